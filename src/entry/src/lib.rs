@@ -1,0 +1,1 @@
+//! The entry program that runs the user program in its container.

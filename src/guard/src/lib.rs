@@ -1,0 +1,1 @@
+//! The guard: an HTTP server over the engine.
