@@ -1,1 +1,4 @@
 //! Pure core: values, keys, expressions, plan, report, limits. No async, no IO, no clock.
+
+pub mod plan;
+pub mod report;

@@ -1,0 +1,98 @@
+//! What the operator tells a run's pod: the plan the guard reads when it starts.
+//!
+//! It crosses a process boundary, so it carries a version and has a golden file. It never holds a
+//! credential: those reach the guard's container through its environment.
+
+use serde::{Deserialize, Serialize};
+
+/// The version this build writes and the only one it reads.
+pub const PLAN_VERSION: u32 = 1;
+
+/// Name of the environment variable that carries the plan as JSON into the guard's container.
+pub const PLAN_ENV: &str = "DATAMIGRATION_PLAN";
+
+/// Where the guard serves the program: loopback only.
+pub const PROGRAM_PORT: u16 = 8000;
+
+/// Where the guard answers the kubelet's probe and the operator: on the pod's address.
+pub const CONTROL_PORT: u16 = 8001;
+
+/// What a guard does with one run's requests.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct Plan {
+    /// Always [`PLAN_VERSION`].
+    pub version: u32,
+    /// Which run this is.
+    pub run: RunId,
+    /// What happens to writes.
+    pub mode: Mode,
+    /// The database behind the guard.
+    pub upstream: Upstream,
+    /// What the target's owner allows.
+    pub policy: Policy,
+    /// How fast it may go.
+    #[serde(default)]
+    pub limits: RateLimits,
+}
+
+/// Names one run of one migration.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct RunId {
+    /// Namespace of the `DataMigration`.
+    pub namespace: String,
+    /// Name of the `DataMigration`.
+    pub name: String,
+    /// Its uid: a re-created object of the same name is another one.
+    pub uid: String,
+    /// The run's number, from 1.
+    pub number: u32,
+}
+
+/// What happens to the program's writes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Mode {
+    /// They go to an overlay; the database sees reads only.
+    DryRun,
+    /// They go to the database.
+    Apply,
+}
+
+/// The database behind the guard. Never derived from a request.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct Upstream {
+    /// AWS region, for the signature and the default endpoint.
+    pub region: String,
+    /// An endpoint other than AWS's own for the region, as `http://host:port`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub endpoint: Option<String>,
+}
+
+/// What the target's owner allows.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct Policy {
+    /// Globs (`*` and `?`) of table names that may be touched. Empty allows every table.
+    #[serde(default)]
+    pub tables: Vec<String>,
+    /// Whether control-plane writes (CreateTable, UpdateTable …) may pass in an applied run.
+    #[serde(default)]
+    pub control_plane: bool,
+    /// Whether item values may appear in reports.
+    #[serde(default)]
+    pub show_values: bool,
+}
+
+/// Upper bounds of a run's speed; `None` is unlimited.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct RateLimits {
+    /// Items read, per second.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub reads_per_second: Option<u32>,
+    /// Items written, per second.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub writes_per_second: Option<u32>,
+}

@@ -1,0 +1,139 @@
+//! What a run's pod tells the operator: the guard's result and the program's, both written as
+//! termination messages, which the kubelet cuts at 4,096 bytes.
+//!
+//! They cross a process boundary, so they carry a version and have golden files. Counts and names
+//! of attributes only: no item keys or values.
+
+use serde::{Deserialize, Serialize};
+
+use crate::plan::Mode;
+
+/// The version this build writes and the only one it reads.
+pub const REPORT_VERSION: u32 = 1;
+
+/// The kubelet keeps this many bytes of a container's termination message (Kubernetes
+/// documentation, "Determine the Reason for Pod Failure").
+pub const TERMINATION_MESSAGE_BYTES_MAX: usize = 4096;
+
+/// What the guard saw, as its container's termination message.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct GuardResult {
+    /// Always [`REPORT_VERSION`].
+    pub version: u32,
+    /// What happened to writes.
+    pub mode: Mode,
+    /// Requests the program sent to the guard, answered or refused.
+    pub requests: u64,
+    /// Calls of writing operations that the guard sent to the database. In a dry run: 0.
+    pub write_calls_upstream: u64,
+    /// Calls of reading operations that the guard sent to the database.
+    pub read_calls_upstream: u64,
+    /// Items returned to the program by its reads, before filters.
+    pub items_read: u64,
+    /// Read request units: used in an applied run, in a dry run used by the reads made.
+    pub read_units: f64,
+    /// Write request units: used in an applied run, in a dry run what applying would cost.
+    pub write_units: f64,
+    /// What changed, or in a dry run would change, per table, in order of their names.
+    pub tables: Vec<TableEffect>,
+    /// Operations that were not answered exactly, or not at all.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub remarks: Vec<Remark>,
+    /// Digest over the shape of the effects: tables, kinds of writes, attributes, counts.
+    pub effects_digest: String,
+    /// Why the result cannot be relied on, if so (the guard was restarted in the middle, …).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub problem: Option<String>,
+    /// Entries of `tables` or `remarks` that had to be left out to fit the message.
+    #[serde(default)]
+    pub left_out: u32,
+}
+
+/// What changed in one table. In an applied run without a journal only the calls that succeeded
+/// are known: `created`, `updated` and `deleted` then count put, update and delete requests.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct TableEffect {
+    /// The table's name.
+    pub name: String,
+    /// Items returned by reads of this table.
+    pub items_read: u64,
+    /// Items that were not there before.
+    pub created: u64,
+    /// Items that differ from before.
+    pub updated: u64,
+    /// Items that are gone.
+    pub deleted: u64,
+    /// Items the program wrote and left as they were.
+    pub unchanged: u64,
+    /// Top-level attributes that changed, in order of their names.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub attributes: Vec<AttributeEffect>,
+}
+
+/// What changed in one top-level attribute of one table's items (of updated items only).
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct AttributeEffect {
+    /// The attribute's name.
+    pub name: String,
+    /// Items that got it.
+    #[serde(default)]
+    pub added: u64,
+    /// Items in which its value changed.
+    #[serde(default)]
+    pub changed: u64,
+    /// Items that lost it.
+    #[serde(default)]
+    pub removed: u64,
+}
+
+/// How faithfully an operation was answered.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+pub enum Fidelity {
+    /// Answered, but not in every respect as DynamoDB would have.
+    Approximate,
+    /// Not answered; the program got an error.
+    Refused,
+}
+
+/// One operation that was not answered exactly.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Remark {
+    /// DynamoDB's name of the operation.
+    pub operation: String,
+    /// How it was answered.
+    pub fidelity: Fidelity,
+    /// Why, in one sentence.
+    pub why: String,
+    /// How often.
+    pub count: u64,
+}
+
+/// What the entry program saw of the user's program, as its container's termination message.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct ProgramResult {
+    /// Always [`REPORT_VERSION`].
+    pub version: u32,
+    /// When the program was started, RFC 3339 in UTC with milliseconds.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub started_at: Option<String>,
+    /// When it had ended, RFC 3339 in UTC with milliseconds.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub finished_at: Option<String>,
+    /// Its exit code, unless a signal ended it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub exit_code: Option<i32>,
+    /// The signal that ended it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub signal: Option<i32>,
+    /// Why it could not be started at all.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub start_error: Option<String>,
+    /// The last lines it wrote to standard output and standard error, oldest first.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub last_lines: Vec<String>,
+}
