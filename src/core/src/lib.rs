@@ -1,4 +1,5 @@
 //! Pure core: values, keys, expressions, plan, report, limits. No async, no IO, no clock.
 
+pub mod limits;
 pub mod plan;
 pub mod report;

@@ -1,0 +1,84 @@
+//! Every bound in the system, with its reason. Nothing here computes.
+
+use std::time::Duration;
+
+/// DynamoDB's own bound on a request body ("Quotas": 16 MB for BatchWriteItem, the largest).
+pub const REQUEST_BODY_BYTES_MAX: usize = 16 * 1024 * 1024;
+
+/// A compressed body may not be larger than this after decompression, so that a small one cannot
+/// fill the memory: the same bound, because DynamoDB applies it to the decompressed body.
+pub const REQUEST_BODY_INFLATED_BYTES_MAX: usize = REQUEST_BODY_BYTES_MAX;
+
+/// An answer of DynamoDB is at most 16 MB (BatchGetItem) of items; their JSON, with binary values
+/// in base64 and type tags, may be larger. A bound well above it stops a broken upstream.
+pub const RESPONSE_BODY_BYTES_MAX: usize = 64 * 1024 * 1024;
+
+/// Time for a client to send its request's headers. It is also how long an idle connection is
+/// kept: SDKs keep theirs open between calls and find out only on writing that it is closed.
+pub const CLIENT_HEADERS_MAX: Duration = Duration::from_secs(300);
+
+/// Time for a client to send its body. On loopback a body of 16 MB takes far less.
+pub const CLIENT_BODY_MAX: Duration = Duration::from_secs(60);
+
+/// Connections served at once; further ones wait in the listen queue. High enough for a program
+/// that opens ten thousand, at some 10 KB each when idle.
+pub const CLIENT_CONNECTIONS_MAX: usize = 16_384;
+
+/// Connections of the probe and the operator served at once.
+pub const CONTROL_CONNECTIONS_MAX: usize = 64;
+
+/// Requests worked on at once; further ones wait. Bounds memory by bodies held: most are small,
+/// and SDKs time out after about a minute, so a longer queue would serve nobody.
+pub const REQUESTS_IN_FLIGHT_MAX: usize = 1_024;
+
+/// Time to connect to the database, TLS handshake included.
+pub const UPSTREAM_CONNECT_MAX: Duration = Duration::from_secs(5);
+
+/// Time for one attempt to be answered by the database. Scans of 1 MB take well under a second;
+/// SDKs themselves wait for 60 s.
+pub const UPSTREAM_ATTEMPT_MAX: Duration = Duration::from_secs(30);
+
+/// Attempts of one call at the database, the first included, as far as the call's time allows.
+pub const UPSTREAM_ATTEMPTS_MAX: u32 = 10;
+
+/// Time for one call with all its attempts: under the 60 s after which boto3 and others give up
+/// reading and send the call again.
+pub const UPSTREAM_CALL_MAX: Duration = Duration::from_secs(50);
+
+/// First pause between two attempts; it doubles, with jitter.
+pub const UPSTREAM_BACKOFF_FIRST: Duration = Duration::from_millis(25);
+
+/// Longest pause between two attempts.
+pub const UPSTREAM_BACKOFF_MAX: Duration = Duration::from_secs(2);
+
+/// Idle connections kept to the database; each costs a TLS session there and a buffer here.
+pub const UPSTREAM_IDLE_CONNECTIONS_MAX: usize = 256;
+
+/// Idle connections to the database are closed before the service closes them, else the next
+/// call would be cut.
+pub const UPSTREAM_IDLE_MAX: Duration = Duration::from_secs(20);
+
+/// Calls whose answers are remembered for a retry. SDKs retry within seconds.
+pub const REMEMBERED_ANSWERS_MAX: usize = 8_192;
+
+/// Bytes of remembered answers. Answers to writes are mostly tiny; old images can be 400 KB.
+pub const REMEMBERED_ANSWER_BYTES_MAX: usize = 32 * 1024 * 1024;
+
+/// How long an answer is remembered: longer than any SDK's whole series of attempts by default.
+pub const REMEMBERED_ANSWER_AGE_MAX: Duration = Duration::from_secs(600);
+
+/// Different remarks kept in a result. More say nothing new to a reader.
+pub const REMARKS_MAX: usize = 200;
+
+/// Tables counted separately in a result. DynamoDB's default quota is 2,500 per region.
+pub const TABLES_COUNTED_MAX: usize = 2_500;
+
+/// Attributes counted separately per table. Programs that use values as attribute names would
+/// otherwise fill the memory.
+pub const ATTRIBUTES_COUNTED_MAX: usize = 1_000;
+
+/// How long a guard that was told to stop waits for the requests it is working on.
+pub const GUARD_DRAIN_MAX: Duration = Duration::from_secs(10);
+
+/// Length of a path, table name or operation quoted in a message, against hostile ones.
+pub const QUOTED_BYTES_MAX: usize = 255;
