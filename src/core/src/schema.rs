@@ -1,0 +1,198 @@
+//! What is known of a table: its keys, its indexes and how it is billed, from DescribeTable's JSON.
+//!
+//! Read once, into types that cannot hold a key without a type. What is not understood is an error,
+//! never a guess: an index that is overlooked would make a dry run answer wrongly.
+
+mod key;
+mod parse;
+
+use std::collections::BTreeMap;
+
+pub use key::{ItemKey, PARTITION_KEY_BYTES_MAX, SORT_KEY_BYTES_MAX};
+pub use parse::SchemaError;
+
+use crate::error::ServiceError;
+use crate::value::{AttributeType, Item, check_item_size};
+
+/// A table as DescribeTable tells it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct TableSchema {
+    /// The table's name.
+    pub name: String,
+    /// Its ARN, where it was told.
+    pub arn: Option<String>,
+    /// Its primary key: one partition attribute, at most one sort attribute.
+    pub keys: KeySchema,
+    /// The types of all attributes that are part of some key.
+    pub attribute_types: BTreeMap<String, KeyType>,
+    /// Its secondary indexes, local ones first.
+    pub indexes: Vec<IndexSchema>,
+    /// How its throughput is billed.
+    pub billing: Billing,
+}
+
+/// The key of a table or an index.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct KeySchema {
+    /// HASH elements: one, or up to four of a global index with a multi-attribute key.
+    pub partition: Vec<KeyAttribute>,
+    /// RANGE elements, in order of significance: none, one, or up to four.
+    pub sort: Vec<KeyAttribute>,
+}
+
+/// One attribute of a key.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct KeyAttribute {
+    /// Its name.
+    pub name: String,
+    /// Its type.
+    pub kind: KeyType,
+}
+
+/// The types a key attribute can have.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum KeyType {
+    /// String.
+    S,
+    /// Number.
+    N,
+    /// Binary.
+    B,
+}
+
+impl KeyType {
+    /// The same among all types of attributes.
+    pub fn attribute_type(self) -> AttributeType {
+        match self {
+            Self::S => AttributeType::S,
+            Self::N => AttributeType::N,
+            Self::B => AttributeType::B,
+        }
+    }
+}
+
+/// A secondary index.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct IndexSchema {
+    /// Its name.
+    pub name: String,
+    /// Local or global.
+    pub kind: IndexKind,
+    /// Its key, without the table's.
+    pub keys: KeySchema,
+    /// The attributes it holds beside the keys.
+    pub projection: IndexProjection,
+}
+
+/// Local or global.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum IndexKind {
+    /// Shares the table's partition key; can be read consistently and fetch from the table.
+    Local,
+    /// Has its own key; eventually consistent, never fetches from the table.
+    Global,
+}
+
+/// The attributes an index holds beside its own and the table's keys.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum IndexProjection {
+    /// All of them.
+    All,
+    /// None.
+    KeysOnly,
+    /// These.
+    Include(Vec<String>),
+}
+
+/// How a table's throughput is billed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Billing {
+    /// By requests.
+    OnDemand,
+    /// By capacity set aside.
+    Provisioned {
+        /// Read capacity units.
+        read_units: u64,
+        /// Write capacity units.
+        write_units: u64,
+    },
+}
+
+impl KeySchema {
+    /// Its attributes, partition first.
+    pub fn attributes(&self) -> impl Iterator<Item = &KeyAttribute> {
+        self.partition.iter().chain(&self.sort)
+    }
+
+    /// Whether an attribute of that name is part of it.
+    pub fn contains(&self, name: &str) -> bool {
+        self.attributes().any(|attribute| attribute.name == name)
+    }
+
+    /// How many attributes it has.
+    pub fn attribute_count(&self) -> usize {
+        self.partition.len() + self.sort.len()
+    }
+}
+
+impl IndexSchema {
+    /// Whether the index holds this item: it does when all its key attributes are there, in their
+    /// types. (DynamoDB refuses writes of other types, so in a table they are right or missing.)
+    pub fn holds(&self, item: &Item) -> bool {
+        ItemKey::of(&self.keys, item).is_some()
+    }
+
+    /// The item as the index holds it: keys of both, and what is projected.
+    pub fn project(&self, table: &TableSchema, item: &Item) -> Item {
+        let included = |name: &str| match &self.projection {
+            IndexProjection::All => true,
+            IndexProjection::KeysOnly => false,
+            IndexProjection::Include(names) => names.iter().any(|included| included == name),
+        };
+        item.iter()
+            .filter(|(name, _)| {
+                self.keys.contains(name) || table.keys.contains(name) || included(name)
+            })
+            .map(|(name, value)| (name.clone(), value.clone()))
+            .collect()
+    }
+}
+
+impl TableSchema {
+    /// The index of that name.
+    pub fn index(&self, name: &str) -> Option<&IndexSchema> {
+        self.indexes.iter().find(|index| index.name == name)
+    }
+
+    /// The index of that name, or what Query and Scan answer when there is none.
+    pub fn require_index(&self, name: &str) -> Result<&IndexSchema, ServiceError> {
+        self.index(name).ok_or_else(|| {
+            ServiceError::validation(format!("The table does not have the specified index: {name}"))
+        })
+    }
+
+    /// Whether it has local indexes, and so item collections with a size limit.
+    pub fn has_local_indexes(&self) -> bool {
+        self.indexes.iter().any(|index| index.kind == IndexKind::Local)
+    }
+
+    /// Everything that PutItem checks of an item against its table: keys, index keys, size.
+    pub fn check_item(&self, item: &Item) -> Result<ItemKey, ServiceError> {
+        let key = ItemKey::from_item(self, item)?;
+        self.check_index_keys(item)?;
+        check_item_size(item)?;
+        Ok(key)
+    }
+
+    /// Refuses an item whose attributes do not fit the keys of an index.
+    pub fn check_index_keys(&self, item: &Item) -> Result<(), ServiceError> {
+        for index in &self.indexes {
+            for attribute in index.keys.attributes() {
+                if let Some(value) = item.get(&attribute.name) {
+                    key::check_index_value(index, attribute, value)?;
+                }
+            }
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,255 @@
+//! Keys of items: taken out of an item or a request, checked as DynamoDB checks them, and encoded
+//! into bytes that sort as DynamoDB sorts.
+//!
+//! Neither Display nor Debug shows values: keys are data, and these end in logs.
+
+use std::cmp::Ordering;
+use std::fmt;
+use std::hash::{Hash, Hasher};
+
+use super::{IndexSchema, KeyAttribute, KeySchema, KeyType, TableSchema};
+use crate::error::ServiceError;
+use crate::value::{AttributeValue, Item};
+
+/// Most bytes of a partition key's value.
+pub const PARTITION_KEY_BYTES_MAX: usize = 2048;
+/// Most bytes of a sort key's value.
+pub const SORT_KEY_BYTES_MAX: usize = 1024;
+
+type Result<T> = std::result::Result<T, ServiceError>;
+
+/// The key of one item in a table, or of its entry in an index. Sorts within a partition as
+/// DynamoDB does; partitions are in the order of their bytes, which is not DynamoDB's.
+#[derive(Clone)]
+pub struct ItemKey {
+    attributes: Vec<(String, AttributeValue)>,
+    /// The partition key's encoding, then the sort key's; each attribute's is self-delimiting.
+    bytes: Vec<u8>,
+    partition_len: usize,
+}
+
+impl ItemKey {
+    /// The key of an item that a program wants to put.
+    pub fn from_item(table: &TableSchema, item: &Item) -> Result<Self> {
+        for attribute in table.keys.attributes() {
+            let name = &attribute.name;
+            let value = item.get(name).ok_or_else(|| {
+                ServiceError::invalid_parameter(format!("Missing the key {name} in the item"))
+            })?;
+            let (expected, actual) = (attribute.kind.attribute_type(), value.kind());
+            if expected != actual {
+                return Err(ServiceError::invalid_parameter(format!(
+                    "Type mismatch for key {name} expected: {expected} actual: {actual}"
+                )));
+            }
+        }
+        check_key_values(table, item)?;
+        Self::of(&table.keys, item).ok_or_else(no_match)
+    }
+
+    /// The key of a request's `Key` map.
+    pub fn from_key(table: &TableSchema, key: &Item) -> Result<Self> {
+        if key.len() != table.keys.attribute_count() {
+            return Err(no_match());
+        }
+        let found = Self::of(&table.keys, key).ok_or_else(no_match)?;
+        check_key_values(table, key)?;
+        Ok(found)
+    }
+
+    /// The key an item has under this schema: `None` when an attribute is missing or of another
+    /// type. Checks no sizes.
+    pub fn of(schema: &KeySchema, item: &Item) -> Option<Self> {
+        let mut key = Self { attributes: Vec::new(), bytes: Vec::new(), partition_len: 0 };
+        for attribute in &schema.partition {
+            key.push(attribute, item)?;
+        }
+        key.partition_len = key.bytes.len();
+        for attribute in &schema.sort {
+            key.push(attribute, item)?;
+        }
+        Some(key)
+    }
+
+    fn push(&mut self, attribute: &KeyAttribute, item: &Item) -> Option<()> {
+        let (name, value) = item.get_key_value(&attribute.name)?;
+        if value.kind() != attribute.kind.attribute_type() {
+            return None;
+        }
+        encode(value, &mut self.bytes)?;
+        self.attributes.push((name.clone(), value.clone()));
+        Some(())
+    }
+
+    /// Names and values, partition first.
+    pub fn attributes(&self) -> &[(String, AttributeValue)] {
+        &self.attributes
+    }
+
+    /// The value of the key attribute of that name.
+    pub fn get(&self, name: &str) -> Option<&AttributeValue> {
+        self.attributes.iter().find(|(key, _)| key == name).map(|(_, value)| value)
+    }
+
+    /// The key as a request's `Key` map.
+    pub fn to_item(&self) -> Item {
+        self.attributes.iter().cloned().collect()
+    }
+
+    /// All of it: equal for equal keys (`1` and `1.0` are equal), sorting as the key does.
+    pub fn bytes(&self) -> &[u8] {
+        &self.bytes
+    }
+
+    /// The partition key's bytes.
+    pub fn partition_bytes(&self) -> &[u8] {
+        &self.bytes[..self.partition_len]
+    }
+
+    /// The sort key's bytes; empty when the schema has none.
+    pub fn sort_bytes(&self) -> &[u8] {
+        &self.bytes[self.partition_len..]
+    }
+}
+
+impl PartialEq for ItemKey {
+    fn eq(&self, other: &Self) -> bool {
+        self.bytes == other.bytes
+    }
+}
+
+impl Eq for ItemKey {}
+
+impl Hash for ItemKey {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        self.bytes.hash(state);
+    }
+}
+
+impl Ord for ItemKey {
+    fn cmp(&self, other: &Self) -> Ordering {
+        self.bytes.cmp(&other.bytes)
+    }
+}
+
+impl PartialOrd for ItemKey {
+    fn partial_cmp(&self, other: &Self) -> Option<Ordering> {
+        Some(self.cmp(other))
+    }
+}
+
+impl fmt::Display for ItemKey {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for (at, (name, value)) in self.attributes.iter().enumerate() {
+            write!(f, "{}{name} ({})", if at == 0 { "" } else { ", " }, value.kind())?;
+        }
+        Ok(())
+    }
+}
+
+impl fmt::Debug for ItemKey {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "ItemKey({self})")
+    }
+}
+
+fn no_match() -> ServiceError {
+    ServiceError::validation("The provided key element does not match the schema")
+}
+
+fn check_key_values(table: &TableSchema, item: &Item) -> Result<()> {
+    for attribute in table.keys.attributes() {
+        if let Some(kind) = item.get(&attribute.name).and_then(empty_kind) {
+            return Err(ServiceError::validation(format!(
+                "One or more parameter values are not valid. The AttributeValue for a key \
+                 attribute cannot contain an empty {kind} value. Key: {}",
+                attribute.name
+            )));
+        }
+    }
+    let bytes = |attributes: &[KeyAttribute]| -> usize {
+        attributes.iter().filter_map(|key| item.get(&key.name)).map(AttributeValue::size).sum()
+    };
+    if bytes(&table.keys.partition) > PARTITION_KEY_BYTES_MAX {
+        return Err(ServiceError::invalid_parameter(
+            "Size of hashkey has exceeded the maximum size limit of2048 bytes",
+        ));
+    }
+    if bytes(&table.keys.sort) > SORT_KEY_BYTES_MAX {
+        return Err(ServiceError::invalid_parameter(
+            "Aggregated size of all range keys has exceeded the size limit of 1024 bytes",
+        ));
+    }
+    Ok(())
+}
+
+/// Refuses a value that cannot be part of an index's key.
+pub(super) fn check_index_value(
+    index: &IndexSchema,
+    attribute: &KeyAttribute,
+    value: &AttributeValue,
+) -> Result<()> {
+    let (name, index_name) = (&attribute.name, &index.name);
+    let (expected, actual) = (attribute.kind.attribute_type(), value.kind());
+    if expected != actual {
+        return Err(ServiceError::invalid_parameter(format!(
+            "Type mismatch for Index Key {name} Expected: {expected} Actual: {actual} \
+             IndexName: {index_name}"
+        )));
+    }
+    if let Some(kind) = empty_kind(value) {
+        return Err(ServiceError::validation(format!(
+            "One or more parameter values are not valid. A value specified for a secondary index \
+             key is not supported. The AttributeValue for a key attribute cannot contain an empty \
+             {kind} value. IndexName: {index_name}, IndexKey: {name}"
+        )));
+    }
+    let sorts = index.keys.sort.contains(attribute);
+    if !sorts && value.size() > PARTITION_KEY_BYTES_MAX {
+        return Err(ServiceError::invalid_parameter(
+            "Size of hashkey has exceeded the maximum size limit of2048 bytes",
+        ));
+    }
+    if sorts && value.size() > SORT_KEY_BYTES_MAX {
+        return Err(ServiceError::invalid_parameter(
+            "Aggregated size of all range keys has exceeded the size limit of 1024 bytes",
+        ));
+    }
+    Ok(())
+}
+
+fn empty_kind(value: &AttributeValue) -> Option<&'static str> {
+    match value {
+        AttributeValue::S(text) if text.is_empty() => Some("string"),
+        AttributeValue::B(bytes) if bytes.is_empty() => Some("binary"),
+        _ => None,
+    }
+}
+
+/// `None` for values that cannot be part of a key.
+fn encode(value: &AttributeValue, out: &mut Vec<u8>) -> Option<()> {
+    match value {
+        AttributeValue::S(text) => encode_bytes(text.as_bytes(), out),
+        AttributeValue::B(bytes) => encode_bytes(bytes, out),
+        AttributeValue::N(number) => out.extend(number.to_ordered_bytes()),
+        _ => return None,
+    }
+    Some(())
+}
+
+/// Zero bytes are escaped, so that two of them can end the value and order is kept.
+fn encode_bytes(bytes: &[u8], out: &mut Vec<u8>) {
+    for &byte in bytes {
+        out.push(byte);
+        if byte == 0 {
+            out.push(0xff);
+        }
+    }
+    out.extend([0, 0]);
+}
+
+impl fmt::Display for KeyType {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.attribute_type().fmt(f)
+    }
+}
