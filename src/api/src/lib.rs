@@ -1,1 +1,34 @@
-//! Custom resource types, conditions and reasons.
+//! The objects users touch: `DataMigration` and `MigrationTarget`, their conditions and reasons.
+//!
+//! Types only. What a field means for a run is decided in the operator; what the API server can
+//! refuse at once is said here, as CEL rules next to the fields.
+
+pub mod condition;
+pub mod migration;
+pub mod status;
+pub mod target;
+
+pub use migration::{DataMigration, DataMigrationSpec};
+pub use status::DataMigrationStatus;
+pub use target::{MigrationTarget, MigrationTargetSpec};
+
+/// API group of all objects.
+pub const GROUP: &str = "datamigration.dev";
+
+/// Finalizer on a `DataMigration` that has a run: a running program is stopped before it goes.
+pub const RUN_FINALIZER: &str = "datamigration.dev/run";
+
+/// Finalizer on a run's Job and pods until their outcome is in the migration's status.
+pub const OUTCOME_FINALIZER: &str = "datamigration.dev/outcome";
+
+/// Label with the uid of the `DataMigration` on everything that belongs to one of its runs.
+pub const MIGRATION_UID_LABEL: &str = "datamigration.dev/migration-uid";
+
+/// Label with the run's number on everything that belongs to it.
+pub const RUN_LABEL: &str = "datamigration.dev/run";
+
+/// Annotation with the name of the `DataMigration`, which may be too long for a label.
+pub const MIGRATION_NAME_ANNOTATION: &str = "datamigration.dev/migration";
+
+/// Annotation with the digest of what a Job runs.
+pub const PROGRAM_DIGEST_ANNOTATION: &str = "datamigration.dev/program-digest";

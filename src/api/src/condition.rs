@@ -1,0 +1,132 @@
+//! Condition types and reasons: the words that conditions, events, run records and the
+//! documentation share.
+
+/// Conditions of a `DataMigration`. The first three follow kstatus; the others are present only
+/// while they are true.
+pub mod types {
+    /// True once the migration has been applied.
+    pub const READY: &str = "Ready";
+    /// The controller or a run is working towards the spec.
+    pub const RECONCILING: &str = "Reconciling";
+    /// Nothing will happen until a person changes something.
+    pub const STALLED: &str = "Stalled";
+    /// `spec.suspend` holds it.
+    pub const PAUSED: &str = "Paused";
+    /// A migration named in `spec.dependsOn` has not been applied yet.
+    pub const WAITING_FOR_DEPENDENCY: &str = "WaitingForDependency";
+    /// `spec.startAt` is in the future.
+    pub const WAITING_FOR_START: &str = "WaitingForStart";
+    /// The program's files or its target differ from what the last run ran.
+    pub const SOURCE_CHANGED: &str = "SourceChanged";
+    /// The program ended without having sent a single request to the guard.
+    pub const NO_REQUESTS_SEEN: &str = "NoRequestsSeen";
+}
+
+macro_rules! reasons {
+    ($($(#[doc = $doc:literal])+ $variant:ident,)+) => {
+        /// Why a migration is in the state it is in. The same word stands in conditions, in
+        /// `status.failure.reason`, in run records and in events.
+        #[derive(
+            Clone, Copy, Debug, PartialEq, Eq, Hash,
+            serde::Serialize, serde::Deserialize, schemars::JsonSchema,
+        )]
+        pub enum Reason {
+            $($(#[doc = $doc])+ $variant,)+
+        }
+
+        impl Reason {
+            /// Every reason, in the order of the documentation.
+            pub const ALL: &'static [Reason] = &[$(Reason::$variant,)+];
+
+            /// The word as it stands in conditions and events.
+            pub const fn as_str(self) -> &'static str {
+                match self {
+                    $(Reason::$variant => stringify!($variant),)+
+                }
+            }
+        }
+    };
+}
+
+reasons! {
+    /// A dry run succeeded; `spec.dryRun: false` applies it.
+    AwaitingPromotion,
+    /// The migration was applied.
+    Applied,
+    /// A dry run's Job was created.
+    DryRunStarted,
+    /// A dry run ended well.
+    DryRunSucceeded,
+    /// An applying run's Job was created.
+    RunStarted,
+    /// The program is being run.
+    Running,
+    /// The run's pod is not running the program yet.
+    Starting,
+    /// `spec.suspend` is true.
+    Suspended,
+    /// `spec.startAt` is in the future.
+    WaitingForStart,
+    /// A migration named in `spec.dependsOn` has not been applied.
+    WaitingForDependency,
+    /// Migrations depend on each other in a circle.
+    DependencyCycle,
+    /// The `MigrationTarget` does not exist.
+    TargetNotFound,
+    /// The ConfigMap with the program's files does not exist.
+    ConfigMapNotFound,
+    /// A Secret that the pod needs does not exist or lacks a key.
+    SecretNotFound,
+    /// The target's ServiceAccount does not exist.
+    ServiceAccountNotFound,
+    /// A field's value cannot be used.
+    InvalidSpec,
+    /// The target's policy wants a successful dry run of just this program first.
+    DryRunRequired,
+    /// The dry run of just this program failed, so it is not applied.
+    DryRunFailed,
+    /// The program's files changed after the run.
+    SourceChanged,
+    /// An image cannot be pulled.
+    ImagePullFailed,
+    /// No node can take the pod.
+    Unschedulable,
+    /// The container could not be created or started.
+    ContainerStartFailed,
+    /// The API server refused to create the run's objects.
+    ObjectRefused,
+    /// The program ended with an exit code other than 0.
+    ProgramFailed,
+    /// A signal ended the program.
+    ProgramKilled,
+    /// The program used more memory than its limit.
+    OutOfMemory,
+    /// The program could not be started: no interpreter, no such file.
+    ProgramNotStarted,
+    /// The guard refused calls that a dry run cannot simulate, so its result is not complete.
+    DryRunIncomplete,
+    /// The guard failed or was restarted in the middle of a run.
+    GuardFailed,
+    /// `spec.activeDeadlineSeconds` passed.
+    DeadlineExceeded,
+    /// The pod was evicted, preempted or its node was drained.
+    Evicted,
+    /// The pod was deleted by hand.
+    PodDeleted,
+    /// The Job was deleted by hand.
+    JobDeleted,
+    /// The run's Job is gone and its outcome cannot be known.
+    OutcomeUnknown,
+    /// The spec changed before the program started, so this run was given up for a new one.
+    Superseded,
+    /// An object of the run's name exists and belongs to somebody else.
+    NameTaken,
+    /// The migration is being deleted; its run is being stopped.
+    Terminating,
+}
+
+impl std::fmt::Display for Reason {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(self.as_str())
+    }
+}

@@ -1,0 +1,335 @@
+//! The status of a `DataMigration`: what happened, what would happen, and why it stands still.
+//!
+//! Bounded: summaries, never items. Every list has a length here or in the operator's limits.
+
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::{Condition, Time};
+use kube::KubeSchema;
+use serde::{Deserialize, Serialize};
+
+use crate::condition;
+
+/// What the controller says of a migration.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, KubeSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct DataMigrationStatus {
+    /// Generation of the spec that this status speaks of.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub observed_generation: Option<i64>,
+    /// One word for people. Machines use the conditions.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub phase: Option<Phase>,
+    /// `Ready`, `Reconciling` and `Stalled` by the kstatus rules, and others that are present
+    /// only while they are true.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(extend("x-kubernetes-list-type" = "map", "x-kubernetes-list-map-keys" = ["type"]))]
+    pub conditions: Vec<Condition>,
+    /// How far it is, or why it stands still.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub progress: Option<Progress>,
+    /// When the program of the run that applied the migration began, as its container saw it;
+    /// before that, of the run under way.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub execution_time: Option<Time>,
+    /// When that program had ended, as its container saw it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub finalization_time: Option<Time>,
+    /// The last dry run.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub dry_run: Option<DryRunReport>,
+    /// The last run that was to apply the migration.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub applied: Option<AppliedReport>,
+    /// Why the last run failed, and what to do.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub failure: Option<Failure>,
+    /// Number of the last run; the first is 1. Written before the run's Job exists.
+    #[serde(default)]
+    pub last_run: u32,
+    /// The last ten runs, newest first.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = 10))]
+    pub runs: Vec<RunRecord>,
+}
+
+/// One word for people.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
+pub enum Phase {
+    /// Seen, nothing decided yet.
+    Pending,
+    /// Something else has to happen first: a time, another migration.
+    Waiting,
+    /// `spec.suspend` holds it.
+    Suspended,
+    /// A dry run is under way.
+    DryRunning,
+    /// The dry run succeeded.
+    #[serde(rename = "DryRunOK")]
+    DryRunOk,
+    /// The dry run failed.
+    DryRunFailed,
+    /// A run that writes is under way.
+    Running,
+    /// It has been applied.
+    Applied,
+    /// The run that was to apply it failed.
+    Failed,
+    /// A person has to change something before it can run.
+    Stalled,
+    /// It is being deleted.
+    Terminating,
+}
+
+/// What a run is for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
+pub enum RunKind {
+    /// Nothing is written.
+    DryRun,
+    /// The migration is applied.
+    Apply,
+}
+
+/// Where a run stands.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
+pub enum RunResult {
+    /// It has its number; its objects may or may not exist.
+    Starting,
+    /// Its Job exists.
+    Running,
+    /// It ended well.
+    Succeeded,
+    /// It ended badly.
+    Failed,
+    /// It ended, nobody knows how.
+    Unknown,
+    /// It was given up before its program started.
+    Cancelled,
+}
+
+impl RunResult {
+    /// Whether the run is over.
+    pub const fn is_over(self) -> bool {
+        match self {
+            Self::Starting | Self::Running => false,
+            Self::Succeeded | Self::Failed | Self::Unknown | Self::Cancelled => true,
+        }
+    }
+}
+
+/// How far a migration is.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, KubeSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct Progress {
+    /// In a few words: a percentage, or what it waits for.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub text: Option<String>,
+}
+
+/// One run, in the history.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, KubeSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct RunRecord {
+    /// Its number.
+    pub number: u32,
+    /// What it is for.
+    pub kind: RunKind,
+    /// Where it stands.
+    pub result: RunResult,
+    /// Why it ended as it did.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub reason: Option<condition::Reason>,
+    /// Name of its Job.
+    pub job: String,
+    /// `spec.retry` when it was started.
+    #[serde(default)]
+    pub retry: i64,
+    /// Digest of what it runs: files or image, command, arguments, environment, target.
+    pub program_digest: String,
+    /// When the program began, as its container saw it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub execution_time: Option<Time>,
+    /// When the program had ended, as its container saw it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub finalization_time: Option<Time>,
+    /// When the controller decided to start the run, by the controller's clock.
+    pub requested_at: Time,
+    /// When the controller saw its end, by the controller's clock.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub recorded_at: Option<Time>,
+    /// Exit code of the program.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub exit_code: Option<i32>,
+}
+
+/// What a dry run found.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, KubeSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct DryRunReport {
+    /// Number of the run.
+    pub run: u32,
+    /// How it ended.
+    pub result: RunResult,
+    /// When the program began, as its container saw it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub execution_time: Option<Time>,
+    /// When the program had ended, as its container saw it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub finalization_time: Option<Time>,
+    /// What the guard saw. Absent when the guard did not get to say it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub effects: Option<WouldChange>,
+    /// Digest of what was run: files or image, command, arguments, environment, target.
+    pub program_digest: String,
+    /// Digest over the program's and over the shape of its effects.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub digest: Option<String>,
+}
+
+/// What the guard saw in a dry run.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, KubeSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct WouldChange {
+    /// Items the program read.
+    pub items_read: u64,
+    /// Per table, what would change.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub tables: Vec<TableWouldChange>,
+    /// Calls of writing operations that reached the database.
+    pub write_calls_that_reached_the_database: u64,
+    /// Read units the dry run used.
+    pub read_units: f64,
+    /// Write units that applying would use, an estimate.
+    pub write_units: f64,
+    /// Requests the program sent.
+    pub requests: u64,
+    /// Operations that were not answered exactly, or not at all.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub remarks: Vec<RemarkEntry>,
+}
+
+/// What would change in one table.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, KubeSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct TableWouldChange {
+    /// The table's name.
+    pub name: String,
+    /// Items that would be there and were not before.
+    pub would_create: u64,
+    /// Items that would differ.
+    pub would_update: u64,
+    /// Items that would be gone.
+    pub would_delete: u64,
+    /// Top-level attributes of the items that would be updated.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub attributes: Vec<AttributeCounts>,
+}
+
+/// What a run that was to apply the migration did.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, KubeSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct AppliedReport {
+    /// Number of the run.
+    pub run: u32,
+    /// How it ended.
+    pub result: RunResult,
+    /// When the program began, as its container saw it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub execution_time: Option<Time>,
+    /// When the program had ended, as its container saw it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub finalization_time: Option<Time>,
+    /// What the guard saw. Absent when the guard did not get to say it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub effects: Option<Changed>,
+    /// Digest of what was run: files or image, command, arguments, environment, target.
+    pub program_digest: String,
+}
+
+/// What the guard saw in a run that writes.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, KubeSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct Changed {
+    /// Items the program read.
+    pub items_read: u64,
+    /// Per table, the writes that succeeded.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub tables: Vec<TableChanged>,
+    /// Read units used.
+    pub read_units: f64,
+    /// Write units used.
+    pub write_units: f64,
+    /// Requests the program sent.
+    pub requests: u64,
+    /// Operations that were refused.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub remarks: Vec<RemarkEntry>,
+}
+
+/// The writes to one table that succeeded.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, KubeSchema)]
+pub struct TableChanged {
+    /// The table's name.
+    pub name: String,
+    /// Items put.
+    pub put: u64,
+    /// Items updated.
+    pub updated: u64,
+    /// Items deleted.
+    pub deleted: u64,
+}
+
+/// What happened to one top-level attribute, in how many items.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, KubeSchema)]
+pub struct AttributeCounts {
+    /// The attribute's name.
+    pub name: String,
+    /// Items that got it.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub added: u64,
+    /// Items in which its value changed.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub changed: u64,
+    /// Items that lost it.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub removed: u64,
+}
+
+#[allow(clippy::trivially_copy_pass_by_ref)] // serde's signature
+fn is_zero(count: &u64) -> bool {
+    *count == 0
+}
+
+/// One operation that was not answered exactly.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, KubeSchema)]
+pub struct RemarkEntry {
+    /// DynamoDB's name of the operation.
+    pub operation: String,
+    /// `Approximate` or `Refused`.
+    pub fidelity: String,
+    /// Why.
+    pub why: String,
+    /// How often.
+    pub count: u64,
+}
+
+/// Why a run failed, and what to do.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, KubeSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct Failure {
+    /// One word, listed in the documentation.
+    pub reason: condition::Reason,
+    /// What happened, and what state the data is in.
+    pub message: String,
+    /// The last lines the program wrote.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub last_lines: Vec<String>,
+    /// What to do now.
+    pub what_now: String,
+    /// Number of the run.
+    pub run: u32,
+    /// Exit code of the program.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub exit_code: Option<i32>,
+    /// Signal that ended the program.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub signal: Option<i32>,
+}

@@ -1,0 +1,90 @@
+//! `MigrationTarget`: one database environment, owned by the platform team.
+
+use kube::{CustomResource, KubeSchema};
+use serde::{Deserialize, Serialize};
+
+/// One database environment: where it is, whose credentials are used, and what is allowed there.
+/// Authors of migrations name it; they never see its credentials.
+#[derive(CustomResource, Clone, Debug, PartialEq, Serialize, Deserialize, KubeSchema)]
+#[kube(
+    group = "datamigration.dev",
+    version = "v1alpha1",
+    kind = "MigrationTarget",
+    plural = "migrationtargets",
+    shortname = "dmt",
+    category = "datamigration",
+    namespaced,
+    derive = "PartialEq",
+    doc = "One database environment: where it is, whose credentials are used, and what is allowed there.",
+    printcolumn(name = "Region", type_ = "string", json_path = ".spec.region"),
+    printcolumn(name = "Endpoint", type_ = "string", json_path = ".spec.endpoint"),
+    printcolumn(name = "Tables", type_ = "string", json_path = ".spec.policy.tables"),
+    printcolumn(name = "Age", type_ = "date", json_path = ".metadata.creationTimestamp")
+)]
+#[serde(rename_all = "camelCase")]
+pub struct MigrationTargetSpec {
+    /// AWS region of the database, for example `eu-west-1`. It is part of every signature.
+    #[schemars(regex(pattern = r"^[a-z0-9-]+$"), length(min = 1, max = 40))]
+    pub region: String,
+    /// Endpoint other than AWS's own for the region, as `http://host:port` or `https://host`.
+    /// Default: the region's public endpoint.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(regex(pattern = r"^https?://[^/?#@\s]+/?$"), length(max = 253))]
+    pub endpoint: Option<String>,
+    /// Credentials of applying runs, and of dry runs where `dryRunCredentials` is not given.
+    pub credentials: Credentials,
+    /// Credentials of dry runs. Give them read-only permissions, and a dry run cannot write even
+    /// if everything else failed. Default: `credentials`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub dry_run_credentials: Option<Credentials>,
+    /// What migrations may do here.
+    #[serde(default)]
+    pub policy: TargetPolicy,
+}
+
+/// Where the guard finds its AWS credentials: exactly one of the two.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, KubeSchema)]
+#[serde(rename_all = "camelCase")]
+#[x_kube(
+    validation = Rule::new("has(self.secret) != has(self.serviceAccount)")
+        .message("give exactly one of secret and serviceAccount")
+)]
+pub struct Credentials {
+    /// A Secret in the namespace of the target with the keys `AWS_ACCESS_KEY_ID`,
+    /// `AWS_SECRET_ACCESS_KEY` and, for temporary credentials, `AWS_SESSION_TOKEN`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub secret: Option<ObjectName>,
+    /// A ServiceAccount in the namespace of the target that is bound to a cloud role. The run's
+    /// pod uses it; the program's container gets no token of it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub service_account: Option<ObjectName>,
+}
+
+/// Names an object in the same namespace.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, KubeSchema)]
+pub struct ObjectName {
+    /// The object's name.
+    #[schemars(length(min = 1, max = 253))]
+    pub name: String,
+}
+
+/// What migrations may do in a target.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, KubeSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct TargetPolicy {
+    /// Names of tables that may be touched; `*` stands for any characters, `?` for one. Default:
+    /// every table that the credentials reach.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = 100), inner(length(min = 1, max = 255), regex(pattern = r"^[A-Za-z0-9_.*?-]+$")))]
+    pub tables: Vec<String>,
+    /// Whether an applying run may create, change and delete tables. Default: false.
+    #[serde(default)]
+    pub control_plane: bool,
+    /// Whether item keys and values may appear in reports. Default: false.
+    #[serde(default)]
+    pub show_values: bool,
+    /// Whether a run may write only after a dry run of the very same program, arguments and
+    /// target has succeeded. Default: false.
+    #[serde(default)]
+    pub dry_run_first: bool,
+}
