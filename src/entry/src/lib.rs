@@ -1,1 +1,22 @@
-//! The entry program that runs the user program in its container.
+//! The entry program: an init container copies it into the pod, and it runs the user's program in
+//! the user's image, as process 1.
+//!
+//! It finds the interpreter, sets the folder, forwards signals, passes the output on unchanged, and
+//! writes the exact times, the exit code and the last lines as the container's termination message.
+//! It must run in any image, so it is one static file with few dependencies; it opens no socket and
+//! changes nothing in what the program sees.
+
+pub mod args;
+pub mod limits;
+pub mod prepare;
+pub mod program;
+pub mod result;
+pub mod run;
+pub mod shebang;
+pub mod tail;
+
+/// An error with its sources, for the one place where it is written.
+pub fn chain(error: &dyn std::error::Error) -> String {
+    let sources = std::iter::successors(error.source(), |source| source.source());
+    sources.fold(error.to_string(), |text, source| format!("{text}: {source}"))
+}

@@ -1,0 +1,225 @@
+//! The command line: two verbs with a few flags. It is written by the operator, so it is strict and
+//! small; it reads no file and no environment.
+
+use std::ffi::OsString;
+use std::path::PathBuf;
+
+/// What `--help` prints.
+pub const USAGE: &str = "\
+Usage:
+  datamigration-entry prepare --bin DIR [--files DIR --work DIR]
+      Copies this program to the --bin folder, and the program's files from --files to --work.
+
+  datamigration-entry run --dir DIR [--termination-log FILE] -- COMMAND [ARGUMENT...]
+  datamigration-entry run --dir DIR [--termination-log FILE] --script FILE [-- ARGUMENT...]
+      Runs the command, or the script with the interpreter that its first line or its suffix asks
+      for, in --dir. Writes the result as JSON to --termination-log (/dev/termination-log).
+      Ends with the program's exit code, 128 + n if signal n ended it, 127 or 126 if it was not
+      found or could not be started, 125 for an error in these arguments.
+
+  datamigration-entry --version | --help
+";
+
+/// What to do.
+#[derive(Debug, PartialEq, Eq)]
+pub enum Verb {
+    /// Fill the pod's folders.
+    Prepare(Prepare),
+    /// Run the program.
+    Run(Run),
+    /// Print [`USAGE`].
+    Help,
+    /// Print the version.
+    Version,
+}
+
+/// The folders an init container fills.
+#[derive(Debug, PartialEq, Eq)]
+pub struct Prepare {
+    /// Gets a copy of this program.
+    pub bin: PathBuf,
+    /// The program's files, for a script.
+    pub files: Option<Files>,
+}
+
+/// Where the program's files come from and go to.
+#[derive(Debug, PartialEq, Eq)]
+pub struct Files {
+    /// A mounted ConfigMap.
+    pub from: PathBuf,
+    /// The folder the program will run in.
+    pub to: PathBuf,
+}
+
+/// How to run the program.
+#[derive(Debug, PartialEq, Eq)]
+pub struct Run {
+    /// Its working directory.
+    pub dir: PathBuf,
+    /// Where the result goes.
+    pub termination_log: PathBuf,
+    /// What to start.
+    pub program: Program,
+}
+
+/// What to start.
+#[derive(Debug, PartialEq, Eq)]
+pub enum Program {
+    /// A file in the working directory, whose interpreter has to be found.
+    Script {
+        /// Its path in the working directory.
+        file: PathBuf,
+        /// What it is given.
+        args: Vec<OsString>,
+    },
+    /// A command as it is.
+    Command {
+        /// A name to look up in `PATH`, or a path, which may be relative to the working directory.
+        name: OsString,
+        /// What it is given.
+        args: Vec<OsString>,
+    },
+}
+
+/// Why the command line was not understood.
+#[derive(Debug, PartialEq, Eq, thiserror::Error)]
+pub enum ArgsError {
+    /// Nothing, or an unknown word, where the verb should be.
+    #[error("the first argument must be prepare or run")]
+    Verb,
+    /// A flag that the verb does not know.
+    #[error("{0} is not a flag of this verb")]
+    UnknownFlag(String),
+    /// A flag at the end of the line, or twice.
+    #[error("{0} takes one value")]
+    Value(&'static str),
+    /// A flag that must be there.
+    #[error("{0} is missing")]
+    Missing(&'static str),
+}
+
+/// Reads the command line, without the program's own name.
+pub fn parse(args: impl IntoIterator<Item = OsString>) -> Result<Verb, ArgsError> {
+    let mut args = args.into_iter();
+    let verb = args.next().ok_or(ArgsError::Verb)?;
+    match verb.to_str() {
+        Some("prepare") => prepare(args).map(Verb::Prepare),
+        Some("run") => run(args).map(Verb::Run),
+        Some("help" | "--help" | "-h") => Ok(Verb::Help),
+        Some("--version" | "-V") => Ok(Verb::Version),
+        _ => Err(ArgsError::Verb),
+    }
+}
+
+fn prepare(args: impl Iterator<Item = OsString>) -> Result<Prepare, ArgsError> {
+    let [bin, from, to] = flags(args, ["--bin", "--files", "--work"], None)?;
+    let files = match (from, to) {
+        (Some(from), Some(to)) => Some(Files { from: from.into(), to: to.into() }),
+        (None, None) => None,
+        (Some(_), None) => return Err(ArgsError::Missing("--work")),
+        (None, Some(_)) => return Err(ArgsError::Missing("--files")),
+    };
+    Ok(Prepare { bin: bin.ok_or(ArgsError::Missing("--bin"))?.into(), files })
+}
+
+fn run(args: impl Iterator<Item = OsString>) -> Result<Run, ArgsError> {
+    let mut rest = Vec::new();
+    let names = ["--dir", "--termination-log", "--script"];
+    let [dir, log, script] = flags(args, names, Some(&mut rest))?;
+    let program = if let Some(file) = script {
+        Program::Script { file: file.into(), args: rest }
+    } else {
+        let mut rest = rest.into_iter();
+        let name = rest.next().ok_or(ArgsError::Missing("-- COMMAND or --script"))?;
+        Program::Command { name, args: rest.collect() }
+    };
+    Ok(Run {
+        dir: dir.ok_or(ArgsError::Missing("--dir"))?.into(),
+        termination_log: log.unwrap_or_else(|| "/dev/termination-log".into()).into(),
+        program,
+    })
+}
+
+/// Reads `--name value` pairs up to the end, or up to `--` where a `rest` is taken.
+fn flags<const N: usize>(
+    mut args: impl Iterator<Item = OsString>,
+    names: [&'static str; N],
+    rest: Option<&mut Vec<OsString>>,
+) -> Result<[Option<OsString>; N], ArgsError> {
+    let mut values = [const { None }; N];
+    while let Some(arg) = args.next() {
+        if let Some(at) = names.iter().position(|name| arg == *name) {
+            let value = args.next().ok_or(ArgsError::Value(names[at]))?;
+            if values[at].replace(value).is_some() {
+                return Err(ArgsError::Value(names[at]));
+            }
+        } else if let ("--", Some(rest)) = (arg.to_str().unwrap_or_default(), rest.as_ref()) {
+            debug_assert!(rest.is_empty());
+            break;
+        } else {
+            return Err(ArgsError::UnknownFlag(arg.to_string_lossy().into_owned()));
+        }
+    }
+    if let Some(rest) = rest {
+        rest.extend(args);
+    }
+    Ok(values)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn of(line: &str) -> Result<Verb, ArgsError> {
+        parse(line.split_whitespace().map(OsString::from))
+    }
+
+    fn check(line: &str, expected: Verb) {
+        assert_eq!(of(line), Ok(expected), "{line}");
+    }
+
+    fn check_refused(line: &str, expected: ArgsError) {
+        assert_eq!(of(line), Err(expected), "{line}");
+    }
+
+    fn run_of(log: &str, program: Program) -> Verb {
+        Verb::Run(Run { dir: "/work".into(), termination_log: log.into(), program })
+    }
+
+    #[test]
+    fn the_verbs_take_their_flags() {
+        check("prepare --bin /b", Verb::Prepare(Prepare { bin: "/b".into(), files: None }));
+        check(
+            "prepare --files /f --work /w --bin /b",
+            Verb::Prepare(Prepare {
+                bin: "/b".into(),
+                files: Some(Files { from: "/f".into(), to: "/w".into() }),
+            }),
+        );
+        let command =
+            Program::Command { name: "node".into(), args: vec!["--dir".into(), "--".into()] };
+        check("run --dir /work -- node --dir --", run_of("/dev/termination-log", command));
+        let script = Program::Script { file: "main.py".into(), args: vec!["-v".into()] };
+        check("run --script main.py --termination-log /t --dir /work -- -v", run_of("/t", script));
+        let script = Program::Script { file: "a.sh".into(), args: vec![] };
+        check("run --dir /work --script a.sh", run_of("/dev/termination-log", script));
+        check("--help", Verb::Help);
+        check("--version", Verb::Version);
+    }
+
+    #[test]
+    fn what_is_not_understood_is_refused() {
+        check_refused("", ArgsError::Verb);
+        check_refused("sleep", ArgsError::Verb);
+        check_refused("prepare", ArgsError::Missing("--bin"));
+        check_refused("prepare --bin /b --files /f", ArgsError::Missing("--work"));
+        check_refused("prepare --bin /b --work /f", ArgsError::Missing("--files"));
+        check_refused("prepare --bin /b --", ArgsError::UnknownFlag("--".into()));
+        check_refused("prepare --bin", ArgsError::Value("--bin"));
+        check_refused("prepare --bin a --bin b", ArgsError::Value("--bin"));
+        check_refused("run --dir /w", ArgsError::Missing("-- COMMAND or --script"));
+        check_refused("run --dir /w --", ArgsError::Missing("-- COMMAND or --script"));
+        check_refused("run -- true", ArgsError::Missing("--dir"));
+        check_refused("run --dir /w true", ArgsError::UnknownFlag("true".into()));
+    }
+}

@@ -1,0 +1,32 @@
+//! Every bound of the entry program, with its reason.
+
+use std::time::Duration;
+
+/// Lines of output kept for the result: a traceback's end, not its whole.
+pub const LAST_LINES_MAX: usize = 20;
+
+/// Bytes of all kept lines together, so that the result fits the termination message.
+pub const LAST_LINES_BYTES_MAX: usize = 2048;
+
+/// Bytes of one kept line. A longer one is cut at its end: its beginning says what it is.
+pub const LINE_BYTES_MAX: usize = 512;
+
+/// Bytes of one line held while it is read: more than [`LINE_BYTES_MAX`], as colour codes go.
+pub const RAW_LINE_BYTES_MAX: usize = 1024;
+
+/// Bytes passed on at once: the capacity of a pipe on Linux.
+pub const CHUNK_BYTES: usize = 64 * 1024;
+
+/// How long the output is waited for after the program ended. A grandchild that keeps the pipe open
+/// must not hold the run; what the program itself wrote is in the pipe and read in much less.
+pub const DRAIN_WAIT: Duration = Duration::from_secs(2);
+
+/// Bytes of a start error in the result: names of files may be 4 KiB long.
+pub const START_ERROR_BYTES_MAX: usize = 1024;
+
+/// Bytes of a script's first line that are read: Linux's own bound (`BINPRM_BUF_SIZE`).
+pub const SHEBANG_BYTES_MAX: usize = 256;
+
+/// Depth of folders in the program's files. A ConfigMap's `items` give a few; a loop of links gives
+/// as many as one likes.
+pub const FILES_DEPTH_MAX: usize = 32;

@@ -1,0 +1,238 @@
+//! Real small programs under the entry program: what they see, what passes through, what is kept.
+
+use std::fs;
+use std::io::{BufRead, BufReader, Read};
+use std::process::{Command, Stdio};
+use std::time::{Duration, Instant};
+
+use crate::pod::{ENTRY, Pod};
+use rustix::process::{Pid, Signal, kill_process};
+
+#[test]
+fn a_failing_script_leaves_its_code_lines_and_times() {
+    let script = "import sys, time\n\
+        print('Año nuevo: 406 coches ✓', flush=True)\n\
+        time.sleep(0.05)\n\
+        print(open('prices.csv').read(), end='', flush=True)\n\
+        raise SystemExit(3)\n";
+    let pod = Pod::new(&[("main.py", script), ("prices.csv", "köln;12\n")]);
+    let seen = pod.script("main.py");
+    assert_eq!(seen.code, 3);
+    assert_eq!(String::from_utf8(seen.stdout).unwrap(), "Año nuevo: 406 coches ✓\nköln;12\n");
+    assert_eq!(seen.stderr, "");
+    assert_eq!((seen.result.exit_code, seen.result.signal), (Some(3), None));
+    assert_eq!(seen.result.last_lines, ["Año nuevo: 406 coches ✓", "köln;12"]);
+    assert_eq!(seen.result.start_error, None);
+    let (start, end) = (seen.result.started_at.unwrap(), seen.result.finished_at.unwrap());
+    assert_eq!((start.len(), &start[10..11], &start[23..]), (24, "T", "Z"));
+    assert!(start < end, "{start} {end}");
+}
+
+#[test]
+fn the_programs_environment_and_arguments_are_as_given() {
+    let pod = Pod::new(&[("main.sh", "pwd; echo \"$@\"; echo \"$A\"; env | sort | cksum")]);
+    let mut entry = pod.entry();
+    entry.env("A", "b c").args(["--script", "main.sh", "--", "-x", "--", "y"]);
+    let seen = pod.seen(entry.output().unwrap());
+    let own = Command::new("sh")
+        .args(["-c", "env | sort | cksum"])
+        .env("A", "b c")
+        .current_dir(pod.path("work"))
+        .output()
+        .unwrap();
+    let work = fs::canonicalize(pod.path("work")).unwrap();
+    let expected = format!("{}\n-x -- y\nb c\n", work.display());
+    let expected = [expected.as_bytes(), &own.stdout].concat();
+    assert_eq!(String::from_utf8(seen.stdout), String::from_utf8(expected));
+}
+
+#[test]
+fn a_shebang_chooses_the_interpreter_and_no_executable_bit_is_needed() {
+    let pod = Pod::new(&[("run", "#!/usr/bin/env -S sh -u\necho \"$0\"; echo $NEVER_SET\n")]);
+    let seen = pod.script("run");
+    assert_eq!(seen.stdout, b"run\n");
+    assert_ne!(seen.code, 0);
+    assert!(seen.stderr.contains("NEVER_SET"), "{}", seen.stderr);
+}
+
+#[test]
+fn a_signal_that_ends_the_program_is_told() {
+    let seen = Pod::new(&[]).shell("echo going; kill -9 $$");
+    assert_eq!(seen.code, 137);
+    assert_eq!((seen.result.exit_code, seen.result.signal), (None, Some(9)));
+    assert_eq!(seen.result.last_lines, ["going"]);
+}
+
+#[test]
+fn a_real_time_signal_is_told_too() {
+    let seen = Pod::new(&[]).command(["bash", "-c", "kill -40 $$"]);
+    assert_eq!((seen.code, seen.result.signal), (168, Some(40)));
+}
+
+#[test]
+fn signals_reach_the_program_and_its_children() {
+    let pod = Pod::new(&[]);
+    let commands = "trap 'echo caught; exit 7' TERM; echo ready; sleep 60";
+    let mut entry = pod.entry().args(["--", "sh", "-c", commands]).spawn().unwrap();
+    let mut stdout = BufReader::new(entry.stdout.take().unwrap());
+    let mut line = String::new();
+    stdout.read_line(&mut line).unwrap();
+    assert_eq!(line, "ready\n", "output is passed on while the program runs");
+    let start = Instant::now();
+    kill_process(Pid::from_child(&entry), Signal::TERM).unwrap();
+    stdout.read_to_string(&mut line).unwrap();
+    let seen = pod.seen(entry.wait_with_output().unwrap());
+    // A shell runs its trap when its child has ended: the child got the signal too.
+    assert!(start.elapsed() < Duration::from_secs(10));
+    assert_eq!(seen.code, 7);
+    assert!(seen.result.last_lines.contains(&"caught".to_owned()), "{:?}", seen.result);
+}
+
+#[test]
+fn a_grandchild_that_keeps_the_pipes_does_not_hold_the_run() {
+    let pod = Pod::new(&[]);
+    let start = Instant::now();
+    let script = "sleep 30 & echo $! >pid; printf 'no newline'";
+    // The test's own pipes must not wait for the grandchild, so only the code and the log count.
+    let mut entry = pod.entry();
+    entry.args(["--", "sh", "-c", script]).stdout(Stdio::null()).stderr(Stdio::null());
+    let code = entry.status().unwrap().code();
+    let took = start.elapsed();
+    assert_eq!(code, Some(0));
+    assert!(took > Duration::from_millis(1900) && took < Duration::from_secs(10), "{took:?}");
+    let log = fs::read_to_string(pod.path("log")).unwrap();
+    assert!(log.contains(r#""lastLines":["no newline"]"#), "{log}");
+    let pid = fs::read_to_string(pod.path("work/pid")).unwrap().trim().parse().unwrap();
+    kill_process(Pid::from_raw(pid).unwrap(), Signal::KILL).unwrap();
+}
+
+#[test]
+fn orphans_are_reaped() {
+    let orphan = "sh -c 'sleep 0.1 &'; sleep 0.6; \
+        cat /proc/[0-9]*/stat 2>/dev/null | grep -c \") Z $PPID \"";
+    let seen = Pod::new(&[]).shell(orphan);
+    assert_eq!(seen.stdout, b"0\n");
+}
+
+#[test]
+fn a_hundred_megabytes_pass_unchanged_in_little_memory() {
+    let pod = Pod::new(&[]);
+    let commands = "seq 1 12500000; grep VmHWM /proc/$PPID/status >&2";
+    let mut entry = pod.entry().args(["--", "sh", "-c", commands]).spawn().unwrap();
+    let mut stdout = BufReader::with_capacity(1 << 20, entry.stdout.take().unwrap());
+    let (mut bytes, mut next, mut line) = (0, 1_u64, Vec::new());
+    while stdout.read_until(b'\n', &mut line).unwrap() > 0 {
+        bytes += line.len();
+        assert_eq!(line, format!("{next}\n").into_bytes());
+        next += 1;
+        line.clear();
+    }
+    assert!(bytes > 100_000_000, "{bytes}");
+    let seen = pod.seen(entry.wait_with_output().unwrap());
+    let lines = seen.result.last_lines;
+    assert_eq!(lines.len(), 20);
+    assert!(lines.contains(&"12500000".to_owned()), "{lines:?}");
+    let peak_kib: u32 = seen.stderr.split_whitespace().nth(1).unwrap().parse().unwrap();
+    assert!(peak_kib < 16 * 1024, "{peak_kib} KiB");
+}
+
+#[test]
+fn bytes_that_are_no_text_pass_and_a_partial_line_counts() {
+    let seen = Pod::new(&[]).shell("printf 'ok\\nca\\377fe\\000\\033[31m red'; printf err >&2");
+    assert_eq!(seen.stdout, b"ok\nca\xfffe\0\x1b[31m red");
+    assert_eq!(seen.stderr, "err");
+    assert_eq!(seen.result.last_lines, ["ok", "ca\u{fffd}fe red", "err"]);
+}
+
+#[test]
+fn lines_full_of_escapes_still_fit() {
+    let quotes =
+        "i=0; while [ $i -lt 30 ]; do printf '%0300d' 0 | tr 0 '\"'; echo; i=$((i+1)); done";
+    let seen = Pod::new(&[]).shell(quotes);
+    assert_eq!(seen.result.last_lines.len(), 6);
+}
+
+#[test]
+fn a_log_that_cannot_be_written_is_a_warning() {
+    for log in ["/", "/no/such/folder/log", "/dev/full"] {
+        let pod = Pod::new(&[]);
+        let output = Command::new(ENTRY)
+            .args(["run", "--termination-log", log, "--dir"])
+            .arg(pod.path("work"))
+            .args(["--", "sh", "-c", "echo out; exit 4"])
+            .output()
+            .unwrap();
+        assert_eq!(output.status.code(), Some(4), "{log}");
+        assert_eq!(output.stdout, b"out\n");
+        let stderr = String::from_utf8(output.stderr).unwrap();
+        assert!(stderr.contains(&format!("could not be written to {log}:")), "{stderr}");
+    }
+}
+
+#[test]
+fn a_reader_that_goes_away_does_not_end_the_program() {
+    let pod = Pod::new(&[]);
+    let commands = "for i in 1 2 3; do echo $i; sleep 0.1; done; exit 5";
+    let mut entry = pod.entry().args(["--", "sh", "-c", commands]).spawn().unwrap();
+    drop(entry.stdout.take());
+    let seen = pod.seen(entry.wait_with_output().unwrap());
+    assert_eq!(seen.code, 5);
+    assert_eq!(seen.result.last_lines, ["1", "2", "3"]);
+}
+
+#[test]
+fn what_cannot_be_started_says_why() {
+    let pod = Pod::new(&[("main.py", ""), ("x.sh", "#!/no/such/shell\n"), ("plain", "echo\n")]);
+    let mut entry = pod.entry();
+    let seen = pod.seen(entry.args(["--script", "main.py"]).env("PATH", "/none").output().unwrap());
+    let message = "this image has no interpreter for main.py: looked for python3, python in /none; \
+        choose an image that has one, or give a command";
+    assert_eq!((seen.code, seen.result.start_error.as_deref()), (127, Some(message)));
+    assert_eq!(seen.stderr, format!("datamigration-entry: {message}\n"));
+    assert_eq!((seen.result.started_at, seen.result.exit_code), (None, None));
+
+    let seen = pod.script("gone.py");
+    let message =
+        "there is no script gone.py among the program's files: there are main.py, plain, x.sh";
+    assert_eq!((seen.code, seen.result.start_error.as_deref()), (127, Some(message)));
+
+    let table = [
+        ("nowhere", 127, "there is no program nowhere in "),
+        ("./plain", 126, "plain is not an executable file"),
+    ];
+    for (name, code, part) in table {
+        let seen = pod.command([name]);
+        assert_eq!(seen.code, code, "{name}");
+        assert!(seen.result.start_error.unwrap().contains(part), "{name}");
+    }
+}
+
+#[test]
+fn what_the_system_refuses_to_execute_says_why() {
+    use std::os::unix::fs::PermissionsExt;
+    let pod = Pod::new(&[("x.sh", "#!/no/such/shell\n"), ("plain", "echo\n")]);
+    for file in ["x.sh", "plain"] {
+        let file = pod.path("work").join(file);
+        fs::set_permissions(file, fs::Permissions::from_mode(0o755)).unwrap();
+    }
+    let table = [
+        (
+            "./x.sh",
+            "x.sh could not be started; the file is there, its interpreter or loader is not: ",
+        ),
+        ("./plain", "plain could not be started; a script needs a #! line "),
+    ];
+    for (name, part) in table {
+        let seen = pod.command([name]);
+        let error = seen.result.start_error.unwrap();
+        assert_eq!(seen.code, 126, "{name}");
+        assert!(error.contains(part), "{error}");
+    }
+}
+
+#[test]
+fn wrong_arguments_are_no_code_of_a_program() {
+    let output = Command::new(ENTRY).args(["run", "x"]).output().unwrap();
+    assert_eq!(output.status.code(), Some(125));
+    assert!(String::from_utf8(output.stderr).unwrap().contains("Usage:"));
+}
