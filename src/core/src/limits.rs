@@ -51,6 +51,10 @@ pub const UPSTREAM_BACKOFF_FIRST: Duration = Duration::from_millis(25);
 /// Longest pause between two attempts.
 pub const UPSTREAM_BACKOFF_MAX: Duration = Duration::from_secs(2);
 
+/// How long a throttled call is tried again before the program is told: SDKs give up after 3 to 9
+/// throttle answers, and a call held much longer meets the timeouts that programs set themselves.
+pub const UPSTREAM_THROTTLED_MAX: Duration = Duration::from_secs(10);
+
 /// Idle connections kept to the database; each costs a TLS session there and a buffer here.
 pub const UPSTREAM_IDLE_CONNECTIONS_MAX: usize = 256;
 
