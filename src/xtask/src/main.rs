@@ -1,2 +1,77 @@
-//! The project tasks.
-fn main() {}
+//! `cargo xtask`: the project's tasks. Each is a module; this file only knows their flags.
+
+mod checkout;
+mod cluster;
+mod command;
+mod console;
+mod demo;
+mod fingerprint;
+mod generate;
+mod images;
+mod machine;
+mod parts;
+mod test;
+
+use std::process::ExitCode;
+
+use anyhow::Result;
+use clap::{Parser, Subcommand};
+
+use checkout::Checkout;
+
+/// The project's tasks.
+#[derive(Parser)]
+#[command(name = "cargo xtask", bin_name = "cargo xtask")]
+struct Flags {
+    #[command(subcommand)]
+    task: Task,
+}
+
+#[derive(Subcommand)]
+enum Task {
+    /// A cluster to test against, with DynamoDB Local and the operator.
+    #[command(subcommand)]
+    Cluster(cluster::Verb),
+    /// Generate the custom resource definitions.
+    Gen,
+    /// Run the checks that CI runs, or only the stages named.
+    Test(test::Options),
+    /// Run a command with a DynamoDB Local of its own: DYNAMODB_ENDPOINT says where.
+    Dynamodb {
+        /// The command and its arguments.
+        #[arg(required = true, trailing_var_arg = true, allow_hyphen_values = true)]
+        command: Vec<String>,
+    },
+    /// Show the worked examples on a cluster.
+    Demo {
+        /// Leave the cluster up.
+        #[arg(long)]
+        keep: bool,
+    },
+}
+
+fn main() -> ExitCode {
+    match run(&Flags::parse().task) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("error: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn run(task: &Task) -> Result<()> {
+    let checkout = Checkout::locate()?;
+    match task {
+        Task::Cluster(verb) => cluster::run(&checkout, verb),
+        Task::Gen => generate::run_all(&checkout),
+        Task::Test(options) => test::run(&checkout, options),
+        Task::Dynamodb { command: words } => parts::dynamodb::during(&checkout, |endpoint| {
+            command::show(
+                command::command(&words[0], &words[1..]).env("DYNAMODB_ENDPOINT", endpoint),
+                "running the command with DynamoDB Local",
+            )
+        }),
+        Task::Demo { keep } => demo::run(&checkout, *keep),
+    }
+}

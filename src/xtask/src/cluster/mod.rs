@@ -1,0 +1,219 @@
+//! `cargo xtask cluster`: a cluster to test against. One that somebody has comes first when asked for,
+//! then kind where a container engine answers, then one built from the sources of Kubernetes itself.
+
+mod certificates;
+mod configuration;
+mod daemons;
+mod environment;
+mod kernel;
+mod kind;
+mod layout;
+mod local;
+mod operator;
+
+use std::env;
+use std::fs::{self, File};
+use std::path::Path;
+
+use anyhow::{Context, Result, bail};
+use clap::{Args, Subcommand};
+
+use crate::checkout::Checkout;
+use crate::console::{say, step};
+use crate::fingerprint::Fingerprint;
+use crate::images::{self, Image};
+use crate::machine;
+use crate::parts::{dynamodb, golang};
+use environment::Environment;
+use layout::State;
+
+/// What to do with the cluster.
+#[derive(Clone, Debug, Subcommand)]
+pub enum Verb {
+    /// Bring a cluster up, or bring the one that is up to the state of this checkout.
+    Up(Options),
+    /// Stop the cluster and leave nothing behind.
+    Down,
+    /// Print shell exports: eval "$(cargo xtask cluster env)".
+    Env,
+}
+
+/// Which cluster, and what goes into it.
+#[derive(Clone, Debug, Default, Args)]
+pub struct Options {
+    /// Use the cluster that KUBECONFIG names (also: DM_CLUSTER=existing).
+    #[arg(long)]
+    pub existing: bool,
+    /// Neither build the operator's image nor install the chart.
+    #[arg(long)]
+    pub no_operator: bool,
+    /// Stop a cluster that another checkout brought up. In CI (CI=true) this is the default.
+    #[arg(long)]
+    pub replace: bool,
+}
+
+/// Where the cluster comes from.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Kind {
+    Existing,
+    Kind,
+    Local,
+}
+
+/// Runs a verb.
+pub fn run(checkout: &Checkout, verb: &Verb) -> Result<()> {
+    match verb {
+        Verb::Up(options) => up(checkout, options),
+        Verb::Down => down(checkout),
+        Verb::Env => {
+            print!("{}", Environment::read(&State(checkout.state()))?.exports());
+            Ok(())
+        }
+    }
+}
+
+/// The variables `env` prints, for the tests.
+pub fn variables(checkout: &Checkout) -> Result<Vec<(String, String)>> {
+    Ok(Environment::read(&State(checkout.state()))?.variables)
+}
+
+/// Brings a cluster up.
+pub fn up(checkout: &Checkout, options: &Options) -> Result<()> {
+    let _lock = lock(checkout)?;
+    let state = State(checkout.state());
+    match choose(options) {
+        Kind::Existing => kind::up_existing(checkout, &state, options.no_operator)?,
+        Kind::Kind => kind::up(checkout, &state, options.no_operator)?,
+        Kind::Local => {
+            settle_ownership(checkout, &state, options.replace)?;
+            up_local(checkout, &state, options.no_operator)?;
+        }
+    }
+    say("The cluster is up: eval \"$(cargo xtask cluster env)\"");
+    Ok(())
+}
+
+/// Takes the cluster down, whichever it is.
+pub fn down(checkout: &Checkout) -> Result<()> {
+    let _lock = lock(checkout)?;
+    let state = State(checkout.state());
+    if !state.0.exists() && !kernel::is_set_up() {
+        say("No cluster is up.");
+        return Ok(());
+    }
+    if let Some(owner) = other_owner(checkout, &state) {
+        say(&format!("This cluster was brought up by the checkout {owner}."));
+    }
+    if state.join("kind").exists() {
+        return kind::down(&state);
+    }
+    local::stop(&state)
+}
+
+fn choose(options: &Options) -> Kind {
+    if options.existing || env::var("DM_CLUSTER").is_ok_and(|value| value == "existing") {
+        Kind::Existing
+    } else if machine::has_kind() {
+        Kind::Kind
+    } else {
+        Kind::Local
+    }
+}
+
+fn up_local(checkout: &Checkout, state: &State, no_operator: bool) -> Result<()> {
+    machine::prepare_for_cluster()?;
+    let programs = golang::programs(checkout)?;
+    let library = dynamodb::library(checkout)?;
+    let test_images = images::programs::all(checkout)?;
+    let agent = if no_operator { None } else { Some(images::datamigration::agent(checkout)?) };
+
+    let recipe = recipe(&programs, &library)?;
+    let same = fs::read_to_string(state.recipe()).is_ok_and(|text| text == recipe);
+    if !(same && local::is_healthy(state)) {
+        if state.0.exists() || kernel::is_set_up() {
+            say("What is left of an earlier cluster is taken away first.");
+            local::stop(state)?;
+        }
+        fs::create_dir_all(&state.0).with_context(|| format!("making {}", state.0.display()))?;
+        fs::write(state.owner(), checkout.root.display().to_string())
+            .context("writing down whose cluster this is")?;
+        local::start(checkout, state, &programs, &library)?;
+        fs::write(state.recipe(), recipe).context("writing down what the cluster is made from")?;
+    }
+    let mut images: Vec<&Image> =
+        vec![&test_images.python, &test_images.node, &test_images.program];
+    images.extend(&agent);
+    for image in images {
+        local::load(state, &programs, image)?;
+    }
+    Environment::local(state, &programs.helm, &test_images, agent.as_ref()).write(state)?;
+    match &agent {
+        Some(agent) => operator::install(checkout, state, &programs.helm, &agent.reference),
+        None => Ok(()),
+    }
+}
+
+/// Everything whose change asks for a new cluster: the programs, and how they are configured.
+fn recipe(programs: &golang::Programs, library: &Path) -> Result<String> {
+    let sources = [
+        include_str!("certificates.rs"),
+        include_str!("configuration.rs"),
+        include_str!("kernel.rs"),
+        include_str!("layout.rs"),
+        include_str!("local.rs"),
+    ];
+    let places = [&programs.kubernetes, &programs.containerd, &programs.runc, &programs.pause];
+    let mut fingerprint = Fingerprint::default().text(&library.display().to_string());
+    for place in places {
+        fingerprint = fingerprint.text(&place.display().to_string());
+    }
+    for source in sources {
+        fingerprint = fingerprint.text(source);
+    }
+    Ok(fingerprint.key())
+}
+
+/// Two checkouts must not use each other's cluster unawares.
+fn settle_ownership(checkout: &Checkout, state: &State, replace: bool) -> Result<()> {
+    if !state.0.exists() {
+        if kernel::is_set_up() {
+            bail!(
+                "the bridge {} is there, but {} knows of no cluster: another user's cluster is up, \
+                 or XDG_CACHE_HOME was another one. Stop it there with `cargo xtask cluster down`, \
+                 or, if nothing is left of it, `ip link delete {}`",
+                layout::BRIDGE,
+                state.0.display(),
+                layout::BRIDGE
+            );
+        }
+        return Ok(());
+    }
+    let Some(owner) = other_owner(checkout, state) else { return Ok(()) };
+    let alive = local::DAEMONS.iter().any(|name| daemons::is_running(state, name));
+    if alive && !replace && env::var("CI").is_err() {
+        bail!(
+            "a cluster is up that another checkout brought up: {owner}\nStop it with \
+             `cargo xtask cluster down` (here or there), or take its place with \
+             `cargo xtask cluster up --replace`"
+        );
+    }
+    step(&format!("taking the place of the cluster of {owner}"), || local::stop(state))
+}
+
+fn other_owner(checkout: &Checkout, state: &State) -> Option<String> {
+    let owner = fs::read_to_string(state.owner()).ok()?;
+    (Path::new(&owner) != checkout.root).then_some(owner)
+}
+
+/// One task at a time changes the cluster; a second one waits for the first.
+fn lock(checkout: &Checkout) -> Result<File> {
+    fs::create_dir_all(&checkout.cache)
+        .with_context(|| format!("making {}", checkout.cache.display()))?;
+    let path = checkout.cache.join("cluster.lock");
+    let file = File::create(&path).with_context(|| format!("creating {}", path.display()))?;
+    if file.try_lock().is_err() {
+        say("Another task is changing the cluster; waiting for it.");
+        file.lock().with_context(|| format!("waiting for {}", path.display()))?;
+    }
+    Ok(file)
+}

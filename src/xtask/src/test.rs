@@ -1,0 +1,211 @@
+//! `cargo xtask test`: the checks that CI runs, in order, each timed; the first that fails ends the run.
+//! What the tests print goes straight to the terminal, so that a log shows how many ran.
+
+use std::path::PathBuf;
+use std::process::Command;
+use std::time::{Duration, Instant};
+
+use anyhow::{Context, Result, bail};
+use clap::{Args, ValueEnum};
+
+use crate::checkout::Checkout;
+use crate::cluster;
+use crate::command::{capture, command, run as run_quietly, show, succeeds};
+use crate::console::{say, seconds};
+use crate::generate;
+use crate::parts::{cached, dynamodb, golang};
+
+/// The version of cargo-deny that deny.toml is written for.
+const DENY_VERSION: &str = "0.20.2";
+
+/// Which stages run, and what stays afterwards.
+#[derive(Args)]
+pub struct Options {
+    /// Only these stages; all of them when none is named.
+    stages: Vec<Stage>,
+    /// Leave the cluster up after the cluster tests.
+    #[arg(long)]
+    keep: bool,
+}
+
+/// One check. The order here is the order in which they run: the quick ones first.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+enum Stage {
+    /// The code is formatted.
+    Fmt,
+    /// No lint complains.
+    Clippy,
+    /// The tests inside the packages.
+    Unit,
+    /// Golden files, and the rules of the source tree.
+    Contract,
+    /// What is generated is what is committed.
+    Generated,
+    /// Dependencies: who may use what, their licenses and their sources.
+    Deny,
+    /// The chart lints and renders.
+    Chart,
+    /// The tests that need DynamoDB Local.
+    Dynamodb,
+    /// The tests that need a cluster.
+    Cluster,
+}
+
+impl Stage {
+    fn name(self) -> String {
+        self.to_possible_value().map_or_else(String::new, |value| value.get_name().to_owned())
+    }
+
+    fn run(self, checkout: &Checkout, keep: bool) -> Result<()> {
+        match self {
+            Stage::Fmt => cargo(checkout, &["fmt", "--all", "--check"]),
+            Stage::Clippy => cargo(
+                checkout,
+                &["clippy", "--quiet", "--workspace", "--all-targets", "--", "-D", "warnings"],
+            ),
+            Stage::Unit => cargo(
+                checkout,
+                &["test", "--quiet", "--workspace", "--exclude", "dm-tests", "--no-fail-fast"],
+            ),
+            Stage::Contract => tests(checkout, "contract", &[]),
+            Stage::Generated => generated(checkout),
+            Stage::Deny => deny(checkout),
+            Stage::Chart => chart(checkout),
+            Stage::Dynamodb => dynamodb::during(checkout, |endpoint| {
+                tests(checkout, "dynamodb", &[("DYNAMODB_ENDPOINT".to_owned(), endpoint.to_owned())])
+            }),
+            Stage::Cluster => cluster_tests(checkout, keep),
+        }
+    }
+}
+
+/// Runs the stages and prints how long each took.
+pub fn run(checkout: &Checkout, options: &Options) -> Result<()> {
+    let stages: Vec<Stage> = Stage::value_variants()
+        .iter()
+        .copied()
+        .filter(|stage| options.stages.is_empty() || options.stages.contains(stage))
+        .collect();
+    let mut times: Vec<(Stage, Duration)> = Vec::new();
+    for (done, stage) in stages.iter().enumerate() {
+        say(&format!("== {} ({} of {})", stage.name(), done + 1, stages.len()));
+        let begun = Instant::now();
+        let outcome = stage.run(checkout, options.keep);
+        times.push((*stage, begun.elapsed()));
+        if let Err(error) = outcome {
+            print_times(&times, Some(*stage));
+            return Err(error.context(format!(
+                "the stage {name} failed; to run it alone: cargo xtask test {name}",
+                name = stage.name()
+            )));
+        }
+    }
+    print_times(&times, None);
+    Ok(())
+}
+
+fn print_times(times: &[(Stage, Duration)], failed: Option<Stage>) {
+    say("");
+    for (stage, time) in times {
+        let verdict = if failed == Some(*stage) { "FAILED" } else { "ok" };
+        say(&format!("{:<10} {verdict:<7} {:>12}", stage.name(), seconds(*time)));
+    }
+    let total = times.iter().map(|(_, time)| *time).sum();
+    say(&format!("{:<10} {:<7} {:>12}", "total", "", seconds(total)));
+}
+
+fn cargo(checkout: &Checkout, arguments: &[&str]) -> Result<()> {
+    show(
+        command("cargo", arguments).current_dir(&checkout.root),
+        &format!("cargo {}", arguments.join(" ")),
+    )
+}
+
+/// One test binary of the package of tests. A binary in which no test ran has failed.
+fn tests(checkout: &Checkout, name: &str, environment: &[(String, String)]) -> Result<()> {
+    let mut list = command("cargo", ["test", "--quiet", "-p", "dm-tests", "--test", name, "--"]);
+    list.arg("--list").current_dir(&checkout.root).envs(environment.iter().cloned());
+    let listed = capture(&mut list, &format!("building the {name} tests"))?;
+    if !listed.lines().any(|line| line.ends_with(": test")) {
+        bail!("there is not one {name} test");
+    }
+    let mut test = command("cargo", ["test", "--quiet", "-p", "dm-tests", "--test", name]);
+    test.current_dir(&checkout.root).envs(environment.iter().cloned());
+    show(&mut test, &format!("the {name} tests"))
+}
+
+fn generated(checkout: &Checkout) -> Result<()> {
+    generate::run_all(checkout)?;
+    let status = capture(
+        command("git", ["status", "--porcelain", "--", "crds", "charts/datamigration/crds"])
+            .current_dir(&checkout.root),
+        "asking git what has changed",
+    )?;
+    if !status.trim().is_empty() {
+        bail!("generated files differ from the committed ones; commit what was generated:\n{status}");
+    }
+    Ok(())
+}
+
+fn deny(checkout: &Checkout) -> Result<()> {
+    let cargo_deny = cargo_deny(checkout)?;
+    let mut checks = vec!["bans", "licenses", "sources"];
+    // The database of advisories is a Git repository, which not every machine can reach.
+    let mut fetch = deny_command(checkout, &cargo_deny, &["fetch", "db"]);
+    if succeeds(&mut fetch) {
+        checks.push("advisories");
+    } else {
+        say("  advisories are not checked: their database cannot be fetched here");
+    }
+    let mut arguments = vec!["check", "--hide-inclusion-graph"];
+    arguments.extend(checks);
+    show(&mut deny_command(checkout, &cargo_deny, &arguments), "checking the dependencies")
+}
+
+fn deny_command(checkout: &Checkout, cargo_deny: &std::path::Path, arguments: &[&str]) -> Command {
+    let mut deny = command(cargo_deny, ["--log-level", "error", "--workspace", "--all-features"]);
+    deny.args(arguments).current_dir(&checkout.root);
+    deny
+}
+
+fn cargo_deny(checkout: &Checkout) -> Result<PathBuf> {
+    let place = cached(&checkout.cache, "cargo", "cargo-deny", DENY_VERSION, |place| {
+        crate::console::step(&format!("building cargo-deny {DENY_VERSION}"), || {
+            run_quietly(
+                command("cargo", ["install", "--quiet", "--locked", "cargo-deny"])
+                    .args(["--version", DENY_VERSION, "--no-default-features", "--root"])
+                    .arg(place)
+                    .current_dir(place),
+                "building cargo-deny",
+            )
+        })
+    })?;
+    Ok(place.join("bin/cargo-deny"))
+}
+
+fn chart(checkout: &Checkout) -> Result<()> {
+    let helm = golang::helm(checkout)?;
+    let chart = checkout.chart();
+    show(command(&helm, ["lint", "--strict"]).arg(&chart), "linting the chart")?;
+    let rendered = capture(
+        command(&helm, ["template", "datamigration"]).arg(&chart).arg("--include-crds"),
+        "rendering the chart",
+    )?;
+    let objects = rendered.lines().filter(|line| line.starts_with("kind: ")).count();
+    if objects == 0 {
+        bail!("the chart renders no object");
+    }
+    say(&format!("  the chart renders {objects} objects"));
+    Ok(())
+}
+
+fn cluster_tests(checkout: &Checkout, keep: bool) -> Result<()> {
+    cluster::up(checkout, &cluster::Options::default())?;
+    let variables = cluster::variables(checkout)?;
+    let outcome = tests(checkout, "cluster", &variables);
+    if keep {
+        return outcome;
+    }
+    let down = cluster::down(checkout);
+    outcome.and(down.context("stopping the cluster after its tests"))
+}
