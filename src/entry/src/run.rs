@@ -3,16 +3,17 @@
 
 use std::env;
 use std::fs::File;
-use std::io::{self, PipeReader, Read, Write};
-use std::os::fd::{AsFd, OwnedFd};
+use std::io::{self, PipeReader, PipeWriter, Read, Write};
+use std::os::fd::{AsFd, BorrowedFd};
 use std::os::unix::process::CommandExt;
 use std::process::{Command, Stdio};
 use std::sync::mpsc::{self, Receiver, Sender};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread;
-use std::time::{Instant, SystemTime};
+use std::time::SystemTime;
 
 use dm_core::report::ProgramResult;
+use rustix::event::{PollFd, PollFlags};
 use rustix::process::{Pid, Signal, WaitOptions, WaitStatus};
 use signal_hook::consts::signal;
 use signal_hook::iterator::Signals;
@@ -125,7 +126,7 @@ fn wait_for(child: Pid) -> Option<WaitStatus> {
     }
 }
 
-/// The writing ends of the program's streams, and word of each that came to its end.
+/// The writing ends of the program's streams, and word that both came to their end.
 struct Streams {
     out: Stdio,
     err: Stdio,
@@ -134,53 +135,67 @@ struct Streams {
 
 impl Streams {
     fn open(tail: &Arc<Mutex<Tail>>) -> io::Result<Self> {
+        let (out, out_writer) = Tee::open(Stream::Out, io::stdout().as_fd())?;
+        let (err, err_writer) = Tee::open(Stream::Err, io::stderr().as_fd())?;
         let (sender, done) = mpsc::channel();
-        let out = io::stdout().as_fd().try_clone_to_owned()?;
-        let out = pipe_to(out, Stream::Out, tail, sender.clone())?;
-        let err = io::stderr().as_fd().try_clone_to_owned()?;
-        let err = pipe_to(err, Stream::Err, tail, sender)?;
-        Ok(Self { out, err, done })
+        let tail = Arc::clone(tail);
+        thread::Builder::new().name("streams".into()).spawn(move || {
+            pass_on([out, err], &tail);
+            sender.send(()).ok();
+        })?;
+        Ok(Self { out: out_writer.into(), err: err_writer.into(), done })
     }
 }
 
-fn pipe_to(
-    to: OwnedFd,
+/// One stream on its way from the program to where this program's own goes.
+struct Tee {
     stream: Stream,
-    tail: &Arc<Mutex<Tail>>,
-    done: Sender<()>,
-) -> io::Result<Stdio> {
-    let (reader, writer) = io::pipe()?;
-    let tail = Arc::clone(tail);
-    thread::Builder::new().name(format!("{stream:?}")).spawn(move || {
-        tee(reader, File::from(to), stream, &tail);
-        done.send(()).ok();
-    })?;
-    Ok(writer.into())
+    from: PipeReader,
+    /// `None` where nobody reads it any more; the program must not notice.
+    to: Option<File>,
 }
 
-/// Passes on what is read as soon as it is read, until the last writer is gone.
-fn tee(mut from: PipeReader, to: File, stream: Stream, tail: &Mutex<Tail>) {
-    let mut chunk = vec![0; CHUNK_BYTES];
-    let mut to = Some(to);
-    loop {
-        let read = match from.read(&mut chunk) {
-            Ok(0) => return,
+impl Tee {
+    fn open(stream: Stream, own: BorrowedFd) -> io::Result<(Self, PipeWriter)> {
+        let (from, writer) = io::pipe()?;
+        let to = Some(File::from(own.try_clone_to_owned()?));
+        Ok((Self { stream, from, to }, writer))
+    }
+
+    /// Passes on what is there; whether there may be more.
+    fn pass_on(&mut self, chunk: &mut [u8], tail: &Mutex<Tail>) -> bool {
+        let read = match self.from.read(chunk) {
+            Ok(0) => return false,
             Ok(read) => &chunk[..read],
-            Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
-            Err(_) => return,
+            Err(error) => return error.kind() == io::ErrorKind::Interrupted,
         };
-        tail.lock().unwrap_or_else(PoisonError::into_inner).push(stream, read);
-        // Where nobody reads the log any more, the program must not notice.
-        if to.as_mut().is_some_and(|to| to.write_all(read).is_err()) {
-            to = None;
+        tail.lock().unwrap_or_else(PoisonError::into_inner).push(self.stream, read);
+        if self.to.as_mut().is_some_and(|to| to.write_all(read).is_err()) {
+            self.to = None;
         }
+        true
+    }
+}
+
+/// Passes on what is read as soon as it is read, until the last writers are gone. One thread for both
+/// streams keeps the lines in order as far as two pipes allow; an error comes after its output.
+fn pass_on(tees: [Tee; 2], tail: &Mutex<Tail>) {
+    let mut chunk = vec![0; CHUNK_BYTES];
+    let mut open = Vec::from(tees);
+    while !open.is_empty() {
+        let mut polled: Vec<_> =
+            open.iter().map(|tee| PollFd::new(&tee.from, PollFlags::IN)).collect();
+        match rustix::event::poll(&mut polled, None) {
+            Ok(_) | Err(rustix::io::Errno::INTR) => {}
+            Err(_) => return,
+        }
+        let ready: Vec<bool> = polled.iter().map(|fd| !fd.revents().is_empty()).collect();
+        let mut ready = ready.into_iter();
+        open.retain_mut(|tee| !ready.next().unwrap_or(false) || tee.pass_on(&mut chunk, tail));
     }
 }
 
 /// Waits for both streams to end, but not for those who inherited them.
 fn drain(done: &Receiver<()>) {
-    let end = Instant::now() + DRAIN_WAIT;
-    for _ in 0..2 {
-        done.recv_timeout(end.saturating_duration_since(Instant::now())).ok();
-    }
+    done.recv_timeout(DRAIN_WAIT).ok();
 }

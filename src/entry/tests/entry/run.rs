@@ -145,6 +145,15 @@ fn bytes_that_are_no_text_pass_and_a_partial_line_counts() {
 }
 
 #[test]
+fn an_error_comes_after_the_output_before_it() {
+    let pod = Pod::new(&[]);
+    for _ in 0..50 {
+        let seen = pod.shell("echo 155 names split; echo KeyError >&2; exit 3");
+        assert_eq!(seen.result.last_lines, ["155 names split", "KeyError"]);
+    }
+}
+
+#[test]
 fn lines_full_of_escapes_still_fit() {
     let quotes =
         "i=0; while [ $i -lt 30 ]; do printf '%0300d' 0 | tr 0 '\"'; echo; i=$((i+1)); done";
