@@ -72,7 +72,11 @@ impl Stage {
             Stage::Deny => deny(checkout),
             Stage::Chart => chart(checkout),
             Stage::Dynamodb => dynamodb::during(checkout, |endpoint| {
-                tests(checkout, "dynamodb", &[("DYNAMODB_ENDPOINT".to_owned(), endpoint.to_owned())])
+                tests(
+                    checkout,
+                    "dynamodb",
+                    &[("DYNAMODB_ENDPOINT".to_owned(), endpoint.to_owned())],
+                )
             }),
             Stage::Cluster => cluster_tests(checkout, keep),
         }
@@ -142,7 +146,9 @@ fn generated(checkout: &Checkout) -> Result<()> {
         "asking git what has changed",
     )?;
     if !status.trim().is_empty() {
-        bail!("generated files differ from the committed ones; commit what was generated:\n{status}");
+        bail!(
+            "generated files differ from the committed ones; commit what was generated:\n{status}"
+        );
     }
     Ok(())
 }

@@ -6,6 +6,7 @@ use std::path::Path;
 use anyhow::{Context, Result};
 use serde_json::json;
 
+use super::kernel::SHIMS;
 use super::layout::{
     BRIDGE, CGROUP, KUBELET_HEALTH_PORT, KUBELET_PORT, NODE_ADDRESS, NODE_NAME, POD_NETWORK,
     POD_RANGE_START, PROXY_HEALTH_PORT, PROXY_METRICS_PORT, RUN_FOLDER, State, containerd_socket,
@@ -141,7 +142,7 @@ disabled_plugins = [
 [plugins.'io.containerd.cri.v1.runtime'.containerd.runtimes.runc.options]
   BinaryName = '{runc}'
   SystemdCgroup = false
-  ShimCgroup = '/{CGROUP}/shims'
+  ShimCgroup = '/{CGROUP}/{SHIMS}'
 ",
         root = state.join("containerd").display(),
         socket = containerd_socket().display(),

@@ -25,6 +25,9 @@ const SETTINGS: &[&str] = &[
     "kernel/keys/root_maxbytes",
 ];
 
+/// The cgroup of containerd's shims, below ours: they outlive containerd, so `remove` finds them here.
+pub const SHIMS: &str = "shims";
+
 /// How long processes that were killed may take to leave their cgroup.
 const CGROUP_EMPTY_MAX: Duration = Duration::from_secs(10);
 
@@ -48,10 +51,12 @@ pub fn set_up(state: &State) -> Result<()> {
          }}"
     );
     feed(&mut command("nft", ["-f", "-"]), &rules, "keeping other machines from DynamoDB Local")?;
-    for folder in cgroups() {
-        fs::create_dir_all(&folder)
-            .with_context(|| format!("making the cgroup {}", folder.display()))?;
-        adopt_processors(&folder);
+    for cgroup in cgroups() {
+        for folder in [cgroup.clone(), cgroup.join(SHIMS)] {
+            fs::create_dir_all(&folder)
+                .with_context(|| format!("making the cgroup {}", folder.display()))?;
+            adopt_processors(&folder);
+        }
     }
     Ok(())
 }
