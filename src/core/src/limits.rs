@@ -86,3 +86,16 @@ pub const GUARD_DRAIN_MAX: Duration = Duration::from_secs(10);
 
 /// Length of a path, table name or operation quoted in a message, against hostile ones.
 pub const QUOTED_BYTES_MAX: usize = 255;
+
+/// Bytes of request bodies held at once, as their clients announce them; further requests wait.
+/// A value tree takes several times its JSON, so this bounds the guard to about 1 GB at worst.
+pub const BODY_BYTES_IN_FLIGHT_MAX: usize = 256 * 1024 * 1024;
+
+/// Length of an SDK's id of a call that is remembered; they are UUIDs. Longer ones are ignored.
+pub const INVOCATION_ID_BYTES_MAX: usize = 128;
+
+/// Time for the probe or the operator to send a request's headers.
+pub const CONTROL_HEADERS_MAX: Duration = Duration::from_secs(10);
+
+/// A pause after a failed accept, so that a lack of file handles does not become a busy loop.
+pub const ACCEPT_RETRY: Duration = Duration::from_millis(50);

@@ -1,1 +1,24 @@
 //! The layers around one DynamoDB operation.
+//!
+//! A [`Call`] goes down through policy and limits to either the overlay (dry run) or the journal's
+//! seam and upstream (apply); its [`Answer`] comes back up. No HTTP server and no flags here.
+
+mod answer_members;
+mod apply;
+mod arns;
+pub mod call;
+pub mod fault;
+pub mod operation;
+mod overlay;
+pub mod policy;
+mod replay;
+mod stack;
+mod tables;
+mod tally;
+pub mod upstream;
+
+pub use call::{Answer, Call, Invocation};
+pub use fault::Fault;
+pub use operation::{Class, Operation, ReadOperation};
+pub use stack::{Engine, Start};
+pub use upstream::CredentialSource;

@@ -1,0 +1,85 @@
+//! Tables named by ARN: an ARN may pass only when it is that of the very table the plain name
+//! stands for, in the account and region of the target. Else a policy that allows `cars` would
+//! allow the `cars` of any account.
+
+use std::collections::HashMap;
+use std::sync::{Mutex, PoisonError};
+
+use dm_core::limits;
+use serde_json::{Value, json};
+
+use crate::call::Call;
+use crate::fault::Fault;
+use crate::operation::{Class, ReadOperation};
+use crate::tables::{TableArn, tables_named};
+use crate::upstream::ReadOnly;
+
+/// ARNs looked up so far, and whether they are ours.
+#[derive(Debug)]
+pub struct Arns {
+    upstream: ReadOnly,
+    known: Mutex<HashMap<String, bool>>,
+}
+
+impl Arns {
+    /// Asks this database.
+    pub fn new(upstream: ReadOnly) -> Self {
+        Self { upstream, known: Mutex::default() }
+    }
+
+    /// Refuses a call that names another account's or region's table.
+    pub async fn check(&self, call: &Call) -> Result<(), Fault> {
+        for text in tables_named(&call.body) {
+            if !text.starts_with("arn:") {
+                continue;
+            }
+            let refused = || {
+                let name = call.operation.name();
+                Fault::refused(
+                    format!(
+                        "The guard refuses {name}: its ARN is not that of a table in the account \
+                         and region of the target. Use the table's name."
+                    ),
+                    "an ARN is not that of a table of the target",
+                )
+            };
+            let Some(arn) = TableArn::parse(text) else {
+                // Of backups, exports and the like in a metadata read: nothing to compare with.
+                if call.operation.class() == Class::MetadataRead {
+                    continue;
+                }
+                return Err(refused());
+            };
+            let data = matches!(call.operation.class(), Class::DataRead | Class::DataWrite);
+            if (data && !arn.is_table) || !self.is_ours(arn).await? {
+                return Err(refused());
+            }
+        }
+        Ok(())
+    }
+
+    async fn is_ours(&self, arn: TableArn<'_>) -> Result<bool, Fault> {
+        let below = arn.arn.find(&format!("table/{}", arn.name)).unwrap_or(0);
+        let table_arn = &arn.arn[..below + "table/".len() + arn.name.len()];
+        let known = |known: &Mutex<HashMap<String, bool>>| {
+            known.lock().unwrap_or_else(PoisonError::into_inner).get(table_arn).copied()
+        };
+        if let Some(ours) = known(&self.known) {
+            return Ok(ours);
+        }
+        let request = json!({"TableName": arn.name});
+        let ours = match self.upstream.read(ReadOperation::DESCRIBE_TABLE, &request).await {
+            Ok(body) => {
+                let described: Value = serde_json::from_slice(&body).unwrap_or_default();
+                described.pointer("/Table/TableArn").and_then(Value::as_str) == Some(table_arn)
+            }
+            Err(fault) if fault.is_upstream("ResourceNotFoundException") => return Ok(false),
+            Err(fault) => return Err(fault),
+        };
+        let mut known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
+        if known.len() < limits::TABLES_COUNTED_MAX {
+            known.insert(table_arn.to_owned(), ours);
+        }
+        Ok(ours)
+    }
+}

@@ -1,0 +1,57 @@
+//! One operation's request and its answer, between the wire and the layers. No HTTP here.
+
+use bytes::Bytes;
+use serde_json::{Map, Value};
+
+use crate::operation::Operation;
+
+/// One request for one operation, decoded.
+#[derive(Clone, Debug)]
+pub struct Call {
+    /// What is asked.
+    pub operation: Operation,
+    /// With which parameters. What is sent upstream is written from this value, never the bytes
+    /// received, so that what was checked and what is sent cannot be read differently.
+    pub body: Map<String, Value>,
+    /// The SDK's id of the call, the same over its retries.
+    pub invocation: Option<Invocation>,
+}
+
+/// Identifies a call over its retries.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct Invocation {
+    /// The header `amz-sdk-invocation-id`.
+    pub id: String,
+    /// Digest of target and body: a client that reuses an id for another request is not answered
+    /// with the first one's answer.
+    pub digest: [u8; 32],
+}
+
+/// An answer: status and a JSON body, the same for an error.
+#[derive(Clone, Debug)]
+pub struct Answer {
+    /// 200, or DynamoDB's status of the error.
+    pub status: u16,
+    /// JSON.
+    pub body: Bytes,
+    /// Seconds after which a throttled client is asked to come back.
+    pub retry_after_s: Option<u32>,
+}
+
+impl Answer {
+    /// A success with this body.
+    pub fn ok(body: Bytes) -> Self {
+        Self { status: 200, body, retry_after_s: None }
+    }
+
+    /// A success with this value as its body.
+    pub fn json(value: &Value) -> Self {
+        Self::ok(Bytes::from(value.to_string()))
+    }
+
+    /// Whether a client that sends the call again should get this very answer: it succeeded, or it
+    /// failed for a reason that lies in the request or the data.
+    pub fn is_final(&self) -> bool {
+        self.status < 500 && self.retry_after_s.is_none()
+    }
+}

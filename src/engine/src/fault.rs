@@ -1,0 +1,127 @@
+//! Why a call was not carried out: DynamoDB's own errors, the guard's refusals, the database's
+//! answers passed on. Each becomes an answer in DynamoDB's form.
+
+use bytes::Bytes;
+use dm_core::error::{ErrorCode, ServiceError};
+
+use crate::call::Answer;
+
+/// Why a call was not carried out.
+#[derive(Clone, Debug, thiserror::Error)]
+pub enum Fault {
+    /// DynamoDB's own error, found by the guard.
+    #[error("answered with {}", .0.code.name())]
+    Service(#[from] ServiceError),
+    /// The guard does not allow the call, or cannot simulate it. It becomes a remark.
+    #[error("refused: {why}")]
+    Refused {
+        /// For the program: what to do about it.
+        message: String,
+        /// For the report, in one sentence, without names from the request.
+        why: String,
+    },
+    /// The database's error, as it came.
+    #[error("the database answered with status {status}")]
+    Upstream {
+        /// Its HTTP status.
+        status: u16,
+        /// Its body.
+        body: Bytes,
+    },
+    /// The database asked to slow down for longer than the guard can hold a request.
+    #[error("the database throttles")]
+    Throttled,
+    /// The database cannot be reached, or does not speak DynamoDB's protocol.
+    #[error("the database did not answer: {0}")]
+    Unavailable(String),
+}
+
+impl Fault {
+    /// A parameter is wrong; the message is DynamoDB's.
+    pub fn validation(message: impl Into<String>) -> Self {
+        Self::Service(ServiceError::validation(message))
+    }
+
+    /// A call that the guard refuses; `why` is for the report.
+    pub fn refused(message: impl Into<String>, why: impl Into<String>) -> Self {
+        Self::Refused { message: message.into(), why: why.into() }
+    }
+
+    /// Whether it is the database's error of this name.
+    pub fn is_upstream(&self, name: &str) -> bool {
+        match self {
+            Self::Upstream { body, .. } => error_name(body).as_deref() == Some(name),
+            Self::Service(_) | Self::Refused { .. } | Self::Throttled | Self::Unavailable(_) => {
+                false
+            }
+        }
+    }
+}
+
+impl From<Fault> for Answer {
+    fn from(fault: Fault) -> Self {
+        let error = match fault {
+            Fault::Upstream { status, body } => {
+                return Self { status, body, retry_after_s: None };
+            }
+            Fault::Service(error) => error,
+            Fault::Refused { message, .. } => ServiceError::new(ErrorCode::AccessDenied, message),
+            Fault::Throttled => ServiceError::new(
+                ErrorCode::ProvisionedThroughputExceeded,
+                "The database throttles, and the guard has waited for it as long as it can.",
+            ),
+            Fault::Unavailable(message) => ServiceError::new(
+                ErrorCode::InternalServerError,
+                format!("The guard got no answer from the database: {message}"),
+            ),
+        };
+        let throttled = error.code == ErrorCode::ProvisionedThroughputExceeded;
+        Self {
+            status: error.status(),
+            body: Bytes::from(error.to_json().to_string()),
+            retry_after_s: throttled.then_some(1),
+        }
+    }
+}
+
+/// The name of an error body's type, without its namespace.
+pub fn error_name(body: &[u8]) -> Option<String> {
+    #[derive(serde::Deserialize)]
+    struct Typed {
+        #[serde(rename = "__type")]
+        kind: String,
+    }
+    let typed: Typed = serde_json::from_slice(body).ok()?;
+    typed.kind.rsplit('#').next().map(str::to_owned)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_error_of_the_database_is_passed_on_as_it_came() {
+        let body =
+            Bytes::from_static(br#"{"__type":"x#ResourceNotFoundException","Message":"no"}"#);
+        let fault = Fault::Upstream { status: 400, body: body.clone() };
+        assert!(fault.is_upstream("ResourceNotFoundException"));
+        assert!(!fault.is_upstream("ValidationException"));
+        let answer = Answer::from(fault);
+        assert_eq!((answer.status, answer.body), (400, body));
+    }
+
+    #[test]
+    fn a_refusal_is_an_access_denied_that_sdks_do_not_retry() {
+        let answer = Answer::from(Fault::refused("no: see spec.policy", "not allowed"));
+        assert_eq!(answer.status, 400);
+        assert!(answer.is_final());
+        assert_eq!(error_name(&answer.body).as_deref(), Some("AccessDeniedException"));
+    }
+
+    #[test]
+    fn a_throttle_carries_the_time_to_come_back_and_is_not_remembered() {
+        let answer = Answer::from(Fault::Throttled);
+        assert_eq!(answer.retry_after_s, Some(1));
+        assert!(!answer.is_final());
+    }
+}

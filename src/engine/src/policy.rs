@@ -1,0 +1,212 @@
+//! What the target's owner allows: operations and tables. Pure; it neither asks nor sends.
+
+use dm_core::limits;
+use dm_core::plan::{Mode, Policy as PolicyPlan};
+
+use crate::call::Call;
+use crate::fault::Fault;
+use crate::operation::{Class, Operation};
+use crate::tables::{plain_name, tables_named};
+
+/// The field that allows tables, as users know it.
+const TABLES_FIELD: &str = "MigrationTarget spec.policy.tables";
+
+/// The field that allows control-plane writes, as users know it.
+const CONTROL_PLANE_FIELD: &str = "MigrationTarget spec.policy.controlPlane";
+
+/// What may pass.
+#[derive(Clone, Debug)]
+pub struct Policy {
+    mode: Mode,
+    plan: PolicyPlan,
+}
+
+impl Policy {
+    /// The policy of a plan.
+    pub fn new(mode: Mode, plan: PolicyPlan) -> Self {
+        Self { mode, plan }
+    }
+
+    /// Whether item values may appear in reports.
+    pub fn shows_values(&self) -> bool {
+        self.plan.show_values
+    }
+
+    /// Whether the call may pass: its operation, then each of its tables.
+    pub fn check(&self, call: &Call) -> Result<(), Fault> {
+        let operation = call.operation;
+        self.check_operation(operation)?;
+        let tables = tables_named(&call.body);
+        for table in &tables {
+            self.check_table(operation, table)?;
+        }
+        let names_none = tables.is_empty() && operation.class() == Class::ControlPlaneWrite;
+        if names_none && !self.plan.tables.is_empty() {
+            return Err(Fault::refused(
+                format!(
+                    "The guard refuses {}: it names no table that {TABLES_FIELD} could allow.",
+                    operation.name()
+                ),
+                format!("names no table that {TABLES_FIELD} could allow"),
+            ));
+        }
+        Ok(())
+    }
+
+    /// Whether this table may be touched, by its name or ARN.
+    pub fn check_table(&self, operation: Operation, table: &str) -> Result<(), Fault> {
+        let name = plain_name(table);
+        let globs = &self.plan.tables;
+        if globs.is_empty() || globs.iter().any(|glob| matches_glob(glob, name)) {
+            return Ok(());
+        }
+        let quoted = quoted(name);
+        Err(Fault::refused(
+            format!(
+                "The guard refuses {} on table {quoted}: {TABLES_FIELD} does not allow it.",
+                operation.name()
+            ),
+            format!("table {quoted} is not allowed by {TABLES_FIELD}"),
+        ))
+    }
+
+    fn check_operation(&self, operation: Operation) -> Result<(), Fault> {
+        let name = operation.name();
+        match operation.class() {
+            Class::AlwaysDenied => Err(Fault::refused(
+                format!(
+                    "The guard refuses {name}: the database itself would write the items, which \
+                     can be neither simulated nor journalled. Write them one by one or in batches."
+                ),
+                "writes items on the database's side, which can be neither simulated nor journalled",
+            )),
+            Class::ControlPlaneWrite if self.mode == Mode::Apply && !self.plan.control_plane => {
+                Err(Fault::refused(
+                    format!("The guard refuses {name}: {CONTROL_PLANE_FIELD} does not allow it."),
+                    format!("not allowed by {CONTROL_PLANE_FIELD}"),
+                ))
+            }
+            Class::MetadataRead if operation == Operation::DescribeEndpoints => {
+                Err(Fault::refused(
+                    "The guard refuses DescribeEndpoints: its answer would lead past the guard.",
+                    "its answer would lead past the guard",
+                ))
+            }
+            Class::ControlPlaneWrite | Class::MetadataRead | Class::DataRead | Class::DataWrite => {
+                Ok(())
+            }
+        }
+    }
+}
+
+/// A name from a request, cut to a bearable length, for a message.
+fn quoted(name: &str) -> String {
+    let cut: String = name.chars().take(limits::QUOTED_BYTES_MAX).collect();
+    format!("{cut:?}")
+}
+
+/// Whether `*` (any text) and `?` (one character) make the glob this name. Linear in both.
+fn matches_glob(glob: &str, name: &str) -> bool {
+    let (glob, name): (Vec<char>, Vec<char>) = (glob.chars().collect(), name.chars().collect());
+    let (mut at, mut from) = (0, 0);
+    let mut star: Option<(usize, usize)> = None;
+    while from < name.len() {
+        match glob.get(at) {
+            Some('*') => {
+                star = Some((at, from));
+                at += 1;
+            }
+            Some(c) if *c == '?' || *c == name[from] => {
+                at += 1;
+                from += 1;
+            }
+            Some(_) | None => match &mut star {
+                Some((star_at, taken)) => {
+                    *taken += 1;
+                    at = *star_at + 1;
+                    from = *taken;
+                }
+                None => return false,
+            },
+        }
+    }
+    glob[at..].iter().all(|c| *c == '*')
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::{Value, json};
+
+    fn refusal(mode: Mode, plan: &PolicyPlan, operation: Operation, body: Value) -> Option<String> {
+        let Value::Object(body) = body else { unreachable!() };
+        let call = Call { operation, body, invocation: None };
+        match Policy::new(mode, plan.clone()).check(&call) {
+            Ok(()) => None,
+            Err(Fault::Refused { message, .. }) => Some(message),
+            Err(other) => Some(format!("not a refusal: {other}")),
+        }
+    }
+
+    fn plan(tables: &[&str], control_plane: bool) -> PolicyPlan {
+        let tables = tables.iter().map(ToString::to_string).collect();
+        PolicyPlan { tables, control_plane, show_values: false }
+    }
+
+    #[test]
+    fn globs_match_whole_names() {
+        for (glob, name, expected) in [
+            ("cars", "cars", true),
+            ("cars", "cars2", false),
+            ("*", "", true),
+            ("dev-*", "dev-cars", true),
+            ("dev-*", "prod-dev-cars", false),
+            ("*-cars", "dev-cars-cars", true),
+            ("a?c", "abc", true),
+            ("a?c", "ac", false),
+            ("a*b*c", "a-b-b-c", true),
+            ("a*b*c", "a-c-b", false),
+            ("", "a", false),
+        ] {
+            assert_eq!(matches_glob(glob, name), expected, "{glob} {name}");
+        }
+        assert!(!matches_glob(&"*a".repeat(50), &"a".repeat(40)));
+    }
+
+    #[test]
+    fn a_denial_names_operation_table_and_the_field_that_would_allow_it() {
+        let message = refusal(
+            Mode::Apply,
+            &plan(&["cars"], false),
+            Operation::PutItem,
+            json!({"TableName": "bikes"}),
+        )
+        .unwrap();
+        for part in ["PutItem", "\"bikes\"", "MigrationTarget spec.policy.tables"] {
+            assert!(message.contains(part), "{message}");
+        }
+    }
+
+    #[test]
+    fn every_table_of_a_batch_is_checked_and_arns_are_names() {
+        let allowed = plan(&["cars"], false);
+        let arn = "arn:aws:dynamodb:eu-west-1:1:table/cars";
+        let get = |tables: Value| refusal(Mode::DryRun, &allowed, Operation::BatchGetItem, tables);
+        assert_eq!(get(json!({"RequestItems": {"cars": {}, arn: {}}})), None);
+        assert!(get(json!({"RequestItems": {"cars": {}, "bikes": {}}})).is_some());
+    }
+
+    #[test]
+    fn control_plane_writes_need_their_field_and_bulk_writes_never_pass() {
+        let create = json!({"TableName": "new"});
+        let check =
+            |plan: &PolicyPlan, operation| refusal(Mode::Apply, plan, operation, create.clone());
+        assert!(check(&plan(&[], false), Operation::CreateTable).is_some());
+        assert_eq!(check(&plan(&[], true), Operation::CreateTable), None);
+        assert!(check(&plan(&["old"], true), Operation::CreateTable).is_some());
+        assert!(check(&plan(&[], true), Operation::ImportTable).is_some());
+        assert!(check(&plan(&[], true), Operation::StartBulkPutItems).is_some());
+        assert_eq!(check(&plan(&[], false), Operation::DescribeTable), None);
+        assert!(check(&plan(&[], true), Operation::DescribeEndpoints).is_some());
+    }
+}

@@ -1,0 +1,240 @@
+//! The layers in their order around one call, and the result of them all. What each layer does is
+//! in its own file.
+
+use std::sync::Arc;
+
+use dm_core::plan::{Mode, Plan};
+use dm_core::report::{Fidelity, GuardResult, REPORT_VERSION, TableEffect};
+use sha2::{Digest as _, Sha256};
+
+use crate::apply::Apply;
+use crate::arns::Arns;
+use crate::call::{Answer, Call};
+use crate::fault::Fault;
+use crate::operation::{Class, Operation};
+use crate::overlay::Overlay;
+use crate::policy::Policy;
+use crate::replay::Replay;
+use crate::tally::Tally;
+use crate::upstream::{CredentialSource, Full, ReadOnly, UpstreamCalls, UpstreamError};
+
+/// What stands between a program and its database.
+#[derive(Debug)]
+pub struct Engine {
+    mode: Mode,
+    policy: Policy,
+    arns: Arns,
+    replay: Replay,
+    tally: Arc<Tally>,
+    bottom: Bottom,
+    problem: Option<String>,
+}
+
+/// The lowest layer: where writes go.
+#[derive(Debug)]
+enum Bottom {
+    Overlay(Overlay),
+    Apply(Apply),
+    /// Nowhere: every call is refused for this reason.
+    Closed(ReadOnly, String),
+}
+
+/// What became of an earlier guard of the same run.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Start {
+    /// There was none.
+    First,
+    /// It was ended in the middle of the run, and its memory is lost.
+    Again,
+}
+
+impl Engine {
+    /// The engine of a plan. Nothing is sent yet.
+    pub fn new(
+        plan: &Plan,
+        credentials: CredentialSource,
+        start: Start,
+    ) -> Result<Self, UpstreamError> {
+        let tally = Arc::new(Tally::default());
+        let (bottom, reader, problem) = match (plan.mode, start) {
+            (Mode::DryRun, Start::First) => {
+                let upstream = ReadOnly::new(&plan.upstream, credentials)?;
+                let overlay = Overlay::new(upstream.clone(), Arc::clone(&tally));
+                (Bottom::Overlay(overlay), upstream, None)
+            }
+            (Mode::DryRun, Start::Again) => {
+                let upstream = ReadOnly::new(&plan.upstream, credentials)?;
+                let why = "The guard was restarted in the middle of the dry run and has lost the \
+                           writes it held; nothing was written to the database. Run it again.";
+                (Bottom::Closed(upstream.clone(), why.into()), upstream, Some(why.to_owned()))
+            }
+            (Mode::Apply, start) => {
+                let upstream = Full::new(&plan.upstream, credentials)?;
+                let reader = upstream.read_only();
+                let problem = (start == Start::Again).then(|| {
+                    "The guard was restarted in the middle of the run: its counts begin at the \
+                     restart."
+                        .to_owned()
+                });
+                (Bottom::Apply(Apply::new(upstream, Arc::clone(&tally))), reader, problem)
+            }
+        };
+        Ok(Self {
+            mode: plan.mode,
+            policy: Policy::new(plan.mode, plan.policy.clone()),
+            arns: Arns::new(reader),
+            replay: Replay::default(),
+            tally,
+            bottom,
+            problem,
+        })
+    }
+
+    /// Answers one call. Once begun it goes on to its end, even if the caller goes away: a retry
+    /// must find the answer.
+    pub async fn handle(self: &Arc<Self>, mut call: Call) -> Answer {
+        self.tally.request();
+        let writes = call.operation.class() == Class::DataWrite;
+        if !writes {
+            return self.answer(call).await;
+        }
+        let engine = Arc::clone(self);
+        let invocation = call.invocation.take();
+        let task = tokio::spawn(async move {
+            let work = engine.answer(call);
+            engine.replay.once(invocation, work).await
+        });
+        match task.await {
+            Ok(answer) => answer,
+            Err(_) => Fault::Unavailable("the guard failed on this request".into()).into(),
+        }
+    }
+
+    /// A request that was refused before it became a call.
+    pub fn refused_on_the_wire(&self, operation: &str, why: &str) {
+        self.tally.request();
+        self.tally.remark(operation, Fidelity::Refused, why);
+    }
+
+    async fn answer(&self, call: Call) -> Answer {
+        let operation = call.operation;
+        match self.descend(call).await {
+            Ok(answer) => answer,
+            Err(fault) => {
+                self.note(operation, &fault);
+                fault.into()
+            }
+        }
+    }
+
+    async fn descend(&self, call: Call) -> Result<Answer, Fault> {
+        if let Bottom::Closed(_, why) = &self.bottom {
+            return Err(Fault::refused(why.clone(), "the guard was restarted"));
+        }
+        self.policy.check(&call)?;
+        self.arns.check(&call).await?;
+        let body = match &self.bottom {
+            Bottom::Overlay(overlay) => overlay.handle(call).await?,
+            Bottom::Apply(apply) => apply.handle(call).await?,
+            Bottom::Closed(..) => return Err(Fault::Unavailable("closed".into())),
+        };
+        Ok(Answer::ok(body))
+    }
+
+    fn note(&self, operation: Operation, fault: &Fault) {
+        match fault {
+            Fault::Refused { why, .. } => {
+                tracing::warn!(operation = operation.name(), why, "refused");
+                self.tally.remark(operation.name(), Fidelity::Refused, why);
+            }
+            Fault::Throttled | Fault::Unavailable(_) => {
+                tracing::warn!(operation = operation.name(), %fault, "not carried out");
+            }
+            Fault::Service(_) | Fault::Upstream { .. } => {
+                tracing::debug!(operation = operation.name(), %fault, "answered with an error");
+            }
+        }
+    }
+
+    fn calls(&self) -> UpstreamCalls {
+        match &self.bottom {
+            Bottom::Overlay(overlay) => overlay.calls(),
+            Bottom::Apply(apply) => apply.calls(),
+            Bottom::Closed(upstream, _) => upstream.calls(),
+        }
+    }
+
+    /// What the run did so far.
+    pub fn result(&self) -> GuardResult {
+        let counts = self.tally.counts();
+        let calls = self.calls();
+        let remarks = counts.remarks();
+        let mut tables = counts.tables;
+        if let Bottom::Overlay(overlay) = &self.bottom {
+            for effect in overlay.effects() {
+                let items_read = tables.get(&effect.name).map_or(0, |table| table.items_read);
+                tables.insert(effect.name.clone(), TableEffect { items_read, ..effect });
+            }
+        }
+        let tables: Vec<TableEffect> = tables.into_values().collect();
+        GuardResult {
+            version: REPORT_VERSION,
+            mode: self.mode,
+            requests: self.tally.requests(),
+            write_calls_upstream: calls.writes,
+            read_calls_upstream: calls.reads,
+            items_read: counts.items_read,
+            read_units: counts.read_units,
+            write_units: counts.write_units,
+            effects_digest: effects_digest(&tables),
+            tables,
+            remarks,
+            problem: self.problem.clone(),
+            left_out: counts.dropped,
+        }
+    }
+}
+
+/// Digest over the shape of the effects: what was read does not belong to it.
+fn effects_digest(tables: &[TableEffect]) -> String {
+    let mut hasher = Sha256::new();
+    for table in tables {
+        let changed = table.created + table.updated + table.deleted > 0;
+        if !changed {
+            continue;
+        }
+        let line = serde_json::json!([
+            table.name,
+            table.created,
+            table.updated,
+            table.deleted,
+            table
+                .attributes
+                .iter()
+                .map(|a| serde_json::json!([a.name, a.added, a.changed, a.removed]))
+                .collect::<Vec<_>>(),
+        ]);
+        hasher.update(line.to_string().as_bytes());
+        hasher.update(b"\n");
+    }
+    let hex: String = hasher.finalize().iter().map(|byte| format!("{byte:02x}")).collect();
+    format!("sha256:{hex}")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_digest_sees_effects_and_not_reads() {
+        let table = |items_read, updated| TableEffect {
+            name: "cars".into(),
+            items_read,
+            updated,
+            ..TableEffect::default()
+        };
+        assert_eq!(effects_digest(&[table(1, 5)]), effects_digest(&[table(2, 5)]));
+        assert_ne!(effects_digest(&[table(1, 5)]), effects_digest(&[table(1, 6)]));
+        assert_eq!(effects_digest(&[table(1, 0)]), effects_digest(&[]));
+    }
+}

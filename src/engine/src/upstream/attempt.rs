@@ -1,0 +1,156 @@
+//! One attempt of a call: signed, sent, its answer read whole and judged.
+
+use std::time::SystemTime;
+
+use bytes::Bytes;
+use dm_core::limits;
+use http::{HeaderMap, StatusCode};
+use http_body_util::{BodyExt as _, Full, Limited};
+use hyper_rustls::HttpsConnector;
+use hyper_util::client::legacy::Client;
+use hyper_util::client::legacy::connect::HttpConnector;
+
+use super::{Upstream, signing};
+use crate::fault::{Fault, error_name};
+use crate::operation::Operation;
+
+/// The client underneath. It never follows a redirect.
+pub type HttpClient = Client<HttpsConnector<HttpConnector>, Full<Bytes>>;
+
+/// How an attempt ended.
+#[derive(Debug)]
+pub enum Outcome {
+    /// With DynamoDB's answer.
+    Answered(Bytes),
+    /// With an error that will be the same next time.
+    Failed(Fault),
+    /// With a request to slow down; nothing was done.
+    Throttled,
+    /// Nothing was done, and the next attempt may succeed.
+    NotCarriedOut(Fault),
+    /// Nobody knows whether it was done.
+    Unknown(Fault),
+}
+
+impl Upstream {
+    /// Sends the call once.
+    pub async fn attempt(&self, operation: Operation, body: Bytes) -> Outcome {
+        let credentials = match self.credentials.current().await {
+            Ok(credentials) => credentials,
+            Err(error) => {
+                tracing::warn!(error = &error as &dyn std::error::Error, "no credentials");
+                return Outcome::NotCarriedOut(Fault::Unavailable(error.to_string()));
+            }
+        };
+        let now = SystemTime::now();
+        let signed =
+            signing::signed_request(&self.uri, &self.region, &credentials, operation, body, now);
+        let request = match signed {
+            Ok(request) => request,
+            Err(error) => return Outcome::Failed(Fault::Unavailable(error.to_string())),
+        };
+        self.count(operation);
+        let whole = tokio::time::timeout(limits::UPSTREAM_ATTEMPT_MAX, self.exchange(request));
+        let outcome = match whole.await {
+            Ok(outcome) => outcome,
+            Err(_) => Outcome::Unknown(Fault::Unavailable("no answer in time".into())),
+        };
+        if let Outcome::NotCarriedOut(Fault::Upstream { body, .. }) = &outcome
+            && error_name(body).as_deref() == Some("ExpiredTokenException")
+        {
+            self.credentials.forget().await;
+        }
+        outcome
+    }
+
+    async fn exchange(&self, request: http::Request<Full<Bytes>>) -> Outcome {
+        let response = match self.client.request(request).await {
+            Ok(response) => response,
+            Err(error) if error.is_connect() => {
+                return Outcome::NotCarriedOut(Fault::Unavailable("no connection".into()));
+            }
+            Err(_) => return Outcome::Unknown(Fault::Unavailable("connection cut".into())),
+        };
+        let (head, body) = response.into_parts();
+        let body = match Limited::new(body, limits::RESPONSE_BODY_BYTES_MAX).collect().await {
+            Ok(collected) => collected.to_bytes(),
+            Err(_) => return Outcome::Unknown(Fault::Unavailable("answer cut".into())),
+        };
+        if !crc_agrees(&head.headers, &body) {
+            return Outcome::Unknown(Fault::Unavailable("answer damaged".into()));
+        }
+        judge(head.status, body)
+    }
+}
+
+fn crc_agrees(headers: &HeaderMap, body: &[u8]) -> bool {
+    let Some(header) = headers.get("x-amz-crc32") else { return true };
+    header.to_str().ok().and_then(|text| text.parse().ok()) == Some(crc32fast::hash(body))
+}
+
+fn judge(status: StatusCode, body: Bytes) -> Outcome {
+    if status == StatusCode::OK {
+        return Outcome::Answered(body);
+    }
+    let name = error_name(&body);
+    let status = status.as_u16();
+    match (status, name.as_deref()) {
+        (
+            _,
+            Some(
+                "ProvisionedThroughputExceededException"
+                | "ThrottlingException"
+                | "RequestLimitExceeded",
+            ),
+        ) => Outcome::Throttled,
+        (_, Some("ExpiredTokenException")) | (503, Some(_)) => {
+            Outcome::NotCarriedOut(Fault::Upstream { status, body })
+        }
+        (500.., Some(_)) => Outcome::Unknown(Fault::Upstream { status, body }),
+        (400..500, Some(_)) => Outcome::Failed(Fault::Upstream { status, body }),
+        (300..400, _) => Outcome::Failed(Fault::Unavailable(format!(
+            "it redirects (status {status}), which is not followed"
+        ))),
+        (502..=504, None) => {
+            Outcome::Unknown(Fault::Unavailable(format!("status {status} from a proxy")))
+        }
+        _ => Outcome::Failed(Fault::Unavailable(format!(
+            "status {status} without an error of DynamoDB's"
+        ))),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn check(status: u16, body: &'static str, expected: &str) {
+        let outcome =
+            judge(StatusCode::from_u16(status).unwrap(), Bytes::from_static(body.as_bytes()));
+        let name = format!("{outcome:?}");
+        assert!(name.starts_with(expected), "{status} {body}: {name}");
+    }
+
+    #[test]
+    fn answers_are_judged_by_status_and_error_name() {
+        check(200, "{}", "Answered");
+        check(400, r#"{"__type":"a#ConditionalCheckFailedException"}"#, "Failed(Upstream");
+        check(400, r#"{"__type":"a#ThrottlingException"}"#, "Throttled");
+        check(400, r#"{"__type":"a#ProvisionedThroughputExceededException"}"#, "Throttled");
+        check(400, r#"{"__type":"a#ExpiredTokenException"}"#, "NotCarriedOut");
+        check(500, r#"{"__type":"a#InternalServerError"}"#, "Unknown");
+        check(503, r#"{"__type":"a#ServiceUnavailable"}"#, "NotCarriedOut");
+        check(502, "<html>", "Unknown");
+        check(302, "", "Failed(Unavailable");
+        check(403, "<html>", "Failed(Unavailable");
+    }
+
+    #[test]
+    fn a_damaged_answer_is_noticed() {
+        let mut headers = HeaderMap::new();
+        assert!(crc_agrees(&headers, b"{}"));
+        headers.insert("x-amz-crc32", crc32fast::hash(b"{}").to_string().parse().unwrap());
+        assert!(crc_agrees(&headers, b"{}"));
+        assert!(!crc_agrees(&headers, b"{ }"));
+    }
+}

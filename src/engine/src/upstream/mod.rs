@@ -1,0 +1,230 @@
+//! The database behind the guard: one signed request, tried again where that is safe.
+//!
+//! Two handles divide what may be done: [`ReadOnly`] takes [`ReadOperation`]s only, so that a dry
+//! run has no way to write, and [`Full`] takes everything. Both count their calls by kind.
+
+mod attempt;
+mod credentials;
+mod endpoint;
+mod signing;
+mod trust;
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use bytes::Bytes;
+use dm_core::limits;
+use dm_core::plan::Upstream as UpstreamPlan;
+use hyper_util::client::legacy::Client;
+use hyper_util::client::legacy::connect::HttpConnector;
+use hyper_util::rt::{TokioExecutor, TokioTimer};
+use serde_json::Value;
+use tokio::time::Instant;
+
+pub use credentials::CredentialSource;
+pub use signing::{CONTENT_TYPE, TARGET_PREFIX};
+
+use crate::fault::Fault;
+use crate::operation::{Class, Operation, ReadOperation};
+use attempt::Outcome;
+
+/// Why the database behind the guard cannot be used.
+#[derive(Debug, thiserror::Error)]
+pub enum UpstreamError {
+    /// The plan's endpoint or region.
+    #[error("`{0}` is not an endpoint: http(s)://host[:port] is needed")]
+    Endpoint(String),
+    /// Certificates.
+    #[error("preparing TLS: {0}")]
+    Tls(String),
+    /// The chain is empty.
+    #[error("no source of credentials is configured")]
+    NoCredentials,
+    /// The chain gave none.
+    #[error("getting credentials for the database")]
+    Credentials(#[source] Box<dyn std::error::Error + Send + Sync>),
+    /// The signature.
+    #[error("signing a request: {0}")]
+    Signing(String),
+}
+
+/// The connection to the database. Reached through its two handles only.
+#[derive(Debug)]
+struct Upstream {
+    client: attempt::HttpClient,
+    uri: http::Uri,
+    region: String,
+    credentials: CredentialSource,
+    reads: AtomicU64,
+    writes: AtomicU64,
+    throttles: AtomicU64,
+}
+
+/// How many calls were sent to the database, each attempt counted.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct UpstreamCalls {
+    /// Of operations that cannot write.
+    pub reads: u64,
+    /// Of operations that can.
+    pub writes: u64,
+    /// Answered with a throttle.
+    pub throttles: u64,
+}
+
+/// A handle that cannot write.
+#[derive(Clone, Debug)]
+pub struct ReadOnly(Arc<Upstream>);
+
+/// A handle for everything.
+#[derive(Clone, Debug)]
+pub struct Full(Arc<Upstream>);
+
+impl ReadOnly {
+    /// Connects for reading; nothing is sent yet.
+    pub fn new(plan: &UpstreamPlan, credentials: CredentialSource) -> Result<Self, UpstreamError> {
+        Upstream::new(plan, credentials).map(|upstream| Self(Arc::new(upstream)))
+    }
+
+    /// Sends a reading call.
+    pub async fn read(&self, operation: ReadOperation, body: &Value) -> Result<Bytes, Fault> {
+        self.0.send(operation.operation(), Bytes::from(body.to_string())).await
+    }
+
+    /// What was sent so far.
+    pub fn calls(&self) -> UpstreamCalls {
+        self.0.calls()
+    }
+}
+
+impl Full {
+    /// Connects for reading and writing; nothing is sent yet.
+    pub fn new(plan: &UpstreamPlan, credentials: CredentialSource) -> Result<Self, UpstreamError> {
+        Upstream::new(plan, credentials).map(|upstream| Self(Arc::new(upstream)))
+    }
+
+    /// Sends any call.
+    pub async fn send(&self, operation: Operation, body: &Value) -> Result<Bytes, Fault> {
+        self.0.send(operation, Bytes::from(body.to_string())).await
+    }
+
+    /// The same connection for reading only.
+    pub fn read_only(&self) -> ReadOnly {
+        ReadOnly(Arc::clone(&self.0))
+    }
+
+    /// What was sent so far.
+    pub fn calls(&self) -> UpstreamCalls {
+        self.0.calls()
+    }
+}
+
+impl Upstream {
+    fn new(plan: &UpstreamPlan, credentials: CredentialSource) -> Result<Self, UpstreamError> {
+        let mut tcp = HttpConnector::new();
+        tcp.enforce_http(false);
+        tcp.set_nodelay(true);
+        tcp.set_connect_timeout(Some(limits::UPSTREAM_CONNECT_MAX));
+        let tls = hyper_rustls::HttpsConnectorBuilder::new()
+            .with_tls_config(trust::tls_config()?)
+            .https_or_http()
+            .enable_http1()
+            .wrap_connector(tcp);
+        let client = Client::builder(TokioExecutor::new())
+            .pool_timer(TokioTimer::new())
+            .pool_idle_timeout(limits::UPSTREAM_IDLE_MAX)
+            .pool_max_idle_per_host(limits::UPSTREAM_IDLE_CONNECTIONS_MAX)
+            .set_host(false)
+            .build(tls);
+        Ok(Self {
+            client,
+            uri: endpoint::endpoint(plan)?,
+            region: plan.region.clone(),
+            credentials,
+            reads: AtomicU64::new(0),
+            writes: AtomicU64::new(0),
+            throttles: AtomicU64::new(0),
+        })
+    }
+
+    fn calls(&self) -> UpstreamCalls {
+        UpstreamCalls {
+            reads: self.reads.load(Ordering::Relaxed),
+            writes: self.writes.load(Ordering::Relaxed),
+            throttles: self.throttles.load(Ordering::Relaxed),
+        }
+    }
+
+    /// One call with its attempts. Attempts end with the time, or with their number; throttled
+    /// ones do not count, because each was answered in good order.
+    async fn send(&self, operation: Operation, body: Bytes) -> Result<Bytes, Fault> {
+        let started = Instant::now();
+        let mut backoff = limits::UPSTREAM_BACKOFF_FIRST;
+        let mut failures = 0;
+        loop {
+            let (fault, time_max) = match self.attempt(operation, body.clone()).await {
+                Outcome::Answered(body) => return Ok(body),
+                Outcome::Failed(fault) => return Err(fault),
+                Outcome::Throttled => {
+                    self.throttles.fetch_add(1, Ordering::Relaxed);
+                    (Fault::Throttled, limits::UPSTREAM_THROTTLED_MAX)
+                }
+                Outcome::NotCarriedOut(fault) => {
+                    failures += 1;
+                    (fault, limits::UPSTREAM_CALL_MAX)
+                }
+                // It may have been carried out. A read does no harm twice; whether a write may
+                // be sent again is for the program's SDK to decide, as it does without a guard.
+                Outcome::Unknown(fault) => {
+                    if operation.class() == Class::DataWrite
+                        || operation.class() == Class::ControlPlaneWrite
+                    {
+                        return Err(fault);
+                    }
+                    failures += 1;
+                    (fault, limits::UPSTREAM_CALL_MAX)
+                }
+            };
+            let pause = backoff.mul_f64(jitter());
+            if failures >= limits::UPSTREAM_ATTEMPTS_MAX || started.elapsed() + pause > time_max {
+                tracing::warn!(operation = operation.name(), %fault, "given up");
+                return Err(fault);
+            }
+            tokio::time::sleep(pause).await;
+            backoff = (backoff * 2).min(limits::UPSTREAM_BACKOFF_MAX);
+        }
+    }
+
+    fn count(&self, operation: Operation) {
+        let counter = match operation.class() {
+            Class::DataRead | Class::MetadataRead => &self.reads,
+            Class::DataWrite | Class::ControlPlaneWrite | Class::AlwaysDenied => &self.writes,
+        };
+        counter.fetch_add(1, Ordering::Relaxed);
+    }
+}
+
+/// Between a half and one and a half, so that calls throttled together do not come back together.
+fn jitter() -> f64 {
+    use std::hash::{BuildHasher as _, RandomState};
+    let random = u32::try_from(RandomState::new().hash_one(0) >> 32).unwrap_or(0);
+    0.5 + f64::from(random) / f64::from(u32::MAX)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn jitter_stays_around_one() {
+        for _ in 0..1000 {
+            assert!((0.5..=1.5).contains(&jitter()));
+        }
+    }
+
+    #[test]
+    fn backoff_reaches_its_longest_pause_within_the_attempts() {
+        let doublings = limits::UPSTREAM_ATTEMPTS_MAX - 1;
+        let last = limits::UPSTREAM_BACKOFF_FIRST * 2_u32.pow(doublings);
+        assert!(last >= limits::UPSTREAM_BACKOFF_MAX);
+    }
+}

@@ -1,0 +1,109 @@
+//! One guard from start to stop: listeners, engine, result. Used by the program and by others in
+//! whose process a guard runs.
+
+use std::io;
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use dm_core::plan::Plan;
+use dm_core::report::GuardResult;
+use dm_engine::upstream::UpstreamError;
+use dm_engine::{CredentialSource, Engine, Start};
+use tokio::net::TcpListener;
+use tokio::task::JoinHandle;
+
+use crate::server::Server;
+use crate::{control, restart};
+
+/// Where a guard listens and what it remembers.
+#[derive(Clone, Debug)]
+pub struct Options {
+    /// Address for the program.
+    pub listen: SocketAddr,
+    /// Address for the probe and the operator.
+    pub control_listen: SocketAddr,
+    /// Folder of the restart marker.
+    pub state_dir: Option<PathBuf>,
+}
+
+/// Why a guard did not start.
+#[derive(Debug, thiserror::Error)]
+pub enum StartError {
+    /// An address.
+    #[error("listening on {0}")]
+    Listen(SocketAddr, #[source] io::Error),
+    /// The folder of the marker.
+    #[error("writing to the state folder")]
+    StateDir(#[source] io::Error),
+    /// The database.
+    #[error("preparing the connection to the database")]
+    Upstream(#[from] UpstreamError),
+}
+
+/// A guard that serves.
+#[derive(Debug)]
+pub struct Guard {
+    /// Where the program finds it.
+    pub program_address: SocketAddr,
+    /// Where the probe and the operator find it.
+    pub control_address: SocketAddr,
+    engine: Arc<Engine>,
+    server: Arc<Server>,
+    tasks: [JoinHandle<()>; 2],
+}
+
+impl Guard {
+    /// Starts to serve.
+    pub async fn start(
+        plan: &Plan,
+        credentials: CredentialSource,
+        options: &Options,
+    ) -> Result<Self, StartError> {
+        let (program, program_address) = listen(options.listen).await?;
+        let (control, control_address) = listen(options.control_listen).await?;
+        let start = match &options.state_dir {
+            Some(folder) => restart::mark(folder).map_err(StartError::StateDir)?,
+            None => Start::First,
+        };
+        let engine = Arc::new(Engine::new(plan, credentials, start)?);
+        let server = Arc::new(Server::new(Arc::clone(&engine)));
+        let tasks = [
+            tokio::spawn(Arc::clone(&server).accept(program)),
+            tokio::spawn(control::accept(Arc::clone(&engine), control)),
+        ];
+        tracing::info!(
+            mode = ?plan.mode, %program_address, %control_address, ?start,
+            migration = plan.run.name, run = plan.run.number, "guard serves"
+        );
+        Ok(Self { program_address, control_address, engine, server, tasks })
+    }
+
+    /// What the run did so far.
+    pub fn result(&self) -> GuardResult {
+        self.engine.result()
+    }
+
+    /// Lets the requests in work end and tells what the run did.
+    pub async fn stop(self) -> GuardResult {
+        self.server.drain().await;
+        for task in &self.tasks {
+            task.abort();
+        }
+        let result = self.engine.result();
+        tracing::info!(
+            requests = result.requests,
+            reads_upstream = result.read_calls_upstream,
+            writes_upstream = result.write_calls_upstream,
+            "guard stops"
+        );
+        result
+    }
+}
+
+async fn listen(address: SocketAddr) -> Result<(TcpListener, SocketAddr), StartError> {
+    let failed = |error| StartError::Listen(address, error);
+    let listener = TcpListener::bind(address).await.map_err(failed)?;
+    let bound = listener.local_addr().map_err(failed)?;
+    Ok((listener, bound))
+}

@@ -1,0 +1,145 @@
+//! Accepts the program's connections and answers their requests, within the bounds of the limits
+//! file. One task per connection; a broken one ends alone.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+
+use bytes::Bytes;
+use dm_core::limits;
+use dm_engine::{Answer, Engine};
+use http::{Request, Response, request};
+use http_body_util::{BodyExt as _, Limited};
+use hyper::body::Incoming;
+use hyper::server::conn::http1;
+use hyper::service::service_fn;
+use hyper_util::rt::{TokioIo, TokioTimer};
+use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+
+use crate::wire::{self, Body, NotACall};
+
+/// The program's side of the guard.
+#[derive(Debug)]
+pub struct Server {
+    engine: Arc<Engine>,
+    requests: Arc<Semaphore>,
+    body_kib: Arc<Semaphore>,
+}
+
+impl Server {
+    /// A server over this engine.
+    pub fn new(engine: Arc<Engine>) -> Self {
+        Self {
+            engine,
+            requests: Arc::new(Semaphore::new(limits::REQUESTS_IN_FLIGHT_MAX)),
+            body_kib: Arc::new(Semaphore::new(limits::BODY_BYTES_IN_FLIGHT_MAX / 1024)),
+        }
+    }
+
+    /// Accepts connections for ever.
+    pub async fn accept(self: Arc<Self>, listener: TcpListener) {
+        let connections = Arc::new(Semaphore::new(limits::CLIENT_CONNECTIONS_MAX));
+        loop {
+            let Ok(permit) = Arc::clone(&connections).acquire_owned().await else { return };
+            match listener.accept().await {
+                Ok((stream, peer)) => {
+                    tokio::spawn(Arc::clone(&self).serve(stream, peer, permit));
+                }
+                Err(error) => {
+                    tracing::warn!(%error, "accepting a connection");
+                    tokio::time::sleep(limits::ACCEPT_RETRY).await;
+                }
+            }
+        }
+    }
+
+    /// Waits until no request is being worked on, and lets no further one begin.
+    pub async fn drain(&self) {
+        let all = u32::try_from(limits::REQUESTS_IN_FLIGHT_MAX).unwrap_or(u32::MAX);
+        let drained =
+            tokio::time::timeout(limits::GUARD_DRAIN_MAX, self.requests.acquire_many(all));
+        match drained.await {
+            Ok(Ok(permits)) => permits.forget(),
+            Ok(Err(_)) => {}
+            Err(_) => tracing::warn!("stopped with requests still being worked on"),
+        }
+    }
+
+    async fn serve(self: Arc<Self>, stream: TcpStream, peer: SocketAddr, _: OwnedSemaphorePermit) {
+        let _ = stream.set_nodelay(true);
+        let service = service_fn(|request| {
+            let server = Arc::clone(&self);
+            async move { Ok::<_, std::convert::Infallible>(server.respond(request).await) }
+        });
+        let served = http1::Builder::new()
+            .timer(TokioTimer::new())
+            .header_read_timeout(limits::CLIENT_HEADERS_MAX)
+            .serve_connection(TokioIo::new(stream), service)
+            .await;
+        if let Err(error) = served {
+            tracing::debug!(%error, %peer, "connection ended");
+        }
+    }
+
+    async fn respond(&self, request: Request<Incoming>) -> Response<Body> {
+        let (head, body) = request.into_parts();
+        let answer = match self.answer(&head, body).await {
+            Ok(answer) => answer,
+            Err(not) => {
+                self.note(&not);
+                not.into()
+            }
+        };
+        wire::answered(answer)
+    }
+
+    async fn answer(&self, head: &request::Parts, body: Incoming) -> Result<Answer, NotACall> {
+        let operation = wire::operation(head)?;
+        let kib =
+            u32::try_from(wire::announced_bytes(&head.headers)?.div_ceil(1024)).unwrap_or(u32::MAX);
+        let closing = || NotACall::Wrong(closing());
+        let _request = self.requests.acquire().await.map_err(|_| closing())?;
+        let _body = self.body_kib.acquire_many(kib).await.map_err(|_| closing())?;
+        let body = read_whole(body).await?;
+        let call = wire::call(operation, &head.headers, body)?;
+        Ok(self.engine.handle(call).await)
+    }
+
+    fn note(&self, not: &NotACall) {
+        match not {
+            NotACall::Foreign(foreign) => {
+                tracing::warn!(service = foreign.service, "call of another service refused");
+                let why = format!("a call of another service: {}", foreign.service);
+                self.engine.refused_on_the_wire("other", &why);
+            }
+            NotACall::Wrong(error) => {
+                tracing::warn!(error = error.code.name(), "request refused");
+                self.engine.refused_on_the_wire("unknown", "not a request of DynamoDB's protocol");
+            }
+            NotACall::TooLarge => {
+                tracing::warn!("request larger than 16 MB refused");
+                self.engine.refused_on_the_wire("unknown", "larger than 16 MB");
+            }
+            NotACall::Ping => {}
+        }
+    }
+}
+
+/// Reads a body within its time and size.
+async fn read_whole(body: Incoming) -> Result<Bytes, NotACall> {
+    let limited = Limited::new(body, limits::REQUEST_BODY_BYTES_MAX).collect();
+    match tokio::time::timeout(limits::CLIENT_BODY_MAX, limited).await {
+        Ok(Ok(body)) => Ok(body.to_bytes()),
+        Ok(Err(error)) if error.is::<http_body_util::LengthLimitError>() => Err(NotACall::TooLarge),
+        Ok(Err(_)) | Err(_) => Err(NotACall::Wrong(dm_core::error::ServiceError::serialization(
+            "The request's body did not come whole.",
+        ))),
+    }
+}
+
+fn closing() -> dm_core::error::ServiceError {
+    dm_core::error::ServiceError::new(
+        dm_core::error::ErrorCode::ServiceUnavailable,
+        "The guard is stopping.",
+    )
+}

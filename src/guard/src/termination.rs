@@ -1,0 +1,116 @@
+//! The guard's last words: its result as the container's termination message, which the kubelet
+//! cuts at 4,096 bytes. Cut here instead, whole entries at a time, so that it stays JSON.
+
+use std::io;
+use std::path::Path;
+
+use dm_core::report::{GuardResult, TERMINATION_MESSAGE_BYTES_MAX};
+
+/// Writes the result to the termination log.
+pub fn write(path: &Path, result: GuardResult) -> io::Result<()> {
+    std::fs::write(path, fitting(result)?)
+}
+
+/// The result as JSON within the bound. Details go first (attributes of the table with most of
+/// them), then remarks, then tables; `left_out` counts the entries.
+fn fitting(mut result: GuardResult) -> io::Result<Vec<u8>> {
+    if let Some(problem) = &mut result.problem {
+        *problem = problem.chars().take(1024).collect();
+    }
+    loop {
+        let json = serde_json::to_vec(&result)?;
+        if json.len() <= TERMINATION_MESSAGE_BYTES_MAX {
+            return Ok(json);
+        }
+        let left_out = shorten(&mut result);
+        if left_out == 0 {
+            return Ok(json);
+        }
+        result.left_out =
+            result.left_out.saturating_add(u32::try_from(left_out).unwrap_or(u32::MAX));
+    }
+}
+
+/// Leaves out some entries; how many.
+fn shorten(result: &mut GuardResult) -> usize {
+    let longest = result.tables.iter_mut().max_by_key(|table| table.attributes.len());
+    if let Some(table) = longest.filter(|table| table.attributes.len() > 3) {
+        return halve(&mut table.attributes);
+    }
+    if result.remarks.len() > 1 {
+        return halve(&mut result.remarks);
+    }
+    if result.tables.len() > 1 {
+        return halve(&mut result.tables);
+    }
+    let left = result.tables.len() + result.remarks.len();
+    result.tables.clear();
+    result.remarks.clear();
+    left
+}
+
+fn halve<T>(entries: &mut Vec<T>) -> usize {
+    let keep = entries.len() / 2;
+    let left_out = entries.len() - keep;
+    entries.truncate(keep);
+    left_out
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use dm_core::plan::Mode;
+    use dm_core::report::{AttributeEffect, Fidelity, REPORT_VERSION, Remark, TableEffect};
+
+    fn result(tables: usize, attributes: usize, remarks: usize) -> GuardResult {
+        let attribute =
+            |i| AttributeEffect { name: format!("attribute-{i}"), ..AttributeEffect::default() };
+        let table = |i| TableEffect {
+            name: format!("table-{i}-{}", "x".repeat(200)),
+            attributes: (0..attributes).map(attribute).collect(),
+            ..TableEffect::default()
+        };
+        let remark = |i| Remark {
+            operation: "Query".into(),
+            fidelity: Fidelity::Refused,
+            why: format!("why {i}"),
+            count: 1,
+        };
+        GuardResult {
+            version: REPORT_VERSION,
+            mode: Mode::DryRun,
+            requests: 1,
+            write_calls_upstream: 0,
+            read_calls_upstream: 1,
+            items_read: 1,
+            read_units: 0.5,
+            write_units: 1.0,
+            tables: (0..tables).map(table).collect(),
+            remarks: (0..remarks).map(remark).collect(),
+            effects_digest: "sha256:0".into(),
+            problem: None,
+            left_out: 0,
+        }
+    }
+
+    #[test]
+    fn a_small_result_is_whole_and_a_large_one_is_cut_and_says_so() {
+        for (tables, attributes, remarks) in
+            [(1, 2, 1), (1, 1000, 0), (2000, 5, 200), (0, 0, 200), (40, 0, 0), (1, 0, 0)]
+        {
+            let whole = result(tables, attributes, remarks);
+            let json = fitting(whole.clone()).unwrap();
+            assert!(json.len() <= TERMINATION_MESSAGE_BYTES_MAX);
+            let read: GuardResult = serde_json::from_slice(&json).unwrap();
+            assert_eq!(read == whole, read.left_out == 0, "{tables} {attributes} {remarks}");
+        }
+    }
+
+    #[test]
+    fn even_a_long_problem_and_a_single_long_table_fit() {
+        let mut long = result(1, 3, 1);
+        long.problem = Some("p".repeat(10_000));
+        long.tables[0].name = "n".repeat(5000);
+        assert!(fitting(long).unwrap().len() <= TERMINATION_MESSAGE_BYTES_MAX);
+    }
+}

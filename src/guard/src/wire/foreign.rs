@@ -1,0 +1,149 @@
+//! Calls of other services that end here, because the program's `AWS_ENDPOINT_URL` is the guard's
+//! address: refused by the service's name, in a form that its SDK can show.
+
+use bytes::Bytes;
+use dm_engine::Answer;
+use http::{header, request};
+
+/// How a service's SDK reads errors.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Form {
+    Json,
+    S3Xml,
+    QueryXml,
+}
+
+/// A call of another service.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ForeignCall {
+    /// The service's signing name, such as `s3`, or what could be found instead.
+    pub service: String,
+    form: Form,
+}
+
+impl ForeignCall {
+    /// Recognises another service by its signature's scope, or by its target.
+    pub fn recognise(head: &request::Parts) -> Option<Self> {
+        let target = head.headers.get("x-amz-target").and_then(|value| value.to_str().ok());
+        let target = target.and_then(|target| target.split('.').next());
+        let scope = signed_service(head);
+        let service = match (scope, target) {
+            (_, Some(target)) if target.starts_with("DynamoDBStreams_") => "streams.dynamodb",
+            (Some("dynamodb"), _) | (None, None) => return None,
+            (None, Some(target)) if target.starts_with("DynamoDB_") => return None,
+            (Some(service), _) => service,
+            (None, Some(target)) => target,
+        };
+        // Names go into messages: only what a service's name is made of.
+        let service: String = service
+            .chars()
+            .filter(|c| c.is_ascii_alphanumeric() || ".-_".contains(*c))
+            .take(64)
+            .collect();
+        let content_type = head.headers.get(header::CONTENT_TYPE);
+        let form_encoded = content_type.is_some_and(|value| {
+            value.as_bytes().starts_with(b"application/x-www-form-urlencoded")
+        });
+        let form = match service.as_str() {
+            "s3" | "s3express" => Form::S3Xml,
+            _ if form_encoded => Form::QueryXml,
+            _ => Form::Json,
+        };
+        Some(Self { service, form })
+    }
+
+    /// The refusal, in words.
+    pub fn message(&self) -> String {
+        format!(
+            "The guard of this migration serves DynamoDB only, and this is a call of {}. The owner \
+             of its MigrationTarget can give a program other services explicitly; their effects are \
+             then not covered by dry runs and restores.",
+            self.service
+        )
+    }
+
+    /// The refusal, as the service's SDK reads errors.
+    pub fn answer(&self) -> Answer {
+        let message = self.message();
+        let body = match self.form {
+            Form::Json => {
+                serde_json::json!({"__type": "AccessDeniedException", "message": message})
+                    .to_string()
+            }
+            Form::S3Xml => format!(
+                "<?xml version=\"1.0\" encoding=\"UTF-8\"?>\n<Error><Code>AccessDenied</Code>\
+                 <Message>{message}</Message></Error>"
+            ),
+            Form::QueryXml => format!(
+                "<ErrorResponse><Error><Type>Sender</Type><Code>AccessDenied</Code>\
+                 <Message>{message}</Message></Error></ErrorResponse>"
+            ),
+        };
+        Answer { status: 403, body: Bytes::from(body), retry_after_s: None }
+    }
+}
+
+/// The service in the credential scope of a signature:
+/// `Credential=AKID/20261201/eu-west-1/SERVICE/aws4_request`.
+fn signed_service(head: &request::Parts) -> Option<&str> {
+    let authorization = head.headers.get(header::AUTHORIZATION)?.to_str().ok()?;
+    let scope = authorization.split("Credential=").nth(1)?.split([',', ' ']).next()?;
+    let mut parts = scope.rsplit('/');
+    (parts.next() == Some("aws4_request")).then(|| parts.next())?
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use http::Request;
+
+    fn check(headers: &[(&str, &str)], expected: Option<(&str, Form)>) {
+        let mut request = Request::post("/");
+        for (name, value) in headers {
+            request = request.header(*name, *value);
+        }
+        let head = request.body(()).unwrap().into_parts().0;
+        let found = ForeignCall::recognise(&head);
+        let found = found.as_ref().map(|call| (call.service.as_str(), call.form));
+        assert_eq!(found, expected, "{headers:?}");
+    }
+
+    fn signed(service: &str) -> String {
+        format!(
+            "AWS4-HMAC-SHA256 Credential=AK/20261201/eu-west-1/{service}/aws4_request, Signed…="
+        )
+        .replace('…', "")
+    }
+
+    #[test]
+    fn other_services_are_known_by_scope_or_target() {
+        let s3 = signed("s3");
+        check(&[("authorization", &s3)], Some(("s3", Form::S3Xml)));
+        let sts = signed("sts");
+        let form = ("content-type", "application/x-www-form-urlencoded; charset=utf-8");
+        check(&[("authorization", &sts), form], Some(("sts", Form::QueryXml)));
+        let sqs = signed("sqs");
+        check(
+            &[("authorization", &sqs), ("x-amz-target", "AmazonSQS.SendMessage")],
+            Some(("sqs", Form::Json)),
+        );
+        let dynamodb = signed("dynamodb");
+        check(
+            &[
+                ("authorization", &dynamodb),
+                ("x-amz-target", "DynamoDBStreams_20120810.ListStreams"),
+            ],
+            Some(("streams.dynamodb", Form::Json)),
+        );
+        check(&[("x-amz-target", "AWSEvents.PutEvents")], Some(("AWSEvents", Form::Json)));
+    }
+
+    #[test]
+    fn dynamodb_signed_or_not_is_not_foreign() {
+        let dynamodb = signed("dynamodb");
+        let target = ("x-amz-target", "DynamoDB_20120810.GetItem");
+        check(&[("authorization", &dynamodb), target], None);
+        check(&[target], None);
+        check(&[], None);
+    }
+}

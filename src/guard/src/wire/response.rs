@@ -1,0 +1,69 @@
+//! Answers as HTTP responses: type, length, checksum and id, as DynamoDB sends them.
+
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::{SystemTime, UNIX_EPOCH};
+
+use bytes::Bytes;
+use dm_engine::Answer;
+use dm_engine::upstream::CONTENT_TYPE;
+use http::{HeaderValue, Response, StatusCode, header};
+use http_body_util::Full;
+
+/// Bodies of the guard's responses: whole, so that they have a length and no chunks.
+pub type Body = Full<Bytes>;
+
+/// The response of an answer. The checksum is of the very bytes sent: SDKs that check it send a
+/// write again when it is wrong.
+pub fn answered(answer: Answer) -> Response<Body> {
+    let Answer { status, body, retry_after_s } = answer;
+    let content_type = if body.starts_with(b"<") { "text/xml" } else { CONTENT_TYPE };
+    let checksum = crc32fast::hash(&body);
+    let mut response = Response::new(Full::new(body));
+    *response.status_mut() =
+        StatusCode::from_u16(status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
+    let headers = response.headers_mut();
+    headers.insert(header::CONTENT_TYPE, HeaderValue::from_static(content_type));
+    headers.insert("x-amz-crc32", HeaderValue::from(checksum));
+    if let Ok(id) = HeaderValue::from_str(&request_id()) {
+        headers.insert("x-amzn-requestid", id);
+    }
+    if let Some(seconds) = retry_after_s {
+        // In milliseconds (AWS SDKs' retry behaviour 2.1).
+        headers.insert("x-amz-retry-after", HeaderValue::from(u64::from(seconds) * 1000));
+    }
+    response
+}
+
+/// A response outside DynamoDB's protocol.
+pub fn plain(status: StatusCode, content_type: &'static str, body: Bytes) -> Response<Body> {
+    let mut response = Response::new(Full::new(body));
+    *response.status_mut() = status;
+    response.headers_mut().insert(header::CONTENT_TYPE, HeaderValue::from_static(content_type));
+    response
+}
+
+/// 52 characters like DynamoDB's: time and a number, told apart from those of the database, which
+/// never reach the program.
+fn request_id() -> String {
+    static COUNT: AtomicU64 = AtomicU64::new(0);
+    let count = COUNT.fetch_add(1, Ordering::Relaxed);
+    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    format!("GUARD{:031X}{count:016X}", since.as_nanos())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_answer_has_type_checksum_and_id() {
+        let response = answered(Answer::ok(Bytes::from_static(b"{}")));
+        assert_eq!(response.headers()["content-type"], CONTENT_TYPE);
+        assert_eq!(response.headers()["x-amz-crc32"], "2745614147");
+        let id = response.headers()["x-amzn-requestid"].to_str().unwrap();
+        assert_eq!(id.len(), 52);
+        assert!(id.bytes().all(|byte| byte.is_ascii_alphanumeric()));
+        let other = answered(Answer::ok(Bytes::new()));
+        assert_ne!(other.headers()["x-amzn-requestid"], id);
+    }
+}
