@@ -1,0 +1,81 @@
+//! DynamoDB's expressions: parsed and checked once, then evaluated on any number of items.
+//!
+//! Parsing and evaluation are pure and never panic, whatever the input: expressions are at most
+//! [`EXPRESSION_BYTES_MAX`] long, and nesting is capped at [`DEPTH_MAX`].
+//!
+//! Messages and the order of checks are DynamoDB's, as far as they are known: syntax first, then
+//! what a whole expression means. Documented differences are in docs/differences.md.
+
+mod condition;
+mod condition_check;
+mod condition_match;
+mod condition_parse;
+mod cursor;
+mod key_condition;
+mod key_condition_parse;
+mod path;
+mod placeholder;
+mod projection;
+mod reserved;
+mod token;
+mod update;
+mod update_apply;
+mod update_parse;
+
+pub use condition::{Comparator, Condition};
+pub use key_condition::{KeyCondition, KeyExpression, SortCondition};
+pub use path::{Path, Step};
+pub use placeholder::Placeholders;
+pub use projection::Projection;
+pub use reserved::is_reserved;
+pub use update::{Update, UpdateOutcome};
+
+pub(crate) use condition::{Node, Operand};
+pub(crate) use path::{PathRelation, relation};
+pub(crate) use update::{Action, SetValue, Target};
+
+use crate::error::ServiceError;
+
+/// Most bytes of one expression (Developer Guide, "Service quotas": 4 KB).
+pub const EXPRESSION_BYTES_MAX: usize = 4096;
+/// Most operators and functions in one expression.
+pub const OPERATORS_MAX: usize = 300;
+/// Most operands of one IN.
+pub const IN_OPERANDS_MAX: usize = 100;
+/// How deep parentheses, NOT and functions may stand in each other. Our own bound, so that no input
+/// exhausts the stack; DynamoDB has only the two above, which leave room for no more than this.
+pub const DEPTH_MAX: usize = OPERATORS_MAX + 20;
+/// Most elements of one document path.
+pub const PATH_ELEMENTS_MAX: usize = 32;
+
+/// Which parameter of a request an expression is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ExpressionKind {
+    /// ConditionExpression.
+    Condition,
+    /// FilterExpression.
+    Filter,
+    /// KeyConditionExpression.
+    KeyCondition,
+    /// ProjectionExpression.
+    Projection,
+    /// UpdateExpression.
+    Update,
+}
+
+impl ExpressionKind {
+    /// The parameter's name.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Condition => "ConditionExpression",
+            Self::Filter => "FilterExpression",
+            Self::KeyCondition => "KeyConditionExpression",
+            Self::Projection => "ProjectionExpression",
+            Self::Update => "UpdateExpression",
+        }
+    }
+
+    pub(crate) fn invalid(self, message: impl std::fmt::Display) -> ServiceError {
+        ServiceError::validation(format!("Invalid {}: {message}", self.name()))
+    }
+}

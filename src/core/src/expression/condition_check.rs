@@ -1,0 +1,195 @@
+//! What DynamoDB checks of a condition before it looks at any item: functions and their operands.
+
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+
+use super::condition_parse::Call;
+use super::cursor::{Cursor, Rank};
+use super::{IN_OPERANDS_MAX, Node, Operand};
+use crate::value::{AttributeType, AttributeValue};
+
+/// The node of a function's call; what is wrong with the call is noted, and then there may be none.
+pub(crate) fn function_node(cursor: &mut Cursor, call: &Call) -> Option<Node> {
+    let name = call.name.as_str();
+    let expected = match name {
+        "attribute_exists" | "attribute_not_exists" | "size" => 1,
+        "attribute_type" | "begins_with" | "contains" => 2,
+        _ => {
+            let message = format!("Invalid function name; function: {name}");
+            cursor.note(Rank::UnknownFunction, message);
+            return None;
+        }
+    };
+    if call.arguments.len() != expected {
+        cursor.note(
+            Rank::OperandCount,
+            format!(
+                "Incorrect number of operands for operator or function; operator or function: \
+                 {name}, number of operands: {}",
+                call.arguments.len()
+            ),
+        );
+        return None;
+    }
+    match call.arguments.as_slice() {
+        [only] => one_operand(cursor, name, only),
+        [first, second] => {
+            check_distinct(cursor, name, first, second);
+            two_operands(cursor, name, first, second)
+        }
+        _ => None,
+    }
+}
+
+fn one_operand(cursor: &mut Cursor, name: &str, operand: &Operand) -> Option<Node> {
+    if name == "size" {
+        let unfit = [AttributeType::N, AttributeType::Bool, AttributeType::Null];
+        if let Some(kind) = operand.known_kind().filter(|kind| unfit.contains(kind)) {
+            wrong_type(cursor, name, kind.as_str());
+        }
+        return None;
+    }
+    let Operand::Path(path) = operand else {
+        cursor.note(
+            Rank::OperandType,
+            format!("Operator or function requires a document path; operator or function: {name}"),
+        );
+        return None;
+    };
+    Some(match name {
+        "attribute_exists" => Node::Exists(path.clone()),
+        _ => Node::NotExists(path.clone()),
+    })
+}
+
+fn two_operands(
+    cursor: &mut Cursor,
+    name: &str,
+    first: &Operand,
+    second: &Operand,
+) -> Option<Node> {
+    match name {
+        "begins_with" => {
+            let textual = [AttributeType::S, AttributeType::B];
+            for operand in [first, second] {
+                if let Some(kind) = operand.known_kind().filter(|kind| !textual.contains(kind)) {
+                    wrong_type(cursor, name, kind.as_str());
+                }
+            }
+            Some(Node::BeginsWith { value: first.clone(), prefix: second.clone() })
+        }
+        "contains" => Some(Node::Contains { value: first.clone(), element: second.clone() }),
+        _ => {
+            let kind = type_operand(cursor, second)?;
+            Some(Node::Type { value: first.clone(), kind })
+        }
+    }
+}
+
+/// The second operand of attribute_type: a string that names a type.
+fn type_operand(cursor: &mut Cursor, operand: &Operand) -> Option<AttributeType> {
+    let Operand::Value(AttributeValue::S(name)) = operand else {
+        let any = "{NS,SS,L,BS,N,M,B,BOOL,NULL,S}";
+        wrong_type(
+            cursor,
+            "attribute_type",
+            operand.known_kind().map_or(any, AttributeType::as_str),
+        );
+        return None;
+    };
+    let kind = AttributeType::from_name(name);
+    if kind.is_none() {
+        cursor.note(
+            Rank::OperandType,
+            format!(
+                "Invalid attribute type name found; type: {name}, valid types: \
+                 {{B,NULL,SS,BOOL,L,BS,N,NS,S,M}}"
+            ),
+        );
+    }
+    kind
+}
+
+fn wrong_type(cursor: &mut Cursor, name: &str, kind: &str) {
+    cursor.note(
+        Rank::OperandType,
+        format!(
+            "Incorrect operand type for operator or function; operator or function: {name}, \
+             operand type: {kind}"
+        ),
+    );
+}
+
+/// A path compared with itself is refused.
+pub(crate) fn check_distinct(cursor: &mut Cursor, name: &str, first: &Operand, second: &Operand) {
+    if let (Operand::Path(first), Operand::Path(second)) = (first, second)
+        && first == second
+    {
+        cursor.note(
+            Rank::Distinct,
+            format!(
+                "The first operand must be distinct from the remaining operands for this operator \
+                 or function; operator: {name}, first operand: {first}"
+            ),
+        );
+    }
+}
+
+/// Only strings, numbers and binaries have an order.
+pub(crate) fn check_ordered<const N: usize>(
+    cursor: &mut Cursor,
+    name: &str,
+    operands: [&Operand; N],
+) {
+    let ordered = [AttributeType::S, AttributeType::N, AttributeType::B];
+    for operand in operands {
+        if let Some(kind) = operand.known_kind().filter(|kind| !ordered.contains(kind)) {
+            wrong_type(cursor, name, kind.as_str());
+        }
+    }
+}
+
+/// Bounds that are both given must be of one type and in order.
+pub(crate) fn check_between(cursor: &mut Cursor, low: &Operand, high: &Operand) {
+    let (Operand::Value(low), Operand::Value(high)) = (low, high) else { return };
+    let problem = if low.kind() != high.kind() {
+        "requires same data type for lower and upper bounds"
+    } else if low.order(high).is_some_and(std::cmp::Ordering::is_gt) {
+        "requires upper bound to be greater than or equal to lower bound"
+    } else {
+        return;
+    };
+    cursor.note(
+        Rank::OperandType,
+        format!(
+            "The BETWEEN operator {problem}; lower bound operand: AttributeValue: {{{}}}, upper \
+             bound operand: AttributeValue: {{{}}}",
+            shown(low),
+            shown(high)
+        ),
+    );
+}
+
+pub(crate) fn check_in_count(cursor: &mut Cursor, count: usize) {
+    if count > IN_OPERANDS_MAX {
+        cursor.note(
+            Rank::OperandCount,
+            format!(
+                "The IN operator is provided with too many operands; number of operands: {count}"
+            ),
+        );
+    }
+}
+
+/// A value as these messages show it, such as `N:12`.
+fn shown(value: &AttributeValue) -> String {
+    let content = match value {
+        AttributeValue::S(text) => text.clone(),
+        AttributeValue::N(number) => number.to_string(),
+        AttributeValue::B(bytes) => STANDARD.encode(bytes),
+        AttributeValue::Bool(truth) => truth.to_string(),
+        AttributeValue::Null => "true".to_owned(),
+        other => other.to_json()[other.kind().as_str()].to_string(),
+    };
+    format!("{}:{content}", value.kind())
+}

@@ -1,0 +1,214 @@
+//! What a Query asks for: one partition, and a range of its sort keys.
+
+use super::condition_match::begins_with;
+use super::key_condition_parse::parse_key_clauses;
+use super::{Comparator, Path, Placeholders};
+use crate::error::ServiceError;
+use crate::schema::{ItemKey, KeyAttribute, KeySchema};
+use crate::value::{AttributeValue, Item};
+
+type Result<T> = std::result::Result<T, ServiceError>;
+
+/// A KeyConditionExpression that was parsed, but not yet held against a table or index.
+#[derive(Clone, Debug, PartialEq)]
+pub struct KeyExpression {
+    pub(crate) clauses: Vec<KeyClause>,
+}
+
+/// A condition on one attribute of a key.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) struct KeyClause {
+    pub name: String,
+    pub condition: SortCondition,
+}
+
+/// A condition on one attribute, with the values given.
+#[derive(Clone, Debug, PartialEq)]
+pub enum SortCondition {
+    /// `=`, `<`, `<=`, `>` or `>=`; never `<>`.
+    Compare(Comparator, AttributeValue),
+    /// Both bounds included.
+    Between(AttributeValue, AttributeValue),
+    /// Strings and binaries.
+    BeginsWith(AttributeValue),
+}
+
+/// What a Query asks of one table or index.
+#[derive(Clone, Debug, PartialEq)]
+pub struct KeyCondition {
+    /// All partition attributes with their values.
+    partition: Vec<(String, AttributeValue)>,
+    /// Conditions on the sort attributes, in their order: all but the last are equalities.
+    sort: Vec<KeyClause>,
+    /// The partition as [`ItemKey::partition_bytes`] has it.
+    partition_bytes: Vec<u8>,
+}
+
+impl KeyExpression {
+    /// Parses a KeyConditionExpression.
+    pub fn parse(text: &str, placeholders: &mut Placeholders) -> Result<Self> {
+        Ok(Self { clauses: parse_key_clauses(text, placeholders)? })
+    }
+
+    /// Holds it against the key of the table or index that is queried.
+    pub fn for_keys(self, keys: &KeySchema) -> Result<KeyCondition> {
+        self.check_partition(keys)?;
+        for clause in &self.clauses {
+            if let Some(attribute) = keys.attributes().find(|key| key.name == clause.name) {
+                clause.condition.check_values(attribute)?;
+            }
+        }
+        if self.clauses.iter().any(|clause| !keys.contains(&clause.name)) {
+            return Err(missed(keys.sort.iter().find(|key| self.clause(key).is_none())));
+        }
+        self.check_sort(keys)?;
+        let partition: Item = self
+            .clauses
+            .iter()
+            .filter_map(|clause| match &clause.condition {
+                SortCondition::Compare(_, value) => Some((clause.name.clone(), value.clone())),
+                _ => None,
+            })
+            .collect();
+        let schema = KeySchema { partition: keys.partition.clone(), sort: Vec::new() };
+        let key = ItemKey::of(&schema, &partition).ok_or_else(not_supported)?;
+        Ok(KeyCondition {
+            partition: key.attributes().to_vec(),
+            sort: keys.sort.iter().filter_map(|key| self.clause(key).cloned()).collect(),
+            partition_bytes: key.partition_bytes().to_vec(),
+        })
+    }
+
+    fn clause(&self, key: &KeyAttribute) -> Option<&KeyClause> {
+        self.clauses.iter().find(|clause| clause.name == key.name)
+    }
+
+    fn is_equality(&self, key: &KeyAttribute) -> bool {
+        self.clause(key).is_some_and(|clause| {
+            matches!(clause.condition, SortCondition::Compare(Comparator::Eq, _))
+        })
+    }
+
+    fn check_partition(&self, keys: &KeySchema) -> Result<()> {
+        let (given, defined) = (self.clauses.len(), keys.attribute_count());
+        if given > defined {
+            return Err(ServiceError::validation(format!(
+                "The number of query conditions ({given}) exceeds the number of key attributes \
+                 defined in the schema ({defined})"
+            )));
+        }
+        let unequal = || keys.partition.iter().filter(|key| !self.is_equality(key));
+        if keys.partition.len() == 1 && keys.sort.len() <= 1 {
+            return match unequal().next() {
+                Some(key) if self.clause(key).is_some() => Err(not_supported()),
+                missing @ Some(_) => Err(missed(missing)),
+                None => Ok(()),
+            };
+        }
+        match names(unequal()) {
+            missing if missing.is_empty() => Ok(()),
+            missing => Err(ServiceError::validation(format!(
+                "HASH key attributes {missing} must have equality conditions specified in the query"
+            ))),
+        }
+    }
+
+    /// A range may only be asked of the last sort attribute that is mentioned.
+    fn check_sort(&self, keys: &KeySchema) -> Result<()> {
+        let Some(last) = keys.sort.iter().rposition(|key| self.clause(key).is_some()) else {
+            return Ok(());
+        };
+        let missing = names(keys.sort[..last].iter().filter(|key| !self.is_equality(key)));
+        if missing.is_empty() {
+            return Ok(());
+        }
+        Err(ServiceError::validation(format!(
+            "RANGE key attributes {missing} must have equality conditions specified in the query \
+             because a condition is present on key attribute {}",
+            keys.sort[last].name
+        )))
+    }
+}
+
+impl KeyCondition {
+    /// The partition attributes with their values.
+    pub fn partition(&self) -> &[(String, AttributeValue)] {
+        &self.partition
+    }
+
+    /// The partition as [`ItemKey::partition_bytes`] of its items has it.
+    pub fn partition_bytes(&self) -> &[u8] {
+        &self.partition_bytes
+    }
+
+    /// Names and conditions of the sort attributes that are mentioned, in the key's order.
+    pub fn sort(&self) -> impl Iterator<Item = (&str, &SortCondition)> {
+        self.sort.iter().map(|clause| (clause.name.as_str(), &clause.condition))
+    }
+
+    /// Whether the item is in the partition and the range.
+    pub fn matches(&self, item: &Item) -> bool {
+        self.partition.iter().all(|(name, value)| item.get(name) == Some(value))
+            && self.sort.iter().all(|clause| {
+                item.get(&clause.name).is_some_and(|value| clause.condition.holds(value))
+            })
+    }
+
+    /// Every path it looks at.
+    pub fn paths(&self) -> Vec<Path> {
+        let partition = self.partition.iter().map(|(name, _)| Path::of(name));
+        partition.chain(self.sort.iter().map(|clause| Path::of(&clause.name))).collect()
+    }
+}
+
+impl SortCondition {
+    /// Whether the value meets it.
+    pub fn holds(&self, value: &AttributeValue) -> bool {
+        match self {
+            Self::Compare(comparator, bound) => comparator.holds(Some(value), Some(bound)),
+            Self::Between(low, high) => {
+                Comparator::Ge.holds(Some(value), Some(low))
+                    && Comparator::Le.holds(Some(value), Some(high))
+            }
+            Self::BeginsWith(prefix) => begins_with(value, prefix),
+        }
+    }
+
+    fn check_values(&self, attribute: &KeyAttribute) -> Result<()> {
+        let values: &[&AttributeValue] = match self {
+            Self::Compare(_, value) | Self::BeginsWith(value) => &[value],
+            Self::Between(low, high) => &[low, high],
+        };
+        for value in values {
+            if value.kind() != attribute.kind.attribute_type() {
+                return Err(ServiceError::invalid_parameter(
+                    "Condition parameter type does not match schema type",
+                ));
+            }
+            let empty = match value {
+                AttributeValue::S(text) if text.is_empty() => "string",
+                AttributeValue::B(bytes) if bytes.is_empty() => "binary",
+                _ => continue,
+            };
+            return Err(ServiceError::validation(format!(
+                "One or more parameter values are not valid. The AttributeValue for a key \
+                 attribute cannot contain an empty {empty} value. Key: {}",
+                attribute.name
+            )));
+        }
+        Ok(())
+    }
+}
+
+fn names<'a>(keys: impl Iterator<Item = &'a KeyAttribute>) -> String {
+    keys.map(|key| key.name.as_str()).collect::<Vec<_>>().join(", ")
+}
+
+fn missed(key: Option<&KeyAttribute>) -> ServiceError {
+    let name = key.map(|key| key.name.as_str()).unwrap_or_default();
+    ServiceError::validation(format!("Query condition missed key schema element: {name}"))
+}
+
+fn not_supported() -> ServiceError {
+    ServiceError::validation("Query key condition not supported")
+}

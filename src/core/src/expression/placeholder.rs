@@ -1,0 +1,183 @@
+//! ExpressionAttributeNames and ExpressionAttributeValues of one request.
+//!
+//! All expressions of a request are parsed with the same placeholders, so that what none of them
+//! uses can be refused at the end, as DynamoDB does.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use serde_json::Value;
+
+use super::token::is_word;
+use crate::error::ServiceError;
+use crate::value::AttributeValue;
+
+/// The names and values expressions may refer to, and which of them were.
+#[derive(Clone, Debug, Default)]
+pub struct Placeholders {
+    names: BTreeMap<String, String>,
+    values: BTreeMap<String, AttributeValue>,
+    used_names: BTreeSet<String>,
+    used_values: BTreeSet<String>,
+}
+
+type Result<T> = std::result::Result<T, ServiceError>;
+
+impl Placeholders {
+    /// Reads a request's two parameters; null is as if absent.
+    pub fn from_json(names: Option<&Value>, values: Option<&Value>) -> Result<Self> {
+        let mut placeholders = Self::default();
+        if let Some(names) = members(names, "java.lang.String")? {
+            placeholders.read_names(names)?;
+        }
+        if let Some(values) = members(values, ATTRIBUTE_VALUE)? {
+            placeholders.read_values(values)?;
+        }
+        Ok(placeholders)
+    }
+
+    fn read_names(&mut self, names: &serde_json::Map<String, Value>) -> Result<()> {
+        if names.is_empty() {
+            return Err(ServiceError::validation("ExpressionAttributeNames must not be empty"));
+        }
+        for (key, name) in names {
+            check_key("ExpressionAttributeNames", '#', key)?;
+            let name = name
+                .as_str()
+                .ok_or_else(|| ServiceError::serialization("Unexpected value type in payload"))?;
+            self.names.insert(key.clone(), name.to_owned());
+        }
+        Ok(())
+    }
+
+    fn read_values(&mut self, values: &serde_json::Map<String, Value>) -> Result<()> {
+        if values.is_empty() {
+            return Err(ServiceError::validation("ExpressionAttributeValues must not be empty"));
+        }
+        for key in values.keys() {
+            check_key("ExpressionAttributeValues", ':', key)?;
+        }
+        for (key, value) in values {
+            let value = AttributeValue::from_json(value).map_err(|error| match error.code {
+                crate::error::ErrorCode::Validation => ServiceError::validation(format!(
+                    "ExpressionAttributeValues contains invalid value: {} for key {key}",
+                    error.message
+                )),
+                _ => error,
+            })?;
+            self.values.insert(key.clone(), value);
+        }
+        Ok(())
+    }
+
+    /// What `#name` stands for; it counts as used.
+    pub(crate) fn name(&mut self, placeholder: &str) -> Option<String> {
+        let name = self.names.get(placeholder)?;
+        self.used_names.insert(placeholder.to_owned());
+        Some(name.clone())
+    }
+
+    /// What `:value` stands for; it counts as used.
+    pub(crate) fn value(&mut self, placeholder: &str) -> Option<AttributeValue> {
+        let value = self.values.get(placeholder)?;
+        self.used_values.insert(placeholder.to_owned());
+        Some(value.clone())
+    }
+
+    /// Refuses what no expression used.
+    pub fn check_all_used(&self) -> Result<()> {
+        check_used("ExpressionAttributeNames", self.names.keys(), &self.used_names)?;
+        check_used("ExpressionAttributeValues", self.values.keys(), &self.used_values)
+    }
+}
+
+const ATTRIBUTE_VALUE: &str = "com.amazonaws.dynamodb.v20120810.AttributeValue";
+
+fn members<'a>(
+    json: Option<&'a Value>,
+    element: &str,
+) -> Result<Option<&'a serde_json::Map<String, Value>>> {
+    match json {
+        None | Some(Value::Null) => Ok(None),
+        Some(Value::Object(object)) => Ok(Some(object)),
+        Some(Value::Array(_)) => Err(ServiceError::serialization(format!(
+            "Unrecognized collection type java.util.Map<java.lang.String, {element}>"
+        ))),
+        Some(_) => Err(ServiceError::serialization("Unexpected field type")),
+    }
+}
+
+fn check_key(parameter: &str, sign: char, key: &str) -> Result<()> {
+    let word = key.strip_prefix(sign).unwrap_or_default();
+    if !word.is_empty() && word.bytes().all(is_word) {
+        return Ok(());
+    }
+    Err(ServiceError::validation(format!(
+        "{parameter} contains invalid key: Syntax error; key: \"{key}\""
+    )))
+}
+
+fn check_used<'a>(
+    parameter: &str,
+    all: impl Iterator<Item = &'a String>,
+    used: &BTreeSet<String>,
+) -> Result<()> {
+    let unused: Vec<&str> = all.filter(|key| !used.contains(*key)).map(String::as_str).collect();
+    if unused.is_empty() {
+        return Ok(());
+    }
+    Err(ServiceError::validation(format!(
+        "Value provided in {parameter} unused in expressions: keys: {{{}}}",
+        unused.join(", ")
+    )))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    #[allow(clippy::needless_pass_by_value)] // reads better with json! literals
+    fn check(names: Value, values: Value, expected: &str) {
+        let found = Placeholders::from_json(Some(&names), Some(&values))
+            .and_then(|placeholders| placeholders.check_all_used());
+        assert_eq!(found.unwrap_err().message, expected);
+    }
+
+    #[test]
+    fn keys_and_values_are_checked_in_dynamodbs_words() {
+        check(json!({}), json!(null), "ExpressionAttributeNames must not be empty");
+        check(json!(null), json!({}), "ExpressionAttributeValues must not be empty");
+        for key in ["a", "#", "#a-b", ":a", ""] {
+            let message = format!(
+                "ExpressionAttributeNames contains invalid key: Syntax error; key: \"{key}\""
+            );
+            check(json!({key: "x"}), json!(null), &message);
+        }
+        check(
+            json!(null),
+            json!({":a": {"N": "x"}}),
+            "ExpressionAttributeValues contains invalid value: The parameter cannot be converted \
+             to a numeric value: x for key :a",
+        );
+        check(json!("x"), json!(null), "Unexpected field type");
+    }
+
+    #[test]
+    fn what_no_expression_used_is_refused() {
+        check(
+            json!({"#b": "x", "#a": "y"}),
+            json!({":v": {"S": ""}}),
+            "Value provided in ExpressionAttributeNames unused in expressions: keys: {#a, #b}",
+        );
+        check(
+            json!(null),
+            json!({":v": {"S": ""}}),
+            "Value provided in ExpressionAttributeValues unused in expressions: keys: {:v}",
+        );
+        let names = json!({"#a": "x"});
+        let mut placeholders = Placeholders::from_json(Some(&names), None).unwrap();
+        assert_eq!(placeholders.name("#a").as_deref(), Some("x"));
+        assert_eq!(placeholders.name("#b"), None);
+        assert!(placeholders.check_all_used().is_ok());
+    }
+}

@@ -1,0 +1,218 @@
+//! The grammar of UpdateExpressions.
+
+use super::cursor::{Cursor, Rank, Result};
+use super::projection::note_related;
+use super::token::TokenKind;
+use super::{Action, ExpressionKind, Path, Placeholders, SetValue, Target};
+use crate::value::{AttributeType, AttributeValue};
+
+/// A part of the expression; each may be used once.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Section {
+    Set,
+    Remove,
+    Add,
+    Delete,
+}
+
+impl Section {
+    const ALL: [Self; 4] = [Self::Set, Self::Remove, Self::Add, Self::Delete];
+
+    fn word(self) -> &'static str {
+        match self {
+            Self::Set => "SET",
+            Self::Remove => "REMOVE",
+            Self::Add => "ADD",
+            Self::Delete => "DELETE",
+        }
+    }
+}
+
+pub(crate) fn parse_update(text: &str, placeholders: &mut Placeholders) -> Result<Vec<Target>> {
+    let mut cursor = Cursor::new(ExpressionKind::Update, text, placeholders)?;
+    let mut targets = Vec::new();
+    let mut seen = Vec::new();
+    while cursor.peek().kind != TokenKind::End {
+        let section = section(&mut cursor)?;
+        if seen.contains(&section) {
+            let word = section.word();
+            cursor.note(
+                Rank::Section,
+                format!("The \"{word}\" section can only be used once in an update expression;"),
+            );
+        }
+        seen.push(section);
+        targets.push(target(&mut cursor, section)?);
+        while cursor.eat_symbol(",") {
+            targets.push(target(&mut cursor, section)?);
+        }
+    }
+    let paths: Vec<Path> = targets.iter().map(|target| target.path.clone()).collect();
+    note_related(&mut cursor, &paths);
+    cursor.finish()?;
+    Ok(targets)
+}
+
+/// Names that begin a section and so are never paths.
+fn is_keyword(name: &str) -> bool {
+    Section::ALL.iter().any(|section| name.eq_ignore_ascii_case(section.word()))
+}
+
+fn section(cursor: &mut Cursor) -> Result<Section> {
+    let found = Section::ALL.into_iter().find(|section| cursor.eat_keyword(section.word()));
+    found.ok_or_else(|| cursor.syntax_error())
+}
+
+fn target(cursor: &mut Cursor, section: Section) -> Result<Target> {
+    let path = cursor.path(is_keyword)?;
+    let action = match section {
+        Section::Set => {
+            cursor.expect_symbol("=")?;
+            Action::Set(set_value(cursor)?)
+        }
+        Section::Remove => Action::Remove,
+        Section::Add => {
+            let value = value_ref(cursor)?;
+            check_set_or(cursor, section, &value, Some(AttributeType::N));
+            Action::Add(value)
+        }
+        Section::Delete => {
+            let value = value_ref(cursor)?;
+            check_set_or(cursor, section, &value, None);
+            Action::Delete(value)
+        }
+    };
+    Ok(Target { path, action })
+}
+
+fn value_ref(cursor: &mut Cursor) -> Result<AttributeValue> {
+    if cursor.peek().kind != TokenKind::ValueRef {
+        return Err(cursor.syntax_error());
+    }
+    Ok(cursor.value())
+}
+
+fn check_set_or(
+    cursor: &mut Cursor,
+    section: Section,
+    value: &AttributeValue,
+    other: Option<AttributeType>,
+) {
+    let kind = value.kind();
+    if kind.is_set() || Some(kind) == other {
+        return;
+    }
+    cursor.note(
+        Rank::OperandType,
+        format!(
+            "Incorrect operand type for operator or function; operator: {}, operand type: {}, \
+             typeSet: ALLOWED_FOR_{}_OPERAND",
+            section.word(),
+            kind.long_name(),
+            section.word()
+        ),
+    );
+}
+
+/// An operand, or the sum or difference of two.
+fn set_value(cursor: &mut Cursor) -> Result<SetValue> {
+    let left = operand(cursor, true)?;
+    let name = match cursor.peek() {
+        token if token.kind == TokenKind::Symbol && ["+", "-"].contains(&token.text) => token.text,
+        _ => return Ok(left),
+    };
+    cursor.advance();
+    cursor.count_operator();
+    let right = operand(cursor, false)?;
+    for side in [&left, &right] {
+        check_operand(cursor, name, side, AttributeType::N);
+    }
+    let (left, right) = (Box::new(left), Box::new(right));
+    Ok(if name == "+" { SetValue::Plus(left, right) } else { SetValue::Minus(left, right) })
+}
+
+/// `whole`: parentheses may hold a sum, because they may hold the whole right side of a SET.
+fn operand(cursor: &mut Cursor, whole: bool) -> Result<SetValue> {
+    let token = cursor.peek();
+    match token.kind {
+        TokenKind::ValueRef => Ok(SetValue::Value(cursor.value())),
+        TokenKind::Name if is_call(cursor) => cursor.descend(function),
+        TokenKind::Name | TokenKind::NameRef => Ok(SetValue::Path(cursor.path(is_keyword)?)),
+        _ => {
+            cursor.expect_symbol("(")?;
+            let inner = cursor
+                .descend(|cursor| if whole { set_value(cursor) } else { operand(cursor, false) })?;
+            cursor.expect_symbol(")")?;
+            Ok(inner)
+        }
+    }
+}
+
+fn is_call(cursor: &Cursor) -> bool {
+    let next = cursor.peek_second();
+    next.kind == TokenKind::Symbol && next.text == "(" && !is_keyword(cursor.peek().text)
+}
+
+fn function(cursor: &mut Cursor) -> Result<SetValue> {
+    let name = cursor.peek().text;
+    cursor.advance();
+    cursor.expect_symbol("(")?;
+    let mut arguments = vec![operand(cursor, false)?];
+    while cursor.eat_symbol(",") {
+        arguments.push(operand(cursor, false)?);
+    }
+    cursor.expect_symbol(")")?;
+    cursor.count_operator();
+    if !["if_not_exists", "list_append"].contains(&name) {
+        let message = format!("Invalid function name; function: {name}");
+        cursor.note(Rank::UnknownUpdateFunction, message);
+        return Ok(nothing());
+    }
+    let count = arguments.len();
+    let mut arguments = arguments.into_iter();
+    let (Some(first), Some(second), None) = (arguments.next(), arguments.next(), arguments.next())
+    else {
+        cursor.note(
+            Rank::OperandType,
+            format!(
+                "Incorrect number of operands for operator or function; operator or function: \
+                 {name}, number of operands: {count}"
+            ),
+        );
+        return Ok(nothing());
+    };
+    Ok(if name == "list_append" {
+        for side in [&first, &second] {
+            check_operand(cursor, name, side, AttributeType::L);
+        }
+        SetValue::ListAppend(Box::new(first), Box::new(second))
+    } else if let SetValue::Path(path) = first {
+        SetValue::IfNotExists(path, Box::new(second))
+    } else {
+        cursor.note(
+            Rank::OperandType,
+            format!("Operator or function requires a document path; operator or function: {name}"),
+        );
+        nothing()
+    })
+}
+
+/// Stands where an error has been noted.
+fn nothing() -> SetValue {
+    SetValue::Value(AttributeValue::Null)
+}
+
+/// Only values given directly are judged before the item is known.
+fn check_operand(cursor: &mut Cursor, name: &str, operand: &SetValue, expected: AttributeType) {
+    let SetValue::Value(value) = operand else { return };
+    if value.kind() != expected {
+        cursor.note(
+            Rank::OperandType,
+            format!(
+                "Incorrect operand type for operator or function; operator or function: {name}, \
+                 operand type: {}",
+                value.kind()
+            ),
+        );
+    }
+}
