@@ -121,6 +121,8 @@ reasons! {
     Superseded,
     /// An object of the run's name exists and belongs to somebody else.
     NameTaken,
+    /// The program ended without having sent a request to the guard.
+    NoRequestsSeen,
     /// The migration is being deleted; its run is being stopped.
     Terminating,
 }

@@ -15,12 +15,12 @@ use serde::{Deserialize, Serialize};
     category = "datamigration",
     namespaced,
     derive = "PartialEq",
-    doc = "One database environment: where it is, whose credentials are used, and what is allowed there.",
-    printcolumn(name = "Region", type_ = "string", json_path = ".spec.region"),
-    printcolumn(name = "Endpoint", type_ = "string", json_path = ".spec.endpoint"),
-    printcolumn(name = "Tables", type_ = "string", json_path = ".spec.policy.tables"),
-    printcolumn(name = "Age", type_ = "date", json_path = ".metadata.creationTimestamp")
+    doc = "One database environment: where it is, whose credentials are used, and what is allowed there."
 )]
+#[kube(printcolumn(name = "Region", type_ = "string", json_path = ".spec.region"))]
+#[kube(printcolumn(name = "Endpoint", type_ = "string", json_path = ".spec.endpoint"))]
+#[kube(printcolumn(name = "Tables", type_ = "string", json_path = ".spec.policy.tables"))]
+#[kube(printcolumn(name = "Age", type_ = "date", json_path = ".metadata.creationTimestamp"))]
 #[serde(rename_all = "camelCase")]
 pub struct MigrationTargetSpec {
     /// AWS region of the database, for example `eu-west-1`. It is part of every signature.
@@ -75,7 +75,10 @@ pub struct TargetPolicy {
     /// Names of tables that may be touched; `*` stands for any characters, `?` for one. Default:
     /// every table that the credentials reach.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    #[schemars(length(max = 100), inner(length(min = 1, max = 255), regex(pattern = r"^[A-Za-z0-9_.*?-]+$")))]
+    #[schemars(
+        length(max = 100),
+        inner(length(min = 1, max = 255), regex(pattern = r"^[A-Za-z0-9_.*?-]+$"))
+    )]
     pub tables: Vec<String>,
     /// Whether an applying run may create, change and delete tables. Default: false.
     #[serde(default)]

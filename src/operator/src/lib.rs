@@ -1,1 +1,28 @@
-//! The controller.
+//! The controller: observe → validate → decide → write status → act.
+//!
+//! `validate`, `decide`, `build`, `outcome`, `status`, `view` and `events` are pure: they take
+//! values and the time. `observe` reads, `act` writes, `reconcile` puts them in order.
+
+pub mod act;
+pub mod build;
+pub mod controller;
+pub mod decide;
+pub mod dependencies;
+pub mod digest;
+pub mod events;
+pub mod health;
+pub mod limits;
+pub mod metrics;
+pub mod names;
+pub mod observe;
+pub mod outcome;
+pub mod reconcile;
+pub mod status;
+pub mod summary;
+pub mod validate;
+pub mod view;
+
+/// The clock of a running controller.
+pub fn system_clock() -> jiff::Timestamp {
+    jiff::Timestamp::now()
+}

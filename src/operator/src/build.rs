@@ -1,0 +1,25 @@
+//! The objects of a run, built whole from what was validated. Pure, and never fails.
+
+pub mod files;
+pub mod job;
+
+/// Name of the container that runs the program.
+pub const PROGRAM_CONTAINER: &str = "program";
+
+/// Name of the sidecar between the program and the database.
+pub const GUARD_CONTAINER: &str = "guard";
+
+/// Name of the init container that brings the entry program and the files.
+pub const PREPARE_CONTAINER: &str = "prepare";
+
+/// Annotation on a Job that the controller itself stops, with the reason.
+pub const STOP_REASON_ANNOTATION: &str = "datamigration.dev/stop-reason";
+
+/// What the operator was started with and every run needs.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Settings {
+    /// Image with the guard and the entry program.
+    pub agent_image: String,
+    /// When that image is pulled.
+    pub agent_pull_policy: String,
+}

@@ -1,0 +1,453 @@
+//! The Job of a run: the guard as a native sidecar, the program, and nothing for the program to
+//! reach the database with but the guard.
+
+use std::collections::BTreeMap;
+
+use dm_api::migration::ImagePullPolicy;
+use dm_api::status::{RunKind, RunRecord};
+use dm_api::target::Credentials;
+use dm_api::{
+    DataMigration, GROUP, MIGRATION_NAME_ANNOTATION, MIGRATION_UID_LABEL, OUTCOME_FINALIZER,
+    PROGRAM_DIGEST_ANNOTATION, RUN_LABEL,
+};
+use dm_core::plan::{CONTROL_PORT, Mode, PLAN_ENV, PLAN_VERSION, PROGRAM_PORT, Plan};
+use dm_core::plan::{Policy, RateLimits, RunId, Upstream};
+use k8s_openapi::api::batch::v1::{
+    Job, JobSpec, PodFailurePolicy, PodFailurePolicyOnPodConditionsPattern, PodFailurePolicyRule,
+};
+use k8s_openapi::api::core::v1::{
+    Capabilities, ConfigMapVolumeSource, Container, EmptyDirVolumeSource, EnvVar, EnvVarSource,
+    HTTPGetAction, PodSecurityContext, PodSpec, PodTemplateSpec, Probe, ResourceRequirements,
+    SeccompProfile, SecretKeySelector, SecurityContext, Volume, VolumeMount,
+};
+use k8s_openapi::apimachinery::pkg::api::resource::Quantity;
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::{ObjectMeta, OwnerReference};
+use k8s_openapi::apimachinery::pkg::util::intstr::IntOrString;
+
+use super::{GUARD_CONTAINER, PREPARE_CONTAINER, PROGRAM_CONTAINER, Settings, files};
+use crate::limits;
+use crate::names;
+use crate::validate::{Program, Runnable};
+
+/// The user of a program that names none; nobody's on any image.
+const PROGRAM_USER: i64 = 65_532;
+/// The guard's own user, so that no program shares it.
+const GUARD_USER: i64 = 65_533;
+/// Seconds between the request to stop and the kill, as Kubernetes has it.
+const GRACE_SECONDS: i64 = 30;
+
+/// Where the pod has what; everything of ours is below `/dm`.
+const BIN_DIR: &str = "/dm/bin";
+const WORK_DIR: &str = "/dm/work";
+const FILES_DIR: &str = "/dm/files";
+const STATE_DIR: &str = "/dm/state";
+const ENTRY: &str = "/dm/bin/datamigration-entry";
+
+/// The Job of a run.
+pub fn build(
+    migration: &DataMigration,
+    record: &RunRecord,
+    runnable: &Runnable,
+    settings: &Settings,
+) -> Job {
+    Job {
+        metadata: ObjectMeta {
+            name: Some(record.job.clone()),
+            namespace: migration.metadata.namespace.clone(),
+            labels: Some(labels(migration, record)),
+            annotations: Some(annotations(migration, record)),
+            owner_references: Some(vec![owner(migration)]),
+            finalizers: Some(vec![OUTCOME_FINALIZER.into()]),
+            ..ObjectMeta::default()
+        },
+        spec: Some(JobSpec {
+            backoff_limit: Some(migration.spec.backoff_limit),
+            completions: Some(1),
+            parallelism: Some(1),
+            active_deadline_seconds: migration.spec.active_deadline_seconds,
+            pod_replacement_policy: Some("Failed".into()),
+            pod_failure_policy: Some(failure_policy(migration, record.kind)),
+            template: pod(migration, record, runnable, settings),
+            ..JobSpec::default()
+        }),
+        status: None,
+    }
+}
+
+/// The labels of everything that belongs to a run.
+pub fn labels(migration: &DataMigration, record: &RunRecord) -> BTreeMap<String, String> {
+    BTreeMap::from([
+        ("app.kubernetes.io/managed-by".into(), "datamigration".into()),
+        (MIGRATION_UID_LABEL.into(), migration.metadata.uid.clone().unwrap_or_default()),
+        (RUN_LABEL.into(), record.number.to_string()),
+    ])
+}
+
+/// The annotations of everything that belongs to a run.
+pub fn annotations(migration: &DataMigration, record: &RunRecord) -> BTreeMap<String, String> {
+    BTreeMap::from([
+        (MIGRATION_NAME_ANNOTATION.into(), migration.metadata.name.clone().unwrap_or_default()),
+        (PROGRAM_DIGEST_ANNOTATION.into(), record.program_digest.clone()),
+    ])
+}
+
+/// The migration as the owner of a run's objects.
+pub fn owner(migration: &DataMigration) -> OwnerReference {
+    OwnerReference {
+        api_version: format!("{GROUP}/v1alpha1"),
+        kind: "DataMigration".into(),
+        name: migration.metadata.name.clone().unwrap_or_default(),
+        uid: migration.metadata.uid.clone().unwrap_or_default(),
+        controller: Some(true),
+        block_owner_deletion: Some(true),
+    }
+}
+
+/// What the Job controller does with a pod that was disrupted. A dry run starts over; a run that
+/// writes does so only if its author said that its program may be repeated.
+fn failure_policy(migration: &DataMigration, kind: RunKind) -> PodFailurePolicy {
+    let repeatable = kind == RunKind::DryRun || migration.spec.backoff_limit > 0;
+    PodFailurePolicy {
+        rules: vec![PodFailurePolicyRule {
+            action: if repeatable { "Ignore" } else { "FailJob" }.into(),
+            on_pod_conditions: Some(vec![PodFailurePolicyOnPodConditionsPattern {
+                type_: "DisruptionTarget".into(),
+                status: Some("True".into()),
+            }]),
+            on_exit_codes: None,
+        }],
+    }
+}
+
+fn pod(
+    migration: &DataMigration,
+    record: &RunRecord,
+    runnable: &Runnable,
+    settings: &Settings,
+) -> PodTemplateSpec {
+    let pod = &runnable.pod;
+    let extra = pod.metadata.clone().unwrap_or_default();
+    let mut pod_labels = extra.labels;
+    pod_labels.extend(labels(migration, record));
+    let mut pod_annotations = extra.annotations;
+    pod_annotations.extend(annotations(migration, record));
+    // Keeps the cloud role's token out of the program's container (EKS pod identity webhook,
+    // README, "eks.amazonaws.com/skip-containers").
+    pod_annotations.insert(
+        "eks.amazonaws.com/skip-containers".into(),
+        format!("{PREPARE_CONTAINER},{PROGRAM_CONTAINER}"),
+    );
+    PodTemplateSpec {
+        metadata: Some(ObjectMeta {
+            labels: Some(pod_labels),
+            annotations: Some(pod_annotations),
+            finalizers: Some(vec![OUTCOME_FINALIZER.into()]),
+            ..ObjectMeta::default()
+        }),
+        spec: Some(PodSpec {
+            restart_policy: Some("Never".into()),
+            automount_service_account_token: Some(false),
+            enable_service_links: Some(false),
+            service_account_name: credentials(runnable, record.kind)
+                .service_account
+                .as_ref()
+                .map(|account| account.name.clone()),
+            security_context: Some(pod_security(runnable)),
+            init_containers: Some(vec![
+                prepare(runnable, settings),
+                guard(migration, record, runnable, settings),
+            ]),
+            containers: vec![program(runnable)],
+            volumes: Some(volumes(record, runnable)),
+            node_selector: (!pod.node_selector.is_empty()).then(|| pod.node_selector.clone()),
+            tolerations: (!pod.tolerations.is_empty()).then(|| pod.tolerations.clone()),
+            affinity: pod.affinity.clone(),
+            priority_class_name: pod.priority_class_name.clone(),
+            image_pull_secrets: (!pod.image_pull_secrets.is_empty())
+                .then(|| pod.image_pull_secrets.clone()),
+            termination_grace_period_seconds: Some(
+                pod.termination_grace_period_seconds.unwrap_or(GRACE_SECONDS),
+            ),
+            ..PodSpec::default()
+        }),
+    }
+}
+
+fn pod_security(runnable: &Runnable) -> PodSecurityContext {
+    let user = runnable.pod.run_as_user.unwrap_or(PROGRAM_USER);
+    PodSecurityContext {
+        run_as_non_root: Some(true),
+        run_as_user: Some(user),
+        run_as_group: Some(user),
+        fs_group: Some(user),
+        seccomp_profile: Some(SeccompProfile {
+            type_: "RuntimeDefault".into(),
+            localhost_profile: None,
+        }),
+        ..PodSecurityContext::default()
+    }
+}
+
+/// What Pod Security's `restricted` profile asks of every container.
+fn container_security() -> SecurityContext {
+    SecurityContext {
+        allow_privilege_escalation: Some(false),
+        capabilities: Some(Capabilities { drop: Some(vec!["ALL".into()]), add: None }),
+        ..SecurityContext::default()
+    }
+}
+
+/// Brings the entry program and the files to where the program's container finds them.
+fn prepare(runnable: &Runnable, settings: &Settings) -> Container {
+    let mut args = vec!["prepare".into(), "--bin".into(), BIN_DIR.into()];
+    let mut mounts = vec![mount("dm-bin", BIN_DIR, false)];
+    if matches!(runnable.program, Program::Script { .. }) {
+        args.extend(["--files".into(), FILES_DIR.into(), "--work".into(), WORK_DIR.into()]);
+        mounts.push(mount("dm-files", FILES_DIR, true));
+        mounts.push(mount("dm-work", WORK_DIR, false));
+    }
+    Container {
+        name: PREPARE_CONTAINER.into(),
+        image: Some(settings.agent_image.clone()),
+        image_pull_policy: Some(settings.agent_pull_policy.clone()),
+        command: Some(vec!["/usr/bin/datamigration-entry".into()]),
+        args: Some(args),
+        resources: Some(resources("10m", "16Mi", "128Mi")),
+        security_context: Some(SecurityContext {
+            read_only_root_filesystem: Some(true),
+            ..container_security()
+        }),
+        termination_message_policy: Some("FallbackToLogsOnError".into()),
+        volume_mounts: Some(mounts),
+        ..Container::default()
+    }
+}
+
+fn guard(
+    migration: &DataMigration,
+    record: &RunRecord,
+    runnable: &Runnable,
+    settings: &Settings,
+) -> Container {
+    let plan = plan(migration, record, runnable);
+    let mut env = vec![
+        // Serialising a struct of strings, numbers and lists cannot fail.
+        variable(PLAN_ENV, &serde_json::to_string(&plan).unwrap_or_default()),
+        variable("AWS_REGION", &runnable.target.spec.region),
+    ];
+    if let Some(secret) = &credentials(runnable, record.kind).secret {
+        env.extend([
+            secret_variable(&secret.name, "AWS_ACCESS_KEY_ID", false),
+            secret_variable(&secret.name, "AWS_SECRET_ACCESS_KEY", false),
+            secret_variable(&secret.name, "AWS_SESSION_TOKEN", true),
+        ]);
+    }
+    Container {
+        name: GUARD_CONTAINER.into(),
+        image: Some(settings.agent_image.clone()),
+        image_pull_policy: Some(settings.agent_pull_policy.clone()),
+        command: Some(vec!["/usr/bin/datamigration-guard".into()]),
+        args: Some(vec!["--state-dir".into(), STATE_DIR.into()]),
+        env: Some(env),
+        restart_policy: Some("Always".into()),
+        resources: Some(resources("50m", "64Mi", limits::GUARD_MEMORY_LIMIT)),
+        security_context: Some(SecurityContext {
+            read_only_root_filesystem: Some(true),
+            run_as_user: Some(GUARD_USER),
+            ..container_security()
+        }),
+        startup_probe: Some(Probe {
+            http_get: Some(HTTPGetAction {
+                path: Some("/healthz".into()),
+                port: IntOrString::Int(CONTROL_PORT.into()),
+                ..HTTPGetAction::default()
+            }),
+            period_seconds: Some(1),
+            failure_threshold: Some(limits::GUARD_START_SECONDS_MAX),
+            ..Probe::default()
+        }),
+        volume_mounts: Some(vec![mount("dm-state", STATE_DIR, false)]),
+        ..Container::default()
+    }
+}
+
+fn plan(migration: &DataMigration, record: &RunRecord, runnable: &Runnable) -> Plan {
+    let target = &runnable.target.spec;
+    Plan {
+        version: PLAN_VERSION,
+        run: RunId {
+            namespace: migration.metadata.namespace.clone().unwrap_or_default(),
+            name: migration.metadata.name.clone().unwrap_or_default(),
+            uid: migration.metadata.uid.clone().unwrap_or_default(),
+            number: record.number,
+        },
+        mode: match record.kind {
+            RunKind::DryRun => Mode::DryRun,
+            RunKind::Apply => Mode::Apply,
+        },
+        upstream: Upstream { region: target.region.clone(), endpoint: target.endpoint.clone() },
+        policy: Policy {
+            tables: target.policy.tables.clone(),
+            control_plane: target.policy.control_plane,
+            show_values: target.policy.show_values,
+        },
+        limits: RateLimits {
+            reads_per_second: runnable.limits.reads_per_second,
+            writes_per_second: runnable.limits.writes_per_second,
+        },
+    }
+}
+
+fn program(runnable: &Runnable) -> Container {
+    let base = Container {
+        name: PROGRAM_CONTAINER.into(),
+        resources: runnable.pod.resources.clone(),
+        security_context: Some(container_security()),
+        termination_message_policy: Some("FallbackToLogsOnError".into()),
+        ..Container::default()
+    };
+    let mut mounts = vec![mount("dm-bin", BIN_DIR, true)];
+    let pull = |policy: Option<ImagePullPolicy>| policy.map(|policy| policy.as_str().to_owned());
+    let mut container = match &runnable.program {
+        Program::Script { file, script, .. } => {
+            mounts.push(mount("dm-work", WORK_DIR, false));
+            let mut args: Vec<String> = vec!["run".into(), "--dir".into(), WORK_DIR.into()];
+            if let Some(file) = file {
+                args.extend(["--script".into(), file.clone()]);
+            }
+            args.push("--".into());
+            args.extend(script.command.iter().chain(&script.args).cloned());
+            let mut env = program_env(runnable, &script.env);
+            if !script.env.iter().any(|variable| variable.name == "HOME") {
+                // The user has no entry in the image's passwd file; tools look for a home.
+                env.push(variable("HOME", WORK_DIR));
+            }
+            Container {
+                image: Some(script.image.clone()),
+                image_pull_policy: pull(script.image_pull_policy),
+                command: Some(vec![ENTRY.into()]),
+                args: Some(args),
+                working_dir: Some(WORK_DIR.into()),
+                env: Some(env),
+                ..base
+            }
+        }
+        Program::Container(container) => Container {
+            image: Some(container.image.clone()),
+            image_pull_policy: pull(container.image_pull_policy),
+            working_dir: container.working_dir.clone(),
+            env: Some(program_env(runnable, &container.env)),
+            ..in_image(base, &container.command, &container.args)
+        },
+    };
+    mounts.extend(runnable.pod.volume_mounts.clone());
+    container.volume_mounts = Some(mounts);
+    container
+}
+
+/// A program in an image: behind the entry program where its command is known, as it is where
+/// only the image knows it.
+fn in_image(base: Container, command: &[String], args: &[String]) -> Container {
+    if command.is_empty() {
+        return Container { args: (!args.is_empty()).then(|| args.to_vec()), ..base };
+    }
+    let mut all: Vec<String> = vec!["run".into(), "--dir".into(), ".".into(), "--".into()];
+    all.extend(command.iter().chain(args).cloned());
+    Container { command: Some(vec![ENTRY.into()]), args: Some(all), ..base }
+}
+
+/// What points a program's SDK at the guard: an endpoint, a region and worthless credentials.
+fn program_env(runnable: &Runnable, own: &[EnvVar]) -> Vec<EnvVar> {
+    let endpoint = format!("http://127.0.0.1:{PROGRAM_PORT}");
+    let region = &runnable.target.spec.region;
+    let mut env = vec![
+        variable("AWS_ENDPOINT_URL_DYNAMODB", &endpoint),
+        variable("AWS_ENDPOINT_URL", &endpoint),
+        variable("AWS_REGION", region),
+        variable("AWS_DEFAULT_REGION", region),
+        variable("AWS_ACCESS_KEY_ID", "datamigration"),
+        variable("AWS_SECRET_ACCESS_KEY", "worthless"),
+        variable("AWS_ACCOUNT_ID_ENDPOINT_MODE", "disabled"),
+        variable("AWS_EC2_METADATA_DISABLED", "true"),
+    ];
+    env.extend(own.iter().cloned());
+    env
+}
+
+fn credentials(runnable: &Runnable, kind: RunKind) -> &Credentials {
+    let target = &runnable.target.spec;
+    match kind {
+        RunKind::DryRun => target.dry_run_credentials.as_ref().unwrap_or(&target.credentials),
+        RunKind::Apply => &target.credentials,
+    }
+}
+
+fn volumes(record: &RunRecord, runnable: &Runnable) -> Vec<Volume> {
+    let empty = |name: &str| Volume {
+        name: name.into(),
+        empty_dir: Some(EmptyDirVolumeSource::default()),
+        ..Volume::default()
+    };
+    let mut volumes = vec![empty("dm-bin"), empty("dm-state")];
+    if let Program::Script { files, .. } = &runnable.program {
+        volumes.push(empty("dm-work"));
+        volumes.push(Volume {
+            name: "dm-files".into(),
+            config_map: Some(ConfigMapVolumeSource {
+                name: names::files(&record.job),
+                items: Some(files::items(files)),
+                ..ConfigMapVolumeSource::default()
+            }),
+            ..Volume::default()
+        });
+    }
+    volumes.extend(runnable.pod.volumes.iter().map(|volume| Volume {
+        name: volume.name.clone(),
+        config_map: volume.config_map.clone(),
+        secret: volume.secret.clone(),
+        empty_dir: volume.empty_dir.clone(),
+        persistent_volume_claim: volume.persistent_volume_claim.clone(),
+        ..Volume::default()
+    }));
+    volumes
+}
+
+fn mount(name: &str, path: &str, read_only: bool) -> VolumeMount {
+    VolumeMount {
+        name: name.into(),
+        mount_path: path.into(),
+        read_only: read_only.then_some(true),
+        ..VolumeMount::default()
+    }
+}
+
+fn variable(name: &str, value: &str) -> EnvVar {
+    EnvVar { name: name.into(), value: Some(value.into()), value_from: None }
+}
+
+fn secret_variable(secret: &str, key: &str, optional: bool) -> EnvVar {
+    EnvVar {
+        name: key.into(),
+        value: None,
+        value_from: Some(EnvVarSource {
+            secret_key_ref: Some(SecretKeySelector {
+                name: secret.into(),
+                key: key.into(),
+                optional: optional.then_some(true),
+            }),
+            ..EnvVarSource::default()
+        }),
+    }
+}
+
+fn resources(cpu: &str, memory: &str, memory_max: &str) -> ResourceRequirements {
+    let quantity = |text: &str| Quantity(text.into());
+    ResourceRequirements {
+        requests: Some(BTreeMap::from([
+            ("cpu".into(), quantity(cpu)),
+            ("memory".into(), quantity(memory)),
+        ])),
+        limits: Some(BTreeMap::from([("memory".into(), quantity(memory_max))])),
+        claims: None,
+    }
+}

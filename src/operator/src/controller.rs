@@ -1,0 +1,183 @@
+//! The loop: what wakes a reconciliation, how many run at once, and how long errors wait.
+
+use std::collections::HashMap;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex};
+use std::time::{Duration, Instant};
+
+use dm_api::{DataMigration, MIGRATION_NAME_ANNOTATION, MIGRATION_UID_LABEL, MigrationTarget};
+use futures::StreamExt as _;
+use k8s_openapi::api::batch::v1::Job;
+use k8s_openapi::api::core::v1::{ConfigMap, Pod};
+use kube::core::PartialObjectMeta;
+use kube::runtime::controller::{Action, Config, Controller};
+use kube::runtime::reflector::{ObjectRef, Store};
+use kube::runtime::{WatchStreamExt as _, reflector, watcher};
+use kube::{Api, Resource, ResourceExt as _};
+
+use crate::limits;
+use crate::reconcile::{Context, ReconcileError, reconcile};
+
+/// The reconciliation's context and the errors of each object, counted for its backoff.
+struct Shared {
+    context: Context,
+    failures: Mutex<HashMap<ObjectRef<DataMigration>, u32>>,
+}
+
+/// Runs until the process is asked to stop.
+pub async fn run(context: Context, namespace: Option<&str>, ready: Arc<AtomicBool>) {
+    let client = context.client.clone();
+    let migrations: Api<DataMigration> = scoped(&client, namespace);
+    let (store, writer) = reflector::store();
+    let stream = watcher(migrations, watcher::Config::default().any_semantic())
+        .default_backoff()
+        .modify(slim)
+        .reflect(writer)
+        .applied_objects();
+    let ours = watcher::Config::default().labels(MIGRATION_UID_LABEL);
+    let jobs = watcher(scoped::<PartialObjectMeta<Job>>(&client, namespace), ours.clone());
+    let pods = watcher(scoped::<PartialObjectMeta<Pod>>(&client, namespace), ours);
+    let any = watcher::Config::default();
+    let targets =
+        watcher(scoped::<PartialObjectMeta<MigrationTarget>>(&client, namespace), any.clone());
+    let files = watcher(scoped::<PartialObjectMeta<ConfigMap>>(&client, namespace), any.clone());
+    let dependencies = watcher(scoped::<PartialObjectMeta<DataMigration>>(&client, namespace), any);
+    let (by_target, by_files, by_dependency) = (store.clone(), store.clone(), store.clone());
+    let first_list = store.clone();
+    tokio::spawn(async move {
+        if first_list.wait_until_ready().await.is_ok() {
+            ready.store(true, Ordering::Relaxed);
+        }
+    });
+    let shared = Arc::new(Shared { context, failures: Mutex::default() });
+    Controller::for_stream(stream, store)
+        .with_config(Config::default().concurrency(limits::CONCURRENT_RECONCILES))
+        .watches_stream(jobs.default_backoff().touched_objects(), |job| migration_of(&job))
+        .watches_stream(pods.default_backoff().touched_objects(), |pod| migration_of(&pod))
+        .watches_stream(targets.default_backoff().touched_objects(), move |target| {
+            referring(&by_target, &target, |migration, name| migration.spec.target.name == name)
+        })
+        .watches_stream(files.default_backoff().touched_objects(), move |map| {
+            referring(&by_files, &map, |migration, name| {
+                migration.spec.script.as_ref().is_some_and(|s| s.config_map.name == name)
+            })
+        })
+        .watches_stream(dependencies.default_backoff().touched_objects(), move |other| {
+            referring(&by_dependency, &other, |migration, name| {
+                migration.spec.depends_on.iter().any(|dependency| dependency.name == name)
+            })
+        })
+        .shutdown_on_signal()
+        .run(look, after_error, shared)
+        .for_each(|result| async move {
+            if let Err(error) = result {
+                tracing::debug!(%error, "a reconciliation ended with an error");
+            }
+        })
+        .await;
+}
+
+fn scoped<K>(client: &kube::Client, namespace: Option<&str>) -> Api<K>
+where
+    K: Resource<Scope = kube::core::NamespaceResourceScope, DynamicType = ()>,
+{
+    match namespace {
+        Some(namespace) => Api::namespaced(client.clone(), namespace),
+        None => Api::all(client.clone()),
+    }
+}
+
+/// Keeps only what the cache is asked for: names and references. Everything else is read anew.
+fn slim(migration: &mut DataMigration) {
+    migration.metadata.managed_fields = None;
+    migration.metadata.annotations = None;
+    migration.status = None;
+    migration.spec.container = None;
+    migration.spec.pod_template = dm_api::migration::PodSettings::default();
+    migration.spec.description = None;
+    if let Some(script) = &mut migration.spec.script {
+        script.command.clear();
+        script.args.clear();
+        script.env.clear();
+        script.config_map.items.clear();
+    }
+}
+
+/// The migration that a Job or pod belongs to, by its annotation.
+fn migration_of<K: Resource>(object: &PartialObjectMeta<K>) -> Option<ObjectRef<DataMigration>> {
+    let name = object.metadata.annotations.as_ref()?.get(MIGRATION_NAME_ANNOTATION)?;
+    Some(ObjectRef::new(name).within(object.metadata.namespace.as_deref()?))
+}
+
+/// The migrations that refer to an object of the same namespace.
+fn referring<K: Resource>(
+    store: &Store<DataMigration>,
+    object: &PartialObjectMeta<K>,
+    refers: impl Fn(&DataMigration, &str) -> bool,
+) -> Vec<ObjectRef<DataMigration>> {
+    let name = object.metadata.name.clone().unwrap_or_default();
+    store
+        .state()
+        .iter()
+        .filter(|migration| migration.metadata.namespace == object.metadata.namespace)
+        .filter(|migration| refers(migration, &name))
+        .map(|migration| ObjectRef::from_obj(migration.as_ref()))
+        .collect()
+}
+
+async fn look(
+    migration: Arc<DataMigration>,
+    shared: Arc<Shared>,
+) -> Result<Action, ReconcileError> {
+    let metrics = &shared.context.metrics;
+    metrics.reconciles.inc();
+    let begun = Instant::now();
+    let namespace = migration.namespace().unwrap_or_default();
+    let result = Box::pin(reconcile(&shared.context, &namespace, &migration.name_any())).await;
+    metrics.seconds.observe(begun.elapsed().as_secs_f64());
+    let next = result?;
+    if let Ok(mut failures) = shared.failures.lock() {
+        failures.remove(&ObjectRef::from_obj(migration.as_ref()));
+    }
+    Ok(next.map_or_else(Action::await_change, Action::requeue))
+}
+
+// The signature is kube's.
+#[allow(clippy::needless_pass_by_value)]
+fn after_error(
+    migration: Arc<DataMigration>,
+    error: &ReconcileError,
+    shared: Arc<Shared>,
+) -> Action {
+    shared.context.metrics.errors.inc();
+    let wait = shared.failures.lock().map_or(limits::BACKOFF_MAX, |mut failures| {
+        let count = failures.entry(ObjectRef::from_obj(migration.as_ref())).or_insert(0);
+        *count = count.saturating_add(1);
+        backoff(*count)
+    });
+    tracing::warn!(
+        migration = migration.name_any(),
+        namespace = migration.namespace(),
+        error = chain(error),
+        again_in_seconds = wait.as_secs_f64(),
+        "reconciliation failed"
+    );
+    Action::requeue(wait)
+}
+
+fn backoff(failures: u32) -> Duration {
+    let doubled = limits::BACKOFF_MIN.saturating_mul(1 << (failures - 1).min(20));
+    doubled.min(limits::BACKOFF_MAX)
+}
+
+/// An error with all its sources, in one line.
+fn chain(error: &dyn std::error::Error) -> String {
+    let mut text = error.to_string();
+    let mut source = error.source();
+    while let Some(error) = source {
+        text.push_str(": ");
+        text.push_str(&error.to_string());
+        source = error.source();
+    }
+    text
+}

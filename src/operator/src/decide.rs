@@ -1,0 +1,513 @@
+//! What to do with a migration now: a pure function of what was observed. Progress is never an
+//! error, and nothing here reads a clock or the cluster.
+
+use dm_api::DataMigration;
+use dm_api::condition::{Reason, types};
+use dm_api::status::{DataMigrationStatus, Phase, RunKind, RunRecord, RunResult};
+use jiff::Timestamp;
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
+
+use crate::dependencies::Dependencies;
+use crate::names;
+use crate::outcome::{self, Outcome, StopReason};
+use crate::validate::{Problem, Runnable};
+use crate::view::{self, Obstacle, RunObjects};
+
+/// Everything a decision rests on.
+#[derive(Clone, Copy, Debug)]
+pub struct Situation<'a> {
+    /// The migration, read from the API server, not from a cache.
+    pub migration: &'a DataMigration,
+    /// It and its files and target, checked.
+    pub runnable: Result<&'a Runnable, &'a Problem>,
+    /// Where the migrations stand that it depends on.
+    pub dependencies: &'a Dependencies,
+    /// The objects of the run under way, if there is one.
+    pub objects: RunObjects<'a>,
+    /// The controller's clock.
+    pub now: Timestamp,
+}
+
+/// What to do, and what status says meanwhile.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Step {
+    /// Nothing to do until something changes.
+    Rest(Position),
+    /// Give a run its number in status, then create its objects.
+    Begin {
+        /// The run's place in the history.
+        record: RunRecord,
+        /// What status says.
+        position: Position,
+    },
+    /// Create the objects of a run that has its number.
+    Create(Position),
+    /// A run goes on.
+    Follow {
+        /// What status says.
+        position: Position,
+        /// When its program began, if it did.
+        execution_time: Option<Timestamp>,
+    },
+    /// Suspend the run's Job, or let it go on.
+    SuspendJob {
+        /// Whether it is to be suspended.
+        suspend: bool,
+        /// What status says.
+        position: Position,
+    },
+    /// Stop the run's program: delete its Job and pods, keep their last status.
+    Stop {
+        /// Why, as it is noted on the Job; `None` where somebody else deleted it.
+        reason: Option<StopReason>,
+        /// What status says.
+        position: Position,
+    },
+    /// The run is over: record how.
+    Finish(Box<Outcome>),
+    /// The run never got an object, and is not wanted any more.
+    Discard,
+    /// The migration is being deleted and has no run: let it go.
+    Release,
+}
+
+/// What status says of where a migration stands.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Position {
+    /// One word for people.
+    pub phase: Phase,
+    /// One word for machines.
+    pub reason: Reason,
+    /// A sentence.
+    pub message: String,
+    /// A few words for `kubectl get`.
+    pub text: String,
+    /// What it means for kstatus.
+    pub standing: Standing,
+    /// Conditions that hold only now: type, reason, message.
+    pub conditions: Vec<(&'static str, Reason, String)>,
+    /// When to look again even if nothing happens.
+    pub next: Option<Timestamp>,
+}
+
+/// What a position means for kstatus.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Standing {
+    /// The spec is fulfilled.
+    Ready,
+    /// It is being worked on, or waits for something that comes by itself.
+    Reconciling,
+    /// A person's turn, as planned: promotion, suspension.
+    Resting,
+    /// A person has to mend something.
+    Stalled,
+}
+
+/// What to do now.
+pub fn decide(situation: Situation<'_>) -> Step {
+    let status = situation.migration.status.clone().unwrap_or_default();
+    let active = status.runs.first().filter(|run| !run.result.is_over()).cloned();
+    let deleting = situation.migration.metadata.deletion_timestamp.is_some();
+    match (active, deleting) {
+        (Some(record), true) => stop_for_deletion(situation, &record),
+        (None, true) => Step::Release,
+        (Some(record), false) => follow(situation, &record),
+        (None, false) => idle(situation, &status),
+    }
+}
+
+fn stop_for_deletion(situation: Situation<'_>, record: &RunRecord) -> Step {
+    if situation.objects.job.is_none() && situation.objects.pods.is_empty() {
+        return Step::Discard;
+    }
+    match outcome::of(record, situation.objects) {
+        Some(outcome) => Step::Finish(Box::new(outcome)),
+        None => Step::Stop {
+            reason: Some(StopReason::Terminating),
+            position: Position::new(
+                Phase::Terminating,
+                Standing::Reconciling,
+                Reason::Terminating,
+                "The migration is being deleted; its program is being stopped".into(),
+            ),
+        },
+    }
+}
+
+/// A run has its number and is not over.
+fn follow(situation: Situation<'_>, record: &RunRecord) -> Step {
+    let objects = situation.objects;
+    let Some(job) = objects.job else { return without_job(situation, record) };
+    if let Some(outcome) = outcome::of(record, objects) {
+        return Step::Finish(Box::new(outcome));
+    }
+    let started = objects.pods.iter().find_map(|pod| view::program_started(pod));
+    let position = run_position(situation, record, started);
+    if job.metadata.deletion_timestamp.is_some() {
+        return Step::Stop { reason: None, position };
+    }
+    if is_superseded(situation, record, started.is_some()) {
+        return Step::Stop { reason: Some(StopReason::Superseded), position };
+    }
+    let suspended = job.spec.as_ref().and_then(|spec| spec.suspend).unwrap_or(false);
+    let suspend = situation.migration.spec.suspend;
+    if suspended != suspend && (suspended || may_suspend(record, started.is_some())) {
+        return Step::SuspendJob { suspend, position };
+    }
+    Step::Follow { position, execution_time: started }
+}
+
+/// A Job that is suspended loses its pod, and its program starts anew later. That is harmless
+/// before the program started and in a dry run; a program that writes would run twice.
+fn may_suspend(record: &RunRecord, started: bool) -> bool {
+    !started || record.kind == RunKind::DryRun
+}
+
+fn without_job(situation: Situation<'_>, record: &RunRecord) -> Step {
+    if record.result == RunResult::Starting {
+        return match situation.runnable {
+            Ok(runnable)
+                if runnable.digest == record.program_digest
+                    && kind_wanted(situation.migration) == record.kind
+                    && !situation.migration.spec.suspend =>
+            {
+                Step::Create(starting_position(record))
+            }
+            Ok(_) | Err(_) => Step::Discard,
+        };
+    }
+    if situation.objects.pods.is_empty() {
+        return Step::Finish(Box::new(outcome::unknown(record)));
+    }
+    match outcome::of(record, situation.objects) {
+        Some(outcome) => Step::Finish(Box::new(outcome)),
+        None => Step::Stop { reason: None, position: run_position(situation, record, None) },
+    }
+}
+
+/// Whether another run is wanted and this one may be given up for it: a run that writes only
+/// before its program started, a dry run at any time.
+fn is_superseded(situation: Situation<'_>, record: &RunRecord, started: bool) -> bool {
+    let other_program =
+        situation.runnable.is_ok_and(|runnable| runnable.digest != record.program_digest);
+    let other_kind = kind_wanted(situation.migration) != record.kind;
+    match record.kind {
+        RunKind::Apply => !started && (other_program || other_kind),
+        // A promotion in the middle of a dry run waits for its result.
+        RunKind::DryRun => other_program,
+    }
+}
+
+/// No run is under way.
+fn idle(situation: Situation<'_>, status: &DataMigrationStatus) -> Step {
+    if let Some(applied) = status.applied.as_ref().filter(|a| a.result == RunResult::Succeeded) {
+        let message = format!(
+            "Run {} applied the migration{}",
+            applied.run,
+            changed_since(situation, &applied.program_digest)
+                .map(|why| format!("; {why}, which changes nothing: it does not run again"))
+                .unwrap_or_default()
+        );
+        let mut position = Position::new(Phase::Applied, Standing::Ready, Reason::Applied, message);
+        position.text = "100%".into();
+        position.note_source_change(situation, &applied.program_digest);
+        return Step::Rest(position);
+    }
+    if situation.migration.spec.suspend {
+        let mut position = Position::new(
+            Phase::Suspended,
+            Standing::Resting,
+            Reason::Suspended,
+            "Suspended by spec.suspend; nothing starts until it is false".into(),
+        );
+        position.text = "paused by spec.suspend".into();
+        position.conditions.push((types::PAUSED, Reason::Suspended, position.message.clone()));
+        return Step::Rest(position);
+    }
+    let runnable = match situation.runnable {
+        Ok(runnable) => runnable,
+        Err(problem) => {
+            return Step::Rest(Position::new(
+                Phase::Stalled,
+                Standing::Stalled,
+                problem.reason,
+                problem.message.clone(),
+            ));
+        }
+    };
+    let kind = kind_wanted(situation.migration);
+    match settled(situation, status, runnable, kind) {
+        Some(position) => Step::Rest(position),
+        None => match waiting(situation) {
+            Some(position) => Step::Rest(position),
+            None => begin(situation, status, runnable, kind),
+        },
+    }
+}
+
+/// Whether earlier runs already answer what the spec asks for.
+fn settled(
+    situation: Situation<'_>,
+    status: &DataMigrationStatus,
+    runnable: &Runnable,
+    kind: RunKind,
+) -> Option<Position> {
+    let last =
+        |kind| status.runs.iter().find(|r| r.kind == kind && r.result != RunResult::Cancelled);
+    let raised = |run: &RunRecord| situation.migration.spec.retry > run.retry;
+    let dry_run = last(RunKind::DryRun).filter(|run| run.program_digest == runnable.digest);
+    match kind {
+        RunKind::DryRun => {
+            let run = dry_run.filter(|run| !raised(run))?;
+            Some(if run.result == RunResult::Succeeded {
+                awaiting_promotion(status)
+            } else {
+                failed_position(status, run)
+            })
+        }
+        RunKind::Apply => {
+            if let Some(run) = last(RunKind::Apply).filter(|run| !raised(run)) {
+                let mut position = failed_position(status, run);
+                position.note_source_change(situation, &run.program_digest);
+                return Some(position);
+            }
+            match dry_run {
+                Some(run) if run.result == RunResult::Succeeded => None,
+                Some(run) if !raised(run) => Some(Position::new(
+                    Phase::Stalled,
+                    Standing::Stalled,
+                    Reason::DryRunFailed,
+                    format!(
+                        "The dry run of just this program failed, so it is not applied. Correct the \
+                         program and try it with spec.dryRun true, or set spec.retry to {} to apply it \
+                         all the same",
+                        run.retry + 1
+                    ),
+                )),
+                Some(_) | None if runnable.target.spec.policy.dry_run_first => Some(Position::new(
+                    Phase::Stalled,
+                    Standing::Stalled,
+                    Reason::DryRunRequired,
+                    format!(
+                        "Target {} wants a dry run of just this program to succeed first \
+                         (policy.dryRunFirst). Set spec.dryRun to true, look at its result, then set it \
+                         to false",
+                        situation.migration.spec.target.name
+                    ),
+                )),
+                Some(_) | None => None,
+            }
+        }
+    }
+}
+
+fn awaiting_promotion(status: &DataMigrationStatus) -> Position {
+    let summary = status
+        .dry_run
+        .as_ref()
+        .and_then(|report| report.effects.as_ref())
+        .map_or_else(|| "The dry run succeeded".into(), crate::summary::would_change);
+    let mut position = Position::new(
+        Phase::DryRunOk,
+        Standing::Resting,
+        Reason::AwaitingPromotion,
+        format!("{summary}. Set spec.dryRun to false to apply it."),
+    );
+    position.text = "100%".into();
+    position
+}
+
+fn failed_position(status: &DataMigrationStatus, run: &RunRecord) -> Position {
+    let phase = match run.kind {
+        RunKind::DryRun => Phase::DryRunFailed,
+        RunKind::Apply => Phase::Failed,
+    };
+    let failure = status.failure.as_ref().filter(|failure| failure.run == run.number);
+    let reason = run.reason.unwrap_or(Reason::OutcomeUnknown);
+    let message = failure.map_or_else(
+        || format!("Run {} ended with {reason}", run.number),
+        |failure| format!("{} {}", failure.message, failure.what_now),
+    );
+    let mut position = Position::new(phase, Standing::Stalled, reason, message);
+    position.text = reason.to_string();
+    position
+}
+
+/// What has to happen first, other than by this migration's own runs.
+fn waiting(situation: Situation<'_>) -> Option<Position> {
+    let spec = &situation.migration.spec;
+    if let Some(cycle) = &situation.dependencies.cycle {
+        return Some(Position::new(
+            Phase::Stalled,
+            Standing::Stalled,
+            Reason::DependencyCycle,
+            format!(
+                "spec.dependsOn: these migrations wait for each other: {}. Remove one of the \
+                 dependencies",
+                cycle.join(" → ")
+            ),
+        ));
+    }
+    if let Some(start) = spec.start_at.as_ref().filter(|start| start.0 > situation.now) {
+        let time = start.0.strftime("%Y-%m-%dT%H:%M:%SZ");
+        let mut position = Position::new(
+            Phase::Waiting,
+            Standing::Reconciling,
+            Reason::WaitingForStart,
+            format!("Waiting until {time}, as spec.startAt says"),
+        );
+        position.text = format!("waiting until {time}");
+        position.next = Some(start.0);
+        position.conditions.push((
+            types::WAITING_FOR_START,
+            Reason::WaitingForStart,
+            position.message.clone(),
+        ));
+        return Some(position);
+    }
+    let waits = situation.dependencies.waits_for.first()?;
+    let mut position = Position::new(
+        Phase::Waiting,
+        Standing::Reconciling,
+        Reason::WaitingForDependency,
+        format!("Waiting for {waits}, as spec.dependsOn says"),
+    );
+    position.text = format!("waiting for {}", waits.name);
+    position.conditions.push((
+        types::WAITING_FOR_DEPENDENCY,
+        Reason::WaitingForDependency,
+        position.message.clone(),
+    ));
+    Some(position)
+}
+
+fn begin(
+    situation: Situation<'_>,
+    status: &DataMigrationStatus,
+    runnable: &Runnable,
+    kind: RunKind,
+) -> Step {
+    let number = status.last_run + 1;
+    let name = situation.migration.metadata.name.as_deref().unwrap_or_default();
+    let record = RunRecord {
+        number,
+        kind,
+        result: RunResult::Starting,
+        reason: None,
+        job: names::job(name, number, kind),
+        retry: situation.migration.spec.retry,
+        program_digest: runnable.digest.clone(),
+        execution_time: None,
+        finalization_time: None,
+        requested_at: Time(situation.now),
+        recorded_at: None,
+        exit_code: None,
+    };
+    Step::Begin { position: starting_position(&record), record }
+}
+
+fn starting_position(record: &RunRecord) -> Position {
+    let mut position = Position::new(
+        phase_under_way(record.kind),
+        Standing::Reconciling,
+        Reason::Starting,
+        format!("Run {} is starting as Job {}", record.number, record.job),
+    );
+    position.text = "starting".into();
+    position
+}
+
+fn run_position(
+    situation: Situation<'_>,
+    record: &RunRecord,
+    started: Option<Timestamp>,
+) -> Position {
+    let obstacle = view::obstacle(situation.objects, situation.now);
+    let mut position = match (started, obstacle) {
+        (Some(_), _) => {
+            let mut position = starting_position(record);
+            position.reason = Reason::Running;
+            position.message = format!("Run {} is running as Job {}", record.number, record.job);
+            position.text = "running".into();
+            position
+        }
+        (None, Some(obstacle)) => obstacle_position(record, &obstacle),
+        (None, None) => starting_position(record),
+    };
+    if situation.migration.spec.suspend {
+        let held = may_suspend(record, started.is_some());
+        position.message = if held {
+            format!(
+                "Run {} is suspended by spec.suspend; its program starts anew when it is false",
+                record.number
+            )
+        } else {
+            format!(
+                "Run {} writes and goes on: stopping and starting it again would run the program \
+                 twice. spec.suspend holds what comes after it",
+                record.number
+            )
+        };
+        if held {
+            position.phase = Phase::Suspended;
+            position.standing = Standing::Resting;
+            position.reason = Reason::Suspended;
+            position.text = "paused by spec.suspend".into();
+            position.conditions.push((types::PAUSED, Reason::Suspended, position.message.clone()));
+        }
+    }
+    position.note_source_change(situation, &record.program_digest);
+    position
+}
+
+/// A run whose pod cannot start waits for a person, unless it is merely slow.
+fn obstacle_position(record: &RunRecord, obstacle: &Obstacle) -> Position {
+    let mut position = starting_position(record);
+    let slow = obstacle.reason == Reason::Starting;
+    position.standing = if slow { Standing::Reconciling } else { Standing::Stalled };
+    position.phase = if slow { position.phase } else { Phase::Stalled };
+    position.text = if slow { position.text } else { obstacle.reason.to_string() };
+    position.reason = obstacle.reason;
+    position.message = outcome::bounded(format!("Run {}: {}", record.number, obstacle.message));
+    position
+}
+
+const fn phase_under_way(kind: RunKind) -> Phase {
+    match kind {
+        RunKind::DryRun => Phase::DryRunning,
+        RunKind::Apply => Phase::Running,
+    }
+}
+
+fn kind_wanted(migration: &DataMigration) -> RunKind {
+    if migration.spec.dry_run { RunKind::DryRun } else { RunKind::Apply }
+}
+
+/// How what would run now differs from what a run ran.
+fn changed_since(situation: Situation<'_>, digest: &str) -> Option<&'static str> {
+    match situation.runnable {
+        Ok(runnable) if runnable.digest != digest => {
+            Some("the program's files, its settings or its target have changed since")
+        }
+        Ok(_) | Err(_) => None,
+    }
+}
+
+impl Position {
+    /// A position without special conditions.
+    pub fn new(phase: Phase, standing: Standing, reason: Reason, message: String) -> Self {
+        let message = outcome::bounded(message);
+        let text = if standing == Standing::Stalled { reason.to_string() } else { String::new() };
+        Self { phase, reason, message, text, standing, conditions: Vec::new(), next: None }
+    }
+
+    fn note_source_change(&mut self, situation: Situation<'_>, digest: &str) {
+        if let Some(why) = changed_since(situation, digest) {
+            self.conditions.push((
+                types::SOURCE_CHANGED,
+                Reason::SourceChanged,
+                format!("What was run is kept by its digest; {why}"),
+            ));
+        }
+    }
+}

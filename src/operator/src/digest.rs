@@ -1,0 +1,103 @@
+//! Digests of what runs, as `sha256:` and hexadecimal digits.
+
+use std::collections::BTreeMap;
+use std::fmt::Write as _;
+
+use dm_api::MigrationTarget;
+use dm_api::migration::{ContainerProgram, Script};
+use serde::Serialize;
+use sha2::{Digest as _, Sha256};
+
+/// The files of a program: path in its folder and content.
+pub type Files = BTreeMap<String, Vec<u8>>;
+
+/// Everything that decides what a run does. Whatever is not in here can change without making it
+/// another program: resources, labels, limits, description.
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct Fingerprint<'a> {
+    version: u32,
+    target: TargetFingerprint<'a>,
+    script: Option<ScriptFingerprint<'a>>,
+    container: Option<&'a ContainerProgram>,
+}
+
+#[derive(Serialize)]
+struct TargetFingerprint<'a> {
+    name: &'a str,
+    region: &'a str,
+    endpoint: Option<&'a str>,
+}
+
+#[derive(Serialize)]
+struct ScriptFingerprint<'a> {
+    files: BTreeMap<&'a str, String>,
+    file: Option<&'a str>,
+    image: &'a str,
+    command: &'a [String],
+    args: &'a [String],
+    env: &'a [k8s_openapi::api::core::v1::EnvVar],
+}
+
+/// Digest of a script with its files, on a target.
+pub fn of_script(
+    target: &MigrationTarget,
+    script: &Script,
+    file: Option<&str>,
+    files: &Files,
+) -> String {
+    of(&Fingerprint {
+        version: 1,
+        target: target_fingerprint(target),
+        script: Some(ScriptFingerprint {
+            files: files.iter().map(|(path, bytes)| (path.as_str(), of_bytes(bytes))).collect(),
+            file,
+            image: &script.image,
+            command: &script.command,
+            args: &script.args,
+            env: &script.env,
+        }),
+        container: None,
+    })
+}
+
+/// Digest of a program in an image, on a target.
+pub fn of_container(target: &MigrationTarget, container: &ContainerProgram) -> String {
+    of(&Fingerprint {
+        version: 1,
+        target: target_fingerprint(target),
+        script: None,
+        container: Some(container),
+    })
+}
+
+/// Digest of a dry run: what ran, and the shape of its effects.
+pub fn of_dry_run(program: &str, effects: &str) -> String {
+    of_bytes(format!("{program}\n{effects}").as_bytes())
+}
+
+/// Eight hexadecimal digits that tell names apart.
+pub fn short_hash(text: &str) -> String {
+    of_bytes(text.as_bytes())["sha256:".len()..][..8].to_owned()
+}
+
+fn target_fingerprint(target: &MigrationTarget) -> TargetFingerprint<'_> {
+    TargetFingerprint {
+        name: target.metadata.name.as_deref().unwrap_or_default(),
+        region: &target.spec.region,
+        endpoint: target.spec.endpoint.as_deref(),
+    }
+}
+
+fn of(fingerprint: &Fingerprint<'_>) -> String {
+    // Serialising a struct of strings, lists and string maps cannot fail.
+    of_bytes(&serde_json::to_vec(fingerprint).unwrap_or_default())
+}
+
+fn of_bytes(bytes: &[u8]) -> String {
+    let mut text = String::from("sha256:");
+    for byte in Sha256::digest(bytes) {
+        let _ = write!(text, "{byte:02x}");
+    }
+    text
+}

@@ -1,0 +1,103 @@
+//! The events that a change of status tells. Pure; their reasons are the conditions'.
+
+use dm_api::condition::{Reason, types};
+use dm_api::status::{DataMigrationStatus, RunKind, RunRecord, RunResult};
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
+
+use crate::outcome;
+use crate::summary;
+
+/// One event.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Told {
+    /// Whether a person should look at it.
+    pub warning: bool,
+    /// One word, the same as in conditions.
+    pub reason: String,
+    /// A sentence.
+    pub note: String,
+}
+
+/// What happened between two statuses, in the order of a story.
+pub fn between(old: &DataMigrationStatus, new: &DataMigrationStatus) -> Vec<Told> {
+    let mut told = Vec::new();
+    for run in new.runs.iter().rev() {
+        let before = old.runs.iter().find(|before| before.number == run.number);
+        if before.is_none() {
+            told.push(started(run));
+        }
+        if run.result.is_over() && !before.is_some_and(|before| before.result.is_over()) {
+            told.push(ended(run, new));
+        }
+    }
+    let news = ready(new).filter(|after| {
+        ready(old).is_none_or(|before| before.reason != after.reason)
+            && !told.iter().any(|told| told.reason == after.reason)
+            && !is_told_by_runs(&after.reason)
+    });
+    told.extend(news.map(|after| Told {
+        warning: new.conditions.iter().any(|condition| condition.type_ == types::STALLED),
+        reason: after.reason.clone(),
+        note: after.message.clone(),
+    }));
+    for condition in &new.conditions {
+        let special = [types::SOURCE_CHANGED, types::NO_REQUESTS_SEEN];
+        if special.contains(&condition.type_.as_str())
+            && !old.conditions.iter().any(|before| before.type_ == condition.type_)
+        {
+            told.push(Told {
+                warning: true,
+                reason: condition.reason.clone(),
+                note: condition.message.clone(),
+            });
+        }
+    }
+    told
+}
+
+/// A run's start and end have events of their own.
+fn is_told_by_runs(reason: &str) -> bool {
+    [Reason::Starting, Reason::Running, Reason::AwaitingPromotion, Reason::Applied]
+        .iter()
+        .any(|told| told.as_str() == reason)
+}
+
+fn ready(status: &DataMigrationStatus) -> Option<&Condition> {
+    status.conditions.iter().find(|condition| condition.type_ == types::READY)
+}
+
+fn started(run: &RunRecord) -> Told {
+    let reason = match run.kind {
+        RunKind::DryRun => Reason::DryRunStarted,
+        RunKind::Apply => Reason::RunStarted,
+    };
+    Told {
+        warning: false,
+        reason: reason.to_string(),
+        note: format!("Run {} starts as Job {}", run.number, run.job),
+    }
+}
+
+fn ended(run: &RunRecord, status: &DataMigrationStatus) -> Told {
+    let reason = run.reason.unwrap_or(Reason::OutcomeUnknown);
+    let note = match (run.result, run.kind) {
+        (RunResult::Succeeded, RunKind::DryRun) => {
+            let effects = status.dry_run.as_ref().and_then(|report| report.effects.as_ref());
+            effects.map(summary::would_change)
+        }
+        (RunResult::Succeeded, RunKind::Apply) => {
+            let effects = status.applied.as_ref().and_then(|report| report.effects.as_ref());
+            effects.map(summary::changed)
+        }
+        _ => status.failure.as_ref().map(|failure| failure.message.clone()),
+    };
+    Told {
+        warning: !matches!(run.result, RunResult::Succeeded | RunResult::Cancelled),
+        reason: reason.to_string(),
+        note: outcome::bounded(format!(
+            "Run {}: {}",
+            run.number,
+            note.unwrap_or_else(|| "it was given up before its program started".into())
+        )),
+    }
+}

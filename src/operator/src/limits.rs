@@ -1,0 +1,61 @@
+//! Every bound of the controller, with its reason.
+
+use std::time::Duration;
+
+/// Runs kept in `status.runs`: recorded executions show that 16 % of migrations run more than
+/// once, and hardly any more than ten times.
+pub const RUNS_MAX: usize = 10;
+
+/// Tables, and attributes of one table, that status lists; the rest is counted in a remark.
+pub const TABLES_MAX: usize = 20;
+
+/// Attributes of one table that status lists.
+pub const ATTRIBUTES_MAX: usize = 50;
+
+/// Characters of one message in status: what fits a terminal's screen.
+pub const MESSAGE_CHARS_MAX: usize = 1_000;
+
+/// Migrations followed when looking for a circle of dependencies.
+pub const DEPENDENCIES_FOLLOWED_MAX: usize = 1_000;
+
+/// Migrations reconciled at once: enough to hide the API server's latency, few enough not to
+/// burden it (kube has no client-side rate limit).
+pub const CONCURRENT_RECONCILES: u16 = 16;
+
+/// How long to wait before a transient error is tried again, doubled each time.
+pub const BACKOFF_MIN: Duration = Duration::from_millis(250);
+
+/// The longest wait after repeated errors.
+pub const BACKOFF_MAX: Duration = Duration::from_secs(120);
+
+/// How often an object that waits for something we do not watch is looked at.
+pub const POLL_WAITING: Duration = Duration::from_secs(10);
+
+/// How often a run under way is looked at, beside the watch on its pod.
+pub const POLL_RUNNING: Duration = Duration::from_secs(15);
+
+/// How often an object at rest is looked at, in case an event was missed.
+pub const POLL_RESTING: Duration = Duration::from_secs(600);
+
+/// How long a pod may take to appear or start before status says that it is late.
+pub const LATE_AFTER: Duration = Duration::from_secs(60);
+
+/// How long a finished run's Job and pods are kept after their outcome is in status: a week, so
+/// that `kubectl logs` still works after a weekend.
+pub const JOB_TTL_SECONDS: i32 = 7 * 24 * 3600;
+
+/// Bytes of a ConfigMap's keys and values that can be copied (the API server's own limit is
+/// 1 MiB for the whole object, Kubernetes documentation, "ConfigMaps").
+pub const FILES_BYTES_MAX: usize = 1024 * 1024 - 16 * 1024;
+
+/// Bytes of memory the guard may use.
+pub const GUARD_MEMORY_LIMIT: &str = "768Mi";
+
+/// Seconds until the guard must answer its probe, at one probe a second.
+pub const GUARD_START_SECONDS_MAX: i32 = 120;
+
+/// Last lines of a program that status shows.
+pub const LAST_LINES_MAX: usize = 20;
+
+/// How long a client of the health port may take to send its request.
+pub const HEALTH_HEADER_TIMEOUT: Duration = Duration::from_secs(5);

@@ -1,0 +1,69 @@
+//! Counters of the controller, for Prometheus.
+
+use prometheus_client::encoding::EncodeLabelSet;
+use prometheus_client::encoding::text::encode;
+use prometheus_client::metrics::counter::Counter;
+use prometheus_client::metrics::family::Family;
+use prometheus_client::metrics::histogram::{Histogram, exponential_buckets};
+use prometheus_client::registry::Registry;
+
+/// Labels of a finished run. No names of objects: their number has no bound.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+pub struct RunLabels {
+    /// `DryRun` or `Apply`.
+    pub kind: String,
+    /// `Succeeded`, `Failed`, `Unknown` or `Cancelled`.
+    pub result: String,
+    /// The reason, as in status.
+    pub reason: String,
+}
+
+/// The counters.
+#[derive(Debug)]
+pub struct Metrics {
+    registry: Registry,
+    /// Reconciliations begun.
+    pub reconciles: Counter,
+    /// Reconciliations that failed and are tried again.
+    pub errors: Counter,
+    /// Seconds one reconciliation took.
+    pub seconds: Histogram,
+    /// Runs that ended.
+    pub runs: Family<RunLabels, Counter>,
+}
+
+impl Default for Metrics {
+    fn default() -> Self {
+        let metrics = Self {
+            registry: Registry::with_prefix("datamigration"),
+            reconciles: Counter::default(),
+            errors: Counter::default(),
+            seconds: Histogram::new(exponential_buckets(0.005, 2.0, 12)),
+            runs: Family::default(),
+        };
+        metrics.registered()
+    }
+}
+
+impl Metrics {
+    fn registered(mut self) -> Self {
+        let registry = &mut self.registry;
+        registry.register("reconciles", "Reconciliations begun", self.reconciles.clone());
+        registry.register("reconcile_errors", "Reconciliations that failed", self.errors.clone());
+        registry.register(
+            "reconcile_duration_seconds",
+            "Seconds one reconciliation took",
+            self.seconds.clone(),
+        );
+        registry.register("runs", "Runs that ended", self.runs.clone());
+        self
+    }
+
+    /// The text that Prometheus reads.
+    pub fn text(&self) -> String {
+        let mut text = String::new();
+        // Writing to a String cannot fail.
+        let _ = encode(&mut text, &self.registry);
+        text
+    }
+}

@@ -1,0 +1,69 @@
+//! Names of a run's objects: they follow from the migration, the run and its kind, so that a
+//! second create is a conflict and never a second run.
+
+use dm_api::status::RunKind;
+
+use crate::digest::short_hash;
+
+/// A Job's name ends up in a label of its pods, so it is bounded by a label's length.
+const NAME_CHARS_MAX: usize = 63;
+
+/// Characters the longest suffix takes: `-4294967295-dry-run`.
+const SUFFIX_CHARS_MAX: usize = 19;
+
+/// Name of the Job of a run.
+pub fn job(migration: &str, run: u32, kind: RunKind) -> String {
+    let suffix = match kind {
+        RunKind::DryRun => "dry-run",
+        RunKind::Apply => "apply",
+    };
+    format!("{}-{run}-{suffix}", base(migration))
+}
+
+/// Name of the ConfigMap with the files of the run whose Job is given.
+pub fn files(job: &str) -> String {
+    job.to_owned()
+}
+
+/// The migration's name as a DNS label, shortened with a hash where that would lose something.
+fn base(migration: &str) -> String {
+    let room = NAME_CHARS_MAX - SUFFIX_CHARS_MAX;
+    if migration.len() <= room && !migration.contains('.') {
+        return migration.to_owned();
+    }
+    let hash = short_hash(migration);
+    let kept: String = migration.replace('.', "-").chars().take(room - hash.len() - 1).collect();
+    format!("{}-{hash}", kept.trim_end_matches('-'))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn check(migration: &str, run: u32, kind: RunKind, expected: &str) {
+        let name = job(migration, run, kind);
+        assert_eq!(name, expected);
+        assert!(name.len() <= NAME_CHARS_MAX, "{name} is too long for a label");
+    }
+
+    #[test]
+    fn a_short_name_is_kept() {
+        check("0001-add-price", 1, RunKind::DryRun, "0001-add-price-1-dry-run");
+        check("0001-add-price", 12, RunKind::Apply, "0001-add-price-12-apply");
+    }
+
+    #[test]
+    fn names_that_would_collide_are_told_apart_by_a_hash() {
+        assert_ne!(job("a.b", 1, RunKind::Apply), job("a-b", 1, RunKind::Apply));
+        let long = "x".repeat(60);
+        assert_ne!(
+            job(&format!("{long}1"), 1, RunKind::Apply),
+            job(&format!("{long}2"), 1, RunKind::Apply)
+        );
+    }
+
+    #[test]
+    fn the_longest_name_fits_a_label() {
+        assert!(job(&"x".repeat(63), u32::MAX, RunKind::DryRun).len() <= NAME_CHARS_MAX);
+    }
+}

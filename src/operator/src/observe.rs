@@ -1,0 +1,95 @@
+//! Reads everything a decision rests on, from the API server itself: a decision that starts or
+//! stops a program never rests on a cache.
+
+use std::collections::BTreeMap;
+
+use dm_api::{DataMigration, MIGRATION_UID_LABEL, MigrationTarget};
+use k8s_openapi::api::batch::v1::Job;
+use k8s_openapi::api::core::v1::{ConfigMap, Pod};
+use kube::api::ListParams;
+use kube::{Api, Client, ResourceExt as _};
+
+use crate::dependencies::{self, Dependencies};
+use crate::validate::FilesFound;
+use crate::view;
+
+/// What was found.
+#[derive(Clone, Debug)]
+pub struct Observed {
+    /// The target, if it exists.
+    pub target: Option<MigrationTarget>,
+    /// The ConfigMap with the files.
+    pub files: FilesFound,
+    /// The migrations this one depends on.
+    pub dependencies: Dependencies,
+    /// Jobs of all its runs.
+    pub jobs: Vec<Job>,
+    /// Pods of all its runs, in the order of their creation.
+    pub pods: Vec<Pod>,
+}
+
+impl Observed {
+    /// The Job of a run.
+    pub fn job(&self, run: u32) -> Option<&Job> {
+        self.jobs.iter().find(|job| view::run_of(job.metadata.labels.as_ref()) == Some(run))
+    }
+
+    /// The pods of a run, in the order of their creation.
+    pub fn pods(&self, run: u32) -> Vec<&Pod> {
+        self.pods
+            .iter()
+            .filter(|pod| view::run_of(pod.metadata.labels.as_ref()) == Some(run))
+            .collect()
+    }
+}
+
+/// Reads what a migration's next step depends on.
+pub async fn observe(client: &Client, migration: &DataMigration) -> Result<Observed, kube::Error> {
+    let namespace = migration.namespace().unwrap_or_default();
+    let uid = migration.uid().unwrap_or_default();
+    let ours = ListParams::default().labels(&format!("{MIGRATION_UID_LABEL}={uid}"));
+    let targets: Api<MigrationTarget> = Api::namespaced(client.clone(), &namespace);
+    let target = targets.get_opt(&migration.spec.target.name).await?;
+    let jobs = Api::<Job>::namespaced(client.clone(), &namespace).list(&ours).await?.items;
+    let mut pods = Api::<Pod>::namespaced(client.clone(), &namespace).list(&ours).await?.items;
+    pods.sort_by_key(|pod| {
+        (pod.metadata.creation_timestamp.as_ref().map(|time| time.0), pod.name_any())
+    });
+    Ok(Observed {
+        target,
+        files: files(client, &namespace, migration).await?,
+        dependencies: dependencies(client, &namespace, migration).await?,
+        jobs,
+        pods,
+    })
+}
+
+async fn files(
+    client: &Client,
+    namespace: &str,
+    migration: &DataMigration,
+) -> Result<FilesFound, kube::Error> {
+    let Some(script) = &migration.spec.script else { return Ok(FilesFound::NotNeeded) };
+    let api: Api<ConfigMap> = Api::namespaced(client.clone(), namespace);
+    let found = api.get_opt(&script.config_map.name).await?;
+    Ok(found.map_or(FilesFound::Missing, |map| FilesFound::Found(Box::new(map))))
+}
+
+async fn dependencies(
+    client: &Client,
+    namespace: &str,
+    migration: &DataMigration,
+) -> Result<Dependencies, kube::Error> {
+    if migration.spec.depends_on.is_empty() {
+        return Ok(Dependencies::default());
+    }
+    let api: Api<DataMigration> = Api::namespaced(client.clone(), namespace);
+    let all: BTreeMap<String, DataMigration> = api
+        .list(&ListParams::default())
+        .await?
+        .items
+        .into_iter()
+        .map(|migration| (migration.name_any(), migration))
+        .collect();
+    Ok(dependencies::resolve(migration, &all))
+}

@@ -1,0 +1,421 @@
+//! How a run ended, what state the data is in, and what to do: from the last status of its Job
+//! and pods. Pure.
+
+use dm_api::condition::Reason;
+use dm_api::status::{RunKind, RunRecord, RunResult};
+use dm_core::report::{Fidelity, GuardResult, ProgramResult};
+use jiff::Timestamp;
+use k8s_openapi::api::core::v1::{ContainerStateTerminated, Pod};
+
+use crate::build::STOP_REASON_ANNOTATION;
+use crate::limits;
+use crate::view::{self, JobEnd, RunObjects};
+
+/// The end of a run.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Outcome {
+    /// How it ended.
+    pub result: RunResult,
+    /// Why.
+    pub reason: Reason,
+    /// What happened, and what state the data is in.
+    pub message: String,
+    /// What to do now; empty after a success.
+    pub what_now: String,
+    /// When the program began.
+    pub execution_time: Option<Timestamp>,
+    /// When it had ended.
+    pub finalization_time: Option<Timestamp>,
+    /// Its exit code.
+    pub exit_code: Option<i32>,
+    /// The signal that ended it.
+    pub signal: Option<i32>,
+    /// The last lines it wrote.
+    pub last_lines: Vec<String>,
+    /// What the guard saw.
+    pub guard: Option<GuardResult>,
+}
+
+/// Why the controller itself stops a run; kept on the Job, so that it is known after a crash.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum StopReason {
+    /// The spec changed before it mattered.
+    Superseded,
+    /// The migration is being deleted.
+    Terminating,
+}
+
+impl StopReason {
+    /// The annotation's value.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Superseded => "Superseded",
+            Self::Terminating => "Terminating",
+        }
+    }
+}
+
+/// The end of a run whose objects say that it is over; `None` while it goes on.
+pub fn of(record: &RunRecord, objects: RunObjects<'_>) -> Option<Outcome> {
+    if !is_over(objects) {
+        return None;
+    }
+    let pod = objects.pods.last().copied();
+    let mut outcome = facts(objects);
+    let cause = cause(objects, pod);
+    outcome.reason = cause.reason();
+    outcome.result = result(&cause, objects.pods);
+    complete_dry_run(record.kind, &mut outcome);
+    outcome.message = message(record.kind, &cause, &outcome);
+    outcome.what_now = what_now(record, &outcome);
+    Some(outcome)
+}
+
+/// The end of a run whose objects are all gone.
+pub fn unknown(record: &RunRecord) -> Outcome {
+    let mut outcome = facts(RunObjects { job: None, pods: &[] });
+    outcome.result = RunResult::Unknown;
+    outcome.reason = Reason::OutcomeUnknown;
+    outcome.message = message(record.kind, &Cause::Gone, &outcome);
+    outcome.what_now = what_now(record, &outcome);
+    outcome
+}
+
+/// Whether nothing of the run can still be running.
+fn is_over(objects: RunObjects<'_>) -> bool {
+    let pods_over = objects.pods.iter().all(|pod| view::pod_is_over(pod));
+    match objects.job {
+        // Somebody removed the finalizer with the Job: what the pods say is all there is.
+        None => pods_over,
+        Some(job) if job.metadata.deletion_timestamp.is_some() => pods_over,
+        Some(job) => view::job_end(job) != JobEnd::No && pods_over,
+    }
+}
+
+/// What ended the run.
+#[derive(Clone, Debug, PartialEq, Eq)]
+enum Cause {
+    Success,
+    Deadline,
+    Stopped(StopReason),
+    JobDeleted,
+    Disruption(String),
+    PodDeleted,
+    OutOfMemory,
+    NotStarted(String),
+    Prepare(String),
+    Container(String),
+    Signal(i32),
+    ExitCode(i32),
+    Guard(String),
+    Gone,
+}
+
+impl Cause {
+    const fn reason(&self) -> Reason {
+        match self {
+            // The controller's words for a success depend on the kind; see `complete_dry_run`.
+            Self::Success => Reason::Applied,
+            Self::Deadline => Reason::DeadlineExceeded,
+            Self::Stopped(StopReason::Superseded) => Reason::Superseded,
+            Self::Stopped(StopReason::Terminating) => Reason::Terminating,
+            Self::JobDeleted => Reason::JobDeleted,
+            Self::Disruption(_) => Reason::Evicted,
+            Self::PodDeleted => Reason::PodDeleted,
+            Self::OutOfMemory => Reason::OutOfMemory,
+            Self::NotStarted(_) => Reason::ProgramNotStarted,
+            Self::Prepare(_) | Self::Container(_) => Reason::ContainerStartFailed,
+            Self::Signal(_) => Reason::ProgramKilled,
+            Self::ExitCode(_) => Reason::ProgramFailed,
+            Self::Guard(_) => Reason::GuardFailed,
+            Self::Gone => Reason::OutcomeUnknown,
+        }
+    }
+}
+
+fn cause(objects: RunObjects<'_>, pod: Option<&Pod>) -> Cause {
+    let end = objects.job.map_or(JobEnd::No, view::job_end);
+    if end == JobEnd::Complete {
+        return success(objects.pods);
+    }
+    if end == JobEnd::Failed("DeadlineExceeded".into()) {
+        return Cause::Deadline;
+    }
+    if let Some(job) = objects.job {
+        // A Job that was deleted just when its program had ended well did its work.
+        if job.metadata.deletion_timestamp.is_some() && !objects.pods.iter().any(|p| ended_well(p))
+        {
+            return stopped(job).map_or(Cause::JobDeleted, Cause::Stopped);
+        }
+    }
+    let Some(pod) = pod else { return Cause::Gone };
+    if ended_well(pod) {
+        return success(objects.pods);
+    }
+    if let Some(message) = view::disruption(pod) {
+        return Cause::Disruption(message);
+    }
+    if pod.metadata.deletion_timestamp.is_some() {
+        return Cause::PodDeleted;
+    }
+    program_cause(pod)
+}
+
+fn stopped(job: &k8s_openapi::api::batch::v1::Job) -> Option<StopReason> {
+    let annotation = job.metadata.annotations.as_ref()?.get(STOP_REASON_ANNOTATION)?;
+    [StopReason::Superseded, StopReason::Terminating]
+        .into_iter()
+        .find(|reason| reason.as_str() == annotation)
+}
+
+fn ended_well(pod: &Pod) -> bool {
+    view::program_end(pod).is_some_and(|ended| ended.exit_code == 0)
+}
+
+/// A program that ended well while its guard did not is no success.
+fn success(pods: &[&Pod]) -> Cause {
+    let problem = pods
+        .iter()
+        .rev()
+        .find(|pod| ended_well(pod))
+        .and_then(|pod| view::guard_result(pod))
+        .and_then(|guard| guard.problem);
+    problem.map_or(Cause::Success, Cause::Guard)
+}
+
+fn program_cause(pod: &Pod) -> Cause {
+    if let Some(failed) = view::prepare_failure(pod) {
+        return Cause::Prepare(text_of(failed));
+    }
+    let Some(ended) = view::program_end(pod) else {
+        let problem = view::guard_result(pod).and_then(|guard| guard.problem);
+        return problem.map_or(Cause::Gone, Cause::Guard);
+    };
+    let result = view::program_result(pod);
+    if ended.reason.as_deref() == Some("OOMKilled") {
+        return Cause::OutOfMemory;
+    }
+    if let Some(result) = result {
+        return match result {
+            ProgramResult { start_error: Some(error), .. } => Cause::NotStarted(error),
+            ProgramResult { signal: Some(signal), .. } => Cause::Signal(signal),
+            ProgramResult { exit_code, .. } => {
+                Cause::ExitCode(exit_code.unwrap_or(ended.exit_code))
+            }
+        };
+    }
+    match (ended.reason.as_deref(), ended.signal) {
+        (Some("StartError" | "ContainerCannotRun"), _) => Cause::Container(text_of(ended)),
+        (_, Some(signal)) if signal != 0 => Cause::Signal(signal),
+        // The kernel's convention for a process that a signal ended.
+        _ if ended.exit_code > 128 && ended.exit_code < 128 + 65 => {
+            Cause::Signal(ended.exit_code - 128)
+        }
+        _ => Cause::ExitCode(ended.exit_code),
+    }
+}
+
+fn text_of(ended: &ContainerStateTerminated) -> String {
+    ended.message.clone().unwrap_or_else(|| format!("exit code {}", ended.exit_code))
+}
+
+fn result(cause: &Cause, pods: &[&Pod]) -> RunResult {
+    let started = pods.iter().any(|pod| view::program_started(pod).is_some());
+    match cause {
+        Cause::Success => RunResult::Succeeded,
+        Cause::Stopped(_) if !started => RunResult::Cancelled,
+        Cause::Gone => RunResult::Unknown,
+        _ => RunResult::Failed,
+    }
+}
+
+/// Times, exit code, last lines and counts: what is known whatever the cause.
+fn facts(objects: RunObjects<'_>) -> Outcome {
+    let pod = objects.pods.iter().rev().find(|pod| view::program_end(pod).is_some());
+    let ended = pod.and_then(|pod| view::program_end(pod));
+    let result = pod.and_then(|pod| view::program_result(pod));
+    let time = |text: Option<&String>| text.and_then(|text| text.parse::<Timestamp>().ok());
+    let first = objects.pods.iter().find_map(|pod| view::program_started(pod));
+    let lines = match &result {
+        Some(result) => result.last_lines.clone(),
+        None => {
+            ended.and_then(|ended| ended.message.as_deref()).map(last_lines).unwrap_or_default()
+        }
+    };
+    Outcome {
+        result: RunResult::Unknown,
+        reason: Reason::OutcomeUnknown,
+        message: String::new(),
+        what_now: String::new(),
+        execution_time: time(result.as_ref().and_then(|r| r.started_at.as_ref())).or(first),
+        finalization_time: time(result.as_ref().and_then(|r| r.finished_at.as_ref()))
+            .or_else(|| ended.and_then(|ended| ended.finished_at.as_ref()).map(|time| time.0)),
+        exit_code: result
+            .as_ref()
+            .and_then(|result| result.exit_code)
+            .or_else(|| ended.map(|ended| ended.exit_code)),
+        signal: result.as_ref().and_then(|result| result.signal),
+        last_lines: lines,
+        guard: objects.pods.last().and_then(|pod| view::guard_result(pod)),
+    }
+}
+
+/// The last lines of a log's tail as the kubelet gives it for a container without our entry.
+fn last_lines(tail: &str) -> Vec<String> {
+    let lines: Vec<String> = tail.lines().map(str::to_owned).collect();
+    lines[lines.len().saturating_sub(limits::LAST_LINES_MAX)..].to_vec()
+}
+
+/// A dry run whose guard refused calls has not shown what applying would do, whatever the
+/// program made of the errors.
+fn complete_dry_run(kind: RunKind, outcome: &mut Outcome) {
+    if kind != RunKind::DryRun || outcome.result != RunResult::Succeeded {
+        return;
+    }
+    outcome.reason = Reason::DryRunSucceeded;
+    let refused = outcome.guard.iter().flat_map(|guard| &guard.remarks);
+    if refused.clone().any(|remark| remark.fidelity == Fidelity::Refused) {
+        outcome.result = RunResult::Failed;
+        outcome.reason = Reason::DryRunIncomplete;
+    } else if outcome.guard.is_none() {
+        outcome.result = RunResult::Failed;
+        outcome.reason = Reason::GuardFailed;
+    }
+}
+
+fn message(kind: RunKind, cause: &Cause, outcome: &Outcome) -> String {
+    let what = match cause {
+        Cause::Success | Cause::Guard(_) => return success_message(kind, cause, outcome),
+        Cause::Deadline => {
+            "The run was stopped because spec.activeDeadlineSeconds passed".to_owned()
+        }
+        Cause::Stopped(StopReason::Superseded) => {
+            "The run was given up because the spec changed".to_owned()
+        }
+        Cause::Stopped(StopReason::Terminating) => {
+            "The run was stopped because the migration is being deleted".to_owned()
+        }
+        Cause::JobDeleted => "The run's Job was deleted by hand, so its program was stopped".into(),
+        Cause::Disruption(detail) => {
+            format!("The pod was evicted, preempted or its node drained: {detail}")
+        }
+        Cause::PodDeleted => "The run's pod was deleted by hand".to_owned(),
+        Cause::OutOfMemory => "The program used more memory than its limit".to_owned(),
+        Cause::NotStarted(detail) => format!("The program could not be started: {detail}"),
+        Cause::Prepare(detail) => format!("The program's folder could not be prepared: {detail}"),
+        Cause::Container(detail) => {
+            format!("The program's container could not be started: {detail}")
+        }
+        Cause::Signal(signal) => format!("The program was ended by signal {signal}"),
+        Cause::ExitCode(code) => format!("The program ended with exit code {code}"),
+        Cause::Gone => "The run's Job and pods are gone, and with them how it ended".to_owned(),
+    };
+    bounded(format!("{what}{}; {}.", duration(outcome), state_of_data(kind, outcome)))
+}
+
+fn success_message(kind: RunKind, cause: &Cause, outcome: &Outcome) -> String {
+    let after = duration(outcome);
+    bounded(match (cause, outcome.reason) {
+        (Cause::Guard(problem), _) => {
+            format!("The guard failed{after}: {problem}; {}.", state_of_data(kind, outcome))
+        }
+        (_, Reason::GuardFailed) => {
+            format!(
+                "The program ended with exit code 0{after}, but its guard left no result; {}.",
+                state_of_data(kind, outcome)
+            )
+        }
+        (_, Reason::DryRunIncomplete) => format!(
+            "The program ended with exit code 0{after}, but the guard had to refuse calls: {}. The dry \
+             run does not show all that applying would do; {}.",
+            refusals(outcome),
+            state_of_data(kind, outcome)
+        ),
+        _ => {
+            format!("The program ended with exit code 0{after}; {}.", state_of_data(kind, outcome))
+        }
+    })
+}
+
+fn refusals(outcome: &Outcome) -> String {
+    let refused: Vec<String> = outcome
+        .guard
+        .iter()
+        .flat_map(|guard| &guard.remarks)
+        .filter(|remark| remark.fidelity == Fidelity::Refused)
+        .map(|remark| format!("{} ({}, {}×)", remark.operation, remark.why, remark.count))
+        .collect();
+    refused.join("; ")
+}
+
+fn duration(outcome: &Outcome) -> String {
+    let (Some(start), Some(end)) = (outcome.execution_time, outcome.finalization_time) else {
+        return String::new();
+    };
+    let seconds = end.duration_since(start).as_secs();
+    match (seconds / 3600, seconds / 60 % 60, seconds % 60) {
+        (0, 0, s) => format!(" after {s}s"),
+        (0, m, s) => format!(" after {m}m{s}s"),
+        (h, m, s) => format!(" after {h}h{m}m{s}s"),
+    }
+}
+
+/// What state the data is in: the half of every message that matters at night.
+pub fn state_of_data(kind: RunKind, outcome: &Outcome) -> String {
+    match (kind, &outcome.guard) {
+        (RunKind::DryRun, _) => "nothing was written".into(),
+        (RunKind::Apply, _)
+            if outcome.execution_time.is_none() && outcome.result != RunResult::Unknown =>
+        {
+            "the program had not started, nothing was written".into()
+        }
+        (RunKind::Apply, None) => {
+            "how many items it had changed is not known, because the guard left no result".into()
+        }
+        (RunKind::Apply, Some(guard)) => {
+            let written: u64 = guard.tables.iter().map(|t| t.created + t.updated + t.deleted).sum();
+            match written {
+                0 => "no item was written".into(),
+                1 => "1 item was written".into(),
+                many => format!("{many} items were written"),
+            }
+        }
+    }
+}
+
+fn what_now(record: &RunRecord, outcome: &Outcome) -> String {
+    let retry = record.retry + 1;
+    let hint = match outcome.reason {
+        Reason::Applied | Reason::DryRunSucceeded => return String::new(),
+        Reason::Superseded | Reason::Terminating => return "Nothing.".into(),
+        Reason::OutOfMemory => "Raise spec.podTemplate.resources.limits.memory",
+        Reason::DeadlineExceeded => "Raise spec.activeDeadlineSeconds",
+        Reason::ProgramNotStarted => "Correct the command, the file or the image",
+        Reason::DryRunIncomplete => {
+            "Change the program so that it does without these calls, or allow them in the \
+             target's policy where they were denied there"
+        }
+        Reason::ContainerStartFailed => "Correct the image, the command or the pod's settings",
+        _ => "Find the cause in the last lines and in the pod's log",
+    };
+    match record.kind {
+        RunKind::DryRun => format!(
+            "{hint}. A changed program is tried again by itself; to repeat the same one, set \
+             spec.retry to {retry}."
+        ),
+        RunKind::Apply => format!(
+            "{hint}. Look at the data before you run the program again: it may be half done. Then \
+             set spec.retry to {retry}."
+        ),
+    }
+}
+
+/// A message no longer than status takes.
+pub fn bounded(text: String) -> String {
+    if text.chars().count() <= limits::MESSAGE_CHARS_MAX {
+        return text;
+    }
+    let mut cut: String = text.chars().take(limits::MESSAGE_CHARS_MAX - 1).collect();
+    cut.push('…');
+    cut
+}

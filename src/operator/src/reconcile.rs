@@ -1,0 +1,276 @@
+//! One look at one migration: observe, validate, decide, write status, act. In this order: what
+//! is done has been said before, so that a crash in between is found and mended by the next look.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use dm_api::DataMigration;
+use dm_api::condition::Reason;
+use dm_api::status::{DataMigrationStatus, Phase, RunRecord};
+use jiff::Timestamp;
+use kube::api::PostParams;
+use kube::runtime::events::{Event, EventType, Recorder};
+use kube::{Api, Client, Resource as _, ResourceExt as _};
+
+use crate::act::{self, ActError};
+use crate::build::Settings;
+use crate::decide::{self, Position, Situation, Standing, Step};
+use crate::events;
+use crate::limits;
+use crate::metrics::{Metrics, RunLabels};
+use crate::observe::{self, Observed};
+use crate::status;
+use crate::validate::{self, Problem, Runnable};
+use crate::view::RunObjects;
+
+/// What every reconciliation needs.
+pub struct Context {
+    /// The API server.
+    pub client: Client,
+    /// Where events go.
+    pub recorder: Recorder,
+    /// What runs need.
+    pub settings: Settings,
+    /// Counters.
+    pub metrics: Arc<Metrics>,
+    /// The clock; the only one.
+    pub clock: fn() -> Timestamp,
+}
+
+/// Why a reconciliation has to be tried again.
+#[derive(Debug, thiserror::Error)]
+pub enum ReconcileError {
+    /// Reading the cluster failed.
+    #[error("while reading the cluster")]
+    Observe(#[source] kube::Error),
+    /// Writing status failed, or somebody else wrote the object meanwhile.
+    #[error("while writing status")]
+    Status(#[source] kube::Error),
+    /// Acting failed.
+    #[error(transparent)]
+    Act(#[from] ActError),
+}
+
+/// Looks at a migration once. Returns when to look again.
+pub async fn reconcile(
+    context: &Context,
+    namespace: &str,
+    name: &str,
+) -> Result<Option<Duration>, ReconcileError> {
+    let api: Api<DataMigration> = Api::namespaced(context.client.clone(), namespace);
+    let Some(migration) = api.get_opt(name).await.map_err(ReconcileError::Observe)? else {
+        return Ok(None);
+    };
+    let observed =
+        observe::observe(&context.client, &migration).await.map_err(ReconcileError::Observe)?;
+    act::release(&context.client, &migration, &observed).await?;
+    let runnable = validate::validate(&migration, observed.target.as_ref(), &observed.files);
+    let look = Look { context, api: &api, migration: &migration, observed: &observed };
+    look.step(runnable.as_ref()).await
+}
+
+/// One look, after everything was read.
+struct Look<'a> {
+    context: &'a Context,
+    api: &'a Api<DataMigration>,
+    migration: &'a DataMigration,
+    observed: &'a Observed,
+}
+
+impl Look<'_> {
+    async fn step(
+        &self,
+        runnable: Result<&Runnable, &Problem>,
+    ) -> Result<Option<Duration>, ReconcileError> {
+        let run = self.active_run();
+        let pods = run.as_ref().map(|run| self.observed.pods(run.number)).unwrap_or_default();
+        let job = run.as_ref().and_then(|run| self.observed.job(run.number));
+        let situation = Situation {
+            migration: self.migration,
+            runnable,
+            dependencies: &self.observed.dependencies,
+            objects: RunObjects { job, pods: &pods },
+            now: (self.context.clock)(),
+        };
+        let step = decide::decide(situation);
+        if matches!(step, Step::Begin { .. }) {
+            // Taking hold changes the object; its watch brings us back with the new version.
+            if act::needs_hold(self.migration) {
+                act::hold(&self.context.client, self.migration).await?;
+                return Ok(Some(Duration::ZERO));
+            }
+        }
+        let new = status::next(situation, &step);
+        let written = self.write(&new).await?;
+        match self.act(&step, runnable, run.as_ref()).await {
+            Err(ActError::Refused { object, message }) => {
+                self.refused(
+                    &written,
+                    situation,
+                    Reason::ObjectRefused,
+                    format!("the API server refused {object}: {message}"),
+                )
+                .await
+            }
+            Err(ActError::NameTaken { object }) => {
+                self.refused(
+                    &written,
+                    situation,
+                    Reason::NameTaken,
+                    format!(
+                        "{object} exists and belongs to another owner, perhaps a deleted migration of the \
+                         same name that is being cleaned up. If it stays, delete it"
+                    ),
+                )
+                .await
+            }
+            Err(other) => Err(other.into()),
+            Ok(()) => Ok(again(&step, situation)),
+        }
+    }
+
+    fn active_run(&self) -> Option<RunRecord> {
+        let status = self.migration.status.as_ref()?;
+        status.runs.first().filter(|run| !run.result.is_over()).cloned()
+    }
+
+    /// Writes status if it differs, tied to the version that was read: who decided on an old
+    /// object gets a conflict and starts over.
+    async fn write(&self, new: &DataMigrationStatus) -> Result<DataMigration, ReconcileError> {
+        let old = self.migration.status.clone().unwrap_or_default();
+        if old == *new {
+            return Ok(self.migration.clone());
+        }
+        let mut object = self.migration.clone();
+        object.status = Some(new.clone());
+        object.metadata.managed_fields = None;
+        let written = self
+            .api
+            .replace_status(&self.migration.name_any(), &PostParams::default(), &object)
+            .await
+            .map_err(ReconcileError::Status)?;
+        self.count(&old, new);
+        self.tell(&old, new).await;
+        Ok(written)
+    }
+
+    fn count(&self, old: &DataMigrationStatus, new: &DataMigrationStatus) {
+        for run in new.runs.iter().filter(|run| run.result.is_over()) {
+            let before = old.runs.iter().find(|before| before.number == run.number);
+            if before.is_some_and(|before| before.result.is_over()) {
+                continue;
+            }
+            let labels = RunLabels {
+                kind: format!("{:?}", run.kind),
+                result: format!("{:?}", run.result),
+                reason: run.reason.map(|reason| reason.to_string()).unwrap_or_default(),
+            };
+            self.context.metrics.runs.get_or_create(&labels).inc();
+        }
+    }
+
+    async fn tell(&self, old: &DataMigrationStatus, new: &DataMigrationStatus) {
+        let reference = self.migration.object_ref(&());
+        for told in events::between(old, new) {
+            let event = Event {
+                type_: if told.warning { EventType::Warning } else { EventType::Normal },
+                reason: told.reason,
+                note: Some(told.note),
+                action: "Reconcile".into(),
+                secondary: None,
+            };
+            if let Err(error) = self.context.recorder.publish(&event, &reference).await {
+                // Status holds the same; an event is only its echo.
+                tracing::warn!(%error, migration = self.migration.name_any(), "an event was lost");
+            }
+        }
+    }
+
+    async fn act(
+        &self,
+        step: &Step,
+        runnable: Result<&Runnable, &Problem>,
+        run: Option<&RunRecord>,
+    ) -> Result<(), ActError> {
+        let client = &self.context.client;
+        let create = |record| async move {
+            match runnable {
+                Ok(runnable) => {
+                    let settings = &self.context.settings;
+                    act::create_run(client, self.migration, record, runnable, settings).await
+                }
+                // `decide` creates nothing that was not validated.
+                Err(_) => Ok(()),
+            }
+        };
+        match (step, run) {
+            (Step::Begin { record, .. }, _) => create(record).await,
+            (Step::Create(_), Some(run)) => create(run).await,
+            (Step::SuspendJob { suspend, .. }, Some(run)) => match self.observed.job(run.number) {
+                Some(job) => act::suspend_job(client, job, *suspend).await,
+                None => Ok(()),
+            },
+            (Step::Stop { reason, .. }, Some(run)) => {
+                act::stop_run(client, self.observed, run.number, *reason).await
+            }
+            (Step::Release, _) => act::let_go(client, self.migration).await,
+            (
+                Step::Rest(_)
+                | Step::Follow { .. }
+                | Step::Finish(_)
+                | Step::Discard
+                | Step::Create(_)
+                | Step::SuspendJob { .. }
+                | Step::Stop { .. },
+                _,
+            ) => Ok(()),
+        }
+    }
+
+    /// Says that an object was refused, after the step had been said.
+    async fn refused(
+        &self,
+        written: &DataMigration,
+        situation: Situation<'_>,
+        reason: Reason,
+        message: String,
+    ) -> Result<Option<Duration>, ReconcileError> {
+        let position = Position::new(Phase::Stalled, Standing::Stalled, reason, message);
+        let situation = Situation { migration: written, ..situation };
+        let new = status::next(situation, &Step::Rest(position));
+        let look = Look { migration: written, ..*self };
+        look.write(&new).await?;
+        Ok(Some(limits::POLL_WAITING))
+    }
+}
+
+/// When to look again even if nothing happens.
+fn again(step: &Step, situation: Situation<'_>) -> Option<Duration> {
+    match step {
+        Step::Rest(position) => Some(match (position.next, position.standing) {
+            (Some(next), _) => {
+                let left = next.duration_since(situation.now).unsigned_abs();
+                left.clamp(Duration::from_millis(100), limits::POLL_RESTING)
+            }
+            (None, Standing::Reconciling | Standing::Stalled) if waits_unwatched(position) => {
+                limits::POLL_WAITING
+            }
+            (None, _) => limits::POLL_RESTING,
+        }),
+        Step::Begin { .. } | Step::Create(_) | Step::SuspendJob { .. } | Step::Follow { .. } => {
+            Some(limits::POLL_RUNNING)
+        }
+        Step::Stop { .. } => Some(Duration::from_secs(2)),
+        // What follows from the end is decided on the status just written.
+        Step::Finish(_) | Step::Discard => Some(Duration::ZERO),
+        Step::Release => None,
+    }
+}
+
+/// Whether it waits for something whose change no watch of ours tells.
+fn waits_unwatched(position: &Position) -> bool {
+    matches!(
+        position.reason,
+        Reason::ObjectRefused | Reason::NameTaken | Reason::WaitingForDependency
+    )
+}

@@ -1,0 +1,297 @@
+//! The next status of a migration: the only place where one is made. Pure.
+
+use dm_api::condition::{Reason, types};
+use dm_api::status::{
+    AppliedReport, AttributeCounts, Changed, DataMigrationStatus, DryRunReport, Failure, Progress,
+    RemarkEntry, RunKind, RunRecord, RunResult, TableChanged, TableWouldChange, WouldChange,
+};
+use dm_core::report::{GuardResult, Remark};
+use jiff::Timestamp;
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::{Condition, Time};
+
+use crate::decide::{self, Position, Situation, Standing, Step};
+use crate::digest;
+use crate::limits;
+use crate::outcome::Outcome;
+
+/// The status that a step leads to.
+pub fn next(situation: Situation<'_>, step: &Step) -> DataMigrationStatus {
+    let mut status = situation.migration.status.clone().unwrap_or_default();
+    status.observed_generation = situation.migration.metadata.generation;
+    match step {
+        Step::Rest(position) | Step::Create(position) | Step::Stop { position, .. } => {
+            place(&mut status, situation, position);
+        }
+        Step::SuspendJob { position, suspend } => {
+            if *suspend {
+                status.execution_time = None;
+            }
+            place(&mut status, situation, position);
+        }
+        Step::Begin { record, position } => {
+            begin(&mut status, record);
+            place(&mut status, situation, position);
+        }
+        Step::Follow { position, execution_time } => {
+            follow(&mut status, *execution_time);
+            place(&mut status, situation, position);
+        }
+        Step::Finish(outcome) => {
+            finish(&mut status, outcome, situation.now);
+            settle(&mut status, situation);
+        }
+        Step::Discard => {
+            discard(&mut status, situation.now);
+            settle(&mut status, situation);
+        }
+        Step::Release => {}
+    }
+    status
+}
+
+/// After a run is over, what the migration's standing is without it.
+fn settle(status: &mut DataMigrationStatus, situation: Situation<'_>) {
+    let mut migration = situation.migration.clone();
+    migration.status = Some(status.clone());
+    let after = Situation {
+        migration: &migration,
+        objects: crate::view::RunObjects { job: None, pods: &[] },
+        ..situation
+    };
+    // Any other step writes a status of its own in the next round.
+    if let Step::Rest(position) = decide::decide(after) {
+        place(status, situation, &position);
+    }
+}
+
+fn begin(status: &mut DataMigrationStatus, record: &RunRecord) {
+    let mut record = record.clone();
+    record.requested_at = seconds(record.requested_at.0);
+    status.last_run = record.number;
+    status.runs.insert(0, record);
+    status.runs.truncate(limits::RUNS_MAX);
+    status.failure = None;
+    status.execution_time = None;
+    status.finalization_time = None;
+}
+
+fn follow(status: &mut DataMigrationStatus, execution_time: Option<Timestamp>) {
+    if let Some(run) = status.runs.first_mut() {
+        run.result = RunResult::Running;
+        run.execution_time = execution_time.map(seconds);
+    }
+    status.execution_time = execution_time.map(seconds);
+}
+
+fn discard(status: &mut DataMigrationStatus, now: Timestamp) {
+    if let Some(run) = status.runs.first_mut() {
+        run.result = RunResult::Cancelled;
+        run.reason = Some(Reason::Superseded);
+        run.recorded_at = Some(seconds(now));
+    }
+}
+
+fn finish(status: &mut DataMigrationStatus, outcome: &Outcome, now: Timestamp) {
+    let Some(run) = status.runs.first_mut() else { return };
+    run.result = outcome.result;
+    run.reason = Some(outcome.reason);
+    run.execution_time = outcome.execution_time.map(seconds);
+    run.finalization_time = outcome.finalization_time.map(seconds);
+    run.recorded_at = Some(seconds(now));
+    run.exit_code = outcome.exit_code;
+    let run = run.clone();
+    if outcome.result == RunResult::Cancelled {
+        status.execution_time = None;
+        return;
+    }
+    status.execution_time.clone_from(&run.execution_time);
+    status.finalization_time.clone_from(&run.finalization_time);
+    match run.kind {
+        RunKind::DryRun => status.dry_run = Some(dry_run_report(&run, outcome)),
+        RunKind::Apply => status.applied = Some(applied_report(&run, outcome)),
+    }
+    status.failure = (outcome.result != RunResult::Succeeded).then(|| Failure {
+        reason: outcome.reason,
+        message: outcome.message.clone(),
+        last_lines: outcome.last_lines.clone(),
+        what_now: outcome.what_now.clone(),
+        run: run.number,
+        exit_code: outcome.exit_code,
+        signal: outcome.signal,
+    });
+}
+
+fn dry_run_report(run: &RunRecord, outcome: &Outcome) -> DryRunReport {
+    DryRunReport {
+        run: run.number,
+        result: outcome.result,
+        execution_time: run.execution_time.clone(),
+        finalization_time: run.finalization_time.clone(),
+        effects: outcome.guard.as_ref().map(would_change),
+        program_digest: run.program_digest.clone(),
+        digest: outcome
+            .guard
+            .as_ref()
+            .map(|guard| digest::of_dry_run(&run.program_digest, &guard.effects_digest)),
+    }
+}
+
+fn applied_report(run: &RunRecord, outcome: &Outcome) -> AppliedReport {
+    AppliedReport {
+        run: run.number,
+        result: outcome.result,
+        execution_time: run.execution_time.clone(),
+        finalization_time: run.finalization_time.clone(),
+        effects: outcome.guard.as_ref().map(changed),
+        program_digest: run.program_digest.clone(),
+    }
+}
+
+fn would_change(guard: &GuardResult) -> WouldChange {
+    WouldChange {
+        items_read: guard.items_read,
+        tables: guard
+            .tables
+            .iter()
+            .filter(|table| table.created + table.updated + table.deleted > 0)
+            .take(limits::TABLES_MAX)
+            .map(|table| TableWouldChange {
+                name: table.name.clone(),
+                would_create: table.created,
+                would_update: table.updated,
+                would_delete: table.deleted,
+                attributes: table
+                    .attributes
+                    .iter()
+                    .take(limits::ATTRIBUTES_MAX)
+                    .map(|attribute| AttributeCounts {
+                        name: attribute.name.clone(),
+                        added: attribute.added,
+                        changed: attribute.changed,
+                        removed: attribute.removed,
+                    })
+                    .collect(),
+            })
+            .collect(),
+        write_calls_that_reached_the_database: guard.write_calls_upstream,
+        read_units: guard.read_units,
+        write_units: guard.write_units,
+        requests: guard.requests,
+        remarks: remarks(&guard.remarks),
+    }
+}
+
+fn changed(guard: &GuardResult) -> Changed {
+    Changed {
+        items_read: guard.items_read,
+        tables: guard
+            .tables
+            .iter()
+            .filter(|table| table.created + table.updated + table.deleted > 0)
+            .take(limits::TABLES_MAX)
+            .map(|table| TableChanged {
+                name: table.name.clone(),
+                put: table.created,
+                updated: table.updated,
+                deleted: table.deleted,
+            })
+            .collect(),
+        read_units: guard.read_units,
+        write_units: guard.write_units,
+        requests: guard.requests,
+        remarks: remarks(&guard.remarks),
+    }
+}
+
+fn remarks(remarks: &[Remark]) -> Vec<RemarkEntry> {
+    remarks
+        .iter()
+        .take(limits::TABLES_MAX)
+        .map(|remark| RemarkEntry {
+            operation: remark.operation.clone(),
+            fidelity: format!("{:?}", remark.fidelity),
+            why: remark.why.clone(),
+            count: remark.count,
+        })
+        .collect()
+}
+
+/// Phase, progress and conditions of a position.
+fn place(status: &mut DataMigrationStatus, situation: Situation<'_>, position: &Position) {
+    status.phase = Some(position.phase);
+    status.progress =
+        (!position.text.is_empty()).then(|| Progress { text: Some(position.text.clone()) });
+    let mut wanted = vec![(types::READY, position.standing == Standing::Ready, position)];
+    match position.standing {
+        Standing::Reconciling => wanted.push((types::RECONCILING, true, position)),
+        Standing::Stalled => wanted.push((types::STALLED, true, position)),
+        Standing::Ready | Standing::Resting => {}
+    }
+    let mut conditions: Vec<Condition> = wanted
+        .into_iter()
+        .map(|(type_, holds, position)| {
+            condition(situation, type_, holds, position.reason, &position.message)
+        })
+        .collect();
+    for (type_, reason, message) in &position.conditions {
+        conditions.push(condition(situation, type_, true, *reason, message));
+    }
+    if no_requests_seen(status) {
+        conditions.push(condition(
+            situation,
+            types::NO_REQUESTS_SEEN,
+            true,
+            Reason::NoRequestsSeen,
+            "The program ended without a request to the guard. Its SDK may be too old for \
+             AWS_ENDPOINT_URL_DYNAMODB (it takes boto3 1.28, JS SDK v3.4xx, Go SDK v2 config 1.22, Java \
+             SDK 2.28.1), or it names an endpoint itself",
+        ));
+    }
+    for new in &mut conditions {
+        let same = status.conditions.iter().find(|old| old.type_ == new.type_);
+        if let Some(old) = same.filter(|old| old.status == new.status) {
+            new.last_transition_time = old.last_transition_time.clone();
+        }
+    }
+    status.conditions = conditions;
+}
+
+fn condition(
+    situation: Situation<'_>,
+    type_: &str,
+    holds: bool,
+    reason: Reason,
+    message: &str,
+) -> Condition {
+    Condition {
+        type_: type_.into(),
+        status: if holds { "True" } else { "False" }.into(),
+        reason: reason.as_str().into(),
+        message: message.into(),
+        observed_generation: situation.migration.metadata.generation,
+        last_transition_time: seconds(situation.now),
+    }
+}
+
+/// Whether the last run that ended well sent the guard nothing.
+fn no_requests_seen(status: &DataMigrationStatus) -> bool {
+    let Some(run) = status.runs.iter().find(|run| run.result.is_over()) else { return false };
+    let requests = match run.kind {
+        RunKind::DryRun => status
+            .dry_run
+            .as_ref()
+            .filter(|report| report.run == run.number)
+            .and_then(|report| report.effects.as_ref().map(|effects| effects.requests)),
+        RunKind::Apply => status
+            .applied
+            .as_ref()
+            .filter(|report| report.run == run.number)
+            .and_then(|report| report.effects.as_ref().map(|effects| effects.requests)),
+    };
+    run.execution_time.is_some() && requests == Some(0)
+}
+
+/// Times in status have seconds, as everywhere in Kubernetes.
+fn seconds(time: Timestamp) -> Time {
+    Time(Timestamp::from_second(time.as_second()).unwrap_or(time))
+}

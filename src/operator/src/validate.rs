@@ -1,0 +1,303 @@
+//! From what users wrote to what can be run: checked once, into a type that cannot hold a wrong
+//! value. Every problem names the field and what to do.
+
+use dm_api::condition::Reason;
+use dm_api::migration::{ContainerProgram, Limits, PodSettings, Script};
+use dm_api::target::Credentials;
+use dm_api::{DataMigration, MigrationTarget};
+use k8s_openapi::api::core::v1::{ConfigMap, EnvVar};
+
+use crate::digest::{self, Files};
+use crate::limits;
+
+/// Why a migration cannot be run as it is written.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Problem {
+    /// One word.
+    pub reason: Reason,
+    /// What is wrong, by the field's name, and what to do.
+    pub message: String,
+}
+
+/// What can be run.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Runnable {
+    /// The target it works on.
+    pub target: MigrationTarget,
+    /// What is run.
+    pub program: Program,
+    /// Digest of all of it.
+    pub digest: String,
+    /// Settings of the pod.
+    pub pod: PodSettings,
+    /// Highest speed.
+    pub limits: Limits,
+}
+
+/// What is run.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Program {
+    /// Files, run in their folder.
+    Script {
+        /// The files by their path.
+        files: Files,
+        /// The file to run, unless a command does.
+        file: Option<String>,
+        /// The rest, as it was written.
+        script: Script,
+    },
+    /// A program in an image.
+    Container(ContainerProgram),
+}
+
+/// The ConfigMap of a script, as it was found.
+#[derive(Clone, Debug, PartialEq)]
+pub enum FilesFound {
+    /// The source is not a script.
+    NotNeeded,
+    /// There is no such ConfigMap.
+    Missing,
+    /// Here it is.
+    Found(Box<ConfigMap>),
+}
+
+/// Environment variables that point a program at the guard; a program that replaced them would
+/// leave it.
+const RESERVED_ENV: &[&str] = &[
+    "AWS_ACCESS_KEY_ID",
+    "AWS_SECRET_ACCESS_KEY",
+    "AWS_SESSION_TOKEN",
+    "AWS_ENDPOINT_URL",
+    "AWS_ENDPOINT_URL_DYNAMODB",
+    "AWS_ACCOUNT_ID_ENDPOINT_MODE",
+    "AWS_EC2_METADATA_DISABLED",
+    "AWS_IGNORE_CONFIGURED_ENDPOINT_URLS",
+    "AWS_REGION",
+    "AWS_DEFAULT_REGION",
+];
+
+/// Checks a migration against its target and its files.
+pub fn validate(
+    migration: &DataMigration,
+    target: Option<&MigrationTarget>,
+    files: &FilesFound,
+) -> Result<Runnable, Problem> {
+    let spec = &migration.spec;
+    let target = target.ok_or_else(|| {
+        problem(
+            Reason::TargetNotFound,
+            format!(
+                "spec.target.name: there is no MigrationTarget {0} in this namespace. Create it, or name \
+                 another: kubectl get migrationtargets",
+                spec.target.name
+            ),
+        )
+    })?;
+    check_volumes(&spec.pod_template, target)?;
+    let (program, digest) = match (&spec.script, &spec.container) {
+        (Some(script), None) => script_program(script, target, files)?,
+        (None, Some(container)) => {
+            check_env("spec.container.env", &container.env, target)?;
+            let digest = digest::of_container(target, container);
+            (Program::Container(container.clone()), digest)
+        }
+        (Some(_), Some(_)) | (None, None) => {
+            return Err(problem(
+                Reason::InvalidSpec,
+                "spec: give exactly one source: script or container".into(),
+            ));
+        }
+    };
+    Ok(Runnable {
+        target: target.clone(),
+        program,
+        digest,
+        pod: spec.pod_template.clone(),
+        limits: spec.limits.clone().unwrap_or_default(),
+    })
+}
+
+fn script_program(
+    script: &Script,
+    target: &MigrationTarget,
+    files: &FilesFound,
+) -> Result<(Program, String), Problem> {
+    check_env("spec.script.env", &script.env, target)?;
+    let FilesFound::Found(config_map) = files else {
+        return Err(problem(
+            Reason::ConfigMapNotFound,
+            format!(
+                "spec.script.configMap.name: there is no ConfigMap {} in this namespace. Create it \
+                 (kustomize's configMapGenerator makes it from files)",
+                script.config_map.name
+            ),
+        ));
+    };
+    let files = collect_files(script, config_map)?;
+    let file = if script.command.is_empty() { Some(choose_file(script, &files)?) } else { None };
+    let digest = digest::of_script(target, script, file.as_deref(), &files);
+    Ok((Program::Script { files, file, script: script.clone() }, digest))
+}
+
+/// The files of a ConfigMap under their paths.
+fn collect_files(script: &Script, config_map: &ConfigMap) -> Result<Files, Problem> {
+    let text = config_map.data.iter().flatten().map(|(key, text)| (key, text.as_bytes()));
+    let binary = config_map.binary_data.iter().flatten().map(|(key, bytes)| (key, &*bytes.0));
+    let all: std::collections::BTreeMap<&String, &[u8]> = text.chain(binary).collect();
+    let mut files = Files::new();
+    if script.config_map.items.is_empty() {
+        files.extend(all.iter().map(|(key, bytes)| ((*key).clone(), bytes.to_vec())));
+    }
+    for (index, item) in script.config_map.items.iter().enumerate() {
+        let field = format!("spec.script.configMap.items[{index}]");
+        let bytes = all.get(&item.key).ok_or_else(|| {
+            problem(
+                Reason::InvalidSpec,
+                format!(
+                    "{field}.key: ConfigMap {} has no key {}; it has {}",
+                    script.config_map.name,
+                    item.key,
+                    list(all.keys().map(|key| key.as_str()))
+                ),
+            )
+        })?;
+        if files.insert(item.path.clone(), bytes.to_vec()).is_some() {
+            return Err(problem(
+                Reason::InvalidSpec,
+                format!("{field}.path: {} is given twice", item.path),
+            ));
+        }
+    }
+    let size: usize = files.iter().map(|(path, bytes)| path.len() + bytes.len()).sum();
+    if size > limits::FILES_BYTES_MAX {
+        return Err(problem(
+            Reason::InvalidSpec,
+            format!(
+                "spec.script.configMap: the files have {size} bytes, more than the {} that can be \
+                 copied for a run. Put large data into the image",
+                limits::FILES_BYTES_MAX
+            ),
+        ));
+    }
+    Ok(files)
+}
+
+/// The file to run: the one named, or the only one, or the only one called `main`.
+fn choose_file(script: &Script, files: &Files) -> Result<String, Problem> {
+    let names = || list(files.keys().map(String::as_str));
+    if let Some(file) = &script.file {
+        return files.contains_key(file).then(|| file.clone()).ok_or_else(|| {
+            problem(
+                Reason::InvalidSpec,
+                format!("spec.script.file: there is no file {file}; there are {}", names()),
+            )
+        });
+    }
+    let mains: Vec<&String> = files
+        .keys()
+        .filter(|path| path.split_once('.').map_or(path.as_str(), |(stem, _)| stem) == "main")
+        .collect();
+    match (files.len(), mains.as_slice()) {
+        (0, _) => Err(problem(
+            Reason::InvalidSpec,
+            format!("spec.script.configMap: ConfigMap {} has no files", script.config_map.name),
+        )),
+        (1, _) => Ok(files.keys().next().cloned().unwrap_or_default()),
+        (_, [main]) => Ok((*main).clone()),
+        (_, _) => Err(problem(
+            Reason::InvalidSpec,
+            format!(
+                "spec.script.file: say which file to run, or name it main with a suffix; there are {}",
+                names()
+            ),
+        )),
+    }
+}
+
+/// Refuses variables that would lead the program past the guard or show it credentials.
+fn check_env(field: &str, env: &[EnvVar], target: &MigrationTarget) -> Result<(), Problem> {
+    for (index, variable) in env.iter().enumerate() {
+        if RESERVED_ENV.contains(&variable.name.as_str()) {
+            return Err(problem(
+                Reason::InvalidSpec,
+                format!(
+                    "{field}[{index}].name: {} is set by the operator, so that the program reaches \
+                     the guard. Remove it",
+                    variable.name
+                ),
+            ));
+        }
+        let secret = variable
+            .value_from
+            .as_ref()
+            .and_then(|source| source.secret_key_ref.as_ref())
+            .map(|reference| reference.name.as_str());
+        if secret.is_some_and(|name| holds_credentials(target, name)) {
+            return Err(secret_problem(&format!("{field}[{index}].valueFrom.secretKeyRef.name")));
+        }
+    }
+    Ok(())
+}
+
+fn check_volumes(pod: &PodSettings, target: &MigrationTarget) -> Result<(), Problem> {
+    for (index, volume) in pod.volumes.iter().enumerate() {
+        let secret = volume.secret.as_ref().and_then(|source| source.secret_name.as_deref());
+        if secret.is_some_and(|name| holds_credentials(target, name)) {
+            return Err(secret_problem(&format!(
+                "spec.podTemplate.volumes[{index}].secret.secretName"
+            )));
+        }
+    }
+    for (index, mount) in pod.volume_mounts.iter().enumerate() {
+        if mount.mount_path == "/dm" || mount.mount_path.starts_with("/dm/") {
+            return Err(problem(
+                Reason::InvalidSpec,
+                format!(
+                    "spec.podTemplate.volumeMounts[{index}].mountPath: /dm is the operator's; use \
+                     another path"
+                ),
+            ));
+        }
+        if !pod.volumes.iter().any(|volume| volume.name == mount.name) {
+            return Err(problem(
+                Reason::InvalidSpec,
+                format!(
+                    "spec.podTemplate.volumeMounts[{index}].name: there is no volume {} in \
+                     spec.podTemplate.volumes",
+                    mount.name
+                ),
+            ));
+        }
+    }
+    Ok(())
+}
+
+fn holds_credentials(target: &MigrationTarget, secret: &str) -> bool {
+    let names = |credentials: &Credentials| {
+        credentials.secret.as_ref().is_some_and(|reference| reference.name == secret)
+    };
+    names(&target.spec.credentials) || target.spec.dry_run_credentials.as_ref().is_some_and(names)
+}
+
+fn secret_problem(field: &str) -> Problem {
+    problem(
+        Reason::InvalidSpec,
+        format!(
+            "{field}: this Secret holds the target's credentials, which only the guard may have"
+        ),
+    )
+}
+
+fn problem(reason: Reason, message: String) -> Problem {
+    Problem { reason, message }
+}
+
+/// A few names for a message; not all of a long list.
+fn list<'a>(names: impl Iterator<Item = &'a str>) -> String {
+    let names: Vec<&str> = names.collect();
+    match names.as_slice() {
+        [] => "none".into(),
+        all if all.len() <= 10 => all.join(", "),
+        all => format!("{} and {} more", all[..10].join(", "), all.len() - 10),
+    }
+}

@@ -1,0 +1,250 @@
+//! What a run's Job and pods say, read off their statuses. Pure; it does not decide anything.
+//!
+//! A pod of a run keeps our finalizer until its outcome is recorded, so its last status can be
+//! read even after somebody deleted it.
+
+use dm_api::RUN_LABEL;
+use dm_api::condition::Reason;
+use dm_core::report::{GuardResult, ProgramResult, REPORT_VERSION};
+use jiff::Timestamp;
+use k8s_openapi::api::batch::v1::Job;
+use k8s_openapi::api::core::v1::{ContainerState, ContainerStateTerminated, ContainerStatus, Pod};
+
+use crate::build::{GUARD_CONTAINER, PREPARE_CONTAINER, PROGRAM_CONTAINER};
+use crate::limits;
+
+/// The objects of one run.
+#[derive(Clone, Copy, Debug)]
+pub struct RunObjects<'a> {
+    /// Its Job, if there is one.
+    pub job: Option<&'a Job>,
+    /// Its pods, in the order of their creation.
+    pub pods: &'a [&'a Pod],
+}
+
+/// How a Job ended, by its own conditions.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum JobEnd {
+    /// It goes on.
+    No,
+    /// It succeeded.
+    Complete,
+    /// It failed, with the Job controller's reason.
+    Failed(String),
+}
+
+/// Why the program is not running yet.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Obstacle {
+    /// One word.
+    pub reason: Reason,
+    /// What it is and what to do.
+    pub message: String,
+}
+
+/// Number of the run that a Job or pod belongs to, by its label.
+pub fn run_of(labels: Option<&std::collections::BTreeMap<String, String>>) -> Option<u32> {
+    labels?.get(RUN_LABEL)?.parse().ok()
+}
+
+/// How the Job ended.
+pub fn job_end(job: &Job) -> JobEnd {
+    let conditions = job.status.as_ref().and_then(|status| status.conditions.as_ref());
+    for condition in conditions.into_iter().flatten().filter(|c| c.status == "True") {
+        match condition.type_.as_str() {
+            "Complete" => return JobEnd::Complete,
+            "Failed" => return JobEnd::Failed(condition.reason.clone().unwrap_or_default()),
+            _ => {}
+        }
+    }
+    JobEnd::No
+}
+
+/// Whether a pod's containers have all ended for good.
+pub fn pod_is_over(pod: &Pod) -> bool {
+    let phase = pod.status.as_ref().and_then(|status| status.phase.as_deref());
+    matches!(phase, Some("Succeeded" | "Failed"))
+        // A pod that was deleted before a node took it never gets another phase.
+        || (pod.metadata.deletion_timestamp.is_some()
+            && pod.spec.as_ref().is_none_or(|spec| spec.node_name.is_none()))
+}
+
+/// When the program of this pod began, as far as the kubelet knows.
+pub fn program_started(pod: &Pod) -> Option<Timestamp> {
+    let state = program_status(pod)?.state.as_ref()?;
+    started_in(state)
+}
+
+fn started_in(state: &ContainerState) -> Option<Timestamp> {
+    let running = state.running.as_ref().and_then(|running| running.started_at.as_ref());
+    let terminated = state.terminated.as_ref().and_then(|ended| ended.started_at.as_ref());
+    // A container that never ran is reported with the epoch.
+    running.or(terminated).map(|time| time.0).filter(|time| time.as_second() > 0)
+}
+
+/// The end of this pod's program.
+pub fn program_end(pod: &Pod) -> Option<&ContainerStateTerminated> {
+    program_status(pod)?.state.as_ref()?.terminated.as_ref()
+}
+
+/// What the entry program wrote, if it was there to write.
+pub fn program_result(pod: &Pod) -> Option<ProgramResult> {
+    let message = program_end(pod)?.message.as_deref()?;
+    serde_json::from_str::<ProgramResult>(message)
+        .ok()
+        .filter(|result| result.version == REPORT_VERSION)
+}
+
+/// What the guard wrote when it ended.
+pub fn guard_result(pod: &Pod) -> Option<GuardResult> {
+    let state = init_status(pod, GUARD_CONTAINER)?.state.as_ref()?;
+    let message = state.terminated.as_ref()?.message.as_deref()?;
+    serde_json::from_str::<GuardResult>(message)
+        .ok()
+        .filter(|result| result.version == REPORT_VERSION)
+}
+
+/// The end of the container that prepares the folder, if it failed.
+pub fn prepare_failure(pod: &Pod) -> Option<&ContainerStateTerminated> {
+    let state = init_status(pod, PREPARE_CONTAINER)?.state.as_ref()?;
+    state.terminated.as_ref().filter(|ended| ended.exit_code != 0)
+}
+
+/// The message of a disruption (eviction, preemption, drained node), if there was one.
+pub fn disruption(pod: &Pod) -> Option<String> {
+    let status = pod.status.as_ref()?;
+    let condition = status
+        .conditions
+        .iter()
+        .flatten()
+        .find(|condition| condition.type_ == "DisruptionTarget" && condition.status == "True");
+    if let Some(condition) = condition {
+        return Some(condition.message.clone().unwrap_or_default());
+    }
+    (status.reason.as_deref() == Some("Evicted"))
+        .then(|| status.message.clone().unwrap_or_default())
+}
+
+/// Why the program of a pod does not start, if something stands in its way.
+pub fn obstacle(objects: RunObjects<'_>, now: Timestamp) -> Option<Obstacle> {
+    let Some(pod) = objects.pods.last() else {
+        return no_pod(objects.job?, now);
+    };
+    if program_started(pod).is_some() || pod_is_over(pod) {
+        return None;
+    }
+    unschedulable(pod).or_else(|| waiting_container(pod)).or_else(|| late(pod, now))
+}
+
+fn no_pod(job: &Job, now: Timestamp) -> Option<Obstacle> {
+    let suspended = job.spec.as_ref().and_then(|spec| spec.suspend).unwrap_or(false);
+    let created = job.metadata.creation_timestamp.as_ref()?.0;
+    (!suspended && is_late(created, now)).then(|| Obstacle {
+        reason: Reason::ObjectRefused,
+        message: format!(
+            "the Job has no pod after {} s; a quota or an admission rule may refuse it: kubectl \
+             describe job {}",
+            limits::LATE_AFTER.as_secs(),
+            job.metadata.name.as_deref().unwrap_or_default()
+        ),
+    })
+}
+
+fn unschedulable(pod: &Pod) -> Option<Obstacle> {
+    let conditions = pod.status.as_ref()?.conditions.as_ref()?;
+    let condition = conditions.iter().find(|condition| {
+        condition.type_ == "PodScheduled"
+            && condition.status == "False"
+            && condition.reason.as_deref() == Some("Unschedulable")
+    })?;
+    Some(Obstacle {
+        reason: Reason::Unschedulable,
+        message: format!(
+            "no node can take the pod: {}. Change spec.podTemplate (resources, nodeSelector, \
+             tolerations, affinity) or add a node; the run starts as soon as one fits",
+            condition.message.as_deref().unwrap_or("the scheduler gave no reason")
+        ),
+    })
+}
+
+/// The kubelet's reasons for a container that waits, by the names of its source
+/// (pkg/kubelet/images/types.go, pkg/kubelet/container/sync_result.go).
+fn waiting_container(pod: &Pod) -> Option<Obstacle> {
+    let status = pod.status.as_ref()?;
+    let containers =
+        status.init_container_statuses.iter().chain(&status.container_statuses).flatten();
+    containers.into_iter().find_map(waiting_reason)
+}
+
+fn waiting_reason(container: &ContainerStatus) -> Option<Obstacle> {
+    let waiting = container.state.as_ref()?.waiting.as_ref()?;
+    let detail = waiting.message.as_deref().unwrap_or("the kubelet gave no detail");
+    let name = &container.name;
+    let (reason, message) = match waiting.reason.as_deref()? {
+        "ErrImagePull"
+        | "ImagePullBackOff"
+        | "ErrImageNeverPull"
+        | "InvalidImageName"
+        | "ImageInspectError"
+        | "RegistryUnavailable"
+        | "SignatureValidationFailed" => (
+            Reason::ImagePullFailed,
+            format!(
+                "image {} of container {name} cannot be pulled: {detail}. Correct the image in the \
+                 spec or spec.podTemplate.imagePullSecrets; nothing has been run",
+                container.image
+            ),
+        ),
+        "CreateContainerConfigError" if name == GUARD_CONTAINER => (
+            Reason::SecretNotFound,
+            format!(
+                "the guard lacks the target's credentials: {detail}. Create the Secret that the \
+                 target names, with AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY; the run goes on \
+                 by itself"
+            ),
+        ),
+        "CreateContainerConfigError" => (
+            Reason::ContainerStartFailed,
+            format!(
+                "container {name} cannot be set up: {detail}. Create what is missing, or correct env"
+            ),
+        ),
+        "CreateContainerError" | "RunContainerError" | "StartError" => {
+            (Reason::ContainerStartFailed, format!("container {name} cannot be started: {detail}"))
+        }
+        "CrashLoopBackOff" => {
+            let last = container.last_state.as_ref().and_then(|state| state.terminated.as_ref());
+            let message = last.and_then(|ended| ended.message.as_deref()).unwrap_or(detail);
+            (Reason::GuardFailed, format!("container {name} ends again and again: {message}"))
+        }
+        _ => return None,
+    };
+    Some(Obstacle { reason, message })
+}
+
+fn late(pod: &Pod, now: Timestamp) -> Option<Obstacle> {
+    let created = pod.metadata.creation_timestamp.as_ref()?.0;
+    is_late(created, now).then(|| Obstacle {
+        reason: Reason::Starting,
+        message: format!(
+            "the pod has not started the program after {} s (a large image, or a volume that cannot \
+             be mounted): kubectl describe pod {}",
+            limits::LATE_AFTER.as_secs(),
+            pod.metadata.name.as_deref().unwrap_or_default()
+        ),
+    })
+}
+
+fn is_late(since: Timestamp, now: Timestamp) -> bool {
+    now.duration_since(since).unsigned_abs() > limits::LATE_AFTER && now > since
+}
+
+fn program_status(pod: &Pod) -> Option<&ContainerStatus> {
+    let statuses = pod.status.as_ref()?.container_statuses.as_ref()?;
+    statuses.iter().find(|status| status.name == PROGRAM_CONTAINER)
+}
+
+fn init_status<'a>(pod: &'a Pod, name: &str) -> Option<&'a ContainerStatus> {
+    let statuses = pod.status.as_ref()?.init_container_statuses.as_ref()?;
+    statuses.iter().find(|status| status.name == name)
+}
