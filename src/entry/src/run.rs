@@ -6,6 +6,7 @@ use std::fs::File;
 use std::io::{self, PipeReader, PipeWriter, Read, Write};
 use std::os::fd::{AsFd, BorrowedFd};
 use std::os::unix::process::CommandExt;
+use std::path::Path;
 use std::process::{Command, Stdio};
 use std::sync::mpsc::{self, Receiver, Sender};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -59,7 +60,9 @@ fn warn(message: &str) {
 
 fn start_and_wait(run: &Run) -> Result<(ProgramResult, u8), StartError> {
     let path = env::var_os("PATH");
-    let start = program::resolve(&run.dir, &run.program, path.as_deref())?;
+    // A relative path would mean another place once the program is in the folder.
+    let dir = std::path::absolute(&run.dir).map_err(|_| StartError::Dir(run.dir.clone()))?;
+    let start = program::resolve(&dir, &run.program, path.as_deref())?;
     // Everything that can fail comes before the program runs.
     let tell_group = forward_signals().map_err(StartError::Setup)?;
     // Orphans come to process 1; here also where that is somebody else (a shared namespace).
@@ -68,7 +71,7 @@ fn start_and_wait(run: &Run) -> Result<(ProgramResult, u8), StartError> {
     let streams = Streams::open(&tail).map_err(StartError::Setup)?;
 
     let started_at = SystemTime::now();
-    let child = spawn(run, &start, streams.out, streams.err)?;
+    let child = spawn(&dir, &start, streams.out, streams.err)?;
     tell_group.send(child).ok();
     let status = wait_for(child);
     let finished_at = SystemTime::now();
@@ -91,9 +94,9 @@ fn start_and_wait(run: &Run) -> Result<(ProgramResult, u8), StartError> {
 }
 
 /// Starts the program, whose group has its process id.
-fn spawn(run: &Run, start: &Start, out: Stdio, err: Stdio) -> Result<Pid, StartError> {
+fn spawn(dir: &Path, start: &Start, out: Stdio, err: Stdio) -> Result<Pid, StartError> {
     let mut command = Command::new(&start.file);
-    command.args(&start.args).current_dir(&run.dir).process_group(0).stdout(out).stderr(err);
+    command.args(&start.args).current_dir(dir).process_group(0).stdout(out).stderr(err);
     let child = command.spawn().map_err(|source| StartError::refused(&start.file, source))?;
     // Waiting is done below, for all children at once.
     Ok(Pid::from_child(&child))

@@ -2,6 +2,7 @@
 
 use std::fs;
 use std::io::{BufRead, BufReader, Read};
+use std::os::unix::fs::PermissionsExt;
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
@@ -44,6 +45,20 @@ fn the_programs_environment_and_arguments_are_as_given() {
     let expected = format!("{}\n-x -- y\nb c\n", work.display());
     let expected = [expected.as_bytes(), &own.stdout].concat();
     assert_eq!(String::from_utf8(seen.stdout), String::from_utf8(expected));
+}
+
+#[test]
+fn a_relative_folder_is_that_of_the_container() {
+    let pod = Pod::new(&[("x.sh", "#!/bin/sh\necho in $(pwd)\n")]);
+    fs::set_permissions(pod.path("work/x.sh"), fs::Permissions::from_mode(0o755)).unwrap();
+    let work = fs::canonicalize(pod.path("work")).unwrap();
+    for (dir, from) in [(".", "work"), ("work", ".")] {
+        let mut entry = Command::new(ENTRY);
+        entry.args(["run", "--termination-log"]).arg(pod.path("log")).args(["--dir", dir]);
+        let output = entry.args(["--", "./x.sh"]).current_dir(pod.path(from)).output().unwrap();
+        let seen = pod.seen(output);
+        assert_eq!(String::from_utf8(seen.stdout).unwrap(), format!("in {}\n", work.display()));
+    }
 }
 
 #[test]
@@ -220,7 +235,6 @@ fn what_cannot_be_started_says_why() {
 
 #[test]
 fn what_the_system_refuses_to_execute_says_why() {
-    use std::os::unix::fs::PermissionsExt;
     let pod = Pod::new(&[("x.sh", "#!/no/such/shell\n"), ("plain", "echo\n")]);
     for file in ["x.sh", "plain"] {
         let file = pod.path("work").join(file);
