@@ -1,7 +1,7 @@
 //! DynamoDB's expressions: parsed and checked once, then evaluated on any number of items.
 //!
 //! Parsing and evaluation are pure and never panic, whatever the input: expressions are at most
-//! [`EXPRESSION_BYTES_MAX`] long, and nesting is capped at [`DEPTH_MAX`].
+//! [`EXPRESSION_BYTES_MAX`] long, and nesting is bounded.
 //!
 //! Messages and the order of checks are DynamoDB's, as far as they are known: syntax first, then
 //! what a whole expression means. Documented differences are in docs/differences.md.
@@ -42,9 +42,9 @@ pub const EXPRESSION_BYTES_MAX: usize = 4096;
 pub const OPERATORS_MAX: usize = 300;
 /// Most operands of one IN.
 pub const IN_OPERANDS_MAX: usize = 100;
-/// How deep parentheses, NOT and functions may stand in each other. Our own bound, so that no input
-/// exhausts the stack; DynamoDB has only the two above, which leave room for no more than this.
-pub const DEPTH_MAX: usize = OPERATORS_MAX + 20;
+/// How deep parentheses and functions may stand in each other inside one operand. Our own bound, so
+/// that no input exhausts the stack; DynamoDB bounds only the length and the operators.
+pub const DEPTH_MAX: usize = 64;
 /// Most elements of one document path.
 pub const PATH_ELEMENTS_MAX: usize = 32;
 

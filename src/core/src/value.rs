@@ -13,8 +13,8 @@ pub use json::{item_from_json, item_to_json};
 pub use number::{Number, NumberError};
 pub use size::{ITEM_BYTES_MAX, check_item_size, item_size};
 
-/// How many lists and maps may stand inside each other in an item (DynamoDB Developer Guide,
-/// "Service quotas", nested attribute depth).
+/// How many levels an item may have, itself being the first (DynamoDB Developer Guide, "Service
+/// quotas", nested attribute depth). So a scalar may stand in 31 lists and maps.
 pub const NESTING_DEPTH_MAX: usize = 32;
 
 /// One item: its top-level attributes, or the content of a map, ordered by name.
@@ -162,12 +162,12 @@ impl AttributeValue {
         }
     }
 
-    /// How many lists and maps stand inside each other: 0 for a scalar or a set.
-    pub fn depth(&self) -> usize {
+    /// How many levels it has: 1 for a scalar, a set, or an empty list or map.
+    pub fn levels(&self) -> usize {
         match self {
-            Self::M(map) => 1 + map.values().map(Self::depth).max().unwrap_or(0),
-            Self::L(list) => 1 + list.iter().map(Self::depth).max().unwrap_or(0),
-            _ => 0,
+            Self::M(map) => 1 + map.values().map(Self::levels).max().unwrap_or(0),
+            Self::L(list) => 1 + list.iter().map(Self::levels).max().unwrap_or(0),
+            _ => 1,
         }
     }
 }

@@ -193,3 +193,119 @@ fn shown(value: &AttributeValue) -> String {
     };
     format!("{}:{content}", value.kind())
 }
+
+#[cfg(test)]
+mod tests {
+    use crate::expression::{Condition, ExpressionKind, Placeholders};
+    use serde_json::json;
+
+    fn check(text: &str, expected: &str) {
+        let names = json!({"#a": "a"});
+        let values = json!({
+            ":s": {"S": "x"}, ":n": {"N": "1"}, ":m": {"M": {}}, ":bool": {"BOOL": true},
+            ":null": {"NULL": true}, ":set": {"NS": ["1"]}, ":two": {"N": "2"}, ":b": {"B": "YQ=="},
+        });
+        let mut placeholders = Placeholders::from_json(Some(&names), Some(&values)).unwrap();
+        let error = Condition::parse(ExpressionKind::Condition, text, &mut placeholders);
+        let message = error.unwrap_err().message;
+        assert_eq!(message, format!("Invalid ConditionExpression: {expected}"), "{text}");
+    }
+
+    #[test]
+    fn functions_take_so_many_operands() {
+        for (text, name, count) in [
+            ("attribute_exists(a, b)", "attribute_exists", 2),
+            ("attribute_type(a)", "attribute_type", 1),
+            ("begins_with(a, size(b), c)", "begins_with", 3),
+            ("contains(a)", "contains", 1),
+            ("size(a, b) > c", "size", 2),
+        ] {
+            check(
+                text,
+                &format!(
+                    "Incorrect number of operands for operator or function; operator or function: \
+                     {name}, number of operands: {count}"
+                ),
+            );
+        }
+    }
+
+    #[test]
+    fn given_values_must_be_of_a_type_the_function_takes() {
+        for (text, name, kind) in [
+            ("begins_with(a, :n)", "begins_with", "N"),
+            ("begins_with(:m, a)", "begins_with", "M"),
+            ("begins_with(a, size(b))", "begins_with", "N"),
+            ("attribute_type(a, :n)", "attribute_type", "N"),
+            ("attribute_type(a, b)", "attribute_type", "{NS,SS,L,BS,N,M,B,BOOL,NULL,S}"),
+            ("size(:n) > a", "size", "N"),
+            ("size(:bool) > a", "size", "BOOL"),
+            ("size(:null) > a", "size", "NULL"),
+            ("a < :m", "<", "M"),
+            (":set >= a", ">=", "NS"),
+            ("a BETWEEN :bool AND :bool", "BETWEEN", "BOOL"),
+        ] {
+            check(
+                text,
+                &format!(
+                    "Incorrect operand type for operator or function; operator or function: \
+                     {name}, operand type: {kind}"
+                ),
+            );
+        }
+        check(
+            "attribute_type(a, :s)",
+            "Invalid attribute type name found; type: x, valid types: \
+             {B,NULL,SS,BOOL,L,BS,N,NS,S,M}",
+        );
+        check(
+            "attribute_exists(:s)",
+            "Operator or function requires a document path; operator or function: attribute_exists",
+        );
+    }
+
+    #[test]
+    fn a_path_is_not_compared_with_itself() {
+        for (text, name, path) in [
+            ("a = b OR a = #a", "=", "[a]"),
+            ("contains(x.y[1].a, x.y[1].#a)", "contains", "[x, y, [1], a]"),
+        ]
+        .into_iter()
+        .skip(1)
+        .chain([("#a <> a", "<>", "[a]"), ("begins_with(a, a)", "begins_with", "[a]")])
+        {
+            check(
+                text,
+                &format!(
+                    "The first operand must be distinct from the remaining operands for this \
+                     operator or function; operator: {name}, first operand: {path}"
+                ),
+            );
+        }
+    }
+
+    #[test]
+    fn bounds_are_of_one_type_and_in_order() {
+        check(
+            "a BETWEEN :n AND :s",
+            "The BETWEEN operator requires same data type for lower and upper bounds; lower bound \
+             operand: AttributeValue: {N:1}, upper bound operand: AttributeValue: {S:x}",
+        );
+        check(
+            "a BETWEEN :two AND :n",
+            "The BETWEEN operator requires upper bound to be greater than or equal to lower bound; \
+             lower bound operand: AttributeValue: {N:2}, upper bound operand: AttributeValue: {N:1}",
+        );
+    }
+
+    #[test]
+    fn in_takes_a_hundred_operands() {
+        let list = |count: usize| format!("a IN ({})", vec!["b"; count].join(","));
+        let mut none = Placeholders::default();
+        assert!(Condition::parse(ExpressionKind::Condition, &list(100), &mut none).is_ok());
+        check(
+            &list(101),
+            "The IN operator is provided with too many operands; number of operands: 101",
+        );
+    }
+}

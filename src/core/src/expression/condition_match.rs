@@ -125,3 +125,164 @@ fn contains(value: &AttributeValue, element: &AttributeValue) -> bool {
         _ => false,
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::expression::{ExpressionKind, Placeholders};
+    use crate::value::item_from_json;
+    use serde_json::json;
+
+    fn check(text: &str, expected: bool) {
+        let item = item_from_json(&json!({
+            "s": {"S": "hello"}, "e": {"S": ""}, "emoji": {"S": "😀"},
+            "n": {"N": "10"}, "b": {"B": "AAEC"}, "t": {"BOOL": true}, "nil": {"NULL": true},
+            "ss": {"SS": ["a", "b"]}, "ns": {"NS": ["1", "2.0"]}, "bs": {"BS": ["AAEC"]},
+            "l": {"L": [{"N": "1"}, {"S": "x"}, {"L": []}]},
+            "m": {"M": {"k": {"N": "1"}, "deep": {"M": {"x": {"S": "y"}}}}},
+        }))
+        .unwrap();
+        let values = json!({
+            ":ten": {"N": "10.0"}, ":nine": {"N": "9"}, ":one": {"N": "1"}, ":two": {"N": "2"},
+            ":hello": {"S": "hello"}, ":he": {"S": "he"}, ":ell": {"S": "ell"}, ":a": {"S": "a"},
+            ":b": {"B": "AAEC"}, ":b1": {"B": "AQ=="}, ":b0": {"B": "AA=="}, ":true": {"BOOL": true},
+            ":nil": {"NULL": true}, ":ss": {"SS": ["b", "a"]}, ":list": {"L": []}, ":x": {"S": "x"},
+            ":N": {"S": "N"}, ":SS": {"S": "SS"}, ":NULL": {"S": "NULL"}, ":z": {"S": "z"},
+            ":five": {"N": "5"}, ":three": {"N": "3"}, ":zero": {"N": "0"}, ":empty": {"S": ""},
+        });
+        let mut placeholders = Placeholders::from_json(None, Some(&values)).unwrap();
+        let condition = Condition::parse(ExpressionKind::Filter, text, &mut placeholders);
+        assert_eq!(condition.unwrap().matches(&item), expected, "{text}");
+    }
+
+    #[test]
+    fn comparisons_are_by_value_and_type() {
+        for (text, expected) in [
+            ("n = :ten", true),
+            ("n <> :ten", false),
+            ("n > :nine", true),
+            ("n < :nine", false),
+            ("n >= :ten AND n <= :ten", true),
+            (":nine < n", true),
+            ("s = :hello", true),
+            ("s > :a", true),
+            ("s > :nine", false),
+            ("s <> :nine", true),
+            ("b = :b", true),
+            ("b > :b0", true),
+            ("t = :true", true),
+            ("nil = :nil", true),
+            ("ss = :ss", true),
+            ("l[0] = m.k", true),
+            ("l[2] = :list", true),
+            ("m.deep.x = :x", false),
+        ] {
+            check(text, expected);
+        }
+    }
+
+    #[test]
+    fn what_is_missing_is_unequal_and_nothing_else() {
+        for (text, expected) in [
+            ("absent = :a", false),
+            ("absent <> :a", true),
+            ("absent < :a", false),
+            ("absent >= :a", false),
+            ("NOT absent = :a", true),
+            ("absent = nowhere", false),
+            ("absent <> nowhere", true),
+            ("absent BETWEEN :one AND :two", false),
+            ("absent IN (:a)", false),
+            ("m.x.y = :a", false),
+            ("l[9] = :a", false),
+            ("contains(absent, :a)", false),
+            ("size(absent) > :zero", false),
+        ] {
+            check(text, expected);
+        }
+    }
+
+    #[test]
+    fn ranges_and_lists_of_options() {
+        for (text, expected) in [
+            ("n BETWEEN :nine AND :ten", true),
+            ("n BETWEEN :one AND :nine", false),
+            ("s BETWEEN :a AND :z", true),
+            ("s BETWEEN :one AND :two", false),
+            (":five BETWEEN :one AND n", true),
+            ("n IN (:a, :nine, :ten)", true),
+            ("n IN (:a, :nine)", false),
+            ("s IN (e, s2, :hello)", true),
+        ] {
+            check(text, expected);
+        }
+    }
+
+    #[test]
+    fn functions_answer_as_documented() {
+        for (text, expected) in [
+            ("attribute_exists(m.deep.x)", true),
+            ("attribute_exists(l[3])", false),
+            ("attribute_not_exists(absent)", true),
+            ("attribute_not_exists(nil)", false),
+            ("attribute_type(n, :N)", true),
+            ("attribute_type(ss, :SS)", true),
+            ("attribute_type(nil, :NULL)", true),
+            ("attribute_type(s, :N)", false),
+            ("attribute_type(absent, :N)", false),
+            ("begins_with(s, :he)", true),
+            ("begins_with(s, :ell)", false),
+            ("begins_with(s, :empty)", true),
+            ("begins_with(b, :b0)", true),
+            ("begins_with(n, :he)", false),
+            ("contains(s, :ell)", true),
+            ("contains(s, :z)", false),
+            ("contains(s, :one)", false),
+            ("contains(b, :b1)", true),
+            ("contains(ss, :a)", true),
+            ("contains(ss, :z)", false),
+            ("contains(ns, :two)", true),
+            ("contains(bs, :b)", true),
+            ("contains(l, :x)", true),
+            ("contains(l, :list)", true),
+            ("contains(l, :two)", false),
+            ("contains(m, :x)", false),
+            ("contains(:hello, s)", true),
+        ] {
+            check(text, expected);
+        }
+    }
+
+    #[test]
+    fn size_counts_what_its_operand_is_made_of() {
+        for (text, expected) in [
+            ("size(s) = :five", true),
+            ("size(e) = :zero", true),
+            ("size(emoji) = :two", true),
+            ("size(b) = :three", true),
+            ("size(ss) = :two", true),
+            ("size(ns) = :two", true),
+            ("size(bs) = :one", true),
+            ("size(l) = :three", true),
+            ("size(m) = :two", true),
+            ("size(n) >= :zero", false),
+            ("size(t) >= :zero", false),
+            ("size(:hello) = :five", true),
+            ("size(s) BETWEEN :one AND :ten", true),
+        ] {
+            check(text, expected);
+        }
+    }
+
+    #[test]
+    fn and_or_not_join_as_everywhere() {
+        for (text, expected) in [
+            ("s = :a OR s = :hello AND n = :ten", true),
+            ("(s = :a OR s = :hello) AND n = :nine", false),
+            ("NOT s = :a AND NOT n = :nine", true),
+            ("NOT (s = :hello AND n = :ten)", false),
+        ] {
+            check(text, expected);
+        }
+    }
+}

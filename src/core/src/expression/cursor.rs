@@ -37,6 +37,8 @@ pub(crate) enum Rank {
     Overlap,
     Conflict,
     OperandType,
+    /// Of functions and sums in updates: after what is wrong with ADD and DELETE.
+    UpdateOperand,
 }
 
 /// A place among the tokens of one expression.

@@ -58,7 +58,7 @@ impl Update {
             }
         }
         table.check_index_keys(&outcome.item)?;
-        if outcome.item.values().any(|value| value.depth() >= NESTING_DEPTH_MAX) {
+        if outcome.item.values().any(|value| value.levels() > NESTING_DEPTH_MAX) {
             return Err(ServiceError::validation("Nesting Levels have exceeded supported limits"));
         }
         if item_size(&outcome.item) > ITEM_BYTES_MAX {

@@ -173,7 +173,7 @@ fn function(cursor: &mut Cursor) -> Result<SetValue> {
     let (Some(first), Some(second), None) = (arguments.next(), arguments.next(), arguments.next())
     else {
         cursor.note(
-            Rank::OperandType,
+            Rank::UpdateOperand,
             format!(
                 "Incorrect number of operands for operator or function; operator or function: \
                  {name}, number of operands: {count}"
@@ -190,7 +190,7 @@ fn function(cursor: &mut Cursor) -> Result<SetValue> {
         SetValue::IfNotExists(path, Box::new(second))
     } else {
         cursor.note(
-            Rank::OperandType,
+            Rank::UpdateOperand,
             format!("Operator or function requires a document path; operator or function: {name}"),
         );
         nothing()
@@ -207,7 +207,7 @@ fn check_operand(cursor: &mut Cursor, name: &str, operand: &SetValue, expected: 
     let SetValue::Value(value) = operand else { return };
     if value.kind() != expected {
         cursor.note(
-            Rank::OperandType,
+            Rank::UpdateOperand,
             format!(
                 "Incorrect operand type for operator or function; operator or function: {name}, \
                  operand type: {}",

@@ -66,6 +66,7 @@ fn map_from_json(json: &Value, depth: usize) -> Result<Item> {
 
 /// `depth` is how many lists and maps this value stands in.
 fn value_from_json(json: &Value, depth: usize) -> Result<AttributeValue> {
+    check_depth(depth)?;
     let object = match json {
         Value::Object(object) => object,
         Value::Array(_) => {
@@ -86,7 +87,11 @@ fn value_from_json(json: &Value, depth: usize) -> Result<AttributeValue> {
         )
     })?;
     let value = content_from_json(kind, content, depth)?;
-    if members.next().is_some() {
+    // Each content is checked before their number is.
+    let others = members
+        .map(|(kind, content)| content_from_json(kind, content, depth))
+        .collect::<Result<Vec<_>>>()?;
+    if !others.is_empty() {
         return Err(ServiceError::validation(
             "Supplied AttributeValue has more than one datatypes set, must contain exactly one of \
              the supported datatypes",
@@ -105,12 +110,8 @@ fn content_from_json(kind: AttributeType, json: &Value, depth: usize) -> Result<
         AttributeType::Null => Err(ServiceError::invalid_parameter(
             "Null attribute value types must have the value of true",
         )),
-        AttributeType::M => {
-            check_depth(depth)?;
-            Ok(AttributeValue::M(map_from_json(json, depth + 1)?))
-        }
+        AttributeType::M => Ok(AttributeValue::M(map_from_json(json, depth + 1)?)),
         AttributeType::L => {
-            check_depth(depth)?;
             let values = list(json)?.iter().map(|value| value_from_json(value, depth + 1));
             Ok(AttributeValue::L(values.collect::<Result<_>>()?))
         }
@@ -120,9 +121,13 @@ fn content_from_json(kind: AttributeType, json: &Value, depth: usize) -> Result<
     }
 }
 
+/// The item counts as the first level, so a value may stand in one list or map less than that.
 fn check_depth(depth: usize) -> Result<()> {
     if depth >= NESTING_DEPTH_MAX {
-        return Err(ServiceError::validation("Nesting Levels have exceeded supported limits"));
+        return Err(ServiceError::validation(
+            "Nesting Levels have exceeded supported limits: Attributes in the item have nested \
+             levels beyond supported limit",
+        ));
     }
     Ok(())
 }
@@ -248,4 +253,141 @@ fn not_convertible(json: &Value, wanted: &str) -> ServiceError {
         }
     };
     ServiceError::serialization(format!("{found} cannot be converted to {wanted}"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::error::ErrorCode;
+    use serde_json::json;
+
+    fn check(json: &Value, expected: &str) {
+        let error = AttributeValue::from_json(json).unwrap_err();
+        assert_eq!(error.message, expected, "{json:.100}");
+    }
+
+    const EMPTY: &str =
+        "Supplied AttributeValue is empty, must contain exactly one of the supported datatypes";
+
+    #[test]
+    fn every_type_comes_back_as_it_went() {
+        for json in [
+            json!({"S": ""}),
+            json!({"S": "añ😀"}),
+            json!({"N": "-1.5"}),
+            json!({"B": ""}),
+            json!({"B": "AAEC"}),
+            json!({"BOOL": false}),
+            json!({"NULL": true}),
+            json!({"L": [{"S": "a"}, {"M": {}}]}),
+            json!({"M": {"a": {"L": []}, "b": {"NULL": true}}}),
+            json!({"SS": ["a", "b"]}),
+            json!({"NS": ["-2", "1", "10"]}),
+            json!({"BS": ["AA==", "AAEC"]}),
+        ] {
+            assert_eq!(AttributeValue::from_json(&json).unwrap().to_json(), json);
+        }
+    }
+
+    #[test]
+    fn what_is_equal_reads_as_equal() {
+        for (left, right) in [
+            (json!({"N": "1.0"}), json!({"N": "1"})),
+            (json!({"SS": ["b", "a"]}), json!({"SS": ["a", "b"]})),
+            (json!({"NS": ["1e1", "2"]}), json!({"NS": ["2.00", "10"]})),
+            (json!({"BOOL": "true"}), json!({"BOOL": true})),
+            (json!({"S": "a", "N": null, "X": 1}), json!({"S": "a"})),
+        ] {
+            let read = |json| AttributeValue::from_json(json).unwrap();
+            assert_eq!(read(&left), read(&right));
+        }
+    }
+
+    #[test]
+    fn exactly_one_type_is_wanted() {
+        check(&json!({}), EMPTY);
+        check(&json!({"S": null}), EMPTY);
+        check(&json!({"X": "a"}), EMPTY);
+        check(&json!({"L": [{}]}), EMPTY);
+        check(&json!({"M": {"a": {"a": ""}}}), EMPTY);
+        check(
+            &json!({"S": "a", "N": "1"}),
+            "Supplied AttributeValue has more than one datatypes set, must contain exactly one of \
+             the supported datatypes",
+        );
+        check(&json!({"S": "a", "N": ""}), "The parameter cannot be converted to a numeric value");
+    }
+
+    #[test]
+    fn sets_are_neither_empty_nor_hold_anything_twice() {
+        let invalid = "One or more parameter values were invalid: ";
+        for (json, expected) in [
+            (json!({"SS": []}), "An string set  may not be empty"),
+            (json!({"NS": []}), "An number set  may not be empty"),
+            (json!({"BS": []}), "Binary sets should not be empty"),
+            (json!({"SS": ["a", "a"]}), "Input collection [a, a] contains duplicates."),
+            (
+                json!({"BS": ["Yg==", "Yg=="]}),
+                "Input collection [Yg==, Yg==]of type BS contains duplicates.",
+            ),
+            (json!({"NULL": false}), "Null attribute value types must have the value of true"),
+        ] {
+            check(&json, &format!("{invalid}{expected}"));
+        }
+        check(&json!({"NS": ["1", "1.0"]}), "Input collection contains duplicates");
+        check(&json!({"NS": ["1", "b"]}), "The parameter cannot be converted to a numeric value: b");
+    }
+
+    #[test]
+    fn other_json_types_are_serialization_errors() {
+        for (json, expected) in [
+            (json!("x"), "Unexpected value type in payload"),
+            (
+                json!([]),
+                "Unrecognized collection type class com.amazonaws.dynamodb.v20120810.AttributeValue",
+            ),
+            (json!({"S": 1}), "NUMBER_VALUE cannot be converted to String"),
+            (json!({"N": 1.5}), "DECIMAL_VALUE cannot be converted to String"),
+            (json!({"S": true}), "TRUE_VALUE cannot be converted to String"),
+            (json!({"S": []}), "Unrecognized collection type class java.lang.String"),
+            (json!({"S": {}}), "Start of structure or map found where not expected"),
+            (json!({"BOOL": 0}), "NUMBER_VALUE cannot be converted to Boolean"),
+            (json!({"BOOL": "maybe"}), "Unexpected token received from parser"),
+            (json!({"B": 1}), "only base-64-encoded strings are convertible to bytes"),
+            (
+                json!({"B": "abc"}),
+                "Base64 encoded length is expected a multiple of 4 bytes but found: 3",
+            ),
+            (json!({"B": "ab=="}), "Invalid last non-pad Base64 character dectected"),
+            (json!({"SS": "a"}), "Unexpected field type"),
+            (json!({"L": {}}), "Start of structure or map found where not expected"),
+            (
+                json!({"M": []}),
+                "Unrecognized collection type java.util.Map<java.lang.String, \
+                 com.amazonaws.dynamodb.v20120810.AttributeValue>",
+            ),
+        ] {
+            check(&json, expected);
+            let error = AttributeValue::from_json(&json).unwrap_err();
+            assert_eq!(error.code, ErrorCode::Serialization);
+        }
+    }
+
+    #[test]
+    fn values_stand_in_at_most_31_lists_and_maps() {
+        let nested = |levels: usize| {
+            (0..levels).fold(json!({"S": "x"}), |inner, level| match level % 2 {
+                0 => json!({"L": [inner]}),
+                _ => json!({"M": {"k": inner}}),
+            })
+        };
+        assert_eq!(AttributeValue::from_json(&nested(31)).unwrap().levels(), 32);
+        for levels in [32, 33, 60] {
+            check(
+                &nested(levels),
+                "Nesting Levels have exceeded supported limits: Attributes in the item have \
+                 nested levels beyond supported limit",
+            );
+        }
+    }
 }
