@@ -3,6 +3,8 @@
 use kube::{CustomResource, KubeSchema};
 use serde::{Deserialize, Serialize};
 
+use crate::status::RunKind;
+
 /// One database environment: where it is, whose credentials are used, and what is allowed there.
 /// Authors of migrations name it; they never see its credentials.
 #[derive(CustomResource, Clone, Debug, PartialEq, Serialize, Deserialize, KubeSchema)]
@@ -40,6 +42,16 @@ pub struct MigrationTargetSpec {
     /// What migrations may do here.
     #[serde(default)]
     pub policy: TargetPolicy,
+}
+
+impl MigrationTargetSpec {
+    /// The credentials of a kind of run.
+    pub fn credentials_of(&self, kind: RunKind) -> &Credentials {
+        match kind {
+            RunKind::DryRun => self.dry_run_credentials.as_ref().unwrap_or(&self.credentials),
+            RunKind::Apply => &self.credentials,
+        }
+    }
 }
 
 /// Where the guard finds its AWS credentials: exactly one of the two.

@@ -479,7 +479,8 @@ const fn phase_under_way(kind: RunKind) -> Phase {
     }
 }
 
-fn kind_wanted(migration: &DataMigration) -> RunKind {
+/// What the spec asks for.
+pub fn kind_wanted(migration: &DataMigration) -> RunKind {
     if migration.spec.dry_run { RunKind::DryRun } else { RunKind::Apply }
 }
 

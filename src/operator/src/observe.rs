@@ -5,10 +5,11 @@ use std::collections::BTreeMap;
 
 use dm_api::{DataMigration, MIGRATION_UID_LABEL, MigrationTarget};
 use k8s_openapi::api::batch::v1::Job;
-use k8s_openapi::api::core::v1::{ConfigMap, Pod};
+use k8s_openapi::api::core::v1::{ConfigMap, Pod, ServiceAccount};
 use kube::api::ListParams;
 use kube::{Api, Client, ResourceExt as _};
 
+use crate::decide;
 use crate::dependencies::{self, Dependencies};
 use crate::validate::FilesFound;
 use crate::view;
@@ -18,6 +19,8 @@ use crate::view;
 pub struct Observed {
     /// The target, if it exists.
     pub target: Option<MigrationTarget>,
+    /// The ServiceAccount that runs would use, if the target names one that does not exist.
+    pub missing_account: Option<String>,
     /// The ConfigMap with the files.
     pub files: FilesFound,
     /// The migrations this one depends on.
@@ -50,6 +53,7 @@ pub async fn observe(client: &Client, migration: &DataMigration) -> Result<Obser
     let ours = ListParams::default().labels(&format!("{MIGRATION_UID_LABEL}={uid}"));
     let targets: Api<MigrationTarget> = Api::namespaced(client.clone(), &namespace);
     let target = targets.get_opt(&migration.spec.target.name).await?;
+    let missing_account = missing_account(client, &namespace, migration, target.as_ref()).await?;
     let jobs = Api::<Job>::namespaced(client.clone(), &namespace).list(&ours).await?.items;
     let mut pods = Api::<Pod>::namespaced(client.clone(), &namespace).list(&ours).await?.items;
     pods.sort_by_key(|pod| {
@@ -57,11 +61,27 @@ pub async fn observe(client: &Client, migration: &DataMigration) -> Result<Obser
     });
     Ok(Observed {
         target,
+        missing_account,
         files: files(client, &namespace, migration).await?,
         dependencies: dependencies(client, &namespace, migration).await?,
         jobs,
         pods,
     })
+}
+
+async fn missing_account(
+    client: &Client,
+    namespace: &str,
+    migration: &DataMigration,
+    target: Option<&MigrationTarget>,
+) -> Result<Option<String>, kube::Error> {
+    let kind = decide::kind_wanted(migration);
+    let Some(account) = target.and_then(|t| t.spec.credentials_of(kind).service_account.clone())
+    else {
+        return Ok(None);
+    };
+    let api: Api<ServiceAccount> = Api::namespaced(client.clone(), namespace);
+    Ok(api.get_opt(&account.name).await?.is_none().then_some(account.name))
 }
 
 async fn files(

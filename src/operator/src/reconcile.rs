@@ -64,7 +64,12 @@ pub async fn reconcile(
     let observed =
         observe::observe(&context.client, &migration).await.map_err(ReconcileError::Observe)?;
     act::release(&context.client, &migration, &observed).await?;
-    let runnable = validate::validate(&migration, observed.target.as_ref(), &observed.files);
+    let runnable = validate::validate(
+        &migration,
+        observed.target.as_ref(),
+        observed.missing_account.as_deref(),
+        &observed.files,
+    );
     let look = Look { context, api: &api, migration: &migration, observed: &observed };
     look.step(runnable.as_ref()).await
 }

@@ -80,6 +80,7 @@ const RESERVED_ENV: &[&str] = &[
 pub fn validate(
     migration: &DataMigration,
     target: Option<&MigrationTarget>,
+    missing_account: Option<&str>,
     files: &FilesFound,
 ) -> Result<Runnable, Problem> {
     let spec = &migration.spec;
@@ -93,6 +94,16 @@ pub fn validate(
             ),
         )
     })?;
+    if let Some(account) = missing_account {
+        return Err(problem(
+            Reason::ServiceAccountNotFound,
+            format!(
+                "target {}: there is no ServiceAccount {account} in this namespace. Create it, or correct \
+                 the target's credentials",
+                spec.target.name
+            ),
+        ));
+    }
     check_volumes(&spec.pod_template, target)?;
     let (program, digest) = match (&spec.script, &spec.container) {
         (Some(script), None) => script_program(script, target, files)?,

@@ -5,7 +5,6 @@ use std::collections::BTreeMap;
 
 use dm_api::migration::ImagePullPolicy;
 use dm_api::status::{RunKind, RunRecord};
-use dm_api::target::Credentials;
 use dm_api::{
     DataMigration, GROUP, MIGRATION_NAME_ANNOTATION, MIGRATION_UID_LABEL, OUTCOME_FINALIZER,
     PROGRAM_DIGEST_ANNOTATION, RUN_LABEL,
@@ -148,7 +147,10 @@ fn pod(
             restart_policy: Some("Never".into()),
             automount_service_account_token: Some(false),
             enable_service_links: Some(false),
-            service_account_name: credentials(runnable, record.kind)
+            service_account_name: runnable
+                .target
+                .spec
+                .credentials_of(record.kind)
                 .service_account
                 .as_ref()
                 .map(|account| account.name.clone()),
@@ -235,7 +237,7 @@ fn guard(
         variable(PLAN_ENV, &serde_json::to_string(&plan).unwrap_or_default()),
         variable("AWS_REGION", &runnable.target.spec.region),
     ];
-    if let Some(secret) = &credentials(runnable, record.kind).secret {
+    if let Some(secret) = &runnable.target.spec.credentials_of(record.kind).secret {
         env.extend([
             secret_variable(&secret.name, "AWS_ACCESS_KEY_ID", false),
             secret_variable(&secret.name, "AWS_SECRET_ACCESS_KEY", false),
@@ -372,14 +374,6 @@ fn program_env(runnable: &Runnable, own: &[EnvVar]) -> Vec<EnvVar> {
     ];
     env.extend(own.iter().cloned());
     env
-}
-
-fn credentials(runnable: &Runnable, kind: RunKind) -> &Credentials {
-    let target = &runnable.target.spec;
-    match kind {
-        RunKind::DryRun => target.dry_run_credentials.as_ref().unwrap_or(&target.credentials),
-        RunKind::Apply => &target.credentials,
-    }
 }
 
 fn volumes(record: &RunRecord, runnable: &Runnable) -> Vec<Volume> {
