@@ -80,7 +80,7 @@ fn dynamic_programs_folder(checkout: &Checkout) -> PathBuf {
 /// Builds with the profile the tests use: their compiled dependencies are used again.
 fn dynamic_programs(checkout: &Checkout) -> Result<PathBuf> {
     show(
-        command("cargo", ["build", "--quiet", "--locked", "-p", "dm-operator", "-p", "dm-guard"])
+        command("cargo", ["build", "--quiet", "-p", "dm-operator", "-p", "dm-guard"])
             .args(["--bin", "datamigration-operator", "--bin", "datamigration-guard"])
             .current_dir(&checkout.root),
         "building the operator and the guard",
@@ -93,7 +93,7 @@ fn static_entry(checkout: &Checkout) -> Result<PathBuf> {
     let triple = host_triple(checkout)?;
     let target = checkout.target().join("static");
     show(
-        command("cargo", ["build", "--quiet", "--locked", "-p", "dm-entry"])
+        command("cargo", ["build", "--quiet", "-p", "dm-entry"])
             .args(["--bin", "datamigration-entry", "--target", &triple, "--target-dir"])
             .arg(&target)
             .env("RUSTFLAGS", "-C target-feature=+crt-static -C opt-level=s")
