@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 use dm_api::{DataMigration, MIGRATION_NAME_ANNOTATION, MIGRATION_UID_LABEL, MigrationTarget};
-use futures::StreamExt as _;
+use futures::{StreamExt as _, TryStreamExt as _};
 use k8s_openapi::api::batch::v1::Job;
 use k8s_openapi::api::core::v1::{ConfigMap, Pod};
 use kube::core::PartialObjectMeta;
@@ -32,6 +32,11 @@ pub async fn run(context: Context, namespace: Option<&str>, ready: Arc<AtomicBoo
     let stream = watcher(migrations, watcher::Config::default().any_semantic())
         .default_backoff()
         .modify(slim)
+        .inspect_ok(move |event| {
+            if matches!(event, watcher::Event::InitDone) {
+                ready.store(true, Ordering::Relaxed);
+            }
+        })
         .reflect(writer)
         .applied_objects();
     let ours = watcher::Config::default().labels(MIGRATION_UID_LABEL);
@@ -43,12 +48,6 @@ pub async fn run(context: Context, namespace: Option<&str>, ready: Arc<AtomicBoo
     let files = watcher(scoped::<PartialObjectMeta<ConfigMap>>(&client, namespace), any.clone());
     let dependencies = watcher(scoped::<PartialObjectMeta<DataMigration>>(&client, namespace), any);
     let (by_target, by_files, by_dependency) = (store.clone(), store.clone(), store.clone());
-    let first_list = store.clone();
-    tokio::spawn(async move {
-        if first_list.wait_until_ready().await.is_ok() {
-            ready.store(true, Ordering::Relaxed);
-        }
-    });
     let shared = Arc::new(Shared { context, failures: Mutex::default() });
     Controller::for_stream(stream, store)
         .with_config(Config::default().concurrency(limits::CONCURRENT_RECONCILES))
