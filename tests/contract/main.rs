@@ -1,1 +1,12 @@
-//! Tests: contract.
+//! Rules of the source tree that no compiler checks: who depends on whom, and how files are written.
+//! They need no service and read tracked files only.
+
+mod layering;
+mod tidy;
+
+use std::path::PathBuf;
+
+/// The repository's root folder.
+fn root() -> PathBuf {
+    PathBuf::from(concat!(env!("CARGO_MANIFEST_DIR"), "/.."))
+}
