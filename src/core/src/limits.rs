@@ -99,3 +99,6 @@ pub const CONTROL_HEADERS_MAX: Duration = Duration::from_secs(10);
 
 /// A pause after a failed accept, so that a lack of file handles does not become a busy loop.
 pub const ACCEPT_RETRY: Duration = Duration::from_millis(50);
+
+/// Client request tokens a dry run remembers. DynamoDB remembers each for ten minutes.
+pub const REMEMBERED_TOKENS_MAX: usize = 100_000;

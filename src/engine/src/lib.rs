@@ -8,6 +8,7 @@ mod apply;
 mod arns;
 pub mod call;
 pub mod fault;
+mod metering;
 pub mod operation;
 mod overlay;
 pub mod policy;

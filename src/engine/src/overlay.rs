@@ -1,29 +1,58 @@
 //! A dry run: writes stay here, reads are merged with them. Nothing but reads reaches the database.
+//!
+//! What cannot be simulated exactly is refused with an AccessDeniedException that says so, and
+//! becomes a remark of the report; nothing is let through instead.
 
-use std::sync::Arc;
+mod base;
+mod capacity;
+mod effect;
+mod entry;
+mod get_calls;
+mod page;
+mod page_answer;
+mod page_request;
+mod parameters;
+mod request;
+mod schemas;
+mod state;
+mod store;
+mod transaction;
+mod walk;
+mod write;
+mod write_calls;
+
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use bytes::Bytes;
 use dm_core::report::TableEffect;
-use serde_json::Value;
+use serde_json::{Map, Value};
 
+use crate::answer_members::Members;
 use crate::call::Call;
 use crate::fault::Fault;
+use crate::metering::{self, Metered};
 use crate::operation::{Class, Operation, ReadOperation};
 use crate::tally::Tally;
 use crate::upstream::{ReadOnly, UpstreamCalls};
+use schemas::Schemas;
+use state::State;
+use transaction::Tokens;
 
 /// The layer of a dry run.
 #[derive(Debug)]
 pub struct Overlay {
     upstream: ReadOnly,
-    #[allow(dead_code)] // Used by the reads and writes to come.
     tally: Arc<Tally>,
+    schemas: Schemas,
+    state: Mutex<State>,
+    tokens: Mutex<Tokens>,
 }
 
 impl Overlay {
     /// Over a connection that cannot write.
     pub fn new(upstream: ReadOnly, tally: Arc<Tally>) -> Self {
-        Self { upstream, tally }
+        let schemas = Schemas::new(upstream.clone());
+        Self { upstream, tally, schemas, state: Mutex::default(), tokens: Mutex::default() }
     }
 
     /// What was sent so far.
@@ -33,16 +62,91 @@ impl Overlay {
 
     /// What would change, per table.
     pub fn effects(&self) -> Vec<TableEffect> {
-        Vec::new()
+        self.state().effects()
     }
 
     /// Answers one call.
     pub async fn handle(&self, call: Call) -> Result<Bytes, Fault> {
-        match (call.operation.class(), ReadOperation::of(call.operation)) {
-            (Class::MetadataRead, Some(read)) => {
-                self.upstream.read(read, &Value::Object(call.body)).await
+        let Call { operation, body, .. } = call;
+        let answer = match operation {
+            Operation::PutItem | Operation::UpdateItem | Operation::DeleteItem => {
+                self.write_one(operation, &body).await?
             }
-            _ => Err(not_simulated(call.operation)),
+            Operation::BatchWriteItem => self.write_batch(&body).await?,
+            Operation::TransactWriteItems => self.transact_write(&body).await?,
+            Operation::TransactGetItems => self.transact_get(&body).await?,
+            Operation::GetItem => return self.get_one(body).await,
+            Operation::BatchGetItem => return self.get_batch(body).await,
+            Operation::Query | Operation::Scan => return self.page(operation, body).await,
+            _ => match (operation.class(), ReadOperation::of(operation)) {
+                (Class::MetadataRead, Some(read)) => {
+                    return self.upstream.read(read, &Value::Object(body)).await;
+                }
+                _ => return Err(not_simulated(operation)),
+            },
+        };
+        Ok(Bytes::from(answer.to_string()))
+    }
+
+    fn upstream(&self) -> &ReadOnly {
+        &self.upstream
+    }
+
+    fn tally(&self) -> &Tally {
+        &self.tally
+    }
+
+    fn schemas(&self) -> &Schemas {
+        &self.schemas
+    }
+
+    /// The entries. Never held over an await.
+    fn state(&self) -> MutexGuard<'_, State> {
+        // A panic in the middle of a change could leave places without their entry; they are then
+        // found damaged, and the call fails.
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn count_units(&self, capacity: Option<&Value>) {
+        self.tally.read_units(capacity.map_or(0.0, metering::consumed_units));
+    }
+
+    /// A read that no write of the program can have changed: the database answers it.
+    async fn forward(
+        &self,
+        operation: ReadOperation,
+        body: Map<String, Value>,
+    ) -> Result<Bytes, Fault> {
+        let metered = Metered::new(operation.operation(), body);
+        let answer = self.upstream.read(operation, metered.body()).await?;
+        let members = Members::of(&answer).ok_or_else(metering::not_an_object)?;
+        metered.finish(&answer, &members, &self.tally)
+    }
+
+    /// A read that is wrong in our eyes: the database is asked for its words. If it is right in
+    /// the database's eyes, it is one that the overlay does not understand, and refused.
+    async fn refused_by_both(
+        &self,
+        operation: Operation,
+        body: Map<String, Value>,
+        ours: Fault,
+    ) -> Result<Bytes, Fault> {
+        let (Fault::Service(error), Some(read)) = (&ours, ReadOperation::of(operation)) else {
+            return Err(ours);
+        };
+        match self.upstream.read(read, &Value::Object(body)).await {
+            Err(theirs) => Err(theirs),
+            Ok(_) => {
+                let name = operation.name();
+                Err(Fault::refused(
+                    format!(
+                        "The guard's dry run cannot simulate this {name}: it takes the request \
+                         for wrong ({}), and the database does not.",
+                        error.message
+                    ),
+                    "the dry run takes a request for wrong that the database accepts",
+                ))
+            }
         }
     }
 }
@@ -53,7 +157,7 @@ fn not_simulated(operation: Operation) -> Fault {
     Fault::refused(
         format!(
             "The guard's dry run does not simulate {name} yet, and lets nothing through that it \
-             cannot simulate. The same call passes in an applied run."
+             cannot simulate."
         ),
         "a dry run does not simulate it yet",
     )

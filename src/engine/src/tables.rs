@@ -77,6 +77,11 @@ pub fn plain_name(text: &str) -> &str {
     TableArn::parse(text).map_or(text, |arn| arn.name)
 }
 
+/// The plain name in a request's TableName; empty if it has none.
+pub fn table_of(request: &Value) -> &str {
+    request.get("TableName").and_then(Value::as_str).map_or("", plain_name)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

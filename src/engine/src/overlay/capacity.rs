@@ -1,0 +1,160 @@
+//! Consumed capacity of what the overlay answers: what the same call would use if it were applied.
+//!
+//! From the Developer Guide, "Read and write operations consumption": reads by 4 KB of what is
+//! evaluated, half when eventually consistent; writes by 1 KB of the larger image, once more per
+//! index entry that changes, twice for one that moves; transactions double.
+
+use dm_core::error::ServiceError;
+use dm_core::value::{Item, item_size};
+use serde_json::{Map, Value, json};
+
+use super::parameters::Parameters;
+use super::schemas::Table;
+use super::state::View;
+
+/// How much of the capacity a request wants to be told.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum CapacityLevel {
+    /// Nothing.
+    None,
+    /// The sum.
+    Total,
+    /// The sum, and of table and indexes each.
+    Indexes,
+}
+
+/// Whether a call is part of a transaction.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Atomicity {
+    /// It stands alone.
+    Single,
+    /// In a transaction everything costs twice.
+    Transaction,
+}
+
+/// Units used in one table.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Units {
+    /// By the table itself.
+    pub table: f64,
+    /// By its indexes, those used.
+    pub indexes: Vec<(usize, f64)>,
+}
+
+impl CapacityLevel {
+    /// What a request asks for.
+    pub fn of(parameters: Parameters<'_>) -> Result<Self, ServiceError> {
+        let choices = [("NONE", Self::None), ("TOTAL", Self::Total), ("INDEXES", Self::Indexes)];
+        let level =
+            parameters.choice("ReturnConsumedCapacity", &choices, "INDEXES, TOTAL, NONE")?;
+        Ok(level.unwrap_or(Self::None))
+    }
+}
+
+impl Units {
+    /// The sum.
+    pub fn total(&self) -> f64 {
+        self.table + self.indexes.iter().map(|(_, units)| units).sum::<f64>()
+    }
+
+    /// Of a write that made one image of another.
+    pub fn of_write(
+        table: &Table,
+        before: Option<&Item>,
+        after: Option<&Item>,
+        atomicity: Atomicity,
+    ) -> Self {
+        let factor = if atomicity == Atomicity::Transaction { 2.0 } else { 1.0 };
+        let size = before.map_or(0, item_size).max(after.map_or(0, item_size));
+        let mut indexes = Vec::new();
+        for view in table.views() {
+            let Some(index) = view.index else { continue };
+            let units = index_units(view, before, after);
+            if units > 0.0 {
+                indexes.push((index, units * factor));
+            }
+        }
+        Self { table: write_units(size) * factor, indexes }
+    }
+
+    /// Of a read that evaluated this many bytes in a view.
+    pub fn of_read(view: View<'_>, bytes: usize, consistent: bool, atomicity: Atomicity) -> Self {
+        let blocks = blocks(bytes, 4096);
+        let units = match (atomicity, consistent) {
+            (Atomicity::Transaction, _) => blocks * 2.0,
+            (Atomicity::Single, true) => blocks,
+            (Atomicity::Single, false) => blocks / 2.0,
+        };
+        match view.index {
+            Some(index) => Self { table: 0.0, indexes: vec![(index, units)] },
+            None => Self { table: units, indexes: Vec::new() },
+        }
+    }
+
+    /// Both together.
+    pub fn add(&mut self, other: &Self) {
+        self.table += other.table;
+        for (index, units) in &other.indexes {
+            match self.indexes.iter_mut().find(|(known, _)| known == index) {
+                Some((_, sum)) => *sum += units,
+                None => self.indexes.push((*index, *units)),
+            }
+        }
+    }
+
+    /// As an answer tells it, or not at all.
+    pub fn to_json(&self, table: &Table, level: CapacityLevel) -> Option<Value> {
+        if level == CapacityLevel::None {
+            return None;
+        }
+        let mut told = Map::new();
+        told.insert("TableName".into(), table.schema.name.clone().into());
+        told.insert("CapacityUnits".into(), self.total().into());
+        if level == CapacityLevel::Indexes {
+            told.insert("Table".into(), json!({"CapacityUnits": self.table}));
+            for (index, units) in &self.indexes {
+                let Some(schema) = table.schema.indexes.get(*index) else { continue };
+                let member = match schema.kind {
+                    dm_core::schema::IndexKind::Local => "LocalSecondaryIndexes",
+                    dm_core::schema::IndexKind::Global => "GlobalSecondaryIndexes",
+                };
+                let of_kind = told.entry(member).or_insert_with(|| json!({}));
+                of_kind[&schema.name] = json!({"CapacityUnits": units});
+            }
+        }
+        Some(Value::Object(told))
+    }
+}
+
+fn index_units(view: View<'_>, before: Option<&Item>, after: Option<&Item>) -> f64 {
+    let entry = |item: Option<&Item>| {
+        let item = item?;
+        let place = view.place(item)?;
+        let projected = view.index_schema()?.project(&view.table.schema, item);
+        Some((place, projected))
+    };
+    match (entry(before), entry(after)) {
+        (None, None) => 0.0,
+        (Some((_, one)), None) | (None, Some((_, one))) => write_units(item_size(&one)),
+        (Some((from, before)), Some((to, after))) if from == to => {
+            if before == after {
+                0.0
+            } else {
+                write_units(item_size(&before).max(item_size(&after)))
+            }
+        }
+        (Some((_, before)), Some((_, after))) => {
+            write_units(item_size(&before)) + write_units(item_size(&after))
+        }
+    }
+}
+
+fn write_units(bytes: usize) -> f64 {
+    blocks(bytes, 1024)
+}
+
+/// At least one block, also for nothing.
+fn blocks(bytes: usize, block: usize) -> f64 {
+    let blocks = bytes.div_ceil(block).max(1);
+    u32::try_from(blocks).map_or(f64::MAX, f64::from)
+}

@@ -1,0 +1,183 @@
+//! Query and Scan: one page merged from the database's items and the overlay's insertions.
+
+use bytes::Bytes;
+use dm_core::schema::ItemKey;
+use dm_core::value::{Item, item_size};
+use serde_json::{Map, Value};
+
+use super::Overlay;
+use super::page_answer::PageAnswer;
+use super::page_request::{PageRequest, Range, Start};
+use super::parameters::Parameters;
+use super::state::{From, Place};
+use super::walk::{Walk, base_comes_first};
+use crate::fault::Fault;
+use crate::operation::{Operation, ReadOperation};
+
+/// Bytes of items in one page (DynamoDB API Reference: 1 MB).
+const PAGE_BYTES_MAX: usize = 1024 * 1024;
+
+/// The next item of a page.
+enum Next {
+    Base(ItemKey, Item),
+    Insertion(Place, Item),
+    /// Nothing at hand; the database's page ended, and the program's ends with it.
+    PageEnd(Value),
+    End,
+}
+
+impl Overlay {
+    /// One page of a Query or Scan.
+    pub async fn page(
+        &self,
+        operation: Operation,
+        body: Map<String, Value>,
+    ) -> Result<Bytes, Fault> {
+        let parameters = Parameters(&body);
+        let table = self.schemas().table(parameters.table()?).await?;
+        let touched = self.state().touches(&table);
+        if let (true, false, Some(read)) = (table.upstream, touched, ReadOperation::of(operation)) {
+            return self.forward(read, body).await;
+        }
+        let upstream = table.upstream;
+        match PageRequest::of(operation, parameters, table) {
+            Ok(page) => {
+                let answer = self.merged_page(&page).await?;
+                self.tally().items_read(&page.table.schema.name, answer.evaluated().into());
+                Ok(Bytes::from(answer.to_json(&page).to_string()))
+            }
+            Err(fault) if upstream => self.refused_by_both(operation, body, fault).await,
+            Err(fault) => Err(fault),
+        }
+    }
+
+    async fn merged_page(&self, page: &PageRequest) -> Result<PageAnswer, Fault> {
+        let start_in_base = match &page.start {
+            Some(start) => self.is_in_base(page, start)?,
+            None => false,
+        };
+        let mut walk = Walk::of(page, start_in_base);
+        let mut answer = PageAnswer::default();
+        loop {
+            if page.limit.is_some_and(|limit| answer.evaluated() >= limit) {
+                answer.end_at_last();
+                return Ok(answer);
+            }
+            let next = self.next(page, &mut walk, answer.evaluated()).await?;
+            let item = match &next {
+                Next::Base(_, item) => self.shown_base(page, item)?,
+                Next::Insertion(_, item) => self.shown_insertion(page, item),
+                Next::PageEnd(_) | Next::End => None,
+            };
+            if let Some(item) = item {
+                let full = answer.bytes() + item_size(&item) > PAGE_BYTES_MAX;
+                if full && answer.evaluated() > 0 {
+                    answer.end_at_last();
+                    return Ok(answer);
+                }
+                answer.evaluate(page, item);
+            }
+            match next {
+                Next::Base(..) => {
+                    walk.base.take();
+                }
+                Next::Insertion(place, _) => walk.from = From::Behind(place),
+                Next::PageEnd(key) => {
+                    answer.end_at(key);
+                    return Ok(answer);
+                }
+                Next::End => return Ok(answer),
+            }
+        }
+    }
+
+    /// Whether the database has the start key where it points: it has, unless the overlay knows
+    /// the key and first saw it elsewhere.
+    fn is_in_base(&self, page: &PageRequest, start: &Start) -> Result<bool, Fault> {
+        let entry = self.state().entry(&page.table, &start.key)?;
+        Ok(match entry {
+            Some(entry) => page.view().base_is_at(&entry, &start.place),
+            None => page.table.upstream,
+        })
+    }
+
+    async fn next(
+        &self,
+        page: &PageRequest,
+        walk: &mut Walk,
+        evaluated: u32,
+    ) -> Result<Next, Fault> {
+        let wanted = page.limit.map(|limit| limit.saturating_sub(evaluated));
+        let base = walk.base.peek(self, page, wanted).await?.cloned();
+        let insertion = match (&base, &page.range) {
+            // In a scan, insertions come after the database's items.
+            (Some(_), Range::Scan(_)) => None,
+            _ => self.next_insertion(page, &walk.from)?,
+        };
+        Ok(match (base, insertion) {
+            (Some((key, item)), Some((place, inserted))) => {
+                if base_comes_first(page, &key, &place) {
+                    Next::Base(key, item)
+                } else {
+                    Next::Insertion(place, inserted)
+                }
+            }
+            (Some((key, item)), None) => Next::Base(key, item),
+            (None, insertion) => match (walk.base.full_page_end(), insertion) {
+                (Some(end), _) => Next::PageEnd(end.clone()),
+                (None, Some((place, item))) => Next::Insertion(place, item),
+                (None, None) => Next::End,
+            },
+        })
+    }
+
+    fn next_insertion(
+        &self,
+        page: &PageRequest,
+        from: &From,
+    ) -> Result<Option<(Place, Item)>, Fault> {
+        let (partition, direction): (&[u8], _) = match &page.range {
+            Range::Query(condition, direction) => (condition.partition_bytes(), *direction),
+            Range::Scan(_) => (&[], page.direction()),
+        };
+        let mut from = from.clone();
+        let state = self.state();
+        loop {
+            let next = state.next_insertion(page.view(), partition, &from, direction)?;
+            let Some((place, item)) = next else { return Ok(None) };
+            let belongs = match &page.range {
+                Range::Query(condition, _) => condition.matches(&item),
+                Range::Scan(None) => true,
+                Range::Scan(Some((segment, total))) => place.segment(*total) == *segment,
+            };
+            if belongs {
+                return Ok(Some((place, item)));
+            }
+            from = From::Behind(place);
+        }
+    }
+
+    /// What the program sees of an item of the database: the overlay's image where it has one at
+    /// the same place, nothing where the program deleted or moved it.
+    fn shown_base(&self, page: &PageRequest, item: &Item) -> Result<Option<Item>, Fault> {
+        let Some(key) = ItemKey::of(&page.table.schema.keys, item) else {
+            return Ok(Some(item.clone()));
+        };
+        let Some(entry) = self.state().entry(&page.table, &key)? else {
+            return Ok(Some(item.clone()));
+        };
+        if !page.view().is_in_place(&entry) {
+            return Ok(None);
+        }
+        Ok(entry.now.as_ref().and_then(|now| self.shown_insertion(page, now)))
+    }
+
+    /// An item of the overlay as the view holds it.
+    #[allow(clippy::unused_self)] // So that both kinds of items read the same where they are used.
+    fn shown_insertion(&self, page: &PageRequest, item: &Item) -> Option<Item> {
+        Some(match page.view().index_schema() {
+            Some(index) if !page.fetches => index.project(&page.table.schema, item),
+            Some(_) | None => item.clone(),
+        })
+    }
+}

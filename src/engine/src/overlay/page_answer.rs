@@ -1,0 +1,82 @@
+//! A page as it is gathered, and as it is answered.
+
+use dm_core::schema::KeySchema;
+use dm_core::value::{Item, item_size, item_to_json};
+use serde_json::{Map, Value};
+
+use super::capacity::{Atomicity, Units};
+use super::page_request::PageRequest;
+
+/// Items of one page, and where it ends.
+#[derive(Debug, Default)]
+pub struct PageAnswer {
+    items: Vec<Value>,
+    matched: u32,
+    evaluated: u32,
+    bytes: usize,
+    last: Option<Item>,
+    end: Option<Value>,
+}
+
+impl PageAnswer {
+    /// How many items were evaluated.
+    pub fn evaluated(&self) -> u32 {
+        self.evaluated
+    }
+
+    /// How many bytes they have.
+    pub fn bytes(&self) -> usize {
+        self.bytes
+    }
+
+    /// One more item of the view: it may pass the filter or not.
+    pub fn evaluate(&mut self, page: &PageRequest, item: Item) {
+        self.evaluated += 1;
+        self.bytes += item_size(&item);
+        if page.filter.as_ref().is_none_or(|filter| filter.matches(&item)) {
+            self.matched += 1;
+            if !page.counts_only {
+                let shown = page.projection.as_ref().map(|projection| projection.apply(&item));
+                self.items.push(item_to_json(shown.as_ref().unwrap_or(&item)));
+            }
+        }
+        let view = page.view();
+        self.last = Some(keys_of(&item, view.keys(), &page.table.schema.keys));
+    }
+
+    /// The page ends with the last item that was evaluated.
+    pub fn end_at_last(&mut self) {
+        self.end = self.last.as_ref().map(item_to_json);
+    }
+
+    /// The page ends at this key.
+    pub fn end_at(&mut self, key: Value) {
+        self.end = Some(key);
+    }
+
+    /// The body of the answer.
+    pub fn to_json(self, page: &PageRequest) -> Value {
+        let mut answer = Map::new();
+        if !page.counts_only {
+            answer.insert("Items".into(), self.items.into());
+        }
+        answer.insert("Count".into(), self.matched.into());
+        answer.insert("ScannedCount".into(), self.evaluated.into());
+        if let Some(end) = self.end {
+            answer.insert("LastEvaluatedKey".into(), end);
+        }
+        let units = Units::of_read(page.view(), self.bytes, page.consistent, Atomicity::Single);
+        if let Some(capacity) = units.to_json(&page.table, page.level) {
+            answer.insert("ConsumedCapacity".into(), capacity);
+        }
+        Value::Object(answer)
+    }
+}
+
+fn keys_of(item: &Item, view: &KeySchema, table: &KeySchema) -> Item {
+    let is_key = |name: &str| view.contains(name) || table.contains(name);
+    item.iter()
+        .filter(|(name, _)| is_key(name))
+        .map(|(name, value)| (name.clone(), value.clone()))
+        .collect()
+}

@@ -1,0 +1,307 @@
+//! What a Query or Scan asks for, parsed and checked.
+
+use std::sync::Arc;
+
+use dm_core::error::ServiceError;
+use dm_core::expression::{Condition, ExpressionKind, KeyCondition, KeyExpression, Projection};
+use dm_core::schema::{IndexKind, IndexProjection, IndexSchema, ItemKey};
+use dm_core::value::item_from_json;
+
+use super::capacity::CapacityLevel;
+use super::parameters::Parameters;
+use super::request::{self, placeholders};
+use super::schemas::Table;
+use super::state::{Place, View};
+use super::store::Direction;
+use crate::fault::Fault;
+use crate::operation::Operation;
+
+/// Segments of one parallel scan (DynamoDB API Reference).
+const SEGMENTS_MAX: u32 = 1_000_000;
+
+/// A page that is asked for.
+#[derive(Debug)]
+pub struct PageRequest {
+    /// The table.
+    pub table: Arc<Table>,
+    /// The index, by its position in the table's schema.
+    pub index: Option<usize>,
+    /// Which items.
+    pub range: Range,
+    /// Which of them are returned.
+    pub filter: Option<Condition>,
+    /// What of them is returned.
+    pub projection: Option<Projection>,
+    /// Whether only their number is returned.
+    pub counts_only: bool,
+    /// Whether a local index must fetch attributes that it does not hold.
+    pub fetches: bool,
+    /// How many are evaluated at most.
+    pub limit: Option<u32>,
+    /// After which one.
+    pub start: Option<Start>,
+    /// Whether the latest state is read.
+    pub consistent: bool,
+    /// How much of the capacity is told.
+    pub level: CapacityLevel,
+}
+
+/// Which items of a view are read.
+#[derive(Debug)]
+pub enum Range {
+    /// Those of a partition that meet the condition, in this direction.
+    Query(KeyCondition, Direction),
+    /// All, or this segment of so many.
+    Scan(Option<(u32, u32)>),
+}
+
+/// A start key.
+#[derive(Debug)]
+pub struct Start {
+    /// As it came.
+    pub json: serde_json::Value,
+    /// Where it is.
+    pub place: Place,
+    /// Its sort key's bytes in the view.
+    pub sort_key: Vec<u8>,
+    /// Its key in the table.
+    pub key: ItemKey,
+    /// Its key in the view.
+    pub view_key: ItemKey,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Select {
+    All,
+    Projected,
+    Specific,
+    Count,
+}
+
+impl PageRequest {
+    /// Of Query's or Scan's parameters.
+    pub fn of(
+        operation: Operation,
+        parameters: Parameters<'_>,
+        table: Arc<Table>,
+    ) -> Result<Self, Fault> {
+        request::refuse_legacy(parameters)?;
+        let index = index(parameters, &table)?;
+        let view = View { table: &table, index };
+        let expressions: &[&'static str] = match operation {
+            Operation::Query => &["FilterExpression", "KeyConditionExpression"],
+            _ => &["FilterExpression"],
+        };
+        let mut placeholders = placeholders(parameters, expressions)?;
+        let range = match operation {
+            Operation::Query => query_range(parameters, view, &mut placeholders)?,
+            _ => Range::Scan(segment(parameters)?),
+        };
+        let filter = parameters
+            .expression("FilterExpression")?
+            .map(|text| Condition::parse(ExpressionKind::Filter, text, &mut placeholders))
+            .transpose()?;
+        if let (Operation::Query, Some(filter)) = (operation, &filter) {
+            filter.check_filters_no_keys(view.keys())?;
+        }
+        let projection = parameters
+            .expression("ProjectionExpression")?
+            .map(|text| Projection::parse(text, &mut placeholders))
+            .transpose()?;
+        placeholders.check_all_used()?;
+        let select = select(parameters, view, projection.as_ref())?;
+        let consistent = parameters.flag("ConsistentRead")?;
+        if consistent && is_global(view) {
+            return Err(ServiceError::validation(
+                "Consistent reads are not supported on global secondary indexes",
+            )
+            .into());
+        }
+        let fetches = fetches(view, select, projection.as_ref())?;
+        let start = start(parameters, view, &range)?;
+        Ok(Self {
+            range,
+            filter,
+            projection,
+            counts_only: select == Select::Count,
+            fetches,
+            limit: parameters.whole("Limit", 1, None)?,
+            start,
+            consistent,
+            level: CapacityLevel::of(parameters)?,
+            index,
+            table,
+        })
+    }
+
+    /// The table or index.
+    pub fn view(&self) -> View<'_> {
+        View { table: &self.table, index: self.index }
+    }
+
+    /// Which way it goes through the view.
+    pub fn direction(&self) -> Direction {
+        match &self.range {
+            Range::Query(_, direction) => *direction,
+            Range::Scan(_) => Direction::Forward,
+        }
+    }
+}
+
+fn index(parameters: Parameters<'_>, table: &Table) -> Result<Option<usize>, ServiceError> {
+    let Some(name) = parameters.text("IndexName")? else { return Ok(None) };
+    table.schema.require_index(name)?;
+    Ok(table.schema.indexes.iter().position(|index| index.name == name))
+}
+
+fn is_global(view: View<'_>) -> bool {
+    view.index_schema().is_some_and(|index| index.kind == IndexKind::Global)
+}
+
+fn query_range(
+    parameters: Parameters<'_>,
+    view: View<'_>,
+    placeholders: &mut dm_core::expression::Placeholders,
+) -> Result<Range, ServiceError> {
+    let text = parameters.expression("KeyConditionExpression")?.ok_or_else(|| {
+        ServiceError::validation(
+            "Either the KeyConditions or KeyConditionExpression parameter must be specified in the \
+             request.",
+        )
+    })?;
+    let condition = KeyExpression::parse(text, placeholders)?.for_keys(view.keys())?;
+    let forward = parameters.get("ScanIndexForward").is_none() || parameters.flag("ScanIndexForward")?;
+    let direction = if forward { Direction::Forward } else { Direction::Backward };
+    Ok(Range::Query(condition, direction))
+}
+
+fn segment(parameters: Parameters<'_>) -> Result<Option<(u32, u32)>, ServiceError> {
+    let segment = parameters.whole("Segment", 0, Some(SEGMENTS_MAX - 1))?;
+    let total = parameters.whole("TotalSegments", 1, Some(SEGMENTS_MAX))?;
+    match (segment, total) {
+        (None, None) => Ok(None),
+        (Some(segment), Some(total)) if segment < total => Ok(Some((segment, total))),
+        (Some(segment), Some(total)) => Err(ServiceError::validation(format!(
+            "The Segment parameter is zero-based and must be less than parameter TotalSegments: \
+             Segment: {segment} is not less than TotalSegments: {total}"
+        ))),
+        (None, Some(_)) => Err(ServiceError::validation(
+            "The Segment parameter is required but was not present in the request when parameter \
+             TotalSegments is present",
+        )),
+        (Some(_), None) => Err(ServiceError::validation(
+            "The TotalSegments parameter is required but was not present in the request when \
+             Segment parameter is present",
+        )),
+    }
+}
+
+fn select(
+    parameters: Parameters<'_>,
+    view: View<'_>,
+    projection: Option<&Projection>,
+) -> Result<Select, ServiceError> {
+    let choices = [
+        ("ALL_ATTRIBUTES", Select::All),
+        ("ALL_PROJECTED_ATTRIBUTES", Select::Projected),
+        ("SPECIFIC_ATTRIBUTES", Select::Specific),
+        ("COUNT", Select::Count),
+    ];
+    let listed = "SPECIFIC_ATTRIBUTES, COUNT, ALL_ATTRIBUTES, ALL_PROJECTED_ATTRIBUTES";
+    let default = match (projection, view.index) {
+        (Some(_), _) => Select::Specific,
+        (None, Some(_)) => Select::Projected,
+        (None, None) => Select::All,
+    };
+    let chosen = parameters.choice("Select", &choices, listed)?.unwrap_or(default);
+    let word = parameters.text("Select")?.unwrap_or_default();
+    if projection.is_some() && chosen != Select::Specific {
+        return Err(ServiceError::validation(format!(
+            "Cannot specify the ProjectionExpression when choosing to get {word}"
+        )));
+    }
+    if chosen == Select::Specific && projection.is_none() {
+        return Err(ServiceError::validation(
+            "Must specify the AttributesToGet or ProjectionExpression when choosing to get \
+             SPECIFIC_ATTRIBUTES",
+        ));
+    }
+    if chosen == Select::Projected && view.index.is_none() {
+        return Err(ServiceError::validation(
+            "ALL_PROJECTED_ATTRIBUTES can be used only when Querying using an IndexName",
+        ));
+    }
+    Ok(chosen)
+}
+
+/// Whether attributes are wanted that the index does not hold. A local index fetches them from
+/// the table, a global one does not.
+fn fetches(
+    view: View<'_>,
+    select: Select,
+    projection: Option<&Projection>,
+) -> Result<bool, ServiceError> {
+    let Some(index) = view.index_schema() else { return Ok(false) };
+    if index.projection == IndexProjection::All {
+        return Ok(false);
+    }
+    let missing: Vec<&str> = projection
+        .into_iter()
+        .flat_map(Projection::paths)
+        .map(|path| path.root.as_str())
+        .filter(|name| !holds_attribute(view, index, name))
+        .collect();
+    match (index.kind, select, missing.is_empty()) {
+        (IndexKind::Local, Select::All, _) | (IndexKind::Local, _, false) => Ok(true),
+        (IndexKind::Global, Select::All, _) => Err(ServiceError::invalid_parameter(format!(
+            "Select type ALL_ATTRIBUTES is not supported for global secondary index {} because \
+             its projection type is not ALL",
+            index.name
+        ))),
+        (IndexKind::Global, _, false) => Err(ServiceError::invalid_parameter(format!(
+            "Global secondary index {} does not project [{}]",
+            index.name,
+            missing.join(", ")
+        ))),
+        (_, _, true) => Ok(false),
+    }
+}
+
+fn holds_attribute(view: View<'_>, index: &IndexSchema, name: &str) -> bool {
+    let included = match &index.projection {
+        IndexProjection::All => true,
+        IndexProjection::KeysOnly => false,
+        IndexProjection::Include(names) => names.iter().any(|included| included == name),
+    };
+    included || index.keys.contains(name) || view.table.schema.keys.contains(name)
+}
+
+fn start(
+    parameters: Parameters<'_>,
+    view: View<'_>,
+    range: &Range,
+) -> Result<Option<Start>, ServiceError> {
+    let Some(json) = parameters.get("ExclusiveStartKey") else { return Ok(None) };
+    let item = item_from_json(json)?;
+    let invalid = || ServiceError::validation("The provided starting key is invalid");
+    let key = ItemKey::of(&view.table.schema.keys, &item).ok_or_else(invalid)?;
+    let view_key = ItemKey::of(view.keys(), &item).ok_or_else(invalid)?;
+    let is_key = |name: &str| view.keys().contains(name) || view.table.schema.keys.contains(name);
+    if !item.keys().all(|name| is_key(name)) {
+        return Err(invalid());
+    }
+    if let Range::Query(condition, _) = range
+        && !condition.matches(&item)
+    {
+        return Err(ServiceError::validation(
+            "The provided starting key is outside query boundaries based on provided conditions",
+        ));
+    }
+    Ok(Some(Start {
+        json: json.clone(),
+        place: Place::new(&view_key, &key),
+        sort_key: view_key.sort_bytes().to_vec(),
+        key,
+        view_key,
+    }))
+}

@@ -1,0 +1,239 @@
+//! All entries of a dry run, and where each stands in its table and indexes. No requests here.
+//!
+//! An item's *place* in a view (the table or an index) is its key there. An entry whose place the
+//! program has not moved is found where the database has it; one that it created or moved there is
+//! an *insertion*, listed beside, in the order of the view.
+
+use std::collections::BTreeMap;
+use std::ops::Bound;
+
+use dm_core::report::TableEffect;
+use dm_core::schema::{IndexSchema, ItemKey, KeySchema};
+use dm_core::value::Item;
+
+use super::effect::Effects;
+use super::entry::Entry;
+use super::schemas::Table;
+use super::store::{Direction, Store, after_prefix};
+use crate::fault::Fault;
+
+/// What is read: a table, or one of its indexes.
+#[derive(Clone, Copy, Debug)]
+pub struct View<'t> {
+    /// The table.
+    pub table: &'t Table,
+    /// Its index, by position.
+    pub index: Option<usize>,
+}
+
+/// A place of an insertion: the key in the view, and the table's key.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Place {
+    view_key: Vec<u8>,
+    table_key: Vec<u8>,
+}
+
+/// Where a walk over insertions begins.
+#[derive(Clone, Debug)]
+pub enum From {
+    /// At the end of the range it comes from.
+    Start,
+    /// Behind this insertion.
+    Behind(Place),
+    /// Beside an item that the database has under this key of the view: insertions of the same key
+    /// come after it, forward as in the order of the view, so backward they have been before it.
+    Beside(Vec<u8>),
+}
+
+/// Everything a dry run remembers.
+#[derive(Debug, Default)]
+pub struct State {
+    store: Store,
+    effects: BTreeMap<String, Effects>,
+}
+
+const ENTRY: u8 = 0;
+const INSERTION: u8 = 1;
+
+impl<'t> View<'t> {
+    /// The index's schema, if it is one.
+    pub fn index_schema(self) -> Option<&'t IndexSchema> {
+        self.index.and_then(|index| self.table.schema.indexes.get(index))
+    }
+
+    /// The view's key.
+    pub fn keys(self) -> &'t KeySchema {
+        self.index_schema().map_or(&self.table.schema.keys, |index| &index.keys)
+    }
+
+    /// Where an item stands in it, if it does.
+    pub fn place(self, item: &Item) -> Option<Place> {
+        Some(Place {
+            view_key: ItemKey::of(self.keys(), item)?.bytes().to_vec(),
+            table_key: ItemKey::of(&self.table.schema.keys, item)?.bytes().to_vec(),
+        })
+    }
+
+    /// Whether the program put the entry where it now stands in this view.
+    fn insertion(self, entry: &Entry) -> Option<Place> {
+        let now = entry.now.as_ref().and_then(|item| self.place(item))?;
+        let base = entry.base.as_ref().and_then(|item| self.place(item));
+        (base.as_ref() != Some(&now)).then_some(now)
+    }
+
+    /// Whether the database, as it was first seen, has the entry at this place.
+    pub fn base_is_at(self, entry: &Entry, place: &Place) -> bool {
+        entry.base.as_ref().and_then(|item| self.place(item)).as_ref() == Some(place)
+    }
+
+    /// Whether the entry stands where the database has it.
+    pub fn is_in_place(self, entry: &Entry) -> bool {
+        entry.now.is_some() && self.insertion(entry).is_none()
+            && entry.now.as_ref().and_then(|item| self.place(item)).is_some()
+    }
+
+    fn prefix(self) -> Vec<u8> {
+        let mut prefix = vec![INSERTION];
+        prefix.extend_from_slice(&self.table.number.to_be_bytes());
+        let view = self.index.map_or(0, |index| index + 1);
+        prefix.extend_from_slice(&u32::try_from(view).unwrap_or(u32::MAX).to_be_bytes());
+        prefix
+    }
+
+    /// Between which stored keys a walk's next insertion lies.
+    fn bounds(self, prefix: &[u8], from: &From, direction: Direction) -> (Limit, Limit) {
+        let mut least = self.prefix();
+        least.extend_from_slice(prefix);
+        let end = after_prefix(&least).map_or(Bound::Unbounded, Bound::Excluded);
+        let least = Bound::Included(least);
+        match (from, direction) {
+            (From::Start, _) => (least, end),
+            (From::Behind(place), Direction::Forward) => (Bound::Excluded(self.stored(place)), end),
+            (From::Behind(place), Direction::Backward) => {
+                (least, Bound::Excluded(self.stored(place)))
+            }
+            (From::Beside(key), direction) => {
+                let mut beside = self.prefix();
+                beside.extend_from_slice(key);
+                match direction {
+                    Direction::Forward => (Bound::Included(beside), end),
+                    Direction::Backward => (least, Bound::Excluded(beside)),
+                }
+            }
+        }
+    }
+
+    fn stored(self, place: &Place) -> Vec<u8> {
+        let mut key = self.prefix();
+        key.extend_from_slice(&place.view_key);
+        key.extend_from_slice(&place.table_key);
+        key
+    }
+}
+
+impl Place {
+    /// Of keys already encoded.
+    pub fn new(view_key: &ItemKey, table_key: &ItemKey) -> Self {
+        Self { view_key: view_key.bytes().to_vec(), table_key: table_key.bytes().to_vec() }
+    }
+
+    /// Its segment of a parallel scan of so many: a share of our own, by a hash of the table's
+    /// key, because DynamoDB's hash is not known.
+    pub fn segment(&self, total: u32) -> u32 {
+        u32::try_from(u64::from(crc32fast::hash(&self.table_key)) % u64::from(total.max(1)))
+            .unwrap_or(0)
+    }
+
+    /// The key in the view, encoded.
+    pub fn view_key(&self) -> &[u8] {
+        &self.view_key
+    }
+}
+
+type Limit = Bound<Vec<u8>>;
+
+fn as_slice(limit: &Limit) -> Bound<&[u8]> {
+    match limit {
+        Bound::Included(key) => Bound::Included(key),
+        Bound::Excluded(key) => Bound::Excluded(key),
+        Bound::Unbounded => Bound::Unbounded,
+    }
+}
+
+fn entry_key(table: &Table, key: &[u8]) -> Vec<u8> {
+    let mut bytes = vec![ENTRY];
+    bytes.extend_from_slice(&table.number.to_be_bytes());
+    bytes.extend_from_slice(key);
+    bytes
+}
+
+fn damaged() -> Fault {
+    Fault::Unavailable("the dry run's memory is damaged".into())
+}
+
+impl State {
+    /// The entry of a key, if the overlay has looked at it.
+    pub fn entry(&self, table: &Table, key: &ItemKey) -> Result<Option<Entry>, Fault> {
+        self.entry_at(table, key.bytes())
+    }
+
+    fn entry_at(&self, table: &Table, key: &[u8]) -> Result<Option<Entry>, Fault> {
+        let Some(bytes) = self.store.get(&entry_key(table, key)) else { return Ok(None) };
+        Entry::decode(&bytes).map(Some).ok_or_else(damaged)
+    }
+
+    /// Whether the overlay has looked at any item of the table.
+    pub fn touches(&self, table: &Table) -> bool {
+        let prefix = entry_key(table, &[]);
+        let end = after_prefix(&prefix);
+        let to = end.as_deref().map_or(Bound::Unbounded, Bound::Excluded);
+        self.store.first(Bound::Included(&prefix), to, Direction::Forward).is_some()
+    }
+
+    /// Sets an entry, and its places in all views.
+    pub fn put(&mut self, table: &Table, key: &ItemKey, after: &Entry) -> Result<(), Fault> {
+        let before = self.entry(table, key)?.unwrap_or_default();
+        for view in table.views() {
+            let (old, new) = (view.insertion(&before), view.insertion(after));
+            if old == new {
+                continue;
+            }
+            if let Some(place) = old {
+                self.store.remove(&view.stored(&place));
+            }
+            if let Some(place) = new {
+                self.store.put(view.stored(&place), place.table_key);
+            }
+        }
+        let effects = self.effects.entry(table.schema.name.clone()).or_default();
+        effects.replace(&before, after);
+        self.store.put(entry_key(table, key.bytes()), after.encode());
+        Ok(())
+    }
+
+    /// The next insertion in a view, among the keys with a prefix (a partition, or nothing).
+    pub fn next_insertion(
+        &self,
+        view: View<'_>,
+        prefix: &[u8],
+        from: &From,
+        direction: Direction,
+    ) -> Result<Option<(Place, Item)>, Fault> {
+        let (low, high) = view.bounds(prefix, from, direction);
+        let found = self.store.first(as_slice(&low), as_slice(&high), direction);
+        let Some((key, table_key)) = found else { return Ok(None) };
+        let view_key = key
+            .strip_prefix(view.prefix().as_slice())
+            .and_then(|key| key.strip_suffix(table_key.as_slice()))
+            .ok_or_else(damaged)?
+            .to_vec();
+        let entry = self.entry_at(view.table, &table_key)?.ok_or_else(damaged)?;
+        let item = entry.now.ok_or_else(damaged)?;
+        Ok(Some((Place { view_key, table_key }, item)))
+    }
+
+    /// What would change, per table.
+    pub fn effects(&self) -> Vec<TableEffect> {
+        self.effects.iter().map(|(table, effects)| effects.report(table)).collect()
+    }
+}

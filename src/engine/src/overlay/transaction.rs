@@ -1,0 +1,269 @@
+//! TransactWriteItems and TransactGetItems: all actions see one state, and all or none are done.
+
+use std::collections::HashMap;
+use std::sync::{Arc, PoisonError};
+
+use dm_core::error::{CancellationReason, ErrorCode, ServiceError};
+use dm_core::expression::Projection;
+use dm_core::limits;
+use dm_core::schema::ItemKey;
+use dm_core::value::{Item, item_size, item_to_json};
+use serde_json::{Map, Value};
+use sha2::{Digest as _, Sha256};
+use tokio::time::Instant;
+
+use super::Overlay;
+use super::capacity::{Atomicity, CapacityLevel, Units};
+use super::entry::Entry;
+use super::parameters::{Parameters, unexpected};
+use super::request::{self, placeholders};
+use super::schemas::Table;
+use super::state::View;
+use super::write::{Write, Written};
+use super::write_calls::{add_units, insert_capacities};
+use crate::fault::Fault;
+
+/// Actions of one transaction (DynamoDB API Reference).
+const ACTIONS_MAX: usize = 100;
+
+/// Bytes of all items of one transaction (DynamoDB API Reference: 4 MB).
+const TRANSACTION_BYTES_MAX: usize = 4 * 1024 * 1024;
+
+/// Client request tokens of the last minutes, with the digest of their request.
+#[derive(Debug, Default)]
+pub struct Tokens(HashMap<String, ([u8; 32], Instant)>);
+
+/// One Get of a TransactGetItems.
+struct Get {
+    table: Arc<Table>,
+    key: ItemKey,
+    projection: Option<Projection>,
+}
+
+impl Overlay {
+    /// TransactWriteItems.
+    pub async fn transact_write(&self, body: &Map<String, Value>) -> Result<Value, Fault> {
+        let parameters = Parameters(body);
+        let level = CapacityLevel::of(parameters)?;
+        let actions = actions(parameters)?;
+        let mut writes = Vec::with_capacity(actions.len());
+        for action in actions {
+            writes.push(self.action(Parameters::of(action)?).await?);
+        }
+        refuse_twice(writes.iter().map(|write| (&write.table, &write.key)))?;
+        let repeated = self.is_repeated(parameters)?;
+        self.look_at_all(writes.iter().map(|write| (&write.table, &write.key))).await?;
+
+        let mut used: Vec<(Arc<Table>, Units)> = Vec::new();
+        if repeated {
+            // The first call did it; this one reads the items, and changes nothing.
+            self.count_repeated(&writes, &mut used)?;
+        } else {
+            for (write, written) in writes.iter().zip(self.commit(&writes)?) {
+                let (before, after) = (written.before.as_ref(), written.after.as_ref());
+                let units = Units::of_write(&write.table, before, after, Atomicity::Transaction);
+                self.tally().write_units(units.total());
+                add_units(&mut used, &write.table, &units);
+            }
+            self.remember_token(parameters)?;
+        }
+        let mut answer = Map::new();
+        insert_capacities(&mut answer, &used, level);
+        Ok(Value::Object(answer))
+    }
+
+    async fn action(&self, action: Parameters<'_>) -> Result<Write, Fault> {
+        let kinds = ["ConditionCheck", "Put", "Delete", "Update"];
+        let given: Vec<&str> = kinds.into_iter().filter(|kind| action.get(kind).is_some()).collect();
+        let [kind] = given.as_slice() else {
+            return Err(Fault::validation(
+                "TransactItems can only contain one of Check, Put, Update or Delete",
+            ));
+        };
+        let parameters = Parameters::of(action.required(kind)?)?;
+        let table = self.schemas().table(parameters.table()?).await?;
+        match *kind {
+            "ConditionCheck" => Write::check(table, parameters),
+            "Put" => Write::put(table, parameters),
+            "Delete" => Write::delete(table, parameters),
+            _ => Write::update(table, parameters),
+        }
+    }
+
+    /// Evaluates all writes on one state, and keeps them if none fails.
+    fn commit(&self, writes: &[Write]) -> Result<Vec<Written>, Fault> {
+        let mut state = self.state();
+        let (mut done, mut entries) = (Vec::new(), Vec::new());
+        let mut reasons = Vec::new();
+        for write in writes {
+            let entry = state.entry(&write.table, &write.key)?.unwrap_or_default();
+            match write.evaluate(entry.now.clone()) {
+                Ok(written) => {
+                    done.push(written);
+                    entries.push(entry);
+                    reasons.push(CancellationReason::none());
+                }
+                Err(error) => reasons.push(CancellationReason::of(error)),
+            }
+        }
+        if done.len() < writes.len() {
+            return Err(ServiceError::transaction_canceled(reasons).into());
+        }
+        let bytes: usize = done.iter().filter_map(|w| w.after.as_ref()).map(item_size).sum();
+        if bytes > TRANSACTION_BYTES_MAX {
+            return Err(Fault::validation("Transaction item size has exceeded the maximum allowed size"));
+        }
+        for ((write, written), entry) in writes.iter().zip(&done).zip(entries) {
+            if write.changes() {
+                let after = Entry { now: written.after.clone(), written: true, ..entry };
+                state.put(&write.table, &write.key, &after)?;
+            }
+        }
+        Ok(done)
+    }
+
+    fn count_repeated(
+        &self,
+        writes: &[Write],
+        used: &mut Vec<(Arc<Table>, Units)>,
+    ) -> Result<(), Fault> {
+        for write in writes {
+            let entry = self.state().entry(&write.table, &write.key)?;
+            let bytes = entry.and_then(|entry| entry.now).as_ref().map_or(0, item_size);
+            let view = View { table: &write.table, index: None };
+            let units = Units::of_read(view, bytes, true, Atomicity::Transaction);
+            add_units(used, &write.table, &units);
+        }
+        Ok(())
+    }
+
+    async fn look_at_all<'w>(
+        &self,
+        keys: impl Iterator<Item = (&'w Arc<Table>, &'w ItemKey)>,
+    ) -> Result<(), Fault> {
+        let mut by_table: Vec<(&Arc<Table>, Vec<ItemKey>)> = Vec::new();
+        for (table, key) in keys {
+            match by_table.iter_mut().find(|(known, _)| Arc::ptr_eq(known, table)) {
+                Some((_, keys)) => keys.push(key.clone()),
+                None => by_table.push((table, vec![key.clone()])),
+            }
+        }
+        for (table, keys) in by_table {
+            self.look_at(table, &keys).await?;
+        }
+        Ok(())
+    }
+
+    /// Whether a call with this token was done before; with other parameters it is an error.
+    fn is_repeated(&self, parameters: Parameters<'_>) -> Result<bool, Fault> {
+        let Some(token) = parameters.text("ClientRequestToken")? else { return Ok(false) };
+        let mut tokens = self.tokens.lock().unwrap_or_else(PoisonError::into_inner);
+        tokens.0.retain(|_, (_, at)| at.elapsed() < limits::REMEMBERED_ANSWER_AGE_MAX);
+        match tokens.0.get(token) {
+            None => Ok(false),
+            Some((digest, _)) if *digest == digest_of(parameters) => Ok(true),
+            Some(_) => Err(ServiceError::new(
+                ErrorCode::IdempotentParameterMismatch,
+                "The request uses the same client token as a previous, but non-identical request. \
+                 Do not reuse a client token with different requests, unless the requests are \
+                 identical",
+            )
+            .into()),
+        }
+    }
+
+    fn remember_token(&self, parameters: Parameters<'_>) -> Result<(), Fault> {
+        if let Some(token) = parameters.text("ClientRequestToken")? {
+            let mut tokens = self.tokens.lock().unwrap_or_else(PoisonError::into_inner);
+            if tokens.0.len() < limits::REMEMBERED_TOKENS_MAX {
+                tokens.0.insert(token.to_owned(), (digest_of(parameters), Instant::now()));
+            }
+        }
+        Ok(())
+    }
+
+    /// TransactGetItems.
+    pub async fn transact_get(&self, body: &Map<String, Value>) -> Result<Value, Fault> {
+        let parameters = Parameters(body);
+        let level = CapacityLevel::of(parameters)?;
+        let mut gets = Vec::new();
+        for action in actions(parameters)? {
+            gets.push(self.get_action(Parameters::of(action)?).await?);
+        }
+        refuse_twice(gets.iter().map(|get| (&get.table, &get.key)))?;
+        // Read as a write's base images are: so that all are of one state from then on.
+        self.look_at_all(gets.iter().map(|get| (&get.table, &get.key))).await?;
+        let items: Vec<Option<Item>> = {
+            let state = self.state();
+            let item = |get: &Get| {
+                Ok::<_, Fault>(state.entry(&get.table, &get.key)?.and_then(|entry| entry.now))
+            };
+            gets.iter().map(item).collect::<Result<_, _>>()?
+        };
+        let mut used: Vec<(Arc<Table>, Units)> = Vec::new();
+        let mut responses = Vec::new();
+        for (get, item) in gets.iter().zip(&items) {
+            self.tally().items_read(&get.table.schema.name, item.is_some().into());
+            let view = View { table: &get.table, index: None };
+            let bytes = item.as_ref().map_or(0, item_size);
+            let units = Units::of_read(view, bytes, true, Atomicity::Transaction);
+            add_units(&mut used, &get.table, &units);
+            let mut response = Map::new();
+            if let Some(item) = item {
+                let shown = get.projection.as_ref().map(|projection| projection.apply(item));
+                response.insert("Item".into(), item_to_json(shown.as_ref().unwrap_or(item)));
+            }
+            responses.push(Value::Object(response));
+        }
+        let mut answer = Map::new();
+        answer.insert("Responses".into(), responses.into());
+        insert_capacities(&mut answer, &used, level);
+        Ok(Value::Object(answer))
+    }
+
+    async fn get_action(&self, action: Parameters<'_>) -> Result<Get, Fault> {
+        let parameters = Parameters::of(action.required("Get")?)?;
+        let table = self.schemas().table(parameters.table()?).await?;
+        let key = request::key(&table, parameters)?;
+        let mut placeholders = placeholders(parameters, &["ProjectionExpression"])?;
+        let projection = parameters
+            .expression("ProjectionExpression")?
+            .map(|text| Projection::parse(text, &mut placeholders))
+            .transpose()?;
+        placeholders.check_all_used()?;
+        Ok(Get { table, key, projection })
+    }
+}
+
+fn actions<'a>(parameters: Parameters<'a>) -> Result<&'a Vec<Value>, Fault> {
+    let actions = parameters.required("TransactItems")?.as_array().ok_or_else(unexpected)?;
+    let bound = match actions.len() {
+        0 => "greater than or equal to 1",
+        1..=ACTIONS_MAX => return Ok(actions),
+        _ => "less than or equal to 100",
+    };
+    Err(Fault::validation(format!(
+        "1 validation error detected: Value '[]' at 'transactItems' failed to satisfy constraint: \
+         Member must have length {bound}"
+    )))
+}
+
+fn refuse_twice<'w>(
+    keys: impl Iterator<Item = (&'w Arc<Table>, &'w ItemKey)>,
+) -> Result<(), Fault> {
+    let mut seen = std::collections::HashSet::new();
+    for (table, key) in keys {
+        if !seen.insert((table.number, key)) {
+            return Err(Fault::validation(
+                "Transaction request cannot include multiple operations on one item",
+            ));
+        }
+    }
+    Ok(())
+}
+
+/// Of what the transaction does; how it is answered may differ.
+fn digest_of(parameters: Parameters<'_>) -> [u8; 32] {
+    let actions = parameters.get("TransactItems").map(Value::to_string).unwrap_or_default();
+    Sha256::digest(actions.as_bytes()).into()
+}

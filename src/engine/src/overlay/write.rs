@@ -1,0 +1,165 @@
+//! One write of one item: parsed and checked, then evaluated against what the item is. The same for
+//! a call of its own and for an action of a transaction; nothing is changed here.
+
+use std::sync::Arc;
+
+use dm_core::error::ServiceError;
+use dm_core::expression::{Condition, ExpressionKind, Placeholders, Update, UpdateOutcome};
+use dm_core::schema::ItemKey;
+use dm_core::value::{Item, item_from_json};
+
+use super::parameters::Parameters;
+use super::request::{self, placeholders};
+use super::schemas::Table;
+use crate::fault::Fault;
+
+/// A write that has passed all checks which do not need the item.
+#[derive(Debug)]
+pub struct Write {
+    /// The table.
+    pub table: Arc<Table>,
+    /// The item's key.
+    pub key: ItemKey,
+    change: Change,
+    condition: Option<Condition>,
+    /// Whether a failed condition shows the item.
+    shows_on_failure: bool,
+}
+
+#[derive(Debug)]
+enum Change {
+    Put(Item),
+    Update(Update),
+    Delete,
+    /// ConditionCheck: nothing.
+    Check,
+}
+
+/// What a write makes of an item.
+#[derive(Debug)]
+pub struct Written {
+    /// The item before, if there was one.
+    pub before: Option<Item>,
+    /// The item after, if there is one.
+    pub after: Option<Item>,
+    /// The places an update names.
+    pub outcome: Option<UpdateOutcome>,
+}
+
+impl Write {
+    /// PutItem's parameters.
+    pub fn put(table: Arc<Table>, parameters: Parameters<'_>) -> Result<Self, Fault> {
+        let item = item_from_json(parameters.required("Item")?)?;
+        let key = table.schema.check_item(&item)?;
+        let (condition, _) = conditional(parameters, &table, &["ConditionExpression"], |_| Ok(()))?;
+        Self::new(table, key, Change::Put(item), condition, parameters)
+    }
+
+    /// UpdateItem's parameters.
+    pub fn update(table: Arc<Table>, parameters: Parameters<'_>) -> Result<Self, Fault> {
+        let key = request::key(&table, parameters)?;
+        let parse = |placeholders: &mut Placeholders| {
+            let Some(text) = parameters.expression("UpdateExpression")? else {
+                return Ok(Update::nothing());
+            };
+            let update = Update::parse(text, placeholders)?;
+            update.check_keys(&table.schema)?;
+            Ok(update)
+        };
+        let expressions = ["UpdateExpression", "ConditionExpression"];
+        let (condition, update) = conditional(parameters, &table, &expressions, parse)?;
+        Self::new(Arc::clone(&table), key, Change::Update(update), condition, parameters)
+    }
+
+    /// DeleteItem's parameters.
+    pub fn delete(table: Arc<Table>, parameters: Parameters<'_>) -> Result<Self, Fault> {
+        let key = request::key(&table, parameters)?;
+        let (condition, ()) = conditional(parameters, &table, &["ConditionExpression"], |_| Ok(()))?;
+        Self::new(table, key, Change::Delete, condition, parameters)
+    }
+
+    /// A transaction's ConditionCheck.
+    pub fn check(table: Arc<Table>, parameters: Parameters<'_>) -> Result<Self, Fault> {
+        let key = request::key(&table, parameters)?;
+        parameters.required("ConditionExpression")?;
+        let (condition, ()) = conditional(parameters, &table, &["ConditionExpression"], |_| Ok(()))?;
+        Self::new(table, key, Change::Check, condition, parameters)
+    }
+
+    /// A put or delete of a batch, which has no conditions.
+    pub fn of_batch(table: Arc<Table>, key: ItemKey, item: Option<Item>) -> Self {
+        let change = item.map_or(Change::Delete, Change::Put);
+        Self { table, key, change, condition: None, shows_on_failure: false }
+    }
+
+    fn new(
+        table: Arc<Table>,
+        key: ItemKey,
+        change: Change,
+        condition: Option<Condition>,
+        parameters: Parameters<'_>,
+    ) -> Result<Self, Fault> {
+        let choices = [("ALL_OLD", true), ("NONE", false)];
+        let shows_on_failure = parameters
+            .choice("ReturnValuesOnConditionCheckFailure", &choices, "ALL_OLD, NONE")?
+            .unwrap_or(false);
+        Ok(Self { table, key, change, condition, shows_on_failure })
+    }
+
+    /// Whether it can change the item.
+    pub fn changes(&self) -> bool {
+        !matches!(self.change, Change::Check)
+    }
+
+    /// What it makes of the item as it is now.
+    pub fn evaluate(&self, now: Option<Item>) -> Result<Written, ServiceError> {
+        let absent = Item::new();
+        let seen = now.as_ref().unwrap_or(&absent);
+        if self.condition.as_ref().is_some_and(|condition| !condition.matches(seen)) {
+            let shown = now.filter(|_| self.shows_on_failure);
+            return Err(ServiceError::conditional_check_failed(shown));
+        }
+        match &self.change {
+            Change::Put(item) => {
+                Ok(Written { before: now, after: Some(item.clone()), outcome: None })
+            }
+            Change::Delete => Ok(Written { before: now, after: None, outcome: None }),
+            Change::Check => Ok(Written { after: now.clone(), before: now, outcome: None }),
+            Change::Update(update) => {
+                let outcome = match &now {
+                    Some(item) => update.apply(item)?,
+                    None => update.apply(&self.key.to_item())?,
+                };
+                update.check_outcome(&self.table.schema, &outcome)?;
+                Ok(Written {
+                    before: now,
+                    after: Some(outcome.item.clone()),
+                    outcome: Some(outcome),
+                })
+            }
+        }
+    }
+}
+
+/// The condition, and whatever else of the request has expressions, over the same placeholders.
+fn conditional<T>(
+    parameters: Parameters<'_>,
+    table: &Table,
+    expressions: &[&'static str],
+    other: impl FnOnce(&mut Placeholders) -> Result<T, ServiceError>,
+) -> Result<(Option<Condition>, T), Fault> {
+    request::refuse_legacy(parameters)?;
+    let mut placeholders = placeholders(parameters, expressions)?;
+    let other = other(&mut placeholders)?;
+    let condition = match parameters.expression("ConditionExpression")? {
+        Some(text) => {
+            let condition =
+                Condition::parse(ExpressionKind::Condition, text, &mut placeholders)?;
+            condition.check_key_paths(&table.schema)?;
+            Some(condition)
+        }
+        None => None,
+    };
+    placeholders.check_all_used()?;
+    Ok((condition, other))
+}

@@ -1,0 +1,233 @@
+//! PutItem, UpdateItem, DeleteItem and BatchWriteItem: writes that stand alone.
+
+use std::sync::Arc;
+
+use dm_core::error::ServiceError;
+use dm_core::schema::{ItemKey, TableSchema};
+use dm_core::value::{Item, item_from_json, item_to_json};
+use serde_json::{Map, Value, json};
+
+use super::Overlay;
+use super::capacity::{Atomicity, CapacityLevel, Units};
+use super::entry::Entry;
+use super::parameters::{Parameters, unexpected};
+use super::schemas::Table;
+use super::write::{Write, Written};
+use crate::fault::Fault;
+use crate::operation::Operation;
+
+/// Requests of one BatchWriteItem (DynamoDB API Reference).
+const BATCH_WRITES_MAX: usize = 25;
+
+/// Which image of the item a write returns.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum ReturnValues {
+    None,
+    AllOld,
+    UpdatedOld,
+    AllNew,
+    UpdatedNew,
+}
+
+impl ReturnValues {
+    fn of(operation: Operation, parameters: Parameters<'_>) -> Result<Self, ServiceError> {
+        let choices = [
+            ("NONE", Self::None),
+            ("ALL_OLD", Self::AllOld),
+            ("UPDATED_OLD", Self::UpdatedOld),
+            ("ALL_NEW", Self::AllNew),
+            ("UPDATED_NEW", Self::UpdatedNew),
+        ];
+        let listed = "ALL_NEW, UPDATED_OLD, ALL_OLD, NONE, UPDATED_NEW";
+        let chosen = parameters.choice("ReturnValues", &choices, listed)?.unwrap_or(Self::None);
+        let any = operation == Operation::UpdateItem || [Self::None, Self::AllOld].contains(&chosen);
+        if any {
+            Ok(chosen)
+        } else {
+            Err(ServiceError::validation("Return values set to invalid value"))
+        }
+    }
+
+    fn image(self, written: &Written) -> Option<Item> {
+        let image = match (self, &written.outcome) {
+            (Self::None, _) => None,
+            (Self::AllOld, _) => written.before.clone(),
+            (Self::AllNew, _) => written.after.clone(),
+            (Self::UpdatedOld, Some(outcome)) => {
+                written.before.as_ref().map(|before| outcome.updated_old(before))
+            }
+            (Self::UpdatedNew, Some(outcome)) => Some(outcome.updated_new()),
+            (Self::UpdatedOld | Self::UpdatedNew, None) => None,
+        };
+        image.filter(|image| !image.is_empty())
+    }
+}
+
+impl Overlay {
+    /// PutItem, UpdateItem or DeleteItem.
+    pub async fn write_one(
+        &self,
+        operation: Operation,
+        body: &Map<String, Value>,
+    ) -> Result<Value, Fault> {
+        let parameters = Parameters(body);
+        let table = self.schemas().table(parameters.table()?).await?;
+        let level = CapacityLevel::of(parameters)?;
+        let returned = ReturnValues::of(operation, parameters)?;
+        let metrics = asks_for_collection_metrics(parameters)?;
+        let write = match operation {
+            Operation::PutItem => Write::put(Arc::clone(&table), parameters)?,
+            Operation::UpdateItem => Write::update(Arc::clone(&table), parameters)?,
+            _ => Write::delete(Arc::clone(&table), parameters)?,
+        };
+        self.look_at(&table, std::slice::from_ref(&write.key)).await?;
+        let written = self.carry_out(&write)?;
+
+        let units = Units::of_write(
+            &table,
+            written.before.as_ref(),
+            written.after.as_ref(),
+            Atomicity::Single,
+        );
+        self.tally().write_units(units.total());
+        let mut answer = Map::new();
+        if let Some(image) = returned.image(&written) {
+            answer.insert("Attributes".into(), item_to_json(&image));
+        }
+        if let Some(capacity) = units.to_json(&table, level) {
+            answer.insert("ConsumedCapacity".into(), capacity);
+        }
+        if metrics && table.schema.has_local_indexes() {
+            answer.insert("ItemCollectionMetrics".into(), collection_metrics(&table, &write.key));
+        }
+        Ok(Value::Object(answer))
+    }
+
+    /// Evaluates a write on the merged view and keeps what it makes.
+    fn carry_out(&self, write: &Write) -> Result<Written, Fault> {
+        let mut state = self.state();
+        let entry = state.entry(&write.table, &write.key)?.unwrap_or_default();
+        let written = write.evaluate(entry.now.clone())?;
+        let after = Entry { now: written.after.clone(), written: true, ..entry };
+        state.put(&write.table, &write.key, &after)?;
+        Ok(written)
+    }
+
+    /// BatchWriteItem: everything is checked before anything is changed.
+    pub async fn write_batch(&self, body: &Map<String, Value>) -> Result<Value, Fault> {
+        let parameters = Parameters(body);
+        let level = CapacityLevel::of(parameters)?;
+        let writes = self.batch_writes(parameters).await?;
+        for write in &writes {
+            // One table after the other would ask less often; batches are mostly of one table.
+            let keys: Vec<ItemKey> = writes
+                .iter()
+                .filter(|other| Arc::ptr_eq(&other.table, &write.table))
+                .map(|other| other.key.clone())
+                .collect();
+            self.look_at(&write.table, &keys).await?;
+        }
+        let mut used: Vec<(Arc<Table>, Units)> = Vec::new();
+        for write in &writes {
+            let written = self.carry_out(write)?;
+            let (before, after) = (written.before.as_ref(), written.after.as_ref());
+            let units = Units::of_write(&write.table, before, after, Atomicity::Single);
+            self.tally().write_units(units.total());
+            add_units(&mut used, &write.table, &units);
+        }
+        let mut answer = Map::new();
+        answer.insert("UnprocessedItems".into(), json!({}));
+        insert_capacities(&mut answer, &used, level);
+        Ok(Value::Object(answer))
+    }
+
+    async fn batch_writes(&self, parameters: Parameters<'_>) -> Result<Vec<Write>, Fault> {
+        let asked = parameters.required("RequestItems")?.as_object().ok_or_else(unexpected)?;
+        let count: usize = asked.values().filter_map(Value::as_array).map(Vec::len).sum();
+        if asked.is_empty() || count == 0 {
+            return Err(ServiceError::validation(
+                "1 validation error detected: Value '{}' at 'requestItems' failed to satisfy \
+                 constraint: Member must have length greater than or equal to 1",
+            )
+            .into());
+        }
+        if count > BATCH_WRITES_MAX {
+            return Err(ServiceError::validation("Too many items requested for the BatchWriteItem call").into());
+        }
+        let mut writes: Vec<Write> = Vec::new();
+        for (name, requests) in asked {
+            let table = self.schemas().table(name).await?;
+            for request in requests.as_array().ok_or_else(unexpected)? {
+                let (key, item) = batch_request(&table.schema, Parameters::of(request)?)?;
+                let twice =
+                    |other: &Write| Arc::ptr_eq(&other.table, &table) && other.key == key;
+                if writes.iter().any(twice) {
+                    return Err(ServiceError::validation(
+                        "Provided list of item keys contains duplicates",
+                    )
+                    .into());
+                }
+                writes.push(Write::of_batch(Arc::clone(&table), key, item));
+            }
+        }
+        Ok(writes)
+    }
+}
+
+fn batch_request(
+    schema: &TableSchema,
+    request: Parameters<'_>,
+) -> Result<(ItemKey, Option<Item>), ServiceError> {
+    match (request.get("PutRequest"), request.get("DeleteRequest")) {
+        (Some(put), None) => {
+            let item = item_from_json(Parameters::of(put)?.required("Item")?)?;
+            Ok((schema.check_item(&item)?, Some(item)))
+        }
+        (None, Some(delete)) => {
+            let key = item_from_json(Parameters::of(delete)?.required("Key")?)?;
+            Ok((ItemKey::from_key(schema, &key)?, None))
+        }
+        (Some(_), Some(_)) | (None, None) => Err(ServiceError::validation(
+            "Supplied AttributeValue has more than one datatypes set, must contain exactly one of \
+             the supported datatypes",
+        )),
+    }
+}
+
+/// Adds units to the sum of a table.
+pub fn add_units(used: &mut Vec<(Arc<Table>, Units)>, table: &Arc<Table>, units: &Units) {
+    match used.iter_mut().find(|(known, _)| Arc::ptr_eq(known, table)) {
+        Some((_, sum)) => sum.add(units),
+        None => used.push((Arc::clone(table), units.clone())),
+    }
+}
+
+/// Puts the capacities of several tables into an answer, if they are wanted.
+pub fn insert_capacities(
+    answer: &mut Map<String, Value>,
+    used: &[(Arc<Table>, Units)],
+    level: CapacityLevel,
+) {
+    let told: Vec<Value> =
+        used.iter().filter_map(|(table, units)| units.to_json(table, level)).collect();
+    if level != CapacityLevel::None {
+        answer.insert("ConsumedCapacity".into(), Value::Array(told));
+    }
+}
+
+fn asks_for_collection_metrics(parameters: Parameters<'_>) -> Result<bool, ServiceError> {
+    let choices = [("SIZE", true), ("NONE", false)];
+    let asks = parameters.choice("ReturnItemCollectionMetrics", &choices, "SIZE, NONE")?;
+    Ok(asks.unwrap_or(false))
+}
+
+/// The size of an item collection is an estimate at DynamoDB too, given as a range of a gigabyte.
+fn collection_metrics(table: &Table, key: &ItemKey) -> Value {
+    let partition: Item = key
+        .attributes()
+        .iter()
+        .filter(|(name, _)| table.schema.keys.partition.iter().any(|part| part.name == *name))
+        .cloned()
+        .collect();
+    json!({"ItemCollectionKey": item_to_json(&partition), "SizeEstimateRangeGB": [0.0, 1.0]})
+}
