@@ -32,7 +32,8 @@ pub use update::{Update, UpdateOutcome};
 
 pub(crate) use condition::{Node, Operand};
 pub(crate) use path::{PathRelation, relation};
-pub(crate) use update::{Action, SetValue, Target};
+pub(crate) use key_condition::KeyClause;
+pub(crate) use update::{Action, SetValue, Target, Words};
 
 use crate::error::ServiceError;
 

@@ -8,6 +8,9 @@
 //!   DynamoDB sorts.
 //! - [`expression`]: [`expression::Condition`] (also filters), [`expression::KeyCondition`],
 //!   [`expression::Projection`], [`expression::Update`].
+//! - [`parameters`]: all expressions of one request at once, or the older parameters ([`legacy`]) in
+//!   their place.
+//! - [`difference`]: what happened between two images of an item.
 //! - [`error`]: [`error::ServiceError`], which becomes the body of an answer.
 //!
 //! ```
@@ -30,9 +33,12 @@
 //! # Ok::<(), dm_core::error::ServiceError>(())
 //! ```
 
+pub mod difference;
 pub mod error;
 pub mod expression;
+pub mod legacy;
 pub mod limits;
+pub mod parameters;
 pub mod plan;
 pub mod report;
 pub mod schema;

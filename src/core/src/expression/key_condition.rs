@@ -1,8 +1,8 @@
 //! What a Query asks for: one partition, and a range of its sort keys.
 
 use super::condition_match::begins_with;
-use super::key_condition_parse::parse_key_clauses;
-use super::{Comparator, Path, Placeholders};
+use super::key_condition_parse::key_clauses;
+use super::{Comparator, Condition, ExpressionKind, Path, Placeholders};
 use crate::error::ServiceError;
 use crate::schema::{ItemKey, KeyAttribute, KeySchema};
 use crate::value::{AttributeValue, Item};
@@ -47,7 +47,12 @@ pub struct KeyCondition {
 impl KeyExpression {
     /// Parses a KeyConditionExpression.
     pub fn parse(text: &str, placeholders: &mut Placeholders) -> Result<Self> {
-        Ok(Self { clauses: parse_key_clauses(text, placeholders)? })
+        Self::from_condition(Condition::parse(ExpressionKind::KeyCondition, text, placeholders)?)
+    }
+
+    /// The same of a condition that was parsed before.
+    pub fn from_condition(condition: Condition) -> Result<Self> {
+        Ok(Self { clauses: key_clauses(condition)? })
     }
 
     /// Holds it against the key of the table or index that is queried.
@@ -211,4 +216,134 @@ fn missed(key: Option<&KeyAttribute>) -> ServiceError {
 
 fn not_supported() -> ServiceError {
     ServiceError::validation("Query key condition not supported")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::schema::TableSchema;
+    use crate::value::item_from_json;
+    use serde_json::json;
+
+    fn table() -> TableSchema {
+        TableSchema::from_json(&json!({
+            "TableName": "t",
+            "AttributeDefinitions": [
+                {"AttributeName": "p", "AttributeType": "S"},
+                {"AttributeName": "s", "AttributeType": "N"},
+                {"AttributeName": "a", "AttributeType": "S"},
+                {"AttributeName": "b", "AttributeType": "S"},
+                {"AttributeName": "c", "AttributeType": "N"},
+            ],
+            "KeySchema": [
+                {"AttributeName": "p", "KeyType": "HASH"},
+                {"AttributeName": "s", "KeyType": "RANGE"},
+            ],
+            "GlobalSecondaryIndexes": [
+                {"IndexName": "hash", "KeySchema": [{"AttributeName": "a", "KeyType": "HASH"}],
+                 "Projection": {"ProjectionType": "ALL"}},
+                {"IndexName": "multi", "KeySchema": [
+                    {"AttributeName": "a", "KeyType": "HASH"},
+                    {"AttributeName": "p", "KeyType": "HASH"},
+                    {"AttributeName": "b", "KeyType": "RANGE"},
+                    {"AttributeName": "c", "KeyType": "RANGE"}],
+                 "Projection": {"ProjectionType": "ALL"}},
+            ],
+        }))
+        .unwrap()
+    }
+
+    fn parse(index: Option<&str>, text: &str) -> Result<KeyCondition> {
+        let table = table();
+        let keys = index.map_or(&table.keys, |name| &table.index(name).unwrap().keys);
+        let values = json!({
+            ":x": {"S": "x"}, ":xy": {"S": "xy"}, ":e": {"S": ""}, ":1": {"N": "1"},
+            ":5": {"N": "5.0"}, ":9": {"N": "9"},
+        });
+        let mut placeholders = Placeholders::from_json(None, Some(&values))?;
+        KeyExpression::parse(text, &mut placeholders)?.for_keys(keys)
+    }
+
+    fn check(index: Option<&str>, text: &str, expected: &str) {
+        let shown = match parse(index, text) {
+            Ok(condition) => {
+                let item = json!({
+                    "p": {"S": "x"}, "s": {"N": "5"}, "a": {"S": "x"}, "b": {"S": "xyz"},
+                    "c": {"N": "5"},
+                });
+                condition.matches(&item_from_json(&item).unwrap()).to_string()
+            }
+            Err(error) => error.message,
+        };
+        assert_eq!(shown, expected, "{text}");
+    }
+
+    #[test]
+    fn a_partition_and_a_range_of_it() {
+        for (text, expected) in [
+            ("p = :x", "true"),
+            ("p = :xy", "false"),
+            (":x = p AND s = :5", "true"),
+            ("p = :x AND s > :5", "false"),
+            ("p = :x AND :5 <= s", "true"),
+            ("p = :x AND s BETWEEN :1 AND :5", "true"),
+            ("p = :x AND s < :9", "true"),
+        ] {
+            check(None, text, expected);
+        }
+        check(Some("hash"), "a = :x", "true");
+        check(Some("multi"), "a = :x AND p = :x", "true");
+        check(Some("multi"), "a = :x AND p = :x AND begins_with(b, :xy)", "true");
+    }
+
+    #[test]
+    fn the_partition_is_known_by_its_bytes() {
+        let table = table();
+        let item = item_from_json(&json!({"p": {"S": "x"}, "s": {"N": "1"}})).unwrap();
+        let key = ItemKey::from_item(&table, &item).unwrap();
+        let condition = parse(None, "p = :x").unwrap();
+        assert_eq!(condition.partition_bytes(), key.partition_bytes());
+    }
+
+    #[test]
+    fn keys_must_be_asked_for_as_they_are() {
+        let missed = |name: &str| format!("Query condition missed key schema element: {name}");
+        check(None, "s = :5", &missed("p"));
+        check(None, "p = :x AND q = :x", &missed("s"));
+        check(Some("hash"), "p = :x", &missed("a"));
+        check(None, "p > :x", "Query key condition not supported");
+        check(
+            None,
+            "p = :x AND s = :5 AND q = :x",
+            "The number of query conditions (3) exceeds the number of key attributes defined in \
+             the schema (2)",
+        );
+        check(
+            None,
+            "p = :1",
+            "One or more parameter values were invalid: Condition parameter type does not match \
+             schema type",
+        );
+        check(
+            None,
+            "p = :e",
+            "One or more parameter values are not valid. The AttributeValue for a key attribute \
+             cannot contain an empty string value. Key: p",
+        );
+    }
+
+    #[test]
+    fn of_several_key_attributes_only_the_last_may_be_a_range() {
+        check(
+            Some("multi"),
+            "a = :x",
+            "HASH key attributes p must have equality conditions specified in the query",
+        );
+        check(
+            Some("multi"),
+            "a = :x AND p = :x AND b > :x AND c = :1",
+            "RANGE key attributes b must have equality conditions specified in the query because a \
+             condition is present on key attribute c",
+        );
+    }
 }

@@ -1,20 +1,15 @@
 //! KeyConditionExpressions: parsed as conditions, then reduced to one clause for each attribute.
 
-use super::condition_parse::parse_condition;
 use super::key_condition::{KeyClause, SortCondition};
-use super::{Comparator, ExpressionKind, Node, Operand, Placeholders};
+use super::{Comparator, Condition, Node, Operand};
 use crate::error::ServiceError;
 use crate::value::AttributeValue;
 
 type Result<T> = std::result::Result<T, ServiceError>;
 
-pub(crate) fn parse_key_clauses(
-    text: &str,
-    placeholders: &mut Placeholders,
-) -> Result<Vec<KeyClause>> {
-    let root = parse_condition(ExpressionKind::KeyCondition, text, placeholders)?;
+pub(crate) fn key_clauses(condition: Condition) -> Result<Vec<KeyClause>> {
     let mut clauses = Vec::new();
-    collect(root, &mut clauses)?;
+    collect(condition.root, &mut clauses)?;
     Ok(clauses)
 }
 
@@ -113,4 +108,71 @@ fn invalid_operator(name: &str) -> ServiceError {
 
 fn invalid_condition(what: &str) -> ServiceError {
     ServiceError::validation(format!("Invalid condition in KeyConditionExpression: {what}"))
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::expression::{KeyExpression, Placeholders};
+    use serde_json::json;
+
+    fn check(text: &str, expected: &str) {
+        let values = json!({":a": {"N": "1"}, ":b": {"N": "2"}, ":s": {"S": "x"}});
+        let mut placeholders = Placeholders::from_json(None, Some(&values)).unwrap();
+        let found = KeyExpression::parse(text, &mut placeholders);
+        let shown = found.map_or_else(|error| error.message, |key| key.clauses.len().to_string());
+        assert_eq!(shown, expected, "{text}");
+    }
+
+    #[test]
+    fn clauses_may_be_joined_in_any_order_and_parentheses() {
+        check("a = :a", "1");
+        check("(a = :a) AND (:b < b)", "2");
+        check("(a = :a AND (b BETWEEN :a AND :b AND begins_with(c, :s)))", "3");
+    }
+
+    #[test]
+    fn operators_that_no_index_answers_are_refused() {
+        for (text, name) in [
+            ("a > b and size(b) > c or a > c", "OR"),
+            ("a in (b, size(c), d)", "IN"),
+            ("attribute_exists(a)", "attribute_exists"),
+            ("attribute_not_exists(a)", "attribute_not_exists"),
+            ("contains(a.d, b)", "contains"),
+            ("not a > b", "NOT"),
+            ("a <> b", "<>"),
+        ] {
+            check(text, &format!("Invalid operator used in KeyConditionExpression: {name}"));
+        }
+    }
+
+    #[test]
+    fn each_clause_compares_one_attribute_with_values() {
+        let invalid = "Invalid condition in KeyConditionExpression: ";
+        for (text, expected) in [
+            (
+                ":a between size(b) and size(a)",
+                "BETWEEN operator must have the key attribute as its first operand",
+            ),
+            (
+                "begins_with(:s, b)",
+                "begins_with operator must have the key attribute as its first operand",
+            ),
+            ("b > a.b", "Multiple attribute names used in one condition"),
+            ("b between c[1] and d", "Multiple attribute names used in one condition"),
+            ("begins_with(a, b)", "Multiple attribute names used in one condition"),
+            (":b > :a AND a < :b", "No key attribute specified"),
+        ] {
+            check(text, &format!("{invalid}{expected}"));
+        }
+        for text in ["size(b) > a", "a > size(b.d)", "a between size(b) and size(a)"] {
+            check(text, "KeyConditionExpressions cannot contain nested operations");
+        }
+        for text in ["b.d > a", "b[0] > :a", "begins_with(a.b, :s)"] {
+            check(text, "KeyConditionExpressions cannot have conditions on nested attributes");
+        }
+        check(
+            "b > :a AND b < :b",
+            "KeyConditionExpressions must only contain one condition per key",
+        );
+    }
 }

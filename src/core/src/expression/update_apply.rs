@@ -255,3 +255,176 @@ fn parent_mut<'i>(
         _ => None,
     })
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::expression::Placeholders;
+    use crate::value::{item_from_json, item_to_json};
+    use serde_json::{Value, json};
+
+    fn before() -> Item {
+        item_from_json(&json!({
+            "n": {"N": "10"}, "s": {"S": "x"}, "ss": {"SS": ["a", "b"]}, "ns": {"NS": ["1"]},
+            "l": {"L": [{"N": "0"}, {"N": "1"}, {"N": "2"}]}, "el": {"L": []},
+            "m": {"M": {"k": {"N": "1"}, "l": {"L": [{"M": {"x": {"S": "y"}}}]}, "ss": {"SS": ["z"]}}},
+        }))
+        .unwrap()
+    }
+
+    fn apply(text: &str) -> Result<UpdateOutcome> {
+        let values = json!({
+            ":one": {"N": "1"}, ":s": {"S": "new"}, ":l": {"L": [{"S": "e"}]}, ":a": {"SS": ["a"]},
+            ":ac": {"SS": ["a", "c"]}, ":ab": {"SS": ["a", "b"]}, ":two": {"NS": ["2"]},
+            ":max": {"N": "9.9e125"}, ":small": {"N": "1e-40"}, ":z": {"SS": ["z"]},
+        });
+        let mut placeholders = Placeholders::from_json(None, Some(&values))?;
+        Update::parse(text, &mut placeholders)?.apply(&before())
+    }
+
+    /// The outcome is the item before with these attributes changed; null ones are gone.
+    #[allow(clippy::needless_pass_by_value)] // reads better with json! literals
+    fn check(text: &str, changed: Value) {
+        let found = match apply(text) {
+            Ok(outcome) => item_to_json(&outcome.item),
+            Err(error) => json!(error.message),
+        };
+        let mut expected = item_to_json(&before());
+        match &changed {
+            Value::Object(members) => {
+                for (name, value) in members {
+                    expected[name] = value.clone();
+                }
+                expected.as_object_mut().unwrap().retain(|_, value| !value.is_null());
+            }
+            message => expected = message.clone(),
+        }
+        assert_eq!(found, expected, "{text}");
+    }
+
+    #[test]
+    fn set_gives_values_copies_and_sums() {
+        check("SET s = :s, copy_of_n = n", json!({"s": {"S": "new"}, "copy_of_n": {"N": "10"}}));
+        check("SET n = n + :one, o = :one - n", json!({"n": {"N": "11"}, "o": {"N": "-9"}}));
+        check("SET n = s, s = n", json!({"n": {"S": "x"}, "s": {"N": "10"}}));
+        check(
+            "SET x = if_not_exists(x, :one), n = if_not_exists(n, :one)",
+            json!({"x": {"N": "1"}}),
+        );
+        check("SET x = if_not_exists(x, n) + :one", json!({"x": {"N": "11"}}));
+        check("SET el = list_append(el, :l)", json!({"el": {"L": [{"S": "e"}]}}));
+        check(
+            "SET el = list_append(:l, if_not_exists(gone, :l))",
+            json!({"el": {"L": [{"S": "e"}, {"S": "e"}]}}),
+        );
+    }
+
+    #[test]
+    fn set_reaches_into_documents() {
+        let map = |k: &str| json!({"M": {"k": {"N": k}, "l": {"L": [{"M": {"x": {"S": "y"}}}]}, "ss": {"SS": ["z"]}}});
+        check("SET m.k = n", json!({"m": map("10")}));
+        check(
+            "SET m.l[0].x = :s, m.l[5] = :one",
+            json!({"m": {"M": {
+                "k": {"N": "1"}, "l": {"L": [{"M": {"x": {"S": "new"}}}, {"N": "1"}]},
+                "ss": {"SS": ["z"]},
+            }}}),
+        );
+        check("SET l[1] = :s", json!({"l": {"L": [{"N": "0"}, {"S": "new"}, {"N": "2"}]}}));
+        check(
+            "SET l[9] = :s, l[7] = :one, l[0] = n",
+            json!({"l": {"L": [{"N": "10"}, {"N": "1"}, {"N": "2"}, {"N": "1"}, {"S": "new"}]}}),
+        );
+        check("SET el[3] = :one", json!({"el": {"L": [{"N": "1"}]}}));
+    }
+
+    #[test]
+    fn remove_takes_each_element_the_item_had() {
+        check("REMOVE s, gone", json!({"s": null}));
+        check("REMOVE l[0], l[2]", json!({"l": {"L": [{"N": "1"}]}}));
+        check("REMOVE l[9]", json!({}));
+        check("REMOVE l[0] SET l[1] = :s", json!({"l": {"L": [{"S": "new"}, {"N": "2"}]}}));
+        check(
+            "REMOVE l[3] SET l[7] = :one",
+            json!({"l": {"L": [{"N": "0"}, {"N": "1"}, {"N": "2"}, {"N": "1"}]}}),
+        );
+        check(
+            "REMOVE m.l[0].x, m.ss",
+            json!({"m": {"M": {"k": {"N": "1"}, "l": {"L": [{"M": {}}]}}}}),
+        );
+    }
+
+    #[test]
+    fn add_sums_and_unites() {
+        check("ADD n :one, fresh :one", json!({"n": {"N": "11"}, "fresh": {"N": "1"}}));
+        check("ADD ss :ac", json!({"ss": {"SS": ["a", "b", "c"]}}));
+        check("ADD ns :two, fresh :two", json!({"ns": {"NS": ["1", "2"]}, "fresh": {"NS": ["2"]}}));
+        check(
+            "ADD l[7] :one",
+            json!({"l": {"L": [{"N": "0"}, {"N": "1"}, {"N": "2"}, {"N": "1"}]}}),
+        );
+    }
+
+    #[test]
+    fn delete_takes_from_sets_and_empty_sets_go() {
+        check("DELETE ss :ac", json!({"ss": {"SS": ["b"]}}));
+        check("DELETE ss :ab", json!({"ss": null}));
+        check("DELETE gone :ab", json!({}));
+        check(
+            "DELETE m.ss :z",
+            json!({"m": {"M": {"k": {"N": "1"}, "l": {"L": [{"M": {"x": {"S": "y"}}}]}}}}),
+        );
+    }
+
+    #[test]
+    fn what_does_not_fit_the_item_is_refused() {
+        let missing =
+            "The provided expression refers to an attribute that does not exist in the item";
+        let path = "The document path provided in the update expression is invalid for update";
+        for (text, expected) in [
+            ("SET x = gone", missing),
+            ("SET n = gone + :one", missing),
+            ("SET x = list_append(gone, :l)", missing),
+            ("SET n = s + :one", INCORRECT_TYPE),
+            ("SET n = n + s", INCORRECT_TYPE),
+            ("SET x = list_append(l, s)", INCORRECT_TYPE),
+            ("ADD s :one", INCORRECT_TYPE),
+            ("ADD ss :two", INCORRECT_TYPE),
+            ("DELETE n :a", INCORRECT_TYPE),
+            ("DELETE ns :a", INCORRECT_TYPE),
+            ("SET gone.x = :one", path),
+            ("SET s.x = :one", path),
+            ("SET m[0] = :one", path),
+            ("SET l.x = :one", path),
+            ("REMOVE gone.x", path),
+            ("REMOVE s[0]", path),
+            ("ADD gone.x :one", path),
+            ("DELETE gone.x :a", path),
+            ("SET gone.x = :one ADD s :one", INCORRECT_TYPE),
+            (
+                "SET x = :max + :max",
+                "Number overflow. Attempting to store a number with magnitude larger than supported \
+                 range",
+            ),
+            ("ADD n :small", "Attempting to store more than 38 significant digits in a Number"),
+        ] {
+            check(text, json!(expected));
+        }
+    }
+
+    #[test]
+    fn old_and_new_values_are_those_of_the_named_places() {
+        let outcome = apply("SET m.k = :s, fresh = :one, l[1] = :s REMOVE s").unwrap();
+        assert_eq!(outcome.touched().into_iter().collect::<Vec<_>>(), ["fresh", "l", "m", "s"]);
+        assert_eq!(
+            item_to_json(&outcome.updated_old(&before())),
+            json!({"l": {"L": [{"N": "1"}]}, "m": {"M": {"k": {"N": "1"}}}, "s": {"S": "x"}})
+        );
+        assert_eq!(
+            item_to_json(&outcome.updated_new()),
+            json!({
+                "fresh": {"N": "1"}, "l": {"L": [{"S": "new"}]}, "m": {"M": {"k": {"S": "new"}}},
+            })
+        );
+    }
+}

@@ -216,3 +216,165 @@ fn check_operand(cursor: &mut Cursor, name: &str, operand: &SetValue, expected: 
         );
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::expression::Update;
+    use serde_json::json;
+
+    fn check(text: &str, expected: &str) {
+        let names = json!({"#c": "c", "#d": "[3]"});
+        let values = json!({
+            ":s": {"S": "a"}, ":n": {"N": "1"}, ":l": {"L": []}, ":set": {"SS": ["a"]},
+            ":m": {"M": {}}, ":b": {"B": "YQ=="}, ":t": {"BOOL": true}, ":nil": {"NULL": true},
+        });
+        let mut placeholders = Placeholders::from_json(Some(&names), Some(&values)).unwrap();
+        let found = Update::parse(text, &mut placeholders);
+        let shown = found.map_or_else(|error| error.message, |_| "ok".to_owned());
+        let shown = shown.strip_prefix("Invalid UpdateExpression: ").unwrap_or(&shown);
+        assert_eq!(shown, expected, "{text:.200}");
+    }
+
+    #[test]
+    fn every_section_and_operand_is_understood() {
+        for text in [
+            "SET a = :s, b.c[1].#d = b.x remove e, f[0] ADD g :n, h.i :set delete j :set",
+            "set a = b + :n, c = :n - d, e = (f + :n), g = (h), i = (:n) + (j)",
+            "SET a = if_not_exists(a, :n) + :n, b = list_append(:l, if_not_exists(b, :l))",
+            "set a[1] = b",
+            "SET a=if_not_exists(b, if_not_exists(c, :n))",
+            "REMOVE a",
+        ] {
+            check(text, "ok");
+        }
+    }
+
+    #[test]
+    fn syntax_errors_show_the_token_and_its_neighbours() {
+        for (text, token, near) in [
+            ("whatever", "whatever", "whatever"),
+            ("INVALID SYNTAX HERE", "INVALID", "INVALID SYNTAX"),
+            ("set a", "<EOF>", "a"),
+            ("SET", "<EOF>", "SET"),
+            ("set a=set", "set", "=set"),
+            ("add a = b", "=", "a = b"),
+            ("add a b", "b", "a b"),
+            ("delete a if_not_exists(b)", "if_not_exists", "a if_not_exists("),
+            ("remove a b", "b", "a b"),
+            ("set :a = b", ":a", "set :a ="),
+            ("remove :a", ":a", "remove :a"),
+            ("set a = b / c", "/", "b / c"),
+            ("set a[1] = \"eight\"", "\"", "= \"eight"),
+            ("set a = b + c + d", "+", "c + d"),
+            ("set (a = (b + c))", "(", "set (a"),
+            ("set a = (b.c).d + e", ".", ").d"),
+            ("SET a = b,", "<EOF>", ","),
+            ("SET a = :n REMOVE", "<EOF>", "REMOVE"),
+        ] {
+            check(text, &format!("Syntax error; token: \"{token}\", near: \"{near}\""));
+        }
+    }
+
+    #[test]
+    fn each_section_may_be_used_once() {
+        for (text, word) in
+            [("set a = b set c = d", "SET"), ("remove a set b = c REMOVE d", "REMOVE")]
+        {
+            let message =
+                format!("The \"{word}\" section can only be used once in an update expression;");
+            check(text, &message);
+        }
+    }
+
+    #[test]
+    fn errors_of_meaning_have_an_order() {
+        check(
+            "set #c = what(:x) set abOrt = d",
+            "Attribute name is a reserved keyword; reserved keyword: abOrt",
+        );
+        check("set #c = what(:x) set c = d", "Invalid function name; function: what");
+        check(
+            "set #x = if_not_exists(:y)",
+            "An expression attribute name used in the document path is not defined; attribute \
+             name: #x",
+        );
+        check(
+            "set b = list_append(:s, a), c = if_not_exists(a) add a.b :s",
+            "Incorrect operand type for operator or function; operator: ADD, operand type: STRING, \
+             typeSet: ALLOWED_FOR_ADD_OPERAND",
+        );
+    }
+
+    #[test]
+    fn places_are_apart() {
+        for (text, what, one, two) in [
+            ("set a = :n remove a", "overlap", "[a]", "[a]"),
+            ("set #c[3].#d = a, #c[3] = a", "overlap", "[c, [3], [3]]", "[c, [3]]"),
+            ("set d[1] = a, d.b = a, c[1].a = a, #c = b", "overlap", "[c, [1], a]", "[c]"),
+            ("remove a.#c set a[1] = b", "conflict", "[a, c]", "[a, [1]]"),
+        ] {
+            check(
+                text,
+                &format!(
+                    "Two document paths {what} with each other; must remove or rewrite one of \
+                     these paths; path one: {one}, path two: {two}"
+                ),
+            );
+        }
+    }
+
+    #[test]
+    fn given_operands_are_of_the_right_types() {
+        for (text, section, kind) in [
+            ("add a :l", "ADD", "LIST"),
+            ("add a :nil", "ADD", "NULL"),
+            ("add a :t", "ADD", "BOOLEAN"),
+            ("delete a :n", "DELETE", "NUMBER"),
+            ("delete a :m", "DELETE", "MAP"),
+        ] {
+            check(
+                text,
+                &format!(
+                    "Incorrect operand type for operator or function; operator: {section}, \
+                     operand type: {kind}, typeSet: ALLOWED_FOR_{section}_OPERAND"
+                ),
+            );
+        }
+        for (text, name, kind) in [
+            ("set a = list_append(:n, a)", "list_append", "N"),
+            ("set a = list_append(a, :set)", "list_append", "SS"),
+            ("set a = :b + :s", "+", "B"),
+            ("set a = a - :l", "-", "L"),
+        ] {
+            check(
+                text,
+                &format!(
+                    "Incorrect operand type for operator or function; operator or function: \
+                     {name}, operand type: {kind}"
+                ),
+            );
+        }
+        check(
+            "set a = if_not_exists(c)",
+            "Incorrect number of operands for operator or function; operator or function: \
+             if_not_exists, number of operands: 1",
+        );
+        check(
+            "set a = if_not_exists(:n, c)",
+            "Operator or function requires a document path; operator or function: if_not_exists",
+        );
+    }
+
+    #[test]
+    fn hostile_input_gets_an_error_and_no_more() {
+        let deep = "The expression is nested too deeply;";
+        check(&format!("SET a = {}", "(".repeat(4_000)), deep);
+        check(&format!("SET a = {}", "f(".repeat(2_000)), deep);
+        let text = "(".repeat(1_000_000);
+        let size =
+            "Expression size has exceeded the maximum allowed size; expression size: 1000000";
+        check(&text, size);
+        check("SET 😀 = :n", "Syntax error; token: \"😀\", near: \"SET 😀 =\"");
+    }
+}

@@ -253,3 +253,132 @@ impl fmt::Display for KeyType {
         self.attribute_type().fmt(f)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::value::item_from_json;
+    use serde_json::{Value, json};
+
+    fn table(sort: &str) -> TableSchema {
+        TableSchema::from_json(&json!({
+            "TableName": "t",
+            "AttributeDefinitions": [
+                {"AttributeName": "p", "AttributeType": "S"},
+                {"AttributeName": "s", "AttributeType": sort},
+                {"AttributeName": "i", "AttributeType": "S"},
+            ],
+            "KeySchema": [
+                {"AttributeName": "p", "KeyType": "HASH"},
+                {"AttributeName": "s", "KeyType": "RANGE"},
+            ],
+            "GlobalSecondaryIndexes": [{
+                "IndexName": "gsi", "KeySchema": [{"AttributeName": "i", "KeyType": "HASH"}],
+                "Projection": {"ProjectionType": "KEYS_ONLY"},
+            }],
+        }))
+        .unwrap()
+    }
+
+    #[allow(clippy::needless_pass_by_value)] // reads better with json! literals
+    fn check(item: Value, expected: &str) {
+        let found = table("S").check_item(&item_from_json(&item).unwrap());
+        let shown = found.map_or_else(|error| error.message, |key| key.to_string());
+        assert_eq!(shown, expected, "{item:.200}");
+    }
+
+    #[test]
+    fn an_items_key_is_checked_in_dynamodbs_words() {
+        let invalid = "One or more parameter values were invalid: ";
+        let empty = "One or more parameter values are not valid. ";
+        let text = |len: usize| json!({"S": "x".repeat(len)});
+        check(json!({"p": {"S": "a"}, "s": {"S": "b"}, "x": {"N": "1"}}), "p (S), s (S)");
+        for (item, expected) in [
+            (json!({"p": {"S": "a"}}), "Missing the key s in the item"),
+            (
+                json!({"p": {"N": "1"}, "s": {"S": "b"}}),
+                "Type mismatch for key p expected: S actual: N",
+            ),
+            (
+                json!({"p": text(2049), "s": {"S": "b"}}),
+                "Size of hashkey has exceeded the maximum size limit of2048 bytes",
+            ),
+            (
+                json!({"p": text(2048), "s": text(1025)}),
+                "Aggregated size of all range keys has exceeded the size limit of 1024 bytes",
+            ),
+            (
+                json!({"p": {"S": "a"}, "s": {"S": "b"}, "i": {"N": "1"}}),
+                "Type mismatch for Index Key i Expected: S Actual: N IndexName: gsi",
+            ),
+        ] {
+            check(item, &format!("{invalid}{expected}"));
+        }
+        check(
+            json!({"p": {"S": ""}, "s": {"S": "b"}}),
+            &format!(
+                "{empty}The AttributeValue for a key attribute cannot contain an empty string \
+                 value. Key: p"
+            ),
+        );
+        check(
+            json!({"p": {"S": "a"}, "s": {"S": "b"}, "i": {"S": ""}}),
+            &format!(
+                "{empty}A value specified for a secondary index key is not supported. The \
+                 AttributeValue for a key attribute cannot contain an empty string value. \
+                 IndexName: gsi, IndexKey: i"
+            ),
+        );
+        check(json!({"p": text(2048), "s": text(1024)}), "p (S), s (S)");
+    }
+
+    #[test]
+    fn a_requests_key_has_the_keys_attributes_and_no_other() {
+        for json in [
+            json!({}),
+            json!({"p": {"S": "a"}}),
+            json!({"p": {"S": "a"}, "x": {"S": "b"}}),
+            json!({"p": {"S": "a"}, "s": {"S": "b"}, "x": {"S": "b"}}),
+            json!({"p": {"S": "a"}, "s": {"N": "1"}}),
+        ] {
+            let error = ItemKey::from_key(&table("S"), &item_from_json(&json).unwrap());
+            let message = "The provided key element does not match the schema";
+            assert_eq!(error.unwrap_err().message, message, "{json}");
+        }
+    }
+
+    #[test]
+    fn bytes_sort_as_dynamodb_sorts() {
+        for (kind, ascending) in [
+            ("S", vec!["a", "a\u{0}", "a\u{0}b", "a\u{1}", "aa", "b", "é", "\u{ffff}", "😀"]),
+            ("N", vec!["-1000", "-1.5", "-1", "0", "0.1", "2", "10", "1000"]),
+            ("B", vec!["AA==", "AAA=", "AAE=", "AQ==", "/w=="]),
+        ] {
+            let keys: Vec<ItemKey> = ascending
+                .iter()
+                .map(|value| json!({"p": {"S": "x"}, "s": {kind: value}}))
+                .map(|json| item_from_json(&json).unwrap())
+                .map(|item| ItemKey::from_item(&table(kind), &item).unwrap())
+                .collect();
+            assert!(keys.is_sorted_by(|left, right| left < right), "{kind}");
+            assert!(keys.windows(2).all(|pair| pair[0].sort_bytes() < pair[1].sort_bytes()));
+            assert!(
+                keys.windows(2)
+                    .all(|pair| { pair[0].partition_bytes() == pair[1].partition_bytes() })
+            );
+        }
+    }
+
+    #[test]
+    fn equal_keys_are_one_key_and_show_no_values() {
+        let key = |number: &str| {
+            let item = item_from_json(&json!({"p": {"S": "secret"}, "s": {"N": number}})).unwrap();
+            ItemKey::from_key(&table("N"), &item).unwrap()
+        };
+        assert_eq!(key("1"), key("1.0"));
+        assert_eq!(format!("{} {:?}", key("1"), key("1")), "p (S), s (N) ItemKey(p (S), s (N))");
+        let whole = key("1").to_item();
+        assert_eq!(whole.len(), 2);
+        assert_eq!(key("1").get("s"), whole.get("s"));
+    }
+}

@@ -102,11 +102,11 @@ fn value_from_json(json: &Value, depth: usize) -> Result<AttributeValue> {
 
 fn content_from_json(kind: AttributeType, json: &Value, depth: usize) -> Result<AttributeValue> {
     match kind {
-        AttributeType::S => Ok(AttributeValue::S(string(json)?.to_owned())),
-        AttributeType::N => Ok(AttributeValue::N(number(string(json)?)?)),
+        AttributeType::S => Ok(AttributeValue::S(string_from_json(json)?.to_owned())),
+        AttributeType::N => Ok(AttributeValue::N(number(string_from_json(json)?)?)),
         AttributeType::B => Ok(AttributeValue::B(binary(json)?)),
-        AttributeType::Bool => Ok(AttributeValue::Bool(boolean(json)?)),
-        AttributeType::Null if boolean(json)? => Ok(AttributeValue::Null),
+        AttributeType::Bool => Ok(AttributeValue::Bool(bool_from_json(json)?)),
+        AttributeType::Null if bool_from_json(json)? => Ok(AttributeValue::Null),
         AttributeType::Null => Err(ServiceError::invalid_parameter(
             "Null attribute value types must have the value of true",
         )),
@@ -132,7 +132,7 @@ fn check_depth(depth: usize) -> Result<()> {
     Ok(())
 }
 
-fn string(json: &Value) -> Result<&str> {
+pub(crate) fn string_from_json(json: &Value) -> Result<&str> {
     match json {
         Value::String(text) => Ok(text),
         other => Err(not_convertible(other, "String")),
@@ -150,7 +150,7 @@ impl From<NumberError> for ServiceError {
 }
 
 /// The framework in front of DynamoDB reads some strings as truth values too.
-fn boolean(json: &Value) -> Result<bool> {
+pub(crate) fn bool_from_json(json: &Value) -> Result<bool> {
     match json {
         Value::Bool(truth) => Ok(*truth),
         Value::String(text) => match text.to_ascii_uppercase().as_str() {
@@ -195,7 +195,7 @@ fn list(json: &Value) -> Result<&[Value]> {
 }
 
 fn string_set(values: &[Value]) -> Result<BTreeSet<String>> {
-    let texts = values.iter().map(string).collect::<Result<Vec<_>>>()?;
+    let texts = values.iter().map(string_from_json).collect::<Result<Vec<_>>>()?;
     if texts.is_empty() {
         return Err(ServiceError::invalid_parameter("An string set  may not be empty"));
     }
@@ -208,7 +208,7 @@ fn string_set(values: &[Value]) -> Result<BTreeSet<String>> {
 }
 
 fn number_set(values: &[Value]) -> Result<BTreeSet<Number>> {
-    let texts = values.iter().map(string).collect::<Result<Vec<_>>>()?;
+    let texts = values.iter().map(string_from_json).collect::<Result<Vec<_>>>()?;
     if texts.is_empty() {
         return Err(ServiceError::invalid_parameter("An number set  may not be empty"));
     }
@@ -335,7 +335,10 @@ mod tests {
             check(&json, &format!("{invalid}{expected}"));
         }
         check(&json!({"NS": ["1", "1.0"]}), "Input collection contains duplicates");
-        check(&json!({"NS": ["1", "b"]}), "The parameter cannot be converted to a numeric value: b");
+        check(
+            &json!({"NS": ["1", "b"]}),
+            "The parameter cannot be converted to a numeric value: b",
+        );
     }
 
     #[test]
