@@ -3,8 +3,10 @@
 
 use dm_api::condition::Reason;
 use dm_api::migration::{ContainerProgram, Limits, PodSettings, Script};
+use dm_api::script::{self, FilesProblem};
 use dm_api::target::Credentials;
 use dm_api::{DataMigration, MigrationTarget};
+use dm_core::plan::PROGRAM_ENVIRONMENT_RESERVED;
 use k8s_openapi::api::core::v1::{ConfigMap, EnvVar};
 
 use crate::digest::{self, Files};
@@ -60,21 +62,6 @@ pub enum FilesFound {
     /// Here it is.
     Found(Box<ConfigMap>),
 }
-
-/// Environment variables that point a program at the guard; a program that replaced them would
-/// leave it.
-const RESERVED_ENV: &[&str] = &[
-    "AWS_ACCESS_KEY_ID",
-    "AWS_SECRET_ACCESS_KEY",
-    "AWS_SESSION_TOKEN",
-    "AWS_ENDPOINT_URL",
-    "AWS_ENDPOINT_URL_DYNAMODB",
-    "AWS_ACCOUNT_ID_ENDPOINT_MODE",
-    "AWS_EC2_METADATA_DISABLED",
-    "AWS_IGNORE_CONFIGURED_ENDPOINT_URLS",
-    "AWS_REGION",
-    "AWS_DEFAULT_REGION",
-];
 
 /// Checks a migration against its target and its files.
 pub fn validate(
@@ -145,7 +132,7 @@ fn script_program(
         ));
     };
     let files = collect_files(script, config_map)?;
-    let file = if script.command.is_empty() { Some(choose_file(script, &files)?) } else { None };
+    let file = if script.command.is_empty() { Some(script::file_to_run(script, &files).map_err(invalid)?) } else { None };
     let digest = digest::of_script(target, script, file.as_deref(), &files);
     Ok((Program::Script { files, file, script: script.clone() }, digest))
 }
@@ -154,31 +141,8 @@ fn script_program(
 fn collect_files(script: &Script, config_map: &ConfigMap) -> Result<Files, Problem> {
     let text = config_map.data.iter().flatten().map(|(key, text)| (key, text.as_bytes()));
     let binary = config_map.binary_data.iter().flatten().map(|(key, bytes)| (key, &*bytes.0));
-    let all: std::collections::BTreeMap<&String, &[u8]> = text.chain(binary).collect();
-    let mut files = Files::new();
-    if script.config_map.items.is_empty() {
-        files.extend(all.iter().map(|(key, bytes)| ((*key).clone(), bytes.to_vec())));
-    }
-    for (index, item) in script.config_map.items.iter().enumerate() {
-        let field = format!("spec.script.configMap.items[{index}]");
-        let bytes = all.get(&item.key).ok_or_else(|| {
-            problem(
-                Reason::InvalidSpec,
-                format!(
-                    "{field}.key: ConfigMap {} has no key {}; it has {}",
-                    script.config_map.name,
-                    item.key,
-                    list(all.keys().map(|key| key.as_str()))
-                ),
-            )
-        })?;
-        if files.insert(item.path.clone(), bytes.to_vec()).is_some() {
-            return Err(problem(
-                Reason::InvalidSpec,
-                format!("{field}.path: {} is given twice", item.path),
-            ));
-        }
-    }
+    let all = text.chain(binary).map(|(key, bytes)| (key.clone(), bytes.to_vec())).collect();
+    let files = script::lay_out(script, &all).map_err(invalid)?;
     let size: usize = files.iter().map(|(path, bytes)| path.len() + bytes.len()).sum();
     if size > limits::FILES_BYTES_MAX {
         return Err(problem(
@@ -193,42 +157,10 @@ fn collect_files(script: &Script, config_map: &ConfigMap) -> Result<Files, Probl
     Ok(files)
 }
 
-/// The file to run: the one named, or the only one, or the only one called `main`.
-fn choose_file(script: &Script, files: &Files) -> Result<String, Problem> {
-    let names = || list(files.keys().map(String::as_str));
-    if let Some(file) = &script.file {
-        return files.contains_key(file).then(|| file.clone()).ok_or_else(|| {
-            problem(
-                Reason::InvalidSpec,
-                format!("spec.script.file: there is no file {file}; there are {}", names()),
-            )
-        });
-    }
-    let mains: Vec<&String> = files
-        .keys()
-        .filter(|path| path.split_once('.').map_or(path.as_str(), |(stem, _)| stem) == "main")
-        .collect();
-    match (files.len(), mains.as_slice()) {
-        (0, _) => Err(problem(
-            Reason::InvalidSpec,
-            format!("spec.script.configMap: ConfigMap {} has no files", script.config_map.name),
-        )),
-        (1, _) => Ok(files.keys().next().cloned().unwrap_or_default()),
-        (_, [main]) => Ok((*main).clone()),
-        (_, _) => Err(problem(
-            Reason::InvalidSpec,
-            format!(
-                "spec.script.file: say which file to run, or name it main with a suffix; there are {}",
-                names()
-            ),
-        )),
-    }
-}
-
 /// Refuses variables that would lead the program past the guard or show it credentials.
 fn check_env(field: &str, env: &[EnvVar], target: &MigrationTarget) -> Result<(), Problem> {
     for (index, variable) in env.iter().enumerate() {
-        if RESERVED_ENV.contains(&variable.name.as_str()) {
+        if PROGRAM_ENVIRONMENT_RESERVED.contains(&variable.name.as_str()) {
             return Err(problem(
                 Reason::InvalidSpec,
                 format!(
@@ -303,12 +235,6 @@ fn problem(reason: Reason, message: String) -> Problem {
     Problem { reason, message }
 }
 
-/// A few names for a message; not all of a long list.
-fn list<'a>(names: impl Iterator<Item = &'a str>) -> String {
-    let names: Vec<&str> = names.collect();
-    match names.as_slice() {
-        [] => "none".into(),
-        all if all.len() <= 10 => all.join(", "),
-        all => format!("{} and {} more", all[..10].join(", "), all.len() - 10),
-    }
+fn invalid(problem: FilesProblem) -> Problem {
+    self::problem(Reason::InvalidSpec, problem.to_string())
 }

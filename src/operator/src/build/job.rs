@@ -9,7 +9,7 @@ use dm_api::{
     DataMigration, GROUP, MIGRATION_NAME_ANNOTATION, MIGRATION_UID_LABEL, OUTCOME_FINALIZER,
     PROGRAM_DIGEST_ANNOTATION, RUN_LABEL,
 };
-use dm_core::plan::{CONTROL_PORT, Mode, PLAN_ENV, PLAN_VERSION, PROGRAM_PORT, Plan};
+use dm_core::plan::{self, CONTROL_PORT, Mode, PLAN_ENV, PLAN_VERSION, PROGRAM_PORT, Plan};
 use dm_core::plan::{Policy, RateLimits, RunId, Upstream};
 use k8s_openapi::api::batch::v1::{
     Job, JobSpec, PodFailurePolicy, PodFailurePolicyOnPodConditionsPattern, PodFailurePolicyRule,
@@ -320,9 +320,14 @@ fn program(runnable: &Runnable) -> Container {
             args.push("--".into());
             args.extend(script.command.iter().chain(&script.args).cloned());
             let mut env = program_env(runnable, &script.env);
-            if !script.env.iter().any(|variable| variable.name == "HOME") {
+            let missing = |name: &str| !script.env.iter().any(|variable| variable.name == name);
+            if missing("HOME") {
                 // The user has no entry in the image's passwd file; tools look for a home.
                 env.push(variable("HOME", WORK_DIR));
+            }
+            if missing("PYTHONUNBUFFERED") {
+                // Python holds back what it writes to a pipe, and loses it when it is killed.
+                env.push(variable("PYTHONUNBUFFERED", "1"));
             }
             Container {
                 image: Some(script.image.clone()),
@@ -361,17 +366,9 @@ fn in_image(base: Container, command: &[String], args: &[String]) -> Container {
 /// What points a program's SDK at the guard: an endpoint, a region and worthless credentials.
 fn program_env(runnable: &Runnable, own: &[EnvVar]) -> Vec<EnvVar> {
     let endpoint = format!("http://127.0.0.1:{PROGRAM_PORT}");
-    let region = &runnable.target.spec.region;
-    let mut env = vec![
-        variable("AWS_ENDPOINT_URL_DYNAMODB", &endpoint),
-        variable("AWS_ENDPOINT_URL", &endpoint),
-        variable("AWS_REGION", region),
-        variable("AWS_DEFAULT_REGION", region),
-        variable("AWS_ACCESS_KEY_ID", "datamigration"),
-        variable("AWS_SECRET_ACCESS_KEY", "worthless"),
-        variable("AWS_ACCOUNT_ID_ENDPOINT_MODE", "disabled"),
-        variable("AWS_EC2_METADATA_DISABLED", "true"),
-    ];
+    let variables = plan::program_environment(&endpoint, &runnable.target.spec.region);
+    let mut env: Vec<EnvVar> =
+        variables.iter().map(|(name, value)| variable(name, value)).collect();
     env.extend(own.iter().cloned());
     env
 }
