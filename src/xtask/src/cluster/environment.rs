@@ -1,5 +1,6 @@
 //! What tests need to know about the cluster that is up: written by `up`, printed by `env`.
 
+use std::fmt::Write as _;
 use std::fs;
 use std::path::Path;
 
@@ -81,10 +82,10 @@ impl Environment {
 
     /// One `export` line per variable, for a shell.
     pub fn exports(&self) -> String {
-        self.variables
-            .iter()
-            .map(|(name, value)| format!("export {name}='{}'\n", value.replace('\'', r"'\''")))
-            .collect()
+        self.variables.iter().fold(String::new(), |mut lines, (name, value)| {
+            let _ = writeln!(lines, "export {name}='{}'", value.replace('\'', r"'\''"));
+            lines
+        })
     }
 }
 

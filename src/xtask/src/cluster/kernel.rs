@@ -145,10 +145,10 @@ fn cgroups() -> Vec<PathBuf> {
 /// A version 1 cpuset takes no process before it has processors and memory nodes.
 fn adopt_processors(folder: &Path) {
     for file in ["cpuset.cpus", "cpuset.mems"] {
-        if let Some(parent) = folder.parent() {
-            if let Ok(value) = fs::read_to_string(parent.join(file)) {
-                let _ = fs::write(folder.join(file), value.trim());
-            }
+        if let Some(parent) = folder.parent()
+            && let Ok(value) = fs::read_to_string(parent.join(file))
+        {
+            let _ = fs::write(folder.join(file), value.trim());
         }
     }
 }

@@ -79,15 +79,15 @@ pub fn up_existing(checkout: &Checkout, state: &State, no_operator: bool) -> Res
          a DynamoDB for tests; one is started on port 18000 of this machine",
     )?;
     let load = env::var("DM_IMAGE_LOAD").ok();
-    finish(checkout, state, no_operator, &endpoint, |image| match &load {
-        Some(load) => run(
+    finish(checkout, state, no_operator, &endpoint, |image| {
+        let Some(load) = &load else {
+            say(&format!("  not loaded: {} from {}", image.reference, image.archive.display()));
+            return Ok(());
+        };
+        run(
             command("sh", ["-c", &format!("{load} \"$1\""), "load"]).arg(&image.archive),
             &format!("loading the image {} with {load}", image.reference),
-        ),
-        None => {
-            say(&format!("  not loaded: {} from {}", image.reference, image.archive.display()));
-            Ok(())
-        }
+        )
     })
 }
 

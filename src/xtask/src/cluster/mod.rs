@@ -54,9 +54,12 @@ pub struct Options {
 
 /// Where the cluster comes from.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Kind {
+enum Origin {
+    /// Somebody's own.
     Existing,
-    Kind,
+    /// kind, in a container engine.
+    InEngine,
+    /// Built from source.
     Local,
 }
 
@@ -82,9 +85,9 @@ pub fn up(checkout: &Checkout, options: &Options) -> Result<()> {
     let _lock = lock(checkout)?;
     let state = State(checkout.state());
     match choose(options) {
-        Kind::Existing => kind::up_existing(checkout, &state, options.no_operator)?,
-        Kind::Kind => kind::up(checkout, &state, options.no_operator)?,
-        Kind::Local => {
+        Origin::Existing => kind::up_existing(checkout, &state, options.no_operator)?,
+        Origin::InEngine => kind::up(checkout, &state, options.no_operator)?,
+        Origin::Local => {
             settle_ownership(checkout, &state, options.replace)?;
             up_local(checkout, &state, options.no_operator)?;
         }
@@ -110,13 +113,13 @@ pub fn down(checkout: &Checkout) -> Result<()> {
     local::stop(&state)
 }
 
-fn choose(options: &Options) -> Kind {
+fn choose(options: &Options) -> Origin {
     if options.existing || env::var("DM_CLUSTER").is_ok_and(|value| value == "existing") {
-        Kind::Existing
+        Origin::Existing
     } else if machine::has_kind() {
-        Kind::Kind
+        Origin::InEngine
     } else {
-        Kind::Local
+        Origin::Local
     }
 }
 
@@ -127,7 +130,7 @@ fn up_local(checkout: &Checkout, state: &State, no_operator: bool) -> Result<()>
     let test_images = images::programs::all(checkout)?;
     let agent = if no_operator { None } else { Some(images::datamigration::agent(checkout)?) };
 
-    let recipe = recipe(&programs, &library)?;
+    let recipe = recipe(&programs, &library);
     let same = fs::read_to_string(state.recipe()).is_ok_and(|text| text == recipe);
     if !(same && local::is_healthy(state)) {
         if state.0.exists() || kernel::is_set_up() {
@@ -154,7 +157,7 @@ fn up_local(checkout: &Checkout, state: &State, no_operator: bool) -> Result<()>
 }
 
 /// Everything whose change asks for a new cluster: the programs, and how they are configured.
-fn recipe(programs: &golang::Programs, library: &Path) -> Result<String> {
+fn recipe(programs: &golang::Programs, library: &Path) -> String {
     let sources = [
         include_str!("certificates.rs"),
         include_str!("configuration.rs"),
@@ -170,7 +173,7 @@ fn recipe(programs: &golang::Programs, library: &Path) -> Result<String> {
     for source in sources {
         fingerprint = fingerprint.text(source);
     }
-    Ok(fingerprint.key())
+    fingerprint.key()
 }
 
 /// Two checkouts must not use each other's cluster unawares.

@@ -8,7 +8,7 @@ use anyhow::{Context, Result, bail};
 use super::layout::State;
 use super::local::kubectl;
 use crate::checkout::Checkout;
-use crate::command::{command, last_lines, run, succeeds};
+use crate::command::{capture, command, last_lines, run, succeeds};
 use crate::console::step;
 use crate::fingerprint::Fingerprint;
 
@@ -20,6 +20,9 @@ const RELEASE: &str = "datamigration";
 
 /// Helm's patience with a rollout: one image that is already on the node, one start.
 const ROLLOUT_MAX: &str = "120s";
+
+/// How many lines of the pod's description and of its log an error shows: all of its events.
+const LAST_WORDS_MAX: usize = 30;
 
 /// Installs the chart, or upgrades the release when the image or the chart has changed.
 pub fn install(checkout: &Checkout, state: &State, helm: &Path, image: &str) -> Result<()> {
@@ -57,10 +60,19 @@ pub fn install(checkout: &Checkout, state: &State, helm: &Path, image: &str) -> 
             .env("HELM_CACHE_HOME", state.join("helm"))
             .env("HELM_CONFIG_HOME", state.join("helm"))
             .env("HELM_DATA_HOME", state.join("helm"));
+        if forces_conflicts(helm) {
+            upgrade.arg("--force-conflicts");
+        }
         run(&mut upgrade, "installing the chart with helm")
             .with_context(|| format!("the operator did not come up:\n{}", last_words(state)))
     })?;
     fs::write(&record, installed).context("writing down what was installed")
+}
+
+/// What somebody changed by hand in a test cluster is put right; before version 4 helm always did so.
+fn forces_conflicts(helm: &Path) -> bool {
+    capture(&mut command(helm, ["upgrade", "--help"]), "asking helm for its flags")
+        .is_ok_and(|flags| flags.contains("--force-conflicts"))
 }
 
 fn is_rolled_out(state: &State) -> bool {
@@ -81,13 +93,13 @@ fn last_words(state: &State) -> String {
             "--all-containers",
             "--selector",
             "app.kubernetes.io/instance=datamigration",
-            "--tail=20",
+            "--tail=30",
         ],
     ];
     let mut words = String::new();
     for question in questions {
         if let Ok(output) = kubectl(state, question).output() {
-            words.push_str(&last_lines(&String::from_utf8_lossy(&output.stdout), 20));
+            words.push_str(&last_lines(&String::from_utf8_lossy(&output.stdout), LAST_WORDS_MAX));
             words.push('\n');
         }
     }

@@ -206,7 +206,7 @@ fn program_layer(checkout: &Checkout) -> Result<Layer> {
             Some(source) => copy_files(source, &app)?,
             None => {
                 fs::write(app.join("main.py"), "print(\"no program was put into this image\")\n")
-                    .context("writing the stand-in program")?
+                    .context("writing the stand-in program")?;
             }
         }
         finish_layer(place, &root)
