@@ -5,6 +5,7 @@
 
 pub mod condition;
 pub mod migration;
+pub mod script;
 pub mod status;
 pub mod target;
 

@@ -17,6 +17,36 @@ pub const PROGRAM_PORT: u16 = 8000;
 /// Where the guard answers the kubelet's probe and the operator: on the pod's address.
 pub const CONTROL_PORT: u16 = 8001;
 
+/// What points a program's SDK at the guard: an endpoint, a region and worthless credentials. It is
+/// a convenience for the program; the barrier is that it has no other credentials.
+pub fn program_environment(endpoint: &str, region: &str) -> [(&'static str, String); 8] {
+    [
+        ("AWS_ENDPOINT_URL_DYNAMODB", endpoint.into()),
+        ("AWS_ENDPOINT_URL", endpoint.into()),
+        ("AWS_REGION", region.into()),
+        ("AWS_DEFAULT_REGION", region.into()),
+        ("AWS_ACCESS_KEY_ID", "datamigration".into()),
+        ("AWS_SECRET_ACCESS_KEY", "worthless".into()),
+        ("AWS_ACCOUNT_ID_ENDPOINT_MODE", "disabled".into()),
+        ("AWS_EC2_METADATA_DISABLED", "true".into()),
+    ]
+}
+
+/// Environment variables that a migration must not set itself: a program that replaced them would
+/// leave the guard.
+pub const PROGRAM_ENVIRONMENT_RESERVED: &[&str] = &[
+    "AWS_ACCESS_KEY_ID",
+    "AWS_SECRET_ACCESS_KEY",
+    "AWS_SESSION_TOKEN",
+    "AWS_ENDPOINT_URL",
+    "AWS_ENDPOINT_URL_DYNAMODB",
+    "AWS_ACCOUNT_ID_ENDPOINT_MODE",
+    "AWS_EC2_METADATA_DISABLED",
+    "AWS_IGNORE_CONFIGURED_ENDPOINT_URLS",
+    "AWS_REGION",
+    "AWS_DEFAULT_REGION",
+];
+
 /// What a guard does with one run's requests.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]

@@ -132,7 +132,11 @@ fn script_program(
         ));
     };
     let files = collect_files(script, config_map)?;
-    let file = if script.command.is_empty() { Some(script::file_to_run(script, &files).map_err(invalid)?) } else { None };
+    let file = if script.command.is_empty() {
+        Some(script::file_to_run(script, &files).map_err(invalid)?)
+    } else {
+        None
+    };
     let digest = digest::of_script(target, script, file.as_deref(), &files);
     Ok((Program::Script { files, file, script: script.clone() }, digest))
 }
