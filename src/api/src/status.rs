@@ -122,6 +122,24 @@ pub struct Progress {
     /// In a few words: a percentage, or what it waits for.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub text: Option<String>,
+    /// Items the program has read.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub items_read: Option<u64>,
+    /// Items it has written, or in a dry run would have.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub items_written: Option<u64>,
+    /// Items it will write in all, by the dry run's count.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub total_estimate: Option<u64>,
+    /// Share of that, 0 to 99 while the run goes on.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub percent: Option<u64>,
+    /// Items written per second, since the program began.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub items_per_second: Option<u64>,
+    /// Seconds until the end at that rate.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub eta_seconds: Option<u64>,
 }
 
 /// One run, in the history.

@@ -12,7 +12,9 @@ use k8s_openapi::api::core::v1::{ConfigMap, Pod};
 use kube::core::PartialObjectMeta;
 use kube::runtime::controller::{Action, Config, Controller};
 use kube::runtime::reflector::{ObjectRef, Store};
-use kube::runtime::{WatchStreamExt as _, reflector, watcher};
+use kube::runtime::{
+    Predicate as _, PredicateConfig, WatchStreamExt as _, predicates, reflector, watcher,
+};
 use kube::{Api, Resource, ResourceExt as _};
 
 use crate::limits;
@@ -38,7 +40,12 @@ pub async fn run(context: Context, namespace: Option<&str>, ready: Arc<AtomicBoo
             }
         })
         .reflect(writer)
-        .applied_objects();
+        .applied_objects()
+        // Our own writes of status wake nobody: what follows from them is asked for by time.
+        .predicate_filter(
+            predicates::generation.combine(predicates::finalizers),
+            PredicateConfig::default(),
+        );
     let ours = watcher::Config::default().labels(MIGRATION_UID_LABEL);
     let jobs = watcher(scoped::<PartialObjectMeta<Job>>(&client, namespace), ours.clone());
     let pods = watcher(scoped::<PartialObjectMeta<Pod>>(&client, namespace), ours);

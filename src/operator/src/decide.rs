@@ -3,13 +3,15 @@
 
 use dm_api::DataMigration;
 use dm_api::condition::{Reason, types};
-use dm_api::status::{DataMigrationStatus, Phase, RunKind, RunRecord, RunResult};
+use dm_api::status::{DataMigrationStatus, Phase, Progress, RunKind, RunRecord, RunResult};
+use dm_core::report::GuardResult;
 use jiff::Timestamp;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 
 use crate::dependencies::Dependencies;
 use crate::names;
 use crate::outcome::{self, Outcome, StopReason};
+use crate::progress;
 use crate::validate::{Problem, Runnable};
 use crate::view::{self, Obstacle, RunObjects};
 
@@ -24,6 +26,8 @@ pub struct Situation<'a> {
     pub dependencies: &'a Dependencies,
     /// The objects of the run under way, if there is one.
     pub objects: RunObjects<'a>,
+    /// What the guard of the run has counted so far, if it was asked and answered.
+    pub guard: Option<&'a GuardResult>,
     /// The controller's clock.
     pub now: Timestamp,
 }
@@ -80,8 +84,8 @@ pub struct Position {
     pub reason: Reason,
     /// A sentence.
     pub message: String,
-    /// A few words for `kubectl get`.
-    pub text: String,
+    /// How far it is, for `kubectl get`.
+    pub progress: Progress,
     /// What it means for kstatus.
     pub standing: Standing,
     /// Conditions that hold only now: type, reason, message.
@@ -209,7 +213,7 @@ fn idle(situation: Situation<'_>, status: &DataMigrationStatus) -> Step {
                 .unwrap_or_default()
         );
         let mut position = Position::new(Phase::Applied, Standing::Ready, Reason::Applied, message);
-        position.text = "100%".into();
+        position.set_text("100%");
         position.note_source_change(situation, &applied.program_digest);
         return Step::Rest(position);
     }
@@ -220,7 +224,7 @@ fn idle(situation: Situation<'_>, status: &DataMigrationStatus) -> Step {
             Reason::Suspended,
             "Suspended by spec.suspend; nothing starts until it is false".into(),
         );
-        position.text = "paused by spec.suspend".into();
+        position.set_text("paused by spec.suspend");
         position.conditions.push((types::PAUSED, Reason::Suspended, position.message.clone()));
         return Step::Rest(position);
     }
@@ -313,7 +317,7 @@ fn awaiting_promotion(status: &DataMigrationStatus) -> Position {
         Reason::AwaitingPromotion,
         format!("{summary}. Set spec.dryRun to false to apply it."),
     );
-    position.text = "100%".into();
+    position.set_text("100%");
     position
 }
 
@@ -329,7 +333,7 @@ fn failed_position(status: &DataMigrationStatus, run: &RunRecord) -> Position {
         |failure| format!("{} {}", failure.message, failure.what_now),
     );
     let mut position = Position::new(phase, Standing::Stalled, reason, message);
-    position.text = reason.to_string();
+    position.set_text(reason.as_str());
     position
 }
 
@@ -356,7 +360,7 @@ fn waiting(situation: Situation<'_>) -> Option<Position> {
             Reason::WaitingForStart,
             format!("Waiting until {time}, as spec.startAt says"),
         );
-        position.text = format!("waiting until {time}");
+        position.set_text(&format!("waiting until {time}"));
         position.next = Some(start.0);
         position.conditions.push((
             types::WAITING_FOR_START,
@@ -372,7 +376,7 @@ fn waiting(situation: Situation<'_>) -> Option<Position> {
         Reason::WaitingForDependency,
         format!("Waiting for {waits}, as spec.dependsOn says"),
     );
-    position.text = format!("waiting for {}", waits.name);
+    position.set_text(&format!("waiting for {}", waits.name));
     position.conditions.push((
         types::WAITING_FOR_DEPENDENCY,
         Reason::WaitingForDependency,
@@ -413,7 +417,7 @@ fn starting_position(record: &RunRecord) -> Position {
         Reason::Starting,
         format!("Run {} is starting as Job {}", record.number, record.job),
     );
-    position.text = "starting".into();
+    position.set_text("starting");
     position
 }
 
@@ -424,11 +428,18 @@ fn run_position(
 ) -> Position {
     let obstacle = view::obstacle(situation.objects, situation.now);
     let mut position = match (started, obstacle) {
-        (Some(_), _) => {
+        (Some(started), _) => {
             let mut position = starting_position(record);
             position.reason = Reason::Running;
             position.message = format!("Run {} is running as Job {}", record.number, record.job);
-            position.text = "running".into();
+            position.set_text("running");
+            if let Some(guard) = situation.guard {
+                let status = situation.migration.status.as_ref();
+                let estimate = status.and_then(|status| status.dry_run.as_ref());
+                let estimate = estimate.and_then(|report| report.effects.as_ref());
+                position.progress =
+                    progress::of(record.kind, guard, estimate, started, situation.now);
+            }
             position
         }
         (None, Some(obstacle)) => obstacle_position(record, &obstacle),
@@ -452,7 +463,7 @@ fn run_position(
             position.phase = Phase::Suspended;
             position.standing = Standing::Resting;
             position.reason = Reason::Suspended;
-            position.text = "paused by spec.suspend".into();
+            position.set_text("paused by spec.suspend");
             position.conditions.push((types::PAUSED, Reason::Suspended, position.message.clone()));
         }
     }
@@ -466,7 +477,9 @@ fn obstacle_position(record: &RunRecord, obstacle: &Obstacle) -> Position {
     let slow = obstacle.reason == Reason::Starting;
     position.standing = if slow { Standing::Reconciling } else { Standing::Stalled };
     position.phase = if slow { position.phase } else { Phase::Stalled };
-    position.text = if slow { position.text } else { obstacle.reason.to_string() };
+    if !slow {
+        position.set_text(obstacle.reason.as_str());
+    }
     position.reason = obstacle.reason;
     position.message = outcome::bounded(format!("Run {}: {}", record.number, obstacle.message));
     position
@@ -498,8 +511,23 @@ impl Position {
     /// A position without special conditions.
     pub fn new(phase: Phase, standing: Standing, reason: Reason, message: String) -> Self {
         let message = outcome::bounded(message);
-        let text = if standing == Standing::Stalled { reason.to_string() } else { String::new() };
-        Self { phase, reason, message, text, standing, conditions: Vec::new(), next: None }
+        let mut position = Self {
+            phase,
+            reason,
+            message,
+            progress: Progress::default(),
+            standing,
+            conditions: Vec::new(),
+            next: None,
+        };
+        if standing == Standing::Stalled {
+            position.set_text(reason.as_str());
+        }
+        position
+    }
+
+    fn set_text(&mut self, text: &str) {
+        self.progress = Progress { text: Some(text.into()), ..Progress::default() };
     }
 
     fn note_source_change(&mut self, situation: Situation<'_>, digest: &str) {

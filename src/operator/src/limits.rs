@@ -32,7 +32,7 @@ pub const BACKOFF_MAX: Duration = Duration::from_secs(120);
 pub const POLL_WAITING: Duration = Duration::from_secs(10);
 
 /// How often a run under way is looked at, beside the watch on its pod.
-pub const POLL_RUNNING: Duration = Duration::from_secs(15);
+pub const POLL_RUNNING: Duration = Duration::from_secs(30);
 
 /// How often an object at rest is looked at, in case an event was missed.
 pub const POLL_RESTING: Duration = Duration::from_secs(600);
@@ -59,3 +59,15 @@ pub const LAST_LINES_MAX: usize = 20;
 
 /// How long a client of the health port may take to send its request.
 pub const HEALTH_HEADER_TIMEOUT: Duration = Duration::from_secs(5);
+
+/// How long a guard may take to say how far its run is: it answers from memory.
+pub const GUARD_ANSWER_MAX: Duration = Duration::from_secs(1);
+
+/// Bytes of that answer: many tables and attributes, and still no burden.
+pub const GUARD_ANSWER_BYTES_MAX: usize = 1024 * 1024;
+
+/// How often a run in its first minutes is asked how far it is.
+pub const POLL_PROGRESS: Duration = Duration::from_secs(5);
+
+/// How old a run is when it is asked less often, so that days of running write little status.
+pub const PROGRESS_SLOWS_AFTER: Duration = Duration::from_secs(600);

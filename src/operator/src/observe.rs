@@ -4,6 +4,7 @@
 use std::collections::BTreeMap;
 
 use dm_api::{DataMigration, MIGRATION_UID_LABEL, MigrationTarget};
+use dm_core::report::GuardResult;
 use k8s_openapi::api::batch::v1::Job;
 use k8s_openapi::api::core::v1::{ConfigMap, Pod, ServiceAccount};
 use kube::api::ListParams;
@@ -11,6 +12,7 @@ use kube::{Api, Client, ResourceExt as _};
 
 use crate::decide;
 use crate::dependencies::{self, Dependencies};
+use crate::guard_client;
 use crate::validate::FilesFound;
 use crate::view;
 
@@ -29,6 +31,8 @@ pub struct Observed {
     pub jobs: Vec<Job>,
     /// Pods of all its runs, in the order of their creation.
     pub pods: Vec<Pod>,
+    /// What the guard of the run under way has counted so far, if there is one and it answered.
+    pub guard: Option<GuardResult>,
 }
 
 impl Observed {
@@ -65,8 +69,20 @@ pub async fn observe(client: &Client, migration: &DataMigration) -> Result<Obser
         files: files(client, &namespace, migration).await?,
         dependencies: dependencies(client, &namespace, migration).await?,
         jobs,
+        guard: guard(migration, &pods).await,
         pods,
     })
+}
+
+/// Asks the guard of a program that runs.
+async fn guard(migration: &DataMigration, pods: &[Pod]) -> Option<GuardResult> {
+    let run = migration.status.as_ref()?.runs.first().filter(|run| !run.result.is_over())?;
+    let pod = pods.iter().rev().find(|pod| {
+        view::run_of(pod.metadata.labels.as_ref()) == Some(run.number)
+            && view::program_started(pod).is_some()
+            && view::program_end(pod).is_none()
+    })?;
+    guard_client::progress(pod).await
 }
 
 async fn missing_account(

@@ -95,6 +95,7 @@ impl Look<'_> {
             runnable,
             dependencies: &self.observed.dependencies,
             objects: RunObjects { job, pods: &pods },
+            guard: self.observed.guard.as_ref(),
             now: (self.context.clock)(),
         };
         let step = decide::decide(situation);
@@ -262,13 +263,23 @@ fn again(step: &Step, situation: Situation<'_>) -> Option<Duration> {
             }
             (None, _) => limits::POLL_RESTING,
         }),
-        Step::Begin { .. } | Step::Create(_) | Step::SuspendJob { .. } | Step::Follow { .. } => {
+        Step::Begin { .. } | Step::Create(_) | Step::SuspendJob { .. } => {
             Some(limits::POLL_RUNNING)
         }
+        Step::Follow { execution_time, .. } => Some(progress_interval(*execution_time, situation)),
         Step::Stop { .. } => Some(Duration::from_secs(2)),
         // What follows from the end is decided on the status just written.
         Step::Finish(_) | Step::Discard => Some(Duration::ZERO),
         Step::Release => None,
+    }
+}
+
+/// A short run is asked often, a long one seldom.
+fn progress_interval(started: Option<Timestamp>, situation: Situation<'_>) -> Duration {
+    let age = started.map(|started| situation.now.duration_since(started).unsigned_abs());
+    match age {
+        Some(age) if age < limits::PROGRESS_SLOWS_AFTER => limits::POLL_PROGRESS,
+        Some(_) | None => limits::POLL_RUNNING,
     }
 }
 

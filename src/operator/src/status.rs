@@ -2,7 +2,7 @@
 
 use dm_api::condition::{Reason, types};
 use dm_api::status::{
-    AppliedReport, AttributeCounts, Changed, DataMigrationStatus, DryRunReport, Failure, Progress,
+    AppliedReport, AttributeCounts, Changed, DataMigrationStatus, DryRunReport, Failure,
     RemarkEntry, RunKind, RunRecord, RunResult, TableChanged, TableWouldChange, WouldChange,
 };
 use dm_core::report::{GuardResult, Remark};
@@ -219,8 +219,7 @@ fn remarks(remarks: &[Remark]) -> Vec<RemarkEntry> {
 /// Phase, progress and conditions of a position.
 fn place(status: &mut DataMigrationStatus, situation: Situation<'_>, position: &Position) {
     status.phase = Some(position.phase);
-    status.progress =
-        (!position.text.is_empty()).then(|| Progress { text: Some(position.text.clone()) });
+    status.progress = position.progress.text.is_some().then(|| position.progress.clone());
     let mut wanted = vec![(types::READY, position.standing == Standing::Ready, position)];
     match position.standing {
         Standing::Reconciling => wanted.push((types::RECONCILING, true, position)),

@@ -1,0 +1,28 @@
+//! Asks a running guard how far its run is. Best effort: a run does not depend on the answer.
+
+use dm_core::plan::CONTROL_PORT;
+use dm_core::report::{GuardResult, REPORT_VERSION};
+use http_body_util::{BodyExt as _, Empty, Limited};
+use hyper::body::Bytes;
+use hyper_util::client::legacy::Client;
+use hyper_util::rt::TokioExecutor;
+use k8s_openapi::api::core::v1::Pod;
+
+use crate::limits;
+
+/// What the guard of a pod has counted so far.
+pub async fn progress(pod: &Pod) -> Option<GuardResult> {
+    let address = pod.status.as_ref()?.pod_ip.as_ref()?;
+    let host = if address.contains(':') { format!("[{address}]") } else { address.clone() };
+    let uri = format!("http://{host}:{CONTROL_PORT}/progress").parse().ok()?;
+    let asked = tokio::time::timeout(limits::GUARD_ANSWER_MAX, ask(uri)).await;
+    let result = serde_json::from_slice::<GuardResult>(&asked.ok()??).ok()?;
+    (result.version == REPORT_VERSION).then_some(result)
+}
+
+async fn ask(uri: hyper::Uri) -> Option<Bytes> {
+    let client = Client::builder(TokioExecutor::new()).build_http::<Empty<Bytes>>();
+    let response = client.get(uri).await.ok()?;
+    let body = Limited::new(response.into_body(), limits::GUARD_ANSWER_BYTES_MAX);
+    Some(body.collect().await.ok()?.to_bytes())
+}
