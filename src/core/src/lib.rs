@@ -11,6 +11,7 @@
 //! - [`parameters`]: all expressions of one request at once, or the older parameters ([`legacy`]) in
 //!   their place.
 //! - [`difference`]: what happened between two images of an item.
+//! - [`partiql`]: statements, parsed into the same conditions and updates.
 //! - [`error`]: [`error::ServiceError`], which becomes the body of an answer.
 //!
 //! ```
@@ -39,6 +40,7 @@ pub mod expression;
 pub mod legacy;
 pub mod limits;
 pub mod parameters;
+pub mod partiql;
 pub mod plan;
 pub mod report;
 pub mod schema;

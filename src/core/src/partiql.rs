@@ -1,0 +1,150 @@
+//! PartiQL statements, as far as DynamoDB takes them: parsed into the same conditions and updates
+//! that expressions become.
+//!
+//! Parsing needs the statement's parameters, because what a `?` is decides what a statement means.
+//! It never panics: statements are at most [`STATEMENT_CHARS_MAX`] long, and nesting is capped.
+//!
+//! What the one who executes a statement has to know beyond it:
+//! - SELECT reads what [`Select::plan`] says and returns, of what it read, what matches.
+//! - INSERT on an existing item is a DuplicateItemException.
+//! - UPDATE of a missing item is a ConditionalCheckFailedException.
+//! - DELETE of a missing item succeeds; its condition only counts when the item is there.
+
+mod condition;
+mod cursor;
+mod literal;
+mod plan;
+mod statement;
+mod token;
+
+use crate::error::ServiceError;
+use crate::expression::{Condition, Path, Step, Update};
+use crate::value::{AttributeValue, Item};
+
+pub use plan::ReadPlan;
+
+/// Most characters of a statement (API reference, `ExecuteStatement`).
+pub const STATEMENT_CHARS_MAX: usize = 8192;
+/// How deep parentheses may stand in each other. Our own bound: no input may exhaust the stack.
+pub const DEPTH_MAX: usize = 64;
+
+/// One statement.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Statement {
+    /// Reads items.
+    Select(Select),
+    /// Puts an item that is not there yet.
+    Insert(Insert),
+    /// Changes one item.
+    Update(UpdateStatement),
+    /// Deletes one item.
+    Delete(Delete),
+    /// `EXISTS(SELECT …)`, a condition check; in transactions only.
+    Exists(Select),
+}
+
+/// `SELECT … FROM … WHERE … ORDER BY …`.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Select {
+    /// The table's name or ARN, as written.
+    pub table: String,
+    /// The index, if one is read.
+    pub index: Option<String>,
+    /// What is returned of each item: `None` for `*`.
+    pub list: Option<Vec<Path>>,
+    /// What an item must meet, keys included.
+    pub condition: Option<Condition>,
+    /// Attributes to order by, and whether each descends.
+    pub order: Vec<(String, bool)>,
+}
+
+/// `INSERT INTO … VALUE {…}`.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Insert {
+    /// The table's name or ARN, as written.
+    pub table: String,
+    /// The new item.
+    pub item: Item,
+}
+
+/// `UPDATE … SET … REMOVE … WHERE … RETURNING …`.
+#[derive(Clone, Debug, PartialEq)]
+pub struct UpdateStatement {
+    /// The table's name or ARN, as written.
+    pub table: String,
+    /// What is done to the item.
+    pub update: Update,
+    /// The item's key, and what else it must meet: see [`UpdateStatement::key`].
+    pub condition: Option<Condition>,
+    /// What is returned.
+    pub returning: Option<Returning>,
+}
+
+/// `DELETE FROM … WHERE … RETURNING ALL OLD *`.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Delete {
+    /// The table's name or ARN, as written.
+    pub table: String,
+    /// The item's key, and what else it must meet: see [`Delete::key`].
+    pub condition: Option<Condition>,
+    /// Whether the item is returned as it was.
+    pub returns_old: bool,
+}
+
+/// What UPDATE returns.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Returning {
+    /// The whole item, as it was.
+    AllOld,
+    /// The whole item, as it is now.
+    AllNew,
+    /// The places the statement names, as they were.
+    ModifiedOld,
+    /// The places the statement names, as they are now.
+    ModifiedNew,
+}
+
+impl Statement {
+    /// Parses a statement with its parameters.
+    pub fn parse(text: &str, parameters: &[AttributeValue]) -> Result<Self, ServiceError> {
+        statement::parse(text, parameters)
+    }
+
+    /// The table it works on: name or ARN, as written.
+    pub fn table(&self) -> &str {
+        match self {
+            Self::Select(select) | Self::Exists(select) => &select.table,
+            Self::Insert(insert) => &insert.table,
+            Self::Update(update) => &update.table,
+            Self::Delete(delete) => &delete.table,
+        }
+    }
+
+    /// Whether it only reads.
+    pub fn is_read(&self) -> bool {
+        matches!(self, Self::Select(_) | Self::Exists(_))
+    }
+}
+
+impl Select {
+    /// What is returned of an item: each value under its path's last name (`a.b` gives `b`), which
+    /// is how PartiQL differs from a projection.
+    pub fn project(&self, item: &Item) -> Item {
+        let Some(paths) = &self.list else { return item.clone() };
+        paths.iter().filter_map(|path| Some((output_name(path), path.get(item)?.clone()))).collect()
+    }
+}
+
+/// The last field's name, with the indexes after it: `b[0]` for `a.b[0]`.
+fn output_name(path: &Path) -> String {
+    let last = path.steps.iter().rposition(|step| matches!(step, Step::Field(_)));
+    let indexes = path.steps.iter().skip(last.map_or(0, |at| at + 1));
+    let name = match last.and_then(|at| path.steps.get(at)) {
+        Some(Step::Field(name)) => name,
+        _ => &path.root,
+    };
+    indexes.fold(name.clone(), |name, step| match step {
+        Step::Index(index) => format!("{name}[{index}]"),
+        Step::Field(_) => name,
+    })
+}
