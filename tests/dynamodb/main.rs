@@ -1,1 +1,11 @@
-//! Tests: dynamodb.
+//! Tests: engine and guard against a real database, DynamoDB Local by default.
+//!
+//! `DYNAMODB_ENDPOINT` names it; `cargo xtask test` starts one. Each suite of cases runs against
+//! the database itself, through a guard in apply mode, and through guards in dry run.
+
+mod bed;
+mod cases;
+mod guard;
+mod sdk;
+mod shorthand;
+mod suite;

@@ -108,7 +108,8 @@ mod tests {
         let base = item(&[("id", 1), ("a", 1), ("b", 1)]);
         let read = Entry::unchanged(base.clone());
         effects.replace(&Entry::default(), &read);
-        let first = Entry { now: item(&[("id", 1), ("a", 2), ("c", 1)]), written: true, ..read.clone() };
+        let first =
+            Entry { now: item(&[("id", 1), ("a", 2), ("c", 1)]), written: true, ..read.clone() };
         effects.replace(&read, &first);
         let report = effects.report("t");
         assert_eq!((report.updated, report.unchanged), (1, 0));

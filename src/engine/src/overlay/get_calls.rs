@@ -118,12 +118,10 @@ impl Overlay {
         }
     }
 
-    async fn split_batch(
-        &self,
-        parameters: Parameters<'_>,
-    ) -> Result<Vec<(String, Split)>, Fault> {
+    async fn split_batch(&self, parameters: Parameters<'_>) -> Result<Vec<(String, Split)>, Fault> {
         let asked = parameters.required("RequestItems")?.as_object().ok_or_else(unexpected)?;
-        let keys_of = |value: &Value| value.get("Keys").and_then(Value::as_array).map_or(0, Vec::len);
+        let keys_of =
+            |value: &Value| value.get("Keys").and_then(Value::as_array).map_or(0, Vec::len);
         let count: usize = asked.values().map(keys_of).sum();
         if count == 0 || count > BATCH_GET_KEYS_MAX {
             return Err(ServiceError::validation(

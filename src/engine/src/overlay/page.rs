@@ -19,7 +19,7 @@ const PAGE_BYTES_MAX: usize = 1024 * 1024;
 
 /// The next item of a page.
 enum Next {
-    Base(ItemKey, Item),
+    Base(Item),
     Insertion(Place, Item),
     /// Nothing at hand; the database's page ended, and the program's ends with it.
     PageEnd(Value),
@@ -60,25 +60,25 @@ impl Overlay {
         let mut answer = PageAnswer::default();
         loop {
             if page.limit.is_some_and(|limit| answer.evaluated() >= limit) {
-                answer.end_at_last();
+                answer.end_at_last(page);
                 return Ok(answer);
             }
             let next = self.next(page, &mut walk, answer.evaluated()).await?;
             let item = match &next {
-                Next::Base(_, item) => self.shown_base(page, item)?,
+                Next::Base(item) => self.shown_base(page, item)?,
                 Next::Insertion(_, item) => self.shown_insertion(page, item),
                 Next::PageEnd(_) | Next::End => None,
             };
             if let Some(item) = item {
                 let full = answer.bytes() + item_size(&item) > PAGE_BYTES_MAX;
                 if full && answer.evaluated() > 0 {
-                    answer.end_at_last();
+                    answer.end_at_last(page);
                     return Ok(answer);
                 }
                 answer.evaluate(page, item);
             }
             match next {
-                Next::Base(..) => {
+                Next::Base(_) => {
                     walk.base.take();
                 }
                 Next::Insertion(place, _) => walk.from = From::Behind(place),
@@ -117,12 +117,12 @@ impl Overlay {
         Ok(match (base, insertion) {
             (Some((key, item)), Some((place, inserted))) => {
                 if base_comes_first(page, &key, &place) {
-                    Next::Base(key, item)
+                    Next::Base(item)
                 } else {
                     Next::Insertion(place, inserted)
                 }
             }
-            (Some((key, item)), None) => Next::Base(key, item),
+            (Some((_, item)), None) => Next::Base(item),
             (None, insertion) => match (walk.base.full_page_end(), insertion) {
                 (Some(end), _) => Next::PageEnd(end.clone()),
                 (None, Some((place, item))) => Next::Insertion(place, item),

@@ -3,9 +3,11 @@
 use std::sync::Arc;
 
 use dm_core::error::ServiceError;
-use dm_core::expression::{Condition, ExpressionKind, KeyCondition, KeyExpression, Projection};
+use dm_core::expression::{
+    Comparator, Condition, ExpressionKind, KeyCondition, KeyExpression, Projection, SortCondition,
+};
 use dm_core::schema::{IndexKind, IndexProjection, IndexSchema, ItemKey};
-use dm_core::value::item_from_json;
+use dm_core::value::{Item, item_from_json};
 
 use super::capacity::CapacityLevel;
 use super::parameters::Parameters;
@@ -139,6 +141,24 @@ impl PageRequest {
         View { table: &self.table, index: self.index }
     }
 
+    /// Whether a query of a table can have nothing behind this item, because its sort key is the
+    /// last one the condition includes. DynamoDB then tells no LastEvaluatedKey, and takes none.
+    pub fn is_last_included(&self, item: &Item) -> bool {
+        let (Range::Query(condition, direction), None) = (&self.range, self.index) else {
+            return false;
+        };
+        condition.sort().any(|(name, sort)| {
+            let last = match (sort, direction) {
+                (SortCondition::Between(_, high), Direction::Forward) => high,
+                (SortCondition::Between(low, _), Direction::Backward) => low,
+                (SortCondition::Compare(Comparator::Le, high), Direction::Forward) => high,
+                (SortCondition::Compare(Comparator::Ge, low), Direction::Backward) => low,
+                (SortCondition::Compare(..) | SortCondition::BeginsWith(_), _) => return false,
+            };
+            item.get(name) == Some(last)
+        })
+    }
+
     /// Which way it goes through the view.
     pub fn direction(&self) -> Direction {
         match &self.range {
@@ -170,7 +190,8 @@ fn query_range(
         )
     })?;
     let condition = KeyExpression::parse(text, placeholders)?.for_keys(view.keys())?;
-    let forward = parameters.get("ScanIndexForward").is_none() || parameters.flag("ScanIndexForward")?;
+    let forward =
+        parameters.get("ScanIndexForward").is_none() || parameters.flag("ScanIndexForward")?;
     let direction = if forward { Direction::Forward } else { Direction::Backward };
     Ok(Range::Query(condition, direction))
 }

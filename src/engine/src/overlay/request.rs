@@ -4,7 +4,6 @@ use dm_core::error::ServiceError;
 use dm_core::expression::Placeholders;
 use dm_core::schema::ItemKey;
 use dm_core::value::item_from_json;
-use serde_json::Value;
 
 use super::parameters::Parameters;
 use super::schemas::Table;
@@ -41,7 +40,8 @@ pub fn placeholders(
         ));
     }
     if values.is_some() && !any {
-        let (verb, listed) = (if expressions.len() > 1 { "are" } else { "is" }, expressions.join(" and "));
+        let (verb, listed) =
+            (if expressions.len() > 1 { "are" } else { "is" }, expressions.join(" and "));
         return Err(ServiceError::validation(format!(
             "ExpressionAttributeValues can only be specified when using expressions: {listed} \
              {verb} null"
@@ -62,9 +62,4 @@ pub fn refuse_legacy(parameters: Parameters<'_>) -> Result<(), Fault> {
             format!("a dry run does not simulate the parameter {name} yet"),
         )),
     }
-}
-
-/// Whether a request gives this parameter in any form.
-pub fn has(body: &Value, name: &str) -> bool {
-    body.get(name).is_some_and(|value| !value.is_null())
 }

@@ -88,7 +88,8 @@ impl<'t> View<'t> {
 
     /// Whether the entry stands where the database has it.
     pub fn is_in_place(self, entry: &Entry) -> bool {
-        entry.now.is_some() && self.insertion(entry).is_none()
+        entry.now.is_some()
+            && self.insertion(entry).is_none()
             && entry.now.as_ref().and_then(|item| self.place(item)).is_some()
     }
 

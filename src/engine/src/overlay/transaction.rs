@@ -74,7 +74,8 @@ impl Overlay {
 
     async fn action(&self, action: Parameters<'_>) -> Result<Write, Fault> {
         let kinds = ["ConditionCheck", "Put", "Delete", "Update"];
-        let given: Vec<&str> = kinds.into_iter().filter(|kind| action.get(kind).is_some()).collect();
+        let given: Vec<&str> =
+            kinds.into_iter().filter(|kind| action.get(kind).is_some()).collect();
         let [kind] = given.as_slice() else {
             return Err(Fault::validation(
                 "TransactItems can only contain one of Check, Put, Update or Delete",
@@ -111,7 +112,9 @@ impl Overlay {
         }
         let bytes: usize = done.iter().filter_map(|w| w.after.as_ref()).map(item_size).sum();
         if bytes > TRANSACTION_BYTES_MAX {
-            return Err(Fault::validation("Transaction item size has exceeded the maximum allowed size"));
+            return Err(Fault::validation(
+                "Transaction item size has exceeded the maximum allowed size",
+            ));
         }
         for ((write, written), entry) in writes.iter().zip(&done).zip(entries) {
             if write.changes() {

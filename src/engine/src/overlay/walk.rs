@@ -58,6 +58,10 @@ impl Walk {
         let (mut ended, mut skip) = (!page.table.upstream, None);
         let from = match &page.start {
             None => From::Start,
+            Some(start) if start_in_base && page.is_last_included(&start.view_key.to_item()) => {
+                ended = true;
+                from_base_start(page, start)
+            }
             Some(start) if start_in_base => {
                 request.insert("ExclusiveStartKey".into(), start.json.clone());
                 from_base_start(page, start)
@@ -101,11 +105,7 @@ enum Behind {
     Skip(Skip),
 }
 
-fn behind_insertion(
-    page: &PageRequest,
-    start: &Start,
-    request: &mut Map<String, Value>,
-) -> Behind {
+fn behind_insertion(page: &PageRequest, start: &Start, request: &mut Map<String, Value>) -> Behind {
     let Range::Query(condition, direction) = &page.range else { return Behind::Nothing };
     let direction = *direction;
     let sort = &page.view().keys().sort;

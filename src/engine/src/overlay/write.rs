@@ -74,7 +74,8 @@ impl Write {
     /// DeleteItem's parameters.
     pub fn delete(table: Arc<Table>, parameters: Parameters<'_>) -> Result<Self, Fault> {
         let key = request::key(&table, parameters)?;
-        let (condition, ()) = conditional(parameters, &table, &["ConditionExpression"], |_| Ok(()))?;
+        let (condition, ()) =
+            conditional(parameters, &table, &["ConditionExpression"], |_| Ok(()))?;
         Self::new(table, key, Change::Delete, condition, parameters)
     }
 
@@ -82,7 +83,8 @@ impl Write {
     pub fn check(table: Arc<Table>, parameters: Parameters<'_>) -> Result<Self, Fault> {
         let key = request::key(&table, parameters)?;
         parameters.required("ConditionExpression")?;
-        let (condition, ()) = conditional(parameters, &table, &["ConditionExpression"], |_| Ok(()))?;
+        let (condition, ()) =
+            conditional(parameters, &table, &["ConditionExpression"], |_| Ok(()))?;
         Self::new(table, key, Change::Check, condition, parameters)
     }
 
@@ -153,8 +155,7 @@ fn conditional<T>(
     let other = other(&mut placeholders)?;
     let condition = match parameters.expression("ConditionExpression")? {
         Some(text) => {
-            let condition =
-                Condition::parse(ExpressionKind::Condition, text, &mut placeholders)?;
+            let condition = Condition::parse(ExpressionKind::Condition, text, &mut placeholders)?;
             condition.check_key_paths(&table.schema)?;
             Some(condition)
         }

@@ -40,7 +40,8 @@ impl ReturnValues {
         ];
         let listed = "ALL_NEW, UPDATED_OLD, ALL_OLD, NONE, UPDATED_NEW";
         let chosen = parameters.choice("ReturnValues", &choices, listed)?.unwrap_or(Self::None);
-        let any = operation == Operation::UpdateItem || [Self::None, Self::AllOld].contains(&chosen);
+        let any =
+            operation == Operation::UpdateItem || [Self::None, Self::AllOld].contains(&chosen);
         if any {
             Ok(chosen)
         } else {
@@ -152,15 +153,17 @@ impl Overlay {
             .into());
         }
         if count > BATCH_WRITES_MAX {
-            return Err(ServiceError::validation("Too many items requested for the BatchWriteItem call").into());
+            return Err(ServiceError::validation(
+                "Too many items requested for the BatchWriteItem call",
+            )
+            .into());
         }
         let mut writes: Vec<Write> = Vec::new();
         for (name, requests) in asked {
             let table = self.schemas().table(name).await?;
             for request in requests.as_array().ok_or_else(unexpected)? {
                 let (key, item) = batch_request(&table.schema, Parameters::of(request)?)?;
-                let twice =
-                    |other: &Write| Arc::ptr_eq(&other.table, &table) && other.key == key;
+                let twice = |other: &Write| Arc::ptr_eq(&other.table, &table) && other.key == key;
                 if writes.iter().any(twice) {
                     return Err(ServiceError::validation(
                         "Provided list of item keys contains duplicates",

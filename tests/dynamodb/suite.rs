@@ -1,0 +1,387 @@
+//! Reads the cases of `cases/*.txt` and runs each of them against every column: the database
+//! itself, a guard in apply mode, and guards in dry run.
+//!
+//! A case: `== name`, then `table KIND` (of [`table`]), `seed ITEM` lines, and steps. A step is
+//! `> Operation BODY`, then what is expected: `= MEMBERS` (each equal in the answer), `! Error` or
+//! `! Error: message`, or nothing (success). `pages Operation BODY` reads all pages and expects
+//! `= ITEMS`, in order for a Query. `$T` is the table. Lines that begin with a blank continue the one
+//! before. `local: reason` before a step says that DynamoDB Local departs from AWS there.
+
+use dm_core::plan::{Mode, Policy};
+use serde_json::{Map, Value, json};
+
+use crate::bed::{self, Endpoint, canonical};
+use crate::shorthand::{expand, shorten, to_attribute};
+
+/// One case.
+#[derive(Debug, Default, Clone)]
+pub struct Case {
+    pub name: String,
+    pub table: String,
+    pub seeds: Vec<Value>,
+    pub steps: Vec<Step>,
+}
+
+/// One step of a case.
+#[derive(Debug, Clone)]
+pub struct Step {
+    pub operation: String,
+    pub body: Value,
+    pub pages: bool,
+    pub expected: Option<Expected>,
+    pub local_differs: bool,
+}
+
+impl Step {
+    fn writes(&self) -> bool {
+        ["Put", "Update", "Delete", "BatchWrite", "TransactWrite"]
+            .iter()
+            .any(|prefix| self.operation.starts_with(prefix))
+    }
+}
+
+#[derive(Debug, Clone)]
+pub enum Expected {
+    Answer(Value),
+    Error(String, Option<String>),
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Column {
+    Direct,
+    Apply,
+    /// Items lie in the database, and the overlay has looked at the table.
+    DryRun,
+    /// Items were put through the guard, and lie in the overlay only.
+    DryRunSeeded,
+}
+
+const COLUMNS: [Column; 4] = [Column::Direct, Column::Apply, Column::DryRun, Column::DryRunSeeded];
+
+/// Runs all cases of a file in all columns.
+pub async fn run(file: &str, text: &str) {
+    let cases = parse(text);
+    let database = bed::database();
+    let only = std::env::var("CASE").ok();
+    let mut failures = Vec::new();
+    let mut answers: Vec<Vec<Vec<String>>> = Vec::new();
+    for column in COLUMNS {
+        let mode = if matches!(column, Column::Direct | Column::Apply) {
+            Mode::Apply
+        } else {
+            Mode::DryRun
+        };
+        let policy = Policy { control_plane: true, ..Policy::default() };
+        let (guard, through) = bed::guard(&bed::plan(mode, policy)).await;
+        let endpoint = if column == Column::Direct { &database } else { &through };
+        let mut of_column = Vec::new();
+        for case in &cases {
+            if only.as_ref().is_some_and(|only| !case.name.contains(only.as_str())) {
+                of_column.push(Vec::new());
+                continue;
+            }
+            let (found, wrong) = run_case(case, column, &database, endpoint).await;
+            of_column.push(found);
+            failures
+                .extend(wrong.into_iter().map(|why| format!("{column:?}: {}: {why}", case.name)));
+        }
+        answers.push(of_column);
+        let result = guard.stop().await;
+        if mode == Mode::DryRun {
+            assert_eq!(result.write_calls_upstream, 0, "a dry run wrote");
+        }
+    }
+    compare_columns(&cases, &answers, &mut failures);
+    let steps: usize = cases.iter().map(|case| case.steps.len()).sum();
+    println!("{file}: {} cases, {steps} steps, in {} columns each", cases.len(), COLUMNS.len());
+    assert!(failures.is_empty(), "{} failures in {file}:\n{}", failures.len(), failures.join("\n"));
+}
+
+fn compare_columns(cases: &[Case], answers: &[Vec<Vec<String>>], failures: &mut Vec<String>) {
+    for (at, case) in cases.iter().enumerate() {
+        for (step, direct) in answers[0][at].iter().enumerate() {
+            for column in 1..COLUMNS.len() {
+                let theirs = &answers[column][at][step];
+                let exempt = case.steps[step].local_differs;
+                if theirs != direct && !exempt {
+                    let operation = &case.steps[step].operation;
+                    failures.push(format!(
+                        "{:?}: {}: step {step} {operation}\n   direct {direct}\n   here   {theirs}",
+                        COLUMNS[column], case.name
+                    ));
+                }
+            }
+        }
+    }
+}
+
+async fn run_case(
+    case: &Case,
+    column: Column,
+    database: &Endpoint,
+    endpoint: &Endpoint,
+) -> (Vec<String>, Vec<String>) {
+    let name = bed::fresh_name("case");
+    database.ok("CreateTable", &table(&case.table, &name)).await;
+    let seeded = if column == Column::DryRunSeeded { endpoint } else { database };
+    for seed in &case.seeds {
+        let put = json!({"TableName": name, "Item": seed});
+        seeded.ok("PutItem", &expand(&put)).await;
+    }
+    if column == Column::DryRun {
+        touch(endpoint, &case.table, &name).await;
+    }
+    let before = database.items(&name).await;
+    let (mut answers, mut failures) = (Vec::new(), Vec::new());
+    for (at, step) in case.steps.iter().enumerate() {
+        let (status, answer) = run_step(step, &name, endpoint).await;
+        let exempt = step.local_differs && matches!(column, Column::Direct | Column::Apply);
+        // Elsewhere the words are the database's, and DynamoDB Local has its own.
+        let own_words = matches!(column, Column::DryRun | Column::DryRunSeeded) && step.writes();
+        if !exempt && let Err(why) = check(step, status, &answer, own_words) {
+            failures.push(format!("step {at} {} {}\n   {why}", step.operation, step.body));
+        }
+        answers.push(canonical(&json!([status, comparable(step, answer)])));
+    }
+    if matches!(column, Column::DryRun | Column::DryRunSeeded)
+        && database.items(&name).await != before
+    {
+        failures.push("the table was changed".into());
+    }
+    database.ok("DeleteTable", &json!({"TableName": name})).await;
+    (answers, failures)
+}
+
+/// A write that changes nothing, so that reads from now on are merged.
+async fn touch(endpoint: &Endpoint, kind: &str, name: &str) {
+    let key = match kind {
+        "hash" => json!({"id": "no such item"}),
+        "number" => json!({"id": -999_999}),
+        "binary" => json!({"id": {"$B": "bm8="}}),
+        "strings" => json!({"id": "no such item", "pos": "x"}),
+        "binaries" => json!({"id": "no such item", "pos": {"$B": "bm8="}}),
+        _ => json!({"id": "no such item", "pos": -999_999}),
+    };
+    endpoint.ok("DeleteItem", &expand(&json!({"TableName": name, "Key": key}))).await;
+}
+
+async fn run_step(step: &Step, name: &str, endpoint: &Endpoint) -> (u16, Value) {
+    let body: Value =
+        serde_json::from_str(&expand(&step.body).to_string().replace("$T", name)).unwrap();
+    let mut body = body;
+    let batch = ["Batch", "Transact", "Execute", "List"];
+    if !batch.iter().any(|prefix| step.operation.starts_with(prefix))
+        && body.get("TableName").is_none()
+    {
+        body["TableName"] = name.into();
+    }
+    let (status, answer) = if step.pages {
+        all_pages(step, body, endpoint).await
+    } else {
+        endpoint.call(&step.operation, &body).await
+    };
+    let text = answer.to_string().replace(name, "$T");
+    (status, shorten(&serde_json::from_str(&text).unwrap()))
+}
+
+async fn all_pages(step: &Step, mut body: Value, endpoint: &Endpoint) -> (u16, Value) {
+    let mut items: Vec<Value> = Vec::new();
+    for _ in 0..1000 {
+        let (status, mut answer) = endpoint.call(&step.operation, &body).await;
+        if status != 200 {
+            return (status, answer);
+        }
+        items.extend(answer["Items"].as_array().unwrap().iter().cloned());
+        match answer.as_object_mut().unwrap().remove("LastEvaluatedKey") {
+            Some(key) => body["ExclusiveStartKey"] = key,
+            None => return (200, json!({"Items": items})),
+        }
+    }
+    panic!("pages without end: {} {body}", step.operation);
+}
+
+/// The answer as far as columns must agree on it: the order of a scan is not defined.
+fn comparable(step: &Step, mut answer: Value) -> Value {
+    if step.operation == "Scan"
+        && let Some(Value::Array(items)) = answer.get_mut("Items")
+    {
+        items.sort_by_cached_key(canonical);
+    }
+    if step.operation == "BatchGetItem"
+        && let Some(Value::Object(tables)) = answer.get_mut("Responses")
+    {
+        for items in tables.values_mut() {
+            items.as_array_mut().unwrap().sort_by_cached_key(canonical);
+        }
+    }
+    if let Some(error) = answer.get("__type").and_then(Value::as_str) {
+        let name = error.rsplit('#').next().unwrap().to_owned();
+        let mut compared = json!({"error": name});
+        for member in ["Item", "CancellationReasons"] {
+            if let Some(value) = answer.get(member) {
+                compared[member] = value.clone();
+            }
+        }
+        if let Some(Value::Array(reasons)) = compared.get_mut("CancellationReasons") {
+            for reason in reasons {
+                reason.as_object_mut().unwrap().remove("Message");
+            }
+        }
+        return compared;
+    }
+    answer
+}
+
+fn check(step: &Step, status: u16, answer: &Value, own_words: bool) -> Result<(), String> {
+    let error = answer.get("__type").and_then(Value::as_str);
+    let error = error.map(|name| name.rsplit('#').next().unwrap());
+    let message = answer.get("message").or_else(|| answer.get("Message")).and_then(Value::as_str);
+    match &step.expected {
+        None if status == 200 => Ok(()),
+        None => Err(format!("failed: {answer}")),
+        Some(Expected::Error(name, text)) => {
+            if error != Some(name) {
+                return Err(format!("expected {name}, found {answer}"));
+            }
+            match text {
+                Some(text)
+                    if own_words
+                        && message.is_none_or(|message| !message.contains(text.as_str())) =>
+                {
+                    Err(format!("expected {text:?}, found {message:?}"))
+                }
+                Some(_) | None => Ok(()),
+            }
+        }
+        Some(Expected::Answer(expected)) => {
+            let expected = normal(expected);
+            let answer = comparable(step, answer.clone());
+            let (expected, found) = if step.pages {
+                let expected = comparable(step, json!({"Items": expected}));
+                (expected["Items"].clone(), answer["Items"].clone())
+            } else {
+                let expected = comparable(step, expected);
+                let members = expected.as_object().unwrap().keys();
+                let found: Map<_, _> = members
+                    .filter_map(|name| Some((name.clone(), answer.get(name)?.clone())))
+                    .collect();
+                let empty_only = expected.as_object().unwrap().is_empty();
+                (expected.clone(), if empty_only { answer.clone() } else { found.into() })
+            };
+            if status == 200 && canonical(&expected) == canonical(&found) {
+                Ok(())
+            } else {
+                Err(format!(
+                    "{message:?} expected {}\n   found    {}",
+                    canonical(&expected),
+                    canonical(&answer)
+                ))
+            }
+        }
+    }
+}
+
+/// An expected value, its sets in order.
+fn normal(expected: &Value) -> Value {
+    shorten(&expand(expected))
+}
+
+/// The tables cases are about.
+fn table(kind: &str, name: &str) -> Value {
+    let key = |name: &str, kind: &str| json!({"AttributeName": name, "KeyType": kind});
+    let of_type = |name: &str, kind: &str| json!({"AttributeName": name, "AttributeType": kind});
+    let index = |name: &str, keys: Value, projection: Value| json!({"IndexName": name, "KeySchema": keys, "Projection": projection});
+    let all = json!({"ProjectionType": "ALL"});
+    let keys_only = json!({"ProjectionType": "KEYS_ONLY"});
+    let include = json!({"ProjectionType": "INCLUDE", "NonKeyAttributes": ["x"]});
+    let mut request = json!({"TableName": name, "BillingMode": "PAY_PER_REQUEST"});
+    let (sort, id) = match kind {
+        "hash" => (None, "S"),
+        "number" => (None, "N"),
+        "binary" => (None, "B"),
+        "strings" => (Some("S"), "S"),
+        "binaries" => (Some("B"), "S"),
+        "range" | "indexed" => (Some("N"), "S"),
+        other => panic!("no such kind of table: {other}"),
+    };
+    let mut keys = vec![key("id", "HASH")];
+    let mut types = vec![of_type("id", id)];
+    if let Some(sort) = sort {
+        keys.push(key("pos", "RANGE"));
+        types.push(of_type("pos", sort));
+    }
+    if kind == "indexed" {
+        types.extend([of_type("g", "S"), of_type("r", "N"), of_type("l", "S")]);
+        request["GlobalSecondaryIndexes"] = json!([
+            index("by-g", json!([key("g", "HASH")]), all.clone()),
+            index("by-g-r", json!([key("g", "HASH"), key("r", "RANGE")]), include.clone()),
+            index("by-g-keys", json!([key("g", "HASH"), key("pos", "RANGE")]), keys_only.clone()),
+        ]);
+        request["LocalSecondaryIndexes"] = json!([
+            index("by-l", json!([key("id", "HASH"), key("l", "RANGE")]), keys_only),
+            index("by-r", json!([key("id", "HASH"), key("r", "RANGE")]), include),
+            index("by-l-all", json!([key("id", "HASH"), key("l", "RANGE")]), all),
+        ]);
+    }
+    request["KeySchema"] = keys.into();
+    request["AttributeDefinitions"] = types.into();
+    request
+}
+
+/// Reads a file of cases.
+pub fn parse(text: &str) -> Vec<Case> {
+    let mut lines: Vec<String> = Vec::new();
+    for line in text.lines().filter(|line| !line.trim().is_empty() && !line.starts_with('#')) {
+        match lines.last_mut() {
+            Some(last) if line.starts_with(' ') => last.push_str(line),
+            _ => lines.push(line.to_owned()),
+        }
+    }
+    let mut cases: Vec<Case> = Vec::new();
+    let mut local_differs = false;
+    for line in &lines {
+        let (word, rest) = line.split_once(' ').unwrap_or((line, ""));
+        let json = |text: &str| {
+            serde_json::from_str::<Value>(text).unwrap_or_else(|error| panic!("{error} in {line}"))
+        };
+        if word == "==" {
+            cases.push(Case { name: rest.into(), table: "hash".into(), ..Case::default() });
+            continue;
+        }
+        let case = cases.last_mut().expect("a case before its lines");
+        match word {
+            "table" => rest.trim().clone_into(&mut case.table),
+            "seed" => case.seeds.push(json(rest)),
+            "local:" => local_differs = true,
+            ">" | "pages" => {
+                let (operation, body) = rest.split_once(' ').unwrap_or((rest, "{}"));
+                case.steps.push(Step {
+                    operation: operation.into(),
+                    body: json(body),
+                    pages: word == "pages",
+                    expected: None,
+                    local_differs: std::mem::take(&mut local_differs),
+                });
+            }
+            "=" => case.steps.last_mut().unwrap().expected = Some(Expected::Answer(json(rest))),
+            "!" => {
+                let (name, message) = match rest.split_once(": ") {
+                    Some((name, message)) => (name, Some(message.to_owned())),
+                    None => (rest, None),
+                };
+                let expected = Expected::Error(name.trim().into(), message);
+                case.steps.last_mut().unwrap().expected = Some(expected);
+            }
+            other => panic!("{other:?} is no line of a case: {line}"),
+        }
+    }
+    cases
+}
+
+#[test]
+fn attributes_have_a_short_form() {
+    assert_eq!(
+        to_attribute(&json!({"a": [1, null]})),
+        json!({"M": {"a": {"L": [{"N": "1"}, {"NULL": true}]}}})
+    );
+}
