@@ -11,6 +11,8 @@
 //! - [`parameters`]: all expressions of one request at once, or the older parameters ([`legacy`]) in
 //!   their place.
 //! - [`difference`]: what happened between two images of an item.
+//! - [`journal`]: what a run did to items, written down before it happens; [`restore`]: how one item is
+//!   put back.
 //! - [`partiql`]: statements, parsed into the same conditions and updates.
 //! - [`error`]: [`error::ServiceError`], which becomes the body of an answer.
 //!
@@ -37,11 +39,14 @@
 pub mod difference;
 pub mod error;
 pub mod expression;
+pub mod journal;
 pub mod legacy;
 pub mod limits;
 pub mod parameters;
 pub mod partiql;
 pub mod plan;
 pub mod report;
+pub mod restore;
 pub mod schema;
+pub mod unchanged;
 pub mod value;

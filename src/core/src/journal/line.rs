@@ -1,0 +1,168 @@
+//! Records as lines of JSON, so that people can read a journal with ordinary tools. What is not
+//! understood is refused: a field that this version does not know may change what the others mean.
+
+use std::collections::BTreeMap;
+
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+
+use super::{After, Entry, ItemDigest, Record, Sequence, Settled, ValueDigest};
+use crate::value::{Item, item_from_json, item_to_json};
+
+/// Why a line is no record. Never shows the line.
+#[derive(Debug, thiserror::Error)]
+pub enum LineError {
+    /// Its JSON is not a record's.
+    #[error("reading a journal's line")]
+    Json(#[source] serde_json::Error),
+    /// An image in it is not an item.
+    #[error("reading an image of a journal's entry: {0}")]
+    Image(&'static str),
+}
+
+#[derive(Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+enum Line {
+    Entry(EntryLine),
+    Settled(SettledLine),
+}
+
+#[derive(Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+struct EntryLine {
+    sequence: u64,
+    table: String,
+    key: Value,
+    // Null says that there is no item; a line that says nothing is no record.
+    #[serde(deserialize_with = "Option::deserialize")]
+    before: Option<Value>,
+    #[serde(deserialize_with = "Option::deserialize")]
+    after: Option<ItemDigest>,
+    changed: BTreeMap<String, Option<ValueDigest>>,
+}
+
+#[derive(Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+struct SettledLine {
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    written: Vec<u64>,
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    refused: Vec<u64>,
+}
+
+impl Record {
+    /// Appends its line, with the line's end.
+    pub fn write_line(&self, out: &mut Vec<u8>) {
+        let line = match self {
+            Self::Entry(entry) => Line::Entry(EntryLine {
+                sequence: entry.sequence.0,
+                table: entry.table.clone(),
+                key: item_to_json(&entry.key),
+                before: entry.before.as_ref().map(item_to_json),
+                after: entry.after.item,
+                changed: entry.after.attributes.clone(),
+            }),
+            Self::Settled(settled) => Line::Settled(SettledLine {
+                written: settled.written.iter().map(|sequence| sequence.0).collect(),
+                refused: settled.refused.iter().map(|sequence| sequence.0).collect(),
+            }),
+        };
+        // Strings, numbers and maps with text keys: nothing here that JSON cannot hold.
+        out.extend_from_slice(serde_json::json!(line).to_string().as_bytes());
+        out.push(b'\n');
+    }
+
+    /// Reads one line.
+    pub fn read_line(line: &[u8]) -> Result<Self, LineError> {
+        match serde_json::from_slice(line).map_err(LineError::Json)? {
+            Line::Entry(line) => Ok(Self::Entry(Entry {
+                sequence: Sequence(line.sequence),
+                table: line.table,
+                key: image(&line.key, "its key")?,
+                before: line.before.map(|json| image(&json, "its before-image")).transpose()?,
+                after: After { item: line.after, attributes: line.changed },
+            })),
+            Line::Settled(line) => Ok(Self::Settled(Settled {
+                written: line.written.into_iter().map(Sequence).collect(),
+                refused: line.refused.into_iter().map(Sequence).collect(),
+            })),
+        }
+    }
+}
+
+fn image(json: &Value, what: &'static str) -> Result<Item, LineError> {
+    item_from_json(json).map_err(|_| LineError::Image(what))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    const GOLDEN: &str = include_str!("golden.ndjson");
+
+    fn records() -> Vec<Record> {
+        let item = |json: &Value| item_from_json(json).unwrap();
+        let key = item(&json!({"id": {"S": "audi-1970-1"}}));
+        let before = item(&json!({
+            "id": {"S": "audi-1970-1"},
+            "color": {"S": "red"},
+            "old": {"L": [{"NULL": true}, {"BOOL": false}]},
+            "raw": {"B": "AAEC"},
+        }));
+        let after = item(&json!({
+            "id": {"S": "audi-1970-1"},
+            "color": {"S": "red"},
+            "price": {"N": "1200.5"},
+            "raw": {"B": "AAEC"},
+        }));
+        let entry = |record, before: Option<&Item>, after: Option<&Item>| {
+            Record::Entry(Entry {
+                sequence: Sequence::new(1, record),
+                table: "cars".into(),
+                key: key.clone(),
+                before: before.cloned(),
+                after: After::of(before, after),
+            })
+        };
+        vec![
+            entry(0, Some(&before), Some(&after)),
+            entry(1, Some(&after), None),
+            entry(2, None, Some(&before)),
+            Record::Settled(Settled {
+                written: vec![Sequence::new(1, 0), Sequence::new(1, 1)],
+                refused: vec![Sequence::new(1, 2)],
+            }),
+        ]
+    }
+
+    #[test]
+    fn the_lines_are_those_of_the_golden_file_and_read_back_the_same() {
+        let mut lines = Vec::new();
+        for record in records() {
+            record.write_line(&mut lines);
+        }
+        assert_eq!(String::from_utf8(lines).unwrap(), GOLDEN);
+        let read: Vec<Record> =
+            GOLDEN.lines().map(|line| Record::read_line(line.as_bytes()).unwrap()).collect();
+        assert_eq!(read, records());
+    }
+
+    #[test]
+    fn what_is_not_understood_is_refused_and_not_shown() {
+        let entry = GOLDEN.lines().next().unwrap();
+        for wrong in [
+            entry.replace("\"table\"", "\"tables\""),
+            entry.replace("\"cars\"", "\"cars\",\"new\":1"),
+            entry.replace("sha256:", "md5:"),
+            entry.replace("{\"S\":\"red\"}", "{\"S\":1}"),
+            entry.replace("\"entry\"", "\"entree\""),
+            entry.replace("\"before\"", "\"key\""),
+            entry[..entry.len() - 1].to_owned(),
+            String::new(),
+        ] {
+            let error = Record::read_line(wrong.as_bytes()).unwrap_err();
+            assert!(!error.to_string().contains("red"), "{error}");
+        }
+    }
+}
