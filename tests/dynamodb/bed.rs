@@ -131,6 +131,7 @@ pub fn plan(mode: Mode, policy: Policy) -> Plan {
         upstream: Upstream { region: REGION.into(), endpoint: Some(database().url) },
         policy,
         limits: RateLimits::default(),
+        archive: None,
     }
 }
 

@@ -102,3 +102,49 @@ pub const ACCEPT_RETRY: Duration = Duration::from_millis(50);
 
 /// Client request tokens a dry run remembers. DynamoDB remembers each for ten minutes.
 pub const REMEMBERED_TOKENS_MAX: usize = 100_000;
+
+/// Time for one attempt of a call at the archive. A put of some MB takes S3 well under a second.
+pub const ARCHIVE_ATTEMPT_MAX: Duration = Duration::from_secs(10);
+
+/// Time for one call at the archive with all its attempts. The journal's puts are tried on, as the
+/// requests that wait for them have a limit of their own.
+pub const ARCHIVE_CALL_MAX: Duration = Duration::from_secs(30);
+
+/// First pause between two attempts at the archive; it doubles, with jitter.
+pub const ARCHIVE_BACKOFF_FIRST: Duration = Duration::from_millis(50);
+
+/// Longest pause between two attempts at the archive.
+pub const ARCHIVE_BACKOFF_MAX: Duration = Duration::from_secs(2);
+
+/// Bytes of one object that is read from the archive into memory: segments of journals and reports.
+pub const ARCHIVE_OBJECT_BYTES_MAX: u64 = 64 * 1024 * 1024;
+
+/// Objects of one listing kept in memory: a journal of a million group commits.
+pub const ARCHIVE_LISTED_MAX: usize = 1_000_000;
+
+/// Bytes of journal lines after which a segment is closed, before compression. One more entry may
+/// come on top: twice an item of 400 KB, in JSON.
+pub const JOURNAL_SEGMENT_BYTES_MAX: usize = 4 * 1024 * 1024;
+
+/// Bytes of one segment's lines when it is read: the bound above, one entry more, and room.
+pub const JOURNAL_SEGMENT_INFLATED_BYTES_MAX: usize = 32 * 1024 * 1024;
+
+/// How long a write waits for its journal entry before the program is told to come back: as long as
+/// throttled calls are held.
+pub const JOURNAL_HOLD_MAX: Duration = Duration::from_secs(10);
+
+/// How long what became of writes may stay unwritten when no entry takes it along.
+pub const JOURNAL_SETTLE_DELAY: Duration = Duration::from_secs(2);
+
+/// How often a write is prepared anew because the item changed under it. Each time somebody else got
+/// through, so this only ends where one item is written by many at once.
+pub const JOURNAL_TRIES_MAX: u32 = 16;
+
+/// Locks over the keys of a run: many more than requests in flight, so that two keys seldom share one.
+pub const JOURNAL_KEY_LOCKS: usize = 4_096;
+
+/// How long a transaction's token is honoured (DynamoDB API Reference, TransactWriteItems).
+pub const TRANSACTION_TOKEN_AGE_MAX: Duration = Duration::from_secs(600);
+
+/// How long a stopping guard waits for the last of its journal.
+pub const JOURNAL_CLOSE_MAX: Duration = Duration::from_secs(15);

@@ -64,6 +64,25 @@ pub struct Plan {
     /// How fast it may go.
     #[serde(default)]
     pub limits: RateLimits,
+    /// Where an applied run is journalled. Without it writes are not journalled.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub archive: Option<ArchivePlan>,
+}
+
+/// Where ledger, journals, reports and logs are kept, and under which name those of this migration.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct ArchivePlan {
+    /// `s3://bucket/prefix`, `file:///folder` or, in tests, `memory://`.
+    pub url: String,
+    /// An endpoint of S3's protocol other than AWS's, as `http://host:port`; paths begin with the bucket.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub endpoint: Option<String>,
+    /// The bucket's region, if it is not the database's.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub region: Option<String>,
+    /// Names the migration beyond its object's and its cluster's life: letters, digits, `.`, `_`, `-`.
+    pub migration: String,
 }
 
 /// Names one run of one migration.

@@ -297,6 +297,7 @@ fn plan(migration: &DataMigration, record: &RunRecord, runnable: &Runnable) -> P
             reads_per_second: runnable.limits.reads_per_second,
             writes_per_second: runnable.limits.writes_per_second,
         },
+        archive: None,
     }
 }
 
