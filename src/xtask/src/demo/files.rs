@@ -1,0 +1,93 @@
+//! The files of the demo, as an author would have them: a target with its Secret in a namespace, and for
+//! each migration an overlay that names the target and an image this cluster has.
+
+use std::fs;
+use std::path::Path;
+
+use anyhow::{Context, Result};
+
+use crate::checkout::Checkout;
+
+/// Where they are, relative to the checkout.
+pub const FOLDER: &str = "target/demo";
+
+/// The migration that is tried and promoted.
+pub const PRICES: &str = "0001-add-price-to-cars";
+
+/// The migration that fails.
+pub const FAILING: &str = "0005-split-name";
+
+/// Writes all of them.
+pub fn write(checkout: &Checkout, variables: &[(String, String)]) -> Result<()> {
+    let folder = checkout.root.join(FOLDER);
+    let endpoint = variable(variables, "DYNAMODB_ENDPOINT_IN_CLUSTER")?;
+    write_file(&folder, "target.yaml", &target(endpoint))?;
+    let image = variable(variables, "DM_IMAGE_PYTHON")?;
+    let (image, tag) = image.rsplit_once(':').context("the image for Python has no tag")?;
+    for (name, dry_run) in [(PRICES, true), (FAILING, false)] {
+        let place = folder.join(name);
+        write_file(&place, "kustomization.yaml", &overlay(name, dry_run, image, tag))?;
+    }
+    Ok(())
+}
+
+fn variable<'a>(variables: &'a [(String, String)], name: &str) -> Result<&'a str> {
+    variables
+        .iter()
+        .find(|(known, _)| known == name)
+        .map(|(_, value)| value.as_str())
+        .with_context(|| format!("the cluster's environment lacks {name}"))
+}
+
+/// The credentials are those of a DynamoDB Local, which takes any.
+fn target(endpoint: &str) -> String {
+    format!(
+        "apiVersion: v1
+kind: Namespace
+metadata:
+  name: demo
+  labels: {{pod-security.kubernetes.io/enforce: restricted}}
+---
+apiVersion: v1
+kind: Secret
+metadata: {{name: dynamodb-local, namespace: demo}}
+stringData: {{AWS_ACCESS_KEY_ID: demo, AWS_SECRET_ACCESS_KEY: demo}}
+---
+apiVersion: datamigration.dev/v1alpha1
+kind: MigrationTarget
+metadata: {{name: local, namespace: demo}}
+spec:
+  region: eu-west-1
+  endpoint: {endpoint}
+  credentials:
+    secret: {{name: dynamodb-local}}
+  policy: {{tables: [cars], showValues: true}}
+"
+    )
+}
+
+fn overlay(name: &str, dry_run: bool, image: &str, tag: &str) -> String {
+    format!(
+        "apiVersion: kustomize.config.k8s.io/v1beta1
+kind: Kustomization
+namespace: demo
+resources: [../../../migrations/{name}/base]
+images:
+  - {{name: migrations-python, newName: {image}, newTag: {tag}}}
+patches:
+  - patch: |
+      apiVersion: datamigration.dev/v1alpha1
+      kind: DataMigration
+      metadata: {{name: {name}}}
+      spec:
+        target: {{name: local}}
+        dryRun: {dry_run}
+"
+    )
+}
+
+fn write_file(folder: &Path, name: &str, content: &str) -> Result<()> {
+    fs::create_dir_all(folder).with_context(|| format!("making {}", folder.display()))?;
+    let path = folder.join(name);
+    fs::write(&path, content).with_context(|| format!("writing {}", path.display()))
+}
