@@ -5,9 +5,11 @@
 
 mod answer_members;
 mod apply;
+pub mod archive;
 mod arns;
 pub mod call;
 pub mod fault;
+pub mod journal;
 mod metering;
 pub mod operation;
 mod overlay;

@@ -23,6 +23,7 @@ use tokio::time::Instant;
 
 pub use credentials::CredentialSource;
 pub use signing::{CONTENT_TYPE, TARGET_PREFIX};
+pub(crate) use trust::tls_config;
 
 use crate::fault::Fault;
 use crate::operation::{Class, Operation, ReadOperation};
@@ -204,7 +205,7 @@ impl Upstream {
 }
 
 /// Between a half and one and a half, so that calls throttled together do not come back together.
-fn jitter() -> f64 {
+pub(crate) fn jitter() -> f64 {
     use std::hash::{BuildHasher as _, RandomState};
     let random = u32::try_from(RandomState::new().hash_one(0) >> 32).unwrap_or(0);
     0.5 + f64::from(random) / f64::from(u32::MAX)

@@ -1,0 +1,122 @@
+//! What may go from an archive: runs that are old and many. Never the ledger, which is what keeps a
+//! migration from running twice, and never the journal of a run that can still be restored, unless
+//! that was asked for.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use super::{Archive, ArchiveError, Listed, RunName};
+
+/// What is kept.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Retention {
+    /// Runs whose last object is younger than this stay.
+    pub age_s_max: i64,
+    /// The last runs of each migration stay, so many of them.
+    pub runs_kept: usize,
+    /// Whether a journal goes although its run was not restored.
+    pub journals_too: bool,
+}
+
+/// What went, or would go.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Collected {
+    /// Runs of which something went.
+    pub runs: BTreeSet<RunName>,
+    /// Objects.
+    pub paths: Vec<String>,
+    /// Their bytes.
+    pub bytes: u64,
+}
+
+impl Retention {
+    /// Which of these objects may go, at this time. `restored` are the runs that were taken back
+    /// wholly: their journals serve nobody any more.
+    pub fn choose(
+        &self,
+        objects: &[Listed],
+        restored: &BTreeSet<RunName>,
+        now_s: i64,
+    ) -> Collected {
+        let mut runs: BTreeMap<RunName, Vec<&Listed>> = BTreeMap::new();
+        for object in objects.iter().filter(|object| object.path.starts_with("runs/")) {
+            if let Some(run) = RunName::of_path(&object.path) {
+                runs.entry(run).or_default().push(object);
+            }
+        }
+        let mut collected = Collected::default();
+        for (run, objects) in &runs {
+            let younger = runs
+                .keys()
+                .filter(|other| other.migration() == run.migration() && *other > run)
+                .count();
+            let written_at_s = objects.iter().map(|object| object.written_at_s).max();
+            let old = written_at_s.is_some_and(|at| now_s - at > self.age_s_max);
+            if !old || younger < self.runs_kept {
+                continue;
+            }
+            let journal_goes = self.journals_too || restored.contains(run);
+            for object in objects {
+                let of_journal = object.path.starts_with(&run.journal());
+                if !of_journal || journal_goes {
+                    collected.runs.insert(run.clone());
+                    collected.bytes += object.bytes;
+                    collected.paths.push(object.path.clone());
+                }
+            }
+        }
+        collected
+    }
+}
+
+impl Archive {
+    /// Deletes what was chosen.
+    pub async fn collect(&self, chosen: &Collected) -> Result<(), ArchiveError> {
+        for path in &chosen.paths {
+            self.delete(path).await?;
+        }
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn object(path: String, written_at_s: i64) -> Listed {
+        Listed { path, bytes: 10, written_at_s }
+    }
+
+    fn check(retention: Retention, restored: &[u32], expected: &[&str]) {
+        let run = |number| RunName::new("m", number).unwrap();
+        let objects: Vec<Listed> = (1..=3)
+            .flat_map(|number| {
+                let at = i64::from(number) * 100;
+                [
+                    object(run(number).segment(1), at),
+                    object(run(number).report(), at),
+                    object(run(number).begun(), at),
+                ]
+            })
+            .collect();
+        let restored = restored.iter().map(|number| run(*number)).collect();
+        let collected = retention.choose(&objects, &restored, 1000);
+        let short: Vec<String> =
+            collected.paths.iter().map(|path| path.replace("runs/m/00000", "")).collect();
+        assert_eq!(short, expected);
+    }
+
+    #[test]
+    fn old_runs_go_but_for_the_last_ones_the_ledger_and_journals_still_needed() {
+        let retention = Retention { age_s_max: 750, runs_kept: 1, journals_too: false };
+        check(retention, &[], &["1/report.json", "2/report.json"]);
+        let segment = "1/journal/00000001.ndjson.zst";
+        check(retention, &[1], &[segment, "1/report.json", "2/report.json"]);
+        check(Retention { runs_kept: 2, ..retention }, &[1], &[segment, "1/report.json"]);
+        check(Retention { age_s_max: 850, ..retention }, &[], &["1/report.json"]);
+        check(
+            Retention { age_s_max: 850, journals_too: true, ..retention },
+            &[],
+            &[segment, "1/report.json"],
+        );
+    }
+}

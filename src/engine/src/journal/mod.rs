@@ -1,0 +1,3 @@
+//! The journal of an applied run.
+
+pub mod frame;
