@@ -1,5 +1,6 @@
-//! The files of the demo, as an author would have them: a target with its Secret in a namespace, and for
-//! each migration an overlay that names the target and an image this cluster has.
+//! The files of the demo, as an author would have them: a target with its Secret in a namespace, for
+//! each migration an overlay that names the target and an image this cluster has,
+//! and the data.
 
 use std::fs;
 use std::path::Path;
@@ -18,8 +19,10 @@ pub const PRICES: &str = "0001-add-price-to-cars";
 pub const FAILING: &str = "0005-split-name";
 
 /// Writes all of them.
-pub fn write(checkout: &Checkout, variables: &[(String, String)]) -> Result<()> {
+pub fn write(checkout: &Checkout, variables: &[(String, String)], cars: &Path) -> Result<()> {
     let folder = checkout.root.join(FOLDER);
+    fs::create_dir_all(&folder).with_context(|| format!("making {}", folder.display()))?;
+    fs::copy(cars, folder.join("cars.json")).context("copying the cars")?;
     let endpoint = variable(variables, "DYNAMODB_ENDPOINT_IN_CLUSTER")?;
     write_file(&folder, "target.yaml", &target(endpoint))?;
     let image = variable(variables, "DM_IMAGE_PYTHON")?;

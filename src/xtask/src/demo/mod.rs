@@ -40,10 +40,10 @@ pub fn run(checkout: &Checkout, keep: bool) -> Result<()> {
     let cars = cars(checkout)?;
     cluster::up(checkout, &cluster::Options::default())?;
     let variables = cluster::variables(checkout)?;
-    files::write(checkout, &variables)?;
+    files::write(checkout, &variables, &cars)?;
     let mut teller = Teller::new(checkout, variables);
     print_command("eval \"$(cargo xtask cluster env)\"");
-    let told = tell(&mut teller, &cars.display().to_string());
+    let told = tell(&mut teller);
     let outcome = told.and_then(|()| teller.verdict());
     say(&format!("\nThe demo took {}.", seconds(begun.elapsed())));
     if keep || (outcome.is_err() && env::var_os("CI").is_none()) {
@@ -81,20 +81,20 @@ fn cars(checkout: &Checkout) -> Result<PathBuf> {
     Ok(place.join("cars.json"))
 }
 
-fn tell(teller: &mut Teller, cars: &str) -> Result<()> {
-    prepare(teller, cars)?;
+fn tell(teller: &mut Teller) -> Result<()> {
+    prepare(teller)?;
     let before = dry_run(teller)?;
     promote(teller, &before)?;
     fail(teller)
 }
 
-fn prepare(teller: &mut Teller, cars: &str) -> Result<()> {
+fn prepare(teller: &mut Teller) -> Result<()> {
     print_chapter("The platform team gives the namespace a target: where the database is");
     teller.show("kubectl delete namespace demo --ignore-not-found --timeout=120s")?;
     teller.show(&format!("cat {FOLDER}/target.yaml"))?;
     teller.show(&format!("kubectl apply -f {FOLDER}/target.yaml"))?;
     print_chapter("A table with real cars");
-    teller.show(&format!("{CARS} load {cars}"))?;
+    teller.show(&format!("{CARS} load {FOLDER}/cars.json"))?;
     teller.show(&format!("{CARS} show {CAR}"))
 }
 
