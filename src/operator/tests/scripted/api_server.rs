@@ -1,0 +1,294 @@
+//! A mock of the API server: objects in memory, with the parts of its semantics that the
+//! controller leans on (resource versions, conflicts, finalizers, deletion). It is no API server:
+//! it validates nothing and collects no garbage by itself.
+
+use std::collections::BTreeMap;
+
+use serde_json::{Value, json};
+
+use crate::merge::merge;
+
+/// The only namespace.
+pub const NAMESPACE: &str = "team";
+
+/// When every test begins, in seconds since the epoch: 2026-11-02T10:00:00Z.
+const BEGINNING: i64 = 1_793_613_600;
+
+/// Seconds a pod has between the request to stop and the kill.
+pub const GRACE_SECONDS: i64 = 30;
+
+/// Kind (plural) and name.
+pub type Key = (String, String);
+
+/// One request, taken apart.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Call {
+    /// HTTP method.
+    pub method: String,
+    /// Plural of the kind.
+    pub plural: String,
+    /// Name, unless it lists or creates.
+    pub name: Option<String>,
+    /// `status` or another subresource.
+    pub subresource: Option<String>,
+    /// Label selector.
+    pub selector: Option<String>,
+    /// Body.
+    pub body: Value,
+}
+
+impl Call {
+    /// Whether it changes something.
+    pub fn is_write(&self) -> bool {
+        self.method != "GET"
+    }
+
+    /// In a few words.
+    pub fn text(&self) -> String {
+        let created = self.body["metadata"]["name"].as_str();
+        let name = self.name.as_deref().or(created.filter(|_| self.is_write())).unwrap_or("*");
+        let subresource = self.subresource.iter().map(|s| format!("/{s}")).collect::<String>();
+        format!("{} {}/{name}{subresource}", self.method, self.plural)
+    }
+}
+
+/// A status code and a body.
+pub type Answer = (u16, Value);
+
+/// Everything the server holds.
+#[derive(Clone, Debug, Default)]
+pub struct Objects {
+    items: BTreeMap<Key, Value>,
+    version: u64,
+    uids: u64,
+    seconds: i64,
+    /// Events, in the order they were told; a repeated one is merged.
+    pub events: Vec<Value>,
+    /// Creations that are refused: plural, code, message.
+    pub refused: Option<(String, u16, String)>,
+}
+
+impl Objects {
+    /// An object.
+    pub fn get(&self, plural: &str, name: &str) -> Option<&Value> {
+        self.items.get(&(plural.to_owned(), name.to_owned()))
+    }
+
+    /// All objects of a kind.
+    pub fn all(&self, plural: &str) -> Vec<&Value> {
+        self.items.iter().filter(|(key, _)| key.0 == plural).map(|(_, object)| object).collect()
+    }
+
+    /// Names of all objects of a kind.
+    pub fn names(&self, plural: &str) -> Vec<String> {
+        self.items.keys().filter(|key| key.0 == plural).map(|key| key.1.clone()).collect()
+    }
+
+    /// What the clock shows; it moves when the cluster does.
+    pub fn now(&self) -> jiff::Timestamp {
+        jiff::Timestamp::from_second(BEGINNING + self.seconds).unwrap()
+    }
+
+    /// Moves the clock.
+    pub fn pass_seconds(&mut self, seconds: i64) {
+        self.seconds += seconds;
+    }
+
+    /// The version of the last change.
+    pub fn version(&self) -> u64 {
+        self.version
+    }
+
+    /// Changes an object behind the API's back, as another controller or a person does.
+    pub fn change(&mut self, plural: &str, name: &str, change: impl FnOnce(&mut Value)) {
+        let key = (plural.to_owned(), name.to_owned());
+        let Some(mut object) = self.items.get(&key).cloned() else { return };
+        let before = object.clone();
+        change(&mut object);
+        if object != before {
+            if object["spec"] != before["spec"] {
+                let generation = object["metadata"]["generation"].as_i64().unwrap_or(0);
+                object["metadata"]["generation"] = json!(generation + 1);
+            }
+            self.put(key, object);
+        }
+    }
+
+    /// Creates an object; panics if its name is taken.
+    pub fn insert(&mut self, plural: &str, object: Value) {
+        let (code, answer) = self.create(plural, object);
+        assert_eq!(code, 201, "{answer}");
+    }
+
+    /// Deletes an object as `kubectl delete` does, with its finalizers respected.
+    pub fn delete(&mut self, plural: &str, name: &str) {
+        self.remove(plural, name, &Value::Null);
+    }
+
+    /// Removes an object whatever its finalizers say.
+    pub fn force_remove(&mut self, plural: &str, name: &str) {
+        self.version += 1;
+        self.items.remove(&(plural.to_owned(), name.to_owned()));
+    }
+
+    /// Answers one request.
+    pub fn answer(&mut self, call: &Call) -> Answer {
+        let name = call.name.as_deref().unwrap_or_default();
+        match (call.method.as_str(), call.plural.as_str(), &call.name) {
+            ("POST", "events", _) => {
+                self.events.push(call.body.clone());
+                (201, call.body.clone())
+            }
+            ("PATCH", "events", _) => {
+                let event = self.events.iter_mut().find(|e| e["metadata"]["name"] == name);
+                let Some(event) = event else { return not_found(call) };
+                merge(event, &call.body);
+                (200, event.clone())
+            }
+            ("GET", _, Some(_)) => {
+                self.get(&call.plural, name).map_or_else(|| not_found(call), |o| (200, o.clone()))
+            }
+            ("GET", plural, None) => (200, self.list(plural, call.selector.as_deref())),
+            ("POST", plural, _) => self.create(plural, call.body.clone()),
+            ("PUT", plural, _) => self.replace_status(plural, name, &call.body),
+            ("PATCH", plural, _) => self.patch(plural, name, &call.body),
+            ("DELETE", plural, _) => self.remove(plural, name, &call.body),
+            _ => error(405, "MethodNotAllowed", &call.text()),
+        }
+    }
+
+    fn list(&self, plural: &str, selector: Option<&str>) -> Value {
+        let matches = |object: &&Value| match selector.and_then(|s| s.split_once('=')) {
+            None => true,
+            Some((key, value)) => object["metadata"]["labels"][key] == value,
+        };
+        let items: Vec<&Value> = self.all(plural).into_iter().filter(matches).collect();
+        json!({"metadata": {"resourceVersion": self.version.to_string()}, "items": items})
+    }
+
+    fn create(&mut self, plural: &str, mut object: Value) -> Answer {
+        if let Some((refused, code, message)) = &self.refused {
+            if refused == plural {
+                return error(*code, "Forbidden", message);
+            }
+        }
+        let name = object["metadata"]["name"].as_str().unwrap().to_owned();
+        let key = (plural.to_owned(), name.clone());
+        if self.items.contains_key(&key) {
+            return error(409, "AlreadyExists", &format!("{plural} \"{name}\" already exists"));
+        }
+        self.uids += 1;
+        let now = self.now().to_string();
+        let metadata = &mut object["metadata"];
+        metadata["uid"] = json!(format!("uid-{}", self.uids));
+        metadata["namespace"] = json!(NAMESPACE);
+        metadata["creationTimestamp"] = json!(now);
+        metadata["generation"] = json!(1);
+        (201, self.put(key, object))
+    }
+
+    fn replace_status(&mut self, plural: &str, name: &str, body: &Value) -> Answer {
+        let key = (plural.to_owned(), name.to_owned());
+        let Some(mut object) = self.items.get(&key).cloned() else {
+            return error(404, "NotFound", name);
+        };
+        if let Some(conflict) = conflict(&object, &body["metadata"]) {
+            return conflict;
+        }
+        if object["status"] != body["status"] {
+            object["status"] = body["status"].clone();
+            object = self.put(key, object);
+        }
+        (200, object)
+    }
+
+    fn patch(&mut self, plural: &str, name: &str, patch: &Value) -> Answer {
+        let key = (plural.to_owned(), name.to_owned());
+        let Some(before) = self.items.get(&key).cloned() else {
+            return error(404, "NotFound", name);
+        };
+        if let Some(conflict) = conflict(&before, &patch["metadata"]) {
+            return conflict;
+        }
+        let mut after = before.clone();
+        merge(&mut after, patch);
+        after["metadata"]["resourceVersion"] = before["metadata"]["resourceVersion"].clone();
+        let added = finalizers(&after).into_iter().any(|f| !finalizers(&before).contains(&f));
+        if is_deleting(&before) && added {
+            return error(422, "Invalid", "no new finalizers can be added while it is deleted");
+        }
+        if after == before {
+            return (200, after);
+        }
+        (200, self.put(key, after))
+    }
+
+    fn remove(&mut self, plural: &str, name: &str, options: &Value) -> Answer {
+        let key = (plural.to_owned(), name.to_owned());
+        let Some(mut object) = self.items.get(&key).cloned() else {
+            return error(404, "NotFound", name);
+        };
+        if let Some(uid) = options["preconditions"]["uid"].as_str() {
+            if object["metadata"]["uid"] != uid {
+                return error(409, "Conflict", "the UID in the precondition is another");
+            }
+        }
+        if !is_deleting(&object) {
+            // The time at which it is killed at the latest.
+            let grace = if plural == "pods" { GRACE_SECONDS } else { 0 };
+            let at = self.now().checked_add(jiff::SignedDuration::from_secs(grace)).unwrap();
+            object["metadata"]["deletionTimestamp"] = json!(at.to_string());
+            object["metadata"]["deletionGracePeriodSeconds"] = json!(grace);
+            object = self.put(key, object);
+        }
+        (200, object)
+    }
+
+    /// Stores an object under a new version; drops it when nothing holds it any more.
+    fn put(&mut self, key: Key, mut object: Value) -> Value {
+        self.version += 1;
+        object["metadata"]["resourceVersion"] = json!(self.version.to_string());
+        if may_vanish(&key.0, &object) {
+            self.items.remove(&key);
+        } else {
+            self.items.insert(key, object.clone());
+        }
+        object
+    }
+}
+
+/// Whether an object is being deleted.
+pub fn is_deleting(object: &Value) -> bool {
+    !object["metadata"]["deletionTimestamp"].is_null()
+}
+
+/// The finalizers of an object.
+pub fn finalizers(object: &Value) -> Vec<String> {
+    let list = object["metadata"]["finalizers"].as_array();
+    list.into_iter().flatten().map(|f| f.as_str().unwrap().to_owned()).collect()
+}
+
+/// A deleted object goes with its last finalizer; a pod that runs is taken off its node first.
+fn may_vanish(plural: &str, object: &Value) -> bool {
+    let runs = plural == "pods" && object["status"]["phase"] == "Running";
+    is_deleting(object) && finalizers(object).is_empty() && !runs
+}
+
+fn conflict(object: &Value, metadata: &Value) -> Option<Answer> {
+    let differs =
+        |field: &str| metadata[field].is_string() && metadata[field] != object["metadata"][field];
+    (differs("resourceVersion") || differs("uid"))
+        .then(|| error(409, "Conflict", "the object has been modified"))
+}
+
+fn not_found(call: &Call) -> Answer {
+    error(404, "NotFound", &format!("{} not found", call.text()))
+}
+
+fn error(code: u16, reason: &str, message: &str) -> Answer {
+    let body = json!({
+        "kind": "Status", "apiVersion": "v1", "metadata": {}, "status": "Failure",
+        "message": message, "reason": reason, "code": code,
+    });
+    (code, body)
+}

@@ -1,0 +1,326 @@
+//! A fake of the Job controller, the kubelet and the garbage collector, one move at a time. It
+//! keeps to what the real ones promise about pods, their finalizers and the Job's conditions, and
+//! notes each time a program was started.
+
+use dm_core::plan::Mode;
+use dm_core::report::{GuardResult, ProgramResult, REPORT_VERSION, TableEffect};
+use serde_json::{Value, json};
+
+use crate::api_server::{Objects, finalizers, is_deleting};
+
+/// The Job controller's own finalizer on pods that it has not counted yet.
+const TRACKING: &str = "batch.kubernetes.io/job-tracking";
+
+/// One thing that the cluster does.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Move {
+    /// The Job controller creates a pod.
+    CreatePod(String),
+    /// The Job controller stops a suspended Job's pod.
+    StopPod(String),
+    /// The Job controller counts ended pods, and says how the Job ended.
+    CountPods(String),
+    /// The kubelet starts the program.
+    StartProgram(String),
+    /// The program ends, by itself or because its pod is deleted.
+    EndProgram(String),
+    /// A pod is given up before anything ran in it.
+    GiveUpPod(String),
+    /// The garbage collector deletes an object (plural, name) whose owner is gone.
+    Collect(String, String),
+}
+
+/// One start of a program.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Start {
+    /// The run's number.
+    pub run: u32,
+    /// What happens to its writes.
+    pub mode: Mode,
+    /// Uid of the Job.
+    pub job: String,
+}
+
+/// What ran, and how programs end here.
+#[derive(Debug, Default)]
+pub struct Cluster {
+    /// Every start, in order.
+    pub starts: Vec<Start>,
+    /// Exit code of programs that are not stopped.
+    pub exit_code: i32,
+    /// Whether programs run until they are stopped.
+    pub endless: bool,
+    /// Whether a stopped program ends with 0, as one with a handler of its own may.
+    pub graceful: bool,
+}
+
+impl Cluster {
+    /// Everything the cluster would do now.
+    pub fn moves(&self, objects: &Objects) -> Vec<Move> {
+        let mut moves = Vec::new();
+        for job in objects.all("jobs") {
+            moves.extend(job_moves(objects, job));
+        }
+        for pod in objects.all("pods") {
+            moves.extend(self.pod_move(pod));
+        }
+        for plural in ["jobs", "pods", "configmaps"] {
+            for object in objects.all(plural) {
+                if is_orphan(objects, object) && !is_deleting(object) {
+                    moves.push(Move::Collect(plural.to_owned(), name(object)));
+                }
+            }
+        }
+        moves
+    }
+
+    /// Makes a move.
+    pub fn make(&mut self, objects: &mut Objects, step: &Move) {
+        objects.pass_seconds(1);
+        match step {
+            Move::CreatePod(job) => create_pod(objects, job),
+            Move::StopPod(pod) => {
+                // It takes its finalizer off first, so that the pod is not counted as failed
+                // (pkg/controller/job/job_controller.go, deleteJobPods).
+                objects.change("pods", pod, |pod| drop_finalizer(pod, TRACKING));
+                objects.delete("pods", pod);
+            }
+            Move::CountPods(job) => count_pods(objects, job),
+            Move::StartProgram(pod) => self.start(objects, pod),
+            Move::EndProgram(pod) => self.end(objects, pod),
+            Move::GiveUpPod(pod) => {
+                objects.change("pods", pod, |pod| pod["status"]["phase"] = json!("Failed"));
+            }
+            Move::Collect(plural, name) => objects.delete(plural, name),
+        }
+    }
+
+    fn pod_move(&self, pod: &Value) -> Option<Move> {
+        let stopping = is_deleting(pod);
+        match pod["status"]["phase"].as_str()? {
+            "Pending" if stopping => Some(Move::GiveUpPod(name(pod))),
+            "Pending" => Some(Move::StartProgram(name(pod))),
+            "Running" if stopping || !self.endless => Some(Move::EndProgram(name(pod))),
+            _ => None,
+        }
+    }
+
+    fn start(&mut self, objects: &mut Objects, pod: &str) {
+        let at = objects.now().to_string();
+        let object = objects.get("pods", pod).unwrap();
+        self.starts.push(Start {
+            run: label(object, dm_api::RUN_LABEL).parse().unwrap(),
+            mode: mode_of(object),
+            job: object["metadata"]["ownerReferences"][0]["uid"].as_str().unwrap().to_owned(),
+        });
+        objects.change("pods", pod, |pod| {
+            pod["spec"]["nodeName"] = json!("node-1");
+            pod["status"] = json!({
+                "phase": "Running",
+                "initContainerStatuses": [status("guard", json!({"running": {"startedAt": at}}))],
+                "containerStatuses": [status("program", json!({"running": {"startedAt": at}}))],
+            });
+        });
+    }
+
+    fn end(&mut self, objects: &mut Objects, pod: &str) {
+        let at = objects.now().to_string();
+        let object = objects.get("pods", pod).unwrap();
+        let mode = mode_of(object);
+        let began = object["status"]["containerStatuses"][0]["state"]["running"]["startedAt"]
+            .as_str()
+            .map(str::to_owned);
+        let (exit_code, signal) = match (is_deleting(object), self.graceful) {
+            (true, false) => (143, Some(15)),
+            (true, true) => (0, None),
+            (false, _) => (self.exit_code, None),
+        };
+        let result = ProgramResult {
+            version: REPORT_VERSION,
+            started_at: began.clone(),
+            finished_at: Some(at.clone()),
+            exit_code: signal.is_none().then_some(exit_code),
+            signal,
+            start_error: None,
+            last_lines: vec!["all cars done".into()],
+        };
+        let ended = |message: String, code: i32| {
+            json!({"terminated": {
+                "exitCode": code, "startedAt": began, "finishedAt": at, "message": message,
+                "reason": if code == 0 { "Completed" } else { "Error" },
+            }})
+        };
+        let guard = serde_json::to_string(&guard_result(mode)).unwrap();
+        let program = serde_json::to_string(&result).unwrap();
+        objects.change("pods", pod, |pod| {
+            pod["status"] = json!({
+                "phase": if exit_code == 0 { "Succeeded" } else { "Failed" },
+                "conditions": pod["status"]["conditions"],
+                "initContainerStatuses": [status("guard", ended(guard, 0))],
+                "containerStatuses": [status("program", ended(program, exit_code))],
+            });
+        });
+    }
+}
+
+/// What the guard of a run that changes two cars says.
+pub fn guard_result(mode: Mode) -> GuardResult {
+    GuardResult {
+        version: REPORT_VERSION,
+        mode,
+        requests: 3,
+        write_calls_upstream: if mode == Mode::DryRun { 0 } else { 2 },
+        read_calls_upstream: 1,
+        items_read: 2,
+        read_units: 0.5,
+        write_units: 2.0,
+        tables: vec![TableEffect {
+            name: "cars".into(),
+            items_read: 2,
+            updated: 2,
+            ..TableEffect::default()
+        }],
+        remarks: Vec::new(),
+        effects_digest: "sha256:effects".into(),
+        problem: None,
+        left_out: 0,
+    }
+}
+
+fn job_moves(objects: &Objects, job: &Value) -> Vec<Move> {
+    if is_deleting(job) || has_ended(job) {
+        return Vec::new();
+    }
+    let pods = pods_of(objects, job);
+    let over =
+        |pod: &&Value| matches!(pod["status"]["phase"].as_str(), Some("Succeeded" | "Failed"));
+    let mut moves = Vec::new();
+    if pods.iter().any(|pod| over(pod) && is_tracked(pod)) {
+        moves.push(Move::CountPods(name(job)));
+    } else if job["spec"]["suspend"] == true {
+        let active = pods.iter().filter(|pod| !over(pod) && !is_deleting(pod));
+        moves.extend(active.map(|pod| Move::StopPod(name(pod))));
+    } else if pods.iter().all(|pod| over(pod)) {
+        // podReplacementPolicy Failed: not before every other pod has ended.
+        moves.push(Move::CreatePod(name(job)));
+    }
+    moves
+}
+
+fn create_pod(objects: &mut Objects, job: &str) {
+    let job = objects.get("jobs", job).unwrap().clone();
+    let template = &job["spec"]["template"];
+    assert_eq!(job["spec"]["podReplacementPolicy"], "Failed");
+    let mut held = finalizers(template);
+    held.push(TRACKING.into());
+    let number = objects.version();
+    let pod = json!({
+        "apiVersion": "v1",
+        "kind": "Pod",
+        "metadata": {
+            "name": format!("{}-{number}", name(&job)),
+            "labels": template["metadata"]["labels"],
+            "annotations": template["metadata"]["annotations"],
+            "finalizers": held,
+            "ownerReferences": [{
+                "apiVersion": "batch/v1", "kind": "Job", "name": name(&job),
+                "uid": job["metadata"]["uid"], "controller": true,
+            }],
+        },
+        "spec": template["spec"],
+        "status": {"phase": "Pending"},
+    });
+    objects.insert("pods", pod);
+}
+
+fn count_pods(objects: &mut Objects, job: &str) {
+    let job_object = objects.get("jobs", job).unwrap().clone();
+    let rule = &job_object["spec"]["podFailurePolicy"]["rules"][0];
+    assert_eq!(rule["onPodConditions"][0]["type"], "DisruptionTarget");
+    let mut failed = job_object["status"]["failed"].as_i64().unwrap_or(0);
+    let mut end = None;
+    let counted: Vec<Value> =
+        pods_of(objects, &job_object).into_iter().filter(|pod| is_tracked(pod)).cloned().collect();
+    for pod in &counted {
+        match pod["status"]["phase"].as_str().unwrap() {
+            "Succeeded" => end = Some(("Complete", "CompletionsReached")),
+            "Failed" if is_disrupted(pod) && rule["action"] == "Ignore" => {}
+            "Failed" if is_disrupted(pod) => end = Some(("Failed", "PodFailurePolicy")),
+            "Failed" => failed += 1,
+            _ => continue,
+        }
+        objects.change("pods", &name(pod), |pod| drop_finalizer(pod, TRACKING));
+    }
+    if end.is_none() && failed > job_object["spec"]["backoffLimit"].as_i64().unwrap() {
+        end = Some(("Failed", "BackoffLimitExceeded"));
+    }
+    objects.change("jobs", job, |job| {
+        job["status"]["failed"] = json!(failed);
+        if let Some((type_, reason)) = end {
+            job["status"]["conditions"] =
+                json!([{"type": type_, "status": "True", "reason": reason}]);
+        }
+    });
+}
+
+/// Whether a Job has ended.
+pub fn has_ended(job: &Value) -> bool {
+    let conditions = job["status"]["conditions"].as_array();
+    conditions.into_iter().flatten().any(|c| c["type"] == "Complete" || c["type"] == "Failed")
+}
+
+fn pods_of<'a>(objects: &'a Objects, job: &Value) -> Vec<&'a Value> {
+    let uid = &job["metadata"]["uid"];
+    let owned = |pod: &&Value| pod["metadata"]["ownerReferences"][0]["uid"] == *uid;
+    objects.all("pods").into_iter().filter(owned).collect()
+}
+
+fn is_orphan(objects: &Objects, object: &Value) -> bool {
+    let owner = &object["metadata"]["ownerReferences"][0];
+    let Some(uid) = owner["uid"].as_str() else { return false };
+    let plural = match owner["kind"].as_str().unwrap() {
+        "DataMigration" => "datamigrations",
+        "Job" => "jobs",
+        other => panic!("nothing of ours is owned by a {other}"),
+    };
+    !objects.all(plural).iter().any(|owner| owner["metadata"]["uid"] == uid)
+}
+
+fn is_tracked(pod: &Value) -> bool {
+    finalizers(pod).iter().any(|finalizer| finalizer == TRACKING)
+}
+
+fn is_disrupted(pod: &Value) -> bool {
+    pod["status"]["conditions"]
+        .as_array()
+        .into_iter()
+        .flatten()
+        .any(|c| c["type"] == "DisruptionTarget")
+}
+
+fn drop_finalizer(object: &mut Value, finalizer: &str) {
+    let rest: Vec<String> = finalizers(object).into_iter().filter(|f| f != finalizer).collect();
+    object["metadata"]["finalizers"] = json!(rest);
+}
+
+/// What the plan in the guard's environment says.
+fn mode_of(pod: &Value) -> Mode {
+    let guard = &pod["spec"]["initContainers"][1];
+    let plan = guard["env"][0]["value"].as_str().unwrap();
+    serde_json::from_str::<dm_core::plan::Plan>(plan).unwrap().mode
+}
+
+fn status(name: &str, state: Value) -> Value {
+    json!({
+        "name": name, "ready": true, "restartCount": 0, "image": "x", "imageID": "x", "state": state,
+    })
+}
+
+fn label(object: &Value, label: &str) -> String {
+    object["metadata"]["labels"][label].as_str().unwrap().to_owned()
+}
+
+/// An object's name.
+pub fn name(object: &Value) -> String {
+    object["metadata"]["name"].as_str().unwrap().to_owned()
+}

@@ -1,0 +1,20 @@
+//! The controller against a scripted API server: a mock that holds objects in memory, and a fake
+//! of the Job controller and the kubelet that counts how often a program was started.
+//!
+//! What is shown here: which calls are made and which are not, and that neither a crash at any
+//! write, nor stale reads, nor a second controller, nor anybody's deletions run a program twice.
+#![allow(clippy::unwrap_used, reason = "a test may panic, and so may its helpers")]
+
+mod api_server;
+mod by_hand;
+mod cluster;
+mod connection;
+mod crash;
+mod happy;
+mod invariants;
+mod merge;
+mod refused;
+mod schedule;
+mod stale;
+mod two_operators;
+mod world;

@@ -1,0 +1,205 @@
+//! One migration, its target and files on the scripted server, and a controller that is called
+//! until nothing moves any more.
+
+use std::cell::Cell;
+use std::sync::Arc;
+use std::time::Duration;
+
+use dm_api::DataMigration;
+use dm_api::status::DataMigrationStatus;
+use dm_operator::build::Settings;
+use dm_operator::metrics::Metrics;
+use dm_operator::reconcile::{Context, ReconcileError, reconcile};
+use jiff::Timestamp;
+use kube::runtime::events::{Recorder, Reporter};
+use serde_json::{Value, json};
+
+use crate::api_server::{NAMESPACE, Objects};
+use crate::cluster::{Cluster, Move};
+use crate::connection::{Connection, Server, Shared, lock};
+
+/// The migration's name.
+pub const NAME: &str = "0001-add-price";
+
+/// Looks and moves after which a test has run away.
+const STEPS_MAX: usize = 400;
+
+thread_local! {
+    // A controller's clock is a plain function; each test has a thread of its own.
+    static NOW: Cell<Timestamp> = const { Cell::new(Timestamp::UNIX_EPOCH) };
+}
+
+fn clock() -> Timestamp {
+    NOW.get()
+}
+
+/// The server, the cluster, and one controller.
+pub struct World {
+    /// The scripted server.
+    pub server: Shared,
+    /// The fake of the cluster.
+    pub cluster: Cluster,
+    /// Whether a controller that died is started anew only when the cluster has come to rest.
+    pub late: bool,
+    context: Context,
+}
+
+impl World {
+    /// A migration with `dryRun: true` that nobody has looked at.
+    pub fn new() -> Self {
+        let server = Shared::default();
+        put_objects(&mut lock(&server).objects);
+        let context = context(Connection::direct(&server));
+        Self { server, cluster: Cluster::default(), late: false, context }
+    }
+
+    /// Changes the migration's spec, as a person does.
+    pub fn edit(&self, change: impl FnOnce(&mut Value)) {
+        let mut server = lock(&self.server);
+        server.objects.change("datamigrations", NAME, |object| change(&mut object["spec"]));
+        server.remember();
+    }
+
+    /// Promotes the migration.
+    pub fn promote(&self) {
+        self.edit(|spec| spec["dryRun"] = json!(false));
+    }
+
+    /// Changes the objects, as somebody else does.
+    pub fn with_objects(&self, change: impl FnOnce(&mut Objects)) {
+        let mut server = lock(&self.server);
+        change(&mut server.objects);
+        server.remember();
+    }
+
+    /// The migration as it stands.
+    pub fn migration(&self) -> Option<DataMigration> {
+        let object = lock(&self.server).objects.get("datamigrations", NAME).cloned()?;
+        Some(serde_json::from_value(object).unwrap())
+    }
+
+    /// The migration on a server that is held already.
+    pub fn migration_in<'a>(&self, server: &'a Server) -> Option<&'a Value> {
+        server.objects.get("datamigrations", NAME)
+    }
+
+    /// Its status.
+    pub fn status(&self) -> DataMigrationStatus {
+        self.migration().unwrap().status.unwrap_or_default()
+    }
+
+    /// The reason of its `Ready` condition.
+    pub fn reason(&self) -> String {
+        let status = self.status();
+        let ready = status.conditions.iter().find(|condition| condition.type_ == "Ready");
+        ready.map(|condition| condition.reason.clone()).unwrap_or_default()
+    }
+
+    /// One look at the migration.
+    pub async fn look(&mut self) -> Result<Option<Duration>, ReconcileError> {
+        NOW.set(lock(&self.server).objects.now());
+        Box::pin(reconcile(&self.context, NAMESPACE, NAME)).await
+    }
+
+    /// A controller that remembers nothing takes over.
+    pub fn restart(&mut self) {
+        lock(&self.server).dead = false;
+        self.context = context(Connection::direct(&self.server));
+    }
+
+    /// Looks until a look writes nothing. A controller that died is started anew.
+    pub async fn look_until_quiet(&mut self) {
+        for _ in 0..STEPS_MAX {
+            let before = lock(&self.server).writes().len();
+            let looked = self.look().await;
+            if lock(&self.server).dead {
+                while self.late && self.make_first_move().is_some() {}
+                self.restart();
+                continue;
+            }
+            if looked.is_ok() && lock(&self.server).writes().len() == before {
+                return;
+            }
+        }
+        let last =
+            lock(&self.server).calls.iter().rev().take(12).map(|c| c.text()).collect::<Vec<_>>();
+        panic!("the controller never comes to rest; its last calls, newest first: {last:#?}");
+    }
+
+    /// One move of the cluster, if there is one.
+    pub fn make_first_move(&mut self) -> Option<Move> {
+        let mut server = lock(&self.server);
+        let step = self.cluster.moves(&server.objects).into_iter().next()?;
+        self.cluster.make(&mut server.objects, &step);
+        server.remember();
+        Some(step)
+    }
+
+    /// Looks and moves until neither controller nor cluster has anything to do.
+    pub async fn until_quiet(&mut self) {
+        for _ in 0..STEPS_MAX {
+            self.look_until_quiet().await;
+            if self.make_first_move().is_none() {
+                return;
+            }
+        }
+        panic!("the cluster never comes to rest");
+    }
+}
+
+/// A controller on a connection.
+pub fn context(connection: Connection) -> Context {
+    let client = connection.client();
+    let reporter = Reporter { controller: "datamigration".into(), instance: None };
+    Context {
+        recorder: Recorder::new(client.clone(), reporter),
+        client,
+        settings: Settings {
+            agent_image: "agent:1".into(),
+            agent_pull_policy: "IfNotPresent".into(),
+        },
+        metrics: Arc::new(Metrics::default()),
+        clock,
+    }
+}
+
+/// Sets the clock of this thread's controllers.
+pub fn set_clock(now: Timestamp) {
+    NOW.set(now);
+}
+
+fn put_objects(objects: &mut Objects) {
+    objects.insert(
+        "migrationtargets",
+        json!({
+            "apiVersion": "datamigration.dev/v1alpha1",
+            "kind": "MigrationTarget",
+            "metadata": {"name": "dev"},
+            "spec": {"region": "eu-west-1", "credentials": {"secret": {"name": "aws"}}},
+        }),
+    );
+    objects.insert(
+        "configmaps",
+        json!({
+            "apiVersion": "v1",
+            "kind": "ConfigMap",
+            "metadata": {"name": "files"},
+            "data": {"main.py": "print('one')"},
+        }),
+    );
+    objects.insert("datamigrations", migration());
+}
+
+/// The migration as its author writes it.
+pub fn migration() -> Value {
+    json!({
+        "apiVersion": "datamigration.dev/v1alpha1",
+        "kind": "DataMigration",
+        "metadata": {"name": NAME},
+        "spec": {
+            "target": {"name": "dev"},
+            "dryRun": true,
+            "script": {"configMap": {"name": "files"}, "image": "python:3.12"},
+        },
+    })
+}
