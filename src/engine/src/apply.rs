@@ -42,7 +42,7 @@ impl Apply {
                 return self.upstream.send(operation, &Value::Object(body)).await;
             }
         }
-        let metered = Metered::new(operation, body);
+        let metered = Metered::new(operation, Value::Object(body));
         let answer = self.upstream.send(operation, metered.body()).await?;
         let members = Members::of(&answer).ok_or_else(crate::metering::not_an_object)?;
         self.count_writes(operation, metered.body(), &members);

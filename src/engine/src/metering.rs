@@ -30,9 +30,9 @@ pub struct Metered {
 
 impl Metered {
     /// Of a data operation's parameters.
-    pub fn new(operation: Operation, mut body: Map<String, Value>) -> Self {
-        let added = ask_for_capacity(&mut body);
-        Self { operation, body: Value::Object(body), added }
+    pub fn new(operation: Operation, mut body: Value) -> Self {
+        let added = body.as_object_mut().is_some_and(ask_for_capacity);
+        Self { operation, body, added }
     }
 
     /// What is to be sent.

@@ -12,7 +12,6 @@ mod page;
 mod page_answer;
 mod page_request;
 mod parameters;
-mod request;
 mod schemas;
 mod state;
 mod store;
@@ -25,7 +24,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use bytes::Bytes;
 use dm_core::report::TableEffect;
-use serde_json::{Map, Value};
+use serde_json::Value;
 
 use crate::answer_members::Members;
 use crate::call::Call;
@@ -67,7 +66,8 @@ impl Overlay {
 
     /// Answers one call.
     pub async fn handle(&self, call: Call) -> Result<Bytes, Fault> {
-        let Call { operation, body, .. } = call;
+        let operation = call.operation;
+        let body = Value::Object(call.body);
         let answer = match operation {
             Operation::PutItem | Operation::UpdateItem | Operation::DeleteItem => {
                 self.write_one(operation, &body).await?
@@ -80,7 +80,7 @@ impl Overlay {
             Operation::Query | Operation::Scan => return self.page(operation, body).await,
             _ => match (operation.class(), ReadOperation::of(operation)) {
                 (Class::MetadataRead, Some(read)) => {
-                    return self.upstream.read(read, &Value::Object(body)).await;
+                    return self.upstream.read(read, &body).await;
                 }
                 _ => return Err(not_simulated(operation)),
             },
@@ -112,11 +112,7 @@ impl Overlay {
     }
 
     /// A read that no write of the program can have changed: the database answers it.
-    async fn forward(
-        &self,
-        operation: ReadOperation,
-        body: Map<String, Value>,
-    ) -> Result<Bytes, Fault> {
+    async fn forward(&self, operation: ReadOperation, body: Value) -> Result<Bytes, Fault> {
         let metered = Metered::new(operation.operation(), body);
         let answer = self.upstream.read(operation, metered.body()).await?;
         let members = Members::of(&answer).ok_or_else(metering::not_an_object)?;
@@ -128,13 +124,13 @@ impl Overlay {
     async fn refused_by_both(
         &self,
         operation: Operation,
-        body: Map<String, Value>,
+        body: Value,
         ours: Fault,
     ) -> Result<Bytes, Fault> {
         let (Fault::Service(error), Some(read)) = (&ours, ReadOperation::of(operation)) else {
             return Err(ours);
         };
-        match self.upstream.read(read, &Value::Object(body)).await {
+        match self.upstream.read(read, &body).await {
             Err(theirs) => Err(theirs),
             Ok(_) => {
                 let name = operation.name();

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use bytes::Bytes;
 use dm_core::error::ServiceError;
 use dm_core::expression::Projection;
+use dm_core::parameters::RequestKind;
 use dm_core::schema::ItemKey;
 use dm_core::value::{Item, item_from_json, item_size, item_to_json};
 use serde_json::{Map, Value, json};
@@ -12,7 +13,6 @@ use serde_json::{Map, Value, json};
 use super::Overlay;
 use super::capacity::{Atomicity, CapacityLevel, Units};
 use super::parameters::{Parameters, unexpected};
-use super::request::{self, placeholders};
 use super::schemas::Table;
 use super::state::View;
 use super::write_calls::{add_units, insert_capacities};
@@ -30,13 +30,7 @@ struct HowToRead {
 
 impl HowToRead {
     fn of(parameters: Parameters<'_>) -> Result<Self, Fault> {
-        request::refuse_legacy(parameters)?;
-        let mut placeholders = placeholders(parameters, &["ProjectionExpression"])?;
-        let projection = parameters
-            .expression("ProjectionExpression")?
-            .map(|text| Projection::parse(text, &mut placeholders))
-            .transpose()?;
-        placeholders.check_all_used()?;
+        let projection = parameters.expressions(RequestKind::Get)?.projection;
         Ok(Self { projection, consistent: parameters.flag("ConsistentRead")? })
     }
 
@@ -58,10 +52,10 @@ struct Split {
 
 impl Overlay {
     /// GetItem.
-    pub async fn get_one(&self, body: Map<String, Value>) -> Result<Bytes, Fault> {
-        let parameters = Parameters(&body);
+    pub async fn get_one(&self, body: Value) -> Result<Bytes, Fault> {
+        let parameters = Parameters::of(&body)?;
         let table = self.schemas().table(parameters.table()?).await?;
-        let key = match request::key(&table, parameters) {
+        let key = match parameters.key(&table) {
             Ok(key) => key,
             Err(error) => {
                 return self.refused_by_both(Operation::GetItem, body, error.into()).await;
@@ -105,8 +99,8 @@ impl Overlay {
     }
 
     /// BatchGetItem.
-    pub async fn get_batch(&self, body: Map<String, Value>) -> Result<Bytes, Fault> {
-        match self.split_batch(Parameters(&body)).await {
+    pub async fn get_batch(&self, body: Value) -> Result<Bytes, Fault> {
+        match self.split_batch(Parameters::of(&body)?).await {
             Err(fault @ Fault::Service(_)) => {
                 self.refused_by_both(Operation::BatchGetItem, body, fault).await
             }
@@ -114,7 +108,7 @@ impl Overlay {
             Ok(splits) if splits.iter().all(|(_, s)| s.known.is_empty() && s.table.upstream) => {
                 self.forward(ReadOperation::BATCH_GET_ITEM, body).await
             }
-            Ok(splits) => self.merged_batch(Parameters(&body), splits).await,
+            Ok(splits) => self.merged_batch(Parameters::of(&body)?, splits).await,
         }
     }
 

@@ -3,7 +3,7 @@
 use bytes::Bytes;
 use dm_core::schema::ItemKey;
 use dm_core::value::{Item, item_size};
-use serde_json::{Map, Value};
+use serde_json::Value;
 
 use super::Overlay;
 use super::page_answer::PageAnswer;
@@ -28,12 +28,8 @@ enum Next {
 
 impl Overlay {
     /// One page of a Query or Scan.
-    pub async fn page(
-        &self,
-        operation: Operation,
-        body: Map<String, Value>,
-    ) -> Result<Bytes, Fault> {
-        let parameters = Parameters(&body);
+    pub async fn page(&self, operation: Operation, body: Value) -> Result<Bytes, Fault> {
+        let parameters = Parameters::of(&body)?;
         let table = self.schemas().table(parameters.table()?).await?;
         let touched = self.state().touches(&table);
         if let (true, false, Some(read)) = (table.upstream, touched, ReadOperation::of(operation)) {

@@ -3,15 +3,13 @@
 use std::sync::Arc;
 
 use dm_core::error::ServiceError;
-use dm_core::expression::{
-    Comparator, Condition, ExpressionKind, KeyCondition, KeyExpression, Projection, SortCondition,
-};
+use dm_core::expression::{Comparator, Condition, KeyCondition, Projection, SortCondition};
+use dm_core::parameters::{Parameters as Expressions, RequestKind};
 use dm_core::schema::{IndexKind, IndexProjection, IndexSchema, ItemKey};
 use dm_core::value::{Item, item_from_json};
 
 use super::capacity::CapacityLevel;
 use super::parameters::Parameters;
-use super::request::{self, placeholders};
 use super::schemas::Table;
 use super::state::{Place, View};
 use super::store::Direction;
@@ -87,30 +85,18 @@ impl PageRequest {
         parameters: Parameters<'_>,
         table: Arc<Table>,
     ) -> Result<Self, Fault> {
-        request::refuse_legacy(parameters)?;
         let index = index(parameters, &table)?;
         let view = View { table: &table, index };
-        let expressions: &[&'static str] = match operation {
-            Operation::Query => &["FilterExpression", "KeyConditionExpression"],
-            _ => &["FilterExpression"],
+        let kind =
+            if operation == Operation::Query { RequestKind::Query } else { RequestKind::Scan };
+        let Expressions { filter, key, projection, .. } = parameters.expressions(kind)?;
+        let range = match key {
+            Some(key) => Range::Query(key.for_keys(view.keys())?, direction(parameters)?),
+            None => Range::Scan(segment(parameters)?),
         };
-        let mut placeholders = placeholders(parameters, expressions)?;
-        let range = match operation {
-            Operation::Query => query_range(parameters, view, &mut placeholders)?,
-            _ => Range::Scan(segment(parameters)?),
-        };
-        let filter = parameters
-            .expression("FilterExpression")?
-            .map(|text| Condition::parse(ExpressionKind::Filter, text, &mut placeholders))
-            .transpose()?;
         if let (Operation::Query, Some(filter)) = (operation, &filter) {
             filter.check_filters_no_keys(view.keys())?;
         }
-        let projection = parameters
-            .expression("ProjectionExpression")?
-            .map(|text| Projection::parse(text, &mut placeholders))
-            .transpose()?;
-        placeholders.check_all_used()?;
         let select = select(parameters, view, projection.as_ref())?;
         let consistent = parameters.flag("ConsistentRead")?;
         if consistent && is_global(view) {
@@ -178,22 +164,10 @@ fn is_global(view: View<'_>) -> bool {
     view.index_schema().is_some_and(|index| index.kind == IndexKind::Global)
 }
 
-fn query_range(
-    parameters: Parameters<'_>,
-    view: View<'_>,
-    placeholders: &mut dm_core::expression::Placeholders,
-) -> Result<Range, ServiceError> {
-    let text = parameters.expression("KeyConditionExpression")?.ok_or_else(|| {
-        ServiceError::validation(
-            "Either the KeyConditions or KeyConditionExpression parameter must be specified in the \
-             request.",
-        )
-    })?;
-    let condition = KeyExpression::parse(text, placeholders)?.for_keys(view.keys())?;
-    let forward =
-        parameters.get("ScanIndexForward").is_none() || parameters.flag("ScanIndexForward")?;
-    let direction = if forward { Direction::Forward } else { Direction::Backward };
-    Ok(Range::Query(condition, direction))
+fn direction(parameters: Parameters<'_>) -> Result<Direction, ServiceError> {
+    let given = parameters.get("ScanIndexForward").is_some();
+    let forward = !given || parameters.flag("ScanIndexForward")?;
+    Ok(if forward { Direction::Forward } else { Direction::Backward })
 }
 
 fn segment(parameters: Parameters<'_>) -> Result<Option<(u32, u32)>, ServiceError> {

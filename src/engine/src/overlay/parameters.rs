@@ -2,18 +2,23 @@
 //! first, then what the service model says of single values.
 
 use dm_core::error::ServiceError;
-use serde_json::{Map, Value};
+use dm_core::parameters::{Parameters as Expressions, RequestKind};
+use dm_core::schema::ItemKey;
+use dm_core::value::item_from_json;
+use serde_json::Value;
+
+use super::schemas::Table;
 
 type Result<T> = std::result::Result<T, ServiceError>;
 
 /// The parameters of one request, or of one action in it.
 #[derive(Clone, Copy, Debug)]
-pub struct Parameters<'a>(pub &'a Map<String, Value>);
+pub struct Parameters<'a>(&'a Value);
 
 impl<'a> Parameters<'a> {
     /// Of a value that must be an object.
     pub fn of(value: &'a Value) -> Result<Self> {
-        value.as_object().map(Self).ok_or_else(unexpected)
+        if value.is_object() { Ok(Self(value)) } else { Err(unexpected()) }
     }
 
     /// A parameter; null is as if absent.
@@ -37,15 +42,14 @@ impl<'a> Parameters<'a> {
         self.get(name).map(|value| value.as_str().ok_or_else(unexpected)).transpose()
     }
 
-    /// An expression: a string that must not be empty.
-    pub fn expression(&self, name: &str) -> Result<Option<&'a str>> {
-        let text = self.text(name)?;
-        if text == Some("") {
-            return Err(ServiceError::validation(format!(
-                "Invalid {name}: The expression can not be empty;"
-            )));
-        }
-        Ok(text)
+    /// All expressions, or the older parameters in their place.
+    pub fn expressions(&self, kind: RequestKind) -> Result<Expressions> {
+        Expressions::read(kind, self.0)
+    }
+
+    /// The key of an item in its table.
+    pub fn key(&self, table: &Table) -> Result<ItemKey> {
+        ItemKey::from_key(&table.schema, &item_from_json(self.required("Key")?)?)
     }
 
     /// The table, by name or ARN.
@@ -96,11 +100,6 @@ impl<'a> Parameters<'a> {
                 member(name)
             ))
         })
-    }
-
-    /// The first of these parameters that is there.
-    pub fn first_of(&self, names: &[&'static str]) -> Option<&'static str> {
-        names.iter().copied().find(|name| self.get(name).is_some())
     }
 }
 

@@ -6,6 +6,7 @@ use std::sync::{Arc, PoisonError};
 use dm_core::error::{CancellationReason, ErrorCode, ServiceError};
 use dm_core::expression::Projection;
 use dm_core::limits;
+use dm_core::parameters::RequestKind;
 use dm_core::schema::ItemKey;
 use dm_core::value::{Item, item_size, item_to_json};
 use serde_json::{Map, Value};
@@ -16,7 +17,6 @@ use super::Overlay;
 use super::capacity::{Atomicity, CapacityLevel, Units};
 use super::entry::Entry;
 use super::parameters::{Parameters, unexpected};
-use super::request::{self, placeholders};
 use super::schemas::Table;
 use super::state::View;
 use super::write::{Write, Written};
@@ -42,8 +42,8 @@ struct Get {
 
 impl Overlay {
     /// TransactWriteItems.
-    pub async fn transact_write(&self, body: &Map<String, Value>) -> Result<Value, Fault> {
-        let parameters = Parameters(body);
+    pub async fn transact_write(&self, body: &Value) -> Result<Value, Fault> {
+        let parameters = Parameters::of(body)?;
         let level = CapacityLevel::of(parameters)?;
         let actions = actions(parameters)?;
         let mut writes = Vec::with_capacity(actions.len());
@@ -186,8 +186,8 @@ impl Overlay {
     }
 
     /// TransactGetItems.
-    pub async fn transact_get(&self, body: &Map<String, Value>) -> Result<Value, Fault> {
-        let parameters = Parameters(body);
+    pub async fn transact_get(&self, body: &Value) -> Result<Value, Fault> {
+        let parameters = Parameters::of(body)?;
         let level = CapacityLevel::of(parameters)?;
         let mut gets = Vec::new();
         for action in actions(parameters)? {
@@ -227,13 +227,8 @@ impl Overlay {
     async fn get_action(&self, action: Parameters<'_>) -> Result<Get, Fault> {
         let parameters = Parameters::of(action.required("Get")?)?;
         let table = self.schemas().table(parameters.table()?).await?;
-        let key = request::key(&table, parameters)?;
-        let mut placeholders = placeholders(parameters, &["ProjectionExpression"])?;
-        let projection = parameters
-            .expression("ProjectionExpression")?
-            .map(|text| Projection::parse(text, &mut placeholders))
-            .transpose()?;
-        placeholders.check_all_used()?;
+        let key = parameters.key(&table)?;
+        let projection = parameters.expressions(RequestKind::Get)?.projection;
         Ok(Get { table, key, projection })
     }
 }

@@ -4,12 +4,12 @@
 use std::sync::Arc;
 
 use dm_core::error::ServiceError;
-use dm_core::expression::{Condition, ExpressionKind, Placeholders, Update, UpdateOutcome};
+use dm_core::expression::{Condition, Update, UpdateOutcome};
+use dm_core::parameters::{Parameters as Expressions, RequestKind};
 use dm_core::schema::ItemKey;
 use dm_core::value::{Item, item_from_json};
 
 use super::parameters::Parameters;
-use super::request::{self, placeholders};
 use super::schemas::Table;
 use crate::fault::Fault;
 
@@ -50,41 +50,33 @@ impl Write {
     /// PutItem's parameters.
     pub fn put(table: Arc<Table>, parameters: Parameters<'_>) -> Result<Self, Fault> {
         let item = item_from_json(parameters.required("Item")?)?;
+        let condition = condition(parameters.expressions(RequestKind::Write)?, &table)?;
         let key = table.schema.check_item(&item)?;
-        let (condition, _) = conditional(parameters, &table, &["ConditionExpression"], |_| Ok(()))?;
         Self::new(table, key, Change::Put(item), condition, parameters)
     }
 
     /// UpdateItem's parameters.
     pub fn update(table: Arc<Table>, parameters: Parameters<'_>) -> Result<Self, Fault> {
-        let key = request::key(&table, parameters)?;
-        let parse = |placeholders: &mut Placeholders| {
-            let Some(text) = parameters.expression("UpdateExpression")? else {
-                return Ok(Update::nothing());
-            };
-            let update = Update::parse(text, placeholders)?;
-            update.check_keys(&table.schema)?;
-            Ok(update)
-        };
-        let expressions = ["UpdateExpression", "ConditionExpression"];
-        let (condition, update) = conditional(parameters, &table, &expressions, parse)?;
-        Self::new(Arc::clone(&table), key, Change::Update(update), condition, parameters)
+        let mut expressions = parameters.expressions(RequestKind::Update)?;
+        let update = expressions.update.take().unwrap_or_else(Update::nothing);
+        update.check_keys(&table.schema)?;
+        let condition = condition(expressions, &table)?;
+        let key = parameters.key(&table)?;
+        Self::new(table, key, Change::Update(update), condition, parameters)
     }
 
     /// DeleteItem's parameters.
     pub fn delete(table: Arc<Table>, parameters: Parameters<'_>) -> Result<Self, Fault> {
-        let key = request::key(&table, parameters)?;
-        let (condition, ()) =
-            conditional(parameters, &table, &["ConditionExpression"], |_| Ok(()))?;
+        let condition = condition(parameters.expressions(RequestKind::Write)?, &table)?;
+        let key = parameters.key(&table)?;
         Self::new(table, key, Change::Delete, condition, parameters)
     }
 
     /// A transaction's ConditionCheck.
     pub fn check(table: Arc<Table>, parameters: Parameters<'_>) -> Result<Self, Fault> {
-        let key = request::key(&table, parameters)?;
         parameters.required("ConditionExpression")?;
-        let (condition, ()) =
-            conditional(parameters, &table, &["ConditionExpression"], |_| Ok(()))?;
+        let condition = condition(parameters.expressions(RequestKind::Write)?, &table)?;
+        let key = parameters.key(&table)?;
         Self::new(table, key, Change::Check, condition, parameters)
     }
 
@@ -143,24 +135,9 @@ impl Write {
     }
 }
 
-/// The condition, and whatever else of the request has expressions, over the same placeholders.
-fn conditional<T>(
-    parameters: Parameters<'_>,
-    table: &Table,
-    expressions: &[&'static str],
-    other: impl FnOnce(&mut Placeholders) -> Result<T, ServiceError>,
-) -> Result<(Option<Condition>, T), Fault> {
-    request::refuse_legacy(parameters)?;
-    let mut placeholders = placeholders(parameters, expressions)?;
-    let other = other(&mut placeholders)?;
-    let condition = match parameters.expression("ConditionExpression")? {
-        Some(text) => {
-            let condition = Condition::parse(ExpressionKind::Condition, text, &mut placeholders)?;
-            condition.check_key_paths(&table.schema)?;
-            Some(condition)
-        }
-        None => None,
-    };
-    placeholders.check_all_used()?;
-    Ok((condition, other))
+fn condition(expressions: Expressions, table: &Table) -> Result<Option<Condition>, ServiceError> {
+    if let Some(condition) = &expressions.condition {
+        condition.check_key_paths(&table.schema)?;
+    }
+    Ok(expressions.condition)
 }

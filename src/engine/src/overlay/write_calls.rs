@@ -66,12 +66,8 @@ impl ReturnValues {
 
 impl Overlay {
     /// PutItem, UpdateItem or DeleteItem.
-    pub async fn write_one(
-        &self,
-        operation: Operation,
-        body: &Map<String, Value>,
-    ) -> Result<Value, Fault> {
-        let parameters = Parameters(body);
+    pub async fn write_one(&self, operation: Operation, body: &Value) -> Result<Value, Fault> {
+        let parameters = Parameters::of(body)?;
         let table = self.schemas().table(parameters.table()?).await?;
         let level = CapacityLevel::of(parameters)?;
         let returned = ReturnValues::of(operation, parameters)?;
@@ -115,8 +111,8 @@ impl Overlay {
     }
 
     /// BatchWriteItem: everything is checked before anything is changed.
-    pub async fn write_batch(&self, body: &Map<String, Value>) -> Result<Value, Fault> {
-        let parameters = Parameters(body);
+    pub async fn write_batch(&self, body: &Value) -> Result<Value, Fault> {
+        let parameters = Parameters::of(body)?;
         let level = CapacityLevel::of(parameters)?;
         let writes = self.batch_writes(parameters).await?;
         for write in &writes {
