@@ -12,6 +12,7 @@ use crate::dependencies::Dependencies;
 use crate::names;
 use crate::outcome::{self, Outcome, StopReason};
 use crate::progress;
+use crate::summary;
 use crate::validate::{Problem, Runnable};
 use crate::view::{self, Obstacle, RunObjects};
 
@@ -205,9 +206,12 @@ fn is_superseded(situation: Situation<'_>, record: &RunRecord, started: bool) ->
 /// No run is under way.
 fn idle(situation: Situation<'_>, status: &DataMigrationStatus) -> Step {
     if let Some(applied) = status.applied.as_ref().filter(|a| a.result == RunResult::Succeeded) {
+        let effects =
+            applied.effects.as_ref().map(|effects| format!(": {}", summary::changed(effects)));
         let message = format!(
-            "Run {} applied the migration{}",
+            "Run {} applied the migration{}{}",
             applied.run,
+            effects.unwrap_or_default(),
             changed_since(situation, &applied.program_digest)
                 .map(|why| format!("; {why}, which changes nothing: it does not run again"))
                 .unwrap_or_default()
@@ -310,7 +314,7 @@ fn awaiting_promotion(status: &DataMigrationStatus) -> Position {
         .dry_run
         .as_ref()
         .and_then(|report| report.effects.as_ref())
-        .map_or_else(|| "The dry run succeeded".into(), crate::summary::would_change);
+        .map_or_else(|| "The dry run succeeded".into(), summary::would_change);
     let mut position = Position::new(
         Phase::DryRunOk,
         Standing::Resting,

@@ -396,7 +396,10 @@ fn what_now(record: &RunRecord, outcome: &Outcome) -> String {
              target's policy where they were denied there"
         }
         Reason::ContainerStartFailed => "Correct the image, the command or the pod's settings",
-        _ => "Find the cause in the last lines and in the pod's log",
+        _ => &format!(
+            "Find the cause in the last lines and in the log (kubectl logs job/{} -c program)",
+            record.job
+        ),
     };
     match record.kind {
         RunKind::DryRun => format!(
