@@ -1,1 +1,18 @@
-//! Tests: cluster.
+//! Tests on a cluster: one file for each promise made to users.
+//!
+//! `cargo xtask test cluster` brings a cluster up and runs them. Each test has a namespace, a target
+//! and a database of its own; it waits for what it expects, with a cap, and never sleeps.
+
+mod deleting;
+mod describe;
+mod disrupted;
+mod dry_run;
+mod ends;
+mod examples;
+mod frozen;
+mod missing;
+mod once;
+mod pods;
+mod promoted;
+mod waits;
+mod wrong;
