@@ -16,11 +16,14 @@ mod key_condition_parse;
 mod path;
 mod placeholder;
 mod projection;
+#[cfg(test)]
+mod random_tests;
 mod reserved;
 mod token;
 mod update;
 mod update_apply;
 mod update_parse;
+mod update_roots;
 
 pub use condition::{Comparator, Condition};
 pub use key_condition::{KeyCondition, KeyExpression, SortCondition};
@@ -31,8 +34,8 @@ pub use reserved::is_reserved;
 pub use update::{Update, UpdateOutcome};
 
 pub(crate) use condition::{Node, Operand};
-pub(crate) use path::{PathRelation, relation};
 pub(crate) use key_condition::KeyClause;
+pub(crate) use path::{PathRelation, relation};
 pub(crate) use update::{Action, SetValue, Target, Words};
 
 use crate::error::ServiceError;

@@ -129,6 +129,15 @@ impl KeySchema {
         self.attributes().any(|attribute| attribute.name == name)
     }
 
+    /// Most bytes of this key attribute's value.
+    pub fn bytes_max(&self, attribute: &KeyAttribute) -> usize {
+        if self.partition.contains(attribute) {
+            PARTITION_KEY_BYTES_MAX
+        } else {
+            SORT_KEY_BYTES_MAX
+        }
+    }
+
     /// How many attributes it has.
     pub fn attribute_count(&self) -> usize {
         self.partition.len() + self.sort.len()

@@ -133,8 +133,8 @@ impl Action {
     fn known_kind(&self) -> Option<AttributeType> {
         match self {
             Self::Set(value) => value.known_kind(),
-            Self::Add(value) | Self::Delete(value) => Some(value.kind()),
-            Self::Remove => None,
+            Self::Add(value) => Some(value.kind()),
+            Self::Delete(_) | Self::Remove => None,
         }
     }
 }

@@ -23,7 +23,9 @@ impl Update {
     pub fn apply(&self, item: &Item) -> Result<UpdateOutcome> {
         let mut writes = Vec::new();
         let mut removals = Vec::new();
-        for target in &self.actions {
+        let mut targets: Vec<&Target> = self.actions.iter().collect();
+        targets.sort_by_key(|target| turn(target, item));
+        for target in targets {
             match self.work_out(target, item)? {
                 Change::Write(value) => writes.push((&target.path, value)),
                 Change::Remove => removals.push(&target.path),
@@ -48,13 +50,17 @@ impl Update {
     pub fn check_outcome(&self, table: &TableSchema, outcome: &UpdateOutcome) -> Result<()> {
         for index in &table.indexes {
             for key in index.keys.attributes() {
-                let value = outcome.item.get(&key.name);
-                if value.is_some_and(|value| value.kind() != key.kind.attribute_type()) {
-                    return Err(ServiceError::validation(
-                        "The update expression attempted to update the secondary index key to \
-                         unsupported type",
-                    ));
-                }
+                let Some(value) = outcome.item.get(&key.name) else { continue };
+                let beyond = if value.kind() != key.kind.attribute_type() {
+                    "to unsupported type"
+                } else if value.size() > index.keys.bytes_max(key) {
+                    "beyond allowed size limits"
+                } else {
+                    continue;
+                };
+                return Err(ServiceError::validation(format!(
+                    "The update expression attempted to update the secondary index key {beyond}"
+                )));
             }
         }
         table.check_index_keys(&outcome.item)?;
@@ -114,6 +120,17 @@ impl Update {
             Words::Expression => INCORRECT_TYPE,
             Words::Legacy => "Type mismatch for attribute to update",
         })
+    }
+}
+
+/// In which order what is wrong with a target is found: operands of ADD and DELETE, then values of
+/// SET, then places.
+fn turn(target: &Target, item: &Item) -> u8 {
+    match target.action {
+        Action::Add(_) => 0,
+        Action::Delete(_) if target.path.get(item).is_some() => 0,
+        Action::Set(_) => 1,
+        Action::Delete(_) | Action::Remove => 2,
     }
 }
 
@@ -400,7 +417,8 @@ mod tests {
             ("REMOVE s[0]", path),
             ("ADD gone.x :one", path),
             ("DELETE gone.x :a", path),
-            ("SET gone.x = :one ADD s :one", INCORRECT_TYPE),
+            ("REMOVE gone.x SET n = gone ADD s :one", INCORRECT_TYPE),
+            ("REMOVE gone.x SET n = gone", missing),
             (
                 "SET x = :max + :max",
                 "Number overflow. Attempting to store a number with magnitude larger than supported \

@@ -59,12 +59,17 @@ fn comparison(cursor: &mut Cursor) -> Result<Node> {
         let comparator = Comparator::from_symbol(text).ok_or_else(|| cursor.unexpected())?;
         cursor.advance();
         let right = operand(cursor)?;
+        if !matches!(comparator, Comparator::Eq | Comparator::Ne) {
+            check_ordered(text, [&left, &right])?;
+        }
         return Ok(compare(left, comparator, right));
     }
     if cursor.eat_word("BETWEEN") {
         let low = operand(cursor)?;
         cursor.expect_word("AND")?;
-        return Ok(Node::Between { value: left, low, high: operand(cursor)? });
+        let high = operand(cursor)?;
+        check_ordered("BETWEEN", [&left, &low, &high])?;
+        return Ok(Node::Between { value: left, low, high });
     }
     if cursor.eat_word("IN") {
         return Ok(Node::In { value: left, options: options(cursor)? });
@@ -87,6 +92,23 @@ fn compare(left: Operand, comparator: Comparator, right: Operand) -> Node {
     }
     nodes.push(node);
     Node::And(nodes)
+}
+
+/// Only strings, numbers and binaries have an order.
+fn check_ordered<const N: usize>(name: &str, operands: [&Operand; N]) -> Result<()> {
+    let ordered = [AttributeType::S, AttributeType::N, AttributeType::B];
+    let mut kinds = operands.into_iter().filter_map(Operand::known_kind);
+    match kinds.find(|kind| !ordered.contains(kind)) {
+        Some(kind) => Err(incorrect_type(name, kind.as_str())),
+        None => Ok(()),
+    }
+}
+
+fn incorrect_type(name: &str, kind: &str) -> ServiceError {
+    ServiceError::validation(format!(
+        "Incorrect operand type for operator or function; operator or function: {name}, operand \
+         type: {kind}"
+    ))
 }
 
 /// `IS [NOT] MISSING` or `IS [NOT] NULL`.
@@ -206,21 +228,15 @@ fn function(cursor: &mut Cursor) -> Result<Option<Node>> {
 fn two_operands(cursor: &mut Cursor, name: &str, path: Path) -> Result<Node> {
     let value = Operand::Path(path);
     let second = operand(cursor)?;
-    let incorrect = |kind: &str| {
-        ServiceError::validation(format!(
-            "Incorrect operand type for operator or function; operator or function: {name}, \
-             operand type: {kind}"
-        ))
-    };
     match (name, second.known_kind()) {
         ("begins_with", Some(kind)) if !matches!(kind, AttributeType::S | AttributeType::B) => {
-            Err(incorrect(kind.as_str()))
+            Err(incorrect_type(name, kind.as_str()))
         }
         ("begins_with", _) => Ok(Node::BeginsWith { value, prefix: second }),
         ("contains", _) => Ok(Node::Contains { value, element: second }),
         (_, kind) => {
             let Operand::Value(AttributeValue::S(type_name)) = &second else {
-                return Err(incorrect(kind.map_or("path", AttributeType::as_str)));
+                return Err(incorrect_type(name, kind.map_or("path", AttributeType::as_str)));
             };
             let kind = AttributeType::from_name(type_name).ok_or_else(|| {
                 ServiceError::validation(format!(
@@ -296,6 +312,11 @@ mod tests {
             "begins_with(a, 5)",
             "Incorrect operand type for operator or function; operator or function: begins_with, \
              operand type: N",
+        );
+        check(
+            "a < true",
+            "Incorrect operand type for operator or function; operator or function: <, operand \
+             type: BOOL",
         );
         let list = vec!["1"; 101].join(",");
         check(
