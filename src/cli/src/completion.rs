@@ -1,0 +1,37 @@
+//! `datamigration completion`: what a shell needs to complete verbs and flags.
+
+use std::io;
+
+use clap::{Args, CommandFactory as _};
+use clap_complete::Shell;
+
+use crate::flags::{self, NAME};
+use crate::print;
+
+/// Flags of `datamigration completion`.
+#[derive(Clone, Debug, Args)]
+#[command(after_help = EXAMPLES)]
+pub struct Flags {
+    /// The shell
+    #[arg(value_enum)]
+    shell: Shell,
+}
+
+const EXAMPLES: &str = "\
+Examples:
+  source <(datamigration completion bash)
+  datamigration completion zsh > \"${fpath[1]}/_datamigration\"
+  datamigration completion fish > ~/.config/fish/completions/datamigration.fish";
+
+/// Standard output.
+#[derive(Debug, thiserror::Error)]
+#[error("writing the completion")]
+pub struct CompletionError(#[from] io::Error);
+
+/// Prints the shell's script.
+pub fn completion(flags: &Flags) -> Result<u8, CompletionError> {
+    let mut script = Vec::new();
+    clap_complete::generate(flags.shell, &mut flags::Flags::command(), NAME, &mut script);
+    print::answer(&String::from_utf8_lossy(&script))?;
+    Ok(0)
+}

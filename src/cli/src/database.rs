@@ -1,0 +1,128 @@
+//! Which database is behind the guard: from flags, then the environment and profile, as AWS's own
+//! programs find theirs. It sends nothing.
+
+use aws_config::BehaviorVersion;
+use aws_config::environment::EnvironmentVariableRegionProvider;
+use aws_config::meta::region::RegionProviderChain;
+use aws_config::profile::ProfileFileRegionProvider;
+use aws_types::service_config::ServiceConfigKey;
+use clap::Args;
+use dm_core::plan::{Mode, PLAN_VERSION, Plan, Policy, RateLimits, RunId, Upstream};
+use dm_engine::CredentialSource;
+use dm_engine::upstream::UpstreamError;
+
+/// The database and what may be done there.
+#[derive(Clone, Debug, Args)]
+#[group(id = "database")]
+pub struct Flags {
+    /// The database, as http(s)://host[:port] [default: as AWS's SDKs find it: the variables
+    /// AWS_ENDPOINT_URL_DYNAMODB and AWS_ENDPOINT_URL, the profile's endpoint_url, else AWS's own
+    /// endpoint of the region]
+    #[arg(long, value_name = "URL")]
+    pub upstream: Option<String>,
+    /// AWS region [default: AWS_REGION, AWS_DEFAULT_REGION, else the profile's]
+    #[arg(long)]
+    pub region: Option<String>,
+    /// Tables that may be touched, by name; `*` stands for any characters, `?` for one. Separate
+    /// several by commas, or give the flag several times [default: every table]
+    #[arg(long, value_name = "GLOB", value_delimiter = ',')]
+    pub tables: Vec<String>,
+    /// Let the program create, change and delete tables when it is applied
+    #[arg(long)]
+    pub control_plane: bool,
+    /// Highest speed in items read per second [default: unlimited]
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
+    pub reads_per_second: Option<u32>,
+    /// Highest speed in items written per second [default: unlimited]
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
+    pub writes_per_second: Option<u32>,
+}
+
+/// Why the database could not be settled.
+#[derive(Debug, thiserror::Error)]
+pub enum DatabaseError {
+    /// Nothing names a region.
+    #[error("no region is configured; give --region, or set AWS_REGION")]
+    NoRegion,
+    /// The chain gave no credentials.
+    #[error(
+        "there are no credentials for {0}; log in as for the AWS CLI, or set AWS_ACCESS_KEY_ID and \
+         AWS_SECRET_ACCESS_KEY (for a local database any will do)"
+    )]
+    NoCredentials(String, #[source] UpstreamError),
+    /// TLS or the like.
+    #[error("preparing the credentials of the database")]
+    Credentials(#[source] UpstreamError),
+}
+
+/// Finds the database.
+pub async fn find(flags: &Flags) -> Result<Upstream, DatabaseError> {
+    // Neither the instance's metadata nor any other service is asked.
+    let regions = RegionProviderChain::first_try(EnvironmentVariableRegionProvider::new())
+        .or_else(ProfileFileRegionProvider::new());
+    let config = aws_config::defaults(BehaviorVersion::latest())
+        .region(regions)
+        .no_credentials()
+        .load()
+        .await;
+    let region = flags.region.clone().or_else(|| config.region().map(ToString::to_string));
+    let own = ServiceConfigKey::builder()
+        .service_id("DynamoDB")
+        .env("AWS_ENDPOINT_URL")
+        .profile("endpoint_url")
+        .build()
+        .ok();
+    let configured = || {
+        let own = own.and_then(|key| config.service_config()?.load_config(key));
+        own.or_else(|| config.endpoint_url().map(ToOwned::to_owned))
+    };
+    Ok(Upstream {
+        region: region.filter(|region| !region.is_empty()).ok_or(DatabaseError::NoRegion)?,
+        endpoint: flags.upstream.clone().or_else(configured),
+    })
+}
+
+/// Credentials for it by AWS's default chain, tried once, so that their lack is told before a
+/// program runs into it.
+pub async fn credentials(upstream: &Upstream) -> Result<CredentialSource, DatabaseError> {
+    let source = CredentialSource::default_chain(&upstream.region)
+        .await
+        .map_err(DatabaseError::Credentials)?;
+    match source.current().await {
+        Ok(_) => Ok(source),
+        Err(error) => Err(DatabaseError::NoCredentials(name(upstream), error)),
+    }
+}
+
+/// The plan of a guard in this process.
+pub fn plan(flags: &Flags, upstream: Upstream, mode: Mode, name: &str) -> Plan {
+    Plan {
+        version: PLAN_VERSION,
+        run: RunId {
+            namespace: String::new(),
+            name: name.to_owned(),
+            uid: String::new(),
+            number: 1,
+        },
+        mode,
+        upstream,
+        policy: Policy {
+            tables: flags.tables.clone(),
+            control_plane: flags.control_plane,
+            ..Policy::default()
+        },
+        limits: RateLimits {
+            reads_per_second: flags.reads_per_second,
+            writes_per_second: flags.writes_per_second,
+        },
+        archive: None,
+    }
+}
+
+/// The database, for a message.
+pub fn name(upstream: &Upstream) -> String {
+    match &upstream.endpoint {
+        Some(endpoint) => format!("{endpoint} ({})", upstream.region),
+        None => format!("DynamoDB in {}", upstream.region),
+    }
+}

@@ -1,0 +1,89 @@
+//! `datamigration exec`: any program behind a guard.
+
+use std::collections::BTreeMap;
+use std::ffi::OsString;
+use std::path::PathBuf;
+
+use clap::Args;
+use dm_core::plan::Mode;
+use dm_entry::args::Program;
+
+use crate::database;
+use crate::print::say;
+use crate::session::{self, Session, SessionError};
+use crate::summary;
+
+/// Flags of `datamigration exec`.
+#[derive(Clone, Debug, Args)]
+#[command(after_help = EXAMPLES)]
+pub struct Flags {
+    #[command(flatten)]
+    writes: Writes,
+    #[command(flatten)]
+    database: database::Flags,
+    /// File that gets the result as JSON
+    #[arg(long, value_name = "FILE")]
+    report: Option<PathBuf>,
+    /// The program and its arguments
+    #[arg(required = true, last = true, value_name = "PROGRAM")]
+    program: Vec<OsString>,
+}
+
+/// Whether a program's writes reach the database.
+#[derive(Clone, Copy, Debug, Args)]
+#[group(id = "writes", multiple = false)]
+pub struct Writes {
+    /// Nothing is written; the summary says what would change. The default
+    #[arg(long)]
+    dry_run: bool,
+    /// Writes reach the database
+    #[arg(long)]
+    apply: bool,
+}
+
+impl Writes {
+    /// What happens to writes.
+    pub fn mode(self) -> Mode {
+        if self.apply { Mode::Apply } else { Mode::DryRun }
+    }
+
+    /// Says what was not asked for in so many words.
+    pub fn announce(self, database: &dm_core::plan::Upstream) {
+        let intent = summary::intent(self.mode(), database);
+        match (self.apply, self.dry_run) {
+            (true, _) => say(&intent),
+            (false, true) => {}
+            (false, false) => say(&format!("{intent}; this is the default, --apply writes")),
+        }
+    }
+}
+
+const EXAMPLES: &str = "\
+The program finds the guard by AWS_ENDPOINT_URL_DYNAMODB and has no credentials; yours are used for the
+database. Its exit code is passed on, 128 + n if signal n ended it.
+
+Examples:
+  # What would this script change?
+  datamigration exec --dry-run -- python3 main.py --year 1972
+
+  # Apply it to a local database, and keep the result
+  datamigration exec --apply --upstream http://127.0.0.1:8000 --report applied.json -- node main.mjs";
+
+/// Runs the program; its exit code.
+pub async fn exec(flags: Flags) -> Result<u8, SessionError> {
+    let mut words = flags.program.into_iter();
+    let name = words.next().unwrap_or_default();
+    let title = name.to_string_lossy().into_owned();
+    let program = Program::Command { name, args: words.collect() };
+    let upstream = database::find(&flags.database).await?;
+    flags.writes.announce(&upstream);
+    let plan = database::plan(&flags.database, upstream, flags.writes.mode(), &title);
+    session::run(Session {
+        plan: &plan,
+        program: &program,
+        dir: &std::env::current_dir().map_err(SessionError::Folder)?,
+        env: BTreeMap::new(),
+        report: flags.report.as_deref(),
+    })
+    .await
+}

@@ -1,0 +1,94 @@
+//! The command line as a whole: the verbs and what they share.
+
+use std::ffi::OsStr;
+use std::path::Path;
+
+use clap::{ArgAction, Parser, Subcommand};
+
+use crate::{completion, exec, guard, run};
+
+/// The program's name.
+pub const NAME: &str = "datamigration";
+
+/// Name under which kubectl finds it as its plugin.
+const PLUGIN: &str = "kubectl-datamigration";
+
+/// Migrations of data in DynamoDB: tried and run from a laptop, and looked after in a cluster.
+#[derive(Clone, Debug, Parser)]
+#[command(name = NAME, version, after_help = EXAMPLES, disable_help_subcommand = true)]
+pub struct Flags {
+    /// What to do.
+    #[command(subcommand)]
+    pub verb: Verb,
+    /// Log what the guard does to standard error; twice for more
+    #[arg(short, long, global = true, action = ArgAction::Count)]
+    pub verbose: u8,
+}
+
+const EXAMPLES: &str = "\
+Examples:
+  datamigration exec --dry-run -- python3 main.py                # what would it change?
+  datamigration run migrations/0001-add-price-to-cars --dry-run  # the same for a migration's folder";
+
+/// What to do.
+#[derive(Clone, Debug, Subcommand)]
+pub enum Verb {
+    /// Run any program behind a guard: a dry run writes nothing and says what would change
+    Exec(exec::Flags),
+    /// Run a migration's script behind a guard, as the cluster would
+    Run(run::Flags),
+    /// Serve a guard to any client until Ctrl-C
+    Guard(guard::Flags),
+    /// Print a shell's completion
+    Completion(completion::Flags),
+}
+
+/// The name to show in usage lines, by the one that the program was started under.
+pub fn called_as(program: Option<&OsStr>) -> &'static str {
+    let name = program.map(Path::new).and_then(Path::file_name).and_then(OsStr::to_str);
+    match name {
+        Some(name) if name.starts_with(PLUGIN) => "kubectl datamigration",
+        _ => NAME,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use clap::CommandFactory as _;
+
+    #[test]
+    fn the_command_line_is_consistent() {
+        Flags::command().debug_assert();
+    }
+
+    #[test]
+    fn it_answers_as_a_plugin_of_kubectl_too() {
+        for (program, expected) in [
+            ("/usr/bin/datamigration", "datamigration"),
+            ("kubectl-datamigration", "kubectl datamigration"),
+            ("/x/kubectl-datamigration", "kubectl datamigration"),
+            ("other", "datamigration"),
+        ] {
+            assert_eq!(called_as(Some(OsStr::new(program))), expected);
+        }
+        assert_eq!(called_as(None), "datamigration");
+    }
+
+    #[test]
+    fn a_program_and_its_flags_come_after_two_dashes() {
+        let parse = |line: &str| Flags::try_parse_from(line.split_whitespace());
+        assert!(parse("datamigration exec --dry-run -- python3 main.py --apply").is_ok());
+        assert!(parse("datamigration exec -- a").is_ok());
+        for wrong in [
+            "datamigration exec",
+            "datamigration exec --",
+            "datamigration exec python3",
+            "datamigration exec --dry-run --apply -- a",
+            "datamigration guard --mode other",
+            "datamigration exec --writes-per-second 0 -- a",
+        ] {
+            assert!(parse(wrong).is_err(), "{wrong}");
+        }
+    }
+}

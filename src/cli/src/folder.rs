@@ -1,0 +1,269 @@
+//! A migration's folder as it is kept in Git: its manifest, and the files that kustomize would put into
+//! its ConfigMap. It reads files and starts nothing.
+
+use std::fs;
+use std::io;
+use std::os::unix::fs::PermissionsExt as _;
+use std::path::{Component, Path, PathBuf};
+
+use dm_api::DataMigration;
+use dm_api::script::Files;
+use serde::Deserialize;
+
+/// Where a folder's manifest may be.
+const MANIFESTS: [&str; 2] = ["base/migration.yaml", "migration.yaml"];
+
+/// Files of a folder that are about the migration, not of it.
+const NOT_THE_PROGRAMS: [&str; 5] =
+    ["migration.yaml", "kustomization.yaml", "kustomization.yml", "Kustomization", "README.md"];
+
+/// What cannot be used of a folder.
+#[derive(Debug, thiserror::Error)]
+pub enum FolderError {
+    /// No manifest.
+    #[error("{0} has neither base/migration.yaml nor migration.yaml")]
+    NoManifest(PathBuf),
+    /// The system.
+    #[error("{action} {path}")]
+    Io {
+        /// What was being done.
+        action: &'static str,
+        /// With what.
+        path: PathBuf,
+        /// Why it failed.
+        source: io::Error,
+    },
+    /// A file that is not what it should be.
+    #[error("reading {path} as {what}")]
+    Yaml {
+        /// The file.
+        path: PathBuf,
+        /// What it should be.
+        what: &'static str,
+        /// Why it is not.
+        source: Box<serde_saphyr::Error>,
+    },
+    /// A path that would leave the program's folder.
+    #[error("spec.script.configMap.items: {0} must stay within the program's folder")]
+    Outside(String),
+}
+
+/// A migration and where its files are.
+#[derive(Debug)]
+pub struct Folder {
+    /// The manifest.
+    pub migration: DataMigration,
+    /// The folder it is in.
+    pub path: PathBuf,
+}
+
+/// What of a kustomization makes ConfigMaps.
+#[derive(Debug, Default, Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct Kustomization {
+    #[serde(default)]
+    config_map_generator: Vec<Generator>,
+}
+
+#[derive(Debug, Default, Deserialize)]
+struct Generator {
+    #[serde(default)]
+    name: String,
+    #[serde(default)]
+    files: Vec<String>,
+    #[serde(default)]
+    literals: Vec<String>,
+}
+
+impl Folder {
+    /// Reads the manifest of a folder, or one that is named itself.
+    pub fn read(path: &Path) -> Result<Self, FolderError> {
+        let manifest = if path.is_dir() {
+            let found = MANIFESTS.iter().map(|name| path.join(name)).find(|file| file.is_file());
+            found.ok_or_else(|| FolderError::NoManifest(path.into()))?
+        } else {
+            path.to_owned()
+        };
+        let migration = yaml(&manifest, "a DataMigration")?;
+        let parent = manifest.parent().filter(|parent| !parent.as_os_str().is_empty());
+        Ok(Self { migration, path: parent.unwrap_or(Path::new(".")).to_owned() })
+    }
+
+    /// What the ConfigMap of this name would hold: what a generator says, else every file.
+    pub fn config_map(&self, name: &str) -> Result<Files, FolderError> {
+        let kustomization = self.path.join("kustomization.yaml");
+        let kustomization: Kustomization = if kustomization.is_file() {
+            yaml(&kustomization, "a kustomization")?
+        } else {
+            Kustomization::default()
+        };
+        let named = |generator: &&Generator| generator.name == name;
+        match kustomization.config_map_generator.iter().find(named) {
+            Some(generator) => self.generated(generator),
+            None => self.every_file(),
+        }
+    }
+
+    fn generated(&self, generator: &Generator) -> Result<Files, FolderError> {
+        let mut files = Files::new();
+        for entry in &generator.files {
+            let (key, path) = match entry.split_once('=') {
+                Some((key, path)) => (key.to_owned(), path),
+                None => (file_name(Path::new(entry)), entry.as_str()),
+            };
+            files.insert(key, read(&self.path.join(path))?);
+        }
+        for (key, text) in generator.literals.iter().filter_map(|entry| entry.split_once('=')) {
+            files.insert(key.to_owned(), text.as_bytes().to_vec());
+        }
+        Ok(files)
+    }
+
+    fn every_file(&self) -> Result<Files, FolderError> {
+        let listing = || FolderError::naming("reading the folder", &self.path);
+        let mut files = Files::new();
+        for entry in fs::read_dir(&self.path).map_err(listing())? {
+            let path = entry.map_err(listing())?.path();
+            let name = file_name(&path);
+            let ours = NOT_THE_PROGRAMS.contains(&name.as_str()) || name.starts_with('.');
+            if path.is_file() && !ours {
+                files.insert(name, read(&path)?);
+            }
+        }
+        Ok(files)
+    }
+
+    /// The folder of Node.js's packages that a script here would find.
+    pub fn node_modules(&self) -> Option<PathBuf> {
+        let path = fs::canonicalize(&self.path).ok()?;
+        path.ancestors().map(|folder| folder.join("node_modules")).find(|folder| folder.is_dir())
+    }
+}
+
+/// Writes files below a folder, those with a `#!` line executable.
+pub fn write(files: &Files, to: &Path) -> Result<(), FolderError> {
+    for (name, bytes) in files {
+        let inside = Path::new(name).components().all(|part| matches!(part, Component::Normal(_)));
+        if !inside {
+            return Err(FolderError::Outside(name.clone()));
+        }
+        let path = to.join(name);
+        let writing = || FolderError::naming("writing", &path);
+        fs::create_dir_all(path.parent().unwrap_or(to)).map_err(writing())?;
+        fs::write(&path, bytes).map_err(writing())?;
+        if bytes.starts_with(b"#!") {
+            fs::set_permissions(&path, fs::Permissions::from_mode(0o755)).map_err(writing())?;
+        }
+    }
+    Ok(())
+}
+
+impl FolderError {
+    /// An error of the system, with what was being done.
+    pub fn naming(action: &'static str, path: &Path) -> impl FnOnce(io::Error) -> Self + use<> {
+        let path = path.to_owned();
+        move |source| Self::Io { action, path, source }
+    }
+}
+
+fn yaml<T: serde::de::DeserializeOwned>(path: &Path, what: &'static str) -> Result<T, FolderError> {
+    let text = fs::read_to_string(path).map_err(FolderError::naming("reading", path))?;
+    serde_saphyr::from_str(&text).map_err(|error| FolderError::Yaml {
+        path: path.to_owned(),
+        what,
+        source: Box::new(error),
+    })
+}
+
+fn read(path: &Path) -> Result<Vec<u8>, FolderError> {
+    fs::read(path).map_err(FolderError::naming("reading", path))
+}
+
+fn file_name(path: &Path) -> String {
+    path.file_name().unwrap_or_default().to_string_lossy().into_owned()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const MANIFEST: &str = "\
+        apiVersion: datamigration.dev/v1alpha1\nkind: DataMigration\nmetadata: {name: m}\n\
+        spec: {target: {name: t}, script: {configMap: {name: m}, image: i}}\n";
+
+    fn folder(files: &[(&str, &str)]) -> tempfile::TempDir {
+        let root = tempfile::tempdir().unwrap();
+        for (name, text) in files {
+            let path = root.path().join(name);
+            fs::create_dir_all(path.parent().unwrap()).unwrap();
+            fs::write(path, text).unwrap();
+        }
+        root
+    }
+
+    fn check(files: &[(&str, &str)], expected: &[&str]) {
+        let root = folder(files);
+        let found = Folder::read(root.path()).unwrap().config_map("m").unwrap();
+        let names: Vec<&str> = found.keys().map(String::as_str).collect();
+        assert_eq!(names, expected);
+    }
+
+    #[test]
+    fn a_generator_says_which_files_there_are() {
+        check(
+            &[
+                ("base/migration.yaml", MANIFEST),
+                (
+                    "base/kustomization.yaml",
+                    "configMapGenerator:\n- name: other\n  files: [a]\n- name: m\n  \
+                     files: [main.py, data.csv=sub/x.csv]\n  literals: [k=v]\n",
+                ),
+                ("base/main.py", ""),
+                ("base/notes", ""),
+                ("base/sub/x.csv", ""),
+            ],
+            &["data.csv", "k", "main.py"],
+        );
+    }
+
+    #[test]
+    fn without_a_generator_every_file_counts() {
+        check(
+            &[
+                ("migration.yaml", MANIFEST),
+                ("README.md", ""),
+                (".hidden", ""),
+                ("main.py", ""),
+                ("cars.csv", ""),
+                ("sub/x", ""),
+            ],
+            &["cars.csv", "main.py"],
+        );
+    }
+
+    #[test]
+    fn what_is_missing_or_wrong_is_named() {
+        let message = |root: &tempfile::TempDir, error: FolderError| {
+            error.to_string().replace(&root.path().display().to_string(), "X")
+        };
+        let empty = folder(&[]);
+        let error = Folder::read(empty.path()).unwrap_err();
+        assert_eq!(message(&empty, error), "X has neither base/migration.yaml nor migration.yaml");
+        let wrong = folder(&[("migration.yaml", "kind: Job\n")]);
+        let error = Folder::read(wrong.path()).unwrap_err();
+        assert_eq!(message(&wrong, error), "reading X/migration.yaml as a DataMigration");
+    }
+
+    #[test]
+    fn files_stay_in_their_folder_and_scripts_are_executable() {
+        let root = folder(&[]);
+        let files = |name: &str| Files::from([(name.to_owned(), b"#!/bin/sh\n".to_vec())]);
+        write(&files("a/b.sh"), root.path()).unwrap();
+        let mode = fs::metadata(root.path().join("a/b.sh")).unwrap().permissions().mode();
+        assert_eq!(mode & 0o777, 0o755);
+        for name in ["../x", "/x", "a/../../x", "."] {
+            let wrote = write(&files(name), root.path());
+            assert!(matches!(wrote, Err(FolderError::Outside(_))), "{name}");
+        }
+    }
+}

@@ -1,0 +1,56 @@
+//! `datamigration`, which also answers as `kubectl-datamigration`: logging and wiring, nothing else.
+
+use std::process::ExitCode;
+
+use anyhow::Error;
+use clap::{CommandFactory as _, FromArgMatches as _};
+use dm_cli::flags::{Flags, Verb, called_as};
+use dm_cli::run::RunError;
+use dm_cli::session::SessionError;
+use dm_cli::{completion, exec, guard, run};
+
+#[tokio::main]
+async fn main() -> ExitCode {
+    let called_as = called_as(std::env::args_os().next().as_deref());
+    let matches = Flags::command().bin_name(called_as).get_matches();
+    let flags = Flags::from_arg_matches(&matches).unwrap_or_else(|error| error.exit());
+    start_logging(flags.verbose);
+    match act(flags.verb).await {
+        Ok(code) => ExitCode::from(code),
+        Err(error) => {
+            eprintln!("{called_as}: {error:#}");
+            ExitCode::from(exit_code(&error))
+        }
+    }
+}
+
+async fn act(verb: Verb) -> Result<u8, Error> {
+    Ok(match verb {
+        Verb::Exec(flags) => exec::exec(flags).await?,
+        Verb::Run(flags) => run::run(flags).await?,
+        Verb::Guard(flags) => guard::guard(flags).await?,
+        Verb::Completion(flags) => completion::completion(&flags)?,
+    })
+}
+
+/// Where a program's code is passed on, a failure of ours must be told apart from it.
+fn exit_code(error: &Error) -> u8 {
+    let session = error.downcast_ref().map(SessionError::exit_code);
+    session.or_else(|| error.downcast_ref().map(RunError::exit_code)).unwrap_or(1)
+}
+
+/// Only what is asked for: a program's own output is not to be mixed with ours.
+fn start_logging(verbose: u8) {
+    let level = match verbose {
+        0 => "error",
+        1 => "info",
+        _ => "debug",
+    };
+    let filter = tracing_subscriber::EnvFilter::try_from_env("DATAMIGRATION_LOG")
+        .unwrap_or_else(|_| tracing_subscriber::EnvFilter::new(level));
+    tracing_subscriber::fmt()
+        .with_env_filter(filter)
+        .with_ansi(false)
+        .with_writer(std::io::stderr)
+        .init();
+}

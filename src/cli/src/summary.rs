@@ -1,0 +1,219 @@
+//! What a guard saw, for a person. Pure. Counts and names of attributes only.
+
+use std::path::Path;
+use std::time::Duration;
+
+use dm_core::plan::{Mode, Plan, Upstream};
+use dm_core::report::{AttributeEffect, Fidelity, GuardResult, Remark, TableEffect};
+
+use crate::database;
+use crate::layout::{count, units};
+
+/// Tables, attributes of one table, and remarks that are listed; the rest is counted.
+const LISTED_MAX: usize = 20;
+
+/// What is told beside the result.
+#[derive(Clone, Copy, Debug)]
+pub struct Told<'a> {
+    /// What the guard was told to do.
+    pub plan: &'a Plan,
+    /// How it ended.
+    pub end: End,
+    /// How long it took.
+    pub took: Duration,
+    /// Where the report is.
+    pub report: Option<&'a Path>,
+}
+
+/// How a program ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum End {
+    /// With an exit code.
+    Exited(i32),
+    /// By a signal.
+    Signalled(i32),
+    /// It is not ours, and may still run.
+    Stopped,
+}
+
+/// What is going to happen, in a line.
+pub fn intent(mode: Mode, database: &Upstream) -> String {
+    let database = database::name(database);
+    match mode {
+        Mode::DryRun => format!("dry run of {database}: nothing is written"),
+        Mode::Apply => format!("applying to {database}: writes reach it"),
+    }
+}
+
+/// The whole summary.
+pub fn text(result: &GuardResult, told: &Told<'_>) -> String {
+    let mut lines = vec![head(result)];
+    lines.push(labelled("database", &database::name(&told.plan.upstream)));
+    lines.extend(ended(told).map(|end| labelled("program", &end)));
+    lines.extend(result.problem.as_ref().map(|problem| labelled("problem", problem)));
+    if result.requests == 0 {
+        lines.extend(no_request(told.end));
+        return finish(lines, result, told);
+    }
+    lines.extend(tables(result));
+    lines.extend(remarks(&result.remarks));
+    lines.push(cost(result, told));
+    if result.left_out > 0 {
+        lines.push(format!("  {} more tables or remarks are not counted", result.left_out));
+    }
+    finish(lines, result, told)
+}
+
+fn finish(mut lines: Vec<String>, result: &GuardResult, told: &Told<'_>) -> String {
+    let report = told.report.map(|path| labelled("report", &path.display().to_string()));
+    let digest = (result.requests > 0).then(|| labelled("digest", &result.effects_digest));
+    lines.extend(report.into_iter().chain(digest));
+    lines.push(String::new());
+    lines.join("\n")
+}
+
+fn labelled(label: &str, text: &str) -> String {
+    format!("  {label:<8}  {text}")
+}
+
+fn head(result: &GuardResult) -> String {
+    let calls = match result.write_calls_upstream {
+        1 => "1 write call".into(),
+        many => format!("{} write calls", count(many)),
+    };
+    match (result.mode, result.write_calls_upstream) {
+        (Mode::DryRun, 0) => {
+            "dry run · nothing was written (0 write calls reached the database)".into()
+        }
+        (Mode::DryRun, _) => {
+            format!("dry run · {calls} reached the database, which must not happen: report it")
+        }
+        (Mode::Apply, _) => format!("applied · {calls} reached the database"),
+    }
+}
+
+/// What a reader should know of the program's end; an exit with 0 goes without saying.
+fn ended(told: &Told<'_>) -> Option<String> {
+    let after = format!("after {:.1} s", told.took.as_secs_f64());
+    match told.end {
+        End::Exited(0) | End::Stopped => None,
+        End::Exited(code) => Some(format!("ended with exit code {code} {after}")),
+        End::Signalled(signal) => Some(format!("was ended by signal {signal} {after}")),
+    }
+}
+
+fn no_request(end: End) -> Vec<String> {
+    let hint = [
+        "If it should have: it may name an endpoint itself, or its SDK may be too old to honour",
+        "AWS_ENDPOINT_URL_DYNAMODB. That takes boto3 1.28.0, JS SDK v3.4xx, Go SDK v2 with config 1.22,",
+        "Java SDK v2 2.28.1, or the Rust SDK; JS SDK v2 and Go SDK v1 do not know it at all.",
+    ];
+    let (who, hint) = match end {
+        End::Stopped => ("no request reached the guard", &hint[..]),
+        End::Exited(0) => ("the program sent no request to the guard", &hint[..]),
+        // Its own error says more.
+        End::Exited(_) | End::Signalled(_) => {
+            ("the program ended before it sent a request to the guard", &[][..])
+        }
+    };
+    [who].iter().chain(hint).map(|line| format!("  {line}")).collect()
+}
+
+fn tables(result: &GuardResult) -> Vec<String> {
+    let shown = &result.tables[..result.tables.len().min(LISTED_MAX)];
+    let width = shown.iter().map(|table| table.name.chars().count()).max().unwrap_or(0);
+    let mut lines = Vec::new();
+    for table in shown {
+        lines.push(format!("  {:<width$}  {}", table.name, counts(result.mode, table)));
+        let attributes = &table.attributes[..table.attributes.len().min(LISTED_MAX)];
+        let name_width = attributes.iter().map(|a| a.name.chars().count()).max().unwrap_or(0);
+        let indent = " ".repeat(width + 4);
+        let each = attributes.iter().flat_map(|attribute| changes(attribute, name_width));
+        lines.extend(each.map(|line| format!("{indent}{line}")));
+        let more = table.attributes.len() - attributes.len();
+        lines.extend(
+            (more > 0).then(|| format!("{indent}and {} more attributes", count(more as u64))),
+        );
+    }
+    let more = result.tables.len() - shown.len();
+    lines.extend((more > 0).then(|| format!("  and {} more tables", count(more as u64))));
+    if result.tables.is_empty() {
+        lines.push("  no table was read or written".into());
+    }
+    lines
+}
+
+fn counts(mode: Mode, table: &TableEffect) -> String {
+    let [updated, created, deleted] = match mode {
+        Mode::DryRun => ["would be updated", "created", "deleted"],
+        // Without a journal only the requests are known.
+        Mode::Apply => ["updated", "put", "deleted"],
+    };
+    let mut parts = vec![
+        format!("{} items read", count(table.items_read)),
+        format!("{} {updated}", count(table.updated)),
+        format!("{} {created}", count(table.created)),
+        format!("{} {deleted}", count(table.deleted)),
+    ];
+    if table.unchanged > 0 {
+        parts.push(format!("{} written as they were", count(table.unchanged)));
+    }
+    parts.join(" · ")
+}
+
+fn changes(attribute: &AttributeEffect, width: usize) -> Vec<String> {
+    let kinds = [('+', attribute.added), ('~', attribute.changed), ('-', attribute.removed)];
+    let seen = kinds.into_iter().filter(|(_, items)| *items > 0);
+    seen.map(|(sign, items)| format!("{sign} {:<width$}  {}", attribute.name, count(items)))
+        .collect()
+}
+
+fn remarks(remarks: &[Remark]) -> Vec<String> {
+    let refused: u64 =
+        remarks.iter().filter(|r| r.fidelity == Fidelity::Refused).map(|r| r.count).sum();
+    let mut lines = Vec::new();
+    if refused > 0 {
+        let calls = if refused == 1 { "1 call was" } else { "calls were" };
+        let number = if refused == 1 { String::new() } else { format!("{} ", count(refused)) };
+        lines.push(format!("  {number}{calls} refused, and the program got an error instead:"));
+    } else if !remarks.is_empty() {
+        lines.push("  not every call was answered as DynamoDB would have:".into());
+    }
+    for remark in remarks.iter().take(LISTED_MAX) {
+        let how = match remark.fidelity {
+            Fidelity::Approximate => "approximate",
+            Fidelity::Refused => "refused",
+        };
+        let Remark { operation, why, count: times, .. } = remark;
+        lines.push(format!("    {operation} {how}, {} ×: {why}", count(*times)));
+    }
+    let more = remarks.len().saturating_sub(LISTED_MAX);
+    lines.extend((more > 0).then(|| format!("    and {more} more remarks")));
+    lines
+}
+
+fn cost(result: &GuardResult, told: &Told<'_>) -> String {
+    let verb = match result.mode {
+        Mode::DryRun => "would cost",
+        Mode::Apply => "used",
+    };
+    let cost = format!(
+        "  {verb} {} write units, {} read units",
+        units(result.write_units),
+        units(result.read_units)
+    );
+    let writes: u64 =
+        result.tables.iter().map(|table| table.created + table.updated + table.deleted).sum();
+    let rate = told.plan.limits.writes_per_second.filter(|_| result.mode == Mode::DryRun);
+    match rate {
+        Some(rate) if writes > 0 => {
+            let seconds = writes.div_ceil(rate.into());
+            let time = crate::layout::span(i64::try_from(seconds).unwrap_or(i64::MAX));
+            format!("{cost} · about {time} at {} writes a second", count(rate.into()))
+        }
+        Some(_) | None => cost,
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,171 @@
+//! Summaries as they are printed.
+
+use super::*;
+use dm_core::report::REPORT_VERSION;
+
+fn result(mode: Mode) -> GuardResult {
+    let attribute = |name: &str, added, changed, removed| AttributeEffect {
+        name: name.into(),
+        added,
+        changed,
+        removed,
+    };
+    GuardResult {
+        version: REPORT_VERSION,
+        mode,
+        requests: 409,
+        write_calls_upstream: if mode == Mode::DryRun { 0 } else { 61_224 },
+        read_calls_upstream: 3,
+        items_read: 418,
+        read_units: 50.5,
+        write_units: 406.0,
+        tables: vec![
+            TableEffect {
+                name: "cars".into(),
+                items_read: 406,
+                updated: 406,
+                attributes: vec![attribute("price", 400, 6, 0), attribute("old", 0, 0, 12)],
+                ..TableEffect::default()
+            },
+            TableEffect {
+                name: "makers".into(),
+                items_read: 12,
+                created: 1,
+                deleted: 2,
+                unchanged: 3,
+                ..TableEffect::default()
+            },
+        ],
+        remarks: vec![],
+        effects_digest: "sha256:4be1".into(),
+        problem: None,
+        left_out: 0,
+    }
+}
+
+fn check(result: &GuardResult, end: End, report: Option<&str>, expected: &str) {
+    let upstream =
+        Upstream { region: "eu-west-1".into(), endpoint: Some("http://127.0.0.1:8000".into()) };
+    let flags = crate::database::Flags {
+        upstream: None,
+        region: None,
+        tables: vec![],
+        control_plane: false,
+        reads_per_second: None,
+        writes_per_second: Some(200),
+    };
+    let plan = crate::database::plan(&flags, upstream, result.mode, "main.py");
+    let told =
+        Told { plan: &plan, end, took: Duration::from_millis(842), report: report.map(Path::new) };
+    assert_eq!(text(result, &told), expected);
+}
+
+#[test]
+fn a_dry_run_says_what_would_change() {
+    check(
+        &result(Mode::DryRun),
+        End::Exited(0),
+        Some("dry-run.json"),
+        "\
+dry run · nothing was written (0 write calls reached the database)
+  database  http://127.0.0.1:8000 (eu-west-1)
+  cars    406 items read · 406 would be updated · 0 created · 0 deleted
+          + price  400
+          ~ price  6
+          - old    12
+  makers  12 items read · 0 would be updated · 1 created · 2 deleted · 3 written as they were
+  would cost 406 write units, 50.5 read units · about 3s at 200 writes a second
+  report    dry-run.json
+  digest    sha256:4be1
+",
+    );
+}
+
+#[test]
+fn an_applied_run_says_what_was_done() {
+    check(
+        &result(Mode::Apply),
+        End::Stopped,
+        None,
+        "\
+applied · 61,224 write calls reached the database
+  database  http://127.0.0.1:8000 (eu-west-1)
+  cars    406 items read · 406 updated · 0 put · 0 deleted
+          + price  400
+          ~ price  6
+          - old    12
+  makers  12 items read · 0 updated · 1 put · 2 deleted · 3 written as they were
+  used 406 write units, 50.5 read units
+  digest    sha256:4be1
+",
+    );
+}
+
+#[test]
+fn a_program_that_sent_nothing_is_told_which_sdks_would() {
+    let empty = GuardResult { requests: 0, tables: vec![], ..result(Mode::DryRun) };
+    check(
+        &empty,
+        End::Exited(0),
+        None,
+        "\
+dry run · nothing was written (0 write calls reached the database)
+  database  http://127.0.0.1:8000 (eu-west-1)
+  the program sent no request to the guard
+  If it should have: it may name an endpoint itself, or its SDK may be too old to honour
+  AWS_ENDPOINT_URL_DYNAMODB. That takes boto3 1.28.0, JS SDK v3.4xx, Go SDK v2 with config 1.22,
+  Java SDK v2 2.28.1, or the Rust SDK; JS SDK v2 and Go SDK v1 do not know it at all.
+",
+    );
+}
+
+#[test]
+fn failures_and_refusals_stand_out() {
+    let remark = |fidelity, count| Remark {
+        operation: "ExecuteStatement".into(),
+        fidelity,
+        why: "a dry run does not simulate it yet".into(),
+        count,
+    };
+    let failed = GuardResult {
+        tables: vec![],
+        remarks: vec![remark(Fidelity::Approximate, 1), remark(Fidelity::Refused, 3)],
+        problem: Some("It was restarted.".into()),
+        left_out: 2,
+        ..result(Mode::DryRun)
+    };
+    check(
+        &failed,
+        End::Signalled(9),
+        None,
+        "\
+dry run · nothing was written (0 write calls reached the database)
+  database  http://127.0.0.1:8000 (eu-west-1)
+  program   was ended by signal 9 after 0.8 s
+  problem   It was restarted.
+  no table was read or written
+  3 calls were refused, and the program got an error instead:
+    ExecuteStatement approximate, 1 ×: a dry run does not simulate it yet
+    ExecuteStatement refused, 3 ×: a dry run does not simulate it yet
+  would cost 406 write units, 50.5 read units
+  2 more tables or remarks are not counted
+  digest    sha256:4be1
+",
+    );
+}
+
+#[test]
+fn long_lists_are_cut_and_counted() {
+    let many = GuardResult {
+        tables: (0..30)
+            .map(|at| TableEffect { name: format!("t{at:02}"), ..TableEffect::default() })
+            .collect(),
+        ..result(Mode::DryRun)
+    };
+    let upstream = Upstream { region: "eu-west-1".into(), endpoint: None };
+    let told = intent(Mode::Apply, &upstream);
+    assert_eq!(told, "applying to DynamoDB in eu-west-1: writes reach it");
+    let lines = tables(&many);
+    assert_eq!(lines.len(), LISTED_MAX + 1);
+    assert_eq!(lines[LISTED_MAX], "  and 10 more tables");
+}
