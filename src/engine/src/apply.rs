@@ -4,6 +4,7 @@
 use std::sync::Arc;
 
 use bytes::Bytes;
+use dm_core::partiql::Statement;
 use serde_json::{Map, Value};
 
 use crate::answer_members::Members;
@@ -11,7 +12,7 @@ use crate::call::Call;
 use crate::fault::Fault;
 use crate::metering::Metered;
 use crate::operation::{Class, Operation};
-use crate::tables::{plain_name, table_of};
+use crate::tables::{plain_name, statements, table_of};
 use crate::tally::{Tally, WriteKind};
 use crate::upstream::{Full, UpstreamCalls};
 
@@ -56,8 +57,21 @@ impl Apply {
             Operation::DeleteItem => self.count_one(request, WriteKind::Delete),
             Operation::BatchWriteItem => self.count_batch(request, answer),
             Operation::TransactWriteItems => self.count_transaction(request),
-            // Which table and kind a statement means is known to the layer that parses it.
-            _ => {}
+            _ => self.count_statements(operation, request),
+        }
+    }
+
+    /// Statements that wrote. Those of a batch that failed alone are counted too.
+    fn count_statements(&self, operation: Operation, request: &Value) {
+        let parsed = request.as_object().map(|body| statements(operation, body));
+        for statement in parsed.and_then(Result::ok).unwrap_or_default() {
+            let kind = match &statement {
+                Statement::Insert(_) => WriteKind::Put,
+                Statement::Update(_) => WriteKind::Update,
+                Statement::Delete(_) => WriteKind::Delete,
+                Statement::Select(_) | Statement::Exists(_) => continue,
+            };
+            self.tally.written(plain_name(statement.table()), kind, 1);
         }
     }
 

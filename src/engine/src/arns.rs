@@ -6,12 +6,13 @@ use std::collections::HashMap;
 use std::sync::{Mutex, PoisonError};
 
 use dm_core::limits;
+use dm_core::partiql::Statement;
 use serde_json::{Value, json};
 
 use crate::call::Call;
 use crate::fault::Fault;
 use crate::operation::{Class, ReadOperation};
-use crate::tables::{TableArn, tables_named};
+use crate::tables::{TableArn, statements, tables_named};
 use crate::upstream::ReadOnly;
 
 /// ARNs looked up so far, and whether they are ours.
@@ -29,7 +30,9 @@ impl Arns {
 
     /// Refuses a call that names another account's or region's table.
     pub async fn check(&self, call: &Call) -> Result<(), Fault> {
-        for text in tables_named(&call.body) {
+        let statements = statements(call.operation, &call.body).unwrap_or_default();
+        let in_statements = statements.iter().map(Statement::table);
+        for text in tables_named(&call.body).into_iter().chain(in_statements) {
             if !text.starts_with("arn:") {
                 continue;
             }

@@ -31,6 +31,9 @@ pub enum Fault {
     /// The database asked to slow down for longer than the guard can hold a request.
     #[error("the database throttles")]
     Throttled,
+    /// The journal's entry could not be made durable in time, so the write was not sent.
+    #[error("not journalled: {0}")]
+    NotJournalled(String),
     /// The database cannot be reached, or does not speak DynamoDB's protocol.
     #[error("the database did not answer: {0}")]
     Unavailable(String),
@@ -51,9 +54,11 @@ impl Fault {
     pub fn is_upstream(&self, name: &str) -> bool {
         match self {
             Self::Upstream { body, .. } => error_name(body).as_deref() == Some(name),
-            Self::Service(_) | Self::Refused { .. } | Self::Throttled | Self::Unavailable(_) => {
-                false
-            }
+            Self::Service(_)
+            | Self::Refused { .. }
+            | Self::Throttled
+            | Self::NotJournalled(_)
+            | Self::Unavailable(_) => false,
         }
     }
 }
@@ -69,6 +74,12 @@ impl From<Fault> for Answer {
             Fault::Throttled => ServiceError::new(
                 ErrorCode::ProvisionedThroughputExceeded,
                 "The database throttles, and the guard has waited for it as long as it can.",
+            ),
+            Fault::NotJournalled(why) => ServiceError::new(
+                ErrorCode::ProvisionedThroughputExceeded,
+                format!(
+                    "The guard has not sent this write, because it could not journal it: {why}"
+                ),
             ),
             Fault::Unavailable(message) => ServiceError::new(
                 ErrorCode::InternalServerError,

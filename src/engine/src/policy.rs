@@ -6,7 +6,7 @@ use dm_core::plan::{Mode, Policy as PolicyPlan};
 use crate::call::Call;
 use crate::fault::Fault;
 use crate::operation::{Class, Operation};
-use crate::tables::{plain_name, tables_named};
+use crate::tables::{plain_name, statements, tables_named};
 
 /// The field that allows tables, as users know it.
 const TABLES_FIELD: &str = "MigrationTarget spec.policy.tables";
@@ -40,6 +40,7 @@ impl Policy {
         for table in &tables {
             self.check_table(operation, table)?;
         }
+        self.check_statements(call)?;
         let names_none = tables.is_empty() && operation.class() == Class::ControlPlaneWrite;
         if names_none && !self.plan.tables.is_empty() {
             return Err(Fault::refused(
@@ -51,6 +52,25 @@ impl Policy {
             ));
         }
         Ok(())
+    }
+
+    /// Statements name their tables in their text. One that is not understood may name any.
+    fn check_statements(&self, call: &Call) -> Result<(), Fault> {
+        if self.plan.tables.is_empty() {
+            return Ok(());
+        }
+        let statements = statements(call.operation, &call.body).map_err(|error| {
+            let name = call.operation.name();
+            Fault::refused(
+                format!(
+                    "The guard refuses {name}: it does not understand the statement, and so cannot \
+                     tell whether {TABLES_FIELD} allows its table. {}",
+                    error.message
+                ),
+                "a statement is not understood",
+            )
+        })?;
+        statements.iter().try_for_each(|one| self.check_table(call.operation, one.table()))
     }
 
     /// Whether this table may be touched, by its name or ARN.
@@ -194,6 +214,23 @@ mod tests {
         let get = |tables: Value| refusal(Mode::DryRun, &allowed, Operation::BatchGetItem, tables);
         assert_eq!(get(json!({"RequestItems": {"cars": {}, arn: {}}})), None);
         assert!(get(json!({"RequestItems": {"cars": {}, "bikes": {}}})).is_some());
+    }
+
+    #[test]
+    fn statements_are_checked_by_the_table_in_their_text() {
+        let allowed = plan(&["cars"], false);
+        let execute = |text: &str| {
+            refusal(Mode::Apply, &allowed, Operation::ExecuteStatement, json!({"Statement": text}))
+        };
+        assert_eq!(execute("SELECT * FROM cars"), None);
+        assert_eq!(execute("DELETE FROM \"cars\" WHERE id = 'a'"), None);
+        assert!(execute("DELETE FROM bikes WHERE id = 'a'").is_some());
+        assert!(execute("FROB cars").is_some());
+        let both = json!({"Statements": [
+            {"Statement": "SELECT * FROM cars WHERE id = 'a'"},
+            {"Statement": "INSERT INTO bikes VALUE {'id': ?}", "Parameters": [{"S": "a"}]},
+        ]});
+        assert!(refusal(Mode::Apply, &allowed, Operation::BatchExecuteStatement, both).is_some());
     }
 
     #[test]

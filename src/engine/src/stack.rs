@@ -4,13 +4,15 @@
 use std::sync::Arc;
 
 use dm_core::plan::{Mode, Plan};
-use dm_core::report::{Fidelity, GuardResult, REPORT_VERSION, TableEffect};
+use dm_core::report::{Fidelity, GuardResult, JournalResult, REPORT_VERSION, TableEffect};
 use sha2::{Digest as _, Sha256};
 
 use crate::apply::Apply;
+use crate::archive::{Archive, ArchiveError, LayoutError};
 use crate::arns::Arns;
 use crate::call::{Answer, Call};
 use crate::fault::Fault;
+use crate::journal::{Journal, JournalledRun};
 use crate::operation::{Class, Operation};
 use crate::overlay::Overlay;
 use crate::policy::Policy;
@@ -35,6 +37,7 @@ pub struct Engine {
 enum Bottom {
     Overlay(Overlay),
     Apply(Apply),
+    Journal(Box<Journal>),
     /// Nowhere: every call is refused for this reason.
     Closed(ReadOnly, String),
 }
@@ -48,13 +51,47 @@ pub enum Start {
     Again,
 }
 
+/// Why there is no engine for a plan.
+#[derive(Debug, thiserror::Error)]
+pub enum OpenError {
+    /// The database.
+    #[error("preparing the connection to the database")]
+    Upstream(#[from] UpstreamError),
+    /// The archive.
+    #[error("preparing the journal")]
+    Archive(#[from] ArchiveError),
+    /// The migration's name in the archive.
+    #[error("preparing the journal")]
+    Name(#[from] LayoutError),
+    /// The plan names an archive, and none was given.
+    #[error("the plan names an archive, and there is none")]
+    NoArchive,
+}
+
 impl Engine {
-    /// The engine of a plan. Nothing is sent yet.
-    pub fn new(
+    /// The engine of a plan, with the archive that it names. Nothing is sent yet.
+    pub async fn open(
         plan: &Plan,
         credentials: CredentialSource,
         start: Start,
-    ) -> Result<Self, UpstreamError> {
+    ) -> Result<Self, OpenError> {
+        let archive = match (&plan.archive, plan.mode) {
+            (Some(archive), Mode::Apply) => {
+                Some(Archive::open(archive, &plan.upstream.region).await?)
+            }
+            (Some(_), Mode::DryRun) | (None, _) => None,
+        };
+        Self::with_archive(plan, credentials, start, archive)
+    }
+
+    /// The same over an archive that is open. An applied run of a plan that names an archive never
+    /// writes without one.
+    pub fn with_archive(
+        plan: &Plan,
+        credentials: CredentialSource,
+        start: Start,
+        archive: Option<Archive>,
+    ) -> Result<Self, OpenError> {
         let tally = Arc::new(Tally::default());
         let (bottom, reader, problem) = match (plan.mode, start) {
             (Mode::DryRun, Start::First) => {
@@ -76,7 +113,19 @@ impl Engine {
                      restart."
                         .to_owned()
                 });
-                (Bottom::Apply(Apply::new(upstream, Arc::clone(&tally))), reader, problem)
+                let apply = Apply::new(upstream, Arc::clone(&tally));
+                let bottom = match (JournalledRun::of_plan(plan)?, archive) {
+                    (None, _) => Bottom::Apply(apply),
+                    (Some(_), None) => return Err(OpenError::NoArchive),
+                    (Some(run), Some(archive)) => Bottom::Journal(Box::new(Journal::new(
+                        archive,
+                        run,
+                        apply,
+                        reader.clone(),
+                        Arc::clone(&tally),
+                    ))),
+                };
+                (bottom, reader, problem)
             }
         };
         Ok(Self {
@@ -136,6 +185,7 @@ impl Engine {
         let body = match &self.bottom {
             Bottom::Overlay(overlay) => overlay.handle(call).await?,
             Bottom::Apply(apply) => apply.handle(call).await?,
+            Bottom::Journal(journal) => journal.handle(call).await?,
             Bottom::Closed(..) => return Err(Fault::Unavailable("closed".into())),
         };
         Ok(Answer::ok(body))
@@ -147,7 +197,7 @@ impl Engine {
                 tracing::warn!(operation = operation.name(), why, "refused");
                 self.tally.remark(operation.name(), Fidelity::Refused, why);
             }
-            Fault::Throttled | Fault::Unavailable(_) => {
+            Fault::Throttled | Fault::NotJournalled(_) | Fault::Unavailable(_) => {
                 tracing::warn!(operation = operation.name(), %fault, "not carried out");
             }
             Fault::Service(_) | Fault::Upstream { .. } => {
@@ -160,8 +210,30 @@ impl Engine {
         match &self.bottom {
             Bottom::Overlay(overlay) => overlay.calls(),
             Bottom::Apply(apply) => apply.calls(),
+            Bottom::Journal(journal) => journal.apply().calls(),
             Bottom::Closed(upstream, _) => upstream.calls(),
         }
+    }
+
+    /// Makes everything durable that is left to be; whether that succeeded. To be called when no
+    /// request is being worked on any more.
+    pub async fn close(&self) -> bool {
+        match &self.bottom {
+            Bottom::Journal(journal) => journal.close().await,
+            Bottom::Overlay(_) | Bottom::Apply(_) | Bottom::Closed(..) => true,
+        }
+    }
+
+    fn journalled(&self) -> Option<JournalResult> {
+        let Bottom::Journal(journal) = &self.bottom else { return None };
+        let (counts, read_units) = journal.counts();
+        Some(JournalResult {
+            run: journal.run().to_string(),
+            entries: counts.entries,
+            segments: counts.segments,
+            bytes: counts.bytes,
+            read_units,
+        })
     }
 
     /// What the run did so far.
@@ -191,6 +263,7 @@ impl Engine {
             remarks,
             problem: self.problem.clone(),
             left_out: counts.dropped,
+            journal: self.journalled(),
         }
     }
 }

@@ -1,6 +1,11 @@
 //! Which tables a call is about. Reads names and ARNs out of a request; checks nothing.
 
+use dm_core::error::ServiceError;
+use dm_core::partiql::Statement;
+use dm_core::value::AttributeValue;
 use serde_json::{Map, Value};
+
+use crate::operation::Operation;
 
 /// Parameters that name a table, by name or ARN, in any operation of the service model.
 const TABLE_PARAMETERS: [&str; 6] = [
@@ -43,6 +48,43 @@ pub fn tables_named(body: &Map<String, Value>) -> Vec<&str> {
         }
     }
     names
+}
+
+/// The PartiQL statements of a call, in their order; none for other operations.
+pub fn statements(
+    operation: Operation,
+    body: &Map<String, Value>,
+) -> Result<Vec<Statement>, ServiceError> {
+    let list = |name: &str| body.get(name).and_then(Value::as_array).map_or(&[][..], Vec::as_slice);
+    match operation {
+        Operation::ExecuteStatement => {
+            Ok(vec![statement(body.get("Statement"), body.get("Parameters"))?])
+        }
+        Operation::BatchExecuteStatement => list("Statements").iter().map(listed).collect(),
+        Operation::ExecuteTransaction => list("TransactStatements").iter().map(listed).collect(),
+        _ => Ok(Vec::new()),
+    }
+}
+
+fn listed(request: &Value) -> Result<Statement, ServiceError> {
+    statement(request.get("Statement"), request.get("Parameters"))
+}
+
+/// One statement with its parameters.
+pub fn statement(
+    text: Option<&Value>,
+    parameters: Option<&Value>,
+) -> Result<Statement, ServiceError> {
+    let text = text.and_then(Value::as_str).ok_or_else(|| {
+        ServiceError::validation(
+            "1 validation error detected: Value null at 'statement' failed to satisfy constraint: \
+             Member must not be null",
+        )
+    })?;
+    let parameters = parameters.and_then(Value::as_array).map_or(&[][..], Vec::as_slice);
+    let parameters: Vec<AttributeValue> =
+        parameters.iter().map(AttributeValue::from_json).collect::<Result<_, _>>()?;
+    Statement::parse(text, &parameters)
 }
 
 /// A table named by its ARN.

@@ -1,3 +1,224 @@
-//! The journal of an applied run.
+//! The journal of an applied run: before an item changes, its image and what the write leaves of it
+//! are durable in the archive, and the write is sent so that it can only change that image.
+//!
+//! Stands between policy and the sending of writes. Reads pass it by. A write is never sent without
+//! its entry: where the archive does not take entries, writes wait and are then refused. A crash may
+//! leave an entry without its write, never a write without its entry.
 
+mod batch;
 pub mod frame;
+mod images;
+mod locks;
+mod prepared;
+mod read;
+mod single;
+mod statement;
+mod tokens;
+mod transaction;
+mod writer;
+
+use std::sync::Arc;
+
+use bytes::Bytes;
+use dm_core::plan::{Plan, RunId};
+use serde_json::{Map, Value};
+use tokio::sync::OnceCell;
+
+use crate::apply::Apply;
+use crate::archive::{Archive, ArchiveError, LayoutError, RunName};
+use crate::call::Call;
+use crate::fault::Fault;
+use crate::ledger::{self, Begin, Begun, Kind, LEDGER_VERSION, LedgerError};
+use crate::operation::{Class, Operation};
+use crate::tally::Tally;
+use crate::upstream::ReadOnly;
+use images::Images;
+use locks::KeyLocks;
+use tokens::Tokens;
+
+pub use read::{JournalReader, JournalSummary, ReadError};
+pub use single::Known;
+pub use writer::{Draft, JournalCounts, Settlement, Writer};
+
+/// Why a journal cannot be kept.
+#[derive(Debug, thiserror::Error)]
+pub enum JournalError {
+    /// The archive.
+    #[error("opening the journal")]
+    Archive(#[from] ArchiveError),
+    /// The run's name.
+    #[error("naming the run in the archive")]
+    Name(#[from] LayoutError),
+    /// The ledger.
+    #[error("opening the journal")]
+    Ledger(#[from] LedgerError),
+}
+
+/// Which run a journal is of.
+#[derive(Clone, Debug)]
+pub struct JournalledRun {
+    /// Its name in the archive.
+    pub name: RunName,
+    /// Whose run it is.
+    pub id: RunId,
+    /// What it does.
+    pub kind: Kind,
+}
+
+impl JournalledRun {
+    /// The run of a plan, if it names an archive.
+    pub fn of_plan(plan: &Plan) -> Result<Option<Self>, LayoutError> {
+        let Some(archive) = &plan.archive else { return Ok(None) };
+        let name = RunName::new(&archive.migration, plan.run.number)?;
+        Ok(Some(Self { name, id: plan.run.clone(), kind: Kind::Apply }))
+    }
+}
+
+/// The layer.
+#[derive(Debug)]
+pub struct Journal {
+    archive: Archive,
+    run: JournalledRun,
+    writer: OnceCell<Writer>,
+    apply: Apply,
+    images: Images,
+    locks: KeyLocks,
+    tokens: Tokens,
+}
+
+impl Journal {
+    /// Over the layer that sends. Nothing is asked of the archive before the first write.
+    pub fn new(
+        archive: Archive,
+        run: JournalledRun,
+        apply: Apply,
+        reader: ReadOnly,
+        tally: Arc<Tally>,
+    ) -> Self {
+        Self {
+            archive,
+            run,
+            writer: OnceCell::new(),
+            apply,
+            images: Images::new(reader, tally),
+            locks: KeyLocks::default(),
+            tokens: Tokens::default(),
+        }
+    }
+
+    /// Whose journal it is.
+    pub fn run(&self) -> &RunName {
+        &self.run.name
+    }
+
+    /// What is below.
+    pub fn apply(&self) -> &Apply {
+        &self.apply
+    }
+
+    /// Answers one call.
+    pub async fn handle(&self, call: Call) -> Result<Bytes, Fault> {
+        match call.operation.class() {
+            Class::DataWrite => {}
+            Class::ControlPlaneWrite => {
+                let answer = self.apply.handle(call).await;
+                self.images.forget_tables();
+                return answer;
+            }
+            Class::DataRead | Class::MetadataRead | Class::AlwaysDenied => {
+                return self.apply.handle(call).await;
+            }
+        }
+        match call.operation {
+            Operation::PutItem | Operation::UpdateItem | Operation::DeleteItem => {
+                self.write_one(call.operation, &call.body).await
+            }
+            Operation::BatchWriteItem => self.write_batch(&call.body).await,
+            Operation::TransactWriteItems => self.write_transaction(&call.body).await,
+            Operation::ExecuteStatement => self.execute_statement(call).await,
+            Operation::BatchExecuteStatement => self.execute_batch(call).await,
+            Operation::ExecuteTransaction => self.execute_transaction(call).await,
+            // A writing operation that is not known here cannot be journalled.
+            other => Err(not_journalled(other)),
+        }
+    }
+
+    /// The writer, after the ledger says that this run may write.
+    async fn writer(&self) -> Result<&Writer, Fault> {
+        self.writer.get_or_try_init(|| self.begin()).await
+    }
+
+    async fn begin(&self) -> Result<Writer, Fault> {
+        let RunId { namespace, name, uid, .. } = self.run.id.clone();
+        let begun_at = ledger::now();
+        let kind = self.run.kind.clone();
+        let begun = Begun { version: LEDGER_VERSION, kind, namespace, name, uid, begun_at };
+        let unreachable = |error: &(dyn std::error::Error + 'static)| {
+            tracing::warn!(error, run = %self.run.name, "beginning the journal");
+            Fault::NotJournalled("the archive cannot be reached".into())
+        };
+        let begin = ledger::begin(&self.archive, &self.run.name, &begun).await;
+        match begin.map_err(|error| unreachable(&error))? {
+            Begin::New | Begin::Again => {}
+            Begin::Taken(_) => return Err(self.closed("another run of this name was begun")),
+            Begin::Over(_) => return Err(self.closed("this run was completed before")),
+        }
+        let writer = Writer::open(self.archive.clone(), self.run.name.clone()).await;
+        writer.map_err(|error| unreachable(&error))
+    }
+
+    fn closed(&self, why: &str) -> Fault {
+        Fault::refused(
+            format!(
+                "The guard refuses to write: the archive's ledger says of {} that {why}.",
+                self.run.name
+            ),
+            format!("the ledger says that {why}"),
+        )
+    }
+
+    /// Makes what is known of the last writes durable, and writes down what the journal holds.
+    pub async fn close(&self) -> bool {
+        let Some(writer) = self.writer.get() else { return true };
+        let all = writer.close().await;
+        let counts = serde_json::json!(writer.counts()).to_string() + "\n";
+        let closed = self.run.name.closed();
+        let noted = tokio::time::timeout(
+            dm_core::limits::JOURNAL_CLOSE_MAX,
+            self.archive.replace(&closed, Bytes::from(counts)),
+        );
+        all && matches!(noted.await, Ok(Ok(())))
+    }
+
+    /// What was journalled so far, and the read units it took.
+    pub fn counts(&self) -> (JournalCounts, f64) {
+        let counts = self.writer.get().map(Writer::counts).unwrap_or_default();
+        (counts, self.images.read_units())
+    }
+
+    /// Sends a request of ours to the layer below.
+    async fn send(&self, operation: Operation, body: Map<String, Value>) -> Result<Bytes, Fault> {
+        self.apply.handle(Call { operation, body, invocation: None }).await
+    }
+}
+
+/// Whether it is known that the call was not carried out.
+fn is_certain(fault: &Fault) -> bool {
+    match fault {
+        Fault::Upstream { status, .. } => *status < 500,
+        Fault::Service(_) | Fault::Refused { .. } | Fault::Throttled | Fault::NotJournalled(_) => {
+            true
+        }
+        Fault::Unavailable(_) => false,
+    }
+}
+
+fn not_journalled(operation: Operation) -> Fault {
+    Fault::refused(
+        format!(
+            "The guard cannot journal {}, and lets no write through without.",
+            operation.name()
+        ),
+        "it cannot be journalled",
+    )
+}

@@ -32,6 +32,17 @@ pub enum Atomicity {
     Transaction,
 }
 
+/// Which kind of units a transaction used; its answer tells the sum under this name too.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum TransactionUnits {
+    /// It is none.
+    NotOne,
+    /// TransactGetItems.
+    Read,
+    /// TransactWriteItems.
+    Write,
+}
+
 /// Units used in one table.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Units {
@@ -104,12 +115,29 @@ impl Units {
 
     /// As an answer tells it, or not at all.
     pub fn to_json(&self, table: &Table, level: CapacityLevel) -> Option<Value> {
+        self.to_json_of(TransactionUnits::NotOne, table, level)
+    }
+
+    /// The same for a transaction.
+    pub fn to_json_of(
+        &self,
+        transaction: TransactionUnits,
+        table: &Table,
+        level: CapacityLevel,
+    ) -> Option<Value> {
         if level == CapacityLevel::None {
             return None;
         }
         let mut told = Map::new();
         told.insert("TableName".into(), table.schema.name.clone().into());
         told.insert("CapacityUnits".into(), self.total().into());
+        match transaction {
+            TransactionUnits::NotOne => None,
+            TransactionUnits::Read => told.insert("ReadCapacityUnits".into(), self.total().into()),
+            TransactionUnits::Write => {
+                told.insert("WriteCapacityUnits".into(), self.total().into())
+            }
+        };
         if level == CapacityLevel::Indexes {
             told.insert("Table".into(), json!({"CapacityUnits": self.table}));
             for (index, units) in &self.indexes {

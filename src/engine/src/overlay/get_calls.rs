@@ -11,7 +11,7 @@ use dm_core::value::{Item, item_from_json, item_size, item_to_json};
 use serde_json::{Map, Value, json};
 
 use super::Overlay;
-use super::capacity::{Atomicity, CapacityLevel, Units};
+use super::capacity::{Atomicity, CapacityLevel, TransactionUnits, Units};
 use super::parameters::{Parameters, unexpected};
 use super::schemas::Table;
 use super::state::View;
@@ -196,7 +196,7 @@ impl Overlay {
         merged.insert("Responses".into(), responses.into());
         let unprocessed = answer.remove("UnprocessedKeys").unwrap_or_else(|| json!({}));
         merged.insert("UnprocessedKeys".into(), unprocessed);
-        insert_capacities(&mut merged, &used, level);
+        insert_capacities(&mut merged, &used, level, TransactionUnits::NotOne);
         Ok(Bytes::from(Value::Object(merged).to_string()))
     }
 }

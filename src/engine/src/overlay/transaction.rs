@@ -14,7 +14,7 @@ use sha2::{Digest as _, Sha256};
 use tokio::time::Instant;
 
 use super::Overlay;
-use super::capacity::{Atomicity, CapacityLevel, Units};
+use super::capacity::{Atomicity, CapacityLevel, TransactionUnits, Units};
 use super::entry::Entry;
 use super::parameters::{Parameters, unexpected};
 use super::schemas::Table;
@@ -52,6 +52,7 @@ impl Overlay {
         }
         refuse_twice(writes.iter().map(|write| (&write.table, &write.key)))?;
         let repeated = self.is_repeated(parameters)?;
+        let kind = if repeated { TransactionUnits::Read } else { TransactionUnits::Write };
         self.look_at_all(writes.iter().map(|write| (&write.table, &write.key))).await?;
 
         let mut used: Vec<(Arc<Table>, Units)> = Vec::new();
@@ -68,7 +69,7 @@ impl Overlay {
             self.remember_token(parameters)?;
         }
         let mut answer = Map::new();
-        insert_capacities(&mut answer, &used, level);
+        insert_capacities(&mut answer, &used, level, kind);
         Ok(Value::Object(answer))
     }
 
@@ -220,7 +221,7 @@ impl Overlay {
         }
         let mut answer = Map::new();
         answer.insert("Responses".into(), responses.into());
-        insert_capacities(&mut answer, &used, level);
+        insert_capacities(&mut answer, &used, level, TransactionUnits::Read);
         Ok(Value::Object(answer))
     }
 

@@ -8,7 +8,7 @@ use dm_core::value::{Item, item_from_json, item_to_json};
 use serde_json::{Map, Value, json};
 
 use super::Overlay;
-use super::capacity::{Atomicity, CapacityLevel, Units};
+use super::capacity::{Atomicity, CapacityLevel, TransactionUnits, Units};
 use super::entry::Entry;
 use super::parameters::{Parameters, unexpected};
 use super::schemas::Table;
@@ -134,7 +134,7 @@ impl Overlay {
         }
         let mut answer = Map::new();
         answer.insert("UnprocessedItems".into(), json!({}));
-        insert_capacities(&mut answer, &used, level);
+        insert_capacities(&mut answer, &used, level, TransactionUnits::NotOne);
         Ok(Value::Object(answer))
     }
 
@@ -206,9 +206,10 @@ pub fn insert_capacities(
     answer: &mut Map<String, Value>,
     used: &[(Arc<Table>, Units)],
     level: CapacityLevel,
+    transaction: TransactionUnits,
 ) {
-    let told: Vec<Value> =
-        used.iter().filter_map(|(table, units)| units.to_json(table, level)).collect();
+    let told = used.iter().filter_map(|(table, units)| units.to_json_of(transaction, table, level));
+    let told: Vec<Value> = told.collect();
     if level != CapacityLevel::None {
         answer.insert("ConsumedCapacity".into(), Value::Array(told));
     }

@@ -1,0 +1,152 @@
+//! BatchWriteItem as single conditional writes: a batch has neither conditions nor old images.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use bytes::Bytes;
+use dm_core::error::ServiceError;
+use dm_core::schema::{ItemKey, TableSchema};
+use futures::future::join_all;
+use serde_json::{Map, Value, json};
+
+use super::prepared::Prepared;
+use super::{Journal, Known};
+use crate::fault::Fault;
+use crate::operation::Operation;
+
+/// Requests of one BatchWriteItem (DynamoDB API Reference).
+const BATCH_WRITES_MAX: usize = 25;
+
+/// One request of a batch.
+struct Part<'a> {
+    /// The table as the request names it.
+    table: &'a str,
+    request: &'a Value,
+    prepared: Prepared,
+}
+
+impl Journal {
+    /// BatchWriteItem: everything is checked before anything is written.
+    pub(super) async fn write_batch(&self, body: &Map<String, Value>) -> Result<Bytes, Fault> {
+        let parts = self.parts(body).await?;
+        let images = self.images_of(&parts).await?;
+        let writes =
+            parts.iter().zip(images).map(|(part, known)| self.write(&part.prepared, known));
+        let mut left: Map<String, Value> = Map::new();
+        let mut units: BTreeMap<String, f64> = BTreeMap::new();
+        let mut fault = None;
+        for (part, result) in parts.iter().zip(join_all(writes).await) {
+            match result {
+                Ok(done) => {
+                    let used = done.answer.get("ConsumedCapacity");
+                    *units.entry(part.prepared.table.name.clone()).or_default() +=
+                        used.map_or(0.0, crate::metering::consumed_units);
+                }
+                Err(Fault::Throttled | Fault::NotJournalled(_)) => {
+                    let requests = left.entry(part.table).or_insert_with(|| json!([]));
+                    if let Value::Array(requests) = requests {
+                        requests.push(part.request.clone());
+                    }
+                }
+                Err(other) => fault = Some(other),
+            }
+        }
+        // As DynamoDB does: a batch of which nothing was written is an error.
+        let unprocessed: usize = left.values().filter_map(Value::as_array).map(Vec::len).sum();
+        if unprocessed == parts.len() {
+            return Err(Fault::Throttled);
+        }
+        match fault {
+            Some(fault) => Err(fault),
+            None => Ok(answer(body, left, units)),
+        }
+    }
+
+    async fn parts<'a>(&self, body: &'a Map<String, Value>) -> Result<Vec<Part<'a>>, Fault> {
+        let wrong = || ServiceError::validation("The batch has no requests that could be read");
+        let asked = body.get("RequestItems").and_then(Value::as_object).ok_or_else(wrong)?;
+        let mut parts: Vec<Part<'a>> = Vec::new();
+        for (name, requests) in asked {
+            let table = self.images.table(name).await?;
+            for request in requests.as_array().ok_or_else(wrong)? {
+                let prepared = part(&table, request, body)?;
+                let twice = parts.iter().any(|other| {
+                    other.prepared.table.name == table.name && other.prepared.key == prepared.key
+                });
+                if twice {
+                    return Err(Fault::validation(
+                        "Provided list of item keys contains duplicates",
+                    ));
+                }
+                parts.push(Part { table: name, request, prepared });
+            }
+        }
+        if parts.is_empty() {
+            return Err(wrong().into());
+        }
+        if parts.len() > BATCH_WRITES_MAX {
+            return Err(Fault::validation("Too many items requested for the BatchWriteItem call"));
+        }
+        Ok(parts)
+    }
+
+    /// One read for all items of a table. They may change before the single writes: those notice.
+    async fn images_of(&self, parts: &[Part<'_>]) -> Result<Vec<Known>, Fault> {
+        let mut tables: BTreeMap<&str, (&Arc<TableSchema>, Vec<usize>)> = BTreeMap::new();
+        for (at, part) in parts.iter().enumerate() {
+            let table = &part.prepared.table;
+            tables.entry(&table.name).or_insert_with(|| (table, Vec::new())).1.push(at);
+        }
+        let mut images = vec![Known::Nothing; parts.len()];
+        for (table, places) in tables.values() {
+            let keys: Vec<&ItemKey> = places.iter().map(|at| &parts[*at].prepared.key).collect();
+            for (at, image) in places.iter().zip(self.images.read_all(table, &keys).await?) {
+                images[*at] = Known::Read(image);
+            }
+        }
+        Ok(images)
+    }
+}
+
+fn part(
+    table: &Arc<TableSchema>,
+    request: &Value,
+    body: &Map<String, Value>,
+) -> Result<Prepared, ServiceError> {
+    let (operation, inner) = match (request.get("PutRequest"), request.get("DeleteRequest")) {
+        (Some(put), None) => (Operation::PutItem, put),
+        (None, Some(delete)) => (Operation::DeleteItem, delete),
+        _ => {
+            return Err(ServiceError::validation(
+                "Supplied AttributeValue has more than one datatypes set, must contain exactly \
+                 one of the supported datatypes",
+            ));
+        }
+    };
+    let mut single = inner.as_object().cloned().unwrap_or_default();
+    // What a single write may have and a part of a batch may not.
+    single.retain(|name, _| ["Item", "Key"].contains(&name.as_str()));
+    single.insert("TableName".into(), table.name.as_str().into());
+    if let Some(level) = body.get("ReturnConsumedCapacity") {
+        single.insert("ReturnConsumedCapacity".into(), level.clone());
+    }
+    Prepared::read(operation, Arc::clone(table), &single)
+}
+
+fn answer(
+    body: &Map<String, Value>,
+    left: Map<String, Value>,
+    units: BTreeMap<String, f64>,
+) -> Bytes {
+    let mut answer = Map::new();
+    answer.insert("UnprocessedItems".into(), Value::Object(left));
+    let level = body.get("ReturnConsumedCapacity").and_then(Value::as_str).unwrap_or("NONE");
+    if level != "NONE" {
+        let told = units
+            .into_iter()
+            .map(|(table, units)| json!({"TableName": table, "CapacityUnits": units}))
+            .collect();
+        answer.insert("ConsumedCapacity".into(), Value::Array(told));
+    }
+    Bytes::from(Value::Object(answer).to_string())
+}

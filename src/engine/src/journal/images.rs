@@ -1,0 +1,159 @@
+//! What items are now: schemas of tables, and consistent reads of single items, counted as the
+//! journal's cost.
+
+use std::collections::HashMap;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use dm_core::error::ServiceError;
+use dm_core::limits;
+use dm_core::schema::{ItemKey, TableSchema};
+use dm_core::value::{Item, item_from_json, item_to_json};
+use serde_json::{Map, Value, json};
+
+use crate::fault::Fault;
+use crate::metering::consumed_units;
+use crate::operation::ReadOperation;
+use crate::tables::plain_name;
+use crate::tally::Tally;
+use crate::upstream::ReadOnly;
+
+/// Keys of one BatchGetItem (DynamoDB API Reference).
+pub const BATCH_GET_KEYS_MAX: usize = 100;
+
+/// Reads items for the journal.
+#[derive(Debug)]
+pub struct Images {
+    upstream: ReadOnly,
+    tally: Arc<Tally>,
+    schemas: Mutex<HashMap<String, Arc<TableSchema>>>,
+    /// Half units: a consistent read costs whole ones, an answer may tell halves.
+    half_units: AtomicU64,
+}
+
+impl Images {
+    /// Over this connection.
+    pub fn new(upstream: ReadOnly, tally: Arc<Tally>) -> Self {
+        let half_units = AtomicU64::new(0);
+        Self { upstream, tally, schemas: Mutex::default(), half_units }
+    }
+
+    /// Read units that the journal has used.
+    pub fn read_units(&self) -> f64 {
+        let half_units = self.half_units.load(Ordering::Relaxed);
+        f64::from(u32::try_from(half_units).unwrap_or(u32::MAX)) / 2.0
+    }
+
+    /// The table of a name or ARN.
+    pub async fn table(&self, name_or_arn: &str) -> Result<Arc<TableSchema>, Fault> {
+        let name = plain_name(name_or_arn);
+        if let Some(schema) = self.lock().get(name) {
+            return Ok(Arc::clone(schema));
+        }
+        let request = json!({"TableName": name});
+        let described = match self.upstream.read(ReadOperation::DESCRIBE_TABLE, &request).await {
+            Ok(described) => described,
+            Err(fault) if fault.is_upstream("ResourceNotFoundException") => {
+                return Err(ServiceError::table_not_found().into());
+            }
+            Err(fault) => return Err(fault),
+        };
+        let schema = serde_json::from_slice(&described)
+            .ok()
+            .and_then(|described: Value| TableSchema::from_json(&described).ok())
+            .map(Arc::new)
+            .ok_or_else(|| {
+                Fault::refused(
+                    "The guard does not understand the table's description, so it cannot journal \
+                     writes to it.",
+                    "the table's description is not understood",
+                )
+            })?;
+        let mut schemas = self.lock();
+        if schemas.len() < limits::TABLES_COUNTED_MAX {
+            schemas.insert(name.to_owned(), Arc::clone(&schema));
+        }
+        Ok(schema)
+    }
+
+    /// Tables may have changed.
+    pub fn forget_tables(&self) {
+        self.lock().clear();
+    }
+
+    fn lock(&self) -> MutexGuard<'_, HashMap<String, Arc<TableSchema>>> {
+        // A map is whole after every statement, so a poisoned lock still holds a good one.
+        self.schemas.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// One item as it is now.
+    pub async fn read(&self, table: &TableSchema, key: &ItemKey) -> Result<Option<Item>, Fault> {
+        let request = json!({
+            "TableName": table.name,
+            "Key": item_to_json(&key.to_item()),
+            "ConsistentRead": true,
+            "ReturnConsumedCapacity": "TOTAL",
+        });
+        let answer = self.ask(ReadOperation::GET_ITEM, &request).await?;
+        Ok(answer.get("Item").map(item_from_json).transpose()?)
+    }
+
+    /// Several items of one table, in the order of their keys.
+    pub async fn read_all(
+        &self,
+        table: &TableSchema,
+        keys: &[&ItemKey],
+    ) -> Result<Vec<Option<Item>>, Fault> {
+        if let [key] = keys {
+            return Ok(vec![self.read(table, key).await?]);
+        }
+        let mut found: HashMap<ItemKey, Item> = HashMap::new();
+        for part in keys.chunks(BATCH_GET_KEYS_MAX) {
+            self.read_part(table, part, &mut found).await?;
+        }
+        Ok(keys.iter().map(|key| found.remove(*key)).collect())
+    }
+
+    async fn read_part(
+        &self,
+        table: &TableSchema,
+        keys: &[&ItemKey],
+        found: &mut HashMap<ItemKey, Item>,
+    ) -> Result<(), Fault> {
+        let asked: Vec<Value> = keys.iter().map(|key| item_to_json(&key.to_item())).collect();
+        let mut asked = json!({ &table.name: {"Keys": asked, "ConsistentRead": true} });
+        // Each answer holds at least one of the keys, or the upstream's own attempts have ended.
+        for _ in 0..=keys.len() {
+            let request = json!({"RequestItems": asked, "ReturnConsumedCapacity": "TOTAL"});
+            let answer = self.ask(ReadOperation::BATCH_GET_ITEM, &request).await?;
+            let items = answer.get("Responses").and_then(|all| all.get(&table.name));
+            for item in items.and_then(Value::as_array).into_iter().flatten() {
+                let item = item_from_json(item)?;
+                if let Some(key) = ItemKey::of(&table.keys, &item) {
+                    found.insert(key, item);
+                }
+            }
+            match answer.get("UnprocessedKeys").and_then(Value::as_object) {
+                Some(left) if !left.is_empty() => asked = Value::Object(left.clone()),
+                Some(_) | None => return Ok(()),
+            }
+        }
+        Err(Fault::Throttled)
+    }
+
+    async fn ask(
+        &self,
+        operation: ReadOperation,
+        request: &Value,
+    ) -> Result<Map<String, Value>, Fault> {
+        let answer = self.upstream.read(operation, request).await?;
+        let Ok(Value::Object(answer)) = serde_json::from_slice(&answer) else {
+            return Err(crate::metering::not_an_object());
+        };
+        let units = answer.get("ConsumedCapacity").map_or(0.0, consumed_units);
+        self.tally.read_units(units);
+        #[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss)] // A small count.
+        self.half_units.fetch_add((units * 2.0).round().max(0.0) as u64, Ordering::Relaxed);
+        Ok(answer)
+    }
+}

@@ -1,0 +1,199 @@
+//! One write: read, journal, write. When the item changed in between, again with what it is now.
+
+use bytes::Bytes;
+use dm_core::journal::{After, Sequence};
+use dm_core::limits;
+use dm_core::value::{Item, item_from_json, item_to_json};
+use serde_json::{Map, Value};
+
+use super::prepared::{CONDITION_FAILED, Made, Prepared, Sent};
+use super::{Draft, Journal, Settlement, is_certain};
+use crate::fault::Fault;
+use crate::operation::Operation;
+
+/// What is believed of an item before a write.
+#[derive(Clone, Debug)]
+pub enum Known {
+    /// Nothing: it is read.
+    Nothing,
+    /// It was read, or there was none.
+    Read(Option<Item>),
+}
+
+/// A write that was carried out.
+#[derive(Debug)]
+pub struct Done {
+    /// The database's answer.
+    pub answer: Map<String, Value>,
+    /// The image that was changed.
+    pub before: Option<Item>,
+    /// What was made of it.
+    pub made: Made,
+    /// Whether the answer's image was asked for by us.
+    pub tells_old: bool,
+}
+
+impl Journal {
+    /// PutItem, UpdateItem, DeleteItem.
+    pub(super) async fn write_one(
+        &self,
+        operation: Operation,
+        body: &Map<String, Value>,
+    ) -> Result<Bytes, Fault> {
+        self.write_known(operation, body, Known::Nothing).await
+    }
+
+    /// The same for an item that was read already.
+    pub async fn write_known(
+        &self,
+        operation: Operation,
+        body: &Map<String, Value>,
+        known: Known,
+    ) -> Result<Bytes, Fault> {
+        let name = body.get("TableName").and_then(Value::as_str).unwrap_or_default();
+        let table = self.images.table(name).await?;
+        let prepared = Prepared::read(operation, table, body)?;
+        let done = self.write(&prepared, known).await?;
+        Ok(answer(&prepared, done))
+    }
+
+    /// Carries out a write.
+    pub(super) async fn write(&self, prepared: &Prepared, known: Known) -> Result<Done, Fault> {
+        let (table, key) = (&prepared.table, &prepared.key);
+        let lock = std::iter::once((table.name.as_str(), key.bytes()));
+        let _held = self.locks.lock(lock).await;
+        let mut before = match known {
+            Known::Read(image) => image,
+            Known::Nothing => self.images.read(table, key).await?,
+        };
+        for _ in 0..limits::JOURNAL_TRIES_MAX {
+            let made = prepared.evaluate(before.as_ref())?;
+            let sent = prepared.request(before.as_ref(), &made);
+            let entry = self.enter(prepared, before.as_ref(), made.after.as_ref()).await?;
+            let failure = match self.send(sent.operation, sent.body.clone()).await {
+                Ok(answer) => {
+                    return self.written(prepared, entry, before, made, &sent, &answer).await;
+                }
+                Err(failure) => failure,
+            };
+            if is_certain(&failure) {
+                self.settle(entry, Settlement::Refused);
+            }
+            if !failure.is_upstream(CONDITION_FAILED) {
+                return Err(failure);
+            }
+            let now = self.image_after_failure(prepared, &failure).await?;
+            if now == before {
+                return Err(hidden(failure, prepared.shows_on_failure()));
+            }
+            before = now;
+        }
+        tracing::warn!("an item changed under every attempt to journal its write");
+        Err(Fault::Throttled)
+    }
+
+    /// Makes the entry of a write durable; `None` for a write that changes nothing.
+    async fn enter(
+        &self,
+        prepared: &Prepared,
+        before: Option<&Item>,
+        after: Option<&Item>,
+    ) -> Result<Option<Sequence>, Fault> {
+        let Some(draft) = draft(prepared, before, after) else { return Ok(None) };
+        self.writer().await?.append(draft).await.map(Some)
+    }
+
+    pub(super) fn settle(&self, entry: Option<Sequence>, settlement: Settlement) {
+        if let (Some(sequence), Some(writer)) = (entry, self.writer.get()) {
+            writer.settle(sequence, settlement);
+        }
+    }
+
+    /// After a write was carried out: whether it met the image that the entry tells of. Attributes
+    /// that somebody added in between cannot be seen by its condition.
+    async fn written(
+        &self,
+        prepared: &Prepared,
+        entry: Option<Sequence>,
+        before: Option<Item>,
+        made: Made,
+        sent: &Sent,
+        answer: &Bytes,
+    ) -> Result<Done, Fault> {
+        let answer: Map<String, Value> =
+            serde_json::from_slice(answer).map_err(|_| crate::metering::not_an_object())?;
+        let tells_old = sent.tells_old;
+        let met = match (tells_old, answer.get("Attributes")) {
+            (true, Some(image)) => Some(item_from_json(image)?),
+            (true, None) => None,
+            (false, _) => before.clone(),
+        };
+        if met == before {
+            self.settle(entry, Settlement::Written);
+            return Ok(Done { answer, before, made, tells_old });
+        }
+        tracing::warn!("an attribute was added to an item while it was being replaced");
+        let made = prepared.evaluate(met.as_ref()).unwrap_or(made);
+        let corrected = self.enter(prepared, met.as_ref(), made.after.as_ref()).await?;
+        self.settle(corrected, Settlement::Written);
+        self.settle(entry, Settlement::Refused);
+        Ok(Done { answer, before: met, made, tells_old })
+    }
+
+    /// The item after a condition of ours was not met. The error tells it; where it does not, the item
+    /// is gone, or the database does not know that parameter: it is read again.
+    async fn image_after_failure(
+        &self,
+        prepared: &Prepared,
+        failure: &Fault,
+    ) -> Result<Option<Item>, Fault> {
+        let told = match failure {
+            Fault::Upstream { body, .. } => serde_json::from_slice::<Map<String, Value>>(body)
+                .ok()
+                .and_then(|body| body.get("Item").map(item_from_json)),
+            _ => None,
+        };
+        match told {
+            Some(image) => Ok(Some(image?)),
+            None => self.images.read(&prepared.table, &prepared.key).await,
+        }
+    }
+}
+
+/// The entry of a write; `None` if it changes nothing.
+pub fn draft(prepared: &Prepared, before: Option<&Item>, after: Option<&Item>) -> Option<Draft> {
+    let left = After::of(before, after);
+    (!left.is_unchanged(before)).then(|| Draft {
+        table: prepared.table.name.clone(),
+        key: prepared.key.to_item(),
+        before: before.cloned(),
+        after: left,
+    })
+}
+
+/// The error without the item, unless the program asked for it.
+pub fn hidden(failure: Fault, shows: bool) -> Fault {
+    match failure {
+        Fault::Upstream { status, body } if !shows => {
+            let Ok(mut members) = serde_json::from_slice::<Map<String, Value>>(&body) else {
+                return Fault::Upstream { status, body };
+            };
+            members.remove("Item");
+            let body = Bytes::from(Value::Object(members).to_string());
+            Fault::Upstream { status, body }
+        }
+        other => other,
+    }
+}
+
+/// The answer as the program's own request would have had it.
+fn answer(prepared: &Prepared, done: Done) -> Bytes {
+    let mut answer = done.answer;
+    if done.tells_old {
+        answer.remove("Attributes");
+        if let Some(image) = prepared.returned(done.before.as_ref(), &done.made) {
+            answer.insert("Attributes".into(), item_to_json(&image));
+        }
+    }
+    Bytes::from(Value::Object(answer).to_string())
+}

@@ -1,0 +1,246 @@
+//! TransactWriteItems: the images of all items are read, all entries made durable, and then the
+//! transaction is sent with every action bound to its image.
+
+use std::collections::BTreeMap;
+
+use bytes::Bytes;
+use dm_core::error::ServiceError;
+use dm_core::journal::Sequence;
+use dm_core::limits;
+use dm_core::schema::ItemKey;
+use dm_core::value::{Item, item_from_json};
+use futures::future::try_join_all;
+use serde_json::{Map, Value, json};
+use sha2::{Digest as _, Sha256};
+
+use super::prepared::Prepared;
+use super::single::draft;
+use super::{Journal, Settlement, is_certain, tokens};
+use crate::fault::Fault;
+use crate::operation::Operation;
+
+/// Actions of one transaction (DynamoDB API Reference).
+const ACTIONS_MAX: usize = 100;
+
+/// How often a transaction of unknown outcome is sent again: under its token it happens once.
+const SENDINGS_MAX: u32 = 3;
+
+/// The error of a transaction that was not carried out.
+const CANCELED: &str = "TransactionCanceledException";
+
+/// One action.
+struct Action<'a> {
+    name: &'a str,
+    parameters: &'a Map<String, Value>,
+    /// `None` for a ConditionCheck, which changes nothing.
+    prepared: Option<Prepared>,
+}
+
+/// A transaction ready to be sent.
+struct Round {
+    body: Map<String, Value>,
+    entries: Vec<Sequence>,
+}
+
+impl Journal {
+    /// TransactWriteItems.
+    pub(super) async fn write_transaction(
+        &self,
+        body: &Map<String, Value>,
+    ) -> Result<Bytes, Fault> {
+        let token = body.get("ClientRequestToken").and_then(Value::as_str);
+        let digest = Sha256::digest(Value::Object(body.clone()).to_string()).into();
+        let actions = self.actions(body).await?;
+        let keys = actions.iter().filter_map(|action| {
+            let prepared = action.prepared.as_ref()?;
+            Some((prepared.table.name.as_str(), prepared.key.bytes()))
+        });
+        let _held = self.locks.lock(keys).await;
+        // Under the locks: a second try waits for the first, and finds its answer.
+        if let Some(token) = token
+            && let Some(answer) = self.tokens.answer(token, digest)?
+        {
+            return Ok(answer);
+        }
+        for _ in 0..limits::JOURNAL_TRIES_MAX {
+            let images = self.images_of_actions(&actions).await?;
+            let round = self.round(body, &actions, &images).await?;
+            let result = self.send_transaction(&round.body).await;
+            let settlement = match &result {
+                Ok(_) => Some(Settlement::Written),
+                Err(fault) => is_certain(fault).then_some(Settlement::Refused),
+            };
+            for entry in round.entries {
+                if let Some(settlement) = settlement {
+                    self.settle(Some(entry), settlement);
+                }
+            }
+            let fault = match result {
+                Ok(answer) => {
+                    if let Some(token) = token {
+                        self.tokens.remember(token, digest, answer.clone());
+                    }
+                    return Ok(answer);
+                }
+                Err(fault) => fault,
+            };
+            if !fault.is_upstream(CANCELED) || !has_changed(&fault, &actions, &images) {
+                return Err(as_asked(fault, &actions));
+            }
+        }
+        Err(Fault::Throttled)
+    }
+
+    async fn actions<'a>(&self, body: &'a Map<String, Value>) -> Result<Vec<Action<'a>>, Fault> {
+        let wrong =
+            || ServiceError::validation("The transaction has no actions that could be read");
+        let asked = body.get("TransactItems").and_then(Value::as_array).ok_or_else(wrong)?;
+        if asked.is_empty() || asked.len() > ACTIONS_MAX {
+            return Err(Fault::validation(
+                "1 validation error detected: Value at 'transactItems' failed to satisfy \
+                 constraint: Member must have length less than or equal to 100 and greater than \
+                 or equal to 1",
+            ));
+        }
+        let mut actions: Vec<Action<'a>> = Vec::new();
+        for action in asked {
+            let mut members = action.as_object().ok_or_else(wrong)?.iter();
+            let (Some((name, parameters)), None) = (members.next(), members.next()) else {
+                return Err(Fault::validation(
+                    "TransactItems can only contain one of Check, Put, Update or Delete",
+                ));
+            };
+            let parameters = parameters.as_object().ok_or_else(wrong)?;
+            let operation = match name.as_str() {
+                "Put" => Some(Operation::PutItem),
+                "Update" => Some(Operation::UpdateItem),
+                "Delete" => Some(Operation::DeleteItem),
+                "ConditionCheck" => None,
+                _ => return Err(wrong().into()),
+            };
+            let prepared = match operation {
+                None => None,
+                Some(operation) => {
+                    let table = parameters.get("TableName").and_then(Value::as_str);
+                    let table = self.images.table(table.unwrap_or_default()).await?;
+                    Some(Prepared::read(operation, table, parameters)?)
+                }
+            };
+            let twice = prepared.as_ref().is_some_and(|prepared| {
+                actions.iter().filter_map(|other| other.prepared.as_ref()).any(|other| {
+                    other.table.name == prepared.table.name && other.key == prepared.key
+                })
+            });
+            if twice {
+                return Err(Fault::validation(
+                    "Transaction request cannot include multiple operations on one item",
+                ));
+            }
+            actions.push(Action { name, parameters, prepared });
+        }
+        Ok(actions)
+    }
+
+    async fn images_of_actions(&self, actions: &[Action<'_>]) -> Result<Vec<Option<Item>>, Fault> {
+        let mut tables: BTreeMap<&str, Vec<(usize, &Prepared)>> = BTreeMap::new();
+        for (at, action) in actions.iter().enumerate() {
+            if let Some(prepared) = &action.prepared {
+                tables.entry(&prepared.table.name).or_default().push((at, prepared));
+            }
+        }
+        let mut images = vec![None; actions.len()];
+        for places in tables.values() {
+            let keys: Vec<&ItemKey> = places.iter().map(|(_, prepared)| &prepared.key).collect();
+            let table = &places[0].1.table;
+            for ((at, _), image) in places.iter().zip(self.images.read_all(table, &keys).await?) {
+                images[*at] = image;
+            }
+        }
+        Ok(images)
+    }
+
+    /// Makes the entries durable and puts the request together.
+    async fn round(
+        &self,
+        body: &Map<String, Value>,
+        actions: &[Action<'_>],
+        images: &[Option<Item>],
+    ) -> Result<Round, Fault> {
+        let mut drafts = Vec::new();
+        let mut sent = Vec::new();
+        for (action, image) in actions.iter().zip(images) {
+            let Some(prepared) = &action.prepared else {
+                sent.push(json!({ action.name: action.parameters }));
+                continue;
+            };
+            let mut request = match prepared.evaluate(image.as_ref()) {
+                Ok(made) => {
+                    drafts.extend(draft(prepared, image.as_ref(), made.after.as_ref()));
+                    prepared.request(image.as_ref(), &made).body
+                }
+                // It fails, and the whole transaction with it: the database says with which words.
+                Err(_) => prepared.impossible_request(),
+            };
+            // Actions have no return values but those of a failed condition.
+            request.remove("ReturnValues");
+            sent.push(json!({ action.name: request }));
+        }
+        let mut entries = Vec::new();
+        if !drafts.is_empty() {
+            let writer = self.writer().await?;
+            entries = try_join_all(drafts.into_iter().map(|draft| writer.append(draft))).await?;
+        }
+        let mut body = body.clone();
+        body.insert("TransactItems".into(), Value::Array(sent));
+        body.insert("ClientRequestToken".into(), tokens::fresh().into());
+        Ok(Round { body, entries })
+    }
+
+    async fn send_transaction(&self, body: &Map<String, Value>) -> Result<Bytes, Fault> {
+        let mut sendings = 1;
+        loop {
+            let result = self.send(Operation::TransactWriteItems, body.clone()).await;
+            match result {
+                Err(fault) if !is_certain(&fault) && sendings < SENDINGS_MAX => {
+                    sendings += 1;
+                    tokio::time::sleep(limits::UPSTREAM_BACKOFF_FIRST).await;
+                }
+                result => return result,
+            }
+        }
+    }
+}
+
+/// Whether a condition failed on another image than was read, so that the condition may be ours.
+fn has_changed(fault: &Fault, actions: &[Action<'_>], images: &[Option<Item>]) -> bool {
+    let reasons = reasons(fault);
+    actions.iter().zip(images).zip(&reasons).any(|((action, image), reason)| {
+        let failed = reason.get("Code").and_then(Value::as_str) == Some("ConditionalCheckFailed");
+        let now = reason.get("Item").and_then(|item| item_from_json(item).ok());
+        action.prepared.is_some() && failed && now != *image
+    })
+}
+
+fn reasons(fault: &Fault) -> Vec<Value> {
+    let Fault::Upstream { body, .. } = fault else { return Vec::new() };
+    let body: Value = serde_json::from_slice(body).unwrap_or_default();
+    let reasons = body.get("CancellationReasons").and_then(Value::as_array);
+    reasons.cloned().unwrap_or_default()
+}
+
+/// The error without the items that the program did not ask for.
+fn as_asked(fault: Fault, actions: &[Action<'_>]) -> Fault {
+    let Fault::Upstream { status, body } = fault else { return fault };
+    let Ok(mut error) = serde_json::from_slice::<Value>(&body) else {
+        return Fault::Upstream { status, body };
+    };
+    if let Some(reasons) = error.get_mut("CancellationReasons").and_then(Value::as_array_mut) {
+        for (action, reason) in actions.iter().zip(reasons) {
+            let shows = action.prepared.as_ref().is_none_or(Prepared::shows_on_failure);
+            if let (false, Some(reason)) = (shows, reason.as_object_mut()) {
+                reason.remove("Item");
+            }
+        }
+    }
+    Fault::Upstream { status, body: Bytes::from(error.to_string()) }
+}
