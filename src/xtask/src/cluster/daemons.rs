@@ -12,7 +12,11 @@ use anyhow::{Context, Result, bail};
 use super::layout::State;
 use crate::command::{command, last_lines_of, succeeds};
 
-/// How long a daemon may take to end when asked: etcd and the kubelet close files, nothing more.
+/// The only daemon with something to put in order before it ends. What the others hold is thrown away
+/// with the cluster; asked politely, the API server alone would wait for its clients.
+const ENDS_IN_ORDER: &str = "containerd";
+
+/// How long a daemon may take to end when asked or killed: containerd closes files, nothing more.
 const STOP_MAX: Duration = Duration::from_secs(10);
 
 /// Between two looks at a process.
@@ -62,11 +66,11 @@ pub fn known(state: &State) -> Vec<String> {
     names
 }
 
-/// Asks a daemon to end, makes it end if it does not, and forgets it.
+/// Ends a daemon and forgets it.
 pub fn stop(state: &State, name: &str) -> Result<()> {
     let file = pid_file(state, name);
     if let Some(pid) = running(&file) {
-        signal(pid, "TERM");
+        signal(pid, if name == ENDS_IN_ORDER { "TERM" } else { "KILL" });
         if !ended_within(&file, STOP_MAX) {
             signal(pid, "KILL");
             if !ended_within(&file, STOP_MAX) {
