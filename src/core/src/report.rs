@@ -48,6 +48,25 @@ pub struct GuardResult {
     /// Entries of `tables` or `remarks` that had to be left out to fit the message.
     #[serde(default)]
     pub left_out: u32,
+    /// What was journalled; absent where the plan names no archive.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub journal: Option<JournalResult>,
+}
+
+/// What an applied run has journalled.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct JournalResult {
+    /// The run's name in the archive, `MIGRATION/NUMBER`.
+    pub run: String,
+    /// Entries: writes that were about to change an item.
+    pub entries: u64,
+    /// Objects in the archive that hold them.
+    pub segments: u64,
+    /// Their bytes.
+    pub bytes: u64,
+    /// Read units used to know items before they change; contained in the run's read units.
+    pub read_units: f64,
 }
 
 /// What changed in one table. In an applied run without a journal only the calls that succeeded

@@ -8,8 +8,7 @@ use std::sync::Arc;
 
 use dm_core::plan::Plan;
 use dm_core::report::GuardResult;
-use dm_engine::upstream::UpstreamError;
-use dm_engine::{CredentialSource, Engine, Start};
+use dm_engine::{CredentialSource, Engine, OpenError, Start};
 use tokio::net::TcpListener;
 use tokio::task::JoinHandle;
 
@@ -36,9 +35,9 @@ pub enum StartError {
     /// The folder of the marker.
     #[error("writing to the state folder")]
     StateDir(#[source] io::Error),
-    /// The database.
-    #[error("preparing the connection to the database")]
-    Upstream(#[from] UpstreamError),
+    /// The database, or the archive.
+    #[error("preparing what is behind the guard")]
+    Engine(#[from] OpenError),
 }
 
 /// A guard that serves.
@@ -66,7 +65,7 @@ impl Guard {
             Some(folder) => restart::mark(folder).map_err(StartError::StateDir)?,
             None => Start::First,
         };
-        let engine = Arc::new(Engine::new(plan, credentials, start)?);
+        let engine = Arc::new(Engine::open(plan, credentials, start).await?);
         let server = Arc::new(Server::new(Arc::clone(&engine)));
         let tasks = [
             tokio::spawn(Arc::clone(&server).accept(program)),
@@ -90,7 +89,15 @@ impl Guard {
         for task in &self.tasks {
             task.abort();
         }
-        let result = self.engine.result();
+        let closed = self.engine.close().await;
+        let mut result = self.engine.result();
+        if !closed && result.problem.is_none() {
+            result.problem = Some(
+                "The last of the journal could not be written: of some writes it is not noted \
+                 whether they were carried out. A restore finds out by itself."
+                    .to_owned(),
+            );
+        }
         tracing::info!(
             requests = result.requests,
             reads_upstream = result.read_calls_upstream,

@@ -90,6 +90,7 @@ mod tests {
             effects_digest: "sha256:0".into(),
             problem: None,
             left_out: 0,
+            journal: None,
         }
     }
 

@@ -40,6 +40,7 @@ fn result(mode: Mode) -> GuardResult {
         effects_digest: "sha256:4be1".into(),
         problem: None,
         left_out: 0,
+        journal: None,
     }
 }
 
