@@ -1,5 +1,6 @@
 //! `cargo xtask`: the project's tasks. Each is a module; this file only knows their flags.
 
+mod bench;
 mod checkout;
 mod cluster;
 mod command;
@@ -36,6 +37,11 @@ enum Task {
     Gen,
     /// Run the checks that CI runs, or only the stages named.
     Test(test::Options),
+    /// Measure, and print what was measured.
+    Bench {
+        /// What is measured.
+        subject: bench::Subject,
+    },
     /// Run a command with a DynamoDB Local of its own: DYNAMODB_ENDPOINT says where.
     Dynamodb {
         /// The command and its arguments.
@@ -72,6 +78,7 @@ fn run(task: &Task) -> Result<()> {
                 "running the command with DynamoDB Local",
             )
         }),
+        Task::Bench { subject } => bench::run(&checkout, *subject),
         Task::Demo { keep } => demo::run(&checkout, *keep),
     }
 }

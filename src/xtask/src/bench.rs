@@ -1,0 +1,32 @@
+//! `cargo xtask bench`: measures and prints; judges nothing, so it is no part of the tests.
+
+use anyhow::Result;
+use clap::ValueEnum;
+
+use crate::checkout::Checkout;
+use crate::cluster;
+use crate::command::{command, show};
+
+/// What is measured.
+#[derive(Clone, Copy, Debug, ValueEnum)]
+pub enum Subject {
+    /// The operator on a cluster: memory with 500 finished migrations, time from apply to Job.
+    Operator,
+}
+
+/// Measures one subject. A cluster stays up: it was there before, or is wanted again at once.
+pub fn run(checkout: &Checkout, subject: Subject) -> Result<()> {
+    match subject {
+        Subject::Operator => {
+            cluster::up(checkout, &cluster::Options::default())?;
+            let variables = cluster::variables(checkout)?;
+            // The measuring client is not what is measured: its profile is the tests'.
+            let arguments =
+                ["bench", "--quiet", "--profile", "dev", "-p", "dm-tests", "--bench", "operator"];
+            show(
+                command("cargo", arguments).current_dir(&checkout.root).envs(variables),
+                "measuring the operator",
+            )
+        }
+    }
+}
