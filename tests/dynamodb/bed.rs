@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
 use bytes::Bytes;
-use dm_core::plan::{Mode, PLAN_VERSION, Plan, Policy, RateLimits, RunId, Upstream};
+use dm_core::plan::{ArchivePlan, Mode, PLAN_VERSION, Plan, Policy, RateLimits, RunId, Upstream};
 use dm_engine::CredentialSource;
 use dm_guard::{Guard, Options};
 use http::Request;
@@ -133,6 +133,12 @@ pub fn plan(mode: Mode, policy: Policy) -> Plan {
         limits: RateLimits::default(),
         archive: None,
     }
+}
+
+/// A plan's archive at this URL, under a name of its own.
+pub fn archive(url: &str) -> ArchivePlan {
+    let migration = fresh_name("migration");
+    ArchivePlan { url: url.into(), endpoint: None, region: None, migration }
 }
 
 /// A guard of its own on free ports, and a client of it.

@@ -5,6 +5,7 @@
 
 mod bed;
 mod cases;
+mod differential;
 mod guard;
 mod sdk;
 mod shorthand;

@@ -51,13 +51,21 @@ pub enum Expected {
 enum Column {
     Direct,
     Apply,
+    /// Applied with a journal.
+    Journalled,
     /// Items lie in the database, and the overlay has looked at the table.
     DryRun,
     /// Items were put through the guard, and lie in the overlay only.
     DryRunSeeded,
 }
 
-const COLUMNS: [Column; 4] = [Column::Direct, Column::Apply, Column::DryRun, Column::DryRunSeeded];
+const COLUMNS: [Column; 5] = [
+    Column::Direct,
+    Column::Apply,
+    Column::Journalled,
+    Column::DryRun,
+    Column::DryRunSeeded,
+];
 
 /// Runs all cases of a file in all columns.
 pub async fn run(file: &str, text: &str) {
@@ -67,13 +75,15 @@ pub async fn run(file: &str, text: &str) {
     let mut failures = Vec::new();
     let mut answers: Vec<Vec<Vec<String>>> = Vec::new();
     for column in COLUMNS {
-        let mode = if matches!(column, Column::Direct | Column::Apply) {
-            Mode::Apply
-        } else {
+        let mode = if matches!(column, Column::DryRun | Column::DryRunSeeded) {
             Mode::DryRun
+        } else {
+            Mode::Apply
         };
         let policy = Policy { control_plane: true, ..Policy::default() };
-        let (guard, through) = bed::guard(&bed::plan(mode, policy)).await;
+        let mut plan = bed::plan(mode, policy);
+        plan.archive = (column == Column::Journalled).then(|| bed::archive("memory://"));
+        let (guard, through) = bed::guard(&plan).await;
         let endpoint = if column == Column::Direct { &database } else { &through };
         let mut of_column = Vec::new();
         for case in &cases {
@@ -136,8 +146,10 @@ async fn run_case(
     let (mut answers, mut failures) = (Vec::new(), Vec::new());
     for (at, step) in case.steps.iter().enumerate() {
         let (status, answer) = run_step(step, &name, endpoint).await;
-        let exempt = step.departs && matches!(column, Column::Direct | Column::Apply);
-        // Elsewhere the words are the database's, and DynamoDB Local has its own.
+        let of_database = matches!(column, Column::Direct | Column::Apply);
+        let exempt = step.departs && (of_database || column == Column::Journalled);
+        // Elsewhere the words are the database's, and DynamoDB Local has its own. With a journal they
+        // are of either.
         let own_words = matches!(column, Column::DryRun | Column::DryRunSeeded) && step.writes();
         // The guard refuses a read that it takes for wrong and the database does not.
         let refused = answer["__type"].as_str().is_some_and(|name| name.contains("AccessDenied"));
@@ -291,7 +303,7 @@ fn normal(expected: &Value) -> Value {
 }
 
 /// The tables cases are about.
-fn table(kind: &str, name: &str) -> Value {
+pub fn table(kind: &str, name: &str) -> Value {
     let key = |name: &str, kind: &str| json!({"AttributeName": name, "KeyType": kind});
     let of_type = |name: &str, kind: &str| json!({"AttributeName": name, "AttributeType": kind});
     let index = |name: &str, keys: Value, projection: Value| json!({"IndexName": name, "KeySchema": keys, "Projection": projection});
