@@ -5,7 +5,9 @@ use std::path::Path;
 
 use clap::{ArgAction, Parser, Subcommand};
 
-use crate::{completion, exec, guard, run};
+use crate::{
+    completion, describe, exec, guard, list, logs, promote, retry, run, stamp, suspend, watch,
+};
 
 /// The program's name.
 pub const NAME: &str = "datamigration";
@@ -28,7 +30,9 @@ pub struct Flags {
 const EXAMPLES: &str = "\
 Examples:
   datamigration exec --dry-run -- python3 main.py                # what would it change?
-  datamigration run migrations/0001-add-price-to-cars --dry-run  # the same for a migration's folder";
+  datamigration run migrations/0001-add-price-to-cars --dry-run  # the same for a migration's folder
+  kubectl datamigration list                                     # where do they stand?
+  kubectl datamigration promote 0001-add-price-to-cars           # from a dry run to applying it";
 
 /// What to do.
 #[derive(Clone, Debug, Subcommand)]
@@ -39,6 +43,25 @@ pub enum Verb {
     Run(run::Flags),
     /// Serve a guard to any client until Ctrl-C
     Guard(guard::Flags),
+    /// List the migrations of a cluster
+    #[command(visible_alias = "ls")]
+    List(list::Flags),
+    /// Show the whole story of a migration
+    Describe(describe::Flags),
+    /// Print what a run's program wrote
+    Logs(logs::Flags),
+    /// Follow migrations as they go on
+    Watch(watch::Flags),
+    /// Apply a migration whose dry run succeeded
+    Promote(promote::Flags),
+    /// Run a migration again after a failure or an unknown outcome
+    Retry(retry::Flags),
+    /// Hold a migration: nothing of it starts
+    Suspend(suspend::Flags),
+    /// Let a suspended migration go on
+    Resume(suspend::Flags),
+    /// Write when a migration was applied into its manifest
+    Stamp(stamp::Flags),
     /// Print a shell's completion
     Completion(completion::Flags),
 }

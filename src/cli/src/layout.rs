@@ -58,6 +58,39 @@ pub fn table(heads: &[&str], rows: &[Vec<String>]) -> String {
     std::iter::once(&heads).chain(rows).map(line).collect()
 }
 
+/// Text in lines of at most so many columns, each behind the indent; a longer word has its own line.
+pub fn wrap(text: &str, indent: &str, columns: usize) -> String {
+    let mut lines: Vec<String> = Vec::new();
+    let width = columns.saturating_sub(indent.chars().count());
+    for paragraph in text.lines() {
+        let mut line = String::new();
+        for word in paragraph.split_whitespace() {
+            if !line.is_empty() && line.chars().count() + 1 + word.chars().count() > width {
+                lines.push(std::mem::take(&mut line));
+            }
+            if !line.is_empty() {
+                line.push(' ');
+            }
+            line.push_str(word);
+        }
+        lines.push(line);
+    }
+    behind(indent, lines.iter().map(String::as_str))
+}
+
+/// Each line behind the indent.
+pub fn behind<'a>(indent: &str, lines: impl Iterator<Item = &'a str>) -> String {
+    let mut text = String::new();
+    for line in lines {
+        if !line.is_empty() {
+            text.push_str(indent);
+        }
+        text.push_str(line);
+        text.push('\n');
+    }
+    text
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -91,6 +124,18 @@ mod tests {
             (800_000, "9d"),
         ] {
             assert_eq!(span(seconds), expected, "{seconds}");
+        }
+    }
+
+    #[test]
+    fn text_is_wrapped_at_words() {
+        for (text, expected) in [
+            ("", ""),
+            ("one two three", "  one two\n  three\n"),
+            ("a-very-long-word b", "  a-very-long-word\n  b\n"),
+            ("one\n\ntwo", "  one\n\n  two\n"),
+        ] {
+            assert_eq!(wrap(text, "  ", 10), expected, "{text}");
         }
     }
 

@@ -2,17 +2,29 @@
 //! verb; what several of them share has files of its own.
 
 pub mod completion;
+pub mod describe;
 pub mod exec;
 pub mod flags;
 pub mod guard;
+pub mod list;
+pub mod logs;
+pub mod promote;
+pub mod retry;
 pub mod run;
 pub mod session;
+pub mod stamp;
+pub mod suspend;
+pub mod watch;
 
+mod cluster;
 mod database;
 mod environment;
 mod folder;
 mod layout;
 mod print;
+mod progress;
 mod report;
 mod signals;
+mod story;
 mod summary;
+mod yaml;

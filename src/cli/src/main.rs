@@ -7,7 +7,9 @@ use clap::{CommandFactory as _, FromArgMatches as _};
 use dm_cli::flags::{Flags, Verb, called_as};
 use dm_cli::run::RunError;
 use dm_cli::session::SessionError;
-use dm_cli::{completion, exec, guard, run};
+use dm_cli::{
+    completion, describe, exec, guard, list, logs, promote, retry, run, stamp, suspend, watch,
+};
 
 #[tokio::main]
 async fn main() -> ExitCode {
@@ -27,8 +29,17 @@ async fn main() -> ExitCode {
 async fn act(verb: Verb) -> Result<u8, Error> {
     Ok(match verb {
         Verb::Exec(flags) => exec::exec(flags).await?,
-        Verb::Run(flags) => run::run(flags).await?,
+        Verb::Run(flags) => Box::pin(run::run(flags)).await?,
         Verb::Guard(flags) => guard::guard(flags).await?,
+        Verb::List(flags) => list::list(flags).await?,
+        Verb::Describe(flags) => describe::describe(flags).await?,
+        Verb::Logs(flags) => logs::logs(flags).await?,
+        Verb::Watch(flags) => watch::watch(flags).await?,
+        Verb::Promote(flags) => promote::promote(flags).await?,
+        Verb::Retry(flags) => retry::retry(flags).await?,
+        Verb::Suspend(flags) => suspend::suspend(flags, true).await?,
+        Verb::Resume(flags) => suspend::suspend(flags, false).await?,
+        Verb::Stamp(flags) => stamp::stamp(flags).await?,
         Verb::Completion(flags) => completion::completion(&flags)?,
     })
 }

@@ -1,0 +1,177 @@
+//! The cluster behind the plugin's verbs: found by kubectl's own flags and files.
+
+use std::path::PathBuf;
+
+use clap::Args;
+use dm_api::{DataMigration, MigrationTarget};
+use k8s_openapi::api::core::v1::Pod;
+use kube::api::{ListParams, Patch, PatchParams};
+use kube::config::{KubeConfigOptions, Kubeconfig, KubeconfigError};
+use kube::{Api, Client, Config};
+use serde_json::json;
+
+/// Who changed a field, in its managed fields.
+const FIELD_MANAGER: &str = "kubectl-datamigration";
+
+/// Which cluster and namespace.
+#[derive(Clone, Debug, Default, Args)]
+#[group(id = "cluster")]
+pub struct Flags {
+    /// Namespace [default: the context's]
+    #[arg(short, long)]
+    pub namespace: Option<String>,
+    /// Context of the kubeconfig [default: its current one]
+    #[arg(long)]
+    pub context: Option<String>,
+    /// The kubeconfig [default: KUBECONFIG, else ~/.kube/config, else the pod's own account]
+    #[arg(long, value_name = "FILE")]
+    pub kubeconfig: Option<PathBuf>,
+}
+
+/// What went wrong with a cluster.
+#[derive(Debug, thiserror::Error)]
+pub enum ClusterError {
+    /// The kubeconfig.
+    #[error("reading the kubeconfig")]
+    Kubeconfig(#[source] Box<KubeconfigError>),
+    /// Neither a kubeconfig nor a pod.
+    #[error("finding a cluster; give --kubeconfig, or set KUBECONFIG")]
+    Infer(#[source] Box<kube::config::InferConfigError>),
+    /// The client.
+    #[error("preparing the connection to the cluster")]
+    Client(#[source] Box<kube::Error>),
+    /// The definitions are missing.
+    #[error("this cluster does not know DataMigrations; install the chart `datamigration` first")]
+    NotInstalled,
+    /// No such migration.
+    #[error("there is no DataMigration {name} in namespace {namespace}")]
+    NotFound {
+        /// Asked for.
+        name: String,
+        /// Where.
+        namespace: String,
+    },
+    /// Somebody was quicker.
+    #[error("{0} was changed meanwhile; look at it again")]
+    Conflict(String),
+    /// The API server.
+    #[error("{action}")]
+    Api {
+        /// What was being done.
+        action: String,
+        /// Its answer.
+        source: Box<kube::Error>,
+    },
+}
+
+/// A cluster and the namespace that is meant.
+#[derive(Clone)]
+pub struct Cluster {
+    /// Speaks to it.
+    pub client: Client,
+    /// The namespace.
+    pub namespace: String,
+}
+
+impl Cluster {
+    /// Finds the cluster; nothing is sent yet.
+    pub async fn connect(flags: &Flags) -> Result<Self, ClusterError> {
+        let config = config(flags).await?;
+        let namespace = flags.namespace.clone().unwrap_or_else(|| config.default_namespace.clone());
+        let client =
+            Client::try_from(config).map_err(|error| ClusterError::Client(Box::new(error)))?;
+        Ok(Self { client, namespace })
+    }
+
+    /// The namespace's migrations.
+    pub fn migrations(&self) -> Api<DataMigration> {
+        Api::namespaced(self.client.clone(), &self.namespace)
+    }
+
+    /// The namespace's pods.
+    pub fn pods(&self) -> Api<Pod> {
+        Api::namespaced(self.client.clone(), &self.namespace)
+    }
+
+    /// One migration.
+    pub async fn migration(&self, name: &str) -> Result<DataMigration, ClusterError> {
+        let found = self.migrations().get_opt(name).await;
+        if let Some(migration) = found.map_err(failed(&format!("reading DataMigration {name}")))? {
+            return Ok(migration);
+        }
+        // It is missing, or its whole kind is.
+        let listed = self.migrations().list(&ListParams::default().limit(1)).await;
+        listed.map_err(failed("listing DataMigrations"))?;
+        Err(ClusterError::NotFound { name: name.to_owned(), namespace: self.namespace.clone() })
+    }
+
+    /// A target, if there is one and it may be seen.
+    pub async fn target(&self, name: &str) -> Option<MigrationTarget> {
+        let targets: Api<MigrationTarget> = Api::namespaced(self.client.clone(), &self.namespace);
+        targets.get_opt(name).await.ok().flatten()
+    }
+
+    /// Sets fields of a migration's spec, if it is still as it was read.
+    pub async fn set(
+        &self,
+        read: &DataMigration,
+        spec: serde_json::Value,
+    ) -> Result<(), ClusterError> {
+        let name = read.metadata.name.as_deref().unwrap_or_default();
+        let patch = json!({
+            "metadata": {"resourceVersion": read.metadata.resource_version},
+            "spec": spec,
+        });
+        let params =
+            PatchParams { field_manager: Some(FIELD_MANAGER.into()), ..PatchParams::default() };
+        match self.migrations().patch(name, &params, &Patch::Merge(patch)).await {
+            Ok(_) => Ok(()),
+            Err(kube::Error::Api(status)) if status.code == 409 => {
+                Err(ClusterError::Conflict(name.to_owned()))
+            }
+            Err(error) => Err(failed(&format!("changing DataMigration {name}"))(error)),
+        }
+    }
+}
+
+/// An error of the API server, with what was being done.
+pub fn failed(action: &str) -> impl FnOnce(kube::Error) -> ClusterError + use<> {
+    let action = action.to_owned();
+    move |error| match error {
+        // A missing object has details that name it; a missing kind has none.
+        kube::Error::Api(status) if status.code == 404 && status.details.is_none() => {
+            ClusterError::NotInstalled
+        }
+        error => ClusterError::Api { action, source: Box::new(error) },
+    }
+}
+
+async fn config(flags: &Flags) -> Result<Config, ClusterError> {
+    let wrong = |error| ClusterError::Kubeconfig(Box::new(error));
+    let options =
+        KubeConfigOptions { context: flags.context.clone(), ..KubeConfigOptions::default() };
+    if let Some(path) = &flags.kubeconfig {
+        let kubeconfig = Kubeconfig::read_from(path).map_err(wrong)?;
+        return Config::from_custom_kubeconfig(kubeconfig, &options).await.map_err(wrong);
+    }
+    if flags.context.is_some() {
+        return Config::from_kubeconfig(&options).await.map_err(wrong);
+    }
+    Config::infer().await.map_err(|error| ClusterError::Infer(Box::new(error)))
+}
+
+/// What undoes a change, where something else keeps the object as it is in Git.
+pub fn gitops_warning(migration: &DataMigration) -> Option<&'static str> {
+    let labels = migration.metadata.labels.iter().flatten();
+    let annotations = migration.metadata.annotations.iter().flatten();
+    let has = |prefix: &str| {
+        labels.clone().chain(annotations.clone()).any(|(key, _)| key.starts_with(prefix))
+    };
+    if has("argocd.argoproj.io/") {
+        Some("Argo CD keeps this object as it is in Git: change it there too, or it is set back")
+    } else if has("kustomize.toolkit.fluxcd.io/") || has("helm.toolkit.fluxcd.io/") {
+        Some("Flux keeps this object as it is in Git: change it there too, or it is set back")
+    } else {
+        None
+    }
+}

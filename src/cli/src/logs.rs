@@ -1,0 +1,153 @@
+//! `kubectl datamigration logs`: what a run's program wrote, or its guard.
+
+use std::io;
+use std::time::Duration;
+
+use clap::Args;
+use dm_api::{DataMigration, MIGRATION_UID_LABEL, RUN_LABEL};
+use futures::AsyncBufReadExt as _;
+use k8s_openapi::api::core::v1::Pod;
+use kube::ResourceExt;
+use kube::api::{ListParams, LogParams};
+
+use crate::cluster::{self, Cluster, ClusterError};
+use crate::print;
+
+/// The program's container.
+const PROGRAM: &str = "program";
+
+/// The guard's container.
+const GUARD: &str = "guard";
+
+/// Between two looks at a container that has not started.
+const POLL_PERIOD: Duration = Duration::from_secs(1);
+
+/// Flags of `logs`.
+#[derive(Clone, Debug, Args)]
+#[command(after_help = EXAMPLES)]
+pub struct Flags {
+    /// The migration
+    name: String,
+    /// Number of the run [default: the last one]
+    #[arg(long, value_name = "N")]
+    run: Option<u32>,
+    /// Go on until the program ends
+    #[arg(short, long)]
+    follow: bool,
+    /// What the guard wrote, instead of the program
+    #[arg(long)]
+    guard: bool,
+    /// Only so many lines, from the end
+    #[arg(long, value_name = "LINES")]
+    tail: Option<i64>,
+    #[command(flatten)]
+    cluster: cluster::Flags,
+}
+
+const EXAMPLES: &str = "\
+Examples:
+  kubectl datamigration logs 0001-add-price-to-cars --follow
+  kubectl datamigration logs 0001-add-price-to-cars --run 1 --guard";
+
+/// What went wrong.
+#[derive(Debug, thiserror::Error)]
+pub enum LogsError {
+    /// The cluster.
+    #[error(transparent)]
+    Cluster(#[from] ClusterError),
+    /// There is nothing to show.
+    #[error("{0} has not run yet")]
+    NotRun(String),
+    /// The pod is gone.
+    #[error(
+        "the pod of run {run} of {name} is gone, and its log with it; describe shows the last lines of a \
+         failure"
+    )]
+    Gone {
+        /// The migration.
+        name: String,
+        /// The run.
+        run: u32,
+    },
+    /// The stream broke, or standard output did.
+    #[error("copying the log")]
+    Copy(#[from] io::Error),
+}
+
+/// Prints the log.
+pub async fn logs(flags: Flags) -> Result<u8, LogsError> {
+    let cluster = Cluster::connect(&flags.cluster).await?;
+    let migration = cluster.migration(&flags.name).await?;
+    let run = run(&migration, flags.run).ok_or_else(|| LogsError::NotRun(flags.name.clone()))?;
+    let selector =
+        format!("{MIGRATION_UID_LABEL}={},{RUN_LABEL}={run}", migration.uid().unwrap_or_default());
+    let pods = cluster
+        .pods()
+        .list(&ListParams::default().labels(&selector))
+        .await
+        .map_err(cluster::failed("listing the run's pods"))?;
+    let gone = || LogsError::Gone { name: flags.name.clone(), run };
+    let pod = newest(pods.items).ok_or_else(gone)?;
+    let params = LogParams {
+        container: Some(if flags.guard { GUARD } else { PROGRAM }.into()),
+        follow: flags.follow,
+        tail_lines: flags.tail,
+        ..LogParams::default()
+    };
+    if flags.follow {
+        started(&cluster, &pod, params.container.as_deref()).await?;
+    }
+    let stream = cluster
+        .pods()
+        .log_stream(&pod, &params)
+        .await
+        .map_err(cluster::failed(&format!("reading the log of pod {pod}")))?;
+    copy(stream).await?;
+    Ok(0)
+}
+
+fn run(migration: &DataMigration, asked: Option<u32>) -> Option<u32> {
+    asked.or_else(|| migration.status.as_ref().map(|status| status.last_run)).filter(|run| *run > 0)
+}
+
+/// A run may have several pods, one after the other.
+fn newest(pods: Vec<Pod>) -> Option<String> {
+    let newest = pods.into_iter().max_by_key(ResourceExt::creation_timestamp)?;
+    Some(newest.name_any())
+}
+
+/// Waits until the container has a log, or never will.
+async fn started(
+    cluster: &Cluster,
+    pod: &str,
+    container: Option<&str>,
+) -> Result<(), ClusterError> {
+    loop {
+        let found = cluster.pods().get_opt(pod).await;
+        let found = found.map_err(cluster::failed(&format!("reading pod {pod}")))?;
+        let Some(status) = found.and_then(|pod| pod.status) else { return Ok(()) };
+        let all = status.init_container_statuses.iter().chain(&status.container_statuses).flatten();
+        let state =
+            all.filter(|one| Some(one.name.as_str()) == container).find_map(|c| c.state.as_ref());
+        let waits = state.is_none_or(|state| state.running.is_none() && state.terminated.is_none());
+        if !waits || status.phase.as_deref() != Some("Pending") {
+            return Ok(());
+        }
+        tokio::time::sleep(POLL_PERIOD).await;
+    }
+}
+
+async fn copy(stream: impl futures::AsyncBufRead) -> io::Result<()> {
+    let mut stream = std::pin::pin!(stream);
+    loop {
+        let chunk = stream.fill_buf().await?;
+        if chunk.is_empty() {
+            return Ok(());
+        }
+        let read = chunk.len();
+        if !print::bytes(chunk)? {
+            return Ok(());
+        }
+        stream.consume_unpin(read);
+    }
+}

@@ -1,0 +1,133 @@
+//! `kubectl datamigration promote`: from a dry run that succeeded to applying it.
+
+use std::io;
+
+use clap::Args;
+use dm_api::DataMigration;
+use dm_api::status::{Phase, RunResult};
+use serde_json::json;
+
+use crate::cluster::{self, Cluster, ClusterError};
+use crate::print::{self, Confirmed, say};
+use crate::progress;
+
+/// Flags of `promote`.
+#[derive(Clone, Debug, Args)]
+#[command(after_help = EXAMPLES)]
+pub struct Flags {
+    /// The migration
+    name: String,
+    /// Do not ask; needed where nobody can be asked
+    #[arg(short, long)]
+    yes: bool,
+    /// Even if its last dry run did not succeed, or was of an older spec
+    #[arg(long)]
+    force: bool,
+    #[command(flatten)]
+    cluster: cluster::Flags,
+}
+
+const EXAMPLES: &str = "\
+Sets spec.dryRun to false. Where Git is the source, commit that change instead.
+
+Examples:
+  kubectl datamigration promote 0001-add-price-to-cars
+  kubectl datamigration promote 0001-add-price-to-cars --yes -n shop";
+
+/// Why it is not promoted.
+#[derive(Debug, thiserror::Error)]
+pub enum PromoteError {
+    /// The cluster.
+    #[error(transparent)]
+    Cluster(#[from] ClusterError),
+    /// The dry run does not allow it.
+    #[error("{name} is not promoted: {why}; --force promotes it all the same")]
+    Refused {
+        /// The migration.
+        name: String,
+        /// Why.
+        why: String,
+    },
+    /// The answer was no.
+    #[error("{0} was left as it is")]
+    Declined(String),
+    /// Nobody to ask.
+    #[error("nobody can be asked here; --yes promotes {0} without asking")]
+    NobodyToAsk(String),
+    /// The terminal.
+    #[error("asking")]
+    Ask(#[from] io::Error),
+}
+
+/// Sets `spec.dryRun` to false, if the dry run allows it and a person agrees.
+pub async fn promote(flags: Flags) -> Result<u8, PromoteError> {
+    let cluster = Cluster::connect(&flags.cluster).await?;
+    promote_in(&cluster, &flags).await
+}
+
+async fn promote_in(cluster: &Cluster, flags: &Flags) -> Result<u8, PromoteError> {
+    let name = &flags.name;
+    let migration = cluster.migration(name).await?;
+    if !migration.spec.dry_run {
+        say(&format!("{name} is promoted already: spec.dryRun is false"));
+        return Ok(0);
+    }
+    if let Some(why) = obstacle(&migration) {
+        if !flags.force {
+            return Err(PromoteError::Refused { name: name.clone(), why });
+        }
+        say(&format!("Promoting by force, although {why}"));
+    }
+    if !flags.yes {
+        ask(&migration, name)?;
+    }
+    cluster.set(&migration, json!({"dryRun": false})).await?;
+    say(&format!("{name} is promoted: it is applied to target {}", migration.spec.target.name));
+    cluster::gitops_warning(&migration).map(say);
+    Ok(0)
+}
+
+fn ask(migration: &DataMigration, name: &str) -> Result<(), PromoteError> {
+    if let Some(ready) = progress::ready(migration) {
+        say(&ready.message);
+    }
+    let target = &migration.spec.target.name;
+    match print::confirm(&format!("Apply {name} to target {target}?"))? {
+        Confirmed::Yes => Ok(()),
+        Confirmed::No => Err(PromoteError::Declined(name.to_owned())),
+        Confirmed::NobodyThere => Err(PromoteError::NobodyToAsk(name.to_owned())),
+    }
+}
+
+/// Why the last dry run does not allow a promotion, if so.
+fn obstacle(migration: &DataMigration) -> Option<String> {
+    let status = migration.status.clone().unwrap_or_default();
+    if !progress::is_current(migration) {
+        return Some(
+            "its status is of an older spec, the operator has not seen this one yet".into(),
+        );
+    }
+    let running = status.runs.first().filter(|run| !run.result.is_over());
+    if let Some(run) = running {
+        return Some(format!("run {} is under way", run.number));
+    }
+    let Some(dry_run) = &status.dry_run else { return Some("there was no dry run yet".into()) };
+    if dry_run.result != RunResult::Succeeded {
+        let failure = status.failure.as_ref().filter(|failure| failure.run == dry_run.run);
+        let why = failure.map(|failure| format!(" ({})", failure.reason)).unwrap_or_default();
+        return Some(format!("its last dry run, run {}, did not succeed{why}", dry_run.run));
+    }
+    // The operator's own word that the dry run is of just this program and target.
+    if status.phase != Some(Phase::DryRunOk) {
+        let ready = progress::ready(migration).map(|ready| ready.message.clone());
+        return Some(format!(
+            "it is {}: {}",
+            progress::phase(migration),
+            ready.unwrap_or_default().trim_end_matches('.')
+        ));
+    }
+    None
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,279 @@
+//! One migration on one screen: what, where, how it stands and why, what was tried and done. Pure.
+
+use dm_api::status::{
+    AppliedReport, AttributeCounts, DryRunReport, Failure, RemarkEntry, RunKind, RunRecord,
+};
+use dm_api::{DataMigration, MigrationTarget};
+use jiff::Timestamp;
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
+
+use crate::layout::{age, behind, count, span, table, units, wrap};
+use crate::progress;
+
+/// Columns that text is wrapped to: a terminal's width, as programs are written for.
+const COLUMNS: usize = 100;
+
+/// Width of the words in front of a block's lines.
+const LABEL: usize = 14;
+
+/// The story, with the target if it could be seen.
+pub fn text(migration: &DataMigration, target: Option<&MigrationTarget>, now: Timestamp) -> String {
+    let status = migration.status.clone().unwrap_or_default();
+    let mut blocks = vec![head(migration), facts(migration, target, now)];
+    blocks.extend(status.failure.as_ref().map(failure));
+    blocks.extend(status.dry_run.as_ref().map(dry_run));
+    blocks.extend(status.applied.as_ref().map(applied));
+    blocks.extend((!status.runs.is_empty()).then(|| history(&status.runs)));
+    blocks.join("\n")
+}
+
+fn head(migration: &DataMigration) -> String {
+    let meta = &migration.metadata;
+    let name = meta.name.as_deref().unwrap_or_default();
+    let namespace = meta.namespace.as_deref().unwrap_or_default();
+    let description = migration.spec.description.as_deref().map(|text| wrap(text, "", COLUMNS));
+    format!("{name} in {namespace}\n{}", description.unwrap_or_default())
+}
+
+fn facts(migration: &DataMigration, target: Option<&MigrationTarget>, now: Timestamp) -> String {
+    let (spec, status) = (&migration.spec, migration.status.clone().unwrap_or_default());
+    let standing = progress::standing(migration);
+    let mut text = String::new();
+    let mut fact = |label: &str, value: &str| text.push_str(&labelled(label, value));
+
+    let phase = [standing.phase.as_str(), &standing.text];
+    fact("Phase", phase.join(" · ").trim_end_matches([' ', '·']));
+    // What the failure says below is not said twice.
+    let told = |message: &str| {
+        status.failure.as_ref().is_some_and(|failure| message.starts_with(&failure.message))
+    };
+    if let Some(ready) = progress::ready(migration).filter(|ready| !told(&ready.message)) {
+        fact("Why", &ready.message);
+    }
+    if migration.status.is_none() {
+        fact("", "The operator has not seen it yet.");
+    } else if !progress::is_current(migration) {
+        fact("", "The operator has not seen the present spec yet; this is of an older one.");
+    }
+    for condition in &status.conditions {
+        let told = ["Ready", "Reconciling", "Stalled"].contains(&condition.type_.as_str())
+            || progress::ready(migration).is_some_and(|r| r.message == condition.message);
+        if !told {
+            fact(&condition.type_, &condition.message);
+        }
+    }
+    fact("Wanted", &wanted(migration));
+    fact("Target", &place(migration, target));
+    fact("Program", &program(migration));
+    let depends: Vec<&str> = spec.depends_on.iter().map(|other| other.name.as_str()).collect();
+    if !depends.is_empty() {
+        fact("Depends on", &depends.join(", "));
+    }
+    if let Some(time) = &spec.start_at {
+        fact("Not before", &time.0.to_string());
+    }
+    if let Some(created) = &migration.metadata.creation_timestamp {
+        fact("Age", &age(created.0, now));
+    }
+    if let Some(time) = &status.execution_time {
+        fact("Execution", &time.0.to_string());
+    }
+    if let Some(time) = &status.finalization_time {
+        fact("Finalization", &time.0.to_string());
+    }
+    text
+}
+
+fn wanted(migration: &DataMigration) -> String {
+    let spec = &migration.spec;
+    let mut wanted = vec![if spec.dry_run { "a dry run" } else { "to be applied" }.to_owned()];
+    wanted.extend(spec.suspend.then(|| "suspended".to_owned()));
+    wanted.extend((spec.retry > 0).then(|| format!("retry {}", spec.retry)));
+    wanted.join(" · ")
+}
+
+fn place(migration: &DataMigration, target: Option<&MigrationTarget>) -> String {
+    let name = migration.spec.target.name.clone();
+    let Some(target) = target else { return name };
+    let endpoint = target.spec.endpoint.clone();
+    [Some(name), Some(target.spec.region.clone()), endpoint]
+        .into_iter()
+        .flatten()
+        .collect::<Vec<_>>()
+        .join(" · ")
+}
+
+fn program(migration: &DataMigration) -> String {
+    match (&migration.spec.script, &migration.spec.container) {
+        (Some(script), _) => {
+            let what = match (&script.file, script.command.is_empty()) {
+                (_, false) => script.command.join(" "),
+                (Some(file), true) => file.clone(),
+                (None, true) => "the script".into(),
+            };
+            format!("{what} of ConfigMap {} in {}", script.config_map.name, script.image)
+        }
+        (None, Some(container)) if container.command.is_empty() => container.image.clone(),
+        (None, Some(container)) => {
+            format!("{} in {}", container.command.join(" "), container.image)
+        }
+        (None, None) => "none".into(),
+    }
+}
+
+fn dry_run(report: &DryRunReport) -> String {
+    let mut text = title(
+        &format!("Dry run {} · {:?}", report.run, report.result),
+        report.execution_time.as_ref(),
+        report.finalization_time.as_ref(),
+    );
+    let Some(effects) = &report.effects else {
+        return text + &line("The guard did not get to say what it saw.");
+    };
+    let rows: Vec<Vec<String>> = effects
+        .tables
+        .iter()
+        .map(|table| {
+            vec![
+                table.name.clone(),
+                count(table.would_create),
+                count(table.would_update),
+                count(table.would_delete),
+                attributes(&table.attributes),
+            ]
+        })
+        .collect();
+    let heads = ["TABLE", "WOULD CREATE", "WOULD UPDATE", "WOULD DELETE", "ATTRIBUTES"];
+    text += &rows_or(&heads, &rows, "Nothing would change.");
+    text += &line(&format!(
+        "{} items read · would cost {} write units, {} read units · {} write calls reached the database",
+        count(effects.items_read),
+        units(effects.write_units),
+        units(effects.read_units),
+        count(effects.write_calls_that_reached_the_database),
+    ));
+    text += &remarks(&effects.remarks);
+    if let Some(digest) = &report.digest {
+        text += &line(&format!("digest {digest}"));
+    }
+    text
+}
+
+fn applied(report: &AppliedReport) -> String {
+    let mut text = title(
+        &format!("Applying run {} · {:?}", report.run, report.result),
+        report.execution_time.as_ref(),
+        report.finalization_time.as_ref(),
+    );
+    let Some(effects) = &report.effects else {
+        return text + &line("The guard did not get to say what it saw.");
+    };
+    let rows: Vec<Vec<String>> = effects
+        .tables
+        .iter()
+        .map(|table| {
+            let counts = [table.put, table.updated, table.deleted].map(count);
+            std::iter::once(table.name.clone()).chain(counts).collect()
+        })
+        .collect();
+    text += &rows_or(&["TABLE", "PUT", "UPDATED", "DELETED"], &rows, "Nothing was written.");
+    text += &line(&format!(
+        "{} items read · used {} write units, {} read units",
+        count(effects.items_read),
+        units(effects.write_units),
+        units(effects.read_units),
+    ));
+    text + &remarks(&effects.remarks)
+}
+
+fn failure(failure: &Failure) -> String {
+    let mut text = format!("Failure of run {} · {}\n", failure.run, failure.reason);
+    text += &line(&failure.message);
+    if !failure.last_lines.is_empty() {
+        text += "  Last lines\n";
+        text += &behind("    ", failure.last_lines.iter().map(String::as_str));
+    }
+    text + &labelled("What now", &failure.what_now)
+}
+
+fn history(runs: &[RunRecord]) -> String {
+    let time = |time: &Option<Time>| time.as_ref().map(|t| t.0.to_string()).unwrap_or_default();
+    let rows: Vec<Vec<String>> = runs
+        .iter()
+        .map(|run| {
+            vec![
+                run.number.to_string(),
+                match run.kind {
+                    RunKind::DryRun => "dry run".into(),
+                    RunKind::Apply => "apply".into(),
+                },
+                format!("{:?}", run.result),
+                run.reason.map(|reason| reason.to_string()).unwrap_or_default(),
+                time(&run.execution_time),
+                took(run.execution_time.as_ref(), run.finalization_time.as_ref())
+                    .unwrap_or_default(),
+                run.exit_code.map(|code| code.to_string()).unwrap_or_default(),
+            ]
+        })
+        .collect();
+    let heads = ["RUN", "KIND", "RESULT", "REASON", "EXECUTION TIME", "TOOK", "EXIT"];
+    format!("Runs\n{}", indented(&table(&heads, &rows)))
+}
+
+fn title(what: &str, begun: Option<&Time>, ended: Option<&Time>) -> String {
+    let took = took(begun, ended).map(|took| format!(" · took {took}"));
+    let begun = begun.map(|time| format!(" · {}", time.0)).unwrap_or_default();
+    format!("{what}{begun}{}\n", took.unwrap_or_default())
+}
+
+fn took(begun: Option<&Time>, ended: Option<&Time>) -> Option<String> {
+    Some(span(ended?.0.as_second() - begun?.0.as_second()))
+}
+
+fn attributes(all: &[AttributeCounts]) -> String {
+    let words = all.iter().flat_map(|attribute| {
+        let kinds = [
+            ("added", attribute.added),
+            ("changed", attribute.changed),
+            ("removed", attribute.removed),
+        ];
+        let seen = kinds.into_iter().filter(|(_, items)| *items > 0);
+        seen.map(|(kind, items)| format!("{} {kind} {}", attribute.name, count(items)))
+    });
+    words.collect::<Vec<_>>().join(", ")
+}
+
+fn remarks(remarks: &[RemarkEntry]) -> String {
+    let each = remarks.iter().map(|remark| {
+        let RemarkEntry { operation, fidelity, why, count: times } = remark;
+        line(&format!("{operation} {}, {} ×: {why}", fidelity.to_lowercase(), count(*times)))
+    });
+    each.collect()
+}
+
+fn rows_or(heads: &[&str], rows: &[Vec<String>], none: &str) -> String {
+    if rows.is_empty() { line(none) } else { indented(&table(heads, rows)) }
+}
+
+fn indented(text: &str) -> String {
+    behind("  ", text.lines())
+}
+
+fn line(text: &str) -> String {
+    wrap(text, "  ", COLUMNS)
+}
+
+/// A value behind its label, its further lines below its first.
+fn labelled(label: &str, value: &str) -> String {
+    let indent = " ".repeat(LABEL + 2);
+    let wrapped = wrap(value, &indent, COLUMNS);
+    let label = if label.chars().count() < LABEL {
+        format!("  {label:<LABEL$}")
+    } else {
+        format!("  {label}\n{indent}")
+    };
+    label + wrapped.trim_start()
+}
+
+#[cfg(test)]
+pub mod tests;

@@ -1,0 +1,194 @@
+//! Stories as they are printed, of migrations in each state.
+
+use super::*;
+use serde_json::{Value, json};
+
+/// The time at which they are looked at.
+pub const NOW: &str = "2026-12-01T10:04:00Z";
+
+/// A migration with these fields of its spec beside the needed ones, and this status.
+#[allow(clippy::needless_pass_by_value)] // Callers write both as literals.
+pub fn migration(spec: Value, status: Value) -> DataMigration {
+    let mut migration = json!({
+        "apiVersion": "datamigration.dev/v1alpha1",
+        "kind": "DataMigration",
+        "metadata": {
+            "name": "0001-add-price", "namespace": "shop", "uid": "u-1", "generation": 3,
+            "resourceVersion": "77", "creationTimestamp": "2026-12-01T10:02:00Z",
+        },
+        "spec": {
+            "target": {"name": "production"},
+            "script": {"configMap": {"name": "0001-add-price"}, "image": "python:3.12"},
+        },
+        "status": status,
+    });
+    if let (Value::Object(all), Value::Object(more)) = (&mut migration["spec"], spec) {
+        all.extend(more);
+    }
+    serde_json::from_value(migration).unwrap()
+}
+
+fn run(number: u32, kind: &str, result: &str, reason: &str, exit_code: i32) -> Value {
+    json!({
+        "number": number, "kind": kind, "result": result, "reason": reason, "job": "j", "retry": 0,
+        "programDigest": "sha256:p", "requestedAt": "2026-12-01T10:02:10Z", "exitCode": exit_code,
+        "executionTime": "2026-12-01T10:02:11Z", "finalizationTime": "2026-12-01T10:02:19Z",
+    })
+}
+
+/// Status after a dry run that succeeded.
+pub fn dry_run_succeeded() -> Value {
+    json!({
+        "observedGeneration": 3,
+        "phase": "DryRunOK",
+        "progress": {"text": "100%"},
+        "executionTime": "2026-12-01T10:02:11Z",
+        "finalizationTime": "2026-12-01T10:02:19Z",
+        "conditions": [{
+            "type": "Ready", "status": "False", "reason": "AwaitingPromotion",
+            "message": "The dry run read 406 items and would update 406 items in cars; nothing was \
+                        written. Set spec.dryRun to false to apply it.",
+            "lastTransitionTime": "2026-12-01T10:02:20Z",
+        }],
+        "dryRun": {
+            "run": 1, "result": "Succeeded", "programDigest": "sha256:p", "digest": "sha256:4be1",
+            "executionTime": "2026-12-01T10:02:11Z", "finalizationTime": "2026-12-01T10:02:19Z",
+            "effects": {
+                "itemsRead": 406, "writeCallsThatReachedTheDatabase": 0, "readUnits": 50.5,
+                "writeUnits": 406.0, "requests": 409,
+                "tables": [{
+                    "name": "cars", "wouldCreate": 0, "wouldUpdate": 406, "wouldDelete": 0,
+                    "attributes": [{"name": "price", "added": 406}, {"name": "old", "removed": 2}],
+                }],
+            },
+        },
+        "lastRun": 1,
+        "runs": [run(1, "DryRun", "Succeeded", "DryRunSucceeded", 0)],
+    })
+}
+
+fn check(migration: &DataMigration, target: Option<&MigrationTarget>, expected: &str) {
+    let found = text(migration, target, NOW.parse().unwrap());
+    assert_eq!(found, expected, "\n{found}");
+}
+
+#[test]
+fn a_dry_run_waits_for_its_promotion() {
+    let target = json!({
+        "apiVersion": "datamigration.dev/v1alpha1", "kind": "MigrationTarget",
+        "metadata": {"name": "production"},
+        "spec": {"region": "eu-west-1", "credentials": {"secret": {"name": "s"}}},
+    });
+    let target = serde_json::from_value(target).unwrap();
+    let spec = json!({"description": "Every car gets a price.", "dependsOn": [{"name": "0000"}]});
+    check(
+        &migration(spec, dry_run_succeeded()),
+        Some(&target),
+        "\
+0001-add-price in shop
+Every car gets a price.
+
+  Phase         DryRunOK · 100%
+  Why           The dry run read 406 items and would update 406 items in cars; nothing was written.
+                Set spec.dryRun to false to apply it.
+  Wanted        a dry run
+  Target        production · eu-west-1
+  Program       the script of ConfigMap 0001-add-price in python:3.12
+  Depends on    0000
+  Age           2m
+  Execution     2026-12-01T10:02:11Z
+  Finalization  2026-12-01T10:02:19Z
+
+Dry run 1 · Succeeded · 2026-12-01T10:02:11Z · took 8s
+  TABLE  WOULD CREATE  WOULD UPDATE  WOULD DELETE  ATTRIBUTES
+  cars   0             406           0             price added 406, old removed 2
+  406 items read · would cost 406 write units, 50.5 read units · 0 write calls reached the database
+  digest sha256:4be1
+
+Runs
+  RUN  KIND     RESULT     REASON           EXECUTION TIME        TOOK  EXIT
+  1    dry run  Succeeded  DryRunSucceeded  2026-12-01T10:02:11Z  8s    0
+",
+    );
+}
+
+#[test]
+fn a_failure_says_what_to_do_now() {
+    let status = json!({
+        "observedGeneration": 3,
+        "phase": "Failed",
+        "progress": {"text": "ProgramFailed"},
+        "conditions": [{
+            "type": "Ready", "status": "False", "reason": "ProgramFailed", "message": "The program ended with exit code 1. Fix the script.",
+            "lastTransitionTime": "2026-12-01T10:02:20Z",
+        }, {
+            "type": "SourceChanged", "status": "True", "reason": "SourceChanged",
+            "message": "The files changed since.", "lastTransitionTime": "2026-12-01T10:02:20Z",
+        }],
+        "applied": {
+            "run": 2, "result": "Failed", "programDigest": "sha256:p",
+            "effects": {
+                "itemsRead": 61_300, "readUnits": 1.0, "writeUnits": 61_224.0, "requests": 61_400,
+                "tables": [{"name": "customers", "put": 0, "updated": 61_224, "deleted": 0}],
+                "remarks": [{"operation": "ImportTable", "fidelity": "Refused", "why": "it is never \
+                             allowed", "count": 1}],
+            },
+        },
+        "failure": {
+            "reason": "ProgramFailed", "message": "The program ended with exit code 1.",
+            "lastLines": ["Traceback:", "KeyError: 'number'"],
+            "whatNow": "Fix the script and set spec.retry to 1.", "run": 2, "exitCode": 1,
+        },
+        "lastRun": 2,
+        "runs": [run(2, "Apply", "Failed", "ProgramFailed", 1)],
+    });
+    check(
+        &migration(json!({"dryRun": false, "suspend": true, "retry": 4}), status),
+        None,
+        "\
+0001-add-price in shop
+
+  Phase         Failed · ProgramFailed
+  SourceChanged The files changed since.
+  Wanted        to be applied · suspended · retry 4
+  Target        production
+  Program       the script of ConfigMap 0001-add-price in python:3.12
+  Age           2m
+
+Failure of run 2 · ProgramFailed
+  The program ended with exit code 1.
+  Last lines
+    Traceback:
+    KeyError: 'number'
+  What now      Fix the script and set spec.retry to 1.
+
+Applying run 2 · Failed
+  TABLE      PUT  UPDATED  DELETED
+  customers  0    61,224   0
+  61,300 items read · used 61,224 write units, 1 read units
+  ImportTable refused, 1 ×: it is never allowed
+
+Runs
+  RUN  KIND   RESULT  REASON         EXECUTION TIME        TOOK  EXIT
+  2    apply  Failed  ProgramFailed  2026-12-01T10:02:11Z  8s    1
+",
+    );
+}
+
+#[test]
+fn a_new_migration_has_a_short_story() {
+    check(
+        &migration(json!({}), Value::Null),
+        None,
+        "\
+0001-add-price in shop
+
+  Phase         Pending
+                The operator has not seen it yet.
+  Wanted        a dry run
+  Target        production
+  Program       the script of ConfigMap 0001-add-price in python:3.12
+  Age           2m
+",
+    );
+}
