@@ -25,20 +25,32 @@ async fn random_programs_are_answered_as_by_the_database() {
     let number = |name: &str, default: u64| {
         std::env::var(name).ok().and_then(|text| text.parse().ok()).unwrap_or(default)
     };
-    let (count, first) = (number("DIFFERENTIAL_PROGRAMS", PROGRAMS), number("DIFFERENTIAL_SEED", 1));
+    let (count, first) =
+        (number("DIFFERENTIAL_PROGRAMS", PROGRAMS), number("DIFFERENTIAL_SEED", 1));
     let mut steps = 0;
     for seed in first..first + count {
         let program = program(seed);
         steps += program.steps.len();
         if let Some(difference) = run(&program).await {
             let (smallest, difference) = shrink(program, difference).await;
-            let seeds: String = smallest.seeds.iter().map(|item| format!("  seed {item}\n")).collect();
+            let seeds: String =
+                smallest.seeds.iter().map(|item| format!("  seed {item}\n")).collect();
             let listed: String = smallest
                 .steps
                 .iter()
-                .map(|step| format!("  {} {}{}\n", if step.pages { "pages" } else { ">" }, step.operation, step.body))
+                .map(|step| {
+                    format!(
+                        "  {} {}{}\n",
+                        if step.pages { "pages" } else { ">" },
+                        step.operation,
+                        step.body
+                    )
+                })
                 .collect();
-            panic!("DIFFERENTIAL_SEED={seed}, a {} table:\n{seeds}{listed}{difference}", smallest.table);
+            panic!(
+                "DIFFERENTIAL_SEED={seed}, a {} table:\n{seeds}{listed}{difference}",
+                smallest.table
+            );
         }
     }
     println!("{count} programs from seed {first}, {steps} steps: no difference");
@@ -114,6 +126,18 @@ fn is_known_departure(expected: &str, found: &str) -> bool {
     expected.starts_with("ValidationException")
         && found.starts_with("TransactionCanceledException")
         && found.contains("ValidationError")
+        || without_last_key(expected) == without_last_key(found) && !expected.contains(LAST_KEY)
+}
+
+const LAST_KEY: &str = "\"LastEvaluatedKey\":";
+
+/// DynamoDB Local tells no LastEvaluatedKey when the limit is reached by the last sort key that a
+/// condition includes; AWS tells one whenever the limit is reached. It stands before ScannedCount.
+fn without_last_key(answer: &str) -> String {
+    match (answer.find(LAST_KEY), answer.find("\"ScannedCount\":")) {
+        (Some(from), Some(to)) if from < to => answer[..from].to_owned() + &answer[to..],
+        _ => answer.to_owned(),
+    }
 }
 
 async fn items(endpoint: &Endpoint, table: &str) -> Vec<String> {
@@ -138,6 +162,7 @@ async fn answer(step: &Step, name: &str, endpoint: &Endpoint) -> String {
     if status != 200 {
         return error(&answer);
     }
+    sort_sets(&mut answer);
     for member in ["Items", "Responses"] {
         if let Some(order) = &step.order
             && let Some(items) = answer.get_mut(member)
@@ -145,7 +170,6 @@ async fn answer(step: &Step, name: &str, endpoint: &Endpoint) -> String {
             sort(items, order.as_deref());
         }
     }
-    sort_sets(&mut answer);
     // DynamoDB Local tells the capacity of a delete without effect unasked.
     answer.as_object_mut().unwrap().remove("ConsumedCapacity");
     format!("{status} {}", canonical(&answer))
@@ -174,7 +198,9 @@ fn sort_sets(value: &mut Value) {
     match value {
         Value::Object(members) => {
             for (name, value) in members {
-                if ["SS", "NS", "BS"].contains(&name.as_str()) && let Value::Array(elements) = value {
+                if ["SS", "NS", "BS"].contains(&name.as_str())
+                    && let Value::Array(elements) = value
+                {
                     elements.sort_by_cached_key(canonical);
                 } else {
                     sort_sets(value);

@@ -6,7 +6,11 @@
 mod bed;
 mod cases;
 mod differential;
+mod faults;
 mod guard;
+mod journal;
+mod kill;
+mod restore;
 mod sdk;
 mod shorthand;
 mod suite;

@@ -59,13 +59,8 @@ enum Column {
     DryRunSeeded,
 }
 
-const COLUMNS: [Column; 5] = [
-    Column::Direct,
-    Column::Apply,
-    Column::Journalled,
-    Column::DryRun,
-    Column::DryRunSeeded,
-];
+const COLUMNS: [Column; 5] =
+    [Column::Direct, Column::Apply, Column::Journalled, Column::DryRun, Column::DryRunSeeded];
 
 /// Runs all cases of a file in all columns.
 pub async fn run(file: &str, text: &str) {

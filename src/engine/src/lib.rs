@@ -16,6 +16,7 @@ pub mod operation;
 mod overlay;
 pub mod policy;
 mod replay;
+pub mod restore;
 mod stack;
 mod tables;
 mod tally;

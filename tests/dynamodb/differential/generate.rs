@@ -70,13 +70,22 @@ impl Generator {
         let id = self.random.pick(&["a", "b", "c"]);
         match self.table {
             "hash" => json!({"id": self.random.pick(&["a", "b", "c", "d", "e", "f"])}),
-            "strings" => json!({"id": id, "pos": self.random.pick(&["", "p", "pq", "q", "é", "pqr"]).to_owned() + "-"}),
+            "strings" => {
+                json!({"id": id, "pos": self.random.pick(&["", "p", "pq", "q", "é", "pqr"]).to_owned() + "-"})
+            }
             _ => json!({"id": id, "pos": self.number()}),
         }
     }
 
     fn number(&mut self) -> Value {
-        self.random.pick(&[json!(-2), json!(0), json!(1), json!(2), json!(10), json!({"$N": "1.5"})])
+        self.random.pick(&[
+            json!(-2),
+            json!(0),
+            json!(1),
+            json!(2),
+            json!(10),
+            json!({"$N": "1.5"}),
+        ])
     }
 
     fn value(&mut self, depth: u32) -> Value {
@@ -85,7 +94,11 @@ impl Generator {
             3 | 4 => self.random.pick(&[json!("x"), json!("y"), json!("xy"), json!("")]),
             5 => self.random.pick(&[json!(true), json!(false), json!(null)]),
             6 => self.random.pick(&[json!({"$SS": ["x"]}), json!({"$SS": ["x", "y"]})]),
-            7 => self.random.pick(&[json!({"$NS": ["1"]}), json!({"$NS": ["1", "2"]}), json!({"$B": "eA=="})]),
+            7 => self.random.pick(&[
+                json!({"$NS": ["1"]}),
+                json!({"$NS": ["1", "2"]}),
+                json!({"$B": "eA=="}),
+            ]),
             8 | 9 => json!([self.value(depth - 1), self.value(depth - 1)]),
             _ => json!({"x": self.value(depth - 1), "y": self.value(depth - 1)}),
         }
@@ -180,7 +193,8 @@ impl Generator {
                 let operator = self.random.pick(&["=", "=", "<>", "<", "<=", ">", ">="]);
                 // Only scalars have an order; others are refused by AWS, and not by dynoxide.
                 let ordered = operator.contains(['<', '>']) && operator != "<>";
-                let value = if ordered { self.random.pick(&[json!("x"), json!(1)]) } else { self.value(1) };
+                let value =
+                    if ordered { self.random.pick(&[json!("x"), json!(1)]) } else { self.value(1) };
                 format!("{path} {operator} {}", self.placeholder(value))
             }
         }
@@ -208,22 +222,34 @@ impl Generator {
                 0 => removes.push(name.to_owned()),
                 1 => removes.push(format!("{name}[0]")),
                 2 => {
-                    let value = self.random.pick(&[json!(1), json!(-3), json!({"$SS": ["y", "z"]}), json!({"$NS": ["2"]})]);
+                    let value = self.random.pick(&[
+                        json!(1),
+                        json!(-3),
+                        json!({"$SS": ["y", "z"]}),
+                        json!({"$NS": ["2"]}),
+                    ]);
                     adds.push(format!("{name} {}", self.placeholder(value)));
                 }
                 3 => {
-                    let value = self.random.pick(&[json!({"$SS": ["y", "x"]}), json!({"$NS": ["1"]})]);
+                    let value =
+                        self.random.pick(&[json!({"$SS": ["y", "x"]}), json!({"$NS": ["1"]})]);
                     deletes.push(format!("{name} {}", self.placeholder(value)));
                 }
                 4 => {
                     let value = self.number();
                     let zero = self.placeholder(json!(0));
-                    sets.push(format!("{name} = if_not_exists({name}, {zero}) + {}", self.placeholder(value)));
+                    sets.push(format!(
+                        "{name} = if_not_exists({name}, {zero}) + {}",
+                        self.placeholder(value)
+                    ));
                 }
                 5 => {
                     let list = json!([self.value(0)]);
                     let empty = self.placeholder(json!([]));
-                    sets.push(format!("{name} = list_append(if_not_exists({name}, {empty}), {})", self.placeholder(list)));
+                    sets.push(format!(
+                        "{name} = list_append(if_not_exists({name}, {empty}), {})",
+                        self.placeholder(list)
+                    ));
                 }
                 6 => {
                     let value = self.value(1);
@@ -242,7 +268,10 @@ impl Generator {
         let clause = |word: &str, parts: Vec<String>| {
             if parts.is_empty() { String::new() } else { format!("{word} {} ", parts.join(", ")) }
         };
-        let text = clause("SET", sets) + &clause("REMOVE", removes) + &clause("ADD", adds) + &clause("DELETE", deletes);
+        let text = clause("SET", sets)
+            + &clause("REMOVE", removes)
+            + &clause("ADD", adds)
+            + &clause("DELETE", deletes);
         text.trim_end().to_owned()
     }
 
@@ -283,8 +312,14 @@ impl Generator {
             }
             3..=7 => {
                 let mut body = self.write_parameters(2);
-                let values = ["NONE", "ALL_OLD", "ALL_NEW", "UPDATED_OLD", "UPDATED_NEW"];
+                // Not ALL_OLD: of an item that was not there, dynoxide returns the key.
+                let values = ["NONE", "ALL_NEW", "UPDATED_OLD", "UPDATED_NEW"];
                 body["ReturnValues"] = self.random.pick(&values).into();
+                // Of a place in a document, each database returns another part.
+                let text = body["UpdateExpression"].as_str().unwrap_or_default();
+                if text.contains('[') || text.contains(".x") {
+                    body["ReturnValues"] = "ALL_NEW".into();
+                }
                 Self::call("UpdateItem", body)
             }
             8 | 9 => {
@@ -315,10 +350,18 @@ impl Generator {
 
     fn transact_write(&mut self) -> Step {
         let mut actions: Vec<Value> = Vec::new();
+        let mut keys: Vec<String> = Vec::new();
         for _ in 0..=self.random.below(3) {
             let kind = self.random.below(3);
             let name = ["Put", "Delete", "Update"][usize::try_from(kind).unwrap()];
-            actions.push(json!({name: self.write_parameters(kind)}));
+            let parameters = self.write_parameters(kind);
+            let item = parameters.get("Item").unwrap_or(&parameters["Key"]);
+            let key = format!("{} {}", item["id"], item["pos"]);
+            // The same item twice is refused by AWS before anything else, and by DynamoDB Local after.
+            if !keys.contains(&key) {
+                keys.push(key);
+                actions.push(json!({name: parameters}));
+            }
         }
         Self::call("TransactWriteItems", json!({"TransactItems": actions}))
     }
@@ -352,7 +395,10 @@ impl Generator {
     }
 
     fn read_parameters(&mut self, body: &mut Value) {
-        if self.random.one_in(3) {
+        // By attributes that an index does not hold, the databases filter each in its own way.
+        let holds_all =
+            body["IndexName"].as_str().is_none_or(|index| ["by-g", "by-l-all"].contains(&index));
+        if holds_all && self.random.one_in(3) {
             let filter = self.condition(2);
             body["FilterExpression"] = filter.into();
         }
@@ -363,10 +409,13 @@ impl Generator {
 
     fn scan(&mut self) -> Step {
         let mut body = json!({"TableName": "$T"});
-        self.read_parameters(&mut body);
         if self.table == "indexed" && self.random.one_in(2) {
-            body["IndexName"] = self.random.pick(&["by-g", "by-g-r", "by-g-keys", "by-l", "by-r", "by-l-all"]).into();
+            body["IndexName"] = self
+                .random
+                .pick(&["by-g", "by-g-r", "by-g-keys", "by-l", "by-r", "by-l-all"])
+                .into();
         }
+        self.read_parameters(&mut body);
         let mut step = Self::call("Scan", Value::Null);
         step.order = Some(None);
         if self.random.one_in(2) && body.get("Select").is_none() {
@@ -379,8 +428,9 @@ impl Generator {
 
     fn query(&mut self) -> Step {
         let mut body = json!({"TableName": "$T"});
-        let index = (self.table == "indexed" && self.random.one_in(2))
-            .then(|| self.random.pick(&["by-g", "by-g-r", "by-g-keys", "by-l", "by-r", "by-l-all"]));
+        let index = (self.table == "indexed" && self.random.one_in(2)).then(|| {
+            self.random.pick(&["by-g", "by-g-r", "by-g-keys", "by-l", "by-r", "by-l-all"])
+        });
         let (partition, sort) = match (index, self.table) {
             (None, "hash") => ("id", None),
             (None, _) => ("id", Some("pos")),
@@ -390,14 +440,21 @@ impl Generator {
             (Some("by-r"), _) => ("id", Some("r")),
             (Some(_), _) => ("id", Some("l")),
         };
-        let value = if partition == "id" { self.random.pick(&["a", "b", "c"]) } else { self.random.pick(&["x", "y", "xy"]) };
+        let value = if partition == "id" {
+            self.random.pick(&["a", "b", "c"])
+        } else {
+            self.random.pick(&["x", "y", "xy"])
+        };
         let mut condition = format!("{partition} = {}", self.placeholder(value.into()));
-        if let Some(sort) = sort && self.random.one_in(2) {
+        if let Some(sort) = sort
+            && self.random.one_in(2)
+        {
             condition += " AND ";
             condition += &self.sort_condition(sort);
         }
         body["KeyConditionExpression"] = condition.into();
-        if self.random.one_in(2) {
+        // dynoxide pages backward through a table without sort key for ever.
+        if self.table != "hash" && self.random.one_in(2) {
             body["ScanIndexForward"] = false.into();
         }
         if let Some(index) = index {
@@ -408,7 +465,14 @@ impl Generator {
         if index.is_some() {
             step.order = Some(sort.map(str::to_owned));
         }
-        if self.random.one_in(2) && body.get("Select").is_none() {
+        // Of a partition of one item, dynoxide pages for ever, and the others disagree on the end.
+        // Where several items have the last sort key of a range, DynamoDB Local loses some.
+        let inclusive = ["BETWEEN", "<=", ">="]
+            .iter()
+            .any(|word| body["KeyConditionExpression"].as_str().unwrap().contains(word));
+        let loses = index.is_some() && inclusive;
+        let limits = self.table != "hash" && !loses && self.random.one_in(2);
+        if limits && body.get("Select").is_none() {
             body["Limit"] = (1 + self.random.below(4)).into();
             step.pages = index.is_some() || self.random.one_in(2);
         }
@@ -422,7 +486,11 @@ impl Generator {
     fn sort_condition(&mut self, sort: &str) -> String {
         let text = sort == "l" || self.table == "strings";
         let value = |generator: &mut Self| {
-            if text { generator.random.pick(&[json!("p"), json!("x"), json!("xy"), json!("q")]) } else { generator.number() }
+            if text {
+                generator.random.pick(&[json!("p"), json!("x"), json!("xy"), json!("q")])
+            } else {
+                generator.number()
+            }
         };
         if text && self.random.one_in(3) {
             let prefix = self.random.pick(&["p", "x", "pq"]);

@@ -7,7 +7,7 @@
 
 mod batch;
 pub mod frame;
-mod images;
+pub(crate) mod images;
 mod locks;
 mod prepared;
 mod read;
@@ -109,6 +109,16 @@ impl Journal {
     /// Whose journal it is.
     pub fn run(&self) -> &RunName {
         &self.run.name
+    }
+
+    /// Reads items for it.
+    pub(crate) fn images(&self) -> &Images {
+        &self.images
+    }
+
+    /// Begins the run in the ledger, if it is not begun.
+    pub(crate) async fn begun(&self) -> Result<(), Fault> {
+        self.writer().await.map(|_| ())
     }
 
     /// What is below.

@@ -1,13 +1,14 @@
 //! Query and Scan: one page merged from the database's items and the overlay's insertions.
 
 use bytes::Bytes;
+use dm_core::report::Fidelity;
 use dm_core::schema::ItemKey;
 use dm_core::value::{Item, item_size};
 use serde_json::Value;
 
 use super::Overlay;
 use super::page_answer::PageAnswer;
-use super::page_request::{PageRequest, Range, Start};
+use super::page_request::{PageRequest, Range, Start, attributes_not_held};
 use super::parameters::Parameters;
 use super::state::{From, Place};
 use super::walk::{Walk, base_comes_first};
@@ -38,12 +39,23 @@ impl Overlay {
         let upstream = table.upstream;
         match PageRequest::of(operation, parameters, table) {
             Ok(page) => {
+                self.note_filter(&page);
                 let answer = self.merged_page(&page).await?;
                 self.tally().items_read(&page.table.schema.name, answer.evaluated().into());
                 Ok(Bytes::from(answer.to_json(&page).to_string()))
             }
             Err(fault) if upstream => self.refused_by_both(operation, body, fault).await,
             Err(fault) => Err(fault),
+        }
+    }
+
+    /// Whether a scan's filter sees attributes that an index does not hold is not documented; here
+    /// it does not.
+    fn note_filter(&self, page: &PageRequest) {
+        let held = |filter| attributes_not_held(filter, page.view()).is_empty();
+        if !page.filter.as_ref().is_none_or(held) {
+            let why = "a scan of an index filters by attributes that the index does not hold";
+            self.tally().remark("Scan", Fidelity::Approximate, why);
         }
     }
 
@@ -56,7 +68,7 @@ impl Overlay {
         let mut answer = PageAnswer::default();
         loop {
             if page.limit.is_some_and(|limit| answer.evaluated() >= limit) {
-                answer.end_at_last(page);
+                answer.end_at_last();
                 return Ok(answer);
             }
             let next = self.next(page, &mut walk, answer.evaluated()).await?;
@@ -68,7 +80,7 @@ impl Overlay {
             if let Some(item) = item {
                 let full = answer.bytes() + item_size(&item) > PAGE_BYTES_MAX;
                 if full && answer.evaluated() > 0 {
-                    answer.end_at_last(page);
+                    answer.end_at_last();
                     return Ok(answer);
                 }
                 answer.evaluate(page, item);

@@ -45,9 +45,8 @@ impl PageAnswer {
     }
 
     /// The page ends with the last item that was evaluated.
-    pub fn end_at_last(&mut self, page: &PageRequest) {
-        let last = self.last.as_ref().filter(|last| !page.is_last_included(last));
-        self.end = last.map(item_to_json);
+    pub fn end_at_last(&mut self) {
+        self.end = self.last.as_ref().map(item_to_json);
     }
 
     /// The page ends at this key.

@@ -96,6 +96,7 @@ impl PageRequest {
         };
         if let (Operation::Query, Some(filter)) = (operation, &filter) {
             filter.check_filters_no_keys(view.keys())?;
+            check_filter_is_projected(filter, view)?;
         }
         let select = select(parameters, view, projection.as_ref())?;
         let consistent = parameters.flag("ConsistentRead")?;
@@ -127,12 +128,9 @@ impl PageRequest {
         View { table: &self.table, index: self.index }
     }
 
-    /// Whether a query of a table can have nothing behind this item, because its sort key is the
-    /// last one the condition includes. DynamoDB then tells no LastEvaluatedKey, and takes none.
+    /// Whether an item has the last sort key that the condition includes.
     pub fn is_last_included(&self, item: &Item) -> bool {
-        let (Range::Query(condition, direction), None) = (&self.range, self.index) else {
-            return false;
-        };
+        let Range::Query(condition, direction) = &self.range else { return false };
         condition.sort().any(|(name, sort)| {
             let last = match (sort, direction) {
                 (SortCondition::Between(_, high), Direction::Forward) => high,
@@ -260,6 +258,29 @@ fn fetches(
         ))),
         (_, _, true) => Ok(false),
     }
+}
+
+/// A query's filter sees what the index holds, and must ask for nothing else.
+fn check_filter_is_projected(filter: &Condition, view: View<'_>) -> Result<(), ServiceError> {
+    let missing = attributes_not_held(filter, view);
+    if missing.is_empty() {
+        return Ok(());
+    }
+    let name = view.index_schema().map_or("", |index| index.name.as_str());
+    Err(ServiceError::invalid_parameter(format!(
+        "Secondary index {name} does not project one or more filter attributes: [{}]",
+        missing.join(", ")
+    )))
+}
+
+/// The attributes a filter looks at that the index does not hold.
+pub fn attributes_not_held<'f>(filter: &'f Condition, view: View<'_>) -> Vec<&'f str> {
+    let Some(index) = view.index_schema() else { return Vec::new() };
+    let names = filter.paths().into_iter().map(|path| path.root.as_str());
+    let mut missing: Vec<&str> = names.filter(|name| !holds_attribute(view, index, name)).collect();
+    missing.sort_unstable();
+    missing.dedup();
+    missing
 }
 
 fn holds_attribute(view: View<'_>, index: &IndexSchema, name: &str) -> bool {

@@ -1,0 +1,156 @@
+//! One key put back: decided on what it is now, written only if it still is that, and decided again
+//! when it is not.
+
+use bytes::Bytes;
+use dm_core::error::ErrorCode;
+use dm_core::journal::MergedEntry;
+use dm_core::limits;
+use dm_core::restore::{ConditionalWrite, Conflict, Step, WriteOperation, decide};
+use dm_core::schema::{ItemKey, TableSchema};
+use dm_core::value::{Item, item_from_json, item_to_json};
+use serde_json::{Map, Value, json};
+
+use super::{Restore, Target};
+use crate::fault::Fault;
+use crate::journal::{Journal, Known};
+use crate::operation::Operation;
+
+/// How a write of a restore ended.
+enum Ended {
+    Done,
+    /// The item is not what it was read as.
+    Changed,
+    /// It was deleted, and had an attribute that nobody knew of: it is back as it was.
+    PutBack,
+}
+
+impl Restore {
+    /// Puts one key back.
+    pub(super) async fn restore_key(
+        &self,
+        table: &TableSchema,
+        entry: &MergedEntry,
+        key: &ItemKey,
+        mut now: Option<Item>,
+    ) -> Result<(), Fault> {
+        for _ in 0..limits::RESTORE_TRIES_MAX {
+            let decision = decide(entry, now.as_ref(), self.on_conflict);
+            let Target::Database(journal) = &self.target else {
+                self.count(decision.step);
+                self.note(entry, decision.conflicts).await;
+                return Ok(());
+            };
+            match write_all(journal, &decision.writes).await? {
+                Ended::Done => {
+                    self.count(decision.step);
+                    self.note(entry, decision.conflicts).await;
+                    return Ok(());
+                }
+                Ended::PutBack => {
+                    self.count(Step::Nothing);
+                    self.note(entry, vec![Conflict::ItemChanged]).await;
+                    return Ok(());
+                }
+                Ended::Changed => now = self.images().read(table, key).await?,
+            }
+        }
+        // Somebody writes this item all the time: what is decided is a conflict in any case.
+        self.count(Step::Nothing);
+        self.note(entry, vec![Conflict::ItemChanged]).await;
+        Ok(())
+    }
+}
+
+async fn write_all(journal: &Journal, writes: &[ConditionalWrite]) -> Result<Ended, Fault> {
+    for (at, write) in writes.iter().enumerate() {
+        // After the first part of an update the image is another one.
+        let known = if at == 0 { Known::Read(write.expected().cloned()) } else { Known::Nothing };
+        match write_one(journal, write, known).await? {
+            Ended::Done => {}
+            other => return Ok(other),
+        }
+    }
+    Ok(Ended::Done)
+}
+
+async fn write_one(
+    journal: &Journal,
+    write: &ConditionalWrite,
+    known: Known,
+) -> Result<Ended, Fault> {
+    let request = write.request();
+    let operation = match request.operation {
+        WriteOperation::Put => Operation::PutItem,
+        WriteOperation::Update => Operation::UpdateItem,
+        WriteOperation::Delete => Operation::DeleteItem,
+    };
+    let mut body = request.body;
+    if operation == Operation::DeleteItem {
+        body.insert("ReturnValues".into(), "ALL_OLD".into());
+    }
+    let answer = match patiently(journal, operation, &body, known).await {
+        Ok(answer) => answer,
+        Err(fault) if is_condition(&fault) => return Ok(Ended::Changed),
+        Err(fault) => return Err(fault),
+    };
+    if operation == Operation::DeleteItem
+        && let Some(old) = deleted(&answer)
+        && write.expected() != Some(&old)
+    {
+        put_back(journal, &body, &old).await?;
+        return Ok(Ended::PutBack);
+    }
+    Ok(Ended::Done)
+}
+
+/// A restore has time: it waits where a program would be told to come back.
+async fn patiently(
+    journal: &Journal,
+    operation: Operation,
+    body: &Map<String, Value>,
+    known: Known,
+) -> Result<Bytes, Fault> {
+    let mut known = known;
+    let mut patience = limits::RESTORE_THROTTLES_MAX;
+    loop {
+        match journal.write_known(operation, body, known).await {
+            Err(Fault::Throttled | Fault::NotJournalled(_)) if patience > 0 => {
+                patience -= 1;
+                tokio::time::sleep(limits::UPSTREAM_BACKOFF_MAX).await;
+            }
+            // Whether it was carried out shows when it is tried again: its condition depends on it.
+            Err(Fault::Unavailable(_)) if patience > 0 => patience -= 1,
+            result => return result,
+        }
+        known = Known::Nothing;
+    }
+}
+
+fn is_condition(fault: &Fault) -> bool {
+    match fault {
+        Fault::Service(error) => error.code == ErrorCode::ConditionalCheckFailed,
+        other => other.is_upstream("ConditionalCheckFailedException"),
+    }
+}
+
+fn deleted(answer: &Bytes) -> Option<Item> {
+    let answer: Map<String, Value> = serde_json::from_slice(answer).ok()?;
+    item_from_json(answer.get("Attributes")?).ok()
+}
+
+async fn put_back(journal: &Journal, body: &Map<String, Value>, old: &Item) -> Result<(), Fault> {
+    let name = old.keys().next().cloned().unwrap_or_default();
+    let key = body.get("Key").and_then(Value::as_object).and_then(|key| key.keys().next());
+    let request = json!({
+        "TableName": body.get("TableName"),
+        "Item": item_to_json(old),
+        "ConditionExpression": "attribute_not_exists(#k)",
+        "ExpressionAttributeNames": {"#k": key.unwrap_or(&name)},
+    });
+    let Value::Object(request) = request else { return Ok(()) };
+    match patiently(journal, Operation::PutItem, &request, Known::Read(None)).await {
+        // Another one has taken its place: what stands there is newer.
+        Err(fault) if is_condition(&fault) => Ok(()),
+        result => result.map(|_| ()),
+    }
+}

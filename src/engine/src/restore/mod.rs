@@ -1,0 +1,324 @@
+//! Takes back what a run did, from its journal: every key is looked at once, with all that is known of
+//! it, and put back attribute by attribute where nobody else has changed it since.
+//!
+//! The restore's own writes go through a journal as any run's do, so it can be taken back too. It keeps
+//! no state of its own: interrupted, it is begun again, and finds done what is done.
+
+mod key;
+mod partitions;
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use bytes::Bytes;
+use dm_core::journal::MergedEntry;
+use dm_core::limits;
+use dm_core::plan::{Mode, Plan};
+use dm_core::restore::{Conflict, OnConflict, Step};
+use dm_core::schema::{ItemKey, TableSchema};
+use dm_core::value::{Item, item_to_json};
+use futures::StreamExt as _;
+use serde::{Deserialize, Serialize};
+use tokio::sync::Mutex;
+
+use crate::apply::Apply;
+use crate::archive::{Archive, ArchiveError, LayoutError, RunName};
+use crate::fault::Fault;
+use crate::journal::images::{BATCH_GET_KEYS_MAX, Images};
+use crate::journal::{Journal, JournalReader, JournalledRun, ReadError};
+use crate::ledger::{self, Completed, Kind, LEDGER_VERSION, LedgerError, RunOutcome};
+use crate::tally::Tally;
+use crate::upstream::{CredentialSource, Full, ReadOnly, UpstreamError};
+use partitions::Partitions;
+
+/// Why a run could not be taken back, or not wholly. What was put back stays put back, and a restore
+/// begun again goes on.
+#[derive(Debug, thiserror::Error)]
+pub enum RestoreError {
+    /// The plan names no archive.
+    #[error("the plan of a restore must name an archive")]
+    NoArchive,
+    /// A run cannot restore itself.
+    #[error("a restore is a run of its own: it cannot have the number of the run it takes back")]
+    SameRun,
+    /// The database.
+    #[error("preparing the connection to the database")]
+    Upstream(#[from] UpstreamError),
+    /// The archive.
+    #[error("opening the archive")]
+    Archive(#[from] ArchiveError),
+    /// A name.
+    #[error("naming the run in the archive")]
+    Name(#[from] LayoutError),
+    /// The journal of the run that is taken back.
+    #[error("reading the journal")]
+    Journal(#[from] ReadError),
+    /// The ledger.
+    #[error("keeping the ledger")]
+    Ledger(#[from] LedgerError),
+    /// Files that hold the journal in parts.
+    #[error("sorting the journal by keys")]
+    Sorting(#[source] std::io::Error),
+    /// The database refused, or the restore's own journal could not be written.
+    #[error("putting back an item of table {table}: {}", .fault)]
+    Write {
+        /// Its table.
+        table: String,
+        /// Why not.
+        fault: Fault,
+    },
+}
+
+type Result<T> = std::result::Result<T, RestoreError>;
+
+/// What a restore has done, or would do.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct RestoreReport {
+    /// Keys of the journal.
+    pub keys: u64,
+    /// Items of which attributes got back their values.
+    pub updated: u64,
+    /// Items that the run had created, and that are gone.
+    pub deleted: u64,
+    /// Items that the run had deleted, and that are back.
+    pub put: u64,
+    /// Items that were already as before the run, or whose changes are all in conflict.
+    pub untouched: u64,
+    /// Things that others changed since: attributes, and whole items.
+    pub conflicts: u64,
+    /// The first of them.
+    pub listed: Vec<ListedConflict>,
+    /// Read units used.
+    pub read_units: f64,
+    /// Write units used.
+    pub write_units: f64,
+}
+
+/// A conflict with its item.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct ListedConflict {
+    /// The table's name.
+    pub table: String,
+    /// The item's key, in DynamoDB's JSON.
+    pub key: serde_json::Value,
+    /// What was changed.
+    pub conflict: Conflict,
+}
+
+/// A restore ready to begin.
+#[derive(Debug)]
+pub struct Restore {
+    archive: Archive,
+    source: RunName,
+    own: JournalledRun,
+    target: Target,
+    tally: Arc<Tally>,
+    on_conflict: OnConflict,
+    counts: Counts,
+    listed: Mutex<Vec<ListedConflict>>,
+}
+
+/// What is behind the restore.
+#[derive(Debug)]
+enum Target {
+    /// Of a preview: it cannot write.
+    Preview(Images),
+    /// Writes, each journalled.
+    Database(Box<Journal>),
+}
+
+#[derive(Debug, Default)]
+struct Counts {
+    keys: AtomicU64,
+    updated: AtomicU64,
+    deleted: AtomicU64,
+    put: AtomicU64,
+    untouched: AtomicU64,
+    conflicts: AtomicU64,
+}
+
+impl Restore {
+    /// A restore of the run of this number. The plan is the restore's own: its run number, its
+    /// database, its archive. In mode `DryRun` nothing is written, not even to the archive.
+    pub async fn open(
+        plan: &Plan,
+        credentials: CredentialSource,
+        number: u32,
+        on_conflict: OnConflict,
+    ) -> Result<Self> {
+        let named = plan.archive.as_ref().ok_or(RestoreError::NoArchive)?;
+        let archive = Archive::open(named, &plan.upstream.region).await?;
+        Self::over(plan, credentials, number, on_conflict, archive)
+    }
+
+    /// The same with an archive that is open.
+    pub fn over(
+        plan: &Plan,
+        credentials: CredentialSource,
+        number: u32,
+        on_conflict: OnConflict,
+        archive: Archive,
+    ) -> Result<Self> {
+        let own = JournalledRun::of_plan(plan)?.ok_or(RestoreError::NoArchive)?;
+        let own = JournalledRun { kind: Kind::Restore(number), ..own };
+        let source = RunName::new(own.name.migration(), number)?;
+        let tally = Arc::new(Tally::default());
+        let target = match plan.mode {
+            Mode::DryRun => {
+                let reader = ReadOnly::new(&plan.upstream, credentials)?;
+                Target::Preview(Images::new(reader, Arc::clone(&tally)))
+            }
+            Mode::Apply if source == own.name => return Err(RestoreError::SameRun),
+            Mode::Apply => {
+                let full = Full::new(&plan.upstream, credentials)?;
+                let reader = full.read_only();
+                let apply = Apply::new(full, Arc::clone(&tally));
+                let (archive, run) = (archive.clone(), own.clone());
+                let journal = Journal::new(archive, run, apply, reader, Arc::clone(&tally));
+                Target::Database(Box::new(journal))
+            }
+        };
+        let (counts, listed) = (Counts::default(), Mutex::default());
+        Ok(Self { archive, source, own, target, tally, on_conflict, counts, listed })
+    }
+
+    /// Does it. The ledger says afterwards that it was completed.
+    pub async fn run(&self) -> Result<RestoreReport> {
+        let reader = JournalReader::open(&self.archive, &self.source).await?;
+        if let Target::Database(journal) = &self.target {
+            let begun = journal.begun().await;
+            begun.map_err(|fault| RestoreError::Write { table: String::new(), fault })?;
+        }
+        let mut partitions = Partitions::fill(&reader).await?;
+        while let Some(entries) = partitions.next().map_err(RestoreError::Sorting)? {
+            self.restore_all(entries).await?;
+        }
+        let report = self.report().await;
+        if let Target::Database(journal) = &self.target {
+            journal.close().await;
+            self.complete(&report).await?;
+        }
+        Ok(report)
+    }
+
+    /// What was done so far.
+    pub async fn report(&self) -> RestoreReport {
+        let count = |counter: &AtomicU64| counter.load(Ordering::Relaxed);
+        let units = self.tally.counts();
+        RestoreReport {
+            keys: count(&self.counts.keys),
+            updated: count(&self.counts.updated),
+            deleted: count(&self.counts.deleted),
+            put: count(&self.counts.put),
+            untouched: count(&self.counts.untouched),
+            conflicts: count(&self.counts.conflicts),
+            listed: self.listed.lock().await.clone(),
+            read_units: units.read_units,
+            write_units: units.write_units,
+        }
+    }
+
+    async fn complete(&self, report: &RestoreReport) -> Result<()> {
+        let lines: String = report
+            .listed
+            .iter()
+            .map(|listed| serde_json::json!(listed).to_string() + "\n")
+            .collect();
+        if !lines.is_empty() {
+            self.archive.replace(&self.own.name.conflicts(), Bytes::from(lines)).await?;
+        }
+        let message = format!(
+            "{} updated, {} deleted, {} brought back, {} conflicts",
+            report.updated, report.deleted, report.put, report.conflicts
+        );
+        let completed = Completed {
+            version: LEDGER_VERSION,
+            outcome: RunOutcome::Succeeded,
+            completed_at: ledger::now(),
+            message: Some(message),
+        };
+        Ok(ledger::complete(&self.archive, &self.own.name, &completed).await?)
+    }
+
+    fn images(&self) -> &Images {
+        match &self.target {
+            Target::Preview(images) => images,
+            Target::Database(journal) => journal.images(),
+        }
+    }
+
+    /// Restores keys, tables one after the other, many keys at once.
+    async fn restore_all(&self, entries: Vec<MergedEntry>) -> Result<()> {
+        let mut rest = entries.as_slice();
+        while let Some(first) = rest.first() {
+            let of_table = rest.iter().take_while(|entry| entry.table == first.table).count();
+            let (these, others) = rest.split_at(of_table);
+            rest = others;
+            let failed = |fault| RestoreError::Write { table: first.table.clone(), fault };
+            let table = self.images().table(&first.table).await.map_err(failed)?;
+            let chunks = futures::stream::iter(these.chunks(BATCH_GET_KEYS_MAX))
+                .map(|chunk| self.with_images(&table, chunk))
+                .buffered(limits::RESTORE_READS_AHEAD);
+            let mut work = chunks
+                .flat_map(|read| match read {
+                    Ok(read) => futures::stream::iter(read.into_iter().map(Ok)).left_stream(),
+                    Err(fault) => futures::stream::iter([Err(fault)]).right_stream(),
+                })
+                .map(|read| async {
+                    let (entry, key, now) = read?;
+                    self.restore_key(&table, entry, &key, now).await
+                })
+                .buffer_unordered(limits::RESTORE_WRITES_AT_ONCE);
+            while let Some(done) = work.next().await {
+                done.map_err(failed)?;
+            }
+        }
+        Ok(())
+    }
+
+    async fn with_images<'e>(
+        &self,
+        table: &TableSchema,
+        entries: &'e [MergedEntry],
+    ) -> std::result::Result<Vec<(&'e MergedEntry, ItemKey, Option<Item>)>, Fault> {
+        let keys: Vec<ItemKey> = entries
+            .iter()
+            .map(|entry| ItemKey::from_key(table, &entry.key))
+            .collect::<std::result::Result<_, _>>()?;
+        let asked: Vec<&ItemKey> = keys.iter().collect();
+        let images = self.images().read_all(table, &asked).await?;
+        Ok(entries
+            .iter()
+            .zip(keys)
+            .zip(images)
+            .map(|((entry, key), now)| (entry, key, now))
+            .collect())
+    }
+
+    fn count(&self, step: Step) {
+        self.counts.keys.fetch_add(1, Ordering::Relaxed);
+        let counter = match step {
+            Step::Nothing => &self.counts.untouched,
+            Step::Update => &self.counts.updated,
+            Step::Delete => &self.counts.deleted,
+            Step::Put => &self.counts.put,
+        };
+        counter.fetch_add(1, Ordering::Relaxed);
+    }
+
+    async fn note(&self, entry: &MergedEntry, conflicts: Vec<Conflict>) {
+        if conflicts.is_empty() {
+            return;
+        }
+        self.counts.conflicts.fetch_add(conflicts.len() as u64, Ordering::Relaxed);
+        let mut listed = self.listed.lock().await;
+        for conflict in conflicts {
+            if listed.len() < limits::RESTORE_CONFLICTS_LISTED_MAX {
+                let key = item_to_json(&entry.key);
+                listed.push(ListedConflict { table: entry.table.clone(), key, conflict });
+            }
+        }
+    }
+}

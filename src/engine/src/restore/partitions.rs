@@ -1,0 +1,114 @@
+//! A journal sorted by keys within bounded memory: its entries go to files by a hash of their key, and
+//! each file is then merged by itself. A small journal stays in memory.
+
+use std::collections::BTreeMap;
+use std::fs::File;
+use std::hash::{DefaultHasher, Hash as _, Hasher as _};
+use std::io::{self, BufRead as _, BufReader, BufWriter, Seek as _, Write as _};
+
+use dm_core::journal::{Entry, ItemDigest, MergedEntry, Outcomes, Record};
+use dm_core::limits;
+use futures::{StreamExt as _, TryStreamExt as _};
+
+use super::{RestoreError, Result};
+use crate::journal::JournalReader;
+
+/// Entries by a hash of their keys, and what became of their writes.
+#[derive(Debug)]
+pub struct Partitions {
+    parts: Vec<Part>,
+    outcomes: Outcomes,
+}
+
+#[derive(Debug)]
+enum Part {
+    Memory(Vec<Entry>),
+    File(BufWriter<File>),
+}
+
+impl Partitions {
+    /// Reads the whole journal once.
+    pub async fn fill(reader: &JournalReader) -> Result<Self> {
+        let mut partitions = Self { parts: parts(reader.bytes())?, outcomes: Outcomes::default() };
+        let mut segments = futures::stream::iter(1..=reader.segments())
+            .map(|segment| reader.segment(segment))
+            .buffered(limits::RESTORE_READS_AHEAD);
+        while let Some(segment) = segments.try_next().await? {
+            for record in segment.records {
+                partitions.take(record).map_err(RestoreError::Sorting)?;
+            }
+        }
+        Ok(partitions)
+    }
+
+    fn take(&mut self, record: Record) -> io::Result<()> {
+        let entry = match record {
+            Record::Settled(settled) => {
+                self.outcomes.add(&settled);
+                return Ok(());
+            }
+            Record::Entry(entry) => entry,
+        };
+        let mut hasher = DefaultHasher::new();
+        (&entry.table, ItemDigest::of_item(&entry.key)).hash(&mut hasher);
+        let at = usize::try_from(hasher.finish() % self.parts.len() as u64).unwrap_or(0);
+        match &mut self.parts[at] {
+            Part::Memory(entries) => entries.push(entry),
+            Part::File(file) => {
+                let mut line = Vec::new();
+                Record::Entry(entry).write_line(&mut line);
+                file.write_all(&line)?;
+            }
+        }
+        Ok(())
+    }
+
+    /// The merged entries of the next part, table by table.
+    pub fn next(&mut self) -> io::Result<Option<Vec<MergedEntry>>> {
+        let Some(part) = self.parts.pop() else { return Ok(None) };
+        let mut merged: BTreeMap<(String, ItemDigest), MergedEntry> = BTreeMap::new();
+        match part {
+            Part::Memory(entries) => {
+                for entry in entries {
+                    self.merge(&mut merged, entry);
+                }
+            }
+            Part::File(file) => {
+                let mut file = file.into_inner().map_err(io::IntoInnerError::into_error)?;
+                file.rewind()?;
+                for line in BufReader::new(file).split(b'\n') {
+                    // Lines of ours, written a moment ago.
+                    if let Ok(Record::Entry(entry)) = Record::read_line(&line?) {
+                        self.merge(&mut merged, entry);
+                    } else {
+                        return Err(io::ErrorKind::InvalidData.into());
+                    }
+                }
+            }
+        }
+        Ok(Some(merged.into_values().collect()))
+    }
+
+    fn merge(&self, merged: &mut BTreeMap<(String, ItemDigest), MergedEntry>, entry: Entry) {
+        let outcome = self.outcomes.of(entry.sequence);
+        let place = (entry.table.clone(), ItemDigest::of_item(&entry.key));
+        match merged.get_mut(&place) {
+            Some(known) => known.add(entry, outcome),
+            None => merged.extend(MergedEntry::begin(entry, outcome).map(|begun| (place, begun))),
+        }
+    }
+}
+
+/// As many as keep each within its bytes.
+fn parts(archived_bytes: u64) -> Result<Vec<Part>> {
+    let bytes = archived_bytes.saturating_mul(limits::RESTORE_INFLATION);
+    let wanted = bytes.div_ceil(limits::RESTORE_PARTITION_BYTES_MAX);
+    let count = usize::try_from(wanted).unwrap_or(usize::MAX);
+    if count <= 1 {
+        return Ok(vec![Part::Memory(Vec::new())]);
+    }
+    (0..count.min(limits::RESTORE_PARTITIONS_MAX))
+        .map(|_| tempfile::tempfile().map(|file| Part::File(BufWriter::new(file))))
+        .collect::<io::Result<_>>()
+        .map_err(RestoreError::Sorting)
+}

@@ -1,0 +1,185 @@
+//! Mocks that fail on demand: a proxy in front of the database and an archive's store. At a chosen
+//! call they die, before it or after it was carried out; from then on nothing is answered, as if the
+//! process had ended there.
+
+use std::fmt;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
+
+use async_trait::async_trait;
+use bytes::Bytes;
+use futures::stream::BoxStream;
+use http::{Request, Response};
+use http_body_util::{BodyExt as _, Full};
+use hyper::body::Incoming;
+use hyper::server::conn::http1;
+use hyper::service::service_fn;
+use hyper_util::client::legacy::Client;
+use hyper_util::client::legacy::connect::HttpConnector;
+use hyper_util::rt::{TokioExecutor, TokioIo};
+use object_store::memory::InMemory;
+use object_store::path::Path;
+use object_store::{
+    CopyOptions, GetOptions, GetResult, ListResult, MultipartUpload, ObjectMeta, ObjectStore,
+    PutMultipartOptions, PutOptions, PutPayload, PutResult,
+};
+use tokio::net::TcpListener;
+use tokio::sync::watch;
+
+/// Where something dies.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Death {
+    /// The call is not carried out.
+    Before,
+    /// It is carried out, and nobody hears of it.
+    After,
+}
+
+/// Counts calls and dies at one of them.
+#[derive(Debug)]
+pub struct Fuse {
+    count: AtomicU64,
+    at: Option<(u64, Death)>,
+    dead: watch::Sender<bool>,
+}
+
+impl Fuse {
+    /// Dies at the call of this number, from 1.
+    pub fn new(at: Option<(u64, Death)>) -> Arc<Self> {
+        Arc::new(Self { count: AtomicU64::new(0), at, dead: watch::Sender::new(false) })
+    }
+
+    /// Calls so far.
+    pub fn calls(&self) -> u64 {
+        self.count.load(Ordering::SeqCst)
+    }
+
+    /// Waits until it has died.
+    pub async fn died(&self) {
+        let _ = self.dead.subscribe().wait_for(|dead| *dead).await;
+    }
+
+    /// Does a call, unless it is dead.
+    pub async fn pass<T>(&self, call: impl Future<Output = T>) -> T {
+        if *self.dead.borrow() {
+            std::future::pending::<()>().await;
+        }
+        let number = self.count.fetch_add(1, Ordering::SeqCst) + 1;
+        if self.at == Some((number, Death::Before)) {
+            self.dead.send_replace(true);
+            std::future::pending::<()>().await;
+        }
+        let result = call.await;
+        if self.at == Some((number, Death::After)) {
+            self.dead.send_replace(true);
+            std::future::pending::<()>().await;
+        }
+        result
+    }
+}
+
+/// A proxy of a database's endpoint; its URL. It lives as long as the runtime.
+pub async fn proxy(endpoint: &str, fuse: Arc<Fuse>) -> String {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let url = format!("http://{}", listener.local_addr().unwrap());
+    let target = endpoint.trim_end_matches('/').to_owned();
+    let client: Client<HttpConnector, Full<Bytes>> =
+        Client::builder(TokioExecutor::new()).build_http();
+    tokio::spawn(async move {
+        while let Ok((stream, _)) = listener.accept().await {
+            let (client, target, fuse) = (client.clone(), target.clone(), Arc::clone(&fuse));
+            tokio::spawn(async move {
+                let service = service_fn(move |request| {
+                    let forwarded = forward(client.clone(), target.clone(), request);
+                    let fuse = Arc::clone(&fuse);
+                    async move { fuse.pass(forwarded).await }
+                });
+                let _ = http1::Builder::new().serve_connection(TokioIo::new(stream), service).await;
+            });
+        }
+    });
+    url
+}
+
+async fn forward(
+    client: Client<HttpConnector, Full<Bytes>>,
+    target: String,
+    request: Request<Incoming>,
+) -> Result<Response<Full<Bytes>>, hyper_util::client::legacy::Error> {
+    let (mut head, body) = request.into_parts();
+    let path = head.uri.path_and_query().map_or("/", http::uri::PathAndQuery::as_str);
+    head.uri = format!("{target}{path}").parse().unwrap();
+    head.headers.remove(http::header::HOST);
+    let body = body.collect().await.unwrap().to_bytes();
+    let response = client.request(Request::from_parts(head, Full::new(body))).await?;
+    let (head, body) = response.into_parts();
+    Ok(Response::from_parts(head, Full::new(body.collect().await.unwrap().to_bytes())))
+}
+
+/// A store in memory whose puts can be slow and can die.
+#[derive(Clone, Debug)]
+pub struct FaultyStore {
+    pub inner: Arc<InMemory>,
+    fuse: Arc<Fuse>,
+    put_takes: Duration,
+}
+
+impl FaultyStore {
+    /// Over a store that outlives it.
+    pub fn new(inner: Arc<InMemory>, fuse: Arc<Fuse>, put_takes: Duration) -> Self {
+        Self { inner, fuse, put_takes }
+    }
+}
+
+impl fmt::Display for FaultyStore {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("a mock of a store that fails on demand")
+    }
+}
+
+type StoreResult<T> = object_store::Result<T>;
+
+#[async_trait]
+impl ObjectStore for FaultyStore {
+    async fn put_opts(
+        &self,
+        path: &Path,
+        content: PutPayload,
+        options: PutOptions,
+    ) -> StoreResult<PutResult> {
+        tokio::time::sleep(self.put_takes).await;
+        self.fuse.pass(self.inner.put_opts(path, content, options)).await
+    }
+
+    async fn put_multipart_opts(
+        &self,
+        path: &Path,
+        options: PutMultipartOptions,
+    ) -> StoreResult<Box<dyn MultipartUpload>> {
+        self.inner.put_multipart_opts(path, options).await
+    }
+
+    async fn get_opts(&self, path: &Path, options: GetOptions) -> StoreResult<GetResult> {
+        self.inner.get_opts(path, options).await
+    }
+
+    fn delete_stream(
+        &self,
+        paths: BoxStream<'static, StoreResult<Path>>,
+    ) -> BoxStream<'static, StoreResult<Path>> {
+        self.inner.delete_stream(paths)
+    }
+
+    fn list(&self, prefix: Option<&Path>) -> BoxStream<'static, StoreResult<ObjectMeta>> {
+        self.inner.list(prefix)
+    }
+
+    async fn list_with_delimiter(&self, prefix: Option<&Path>) -> StoreResult<ListResult> {
+        self.inner.list_with_delimiter(prefix).await
+    }
+
+    async fn copy_opts(&self, from: &Path, to: &Path, options: CopyOptions) -> StoreResult<()> {
+        self.inner.copy_opts(from, to, options).await
+    }
+}

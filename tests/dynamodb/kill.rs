@@ -1,0 +1,266 @@
+//! The kill campaign: the guard dies at every request it sends to the database and at every object it
+//! puts into the archive, before it and after it. Then nothing may have changed that is not in the
+//! journal; a restore gives back the table as it was; and a run that goes on ends as if nothing had
+//! happened.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use dm_core::journal::{MergedEntry, Outcomes, Record};
+use dm_core::plan::{Mode, Plan, Policy};
+use dm_core::restore::OnConflict;
+use dm_core::value::{Item, item_from_json};
+use dm_engine::archive::{Archive, RunName};
+use dm_engine::journal::JournalReader;
+use dm_engine::restore::Restore;
+use dm_engine::{Call, Engine, Operation, Start};
+use futures::StreamExt as _;
+use object_store::memory::InMemory;
+use serde_json::{Value, json};
+
+use crate::bed::{self, canonical, database, fresh_name};
+use crate::faults::{Death, FaultyStore, Fuse, proxy};
+use crate::shorthand::expand;
+
+/// Runs under way at once.
+const AT_ONCE: usize = 6;
+
+/// Where the guard dies.
+#[derive(Clone, Copy, Debug)]
+struct Point {
+    request: Option<(u64, Death)>,
+    put: Option<(u64, Death)>,
+}
+
+/// Every kind of write; each step does the same when it is done again.
+fn program(table: &str) -> Vec<(&'static str, Value)> {
+    let text = json!([
+        ["UpdateItem", {"TableName": "$T", "Key": {"id": "a"}, "UpdateExpression": "SET price = :p",
+            "ExpressionAttributeValues": {":p": 1}}],
+        ["PutItem", {"TableName": "$T", "Item": {"id": "b", "color": "blue"}}],
+        ["DeleteItem", {"TableName": "$T", "Key": {"id": "c"}}],
+        ["PutItem", {"TableName": "$T", "Item": {"id": "n1", "color": "new"}}],
+        ["BatchWriteItem", {"RequestItems": {"$T": [
+            {"PutRequest": {"Item": {"id": "d", "moved": true}}},
+            {"DeleteRequest": {"Key": {"id": "e"}}},
+            {"PutRequest": {"Item": {"id": "n2"}}},
+        ]}}],
+        ["TransactWriteItems", {"TransactItems": [
+            {"Update": {"TableName": "$T", "Key": {"id": "a"}, "UpdateExpression": "SET sold = :s REMOVE color",
+                "ExpressionAttributeValues": {":s": true}}},
+            {"Put": {"TableName": "$T", "Item": {"id": "n3", "of": "f"}}},
+            {"Delete": {"TableName": "$T", "Key": {"id": "f"}}},
+        ]}],
+        ["UpdateItem", {"TableName": "$T", "Key": {"id": "n4"}, "UpdateExpression": "SET born = :b",
+            "ExpressionAttributeValues": {":b": "here"}}],
+        ["UpdateItem", {"TableName": "$T", "Key": {"id": "a"}, "UpdateExpression": "ADD stock :one SET counted = :t",
+            "ConditionExpression": "attribute_not_exists(counted)",
+            "ExpressionAttributeValues": {":one": 1, ":t": true}}],
+        ["ExecuteStatement", {"Statement": "UPDATE \"$T\" SET color = 'green' WHERE id = 'b'"}],
+        ["PutItem", {"TableName": "$T", "Item": {"id": "c", "again": 1}}],
+        ["UpdateItem", {"TableName": "$T", "Key": {"id": "a"}, "UpdateExpression": "SET price = :p",
+            "ExpressionAttributeValues": {":p": 2}}],
+    ]);
+    let text = text.to_string().replace("$T", table);
+    let steps: Vec<(String, Value)> = serde_json::from_str(&text).unwrap();
+    steps
+        .into_iter()
+        .map(|(operation, body)| (Operation::named(&operation).unwrap().name(), expand(&body)))
+        .collect()
+}
+
+fn seeds() -> Vec<Value> {
+    ["a", "b", "c", "d", "e", "f", "g"]
+        .iter()
+        .enumerate()
+        .map(|(stock, id)| json!({"id": id, "color": "red", "stock": stock, "tags": {"$SS": ["x", "y"]}}))
+        .collect()
+}
+
+/// One table, its archive, and the plan over them.
+struct Scene {
+    table: String,
+    snapshot: Vec<Value>,
+    store: Arc<InMemory>,
+    plan: Plan,
+}
+
+impl Scene {
+    async fn new() -> Self {
+        let (table, database) = (fresh_name("kill"), database());
+        database.ok("CreateTable", &crate::suite::table("hash", &table)).await;
+        for seed in seeds() {
+            database.ok("PutItem", &expand(&json!({"TableName": table, "Item": seed}))).await;
+        }
+        let snapshot = database.items(&table).await;
+        let mut plan = bed::plan(Mode::Apply, Policy::default());
+        plan.archive = Some(bed::archive("memory://"));
+        Self { table, snapshot, store: Arc::new(InMemory::new()), plan }
+    }
+
+    fn run(&self) -> RunName {
+        RunName::new(&self.plan.archive.as_ref().unwrap().migration, 1).unwrap()
+    }
+
+    /// Runs the program until its end or the guard's; how many requests and puts there were.
+    async fn apply(&self, point: Point, start: Start) -> (bool, u64, u64) {
+        let (requests, puts) = (Fuse::new(point.request), Fuse::new(point.put));
+        let mut plan = self.plan.clone();
+        plan.upstream.endpoint = Some(proxy(&database().url, Arc::clone(&requests)).await);
+        let store = FaultyStore::new(Arc::clone(&self.store), Arc::clone(&puts), Duration::ZERO);
+        let archive = Some(Archive::over(Arc::new(store)));
+        let engine = Engine::with_archive(&plan, bed::credentials(), start, archive).unwrap();
+        let engine = Arc::new(engine);
+        let whole = async {
+            for (operation, body) in program(&self.table) {
+                let Value::Object(body) = body else { unreachable!() };
+                let operation = Operation::named(operation).unwrap();
+                let answer = engine.handle(Call { operation, body, invocation: None }).await;
+                let condition = String::from_utf8_lossy(&answer.body).contains("ConditionalCheck");
+                assert!(answer.status == 200 || condition, "{operation:?}: {answer:?}");
+            }
+            engine.close().await;
+        };
+        let ended = tokio::select! {
+            () = whole => true,
+            () = requests.died() => false,
+            () = puts.died() => false,
+        };
+        (ended, requests.calls(), puts.calls())
+    }
+
+    async fn restore(&self, number: u32) -> dm_engine::restore::RestoreReport {
+        let mut plan = self.plan.clone();
+        plan.run.number = number;
+        let archive = Archive::over(Arc::clone(&self.store) as Arc<_>);
+        let restore =
+            Restore::over(&plan, bed::credentials(), 1, OnConflict::Skip, archive).unwrap();
+        restore.run().await.unwrap()
+    }
+
+    /// Changes of the table of which the journal does not tell.
+    async fn unjournalled(&self) -> usize {
+        let archive = Archive::over(Arc::clone(&self.store) as Arc<_>);
+        let reader = JournalReader::open(&archive, &self.run()).await.unwrap();
+        let mut merged: BTreeMap<String, MergedEntry> = BTreeMap::new();
+        let (mut outcomes, mut entries) = (Outcomes::default(), Vec::new());
+        for segment in 1..=reader.segments() {
+            for record in reader.segment(segment).await.unwrap().records {
+                match record {
+                    Record::Settled(settled) => outcomes.add(&settled),
+                    Record::Entry(entry) => entries.push(entry),
+                }
+            }
+        }
+        for entry in entries {
+            let outcome = outcomes.of(entry.sequence);
+            let id = id(&entry.key);
+            match merged.get_mut(&id) {
+                Some(known) => known.add(entry, outcome),
+                None => merged.extend(MergedEntry::begin(entry, outcome).map(|begun| (id, begun))),
+            }
+        }
+        let of = |items: &[Value]| -> BTreeMap<String, Item> {
+            let items = items.iter().map(|item| item_from_json(item).unwrap());
+            items.map(|item| (id(&item), item)).collect()
+        };
+        let (before, now) = (of(&self.snapshot), of(&database().items(&self.table).await));
+        before
+            .keys()
+            .chain(now.keys())
+            .filter(|id| before.get(*id) != now.get(*id))
+            .filter(|id| {
+                let told = merged.get(*id).is_some_and(|entry| {
+                    let none = Item::new();
+                    let (old, new) =
+                        (before.get(*id).unwrap_or(&none), now.get(*id).unwrap_or(&none));
+                    entry.before.as_ref() == before.get(*id)
+                        && old
+                            .keys()
+                            .chain(new.keys())
+                            .filter(|name| old.get(*name) != new.get(*name))
+                            .all(|name| {
+                                let touched = entry.attributes.get(name);
+                                touched.is_some_and(|touched| touched.left(new.get(name)))
+                            })
+                });
+                !told
+            })
+            .count()
+    }
+
+    async fn drop_table(&self) {
+        database().ok("DeleteTable", &json!({"TableName": self.table})).await;
+    }
+}
+
+fn id(item: &Item) -> String {
+    canonical(&item["id"].to_json())
+}
+
+/// What one point came to, as failures in words.
+async fn check(point: Point, finished: &[Value]) -> Vec<String> {
+    let mut wrong = Vec::new();
+    let mut expect = |good: bool, what: &str| {
+        if !good {
+            wrong.push(format!("{point:?}: {what}"));
+        }
+    };
+    let restored = Scene::new().await;
+    let (ended, ..) = restored.apply(point, Start::First).await;
+    expect(!ended, "the guard did not die");
+    expect(restored.unjournalled().await == 0, "something changed without an entry");
+    let report = restored.restore(2).await;
+    expect(report.conflicts == 0, "the restore found conflicts");
+    let table = database().items(&restored.table).await;
+    expect(table == restored.snapshot, "the restored table is another");
+    let again = restored.restore(3).await;
+    expect(again.updated + again.deleted + again.put == 0, "a second restore did something");
+    restored.drop_table().await;
+
+    let resumed = Scene::new().await;
+    resumed.apply(point, Start::First).await;
+    let (ended, ..) = resumed.apply(Point { request: None, put: None }, Start::Again).await;
+    expect(ended, "the second guard died");
+    expect(resumed.unjournalled().await == 0, "something changed without an entry, after resuming");
+    let table = database().items(&resumed.table).await;
+    expect(table == finished, "the resumed run ended otherwise");
+    resumed.restore(2).await;
+    let table = database().items(&resumed.table).await;
+    expect(table == resumed.snapshot, "the restored table is another, after resuming");
+    resumed.drop_table().await;
+    wrong
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_guard_dies_at_every_point_and_nothing_is_lost() {
+    let whole = Scene::new().await;
+    let none = Point { request: None, put: None };
+    let (ended, requests, puts) = whole.apply(none, Start::First).await;
+    assert!(ended);
+    let finished = database().items(&whole.table).await;
+    assert_ne!(finished, whole.snapshot);
+    assert_eq!(whole.unjournalled().await, 0);
+    whole.restore(2).await;
+    assert_eq!(database().items(&whole.table).await, whole.snapshot);
+    whole.drop_table().await;
+
+    let deaths = [Death::Before, Death::After];
+    let of_requests = (1..=requests).flat_map(|at| {
+        deaths.map(|death| Point { request: Some((at, death)), put: None })
+    });
+    // Two puts come when the guard is stopped: what became of the last writes, and the counts.
+    let of_puts =
+        (1..=puts).flat_map(|at| deaths.map(|death| Point { request: None, put: Some((at, death)) }));
+    let points: Vec<Point> = of_requests.chain(of_puts).collect();
+    let checks = points.iter().map(|point| check(*point, &finished));
+    let wrong: Vec<String> =
+        futures::stream::iter(checks).buffer_unordered(AT_ONCE).collect::<Vec<_>>().await.concat();
+    println!(
+        "{requests} requests, {puts} puts: {} kill points, {} runs of the guard",
+        points.len(),
+        points.len() * 3 + 1
+    );
+    assert!(wrong.is_empty(), "{} of {}:\n{}", wrong.len(), points.len(), wrong.join("\n"));
+}

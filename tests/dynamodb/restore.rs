@@ -1,0 +1,185 @@
+//! Restores over a real database: others who wrote since keep what they wrote.
+
+use std::sync::Arc;
+
+use dm_core::plan::{Mode, Plan, Policy};
+use dm_core::restore::{Conflict, OnConflict};
+use dm_engine::archive::{Archive, RunName};
+use dm_engine::ledger::{self, Kind, RunOutcome};
+use dm_engine::restore::{Restore, RestoreReport};
+use dm_engine::{Call, Engine, Operation, Start};
+use object_store::memory::InMemory;
+use serde_json::{Value, json};
+
+use crate::bed::{self, database, fresh_name};
+use crate::shorthand::expand;
+
+struct Bed {
+    table: String,
+    archive: Archive,
+    plan: Plan,
+}
+
+impl Bed {
+    async fn new(kind: &str, seeds: &[Value]) -> Self {
+        let table = fresh_name("restore");
+        database().ok("CreateTable", &crate::suite::table(kind, &table)).await;
+        let bed = {
+            let mut plan = bed::plan(Mode::Apply, Policy::default());
+            plan.archive = Some(bed::archive("memory://"));
+            Self { table, archive: Archive::over(Arc::new(InMemory::new())), plan }
+        };
+        for seed in seeds {
+            bed.others("PutItem", json!({"Item": seed})).await;
+        }
+        bed
+    }
+
+    fn body(&self, body: &Value) -> Value {
+        let mut body = expand(body);
+        body["TableName"] = self.table.as_str().into();
+        body
+    }
+
+    /// A write of somebody else.
+    async fn others(&self, operation: &str, body: Value) {
+        database().ok(operation, &self.body(&body)).await;
+    }
+
+    /// The migration's writes, as run 1.
+    async fn migrate(&self, writes: &[(&str, Value)]) {
+        let archive = Some(self.archive.clone());
+        let engine =
+            Engine::with_archive(&self.plan, bed::credentials(), Start::First, archive).unwrap();
+        let engine = Arc::new(engine);
+        for (operation, body) in writes {
+            let Value::Object(body) = self.body(body) else { unreachable!() };
+            let operation = Operation::named(operation).unwrap();
+            let answer = engine.handle(Call { operation, body, invocation: None }).await;
+            assert_eq!(answer.status, 200, "{operation:?}: {answer:?}");
+        }
+        assert!(engine.close().await);
+    }
+
+    async fn restore(&self, of: u32, own: u32, mode: Mode, on: OnConflict) -> RestoreReport {
+        let mut plan = Plan { mode, ..self.plan.clone() };
+        plan.run.number = own;
+        let archive = self.archive.clone();
+        let restore = Restore::over(&plan, bed::credentials(), of, on, archive).unwrap();
+        restore.run().await.unwrap()
+    }
+
+    async fn items(&self) -> Vec<Value> {
+        database().items(&self.table).await
+    }
+}
+
+fn set(id: &str, attribute: &str, value: &Value) -> Value {
+    json!({"Key": {"id": id}, "UpdateExpression": "SET #a = :v",
+        "ExpressionAttributeNames": {"#a": attribute}, "ExpressionAttributeValues": {":v": value}})
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn cars_lose_their_prices_but_for_two_that_others_changed_and_keep_ten_new_colours() {
+    let ids: Vec<String> = (0..120).map(|i| format!("car-{i:03}")).collect();
+    let cars: Vec<Value> =
+        ids.iter().map(|id| json!({"id": id, "color": "red", "brand": "x"})).collect();
+    let bed = Bed::new("hash", &cars).await;
+    let priced: Vec<(&str, Value)> =
+        ids.iter().map(|id| ("UpdateItem", set(id, "price", &json!(100)))).collect();
+    bed.migrate(&priced).await;
+    for id in &ids[..10] {
+        bed.others("UpdateItem", set(id, "color", &json!("blue"))).await;
+    }
+    for id in &ids[..2] {
+        bed.others("UpdateItem", set(id, "price", &json!(999))).await;
+    }
+    let left = bed.items().await;
+
+    let preview = bed.restore(1, 2, Mode::DryRun, OnConflict::Skip).await;
+    assert_eq!((preview.updated, preview.conflicts, preview.untouched), (118, 2, 2));
+    assert_eq!(bed.items().await, left, "a preview writes nothing");
+    assert!(ledger::entries(&bed.archive, None).await.unwrap().len() == 1);
+
+    let report = bed.restore(1, 2, Mode::Apply, OnConflict::Skip).await;
+    assert_eq!(
+        (report.keys, report.updated, report.conflicts, &report.listed),
+        (preview.keys, preview.updated, preview.conflicts, &preview.listed)
+    );
+    assert_eq!(report.listed[0].conflict, Conflict::AttributeChanged("price".into()));
+    let expected = |overwritten: bool| -> Vec<Value> {
+        let mut cars = cars.clone();
+        for (at, car) in cars.iter_mut().enumerate() {
+            if at < 10 {
+                car["color"] = "blue".into();
+            }
+            if at < 2 && !overwritten {
+                car["price"] = 999.into();
+            }
+        }
+        cars.iter().map(expand).collect()
+    };
+    assert_eq!(bed.items().await, expected(false));
+
+    let again = bed.restore(1, 3, Mode::Apply, OnConflict::Skip).await;
+    assert_eq!((again.updated, again.conflicts), (0, 2), "repeated without effect");
+    assert_eq!(bed.items().await, expected(false));
+
+    // A restore is a run, and can be taken back itself.
+    bed.restore(2, 4, Mode::Apply, OnConflict::Skip).await;
+    assert_eq!(bed.items().await, left);
+    let forced = bed.restore(1, 5, Mode::Apply, OnConflict::Overwrite).await;
+    assert_eq!((forced.updated, forced.conflicts), (120, 2));
+    assert_eq!(bed.items().await, expected(true));
+
+    let entries = ledger::entries(&bed.archive, None).await.unwrap();
+    let kinds: Vec<Kind> = entries.iter().map(|entry| entry.begun.kind.clone()).collect();
+    let restores = [1, 1, 2, 1].map(Kind::Restore);
+    assert_eq!(kinds, [vec![Kind::Apply], restores.to_vec()].concat());
+    let outcome = |at: usize| entries[at].completed.as_ref().map(|completed| completed.outcome);
+    assert_eq!((outcome(0), outcome(1)), (None, Some(RunOutcome::Succeeded)));
+    let run = RunName::new(entries[1].run.migration(), 2).unwrap();
+    assert!(bed.archive.get(&run.conflicts()).await.unwrap().is_some());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn items_moved_to_other_keys_come_back() {
+    let seeds: Vec<Value> = (0..5).map(|i| json!({"id": "old", "pos": i, "v": i})).collect();
+    let bed = Bed::new("range", &seeds).await;
+    let before = bed.items().await;
+    let mut writes = Vec::new();
+    for i in 0..5 {
+        writes.push(("PutItem", json!({"Item": {"id": "new", "pos": i, "v": i}})));
+        writes.push(("DeleteItem", json!({"Key": {"id": "old", "pos": i}})));
+    }
+    bed.migrate(&writes).await;
+    let key = json!({"id": "new", "pos": 0});
+    bed.others(
+        "UpdateItem",
+        json!({"Key": key, "UpdateExpression": "SET w = :w", "ExpressionAttributeValues": {":w": 1}}),
+    )
+    .await;
+    bed.others("PutItem", json!({"Item": {"id": "old", "pos": 1, "mine": true}})).await;
+    let report = bed.restore(1, 2, Mode::Apply, OnConflict::Skip).await;
+    assert_eq!((report.deleted, report.put, report.conflicts), (4, 4, 2));
+    let conflicts: Vec<&Conflict> = report.listed.iter().map(|listed| &listed.conflict).collect();
+    assert!(conflicts.contains(&&Conflict::ItemChanged));
+    assert!(conflicts.contains(&&Conflict::PlaceTaken));
+    bed.restore(1, 3, Mode::Apply, OnConflict::Overwrite).await;
+    assert_eq!(bed.items().await, before);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_item_of_hundreds_of_attributes_is_put_back_in_parts() {
+    let names: Vec<String> = (0..350).map(|i| format!("attribute-{i}")).collect();
+    let mut wide = json!({"id": "wide"});
+    for name in &names {
+        wide[name] = 1.into();
+    }
+    let bed = Bed::new("hash", &[wide]).await;
+    let before = bed.items().await;
+    bed.migrate(&[("PutItem", json!({"Item": {"id": "wide", "attribute-0": 2, "new": true}}))]).await;
+    let report = bed.restore(1, 2, Mode::Apply, OnConflict::Skip).await;
+    assert_eq!((report.updated, report.conflicts), (1, 0));
+    assert_eq!(bed.items().await, before);
+}
