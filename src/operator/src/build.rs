@@ -15,6 +15,9 @@ pub const PREPARE_CONTAINER: &str = "prepare";
 /// Annotation on a Job that the controller itself stops, with the reason.
 pub const STOP_REASON_ANNOTATION: &str = "datamigration.dev/stop-reason";
 
+/// Annotation on a Job with the digest of the settings it was made from.
+pub const SETTINGS_DIGEST_ANNOTATION: &str = "datamigration.dev/settings-digest";
+
 /// What the operator was started with and every run needs.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Settings {

@@ -6,8 +6,11 @@ use dm_api::condition::{Reason, types};
 use dm_api::status::{DataMigrationStatus, Phase, Progress, RunKind, RunRecord, RunResult};
 use dm_core::report::GuardResult;
 use jiff::Timestamp;
+use k8s_openapi::api::batch::v1::Job;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
+use kube::ResourceExt as _;
 
+use crate::build::SETTINGS_DIGEST_ANNOTATION;
 use crate::dependencies::Dependencies;
 use crate::names;
 use crate::outcome::{self, Outcome, StopReason};
@@ -151,7 +154,7 @@ fn follow(situation: Situation<'_>, record: &RunRecord) -> Step {
     if job.metadata.deletion_timestamp.is_some() {
         return Step::Stop { reason: None, position };
     }
-    if is_superseded(situation, record, started.is_some()) {
+    if is_superseded(situation, record, job, started.is_some()) {
         return Step::Stop { reason: Some(StopReason::Superseded), position };
     }
     let suspended = job.spec.as_ref().and_then(|spec| spec.suspend).unwrap_or(false);
@@ -191,15 +194,20 @@ fn without_job(situation: Situation<'_>, record: &RunRecord) -> Step {
 }
 
 /// Whether another run is wanted and this one may be given up for it: a run that writes only
-/// before its program started, a dry run at any time.
-fn is_superseded(situation: Situation<'_>, record: &RunRecord, started: bool) -> bool {
+/// before its program started, a dry run at any time. Other settings of the same program (its
+/// pod's, its limits, its target's credentials) matter only as long as it has not started.
+fn is_superseded(situation: Situation<'_>, record: &RunRecord, job: &Job, started: bool) -> bool {
     let other_program =
         situation.runnable.is_ok_and(|runnable| runnable.digest != record.program_digest);
     let other_kind = kind_wanted(situation.migration) != record.kind;
+    let settings = job.annotations().get(SETTINGS_DIGEST_ANNOTATION);
+    let other_settings = settings.is_some_and(|digest| {
+        situation.runnable.is_ok_and(|runnable| runnable.settings_digest != *digest)
+    });
     match record.kind {
-        RunKind::Apply => !started && (other_program || other_kind),
+        RunKind::Apply => !started && (other_program || other_settings || other_kind),
         // A promotion in the middle of a dry run waits for its result.
-        RunKind::DryRun => other_program,
+        RunKind::DryRun => other_program || (!started && other_settings),
     }
 }
 

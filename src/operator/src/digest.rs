@@ -3,8 +3,9 @@
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
 
-use dm_api::MigrationTarget;
-use dm_api::migration::{ContainerProgram, Script};
+use dm_api::migration::{ContainerProgram, Limits, PodSettings, Script};
+use dm_api::target::{Credentials, TargetPolicy};
+use dm_api::{DataMigration, MigrationTarget};
 use serde::Serialize;
 use sha2::{Digest as _, Sha256};
 
@@ -37,6 +38,38 @@ struct ScriptFingerprint<'a> {
     command: &'a [String],
     args: &'a [String],
     env: &'a [k8s_openapi::api::core::v1::EnvVar],
+}
+
+/// What else a run's Job is made from. It does not make it another program, but a run that has not
+/// started its program is given up for a new one when it changes.
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct Settings<'a> {
+    pod: &'a PodSettings,
+    limits: Option<&'a Limits>,
+    backoff_limit: i32,
+    active_deadline_seconds: Option<i64>,
+    image_pull_policy: Option<&'static str>,
+    credentials: &'a Credentials,
+    dry_run_credentials: Option<&'a Credentials>,
+    policy: &'a TargetPolicy,
+}
+
+/// Digest of the settings of a migration's runs.
+pub fn of_settings(migration: &DataMigration, target: &MigrationTarget) -> String {
+    let spec = &migration.spec;
+    let pull = spec.script.as_ref().and_then(|script| script.image_pull_policy);
+    let settings = Settings {
+        pod: &spec.pod_template,
+        limits: spec.limits.as_ref(),
+        backoff_limit: spec.backoff_limit,
+        active_deadline_seconds: spec.active_deadline_seconds,
+        image_pull_policy: pull.map(dm_api::migration::ImagePullPolicy::as_str),
+        credentials: &target.spec.credentials,
+        dry_run_credentials: target.spec.dry_run_credentials.as_ref(),
+        policy: &target.spec.policy,
+    };
+    of(&settings)
 }
 
 /// Digest of a script with its files, on a target.
@@ -89,9 +122,9 @@ fn target_fingerprint(target: &MigrationTarget) -> TargetFingerprint<'_> {
     }
 }
 
-fn of(fingerprint: &Fingerprint<'_>) -> String {
+fn of(all: &impl Serialize) -> String {
     // Serialising a struct of strings, lists and string maps cannot fail.
-    of_bytes(&serde_json::to_vec(fingerprint).unwrap_or_default())
+    of_bytes(&serde_json::to_vec(all).unwrap_or_default())
 }
 
 fn of_bytes(bytes: &[u8]) -> String {

@@ -235,7 +235,9 @@ fn facts(objects: RunObjects<'_>) -> Outcome {
     let ended = pod.and_then(|pod| view::program_end(pod));
     let result = pod.and_then(|pod| view::program_result(pod));
     let time = |text: Option<&String>| text.and_then(|text| text.parse::<Timestamp>().ok());
-    let first = objects.pods.iter().find_map(|pod| view::program_started(pod));
+    // The container of a program that could not be started ran only our entry program.
+    let began = result.as_ref().is_none_or(|result| result.start_error.is_none());
+    let first = objects.pods.iter().find_map(|pod| view::program_started(pod)).filter(|_| began);
     let lines = match &result {
         Some(result) => result.last_lines.clone(),
         None => {
@@ -249,7 +251,8 @@ fn facts(objects: RunObjects<'_>) -> Outcome {
         what_now: String::new(),
         execution_time: time(result.as_ref().and_then(|r| r.started_at.as_ref())).or(first),
         finalization_time: time(result.as_ref().and_then(|r| r.finished_at.as_ref()))
-            .or_else(|| ended.and_then(|ended| ended.finished_at.as_ref()).map(|time| time.0)),
+            .or_else(|| ended.and_then(|ended| ended.finished_at.as_ref()).map(|time| time.0))
+            .filter(|_| began),
         exit_code: result
             .as_ref()
             .and_then(|result| result.exit_code)
@@ -364,9 +367,7 @@ fn duration(outcome: &Outcome) -> String {
 pub fn state_of_data(kind: RunKind, outcome: &Outcome) -> String {
     match (kind, &outcome.guard) {
         (RunKind::DryRun, _) => "nothing was written".into(),
-        (RunKind::Apply, _)
-            if outcome.execution_time.is_none() && outcome.result != RunResult::Unknown =>
-        {
+        (RunKind::Apply, _) if not_begun(outcome) => {
             "the program had not started, nothing was written".into()
         }
         (RunKind::Apply, None) => {
@@ -396,6 +397,9 @@ fn what_now(record: &RunRecord, outcome: &Outcome) -> String {
              target's policy where they were denied there"
         }
         Reason::ContainerStartFailed => "Correct the image, the command or the pod's settings",
+        Reason::Evicted | Reason::PodDeleted | Reason::JobDeleted | Reason::OutcomeUnknown => {
+            "The log went with the pod; what status holds is all that is left"
+        }
         _ => &format!(
             "Find the cause in the last lines and in the log (kubectl logs job/{} -c program)",
             record.job
@@ -406,11 +410,19 @@ fn what_now(record: &RunRecord, outcome: &Outcome) -> String {
             "{hint}. A changed program is tried again by itself; to repeat the same one, set \
              spec.retry to {retry}."
         ),
+        RunKind::Apply if not_begun(outcome) => {
+            format!("{hint}. Then set spec.retry to {retry}.")
+        }
         RunKind::Apply => format!(
             "{hint}. Look at the data before you run the program again: it may be half done. Then \
              set spec.retry to {retry}."
         ),
     }
+}
+
+/// Whether it is known that the program never began.
+fn not_begun(outcome: &Outcome) -> bool {
+    outcome.execution_time.is_none() && outcome.result != RunResult::Unknown
 }
 
 /// A message no longer than status takes.

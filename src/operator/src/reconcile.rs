@@ -287,6 +287,9 @@ fn progress_interval(started: Option<Timestamp>, situation: Situation<'_>) -> Du
 fn waits_unwatched(position: &Position) -> bool {
     matches!(
         position.reason,
-        Reason::ObjectRefused | Reason::NameTaken | Reason::WaitingForDependency
+        Reason::ObjectRefused
+            | Reason::NameTaken
+            | Reason::ServiceAccountNotFound
+            | Reason::WaitingForDependency
     )
 }

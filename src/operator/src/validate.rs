@@ -30,6 +30,8 @@ pub struct Runnable {
     pub program: Program,
     /// Digest of all of it.
     pub digest: String,
+    /// Digest of the rest that a Job is made from.
+    pub settings_digest: String,
     /// Settings of the pod.
     pub pod: PodSettings,
     /// Highest speed.
@@ -107,6 +109,7 @@ pub fn validate(
         }
     };
     Ok(Runnable {
+        settings_digest: digest::of_settings(migration, target),
         target: target.clone(),
         program,
         digest,

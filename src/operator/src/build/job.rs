@@ -23,7 +23,10 @@ use k8s_openapi::apimachinery::pkg::api::resource::Quantity;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{ObjectMeta, OwnerReference};
 use k8s_openapi::apimachinery::pkg::util::intstr::IntOrString;
 
-use super::{GUARD_CONTAINER, PREPARE_CONTAINER, PROGRAM_CONTAINER, Settings, files};
+use super::{
+    GUARD_CONTAINER, PREPARE_CONTAINER, PROGRAM_CONTAINER, SETTINGS_DIGEST_ANNOTATION, Settings,
+    files,
+};
 use crate::limits;
 use crate::names;
 use crate::validate::{Program, Runnable};
@@ -49,12 +52,14 @@ pub fn build(
     runnable: &Runnable,
     settings: &Settings,
 ) -> Job {
+    let mut job_annotations = annotations(migration, record);
+    job_annotations.insert(SETTINGS_DIGEST_ANNOTATION.into(), runnable.settings_digest.clone());
     Job {
         metadata: ObjectMeta {
             name: Some(record.job.clone()),
             namespace: migration.metadata.namespace.clone(),
             labels: Some(labels(migration, record)),
-            annotations: Some(annotations(migration, record)),
+            annotations: Some(job_annotations),
             owner_references: Some(vec![owner(migration)]),
             finalizers: Some(vec![OUTCOME_FINALIZER.into()]),
             ..ObjectMeta::default()
