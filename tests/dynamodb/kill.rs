@@ -247,12 +247,11 @@ async fn the_guard_dies_at_every_point_and_nothing_is_lost() {
     whole.drop_table().await;
 
     let deaths = [Death::Before, Death::After];
-    let of_requests = (1..=requests).flat_map(|at| {
-        deaths.map(|death| Point { request: Some((at, death)), put: None })
-    });
+    let of_requests = (1..=requests)
+        .flat_map(|at| deaths.map(|death| Point { request: Some((at, death)), put: None }));
     // Two puts come when the guard is stopped: what became of the last writes, and the counts.
-    let of_puts =
-        (1..=puts).flat_map(|at| deaths.map(|death| Point { request: None, put: Some((at, death)) }));
+    let of_puts = (1..=puts)
+        .flat_map(|at| deaths.map(|death| Point { request: None, put: Some((at, death)) }));
     let points: Vec<Point> = of_requests.chain(of_puts).collect();
     let checks = points.iter().map(|point| check(*point, &finished));
     let wrong: Vec<String> =

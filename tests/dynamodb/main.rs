@@ -5,9 +5,11 @@
 
 mod bed;
 mod cases;
+mod cli;
 mod differential;
 mod faults;
 mod guard;
+mod hostile;
 mod journal;
 mod kill;
 mod restore;

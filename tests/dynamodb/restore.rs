@@ -117,7 +117,7 @@ async fn cars_lose_their_prices_but_for_two_that_others_changed_and_keep_ten_new
                 car["price"] = 999.into();
             }
         }
-        cars.iter().map(expand).collect()
+        cars.iter().map(|car| expand(&json!({"Item": car}))["Item"].take()).collect()
     };
     assert_eq!(bed.items().await, expected(false));
 
@@ -178,7 +178,8 @@ async fn an_item_of_hundreds_of_attributes_is_put_back_in_parts() {
     }
     let bed = Bed::new("hash", &[wide]).await;
     let before = bed.items().await;
-    bed.migrate(&[("PutItem", json!({"Item": {"id": "wide", "attribute-0": 2, "new": true}}))]).await;
+    bed.migrate(&[("PutItem", json!({"Item": {"id": "wide", "attribute-0": 2, "new": true}}))])
+        .await;
     let report = bed.restore(1, 2, Mode::Apply, OnConflict::Skip).await;
     assert_eq!((report.updated, report.conflicts), (1, 0));
     assert_eq!(bed.items().await, before);

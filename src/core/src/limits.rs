@@ -148,3 +148,30 @@ pub const TRANSACTION_TOKEN_AGE_MAX: Duration = Duration::from_secs(600);
 
 /// How long a stopping guard waits for the last of its journal.
 pub const JOURNAL_CLOSE_MAX: Duration = Duration::from_secs(15);
+
+/// Reads of a restore under way at once: segments of the journal, and pages of a hundred items.
+pub const RESTORE_READS_AHEAD: usize = 4;
+
+/// Writes of a restore under way at once: as many as a program with a good pool of threads.
+pub const RESTORE_WRITES_AT_ONCE: usize = 64;
+
+/// Bytes of entries that a restore keeps in memory at once, as values.
+pub const RESTORE_PARTITION_BYTES_MAX: u64 = 64 * 1024 * 1024;
+
+/// How much larger entries are in memory than in the archive: JSON compresses to about a fifth, and
+/// values take about four times their JSON.
+pub const RESTORE_INFLATION: u64 = 20;
+
+/// Files that a restore sorts entries into. More than this many are not open at once, so journals of
+/// more than 800 MB in the archive take more memory than the bound above.
+pub const RESTORE_PARTITIONS_MAX: usize = 256;
+
+/// How often one key is decided anew because it changed under the restore.
+pub const RESTORE_TRIES_MAX: u32 = 16;
+
+/// How often one write of a restore is tried again when the database throttles or does not answer, or
+/// the archive does not take its entry: some ten minutes.
+pub const RESTORE_THROTTLES_MAX: u32 = 60;
+
+/// Conflicts that a restore lists with their keys; the others are counted.
+pub const RESTORE_CONFLICTS_LISTED_MAX: usize = 10_000;

@@ -167,8 +167,8 @@ impl Journal {
             tracing::warn!(error, run = %self.run.name, "beginning the journal");
             Fault::NotJournalled("the archive cannot be reached".into())
         };
-        let begin = ledger::begin(&self.archive, &self.run.name, &begun).await;
-        match begin.map_err(|error| unreachable(&error))? {
+        let entered = ledger::begin(&self.archive, &self.run.name, &begun).await;
+        match entered.map_err(|error| unreachable(&error))? {
             Begin::New | Begin::Again => {}
             Begin::Taken(_) => return Err(self.closed("another run of this name was begun")),
             Begin::Over(_) => return Err(self.closed("this run was completed before")),

@@ -67,7 +67,9 @@ pub fn fresh() -> String {
     let mut hasher = Sha256::new();
     hasher.update(RandomState::new().hash_one(0).to_be_bytes());
     hasher.update(RandomState::new().hash_one(1).to_be_bytes());
-    hasher.finalize().iter().take(16).map(|byte| format!("{byte:02x}")).collect()
+    let bytes: [u8; 32] = hasher.finalize().into();
+    let (half, _) = bytes.split_at(16);
+    format!("{:032x}", u128::from_be_bytes(half.try_into().unwrap_or_default()))
 }
 
 #[cfg(test)]
