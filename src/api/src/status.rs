@@ -101,7 +101,7 @@ pub enum RunResult {
     Failed,
     /// It ended, nobody knows how.
     Unknown,
-    /// It was given up before its program started.
+    /// It was given up before its program started, or was a dry run of what is not wanted any more.
     Cancelled,
 }
 
@@ -157,6 +157,10 @@ pub struct RunRecord {
     pub reason: Option<condition::Reason>,
     /// Name of its Job.
     pub job: String,
+    /// Uid of its Job, written before the Job is let go: a Job is created suspended, and a program
+    /// starts only in the one that is named here.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub job_uid: Option<String>,
     /// `spec.retry` when it was started.
     #[serde(default)]
     pub retry: i64,

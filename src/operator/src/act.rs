@@ -1,12 +1,16 @@
 //! Carries out a step that is already in status: creates, suspends, stops and releases a run's
 //! objects. Each call can be repeated.
 
-use dm_api::status::RunRecord;
-use dm_api::{DataMigration, OUTCOME_FINALIZER, RUN_FINALIZER};
+use dm_api::status::{DataMigrationStatus, RunRecord};
+use dm_api::{
+    DataMigration, MIGRATION_NAME_ANNOTATION, MIGRATION_UID_LABEL, OUTCOME_FINALIZER, RUN_FINALIZER,
+};
 use k8s_openapi::NamespaceResourceScope;
 use k8s_openapi::api::batch::v1::Job;
 use k8s_openapi::api::core::v1::{ConfigMap, Pod};
-use kube::api::{DeleteParams, Patch, PatchParams, PostParams, Preconditions, PropagationPolicy};
+use kube::api::{
+    DeleteParams, ListParams, Patch, PatchParams, PostParams, Preconditions, PropagationPolicy,
+};
 use kube::{Api, Client, Resource, ResourceExt as _};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
@@ -14,6 +18,7 @@ use serde_json::json;
 
 use crate::build::{STOP_REASON_ANNOTATION, Settings, files, job};
 use crate::limits;
+use crate::names;
 use crate::observe::Observed;
 use crate::outcome::StopReason;
 use crate::validate::{Program, Runnable};
@@ -62,16 +67,12 @@ pub async fn create_run(
     let namespace = migration.namespace().unwrap_or_default();
     let maps: Api<ConfigMap> = Api::namespaced(client.clone(), &namespace);
     let jobs: Api<Job> = Api::namespaced(client.clone(), &namespace);
-    let mut copy = None;
     if let Program::Script { files, .. } = &runnable.program {
         let map = files::build(migration, record, files);
-        copy = Some(create(&maps, &map, migration, "ConfigMap").await?);
+        create(&maps, &map, migration, "ConfigMap").await?;
     }
     let job = job::build(migration, record, runnable, settings);
-    let job = create(&jobs, &job, migration, "Job").await?;
-    if let Some(copy) = copy {
-        keep_with(&maps, &copy, &job).await?;
-    }
+    create(&jobs, &job, migration, "Job").await?;
     Ok(())
 }
 
@@ -108,31 +109,47 @@ where
     }
 }
 
-/// Hands the copy of the files to the Job, so that both are kept as long as each other.
-async fn keep_with(maps: &Api<ConfigMap>, copy: &ConfigMap, job: &Job) -> Result<(), ActError> {
-    let Some(owner) = job.owner_ref(&()) else { return Ok(()) };
-    let patch = json!({"metadata": {"ownerReferences": [owner]}});
-    let patched =
-        maps.patch(&copy.name_any(), &PatchParams::default(), &Patch::Merge(&patch)).await;
-    patched.map(|_| ()).map_err(transient("handing a run's files to its Job"))
+/// Lets a suspended Job go whose uid is in status. Tied to the version that was read: who read an
+/// older one may know an older status, too.
+pub async fn launch(client: &Client, migration: &DataMigration, job: &Job) -> Result<(), ActError> {
+    if migration.spec.script.is_some() {
+        keep_with(client, job).await?;
+    }
+    set_suspended(client, job, false).await
 }
 
-/// Suspends a Job or lets it go on.
-pub async fn suspend_job(client: &Client, job: &Job, suspend: bool) -> Result<(), ActError> {
+/// Hands the copy of the files to the Job, so that both are kept as long as each other.
+async fn keep_with(client: &Client, job: &Job) -> Result<(), ActError> {
+    let Some(owner) = job.owner_ref(&()) else { return Ok(()) };
+    let maps: Api<ConfigMap> =
+        Api::namespaced(client.clone(), &job.namespace().unwrap_or_default());
+    let patch = json!({"metadata": {"ownerReferences": [owner]}});
+    let name = names::files(&job.name_any());
+    gone_is_fine(
+        maps.patch(&name, &PatchParams::default(), &Patch::Merge(&patch)).await.map(|_| ()),
+        "handing a run's files to its Job",
+    )
+}
+
+/// Suspends a Job or lets it go.
+pub async fn set_suspended(client: &Client, job: &Job, suspend: bool) -> Result<(), ActError> {
     let api: Api<Job> = Api::namespaced(client.clone(), &job.namespace().unwrap_or_default());
-    let patch = json!({"spec": {"suspend": suspend}});
+    let patch = json!({
+        "metadata": {"resourceVersion": job.resource_version()},
+        "spec": {"suspend": suspend},
+    });
     let patched = api.patch(&job.name_any(), &PatchParams::default(), &Patch::Merge(&patch)).await;
-    patched.map(|_| ()).map_err(transient("suspending or resuming a Job"))
+    patched.map(|_| ()).map_err(transient("suspending a Job or letting it go"))
 }
 
 /// Stops a run: deletes its Job and pods. Our finalizer keeps their last status.
 pub async fn stop_run(
     client: &Client,
     observed: &Observed,
-    run: u32,
+    run: &RunRecord,
     reason: Option<StopReason>,
 ) -> Result<(), ActError> {
-    if let Some(job) = observed.job(run) {
+    if let Some(job) = observed.job_of(run) {
         let api: Api<Job> = Api::namespaced(client.clone(), &job.namespace().unwrap_or_default());
         if let Some(reason) =
             reason.filter(|_| !job.annotations().contains_key(STOP_REASON_ANNOTATION))
@@ -145,7 +162,7 @@ pub async fn stop_run(
         }
         delete(&api, job).await?;
     }
-    for pod in observed.pods(run) {
+    for pod in observed.pods(run.number) {
         let api: Api<Pod> = Api::namespaced(client.clone(), &pod.namespace().unwrap_or_default());
         delete(&api, pod).await?;
     }
@@ -181,24 +198,86 @@ pub async fn release(
     observed: &Observed,
 ) -> Result<(), ActError> {
     let status = migration.status.clone().unwrap_or_default();
-    let active = status.runs.first().filter(|run| !run.result.is_over()).map(|run| run.number);
+    let active = status.runs.first().filter(|run| !run.result.is_over());
     for job in &observed.jobs {
-        if view::run_of(job.metadata.labels.as_ref()) != active {
+        if is_stray(&status, job) {
+            discard(client, job).await?;
+        } else if is_over(&status, view::run_of(job.metadata.labels.as_ref())) {
             release_job(client, job).await?;
         }
     }
     for pod in &observed.pods {
         let run = view::run_of(pod.metadata.labels.as_ref());
-        if run != active || given_up(observed, pod, run) {
+        let given_up = active.is_some_and(|active| given_up(observed, pod, active));
+        if is_over(&status, run) || given_up {
             release_pod(client, pod).await?;
         }
     }
     Ok(())
 }
 
+/// Whether a run is over. One whose number is not in this status yet was begun by another
+/// controller since it was read.
+fn is_over(status: &DataMigrationStatus, run: Option<u32>) -> bool {
+    let active = status.runs.first().filter(|run| !run.result.is_over()).map(|run| run.number);
+    run.is_none_or(|run| run <= status.last_run && Some(run) != active)
+}
+
+/// Whether a Job was never let go and never will be: a controller created it that did not know
+/// that its run had another Job or was over already.
+fn is_stray(status: &DataMigrationStatus, job: &Job) -> bool {
+    let number = view::run_of(job.metadata.labels.as_ref());
+    let record = status.runs.iter().find(|run| Some(run.number) == number);
+    let launched = record.is_some_and(|run| run.job_uid == job.metadata.uid);
+    let other = record.is_some_and(|run| run.job_uid.is_some()) && !launched;
+    let suspended = job.spec.as_ref().and_then(|spec| spec.suspend).unwrap_or(false);
+    !launched && suspended && (other || is_over(status, number))
+}
+
+async fn discard(client: &Client, job: &Job) -> Result<(), ActError> {
+    release_job(client, job).await?;
+    let api: Api<Job> = Api::namespaced(client.clone(), &job.namespace().unwrap_or_default());
+    delete(&api, job).await
+}
+
+/// Stops and releases what is left of migrations of this name that are gone, other than the one
+/// given. Their programs have nobody to answer to, and our finalizers nobody to remove them.
+pub async fn sweep(client: &Client, namespace: &str, name: &str) -> Result<(), ActError> {
+    let labels = ListParams::default().labels(MIGRATION_UID_LABEL);
+    let jobs: Api<Job> = Api::namespaced(client.clone(), namespace);
+    let pods: Api<Pod> = Api::namespaced(client.clone(), namespace);
+    let what = "looking for what is left of a migration";
+    // Their names and references are enough.
+    let left_jobs = jobs.list_metadata(&labels).await.map_err(transient(what))?.items;
+    let left_pods = pods.list_metadata(&labels).await.map_err(transient(what))?.items;
+    // Asked after the lists: what they show is older, so its migration is not one to come.
+    let migrations: Api<DataMigration> = Api::namespaced(client.clone(), namespace);
+    let migration = migrations.get_opt(name).await.map_err(transient(what))?;
+    let live = migration.and_then(|migration| migration.uid());
+    for job in left_jobs.into_iter().filter(|job| is_left_of(job, name, live.as_ref())) {
+        discard(client, &Job { metadata: job.metadata, ..Job::default() }).await?;
+    }
+    for pod in left_pods.into_iter().filter(|pod| is_left_of(pod, name, live.as_ref())) {
+        let pod = Pod { metadata: pod.metadata, ..Pod::default() };
+        release_pod(client, &pod).await?;
+        delete(&pods, &pod).await?;
+    }
+    Ok(())
+}
+
+fn is_left_of<K: Resource>(object: &K, name: &str, live: Option<&String>) -> bool {
+    let named = |map: Option<&std::collections::BTreeMap<String, String>>, key: &str| {
+        map.and_then(|map| map.get(key)).cloned()
+    };
+    let meta = object.meta();
+    named(meta.annotations.as_ref(), MIGRATION_NAME_ANNOTATION).as_deref() == Some(name)
+        && named(meta.labels.as_ref(), MIGRATION_UID_LABEL).as_ref() != live
+}
+
 /// A pod that its suspended Job has stopped says nothing of the run's outcome.
-fn given_up(observed: &Observed, pod: &Pod, run: Option<u32>) -> bool {
-    let job = run.and_then(|run| observed.job(run));
+fn given_up(observed: &Observed, pod: &Pod, run: &RunRecord) -> bool {
+    let ours = view::run_of(pod.metadata.labels.as_ref()) == Some(run.number);
+    let job = observed.job_of(run).filter(|_| ours);
     let suspended = job.and_then(|job| job.spec.as_ref()).and_then(|spec| spec.suspend);
     suspended == Some(true) && pod.metadata.deletion_timestamp.is_some() && view::pod_is_over(pod)
 }

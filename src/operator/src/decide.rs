@@ -57,10 +57,16 @@ pub enum Step {
         /// When its program began, if it did.
         execution_time: Option<Timestamp>,
     },
-    /// Suspend the run's Job, or let it go on.
-    SuspendJob {
-        /// Whether it is to be suspended.
-        suspend: bool,
+    /// Let a Job go that is suspended, as every Job is when it is created: its uid is written to
+    /// status first, so that no other Job of this run ever goes.
+    Launch {
+        /// Uid of the Job.
+        job_uid: String,
+        /// What status says.
+        position: Position,
+    },
+    /// Suspend a dry run's Job.
+    Suspend {
         /// What status says.
         position: Position,
     },
@@ -150,6 +156,7 @@ fn follow(situation: Situation<'_>, record: &RunRecord) -> Step {
         return Step::Finish(Box::new(outcome));
     }
     let started = objects.pods.iter().find_map(|pod| view::program_started(pod));
+    let launched = record.job_uid.is_some();
     let position = run_position(situation, record, started);
     if job.metadata.deletion_timestamp.is_some() {
         return Step::Stop { reason: None, position };
@@ -158,28 +165,32 @@ fn follow(situation: Situation<'_>, record: &RunRecord) -> Step {
         return Step::Stop { reason: Some(StopReason::Superseded), position };
     }
     let suspended = job.spec.as_ref().and_then(|spec| spec.suspend).unwrap_or(false);
-    let suspend = situation.migration.spec.suspend;
-    if suspended != suspend && (suspended || may_suspend(record, started.is_some())) {
-        return Step::SuspendJob { suspend, position };
+    match (suspended, situation.migration.spec.suspend, record.kind) {
+        (true, false, _) => {
+            Step::Launch { job_uid: job.metadata.uid.clone().unwrap_or_default(), position }
+        }
+        (false, true, RunKind::DryRun) => Step::Suspend { position },
+        // Suspending its Job would stop a program that starts at this very moment, and start it
+        // a second time later. A run that is stopped never starts again.
+        (false, true, RunKind::Apply) if launched && started.is_none() => {
+            Step::Stop { reason: Some(StopReason::Suspended), position }
+        }
+        (false, true, RunKind::Apply) | (false, false, _) | (true, true, _) => {
+            Step::Follow { position, execution_time: started }
+        }
     }
-    Step::Follow { position, execution_time: started }
-}
-
-/// A Job that is suspended loses its pod, and its program starts anew later. That is harmless
-/// before the program started and in a dry run; a program that writes would run twice.
-fn may_suspend(record: &RunRecord, started: bool) -> bool {
-    !started || record.kind == RunKind::DryRun
 }
 
 fn without_job(situation: Situation<'_>, record: &RunRecord) -> Step {
-    if record.result == RunResult::Starting {
+    // A Job that was not let go has not started a program, whatever became of it.
+    if record.job_uid.is_none() {
         return match situation.runnable {
             Ok(runnable)
                 if runnable.digest == record.program_digest
                     && kind_wanted(situation.migration) == record.kind
                     && !situation.migration.spec.suspend =>
             {
-                Step::Create(starting_position(record))
+                Step::Create(refusal(situation).unwrap_or_else(|| starting_position(record)))
             }
             Ok(_) | Err(_) => Step::Discard,
         };
@@ -411,6 +422,7 @@ fn begin(
         result: RunResult::Starting,
         reason: None,
         job: names::job(name, number, kind),
+        job_uid: None,
         retry: situation.migration.spec.retry,
         program_digest: runnable.digest.clone(),
         execution_time: None,
@@ -420,6 +432,16 @@ fn begin(
         exit_code: None,
     };
     Step::Begin { position: starting_position(&record), record }
+}
+
+/// What stood in the way of a run's objects at the last attempt: it is said until they exist.
+fn refusal(situation: Situation<'_>) -> Option<Position> {
+    let status = situation.migration.status.as_ref()?;
+    let ready = status.conditions.iter().find(|condition| condition.type_ == types::READY)?;
+    let reason = [Reason::ObjectRefused, Reason::NameTaken]
+        .into_iter()
+        .find(|reason| reason.as_str() == ready.reason)?;
+    Some(Position::new(Phase::Stalled, Standing::Stalled, reason, ready.message.clone()))
 }
 
 fn starting_position(record: &RunRecord) -> Position {
@@ -458,10 +480,11 @@ fn run_position(
         (None, None) => starting_position(record),
     };
     if situation.migration.spec.suspend {
-        let held = may_suspend(record, started.is_some());
+        let held = record.kind == RunKind::DryRun || started.is_none();
         position.message = if held {
             format!(
-                "Run {} is suspended by spec.suspend; its program starts anew when it is false",
+                "Run {} is suspended by spec.suspend; its program starts from the beginning when it \
+                 is false",
                 record.number
             )
         } else {

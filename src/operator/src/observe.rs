@@ -3,6 +3,7 @@
 
 use std::collections::BTreeMap;
 
+use dm_api::status::RunRecord;
 use dm_api::{DataMigration, MIGRATION_UID_LABEL, MigrationTarget};
 use dm_core::report::GuardResult;
 use k8s_openapi::api::batch::v1::Job;
@@ -36,9 +37,12 @@ pub struct Observed {
 }
 
 impl Observed {
-    /// The Job of a run.
-    pub fn job(&self, run: u32) -> Option<&Job> {
-        self.jobs.iter().find(|job| view::run_of(job.metadata.labels.as_ref()) == Some(run))
+    /// The Job of a run: the one in its record, or one that has not been let go yet.
+    pub fn job_of(&self, run: &RunRecord) -> Option<&Job> {
+        self.jobs.iter().find(|job| {
+            view::run_of(job.metadata.labels.as_ref()) == Some(run.number)
+                && (run.job_uid.is_none() || run.job_uid == job.metadata.uid)
+        })
     }
 
     /// The pods of a run, in the order of their creation.

@@ -43,6 +43,8 @@ pub enum StopReason {
     Superseded,
     /// The migration is being deleted.
     Terminating,
+    /// `spec.suspend` became true before the program started.
+    Suspended,
 }
 
 impl StopReason {
@@ -51,6 +53,7 @@ impl StopReason {
         match self {
             Self::Superseded => "Superseded",
             Self::Terminating => "Terminating",
+            Self::Suspended => "Suspended",
         }
     }
 }
@@ -119,6 +122,7 @@ impl Cause {
             Self::Deadline => Reason::DeadlineExceeded,
             Self::Stopped(StopReason::Superseded) => Reason::Superseded,
             Self::Stopped(StopReason::Terminating) => Reason::Terminating,
+            Self::Stopped(StopReason::Suspended) => Reason::Suspended,
             Self::JobDeleted => Reason::JobDeleted,
             Self::Disruption(_) => Reason::Evicted,
             Self::PodDeleted => Reason::PodDeleted,
@@ -163,7 +167,7 @@ fn cause(objects: RunObjects<'_>, pod: Option<&Pod>) -> Cause {
 
 fn stopped(job: &k8s_openapi::api::batch::v1::Job) -> Option<StopReason> {
     let annotation = job.metadata.annotations.as_ref()?.get(STOP_REASON_ANNOTATION)?;
-    [StopReason::Superseded, StopReason::Terminating]
+    [StopReason::Superseded, StopReason::Terminating, StopReason::Suspended]
         .into_iter()
         .find(|reason| reason.as_str() == annotation)
 }
@@ -297,6 +301,9 @@ fn message(kind: RunKind, cause: &Cause, outcome: &Outcome) -> String {
         }
         Cause::Stopped(StopReason::Terminating) => {
             "The run was stopped because the migration is being deleted".to_owned()
+        }
+        Cause::Stopped(StopReason::Suspended) => {
+            "The run was stopped because spec.suspend became true".to_owned()
         }
         Cause::JobDeleted => "The run's Job was deleted by hand, so its program was stopped".into(),
         Cause::Disruption(detail) => {

@@ -59,6 +59,7 @@ pub async fn reconcile(
 ) -> Result<Option<Duration>, ReconcileError> {
     let api: Api<DataMigration> = Api::namespaced(context.client.clone(), namespace);
     let Some(migration) = api.get_opt(name).await.map_err(ReconcileError::Observe)? else {
+        act::sweep(&context.client, namespace, name).await?;
         return Ok(None);
     };
     let observed =
@@ -89,7 +90,7 @@ impl Look<'_> {
     ) -> Result<Option<Duration>, ReconcileError> {
         let run = self.active_run();
         let pods = run.as_ref().map(|run| self.observed.pods(run.number)).unwrap_or_default();
-        let job = run.as_ref().and_then(|run| self.observed.job(run.number));
+        let job = run.as_ref().and_then(|run| self.observed.job_of(run));
         let situation = Situation {
             migration: self.migration,
             runnable,
@@ -119,6 +120,9 @@ impl Look<'_> {
                 .await
             }
             Err(ActError::NameTaken { object }) => {
+                let namespace = self.migration.namespace().unwrap_or_default();
+                let name = self.migration.name_any();
+                act::sweep(&self.context.client, &namespace, &name).await?;
                 self.refused(
                     &written,
                     situation,
@@ -212,12 +216,16 @@ impl Look<'_> {
         match (step, run) {
             (Step::Begin { record, .. }, _) => create(record).await,
             (Step::Create(_), Some(run)) => create(run).await,
-            (Step::SuspendJob { suspend, .. }, Some(run)) => match self.observed.job(run.number) {
-                Some(job) => act::suspend_job(client, job, *suspend).await,
+            (Step::Launch { .. }, Some(run)) => match self.observed.job_of(run) {
+                Some(job) => act::launch(client, self.migration, job).await,
+                None => Ok(()),
+            },
+            (Step::Suspend { .. }, Some(run)) => match self.observed.job_of(run) {
+                Some(job) => act::set_suspended(client, job, true).await,
                 None => Ok(()),
             },
             (Step::Stop { reason, .. }, Some(run)) => {
-                act::stop_run(client, self.observed, run.number, *reason).await
+                act::stop_run(client, self.observed, run, *reason).await
             }
             (Step::Release, _) => act::let_go(client, self.migration).await,
             (
@@ -226,7 +234,8 @@ impl Look<'_> {
                 | Step::Finish(_)
                 | Step::Discard
                 | Step::Create(_)
-                | Step::SuspendJob { .. }
+                | Step::Launch { .. }
+                | Step::Suspend { .. }
                 | Step::Stop { .. },
                 _,
             ) => Ok(()),
@@ -263,9 +272,9 @@ fn again(step: &Step, situation: Situation<'_>) -> Option<Duration> {
             }
             (None, _) => limits::POLL_RESTING,
         }),
-        Step::Begin { .. } | Step::Create(_) | Step::SuspendJob { .. } => {
-            Some(limits::POLL_RUNNING)
-        }
+        // The Job exists now, and is let go once its uid is in status.
+        Step::Begin { .. } | Step::Create(_) => Some(Duration::ZERO),
+        Step::Launch { .. } | Step::Suspend { .. } => Some(limits::POLL_RUNNING),
         Step::Follow { execution_time, .. } => Some(progress_interval(*execution_time, situation)),
         Step::Stop { .. } => Some(Duration::from_secs(2)),
         // What follows from the end is decided on the status just written.

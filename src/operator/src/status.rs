@@ -22,10 +22,12 @@ pub fn next(situation: Situation<'_>, step: &Step) -> DataMigrationStatus {
         Step::Rest(position) | Step::Create(position) | Step::Stop { position, .. } => {
             place(&mut status, situation, position);
         }
-        Step::SuspendJob { position, suspend } => {
-            if *suspend {
-                status.execution_time = None;
-            }
+        Step::Launch { job_uid, position } => {
+            launch(&mut status, job_uid);
+            place(&mut status, situation, position);
+        }
+        Step::Suspend { position } => {
+            status.execution_time = None;
             place(&mut status, situation, position);
         }
         Step::Begin { record, position } => {
@@ -73,6 +75,14 @@ fn begin(status: &mut DataMigrationStatus, record: &RunRecord) {
     status.failure = None;
     status.execution_time = None;
     status.finalization_time = None;
+}
+
+/// The first Job that is let go is the only one of its run.
+fn launch(status: &mut DataMigrationStatus, job_uid: &str) {
+    if let Some(run) = status.runs.first_mut() {
+        run.result = RunResult::Running;
+        run.job_uid.get_or_insert_with(|| job_uid.to_owned());
+    }
 }
 
 fn follow(status: &mut DataMigrationStatus, execution_time: Option<Timestamp>) {

@@ -68,6 +68,8 @@ pub fn build(
             backoff_limit: Some(migration.spec.backoff_limit),
             completions: Some(1),
             parallelism: Some(1),
+            // It is let go once its uid is in status; see `Step::Launch`.
+            suspend: Some(true),
             active_deadline_seconds: migration.spec.active_deadline_seconds,
             pod_replacement_policy: Some("Failed".into()),
             pod_failure_policy: Some(failure_policy(migration, record.kind)),
