@@ -131,8 +131,19 @@ impl Objects {
         self.items.remove(&(plural.to_owned(), name.to_owned()));
     }
 
-    /// Answers one request.
-    pub fn answer(&mut self, call: &Call) -> Answer {
+    /// Answers a request that only reads.
+    pub fn read(&self, call: &Call) -> Answer {
+        match &call.name {
+            Some(name) => {
+                let found = self.get(&call.plural, name);
+                found.map_or_else(|| not_found(call), |object| (200, object.clone()))
+            }
+            None => (200, self.list(&call.plural, call.selector.as_deref())),
+        }
+    }
+
+    /// Answers a request that writes.
+    pub fn write(&mut self, call: &Call) -> Answer {
         let name = call.name.as_deref().unwrap_or_default();
         match (call.method.as_str(), call.plural.as_str(), &call.name) {
             ("POST", "events", _) => {
@@ -145,10 +156,6 @@ impl Objects {
                 merge(event, &call.body);
                 (200, event.clone())
             }
-            ("GET", _, Some(_)) => {
-                self.get(&call.plural, name).map_or_else(|| not_found(call), |o| (200, o.clone()))
-            }
-            ("GET", plural, None) => (200, self.list(plural, call.selector.as_deref())),
             ("POST", plural, _) => self.create(plural, call.body.clone()),
             ("PUT", plural, _) => self.replace_status(plural, name, &call.body),
             ("PATCH", plural, _) => self.patch(plural, name, &call.body),
@@ -158,9 +165,10 @@ impl Objects {
     }
 
     fn list(&self, plural: &str, selector: Option<&str>) -> Value {
-        let matches = |object: &&Value| match selector.and_then(|s| s.split_once('=')) {
+        let matches = |object: &&Value| match selector.map(|s| s.split_once('=').ok_or(s)) {
             None => true,
-            Some((key, value)) => object["metadata"]["labels"][key] == value,
+            Some(Ok((key, value))) => object["metadata"]["labels"][key] == value,
+            Some(Err(key)) => object["metadata"]["labels"][key].is_string(),
         };
         let items: Vec<&Value> = self.all(plural).into_iter().filter(matches).collect();
         json!({"metadata": {"resourceVersion": self.version.to_string()}, "items": items})

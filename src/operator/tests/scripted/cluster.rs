@@ -26,6 +26,8 @@ pub enum Move {
     EndProgram(String),
     /// A pod is given up before anything ran in it.
     GiveUpPod(String),
+    /// The Job controller takes its finalizer off a pod whose Job is gone.
+    Untrack(String),
     /// The garbage collector deletes an object (plural, name) whose owner is gone.
     Collect(String, String),
 }
@@ -66,7 +68,12 @@ impl Cluster {
         }
         for plural in ["jobs", "pods", "configmaps"] {
             for object in objects.all(plural) {
-                if is_orphan(objects, object) && !is_deleting(object) {
+                if !is_orphan(objects, object) {
+                    continue;
+                }
+                if plural == "pods" && is_tracked(object) {
+                    moves.push(Move::Untrack(name(object)));
+                } else if !is_deleting(object) {
                     moves.push(Move::Collect(plural.to_owned(), name(object)));
                 }
             }
@@ -90,6 +97,9 @@ impl Cluster {
             Move::EndProgram(pod) => self.end(objects, pod),
             Move::GiveUpPod(pod) => {
                 objects.change("pods", pod, |pod| pod["status"]["phase"] = json!("Failed"));
+            }
+            Move::Untrack(pod) => {
+                objects.change("pods", pod, |pod| drop_finalizer(pod, TRACKING));
             }
             Move::Collect(plural, name) => objects.delete(plural, name),
         }

@@ -37,13 +37,16 @@ pub struct Server {
     pub dead: bool,
     /// Snapshots after each change, while they are kept.
     pub history: Option<Vec<Objects>>,
-    /// How many changes ago reads are served from, by the number of the read.
-    pub lag: Option<Box<dyn FnMut(usize) -> usize + Send>>,
+    /// How many changes ago a read is served from.
+    pub lag: Option<Lag>,
     /// What happens just before the n-th request (from 1), once.
     pub intrusion: Option<(usize, Intrusion)>,
     writes: usize,
     reads: usize,
 }
+
+/// How many changes ago a read is served from, by its number and what it asks.
+pub type Lag = Box<dyn FnMut(usize, &Call) -> usize + Send>;
 
 /// Something that another party does between two requests.
 pub type Intrusion = Box<dyn FnOnce(&mut Objects) + Send>;
@@ -65,6 +68,11 @@ impl Server {
     /// How many writes there were, events counted: the points at which a controller can die.
     pub fn write_count(&self) -> usize {
         self.writes
+    }
+
+    /// How many reads there were.
+    pub fn read_count(&self) -> usize {
+        self.reads
     }
 
     /// Answers a request, or breaks the connection.
@@ -90,7 +98,7 @@ impl Server {
         if fault == Some(Fault::Lost) {
             return None;
         }
-        let answer = self.objects.answer(call);
+        let answer = self.objects.write(call);
         self.remember();
         (fault != Some(Fault::AnswerLost)).then_some(answer)
     }
@@ -98,13 +106,13 @@ impl Server {
     fn read(&mut self, call: &Call) -> Answer {
         self.reads += 1;
         let reads = self.reads;
-        let lag = self.lag.as_mut().map_or(0, |lag| lag(reads));
+        let lag = self.lag.as_mut().map_or(0, |lag| lag(reads, call));
         match &self.history {
             Some(history) if lag > 0 => {
                 let index = history.len().saturating_sub(lag + 1);
-                history[index].clone().answer(call)
+                history[index].read(call)
             }
-            _ => self.objects.answer(call),
+            _ => self.objects.read(call),
         }
     }
 

@@ -6,11 +6,47 @@ use crate::connection::lock;
 use crate::invariants::{applied, check, tried};
 use crate::world::World;
 
+/// Every write of a life without trouble, in order.
+const WRITES: &[&str] = &[
+    "PATCH datamigrations/0001-add-price",
+    "PUT datamigrations/0001-add-price/status",
+    "POST configmaps/0001-add-price-1-dry-run",
+    "POST jobs/0001-add-price-1-dry-run",
+    "PUT datamigrations/0001-add-price/status",
+    "PATCH configmaps/0001-add-price-1-dry-run",
+    "PATCH jobs/0001-add-price-1-dry-run",
+    "PUT datamigrations/0001-add-price/status",
+    "PUT datamigrations/0001-add-price/status",
+    "PATCH jobs/0001-add-price-1-dry-run",
+    "PATCH pods/0001-add-price-1-dry-run-10",
+    "PUT datamigrations/0001-add-price/status",
+    "POST configmaps/0001-add-price-2-apply",
+    "POST jobs/0001-add-price-2-apply",
+    "PUT datamigrations/0001-add-price/status",
+    "PATCH configmaps/0001-add-price-2-apply",
+    "PATCH jobs/0001-add-price-2-apply",
+    "PUT datamigrations/0001-add-price/status",
+    "PUT datamigrations/0001-add-price/status",
+    "PATCH jobs/0001-add-price-2-apply",
+    "PATCH pods/0001-add-price-2-apply-26",
+];
+
+/// The story that `kubectl describe` tells.
+const EVENTS: &[(&str, &str)] = &[
+    ("DryRunStarted", "Run 1 starts as Job 0001-add-price-1-dry-run"),
+    (
+        "DryRunSucceeded",
+        "Run 1: The dry run read 2 items and would update 2 items in cars; nothing was written",
+    ),
+    ("RunStarted", "Run 2 starts as Job 0001-add-price-2-apply"),
+    ("Applied", "Run 2: 2 items read; updated 2 items in cars"),
+];
+
 fn writes(world: &World) -> Vec<String> {
     lock(&world.server).writes().iter().map(|call| call.text()).collect()
 }
 
-fn events(world: &World) -> Vec<(String, String)> {
+pub fn events(world: &World) -> Vec<(String, String)> {
     let server = lock(&world.server);
     let text = |event: &serde_json::Value, field: &str| event[field].as_str().unwrap().to_owned();
     server.objects.events.iter().map(|e| (text(e, "reason"), text(e, "note"))).collect()
@@ -27,4 +63,12 @@ async fn a_migration_is_tried_then_promoted_then_applied() {
     assert_eq!(world.status().phase, Some(Phase::Applied));
     assert_eq!((tried(&world), applied(&world)), (1, 1));
     check(&world, "nothing went wrong");
+    assert_eq!(writes(&world), WRITES);
+    let told = events(&world);
+    let told: Vec<_> = told.iter().map(|(reason, note)| (reason.as_str(), note.as_str())).collect();
+    assert_eq!(told, EVENTS);
+    let before = lock(&world.server).calls.len();
+    assert_eq!(world.look().await.unwrap(), Some(dm_operator::limits::POLL_RESTING));
+    let server = lock(&world.server);
+    assert!(server.calls[before..].iter().all(|call| !call.is_write()), "an idle look writes");
 }

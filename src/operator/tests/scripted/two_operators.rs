@@ -140,23 +140,23 @@ fn toggle_suspend(objects: &mut Objects) {
 
 #[tokio::test]
 async fn two_controllers_start_each_run_once() {
-    check_seeds(1..=300, &[]).await;
+    check_seeds(1..=150, &[]).await;
 }
 
 #[tokio::test]
 async fn two_controllers_and_deletions_apply_at_most_once() {
     let hands: &[fn(&mut Objects)] =
         &[by_hand::delete_jobs, by_hand::delete_pods, by_hand::force_jobs];
-    check_seeds(1001..=1300, hands).await;
+    check_seeds(1001..=1150, hands).await;
 }
 
 #[tokio::test]
 async fn two_controllers_and_edits_apply_at_most_once() {
     let hands: &[fn(&mut Objects)] = &[by_hand::edit_files, toggle_suspend, by_hand::evict_pods];
-    check_seeds(2001..=2300, hands).await;
+    check_seeds(2001..=2150, hands).await;
 }
 
 #[tokio::test]
 async fn two_controllers_and_a_deleted_migration_leave_nothing_behind() {
-    check_seeds(3001..=3300, &[by_hand::delete_migration]).await;
+    check_seeds(3001..=3100, &[by_hand::delete_migration]).await;
 }

@@ -107,17 +107,17 @@ impl World {
         self.context = context(Connection::direct(&self.server));
     }
 
-    /// Looks until a look writes nothing. A controller that died is started anew.
+    /// Looks until a look changes nothing. A controller that died is started anew.
     pub async fn look_until_quiet(&mut self) {
         for _ in 0..STEPS_MAX {
-            let before = lock(&self.server).writes().len();
+            let before = lock(&self.server).objects.version();
             let looked = self.look().await;
             if lock(&self.server).dead {
                 while self.late && self.make_first_move().is_some() {}
                 self.restart();
                 continue;
             }
-            if looked.is_ok() && lock(&self.server).writes().len() == before {
+            if looked.is_ok() && lock(&self.server).objects.version() == before {
                 return;
             }
         }
