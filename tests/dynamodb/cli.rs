@@ -1,0 +1,310 @@
+//! The command line on a laptop: a boto3 program behind `datamigration exec`, a migration's folder
+//! behind `run`, any client behind `guard`. What a dry run leaves, what applying changes, and that the
+//! program has no credentials.
+
+use std::io::{BufRead as _, BufReader, Read as _};
+use std::path::{Path, PathBuf};
+use std::process::{Command, Output, Stdio};
+use std::sync::OnceLock;
+
+use serde_json::{Value, json};
+
+use crate::bed::{ACCESS_KEY, Endpoint, REGION, database, fresh_name};
+
+/// Reads the table page by page and prices what has no price.
+const PRICE: &str = "\
+import boto3, sys
+table = boto3.resource('dynamodb').Table(sys.argv[1])
+priced = 0
+for item in table.scan()['Items']:
+    if 'price' not in item:
+        table.update_item(Key={'id': item['id']}, UpdateExpression='SET price = :p',
+                          ExpressionAttributeValues={':p': 100})
+        priced += 1
+print(f'{priced} priced, {sum(1 for i in table.scan()[\"Items\"] if \"price\" in i)} have a price')
+";
+
+/// A Python that has boto3: the system's, or one in a folder of the build.
+fn python() -> &'static Path {
+    static PYTHON: OnceLock<PathBuf> = OnceLock::new();
+    PYTHON.get_or_init(|| {
+        let has_boto3 = |python: &Path| {
+            let import = Command::new(python).args(["-c", "import boto3"]).output();
+            import.is_ok_and(|output| output.status.success())
+        };
+        let system = PathBuf::from("python3");
+        if has_boto3(&system) {
+            return system;
+        }
+        let folder = Path::new(env!("CARGO_TARGET_TMPDIR")).join("python");
+        let python = folder.join("bin/python3");
+        if !has_boto3(&python) {
+            succeed(Command::new(system).args(["-m", "venv"]).arg(&folder));
+            succeed(Command::new(&python).args(["-m", "pip", "install", "--quiet", "boto3"]));
+        }
+        python
+    })
+}
+
+fn succeed(command: &mut Command) {
+    let output = command.output().unwrap();
+    assert!(output.status.success(), "{command:?}: {}", String::from_utf8_lossy(&output.stderr));
+}
+
+/// The program under test, with the credentials of the tests' tables.
+fn datamigration(words: &[&str]) -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_datamigration-under-test"));
+    command
+        .args(words)
+        .stdin(Stdio::null())
+        .env("AWS_ACCESS_KEY_ID", ACCESS_KEY)
+        .env("AWS_SECRET_ACCESS_KEY", "secret")
+        .env("AWS_ENDPOINT_URL_DYNAMODB", database().url)
+        .env("AWS_REGION", REGION);
+    command
+}
+
+/// What it wrote to its two outputs, and its exit code.
+fn ended(output: &Output) -> (String, String, Option<i32>) {
+    let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
+    (text(&output.stdout), text(&output.stderr), output.status.code())
+}
+
+/// A table with three items, one of which has a price.
+async fn cars(database: &Endpoint) -> String {
+    let table = fresh_name("cars");
+    let create = json!({
+        "TableName": table,
+        "BillingMode": "PAY_PER_REQUEST",
+        "KeySchema": [{"AttributeName": "id", "KeyType": "HASH"}],
+        "AttributeDefinitions": [{"AttributeName": "id", "AttributeType": "S"}],
+    });
+    database.ok("CreateTable", &create).await;
+    for item in [
+        json!({"id": {"S": "a"}}),
+        json!({"id": {"S": "b"}}),
+        json!({"id": {"S": "c"}, "price": {"N": "7"}}),
+    ] {
+        database.ok("PutItem", &json!({"TableName": table, "Item": item})).await;
+    }
+    table
+}
+
+#[tokio::test]
+async fn a_dry_run_of_a_boto3_program_writes_nothing_and_says_what_it_would() {
+    let database = database();
+    let table = cars(&database).await;
+    let before = database.items(&table).await;
+    let folder = tempfile::tempdir().unwrap();
+    let report = folder.path().join("report.json");
+    let mut command = datamigration(&["exec", "--writes-per-second", "2", "--report"]);
+    command.arg(&report).arg("--").arg(python()).args(["-c", PRICE, &table]);
+    let (out, err, code) = ended(&command.output().unwrap());
+
+    assert_eq!(code, Some(0), "{err}");
+    assert_eq!(out, "2 priced, 3 have a price\n", "its own output, and it saw its own writes");
+    assert_eq!(database.items(&table).await, before);
+    for part in [
+        "this is the default, --apply writes",
+        "dry run · nothing was written (0 write calls reached the database)",
+        &format!("{table}  6 items read · 2 would be updated · 0 created · 0 deleted"),
+        "+ price  2",
+        "would cost 2 write units",
+        "about 1s at 2 writes a second",
+        "digest    sha256:",
+    ] {
+        assert!(err.contains(part), "{part}:\n{err}");
+    }
+    let report: Value = serde_json::from_slice(&std::fs::read(report).unwrap()).unwrap();
+    assert_eq!(report["mode"], "DryRun");
+    assert_eq!(report["writeCallsUpstream"], 0);
+    assert_eq!(report["tables"][0]["updated"], 2);
+}
+
+#[tokio::test]
+async fn an_applied_program_changes_the_table() {
+    let database = database();
+    let table = cars(&database).await;
+    let mut command = datamigration(&["exec", "--apply", "--tables", "other,cars-*", "--"]);
+    command.arg(python()).args(["-c", PRICE, &table]);
+    let (out, err, code) = ended(&command.output().unwrap());
+
+    assert_eq!((out.as_str(), code), ("2 priced, 3 have a price\n", Some(0)), "{err}");
+    assert!(err.contains("applied · 2 write calls reached the database"), "{err}");
+    assert!(err.contains("2 updated · 0 put · 0 deleted"), "{err}");
+    let items = database.items(&table).await;
+    assert!(items.iter().all(|item| item.get("price").is_some()), "{items:?}");
+}
+
+#[tokio::test]
+async fn a_table_that_is_not_allowed_is_refused_and_the_programs_failure_passed_on() {
+    let table = cars(&database()).await;
+    let mut command = datamigration(&["exec", "--dry-run", "--tables", "other", "--"]);
+    command.arg(python()).args(["-c", PRICE, &table]);
+    let (_, err, code) = ended(&command.output().unwrap());
+
+    assert_eq!(code, Some(1), "{err}");
+    for part in ["AccessDeniedException", "ended with exit code 1", "1 call was refused"] {
+        assert!(err.contains(part), "{part}:\n{err}");
+    }
+}
+
+#[test]
+fn the_programs_end_is_passed_on() {
+    for (words, expected, told) in [
+        (&["sh", "-c", "exit 0"][..], 0, "the program sent no request to the guard"),
+        (&["sh", "-c", "exit 7"], 7, "ended with exit code 7"),
+        (&["sh", "-c", "kill -9 $$"], 137, "was ended by signal 9"),
+        (&["no-such-program"], 127, "there is no program no-such-program"),
+        (&["/dev/null"], 126, "/dev/null is not an executable file"),
+    ] {
+        let output = datamigration(&["exec", "--dry-run", "--"]).args(words).output().unwrap();
+        let (_, err, code) = ended(&output);
+        assert_eq!(code, Some(expected), "{words:?}: {err}");
+        assert!(err.contains(told), "{words:?}: {err}");
+    }
+}
+
+#[test]
+fn signals_reach_the_program() {
+    let script = "trap 'echo told; exit 5' TERM; echo ready; while :; do sleep 0.05; done";
+    let mut child = datamigration(&["exec", "--dry-run", "--", "sh", "-c", script])
+        .stdout(Stdio::piped())
+        .stderr(Stdio::null())
+        .spawn()
+        .unwrap();
+    let mut out = BufReader::new(child.stdout.take().unwrap());
+    let mut line = String::new();
+    out.read_line(&mut line).unwrap();
+    succeed(Command::new("kill").args(["-TERM", &child.id().to_string()]));
+    out.read_to_string(&mut line).unwrap();
+    assert_eq!(line, "ready\ntold\n");
+    assert_eq!(child.wait().unwrap().code(), Some(5));
+}
+
+#[test]
+fn a_program_has_no_credentials() {
+    // Whatever of the person's identity there is, in the environment and in files at home.
+    const SECRET: &str = "of-the-person";
+    let home = tempfile::tempdir().unwrap();
+    std::fs::create_dir(home.path().join(".aws")).unwrap();
+    let keys = format!("[default]\naws_access_key_id={SECRET}\naws_secret_access_key={SECRET}\n");
+    std::fs::write(home.path().join(".aws/credentials"), keys).unwrap();
+    let config = home.path().join("config");
+    std::fs::write(&config, "[profile prod]\nregion = us-east-1\n").unwrap();
+    let look = "\
+import boto3, os
+print([name for name, value in os.environ.items() if 'of-the-person' in value])
+found = boto3.Session().get_credentials()
+print(found.access_key, found.secret_key, found.token)
+print(boto3.Session().available_profiles)
+";
+    let mut command = datamigration(&["exec", "--dry-run", "--"]);
+    for name in ["AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN", "AWS_ROLE_ARN"]
+    {
+        command.env(name, SECRET);
+    }
+    command.env("HOME", home.path()).env("AWS_CONFIG_FILE", config).env("AWS_PROFILE", "prod");
+    // A Python of the person's may be found by way of their home.
+    let python = Command::new(python()).args(["-c", "import sys; print(sys.executable)"]).output();
+    let (python, _, _) = ended(&python.unwrap());
+    let output = command.arg(python.trim()).args(["-c", look]).output().unwrap();
+    let (out, err, code) = ended(&output);
+    assert_eq!(code, Some(0), "{err}");
+    assert_eq!(out, "[]\ndatamigration worthless None\n[]\n");
+}
+
+#[test]
+fn without_credentials_of_its_own_nothing_is_started() {
+    let mut command = datamigration(&["exec", "--", "echo", "started"]);
+    command
+        .env_remove("AWS_ACCESS_KEY_ID")
+        .env("AWS_CONFIG_FILE", "/dev/null")
+        .env("AWS_SHARED_CREDENTIALS_FILE", "/dev/null")
+        .env("AWS_EC2_METADATA_DISABLED", "true");
+    let (out, err, code) = ended(&command.output().unwrap());
+    assert_eq!((out.as_str(), code), ("", Some(125)));
+    assert!(err.contains("there are no credentials for http"), "{err}");
+}
+
+#[tokio::test]
+async fn a_migrations_folder_runs_in_a_copy_of_itself() {
+    let database = database();
+    let table = cars(&database).await;
+    let folder = tempfile::tempdir().unwrap();
+    let write = |name: &str, text: &str| {
+        let path = folder.path().join(name);
+        std::fs::create_dir_all(path.parent().unwrap()).unwrap();
+        std::fs::write(path, text).unwrap();
+    };
+    let manifest = json!({
+        "apiVersion": "datamigration.dev/v1alpha1", "kind": "DataMigration",
+        "metadata": {"name": "m"},
+        "spec": {
+            "target": {"name": "t"}, "limits": {"writesPerSecond": 4},
+            "script": {
+                "configMap": {"name": "m"}, "image": "i", "args": [table],
+                "env": [{"name": "COLOR", "value": "red"}],
+            },
+        },
+    });
+    // JSON is YAML.
+    write("base/migration.yaml", &manifest.to_string());
+    write(
+        "base/kustomization.yaml",
+        "configMapGenerator:\n  - name: m\n    files: [main.py, ids.txt]\n",
+    );
+    write("base/ids.txt", "a\nd\n");
+    write("base/notes.txt", "");
+    let script = format!(
+        "#!{}\nimport boto3, os, sys\nprint(sorted(os.listdir()))\nopen('written', 'w')\n\
+         table = boto3.resource('dynamodb').Table(sys.argv[1])\n\
+         for line in open('ids.txt'):\n    table.put_item(Item={{'id': line.strip(), 'color': os.environ['COLOR']}})\n",
+        python().display()
+    );
+    let script = script.replace("#!python3", "#!/usr/bin/env python3");
+    write("base/main.py", &script);
+    let run = |how: &str| {
+        let mut command = datamigration(&["run"]);
+        ended(&command.arg(folder.path()).arg(how).output().unwrap())
+    };
+
+    let before = database.items(&table).await;
+    let (out, err, code) = run("--dry-run");
+    assert_eq!((out.as_str(), code), ("['ids.txt', 'main.py']\n", Some(0)), "{err}");
+    assert!(err.contains("1 would be updated · 1 created · 0 deleted"), "{err}");
+    assert!(err.contains("about 1s at 4 writes a second"), "{err}");
+    assert_eq!(database.items(&table).await, before);
+
+    let (_, err, code) = run("--apply");
+    assert_eq!(code, Some(0), "{err}");
+    assert_eq!(database.items(&table).await.len(), 4);
+    assert!(!folder.path().join("base/written").exists(), "it ran in a copy");
+}
+
+#[tokio::test]
+async fn a_guard_serves_any_client_until_it_is_told_to_stop() {
+    let database = database();
+    let table = cars(&database).await;
+    let before = database.items(&table).await;
+    let folder = tempfile::tempdir().unwrap();
+    let report = folder.path().join("report.json");
+    let mut command = datamigration(&["guard", "--listen", "127.0.0.1:0", "--report"]);
+    let mut child = command.arg(&report).stderr(Stdio::piped()).spawn().unwrap();
+    let mut err = BufReader::new(child.stderr.take().unwrap());
+    let mut line = String::new();
+    err.read_line(&mut line).unwrap();
+    let (_, address) = line.split_once("behind ").unwrap_or_else(|| panic!("{line}"));
+    let through = Endpoint::new(address.split(';').next().unwrap().to_owned());
+    let delete = json!({"TableName": table, "Key": {"id": {"S": "c"}}});
+    through.ok("DeleteItem", &delete).await;
+    assert_eq!(through.items(&table).await.len(), 2);
+    succeed(Command::new("kill").args(["-INT", &child.id().to_string()]));
+    let mut rest = String::new();
+    err.read_to_string(&mut rest).unwrap();
+    assert_eq!(child.wait().unwrap().code(), Some(0), "{rest}");
+    assert!(rest.contains("0 would be updated · 0 created · 1 deleted"), "{rest}");
+    let report: Value = serde_json::from_slice(&std::fs::read(report).unwrap()).unwrap();
+    assert_eq!(report["tables"][0]["deleted"], 1);
+    assert_eq!(database.items(&table).await, before);
+}
