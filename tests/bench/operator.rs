@@ -12,7 +12,9 @@ use dm_api::DataMigration;
 use futures::StreamExt as _;
 use k8s_openapi::api::batch::v1::Job;
 use k8s_openapi::api::core::v1::{Namespace, Node, Pod};
-use kube::api::{Api, DeleteParams, ListParams, Patch, PatchParams, PostParams, WatchEvent, WatchParams};
+use kube::api::{
+    Api, DeleteParams, ListParams, Patch, PatchParams, PostParams, WatchEvent, WatchParams,
+};
 use kube::{Client, ResourceExt as _};
 use serde_json::json;
 
@@ -136,7 +138,8 @@ async fn mebibytes(client: &Client) -> Result<String, Box<dyn std::error::Error>
     let ours = ListParams::default().labels("app.kubernetes.io/name=datamigration");
     let pod = pods.list(&ours).await?.items.into_iter().next().ok_or("no operator pod")?;
     let nodes: Api<Node> = Api::all(client.clone());
-    let node = nodes.list(&ListParams::default()).await?.items.into_iter().next().ok_or("no node")?;
+    let node =
+        nodes.list(&ListParams::default()).await?.items.into_iter().next().ok_or("no node")?;
     let path = format!("/api/v1/nodes/{}/proxy/stats/summary", node.name_any());
     let request = http::Request::get(path).body(Vec::new())?;
     let summary: serde_json::Value = client.request(request).await?;
