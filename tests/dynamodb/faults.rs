@@ -85,7 +85,7 @@ pub async fn proxy(endpoint: &str, fuse: Arc<Fuse>) -> String {
     let url = format!("http://{}", listener.local_addr().unwrap());
     let target = endpoint.trim_end_matches('/').to_owned();
     let client: Client<HttpConnector, Full<Bytes>> =
-        Client::builder(TokioExecutor::new()).build_http();
+        Client::builder(TokioExecutor::new()).set_host(false).build_http();
     tokio::spawn(async move {
         while let Ok((stream, _)) = listener.accept().await {
             let (client, target, fuse) = (client.clone(), target.clone(), Arc::clone(&fuse));
@@ -102,6 +102,66 @@ pub async fn proxy(endpoint: &str, fuse: Arc<Fuse>) -> String {
     url
 }
 
+/// What happens to one request of a troubled proxy.
+#[derive(Clone, Copy, Debug)]
+pub enum Trouble {
+    /// It is answered as it should be.
+    None,
+    /// It is answered late.
+    Slow(Duration),
+    /// It is answered with 503, and not carried out.
+    Unavailable,
+    /// It is carried out, and the connection is cut before the answer.
+    Cut,
+}
+
+/// A mock of bad days: a proxy in which the request of each number, from 1, has its trouble.
+pub async fn troubled_proxy(endpoint: &str, trouble: fn(u64) -> Trouble) -> String {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let url = format!("http://{}", listener.local_addr().unwrap());
+    let target = endpoint.to_owned();
+    let client: Client<HttpConnector, Full<Bytes>> =
+        Client::builder(TokioExecutor::new()).set_host(false).build_http();
+    let count = Arc::new(AtomicU64::new(0));
+    tokio::spawn(async move {
+        while let Ok((stream, _)) = listener.accept().await {
+            let (client, target, count) = (client.clone(), target.clone(), Arc::clone(&count));
+            tokio::spawn(async move {
+                let service = service_fn(move |request: Request<Incoming>| {
+                    let trouble = trouble(count.fetch_add(1, Ordering::SeqCst) + 1);
+                    let (client, target) = (client.clone(), target.clone());
+                    async move {
+                        match trouble {
+                            Trouble::Unavailable => {
+                                let late = Response::builder().status(503);
+                                return Ok(late.body(Full::default()).unwrap());
+                            }
+                            Trouble::Slow(time) => tokio::time::sleep(time).await,
+                            Trouble::None | Trouble::Cut => {}
+                        }
+                        let answer = forward(client, target, request).await.map_err(|_| Gone)?;
+                        if matches!(trouble, Trouble::Cut) { Err(Gone) } else { Ok(answer) }
+                    }
+                });
+                let _ = http1::Builder::new().serve_connection(TokioIo::new(stream), service).await;
+            });
+        }
+    });
+    url
+}
+
+/// Ends a connection.
+#[derive(Debug)]
+struct Gone;
+
+impl fmt::Display for Gone {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("the connection is cut")
+    }
+}
+
+impl std::error::Error for Gone {}
+
 async fn forward(
     client: Client<HttpConnector, Full<Bytes>>,
     target: String,
@@ -110,7 +170,6 @@ async fn forward(
     let (mut head, body) = request.into_parts();
     let path = head.uri.path_and_query().map_or("/", http::uri::PathAndQuery::as_str);
     head.uri = format!("{target}{path}").parse().unwrap();
-    head.headers.remove(http::header::HOST);
     let body = body.collect().await.unwrap().to_bytes();
     let response = client.request(Request::from_parts(head, Full::new(body))).await?;
     let (head, body) = response.into_parts();

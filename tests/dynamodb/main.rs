@@ -3,6 +3,7 @@
 //! `DYNAMODB_ENDPOINT` names it; `cargo xtask test` starts one. Each suite of cases runs against
 //! the database itself, through a guard in apply mode, and through guards in dry run.
 
+mod archive;
 mod bed;
 mod cases;
 mod cli;

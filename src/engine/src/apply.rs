@@ -47,7 +47,7 @@ impl Apply {
         let answer = self.upstream.send(operation, metered.body()).await?;
         let members = Members::of(&answer).ok_or_else(crate::metering::not_an_object)?;
         self.count_writes(operation, metered.body(), &members);
-        metered.finish(&answer, &members, &self.tally)
+        Ok(metered.finish(&answer, &members, &self.tally))
     }
 
     fn count_writes(&self, operation: Operation, request: &Value, answer: &Members<'_>) {

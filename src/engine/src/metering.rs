@@ -41,15 +41,10 @@ impl Metered {
     }
 
     /// Counts an answer, and gives back what the program is to see of it.
-    pub fn finish(
-        &self,
-        answer: &Bytes,
-        members: &Members<'_>,
-        tally: &Tally,
-    ) -> Result<Bytes, Fault> {
+    pub fn finish(&self, answer: &Bytes, members: &Members<'_>, tally: &Tally) -> Bytes {
         self.count_units(members, tally);
         self.count_items(members, tally);
-        Ok(if self.added { members.without(CAPACITY) } else { answer.clone() })
+        if self.added { members.without(CAPACITY) } else { answer.clone() }
     }
 
     fn count_items(&self, answer: &Members<'_>, tally: &Tally) {

@@ -116,7 +116,7 @@ impl Overlay {
         let metered = Metered::new(operation.operation(), body);
         let answer = self.upstream.read(operation, metered.body()).await?;
         let members = Members::of(&answer).ok_or_else(metering::not_an_object)?;
-        metered.finish(&answer, &members, &self.tally)
+        Ok(metered.finish(&answer, &members, &self.tally))
     }
 
     /// A read that is wrong in our eyes: the database is asked for its words. If it is right in
@@ -130,20 +130,16 @@ impl Overlay {
         let (Fault::Service(error), Some(read)) = (&ours, ReadOperation::of(operation)) else {
             return Err(ours);
         };
-        match self.upstream.read(read, &body).await {
-            Err(theirs) => Err(theirs),
-            Ok(_) => {
-                let name = operation.name();
-                Err(Fault::refused(
-                    format!(
-                        "The guard's dry run cannot simulate this {name}: it takes the request \
-                         for wrong ({}), and the database does not.",
-                        error.message
-                    ),
-                    "the dry run takes a request for wrong that the database accepts",
-                ))
-            }
-        }
+        self.upstream.read(read, &body).await?;
+        let name = operation.name();
+        Err(Fault::refused(
+            format!(
+                "The guard's dry run cannot simulate this {name}: it takes the request for wrong \
+                 ({}), and the database does not.",
+                error.message
+            ),
+            "the dry run takes a request for wrong that the database accepts",
+        ))
     }
 }
 

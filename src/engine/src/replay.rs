@@ -147,6 +147,7 @@ mod tests {
     use std::sync::atomic::{AtomicU32, Ordering};
     use std::time::Duration;
 
+    #[allow(clippy::unnecessary_wraps)] // As a call has it.
     fn id(id: &str) -> Option<Invocation> {
         Some(Invocation { id: id.into(), digest: [0; 32] })
     }

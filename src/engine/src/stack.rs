@@ -290,8 +290,16 @@ fn effects_digest(tables: &[TableEffect]) -> String {
         hasher.update(line.to_string().as_bytes());
         hasher.update(b"\n");
     }
-    let hex: String = hasher.finalize().iter().map(|byte| format!("{byte:02x}")).collect();
-    format!("sha256:{hex}")
+    let mut digest = String::from("sha256:");
+    for byte in hasher.finalize() {
+        digest.extend(
+            [byte >> 4, byte & 15]
+                .map(|half| char::from_digit(half.into(), 16))
+                .into_iter()
+                .flatten(),
+        );
+    }
+    digest
 }
 
 #[cfg(test)]

@@ -98,18 +98,21 @@ mod tests {
     use super::*;
     use dm_core::value::Item;
 
-    fn item(pairs: &[(&str, i64)]) -> Option<Item> {
-        Some(pairs.iter().map(|(name, n)| ((*name).to_owned(), (*n).into())).collect())
+    fn item(pairs: &[(&str, i64)]) -> Item {
+        pairs.iter().map(|(name, n)| ((*name).to_owned(), (*n).into())).collect()
     }
 
     #[test]
     fn each_entry_counts_once_for_what_it_is_now() {
         let mut effects = Effects::default();
-        let base = item(&[("id", 1), ("a", 1), ("b", 1)]);
+        let base = Some(item(&[("id", 1), ("a", 1), ("b", 1)]));
         let read = Entry::unchanged(base.clone());
         effects.replace(&Entry::default(), &read);
-        let first =
-            Entry { now: item(&[("id", 1), ("a", 2), ("c", 1)]), written: true, ..read.clone() };
+        let first = Entry {
+            now: Some(item(&[("id", 1), ("a", 2), ("c", 1)])),
+            written: true,
+            ..read.clone()
+        };
         effects.replace(&read, &first);
         let report = effects.report("t");
         assert_eq!((report.updated, report.unchanged), (1, 0));

@@ -42,7 +42,7 @@ impl Overlay {
                 self.note_filter(&page);
                 let answer = self.merged_page(&page).await?;
                 self.tally().items_read(&page.table.schema.name, answer.evaluated().into());
-                Ok(Bytes::from(answer.to_json(&page).to_string()))
+                Ok(Bytes::from(answer.into_json(&page).to_string()))
             }
             Err(fault) if upstream => self.refused_by_both(operation, body, fault).await,
             Err(fault) => Err(fault),
@@ -74,7 +74,7 @@ impl Overlay {
             let next = self.next(page, &mut walk, answer.evaluated()).await?;
             let item = match &next {
                 Next::Base(item) => self.shown_base(page, item)?,
-                Next::Insertion(_, item) => self.shown_insertion(page, item),
+                Next::Insertion(_, item) => Some(as_held(page, item)),
                 Next::PageEnd(_) | Next::End => None,
             };
             if let Some(item) = item {
@@ -83,7 +83,7 @@ impl Overlay {
                     answer.end_at_last();
                     return Ok(answer);
                 }
-                answer.evaluate(page, item);
+                answer.evaluate(page, &item);
             }
             match next {
                 Next::Base(_) => {
@@ -177,15 +177,14 @@ impl Overlay {
         if !page.view().is_in_place(&entry) {
             return Ok(None);
         }
-        Ok(entry.now.as_ref().and_then(|now| self.shown_insertion(page, now)))
+        Ok(entry.now.as_ref().map(|now| as_held(page, now)))
     }
+}
 
-    /// An item of the overlay as the view holds it.
-    #[allow(clippy::unused_self)] // So that both kinds of items read the same where they are used.
-    fn shown_insertion(&self, page: &PageRequest, item: &Item) -> Option<Item> {
-        Some(match page.view().index_schema() {
-            Some(index) if !page.fetches => index.project(&page.table.schema, item),
-            Some(_) | None => item.clone(),
-        })
+/// An item of the overlay as the view holds it.
+fn as_held(page: &PageRequest, item: &Item) -> Item {
+    match page.view().index_schema() {
+        Some(index) if !page.fetches => index.project(&page.table.schema, item),
+        Some(_) | None => item.clone(),
     }
 }

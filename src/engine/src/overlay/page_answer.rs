@@ -30,18 +30,18 @@ impl PageAnswer {
     }
 
     /// One more item of the view: it may pass the filter or not.
-    pub fn evaluate(&mut self, page: &PageRequest, item: Item) {
+    pub fn evaluate(&mut self, page: &PageRequest, item: &Item) {
         self.evaluated += 1;
-        self.bytes += item_size(&item);
-        if page.filter.as_ref().is_none_or(|filter| filter.matches(&item)) {
+        self.bytes += item_size(item);
+        if page.filter.as_ref().is_none_or(|filter| filter.matches(item)) {
             self.matched += 1;
             if !page.counts_only {
-                let shown = page.projection.as_ref().map(|projection| projection.apply(&item));
-                self.items.push(item_to_json(shown.as_ref().unwrap_or(&item)));
+                let shown = page.projection.as_ref().map(|projection| projection.apply(item));
+                self.items.push(item_to_json(shown.as_ref().unwrap_or(item)));
             }
         }
         let view = page.view();
-        self.last = Some(keys_of(&item, view.keys(), &page.table.schema.keys));
+        self.last = Some(keys_of(item, view.keys(), &page.table.schema.keys));
     }
 
     /// The page ends with the last item that was evaluated.
@@ -55,7 +55,7 @@ impl PageAnswer {
     }
 
     /// The body of the answer.
-    pub fn to_json(self, page: &PageRequest) -> Value {
+    pub fn into_json(self, page: &PageRequest) -> Value {
         let mut answer = Map::new();
         if !page.counts_only {
             answer.insert("Items".into(), self.items.into());

@@ -133,10 +133,14 @@ impl PageRequest {
         let Range::Query(condition, direction) = &self.range else { return false };
         condition.sort().any(|(name, sort)| {
             let last = match (sort, direction) {
-                (SortCondition::Between(_, high), Direction::Forward) => high,
-                (SortCondition::Between(low, _), Direction::Backward) => low,
-                (SortCondition::Compare(Comparator::Le, high), Direction::Forward) => high,
-                (SortCondition::Compare(Comparator::Ge, low), Direction::Backward) => low,
+                (
+                    SortCondition::Between(_, last) | SortCondition::Compare(Comparator::Le, last),
+                    Direction::Forward,
+                )
+                | (
+                    SortCondition::Between(last, _) | SortCondition::Compare(Comparator::Ge, last),
+                    Direction::Backward,
+                ) => last,
                 (SortCondition::Compare(..) | SortCondition::BeginsWith(_), _) => return false,
             };
             item.get(name) == Some(last)

@@ -22,12 +22,12 @@ impl<'a> Parameters<'a> {
     }
 
     /// A parameter; null is as if absent.
-    pub fn get(&self, name: &str) -> Option<&'a Value> {
+    pub fn get(self, name: &str) -> Option<&'a Value> {
         self.0.get(name).filter(|value| !value.is_null())
     }
 
     /// A parameter that must be there.
-    pub fn required(&self, name: &str) -> Result<&'a Value> {
+    pub fn required(self, name: &str) -> Result<&'a Value> {
         self.get(name).ok_or_else(|| {
             ServiceError::validation(format!(
                 "1 validation error detected: Value null at '{}' failed to satisfy constraint: \
@@ -38,32 +38,32 @@ impl<'a> Parameters<'a> {
     }
 
     /// A string.
-    pub fn text(&self, name: &str) -> Result<Option<&'a str>> {
+    pub fn text(self, name: &str) -> Result<Option<&'a str>> {
         self.get(name).map(|value| value.as_str().ok_or_else(unexpected)).transpose()
     }
 
     /// All expressions, or the older parameters in their place.
-    pub fn expressions(&self, kind: RequestKind) -> Result<Expressions> {
+    pub fn expressions(self, kind: RequestKind) -> Result<Expressions> {
         Expressions::read(kind, self.0)
     }
 
     /// The key of an item in its table.
-    pub fn key(&self, table: &Table) -> Result<ItemKey> {
+    pub fn key(self, table: &Table) -> Result<ItemKey> {
         ItemKey::from_key(&table.schema, &item_from_json(self.required("Key")?)?)
     }
 
     /// The table, by name or ARN.
-    pub fn table(&self) -> Result<&'a str> {
+    pub fn table(self) -> Result<&'a str> {
         self.required("TableName")?.as_str().ok_or_else(unexpected)
     }
 
     /// A truth value; absent is false.
-    pub fn flag(&self, name: &str) -> Result<bool> {
+    pub fn flag(self, name: &str) -> Result<bool> {
         self.get(name).map_or(Ok(false), |value| value.as_bool().ok_or_else(unexpected))
     }
 
     /// A whole number of at least this, and at most this where there is a bound.
-    pub fn whole(&self, name: &str, at_least: u32, at_most: Option<u32>) -> Result<Option<u32>> {
+    pub fn whole(self, name: &str, at_least: u32, at_most: Option<u32>) -> Result<Option<u32>> {
         let Some(value) = self.get(name) else { return Ok(None) };
         let number = value.as_i64().ok_or_else(unexpected)?;
         let outside = |bound: &str, limit: u32| {
@@ -86,7 +86,7 @@ impl<'a> Parameters<'a> {
 
     /// One of some words; `listed` is how the service lists them in its message.
     pub fn choice<T: Copy>(
-        &self,
+        self,
         name: &str,
         choices: &[(&str, T)],
         listed: &str,

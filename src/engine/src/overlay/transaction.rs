@@ -234,7 +234,7 @@ impl Overlay {
     }
 }
 
-fn actions<'a>(parameters: Parameters<'a>) -> Result<&'a Vec<Value>, Fault> {
+fn actions(parameters: Parameters<'_>) -> Result<&Vec<Value>, Fault> {
     let actions = parameters.required("TransactItems")?.as_array().ok_or_else(unexpected)?;
     let bound = match actions.len() {
         0 => "greater than or equal to 1",

@@ -51,14 +51,13 @@ impl ReturnValues {
 
     fn image(self, written: &Written) -> Option<Item> {
         let image = match (self, &written.outcome) {
-            (Self::None, _) => None,
             (Self::AllOld, _) => written.before.clone(),
             (Self::AllNew, _) => written.after.clone(),
             (Self::UpdatedOld, Some(outcome)) => {
                 written.before.as_ref().map(|before| outcome.updated_old(before))
             }
             (Self::UpdatedNew, Some(outcome)) => Some(outcome.updated_new()),
-            (Self::UpdatedOld | Self::UpdatedNew, None) => None,
+            (Self::None, _) | (Self::UpdatedOld | Self::UpdatedNew, None) => None,
         };
         image.filter(|image| !image.is_empty())
     }

@@ -1,0 +1,150 @@
+//! The archive on a server that speaks S3, on good and on bad days, and as a folder.
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use bytes::Bytes;
+use dm_core::plan::{ArchivePlan, Mode, Plan, Policy};
+use dm_core::restore::OnConflict;
+use dm_engine::archive::{Archive, Created, RunName};
+use dm_engine::journal::{JournalReader, ReadError};
+use dm_engine::restore::Restore;
+use dm_engine::{Call, CredentialSource, Engine, Operation, Start};
+use futures::future::join_all;
+use hyper_util::rt::{TokioExecutor, TokioIo};
+use serde_json::{Value, json};
+use tempfile::TempDir;
+use tokio::net::TcpListener;
+
+use crate::bed::{self, database, fresh_name};
+use crate::faults::{Trouble, troubled_proxy};
+use crate::shorthand::expand;
+
+const KEY: &str = "archive-key";
+const SECRET: &str = "archive-secret";
+
+/// A server that speaks S3 over a folder, with one bucket; its endpoint.
+async fn s3() -> (TempDir, String) {
+    let folder = tempfile::tempdir().unwrap();
+    std::fs::create_dir(folder.path().join("bucket")).unwrap();
+    let files = s3s_fs::FileSystem::new(folder.path()).unwrap();
+    let mut service = s3s::service::S3ServiceBuilder::new(files);
+    service.set_auth(s3s::auth::SimpleAuth::from_single(KEY, SECRET));
+    let service = service.build();
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let url = format!("http://{}", listener.local_addr().unwrap());
+    tokio::spawn(async move {
+        while let Ok((stream, _)) = listener.accept().await {
+            let service = service.clone();
+            tokio::spawn(async move {
+                let server = hyper_util::server::conn::auto::Builder::new(TokioExecutor::new());
+                let _ = server.serve_connection(TokioIo::new(stream), service).await;
+            });
+        }
+    });
+    (folder, url)
+}
+
+async fn archive(endpoint: &str) -> Archive {
+    let endpoint = Some(endpoint.to_owned());
+    let plan = ArchivePlan { endpoint, ..bed::archive("s3://bucket/team/archive") };
+    let keys = aws_credential_types::Credentials::new(KEY, SECRET, None, None, "tests");
+    let source = aws_credential_types::provider::SharedCredentialsProvider::new(keys);
+    Archive::open_as(&plan, bed::REGION, Some(CredentialSource::new(source))).await.unwrap()
+}
+
+fn plan() -> Plan {
+    let mut plan = bed::plan(Mode::Apply, Policy::default());
+    plan.archive = Some(bed::archive("memory://"));
+    plan
+}
+
+/// Writes items through a journalled engine; restores them; how long the writes took.
+async fn write_and_restore(archive: &Archive, writes: usize) -> Duration {
+    let table = fresh_name("archive");
+    database().ok("CreateTable", &crate::suite::table("hash", &table)).await;
+    let mut plan = plan();
+    let credentials = bed::credentials();
+    let engine =
+        Engine::with_archive(&plan, credentials, Start::First, Some(archive.clone())).unwrap();
+    let engine = Arc::new(engine);
+    let begun = Instant::now();
+    let answers = join_all((0..writes).map(|i| {
+        let item = json!({"TableName": table, "Item": {"id": format!("i{i}"), "n": i}});
+        let Value::Object(body) = expand(&item) else { unreachable!() };
+        engine.handle(Call { operation: Operation::PutItem, body, invocation: None })
+    }))
+    .await;
+    let took = begun.elapsed();
+    assert!(answers.iter().all(|answer| answer.status == 200));
+    assert!(engine.close().await);
+    assert_eq!(database().items(&table).await.len(), writes);
+    let name = RunName::new(&plan.archive.as_ref().unwrap().migration, 1).unwrap();
+    let summary = JournalReader::open(archive, &name).await.unwrap().verify().await.unwrap();
+    assert_eq!((summary.entries, summary.written), (writes as u64, writes as u64));
+
+    plan.run.number = 2;
+    let skip = OnConflict::Skip;
+    let restore = Restore::over(&plan, bed::credentials(), 1, skip, archive.clone()).unwrap();
+    let report = restore.run().await.unwrap();
+    assert_eq!((report.deleted, report.conflicts), (writes as u64, 0));
+    assert!(database().items(&table).await.is_empty());
+    took
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn s3_holds_the_archive() {
+    let (_folder, endpoint) = s3().await;
+    let archive = archive(&endpoint).await;
+    let bytes = Bytes::from_static;
+    assert_eq!(archive.create("a/b", bytes(b"1")).await.unwrap(), Created::New);
+    assert_eq!(archive.create("a/b", bytes(b"2")).await.unwrap(), Created::Exists(bytes(b"1")));
+    assert_eq!(archive.get("a/c").await.unwrap(), None);
+    let listed = archive.list("a").await.unwrap();
+    assert_eq!((listed.len(), listed[0].path.as_str(), listed[0].bytes), (1, "a/b", 1));
+    archive.delete("a/b").await.unwrap();
+    assert_eq!(archive.list("a").await.unwrap(), []);
+    let took = write_and_restore(&archive, 100).await;
+    println!("100 writes journalled on S3 in {took:?}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn slow_puts_refused_ones_and_cut_connections_delay_a_run_and_nothing_else() {
+    let (_folder, endpoint) = s3().await;
+    let trouble = |number: u64| match number % 6 {
+        1 => Trouble::Slow(Duration::from_millis(200)),
+        3 => Trouble::Unavailable,
+        5 => Trouble::Cut,
+        _ => Trouble::None,
+    };
+    let archive = archive(&troubled_proxy(&endpoint, trouble).await).await;
+    let took = write_and_restore(&archive, 100).await;
+    println!("100 writes journalled on a troubled S3 in {took:?}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_folder_holds_the_archive_and_damage_is_noticed() {
+    let folder = tempfile::tempdir().unwrap();
+    let url = format!("file://{}", folder.path().join("archive").display());
+    let named = bed::archive(&url);
+    let archive = Archive::open(&named, bed::REGION).await.unwrap();
+    write_and_restore(&archive, 20).await;
+
+    let ledger = archive.list("ledger").await.unwrap();
+    let run = RunName::of_path(&ledger[0].path).unwrap();
+    let path = run.segment(1);
+    let whole = archive.get(&path).await.unwrap().unwrap();
+    let verify = || async { JournalReader::open(&archive, &run).await?.verify().await };
+    assert!(verify().await.is_ok());
+
+    let mut damaged = whole.to_vec();
+    *damaged.last_mut().unwrap() ^= 1;
+    archive.replace(&path, Bytes::from(damaged)).await.unwrap();
+    assert!(matches!(verify().await, Err(ReadError::Damaged { segment: 1, .. })));
+
+    archive.replace(&path, whole.slice(..whole.len() - 1)).await.unwrap();
+    assert!(matches!(verify().await, Err(ReadError::Torn { segment: 1, .. })));
+
+    archive.delete(&path).await.unwrap();
+    assert!(matches!(verify().await, Err(ReadError::Missing { segment: 1, .. })));
+}
