@@ -30,10 +30,8 @@ pub struct Flags {
     /// Let the program create, change and delete tables when it is applied
     #[arg(long)]
     pub control_plane: bool,
-    /// Highest speed in items read per second [default: unlimited]
-    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
-    pub reads_per_second: Option<u32>,
-    /// Highest speed in items written per second [default: unlimited]
+    /// Items written per second that the summary of a dry run reckons the time with. The guard does
+    /// not hold the program back to it
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
     pub writes_per_second: Option<u32>,
 }
@@ -111,10 +109,7 @@ pub fn plan(flags: &Flags, upstream: Upstream, mode: Mode, name: &str) -> Plan {
             control_plane: flags.control_plane,
             ..Policy::default()
         },
-        limits: RateLimits {
-            reads_per_second: flags.reads_per_second,
-            writes_per_second: flags.writes_per_second,
-        },
+        limits: RateLimits { writes_per_second: flags.writes_per_second, ..RateLimits::default() },
         archive: None,
     }
 }
