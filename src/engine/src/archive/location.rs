@@ -39,7 +39,11 @@ pub enum LocationError {
 type Result<T> = std::result::Result<T, LocationError>;
 
 /// The store and the folder in it that is the archive.
-pub async fn open(plan: &ArchivePlan, region: &str) -> Result<(Arc<dyn ObjectStore>, Path)> {
+pub async fn open(
+    plan: &ArchivePlan,
+    region: &str,
+    credentials: Option<CredentialSource>,
+) -> Result<(Arc<dyn ObjectStore>, Path)> {
     let wrong = || LocationError::Url(without_secrets(&plan.url));
     let (scheme, rest) = plan.url.split_once("://").ok_or_else(wrong)?;
     if rest.contains(['?', '#', '@']) {
@@ -62,13 +66,22 @@ pub async fn open(plan: &ArchivePlan, region: &str) -> Result<(Arc<dyn ObjectSto
                 return Err(wrong());
             }
             let prefix = Path::parse(prefix.trim_end_matches('/')).map_err(|_| wrong())?;
-            Ok((Arc::new(s3(plan, bucket, region).await?), prefix))
+            let credentials = match credentials {
+                Some(source) => Credentials::Chain(source),
+                None => Credentials::found(plan.region.as_deref().unwrap_or(region)).await?,
+            };
+            Ok((Arc::new(s3(plan, bucket, region, credentials)?), prefix))
         }
         _ => Err(wrong()),
     }
 }
 
-async fn s3(plan: &ArchivePlan, bucket: &str, region: &str) -> Result<object_store::aws::AmazonS3> {
+fn s3(
+    plan: &ArchivePlan,
+    bucket: &str,
+    region: &str,
+    credentials: Credentials,
+) -> Result<object_store::aws::AmazonS3> {
     let region = plan.region.as_deref().unwrap_or(region);
     let mut builder = AmazonS3Builder::new()
         .with_bucket_name(bucket)
@@ -76,7 +89,7 @@ async fn s3(plan: &ArchivePlan, bucket: &str, region: &str) -> Result<object_sto
         .with_http_connector(S3Http::new()?)
         // The archive has its own attempts.
         .with_retry(RetryConfig { max_retries: 0, ..RetryConfig::default() })
-        .with_credentials(Arc::new(Credentials::new(region).await?));
+        .with_credentials(Arc::new(credentials));
     if let Some(endpoint) = &plan.endpoint {
         builder = builder.with_endpoint(endpoint).with_allow_http(true);
     }
@@ -91,7 +104,8 @@ enum Credentials {
 }
 
 impl Credentials {
-    async fn new(region: &str) -> Result<Self> {
+    /// Those of the environment.
+    async fn found(region: &str) -> Result<Self> {
         let given = |name| std::env::var(name).ok().filter(|value| !value.is_empty());
         match (given(ACCESS_KEY_ENV), given(SECRET_KEY_ENV)) {
             (Some(key_id), Some(secret_key)) => {
@@ -139,7 +153,7 @@ mod tests {
         let migration = "m".to_owned();
         let endpoint = Some("http://127.0.0.1:9".to_owned());
         let plan = ArchivePlan { url: url.to_owned(), endpoint, region: None, migration };
-        open(&plan, "eu-west-1").await.map(|(_, prefix)| prefix)
+        open(&plan, "eu-west-1", None).await.map(|(_, prefix)| prefix)
     }
 
     #[tokio::test]

@@ -18,6 +18,8 @@ use object_store::path::Path;
 use object_store::{ObjectStore, ObjectStoreExt as _, PutMode, PutOptions, PutPayload};
 use tokio::time::Instant;
 
+use crate::upstream::CredentialSource;
+
 pub use layout::{LayoutError, RunName};
 pub use location::LocationError;
 pub use retention::{Collected, Retention};
@@ -86,7 +88,16 @@ pub struct Listed {
 impl Archive {
     /// Opens the archive of a plan. Nothing is asked of it yet, but credentials may be.
     pub async fn open(plan: &ArchivePlan, region: &str) -> Result<Self> {
-        let (store, prefix) = location::open(plan, region).await?;
+        Self::open_as(plan, region, None).await
+    }
+
+    /// The same with credentials other than those of the environment.
+    pub async fn open_as(
+        plan: &ArchivePlan,
+        region: &str,
+        credentials: Option<CredentialSource>,
+    ) -> Result<Self> {
+        let (store, prefix) = location::open(plan, region, credentials).await?;
         Ok(Self { store, prefix })
     }
 
