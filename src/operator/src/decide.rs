@@ -3,7 +3,7 @@
 
 use dm_api::DataMigration;
 use dm_api::condition::{Reason, types};
-use dm_api::status::{DataMigrationStatus, Phase, Progress, RunKind, RunRecord, RunResult};
+use dm_api::status::{DataMigrationStatus, Phase, RunKind, RunRecord, RunResult};
 use dm_core::report::GuardResult;
 use jiff::Timestamp;
 use k8s_openapi::api::batch::v1::Job;
@@ -14,10 +14,10 @@ use crate::build::SETTINGS_DIGEST_ANNOTATION;
 use crate::dependencies::Dependencies;
 use crate::names;
 use crate::outcome::{self, Outcome, StopReason};
-use crate::progress;
+use crate::position::{self, Position, Standing};
 use crate::summary;
 use crate::validate::{Problem, Runnable};
-use crate::view::{self, Obstacle, RunObjects};
+use crate::view::{self, RunObjects};
 
 /// Everything a decision rests on.
 #[derive(Clone, Copy, Debug)]
@@ -85,38 +85,6 @@ pub enum Step {
     Release,
 }
 
-/// What status says of where a migration stands.
-#[derive(Clone, Debug, PartialEq)]
-pub struct Position {
-    /// One word for people.
-    pub phase: Phase,
-    /// One word for machines.
-    pub reason: Reason,
-    /// A sentence.
-    pub message: String,
-    /// How far it is, for `kubectl get`.
-    pub progress: Progress,
-    /// What it means for kstatus.
-    pub standing: Standing,
-    /// Conditions that hold only now: type, reason, message.
-    pub conditions: Vec<(&'static str, Reason, String)>,
-    /// When to look again even if nothing happens.
-    pub next: Option<Timestamp>,
-}
-
-/// What a position means for kstatus.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Standing {
-    /// The spec is fulfilled.
-    Ready,
-    /// It is being worked on, or waits for something that comes by itself.
-    Reconciling,
-    /// A person's turn, as planned: promotion, suspension.
-    Resting,
-    /// A person has to mend something.
-    Stalled,
-}
-
 /// What to do now.
 pub fn decide(situation: Situation<'_>) -> Step {
     let status = situation.migration.status.clone().unwrap_or_default();
@@ -156,8 +124,10 @@ fn follow(situation: Situation<'_>, record: &RunRecord) -> Step {
         return Step::Finish(Box::new(outcome));
     }
     let started = objects.pods.iter().find_map(|pod| view::program_started(pod));
+    // What was seen once stays true when the pod that showed it is gone.
+    let started = started.or(record.execution_time.as_ref().map(|time| time.0));
     let launched = record.job_uid.is_some();
-    let position = run_position(situation, record, started);
+    let position = position::under_way(situation, record, started);
     if job.metadata.deletion_timestamp.is_some() {
         return Step::Stop { reason: None, position };
     }
@@ -190,7 +160,9 @@ fn without_job(situation: Situation<'_>, record: &RunRecord) -> Step {
                     && kind_wanted(situation.migration) == record.kind
                     && !situation.migration.spec.suspend =>
             {
-                Step::Create(refusal(situation).unwrap_or_else(|| starting_position(record)))
+                Step::Create(
+                    position::refusal(situation).unwrap_or_else(|| position::starting(record)),
+                )
             }
             Ok(_) | Err(_) => Step::Discard,
         };
@@ -200,7 +172,7 @@ fn without_job(situation: Situation<'_>, record: &RunRecord) -> Step {
     }
     match outcome::of(record, situation.objects) {
         Some(outcome) => Step::Finish(Box::new(outcome)),
-        None => Step::Stop { reason: None, position: run_position(situation, record, None) },
+        None => Step::Stop { reason: None, position: position::under_way(situation, record, None) },
     }
 }
 
@@ -231,7 +203,7 @@ fn idle(situation: Situation<'_>, status: &DataMigrationStatus) -> Step {
             "Run {} applied the migration{}{}",
             applied.run,
             effects.unwrap_or_default(),
-            changed_since(situation, &applied.program_digest)
+            position::changed_since(situation, &applied.program_digest)
                 .map(|why| format!("; {why}, which changes nothing: it does not run again"))
                 .unwrap_or_default()
         );
@@ -287,14 +259,14 @@ fn settled(
         RunKind::DryRun => {
             let run = dry_run.filter(|run| !raised(run))?;
             Some(if run.result == RunResult::Succeeded {
-                awaiting_promotion(status)
+                position::awaiting_promotion(status)
             } else {
-                failed_position(status, run)
+                position::failed(status, run)
             })
         }
         RunKind::Apply => {
             if let Some(run) = last(RunKind::Apply).filter(|run| !raised(run)) {
-                let mut position = failed_position(status, run);
+                let mut position = position::failed(status, run);
                 position.note_source_change(situation, &run.program_digest);
                 return Some(position);
             }
@@ -326,38 +298,6 @@ fn settled(
             }
         }
     }
-}
-
-fn awaiting_promotion(status: &DataMigrationStatus) -> Position {
-    let summary = status
-        .dry_run
-        .as_ref()
-        .and_then(|report| report.effects.as_ref())
-        .map_or_else(|| "The dry run succeeded".into(), summary::would_change);
-    let mut position = Position::new(
-        Phase::DryRunOk,
-        Standing::Resting,
-        Reason::AwaitingPromotion,
-        format!("{summary}. Set spec.dryRun to false to apply it."),
-    );
-    position.set_text("100%");
-    position
-}
-
-fn failed_position(status: &DataMigrationStatus, run: &RunRecord) -> Position {
-    let phase = match run.kind {
-        RunKind::DryRun => Phase::DryRunFailed,
-        RunKind::Apply => Phase::Failed,
-    };
-    let failure = status.failure.as_ref().filter(|failure| failure.run == run.number);
-    let reason = run.reason.unwrap_or(Reason::OutcomeUnknown);
-    let message = failure.map_or_else(
-        || format!("Run {} ended with {reason}", run.number),
-        |failure| format!("{} {}", failure.message, failure.what_now),
-    );
-    let mut position = Position::new(phase, Standing::Stalled, reason, message);
-    position.set_text(reason.as_str());
-    position
 }
 
 /// What has to happen first, other than by this migration's own runs.
@@ -431,147 +371,10 @@ fn begin(
         recorded_at: None,
         exit_code: None,
     };
-    Step::Begin { position: starting_position(&record), record }
-}
-
-/// What stood in the way of a run's objects at the last attempt: it is said until they exist.
-fn refusal(situation: Situation<'_>) -> Option<Position> {
-    let status = situation.migration.status.as_ref()?;
-    let ready = status.conditions.iter().find(|condition| condition.type_ == types::READY)?;
-    let reason = [Reason::ObjectRefused, Reason::NameTaken]
-        .into_iter()
-        .find(|reason| reason.as_str() == ready.reason)?;
-    Some(Position::new(Phase::Stalled, Standing::Stalled, reason, ready.message.clone()))
-}
-
-fn starting_position(record: &RunRecord) -> Position {
-    let mut position = Position::new(
-        phase_under_way(record.kind),
-        Standing::Reconciling,
-        Reason::Starting,
-        format!("Run {} is starting as Job {}", record.number, record.job),
-    );
-    position.set_text("starting");
-    position
-}
-
-fn run_position(
-    situation: Situation<'_>,
-    record: &RunRecord,
-    started: Option<Timestamp>,
-) -> Position {
-    let obstacle = view::obstacle(situation.objects, situation.now);
-    let mut position = match (started, obstacle) {
-        (Some(started), _) => {
-            let mut position = starting_position(record);
-            position.reason = Reason::Running;
-            position.message = format!("Run {} is running as Job {}", record.number, record.job);
-            position.set_text("running");
-            if let Some(guard) = situation.guard {
-                let status = situation.migration.status.as_ref();
-                let estimate = status.and_then(|status| status.dry_run.as_ref());
-                let estimate = estimate.and_then(|report| report.effects.as_ref());
-                position.progress =
-                    progress::of(record.kind, guard, estimate, started, situation.now);
-            }
-            position
-        }
-        (None, Some(obstacle)) => obstacle_position(record, &obstacle),
-        (None, None) => starting_position(record),
-    };
-    if situation.migration.spec.suspend {
-        let held = record.kind == RunKind::DryRun || started.is_none();
-        position.message = if held {
-            format!(
-                "Run {} is suspended by spec.suspend; its program starts from the beginning when it \
-                 is false",
-                record.number
-            )
-        } else {
-            format!(
-                "Run {} writes and goes on: stopping and starting it again would run the program \
-                 twice. spec.suspend holds what comes after it",
-                record.number
-            )
-        };
-        if held {
-            position.phase = Phase::Suspended;
-            position.standing = Standing::Resting;
-            position.reason = Reason::Suspended;
-            position.set_text("paused by spec.suspend");
-            position.conditions.push((types::PAUSED, Reason::Suspended, position.message.clone()));
-        }
-    }
-    position.note_source_change(situation, &record.program_digest);
-    position
-}
-
-/// A run whose pod cannot start waits for a person, unless it is merely slow.
-fn obstacle_position(record: &RunRecord, obstacle: &Obstacle) -> Position {
-    let mut position = starting_position(record);
-    let slow = obstacle.reason == Reason::Starting;
-    position.standing = if slow { Standing::Reconciling } else { Standing::Stalled };
-    position.phase = if slow { position.phase } else { Phase::Stalled };
-    if !slow {
-        position.set_text(obstacle.reason.as_str());
-    }
-    position.reason = obstacle.reason;
-    position.message = outcome::bounded(format!("Run {}: {}", record.number, obstacle.message));
-    position
-}
-
-const fn phase_under_way(kind: RunKind) -> Phase {
-    match kind {
-        RunKind::DryRun => Phase::DryRunning,
-        RunKind::Apply => Phase::Running,
-    }
+    Step::Begin { position: position::starting(&record), record }
 }
 
 /// What the spec asks for.
 pub fn kind_wanted(migration: &DataMigration) -> RunKind {
     if migration.spec.dry_run { RunKind::DryRun } else { RunKind::Apply }
-}
-
-/// How what would run now differs from what a run ran.
-fn changed_since(situation: Situation<'_>, digest: &str) -> Option<&'static str> {
-    match situation.runnable {
-        Ok(runnable) if runnable.digest != digest => {
-            Some("the program's files, its settings or its target have changed since")
-        }
-        Ok(_) | Err(_) => None,
-    }
-}
-
-impl Position {
-    /// A position without special conditions.
-    pub fn new(phase: Phase, standing: Standing, reason: Reason, message: String) -> Self {
-        let message = outcome::bounded(message);
-        let mut position = Self {
-            phase,
-            reason,
-            message,
-            progress: Progress::default(),
-            standing,
-            conditions: Vec::new(),
-            next: None,
-        };
-        if standing == Standing::Stalled {
-            position.set_text(reason.as_str());
-        }
-        position
-    }
-
-    fn set_text(&mut self, text: &str) {
-        self.progress = Progress { text: Some(text.into()), ..Progress::default() };
-    }
-
-    fn note_source_change(&mut self, situation: Situation<'_>, digest: &str) {
-        if let Some(why) = changed_since(situation, digest) {
-            self.conditions.push((
-                types::SOURCE_CHANGED,
-                Reason::SourceChanged,
-                format!("What was run is kept by its digest; {why}"),
-            ));
-        }
-    }
 }

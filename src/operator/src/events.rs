@@ -16,6 +16,9 @@ pub struct Told {
     pub reason: String,
     /// A sentence.
     pub note: String,
+    /// The Job of the run it speaks of. Without it an event of a later run would be taken for a
+    /// repetition of the first, and keep its note.
+    pub job: Option<String>,
 }
 
 /// What happened between two statuses, in the order of a story.
@@ -39,6 +42,7 @@ pub fn between(old: &DataMigrationStatus, new: &DataMigrationStatus) -> Vec<Told
         warning: new.conditions.iter().any(|condition| condition.type_ == types::STALLED),
         reason: after.reason.clone(),
         note: after.message.clone(),
+        job: None,
     }));
     for condition in &new.conditions {
         let special = [types::SOURCE_CHANGED, types::NO_REQUESTS_SEEN];
@@ -49,6 +53,7 @@ pub fn between(old: &DataMigrationStatus, new: &DataMigrationStatus) -> Vec<Told
                 warning: true,
                 reason: condition.reason.clone(),
                 note: condition.message.clone(),
+                job: None,
             });
         }
     }
@@ -75,6 +80,7 @@ fn started(run: &RunRecord) -> Told {
         warning: false,
         reason: reason.to_string(),
         note: format!("Run {} starts as Job {}", run.number, run.job),
+        job: Some(run.job.clone()),
     }
 }
 
@@ -97,7 +103,8 @@ fn ended(run: &RunRecord, status: &DataMigrationStatus) -> Told {
         note: outcome::bounded(format!(
             "Run {}: {}",
             run.number,
-            note.unwrap_or_else(|| "it was given up before its program started".into())
+            note.unwrap_or_else(|| "it was given up".into())
         )),
+        job: Some(run.job.clone()),
     }
 }

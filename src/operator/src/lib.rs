@@ -17,6 +17,7 @@ pub mod metrics;
 pub mod names;
 pub mod observe;
 pub mod outcome;
+pub mod position;
 pub mod progress;
 pub mod reconcile;
 pub mod status;

@@ -22,6 +22,8 @@ pub struct Outcome {
     pub message: String,
     /// What to do now; empty after a success.
     pub what_now: String,
+    /// Whether the program started, or may have.
+    pub started: bool,
     /// When the program began.
     pub execution_time: Option<Timestamp>,
     /// When it had ended.
@@ -64,10 +66,13 @@ pub fn of(record: &RunRecord, objects: RunObjects<'_>) -> Option<Outcome> {
         return None;
     }
     let pod = objects.pods.last().copied();
-    let mut outcome = facts(objects);
+    let mut outcome = facts(record, objects);
     let cause = cause(objects, pod);
     outcome.reason = cause.reason();
-    outcome.result = result(&cause, objects.pods);
+    outcome.result = result(record.kind, &cause, &outcome);
+    if let Cause::Signal(signal) = cause {
+        outcome.signal = Some(signal);
+    }
     complete_dry_run(record.kind, &mut outcome);
     outcome.message = message(record.kind, &cause, &outcome);
     outcome.what_now = what_now(record, &outcome);
@@ -76,7 +81,8 @@ pub fn of(record: &RunRecord, objects: RunObjects<'_>) -> Option<Outcome> {
 
 /// The end of a run whose objects are all gone.
 pub fn unknown(record: &RunRecord) -> Outcome {
-    let mut outcome = facts(RunObjects { job: None, pods: &[] });
+    let mut outcome = facts(record, RunObjects { job: None, pods: &[] });
+    outcome.started = true;
     outcome.result = RunResult::Unknown;
     outcome.reason = Reason::OutcomeUnknown;
     outcome.message = message(record.kind, &Cause::Gone, &outcome);
@@ -139,7 +145,10 @@ impl Cause {
 
 fn cause(objects: RunObjects<'_>, pod: Option<&Pod>) -> Cause {
     let end = objects.job.map_or(JobEnd::No, view::job_end);
-    if end == JobEnd::Complete {
+    let ended_well = objects.pods.iter().any(|pod| view::ended_well(pod));
+    let any_ended = objects.pods.iter().any(|pod| view::program_end(pod).is_some());
+    // A Job is complete, too, whose program was asked to stop half way and ended with 0.
+    if end == JobEnd::Complete && (ended_well || !any_ended) {
         return success(objects.pods);
     }
     if end == JobEnd::Failed("DeadlineExceeded".into()) {
@@ -147,20 +156,19 @@ fn cause(objects: RunObjects<'_>, pod: Option<&Pod>) -> Cause {
     }
     if let Some(job) = objects.job {
         // A Job that was deleted just when its program had ended well did its work.
-        if job.metadata.deletion_timestamp.is_some() && !objects.pods.iter().any(|p| ended_well(p))
-        {
+        if job.metadata.deletion_timestamp.is_some() && !ended_well {
             return stopped(job).map_or(Cause::JobDeleted, Cause::Stopped);
         }
     }
     let Some(pod) = pod else { return Cause::Gone };
-    if ended_well(pod) {
+    if view::ended_well(pod) {
         return success(objects.pods);
     }
     if let Some(message) = view::disruption(pod) {
         return Cause::Disruption(message);
     }
     if pod.metadata.deletion_timestamp.is_some() {
-        return Cause::PodDeleted;
+        return if objects.job.is_some() { Cause::PodDeleted } else { Cause::JobDeleted };
     }
     program_cause(pod)
 }
@@ -172,16 +180,12 @@ fn stopped(job: &k8s_openapi::api::batch::v1::Job) -> Option<StopReason> {
         .find(|reason| reason.as_str() == annotation)
 }
 
-fn ended_well(pod: &Pod) -> bool {
-    view::program_end(pod).is_some_and(|ended| ended.exit_code == 0)
-}
-
 /// A program that ended well while its guard did not is no success.
 fn success(pods: &[&Pod]) -> Cause {
     let problem = pods
         .iter()
         .rev()
-        .find(|pod| ended_well(pod))
+        .find(|pod| view::ended_well(pod))
         .and_then(|pod| view::guard_result(pod))
         .and_then(|guard| guard.problem);
     problem.map_or(Cause::Success, Cause::Guard)
@@ -223,25 +227,28 @@ fn text_of(ended: &ContainerStateTerminated) -> String {
     ended.message.clone().unwrap_or_else(|| format!("exit code {}", ended.exit_code))
 }
 
-fn result(cause: &Cause, pods: &[&Pod]) -> RunResult {
-    let started = pods.iter().any(|pod| view::program_started(pod).is_some());
+fn result(kind: RunKind, cause: &Cause, outcome: &Outcome) -> RunResult {
     match cause {
         Cause::Success => RunResult::Succeeded,
-        Cause::Stopped(_) if !started => RunResult::Cancelled,
+        // It says nothing of what is wanted now, and has left nothing behind.
+        Cause::Stopped(_) if !outcome.started || kind == RunKind::DryRun => RunResult::Cancelled,
         Cause::Gone => RunResult::Unknown,
         _ => RunResult::Failed,
     }
 }
 
 /// Times, exit code, last lines and counts: what is known whatever the cause.
-fn facts(objects: RunObjects<'_>) -> Outcome {
+fn facts(record: &RunRecord, objects: RunObjects<'_>) -> Outcome {
     let pod = objects.pods.iter().rev().find(|pod| view::program_end(pod).is_some());
     let ended = pod.and_then(|pod| view::program_end(pod));
     let result = pod.and_then(|pod| view::program_result(pod));
     let time = |text: Option<&String>| text.and_then(|text| text.parse::<Timestamp>().ok());
     // The container of a program that could not be started ran only our entry program.
     let began = result.as_ref().is_none_or(|result| result.start_error.is_none());
-    let first = objects.pods.iter().find_map(|pod| view::program_started(pod)).filter(|_| began);
+    let first = objects.pods.iter().find_map(|pod| view::program_started(pod));
+    // What was seen once stays true when the pod that showed it is gone.
+    let first = first.or(record.execution_time.as_ref().map(|time| time.0)).filter(|_| began);
+    let may_have = began && objects.pods.iter().any(|pod| view::may_have_started(pod));
     let lines = match &result {
         Some(result) => result.last_lines.clone(),
         None => {
@@ -253,6 +260,7 @@ fn facts(objects: RunObjects<'_>) -> Outcome {
         reason: Reason::OutcomeUnknown,
         message: String::new(),
         what_now: String::new(),
+        started: first.is_some() || may_have,
         execution_time: time(result.as_ref().and_then(|r| r.started_at.as_ref())).or(first),
         finalization_time: time(result.as_ref().and_then(|r| r.finished_at.as_ref()))
             .or_else(|| ended.and_then(|ended| ended.finished_at.as_ref()).map(|time| time.0))
@@ -263,7 +271,7 @@ fn facts(objects: RunObjects<'_>) -> Outcome {
             .or_else(|| ended.map(|ended| ended.exit_code)),
         signal: result.as_ref().and_then(|result| result.signal),
         last_lines: lines,
-        guard: objects.pods.last().and_then(|pod| view::guard_result(pod)),
+        guard: pod.or(objects.pods.last()).and_then(|pod| view::guard_result(pod)),
     }
 }
 
@@ -284,7 +292,7 @@ fn complete_dry_run(kind: RunKind, outcome: &mut Outcome) {
     if refused.clone().any(|remark| remark.fidelity == Fidelity::Refused) {
         outcome.result = RunResult::Failed;
         outcome.reason = Reason::DryRunIncomplete;
-    } else if outcome.guard.is_none() {
+    } else if outcome.guard.as_ref().is_none_or(|guard| guard.write_calls_upstream > 0) {
         outcome.result = RunResult::Failed;
         outcome.reason = Reason::GuardFailed;
     }
@@ -330,8 +338,9 @@ fn success_message(kind: RunKind, cause: &Cause, outcome: &Outcome) -> String {
             format!("The guard failed{after}: {problem}; {}.", state_of_data(kind, outcome))
         }
         (_, Reason::GuardFailed) => {
+            let but = if outcome.guard.is_some() { "let writes through" } else { "left no result" };
             format!(
-                "The program ended with exit code 0{after}, but its guard left no result; {}.",
+                "The program ended with exit code 0{after}, but its guard {but}; {}.",
                 state_of_data(kind, outcome)
             )
         }
@@ -362,7 +371,8 @@ fn duration(outcome: &Outcome) -> String {
     let (Some(start), Some(end)) = (outcome.execution_time, outcome.finalization_time) else {
         return String::new();
     };
-    let seconds = end.duration_since(start).as_secs();
+    // As far apart as the two times in status, which have seconds.
+    let seconds = end.as_second() - start.as_second();
     match (seconds / 3600, seconds / 60 % 60, seconds % 60) {
         (0, 0, s) => format!(" after {s}s"),
         (0, m, s) => format!(" after {m}m{s}s"),
@@ -373,8 +383,11 @@ fn duration(outcome: &Outcome) -> String {
 /// What state the data is in: the half of every message that matters at night.
 pub fn state_of_data(kind: RunKind, outcome: &Outcome) -> String {
     match (kind, &outcome.guard) {
+        (RunKind::DryRun, Some(guard)) if guard.write_calls_upstream > 0 => {
+            format!("{} calls that write reached the database", guard.write_calls_upstream)
+        }
         (RunKind::DryRun, _) => "nothing was written".into(),
-        (RunKind::Apply, _) if not_begun(outcome) => {
+        (RunKind::Apply, _) if !outcome.started => {
             "the program had not started, nothing was written".into()
         }
         (RunKind::Apply, None) => {
@@ -382,10 +395,12 @@ pub fn state_of_data(kind: RunKind, outcome: &Outcome) -> String {
         }
         (RunKind::Apply, Some(guard)) => {
             let written: u64 = guard.tables.iter().map(|t| t.created + t.updated + t.deleted).sum();
-            match written {
-                0 => "no item was written".into(),
-                1 => "1 item was written".into(),
-                many => format!("{many} items were written"),
+            match (written, &guard.problem) {
+                // A guard that was restarted has forgotten what it counted before.
+                (counted, Some(_)) => format!("{counted} items or more were written"),
+                (0, None) => "no item was written".into(),
+                (1, None) => "1 item was written".into(),
+                (many, None) => format!("{many} items were written"),
             }
         }
     }
@@ -395,7 +410,7 @@ fn what_now(record: &RunRecord, outcome: &Outcome) -> String {
     let retry = record.retry + 1;
     let hint = match outcome.reason {
         Reason::Applied | Reason::DryRunSucceeded => return String::new(),
-        Reason::Superseded | Reason::Terminating => return "Nothing.".into(),
+        _ if outcome.result == RunResult::Cancelled => return "Nothing.".into(),
         Reason::OutOfMemory => "Raise spec.podTemplate.resources.limits.memory",
         Reason::DeadlineExceeded => "Raise spec.activeDeadlineSeconds",
         Reason::ProgramNotStarted => "Correct the command, the file or the image",
@@ -417,7 +432,7 @@ fn what_now(record: &RunRecord, outcome: &Outcome) -> String {
             "{hint}. A changed program is tried again by itself; to repeat the same one, set \
              spec.retry to {retry}."
         ),
-        RunKind::Apply if not_begun(outcome) => {
+        RunKind::Apply if !outcome.started => {
             format!("{hint}. Then set spec.retry to {retry}.")
         }
         RunKind::Apply => format!(
@@ -425,11 +440,6 @@ fn what_now(record: &RunRecord, outcome: &Outcome) -> String {
              set spec.retry to {retry}."
         ),
     }
-}
-
-/// Whether it is known that the program never began.
-fn not_begun(outcome: &Outcome) -> bool {
-    outcome.execution_time.is_none() && outcome.result != RunResult::Unknown
 }
 
 /// A message no longer than status takes.

@@ -13,11 +13,7 @@ pub fn of(
     now: Timestamp,
 ) -> Progress {
     let written: u64 = guard.tables.iter().map(|t| t.created + t.updated + t.deleted).sum();
-    let total = dry_run
-        .map(|effects| {
-            effects.tables.iter().map(|t| t.would_create + t.would_update + t.would_delete).sum()
-        })
-        .filter(|total: &u64| *total > 0 && kind == RunKind::Apply);
+    let total = dry_run.map(total_of).filter(|total| *total > 0 && kind == RunKind::Apply);
     let seconds = u64::try_from(now.duration_since(started).as_secs()).unwrap_or(0).max(1);
     let rate = written / seconds;
     let left = total.map(|total| total.saturating_sub(written));
@@ -32,6 +28,11 @@ pub fn of(
         items_per_second: Some(rate),
         eta_seconds: eta,
     }
+}
+
+/// Items that a dry run would change: the estimate of the whole.
+pub fn total_of(effects: &WouldChange) -> u64 {
+    effects.tables.iter().map(|t| t.would_create + t.would_update + t.would_delete).sum()
 }
 
 fn text(

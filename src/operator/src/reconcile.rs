@@ -8,17 +8,19 @@ use dm_api::DataMigration;
 use dm_api::condition::Reason;
 use dm_api::status::{DataMigrationStatus, Phase, RunRecord};
 use jiff::Timestamp;
+use k8s_openapi::api::core::v1::ObjectReference;
 use kube::api::PostParams;
 use kube::runtime::events::{Event, EventType, Recorder};
 use kube::{Api, Client, Resource as _, ResourceExt as _};
 
 use crate::act::{self, ActError};
 use crate::build::Settings;
-use crate::decide::{self, Position, Situation, Standing, Step};
+use crate::decide::{self, Situation, Step};
 use crate::events;
 use crate::limits;
 use crate::metrics::{Metrics, RunLabels};
 use crate::observe::{self, Observed};
+use crate::position::{Position, Standing};
 use crate::status;
 use crate::validate::{self, Problem, Runnable};
 use crate::view::RunObjects;
@@ -72,7 +74,7 @@ pub async fn reconcile(
         &observed.files,
     );
     let look = Look { context, api: &api, migration: &migration, observed: &observed };
-    look.step(runnable.as_ref()).await
+    Box::pin(look.step(runnable.as_ref())).await
 }
 
 /// One look, after everything was read.
@@ -187,7 +189,13 @@ impl Look<'_> {
                 reason: told.reason,
                 note: Some(told.note),
                 action: "Reconcile".into(),
-                secondary: None,
+                secondary: told.job.map(|job| ObjectReference {
+                    api_version: Some("batch/v1".into()),
+                    kind: Some("Job".into()),
+                    namespace: self.migration.namespace(),
+                    name: Some(job),
+                    ..ObjectReference::default()
+                }),
             };
             if let Err(error) = self.context.recorder.publish(&event, &reference).await {
                 // Status holds the same; an event is only its echo.
@@ -272,13 +280,13 @@ fn again(step: &Step, situation: Situation<'_>) -> Option<Duration> {
             }
             (None, _) => limits::POLL_RESTING,
         }),
-        // The Job exists now, and is let go once its uid is in status.
-        Step::Begin { .. } | Step::Create(_) => Some(Duration::ZERO),
         Step::Launch { .. } | Step::Suspend { .. } => Some(limits::POLL_RUNNING),
         Step::Follow { execution_time, .. } => Some(progress_interval(*execution_time, situation)),
         Step::Stop { .. } => Some(Duration::from_secs(2)),
-        // What follows from the end is decided on the status just written.
-        Step::Finish(_) | Step::Discard => Some(Duration::ZERO),
+        // What follows is decided on the status just written: a new Job is let go, an end settled.
+        Step::Begin { .. } | Step::Create(_) | Step::Finish(_) | Step::Discard => {
+            Some(Duration::ZERO)
+        }
         Step::Release => None,
     }
 }

@@ -9,10 +9,11 @@ use dm_core::report::{GuardResult, Remark};
 use jiff::Timestamp;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{Condition, Time};
 
-use crate::decide::{self, Position, Situation, Standing, Step};
+use crate::decide::{self, Situation, Step};
 use crate::digest;
 use crate::limits;
 use crate::outcome::Outcome;
+use crate::position::{Position, Standing};
 
 /// The status that a step leads to.
 pub fn next(situation: Situation<'_>, step: &Step) -> DataMigrationStatus {
@@ -27,7 +28,7 @@ pub fn next(situation: Situation<'_>, step: &Step) -> DataMigrationStatus {
             place(&mut status, situation, position);
         }
         Step::Suspend { position } => {
-            status.execution_time = None;
+            restart(&mut status);
             place(&mut status, situation, position);
         }
         Step::Begin { record, position } => {
@@ -71,10 +72,24 @@ fn begin(status: &mut DataMigrationStatus, record: &RunRecord) {
     record.requested_at = seconds(record.requested_at.0);
     status.last_run = record.number;
     status.runs.insert(0, record);
-    status.runs.truncate(limits::RUNS_MAX);
+    forget_old_runs(&mut status.runs);
     status.failure = None;
     status.execution_time = None;
     status.finalization_time = None;
+}
+
+/// Keeps the newest runs, and among them the last that was to apply the migration: without it a
+/// failed one would be forgotten after ten dry runs, and run again unasked.
+fn forget_old_runs(runs: &mut Vec<RunRecord>) {
+    let counts = |run: &RunRecord| {
+        run.kind == RunKind::Apply && run.result != RunResult::Cancelled && run.result.is_over()
+    };
+    let last_applying = runs.iter().position(counts);
+    while runs.len() > limits::RUNS_MAX {
+        let oldest = runs.len() - 1;
+        let kept = last_applying == Some(oldest);
+        runs.remove(if kept { oldest - 1 } else { oldest });
+    }
 }
 
 /// The first Job that is let go is the only one of its run.
@@ -85,12 +100,20 @@ fn launch(status: &mut DataMigrationStatus, job_uid: &str) {
     }
 }
 
+/// The program of a suspended dry run starts from the beginning.
+fn restart(status: &mut DataMigrationStatus) {
+    status.execution_time = None;
+    if let Some(run) = status.runs.first_mut() {
+        run.execution_time = None;
+    }
+}
+
 fn follow(status: &mut DataMigrationStatus, execution_time: Option<Timestamp>) {
     if let Some(run) = status.runs.first_mut() {
         run.result = RunResult::Running;
         run.execution_time = execution_time.map(seconds);
+        status.execution_time.clone_from(&run.execution_time);
     }
-    status.execution_time = execution_time.map(seconds);
 }
 
 fn discard(status: &mut DataMigrationStatus, now: Timestamp) {

@@ -136,7 +136,7 @@ fn script_program(
     };
     let files = collect_files(script, config_map)?;
     let file = if script.command.is_empty() {
-        Some(script::file_to_run(script, &files).map_err(invalid)?)
+        Some(script::file_to_run(script, &files).map_err(|problem| invalid(&problem))?)
     } else {
         None
     };
@@ -149,7 +149,7 @@ fn collect_files(script: &Script, config_map: &ConfigMap) -> Result<Files, Probl
     let text = config_map.data.iter().flatten().map(|(key, text)| (key, text.as_bytes()));
     let binary = config_map.binary_data.iter().flatten().map(|(key, bytes)| (key, &*bytes.0));
     let all = text.chain(binary).map(|(key, bytes)| (key.clone(), bytes.to_vec())).collect();
-    let files = script::lay_out(script, &all).map_err(invalid)?;
+    let files = script::lay_out(script, &all).map_err(|problem| invalid(&problem))?;
     let size: usize = files.iter().map(|(path, bytes)| path.len() + bytes.len()).sum();
     if size > limits::FILES_BYTES_MAX {
         return Err(problem(
@@ -242,6 +242,6 @@ fn problem(reason: Reason, message: String) -> Problem {
     Problem { reason, message }
 }
 
-fn invalid(problem: FilesProblem) -> Problem {
+fn invalid(problem: &FilesProblem) -> Problem {
     self::problem(Reason::InvalidSpec, problem.to_string())
 }

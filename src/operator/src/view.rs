@@ -75,6 +75,31 @@ pub fn program_started(pod: &Pod) -> Option<Timestamp> {
     started_in(state)
 }
 
+/// Whether the program of this pod started, or may have: a node that was lost takes the knowledge
+/// with it (pkg/kubelet/kubelet_pods.go, `ContainerStatusUnknown`).
+pub fn may_have_started(pod: &Pod) -> bool {
+    let unknown = |ended: &ContainerStateTerminated| {
+        ended.reason.as_deref() == Some("ContainerStatusUnknown")
+    };
+    let Some(status) = &pod.status else { return false };
+    // A kubelet that refuses a pod gives it no start time.
+    let forgotten = status.start_time.is_some()
+        && status.container_statuses.as_ref().is_none_or(Vec::is_empty)
+        && matches!(status.phase.as_deref(), Some("Succeeded" | "Failed"));
+    program_started(pod).is_some() || program_end(pod).is_some_and(unknown) || forgotten
+}
+
+/// Whether the program ended with exit code 0 before anybody asked its pod to stop: a program
+/// that handles the request may end with 0 half way.
+pub fn ended_well(pod: &Pod) -> bool {
+    let Some(ended) = program_end(pod).filter(|ended| ended.exit_code == 0) else { return false };
+    let Some(deleted) = &pod.metadata.deletion_timestamp else { return true };
+    // The API server notes when the pod is killed at the latest.
+    let grace = pod.metadata.deletion_grace_period_seconds.unwrap_or(0);
+    let asked = deleted.0.as_second() - grace;
+    ended.finished_at.as_ref().is_some_and(|finished| finished.0.as_second() < asked)
+}
+
 fn started_in(state: &ContainerState) -> Option<Timestamp> {
     let running = state.running.as_ref().and_then(|running| running.started_at.as_ref());
     let terminated = state.terminated.as_ref().and_then(|ended| ended.started_at.as_ref());

@@ -1,0 +1,241 @@
+//! Objects for the tests of the pure modules: a migration of cars, its target, files, runs, Jobs
+//! and pods, each small and changed by a JSON merge where a test wants it otherwise.
+
+use dm_api::status::{RunKind, RunRecord, RunResult};
+use dm_api::{DataMigration, MigrationTarget};
+use jiff::{SignedDuration, Timestamp};
+use k8s_openapi::api::batch::v1::Job;
+use k8s_openapi::api::core::v1::{ConfigMap, Pod};
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
+use serde::de::DeserializeOwned;
+use serde_json::{Value, json};
+
+use crate::validate::{self, FilesFound, Runnable};
+
+/// When every test begins.
+const BEGINNING: &str = "2026-11-02T10:00:00Z";
+
+/// The given number of seconds after the beginning.
+pub fn at(seconds: i64) -> Timestamp {
+    let beginning: Timestamp = BEGINNING.parse().unwrap();
+    beginning.checked_add(SignedDuration::from_secs(seconds)).unwrap()
+}
+
+/// The same, as it stands in objects.
+pub fn time(seconds: i64) -> String {
+    at(seconds).to_string()
+}
+
+/// A migration that runs a script, with changes to the whole object.
+pub fn migration(changes: Value) -> DataMigration {
+    changed(
+        json!({
+            "apiVersion": "datamigration.dev/v1alpha1",
+            "kind": "DataMigration",
+            "metadata": {"name": "0001-cars", "namespace": "team", "uid": "uid-m", "generation": 1},
+            "spec": {
+                "target": {"name": "dev"},
+                "script": {"configMap": {"name": "files"}, "image": "python:3.12"},
+            },
+        }),
+        changes,
+    )
+}
+
+/// A migration that applies, with changes to its spec.
+pub fn applying(spec: Value) -> DataMigration {
+    let mut migration = migration(json!({"spec": spec}));
+    migration.spec.dry_run = false;
+    migration
+}
+
+/// Its target, with changes to the spec.
+pub fn target(spec: Value) -> MigrationTarget {
+    changed(
+        json!({
+            "apiVersion": "datamigration.dev/v1alpha1",
+            "kind": "MigrationTarget",
+            "metadata": {"name": "dev", "namespace": "team"},
+            "spec": {"region": "eu-west-1", "credentials": {"secret": {"name": "aws"}}},
+        }),
+        json!({"spec": spec}),
+    )
+}
+
+/// The ConfigMap of the script.
+pub fn files(data: Value) -> FilesFound {
+    let map: ConfigMap = parsed(json!({"metadata": {"name": "files"}, "data": data}));
+    FilesFound::Found(Box::new(map))
+}
+
+/// What is run when nothing is changed.
+pub fn runnable() -> Runnable {
+    runnable_of(&migration(json!({})))
+}
+
+/// What is run of a migration that is all right.
+pub fn runnable_of(migration: &DataMigration) -> Runnable {
+    let files = files(json!({"main.py": "print('cars')"}));
+    validate::validate(migration, Some(&target(json!({}))), None, &files).unwrap()
+}
+
+/// A run that was let go as Job `uid-j`.
+pub fn record(kind: RunKind) -> RunRecord {
+    RunRecord {
+        number: 1,
+        kind,
+        result: RunResult::Running,
+        reason: None,
+        job: crate::names::job("0001-cars", 1, kind),
+        job_uid: Some("uid-j".into()),
+        retry: 0,
+        program_digest: runnable().digest,
+        execution_time: None,
+        finalization_time: None,
+        requested_at: Time(at(0)),
+        recorded_at: None,
+        exit_code: None,
+    }
+}
+
+/// A run that is over.
+pub fn ended(kind: RunKind, result: RunResult) -> RunRecord {
+    RunRecord { result, recorded_at: Some(Time(at(30))), ..record(kind) }
+}
+
+/// The Job of a run that goes on, with changes.
+pub fn job(changes: Value) -> Job {
+    changed(
+        json!({
+            "metadata": {
+                "name": "0001-cars-1-apply", "namespace": "team", "uid": "uid-j",
+                "creationTimestamp": time(0), "labels": {"datamigration.dev/run": "1"},
+            },
+            "spec": {"suspend": false, "template": {"spec": {"containers": []}}},
+        }),
+        changes,
+    )
+}
+
+/// A Job with a final condition.
+pub fn job_ended(type_: &str, reason: &str) -> Job {
+    job(json!({"status": {"conditions": [{"type": type_, "status": "True", "reason": reason}]}}))
+}
+
+/// A Job that was deleted and waits for our finalizer.
+pub fn job_deleted() -> Job {
+    job(json!({"metadata": {"deletionTimestamp": time(20)}}))
+}
+
+/// A pod of the run with a phase, with changes.
+pub fn pod(phase: &str, changes: Value) -> Pod {
+    changed(
+        json!({
+            "metadata": {
+                "name": "0001-cars-1-apply-x", "namespace": "team",
+                "creationTimestamp": time(1), "labels": {"datamigration.dev/run": "1"},
+            },
+            "spec": {"nodeName": "node-1", "containers": []},
+            "status": {"phase": phase},
+        }),
+        changes,
+    )
+}
+
+/// A pod whose program runs since second 5.
+pub fn pod_running() -> Pod {
+    pod(
+        "Running",
+        json!({"status": {
+            "startTime": time(2),
+            "containerStatuses": [container("program", &json!({"running": {"startedAt": time(5)}}))],
+        }}),
+    )
+}
+
+/// A pod whose program ran from second 5 to 9 and ended with a code and a message; the guard left
+/// its result unless it is null.
+pub fn pod_ended(exit_code: i32, message: &str, guard: &Value) -> Pod {
+    let end = json!({"terminated": {
+        "exitCode": exit_code, "startedAt": time(5), "finishedAt": time(9), "message": message,
+        "reason": if exit_code == 0 { "Completed" } else { "Error" },
+    }});
+    let said = (!guard.is_null()).then(|| guard.to_string());
+    let guard_end = json!({"terminated": {
+        "exitCode": 0, "startedAt": time(3), "finishedAt": time(10), "message": said,
+    }});
+    pod(
+        if exit_code == 0 { "Succeeded" } else { "Failed" },
+        json!({"status": {
+            "startTime": time(2),
+            "initContainerStatuses": [container("guard", &guard_end)],
+            "containerStatuses": [container("program", &end)],
+        }}),
+    )
+}
+
+/// The same pod with other changes.
+pub fn with<T: serde::Serialize + DeserializeOwned>(object: &T, changes: Value) -> T {
+    changed(serde_json::to_value(object).unwrap(), changes)
+}
+
+/// The state of one container.
+pub fn container(name: &str, state: &Value) -> Value {
+    json!({
+        "name": name, "state": state,
+        "ready": false, "restartCount": 0, "image": "python:3.12", "imageID": "",
+    })
+}
+
+/// What the entry program writes at a program's end.
+pub fn program_result(changes: Value) -> String {
+    let mut result = json!({
+        "version": 1,
+        "startedAt": "2026-11-02T10:00:05.250Z",
+        "finishedAt": "2026-11-02T10:00:08.750Z",
+        "lastLines": ["one car", "all cars"],
+    });
+    merge(&mut result, changes);
+    result.to_string()
+}
+
+/// What the guard of a run that changed two cars writes.
+pub fn guard_result(changes: Value) -> Value {
+    let mut result = json!({
+        "version": 1, "mode": "DryRun", "requests": 3,
+        "writeCallsUpstream": 0, "readCallsUpstream": 1,
+        "itemsRead": 2, "readUnits": 0.5, "writeUnits": 2.0,
+        "tables": [{
+            "name": "cars", "itemsRead": 2, "created": 0, "updated": 2, "deleted": 0, "unchanged": 0,
+            "attributes": [{"name": "price", "added": 2}],
+        }],
+        "effectsDigest": "sha256:e",
+    });
+    merge(&mut result, changes);
+    result
+}
+
+fn changed<T: DeserializeOwned>(mut object: Value, changes: Value) -> T {
+    merge(&mut object, changes);
+    parsed(object)
+}
+
+fn parsed<T: DeserializeOwned>(object: Value) -> T {
+    serde_json::from_value(object).unwrap()
+}
+
+/// A JSON merge patch (RFC 7386).
+fn merge(object: &mut Value, changes: Value) {
+    match changes {
+        Value::Object(fields) if object.is_object() => {
+            for (key, change) in fields {
+                if change.is_null() {
+                    object.as_object_mut().unwrap().remove(&key);
+                } else {
+                    merge(&mut object[&key], change);
+                }
+            }
+        }
+        other => *object = other,
+    }
+}
