@@ -34,7 +34,7 @@ async fn executions(bed: &Bed, name: &str) -> Value {
 /// Waits until the program has counted itself.
 async fn counted(bed: &Bed, name: &str) {
     bed.until(name, "its program has written", |m| {
-        let progress = status(m).progress.as_ref();
+        let progress = m.status.as_ref().and_then(|status| status.progress.as_ref());
         progress.is_some_and(|progress| progress.items_written == Some(1))
     })
     .await;
@@ -83,7 +83,7 @@ async fn has_one_final_status(bed: &Bed, name: &str, result: RunResult) {
 async fn kill_the_operator(bed: &Bed) {
     let deployments: Api<Deployment> = Api::namespaced(bed.client.clone(), OPERATOR_NAMESPACE);
     let deployments = deployments.list(&ListParams::default()).await.unwrap().items;
-    let wanted = |d: &Deployment| d.spec.as_ref().and_then(|spec| spec.replicas).unwrap_or(0);
+    let wanted = |d: &Deployment| d.spec.replicas.unwrap_or(0);
     assert!(
         deployments.iter().any(|deployment| wanted(deployment) > 0),
         "the operator does not run in the cluster (namespace {OPERATOR_NAMESPACE}), so it cannot be \
@@ -125,8 +125,8 @@ async fn the_operator_killed_at_any_moment() {
     // One more, killed when the program has ended and nobody has noted it yet.
     bed.submit(&counting("last", 1)).await;
     bed.running("last").await;
-    let pods = bed.api::<Pod>().list(&ListParams::default().labels("job-name=last-1-apply"));
-    let pod = pods.await.unwrap().items[0].name_any();
+    let its_own = ListParams::default().labels("job-name=last-1-apply");
+    let pod = bed.api::<Pod>().list(&its_own).await.unwrap().items[0].name_any();
     kill_the_operator(&bed).await;
     until(bed.api::<Job>(), "last-1-apply", "its program has ended", |job| {
         let status = job.and_then(|job| job.status.as_ref());

@@ -1,1 +1,201 @@
-//! wrong
+//! YAML that is wrong: the API server refuses it and names the field, or the migration stands still and
+//! its message does. Objects are sent as `kubectl apply` sends them: fields nobody knows are errors.
+
+use dm_api::condition::{Reason, types};
+use dm_tests::cluster::{Bed, CREDENTIALS, Written, condition, target};
+use serde_json::{Value, json};
+
+/// A migration that is right, to be made wrong.
+fn right() -> Written {
+    Written::shell("m", "echo done\n")
+}
+
+/// The API server refuses a change of a migration in words that contain `named`.
+async fn refused(bed: &Bed, change: impl FnOnce(&mut Value), named: &str) {
+    let mut object = right().object;
+    change(&mut object);
+    let error = bed.try_apply(&object).await.expect_err(&format!("{object} must be refused"));
+    assert!(error.contains(named), "{named:?} is not in: {error}");
+}
+
+#[tokio::test]
+async fn what_the_api_server_refuses() {
+    let bed = Bed::new("wrong").await;
+    bed.apply(&right().files().unwrap()).await;
+    refused(&bed, |m| m["spec"]["script"] = Value::Null, "exactly one source: script or container")
+        .await;
+    refused(
+        &bed,
+        |m| m["spec"]["container"] = json!({"image": "a:1"}),
+        "exactly one source: script or container",
+    )
+    .await;
+    refused(&bed, |m| m["spec"]["dryrun"] = json!(false), ".spec.dryrun").await;
+    refused(&bed, |m| m["spec"]["dryRun"] = json!("no"), "spec.dryRun").await;
+    refused(&bed, |m| m["spec"]["target"] = Value::Null, "spec.target").await;
+    refused(&bed, |m| m["spec"]["target"] = json!("local"), "spec.target").await;
+    refused(&bed, |m| m["spec"]["script"]["image"] = Value::Null, "spec.script.image").await;
+    refused(&bed, |m| m["spec"]["script"]["image"] = json!("a b"), "spec.script.image").await;
+    refused(
+        &bed,
+        |m| m["spec"]["script"]["imagePullPolicy"] = json!("Sometimes"),
+        "spec.script.imagePullPolicy",
+    )
+    .await;
+    refused(&bed, |m| m["spec"]["backoffLimit"] = json!(-1), "spec.backoffLimit").await;
+    refused(&bed, |m| m["spec"]["retry"] = json!("again"), "spec.retry").await;
+    refused(&bed, |m| m["spec"]["activeDeadlineSeconds"] = json!(0), "spec.activeDeadlineSeconds")
+        .await;
+    refused(
+        &bed,
+        |m| m["spec"]["limits"] = json!({"writesPerSecond": 0}),
+        "spec.limits.writesPerSecond",
+    )
+    .await;
+    refused(&bed, |m| m["spec"]["startAt"] = json!("tomorrow"), "spec.startAt").await;
+    refused(&bed, |m| m["spec"]["dependsOn"] = json!(["first"]), "spec.dependsOn[0]").await;
+    for path in ["../main.sh", "/main.sh", "a/../b", ""] {
+        refused(
+            &bed,
+            |m| m["spec"]["script"]["configMap"]["items"] = json!([{"key": "a", "path": path}]),
+            "spec.script.configMap.items[0].path",
+        )
+        .await;
+    }
+    refused(
+        &bed,
+        |m| m["spec"]["podTemplate"] = json!({"runAsUser": 0}),
+        "spec.podTemplate.runAsUser",
+    )
+    .await;
+    refused(
+        &bed,
+        |m| {
+            m["spec"]["podTemplate"] =
+                json!({"volumes": [{"name": "n", "hostPath": {"path": "/"}}]})
+        },
+        "hostPath",
+    )
+    .await;
+    refused(
+        &bed,
+        |m| m["spec"]["podTemplate"] = json!({"volumes": [{"name": "dm-bin", "emptyDir": {}}]}),
+        "spec.podTemplate.volumes[0].name",
+    )
+    .await;
+    refused(
+        &bed,
+        |m| m["metadata"]["name"] = json!("a".repeat(64)),
+        "metadata.name must have at most 63 characters",
+    )
+    .await;
+    bed.done().await;
+}
+
+#[tokio::test]
+async fn what_the_api_server_refuses_of_a_target() {
+    let bed = Bed::new("wrong-target").await;
+    let cases = [
+        (json!({"credentials": null}), "spec.credentials"),
+        (json!({"credentials": {}}), "exactly one of secret and serviceAccount"),
+        (
+            json!({"credentials": {"secret": {"name": "a"}, "serviceAccount": {"name": "b"}}}),
+            "exactly one of secret and serviceAccount",
+        ),
+        (json!({"region": "Europe"}), "spec.region"),
+        (json!({"endpoint": "dynamodb:8000"}), "spec.endpoint"),
+        (json!({"endpoint": "http://user:word@host"}), "spec.endpoint"),
+        (json!({"policy": {"tables": ["cars; drop"]}}), "spec.policy.tables[0]"),
+        (json!({"policy": {"table": ["cars"]}}), ".spec.policy.table"),
+    ];
+    for (change, named) in cases {
+        let object = target("wrong", &change);
+        let error = bed.try_apply(&object).await.expect_err(&format!("{change} must be refused"));
+        assert!(error.contains(named), "{named:?} is not in: {error}");
+    }
+    bed.done().await;
+}
+
+#[tokio::test]
+async fn what_the_operator_finds_wrong() {
+    let bed = Bed::new("stalled").await;
+    let variable = |name: &str| json!([{"name": name, "value": "x"}]);
+    let cases = [
+        (right().set("script.file", json!("other.sh")), "spec.script.file"),
+        (right().file("other.sh", "").set("script.file", json!("x/main.sh")), "spec.script.file"),
+        (right().set("script.env", variable("AWS_ENDPOINT_URL")), "spec.script.env[0].name"),
+        (right().set("script.env", variable("AWS_REGION")), "spec.script.env[0].name"),
+        (
+            right().set(
+                "script.env",
+                json!([{"name": "KEY", "valueFrom": {"secretKeyRef": {
+                    "name": CREDENTIALS, "key": "AWS_ACCESS_KEY_ID"}}}]),
+            ),
+            "spec.script.env[0].valueFrom.secretKeyRef.name",
+        ),
+        (
+            right().set(
+                "podTemplate.volumes",
+                json!([{"name": "keys", "secret": {"secretName": CREDENTIALS}}]),
+            ),
+            "spec.podTemplate.volumes[0].secret.secretName",
+        ),
+        (
+            right().set("podTemplate.volumeMounts", json!([{"name": "n", "mountPath": "/n"}])),
+            "spec.podTemplate.volumeMounts[0].name",
+        ),
+        (
+            right()
+                .set("podTemplate.volumes", json!([{"name": "n", "emptyDir": {}}]))
+                .set("podTemplate.volumeMounts", json!([{"name": "n", "mountPath": "/dm/bin"}])),
+            "spec.podTemplate.volumeMounts[0].mountPath",
+        ),
+        (
+            right().set("script.configMap.items", json!([{"key": "missing", "path": "a"}])),
+            "spec.script.configMap.items[0].key",
+        ),
+        (
+            right().set(
+                "script.configMap.items",
+                json!([{"key": "main.sh", "path": "a"}, {"key": "main.sh", "path": "a"}]),
+            ),
+            "spec.script.configMap.items[1].path",
+        ),
+    ];
+    for (number, (mut migration, named)) in cases.into_iter().enumerate() {
+        let name = format!("m{number}");
+        migration.object["metadata"]["name"] = json!(name);
+        bed.submit(&migration).await;
+        let message = bed.reason(&name, Reason::InvalidSpec).await;
+        assert!(message.starts_with(&format!("{named}: ")), "{named}: {message}");
+        let found = bed.migrations().get(&name).await.unwrap();
+        assert!(condition(&found, types::STALLED).is_some(), "{name}");
+    }
+    assert!(bed.jobs().await.is_empty(), "nothing has run");
+    bed.done().await;
+}
+
+#[tokio::test]
+async fn what_only_kubernetes_finds_wrong_in_the_pod() {
+    let bed = Bed::new("refused").await;
+    // The API server knows what a Job's template may hold; its words are passed on.
+    let cases = [
+        (
+            right().set("podTemplate.nodeSelector", json!({"a b": "c"})),
+            "spec.template.spec.nodeSelector",
+        ),
+        (right().set("podTemplate.priorityClassName", json!("nobody has it")), "priorityClassName"),
+        (
+            right().set("podTemplate.resources", json!({"limits": {"memory": "-1Mi"}})),
+            "resources.limits[memory]",
+        ),
+    ];
+    for (number, (mut migration, named)) in cases.into_iter().enumerate() {
+        let name = format!("m{number}");
+        migration.object["metadata"]["name"] = json!(name);
+        bed.submit(&migration).await;
+        let message = bed.reason(&name, Reason::ObjectRefused).await;
+        assert!(message.contains(named), "{named}: {message}");
+    }
+    bed.done().await;
+}
