@@ -378,3 +378,6 @@ fn begin(
 pub fn kind_wanted(migration: &DataMigration) -> RunKind {
     if migration.spec.dry_run { RunKind::DryRun } else { RunKind::Apply }
 }
+
+#[cfg(test)]
+mod tests;

@@ -87,3 +87,6 @@ fn find_cycle(
     }
     None
 }
+
+#[cfg(test)]
+mod tests;

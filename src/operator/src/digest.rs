@@ -134,3 +134,6 @@ fn of_bytes(bytes: &[u8]) -> String {
     }
     text
 }
+
+#[cfg(test)]
+mod tests;

@@ -108,3 +108,6 @@ fn ended(run: &RunRecord, status: &DataMigrationStatus) -> Told {
         job: Some(run.job.clone()),
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -20,6 +20,8 @@ pub mod outcome;
 pub mod position;
 pub mod progress;
 pub mod reconcile;
+#[cfg(test)]
+mod samples;
 pub mod status;
 pub mod summary;
 pub mod validate;

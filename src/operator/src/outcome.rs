@@ -451,3 +451,6 @@ pub fn bounded(text: String) -> String {
     cut.push('…');
     cut
 }
+
+#[cfg(test)]
+mod tests;

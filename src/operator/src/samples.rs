@@ -188,7 +188,7 @@ pub fn container(name: &str, state: &Value) -> Value {
 }
 
 /// What the entry program writes at a program's end.
-pub fn program_result(changes: Value) -> String {
+pub fn program_says(changes: Value) -> String {
     let mut result = json!({
         "version": 1,
         "startedAt": "2026-11-02T10:00:05.250Z",
@@ -200,7 +200,7 @@ pub fn program_result(changes: Value) -> String {
 }
 
 /// What the guard of a run that changed two cars writes.
-pub fn guard_result(changes: Value) -> Value {
+pub fn guard_says(changes: Value) -> Value {
     let mut result = json!({
         "version": 1, "mode": "DryRun", "requests": 3,
         "writeCallsUpstream": 0, "readCallsUpstream": 1,

@@ -327,3 +327,6 @@ fn no_requests_seen(status: &DataMigrationStatus) -> bool {
 fn seconds(time: Timestamp) -> Time {
     Time(Timestamp::from_second(time.as_second()).unwrap_or(time))
 }
+
+#[cfg(test)]
+mod tests;

@@ -245,3 +245,6 @@ fn problem(reason: Reason, message: String) -> Problem {
 fn invalid(problem: &FilesProblem) -> Problem {
     self::problem(Reason::InvalidSpec, problem.to_string())
 }
+
+#[cfg(test)]
+mod tests;

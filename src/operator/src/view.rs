@@ -273,3 +273,6 @@ fn init_status<'a>(pod: &'a Pod, name: &str) -> Option<&'a ContainerStatus> {
     let statuses = pod.status.as_ref()?.init_container_statuses.as_ref()?;
     statuses.iter().find(|status| status.name == name)
 }
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,241 @@
+//! What a step makes of a status: times that move only with what they belong to, and lists that
+//! have an end.
+
+use dm_api::DataMigration;
+use k8s_openapi::api::batch::v1::Job;
+use k8s_openapi::api::core::v1::Pod;
+use serde_json::{Value, json};
+
+use super::*;
+use crate::dependencies::Dependencies;
+use crate::outcome;
+use crate::position;
+use crate::samples::*;
+use crate::view::RunObjects;
+
+/// The status that a step leads to at a time.
+fn check(migration: &DataMigration, step: &Step, now: i64) -> DataMigrationStatus {
+    let runnable = runnable();
+    next(
+        Situation {
+            migration,
+            runnable: Ok(&runnable),
+            dependencies: &Dependencies::default(),
+            objects: RunObjects { job: None, pods: &[] },
+            guard: None,
+            now: at(now),
+        },
+        step,
+    )
+}
+
+/// The same migration with another status.
+fn having(migration: &DataMigration, status: &DataMigrationStatus) -> DataMigration {
+    let mut migration = migration.clone();
+    migration.status = Some(status.clone());
+    migration
+}
+
+fn rest(standing: Standing, reason: Reason) -> Step {
+    let phase = dm_api::status::Phase::Stalled;
+    Step::Rest(Position::new(phase, standing, reason, format!("because of {reason}")))
+}
+
+fn transition(status: &DataMigrationStatus, type_: &str) -> Timestamp {
+    let found = status.conditions.iter().find(|condition| condition.type_ == type_);
+    found.expect("the condition holds").last_transition_time.0
+}
+
+fn finished(kind: RunKind, job: &Job, pod: &Pod) -> Step {
+    let objects = RunObjects { job: Some(job), pods: &[pod] };
+    Step::Finish(Box::new(outcome::of(&record(kind), objects).unwrap()))
+}
+
+fn running(kind: RunKind) -> DataMigration {
+    let mut migration = applying(json!({}));
+    migration.spec.dry_run = kind == RunKind::DryRun;
+    let runs = vec![record(kind)];
+    having(&migration, &DataMigrationStatus { last_run: 1, runs, ..Default::default() })
+}
+
+#[test]
+fn a_transition_time_moves_only_when_its_status_flips() {
+    let fresh = migration(json!({}));
+    let first = check(&fresh, &rest(Standing::Stalled, Reason::TargetNotFound), 10);
+    let again = check(&having(&fresh, &first), &rest(Standing::Stalled, Reason::InvalidSpec), 20);
+    assert_eq!(transition(&again, types::READY), at(10));
+    assert_eq!(transition(&again, types::STALLED), at(10));
+    let ready = check(&having(&fresh, &again), &rest(Standing::Ready, Reason::Applied), 30);
+    assert_eq!(transition(&ready, types::READY), at(30));
+    assert_eq!(ready.conditions.len(), 1, "Stalled is present only while it is true");
+}
+
+#[test]
+fn where_only_a_time_would_change_nothing_does() {
+    for standing in [Standing::Ready, Standing::Reconciling, Standing::Resting, Standing::Stalled] {
+        let fresh = migration(json!({}));
+        let first = check(&fresh, &rest(standing, Reason::Applied), 10);
+        assert_eq!(check(&having(&fresh, &first), &rest(standing, Reason::Applied), 999), first);
+    }
+}
+
+#[test]
+fn conditions_follow_kstatus() {
+    for (standing, expected) in [
+        (Standing::Ready, vec![("Ready", "True")]),
+        (Standing::Resting, vec![("Ready", "False")]),
+        (Standing::Reconciling, vec![("Ready", "False"), ("Reconciling", "True")]),
+        (Standing::Stalled, vec![("Ready", "False"), ("Stalled", "True")]),
+    ] {
+        let status = check(&migration(json!({})), &rest(standing, Reason::Applied), 10);
+        let found: Vec<(&str, &str)> =
+            status.conditions.iter().map(|c| (c.type_.as_str(), c.status.as_str())).collect();
+        assert_eq!(found, expected);
+        assert_eq!(status.observed_generation, Some(1));
+    }
+}
+
+#[test]
+fn a_new_run_clears_what_the_last_one_left() {
+    let mut old = check(&running(RunKind::Apply), &rest(Standing::Stalled, Reason::Applied), 10);
+    old.failure = serde_json::from_value(json!({
+        "reason": "ProgramFailed", "message": "", "whatNow": "", "run": 1,
+    }))
+    .unwrap();
+    (old.execution_time, old.finalization_time) = (Some(Time(at(1))), Some(Time(at(2))));
+    let record = RunRecord { number: 2, result: RunResult::Starting, ..record(RunKind::Apply) };
+    let step = Step::Begin { position: position::starting(&record), record };
+    let new = check(&having(&applying(json!({})), &old), &step, 20);
+    assert_eq!((new.failure, new.execution_time, new.finalization_time), (None, None, None));
+    assert_eq!((new.last_run, new.runs[0].number, new.runs[1].number), (2, 2, 1));
+}
+
+#[test]
+fn the_history_ends_and_never_forgets_the_last_run_that_applied() {
+    let mut migration = running(RunKind::Apply);
+    let status = migration.status.as_mut().unwrap();
+    status.runs[0].result = RunResult::Failed;
+    for number in 2..=30 {
+        let record = RunRecord { number, ..ended(RunKind::DryRun, RunResult::Succeeded) };
+        let step = Step::Begin { position: position::starting(&record), record };
+        let new = check(&migration, &step, 20);
+        migration = having(&migration, &new);
+    }
+    let runs = migration.status.unwrap().runs;
+    let numbers: Vec<u32> = runs.iter().map(|run| run.number).collect();
+    assert_eq!(numbers, [30, 29, 28, 27, 26, 25, 24, 23, 22, 1]);
+}
+
+#[test]
+fn the_first_job_that_is_let_go_is_the_only_one() {
+    let mut migration = running(RunKind::Apply);
+    migration.status.as_mut().unwrap().runs[0].job_uid = None;
+    let launch = |job_uid: &str| Step::Launch {
+        job_uid: job_uid.into(),
+        position: position::starting(&record(RunKind::Apply)),
+    };
+    let first = check(&migration, &launch("one"), 10);
+    assert_eq!(first.runs[0].job_uid.as_deref(), Some("one"));
+    assert_eq!(first.runs[0].result, RunResult::Running);
+    let second = check(&having(&migration, &first), &launch("two"), 20);
+    assert_eq!(second.runs[0].job_uid.as_deref(), Some("one"));
+}
+
+#[test]
+fn an_applied_run_is_reported_with_its_own_times_and_the_controllers() {
+    let message = program_says(json!({"exitCode": 0}));
+    let pod = pod_ended(0, &message, &guard_says(json!({"mode": "Apply"})));
+    let step = finished(RunKind::Apply, &job_ended("Complete", ""), &pod);
+    let status = check(&running(RunKind::Apply), &step, 40);
+    let run = &status.runs[0];
+    assert_eq!(run.result, RunResult::Succeeded);
+    assert_eq!(
+        (&run.execution_time, &run.finalization_time),
+        (&Some(Time(at(5))), &Some(Time(at(8))))
+    );
+    assert_eq!((&run.requested_at, &run.recorded_at), (&Time(at(0)), &Some(Time(at(40)))));
+    assert_eq!(
+        (&status.execution_time, &status.finalization_time),
+        (&run.execution_time, &run.finalization_time)
+    );
+    let applied = status.applied.as_ref().unwrap();
+    assert_eq!(applied.effects.as_ref().unwrap().tables[0].updated, 2);
+    assert_eq!(
+        (status.phase, status.failure.as_ref()),
+        (Some(dm_api::status::Phase::Applied), None)
+    );
+}
+
+#[test]
+fn a_dry_run_is_reported_with_what_would_change() {
+    let pod = pod_ended(0, &program_says(json!({"exitCode": 0})), &guard_says(json!({})));
+    let step = finished(RunKind::DryRun, &job_ended("Complete", ""), &pod);
+    let status = check(&running(RunKind::DryRun), &step, 40);
+    let report = status.dry_run.as_ref().unwrap();
+    let effects = report.effects.as_ref().unwrap();
+    assert_eq!(effects.tables[0].would_update, 2);
+    assert_eq!(effects.write_calls_that_reached_the_database, 0);
+    let digest = crate::digest::of_dry_run(&runnable().digest, "sha256:e");
+    assert_eq!(report.digest.as_deref(), Some(digest.as_str()));
+    assert_eq!(status.phase, Some(dm_api::status::Phase::DryRunOk));
+    assert_eq!(status.applied, None);
+}
+
+#[test]
+fn a_failure_says_what_happened_and_what_to_do() {
+    let pod = pod_ended(3, &program_says(json!({"exitCode": 3})), &Value::Null);
+    let step = finished(RunKind::Apply, &job_ended("Failed", ""), &pod);
+    let status = check(&running(RunKind::Apply), &step, 40);
+    let failure = status.failure.as_ref().unwrap();
+    assert_eq!(
+        (failure.reason, failure.exit_code, failure.run),
+        (Reason::ProgramFailed, Some(3), 1)
+    );
+    assert_eq!(failure.last_lines, ["one car", "all cars"]);
+    assert_eq!(status.phase, Some(dm_api::status::Phase::Failed));
+    assert!(status.conditions.iter().any(|condition| condition.type_ == types::STALLED));
+}
+
+#[test]
+fn a_cancelled_run_leaves_no_report() {
+    let annotations = json!({"datamigration.dev/stop-reason": "Superseded"});
+    let job = with(&job_deleted(), json!({"metadata": {"annotations": annotations}}));
+    let objects = RunObjects { job: Some(&job), pods: &[] };
+    let outcome = outcome::of(&record(RunKind::Apply), objects).unwrap();
+    let status = check(&running(RunKind::Apply), &Step::Finish(Box::new(outcome)), 40);
+    assert_eq!(status.runs[0].result, RunResult::Cancelled);
+    assert_eq!((status.applied, status.failure, status.execution_time), (None, None, None));
+}
+
+#[test]
+fn lists_have_an_end() {
+    let tables: Vec<Value> = (0..50)
+        .map(|n| {
+            let attributes: Vec<Value> =
+                (0..90).map(|n| json!({"name": format!("a{n}"), "added": 1})).collect();
+            json!({
+                "name": format!("t{n}"), "itemsRead": 0, "created": 1, "updated": 0, "deleted": 0,
+                "unchanged": 0, "attributes": attributes,
+            })
+        })
+        .collect();
+    let guard = guard_says(json!({"tables": tables}));
+    let pod = pod_ended(0, &program_says(json!({"exitCode": 0})), &guard);
+    let step = finished(RunKind::DryRun, &job_ended("Complete", ""), &pod);
+    let status = check(&running(RunKind::DryRun), &step, 40);
+    let effects = status.dry_run.unwrap().effects.unwrap();
+    assert_eq!(effects.tables.len(), limits::TABLES_MAX);
+    assert_eq!(effects.tables[0].attributes.len(), limits::ATTRIBUTES_MAX);
+}
+
+#[test]
+fn a_program_that_never_asked_the_guard_is_noticed() {
+    let seen = |guard: Value| {
+        let pod = pod_ended(0, &program_says(json!({"exitCode": 0})), &guard_says(guard));
+        let step = finished(RunKind::DryRun, &job_ended("Complete", ""), &pod);
+        let status = check(&running(RunKind::DryRun), &step, 40);
+        status.conditions.iter().any(|condition| condition.type_ == types::NO_REQUESTS_SEEN)
+    };
+    assert!(seen(json!({"requests": 0, "tables": []})));
+    assert!(!seen(json!({"requests": 1, "tables": []})));
+}

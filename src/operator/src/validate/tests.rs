@@ -1,0 +1,118 @@
+//! Each problem names the field and what to do.
+
+use serde_json::{Value, json};
+
+use super::*;
+use crate::samples::*;
+
+/// The problem of a migration with this spec, on a target with that one.
+fn check(spec: Value, target_spec: Value, reason: Reason, field: &str) {
+    let data = files(json!({"main.py": "print('cars')"}));
+    let migration = migration(json!({"spec": spec}));
+    let found = validate(&migration, Some(&target(target_spec)), None, &data);
+    let problem = found.expect_err("it is a problem");
+    assert_eq!(problem.reason, reason, "{}", problem.message);
+    assert!(problem.message.starts_with(field), "{}", problem.message);
+}
+
+fn invalid_spec(spec: Value, field: &str) {
+    check(spec, json!({}), Reason::InvalidSpec, field);
+}
+
+#[test]
+fn what_is_right_becomes_what_is_run() {
+    let runnable = runnable();
+    let Program::Script { files, file, .. } = &runnable.program else { panic!("no script") };
+    assert_eq!(file.as_deref(), Some("main.py"));
+    assert_eq!(files["main.py"], b"print('cars')");
+    let migration = migration(json!({"spec": {"script": null, "container": {"image": "cars:1"}}}));
+    let found = validate(&migration, Some(&target(json!({}))), None, &FilesFound::NotNeeded);
+    assert!(matches!(found.unwrap().program, Program::Container(_)));
+}
+
+#[test]
+fn a_missing_target_configmap_or_account_is_named() {
+    let data = files(json!({"main.py": ""}));
+    let missing = |target: Option<&MigrationTarget>, account: Option<&str>, files: &FilesFound| {
+        validate(&migration(json!({})), target, account, files).expect_err("it is a problem")
+    };
+    let problem = missing(None, None, &data);
+    assert_eq!(problem.reason, Reason::TargetNotFound);
+    assert!(problem.message.starts_with("spec.target.name: there is no MigrationTarget dev"));
+    let there = target(json!({}));
+    let problem = missing(Some(&there), None, &FilesFound::Missing);
+    assert_eq!(problem.reason, Reason::ConfigMapNotFound);
+    assert!(problem.message.starts_with("spec.script.configMap.name: there is no ConfigMap files"));
+    let problem = missing(Some(&there), Some("writer"), &data);
+    assert_eq!(problem.reason, Reason::ServiceAccountNotFound);
+    assert!(problem.message.contains("writer"), "{}", problem.message);
+}
+
+#[test]
+fn exactly_one_source_is_given() {
+    invalid_spec(json!({"script": null}), "spec: give exactly one source");
+    invalid_spec(json!({"container": {"image": "cars:1"}}), "spec: give exactly one source");
+}
+
+#[test]
+fn variables_of_the_operator_cannot_be_set() {
+    for name in ["AWS_ENDPOINT_URL_DYNAMODB", "AWS_ACCESS_KEY_ID", "AWS_REGION"] {
+        let env = json!([{"name": "MINE"}, {"name": name}]);
+        invalid_spec(json!({"script": {"env": env}}), "spec.script.env[1].name: AWS_");
+        let container = json!({"image": "cars:1", "env": [{"name": name}]});
+        let spec = json!({"script": null, "container": container});
+        invalid_spec(spec, "spec.container.env[0].name: AWS_");
+    }
+}
+
+#[test]
+fn the_targets_credentials_are_only_the_guards() {
+    let env = json!([{"name": "KEY", "valueFrom": {"secretKeyRef": {"name": "aws", "key": "K"}}}]);
+    let field = "spec.script.env[0].valueFrom.secretKeyRef.name";
+    invalid_spec(json!({"script": {"env": env}}), field);
+    let volumes = json!([
+        {"name": "mine", "secret": {"secretName": "mine"}},
+        {"name": "theirs", "secret": {"secretName": "readonly"}},
+    ]);
+    let target_spec = json!({"dryRunCredentials": {"secret": {"name": "readonly"}}});
+    let spec = json!({"podTemplate": {"volumes": volumes}});
+    let field = "spec.podTemplate.volumes[1].secret.secretName";
+    check(spec, target_spec, Reason::InvalidSpec, field);
+}
+
+#[test]
+fn mounts_stay_clear_of_the_operators_and_name_a_volume() {
+    let mounts = |path: &str, name: &str| {
+        json!({"podTemplate": {
+            "volumes": [{"name": "data", "emptyDir": {}}],
+            "volumeMounts": [{"name": name, "mountPath": path}],
+        }})
+    };
+    let field = "spec.podTemplate.volumeMounts[0]";
+    invalid_spec(mounts("/dm", "data"), &format!("{field}.mountPath: /dm is the operator's"));
+    invalid_spec(mounts("/dm/bin", "data"), &format!("{field}.mountPath"));
+    invalid_spec(mounts("/data", "other"), &format!("{field}.name: there is no volume other"));
+    let fine = migration(json!({"spec": mounts("/dmx", "data")}));
+    let data = files(json!({"main.py": ""}));
+    validate(&fine, Some(&target(json!({}))), None, &data).unwrap();
+}
+
+#[test]
+fn files_have_to_be_there_and_fit_one_object() {
+    invalid_spec(json!({"script": {"file": "other.py"}}), "spec.script.file: there is no file");
+    let items = json!({"items": [{"key": "other", "path": "a.py"}]});
+    let spec = json!({"script": {"configMap": items}});
+    invalid_spec(spec, "spec.script.configMap.items[0].key: ConfigMap files has no key other");
+    let big = files(json!({"main.py": "x".repeat(limits::FILES_BYTES_MAX)}));
+    let found = validate(&migration(json!({})), Some(&target(json!({}))), None, &big);
+    let message = found.unwrap_err().message;
+    assert!(message.starts_with("spec.script.configMap: the files have"), "{message}");
+}
+
+#[test]
+fn a_command_needs_no_file_to_run() {
+    let spec = json!({"spec": {"script": {"command": ["python3", "-m", "cars"]}}});
+    let data = files(json!({"a.py": "", "b.py": ""}));
+    let found = validate(&migration(spec), Some(&target(json!({}))), None, &data).unwrap();
+    assert!(matches!(found.program, Program::Script { file: None, .. }));
+}
