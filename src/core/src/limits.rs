@@ -175,3 +175,14 @@ pub const RESTORE_THROTTLES_MAX: u32 = 60;
 
 /// Conflicts that a restore lists with their keys; the others are counted.
 pub const RESTORE_CONFLICTS_LISTED_MAX: usize = 10_000;
+
+/// How long a request is held for its rate before the program is told to come back. A held request
+/// costs a program nothing, where a throttle costs one of its few attempts; most clients wait for
+/// 30 s or 60 s.
+pub const RATE_HELD_MAX: Duration = Duration::from_secs(20);
+
+/// A held request looks again after this long, so that a changed rate is felt.
+pub const RATE_RECHECK: Duration = Duration::from_millis(250);
+
+/// Tokens saved up while nobody asks: what comes in during this time.
+pub const RATE_BURST: Duration = Duration::from_millis(250);

@@ -15,6 +15,7 @@ mod metering;
 pub mod operation;
 mod overlay;
 pub mod policy;
+mod rates;
 mod replay;
 pub mod restore;
 mod stack;

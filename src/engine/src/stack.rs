@@ -3,7 +3,7 @@
 
 use std::sync::Arc;
 
-use dm_core::plan::{Mode, Plan};
+use dm_core::plan::{Mode, Plan, RateLimits};
 use dm_core::report::{Fidelity, GuardResult, JournalResult, REPORT_VERSION, TableEffect};
 use sha2::{Digest as _, Sha256};
 
@@ -16,6 +16,7 @@ use crate::journal::{Journal, JournalledRun};
 use crate::operation::{Class, Operation};
 use crate::overlay::Overlay;
 use crate::policy::Policy;
+use crate::rates::Rates;
 use crate::replay::Replay;
 use crate::tally::Tally;
 use crate::upstream::{CredentialSource, Full, ReadOnly, UpstreamCalls, UpstreamError};
@@ -26,6 +27,7 @@ pub struct Engine {
     mode: Mode,
     policy: Policy,
     arns: Arns,
+    rates: Rates,
     replay: Replay,
     tally: Arc<Tally>,
     bottom: Bottom,
@@ -132,6 +134,7 @@ impl Engine {
             mode: plan.mode,
             policy: Policy::new(plan.mode, plan.policy.clone()),
             arns: Arns::new(reader),
+            rates: Rates::new(plan.mode, &plan.limits),
             replay: Replay::default(),
             tally,
             bottom,
@@ -182,13 +185,20 @@ impl Engine {
         }
         self.policy.check(&call)?;
         self.arns.check(&call).await?;
+        self.rates.admit(&call).await?;
         let body = match &self.bottom {
-            Bottom::Overlay(overlay) => overlay.handle(call).await?,
-            Bottom::Apply(apply) => apply.handle(call).await?,
-            Bottom::Journal(journal) => journal.handle(call).await?,
-            Bottom::Closed(..) => return Err(Fault::Unavailable("closed".into())),
+            Bottom::Overlay(overlay) => overlay.handle(call).await,
+            Bottom::Apply(apply) => apply.handle(call).await,
+            Bottom::Journal(journal) => journal.handle(call).await,
+            Bottom::Closed(..) => Err(Fault::Unavailable("closed".into())),
         };
-        Ok(Answer::ok(body))
+        self.rates.observe(self.tally.items_read_so_far(), self.calls().throttles).await;
+        body.map(Answer::ok)
+    }
+
+    /// Changes how fast the run may go, from now on.
+    pub fn set_rates(&self, limits: &RateLimits) {
+        self.rates.set(limits);
     }
 
     fn note(&self, operation: Operation, fault: &Fault) {

@@ -72,6 +72,11 @@ impl Tally {
         counts.table(table, |effect| effect.items_read += items);
     }
 
+    /// Items returned by reads so far.
+    pub fn items_read_so_far(&self) -> u64 {
+        self.lock().items_read
+    }
+
     /// A table's items were written, by requests of this kind.
     pub fn written(&self, table: &str, kind: WriteKind, items: u64) {
         self.lock().table(table, |effect| match kind {
