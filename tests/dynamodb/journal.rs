@@ -205,6 +205,7 @@ async fn a_run_that_another_has_begun_or_that_is_over_does_not_write() {
         version: LEDGER_VERSION,
         outcome: RunOutcome::Succeeded,
         completed_at: ledger::now(),
+        conflicts: None,
         message: None,
     };
     ledger::complete(&bed.archive(), &bed.run(), &completed).await.unwrap();

@@ -14,6 +14,7 @@ mod hostile;
 mod journal;
 mod kill;
 mod restore;
+mod restore_cli;
 mod sdk;
 mod shorthand;
 mod suite;

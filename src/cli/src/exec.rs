@@ -9,6 +9,7 @@ use dm_core::plan::Mode;
 use dm_entry::args::Program;
 
 use crate::database;
+use crate::journalled;
 use crate::print::say;
 use crate::session::{self, Session, SessionError};
 use crate::summary;
@@ -21,6 +22,8 @@ pub struct Flags {
     writes: Writes,
     #[command(flatten)]
     database: database::Flags,
+    #[command(flatten)]
+    journal: journalled::Flags,
     /// File that gets the result as JSON
     #[arg(long, value_name = "FILE")]
     report: Option<PathBuf>,
@@ -67,7 +70,10 @@ Examples:
   datamigration exec --dry-run -- python3 main.py --year 1972
 
   # Apply it to a local database, and keep the result
-  datamigration exec --apply --upstream http://127.0.0.1:8000 --report applied.json -- node main.mjs";
+  datamigration exec --apply --upstream http://127.0.0.1:8000 --report applied.json -- node main.mjs
+
+  # Apply it so that it can be taken back
+  datamigration exec --apply --archive file:///var/lib/archive -- python3 main.py";
 
 /// Runs the program; its exit code.
 pub async fn exec(flags: Flags) -> Result<u8, SessionError> {
@@ -77,13 +83,18 @@ pub async fn exec(flags: Flags) -> Result<u8, SessionError> {
     let program = Program::Command { name, args: words.collect() };
     let upstream = database::find(&flags.database).await?;
     flags.writes.announce(&upstream);
-    let plan = database::plan(&flags.database, upstream, flags.writes.mode(), &title);
-    session::run(Session {
+    let mut plan = database::plan(&flags.database, upstream, flags.writes.mode(), &title);
+    let journalled = journalled::name(&flags.journal, &mut plan).await?;
+    let code = session::run(Session {
         plan: &plan,
         program: &program,
         dir: &std::env::current_dir().map_err(SessionError::Folder)?,
         env: BTreeMap::new(),
         report: flags.report.as_deref(),
     })
-    .await
+    .await?;
+    if let Some(journalled) = journalled {
+        journalled.end(code == 0).await?;
+    }
+    Ok(code)
 }

@@ -6,7 +6,8 @@ use std::path::Path;
 use clap::{ArgAction, Parser, Subcommand};
 
 use crate::{
-    completion, describe, exec, guard, list, logs, promote, retry, run, stamp, suspend, watch,
+    archive, completion, describe, exec, guard, list, logs, promote, restore, retry, run, stamp,
+    suspend, watch,
 };
 
 /// The program's name.
@@ -43,6 +44,10 @@ pub enum Verb {
     Run(run::Flags),
     /// Serve a guard to any client until Ctrl-C
     Guard(guard::Flags),
+    /// Take back what a journalled run changed, attribute by attribute
+    Restore(restore::Flags),
+    /// Look into an archive: its runs, whether their journals are whole, what may go
+    Archive(archive::Flags),
     /// List the migrations of a cluster
     #[command(visible_alias = "ls")]
     List(list::Flags),

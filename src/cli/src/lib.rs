@@ -1,6 +1,7 @@
 //! The command line: a guard for any program on a laptop, and the plugin of kubectl. One file per
 //! verb; what several of them share has files of its own.
 
+pub mod archive;
 pub mod completion;
 pub mod describe;
 pub mod exec;
@@ -9,6 +10,7 @@ pub mod guard;
 pub mod list;
 pub mod logs;
 pub mod promote;
+pub mod restore;
 pub mod retry;
 pub mod run;
 pub mod session;
@@ -20,6 +22,7 @@ mod cluster;
 mod database;
 mod environment;
 mod folder;
+mod journalled;
 mod layout;
 mod print;
 mod progress;

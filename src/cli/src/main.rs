@@ -8,7 +8,8 @@ use dm_cli::flags::{Flags, Verb, called_as};
 use dm_cli::run::RunError;
 use dm_cli::session::SessionError;
 use dm_cli::{
-    completion, describe, exec, guard, list, logs, promote, retry, run, stamp, suspend, watch,
+    archive, completion, describe, exec, guard, list, logs, promote, restore, retry, run, stamp,
+    suspend, watch,
 };
 
 #[tokio::main]
@@ -31,6 +32,8 @@ async fn act(verb: Verb) -> Result<u8, Error> {
         Verb::Exec(flags) => exec::exec(flags).await?,
         Verb::Run(flags) => Box::pin(run::run(flags)).await?,
         Verb::Guard(flags) => guard::guard(flags).await?,
+        Verb::Restore(flags) => Box::pin(restore::restore(flags)).await?,
+        Verb::Archive(flags) => archive::archive(flags).await?,
         Verb::List(flags) => list::list(flags).await?,
         Verb::Describe(flags) => describe::describe(flags).await?,
         Verb::Logs(flags) => logs::logs(flags).await?,

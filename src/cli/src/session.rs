@@ -18,6 +18,7 @@ use tokio::process::Command;
 
 use crate::database::{self, DatabaseError};
 use crate::environment;
+use crate::journalled::JournalledError;
 use crate::print::say;
 use crate::report::{self, ReportError};
 use crate::signals::{self, Forwarded};
@@ -64,6 +65,9 @@ pub enum SessionError {
     /// The report.
     #[error(transparent)]
     Report(#[from] ReportError),
+    /// The archive.
+    #[error("keeping the run in the archive")]
+    Journalled(#[from] JournalledError),
 }
 
 impl SessionError {
@@ -77,7 +81,8 @@ impl SessionError {
             | Self::Signals(_)
             | Self::Folder(_)
             | Self::Wait(_)
-            | Self::Report(_) => EXIT_OURS,
+            | Self::Report(_)
+            | Self::Journalled(_) => EXIT_OURS,
         }
     }
 }

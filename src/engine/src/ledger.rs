@@ -3,7 +3,7 @@
 //! An entry is created if absent, before a run's first write, and never changed; a second one says how
 //! the run ended. One without the other means that the outcome is unknown.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use bytes::Bytes;
 use serde::de::DeserializeOwned;
@@ -52,6 +52,9 @@ pub struct Completed {
     pub outcome: RunOutcome,
     /// When, RFC 3339 in UTC.
     pub completed_at: String,
+    /// Of a restore: how many things others had changed.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub conflicts: Option<u64>,
     /// What a person should know beside it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub message: Option<String>,
@@ -177,6 +180,21 @@ pub async fn entries(archive: &Archive, migration: Option<&str>) -> Result<Vec<L
     Ok(begun.into_iter().map(entry).collect())
 }
 
+/// The runs that were taken back, with nothing left in conflict.
+pub fn restored(entries: &[LedgerEntry]) -> BTreeSet<RunName> {
+    let of = |entry: &LedgerEntry| {
+        let completed = entry.completed.as_ref()?;
+        let clean = completed.conflicts == Some(0);
+        match entry.begun.kind {
+            Kind::Restore(number) if clean && completed.outcome == RunOutcome::Succeeded => {
+                RunName::new(entry.run.migration(), number).ok()
+            }
+            Kind::Restore(_) | Kind::Apply => None,
+        }
+    };
+    entries.iter().filter_map(of).collect()
+}
+
 fn json(entry: &impl Serialize) -> Bytes {
     // Texts, numbers and enums: nothing that JSON cannot hold.
     Bytes::from(serde_json::json!(entry).to_string() + "\n")
@@ -211,7 +229,7 @@ mod tests {
 
     fn completed(outcome: RunOutcome) -> Completed {
         let completed_at = "2026-12-01T00:00:00.000Z".into();
-        Completed { version: LEDGER_VERSION, outcome, completed_at, message: None }
+        Completed { version: LEDGER_VERSION, outcome, completed_at, conflicts: None, message: None }
     }
 
     #[tokio::test]

@@ -237,6 +237,7 @@ impl Restore {
             version: LEDGER_VERSION,
             outcome: RunOutcome::Succeeded,
             completed_at: ledger::now(),
+            conflicts: Some(report.conflicts),
             message: Some(message),
         };
         Ok(ledger::complete(&self.archive, &self.own.name, &completed).await?)

@@ -1,0 +1,261 @@
+//! `datamigration archive`: what an archive holds, whether it is whole, and what may go.
+
+use std::collections::BTreeSet;
+use std::io;
+
+use clap::{Args, Subcommand};
+use dm_core::plan::ArchivePlan;
+use dm_engine::archive::{Archive, ArchiveError, LayoutError, Retention, RunName};
+use dm_engine::journal::{JournalReader, ReadError};
+use dm_engine::ledger::{self, Kind, LedgerEntry, LedgerError, RunOutcome};
+
+use crate::{layout, print};
+
+/// Seconds of a day.
+const DAY_S: i64 = 86_400;
+
+/// Where an archive is.
+#[derive(Clone, Debug, Args)]
+pub struct Place {
+    /// The archive: s3://bucket/prefix or file:///folder
+    #[arg(long, value_name = "URL")]
+    pub archive: String,
+    /// An endpoint of S3's protocol other than AWS's, as http(s)://host[:port]
+    #[arg(long, value_name = "URL")]
+    pub archive_endpoint: Option<String>,
+    /// Region of the bucket
+    #[arg(long, value_name = "REGION", env = "AWS_REGION", default_value = "us-east-1")]
+    pub archive_region: String,
+}
+
+impl Place {
+    /// The archive as a plan names it.
+    pub fn named(&self, migration: &str) -> ArchivePlan {
+        ArchivePlan {
+            url: self.archive.clone(),
+            endpoint: self.archive_endpoint.clone(),
+            region: Some(self.archive_region.clone()),
+            migration: migration.to_owned(),
+        }
+    }
+
+    /// Opens it.
+    pub async fn open(&self) -> Result<Archive, ArchiveError> {
+        Archive::open(&self.named("any"), &self.archive_region).await
+    }
+}
+
+/// Flags of `datamigration archive`.
+#[derive(Clone, Debug, Args)]
+#[command(after_help = EXAMPLES)]
+pub struct Flags {
+    #[command(subcommand)]
+    verb: Verb,
+}
+
+const EXAMPLES: &str = "\
+Examples:
+  datamigration archive ls --archive file:///var/lib/archive
+  datamigration archive verify --archive s3://bucket/prefix --run 0001-add-price-to-cars/1
+  datamigration archive gc --archive s3://bucket/prefix --older-than-days 90 --keep 3 --dry-run";
+
+#[derive(Clone, Debug, Subcommand)]
+enum Verb {
+    /// List the runs of all migrations
+    Ls(Ls),
+    /// Show one run
+    Show(OneRun),
+    /// Read the journal of a run, or of all, and check all of it
+    Verify(Verify),
+    /// Delete what is old: never the ledger, and journals only of runs that were restored
+    Gc(Gc),
+}
+
+#[derive(Clone, Debug, Args)]
+struct Ls {
+    #[command(flatten)]
+    place: Place,
+    /// Only runs of this migration
+    #[arg(long, value_name = "NAME")]
+    migration: Option<String>,
+}
+
+#[derive(Clone, Debug, Args)]
+struct OneRun {
+    #[command(flatten)]
+    place: Place,
+    /// The run, as MIGRATION/NUMBER
+    #[arg(long, value_name = "RUN", value_parser = run)]
+    run: RunName,
+}
+
+#[derive(Clone, Debug, Args)]
+struct Verify {
+    #[command(flatten)]
+    place: Place,
+    /// The run, as MIGRATION/NUMBER [default: every one]
+    #[arg(long, value_name = "RUN", value_parser = run)]
+    run: Option<RunName>,
+}
+
+#[derive(Clone, Debug, Args)]
+struct Gc {
+    #[command(flatten)]
+    place: Place,
+    /// Runs younger than this stay
+    #[arg(long, value_name = "DAYS", value_parser = clap::value_parser!(u32))]
+    older_than_days: u32,
+    /// The last runs of each migration stay
+    #[arg(long, value_name = "N", default_value_t = 1)]
+    keep: usize,
+    /// Journals of runs that were not restored go too: they can then never be restored
+    #[arg(long)]
+    journals_too: bool,
+    /// Only say what would go
+    #[arg(long)]
+    dry_run: bool,
+}
+
+/// Reads `MIGRATION/NUMBER`.
+pub fn run(text: &str) -> Result<RunName, LayoutError> {
+    RunName::parse(text)
+}
+
+/// Why an archive could not be looked at.
+#[derive(Debug, thiserror::Error)]
+pub enum ArchiveVerbError {
+    /// The archive.
+    #[error(transparent)]
+    Archive(#[from] ArchiveError),
+    /// The ledger.
+    #[error(transparent)]
+    Ledger(#[from] LedgerError),
+    /// A journal.
+    #[error(transparent)]
+    Journal(#[from] ReadError),
+    /// No such run.
+    #[error("the archive has no run {0}")]
+    NoRun(RunName),
+    /// Standard output.
+    #[error("writing the answer")]
+    Output(#[from] io::Error),
+}
+
+type Answered<T> = Result<T, ArchiveVerbError>;
+
+/// Does what is asked; the exit code.
+pub async fn archive(flags: Flags) -> Answered<u8> {
+    match flags.verb {
+        Verb::Ls(flags) => ls(flags).await,
+        Verb::Show(flags) => show(flags).await,
+        Verb::Verify(flags) => verify(flags).await,
+        Verb::Gc(flags) => gc(flags).await,
+    }
+}
+
+fn words(entry: &LedgerEntry) -> (String, &'static str) {
+    let kind = match entry.begun.kind {
+        Kind::Apply => "apply".to_owned(),
+        Kind::Restore(number) => format!("restore of {number}"),
+    };
+    let outcome = match entry.completed.as_ref().map(|completed| completed.outcome) {
+        Some(RunOutcome::Succeeded) => "succeeded",
+        Some(RunOutcome::Failed) => "failed",
+        None => "unknown",
+    };
+    (kind, outcome)
+}
+
+async fn ls(flags: Ls) -> Answered<u8> {
+    let archive = flags.place.open().await?;
+    let entries = ledger::entries(&archive, flags.migration.as_deref()).await?;
+    let mut text = format!("{:<44} {:<14} {:<10} {}\n", "RUN", "KIND", "OUTCOME", "BEGUN");
+    for entry in &entries {
+        let (kind, outcome) = words(entry);
+        let run = entry.run.to_string();
+        text += &format!("{run:<44} {kind:<14} {outcome:<10} {}\n", entry.begun.begun_at);
+    }
+    print::answer(&text)?;
+    Ok(0)
+}
+
+async fn show(flags: OneRun) -> Answered<u8> {
+    let archive = flags.place.open().await?;
+    let entries = ledger::entries(&archive, Some(flags.run.migration())).await?;
+    let entry = entries
+        .iter()
+        .find(|entry| entry.run == flags.run)
+        .ok_or_else(|| ArchiveVerbError::NoRun(flags.run.clone()))?;
+    let (kind, outcome) = words(entry);
+    let completed = entry.completed.as_ref();
+    let ended = completed.map_or("unknown", |completed| completed.completed_at.as_str());
+    let message = completed.and_then(|completed| completed.message.as_deref()).unwrap_or_default();
+    let journal = JournalReader::open(&archive, &flags.run).await?.verify().await?;
+    let in_doubt = journal.entries - (journal.written + journal.refused).min(journal.entries);
+    print::answer(&format!(
+        "run        {}\nkind       {kind}\noutcome    {outcome} {message}\nbegun      {}\n\
+         completed  {ended}\njournal    {} entries in {} segments, {} bytes: {} written, {} refused, \
+         {in_doubt} in doubt\n",
+        flags.run,
+        entry.begun.begun_at,
+        layout::count(journal.entries),
+        layout::count(journal.segments),
+        layout::count(journal.bytes),
+        layout::count(journal.written),
+        layout::count(journal.refused),
+    ))?;
+    Ok(0)
+}
+
+async fn verify(flags: Verify) -> Answered<u8> {
+    let archive = flags.place.open().await?;
+    let runs: Vec<RunName> = match flags.run {
+        Some(run) => vec![run],
+        None => ledger::entries(&archive, None).await?.into_iter().map(|entry| entry.run).collect(),
+    };
+    let mut code = 0;
+    for run in &runs {
+        let read = async { JournalReader::open(&archive, run).await?.verify().await }.await;
+        let told = match read {
+            Ok(summary) if summary.torn_bytes > 0 => {
+                format!(
+                    "{} entries; a torn end of {} bytes is cut",
+                    summary.entries, summary.torn_bytes
+                )
+            }
+            Ok(summary) => format!("{} entries, whole", summary.entries),
+            Err(error) => {
+                code = 1;
+                match std::error::Error::source(&error) {
+                    Some(source) => format!("{error}: {source}"),
+                    None => error.to_string(),
+                }
+            }
+        };
+        print::answer(&format!("{run}  {told}\n"))?;
+    }
+    Ok(code)
+}
+
+async fn gc(flags: Gc) -> Answered<u8> {
+    let archive = flags.place.open().await?;
+    let restored: BTreeSet<RunName> = ledger::restored(&ledger::entries(&archive, None).await?);
+    let retention = Retention {
+        age_s_max: i64::from(flags.older_than_days) * DAY_S,
+        runs_kept: flags.keep,
+        journals_too: flags.journals_too,
+    };
+    let objects = archive.list("runs").await?;
+    let chosen = retention.choose(&objects, &restored, jiff::Timestamp::now().as_second());
+    if !flags.dry_run {
+        archive.collect(&chosen).await?;
+    }
+    let done = if flags.dry_run { "would go" } else { "deleted" };
+    print::answer(&format!(
+        "{} objects of {} runs, {} bytes {done}\n",
+        layout::count(chosen.paths.len() as u64),
+        layout::count(chosen.runs.len() as u64),
+        layout::count(chosen.bytes),
+    ))?;
+    Ok(0)
+}

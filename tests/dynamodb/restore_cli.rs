@@ -1,0 +1,103 @@
+//! `datamigration exec --apply --archive`, `restore` and `archive`: the whole way on a laptop.
+
+use std::process::{Command, Stdio};
+
+use serde_json::json;
+
+use crate::bed::{ACCESS_KEY, REGION, database, fresh_name};
+use crate::shorthand::expand;
+
+/// A program without an SDK: it prices three cars, and ends with the code it is given.
+const PROGRAM: &str = r#"
+import json, os, sys, urllib.request
+def call(operation, body):
+    headers = {"X-Amz-Target": "DynamoDB_20120810." + operation, "Content-Type": "application/x-amz-json-1.0"}
+    url = os.environ["AWS_ENDPOINT_URL_DYNAMODB"]
+    request = urllib.request.Request(url, json.dumps(body).encode(), headers)
+    return json.load(urllib.request.urlopen(request))
+for car in "abc":
+    call("UpdateItem", {"TableName": sys.argv[1], "Key": {"id": {"S": car}},
+        "UpdateExpression": "SET price = :p", "ExpressionAttributeValues": {":p": {"N": "1"}}})
+sys.exit(int(sys.argv[2]))
+"#;
+
+/// Runs the command line: exit code, standard output, standard error.
+fn datamigration(words: &[&str]) -> (i32, String, String) {
+    let output = Command::new(env!("CARGO_BIN_EXE_datamigration-under-test"))
+        .args(words)
+        .stdin(Stdio::null())
+        .env("AWS_ACCESS_KEY_ID", ACCESS_KEY)
+        .env("AWS_SECRET_ACCESS_KEY", "secret")
+        .env("AWS_REGION", REGION)
+        .env("AWS_ENDPOINT_URL_DYNAMODB", database().url)
+        .output()
+        .unwrap();
+    let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
+    (output.status.code().unwrap(), text(&output.stdout), text(&output.stderr))
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_run_on_a_laptop_is_journalled_looked_at_and_taken_back() {
+    let table = fresh_name("laptop");
+    database().ok("CreateTable", &crate::suite::table("hash", &table)).await;
+    for car in ["a", "b", "c"] {
+        database()
+            .ok(
+                "PutItem",
+                &expand(&json!({"TableName": table, "Item": {"id": car, "color": "red"}})),
+            )
+            .await;
+    }
+    let before = database().items(&table).await;
+    let folder = tempfile::tempdir().unwrap();
+    let archive = format!("file://{}", folder.path().display());
+    let exec = |code: &str| {
+        let name = ["exec", "--apply", "--archive", &archive, "--migration", "0001-prices"];
+        datamigration(&[name.as_slice(), &["--", "python3", "-c", PROGRAM, &table, code]].concat())
+    };
+    let (code, _, told) = exec("7");
+    assert_eq!(code, 7, "{told}");
+    assert!(told.contains("run: 0001-prices/1"), "{told}");
+    let left = database().items(&table).await;
+    assert_ne!(left, before);
+
+    let look = |words: &[&str]| {
+        let (code, answer, told) =
+            datamigration(&[&["archive"], words, &["--archive", &archive]].concat());
+        assert_eq!(code, 0, "{told}");
+        answer
+    };
+    let listed = look(&["ls"]);
+    assert!(listed.contains("0001-prices/1") && listed.contains("failed"), "{listed}");
+    let shown = look(&["show", "--run", "0001-prices/1"]);
+    assert!(shown.contains("3 entries") && shown.contains("3 written"), "{shown}");
+    assert!(look(&["verify"]).contains("0001-prices/1  3 entries, whole"));
+
+    let price = json!({"TableName": table, "Key": {"id": "c"}, "UpdateExpression": "SET price = :p",
+        "ExpressionAttributeValues": {":p": 9}});
+    database().ok("UpdateItem", &expand(&price)).await;
+    let restore = |more: &[&str]| {
+        let words = ["restore", "--archive", &archive, "--run", "0001-prices/1"];
+        datamigration(&[words.as_slice(), more].concat())
+    };
+    let (code, answer, told) = restore(&["--dry-run"]);
+    assert_eq!(code, 3, "{told}");
+    assert!(answer.contains("would put back attributes of 2 items"), "{answer}");
+    assert!(answer.contains("price was changed since"), "{answer}");
+    let (code, answer, told) = restore(&[]);
+    assert_eq!(code, 3, "{told}");
+    assert!(answer.contains("restored 0001-prices/1 as 0001-prices/2"), "{answer}");
+    let (code, _, told) = restore(&["--on-conflict", "overwrite"]);
+    assert_eq!(code, 3, "{told}");
+    assert_eq!(database().items(&table).await, before);
+    let (code, answer, _) = restore(&["--json"]);
+    assert_eq!(code, 0);
+    let report: serde_json::Value = serde_json::from_str(&answer).unwrap();
+    assert_eq!((&report["untouched"], &report["conflicts"]), (&json!(3), &json!(0)));
+
+    let gone = look(&["gc", "--older-than-days", "0", "--keep", "0", "--dry-run"]);
+    assert!(gone.contains("would go"), "{gone}");
+    let (code, _, told) = exec("0");
+    assert_eq!(code, 0, "{told}");
+    assert!(told.contains("run: 0001-prices/5"), "{told}");
+}
