@@ -26,3 +26,6 @@ pub struct Settings {
     /// When that image is pulled.
     pub agent_pull_policy: String,
 }
+
+#[cfg(test)]
+mod tests;

@@ -1,5 +1,6 @@
 //! Objects for the tests of the pure modules: a migration of cars, its target, files, runs, Jobs
 //! and pods, each small and changed by a JSON merge where a test wants it otherwise.
+#![allow(clippy::needless_pass_by_value, reason = "literals of JSON read best by themselves")]
 
 use dm_api::status::{RunKind, RunRecord, RunResult};
 use dm_api::{DataMigration, MigrationTarget};

@@ -21,10 +21,10 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
 fn use_known_formats(value: &mut serde_json::Value) {
     match value {
         serde_json::Value::Object(fields) => {
-            if let Some(format) = fields.get_mut("format") {
-                if matches!(format.as_str(), Some("uint32" | "uint64")) {
-                    *format = "int64".into();
-                }
+            if let Some(format) = fields.get_mut("format")
+                && matches!(format.as_str(), Some("uint32" | "uint64"))
+            {
+                *format = "int64".into();
             }
             fields.values_mut().for_each(use_known_formats);
         }

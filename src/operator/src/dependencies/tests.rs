@@ -1,4 +1,5 @@
 //! Who waits for whom.
+#![allow(clippy::needless_pass_by_value, reason = "literals of JSON read best by themselves")]
 
 use serde_json::json;
 

@@ -1,4 +1,5 @@
 //! What makes it another program, and what does not.
+#![allow(clippy::needless_pass_by_value, reason = "literals of JSON read best by themselves")]
 
 use dm_api::DataMigration;
 use serde_json::{Value, json};

@@ -1,4 +1,5 @@
 //! One event for each start and each end, and none repeated.
+#![allow(clippy::needless_pass_by_value, reason = "literals of JSON read best by themselves")]
 
 use serde_json::{Value, json};
 

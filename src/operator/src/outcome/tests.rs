@@ -78,7 +78,8 @@ fn an_exit_code_other_than_0_is_a_failing_program() {
 
 #[test]
 fn without_the_entry_program_lines_and_times_come_from_the_kubelet() {
-    let tail: String = (1..=30).map(|line| format!("line {line}\n")).collect();
+    let lines: Vec<String> = (1..=30).map(|line| format!("line {line}")).collect();
+    let tail = lines.join("\n");
     let pod = pod_ended(1, &tail, &guard());
     let outcome = end(RunKind::Apply, Some(&failed_job()), &[&pod]).unwrap();
     assert_eq!((outcome.execution_time, outcome.finalization_time), (Some(at(5)), Some(at(9))));

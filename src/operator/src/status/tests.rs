@@ -1,5 +1,6 @@
 //! What a step makes of a status: times that move only with what they belong to, and lists that
 //! have an end.
+#![allow(clippy::needless_pass_by_value, reason = "literals of JSON read best by themselves")]
 
 use dm_api::DataMigration;
 use k8s_openapi::api::batch::v1::Job;

@@ -1,4 +1,5 @@
 //! What stands in a program's way, and when a pod is over.
+#![allow(clippy::needless_pass_by_value, reason = "literals of JSON read best by themselves")]
 
 use serde_json::{Value, json};
 
@@ -96,17 +97,14 @@ fn a_job_without_a_pod_is_told_unless_it_is_suspended() {
 #[test]
 fn a_pod_is_over_when_it_ended_or_was_deleted_before_a_node_took_it() {
     let deleted = json!({"metadata": {"deletionTimestamp": time(9)}});
-    for (pod, over) in [
-        (pod("Pending", json!({})), false),
-        (pod_running(), false),
-        (with(&pod_running(), deleted.clone()), false),
-        (pod("Succeeded", json!({})), true),
-        (pod("Failed", json!({})), true),
-        (unscheduled(json!({})), false),
-        (unscheduled(deleted), true),
-    ] {
-        assert_eq!(pod_is_over(&pod), over, "{pod:?}");
-    }
+    let over = |pod: Pod| pod_is_over(&pod);
+    assert!(!over(pod("Pending", json!({}))));
+    assert!(!over(pod_running()));
+    assert!(!over(with(&pod_running(), deleted.clone())));
+    assert!(over(pod("Succeeded", json!({}))));
+    assert!(over(pod("Failed", json!({}))));
+    assert!(!over(unscheduled(json!({}))));
+    assert!(over(unscheduled(deleted)));
 }
 
 #[test]

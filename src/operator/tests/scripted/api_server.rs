@@ -47,8 +47,8 @@ impl Call {
     pub fn text(&self) -> String {
         let created = self.body["metadata"]["name"].as_str();
         let name = self.name.as_deref().or(created.filter(|_| self.is_write())).unwrap_or("*");
-        let subresource = self.subresource.iter().map(|s| format!("/{s}")).collect::<String>();
-        format!("{} {}/{name}{subresource}", self.method, self.plural)
+        let path = format!("{} {}/{name}", self.method, self.plural);
+        self.subresource.as_ref().map_or_else(|| path.clone(), |sub| format!("{path}/{sub}"))
     }
 }
 
@@ -175,10 +175,10 @@ impl Objects {
     }
 
     fn create(&mut self, plural: &str, mut object: Value) -> Answer {
-        if let Some((refused, code, message)) = &self.refused {
-            if refused == plural {
-                return error(*code, "Forbidden", message);
-            }
+        if let Some((refused, code, message)) = &self.refused
+            && refused == plural
+        {
+            return error(*code, "Forbidden", message);
         }
         let name = object["metadata"]["name"].as_str().unwrap().to_owned();
         let key = (plural.to_owned(), name.clone());
@@ -236,10 +236,10 @@ impl Objects {
         let Some(mut object) = self.items.get(&key).cloned() else {
             return error(404, "NotFound", name);
         };
-        if let Some(uid) = options["preconditions"]["uid"].as_str() {
-            if object["metadata"]["uid"] != uid {
-                return error(409, "Conflict", "the UID in the precondition is another");
-            }
+        if let Some(uid) = options["preconditions"]["uid"].as_str()
+            && object["metadata"]["uid"] != uid
+        {
+            return error(409, "Conflict", "the UID in the precondition is another");
         }
         if !is_deleting(&object) {
             // The time at which it is killed at the latest.

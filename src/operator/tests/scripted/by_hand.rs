@@ -68,8 +68,7 @@ async fn play(world: &mut World) {
 async fn requests() -> usize {
     let mut world = World::new();
     play(&mut world).await;
-    let calls = lock(&world.server).calls.len();
-    calls
+    lock(&world.server).calls.len()
 }
 
 /// Plays a life with a hand in it at every request, and hands each end to a check.

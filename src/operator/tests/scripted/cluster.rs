@@ -127,8 +127,8 @@ impl Cluster {
             pod["spec"]["nodeName"] = json!("node-1");
             pod["status"] = json!({
                 "phase": "Running",
-                "initContainerStatuses": [status("guard", json!({"running": {"startedAt": at}}))],
-                "containerStatuses": [status("program", json!({"running": {"startedAt": at}}))],
+                "initContainerStatuses": [status("guard", &json!({"running": {"startedAt": at}}))],
+                "containerStatuses": [status("program", &json!({"running": {"startedAt": at}}))],
             });
         });
     }
@@ -166,8 +166,8 @@ impl Cluster {
             pod["status"] = json!({
                 "phase": if exit_code == 0 { "Succeeded" } else { "Failed" },
                 "conditions": pod["status"]["conditions"],
-                "initContainerStatuses": [status("guard", ended(guard, 0))],
-                "containerStatuses": [status("program", ended(program, exit_code))],
+                "initContainerStatuses": [status("guard", &ended(guard, 0))],
+                "containerStatuses": [status("program", &ended(program, exit_code))],
             });
         });
     }
@@ -211,7 +211,7 @@ fn job_moves(objects: &Objects, job: &Value) -> Vec<Move> {
     } else if job["spec"]["suspend"] == true {
         let active = pods.iter().filter(|pod| !over(pod) && !is_deleting(pod));
         moves.extend(active.map(|pod| Move::StopPod(name(pod))));
-    } else if pods.iter().all(|pod| over(pod)) {
+    } else if pods.iter().all(over) {
         // podReplacementPolicy Failed: not before every other pod has ended.
         moves.push(Move::CreatePod(name(job)));
     }
@@ -321,7 +321,7 @@ fn mode_of(pod: &Value) -> Mode {
     serde_json::from_str::<dm_core::plan::Plan>(plan).unwrap().mode
 }
 
-fn status(name: &str, state: Value) -> Value {
+fn status(name: &str, state: &Value) -> Value {
     json!({
         "name": name, "ready": true, "restartCount": 0, "image": "x", "imageID": "x", "state": state,
     })

@@ -81,11 +81,10 @@ impl Server {
             return None;
         }
         self.calls.push(call.clone());
-        if self.intrusion.as_ref().is_some_and(|(at, _)| *at == self.calls.len()) {
-            if let Some((_, intrude)) = self.intrusion.take() {
-                intrude(&mut self.objects);
-                self.remember();
-            }
+        let (calls, objects) = (self.calls.len(), &mut self.objects);
+        if let Some((_, intrude)) = self.intrusion.take_if(|(at, _)| *at == calls) {
+            intrude(objects);
+            self.remember();
         }
         if !call.is_write() {
             return Some(self.read(call));

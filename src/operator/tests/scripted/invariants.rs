@@ -31,11 +31,11 @@ pub fn check(world: &World, what: &str) {
 /// Nothing of ours holds what is finished, and nothing is left of a migration that is gone.
 pub fn check_released(world: &World, what: &str) {
     let server = lock(&world.server);
-    let active = world
-        .migration_in(&server)
+    let migration = server.objects.get("datamigrations", NAME);
+    let active = migration
         .and_then(|m| m["status"]["runs"][0]["result"].as_str().map(str::to_owned))
         .is_some_and(|result| result == "Starting" || result == "Running");
-    let gone = server.objects.get("datamigrations", NAME).is_none();
+    let gone = migration.is_none();
     for plural in ["jobs", "pods"] {
         for object in server.objects.all(plural) {
             let held = finalizers(object).contains(&dm_api::OUTCOME_FINALIZER.to_owned());
@@ -52,7 +52,7 @@ pub fn check_released(world: &World, what: &str) {
 pub fn end_of(world: &World) -> Value {
     let server = lock(&world.server);
     let mut end = serde_json::json!({
-        "status": world.migration_in(&server).map(|m| m["status"].clone()),
+        "status": server.objects.get("datamigrations", NAME).map(|m| m["status"].clone()),
         "jobs": server.objects.names("jobs"),
         "pods": server.objects.all("pods").len(),
         "copies": server.objects.all("configmaps").iter()

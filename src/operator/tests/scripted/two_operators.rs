@@ -39,7 +39,7 @@ impl Operator {
             let context = self.context.clone();
             self.look = Some(tokio::spawn(async move {
                 // What goes wrong is tried again by the next look.
-                let _ = reconcile(&context, NAMESPACE, NAME).await;
+                let _ = Box::pin(reconcile(&context, NAMESPACE, NAME)).await;
             }));
         } else if let Some(held) = self.gate.lock().unwrap().pop_front() {
             held.pass(server);

@@ -14,9 +14,9 @@ use jiff::Timestamp;
 use kube::runtime::events::{Recorder, Reporter};
 use serde_json::{Value, json};
 
-use crate::api_server::{NAMESPACE, Objects};
+use crate::api_server::{Call, NAMESPACE, Objects};
 use crate::cluster::{Cluster, Move};
-use crate::connection::{Connection, Server, Shared, lock};
+use crate::connection::{Connection, Shared, lock};
 
 /// The migration's name.
 pub const NAME: &str = "0001-add-price";
@@ -78,11 +78,6 @@ impl World {
         Some(serde_json::from_value(object).unwrap())
     }
 
-    /// The migration on a server that is held already.
-    pub fn migration_in<'a>(&self, server: &'a Server) -> Option<&'a Value> {
-        server.objects.get("datamigrations", NAME)
-    }
-
     /// Its status.
     pub fn status(&self) -> DataMigrationStatus {
         self.migration().unwrap().status.unwrap_or_default()
@@ -122,7 +117,7 @@ impl World {
             }
         }
         let last =
-            lock(&self.server).calls.iter().rev().take(12).map(|c| c.text()).collect::<Vec<_>>();
+            lock(&self.server).calls.iter().rev().take(12).map(Call::text).collect::<Vec<_>>();
         panic!("the controller never comes to rest; its last calls, newest first: {last:#?}");
     }
 

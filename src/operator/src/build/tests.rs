@@ -1,0 +1,228 @@
+//! The Job of a run, compared whole with the ones in `golden/`. To accept a change, run the tests
+//! with `DATAMIGRATION_ACCEPT=1` and read the difference.
+
+use std::path::Path;
+
+use dm_api::DataMigration;
+use dm_api::status::{RunKind, RunRecord};
+use k8s_openapi::api::batch::v1::Job;
+use k8s_openapi::api::core::v1::{Container, PodSpec};
+use serde_json::{Value, json};
+
+use super::*;
+use crate::samples;
+use crate::validate::{self, FilesFound, Runnable};
+
+const TARGET: &str = r#"{
+    "endpoint": "http://dynamodb:8000",
+    "dryRunCredentials": {"secret": {"name": "aws-read-only"}},
+    "policy": {"tables": ["cars", "brands-*"], "controlPlane": true, "showValues": true}
+}"#;
+
+fn settings() -> Settings {
+    Settings { agent_image: "datamigration:1".into(), agent_pull_policy: "IfNotPresent".into() }
+}
+
+fn check(name: &str, built: &impl serde::Serialize) {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/golden");
+    let path = folder.join(format!("{name}.json"));
+    let built = format!("{}\n", serde_json::to_string_pretty(built).unwrap());
+    if std::env::var_os("DATAMIGRATION_ACCEPT").is_some() {
+        std::fs::write(&path, &built).unwrap();
+    }
+    let golden = std::fs::read_to_string(&path).unwrap_or_default();
+    assert!(built == golden, "{} is another now:\n{built}", path.display());
+}
+
+fn record(kind: RunKind) -> RunRecord {
+    let digest = "sha256:0123".into();
+    RunRecord { program_digest: digest, job_uid: None, ..samples::record(kind) }
+}
+
+fn runnable(migration: &DataMigration) -> Runnable {
+    let target = samples::target(serde_json::from_str(TARGET).unwrap());
+    let files = samples::files(json!({"main.py": "print('cars')", "data.csv": "a,b"}));
+    let files = if migration.spec.script.is_some() { files } else { FilesFound::NotNeeded };
+    let found = validate::validate(migration, Some(&target), None, &files).unwrap();
+    Runnable { settings_digest: "sha256:4567".into(), ..found }
+}
+
+fn built(migration: &DataMigration, kind: RunKind) -> Job {
+    job::build(migration, &record(kind), &runnable(migration), &settings())
+}
+
+fn script() -> DataMigration {
+    samples::migration(json!({"spec": {
+        "script": {"args": ["--all"], "env": [{"name": "MODE", "value": "fast"}]},
+        "limits": {"writesPerSecond": 200},
+    }}))
+}
+
+/// A program in an image, with every setting of its pod.
+fn container() -> DataMigration {
+    samples::applying(json!({
+        "script": null,
+        "container": {
+            "image": "cars:1", "command": ["/cars"], "args": ["--all"], "workingDir": "/srv",
+            "imagePullPolicy": "Always", "env": [{"name": "MODE", "value": "fast"}],
+        },
+        "activeDeadlineSeconds": 600,
+        "backoffLimit": 2,
+        "podTemplate": {
+            "metadata": {
+                "labels": {"team": "cars", "datamigration.dev/run": "99"},
+                "annotations": {"note": "yes"},
+            },
+            "resources": {"limits": {"memory": "1Gi"}},
+            "nodeSelector": {"disk": "ssd"},
+            "tolerations": [{"key": "batch", "operator": "Exists"}],
+            "affinity": {"nodeAffinity": {"requiredDuringSchedulingIgnoredDuringExecution": {
+                "nodeSelectorTerms": [{"matchExpressions": [{"key": "gpu", "operator": "DoesNotExist"}]}],
+            }}},
+            "priorityClassName": "low",
+            "imagePullSecrets": [{"name": "registry"}],
+            "volumes": [
+                {"name": "a", "emptyDir": {}},
+                {"name": "b", "configMap": {"name": "rates"}},
+                {"name": "c", "secret": {"secretName": "mine"}},
+                {"name": "d", "persistentVolumeClaim": {"claimName": "disk"}},
+            ],
+            "volumeMounts": [{"name": "a", "mountPath": "/a"}],
+            "runAsUser": 1000,
+            "terminationGracePeriodSeconds": 90,
+        },
+    }))
+}
+
+/// An image that brings its own command.
+fn bare_image() -> DataMigration {
+    samples::applying(json!({"script": null, "container": {"image": "cars:1", "args": ["--all"]}}))
+}
+
+fn pod_of(job: &Job) -> PodSpec {
+    job.spec.clone().unwrap().template.spec.unwrap()
+}
+
+fn containers(job: &Job) -> Vec<Container> {
+    let pod = pod_of(job);
+    pod.init_containers.into_iter().flatten().chain(pod.containers).collect()
+}
+
+#[test]
+fn the_job_of_a_scripts_dry_run_is_the_golden_one() {
+    check("job-script-dry-run", &built(&script(), RunKind::DryRun));
+}
+
+#[test]
+fn the_job_of_an_image_with_every_setting_is_the_golden_one() {
+    check("job-container-apply", &built(&container(), RunKind::Apply));
+}
+
+#[test]
+fn the_copy_of_the_files_is_the_golden_one() {
+    let migration = script();
+    let Ok(validate::Program::Script { files, .. }) = Ok::<_, ()>(runnable(&migration).program)
+    else {
+        panic!("no script")
+    };
+    let copy = files::build(&migration, &record(RunKind::DryRun), &files);
+    check("files", &copy);
+    assert_eq!(copy.immutable, Some(true));
+}
+
+#[test]
+fn every_container_keeps_to_pod_securitys_restricted_profile() {
+    for (migration, kind) in
+        [(script(), RunKind::DryRun), (container(), RunKind::Apply), (bare_image(), RunKind::Apply)]
+    {
+        let job = built(&migration, kind);
+        let pod = pod_of(&job);
+        let all = pod.security_context.clone().unwrap();
+        assert_eq!(
+            (all.run_as_non_root, all.seccomp_profile.unwrap().type_.as_str()),
+            (Some(true), "RuntimeDefault")
+        );
+        assert!(all.run_as_user.is_some_and(|user| user > 0));
+        assert_eq!((pod.host_network, pod.host_pid, pod.host_ipc), (None, None, None));
+        assert_eq!(pod.automount_service_account_token, Some(false));
+        for container in containers(&job) {
+            let own = container.security_context.unwrap();
+            assert_eq!(own.allow_privilege_escalation, Some(false), "{}", container.name);
+            let capabilities = own.capabilities.unwrap();
+            assert_eq!(capabilities.drop, Some(vec!["ALL".into()]), "{}", container.name);
+            assert_eq!((capabilities.add, own.privileged), (None, None), "{}", container.name);
+            assert!(own.run_as_user.is_none_or(|user| user > 0), "{}", container.name);
+            assert!(own.run_as_non_root != Some(false), "{}", container.name);
+            assert_eq!(own.seccomp_profile, None, "the pod's profile holds: {}", container.name);
+            let ports = container.ports.into_iter().flatten();
+            assert!(ports.into_iter().all(|port| port.host_port.is_none()), "{}", container.name);
+        }
+        for volume in pod.volumes.unwrap() {
+            assert_eq!(volume.host_path, None, "{}", volume.name);
+        }
+    }
+}
+
+#[test]
+fn only_the_guard_is_given_credentials() {
+    for (kind, secret) in [(RunKind::DryRun, "aws-read-only"), (RunKind::Apply, "aws")] {
+        let job = built(&script(), kind);
+        for container in containers(&job) {
+            let text = serde_json::to_string(&container).unwrap();
+            let is_guard = container.name == GUARD_CONTAINER;
+            assert_eq!(text.contains("secretKeyRef"), is_guard, "{}", container.name);
+            let named = format!("\"name\":\"{secret}\"");
+            assert_eq!(text.contains(&named), is_guard, "{}", container.name);
+        }
+    }
+}
+
+#[test]
+fn a_job_is_created_suspended_with_both_finalizers() {
+    let job = built(&script(), RunKind::Apply);
+    let spec = job.spec.as_ref().unwrap();
+    assert_eq!((spec.suspend, spec.backoff_limit), (Some(true), Some(0)));
+    assert_eq!(spec.pod_replacement_policy.as_deref(), Some("Failed"));
+    let ours = Some(vec![dm_api::OUTCOME_FINALIZER.to_owned()]);
+    assert_eq!(job.metadata.finalizers, ours);
+    assert_eq!(spec.template.metadata.as_ref().unwrap().finalizers, ours);
+    assert_eq!(spec.ttl_seconds_after_finished, None, "not before its outcome is in status");
+}
+
+#[test]
+fn a_disrupted_run_that_writes_is_repeated_only_where_its_author_allows_it() {
+    let action = |migration: &DataMigration, kind| {
+        let job = built(migration, kind);
+        job.spec.unwrap().pod_failure_policy.unwrap().rules[0].action.clone()
+    };
+    assert_eq!(action(&script(), RunKind::Apply), "FailJob");
+    assert_eq!(action(&script(), RunKind::DryRun), "Ignore");
+    assert_eq!(action(&container(), RunKind::Apply), "Ignore");
+}
+
+#[test]
+fn an_image_with_its_own_command_is_left_alone() {
+    let pod = pod_of(&built(&bare_image(), RunKind::Apply));
+    let program = &pod.containers[0];
+    assert_eq!((&program.command, &program.args), (&None, &Some(vec!["--all".into()])));
+}
+
+#[test]
+fn labels_of_the_pod_cannot_hide_its_run() {
+    let template = built(&container(), RunKind::Apply).spec.unwrap().template;
+    let labels = template.metadata.unwrap().labels.unwrap();
+    assert_eq!((labels["team"].as_str(), labels["datamigration.dev/run"].as_str()), ("cars", "1"));
+}
+
+/// What other tests of this file would not notice: the plan that the guard reads.
+#[test]
+fn the_guards_plan_says_what_the_target_allows() {
+    let job = built(&script(), RunKind::DryRun);
+    let guard = &pod_of(&job).init_containers.unwrap()[1];
+    let plan = guard.env.as_ref().unwrap()[0].value.clone().unwrap();
+    let plan: Value = serde_json::from_str(&plan).unwrap();
+    assert_eq!(plan["mode"], "DryRun");
+    assert_eq!(plan["policy"]["tables"], json!(["cars", "brands-*"]));
+    assert_eq!(plan["limits"], json!({"writesPerSecond": 200}));
+    assert_eq!(plan["run"]["uid"], "uid-m");
+}
