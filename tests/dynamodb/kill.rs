@@ -3,7 +3,7 @@
 //! journal; a restore gives back the table as it was; and a run that goes on ends as if nothing had
 //! happened.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -166,9 +166,8 @@ impl Scene {
             items.map(|item| (id(&item), item)).collect()
         };
         let (before, now) = (of(&self.snapshot), of(&database().items(&self.table).await));
-        before
-            .keys()
-            .chain(now.keys())
+        let ids: BTreeSet<&String> = before.keys().chain(now.keys()).collect();
+        ids.into_iter()
             .filter(|id| before.get(*id) != now.get(*id))
             .filter(|id| {
                 let told = merged.get(*id).is_some_and(|entry| {
@@ -235,13 +234,17 @@ async fn check(point: Point, finished: &[Value]) -> Vec<String> {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn the_guard_dies_at_every_point_and_nothing_is_lost() {
-    let whole = Scene::new().await;
+    let mut whole = Scene::new().await;
     let none = Point { request: None, put: None };
     let (ended, requests, puts) = whole.apply(none, Start::First).await;
     assert!(ended);
     let finished = database().items(&whole.table).await;
     assert_ne!(finished, whole.snapshot);
     assert_eq!(whole.unjournalled().await, 0);
+    // What looks for changes without an entry does find them.
+    let store = std::mem::replace(&mut whole.store, Arc::new(InMemory::new()));
+    assert_eq!(whole.unjournalled().await, 10);
+    whole.store = store;
     whole.restore(2).await;
     assert_eq!(database().items(&whole.table).await, whole.snapshot);
     whole.drop_table().await;

@@ -12,6 +12,7 @@ mod faults;
 mod guard;
 mod hostile;
 mod journal;
+mod journal_speed;
 mod kill;
 mod restore;
 mod restore_cli;

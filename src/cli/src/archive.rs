@@ -173,7 +173,8 @@ async fn ls(flags: Ls) -> Answered<u8> {
     for entry in &entries {
         let (kind, outcome) = words(entry);
         let run = entry.run.to_string();
-        text += &format!("{run:<44} {kind:<14} {outcome:<10} {}\n", entry.begun.begun_at);
+        let begun_at = &entry.begun.begun_at;
+        text.extend([format!("{run:<44} {kind:<14} {outcome:<10} {begun_at}\n")]);
     }
     print::answer(&text)?;
     Ok(0)

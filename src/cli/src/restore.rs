@@ -123,7 +123,7 @@ fn text(report: &RestoreReport, of: &RunName, own: Option<&RunName>) -> String {
             Conflict::ItemDeleted => "the item was deleted since".to_owned(),
             Conflict::PlaceTaken => "another item has taken its place".to_owned(),
         };
-        text += &format!("    {} {}: {what}\n", listed.table, listed.key);
+        text.extend([format!("    {} {}: {what}\n", listed.table, listed.key)]);
     }
     text
 }
