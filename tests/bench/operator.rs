@@ -147,7 +147,7 @@ async fn mebibytes(client: &Client) -> Result<String, Box<dyn std::error::Error>
         .as_array()
         .and_then(|pods| pods.iter().find(|p| p["podRef"]["name"] == pod.name_any().as_str()))
         .and_then(|found| found["memory"]["workingSetBytes"].as_u64());
-    Ok(bytes.map_or("not known yet".into(), |bytes| format!("{:.1} MiB", bytes as f64 / 1048576.0)))
+    Ok(bytes.map_or("not known yet".into(), |bytes| format!("{} MiB", bytes.div_ceil(1 << 20))))
 }
 
 async fn remove(client: &Client, namespace: &str) -> Result<(), kube::Error> {
