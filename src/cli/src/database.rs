@@ -30,8 +30,11 @@ pub struct Flags {
     /// Let the program create, change and delete tables when it is applied
     #[arg(long)]
     pub control_plane: bool,
-    /// Items written per second that the summary of a dry run reckons the time with. The guard does
-    /// not hold the program back to it
+    /// Highest speed in items read per second [default: unlimited]
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
+    pub reads_per_second: Option<u32>,
+    /// Highest speed in items written per second; the summary of a dry run reckons with it
+    /// [default: unlimited]
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
     pub writes_per_second: Option<u32>,
 }

@@ -120,6 +120,7 @@ pub async fn run(flags: Flags) -> Result<u8, RunError> {
 
     let mut settings = flags.database;
     if let Some(limits) = &spec.limits {
+        settings.reads_per_second = settings.reads_per_second.or(limits.reads_per_second);
         settings.writes_per_second = settings.writes_per_second.or(limits.writes_per_second);
     }
     let upstream = database::find(&settings).await.map_err(SessionError::Database)?;

@@ -52,6 +52,7 @@ fn check(result: &GuardResult, end: End, report: Option<&str>, expected: &str) {
         region: None,
         tables: vec![],
         control_plane: false,
+        reads_per_second: None,
         writes_per_second: Some(200),
     };
     let plan = crate::database::plan(&flags, upstream, result.mode, "main.py");
