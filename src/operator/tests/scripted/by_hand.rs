@@ -71,16 +71,23 @@ async fn requests() -> usize {
     lock(&world.server).calls.len()
 }
 
-/// Plays a life with a hand in it at every request, and hands each end to a check.
+/// Plays a life with a hand in it before every request, and hands each end to a check.
 async fn at_every_request(hand: Hand, settled: impl Fn(&World, &str)) {
-    for request in 1..=requests().await {
+    at_requests(1, hand, settled).await;
+}
+
+/// The same before every n-th request.
+async fn at_requests(step: usize, hand: Hand, settled: impl Fn(&World, &str)) {
+    for request in (1..=requests().await).step_by(step) {
         let mut world = World::new();
+        // Programs have a handler of their own, and end with 0 when they are asked to stop.
+        world.cluster.graceful = request.is_multiple_of(2);
         lock(&world.server).intrusion = Some((request, Box::new(hand)));
         play(&mut world).await;
         let what = format!("before request {request}");
         check(&world, &what);
         settled(&world, &what);
-        if request % 4 == 0 && world.migration().is_some() {
+        if request.is_multiple_of(8) && world.migration().is_some() {
             check_recovery(&mut world, &what).await;
         }
     }
@@ -98,7 +105,7 @@ fn is_settled(world: &World, what: &str) {
     let status = world.status();
     assert!(status.runs.iter().all(|run| run.result.is_over()), "{what}: {status:#?}");
     let is_applied = status.phase == Some(Phase::Applied);
-    assert!(!is_applied || applied(world) == 1, "{what}: applied without a run");
+    assert!(!is_applied || world.cluster.completed > 0, "{what}: applied by halves");
 }
 
 #[tokio::test]
@@ -113,12 +120,12 @@ async fn a_deleted_pod_ends_its_run() {
 
 #[tokio::test]
 async fn a_job_that_was_forced_away_is_not_made_again() {
-    at_every_request(force_jobs, is_settled).await;
+    at_requests(3, force_jobs, is_settled).await;
 }
 
 #[tokio::test]
 async fn an_eviction_ends_a_run_that_writes() {
-    for request in 1..=requests().await {
+    for request in (1..=requests().await).step_by(3) {
         let mut world = World::new();
         lock(&world.server).intrusion = Some((request, Box::new(evict_pods)));
         play(&mut world).await;
@@ -129,7 +136,7 @@ async fn an_eviction_ends_a_run_that_writes() {
 
 #[tokio::test]
 async fn edited_files_never_apply_twice() {
-    for request in 1..=requests().await {
+    for request in (1..=requests().await).step_by(3) {
         let mut world = World::new();
         lock(&world.server).intrusion = Some((request, Box::new(edit_files)));
         play(&mut world).await;
@@ -151,5 +158,5 @@ async fn a_deleted_migration_leaves_nothing_behind() {
 #[tokio::test]
 async fn a_migration_that_was_forced_away_leaves_nothing_behind() {
     let force: Hand = |objects| objects.force_remove("datamigrations", NAME);
-    at_every_request(force, |world, what| assert_eq!(world.migration(), None, "{what}")).await;
+    at_requests(3, force, |world, what| assert_eq!(world.migration(), None, "{what}")).await;
 }

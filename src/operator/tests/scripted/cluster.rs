@@ -48,6 +48,8 @@ pub struct Start {
 pub struct Cluster {
     /// Every start, in order.
     pub starts: Vec<Start>,
+    /// Programs that write and ended with 0 without having been asked to stop.
+    pub completed: usize,
     /// Exit code of programs that are not stopped.
     pub exit_code: i32,
     /// Whether programs run until they are stopped.
@@ -145,6 +147,9 @@ impl Cluster {
             (true, true) => (0, None),
             (false, _) => (self.exit_code, None),
         };
+        if exit_code == 0 && mode == Mode::Apply && !is_deleting(object) {
+            self.completed += 1;
+        }
         let result = ProgramResult {
             version: REPORT_VERSION,
             started_at: began.clone(),

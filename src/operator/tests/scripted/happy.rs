@@ -72,3 +72,65 @@ async fn a_migration_is_tried_then_promoted_then_applied() {
     let server = lock(&world.server);
     assert!(server.calls[before..].iter().all(|call| !call.is_write()), "an idle look writes");
 }
+
+#[tokio::test]
+async fn a_program_that_fails_says_so_and_runs_again_only_when_it_is_told() {
+    let mut world = World::new();
+    world.until_quiet().await;
+    world.cluster.exit_code = 3;
+    world.promote();
+    world.until_quiet().await;
+    let failure = world.status().failure.unwrap();
+    assert_eq!((world.status().phase, failure.exit_code), (Some(Phase::Failed), Some(3)));
+    assert_eq!(failure.last_lines, ["all cars done"]);
+    world.cluster.exit_code = 0;
+    world.until_quiet().await;
+    assert_eq!(applied(&world), 1);
+    world.edit(|spec| spec["retry"] = serde_json::json!(1));
+    world.until_quiet().await;
+    assert_eq!((world.status().phase, applied(&world)), (Some(Phase::Applied), 2));
+    // Events of the second run have notes of their own.
+    let started: Vec<String> = events(&world)
+        .into_iter()
+        .filter(|(reason, _)| reason == "RunStarted")
+        .map(|(_, note)| note)
+        .collect();
+    assert_eq!(
+        started,
+        [
+            "Run 2 starts as Job 0001-add-price-2-apply",
+            "Run 3 starts as Job 0001-add-price-3-apply"
+        ]
+    );
+}
+
+#[tokio::test]
+async fn a_dry_run_that_is_suspended_starts_from_the_beginning() {
+    let mut world = World::new();
+    world.cluster.endless = true;
+    world.until_quiet().await;
+    assert_eq!(world.status().phase, Some(Phase::DryRunning));
+    world.edit(|spec| spec["suspend"] = serde_json::json!(true));
+    world.until_quiet().await;
+    assert_eq!(world.status().phase, Some(Phase::Suspended));
+    world.cluster.endless = false;
+    world.edit(|spec| spec["suspend"] = serde_json::json!(false));
+    world.until_quiet().await;
+    assert_eq!((world.status().phase, tried(&world)), (Some(Phase::DryRunOk), 2));
+    assert_eq!(world.status().last_run, 1);
+}
+
+#[tokio::test]
+async fn a_run_that_writes_goes_on_when_it_is_suspended() {
+    let mut world = World::new();
+    world.until_quiet().await;
+    world.cluster.endless = true;
+    world.promote();
+    world.until_quiet().await;
+    world.edit(|spec| spec["suspend"] = serde_json::json!(true));
+    world.until_quiet().await;
+    assert_eq!(world.status().phase, Some(Phase::Running));
+    world.cluster.endless = false;
+    world.until_quiet().await;
+    assert_eq!((world.status().phase, applied(&world)), (Some(Phase::Applied), 1));
+}

@@ -1,0 +1,245 @@
+//! What crosses a process: the plan, the two results and the custom resources have golden files.
+//! Today's program must read what yesterday's wrote, field by field, and write the same.
+#![allow(clippy::unwrap_used, reason = "a test may panic, and so may its helpers")]
+
+use std::path::Path;
+
+use dm_api::{DataMigration, MigrationTarget};
+use dm_core::plan::{ArchivePlan, Mode, PLAN_VERSION, Plan, Policy, RateLimits, RunId, Upstream};
+use dm_core::report::{
+    AttributeEffect, Fidelity, GuardResult, JournalResult, ProgramResult, REPORT_VERSION, Remark,
+    TableEffect,
+};
+use kube::CustomResourceExt as _;
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+use serde_json::Value;
+
+fn golden(name: &str) -> String {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/golden");
+    std::fs::read_to_string(folder.join(name)).unwrap()
+}
+
+/// A value is written as its golden file, and read from it.
+fn check<T: Serialize + DeserializeOwned + PartialEq + std::fmt::Debug>(name: &str, value: &T) {
+    let text = golden(name);
+    let written = serde_json::to_value(value).unwrap();
+    assert_eq!(written, serde_json::from_str::<Value>(&text).unwrap(), "{name}");
+    assert_eq!(&serde_json::from_str::<T>(&text).unwrap(), value, "{name}");
+}
+
+/// An object is read from its golden file without losing anything, and the file has every field
+/// that its definition has.
+fn check_object<T: Serialize + DeserializeOwned>(name: &str, definition: &Value) {
+    let text = golden(name);
+    let given: Value = serde_json::from_str(&text).unwrap();
+    let read: T = serde_json::from_str(&text).unwrap();
+    assert_eq!(serde_json::to_value(&read).unwrap(), given, "{name}");
+    let schema = &definition["spec"]["versions"][0]["schema"]["openAPIV3Schema"];
+    let mut missing = Vec::new();
+    for part in ["spec", "status"] {
+        let schema = &schema["properties"][part];
+        if schema.is_object() {
+            missing_fields(schema, &given[part], part, &mut missing);
+        }
+    }
+    assert!(missing.is_empty(), "{name} lacks {missing:#?}");
+}
+
+/// Kubernetes' own types, whose fields are not ours to pin.
+const FOREIGN: &[&str] = &[
+    "affinity",
+    "tolerations",
+    "valueFrom",
+    "resources",
+    "volumeMounts",
+    "configMap",
+    "secret",
+    "emptyDir",
+    "persistentVolumeClaim",
+    "imagePullSecrets",
+];
+
+fn missing_fields(schema: &Value, value: &Value, path: &str, missing: &mut Vec<String>) {
+    if value.is_null() {
+        missing.push(path.to_owned());
+        return;
+    }
+    for (field, schema) in schema["properties"].as_object().into_iter().flatten() {
+        let foreign = FOREIGN.contains(&field.as_str()) && path.contains("podTemplate")
+            || field == "valueFrom";
+        if !foreign && !is_absent_alternative(path, field) {
+            missing_fields(schema, &value[field], &format!("{path}.{field}"), missing);
+        }
+    }
+    if schema["items"].is_object() {
+        // Together the items of a list show every field.
+        let mut all = serde_json::json!({});
+        for item in value.as_array().unwrap() {
+            for (key, value) in item.as_object().into_iter().flatten() {
+                all[key] = value.clone();
+            }
+        }
+        missing_fields(&schema["items"], &all, &format!("{path}[]"), missing);
+    }
+}
+
+/// Where one of two is given, each golden file shows one.
+fn is_absent_alternative(path: &str, field: &str) -> bool {
+    matches!(
+        (path, field),
+        ("spec", "container")
+            | ("spec.credentials", "serviceAccount")
+            | ("spec.dryRunCredentials", "secret")
+    )
+}
+
+#[test]
+fn a_plan_is_its_golden_file() {
+    check(
+        "plan.json",
+        &Plan {
+            version: PLAN_VERSION,
+            run: RunId {
+                namespace: "team".into(),
+                name: "0001-add-price-to-cars".into(),
+                uid: "0b0f8c3e-95a4-4b0c-9d5e-6f1d1c1c7a11".into(),
+                number: 2,
+            },
+            mode: Mode::Apply,
+            upstream: Upstream {
+                region: "eu-west-1".into(),
+                endpoint: Some("http://dynamodb:8000".into()),
+            },
+            policy: Policy {
+                tables: vec!["cars".into(), "brands-*".into()],
+                control_plane: true,
+                show_values: true,
+            },
+            limits: RateLimits { reads_per_second: Some(500), writes_per_second: Some(200) },
+            archive: Some(ArchivePlan {
+                url: "s3://archive/prod".into(),
+                endpoint: Some("http://s3:9000".into()),
+                region: Some("eu-central-1".into()),
+                migration: "team/0001-add-price-to-cars".into(),
+            }),
+        },
+    );
+}
+
+#[test]
+fn a_plan_with_a_field_that_is_not_understood_is_refused() {
+    let mut plan: Value = serde_json::from_str(&golden("plan.json")).unwrap();
+    plan["envelope"] = serde_json::json!({});
+    assert!(serde_json::from_value::<Plan>(plan).is_err());
+}
+
+#[test]
+fn a_guards_result_is_its_golden_file() {
+    check(
+        "guard-result.json",
+        &GuardResult {
+            version: REPORT_VERSION,
+            mode: Mode::DryRun,
+            requests: 408,
+            write_calls_upstream: 0,
+            read_calls_upstream: 2,
+            items_read: 406,
+            read_units: 12.5,
+            write_units: 406.0,
+            tables: vec![TableEffect {
+                name: "cars".into(),
+                items_read: 406,
+                created: 1,
+                updated: 400,
+                deleted: 2,
+                unchanged: 3,
+                attributes: vec![AttributeEffect {
+                    name: "price".into(),
+                    added: 390,
+                    changed: 9,
+                    removed: 1,
+                }],
+            }],
+            remarks: vec![
+                Remark {
+                    operation: "Scan".into(),
+                    fidelity: Fidelity::Approximate,
+                    why: "the order of new items is another".into(),
+                    count: 1,
+                },
+                Remark {
+                    operation: "ExecuteStatement".into(),
+                    fidelity: Fidelity::Refused,
+                    why: "PartiQL is not simulated".into(),
+                    count: 4,
+                },
+            ],
+            effects_digest: "sha256:9f".into(),
+            problem: Some("the guard was restarted in the middle of the run".into()),
+            left_out: 1,
+            journal: Some(JournalResult {
+                run: "0b0f8c3e-2".into(),
+                entries: 403,
+                segments: 5,
+                bytes: 81_920,
+                read_units: 203.5,
+            }),
+        },
+    );
+}
+
+#[test]
+fn a_programs_result_is_its_golden_file() {
+    check(
+        "program-result.json",
+        &ProgramResult {
+            version: REPORT_VERSION,
+            started_at: Some("2026-11-02T10:00:05.250Z".into()),
+            finished_at: Some("2026-11-02T10:00:08.750Z".into()),
+            exit_code: Some(3),
+            signal: Some(15),
+            start_error: Some("there is no python3 in the image".into()),
+            last_lines: vec!["Preis für alle".into(), "\u{1F697} ok".into()],
+        },
+    );
+}
+
+#[test]
+fn results_of_a_later_program_are_read_with_fields_that_are_new() {
+    for (name, field) in [("guard-result.json", "progress"), ("program-result.json", "host")] {
+        let mut result: Value = serde_json::from_str(&golden(name)).unwrap();
+        result[field] = serde_json::json!(1);
+        let read = match name {
+            "guard-result.json" => serde_json::from_value::<GuardResult>(result).map(drop),
+            _ => serde_json::from_value::<ProgramResult>(result).map(drop),
+        };
+        read.unwrap();
+    }
+}
+
+#[test]
+fn a_migration_is_its_golden_file() {
+    let definition = serde_json::to_value(DataMigration::crd()).unwrap();
+    check_object::<DataMigration>("datamigration.json", &definition);
+}
+
+#[test]
+fn a_target_is_its_golden_file() {
+    let definition = serde_json::to_value(MigrationTarget::crd()).unwrap();
+    check_object::<MigrationTarget>("migrationtarget.json", &definition);
+}
+
+#[test]
+fn defaults_are_filled_in_where_the_server_has_not() {
+    let least: DataMigration = serde_json::from_str(
+        r#"{
+            "apiVersion": "datamigration.dev/v1alpha1", "kind": "DataMigration",
+            "metadata": {"name": "a"},
+            "spec": {"target": {"name": "dev"}, "container": {"image": "cars:1"}}
+        }"#,
+    )
+    .unwrap();
+    assert!(least.spec.dry_run, "nothing is written unless somebody says so");
+    assert_eq!((least.spec.retry, least.spec.backoff_limit, least.spec.suspend), (0, 0, false));
+}
