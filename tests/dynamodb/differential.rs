@@ -5,6 +5,7 @@
 //! `DIFFERENTIAL_PROGRAMS` sets how many, `DIFFERENTIAL_SEED` the first seed.
 
 mod generate;
+mod random;
 
 use dm_core::plan::{Mode, Policy};
 use serde_json::{Value, json};
