@@ -76,12 +76,20 @@ pub fn program_started(pod: &Pod) -> Option<Timestamp> {
 }
 
 /// Whether the program of this pod started, or may have: a node that was lost takes the knowledge
-/// with it (pkg/kubelet/kubelet_pods.go, `ContainerStatusUnknown`).
+/// with it (pkg/kubelet/kubelet_pods.go, `ContainerStatusUnknown`). Of a container that was never
+/// created, because its image could not be pulled, the kubelet says the same when its pod is deleted
+/// (pkg/kubelet/status/status_manager.go, `TerminatePod`); but that one has no id and no past.
 pub fn may_have_started(pod: &Pod) -> bool {
+    let Some(status) = &pod.status else { return false };
     let unknown = |ended: &ContainerStateTerminated| {
         ended.reason.as_deref() == Some("ContainerStatusUnknown")
+            && program_status(pod).is_some_and(|program| {
+                let past = program.last_state.as_ref();
+                program.container_id.as_ref().is_some_and(|id| !id.is_empty())
+                    || past
+                        .is_some_and(|state| state.running.is_some() || state.terminated.is_some())
+            })
     };
-    let Some(status) = &pod.status else { return false };
     // A kubelet that refuses a pod gives it no start time.
     let forgotten = status.start_time.is_some()
         && status.container_statuses.as_ref().is_none_or(Vec::is_empty)

@@ -168,6 +168,12 @@ fn a_lost_node_leaves_open_whether_the_program_started() {
     let status = lost.status.as_mut().unwrap().container_statuses.as_mut().unwrap();
     let state = status[0].state.as_mut().unwrap().terminated.as_mut().unwrap();
     (state.reason, state.started_at) = (Some("ContainerStatusUnknown".into()), None);
+    let never_created = lost.clone();
+    let outcome = end(RunKind::Apply, Some(&failed_job()), &[&never_created]).unwrap();
+    assert!(!outcome.started, "its image could not be pulled");
+
+    let status = lost.status.as_mut().unwrap().container_statuses.as_mut().unwrap();
+    status[0].last_state = status[0].state.clone();
     let forgotten = pod("Failed", json!({"status": {"startTime": time(2)}}));
     for pod in [&lost, &forgotten] {
         let outcome = end(RunKind::Apply, Some(&failed_job()), &[pod]).unwrap();
