@@ -134,7 +134,7 @@ async fn a_failure_says_four_things() {
     bed.submit(&migration).await;
     bed.phase("m", Phase::Failed).await;
     let get = bed.kubectl(&["get", "dm"]);
-    in_order(&get, &["\nm ", "local", "Failed", "ProgramFailed"]);
+    in_order(&get, &["\nm ", "local", "Failed", "3 written"]);
     let described = bed.kubectl(&["describe", "dm", "m"]);
     in_order(
         &described,
