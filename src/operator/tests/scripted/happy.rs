@@ -42,6 +42,16 @@ const EVENTS: &[(&str, &str)] = &[
     ("Applied", "Run 2: 2 items read; updated 2 items in cars"),
 ];
 
+/// What rests on something read is bound to the version that was read.
+fn check_bound_to_versions(world: &World) {
+    let server = lock(&world.server);
+    for call in server.writes() {
+        let bound = call.body["metadata"]["resourceVersion"].is_string();
+        let exempt = call.method == "POST" || call.plural == "configmaps";
+        assert!(bound || exempt, "{} is bound to no version: {}", call.text(), call.body);
+    }
+}
+
 fn writes(world: &World) -> Vec<String> {
     lock(&world.server).writes().iter().map(|call| call.text()).collect()
 }
@@ -67,6 +77,7 @@ async fn a_migration_is_tried_then_promoted_then_applied() {
     let told = events(&world);
     let told: Vec<_> = told.iter().map(|(reason, note)| (reason.as_str(), note.as_str())).collect();
     assert_eq!(told, EVENTS);
+    check_bound_to_versions(&world);
     let before = lock(&world.server).calls.len();
     assert_eq!(world.look().await.unwrap(), Some(dm_operator::limits::POLL_RESTING));
     let server = lock(&world.server);
