@@ -253,7 +253,8 @@ impl Bed {
 
     /// Watches for a while; no pod must come that is not there now.
     pub async fn no_new_pod(&self) {
-        let known: BTreeSet<_> = self.pods().await.iter().filter_map(ResourceExt::uid).collect();
+        let known: BTreeSet<_> =
+            self.pods().await.iter().filter_map(kube::ResourceExt::uid).collect();
         let stream = watcher(self.api::<Pod>(), watcher::Config::default()).applied_objects();
         let mut news = pin!(stream.try_filter(|pod| {
             let is_new = pod.uid().is_some_and(|uid| !known.contains(&uid));
