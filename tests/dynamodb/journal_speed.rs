@@ -54,7 +54,7 @@ async fn updates_direct_without_and_with_a_journal() {
     database().ok("CreateTable", &crate::suite::table("hash", &table)).await;
     let store = Arc::new(InMemory::new());
     let mut plan = bed::plan(Mode::Apply, Policy::default());
-    let plain = Engine::with_archive(&plan, bed::credentials(), Start::First, None).unwrap();
+    let unjournalled = Engine::with_archive(&plan, bed::credentials(), Start::First, None).unwrap();
     plan.archive = Some(bed::archive("memory://"));
     let slow = FaultyStore::new(Arc::clone(&store), Fuse::new(None), PUT_TAKES);
     let archive = Some(Archive::over(Arc::new(slow)));
@@ -63,7 +63,7 @@ async fn updates_direct_without_and_with_a_journal() {
     let journalled = Arc::new(journalled);
     let ways = [
         ("direct", Way::Direct(database())),
-        ("engine without journal", Way::Through(Arc::new(plain))),
+        ("engine without journal", Way::Through(Arc::new(unjournalled))),
         ("engine with journal", Way::Through(Arc::clone(&journalled))),
     ];
     updates(&ways[0].1, &table, 3000, 32, 0).await;
