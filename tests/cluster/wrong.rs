@@ -72,7 +72,7 @@ async fn what_the_api_server_refuses() {
         &bed,
         |m| {
             m["spec"]["podTemplate"] =
-                json!({"volumes": [{"name": "n", "hostPath": {"path": "/"}}]})
+                json!({"volumes": [{"name": "n", "hostPath": {"path": "/"}}]});
         },
         "hostPath",
     )
