@@ -5,6 +5,13 @@
 
 // A test may panic, and so may its helpers; futures of tests live on the test's own stack.
 #![allow(clippy::unwrap_used, clippy::large_futures)]
+// Short helpers that are called with literals, and types that a test builds once.
+#![allow(
+    clippy::needless_pass_by_value,
+    clippy::option_option,
+    clippy::format_collect,
+    clippy::large_enum_variant
+)]
 
 mod archive;
 mod bed;
