@@ -18,6 +18,10 @@ use crate::parts::{cached, dynamodb, golang};
 /// The version of cargo-deny that deny.toml is written for.
 const DENY_VERSION: &str = "0.20.2";
 
+/// How many tests use the cluster at the same time. They wait more than they work, also with two
+/// cores; more of them would only make each other's pods late.
+const CLUSTER_TESTS_AT_ONCE: &str = "6";
+
 /// Which stages run, and what stays afterwards.
 #[derive(Args)]
 pub struct Options {
@@ -207,7 +211,8 @@ fn chart(checkout: &Checkout) -> Result<()> {
 
 fn cluster_tests(checkout: &Checkout, keep: bool) -> Result<()> {
     cluster::up(checkout, &cluster::Options::default())?;
-    let variables = cluster::variables(checkout)?;
+    let mut variables = cluster::variables(checkout)?;
+    variables.push(("RUST_TEST_THREADS".to_owned(), CLUSTER_TESTS_AT_ONCE.to_owned()));
     let outcome = tests(checkout, "cluster", &variables);
     if keep {
         return outcome;
