@@ -116,7 +116,10 @@ async fn a_dry_run_is_suspended_and_starts_anew() {
     bed.running("m").await;
     bed.patch("m", &json!({"spec": {"suspend": true}})).await;
     let message = bed.reason("m", Reason::Suspended).await;
-    assert!(message.contains("its program starts from the beginning when it is false"), "{message}");
+    assert!(
+        message.contains("its program starts from the beginning when it is false"),
+        "{message}"
+    );
     let pod = bed.pods().await;
     for pod in &pod {
         bed.gone::<k8s_openapi::api::core::v1::Pod>(&kube::ResourceExt::name_any(pod)).await;
