@@ -214,6 +214,7 @@ fn program_cause(pod: &Pod) -> Cause {
     }
     match (ended.reason.as_deref(), ended.signal) {
         (Some("StartError" | "ContainerCannotRun"), _) => Cause::Container(text_of(ended)),
+        (Some(view::STATUS_UNKNOWN), _) => Cause::Gone,
         (_, Some(signal)) if signal != 0 => Cause::Signal(signal),
         // The kernel's convention for a process that a signal ended.
         _ if ended.exit_code > 128 && ended.exit_code < 128 + 65 => {
@@ -240,7 +241,10 @@ fn result(kind: RunKind, cause: &Cause, outcome: &Outcome) -> RunResult {
 /// Times, exit code, last lines and counts: what is known whatever the cause.
 fn facts(record: &RunRecord, objects: RunObjects<'_>) -> Outcome {
     let pod = objects.pods.iter().rev().find(|pod| view::program_end(pod).is_some());
-    let ended = pod.and_then(|pod| view::program_end(pod));
+    // The exit code of an unknown end is the kubelet's, and so are its words.
+    let ended = pod
+        .and_then(|pod| view::program_end(pod))
+        .filter(|ended| ended.reason.as_deref() != Some(view::STATUS_UNKNOWN));
     let result = pod.and_then(|pod| view::program_result(pod));
     let time = |text: Option<&String>| text.and_then(|text| text.parse::<Timestamp>().ok());
     // The container of a program that could not be started ran only our entry program.
@@ -326,7 +330,7 @@ fn message(kind: RunKind, cause: &Cause, outcome: &Outcome) -> String {
         }
         Cause::Signal(signal) => format!("The program was ended by signal {signal}"),
         Cause::ExitCode(code) => format!("The program ended with exit code {code}"),
-        Cause::Gone => "The run's Job and pods are gone, and with them how it ended".to_owned(),
+        Cause::Gone => "Nothing is left that says how the run ended".to_owned(),
     };
     bounded(format!("{what}{}; {}.", duration(outcome), state_of_data(kind, outcome)))
 }

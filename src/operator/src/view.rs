@@ -13,6 +13,9 @@ use k8s_openapi::api::core::v1::{ContainerState, ContainerStateTerminated, Conta
 use crate::build::{GUARD_CONTAINER, PREPARE_CONTAINER, PROGRAM_CONTAINER};
 use crate::limits;
 
+/// The kubelet's reason for the end of a container of which it knows nothing.
+pub const STATUS_UNKNOWN: &str = "ContainerStatusUnknown";
+
 /// The objects of one run.
 #[derive(Clone, Copy, Debug)]
 pub struct RunObjects<'a> {
@@ -82,7 +85,7 @@ pub fn program_started(pod: &Pod) -> Option<Timestamp> {
 pub fn may_have_started(pod: &Pod) -> bool {
     let Some(status) = &pod.status else { return false };
     let unknown = |ended: &ContainerStateTerminated| {
-        ended.reason.as_deref() == Some("ContainerStatusUnknown")
+        ended.reason.as_deref() == Some(STATUS_UNKNOWN)
             && program_status(pod).is_some_and(|program| {
                 let past = program.last_state.as_ref();
                 program.container_id.as_ref().is_some_and(|id| !id.is_empty())

@@ -178,6 +178,7 @@ fn a_lost_node_leaves_open_whether_the_program_started() {
     for pod in [&lost, &forgotten] {
         let outcome = end(RunKind::Apply, Some(&failed_job()), &[pod]).unwrap();
         assert!(outcome.started);
+        assert_eq!((outcome.reason, outcome.exit_code), (Reason::OutcomeUnknown, None));
         assert!(outcome.message.contains("is not known"), "{}", outcome.message);
     }
 }
