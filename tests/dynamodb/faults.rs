@@ -2,6 +2,7 @@
 //! call they die, before it or after it was carried out; from then on nothing is answered, as if the
 //! process had ended there.
 
+use std::collections::BTreeSet;
 use std::fmt;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -182,12 +183,23 @@ pub struct FaultyStore {
     pub inner: Arc<InMemory>,
     fuse: Arc<Fuse>,
     put_takes: Duration,
+    held: watch::Sender<BTreeSet<String>>,
 }
 
 impl FaultyStore {
     /// Over a store that outlives it.
     pub fn new(inner: Arc<InMemory>, fuse: Arc<Fuse>, put_takes: Duration) -> Self {
-        Self { inner, fuse, put_takes }
+        Self { inner, fuse, put_takes, held: watch::Sender::default() }
+    }
+
+    /// Puts of objects of this name wait until they are let go.
+    pub fn hold(&self, name: &str) {
+        self.held.send_modify(|held| _ = held.insert(name.to_owned()));
+    }
+
+    /// Lets them go.
+    pub fn let_go(&self, name: &str) {
+        self.held.send_modify(|held| _ = held.remove(name));
     }
 }
 
@@ -208,6 +220,8 @@ impl ObjectStore for FaultyStore {
         options: PutOptions,
     ) -> StoreResult<PutResult> {
         tokio::time::sleep(self.put_takes).await;
+        let name = path.filename().unwrap_or_default();
+        let _ = self.held.subscribe().wait_for(|held| !held.contains(name)).await;
         self.fuse.pass(self.inner.put_opts(path, content, options)).await
     }
 

@@ -149,6 +149,7 @@ impl Scene {
             for record in reader.segment(segment).await.unwrap().records {
                 match record {
                     Record::Settled(settled) => outcomes.add(&settled),
+                    Record::UnderWay(_) => {}
                     Record::Entry(entry) => entries.push(entry),
                 }
             }

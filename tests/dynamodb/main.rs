@@ -23,6 +23,7 @@ mod guard;
 mod hostile;
 mod journal;
 mod journal_speed;
+mod journal_writer;
 mod kill;
 mod restore;
 mod restore_cli;

@@ -61,6 +61,9 @@ pub enum Record {
     /// Written some time after writes were answered. Writes of which nothing is said may have
     /// happened or not.
     Settled(Settled),
+    /// Segments before this one that were not known to be durable when this one was put. Only they
+    /// may be missing, or torn: nothing that is in them was acknowledged by then.
+    UnderWay(Vec<u32>),
 }
 
 /// What one write is about to do to one item.

@@ -129,6 +129,14 @@ pub const JOURNAL_SEGMENT_BYTES_MAX: usize = 4 * 1024 * 1024;
 /// Bytes of one segment's lines when it is read: the bound above, one entry more, and room.
 pub const JOURNAL_SEGMENT_INFLATED_BYTES_MAX: usize = 32 * 1024 * 1024;
 
+/// Segments that are put into the archive at once. They hide the archive's latency from writers who
+/// come while another put is under way; more would only make more and smaller objects.
+pub const JOURNAL_PUTS_AT_ONCE: usize = 8;
+
+/// Time between the beginnings of two puts while one is under way: entries that come meanwhile go
+/// into one segment. So a journal has at most a hundred segments a second.
+pub const JOURNAL_PUT_SPACING: Duration = Duration::from_millis(10);
+
 /// How long a write waits for its journal entry before the program is told to come back: as long as
 /// throttled calls are held.
 pub const JOURNAL_HOLD_MAX: Duration = Duration::from_secs(10);

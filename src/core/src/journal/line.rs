@@ -25,6 +25,7 @@ pub enum LineError {
 enum Line {
     Entry(EntryLine),
     Settled(SettledLine),
+    UnderWay(Vec<u32>),
 }
 
 #[derive(Serialize, Deserialize)]
@@ -66,6 +67,7 @@ impl Record {
                 written: settled.written.iter().map(|sequence| sequence.0).collect(),
                 refused: settled.refused.iter().map(|sequence| sequence.0).collect(),
             }),
+            Self::UnderWay(segments) => Line::UnderWay(segments.clone()),
         };
         // Strings, numbers and maps with text keys: nothing here that JSON cannot hold.
         out.extend_from_slice(serde_json::json!(line).to_string().as_bytes());
@@ -86,6 +88,7 @@ impl Record {
                 written: line.written.into_iter().map(Sequence).collect(),
                 refused: line.refused.into_iter().map(Sequence).collect(),
             })),
+            Line::UnderWay(segments) => Ok(Self::UnderWay(segments)),
         }
     }
 }
@@ -133,6 +136,7 @@ mod tests {
                 written: vec![Sequence::new(1, 0), Sequence::new(1, 1)],
                 refused: vec![Sequence::new(1, 2)],
             }),
+            Record::UnderWay(vec![3, 4]),
         ]
     }
 

@@ -174,7 +174,16 @@ impl Journal {
             Begin::Over(_) => return Err(self.closed("this run was completed before")),
         }
         let writer = Writer::open(self.archive.clone(), self.run.name.clone()).await;
-        writer.map_err(|error| unreachable(&error))
+        writer.map_err(|error| match error {
+            ReadError::Archive { .. } => unreachable(&error),
+            ReadError::Missing { .. } | ReadError::Damaged { .. } | ReadError::Torn { .. } => {
+                tracing::error!(error = &error as &dyn std::error::Error, "opening the journal");
+                Fault::refused(
+                    format!("The guard writes nothing, because it cannot go on with the journal: {error}."),
+                    "the run's journal is damaged",
+                )
+            }
+        })
     }
 
     fn closed(&self, why: &str) -> Fault {

@@ -9,7 +9,6 @@ use dm_core::journal::Sequence;
 use dm_core::limits;
 use dm_core::schema::ItemKey;
 use dm_core::value::{Item, item_from_json};
-use futures::future::try_join_all;
 use serde_json::{Map, Value, json};
 use sha2::{Digest as _, Sha256};
 
@@ -187,8 +186,7 @@ impl Journal {
         }
         let mut entries = Vec::new();
         if !drafts.is_empty() {
-            let writer = self.writer().await?;
-            entries = try_join_all(drafts.into_iter().map(|draft| writer.append(draft))).await?;
+            entries = self.writer().await?.append_all(drafts).await?;
         }
         let mut body = body.clone();
         body.insert("TransactItems".into(), Value::Array(sent));

@@ -47,6 +47,7 @@ impl Partitions {
                 self.outcomes.add(&settled);
                 return Ok(());
             }
+            Record::UnderWay(_) => return Ok(()),
             Record::Entry(entry) => entry,
         };
         let mut hasher = DefaultHasher::new();
