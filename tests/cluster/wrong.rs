@@ -92,6 +92,15 @@ async fn what_the_api_server_refuses() {
     bed.done().await;
 }
 
+fn volume() -> Value {
+    json!({"persistentVolumeClaim": {"claimName": "disk"}})
+}
+
+/// An archive on a volume.
+fn archive(url: &str) -> Value {
+    json!({"archive": {"url": url, "volume": volume()}})
+}
+
 #[tokio::test]
 async fn what_the_api_server_refuses_of_a_target() {
     let bed = Bed::new("wrong-target").await;
@@ -107,7 +116,25 @@ async fn what_the_api_server_refuses_of_a_target() {
         (json!({"endpoint": "http://user:word@host"}), "spec.endpoint"),
         (json!({"policy": {"tables": ["cars; drop"]}}), "spec.policy.tables[0]"),
         (json!({"policy": {"table": ["cars"]}}), ".spec.policy.table"),
+        (json!({"archive": {"url": "gs://bucket"}}), "spec.archive.url"),
+        (json!({"archive": {"url": "s3://key:word@bucket"}}), "spec.archive.url"),
+        (json!({"archive": {"url": "file:///archive"}}), "a file:// archive needs volume"),
+        (archive("s3://bucket/prod"), "a file:// archive needs volume"),
+        (archive("file:///archive/../etc"), "a path has no parts . and .."),
+        (archive("file:///usr/bin"), "belongs to the guard's image or to the system"),
+        (archive("file:///dm"), "belongs to the guard's image or to the system"),
+        (
+            json!({"archive": {"url": "file:///archive", "region": "eu-west-1", "volume": volume()}}),
+            "endpoint, region and credentials belong to an s3:// archive",
+        ),
     ];
+    let fine = [
+        archive("file:///archive/prod/"),
+        json!({"archive": {"url": "s3://bucket/a/b", "credentials": {"secret": {"name": "s3"}}}}),
+    ];
+    for (number, change) in fine.into_iter().enumerate() {
+        bed.apply(&target(&format!("right{number}"), &change)).await;
+    }
     for (change, named) in cases {
         let object = target("wrong", &change);
         let error = bed.try_apply(&object).await.expect_err(&format!("{change} must be refused"));

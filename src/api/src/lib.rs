@@ -3,6 +3,7 @@
 //! Types only. What a field means for a run is decided in the operator; what the API server can
 //! refuse at once is said here, as CEL rules next to the fields.
 
+pub mod archive;
 pub mod condition;
 pub mod migration;
 pub mod script;

@@ -3,6 +3,7 @@
 use kube::{CustomResource, KubeSchema};
 use serde::{Deserialize, Serialize};
 
+use crate::archive::ArchiveSpec;
 use crate::status::RunKind;
 
 /// One database environment: where it is, whose credentials are used, and what is allowed there.
@@ -39,6 +40,10 @@ pub struct MigrationTargetSpec {
     /// if everything else failed. Default: `credentials`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub dry_run_credentials: Option<Credentials>,
+    /// Where runs that write are journalled. Default: nowhere; what such a run changed can then not
+    /// be taken back, and the cluster is the only one to know that it ran.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub archive: Option<ArchiveSpec>,
     /// What migrations may do here.
     #[serde(default)]
     pub policy: TargetPolicy,

@@ -11,6 +11,16 @@ pub const PLAN_VERSION: u32 = 1;
 /// Name of the environment variable that carries the plan as JSON into the guard's container.
 pub const PLAN_ENV: &str = "DATAMIGRATION_PLAN";
 
+/// Environment variables with credentials of the archive where they are others than the database's.
+/// Without them AWS's default chain is asked, as for the database.
+pub const ARCHIVE_ACCESS_KEY_ENV: &str = "DATAMIGRATION_ARCHIVE_ACCESS_KEY_ID";
+
+/// The secret that belongs to [`ARCHIVE_ACCESS_KEY_ENV`].
+pub const ARCHIVE_SECRET_KEY_ENV: &str = "DATAMIGRATION_ARCHIVE_SECRET_ACCESS_KEY";
+
+/// The token that belongs to them, where they are temporary.
+pub const ARCHIVE_SESSION_TOKEN_ENV: &str = "DATAMIGRATION_ARCHIVE_SESSION_TOKEN";
+
 /// Where the guard serves the program: loopback only.
 pub const PROGRAM_PORT: u16 = 8000;
 

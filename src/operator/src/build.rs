@@ -1,5 +1,6 @@
 //! The objects of a run, built whole from what was validated. Pure, and never fails.
 
+pub mod archive;
 pub mod files;
 pub mod job;
 

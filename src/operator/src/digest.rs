@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
 
+use dm_api::archive::ArchiveSpec;
 use dm_api::migration::{ContainerProgram, Limits, PodSettings, Script};
 use dm_api::target::{Credentials, TargetPolicy};
 use dm_api::{DataMigration, MigrationTarget};
@@ -53,6 +54,8 @@ struct Settings<'a> {
     credentials: &'a Credentials,
     dry_run_credentials: Option<&'a Credentials>,
     policy: &'a TargetPolicy,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    archive: Option<&'a ArchiveSpec>,
 }
 
 /// Digest of the settings of a migration's runs.
@@ -68,6 +71,7 @@ pub fn of_settings(migration: &DataMigration, target: &MigrationTarget) -> Strin
         credentials: &target.spec.credentials,
         dry_run_credentials: target.spec.dry_run_credentials.as_ref(),
         policy: &target.spec.policy,
+        archive: target.spec.archive.as_ref(),
     };
     of(&settings)
 }

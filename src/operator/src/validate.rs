@@ -197,6 +197,16 @@ fn check_volumes(pod: &PodSettings, target: &MigrationTarget) -> Result<(), Prob
                 "spec.podTemplate.volumes[{index}].secret.secretName"
             )));
         }
+        let claim = volume.persistent_volume_claim.as_ref().map(|claim| &claim.claim_name);
+        if claim.is_some() && claim == archive_claim(target) {
+            return Err(problem(
+                Reason::InvalidSpec,
+                format!(
+                    "spec.podTemplate.volumes[{index}].persistentVolumeClaim.claimName: this claim \
+                     holds the target's archive, which only the guard may write. Use another"
+                ),
+            ));
+        }
     }
     for (index, mount) in pod.volume_mounts.iter().enumerate() {
         if mount.mount_path == "/dm" || mount.mount_path.starts_with("/dm/") {
@@ -226,7 +236,15 @@ fn holds_credentials(target: &MigrationTarget, secret: &str) -> bool {
     let names = |credentials: &Credentials| {
         credentials.secret.as_ref().is_some_and(|reference| reference.name == secret)
     };
-    names(&target.spec.credentials) || target.spec.dry_run_credentials.as_ref().is_some_and(names)
+    let archive = target.spec.archive.as_ref().and_then(|archive| archive.credentials.as_ref());
+    names(&target.spec.credentials)
+        || target.spec.dry_run_credentials.as_ref().is_some_and(names)
+        || archive.is_some_and(|credentials| credentials.secret.name == secret)
+}
+
+fn archive_claim(target: &MigrationTarget) -> Option<&String> {
+    let volume = target.spec.archive.as_ref()?.volume.as_ref()?;
+    Some(&volume.persistent_volume_claim.claim_name)
 }
 
 fn secret_problem(field: &str) -> Problem {

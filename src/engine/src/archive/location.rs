@@ -4,7 +4,9 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use async_trait::async_trait;
-use dm_core::plan::ArchivePlan;
+use dm_core::plan::{
+    ARCHIVE_ACCESS_KEY_ENV, ARCHIVE_SECRET_KEY_ENV, ARCHIVE_SESSION_TOKEN_ENV, ArchivePlan,
+};
 use object_store::aws::{AmazonS3Builder, AwsCredential};
 use object_store::local::LocalFileSystem;
 use object_store::memory::InMemory;
@@ -13,11 +15,6 @@ use object_store::{CredentialProvider, ObjectStore, RetryConfig};
 
 use super::s3_http::S3Http;
 use crate::upstream::{CredentialSource, UpstreamError};
-
-/// Environment variables with credentials for the archive where they are others than the database's.
-/// Without them AWS's default chain is asked, as for the database.
-const ACCESS_KEY_ENV: &str = "DATAMIGRATION_ARCHIVE_ACCESS_KEY_ID";
-const SECRET_KEY_ENV: &str = "DATAMIGRATION_ARCHIVE_SECRET_ACCESS_KEY";
 
 /// Why an archive cannot be opened.
 #[derive(Debug, thiserror::Error)]
@@ -107,9 +104,10 @@ impl Credentials {
     /// Those of the environment.
     async fn found(region: &str) -> Result<Self> {
         let given = |name| std::env::var(name).ok().filter(|value| !value.is_empty());
-        match (given(ACCESS_KEY_ENV), given(SECRET_KEY_ENV)) {
+        match (given(ARCHIVE_ACCESS_KEY_ENV), given(ARCHIVE_SECRET_KEY_ENV)) {
             (Some(key_id), Some(secret_key)) => {
-                Ok(Self::Given(Arc::new(AwsCredential { key_id, secret_key, token: None })))
+                let token = given(ARCHIVE_SESSION_TOKEN_ENV);
+                Ok(Self::Given(Arc::new(AwsCredential { key_id, secret_key, token })))
             }
             _ => Ok(Self::Chain(CredentialSource::default_chain(region).await?)),
         }

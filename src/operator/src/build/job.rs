@@ -25,7 +25,7 @@ use k8s_openapi::apimachinery::pkg::util::intstr::IntOrString;
 
 use super::{
     GUARD_CONTAINER, PREPARE_CONTAINER, PROGRAM_CONTAINER, SETTINGS_DIGEST_ANNOTATION, Settings,
-    files,
+    archive, files,
 };
 use crate::limits;
 use crate::names;
@@ -251,6 +251,11 @@ fn guard(
             secret_variable(&secret.name, "AWS_SESSION_TOKEN", true),
         ]);
     }
+    let mut mounts = vec![mount("dm-state", STATE_DIR, false)];
+    if let Some(archive) = archive::of(&runnable.target, record.kind) {
+        env.extend(archive::env(archive));
+        mounts.extend(archive::mount(archive));
+    }
     Container {
         name: GUARD_CONTAINER.into(),
         image: Some(settings.agent_image.clone()),
@@ -275,7 +280,7 @@ fn guard(
             failure_threshold: Some(limits::GUARD_START_SECONDS_MAX),
             ..Probe::default()
         }),
-        volume_mounts: Some(vec![mount("dm-state", STATE_DIR, false)]),
+        volume_mounts: Some(mounts),
         ..Container::default()
     }
 }
@@ -304,7 +309,8 @@ fn plan(migration: &DataMigration, record: &RunRecord, runnable: &Runnable) -> P
             reads_per_second: runnable.limits.reads_per_second,
             writes_per_second: runnable.limits.writes_per_second,
         },
-        archive: None,
+        archive: archive::of(&runnable.target, record.kind)
+            .map(|archive| archive::plan(migration, archive)),
     }
 }
 
@@ -400,6 +406,8 @@ fn volumes(record: &RunRecord, runnable: &Runnable) -> Vec<Volume> {
             ..Volume::default()
         });
     }
+    let archive = archive::of(&runnable.target, record.kind);
+    volumes.extend(archive.and_then(archive::volume));
     volumes.extend(runnable.pod.volumes.iter().map(|volume| Volume {
         name: volume.name.clone(),
         config_map: volume.config_map.clone(),
@@ -411,7 +419,8 @@ fn volumes(record: &RunRecord, runnable: &Runnable) -> Vec<Volume> {
     volumes
 }
 
-fn mount(name: &str, path: &str, read_only: bool) -> VolumeMount {
+/// A mount.
+pub fn mount(name: &str, path: &str, read_only: bool) -> VolumeMount {
     VolumeMount {
         name: name.into(),
         mount_path: path.into(),
@@ -424,7 +433,8 @@ fn variable(name: &str, value: &str) -> EnvVar {
     EnvVar { name: name.into(), value: Some(value.into()), value_from: None }
 }
 
-fn secret_variable(secret: &str, key: &str, optional: bool) -> EnvVar {
+/// A variable with a key of a Secret, under the key's name.
+pub fn secret_variable(secret: &str, key: &str, optional: bool) -> EnvVar {
     EnvVar {
         name: key.into(),
         value: None,

@@ -40,7 +40,11 @@ fn record(kind: RunKind) -> RunRecord {
 }
 
 fn runnable(migration: &DataMigration) -> Runnable {
-    let target = samples::target(serde_json::from_str(TARGET).unwrap());
+    runnable_on(migration, &serde_json::from_str(TARGET).unwrap())
+}
+
+fn runnable_on(migration: &DataMigration, target: &Value) -> Runnable {
+    let target = samples::target(target.clone());
     let files = samples::files(json!({"main.py": "print('cars')", "data.csv": "a,b"}));
     let files = if migration.spec.script.is_some() { files } else { FilesFound::NotNeeded };
     let found = validate::validate(migration, Some(&target), None, &files).unwrap();
@@ -49,6 +53,26 @@ fn runnable(migration: &DataMigration) -> Runnable {
 
 fn built(migration: &DataMigration, kind: RunKind) -> Job {
     job::build(migration, &record(kind), &runnable(migration), &settings())
+}
+
+/// The same on a target with an archive.
+fn built_with(archive: Value, kind: RunKind) -> Job {
+    let mut target: Value = serde_json::from_str(TARGET).unwrap();
+    target["archive"] = archive;
+    let migration = script();
+    job::build(&migration, &record(kind), &runnable_on(&migration, &target), &settings())
+}
+
+fn in_a_bucket() -> Value {
+    json!({
+        "url": "s3://archive/prod", "endpoint": "http://s3:9000", "region": "eu-central-1",
+        "credentials": {"secret": {"name": "archive-keys"}},
+    })
+}
+
+fn on_a_volume() -> Value {
+    let volume = json!({"persistentVolumeClaim": {"claimName": "archive-disk"}});
+    json!({"url": "file:///archive/", "volume": volume})
 }
 
 fn script() -> DataMigration {
@@ -173,6 +197,28 @@ fn only_the_guard_is_given_credentials() {
             assert_eq!(text.contains("secretKeyRef"), is_guard, "{}", container.name);
             let named = format!("\"name\":\"{secret}\"");
             assert_eq!(text.contains(&named), is_guard, "{}", container.name);
+        }
+    }
+}
+
+#[test]
+fn the_job_of_a_run_with_an_archive_is_the_golden_one() {
+    check("job-script-apply-bucket", &built_with(in_a_bucket(), RunKind::Apply));
+    check("job-script-apply-volume", &built_with(on_a_volume(), RunKind::Apply));
+}
+
+#[test]
+fn the_programs_container_has_nothing_of_the_archive() {
+    for (archive, words) in
+        [(in_a_bucket(), ["archive-keys", "s3:9000"]), (on_a_volume(), ["dm-archive", "/archive"])]
+    {
+        let job = built_with(archive, RunKind::Apply);
+        for container in containers(&job) {
+            let text = serde_json::to_string(&container).unwrap();
+            let ours = container.name == GUARD_CONTAINER;
+            for word in words {
+                assert_eq!(text.contains(word), ours, "{}: {word}", container.name);
+            }
         }
     }
 }

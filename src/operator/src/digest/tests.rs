@@ -83,6 +83,14 @@ fn what_surrounds_it_does_not() {
     check(json!({}), json!({"policy": {"tables": ["cars"]}}), same_files(), false);
     let credentials = json!({"credentials": {"secret": {"name": "other"}}});
     check(json!({}), credentials, same_files(), false);
+    let archive = json!({"archive": {"url": "s3://archive/prod"}});
+    check(json!({}), archive.clone(), same_files(), false);
+    let settings = |target_spec| run(&migration(json!({})), target_spec, same_files_of_one());
+    assert_ne!(settings(json!({})).settings_digest, settings(archive).settings_digest);
+}
+
+fn same_files_of_one() -> Value {
+    json!({"main.py": "print('cars')"})
 }
 
 #[test]

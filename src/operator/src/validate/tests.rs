@@ -82,6 +82,24 @@ fn the_targets_credentials_are_only_the_guards() {
 }
 
 #[test]
+fn the_targets_archive_is_only_the_guards() {
+    let volumes = json!([
+        {"name": "mine", "persistentVolumeClaim": {"claimName": "mine"}},
+        {"name": "theirs", "persistentVolumeClaim": {"claimName": "disk"}},
+    ]);
+    let volume = json!({"persistentVolumeClaim": {"claimName": "disk"}});
+    let target_spec = json!({"archive": {"url": "file:///archive", "volume": volume}});
+    let spec = json!({"podTemplate": {"volumes": volumes}});
+    let field = "spec.podTemplate.volumes[1].persistentVolumeClaim.claimName";
+    check(spec, target_spec, Reason::InvalidSpec, field);
+    let env = json!([{"name": "KEY", "valueFrom": {"secretKeyRef": {"name": "s3", "key": "K"}}}]);
+    let credentials = json!({"secret": {"name": "s3"}});
+    let target_spec = json!({"archive": {"url": "s3://archive", "credentials": credentials}});
+    let field = "spec.script.env[0].valueFrom.secretKeyRef.name";
+    check(json!({"script": {"env": env}}), target_spec, Reason::InvalidSpec, field);
+}
+
+#[test]
 fn mounts_stay_clear_of_the_operators_and_name_a_volume() {
     let mounts = |path: &str, name: &str| {
         json!({"podTemplate": {

@@ -1,0 +1,112 @@
+//! The archive of a `MigrationTarget`: where ledger, journals, reports and logs outlive the cluster.
+
+use kube::KubeSchema;
+use serde::{Deserialize, Serialize};
+
+use crate::target::ObjectName;
+
+/// Where ledger, journals, reports and logs are kept, beyond the life of objects and clusters.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, KubeSchema)]
+#[serde(rename_all = "camelCase")]
+#[x_kube(
+    validation = Rule::new("self.url.startsWith('file://') == has(self.volume)")
+        .message("a file:// archive needs volume, and an s3:// archive takes none"),
+    validation = Rule::new("!self.url.startsWith('file://') || !has(self.endpoint) && !has(self.region) && !has(self.credentials)")
+        .message("endpoint, region and credentials belong to an s3:// archive"),
+    validation = Rule::new("!self.url.matches('(^|/)[.][.]?(/|$)')")
+        .message("url: a path has no parts . and .."),
+    validation = Rule::new("!self.url.matches('^file:///(dm|bin|dev|etc|lib|lib64|proc|run|sys|tmp|usr|var)/*$') && !self.url.matches('^file:///(dm|bin|dev|etc|lib|lib64|proc|run|sys|usr|var/run)/')")
+        .message("url: the folder belongs to the guard's image or to the system; use another, such as file:///archive")
+)]
+pub struct ArchiveSpec {
+    /// `s3://bucket/prefix`, or `file:///folder` for a volume, which is then mounted there.
+    #[schemars(
+        regex(
+            pattern = r"^(s3://[a-z0-9][a-z0-9.-]{1,61}[a-z0-9](/[A-Za-z0-9._=-]+)*/?|file://(/[A-Za-z0-9._-]+)+/?)$"
+        ),
+        length(max = 300)
+    )]
+    pub url: String,
+    /// Endpoint of a server that speaks S3's protocol, as `http://host:port` or `https://host`;
+    /// paths then begin with the bucket. Default: AWS's own for the region.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(regex(pattern = r"^https?://[^/?#@\s]+/?$"), length(max = 253))]
+    pub endpoint: Option<String>,
+    /// The bucket's region. Default: the database's.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(regex(pattern = r"^[a-z0-9-]+$"), length(min = 1, max = 40))]
+    pub region: Option<String>,
+    /// Credentials of the archive. Default: those that the run has for the database.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub credentials: Option<ArchiveCredentials>,
+    /// The volume of a `file://` archive.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub volume: Option<ArchiveVolume>,
+}
+
+/// Credentials of an archive that are others than the database's.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, KubeSchema)]
+pub struct ArchiveCredentials {
+    /// A Secret in the namespace of the target with the keys `AWS_ACCESS_KEY_ID`,
+    /// `AWS_SECRET_ACCESS_KEY` and, for temporary credentials, `AWS_SESSION_TOKEN`.
+    pub secret: ObjectName,
+}
+
+/// A volume that holds an archive.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, KubeSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct ArchiveVolume {
+    /// A claim in the namespace of the target.
+    pub persistent_volume_claim: ClaimName,
+}
+
+/// Names a PersistentVolumeClaim in the same namespace.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, KubeSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct ClaimName {
+    /// Its name.
+    #[schemars(length(min = 1, max = 253))]
+    pub claim_name: String,
+}
+
+impl ArchiveSpec {
+    /// The folder at which a volume's archive is, in the containers that have it.
+    pub fn folder(&self) -> Option<&str> {
+        let folder = self.url.strip_prefix("file://")?;
+        Some(folder.trim_end_matches('/'))
+    }
+}
+
+/// A migration's name in the archive, beyond the life of its object. It is unambiguous, because a
+/// namespace's name has no dots.
+pub fn migration_name(namespace: &str, name: &str) -> String {
+    format!("{namespace}.{name}")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn folder(url: &str) -> Option<String> {
+        let archive = ArchiveSpec {
+            url: url.into(),
+            endpoint: None,
+            region: None,
+            credentials: None,
+            volume: None,
+        };
+        archive.folder().map(str::to_owned)
+    }
+
+    #[test]
+    fn only_a_volumes_archive_has_a_folder() {
+        assert_eq!(folder("file:///archive/prod/"), Some("/archive/prod".into()));
+        assert_eq!(folder("s3://archive/prod"), None);
+    }
+
+    #[test]
+    fn names_that_look_alike_are_told_apart_by_the_first_dot() {
+        assert_eq!(migration_name("team", "a.b"), "team.a.b");
+        assert_ne!(migration_name("team-a", "b"), migration_name("team", "a-b"));
+    }
+}
