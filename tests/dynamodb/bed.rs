@@ -132,13 +132,14 @@ pub fn plan(mode: Mode, policy: Policy) -> Plan {
         policy,
         limits: RateLimits::default(),
         archive: None,
+        restore: None,
     }
 }
 
 /// A plan's archive at this URL, under a name of its own.
 pub fn archive(url: &str) -> ArchivePlan {
     let migration = fresh_name("migration");
-    ArchivePlan { url: url.into(), endpoint: None, region: None, migration }
+    ArchivePlan { url: url.into(), migration, ..ArchivePlan::default() }
 }
 
 /// A guard of its own on free ports, and a client of it.

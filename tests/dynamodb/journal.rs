@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 use dm_core::plan::{Mode, Plan, Policy};
 use dm_engine::archive::{Archive, RunName};
 use dm_engine::journal::{JournalReader, JournalSummary};
-use dm_engine::ledger::{self, Completed, LEDGER_VERSION, RunOutcome};
+use dm_engine::ledger::{self, Completed, RunOutcome};
 use dm_engine::{Answer, Call, Engine, Invocation, Operation, Start};
 use futures::future::join_all;
 use object_store::memory::InMemory;
@@ -201,13 +201,7 @@ async fn a_run_that_another_has_begun_or_that_is_over_does_not_write() {
     assert!(String::from_utf8_lossy(&answer.body).contains("another run of this name"));
 
     bed.plan.run.uid = uid;
-    let completed = Completed {
-        version: LEDGER_VERSION,
-        outcome: RunOutcome::Succeeded,
-        completed_at: ledger::now(),
-        conflicts: None,
-        message: None,
-    };
+    let completed = Completed::now(RunOutcome::Succeeded);
     ledger::complete(&bed.archive(), &bed.run(), &completed).await.unwrap();
     let answer = bed.engine().handle(put(&bed, "c")).await;
     assert!(String::from_utf8_lossy(&answer.body).contains("was completed before"));

@@ -36,6 +36,7 @@ impl Place {
             endpoint: self.archive_endpoint.clone(),
             region: Some(self.archive_region.clone()),
             migration: migration.to_owned(),
+            ..ArchivePlan::default()
         }
     }
 

@@ -3,7 +3,7 @@
 use clap::Args;
 use dm_core::plan::Plan;
 use dm_engine::archive::{Archive, LayoutError, RunName};
-use dm_engine::ledger::{self, Completed, LEDGER_VERSION, RunOutcome};
+use dm_engine::ledger::{self, Completed, RunOutcome};
 
 use crate::archive::ArchiveVerbError;
 use crate::print::say;
@@ -53,6 +53,7 @@ pub async fn name(flags: &Flags, plan: &mut Plan) -> Result<Option<Journalled>, 
         endpoint: flags.archive_endpoint.clone(),
         region: flags.archive_region.clone(),
         migration: flags.migration.clone(),
+        ..dm_core::plan::ArchivePlan::default()
     };
     let archive =
         Archive::open(&named, &plan.upstream.region).await.map_err(ArchiveVerbError::Archive)?;
@@ -81,13 +82,8 @@ impl Journalled {
         if !entries.iter().any(|entry| entry.run == self.run) {
             return Ok(());
         }
-        let completed = Completed {
-            version: LEDGER_VERSION,
-            outcome: if succeeded { RunOutcome::Succeeded } else { RunOutcome::Failed },
-            completed_at: ledger::now(),
-            conflicts: None,
-            message: None,
-        };
+        let outcome = if succeeded { RunOutcome::Succeeded } else { RunOutcome::Failed };
+        let completed = Completed::now(outcome);
         let ended = ledger::complete(&self.archive, &self.run, &completed).await;
         Ok(ended.map_err(ArchiveVerbError::Ledger)?)
     }

@@ -47,6 +47,8 @@ pub mod partiql;
 pub mod plan;
 pub mod report;
 pub mod restore;
+pub mod restored;
 pub mod schema;
 pub mod unchanged;
 pub mod value;
+pub mod verdict;

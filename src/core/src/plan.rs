@@ -5,6 +5,8 @@
 
 use serde::{Deserialize, Serialize};
 
+use crate::restore::OnConflict;
+
 /// The version this build writes and the only one it reads.
 pub const PLAN_VERSION: u32 = 1;
 
@@ -77,10 +79,24 @@ pub struct Plan {
     /// Where an applied run is journalled. Without it writes are not journalled.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub archive: Option<ArchivePlan>,
+    /// Of a restore: what it takes back. The mode says whether it writes.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub restore: Option<RestorePlan>,
+}
+
+/// What a restore takes back.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct RestorePlan {
+    /// The number of the run that is taken back, of the same migration.
+    pub run: u32,
+    /// What happens to what others have changed since.
+    #[serde(default)]
+    pub on_conflict: OnConflict,
 }
 
 /// Where ledger, journals, reports and logs are kept, and under which name those of this migration.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct ArchivePlan {
     /// `s3://bucket/prefix`, `file:///folder` or, in tests, `memory://`.
@@ -93,6 +109,39 @@ pub struct ArchivePlan {
     pub region: Option<String>,
     /// Names the migration beyond its object's and its cluster's life: letters, digits, `.`, `_`, `-`.
     pub migration: String,
+    /// Runs up to this number may have been begun and never completed: a person has decided to run
+    /// again although nobody knows how they ended. 0: no run may.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub overrule: u32,
+    /// Whether the Job starts the program again after it failed (`backoffLimit`). A failure then is not
+    /// the run's end, and the guard leaves it to the operator to note it in the ledger.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub repeatable: bool,
+    /// Tables that the run is expected to write, by its dry run: whether one is locked by another run is
+    /// looked at before anything starts. Others are looked at when they are written first.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub tables: Vec<String>,
+    /// What goes from the archive after an applied run has succeeded. Without it nothing goes.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub retention: Option<RetentionPlan>,
+}
+
+#[allow(clippy::trivially_copy_pass_by_ref, reason = "serde's signature")]
+fn is_zero(number: &u32) -> bool {
+    *number == 0
+}
+
+/// What is kept in the archive of the runs of this migration. The ledger is always kept.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct RetentionPlan {
+    /// Runs that wrote something to the archive in the last days, so many of them, stay.
+    pub max_age_days: u32,
+    /// The last runs stay, so many of them, however old.
+    pub keep_runs: u32,
+    /// Whether a journal goes although its run was not taken back.
+    #[serde(default)]
+    pub journals: bool,
 }
 
 /// Names one run of one migration.

@@ -7,6 +7,7 @@
 use serde::{Deserialize, Serialize};
 
 use crate::plan::Mode;
+use crate::verdict::{LockHolder, RunOutcome};
 
 /// The version this build writes and the only one it reads.
 pub const REPORT_VERSION: u32 = 1;
@@ -51,6 +52,38 @@ pub struct GuardResult {
     /// What was journalled; absent where the plan names no archive.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub journal: Option<JournalResult>,
+    /// Who has the table that a write waits for, or was refused for, last.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub locked: Option<LockHolder>,
+    /// What is kept of the run; absent where the plan names no archive, and while the run goes on.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub archived: Option<Archived>,
+}
+
+/// What is kept of a run in the archive, by paths in it.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Archived {
+    /// The run's name in the archive, `MIGRATION/NUMBER`.
+    pub run: String,
+    /// The program's output.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub log: Option<String>,
+    /// The full result.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub report: Option<String>,
+    /// Of a dry run: what would change, item by item.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub difference: Option<String>,
+    /// Of a restore: the conflicts, one by one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub conflicts: Option<String>,
+    /// What the ledger says of the run's end; absent in a dry run, and where the end is not known.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub completed: Option<RunOutcome>,
+    /// What could not be kept, and why.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub problem: Option<String>,
 }
 
 /// What an applied run has journalled.

@@ -11,6 +11,8 @@ use serde::{Deserialize, Serialize};
 
 use crate::archive::{Archive, ArchiveError, Created, RunName};
 
+pub use dm_core::verdict::{LedgerKind as Kind, RunOutcome, RunSummary};
+
 /// The version this build writes and the only one it reads.
 pub const LEDGER_VERSION: u32 = 1;
 
@@ -32,18 +34,8 @@ pub struct Begun {
     pub begun_at: String,
 }
 
-/// What a run does.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase")]
-pub enum Kind {
-    /// It applies the migration.
-    Apply,
-    /// It takes back the run of this number.
-    Restore(u32),
-}
-
 /// A run has ended, and how is known.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct Completed {
     /// Always [`LEDGER_VERSION`].
@@ -58,19 +50,35 @@ pub struct Completed {
     /// What a person should know beside it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub message: Option<String>,
+    /// When the program was started, RFC 3339 in UTC, as its container saw it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub execution_time: Option<String>,
+    /// When the program had ended, RFC 3339 in UTC, as its container saw it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub finalization_time: Option<String>,
+    /// What the run did to the data.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub summary: Option<RunSummary>,
 }
 
-/// How a run ended.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub enum RunOutcome {
-    /// It did what it should.
-    Succeeded,
-    /// It failed; what it had changed is in its journal.
-    Failed,
+impl Completed {
+    /// A run has ended now; no more is known.
+    pub fn now(outcome: RunOutcome) -> Self {
+        Self {
+            version: LEDGER_VERSION,
+            outcome,
+            completed_at: now(),
+            conflicts: None,
+            message: None,
+            execution_time: None,
+            finalization_time: None,
+            summary: None,
+        }
+    }
 }
 
 /// Both entries of a run.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct LedgerEntry {
     /// The run.
     pub run: RunName,
@@ -81,7 +89,7 @@ pub struct LedgerEntry {
 }
 
 /// What beginning a run came to.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq)]
 pub enum Begin {
     /// It is begun, now.
     New,
@@ -229,7 +237,7 @@ mod tests {
 
     fn completed(outcome: RunOutcome) -> Completed {
         let completed_at = "2026-12-01T00:00:00.000Z".into();
-        Completed { version: LEDGER_VERSION, outcome, completed_at, conflicts: None, message: None }
+        Completed { completed_at, ..Completed::now(outcome) }
     }
 
     #[tokio::test]

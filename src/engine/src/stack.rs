@@ -274,6 +274,8 @@ impl Engine {
             problem: self.problem.clone(),
             left_out: counts.dropped,
             journal: self.journalled(),
+            locked: None,
+            archived: None,
         }
     }
 }

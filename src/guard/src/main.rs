@@ -77,5 +77,7 @@ fn never_served(mode: Mode, error: &anyhow::Error) -> GuardResult {
         problem: Some(format!("The guard could not start: {error:#}")),
         left_out: 0,
         journal: None,
+        locked: None,
+        archived: None,
     }
 }

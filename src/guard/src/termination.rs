@@ -91,6 +91,8 @@ mod tests {
             problem: None,
             left_out: 0,
             journal: None,
+            locked: None,
+            archived: None,
         }
     }
 

@@ -5,10 +5,18 @@
 use std::path::Path;
 
 use dm_api::{DataMigration, MigrationTarget};
-use dm_core::plan::{ArchivePlan, Mode, PLAN_VERSION, Plan, Policy, RateLimits, RunId, Upstream};
+use dm_core::plan::{
+    ArchivePlan, Mode, PLAN_VERSION, Plan, Policy, RateLimits, RestorePlan, RetentionPlan, RunId,
+    Upstream,
+};
 use dm_core::report::{
-    AttributeEffect, Fidelity, GuardResult, JournalResult, ProgramResult, REPORT_VERSION, Remark,
-    TableEffect,
+    Archived, AttributeEffect, Fidelity, GuardResult, JournalResult, ProgramResult, REPORT_VERSION,
+    Remark, TableEffect,
+};
+use dm_core::restore::{Conflict, OnConflict};
+use dm_core::restored::{ConflictGroup, RESTORE_RESULT_VERSION, RestoreResult};
+use dm_core::verdict::{
+    Adopted, LedgerKind, LedgerVerdict, LockHolder, RunOutcome, RunSummary, UnknownRun, Verdict,
 };
 use kube::CustomResourceExt as _;
 use serde::Serialize;
@@ -121,8 +129,13 @@ fn a_plan_is_its_golden_file() {
                 url: "s3://archive/prod".into(),
                 endpoint: Some("http://s3:9000".into()),
                 region: Some("eu-central-1".into()),
-                migration: "team/0001-add-price-to-cars".into(),
+                migration: "team.0001-add-price-to-cars".into(),
+                overrule: 1,
+                repeatable: true,
+                tables: vec!["cars".into()],
+                retention: Some(RetentionPlan { max_age_days: 90, keep_runs: 5, journals: true }),
             }),
+            restore: Some(RestorePlan { run: 1, on_conflict: OnConflict::Overwrite }),
         },
     );
 }
@@ -185,6 +198,128 @@ fn a_guards_result_is_its_golden_file() {
                 bytes: 81_920,
                 read_units: 203.5,
             }),
+            locked: Some(holder()),
+            archived: Some(archived()),
+        },
+    );
+}
+
+fn holder() -> LockHolder {
+    LockHolder {
+        table: "cars".into(),
+        by: "team.0006-repaint/1".into(),
+        namespace: "team".into(),
+        name: "0006-repaint".into(),
+        since: "2026-11-02T09:12:00.000Z".into(),
+        fence: 7,
+    }
+}
+
+fn archived() -> Archived {
+    Archived {
+        run: "team.0001-add-price-to-cars/2".into(),
+        log: Some("runs/team.0001-add-price-to-cars/000002/program.log.zst".into()),
+        report: Some("runs/team.0001-add-price-to-cars/000002/report.json".into()),
+        difference: Some("runs/team.0001-add-price-to-cars/000002/difference.ndjson.zst".into()),
+        conflicts: Some("runs/team.0001-add-price-to-cars/000002/conflicts.ndjson".into()),
+        completed: Some(RunOutcome::Succeeded),
+        problem: Some("the program's output was cut".into()),
+    }
+}
+
+#[test]
+fn a_ledgers_verdicts_are_their_golden_files() {
+    let time = |minute: u32| format!("2026-11-02T10:{minute:02}:00.000Z");
+    let check = |name: &str, verdict| check(name, &LedgerVerdict::new(verdict));
+    check("verdict-go.json", Verdict::Go);
+    check(
+        "verdict-adopt.json",
+        Verdict::Adopt(Adopted {
+            run: 3,
+            kind: LedgerKind::Restore(2),
+            namespace: "team".into(),
+            name: "0001-add-price-to-cars".into(),
+            uid: "0b0f8c3e-95a4-4b0c-9d5e-6f1d1c1c7a11".into(),
+            begun_at: time(0),
+            completed_at: time(3),
+            execution_time: Some(time(1)),
+            finalization_time: Some(time(2)),
+            conflicts: Some(2),
+            message: Some("404 updated, 2 conflicts".into()),
+            summary: Some(RunSummary {
+                requests: 408,
+                items_read: 406,
+                read_units: 12.5,
+                write_units: 404.0,
+                tables: vec![TableEffect {
+                    name: "cars".into(),
+                    updated: 404,
+                    ..TableEffect::default()
+                }],
+                left_out: 1,
+            }),
+        }),
+    );
+    check(
+        "verdict-unknown.json",
+        Verdict::Unknown(UnknownRun {
+            run: 2,
+            kind: LedgerKind::Apply,
+            begun_at: time(0),
+            namespace: "team".into(),
+            name: "0001-add-price-to-cars".into(),
+            uid: "0b0f8c3e-95a4-4b0c-9d5e-6f1d1c1c7a11".into(),
+        }),
+    );
+    check("verdict-renumber.json", Verdict::Renumber { highest: 4 });
+    check("verdict-locked.json", Verdict::Locked(holder()));
+    let message = "reading `ledger/m` in the archive: no answer in time".into();
+    check("verdict-unavailable.json", Verdict::Unavailable { message });
+}
+
+#[test]
+fn a_restores_result_is_its_golden_file() {
+    check(
+        "restore-result.json",
+        &RestoreResult {
+            version: RESTORE_RESULT_VERSION,
+            mode: Mode::Apply,
+            of: 1,
+            started_at: "2026-11-02T10:00:05.250Z".into(),
+            finished_at: "2026-11-02T10:00:08.750Z".into(),
+            finished: false,
+            keys: 406,
+            updated: 401,
+            deleted: 1,
+            put: 2,
+            untouched: 2,
+            conflicts: 2,
+            groups: vec![
+                ConflictGroup {
+                    table: "cars".into(),
+                    conflict: Conflict::AttributeChanged("price".into()),
+                    count: 1,
+                    keys: vec![serde_json::json!({"id": {"S": "audi"}})],
+                },
+                ConflictGroup {
+                    table: "cars".into(),
+                    conflict: Conflict::ItemDeleted,
+                    count: 1,
+                    keys: vec![],
+                },
+            ],
+            left_out: 1,
+            read_units: 203.0,
+            write_units: 404.0,
+            journal: Some(JournalResult {
+                run: "team.0001-add-price-to-cars/2".into(),
+                entries: 404,
+                segments: 2,
+                bytes: 40_960,
+                read_units: 0.5,
+            }),
+            archived: Some(archived()),
+            problem: Some("interrupted: the same restore goes on where it is".into()),
         },
     );
 }

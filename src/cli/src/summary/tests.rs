@@ -41,6 +41,8 @@ fn result(mode: Mode) -> GuardResult {
         problem: None,
         left_out: 0,
         journal: None,
+        locked: None,
+        archived: None,
     }
 }
 

@@ -150,7 +150,8 @@ mod tests {
     async fn opened(url: &str) -> Result<Path> {
         let migration = "m".to_owned();
         let endpoint = Some("http://127.0.0.1:9".to_owned());
-        let plan = ArchivePlan { url: url.to_owned(), endpoint, region: None, migration };
+        let plan =
+            ArchivePlan { url: url.to_owned(), endpoint, migration, ..ArchivePlan::default() };
         open(&plan, "eu-west-1", None).await.map(|(_, prefix)| prefix)
     }
 

@@ -26,7 +26,7 @@ use crate::archive::{Archive, ArchiveError, LayoutError, RunName};
 use crate::fault::Fault;
 use crate::journal::images::{BATCH_GET_KEYS_MAX, Images};
 use crate::journal::{Journal, JournalReader, JournalledRun, ReadError};
-use crate::ledger::{self, Completed, Kind, LEDGER_VERSION, LedgerError, RunOutcome};
+use crate::ledger::{self, Completed, Kind, LedgerError, RunOutcome};
 use crate::tally::Tally;
 use crate::upstream::{CredentialSource, Full, ReadOnly, UpstreamError};
 use partitions::Partitions;
@@ -234,11 +234,9 @@ impl Restore {
             report.updated, report.deleted, report.put, report.conflicts
         );
         let completed = Completed {
-            version: LEDGER_VERSION,
-            outcome: RunOutcome::Succeeded,
-            completed_at: ledger::now(),
             conflicts: Some(report.conflicts),
             message: Some(message),
+            ..Completed::now(RunOutcome::Succeeded)
         };
         Ok(ledger::complete(&self.archive, &self.own.name, &completed).await?)
     }

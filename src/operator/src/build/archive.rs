@@ -29,6 +29,7 @@ pub fn plan(migration: &DataMigration, archive: &ArchiveSpec) -> ArchivePlan {
         endpoint: archive.endpoint.clone(),
         region: archive.region.clone(),
         migration: archive::migration_name(namespace, name),
+        ..ArchivePlan::default()
     }
 }
 

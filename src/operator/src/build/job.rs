@@ -311,6 +311,7 @@ fn plan(migration: &DataMigration, record: &RunRecord, runnable: &Runnable) -> P
         },
         archive: archive::of(&runnable.target, record.kind)
             .map(|archive| archive::plan(migration, archive)),
+        restore: None,
     }
 }
 

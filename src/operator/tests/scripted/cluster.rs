@@ -200,6 +200,8 @@ pub fn guard_result(mode: Mode) -> GuardResult {
         problem: None,
         left_out: 0,
         journal: None,
+        locked: None,
+        archived: None,
     }
 }
 

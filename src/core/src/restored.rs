@@ -1,0 +1,165 @@
+//! What a restore's pod tells the operator, as its container's termination message, which the kubelet
+//! cuts at 4,096 bytes. The full report and all conflicts are in the archive.
+//!
+//! It crosses a process boundary, so it carries a version and has a golden file. Keys of items are in
+//! it only where the target's policy shows values; values never.
+
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+
+use crate::plan::Mode;
+use crate::report::{Archived, JournalResult, TERMINATION_MESSAGE_BYTES_MAX};
+use crate::restore::Conflict;
+
+/// The version this build writes and the only one it reads.
+pub const RESTORE_RESULT_VERSION: u32 = 1;
+
+/// What a restore did, or in a dry run would do.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct RestoreResult {
+    /// Always [`RESTORE_RESULT_VERSION`].
+    pub version: u32,
+    /// Whether it wrote.
+    pub mode: Mode,
+    /// The number of the run that is taken back.
+    pub of: u32,
+    /// When it began, RFC 3339 in UTC with milliseconds.
+    pub started_at: String,
+    /// When it had ended, RFC 3339 in UTC with milliseconds.
+    pub finished_at: String,
+    /// Whether every key was looked at. If not, `problem` says why, and the same restore goes on.
+    pub finished: bool,
+    /// Keys that were looked at.
+    pub keys: u64,
+    /// Items of which attributes got back their values.
+    pub updated: u64,
+    /// Items that the run had created, and that are gone.
+    pub deleted: u64,
+    /// Items that the run had deleted, and that are back.
+    pub put: u64,
+    /// Items that were already as before the run, or whose changes are all in conflict.
+    pub untouched: u64,
+    /// Things that others changed since: attributes, and whole items.
+    pub conflicts: u64,
+    /// The same by table and kind.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub groups: Vec<ConflictGroup>,
+    /// Entries of `groups` that had to be left out to fit the message.
+    #[serde(default)]
+    pub left_out: u32,
+    /// Read units used.
+    pub read_units: f64,
+    /// Write units used.
+    pub write_units: f64,
+    /// What the restore journalled of itself; absent where it wrote nothing.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub journal: Option<JournalResult>,
+    /// What is kept of it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub archived: Option<Archived>,
+    /// Why it did not finish, or what cannot be relied on.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub problem: Option<String>,
+}
+
+/// Conflicts of one kind in one table.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct ConflictGroup {
+    /// The table's name.
+    pub table: String,
+    /// What was changed; of an attribute, its name.
+    pub conflict: Conflict,
+    /// In how many items, as far as they were listed.
+    pub count: u64,
+    /// Keys of the first of them, in DynamoDB's JSON; empty where values are not shown.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub keys: Vec<Value>,
+}
+
+impl RestoreResult {
+    /// As the termination message: JSON that the kubelet does not cut. Keys go first, then groups.
+    pub fn to_message(&self) -> String {
+        let mut short = self.clone();
+        if let Some(problem) = &mut short.problem {
+            *problem = problem.chars().take(PROBLEM_CHARS_MAX).collect();
+        }
+        loop {
+            let json = serde_json::json!(short).to_string();
+            if json.len() <= TERMINATION_MESSAGE_BYTES_MAX || !short.shorten() {
+                return json;
+            }
+        }
+    }
+
+    fn shorten(&mut self) -> bool {
+        if self.groups.iter().any(|group| !group.keys.is_empty()) {
+            for group in &mut self.groups {
+                group.keys.truncate(group.keys.len() / 2);
+            }
+            return true;
+        }
+        let keep = self.groups.len() / 2;
+        let left_out = u32::try_from(self.groups.len() - keep).unwrap_or(u32::MAX);
+        self.left_out = self.left_out.saturating_add(left_out);
+        self.groups.truncate(keep);
+        left_out > 0
+    }
+}
+
+/// Characters of a problem in the message: two bytes each in the worst text there is, and room.
+const PROBLEM_CHARS_MAX: usize = 1024;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn result(groups: usize, keys: usize) -> RestoreResult {
+        let key = |i| serde_json::json!({"id": {"S": format!("cars/{i}")}});
+        let group = |i| ConflictGroup {
+            table: "cars".into(),
+            conflict: Conflict::AttributeChanged(format!("attribute-{i}")),
+            count: keys as u64,
+            keys: (0..keys).map(key).collect(),
+        };
+        RestoreResult {
+            version: RESTORE_RESULT_VERSION,
+            mode: Mode::Apply,
+            of: 1,
+            started_at: String::new(),
+            finished_at: String::new(),
+            finished: true,
+            keys: 1,
+            updated: 0,
+            deleted: 0,
+            put: 0,
+            untouched: 1,
+            conflicts: (groups * keys) as u64,
+            groups: (0..groups).map(group).collect(),
+            left_out: 0,
+            read_units: 0.5,
+            write_units: 0.0,
+            journal: None,
+            archived: None,
+            problem: None,
+        }
+    }
+
+    #[test]
+    fn a_message_fits_and_says_what_it_leaves_out() {
+        for (groups, keys) in [(0, 0), (1, 2), (1, 10_000), (500, 3)] {
+            let mut whole = result(groups, keys);
+            whole.problem = (keys > 2).then(|| "ü".repeat(5000));
+            let message = whole.to_message();
+            assert!(message.len() <= TERMINATION_MESSAGE_BYTES_MAX, "{groups} {keys}");
+            let read: RestoreResult = serde_json::from_str(&message).unwrap();
+            assert_eq!(read.groups.len() + read.left_out as usize, groups);
+            assert_eq!(read.conflicts, whole.conflicts);
+        }
+        assert_eq!(
+            serde_json::from_str::<RestoreResult>(&result(1, 2).to_message()).unwrap(),
+            result(1, 2)
+        );
+    }
+}
