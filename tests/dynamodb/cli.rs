@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
 use std::sync::OnceLock;
 
+use dm_core::report::{ChangedItem, ItemChange};
 use serde_json::{Value, json};
 
 use crate::bed::{ACCESS_KEY, Endpoint, REGION, database, fresh_name};
@@ -119,6 +120,44 @@ async fn a_dry_run_of_a_boto3_program_writes_nothing_and_says_what_it_would() {
     assert_eq!(report["mode"], "DryRun");
     assert_eq!(report["writeCallsUpstream"], 0);
     assert_eq!(report["tables"][0]["updated"], 2);
+
+    let mut lines = difference(&folder.path().join("report.ndjson.zst"));
+    lines.sort_by_key(|line| line.key.as_ref().map(Value::to_string));
+    let ids = ["a", "b"].map(|id| json!({"id": {"S": id}}));
+    let after = |id: &Value| json!({"id": id["id"], "price": {"N": "100"}});
+    for (line, id) in lines.iter().zip(&ids) {
+        assert_eq!((&line.table, line.kind), (&table, ItemChange::Updated));
+        assert_eq!(json!(line.attributes), json!({"price": "added"}));
+        let images = (line.key.as_ref(), line.before.as_ref(), line.after.as_ref());
+        assert_eq!(images, (Some(id), Some(id), Some(&after(id))));
+    }
+    assert_eq!(lines.len(), 2);
+}
+
+/// The lines of a difference.
+fn difference(path: &Path) -> Vec<ChangedItem> {
+    let json = zstd::decode_all(std::fs::File::open(path).unwrap()).unwrap();
+    let lines = serde_json::Deserializer::from_slice(&json).into_iter();
+    lines.collect::<Result<_, _>>().unwrap()
+}
+
+#[tokio::test]
+async fn a_report_without_values_tells_items_apart_and_no_more() {
+    let table = cars(&database()).await;
+    let folder = tempfile::tempdir().unwrap();
+    let report = folder.path().join("tried");
+    let mut command = datamigration(&["exec", "--hide-values", "--report"]);
+    command.arg(&report).arg("--").arg(python()).args(["-c", PRICE, &table]);
+    let (_, err, code) = ended(&command.output().unwrap());
+    assert_eq!(code, Some(0), "{err}");
+    let lines = difference(&folder.path().join("tried.ndjson.zst"));
+    let digests: std::collections::BTreeSet<_> =
+        lines.iter().filter_map(|line| line.key_digest.as_ref()).collect();
+    assert_eq!(digests.len(), 2, "{lines:?}");
+    for line in &lines {
+        assert_eq!((&line.key, &line.before, &line.after), (&None, &None, &None));
+        assert_eq!(json!(line.attributes), json!({"price": "added"}));
+    }
 }
 
 #[tokio::test]

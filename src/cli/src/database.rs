@@ -30,6 +30,9 @@ pub struct Flags {
     /// Let the program create, change and delete tables when it is applied
     #[arg(long)]
     pub control_plane: bool,
+    /// Leave keys and values of items out of the report
+    #[arg(long)]
+    pub hide_values: bool,
     /// Highest speed in items read per second [default: unlimited]
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
     pub reads_per_second: Option<u32>,
@@ -110,7 +113,7 @@ pub fn plan(flags: &Flags, upstream: Upstream, mode: Mode, name: &str) -> Plan {
         policy: Policy {
             tables: flags.tables.clone(),
             control_plane: flags.control_plane,
-            ..Policy::default()
+            show_values: !flags.hide_values,
         },
         limits: RateLimits { writes_per_second: flags.writes_per_second, ..RateLimits::default() },
         archive: None,

@@ -24,7 +24,8 @@ pub struct Flags {
     database: database::Flags,
     #[command(flatten)]
     journal: journalled::Flags,
-    /// File that gets the result as JSON
+    /// File that gets the result as JSON. What a dry run would change, item by item, goes beside it:
+    /// that of tried.json to tried.ndjson.zst
     #[arg(long, value_name = "FILE")]
     report: Option<PathBuf>,
     /// The program and its arguments

@@ -2,6 +2,7 @@
 
 use std::net::SocketAddr;
 use std::path::PathBuf;
+use std::sync::Arc;
 use std::time::Instant;
 
 use clap::{Args, ValueEnum};
@@ -26,7 +27,8 @@ pub struct Flags {
     pub listen: SocketAddr,
     #[command(flatten)]
     database: database::Flags,
-    /// File that gets the result as JSON
+    /// File that gets the result as JSON. What a dry run would change, item by item, goes beside it:
+    /// that of tried.json to tried.ndjson.zst
     #[arg(long, value_name = "FILE")]
     pub report: Option<PathBuf>,
 }
@@ -56,8 +58,8 @@ pub async fn guard(flags: Flags) -> Result<u8, SessionError> {
     // Before anything is served, so that no signal is missed.
     let mut terminate = signal(SignalKind::terminate()).map_err(SessionError::Signals)?;
     let mut interrupt = signal(SignalKind::interrupt()).map_err(SessionError::Signals)?;
-    let report = report::prepare(flags.report.as_deref())?;
     let plan = plan(&flags).await?;
+    let report = report::prepare(flags.report.as_deref(), plan.mode)?;
     let guard = session::start_guard(&plan, flags.listen).await?;
     let begun = Instant::now();
     say(&format!(
@@ -72,14 +74,11 @@ pub async fn guard(flags: Flags) -> Result<u8, SessionError> {
         _ = terminate.recv() => {}
         _ = interrupt.recv() => {}
     }
+    let engine = Arc::clone(guard.engine());
     let result = guard.stop().await;
-    report::write(report, &result)?;
-    let told = Told {
-        plan: &plan,
-        end: End::Stopped,
-        took: begun.elapsed(),
-        report: flags.report.as_deref(),
-    };
+    let report = report::write(report, &result, &engine)?;
+    let told =
+        Told { plan: &plan, end: End::Stopped, took: begun.elapsed(), report: report.as_ref() };
     say(&format!("\n{}", summary::text(&result, &told).trim_end()));
     Ok(0)
 }

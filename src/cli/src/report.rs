@@ -1,40 +1,106 @@
-//! The report: a guard's result as a file.
+//! The report: a guard's result as a file, and beside it what a dry run would change, item by item.
 
 use std::fs::File;
-use std::io::{self, Write as _};
+use std::io::{self, BufWriter, Write as _};
 use std::path::{Path, PathBuf};
 
+use dm_core::plan::Mode;
 use dm_core::report::GuardResult;
+use dm_engine::{DifferenceError, Engine};
 
 /// The report could not be written.
 #[derive(Debug, thiserror::Error)]
-#[error("writing the report {path}")]
-pub struct ReportError {
-    path: PathBuf,
-    source: io::Error,
+pub enum ReportError {
+    /// The result.
+    #[error("writing the report {0}")]
+    Result(PathBuf, #[source] io::Error),
+    /// The difference.
+    #[error("writing the report {0}")]
+    Difference(PathBuf, #[source] DifferenceError),
 }
 
-/// A file that is open for its report.
+/// Files that are open for a report.
 #[derive(Debug)]
 pub struct Prepared {
     path: PathBuf,
     file: File,
+    difference: Option<(PathBuf, File)>,
 }
 
-/// Opens the file before anything runs: a run's result must not be lost to a wrong path.
-pub fn prepare(path: Option<&Path>) -> Result<Option<Prepared>, ReportError> {
+/// What was written.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Written {
+    /// The result.
+    pub result: PathBuf,
+    /// The difference, if there is one.
+    pub difference: Option<PathBuf>,
+}
+
+/// Opens the files before anything runs: a run's result must not be lost to a wrong path.
+pub fn prepare(path: Option<&Path>, mode: Mode) -> Result<Option<Prepared>, ReportError> {
     let Some(path) = path else { return Ok(None) };
-    let file = File::create(path).map_err(|source| ReportError { path: path.into(), source })?;
-    Ok(Some(Prepared { path: path.into(), file }))
+    let create =
+        |path: &Path| File::create(path).map_err(|source| ReportError::Result(path.into(), source));
+    let difference = match mode {
+        Mode::DryRun => {
+            let path = difference_path(path);
+            let file = create(&path)?;
+            Some((path, file))
+        }
+        Mode::Apply => None,
+    };
+    Ok(Some(Prepared { path: path.into(), file: create(path)?, difference }))
 }
 
-/// Writes the result as JSON.
-pub fn write(prepared: Option<Prepared>, result: &GuardResult) -> Result<(), ReportError> {
-    let Some(Prepared { path, mut file }) = prepared else { return Ok(()) };
+/// Writes the result as JSON, and the difference.
+pub fn write(
+    prepared: Option<Prepared>,
+    result: &GuardResult,
+    engine: &Engine,
+) -> Result<Option<Written>, ReportError> {
+    let Some(Prepared { path, mut file, difference }) = prepared else { return Ok(None) };
     let mut json = match serde_json::to_vec_pretty(result) {
         Ok(json) => json,
-        Err(error) => return Err(ReportError { path, source: error.into() }),
+        Err(error) => return Err(ReportError::Result(path, error.into())),
     };
     json.push(b'\n');
-    file.write_all(&json).and_then(|()| file.flush()).map_err(|source| ReportError { path, source })
+    if let Err(source) = file.write_all(&json).and_then(|()| file.flush()) {
+        return Err(ReportError::Result(path, source));
+    }
+    let difference = match difference {
+        Some((path, file)) => match engine.write_difference(BufWriter::new(file)) {
+            Ok(_) => Some(path),
+            Err(source) => return Err(ReportError::Difference(path, source)),
+        },
+        None => None,
+    };
+    Ok(Some(Written { result: path, difference }))
+}
+
+/// The difference of `tried.json` is `tried.ndjson.zst`.
+fn difference_path(report: &Path) -> PathBuf {
+    let stem = match (report.extension(), report.file_stem()) {
+        (Some(extension), Some(stem)) if extension == "json" => stem,
+        _ => report.file_name().unwrap_or_default(),
+    };
+    let mut name = stem.to_owned();
+    name.push(".ndjson.zst");
+    report.with_file_name(name)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_difference_lies_beside_the_result() {
+        for (report, expected) in [
+            ("tried.json", "tried.ndjson.zst"),
+            ("a.b/tried", "a.b/tried.ndjson.zst"),
+            ("/x/tried.v1.json", "/x/tried.v1.ndjson.zst"),
+            ("tried.txt", "tried.txt.ndjson.zst"),
+        ] {
+            assert_eq!(difference_path(Path::new(report)), Path::new(expected), "{report}");
+        }
+    }
 }

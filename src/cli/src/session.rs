@@ -8,6 +8,7 @@ use std::net::{Ipv4Addr, SocketAddr};
 use std::os::unix::process::ExitStatusExt as _;
 use std::path::{Path, PathBuf};
 use std::process::ExitStatus;
+use std::sync::Arc;
 use std::time::Instant;
 
 use dm_core::plan::Plan;
@@ -116,16 +117,17 @@ pub async fn run(session: Session<'_>) -> Result<u8, SessionError> {
     // What can fail comes before the program runs.
     let start =
         program::resolve(session.dir, session.program, std::env::var_os("PATH").as_deref())?;
-    let report = report::prepare(session.report)?;
+    let report = report::prepare(session.report, session.plan.mode)?;
     let guard = start_guard(session.plan, ANY_PORT).await?;
     let mut forwarded = Forwarded::new().map_err(SessionError::Signals)?;
 
     let begun = Instant::now();
     let ended = execute(&session, &start, guard.program_address, &mut forwarded).await;
     let took = begun.elapsed();
+    let engine = Arc::clone(guard.engine());
     let result = guard.stop().await;
     let status = ended?;
-    report::write(report, &result)?;
+    let report = report::write(report, &result, &engine)?;
     let (end, code) = match (status.code(), status.signal()) {
         (Some(code), _) => (End::Exited(code), code),
         (None, signal) => {
@@ -133,7 +135,7 @@ pub async fn run(session: Session<'_>) -> Result<u8, SessionError> {
             (End::Signalled(signal), 128 + signal)
         }
     };
-    let told = Told { plan: session.plan, end, took, report: session.report };
+    let told = Told { plan: session.plan, end, took, report: report.as_ref() };
     say(&format!("\n{}", summary::text(&result, &told).trim_end()));
     Ok(u8::try_from(code).unwrap_or(u8::MAX))
 }

@@ -1,6 +1,5 @@
 //! What a guard saw, for a person. Pure. Counts and names of attributes only.
 
-use std::path::Path;
 use std::time::Duration;
 
 use dm_core::plan::{Mode, Plan, Upstream};
@@ -8,6 +7,7 @@ use dm_core::report::{AttributeEffect, Fidelity, GuardResult, Remark, TableEffec
 
 use crate::database;
 use crate::layout::{count, units};
+use crate::report::Written;
 
 /// Tables, attributes of one table, and remarks that are listed; the rest is counted.
 const LISTED_MAX: usize = 20;
@@ -22,7 +22,7 @@ pub struct Told<'a> {
     /// How long it took.
     pub took: Duration,
     /// Where the report is.
-    pub report: Option<&'a Path>,
+    pub report: Option<&'a Written>,
 }
 
 /// How a program ended.
@@ -65,11 +65,19 @@ pub fn text(result: &GuardResult, told: &Told<'_>) -> String {
 }
 
 fn finish(mut lines: Vec<String>, result: &GuardResult, told: &Told<'_>) -> String {
-    let report = told.report.map(|path| labelled("report", &path.display().to_string()));
+    let report = told.report.map(|written| labelled("report", &report(written)));
     let digest = (result.requests > 0).then(|| labelled("digest", &result.effects_digest));
     lines.extend(report.into_iter().chain(digest));
     lines.push(String::new());
     lines.join("\n")
+}
+
+fn report(written: &Written) -> String {
+    let result = written.result.display();
+    match &written.difference {
+        Some(difference) => format!("{result}   each item in {}", difference.display()),
+        None => result.to_string(),
+    }
 }
 
 fn labelled(label: &str, text: &str) -> String {

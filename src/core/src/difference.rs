@@ -1,5 +1,7 @@
 //! What happened between two images of one item: names of attributes, no values.
 
+use serde::{Deserialize, Serialize};
+
 use crate::value::Item;
 
 /// What happened to an item.
@@ -25,7 +27,8 @@ pub struct AttributeChange {
 }
 
 /// What happened to an attribute.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
 pub enum ChangeKind {
     /// It was not there.
     Added,

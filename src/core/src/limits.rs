@@ -194,3 +194,21 @@ pub const RATE_RECHECK: Duration = Duration::from_millis(250);
 
 /// Tokens saved up while nobody asks: what comes in during this time.
 pub const RATE_BURST: Duration = Duration::from_millis(250);
+
+/// Bytes of items that a dry run keeps in memory, with what holding them takes; further ones go to a
+/// file. Some 25,000 changed items of 1 KB, so that most dry runs never touch a disk.
+pub const OVERLAY_MEMORY_BYTES_MAX: usize = 64 * 1024 * 1024;
+
+/// Bytes of that file kept in memory: its inner pages, and those of a part that is being written.
+pub const OVERLAY_DISK_CACHE_BYTES_MAX: usize = 32 * 1024 * 1024;
+
+/// Bytes of that file. It lies on the node's disk, which others need too; a dry run that wants more
+/// is ended by its guard, with the reason, before the kubelet evicts pods. Over ten million items of
+/// 1 KB.
+pub const OVERLAY_DISK_BYTES_MAX: u64 = 16 * 1024 * 1024 * 1024;
+
+/// Bytes of a dry run's items read at a time for its difference: calls of the program wait that long.
+pub const DIFFERENCE_READ_BYTES: usize = 1024 * 1024;
+
+/// zstd's default: about a tenth of the lines' size, at some hundred MB a second.
+pub const DIFFERENCE_COMPRESSION_LEVEL: i32 = 3;

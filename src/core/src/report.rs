@@ -4,7 +4,11 @@
 //! They cross a process boundary, so they carry a version and have golden files. Counts and names
 //! of attributes only: no item keys or values.
 
+mod changed_item;
+
 use serde::{Deserialize, Serialize};
+
+pub use changed_item::{CHANGED_ITEM_VERSION, ChangedItem, ItemChange, ItemName};
 
 use crate::plan::Mode;
 use crate::verdict::{LockHolder, RunOutcome};

@@ -26,5 +26,6 @@ pub mod upstream;
 pub use call::{Answer, Call, Invocation};
 pub use fault::Fault;
 pub use operation::{Class, Operation, ReadOperation};
+pub use overlay::{DifferenceError, Values};
 pub use stack::{Engine, OpenError, Start};
 pub use upstream::CredentialSource;

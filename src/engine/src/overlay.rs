@@ -5,6 +5,8 @@
 
 mod base;
 mod capacity;
+mod difference;
+mod disk;
 mod effect;
 mod entry;
 mod get_calls;
@@ -20,6 +22,7 @@ mod walk;
 mod write;
 mod write_calls;
 
+use std::path::PathBuf;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use bytes::Bytes;
@@ -35,7 +38,10 @@ use crate::tally::Tally;
 use crate::upstream::{ReadOnly, UpstreamCalls};
 use schemas::Schemas;
 use state::State;
+use store::Room;
 use transaction::Tokens;
+
+pub use difference::{DifferenceError, Values};
 
 /// The layer of a dry run.
 #[derive(Debug)]
@@ -51,12 +57,24 @@ impl Overlay {
     /// Over a connection that cannot write.
     pub fn new(upstream: ReadOnly, tally: Arc<Tally>) -> Self {
         let schemas = Schemas::new(upstream.clone());
-        Self { upstream, tally, schemas, state: Mutex::default(), tokens: Mutex::default() }
+        let state = Mutex::new(State::new(Room::default()));
+        Self { upstream, tally, schemas, state, tokens: Mutex::default() }
+    }
+
+    /// The same with a folder of its own for what memory does not hold.
+    pub fn in_folder(self, folder: PathBuf) -> Self {
+        let room = Room { folder, ..Room::default() };
+        Self { state: Mutex::new(State::new(room)), ..self }
     }
 
     /// What was sent so far.
     pub fn calls(&self) -> UpstreamCalls {
         self.upstream.calls()
+    }
+
+    /// Why its result cannot be relied on, if so.
+    pub fn problem(&self) -> Option<String> {
+        self.state().problem()
     }
 
     /// What would change, per table.

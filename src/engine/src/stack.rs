@@ -1,6 +1,8 @@
 //! The layers in their order around one call, and the result of them all. What each layer does is
 //! in its own file.
 
+use std::io::Write;
+use std::path::Path;
 use std::sync::Arc;
 
 use dm_core::plan::{Mode, Plan, RateLimits};
@@ -14,7 +16,7 @@ use crate::call::{Answer, Call};
 use crate::fault::Fault;
 use crate::journal::{Journal, JournalledRun};
 use crate::operation::{Class, Operation};
-use crate::overlay::Overlay;
+use crate::overlay::{DifferenceError, Overlay, Values};
 use crate::policy::Policy;
 use crate::rates::Rates;
 use crate::replay::Replay;
@@ -37,7 +39,7 @@ pub struct Engine {
 /// The lowest layer: where writes go.
 #[derive(Debug)]
 enum Bottom {
-    Overlay(Overlay),
+    Overlay(Box<Overlay>),
     Apply(Apply),
     Journal(Box<Journal>),
     /// Nowhere: every call is refused for this reason.
@@ -99,7 +101,7 @@ impl Engine {
             (Mode::DryRun, Start::First) => {
                 let upstream = ReadOnly::new(&plan.upstream, credentials)?;
                 let overlay = Overlay::new(upstream.clone(), Arc::clone(&tally));
-                (Bottom::Overlay(overlay), upstream, None)
+                (Bottom::Overlay(Box::new(overlay)), upstream, None)
             }
             (Mode::DryRun, Start::Again) => {
                 let upstream = ReadOnly::new(&plan.upstream, credentials)?;
@@ -140,6 +142,19 @@ impl Engine {
             bottom,
             problem,
         })
+    }
+
+    /// The same engine, which keeps in this folder what a dry run cannot hold in memory; else it is
+    /// the system's for temporary files.
+    #[must_use]
+    pub fn in_folder(self, folder: &Path) -> Self {
+        let bottom = match self.bottom {
+            Bottom::Overlay(overlay) => {
+                Bottom::Overlay(Box::new(overlay.in_folder(folder.to_owned())))
+            }
+            other @ (Bottom::Apply(_) | Bottom::Journal(_) | Bottom::Closed(..)) => other,
+        };
+        Self { bottom, ..self }
     }
 
     /// Answers one call. Once begun it goes on to its end, even if the caller goes away: a retry
@@ -246,13 +261,28 @@ impl Engine {
         })
     }
 
+    /// Writes what a dry run would change, a line for each item, as zstd-compressed
+    /// newline-delimited JSON ([`dm_core::report::ChangedItem`]), with keys and values if the plan's
+    /// policy allows it; how many. `None` where there is no such difference: in an applied run (which
+    /// has a journal), and after a restart. To be called when no request is being worked on any
+    /// more; it blocks, and takes little memory, whatever the number of items.
+    pub fn write_difference(&self, to: impl Write) -> Result<Option<u64>, DifferenceError> {
+        let values = if self.policy.shows_values() { Values::Shown } else { Values::Hidden };
+        match &self.bottom {
+            Bottom::Overlay(overlay) => overlay.write_difference(values, to).map(Some),
+            Bottom::Apply(_) | Bottom::Journal(_) | Bottom::Closed(..) => Ok(None),
+        }
+    }
+
     /// What the run did so far.
     pub fn result(&self) -> GuardResult {
         let counts = self.tally.counts();
         let calls = self.calls();
         let remarks = counts.remarks();
         let mut tables = counts.tables;
+        let mut problem = self.problem.clone();
         if let Bottom::Overlay(overlay) = &self.bottom {
+            problem = problem.or_else(|| overlay.problem());
             for effect in overlay.effects() {
                 let items_read = tables.get(&effect.name).map_or(0, |table| table.items_read);
                 tables.insert(effect.name.clone(), TableEffect { items_read, ..effect });
@@ -271,7 +301,7 @@ impl Engine {
             effects_digest: effects_digest(&tables),
             tables,
             remarks,
-            problem: self.problem.clone(),
+            problem,
             left_out: counts.dropped,
             journal: self.journalled(),
             locked: None,

@@ -16,7 +16,8 @@ pub struct Flags {
     /// File that gets the result as JSON, at most 4,096 bytes, when the guard is stopped
     #[arg(long, default_value = "/dev/termination-log")]
     pub termination_log: PathBuf,
-    /// Folder that outlives a restart of the container; without it a restart goes unnoticed
+    /// Folder that outlives a restart of the container; without it a restart goes unnoticed. What a
+    /// dry run cannot hold in memory is kept there too
     #[arg(long)]
     pub state_dir: Option<PathBuf>,
     /// Address for the program

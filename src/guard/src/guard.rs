@@ -22,7 +22,7 @@ pub struct Options {
     pub listen: SocketAddr,
     /// Address for the probe and the operator.
     pub control_listen: SocketAddr,
-    /// Folder of the restart marker.
+    /// Folder of the restart marker, and of what a dry run cannot hold in memory.
     pub state_dir: Option<PathBuf>,
 }
 
@@ -65,7 +65,11 @@ impl Guard {
             Some(folder) => restart::mark(folder).map_err(StartError::StateDir)?,
             None => Start::First,
         };
-        let engine = Arc::new(Engine::open(plan, credentials, start).await?);
+        let engine = Engine::open(plan, credentials, start).await?;
+        let engine = Arc::new(match &options.state_dir {
+            Some(folder) => engine.in_folder(folder),
+            None => engine,
+        });
         let server = Arc::new(Server::new(Arc::clone(&engine)));
         let tasks = [
             tokio::spawn(Arc::clone(&server).accept(program)),
@@ -76,6 +80,11 @@ impl Guard {
             migration = plan.run.name, run = plan.run.number, "guard serves"
         );
         Ok(Self { program_address, control_address, engine, server, tasks })
+    }
+
+    /// What is behind it; still there when it has stopped.
+    pub fn engine(&self) -> &Arc<Engine> {
+        &self.engine
     }
 
     /// What the run did so far.

@@ -54,12 +54,16 @@ fn check(result: &GuardResult, end: End, report: Option<&str>, expected: &str) {
         region: None,
         tables: vec![],
         control_plane: false,
+        hide_values: false,
         reads_per_second: None,
         writes_per_second: Some(200),
     };
     let plan = crate::database::plan(&flags, upstream, result.mode, "main.py");
-    let told =
-        Told { plan: &plan, end, took: Duration::from_millis(842), report: report.map(Path::new) };
+    let report = report.map(|path| Written {
+        result: path.into(),
+        difference: Some(path.replace(".json", ".ndjson.zst").into()),
+    });
+    let told = Told { plan: &plan, end, took: Duration::from_millis(842), report: report.as_ref() };
     assert_eq!(text(result, &told), expected);
 }
 
@@ -78,7 +82,7 @@ dry run · nothing was written (0 write calls reached the database)
           - old    12
   makers  12 items read · 0 would be updated · 1 created · 2 deleted · 3 written as they were
   would cost 406 write units, 50.5 read units · about 3s at 200 writes a second
-  report    dry-run.json
+  report    dry-run.json   each item in dry-run.ndjson.zst
   digest    sha256:4be1
 ",
     );

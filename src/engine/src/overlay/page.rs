@@ -32,7 +32,7 @@ impl Overlay {
     pub async fn page(&self, operation: Operation, body: Value) -> Result<Bytes, Fault> {
         let parameters = Parameters::of(&body)?;
         let table = self.schemas().table(parameters.table()?).await?;
-        let touched = self.state().touches(&table);
+        let touched = self.state().touches(&table)?;
         if let (true, false, Some(read)) = (table.upstream, touched, ReadOperation::of(operation)) {
             return self.forward(read, body).await;
         }

@@ -14,7 +14,7 @@ use dm_core::value::Item;
 use super::effect::Effects;
 use super::entry::Entry;
 use super::schemas::Table;
-use super::store::{Direction, Store, after_prefix};
+use super::store::{Direction, Room, Store, StoreError, after_prefix};
 use crate::fault::Fault;
 
 /// What is read: a table, or one of its indexes.
@@ -46,10 +46,25 @@ pub enum From {
 }
 
 /// Everything a dry run remembers.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub struct State {
     store: Store,
     effects: BTreeMap<String, Effects>,
+    /// Tables with entries, by their numbers.
+    tables: BTreeMap<u32, (String, KeySchema)>,
+}
+
+/// An entry with the names of what it is.
+#[derive(Debug)]
+pub struct Named<'s> {
+    /// The table's name.
+    pub table: &'s str,
+    /// The table's key.
+    pub keys: &'s KeySchema,
+    /// Where it is stored; the next ones are behind it.
+    pub at: Vec<u8>,
+    /// The entry.
+    pub entry: Entry,
 }
 
 const ENTRY: u8 = 0;
@@ -172,23 +187,58 @@ fn damaged() -> Fault {
     Fault::Unavailable("the dry run's memory is damaged".into())
 }
 
+impl std::convert::From<StoreError> for Fault {
+    fn from(error: StoreError) -> Self {
+        Self::refused(
+            format!(
+                "The guard's dry run has lost the items that it held, so nothing is answered any \
+                 more: {}.",
+                causes(&error)
+            ),
+            "the items of the dry run could not be kept on disk",
+        )
+    }
+}
+
+/// An error and what led to it.
+fn causes(error: &dyn std::error::Error) -> String {
+    let causes = std::iter::successors(Some(error), |error| error.source());
+    causes.map(ToString::to_string).collect::<Vec<_>>().join(": ")
+}
+
 impl State {
+    /// Nothing yet.
+    pub fn new(room: Room) -> Self {
+        Self { store: Store::new(room), effects: BTreeMap::new(), tables: BTreeMap::new() }
+    }
+
+    /// Why what it remembers is lost, if it is.
+    pub fn problem(&self) -> Option<String> {
+        self.store.failure().map(|error| {
+            format!(
+                "The guard could not go on with the dry run, and its counts are those until then; \
+                 nothing was written to the database: {}.",
+                causes(error)
+            )
+        })
+    }
+
     /// The entry of a key, if the overlay has looked at it.
     pub fn entry(&self, table: &Table, key: &ItemKey) -> Result<Option<Entry>, Fault> {
         self.entry_at(table, key.bytes())
     }
 
     fn entry_at(&self, table: &Table, key: &[u8]) -> Result<Option<Entry>, Fault> {
-        let Some(bytes) = self.store.get(&entry_key(table, key)) else { return Ok(None) };
+        let Some(bytes) = self.store.get(&entry_key(table, key))? else { return Ok(None) };
         Entry::decode(&bytes).map(Some).ok_or_else(damaged)
     }
 
     /// Whether the overlay has looked at any item of the table.
-    pub fn touches(&self, table: &Table) -> bool {
+    pub fn touches(&self, table: &Table) -> Result<bool, Fault> {
         let prefix = entry_key(table, &[]);
         let end = after_prefix(&prefix);
         let to = end.as_deref().map_or(Bound::Unbounded, Bound::Excluded);
-        self.store.first(Bound::Included(&prefix), to, Direction::Forward).is_some()
+        Ok(self.store.first(Bound::Included(&prefix), to, Direction::Forward)?.is_some())
     }
 
     /// Sets an entry, and its places in all views.
@@ -200,15 +250,17 @@ impl State {
                 continue;
             }
             if let Some(place) = old {
-                self.store.remove(&view.stored(&place));
+                self.store.remove(&view.stored(&place))?;
             }
             if let Some(place) = new {
-                self.store.put(view.stored(&place), place.table_key);
+                self.store.put(view.stored(&place), place.table_key)?;
             }
         }
+        let named = || (table.schema.name.clone(), table.schema.keys.clone());
+        self.tables.entry(table.number).or_insert_with(named);
+        self.store.put(entry_key(table, key.bytes()), after.encode())?;
         let effects = self.effects.entry(table.schema.name.clone()).or_default();
         effects.replace(&before, after);
-        self.store.put(entry_key(table, key.bytes()), after.encode());
         Ok(())
     }
 
@@ -221,7 +273,7 @@ impl State {
         direction: Direction,
     ) -> Result<Option<(Place, Item)>, Fault> {
         let (low, high) = view.bounds(prefix, from, direction);
-        let found = self.store.first(as_slice(&low), as_slice(&high), direction);
+        let found = self.store.first(as_slice(&low), as_slice(&high), direction)?;
         let Some((key, table_key)) = found else { return Ok(None) };
         let view_key = key
             .strip_prefix(view.prefix().as_slice())
@@ -231,6 +283,19 @@ impl State {
         let entry = self.entry_at(view.table, &table_key)?.ok_or_else(damaged)?;
         let item = entry.now.ok_or_else(damaged)?;
         Ok(Some((Place { view_key, table_key }, item)))
+    }
+
+    /// Some of the entries behind a place, all tables' in order; none if there are no further.
+    pub fn entries_behind(&self, at: Option<&[u8]>, bytes: usize) -> Result<Vec<Named<'_>>, Fault> {
+        let from = at.map_or(Bound::Included(&[ENTRY][..]), Bound::Excluded);
+        let stored = self.store.beginning(from, Bound::Excluded(&[INSERTION]), bytes)?;
+        let named = stored.into_iter().map(|(at, bytes)| {
+            let number = at.get(1..).and_then(<[u8]>::first_chunk).copied().map(u32::from_be_bytes);
+            let (table, keys) = number.and_then(|n| self.tables.get(&n)).ok_or_else(damaged)?;
+            let entry = Entry::decode(&bytes).ok_or_else(damaged)?;
+            Ok(Named { table, keys, at, entry })
+        });
+        named.collect()
     }
 
     /// What would change, per table.

@@ -1,0 +1,109 @@
+//! The difference that a dry run would make, item by item: newline-delimited JSON, compressed, and
+//! written as it is read, so that it takes no memory of its own.
+
+use std::hash::{BuildHasher as _, RandomState};
+use std::io::{self, Write};
+
+use dm_core::journal::ValueDigest;
+use dm_core::limits;
+use dm_core::report::{ChangedItem, ItemName};
+use dm_core::schema::ItemKey;
+use dm_core::value::AttributeValue;
+
+use super::Overlay;
+use super::state::Named;
+use crate::fault::Fault;
+
+/// Whether keys and values may be shown.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Values {
+    /// Keys, and both images.
+    Shown,
+    /// Names of attributes, and a digest for a key.
+    Hidden,
+}
+
+/// Why a difference was not written whole.
+#[derive(Debug, thiserror::Error)]
+pub enum DifferenceError {
+    /// Where it goes.
+    #[error("writing the difference item by item")]
+    Write(#[from] io::Error),
+    /// Where it comes from.
+    #[error("reading what a dry run holds")]
+    Lost(#[source] Fault),
+}
+
+impl Overlay {
+    /// Writes a line for each item that would be created, updated or deleted, in order of their
+    /// tables as the program met them, and of their keys; how many. It blocks.
+    pub fn write_difference(&self, values: Values, to: impl Write) -> Result<u64, DifferenceError> {
+        let mut lines = zstd::Encoder::new(to, limits::DIFFERENCE_COMPRESSION_LEVEL)?;
+        let salt = Salt::new();
+        let (mut written, mut at) = (0, None);
+        loop {
+            let state = self.state();
+            let entries = state
+                .entries_behind(at.as_deref(), limits::DIFFERENCE_READ_BYTES)
+                .map_err(DifferenceError::Lost)?;
+            let Some(last) = entries.last() else { break };
+            at = Some(last.at.clone());
+            let mut part = Vec::new();
+            for line in entries.iter().filter_map(|entry| line(entry, values, &salt)) {
+                serde_json::to_writer(&mut part, &line).map_err(io::Error::from)?;
+                part.push(b'\n');
+                written += 1;
+            }
+            // A slow reader must not hold up the program.
+            drop(entries);
+            drop(state);
+            lines.write_all(&part)?;
+        }
+        lines.finish()?.flush()?;
+        Ok(written)
+    }
+}
+
+fn line(named: &Named<'_>, values: Values, salt: &Salt) -> Option<ChangedItem> {
+    let entry = &named.entry;
+    let (before, after) = (entry.base.as_ref(), entry.now.as_ref());
+    let key = ItemKey::of(named.keys, before.or(after)?)?.to_item();
+    let name = match values {
+        Values::Shown => ItemName::Key(&key),
+        Values::Hidden => ItemName::Digest(salt.digest(&named.at)),
+    };
+    ChangedItem::of(named.table, name, before, after)
+}
+
+/// Makes digests irreversible: keys are easily guessed, so their plain digests would tell them. It is
+/// of one report, and kept nowhere.
+struct Salt([u8; 16]);
+
+impl Salt {
+    fn new() -> Self {
+        let random = [RandomState::new().hash_one(0), RandomState::new().hash_one(1)];
+        let mut salt = [0; 16];
+        for (bytes, random) in salt.chunks_exact_mut(8).zip(random) {
+            bytes.copy_from_slice(&random.to_be_bytes());
+        }
+        Self(salt)
+    }
+
+    fn digest(&self, key: &[u8]) -> String {
+        let salted = AttributeValue::B([&self.0[..], key].concat());
+        ValueDigest::of_value(&salted).to_string()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_digest_tells_keys_apart_within_one_report_and_nothing_beyond_it() {
+        let salt = Salt::new();
+        assert_eq!(salt.digest(b"a"), salt.digest(b"a"));
+        assert_ne!(salt.digest(b"a"), salt.digest(b"b"));
+        assert_ne!(salt.digest(b"a"), Salt::new().digest(b"a"));
+    }
+}
