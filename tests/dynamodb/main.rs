@@ -28,5 +28,6 @@ mod kill;
 mod restore;
 mod restore_cli;
 mod sdk;
+mod sdks;
 mod shorthand;
 mod suite;

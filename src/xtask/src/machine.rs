@@ -93,6 +93,29 @@ pub fn prepare_for_dynamodb() -> Result<()> {
     Ok(())
 }
 
+/// Checks for what the clients of AWS's SDKs are built and run with.
+pub fn prepare_for_clients() -> Result<()> {
+    let mut missing: Vec<String> = missing_go().into_iter().chain(missing_java()).collect();
+    for (name, wanted) in [
+        ("javac", "javac of a JDK"),
+        ("mvn", "Maven (mvn)"),
+        ("node", "Node.js 20 or newer"),
+        ("npm", "npm"),
+        ("python3", "Python 3 with pip"),
+    ] {
+        if program(name).is_none() {
+            missing.push(wanted.to_owned());
+        }
+    }
+    if !missing.is_empty() {
+        bail!(
+            "the clients of AWS's SDKs cannot be built; this machine lacks:\n  - {}",
+            missing.join("\n  - ")
+        );
+    }
+    Ok(())
+}
+
 /// Whether a container engine answers and kind is there to use it.
 pub fn has_kind() -> bool {
     program("kind").is_some() && succeeds(&mut command("docker", ["info"]))

@@ -1,7 +1,7 @@
 //! `cargo xtask test`: the checks that CI runs, in order, each timed; the first that fails ends the run.
 //! What the tests print goes straight to the terminal, so that a log shows how many ran.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::{Duration, Instant};
 
@@ -13,7 +13,7 @@ use crate::cluster;
 use crate::command::{capture, command, run as run_quietly, show, succeeds};
 use crate::console::{say, seconds};
 use crate::generate;
-use crate::parts::{cached, dynamodb, golang};
+use crate::parts::{cached, clients, dynamodb, golang};
 
 /// The version of cargo-deny that deny.toml is written for.
 const DENY_VERSION: &str = "0.20.2";
@@ -67,21 +67,12 @@ impl Stage {
                 checkout,
                 &["clippy", "--quiet", "--workspace", "--all-targets", "--", "-D", "warnings"],
             ),
-            Stage::Unit => cargo(
-                checkout,
-                &["test", "--quiet", "--workspace", "--exclude", "dm-tests", "--no-fail-fast"],
-            ),
+            Stage::Unit => unit(checkout),
             Stage::Contract => tests(checkout, "contract", &[]),
             Stage::Generated => generated(checkout),
             Stage::Deny => deny(checkout),
             Stage::Chart => chart(checkout),
-            Stage::Dynamodb => dynamodb::during(checkout, |endpoint| {
-                tests(
-                    checkout,
-                    "dynamodb",
-                    &[("DYNAMODB_ENDPOINT".to_owned(), endpoint.to_owned())],
-                )
-            }),
+            Stage::Dynamodb => dynamodb_tests(checkout),
             Stage::Cluster => cluster_tests(checkout, keep),
         }
     }
@@ -129,15 +120,49 @@ fn cargo(checkout: &Checkout, arguments: &[&str]) -> Result<()> {
     )
 }
 
+/// Everything but the package of tests. All packages are selected, here as in every stage: a choice of
+/// its own would have most dependencies built once more, with other features.
+fn unit(checkout: &Checkout) -> Result<()> {
+    let mut arguments = vec!["test", "--quiet", "--workspace", "--no-fail-fast", "--lib", "--bins"];
+    let names = integration_tests(&checkout.root.join("src"))?;
+    for name in &names {
+        arguments.extend(["--test", name]);
+    }
+    cargo(checkout, &arguments)?;
+    cargo(checkout, &["test", "--quiet", "--workspace", "--doc"])
+}
+
+/// The test binaries below the folders of packages: files and folders of their `tests`.
+fn integration_tests(packages: &Path) -> Result<Vec<String>> {
+    let entries = |folder: &Path| -> Result<Vec<PathBuf>> {
+        let list =
+            std::fs::read_dir(folder).with_context(|| format!("listing {}", folder.display()))?;
+        list.map(|entry| Ok(entry?.path())).collect()
+    };
+    let mut names = Vec::new();
+    for package in entries(packages)? {
+        let folder = package.join("tests");
+        for path in if folder.is_dir() { entries(&folder)? } else { Vec::new() } {
+            let is_test = path.join("main.rs").is_file()
+                || path.extension().is_some_and(|suffix| suffix == "rs");
+            if is_test {
+                names.extend(path.file_stem().map(|name| name.to_string_lossy().into_owned()));
+            }
+        }
+    }
+    names.sort();
+    Ok(names)
+}
+
 /// One test binary of the package of tests. A binary in which no test ran has failed.
 fn tests(checkout: &Checkout, name: &str, environment: &[(String, String)]) -> Result<()> {
-    let mut list = command("cargo", ["test", "--quiet", "-p", "dm-tests", "--test", name, "--"]);
+    let mut list = command("cargo", ["test", "--quiet", "--workspace", "--test", name, "--"]);
     list.arg("--list").current_dir(&checkout.root).envs(environment.iter().cloned());
     let listed = capture(&mut list, &format!("building the {name} tests"))?;
     if !listed.lines().any(|line| line.ends_with(": test")) {
         bail!("there is not one {name} test");
     }
-    let mut test = command("cargo", ["test", "--quiet", "-p", "dm-tests", "--test", name]);
+    let mut test = command("cargo", ["test", "--quiet", "--workspace", "--test", name]);
     test.current_dir(&checkout.root).envs(environment.iter().cloned());
     show(&mut test, &format!("the {name} tests"))
 }
@@ -172,7 +197,7 @@ fn deny(checkout: &Checkout) -> Result<()> {
     show(&mut deny_command(checkout, &cargo_deny, &arguments), "checking the dependencies")
 }
 
-fn deny_command(checkout: &Checkout, cargo_deny: &std::path::Path, arguments: &[&str]) -> Command {
+fn deny_command(checkout: &Checkout, cargo_deny: &Path, arguments: &[&str]) -> Command {
     let mut deny = command(cargo_deny, ["--log-level", "error", "--workspace", "--all-features"]);
     deny.args(arguments).current_dir(&checkout.root);
     deny
@@ -209,6 +234,17 @@ fn chart(checkout: &Checkout) -> Result<()> {
     Ok(())
 }
 
+fn dynamodb_tests(checkout: &Checkout) -> Result<()> {
+    let clients = clients::all(checkout)?;
+    dynamodb::during(checkout, |endpoint| {
+        let variables = [
+            ("DYNAMODB_ENDPOINT".to_owned(), endpoint.to_owned()),
+            (clients::CLIENTS_VARIABLE.to_owned(), clients.display().to_string()),
+        ];
+        tests(checkout, "dynamodb", &variables)
+    })
+}
+
 fn cluster_tests(checkout: &Checkout, keep: bool) -> Result<()> {
     cluster::up(checkout, &cluster::Options::default())?;
     let mut variables = cluster::variables(checkout)?;
@@ -219,4 +255,19 @@ fn cluster_tests(checkout: &Checkout, keep: bool) -> Result<()> {
     }
     let down = cluster::down(checkout);
     outcome.and(down.context("stopping the cluster after its tests"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_tests_of_packages_are_found_by_their_names() {
+        let packages = Path::new(env!("CARGO_MANIFEST_DIR")).join("..");
+        let found = integration_tests(&packages).unwrap_or_default();
+        for name in ["entry", "scripted", "wire_types"] {
+            assert!(found.iter().any(|found| found == name), "{name}: {found:?}");
+        }
+        assert!(!found.iter().any(|name| name == "golden"), "a folder of files is no test");
+    }
 }

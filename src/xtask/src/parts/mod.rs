@@ -1,6 +1,7 @@
 //! Parts of the test bed that are built once per machine and kept in the cache under a key of their
 //! recipe. A part is built beside its place and moved there whole, so a broken build is never used.
 
+pub mod clients;
 pub mod dynamodb;
 pub mod golang;
 
