@@ -42,6 +42,30 @@ pub struct ArchiveSpec {
     /// The volume of a `file://` archive.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub volume: Option<ArchiveVolume>,
+    /// What goes from the archive after a run was applied. The ledger never does. Default: nothing.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub retention: Option<ArchiveRetention>,
+}
+
+/// What goes from an archive: runs of a migration that are both old and not among its last ones.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, KubeSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct ArchiveRetention {
+    /// Runs that wrote something to the archive within so many days stay.
+    #[schemars(range(min = 1, max = 36_500))]
+    pub max_age_days: u32,
+    /// The last runs of each migration stay, so many of them. Default: 5.
+    #[serde(default = "five")]
+    #[schemars(range(min = 1, max = 1_000))]
+    pub keep_runs: u32,
+    /// Whether a journal goes, too, although its run was not taken back: then it cannot be any more.
+    /// Default: false.
+    #[serde(default)]
+    pub journals: bool,
+}
+
+fn five() -> u32 {
+    5
 }
 
 /// Credentials of an archive that are others than the database's.
@@ -94,6 +118,7 @@ mod tests {
             region: None,
             credentials: None,
             volume: None,
+            retention: None,
         };
         archive.folder().map(str::to_owned)
     }

@@ -18,6 +18,10 @@ pub mod types {
     pub const WAITING_FOR_START: &str = "WaitingForStart";
     /// The program's files or its target differ from what the last run ran.
     pub const SOURCE_CHANGED: &str = "SourceChanged";
+    /// Another migration has the target or a table to itself.
+    pub const LOCKED_BY_ANOTHER: &str = "LockedByAnother";
+    /// The outcome of a run is in status, but not in the archive yet.
+    pub const NOT_ARCHIVED: &str = "NotArchived";
     /// The program ended without having sent a single request to the guard.
     pub const NO_REQUESTS_SEEN: &str = "NoRequestsSeen";
 }
@@ -53,6 +57,9 @@ reasons! {
     AwaitingPromotion,
     /// The migration was applied.
     Applied,
+    /// The archive's ledger says that it was applied, by a run of an object that is gone; the program
+    /// was not run.
+    Adopted,
     /// A dry run's Job was created.
     DryRunStarted,
     /// A dry run ended well.
@@ -71,6 +78,14 @@ reasons! {
     WaitingForDependency,
     /// Migrations depend on each other in a circle.
     DependencyCycle,
+    /// Another migration has the target or a table to itself.
+    LockedByAnother,
+    /// The target's archive does not answer. Nothing that writes runs without it.
+    ArchiveUnavailable,
+    /// The outcome of a run is being noted in the archive.
+    Recording,
+    /// The archive knows runs of this name up to a higher number; a new run gets one above it.
+    Renumbered,
     /// The `MigrationTarget` does not exist.
     TargetNotFound,
     /// The ConfigMap with the program's files does not exist.
@@ -115,7 +130,8 @@ reasons! {
     PodDeleted,
     /// The Job was deleted by hand.
     JobDeleted,
-    /// The run's Job is gone and its outcome cannot be known.
+    /// The run's Job is gone and its outcome cannot be known, or the archive has a run that was begun
+    /// and never completed.
     OutcomeUnknown,
     /// The spec changed before the program started, so this run was given up for a new one.
     Superseded,

@@ -180,6 +180,22 @@ pub struct RunRecord {
     /// Exit code of the program.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub exit_code: Option<i32>,
+    /// What the archive's ledger said of it, where that kept it from running its program.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub message: Option<String>,
+    /// Since when it has been tried to start, where another migration or the archive held it up.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub waiting_since: Option<Time>,
+    /// Runs up to this number may have an outcome that nobody knows: `spec.retry` was raised after
+    /// that was said.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub overrules: Option<u32>,
+    /// Whether its outcome is in the archive. Absent where it has begun nothing there.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub archived: Option<bool>,
+    /// Where the archive has the program's output.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub log: Option<String>,
 }
 
 /// What a dry run found.
@@ -251,6 +267,9 @@ pub struct TableWouldChange {
 pub struct AppliedReport {
     /// Number of the run.
     pub run: u32,
+    /// The run in the archive, where its result was adopted from an object that is gone.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub adopted_from: Option<String>,
     /// How it ended.
     pub result: RunResult,
     /// When the program began, as its container saw it.
@@ -264,6 +283,15 @@ pub struct AppliedReport {
     pub effects: Option<Changed>,
     /// Digest of what was run: files or image, command, arguments, environment, target.
     pub program_digest: String,
+    /// Entries in its journal: writes that were about to change an item.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub journalled: Option<u64>,
+    /// Where the archive has the program's output.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub log: Option<String>,
+    /// Where the archive has the full report.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub report: Option<String>,
 }
 
 /// What the guard saw in a run that writes.
@@ -346,6 +374,9 @@ pub struct Failure {
     pub last_lines: Vec<String>,
     /// What to do now.
     pub what_now: String,
+    /// Where the archive has the program's whole output.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub log: Option<String>,
     /// Number of the run.
     pub run: u32,
     /// Exit code of the program.

@@ -107,4 +107,9 @@ pub struct TargetPolicy {
     /// target has succeeded. Default: false.
     #[serde(default)]
     pub dry_run_first: bool,
+    /// Migrations that may write to the target at the same time. Others wait for their turn, in the
+    /// order in which they came. Dry runs do not count. Default: 1.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(range(min = 1, max = 1_000))]
+    pub max_concurrent_runs: Option<u32>,
 }

@@ -16,7 +16,8 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 use serde_json::json;
 
-use crate::build::{STOP_REASON_ANNOTATION, Settings, files, job};
+use crate::build::{STOP_REASON_ANNOTATION, Settings, files, job, record};
+use crate::ledger;
 use crate::limits;
 use crate::names;
 use crate::observe::Observed;
@@ -74,6 +75,19 @@ pub async fn create_run(
     let job = job::build(migration, record, runnable, settings);
     create(&jobs, &job, migration, "Job").await?;
     Ok(())
+}
+
+/// Creates the Job that notes in the archive how a run ended, after the run's own Job.
+pub async fn record(
+    client: &Client,
+    migration: &DataMigration,
+    run: &RunRecord,
+    job: &Job,
+) -> Result<(), ActError> {
+    let Some(recorder) = record::build(migration, run, job) else { return Ok(()) };
+    let jobs: Api<Job> =
+        Api::namespaced(client.clone(), &migration.namespace().unwrap_or_default());
+    create(&jobs, &recorder, migration, "Job").await.map(|_| ())
 }
 
 /// Creates an object. One of that name that is ours was created by an earlier attempt.
@@ -202,8 +216,8 @@ pub async fn release(
     for job in &observed.jobs {
         if is_stray(&status, job) {
             discard(client, job).await?;
-        } else if is_over(&status, view::run_of(job.metadata.labels.as_ref())) {
-            release_job(client, job).await?;
+        } else if let Some(seconds) = may_go(&status, view::run_of(job.metadata.labels.as_ref())) {
+            release_job(client, job, seconds).await?;
         }
     }
     for pod in &observed.pods {
@@ -214,6 +228,16 @@ pub async fn release(
         }
     }
     Ok(())
+}
+
+/// How long a Job is kept from now on, if its run's outcome is in status and in the archive. The Job
+/// of a try that was put off is of no interest: there may be many.
+fn may_go(status: &DataMigrationStatus, run: Option<u32>) -> Option<i32> {
+    let record = status.runs.iter().find(|record| Some(record.number) == run);
+    let is_kept = record.is_none_or(|record| record.archived != Some(false));
+    let put_off = record.is_some_and(ledger::is_put_off);
+    let seconds = if put_off { limits::PUT_OFF_TTL_SECONDS } else { limits::JOB_TTL_SECONDS };
+    (is_over(status, run) && is_kept).then_some(seconds)
 }
 
 /// Whether a run is over. One whose number is not in this status yet was begun by another
@@ -235,7 +259,7 @@ fn is_stray(status: &DataMigrationStatus, job: &Job) -> bool {
 }
 
 async fn discard(client: &Client, job: &Job) -> Result<(), ActError> {
-    release_job(client, job).await?;
+    release_job(client, job, limits::JOB_TTL_SECONDS).await?;
     let api: Api<Job> = Api::namespaced(client.clone(), &job.namespace().unwrap_or_default());
     delete(&api, job).await
 }
@@ -282,14 +306,14 @@ fn given_up(observed: &Observed, pod: &Pod, run: &RunRecord) -> bool {
     suspended == Some(true) && pod.metadata.deletion_timestamp.is_some() && view::pod_is_over(pod)
 }
 
-async fn release_job(client: &Client, job: &Job) -> Result<(), ActError> {
+async fn release_job(client: &Client, job: &Job, kept_seconds: i32) -> Result<(), ActError> {
     let Some(finalizers) = without_ours(job.finalizers(), OUTCOME_FINALIZER) else { return Ok(()) };
     let api: Api<Job> = Api::namespaced(client.clone(), &job.namespace().unwrap_or_default());
     let mut patch = json!({
         "metadata": {"finalizers": finalizers, "resourceVersion": job.resource_version()},
     });
     if job.metadata.deletion_timestamp.is_none() {
-        patch["spec"] = json!({"ttlSecondsAfterFinished": limits::JOB_TTL_SECONDS});
+        patch["spec"] = json!({"ttlSecondsAfterFinished": kept_seconds});
     }
     gone_is_fine(
         api.patch(&job.name_any(), &PatchParams::default(), &Patch::Merge(&patch))

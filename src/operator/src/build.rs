@@ -3,6 +3,7 @@
 pub mod archive;
 pub mod files;
 pub mod job;
+pub mod record;
 
 /// Name of the container that runs the program.
 pub const PROGRAM_CONTAINER: &str = "program";
@@ -12,6 +13,12 @@ pub const GUARD_CONTAINER: &str = "guard";
 
 /// Name of the init container that brings the entry program and the files.
 pub const PREPARE_CONTAINER: &str = "prepare";
+
+/// Name of the init container that asks the archive's ledger whether the run may begin.
+pub const LEDGER_CONTAINER: &str = "ledger";
+
+/// Label with the run's number on the Job that notes its end in the archive, and on that Job's pods.
+pub const RECORD_OF_LABEL: &str = "datamigration.dev/record-of";
 
 /// Annotation on a Job that the controller itself stops, with the reason.
 pub const STOP_REASON_ANNOTATION: &str = "datamigration.dev/stop-reason";

@@ -12,10 +12,13 @@ use kube::ResourceExt as _;
 
 use crate::build::SETTINGS_DIGEST_ANNOTATION;
 use crate::dependencies::Dependencies;
+use crate::ledger;
 use crate::names;
 use crate::outcome::{self, Outcome, StopReason};
 use crate::position::{self, Position, Standing};
+use crate::recording::{self, RecordJob};
 use crate::summary;
+use crate::turn::{self, Holder, Turn};
 use crate::validate::{Problem, Runnable};
 use crate::view::{self, RunObjects};
 
@@ -32,6 +35,10 @@ pub struct Situation<'a> {
     pub objects: RunObjects<'a>,
     /// What the guard of the run has counted so far, if it was asked and answered.
     pub guard: Option<&'a GuardResult>,
+    /// Runs of other migrations on the same target that write, or are about to.
+    pub holders: &'a [Holder],
+    /// Jobs that note the end of runs in the archive.
+    pub recorders: &'a [RecordJob],
     /// The controller's clock.
     pub now: Timestamp,
 }
@@ -44,7 +51,7 @@ pub enum Step {
     /// Give a run its number in status, then create its objects.
     Begin {
         /// The run's place in the history.
-        record: RunRecord,
+        record: Box<RunRecord>,
         /// What status says.
         position: Position,
     },
@@ -81,6 +88,8 @@ pub enum Step {
     Finish(Box<Outcome>),
     /// The run never got an object, and is not wanted any more.
     Discard,
+    /// The run was not let go, because another migration's goes first: it is tried again later.
+    GiveWay(Position),
     /// The migration is being deleted and has no run: let it go.
     Release,
 }
@@ -92,7 +101,10 @@ pub fn decide(situation: Situation<'_>) -> Step {
     let deleting = situation.migration.metadata.deletion_timestamp.is_some();
     match (active, deleting) {
         (Some(record), true) => stop_for_deletion(situation, &record),
-        (None, true) => Step::Release,
+        (None, true) => match recording::before_release(situation, &status) {
+            Some(position) => Step::Rest(position),
+            None => Step::Release,
+        },
         (Some(record), false) => follow(situation, &record),
         (None, false) => idle(situation, &status),
     }
@@ -135,6 +147,14 @@ fn follow(situation: Situation<'_>, record: &RunRecord) -> Step {
         return Step::Stop { reason: Some(StopReason::Superseded), position };
     }
     let suspended = job.spec.as_ref().and_then(|spec| spec.suspend).unwrap_or(false);
+    if suspended && !launched && record.kind != RunKind::DryRun && !situation.migration.spec.suspend
+    {
+        match turn(situation, record) {
+            Turn::Ours => {}
+            Turn::Wait(holder) => return Step::Rest(turn::after_another(&holder)),
+            Turn::StepBack(holder) => return Step::GiveWay(turn::after_another(&holder)),
+        }
+    }
     match (suspended, situation.migration.spec.suspend, record.kind) {
         (true, false, _) => {
             Step::Launch { job_uid: job.metadata.uid.clone().unwrap_or_default(), position }
@@ -199,9 +219,12 @@ fn idle(situation: Situation<'_>, status: &DataMigrationStatus) -> Step {
     if let Some(applied) = status.applied.as_ref().filter(|a| a.result == RunResult::Succeeded) {
         let effects =
             applied.effects.as_ref().map(|effects| format!(": {}", summary::changed(effects)));
+        let who = match &applied.adopted_from {
+            Some(run) => format!("Adopted from the archive: {run} applied the migration"),
+            None => format!("Run {} applied the migration", applied.run),
+        };
         let message = format!(
-            "Run {} applied the migration{}{}",
-            applied.run,
+            "{who}{}{}",
             effects.unwrap_or_default(),
             position::changed_since(situation, &applied.program_digest)
                 .map(|why| format!("; {why}, which changes nothing: it does not run again"))
@@ -237,11 +260,32 @@ fn idle(situation: Situation<'_>, status: &DataMigrationStatus) -> Step {
     let kind = kind_wanted(situation.migration);
     match settled(situation, status, runnable, kind) {
         Some(position) => Step::Rest(position),
-        None => match waiting(situation) {
+        None => match waiting(situation).or_else(|| held(situation, status, kind)) {
             Some(position) => Step::Rest(position),
             None => begin(situation, status, runnable, kind),
         },
     }
+}
+
+/// What holds up a run that writes: the archive, which has not been told yet how the last one ended
+/// or has put it off, and other migrations of the target.
+fn held(situation: Situation<'_>, status: &DataMigrationStatus, kind: RunKind) -> Option<Position> {
+    if kind == RunKind::DryRun {
+        return None;
+    }
+    let at_once = situation.runnable.map_or(1, Runnable::runs_at_once);
+    recording::before_begin(situation, status).or_else(|| turn::put_off(situation, status)).or_else(
+        || {
+            let full = situation.holders.len() >= at_once;
+            situation.holders.first().filter(|_| full).map(turn::after_another)
+        },
+    )
+}
+
+fn turn(situation: Situation<'_>, record: &RunRecord) -> Turn {
+    let at_once = situation.runnable.map_or(1, Runnable::runs_at_once);
+    let name = situation.migration.metadata.name.as_deref().unwrap_or_default();
+    turn::turn(situation.holders, name, record, at_once)
 }
 
 /// Whether earlier runs already answer what the spec asks for.
@@ -355,12 +399,14 @@ fn begin(
     kind: RunKind,
 ) -> Step {
     let number = status.last_run + 1;
+    let put_off = status.runs.first().filter(|run| ledger::is_put_off(run));
     let name = situation.migration.metadata.name.as_deref().unwrap_or_default();
     let record = RunRecord {
         number,
         kind,
         result: RunResult::Starting,
-        reason: None,
+        // Until this try is let go, what held up the last one is what is known.
+        reason: put_off.and_then(|run| run.reason),
         job: names::job(name, number, kind),
         job_uid: None,
         retry: situation.migration.spec.retry,
@@ -370,8 +416,24 @@ fn begin(
         requested_at: Time(situation.now),
         recorded_at: None,
         exit_code: None,
+        message: put_off.and_then(|run| run.message.clone()),
+        waiting_since: put_off.and_then(|run| run.waiting_since.clone()),
+        overrules: overrules(situation, status, kind),
+        archived: None,
+        log: None,
     };
-    Step::Begin { position: position::starting(&record), record }
+    Step::Begin { position: position::starting(&record), record: Box::new(record) }
+}
+
+/// Up to which number a person has decided to run again, although nobody knows how a run ended: those
+/// who raised `spec.retry` after status had said so.
+fn overrules(situation: Situation<'_>, status: &DataMigrationStatus, kind: RunKind) -> Option<u32> {
+    let wrote =
+        |run: &&RunRecord| run.kind != RunKind::DryRun && run.result != RunResult::Cancelled;
+    let last = status.runs.iter().find(wrote).filter(|_| kind != RunKind::DryRun)?;
+    let raised = situation.migration.spec.retry > last.retry;
+    let unknown = last.result == RunResult::Unknown && raised;
+    if unknown { Some(status.last_run) } else { last.overrules }
 }
 
 /// What the spec asks for.

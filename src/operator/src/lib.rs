@@ -12,6 +12,7 @@ pub mod digest;
 pub mod events;
 pub mod guard_client;
 pub mod health;
+pub mod ledger;
 pub mod limits;
 pub mod metrics;
 pub mod names;
@@ -20,10 +21,12 @@ pub mod outcome;
 pub mod position;
 pub mod progress;
 pub mod reconcile;
+pub mod recording;
 #[cfg(test)]
 mod samples;
 pub mod status;
 pub mod summary;
+pub mod turn;
 pub mod validate;
 pub mod view;
 

@@ -72,3 +72,31 @@ pub const POLL_PROGRESS: Duration = Duration::from_secs(5);
 
 /// How old a run is when it is asked less often, so that days of running write little status.
 pub const PROGRESS_SLOWS_AFTER: Duration = Duration::from_secs(600);
+
+/// The first wait after a run was put off by a lock or by an archive that does not answer.
+pub const RETRY_LEDGER_MIN: Duration = Duration::from_secs(10);
+
+/// The longest wait between two such tries: a person who has mended something looks for so long.
+pub const RETRY_LEDGER_MAX: Duration = Duration::from_secs(120);
+
+/// How long a migration that is being deleted waits for the archive to be told how its run ended.
+pub const RECORD_BEFORE_RELEASE_MAX: Duration = Duration::from_secs(120);
+
+/// How often the Job that tells the archive tries anew by itself; then a new Job does.
+pub const RECORD_BACKOFF_LIMIT: i32 = 4;
+
+/// How long such a Job is kept after its end, and how long one that failed is left alone.
+pub const RECORD_TTL_SECONDS: i32 = 120;
+
+/// How often a migration looks whether the one before it on its target has ended.
+pub const POLL_TURN: Duration = Duration::from_secs(5);
+
+/// How long the Job of a try is kept that another migration's lock or the archive put off.
+pub const PUT_OFF_TTL_SECONDS: i32 = 60;
+
+/// Bytes of memory that a container may use which reads or writes the ledger.
+pub const LEDGER_MEMORY_LIMIT: &str = "128Mi";
+
+/// Bytes of a program's output kept until it is in the archive. The entry program stops keeping before
+/// (see its limits): a pod whose volume is fuller than this is evicted.
+pub const LOG_SIZE_LIMIT: &str = "1Gi";

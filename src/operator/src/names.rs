@@ -25,6 +25,12 @@ pub fn files(job: &str) -> String {
     job.to_owned()
 }
 
+/// Name of the Job that notes in the archive how the run ended whose Job is given.
+pub fn record(job: &str) -> String {
+    let run = job.rsplit_once('-').map_or(job, |(run, _)| run);
+    format!("{run}-record")
+}
+
 /// The migration's name as a DNS label, shortened with a hash where that would lose something.
 fn base(migration: &str) -> String {
     let room = NAME_CHARS_MAX - SUFFIX_CHARS_MAX;
@@ -60,6 +66,11 @@ mod tests {
             job(&format!("{long}1"), 1, RunKind::Apply),
             job(&format!("{long}2"), 1, RunKind::Apply)
         );
+    }
+
+    #[test]
+    fn the_end_of_a_run_is_noted_by_a_job_of_its_name() {
+        assert_eq!(record(&job("0001-add-price", 2, RunKind::Apply)), "0001-add-price-2-record");
     }
 
     #[test]

@@ -3,7 +3,7 @@
 
 use std::collections::BTreeMap;
 
-use dm_api::status::RunRecord;
+use dm_api::status::{RunKind, RunRecord};
 use dm_api::{DataMigration, MIGRATION_UID_LABEL, MigrationTarget};
 use dm_core::report::GuardResult;
 use k8s_openapi::api::batch::v1::Job;
@@ -14,6 +14,7 @@ use kube::{Api, Client, ResourceExt as _};
 use crate::decide;
 use crate::dependencies::{self, Dependencies};
 use crate::guard_client;
+use crate::turn::{self, Holder};
 use crate::validate::FilesFound;
 use crate::view;
 
@@ -32,6 +33,8 @@ pub struct Observed {
     pub jobs: Vec<Job>,
     /// Pods of all its runs, in the order of their creation.
     pub pods: Vec<Pod>,
+    /// Runs of other migrations on the same target that write, or are about to.
+    pub holders: Vec<Holder>,
     /// What the guard of the run under way has counted so far, if there is one and it answered.
     pub guard: Option<GuardResult>,
 }
@@ -73,9 +76,31 @@ pub async fn observe(client: &Client, migration: &DataMigration) -> Result<Obser
         files: files(client, &namespace, migration).await?,
         dependencies: dependencies(client, &namespace, migration).await?,
         jobs,
+        holders: holders(client, &namespace, migration).await?,
         guard: guard(migration, &pods).await,
         pods,
     })
+}
+
+/// What else writes to the target, for a run that may begin or be let go. It is read after the
+/// migration itself, on which the order of two that begin at once rests (see `turn`).
+async fn holders(
+    client: &Client,
+    namespace: &str,
+    migration: &DataMigration,
+) -> Result<Vec<Holder>, kube::Error> {
+    let status = migration.status.as_ref();
+    let last = status.and_then(|status| status.runs.first());
+    let active = last.filter(|run| !run.result.is_over());
+    let writes = active.map_or_else(|| decide::kind_wanted(migration), |run| run.kind);
+    let is_let_go = active.is_some_and(|run| run.job_uid.is_some());
+    if writes == RunKind::DryRun || is_let_go {
+        return Ok(Vec::new());
+    }
+    let target = format!("spec.target.name={}", migration.spec.target.name);
+    let api: Api<DataMigration> = Api::namespaced(client.clone(), namespace);
+    let others = api.list(&ListParams::default().fields(&target)).await?.items;
+    Ok(turn::holders(migration, &others))
 }
 
 /// Asks the guard of a program that runs.

@@ -3,11 +3,13 @@
 
 use dm_api::condition::Reason;
 use dm_api::status::{RunKind, RunRecord, RunResult};
-use dm_core::report::{Fidelity, GuardResult, ProgramResult};
+use dm_core::report::{Archived, Fidelity, GuardResult, ProgramResult};
+use dm_core::verdict::Verdict;
 use jiff::Timestamp;
 use k8s_openapi::api::core::v1::{ContainerStateTerminated, Pod};
 
 use crate::build::STOP_REASON_ANNOTATION;
+use crate::ledger;
 use crate::limits;
 use crate::view::{self, JobEnd, RunObjects};
 
@@ -36,6 +38,24 @@ pub struct Outcome {
     pub last_lines: Vec<String>,
     /// What the guard saw.
     pub guard: Option<GuardResult>,
+    /// What the archive's ledger said to it, if it was asked: the program started only after
+    /// [`Verdict::Go`], with which the run was begun there.
+    pub verdict: Option<Verdict>,
+    /// URL of the archive that the run used.
+    pub archive: Option<String>,
+}
+
+impl Outcome {
+    /// Where something is that the guard has kept in the archive.
+    pub fn kept(&self, which: impl Fn(&Archived) -> Option<&String>) -> Option<String> {
+        let path = which(self.guard.as_ref()?.archived.as_ref()?)?;
+        Some(format!("{}/{path}", self.archive.as_ref()?.trim_end_matches('/')))
+    }
+
+    /// How many changes were journalled, each before it was made.
+    pub fn journalled(&self) -> Option<u64> {
+        Some(self.guard.as_ref()?.journal.as_ref()?.entries)
+    }
 }
 
 /// Why the controller itself stops a run; kept on the Job, so that it is known after a crash.
@@ -102,7 +122,7 @@ fn is_over(objects: RunObjects<'_>) -> bool {
 }
 
 /// What ended the run.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq)]
 enum Cause {
     Success,
     Deadline,
@@ -117,6 +137,7 @@ enum Cause {
     Signal(i32),
     ExitCode(i32),
     Guard(String),
+    Ledger(Box<Verdict>),
     Gone,
 }
 
@@ -138,6 +159,7 @@ impl Cause {
             Self::Signal(_) => Reason::ProgramKilled,
             Self::ExitCode(_) => Reason::ProgramFailed,
             Self::Guard(_) => Reason::GuardFailed,
+            Self::Ledger(verdict) => ledger::reason(verdict),
             Self::Gone => Reason::OutcomeUnknown,
         }
     }
@@ -145,6 +167,10 @@ impl Cause {
 
 fn cause(objects: RunObjects<'_>, pod: Option<&Pod>) -> Cause {
     let end = objects.job.map_or(JobEnd::No, view::job_end);
+    // Where the ledger kept the program from starting, nothing that came after matters.
+    if let Some(verdict) = pod.and_then(view::ledger_verdict).filter(|said| *said != Verdict::Go) {
+        return Cause::Ledger(Box::new(verdict));
+    }
     let ended_well = objects.pods.iter().any(|pod| view::ended_well(pod));
     let any_ended = objects.pods.iter().any(|pod| view::program_end(pod).is_some());
     // A Job is complete, too, whose program was asked to stop half way and ended with 0.
@@ -234,6 +260,7 @@ fn result(kind: RunKind, cause: &Cause, outcome: &Outcome) -> RunResult {
         // It says nothing of what is wanted now, and has left nothing behind.
         Cause::Stopped(_) if !outcome.started || kind == RunKind::DryRun => RunResult::Cancelled,
         Cause::Gone => RunResult::Unknown,
+        Cause::Ledger(verdict) => ledger::result(verdict),
         _ => RunResult::Failed,
     }
 }
@@ -276,6 +303,8 @@ fn facts(record: &RunRecord, objects: RunObjects<'_>) -> Outcome {
         signal: result.as_ref().and_then(|result| result.signal),
         last_lines: lines,
         guard: pod.or(objects.pods.last()).and_then(|pod| view::guard_result(pod)),
+        verdict: objects.pods.iter().rev().find_map(|pod| view::ledger_verdict(pod)),
+        archive: objects.job.and_then(view::archive_url),
     }
 }
 
@@ -330,6 +359,7 @@ fn message(kind: RunKind, cause: &Cause, outcome: &Outcome) -> String {
         }
         Cause::Signal(signal) => format!("The program was ended by signal {signal}"),
         Cause::ExitCode(code) => format!("The program ended with exit code {code}"),
+        Cause::Ledger(verdict) => return bounded(ledger::message(verdict)),
         Cause::Gone => "Nothing is left that says how the run ended".to_owned(),
     };
     bounded(format!("{what}{}; {}.", duration(outcome), state_of_data(kind, outcome)))
@@ -399,12 +429,15 @@ pub fn state_of_data(kind: RunKind, outcome: &Outcome) -> String {
         }
         (RunKind::Apply, Some(guard)) => {
             let written: u64 = guard.tables.iter().map(|t| t.created + t.updated + t.deleted).sum();
+            // No write is sent before its entry is in the journal.
+            let all = if guard.journal.is_some() { ", all of them journalled" } else { "" };
             match (written, &guard.problem) {
                 // A guard that was restarted has forgotten what it counted before.
-                (counted, Some(_)) => format!("{counted} items or more were written"),
+                (counted, Some(_)) => format!("{counted} items or more were written{all}"),
                 (0, None) => "no item was written".into(),
-                (1, None) => "1 item was written".into(),
-                (many, None) => format!("{many} items were written"),
+                (1, None) if all.is_empty() => "1 item was written".into(),
+                (1, None) => "1 item was written, and journalled".into(),
+                (many, None) => format!("{many} items were written{all}"),
             }
         }
     }
@@ -412,8 +445,11 @@ pub fn state_of_data(kind: RunKind, outcome: &Outcome) -> String {
 
 fn what_now(record: &RunRecord, outcome: &Outcome) -> String {
     let retry = record.retry + 1;
+    if let Some(Verdict::Unknown(run)) = &outcome.verdict {
+        return ledger::what_now(run, retry);
+    }
     let hint = match outcome.reason {
-        Reason::Applied | Reason::DryRunSucceeded => return String::new(),
+        Reason::Applied | Reason::Adopted | Reason::DryRunSucceeded => return String::new(),
         _ if outcome.result == RunResult::Cancelled => return "Nothing.".into(),
         Reason::OutOfMemory => "Raise spec.podTemplate.resources.limits.memory",
         Reason::DeadlineExceeded => "Raise spec.activeDeadlineSeconds",
@@ -439,6 +475,10 @@ fn what_now(record: &RunRecord, outcome: &Outcome) -> String {
         RunKind::Apply if !outcome.started => {
             format!("{hint}. Then set spec.retry to {retry}.")
         }
+        RunKind::Apply if outcome.verdict == Some(Verdict::Go) => format!(
+            "{hint}. Look at the data: it may be half done. Then set spec.retry to {retry}, or set \
+             spec.state to Restored to take back what it changed."
+        ),
         RunKind::Apply => format!(
             "{hint}. Look at the data before you run the program again: it may be half done. Then \
              set spec.retry to {retry}."

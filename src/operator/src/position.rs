@@ -9,6 +9,7 @@ use crate::decide::Situation;
 use crate::outcome;
 use crate::progress;
 use crate::summary;
+use crate::turn;
 use crate::view::{self, Obstacle};
 
 /// What status says of where a migration stands.
@@ -119,6 +120,7 @@ pub fn under_way(
     started: Option<Timestamp>,
 ) -> Position {
     let obstacle = view::obstacle(situation.objects, situation.now);
+    let put_off = turn::waiting(record).filter(|_| started.is_none() && obstacle.is_none());
     let mut position = match (started, obstacle) {
         (Some(started), _) => {
             let mut position = starting(record);
@@ -135,7 +137,8 @@ pub fn under_way(
             position
         }
         (None, Some(obstacle)) => held_up(record, &obstacle),
-        (None, None) => starting(record),
+        // A try after one that was put off has nothing new to say until it is let through.
+        (None, None) => put_off.unwrap_or_else(|| starting(record)),
     };
     if situation.migration.spec.suspend {
         let held = record.kind == RunKind::DryRun || started.is_none();

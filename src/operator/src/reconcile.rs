@@ -14,13 +14,14 @@ use kube::runtime::events::{Event, EventType, Recorder};
 use kube::{Api, Client, Resource as _, ResourceExt as _};
 
 use crate::act::{self, ActError};
-use crate::build::Settings;
+use crate::build::{self, Settings};
 use crate::decide::{self, Situation, Step};
 use crate::events;
 use crate::limits;
 use crate::metrics::{Metrics, RunLabels};
 use crate::observe::{self, Observed};
 use crate::position::{Position, Standing};
+use crate::recording::{self, RecordJob};
 use crate::status;
 use crate::validate::{self, Problem, Runnable};
 use crate::view::RunObjects;
@@ -93,12 +94,15 @@ impl Look<'_> {
         let run = self.active_run();
         let pods = run.as_ref().map(|run| self.observed.pods(run.number)).unwrap_or_default();
         let job = run.as_ref().and_then(|run| self.observed.job_of(run));
+        let recorders = recording::recorders(&self.observed.jobs);
         let situation = Situation {
             migration: self.migration,
             runnable,
             dependencies: &self.observed.dependencies,
             objects: RunObjects { job, pods: &pods },
             guard: self.observed.guard.as_ref(),
+            holders: &self.observed.holders,
+            recorders: &recorders,
             now: (self.context.clock)(),
         };
         let step = decide::decide(situation);
@@ -111,7 +115,11 @@ impl Look<'_> {
         }
         let new = status::next(situation, &step);
         let written = self.write(&new).await?;
-        match self.act(&step, runnable, run.as_ref()).await {
+        let acted = match self.record(&recorders, runnable).await {
+            Ok(()) => self.act(&step, runnable, run.as_ref()).await,
+            Err(error) => Err(error),
+        };
+        match acted {
             Err(ActError::Refused { object, message }) => {
                 self.refused(
                     &written,
@@ -139,6 +147,35 @@ impl Look<'_> {
             Err(other) => Err(other.into()),
             Ok(()) => Ok(again(&step, situation)),
         }
+    }
+
+    /// Has the archive told how runs ended whose guards could not.
+    async fn record(
+        &self,
+        recorders: &[RecordJob],
+        runnable: Result<&Runnable, &Problem>,
+    ) -> Result<(), ActError> {
+        let status = self.migration.status.clone().unwrap_or_default();
+        for run in recording::outstanding(&status, recorders) {
+            if recorders.iter().any(|recorder| recorder.run == run.number) {
+                continue;
+            }
+            // Somebody removed the Job with its finalizer: another like it tells where the archive is.
+            let settings = &self.context.settings;
+            let built = |r: &Runnable| build::job::build(self.migration, run, r, settings);
+            let job = self.observed.job_of(run).cloned().or_else(|| runnable.ok().map(built));
+            let Some(job) = job else { continue };
+            let recorded = act::record(&self.context.client, self.migration, run, &job).await;
+            let deleting = self.migration.metadata.deletion_timestamp.is_some();
+            match recorded {
+                // A namespace that is going takes no new Job: its migration must not hold it up.
+                Err(ActError::Refused { .. }) if deleting => {
+                    act::let_go(&self.context.client, self.migration).await?;
+                }
+                other => other?,
+            }
+        }
+        Ok(())
     }
 
     fn active_run(&self) -> Option<RunRecord> {
@@ -241,6 +278,7 @@ impl Look<'_> {
                 | Step::Follow { .. }
                 | Step::Finish(_)
                 | Step::Discard
+                | Step::GiveWay(_)
                 | Step::Create(_)
                 | Step::Launch { .. }
                 | Step::Suspend { .. }
@@ -275,6 +313,7 @@ fn again(step: &Step, situation: Situation<'_>) -> Option<Duration> {
                 let left = next.duration_since(situation.now).unsigned_abs();
                 left.clamp(Duration::from_millis(100), limits::POLL_RESTING)
             }
+            (None, _) if position.reason == Reason::LockedByAnother => limits::POLL_TURN,
             (None, Standing::Reconciling | Standing::Stalled) if waits_unwatched(position) => {
                 limits::POLL_WAITING
             }
@@ -287,6 +326,7 @@ fn again(step: &Step, situation: Situation<'_>) -> Option<Duration> {
         Step::Begin { .. } | Step::Create(_) | Step::Finish(_) | Step::Discard => {
             Some(Duration::ZERO)
         }
+        Step::GiveWay(_) => Some(limits::POLL_TURN),
         Step::Release => None,
     }
 }

@@ -96,6 +96,11 @@ pub fn record(kind: RunKind) -> RunRecord {
         requested_at: Time(at(0)),
         recorded_at: None,
         exit_code: None,
+        message: None,
+        waiting_since: None,
+        overrules: None,
+        archived: None,
+        log: None,
     }
 }
 
@@ -239,4 +244,53 @@ fn merge(object: &mut Value, changes: Value) {
         }
         other => *object = other,
     }
+}
+
+/// A pod whose ledger container ended with a code and said this.
+pub fn pod_refused(exit_code: i32, message: &str) -> Pod {
+    let end = json!({"terminated": {
+        "exitCode": exit_code, "startedAt": time(3), "finishedAt": time(4), "message": message,
+    }});
+    let waiting = json!({"waiting": {"reason": "PodInitializing"}});
+    pod(
+        "Failed",
+        json!({"status": {
+            "startTime": time(2),
+            "initContainerStatuses": [container("ledger", &end), container("guard", &waiting)],
+            "containerStatuses": [container("program", &waiting)],
+        }}),
+    )
+}
+
+/// The same pod after a ledger that let its run begin.
+pub fn let_through(pod: &Pod) -> Pod {
+    let mut pod = pod.clone();
+    let end = json!({"terminated": {"exitCode": 0, "startedAt": time(3), "finishedAt": time(4)}});
+    let ledger = parsed(container("ledger", &end));
+    let status = pod.status.get_or_insert_default();
+    status.init_container_statuses.get_or_insert_default().insert(0, ledger);
+    pod
+}
+
+/// What the ledger says of a run that another object has applied.
+pub fn ledger_adopts() -> Value {
+    json!({"version": 1, "verdict": {"Adopt": {
+        "run": 3, "kind": "apply", "namespace": "team", "name": "0001-cars", "uid": "uid-gone",
+        "begunAt": "2026-10-01T10:00:00.500Z", "completedAt": "2026-10-01T10:01:00.500Z",
+        "executionTime": "2026-10-01T10:00:01.250Z", "finalizationTime": "2026-10-01T10:00:59.750Z",
+        "summary": {
+            "requests": 5, "itemsRead": 4, "readUnits": 2.5, "writeUnits": 3.0,
+            "tables": [{
+                "name": "cars", "itemsRead": 4, "created": 1, "updated": 2, "deleted": 0, "unchanged": 0,
+            }],
+        },
+    }}})
+}
+
+/// What it says of a run that was begun and never completed.
+pub fn ledger_knows_not() -> Value {
+    json!({"version": 1, "verdict": {"Unknown": {
+        "run": 3, "kind": "apply", "namespace": "team", "name": "0001-cars", "uid": "uid-gone",
+        "begunAt": "2026-10-01T10:00:00.500Z",
+    }}})
 }

@@ -14,11 +14,15 @@ use crate::digest;
 use crate::limits;
 use crate::outcome::Outcome;
 use crate::position::{Position, Standing};
+use crate::recording;
+
+mod ledger;
 
 /// The status that a step leads to.
 pub fn next(situation: Situation<'_>, step: &Step) -> DataMigrationStatus {
     let mut status = situation.migration.status.clone().unwrap_or_default();
     status.observed_generation = situation.migration.metadata.generation;
+    recording::note(&mut status, situation.recorders);
     match step {
         Step::Rest(position) | Step::Create(position) | Step::Stop { position, .. } => {
             place(&mut status, situation, position);
@@ -47,6 +51,10 @@ pub fn next(situation: Situation<'_>, step: &Step) -> DataMigrationStatus {
             discard(&mut status, situation.now);
             settle(&mut status, situation);
         }
+        Step::GiveWay(position) => {
+            give_way(&mut status, position, situation.now);
+            place(&mut status, situation, position);
+        }
         Step::Release => {}
     }
     status
@@ -71,6 +79,7 @@ fn begin(status: &mut DataMigrationStatus, record: &RunRecord) {
     let mut record = record.clone();
     record.requested_at = seconds(record.requested_at.0);
     status.last_run = record.number;
+    ledger::take_over(&mut status.runs);
     status.runs.insert(0, record);
     forget_old_runs(&mut status.runs);
     status.failure = None;
@@ -124,6 +133,16 @@ fn discard(status: &mut DataMigrationStatus, now: Timestamp) {
     }
 }
 
+fn give_way(status: &mut DataMigrationStatus, position: &Position, now: Timestamp) {
+    if let Some(run) = status.runs.first_mut() {
+        run.result = RunResult::Cancelled;
+        run.reason = Some(position.reason);
+        run.message = Some(position.message.clone());
+        run.recorded_at = Some(seconds(now));
+        run.waiting_since.get_or_insert_with(|| run.requested_at.clone());
+    }
+}
+
 fn finish(status: &mut DataMigrationStatus, outcome: &Outcome, now: Timestamp) {
     let Some(run) = status.runs.first_mut() else { return };
     run.result = outcome.result;
@@ -132,9 +151,15 @@ fn finish(status: &mut DataMigrationStatus, outcome: &Outcome, now: Timestamp) {
     run.finalization_time = outcome.finalization_time.map(seconds);
     run.recorded_at = Some(seconds(now));
     run.exit_code = outcome.exit_code;
-    let run = run.clone();
+    run.log = outcome.kept(|archived| archived.log.as_ref());
+    ledger::note(status, outcome);
+    let Some(run) = status.runs.first().cloned() else { return };
     if outcome.result == RunResult::Cancelled {
         status.execution_time = None;
+        return;
+    }
+    if outcome.reason == Reason::Adopted {
+        status.failure = None;
         return;
     }
     status.execution_time.clone_from(&run.execution_time);
@@ -148,6 +173,7 @@ fn finish(status: &mut DataMigrationStatus, outcome: &Outcome, now: Timestamp) {
         message: outcome.message.clone(),
         last_lines: outcome.last_lines.clone(),
         what_now: outcome.what_now.clone(),
+        log: run.log.clone(),
         run: run.number,
         exit_code: outcome.exit_code,
         signal: outcome.signal,
@@ -177,6 +203,10 @@ fn applied_report(run: &RunRecord, outcome: &Outcome) -> AppliedReport {
         finalization_time: run.finalization_time.clone(),
         effects: outcome.guard.as_ref().map(changed),
         program_digest: run.program_digest.clone(),
+        adopted_from: None,
+        journalled: outcome.journalled(),
+        log: run.log.clone(),
+        report: outcome.kept(|archived| archived.report.as_ref()),
     }
 }
 
@@ -265,7 +295,8 @@ fn place(status: &mut DataMigrationStatus, situation: Situation<'_>, position: &
             condition(situation, type_, holds, position.reason, &position.message)
         })
         .collect();
-    for (type_, reason, message) in &position.conditions {
+    let archive = recording::condition(status, situation.recorders);
+    for (type_, reason, message) in position.conditions.iter().chain(&archive) {
         conditions.push(condition(situation, type_, true, *reason, message));
     }
     if no_requests_seen(status) {

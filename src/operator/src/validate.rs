@@ -38,6 +38,14 @@ pub struct Runnable {
     pub limits: Limits,
 }
 
+impl Runnable {
+    /// How many migrations may write to the target at the same time.
+    pub fn runs_at_once(&self) -> usize {
+        let wanted = self.target.spec.policy.max_concurrent_runs.unwrap_or(1);
+        usize::try_from(wanted).unwrap_or(usize::MAX).max(1)
+    }
+}
+
 /// What is run.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Program {

@@ -5,12 +5,14 @@
 
 use dm_api::RUN_LABEL;
 use dm_api::condition::Reason;
+use dm_core::plan::{PLAN_ENV, Plan};
 use dm_core::report::{GuardResult, ProgramResult, REPORT_VERSION};
+use dm_core::verdict::{LedgerVerdict, VERDICT_VERSION, Verdict};
 use jiff::Timestamp;
 use k8s_openapi::api::batch::v1::Job;
 use k8s_openapi::api::core::v1::{ContainerState, ContainerStateTerminated, ContainerStatus, Pod};
 
-use crate::build::{GUARD_CONTAINER, PREPARE_CONTAINER, PROGRAM_CONTAINER};
+use crate::build::{GUARD_CONTAINER, LEDGER_CONTAINER, PREPARE_CONTAINER, PROGRAM_CONTAINER};
 use crate::limits;
 
 /// The kubelet's reason for the end of a container of which it knows nothing.
@@ -48,6 +50,15 @@ pub struct Obstacle {
 /// Number of the run that a Job or pod belongs to, by its label.
 pub fn run_of(labels: Option<&std::collections::BTreeMap<String, String>>) -> Option<u32> {
     labels?.get(RUN_LABEL)?.parse().ok()
+}
+
+/// URL of the archive that a run's guard was given.
+pub fn archive_url(job: &Job) -> Option<String> {
+    let pod = job.spec.as_ref()?.template.spec.as_ref()?;
+    let guard = pod.init_containers.iter().flatten().find(|c| c.name == GUARD_CONTAINER)?;
+    let plan = guard.env.iter().flatten().find(|variable| variable.name == PLAN_ENV)?;
+    let plan: Plan = serde_json::from_str(plan.value.as_deref()?).ok()?;
+    Some(plan.archive?.url)
 }
 
 /// How the Job ended.
@@ -138,6 +149,28 @@ pub fn guard_result(pod: &Pod) -> Option<GuardResult> {
     serde_json::from_str::<GuardResult>(message)
         .ok()
         .filter(|result| result.version == REPORT_VERSION)
+}
+
+/// What the archive's ledger said before the run, if it was asked and the answer is known. The
+/// program starts after [`Verdict::Go`] only, which is the exit code 0; an end that is not understood
+/// is as good as no answer.
+pub fn ledger_verdict(pod: &Pod) -> Option<Verdict> {
+    let state = init_status(pod, LEDGER_CONTAINER)?.state.as_ref()?;
+    let ended =
+        state.terminated.as_ref().filter(|e| e.reason.as_deref() != Some(STATUS_UNKNOWN))?;
+    if ended.exit_code == 0 {
+        return Some(Verdict::Go);
+    }
+    let message = ended.message.as_deref().unwrap_or_default();
+    let said = serde_json::from_str::<LedgerVerdict>(message)
+        .ok()
+        .filter(|said| said.version == VERDICT_VERSION && said.verdict != Verdict::Go);
+    Some(said.map_or_else(
+        || Verdict::Unavailable {
+            message: format!("asking it ended with exit code {}: {message}", ended.exit_code),
+        },
+        |said| said.verdict,
+    ))
 }
 
 /// The end of the container that prepares the folder, if it failed.
@@ -231,12 +264,12 @@ fn waiting_reason(container: &ContainerStatus) -> Option<Obstacle> {
                 container.image
             ),
         ),
-        "CreateContainerConfigError" if name == GUARD_CONTAINER => (
+        "CreateContainerConfigError" if name == GUARD_CONTAINER || name == LEDGER_CONTAINER => (
             Reason::SecretNotFound,
             format!(
-                "the guard lacks the target's credentials: {detail}. Create the Secret that the \
-                 target names, with AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY; the run goes on \
-                 by itself"
+                "the guard lacks the credentials of the target or of its archive: {detail}. Create the \
+                 Secret that the target names, with AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY; the \
+                 run goes on by itself"
             ),
         ),
         "CreateContainerConfigError" => (

@@ -2,15 +2,15 @@
 //! for containers of ours; the program's gets none.
 
 use dm_api::archive::{self, ArchiveSpec};
-use dm_api::status::RunKind;
+use dm_api::status::{RunKind, RunRecord};
 use dm_api::{DataMigration, MigrationTarget};
-use dm_core::plan::{self, ArchivePlan};
+use dm_core::plan::{self, ArchivePlan, RetentionPlan};
 use k8s_openapi::api::core::v1::{EnvVar, PersistentVolumeClaimVolumeSource, Volume, VolumeMount};
 
 use super::job;
 
 /// Name of the volume in the pod.
-const VOLUME: &str = "dm-archive";
+pub const VOLUME: &str = "dm-archive";
 
 /// The archive that a run of this kind uses. A dry run has nothing to journal.
 pub fn of(target: &MigrationTarget, kind: RunKind) -> Option<&ArchiveSpec> {
@@ -21,7 +21,7 @@ pub fn of(target: &MigrationTarget, kind: RunKind) -> Option<&ArchiveSpec> {
 }
 
 /// What the guard is told of it.
-pub fn plan(migration: &DataMigration, archive: &ArchiveSpec) -> ArchivePlan {
+pub fn plan(migration: &DataMigration, record: &RunRecord, archive: &ArchiveSpec) -> ArchivePlan {
     let namespace = migration.metadata.namespace.as_deref().unwrap_or_default();
     let name = migration.metadata.name.as_deref().unwrap_or_default();
     ArchivePlan {
@@ -29,8 +29,23 @@ pub fn plan(migration: &DataMigration, archive: &ArchiveSpec) -> ArchivePlan {
         endpoint: archive.endpoint.clone(),
         region: archive.region.clone(),
         migration: archive::migration_name(namespace, name),
-        ..ArchivePlan::default()
+        overrule: record.overrules.unwrap_or(0),
+        repeatable: migration.spec.backoff_limit > 0,
+        tables: tables(migration, record),
+        retention: archive.retention.as_ref().map(|retention| RetentionPlan {
+            max_age_days: retention.max_age_days,
+            keep_runs: retention.keep_runs,
+            journals: retention.journals,
+        }),
     }
+}
+
+/// The tables that the run will write, by the dry run of just this program.
+fn tables(migration: &DataMigration, record: &RunRecord) -> Vec<String> {
+    let dry_run = migration.status.as_ref().and_then(|status| status.dry_run.as_ref());
+    let same = dry_run.filter(|dry_run| dry_run.program_digest == record.program_digest);
+    let effects = same.and_then(|dry_run| dry_run.effects.as_ref());
+    effects.map_or_else(Vec::new, |e| e.tables.iter().map(|table| table.name.clone()).collect())
 }
 
 /// Its credentials, if it has its own.

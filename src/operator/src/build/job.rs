@@ -3,6 +3,7 @@
 
 use std::collections::BTreeMap;
 
+use dm_api::archive::ArchiveSpec;
 use dm_api::migration::ImagePullPolicy;
 use dm_api::status::{RunKind, RunRecord};
 use dm_api::{
@@ -11,8 +12,10 @@ use dm_api::{
 };
 use dm_core::plan::{self, CONTROL_PORT, Mode, PLAN_ENV, PLAN_VERSION, PROGRAM_PORT, Plan};
 use dm_core::plan::{Policy, RateLimits, RunId, Upstream};
+use dm_core::verdict::EXITS_FINAL;
 use k8s_openapi::api::batch::v1::{
-    Job, JobSpec, PodFailurePolicy, PodFailurePolicyOnPodConditionsPattern, PodFailurePolicyRule,
+    Job, JobSpec, PodFailurePolicy, PodFailurePolicyOnExitCodesRequirement,
+    PodFailurePolicyOnPodConditionsPattern, PodFailurePolicyRule,
 };
 use k8s_openapi::api::core::v1::{
     Capabilities, ConfigMapVolumeSource, Container, EmptyDirVolumeSource, EnvVar, EnvVarSource,
@@ -24,8 +27,8 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::{ObjectMeta, OwnerReference}
 use k8s_openapi::apimachinery::pkg::util::intstr::IntOrString;
 
 use super::{
-    GUARD_CONTAINER, PREPARE_CONTAINER, PROGRAM_CONTAINER, SETTINGS_DIGEST_ANNOTATION, Settings,
-    archive, files,
+    GUARD_CONTAINER, LEDGER_CONTAINER, PREPARE_CONTAINER, PROGRAM_CONTAINER,
+    SETTINGS_DIGEST_ANNOTATION, Settings, archive, files,
 };
 use crate::limits;
 use crate::names;
@@ -43,6 +46,7 @@ const BIN_DIR: &str = "/dm/bin";
 const WORK_DIR: &str = "/dm/work";
 const FILES_DIR: &str = "/dm/files";
 const STATE_DIR: &str = "/dm/state";
+const LOG_DIR: &str = "/dm/log";
 const ENTRY: &str = "/dm/bin/datamigration-entry";
 
 /// The Job of a run.
@@ -72,7 +76,11 @@ pub fn build(
             suspend: Some(true),
             active_deadline_seconds: migration.spec.active_deadline_seconds,
             pod_replacement_policy: Some("Failed".into()),
-            pod_failure_policy: Some(failure_policy(migration, record.kind)),
+            pod_failure_policy: Some(failure_policy(
+                migration,
+                record.kind,
+                archive::of(&runnable.target, record.kind),
+            )),
             template: pod(migration, record, runnable, settings),
             ..JobSpec::default()
         }),
@@ -111,18 +119,31 @@ pub fn owner(migration: &DataMigration) -> OwnerReference {
 
 /// What the Job controller does with a pod that was disrupted. A dry run starts over; a run that
 /// writes does so only if its author said that its program may be repeated.
-fn failure_policy(migration: &DataMigration, kind: RunKind) -> PodFailurePolicy {
+fn failure_policy(
+    migration: &DataMigration,
+    kind: RunKind,
+    archive: Option<&ArchiveSpec>,
+) -> PodFailurePolicy {
     let repeatable = kind == RunKind::DryRun || migration.spec.backoff_limit > 0;
-    PodFailurePolicy {
-        rules: vec![PodFailurePolicyRule {
-            action: if repeatable { "Ignore" } else { "FailJob" }.into(),
-            on_pod_conditions: Some(vec![PodFailurePolicyOnPodConditionsPattern {
-                type_: "DisruptionTarget".into(),
-                status: Some("True".into()),
-            }]),
-            on_exit_codes: None,
-        }],
-    }
+    let disrupted = PodFailurePolicyRule {
+        action: if repeatable { "Ignore" } else { "FailJob" }.into(),
+        on_pod_conditions: Some(vec![PodFailurePolicyOnPodConditionsPattern {
+            type_: "DisruptionTarget".into(),
+            status: Some("True".into()),
+        }]),
+        on_exit_codes: None,
+    };
+    // What the ledger says it says to every pod.
+    let ledger = archive.map(|_| PodFailurePolicyRule {
+        action: "FailJob".into(),
+        on_pod_conditions: None,
+        on_exit_codes: Some(PodFailurePolicyOnExitCodesRequirement {
+            container_name: Some(LEDGER_CONTAINER.into()),
+            operator: "In".into(),
+            values: EXITS_FINAL.iter().map(|code| i32::from(*code)).collect(),
+        }),
+    });
+    PodFailurePolicy { rules: ledger.into_iter().chain([disrupted]).collect() }
 }
 
 fn pod(
@@ -162,11 +183,8 @@ fn pod(
                 .as_ref()
                 .map(|account| account.name.clone()),
             security_context: Some(pod_security(runnable)),
-            init_containers: Some(vec![
-                prepare(runnable, settings),
-                guard(migration, record, runnable, settings),
-            ]),
-            containers: vec![program(runnable)],
+            init_containers: Some(init_containers(migration, record, runnable, settings)),
+            containers: vec![program(runnable, has_log(record, runnable))],
             volumes: Some(volumes(record, runnable)),
             node_selector: (!pod.node_selector.is_empty()).then(|| pod.node_selector.clone()),
             tolerations: (!pod.tolerations.is_empty()).then(|| pod.tolerations.clone()),
@@ -179,6 +197,31 @@ fn pod(
             ),
             ..PodSpec::default()
         }),
+    }
+}
+
+/// In their order: what needs no archive, what asks it whether the run may begin, the guard.
+fn init_containers(
+    migration: &DataMigration,
+    record: &RunRecord,
+    runnable: &Runnable,
+    settings: &Settings,
+) -> Vec<Container> {
+    let guard = guard(migration, record, runnable, settings);
+    let ledger = archive::of(&runnable.target, record.kind).map(|archive| ledger(&guard, archive));
+    [Some(prepare(runnable, settings)), ledger, Some(guard)].into_iter().flatten().collect()
+}
+
+/// Asks the archive's ledger whether the run may begin, with the guard's eyes.
+fn ledger(guard: &Container, archive: &ArchiveSpec) -> Container {
+    Container {
+        name: LEDGER_CONTAINER.into(),
+        args: Some(vec!["ledger".into()]),
+        restart_policy: None,
+        startup_probe: None,
+        resources: Some(resources("10m", "32Mi", limits::LEDGER_MEMORY_LIMIT)),
+        volume_mounts: archive::mount(archive).map(|mount| vec![mount]),
+        ..guard.clone()
     }
 }
 
@@ -251,17 +294,20 @@ fn guard(
             secret_variable(&secret.name, "AWS_SESSION_TOKEN", true),
         ]);
     }
+    let mut args: Vec<String> = vec!["--state-dir".into(), STATE_DIR.into()];
     let mut mounts = vec![mount("dm-state", STATE_DIR, false)];
     if let Some(archive) = archive::of(&runnable.target, record.kind) {
         env.extend(archive::env(archive));
         mounts.extend(archive::mount(archive));
+        mounts.push(mount("dm-log", LOG_DIR, false));
+        args.extend(["--log-dir".into(), LOG_DIR.into()]);
     }
     Container {
         name: GUARD_CONTAINER.into(),
         image: Some(settings.agent_image.clone()),
         image_pull_policy: Some(settings.agent_pull_policy.clone()),
         command: Some(vec!["/usr/bin/datamigration-guard".into()]),
-        args: Some(vec!["--state-dir".into(), STATE_DIR.into()]),
+        args: Some(args),
         env: Some(env),
         restart_policy: Some("Always".into()),
         resources: Some(resources("50m", "64Mi", limits::GUARD_MEMORY_LIMIT)),
@@ -310,12 +356,17 @@ fn plan(migration: &DataMigration, record: &RunRecord, runnable: &Runnable) -> P
             writes_per_second: runnable.limits.writes_per_second,
         },
         archive: archive::of(&runnable.target, record.kind)
-            .map(|archive| archive::plan(migration, archive)),
+            .map(|archive| archive::plan(migration, record, archive)),
         restore: None,
     }
 }
 
-fn program(runnable: &Runnable) -> Container {
+/// Whether the program's output is kept for an archive.
+fn has_log(record: &RunRecord, runnable: &Runnable) -> bool {
+    archive::of(&runnable.target, record.kind).is_some()
+}
+
+fn program(runnable: &Runnable, has_log: bool) -> Container {
     let base = Container {
         name: PROGRAM_CONTAINER.into(),
         resources: runnable.pod.resources.clone(),
@@ -331,6 +382,9 @@ fn program(runnable: &Runnable) -> Container {
             let mut args: Vec<String> = vec!["run".into(), "--dir".into(), WORK_DIR.into()];
             if let Some(file) = file {
                 args.extend(["--script".into(), file.clone()]);
+            }
+            if has_log {
+                args.extend(["--log-dir".into(), LOG_DIR.into()]);
             }
             args.push("--".into());
             args.extend(script.command.iter().chain(&script.args).cloned());
@@ -359,9 +413,12 @@ fn program(runnable: &Runnable) -> Container {
             image_pull_policy: pull(container.image_pull_policy),
             working_dir: container.working_dir.clone(),
             env: Some(program_env(runnable, &container.env)),
-            ..in_image(base, &container.command, &container.args)
+            ..in_image(base, &container.command, &container.args, has_log)
         },
     };
+    if has_log && container.command.is_some() {
+        mounts.push(mount("dm-log", LOG_DIR, false));
+    }
     mounts.extend(runnable.pod.volume_mounts.clone());
     container.volume_mounts = Some(mounts);
     container
@@ -369,11 +426,15 @@ fn program(runnable: &Runnable) -> Container {
 
 /// A program in an image: behind the entry program where its command is known, as it is where
 /// only the image knows it.
-fn in_image(base: Container, command: &[String], args: &[String]) -> Container {
+fn in_image(base: Container, command: &[String], args: &[String], has_log: bool) -> Container {
     if command.is_empty() {
         return Container { args: (!args.is_empty()).then(|| args.to_vec()), ..base };
     }
-    let mut all: Vec<String> = vec!["run".into(), "--dir".into(), ".".into(), "--".into()];
+    let mut all: Vec<String> = vec!["run".into(), "--dir".into(), ".".into()];
+    if has_log {
+        all.extend(["--log-dir".into(), LOG_DIR.into()]);
+    }
+    all.push("--".into());
     all.extend(command.iter().chain(args).cloned());
     Container { command: Some(vec![ENTRY.into()]), args: Some(all), ..base }
 }
@@ -407,8 +468,13 @@ fn volumes(record: &RunRecord, runnable: &Runnable) -> Vec<Volume> {
             ..Volume::default()
         });
     }
-    let archive = archive::of(&runnable.target, record.kind);
-    volumes.extend(archive.and_then(archive::volume));
+    if let Some(archive) = archive::of(&runnable.target, record.kind) {
+        volumes.extend(archive::volume(archive));
+        let size = Some(Quantity(limits::LOG_SIZE_LIMIT.into()));
+        let empty_dir =
+            Some(EmptyDirVolumeSource { size_limit: size, ..EmptyDirVolumeSource::default() });
+        volumes.push(Volume { name: "dm-log".into(), empty_dir, ..Volume::default() });
+    }
     volumes.extend(runnable.pod.volumes.iter().map(|volume| Volume {
         name: volume.name.clone(),
         config_map: volume.config_map.clone(),
@@ -450,7 +516,8 @@ pub fn secret_variable(secret: &str, key: &str, optional: bool) -> EnvVar {
     }
 }
 
-fn resources(cpu: &str, memory: &str, memory_max: &str) -> ResourceRequirements {
+/// What a container of ours asks for, and the memory it may use.
+pub fn resources(cpu: &str, memory: &str, memory_max: &str) -> ResourceRequirements {
     let quantity = |text: &str| Quantity(text.into());
     ResourceRequirements {
         requests: Some(BTreeMap::from([

@@ -4,9 +4,11 @@
 use std::path::Path;
 
 use dm_api::DataMigration;
-use dm_api::status::{RunKind, RunRecord};
+use dm_api::condition::Reason;
+use dm_api::status::{DataMigrationStatus, RunKind, RunRecord, RunResult};
 use k8s_openapi::api::batch::v1::Job;
 use k8s_openapi::api::core::v1::{Container, PodSpec};
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 use serde_json::{Value, json};
 
 use super::*;
@@ -207,6 +209,83 @@ fn the_job_of_a_run_with_an_archive_is_the_golden_one() {
     check("job-script-apply-volume", &built_with(on_a_volume(), RunKind::Apply));
 }
 
+/// A run that was killed, of a migration that has something to say of it.
+fn killed() -> (DataMigration, RunRecord) {
+    let mut migration = script();
+    let time = |text: &str| Some(Time(text.parse().unwrap()));
+    let run = RunRecord {
+        result: RunResult::Failed,
+        reason: Some(Reason::PodDeleted),
+        execution_time: time("2026-11-02T10:00:05Z"),
+        finalization_time: time("2026-11-02T10:00:09Z"),
+        archived: Some(false),
+        ..record(RunKind::Apply)
+    };
+    let failure = json!({
+        "reason": "PodDeleted", "message": "The run's pod was deleted by hand", "whatNow": "", "run": 1,
+    });
+    migration.status = Some(DataMigrationStatus {
+        failure: serde_json::from_value(failure).unwrap(),
+        runs: vec![run.clone()],
+        ..DataMigrationStatus::default()
+    });
+    (migration, run)
+}
+
+#[test]
+fn the_job_that_notes_a_runs_end_is_the_golden_one() {
+    let (migration, run) = killed();
+    for (name, archive) in [("bucket", in_a_bucket()), ("volume", on_a_volume())] {
+        let of = built_with(archive, RunKind::Apply);
+        let job = record::build(&migration, &run, &of).unwrap();
+        check(&format!("job-record-{name}"), &job);
+        assert_ne!(job.metadata.name, of.metadata.name);
+        let labels = job.spec.unwrap().template.metadata.unwrap().labels.unwrap();
+        assert!(!labels.contains_key(dm_api::RUN_LABEL), "it is no pod of the run");
+    }
+}
+
+#[test]
+fn the_guard_is_told_what_a_person_has_decided_and_which_tables_to_expect() {
+    let mut migration = script();
+    let effects = json!({
+        "itemsRead": 1, "tables": [{"name": "cars", "wouldCreate": 0, "wouldUpdate": 1, "wouldDelete": 0}],
+        "writeCallsThatReachedTheDatabase": 0, "readUnits": 1.0, "writeUnits": 1.0, "requests": 1,
+    });
+    let dry_run = json!({
+        "run": 1, "result": "Succeeded", "effects": effects, "programDigest": "sha256:0123",
+    });
+    migration.status = Some(DataMigrationStatus {
+        dry_run: serde_json::from_value(dry_run).unwrap(),
+        ..DataMigrationStatus::default()
+    });
+    migration.spec.backoff_limit = 1;
+    let target: dm_api::MigrationTarget = samples::target(json!({"archive": {
+        "url": "s3://archive", "retention": {"maxAgeDays": 90},
+    }}));
+    let run = RunRecord { overrules: Some(4), ..record(RunKind::Apply) };
+    let plan = archive::plan(&migration, &run, target.spec.archive.as_ref().unwrap());
+    assert_eq!((plan.overrule, plan.repeatable, plan.tables), (4, true, vec!["cars".to_owned()]));
+    let retention = plan.retention.unwrap();
+    assert_eq!((retention.max_age_days, retention.keep_runs, retention.journals), (90, 5, false));
+    let other = RunRecord { program_digest: "sha256:other".into(), ..run };
+    let plan = archive::plan(&migration, &other, target.spec.archive.as_ref().unwrap());
+    assert!(plan.tables.is_empty(), "another program's dry run says nothing");
+}
+
+#[test]
+fn a_job_fails_at_once_when_the_ledger_refuses_its_run() {
+    let rules = |job: Job| job.spec.unwrap().pod_failure_policy.unwrap().rules;
+    let with = rules(built_with(in_a_bucket(), RunKind::Apply));
+    let codes = with[0].on_exit_codes.as_ref().unwrap();
+    assert_eq!(codes.container_name.as_deref(), Some(LEDGER_CONTAINER));
+    assert_eq!(
+        (with[0].action.as_str(), codes.values.as_slice()),
+        ("FailJob", &[80, 81, 82, 83, 84][..])
+    );
+    assert_eq!(rules(built_with(in_a_bucket(), RunKind::DryRun)).len(), 1);
+}
+
 #[test]
 fn the_programs_container_has_nothing_of_the_archive() {
     for (archive, words) in
@@ -215,7 +294,7 @@ fn the_programs_container_has_nothing_of_the_archive() {
         let job = built_with(archive, RunKind::Apply);
         for container in containers(&job) {
             let text = serde_json::to_string(&container).unwrap();
-            let ours = container.name == GUARD_CONTAINER;
+            let ours = [GUARD_CONTAINER, LEDGER_CONTAINER].contains(&container.name.as_str());
             for word in words {
                 assert_eq!(text.contains(word), ours, "{}: {word}", container.name);
             }

@@ -17,12 +17,24 @@ struct Case {
     dependencies: Dependencies,
     job: Option<Job>,
     pods: Vec<Pod>,
+    holders: Vec<Holder>,
+    recorders: Vec<RecordJob>,
+    now: i64,
 }
 
 impl Case {
     fn new(migration: DataMigration) -> Self {
         let runnable = Ok(runnable_of(&migration));
-        Self { migration, runnable, dependencies: Dependencies::default(), job: None, pods: vec![] }
+        Self {
+            migration,
+            runnable,
+            dependencies: Dependencies::default(),
+            job: None,
+            pods: vec![],
+            holders: vec![],
+            recorders: vec![],
+            now: 40,
+        }
     }
 
     /// With runs in its history, newest first.
@@ -54,7 +66,9 @@ impl Case {
             dependencies: &self.dependencies,
             objects: RunObjects { job: self.job.as_ref(), pods: &pods },
             guard: None,
-            now: at(40),
+            holders: &self.holders,
+            recorders: &self.recorders,
+            now: at(self.now),
         })
     }
 }
@@ -77,7 +91,7 @@ fn begins(case: &Case, kind: RunKind, number: u32) -> RunRecord {
     let Step::Begin { record, .. } = step else { panic!("no begin: {step:#?}") };
     assert_eq!((record.kind, record.number, record.result), (kind, number, RunResult::Starting));
     assert_eq!((record.job_uid.as_ref(), record.retry), (None, case.migration.spec.retry));
-    record
+    *record
 }
 
 fn is_stop(case: &Case, expected: Option<StopReason>) {
@@ -100,6 +114,9 @@ fn suspended_job() -> Job {
 fn not_let_go(kind: RunKind) -> RunRecord {
     RunRecord { result: RunResult::Starting, job_uid: None, ..record(kind) }
 }
+
+mod archive;
+mod target;
 
 #[test]
 fn a_fresh_migration_is_tried() {

@@ -19,6 +19,8 @@ fn end(kind: RunKind, job: Option<&Job>, pods: &[&Pod]) -> Option<Outcome> {
     of(&record(kind), RunObjects { job, pods })
 }
 
+mod ledger;
+
 fn failed_job() -> Job {
     job_ended("Failed", "BackoffLimitExceeded")
 }

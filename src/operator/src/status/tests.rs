@@ -24,6 +24,8 @@ fn check(migration: &DataMigration, step: &Step, now: i64) -> DataMigrationStatu
             dependencies: &Dependencies::default(),
             objects: RunObjects { job: None, pods: &[] },
             guard: None,
+            holders: &[],
+            recorders: &[],
             now: at(now),
         },
         step,
@@ -36,6 +38,8 @@ fn having(migration: &DataMigration, status: &DataMigrationStatus) -> DataMigrat
     migration.status = Some(status.clone());
     migration
 }
+
+mod ledger;
 
 fn rest(standing: Standing, reason: Reason) -> Step {
     let phase = dm_api::status::Phase::Stalled;
@@ -105,7 +109,7 @@ fn a_new_run_clears_what_the_last_one_left() {
     .unwrap();
     (old.execution_time, old.finalization_time) = (Some(Time(at(1))), Some(Time(at(2))));
     let record = RunRecord { number: 2, result: RunResult::Starting, ..record(RunKind::Apply) };
-    let step = Step::Begin { position: position::starting(&record), record };
+    let step = Step::Begin { position: position::starting(&record), record: Box::new(record) };
     let new = check(&having(&applying(json!({})), &old), &step, 20);
     assert_eq!((new.failure, new.execution_time, new.finalization_time), (None, None, None));
     assert_eq!((new.last_run, new.runs[0].number, new.runs[1].number), (2, 2, 1));
@@ -118,7 +122,7 @@ fn the_history_ends_and_never_forgets_the_last_run_that_applied() {
     status.runs[0].result = RunResult::Failed;
     for number in 2..=30 {
         let record = RunRecord { number, ..ended(RunKind::DryRun, RunResult::Succeeded) };
-        let step = Step::Begin { position: position::starting(&record), record };
+        let step = Step::Begin { position: position::starting(&record), record: Box::new(record) };
         let new = check(&migration, &step, 20);
         migration = having(&migration, &new);
     }

@@ -2,11 +2,14 @@
 //! keeps to what the real ones promise about pods, their finalizers and the Job's conditions, and
 //! notes each time a program was started.
 
-use dm_core::plan::Mode;
-use dm_core::report::{GuardResult, ProgramResult, REPORT_VERSION, TableEffect};
+use dm_core::plan::{Mode, Plan};
+use dm_core::report::{Archived, GuardResult, ProgramResult, REPORT_VERSION, TableEffect};
+use dm_core::verdict::{LedgerVerdict, RunOutcome};
+use dm_operator::build::RECORD_OF_LABEL;
 use serde_json::{Value, json};
 
 use crate::api_server::{Objects, finalizers, is_deleting};
+use crate::ledger::Ledger;
 
 /// The Job controller's own finalizer on pods that it has not counted yet.
 const TRACKING: &str = "batch.kubernetes.io/job-tracking";
@@ -56,6 +59,12 @@ pub struct Cluster {
     pub endless: bool,
     /// Whether a stopped program ends with 0, as one with a handler of its own may.
     pub graceful: bool,
+    /// The ledger of the target's archive, if it has one.
+    pub ledger: Ledger,
+    /// Whether guards die before they have noted their run's end there.
+    pub mute: bool,
+    /// Programs that write and are running, and the most that ever were.
+    pub writing: (usize, usize),
 }
 
 impl Cluster {
@@ -120,16 +129,36 @@ impl Cluster {
     fn start(&mut self, objects: &mut Objects, pod: &str) {
         let at = objects.now().to_string();
         let object = objects.get("pods", pod).unwrap();
+        if object["metadata"]["labels"][RECORD_OF_LABEL].is_string() {
+            let container = &object["spec"]["containers"][0];
+            let told = self.ledger.record(&plan_in(container), &container["args"]);
+            let phase = if told { "Succeeded" } else { "Failed" };
+            objects.change("pods", pod, |pod| pod["status"] = json!({"phase": phase}));
+            return;
+        }
+        if has_ledger(object) {
+            let verdict = self.ledger.ask(&plan_of(object));
+            if verdict.exit_code() != 0 {
+                refuse(objects, pod, &verdict);
+                return;
+            }
+        }
+        if mode_of(object) == Mode::Apply {
+            self.writing.0 += 1;
+            self.writing.1 = self.writing.1.max(self.writing.0);
+        }
         self.starts.push(Start {
             run: label(object, dm_api::RUN_LABEL).parse().unwrap(),
             mode: mode_of(object),
             job: object["metadata"]["ownerReferences"][0]["uid"].as_str().unwrap().to_owned(),
         });
         objects.change("pods", pod, |pod| {
+            let mut inits = vec![status("guard", &json!({"running": {"startedAt": at}}))];
+            inits.extend(has_ledger(pod).then(|| status("ledger", &let_through(&at))));
             pod["spec"]["nodeName"] = json!("node-1");
             pod["status"] = json!({
                 "phase": "Running",
-                "initContainerStatuses": [status("guard", &json!({"running": {"startedAt": at}}))],
+                "initContainerStatuses": inits,
                 "containerStatuses": [status("program", &json!({"running": {"startedAt": at}}))],
             });
         });
@@ -165,13 +194,26 @@ impl Cluster {
                 "reason": if code == 0 { "Completed" } else { "Error" },
             }})
         };
-        let guard = serde_json::to_string(&guard_result(mode)).unwrap();
+        if mode == Mode::Apply {
+            self.writing.0 -= 1;
+        }
+        let asked = has_ledger(object);
+        let mut result_of_guard = guard_result(mode);
+        if asked && !self.mute {
+            let run = plan_of(object).run.number;
+            let outcome = if exit_code == 0 { RunOutcome::Succeeded } else { RunOutcome::Failed };
+            let completed = self.ledger.complete(run, outcome).then_some(outcome);
+            result_of_guard.archived = Some(Archived { completed, ..Archived::default() });
+        }
+        let guard = serde_json::to_string(&result_of_guard).unwrap();
         let program = serde_json::to_string(&result).unwrap();
+        let mut inits = vec![status("guard", &ended(guard, 0))];
+        inits.extend(asked.then(|| status("ledger", &let_through(&at))));
         objects.change("pods", pod, |pod| {
             pod["status"] = json!({
                 "phase": if exit_code == 0 { "Succeeded" } else { "Failed" },
                 "conditions": pod["status"]["conditions"],
-                "initContainerStatuses": [status("guard", &ended(guard, 0))],
+                "initContainerStatuses": inits,
                 "containerStatuses": [status("program", &ended(program, exit_code))],
             });
         });
@@ -228,7 +270,8 @@ fn job_moves(objects: &Objects, job: &Value) -> Vec<Move> {
 fn create_pod(objects: &mut Objects, job: &str) {
     let job = objects.get("jobs", job).unwrap().clone();
     let template = &job["spec"]["template"];
-    assert_eq!(job["spec"]["podReplacementPolicy"], "Failed");
+    let is_recorder = job["metadata"]["labels"][RECORD_OF_LABEL].is_string();
+    assert!(is_recorder || job["spec"]["podReplacementPolicy"] == "Failed");
     let mut held = finalizers(template);
     held.push(TRACKING.into());
     let number = objects.version();
@@ -253,8 +296,10 @@ fn create_pod(objects: &mut Objects, job: &str) {
 
 fn count_pods(objects: &mut Objects, job: &str) {
     let job_object = objects.get("jobs", job).unwrap().clone();
-    let rule = &job_object["spec"]["podFailurePolicy"]["rules"][0];
-    assert_eq!(rule["onPodConditions"][0]["type"], "DisruptionTarget");
+    let rules = job_object["spec"]["podFailurePolicy"]["rules"].as_array();
+    let disruption = |rule: &&Value| rule["onPodConditions"][0]["type"] == "DisruptionTarget";
+    let rule = rules.into_iter().flatten().find(disruption).cloned().unwrap_or_default();
+    let codes = rules.into_iter().flatten().find(|rule| rule["onExitCodes"].is_object()).cloned();
     let mut failed = job_object["status"]["failed"].as_i64().unwrap_or(0);
     let mut end = None;
     let counted: Vec<Value> =
@@ -264,6 +309,9 @@ fn count_pods(objects: &mut Objects, job: &str) {
             "Succeeded" => end = Some(("Complete", "CompletionsReached")),
             "Failed" if is_disrupted(pod) && rule["action"] == "Ignore" => {}
             "Failed" if is_disrupted(pod) => end = Some(("Failed", "PodFailurePolicy")),
+            "Failed" if codes.as_ref().is_some_and(|rule| is_of(rule, pod)) => {
+                end = Some(("Failed", "PodFailurePolicy"));
+            }
             "Failed" => failed += 1,
             _ => continue,
         }
@@ -321,11 +369,52 @@ fn drop_finalizer(object: &mut Value, finalizer: &str) {
     object["metadata"]["finalizers"] = json!(rest);
 }
 
+/// Whether a rule of the failure policy speaks of this pod's exit code.
+fn is_of(rule: &Value, pod: &Value) -> bool {
+    let codes = &rule["onExitCodes"];
+    let statuses = pod["status"]["initContainerStatuses"].as_array().into_iter().flatten();
+    statuses.filter(|status| status["name"] == codes["containerName"]).any(|status| {
+        let code = &status["state"]["terminated"]["exitCode"];
+        codes["values"].as_array().unwrap().contains(code)
+    })
+}
+
+fn has_ledger(pod: &Value) -> bool {
+    let inits = pod["spec"]["initContainers"].as_array();
+    inits.into_iter().flatten().any(|container| container["name"] == "ledger")
+}
+
+fn let_through(at: &str) -> Value {
+    json!({"terminated": {"exitCode": 0, "startedAt": at, "finishedAt": at}})
+}
+
+/// The ledger's container ends, and the pod with it.
+fn refuse(objects: &mut Objects, pod: &str, verdict: &LedgerVerdict) {
+    let at = objects.now().to_string();
+    let end = json!({"terminated": {
+        "exitCode": verdict.exit_code(), "startedAt": at, "finishedAt": at,
+        "message": verdict.to_message(),
+    }});
+    objects.change("pods", pod, |pod| {
+        pod["spec"]["nodeName"] = json!("node-1");
+        pod["status"] =
+            json!({"phase": "Failed", "initContainerStatuses": [status("ledger", &end)]});
+    });
+}
+
+/// The plan in a container's environment.
+fn plan_in(container: &Value) -> Plan {
+    serde_json::from_str(container["env"][0]["value"].as_str().unwrap()).unwrap()
+}
+
+fn plan_of(pod: &Value) -> Plan {
+    let inits = pod["spec"]["initContainers"].as_array().unwrap();
+    plan_in(inits.iter().find(|container| container["name"] == "guard").unwrap())
+}
+
 /// What the plan in the guard's environment says.
 fn mode_of(pod: &Value) -> Mode {
-    let guard = &pod["spec"]["initContainers"][1];
-    let plan = guard["env"][0]["value"].as_str().unwrap();
-    serde_json::from_str::<dm_core::plan::Plan>(plan).unwrap().mode
+    plan_of(pod).mode
 }
 
 fn status(name: &str, state: &Value) -> Value {

@@ -6,12 +6,14 @@
 #![allow(clippy::unwrap_used, reason = "a test may panic, and so may its helpers")]
 
 mod api_server;
+mod archive;
 mod by_hand;
 mod cluster;
 mod connection;
 mod crash;
 mod happy;
 mod invariants;
+mod ledger;
 mod merge;
 mod refused;
 mod schedule;

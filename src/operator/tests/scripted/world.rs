@@ -53,6 +53,17 @@ impl World {
         Self { server, cluster: Cluster::default(), late: false, context }
     }
 
+    /// One on a target with an archive.
+    pub fn with_archive() -> Self {
+        let world = Self::new();
+        world.with_objects(|objects| {
+            objects.change("migrationtargets", "dev", |target| {
+                target["spec"]["archive"] = json!({"url": "s3://archive/prod"});
+            });
+        });
+        world
+    }
+
     /// Changes the migration's spec, as a person does.
     pub fn edit(&self, change: impl FnOnce(&mut Value)) {
         let mut server = lock(&self.server);

@@ -1,0 +1,123 @@
+//! The Job that notes in the archive's ledger how a run ended whose own guard could not: it was killed,
+//! or does not know its program's end. It sees the archive as the run's guard saw it. Pure.
+
+use std::collections::BTreeMap;
+
+use dm_api::status::{RunRecord, RunResult};
+use dm_api::{DataMigration, MIGRATION_UID_LABEL};
+use k8s_openapi::api::batch::v1::{Job, JobSpec};
+use k8s_openapi::api::core::v1::{Container, PodSpec, PodTemplateSpec};
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::{ObjectMeta, Time};
+
+use super::{GUARD_CONTAINER, RECORD_OF_LABEL, archive, job};
+use crate::limits;
+use crate::names;
+
+/// Name of its container.
+const CONTAINER: &str = "record";
+
+/// The Job for a run that is over, after the run's own Job.
+pub fn build(migration: &DataMigration, run: &RunRecord, of: &Job) -> Option<Job> {
+    let pod = of.spec.as_ref()?.template.spec.as_ref()?;
+    let guard = pod.init_containers.iter().flatten().find(|c| c.name == GUARD_CONTAINER)?;
+    let labels = labels(migration, run);
+    let annotations = job::annotations(migration, run);
+    Some(Job {
+        metadata: ObjectMeta {
+            name: Some(names::record(&run.job)),
+            namespace: migration.metadata.namespace.clone(),
+            labels: Some(labels.clone()),
+            annotations: Some(annotations.clone()),
+            owner_references: Some(vec![job::owner(migration)]),
+            ..ObjectMeta::default()
+        },
+        spec: Some(JobSpec {
+            backoff_limit: Some(limits::RECORD_BACKOFF_LIMIT),
+            ttl_seconds_after_finished: Some(limits::RECORD_TTL_SECONDS),
+            template: PodTemplateSpec {
+                metadata: Some(ObjectMeta {
+                    labels: Some(labels),
+                    annotations: Some(annotations),
+                    ..ObjectMeta::default()
+                }),
+                spec: Some(pod_spec(pod, recorder(guard, run, migration))),
+            },
+            ..JobSpec::default()
+        }),
+        status: None,
+    })
+}
+
+/// Labels by which it is found, and not taken for a Job or pod of the run itself.
+fn labels(migration: &DataMigration, run: &RunRecord) -> BTreeMap<String, String> {
+    BTreeMap::from([
+        ("app.kubernetes.io/managed-by".into(), "datamigration".into()),
+        (MIGRATION_UID_LABEL.into(), migration.metadata.uid.clone().unwrap_or_default()),
+        (RECORD_OF_LABEL.into(), run.number.to_string()),
+    ])
+}
+
+/// Where the run's pod could run, this one can.
+fn pod_spec(of: &PodSpec, container: Container) -> PodSpec {
+    let mounted =
+        |name: &str| container.volume_mounts.iter().flatten().any(|mount| mount.name == name);
+    let volumes: Vec<_> =
+        of.volumes.iter().flatten().filter(|volume| mounted(&volume.name)).cloned().collect();
+    PodSpec {
+        restart_policy: Some("Never".into()),
+        automount_service_account_token: Some(false),
+        enable_service_links: Some(false),
+        service_account_name: of.service_account_name.clone(),
+        security_context: of.security_context.clone(),
+        volumes: (!volumes.is_empty()).then_some(volumes),
+        node_selector: of.node_selector.clone(),
+        tolerations: of.tolerations.clone(),
+        affinity: of.affinity.clone(),
+        image_pull_secrets: of.image_pull_secrets.clone(),
+        containers: vec![container],
+        ..PodSpec::default()
+    }
+}
+
+/// The guard's container with another task, its plan and credentials the same.
+fn recorder(guard: &Container, run: &RunRecord, migration: &DataMigration) -> Container {
+    let mounts: Vec<_> = guard
+        .volume_mounts
+        .iter()
+        .flatten()
+        .filter(|mount| mount.name == archive::VOLUME)
+        .cloned()
+        .collect();
+    Container {
+        name: CONTAINER.into(),
+        image: guard.image.clone(),
+        image_pull_policy: guard.image_pull_policy.clone(),
+        command: guard.command.clone(),
+        args: Some(args(run, migration)),
+        env: guard.env.clone(),
+        resources: Some(job::resources("10m", "32Mi", limits::LEDGER_MEMORY_LIMIT)),
+        security_context: guard.security_context.clone(),
+        termination_message_policy: Some("FallbackToLogsOnError".into()),
+        volume_mounts: (!mounts.is_empty()).then_some(mounts),
+        ..Container::default()
+    }
+}
+
+fn args(run: &RunRecord, migration: &DataMigration) -> Vec<String> {
+    let outcome = if run.result == RunResult::Succeeded { "Succeeded" } else { "Failed" };
+    let mut args: Vec<String> = vec!["record".into(), "--outcome".into(), outcome.into()];
+    let status = migration.status.as_ref();
+    let failure = status.and_then(|status| status.failure.as_ref());
+    let message = match (failure.filter(|failure| failure.run == run.number), run.result) {
+        (Some(failure), _) => Some(format!("{}: {}", failure.reason, failure.message)),
+        (None, RunResult::Cancelled) => {
+            Some(format!("{}: given up", run.reason.map_or("Cancelled", |reason| reason.as_str())))
+        }
+        (None, _) => None,
+    };
+    args.extend(message.map(|message| format!("--message={message}")));
+    let time = |time: &Time| time.0.strftime("%Y-%m-%dT%H:%M:%SZ").to_string();
+    args.extend(run.execution_time.as_ref().map(|t| format!("--execution-time={}", time(t))));
+    args.extend(run.finalization_time.as_ref().map(|t| format!("--finalization-time={}", time(t))));
+    args
+}

@@ -1,0 +1,95 @@
+//! Migrations of one target are applied one after another.
+
+use super::*;
+
+fn holder(name: &str, since: i64, launched: bool) -> Holder {
+    Holder { name: name.into(), since: at(since), launched }
+}
+
+/// The same, on a target that lets so many write at once.
+fn at_once(mut case: Case, runs: u32) -> Case {
+    let target = target(json!({"policy": {"maxConcurrentRuns": runs}}));
+    let data = files(json!({"main.py": "print('cars')"}));
+    case.runnable = crate::validate::validate(&case.migration, Some(&target), None, &data);
+    case
+}
+
+#[test]
+fn a_run_that_writes_waits_for_another_of_the_target_and_says_for_which() {
+    let case = || Case {
+        holders: vec![holder("0000-makers", -60, true)],
+        ..Case::new(applying(json!({})))
+    };
+    let position = check(&case(), Phase::Waiting, Standing::Reconciling, Reason::LockedByAnother);
+    assert_eq!(position.conditions[0].0, types::LOCKED_BY_ANOTHER);
+    let named = "Waiting for 0000-makers, which has been writing to the same target since \
+                 2026-11-02T09:59:00Z";
+    assert!(position.message.starts_with(named), "{}", position.message);
+    begins(&at_once(case(), 2), RunKind::Apply, 1);
+}
+
+#[test]
+fn a_dry_run_waits_for_nobody() {
+    let holders = vec![holder("0000-makers", -60, true)];
+    begins(&Case { holders, ..Case::new(trying(json!({}))) }, RunKind::DryRun, 1);
+}
+
+/// A run that has its number since second 0, and a suspended Job.
+fn about_to_go(holders: Vec<Holder>) -> Case {
+    let case = Case::new(applying(json!({}))).after(vec![not_let_go(RunKind::Apply)]);
+    Case { holders, ..case.with_objects(Some(suspended_job()), vec![]) }
+}
+
+#[test]
+fn of_two_that_begin_at_once_the_later_steps_back_and_the_earlier_waits_until_it_has() {
+    let step = |holders| about_to_go(holders).step();
+    assert!(matches!(step(vec![]), Step::Launch { .. }));
+    assert!(matches!(step(vec![holder("0000", -1, false)]), Step::GiveWay(_)));
+    assert!(matches!(step(vec![holder("0000", 0, false)]), Step::GiveWay(_)), "by its name");
+    assert!(matches!(step(vec![holder("0002", 0, false)]), Step::Rest(_)));
+    assert!(matches!(step(vec![holder("0000", 9, false)]), Step::Rest(_)));
+    assert!(matches!(step(vec![holder("0000", 9, true)]), Step::GiveWay(_)), "it is running");
+}
+
+#[test]
+fn as_many_are_let_go_as_the_target_allows() {
+    let running = |name: &str| holder(name, 9, true);
+    let step = |holders| at_once(about_to_go(holders), 2).step();
+    assert!(matches!(step(vec![running("a")]), Step::Launch { .. }));
+    assert!(matches!(step(vec![running("a"), running("b")]), Step::GiveWay(_)));
+    assert!(matches!(step(vec![running("a"), holder("b", 9, false)]), Step::Rest(_)));
+}
+
+#[test]
+fn a_run_that_was_let_go_looks_at_nobody() {
+    let record = record(RunKind::Apply);
+    let case = Case::new(applying(json!({}))).after(vec![record]);
+    let holders = vec![holder("0000", -60, true)];
+    let case = Case { holders, ..case.with_objects(Some(suspended_job()), vec![]) };
+    assert!(matches!(case.step(), Step::Launch { .. }));
+}
+
+#[test]
+fn who_counts_as_another() {
+    let other = |name: &str, target: &str, suspend: bool, run: Option<RunRecord>| {
+        let mut other = applying(json!({"target": {"name": target}, "suspend": suspend}));
+        other.metadata.name = Some(name.into());
+        let runs = run.into_iter().collect();
+        other.status = Some(DataMigrationStatus { runs, ..DataMigrationStatus::default() });
+        other
+    };
+    let waiting = || Some(not_let_go(RunKind::Apply));
+    let others = vec![
+        other("running", "dev", true, Some(record(RunKind::Apply))),
+        other("beginning", "dev", false, waiting()),
+        other("suspended", "dev", true, waiting()),
+        other("elsewhere", "production", false, waiting()),
+        other("trying", "dev", false, Some(record(RunKind::DryRun))),
+        other("over", "dev", false, Some(ended(RunKind::Apply, RunResult::Succeeded))),
+        other("fresh", "dev", false, None),
+        other("0001-cars", "dev", false, waiting()),
+    ];
+    let found = turn::holders(&applying(json!({})), &others);
+    let names: Vec<(&str, bool)> = found.iter().map(|h| (h.name.as_str(), h.launched)).collect();
+    assert_eq!(names, [("beginning", false), ("running", true)]);
+}

@@ -1,0 +1,134 @@
+//! Runs that the archive's ledger kept from starting, and ends of those that it let through.
+
+use super::*;
+
+fn refused(code: i32, verdict: &Value) -> Outcome {
+    let pod = pod_refused(code, &verdict.to_string());
+    end(RunKind::Apply, Some(&failed_job()), &[&pod]).expect("it is over")
+}
+
+fn verdict(verdict: &Value) -> Value {
+    json!({"version": 1, "verdict": verdict})
+}
+
+#[test]
+fn each_verdict_has_its_end_and_none_lets_the_program_start() {
+    let holder = json!({
+        "table": "cars", "by": "team.0006-repaint/1", "namespace": "team", "name": "0006-repaint",
+        "since": "2026-11-02T01:12:00.500Z", "fence": 7,
+    });
+    let unavailable = verdict(&json!({"Unavailable": {"message": "no answer in time"}}));
+    for (code, said, result, reason, words) in [
+        (
+            80,
+            ledger_adopts(),
+            RunResult::Succeeded,
+            Reason::Adopted,
+            "Run 3 of team.0001-cars applied the migration, as the archive's ledger says (begun \
+             2026-10-01T10:00:00Z, noted 2026-10-01T10:01:00Z); its result was adopted",
+        ),
+        (
+            81,
+            ledger_knows_not(),
+            RunResult::Unknown,
+            Reason::OutcomeUnknown,
+            "Run 3 of team.0001-cars was begun at 2026-10-01T10:00:00Z and never completed",
+        ),
+        (
+            82,
+            verdict(&json!({"Renumber": {"highest": 4}})),
+            RunResult::Cancelled,
+            Reason::Renumbered,
+            "up to number 4",
+        ),
+        (
+            83,
+            verdict(&json!({"Locked": holder})),
+            RunResult::Cancelled,
+            Reason::LockedByAnother,
+            "table cars is locked by 0006-repaint (run team.0006-repaint/1) since 2026-11-02T01:12:00Z",
+        ),
+        (
+            84,
+            unavailable,
+            RunResult::Cancelled,
+            Reason::ArchiveUnavailable,
+            "Waiting for the target's archive, without which nothing is written: no answer in time",
+        ),
+    ] {
+        let outcome = refused(code, &said);
+        assert_eq!((outcome.result, outcome.reason), (result, reason), "{}", outcome.message);
+        assert!(outcome.message.contains(words), "{}", outcome.message);
+        assert!(!outcome.started, "{code}");
+    }
+}
+
+#[test]
+fn an_end_of_an_unknown_run_names_the_two_ways_out() {
+    let advice = refused(81, &ledger_knows_not()).what_now;
+    for way in ["Set spec.retry to 1", "spec.state to Restored", "run 3"] {
+        assert!(advice.contains(way), "{way}: {advice}");
+    }
+}
+
+#[test]
+fn an_end_that_is_not_understood_is_no_answer() {
+    for (code, message) in [
+        (1, "thread 'main' panicked"),
+        (81, ""),
+        (80, "{\"version\":2,\"verdict\":\"Go\"}"),
+        (84, "{\"version\":1,\"verdict\":\"Go\"}"),
+    ] {
+        let pod = pod_refused(code, message);
+        let outcome = end(RunKind::Apply, Some(&failed_job()), &[&pod]).unwrap();
+        let found = (outcome.result, outcome.reason);
+        assert_eq!(found, (RunResult::Cancelled, Reason::ArchiveUnavailable), "{message}");
+    }
+}
+
+#[test]
+fn a_run_that_was_let_through_ends_as_its_program_does() {
+    let message = program_says(json!({"exitCode": 3}));
+    let pod = let_through(&pod_ended(3, &message, &guard()));
+    let outcome = end(RunKind::Apply, Some(&failed_job()), &[&pod]).unwrap();
+    assert_eq!(outcome.reason, Reason::ProgramFailed);
+    assert_eq!(outcome.verdict, Some(Verdict::Go));
+}
+
+/// A guard that journalled, and kept what there was to keep.
+fn journalling() -> Value {
+    guard_says(json!({
+        "mode": "Apply",
+        "journal": {"run": "team.0001-cars/1", "entries": 2, "segments": 1, "bytes": 90, "readUnits": 1.0},
+        "archived": {
+            "run": "team.0001-cars/1", "completed": "Failed",
+            "log": "runs/team.0001-cars/000001/program.log.zst",
+        },
+    }))
+}
+
+#[test]
+fn a_failure_says_what_is_journalled_how_to_take_it_back_and_where_the_log_is() {
+    let plan = json!({
+        "version": 1,
+        "run": {"namespace": "team", "name": "0001-cars", "uid": "u", "number": 1},
+        "mode": "Apply", "upstream": {"region": "eu-west-1"}, "policy": {},
+        "archive": {"url": "s3://archive/prod/", "migration": "team.0001-cars"},
+    });
+    let guard = json!({"name": "guard", "env": [
+        {"name": "DATAMIGRATION_PLAN", "value": plan.to_string()},
+    ]});
+    let spec = json!({"spec": {"template": {"spec": {"initContainers": [guard]}}}});
+    let job = with(&failed_job(), spec);
+    let pod = let_through(&pod_ended(3, &program_says(json!({"exitCode": 3})), &journalling()));
+    let outcome = end(RunKind::Apply, Some(&job), &[&pod]).unwrap();
+    let words = "exit code 3 after 3s; 2 items were written, all of them journalled.";
+    assert!(outcome.message.ends_with(words), "{}", outcome.message);
+    let advice = "set spec.retry to 1, or set spec.state to Restored to take back what it changed.";
+    assert!(outcome.what_now.ends_with(advice), "{}", outcome.what_now);
+    assert_eq!(
+        outcome.kept(|archived| archived.log.as_ref()).as_deref(),
+        Some("s3://archive/prod/runs/team.0001-cars/000001/program.log.zst")
+    );
+    assert_eq!(outcome.kept(|archived| archived.report.as_ref()), None);
+}

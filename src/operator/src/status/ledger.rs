@@ -1,0 +1,106 @@
+//! What the archive's ledger makes of a status: results adopted from objects that are gone, numbers
+//! that are taken, runs that are put off, and what is kept of a run. Pure.
+
+use dm_api::status::{
+    AppliedReport, Changed, DataMigrationStatus, RunRecord, RunResult, TableChanged,
+};
+use dm_core::verdict::{Adopted, RunSummary, Verdict};
+use jiff::Timestamp;
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
+
+use super::seconds;
+use crate::ledger;
+use crate::limits;
+use crate::outcome::Outcome;
+
+/// Notes on a run that is over what the ledger said, and on the status what follows.
+pub fn note(status: &mut DataMigrationStatus, outcome: &Outcome) {
+    let Some(verdict) = &outcome.verdict else { return };
+    let Some(run) = status.runs.first_mut() else { return };
+    match verdict {
+        Verdict::Go => run.archived = Some(is_completed(outcome)).filter(|_| is_known(run)),
+        Verdict::Adopt(adopted) => {
+            run.message = Some(outcome.message.clone());
+            adopt(status, adopted);
+        }
+        Verdict::Unknown(unknown) => {
+            run.message = Some(outcome.message.clone());
+            status.last_run = status.last_run.max(unknown.run);
+        }
+        Verdict::Renumber { highest } => {
+            run.message = Some(outcome.message.clone());
+            status.last_run = status.last_run.max(*highest);
+        }
+        Verdict::Locked(_) | Verdict::Unavailable { .. } => {
+            run.message = Some(outcome.message.clone());
+            run.waiting_since.get_or_insert_with(|| run.requested_at.clone());
+        }
+    }
+}
+
+/// Whether the run's own guard has noted its end in the ledger.
+fn is_completed(outcome: &Outcome) -> bool {
+    let archived = outcome.guard.as_ref().and_then(|guard| guard.archived.as_ref());
+    archived.is_some_and(|archived| archived.completed.is_some())
+}
+
+/// Of a run whose end nobody knows the ledger says just that: it was begun, and no more.
+fn is_known(run: &RunRecord) -> bool {
+    match run.result {
+        RunResult::Succeeded | RunResult::Failed | RunResult::Cancelled => true,
+        RunResult::Unknown | RunResult::Starting | RunResult::Running => false,
+    }
+}
+
+/// Takes over the result of a run of an object that is gone.
+fn adopt(status: &mut DataMigrationStatus, adopted: &Adopted) {
+    let Some(run) = status.runs.first_mut() else { return };
+    run.execution_time = time(adopted.execution_time.as_ref());
+    run.finalization_time = time(adopted.finalization_time.as_ref());
+    status.applied = Some(AppliedReport {
+        run: adopted.run,
+        adopted_from: Some(format!("{}.{}/{}", adopted.namespace, adopted.name, adopted.run)),
+        result: RunResult::Succeeded,
+        execution_time: run.execution_time.clone(),
+        finalization_time: run.finalization_time.clone(),
+        effects: adopted.summary.as_ref().map(changed),
+        program_digest: run.program_digest.clone(),
+        journalled: None,
+        log: None,
+        report: None,
+    });
+    status.execution_time.clone_from(&run.execution_time);
+    status.finalization_time.clone_from(&run.finalization_time);
+    status.last_run = status.last_run.max(adopted.run);
+}
+
+fn changed(summary: &RunSummary) -> Changed {
+    let tables = summary.tables.iter().take(limits::TABLES_MAX);
+    Changed {
+        items_read: summary.items_read,
+        tables: tables
+            .map(|table| TableChanged {
+                name: table.name.clone(),
+                put: table.created,
+                updated: table.updated,
+                deleted: table.deleted,
+            })
+            .collect(),
+        read_units: summary.read_units,
+        write_units: summary.write_units,
+        requests: summary.requests,
+        remarks: Vec::new(),
+    }
+}
+
+fn time(text: Option<&String>) -> Option<Time> {
+    text.and_then(|text| text.parse::<Timestamp>().ok()).map(seconds)
+}
+
+/// The run that is begun takes the place of a try that was put off, so that a long wait does not push
+/// the history out of the list.
+pub fn take_over(runs: &mut Vec<RunRecord>) {
+    if runs.first().is_some_and(ledger::is_put_off) {
+        runs.remove(0);
+    }
+}
