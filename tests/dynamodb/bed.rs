@@ -132,6 +132,7 @@ pub fn plan(mode: Mode, policy: Policy) -> Plan {
         policy,
         limits: RateLimits::default(),
         archive: None,
+        second_pass: false,
         restore: None,
     }
 }

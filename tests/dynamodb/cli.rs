@@ -112,6 +112,8 @@ async fn a_dry_run_of_a_boto3_program_writes_nothing_and_says_what_it_would() {
         "+ price  2",
         "would cost 2 write units",
         "about 1s at 2 writes a second",
+        "+ price 100",
+        "all answered exactly",
         "digest    sha256:",
     ] {
         assert!(err.contains(part), "{part}:\n{err}");
@@ -158,6 +160,61 @@ async fn a_report_without_values_tells_items_apart_and_no_more() {
         assert_eq!((&line.key, &line.before, &line.after), (&None, &None, &None));
         assert_eq!(json!(line.attributes), json!({"price": "added"}));
     }
+}
+
+/// Gives every item one more of something, also when it has been here before.
+const COUNT_UP: &str = "\
+import boto3, sys
+table = boto3.resource('dynamodb').Table(sys.argv[1])
+for item in table.scan()['Items']:
+    table.update_item(Key={'id': item['id']}, UpdateExpression='ADD price :one',
+                      ExpressionAttributeValues={':one': 1})
+print('counted')
+";
+
+/// A table is created and filled; a second time it is there.
+const FAILS_AGAIN: &str = "\
+import boto3, sys
+table = boto3.resource('dynamodb').Table(sys.argv[1])
+table.put_item(Item={'id': 'new'}, ConditionExpression='attribute_not_exists(id)')
+print('put')
+";
+
+#[tokio::test]
+async fn a_second_pass_tells_whether_a_program_may_be_run_again() {
+    let database = database();
+    let table = cars(&database).await;
+    let before = database.items(&table).await;
+    let folder = tempfile::tempdir().unwrap();
+    let report = folder.path().join("report.json");
+    for (program, printed, idempotent, said) in [
+        (PRICE, "2 priced, 3 have a price\n", true, "second pass: no changes, safe to run again"),
+        (COUNT_UP, "counted\n", false, "would change again, not safe to run again"),
+        (FAILS_AGAIN, "put\n", true, "second pass: the program ended with exit code 1, not safe"),
+    ] {
+        let mut command = datamigration(&["exec", "--dry-run", "--second-pass", "--report"]);
+        command.arg(&report).arg("--").arg(python()).args(["-c", program, &table]);
+        let (out, err, code) = ended(&command.output().unwrap());
+        assert_eq!((out.as_str(), code), (printed, Some(0)), "the first pass counts: {err}");
+        assert!(err.contains(said), "{said}:\n{err}");
+        let result: Value = serde_json::from_slice(&std::fs::read(&report).unwrap()).unwrap();
+        assert_eq!(result["dryRun"]["secondPass"]["idempotent"], idempotent, "{result}");
+        assert_eq!(result["writeCallsUpstream"], 0);
+        let changed: u64 = ["created", "updated"]
+            .iter()
+            .map(|kind| result["tables"][0][kind].as_u64().unwrap())
+            .sum();
+        let lines = difference(&folder.path().join("report.ndjson.zst"));
+        assert_eq!(lines.len() as u64, changed, "the difference is the first pass's: {lines:?}");
+        let prices: Vec<_> = lines.iter().filter_map(|line| line.after.as_ref()).collect();
+        if program == COUNT_UP {
+            assert_eq!(changed, 3);
+            let counted = |n: &str| prices.iter().filter(|item| item["price"]["N"] == n).count();
+            assert_eq!((counted("1"), counted("8")), (2, 1), "once, not twice: {prices:?}");
+        }
+    }
+    // The database has closed the first connection meanwhile.
+    assert_eq!(crate::bed::database().items(&table).await, before);
 }
 
 #[tokio::test]

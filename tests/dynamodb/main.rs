@@ -25,6 +25,7 @@ mod journal;
 mod journal_speed;
 mod journal_writer;
 mod kill;
+mod overlay_report;
 mod restore;
 mod restore_cli;
 mod sdk;

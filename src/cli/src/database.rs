@@ -117,6 +117,7 @@ pub fn plan(flags: &Flags, upstream: Upstream, mode: Mode, name: &str) -> Plan {
         },
         limits: RateLimits { writes_per_second: flags.writes_per_second, ..RateLimits::default() },
         archive: None,
+        second_pass: false,
         restore: None,
     }
 }

@@ -24,6 +24,10 @@ pub struct Flags {
     database: database::Flags,
     #[command(flatten)]
     journal: journalled::Flags,
+    /// After a dry run that succeeded, run the program again over what it wrote: does it change
+    /// anything again?
+    #[arg(long, conflicts_with = "apply")]
+    second_pass: bool,
     /// File that gets the result as JSON. What a dry run would change, item by item, goes beside it:
     /// that of tried.json to tried.ndjson.zst
     #[arg(long, value_name = "FILE")]
@@ -85,6 +89,7 @@ pub async fn exec(flags: Flags) -> Result<u8, SessionError> {
     let upstream = database::find(&flags.database).await?;
     flags.writes.announce(&upstream);
     let mut plan = database::plan(&flags.database, upstream, flags.writes.mode(), &title);
+    plan.second_pass = flags.second_pass;
     let journalled = journalled::name(&flags.journal, &mut plan).await?;
     let code = session::run(Session {
         plan: &plan,

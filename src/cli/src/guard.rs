@@ -77,8 +77,13 @@ pub async fn guard(flags: Flags) -> Result<u8, SessionError> {
     let engine = Arc::clone(guard.engine());
     let result = guard.stop().await;
     let report = report::write(report, &result, &engine)?;
-    let told =
-        Told { plan: &plan, end: End::Stopped, took: begun.elapsed(), report: report.as_ref() };
+    let told = Told {
+        plan: &plan,
+        end: End::Stopped,
+        second: None,
+        took: begun.elapsed(),
+        report: report.as_ref(),
+    };
     say(&format!("\n{}", summary::text(&result, &told).trim_end()));
     Ok(0)
 }

@@ -21,6 +21,7 @@ pub mod watch;
 mod cluster;
 mod database;
 mod environment;
+mod example;
 mod folder;
 mod journalled;
 mod layout;

@@ -27,6 +27,10 @@ pub struct Flags {
     writes: Writes,
     #[command(flatten)]
     database: database::Flags,
+    /// After a dry run that succeeded, run the program again over what it wrote: does it change
+    /// anything again?
+    #[arg(long, conflicts_with = "apply")]
+    second_pass: bool,
     /// File that gets the result as JSON. What a dry run would change, item by item, goes beside it:
     /// that of tried.json to tried.ndjson.zst
     #[arg(long, value_name = "FILE")]
@@ -126,7 +130,8 @@ pub async fn run(flags: Flags) -> Result<u8, RunError> {
     }
     let upstream = database::find(&settings).await.map_err(SessionError::Database)?;
     flags.writes.announce(&upstream);
-    let plan = database::plan(&settings, upstream, flags.writes.mode(), &name);
+    let mut plan = database::plan(&settings, upstream, flags.writes.mode(), &name);
+    plan.second_pass = flags.second_pass;
     let session = Session {
         plan: &plan,
         program: &program,

@@ -7,7 +7,7 @@ use std::io;
 use std::net::{Ipv4Addr, SocketAddr};
 use std::os::unix::process::ExitStatusExt as _;
 use std::path::{Path, PathBuf};
-use std::process::ExitStatus;
+use std::process::{ExitStatus, Stdio};
 use std::sync::Arc;
 use std::time::Instant;
 
@@ -40,6 +40,9 @@ pub enum SessionError {
     /// The guard.
     #[error("starting the guard")]
     Guard(#[from] dm_guard::StartError),
+    /// The guard.
+    #[error("beginning the second pass")]
+    SecondPass(#[source] dm_engine::SecondPassError),
     /// Signals.
     #[error("listening for signals")]
     Signals(#[source] io::Error),
@@ -79,6 +82,7 @@ impl SessionError {
             Self::NoInterpreter { .. } => 127,
             Self::Database(_)
             | Self::Guard(_)
+            | Self::SecondPass(_)
             | Self::Signals(_)
             | Self::Folder(_)
             | Self::Wait(_)
@@ -122,22 +126,44 @@ pub async fn run(session: Session<'_>) -> Result<u8, SessionError> {
     let mut forwarded = Forwarded::new().map_err(SessionError::Signals)?;
 
     let begun = Instant::now();
-    let ended = execute(&session, &start, guard.program_address, &mut forwarded).await;
+    let address = guard.program_address;
+    let ended = execute(&session, &start, address, Pass::First, &mut forwarded).await;
     let took = begun.elapsed();
+    let first_succeeded = ended.as_ref().is_ok_and(ExitStatus::success);
+    let second = if first_succeeded && session.plan.second_pass {
+        guard.engine().begin_second_pass().map_err(SessionError::SecondPass)?;
+        Some(execute(&session, &start, address, Pass::Second, &mut forwarded).await)
+    } else {
+        None
+    };
     let engine = Arc::clone(guard.engine());
     let result = guard.stop().await;
     let status = ended?;
     let report = report::write(report, &result, &engine)?;
-    let (end, code) = match (status.code(), status.signal()) {
+    let (end, code) = end(status);
+    let second = second.transpose()?.map(|status| self::end(status).0);
+    let told = Told { plan: session.plan, end, second, took, report: report.as_ref() };
+    say(&format!("\n{}", summary::text(&result, &told).trim_end()));
+    Ok(u8::try_from(code).unwrap_or(u8::MAX))
+}
+
+/// How it ended, and the exit code that says so.
+fn end(status: ExitStatus) -> (End, i32) {
+    match (status.code(), status.signal()) {
         (Some(code), _) => (End::Exited(code), code),
         (None, signal) => {
             let signal = signal.unwrap_or_default();
             (End::Signalled(signal), 128 + signal)
         }
-    };
-    let told = Told { plan: session.plan, end, took, report: report.as_ref() };
-    say(&format!("\n{}", summary::text(&result, &told).trim_end()));
-    Ok(u8::try_from(code).unwrap_or(u8::MAX))
+    }
+}
+
+/// Which run of the program it is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Pass {
+    First,
+    /// Over what the first wrote. Its standard output is not wanted: it would be there twice.
+    Second,
 }
 
 /// A guard in this process, after its credentials were found.
@@ -151,12 +177,17 @@ async fn execute(
     session: &Session<'_>,
     start: &Start,
     guard: SocketAddr,
+    pass: Pass,
     forwarded: &mut Forwarded,
 ) -> Result<ExitStatus, SessionError> {
     let endpoint = format!("http://{guard}");
     let environment =
         environment::of_program(std::env::vars_os(), &endpoint, &session.plan.upstream.region);
-    let mut child = Command::new(&start.file)
+    let mut command = Command::new(&start.file);
+    if pass == Pass::Second {
+        command.stdout(Stdio::null());
+    }
+    let mut child = command
         .args(&start.args)
         .current_dir(session.dir)
         .env_clear()

@@ -3,9 +3,13 @@
 use std::time::Duration;
 
 use dm_core::plan::{Mode, Plan, Upstream};
-use dm_core::report::{AttributeEffect, Fidelity, GuardResult, Remark, TableEffect};
+use dm_core::report::{
+    ApplyTime, AttributeEffect, ChangedAgain, DryRunResult, Fidelity, GuardResult, Limited,
+    OperationCount, Remark, TableEffect,
+};
 
 use crate::database;
+use crate::example;
 use crate::layout::{count, units};
 use crate::report::Written;
 
@@ -19,6 +23,8 @@ pub struct Told<'a> {
     pub plan: &'a Plan,
     /// How it ended.
     pub end: End,
+    /// How its second pass ended, if there was one.
+    pub second: Option<End>,
     /// How long it took.
     pub took: Duration,
     /// Where the report is.
@@ -57,7 +63,9 @@ pub fn text(result: &GuardResult, told: &Told<'_>) -> String {
     }
     lines.extend(tables(result));
     lines.extend(remarks(&result.remarks));
-    lines.push(cost(result, told));
+    lines.extend(result.dry_run.iter().filter_map(underneath));
+    lines.push(cost(result));
+    lines.extend(second_pass(result, told.second));
     if result.left_out > 0 {
         lines.push(format!("  {} more tables or remarks are not counted", result.left_out));
     }
@@ -66,8 +74,11 @@ pub fn text(result: &GuardResult, told: &Told<'_>) -> String {
 
 fn finish(mut lines: Vec<String>, result: &GuardResult, told: &Told<'_>) -> String {
     let report = told.report.map(|written| labelled("report", &report(written)));
+    let called = |dry_run: &&DryRunResult| result.requests > 0 && !dry_run.operations.is_empty();
+    let calls = result.dry_run.iter().filter(called);
+    let calls = calls.map(|dry_run| labelled("calls", &calls_text(&dry_run.operations)));
     let digest = (result.requests > 0).then(|| labelled("digest", &result.effects_digest));
-    lines.extend(report.into_iter().chain(digest));
+    lines.extend(calls.chain(report).chain(digest));
     lines.push(String::new());
     lines.join("\n")
 }
@@ -138,10 +149,14 @@ fn tables(result: &GuardResult) -> Vec<String> {
         let indent = " ".repeat(width + 4);
         let each = attributes.iter().flat_map(|attribute| changes(attribute, name_width));
         lines.extend(each.map(|line| format!("{indent}{line}")));
+        let samples = result.dry_run.iter().flat_map(|dry_run| &dry_run.samples);
+        let example = samples.into_iter().find(|sample| sample.table == table.name);
+        let example = example.map(|sample| format!("{indent}e.g. {}", example::line(sample)));
         let more = table.attributes.len() - attributes.len();
         lines.extend(
             (more > 0).then(|| format!("{indent}and {} more attributes", count(more as u64))),
         );
+        lines.extend(example);
     }
     let more = result.tables.len() - shown.len();
     lines.extend((more > 0).then(|| format!("  and {} more tables", count(more as u64))));
@@ -200,7 +215,59 @@ fn remarks(remarks: &[Remark]) -> Vec<String> {
     lines
 }
 
-fn cost(result: &GuardResult, told: &Told<'_>) -> String {
+/// How each operation's calls were answered.
+fn calls_text(operations: &[OperationCount]) -> String {
+    let text = |operation: &OperationCount| {
+        let OperationCount { operation, exact, approximate, refused } = operation;
+        let all = count(exact + approximate + refused);
+        let mut parts = Vec::new();
+        parts.extend((*approximate > 0).then(|| format!("{} approximate", count(*approximate))));
+        parts.extend((*refused > 0).then(|| format!("{} refused", count(*refused))));
+        if parts.is_empty() {
+            format!("{all} {operation}")
+        } else {
+            format!("{all} {operation} ({})", parts.join(", "))
+        }
+    };
+    let exact = operations.iter().all(|each| each.approximate + each.refused == 0);
+    let each: Vec<String> = operations.iter().map(text).collect();
+    format!("{}{}", each.join(" · "), if exact { ", all answered exactly" } else { "" })
+}
+
+fn underneath(dry_run: &DryRunResult) -> Option<String> {
+    let items = match dry_run.changed_underneath {
+        0 => return None,
+        1 => "1 item was".into(),
+        many => format!("{} items were", count(many)),
+    };
+    Some(format!(
+        "  {items} changed by somebody else meanwhile; the dry run kept to what it first saw"
+    ))
+}
+
+/// Whether it may be run again.
+fn second_pass(result: &GuardResult, end: Option<End>) -> Option<String> {
+    let pass = result.dry_run.as_ref()?.second_pass.as_ref()?;
+    let why = match end {
+        Some(End::Exited(code)) if code != 0 => format!("the program ended with exit code {code}"),
+        Some(End::Signalled(signal)) => format!("the program was ended by signal {signal}"),
+        _ if pass.idempotent => {
+            return Some("  second pass: no changes, safe to run again".into());
+        }
+        _ => {
+            let table = |table: &ChangedAgain| format!("{} in {}", items(table.items), table.name);
+            let shown = pass.tables.iter().take(LISTED_MAX);
+            format!("{} would change again", shown.map(table).collect::<Vec<_>>().join(", "))
+        }
+    };
+    Some(format!("  second pass: {why}, not safe to run again"))
+}
+
+fn items(number: u64) -> String {
+    if number == 1 { "1 item".into() } else { format!("{} items", count(number)) }
+}
+
+fn cost(result: &GuardResult) -> String {
     let verb = match result.mode {
         Mode::DryRun => "would cost",
         Mode::Apply => "used",
@@ -210,16 +277,16 @@ fn cost(result: &GuardResult, told: &Told<'_>) -> String {
         units(result.write_units),
         units(result.read_units)
     );
-    let writes: u64 =
-        result.tables.iter().map(|table| table.created + table.updated + table.deleted).sum();
-    let rate = told.plan.limits.writes_per_second.filter(|_| result.mode == Mode::DryRun);
-    match rate {
-        Some(rate) if writes > 0 => {
-            let seconds = writes.div_ceil(rate.into());
+    match result.dry_run.as_ref().and_then(|dry_run| dry_run.apply_time) {
+        Some(ApplyTime { seconds, limited_by, per_second }) => {
             let time = crate::layout::span(i64::try_from(seconds).unwrap_or(i64::MAX));
-            format!("{cost} · about {time} at {} writes a second", count(rate.into()))
+            let what = match limited_by {
+                Limited::Reads => "reads",
+                Limited::Writes => "writes",
+            };
+            format!("{cost} · about {time} at {} {what} a second", count(per_second.into()))
         }
-        Some(_) | None => cost,
+        None => cost,
     }
 }
 

@@ -29,6 +29,9 @@ pub const PROGRAM_PORT: u16 = 8000;
 /// Where the guard answers the kubelet's probe and the operator: on the pod's address.
 pub const CONTROL_PORT: u16 = 8001;
 
+/// Where the guard is told, beside the program's requests, that the program now runs a second time.
+pub const SECOND_PASS_PATH: &str = "/datamigration/second-pass";
+
 /// What points a program's SDK at the guard: an endpoint, a region and worthless credentials. It is
 /// a convenience for the program; the barrier is that it has no other credentials.
 pub fn program_environment(endpoint: &str, region: &str) -> [(&'static str, String); 8] {
@@ -79,6 +82,10 @@ pub struct Plan {
     /// Where an applied run is journalled. Without it writes are not journalled.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub archive: Option<ArchivePlan>,
+    /// Whether the program of a dry run runs a second time over what it wrote, to see whether it
+    /// changes anything again.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub second_pass: bool,
     /// Of a restore: what it takes back. The mode says whether it writes.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub restore: Option<RestorePlan>,

@@ -5,10 +5,12 @@
 //! of attributes only: no item keys or values.
 
 mod changed_item;
+mod dry_run;
 
 use serde::{Deserialize, Serialize};
 
 pub use changed_item::{CHANGED_ITEM_VERSION, ChangedItem, ItemChange, ItemName};
+pub use dry_run::{ApplyTime, ChangedAgain, DryRunResult, Limited, OperationCount, SecondPass};
 
 use crate::plan::Mode;
 use crate::verdict::{LockHolder, RunOutcome};
@@ -53,6 +55,9 @@ pub struct GuardResult {
     /// Entries of `tables` or `remarks` that had to be left out to fit the message.
     #[serde(default)]
     pub left_out: u32,
+    /// What only a dry run has.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub dry_run: Option<DryRunResult>,
     /// What was journalled; absent where the plan names no archive.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub journal: Option<JournalResult>,

@@ -27,5 +27,5 @@ pub use call::{Answer, Call, Invocation};
 pub use fault::Fault;
 pub use operation::{Class, Operation, ReadOperation};
 pub use overlay::{DifferenceError, Values};
-pub use stack::{Engine, OpenError, Start};
+pub use stack::{Engine, OpenError, SecondPassError, Start};
 pub use upstream::CredentialSource;

@@ -26,7 +26,7 @@ use std::path::PathBuf;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use bytes::Bytes;
-use dm_core::report::TableEffect;
+use dm_core::report::{SecondPass, TableEffect};
 use serde_json::Value;
 
 use crate::answer_members::Members;
@@ -75,6 +75,23 @@ impl Overlay {
     /// Why its result cannot be relied on, if so.
     pub fn problem(&self) -> Option<String> {
         self.state().problem()
+    }
+
+    /// Items that somebody else changed after the overlay had first looked at them.
+    pub fn changed_underneath(&self) -> u64 {
+        self.state().count_changed_underneath()
+    }
+
+    /// From now on the program runs a second time over what it wrote; what it does is told apart.
+    pub fn begin_second_pass(&self) {
+        self.state().begin_second_pass();
+        // They would make a repetition of what is meant to be done anew.
+        *self.tokens.lock().unwrap_or_else(PoisonError::into_inner) = Tokens::default();
+    }
+
+    /// What the second pass changed again, if there is one.
+    pub fn second_pass(&self) -> Option<SecondPass> {
+        self.state().second_pass()
     }
 
     /// What would change, per table.

@@ -1,9 +1,12 @@
 //! The layers in their order around one call, and the result of them all. What each layer does is
 //! in its own file.
 
+mod dry_run;
+
 use std::io::Write;
 use std::path::Path;
-use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
+use std::sync::{Arc, OnceLock};
 
 use dm_core::plan::{Mode, Plan, RateLimits};
 use dm_core::report::{Fidelity, GuardResult, JournalResult, REPORT_VERSION, TableEffect};
@@ -34,6 +37,12 @@ pub struct Engine {
     tally: Arc<Tally>,
     bottom: Bottom,
     problem: Option<String>,
+    limits: RateLimits,
+    second_pass: bool,
+    /// The result as it was when the second pass began: the record of the run.
+    first_pass: OnceLock<GuardResult>,
+    /// Whether two asked for a second pass: then nobody knows whose calls the first one's were.
+    begun_twice: AtomicBool,
 }
 
 /// The lowest layer: where writes go.
@@ -54,6 +63,8 @@ pub enum Start {
     /// It was ended in the middle of the run, and its memory is lost.
     Again,
 }
+
+pub use dry_run::SecondPassError;
 
 /// Why there is no engine for a plan.
 #[derive(Debug, thiserror::Error)]
@@ -141,6 +152,10 @@ impl Engine {
             tally,
             bottom,
             problem,
+            limits: plan.limits.clone(),
+            second_pass: plan.second_pass,
+            first_pass: OnceLock::new(),
+            begun_twice: AtomicBool::new(false),
         })
     }
 
@@ -186,7 +201,10 @@ impl Engine {
     async fn answer(&self, call: Call) -> Answer {
         let operation = call.operation;
         match self.descend(call).await {
-            Ok(answer) => answer,
+            Ok(answer) => {
+                self.tally.answered(operation.name());
+                answer
+            }
             Err(fault) => {
                 self.note(operation, &fault);
                 fault.into()
@@ -226,6 +244,7 @@ impl Engine {
                 tracing::warn!(operation = operation.name(), %fault, "not carried out");
             }
             Fault::Service(_) | Fault::Upstream { .. } => {
+                self.tally.answered(operation.name());
                 tracing::debug!(operation = operation.name(), %fault, "answered with an error");
             }
         }
@@ -274,11 +293,12 @@ impl Engine {
         }
     }
 
-    /// What the run did so far.
-    pub fn result(&self) -> GuardResult {
+    /// What the run did so far, in both passes if there is a second.
+    fn result_so_far(&self) -> GuardResult {
         let counts = self.tally.counts();
         let calls = self.calls();
         let remarks = counts.remarks();
+        let dry_run = self.dry_run(&counts);
         let mut tables = counts.tables;
         let mut problem = self.problem.clone();
         if let Bottom::Overlay(overlay) = &self.bottom {
@@ -303,6 +323,7 @@ impl Engine {
             remarks,
             problem,
             left_out: counts.dropped,
+            dry_run,
             journal: self.journalled(),
             locked: None,
             archived: None,

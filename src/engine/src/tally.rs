@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use dm_core::limits;
-use dm_core::report::{Fidelity, Remark, TableEffect};
+use dm_core::report::{Fidelity, OperationCount, Remark, TableEffect};
 
 /// Counts of one run.
 #[derive(Debug, Default)]
@@ -28,9 +28,18 @@ pub struct Counts {
     pub tables: BTreeMap<String, TableEffect>,
     /// What was not answered exactly.
     remarks: BTreeMap<(String, Fidelity, String), u64>,
+    /// Calls that were answered, and those of them only approximately; and calls refused.
+    operations: BTreeMap<String, [u64; 3]>,
+    /// How often write units were used: in a dry run once for each item that a call writes.
+    pub writes: u64,
     /// Tables and remarks that were one too many.
     pub dropped: u32,
 }
+
+/// Places in an operation's counts.
+const ANSWERED: usize = 0;
+const APPROXIMATE: usize = 1;
+const REFUSED: usize = 2;
 
 /// A kind of writing request, for counts of an applied run.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -54,9 +63,19 @@ impl Tally {
         self.requests.load(Ordering::Relaxed)
     }
 
+    /// A call was answered.
+    pub fn answered(&self, operation: &str) {
+        self.lock().count(operation, ANSWERED);
+    }
+
     /// A call was not answered exactly.
     pub fn remark(&self, operation: &str, fidelity: Fidelity, why: &str) {
         let mut counts = self.lock();
+        let place = match fidelity {
+            Fidelity::Approximate => APPROXIMATE,
+            Fidelity::Refused => REFUSED,
+        };
+        counts.count(operation, place);
         let key = (operation.to_owned(), fidelity, why.to_owned());
         if counts.remarks.len() >= limits::REMARKS_MAX && !counts.remarks.contains_key(&key) {
             counts.dropped = counts.dropped.saturating_add(1);
@@ -93,7 +112,9 @@ impl Tally {
 
     /// Write units were used.
     pub fn write_units(&self, units: f64) {
-        self.lock().write_units += units;
+        let mut counts = self.lock();
+        counts.write_units += units;
+        counts.writes += 1;
     }
 
     /// The counts so far.
@@ -119,6 +140,26 @@ impl Counts {
         let mut effect = TableEffect { name: name.to_owned(), ..TableEffect::default() };
         change(&mut effect);
         self.tables.insert(name.to_owned(), effect);
+    }
+
+    /// Operations are those of DynamoDB, so their number is bounded.
+    fn count(&mut self, operation: &str, place: usize) {
+        if let Some(counts) = self.operations.get_mut(operation) {
+            counts[place] += 1;
+        } else {
+            self.operations.entry(operation.to_owned()).or_default()[place] = 1;
+        }
+    }
+
+    /// How each operation's calls were answered, in order of their names.
+    pub fn operations(&self) -> Vec<OperationCount> {
+        let count = |(operation, counts): (&String, &[u64; 3])| OperationCount {
+            operation: operation.clone(),
+            exact: counts[ANSWERED].saturating_sub(counts[APPROXIMATE]),
+            approximate: counts[APPROXIMATE],
+            refused: counts[REFUSED],
+        };
+        self.operations.iter().map(count).collect()
     }
 
     /// The remarks, in order of operation.
@@ -151,6 +192,22 @@ mod tests {
         assert_eq!(counts.remarks().len(), limits::REMARKS_MAX);
         assert_eq!(counts.remarks().last().map(|remark| remark.count), Some(3));
         assert_eq!(counts.dropped, 1);
+    }
+
+    #[test]
+    fn answers_are_exact_unless_a_remark_says_otherwise() {
+        let tally = Tally::default();
+        for _ in 0..3 {
+            tally.answered("Scan");
+        }
+        tally.remark("Scan", Fidelity::Approximate, "because");
+        tally.remark("UpdateTable", Fidelity::Refused, "because");
+        let operations = tally.counts().operations();
+        let counts: Vec<_> = operations
+            .iter()
+            .map(|count| (count.operation.as_str(), count.exact, count.approximate, count.refused))
+            .collect();
+        assert_eq!(counts, [("Scan", 2, 1, 0), ("UpdateTable", 0, 0, 1)]);
     }
 
     #[test]

@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use dm_core::limits;
+use dm_core::report::GuardResult;
 use dm_engine::Engine;
 use http::{Method, Request, Response, StatusCode};
 use hyper::body::Incoming;
@@ -48,6 +49,15 @@ pub async fn accept(engine: Arc<Engine>, listener: TcpListener) {
     }
 }
 
+/// Whoever reaches the pod can ask how far it is, so no item is shown here.
+fn without_samples(engine: &Engine) -> GuardResult {
+    let mut result = engine.result();
+    if let Some(dry_run) = &mut result.dry_run {
+        dry_run.samples.clear();
+    }
+    result
+}
+
 /// The guard is ready as soon as it can serve: a slow database must not keep a run from starting,
 /// its requests are held and tried again.
 fn respond(engine: &Engine, request: &Request<Incoming>) -> Response<Body> {
@@ -55,7 +65,7 @@ fn respond(engine: &Engine, request: &Request<Incoming>) -> Response<Body> {
         (&Method::GET, "/healthz") => {
             plain(StatusCode::OK, "text/plain", Bytes::from_static(b"ok\n"))
         }
-        (&Method::GET, "/progress") => match serde_json::to_vec(&engine.result()) {
+        (&Method::GET, "/progress") => match serde_json::to_vec(&without_samples(engine)) {
             Ok(result) => plain(StatusCode::OK, "application/json", Bytes::from(result)),
             Err(_) => plain(StatusCode::INTERNAL_SERVER_ERROR, "text/plain", Bytes::new()),
         },

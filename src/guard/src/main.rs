@@ -76,6 +76,7 @@ fn never_served(mode: Mode, error: &anyhow::Error) -> GuardResult {
         effects_digest: String::new(),
         problem: Some(format!("The guard could not start: {error:#}")),
         left_out: 0,
+        dry_run: None,
         journal: None,
         locked: None,
         archived: None,

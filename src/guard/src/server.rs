@@ -6,8 +6,9 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use dm_core::limits;
+use dm_core::plan::SECOND_PASS_PATH;
 use dm_engine::{Answer, Engine};
-use http::{Request, Response, request};
+use http::{Method, Request, Response, StatusCode, request};
 use http_body_util::{BodyExt as _, Limited};
 use hyper::body::Incoming;
 use hyper::server::conn::http1;
@@ -83,6 +84,9 @@ impl Server {
 
     async fn respond(&self, request: Request<Incoming>) -> Response<Body> {
         let (head, body) = request.into_parts();
+        if head.uri.path() == SECOND_PASS_PATH {
+            return second_pass(&self.engine, &head);
+        }
         let answer = match self.answer(&head, body).await {
             Ok(answer) => answer,
             Err(not) => {
@@ -123,6 +127,20 @@ impl Server {
             NotACall::Ping => {}
         }
     }
+}
+
+/// The entry program asks for a second pass here, on the address that only the pod reaches.
+fn second_pass(engine: &Engine, head: &request::Parts) -> Response<Body> {
+    let (status, said) = if head.method == Method::POST {
+        match engine.begin_second_pass() {
+            Ok(()) => (StatusCode::OK, "the second pass begins".to_owned()),
+            Err(error) => (StatusCode::CONFLICT, error.to_string()),
+        }
+    } else {
+        (StatusCode::METHOD_NOT_ALLOWED, "POST is needed".to_owned())
+    };
+    tracing::info!(%status, said, "a second pass was asked for");
+    wire::plain(status, "text/plain", Bytes::from(said + "\n"))
 }
 
 /// Reads a body within its time and size.

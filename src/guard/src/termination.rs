@@ -11,14 +11,20 @@ pub fn write(path: &Path, result: GuardResult) -> io::Result<()> {
     std::fs::write(path, fitting(result)?)
 }
 
-/// The result as JSON within the bound. Details go first (attributes of the table with most of
-/// them), then remarks, then tables; `left_out` counts the entries.
+/// The result as JSON within the bound. Samples go first, then details (attributes of the table with
+/// most of them), then remarks, operations and tables; `left_out` counts the entries but for samples.
 fn fitting(mut result: GuardResult) -> io::Result<Vec<u8>> {
     if let Some(problem) = &mut result.problem {
         *problem = problem.chars().take(1024).collect();
     }
     loop {
         let json = serde_json::to_vec(&result)?;
+        let samples = result.dry_run.as_mut().map(|dry_run| &mut dry_run.samples);
+        if json.len() > TERMINATION_MESSAGE_BYTES_MAX
+            && samples.is_some_and(|samples| samples.pop().is_some())
+        {
+            continue;
+        }
         if json.len() <= TERMINATION_MESSAGE_BYTES_MAX {
             return Ok(json);
         }
@@ -40,6 +46,10 @@ fn shorten(result: &mut GuardResult) -> usize {
     if result.remarks.len() > 1 {
         return halve(&mut result.remarks);
     }
+    let operations = result.dry_run.as_mut().map(|dry_run| &mut dry_run.operations);
+    if let Some(operations) = operations.filter(|operations| operations.len() > 3) {
+        return halve(operations);
+    }
     if result.tables.len() > 1 {
         return halve(&mut result.tables);
     }
@@ -60,7 +70,10 @@ fn halve<T>(entries: &mut Vec<T>) -> usize {
 mod tests {
     use super::*;
     use dm_core::plan::Mode;
-    use dm_core::report::{AttributeEffect, Fidelity, REPORT_VERSION, Remark, TableEffect};
+    use dm_core::report::{
+        AttributeEffect, ChangedItem, DryRunResult, Fidelity, ItemChange, OperationCount,
+        REPORT_VERSION, Remark, TableEffect,
+    };
 
     fn result(tables: usize, attributes: usize, remarks: usize) -> GuardResult {
         let attribute =
@@ -90,6 +103,7 @@ mod tests {
             effects_digest: "sha256:0".into(),
             problem: None,
             left_out: 0,
+            dry_run: None,
             journal: None,
             locked: None,
             archived: None,
@@ -107,6 +121,37 @@ mod tests {
             let read: GuardResult = serde_json::from_slice(&json).unwrap();
             assert_eq!(read == whole, read.left_out == 0, "{tables} {attributes} {remarks}");
         }
+    }
+
+    #[test]
+    fn samples_go_before_counts() {
+        let sample = ChangedItem {
+            version: 1,
+            table: "t".repeat(200),
+            key: None,
+            key_digest: None,
+            kind: ItemChange::Updated,
+            attributes: std::collections::BTreeMap::new(),
+            before: None,
+            after: None,
+        };
+        let operation = |i| OperationCount {
+            operation: format!("Operation{i}"),
+            exact: 1,
+            ..OperationCount::default()
+        };
+        let mut whole = result(1, 3, 1);
+        whole.dry_run = Some(DryRunResult {
+            samples: vec![sample; 30],
+            operations: (0..20).map(operation).collect(),
+            ..DryRunResult::default()
+        });
+        let json = fitting(whole).unwrap();
+        assert!(json.len() <= TERMINATION_MESSAGE_BYTES_MAX);
+        let read: GuardResult = serde_json::from_slice(&json).unwrap();
+        let dry_run = read.dry_run.unwrap();
+        assert!((1..30).contains(&dry_run.samples.len()), "as many as fit");
+        assert_eq!((dry_run.operations.len(), read.left_out), (20, 0));
     }
 
     #[test]

@@ -5,13 +5,15 @@
 use std::path::Path;
 
 use dm_api::{DataMigration, MigrationTarget};
+use dm_core::difference::ChangeKind;
 use dm_core::plan::{
     ArchivePlan, Mode, PLAN_VERSION, Plan, Policy, RateLimits, RestorePlan, RetentionPlan, RunId,
     Upstream,
 };
 use dm_core::report::{
-    Archived, AttributeEffect, Fidelity, GuardResult, JournalResult, ProgramResult, REPORT_VERSION,
-    Remark, TableEffect,
+    ApplyTime, Archived, AttributeEffect, CHANGED_ITEM_VERSION, ChangedAgain, ChangedItem,
+    DryRunResult, Fidelity, GuardResult, ItemChange, JournalResult, Limited, OperationCount,
+    ProgramResult, REPORT_VERSION, Remark, SecondPass, TableEffect,
 };
 use dm_core::restore::{Conflict, OnConflict};
 use dm_core::restored::{ConflictGroup, RESTORE_RESULT_VERSION, RestoreResult};
@@ -135,6 +137,7 @@ fn a_plan_is_its_golden_file() {
                 tables: vec!["cars".into()],
                 retention: Some(RetentionPlan { max_age_days: 90, keep_runs: 5, journals: true }),
             }),
+            second_pass: true,
             restore: Some(RestorePlan { run: 1, on_conflict: OnConflict::Overwrite }),
         },
     );
@@ -191,6 +194,34 @@ fn a_guards_result_is_its_golden_file() {
             effects_digest: "sha256:9f".into(),
             problem: Some("the guard was restarted in the middle of the run".into()),
             left_out: 1,
+            dry_run: Some(DryRunResult {
+                operations: vec![OperationCount {
+                    operation: "Scan".into(),
+                    exact: 2,
+                    approximate: 1,
+                    refused: 3,
+                }],
+                changed_underneath: 4,
+                apply_time: Some(ApplyTime {
+                    seconds: 3,
+                    limited_by: Limited::Writes,
+                    per_second: 200,
+                }),
+                samples: vec![ChangedItem {
+                    version: CHANGED_ITEM_VERSION,
+                    table: "cars".into(),
+                    key: Some(serde_json::json!({"id": {"S": "audi"}})),
+                    key_digest: None,
+                    kind: ItemChange::Updated,
+                    attributes: [("price".into(), ChangeKind::Added)].into(),
+                    before: Some(serde_json::json!({})),
+                    after: Some(serde_json::json!({"price": {"N": "4100"}})),
+                }],
+                second_pass: Some(SecondPass {
+                    idempotent: false,
+                    tables: vec![ChangedAgain { name: "cars".into(), items: 5 }],
+                }),
+            }),
             journal: Some(JournalResult {
                 run: "0b0f8c3e-2".into(),
                 entries: 403,

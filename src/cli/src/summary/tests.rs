@@ -40,9 +40,23 @@ fn result(mode: Mode) -> GuardResult {
         effects_digest: "sha256:4be1".into(),
         problem: None,
         left_out: 0,
+        dry_run: (mode == Mode::DryRun).then(dry_run),
         journal: None,
         locked: None,
         archived: None,
+    }
+}
+
+fn dry_run() -> DryRunResult {
+    let operation = |operation: &str, exact| OperationCount {
+        operation: operation.into(),
+        exact,
+        ..OperationCount::default()
+    };
+    DryRunResult {
+        operations: vec![operation("Scan", 3), operation("UpdateItem", 406)],
+        apply_time: Some(ApplyTime { seconds: 3, limited_by: Limited::Writes, per_second: 200 }),
+        ..DryRunResult::default()
     }
 }
 
@@ -63,7 +77,8 @@ fn check(result: &GuardResult, end: End, report: Option<&str>, expected: &str) {
         result: path.into(),
         difference: Some(path.replace(".json", ".ndjson.zst").into()),
     });
-    let told = Told { plan: &plan, end, took: Duration::from_millis(842), report: report.as_ref() };
+    let took = Duration::from_millis(842);
+    let told = Told { plan: &plan, end, second: None, took, report: report.as_ref() };
     assert_eq!(text(result, &told), expected);
 }
 
@@ -82,6 +97,7 @@ dry run · nothing was written (0 write calls reached the database)
           - old    12
   makers  12 items read · 0 would be updated · 1 created · 2 deleted · 3 written as they were
   would cost 406 write units, 50.5 read units · about 3s at 200 writes a second
+  calls     3 Scan · 406 UpdateItem, all answered exactly
   report    dry-run.json   each item in dry-run.ndjson.zst
   digest    sha256:4be1
 ",
@@ -139,6 +155,16 @@ fn failures_and_refusals_stand_out() {
         remarks: vec![remark(Fidelity::Approximate, 1), remark(Fidelity::Refused, 3)],
         problem: Some("It was restarted.".into()),
         left_out: 2,
+        dry_run: Some(DryRunResult {
+            operations: vec![OperationCount {
+                operation: "ExecuteStatement".into(),
+                exact: 0,
+                approximate: 1,
+                refused: 3,
+            }],
+            changed_underneath: 2,
+            ..DryRunResult::default()
+        }),
         ..result(Mode::DryRun)
     };
     check(
@@ -154,11 +180,45 @@ dry run · nothing was written (0 write calls reached the database)
   3 calls were refused, and the program got an error instead:
     ExecuteStatement approximate, 1 ×: a dry run does not simulate it yet
     ExecuteStatement refused, 3 ×: a dry run does not simulate it yet
+  2 items were changed by somebody else meanwhile; the dry run kept to what it first saw
   would cost 406 write units, 50.5 read units
   2 more tables or remarks are not counted
+  calls     4 ExecuteStatement (1 approximate, 3 refused)
   digest    sha256:4be1
 ",
     );
+}
+
+#[test]
+fn a_second_pass_says_whether_it_is_safe_to_run_again() {
+    let check = |again: &[(&str, u64)], end, expected: &str| {
+        let tables: Vec<_> = again
+            .iter()
+            .map(|(name, items)| ChangedAgain { name: (*name).into(), items: *items })
+            .collect();
+        let second_pass =
+            Some(dm_core::report::SecondPass { idempotent: tables.is_empty(), tables });
+        let dry_run = Some(DryRunResult { second_pass, ..dry_run() });
+        let result = GuardResult { dry_run, ..result(Mode::DryRun) };
+        assert_eq!(second_pass_line(&result, Some(end)), expected);
+    };
+    check(&[], End::Exited(0), "  second pass: no changes, safe to run again");
+    check(
+        &[("cars", 1), ("makers", 1_200)],
+        End::Exited(0),
+        "  second pass: 1 item in cars, 1,200 items in makers would change again, not safe to run \
+         again",
+    );
+    check(
+        &[],
+        End::Exited(1),
+        "  second pass: the program ended with exit code 1, not safe to run again",
+    );
+    assert_eq!(second_pass(&result(Mode::DryRun), None), None);
+}
+
+fn second_pass_line(result: &GuardResult, end: Option<End>) -> String {
+    second_pass(result, end).unwrap_or_default()
 }
 
 #[test]

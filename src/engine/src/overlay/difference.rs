@@ -10,6 +10,8 @@ use dm_core::report::{ChangedItem, ItemName};
 use dm_core::schema::ItemKey;
 use dm_core::value::AttributeValue;
 
+use serde_json::Value;
+
 use super::Overlay;
 use super::state::Named;
 use crate::fault::Fault;
@@ -64,9 +66,35 @@ impl Overlay {
     }
 }
 
+impl Overlay {
+    /// The first items of each table that would change, with what would change in them. An image
+    /// that is too long for a summary is left out.
+    pub fn samples(&self) -> Result<Vec<ChangedItem>, Fault> {
+        let state = self.state();
+        let salt = Salt::new();
+        let sampled = state.sampled()?;
+        let lines = sampled.iter().filter_map(|named| line(named, Values::Shown, &salt));
+        Ok(lines.filter_map(shortened).collect())
+    }
+}
+
+/// A line with the attributes that change only, each image within its bound; `None` if not even the
+/// key is.
+fn shortened(line: ChangedItem) -> Option<ChangedItem> {
+    let fits = |json: &Value| json.to_string().len() <= limits::SAMPLE_IMAGE_BYTES_MAX;
+    let ChangedItem { before, after, attributes, .. } = &line;
+    let only_changed = |image: &Option<Value>| {
+        let mut image = image.clone()?;
+        image.as_object_mut()?.retain(|name, _| attributes.contains_key(name));
+        Some(image).filter(fits)
+    };
+    let (before, after) = (only_changed(before), only_changed(after));
+    line.key.as_ref().is_some_and(fits).then_some(ChangedItem { before, after, ..line })
+}
+
 fn line(named: &Named<'_>, values: Values, salt: &Salt) -> Option<ChangedItem> {
     let entry = &named.entry;
-    let (before, after) = (entry.base.as_ref(), entry.now.as_ref());
+    let (before, after) = (entry.base.as_ref(), entry.outcome());
     let key = ItemKey::of(named.keys, before.or(after)?)?.to_item();
     let name = match values {
         Values::Shown => ItemName::Key(&key),

@@ -11,6 +11,20 @@ pub struct Entry {
     pub now: Option<Item>,
     /// Whether a write of the program succeeded on it.
     pub written: bool,
+    /// What the first pass of the program left, if there is a second.
+    pub first_pass: FirstPass,
+    /// Whether somebody else has changed it in the database since.
+    pub changed_underneath: bool,
+}
+
+/// What the first pass of the program left of an item.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub enum FirstPass {
+    /// What is there now.
+    #[default]
+    Now,
+    /// This, or nothing; a second pass has written since.
+    Left(Option<Item>),
 }
 
 const WRITTEN: u8 = 1;
@@ -18,16 +32,44 @@ const HAS_BASE: u8 = 2;
 const HAS_NOW: u8 = 4;
 /// The image now is the base image, and is not stored twice.
 const SAME: u8 = 8;
+const HAS_LEFT: u8 = 16;
+/// What was left is an item.
+const LEFT_ITEM: u8 = 32;
+const CHANGED_UNDERNEATH: u8 = 64;
 
 impl Entry {
     /// As it was read.
     pub fn unchanged(base: Option<Item>) -> Self {
-        Self { now: base.clone(), base, written: false }
+        Self { now: base.clone(), base, ..Self::default() }
+    }
+
+    /// What the first, or only, pass of the program made of it.
+    pub fn outcome(&self) -> Option<&Item> {
+        match &self.first_pass {
+            FirstPass::Now => self.now.as_ref(),
+            FirstPass::Left(left) => left.as_ref(),
+        }
+    }
+
+    /// Whether that pass would change the item.
+    pub fn is_changed(&self) -> bool {
+        self.outcome() != self.base.as_ref()
+    }
+
+    /// Whether a second pass made something else of it than the first.
+    pub fn is_changed_again(&self) -> bool {
+        match &self.first_pass {
+            FirstPass::Now => false,
+            FirstPass::Left(left) => *left != self.now,
+        }
     }
 
     /// Into bytes: items are kept encoded, because as values they take several times the memory.
     pub fn encode(&self) -> Vec<u8> {
         let mut flags = if self.written { WRITTEN } else { 0 };
+        if self.changed_underneath {
+            flags |= CHANGED_UNDERNEATH;
+        }
         let base = self.base.as_ref().map(json);
         let now = self.now.as_ref().filter(|_| self.now != self.base).map(json);
         if base.is_some() {
@@ -36,22 +78,33 @@ impl Entry {
         if self.now.is_some() {
             flags |= if self.now == self.base { SAME } else { HAS_NOW };
         }
-        let base = base.unwrap_or_default();
-        let now = now.unwrap_or_default();
-        let length = u32::try_from(base.len()).unwrap_or(u32::MAX);
-        let mut bytes = Vec::with_capacity(5 + base.len() + now.len());
+        let left = match &self.first_pass {
+            FirstPass::Now => None,
+            FirstPass::Left(left) => {
+                flags |= if left.is_some() { HAS_LEFT | LEFT_ITEM } else { HAS_LEFT };
+                left.as_ref().map(json)
+            }
+        };
+        let images = [base, now, left].map(Option::unwrap_or_default);
+        let mut bytes = Vec::with_capacity(9 + images.iter().map(Vec::len).sum::<usize>());
         bytes.push(flags);
-        bytes.extend_from_slice(&length.to_le_bytes());
-        bytes.extend_from_slice(&base);
-        bytes.extend_from_slice(&now);
+        for image in &images[..2] {
+            let length = u32::try_from(image.len()).unwrap_or(u32::MAX);
+            bytes.extend_from_slice(&length.to_le_bytes());
+        }
+        for image in &images {
+            bytes.extend_from_slice(image);
+        }
         bytes
     }
 
     /// Back from bytes; `None` when they are damaged.
     pub fn decode(bytes: &[u8]) -> Option<Self> {
         let (flags, rest) = bytes.split_first()?;
-        let (length, rest) = rest.split_first_chunk::<4>()?;
-        let (base, now) = rest.split_at_checked(u32::from_le_bytes(*length) as usize)?;
+        let (base_length, rest) = rest.split_first_chunk::<4>()?;
+        let (now_length, rest) = rest.split_first_chunk::<4>()?;
+        let (base, rest) = rest.split_at_checked(u32::from_le_bytes(*base_length) as usize)?;
+        let (now, left) = rest.split_at_checked(u32::from_le_bytes(*now_length) as usize)?;
         let base = if flags & HAS_BASE == 0 { None } else { Some(item(base)?) };
         let now = if flags & SAME != 0 {
             base.clone()
@@ -60,7 +113,18 @@ impl Entry {
         } else {
             None
         };
-        Some(Self { base, now, written: flags & WRITTEN != 0 })
+        let first_pass = match (flags & HAS_LEFT != 0, flags & LEFT_ITEM != 0) {
+            (false, _) => FirstPass::Now,
+            (true, false) => FirstPass::Left(None),
+            (true, true) => FirstPass::Left(Some(item(left)?)),
+        };
+        Some(Self {
+            base,
+            now,
+            written: flags & WRITTEN != 0,
+            first_pass,
+            changed_underneath: flags & CHANGED_UNDERNEATH != 0,
+        })
     }
 }
 
@@ -81,13 +145,18 @@ mod tests {
         let item = |n: i64| Some(Item::from([("a".to_owned(), n.into())]));
         for base in [None, item(1)] {
             for now in [None, item(1), item(2)] {
-                for written in [false, true] {
-                    let entry = Entry { base: base.clone(), now: now.clone(), written };
-                    assert_eq!(Entry::decode(&entry.encode()), Some(entry));
+                for first_pass in [FirstPass::Now, FirstPass::Left(None), FirstPass::Left(item(3))]
+                {
+                    for (written, changed_underneath) in [(false, true), (true, false)] {
+                        let (base, now, first_pass) =
+                            (base.clone(), now.clone(), first_pass.clone());
+                        let entry = Entry { base, now, written, first_pass, changed_underneath };
+                        assert_eq!(Entry::decode(&entry.encode()), Some(entry));
+                    }
                 }
             }
         }
         assert_eq!(Entry::decode(&[]), None);
-        assert_eq!(Entry::decode(&[HAS_BASE, 9, 0, 0, 0]), None);
+        assert_eq!(Entry::decode(&[HAS_BASE, 9, 0, 0, 0, 0, 0, 0, 0]), None);
     }
 }

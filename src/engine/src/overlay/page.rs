@@ -2,11 +2,12 @@
 
 use bytes::Bytes;
 use dm_core::report::Fidelity;
-use dm_core::schema::ItemKey;
+use dm_core::schema::{IndexKind, ItemKey};
 use dm_core::value::{Item, item_size};
 use serde_json::Value;
 
 use super::Overlay;
+use super::entry::Entry;
 use super::page_answer::PageAnswer;
 use super::page_request::{PageRequest, Range, Start, attributes_not_held};
 use super::parameters::Parameters;
@@ -171,14 +172,26 @@ impl Overlay {
         let Some(key) = ItemKey::of(&page.table.schema.keys, item) else {
             return Ok(Some(item.clone()));
         };
-        let Some(entry) = self.state().entry(&page.table, &key)? else {
+        let mut state = self.state();
+        let Some(entry) = state.entry(&page.table, &key)? else {
             return Ok(Some(item.clone()));
         };
+        if differs_from_base(page, &entry, item) {
+            state.changed_underneath(&page.table, &key, &entry)?;
+        }
+        drop(state);
         if !page.view().is_in_place(&entry) {
             return Ok(None);
         }
         Ok(entry.now.as_ref().map(|now| as_held(page, now)))
     }
+}
+
+/// Whether the database has another item than when the overlay first looked. Global indexes lag
+/// behind, so they tell nothing.
+fn differs_from_base(page: &PageRequest, entry: &Entry, item: &Item) -> bool {
+    let lags = page.view().index_schema().is_some_and(|index| index.kind == IndexKind::Global);
+    !lags && entry.base.as_ref().is_none_or(|base| as_held(page, base) != *item)
 }
 
 /// An item of the overlay as the view holds it.

@@ -7,12 +7,13 @@
 use std::collections::BTreeMap;
 use std::ops::Bound;
 
-use dm_core::report::TableEffect;
+use dm_core::limits;
+use dm_core::report::{ChangedAgain, SecondPass, TableEffect};
 use dm_core::schema::{IndexSchema, ItemKey, KeySchema};
 use dm_core::value::Item;
 
 use super::effect::Effects;
-use super::entry::Entry;
+use super::entry::{Entry, FirstPass};
 use super::schemas::Table;
 use super::store::{Direction, Room, Store, StoreError, after_prefix};
 use crate::fault::Fault;
@@ -52,6 +53,11 @@ pub struct State {
     effects: BTreeMap<String, Effects>,
     /// Tables with entries, by their numbers.
     tables: BTreeMap<u32, (String, KeySchema)>,
+    /// Where the first entries of each table are stored that are changed.
+    samples: BTreeMap<u32, Vec<Vec<u8>>>,
+    changed_underneath: u64,
+    /// In a second pass, entries per table that it changed again; everything else is the first's.
+    changed_again: Option<BTreeMap<String, u64>>,
 }
 
 /// An entry with the names of what it is.
@@ -209,7 +215,14 @@ fn causes(error: &dyn std::error::Error) -> String {
 impl State {
     /// Nothing yet.
     pub fn new(room: Room) -> Self {
-        Self { store: Store::new(room), effects: BTreeMap::new(), tables: BTreeMap::new() }
+        Self {
+            store: Store::new(room),
+            effects: BTreeMap::new(),
+            tables: BTreeMap::new(),
+            samples: BTreeMap::new(),
+            changed_underneath: 0,
+            changed_again: None,
+        }
     }
 
     /// Why what it remembers is lost, if it is.
@@ -243,7 +256,10 @@ impl State {
 
     /// Sets an entry, and its places in all views.
     pub fn put(&mut self, table: &Table, key: &ItemKey, after: &Entry) -> Result<(), Fault> {
-        let before = self.entry(table, key)?.unwrap_or_default();
+        let known = self.entry(table, key)?;
+        let marked = self.marked(known.as_ref(), after);
+        let after = marked.as_ref().unwrap_or(after);
+        let before = known.unwrap_or_default();
         for view in table.views() {
             let (old, new) = (view.insertion(&before), view.insertion(after));
             if old == new {
@@ -258,10 +274,88 @@ impl State {
         }
         let named = || (table.schema.name.clone(), table.schema.keys.clone());
         self.tables.entry(table.number).or_insert_with(named);
-        self.store.put(entry_key(table, key.bytes()), after.encode())?;
+        let stored = entry_key(table, key.bytes());
+        self.store.put(stored.clone(), after.encode())?;
+        if let Some(changed_again) = &mut self.changed_again {
+            let count = changed_again.entry(table.schema.name.clone()).or_default();
+            *count += u64::from(after.is_changed_again());
+            *count -= u64::from(before.is_changed_again());
+            return Ok(());
+        }
         let effects = self.effects.entry(table.schema.name.clone()).or_default();
         effects.replace(&before, after);
+        self.keep_sample(table, stored, after);
         Ok(())
+    }
+
+    /// An entry with what the first pass left of it, when a second one changes it first.
+    fn marked(&self, known: Option<&Entry>, after: &Entry) -> Option<Entry> {
+        let left = known.map_or(after.base.as_ref(), |before| before.now.as_ref());
+        let first = self.changed_again.is_some()
+            && after.first_pass == FirstPass::Now
+            && after.now.as_ref() != left;
+        let left = FirstPass::Left(left.cloned());
+        first.then(|| Entry { first_pass: left, ..after.clone() })
+    }
+
+    fn keep_sample(&mut self, table: &Table, stored: Vec<u8>, entry: &Entry) {
+        let samples = self.samples.entry(table.number).or_default();
+        let kept = samples.iter().position(|sample| *sample == stored);
+        match kept {
+            Some(at) if !entry.is_changed() => {
+                samples.remove(at);
+            }
+            None if samples.len() < limits::SAMPLES_PER_TABLE_MAX && entry.is_changed() => {
+                samples.push(stored);
+            }
+            Some(_) | None => {}
+        }
+    }
+
+    /// The first entries of each table that are changed.
+    pub fn sampled(&self) -> Result<Vec<Named<'_>>, Fault> {
+        let mut sampled = Vec::new();
+        for (at, bytes) in self.samples.values().flatten().map(|at| (at, self.store.get(at))) {
+            if let Some(bytes) = bytes? {
+                sampled.push(self.named(at.clone(), &bytes)?);
+            }
+        }
+        Ok(sampled)
+    }
+
+    /// Somebody else has changed the item of an entry in the database. It is counted once.
+    pub fn changed_underneath(
+        &mut self,
+        table: &Table,
+        key: &ItemKey,
+        entry: &Entry,
+    ) -> Result<(), Fault> {
+        if entry.changed_underneath || self.changed_again.is_some() {
+            return Ok(());
+        }
+        let entry = Entry { changed_underneath: true, ..entry.clone() };
+        self.store.put(entry_key(table, key.bytes()), entry.encode())?;
+        self.changed_underneath += 1;
+        Ok(())
+    }
+
+    /// How many items somebody else has changed.
+    pub fn count_changed_underneath(&self) -> u64 {
+        self.changed_underneath
+    }
+
+    /// From now on the program runs a second time.
+    pub fn begin_second_pass(&mut self) {
+        self.changed_again.get_or_insert_default();
+    }
+
+    /// What the second pass changed again, if there is one.
+    pub fn second_pass(&self) -> Option<SecondPass> {
+        let changed = self.changed_again.as_ref()?.iter().filter(|(_, items)| **items > 0);
+        let tables: Vec<ChangedAgain> = changed
+            .map(|(name, items)| ChangedAgain { name: name.clone(), items: *items })
+            .collect();
+        Some(SecondPass { idempotent: tables.is_empty(), tables })
     }
 
     /// The next insertion in a view, among the keys with a prefix (a partition, or nothing).
@@ -289,13 +383,14 @@ impl State {
     pub fn entries_behind(&self, at: Option<&[u8]>, bytes: usize) -> Result<Vec<Named<'_>>, Fault> {
         let from = at.map_or(Bound::Included(&[ENTRY][..]), Bound::Excluded);
         let stored = self.store.beginning(from, Bound::Excluded(&[INSERTION]), bytes)?;
-        let named = stored.into_iter().map(|(at, bytes)| {
-            let number = at.get(1..).and_then(<[u8]>::first_chunk).copied().map(u32::from_be_bytes);
-            let (table, keys) = number.and_then(|n| self.tables.get(&n)).ok_or_else(damaged)?;
-            let entry = Entry::decode(&bytes).ok_or_else(damaged)?;
-            Ok(Named { table, keys, at, entry })
-        });
-        named.collect()
+        stored.into_iter().map(|(at, bytes)| self.named(at, &bytes)).collect()
+    }
+
+    fn named(&self, at: Vec<u8>, bytes: &[u8]) -> Result<Named<'_>, Fault> {
+        let number = at.get(1..).and_then(<[u8]>::first_chunk).copied().map(u32::from_be_bytes);
+        let (table, keys) = number.and_then(|n| self.tables.get(&n)).ok_or_else(damaged)?;
+        let entry = Entry::decode(bytes).ok_or_else(damaged)?;
+        Ok(Named { table, keys, at, entry })
     }
 
     /// What would change, per table.
@@ -303,3 +398,6 @@ impl State {
         self.effects.iter().map(|(table, effects)| effects.report(table)).collect()
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -357,6 +357,7 @@ fn plan(migration: &DataMigration, record: &RunRecord, runnable: &Runnable) -> P
         },
         archive: archive::of(&runnable.target, record.kind)
             .map(|archive| archive::plan(migration, record, archive)),
+        second_pass: false,
         restore: None,
     }
 }

@@ -241,6 +241,7 @@ pub fn guard_result(mode: Mode) -> GuardResult {
         effects_digest: "sha256:effects".into(),
         problem: None,
         left_out: 0,
+        dry_run: None,
         journal: None,
         locked: None,
         archived: None,

@@ -1,0 +1,131 @@
+//! A second pass, what others change, and examples: on a state without requests.
+
+use super::*;
+use dm_core::schema::TableSchema;
+use serde_json::json;
+
+fn table() -> Table {
+    let described = json!({"Table": {
+        "TableName": "cars",
+        "KeySchema": [{"AttributeName": "id", "KeyType": "HASH"}],
+        "AttributeDefinitions": [{"AttributeName": "id", "AttributeType": "N"}],
+    }});
+    let schema = TableSchema::from_json(&described).unwrap();
+    Table { schema, number: 0, upstream: true }
+}
+
+/// An item with a number, or none.
+fn item(id: i64, n: Option<i64>) -> Option<Item> {
+    let n = n?;
+    Some(Item::from([("id".to_owned(), id.into()), ("n".to_owned(), n.into())]))
+}
+
+struct Bed {
+    table: Table,
+    state: State,
+}
+
+impl Bed {
+    fn new() -> Self {
+        Self { table: table(), state: State::new(Room::default()) }
+    }
+
+    fn key(&self, id: i64) -> ItemKey {
+        ItemKey::of(&self.table.schema.keys, &item(id, Some(0)).unwrap()).unwrap()
+    }
+
+    /// As the overlay looks at an item before it is written.
+    fn look_at(&mut self, id: i64, n: Option<i64>) {
+        let key = self.key(id);
+        self.state.put(&self.table, &key, &Entry::unchanged(item(id, n))).unwrap();
+    }
+
+    fn write(&mut self, id: i64, n: Option<i64>) {
+        let key = self.key(id);
+        let entry = self.entry(id);
+        let after = Entry { now: item(id, n), written: true, ..entry };
+        self.state.put(&self.table, &key, &after).unwrap();
+    }
+
+    fn entry(&self, id: i64) -> Entry {
+        self.state.entry(&self.table, &self.key(id)).unwrap().unwrap_or_default()
+    }
+
+    /// Items that the second pass changed again.
+    fn again(&self) -> u64 {
+        let pass = self.state.second_pass().unwrap();
+        assert_eq!(pass.idempotent, pass.tables.is_empty());
+        pass.tables.iter().map(|table| table.items).sum()
+    }
+}
+
+#[test]
+fn a_second_pass_is_counted_apart_and_leaves_the_first_as_it_was() {
+    let mut bed = Bed::new();
+    bed.look_at(1, Some(1));
+    bed.write(1, Some(2));
+    bed.look_at(2, None);
+    bed.write(2, Some(2));
+    assert_eq!(bed.state.second_pass(), None);
+    let first = bed.state.effects();
+
+    bed.state.begin_second_pass();
+    assert_eq!(bed.again(), 0);
+    bed.write(1, Some(2));
+    assert_eq!(bed.again(), 0, "the same again is no change");
+    bed.write(1, Some(3));
+    assert_eq!(bed.again(), 1);
+    bed.write(2, None);
+    assert_eq!(bed.again(), 2, "gone again");
+    assert_eq!(bed.state.effects(), first);
+    let outcomes = [1, 2].map(|id| bed.entry(id).outcome().cloned());
+    assert_eq!(outcomes, [item(1, Some(2)), item(2, Some(2))]);
+
+    bed.write(1, Some(2));
+    bed.write(2, Some(2));
+    assert_eq!(bed.again(), 0, "what was put back is as the first pass left it");
+}
+
+#[test]
+fn an_item_that_only_the_second_pass_met_is_as_the_database_has_it() {
+    let mut bed = Bed::new();
+    bed.state.begin_second_pass();
+    bed.look_at(1, Some(1));
+    assert_eq!(bed.again(), 0, "to look at it is no change");
+    bed.write(1, Some(1));
+    assert_eq!(bed.again(), 0);
+    bed.write(1, Some(5));
+    bed.look_at(2, None);
+    bed.write(2, Some(5));
+    assert_eq!(bed.again(), 2);
+    assert!([1, 2].iter().all(|id| !bed.entry(*id).is_changed()), "the first pass changed neither");
+    assert!(bed.state.effects().iter().all(|table| table.created + table.updated == 0));
+}
+
+#[test]
+fn what_others_changed_is_counted_once() {
+    let mut bed = Bed::new();
+    bed.look_at(1, Some(1));
+    bed.write(1, Some(2));
+    for _ in 0..2 {
+        let (key, entry) = (bed.key(1), bed.entry(1));
+        bed.state.changed_underneath(&bed.table, &key, &entry).unwrap();
+    }
+    assert_eq!(bed.state.count_changed_underneath(), 1);
+    bed.write(1, Some(3));
+    assert!(bed.entry(1).changed_underneath, "a write does not forget it");
+}
+
+#[test]
+fn examples_are_the_first_items_that_stay_changed() {
+    let mut bed = Bed::new();
+    for id in 1..=5 {
+        bed.look_at(id, Some(0));
+        bed.write(id, Some(1));
+    }
+    bed.write(2, Some(0));
+    bed.write(5, Some(7));
+    let sampled = bed.state.sampled().unwrap();
+    let sampled: Vec<_> = sampled.into_iter().map(|named| named.entry.now).collect();
+    assert_eq!(sampled, [item(1, Some(1)), item(3, Some(1)), item(5, Some(7))]);
+}
