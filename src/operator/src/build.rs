@@ -3,6 +3,7 @@
 pub mod archive;
 pub mod files;
 pub mod job;
+pub mod parts;
 pub mod record;
 
 /// Name of the container that runs the program.

@@ -1,15 +1,10 @@
 //! The Job of a run: the guard as a native sidecar, the program, and nothing for the program to
 //! reach the database with but the guard.
 
-use std::collections::BTreeMap;
-
 use dm_api::archive::ArchiveSpec;
 use dm_api::migration::ImagePullPolicy;
 use dm_api::status::{RunKind, RunRecord};
-use dm_api::{
-    DataMigration, GROUP, MIGRATION_NAME_ANNOTATION, MIGRATION_UID_LABEL, OUTCOME_FINALIZER,
-    PROGRAM_DIGEST_ANNOTATION, RUN_LABEL,
-};
+use dm_api::{DataMigration, OUTCOME_FINALIZER};
 use dm_core::plan::{self, CONTROL_PORT, Mode, PLAN_ENV, PLAN_VERSION, PROGRAM_PORT, Plan};
 use dm_core::plan::{Policy, RateLimits, RunId, Upstream};
 use dm_core::verdict::EXITS_FINAL;
@@ -18,14 +13,15 @@ use k8s_openapi::api::batch::v1::{
     PodFailurePolicyOnPodConditionsPattern, PodFailurePolicyRule,
 };
 use k8s_openapi::api::core::v1::{
-    Capabilities, ConfigMapVolumeSource, Container, EmptyDirVolumeSource, EnvVar, EnvVarSource,
-    HTTPGetAction, PodSecurityContext, PodSpec, PodTemplateSpec, Probe, ResourceRequirements,
-    SeccompProfile, SecretKeySelector, SecurityContext, Volume, VolumeMount,
+    Capabilities, ConfigMapVolumeSource, Container, EmptyDirVolumeSource, EnvVar, HTTPGetAction,
+    PodSecurityContext, PodSpec, PodTemplateSpec, Probe, SeccompProfile, SecurityContext, Volume,
 };
 use k8s_openapi::apimachinery::pkg::api::resource::Quantity;
-use k8s_openapi::apimachinery::pkg::apis::meta::v1::{ObjectMeta, OwnerReference};
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 use k8s_openapi::apimachinery::pkg::util::intstr::IntOrString;
 
+use super::parts::variable;
+pub use super::parts::{annotations, labels, mount, owner, resources, secret_variable};
 use super::{
     GUARD_CONTAINER, LEDGER_CONTAINER, PREPARE_CONTAINER, PROGRAM_CONTAINER,
     SETTINGS_DIGEST_ANNOTATION, Settings, archive, files,
@@ -85,35 +81,6 @@ pub fn build(
             ..JobSpec::default()
         }),
         status: None,
-    }
-}
-
-/// The labels of everything that belongs to a run.
-pub fn labels(migration: &DataMigration, record: &RunRecord) -> BTreeMap<String, String> {
-    BTreeMap::from([
-        ("app.kubernetes.io/managed-by".into(), "datamigration".into()),
-        (MIGRATION_UID_LABEL.into(), migration.metadata.uid.clone().unwrap_or_default()),
-        (RUN_LABEL.into(), record.number.to_string()),
-    ])
-}
-
-/// The annotations of everything that belongs to a run.
-pub fn annotations(migration: &DataMigration, record: &RunRecord) -> BTreeMap<String, String> {
-    BTreeMap::from([
-        (MIGRATION_NAME_ANNOTATION.into(), migration.metadata.name.clone().unwrap_or_default()),
-        (PROGRAM_DIGEST_ANNOTATION.into(), record.program_digest.clone()),
-    ])
-}
-
-/// The migration as the owner of a run's objects.
-pub fn owner(migration: &DataMigration) -> OwnerReference {
-    OwnerReference {
-        api_version: format!("{GROUP}/v1alpha1"),
-        kind: "DataMigration".into(),
-        name: migration.metadata.name.clone().unwrap_or_default(),
-        uid: migration.metadata.uid.clone().unwrap_or_default(),
-        controller: Some(true),
-        block_owner_deletion: Some(true),
     }
 }
 
@@ -485,47 +452,4 @@ fn volumes(record: &RunRecord, runnable: &Runnable) -> Vec<Volume> {
         ..Volume::default()
     }));
     volumes
-}
-
-/// A mount.
-pub fn mount(name: &str, path: &str, read_only: bool) -> VolumeMount {
-    VolumeMount {
-        name: name.into(),
-        mount_path: path.into(),
-        read_only: read_only.then_some(true),
-        ..VolumeMount::default()
-    }
-}
-
-fn variable(name: &str, value: &str) -> EnvVar {
-    EnvVar { name: name.into(), value: Some(value.into()), value_from: None }
-}
-
-/// A variable with a key of a Secret, under the key's name.
-pub fn secret_variable(secret: &str, key: &str, optional: bool) -> EnvVar {
-    EnvVar {
-        name: key.into(),
-        value: None,
-        value_from: Some(EnvVarSource {
-            secret_key_ref: Some(SecretKeySelector {
-                name: secret.into(),
-                key: key.into(),
-                optional: optional.then_some(true),
-            }),
-            ..EnvVarSource::default()
-        }),
-    }
-}
-
-/// What a container of ours asks for, and the memory it may use.
-pub fn resources(cpu: &str, memory: &str, memory_max: &str) -> ResourceRequirements {
-    let quantity = |text: &str| Quantity(text.into());
-    ResourceRequirements {
-        requests: Some(BTreeMap::from([
-            ("cpu".into(), quantity(cpu)),
-            ("memory".into(), quantity(memory)),
-        ])),
-        limits: Some(BTreeMap::from([("memory".into(), quantity(memory_max))])),
-        claims: None,
-    }
 }

@@ -18,5 +18,6 @@ mod merge;
 mod refused;
 mod schedule;
 mod stale;
+mod target;
 mod two_operators;
 mod world;

@@ -1,0 +1,88 @@
+//! What the objects of a run have in common: their labels and owner, and the small pieces of their
+//! containers. Pure.
+
+use std::collections::BTreeMap;
+
+use dm_api::status::RunRecord;
+use dm_api::{
+    DataMigration, GROUP, MIGRATION_NAME_ANNOTATION, MIGRATION_UID_LABEL,
+    PROGRAM_DIGEST_ANNOTATION, RUN_LABEL,
+};
+use k8s_openapi::api::core::v1::{
+    EnvVar, EnvVarSource, ResourceRequirements, SecretKeySelector, VolumeMount,
+};
+use k8s_openapi::apimachinery::pkg::api::resource::Quantity;
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::OwnerReference;
+
+/// The labels of everything that belongs to a run.
+pub fn labels(migration: &DataMigration, record: &RunRecord) -> BTreeMap<String, String> {
+    BTreeMap::from([
+        ("app.kubernetes.io/managed-by".into(), "datamigration".into()),
+        (MIGRATION_UID_LABEL.into(), migration.metadata.uid.clone().unwrap_or_default()),
+        (RUN_LABEL.into(), record.number.to_string()),
+    ])
+}
+
+/// The annotations of everything that belongs to a run.
+pub fn annotations(migration: &DataMigration, record: &RunRecord) -> BTreeMap<String, String> {
+    BTreeMap::from([
+        (MIGRATION_NAME_ANNOTATION.into(), migration.metadata.name.clone().unwrap_or_default()),
+        (PROGRAM_DIGEST_ANNOTATION.into(), record.program_digest.clone()),
+    ])
+}
+
+/// The migration as the owner of a run's objects.
+pub fn owner(migration: &DataMigration) -> OwnerReference {
+    OwnerReference {
+        api_version: format!("{GROUP}/v1alpha1"),
+        kind: "DataMigration".into(),
+        name: migration.metadata.name.clone().unwrap_or_default(),
+        uid: migration.metadata.uid.clone().unwrap_or_default(),
+        controller: Some(true),
+        block_owner_deletion: Some(true),
+    }
+}
+
+/// A mount.
+pub fn mount(name: &str, path: &str, read_only: bool) -> VolumeMount {
+    VolumeMount {
+        name: name.into(),
+        mount_path: path.into(),
+        read_only: read_only.then_some(true),
+        ..VolumeMount::default()
+    }
+}
+
+/// A variable with a value.
+pub fn variable(name: &str, value: &str) -> EnvVar {
+    EnvVar { name: name.into(), value: Some(value.into()), value_from: None }
+}
+
+/// A variable with a key of a Secret, under the key's name.
+pub fn secret_variable(secret: &str, key: &str, optional: bool) -> EnvVar {
+    EnvVar {
+        name: key.into(),
+        value: None,
+        value_from: Some(EnvVarSource {
+            secret_key_ref: Some(SecretKeySelector {
+                name: secret.into(),
+                key: key.into(),
+                optional: optional.then_some(true),
+            }),
+            ..EnvVarSource::default()
+        }),
+    }
+}
+
+/// What a container of ours asks for, and the memory it may use.
+pub fn resources(cpu: &str, memory: &str, memory_max: &str) -> ResourceRequirements {
+    let quantity = |text: &str| Quantity(text.into());
+    ResourceRequirements {
+        requests: Some(BTreeMap::from([
+            ("cpu".into(), quantity(cpu)),
+            ("memory".into(), quantity(memory)),
+        ])),
+        limits: Some(BTreeMap::from([("memory".into(), quantity(memory_max))])),
+        claims: None,
+    }
+}
