@@ -12,6 +12,8 @@ use crate::command::{command, show};
 pub enum Subject {
     /// The operator on a cluster: memory with 500 finished migrations, time from apply to Job.
     Operator,
+    /// A dry run of a million changed items before a mock of DynamoDB: memory, time, disk.
+    Overlay,
 }
 
 /// Measures one subject. A cluster stays up: it was there before, or is wanted again at once.
@@ -28,5 +30,10 @@ pub fn run(checkout: &Checkout, subject: Subject) -> Result<()> {
                 "measuring the operator",
             )
         }
+        Subject::Overlay => show(
+            command("cargo", ["bench", "--quiet", "-p", "dm-guard", "--bench", "overlay"])
+                .current_dir(&checkout.root),
+            "measuring a dry run",
+        ),
     }
 }
