@@ -8,6 +8,7 @@ use dm_core::plan::{Mode, Plan, Policy};
 use dm_engine::archive::{Archive, RunName};
 use dm_engine::journal::{JournalReader, JournalSummary};
 use dm_engine::ledger::{self, Completed, RunOutcome};
+use dm_engine::table_lock::LockTimes;
 use dm_engine::{Answer, Call, Engine, Invocation, Operation, Start};
 use futures::future::join_all;
 use object_store::memory::InMemory;
@@ -172,8 +173,8 @@ async fn others_who_write_the_same_items_are_neither_lost_nor_overwritten() {
 #[tokio::test(flavor = "multi_thread")]
 async fn while_the_archive_is_away_nothing_is_written() {
     let bed = Bed::new().await;
-    // The ledger's entry and one segment pass; the second segment finds the archive dead.
-    let engine = bed.engine_with(Fuse::new(Some((3, Death::Before))), Duration::ZERO);
+    // The table's lock, the ledger's entry and one segment pass; the next finds the archive dead.
+    let engine = bed.engine_with(Fuse::new(Some((4, Death::Before))), Duration::ZERO);
     let put = |id: &str| bed.call("PutItem", json!({"Item": {"id": id}}));
     assert_eq!(engine.handle(put("a")).await.status, 200);
     let (first, second) = tokio::join!(engine.handle(put("b")), engine.handle(put("c")));
@@ -197,8 +198,10 @@ async fn a_run_that_another_has_begun_or_that_is_over_does_not_write() {
     engine.close().await;
 
     let uid = std::mem::replace(&mut bed.plan.run.uid, "re-created".into());
-    let answer = bed.engine().handle(put(&bed, "b")).await;
+    let engine = bed.engine();
+    let answer = engine.handle(put(&bed, "b")).await;
     assert!(String::from_utf8_lossy(&answer.body).contains("another run of this name"));
+    engine.close().await;
 
     bed.plan.run.uid = uid;
     let completed = Completed::now(RunOutcome::Succeeded);
@@ -211,7 +214,14 @@ async fn a_run_that_another_has_begun_or_that_is_over_does_not_write() {
 #[tokio::test(flavor = "multi_thread")]
 async fn two_guards_of_one_run_notice_each_other() {
     let bed = Bed::new().await;
-    let (first, second) = (bed.engine(), bed.engine());
+    // Both believe to be the one guard of the pod, so that the table's lock does not part them.
+    let of_one_pod = || {
+        let archive = Some(bed.archive());
+        let start = Start::First;
+        let engine = Engine::with_archive(&bed.plan, bed::credentials(), start, archive).unwrap();
+        Arc::new(engine.locking(Some("pod".into()), LockTimes::default()))
+    };
+    let (first, second) = (of_one_pod(), of_one_pod());
     let put = |id: &str| bed.call("PutItem", json!({"Item": {"id": id}}));
     assert_eq!(first.handle(put("a")).await.status, 200);
     assert_eq!(second.handle(put("b")).await.status, 200);

@@ -101,3 +101,40 @@ async fn a_run_on_a_laptop_is_journalled_looked_at_and_taken_back() {
     assert_eq!(code, 0, "{told}");
     assert!(told.contains("run: 0001-prices/5"), "{told}");
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_tables_lock_is_shown_and_taken_away_on_record() {
+    use dm_engine::archive::Archive;
+    use dm_engine::table_lock::{LockTimes, Owner, TableLocks};
+
+    let folder = tempfile::tempdir().unwrap();
+    let url = format!("file://{}", folder.path().display());
+    let archive = Archive::open(&crate::bed::archive(&url), REGION).await.unwrap();
+    let owner = Owner {
+        run: "team.m/4".into(),
+        namespace: "team".into(),
+        name: "m".into(),
+        uid: "u".into(),
+        holder: "h".into(),
+    };
+    let locks = TableLocks::new(archive, owner, LockTimes::default());
+    locks.hold("cars").await.unwrap();
+    let (_, told, _) = datamigration(&["archive", "ls", "--archive", &url]);
+    assert!(told.contains("cars") && told.contains("team.m/4"), "{told}");
+
+    let unlock = |table: &str, more: &[&str]| {
+        let words = ["archive", "unlock", "--archive", &url, "--table", table, "--by", "ada"];
+        datamigration(&[words.as_slice(), &["--reason", "it hangs"], more].concat())
+    };
+    let (code, _, told) = unlock("cars", &[]);
+    assert!(code != 0 && told.contains("--yes"), "nobody was asked: {told}");
+    let (code, told, _) = unlock("cars", &["--yes"]);
+    assert_eq!(code, 0, "{told}");
+    assert!(told.contains("taken from run team.m/4"), "{told}");
+    let record = std::fs::read_to_string(folder.path().join("locks/cars/000001.released.json"));
+    assert!(record.unwrap().contains("\"by\":\"ada\""));
+    assert_eq!(unlock("cars", &["--yes"]).0, 1);
+    assert_eq!(unlock("boats", &["--yes"]).0, 1);
+    let (_, told, _) = datamigration(&["archive", "ls", "--archive", &url]);
+    assert!(told.contains("taken away by ada"), "{told}");
+}

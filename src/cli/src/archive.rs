@@ -4,12 +4,14 @@ use std::collections::BTreeSet;
 use std::io;
 
 use clap::{Args, Subcommand};
+use dm_core::limits;
 use dm_core::plan::ArchivePlan;
-use dm_engine::archive::{Archive, ArchiveError, LayoutError, Retention, RunName};
+use dm_engine::archive::{Archive, ArchiveError, LayoutError, Listed, Retention, RunName};
 use dm_engine::journal::{JournalReader, ReadError};
-use dm_engine::ledger::{self, Kind, LedgerEntry, LedgerError, RunOutcome};
+use dm_engine::ledger::{self, Completed, Kind, LedgerEntry, LedgerError, RunOutcome};
+use dm_engine::table_lock::{self, LockError};
 
-use crate::{layout, print};
+use crate::{layout, locks, print};
 
 /// Seconds of a day.
 const DAY_S: i64 = 86_400;
@@ -62,7 +64,7 @@ Examples:
 
 #[derive(Clone, Debug, Subcommand)]
 enum Verb {
-    /// List the runs of all migrations
+    /// List the runs of all migrations, and who has which table
     Ls(Ls),
     /// Show one run
     Show(OneRun),
@@ -70,6 +72,8 @@ enum Verb {
     Verify(Verify),
     /// Delete what is old: never the ledger, and journals only of runs that were restored
     Gc(Gc),
+    /// Take a table's lock from the run that has it, on record
+    Unlock(locks::Unlock),
 }
 
 #[derive(Clone, Debug, Args)]
@@ -134,6 +138,12 @@ pub enum ArchiveVerbError {
     /// A journal.
     #[error(transparent)]
     Journal(#[from] ReadError),
+    /// A table's lock.
+    #[error(transparent)]
+    Lock(#[from] LockError),
+    /// Nobody is there to be asked.
+    #[error("a run may be at work: say --yes if its table is to be taken away all the same")]
+    Unasked,
     /// No such run.
     #[error("the archive has no run {0}")]
     NoRun(RunName),
@@ -151,6 +161,7 @@ pub async fn archive(flags: Flags) -> Answered<u8> {
         Verb::Show(flags) => show(flags).await,
         Verb::Verify(flags) => verify(flags).await,
         Verb::Gc(flags) => gc(flags).await,
+        Verb::Unlock(flags) => locks::unlock(flags).await,
     }
 }
 
@@ -177,6 +188,7 @@ async fn ls(flags: Ls) -> Answered<u8> {
         let begun_at = &entry.begun.begun_at;
         text.extend([format!("{run:<44} {kind:<14} {outcome:<10} {begun_at}\n")]);
     }
+    text += &locks::listed(&archive).await?;
     print::answer(&text)?;
     Ok(0)
 }
@@ -193,11 +205,13 @@ async fn show(flags: OneRun) -> Answered<u8> {
     let ended = completed.map_or("unknown", |completed| completed.completed_at.as_str());
     let message = completed.and_then(|completed| completed.message.as_deref()).unwrap_or_default();
     let journal = JournalReader::open(&archive, &flags.run).await?.verify().await?;
+    let times = completed.map(times).unwrap_or_default();
+    let kept = kept(&archive, &flags.run).await?;
     let in_doubt = journal.entries - (journal.written + journal.refused).min(journal.entries);
     print::answer(&format!(
         "run        {}\nkind       {kind}\noutcome    {outcome} {message}\nbegun      {}\n\
          completed  {ended}\njournal    {} entries in {} segments, {} bytes: {} written, {} refused, \
-         {in_doubt} in doubt\n",
+         {in_doubt} in doubt\n{times}{kept}",
         flags.run,
         entry.begun.begun_at,
         layout::count(journal.entries),
@@ -207,6 +221,24 @@ async fn show(flags: OneRun) -> Answered<u8> {
         layout::count(journal.refused),
     ))?;
     Ok(0)
+}
+
+/// When the program ran, if that is known.
+fn times(completed: &Completed) -> String {
+    let line = |what: &str, time: &Option<String>| {
+        time.as_ref().map(|time| format!("{what:<10} {time}\n")).unwrap_or_default()
+    };
+    line("execution", &completed.execution_time) + &line("finalized", &completed.finalization_time)
+}
+
+/// What else there is of a run: log, report and others.
+async fn kept(archive: &Archive, run: &RunName) -> Answered<String> {
+    let objects = archive.list(&run.folder()).await?;
+    let others = objects.iter().filter(|object| !object.path.starts_with(&run.journal()));
+    let line = |object: &Listed| {
+        format!("kept       {} ({} bytes)\n", object.path, layout::count(object.bytes))
+    };
+    Ok(others.map(line).collect())
 }
 
 async fn verify(flags: Verify) -> Answered<u8> {
@@ -248,7 +280,11 @@ async fn gc(flags: Gc) -> Answered<u8> {
         journals_too: flags.journals_too,
     };
     let objects = archive.list("runs").await?;
-    let chosen = retention.choose(&objects, &restored, jiff::Timestamp::now().as_second());
+    let mut chosen = retention.choose(&objects, &restored, jiff::Timestamp::now().as_second());
+    for object in table_lock::prune(&archive, limits::LOCKS_KEPT).await? {
+        chosen.bytes += object.bytes;
+        chosen.paths.push(object.path);
+    }
     if !flags.dry_run {
         archive.collect(&chosen).await?;
     }

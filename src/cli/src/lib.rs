@@ -25,6 +25,7 @@ mod example;
 mod folder;
 mod journalled;
 mod layout;
+mod locks;
 mod print;
 mod progress;
 mod report;

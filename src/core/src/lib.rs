@@ -45,6 +45,7 @@ pub mod limits;
 pub mod parameters;
 pub mod partiql;
 pub mod plan;
+pub mod program_log;
 pub mod report;
 pub mod restore;
 pub mod restored;

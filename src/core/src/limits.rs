@@ -218,3 +218,53 @@ pub const SAMPLES_PER_TABLE_MAX: usize = 3;
 
 /// Bytes of JSON of each image in them, and of their keys: they are shown in a line.
 pub const SAMPLE_IMAGE_BYTES_MAX: usize = 256;
+
+/// How long a table's lock outlives its owner's last heartbeat. A run whose node died holds up others
+/// for so long; an archive that is away for longer stops writes until the lock is taken anew.
+pub const LOCK_LEASE: Duration = Duration::from_secs(30);
+
+/// Heartbeats of a lock in one lease: some may fail or be late.
+pub const LOCK_BEATS_PER_LEASE: u32 = 4;
+
+/// How often a contender looks at another's lock in one lease.
+pub const LOCK_LOOKS_PER_LEASE: u32 = 10;
+
+/// The part of a lease, one in so many, at whose beginning an owner stops to write: by so much two
+/// monotonic clocks may differ in a lease.
+pub const LOCK_MARGIN_PART: u32 = 6;
+
+/// How long a write waits for a table that a living run has, before the program is told: well under
+/// the timeouts of clients.
+pub const LOCK_HOLD_MAX: Duration = Duration::from_secs(10);
+
+/// Pause before the next number of a lock is tried after somebody else got the one before.
+pub const LOCK_AGAIN: Duration = Duration::from_millis(50);
+
+/// How long a stopping guard tries to give its locks back; they run out by themselves.
+pub const LOCK_RELEASE_MAX: Duration = Duration::from_secs(5);
+
+/// Numbers of each table's lock that stay in the archive for people to look at, with the last one.
+pub const LOCKS_KEPT: u32 = 5;
+
+/// How long a stopping guard tries to note in the ledger how the run ended.
+pub const KEEP_LEDGER_MAX: Duration = Duration::from_secs(10);
+
+/// How long a stopping guard has for the log, the report and the difference together.
+pub const KEEP_UPLOADS_MAX: Duration = Duration::from_secs(30);
+
+/// How long a stopping guard cleans up the archive; the next run goes on with it.
+pub const KEEP_RETENTION_MAX: Duration = Duration::from_secs(10);
+
+/// What a guard may need to stop: requests in work, journal, locks, ledger, uploads, cleaning. A pod's
+/// grace period must not be shorter, or the kubelet ends it in the middle.
+pub const GUARD_STOP_MAX: Duration = Duration::from_secs(100);
+
+/// Attempts of one run whose logs and reports are kept beside each other.
+pub const KEPT_ATTEMPTS_MAX: u32 = 100;
+
+/// Bytes of the beginning of a program's output that are kept.
+pub const PROGRAM_LOG_HEAD_BYTES_MAX: u64 = 16 * 1024 * 1024;
+
+/// Bytes of each of the two last pieces of a program's output that are kept beyond its beginning. With
+/// it they take at most 32 MiB of the pod's folder.
+pub const PROGRAM_LOG_PIECE_BYTES_MAX: u64 = 8 * 1024 * 1024;

@@ -197,4 +197,7 @@ pub struct ProgramResult {
     /// The last lines it wrote to standard output and standard error, oldest first.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub last_lines: Vec<String>,
+    /// Why not all of its output is kept for the archive, if so.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub log_problem: Option<String>,
 }

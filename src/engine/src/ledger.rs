@@ -3,15 +3,19 @@
 //! An entry is created if absent, before a run's first write, and never changed; a second one says how
 //! the run ended. One without the other means that the outcome is unknown.
 
+mod verdict;
+
 use std::collections::{BTreeMap, BTreeSet};
 
 use bytes::Bytes;
+use dm_core::plan::RunId;
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
 use crate::archive::{Archive, ArchiveError, Created, RunName};
 
 pub use dm_core::verdict::{LedgerKind as Kind, RunOutcome, RunSummary};
+pub use verdict::Question;
 
 /// The version this build writes and the only one it reads.
 pub const LEDGER_VERSION: u32 = 1;
@@ -119,8 +123,30 @@ pub enum LedgerError {
     #[error("the ledger's entry `{0}` has a version that this program does not know")]
     Version(String),
     /// The run was completed before, in another way.
-    #[error("the run {0} was completed before, with another outcome")]
-    CompletedOtherwise(RunName),
+    #[error(
+        "the ledger says that the run {run} ended at {at} and has {there:?}: it cannot have {said:?}"
+    )]
+    CompletedOtherwise {
+        /// The run.
+        run: RunName,
+        /// How it was completed.
+        there: RunOutcome,
+        /// When.
+        at: String,
+        /// How it was to be completed now.
+        said: RunOutcome,
+    },
+    /// The run was begun by another object, or does something else.
+    #[error(
+        "the run {run} is that of {}/{} with uid {}, begun at {}",
+        .begun.namespace, .begun.name, .begun.uid, .begun.begun_at
+    )]
+    Taken {
+        /// The run.
+        run: RunName,
+        /// Who began it.
+        begun: Box<Begun>,
+    },
 }
 
 type Result<T> = std::result::Result<T, LedgerError>;
@@ -145,6 +171,20 @@ pub async fn begin(archive: &Archive, run: &RunName, begun: &Begun) -> Result<Be
     Ok(if same { Begin::Again } else { Begin::Taken(there) })
 }
 
+impl Begun {
+    /// A run begins now.
+    pub fn now(id: &RunId, kind: Kind) -> Self {
+        Self {
+            version: LEDGER_VERSION,
+            kind,
+            namespace: id.namespace.clone(),
+            name: id.name.clone(),
+            uid: id.uid.clone(),
+            begun_at: now(),
+        }
+    }
+}
+
 /// Completes a run. To say the same again does no harm.
 pub async fn complete(archive: &Archive, run: &RunName, completed: &Completed) -> Result<()> {
     let path = run.completed();
@@ -155,9 +195,28 @@ pub async fn complete(archive: &Archive, run: &RunName, completed: &Completed) -
             if there.outcome == completed.outcome {
                 Ok(())
             } else {
-                Err(LedgerError::CompletedOtherwise(run.clone()))
+                Err(LedgerError::CompletedOtherwise {
+                    run: run.clone(),
+                    there: there.outcome,
+                    at: there.completed_at,
+                    said: completed.outcome,
+                })
             }
         }
+    }
+}
+
+/// Completes a run whose program ended, whether or not it wrote anything: one that did not is begun at
+/// its end, so that it is on record.
+pub async fn record(
+    archive: &Archive,
+    run: &RunName,
+    begun: &Begun,
+    completed: &Completed,
+) -> Result<()> {
+    match begin(archive, run, begun).await? {
+        Begin::New | Begin::Again | Begin::Over(_) => complete(archive, run, completed).await,
+        Begin::Taken(there) => Err(LedgerError::Taken { run: run.clone(), begun: Box::new(there) }),
     }
 }
 

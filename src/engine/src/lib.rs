@@ -19,6 +19,7 @@ mod rates;
 mod replay;
 pub mod restore;
 mod stack;
+pub mod table_lock;
 mod tables;
 mod tally;
 pub mod upstream;

@@ -23,6 +23,7 @@ use crate::overlay::{DifferenceError, Overlay, Values};
 use crate::policy::Policy;
 use crate::rates::Rates;
 use crate::replay::Replay;
+use crate::table_lock::LockTimes;
 use crate::tally::Tally;
 use crate::upstream::{CredentialSource, Full, ReadOnly, UpstreamCalls, UpstreamError};
 
@@ -36,6 +37,7 @@ pub struct Engine {
     replay: Replay,
     tally: Arc<Tally>,
     bottom: Bottom,
+    archive: Option<Archive>,
     problem: Option<String>,
     limits: RateLimits,
     second_pass: bool,
@@ -90,11 +92,9 @@ impl Engine {
         credentials: CredentialSource,
         start: Start,
     ) -> Result<Self, OpenError> {
-        let archive = match (&plan.archive, plan.mode) {
-            (Some(archive), Mode::Apply) => {
-                Some(Archive::open(archive, &plan.upstream.region).await?)
-            }
-            (Some(_), Mode::DryRun) | (None, _) => None,
+        let archive = match &plan.archive {
+            Some(archive) => Some(Archive::open(archive, &plan.upstream.region).await?),
+            None => None,
         };
         Self::with_archive(plan, credentials, start, archive)
     }
@@ -108,6 +108,7 @@ impl Engine {
         archive: Option<Archive>,
     ) -> Result<Self, OpenError> {
         let tally = Arc::new(Tally::default());
+        let kept = archive.clone();
         let (bottom, reader, problem) = match (plan.mode, start) {
             (Mode::DryRun, Start::First) => {
                 let upstream = ReadOnly::new(&plan.upstream, credentials)?;
@@ -151,6 +152,7 @@ impl Engine {
             replay: Replay::default(),
             tally,
             bottom,
+            archive: kept,
             problem,
             limits: plan.limits.clone(),
             second_pass: plan.second_pass,
@@ -170,6 +172,21 @@ impl Engine {
             other @ (Bottom::Apply(_) | Bottom::Journal(_) | Bottom::Closed(..)) => other,
         };
         Self { bottom, ..self }
+    }
+
+    /// The same, with a name for this guard that a restart keeps, and other times for the locks of the
+    /// tables that it writes.
+    #[must_use]
+    pub fn locking(mut self, holder: Option<String>, times: LockTimes) -> Self {
+        if let Bottom::Journal(journal) = self.bottom {
+            self.bottom = Bottom::Journal(Box::new(journal.locking(holder, times)));
+        }
+        self
+    }
+
+    /// The archive that the plan names.
+    pub fn archive(&self) -> Option<&Archive> {
+        self.archive.as_ref()
     }
 
     /// Answers one call. Once begun it goes on to its end, even if the caller goes away: a retry
@@ -270,14 +287,7 @@ impl Engine {
 
     fn journalled(&self) -> Option<JournalResult> {
         let Bottom::Journal(journal) = &self.bottom else { return None };
-        let (counts, read_units) = journal.counts();
-        Some(JournalResult {
-            run: journal.run().to_string(),
-            entries: counts.entries,
-            segments: counts.segments,
-            bytes: counts.bytes,
-            read_units,
-        })
+        Some(journal.result())
     }
 
     /// Writes what a dry run would change, a line for each item, as zstd-compressed
@@ -309,6 +319,10 @@ impl Engine {
             }
         }
         let tables: Vec<TableEffect> = tables.into_values().collect();
+        let (locked, lock_problem) = match &self.bottom {
+            Bottom::Journal(journal) => journal.locks_told(),
+            Bottom::Overlay(_) | Bottom::Apply(_) | Bottom::Closed(..) => (None, None),
+        };
         GuardResult {
             version: REPORT_VERSION,
             mode: self.mode,
@@ -321,11 +335,11 @@ impl Engine {
             effects_digest: effects_digest(&tables),
             tables,
             remarks,
-            problem,
+            problem: problem.or(lock_problem),
             left_out: counts.dropped,
             dry_run,
             journal: self.journalled(),
-            locked: None,
+            locked,
             archived: None,
         }
     }

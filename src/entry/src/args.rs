@@ -10,10 +10,11 @@ Usage:
   datamigration-entry prepare --bin DIR [--files DIR --work DIR]
       Copies this program to the --bin folder, and the program's files from --files to --work.
 
-  datamigration-entry run --dir DIR [--termination-log FILE] -- COMMAND [ARGUMENT...]
-  datamigration-entry run --dir DIR [--termination-log FILE] --script FILE [-- ARGUMENT...]
+  datamigration-entry run --dir DIR [--termination-log FILE] [--log-dir DIR] -- COMMAND [ARGUMENT...]
+  datamigration-entry run --dir DIR [--termination-log FILE] [--log-dir DIR] --script FILE [-- ARGUMENT...]
       Runs the command, or the script with the interpreter that its first line or its suffix asks
-      for, in --dir. Writes the result as JSON to --termination-log (/dev/termination-log).
+      for, in --dir. Writes the result as JSON to --termination-log (/dev/termination-log), and with
+      --log-dir the whole output and the result to files in that folder too.
       Ends with the program's exit code, 128 + n if signal n ended it, 127 or 126 if it was not
       found or could not be started, 125 for an error in these arguments.
 
@@ -58,6 +59,8 @@ pub struct Run {
     pub dir: PathBuf,
     /// Where the result goes.
     pub termination_log: PathBuf,
+    /// Folder for the whole output and the result.
+    pub log_dir: Option<PathBuf>,
     /// What to start.
     pub program: Program,
 }
@@ -124,8 +127,8 @@ fn prepare(args: impl Iterator<Item = OsString>) -> Result<Prepare, ArgsError> {
 
 fn run(args: impl Iterator<Item = OsString>) -> Result<Run, ArgsError> {
     let mut rest = Vec::new();
-    let names = ["--dir", "--termination-log", "--script"];
-    let [dir, log, script] = flags(args, names, Some(&mut rest))?;
+    let names = ["--dir", "--termination-log", "--script", "--log-dir"];
+    let [dir, log, script, log_dir] = flags(args, names, Some(&mut rest))?;
     let program = if let Some(file) = script {
         Program::Script { file: file.into(), args: rest }
     } else {
@@ -136,6 +139,7 @@ fn run(args: impl Iterator<Item = OsString>) -> Result<Run, ArgsError> {
     Ok(Run {
         dir: dir.ok_or(ArgsError::Missing("--dir"))?.into(),
         termination_log: log.unwrap_or_else(|| "/dev/termination-log".into()).into(),
+        log_dir: log_dir.map(PathBuf::from),
         program,
     })
 }
@@ -183,7 +187,8 @@ mod tests {
     }
 
     fn run_of(log: &str, program: Program) -> Verb {
-        Verb::Run(Run { dir: "/work".into(), termination_log: log.into(), program })
+        let (dir, termination_log) = ("/work".into(), log.into());
+        Verb::Run(Run { dir, termination_log, log_dir: None, program })
     }
 
     #[test]
@@ -203,6 +208,11 @@ mod tests {
         check("run --script main.py --termination-log /t --dir /work -- -v", run_of("/t", script));
         let script = Program::Script { file: "a.sh".into(), args: vec![] };
         check("run --dir /work --script a.sh", run_of("/dev/termination-log", script));
+        let program = Program::Command { name: "true".into(), args: vec![] };
+        let (dir, log_dir) = ("/work".into(), Some("/dm/log".into()));
+        let termination_log = "/dev/termination-log".into();
+        let run = Verb::Run(Run { dir, termination_log, log_dir, program });
+        check("run --dir /work --log-dir /dm/log -- true", run);
         check("--help", Verb::Help);
         check("--version", Verb::Version);
     }

@@ -8,6 +8,7 @@
 
 pub mod args;
 pub mod limits;
+pub mod log;
 pub mod prepare;
 pub mod program;
 pub mod result;

@@ -21,6 +21,7 @@ pub fn empty() -> ProgramResult {
         signal: None,
         start_error: None,
         last_lines: Vec::new(),
+        log_problem: None,
     }
 }
 
@@ -30,22 +31,24 @@ pub fn not_started(error: &str) -> ProgramResult {
 }
 
 /// Writes the result to a file that may be there already, as the kubelet's is.
-pub fn write(result: ProgramResult, log: &Path) -> io::Result<()> {
-    let json = to_json(result).map_err(io::Error::other)?;
+pub fn write(json: &str, log: &Path) -> io::Result<()> {
     let mut file = OpenOptions::new().write(true).create(true).truncate(true).open(log)?;
     file.write_all(json.as_bytes())
 }
 
 /// JSON of at most [`TERMINATION_MESSAGE_BYTES_MAX`] bytes: the oldest lines go first, then the
 /// end of the last one.
-fn to_json(mut result: ProgramResult) -> serde_json::Result<String> {
+pub fn to_json(mut result: ProgramResult) -> serde_json::Result<String> {
     loop {
         let json = serde_json::to_string(&result)?;
         if json.len() <= TERMINATION_MESSAGE_BYTES_MAX {
             return Ok(json);
         }
         match result.last_lines.as_mut_slice() {
-            [] => result.start_error = result.start_error.map(|error| halved(&error)),
+            [] => {
+                result.start_error = result.start_error.map(|error| halved(&error));
+                result.log_problem = result.log_problem.map(|problem| halved(&problem));
+            }
             [line] => *line = halved(line),
             _ => {
                 result.last_lines.remove(0);

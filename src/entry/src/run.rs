@@ -1,5 +1,6 @@
 //! Runs the program as process 1 would have to: in a process group of its own, with signals
-//! forwarded, orphans reaped, and both streams passed on unchanged while a copy goes to the tail.
+//! forwarded, orphans reaped, and both streams passed on unchanged while copies go to the tail and the
+//! log.
 
 use std::env;
 use std::fs::File;
@@ -21,6 +22,7 @@ use signal_hook::iterator::Signals;
 
 use crate::args::Run;
 use crate::limits::{CHUNK_BYTES, DRAIN_WAIT};
+use crate::log::{self, Log};
 use crate::program::{self, Start, StartError};
 use crate::result;
 use crate::tail::{Stream, Tail};
@@ -46,11 +48,25 @@ pub fn run(run: &Run) -> u8 {
             (result::not_started(&message), error.exit_code())
         }
     };
-    if let Err(error) = result::write(result, &run.termination_log) {
+    leave(run, result);
+    exit_code
+}
+
+/// Leaves the result where the kubelet and the guard look for it.
+fn leave(run: &Run, result: ProgramResult) {
+    let written = result::to_json(result).map_err(io::Error::other).and_then(|json| {
+        let told = result::write(&json, &run.termination_log);
+        if let Some(dir) = &run.log_dir
+            && let Err(error) = log::write_result(dir, &json)
+        {
+            warn(&format!("the result could not be kept in {}: {error}", dir.display()));
+        }
+        told
+    });
+    if let Err(error) = written {
         let log = run.termination_log.display();
         warn(&format!("the result could not be written to {log}: {error}"));
     }
-    exit_code
 }
 
 /// Says something of its own beside the program's output; where nobody listens, that is fine.
@@ -67,8 +83,9 @@ fn start_and_wait(run: &Run) -> Result<(ProgramResult, u8), StartError> {
     let tell_group = forward_signals().map_err(StartError::Setup)?;
     // Orphans come to process 1; here also where that is somebody else (a shared namespace).
     rustix::process::set_child_subreaper(rustix::process::getpid().into()).ok();
-    let tail = Arc::new(Mutex::new(Tail::default()));
-    let streams = Streams::open(&tail).map_err(StartError::Setup)?;
+    let log = run.log_dir.as_deref().map(Log::create);
+    let copies = Arc::new(Mutex::new(Copies { tail: Tail::default(), log }));
+    let streams = Streams::open(&copies).map_err(StartError::Setup)?;
 
     let started_at = SystemTime::now();
     let child = spawn(&dir, &start, streams.out, streams.err)?;
@@ -77,12 +94,15 @@ fn start_and_wait(run: &Run) -> Result<(ProgramResult, u8), StartError> {
     let finished_at = SystemTime::now();
 
     drain(&streams.done);
+    let copies = copies.lock().unwrap_or_else(PoisonError::into_inner);
+    let log_problem = copies.log.as_ref().and_then(Log::problem).map(str::to_owned);
     let result = ProgramResult {
         started_at: Some(result::timestamp(started_at)),
         finished_at: Some(result::timestamp(finished_at)),
         exit_code: status.and_then(WaitStatus::exit_status),
         signal: status.and_then(WaitStatus::terminating_signal),
-        last_lines: tail.lock().unwrap_or_else(PoisonError::into_inner).lines(),
+        last_lines: copies.tail.lines(),
+        log_problem,
         ..result::empty()
     };
     let exit_code = match (result.exit_code, result.signal) {
@@ -129,6 +149,21 @@ fn wait_for(child: Pid) -> Option<WaitStatus> {
     }
 }
 
+/// What is kept of the output.
+struct Copies {
+    tail: Tail,
+    log: Option<Log>,
+}
+
+impl Copies {
+    fn push(&mut self, stream: Stream, chunk: &[u8]) {
+        self.tail.push(stream, chunk);
+        if let Some(log) = &mut self.log {
+            log.push(chunk);
+        }
+    }
+}
+
 /// The writing ends of the program's streams, and word that both came to their end.
 struct Streams {
     out: Stdio,
@@ -137,13 +172,13 @@ struct Streams {
 }
 
 impl Streams {
-    fn open(tail: &Arc<Mutex<Tail>>) -> io::Result<Self> {
+    fn open(copies: &Arc<Mutex<Copies>>) -> io::Result<Self> {
         let (out, out_writer) = Tee::open(Stream::Out, io::stdout().as_fd())?;
         let (err, err_writer) = Tee::open(Stream::Err, io::stderr().as_fd())?;
         let (sender, done) = mpsc::channel();
-        let tail = Arc::clone(tail);
+        let copies = Arc::clone(copies);
         thread::Builder::new().name("streams".into()).spawn(move || {
-            pass_on([out, err], &tail);
+            pass_on([out, err], &copies);
             sender.send(()).ok();
         })?;
         Ok(Self { out: out_writer.into(), err: err_writer.into(), done })
@@ -166,13 +201,13 @@ impl Tee {
     }
 
     /// Passes on what is there; whether there may be more.
-    fn pass_on(&mut self, chunk: &mut [u8], tail: &Mutex<Tail>) -> bool {
+    fn pass_on(&mut self, chunk: &mut [u8], copies: &Mutex<Copies>) -> bool {
         let read = match self.from.read(chunk) {
             Ok(0) => return false,
             Ok(read) => &chunk[..read],
             Err(error) => return error.kind() == io::ErrorKind::Interrupted,
         };
-        tail.lock().unwrap_or_else(PoisonError::into_inner).push(self.stream, read);
+        copies.lock().unwrap_or_else(PoisonError::into_inner).push(self.stream, read);
         if self.to.as_mut().is_some_and(|to| to.write_all(read).is_err()) {
             self.to = None;
         }
@@ -182,7 +217,7 @@ impl Tee {
 
 /// Passes on what is read as soon as it is read, until the last writers are gone. One thread for both
 /// streams keeps the lines in order as far as two pipes allow; an error comes after its output.
-fn pass_on(tees: [Tee; 2], tail: &Mutex<Tail>) {
+fn pass_on(tees: [Tee; 2], copies: &Mutex<Copies>) {
     let mut chunk = vec![0; CHUNK_BYTES];
     let mut open = Vec::from(tees);
     while !open.is_empty() {
@@ -194,7 +229,7 @@ fn pass_on(tees: [Tee; 2], tail: &Mutex<Tail>) {
         }
         let ready: Vec<bool> = polled.iter().map(|fd| !fd.revents().is_empty()).collect();
         let mut ready = ready.into_iter();
-        open.retain_mut(|tee| !ready.next().unwrap_or(false) || tee.pass_on(&mut chunk, tail));
+        open.retain_mut(|tee| !ready.next().unwrap_or(false) || tee.pass_on(&mut chunk, copies));
     }
 }
 

@@ -3,29 +3,76 @@
 use std::net::{Ipv4Addr, SocketAddr};
 use std::path::PathBuf;
 
-use clap::Parser;
+use clap::{Args, Parser, Subcommand, ValueEnum};
 use dm_core::plan::{CONTROL_PORT, PLAN_ENV, PLAN_VERSION, PROGRAM_PORT, Plan};
 
 /// Stands between a migration's program and its database.
 #[derive(Clone, Debug, Parser)]
 #[command(name = "datamigration-guard", version)]
 pub struct Flags {
+    /// What to do; without it, to serve a program until it is stopped
+    #[command(subcommand)]
+    pub verb: Option<Verb>,
     /// The run's plan, as JSON
-    #[arg(long, env = PLAN_ENV, hide_env_values = true)]
+    #[arg(long, env = PLAN_ENV, hide_env_values = true, global = true, default_value = "")]
     pub plan: String,
     /// File that gets the result as JSON, at most 4,096 bytes, when the guard is stopped
-    #[arg(long, default_value = "/dev/termination-log")]
+    #[arg(long, default_value = "/dev/termination-log", global = true)]
     pub termination_log: PathBuf,
     /// Folder that outlives a restart of the container; without it a restart goes unnoticed. What a
     /// dry run cannot hold in memory is kept there too
     #[arg(long)]
     pub state_dir: Option<PathBuf>,
+    /// Folder in which the entry program leaves the program's output and result, for the archive
+    #[arg(long)]
+    pub log_dir: Option<PathBuf>,
     /// Address for the program
     #[arg(long, default_value_t = SocketAddr::from((Ipv4Addr::LOCALHOST, PROGRAM_PORT)))]
     pub listen: SocketAddr,
     /// Address for the startup probe (/healthz) and the operator (/progress)
-    #[arg(long, default_value_t = SocketAddr::from((Ipv4Addr::UNSPECIFIED, CONTROL_PORT)))]
+    #[arg(
+        long,
+        global = true,
+        default_value_t = SocketAddr::from((Ipv4Addr::UNSPECIFIED, CONTROL_PORT))
+    )]
     pub control_listen: SocketAddr,
+}
+
+/// What the program does instead of serving. Each needs the plan's archive.
+#[derive(Clone, Debug, Subcommand)]
+pub enum Verb {
+    /// Ask the ledger whether the run may begin: 0, or 80 to 84 with the reason as its last words
+    Ledger,
+    /// Take back the run that the plan names; told to stop, it can be begun again
+    Restore,
+    /// Note in the ledger how the run ended, where its guard could not
+    Record(Record),
+}
+
+/// How a run ended.
+#[derive(Clone, Debug, Args)]
+pub struct Record {
+    /// How it ended
+    #[arg(long, value_enum, ignore_case = true)]
+    pub outcome: Outcome,
+    /// What a person should know beside it
+    #[arg(long)]
+    pub message: Option<String>,
+    /// When the program was started, RFC 3339
+    #[arg(long, value_name = "TIME")]
+    pub execution_time: Option<String>,
+    /// When the program had ended, RFC 3339
+    #[arg(long, value_name = "TIME")]
+    pub finalization_time: Option<String>,
+}
+
+/// How a run ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum Outcome {
+    /// It did what it should
+    Succeeded,
+    /// It failed
+    Failed,
 }
 
 /// Why a plan cannot be followed.
@@ -51,6 +98,26 @@ pub fn plan(json: &str) -> Result<Plan, PlanError> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn the_command_line_is_consistent_and_verbs_are_optional() {
+        use clap::CommandFactory as _;
+        Flags::command().debug_assert();
+        let parse = |line: &str| Flags::try_parse_from(line.split_whitespace());
+        let serving = parse("g --plan {} --state-dir /s --log-dir /l").unwrap();
+        assert!(serving.verb.is_none());
+        for line in ["g --plan {} ledger", "g ledger --plan {} --termination-log /t", "g restore"] {
+            assert!(parse(line).unwrap().verb.is_some(), "{line}");
+        }
+        let line = "g record --outcome Succeeded --execution-time 2026-12-01T00:00:00Z";
+        assert!(matches!(
+            parse(line).unwrap().verb,
+            Some(Verb::Record(Record { outcome: Outcome::Succeeded, .. }))
+        ));
+        for wrong in ["g record", "g record --outcome Unknown", "g other"] {
+            assert!(parse(wrong).is_err(), "{wrong}");
+        }
+    }
 
     #[test]
     fn a_plan_of_another_version_or_with_unknown_fields_is_refused() {

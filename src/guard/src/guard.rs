@@ -6,8 +6,9 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use dm_core::plan::Plan;
-use dm_core::report::GuardResult;
+use dm_core::plan::{Mode, Plan};
+use dm_core::report::{GuardResult, REPORT_VERSION};
+use dm_engine::table_lock::LockTimes;
 use dm_engine::{CredentialSource, Engine, OpenError, Start};
 use tokio::net::TcpListener;
 use tokio::task::JoinHandle;
@@ -67,7 +68,10 @@ impl Guard {
         };
         let engine = Engine::open(plan, credentials, start).await?;
         let engine = Arc::new(match &options.state_dir {
-            Some(folder) => engine.in_folder(folder),
+            Some(folder) => {
+                let holder = restart::holder(folder).map_err(StartError::StateDir)?;
+                engine.in_folder(folder).locking(Some(holder), LockTimes::default())
+            }
             None => engine,
         });
         let server = Arc::new(Server::new(Arc::clone(&engine)));
@@ -114,6 +118,29 @@ impl Guard {
             "guard stops"
         );
         result
+    }
+}
+
+/// The result of a run of which nothing was seen.
+pub fn empty_result(mode: Mode) -> GuardResult {
+    GuardResult {
+        version: REPORT_VERSION,
+        mode,
+        requests: 0,
+        write_calls_upstream: 0,
+        read_calls_upstream: 0,
+        items_read: 0,
+        read_units: 0.0,
+        write_units: 0.0,
+        tables: Vec::new(),
+        remarks: Vec::new(),
+        effects_digest: String::new(),
+        problem: None,
+        left_out: 0,
+        dry_run: None,
+        journal: None,
+        locked: None,
+        archived: None,
     }
 }
 

@@ -5,10 +5,11 @@ use std::process::ExitCode;
 use anyhow::Context as _;
 use clap::Parser as _;
 use dm_core::plan::{Mode, Plan};
-use dm_core::report::{GuardResult, REPORT_VERSION};
+use dm_core::report::GuardResult;
 use dm_engine::CredentialSource;
-use dm_guard::flags::{self, Flags};
-use dm_guard::{Guard, Options, termination};
+use dm_guard::flags::{self, Flags, Verb};
+use dm_guard::keep::Keep;
+use dm_guard::{Guard, Options, chain, empty_result, ledger, record, restore, termination};
 use tokio::signal::unix::{SignalKind, signal};
 
 #[tokio::main]
@@ -22,19 +23,25 @@ async fn main() -> ExitCode {
         .init();
 
     let flags = Flags::parse();
-    let (mode, ended) = match flags::plan(&flags.plan) {
-        Ok(plan) => (plan.mode, run(&flags, &plan).await),
-        Err(error) => (Mode::DryRun, Err(error.into())),
-    };
-    let (result, code) = match ended {
-        Ok(result) => (result, ExitCode::SUCCESS),
-        Err(error) => {
-            tracing::error!("{error:#}");
-            (never_served(mode, &error), ExitCode::FAILURE)
+    let (message, code) = match (flags::plan(&flags.plan), &flags.verb) {
+        (Ok(plan), None) => serve(&flags, &plan).await,
+        (Ok(plan), Some(Verb::Ledger)) => {
+            let verdict = ledger::ask(&plan).await;
+            (verdict.to_message(), verdict.exit_code())
         }
+        (Ok(plan), Some(Verb::Record(said))) => match record::record(&plan, said).await {
+            Ok(()) => (String::new(), 0),
+            Err(error) => told(&chain(&error)),
+        },
+        (Ok(plan), Some(Verb::Restore)) => match take_back(&flags, &plan).await {
+            Ok(done) => done,
+            Err(error) => told(&format!("{error:#}")),
+        },
+        (Err(error), None) => never_served(&flags, Mode::DryRun, &error.into()),
+        (Err(error), Some(_)) => told(&chain(&error)),
     };
-    match termination::write(&flags.termination_log, result) {
-        Ok(()) => code,
+    match std::fs::write(&flags.termination_log, message) {
+        Ok(()) => ExitCode::from(code),
         Err(error) => {
             tracing::error!(%error, "writing the result to {}", flags.termination_log.display());
             ExitCode::FAILURE
@@ -42,10 +49,39 @@ async fn main() -> ExitCode {
     }
 }
 
-async fn run(flags: &Flags, plan: &Plan) -> anyhow::Result<GuardResult> {
+fn told(problem: &str) -> (String, u8) {
+    tracing::error!("{problem}");
+    (problem.chars().take(1024).collect(), 1)
+}
+
+fn stopped() -> anyhow::Result<impl Future<Output = ()>> {
     // Before anything is served, so that no signal is missed.
     let mut terminate = signal(SignalKind::terminate()).context("listening for SIGTERM")?;
     let mut interrupt = signal(SignalKind::interrupt()).context("listening for SIGINT")?;
+    Ok(async move {
+        tokio::select! {
+            _ = terminate.recv() => {}
+            _ = interrupt.recv() => {}
+        }
+    })
+}
+
+async fn take_back(flags: &Flags, plan: &Plan) -> anyhow::Result<(String, u8)> {
+    let stop = stopped()?;
+    let credentials = CredentialSource::default_chain(&plan.upstream.region).await?;
+    let result = restore::restore(plan, credentials, flags.control_listen, stop).await;
+    Ok((result.to_message(), u8::from(!result.finished || result.problem.is_some())))
+}
+
+async fn serve(flags: &Flags, plan: &Plan) -> (String, u8) {
+    match run(flags, plan).await {
+        Ok(result) => (termination::message(result), 0),
+        Err(error) => never_served(flags, plan.mode, &error),
+    }
+}
+
+async fn run(flags: &Flags, plan: &Plan) -> anyhow::Result<GuardResult> {
+    let stop = stopped()?;
     let credentials = CredentialSource::default_chain(&plan.upstream.region).await?;
     let options = Options {
         listen: flags.listen,
@@ -53,32 +89,25 @@ async fn run(flags: &Flags, plan: &Plan) -> anyhow::Result<GuardResult> {
         state_dir: flags.state_dir.clone(),
     };
     let guard = Guard::start(plan, credentials, &options).await?;
-    tokio::select! {
-        _ = terminate.recv() => {}
-        _ = interrupt.recv() => {}
-    }
-    Ok(guard.stop().await)
+    stop.await;
+    let engine = std::sync::Arc::clone(guard.engine());
+    let result = guard.stop().await;
+    let Some(keep) = engine.archive().and_then(|to| Keep::of(plan, to, flags.log_dir.clone()))
+    else {
+        return Ok(result);
+    };
+    let say = |result: &GuardResult| {
+        let early = termination::message(result.clone());
+        if let Err(error) = std::fs::write(&flags.termination_log, early) {
+            tracing::error!(%error, "writing the result early");
+        }
+    };
+    Ok(keep.all(&engine, result, say).await)
 }
 
-/// The result of a guard that could not start.
-fn never_served(mode: Mode, error: &anyhow::Error) -> GuardResult {
-    GuardResult {
-        version: REPORT_VERSION,
-        mode,
-        requests: 0,
-        write_calls_upstream: 0,
-        read_calls_upstream: 0,
-        items_read: 0,
-        read_units: 0.0,
-        write_units: 0.0,
-        tables: Vec::new(),
-        remarks: Vec::new(),
-        effects_digest: String::new(),
-        problem: Some(format!("The guard could not start: {error:#}")),
-        left_out: 0,
-        dry_run: None,
-        journal: None,
-        locked: None,
-        archived: None,
-    }
+/// The last words of a guard that could not start.
+fn never_served(flags: &Flags, mode: Mode, error: &anyhow::Error) -> (String, u8) {
+    tracing::error!(log = %flags.termination_log.display(), "{error:#}");
+    let problem = Some(format!("The guard could not start: {error:#}"));
+    (termination::message(GuardResult { problem, ..empty_result(mode) }), 1)
 }

@@ -2,13 +2,14 @@
 //! cuts at 4,096 bytes. Cut here instead, whole entries at a time, so that it stays JSON.
 
 use std::io;
-use std::path::Path;
 
 use dm_core::report::{GuardResult, TERMINATION_MESSAGE_BYTES_MAX};
 
-/// Writes the result to the termination log.
-pub fn write(path: &Path, result: GuardResult) -> io::Result<()> {
-    std::fs::write(path, fitting(result)?)
+/// The result for the termination log.
+pub fn message(result: GuardResult) -> String {
+    // Texts, numbers and enums: nothing that JSON cannot hold.
+    let json = fitting(result).unwrap_or_default();
+    String::from_utf8_lossy(&json).into_owned()
 }
 
 /// The result as JSON within the bound. Samples go first, then details (attributes of the table with
@@ -16,6 +17,9 @@ pub fn write(path: &Path, result: GuardResult) -> io::Result<()> {
 fn fitting(mut result: GuardResult) -> io::Result<Vec<u8>> {
     if let Some(problem) = &mut result.problem {
         *problem = problem.chars().take(1024).collect();
+    }
+    if let Some(problem) = result.archived.as_mut().and_then(|kept| kept.problem.as_mut()) {
+        *problem = problem.chars().take(512).collect();
     }
     loop {
         let json = serde_json::to_vec(&result)?;
@@ -39,9 +43,11 @@ fn fitting(mut result: GuardResult) -> io::Result<Vec<u8>> {
 
 /// Leaves out some entries; how many.
 fn shorten(result: &mut GuardResult) -> usize {
-    let longest = result.tables.iter_mut().max_by_key(|table| table.attributes.len());
-    if let Some(table) = longest.filter(|table| table.attributes.len() > 3) {
-        return halve(&mut table.attributes);
+    // Of all tables with as many: one by one takes long where there are thousands.
+    let longest = result.tables.iter().map(|table| table.attributes.len()).max().unwrap_or(0);
+    if longest > 3 {
+        let longest = result.tables.iter_mut().filter(|table| table.attributes.len() == longest);
+        return longest.map(|table| halve(&mut table.attributes)).sum();
     }
     if result.remarks.len() > 1 {
         return halve(&mut result.remarks);

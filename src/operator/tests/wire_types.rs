@@ -367,6 +367,7 @@ fn a_programs_result_is_its_golden_file() {
             signal: Some(15),
             start_error: Some("there is no python3 in the image".into()),
             last_lines: vec!["Preis für alle".into(), "\u{1F697} ok".into()],
+            log_problem: Some("No space left on device".into()),
         },
     );
 }

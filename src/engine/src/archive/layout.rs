@@ -5,6 +5,9 @@ use std::fmt;
 /// Most characters of a migration's name in the archive.
 const NAME_CHARS_MAX: usize = 200;
 
+/// Most characters of an object's uid in a path; they have 36.
+const UID_CHARS_MAX: usize = 64;
+
 /// One run of one migration in the archive.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct RunName {
@@ -69,6 +72,14 @@ impl RunName {
     /// What the journal held when it was closed.
     pub fn closed(&self) -> String {
         format!("{}/journal.closed.json", self.folder())
+    }
+
+    /// Where a dry run of this number keeps what it found. Dry runs are not in the ledger, so objects
+    /// that were re-created have some of the same number: the uid tells them apart.
+    pub fn dry_run(&self, uid: &str) -> String {
+        let good = |c: &char| c.is_ascii_alphanumeric() || *c == '-';
+        let uid: String = uid.chars().filter(good).take(UID_CHARS_MAX).collect();
+        format!("{}/dry-run-{uid}", self.folder())
     }
 
     /// The guard's full report.

@@ -3,6 +3,7 @@
 //! Calls here have time limits and are tried again; what the objects hold is others' to know. An
 //! object of a run is created if absent and never changed, so a call tried again does no harm.
 
+mod kept;
 mod layout;
 mod location;
 mod retention;

@@ -21,6 +21,8 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use dm_core::plan::{Plan, RunId};
+use dm_core::report::JournalResult;
+use dm_core::verdict::LockHolder;
 use serde_json::{Map, Value};
 use tokio::sync::OnceCell;
 
@@ -28,8 +30,9 @@ use crate::apply::Apply;
 use crate::archive::{Archive, ArchiveError, LayoutError, RunName};
 use crate::call::Call;
 use crate::fault::Fault;
-use crate::ledger::{self, Begin, Begun, Kind, LEDGER_VERSION, LedgerError};
+use crate::ledger::{self, Begin, Begun, Kind, LedgerError};
 use crate::operation::{Class, Operation};
+use crate::table_lock::{LockTimes, Owner, TableLocks};
 use crate::tally::Tally;
 use crate::upstream::ReadOnly;
 use images::Images;
@@ -66,11 +69,17 @@ pub struct JournalledRun {
 }
 
 impl JournalledRun {
+    fn owner(&self, holder: String) -> Owner {
+        let RunId { namespace, name, uid, .. } = self.id.clone();
+        Owner { run: self.name.to_string(), namespace, name, uid, holder }
+    }
+
     /// The run of a plan, if it names an archive.
     pub fn of_plan(plan: &Plan) -> Result<Option<Self>, LayoutError> {
         let Some(archive) = &plan.archive else { return Ok(None) };
         let name = RunName::new(&archive.migration, plan.run.number)?;
-        Ok(Some(Self { name, id: plan.run.clone(), kind: Kind::Apply }))
+        let kind = plan.restore.map_or(Kind::Apply, |restore| Kind::Restore(restore.run));
+        Ok(Some(Self { name, id: plan.run.clone(), kind }))
     }
 }
 
@@ -83,6 +92,7 @@ pub struct Journal {
     apply: Apply,
     images: Images,
     locks: KeyLocks,
+    tables: TableLocks,
     tokens: Tokens,
 }
 
@@ -95,15 +105,31 @@ impl Journal {
         reader: ReadOnly,
         tally: Arc<Tally>,
     ) -> Self {
+        let tables =
+            TableLocks::new(archive.clone(), run.owner(tokens::fresh()), LockTimes::default());
         Self {
             archive,
             run,
+            tables,
             writer: OnceCell::new(),
             apply,
             images: Images::new(reader, tally),
             locks: KeyLocks::default(),
             tokens: Tokens::default(),
         }
+    }
+
+    /// The same, with a name for this guard that a restart keeps, and other times for its tables' locks.
+    #[must_use]
+    pub fn locking(mut self, holder: Option<String>, times: LockTimes) -> Self {
+        let owner = self.run.owner(holder.unwrap_or_else(tokens::fresh));
+        self.tables = TableLocks::new(self.archive.clone(), owner, times);
+        self
+    }
+
+    /// Who has the table that was waited for last, and what went wrong with the tables' locks.
+    pub fn locks_told(&self) -> (Option<LockHolder>, Option<String>) {
+        self.tables.told()
     }
 
     /// Whose journal it is.
@@ -159,10 +185,7 @@ impl Journal {
     }
 
     async fn begin(&self) -> Result<Writer, Fault> {
-        let RunId { namespace, name, uid, .. } = self.run.id.clone();
-        let begun_at = ledger::now();
-        let kind = self.run.kind.clone();
-        let begun = Begun { version: LEDGER_VERSION, kind, namespace, name, uid, begun_at };
+        let begun = Begun::now(&self.run.id, self.run.kind.clone());
         let unreachable = |error: &(dyn std::error::Error + 'static)| {
             tracing::warn!(error, run = %self.run.name, "beginning the journal");
             Fault::NotJournalled("the archive cannot be reached".into())
@@ -196,8 +219,15 @@ impl Journal {
         )
     }
 
-    /// Makes what is known of the last writes durable, and writes down what the journal holds.
+    /// Makes what is known of the last writes durable, writes down what the journal holds, and gives the
+    /// tables' locks back.
     pub async fn close(&self) -> bool {
+        let closed = self.close_writer().await;
+        self.tables.release().await;
+        closed
+    }
+
+    async fn close_writer(&self) -> bool {
         let Some(writer) = self.writer.get() else { return true };
         let all = writer.close().await;
         let counts = serde_json::json!(writer.counts()).to_string() + "\n";
@@ -209,15 +239,34 @@ impl Journal {
         all && matches!(noted.await, Ok(Ok(())))
     }
 
+    /// What was journalled so far, for a result.
+    pub fn result(&self) -> JournalResult {
+        let (counts, read_units) = self.counts();
+        JournalResult {
+            run: self.run.name.to_string(),
+            entries: counts.entries,
+            segments: counts.segments,
+            bytes: counts.bytes,
+            read_units,
+        }
+    }
+
     /// What was journalled so far, and the read units it took.
     pub fn counts(&self) -> (JournalCounts, f64) {
         let counts = self.writer.get().map(Writer::counts).unwrap_or_default();
         (counts, self.images.read_units())
     }
 
-    /// Sends a request of ours to the layer below.
+    /// Sends a request of ours to the layer below, while the tables' locks last.
     async fn send(&self, operation: Operation, body: Map<String, Value>) -> Result<Bytes, Fault> {
-        self.apply.handle(Call { operation, body, invocation: None }).await
+        let until = self.tables.until()?;
+        let sent = self.apply.handle(Call { operation, body, invocation: None });
+        match until {
+            None => sent.await,
+            Some(until) => tokio::time::timeout_at(until, sent).await.unwrap_or_else(|_| {
+                Err(Fault::Unavailable("the table's lock ran out before it answered".into()))
+            }),
+        }
     }
 }
 
@@ -230,6 +279,11 @@ fn is_certain(fault: &Fault) -> bool {
         }
         Fault::Unavailable(_) => false,
     }
+}
+
+/// A name that nobody else has.
+pub(crate) fn fresh_name() -> String {
+    tokens::fresh()
 }
 
 fn not_journalled(operation: Operation) -> Fault {

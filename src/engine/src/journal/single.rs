@@ -60,6 +60,7 @@ impl Journal {
     /// Carries out a write.
     pub(super) async fn write(&self, prepared: &Prepared, known: Known) -> Result<Done, Fault> {
         let (table, key) = (&prepared.table, &prepared.key);
+        self.tables.hold(&table.name).await?;
         let lock = std::iter::once((table.name.as_str(), key.bytes()));
         let _held = self.locks.lock(lock).await;
         let mut before = match known {

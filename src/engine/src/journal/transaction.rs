@@ -50,6 +50,9 @@ impl Journal {
         let token = body.get("ClientRequestToken").and_then(Value::as_str);
         let digest = Sha256::digest(Value::Object(body.clone()).to_string()).into();
         let actions = self.actions(body).await?;
+        for prepared in actions.iter().filter_map(|action| action.prepared.as_ref()) {
+            self.tables.hold(&prepared.table.name).await?;
+        }
         let keys = actions.iter().filter_map(|action| {
             let prepared = action.prepared.as_ref()?;
             Some((prepared.table.name.as_str(), prepared.key.bytes()))

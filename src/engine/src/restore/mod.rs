@@ -8,12 +8,13 @@ mod key;
 mod partitions;
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
 use bytes::Bytes;
 use dm_core::journal::MergedEntry;
 use dm_core::limits;
 use dm_core::plan::{Mode, Plan};
+use dm_core::report::JournalResult;
 use dm_core::restore::{Conflict, OnConflict, Step};
 use dm_core::schema::{ItemKey, TableSchema};
 use dm_core::value::{Item, item_to_json};
@@ -27,6 +28,7 @@ use crate::fault::Fault;
 use crate::journal::images::{BATCH_GET_KEYS_MAX, Images};
 use crate::journal::{Journal, JournalReader, JournalledRun, ReadError};
 use crate::ledger::{self, Completed, Kind, LedgerError, RunOutcome};
+use crate::table_lock::LockTimes;
 use crate::tally::Tally;
 use crate::upstream::{CredentialSource, Full, ReadOnly, UpstreamError};
 use partitions::Partitions;
@@ -59,6 +61,9 @@ pub enum RestoreError {
     /// Files that hold the journal in parts.
     #[error("sorting the journal by keys")]
     Sorting(#[source] std::io::Error),
+    /// It was told to stop.
+    #[error("the restore was interrupted; begun again, it goes on where it is")]
+    Interrupted,
     /// The database refused, or the restore's own journal could not be written.
     #[error("putting back an item of table {table}: {}", .fault)]
     Write {
@@ -118,6 +123,7 @@ pub struct Restore {
     on_conflict: OnConflict,
     counts: Counts,
     listed: Mutex<Vec<ListedConflict>>,
+    stopping: AtomicBool,
 }
 
 /// What is behind the restore.
@@ -181,11 +187,57 @@ impl Restore {
             }
         };
         let (counts, listed) = (Counts::default(), Mutex::default());
-        Ok(Self { archive, source, own, target, tally, on_conflict, counts, listed })
+        let stopping = AtomicBool::new(false);
+        Ok(Self { archive, source, own, target, tally, on_conflict, counts, listed, stopping })
+    }
+
+    /// Other times for the locks of the tables that it writes.
+    #[must_use]
+    pub fn locking(mut self, holder: Option<String>, times: LockTimes) -> Self {
+        if let Target::Database(journal) = self.target {
+            self.target = Target::Database(Box::new(journal.locking(holder, times)));
+        }
+        self
+    }
+
+    /// Begins no further key; [`Self::run`] then ends.
+    pub fn stop(&self) {
+        self.stopping.store(true, Ordering::Relaxed);
+    }
+
+    /// The restore's own name in the archive.
+    pub fn name(&self) -> &RunName {
+        &self.own.name
+    }
+
+    /// The archive that it works with.
+    pub fn archive(&self) -> &Archive {
+        &self.archive
+    }
+
+    /// What it has journalled of itself, and what went wrong with the tables' locks; `None` for a
+    /// preview.
+    pub fn journalled(&self) -> Option<(JournalResult, Option<String>)> {
+        let Target::Database(journal) = &self.target else { return None };
+        Some((journal.result(), journal.locks_told().1))
     }
 
     /// Does it. The ledger says afterwards that it was completed.
     pub async fn run(&self) -> Result<RestoreReport> {
+        let started_at = ledger::now();
+        let done = self.put_all_back().await;
+        if let Target::Database(journal) = &self.target {
+            journal.close().await;
+        }
+        done?;
+        let report = self.report().await;
+        if let Target::Database(_) = &self.target {
+            self.complete(&report, started_at).await?;
+        }
+        Ok(report)
+    }
+
+    async fn put_all_back(&self) -> Result<()> {
         let reader = JournalReader::open(&self.archive, &self.source).await?;
         if let Target::Database(journal) = &self.target {
             let begun = journal.begun().await;
@@ -194,13 +246,11 @@ impl Restore {
         let mut partitions = Partitions::fill(&reader).await?;
         while let Some(entries) = partitions.next().map_err(RestoreError::Sorting)? {
             self.restore_all(entries).await?;
+            if self.stopping.load(Ordering::Relaxed) {
+                return Err(RestoreError::Interrupted);
+            }
         }
-        let report = self.report().await;
-        if let Target::Database(journal) = &self.target {
-            journal.close().await;
-            self.complete(&report).await?;
-        }
-        Ok(report)
+        Ok(())
     }
 
     /// What was done so far.
@@ -220,7 +270,7 @@ impl Restore {
         }
     }
 
-    async fn complete(&self, report: &RestoreReport) -> Result<()> {
+    async fn complete(&self, report: &RestoreReport, started_at: String) -> Result<()> {
         let lines: String = report
             .listed
             .iter()
@@ -236,6 +286,8 @@ impl Restore {
         let completed = Completed {
             conflicts: Some(report.conflicts),
             message: Some(message),
+            execution_time: Some(started_at),
+            finalization_time: Some(ledger::now()),
             ..Completed::now(RunOutcome::Succeeded)
         };
         Ok(ledger::complete(&self.archive, &self.own.name, &completed).await?)
@@ -267,6 +319,9 @@ impl Restore {
                 })
                 .map(|read| async {
                     let (entry, key, now) = read?;
+                    if self.stopping.load(Ordering::Relaxed) {
+                        return Ok(());
+                    }
                     self.restore_key(&table, entry, &key, now).await
                 })
                 .buffer_unordered(limits::RESTORE_WRITES_AT_ONCE);

@@ -187,6 +187,7 @@ impl Cluster {
             signal,
             start_error: None,
             last_lines: vec!["all cars done".into()],
+            log_problem: None,
         };
         let ended = |message: String, code: i32| {
             json!({"terminated": {

@@ -1,0 +1,119 @@
+//! `datamigration archive unlock`, and the locks in what `archive ls` prints. Which run has a table is
+//! decided by the guards; a person only takes one away from its run, on record.
+
+use clap::Args;
+use dm_engine::archive::Archive;
+use dm_engine::table_lock::{self, Listed, LockState};
+
+use crate::archive::{ArchiveVerbError, Place};
+use crate::print::{self, Confirmed};
+
+/// Flags of `datamigration archive unlock`.
+#[derive(Clone, Debug, Args)]
+pub struct Unlock {
+    #[command(flatten)]
+    place: Place,
+    /// The table
+    #[arg(long, value_name = "NAME")]
+    table: String,
+    /// Why, for the record
+    #[arg(long, value_name = "TEXT")]
+    reason: String,
+    /// Who, for the record
+    #[arg(long, value_name = "NAME", env = "USER")]
+    by: String,
+    /// Do not ask
+    #[arg(short, long)]
+    yes: bool,
+}
+
+/// Takes a table's lock from its run: 0, or 1 if no run had it.
+pub async fn unlock(flags: Unlock) -> Result<u8, ArchiveVerbError> {
+    let archive = flags.place.open().await?;
+    let held = table_lock::all(&archive).await?.into_iter().find(|lock| lock.table == flags.table);
+    let Some(Listed { state: LockState::Held(holder, beat_at_s), .. }) = held else {
+        print::answer(&format!("{} is not locked\n", flags.table))?;
+        return Ok(1);
+    };
+    let question = format!(
+        "{} is locked by run {} of {}/{} since {}, last heard of at {}. It will write nothing any \
+         more. Take it away?",
+        holder.table,
+        holder.by,
+        holder.namespace,
+        holder.name,
+        holder.since,
+        time(beat_at_s),
+    );
+    if !flags.yes {
+        match print::confirm(&question)? {
+            Confirmed::Yes => {}
+            Confirmed::No => return Ok(1),
+            Confirmed::NobodyThere => return Err(ArchiveVerbError::Unasked),
+        }
+    }
+    let had = table_lock::unlock(&archive, &flags.table, &flags.by, &flags.reason).await?;
+    let told = match had {
+        Some(holder) => format!(
+            "{} was taken from run {}; another gets it in half a minute, when that run must have \
+             noticed\n",
+            holder.table, holder.by
+        ),
+        None => format!("{} was given back just now\n", flags.table),
+    };
+    print::answer(&told)?;
+    Ok(0)
+}
+
+/// The locks that are not free, as a table; empty if there are none.
+pub async fn listed(archive: &Archive) -> Result<String, ArchiveVerbError> {
+    let locks = table_lock::all(archive).await?;
+    let lines: Vec<String> = locks.iter().filter_map(line).collect();
+    if lines.is_empty() {
+        return Ok(String::new());
+    }
+    Ok(format!("\n{:<30} {:<44} {:<24} {}\n", "TABLE", "LOCKED BY", "SINCE", "LAST HEARD OF")
+        + &lines.concat())
+}
+
+fn line(lock: &Listed) -> Option<String> {
+    let table = &lock.table;
+    match &lock.state {
+        LockState::Free => None,
+        LockState::Held(holder, beat_at_s) => {
+            let (by, since, beat) = (&holder.by, &holder.since, time(*beat_at_s));
+            Some(format!("{table:<30} {by:<44} {since:<24} {beat}\n"))
+        }
+        LockState::Forced(release) => {
+            let by = format!("nobody: taken away by {}", release.by);
+            let why = release.reason.as_deref().unwrap_or_default();
+            Some(format!("{table:<30} {by:<44} {:<24} {why}\n", release.at))
+        }
+    }
+}
+
+fn time(at_s: i64) -> String {
+    jiff::Timestamp::from_second(at_s).map_or_else(|_| "-".into(), |time| time.to_string())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use dm_core::verdict::LockHolder;
+
+    #[test]
+    fn only_locks_that_stand_in_the_way_are_shown() {
+        let lock = |state| Listed { table: "cars".into(), state };
+        assert_eq!(line(&lock(LockState::Free)), None);
+        let holder = LockHolder {
+            table: "cars".into(),
+            by: "team.m/1".into(),
+            namespace: "team".into(),
+            name: "m".into(),
+            since: "2026-12-01T00:00:00.000Z".into(),
+            fence: 1,
+        };
+        let held = line(&lock(LockState::Held(holder, 1_796_083_260))).unwrap();
+        assert!(held.contains("team.m/1") && held.ends_with("2026-12-01T00:01:00Z\n"), "{held}");
+    }
+}

@@ -1,0 +1,348 @@
+//! What a guard that stops leaves in the archive: how the run ended, in the ledger; the program's
+//! output; the full result; of a dry run its difference. Each has its time: the pod's does not last.
+//!
+//! Nothing here changes what the run did: what cannot be kept is said in the result.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::Bytes;
+use dm_core::limits;
+use dm_core::plan::{Mode, Plan, RetentionPlan};
+use dm_core::report::{Archived, GuardResult, ProgramResult};
+use dm_core::verdict::{RunOutcome, RunSummary};
+use dm_engine::Engine;
+use dm_engine::archive::{Archive, Retention, RunName};
+use dm_engine::journal::JournalledRun;
+use dm_engine::ledger::{self, Begun, Completed};
+
+use crate::{chain, program_log};
+
+/// Where things go, and where they come from.
+#[derive(Clone, Debug)]
+pub struct Keep {
+    archive: Archive,
+    run: JournalledRun,
+    mode: Mode,
+    /// The folder in the archive.
+    folder: String,
+    repeatable: bool,
+    retention: Option<RetentionPlan>,
+    log_dir: Option<PathBuf>,
+}
+
+impl Keep {
+    /// For a plan that names an archive.
+    pub fn of(plan: &Plan, archive: &Archive, log_dir: Option<PathBuf>) -> Option<Self> {
+        let named = plan.archive.as_ref()?;
+        let run = JournalledRun::of_plan(plan).ok().flatten()?;
+        let folder = match plan.mode {
+            Mode::Apply => run.name.folder(),
+            Mode::DryRun => run.name.dry_run(&run.id.uid),
+        };
+        Some(Self {
+            archive: archive.clone(),
+            run,
+            mode: plan.mode,
+            folder,
+            repeatable: named.repeatable,
+            retention: named.retention,
+            log_dir,
+        })
+    }
+
+    /// How the program ended, if the entry program has said it.
+    pub fn program(&self) -> Option<ProgramResult> {
+        program_log::result(self.log_dir.as_deref()?)
+    }
+
+    /// Keeps all there is. `say` is given the result as soon as the ledger is written: what comes after
+    /// it may take longer than the pod has.
+    pub async fn all(
+        &self,
+        engine: &Arc<Engine>,
+        mut result: GuardResult,
+        say: impl Fn(&GuardResult),
+    ) -> GuardResult {
+        let mut kept = Archived { run: self.name(), ..Archived::default() };
+        say(&result);
+        self.complete(&result, &mut kept).await;
+        result.archived = Some(kept.clone());
+        say(&result);
+        self.upload(engine, &result, &mut kept).await;
+        let cleans = kept.completed == Some(RunOutcome::Succeeded);
+        result.archived = Some(kept);
+        if cleans {
+            say(&result);
+            self.clean().await;
+        }
+        result
+    }
+
+    /// Notes in the ledger how the run ended, as far as that is known.
+    pub async fn complete(&self, result: &GuardResult, kept: &mut Archived) {
+        if self.mode == Mode::DryRun {
+            return;
+        }
+        let Some(program) = self.program() else { return };
+        let Some(outcome) = outcome(&program, result, self.repeatable) else { return };
+        let completed = Completed {
+            message: message(&program),
+            execution_time: program.started_at,
+            finalization_time: program.finished_at,
+            summary: Some(summary(result)),
+            ..Completed::now(outcome)
+        };
+        let begun = Begun::now(&self.run.id, self.run.kind.clone());
+        let noted = ledger::record(&self.archive, &self.run.name, &begun, &completed);
+        match tokio::time::timeout(limits::KEEP_LEDGER_MAX, noted).await {
+            Ok(Ok(())) => kept.completed = Some(outcome),
+            Ok(Err(error)) => trouble(kept, &format!("the ledger: {}", chain(&error))),
+            Err(_) => trouble(kept, "the ledger: no answer in time"),
+        }
+    }
+
+    /// Uploads what there is.
+    pub async fn upload(&self, engine: &Arc<Engine>, result: &GuardResult, kept: &mut Archived) {
+        let log = async {
+            let dir = self.log_dir.clone()?;
+            let packed = tokio::task::spawn_blocking(move || program_log::packed(&dir)).await;
+            match packed {
+                Ok(Ok(Some(packed))) => Some(self.put("program.log.zst", packed).await),
+                Ok(Ok(None)) => None,
+                Ok(Err(error)) => Some(Err(error.to_string())),
+                Err(_) => Some(Err("it could not be read".into())),
+            }
+        };
+        let report = async {
+            match serde_json::to_vec_pretty(result) {
+                Ok(json) => self.put("report.json", Bytes::from(json)).await,
+                Err(error) => Err(error.to_string()),
+            }
+        };
+        let difference = async {
+            if self.mode == Mode::Apply {
+                return None;
+            }
+            match packed_difference(Arc::clone(engine)).await {
+                Ok(Some(packed)) => Some(self.put("difference.ndjson.zst", packed).await),
+                Ok(None) => None,
+                Err(error) => Some(Err(error)),
+            }
+        };
+        // The report first: the others may be long.
+        let (report, log, difference) =
+            tokio::join!(in_time(async { Some(report.await) }), in_time(log), in_time(difference));
+        kept.report = noted(kept, "the report", report);
+        kept.log = noted(kept, "the program's output", log);
+        kept.difference = noted(kept, "the difference", difference);
+    }
+
+    /// Puts one object into the run's folder.
+    pub async fn put(&self, name: &str, content: Bytes) -> Result<String, String> {
+        self.archive.keep(&self.folder, name, content).await.map_err(|error| chain(&error))
+    }
+
+    /// Deletes what the target's owner does not want to keep, of this migration.
+    pub async fn clean(&self) {
+        let Some(retention) = self.retention else { return };
+        match tokio::time::timeout(limits::KEEP_RETENTION_MAX, self.clean_now(retention)).await {
+            Ok(Ok(objects)) => tracing::info!(objects, "the archive was cleaned"),
+            Ok(Err(error)) => tracing::warn!(error, "cleaning the archive"),
+            Err(_) => tracing::info!("the archive is cleaned further after the next run"),
+        }
+    }
+
+    async fn clean_now(&self, plan: RetentionPlan) -> Result<usize, String> {
+        let migration = self.run.name.migration();
+        let entries = ledger::entries(&self.archive, Some(migration)).await;
+        let restored = ledger::restored(&entries.map_err(|error| chain(&error))?);
+        let objects = self.archive.list(&format!("runs/{migration}")).await;
+        let retention = Retention {
+            age_s_max: i64::from(plan.max_age_days) * DAY_S,
+            runs_kept: plan.keep_runs as usize,
+            journals_too: plan.journals,
+        };
+        let objects = objects.map_err(|error| chain(&error))?;
+        let now_s = jiff::Timestamp::now().as_second();
+        let mut chosen = retention.choose(&objects, &restored, now_s);
+        let own = self.run.name.clone();
+        chosen.paths.retain(|path| RunName::of_path(path).as_ref() != Some(&own));
+        self.archive.collect(&chosen).await.map_err(|error| chain(&error))?;
+        Ok(chosen.paths.len())
+    }
+
+    /// The run's name in the archive.
+    pub fn name(&self) -> String {
+        self.run.name.to_string()
+    }
+}
+
+const DAY_S: i64 = 24 * 60 * 60;
+
+/// How the run ended; `None` where nobody knows, or where the Job starts the program again.
+fn outcome(program: &ProgramResult, result: &GuardResult, repeatable: bool) -> Option<RunOutcome> {
+    match (program.exit_code, program.signal, &program.start_error) {
+        // What a guard with a problem has seen is for a person to judge.
+        (Some(0), None, None) => result.problem.is_none().then_some(RunOutcome::Succeeded),
+        (None, None, None) => None,
+        (Some(_), _, _) | (None, Some(_), _) | (None, None, Some(_)) => {
+            (!repeatable).then_some(RunOutcome::Failed)
+        }
+    }
+}
+
+fn message(program: &ProgramResult) -> Option<String> {
+    match (program.exit_code, program.signal, &program.start_error) {
+        (Some(0), ..) | (None, None, None) => None,
+        (Some(code), ..) => Some(format!("The program ended with exit code {code}.")),
+        (None, Some(signal), _) => Some(format!("The program was ended by signal {signal}.")),
+        (None, None, Some(_)) => Some("The program could not be started.".into()),
+    }
+}
+
+fn summary(result: &GuardResult) -> RunSummary {
+    let tables = result
+        .tables
+        .iter()
+        .map(|table| dm_core::report::TableEffect { attributes: Vec::new(), ..table.clone() });
+    RunSummary {
+        requests: result.requests,
+        items_read: result.items_read,
+        read_units: result.read_units,
+        write_units: result.write_units,
+        tables: tables.collect(),
+        left_out: result.left_out,
+    }
+}
+
+/// The difference in memory: a tenth of its lines. Larger ones than the archive takes are left out.
+async fn packed_difference(engine: Arc<Engine>) -> Result<Option<Bytes>, String> {
+    let written = tokio::task::spawn_blocking(move || {
+        let mut packed = Bounded(Vec::new());
+        engine.write_difference(&mut packed).map(|items| items.map(|_| packed.0))
+    });
+    match written.await {
+        Ok(Ok(packed)) => Ok(packed.map(Bytes::from)),
+        Ok(Err(error)) => Err(chain(&error)),
+        Err(_) => Err("it could not be put together".into()),
+    }
+}
+
+/// Bytes up to the largest object that is read from an archive.
+struct Bounded(Vec<u8>);
+
+impl std::io::Write for Bounded {
+    fn write(&mut self, part: &[u8]) -> std::io::Result<usize> {
+        if (self.0.len() + part.len()) as u64 > limits::ARCHIVE_OBJECT_BYTES_MAX {
+            return Err(std::io::Error::other("it is larger than an object of the archive may be"));
+        }
+        self.0.extend_from_slice(part);
+        Ok(part.len())
+    }
+
+    fn flush(&mut self) -> std::io::Result<()> {
+        Ok(())
+    }
+}
+
+type Uploaded = Option<Result<String, String>>;
+
+async fn in_time(upload: impl Future<Output = Uploaded>) -> Uploaded {
+    let longest: Duration = limits::KEEP_UPLOADS_MAX;
+    let timed = tokio::time::timeout(longest, upload).await;
+    timed.unwrap_or_else(|_| Some(Err("no answer in time".into())))
+}
+
+fn noted(kept: &mut Archived, what: &str, uploaded: Uploaded) -> Option<String> {
+    match uploaded? {
+        Ok(path) => Some(path),
+        Err(why) => {
+            trouble(kept, &format!("{what}: {why}"));
+            None
+        }
+    }
+}
+
+/// Notes something that could not be kept.
+pub fn trouble(kept: &mut Archived, what: &str) {
+    tracing::warn!(what, "not kept in the archive");
+    let problem = kept.problem.get_or_insert_default();
+    if !problem.is_empty() {
+        problem.push_str("; ");
+    }
+    problem.push_str(what);
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::testing;
+    use dm_core::report::REPORT_VERSION;
+
+    fn program(exit_code: Option<i32>, signal: Option<i32>, start: Option<&str>) -> ProgramResult {
+        ProgramResult {
+            version: REPORT_VERSION,
+            started_at: Some("2026-12-01T00:00:00.000Z".into()),
+            finished_at: Some("2026-12-01T00:01:00.000Z".into()),
+            exit_code,
+            signal,
+            start_error: start.map(str::to_owned),
+            last_lines: Vec::new(),
+            log_problem: None,
+        }
+    }
+
+    fn result(problem: Option<&str>) -> GuardResult {
+        GuardResult { problem: problem.map(str::to_owned), ..crate::empty_result(Mode::Apply) }
+    }
+
+    #[test]
+    fn an_end_is_noted_only_where_it_is_known() {
+        let check = |program: &ProgramResult, problem, repeatable, expected| {
+            let found = outcome(program, &result(problem), repeatable);
+            assert_eq!(found, expected, "{program:?} {problem:?} {repeatable}");
+        };
+        let (ok, failed) = (Some(RunOutcome::Succeeded), Some(RunOutcome::Failed));
+        for repeatable in [false, true] {
+            check(&program(Some(0), None, None), None, repeatable, ok);
+            check(&program(Some(0), None, None), Some("lost"), repeatable, None);
+            check(&program(None, None, None), None, repeatable, None);
+        }
+        for ended in [
+            program(Some(3), None, None),
+            program(None, Some(9), None),
+            program(None, None, Some("no python3")),
+        ] {
+            check(&ended, None, false, failed);
+            check(&ended, Some("lost"), false, failed);
+            check(&ended, None, true, None);
+        }
+    }
+
+    #[tokio::test]
+    async fn a_run_that_wrote_nothing_is_on_record_too_and_old_runs_go() {
+        let (archive, logs) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+        let mut plan = testing::plan(archive.path(), Mode::Apply);
+        let opened = Archive::open(plan.archive.as_ref().unwrap(), "r").await.unwrap();
+        let json = serde_json::json!(program(Some(0), None, None)).to_string();
+        std::fs::write(logs.path().join(program_log::RESULT), json).unwrap();
+        for number in 1..=3 {
+            plan.run.number = number;
+            let log_dir = Some(logs.path().to_owned());
+            let keep = Keep::of(&plan, &opened, log_dir).unwrap();
+            let mut kept = Archived::default();
+            keep.complete(&result(None), &mut kept).await;
+            assert_eq!(kept.completed, Some(RunOutcome::Succeeded));
+            keep.put("report.json", Bytes::from_static(b"{}")).await.unwrap();
+        }
+        plan.archive.as_mut().unwrap().retention =
+            Some(RetentionPlan { max_age_days: 0, keep_runs: 0, journals: false });
+        std::thread::sleep(Duration::from_millis(2100));
+        Keep::of(&plan, &opened, None).unwrap().clean().await;
+        let left = opened.list("runs").await.unwrap();
+        assert_eq!(left.len(), 1, "its own stay: {left:?}");
+        assert_eq!(ledger::entries(&opened, Some("m")).await.unwrap().len(), 3);
+    }
+}

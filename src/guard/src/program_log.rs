@@ -1,0 +1,98 @@
+//! What the entry program left in the folder that it shares with the guard: the program's output in
+//! pieces, and its result. The program can write there too, so nothing in it is trusted to be sound.
+
+use std::fs::File;
+use std::io::{self, Read as _, Write as _};
+use std::path::{Path, PathBuf};
+
+use bytes::Bytes;
+use dm_core::limits;
+use dm_core::program_log::{HEAD, cut_mark, piece, piece_number};
+use dm_core::report::{ProgramResult, REPORT_VERSION, TERMINATION_MESSAGE_BYTES_MAX};
+
+pub use dm_core::program_log::RESULT;
+
+/// How the program ended; `None` if that is not there, or not understood.
+pub fn result(dir: &Path) -> Option<ProgramResult> {
+    let mut json = Vec::new();
+    let file = File::open(dir.join(RESULT)).ok()?;
+    // Not more than the entry program writes.
+    file.take(TERMINATION_MESSAGE_BYTES_MAX as u64 + 1).read_to_end(&mut json).ok()?;
+    let result: ProgramResult = serde_json::from_slice(&json).ok()?;
+    (result.version == REPORT_VERSION).then_some(result)
+}
+
+/// The output, compressed, with a mark where some was left out; `None` if there is none.
+pub fn packed(dir: &Path) -> io::Result<Option<Bytes>> {
+    let mut packed = zstd::Encoder::new(Vec::new(), limits::DIFFERENCE_COMPRESSION_LEVEL)?;
+    if !copy(&dir.join(HEAD), limits::PROGRAM_LOG_HEAD_BYTES_MAX, &mut packed)? {
+        return Ok(None);
+    }
+    let mut pieces: Vec<u64> = std::fs::read_dir(dir)?
+        .filter_map(|entry| piece_number(entry.ok()?.file_name().to_str()?))
+        .collect();
+    pieces.sort_unstable();
+    let last = pieces.split_off(pieces.len().saturating_sub(2));
+    if let Some(first) = last.first()
+        && let Some(mark) = cut_mark(*first)
+    {
+        packed.write_all(mark.as_bytes())?;
+    }
+    for number in last {
+        let path: PathBuf = dir.join(piece(number));
+        copy(&path, limits::PROGRAM_LOG_PIECE_BYTES_MAX, &mut packed)?;
+    }
+    Ok(Some(Bytes::from(packed.finish()?)))
+}
+
+/// Whether there is such a file; a link is not followed out of the folder.
+fn copy(path: &Path, longest: u64, to: &mut impl io::Write) -> io::Result<bool> {
+    match std::fs::symlink_metadata(path) {
+        Ok(found) if found.is_file() => {}
+        Ok(_) => return Ok(false),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(false),
+        Err(error) => return Err(error),
+    }
+    // The entry program may add a line on top of the bound, to say that the disk is full.
+    io::copy(&mut File::open(path)?.take(longest + 4096), to)?;
+    Ok(true)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn unpacked(dir: &Path) -> Option<String> {
+        let packed = packed(dir).unwrap()?;
+        Some(String::from_utf8(zstd::decode_all(&packed[..]).unwrap()).unwrap())
+    }
+
+    #[test]
+    fn pieces_are_put_together_with_a_mark_where_some_are_missing() {
+        let dir = tempfile::tempdir().unwrap();
+        assert_eq!(unpacked(dir.path()), None);
+        let write = |name: &str, text: &str| std::fs::write(dir.path().join(name), text).unwrap();
+        write(HEAD, "begin\n");
+        assert_eq!(unpacked(dir.path()).unwrap(), "begin\n");
+        write(&piece(1), "one\n");
+        assert_eq!(unpacked(dir.path()).unwrap(), "begin\none\n");
+        write(&piece(2), "two\n");
+        write(&piece(10), "ten\n");
+        std::fs::remove_file(dir.path().join(piece(1))).unwrap();
+        let text = unpacked(dir.path()).unwrap();
+        assert!(text.starts_with("begin\n") && text.ends_with("two\nten\n"), "{text}");
+        assert!(text.contains("8388608 bytes"), "{text}");
+    }
+
+    #[test]
+    fn what_is_no_result_is_not_believed() {
+        let dir = tempfile::tempdir().unwrap();
+        assert_eq!(result(dir.path()), None);
+        for wrong in ["", "{}", "{\"version\":2}", "[]"] {
+            std::fs::write(dir.path().join(RESULT), wrong).unwrap();
+            assert_eq!(result(dir.path()), None, "{wrong}");
+        }
+        std::fs::write(dir.path().join(RESULT), "{\"version\":1,\"exitCode\":0}").unwrap();
+        assert_eq!(result(dir.path()).unwrap().exit_code, Some(0));
+    }
+}

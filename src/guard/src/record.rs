@@ -1,0 +1,90 @@
+//! `datamigration-guard record`: notes in the ledger how a run ended whose guard could not say it: its
+//! pod was killed, or its program was not started by the entry program.
+
+use dm_core::plan::Plan;
+use dm_engine::archive::{Archive, ArchiveError, LayoutError};
+use dm_engine::journal::JournalledRun;
+use dm_engine::ledger::{self, Begun, Completed, LedgerError, RunOutcome};
+
+use crate::flags::{Outcome, Record};
+
+/// Why nothing was noted.
+#[derive(Debug, thiserror::Error)]
+pub enum RecordError {
+    /// The plan.
+    #[error("the plan names no archive")]
+    NoArchive,
+    /// The archive.
+    #[error(transparent)]
+    Archive(#[from] ArchiveError),
+    /// The migration's name in the archive.
+    #[error(transparent)]
+    Name(#[from] LayoutError),
+    /// The ledger, which may say something else already.
+    #[error(transparent)]
+    Ledger(#[from] LedgerError),
+}
+
+/// Notes it. To say the same again does no harm; what contradicts is an error.
+pub async fn record(plan: &Plan, said: &Record) -> Result<(), RecordError> {
+    let named = plan.archive.as_ref().ok_or(RecordError::NoArchive)?;
+    let run = JournalledRun::of_plan(plan)?.ok_or(RecordError::NoArchive)?;
+    let archive = Archive::open(named, &plan.upstream.region).await?;
+    let outcome = match said.outcome {
+        Outcome::Succeeded => RunOutcome::Succeeded,
+        Outcome::Failed => RunOutcome::Failed,
+    };
+    let completed = Completed {
+        message: said.message.clone(),
+        execution_time: said.execution_time.clone(),
+        finalization_time: said.finalization_time.clone(),
+        ..Completed::now(outcome)
+    };
+    let begun = Begun::now(&run.id, run.kind);
+    Ok(ledger::record(&archive, &run.name, &begun, &completed).await?)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{chain, testing};
+    use dm_core::plan::Mode;
+    use dm_core::verdict::Verdict;
+
+    fn said(outcome: Outcome) -> Record {
+        Record {
+            outcome,
+            message: Some("seen by hand".into()),
+            execution_time: Some("2026-12-01T00:00:00Z".into()),
+            finalization_time: None,
+        }
+    }
+
+    #[tokio::test]
+    async fn it_is_noted_once_and_a_contradiction_names_both() {
+        let folder = tempfile::tempdir().unwrap();
+        let mut plan = testing::plan(folder.path(), Mode::Apply);
+        record(&plan, &said(Outcome::Succeeded)).await.unwrap();
+        record(&plan, &said(Outcome::Succeeded)).await.unwrap();
+        let error = record(&plan, &said(Outcome::Failed)).await.unwrap_err();
+        let text = chain(&error);
+        assert!(text.contains("has Succeeded") && text.contains("cannot have Failed"), "{text}");
+        let Verdict::Adopt(adopted) = crate::ledger::ask(&plan).await.verdict else {
+            panic!("not adopted")
+        };
+        assert_eq!(adopted.execution_time.as_deref(), Some("2026-12-01T00:00:00Z"));
+        assert_eq!(adopted.message.as_deref(), Some("seen by hand"));
+
+        plan.run.number = 2;
+        record(&plan, &said(Outcome::Failed)).await.unwrap();
+        plan.run.number = 3;
+        let archive = Archive::open(plan.archive.as_ref().unwrap(), "r").await.unwrap();
+        let run = JournalledRun::of_plan(&plan).unwrap().unwrap();
+        let mut other = run.id.clone();
+        other.uid = "other".into();
+        let begun = Begun::now(&other, run.kind.clone());
+        ledger::begin(&archive, &run.name, &begun).await.unwrap();
+        let error = record(&plan, &said(Outcome::Succeeded)).await.unwrap_err();
+        assert!(chain(&error).contains("uid other"), "{error}");
+    }
+}

@@ -1,0 +1,224 @@
+//! `datamigration-guard restore`: takes back the run that the plan names, answers the probe and the
+//! operator meanwhile, and says at the end what was put back. Told to stop it begins no further key; the
+//! same restore begun again goes on.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use bytes::Bytes;
+use dm_core::limits;
+use dm_core::plan::{Mode, Plan};
+use dm_core::report::Archived;
+use dm_core::restored::{ConflictGroup, RESTORE_RESULT_VERSION, RestoreResult};
+use dm_core::verdict::RunOutcome;
+use dm_engine::CredentialSource;
+use dm_engine::ledger;
+use dm_engine::restore::{ListedConflict, Restore, RestoreError, RestoreReport};
+
+use crate::keep::{Keep, trouble};
+use crate::{chain, status_server};
+
+/// Keys of one group in a result; all are in the archive.
+const KEYS_SHOWN_MAX: usize = 5;
+
+/// Runs it until its end, or until it is told to stop.
+pub async fn restore(
+    plan: &Plan,
+    credentials: CredentialSource,
+    control_listen: std::net::SocketAddr,
+    stop: impl Future<Output = ()>,
+) -> RestoreResult {
+    let started_at = ledger::now();
+    let Some(asked) = plan.restore else {
+        return failed(plan, started_at, "the plan does not say which run to take back".into());
+    };
+    let restore = match Restore::open(plan, credentials, asked.run, asked.on_conflict).await {
+        Ok(restore) => Arc::new(restore),
+        Err(error) => return failed(plan, started_at, chain(&error)),
+    };
+    let control = match tokio::net::TcpListener::bind(control_listen).await {
+        Ok(listener) => listener,
+        Err(error) => {
+            return failed(plan, started_at, format!("listening on {control_listen}: {error}"));
+        }
+    };
+    let progress = {
+        let (plan, restore, started_at) = (plan.clone(), Arc::clone(&restore), started_at.clone());
+        move || {
+            let (plan, restore) = (plan.clone(), Arc::clone(&restore));
+            let started_at = started_at.clone();
+            async move {
+                let report = restore.report().await;
+                serde_json::to_vec(&result(&plan, &restore, &report, started_at)).ok()
+            }
+        }
+    };
+    let serving = tokio::spawn(status_server::accept(progress, control));
+    let ended = run(&restore, stop).await;
+    serving.abort();
+
+    let report = restore.report().await;
+    let mut result = result(plan, &restore, &report, started_at);
+    match &ended {
+        Ok(()) => result.finished = true,
+        Err(error) => result.problem = Some(chain(error)),
+    }
+    if let (None, Some((_, Some(problem)))) = (&result.problem, restore.journalled()) {
+        result.problem = Some(problem);
+    }
+    result.archived = keep(plan, &restore, &report, ended.is_ok()).await;
+    result
+}
+
+async fn run(restore: &Restore, stop: impl Future<Output = ()>) -> Result<(), RestoreError> {
+    let work = restore.run();
+    tokio::pin!(work);
+    tokio::select! {
+        ended = &mut work => return ended.map(drop),
+        () = stop => restore.stop(),
+    }
+    // What is under way ends by itself, unless the database or the archive is away.
+    match tokio::time::timeout(limits::GUARD_DRAIN_MAX, &mut work).await {
+        Ok(ended) => ended.map(drop),
+        Err(_) => Err(RestoreError::Interrupted),
+    }
+}
+
+fn result(
+    plan: &Plan,
+    restore: &Restore,
+    report: &RestoreReport,
+    started_at: String,
+) -> RestoreResult {
+    RestoreResult {
+        version: RESTORE_RESULT_VERSION,
+        mode: plan.mode,
+        of: plan.restore.map_or(0, |restore| restore.run),
+        started_at,
+        finished_at: ledger::now(),
+        finished: false,
+        keys: report.keys,
+        updated: report.updated,
+        deleted: report.deleted,
+        put: report.put,
+        untouched: report.untouched,
+        conflicts: report.conflicts,
+        groups: groups(&report.listed, plan.policy.show_values),
+        left_out: 0,
+        read_units: report.read_units,
+        write_units: report.write_units,
+        journal: restore.journalled().map(|(journal, _)| journal),
+        archived: None,
+        problem: None,
+    }
+}
+
+/// Conflicts by table and kind, most first.
+fn groups(listed: &[ListedConflict], show_keys: bool) -> Vec<ConflictGroup> {
+    let mut groups: BTreeMap<_, (u64, Vec<serde_json::Value>)> = BTreeMap::new();
+    for ListedConflict { table, key, conflict } in listed {
+        let (count, keys) = groups.entry((table, conflict)).or_default();
+        *count += 1;
+        if show_keys && keys.len() < KEYS_SHOWN_MAX {
+            keys.push(key.clone());
+        }
+    }
+    let group =
+        |((table, conflict), (count, keys)): ((&String, &dm_core::restore::Conflict), _)| {
+            ConflictGroup { table: table.clone(), conflict: conflict.clone(), count, keys }
+        };
+    let mut groups: Vec<ConflictGroup> = groups.into_iter().map(group).collect();
+    groups.sort_by_key(|group| std::cmp::Reverse(group.count));
+    groups
+}
+
+/// The full report in the archive, and of a preview its conflicts; a restore has written its own there.
+async fn keep(
+    plan: &Plan,
+    restore: &Restore,
+    report: &RestoreReport,
+    finished: bool,
+) -> Option<Archived> {
+    let keep = Keep::of(plan, restore.archive(), None)?;
+    let mut kept = Archived { run: keep.name(), ..Archived::default() };
+    let uploads = async {
+        let json = serde_json::to_vec_pretty(report).map_err(|error| error.to_string());
+        match json {
+            Ok(json) => match keep.put("report.json", Bytes::from(json)).await {
+                Ok(path) => kept.report = Some(path),
+                Err(why) => trouble(&mut kept, &format!("the report: {why}")),
+            },
+            Err(why) => trouble(&mut kept, &format!("the report: {why}")),
+        }
+        if report.listed.is_empty() {
+            return;
+        }
+        if plan.mode == Mode::Apply && finished {
+            kept.conflicts = Some(restore.name().conflicts());
+            return;
+        }
+        let lines: String = report
+            .listed
+            .iter()
+            .map(|listed| serde_json::json!(listed).to_string() + "\n")
+            .collect();
+        match keep.put("conflicts.ndjson", Bytes::from(lines)).await {
+            Ok(path) => kept.conflicts = Some(path),
+            Err(why) => trouble(&mut kept, &format!("the conflicts: {why}")),
+        }
+    };
+    if tokio::time::timeout(limits::KEEP_UPLOADS_MAX, uploads).await.is_err() {
+        trouble(&mut kept, "the report: no answer in time");
+    }
+    if plan.mode == Mode::Apply && finished {
+        kept.completed = Some(RunOutcome::Succeeded);
+    }
+    Some(kept)
+}
+
+fn failed(plan: &Plan, started_at: String, problem: String) -> RestoreResult {
+    RestoreResult {
+        version: RESTORE_RESULT_VERSION,
+        mode: plan.mode,
+        of: plan.restore.map_or(0, |restore| restore.run),
+        started_at,
+        finished_at: ledger::now(),
+        finished: false,
+        keys: 0,
+        updated: 0,
+        deleted: 0,
+        put: 0,
+        untouched: 0,
+        conflicts: 0,
+        groups: Vec::new(),
+        left_out: 0,
+        read_units: 0.0,
+        write_units: 0.0,
+        journal: None,
+        archived: None,
+        problem: Some(problem),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use dm_core::restore::Conflict;
+
+    #[test]
+    fn conflicts_are_told_together_and_keys_only_where_they_may_be_seen() {
+        let listed = |id: &str, conflict| ListedConflict {
+            table: "cars".into(),
+            key: serde_json::json!({"id": {"S": id}}),
+            conflict,
+        };
+        let all: Vec<ListedConflict> = (0..7)
+            .map(|i| listed(&i.to_string(), Conflict::AttributeChanged("price".into())))
+            .chain([listed("x", Conflict::ItemDeleted)])
+            .collect();
+        let shown = groups(&all, true);
+        assert_eq!(shown.iter().map(|group| group.count).collect::<Vec<_>>(), [7, 1]);
+        assert_eq!(shown[0].keys.len(), KEYS_SHOWN_MAX);
+        assert!(groups(&all, false).iter().all(|group| group.keys.is_empty()));
+    }
+}

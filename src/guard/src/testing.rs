@@ -1,0 +1,27 @@
+//! Plans for this crate's own tests.
+
+use std::path::Path;
+
+use dm_core::plan::{ArchivePlan, Mode, PLAN_VERSION, Plan, Policy, RateLimits, RunId, Upstream};
+
+/// Run 1 of migration `m`, with its archive in this folder.
+pub fn plan(archive: &Path, mode: Mode) -> Plan {
+    Plan {
+        version: PLAN_VERSION,
+        run: RunId { namespace: "n".into(), name: "m".into(), uid: "u".into(), number: 1 },
+        mode,
+        upstream: Upstream {
+            region: "eu-west-1".into(),
+            endpoint: Some("http://127.0.0.1:9".into()),
+        },
+        policy: Policy::default(),
+        limits: RateLimits::default(),
+        archive: Some(ArchivePlan {
+            url: format!("file://{}", archive.display()),
+            migration: "m".into(),
+            ..ArchivePlan::default()
+        }),
+        second_pass: false,
+        restore: None,
+    }
+}

@@ -1,0 +1,187 @@
+//! What a run's pod does, part by part: the ledger is asked, a guard serves, what it leaves is in the
+//! archive, another object adopts the result, and the run is taken back.
+
+use std::sync::Arc;
+
+use dm_core::plan::{Mode, Plan, Policy, RestorePlan};
+use dm_core::report::GuardResult;
+use dm_core::restore::{Conflict, OnConflict};
+use dm_core::verdict::{RunOutcome, Verdict};
+use dm_engine::archive::Archive;
+use dm_engine::restore::RestoreReport;
+use dm_guard::keep::Keep;
+use dm_guard::{ledger, restore};
+use serde_json::{Value, json};
+use tempfile::TempDir;
+
+use crate::bed::{self, database, fresh_name};
+use crate::shorthand::expand;
+
+struct Pod {
+    table: String,
+    archive: TempDir,
+    logs: TempDir,
+    plan: Plan,
+}
+
+impl Pod {
+    async fn new(mode: Mode) -> Self {
+        let table = fresh_name("pod");
+        database().ok("CreateTable", &crate::suite::table("hash", &table)).await;
+        for id in ["a", "b", "c"] {
+            let item = json!({"TableName": table, "Item": {"id": id, "color": "red"}});
+            database().ok("PutItem", &expand(&item)).await;
+        }
+        let (archive, logs) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+        let mut plan = bed::plan(mode, Policy { show_values: true, ..Policy::default() });
+        plan.archive = Some(bed::archive(&format!("file://{}", archive.path().display())));
+        Self { table, archive, logs, plan }
+    }
+
+    async fn opened(&self) -> Archive {
+        Archive::open(self.plan.archive.as_ref().unwrap(), bed::REGION).await.unwrap()
+    }
+
+    /// The guard from start to stop, with what the entry program leaves beside it.
+    async fn run(&self, exit_code: Option<i32>) -> GuardResult {
+        let (guard, endpoint) = bed::guard(&self.plan).await;
+        for id in ["a", "b", "c"] {
+            endpoint.ok("UpdateItem", &self.price(id)).await;
+        }
+        let left = |name: &str, text: String| std::fs::write(self.logs.path().join(name), text);
+        left("program.log", "three cars priced\n".into()).unwrap();
+        if let Some(exit_code) = exit_code {
+            let ended = json!({"version": 1, "startedAt": "2026-12-01T02:00:00.000Z",
+                "finishedAt": "2026-12-01T02:00:03.000Z", "exitCode": exit_code});
+            left("program.json", ended.to_string()).unwrap();
+        }
+        let engine = Arc::clone(guard.engine());
+        let result = guard.stop().await;
+        let logs = Some(self.logs.path().to_owned());
+        let keep = Keep::of(&self.plan, engine.archive().unwrap(), logs).unwrap();
+        let said = std::sync::Mutex::new(0);
+        let result = keep.all(&engine, result, |_| *said.lock().unwrap() += 1).await;
+        assert!(*said.lock().unwrap() >= 2, "the result is told before the uploads");
+        result
+    }
+
+    fn price(&self, id: &str) -> Value {
+        expand(&json!({"TableName": self.table, "Key": {"id": id},
+            "UpdateExpression": "SET price = :p", "ExpressionAttributeValues": {":p": 1}}))
+    }
+
+    async fn ask(&self, uid: &str, number: u32) -> Verdict {
+        let mut plan = self.plan.clone();
+        plan.run.uid = uid.into();
+        plan.run.number = number;
+        ledger::ask(&plan).await.verdict
+    }
+
+    async fn read(&self, path: &str) -> Vec<u8> {
+        self.opened().await.get(path).await.unwrap().unwrap().to_vec()
+    }
+}
+
+fn unpacked(packed: &[u8]) -> String {
+    String::from_utf8(zstd::decode_all(packed).unwrap()).unwrap()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_run_is_kept_adopted_taken_back_and_may_then_run_anew() {
+    let pod = Pod::new(Mode::Apply).await;
+    assert_eq!(pod.ask("u", 1).await, Verdict::Go);
+    let before = database().items(&pod.table).await;
+    let result = pod.run(Some(0)).await;
+    let kept = result.archived.clone().unwrap();
+    assert_eq!((kept.completed, kept.problem), (Some(RunOutcome::Succeeded), None));
+    assert_eq!(unpacked(&pod.read(&kept.log.unwrap()).await), "three cars priced\n");
+    let report: GuardResult =
+        serde_json::from_slice(&pod.read(&kept.report.unwrap()).await).unwrap();
+    assert_eq!(report.journal, result.journal);
+    assert_eq!(kept.difference, None);
+
+    // Another object of the same name, with a number of its own choice.
+    for (uid, number) in [("re-created", 1), ("u", 2), ("u", 1)] {
+        let Verdict::Adopt(adopted) = pod.ask(uid, number).await else { panic!("it runs twice") };
+        assert_eq!((adopted.run, adopted.uid.as_str()), (1, "u"));
+        assert_eq!(adopted.execution_time.as_deref(), Some("2026-12-01T02:00:00.000Z"));
+        assert_eq!(adopted.finalization_time.as_deref(), Some("2026-12-01T02:00:03.000Z"));
+        assert_eq!(adopted.summary.unwrap().tables[0].updated, 3);
+    }
+
+    // Somebody changes a price; the rest is taken back.
+    let body = expand(&json!({"TableName": pod.table, "Key": {"id": "b"},
+        "UpdateExpression": "SET price = :p", "ExpressionAttributeValues": {":p": 9}}));
+    database().ok("UpdateItem", &body).await;
+    let mut plan = pod.plan.clone();
+    plan.run.number = 2;
+    plan.restore = Some(RestorePlan { run: 1, on_conflict: OnConflict::Skip });
+    let any = std::net::SocketAddr::from(([127, 0, 0, 1], 0));
+    let never = std::future::pending::<()>();
+    plan.mode = Mode::DryRun;
+    assert_eq!(ledger::ask(&plan).await.verdict, Verdict::Go);
+    let preview = restore::restore(&plan, bed::credentials(), any, never).await;
+    assert_eq!((preview.finished, preview.updated, preview.conflicts), (true, 2, 1));
+    assert!(preview.archived.unwrap().conflicts.unwrap().contains("dry-run-u/"));
+
+    plan.mode = Mode::Apply;
+    assert_eq!(ledger::ask(&plan).await.verdict, Verdict::Go);
+    let stopped = std::future::ready(());
+    let interrupted = restore::restore(&plan, bed::credentials(), any, stopped).await;
+    assert!(!interrupted.finished && interrupted.problem.unwrap().contains("interrupted"));
+    assert_eq!(ledger::ask(&plan).await.verdict, Verdict::Go, "it goes on under its number");
+
+    let never = std::future::pending::<()>();
+    let restored = restore::restore(&plan, bed::credentials(), any, never).await;
+    assert_eq!(restored.problem, None);
+    assert_eq!((restored.finished, restored.conflicts), (true, 1));
+    assert_eq!(restored.groups[0].conflict, Conflict::AttributeChanged("price".into()));
+    assert_eq!(restored.groups[0].keys, [json!({"id": {"S": "b"}})]);
+    let kept = restored.archived.unwrap();
+    assert_eq!(kept.completed, Some(RunOutcome::Succeeded));
+    let report: RestoreReport =
+        serde_json::from_slice(&pod.read(&kept.report.unwrap()).await).unwrap();
+    assert_eq!(report.listed.len(), 1);
+    let conflicts = String::from_utf8(pod.read(&kept.conflicts.unwrap()).await).unwrap();
+    assert_eq!(conflicts.lines().count(), 1);
+    let now = database().items(&pod.table).await;
+    assert_eq!((&now[0], &now[2]), (&before[0], &before[2]));
+    assert_eq!(now[1]["price"], json!({"N": "9"}));
+
+    let Verdict::Adopt(adopted) = ledger::ask(&plan).await.verdict else { panic!("twice") };
+    assert_eq!((adopted.run, adopted.conflicts), (2, Some(1)));
+    assert_eq!(pod.ask("u", 2).await, Verdict::Renumber { highest: 2 });
+    assert_eq!(pod.ask("u", 3).await, Verdict::Go);
+    assert!(pod.archive.path().join("locks").is_dir());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_end_of_a_run_is_noted_only_as_far_as_it_is_known() {
+    let failed = Pod::new(Mode::Apply).await;
+    let kept = failed.run(Some(3)).await.archived.unwrap();
+    assert_eq!(kept.completed, Some(RunOutcome::Failed));
+    assert_eq!(failed.ask("u", 2).await, Verdict::Go);
+    assert_eq!(failed.ask("u", 1).await, Verdict::Renumber { highest: 1 });
+
+    let silent = Pod::new(Mode::Apply).await;
+    let kept = silent.run(None).await.archived.unwrap();
+    assert_eq!(kept.completed, None);
+    assert!(kept.log.is_some() && kept.report.is_some());
+    let Verdict::Unknown(unknown) = silent.ask("u", 2).await else { panic!("it guesses") };
+    assert_eq!((unknown.run, unknown.uid.as_str()), (1, "u"));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_dry_run_keeps_its_difference_and_is_not_in_the_ledger() {
+    let pod = Pod::new(Mode::DryRun).await;
+    let before = database().items(&pod.table).await;
+    let kept = pod.run(Some(0)).await.archived.unwrap();
+    assert_eq!((kept.completed, kept.problem), (None, None));
+    let difference = kept.difference.unwrap();
+    assert!(difference.contains("/000001/dry-run-u/"), "{difference}");
+    assert_eq!(unpacked(&pod.read(&difference).await).lines().count(), 3);
+    assert!(kept.log.is_some() && kept.report.is_some());
+    assert_eq!(database().items(&pod.table).await, before);
+    assert!(dm_engine::ledger::entries(&pod.opened().await, None).await.unwrap().is_empty());
+    assert_eq!(pod.ask("u", 2).await, Verdict::Go);
+}
