@@ -25,26 +25,9 @@ for item in table.scan()['Items']:
 print(f'{priced} priced, {sum(1 for i in table.scan()[\"Items\"] if \"price\" in i)} have a price')
 ";
 
-/// A Python that has boto3: the system's, or one in a folder of the build.
 fn python() -> &'static Path {
     static PYTHON: OnceLock<PathBuf> = OnceLock::new();
-    PYTHON.get_or_init(|| {
-        let has_boto3 = |python: &Path| {
-            let import = Command::new(python).args(["-c", "import boto3"]).output();
-            import.is_ok_and(|output| output.status.success())
-        };
-        let system = PathBuf::from("python3");
-        if has_boto3(&system) {
-            return system;
-        }
-        let folder = Path::new(env!("CARGO_TARGET_TMPDIR")).join("python");
-        let python = folder.join("bin/python3");
-        if !has_boto3(&python) {
-            succeed(Command::new(system).args(["-m", "venv"]).arg(&folder));
-            succeed(Command::new(&python).args(["-m", "pip", "install", "--quiet", "boto3"]));
-        }
-        python
-    })
+    PYTHON.get_or_init(|| dm_tests::python::with_boto3(env!("CARGO_TARGET_TMPDIR").as_ref()))
 }
 
 fn succeed(command: &mut Command) {

@@ -4,3 +4,4 @@
 #![allow(clippy::missing_panics_doc, clippy::unwrap_used, clippy::return_self_not_must_use)]
 
 pub mod cluster;
+pub mod python;

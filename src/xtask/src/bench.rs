@@ -14,6 +14,8 @@ pub enum Subject {
     Operator,
     /// A dry run of a million changed items before a mock of DynamoDB: memory, time, disk.
     Overlay,
+    /// The guard before a mock of DynamoDB: CPU per request, added latency, a boto3 script.
+    Guard,
 }
 
 /// Measures one subject. A cluster stays up: it was there before, or is wanted again at once.
@@ -34,6 +36,11 @@ pub fn run(checkout: &Checkout, subject: Subject) -> Result<()> {
             command("cargo", ["bench", "--quiet", "-p", "dm-guard", "--bench", "overlay"])
                 .current_dir(&checkout.root),
             "measuring a dry run",
+        ),
+        Subject::Guard => show(
+            command("cargo", ["bench", "--quiet", "-p", "dm-guard", "--bench", "guard"])
+                .current_dir(&checkout.root),
+            "measuring the guard",
         ),
     }
 }

@@ -1,0 +1,140 @@
+//! The processes that are measured: the mock and guards, each on its own, so that the CPU of one can
+//! be told from that of the others.
+
+use std::fs;
+use std::io::{BufRead as _, BufReader};
+use std::net::SocketAddr;
+use std::path::Path;
+use std::process::{Child, Command, Stdio};
+use std::time::{Duration, Instant};
+
+use anyhow::{Context as _, Result, bail, ensure};
+use serde_json::{Value, json};
+
+/// Ticks of /proc/PID/stat in a second: part of the kernel's interface, the same on every machine.
+const TICKS_PER_SECOND: u32 = 100;
+
+/// A guard that does not serve by then will not.
+const START_MAX: Duration = Duration::from_secs(20);
+
+/// A child of ours, ended with us.
+pub struct Process {
+    child: Child,
+    /// Where it serves.
+    pub address: SocketAddr,
+}
+
+impl Process {
+    /// The mock: this program, under another name.
+    pub fn mock(delay: Duration) -> Result<Self> {
+        let mut child = Command::new(std::env::current_exe()?)
+            .args(["mock", &delay.as_micros().to_string()])
+            .stdout(Stdio::piped())
+            .spawn()
+            .context("starting the mock")?;
+        let mut line = String::new();
+        BufReader::new(child.stdout.take().context("the mock's output")?).read_line(&mut line)?;
+        Ok(Self { child, address: line.trim().parse().context("the mock's address")? })
+    }
+
+    /// A guard before the mock, with its log and what it keeps in a folder.
+    pub fn guard(mock: SocketAddr, mode: Mode, folder: &Path) -> Result<Self> {
+        let log = folder.join(format!("{mode:?}.log"));
+        let termination = folder.join(format!("{mode:?}.json"));
+        let plan = mode.plan(mock, folder);
+        let mut child = Command::new(env!("CARGO_BIN_EXE_datamigration-guard"))
+            .args([
+                "--listen",
+                "127.0.0.1:0",
+                "--control-listen",
+                "127.0.0.1:0",
+                "--termination-log",
+            ])
+            .arg(termination)
+            .env("DATAMIGRATION_PLAN", plan.to_string())
+            .envs([("AWS_ACCESS_KEY_ID", "bench"), ("AWS_SECRET_ACCESS_KEY", "bench")])
+            .stderr(fs::File::create(&log)?)
+            .spawn()
+            .context("starting a guard")?;
+        let begun = Instant::now();
+        loop {
+            let said = fs::read_to_string(&log)?;
+            let address = said
+                .split("program_address=")
+                .nth(1)
+                .and_then(|rest| rest.split_whitespace().next());
+            if let Some(address) = address {
+                return Ok(Self {
+                    child,
+                    address: address.parse().context("the guard's address")?,
+                });
+            }
+            if begun.elapsed() > START_MAX || child.try_wait()?.is_some() {
+                let _ = child.kill();
+                bail!("the guard does not serve:\n{said}");
+            }
+            std::thread::sleep(Duration::from_millis(20));
+        }
+    }
+
+    /// CPU that it has used.
+    pub fn cpu(&self) -> Result<Duration> {
+        cpu_of(&self.child.id().to_string())
+    }
+}
+
+impl Drop for Process {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+/// CPU that this process has used: the load generator's.
+pub fn own_cpu() -> Result<Duration> {
+    cpu_of("self")
+}
+
+fn cpu_of(process: &str) -> Result<Duration> {
+    let stat = fs::read_to_string(format!("/proc/{process}/stat"))?;
+    // The name, in brackets, may hold anything; after it come numbers (man proc_pid_stat, 3 and on).
+    let numbers = stat.rsplit(')').next().unwrap_or_default();
+    let ticks: Vec<u32> =
+        numbers.split_whitespace().skip(11).take(2).filter_map(|text| text.parse().ok()).collect();
+    ensure!(ticks.len() == 2, "/proc/{process}/stat is not understood: {stat}");
+    Ok(Duration::from_secs(1) * ticks.iter().sum() / TICKS_PER_SECOND)
+}
+
+/// What a guard does with writes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Mode {
+    /// They go to the mock, as with `datamigration guard --mode pass`.
+    Pass,
+    /// They go to the mock after their entry is durable in a local folder.
+    Journal,
+    /// They go to an overlay.
+    DryRun,
+}
+
+impl Mode {
+    /// All of them.
+    pub const ALL: [Mode; 3] = [Mode::Pass, Mode::Journal, Mode::DryRun];
+
+    fn plan(self, mock: SocketAddr, folder: &Path) -> Value {
+        let archive = json!({
+            "url": format!("file://{}", folder.join("archive").display()),
+            "migration": "bench",
+        });
+        let mut plan = json!({
+            "version": 1,
+            "run": {"namespace": "bench", "name": "bench", "uid": "bench", "number": 1},
+            "mode": if self == Mode::DryRun { "DryRun" } else { "Apply" },
+            "upstream": {"region": "eu-west-1", "endpoint": format!("http://{mock}")},
+            "policy": {"controlPlane": self == Mode::Pass},
+        });
+        if self == Mode::Journal {
+            plan["archive"] = archive;
+        }
+        plan
+    }
+}
