@@ -324,8 +324,12 @@ fn is_current(migration: &DataMigration) -> bool {
 
 fn is_settled(migration: &DataMigration) -> bool {
     use Phase::{Applied, DryRunFailed, DryRunOk, Failed};
+    use Phase::{RestoreFailed, RestorePreviewFailed, RestorePreviewOk, Restored};
     let phase = migration.status.as_ref().and_then(|status| status.phase);
-    is_current(migration) && matches!(phase, Some(DryRunOk | DryRunFailed | Applied | Failed))
+    let tried = matches!(phase, Some(DryRunOk | DryRunFailed | Applied | Failed));
+    let taken_back =
+        matches!(phase, Some(RestorePreviewOk | RestorePreviewFailed | Restored | RestoreFailed));
+    is_current(migration) && (tried || taken_back)
 }
 
 fn manager() -> PatchParams {

@@ -4,7 +4,7 @@
 /// Conditions of a `DataMigration`. The first three follow kstatus; the others are present only
 /// while they are true.
 pub mod types {
-    /// True once the migration has been applied.
+    /// True once the migration is as `spec.state` wants it: applied, or restored.
     pub const READY: &str = "Ready";
     /// The controller or a run is working towards the spec.
     pub const RECONCILING: &str = "Reconciling";
@@ -60,6 +60,22 @@ reasons! {
     /// The archive's ledger says that it was applied, by a run of an object that is gone; the program
     /// was not run.
     Adopted,
+    /// The preview of a restore succeeded; `spec.dryRun: false` restores.
+    AwaitingRestore,
+    /// What the migration changed was taken back, or it changed nothing.
+    Restored,
+    /// The Job of a restore's preview was created.
+    RestorePreviewStarted,
+    /// A restore's preview ended well.
+    RestorePreviewSucceeded,
+    /// A restore's Job was created.
+    RestoreStarted,
+    /// A restore, or its preview, failed.
+    RestoreFailed,
+    /// A restore was begun and not finished, so the program is not run again.
+    RestoreIncomplete,
+    /// The run has no journal in the target's archive, so it cannot be taken back.
+    ArchiveRequired,
     /// A dry run's Job was created.
     DryRunStarted,
     /// A dry run ended well.
@@ -96,7 +112,8 @@ reasons! {
     ServiceAccountNotFound,
     /// A field's value cannot be used.
     InvalidSpec,
-    /// The target's policy wants a successful dry run of just this program first.
+    /// The target's policy wants a successful dry run of just this program, or a preview of just
+    /// this restore, first.
     DryRunRequired,
     /// The dry run of just this program failed, so it is not applied.
     DryRunFailed,

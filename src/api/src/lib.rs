@@ -6,6 +6,7 @@
 pub mod archive;
 pub mod condition;
 pub mod migration;
+pub mod restore_status;
 pub mod script;
 pub mod status;
 pub mod target;

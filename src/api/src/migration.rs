@@ -30,14 +30,14 @@ use crate::target::ObjectName;
     validation = Rule::new("size(self.metadata.name) <= 63")
         .message("metadata.name must have at most 63 characters"),
     validation = Rule::new(
-        "!has(oldSelf.status) || !has(oldSelf.status.applied) || oldSelf.status.applied.result != 'Succeeded' || self.spec.target == oldSelf.spec.target"
-    ).message("spec.target: this migration was applied; what it does cannot be changed any more. Write a new DataMigration instead"),
+        "!has(oldSelf.status) || !has(oldSelf.status.applied) || oldSelf.status.applied.result != 'Succeeded' || has(oldSelf.status.applied.restoredBy) || self.spec.target == oldSelf.spec.target"
+    ).message("spec.target: this migration was applied; what it does cannot be changed any more. Write a new DataMigration instead, or restore this one first"),
     validation = Rule::new(
-        "!has(oldSelf.status) || !has(oldSelf.status.applied) || oldSelf.status.applied.result != 'Succeeded' || (has(self.spec.script) ? has(oldSelf.spec.script) && self.spec.script == oldSelf.spec.script : !has(oldSelf.spec.script))"
-    ).message("spec.script: this migration was applied; what it does cannot be changed any more. Write a new DataMigration instead"),
+        "!has(oldSelf.status) || !has(oldSelf.status.applied) || oldSelf.status.applied.result != 'Succeeded' || has(oldSelf.status.applied.restoredBy) || (has(self.spec.script) ? has(oldSelf.spec.script) && self.spec.script == oldSelf.spec.script : !has(oldSelf.spec.script))"
+    ).message("spec.script: this migration was applied; what it does cannot be changed any more. Write a new DataMigration instead, or restore this one first"),
     validation = Rule::new(
-        "!has(oldSelf.status) || !has(oldSelf.status.applied) || oldSelf.status.applied.result != 'Succeeded' || (has(self.spec.container) ? has(oldSelf.spec.container) && self.spec.container == oldSelf.spec.container : !has(oldSelf.spec.container))"
-    ).message("spec.container: this migration was applied; what it does cannot be changed any more. Write a new DataMigration instead"),
+        "!has(oldSelf.status) || !has(oldSelf.status.applied) || oldSelf.status.applied.result != 'Succeeded' || has(oldSelf.status.applied.restoredBy) || (has(self.spec.container) ? has(oldSelf.spec.container) && self.spec.container == oldSelf.spec.container : !has(oldSelf.spec.container))"
+    ).message("spec.container: this migration was applied; what it does cannot be changed any more. Write a new DataMigration instead, or restore this one first"),
     printcolumn(name = "Target", type_ = "string", json_path = ".spec.target.name"),
     printcolumn(name = "Phase", type_ = "string", json_path = ".status.phase"),
     printcolumn(name = "Progress", type_ = "string", json_path = ".status.progress.text"),
@@ -72,6 +72,13 @@ pub struct DataMigrationSpec {
     /// the migration. Default: true.
     #[serde(default = "yes")]
     pub dry_run: bool,
+    /// Whether what it does is to be there (`Applied`) or to be taken back (`Restored`). With
+    /// `dryRun` true, `Restored` says what would be put back and writes nothing. Default: `Applied`.
+    #[serde(default)]
+    pub state: State,
+    /// How it is taken back.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub restore: Option<RestoreSettings>,
     /// Source: files of a ConfigMap, run in their folder in any image.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub script: Option<Script>,
@@ -91,7 +98,7 @@ pub struct DataMigrationSpec {
     #[serde(default)]
     #[schemars(range(min = 0, max = 10))]
     pub backoff_limit: i32,
-    /// Raise it to run again after a failure or an unknown outcome. Lowering it has no effect.
+    /// Raise it to run again after a failure or an unknown outcome, or to repeat a restore. Lowering it has no effect.
     /// Default: 0.
     #[serde(default)]
     #[schemars(range(min = 0, max = 1_000_000))]
@@ -115,6 +122,47 @@ pub struct DataMigrationSpec {
 
 fn yes() -> bool {
     true
+}
+
+impl DataMigrationSpec {
+    /// What a restore does with what others changed since.
+    pub fn on_conflict(&self) -> OnConflict {
+        self.restore.as_ref().map(|restore| restore.on_conflict).unwrap_or_default()
+    }
+}
+
+/// Whether what a migration does is to be there.
+#[derive(
+    Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema,
+)]
+pub enum State {
+    /// It is to be there.
+    #[default]
+    Applied,
+    /// It is to be taken back.
+    Restored,
+}
+
+/// How a migration is taken back.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, KubeSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct RestoreSettings {
+    /// What happens to what others changed since: it stays as it is and is listed (`Skip`), or it
+    /// gets back what it had before the run, too (`Overwrite`). Default: `Skip`.
+    #[serde(default)]
+    pub on_conflict: OnConflict,
+}
+
+/// What a restore does with what others changed since.
+#[derive(
+    Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema,
+)]
+pub enum OnConflict {
+    /// It stays as it is, and is listed.
+    #[default]
+    Skip,
+    /// It gets back what it had before the run, too.
+    Overwrite,
 }
 
 /// Files of a ConfigMap that are run in their folder.

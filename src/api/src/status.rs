@@ -7,6 +7,8 @@ use kube::KubeSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::condition;
+use crate::migration::OnConflict;
+use crate::restore_status::RestoreReport;
 
 /// What the controller says of a migration.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, KubeSchema)]
@@ -39,16 +41,44 @@ pub struct DataMigrationStatus {
     /// The last run that was to apply the migration.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub applied: Option<AppliedReport>,
+    /// The last preview of a restore: what it would put back.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub restore_preview: Option<RestoreReport>,
+    /// The last restore: what it put back.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub restored: Option<RestoreReport>,
     /// Why the last run failed, and what to do.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub failure: Option<Failure>,
     /// Number of the last run; the first is 1. Written before the run's Job exists.
     #[serde(default)]
     pub last_run: u32,
-    /// The last ten runs, newest first.
+    /// The last ten runs, newest first, and older ones whose changes were not taken back.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    #[schemars(length(max = 10))]
+    #[schemars(length(max = 50))]
     pub runs: Vec<RunRecord>,
+}
+
+impl DataMigrationStatus {
+    /// Whether the migration is applied: a run applied it, and no restore has begun to take that
+    /// run back.
+    pub fn is_applied(&self) -> bool {
+        self.applied.as_ref().is_some_and(|applied| {
+            applied.result == RunResult::Succeeded
+                && applied.restored_by.is_none()
+                && self.restore_after(applied.run).is_none()
+        })
+    }
+
+    /// The last restore after the run of this number that may have written.
+    pub fn restore_after(&self, run: u32) -> Option<&RunRecord> {
+        self.runs.iter().find(|later| {
+            later.kind == RunKind::Restore
+                && later.number > run
+                && later.result != RunResult::Cancelled
+                && later.execution_time.is_some()
+        })
+    }
 }
 
 /// One word for people.
@@ -73,6 +103,19 @@ pub enum Phase {
     Applied,
     /// The run that was to apply it failed.
     Failed,
+    /// The preview of a restore is under way.
+    RestorePreviewing,
+    /// The preview of a restore succeeded.
+    #[serde(rename = "RestorePreviewOK")]
+    RestorePreviewOk,
+    /// The preview of a restore failed.
+    RestorePreviewFailed,
+    /// What it changed is being taken back.
+    Restoring,
+    /// What it changed was taken back.
+    Restored,
+    /// The run that was to take it back failed.
+    RestoreFailed,
     /// A person has to change something before it can run.
     Stalled,
     /// It is being deleted.
@@ -86,6 +129,28 @@ pub enum RunKind {
     DryRun,
     /// The migration is applied.
     Apply,
+    /// Says what a restore would put back; nothing is written.
+    RestorePreview,
+    /// What an earlier run changed is taken back.
+    Restore,
+}
+
+impl RunKind {
+    /// Whether a run of this kind may write.
+    pub const fn writes(self) -> bool {
+        match self {
+            Self::DryRun | Self::RestorePreview => false,
+            Self::Apply | Self::Restore => true,
+        }
+    }
+
+    /// Whether it is about taking back, and runs no program of the migration's author.
+    pub const fn restores(self) -> bool {
+        match self {
+            Self::DryRun | Self::Apply => false,
+            Self::RestorePreview | Self::Restore => true,
+        }
+    }
 }
 
 /// Where a run stands.
@@ -164,6 +229,29 @@ pub struct RunRecord {
     /// `spec.retry` when it was started.
     #[serde(default)]
     pub retry: i64,
+    /// Name of the target it works on.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub target: Option<String>,
+    /// Of a run that applies: where its journal is, the URL of its target's archive. Absent where
+    /// the target had none; what the run changed can then not be taken back.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub archive: Option<String>,
+    /// Of a run that applies: it is known to have changed nothing.
+    #[serde(default, skip_serializing_if = "is_false")]
+    pub wrote_nothing: bool,
+    /// Of a run that the archive's ledger did not let begin, because an earlier one of the migration
+    /// had applied it, or has an unknown outcome: number of that one, whose journal is there.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub adopted: Option<u32>,
+    /// Of a run that applies: number of the run that took it back.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub restored_by: Option<u32>,
+    /// Of a restore or its preview: number of the run that it takes back.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub restores: Option<u32>,
+    /// Of a restore or its preview: what happens to what others changed since.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub on_conflict: Option<OnConflict>,
     /// Digest of what it runs: files or image, command, arguments, environment, target.
     pub program_digest: String,
     /// When the program began, as its container saw it.
@@ -196,6 +284,13 @@ pub struct RunRecord {
     /// Where the archive has the program's output.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub log: Option<String>,
+}
+
+impl RunRecord {
+    /// The number under which the archive has the journal of what this run stands for.
+    pub fn in_archive(&self) -> u32 {
+        self.adopted.unwrap_or(self.number)
+    }
 }
 
 /// What a dry run found.
@@ -292,6 +387,9 @@ pub struct AppliedReport {
     /// Where the archive has the full report.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub report: Option<String>,
+    /// Number of the run that took it back. With it the migration is applied no more.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub restored_by: Option<u32>,
 }
 
 /// What the guard saw in a run that writes.
@@ -341,6 +439,11 @@ pub struct AttributeCounts {
     /// Items that lost it.
     #[serde(default, skip_serializing_if = "is_zero")]
     pub removed: u64,
+}
+
+#[allow(clippy::trivially_copy_pass_by_ref)] // serde's signature
+fn is_false(flag: &bool) -> bool {
+    !flag
 }
 
 #[allow(clippy::trivially_copy_pass_by_ref)] // serde's signature

@@ -34,7 +34,7 @@ pub struct MigrationTargetSpec {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(regex(pattern = r"^https?://[^/?#@\s]+/?$"), length(max = 253))]
     pub endpoint: Option<String>,
-    /// Credentials of applying runs, and of dry runs where `dryRunCredentials` is not given.
+    /// Credentials of runs that write, and of dry runs where `dryRunCredentials` is not given.
     pub credentials: Credentials,
     /// Credentials of dry runs. Give them read-only permissions, and a dry run cannot write even
     /// if everything else failed. Default: `credentials`.
@@ -53,8 +53,10 @@ impl MigrationTargetSpec {
     /// The credentials of a kind of run.
     pub fn credentials_of(&self, kind: RunKind) -> &Credentials {
         match kind {
-            RunKind::DryRun => self.dry_run_credentials.as_ref().unwrap_or(&self.credentials),
-            RunKind::Apply => &self.credentials,
+            RunKind::DryRun | RunKind::RestorePreview => {
+                self.dry_run_credentials.as_ref().unwrap_or(&self.credentials)
+            }
+            RunKind::Apply | RunKind::Restore => &self.credentials,
         }
     }
 }

@@ -44,7 +44,7 @@ pub enum Verb {
     Run(run::Flags),
     /// Serve a guard to any client until Ctrl-C
     Guard(guard::Flags),
-    /// Take back what a journalled run changed, attribute by attribute
+    /// Take back what a migration of a cluster, or a journalled run, changed: attribute by attribute
     Restore(restore::Flags),
     /// Look into an archive: its runs, whether their journals are whole, what may go
     Archive(archive::Flags),
@@ -101,6 +101,26 @@ mod tests {
             assert_eq!(called_as(Some(OsStr::new(program))), expected);
         }
         assert_eq!(called_as(None), "datamigration");
+    }
+
+    #[test]
+    fn a_restore_is_of_a_migration_or_of_a_run_in_an_archive() {
+        let parse = |line: &str| Flags::try_parse_from(line.split_whitespace());
+        for right in [
+            "datamigration restore 0001-price --dry-run -n shop",
+            "datamigration restore 0001-price --yes --on-conflict overwrite",
+            "datamigration restore --archive file:///a --run 0001-price/1 --upstream http://x",
+        ] {
+            assert!(parse(right).is_ok(), "{right}");
+        }
+        for wrong in [
+            "datamigration restore",
+            "datamigration restore --archive file:///a",
+            "datamigration restore --run 0001-price/1",
+            "datamigration restore 0001-price --archive file:///a --run 0001-price/1",
+        ] {
+            assert!(parse(wrong).is_err(), "{wrong}");
+        }
     }
 
     #[test]

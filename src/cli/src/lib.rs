@@ -16,6 +16,7 @@ pub mod run;
 pub mod session;
 pub mod stamp;
 pub mod suspend;
+pub mod take_back;
 pub mod watch;
 
 mod cluster;

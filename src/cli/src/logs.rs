@@ -19,6 +19,9 @@ const PROGRAM: &str = "program";
 /// The guard's container.
 const GUARD: &str = "guard";
 
+/// The container of a restore.
+const RESTORE: &str = "restore";
+
 /// Between two looks at a container that has not started.
 const POLL_PERIOD: Duration = Duration::from_secs(1);
 
@@ -89,7 +92,7 @@ pub async fn logs(flags: Flags) -> Result<u8, LogsError> {
     let gone = || LogsError::Gone { name: flags.name.clone(), run };
     let pod = newest(pods.items).ok_or_else(gone)?;
     let params = LogParams {
-        container: Some(if flags.guard { GUARD } else { PROGRAM }.into()),
+        container: Some(container(&migration, run, flags.guard).into()),
         follow: flags.follow,
         tail_lines: flags.tail,
         ..LogParams::default()
@@ -104,6 +107,17 @@ pub async fn logs(flags: Flags) -> Result<u8, LogsError> {
         .map_err(cluster::failed(&format!("reading the log of pod {pod}")))?;
     copy(stream).await?;
     Ok(0)
+}
+
+/// A restore has a single container, of ours.
+fn container(migration: &DataMigration, run: u32, guard: bool) -> &'static str {
+    let mut runs = migration.status.iter().flat_map(|status| &status.runs);
+    let restores = runs.any(|record| record.number == run && record.kind.restores());
+    match (restores, guard) {
+        (true, _) => RESTORE,
+        (false, true) => GUARD,
+        (false, false) => PROGRAM,
+    }
 }
 
 fn run(migration: &DataMigration, asked: Option<u32>) -> Option<u32> {

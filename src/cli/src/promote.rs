@@ -4,6 +4,7 @@ use std::io;
 
 use clap::Args;
 use dm_api::DataMigration;
+use dm_api::migration::State;
 use dm_api::status::{Phase, RunResult};
 use serde_json::json;
 
@@ -82,7 +83,11 @@ async fn promote_in(cluster: &Cluster, flags: &Flags) -> Result<u8, PromoteError
         ask(&migration, name)?;
     }
     cluster.set(&migration, json!({"dryRun": false})).await?;
-    say(&format!("{name} is promoted: it is applied to target {}", migration.spec.target.name));
+    let what = match migration.spec.state {
+        State::Applied => "it is applied to target",
+        State::Restored => "it is taken back on target",
+    };
+    say(&format!("{name} is promoted: {what} {}", migration.spec.target.name));
     cluster::gitops_warning(&migration).map(say);
     Ok(0)
 }
@@ -92,7 +97,11 @@ fn ask(migration: &DataMigration, name: &str) -> Result<(), PromoteError> {
         say(&ready.message);
     }
     let target = &migration.spec.target.name;
-    match print::confirm(&format!("Apply {name} to target {target}?"))? {
+    let question = match migration.spec.state {
+        State::Applied => format!("Apply {name} to target {target}?"),
+        State::Restored => format!("Take {name} back on target {target}?"),
+    };
+    match print::confirm(&question)? {
         Confirmed::Yes => Ok(()),
         Confirmed::No => Err(PromoteError::Declined(name.to_owned())),
         Confirmed::NobodyThere => Err(PromoteError::NobodyToAsk(name.to_owned())),
@@ -110,6 +119,12 @@ fn obstacle(migration: &DataMigration) -> Option<String> {
     let running = status.runs.first().filter(|run| !run.result.is_over());
     if let Some(run) = running {
         return Some(format!("run {} is under way", run.number));
+    }
+    if migration.spec.state == State::Restored {
+        let ready = progress::ready(migration).map(|ready| ready.message.clone());
+        return (status.phase != Some(Phase::RestorePreviewOk)).then(|| {
+            format!("it is {}: {}", progress::phase(migration), ready.unwrap_or_default())
+        });
     }
     let Some(dry_run) = &status.dry_run else { return Some("there was no dry run yet".into()) };
     if dry_run.result != RunResult::Succeeded {

@@ -1,4 +1,5 @@
-//! `datamigration restore`: takes back what a journalled run changed.
+//! `datamigration restore`: takes back what a journalled run changed. With a migration's name the
+//! cluster does it (`take_back`), with an archive and a run it is done here.
 
 use std::io;
 
@@ -9,8 +10,10 @@ use dm_engine::archive::RunName;
 use dm_engine::restore::{Restore, RestoreError, RestoreReport};
 
 use crate::archive::{self, ArchiveVerbError, Place};
+use crate::cluster;
 use crate::database::{self, DatabaseError};
 use crate::journalled::{self, JournalledError};
+use crate::take_back::{self, Asked, TakeBackError};
 use crate::{layout, print};
 
 /// Conflicts shown; all are in the archive.
@@ -20,29 +23,63 @@ const CONFLICTS_SHOWN_MAX: usize = 20;
 #[derive(Clone, Debug, Args)]
 #[command(after_help = EXAMPLES)]
 pub struct Flags {
-    #[command(flatten)]
-    place: Place,
-    /// The run to take back, as MIGRATION/NUMBER
-    #[arg(long, value_name = "RUN", value_parser = archive::run)]
-    run: RunName,
+    /// The migration of a cluster [or else --archive and --run]
+    #[arg(required_unless_present = "archive", conflicts_with_all = ["archive", "run", "json"])]
+    name: Option<String>,
     /// Write nothing, and say what would be put back
     #[arg(long)]
     dry_run: bool,
     /// What happens to what others changed since
     #[arg(long, value_enum, default_value_t = OnConflictFlag::Skip)]
     on_conflict: OnConflictFlag,
-    /// The result as JSON
-    #[arg(long)]
-    json: bool,
+    /// In a cluster: do not ask; needed where nobody can be asked
+    #[arg(short, long)]
+    yes: bool,
     #[command(flatten)]
+    cluster: cluster::Flags,
+    /// The archive: s3://bucket/prefix or file:///folder
+    #[arg(long, value_name = "URL", requires = "run", help_heading = HERE)]
+    archive: Option<String>,
+    /// An endpoint of S3's protocol other than AWS's, as http(s)://host[:port]
+    #[arg(long, value_name = "URL", help_heading = HERE)]
+    archive_endpoint: Option<String>,
+    /// Region of the bucket
+    #[arg(
+        long,
+        value_name = "REGION",
+        env = "AWS_REGION",
+        default_value = "us-east-1",
+        help_heading = HERE
+    )]
+    archive_region: String,
+    /// The run to take back, as MIGRATION/NUMBER
+    #[arg(
+        long,
+        value_name = "RUN",
+        value_parser = archive::run,
+        requires = "archive",
+        help_heading = HERE
+    )]
+    run: Option<RunName>,
+    /// The result as JSON
+    #[arg(long, help_heading = HERE)]
+    json: bool,
+    #[command(flatten, next_help_heading = HERE)]
     database: database::Flags,
 }
 
+/// Above the flags of a restore without a cluster.
+const HERE: &str = "Without a cluster";
+
 const EXAMPLES: &str = "\
 An attribute goes back only if it still has what the run left. What others changed since is listed and
-left alone. A restore is a run of its own: interrupted, it is begun again.
+left alone. A restore is a run of its own: interrupted, it goes on where it was.
+
+With a name it sets spec.state to Restored. Where Git is the source, commit that change instead.
 
 Examples:
+  kubectl datamigration restore 0001-add-price-to-cars --dry-run
+  kubectl datamigration restore 0001-add-price-to-cars
   datamigration restore --archive file:///var/lib/archive --run 0001-add-price-to-cars/1 --dry-run
   datamigration restore --archive s3://bucket/prefix --run 0001-add-price-to-cars/1";
 
@@ -64,6 +101,12 @@ pub enum RestoreVerbError {
     /// The archive.
     #[error(transparent)]
     Archive(#[from] ArchiveVerbError),
+    /// The cluster.
+    #[error(transparent)]
+    Cluster(#[from] TakeBackError),
+    /// Neither a migration nor a run.
+    #[error("name a migration of the cluster, or give --archive and --run")]
+    NothingNamed,
     /// The restore's own run.
     #[error(transparent)]
     Run(#[from] JournalledError),
@@ -75,27 +118,50 @@ pub enum RestoreVerbError {
     Output(#[from] io::Error),
 }
 
-/// Restores; 0, or 3 where there are conflicts.
+/// Restores; 0, or 3 where there are conflicts. In a cluster 0: the restore is asked for.
 pub async fn restore(flags: Flags) -> Result<u8, RestoreVerbError> {
+    match (&flags.name, &flags.archive, &flags.run) {
+        (Some(name), _, _) => Ok(take_back::ask(&flags.cluster, &flags.asked(name)).await?),
+        (None, Some(archive), Some(run)) => Box::pin(restore_here(&flags, archive, run)).await,
+        (None, _, _) => Err(RestoreVerbError::NothingNamed),
+    }
+}
+
+impl Flags {
+    fn asked<'a>(&self, name: &'a str) -> Asked<'a> {
+        let on_conflict = match self.on_conflict {
+            OnConflictFlag::Skip => dm_api::migration::OnConflict::Skip,
+            OnConflictFlag::Overwrite => dm_api::migration::OnConflict::Overwrite,
+        };
+        Asked { name, dry_run: self.dry_run, on_conflict, yes: self.yes }
+    }
+}
+
+async fn restore_here(flags: &Flags, archive: &str, run: &RunName) -> Result<u8, RestoreVerbError> {
+    let place = Place {
+        archive: archive.to_owned(),
+        archive_endpoint: flags.archive_endpoint.clone(),
+        archive_region: flags.archive_region.clone(),
+    };
     let mode = if flags.dry_run { Mode::DryRun } else { Mode::Apply };
     let upstream = database::find(&flags.database).await?;
-    let archive = flags.place.open().await.map_err(ArchiveVerbError::Archive)?;
-    let own = journalled::next(&archive, flags.run.migration()).await?;
+    let archive = place.open().await.map_err(ArchiveVerbError::Archive)?;
+    let own = journalled::next(&archive, run.migration()).await?;
     let credentials = database::credentials(&upstream).await?;
-    let mut plan = database::plan(&flags.database, upstream, mode, flags.run.migration());
-    plan.archive = Some(flags.place.named(flags.run.migration()));
+    let mut plan = database::plan(&flags.database, upstream, mode, run.migration());
+    plan.archive = Some(place.named(run.migration()));
     plan.run.number = own.number();
     plan.run.uid = format!("{}-{}", dm_engine::ledger::now(), std::process::id());
     let on_conflict = match flags.on_conflict {
         OnConflictFlag::Skip => OnConflict::Skip,
         OnConflictFlag::Overwrite => OnConflict::Overwrite,
     };
-    let restore = Restore::over(&plan, credentials, flags.run.number(), on_conflict, archive)?;
+    let restore = Restore::over(&plan, credentials, run.number(), on_conflict, archive)?;
     let report = restore.run().await?;
     let text = if flags.json {
         serde_json::json!(report).to_string() + "\n"
     } else {
-        text(&report, &flags.run, (mode == Mode::Apply).then_some(&own))
+        text(&report, run, (mode == Mode::Apply).then_some(&own))
     };
     print::answer(&text)?;
     Ok(if report.conflicts == 0 { 0 } else { 3 })

@@ -2,6 +2,7 @@
 
 use clap::Args;
 use dm_api::DataMigration;
+use dm_api::migration::State;
 use dm_api::status::{RunKind, RunResult};
 use serde_json::json;
 
@@ -40,7 +41,12 @@ pub async fn retry(flags: Flags) -> Result<u8, RetryError> {
     let next =
         raised(&migration).map_err(|why| RetryError::Refused { name: flags.name.clone(), why })?;
     cluster.set(&migration, json!({"retry": next})).await?;
-    let kind = if migration.spec.dry_run { "as a dry run" } else { "and is applied" };
+    let kind = match (migration.spec.state, migration.spec.dry_run) {
+        (State::Applied, true) => "as a dry run",
+        (State::Applied, false) => "and is applied",
+        (State::Restored, true) => "as a preview of taking it back",
+        (State::Restored, false) => "and is taken back",
+    };
     say(&format!("{} runs again {kind}: spec.retry is {next}", flags.name));
     cluster::gitops_warning(&migration).map(say);
     Ok(0)
@@ -55,7 +61,8 @@ fn raised(migration: &DataMigration) -> Result<i64, String> {
     if !last.result.is_over() {
         return Err(format!("run {} is under way", last.number));
     }
-    if last.kind == RunKind::Apply && last.result == RunResult::Succeeded {
+    let applies = migration.spec.state == State::Applied && last.restored_by.is_none();
+    if applies && last.kind == RunKind::Apply && last.result == RunResult::Succeeded {
         return Err(format!(
             "run {} applied it, and an applied migration never runs again; write a new one",
             last.number

@@ -1,5 +1,7 @@
 //! One migration on one screen: what, where, how it stands and why, what was tried and done. Pure.
 
+use dm_api::migration::{OnConflict, State};
+use dm_api::restore_status::{ConflictKind, RestoreReport};
 use dm_api::status::{
     AppliedReport, AttributeCounts, DryRunReport, Failure, RemarkEntry, RunKind, RunRecord,
 };
@@ -23,6 +25,8 @@ pub fn text(migration: &DataMigration, target: Option<&MigrationTarget>, now: Ti
     blocks.extend(status.failure.as_ref().map(failure));
     blocks.extend(status.dry_run.as_ref().map(dry_run));
     blocks.extend(status.applied.as_ref().map(applied));
+    blocks.extend(status.restore_preview.as_ref().map(|report| restore("Restore preview", report)));
+    blocks.extend(status.restored.as_ref().map(|report| restore("Restore", report)));
     blocks.extend((!status.runs.is_empty()).then(|| history(&status.runs)));
     blocks.join("\n")
 }
@@ -86,7 +90,16 @@ fn facts(migration: &DataMigration, target: Option<&MigrationTarget>, now: Times
 
 fn wanted(migration: &DataMigration) -> String {
     let spec = &migration.spec;
-    let mut wanted = vec![if spec.dry_run { "a dry run" } else { "to be applied" }.to_owned()];
+    let what = match (spec.state, spec.dry_run) {
+        (State::Applied, true) => "a dry run",
+        (State::Applied, false) => "to be applied",
+        (State::Restored, true) => "a preview of taking it back",
+        (State::Restored, false) => "to be taken back",
+    };
+    let mut wanted = vec![what.to_owned()];
+    wanted.extend(
+        (spec.on_conflict() == OnConflict::Overwrite).then(|| "conflicts overwritten".to_owned()),
+    );
     wanted.extend(spec.suspend.then(|| "suspended".to_owned()));
     wanted.extend((spec.retry > 0).then(|| format!("retry {}", spec.retry)));
     wanted.join(" · ")
@@ -186,6 +199,44 @@ fn applied(report: &AppliedReport) -> String {
     text + &remarks(&effects.remarks)
 }
 
+fn restore(what: &str, report: &RestoreReport) -> String {
+    let mut text = title(
+        &format!("{what} {} of run {} · {:?}", report.run, report.restores, report.result),
+        report.execution_time.as_ref(),
+        report.finalization_time.as_ref(),
+    );
+    let Some(effects) = &report.effects else {
+        return text + &line("It did not get to say what it saw.");
+    };
+    let heads = ["ITEMS", "GOT BACK", "REMOVED", "BROUGHT BACK", "UNTOUCHED", "CONFLICTS"];
+    let counts = [
+        effects.items,
+        effects.got_back,
+        effects.removed,
+        effects.brought_back,
+        effects.untouched,
+        effects.conflicts,
+    ];
+    text += &indented(&table(&heads, &[counts.map(count).to_vec()]));
+    for group in &effects.conflict_groups {
+        let what = match (group.kind, &group.attribute) {
+            (ConflictKind::AttributeChanged, Some(name)) => format!("{name} was changed since"),
+            (ConflictKind::AttributeChanged, None) => "an attribute was changed since".into(),
+            (ConflictKind::ItemChanged, _) => "the item was changed since".into(),
+            (ConflictKind::ItemDeleted, _) => "the item was deleted since".into(),
+            (ConflictKind::PlaceTaken, _) => "another item has taken its place".into(),
+        };
+        let words =
+            format!("{}: {what}, {} × {}", group.table, count(group.items), group.keys.join(" "));
+        text += &line(words.trim_end());
+    }
+    text + &line(&format!(
+        "used {} write units, {} read units",
+        units(effects.write_units),
+        units(effects.read_units),
+    ))
+}
+
 fn failure(failure: &Failure) -> String {
     let mut text = format!("Failure of run {} · {}\n", failure.run, failure.reason);
     text += &line(&failure.message);
@@ -206,6 +257,8 @@ fn history(runs: &[RunRecord]) -> String {
                 match run.kind {
                     RunKind::DryRun => "dry run".into(),
                     RunKind::Apply => "apply".into(),
+                    RunKind::RestorePreview => "restore preview".into(),
+                    RunKind::Restore => "restore".into(),
                 },
                 format!("{:?}", run.result),
                 run.reason.map(|reason| reason.to_string()).unwrap_or_default(),

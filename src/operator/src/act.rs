@@ -125,8 +125,13 @@ where
 
 /// Lets a suspended Job go whose uid is in status. Tied to the version that was read: who read an
 /// older one may know an older status, too.
-pub async fn launch(client: &Client, migration: &DataMigration, job: &Job) -> Result<(), ActError> {
-    if migration.spec.script.is_some() {
+pub async fn launch(
+    client: &Client,
+    migration: &DataMigration,
+    run: &RunRecord,
+    job: &Job,
+) -> Result<(), ActError> {
+    if migration.spec.script.is_some() && !run.kind.restores() {
         keep_with(client, job).await?;
     }
     set_suspended(client, job, false).await

@@ -5,6 +5,7 @@ pub mod files;
 pub mod job;
 pub mod parts;
 pub mod record;
+pub mod restore;
 
 /// Name of the container that runs the program.
 pub const PROGRAM_CONTAINER: &str = "program";
@@ -20,6 +21,8 @@ pub const LEDGER_CONTAINER: &str = "ledger";
 
 /// Label with the run's number on the Job that notes its end in the archive, and on that Job's pods.
 pub const RECORD_OF_LABEL: &str = "datamigration.dev/record-of";
+/// Name of the container that takes back what a run changed; its pod has no other.
+pub const RESTORE_CONTAINER: &str = "restore";
 
 /// Annotation on a Job that the controller itself stops, with the reason.
 pub const STOP_REASON_ANNOTATION: &str = "datamigration.dev/stop-reason";

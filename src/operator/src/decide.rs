@@ -3,8 +3,10 @@
 
 use dm_api::DataMigration;
 use dm_api::condition::{Reason, types};
+use dm_api::migration::State;
 use dm_api::status::{DataMigrationStatus, Phase, RunKind, RunRecord, RunResult};
 use dm_core::report::GuardResult;
+use dm_core::restored::RestoreResult;
 use jiff::Timestamp;
 use k8s_openapi::api::batch::v1::Job;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
@@ -17,7 +19,7 @@ use crate::names;
 use crate::outcome::{self, Outcome, StopReason};
 use crate::position::{self, Position, Standing};
 use crate::recording::{self, RecordJob};
-use crate::summary;
+use crate::restoring::{self, Restoration};
 use crate::turn::{self, Holder, Turn};
 use crate::validate::{Problem, Runnable};
 use crate::view::{self, RunObjects};
@@ -39,6 +41,8 @@ pub struct Situation<'a> {
     pub holders: &'a [Holder],
     /// Jobs that note the end of runs in the archive.
     pub recorders: &'a [RecordJob],
+    /// The same of a restore under way.
+    pub restore: Option<&'a RestoreResult>,
     /// The controller's clock.
     pub now: Timestamp,
 }
@@ -72,7 +76,7 @@ pub enum Step {
         /// What status says.
         position: Position,
     },
-    /// Suspend a dry run's Job.
+    /// Suspend the Job of a run that can be begun again: a dry run, a restore.
     Suspend {
         /// What status says.
         position: Position,
@@ -159,7 +163,9 @@ fn follow(situation: Situation<'_>, record: &RunRecord) -> Step {
         (true, false, _) => {
             Step::Launch { job_uid: job.metadata.uid.clone().unwrap_or_default(), position }
         }
-        (false, true, RunKind::DryRun) => Step::Suspend { position },
+        (false, true, RunKind::DryRun | RunKind::RestorePreview | RunKind::Restore) => {
+            Step::Suspend { position }
+        }
         // Suspending its Job would stop a program that starts at this very moment, and start it
         // a second time later. A run that is stopped never starts again.
         (false, true, RunKind::Apply) if launched && started.is_none() => {
@@ -197,7 +203,7 @@ fn without_job(situation: Situation<'_>, record: &RunRecord) -> Step {
 }
 
 /// Whether another run is wanted and this one may be given up for it: a run that writes only
-/// before its program started, a dry run at any time. Other settings of the same program (its
+/// before its program started, a dry run and a preview at any time. Other settings of the same program (its
 /// pod's, its limits, its target's credentials) matter only as long as it has not started.
 fn is_superseded(situation: Situation<'_>, record: &RunRecord, job: &Job, started: bool) -> bool {
     let other_program =
@@ -208,32 +214,28 @@ fn is_superseded(situation: Situation<'_>, record: &RunRecord, job: &Job, starte
         situation.runnable.is_ok_and(|runnable| runnable.settings_digest != *digest)
     });
     match record.kind {
-        RunKind::Apply => !started && (other_program || other_settings || other_kind),
+        RunKind::Apply | RunKind::Restore => {
+            !started && (other_program || other_settings || other_kind)
+        }
         // A promotion in the middle of a dry run waits for its result.
-        RunKind::DryRun => other_program || (!started && other_settings),
+        RunKind::DryRun | RunKind::RestorePreview => {
+            let other_state = kind_wanted(situation.migration).restores() != record.kind.restores();
+            other_state || other_program || (!started && other_settings)
+        }
     }
 }
 
 /// No run is under way.
 fn idle(situation: Situation<'_>, status: &DataMigrationStatus) -> Step {
-    if let Some(applied) = status.applied.as_ref().filter(|a| a.result == RunResult::Succeeded) {
-        let effects =
-            applied.effects.as_ref().map(|effects| format!(": {}", summary::changed(effects)));
-        let who = match &applied.adopted_from {
-            Some(run) => format!("Adopted from the archive: {run} applied the migration"),
-            None => format!("Run {} applied the migration", applied.run),
-        };
-        let message = format!(
-            "{who}{}{}",
-            effects.unwrap_or_default(),
-            position::changed_since(situation, &applied.program_digest)
-                .map(|why| format!("; {why}, which changes nothing: it does not run again"))
-                .unwrap_or_default()
-        );
-        let mut position = Position::new(Phase::Applied, Standing::Ready, Reason::Applied, message);
-        position.set_text("100%");
-        position.note_source_change(situation, &applied.program_digest);
-        return Step::Rest(position);
+    let restoration = restoring::wanted(situation.migration);
+    match (restoration, &status.applied) {
+        (None, Some(applied)) if status.is_applied() => {
+            return Step::Rest(position::applied(situation, applied));
+        }
+        (Some(Restoration { run: None, .. }), _) => {
+            return Step::Rest(restoring::restored(status));
+        }
+        (None | Some(_), _) => {}
     }
     if situation.migration.spec.suspend {
         let mut position = Position::new(
@@ -258,19 +260,24 @@ fn idle(situation: Situation<'_>, status: &DataMigrationStatus) -> Step {
         }
     };
     let kind = kind_wanted(situation.migration);
-    match settled(situation, status, runnable, kind) {
-        Some(position) => Step::Rest(position),
-        None => match waiting(situation).or_else(|| held(situation, status, kind)) {
-            Some(position) => Step::Rest(position),
-            None => begin(situation, status, runnable, kind),
-        },
-    }
+    let rest = match restoration {
+        // A mistake is taken back at once, whatever it waited for when it was made.
+        Some(restoration) => {
+            let dry_run_first = runnable.target.spec.policy.dry_run_first;
+            restoring::settled(situation.migration, restoration, dry_run_first)
+        }
+        None => restoring::incomplete(situation.migration)
+            .or_else(|| settled(situation, status, runnable, kind))
+            .or_else(|| waiting(situation)),
+    };
+    rest.or_else(|| held(situation, status, kind))
+        .map_or_else(|| begin(situation, status, runnable, kind), Step::Rest)
 }
 
 /// What holds up a run that writes: the archive, which has not been told yet how the last one ended
 /// or has put it off, and other migrations of the target.
 fn held(situation: Situation<'_>, status: &DataMigrationStatus, kind: RunKind) -> Option<Position> {
-    if kind == RunKind::DryRun {
+    if !kind.writes() {
         return None;
     }
     let at_once = situation.runnable.map_or(1, Runnable::runs_at_once);
@@ -298,8 +305,13 @@ fn settled(
     let last =
         |kind| status.runs.iter().find(|r| r.kind == kind && r.result != RunResult::Cancelled);
     let raised = |run: &RunRecord| situation.migration.spec.retry > run.retry;
-    let dry_run = last(RunKind::DryRun).filter(|run| run.program_digest == runnable.digest);
+    // What was tried before a restore was tried on other data.
+    let restored = last(RunKind::Restore).map_or(0, |run| run.number);
+    let dry_run = last(RunKind::DryRun)
+        .filter(|run| run.program_digest == runnable.digest && run.number > restored);
     match kind {
+        // `restoring` says where these come to rest.
+        RunKind::RestorePreview | RunKind::Restore => None,
         RunKind::DryRun => {
             let run = dry_run.filter(|run| !raised(run))?;
             Some(if run.result == RunResult::Succeeded {
@@ -309,7 +321,8 @@ fn settled(
             })
         }
         RunKind::Apply => {
-            if let Some(run) = last(RunKind::Apply).filter(|run| !raised(run)) {
+            let applied = last(RunKind::Apply).filter(|run| run.restored_by.is_none());
+            if let Some(run) = applied.filter(|run| !raised(run)) {
                 let mut position = position::failed(status, run);
                 position.note_source_change(situation, &run.program_digest);
                 return Some(position);
@@ -400,6 +413,8 @@ fn begin(
 ) -> Step {
     let number = status.last_run + 1;
     let put_off = status.runs.first().filter(|run| ledger::is_put_off(run));
+    let restoration = restoring::wanted(situation.migration);
+    let archive = runnable.target.spec.archive.as_ref().filter(|_| kind == RunKind::Apply);
     let name = situation.migration.metadata.name.as_deref().unwrap_or_default();
     let record = RunRecord {
         number,
@@ -410,6 +425,13 @@ fn begin(
         job: names::job(name, number, kind),
         job_uid: None,
         retry: situation.migration.spec.retry,
+        target: Some(situation.migration.spec.target.name.clone()),
+        archive: archive.map(|archive| archive.url.clone()),
+        wrote_nothing: false,
+        adopted: None,
+        restored_by: None,
+        restores: restoration.and_then(|restoration| restoration.run),
+        on_conflict: restoration.map(|restoration| restoration.on_conflict),
         program_digest: runnable.digest.clone(),
         execution_time: None,
         finalization_time: None,
@@ -438,7 +460,12 @@ fn overrules(situation: Situation<'_>, status: &DataMigrationStatus, kind: RunKi
 
 /// What the spec asks for.
 pub fn kind_wanted(migration: &DataMigration) -> RunKind {
-    if migration.spec.dry_run { RunKind::DryRun } else { RunKind::Apply }
+    match (migration.spec.state, migration.spec.dry_run) {
+        (State::Applied, true) => RunKind::DryRun,
+        (State::Applied, false) => RunKind::Apply,
+        (State::Restored, true) => RunKind::RestorePreview,
+        (State::Restored, false) => RunKind::Restore,
+    }
 }
 
 #[cfg(test)]

@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use dm_api::DataMigration;
-use dm_api::status::{Phase, RunResult};
+use dm_api::status::Phase;
 
 use crate::limits;
 
@@ -56,11 +56,7 @@ pub fn resolve(
 
 /// Whether a migration has been applied.
 pub fn is_applied(migration: &DataMigration) -> bool {
-    migration
-        .status
-        .as_ref()
-        .and_then(|status| status.applied.as_ref())
-        .is_some_and(|applied| applied.result == RunResult::Succeeded)
+    migration.status.as_ref().is_some_and(dm_api::DataMigrationStatus::is_applied)
 }
 
 /// The first way that leads from a migration back to itself.

@@ -4,11 +4,13 @@ use std::collections::BTreeMap;
 use std::fmt::Write as _;
 
 use dm_api::archive::ArchiveSpec;
-use dm_api::migration::{ContainerProgram, Limits, PodSettings, Script};
+use dm_api::migration::{ContainerProgram, Limits, OnConflict, PodSettings, Script};
 use dm_api::target::{Credentials, TargetPolicy};
 use dm_api::{DataMigration, MigrationTarget};
 use serde::Serialize;
 use sha2::{Digest as _, Sha256};
+
+use crate::restoring::Restoration;
 
 /// The files of a program: path in its folder and content.
 pub type Files = BTreeMap<String, Vec<u8>>;
@@ -22,6 +24,15 @@ struct Fingerprint<'a> {
     target: TargetFingerprint<'a>,
     script: Option<ScriptFingerprint<'a>>,
     container: Option<&'a ContainerProgram>,
+}
+
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct RestoreFingerprint<'a> {
+    version: u32,
+    target: TargetFingerprint<'a>,
+    restores: Option<u32>,
+    on_conflict: OnConflict,
 }
 
 #[derive(Serialize)]
@@ -105,6 +116,16 @@ pub fn of_container(target: &MigrationTarget, container: &ContainerProgram) -> S
         target: target_fingerprint(target),
         script: None,
         container: Some(container),
+    })
+}
+
+/// Digest of a restore: what is taken back and how, on a target.
+pub fn of_restore(target: &MigrationTarget, restoration: Restoration) -> String {
+    of(&RestoreFingerprint {
+        version: 1,
+        target: target_fingerprint(target),
+        restores: restoration.run,
+        on_conflict: restoration.on_conflict,
     })
 }
 

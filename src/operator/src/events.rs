@@ -62,9 +62,15 @@ pub fn between(old: &DataMigrationStatus, new: &DataMigrationStatus) -> Vec<Told
 
 /// A run's start and end have events of their own.
 fn is_told_by_runs(reason: &str) -> bool {
-    [Reason::Starting, Reason::Running, Reason::AwaitingPromotion, Reason::Applied]
-        .iter()
-        .any(|told| told.as_str() == reason)
+    [
+        Reason::Starting,
+        Reason::Running,
+        Reason::AwaitingPromotion,
+        Reason::AwaitingRestore,
+        Reason::Applied,
+    ]
+    .iter()
+    .any(|told| told.as_str() == reason)
 }
 
 fn ready(status: &DataMigrationStatus) -> Option<&Condition> {
@@ -75,6 +81,8 @@ fn started(run: &RunRecord) -> Told {
     let reason = match run.kind {
         RunKind::DryRun => Reason::DryRunStarted,
         RunKind::Apply => Reason::RunStarted,
+        RunKind::RestorePreview => Reason::RestorePreviewStarted,
+        RunKind::Restore => Reason::RestoreStarted,
     };
     Told {
         warning: false,
@@ -94,6 +102,12 @@ fn ended(run: &RunRecord, status: &DataMigrationStatus) -> Told {
         (RunResult::Succeeded, RunKind::Apply) => {
             let effects = status.applied.as_ref().and_then(|report| report.effects.as_ref());
             effects.map(summary::changed)
+        }
+        (RunResult::Succeeded, RunKind::RestorePreview) => {
+            status.restore_preview.as_ref().map(|report| summary::would_restore(status, report))
+        }
+        (RunResult::Succeeded, RunKind::Restore) => {
+            status.restored.as_ref().map(|report| summary::restored(status, report))
         }
         _ => status.failure.as_ref().map(|failure| failure.message.clone()),
     };

@@ -22,6 +22,7 @@ pub mod position;
 pub mod progress;
 pub mod reconcile;
 pub mod recording;
+pub mod restoring;
 #[cfg(test)]
 mod samples;
 pub mod status;

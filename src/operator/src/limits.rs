@@ -6,6 +6,24 @@ use std::time::Duration;
 /// once, and hardly any more than ten times.
 pub const RUNS_MAX: usize = 10;
 
+/// Runs kept in all: older ones stay while what they changed was not taken back, so that it can
+/// be. Each is a few hundred bytes of an object that may have 1.5 MB.
+pub const RUNS_HELD_MAX: usize = 50;
+
+/// Times that the Job of a restore starts a new pod after one that failed: what happens to a pod
+/// by chance (deleted, killed, a node lost) is over with the next one, and a restore goes on where it
+/// was. The Job controller waits longer before each, some ten minutes in all.
+pub const RESTORE_BACKOFF_LIMIT: i32 = 6;
+
+/// Groups of conflicts that status lists.
+pub const CONFLICT_GROUPS_MAX: usize = 20;
+
+/// Keys of one such group that status lists, where values are shown.
+pub const CONFLICT_KEYS_MAX: usize = 10;
+
+/// Groups of conflicts that a sentence names.
+pub const CONFLICT_GROUPS_TOLD_MAX: usize = 3;
+
 /// Tables, and attributes of one table, that status lists; the rest is counted in a remark.
 pub const TABLES_MAX: usize = 20;
 

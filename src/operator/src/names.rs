@@ -8,16 +8,21 @@ use crate::digest::short_hash;
 /// A Job's name ends up in a label of its pods, so it is bounded by a label's length.
 const NAME_CHARS_MAX: usize = 63;
 
-/// Characters the longest suffix takes: `-4294967295-dry-run`.
-const SUFFIX_CHARS_MAX: usize = 19;
+/// Characters that the longest number takes with its dashes: `-4294967295-`.
+const NUMBER_CHARS_MAX: usize = 12;
+
+/// Characters of the kind for which there is always room.
+const KIND_CHARS_MIN: usize = 7;
 
 /// Name of the Job of a run.
 pub fn job(migration: &str, run: u32, kind: RunKind) -> String {
     let suffix = match kind {
         RunKind::DryRun => "dry-run",
         RunKind::Apply => "apply",
+        RunKind::RestorePreview => "restore-preview",
+        RunKind::Restore => "restore",
     };
-    format!("{}-{run}-{suffix}", base(migration))
+    format!("{}-{run}-{suffix}", base(migration, suffix.len().max(KIND_CHARS_MIN)))
 }
 
 /// Name of the ConfigMap with the files of the run whose Job is given.
@@ -32,8 +37,8 @@ pub fn record(job: &str) -> String {
 }
 
 /// The migration's name as a DNS label, shortened with a hash where that would lose something.
-fn base(migration: &str) -> String {
-    let room = NAME_CHARS_MAX - SUFFIX_CHARS_MAX;
+fn base(migration: &str, kind_chars: usize) -> String {
+    let room = NAME_CHARS_MAX - NUMBER_CHARS_MAX - kind_chars;
     if migration.len() <= room && !migration.contains('.') {
         return migration.to_owned();
     }
@@ -56,6 +61,8 @@ mod tests {
     fn a_short_name_is_kept() {
         check("0001-add-price", 1, RunKind::DryRun, "0001-add-price-1-dry-run");
         check("0001-add-price", 12, RunKind::Apply, "0001-add-price-12-apply");
+        check("0001-add-price", 3, RunKind::Restore, "0001-add-price-3-restore");
+        check("0001-add-price", 4, RunKind::RestorePreview, "0001-add-price-4-restore-preview");
     }
 
     #[test]
@@ -75,6 +82,8 @@ mod tests {
 
     #[test]
     fn the_longest_name_fits_a_label() {
-        assert!(job(&"x".repeat(63), u32::MAX, RunKind::DryRun).len() <= NAME_CHARS_MAX);
+        for kind in [RunKind::DryRun, RunKind::Apply, RunKind::RestorePreview, RunKind::Restore] {
+            assert!(job(&"x".repeat(63), u32::MAX, kind).len() <= NAME_CHARS_MAX);
+        }
     }
 }

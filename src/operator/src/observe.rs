@@ -3,9 +3,10 @@
 
 use std::collections::BTreeMap;
 
-use dm_api::status::{RunKind, RunRecord};
+use dm_api::status::RunRecord;
 use dm_api::{DataMigration, MIGRATION_UID_LABEL, MigrationTarget};
 use dm_core::report::GuardResult;
+use dm_core::restored::RestoreResult;
 use k8s_openapi::api::batch::v1::Job;
 use k8s_openapi::api::core::v1::{ConfigMap, Pod, ServiceAccount};
 use kube::api::ListParams;
@@ -37,6 +38,8 @@ pub struct Observed {
     pub holders: Vec<Holder>,
     /// What the guard of the run under way has counted so far, if there is one and it answered.
     pub guard: Option<GuardResult>,
+    /// The same of a restore under way.
+    pub restore: Option<RestoreResult>,
 }
 
 impl Observed {
@@ -70,6 +73,7 @@ pub async fn observe(client: &Client, migration: &DataMigration) -> Result<Obser
     pods.sort_by_key(|pod| {
         (pod.metadata.creation_timestamp.as_ref().map(|time| time.0), pod.name_any())
     });
+    let asked = asked(migration, &pods);
     Ok(Observed {
         target,
         missing_account,
@@ -77,7 +81,14 @@ pub async fn observe(client: &Client, migration: &DataMigration) -> Result<Obser
         dependencies: dependencies(client, &namespace, migration).await?,
         jobs,
         holders: holders(client, &namespace, migration).await?,
-        guard: guard(migration, &pods).await,
+        guard: match asked {
+            Some((run, pod)) if !run.kind.restores() => guard_client::progress(pod).await,
+            Some(_) | None => None,
+        },
+        restore: match asked {
+            Some((run, pod)) if run.kind.restores() => guard_client::restore(pod).await,
+            Some(_) | None => None,
+        },
         pods,
     })
 }
@@ -92,9 +103,9 @@ async fn holders(
     let status = migration.status.as_ref();
     let last = status.and_then(|status| status.runs.first());
     let active = last.filter(|run| !run.result.is_over());
-    let writes = active.map_or_else(|| decide::kind_wanted(migration), |run| run.kind);
+    let kind = active.map_or_else(|| decide::kind_wanted(migration), |run| run.kind);
     let is_let_go = active.is_some_and(|run| run.job_uid.is_some());
-    if writes == RunKind::DryRun || is_let_go {
+    if !kind.writes() || is_let_go {
         return Ok(Vec::new());
     }
     let target = format!("spec.target.name={}", migration.spec.target.name);
@@ -103,15 +114,15 @@ async fn holders(
     Ok(turn::holders(migration, &others))
 }
 
-/// Asks the guard of a program that runs.
-async fn guard(migration: &DataMigration, pods: &[Pod]) -> Option<GuardResult> {
+/// The pod of the run under way, if its program runs: its guard can be asked how far it is.
+fn asked<'a>(migration: &'a DataMigration, pods: &'a [Pod]) -> Option<(&'a RunRecord, &'a Pod)> {
     let run = migration.status.as_ref()?.runs.first().filter(|run| !run.result.is_over())?;
     let pod = pods.iter().rev().find(|pod| {
         view::run_of(pod.metadata.labels.as_ref()) == Some(run.number)
             && view::program_started(pod).is_some()
             && view::program_end(pod).is_none()
     })?;
-    guard_client::progress(pod).await
+    Some((run, pod))
 }
 
 async fn missing_account(
@@ -134,7 +145,11 @@ async fn files(
     namespace: &str,
     migration: &DataMigration,
 ) -> Result<FilesFound, kube::Error> {
-    let Some(script) = &migration.spec.script else { return Ok(FilesFound::NotNeeded) };
+    // What is taken back needs no program any more.
+    let restores = decide::kind_wanted(migration).restores();
+    let Some(script) = migration.spec.script.as_ref().filter(|_| !restores) else {
+        return Ok(FilesFound::NotNeeded);
+    };
     let api: Api<ConfigMap> = Api::namespaced(client.clone(), namespace);
     let found = api.get_opt(&script.config_map.name).await?;
     Ok(found.map_or(FilesFound::Missing, |map| FilesFound::Found(Box::new(map))))

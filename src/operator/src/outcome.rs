@@ -1,9 +1,13 @@
 //! How a run ended, what state the data is in, and what to do: from the last status of its Job
 //! and pods. Pure.
 
+mod advice;
+mod restored;
+
 use dm_api::condition::Reason;
 use dm_api::status::{RunKind, RunRecord, RunResult};
 use dm_core::report::{Archived, Fidelity, GuardResult, ProgramResult};
+use dm_core::restored::RestoreResult;
 use dm_core::verdict::Verdict;
 use jiff::Timestamp;
 use k8s_openapi::api::core::v1::{ContainerStateTerminated, Pod};
@@ -38,6 +42,10 @@ pub struct Outcome {
     pub last_lines: Vec<String>,
     /// What the guard saw.
     pub guard: Option<GuardResult>,
+    /// What a restore did, all of its pods together.
+    pub restore: Option<RestoreResult>,
+    /// Of a run that applies: whether it is known to have changed nothing.
+    pub wrote_nothing: bool,
     /// What the archive's ledger said to it, if it was asked: the program started only after
     /// [`Verdict::Go`], with which the run was begun there.
     pub verdict: Option<Verdict>,
@@ -93,10 +101,28 @@ pub fn of(record: &RunRecord, objects: RunObjects<'_>) -> Option<Outcome> {
     if let Cause::Signal(signal) = cause {
         outcome.signal = Some(signal);
     }
+    if record.kind.restores() {
+        restored::complete(record, objects, &cause, &mut outcome);
+        return Some(outcome);
+    }
+    outcome.wrote_nothing = record.kind == RunKind::Apply && wrote_nothing(objects, &outcome);
     complete_dry_run(record.kind, &mut outcome);
     outcome.message = message(record.kind, &cause, &outcome);
-    outcome.what_now = what_now(record, &outcome);
+    outcome.what_now = advice::what_now(record, &outcome);
     Some(outcome)
+}
+
+/// Whether the database is known to have seen no write: the program did not start, or the guard of
+/// its only pod sent none.
+fn wrote_nothing(objects: RunObjects<'_>, outcome: &Outcome) -> bool {
+    let counted = outcome.guard.as_ref().filter(|_| objects.pods.len() == 1);
+    // Of one that did not start because of an earlier one, that one counts.
+    let stands_for = matches!(outcome.verdict, Some(Verdict::Adopt(_) | Verdict::Unknown(_)));
+    if stands_for {
+        return false;
+    }
+    !outcome.started
+        || counted.is_some_and(|guard| guard.problem.is_none() && guard.write_calls_upstream == 0)
 }
 
 /// The end of a run whose objects are all gone.
@@ -105,8 +131,13 @@ pub fn unknown(record: &RunRecord) -> Outcome {
     outcome.started = true;
     outcome.result = RunResult::Unknown;
     outcome.reason = Reason::OutcomeUnknown;
+    if record.kind.restores() {
+        let none = RunObjects { job: None, pods: &[] };
+        restored::complete(record, none, &Cause::Gone, &mut outcome);
+        return outcome;
+    }
     outcome.message = message(record.kind, &Cause::Gone, &outcome);
-    outcome.what_now = what_now(record, &outcome);
+    outcome.what_now = advice::what_now(record, &outcome);
     outcome
 }
 
@@ -258,7 +289,7 @@ fn result(kind: RunKind, cause: &Cause, outcome: &Outcome) -> RunResult {
     match cause {
         Cause::Success => RunResult::Succeeded,
         // It says nothing of what is wanted now, and has left nothing behind.
-        Cause::Stopped(_) if !outcome.started || kind == RunKind::DryRun => RunResult::Cancelled,
+        Cause::Stopped(_) if !outcome.started || !kind.writes() => RunResult::Cancelled,
         Cause::Gone => RunResult::Unknown,
         Cause::Ledger(verdict) => ledger::result(verdict),
         _ => RunResult::Failed,
@@ -280,7 +311,9 @@ fn facts(record: &RunRecord, objects: RunObjects<'_>) -> Outcome {
     // What was seen once stays true when the pod that showed it is gone.
     let first = first.or(record.execution_time.as_ref().map(|time| time.0)).filter(|_| began);
     let may_have = began && objects.pods.iter().any(|pod| view::may_have_started(pod));
+    // The only words of a restore's container are its result, as JSON.
     let lines = match &result {
+        _ if record.kind.restores() => Vec::new(),
         Some(result) => result.last_lines.clone(),
         None => {
             ended.and_then(|ended| ended.message.as_deref()).map(last_lines).unwrap_or_default()
@@ -305,6 +338,8 @@ fn facts(record: &RunRecord, objects: RunObjects<'_>) -> Outcome {
         guard: pod.or(objects.pods.last()).and_then(|pod| view::guard_result(pod)),
         verdict: objects.pods.iter().rev().find_map(|pod| view::ledger_verdict(pod)),
         archive: objects.job.and_then(view::archive_url),
+        restore: None,
+        wrote_nothing: false,
     }
 }
 
@@ -420,14 +455,14 @@ pub fn state_of_data(kind: RunKind, outcome: &Outcome) -> String {
         (RunKind::DryRun, Some(guard)) if guard.write_calls_upstream > 0 => {
             format!("{} calls that write reached the database", guard.write_calls_upstream)
         }
-        (RunKind::DryRun, _) => "nothing was written".into(),
-        (RunKind::Apply, _) if !outcome.started => {
+        (RunKind::DryRun | RunKind::RestorePreview, _) => "nothing was written".into(),
+        (RunKind::Apply | RunKind::Restore, _) if !outcome.started => {
             "the program had not started, nothing was written".into()
         }
-        (RunKind::Apply, None) => {
+        (RunKind::Apply | RunKind::Restore, None) => {
             "how many items it had changed is not known, because the guard left no result".into()
         }
-        (RunKind::Apply, Some(guard)) => {
+        (RunKind::Apply | RunKind::Restore, Some(guard)) => {
             let written: u64 = guard.tables.iter().map(|t| t.created + t.updated + t.deleted).sum();
             // No write is sent before its entry is in the journal.
             let all = if guard.journal.is_some() { ", all of them journalled" } else { "" };
@@ -440,49 +475,6 @@ pub fn state_of_data(kind: RunKind, outcome: &Outcome) -> String {
                 (many, None) => format!("{many} items were written{all}"),
             }
         }
-    }
-}
-
-fn what_now(record: &RunRecord, outcome: &Outcome) -> String {
-    let retry = record.retry + 1;
-    if let Some(Verdict::Unknown(run)) = &outcome.verdict {
-        return ledger::what_now(run, retry);
-    }
-    let hint = match outcome.reason {
-        Reason::Applied | Reason::Adopted | Reason::DryRunSucceeded => return String::new(),
-        _ if outcome.result == RunResult::Cancelled => return "Nothing.".into(),
-        Reason::OutOfMemory => "Raise spec.podTemplate.resources.limits.memory",
-        Reason::DeadlineExceeded => "Raise spec.activeDeadlineSeconds",
-        Reason::ProgramNotStarted => "Correct the command, the file or the image",
-        Reason::DryRunIncomplete => {
-            "Change the program so that it does without these calls, or allow them in the \
-             target's policy where they were denied there"
-        }
-        Reason::ContainerStartFailed => "Correct the image, the command or the pod's settings",
-        Reason::Evicted | Reason::PodDeleted | Reason::JobDeleted | Reason::OutcomeUnknown => {
-            "The log went with the pod; what status holds is all that is left"
-        }
-        _ => &format!(
-            "Find the cause in the last lines and in the log (kubectl logs job/{} -c program)",
-            record.job
-        ),
-    };
-    match record.kind {
-        RunKind::DryRun => format!(
-            "{hint}. A changed program is tried again by itself; to repeat the same one, set \
-             spec.retry to {retry}."
-        ),
-        RunKind::Apply if !outcome.started => {
-            format!("{hint}. Then set spec.retry to {retry}.")
-        }
-        RunKind::Apply if outcome.verdict == Some(Verdict::Go) => format!(
-            "{hint}. Look at the data: it may be half done. Then set spec.retry to {retry}, or set \
-             spec.state to Restored to take back what it changed."
-        ),
-        RunKind::Apply => format!(
-            "{hint}. Look at the data before you run the program again: it may be half done. Then \
-             set spec.retry to {retry}."
-        ),
     }
 }
 

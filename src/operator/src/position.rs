@@ -2,7 +2,7 @@
 //! decides nothing.
 
 use dm_api::condition::{Reason, types};
-use dm_api::status::{DataMigrationStatus, Phase, Progress, RunKind, RunRecord};
+use dm_api::status::{AppliedReport, DataMigrationStatus, Phase, Progress, RunKind, RunRecord};
 use jiff::Timestamp;
 
 use crate::decide::Situation;
@@ -10,6 +10,7 @@ use crate::outcome;
 use crate::progress;
 use crate::summary;
 use crate::turn;
+use crate::validate::{Program, Runnable};
 use crate::view::{self, Obstacle};
 
 /// What status says of where a migration stands.
@@ -61,11 +62,34 @@ pub fn awaiting_promotion(status: &DataMigrationStatus) -> Position {
     position
 }
 
+/// The migration was applied, and stays so.
+pub fn applied(situation: Situation<'_>, applied: &AppliedReport) -> Position {
+    let effects =
+        applied.effects.as_ref().map(|effects| format!(": {}", summary::changed(effects)));
+    let who = match &applied.adopted_from {
+        Some(run) => format!("Adopted from the archive: {run} applied the migration"),
+        None => format!("Run {} applied the migration", applied.run),
+    };
+    let message = format!(
+        "{who}{}{}",
+        effects.unwrap_or_default(),
+        changed_since(situation, &applied.program_digest)
+            .map(|why| format!("; {why}, which changes nothing: it does not run again"))
+            .unwrap_or_default()
+    );
+    let mut position = Position::new(Phase::Applied, Standing::Ready, Reason::Applied, message);
+    position.set_text("100%");
+    position.note_source_change(situation, &applied.program_digest);
+    position
+}
+
 /// A run ended badly.
 pub fn failed(status: &DataMigrationStatus, run: &RunRecord) -> Position {
     let phase = match run.kind {
         RunKind::DryRun => Phase::DryRunFailed,
         RunKind::Apply => Phase::Failed,
+        RunKind::RestorePreview => Phase::RestorePreviewFailed,
+        RunKind::Restore => Phase::RestoreFailed,
     };
     let failure = status.failure.as_ref().filter(|failure| failure.run == run.number);
     let reason = run.reason.unwrap_or(Reason::OutcomeUnknown);
@@ -80,6 +104,11 @@ pub fn failed(status: &DataMigrationStatus, run: &RunRecord) -> Position {
 
 /// How far a run came that was to apply the migration, by the dry run's count where there is one.
 fn how_far(status: &DataMigrationStatus, run: &RunRecord) -> Option<String> {
+    if run.kind == RunKind::Restore {
+        let report = status.restored.as_ref().filter(|report| report.run == run.number)?;
+        let effects = report.effects.as_ref()?;
+        return Some(format!("{} put back", summary::put_back(effects)));
+    }
     let report = status.applied.as_ref().filter(|report| report.run == run.number)?;
     let tables = &report.effects.as_ref()?.tables;
     let written: u64 = tables.iter().map(|t| t.put + t.updated + t.deleted).sum();
@@ -134,6 +163,10 @@ pub fn under_way(
                 position.progress =
                     progress::of(record.kind, guard, estimate, started, situation.now);
             }
+            if let Some(restore) = situation.restore {
+                let total = restoring_total(situation, record);
+                position.progress = progress::of_restore(restore, total, started, situation.now);
+            }
             position
         }
         (None, Some(obstacle)) => held_up(record, &obstacle),
@@ -141,8 +174,13 @@ pub fn under_way(
         (None, None) => put_off.unwrap_or_else(|| starting(record)),
     };
     if situation.migration.spec.suspend {
-        let held = record.kind == RunKind::DryRun || started.is_none();
-        position.message = if held {
+        let held = record.kind != RunKind::Apply || started.is_none();
+        position.message = if held && record.kind.restores() {
+            format!(
+                "Run {} is suspended by spec.suspend; it goes on where it was when it is false",
+                record.number
+            )
+        } else if held {
             format!(
                 "Run {} is suspended by spec.suspend; its program starts from the beginning when it \
                  is false",
@@ -185,12 +223,23 @@ const fn phase_under_way(kind: RunKind) -> Phase {
     match kind {
         RunKind::DryRun => Phase::DryRunning,
         RunKind::Apply => Phase::Running,
+        RunKind::RestorePreview => Phase::RestorePreviewing,
+        RunKind::Restore => Phase::Restoring,
     }
+}
+
+/// How many items a restore will look at, by what its run wrote, where that is known.
+fn restoring_total(situation: Situation<'_>, record: &RunRecord) -> Option<u64> {
+    let applied = situation.migration.status.as_ref()?.applied.as_ref()?;
+    let tables = &applied.effects.as_ref().filter(|_| record.restores == Some(applied.run))?.tables;
+    Some(tables.iter().map(|table| table.put + table.updated + table.deleted).sum())
 }
 
 /// How what would run now differs from what a run ran.
 pub fn changed_since(situation: Situation<'_>, digest: &str) -> Option<&'static str> {
     match situation.runnable {
+        // What is validated then is a restore.
+        Ok(Runnable { program: Program::Restore(_), .. }) => None,
         Ok(runnable) if runnable.digest != digest => {
             Some("the program's files, its settings or its target have changed since")
         }

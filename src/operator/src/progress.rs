@@ -2,6 +2,7 @@
 
 use dm_api::status::{Progress, RunKind, WouldChange};
 use dm_core::report::GuardResult;
+use dm_core::restored::RestoreResult;
 use jiff::Timestamp;
 
 /// How far a run is. In a run that writes, the dry run's count is the estimate of the whole.
@@ -30,6 +31,38 @@ pub fn of(
     }
 }
 
+/// How far a restore is; the number of items that its run wrote is the estimate of the whole. One
+/// that was interrupted begins its count anew, and is quick where it finds things done.
+pub fn of_restore(
+    restore: &RestoreResult,
+    total: Option<u64>,
+    started: Timestamp,
+    now: Timestamp,
+) -> Progress {
+    let seconds = u64::try_from(now.duration_since(started).as_secs()).unwrap_or(0).max(1);
+    let rate = restore.keys / seconds;
+    let total = total.filter(|total| *total > 0);
+    let left = total.map(|total| total.saturating_sub(restore.keys));
+    let eta = left.filter(|_| rate > 0).map(|left| left.div_ceil(rate));
+    let percent = total.map(|total| (restore.keys * 100 / total).min(99));
+    let text = match (total, percent) {
+        (Some(total), Some(percent)) => {
+            let eta = eta.map(|eta| format!(", {} left", span(eta))).unwrap_or_default();
+            format!("{percent}% ({} of ~{total}, {rate}/s{eta})", restore.keys)
+        }
+        (_, _) => format!("{} looked at, {rate}/s", restore.keys),
+    };
+    Progress {
+        text: Some(text),
+        items_read: Some(restore.keys),
+        items_written: Some(restore.updated + restore.deleted + restore.put),
+        total_estimate: total,
+        percent,
+        items_per_second: Some(rate),
+        eta_seconds: eta,
+    }
+}
+
 /// Items that a dry run would change: the estimate of the whole.
 pub fn total_of(effects: &WouldChange) -> u64 {
     effects.tables.iter().map(|t| t.would_create + t.would_update + t.would_delete).sum()
@@ -50,7 +83,9 @@ fn text(
             format!("{percent}% ({written} of ~{total}, {rate}/s{eta})")
         }
         (RunKind::Apply, _, _) => format!("{read} read, {written} written, {rate}/s"),
-        (RunKind::DryRun, _, _) => format!("{read} read, {written} would change"),
+        (RunKind::DryRun | RunKind::RestorePreview | RunKind::Restore, _, _) => {
+            format!("{read} read, {written} would change")
+        }
     }
 }
 

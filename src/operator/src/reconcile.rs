@@ -101,6 +101,7 @@ impl Look<'_> {
             dependencies: &self.observed.dependencies,
             objects: RunObjects { job, pods: &pods },
             guard: self.observed.guard.as_ref(),
+            restore: self.observed.restore.as_ref(),
             holders: &self.observed.holders,
             recorders: &recorders,
             now: (self.context.clock)(),
@@ -262,7 +263,7 @@ impl Look<'_> {
             (Step::Begin { record, .. }, _) => create(record).await,
             (Step::Create(_), Some(run)) => create(run).await,
             (Step::Launch { .. }, Some(run)) => match self.observed.job_of(run) {
-                Some(job) => act::launch(client, self.migration, job).await,
+                Some(job) => act::launch(client, self.migration, run, job).await,
                 None => Ok(()),
             },
             (Step::Suspend { .. }, Some(run)) => match self.observed.job_of(run) {

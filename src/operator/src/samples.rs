@@ -2,6 +2,7 @@
 //! and pods, each small and changed by a JSON merge where a test wants it otherwise.
 #![allow(clippy::needless_pass_by_value, reason = "literals of JSON read best by themselves")]
 
+use dm_api::migration::OnConflict;
 use dm_api::status::{RunKind, RunRecord, RunResult};
 use dm_api::{DataMigration, MigrationTarget};
 use jiff::{SignedDuration, Timestamp};
@@ -90,6 +91,13 @@ pub fn record(kind: RunKind) -> RunRecord {
         job: crate::names::job("0001-cars", 1, kind),
         job_uid: Some("uid-j".into()),
         retry: 0,
+        target: Some("dev".into()),
+        archive: None,
+        wrote_nothing: false,
+        adopted: None,
+        restored_by: None,
+        restores: None,
+        on_conflict: None,
         program_digest: runnable().digest,
         execution_time: None,
         finalization_time: None,
@@ -101,6 +109,25 @@ pub fn record(kind: RunKind) -> RunRecord {
         overrules: None,
         archived: None,
         log: None,
+    }
+}
+
+/// A run that applied, or was to, and kept a journal.
+pub fn journalled(number: u32, result: RunResult) -> RunRecord {
+    let archive = Some("s3://archive".into());
+    RunRecord { number, archive, ..ended(RunKind::Apply, result) }
+}
+
+/// A restore, or its preview, of a run.
+pub fn restore(number: u32, kind: RunKind, restores: u32, result: RunResult) -> RunRecord {
+    RunRecord {
+        number,
+        result,
+        job: crate::names::job("0001-cars", number, kind),
+        restores: Some(restores),
+        on_conflict: Some(OnConflict::Skip),
+        execution_time: Some(Time(at(5))),
+        ..record(kind)
     }
 }
 
@@ -191,6 +218,37 @@ pub fn container(name: &str, state: &Value) -> Value {
         "name": name, "state": state,
         "ready": false, "restartCount": 0, "image": "python:3.12", "imageID": "",
     })
+}
+
+/// A pod of a restore that ended with a code and this result.
+pub fn restore_pod(exit_code: i32, result: &Value) -> Pod {
+    let said = (!result.is_null()).then(|| result.to_string());
+    let end = json!({"terminated": {
+        "exitCode": exit_code, "startedAt": time(5), "finishedAt": time(9), "message": said,
+        "reason": if exit_code == 0 { "Completed" } else { "Error" },
+    }});
+    pod(
+        if exit_code == 0 { "Succeeded" } else { "Failed" },
+        json!({"status": {
+            "startTime": time(2), "containerStatuses": [container("restore", &end)],
+        }}),
+    )
+}
+
+/// What a restore writes at its end.
+pub fn restore_says(changes: Value) -> Value {
+    let mut result = json!({
+        "version": 1, "mode": "Apply", "of": 1, "finished": true,
+        "startedAt": "2026-11-02T10:00:05.250Z", "finishedAt": "2026-11-02T10:00:08.750Z",
+        "keys": 406, "updated": 404, "deleted": 0, "put": 0, "untouched": 2, "conflicts": 2,
+        "groups": [{
+            "table": "cars", "conflict": {"attributeChanged": "price"}, "count": 2,
+            "keys": [{"id": {"S": "audi"}}],
+        }],
+        "leftOut": 0, "readUnits": 406.0, "writeUnits": 404.0,
+    });
+    merge(&mut result, changes);
+    result
 }
 
 /// What the entry program writes at a program's end.

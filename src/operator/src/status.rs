@@ -1,5 +1,7 @@
 //! The next status of a migration: the only place where one is made. Pure.
 
+mod restored;
+
 use dm_api::condition::{Reason, types};
 use dm_api::status::{
     AppliedReport, AttributeCounts, Changed, DataMigrationStatus, DryRunReport, Failure,
@@ -15,6 +17,7 @@ use crate::limits;
 use crate::outcome::Outcome;
 use crate::position::{Position, Standing};
 use crate::recording;
+use crate::restoring;
 
 mod ledger;
 
@@ -76,6 +79,7 @@ fn settle(status: &mut DataMigrationStatus, situation: Situation<'_>) {
 }
 
 fn begin(status: &mut DataMigrationStatus, record: &RunRecord) {
+    let restores = record.kind.restores();
     let mut record = record.clone();
     record.requested_at = seconds(record.requested_at.0);
     status.last_run = record.number;
@@ -83,22 +87,28 @@ fn begin(status: &mut DataMigrationStatus, record: &RunRecord) {
     status.runs.insert(0, record);
     forget_old_runs(&mut status.runs);
     status.failure = None;
-    status.execution_time = None;
-    status.finalization_time = None;
+    // Of a restore they are in its report: these two are of the program.
+    if !restores {
+        status.execution_time = None;
+        status.finalization_time = None;
+    }
 }
 
-/// Keeps the newest runs, and among them the last that was to apply the migration: without it a
-/// failed one would be forgotten after ten dry runs, and run again unasked.
+/// Keeps the newest runs; among them the last that was to apply the migration: without it a failed
+/// one would be forgotten after ten dry runs, and run again unasked. And older ones whose changes may
+/// be there, so that they can be taken back.
 fn forget_old_runs(runs: &mut Vec<RunRecord>) {
     let counts = |run: &RunRecord| {
         run.kind == RunKind::Apply && run.result != RunResult::Cancelled && run.result.is_over()
     };
     let last_applying = runs.iter().position(counts);
     while runs.len() > limits::RUNS_MAX {
-        let oldest = runs.len() - 1;
-        let kept = last_applying == Some(oldest);
-        runs.remove(if kept { oldest - 1 } else { oldest });
+        let oldest = (1..runs.len())
+            .rfind(|at| last_applying != Some(*at) && !restoring::is_open(&runs[*at]));
+        let Some(oldest) = oldest else { break };
+        runs.remove(oldest);
     }
+    runs.truncate(limits::RUNS_HELD_MAX);
 }
 
 /// The first Job that is let go is the only one of its run.
@@ -109,11 +119,16 @@ fn launch(status: &mut DataMigrationStatus, job_uid: &str) {
     }
 }
 
-/// The program of a suspended dry run starts from the beginning.
+/// The program of a suspended dry run starts from the beginning. A restore goes on where it was.
 fn restart(status: &mut DataMigrationStatus) {
-    status.execution_time = None;
-    if let Some(run) = status.runs.first_mut() {
-        run.execution_time = None;
+    let Some(run) = status.runs.first_mut() else { return };
+    match run.kind {
+        RunKind::DryRun | RunKind::Apply => {
+            run.execution_time = None;
+            status.execution_time = None;
+        }
+        RunKind::RestorePreview => run.execution_time = None,
+        RunKind::Restore => {}
     }
 }
 
@@ -121,7 +136,9 @@ fn follow(status: &mut DataMigrationStatus, execution_time: Option<Timestamp>) {
     if let Some(run) = status.runs.first_mut() {
         run.result = RunResult::Running;
         run.execution_time = execution_time.map(seconds);
-        status.execution_time.clone_from(&run.execution_time);
+        if !run.kind.restores() {
+            status.execution_time.clone_from(&run.execution_time);
+        }
     }
 }
 
@@ -151,22 +168,33 @@ fn finish(status: &mut DataMigrationStatus, outcome: &Outcome, now: Timestamp) {
     run.finalization_time = outcome.finalization_time.map(seconds);
     run.recorded_at = Some(seconds(now));
     run.exit_code = outcome.exit_code;
+    run.wrote_nothing = outcome.wrote_nothing;
     run.log = outcome.kept(|archived| archived.log.as_ref());
     ledger::note(status, outcome);
     let Some(run) = status.runs.first().cloned() else { return };
     if outcome.result == RunResult::Cancelled {
-        status.execution_time = None;
+        if !run.kind.restores() {
+            status.execution_time = None;
+        }
         return;
     }
     if outcome.reason == Reason::Adopted {
         status.failure = None;
         return;
     }
-    status.execution_time.clone_from(&run.execution_time);
-    status.finalization_time.clone_from(&run.finalization_time);
+    // Of a restore they are in its report: these two are of the program.
+    if !run.kind.restores() {
+        status.execution_time.clone_from(&run.execution_time);
+        status.finalization_time.clone_from(&run.finalization_time);
+    }
     match run.kind {
         RunKind::DryRun => status.dry_run = Some(dry_run_report(&run, outcome)),
         RunKind::Apply => status.applied = Some(applied_report(&run, outcome)),
+        RunKind::RestorePreview => status.restore_preview = Some(restored::report(&run, outcome)),
+        RunKind::Restore => {
+            status.restored = Some(restored::report(&run, outcome));
+            restored::note(status, &run);
+        }
     }
     status.failure = (outcome.result != RunResult::Succeeded).then(|| Failure {
         reason: outcome.reason,
@@ -207,6 +235,7 @@ fn applied_report(run: &RunRecord, outcome: &Outcome) -> AppliedReport {
         journalled: outcome.journalled(),
         log: run.log.clone(),
         report: outcome.kept(|archived| archived.report.as_ref()),
+        restored_by: None,
     }
 }
 
@@ -350,6 +379,7 @@ fn no_requests_seen(status: &DataMigrationStatus) -> bool {
             .as_ref()
             .filter(|report| report.run == run.number)
             .and_then(|report| report.effects.as_ref().map(|effects| effects.requests)),
+        RunKind::RestorePreview | RunKind::Restore => None,
     };
     run.execution_time.is_some() && requests == Some(0)
 }

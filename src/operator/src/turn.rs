@@ -3,7 +3,7 @@
 
 use dm_api::DataMigration;
 use dm_api::condition::{Reason, types};
-use dm_api::status::{DataMigrationStatus, Phase, RunKind, RunRecord};
+use dm_api::status::{DataMigrationStatus, Phase, RunRecord};
 use jiff::Timestamp;
 use kube::ResourceExt as _;
 
@@ -39,7 +39,7 @@ fn holder(other: &DataMigration) -> Option<Holder> {
     let run = other.status.as_ref()?.runs.first().filter(|run| !run.result.is_over())?;
     let launched = run.job_uid.is_some();
     // One that is held before it was let go will look at the others once more before it is.
-    let counts = run.kind != RunKind::DryRun && (launched || !other.spec.suspend);
+    let counts = run.kind.writes() && (launched || !other.spec.suspend);
     counts.then(|| Holder { name: other.name_any(), since: run.requested_at.0, launched })
 }
 

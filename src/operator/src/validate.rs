@@ -11,6 +11,7 @@ use k8s_openapi::api::core::v1::{ConfigMap, EnvVar};
 
 use crate::digest::{self, Files};
 use crate::limits;
+use crate::restoring::{self, Restoration};
 
 /// Why a migration cannot be run as it is written.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -60,6 +61,8 @@ pub enum Program {
     },
     /// A program in an image.
     Container(ContainerProgram),
+    /// None of the author's: what a run changed is taken back.
+    Restore(Restoration),
 }
 
 /// The ConfigMap of a script, as it was found.
@@ -101,6 +104,14 @@ pub fn validate(
             ),
         ));
     }
+    if let Some(restoration) = restoring::wanted(migration) {
+        // What is taken back needs no program any more, and no files of it.
+        if let Some(problem) = restoring::obstacle(migration, target, restoration) {
+            return Err(problem);
+        }
+        let digest = digest::of_restore(target, restoration);
+        return Ok(put_together(migration, target, Program::Restore(restoration), digest));
+    }
     check_volumes(&spec.pod_template, target)?;
     let (program, digest) = match (&spec.script, &spec.container) {
         (Some(script), None) => script_program(script, target, files)?,
@@ -116,14 +127,23 @@ pub fn validate(
             ));
         }
     };
-    Ok(Runnable {
+    Ok(put_together(migration, target, program, digest))
+}
+
+fn put_together(
+    migration: &DataMigration,
+    target: &MigrationTarget,
+    program: Program,
+    digest: String,
+) -> Runnable {
+    Runnable {
         settings_digest: digest::of_settings(migration, target),
         target: target.clone(),
         program,
         digest,
-        pod: spec.pod_template.clone(),
-        limits: spec.limits.clone().unwrap_or_default(),
-    })
+        pod: migration.spec.pod_template.clone(),
+        limits: migration.spec.limits.clone().unwrap_or_default(),
+    }
 }
 
 fn script_program(

@@ -7,16 +7,23 @@ use dm_api::RUN_LABEL;
 use dm_api::condition::Reason;
 use dm_core::plan::{PLAN_ENV, Plan};
 use dm_core::report::{GuardResult, ProgramResult, REPORT_VERSION};
+use dm_core::restored::{RESTORE_RESULT_VERSION, RestoreResult};
 use dm_core::verdict::{LedgerVerdict, VERDICT_VERSION, Verdict};
 use jiff::Timestamp;
 use k8s_openapi::api::batch::v1::Job;
 use k8s_openapi::api::core::v1::{ContainerState, ContainerStateTerminated, ContainerStatus, Pod};
 
-use crate::build::{GUARD_CONTAINER, LEDGER_CONTAINER, PREPARE_CONTAINER, PROGRAM_CONTAINER};
+use crate::build::{
+    GUARD_CONTAINER, LEDGER_CONTAINER, PREPARE_CONTAINER, PROGRAM_CONTAINER, RESTORE_CONTAINER,
+};
 use crate::limits;
 
 /// The kubelet's reason for the end of a container of which it knows nothing.
 pub const STATUS_UNKNOWN: &str = "ContainerStatusUnknown";
+
+/// Containers of which a pod has one: what the run is for. What is said of the program here holds
+/// for a restore, which is ours.
+const MAIN_CONTAINERS: [&str; 2] = [PROGRAM_CONTAINER, RESTORE_CONTAINER];
 
 /// The objects of one run.
 #[derive(Clone, Copy, Debug)]
@@ -136,7 +143,8 @@ pub fn program_end(pod: &Pod) -> Option<&ContainerStateTerminated> {
 
 /// What the entry program wrote, if it was there to write.
 pub fn program_result(pod: &Pod) -> Option<ProgramResult> {
-    let message = program_end(pod)?.message.as_deref()?;
+    let status = program_status(pod).filter(|status| status.name == PROGRAM_CONTAINER)?;
+    let message = status.state.as_ref()?.terminated.as_ref()?.message.as_deref()?;
     serde_json::from_str::<ProgramResult>(message)
         .ok()
         .filter(|result| result.version == REPORT_VERSION)
@@ -171,6 +179,15 @@ pub fn ledger_verdict(pod: &Pod) -> Option<Verdict> {
         },
         |said| said.verdict,
     ))
+}
+
+/// What a restore wrote when it ended, or was interrupted.
+pub fn restore_result(pod: &Pod) -> Option<RestoreResult> {
+    let status = program_status(pod).filter(|status| status.name == RESTORE_CONTAINER)?;
+    let message = status.state.as_ref()?.terminated.as_ref()?.message.as_deref()?;
+    serde_json::from_str::<RestoreResult>(message)
+        .ok()
+        .filter(|result| result.version == RESTORE_RESULT_VERSION)
 }
 
 /// The end of the container that prepares the folder, if it failed.
@@ -264,14 +281,18 @@ fn waiting_reason(container: &ContainerStatus) -> Option<Obstacle> {
                 container.image
             ),
         ),
-        "CreateContainerConfigError" if name == GUARD_CONTAINER || name == LEDGER_CONTAINER => (
-            Reason::SecretNotFound,
-            format!(
-                "the guard lacks the credentials of the target or of its archive: {detail}. Create the \
+        "CreateContainerConfigError"
+            if [GUARD_CONTAINER, LEDGER_CONTAINER, RESTORE_CONTAINER].contains(&name.as_str()) =>
+        {
+            (
+                Reason::SecretNotFound,
+                format!(
+                    "the guard lacks the credentials of the target or of its archive: {detail}. Create the \
                  Secret that the target names, with AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY; the \
                  run goes on by itself"
-            ),
-        ),
+                ),
+            )
+        }
         "CreateContainerConfigError" => (
             Reason::ContainerStartFailed,
             format!(
@@ -310,7 +331,7 @@ fn is_late(since: Timestamp, now: Timestamp) -> bool {
 
 fn program_status(pod: &Pod) -> Option<&ContainerStatus> {
     let statuses = pod.status.as_ref()?.container_statuses.as_ref()?;
-    statuses.iter().find(|status| status.name == PROGRAM_CONTAINER)
+    statuses.iter().find(|status| MAIN_CONTAINERS.contains(&status.name.as_str()))
 }
 
 fn init_status<'a>(pod: &'a Pod, name: &str) -> Option<&'a ContainerStatus> {

@@ -12,10 +12,11 @@ use super::job;
 /// Name of the volume in the pod.
 pub const VOLUME: &str = "dm-archive";
 
-/// The archive that a run of this kind uses. A dry run has nothing to journal.
+/// The archive that a run of this kind uses. A dry run has nothing to journal; a preview of a restore
+/// reads another run's journal.
 pub fn of(target: &MigrationTarget, kind: RunKind) -> Option<&ArchiveSpec> {
     match kind {
-        RunKind::Apply => target.spec.archive.as_ref(),
+        RunKind::Apply | RunKind::RestorePreview | RunKind::Restore => target.spec.archive.as_ref(),
         RunKind::DryRun => None,
     }
 }
@@ -30,7 +31,7 @@ pub fn plan(migration: &DataMigration, record: &RunRecord, archive: &ArchiveSpec
         region: archive.region.clone(),
         migration: archive::migration_name(namespace, name),
         overrule: record.overrules.unwrap_or(0),
-        repeatable: migration.spec.backoff_limit > 0,
+        repeatable: record.kind.restores() || migration.spec.backoff_limit > 0,
         tables: tables(migration, record),
         retention: archive.retention.as_ref().map(|retention| RetentionPlan {
             max_age_days: retention.max_age_days,

@@ -24,7 +24,7 @@ use super::parts::variable;
 pub use super::parts::{annotations, labels, mount, owner, resources, secret_variable};
 use super::{
     GUARD_CONTAINER, LEDGER_CONTAINER, PREPARE_CONTAINER, PROGRAM_CONTAINER,
-    SETTINGS_DIGEST_ANNOTATION, Settings, archive, files,
+    SETTINGS_DIGEST_ANNOTATION, Settings, archive, files, restore,
 };
 use crate::limits;
 use crate::names;
@@ -33,7 +33,7 @@ use crate::validate::{Program, Runnable};
 /// The user of a program that names none; nobody's on any image.
 const PROGRAM_USER: i64 = 65_532;
 /// The guard's own user, so that no program shares it.
-const GUARD_USER: i64 = 65_533;
+pub(super) const GUARD_USER: i64 = 65_533;
 /// Seconds between the request to stop and the kill, as Kubernetes has it.
 const GRACE_SECONDS: i64 = 30;
 
@@ -41,7 +41,7 @@ const GRACE_SECONDS: i64 = 30;
 const BIN_DIR: &str = "/dm/bin";
 const WORK_DIR: &str = "/dm/work";
 const FILES_DIR: &str = "/dm/files";
-const STATE_DIR: &str = "/dm/state";
+pub(super) const STATE_DIR: &str = "/dm/state";
 const LOG_DIR: &str = "/dm/log";
 const ENTRY: &str = "/dm/bin/datamigration-entry";
 
@@ -54,6 +54,12 @@ pub fn build(
 ) -> Job {
     let mut job_annotations = annotations(migration, record);
     job_annotations.insert(SETTINGS_DIGEST_ANNOTATION.into(), runnable.settings_digest.clone());
+    // Those of the spec are about the program. A restore has to come to its end.
+    let (backoff_limit, deadline) = if record.kind.restores() {
+        (limits::RESTORE_BACKOFF_LIMIT, None)
+    } else {
+        (migration.spec.backoff_limit, migration.spec.active_deadline_seconds)
+    };
     Job {
         metadata: ObjectMeta {
             name: Some(record.job.clone()),
@@ -65,12 +71,12 @@ pub fn build(
             ..ObjectMeta::default()
         },
         spec: Some(JobSpec {
-            backoff_limit: Some(migration.spec.backoff_limit),
+            backoff_limit: Some(backoff_limit),
             completions: Some(1),
             parallelism: Some(1),
             // It is let go once its uid is in status; see `Step::Launch`.
             suspend: Some(true),
-            active_deadline_seconds: migration.spec.active_deadline_seconds,
+            active_deadline_seconds: deadline,
             pod_replacement_policy: Some("Failed".into()),
             pod_failure_policy: Some(failure_policy(
                 migration,
@@ -84,14 +90,14 @@ pub fn build(
     }
 }
 
-/// What the Job controller does with a pod that was disrupted. A dry run starts over; a run that
-/// writes does so only if its author said that its program may be repeated.
+/// What the Job controller does with a pod that was disrupted. A dry run starts over, a restore goes
+/// on; a run that applies does so only if its author said that its program may be repeated.
 fn failure_policy(
     migration: &DataMigration,
     kind: RunKind,
     archive: Option<&ArchiveSpec>,
 ) -> PodFailurePolicy {
-    let repeatable = kind == RunKind::DryRun || migration.spec.backoff_limit > 0;
+    let repeatable = kind != RunKind::Apply || migration.spec.backoff_limit > 0;
     let disrupted = PodFailurePolicyRule {
         action: if repeatable { "Ignore" } else { "FailJob" }.into(),
         on_pod_conditions: Some(vec![PodFailurePolicyOnPodConditionsPattern {
@@ -100,8 +106,9 @@ fn failure_policy(
         }]),
         on_exit_codes: None,
     };
-    // What the ledger says it says to every pod.
-    let ledger = archive.map(|_| PodFailurePolicyRule {
+    // What the ledger says it says to every pod. A restore's pod does not ask it.
+    let asked = archive.filter(|_| !kind.restores());
+    let ledger = asked.map(|_| PodFailurePolicyRule {
         action: "FailJob".into(),
         on_pod_conditions: None,
         on_exit_codes: Some(PodFailurePolicyOnExitCodesRequirement {
@@ -138,31 +145,15 @@ fn pod(
             finalizers: Some(vec![OUTCOME_FINALIZER.into()]),
             ..ObjectMeta::default()
         }),
-        spec: Some(PodSpec {
-            restart_policy: Some("Never".into()),
-            automount_service_account_token: Some(false),
-            enable_service_links: Some(false),
-            service_account_name: runnable
-                .target
-                .spec
-                .credentials_of(record.kind)
-                .service_account
-                .as_ref()
-                .map(|account| account.name.clone()),
-            security_context: Some(pod_security(runnable)),
-            init_containers: Some(init_containers(migration, record, runnable, settings)),
-            containers: vec![program(runnable, has_log(record, runnable))],
-            volumes: Some(volumes(record, runnable)),
-            node_selector: (!pod.node_selector.is_empty()).then(|| pod.node_selector.clone()),
-            tolerations: (!pod.tolerations.is_empty()).then(|| pod.tolerations.clone()),
-            affinity: pod.affinity.clone(),
-            priority_class_name: pod.priority_class_name.clone(),
-            image_pull_secrets: (!pod.image_pull_secrets.is_empty())
-                .then(|| pod.image_pull_secrets.clone()),
-            termination_grace_period_seconds: Some(
-                pod.termination_grace_period_seconds.unwrap_or(GRACE_SECONDS),
-            ),
-            ..PodSpec::default()
+        spec: Some(if record.kind.restores() {
+            restore::pod(migration, record, runnable, settings)
+        } else {
+            PodSpec {
+                init_containers: Some(init_containers(migration, record, runnable, settings)),
+                containers: vec![program(runnable, has_log(record, runnable))],
+                volumes: Some(volumes(record, runnable)),
+                ..pod_spec(record, runnable)
+            }
         }),
     }
 }
@@ -192,6 +183,29 @@ fn ledger(guard: &Container, archive: &ArchiveSpec) -> Container {
     }
 }
 
+/// What all pods have: where and as whom they run.
+pub(super) fn pod_spec(record: &RunRecord, runnable: &Runnable) -> PodSpec {
+    let pod = &runnable.pod;
+    let credentials = runnable.target.spec.credentials_of(record.kind);
+    PodSpec {
+        restart_policy: Some("Never".into()),
+        automount_service_account_token: Some(false),
+        enable_service_links: Some(false),
+        service_account_name: credentials.service_account.as_ref().map(|sa| sa.name.clone()),
+        security_context: Some(pod_security(runnable)),
+        node_selector: (!pod.node_selector.is_empty()).then(|| pod.node_selector.clone()),
+        tolerations: (!pod.tolerations.is_empty()).then(|| pod.tolerations.clone()),
+        affinity: pod.affinity.clone(),
+        priority_class_name: pod.priority_class_name.clone(),
+        image_pull_secrets: (!pod.image_pull_secrets.is_empty())
+            .then(|| pod.image_pull_secrets.clone()),
+        termination_grace_period_seconds: Some(
+            pod.termination_grace_period_seconds.unwrap_or(GRACE_SECONDS),
+        ),
+        ..PodSpec::default()
+    }
+}
+
 fn pod_security(runnable: &Runnable) -> PodSecurityContext {
     let user = runnable.pod.run_as_user.unwrap_or(PROGRAM_USER);
     PodSecurityContext {
@@ -208,7 +222,7 @@ fn pod_security(runnable: &Runnable) -> PodSecurityContext {
 }
 
 /// What Pod Security's `restricted` profile asks of every container.
-fn container_security() -> SecurityContext {
+pub(super) fn container_security() -> SecurityContext {
     SecurityContext {
         allow_privilege_escalation: Some(false),
         capabilities: Some(Capabilities { drop: Some(vec!["ALL".into()]), add: None }),
@@ -248,23 +262,9 @@ fn guard(
     runnable: &Runnable,
     settings: &Settings,
 ) -> Container {
-    let plan = plan(migration, record, runnable);
-    let mut env = vec![
-        // Serialising a struct of strings, numbers and lists cannot fail.
-        variable(PLAN_ENV, &serde_json::to_string(&plan).unwrap_or_default()),
-        variable("AWS_REGION", &runnable.target.spec.region),
-    ];
-    if let Some(secret) = &runnable.target.spec.credentials_of(record.kind).secret {
-        env.extend([
-            secret_variable(&secret.name, "AWS_ACCESS_KEY_ID", false),
-            secret_variable(&secret.name, "AWS_SECRET_ACCESS_KEY", false),
-            secret_variable(&secret.name, "AWS_SESSION_TOKEN", true),
-        ]);
-    }
     let mut args: Vec<String> = vec!["--state-dir".into(), STATE_DIR.into()];
     let mut mounts = vec![mount("dm-state", STATE_DIR, false)];
     if let Some(archive) = archive::of(&runnable.target, record.kind) {
-        env.extend(archive::env(archive));
         mounts.extend(archive::mount(archive));
         mounts.push(mount("dm-log", LOG_DIR, false));
         args.extend(["--log-dir".into(), LOG_DIR.into()]);
@@ -275,7 +275,7 @@ fn guard(
         image_pull_policy: Some(settings.agent_pull_policy.clone()),
         command: Some(vec!["/usr/bin/datamigration-guard".into()]),
         args: Some(args),
-        env: Some(env),
+        env: Some(guard_env(migration, record, runnable)),
         restart_policy: Some("Always".into()),
         resources: Some(resources("50m", "64Mi", limits::GUARD_MEMORY_LIMIT)),
         security_context: Some(SecurityContext {
@@ -298,6 +298,29 @@ fn guard(
     }
 }
 
+/// What a container of the guard's program gets: the plan, and the credentials.
+pub(super) fn guard_env(
+    migration: &DataMigration,
+    record: &RunRecord,
+    runnable: &Runnable,
+) -> Vec<EnvVar> {
+    let plan = plan(migration, record, runnable);
+    let mut env = vec![
+        // Serialising a struct of strings, numbers and lists cannot fail.
+        variable(PLAN_ENV, &serde_json::to_string(&plan).unwrap_or_default()),
+        variable("AWS_REGION", &runnable.target.spec.region),
+    ];
+    if let Some(secret) = &runnable.target.spec.credentials_of(record.kind).secret {
+        env.extend([
+            secret_variable(&secret.name, "AWS_ACCESS_KEY_ID", false),
+            secret_variable(&secret.name, "AWS_SECRET_ACCESS_KEY", false),
+            secret_variable(&secret.name, "AWS_SESSION_TOKEN", true),
+        ]);
+    }
+    env.extend(archive::of(&runnable.target, record.kind).into_iter().flat_map(archive::env));
+    env
+}
+
 fn plan(migration: &DataMigration, record: &RunRecord, runnable: &Runnable) -> Plan {
     let target = &runnable.target.spec;
     Plan {
@@ -309,8 +332,8 @@ fn plan(migration: &DataMigration, record: &RunRecord, runnable: &Runnable) -> P
             number: record.number,
         },
         mode: match record.kind {
-            RunKind::DryRun => Mode::DryRun,
-            RunKind::Apply => Mode::Apply,
+            RunKind::DryRun | RunKind::RestorePreview => Mode::DryRun,
+            RunKind::Apply | RunKind::Restore => Mode::Apply,
         },
         upstream: Upstream { region: target.region.clone(), endpoint: target.endpoint.clone() },
         policy: Policy {
@@ -325,7 +348,10 @@ fn plan(migration: &DataMigration, record: &RunRecord, runnable: &Runnable) -> P
         archive: archive::of(&runnable.target, record.kind)
             .map(|archive| archive::plan(migration, record, archive)),
         second_pass: false,
-        restore: None,
+        restore: match &runnable.program {
+            Program::Restore(restoration) => restore::plan(*restoration),
+            Program::Script { .. } | Program::Container(_) => None,
+        },
     }
 }
 
@@ -383,6 +409,8 @@ fn program(runnable: &Runnable, has_log: bool) -> Container {
             env: Some(program_env(runnable, &container.env)),
             ..in_image(base, &container.command, &container.args, has_log)
         },
+        // Its pod is another one; see `restore`.
+        Program::Restore(_) => base,
     };
     if has_log && container.command.is_some() {
         mounts.push(mount("dm-log", LOG_DIR, false));
@@ -417,12 +445,16 @@ fn program_env(runnable: &Runnable, own: &[EnvVar]) -> Vec<EnvVar> {
     env
 }
 
-fn volumes(record: &RunRecord, runnable: &Runnable) -> Vec<Volume> {
-    let empty = |name: &str| Volume {
+/// A folder that lives as long as the pod.
+pub(super) fn empty(name: &str) -> Volume {
+    Volume {
         name: name.into(),
         empty_dir: Some(EmptyDirVolumeSource::default()),
         ..Volume::default()
-    };
+    }
+}
+
+fn volumes(record: &RunRecord, runnable: &Runnable) -> Vec<Volume> {
     let mut volumes = vec![empty("dm-bin"), empty("dm-state")];
     if let Program::Script { files, .. } = &runnable.program {
         volumes.push(empty("dm-work"));

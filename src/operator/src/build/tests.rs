@@ -158,10 +158,13 @@ fn the_copy_of_the_files_is_the_golden_one() {
 
 #[test]
 fn every_container_keeps_to_pod_securitys_restricted_profile() {
-    for (migration, kind) in
-        [(script(), RunKind::DryRun), (container(), RunKind::Apply), (bare_image(), RunKind::Apply)]
-    {
-        let job = built(&migration, kind);
+    for job in [
+        built(&script(), RunKind::DryRun),
+        built(&container(), RunKind::Apply),
+        built(&bare_image(), RunKind::Apply),
+        taken_back(RunKind::Restore, &container(), &in_a_bucket()),
+        taken_back(RunKind::RestorePreview, &script(), &on_a_volume()),
+    ] {
         let pod = pod_of(&job);
         let all = pod.security_context.clone().unwrap();
         assert_eq!(
@@ -299,6 +302,50 @@ fn the_programs_container_has_nothing_of_the_archive() {
                 assert_eq!(text.contains(word), ours, "{}: {word}", container.name);
             }
         }
+    }
+}
+
+fn taken_back(kind: RunKind, migration: &DataMigration, archive: &Value) -> Job {
+    let mut target: Value = serde_json::from_str(TARGET).unwrap();
+    target["archive"] = archive.clone();
+    let then = RunRecord {
+        archive: Some(archive["url"].as_str().unwrap().into()),
+        ..record(RunKind::Apply)
+    };
+    let then = RunRecord { result: dm_api::status::RunResult::Succeeded, ..then };
+    let asked = json!({
+        "spec": {"state": "Restored", "restore": {"onConflict": "Overwrite"}},
+        "status": {"lastRun": 1, "runs": [then]},
+    });
+    let migration = samples::with(migration, asked);
+    let own = samples::restore(2, kind, 1, dm_api::status::RunResult::Starting);
+    let own = RunRecord { program_digest: "sha256:0123".into(), ..own };
+    job::build(&migration, &own, &runnable_on(&migration, &target), &settings())
+}
+
+#[test]
+fn the_jobs_of_a_restore_and_its_preview_are_the_golden_ones() {
+    check("job-restore", &taken_back(RunKind::Restore, &container(), &in_a_bucket()));
+    let preview = taken_back(RunKind::RestorePreview, &script(), &on_a_volume());
+    check("job-restore-preview", &preview);
+}
+
+#[test]
+fn a_restore_runs_nothing_of_the_author_and_goes_on_after_a_disruption() {
+    for kind in [RunKind::Restore, RunKind::RestorePreview] {
+        let job = taken_back(kind, &container(), &in_a_bucket());
+        let names: Vec<String> = containers(&job).into_iter().map(|c| c.name).collect();
+        assert_eq!(names, [RESTORE_CONTAINER]);
+        let text = serde_json::to_string(&job).unwrap();
+        assert!(!text.contains("cars:1") && !text.contains("mine"), "{text}");
+        let spec = job.spec.clone().unwrap();
+        assert_eq!(spec.pod_failure_policy.unwrap().rules[0].action, "Ignore");
+        assert_eq!(spec.backoff_limit, Some(crate::limits::RESTORE_BACKOFF_LIMIT));
+        assert_eq!(spec.active_deadline_seconds, None, "that of the program is not its own");
+        // The same user as the guard that wrote the archive, and the same groups.
+        let guard = containers(&built_with(in_a_bucket(), RunKind::Apply)).remove(1);
+        let user = |container: &Container| container.security_context.clone().unwrap().run_as_user;
+        assert_eq!(user(&containers(&job)[0]), user(&guard));
     }
 }
 

@@ -1,6 +1,8 @@
 //! Every step, from everything that leads to it.
 #![allow(clippy::needless_pass_by_value, reason = "literals of JSON read best by themselves")]
 
+mod restore;
+
 use dm_api::status::DataMigrationStatus;
 use k8s_openapi::api::batch::v1::Job;
 use k8s_openapi::api::core::v1::Pod;
@@ -66,6 +68,7 @@ impl Case {
             dependencies: &self.dependencies,
             objects: RunObjects { job: self.job.as_ref(), pods: &pods },
             guard: None,
+            restore: None,
             holders: &self.holders,
             recorders: &self.recorders,
             now: at(self.now),

@@ -47,6 +47,26 @@ fn a_run_that_starts_is_told_once() {
 }
 
 #[test]
+fn a_restore_and_its_preview_are_told_in_words_of_their_own() {
+    for (kind, begun, ended) in [
+        (RunKind::RestorePreview, "RestorePreviewStarted", Reason::RestorePreviewSucceeded),
+        (RunKind::Restore, "RestoreStarted", Reason::Restored),
+    ] {
+        let running = status(vec![record(kind)], "Running", json!({}));
+        check(&DataMigrationStatus::default(), &running, &[(begun, false)]);
+        let ready = if kind.writes() { "Restored" } else { "AwaitingRestore" };
+        let after = status(vec![over(kind, RunResult::Succeeded, ended)], ready, json!({}));
+        check(&running, &after, &[(ended.as_str(), false)]);
+        let after = status(
+            vec![over(kind, RunResult::Failed, Reason::RestoreFailed)],
+            "RestoreFailed",
+            json!({}),
+        );
+        check(&running, &after, &[("RestoreFailed", true)]);
+    }
+}
+
+#[test]
 fn a_run_that_ends_is_told_once_and_names_its_job() {
     let before = status(vec![record(RunKind::DryRun)], "Running", json!({}));
     let succeeded = over(RunKind::DryRun, RunResult::Succeeded, Reason::DryRunSucceeded);

@@ -4,7 +4,7 @@
 use dm_api::status::{
     AppliedReport, Changed, DataMigrationStatus, RunRecord, RunResult, TableChanged,
 };
-use dm_core::verdict::{Adopted, RunSummary, Verdict};
+use dm_core::verdict::{Adopted, LedgerKind, RunSummary, Verdict};
 use jiff::Timestamp;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 
@@ -24,6 +24,11 @@ pub fn note(status: &mut DataMigrationStatus, outcome: &Outcome) {
             adopt(status, adopted);
         }
         Verdict::Unknown(unknown) => {
+            // What can be taken back is what a run applied, also where a restore of it is unknown.
+            run.adopted = Some(match unknown.kind {
+                LedgerKind::Apply => unknown.run,
+                LedgerKind::Restore(restores) => restores,
+            });
             run.message = Some(outcome.message.clone());
             status.last_run = status.last_run.max(unknown.run);
         }
@@ -55,6 +60,7 @@ fn is_known(run: &RunRecord) -> bool {
 /// Takes over the result of a run of an object that is gone.
 fn adopt(status: &mut DataMigrationStatus, adopted: &Adopted) {
     let Some(run) = status.runs.first_mut() else { return };
+    run.adopted = Some(adopted.run);
     run.execution_time = time(adopted.execution_time.as_ref());
     run.finalization_time = time(adopted.finalization_time.as_ref());
     status.applied = Some(AppliedReport {
@@ -68,6 +74,7 @@ fn adopt(status: &mut DataMigrationStatus, adopted: &Adopted) {
         journalled: None,
         log: None,
         report: None,
+        restored_by: None,
     });
     status.execution_time.clone_from(&run.execution_time);
     status.finalization_time.clone_from(&run.finalization_time);

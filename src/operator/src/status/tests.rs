@@ -2,6 +2,8 @@
 //! have an end.
 #![allow(clippy::needless_pass_by_value, reason = "literals of JSON read best by themselves")]
 
+mod restore;
+
 use dm_api::DataMigration;
 use k8s_openapi::api::batch::v1::Job;
 use k8s_openapi::api::core::v1::Pod;
@@ -24,6 +26,7 @@ fn check(migration: &DataMigration, step: &Step, now: i64) -> DataMigrationStatu
             dependencies: &Dependencies::default(),
             objects: RunObjects { job: None, pods: &[] },
             guard: None,
+            restore: None,
             holders: &[],
             recorders: &[],
             now: at(now),

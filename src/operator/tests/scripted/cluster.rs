@@ -4,6 +4,7 @@
 
 use dm_core::plan::{Mode, Plan};
 use dm_core::report::{Archived, GuardResult, ProgramResult, REPORT_VERSION, TableEffect};
+use dm_core::restored::{RESTORE_RESULT_VERSION, RestoreResult};
 use dm_core::verdict::{LedgerVerdict, RunOutcome};
 use dm_operator::build::RECORD_OF_LABEL;
 use serde_json::{Value, json};
@@ -42,6 +43,8 @@ pub struct Start {
     pub run: u32,
     /// What happens to its writes.
     pub mode: Mode,
+    /// Of a restore or its preview: the run that it takes back.
+    pub restores: Option<u32>,
     /// Uid of the Job.
     pub job: String,
 }
@@ -53,6 +56,10 @@ pub struct Cluster {
     pub starts: Vec<Start>,
     /// Programs that write and ended with 0 without having been asked to stop.
     pub completed: usize,
+    /// Runs that a restore has taken back whole.
+    pub taken_back: Vec<u32>,
+    /// Starts of a program that applies over an earlier one that was not taken back whole.
+    pub laid_over: Vec<Start>,
     /// Exit code of programs that are not stopped.
     pub exit_code: i32,
     /// Whether programs run until they are stopped.
@@ -136,38 +143,56 @@ impl Cluster {
             objects.change("pods", pod, |pod| pod["status"] = json!({"phase": phase}));
             return;
         }
+        let plan = plan_of(object);
         if has_ledger(object) {
-            let verdict = self.ledger.ask(&plan_of(object));
+            let verdict = self.ledger.ask(&plan);
             if verdict.exit_code() != 0 {
                 refuse(objects, pod, &verdict);
                 return;
             }
         }
-        if mode_of(object) == Mode::Apply {
+        if plan.mode == Mode::Apply {
             self.writing.0 += 1;
             self.writing.1 = self.writing.1.max(self.writing.0);
         }
-        self.starts.push(Start {
+        let start = Start {
             run: label(object, dm_api::RUN_LABEL).parse().unwrap(),
-            mode: mode_of(object),
+            mode: plan.mode,
+            restores: plan.restore.map(|restore| restore.run),
             job: object["metadata"]["ownerReferences"][0]["uid"].as_str().unwrap().to_owned(),
-        });
+        };
+        let is_under = |earlier: &Start| {
+            earlier.applies() && earlier.run != start.run && !self.taken_back.contains(&earlier.run)
+        };
+        if start.applies() && self.starts.iter().any(is_under) {
+            self.laid_over.push(start.clone());
+        }
+        self.starts.push(start);
         objects.change("pods", pod, |pod| {
-            let mut inits = vec![status("guard", &json!({"running": {"startedAt": at}}))];
+            let running = json!({"running": {"startedAt": at}});
+            let mut inits = vec![status("guard", &running)];
             inits.extend(has_ledger(pod).then(|| status("ledger", &let_through(&at))));
             pod["spec"]["nodeName"] = json!("node-1");
-            pod["status"] = json!({
-                "phase": "Running",
-                "initContainerStatuses": inits,
-                "containerStatuses": [status("program", &json!({"running": {"startedAt": at}}))],
-            });
+            pod["status"] = if plan.restore.is_some() {
+                json!({"phase": "Running", "containerStatuses": [status("restore", &running)]})
+            } else {
+                json!({
+                    "phase": "Running",
+                    "initContainerStatuses": inits,
+                    "containerStatuses": [status("program", &running)],
+                })
+            };
         });
     }
 
     fn end(&mut self, objects: &mut Objects, pod: &str) {
         let at = objects.now().to_string();
         let object = objects.get("pods", pod).unwrap();
-        let mode = mode_of(object);
+        let plan = plan_of(object);
+        let mode = plan.mode;
+        if mode == Mode::Apply {
+            self.writing.0 -= 1;
+        }
         let began = object["status"]["containerStatuses"][0]["state"]["running"]["startedAt"]
             .as_str()
             .map(str::to_owned);
@@ -176,6 +201,30 @@ impl Cluster {
             (true, true) => (0, None),
             (false, _) => (self.exit_code, None),
         };
+        let ended = |message: String, code: i32| {
+            json!({"terminated": {
+                "exitCode": code, "startedAt": began, "finishedAt": at, "message": message,
+                "reason": if code == 0 { "Completed" } else { "Error" },
+            }})
+        };
+        if let Some(restore) = plan.restore {
+            // It ends with 0 only where it has finished.
+            let finished = !is_deleting(object) && self.exit_code == 0;
+            let code = i32::from(!finished);
+            if finished && mode == Mode::Apply {
+                self.taken_back.push(restore.run);
+                self.ledger.restored.insert(restore.run);
+            }
+            let said = restore_result(mode, restore.run, finished).to_message();
+            objects.change("pods", pod, |pod| {
+                pod["status"] = json!({
+                    "phase": if code == 0 { "Succeeded" } else { "Failed" },
+                    "conditions": pod["status"]["conditions"],
+                    "containerStatuses": [status("restore", &ended(said, code))],
+                });
+            });
+            return;
+        }
         if exit_code == 0 && mode == Mode::Apply && !is_deleting(object) {
             self.completed += 1;
         }
@@ -189,21 +238,11 @@ impl Cluster {
             last_lines: vec!["all cars done".into()],
             log_problem: None,
         };
-        let ended = |message: String, code: i32| {
-            json!({"terminated": {
-                "exitCode": code, "startedAt": began, "finishedAt": at, "message": message,
-                "reason": if code == 0 { "Completed" } else { "Error" },
-            }})
-        };
-        if mode == Mode::Apply {
-            self.writing.0 -= 1;
-        }
         let asked = has_ledger(object);
         let mut result_of_guard = guard_result(mode);
         if asked && !self.mute {
-            let run = plan_of(object).run.number;
             let outcome = if exit_code == 0 { RunOutcome::Succeeded } else { RunOutcome::Failed };
-            let completed = self.ledger.complete(run, outcome).then_some(outcome);
+            let completed = self.ledger.complete(plan.run.number, outcome).then_some(outcome);
             result_of_guard.archived = Some(Archived { completed, ..Archived::default() });
         }
         let guard = serde_json::to_string(&result_of_guard).unwrap();
@@ -246,6 +285,38 @@ pub fn guard_result(mode: Mode) -> GuardResult {
         journal: None,
         locked: None,
         archived: None,
+    }
+}
+
+/// What a restore of a run that changed two cars says.
+fn restore_result(mode: Mode, of: u32, finished: bool) -> RestoreResult {
+    RestoreResult {
+        version: RESTORE_RESULT_VERSION,
+        mode,
+        of,
+        started_at: String::new(),
+        finished_at: String::new(),
+        finished,
+        keys: 2,
+        updated: if finished { 2 } else { 0 },
+        deleted: 0,
+        put: 0,
+        untouched: 0,
+        conflicts: 0,
+        groups: Vec::new(),
+        left_out: 0,
+        read_units: 1.0,
+        write_units: 2.0,
+        journal: None,
+        archived: None,
+        problem: (!finished).then(|| "interrupted".to_owned()),
+    }
+}
+
+impl Start {
+    /// Whether the author's program was started, and its writes reached the database.
+    pub fn applies(&self) -> bool {
+        self.mode == Mode::Apply && self.restores.is_none()
     }
 }
 
@@ -409,14 +480,12 @@ fn plan_in(container: &Value) -> Plan {
     serde_json::from_str(container["env"][0]["value"].as_str().unwrap()).unwrap()
 }
 
+/// The plan of the guard, or of the restore.
 fn plan_of(pod: &Value) -> Plan {
-    let inits = pod["spec"]["initContainers"].as_array().unwrap();
-    plan_in(inits.iter().find(|container| container["name"] == "guard").unwrap())
-}
-
-/// What the plan in the guard's environment says.
-fn mode_of(pod: &Value) -> Mode {
-    plan_of(pod).mode
+    let containers = [&pod["spec"]["initContainers"], &pod["spec"]["containers"]];
+    let mut all = containers.into_iter().filter_map(Value::as_array).flatten();
+    let ours = |container: &&Value| container["name"] == "guard" || container["name"] == "restore";
+    plan_in(all.find(ours).unwrap())
 }
 
 fn status(name: &str, state: &Value) -> Value {

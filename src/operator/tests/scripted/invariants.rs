@@ -4,24 +4,27 @@ use dm_core::plan::Mode;
 use serde_json::Value;
 
 use crate::api_server::finalizers;
-use crate::cluster::has_ended;
+use crate::cluster::{Start, has_ended};
 use crate::connection::lock;
 use crate::world::{NAME, World};
 
 /// How often programs were started that write.
 pub fn applied(world: &World) -> usize {
-    world.cluster.starts.iter().filter(|start| start.mode == Mode::Apply).count()
+    world.cluster.starts.iter().filter(|start| start.applies()).count()
 }
 
 /// How often dry runs were started.
 pub fn tried(world: &World) -> usize {
-    world.cluster.starts.len() - applied(world)
+    let dry_run = |start: &&Start| start.mode == Mode::DryRun && start.restores.is_none();
+    world.cluster.starts.iter().filter(dry_run).count()
 }
 
 /// No run was started twice, and nothing of ours holds what is finished.
 pub fn check(world: &World, what: &str) {
     for (index, start) in world.cluster.starts.iter().enumerate() {
-        let again = world.cluster.starts[index + 1..].iter().find(|s| s.run == start.run);
+        // A restore that was interrupted goes on in another pod of the same Job.
+        let other = |s: &&Start| s.run == start.run && (s.restores.is_none() || s.job != start.job);
+        let again = world.cluster.starts[index + 1..].iter().find(other);
         assert_eq!(again, None, "{what}: run {} was started twice", start.run);
     }
     assert!(applied(world) <= 1, "{what}: applied twice: {:?}", world.cluster.starts);

@@ -1,7 +1,7 @@
 //! A fake of an archive's ledger, and of the two tasks of the guard's program that ask and tell it. It
 //! keeps to what docs/archive.md says: what was begun is never forgotten, and what was applied is adopted.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use dm_core::plan::Plan;
 use dm_core::verdict::{Adopted, LedgerKind, LedgerVerdict, RunOutcome, UnknownRun, Verdict};
@@ -24,6 +24,8 @@ pub struct Entry {
 pub struct Ledger {
     /// The runs by their number.
     pub entries: BTreeMap<u32, Entry>,
+    /// Runs that were taken back: they are not adopted.
+    pub restored: BTreeSet<u32>,
     /// Whether the archive does not answer.
     pub unreachable: bool,
 }
@@ -42,7 +44,9 @@ impl Ledger {
         let overrule = plan.archive.as_ref().unwrap().overrule;
         let own = |run: u32, entry: &Entry| run == number && entry.uid == uid;
         let succeeded = |entry: &Entry| entry.completed == Some(RunOutcome::Succeeded);
-        if let Some((run, entry)) = self.entries.iter().rev().find(|(_, entry)| succeeded(entry)) {
+        let applied =
+            |(run, entry): &(&u32, &Entry)| succeeded(entry) && !self.restored.contains(run);
+        if let Some((run, entry)) = self.entries.iter().rev().find(applied) {
             return Verdict::Adopt(adopted(plan, *run, &entry.uid));
         }
         let unknown = |(run, entry): &(&u32, &Entry)| {

@@ -16,6 +16,7 @@ mod invariants;
 mod ledger;
 mod merge;
 mod refused;
+mod restored;
 mod schedule;
 mod stale;
 mod target;

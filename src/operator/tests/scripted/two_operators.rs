@@ -3,7 +3,6 @@
 
 use std::sync::Arc;
 
-use dm_core::plan::Mode;
 use dm_operator::reconcile::{Context, reconcile};
 use serde_json::json;
 use tokio::task::JoinHandle;
@@ -58,8 +57,14 @@ impl Operator {
 
 /// One shuffled life: hands strike at random, then everything is let go and comes to rest.
 async fn play(seed: u64, hands: &[fn(&mut Objects)]) -> World {
-    let mut schedule = Schedule::new(seed);
     let mut world = World::new();
+    shuffle(&mut world, seed, hands).await;
+    world
+}
+
+/// The same in a world that has a past.
+pub async fn shuffle(world: &mut World, seed: u64, hands: &[fn(&mut Objects)]) {
+    let mut schedule = Schedule::new(seed);
     world.cluster.graceful = seed.is_multiple_of(2);
     let mut operators = [Operator::new(&world.server), Operator::new(&world.server)];
     for _ in 0..STEPS {
@@ -74,7 +79,7 @@ async fn play(seed: u64, hands: &[fn(&mut Objects)]) -> World {
                     operator.asleep = if schedule.one_in(25) { schedule.below(60) } else { 0 };
                 }
             }
-            5..=6 => move_at_random(&mut world, &mut schedule),
+            5..=6 => move_at_random(world, &mut schedule),
             _ if schedule.one_in(8) => world.promote(),
             _ if schedule.one_in(4) && !hands.is_empty() => {
                 world.with_objects(hands[schedule.below(hands.len())]);
@@ -85,10 +90,9 @@ async fn play(seed: u64, hands: &[fn(&mut Objects)]) -> World {
     let [mut first, mut second] = operators;
     // Those who slept wake up when everything is over, with what they had in mind.
     first.finish(&world.server).await;
-    settle(&mut world).await;
+    settle(world).await;
     second.finish(&world.server).await;
-    settle(&mut world).await;
-    world
+    settle(world).await;
 }
 
 impl Operator {
@@ -125,8 +129,7 @@ async fn check_seeds(seeds: std::ops::RangeInclusive<u64>, hands: &[fn(&mut Obje
             check(&world, &what);
             assert_eq!(applied(&world), 1, "{what}");
         } else {
-            let writing = world.cluster.starts.iter().filter(|start| start.mode == Mode::Apply);
-            assert!(writing.count() <= 1, "{what}: {:#?}", world.cluster.starts);
+            assert!(applied(&world) <= 1, "{what}: {:#?}", world.cluster.starts);
             check_released(&world, &what);
             let phase = world.migration().and_then(|m| m.status).and_then(|status| status.phase);
             let is_applied = phase == Some(dm_api::status::Phase::Applied);
@@ -135,7 +138,7 @@ async fn check_seeds(seeds: std::ops::RangeInclusive<u64>, hands: &[fn(&mut Obje
     }
 }
 
-fn toggle_suspend(objects: &mut Objects) {
+pub fn toggle_suspend(objects: &mut Objects) {
     objects.change("datamigrations", NAME, |migration| {
         let suspended = migration["spec"]["suspend"] == true;
         migration["spec"]["suspend"] = json!(!suspended);

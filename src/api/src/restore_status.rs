@@ -1,0 +1,90 @@
+//! What status says of a restore, and of its preview. Bounded, as all of status is: counts, and the
+//! first conflicts.
+
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
+use kube::KubeSchema;
+use serde::{Deserialize, Serialize};
+
+use crate::migration::OnConflict;
+use crate::status::RunResult;
+
+/// What a restore did, or in a preview would do.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, KubeSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct RestoreReport {
+    /// Number of the run.
+    pub run: u32,
+    /// Number of the run that it takes back.
+    pub restores: u32,
+    /// What happens to what others changed since.
+    pub on_conflict: OnConflict,
+    /// How it ended.
+    pub result: RunResult,
+    /// When it began, as its container saw it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub execution_time: Option<Time>,
+    /// When it had ended, as its container saw it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub finalization_time: Option<Time>,
+    /// What it found and did. Absent when it did not get to say it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub effects: Option<RestoreEffects>,
+}
+
+/// What a restore found in its run's journal and did about it; in a preview, would do.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, KubeSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct RestoreEffects {
+    /// Items that the run had written.
+    pub items: u64,
+    /// Items of which attributes got back what they had.
+    pub got_back: u64,
+    /// Items that the run had created, and that are gone.
+    pub removed: u64,
+    /// Items that the run had deleted, and that are back.
+    pub brought_back: u64,
+    /// Items that were as before the run, or whose changes are all in conflict.
+    pub untouched: u64,
+    /// Attributes, and whole items, that others changed since.
+    pub conflicts: u64,
+    /// The same by table and kind, the first of them. All are in the archive.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = 20))]
+    pub conflict_groups: Vec<ConflictGroup>,
+    /// Read units used.
+    pub read_units: f64,
+    /// Write units used.
+    pub write_units: f64,
+}
+
+/// Conflicts of one kind in one table.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, KubeSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct ConflictGroup {
+    /// The table's name.
+    pub table: String,
+    /// What others did to the items.
+    pub kind: ConflictKind,
+    /// The attribute, where the conflict is about one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub attribute: Option<String>,
+    /// In how many items.
+    pub items: u64,
+    /// Keys of the first of them, in DynamoDB's JSON; only where the target's policy shows values.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = 10))]
+    pub keys: Vec<String>,
+}
+
+/// What others did to an item since the run.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
+pub enum ConflictKind {
+    /// An attribute has another value than the run left.
+    AttributeChanged,
+    /// The item that the run created is not what the run left.
+    ItemChanged,
+    /// The item that the run changed was deleted.
+    ItemDeleted,
+    /// Where the run deleted an item there is another one.
+    PlaceTaken,
+}

@@ -1,0 +1,111 @@
+//! Ends of restores: what several pods did together, and what people are told.
+
+use k8s_openapi::api::batch::v1::Job;
+use k8s_openapi::api::core::v1::Pod;
+use serde_json::{Value, json};
+
+use super::*;
+use crate::samples::*;
+
+fn end(kind: RunKind, job: &Job, pods: &[&Pod]) -> Outcome {
+    let record = restore(2, kind, 1, RunResult::Running);
+    super::super::of(&record, RunObjects { job: Some(job), pods }).expect("it is over")
+}
+
+fn check(kind: RunKind, job: &Job, pods: &[&Pod], expected: (RunResult, Reason, &str)) -> Outcome {
+    let outcome = end(kind, job, pods);
+    assert_eq!((outcome.result, outcome.reason), (expected.0, expected.1), "{}", outcome.message);
+    assert!(outcome.message.contains(expected.2), "{}", outcome.message);
+    assert_eq!(outcome.what_now.is_empty(), outcome.result == RunResult::Succeeded);
+    assert!(outcome.last_lines.is_empty(), "its result is not shown as lines of a program");
+    outcome
+}
+
+fn complete() -> Job {
+    job_ended("Complete", "CompletionsReached")
+}
+
+fn failed() -> Job {
+    job_ended("Failed", "BackoffLimitExceeded")
+}
+
+#[test]
+fn a_restore_and_a_preview_end_well_in_words_of_their_own() {
+    let pod = restore_pod(0, &restore_says(json!({})));
+    let expected = (RunResult::Succeeded, Reason::Restored, "404 items of run 1 were put back");
+    let outcome = check(RunKind::Restore, &complete(), &[&pod], expected);
+    assert_eq!(outcome.execution_time, Some("2026-11-02T10:00:05.250Z".parse().unwrap()));
+    assert_eq!(outcome.finalization_time, Some("2026-11-02T10:00:08.750Z".parse().unwrap()));
+    let expected = (RunResult::Succeeded, Reason::RestorePreviewSucceeded, "nothing was written");
+    check(RunKind::RestorePreview, &complete(), &[&pod], expected);
+}
+
+#[test]
+fn what_an_interrupted_restore_did_before_is_counted() {
+    let first = restore_pod(
+        1,
+        &restore_says(json!({
+            "finished": false, "keys": 150, "updated": 148, "untouched": 2, "writeUnits": 148.0,
+            "problem": "interrupted",
+        })),
+    );
+    let second = restore_pod(
+        0,
+        &restore_says(json!({"updated": 256, "untouched": 150, "writeUnits": 256.0})),
+    );
+    let expected = (RunResult::Succeeded, Reason::Restored, "404 items");
+    let outcome = check(RunKind::Restore, &complete(), &[&first, &second], expected);
+    let all = outcome.restore.unwrap();
+    assert_eq!((all.keys, all.updated, all.untouched, all.conflicts), (406, 404, 2, 2));
+    assert!((all.write_units - 404.0).abs() < 0.01);
+    // One that was killed left no word; what the other says is right all the same.
+    let killed = restore_pod(137, &Value::Null);
+    let outcome = check(
+        RunKind::Restore,
+        &complete(),
+        &[&killed, &second],
+        (RunResult::Succeeded, Reason::Restored, "256 items"),
+    );
+    assert_eq!(outcome.restore.unwrap().keys, 406);
+}
+
+#[test]
+fn a_restore_that_fails_says_why_and_how_it_goes_on() {
+    let said = restore_says(json!({
+        "finished": false, "updated": 10, "problem": "the archive does not answer.",
+    }));
+    let pod = restore_pod(1, &said);
+    let expected = (
+        RunResult::Failed,
+        Reason::RestoreFailed,
+        "The restore failed: the archive does not answer after 3s; 10 items of run 1 were put back.",
+    );
+    let outcome = check(RunKind::Restore, &failed(), &[&pod], expected);
+    assert!(outcome.what_now.contains("set spec.retry to 1 and the restore goes on"));
+    let preview = (RunResult::Failed, Reason::RestoreFailed, "nothing was written");
+    let outcome = check(RunKind::RestorePreview, &failed(), &[&pod], preview);
+    assert!(outcome.what_now.contains("To preview it again, set spec.retry to 1"));
+}
+
+#[test]
+fn a_restore_that_ended_without_a_word_or_early_is_no_success() {
+    for said in [Value::Null, restore_says(json!({"finished": false}))] {
+        let pod = restore_pod(0, &said);
+        let expected = (RunResult::Failed, Reason::RestoreFailed, "left no word");
+        check(RunKind::Restore, &complete(), &[&pod], expected);
+    }
+}
+
+#[test]
+fn a_restore_whose_job_was_deleted_has_failed_and_a_preview_given_up_is_cancelled() {
+    let pod =
+        with(&restore_pod(143, &Value::Null), json!({"metadata": {"deletionTimestamp": time(9)}}));
+    let expected = (RunResult::Failed, Reason::JobDeleted, "is not known");
+    check(RunKind::Restore, &job_deleted(), &[&pod], expected);
+    let annotation = json!({"metadata": {"annotations": {
+        "datamigration.dev/stop-reason": "Superseded",
+    }}});
+    let stopped = with(&job_deleted(), annotation);
+    let expected = (RunResult::Cancelled, Reason::Superseded, "nothing was written");
+    check(RunKind::RestorePreview, &stopped, &[&pod], expected);
+}
