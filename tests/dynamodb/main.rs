@@ -26,6 +26,7 @@ mod journal_speed;
 mod journal_writer;
 mod kill;
 mod overlay_report;
+mod partiql;
 mod pod;
 mod restore;
 mod restore_cli;

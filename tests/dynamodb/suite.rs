@@ -4,7 +4,9 @@
 //! A case: `== name`, then `table KIND` (of [`table`]), `seed ITEM` lines, and steps. A step is
 //! `> Operation BODY`, then what is expected: `= MEMBERS` (each equal in the answer), `! Error` or
 //! `! Error: message`, or nothing (success). `pages Operation BODY` reads all pages and expects
-//! `= ITEMS`, in order for a Query. `$T` is the table. Lines that begin with a blank continue the one
+//! `= ITEMS`, in order for a Query. `sql STATEMENT` or `sql PARAMETERS STATEMENT` is an
+//! ExecuteStatement, `pages-sql` reads all its pages; without ORDER BY its items have no order. Where
+//! a request lists statements, a text stands for `{"Statement": text}`. `$T` is the table. Lines that begin with a blank continue the one
 //! before. `departs: who: reason` before a step says that a local
 //! database departs from AWS there.
 
@@ -38,6 +40,21 @@ impl Step {
         ["Put", "Update", "Delete", "BatchWrite", "TransactWrite"]
             .iter()
             .any(|prefix| self.operation.starts_with(prefix))
+    }
+
+    /// Statements are always answered by the guard's dry run, reading ones too.
+    fn is_statement(&self) -> bool {
+        self.operation.contains("Execute")
+    }
+
+    fn is_ordered(&self) -> bool {
+        match self.operation.as_str() {
+            "Scan" => false,
+            "ExecuteStatement" => {
+                self.body["Statement"].as_str().is_some_and(|text| text.contains("ORDER BY"))
+            }
+            _ => true,
+        }
     }
 }
 
@@ -145,7 +162,8 @@ async fn run_case(
         let exempt = step.departs && (of_database || column == Column::Journalled);
         // Elsewhere the words are the database's, and DynamoDB Local has its own. With a journal they
         // are of either.
-        let own_words = matches!(column, Column::DryRun | Column::DryRunSeeded) && step.writes();
+        let own_words = matches!(column, Column::DryRun | Column::DryRunSeeded)
+            && (step.writes() || step.is_statement());
         // The guard refuses a read that it takes for wrong and the database does not.
         let refused = answer["__type"].as_str().is_some_and(|name| name.contains("AccessDenied"));
         let exempt = exempt || (step.departs && refused);
@@ -177,9 +195,8 @@ async fn touch(endpoint: &Endpoint, kind: &str, name: &str) {
 }
 
 async fn run_step(step: &Step, name: &str, endpoint: &Endpoint) -> (u16, Value) {
-    let body: Value =
-        serde_json::from_str(&expand(&step.body).to_string().replace("$T", name)).unwrap();
-    let mut body = body;
+    let body = expand(&statements_in_full(&step.body));
+    let mut body: Value = serde_json::from_str(&body.to_string().replace("$T", name)).unwrap();
     let batch = ["Batch", "Transact", "Execute", "List"];
     if !batch.iter().any(|prefix| step.operation.starts_with(prefix))
         && body.get("TableName").is_none()
@@ -195,6 +212,27 @@ async fn run_step(step: &Step, name: &str, endpoint: &Endpoint) -> (u16, Value) 
     (status, shorten(&serde_json::from_str(&text).unwrap()))
 }
 
+/// Statements in quotes alone, and the table in them in the quotes that its name needs.
+pub fn statements_in_full(body: &Value) -> Value {
+    let quoted = |text: &str| text.replace("$T", "\"$T\"");
+    let mut body = body.clone();
+    if let Some(Value::String(text)) = body.get_mut("Statement") {
+        *text = quoted(text);
+    }
+    for member in ["Statements", "TransactStatements"] {
+        for statement in body.get_mut(member).and_then(Value::as_array_mut).into_iter().flatten() {
+            match statement {
+                Value::String(text) => *statement = json!({"Statement": quoted(text)}),
+                other => {
+                    let text = other["Statement"].as_str().map(quoted);
+                    other["Statement"] = text.into();
+                }
+            }
+        }
+    }
+    body
+}
+
 async fn all_pages(step: &Step, mut body: Value, endpoint: &Endpoint) -> (u16, Value) {
     let mut items: Vec<Value> = Vec::new();
     for _ in 0..1000 {
@@ -203,8 +241,13 @@ async fn all_pages(step: &Step, mut body: Value, endpoint: &Endpoint) -> (u16, V
             return (status, answer);
         }
         items.extend(answer["Items"].as_array().unwrap().iter().cloned());
-        match answer.as_object_mut().unwrap().remove("LastEvaluatedKey") {
-            Some(key) => body["ExclusiveStartKey"] = key,
+        let (next, start) = if step.is_statement() {
+            ("NextToken", "NextToken")
+        } else {
+            ("LastEvaluatedKey", "ExclusiveStartKey")
+        };
+        match answer.as_object_mut().unwrap().remove(next) {
+            Some(key) => body[start] = key,
             None => return (200, json!({"Items": items})),
         }
     }
@@ -213,10 +256,26 @@ async fn all_pages(step: &Step, mut body: Value, endpoint: &Endpoint) -> (u16, V
 
 /// The answer as far as columns must agree on it: the order of a scan is not defined.
 fn comparable(step: &Step, mut answer: Value) -> Value {
-    if step.operation == "Scan"
+    if !step.is_ordered()
         && let Some(Value::Array(items)) = answer.get_mut("Items")
     {
         items.sort_by_cached_key(canonical);
+    }
+    if step.operation == "ExecuteStatement" {
+        // A token is what its maker wants it to be; DynamoDB Local tells no key beside it.
+        if let Some(token) = answer.get_mut("NextToken") {
+            *token = "a token".into();
+        }
+        answer.as_object_mut().unwrap().remove("LastEvaluatedKey");
+    }
+    if step.operation == "BatchExecuteStatement"
+        && let Some(Value::Array(responses)) = answer.get_mut("Responses")
+    {
+        for response in responses {
+            if let Some(Value::Object(error)) = response.get_mut("Error") {
+                error.remove("Message");
+            }
+        }
     }
     if step.operation == "BatchGetItem"
         && let Some(Value::Object(tables)) = answer.get_mut("Responses")
@@ -339,6 +398,19 @@ pub fn table(kind: &str, name: &str) -> Value {
     request
 }
 
+/// Parameters, if there are any, and a statement behind them.
+fn statement(text: &str) -> Value {
+    let mut body = json!({});
+    let mut at = 0;
+    if text.starts_with('{') {
+        let mut stream = serde_json::Deserializer::from_str(text).into_iter();
+        body = stream.next().unwrap().unwrap_or_else(|error| panic!("{error} in {text}"));
+        at = stream.byte_offset();
+    }
+    body["Statement"] = text[at..].trim().into();
+    body
+}
+
 /// Reads a file of cases.
 pub fn parse(text: &str) -> Vec<Case> {
     let mut lines: Vec<String> = Vec::new();
@@ -364,12 +436,17 @@ pub fn parse(text: &str) -> Vec<Case> {
             "table" => rest.trim().clone_into(&mut case.table),
             "seed" => case.seeds.push(json(rest)),
             "departs:" => departs = true,
-            ">" | "pages" => {
-                let (operation, body) = rest.split_once(' ').unwrap_or((rest, "{}"));
+            ">" | "pages" | "sql" | "pages-sql" => {
+                let sql = word.ends_with("sql");
+                let (operation, body) = match rest.split_once(' ') {
+                    _ if sql => ("ExecuteStatement", statement(rest)),
+                    Some((operation, body)) => (operation, json(body)),
+                    None => (rest, json!({})),
+                };
                 case.steps.push(Step {
                     operation: operation.into(),
-                    body: json(body),
-                    pages: word == "pages",
+                    body,
+                    pages: word.starts_with("pages"),
                     expected: None,
                     departs: std::mem::take(&mut departs),
                 });

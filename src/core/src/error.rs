@@ -234,6 +234,17 @@ impl ServiceError {
         Self { code: ErrorCode::TransactionCanceled, message, extra }
     }
 
+    /// The error inside a batch's answer to one of its PartiQL statements.
+    pub fn to_statement_json(&self) -> Value {
+        let mut object = Map::new();
+        object.insert("Code".to_owned(), self.code.short_name().into());
+        object.insert("Message".to_owned(), self.message.clone().into());
+        if let Some(Extra::Item(item)) = self.extra.as_deref() {
+            object.insert("Item".to_owned(), item_to_json(item));
+        }
+        Value::Object(object)
+    }
+
     /// No such table, as reads and writes of items answer.
     pub fn table_not_found() -> Self {
         Self::new(ErrorCode::ResourceNotFound, "Requested resource not found")
@@ -311,6 +322,19 @@ mod tests {
                 "Message": "Transaction cancelled, please refer cancellation reasons for specific \
                             reasons [None, ConditionalCheckFailed]",
             }),
+        );
+    }
+
+    #[test]
+    fn a_statements_error_in_a_batch_has_its_short_name() {
+        let item = Item::from([("a".to_owned(), AttributeValue::S("x".to_owned()))]);
+        assert_eq!(
+            ServiceError::conditional_check_failed(Some(item)).to_statement_json(),
+            json!({
+                "Code": "ConditionalCheckFailed",
+                "Message": "The conditional request failed",
+                "Item": {"a": {"S": "x"}},
+            })
         );
     }
 

@@ -12,19 +12,30 @@
 
 mod condition;
 mod cursor;
+mod item;
 mod literal;
 mod plan;
+mod several;
 mod statement;
 mod token;
 
 use crate::error::ServiceError;
 use crate::expression::{Condition, Path, Step, Update};
+use crate::schema::{ItemKey, TableSchema};
 use crate::value::{AttributeValue, Item};
 
+pub use item::{ItemChange, ItemStatement, Presence, Remaining};
 pub use plan::ReadPlan;
+pub use several::{
+    BATCH_STATEMENTS_MAX, TRANSACTION_STATEMENTS_MAX, check_batch, check_count, check_transaction,
+    in_transaction, on_item_in_transaction,
+};
 
 /// Most characters of a statement (API reference, `ExecuteStatement`).
 pub const STATEMENT_CHARS_MAX: usize = 8192;
+/// Most partitions that one SELECT reads (Developer Guide, PartiQL operators: an IN may have up to 50
+/// values of a partition key).
+pub const PARTITIONS_MAX: usize = 50;
 /// How deep parentheses may stand in each other. Our own bound: no input may exhaust the stack.
 pub const DEPTH_MAX: usize = 64;
 
@@ -104,6 +115,18 @@ pub enum Returning {
     ModifiedNew,
 }
 
+impl Returning {
+    /// As a statement says it.
+    fn words(self) -> &'static str {
+        match self {
+            Self::AllOld => "ALL OLD",
+            Self::AllNew => "ALL NEW",
+            Self::ModifiedOld => "MODIFIED OLD",
+            Self::ModifiedNew => "MODIFIED NEW",
+        }
+    }
+}
+
 impl Statement {
     /// Parses a statement with its parameters.
     pub fn parse(text: &str, parameters: &[AttributeValue]) -> Result<Self, ServiceError> {
@@ -124,9 +147,28 @@ impl Statement {
     pub fn is_read(&self) -> bool {
         matches!(self, Self::Select(_) | Self::Exists(_))
     }
+
+    /// Whether it returns an image of the item that it writes.
+    pub fn returns_image(&self) -> bool {
+        match self {
+            Self::Select(_) | Self::Exists(_) | Self::Insert(_) => false,
+            Self::Update(update) => update.returning.is_some(),
+            Self::Delete(delete) => delete.returns_old,
+        }
+    }
 }
 
 impl Select {
+    /// The key of the one item it asks for, if it asks for nothing else: an equality for each key
+    /// attribute of the table, and no more.
+    pub fn single_item(&self, table: &TableSchema) -> Result<Option<ItemKey>, ServiceError> {
+        if self.index.is_some() {
+            return Ok(None);
+        }
+        let found = plan::key_and_rest(self.condition.as_ref(), table)?;
+        Ok(found.and_then(|(key, rest)| rest.is_none().then_some(key)))
+    }
+
     /// What is returned of an item: each value under its path's last name (`a.b` gives `b`), which
     /// is how PartiQL differs from a projection.
     pub fn project(&self, item: &Item) -> Item {

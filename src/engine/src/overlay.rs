@@ -14,6 +14,7 @@ mod page;
 mod page_answer;
 mod page_request;
 mod parameters;
+mod partiql;
 mod schemas;
 mod state;
 mod store;
@@ -110,6 +111,10 @@ impl Overlay {
             Operation::BatchWriteItem => self.write_batch(&body).await?,
             Operation::TransactWriteItems => self.transact_write(&body).await?,
             Operation::TransactGetItems => self.transact_get(&body).await?,
+            // Boxed: their futures hold a whole plan.
+            Operation::ExecuteStatement => Box::pin(self.execute_statement(&body)).await?,
+            Operation::BatchExecuteStatement => Box::pin(self.execute_batch(&body)).await?,
+            Operation::ExecuteTransaction => Box::pin(self.execute_transaction(&body)).await?,
             Operation::GetItem => return self.get_one(body).await,
             Operation::BatchGetItem => return self.get_batch(body).await,
             Operation::Query | Operation::Scan => return self.page(operation, body).await,

@@ -23,27 +23,29 @@ pub struct Step {
 }
 
 /// The program of a seed.
-pub fn program(seed: u64) -> Program {
+pub fn program(seed: u64, statements: bool) -> Program {
     let mut random = Random(seed);
     let table = random.pick(&["hash", "range", "strings", "indexed", "indexed"]);
-    let mut generator = Generator { random, table, parameters: Map::new(), count: 0 };
+    let mut generator = Generator { random, table, statements, parameters: Map::new(), count: 0 };
     let seeds = (0..generator.random.below(12)).map(|_| generator.item()).collect();
     let steps = (0..5 + generator.random.below(25)).map(|_| generator.step()).collect();
     Program { table, seeds, steps }
 }
 
-struct Generator {
-    random: Random,
-    table: &'static str,
+pub struct Generator {
+    pub random: Random,
+    pub table: &'static str,
+    /// Whether PartiQL statements are among the steps.
+    statements: bool,
     /// ExpressionAttributeValues of the request being made.
     parameters: Map<String, Value>,
     count: u32,
 }
 
-const ATTRIBUTES: [&str; 8] = ["n", "s", "m", "q", "x", "z", "k", "w"];
+pub const ATTRIBUTES: [&str; 8] = ["n", "s", "m", "q", "x", "z", "k", "w"];
 
 impl Generator {
-    fn key(&mut self) -> Value {
+    pub fn key(&mut self) -> Value {
         let id = self.random.pick(&["a", "b", "c"]);
         match self.table {
             "hash" => json!({"id": self.random.pick(&["a", "b", "c", "d", "e", "f"])}),
@@ -54,7 +56,7 @@ impl Generator {
         }
     }
 
-    fn number(&mut self) -> Value {
+    pub fn number(&mut self) -> Value {
         self.random.pick(&[
             json!(-2),
             json!(0),
@@ -65,7 +67,7 @@ impl Generator {
         ])
     }
 
-    fn value(&mut self, depth: u32) -> Value {
+    pub fn value(&mut self, depth: u32) -> Value {
         match self.random.below(if depth == 0 { 8 } else { 11 }) {
             0..=2 => self.number(),
             3 | 4 => self.random.pick(&[json!("x"), json!("y"), json!("xy"), json!("")]),
@@ -81,7 +83,7 @@ impl Generator {
         }
     }
 
-    fn item(&mut self) -> Value {
+    pub fn item(&mut self) -> Value {
         let mut item = self.key();
         for _ in 0..self.random.below(5) {
             let name = self.random.pick(&ATTRIBUTES);
@@ -97,7 +99,7 @@ impl Generator {
         item
     }
 
-    fn index_value(&mut self, name: &str) -> Value {
+    pub fn index_value(&mut self, name: &str) -> Value {
         match name {
             "r" => self.number(),
             _ => self.random.pick(&[json!("x"), json!("y"), json!("xy")]),
@@ -121,7 +123,7 @@ impl Generator {
         body
     }
 
-    fn path(&mut self) -> String {
+    pub fn path(&mut self) -> String {
         let name = self.random.pick(&ATTRIBUTES);
         match self.random.below(8) {
             0 => format!("{name}.x"),
@@ -276,11 +278,14 @@ impl Generator {
         self.finish(body)
     }
 
-    fn call(operation: &'static str, body: Value) -> Step {
+    pub fn call(operation: &'static str, body: Value) -> Step {
         Step { operation, body, pages: false, order: None }
     }
 
     fn step(&mut self) -> Step {
+        if self.statements && self.random.one_in(2) {
+            return self.statement_step();
+        }
         match self.random.below(20) {
             0..=2 => {
                 let mut body = self.write_parameters(0);

@@ -111,11 +111,24 @@ fn incorrect_type(name: &str, kind: &str) -> ServiceError {
     ))
 }
 
-/// `IS [NOT] MISSING` or `IS [NOT] NULL`.
+/// The names of types that IS takes.
+const TYPES: [(&str, AttributeType); 8] = [
+    ("NULL", AttributeType::Null),
+    ("BOOLEAN", AttributeType::Bool),
+    ("BLOB", AttributeType::B),
+    ("STRING", AttributeType::S),
+    ("NUMERIC", AttributeType::N),
+    ("STRUCT", AttributeType::M),
+    ("TUPLE", AttributeType::M),
+    ("LIST", AttributeType::L),
+];
+
+/// `IS [NOT] MISSING` or `IS [NOT]` a type.
 fn is(cursor: &mut Cursor, value: Operand) -> Result<Node> {
     let negated = cursor.eat_word("NOT");
-    let node = if cursor.eat_word("NULL") {
-        Node::Type { value, kind: AttributeType::Null }
+    let of_type = TYPES.iter().find(|(word, _)| cursor.eat_word(word));
+    let node = if let Some((_, kind)) = of_type {
+        Node::Type { value, kind: *kind }
     } else {
         cursor.expect_word("MISSING")?;
         let Operand::Path(path) = value else { return Err(cursor.unexpected()) };
@@ -294,6 +307,8 @@ mod tests {
             ("nil IS NULL", "true"),
             ("a IS NULL", "false"),
             ("a IS NOT NULL", "true"),
+            ("a IS NUMERIC AND s IS STRING AND m IS STRUCT", "true"),
+            ("m.k IS NOT LIST", "false"),
             ("begins_with(\"s\", 'he')", "true"),
             ("BEGINS_WITH(s, 'x')", "false"),
             ("contains(s, 'ell')", "true"),

@@ -1,6 +1,6 @@
 //! What a statement's WHERE clause says of keys: which item is written, which items are read.
 
-use super::{Delete, Select, UpdateStatement};
+use super::{Delete, PARTITIONS_MAX, Select, UpdateStatement};
 use crate::error::ServiceError;
 use crate::expression::{
     Comparator, Condition, KeyClause, KeyCondition, KeyExpression, Node, Operand, SortCondition,
@@ -14,7 +14,12 @@ type Result<T> = std::result::Result<T, ServiceError>;
 #[derive(Clone, Debug, PartialEq)]
 pub enum ReadPlan {
     /// These partitions, or ranges of them, one after another.
-    Queries(Vec<KeyCondition>),
+    Queries {
+        /// In the order in which they are read.
+        partitions: Vec<KeyCondition>,
+        /// Whether each is read from its last sort key to its first.
+        descends: bool,
+    },
     /// Everything: no partition key is given.
     Scan,
 }
@@ -24,16 +29,28 @@ impl Select {
     pub fn plan(&self, keys: &KeySchema) -> Result<ReadPlan> {
         let parts = self.condition.as_ref().map(|condition| conjuncts(&condition.root));
         let parts = parts.unwrap_or_default();
+        check_key_types(&parts, keys)?;
         let sort = sort_clauses(&parts, keys);
         let query = |clauses: Vec<KeyClause>| {
             let clauses = clauses.into_iter().chain(sort.iter().cloned()).collect();
             KeyExpression { clauses }.for_keys(keys)
         };
-        let queries: Option<Vec<KeyCondition>> = partitions(&parts, keys)
+        let partitions: Option<Vec<KeyCondition>> = partitions(&parts, keys)?
             .map(|partitions| partitions.into_iter().map(query).collect())
             .transpose()?;
-        self.check_order(keys, queries.is_some())?;
-        Ok(queries.map_or(ReadPlan::Scan, ReadPlan::Queries))
+        self.check_order(keys, partitions.is_some())?;
+        let Some(mut partitions) = partitions else { return Ok(ReadPlan::Scan) };
+        partitions.sort_by(|one, other| one.partition_bytes().cmp(other.partition_bytes()));
+        if self.descends(&keys.partition) {
+            partitions.reverse();
+        }
+        Ok(ReadPlan::Queries { partitions, descends: self.descends(&keys.sort) })
+    }
+
+    /// Whether the first of these attributes that ORDER BY names descends.
+    fn descends(&self, attributes: &[KeyAttribute]) -> bool {
+        let named = |name: &str| attributes.iter().any(|attribute| attribute.name == name);
+        self.order.iter().find(|(name, _)| named(name)).is_some_and(|(_, descends)| *descends)
     }
 
     /// The key of the one item that EXISTS checks, and the condition it must meet.
@@ -79,11 +96,24 @@ impl Delete {
     }
 }
 
-/// The equalities with all key attributes, outside any OR and NOT, and the rest of the condition.
-fn full_key(
+/// The key that a statement must give, and what else it says.
+pub(super) fn full_key(
     condition: Option<&Condition>,
     table: &TableSchema,
 ) -> Result<(ItemKey, Option<Condition>)> {
+    key_and_rest(condition, table)?.ok_or_else(|| {
+        ServiceError::validation(
+            "Where clause does not contain a mandatory equality on all key attributes",
+        )
+    })
+}
+
+/// The equalities with all key attributes, outside any OR and NOT, and the rest of the condition;
+/// `None` when some key attribute is not given.
+pub(super) fn key_and_rest(
+    condition: Option<&Condition>,
+    table: &TableSchema,
+) -> Result<Option<(ItemKey, Option<Condition>)>> {
     let mut key = Item::new();
     let mut rest = Vec::new();
     for part in condition.map(|condition| conjuncts(&condition.root)).unwrap_or_default() {
@@ -95,12 +125,48 @@ fn full_key(
         }
     }
     if key.len() < table.keys.attribute_count() {
-        return Err(ServiceError::validation(
-            "Where clause does not contain a mandatory equality on all key attributes",
-        ));
+        return Ok(None);
+    }
+    for attribute in table.keys.attributes() {
+        if key.get(&attribute.name).is_some_and(|value| !fits(value, attribute)) {
+            return Err(wrong_key_type(attribute));
+        }
     }
     let rest = (!rest.is_empty()).then_some(Condition { root: Node::And(rest) });
-    Ok((ItemKey::from_key(table, &key)?, rest))
+    Ok(Some((ItemKey::from_key(table, &key)?, rest)))
+}
+
+fn fits(value: &AttributeValue, key: &KeyAttribute) -> bool {
+    value.kind() == key.kind.attribute_type()
+}
+
+pub(super) fn wrong_key_type(key: &KeyAttribute) -> ServiceError {
+    ServiceError::validation(format!(
+        "Key attribute's data type should match its data type in table's schema: Key {}",
+        key.name
+    ))
+}
+
+/// Refuses to compare a key attribute with a value that it cannot have.
+fn check_key_types(parts: &[&Node], keys: &KeySchema) -> Result<()> {
+    for key in keys.attributes() {
+        let is_key = |operand: &Operand| matches!(operand, Operand::Path(path) if path.is_top_level() && path.root == key.name);
+        for part in parts {
+            let others: Vec<&Operand> = match part {
+                Node::Compare { left, right, .. } if is_key(left) => vec![right],
+                Node::Compare { left, right, .. } if is_key(right) => vec![left],
+                Node::Between { value, low, high } if is_key(value) => vec![low, high],
+                Node::In { value, options } if is_key(value) => options.iter().collect(),
+                _ => Vec::new(),
+            };
+            let wrong =
+                |operand: &&Operand| matches!(operand, Operand::Value(value) if !fits(value, key));
+            if others.iter().any(wrong) {
+                return Err(wrong_key_type(key));
+            }
+        }
+    }
+    Ok(())
 }
 
 /// What must all hold, outside any OR and NOT.
@@ -132,9 +198,13 @@ fn attribute_and_value<'n>(
     }
 }
 
-/// The values a key attribute may have: of an equality, or of an IN.
+/// The values a key attribute may have: of an equality, of an IN, or of such joined by OR.
 fn values<'n>(parts: &[&'n Node], key: &KeyAttribute) -> Option<Vec<&'n AttributeValue>> {
-    parts.iter().find_map(|part| match part {
+    parts.iter().find_map(|part| values_of(part, key))
+}
+
+fn values_of<'n>(part: &'n Node, key: &KeyAttribute) -> Option<Vec<&'n AttributeValue>> {
+    match part {
         Node::In { value: Operand::Path(path), options }
             if path.is_top_level() && path.root == key.name =>
         {
@@ -146,22 +216,31 @@ fn values<'n>(parts: &[&'n Node], key: &KeyAttribute) -> Option<Vec<&'n Attribut
                 })
                 .collect()
         }
+        Node::Or(nodes) => {
+            let each: Option<Vec<_>> = nodes.iter().map(|node| values_of(node, key)).collect();
+            Some(each?.concat())
+        }
         part => equality(part).filter(|(name, _)| *name == key.name).map(|(_, value)| vec![value]),
-    })
+    }
 }
 
 /// Every partition the condition allows, as the equalities that name it; `None` when some part of
 /// the partition key is not given. Each partition once.
-fn partitions(parts: &[&Node], keys: &KeySchema) -> Option<Vec<Vec<KeyClause>>> {
+fn partitions(parts: &[&Node], keys: &KeySchema) -> Result<Option<Vec<Vec<KeyClause>>>> {
     let mut found: Vec<Vec<KeyClause>> = vec![Vec::new()];
     for key in &keys.partition {
-        let mut values = values(parts, key)?;
+        let Some(mut values) = values(parts, key) else { return Ok(None) };
         let mut seen = Vec::new();
         values.retain(|value| {
             let new = !seen.contains(value);
             seen.push(value);
             new
         });
+        if found.len() * values.len() > PARTITIONS_MAX {
+            return Err(ServiceError::validation(
+                "Too many decomposed read operations for a given query.",
+            ));
+        }
         found = found
             .iter()
             .flat_map(|clauses| {
@@ -173,7 +252,7 @@ fn partitions(parts: &[&Node], keys: &KeySchema) -> Option<Vec<Vec<KeyClause>>> 
             })
             .collect();
     }
-    Some(found)
+    Ok(Some(found))
 }
 
 /// Conditions on the sort attributes that a query can take: equalities, then at most one range.
@@ -253,9 +332,10 @@ mod tests {
         let Ok(Statement::Select(select)) = Statement::parse(&text, &[]) else { panic!("{text}") };
         let shown = match select.plan(&table().keys) {
             Ok(ReadPlan::Scan) => "scan".to_owned(),
-            Ok(ReadPlan::Queries(queries)) => {
-                let sorts = queries.iter().filter(|query| query.sort().next().is_some()).count();
-                format!("{} queries, {sorts} with a range", queries.len())
+            Ok(ReadPlan::Queries { partitions, descends }) => {
+                let sorts = partitions.iter().filter(|query| query.sort().next().is_some()).count();
+                let backward = if descends { ", backward" } else { "" };
+                format!("{} queries, {sorts} with a range{backward}", partitions.len())
             }
             Err(error) => error.message,
         };
@@ -277,14 +357,14 @@ mod tests {
         for (clause, expected) in [
             ("", "scan"),
             ("WHERE s = 1", "scan"),
-            ("WHERE p = 'a' OR p = 'b'", "scan"),
+            ("WHERE p = 'a' OR x = 'b'", "scan"),
+            ("WHERE p = 'a' OR p IN ['b', 'a']", "2 queries, 0 with a range"),
             ("WHERE NOT p = 'a'", "scan"),
             ("WHERE p > 'a'", "scan"),
             ("WHERE p = 'a'", "1 queries, 0 with a range"),
             ("WHERE 'a' = p AND s > 1", "1 queries, 1 with a range"),
             ("WHERE p = 'a' AND (s BETWEEN 1 AND 2 AND x = 1)", "1 queries, 1 with a range"),
             ("WHERE p = 'a' AND s <> 1", "1 queries, 0 with a range"),
-            ("WHERE p = 'a' AND s = 'x'", "1 queries, 0 with a range"),
             ("WHERE p IN ['a', 'b', 'a'] AND s = 1", "2 queries, 2 with a range"),
         ] {
             check_plan(clause, expected);
@@ -293,16 +373,48 @@ mod tests {
 
     #[test]
     fn a_key_of_another_type_is_refused() {
-        check_plan(
-            "WHERE p = 1",
-            "One or more parameter values were invalid: Condition parameter type does not match \
-             schema type",
-        );
+        let wrong = |key: &str| {
+            format!(
+                "Key attribute's data type should match its data type in table's schema: Key {key}"
+            )
+        };
+        check_plan("WHERE p = 1", &wrong("p"));
+        check_plan("WHERE p IN ['a', 1]", &wrong("p"));
+        check_plan("WHERE p = 'a' AND s = 'x'", &wrong("s"));
+        check_plan("WHERE s BETWEEN 1 AND 'x'", &wrong("s"));
+        check_key("p = 'a' AND s = '1'", &wrong("s"));
+    }
+
+    #[test]
+    fn no_more_partitions_are_read_than_dynamodb_reads() {
+        let list = |count: u32| {
+            let values: Vec<String> = (0..count).map(|value| format!("'{value}'")).collect();
+            format!("WHERE p IN [{}]", values.join(", "))
+        };
+        check_plan(&list(50), "50 queries, 0 with a range");
+        check_plan(&list(51), "Too many decomposed read operations for a given query.");
+    }
+
+    #[test]
+    fn partitions_are_read_in_the_order_of_their_keys() {
+        let partitions = |clause: &str| -> Vec<AttributeValue> {
+            let text = format!("SELECT * FROM t WHERE p IN ['b', 'c', 'a'] {clause}");
+            let Ok(Statement::Select(select)) = Statement::parse(&text, &[]) else { panic!() };
+            let Ok(ReadPlan::Queries { partitions, .. }) = select.plan(&table().keys) else {
+                panic!("{text}")
+            };
+            partitions.iter().map(|query| query.partition()[0].1.clone()).collect()
+        };
+        let values = |names: [&str; 3]| names.map(AttributeValue::from).to_vec();
+        assert_eq!(partitions(""), values(["a", "b", "c"]));
+        assert_eq!(partitions("ORDER BY s DESC"), values(["a", "b", "c"]));
+        assert_eq!(partitions("ORDER BY s, p DESC"), values(["c", "b", "a"]));
     }
 
     #[test]
     fn order_is_by_key_within_partitions() {
-        check_plan("WHERE p = 'a' ORDER BY s DESC", "1 queries, 0 with a range");
+        check_plan("WHERE p = 'a' ORDER BY s DESC", "1 queries, 0 with a range, backward");
+        check_plan("WHERE p = 'a' ORDER BY p DESC", "1 queries, 0 with a range");
         check_plan(
             "ORDER BY s",
             "Must have WHERE clause in the statement when using ORDER BY clause.",
@@ -327,6 +439,5 @@ mod tests {
         check_key("p = 'a'", missing);
         check_key("p = 'a' AND s > 1", missing);
         check_key("p = 'a' AND s = 1 OR p = 'a' AND s = 2", missing);
-        check_key("p = 'a' AND s = '1'", "The provided key element does not match the schema");
     }
 }

@@ -1,10 +1,12 @@
 //! The grammar of statements.
 
+use std::collections::HashSet;
+
 use super::condition::condition;
 use super::cursor::{Cursor, Result, malformed};
 use super::literal::{is_literal, literal};
 use super::token::TokenKind;
-use super::{Delete, Insert, Returning, Select, Statement, UpdateStatement};
+use super::{Delete, Insert, Returning, Select, Statement, UpdateStatement, output_name};
 use crate::error::ServiceError;
 use crate::expression::{
     Action, Condition, Path, PathRelation, SetValue, Target, Update, Words, relation,
@@ -53,8 +55,21 @@ fn select_list(cursor: &mut Cursor) -> Result<Vec<Path>> {
         }
         paths.push(cursor.path()?);
         if !cursor.eat_symbol(",") {
+            check_names(&paths)?;
+            check_apart(&paths.iter().collect::<Vec<_>>())?;
             return Ok(paths);
         }
+    }
+}
+
+/// Refuses two values under one name.
+fn check_names(paths: &[Path]) -> Result<()> {
+    let mut seen = HashSet::new();
+    match paths.iter().map(output_name).find(|name| !seen.insert(name.clone())) {
+        Some(name) => {
+            Err(ServiceError::validation(format!("Duplicate identifiers in select clause: {name}")))
+        }
+        None => Ok(()),
     }
 }
 
@@ -100,6 +115,9 @@ fn insert(cursor: &mut Cursor) -> Result<Insert> {
     let table = written_table(cursor)?;
     cursor.expect_word("VALUE")?;
     match literal(cursor)? {
+        AttributeValue::M(_) if cursor.is_word("RETURNING") => {
+            Err(ServiceError::validation("RETURNING is not supported in INSERT"))
+        }
         AttributeValue::M(item) => Ok(Insert { table, item }),
         _ => Err(malformed("The value of an INSERT must be a map")),
     }
@@ -126,7 +144,7 @@ fn update(cursor: &mut Cursor) -> Result<UpdateStatement> {
     if actions.is_empty() {
         return Err(cursor.unexpected());
     }
-    check_apart(&actions)?;
+    check_apart(&actions.iter().map(|target| &target.path).collect::<Vec<_>>())?;
     let condition = where_clause(cursor)?;
     let returning = returning(cursor)?;
     let update = Update { actions, words: Words::Expression };
@@ -140,10 +158,12 @@ fn delete(cursor: &mut Cursor) -> Result<Delete> {
     let returns_old = match returning(cursor)? {
         None => false,
         Some(Returning::AllOld) => true,
-        Some(_) => {
-            return Err(ServiceError::validation(
-                "DELETE statement supports only RETURNING ALL OLD *",
-            ));
+        Some(other) => {
+            return Err(ServiceError::validation(format!(
+                "Invalid returning clause: RETURNING {} *. Only RETURNING ALL OLD * is allowed in \
+                 DELETE statements.",
+                other.words()
+            )));
         }
     };
     Ok(Delete { table, condition, returns_old })
@@ -238,18 +258,17 @@ fn term(cursor: &mut Cursor) -> Result<SetValue> {
     cursor.path().map(SetValue::Path)
 }
 
-fn check_apart(actions: &[Target]) -> Result<()> {
-    for (at, second) in actions.iter().enumerate() {
-        for first in &actions[..at] {
-            let what = match relation(&first.path, &second.path) {
+fn check_apart(paths: &[&Path]) -> Result<()> {
+    for (at, second) in paths.iter().enumerate() {
+        for first in &paths[..at] {
+            let what = match relation(first, second) {
                 PathRelation::Apart => continue,
                 PathRelation::Overlap => "overlap",
                 PathRelation::Conflict => "conflict",
             };
             return Err(ServiceError::validation(format!(
                 "Two document paths {what} with each other; must remove or rewrite one of these \
-                 paths; path one: {}, path two: {}",
-                first.path, second.path
+                 paths; path one: {first}, path two: {second}"
             )));
         }
     }
@@ -300,6 +319,16 @@ mod tests {
         let all = parsed("SELECT * FROM t", &[]);
         assert!(matches!(&all, Statement::Select(select) if select.list.is_none()));
         assert!(all.is_read());
+    }
+
+    #[test]
+    fn what_select_lists_must_stand_apart() {
+        check_error("SELECT a, b.a FROM t", "Duplicate identifiers in select clause: a");
+        check_error(
+            "SELECT m.k[0], m.k FROM t",
+            "Two document paths overlap with each other; must remove or rewrite one of these \
+             paths; path one: [m, k, [0]], path two: [m, k]",
+        );
     }
 
     #[test]
@@ -371,6 +400,15 @@ mod tests {
         ] {
             check_error(text, &format!("{malformed}{expected}"));
         }
+        check_error(
+            "INSERT INTO t VALUE {'p': 'x'} RETURNING ALL OLD *",
+            "RETURNING is not supported in INSERT",
+        );
+        check_error(
+            "DELETE FROM t WHERE p = 'x' RETURNING MODIFIED OLD *",
+            "Invalid returning clause: RETURNING MODIFIED OLD *. Only RETURNING ALL OLD * is \
+             allowed in DELETE statements.",
+        );
         check_error("SELECT COUNT(*) FROM t", "Unexpected path component at 1:8:5");
         check_error(
             "SELECT * FROM t WHERE a = ?",

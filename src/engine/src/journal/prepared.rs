@@ -8,10 +8,10 @@
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
-use dm_core::error::{ErrorCode, ServiceError};
+use dm_core::error::ServiceError;
 use dm_core::expression::{Condition, Update, UpdateOutcome};
 use dm_core::parameters::{Parameters, RequestKind};
-use dm_core::partiql::{Returning, Statement};
+use dm_core::partiql::{ItemChange, ItemStatement, Presence, Remaining, Returning};
 use dm_core::schema::{ItemKey, TableSchema};
 use dm_core::unchanged::{Placeholding, both, unchanged};
 use dm_core::value::{Item, item_from_json, item_to_json};
@@ -46,6 +46,8 @@ enum Change {
     Put(Item),
     Update(Update),
     Delete,
+    /// A statement's EXISTS: nothing, in a transaction.
+    Check,
 }
 
 /// As what it is sent.
@@ -57,14 +59,7 @@ enum Form {
     Rewritten(BTreeSet<String>),
     /// As a change that only an existing item can have (PartiQL's UPDATE), or only a missing one (its
     /// INSERT).
-    Statement(Needs),
-}
-
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Needs {
-    Item,
-    NoItem,
-    Nothing,
+    Statement(Presence),
 }
 
 /// Which image the program wants back.
@@ -154,39 +149,28 @@ impl Prepared {
         })
     }
 
-    /// A writing statement. `body` has the parameters that the answer depends on.
+    /// A statement on one item. `body` has the parameters that the answer depends on.
     pub fn of_statement(
-        statement: &Statement,
+        statement: ItemStatement,
         table: Arc<TableSchema>,
         body: &Map<String, Value>,
     ) -> Result<Self> {
-        let (key, change, condition, needs, returned) = match statement {
-            Statement::Insert(insert) => {
-                let key = table.check_item(&insert.item)?;
-                (key, Change::Put(insert.item.clone()), None, Needs::NoItem, Returned::None)
-            }
-            Statement::Update(statement) => {
-                let (key, condition) = statement.key(&table)?;
-                statement.update.check_keys(&table)?;
-                let returned = match statement.returning {
-                    None => Returned::None,
-                    Some(Returning::AllOld) => Returned::AllOld,
-                    Some(Returning::AllNew) => Returned::AllNew,
-                    Some(Returning::ModifiedOld) => Returned::UpdatedOld,
-                    Some(Returning::ModifiedNew) => Returned::UpdatedNew,
-                };
-                (key, Change::Update(statement.update.clone()), condition, Needs::Item, returned)
-            }
-            Statement::Delete(delete) => {
-                let (key, condition) = delete.key(&table)?;
-                let returned = if delete.returns_old { Returned::AllOld } else { Returned::None };
-                (key, Change::Delete, condition, Needs::Nothing, returned)
-            }
-            Statement::Select(_) | Statement::Exists(_) => {
-                return Err(ServiceError::validation("The statement writes nothing"));
-            }
+        statement.check_keys(&table)?;
+        let ItemStatement { key, change, condition, presence, returning } = statement;
+        let change = match change {
+            ItemChange::Put(item) => Change::Put(item),
+            ItemChange::Update(update) => Change::Update(update),
+            ItemChange::Delete => Change::Delete,
+            ItemChange::Check => Change::Check,
         };
-        let form = Form::Statement(needs);
+        let returned = match returning {
+            None => Returned::None,
+            Some(Returning::AllOld) => Returned::AllOld,
+            Some(Returning::AllNew) => Returned::AllNew,
+            Some(Returning::ModifiedOld) => Returned::UpdatedOld,
+            Some(Returning::ModifiedNew) => Returned::UpdatedNew,
+        };
+        let form = Form::Statement(presence);
         let shows_on_failure = shows_on_failure(body);
         Ok(Self {
             table,
@@ -202,17 +186,10 @@ impl Prepared {
 
     /// What it makes of an image, or why it does not.
     pub fn evaluate(&self, before: Option<&Item>) -> Result<Made> {
-        if let Form::Statement(needs) = self.form {
-            match (needs, before) {
-                (Needs::NoItem, Some(_)) => {
-                    let message = "Duplicate primary key exists in table";
-                    return Err(ServiceError::new(ErrorCode::DuplicateItem, message));
-                }
-                (Needs::Item, None) => return Err(ServiceError::conditional_check_failed(None)),
-                // A statement's DELETE of a missing item succeeds, whatever its condition.
-                (Needs::Nothing, None) => return Ok(Made { after: None, outcome: None }),
-                _ => {}
-            }
+        if let Form::Statement(presence) = self.form
+            && presence.check(before.is_some())? == Remaining::Nothing
+        {
+            return Ok(Made { after: None, outcome: None });
         }
         let absent = Item::new();
         let seen = before.unwrap_or(&absent);
@@ -223,6 +200,7 @@ impl Prepared {
         match &self.change {
             Change::Put(item) => Ok(Made { after: Some(item.clone()), outcome: None }),
             Change::Delete => Ok(Made { after: None, outcome: None }),
+            Change::Check => Ok(Made { after: before.cloned(), outcome: None }),
             Change::Update(update) => {
                 let outcome = match before {
                     Some(item) => update.apply(item)?,
@@ -262,7 +240,9 @@ impl Prepared {
         let mut body = self.body.clone();
         let compared: BTreeSet<&str> = match &self.change {
             Change::Update(update) => update.roots(),
-            Change::Put(_) | Change::Delete => before.into_iter().flatten().map(first).collect(),
+            Change::Put(_) | Change::Delete | Change::Check => {
+                before.into_iter().flatten().map(first).collect()
+            }
         };
         let own = body.get("ConditionExpression").and_then(Value::as_str).map(str::to_owned);
         let mut placeholding = Placeholding::beside(&body);
@@ -294,7 +274,13 @@ impl Prepared {
         }
         body.insert("TableName".into(), self.table.name.as_str().into());
         let mut placeholding = Placeholding::alone();
-        let mut compared: BTreeSet<&str> = before.into_iter().flatten().map(first).collect();
+        let mut compared: BTreeSet<&str> = match (&self.change, &self.condition) {
+            // The rest of an item that is only checked may change.
+            (Change::Check, Some(condition)) => {
+                condition.paths().into_iter().map(|path| path.root.as_str()).collect()
+            }
+            _ => before.into_iter().flatten().map(first).collect(),
+        };
         if let Form::Rewritten(named) = &self.form {
             compared.extend(named.iter().map(String::as_str));
         }
@@ -311,7 +297,7 @@ impl Prepared {
                     body.insert("UpdateExpression".into(), text.into());
                 }
             }
-            (Change::Update(_) | Change::Delete, _) => {
+            (Change::Update(_) | Change::Delete | Change::Check, _) => {
                 body.insert("Key".into(), item_to_json(&key));
             }
         }
@@ -341,11 +327,27 @@ impl Prepared {
         self.shows_on_failure
     }
 
+    /// Whether it can change the item.
+    pub fn changes(&self) -> bool {
+        !matches!(self.change, Change::Check)
+    }
+
+    /// The name of the action that it is in a transaction.
+    pub fn action(&self) -> &'static str {
+        match self.change {
+            Change::Put(_) => "Put",
+            Change::Update(_) => "Update",
+            Change::Delete => "Delete",
+            Change::Check => "ConditionCheck",
+        }
+    }
+
     fn operation(&self) -> Operation {
         match self.change {
             Change::Put(_) => Operation::PutItem,
             Change::Update(_) => Operation::UpdateItem,
-            Change::Delete => Operation::DeleteItem,
+            // A check stands in transactions only, where actions have no operation.
+            Change::Delete | Change::Check => Operation::DeleteItem,
         }
     }
 }
@@ -416,6 +418,8 @@ fn change_text(
 #[cfg(test)]
 mod tests {
     use super::*;
+    use dm_core::error::ErrorCode;
+    use dm_core::partiql::Statement;
     use serde_json::json;
 
     fn table() -> Arc<TableSchema> {
@@ -491,7 +495,7 @@ mod tests {
         let body = Map::new();
         let prepared = |text: &str| {
             let statement = Statement::parse(text, &[]).unwrap();
-            Prepared::of_statement(&statement, table(), &body).unwrap()
+            Prepared::of_statement(statement.on_item(&table()).unwrap(), table(), &body).unwrap()
         };
         let image = item(&json!({"id": {"S": "a"}, "n": {"N": "1"}}));
         let update = prepared("UPDATE t SET n = n + 1 WHERE id = 'a'");
@@ -502,6 +506,12 @@ mod tests {
         let error = insert.evaluate(Some(&image)).unwrap_err();
         assert_eq!(error.code, ErrorCode::DuplicateItem);
         assert!(sent(&insert, None, Some(&image)).is_err());
+        let check = prepared("EXISTS(SELECT * FROM t WHERE id = 'a' AND n = 1)");
+        let made = check.evaluate(Some(&image)).unwrap();
+        assert_eq!(made.after.as_ref(), Some(&image));
+        let request = check.request(Some(&image), &made).body;
+        let compared = request["ExpressionAttributeValues"].as_object().unwrap();
+        assert_eq!(compared.values().collect::<Vec<_>>(), [&json!({"N": "1"})]);
         let delete = prepared("DELETE FROM t WHERE id = 'a' AND n = 1");
         assert_eq!(sent(&delete, Some(&image), Some(&image)), Ok(None));
         assert!(delete.evaluate(None).is_ok());

@@ -1,11 +1,15 @@
 //! PartiQL: writing statements become conditional writes of their items. Reading ones pass.
 
+use std::collections::HashSet;
 use std::sync::Arc;
 
 use bytes::Bytes;
-use dm_core::error::{Extra, ServiceError};
-use dm_core::partiql::Statement;
-use dm_core::value::{AttributeValue, item_to_json};
+use dm_core::error::ServiceError;
+use dm_core::partiql::{
+    BATCH_STATEMENTS_MAX, Statement, TRANSACTION_STATEMENTS_MAX, check_batch, check_count,
+    check_transaction, on_item_in_transaction,
+};
+use dm_core::value::item_to_json;
 use futures::future::join_all;
 use serde_json::{Map, Value, json};
 
@@ -13,9 +17,13 @@ use super::prepared::Prepared;
 use super::{Journal, Known};
 use crate::call::{Answer, Call};
 use crate::fault::Fault;
+use crate::tables::statement;
 
-/// Statements of one batch (DynamoDB API Reference).
-const STATEMENTS_MAX: usize = 25;
+/// Why a statement of a batch was not carried out. Once its item is known, the answer names the table.
+struct Refusal {
+    table: Option<String>,
+    fault: Fault,
+}
 
 impl Journal {
     /// ExecuteStatement.
@@ -24,7 +32,10 @@ impl Journal {
         if statement.is_read() {
             return self.apply.handle(call).await;
         }
-        let mut answer = self.execute(&statement, &call.body).await?;
+        let table = self.images.table(statement.table()).await?;
+        let on_item = statement.on_item(&table)?;
+        let prepared = Prepared::of_statement(on_item, table, &call.body)?;
+        let mut answer = self.execute(&prepared).await?;
         let items: Vec<Value> = answer.remove("Item").into_iter().collect();
         answer.insert("Items".into(), Value::Array(items));
         Ok(Bytes::from(Value::Object(answer).to_string()))
@@ -32,41 +43,53 @@ impl Journal {
 
     /// BatchExecuteStatement: each statement for itself.
     pub(super) async fn execute_batch(&self, call: Call) -> Result<Bytes, Fault> {
-        let asked = call.body.get("Statements").and_then(Value::as_array);
-        let asked: Vec<&Map<String, Value>> =
-            asked.into_iter().flatten().filter_map(Value::as_object).collect();
+        let asked = members(&call.body, "Statements");
         let statements: Vec<Result<Statement, ServiceError>> =
             asked.iter().map(|part| parse(part)).collect();
-        if statements.iter().all(|parsed| parsed.as_ref().is_ok_and(Statement::is_read)) {
+        if statements.iter().flatten().all(Statement::is_read) {
             return self.apply.handle(call).await;
         }
-        if asked.len() > STATEMENTS_MAX {
-            return Err(Fault::validation("Too many statements in the batch"));
+        check_count(asked.len(), "statements", BATCH_STATEMENTS_MAX)?;
+        check_batch(&statements)?;
+        let mut prepared = Vec::new();
+        for (statement, part) in statements.into_iter().zip(asked) {
+            prepared.push(self.prepare(statement, part).await?);
         }
-        if statements.iter().flatten().any(Statement::is_read) {
-            return Err(Fault::validation(
-                "Batch API cannot have a mix of read and write statements",
-            ));
+        let mut seen = HashSet::new();
+        let mut items = prepared.iter().flatten();
+        if !items.all(|one| seen.insert((one.table.name.as_str(), one.key.bytes()))) {
+            return Err(Fault::validation("Provided list of item keys contains duplicates"));
         }
-        let mut units = 0.0;
-        let work = statements.iter().zip(&asked).map(|(statement, part)| async move {
-            match statement {
-                Ok(statement) => self.execute(statement, part).await,
-                Err(error) => Err(error.clone().into()),
+        let work = prepared.iter().map(|prepared| async move {
+            match prepared {
+                Ok(prepared) => self
+                    .execute(prepared)
+                    .await
+                    .map_err(|fault| Refusal { table: Some(prepared.table.name.clone()), fault }),
+                Err(Refusal { table, fault }) => {
+                    Err(Refusal { table: table.clone(), fault: fault.clone() })
+                }
             }
         });
+        let mut units = 0.0;
         let mut responses = Vec::new();
-        for (statement, result) in statements.iter().zip(join_all(work).await) {
-            let table = statement.as_ref().map(Statement::table).unwrap_or_default();
-            responses.push(match result {
-                Ok(mut answer) => {
+        for (prepared, result) in prepared.iter().zip(join_all(work).await) {
+            let mut response = Map::new();
+            let table = match (prepared, result) {
+                (Ok(prepared), Ok(mut answer)) => {
                     let used = answer.remove("ConsumedCapacity").unwrap_or_default();
                     units += crate::metering::consumed_units(&used);
-                    answer.insert("TableName".into(), table.into());
-                    Value::Object(answer)
+                    response.extend(answer);
+                    Some(prepared.table.name.clone())
                 }
-                Err(fault) => json!({"Error": error_of(fault), "TableName": table}),
-            });
+                (_, Err(refusal)) => {
+                    response.insert("Error".into(), error_of(refusal.fault));
+                    refusal.table
+                }
+                (Err(_), Ok(_)) => None,
+            };
+            response.extend(table.map(|table| ("TableName".to_owned(), table.into())));
+            responses.push(Value::Object(response));
         }
         let mut answer = Map::new();
         answer.insert("Responses".into(), Value::Array(responses));
@@ -77,30 +100,54 @@ impl Journal {
         Ok(Bytes::from(Value::Object(answer).to_string()))
     }
 
-    /// ExecuteTransaction: one that reads passes.
-    pub(super) async fn execute_transaction(&self, call: Call) -> Result<Bytes, Fault> {
-        let asked = call.body.get("TransactStatements").and_then(Value::as_array);
-        for part in asked.into_iter().flatten().filter_map(Value::as_object) {
-            if !parse(part)?.is_read() {
-                return Err(Fault::refused(
-                    "The guard cannot journal writes of ExecuteTransaction, and lets none through \
-                     without. TransactWriteItems works.",
-                    "it cannot be journalled",
-                ));
+    async fn prepare(
+        &self,
+        statement: Result<Statement, ServiceError>,
+        body: &Map<String, Value>,
+    ) -> Result<Result<Prepared, Refusal>, Fault> {
+        let unnamed = |fault| Ok(Err(Refusal { table: None, fault }));
+        let statement = match statement {
+            Ok(statement) => statement,
+            Err(error) => return unnamed(error.into()),
+        };
+        let table = match self.images.table(statement.table()).await {
+            Ok(table) => table,
+            Err(fault) => return unnamed(fault),
+        };
+        match statement.on_item(&table) {
+            Ok(on_item) => {
+                let named = Some(table.name.clone());
+                let prepared = Prepared::of_statement(on_item, table, body);
+                Ok(prepared.map_err(|error| Refusal { table: named, fault: error.into() }))
             }
+            Err(error) => unnamed(error.into()),
         }
-        self.apply.handle(call).await
+    }
+
+    /// ExecuteTransaction: one that reads passes, one that writes is what TransactWriteItems would be.
+    pub(super) async fn execute_transaction(&self, call: Call) -> Result<Bytes, Fault> {
+        let asked = members(&call.body, "TransactStatements");
+        let statements: Vec<Statement> =
+            asked.iter().map(|part| parse(part)).collect::<Result<_, _>>()?;
+        let selects = |statement: &Statement| matches!(statement, Statement::Select(_));
+        if statements.iter().all(selects) {
+            return self.apply.handle(call).await;
+        }
+        check_count(asked.len(), "transactStatements", TRANSACTION_STATEMENTS_MAX)?;
+        check_transaction(&statements)?;
+        let mut written = Vec::new();
+        for (at, (statement, part)) in statements.iter().zip(asked).enumerate() {
+            let table = self.images.table(statement.table()).await?;
+            let on_item = on_item_in_transaction(at, statement, &table)?;
+            let prepare = |on_item| Prepared::of_statement(on_item, Arc::clone(&table), part);
+            written.push(on_item.and_then(prepare));
+        }
+        self.write_statements(&call.body, written).await
     }
 
     /// One writing statement: `Item` of the answer is what it returns.
-    async fn execute(
-        &self,
-        statement: &Statement,
-        body: &Map<String, Value>,
-    ) -> Result<Map<String, Value>, Fault> {
-        let table = self.images.table(statement.table()).await?;
-        let prepared = Prepared::of_statement(statement, Arc::clone(&table), body)?;
-        let done = self.write(&prepared, Known::Nothing).await?;
+    async fn execute(&self, prepared: &Prepared) -> Result<Map<String, Value>, Fault> {
+        let done = self.write(prepared, Known::Nothing).await?;
         let mut answer = done.answer.clone();
         answer.remove("Attributes");
         if let Some(image) = prepared.returned(done.before.as_ref(), &done.made) {
@@ -111,24 +158,18 @@ impl Journal {
 }
 
 fn parse(body: &Map<String, Value>) -> Result<Statement, ServiceError> {
-    let text = body.get("Statement").and_then(Value::as_str).unwrap_or_default();
-    let parameters = body.get("Parameters").and_then(Value::as_array);
-    let parameters: Vec<AttributeValue> = parameters
-        .into_iter()
-        .flatten()
-        .map(AttributeValue::from_json)
-        .collect::<Result<_, _>>()?;
-    Statement::parse(text, &parameters)
+    statement(body.get("Statement"), body.get("Parameters"))
+}
+
+fn members<'a>(body: &'a Map<String, Value>, name: &str) -> Vec<&'a Map<String, Value>> {
+    let listed = body.get(name).and_then(Value::as_array);
+    listed.into_iter().flatten().filter_map(Value::as_object).collect()
 }
 
 /// An error inside a batch's answer.
 fn error_of(fault: Fault) -> Value {
     if let Fault::Service(error) = &fault {
-        let mut told = json!({"Code": error.code.short_name(), "Message": error.message});
-        if let Some(Extra::Item(item)) = error.extra.as_deref() {
-            told["Item"] = item_to_json(item);
-        }
-        return told;
+        return error.to_statement_json();
     }
     let answer = Answer::from(fault);
     let body: Value = serde_json::from_slice(&answer.body).unwrap_or_default();

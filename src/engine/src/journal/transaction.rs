@@ -1,10 +1,11 @@
-//! TransactWriteItems: the images of all items are read, all entries made durable, and then the
-//! transaction is sent with every action bound to its image.
+//! TransactWriteItems, and ExecuteTransaction with statements that write: the images of all items are
+//! read, all entries made durable, and then the transaction is sent with every action bound to its
+//! image.
 
 use std::collections::BTreeMap;
 
 use bytes::Bytes;
-use dm_core::error::ServiceError;
+use dm_core::error::{CancellationReason, ServiceError};
 use dm_core::journal::Sequence;
 use dm_core::limits;
 use dm_core::schema::ItemKey;
@@ -27,12 +28,25 @@ const SENDINGS_MAX: u32 = 3;
 /// The error of a transaction that was not carried out.
 const CANCELED: &str = "TransactionCanceledException";
 
-/// One action.
-struct Action<'a> {
-    name: &'a str,
-    parameters: &'a Map<String, Value>,
-    /// `None` for a ConditionCheck, which changes nothing.
-    prepared: Option<Prepared>,
+/// One action, or one statement.
+enum Action<'a> {
+    /// A ConditionCheck, which changes nothing, as the program sent it.
+    Check(&'a Map<String, Value>),
+    /// A Put, Update or Delete, sent as the program's with a condition of ours. One that fails is
+    /// sent as one that must, for the database's words.
+    Item(Prepared),
+    /// A statement, sent as the action that it comes to. What it fails with is no action's error, so
+    /// it is not sent.
+    Statement(Prepared),
+}
+
+impl Action<'_> {
+    fn prepared(&self) -> Option<&Prepared> {
+        match self {
+            Self::Check(_) => None,
+            Self::Item(prepared) | Self::Statement(prepared) => Some(prepared),
+        }
+    }
 }
 
 /// A transaction ready to be sent.
@@ -47,14 +61,50 @@ impl Journal {
         &self,
         body: &Map<String, Value>,
     ) -> Result<Bytes, Fault> {
+        let actions = self.actions(body).await?;
+        let mut sent = body.clone();
+        sent.remove("TransactItems");
+        self.write_together(body, sent, &actions).await
+    }
+
+    /// ExecuteTransaction, of statements that write. A statement that is wrong cancels it.
+    pub(super) async fn write_statements(
+        &self,
+        body: &Map<String, Value>,
+        statements: Vec<Result<Prepared, ServiceError>>,
+    ) -> Result<Bytes, Fault> {
+        if statements.iter().any(Result::is_err) {
+            return Err(canceled(statements.into_iter().map(Result::err)));
+        }
+        let mut actions: Vec<Action<'_>> = Vec::new();
+        for prepared in statements.into_iter().flatten() {
+            refuse_twice(&actions, &prepared)?;
+            actions.push(Action::Statement(prepared));
+        }
+        let level = "ReturnConsumedCapacity";
+        let sent = body.get_key_value(level).map(|(name, level)| (name.clone(), level.clone()));
+        let answer = self.write_together(body, sent.into_iter().collect(), &actions).await?;
+        let mut answer: Map<String, Value> =
+            serde_json::from_slice(&answer).map_err(|_| crate::metering::not_an_object())?;
+        answer.insert("Responses".into(), json!([]));
+        Ok(Bytes::from(Value::Object(answer).to_string()))
+    }
+
+    /// `body` is the program's request, `sent` what is sent of it beside the actions.
+    async fn write_together(
+        &self,
+        body: &Map<String, Value>,
+        sent: Map<String, Value>,
+        actions: &[Action<'_>],
+    ) -> Result<Bytes, Fault> {
         let token = body.get("ClientRequestToken").and_then(Value::as_str);
         let digest = Sha256::digest(Value::Object(body.clone()).to_string()).into();
-        let actions = self.actions(body).await?;
-        for prepared in actions.iter().filter_map(|action| action.prepared.as_ref()) {
+        let writes = actions.iter().filter_map(Action::prepared).filter(|one| one.changes());
+        for prepared in writes {
             self.tables.hold(&prepared.table.name).await?;
         }
         let keys = actions.iter().filter_map(|action| {
-            let prepared = action.prepared.as_ref()?;
+            let prepared = action.prepared()?;
             Some((prepared.table.name.as_str(), prepared.key.bytes()))
         });
         let _held = self.locks.lock(keys).await;
@@ -65,8 +115,8 @@ impl Journal {
             return Ok(answer);
         }
         for _ in 0..limits::JOURNAL_TRIES_MAX {
-            let images = self.images_of_actions(&actions).await?;
-            let round = self.round(body, &actions, &images).await?;
+            let images = self.images_of_actions(actions).await?;
+            let round = self.round(&sent, actions, &images).await?;
             let result = self.send_transaction(&round.body).await;
             let settlement = match &result {
                 Ok(_) => Some(Settlement::Written),
@@ -86,8 +136,8 @@ impl Journal {
                 }
                 Err(fault) => fault,
             };
-            if !fault.is_upstream(CANCELED) || !has_changed(&fault, &actions, &images) {
-                return Err(as_asked(fault, &actions));
+            if !fault.is_upstream(CANCELED) || !has_changed(&fault, actions, &images) {
+                return Err(as_asked(fault, actions));
             }
         }
         Err(Fault::Throttled)
@@ -120,25 +170,15 @@ impl Journal {
                 "ConditionCheck" => None,
                 _ => return Err(wrong().into()),
             };
-            let prepared = match operation {
-                None => None,
-                Some(operation) => {
-                    let table = parameters.get("TableName").and_then(Value::as_str);
-                    let table = self.images.table(table.unwrap_or_default()).await?;
-                    Some(Prepared::read(operation, table, parameters)?)
-                }
+            let Some(operation) = operation else {
+                actions.push(Action::Check(parameters));
+                continue;
             };
-            let twice = prepared.as_ref().is_some_and(|prepared| {
-                actions.iter().filter_map(|other| other.prepared.as_ref()).any(|other| {
-                    other.table.name == prepared.table.name && other.key == prepared.key
-                })
-            });
-            if twice {
-                return Err(Fault::validation(
-                    "Transaction request cannot include multiple operations on one item",
-                ));
-            }
-            actions.push(Action { name, parameters, prepared });
+            let table = parameters.get("TableName").and_then(Value::as_str);
+            let table = self.images.table(table.unwrap_or_default()).await?;
+            let prepared = Prepared::read(operation, table, parameters)?;
+            refuse_twice(&actions, &prepared)?;
+            actions.push(Action::Item(prepared));
         }
         Ok(actions)
     }
@@ -146,7 +186,7 @@ impl Journal {
     async fn images_of_actions(&self, actions: &[Action<'_>]) -> Result<Vec<Option<Item>>, Fault> {
         let mut tables: BTreeMap<&str, Vec<(usize, &Prepared)>> = BTreeMap::new();
         for (at, action) in actions.iter().enumerate() {
-            if let Some(prepared) = &action.prepared {
+            if let Some(prepared) = action.prepared() {
                 tables.entry(&prepared.table.name).or_default().push((at, prepared));
             }
         }
@@ -168,24 +208,35 @@ impl Journal {
         actions: &[Action<'_>],
         images: &[Option<Item>],
     ) -> Result<Round, Fault> {
-        let mut drafts = Vec::new();
-        let mut sent = Vec::new();
+        let (mut drafts, mut sent, mut errors) = (Vec::new(), Vec::new(), Vec::new());
         for (action, image) in actions.iter().zip(images) {
-            let Some(prepared) = &action.prepared else {
-                sent.push(json!({ action.name: action.parameters }));
-                continue;
+            let prepared = match action {
+                Action::Check(parameters) => {
+                    errors.push(None);
+                    sent.push(json!({"ConditionCheck": parameters}));
+                    continue;
+                }
+                Action::Item(prepared) | Action::Statement(prepared) => prepared,
             };
             let mut request = match prepared.evaluate(image.as_ref()) {
                 Ok(made) => {
+                    errors.push(None);
                     drafts.extend(draft(prepared, image.as_ref(), made.after.as_ref()));
                     prepared.request(image.as_ref(), &made).body
                 }
-                // It fails, and the whole transaction with it: the database says with which words.
-                Err(_) => prepared.impossible_request(),
+                // It fails, and the whole transaction with it.
+                Err(error) => {
+                    errors.push(Some(error));
+                    prepared.impossible_request()
+                }
             };
             // Actions have no return values but those of a failed condition.
             request.remove("ReturnValues");
-            sent.push(json!({ action.name: request }));
+            sent.push(json!({ prepared.action(): request }));
+        }
+        let of_statements = actions.iter().any(|action| matches!(action, Action::Statement(_)));
+        if of_statements && errors.iter().any(Option::is_some) {
+            return Err(canceled(errors.into_iter()));
         }
         let mut entries = Vec::new();
         if !drafts.is_empty() {
@@ -212,13 +263,31 @@ impl Journal {
     }
 }
 
+fn refuse_twice(actions: &[Action<'_>], prepared: &Prepared) -> Result<(), Fault> {
+    let mut others = actions.iter().filter_map(Action::prepared);
+    if others.any(|other| other.table.name == prepared.table.name && other.key == prepared.key) {
+        return Err(Fault::validation(
+            "Transaction request cannot include multiple operations on one item",
+        ));
+    }
+    Ok(())
+}
+
+/// The error of a transaction whose statements come to these errors.
+fn canceled(errors: impl Iterator<Item = Option<ServiceError>>) -> Fault {
+    let reason = |error: Option<ServiceError>| {
+        error.map_or_else(CancellationReason::none, CancellationReason::of)
+    };
+    ServiceError::transaction_canceled(errors.map(reason).collect()).into()
+}
+
 /// Whether a condition failed on another image than was read, so that the condition may be ours.
 fn has_changed(fault: &Fault, actions: &[Action<'_>], images: &[Option<Item>]) -> bool {
     let reasons = reasons(fault);
     actions.iter().zip(images).zip(&reasons).any(|((action, image), reason)| {
         let failed = reason.get("Code").and_then(Value::as_str) == Some("ConditionalCheckFailed");
         let now = reason.get("Item").and_then(|item| item_from_json(item).ok());
-        action.prepared.is_some() && failed && now != *image
+        action.prepared().is_some() && failed && now != *image
     })
 }
 
@@ -237,7 +306,7 @@ fn as_asked(fault: Fault, actions: &[Action<'_>]) -> Fault {
     };
     if let Some(reasons) = error.get_mut("CancellationReasons").and_then(Value::as_array_mut) {
         for (action, reason) in actions.iter().zip(reasons) {
-            let shows = action.prepared.as_ref().is_none_or(Prepared::shows_on_failure);
+            let shows = action.prepared().is_none_or(Prepared::shows_on_failure);
             if let (false, Some(reason)) = (shows, reason.as_object_mut()) {
                 reason.remove("Item");
             }

@@ -44,6 +44,17 @@ impl Overlay {
         Ok(())
     }
 
+    /// An item as the program sees it. A read alone does not keep what the database has.
+    pub async fn item_now(&self, table: &Table, key: &ItemKey) -> Result<Option<Item>, Fault> {
+        if let Some(entry) = self.state().entry(table, key)? {
+            return Ok(entry.now);
+        }
+        if !table.upstream {
+            return Ok(None);
+        }
+        Ok(self.read_one(table, key).await?.map(|(_, item)| item))
+    }
+
     async fn read_one(
         &self,
         table: &Table,

@@ -40,8 +40,9 @@ impl Overlay {
         let upstream = table.upstream;
         match PageRequest::of(operation, parameters, table) {
             Ok(page) => {
-                self.note_filter(&page);
-                let answer = self.merged_page(&page).await?;
+                self.note_filter(operation.name(), &page);
+                let mut answer = PageAnswer::default();
+                self.merge_page(&page, &mut answer).await?;
                 self.tally().items_read(&page.table.schema.name, answer.evaluated().into());
                 Ok(Bytes::from(answer.into_json(&page).to_string()))
             }
@@ -52,25 +53,30 @@ impl Overlay {
 
     /// Whether a scan's filter sees attributes that an index does not hold is not documented; here
     /// it does not.
-    fn note_filter(&self, page: &PageRequest) {
+    pub fn note_filter(&self, operation: &str, page: &PageRequest) {
         let held = |filter| attributes_not_held(filter, page.view()).is_empty();
         if !page.filter.as_ref().is_none_or(held) {
             let why = "a scan of an index filters by attributes that the index does not hold";
-            self.tally().remark("Scan", Fidelity::Approximate, why);
+            self.tally().remark(operation, Fidelity::Approximate, why);
         }
     }
 
-    async fn merged_page(&self, page: &PageRequest) -> Result<PageAnswer, Fault> {
+    /// Adds the page's items to an answer, up to its limits: a page of PartiQL may go on through
+    /// several ranges.
+    pub async fn merge_page(
+        &self,
+        page: &PageRequest,
+        answer: &mut PageAnswer,
+    ) -> Result<(), Fault> {
         let start_in_base = match &page.start {
             Some(start) => self.is_in_base(page, start)?,
             None => false,
         };
         let mut walk = Walk::of(page, start_in_base);
-        let mut answer = PageAnswer::default();
         loop {
             if page.limit.is_some_and(|limit| answer.evaluated() >= limit) {
                 answer.end_at_last();
-                return Ok(answer);
+                return Ok(());
             }
             let next = self.next(page, &mut walk, answer.evaluated()).await?;
             let item = match &next {
@@ -82,7 +88,7 @@ impl Overlay {
                 let full = answer.bytes() + item_size(&item) > PAGE_BYTES_MAX;
                 if full && answer.evaluated() > 0 {
                     answer.end_at_last();
-                    return Ok(answer);
+                    return Ok(());
                 }
                 answer.evaluate(page, &item);
             }
@@ -93,9 +99,9 @@ impl Overlay {
                 Next::Insertion(place, _) => walk.from = From::Behind(place),
                 Next::PageEnd(key) => {
                     answer.end_at(key);
-                    return Ok(answer);
+                    return Ok(());
                 }
-                Next::End => return Ok(answer),
+                Next::End => return Ok(()),
             }
         }
     }

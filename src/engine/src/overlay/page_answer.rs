@@ -5,7 +5,7 @@ use dm_core::value::{Item, item_size, item_to_json};
 use serde_json::{Map, Value};
 
 use super::capacity::{Atomicity, Units};
-use super::page_request::PageRequest;
+use super::page_request::{PageRequest, Shown};
 
 /// Items of one page, and where it ends.
 #[derive(Debug, Default)]
@@ -36,8 +36,10 @@ impl PageAnswer {
         if page.filter.as_ref().is_none_or(|filter| filter.matches(item)) {
             self.matched += 1;
             if !page.counts_only {
-                let shown = page.projection.as_ref().map(|projection| projection.apply(item));
-                self.items.push(item_to_json(shown.as_ref().unwrap_or(item)));
+                self.items.push(match &page.shown {
+                    Shown::Whole => item_to_json(item),
+                    shown => item_to_json(&shown.of(item)),
+                });
             }
         }
         let view = page.view();
@@ -52,6 +54,16 @@ impl PageAnswer {
     /// The page ends at this key.
     pub fn end_at(&mut self, key: Value) {
         self.end = Some(key);
+    }
+
+    /// Whether it ends before the items do.
+    pub fn is_cut(&self) -> bool {
+        self.end.is_some()
+    }
+
+    /// The items that passed, and the key that the page ends at, if it ends before the items do.
+    pub fn into_parts(self) -> (Vec<Value>, Option<Value>) {
+        (self.items, self.end)
     }
 
     /// The body of the answer.

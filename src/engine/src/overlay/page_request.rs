@@ -3,8 +3,9 @@
 use std::sync::Arc;
 
 use dm_core::error::ServiceError;
-use dm_core::expression::{Comparator, Condition, KeyCondition, Projection, SortCondition};
+use dm_core::expression::{Comparator, Condition, KeyCondition, Path, Projection, SortCondition};
 use dm_core::parameters::{Parameters as Expressions, RequestKind};
+use dm_core::partiql::Select as Selection;
 use dm_core::schema::{IndexKind, IndexProjection, IndexSchema, ItemKey};
 use dm_core::value::{Item, item_from_json};
 
@@ -31,7 +32,7 @@ pub struct PageRequest {
     /// Which of them are returned.
     pub filter: Option<Condition>,
     /// What of them is returned.
-    pub projection: Option<Projection>,
+    pub shown: Shown,
     /// Whether only their number is returned.
     pub counts_only: bool,
     /// Whether a local index must fetch attributes that it does not hold.
@@ -44,6 +45,33 @@ pub struct PageRequest {
     pub consistent: bool,
     /// How much of the capacity is told.
     pub level: CapacityLevel,
+}
+
+/// What is returned of an item.
+#[derive(Clone, Debug)]
+pub enum Shown {
+    /// All of it.
+    Whole,
+    /// What a projection leaves.
+    Projected(Projection),
+    /// What a PartiQL SELECT lists.
+    Selected(Arc<Selection>),
+}
+
+impl Shown {
+    /// Of a request with a projection, or without one.
+    pub fn projected(projection: Option<Projection>) -> Self {
+        projection.map_or(Self::Whole, Self::Projected)
+    }
+
+    /// What is shown of this item.
+    pub fn of(&self, item: &Item) -> Item {
+        match self {
+            Self::Whole => item.clone(),
+            Self::Projected(projection) => projection.apply(item),
+            Self::Selected(select) => select.project(item),
+        }
+    }
 }
 
 /// Which items of a view are read.
@@ -68,6 +96,30 @@ pub struct Start {
     pub key: ItemKey,
     /// Its key in the view.
     pub view_key: ItemKey,
+}
+
+/// A PartiQL SELECT on what it reads, with what its request says beside it.
+#[derive(Debug)]
+pub struct Selected {
+    /// The statement.
+    pub select: Arc<Selection>,
+    /// The table.
+    pub table: Arc<Table>,
+    /// The index, by its position in the table's schema.
+    pub index: Option<usize>,
+    /// How many items are evaluated at most.
+    pub limit: Option<u32>,
+    /// Whether the latest state is read.
+    pub consistent: bool,
+    /// How much of the capacity is told.
+    pub level: CapacityLevel,
+}
+
+impl Selected {
+    /// The table or index.
+    pub fn view(&self) -> View<'_> {
+        View { table: &self.table, index: self.index }
+    }
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -106,12 +158,16 @@ impl PageRequest {
             )
             .into());
         }
-        let fetches = fetches(view, select, projection.as_ref())?;
-        let start = start(parameters, view, &range)?;
+        let paths = projection.as_ref().map_or(&[][..], Projection::paths);
+        let fetches = fetches(view, select, paths)?;
+        let start = match parameters.get("ExclusiveStartKey") {
+            Some(json) => Some(Start::of(json, view, &range)?),
+            None => None,
+        };
         Ok(Self {
             range,
             filter,
-            projection,
+            shown: Shown::projected(projection),
             counts_only: select == Select::Count,
             fetches,
             limit: parameters.whole("Limit", 1, None)?,
@@ -120,6 +176,36 @@ impl PageRequest {
             level: CapacityLevel::of(parameters)?,
             index,
             table,
+        })
+    }
+
+    /// Of a PartiQL SELECT, for one of the ranges that it reads.
+    pub fn of_select(
+        selected: &Selected,
+        range: Range,
+        start: Option<&serde_json::Value>,
+    ) -> Result<Self, Fault> {
+        let (view, select) = (selected.view(), &selected.select);
+        let filter = select.condition.clone();
+        if let (Range::Query(..), Some(filter)) = (&range, &filter) {
+            check_filter_is_projected(filter, view)?;
+        }
+        let list = select.list.as_deref();
+        let kind = if list.is_some() { Select::Specific } else { Select::Projected };
+        let fetches = fetches(view, kind, list.unwrap_or_default())?;
+        let start = start.map(|json| Start::of(json, view, &range)).transpose()?;
+        Ok(Self {
+            table: Arc::clone(&selected.table),
+            index: selected.index,
+            range,
+            filter,
+            shown: Shown::Selected(Arc::clone(select)),
+            counts_only: false,
+            fetches,
+            limit: selected.limit,
+            start,
+            consistent: selected.consistent,
+            level: selected.level,
         })
     }
 
@@ -162,7 +248,8 @@ fn index(parameters: Parameters<'_>, table: &Table) -> Result<Option<usize>, Ser
     Ok(table.schema.indexes.iter().position(|index| index.name == name))
 }
 
-fn is_global(view: View<'_>) -> bool {
+/// Whether a view is a global index, which is never read consistently.
+pub fn is_global(view: View<'_>) -> bool {
     view.index_schema().is_some_and(|index| index.kind == IndexKind::Global)
 }
 
@@ -233,18 +320,13 @@ fn select(
 
 /// Whether attributes are wanted that the index does not hold. A local index fetches them from
 /// the table, a global one does not.
-fn fetches(
-    view: View<'_>,
-    select: Select,
-    projection: Option<&Projection>,
-) -> Result<bool, ServiceError> {
+fn fetches(view: View<'_>, select: Select, paths: &[Path]) -> Result<bool, ServiceError> {
     let Some(index) = view.index_schema() else { return Ok(false) };
     if index.projection == IndexProjection::All {
         return Ok(false);
     }
-    let missing: Vec<&str> = projection
-        .into_iter()
-        .flat_map(Projection::paths)
+    let missing: Vec<&str> = paths
+        .iter()
         .map(|path| path.root.as_str())
         .filter(|name| !holds_attribute(view, index, name))
         .collect();
@@ -296,32 +378,32 @@ fn holds_attribute(view: View<'_>, index: &IndexSchema, name: &str) -> bool {
     included || index.keys.contains(name) || view.table.schema.keys.contains(name)
 }
 
-fn start(
-    parameters: Parameters<'_>,
-    view: View<'_>,
-    range: &Range,
-) -> Result<Option<Start>, ServiceError> {
-    let Some(json) = parameters.get("ExclusiveStartKey") else { return Ok(None) };
-    let item = item_from_json(json)?;
-    let invalid = || ServiceError::validation("The provided starting key is invalid");
-    let key = ItemKey::of(&view.table.schema.keys, &item).ok_or_else(invalid)?;
-    let view_key = ItemKey::of(view.keys(), &item).ok_or_else(invalid)?;
-    let is_key = |name: &str| view.keys().contains(name) || view.table.schema.keys.contains(name);
-    if !item.keys().all(|name| is_key(name)) {
-        return Err(invalid());
+impl Start {
+    /// Reads a start key.
+    fn of(json: &serde_json::Value, view: View<'_>, range: &Range) -> Result<Self, ServiceError> {
+        let item = item_from_json(json)?;
+        let invalid = || ServiceError::validation("The provided starting key is invalid");
+        let key = ItemKey::of(&view.table.schema.keys, &item).ok_or_else(invalid)?;
+        let view_key = ItemKey::of(view.keys(), &item).ok_or_else(invalid)?;
+        let is_key =
+            |name: &str| view.keys().contains(name) || view.table.schema.keys.contains(name);
+        if !item.keys().all(|name| is_key(name)) {
+            return Err(invalid());
+        }
+        if let Range::Query(condition, _) = range
+            && !condition.matches(&item)
+        {
+            return Err(ServiceError::validation(
+                "The provided starting key is outside query boundaries based on provided \
+                 conditions",
+            ));
+        }
+        Ok(Self {
+            json: json.clone(),
+            place: Place::new(&view_key, &key),
+            sort_key: view_key.sort_bytes().to_vec(),
+            key,
+            view_key,
+        })
     }
-    if let Range::Query(condition, _) = range
-        && !condition.matches(&item)
-    {
-        return Err(ServiceError::validation(
-            "The provided starting key is outside query boundaries based on provided conditions",
-        ));
-    }
-    Ok(Some(Start {
-        json: json.clone(),
-        place: Place::new(&view_key, &key),
-        sort_key: view_key.sort_bytes().to_vec(),
-        key,
-        view_key,
-    }))
 }

@@ -4,7 +4,6 @@ use std::collections::HashMap;
 use std::sync::{Arc, PoisonError};
 
 use dm_core::error::{CancellationReason, ErrorCode, ServiceError};
-use dm_core::expression::Projection;
 use dm_core::limits;
 use dm_core::parameters::RequestKind;
 use dm_core::schema::ItemKey;
@@ -16,6 +15,7 @@ use tokio::time::Instant;
 use super::Overlay;
 use super::capacity::{Atomicity, CapacityLevel, TransactionUnits, Units};
 use super::entry::Entry;
+use super::page_request::Shown;
 use super::parameters::{Parameters, unexpected};
 use super::schemas::Table;
 use super::state::View;
@@ -26,6 +26,9 @@ use crate::fault::Fault;
 /// Actions of one transaction (DynamoDB API Reference).
 const ACTIONS_MAX: usize = 100;
 
+/// The parameter that lists them.
+const ACTIONS: &str = "TransactItems";
+
 /// Bytes of all items of one transaction (DynamoDB API Reference: 4 MB).
 const TRANSACTION_BYTES_MAX: usize = 4 * 1024 * 1024;
 
@@ -33,44 +36,62 @@ const TRANSACTION_BYTES_MAX: usize = 4 * 1024 * 1024;
 #[derive(Debug, Default)]
 pub struct Tokens(HashMap<String, ([u8; 32], Instant)>);
 
-/// One Get of a TransactGetItems.
-struct Get {
-    table: Arc<Table>,
-    key: ItemKey,
-    projection: Option<Projection>,
+/// One Get of a TransactGetItems, or one SELECT of an ExecuteTransaction.
+pub struct Get {
+    /// The table.
+    pub table: Arc<Table>,
+    /// The item's key.
+    pub key: ItemKey,
+    /// What is returned of it.
+    pub shown: Shown,
 }
 
 impl Overlay {
     /// TransactWriteItems.
     pub async fn transact_write(&self, body: &Value) -> Result<Value, Fault> {
         let parameters = Parameters::of(body)?;
-        let level = CapacityLevel::of(parameters)?;
+        CapacityLevel::of(parameters)?;
         let actions = actions(parameters)?;
         let mut writes = Vec::with_capacity(actions.len());
         for action in actions {
             writes.push(self.action(Parameters::of(action)?).await?);
         }
+        let answer = self.write_together(parameters, ACTIONS, &writes).await?;
+        Ok(Value::Object(answer))
+    }
+
+    /// Carries out all of a transaction's writes, or none. `member` is the parameter that lists them.
+    pub async fn write_together(
+        &self,
+        parameters: Parameters<'_>,
+        member: &str,
+        writes: &[Write],
+    ) -> Result<Map<String, Value>, Fault> {
+        let level = CapacityLevel::of(parameters)?;
         refuse_twice(writes.iter().map(|write| (&write.table, &write.key)))?;
-        let repeated = self.is_repeated(parameters)?;
+        let request = parameters.get(member).map(Value::to_string).unwrap_or_default();
+        // Of what the transaction does; how it is answered may differ.
+        let digest = Sha256::digest(request.as_bytes()).into();
+        let repeated = self.is_repeated(parameters, digest)?;
         let kind = if repeated { TransactionUnits::Read } else { TransactionUnits::Write };
         self.look_at_all(writes.iter().map(|write| (&write.table, &write.key))).await?;
 
         let mut used: Vec<(Arc<Table>, Units)> = Vec::new();
         if repeated {
             // The first call did it; this one reads the items, and changes nothing.
-            self.count_repeated(&writes, &mut used)?;
+            self.count_repeated(writes, &mut used)?;
         } else {
-            for (write, written) in writes.iter().zip(self.commit(&writes)?) {
+            for (write, written) in writes.iter().zip(self.commit(writes)?) {
                 let (before, after) = (written.before.as_ref(), written.after.as_ref());
                 let units = Units::of_write(&write.table, before, after, Atomicity::Transaction);
                 self.tally().write_units(units.total());
                 add_units(&mut used, &write.table, &units);
             }
-            self.remember_token(parameters)?;
+            self.remember_token(parameters, digest)?;
         }
         let mut answer = Map::new();
         insert_capacities(&mut answer, &used, level, kind);
-        Ok(Value::Object(answer))
+        Ok(answer)
     }
 
     async fn action(&self, action: Parameters<'_>) -> Result<Write, Fault> {
@@ -141,7 +162,8 @@ impl Overlay {
         Ok(())
     }
 
-    async fn look_at_all<'w>(
+    /// Makes sure that the overlay has an entry for each key of several tables.
+    pub async fn look_at_all<'w>(
         &self,
         keys: impl Iterator<Item = (&'w Arc<Table>, &'w ItemKey)>,
     ) -> Result<(), Fault> {
@@ -159,13 +181,13 @@ impl Overlay {
     }
 
     /// Whether a call with this token was done before; with other parameters it is an error.
-    fn is_repeated(&self, parameters: Parameters<'_>) -> Result<bool, Fault> {
+    fn is_repeated(&self, parameters: Parameters<'_>, digest: [u8; 32]) -> Result<bool, Fault> {
         let Some(token) = parameters.text("ClientRequestToken")? else { return Ok(false) };
         let mut tokens = self.tokens.lock().unwrap_or_else(PoisonError::into_inner);
         tokens.0.retain(|_, (_, at)| at.elapsed() < limits::REMEMBERED_ANSWER_AGE_MAX);
         match tokens.0.get(token) {
             None => Ok(false),
-            Some((digest, _)) if *digest == digest_of(parameters) => Ok(true),
+            Some((known, _)) if *known == digest => Ok(true),
             Some(_) => Err(ServiceError::new(
                 ErrorCode::IdempotentParameterMismatch,
                 "The request uses the same client token as a previous, but non-identical request. \
@@ -176,11 +198,11 @@ impl Overlay {
         }
     }
 
-    fn remember_token(&self, parameters: Parameters<'_>) -> Result<(), Fault> {
+    fn remember_token(&self, parameters: Parameters<'_>, digest: [u8; 32]) -> Result<(), Fault> {
         if let Some(token) = parameters.text("ClientRequestToken")? {
             let mut tokens = self.tokens.lock().unwrap_or_else(PoisonError::into_inner);
             if tokens.0.len() < limits::REMEMBERED_TOKENS_MAX {
-                tokens.0.insert(token.to_owned(), (digest_of(parameters), Instant::now()));
+                tokens.0.insert(token.to_owned(), (digest, Instant::now()));
             }
         }
         Ok(())
@@ -194,6 +216,11 @@ impl Overlay {
         for action in actions(parameters)? {
             gets.push(self.get_action(Parameters::of(action)?).await?);
         }
+        self.read_together(&gets, level).await
+    }
+
+    /// Reads all of a transaction's items as they are at one moment.
+    pub async fn read_together(&self, gets: &[Get], level: CapacityLevel) -> Result<Value, Fault> {
         refuse_twice(gets.iter().map(|get| (&get.table, &get.key)))?;
         // Read as a write's base images are: so that all are of one state from then on.
         self.look_at_all(gets.iter().map(|get| (&get.table, &get.key))).await?;
@@ -214,8 +241,7 @@ impl Overlay {
             add_units(&mut used, &get.table, &units);
             let mut response = Map::new();
             if let Some(item) = item {
-                let shown = get.projection.as_ref().map(|projection| projection.apply(item));
-                response.insert("Item".into(), item_to_json(shown.as_ref().unwrap_or(item)));
+                response.insert("Item".into(), item_to_json(&get.shown.of(item)));
             }
             responses.push(Value::Object(response));
         }
@@ -229,13 +255,13 @@ impl Overlay {
         let parameters = Parameters::of(action.required("Get")?)?;
         let table = self.schemas().table(parameters.table()?).await?;
         let key = parameters.key(&table)?;
-        let projection = parameters.expressions(RequestKind::Get)?.projection;
-        Ok(Get { table, key, projection })
+        let shown = Shown::projected(parameters.expressions(RequestKind::Get)?.projection);
+        Ok(Get { table, key, shown })
     }
 }
 
 fn actions(parameters: Parameters<'_>) -> Result<&Vec<Value>, Fault> {
-    let actions = parameters.required("TransactItems")?.as_array().ok_or_else(unexpected)?;
+    let actions = parameters.required(ACTIONS)?.as_array().ok_or_else(unexpected)?;
     let bound = match actions.len() {
         0 => "greater than or equal to 1",
         1..=ACTIONS_MAX => return Ok(actions),
@@ -259,10 +285,4 @@ fn refuse_twice<'w>(
         }
     }
     Ok(())
-}
-
-/// Of what the transaction does; how it is answered may differ.
-fn digest_of(parameters: Parameters<'_>) -> [u8; 32] {
-    let actions = parameters.get("TransactItems").map(Value::to_string).unwrap_or_default();
-    Sha256::digest(actions.as_bytes()).into()
 }

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use dm_core::error::ServiceError;
 use dm_core::expression::{Condition, Update, UpdateOutcome};
 use dm_core::parameters::{Parameters as Expressions, RequestKind};
+use dm_core::partiql::{ItemChange, ItemStatement, Presence, Remaining};
 use dm_core::schema::ItemKey;
 use dm_core::value::{Item, item_from_json};
 
@@ -22,6 +23,8 @@ pub struct Write {
     pub key: ItemKey,
     change: Change,
     condition: Option<Condition>,
+    /// Whether the item must be there; a matter of conditions, but in statements.
+    presence: Option<Presence>,
     /// Whether a failed condition shows the item.
     shows_on_failure: bool,
 }
@@ -83,7 +86,25 @@ impl Write {
     /// A put or delete of a batch, which has no conditions.
     pub fn of_batch(table: Arc<Table>, key: ItemKey, item: Option<Item>) -> Self {
         let change = item.map_or(Change::Delete, Change::Put);
-        Self { table, key, change, condition: None, shows_on_failure: false }
+        Self { table, key, change, condition: None, presence: None, shows_on_failure: false }
+    }
+
+    /// A PartiQL statement on one item, with the request's or the member's parameters.
+    pub fn of_statement(
+        table: Arc<Table>,
+        statement: ItemStatement,
+        parameters: Parameters<'_>,
+    ) -> Result<Self, Fault> {
+        statement.check_keys(&table.schema)?;
+        let ItemStatement { key, change, condition, presence, .. } = statement;
+        let change = match change {
+            ItemChange::Put(item) => Change::Put(item),
+            ItemChange::Update(update) => Change::Update(update),
+            ItemChange::Delete => Change::Delete,
+            ItemChange::Check => Change::Check,
+        };
+        let write = Self::new(table, key, change, condition, parameters)?;
+        Ok(Self { presence: Some(presence), ..write })
     }
 
     fn new(
@@ -97,7 +118,7 @@ impl Write {
         let shows_on_failure = parameters
             .choice("ReturnValuesOnConditionCheckFailure", &choices, "ALL_OLD, NONE")?
             .unwrap_or(false);
-        Ok(Self { table, key, change, condition, shows_on_failure })
+        Ok(Self { table, key, change, condition, presence: None, shows_on_failure })
     }
 
     /// Whether it can change the item.
@@ -107,6 +128,11 @@ impl Write {
 
     /// What it makes of the item as it is now.
     pub fn evaluate(&self, now: Option<Item>) -> Result<Written, ServiceError> {
+        if let Some(presence) = self.presence
+            && presence.check(now.is_some())? == Remaining::Nothing
+        {
+            return Ok(Written { before: None, after: None, outcome: None });
+        }
         let absent = Item::new();
         let seen = now.as_ref().unwrap_or(&absent);
         if self.condition.as_ref().is_some_and(|condition| !condition.matches(seen)) {

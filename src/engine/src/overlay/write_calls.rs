@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use dm_core::error::ServiceError;
+use dm_core::partiql::Returning;
 use dm_core::schema::{ItemKey, TableSchema};
 use dm_core::value::{Item, item_from_json, item_to_json};
 use serde_json::{Map, Value, json};
@@ -21,11 +22,16 @@ const BATCH_WRITES_MAX: usize = 25;
 
 /// Which image of the item a write returns.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum ReturnValues {
+pub enum ReturnValues {
+    /// No image.
     None,
+    /// The item as it was.
     AllOld,
+    /// The places an update names, as they were.
     UpdatedOld,
+    /// The item as it is now.
     AllNew,
+    /// The places an update names, as they are now.
     UpdatedNew,
 }
 
@@ -49,7 +55,19 @@ impl ReturnValues {
         }
     }
 
-    fn image(self, written: &Written) -> Option<Item> {
+    /// What a statement's RETURNING says.
+    pub fn of_statement(returning: Option<Returning>) -> Self {
+        match returning {
+            None => Self::None,
+            Some(Returning::AllOld) => Self::AllOld,
+            Some(Returning::AllNew) => Self::AllNew,
+            Some(Returning::ModifiedOld) => Self::UpdatedOld,
+            Some(Returning::ModifiedNew) => Self::UpdatedNew,
+        }
+    }
+
+    /// That image, if there is one and anything in it.
+    pub fn image(self, written: &Written) -> Option<Item> {
         let image = match (self, &written.outcome) {
             (Self::AllOld, _) => written.before.clone(),
             (Self::AllNew, _) => written.after.clone(),
@@ -76,16 +94,7 @@ impl Overlay {
             Operation::UpdateItem => Write::update(Arc::clone(&table), parameters)?,
             _ => Write::delete(Arc::clone(&table), parameters)?,
         };
-        self.look_at(&table, std::slice::from_ref(&write.key)).await?;
-        let written = self.carry_out(&write)?;
-
-        let units = Units::of_write(
-            &table,
-            written.before.as_ref(),
-            written.after.as_ref(),
-            Atomicity::Single,
-        );
-        self.tally().write_units(units.total());
+        let (written, units) = self.write_single(&write).await?;
         let mut answer = Map::new();
         if let Some(image) = returned.image(&written) {
             answer.insert("Attributes".into(), item_to_json(&image));
@@ -99,14 +108,23 @@ impl Overlay {
         Ok(Value::Object(answer))
     }
 
-    /// Evaluates a write on the merged view and keeps what it makes.
-    fn carry_out(&self, write: &Write) -> Result<Written, Fault> {
+    /// One write that stands alone, and the units it would use.
+    pub async fn write_single(&self, write: &Write) -> Result<(Written, Units), Fault> {
+        self.look_at(&write.table, std::slice::from_ref(&write.key)).await?;
+        self.carry_out(write)
+    }
+
+    /// Evaluates a write of an item that was looked at on the merged view, and keeps what it makes.
+    pub fn carry_out(&self, write: &Write) -> Result<(Written, Units), Fault> {
         let mut state = self.state();
         let entry = state.entry(&write.table, &write.key)?.unwrap_or_default();
         let written = write.evaluate(entry.now.clone())?;
         let after = Entry { now: written.after.clone(), written: true, ..entry };
         state.put(&write.table, &write.key, &after)?;
-        Ok(written)
+        let (before, after) = (written.before.as_ref(), written.after.as_ref());
+        let units = Units::of_write(&write.table, before, after, Atomicity::Single);
+        self.tally().write_units(units.total());
+        Ok((written, units))
     }
 
     /// BatchWriteItem: everything is checked before anything is changed.
@@ -125,10 +143,7 @@ impl Overlay {
         }
         let mut used: Vec<(Arc<Table>, Units)> = Vec::new();
         for write in &writes {
-            let written = self.carry_out(write)?;
-            let (before, after) = (written.before.as_ref(), written.after.as_ref());
-            let units = Units::of_write(&write.table, before, after, Atomicity::Single);
-            self.tally().write_units(units.total());
+            let (_, units) = self.carry_out(write)?;
             add_units(&mut used, &write.table, &units);
         }
         let mut answer = Map::new();

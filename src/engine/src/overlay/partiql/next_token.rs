@@ -1,0 +1,91 @@
+//! NextToken: where a SELECT goes on, bound to its statement and parameters. A program may send
+//! anything as one: it is decoded with care and proves nothing.
+
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use dm_core::error::ServiceError;
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+use sha2::{Digest as _, Sha256};
+
+use crate::overlay::parameters::Parameters;
+
+/// Most characters of one (DynamoDB API Reference).
+const TOKEN_CHARS_MAX: usize = 32_768;
+
+/// Of this form; another is not understood.
+const VERSION: u32 = 1;
+
+/// What a token says.
+#[derive(Debug, Serialize, Deserialize)]
+struct Content {
+    version: u32,
+    /// Digest of the statement and its parameters.
+    statement: String,
+    /// The key that the page before ended with.
+    after: Value,
+}
+
+/// The token of a page that ended with this key.
+pub fn token(parameters: Parameters<'_>, after: &Value) -> String {
+    let statement = digest(parameters);
+    let content = Content { version: VERSION, statement, after: after.clone() };
+    STANDARD.encode(serde_json::json!(content).to_string())
+}
+
+/// The key that a request's token tells of, if it has one.
+pub fn after(parameters: Parameters<'_>) -> Result<Option<Value>, ServiceError> {
+    let Some(text) = parameters.text("NextToken")? else { return Ok(None) };
+    let decoded = (text.len() <= TOKEN_CHARS_MAX).then(|| STANDARD.decode(text).ok()).flatten();
+    let content = decoded.and_then(|bytes| serde_json::from_slice::<Content>(&bytes).ok());
+    match content.filter(|content| content.version == VERSION) {
+        None => Err(invalid()),
+        Some(content) if content.statement == digest(parameters) => Ok(Some(content.after)),
+        Some(_) => Err(ServiceError::validation("NextToken does not match request")),
+    }
+}
+
+/// It is none of ours, or says what cannot be.
+pub fn invalid() -> ServiceError {
+    ServiceError::validation("Invalid NextToken")
+}
+
+fn digest(parameters: Parameters<'_>) -> String {
+    let bound = serde_json::json!([parameters.get("Statement"), parameters.get("Parameters")]);
+    STANDARD.encode(Sha256::digest(bound.to_string().as_bytes()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    fn request(statement: &str, token: &str) -> Value {
+        json!({"Statement": statement, "Parameters": [{"S": "a"}], "NextToken": token})
+    }
+
+    fn check(request: &Value, expected: Result<Option<Value>, &str>) {
+        let found = after(Parameters::of(request).unwrap()).map_err(|error| error.message);
+        assert_eq!(found, expected.map_err(str::to_owned), "{request}");
+    }
+
+    #[test]
+    fn a_token_belongs_to_its_statement() {
+        let key = json!({"id": {"S": "a"}});
+        let asked = json!({"Statement": "SELECT 1", "Parameters": [{"S": "a"}], "Limit": 3});
+        let token = token(Parameters::of(&asked).unwrap(), &key);
+        check(&request("SELECT 1", &token), Ok(Some(key)));
+        check(&request("SELECT 2", &token), Err("NextToken does not match request"));
+        check(&json!({"Statement": "SELECT 1"}), Ok(None));
+        let changed = json!({"Statement": "SELECT 1", "NextToken": token});
+        check(&changed, Err("NextToken does not match request"));
+    }
+
+    #[test]
+    fn what_is_no_token_is_refused() {
+        let other = STANDARD.encode(r#"{"version":2,"statement":"","after":{}}"#);
+        for text in ["", "x", "eyJ9", "{}", "====", &other, &"A".repeat(TOKEN_CHARS_MAX + 1)] {
+            check(&request("SELECT 1", text), Err("Invalid NextToken"));
+        }
+    }
+}

@@ -1,0 +1,112 @@
+//! SELECT: one page, read as pages of Query or Scan are, through each of the ranges that the
+//! statement's plan names.
+
+use std::sync::Arc;
+
+use dm_core::error::ServiceError;
+use dm_core::partiql::{ReadPlan, Select};
+use dm_core::value::item_from_json;
+use serde_json::{Map, Value};
+
+use super::next_token;
+use crate::fault::Fault;
+use crate::overlay::Overlay;
+use crate::overlay::capacity::{Atomicity, CapacityLevel, Units};
+use crate::overlay::page_answer::PageAnswer;
+use crate::overlay::page_request::{PageRequest, Range, Selected, is_global};
+use crate::overlay::parameters::Parameters;
+use crate::overlay::schemas::Table;
+use crate::overlay::store::Direction;
+
+impl Overlay {
+    /// One page of a SELECT.
+    pub(super) async fn select(
+        &self,
+        select: Select,
+        parameters: Parameters<'_>,
+    ) -> Result<Value, Fault> {
+        let after = next_token::after(parameters)?;
+        let table = self.schemas().table(&select.table).await?;
+        let selected = Selected {
+            index: index(&select, &table)?,
+            select: Arc::new(select),
+            table,
+            limit: parameters.whole("Limit", 1, None)?,
+            consistent: parameters.flag("ConsistentRead")?,
+            level: CapacityLevel::of(parameters)?,
+        };
+        if selected.consistent && is_global(selected.view()) {
+            return Err(Fault::validation(
+                "Strongly consistent read is not supported on Global Secondary Indexes",
+            ));
+        }
+        let mut ranges = ranges(&selected)?;
+        if let Some(after) = &after {
+            let begun = ranges.iter().position(|range| holds(range, after));
+            ranges.drain(..begun.ok_or_else(next_token::invalid)?);
+        }
+        self.page_of_ranges(&selected, ranges, after, parameters).await
+    }
+
+    async fn page_of_ranges(
+        &self,
+        selected: &Selected,
+        ranges: Vec<Range>,
+        mut after: Option<Value>,
+        parameters: Parameters<'_>,
+    ) -> Result<Value, Fault> {
+        let mut answer = PageAnswer::default();
+        let mut units = Units::default();
+        for range in ranges {
+            let page = PageRequest::of_select(selected, range, after.take().as_ref())?;
+            self.note_filter("ExecuteStatement", &page);
+            let before = answer.bytes();
+            self.merge_page(&page, &mut answer).await?;
+            let bytes = answer.bytes() - before;
+            let of_range = Units::of_read(page.view(), bytes, page.consistent, Atomicity::Single);
+            units.add(&of_range);
+            if answer.is_cut() {
+                break;
+            }
+        }
+        self.tally().items_read(&selected.table.schema.name, answer.evaluated().into());
+        let (items, end) = answer.into_parts();
+        let mut told = Map::new();
+        told.insert("Items".into(), items.into());
+        if let Some(end) = end {
+            told.insert("NextToken".into(), next_token::token(parameters, &end).into());
+            told.insert("LastEvaluatedKey".into(), end);
+        }
+        if let Some(capacity) = units.to_json(&selected.table, selected.level) {
+            told.insert("ConsumedCapacity".into(), capacity);
+        }
+        Ok(Value::Object(told))
+    }
+}
+
+fn index(select: &Select, table: &Table) -> Result<Option<usize>, ServiceError> {
+    let Some(name) = &select.index else { return Ok(None) };
+    table.schema.require_index(name)?;
+    Ok(table.schema.indexes.iter().position(|index| index.name == *name))
+}
+
+/// What is read, in its order.
+fn ranges(selected: &Selected) -> Result<Vec<Range>, ServiceError> {
+    Ok(match selected.select.plan(selected.view().keys())? {
+        ReadPlan::Scan => vec![Range::Scan(None)],
+        ReadPlan::Queries { partitions, descends } => {
+            let direction = if descends { Direction::Backward } else { Direction::Forward };
+            partitions.into_iter().map(|one| Range::Query(one, direction)).collect()
+        }
+    })
+}
+
+/// Whether a page that ended with this key ended in this range.
+fn holds(range: &Range, after: &Value) -> bool {
+    match range {
+        Range::Scan(_) => true,
+        Range::Query(condition, _) => {
+            item_from_json(after).is_ok_and(|item| condition.matches(&item))
+        }
+    }
+}
