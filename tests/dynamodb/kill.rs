@@ -15,7 +15,7 @@ use dm_core::verdict::Verdict;
 use dm_engine::archive::{Archive, RunName};
 use dm_engine::journal::JournalReader;
 use dm_engine::ledger::{self, Begun, Completed, Kind, Question, RunOutcome};
-use dm_engine::restore::Restore;
+use dm_engine::restore::{Restore, RestoreReport};
 use dm_engine::table_lock::LockTimes;
 use dm_engine::{Call, Engine, Operation, Start};
 use futures::StreamExt as _;
@@ -31,9 +31,18 @@ const AT_ONCE: usize = 6;
 
 /// Where the guard dies.
 #[derive(Clone, Copy, Debug)]
-struct Point {
-    request: Option<(u64, Death)>,
-    put: Option<(u64, Death)>,
+pub struct Point {
+    pub request: Option<(u64, Death)>,
+    pub put: Option<(u64, Death)>,
+}
+
+/// What the journal has to tell of a change.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Told {
+    /// The image before, and the value that was written.
+    Values,
+    /// The image before, and the attribute's name.
+    Names,
 }
 
 /// The times of who comes after a dead guard, and does not wait as long as is needed elsewhere.
@@ -87,15 +96,15 @@ fn seeds() -> Vec<Value> {
 }
 
 /// One table, its archive, and the plan over them.
-struct Scene {
-    table: String,
-    snapshot: Vec<Value>,
+pub struct Scene {
+    pub table: String,
+    pub snapshot: Vec<Value>,
     store: Arc<InMemory>,
-    plan: Plan,
+    pub plan: Plan,
 }
 
 impl Scene {
-    async fn new() -> Self {
+    pub async fn new() -> Self {
         let (table, database) = (fresh_name("kill"), database());
         database.ok("CreateTable", &crate::suite::table("hash", &table)).await;
         for seed in seeds() {
@@ -111,8 +120,26 @@ impl Scene {
         RunName::new(&self.plan.archive.as_ref().unwrap().migration, 1).unwrap()
     }
 
-    /// Runs the program until its end or the guard's; how many requests and puts there were.
     async fn apply(&self, point: Point, start: Start) -> (bool, u64, u64) {
+        let whole = async |engine: Arc<Engine>| {
+            for (operation, body) in program(&self.table) {
+                let Value::Object(body) = body else { unreachable!() };
+                let operation = Operation::named(operation).unwrap();
+                let answer = engine.handle(Call { operation, body, invocation: None }).await;
+                let condition = String::from_utf8_lossy(&answer.body).contains("ConditionalCheck");
+                assert!(answer.status == 200 || condition, "{operation:?}: {answer:?}");
+            }
+        };
+        self.run_until(point, start, whole).await
+    }
+
+    /// Runs a program until its end or the guard's; how many requests and puts there were.
+    pub async fn run_until(
+        &self,
+        point: Point,
+        start: Start,
+        program: impl AsyncFnOnce(Arc<Engine>),
+    ) -> (bool, u64, u64) {
         let (requests, puts) = (Fuse::new(point.request), Fuse::new(point.put));
         let mut plan = self.plan.clone();
         plan.upstream.endpoint = Some(proxy(&database().url, Arc::clone(&requests)).await);
@@ -126,13 +153,7 @@ impl Scene {
         };
         let engine = Arc::new(engine.locking(None, times));
         let whole = async {
-            for (operation, body) in program(&self.table) {
-                let Value::Object(body) = body else { unreachable!() };
-                let operation = Operation::named(operation).unwrap();
-                let answer = engine.handle(Call { operation, body, invocation: None }).await;
-                let condition = String::from_utf8_lossy(&answer.body).contains("ConditionalCheck");
-                assert!(answer.status == 200 || condition, "{operation:?}: {answer:?}");
-            }
+            program(Arc::clone(&engine)).await;
             engine.close().await;
             let begun = Begun::now(&plan.run, Kind::Apply);
             let completed = Completed::now(RunOutcome::Succeeded);
@@ -147,12 +168,15 @@ impl Scene {
         (ended, requests.calls(), puts.calls())
     }
 
-    async fn restore(&self, number: u32) -> dm_engine::restore::RestoreReport {
+    async fn restore(&self, number: u32) -> RestoreReport {
+        self.restore_as(number, OnConflict::Skip).await
+    }
+
+    pub async fn restore_as(&self, number: u32, on_conflict: OnConflict) -> RestoreReport {
         let mut plan = self.plan.clone();
         plan.run.number = number;
         let archive = Archive::over(Arc::clone(&self.store) as Arc<_>);
-        let restore =
-            Restore::over(&plan, bed::credentials(), 1, OnConflict::Skip, archive).unwrap();
+        let restore = Restore::over(&plan, bed::credentials(), 1, on_conflict, archive).unwrap();
         restore.locking(None, impatient()).run().await.unwrap()
     }
 
@@ -165,6 +189,11 @@ impl Scene {
 
     /// Changes of the table of which the journal does not tell.
     async fn unjournalled(&self) -> usize {
+        self.untold(Told::Values).await
+    }
+
+    /// Items of the table of whose change the journal does not tell as much.
+    pub async fn untold(&self, told: Told) -> usize {
         let archive = Archive::over(Arc::clone(&self.store) as Arc<_>);
         let reader = JournalReader::open(&archive, &self.run()).await.unwrap();
         let mut merged: BTreeMap<String, MergedEntry> = BTreeMap::new();
@@ -195,7 +224,7 @@ impl Scene {
         ids.into_iter()
             .filter(|id| before.get(*id) != now.get(*id))
             .filter(|id| {
-                let told = merged.get(*id).is_some_and(|entry| {
+                let is_told = merged.get(*id).is_some_and(|entry| {
                     let none = Item::new();
                     let (old, new) =
                         (before.get(*id).unwrap_or(&none), now.get(*id).unwrap_or(&none));
@@ -206,15 +235,17 @@ impl Scene {
                             .filter(|name| old.get(*name) != new.get(*name))
                             .all(|name| {
                                 let touched = entry.attributes.get(name);
-                                touched.is_some_and(|touched| touched.left(new.get(name)))
+                                touched.is_some_and(|touched| {
+                                    told == Told::Names || touched.left(new.get(name))
+                                })
                             })
                 });
-                !told
+                !is_told
             })
             .count()
     }
 
-    async fn drop_table(&self) {
+    pub async fn drop_table(&self) {
         database().ok("DeleteTable", &json!({"TableName": self.table})).await;
     }
 }

@@ -105,6 +105,9 @@ pub struct TargetPolicy {
     /// Whether item keys and values may appear in reports. Default: false.
     #[serde(default)]
     pub show_values: bool,
+    /// What an applying run's journal promises, where the target has an archive. Default: `Strict`.
+    #[serde(default)]
+    pub journal: JournalPolicy,
     /// Whether a run may write only after a dry run of the very same program, arguments and
     /// target has succeeded. Default: false.
     #[serde(default)]
@@ -114,4 +117,21 @@ pub struct TargetPolicy {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(range(min = 1, max = 1_000))]
     pub max_concurrent_runs: Option<u32>,
+}
+
+/// What a journal promises, and what it may cost (docs/archive.md).
+#[derive(
+    Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema,
+)]
+pub enum JournalPolicy {
+    /// Before a write is sent its item's image and the digest of what the write leaves are durable.
+    #[default]
+    Strict,
+    /// Where the item has just been read, its image is durable before the write is sent, and the
+    /// digest a moment later. A guard that dies in that moment leaves a few items of which a restore
+    /// cannot tell who changed them: it lists them as conflicts.
+    Ahead,
+    /// As `Ahead`; the journal's own reads are eventually consistent, and batches are sent as batches.
+    /// What others write to an item of a batch in the moment before it is not noticed.
+    Cheap,
 }

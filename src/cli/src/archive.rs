@@ -211,7 +211,7 @@ async fn show(flags: OneRun) -> Answered<u8> {
     print::answer(&format!(
         "run        {}\nkind       {kind}\noutcome    {outcome} {message}\nbegun      {}\n\
          completed  {ended}\njournal    {} entries in {} segments, {} bytes: {} written, {} refused, \
-         {in_doubt} in doubt\n{times}{kept}",
+         {in_doubt} in doubt, {} unverified\n{times}{kept}",
         flags.run,
         entry.begun.begun_at,
         layout::count(journal.entries),
@@ -219,6 +219,7 @@ async fn show(flags: OneRun) -> Answered<u8> {
         layout::count(journal.bytes),
         layout::count(journal.written),
         layout::count(journal.refused),
+        layout::count(journal.unverified),
     ))?;
     Ok(0)
 }

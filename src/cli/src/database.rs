@@ -114,6 +114,7 @@ pub fn plan(flags: &Flags, upstream: Upstream, mode: Mode, name: &str) -> Plan {
             tables: flags.tables.clone(),
             control_plane: flags.control_plane,
             show_values: !flags.hide_values,
+            ..Policy::default()
         },
         limits: RateLimits { writes_per_second: flags.writes_per_second, ..RateLimits::default() },
         archive: None,

@@ -1,7 +1,7 @@
 //! A run on a laptop that is journalled: its name in an archive, and its end in the ledger.
 
-use clap::Args;
-use dm_core::plan::Plan;
+use clap::{Args, ValueEnum};
+use dm_core::plan::{JournalMode, Plan};
 use dm_engine::archive::{Archive, LayoutError, RunName};
 use dm_engine::ledger::{self, Completed, RunOutcome};
 
@@ -25,6 +25,23 @@ pub struct Flags {
     /// The migration's name in the archive
     #[arg(long, value_name = "NAME", requires = "archive", default_value = "exec")]
     migration: String,
+    /// What the journal promises, and what it may cost
+    #[arg(
+        long = "journal", value_name = "MODE", value_enum, requires = "archive",
+        default_value_t = JournalFlag::Strict
+    )]
+    journal_mode: JournalFlag,
+}
+
+/// What a journal promises.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+enum JournalFlag {
+    /// Image and digest are durable before a write is sent
+    Strict,
+    /// The image is durable before a write of an item that was just read; the digest follows
+    Ahead,
+    /// As ahead, with eventually consistent reads, and batches as batches, which are not checked
+    Cheap,
 }
 
 /// Why a run could not be named or ended in the archive.
@@ -62,6 +79,11 @@ pub async fn name(flags: &Flags, plan: &mut Plan) -> Result<Option<Journalled>, 
     // No other process of this machine or another has it: it tells this run from theirs.
     plan.run.uid = format!("{}-{}", ledger::now(), std::process::id());
     plan.archive = Some(named);
+    plan.policy.journal = match flags.journal_mode {
+        JournalFlag::Strict => JournalMode::Strict,
+        JournalFlag::Ahead => JournalMode::Ahead,
+        JournalFlag::Cheap => JournalMode::Cheap,
+    };
     say(&format!("run: {run}"));
     Ok(Some(Journalled { archive, run }))
 }

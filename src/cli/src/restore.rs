@@ -182,6 +182,10 @@ fn text(report: &RestoreReport, of: &RunName, own: Option<&RunName>) -> String {
         count(report.untouched),
         count(report.conflicts),
     );
+    if report.unverified > 0 {
+        let unverified = layout::count(report.unverified);
+        text.extend([format!("  {unverified} of them journalled without being checked\n")]);
+    }
     for listed in report.listed.iter().take(CONFLICTS_SHOWN_MAX) {
         let what = match &listed.conflict {
             Conflict::AttributeChanged(name) => format!("{name} was changed since"),

@@ -79,6 +79,8 @@ pub struct Entry {
     pub before: Option<Item>,
     /// What will be there afterwards.
     pub after: After,
+    /// Nothing made sure that the write met the image: others may have changed the item in between.
+    pub unverified: bool,
 }
 
 /// What a write leaves behind, in digests.
@@ -187,7 +189,14 @@ mod tests {
         let after = After::of(Some(&before), None);
         let sequence = Sequence::new(1, 0);
         let table = "cars".to_owned();
-        let entry = Entry { sequence, table, key: before.clone(), before: Some(before), after };
+        let entry = Entry {
+            sequence,
+            table,
+            key: before.clone(),
+            before: Some(before),
+            after,
+            unverified: false,
+        };
         assert!(!format!("{entry:?}").contains("4711"));
     }
 }

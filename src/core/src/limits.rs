@@ -141,6 +141,23 @@ pub const JOURNAL_PUT_SPACING: Duration = Duration::from_millis(10);
 /// throttled calls are held.
 pub const JOURNAL_HOLD_MAX: Duration = Duration::from_secs(10);
 
+/// Bytes of answers that are kept until a run writes: the images of what it has just read.
+pub const AHEAD_PAGES_BYTES_MAX: usize = 32 * 1024 * 1024;
+
+/// Bytes of images that are kept for writes to come, as JSON.
+pub const AHEAD_IMAGES_BYTES_MAX: usize = 32 * 1024 * 1024;
+
+/// Entries ahead of their writes: more than any program writes during one put. Those that are not used
+/// are written for nothing.
+pub const AHEAD_ENTRIES_MAX: usize = 512;
+
+/// Bytes of the images of such entries, as JSON.
+pub const AHEAD_ENTRIES_BYTES_MAX: usize = 8 * 1024 * 1024;
+
+/// How far behind the item that is written now an entry is given up: programs with many threads do
+/// not write in the order in which they read.
+pub const AHEAD_SKIPPED_MAX: u64 = 1_024;
+
 /// How long what became of writes may stay unwritten when no entry takes it along.
 pub const JOURNAL_SETTLE_DELAY: Duration = Duration::from_secs(2);
 
@@ -157,11 +174,18 @@ pub const TRANSACTION_TOKEN_AGE_MAX: Duration = Duration::from_secs(600);
 /// How long a stopping guard waits for the last of its journal.
 pub const JOURNAL_CLOSE_MAX: Duration = Duration::from_secs(15);
 
-/// Reads of a restore under way at once: segments of the journal, and pages of a hundred items.
+/// Reads of a restore under way at once: pages of a hundred items, and large segments of the journal.
 pub const RESTORE_READS_AHEAD: usize = 4;
 
-/// Writes of a restore under way at once: as many as a program with a good pool of threads.
-pub const RESTORE_WRITES_AT_ONCE: usize = 64;
+/// Segments of a journal read at once where they are small, as those of a program with one thread are.
+pub const RESTORE_SEGMENTS_AHEAD_MAX: usize = 64;
+
+/// Bytes of segments in the archive that are read at once, beyond [`RESTORE_READS_AHEAD`] of them.
+pub const RESTORE_SEGMENT_BYTES_AHEAD: u64 = 1024 * 1024;
+
+/// Writes of a restore under way at once. Each waits for its entry in the restore's own journal, so
+/// they have to be more than come during one put.
+pub const RESTORE_WRITES_AT_ONCE: usize = 256;
 
 /// Bytes of entries that a restore keeps in memory at once, as values.
 pub const RESTORE_PARTITION_BYTES_MAX: u64 = 64 * 1024 * 1024;

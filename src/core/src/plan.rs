@@ -198,6 +198,29 @@ pub struct Policy {
     /// Whether item values may appear in reports.
     #[serde(default)]
     pub show_values: bool,
+    /// What an applied run's journal holds before a write is sent, and what that may cost.
+    #[serde(default, skip_serializing_if = "JournalMode::is_default")]
+    pub journal: JournalMode,
+}
+
+/// What a journal promises (docs/archive.md).
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub enum JournalMode {
+    /// The image before and the digest of what comes after are durable before a write is sent.
+    #[default]
+    Strict,
+    /// The image before and the names of the attributes that change are; the digest follows at once.
+    Ahead,
+    /// As `Ahead`, reads of its own are eventually consistent, and batches are sent as batches, which
+    /// nobody can make conditional: their entries are marked as unverified.
+    Cheap,
+}
+
+impl JournalMode {
+    #[allow(clippy::trivially_copy_pass_by_ref)] // As serde calls it.
+    fn is_default(&self) -> bool {
+        *self == Self::default()
+    }
 }
 
 /// Upper bounds of a run's speed; `None` is unlimited.

@@ -107,6 +107,9 @@ pub struct JournalResult {
     pub segments: u64,
     /// Their bytes.
     pub bytes: u64,
+    /// Writes whose entries were durable before they came.
+    #[serde(default)]
+    pub ahead: u64,
     /// Read units used to know items before they change; contained in the run's read units.
     pub read_units: f64,
 }

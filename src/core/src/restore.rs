@@ -182,6 +182,7 @@ mod tests {
             key: Item::from([("id".to_owned(), "a".into())]),
             before: before.cloned(),
             after: After::of(before, after),
+            unverified: false,
         };
         MergedEntry::begin(entry, outcome).unwrap()
     }

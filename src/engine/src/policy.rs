@@ -170,7 +170,7 @@ mod tests {
 
     fn plan(tables: &[&str], control_plane: bool) -> PolicyPlan {
         let tables = tables.iter().map(ToString::to_string).collect();
-        PolicyPlan { tables, control_plane, show_values: false }
+        PolicyPlan { tables, control_plane, show_values: false, ..PolicyPlan::default() }
     }
 
     #[test]

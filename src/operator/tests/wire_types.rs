@@ -7,8 +7,8 @@ use std::path::Path;
 use dm_api::{DataMigration, MigrationTarget};
 use dm_core::difference::ChangeKind;
 use dm_core::plan::{
-    ArchivePlan, Mode, PLAN_VERSION, Plan, Policy, RateLimits, RestorePlan, RetentionPlan, RunId,
-    Upstream,
+    ArchivePlan, JournalMode, Mode, PLAN_VERSION, Plan, Policy, RateLimits, RestorePlan,
+    RetentionPlan, RunId, Upstream,
 };
 use dm_core::report::{
     ApplyTime, Archived, AttributeEffect, CHANGED_ITEM_VERSION, ChangedAgain, ChangedItem,
@@ -125,6 +125,7 @@ fn a_plan_is_its_golden_file() {
                 tables: vec!["cars".into(), "brands-*".into()],
                 control_plane: true,
                 show_values: true,
+                journal: JournalMode::Ahead,
             },
             limits: RateLimits { reads_per_second: Some(500), writes_per_second: Some(200) },
             archive: Some(ArchivePlan {
@@ -227,6 +228,7 @@ fn a_guards_result_is_its_golden_file() {
                 entries: 403,
                 segments: 5,
                 bytes: 81_920,
+                ahead: 390,
                 read_units: 203.5,
             }),
             locked: Some(holder()),
@@ -347,6 +349,7 @@ fn a_restores_result_is_its_golden_file() {
                 entries: 404,
                 segments: 2,
                 bytes: 40_960,
+                ahead: 403,
                 read_units: 0.5,
             }),
             archived: Some(archived()),

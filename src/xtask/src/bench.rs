@@ -6,6 +6,7 @@ use clap::ValueEnum;
 use crate::checkout::Checkout;
 use crate::cluster;
 use crate::command::{command, show};
+use crate::parts::dynamodb;
 
 /// What is measured.
 #[derive(Clone, Copy, Debug, ValueEnum)]
@@ -16,6 +17,10 @@ pub enum Subject {
     Overlay,
     /// The guard before a mock of DynamoDB: CPU per request, added latency, a boto3 script.
     Guard,
+    /// A restore: items a second and memory, for a journal of a million entries.
+    Restore,
+    /// The journal: a boto3 script direct and through the guard, the archive on S3 with slow puts.
+    Journal,
 }
 
 /// Measures one subject. A cluster stays up: it was there before, or is wanted again at once.
@@ -42,5 +47,29 @@ pub fn run(checkout: &Checkout, subject: Subject) -> Result<()> {
                 .current_dir(&checkout.root),
             "measuring the guard",
         ),
+        Subject::Restore => show(
+            command("cargo", ["bench", "--quiet", "-p", "dm-engine", "--bench", "restore"])
+                .current_dir(&checkout.root),
+            "measuring a restore",
+        ),
+        Subject::Journal => {
+            let build = ["build", "--quiet", "--release", "-p", "dm-guard"];
+            show(
+                command("cargo", build).current_dir(&checkout.root),
+                "building the guard as it is shipped",
+            )?;
+            let guard = checkout.target().join("release/datamigration-guard");
+            let arguments =
+                ["bench", "--quiet", "--profile", "dev", "-p", "dm-tests", "--bench", "journal"];
+            dynamodb::during(checkout, |endpoint| {
+                show(
+                    command("cargo", arguments)
+                        .current_dir(&checkout.root)
+                        .env("DYNAMODB_ENDPOINT", endpoint)
+                        .env("DATAMIGRATION_GUARD", &guard),
+                    "measuring the journal",
+                )
+            })
+        }
     }
 }

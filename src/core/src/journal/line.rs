@@ -40,6 +40,8 @@ struct EntryLine {
     #[serde(deserialize_with = "Option::deserialize")]
     after: Option<ItemDigest>,
     changed: BTreeMap<String, Option<ValueDigest>>,
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    unverified: bool,
 }
 
 #[derive(Serialize, Deserialize)]
@@ -62,6 +64,7 @@ impl Record {
                 before: entry.before.as_ref().map(item_to_json),
                 after: entry.after.item,
                 changed: entry.after.attributes.clone(),
+                unverified: entry.unverified,
             }),
             Self::Settled(settled) => Line::Settled(SettledLine {
                 written: settled.written.iter().map(|sequence| sequence.0).collect(),
@@ -83,6 +86,7 @@ impl Record {
                 key: image(&line.key, "its key")?,
                 before: line.before.map(|json| image(&json, "its before-image")).transpose()?,
                 after: After { item: line.after, attributes: line.changed },
+                unverified: line.unverified,
             })),
             Line::Settled(line) => Ok(Self::Settled(Settled {
                 written: line.written.into_iter().map(Sequence).collect(),
@@ -126,12 +130,14 @@ mod tests {
                 key: key.clone(),
                 before: before.cloned(),
                 after: After::of(before, after),
+                unverified: record == 3,
             })
         };
         vec![
             entry(0, Some(&before), Some(&after)),
             entry(1, Some(&after), None),
             entry(2, None, Some(&before)),
+            entry(3, Some(&after), None),
             Record::Settled(Settled {
                 written: vec![Sequence::new(1, 0), Sequence::new(1, 1)],
                 refused: vec![Sequence::new(1, 2)],

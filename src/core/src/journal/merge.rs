@@ -2,7 +2,8 @@
 //!
 //! The first image of the run wins, attribute by attribute: an attribute that others changed before
 //! the run touched it counts as it was then. The last value the run wrote wins. Where nobody knows
-//! whether a write was carried out, what it would have left counts beside what was there before it.
+//! whether a write was carried out, what it would have left counts beside what was there before it;
+//! and where a later entry shows that it was neither, it counts as not carried out.
 
 use std::collections::BTreeMap;
 
@@ -22,6 +23,11 @@ pub struct MergedEntry {
     pub afters: Vec<Option<ItemDigest>>,
     /// The attributes that the run changed.
     pub attributes: BTreeMap<String, Touched>,
+    /// Whether nothing made sure that a write met its image, so that others may have changed the item
+    /// between the two.
+    pub unverified: bool,
+    /// Whether any write is known to have been carried out.
+    is_known: bool,
     last: Sequence,
 }
 
@@ -32,6 +38,8 @@ pub struct Touched {
     pub before: Option<AttributeValue>,
     /// What the run may have left, as [`MergedEntry::afters`].
     pub afters: Vec<Option<ValueDigest>>,
+    /// Whether any write of it is known to have been carried out.
+    is_known: bool,
 }
 
 impl MergedEntry {
@@ -43,6 +51,8 @@ impl MergedEntry {
             before: entry.before.clone(),
             afters: vec![entry.before.as_ref().map(ItemDigest::of_item)],
             attributes: BTreeMap::new(),
+            unverified: false,
+            is_known: false,
             last: entry.sequence,
         };
         match outcome {
@@ -64,13 +74,28 @@ impl MergedEntry {
 
     fn take_in(&mut self, entry: Entry, outcome: Outcome) {
         self.last = entry.sequence;
+        self.unverified |= entry.unverified;
+        if !self.is_known {
+            let met = entry.before.as_ref().map(ItemDigest::of_item);
+            if !self.afters.contains(&met) {
+                self.before.clone_from(&entry.before);
+                self.afters = vec![met];
+            }
+        }
+        self.is_known |= outcome == Outcome::Written;
         keep(&mut self.afters, entry.after.item, outcome);
         for (name, after) in entry.after.attributes {
             let before = entry.before.as_ref().and_then(|item| item.get(&name));
-            let touched = self.attributes.entry(name).or_insert_with(|| Touched {
+            let new = || Touched {
                 before: before.cloned(),
                 afters: vec![before.map(ValueDigest::of_value)],
-            });
+                is_known: false,
+            };
+            let touched = self.attributes.entry(name).or_insert_with(new);
+            if !touched.is_known && !touched.left(before) {
+                *touched = new();
+            }
+            touched.is_known |= outcome == Outcome::Written;
             keep(&mut touched.afters, after, outcome);
         }
     }
@@ -131,6 +156,7 @@ mod tests {
                 key: Item::from([("id".to_owned(), "a".into())]),
                 before: before.clone(),
                 after: After::of(before.as_ref(), after.as_ref()),
+                unverified: false,
             };
             match &mut merged {
                 None => merged = MergedEntry::begin(entry, *outcome),
@@ -171,6 +197,22 @@ mod tests {
         assert_eq!(price(&in_doubt), (None, vec![digest(1), digest(2)]));
         let third = (Some(item(Some(2), "red")), Some(item(Some(3), "red")), Outcome::Written);
         assert_eq!(price(&merged(&[first, second, third]).unwrap()), (None, vec![digest(3)]));
+    }
+
+    #[test]
+    fn what_a_later_entry_shows_as_neither_before_nor_after_a_write_in_doubt_was_others() {
+        let (doubt, later) = (
+            (Some(item(Some(1), "red")), Some(item(Some(2), "red")), Outcome::InDoubt),
+            (Some(item(Some(5), "blue")), Some(item(Some(3), "blue")), Outcome::Written),
+        );
+        let merged_of = |writes: &[_]| merged(writes).unwrap();
+        let others = merged_of(&[doubt.clone(), later]);
+        assert_eq!(price(&others), (Some(5.into()), vec![digest(3)]));
+        assert_eq!(others.before, Some(item(Some(5), "blue")));
+        let ours = (Some(item(Some(2), "red")), Some(item(Some(3), "red")), Outcome::Written);
+        let ours = merged_of(&[doubt, ours]);
+        assert_eq!(price(&ours), (Some(1.into()), vec![digest(3)]));
+        assert_eq!(ours.before, Some(item(Some(1), "red")));
     }
 
     #[test]

@@ -70,25 +70,39 @@ impl Run {
             _ => (Outcome::Written, true),
         };
         let left = After::of(before.as_ref(), after.as_ref());
-        if !left.is_unchanged(before.as_ref()) {
-            self.record += 1;
-            let entry = Entry {
-                sequence: Sequence::new(1, self.record),
-                table: "t".into(),
-                key: key(id),
-                before,
-                after: left,
-            };
-            match self.merged.get_mut(&id) {
-                Some(merged) => merged.add(entry, outcome),
-                None => {
-                    self.merged
-                        .extend(MergedEntry::begin(entry, outcome).map(|merged| (id, merged)));
-                }
-            }
-        }
+        self.enter(id, before, left, outcome);
         if happens {
             put(table, id, after);
+        }
+    }
+
+    /// An entry that was made ahead of a write, of an image that may be an old one; the write never
+    /// came. It is taken back, or in doubt where the guard ended before.
+    fn foresee(&mut self, random: &mut Random, id: u64, image: Option<&Item>) {
+        let Some(image) = image else { return };
+        let after = random_write(random, id, Some(image));
+        let outcome = if random.below(2) == 0 { Outcome::Refused } else { Outcome::InDoubt };
+        self.enter(id, Some(image.clone()), After::of(Some(image), after.as_ref()), outcome);
+    }
+
+    fn enter(&mut self, id: u64, before: Option<Item>, after: After, outcome: Outcome) {
+        if after.is_unchanged(before.as_ref()) {
+            return;
+        }
+        self.record += 1;
+        let entry = Entry {
+            sequence: Sequence::new(1, self.record),
+            table: "t".into(),
+            key: key(id),
+            before,
+            after,
+            unverified: false,
+        };
+        match self.merged.get_mut(&id) {
+            Some(merged) => merged.add(entry, outcome),
+            None => {
+                self.merged.extend(MergedEntry::begin(entry, outcome).map(|merged| (id, merged)));
+            }
         }
     }
 
@@ -149,7 +163,12 @@ fn journal_and_restore_together_change_nothing_when_nobody_else_writes() {
         let mut run = Run::default();
         for _ in 0..random.below(12) {
             let id = random.below(KEYS);
-            run.write(random, &mut table, id);
+            // The image as it is, or as it was before the run.
+            match random.below(6) {
+                0 => run.foresee(random, id, table.get(&id)),
+                1 => run.foresee(random, id, before.get(&id)),
+                _ => run.write(random, &mut table, id),
+            }
         }
         let conflicts = run.restore(&mut table, OnConflict::Skip);
         assert_eq!((&table, conflicts.len()), (&before, 0), "seed {seed}");
@@ -188,6 +207,9 @@ fn what_others_changed_since_stays_and_everything_else_goes_back() {
         let mut run = Run::default();
         // One write of each key, so that the oracle needs no memory of its own.
         for id in 0..KEYS {
+            if random.below(4) == 0 {
+                run.foresee(random, id, table.get(&id));
+            }
             run.write(random, &mut table, id);
         }
         let left = table.clone();

@@ -9,6 +9,7 @@ use dm_core::schema::{ItemKey, TableSchema};
 use futures::future::join_all;
 use serde_json::{Map, Value, json};
 
+use super::images::Consistency;
 use super::prepared::Prepared;
 use super::{Journal, Known};
 use crate::fault::Fault;
@@ -18,18 +19,23 @@ use crate::operation::Operation;
 const BATCH_WRITES_MAX: usize = 25;
 
 /// One request of a batch.
-struct Part<'a> {
+pub struct Part<'a> {
     /// The table as the request names it.
-    table: &'a str,
-    request: &'a Value,
-    prepared: Prepared,
+    pub table: &'a str,
+    /// The request.
+    pub request: &'a Value,
+    /// The write it asks for.
+    pub prepared: Arc<Prepared>,
 }
 
 impl Journal {
     /// BatchWriteItem: everything is checked before anything is written.
     pub(super) async fn write_batch(&self, body: &Map<String, Value>) -> Result<Bytes, Fault> {
         let parts = self.parts(body).await?;
-        let images = self.images_of(&parts).await?;
+        // What has passed by is not read again.
+        let unknown =
+            |part: &Part<'_>| !self.ahead.knows(&part.prepared.table.name, &part.prepared.key);
+        let images = self.images_of(&parts, unknown, Consistency::Strong).await?;
         let writes =
             parts.iter().zip(images).map(|(part, known)| self.write(&part.prepared, known));
         let mut left: Map<String, Value> = Map::new();
@@ -62,14 +68,18 @@ impl Journal {
         }
     }
 
-    async fn parts<'a>(&self, body: &'a Map<String, Value>) -> Result<Vec<Part<'a>>, Fault> {
+    /// What a batch asks for.
+    pub(super) async fn parts<'a>(
+        &self,
+        body: &'a Map<String, Value>,
+    ) -> Result<Vec<Part<'a>>, Fault> {
         let wrong = || ServiceError::validation("The batch has no requests that could be read");
         let asked = body.get("RequestItems").and_then(Value::as_object).ok_or_else(wrong)?;
         let mut parts: Vec<Part<'a>> = Vec::new();
         for (name, requests) in asked {
             let table = self.images.table(name).await?;
             for request in requests.as_array().ok_or_else(wrong)? {
-                let prepared = part(&table, request, body)?;
+                let prepared = Arc::new(part(&table, request, body)?);
                 let twice = parts.iter().any(|other| {
                     other.prepared.table.name == table.name && other.prepared.key == prepared.key
                 });
@@ -91,16 +101,22 @@ impl Journal {
     }
 
     /// One read for all items of a table. They may change before the single writes: those notice.
-    async fn images_of(&self, parts: &[Part<'_>]) -> Result<Vec<Known>, Fault> {
+    pub(super) async fn images_of(
+        &self,
+        parts: &[Part<'_>],
+        wanted: impl Fn(&Part<'_>) -> bool,
+        consistency: Consistency,
+    ) -> Result<Vec<Known>, Fault> {
         let mut tables: BTreeMap<&str, (&Arc<TableSchema>, Vec<usize>)> = BTreeMap::new();
-        for (at, part) in parts.iter().enumerate() {
+        for (at, part) in parts.iter().enumerate().filter(|(_, part)| wanted(part)) {
             let table = &part.prepared.table;
             tables.entry(&table.name).or_insert_with(|| (table, Vec::new())).1.push(at);
         }
         let mut images = vec![Known::Nothing; parts.len()];
         for (table, places) in tables.values() {
             let keys: Vec<&ItemKey> = places.iter().map(|at| &parts[*at].prepared.key).collect();
-            for (at, image) in places.iter().zip(self.images.read_all(table, &keys).await?) {
+            let read = self.images.read_all_as(table, &keys, consistency).await?;
+            for (at, image) in places.iter().zip(read) {
                 images[*at] = Known::Read(image);
             }
         }

@@ -21,6 +21,15 @@ use crate::upstream::ReadOnly;
 /// Keys of one BatchGetItem (DynamoDB API Reference).
 pub const BATCH_GET_KEYS_MAX: usize = 100;
 
+/// How new what is read has to be.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Consistency {
+    /// The newest: a unit per 4 KB.
+    Strong,
+    /// Perhaps an older one: half of that.
+    Eventual,
+}
+
 /// Reads items for the journal.
 #[derive(Debug)]
 pub struct Images {
@@ -88,28 +97,48 @@ impl Images {
 
     /// One item as it is now.
     pub async fn read(&self, table: &TableSchema, key: &ItemKey) -> Result<Option<Item>, Fault> {
+        self.read_as(table, key, Consistency::Strong).await
+    }
+
+    /// One item.
+    pub async fn read_as(
+        &self,
+        table: &TableSchema,
+        key: &ItemKey,
+        consistency: Consistency,
+    ) -> Result<Option<Item>, Fault> {
         let request = json!({
             "TableName": table.name,
             "Key": item_to_json(&key.to_item()),
-            "ConsistentRead": true,
+            "ConsistentRead": consistency == Consistency::Strong,
             "ReturnConsumedCapacity": "TOTAL",
         });
         let answer = self.ask(ReadOperation::GET_ITEM, &request).await?;
         Ok(answer.get("Item").map(item_from_json).transpose()?)
     }
 
-    /// Several items of one table, in the order of their keys.
+    /// Several items of one table as they are now, in the order of their keys.
     pub async fn read_all(
         &self,
         table: &TableSchema,
         keys: &[&ItemKey],
     ) -> Result<Vec<Option<Item>>, Fault> {
+        self.read_all_as(table, keys, Consistency::Strong).await
+    }
+
+    /// Several items of one table, in the order of their keys.
+    pub async fn read_all_as(
+        &self,
+        table: &TableSchema,
+        keys: &[&ItemKey],
+        consistency: Consistency,
+    ) -> Result<Vec<Option<Item>>, Fault> {
         if let [key] = keys {
-            return Ok(vec![self.read(table, key).await?]);
+            return Ok(vec![self.read_as(table, key, consistency).await?]);
         }
         let mut found: HashMap<ItemKey, Item> = HashMap::new();
         for part in keys.chunks(BATCH_GET_KEYS_MAX) {
-            self.read_part(table, part, &mut found).await?;
+            self.read_part(table, part, consistency, &mut found).await?;
         }
         Ok(keys.iter().map(|key| found.remove(*key)).collect())
     }
@@ -118,10 +147,12 @@ impl Images {
         &self,
         table: &TableSchema,
         keys: &[&ItemKey],
+        consistency: Consistency,
         found: &mut HashMap<ItemKey, Item>,
     ) -> Result<(), Fault> {
         let asked: Vec<Value> = keys.iter().map(|key| item_to_json(&key.to_item())).collect();
-        let mut asked = json!({ &table.name: {"Keys": asked, "ConsistentRead": true} });
+        let strong = consistency == Consistency::Strong;
+        let mut asked = json!({ &table.name: {"Keys": asked, "ConsistentRead": strong} });
         // Each answer holds at least one of the keys, or the upstream's own attempts have ended.
         for _ in 0..=keys.len() {
             let request = json!({"RequestItems": asked, "ReturnConsumedCapacity": "TOTAL"});

@@ -5,7 +5,9 @@
 //! its entry: where the archive does not take entries, writes wait and are then refused. A crash may
 //! leave an entry without its write, never a write without its entry.
 
+mod ahead;
 mod batch;
+mod foreseen;
 pub mod frame;
 pub(crate) mod images;
 mod locks;
@@ -15,12 +17,13 @@ mod single;
 mod statement;
 mod tokens;
 mod transaction;
+mod unverified;
 mod writer;
 
 use std::sync::Arc;
 
 use bytes::Bytes;
-use dm_core::plan::{Plan, RunId};
+use dm_core::plan::{JournalMode, Plan, RunId};
 use dm_core::report::JournalResult;
 use dm_core::verdict::LockHolder;
 use serde_json::{Map, Value};
@@ -35,6 +38,8 @@ use crate::operation::{Class, Operation};
 use crate::table_lock::{LockTimes, Owner, TableLocks};
 use crate::tally::Tally;
 use crate::upstream::ReadOnly;
+use ahead::{Ahead, Reading};
+use foreseen::Followers;
 use images::Images;
 use locks::KeyLocks;
 use tokens::Tokens;
@@ -66,6 +71,8 @@ pub struct JournalledRun {
     pub id: RunId,
     /// What it does.
     pub kind: Kind,
+    /// What its journal promises.
+    pub mode: JournalMode,
 }
 
 impl JournalledRun {
@@ -79,7 +86,8 @@ impl JournalledRun {
         let Some(archive) = &plan.archive else { return Ok(None) };
         let name = RunName::new(&archive.migration, plan.run.number)?;
         let kind = plan.restore.map_or(Kind::Apply, |restore| Kind::Restore(restore.run));
-        Ok(Some(Self { name, id: plan.run.clone(), kind }))
+        let (id, mode) = (plan.run.clone(), plan.policy.journal);
+        Ok(Some(Self { name, id, kind, mode }))
     }
 }
 
@@ -90,7 +98,9 @@ pub struct Journal {
     run: JournalledRun,
     writer: OnceCell<Writer>,
     apply: Apply,
-    images: Images,
+    images: Arc<Images>,
+    ahead: Arc<Ahead>,
+    followers: Followers,
     locks: KeyLocks,
     tables: TableLocks,
     tokens: Tokens,
@@ -107,13 +117,16 @@ impl Journal {
     ) -> Self {
         let tables =
             TableLocks::new(archive.clone(), run.owner(tokens::fresh()), LockTimes::default());
+        let images = Arc::new(Images::new(reader, tally));
         Self {
             archive,
             run,
             tables,
             writer: OnceCell::new(),
             apply,
-            images: Images::new(reader, tally),
+            ahead: Arc::new(Ahead::new(Arc::clone(&images))),
+            followers: Followers::default(),
+            images,
             locks: KeyLocks::default(),
             tokens: Tokens::default(),
         }
@@ -161,13 +174,22 @@ impl Journal {
                 self.images.forget_tables();
                 return answer;
             }
-            Class::DataRead | Class::MetadataRead | Class::AlwaysDenied => {
-                return self.apply.handle(call).await;
+            Class::DataRead => {
+                let reading = Reading::of(call.operation, &call.body);
+                let answer = self.apply.handle(call).await?;
+                if let Some(reading) = reading {
+                    self.ahead.pass(reading, &answer);
+                }
+                return Ok(answer);
             }
+            Class::MetadataRead | Class::AlwaysDenied => return self.apply.handle(call).await,
         }
         match call.operation {
             Operation::PutItem | Operation::UpdateItem | Operation::DeleteItem => {
                 self.write_one(call.operation, &call.body).await
+            }
+            Operation::BatchWriteItem if self.run.mode == JournalMode::Cheap => {
+                Box::pin(self.write_batch_unverified(&call.body)).await
             }
             Operation::BatchWriteItem => self.write_batch(&call.body).await,
             Operation::TransactWriteItems => self.write_transaction(&call.body).await,
@@ -197,7 +219,7 @@ impl Journal {
             Begin::Over(_) => return Err(self.closed("this run was completed before")),
         }
         let writer = Writer::open(self.archive.clone(), self.run.name.clone()).await;
-        writer.map_err(|error| match error {
+        writer.inspect(|writer| self.ahead.enter_into(writer)).map_err(|error| match error {
             ReadError::Archive { .. } => unreachable(&error),
             ReadError::Missing { .. } | ReadError::Damaged { .. } | ReadError::Torn { .. } => {
                 tracing::error!(error = &error as &dyn std::error::Error, "opening the journal");
@@ -229,6 +251,8 @@ impl Journal {
 
     async fn close_writer(&self) -> bool {
         let Some(writer) = self.writer.get() else { return true };
+        self.ahead.close();
+        self.followers.end().await;
         let all = writer.close().await;
         let counts = serde_json::json!(writer.counts()).to_string() + "\n";
         let closed = self.run.name.closed();
@@ -241,20 +265,20 @@ impl Journal {
 
     /// What was journalled so far, for a result.
     pub fn result(&self) -> JournalResult {
-        let (counts, read_units) = self.counts();
+        let counts = self.counts();
         JournalResult {
             run: self.run.name.to_string(),
             entries: counts.entries,
             segments: counts.segments,
             bytes: counts.bytes,
-            read_units,
+            ahead: self.ahead.used(),
+            read_units: self.images.read_units(),
         }
     }
 
-    /// What was journalled so far, and the read units it took.
-    pub fn counts(&self) -> (JournalCounts, f64) {
-        let counts = self.writer.get().map(Writer::counts).unwrap_or_default();
-        (counts, self.images.read_units())
+    /// What was journalled so far.
+    pub fn counts(&self) -> JournalCounts {
+        self.writer.get().map(Writer::counts).unwrap_or_default()
     }
 
     /// Sends a request of ours to the layer below, while the tables' locks last.

@@ -41,6 +41,17 @@ pub struct Prepared {
     shows_on_failure: bool,
 }
 
+/// What a write does to its item.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Kind {
+    /// It replaces it.
+    Put,
+    /// It changes some of it.
+    Update,
+    /// It takes it away.
+    Delete,
+}
+
 #[derive(Debug)]
 enum Change {
     Put(Item),
@@ -89,6 +100,9 @@ pub struct Sent {
     pub body: Map<String, Value>,
     /// Whether the answer tells the whole item as it was, to be compared with the image.
     pub tells_old: bool,
+    /// Whether the condition compares every attribute of the image, so that the image need not be the
+    /// newest.
+    pub bound: bool,
 }
 
 type Result<T> = std::result::Result<T, ServiceError>;
@@ -212,10 +226,29 @@ impl Prepared {
         }
     }
 
-    /// The request that makes this of this image, and of no other.
+    /// What it does to its item.
+    pub fn kind(&self) -> Kind {
+        match self.change {
+            Change::Put(_) => Kind::Put,
+            Change::Update(_) => Kind::Update,
+            // A check stands in transactions only, of which nothing is learnt.
+            Change::Delete | Change::Check => Kind::Delete,
+        }
+    }
+
+    /// The request that makes this of this image, and of no other, as far as it concerns the write.
     pub fn request(&self, before: Option<&Item>, made: &Made) -> Sent {
         match &self.form {
-            Form::Own => self.own_request(before),
+            Form::Own => self.own_request(before, false),
+            Form::Rewritten(_) | Form::Statement(_) => self.rewritten_request(before, made),
+        }
+    }
+
+    /// The same with every attribute of the image compared, and the answer to be compared as well: for
+    /// an image that may be an old one.
+    pub fn bound_request(&self, before: Option<&Item>, made: &Made) -> Sent {
+        match &self.form {
+            Form::Own => self.own_request(before, true),
             Form::Rewritten(_) | Form::Statement(_) => self.rewritten_request(before, made),
         }
     }
@@ -236,13 +269,13 @@ impl Prepared {
         body
     }
 
-    fn own_request(&self, before: Option<&Item>) -> Sent {
+    fn own_request(&self, before: Option<&Item>, whole: bool) -> Sent {
         let mut body = self.body.clone();
+        let image = || before.into_iter().flatten().map(first);
         let compared: BTreeSet<&str> = match &self.change {
+            Change::Update(update) if whole => update.roots().into_iter().chain(image()).collect(),
             Change::Update(update) => update.roots(),
-            Change::Put(_) | Change::Delete | Change::Check => {
-                before.into_iter().flatten().map(first).collect()
-            }
+            Change::Put(_) | Change::Delete | Change::Check => image().collect(),
         };
         let own = body.get("ConditionExpression").and_then(Value::as_str).map(str::to_owned);
         let mut placeholding = Placeholding::beside(&body);
@@ -260,11 +293,11 @@ impl Prepared {
         let operation = self.operation();
         // No condition can say that an item has no further attributes.
         let replaces = operation != Operation::UpdateItem && before.is_some();
-        let tells_old = replaces || !condition.complete;
+        let tells_old = replaces || whole || !condition.complete;
         if tells_old {
             body.insert("ReturnValues".into(), "ALL_OLD".into());
         }
-        Sent { operation, body, tells_old }
+        Sent { operation, body, tells_old, bound: whole && condition.complete }
     }
 
     fn rewritten_request(&self, before: Option<&Item>, made: &Made) -> Sent {
@@ -301,11 +334,12 @@ impl Prepared {
                 body.insert("Key".into(), item_to_json(&key));
             }
         }
-        body.insert("ConditionExpression".into(), condition.text.into());
+        body.insert("ConditionExpression".into(), condition.text.clone().into());
         placeholding.finish(&mut body);
         body.insert("ReturnValuesOnConditionCheckFailure".into(), "ALL_OLD".into());
         body.insert("ReturnValues".into(), "ALL_OLD".into());
-        Sent { operation: self.operation(), body, tells_old: true }
+        let bound = condition.complete;
+        Sent { operation: self.operation(), body, tells_old: true, bound }
     }
 
     /// What the program wants to see of the item, of a write that was made of this image.
@@ -455,6 +489,21 @@ mod tests {
         let other = item(&json!({"id": {"S": "a"}, "n": {"N": "2"}, "x": {"S": "y"}}));
         assert!(sent(&prepared, Some(&image), Some(&other)).is_err(), "{body}");
         assert!(sent(&prepared, Some(&image), None).is_err(), "{body}");
+        let made = prepared.evaluate(Some(&image)).unwrap();
+        let bound = prepared.bound_request(Some(&image), &made);
+        assert!(bound.bound && bound.tells_old, "{body}");
+        let again = Prepared::read(bound.operation, table(), &bound.body).unwrap();
+        assert_eq!(again.evaluate(Some(&image)).map(|made| made.after), Ok(made.after), "{body}");
+        for other in [json!({"n": {"N": "2"}}), json!({"x": {"S": "z"}}), json!({"x": null})] {
+            let mut now = json!({"id": {"S": "a"}, "n": {"N": "1"}, "x": {"S": "y"}});
+            for (name, value) in other.as_object().unwrap() {
+                match value {
+                    Value::Null => drop(now.as_object_mut().unwrap().remove(name)),
+                    value => now[name] = value.clone(),
+                }
+            }
+            assert!(again.evaluate(Some(&item(&now))).is_err(), "{body} {now}");
+        }
     }
 
     #[test]

@@ -68,6 +68,8 @@ pub struct JournalSummary {
     pub segments: u64,
     /// Entries.
     pub entries: u64,
+    /// Entries of writes that nothing bound to their images.
+    pub unverified: u64,
     /// Writes known to have been carried out.
     pub written: u64,
     /// Writes known not to have been.
@@ -174,7 +176,10 @@ impl JournalReader {
             summary.torn_bytes += read.torn_bytes as u64;
             for record in &read.records {
                 match record {
-                    Record::Entry(_) => summary.entries += 1,
+                    Record::Entry(entry) => {
+                        summary.entries += 1;
+                        summary.unverified += u64::from(entry.unverified);
+                    }
                     Record::Settled(Settled { written, refused }) => {
                         summary.written += written.len() as u64;
                         summary.refused += refused.len() as u64;

@@ -1,11 +1,15 @@
 //! One write: read, journal, write. When the item changed in between, again with what it is now.
 
+use std::sync::Arc;
+
 use bytes::Bytes;
 use dm_core::journal::{After, Sequence};
 use dm_core::limits;
+use dm_core::plan::JournalMode;
 use dm_core::value::{Item, item_from_json, item_to_json};
 use serde_json::{Map, Value};
 
+use super::images::Consistency;
 use super::prepared::{CONDITION_FAILED, Made, Prepared, Sent};
 use super::{Draft, Journal, Settlement, is_certain};
 use crate::fault::Fault;
@@ -52,31 +56,66 @@ impl Journal {
     ) -> Result<Bytes, Fault> {
         let name = body.get("TableName").and_then(Value::as_str).unwrap_or_default();
         let table = self.images.table(name).await?;
-        let prepared = Prepared::read(operation, table, body)?;
+        let prepared = Arc::new(Prepared::read(operation, table, body)?);
         let done = self.write(&prepared, known).await?;
         Ok(answer(&prepared, done))
     }
 
     /// Carries out a write.
-    pub(super) async fn write(&self, prepared: &Prepared, known: Known) -> Result<Done, Fault> {
+    pub(super) async fn write(
+        &self,
+        prepared: &Arc<Prepared>,
+        known: Known,
+    ) -> Result<Done, Fault> {
         let (table, key) = (&prepared.table, &prepared.key);
         self.tables.hold(&table.name).await?;
         let lock = std::iter::once((table.name.as_str(), key.bytes()));
         let _held = self.locks.lock(lock).await;
+        // An image that may be an old one is only good for a write that is bound to all of it.
+        let mut old = false;
         let mut before = match known {
             Known::Read(image) => image,
-            Known::Nothing => self.images.read(table, key).await?,
+            Known::Nothing => {
+                if let Some(done) = Box::pin(self.write_foreseen(prepared)).await? {
+                    return Ok(done);
+                }
+                old = self.run.mode == JournalMode::Cheap;
+                let consistency = if old { Consistency::Eventual } else { Consistency::Strong };
+                self.images.read_as(table, key, consistency).await?
+            }
         };
         for _ in 0..limits::JOURNAL_TRIES_MAX {
-            let made = prepared.evaluate(before.as_ref())?;
-            let sent = prepared.request(before.as_ref(), &made);
+            let made = match prepared.evaluate(before.as_ref()) {
+                Ok(made) => made,
+                Err(_) if old => {
+                    old = false;
+                    before = self.images.read(table, key).await?;
+                    continue;
+                }
+                Err(error) => return Err(error.into()),
+            };
+            let sent = if old {
+                prepared.bound_request(before.as_ref(), &made)
+            } else {
+                prepared.request(before.as_ref(), &made)
+            };
+            if old && !sent.bound {
+                old = false;
+                before = self.images.read(table, key).await?;
+                continue;
+            }
             let entry = self.enter(prepared, before.as_ref(), made.after.as_ref()).await?;
             let failure = match self.send(sent.operation, sent.body.clone()).await {
                 Ok(answer) => {
-                    return self.written(prepared, entry, before, made, &sent, &answer).await;
+                    let done = self.written(prepared, entry, before, made, &sent, &answer).await?;
+                    if let Some(before) = &done.before {
+                        self.ahead.learn(prepared, before, done.made.after.as_ref());
+                    }
+                    return Ok(done);
                 }
                 Err(failure) => failure,
             };
+            old = false;
             if is_certain(&failure) {
                 self.settle(entry, Settlement::Refused);
             }
@@ -94,7 +133,7 @@ impl Journal {
     }
 
     /// Makes the entry of a write durable; `None` for a write that changes nothing.
-    async fn enter(
+    pub(super) async fn enter(
         &self,
         prepared: &Prepared,
         before: Option<&Item>,
@@ -112,7 +151,7 @@ impl Journal {
 
     /// After a write was carried out: whether it met the image that the entry tells of. Attributes
     /// that somebody added in between cannot be seen by its condition.
-    async fn written(
+    pub(super) async fn written(
         &self,
         prepared: &Prepared,
         entry: Option<Sequence>,
@@ -169,6 +208,7 @@ pub fn draft(prepared: &Prepared, before: Option<&Item>, after: Option<&Item>) -
         key: prepared.key.to_item(),
         before: before.cloned(),
         after: left,
+        unverified: false,
     })
 }
 

@@ -34,7 +34,7 @@ impl Journal {
         }
         let table = self.images.table(statement.table()).await?;
         let on_item = statement.on_item(&table)?;
-        let prepared = Prepared::of_statement(on_item, table, &call.body)?;
+        let prepared = Arc::new(Prepared::of_statement(on_item, table, &call.body)?);
         let mut answer = self.execute(&prepared).await?;
         let items: Vec<Value> = answer.remove("Item").into_iter().collect();
         answer.insert("Items".into(), Value::Array(items));
@@ -104,7 +104,7 @@ impl Journal {
         &self,
         statement: Result<Statement, ServiceError>,
         body: &Map<String, Value>,
-    ) -> Result<Result<Prepared, Refusal>, Fault> {
+    ) -> Result<Result<Arc<Prepared>, Refusal>, Fault> {
         let unnamed = |fault| Ok(Err(Refusal { table: None, fault }));
         let statement = match statement {
             Ok(statement) => statement,
@@ -118,7 +118,9 @@ impl Journal {
             Ok(on_item) => {
                 let named = Some(table.name.clone());
                 let prepared = Prepared::of_statement(on_item, table, body);
-                Ok(prepared.map_err(|error| Refusal { table: named, fault: error.into() }))
+                Ok(prepared
+                    .map(Arc::new)
+                    .map_err(|error| Refusal { table: named, fault: error.into() }))
             }
             Err(error) => unnamed(error.into()),
         }
@@ -146,7 +148,7 @@ impl Journal {
     }
 
     /// One writing statement: `Item` of the answer is what it returns.
-    async fn execute(&self, prepared: &Prepared) -> Result<Map<String, Value>, Fault> {
+    async fn execute(&self, prepared: &Arc<Prepared>) -> Result<Map<String, Value>, Fault> {
         let done = self.write(prepared, Known::Nothing).await?;
         let mut answer = done.answer.clone();
         answer.remove("Attributes");

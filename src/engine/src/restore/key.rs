@@ -36,18 +36,18 @@ impl Restore {
         for _ in 0..limits::RESTORE_TRIES_MAX {
             let decision = decide(entry, now.as_ref(), self.on_conflict);
             let Target::Database(journal) = &self.target else {
-                self.count(decision.step);
+                self.count(entry, decision.step);
                 self.note(entry, decision.conflicts).await;
                 return Ok(());
             };
             match write_all(journal, &decision.writes).await? {
                 Ended::Done => {
-                    self.count(decision.step);
+                    self.count(entry, decision.step);
                     self.note(entry, decision.conflicts).await;
                     return Ok(());
                 }
                 Ended::PutBack => {
-                    self.count(Step::Nothing);
+                    self.count(entry, Step::Nothing);
                     self.note(entry, vec![Conflict::ItemChanged]).await;
                     return Ok(());
                 }
@@ -55,7 +55,7 @@ impl Restore {
             }
         }
         // Somebody writes this item all the time: what is decided is a conflict in any case.
-        self.count(Step::Nothing);
+        self.count(entry, Step::Nothing);
         self.note(entry, vec![Conflict::ItemChanged]).await;
         Ok(())
     }

@@ -13,7 +13,7 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use bytes::Bytes;
 use dm_core::journal::MergedEntry;
 use dm_core::limits;
-use dm_core::plan::{Mode, Plan};
+use dm_core::plan::{JournalMode, Mode, Plan};
 use dm_core::report::JournalResult;
 use dm_core::restore::{Conflict, OnConflict, Step};
 use dm_core::schema::{ItemKey, TableSchema};
@@ -94,6 +94,10 @@ pub struct RestoreReport {
     pub conflicts: u64,
     /// The first of them.
     pub listed: Vec<ListedConflict>,
+    /// Items put back of which it is not certain that they were just so before the run: their batch
+    /// was journalled without being checked.
+    #[serde(default)]
+    pub unverified: u64,
     /// Read units used.
     pub read_units: f64,
     /// Write units used.
@@ -143,6 +147,7 @@ struct Counts {
     put: AtomicU64,
     untouched: AtomicU64,
     conflicts: AtomicU64,
+    unverified: AtomicU64,
 }
 
 impl Restore {
@@ -168,7 +173,9 @@ impl Restore {
         archive: Archive,
     ) -> Result<Self> {
         let own = JournalledRun::of_plan(plan)?.ok_or(RestoreError::NoArchive)?;
-        let own = JournalledRun { kind: Kind::Restore(number), ..own };
+        // A restore knows the items it writes: it has no use for another mode.
+        let mode = JournalMode::Strict;
+        let own = JournalledRun { kind: Kind::Restore(number), mode, ..own };
         let source = RunName::new(own.name.migration(), number)?;
         let tally = Arc::new(Tally::default());
         let target = match plan.mode {
@@ -265,6 +272,7 @@ impl Restore {
             untouched: count(&self.counts.untouched),
             conflicts: count(&self.counts.conflicts),
             listed: self.listed.lock().await.clone(),
+            unverified: count(&self.counts.unverified),
             read_units: units.read_units,
             write_units: units.write_units,
         }
@@ -351,7 +359,10 @@ impl Restore {
             .collect())
     }
 
-    fn count(&self, step: Step) {
+    fn count(&self, entry: &MergedEntry, step: Step) {
+        if entry.unverified && step != Step::Nothing {
+            self.counts.unverified.fetch_add(1, Ordering::Relaxed);
+        }
         self.counts.keys.fetch_add(1, Ordering::Relaxed);
         let counter = match step {
             Step::Nothing => &self.counts.untouched,

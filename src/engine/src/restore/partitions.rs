@@ -32,7 +32,7 @@ impl Partitions {
         let mut partitions = Self { parts: parts(reader.bytes())?, outcomes: Outcomes::default() };
         let mut segments = futures::stream::iter(1..=reader.segments())
             .map(|segment| reader.segment(segment))
-            .buffered(limits::RESTORE_READS_AHEAD);
+            .buffered(segments_ahead(reader));
         while let Some(segment) = segments.try_next().await? {
             for record in segment.records {
                 partitions.take(record).map_err(RestoreError::Sorting)?;
@@ -98,6 +98,14 @@ impl Partitions {
             None => merged.extend(MergedEntry::begin(entry, outcome).map(|begun| (place, begun))),
         }
     }
+}
+
+/// How many segments are read at once: many small ones, few large ones.
+fn segments_ahead(reader: &JournalReader) -> usize {
+    let bytes_each = reader.bytes() / u64::from(reader.segments().max(1));
+    let count = limits::RESTORE_SEGMENT_BYTES_AHEAD / bytes_each.max(1);
+    let count = usize::try_from(count).unwrap_or(limits::RESTORE_SEGMENTS_AHEAD_MAX);
+    count.clamp(limits::RESTORE_READS_AHEAD, limits::RESTORE_SEGMENTS_AHEAD_MAX)
 }
 
 /// As many as keep each within its bytes.

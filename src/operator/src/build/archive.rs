@@ -3,8 +3,9 @@
 
 use dm_api::archive::{self, ArchiveSpec};
 use dm_api::status::{RunKind, RunRecord};
+use dm_api::target::JournalPolicy;
 use dm_api::{DataMigration, MigrationTarget};
-use dm_core::plan::{self, ArchivePlan, RetentionPlan};
+use dm_core::plan::{self, ArchivePlan, JournalMode, RetentionPlan};
 use k8s_openapi::api::core::v1::{EnvVar, PersistentVolumeClaimVolumeSource, Volume, VolumeMount};
 
 use super::job;
@@ -18,6 +19,15 @@ pub fn of(target: &MigrationTarget, kind: RunKind) -> Option<&ArchiveSpec> {
     match kind {
         RunKind::Apply | RunKind::RestorePreview | RunKind::Restore => target.spec.archive.as_ref(),
         RunKind::DryRun => None,
+    }
+}
+
+/// What the guard is told of the target's journal.
+pub fn journal_mode(policy: JournalPolicy) -> JournalMode {
+    match policy {
+        JournalPolicy::Strict => JournalMode::Strict,
+        JournalPolicy::Ahead => JournalMode::Ahead,
+        JournalPolicy::Cheap => JournalMode::Cheap,
     }
 }
 

@@ -340,6 +340,7 @@ fn plan(migration: &DataMigration, record: &RunRecord, runnable: &Runnable) -> P
             tables: target.policy.tables.clone(),
             control_plane: target.policy.control_plane,
             show_values: target.policy.show_values,
+            journal: archive::journal_mode(target.policy.journal),
         },
         limits: RateLimits {
             reads_per_second: runnable.limits.reads_per_second,

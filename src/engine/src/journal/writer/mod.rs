@@ -33,6 +33,8 @@ pub struct Draft {
     pub before: Option<Item>,
     /// What the write leaves.
     pub after: After,
+    /// Whether nothing makes sure that the write meets the image.
+    pub unverified: bool,
 }
 
 /// What a journal holds, written down when it is closed.
@@ -114,7 +116,7 @@ impl Writer {
 
     /// Begins to make an entry durable; its number comes when it is. One whose number nobody waits for
     /// any more is noted as refused.
-    fn enqueue(&self, draft: Draft) -> Result<oneshot::Receiver<Sequence>, Fault> {
+    pub(super) fn enqueue(&self, draft: Draft) -> Result<oneshot::Receiver<Sequence>, Fault> {
         if let State::Over(why) = &*self.state.borrow() {
             return Err(over(why));
         }
@@ -124,7 +126,11 @@ impl Writer {
         Ok(receiver)
     }
 
-    async fn durable(&self, appending: oneshot::Receiver<Sequence>) -> Result<Sequence, Fault> {
+    /// Waits until an entry is durable.
+    pub(super) async fn durable(
+        &self,
+        appending: oneshot::Receiver<Sequence>,
+    ) -> Result<Sequence, Fault> {
         match tokio::time::timeout(limits::JOURNAL_HOLD_MAX, appending).await {
             Ok(Ok(sequence)) => Ok(sequence),
             Ok(Err(_)) | Err(_) => Err(self.reason()),

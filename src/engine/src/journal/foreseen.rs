@@ -1,0 +1,134 @@
+//! One write of an item that the program has just read: bound to every attribute of that image, with
+//! an entry that was durable before the write came, where it was foreseen.
+//!
+//! In modes other than strict the entry ahead needs to tell the image and the attributes only. The
+//! entry that tells what the write really leaves is then on its way while the write is; the one ahead
+//! is not taken back before the other is durable. So a crash in between leaves an entry after which a
+//! restore lists what was changed as a conflict, and does not overwrite it.
+
+use std::sync::{Arc, Mutex, PoisonError};
+
+use dm_core::journal::{After, Sequence};
+use dm_core::limits;
+use dm_core::plan::JournalMode;
+use tokio::sync::oneshot;
+use tokio::task::JoinSet;
+
+use super::prepared::{CONDITION_FAILED, Prepared};
+use super::single::{Done, draft};
+use super::{Journal, Settlement, Writer, is_certain};
+use crate::fault::Fault;
+
+/// The entry of a write.
+enum Entry {
+    /// Durable, and just right.
+    Whole(Sequence),
+    /// Ahead of it there is one with this number; its own is on its way.
+    OnItsWay(Sequence, oneshot::Receiver<Sequence>),
+}
+
+/// Entries that follow their writes: each takes back the one that was ahead.
+#[derive(Debug, Default)]
+pub struct Followers(Mutex<JoinSet<()>>);
+
+impl Journal {
+    /// Carries out a write of an item that was read; `None` if nothing is known of the item, or it has
+    /// changed since: then it has to be read.
+    pub(super) async fn write_foreseen(
+        &self,
+        prepared: &Arc<Prepared>,
+    ) -> Result<Option<Done>, Fault> {
+        let Some(found) = self.ahead.take(&prepared.table.name, &prepared.key) else {
+            return Ok(None);
+        };
+        let before = Some(found.image.clone());
+        let bound = prepared.evaluate(before.as_ref()).ok().and_then(|made| {
+            let sent = prepared.bound_request(before.as_ref(), &made);
+            let draft = draft(prepared, before.as_ref(), made.after.as_ref())?;
+            sent.bound.then_some((made, sent, draft))
+        });
+        let Some((made, sent, draft)) = bound else {
+            self.ahead.give_up(found);
+            return Ok(None);
+        };
+        let strict = self.run.mode == JournalMode::Strict;
+        let enough = |ahead: &After| {
+            *ahead == draft.after || (!strict && tells_attributes(ahead, &draft.after))
+        };
+        let entry = match self.ahead.entry(found, enough).await {
+            Some((ahead, after)) if after == draft.after => Entry::Whole(ahead?),
+            Some((ahead, _)) => {
+                let ahead = ahead?;
+                Entry::OnItsWay(ahead, self.writer().await?.enqueue(draft)?)
+            }
+            None => Entry::Whole(self.writer().await?.append(draft).await?),
+        };
+        let failure = match self.send(sent.operation, sent.body.clone()).await {
+            Ok(answer) => {
+                let whole = match &entry {
+                    Entry::Whole(sequence) => Some(*sequence),
+                    Entry::OnItsWay(..) => None,
+                };
+                let done =
+                    self.written(prepared, whole, before.clone(), made, &sent, &answer).await?;
+                let met = done.before == before;
+                let outcome = if met { Settlement::Written } else { Settlement::Refused };
+                self.follow(entry, Some(outcome));
+                if let Some(before) = &done.before {
+                    self.ahead.learn(prepared, before, done.made.after.as_ref());
+                }
+                return Ok(Some(done));
+            }
+            Err(failure) => failure,
+        };
+        let certain = is_certain(&failure).then_some(Settlement::Refused);
+        if let (Entry::Whole(sequence), Some(outcome)) = (&entry, certain) {
+            self.settle(Some(*sequence), outcome);
+        }
+        self.follow(entry, certain);
+        if failure.is_upstream(CONDITION_FAILED) { Ok(None) } else { Err(failure) }
+    }
+
+    /// Notes what became of a write when its own entry is durable.
+    fn follow(&self, entry: Entry, outcome: Option<Settlement>) {
+        let (Entry::OnItsWay(ahead, own), Some(writer)) = (entry, self.writer.get()) else {
+            return;
+        };
+        self.followers.add(writer.clone(), ahead, own, outcome);
+    }
+}
+
+/// Whether an entry ahead names all attributes that are changed, and whether there is an item after.
+fn tells_attributes(ahead: &After, own: &After) -> bool {
+    ahead.item.is_some() == own.item.is_some()
+        && own.attributes.keys().all(|name| ahead.attributes.contains_key(name))
+}
+
+impl Followers {
+    fn add(
+        &self,
+        writer: Writer,
+        ahead: Sequence,
+        own: oneshot::Receiver<Sequence>,
+        outcome: Option<Settlement>,
+    ) {
+        let mut tasks = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        // Those that have ended.
+        while tasks.try_join_next().is_some() {}
+        tasks.spawn(async move {
+            // A journal that is over leaves the one ahead as it is: in doubt.
+            let Ok(own) = own.await else { return };
+            writer.settle(ahead, Settlement::Refused);
+            if let Some(outcome) = outcome {
+                writer.settle(own, outcome);
+            }
+        });
+    }
+
+    /// Waits until all have ended.
+    pub async fn end(&self) {
+        let tasks = std::mem::take(&mut *self.0.lock().unwrap_or_else(PoisonError::into_inner));
+        // What has not ended by then stays in doubt.
+        let _ = tokio::time::timeout(limits::JOURNAL_CLOSE_MAX, tasks.join_all()).await;
+    }
+}

@@ -1,0 +1,78 @@
+//! BatchWriteItem as it is, in the cheap mode: its items are read, their entries made durable, and the
+//! batch is sent. Nothing binds it to what was read, so its entries say that nobody checked.
+
+use bytes::Bytes;
+use dm_core::journal::Sequence;
+use dm_core::value::Item;
+use serde_json::{Map, Value};
+
+use super::batch::Part;
+use super::images::Consistency;
+use super::single::draft;
+use super::{Draft, Journal, Known, Settlement, is_certain};
+use crate::fault::Fault;
+use crate::operation::Operation;
+
+impl Journal {
+    /// BatchWriteItem, sent as a batch.
+    pub(super) async fn write_batch_unverified(
+        &self,
+        body: &Map<String, Value>,
+    ) -> Result<Bytes, Fault> {
+        let parts = self.parts(body).await?;
+        for part in &parts {
+            self.tables.hold(&part.prepared.table.name).await?;
+        }
+        let keys =
+            parts.iter().map(|part| (part.prepared.table.name.as_str(), part.prepared.key.bytes()));
+        let _held = self.locks.lock(keys).await;
+        let images = self.images_of(&parts, |_| true, Consistency::Eventual).await?;
+        let mut drafts = Vec::new();
+        let mut places = Vec::new();
+        for (at, (part, known)) in parts.iter().zip(&images).enumerate() {
+            let Known::Read(image) = known else { continue };
+            if let Some(draft) = entry(part, image.as_ref())? {
+                drafts.push(draft);
+                places.push(at);
+            }
+            // What was read before is not what is there afterwards.
+            if let Some(found) = self.ahead.take(&part.prepared.table.name, &part.prepared.key) {
+                self.ahead.give_up(found);
+            }
+        }
+        let entries = self.writer().await?.append_all(drafts).await?;
+        let result = self.send(Operation::BatchWriteItem, body.clone()).await;
+        let not_done: Vec<bool> = match &result {
+            Ok(answer) => unprocessed(&parts, answer),
+            Err(fault) if is_certain(fault) => vec![true; parts.len()],
+            // Nobody knows.
+            Err(_) => return result,
+        };
+        for (at, sequence) in places.into_iter().zip(entries) {
+            self.settle_part(sequence, not_done[at]);
+        }
+        result
+    }
+
+    fn settle_part(&self, sequence: Sequence, not_done: bool) {
+        let outcome = if not_done { Settlement::Refused } else { Settlement::Written };
+        self.settle(Some(sequence), outcome);
+    }
+}
+
+fn entry(part: &Part<'_>, image: Option<&Item>) -> Result<Option<Draft>, Fault> {
+    let made = part.prepared.evaluate(image)?;
+    let draft = draft(&part.prepared, image, made.after.as_ref());
+    Ok(draft.map(|draft| Draft { unverified: true, ..draft }))
+}
+
+/// Which parts were not carried out.
+fn unprocessed(parts: &[Part<'_>], answer: &Bytes) -> Vec<bool> {
+    let answer: Map<String, Value> = serde_json::from_slice(answer).unwrap_or_default();
+    let left = answer.get("UnprocessedItems");
+    let of_table = |table: &str| left.and_then(|left| left.get(table)).and_then(Value::as_array);
+    parts
+        .iter()
+        .map(|part| of_table(part.table).is_some_and(|left| left.contains(part.request)))
+        .collect()
+}
