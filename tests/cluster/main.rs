@@ -6,6 +6,8 @@
 // A test may panic, and so may its helpers; futures of tests live on the test's own stack.
 #![allow(clippy::unwrap_used, clippy::large_futures)]
 
+mod archive;
+mod bucket;
 mod deleting;
 mod describe;
 mod disrupted;
@@ -17,5 +19,6 @@ mod missing;
 mod once;
 mod pods;
 mod promoted;
+mod restore;
 mod waits;
 mod wrong;

@@ -111,13 +111,18 @@ impl Bed {
         self.finished = true;
     }
 
-    /// A Secret with AWS credentials.
+    /// A Secret with AWS credentials of the database.
     pub fn secret(&self, name: &str, access_key: &str) -> Value {
+        self.secret_with(name, access_key, "local")
+    }
+
+    /// A Secret with AWS credentials.
+    pub fn secret_with(&self, name: &str, access_key: &str, secret_key: &str) -> Value {
         json!({
             "apiVersion": "v1",
             "kind": "Secret",
             "metadata": {"name": name},
-            "stringData": {"AWS_ACCESS_KEY_ID": access_key, "AWS_SECRET_ACCESS_KEY": "local"},
+            "stringData": {"AWS_ACCESS_KEY_ID": access_key, "AWS_SECRET_ACCESS_KEY": secret_key},
         })
     }
 

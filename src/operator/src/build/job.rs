@@ -36,6 +36,9 @@ const PROGRAM_USER: i64 = 65_532;
 pub(super) const GUARD_USER: i64 = 65_533;
 /// Seconds between the request to stop and the kill, as Kubernetes has it.
 const GRACE_SECONDS: i64 = 30;
+/// The same where the guard still has to bring log and report to an archive; its own bound for that is
+/// `GUARD_STOP_MAX`.
+const GRACE_SECONDS_ARCHIVE: i64 = 120;
 
 /// Where the pod has what; everything of ours is below `/dm`.
 const BIN_DIR: &str = "/dm/bin";
@@ -187,6 +190,10 @@ fn ledger(guard: &Container, archive: &ArchiveSpec) -> Container {
 pub(super) fn pod_spec(record: &RunRecord, runnable: &Runnable) -> PodSpec {
     let pod = &runnable.pod;
     let credentials = runnable.target.spec.credentials_of(record.kind);
+    let grace = match archive::of(&runnable.target, record.kind) {
+        Some(_) => GRACE_SECONDS_ARCHIVE,
+        None => GRACE_SECONDS,
+    };
     PodSpec {
         restart_policy: Some("Never".into()),
         automount_service_account_token: Some(false),
@@ -200,7 +207,7 @@ pub(super) fn pod_spec(record: &RunRecord, runnable: &Runnable) -> PodSpec {
         image_pull_secrets: (!pod.image_pull_secrets.is_empty())
             .then(|| pod.image_pull_secrets.clone()),
         termination_grace_period_seconds: Some(
-            pod.termination_grace_period_seconds.unwrap_or(GRACE_SECONDS),
+            pod.termination_grace_period_seconds.unwrap_or(grace),
         ),
         ..PodSpec::default()
     }
