@@ -3,14 +3,14 @@
 //! notes each time a program was started.
 
 use dm_core::plan::{Mode, Plan};
-use dm_core::report::{Archived, GuardResult, ProgramResult, REPORT_VERSION, TableEffect};
-use dm_core::restored::{RESTORE_RESULT_VERSION, RestoreResult};
+use dm_core::report::{Archived, ProgramResult, REPORT_VERSION};
 use dm_core::verdict::{LedgerVerdict, RunOutcome};
 use dm_operator::build::RECORD_OF_LABEL;
 use serde_json::{Value, json};
 
 use crate::api_server::{Objects, finalizers, is_deleting};
 use crate::ledger::Ledger;
+use crate::results::{guard_result, restore_result};
 
 /// The Job controller's own finalizer on pods that it has not counted yet.
 const TRACKING: &str = "batch.kubernetes.io/job-tracking";
@@ -257,59 +257,6 @@ impl Cluster {
                 "containerStatuses": [status("program", &ended(program, exit_code))],
             });
         });
-    }
-}
-
-/// What the guard of a run that changes two cars says.
-pub fn guard_result(mode: Mode) -> GuardResult {
-    GuardResult {
-        version: REPORT_VERSION,
-        mode,
-        requests: 3,
-        write_calls_upstream: if mode == Mode::DryRun { 0 } else { 2 },
-        read_calls_upstream: 1,
-        items_read: 2,
-        read_units: 0.5,
-        write_units: 2.0,
-        tables: vec![TableEffect {
-            name: "cars".into(),
-            items_read: 2,
-            updated: 2,
-            ..TableEffect::default()
-        }],
-        remarks: Vec::new(),
-        effects_digest: "sha256:effects".into(),
-        problem: None,
-        left_out: 0,
-        dry_run: None,
-        journal: None,
-        locked: None,
-        archived: None,
-    }
-}
-
-/// What a restore of a run that changed two cars says.
-fn restore_result(mode: Mode, of: u32, finished: bool) -> RestoreResult {
-    RestoreResult {
-        version: RESTORE_RESULT_VERSION,
-        mode,
-        of,
-        started_at: String::new(),
-        finished_at: String::new(),
-        finished,
-        keys: 2,
-        updated: if finished { 2 } else { 0 },
-        deleted: 0,
-        put: 0,
-        untouched: 0,
-        conflicts: 0,
-        groups: Vec::new(),
-        left_out: 0,
-        read_units: 1.0,
-        write_units: 2.0,
-        journal: None,
-        archived: None,
-        problem: (!finished).then(|| "interrupted".to_owned()),
     }
 }
 

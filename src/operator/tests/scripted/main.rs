@@ -17,6 +17,7 @@ mod ledger;
 mod merge;
 mod refused;
 mod restored;
+mod results;
 mod schedule;
 mod stale;
 mod target;

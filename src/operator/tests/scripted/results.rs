@@ -1,0 +1,58 @@
+//! What the containers of a run say at their end, where the fake has to say it for them.
+
+use dm_core::plan::Mode;
+use dm_core::report::{GuardResult, REPORT_VERSION, TableEffect};
+use dm_core::restored::{RESTORE_RESULT_VERSION, RestoreResult};
+
+/// What the guard of a run that changes two cars says.
+pub fn guard_result(mode: Mode) -> GuardResult {
+    GuardResult {
+        version: REPORT_VERSION,
+        mode,
+        requests: 3,
+        write_calls_upstream: if mode == Mode::DryRun { 0 } else { 2 },
+        read_calls_upstream: 1,
+        items_read: 2,
+        read_units: 0.5,
+        write_units: 2.0,
+        tables: vec![TableEffect {
+            name: "cars".into(),
+            items_read: 2,
+            updated: 2,
+            ..TableEffect::default()
+        }],
+        remarks: Vec::new(),
+        effects_digest: "sha256:effects".into(),
+        problem: None,
+        left_out: 0,
+        dry_run: None,
+        journal: None,
+        locked: None,
+        archived: None,
+    }
+}
+
+/// What a restore of a run that changed two cars says.
+pub fn restore_result(mode: Mode, of: u32, finished: bool) -> RestoreResult {
+    RestoreResult {
+        version: RESTORE_RESULT_VERSION,
+        mode,
+        of,
+        started_at: String::new(),
+        finished_at: String::new(),
+        finished,
+        keys: 2,
+        updated: if finished { 2 } else { 0 },
+        deleted: 0,
+        put: 0,
+        untouched: 0,
+        conflicts: 0,
+        groups: Vec::new(),
+        left_out: 0,
+        read_units: 1.0,
+        write_units: 2.0,
+        journal: None,
+        archived: None,
+        problem: (!finished).then(|| "interrupted".to_owned()),
+    }
+}
