@@ -1,5 +1,5 @@
 //! A migration is taken back, attribute by attribute: what others changed since stays. The archive is a
-//! bucket on a real server; the cars are forty of the demo's.
+//! bucket on a real server; the cars are some of the demo's.
 
 use dm_api::restore_status::{ConflictKind, RestoreEffects};
 use dm_api::status::{Phase, RunKind, RunResult};
@@ -124,10 +124,10 @@ async fn an_applied_migration_is_previewed_and_taken_back_but_for_what_others_ch
 async fn what_a_failed_run_managed_to_change_is_taken_back_although_the_restore_is_killed() {
     let (bed, _bucket, _) = bed("restore-failed").await;
     let before = bed.database.items("cars").await;
-    bed.submit(&pricing("25")).await;
+    bed.submit(&pricing("15")).await;
     let failed = bed.phase("m", Phase::Failed).await;
     assert_eq!(failure(&failed).exit_code, Some(3));
-    assert!(failure(&failed).message.contains("25 items were"), "{}", failure(&failed).message);
+    assert!(failure(&failed).message.contains("15 items were"), "{}", failure(&failed).message);
     assert!(failure(&failed).what_now.contains("state"), "{}", failure(&failed).what_now);
 
     bed.patch("m", &json!({"spec": {"state": "Restored"}})).await;
@@ -140,6 +140,6 @@ async fn what_a_failed_run_managed_to_change_is_taken_back_although_the_restore_
     let restored = bed.phase("m", Phase::Restored).await;
     assert_eq!(bed.database.items("cars").await, before);
     let done = effects(status(&restored).restored.as_ref());
-    assert_eq!((done.items, done.conflicts), (25, 0), "{done:?}");
+    assert_eq!((done.items, done.conflicts), (15, 0), "{done:?}");
     bed.done().await;
 }

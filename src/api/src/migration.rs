@@ -22,7 +22,7 @@ use crate::target::ObjectName;
     kind = "DataMigration",
     plural = "datamigrations",
     shortname = "dm",
-    category = "datamigration",
+    category = "migrations",
     namespaced,
     status = "DataMigrationStatus",
     derive = "PartialEq",

@@ -15,7 +15,7 @@ use crate::status::RunKind;
     kind = "MigrationTarget",
     plural = "migrationtargets",
     shortname = "dmt",
-    category = "datamigration",
+    category = "migrations",
     namespaced,
     derive = "PartialEq",
     doc = "One database environment: where it is, whose credentials are used, and what is allowed there."
