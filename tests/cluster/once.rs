@@ -4,7 +4,7 @@
 use dm_api::DataMigration;
 use dm_api::condition::Reason;
 use dm_api::status::{Phase, RunResult};
-use dm_tests::cluster::{Bed, OPERATOR_NAMESPACE, Written, failure, status, until};
+use dm_tests::cluster::{Bed, OPERATOR_NAMESPACE, TARGET, Written, failure, status, target, until};
 use k8s_openapi::api::apps::v1::Deployment;
 use k8s_openapi::api::batch::v1::Job;
 use k8s_openapi::api::core::v1::Pod;
@@ -115,6 +115,8 @@ const MOMENTS: [Moment; 5] = [
 #[tokio::test]
 async fn the_operator_killed_at_any_moment() {
     let bed = Bed::new("once-operator").await;
+    // They go at the same time; one after another they would take their turns under later numbers.
+    bed.apply(&target(TARGET, &json!({"policy": {"maxConcurrentRuns": 10}}))).await;
     bed.database.table("executions", "id").await;
     for (number, (moment, is_reached)) in MOMENTS.into_iter().enumerate() {
         let name = format!("m{number}");

@@ -148,7 +148,7 @@ async fn what_the_operator_finds_wrong() {
     let bed = Bed::new("stalled").await;
     let variable = |name: &str| json!([{"name": name, "value": "x"}]);
     let cases = [
-        (right().set("script.file", json!("other.sh")), "spec.script.file"),
+        (right().set("script.file", json!("none.sh")), "spec.script.file"),
         (right().file("other.sh", "").set("script.file", json!("x/main.sh")), "spec.script.file"),
         (right().set("script.env", variable("AWS_ENDPOINT_URL")), "spec.script.env[0].name"),
         (right().set("script.env", variable("AWS_REGION")), "spec.script.env[0].name"),
