@@ -11,36 +11,8 @@ use k8s_openapi::api::core::v1::PersistentVolume;
 use kube::api::{Api, DeleteParams, Patch, PatchParams};
 use serde_json::{Value, json};
 
-use crate::bucket::{self, Bucket};
-
-/// Counts an execution, then takes `seconds`.
-fn counting(name: &str, seconds: u32) -> Written {
-    let program = format!(
-        "import boto3, time\n\
-         executions = boto3.resource('dynamodb').Table('executions')\n\
-         executions.update_item(Key={{'id': '{name}'}}, UpdateExpression='ADD n :one',\n\
-         \x20   ExpressionAttributeValues={{':one': 1}})\n\
-         print('counted', flush=True)\n\
-         time.sleep({seconds})\n"
-    );
-    Written::python(name, &program)
-        .applied()
-        .set("podTemplate.terminationGracePeriodSeconds", json!(1))
-}
-
-async fn executions(bed: &Bed, name: &str) -> Value {
-    bed.database.item("executions", "id", name).await["n"]["N"].clone()
-}
-
-/// The target's archive is on this bucket.
-async fn archive_in(bed: &Bed, bucket: &Bucket) {
-    bed.apply(&bed.secret_with("archive", bucket::KEY, bucket::SECRET)).await;
-    let archive = json!({
-        "url": "s3://bucket/prod", "endpoint": bucket.endpoint(),
-        "credentials": {"secret": {"name": "archive"}},
-    });
-    bed.apply(&target(TARGET, &json!({"archive": archive}))).await;
-}
+use crate::bucket::Bucket;
+use crate::once::{counting, executions};
 
 /// The object goes with all that belongs to it, and comes again.
 async fn recreate(bed: &Bed, migration: &Written) {
@@ -70,7 +42,7 @@ async fn is_adopted(bed: &Bed, name: &str) {
 async fn in_a_bucket_a_run_is_journalled_and_adopted_by_a_created_again_object() {
     let bed = Bed::new("archive-s3").await;
     let bucket = Bucket::start().await;
-    archive_in(&bed, &bucket).await;
+    bucket.is_archive_of(&bed).await;
     bed.database.table("executions", "id").await;
     let migration = counting("m", 0);
     bed.submit(&migration).await;
@@ -151,7 +123,7 @@ async fn on_a_volume_a_run_is_journalled_and_adopted_by_a_created_again_object()
 async fn the_end_of_a_run_whose_pod_was_killed_is_noted_all_the_same() {
     let bed = Bed::new("archive-killed").await;
     let bucket = Bucket::start().await;
-    archive_in(&bed, &bucket).await;
+    bucket.is_archive_of(&bed).await;
     bed.database.table("executions", "id").await;
     bed.submit(&counting("m", 300)).await;
     bed.until("m", "its program has written", |m| {
@@ -182,7 +154,7 @@ async fn the_end_of_a_run_whose_pod_was_killed_is_noted_all_the_same() {
 async fn an_archive_that_does_not_answer_is_waited_for_and_then_the_program_runs_once() {
     let bed = Bed::new("archive-away").await;
     let bucket = Bucket::away().await;
-    archive_in(&bed, &bucket).await;
+    bucket.is_archive_of(&bed).await;
     bed.database.table("executions", "id").await;
     bed.submit(&counting("m", 0)).await;
     let message = bed.reason("m", Reason::ArchiveUnavailable).await;

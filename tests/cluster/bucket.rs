@@ -2,16 +2,18 @@
 
 use std::fs;
 
+use dm_tests::cluster::{Bed, TARGET, target};
 use hyper_util::rt::{TokioExecutor, TokioIo};
+use serde_json::json;
 use tempfile::TempDir;
 use tokio::net::TcpListener;
 use tokio::task::JoinHandle;
 
 /// The only access key.
-pub const KEY: &str = "archive-key";
+const KEY: &str = "archive-key";
 
 /// Its secret.
-pub const SECRET: &str = "archive-secret";
+const SECRET: &str = "archive-secret";
 
 /// A bucket called `bucket`; it goes away when dropped.
 pub struct Bucket {
@@ -59,6 +61,16 @@ impl Bucket {
     /// Where it is.
     pub fn endpoint(&self) -> String {
         format!("http://{}", self.address)
+    }
+
+    /// The archive of the target of a test is on it, below `prod`.
+    pub async fn is_archive_of(&self, bed: &Bed) {
+        bed.apply(&bed.secret_with("archive", KEY, SECRET)).await;
+        let archive = json!({
+            "url": "s3://bucket/prod", "endpoint": self.endpoint(),
+            "credentials": {"secret": {"name": "archive"}},
+        });
+        bed.apply(&target(TARGET, &json!({"archive": archive}))).await;
     }
 
     /// An object's content.

@@ -13,7 +13,7 @@ use kube::{Api, ResourceExt as _};
 use serde_json::{Value, json};
 
 /// Counts an execution, then takes `seconds`.
-fn counting(name: &str, seconds: u32) -> Written {
+pub fn counting(name: &str, seconds: u32) -> Written {
     let program = format!(
         "import boto3, time\n\
          executions = boto3.resource('dynamodb').Table('executions')\n\
@@ -27,7 +27,8 @@ fn counting(name: &str, seconds: u32) -> Written {
         .set("podTemplate.terminationGracePeriodSeconds", json!(1))
 }
 
-async fn executions(bed: &Bed, name: &str) -> Value {
+/// How often a program was executed, by its own count.
+pub async fn executions(bed: &Bed, name: &str) -> Value {
     bed.database.item("executions", "id", name).await["n"]["N"].clone()
 }
 

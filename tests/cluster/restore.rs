@@ -3,11 +3,11 @@
 
 use dm_api::restore_status::{ConflictKind, RestoreEffects};
 use dm_api::status::{Phase, RunKind, RunResult};
-use dm_tests::cluster::{Bed, TARGET, Written, failure, status, target};
+use dm_tests::cluster::{Bed, Written, failure, status};
 use k8s_openapi::api::batch::v1::Job;
 use serde_json::{Value, json};
 
-use crate::bucket::{self, Bucket};
+use crate::bucket::Bucket;
 
 const CARS: &str = include_str!("programs/cars_of_vega_datasets.json");
 
@@ -32,12 +32,7 @@ fn pricing(last: &str) -> Written {
 async fn bed(test: &str) -> (Bed, Bucket, Vec<String>) {
     let bed = Bed::new(test).await;
     let bucket = Bucket::start().await;
-    bed.apply(&bed.secret_with("archive", bucket::KEY, bucket::SECRET)).await;
-    let archive = json!({
-        "url": "s3://bucket/prod", "endpoint": bucket.endpoint(),
-        "credentials": {"secret": {"name": "archive"}},
-    });
-    bed.apply(&target(TARGET, &json!({"archive": archive}))).await;
+    bucket.is_archive_of(&bed).await;
     bed.database.table("cars", "id").await;
     let cars: Vec<Value> = serde_json::from_str(CARS).unwrap();
     bed.database.put("cars", &cars).await;
