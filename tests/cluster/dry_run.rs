@@ -104,6 +104,41 @@ async fn a_node_program_reads_its_own_writes_and_the_table_stays_as_it_was() {
 }
 
 #[tokio::test]
+async fn a_second_pass_says_whether_a_program_is_safe_to_repeat() {
+    let bed = Bed::new("dry-twice").await;
+    bed.database.table("cars", "id").await;
+    bed.database.put("cars", &[json!({"id": {"S": "audi"}, "price": {"N": "1"}})]).await;
+    let before = bed.database.items("cars").await;
+    let update = |expression: &str| {
+        format!(
+            "import boto3\n\
+             cars = boto3.resource('dynamodb').Table('cars')\n\
+             cars.update_item(Key={{'id': 'audi'}}, UpdateExpression='{expression}',\n\
+             \x20                ExpressionAttributeValues={{':n': 5}})\n\
+             print('done')\n"
+        )
+    };
+    for (name, expression, idempotent, says) in [
+        ("sets", "SET price = :n", true, "changed nothing"),
+        ("adds", "SET price = price + :n", false, "not safe to repeat"),
+    ] {
+        let migration = Written::python(name, &update(expression));
+        bed.submit(&migration.set("secondPass", json!(true))).await;
+        let tried = bed.phase(name, Phase::DryRunOk).await;
+        let report = status(&tried).dry_run.as_ref().unwrap();
+        assert_eq!(report.idempotent, Some(idempotent), "{name}");
+        assert!(ready(&tried).1.contains(says), "{}", ready(&tried).1);
+        let effects = effects(&tried);
+        assert_eq!(effects.tables[0].would_update, 1, "of the first pass");
+        assert_eq!(effects.write_calls_that_reached_the_database, 0);
+        let updates = effects.operations.iter().find(|count| count.operation == "UpdateItem");
+        assert_eq!(updates.map(|count| count.exact), Some(1), "of the first pass: {effects:?}");
+    }
+    assert_eq!(bed.database.items("cars").await, before);
+    bed.done().await;
+}
+
+#[tokio::test]
 async fn a_dry_run_that_fails_half_way_has_written_nothing() {
     let bed = Bed::new("dry-fails").await;
     seed(&bed.database).await;

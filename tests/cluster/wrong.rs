@@ -30,6 +30,16 @@ async fn what_the_api_server_refuses() {
         "exactly one source: script or container",
     )
     .await;
+    refused(
+        &bed,
+        |m| {
+            m["spec"]["script"] = Value::Null;
+            m["spec"]["container"] = json!({"image": "a:1"});
+            m["spec"]["secondPass"] = json!(true);
+        },
+        "secondPass: a program in an image needs a command",
+    )
+    .await;
     refused(&bed, |m| m["spec"]["dryrun"] = json!(false), ".spec.dryrun").await;
     refused(&bed, |m| m["spec"]["dryRun"] = json!("no"), "spec.dryRun").await;
     refused(&bed, |m| m["spec"]["target"] = Value::Null, "spec.target").await;

@@ -5,6 +5,7 @@
 
 pub mod archive;
 pub mod condition;
+pub mod effects;
 pub mod migration;
 pub mod restore_status;
 pub mod script;

@@ -58,7 +58,9 @@ use crate::target::ObjectName;
 )]
 #[x_kube(
     validation = Rule::new("has(self.script) != has(self.container)")
-        .message("give exactly one source: script or container")
+        .message("give exactly one source: script or container"),
+    validation = Rule::new("!self.secondPass || !has(self.container) || (has(self.container.command) && size(self.container.command) > 0)")
+        .message("secondPass: a program in an image needs a command, so that it can be run a second time")
 )]
 #[serde(rename_all = "camelCase")]
 pub struct DataMigrationSpec {
@@ -112,6 +114,10 @@ pub struct DataMigrationSpec {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(range(min = 1))]
     pub active_deadline_seconds: Option<i64>,
+    /// Whether a dry run that succeeded runs its program a second time, over what it wrote, to see
+    /// whether it changes anything again. Default: false.
+    #[serde(default)]
+    pub second_pass: bool,
     /// Highest speed of the program's calls.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub limits: Option<Limits>,

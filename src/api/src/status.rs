@@ -7,6 +7,10 @@ use kube::KubeSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::condition;
+pub use crate::effects::{
+    AttributeCounts, Changed, OperationEntry, RemarkEntry, TableChanged, TableWouldChange,
+    WouldChange,
+};
 use crate::migration::OnConflict;
 use crate::restore_status::RestoreReport;
 
@@ -307,6 +311,10 @@ pub struct DryRunReport {
     /// When the program had ended, as its container saw it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub finalization_time: Option<Time>,
+    /// Whether running the program a second time, over what it had written, changed nothing. Absent
+    /// where it was not run a second time.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub idempotent: Option<bool>,
     /// What the guard saw. Absent when the guard did not get to say it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub effects: Option<WouldChange>,
@@ -315,45 +323,6 @@ pub struct DryRunReport {
     /// Digest over the program's and over the shape of its effects.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub digest: Option<String>,
-}
-
-/// What the guard saw in a dry run.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, KubeSchema)]
-#[serde(rename_all = "camelCase")]
-pub struct WouldChange {
-    /// Items the program read.
-    pub items_read: u64,
-    /// Per table, what would change.
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    pub tables: Vec<TableWouldChange>,
-    /// Calls of writing operations that reached the database.
-    pub write_calls_that_reached_the_database: u64,
-    /// Read units the dry run used.
-    pub read_units: f64,
-    /// Write units that applying would use, an estimate.
-    pub write_units: f64,
-    /// Requests the program sent.
-    pub requests: u64,
-    /// Operations that were not answered exactly, or not at all.
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    pub remarks: Vec<RemarkEntry>,
-}
-
-/// What would change in one table.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, KubeSchema)]
-#[serde(rename_all = "camelCase")]
-pub struct TableWouldChange {
-    /// The table's name.
-    pub name: String,
-    /// Items that would be there and were not before.
-    pub would_create: u64,
-    /// Items that would differ.
-    pub would_update: u64,
-    /// Items that would be gone.
-    pub would_delete: u64,
-    /// Top-level attributes of the items that would be updated.
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    pub attributes: Vec<AttributeCounts>,
 }
 
 /// What a run that was to apply the migration did.
@@ -392,76 +361,9 @@ pub struct AppliedReport {
     pub restored_by: Option<u32>,
 }
 
-/// What the guard saw in a run that writes.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, KubeSchema)]
-#[serde(rename_all = "camelCase")]
-pub struct Changed {
-    /// Items the program read.
-    pub items_read: u64,
-    /// Per table, the writes that succeeded.
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    pub tables: Vec<TableChanged>,
-    /// Read units used.
-    pub read_units: f64,
-    /// Write units used.
-    pub write_units: f64,
-    /// Requests the program sent.
-    pub requests: u64,
-    /// Operations that were refused.
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    pub remarks: Vec<RemarkEntry>,
-}
-
-/// The writes to one table that succeeded.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, KubeSchema)]
-pub struct TableChanged {
-    /// The table's name.
-    pub name: String,
-    /// Items put.
-    pub put: u64,
-    /// Items updated.
-    pub updated: u64,
-    /// Items deleted.
-    pub deleted: u64,
-}
-
-/// What happened to one top-level attribute, in how many items.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, KubeSchema)]
-pub struct AttributeCounts {
-    /// The attribute's name.
-    pub name: String,
-    /// Items that got it.
-    #[serde(default, skip_serializing_if = "is_zero")]
-    pub added: u64,
-    /// Items in which its value changed.
-    #[serde(default, skip_serializing_if = "is_zero")]
-    pub changed: u64,
-    /// Items that lost it.
-    #[serde(default, skip_serializing_if = "is_zero")]
-    pub removed: u64,
-}
-
 #[allow(clippy::trivially_copy_pass_by_ref)] // serde's signature
 fn is_false(flag: &bool) -> bool {
     !flag
-}
-
-#[allow(clippy::trivially_copy_pass_by_ref)] // serde's signature
-fn is_zero(count: &u64) -> bool {
-    *count == 0
-}
-
-/// One operation that was not answered exactly.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, KubeSchema)]
-pub struct RemarkEntry {
-    /// DynamoDB's name of the operation.
-    pub operation: String,
-    /// `Approximate` or `Refused`.
-    pub fidelity: String,
-    /// Why.
-    pub why: String,
-    /// How often.
-    pub count: u64,
 }
 
 /// Why a run failed, and what to do.

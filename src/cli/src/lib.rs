@@ -22,7 +22,6 @@ pub mod watch;
 mod cluster;
 mod database;
 mod environment;
-mod example;
 mod folder;
 mod journalled;
 mod layout;

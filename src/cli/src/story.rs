@@ -165,7 +165,21 @@ fn dry_run(report: &DryRunReport) -> String {
         units(effects.read_units),
         count(effects.write_calls_that_reached_the_database),
     ));
+    if let Some(seconds) = effects.estimated_seconds {
+        text += &line(&format!("would take {} s at the allowed rate, at least", count(seconds)));
+    }
+    if effects.changed_underneath > 0 {
+        let items = count(effects.changed_underneath);
+        text += &line(&format!("{items} items were changed by others meanwhile"));
+    }
     text += &remarks(&effects.remarks);
+    if let Some(idempotent) = report.idempotent {
+        text += &line(if idempotent {
+            "second pass: no changes, safe to run again"
+        } else {
+            "second pass: it changed items again or failed, not safe to run again"
+        });
+    }
     if let Some(digest) = &report.digest {
         text += &line(&format!("digest {digest}"));
     }

@@ -5,11 +5,10 @@ use std::time::Duration;
 use dm_core::plan::{Mode, Plan, Upstream};
 use dm_core::report::{
     ApplyTime, AttributeEffect, ChangedAgain, DryRunResult, Fidelity, GuardResult, Limited,
-    OperationCount, Remark, TableEffect,
+    OperationCount, Remark, TableEffect, example,
 };
 
 use crate::database;
-use crate::example;
 use crate::layout::{count, units};
 use crate::report::Written;
 

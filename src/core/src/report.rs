@@ -6,6 +6,7 @@
 
 mod changed_item;
 mod dry_run;
+pub mod example;
 
 use serde::{Deserialize, Serialize};
 
@@ -176,6 +177,21 @@ pub struct Remark {
     pub count: u64,
 }
 
+/// How the program ended that ran a second time over what its first run wrote.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct SecondRun {
+    /// Its exit code, unless a signal ended it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub exit_code: Option<i32>,
+    /// The signal that ended it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub signal: Option<i32>,
+    /// Why it did not run.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub not_run: Option<String>,
+}
+
 /// What the entry program saw of the user's program, as its container's termination message.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
@@ -197,6 +213,9 @@ pub struct ProgramResult {
     /// Why it could not be started at all.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub start_error: Option<String>,
+    /// How its second run ended, if one was asked for; everything else is of the first.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub second_run: Option<SecondRun>,
     /// The last lines it wrote to standard output and standard error, oldest first.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub last_lines: Vec<String>,

@@ -10,11 +10,14 @@ Usage:
   datamigration-entry prepare --bin DIR [--files DIR --work DIR]
       Copies this program to the --bin folder, and the program's files from --files to --work.
 
-  datamigration-entry run --dir DIR [--termination-log FILE] [--log-dir DIR] -- COMMAND [ARGUMENT...]
-  datamigration-entry run --dir DIR [--termination-log FILE] [--log-dir DIR] --script FILE [-- ARGUMENT...]
+  datamigration-entry run --dir DIR [FLAGS] -- COMMAND [ARGUMENT...]
+  datamigration-entry run --dir DIR [FLAGS] --script FILE [-- ARGUMENT...]
       Runs the command, or the script with the interpreter that its first line or its suffix asks
-      for, in --dir. Writes the result as JSON to --termination-log (/dev/termination-log), and with
-      --log-dir the whole output and the result to files in that folder too.
+      for, in --dir.
+        --termination-log FILE   gets the result as JSON; /dev/termination-log
+        --log-dir DIR            gets the whole output and the result in files too
+        --second-pass ADDR       after a success, tells the guard at that address, and runs the
+                                 program again; only the first run counts
       Ends with the program's exit code, 128 + n if signal n ended it, 127 or 126 if it was not
       found or could not be started, 125 for an error in these arguments.
 
@@ -61,6 +64,8 @@ pub struct Run {
     pub termination_log: PathBuf,
     /// Folder for the whole output and the result.
     pub log_dir: Option<PathBuf>,
+    /// Address of the guard of a dry run, where the program is to run a second time.
+    pub second_pass: Option<String>,
     /// What to start.
     pub program: Program,
 }
@@ -127,8 +132,8 @@ fn prepare(args: impl Iterator<Item = OsString>) -> Result<Prepare, ArgsError> {
 
 fn run(args: impl Iterator<Item = OsString>) -> Result<Run, ArgsError> {
     let mut rest = Vec::new();
-    let names = ["--dir", "--termination-log", "--script", "--log-dir"];
-    let [dir, log, script, log_dir] = flags(args, names, Some(&mut rest))?;
+    let names = ["--dir", "--termination-log", "--script", "--log-dir", "--second-pass"];
+    let [dir, log, script, log_dir, second_pass] = flags(args, names, Some(&mut rest))?;
     let program = if let Some(file) = script {
         Program::Script { file: file.into(), args: rest }
     } else {
@@ -140,6 +145,7 @@ fn run(args: impl Iterator<Item = OsString>) -> Result<Run, ArgsError> {
         dir: dir.ok_or(ArgsError::Missing("--dir"))?.into(),
         termination_log: log.unwrap_or_else(|| "/dev/termination-log".into()).into(),
         log_dir: log_dir.map(PathBuf::from),
+        second_pass: second_pass.map(|address| address.to_string_lossy().into_owned()),
         program,
     })
 }
@@ -188,7 +194,7 @@ mod tests {
 
     fn run_of(log: &str, program: Program) -> Verb {
         let (dir, termination_log) = ("/work".into(), log.into());
-        Verb::Run(Run { dir, termination_log, log_dir: None, program })
+        Verb::Run(Run { dir, termination_log, log_dir: None, second_pass: None, program })
     }
 
     #[test]
@@ -209,10 +215,14 @@ mod tests {
         let script = Program::Script { file: "a.sh".into(), args: vec![] };
         check("run --dir /work --script a.sh", run_of("/dev/termination-log", script));
         let program = Program::Command { name: "true".into(), args: vec![] };
-        let (dir, log_dir) = ("/work".into(), Some("/dm/log".into()));
-        let termination_log = "/dev/termination-log".into();
-        let run = Verb::Run(Run { dir, termination_log, log_dir, program });
-        check("run --dir /work --log-dir /dm/log -- true", run);
+        let run = Verb::Run(Run {
+            dir: "/work".into(),
+            termination_log: "/dev/termination-log".into(),
+            log_dir: Some("/dm/log".into()),
+            second_pass: Some("127.0.0.1:8000".into()),
+            program,
+        });
+        check("run --dir /work --log-dir /dm/log --second-pass 127.0.0.1:8000 -- true", run);
         check("--help", Verb::Help);
         check("--version", Verb::Version);
     }

@@ -3,8 +3,8 @@
 //!
 //! It finds the interpreter, sets the folder, forwards signals, passes the output on unchanged, and
 //! writes the exact times, the exit code and the last lines as the container's termination message.
-//! It must run in any image, so it is one static file with few dependencies; it opens no socket and
-//! changes nothing in what the program sees.
+//! It must run in any image, so it is one static file with few dependencies; it opens no socket
+//! but to the guard, and changes nothing in what the program sees.
 
 pub mod args;
 pub mod limits;
@@ -13,6 +13,7 @@ pub mod prepare;
 pub mod program;
 pub mod result;
 pub mod run;
+pub mod second_pass;
 pub mod shebang;
 pub mod tail;
 

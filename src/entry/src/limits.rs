@@ -30,3 +30,9 @@ pub const SHEBANG_BYTES_MAX: usize = 256;
 /// Depth of folders in the program's files. A ConfigMap's `items` give a few; a loop of links gives
 /// as many as one likes.
 pub const FILES_DEPTH_MAX: usize = 32;
+
+/// How long the guard may take to say that a second pass begins: it answers from memory.
+pub const GUARD_ANSWER_MAX: Duration = Duration::from_secs(5);
+
+/// Bytes of that answer: a head and a sentence.
+pub const GUARD_ANSWER_BYTES_MAX: u64 = 4096;

@@ -20,6 +20,7 @@ pub fn empty() -> ProgramResult {
         exit_code: None,
         signal: None,
         start_error: None,
+        second_run: None,
         last_lines: Vec::new(),
         log_problem: None,
     }

@@ -9,23 +9,25 @@ use std::os::fd::{AsFd, BorrowedFd};
 use std::os::unix::process::CommandExt;
 use std::path::Path;
 use std::process::{Command, Stdio};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{self, Receiver, Sender};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread;
 use std::time::SystemTime;
 
-use dm_core::report::ProgramResult;
+use dm_core::report::{ProgramResult, SecondRun};
 use rustix::event::{PollFd, PollFlags};
 use rustix::process::{Pid, Signal, WaitOptions, WaitStatus};
 use signal_hook::consts::signal;
 use signal_hook::iterator::Signals;
 
 use crate::args::Run;
-use crate::limits::{CHUNK_BYTES, DRAIN_WAIT};
+use crate::limits::{CHUNK_BYTES, DRAIN_WAIT, START_ERROR_BYTES_MAX};
 use crate::log::{self, Log};
 use crate::program::{self, Start, StartError};
 use crate::result;
-use crate::tail::{Stream, Tail};
+use crate::second_pass;
+use crate::tail::{Stream, Tail, cut};
 
 /// Signals that are passed on: all that somebody may send to end or to tell a program something.
 const FORWARDED: [i32; 7] = [
@@ -80,7 +82,7 @@ fn start_and_wait(run: &Run) -> Result<(ProgramResult, u8), StartError> {
     let dir = std::path::absolute(&run.dir).map_err(|_| StartError::Dir(run.dir.clone()))?;
     let start = program::resolve(&dir, &run.program, path.as_deref())?;
     // Everything that can fail comes before the program runs.
-    let tell_group = forward_signals().map_err(StartError::Setup)?;
+    let Forwarding { tell_group, asked_to_end } = forward_signals().map_err(StartError::Setup)?;
     // Orphans come to process 1; here also where that is somebody else (a shared namespace).
     rustix::process::set_child_subreaper(rustix::process::getpid().into()).ok();
     let log = run.log_dir.as_deref().map(Log::create);
@@ -94,15 +96,27 @@ fn start_and_wait(run: &Run) -> Result<(ProgramResult, u8), StartError> {
     let finished_at = SystemTime::now();
 
     drain(&streams.done);
-    let copies = copies.lock().unwrap_or_else(PoisonError::into_inner);
-    let log_problem = copies.log.as_ref().and_then(Log::problem).map(str::to_owned);
+    let (last_lines, log_problem) = {
+        let copies = copies.lock().unwrap_or_else(PoisonError::into_inner);
+        let problem = copies.log.as_ref().and_then(Log::problem).map(str::to_owned);
+        (copies.tail.lines(), problem)
+    };
     let result = ProgramResult {
         started_at: Some(result::timestamp(started_at)),
         finished_at: Some(result::timestamp(finished_at)),
         exit_code: status.and_then(WaitStatus::exit_status),
         signal: status.and_then(WaitStatus::terminating_signal),
-        last_lines: copies.tail.lines(),
+        last_lines,
         log_problem,
+        second_run: second_run(run, status, || {
+            if asked_to_end.load(Ordering::SeqCst) {
+                return Err("the run was being stopped".to_owned());
+            }
+            let again = spawn(&dir, &start, Stdio::inherit(), Stdio::inherit());
+            let child = again.map_err(|error| crate::chain(&error))?;
+            tell_group.send(child).ok();
+            Ok(wait_for(child))
+        }),
         ..result::empty()
     };
     let exit_code = match (result.exit_code, result.signal) {
@@ -111,6 +125,34 @@ fn start_and_wait(run: &Run) -> Result<(ProgramResult, u8), StartError> {
         (None, None) => 125,
     };
     Ok((result, u8::try_from(exit_code).unwrap_or(u8::MAX)))
+}
+
+/// Runs the program again, if that is wanted and it ended well.
+fn second_run(
+    run: &Run,
+    first: Option<WaitStatus>,
+    again: impl FnOnce() -> Result<Option<WaitStatus>, String>,
+) -> Option<SecondRun> {
+    let guard = run.second_pass.as_deref()?;
+    if first.and_then(WaitStatus::exit_status) != Some(0) {
+        return None;
+    }
+    let ended = second_pass::ask(guard).map_err(|error| crate::chain(&error)).and_then(|()| {
+        warn("the program runs a second time, over what it wrote");
+        again()
+    });
+    Some(match ended {
+        Ok(status) => SecondRun {
+            exit_code: status.and_then(WaitStatus::exit_status),
+            signal: status.and_then(WaitStatus::terminating_signal),
+            not_run: None,
+        },
+        Err(why) => {
+            warn(&format!("the program did not run a second time: {why}"));
+            let why = cut(&why, START_ERROR_BYTES_MAX);
+            SecondRun { not_run: Some(why), ..SecondRun::default() }
+        }
+    })
 }
 
 /// Starts the program, whose group has its process id.
@@ -122,20 +164,34 @@ fn spawn(dir: &Path, start: &Start, out: Stdio, err: Stdio) -> Result<Pid, Start
     Ok(Pid::from_child(&child))
 }
 
+/// Signals on their way to the program.
+struct Forwarding {
+    /// Takes the group that they go to from now on.
+    tell_group: Sender<Pid>,
+    /// Whether one of them was to end the program.
+    asked_to_end: Arc<AtomicBool>,
+}
+
 /// Takes signals from now on; they are passed on once the group is known, none is lost before.
-fn forward_signals() -> io::Result<Sender<Pid>> {
+fn forward_signals() -> io::Result<Forwarding> {
     let mut signals = Signals::new(FORWARDED)?;
-    let (sender, group) = mpsc::channel();
+    let (tell_group, group) = mpsc::channel();
+    let asked_to_end = Arc::new(AtomicBool::new(false));
+    let asked = Arc::clone(&asked_to_end);
     thread::Builder::new().name("signals".into()).spawn(move || {
-        let Ok(group) = group.recv() else { return };
+        let Ok(mut to) = group.recv() else { return };
         for signal in &mut signals {
+            to = group.try_iter().last().unwrap_or(to);
+            if [signal::SIGTERM, signal::SIGINT].contains(&signal) {
+                asked.store(true, Ordering::SeqCst);
+            }
             if let Some(signal) = Signal::from_named_raw(signal) {
                 // It fails when the whole group has ended, and then nobody is left to tell.
-                rustix::process::kill_process_group(group, signal).ok();
+                rustix::process::kill_process_group(to, signal).ok();
             }
         }
     })?;
-    Ok(sender)
+    Ok(Forwarding { tell_group, asked_to_end })
 }
 
 /// Reaps whatever ends until it is the program; `None` if it is nobody's child any more.

@@ -289,6 +289,7 @@ mod tests {
             exit_code,
             signal,
             start_error: start.map(str::to_owned),
+            second_run: None,
             last_lines: Vec::new(),
             log_problem: None,
         }

@@ -4,6 +4,7 @@ pub mod archive;
 pub mod files;
 pub mod job;
 pub mod parts;
+pub mod program;
 pub mod record;
 pub mod restore;
 

@@ -59,6 +59,8 @@ struct ScriptFingerprint<'a> {
 struct Settings<'a> {
     pod: &'a PodSettings,
     limits: Option<&'a Limits>,
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    second_pass: bool,
     backoff_limit: i32,
     active_deadline_seconds: Option<i64>,
     image_pull_policy: Option<&'static str>,
@@ -76,6 +78,7 @@ pub fn of_settings(migration: &DataMigration, target: &MigrationTarget) -> Strin
     let settings = Settings {
         pod: &spec.pod_template,
         limits: spec.limits.as_ref(),
+        second_pass: spec.second_pass,
         backoff_limit: spec.backoff_limit,
         active_deadline_seconds: spec.active_deadline_seconds,
         image_pull_policy: pull.map(dm_api::migration::ImagePullPolicy::as_str),

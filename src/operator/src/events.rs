@@ -96,8 +96,7 @@ fn ended(run: &RunRecord, status: &DataMigrationStatus) -> Told {
     let reason = run.reason.unwrap_or(Reason::OutcomeUnknown);
     let note = match (run.result, run.kind) {
         (RunResult::Succeeded, RunKind::DryRun) => {
-            let effects = status.dry_run.as_ref().and_then(|report| report.effects.as_ref());
-            effects.map(summary::would_change)
+            status.dry_run.as_ref().and_then(summary::dry_run)
         }
         (RunResult::Succeeded, RunKind::Apply) => {
             let effects = status.applied.as_ref().and_then(|report| report.effects.as_ref());

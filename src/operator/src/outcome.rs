@@ -6,7 +6,7 @@ mod restored;
 
 use dm_api::condition::Reason;
 use dm_api::status::{RunKind, RunRecord, RunResult};
-use dm_core::report::{Archived, Fidelity, GuardResult, ProgramResult};
+use dm_core::report::{Archived, Fidelity, GuardResult, ProgramResult, SecondRun};
 use dm_core::restored::RestoreResult;
 use dm_core::verdict::Verdict;
 use jiff::Timestamp;
@@ -42,6 +42,8 @@ pub struct Outcome {
     pub last_lines: Vec<String>,
     /// What the guard saw.
     pub guard: Option<GuardResult>,
+    /// How the program's second run ended, if it had one.
+    pub second_run: Option<SecondRun>,
     /// What a restore did, all of its pods together.
     pub restore: Option<RestoreResult>,
     /// Of a run that applies: whether it is known to have changed nothing.
@@ -336,6 +338,7 @@ fn facts(record: &RunRecord, objects: RunObjects<'_>) -> Outcome {
         signal: result.as_ref().and_then(|result| result.signal),
         last_lines: lines,
         guard: pod.or(objects.pods.last()).and_then(|pod| view::guard_result(pod)),
+        second_run: result.and_then(|result| result.second_run),
         verdict: objects.pods.iter().rev().find_map(|pod| view::ledger_verdict(pod)),
         archive: objects.job.and_then(view::archive_url),
         restore: None,

@@ -50,8 +50,8 @@ pub fn awaiting_promotion(status: &DataMigrationStatus) -> Position {
     let summary = status
         .dry_run
         .as_ref()
-        .and_then(|report| report.effects.as_ref())
-        .map_or_else(|| "The dry run succeeded".into(), summary::would_change);
+        .and_then(summary::dry_run)
+        .unwrap_or_else(|| "The dry run succeeded".into());
     let mut position = Position::new(
         Phase::DryRunOk,
         Standing::Resting,

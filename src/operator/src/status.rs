@@ -1,13 +1,13 @@
 //! The next status of a migration: the only place where one is made. Pure.
 
+mod effects;
+mod ledger;
 mod restored;
 
 use dm_api::condition::{Reason, types};
 use dm_api::status::{
-    AppliedReport, AttributeCounts, Changed, DataMigrationStatus, DryRunReport, Failure,
-    RemarkEntry, RunKind, RunRecord, RunResult, TableChanged, TableWouldChange, WouldChange,
+    AppliedReport, DataMigrationStatus, DryRunReport, Failure, RunKind, RunRecord, RunResult,
 };
-use dm_core::report::{GuardResult, Remark};
 use jiff::Timestamp;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{Condition, Time};
 
@@ -18,8 +18,6 @@ use crate::outcome::Outcome;
 use crate::position::{Position, Standing};
 use crate::recording;
 use crate::restoring;
-
-mod ledger;
 
 /// The status that a step leads to.
 pub fn next(situation: Situation<'_>, step: &Step) -> DataMigrationStatus {
@@ -214,7 +212,8 @@ fn dry_run_report(run: &RunRecord, outcome: &Outcome) -> DryRunReport {
         result: outcome.result,
         execution_time: run.execution_time.clone(),
         finalization_time: run.finalization_time.clone(),
-        effects: outcome.guard.as_ref().map(would_change),
+        idempotent: effects::idempotent(outcome),
+        effects: outcome.guard.as_ref().map(effects::would_change),
         program_digest: run.program_digest.clone(),
         digest: outcome
             .guard
@@ -229,7 +228,7 @@ fn applied_report(run: &RunRecord, outcome: &Outcome) -> AppliedReport {
         result: outcome.result,
         execution_time: run.execution_time.clone(),
         finalization_time: run.finalization_time.clone(),
-        effects: outcome.guard.as_ref().map(changed),
+        effects: outcome.guard.as_ref().map(effects::changed),
         program_digest: run.program_digest.clone(),
         adopted_from: None,
         journalled: outcome.journalled(),
@@ -237,75 +236,6 @@ fn applied_report(run: &RunRecord, outcome: &Outcome) -> AppliedReport {
         report: outcome.kept(|archived| archived.report.as_ref()),
         restored_by: None,
     }
-}
-
-fn would_change(guard: &GuardResult) -> WouldChange {
-    WouldChange {
-        items_read: guard.items_read,
-        tables: guard
-            .tables
-            .iter()
-            .filter(|table| table.created + table.updated + table.deleted > 0)
-            .take(limits::TABLES_MAX)
-            .map(|table| TableWouldChange {
-                name: table.name.clone(),
-                would_create: table.created,
-                would_update: table.updated,
-                would_delete: table.deleted,
-                attributes: table
-                    .attributes
-                    .iter()
-                    .take(limits::ATTRIBUTES_MAX)
-                    .map(|attribute| AttributeCounts {
-                        name: attribute.name.clone(),
-                        added: attribute.added,
-                        changed: attribute.changed,
-                        removed: attribute.removed,
-                    })
-                    .collect(),
-            })
-            .collect(),
-        write_calls_that_reached_the_database: guard.write_calls_upstream,
-        read_units: guard.read_units,
-        write_units: guard.write_units,
-        requests: guard.requests,
-        remarks: remarks(&guard.remarks),
-    }
-}
-
-fn changed(guard: &GuardResult) -> Changed {
-    Changed {
-        items_read: guard.items_read,
-        tables: guard
-            .tables
-            .iter()
-            .filter(|table| table.created + table.updated + table.deleted > 0)
-            .take(limits::TABLES_MAX)
-            .map(|table| TableChanged {
-                name: table.name.clone(),
-                put: table.created,
-                updated: table.updated,
-                deleted: table.deleted,
-            })
-            .collect(),
-        read_units: guard.read_units,
-        write_units: guard.write_units,
-        requests: guard.requests,
-        remarks: remarks(&guard.remarks),
-    }
-}
-
-fn remarks(remarks: &[Remark]) -> Vec<RemarkEntry> {
-    remarks
-        .iter()
-        .take(limits::TABLES_MAX)
-        .map(|remark| RemarkEntry {
-            operation: remark.operation.clone(),
-            fidelity: format!("{:?}", remark.fidelity),
-            why: remark.why.clone(),
-            count: remark.count,
-        })
-        .collect()
 }
 
 /// Phase, progress and conditions of a position.

@@ -2,13 +2,25 @@
 
 use dm_api::migration::OnConflict;
 use dm_api::restore_status::{ConflictGroup, ConflictKind, RestoreEffects, RestoreReport};
-use dm_api::status::{Changed, DataMigrationStatus, RunKind, RunResult, WouldChange};
+use dm_api::status::{Changed, DataMigrationStatus, DryRunReport, RunKind, RunResult, WouldChange};
 
 use crate::limits;
 use crate::restoring;
 
-/// What a dry run found, in a sentence.
-pub fn would_change(effects: &WouldChange) -> String {
+/// What a dry run found, in a sentence or two.
+pub fn dry_run(report: &DryRunReport) -> Option<String> {
+    let found = would_change(report.effects.as_ref()?);
+    Some(match report.idempotent {
+        None => found,
+        Some(true) => format!("{found}. Run a second time, the program changed nothing"),
+        Some(false) => format!(
+            "{found}. Run a second time, the program changed items again or failed: it is not safe \
+             to repeat"
+        ),
+    })
+}
+
+fn would_change(effects: &WouldChange) -> String {
     let tables: Vec<String> = effects
         .tables
         .iter()

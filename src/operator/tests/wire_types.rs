@@ -13,7 +13,7 @@ use dm_core::plan::{
 use dm_core::report::{
     ApplyTime, Archived, AttributeEffect, CHANGED_ITEM_VERSION, ChangedAgain, ChangedItem,
     DryRunResult, Fidelity, GuardResult, ItemChange, JournalResult, Limited, OperationCount,
-    ProgramResult, REPORT_VERSION, Remark, SecondPass, TableEffect,
+    ProgramResult, REPORT_VERSION, Remark, SecondPass, SecondRun, TableEffect,
 };
 use dm_core::restore::{Conflict, OnConflict};
 use dm_core::restored::{ConflictGroup, RESTORE_RESULT_VERSION, RestoreResult};
@@ -369,6 +369,11 @@ fn a_programs_result_is_its_golden_file() {
             exit_code: Some(3),
             signal: Some(15),
             start_error: Some("there is no python3 in the image".into()),
+            second_run: Some(SecondRun {
+                exit_code: Some(1),
+                signal: Some(9),
+                not_run: Some("the guard refused".into()),
+            }),
             last_lines: vec!["Preis für alle".into(), "\u{1F697} ok".into()],
             log_problem: Some("No space left on device".into()),
         },

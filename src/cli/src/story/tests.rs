@@ -67,6 +67,24 @@ pub fn dry_run_succeeded() -> Value {
     })
 }
 
+#[test]
+fn a_dry_run_tells_of_its_time_of_others_and_of_a_second_pass() {
+    let told = |report: Value| {
+        let mut status = dry_run_succeeded();
+        status["dryRun"].as_object_mut().unwrap().extend(report.as_object().unwrap().clone());
+        status["dryRun"]["effects"]["estimatedSeconds"] = json!(1200);
+        status["dryRun"]["effects"]["changedUnderneath"] = json!(2);
+        text(&migration(json!({}), status), None, NOW.parse().unwrap())
+    };
+    let safe = told(json!({"idempotent": true}));
+    assert!(safe.contains("  would take 1,200 s at the allowed rate, at least\n"), "{safe}");
+    assert!(safe.contains("  2 items were changed by others meanwhile\n"), "{safe}");
+    assert!(safe.contains("  second pass: no changes, safe to run again\n"), "{safe}");
+    let unsafe_ = told(json!({"idempotent": false}));
+    assert!(unsafe_.contains("not safe to run again"), "{unsafe_}");
+    assert!(!told(json!({})).contains("second pass"));
+}
+
 fn check(migration: &DataMigration, target: Option<&MigrationTarget>, expected: &str) {
     let found = text(migration, target, NOW.parse().unwrap());
     assert_eq!(found, expected, "\n{found}");

@@ -1,10 +1,14 @@
 //! Real small programs under the entry program: what they see, what passes through, what is kept.
 
 use std::fs;
-use std::io::{BufRead, BufReader, Read};
+use std::io::{BufRead, BufReader, Read, Write};
+use std::net::TcpListener;
 use std::os::unix::fs::PermissionsExt;
 use std::process::{Command, Stdio};
+use std::thread;
 use std::time::{Duration, Instant};
+
+use serde_json::json;
 
 use crate::pod::{ENTRY, Pod};
 use rustix::process::{Pid, Signal, kill_process};
@@ -45,6 +49,39 @@ fn the_programs_environment_and_arguments_are_as_given() {
     let expected = format!("{}\n-x -- y\nb c\n", work.display());
     let expected = [expected.as_bytes(), &own.stdout].concat();
     assert_eq!(String::from_utf8(seen.stdout), String::from_utf8(expected));
+}
+
+#[test]
+fn a_program_runs_a_second_time_after_the_guard_was_told() {
+    let once = "echo run >> runs; test $(wc -l < runs) -le 1 || exit 4";
+    for (program, answer, runs, code, second) in [
+        ("echo run >> runs", "200 OK", 2, 0, json!({"exitCode": 0})),
+        (once, "200 OK", 2, 0, json!({"exitCode": 4})),
+        ("echo run >> runs; exit 3", "200 OK", 1, 3, json!(null)),
+        (once, "409 Conflict", 1, 0, json!({"notRun": "the guard refused: it has begun already"})),
+    ] {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let address = listener.local_addr().unwrap().to_string();
+        let guard = thread::spawn(move || {
+            let (mut stream, _) = listener.accept().unwrap();
+            let mut line = String::new();
+            BufReader::new(&stream).read_line(&mut line).unwrap();
+            let said = "it has begun already\n";
+            let head = format!("HTTP/1.1 {answer}\r\nContent-Length: {}\r\n\r\n", said.len());
+            stream.write_all((head + said).as_bytes()).unwrap();
+            line
+        });
+        let pod = Pod::new(&[]);
+        let mut entry = pod.entry();
+        entry.args(["--second-pass", &address, "--", "sh", "-c", program]);
+        let seen = pod.seen(entry.output().unwrap());
+        assert_eq!(seen.code, code, "the first run counts: {}", seen.stderr);
+        assert_eq!(json!(seen.result.second_run), second);
+        assert_eq!(fs::read_to_string(pod.path("work/runs")).unwrap().lines().count(), runs);
+        if code == 0 {
+            assert_eq!(guard.join().unwrap(), "POST /datamigration/second-pass HTTP/1.1\r\n");
+        }
+    }
 }
 
 #[test]

@@ -2,10 +2,9 @@
 //! reach the database with but the guard.
 
 use dm_api::archive::ArchiveSpec;
-use dm_api::migration::ImagePullPolicy;
 use dm_api::status::{RunKind, RunRecord};
 use dm_api::{DataMigration, OUTCOME_FINALIZER};
-use dm_core::plan::{self, CONTROL_PORT, Mode, PLAN_ENV, PLAN_VERSION, PROGRAM_PORT, Plan};
+use dm_core::plan::{CONTROL_PORT, Mode, PLAN_ENV, PLAN_VERSION, Plan};
 use dm_core::plan::{Policy, RateLimits, RunId, Upstream};
 use dm_core::verdict::EXITS_FINAL;
 use k8s_openapi::api::batch::v1::{
@@ -24,7 +23,7 @@ use super::parts::variable;
 pub use super::parts::{annotations, labels, mount, owner, resources, secret_variable};
 use super::{
     GUARD_CONTAINER, LEDGER_CONTAINER, PREPARE_CONTAINER, PROGRAM_CONTAINER,
-    SETTINGS_DIGEST_ANNOTATION, Settings, archive, files, restore,
+    SETTINGS_DIGEST_ANNOTATION, Settings, archive, files, program, restore,
 };
 use crate::limits;
 use crate::names;
@@ -41,12 +40,11 @@ const GRACE_SECONDS: i64 = 30;
 const GRACE_SECONDS_ARCHIVE: i64 = 120;
 
 /// Where the pod has what; everything of ours is below `/dm`.
-const BIN_DIR: &str = "/dm/bin";
-const WORK_DIR: &str = "/dm/work";
+pub(super) const BIN_DIR: &str = "/dm/bin";
+pub(super) const WORK_DIR: &str = "/dm/work";
 const FILES_DIR: &str = "/dm/files";
 pub(super) const STATE_DIR: &str = "/dm/state";
-const LOG_DIR: &str = "/dm/log";
-const ENTRY: &str = "/dm/bin/datamigration-entry";
+pub(super) const LOG_DIR: &str = "/dm/log";
 
 /// The Job of a run.
 pub fn build(
@@ -153,7 +151,7 @@ fn pod(
         } else {
             PodSpec {
                 init_containers: Some(init_containers(migration, record, runnable, settings)),
-                containers: vec![program(runnable, has_log(record, runnable))],
+                containers: vec![program::container(migration, record, runnable)],
                 volumes: Some(volumes(record, runnable)),
                 ..pod_spec(record, runnable)
             }
@@ -355,102 +353,12 @@ fn plan(migration: &DataMigration, record: &RunRecord, runnable: &Runnable) -> P
         },
         archive: archive::of(&runnable.target, record.kind)
             .map(|archive| archive::plan(migration, record, archive)),
-        second_pass: false,
+        second_pass: program::has_second_pass(migration, record),
         restore: match &runnable.program {
             Program::Restore(restoration) => restore::plan(*restoration),
             Program::Script { .. } | Program::Container(_) => None,
         },
     }
-}
-
-/// Whether the program's output is kept for an archive.
-fn has_log(record: &RunRecord, runnable: &Runnable) -> bool {
-    archive::of(&runnable.target, record.kind).is_some()
-}
-
-fn program(runnable: &Runnable, has_log: bool) -> Container {
-    let base = Container {
-        name: PROGRAM_CONTAINER.into(),
-        resources: runnable.pod.resources.clone(),
-        security_context: Some(container_security()),
-        termination_message_policy: Some("FallbackToLogsOnError".into()),
-        ..Container::default()
-    };
-    let mut mounts = vec![mount("dm-bin", BIN_DIR, true)];
-    let pull = |policy: Option<ImagePullPolicy>| policy.map(|policy| policy.as_str().to_owned());
-    let mut container = match &runnable.program {
-        Program::Script { file, script, .. } => {
-            mounts.push(mount("dm-work", WORK_DIR, false));
-            let mut args: Vec<String> = vec!["run".into(), "--dir".into(), WORK_DIR.into()];
-            if let Some(file) = file {
-                args.extend(["--script".into(), file.clone()]);
-            }
-            if has_log {
-                args.extend(["--log-dir".into(), LOG_DIR.into()]);
-            }
-            args.push("--".into());
-            args.extend(script.command.iter().chain(&script.args).cloned());
-            let mut env = program_env(runnable, &script.env);
-            let missing = |name: &str| !script.env.iter().any(|variable| variable.name == name);
-            if missing("HOME") {
-                // The user has no entry in the image's passwd file; tools look for a home.
-                env.push(variable("HOME", WORK_DIR));
-            }
-            if missing("PYTHONUNBUFFERED") {
-                // Python holds back what it writes to a pipe, and loses it when it is killed.
-                env.push(variable("PYTHONUNBUFFERED", "1"));
-            }
-            Container {
-                image: Some(script.image.clone()),
-                image_pull_policy: pull(script.image_pull_policy),
-                command: Some(vec![ENTRY.into()]),
-                args: Some(args),
-                working_dir: Some(WORK_DIR.into()),
-                env: Some(env),
-                ..base
-            }
-        }
-        Program::Container(container) => Container {
-            image: Some(container.image.clone()),
-            image_pull_policy: pull(container.image_pull_policy),
-            working_dir: container.working_dir.clone(),
-            env: Some(program_env(runnable, &container.env)),
-            ..in_image(base, &container.command, &container.args, has_log)
-        },
-        // Its pod is another one; see `restore`.
-        Program::Restore(_) => base,
-    };
-    if has_log && container.command.is_some() {
-        mounts.push(mount("dm-log", LOG_DIR, false));
-    }
-    mounts.extend(runnable.pod.volume_mounts.clone());
-    container.volume_mounts = Some(mounts);
-    container
-}
-
-/// A program in an image: behind the entry program where its command is known, as it is where
-/// only the image knows it.
-fn in_image(base: Container, command: &[String], args: &[String], has_log: bool) -> Container {
-    if command.is_empty() {
-        return Container { args: (!args.is_empty()).then(|| args.to_vec()), ..base };
-    }
-    let mut all: Vec<String> = vec!["run".into(), "--dir".into(), ".".into()];
-    if has_log {
-        all.extend(["--log-dir".into(), LOG_DIR.into()]);
-    }
-    all.push("--".into());
-    all.extend(command.iter().chain(args).cloned());
-    Container { command: Some(vec![ENTRY.into()]), args: Some(all), ..base }
-}
-
-/// What points a program's SDK at the guard: an endpoint, a region and worthless credentials.
-fn program_env(runnable: &Runnable, own: &[EnvVar]) -> Vec<EnvVar> {
-    let endpoint = format!("http://127.0.0.1:{PROGRAM_PORT}");
-    let variables = plan::program_environment(&endpoint, &runnable.target.spec.region);
-    let mut env: Vec<EnvVar> =
-        variables.iter().map(|(name, value)| variable(name, value)).collect();
-    env.extend(own.iter().cloned());
-    env
 }
 
 /// A folder that lives as long as the pod.

@@ -190,6 +190,26 @@ fn a_dry_run_is_reported_with_what_would_change() {
 }
 
 #[test]
+fn a_second_run_says_whether_the_program_is_idempotent() {
+    let pass = |idempotent| json!({"dryRun": {"secondPass": {"idempotent": idempotent}}});
+    let no_pass = json!({});
+    for (second_run, guard, expected) in [
+        (json!({"exitCode": 0}), pass(true), Some(true)),
+        (json!({"exitCode": 0}), pass(false), Some(false)),
+        (json!({"exitCode": 1}), pass(true), Some(false)),
+        (json!({"signal": 9}), pass(true), Some(false)),
+        (json!({"notRun": "the guard refused"}), pass(true), None),
+        (Value::Null, no_pass, None),
+    ] {
+        let program = program_says(json!({"exitCode": 0, "secondRun": second_run}));
+        let pod = pod_ended(0, &program, &guard_says(guard));
+        let step = finished(RunKind::DryRun, &job_ended("Complete", ""), &pod);
+        let report = check(&running(RunKind::DryRun), &step, 40).dry_run.unwrap();
+        assert_eq!((report.result, report.idempotent), (RunResult::Succeeded, expected));
+    }
+}
+
+#[test]
 fn a_failure_says_what_happened_and_what_to_do() {
     let pod = pod_ended(3, &program_says(json!({"exitCode": 3})), &Value::Null);
     let step = finished(RunKind::Apply, &job_ended("Failed", ""), &pod);

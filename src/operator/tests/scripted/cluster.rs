@@ -235,6 +235,7 @@ impl Cluster {
             exit_code: signal.is_none().then_some(exit_code),
             signal,
             start_error: None,
+            second_run: None,
             last_lines: vec!["all cars done".into()],
             log_problem: None,
         };

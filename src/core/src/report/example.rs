@@ -1,8 +1,9 @@
 //! One item that a dry run would change, in a line for a person. Pure.
 
-use dm_core::difference::ChangeKind;
-use dm_core::report::{ChangedItem, ItemChange};
 use serde_json::Value;
+
+use super::{ChangedItem, ItemChange};
+use crate::difference::ChangeKind;
 
 /// Characters of a line, and of one value in it.
 const LINE_CHARS_MAX: usize = 110;

@@ -1,0 +1,126 @@
+//! The container of the user's program: behind the entry program where its command is known, with no
+//! credentials. Pure.
+
+use dm_api::DataMigration;
+use dm_api::migration::ImagePullPolicy;
+use dm_api::status::{RunKind, RunRecord};
+use dm_core::plan::{self, PROGRAM_PORT};
+use k8s_openapi::api::core::v1::{Container, EnvVar};
+
+use super::job::{BIN_DIR, LOG_DIR, WORK_DIR, container_security};
+use super::parts::{mount, variable};
+use super::{PROGRAM_CONTAINER, archive};
+use crate::validate::{Program, Runnable};
+
+const ENTRY: &str = "/dm/bin/datamigration-entry";
+
+/// Whether the program's output is kept for an archive.
+fn has_log(record: &RunRecord, runnable: &Runnable) -> bool {
+    archive::of(&runnable.target, record.kind).is_some()
+}
+
+/// What the entry program does beside running the program: keeps its output for an archive, runs it
+/// a second time.
+fn entry_flags(migration: &DataMigration, record: &RunRecord, runnable: &Runnable) -> Vec<String> {
+    let mut flags = Vec::new();
+    if has_log(record, runnable) {
+        flags.extend(["--log-dir".into(), LOG_DIR.into()]);
+    }
+    if has_second_pass(migration, record) {
+        flags.extend(["--second-pass".into(), format!("127.0.0.1:{PROGRAM_PORT}")]);
+    }
+    flags
+}
+
+/// The container that runs it.
+pub(super) fn container(
+    migration: &DataMigration,
+    record: &RunRecord,
+    runnable: &Runnable,
+) -> Container {
+    let flags = entry_flags(migration, record, runnable);
+    let has_log = has_log(record, runnable);
+    let base = Container {
+        name: PROGRAM_CONTAINER.into(),
+        resources: runnable.pod.resources.clone(),
+        security_context: Some(container_security()),
+        termination_message_policy: Some("FallbackToLogsOnError".into()),
+        ..Container::default()
+    };
+    let mut mounts = vec![mount("dm-bin", BIN_DIR, true)];
+    let pull = |policy: Option<ImagePullPolicy>| policy.map(|policy| policy.as_str().to_owned());
+    let mut container = match &runnable.program {
+        Program::Script { file, script, .. } => {
+            mounts.push(mount("dm-work", WORK_DIR, false));
+            let mut args: Vec<String> = vec!["run".into(), "--dir".into(), WORK_DIR.into()];
+            if let Some(file) = file {
+                args.extend(["--script".into(), file.clone()]);
+            }
+            args.extend(flags);
+            args.push("--".into());
+            args.extend(script.command.iter().chain(&script.args).cloned());
+            let mut env = program_env(runnable, &script.env);
+            let missing = |name: &str| !script.env.iter().any(|variable| variable.name == name);
+            if missing("HOME") {
+                // The user has no entry in the image's passwd file; tools look for a home.
+                env.push(variable("HOME", WORK_DIR));
+            }
+            if missing("PYTHONUNBUFFERED") {
+                // Python holds back what it writes to a pipe, and loses it when it is killed.
+                env.push(variable("PYTHONUNBUFFERED", "1"));
+            }
+            Container {
+                image: Some(script.image.clone()),
+                image_pull_policy: pull(script.image_pull_policy),
+                command: Some(vec![ENTRY.into()]),
+                args: Some(args),
+                working_dir: Some(WORK_DIR.into()),
+                env: Some(env),
+                ..base
+            }
+        }
+        Program::Container(container) => Container {
+            image: Some(container.image.clone()),
+            image_pull_policy: pull(container.image_pull_policy),
+            working_dir: container.working_dir.clone(),
+            env: Some(program_env(runnable, &container.env)),
+            ..in_image(base, &container.command, &container.args, flags)
+        },
+        // Its pod is another one; see `restore`.
+        Program::Restore(_) => base,
+    };
+    if has_log && container.command.is_some() {
+        mounts.push(mount("dm-log", LOG_DIR, false));
+    }
+    mounts.extend(runnable.pod.volume_mounts.clone());
+    container.volume_mounts = Some(mounts);
+    container
+}
+
+/// Whether the program runs a second time over what it wrote.
+pub(super) fn has_second_pass(migration: &DataMigration, record: &RunRecord) -> bool {
+    record.kind == RunKind::DryRun && migration.spec.second_pass
+}
+
+/// A program in an image: behind the entry program where its command is known, as it is where
+/// only the image knows it.
+fn in_image(base: Container, command: &[String], args: &[String], flags: Vec<String>) -> Container {
+    if command.is_empty() {
+        return Container { args: (!args.is_empty()).then(|| args.to_vec()), ..base };
+    }
+    let mut all: Vec<String> = vec!["run".into(), "--dir".into(), ".".into()];
+    all.extend(flags);
+    all.push("--".into());
+    all.extend(command.iter().chain(args).cloned());
+    Container { command: Some(vec![ENTRY.into()]), args: Some(all), ..base }
+}
+
+/// What points a program's SDK at the guard: an endpoint, a region and worthless credentials.
+fn program_env(runnable: &Runnable, own: &[EnvVar]) -> Vec<EnvVar> {
+    let endpoint = format!("http://127.0.0.1:{PROGRAM_PORT}");
+    let variables = plan::program_environment(&endpoint, &runnable.target.spec.region);
+    let mut env: Vec<EnvVar> =
+        variables.iter().map(|(name, value)| variable(name, value)).collect();
+    env.extend(own.iter().cloned());
+    env
+}

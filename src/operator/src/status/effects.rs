@@ -1,0 +1,118 @@
+//! What a run's guard saw, as it stands in status: counts and names, bounded. Pure.
+
+use dm_api::status::{
+    AttributeCounts, Changed, OperationEntry, RemarkEntry, TableChanged, TableWouldChange,
+    WouldChange,
+};
+use dm_core::report::{GuardResult, Remark, example};
+
+use crate::limits;
+use crate::outcome::Outcome;
+
+/// Whether a second run changed nothing and ended well; nothing is known of one that did not run.
+pub(super) fn idempotent(outcome: &Outcome) -> Option<bool> {
+    let second = outcome.second_run.as_ref().filter(|second| second.not_run.is_none())?;
+    let pass = outcome.guard.as_ref()?.dry_run.as_ref()?.second_pass.as_ref()?;
+    Some(pass.idempotent && second.exit_code == Some(0))
+}
+
+fn operations(guard: &GuardResult) -> Vec<OperationEntry> {
+    let operations = guard.dry_run.iter().flat_map(|dry_run| &dry_run.operations);
+    operations
+        .take(limits::TABLES_MAX)
+        .map(|count| OperationEntry {
+            operation: count.operation.clone(),
+            exact: count.exact,
+            approximate: count.approximate,
+            refused: count.refused,
+        })
+        .collect()
+}
+
+/// Examples as they came: the guard gives them only where the target allows values.
+fn samples(guard: &GuardResult) -> Vec<String> {
+    let samples = guard.dry_run.iter().flat_map(|dry_run| &dry_run.samples);
+    samples
+        .take(limits::TABLES_MAX)
+        .map(|item| format!("{}  {}", item.table, example::line(item)))
+        .collect()
+}
+
+/// What a dry run saw.
+pub(super) fn would_change(guard: &GuardResult) -> WouldChange {
+    WouldChange {
+        items_read: guard.items_read,
+        tables: guard
+            .tables
+            .iter()
+            .filter(|table| table.created + table.updated + table.deleted > 0)
+            .take(limits::TABLES_MAX)
+            .map(|table| TableWouldChange {
+                name: table.name.clone(),
+                would_create: table.created,
+                would_update: table.updated,
+                would_delete: table.deleted,
+                attributes: table
+                    .attributes
+                    .iter()
+                    .take(limits::ATTRIBUTES_MAX)
+                    .map(|attribute| AttributeCounts {
+                        name: attribute.name.clone(),
+                        added: attribute.added,
+                        changed: attribute.changed,
+                        removed: attribute.removed,
+                    })
+                    .collect(),
+            })
+            .collect(),
+        write_calls_that_reached_the_database: guard.write_calls_upstream,
+        read_units: guard.read_units,
+        write_units: guard.write_units,
+        estimated_seconds: guard
+            .dry_run
+            .as_ref()
+            .and_then(|dry_run| dry_run.apply_time)
+            .map(|time| time.seconds),
+        changed_underneath: guard.dry_run.as_ref().map_or(0, |dry_run| dry_run.changed_underneath),
+        requests: guard.requests,
+        operations: operations(guard),
+        samples: samples(guard),
+        remarks: remarks(&guard.remarks),
+    }
+}
+
+/// What an applying run did.
+pub(super) fn changed(guard: &GuardResult) -> Changed {
+    Changed {
+        items_read: guard.items_read,
+        tables: guard
+            .tables
+            .iter()
+            .filter(|table| table.created + table.updated + table.deleted > 0)
+            .take(limits::TABLES_MAX)
+            .map(|table| TableChanged {
+                name: table.name.clone(),
+                put: table.created,
+                updated: table.updated,
+                deleted: table.deleted,
+            })
+            .collect(),
+        read_units: guard.read_units,
+        write_units: guard.write_units,
+        requests: guard.requests,
+        remarks: remarks(&guard.remarks),
+    }
+}
+
+fn remarks(remarks: &[Remark]) -> Vec<RemarkEntry> {
+    remarks
+        .iter()
+        .take(limits::TABLES_MAX)
+        .map(|remark| RemarkEntry {
+            operation: remark.operation.clone(),
+            fidelity: format!("{:?}", remark.fidelity),
+            why: remark.why.clone(),
+            count: remark.count,
+        })
+        .collect()
+}
