@@ -6,26 +6,18 @@ use dm_api::status::{Phase, RunResult};
 use dm_tests::cluster::{Bed, Written, failure, status};
 use k8s_openapi::api::batch::v1::Job;
 use k8s_openapi::api::core::v1::Pod;
-use kube::ResourceExt as _;
 use kube::api::{DeleteParams, EvictParams};
 use serde_json::json;
 
 /// Says how it was stopped, and takes long to end by itself.
 const SLEEPS: &str = "trap 'echo told to stop; exit 1' TERM\necho begun\nsleep 300 & wait\n";
 
-/// The only pod of the namespace.
-async fn pod(bed: &Bed) -> String {
-    let pods = bed.pods().await;
-    assert_eq!(pods.len(), 1, "one pod");
-    pods[0].name_any()
-}
-
 #[tokio::test]
 async fn a_run_that_writes_and_whose_pod_is_evicted_has_failed() {
     let bed = Bed::new("evicted").await;
     bed.submit(&Written::shell("m", SLEEPS).applied()).await;
-    bed.running("m").await;
-    bed.api::<Pod>().evict(&pod(&bed).await, &EvictParams::default()).await.unwrap();
+    let (_, pod) = bed.said("m").await;
+    bed.api::<Pod>().evict(&pod, &EvictParams::default()).await.unwrap();
     let failed = bed.phase("m", Phase::Failed).await;
     let failure = failure(&failed);
     assert_eq!(failure.reason, Reason::Evicted, "{failure:?}");
@@ -50,8 +42,8 @@ async fn a_dry_run_whose_pod_is_evicted_starts_over() {
     let migration =
         Written::python("m", program).set("podTemplate.terminationGracePeriodSeconds", json!(1));
     bed.submit(&migration).await;
-    bed.running("m").await;
-    let first = pod(&bed).await;
+    let (line, first) = bed.said("m").await;
+    assert_eq!(line, "first");
     bed.database.put("seen", &[json!({"id": {"S": "evicted"}})]).await;
     bed.api::<Pod>().evict(&first, &EvictParams::default()).await.unwrap();
     let tried = bed.phase("m", Phase::DryRunOk).await;
@@ -64,8 +56,7 @@ async fn a_dry_run_whose_pod_is_evicted_starts_over() {
 async fn a_pod_that_is_deleted_by_hand() {
     let bed = Bed::new("pod-deleted").await;
     bed.submit(&Written::shell("m", SLEEPS).applied()).await;
-    bed.running("m").await;
-    let pod = pod(&bed).await;
+    let (_, pod) = bed.said("m").await;
     bed.api::<Pod>().delete(&pod, &DeleteParams::default()).await.unwrap();
     let failed = bed.phase("m", Phase::Failed).await;
     let failure = failure(&failed);
@@ -82,7 +73,7 @@ async fn a_pod_that_is_deleted_by_hand() {
 async fn a_job_that_is_deleted_by_hand() {
     let bed = Bed::new("job-deleted").await;
     bed.submit(&Written::shell("m", SLEEPS).applied()).await;
-    bed.running("m").await;
+    bed.said("m").await;
     bed.api::<Job>().delete("m-1-apply", &DeleteParams::background()).await.unwrap();
     let failed = bed.phase("m", Phase::Failed).await;
     let failure = failure(&failed);
@@ -98,7 +89,7 @@ async fn a_job_that_is_deleted_by_hand() {
 async fn a_job_that_is_deleted_without_its_pods() {
     let bed = Bed::new("job-orphans").await;
     bed.submit(&Written::shell("m", SLEEPS).applied()).await;
-    bed.running("m").await;
+    bed.said("m").await;
     bed.api::<Job>().delete("m-1-apply", &DeleteParams::orphan()).await.unwrap();
     let failed = bed.phase("m", Phase::Failed).await;
     assert_eq!(failure(&failed).reason, Reason::JobDeleted, "{:?}", failure(&failed));
@@ -110,8 +101,8 @@ async fn a_job_that_is_deleted_without_its_pods() {
 async fn a_dry_run_whose_pod_is_deleted_by_hand_has_failed_too() {
     let bed = Bed::new("pod-deleted-dry").await;
     bed.submit(&Written::shell("m", SLEEPS)).await;
-    bed.running("m").await;
-    bed.api::<Pod>().delete(&pod(&bed).await, &DeleteParams::default()).await.unwrap();
+    let (_, pod) = bed.said("m").await;
+    bed.api::<Pod>().delete(&pod, &DeleteParams::default()).await.unwrap();
     let failed = bed.phase("m", Phase::DryRunFailed).await;
     let failure = failure(&failed);
     assert_eq!(failure.reason, Reason::PodDeleted, "{failure:?}");

@@ -113,7 +113,7 @@ async fn a_dry_run_is_suspended_and_starts_anew() {
     let migration =
         Written::python("m", program).set("podTemplate.terminationGracePeriodSeconds", json!(1));
     bed.submit(&migration).await;
-    bed.running("m").await;
+    assert_eq!(bed.said("m").await.0, "first");
     bed.patch("m", &json!({"spec": {"suspend": true}})).await;
     let message = bed.reason("m", Reason::Suspended).await;
     assert!(

@@ -16,12 +16,13 @@ use std::time::Duration;
 use dm_api::DataMigration;
 use dm_api::condition::Reason;
 use dm_api::status::Phase;
-use futures::TryStreamExt as _;
+use futures::{AsyncBufReadExt as _, TryStreamExt as _};
 use k8s_openapi::NamespaceResourceScope;
 use k8s_openapi::api::batch::v1::Job;
 use k8s_openapi::api::core::v1::{Namespace, Pod};
 use kube::api::{
-    Api, ApiResource, DeleteParams, DynamicObject, GroupVersionKind, ListParams, Patch, PatchParams,
+    Api, ApiResource, DeleteParams, DynamicObject, GroupVersionKind, ListParams, LogParams, Patch,
+    PatchParams,
 };
 use kube::runtime::wait::await_condition;
 use kube::runtime::{WatchStreamExt as _, watcher};
@@ -231,6 +232,23 @@ impl Bed {
     pub async fn running(&self, name: &str) -> DataMigration {
         self.reason(name, Reason::Running).await;
         self.migrations().get(name).await.unwrap()
+    }
+
+    /// Waits until the only program of the namespace has written a line; the line, and its pod.
+    ///
+    /// A container that runs has not necessarily come to the first line of its program.
+    pub async fn said(&self, name: &str) -> (String, String) {
+        self.running(name).await;
+        let pods = self.pods().await;
+        let [pod] = pods.as_slice() else { panic!("one pod: {pods:?}") };
+        let (pod, container) = (pod.name_any(), Some("program".to_owned()));
+        let follow = LogParams { container, follow: true, ..LogParams::default() };
+        let first = async {
+            let log = self.api::<Pod>().log_stream(&pod, &follow).await.unwrap();
+            log.lines().try_next().await.unwrap().expect("a line")
+        };
+        let line = tokio::time::timeout(LONGEST, first).await.expect("a line in time");
+        (line, pod)
     }
 
     /// Waits until an object is gone.
