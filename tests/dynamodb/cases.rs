@@ -12,4 +12,4 @@ macro_rules! suites {
     };
 }
 
-suites! { writes reads updates conditions indexes transactions older_parameters partiql }
+suites! { writes reads updates conditions indexes transactions older_parameters partiql tables }

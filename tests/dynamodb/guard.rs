@@ -3,7 +3,7 @@
 use std::net::{Ipv4Addr, SocketAddr};
 
 use dm_core::plan::{Mode, Policy};
-use dm_core::report::Fidelity;
+use dm_core::report::{Fidelity, TableChange};
 use dm_guard::Options;
 use serde_json::json;
 
@@ -109,4 +109,159 @@ async fn a_dry_run_reports_what_would_change() {
     assert_eq!(result.write_calls_upstream, 0);
     assert!((result.write_units - 7.0).abs() < 1e-9);
     assert_eq!(database.items(&table).await, before);
+}
+
+#[tokio::test]
+async fn a_dry_run_reports_tables_that_would_be_created_changed_and_deleted() {
+    let database = database();
+    let [made, changed, deleted, replaced] =
+        ["made", "changed", "deleted", "replaced"].map(fresh_name);
+    for name in [&changed, &deleted, &replaced] {
+        database.ok("CreateTable", &create(name)).await;
+        database.ok("PutItem", &put(name, "a")).await;
+    }
+    let policy = Policy { control_plane: true, ..Policy::default() };
+    let (guard, through) = bed::guard(&bed::plan(Mode::DryRun, policy)).await;
+    let answer = through.ok("CreateTable", &create(&made)).await;
+    assert_eq!(answer["TableDescription"]["TableStatus"], "CREATING");
+    let described = through.ok("DescribeTable", &json!({"TableName": made})).await;
+    assert_eq!(described["Table"]["TableStatus"], "ACTIVE");
+    // By its ARN too.
+    let arn = described["Table"]["TableArn"].as_str().unwrap();
+    through.ok("PutItem", &put(arn, "a")).await;
+    through.ok("PutItem", &put(&made, "b")).await;
+    let live = json!({"Enabled": true, "AttributeName": "expires"});
+    let live = json!({"TableName": changed, "TimeToLiveSpecification": live});
+    through.ok("UpdateTimeToLive", &live).await;
+    for name in [&deleted, &replaced] {
+        through.ok("PutItem", &put(name, "b")).await;
+        through.ok("DeleteTable", &json!({"TableName": name})).await;
+    }
+    through.ok("CreateTable", &create(&replaced)).await;
+    through.ok("PutItem", &put(&replaced, "c")).await;
+    let result = guard.stop().await;
+    let told = |name: &str| {
+        let effect = result.tables.iter().find(|effect| effect.name == name).unwrap();
+        let items = (effect.created, effect.updated, effect.deleted);
+        (effect.change.unwrap(), items, effect.settings.clone())
+    };
+    assert_eq!(told(&made), (TableChange::Created, (2, 0, 0), vec![]));
+    let live = vec!["time to live on expires".to_owned()];
+    assert_eq!(told(&changed), (TableChange::Updated, (0, 0, 0), live));
+    assert_eq!(told(&deleted), (TableChange::Deleted, (0, 0, 0), vec![]));
+    assert_eq!(told(&replaced), (TableChange::Replaced, (1, 0, 0), vec![]));
+    assert_eq!(result.write_calls_upstream, 0);
+    // The last table was filled without a look whether it is there.
+    let remarks: Vec<_> = result.remarks.iter().map(|r| (r.operation.as_str(), r.count)).collect();
+    assert_eq!(remarks, [("CreateTable", 1)]);
+    assert_eq!(database.call("DescribeTable", &json!({"TableName": made})).await.0, 400);
+    for name in [&changed, &deleted, &replaced] {
+        assert_eq!(database.items(name).await.len(), 1);
+        database.ok("DeleteTable", &json!({"TableName": name})).await;
+    }
+}
+
+#[tokio::test]
+async fn an_applied_run_reports_tables_that_it_created_and_deleted() {
+    let [made, passing] = ["made", "passing"].map(fresh_name);
+    let policy = Policy { control_plane: true, ..Policy::default() };
+    let (guard, through) = bed::guard(&bed::plan(Mode::Apply, policy)).await;
+    for name in [&made, &passing] {
+        through.ok("CreateTable", &create(name)).await;
+    }
+    through.ok("DeleteTable", &json!({"TableName": passing})).await;
+    let result = guard.stop().await;
+    let told: Vec<_> =
+        result.tables.iter().map(|effect| (effect.name.clone(), effect.change)).collect();
+    assert_eq!(told, [(made.clone(), Some(TableChange::Created)), (passing, None)]);
+    database().ok("DeleteTable", &json!({"TableName": made})).await;
+}
+
+#[tokio::test]
+async fn the_control_plane_is_denied_in_a_dry_run_as_it_would_be_when_applied() {
+    for mode in [Mode::Apply, Mode::DryRun] {
+        for (policy, part) in [
+            (Policy::default(), "MigrationTarget spec.policy.controlPlane"),
+            (
+                Policy { control_plane: true, tables: vec!["cars".into()], ..Policy::default() },
+                "MigrationTarget spec.policy.tables",
+            ),
+        ] {
+            let (guard, through) = bed::guard(&bed::plan(mode, policy)).await;
+            let (_, answer) = through.call("CreateTable", &create("denied-table")).await;
+            let message = answer["Message"].as_str().unwrap();
+            assert!(message.contains(part), "{mode:?} {message}");
+            assert_eq!(guard.stop().await.write_calls_upstream, 0);
+        }
+    }
+}
+
+#[tokio::test]
+async fn settings_that_a_local_database_does_not_have_are_simulated_for_new_tables() {
+    let name = fresh_name("settings");
+    let policy = Policy { control_plane: true, ..Policy::default() };
+    let (guard, through) = bed::guard(&bed::plan(Mode::DryRun, policy)).await;
+    through.ok("CreateTable", &create(&name)).await;
+    let described = through.ok("DescribeTable", &json!({"TableName": name})).await;
+    let arn = described["Table"]["TableArn"].as_str().unwrap();
+    let tags = json!([{"Key": "team", "Value": "shop"}, {"Key": "tier", "Value": "1"}]);
+    through.ok("TagResource", &json!({"ResourceArn": arn, "Tags": tags})).await;
+    through.ok("UntagResource", &json!({"ResourceArn": arn, "TagKeys": ["tier"]})).await;
+    let listed = through.ok("ListTagsOfResource", &json!({"ResourceArn": arn})).await;
+    assert_eq!(listed, json!({"Tags": [{"Key": "team", "Value": "shop"}]}));
+
+    let on = json!({"PointInTimeRecoveryEnabled": true});
+    let on = json!({"TableName": name, "PointInTimeRecoverySpecification": on});
+    through.ok("UpdateContinuousBackups", &on).await;
+    let backups = through.ok("DescribeContinuousBackups", &json!({"TableName": name})).await;
+    let recovery = &backups["ContinuousBackupsDescription"]["PointInTimeRecoveryDescription"];
+    assert_eq!(recovery["PointInTimeRecoveryStatus"], "ENABLED");
+
+    let protect = json!({"TableName": name, "DeletionProtectionEnabled": true});
+    through.ok("UpdateTable", &protect).await;
+    let (status, _) = through.call("DeleteTable", &json!({"TableName": name})).await;
+    assert_eq!(status, 400);
+    // What cannot be simulated is refused.
+    for (operation, body) in [
+        ("CreateBackup", json!({"TableName": name, "BackupName": "b"})),
+        ("GetResourcePolicy", json!({"ResourceArn": arn})),
+        ("UpdateTable", json!({"TableName": name, "ReplicaUpdates": []})),
+    ] {
+        let (_, answer) = through.call(operation, &body).await;
+        assert!(answer["__type"].as_str().unwrap().ends_with("AccessDeniedException"));
+    }
+    assert_eq!(guard.stop().await.write_calls_upstream, 0);
+}
+
+#[tokio::test]
+async fn an_index_added_to_a_table_of_the_database_is_described_and_not_read() {
+    let name = fresh_name("index");
+    let database = database();
+    database.ok("CreateTable", &create(&name)).await;
+    let policy = Policy { control_plane: true, ..Policy::default() };
+    let (guard, through) = bed::guard(&bed::plan(Mode::DryRun, policy)).await;
+    let index = json!({
+        "IndexName": "by-n",
+        "KeySchema": [{"AttributeName": "n", "KeyType": "HASH"}],
+        "Projection": {"ProjectionType": "ALL"},
+    });
+    let add = json!({
+        "TableName": name,
+        "AttributeDefinitions": [{"AttributeName": "n", "AttributeType": "N"}],
+        "GlobalSecondaryIndexUpdates": [{"Create": index}],
+    });
+    through.ok("UpdateTable", &add).await;
+    let described = through.ok("DescribeTable", &json!({"TableName": name})).await;
+    assert_eq!(described["Table"]["GlobalSecondaryIndexes"][0]["IndexStatus"], "ACTIVE");
+    let wrong = json!({"TableName": name, "Item": {"id": {"S": "a"}, "n": {"S": "no number"}}});
+    assert_eq!(through.call("PutItem", &wrong).await.0, 400);
+    let (_, answer) = through.call("Scan", &json!({"TableName": name, "IndexName": "by-n"})).await;
+    assert!(answer["Message"].as_str().unwrap().contains("does not build it"), "{answer}");
+    let statement = json!({"Statement": format!("SELECT * FROM \"{name}\".\"by-n\"")});
+    let (_, answer) = through.call("ExecuteStatement", &statement).await;
+    assert!(answer["Message"].as_str().unwrap().contains("does not build it"), "{answer}");
+    through.ok("Scan", &json!({"TableName": name})).await;
+    let result = guard.stop().await;
+    assert_eq!(result.tables[0].settings, ["index by-n added"]);
+    database.ok("DeleteTable", &json!({"TableName": name})).await;
 }

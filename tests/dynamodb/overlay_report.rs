@@ -34,7 +34,7 @@ async fn scan(endpoint: &Endpoint, table: &str) -> Value {
 
 fn plan(second_pass: bool) -> Plan {
     let policy = Policy { show_values: true, ..Policy::default() };
-    let limits = RateLimits { reads_per_second: None, writes_per_second: Some(2_000) };
+    let limits = RateLimits { writes_per_second: Some(2_000), ..RateLimits::default() };
     Plan { second_pass, limits, ..bed::plan(Mode::DryRun, policy) }
 }
 

@@ -6,63 +6,19 @@
 //! `! Error: message`, or nothing (success). `pages Operation BODY` reads all pages and expects
 //! `= ITEMS`, in order for a Query. `sql STATEMENT` or `sql PARAMETERS STATEMENT` is an
 //! ExecuteStatement, `pages-sql` reads all its pages; without ORDER BY its items have no order. Where
-//! a request lists statements, a text stands for `{"Statement": text}`. `$T` is the table. Lines that begin with a blank continue the one
+//! a request lists statements, a text stands for `{"Statement": text}`. `active TABLE` waits until it
+//! and its indexes are there. `$T` is the table. Lines that begin with a blank continue the one
 //! before. `departs: who: reason` before a step says that a local
 //! database departs from AWS there.
+
+mod case;
 
 use dm_core::plan::{Mode, Policy};
 use serde_json::{Map, Value, json};
 
 use crate::bed::{self, Endpoint, canonical};
 use crate::shorthand::{expand, shorten, to_attribute};
-
-/// One case.
-#[derive(Debug, Default, Clone)]
-pub struct Case {
-    pub name: String,
-    pub table: String,
-    pub seeds: Vec<Value>,
-    pub steps: Vec<Step>,
-}
-
-/// One step of a case.
-#[derive(Debug, Clone)]
-pub struct Step {
-    pub operation: String,
-    pub body: Value,
-    pub pages: bool,
-    pub expected: Option<Expected>,
-    pub departs: bool,
-}
-
-impl Step {
-    fn writes(&self) -> bool {
-        ["Put", "Update", "Delete", "BatchWrite", "TransactWrite"]
-            .iter()
-            .any(|prefix| self.operation.starts_with(prefix))
-    }
-
-    /// Statements are always answered by the guard's dry run, reading ones too.
-    fn is_statement(&self) -> bool {
-        self.operation.contains("Execute")
-    }
-
-    fn is_ordered(&self) -> bool {
-        match self.operation.as_str() {
-            "Scan" => false,
-            "ExecuteStatement" => {
-                self.body["Statement"].as_str().is_some_and(|text| text.contains("ORDER BY"))
-            }
-            _ => true,
-        }
-    }
-}
-
-#[derive(Debug, Clone)]
-pub enum Expected {
-    Answer(Value),
-    Error(String, Option<String>),
-}
+use case::{Case, Expected, Step, parse};
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Column {
@@ -74,10 +30,24 @@ enum Column {
     DryRun,
     /// Items were put through the guard, and lie in the overlay only.
     DryRunSeeded,
+    /// The table was created through the guard, too, and the database does not know it.
+    DryRunCreated,
 }
 
-const COLUMNS: [Column; 5] =
-    [Column::Direct, Column::Apply, Column::Journalled, Column::DryRun, Column::DryRunSeeded];
+impl Column {
+    fn is_dry_run(self) -> bool {
+        matches!(self, Self::DryRun | Self::DryRunSeeded | Self::DryRunCreated)
+    }
+}
+
+const COLUMNS: [Column; 6] = [
+    Column::Direct,
+    Column::Apply,
+    Column::Journalled,
+    Column::DryRun,
+    Column::DryRunSeeded,
+    Column::DryRunCreated,
+];
 
 /// Runs all cases of a file in all columns.
 pub async fn run(file: &str, text: &str) {
@@ -87,11 +57,7 @@ pub async fn run(file: &str, text: &str) {
     let mut failures = Vec::new();
     let mut answers: Vec<Vec<Vec<String>>> = Vec::new();
     for column in COLUMNS {
-        let mode = if matches!(column, Column::DryRun | Column::DryRunSeeded) {
-            Mode::DryRun
-        } else {
-            Mode::Apply
-        };
+        let mode = if column.is_dry_run() { Mode::DryRun } else { Mode::Apply };
         let policy = Policy { control_plane: true, ..Policy::default() };
         let mut plan = bed::plan(mode, policy);
         plan.archive = (column == Column::Journalled).then(|| bed::archive("memory://"));
@@ -145,8 +111,9 @@ async fn run_case(
     endpoint: &Endpoint,
 ) -> (Vec<String>, Vec<String>) {
     let name = bed::fresh_name("case");
-    database.ok("CreateTable", &table(&case.table, &name)).await;
-    let seeded = if column == Column::DryRunSeeded { endpoint } else { database };
+    let created = if column == Column::DryRunCreated { endpoint } else { database };
+    created.ok("CreateTable", &table(&case.table, &name)).await;
+    let seeded = if column.is_dry_run() && column != Column::DryRun { endpoint } else { database };
     for seed in &case.seeds {
         let put = json!({"TableName": name, "Item": seed});
         seeded.ok("PutItem", &expand(&put)).await;
@@ -154,7 +121,7 @@ async fn run_case(
     if column == Column::DryRun {
         touch(endpoint, &case.table, &name).await;
     }
-    let before = database.items(&name).await;
+    let before = tables_of(database, &name).await;
     let (mut answers, mut failures) = (Vec::new(), Vec::new());
     for (at, step) in case.steps.iter().enumerate() {
         let (status, answer) = run_step(step, &name, endpoint).await;
@@ -162,8 +129,7 @@ async fn run_case(
         let exempt = step.departs && (of_database || column == Column::Journalled);
         // Elsewhere the words are the database's, and DynamoDB Local has its own. With a journal they
         // are of either.
-        let own_words = matches!(column, Column::DryRun | Column::DryRunSeeded)
-            && (step.writes() || step.is_statement());
+        let own_words = column.is_dry_run() && (step.writes() || step.is_statement());
         // The guard refuses a read that it takes for wrong and the database does not.
         let refused = answer["__type"].as_str().is_some_and(|name| name.contains("AccessDenied"));
         let exempt = exempt || (step.departs && refused);
@@ -172,13 +138,47 @@ async fn run_case(
         }
         answers.push(canonical(&json!([status, comparable(step, answer)])));
     }
-    if matches!(column, Column::DryRun | Column::DryRunSeeded)
-        && database.items(&name).await != before
-    {
+    let after = tables_of(database, &name).await;
+    if column.is_dry_run() && after != before {
         failures.push("the table was changed".into());
     }
-    database.ok("DeleteTable", &json!({"TableName": name})).await;
+    for (name, _) in after {
+        database.ok("DeleteTable", &json!({"TableName": name})).await;
+    }
     (answers, failures)
+}
+
+/// The tables of a case that the database has, with their items.
+async fn tables_of(database: &Endpoint, name: &str) -> Vec<(String, Vec<Value>)> {
+    let mut tables = Vec::new();
+    let names = ["", "-a", "-b", "-new"].map(|suffix| format!("{name}{suffix}"));
+    for name in names {
+        if database.call("DescribeTable", &json!({"TableName": name})).await.0 == 200 {
+            let items = database.items(&name).await;
+            tables.push((name, items));
+        }
+    }
+    tables
+}
+
+/// Waits until a table and its indexes are there.
+async fn active(table: &str, endpoint: &Endpoint) -> (u16, Value) {
+    let tries = tokio::time::timeout(std::time::Duration::from_secs(30), async {
+        loop {
+            let described = endpoint.ok("DescribeTable", &json!({"TableName": table})).await;
+            let table = &described["Table"];
+            let indexes = table["GlobalSecondaryIndexes"].as_array();
+            let mut statuses: Vec<&Value> =
+                indexes.into_iter().flatten().map(|index| &index["IndexStatus"]).collect();
+            statuses.push(&table["TableStatus"]);
+            if statuses.iter().all(|status| **status == "ACTIVE") {
+                return;
+            }
+            tokio::time::sleep(std::time::Duration::from_millis(50)).await;
+        }
+    });
+    tries.await.expect("the table is there in time");
+    (200, json!({}))
 }
 
 /// A write that changes nothing, so that reads from now on are merged.
@@ -197,16 +197,27 @@ async fn touch(endpoint: &Endpoint, kind: &str, name: &str) {
 async fn run_step(step: &Step, name: &str, endpoint: &Endpoint) -> (u16, Value) {
     let body = expand(&statements_in_full(&step.body));
     let mut body: Value = serde_json::from_str(&body.to_string().replace("$T", name)).unwrap();
-    let batch = ["Batch", "Transact", "Execute", "List"];
+    let batch = ["Batch", "Transact", "Execute", "List", "active"];
     if !batch.iter().any(|prefix| step.operation.starts_with(prefix))
         && body.get("TableName").is_none()
     {
         body["TableName"] = name.into();
     }
-    let (status, answer) = if step.pages {
+    let (status, answer) = if step.operation == "active" {
+        active(&step.body["TableName"].as_str().unwrap().replace("$T", name), endpoint).await
+    } else if step.pages {
         all_pages(step, body, endpoint).await
     } else {
-        endpoint.call(&step.operation, &body).await
+        // DynamoDB Local fails on changes of tables when there are many at once; SDKs try again.
+        let mut answer = endpoint.call(&step.operation, &body).await;
+        for _ in 0..10 {
+            if answer.0 != 500 {
+                break;
+            }
+            tokio::time::sleep(std::time::Duration::from_millis(100)).await;
+            answer = endpoint.call(&step.operation, &body).await;
+        }
+        answer
     };
     let text = answer.to_string().replace(name, "$T");
     (status, shorten(&serde_json::from_str(&text).unwrap()))
@@ -284,6 +295,17 @@ fn comparable(step: &Step, mut answer: Value) -> Value {
             items.as_array_mut().unwrap().sort_by_cached_key(canonical);
         }
     }
+    // Other tests' tables may come behind the last one.
+    if step.operation == "ListTables"
+        && let Some(answer) = answer.as_object_mut()
+    {
+        answer.remove("LastEvaluatedTableName");
+    }
+    for member in ["TableDescription", "Table"] {
+        if let Some(description) = answer.get_mut(member) {
+            *description = description_compared(description);
+        }
+    }
     if let Some(error) = answer.get("__type").and_then(Value::as_str) {
         let name = error.rsplit('#').next().unwrap().to_owned();
         let mut compared = json!({"error": name});
@@ -300,6 +322,28 @@ fn comparable(step: &Step, mut answer: Value) -> Value {
         return compared;
     }
     answer
+}
+
+/// What descriptions of a table must agree on. Each has its own times, ids and ARNs, statuses depend
+/// on when one looks, and counts of items are told late by DynamoDB and at once by DynamoDB Local.
+fn description_compared(description: &Value) -> Value {
+    let mut compared = json!({});
+    for member in ["TableName", "KeySchema"] {
+        compared[member] = description[member].clone();
+    }
+    let list = |member: &str| description[member].as_array().cloned().unwrap_or_default();
+    let mut definitions = list("AttributeDefinitions");
+    definitions.sort_by_cached_key(canonical);
+    compared["AttributeDefinitions"] = definitions.into();
+    for member in ["GlobalSecondaryIndexes", "LocalSecondaryIndexes"] {
+        let mut indexes: Vec<Value> = list(member)
+            .iter()
+            .map(|index| json!([index["IndexName"], index["KeySchema"], index["Projection"]]))
+            .collect();
+        indexes.sort_by_cached_key(canonical);
+        compared[member] = indexes.into();
+    }
+    compared
 }
 
 fn check(step: &Step, status: u16, answer: &Value, own_words: bool) -> Result<(), String> {
@@ -396,74 +440,6 @@ pub fn table(kind: &str, name: &str) -> Value {
     request["KeySchema"] = keys.into();
     request["AttributeDefinitions"] = types.into();
     request
-}
-
-/// Parameters, if there are any, and a statement behind them.
-fn statement(text: &str) -> Value {
-    let mut body = json!({});
-    let mut at = 0;
-    if text.starts_with('{') {
-        let mut stream = serde_json::Deserializer::from_str(text).into_iter();
-        body = stream.next().unwrap().unwrap_or_else(|error| panic!("{error} in {text}"));
-        at = stream.byte_offset();
-    }
-    body["Statement"] = text[at..].trim().into();
-    body
-}
-
-/// Reads a file of cases.
-pub fn parse(text: &str) -> Vec<Case> {
-    let mut lines: Vec<String> = Vec::new();
-    for line in text.lines().filter(|line| !line.trim().is_empty() && !line.starts_with('#')) {
-        match lines.last_mut() {
-            Some(last) if line.starts_with(' ') => last.push_str(line),
-            _ => lines.push(line.to_owned()),
-        }
-    }
-    let mut cases: Vec<Case> = Vec::new();
-    let mut departs = false;
-    for line in &lines {
-        let (word, rest) = line.split_once(' ').unwrap_or((line, ""));
-        let json = |text: &str| {
-            serde_json::from_str::<Value>(text).unwrap_or_else(|error| panic!("{error} in {line}"))
-        };
-        if word == "==" {
-            cases.push(Case { name: rest.into(), table: "hash".into(), ..Case::default() });
-            continue;
-        }
-        let case = cases.last_mut().expect("a case before its lines");
-        match word {
-            "table" => rest.trim().clone_into(&mut case.table),
-            "seed" => case.seeds.push(json(rest)),
-            "departs:" => departs = true,
-            ">" | "pages" | "sql" | "pages-sql" => {
-                let sql = word.ends_with("sql");
-                let (operation, body) = match rest.split_once(' ') {
-                    _ if sql => ("ExecuteStatement", statement(rest)),
-                    Some((operation, body)) => (operation, json(body)),
-                    None => (rest, json!({})),
-                };
-                case.steps.push(Step {
-                    operation: operation.into(),
-                    body,
-                    pages: word.starts_with("pages"),
-                    expected: None,
-                    departs: std::mem::take(&mut departs),
-                });
-            }
-            "=" => case.steps.last_mut().unwrap().expected = Some(Expected::Answer(json(rest))),
-            "!" => {
-                let (name, message) = match rest.split_once(": ") {
-                    Some((name, message)) => (name, Some(message.to_owned())),
-                    None => (rest, None),
-                };
-                let expected = Expected::Error(name.trim().into(), message);
-                case.steps.last_mut().unwrap().expected = Some(expected);
-            }
-            other => panic!("{other:?} is no line of a case: {line}"),
-        }
-    }
-    cases
 }
 
 #[test]

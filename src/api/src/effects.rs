@@ -54,6 +54,26 @@ pub struct TableWouldChange {
     /// Top-level attributes of the items that would be updated.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub attributes: Vec<AttributeCounts>,
+    /// What would happen to the table itself: Created, Updated, Deleted with all its items, or
+    /// Replaced by another one of its name.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub table: Option<TableFate>,
+    /// What of an existing table would be set: billing, indexes, stream, time to live, tags.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub settings: Vec<String>,
+}
+
+/// What happens to a table itself.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
+pub enum TableFate {
+    /// It was not there before.
+    Created,
+    /// It has other settings.
+    Updated,
+    /// It is gone, with all its items.
+    Deleted,
+    /// It was deleted, with all its items, and one of its name created.
+    Replaced,
 }
 
 /// What the guard saw in a run that writes.
@@ -87,6 +107,9 @@ pub struct TableChanged {
     pub updated: u64,
     /// Items deleted.
     pub deleted: u64,
+    /// What happened to the table itself.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub table: Option<TableFate>,
 }
 
 /// What happened to one top-level attribute, in how many items.

@@ -1,5 +1,7 @@
 //! `DataMigration`: one migration of data, as its author writes it.
 
+#![allow(clippy::struct_field_names, reason = "units come last")]
+
 use std::collections::BTreeMap;
 
 use k8s_openapi::api::core::v1::{
@@ -295,6 +297,14 @@ pub struct Limits {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(range(min = 1, max = 10_000_000))]
     pub writes_per_second: Option<u32>,
+    /// Read request units used per second. Default: unlimited.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(range(min = 1, max = 10_000_000))]
+    pub read_units_per_second: Option<u32>,
+    /// Write request units used per second. Default: unlimited.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(range(min = 1, max = 10_000_000))]
+    pub write_units_per_second: Option<u32>,
 }
 
 /// Settings of a run's pod. What is not here is the operator's: the guard, the security context

@@ -8,8 +8,8 @@ use serde::{Deserialize, Serialize};
 
 use crate::condition;
 pub use crate::effects::{
-    AttributeCounts, Changed, OperationEntry, RemarkEntry, TableChanged, TableWouldChange,
-    WouldChange,
+    AttributeCounts, Changed, OperationEntry, RemarkEntry, TableChanged, TableFate,
+    TableWouldChange, WouldChange,
 };
 use crate::migration::OnConflict;
 use crate::restore_status::RestoreReport;

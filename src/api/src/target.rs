@@ -4,6 +4,7 @@ use kube::{CustomResource, KubeSchema};
 use serde::{Deserialize, Serialize};
 
 use crate::archive::ArchiveSpec;
+use crate::migration::Limits;
 use crate::status::RunKind;
 
 /// One database environment: where it is, whose credentials are used, and what is allowed there.
@@ -99,7 +100,7 @@ pub struct TargetPolicy {
         inner(length(min = 1, max = 255), regex(pattern = r"^[A-Za-z0-9_.*?-]+$"))
     )]
     pub tables: Vec<String>,
-    /// Whether an applying run may create, change and delete tables. Default: false.
+    /// Whether a run may create, change and delete tables; a dry run simulates it. Default: false.
     #[serde(default)]
     pub control_plane: bool,
     /// Whether item keys and values may appear in reports. Default: false.
@@ -108,6 +109,10 @@ pub struct TargetPolicy {
     /// What an applying run's journal promises, where the target has an archive. Default: `Strict`.
     #[serde(default)]
     pub journal: JournalPolicy,
+    /// Highest speed of any one run in this target. Where a migration's `limits` say less, that
+    /// holds. Default: unlimited.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub limits: Option<Limits>,
     /// Whether a run may write only after a dry run of the very same program, arguments and
     /// target has succeeded. Default: false.
     #[serde(default)]

@@ -27,7 +27,7 @@ pub struct Flags {
     /// several by commas, or give the flag several times [default: every table]
     #[arg(long, value_name = "GLOB", value_delimiter = ',')]
     pub tables: Vec<String>,
-    /// Let the program create, change and delete tables when it is applied
+    /// Let the program create, change and delete tables; in a dry run they are simulated
     #[arg(long)]
     pub control_plane: bool,
     /// Leave keys and values of items out of the report
@@ -40,6 +40,12 @@ pub struct Flags {
     /// [default: unlimited]
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
     pub writes_per_second: Option<u32>,
+    /// Highest speed in read units per second [default: unlimited]
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
+    pub read_units_per_second: Option<u32>,
+    /// Highest speed in write units per second [default: unlimited]
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
+    pub write_units_per_second: Option<u32>,
 }
 
 /// Why the database could not be settled.
@@ -116,7 +122,12 @@ pub fn plan(flags: &Flags, upstream: Upstream, mode: Mode, name: &str) -> Plan {
             show_values: !flags.hide_values,
             ..Policy::default()
         },
-        limits: RateLimits { writes_per_second: flags.writes_per_second, ..RateLimits::default() },
+        limits: RateLimits {
+            reads_per_second: flags.reads_per_second,
+            writes_per_second: flags.writes_per_second,
+            read_units_per_second: flags.read_units_per_second,
+            write_units_per_second: flags.write_units_per_second,
+        },
         archive: None,
         second_pass: false,
         restore: None,

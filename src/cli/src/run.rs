@@ -127,6 +127,10 @@ pub async fn run(flags: Flags) -> Result<u8, RunError> {
     if let Some(limits) = &spec.limits {
         settings.reads_per_second = settings.reads_per_second.or(limits.reads_per_second);
         settings.writes_per_second = settings.writes_per_second.or(limits.writes_per_second);
+        settings.read_units_per_second =
+            settings.read_units_per_second.or(limits.read_units_per_second);
+        settings.write_units_per_second =
+            settings.write_units_per_second.or(limits.write_units_per_second);
     }
     let upstream = database::find(&settings).await.map_err(SessionError::Database)?;
     flags.writes.announce(&upstream);

@@ -4,6 +4,7 @@ use dm_api::migration::{OnConflict, State};
 use dm_api::restore_status::{ConflictKind, RestoreReport};
 use dm_api::status::{
     AppliedReport, AttributeCounts, DryRunReport, Failure, RemarkEntry, RunKind, RunRecord,
+    TableFate,
 };
 use dm_api::{DataMigration, MigrationTarget};
 use jiff::Timestamp;
@@ -134,6 +135,17 @@ fn program(migration: &DataMigration) -> String {
     }
 }
 
+/// A table, and what happens to itself.
+fn named(table: &str, fate: Option<TableFate>) -> String {
+    match fate {
+        None => table.to_owned(),
+        Some(TableFate::Created) => format!("{table} (table created)"),
+        Some(TableFate::Updated) => format!("{table} (table changed)"),
+        Some(TableFate::Deleted) => format!("{table} (table deleted)"),
+        Some(TableFate::Replaced) => format!("{table} (table replaced)"),
+    }
+}
+
 fn dry_run(report: &DryRunReport) -> String {
     let mut text = title(
         &format!("Dry run {} · {:?}", report.run, report.result),
@@ -148,7 +160,7 @@ fn dry_run(report: &DryRunReport) -> String {
         .iter()
         .map(|table| {
             vec![
-                table.name.clone(),
+                named(&table.name, table.table),
                 count(table.would_create),
                 count(table.would_update),
                 count(table.would_delete),
@@ -200,7 +212,7 @@ fn applied(report: &AppliedReport) -> String {
         .iter()
         .map(|table| {
             let counts = [table.put, table.updated, table.deleted].map(count);
-            std::iter::once(table.name.clone()).chain(counts).collect()
+            std::iter::once(named(&table.name, table.table)).chain(counts).collect()
         })
         .collect();
     text += &rows_or(&["TABLE", "PUT", "UPDATED", "DELETED"], &rows, "Nothing was written.");

@@ -5,7 +5,7 @@ use std::time::Duration;
 use dm_core::plan::{Mode, Plan, Upstream};
 use dm_core::report::{
     ApplyTime, AttributeEffect, ChangedAgain, DryRunResult, Fidelity, GuardResult, Limited,
-    OperationCount, Remark, TableEffect, example,
+    OperationCount, Remark, TableChange, TableEffect, example,
 };
 
 use crate::database;
@@ -146,6 +146,7 @@ fn tables(result: &GuardResult) -> Vec<String> {
         let attributes = &table.attributes[..table.attributes.len().min(LISTED_MAX)];
         let name_width = attributes.iter().map(|a| a.name.chars().count()).max().unwrap_or(0);
         let indent = " ".repeat(width + 4);
+        lines.extend(table.settings.iter().map(|setting| format!("{indent}table: {setting}")));
         let each = attributes.iter().flat_map(|attribute| changes(attribute, name_width));
         lines.extend(each.map(|line| format!("{indent}{line}")));
         let samples = result.dry_run.iter().flat_map(|dry_run| &dry_run.samples);
@@ -165,6 +166,20 @@ fn tables(result: &GuardResult) -> Vec<String> {
     lines
 }
 
+/// What happens to the table itself.
+fn fate(mode: Mode, change: TableChange) -> String {
+    let what = match change {
+        TableChange::Created => "created",
+        TableChange::Updated => "changed",
+        TableChange::Deleted => "deleted with all its items",
+        TableChange::Replaced => "deleted with all its items and created again",
+    };
+    match mode {
+        Mode::DryRun => format!("table would be {what}"),
+        Mode::Apply => format!("table {what}"),
+    }
+}
+
 fn counts(mode: Mode, table: &TableEffect) -> String {
     let [updated, created, deleted] = match mode {
         Mode::DryRun => ["would be updated", "created", "deleted"],
@@ -177,6 +192,9 @@ fn counts(mode: Mode, table: &TableEffect) -> String {
         format!("{} {created}", count(table.created)),
         format!("{} {deleted}", count(table.deleted)),
     ];
+    if let Some(change) = table.change {
+        parts.insert(0, fate(mode, change));
+    }
     if table.unchanged > 0 {
         parts.push(format!("{} written as they were", count(table.unchanged)));
     }

@@ -14,6 +14,8 @@ pub enum ErrorCode {
     AccessDenied,
     /// A condition was not met.
     ConditionalCheckFailed,
+    /// Backups of a table are not there yet.
+    ContinuousBackupsUnavailable,
     /// A PartiQL INSERT met an item that exists.
     DuplicateItem,
     /// A token came back with another request.
@@ -63,6 +65,7 @@ impl ErrorCode {
         match self {
             Self::AccessDenied => "AccessDeniedException",
             Self::ConditionalCheckFailed => "ConditionalCheckFailedException",
+            Self::ContinuousBackupsUnavailable => "ContinuousBackupsUnavailableException",
             Self::DuplicateItem => "DuplicateItemException",
             Self::IdempotentParameterMismatch => "IdempotentParameterMismatchException",
             Self::InternalServerError => "InternalServerError",

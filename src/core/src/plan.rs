@@ -192,7 +192,7 @@ pub struct Policy {
     /// Globs (`*` and `?`) of table names that may be touched. Empty allows every table.
     #[serde(default)]
     pub tables: Vec<String>,
-    /// Whether control-plane writes (CreateTable, UpdateTable …) may pass in an applied run.
+    /// Whether control-plane writes (CreateTable, UpdateTable …) may pass, or are simulated in a dry run.
     #[serde(default)]
     pub control_plane: bool,
     /// Whether item values may appear in reports.
@@ -226,6 +226,7 @@ impl JournalMode {
 /// Upper bounds of a run's speed; `None` is unlimited.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
+#[allow(clippy::struct_field_names, reason = "units come last")]
 pub struct RateLimits {
     /// Items read, per second.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -233,4 +234,54 @@ pub struct RateLimits {
     /// Items written, per second.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub writes_per_second: Option<u32>,
+    /// Read request units, per second.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub read_units_per_second: Option<u32>,
+    /// Write request units, per second.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub write_units_per_second: Option<u32>,
+}
+
+impl RateLimits {
+    /// The lower bound of each kind, where there is any.
+    #[must_use]
+    pub fn lower(&self, other: &Self) -> Self {
+        let lower = |a: Option<u32>, b: Option<u32>| a.into_iter().chain(b).min();
+        Self {
+            reads_per_second: lower(self.reads_per_second, other.reads_per_second),
+            writes_per_second: lower(self.writes_per_second, other.writes_per_second),
+            read_units_per_second: lower(self.read_units_per_second, other.read_units_per_second),
+            write_units_per_second: lower(
+                self.write_units_per_second,
+                other.write_units_per_second,
+            ),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_lower_limit_of_each_kind_holds() {
+        let one = RateLimits {
+            reads_per_second: Some(5),
+            writes_per_second: Some(7),
+            ..RateLimits::default()
+        };
+        let other = RateLimits {
+            reads_per_second: Some(6),
+            write_units_per_second: Some(1),
+            ..RateLimits::default()
+        };
+        let both = RateLimits {
+            reads_per_second: Some(5),
+            writes_per_second: Some(7),
+            read_units_per_second: None,
+            write_units_per_second: Some(1),
+        };
+        assert_eq!(one.lower(&other), both);
+        assert_eq!(other.lower(&one), both);
+    }
 }

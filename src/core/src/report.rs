@@ -135,6 +135,46 @@ pub struct TableEffect {
     /// Top-level attributes that changed, in order of their names.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub attributes: Vec<AttributeEffect>,
+    /// What happened to the table itself. Items of a table that was deleted are not counted.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub change: Option<TableChange>,
+    /// What of an existing table was set, in order: billing, indexes, stream, time to live, tags …
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub settings: Vec<String>,
+}
+
+/// What happened to a table itself.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum TableChange {
+    /// It was not there before.
+    Created,
+    /// It has other settings.
+    Updated,
+    /// It is gone, with all its items.
+    Deleted,
+    /// It was deleted, with all its items, and one of its name created.
+    Replaced,
+}
+
+impl TableChange {
+    /// What two changes of one table are together.
+    pub fn then(before: Option<Self>, next: Self) -> Option<Self> {
+        match (before, next) {
+            (None | Some(Self::Updated), next) => Some(next),
+            (Some(Self::Created), Self::Deleted) => None,
+            (Some(Self::Created), _) => Some(Self::Created),
+            (Some(Self::Deleted), Self::Created) => Some(Self::Replaced),
+            (Some(Self::Deleted), _) | (Some(Self::Replaced), Self::Deleted) => Some(Self::Deleted),
+            (Some(Self::Replaced), _) => Some(Self::Replaced),
+        }
+    }
+}
+
+impl TableEffect {
+    /// Whether anything changed, in its items or in the table itself.
+    pub fn changes(&self) -> bool {
+        self.created + self.updated + self.deleted > 0 || self.change.is_some()
+    }
 }
 
 /// What changed in one top-level attribute of one table's items (of updated items only).

@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use dm_core::partiql::Statement;
+use dm_core::report::TableChange;
 use serde_json::{Map, Value};
 
 use crate::answer_members::Members;
@@ -39,8 +40,14 @@ impl Apply {
         let Call { operation, body, .. } = call;
         match operation.class() {
             Class::DataRead | Class::DataWrite => {}
-            Class::MetadataRead | Class::ControlPlaneWrite | Class::AlwaysDenied => {
+            Class::MetadataRead | Class::AlwaysDenied => {
                 return self.upstream.send(operation, &Value::Object(body)).await;
+            }
+            Class::ControlPlaneWrite => {
+                let request = Value::Object(body);
+                let answer = self.upstream.send(operation, &request).await?;
+                self.count_table(operation, &request);
+                return Ok(answer);
             }
         }
         let metered = Metered::new(operation, Value::Object(body));
@@ -48,6 +55,19 @@ impl Apply {
         let members = Members::of(&answer).ok_or_else(crate::metering::not_an_object)?;
         self.count_writes(operation, metered.body(), &members);
         Ok(metered.finish(&answer, &members, &self.tally))
+    }
+
+    /// A call changed a table itself. What of it, only the request knows.
+    fn count_table(&self, operation: Operation, request: &Value) {
+        let change = match operation {
+            Operation::CreateTable => TableChange::Created,
+            Operation::DeleteTable => TableChange::Deleted,
+            _ => TableChange::Updated,
+        };
+        let named = ["TableName", "ResourceArn"].iter().find_map(|member| request.get(*member));
+        if let Some(table) = named.and_then(Value::as_str) {
+            self.tally.table_changed(plain_name(table), change);
+        }
     }
 
     fn count_writes(&self, operation: Operation, request: &Value, answer: &Members<'_>) {

@@ -28,12 +28,13 @@ impl Arns {
         Self { upstream, known: Mutex::default() }
     }
 
-    /// Refuses a call that names another account's or region's table.
-    pub async fn check(&self, call: &Call) -> Result<(), Fault> {
+    /// Refuses a call that names another account's or region's table. A dry run tells of ARNs
+    /// whether it has made them.
+    pub async fn check(&self, call: &Call, made: impl Fn(&str) -> bool) -> Result<(), Fault> {
         let statements = statements(call.operation, &call.body).unwrap_or_default();
         let in_statements = statements.iter().map(Statement::table);
         for text in tables_named(&call.body).into_iter().chain(in_statements) {
-            if !text.starts_with("arn:") {
+            if !text.starts_with("arn:") || made(text) {
                 continue;
             }
             let refused = || {

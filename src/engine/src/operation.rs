@@ -85,6 +85,14 @@ impl ReadOperation {
     pub const SCAN: Self = Self(Operation::Scan);
     /// DescribeTable.
     pub const DESCRIBE_TABLE: Self = Self(Operation::DescribeTable);
+    /// ListTables.
+    pub const LIST_TABLES: Self = Self(Operation::ListTables);
+    /// ListTagsOfResource.
+    pub const LIST_TAGS: Self = Self(Operation::ListTagsOfResource);
+    /// DescribeTimeToLive.
+    pub const TIME_TO_LIVE: Self = Self(Operation::DescribeTimeToLive);
+    /// DescribeContinuousBackups.
+    pub const CONTINUOUS_BACKUPS: Self = Self(Operation::DescribeContinuousBackups);
 
     /// The operation as a reading one, if it is.
     pub fn of(operation: Operation) -> Option<Self> {

@@ -5,6 +5,7 @@
 
 mod base;
 mod capacity;
+mod control;
 mod difference;
 mod disk;
 mod effect;
@@ -35,6 +36,7 @@ use crate::call::Call;
 use crate::fault::Fault;
 use crate::metering::{self, Metered};
 use crate::operation::{Class, Operation, ReadOperation};
+use crate::tables::{plain_name, tables_named};
 use crate::tally::Tally;
 use crate::upstream::{ReadOnly, UpstreamCalls};
 use schemas::Schemas;
@@ -52,14 +54,24 @@ pub struct Overlay {
     schemas: Schemas,
     state: Mutex<State>,
     tokens: Mutex<Tokens>,
+    /// Held by the one call of the control plane that is worked on.
+    control: tokio::sync::Mutex<()>,
+    arn_prefix: tokio::sync::OnceCell<String>,
 }
 
 impl Overlay {
     /// Over a connection that cannot write.
     pub fn new(upstream: ReadOnly, tally: Arc<Tally>) -> Self {
-        let schemas = Schemas::new(upstream.clone());
-        let state = Mutex::new(State::new(Room::default()));
-        Self { upstream, tally, schemas, state, tokens: Mutex::default() }
+        let schemas = Schemas::new(upstream.clone(), Arc::clone(&tally));
+        Self {
+            upstream,
+            tally,
+            schemas,
+            state: Mutex::new(State::new(Room::default())),
+            tokens: Mutex::default(),
+            control: tokio::sync::Mutex::default(),
+            arn_prefix: tokio::sync::OnceCell::new(),
+        }
     }
 
     /// The same with a folder of its own for what memory does not hold.
@@ -97,7 +109,9 @@ impl Overlay {
 
     /// What would change, per table.
     pub fn effects(&self) -> Vec<TableEffect> {
-        self.state().effects()
+        let mut effects = self.state().effects();
+        self.table_changes(&mut effects);
+        effects
     }
 
     /// Answers one call.
@@ -120,7 +134,10 @@ impl Overlay {
             Operation::Query | Operation::Scan => return self.page(operation, body).await,
             _ => match (operation.class(), ReadOperation::of(operation)) {
                 (Class::MetadataRead, Some(read)) => {
-                    return self.upstream.read(read, &body).await;
+                    return Box::pin(self.metadata(read, body)).await;
+                }
+                (Class::ControlPlaneWrite, _) => {
+                    return Box::pin(self.control(operation, &body)).await;
                 }
                 _ => return Err(not_simulated(operation)),
             },
@@ -170,6 +187,11 @@ impl Overlay {
         let (Fault::Service(error), Some(read)) = (&ours, ReadOperation::of(operation)) else {
             return Err(ours);
         };
+        // Of a table that the program has made the database knows nothing, or another one.
+        let named = body.as_object().map(tables_named).unwrap_or_default();
+        if named.iter().any(|table| self.schemas.is_own(plain_name(table))) {
+            return Err(ours);
+        }
         self.upstream.read(read, &body).await?;
         let name = operation.name();
         Err(Fault::refused(

@@ -1,7 +1,7 @@
 //! What the target's owner allows: operations and tables. Pure; it neither asks nor sends.
 
 use dm_core::limits;
-use dm_core::plan::{Mode, Policy as PolicyPlan};
+use dm_core::plan::Policy as PolicyPlan;
 
 use crate::call::Call;
 use crate::fault::Fault;
@@ -17,14 +17,13 @@ const CONTROL_PLANE_FIELD: &str = "MigrationTarget spec.policy.controlPlane";
 /// What may pass.
 #[derive(Clone, Debug)]
 pub struct Policy {
-    mode: Mode,
     plan: PolicyPlan,
 }
 
 impl Policy {
     /// The policy of a plan.
-    pub fn new(mode: Mode, plan: PolicyPlan) -> Self {
-        Self { mode, plan }
+    pub fn new(plan: PolicyPlan) -> Self {
+        Self { plan }
     }
 
     /// Whether item values may appear in reports.
@@ -100,12 +99,11 @@ impl Policy {
                 ),
                 "writes items on the database's side, which can be neither simulated nor journalled",
             )),
-            Class::ControlPlaneWrite if self.mode == Mode::Apply && !self.plan.control_plane => {
-                Err(Fault::refused(
-                    format!("The guard refuses {name}: {CONTROL_PLANE_FIELD} does not allow it."),
-                    format!("not allowed by {CONTROL_PLANE_FIELD}"),
-                ))
-            }
+            // In a dry run too: it must not succeed where the applied run would be denied.
+            Class::ControlPlaneWrite if !self.plan.control_plane => Err(Fault::refused(
+                format!("The guard refuses {name}: {CONTROL_PLANE_FIELD} does not allow it."),
+                format!("not allowed by {CONTROL_PLANE_FIELD}"),
+            )),
             Class::MetadataRead if operation == Operation::DescribeEndpoints => {
                 Err(Fault::refused(
                     "The guard refuses DescribeEndpoints: its answer would lead past the guard.",
@@ -158,10 +156,10 @@ mod tests {
     use super::*;
     use serde_json::{Value, json};
 
-    fn refusal(mode: Mode, plan: &PolicyPlan, operation: Operation, body: Value) -> Option<String> {
+    fn refusal(plan: &PolicyPlan, operation: Operation, body: Value) -> Option<String> {
         let Value::Object(body) = body else { unreachable!() };
         let call = Call { operation, body, invocation: None };
-        match Policy::new(mode, plan.clone()).check(&call) {
+        match Policy::new(plan.clone()).check(&call) {
             Ok(()) => None,
             Err(Fault::Refused { message, .. }) => Some(message),
             Err(other) => Some(format!("not a refusal: {other}")),
@@ -195,13 +193,9 @@ mod tests {
 
     #[test]
     fn a_denial_names_operation_table_and_the_field_that_would_allow_it() {
-        let message = refusal(
-            Mode::Apply,
-            &plan(&["cars"], false),
-            Operation::PutItem,
-            json!({"TableName": "bikes"}),
-        )
-        .unwrap();
+        let message =
+            refusal(&plan(&["cars"], false), Operation::PutItem, json!({"TableName": "bikes"}))
+                .unwrap();
         for part in ["PutItem", "\"bikes\"", "MigrationTarget spec.policy.tables"] {
             assert!(message.contains(part), "{message}");
         }
@@ -211,7 +205,7 @@ mod tests {
     fn every_table_of_a_batch_is_checked_and_arns_are_names() {
         let allowed = plan(&["cars"], false);
         let arn = "arn:aws:dynamodb:eu-west-1:1:table/cars";
-        let get = |tables: Value| refusal(Mode::DryRun, &allowed, Operation::BatchGetItem, tables);
+        let get = |tables: Value| refusal(&allowed, Operation::BatchGetItem, tables);
         assert_eq!(get(json!({"RequestItems": {"cars": {}, arn: {}}})), None);
         assert!(get(json!({"RequestItems": {"cars": {}, "bikes": {}}})).is_some());
     }
@@ -219,9 +213,8 @@ mod tests {
     #[test]
     fn statements_are_checked_by_the_table_in_their_text() {
         let allowed = plan(&["cars"], false);
-        let execute = |text: &str| {
-            refusal(Mode::Apply, &allowed, Operation::ExecuteStatement, json!({"Statement": text}))
-        };
+        let execute =
+            |text: &str| refusal(&allowed, Operation::ExecuteStatement, json!({"Statement": text}));
         assert_eq!(execute("SELECT * FROM cars"), None);
         assert_eq!(execute("DELETE FROM \"cars\" WHERE id = 'a'"), None);
         assert!(execute("DELETE FROM bikes WHERE id = 'a'").is_some());
@@ -230,14 +223,13 @@ mod tests {
             {"Statement": "SELECT * FROM cars WHERE id = 'a'"},
             {"Statement": "INSERT INTO bikes VALUE {'id': ?}", "Parameters": [{"S": "a"}]},
         ]});
-        assert!(refusal(Mode::Apply, &allowed, Operation::BatchExecuteStatement, both).is_some());
+        assert!(refusal(&allowed, Operation::BatchExecuteStatement, both).is_some());
     }
 
     #[test]
     fn control_plane_writes_need_their_field_and_bulk_writes_never_pass() {
         let create = json!({"TableName": "new"});
-        let check =
-            |plan: &PolicyPlan, operation| refusal(Mode::Apply, plan, operation, create.clone());
+        let check = |plan: &PolicyPlan, operation| refusal(plan, operation, create.clone());
         assert!(check(&plan(&[], false), Operation::CreateTable).is_some());
         assert_eq!(check(&plan(&[], true), Operation::CreateTable), None);
         assert!(check(&plan(&["old"], true), Operation::CreateTable).is_some());

@@ -1,8 +1,8 @@
-//! How fast a run may go: items read and items written per second. Requests are held, not refused,
-//! so that a program sees a slow database; the rates can be changed while it runs, and a database
+//! How fast a run may go: items and units, read and written, per second. Requests are held, not
+//! refused, so that a program sees a slow database; the rates can be changed while it runs, and a database
 //! that throttles lowers them by itself for a while.
 
-use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
 use dm_core::limits;
@@ -33,10 +33,25 @@ pub struct Rates {
     mode: Mode,
     reads: Bucket,
     writes: Bucket,
+    read_units: Bucket,
+    write_units: Bucket,
     share: AtomicU32,
     share_changed: Mutex<Instant>,
-    throttles_seen: AtomicU64,
-    items_charged: AtomicU64,
+    /// What has been paid for.
+    paid: Mutex<Used>,
+}
+
+/// What a run has used so far.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub struct Used {
+    /// Items that reads returned.
+    pub items_read: u64,
+    /// Read units.
+    pub read_units: f64,
+    /// Write units.
+    pub write_units: f64,
+    /// Answers of the database that were throttles.
+    pub throttles: u64,
 }
 
 /// Tokens for one kind of items. They may be owed: a call is let in when there is any token, and
@@ -61,10 +76,11 @@ impl Rates {
             mode,
             reads: Bucket::new(),
             writes: Bucket::new(),
+            read_units: Bucket::new(),
+            write_units: Bucket::new(),
             share: AtomicU32::new(WHOLE),
             share_changed: Mutex::new(Instant::now()),
-            throttles_seen: AtomicU64::new(0),
-            items_charged: AtomicU64::new(0),
+            paid: Mutex::default(),
         };
         rates.set(plan);
         rates
@@ -76,25 +92,53 @@ impl Rates {
         let rate = |limit: Option<u32>| limit.map_or(0, |limit| limit.max(1));
         self.reads.rate.store(rate(plan.reads_per_second), Ordering::Relaxed);
         self.writes.rate.store(rate(plan.writes_per_second), Ordering::Relaxed);
+        self.read_units.rate.store(rate(plan.read_units_per_second), Ordering::Relaxed);
+        self.write_units.rate.store(rate(plan.write_units_per_second), Ordering::Relaxed);
     }
 
-    /// Holds a call until it may go on. In a dry run writes cost the reads of what they change.
+    /// Holds a call until it may go on. In a dry run writes cost the reads of what they change. What
+    /// units a call uses is known afterwards, so calls that come behind it wait for them.
     pub async fn admit(&self, call: &Call) -> Result<(), Fault> {
         let share = self.share.load(Ordering::Relaxed);
         match (call.operation.class(), self.mode) {
-            (Class::DataRead, _) => self.reads.take(0.0, share).await,
-            (Class::DataWrite, Mode::DryRun) => self.reads.take(items_written(call), share).await,
-            (Class::DataWrite, Mode::Apply) => self.writes.take(items_written(call), share).await,
+            (Class::DataRead, _) => {
+                self.read_units.take(0.0, share).await?;
+                self.reads.take(0.0, share).await
+            }
+            (Class::DataWrite, Mode::DryRun) => {
+                self.read_units.take(0.0, share).await?;
+                self.reads.take(items_written(call), share).await
+            }
+            (Class::DataWrite, Mode::Apply) => {
+                self.write_units.take(0.0, share).await?;
+                self.writes.take(items_written(call), share).await
+            }
             (Class::MetadataRead | Class::ControlPlaneWrite | Class::AlwaysDenied, _) => Ok(()),
         }
     }
 
-    /// Takes note of what has been read and throttled so far, over all calls.
-    pub async fn observe(&self, items_read: u64, throttles: u64) {
-        let before = self.items_charged.fetch_max(items_read, Ordering::Relaxed);
-        self.reads.pay(items_read.saturating_sub(before)).await;
-        let seen = self.throttles_seen.fetch_max(throttles, Ordering::Relaxed);
-        self.adapt(throttles > seen).await;
+    /// Takes note of what has been used and throttled so far, over all calls.
+    pub async fn observe(&self, used: Used) {
+        let before = {
+            let mut paid = self.paid.lock().await;
+            let before = *paid;
+            // Of two calls that end together, the later may bring the earlier counts.
+            *paid = Used {
+                items_read: before.items_read.max(used.items_read),
+                read_units: before.read_units.max(used.read_units),
+                write_units: before.write_units.max(used.write_units),
+                throttles: before.throttles.max(used.throttles),
+            };
+            before
+        };
+        let items = used.items_read.saturating_sub(before.items_read);
+        self.reads.pay(u32::try_from(items).map_or(f64::MAX, f64::from)).await;
+        self.read_units.pay(used.read_units - before.read_units).await;
+        // In a dry run they are what applying would cost, and nothing has been written.
+        if self.mode == Mode::Apply {
+            self.write_units.pay(used.write_units - before.write_units).await;
+        }
+        self.adapt(used.throttles > before.throttles).await;
     }
 
     async fn adapt(&self, throttled: bool) {
@@ -150,9 +194,9 @@ impl Bucket {
     }
 
     /// Pays for what has happened already.
-    async fn pay(&self, tokens: u64) {
-        if tokens > 0 && self.rate.load(Ordering::Relaxed) > 0 {
-            self.level.lock().await.tokens -= u32::try_from(tokens).map_or(f64::MAX, f64::from);
+    async fn pay(&self, tokens: f64) {
+        if tokens > 0.0 && self.rate.load(Ordering::Relaxed) > 0 {
+            self.level.lock().await.tokens -= tokens;
         }
     }
 }
@@ -197,8 +241,16 @@ mod tests {
     }
 
     fn limited(reads: Option<u32>, writes: Option<u32>) -> Rates {
-        let plan = RateLimits { reads_per_second: reads, writes_per_second: writes };
-        Rates::new(Mode::Apply, &plan)
+        let limits = RateLimits {
+            reads_per_second: reads,
+            writes_per_second: writes,
+            ..RateLimits::default()
+        };
+        Rates::new(Mode::Apply, &limits)
+    }
+
+    fn used(items_read: u64, throttles: u64) -> Used {
+        Used { items_read, throttles, ..Used::default() }
     }
 
     async fn seconds_for(rates: &Rates, calls: u32, call: &Call) -> f64 {
@@ -235,10 +287,41 @@ mod tests {
         let started = Instant::now();
         for page in 1..=5 {
             rates.admit(&scan).await.unwrap();
-            rates.observe(page * 200, 0).await;
+            rates.observe(used(page * 200, 0)).await;
         }
         let took = started.elapsed().as_secs_f64();
         assert!((7.5..=8.5).contains(&took), "{took}");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn units_are_paid_for_by_the_calls_that_come_behind() {
+        let limits = RateLimits {
+            read_units_per_second: Some(100),
+            write_units_per_second: Some(10),
+            ..RateLimits::default()
+        };
+        for (mode, writes_s) in [(Mode::Apply, 8.5..=10.5), (Mode::DryRun, 0.0..=0.1)] {
+            let rates = Rates::new(mode, &limits);
+            let put = call(Operation::PutItem, json!({}));
+            let started = Instant::now();
+            let mut so_far = Used::default();
+            for _ in 0..20 {
+                rates.admit(&put).await.unwrap();
+                so_far.write_units += 5.0;
+                rates.observe(so_far).await;
+            }
+            let took = started.elapsed().as_secs_f64();
+            assert!(writes_s.contains(&took), "{mode:?} {took}");
+            let scan = call(Operation::Scan, json!({}));
+            let started = Instant::now();
+            for _ in 0..5 {
+                rates.admit(&scan).await.unwrap();
+                so_far.read_units += 128.0;
+                rates.observe(so_far).await;
+            }
+            let took = started.elapsed().as_secs_f64();
+            assert!((4.5..=5.5).contains(&took), "{mode:?} {took}");
+        }
     }
 
     #[tokio::test(start_paused = true)]
@@ -249,22 +332,22 @@ mod tests {
         let batch = call(Operation::TransactWriteItems, json!({"TransactItems": hundred}));
         rates.admit(&batch).await.unwrap();
         assert!(matches!(rates.admit(&put).await, Err(Fault::Throttled)));
-        rates.set(&RateLimits { reads_per_second: None, writes_per_second: Some(1000) });
+        rates.set(&RateLimits { writes_per_second: Some(1000), ..RateLimits::default() });
         assert!(seconds_for(&rates, 1, &put).await < 1.0);
     }
 
     #[tokio::test(start_paused = true)]
     async fn throttling_lowers_the_rates_and_they_come_back() {
         let rates = limited(None, Some(100));
-        rates.observe(0, 1).await;
+        rates.observe(used(0, 1)).await;
         assert_eq!(rates.share.load(Ordering::Relaxed), AFTER_THROTTLE);
-        rates.observe(0, 5).await;
+        rates.observe(used(0, 5)).await;
         assert_eq!(rates.share.load(Ordering::Relaxed), AFTER_THROTTLE, "one group");
         tokio::time::advance(Duration::from_secs(3)).await;
-        rates.observe(0, 5).await;
+        rates.observe(used(0, 5)).await;
         assert_eq!(rates.share.load(Ordering::Relaxed), AFTER_THROTTLE + 3 * RECOVERY_PER_S);
         tokio::time::advance(Duration::from_secs(60)).await;
-        rates.observe(0, 5).await;
+        rates.observe(used(0, 5)).await;
         assert_eq!(rates.share.load(Ordering::Relaxed), WHOLE);
     }
 }

@@ -21,7 +21,7 @@ use crate::journal::{Journal, JournalledRun};
 use crate::operation::{Class, Operation};
 use crate::overlay::{DifferenceError, Overlay, Values};
 use crate::policy::Policy;
-use crate::rates::Rates;
+use crate::rates::{Rates, Used};
 use crate::replay::Replay;
 use crate::table_lock::LockTimes;
 use crate::tally::Tally;
@@ -146,7 +146,7 @@ impl Engine {
         };
         Ok(Self {
             mode: plan.mode,
-            policy: Policy::new(plan.mode, plan.policy.clone()),
+            policy: Policy::new(plan.policy.clone()),
             arns: Arns::new(reader),
             rates: Rates::new(plan.mode, &plan.limits),
             replay: Replay::default(),
@@ -234,7 +234,11 @@ impl Engine {
             return Err(Fault::refused(why.clone(), "the guard was restarted"));
         }
         self.policy.check(&call)?;
-        self.arns.check(&call).await?;
+        let made = |arn: &str| match &self.bottom {
+            Bottom::Overlay(overlay) => overlay.made_arn(arn),
+            Bottom::Apply(_) | Bottom::Journal(_) | Bottom::Closed(..) => false,
+        };
+        self.arns.check(&call, made).await?;
         self.rates.admit(&call).await?;
         let body = match &self.bottom {
             Bottom::Overlay(overlay) => overlay.handle(call).await,
@@ -242,7 +246,7 @@ impl Engine {
             Bottom::Journal(journal) => journal.handle(call).await,
             Bottom::Closed(..) => Err(Fault::Unavailable("closed".into())),
         };
-        self.rates.observe(self.tally.items_read_so_far(), self.calls().throttles).await;
+        self.rates.observe(Used { throttles: self.calls().throttles, ..self.tally.used() }).await;
         body.map(Answer::ok)
     }
 
@@ -349,8 +353,7 @@ impl Engine {
 fn effects_digest(tables: &[TableEffect]) -> String {
     let mut hasher = Sha256::new();
     for table in tables {
-        let changed = table.created + table.updated + table.deleted > 0;
-        if !changed {
+        if !table.changes() {
             continue;
         }
         let line = serde_json::json!([
@@ -365,6 +368,9 @@ fn effects_digest(tables: &[TableEffect]) -> String {
                 .collect::<Vec<_>>(),
         ]);
         hasher.update(line.to_string().as_bytes());
+        if let Some(change) = table.change {
+            hasher.update(serde_json::json!([change, table.settings]).to_string().as_bytes());
+        }
         hasher.update(b"\n");
     }
     let mut digest = String::from("sha256:");
@@ -382,6 +388,7 @@ fn effects_digest(tables: &[TableEffect]) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use dm_core::report::TableChange;
 
     #[test]
     fn the_digest_sees_effects_and_not_reads() {
@@ -394,5 +401,9 @@ mod tests {
         assert_eq!(effects_digest(&[table(1, 5)]), effects_digest(&[table(2, 5)]));
         assert_ne!(effects_digest(&[table(1, 5)]), effects_digest(&[table(1, 6)]));
         assert_eq!(effects_digest(&[table(1, 0)]), effects_digest(&[]));
+        let changed = |change| TableEffect { change, ..table(1, 0) };
+        let of = |change| effects_digest(&[changed(Some(change))]);
+        assert_ne!(of(TableChange::Created), effects_digest(&[]));
+        assert_ne!(of(TableChange::Created), of(TableChange::Deleted));
     }
 }

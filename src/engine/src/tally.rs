@@ -6,7 +6,9 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use dm_core::limits;
-use dm_core::report::{Fidelity, OperationCount, Remark, TableEffect};
+use dm_core::report::{Fidelity, OperationCount, Remark, TableChange, TableEffect};
+
+use crate::rates::Used;
 
 /// Counts of one run.
 #[derive(Debug, Default)]
@@ -91,9 +93,15 @@ impl Tally {
         counts.table(table, |effect| effect.items_read += items);
     }
 
-    /// Items returned by reads so far.
-    pub fn items_read_so_far(&self) -> u64 {
-        self.lock().items_read
+    /// What has been used so far; throttles are not counted here.
+    pub fn used(&self) -> Used {
+        let counts = self.lock();
+        Used {
+            items_read: counts.items_read,
+            read_units: counts.read_units,
+            write_units: counts.write_units,
+            throttles: 0,
+        }
     }
 
     /// A table's items were written, by requests of this kind.
@@ -103,6 +111,11 @@ impl Tally {
             WriteKind::Update => effect.updated += items,
             WriteKind::Delete => effect.deleted += items,
         });
+    }
+
+    /// A table itself was changed.
+    pub fn table_changed(&self, table: &str, change: TableChange) {
+        self.lock().table(table, |effect| effect.change = TableChange::then(effect.change, change));
     }
 
     /// Read units were used.

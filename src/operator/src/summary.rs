@@ -2,7 +2,9 @@
 
 use dm_api::migration::OnConflict;
 use dm_api::restore_status::{ConflictGroup, ConflictKind, RestoreEffects, RestoreReport};
-use dm_api::status::{Changed, DataMigrationStatus, DryRunReport, RunKind, RunResult, WouldChange};
+use dm_api::status::{
+    Changed, DataMigrationStatus, DryRunReport, RunKind, RunResult, TableFate, WouldChange,
+};
 
 use crate::limits;
 use crate::restoring;
@@ -30,7 +32,8 @@ fn would_change(effects: &WouldChange) -> String {
                 ("update", table.would_update),
                 ("delete", table.would_delete),
             ]);
-            (!parts.is_empty()).then(|| format!("{parts} in {}", table.name))
+            let items = (!parts.is_empty()).then(|| format!("{parts} in {}", table.name));
+            both(table.table.map(|fate| would_be(fate, &table.name)), items)
         })
         .collect();
     match (tables.as_slice(), effects.requests) {
@@ -57,12 +60,38 @@ pub fn changed(effects: &Changed) -> String {
                 ("updated", table.updated),
                 ("deleted", table.deleted),
             ]);
-            (!parts.is_empty()).then(|| format!("{parts} in {}", table.name))
+            let items = (!parts.is_empty()).then(|| format!("{parts} in {}", table.name));
+            both(table.table.map(|fate| was(fate, &table.name)), items)
         })
         .collect();
     match tables.as_slice() {
         [] => format!("{} read, none written", items(effects.items_read)),
         tables => format!("{} read; {}", items(effects.items_read), tables.join(", ")),
+    }
+}
+
+fn would_be(fate: TableFate, table: &str) -> String {
+    match fate {
+        TableFate::Created => format!("create table {table}"),
+        TableFate::Updated => format!("change table {table}"),
+        TableFate::Deleted => format!("delete table {table} with all its items"),
+        TableFate::Replaced => format!("replace table {table} with all its items"),
+    }
+}
+
+fn was(fate: TableFate, table: &str) -> String {
+    match fate {
+        TableFate::Created => format!("created table {table}"),
+        TableFate::Updated => format!("changed table {table}"),
+        TableFate::Deleted => format!("deleted table {table} with all its items"),
+        TableFate::Replaced => format!("replaced table {table} with all its items"),
+    }
+}
+
+fn both(table: Option<String>, items: Option<String>) -> Option<String> {
+    match (table, items) {
+        (Some(table), Some(items)) => Some(format!("{table}, {items}")),
+        (table, items) => table.or(items),
     }
 }
 

@@ -13,7 +13,7 @@ use dm_core::plan::{
 use dm_core::report::{
     ApplyTime, Archived, AttributeEffect, CHANGED_ITEM_VERSION, ChangedAgain, ChangedItem,
     DryRunResult, Fidelity, GuardResult, ItemChange, JournalResult, Limited, OperationCount,
-    ProgramResult, REPORT_VERSION, Remark, SecondPass, SecondRun, TableEffect,
+    ProgramResult, REPORT_VERSION, Remark, SecondPass, SecondRun, TableChange, TableEffect,
 };
 use dm_core::restore::{Conflict, OnConflict};
 use dm_core::restored::{ConflictGroup, RESTORE_RESULT_VERSION, RestoreResult};
@@ -127,7 +127,12 @@ fn a_plan_is_its_golden_file() {
                 show_values: true,
                 journal: JournalMode::Ahead,
             },
-            limits: RateLimits { reads_per_second: Some(500), writes_per_second: Some(200) },
+            limits: RateLimits {
+                reads_per_second: Some(500),
+                writes_per_second: Some(200),
+                read_units_per_second: Some(1000),
+                write_units_per_second: Some(400),
+            },
             archive: Some(ArchivePlan {
                 url: "s3://archive/prod".into(),
                 endpoint: Some("http://s3:9000".into()),
@@ -177,6 +182,8 @@ fn a_guards_result_is_its_golden_file() {
                     changed: 9,
                     removed: 1,
                 }],
+                change: Some(TableChange::Updated),
+                settings: vec!["index by-price added".into()],
             }],
             remarks: vec![
                 Remark {

@@ -71,6 +71,8 @@ fn check(result: &GuardResult, end: End, report: Option<&str>, expected: &str) {
         hide_values: false,
         reads_per_second: None,
         writes_per_second: Some(200),
+        read_units_per_second: None,
+        write_units_per_second: None,
     };
     let plan = crate::database::plan(&flags, upstream, result.mode, "main.py");
     let report = report.map(|path| Written {

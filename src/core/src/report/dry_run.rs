@@ -120,7 +120,7 @@ mod tests {
         (reads_per_second, writes_per_second): (Option<u32>, Option<u32>),
         expected: Option<(u64, Limited)>,
     ) {
-        let limits = RateLimits { reads_per_second, writes_per_second };
+        let limits = RateLimits { reads_per_second, writes_per_second, ..RateLimits::default() };
         let time = ApplyTime::of(items_read, items_written, &limits);
         assert_eq!(time.map(|time| (time.seconds, time.limited_by)), expected);
     }

@@ -89,6 +89,8 @@ impl Effects {
             deleted: count(self.deleted),
             unchanged: count(self.unchanged),
             attributes: self.attributes.iter().map(attribute).collect(),
+            change: None,
+            settings: Vec::new(),
         }
     }
 }

@@ -54,7 +54,7 @@ impl Overlay {
     /// GetItem.
     pub async fn get_one(&self, body: Value) -> Result<Bytes, Fault> {
         let parameters = Parameters::of(&body)?;
-        let table = self.schemas().table(parameters.table()?).await?;
+        let table = self.schemas().table_of_items(parameters.table()?).await?;
         let key = match parameters.key(&table) {
             Ok(key) => key,
             Err(error) => {
@@ -126,7 +126,7 @@ impl Overlay {
         let mut splits = Vec::new();
         for (name, of_table) in asked {
             let of_table = Parameters::of(of_table)?;
-            let table = self.schemas().table(name).await?;
+            let table = self.schemas().table_of_items(name).await?;
             let how = HowToRead::of(of_table)?;
             let mut split = Split { table, how, known: Vec::new(), unknown: Vec::new() };
             let mut seen: Vec<ItemKey> = Vec::new();

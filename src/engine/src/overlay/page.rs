@@ -19,6 +19,18 @@ use crate::operation::{Operation, ReadOperation};
 /// Bytes of items in one page (DynamoDB API Reference: 1 MB).
 const PAGE_BYTES_MAX: usize = 1024 * 1024;
 
+/// The refusal of a read of an index that would have to be built from all items of the database.
+pub fn not_built(operation: Operation) -> Fault {
+    let name = operation.name();
+    Fault::refused(
+        format!(
+            "The guard's dry run cannot answer this {name}: the program has added the index to a \
+             table of the database, and a dry run does not build it."
+        ),
+        "reads an index that the program has added to a table of the database",
+    )
+}
+
 /// The next item of a page.
 enum Next {
     Base(Item),
@@ -32,10 +44,16 @@ impl Overlay {
     /// One page of a Query or Scan.
     pub async fn page(&self, operation: Operation, body: Value) -> Result<Bytes, Fault> {
         let parameters = Parameters::of(&body)?;
-        let table = self.schemas().table(parameters.table()?).await?;
+        let table = self.schemas().table_of_items(parameters.table()?).await?;
         let touched = self.state().touches(&table)?;
-        if let (true, false, Some(read)) = (table.upstream, touched, ReadOperation::of(operation)) {
+        // The database knows other indexes once the program has changed them.
+        let index = parameters.text("IndexName")?;
+        let own = touched || (table.shape > 0 && index.is_some());
+        if let (true, false, Some(read)) = (table.upstream, own, ReadOperation::of(operation)) {
             return self.forward(read, body).await;
+        }
+        if index.is_some_and(|index| table.unbuilt.contains(index)) {
+            return Err(not_built(operation));
         }
         let upstream = table.upstream;
         match PageRequest::of(operation, parameters, table) {

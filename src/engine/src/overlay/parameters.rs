@@ -26,6 +26,12 @@ impl<'a> Parameters<'a> {
         self.0.get(name).filter(|value| !value.is_null())
     }
 
+    /// The names of all parameters that are there.
+    pub fn names(self) -> impl Iterator<Item = &'a str> {
+        let given = self.0.as_object().into_iter().flatten();
+        given.filter(|(_, value)| !value.is_null()).map(|(name, _)| name.as_str())
+    }
+
     /// A parameter that must be there.
     pub fn required(self, name: &str) -> Result<&'a Value> {
         self.get(name).ok_or_else(|| {

@@ -56,7 +56,7 @@ impl Overlay {
         parameters: Parameters<'_>,
     ) -> Result<Value, Fault> {
         let level = CapacityLevel::of(parameters)?;
-        let table = self.schemas().table(statement.table()).await?;
+        let table = self.schemas().table_of_items(statement.table()).await?;
         let on_item = statement.on_item(&table.schema)?;
         let returned = ReturnValues::of_statement(on_item.returning);
         let write = Write::of_statement(Arc::clone(&table), on_item, parameters)?;

@@ -1,16 +1,21 @@
-//! The tables a dry run has met: their schemas, asked from the database once.
+//! The tables a dry run has met: their schemas, asked from the database once, and what the program
+//! has made of the tables themselves.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use dm_core::error::ServiceError;
+use dm_core::report::{Fidelity, TableChange};
 use dm_core::schema::TableSchema;
-use serde_json::{Value, json};
+use serde_json::{Map, Value, json};
 
+use super::control::Tags;
 use super::state::View;
 use crate::fault::Fault;
 use crate::operation::ReadOperation;
 use crate::tables::plain_name;
+use crate::tally::Tally;
 use crate::upstream::ReadOnly;
 
 /// A table as the overlay knows it.
@@ -20,8 +25,14 @@ pub struct Table {
     pub schema: TableSchema,
     /// Told apart from every other table of the run, also from one deleted and created again.
     pub number: u32,
+    /// Goes up when the program changes the indexes: entries then stand in other places.
+    pub shape: u32,
     /// Whether the database has it; else it exists in the overlay only.
     pub upstream: bool,
+    /// Indexes that the program added to a table of the database. Nobody has built them.
+    pub unbuilt: BTreeSet<String>,
+    /// Whether the program has looked if it is there yet.
+    pub awaited: AtomicBool,
 }
 
 impl Table {
@@ -32,24 +43,58 @@ impl Table {
     }
 }
 
+/// What the program has made of a table itself, beside its items.
+#[derive(Clone, Debug, Default)]
+pub struct Shape {
+    /// The whole description of a table that the program created; else the members of the
+    /// database's that are other ones now.
+    pub members: Map<String, Value>,
+    /// What that means, by what is set.
+    pub settings: BTreeMap<String, String>,
+    /// Its tags, if it changed them.
+    pub tags: Option<Tags>,
+    /// Its TimeToLiveDescription, if it changed that.
+    pub time_to_live: Option<Value>,
+    /// Its ContinuousBackupsDescription, if it changed that.
+    pub backups: Option<Value>,
+}
+
+/// A name the run has met.
+#[derive(Debug)]
+struct Known {
+    /// None once the program has deleted it.
+    table: Option<Arc<Table>>,
+    /// Whether the database has a table of that name.
+    upstream: bool,
+    shape: Shape,
+}
+
 /// Tables by name.
 #[derive(Debug)]
 pub struct Schemas {
     upstream: ReadOnly,
-    known: Mutex<HashMap<String, Arc<Table>>>,
+    tally: Arc<Tally>,
+    known: Mutex<Names>,
+}
+
+#[derive(Debug, Default)]
+struct Names {
+    by_name: HashMap<String, Known>,
+    /// How many tables there have been.
+    count: u32,
 }
 
 impl Schemas {
     /// Asks this database.
-    pub fn new(upstream: ReadOnly) -> Self {
-        Self { upstream, known: Mutex::default() }
+    pub fn new(upstream: ReadOnly, tally: Arc<Tally>) -> Self {
+        Self { upstream, tally, known: Mutex::default() }
     }
 
     /// The table of a name or ARN, or the error DynamoDB's data operations have for it.
     pub async fn table(&self, name_or_arn: &str) -> Result<Arc<Table>, Fault> {
         let name = plain_name(name_or_arn);
-        if let Some(table) = self.lock().get(name) {
-            return Ok(Arc::clone(table));
+        if let Some(known) = self.lock().by_name.get(name) {
+            return known.table.clone().ok_or_else(|| ServiceError::table_not_found().into());
         }
         let request = json!({"TableName": name});
         let described = match self.upstream.read(ReadOperation::DESCRIBE_TABLE, &request).await {
@@ -68,24 +113,152 @@ impl Schemas {
                 "the table's description is not understood",
             )
         })?;
-        Ok(self.add(schema, true))
-    }
-
-    fn add(&self, schema: TableSchema, upstream: bool) -> Arc<Table> {
-        let mut known = self.lock();
+        let mut names = self.lock();
         // Another request may have been quicker.
-        if let Some(table) = known.get(&schema.name) {
-            return Arc::clone(table);
+        if let Some(known) = names.by_name.get(&schema.name) {
+            return known.table.clone().ok_or_else(|| ServiceError::table_not_found().into());
         }
-        let number = u32::try_from(known.len()).unwrap_or(u32::MAX);
-        let name = schema.name.clone();
-        let table = Arc::new(Table { schema, number, upstream });
-        known.insert(name, Arc::clone(&table));
-        table
+        Ok(names.add(schema, true, Shape::default()))
     }
 
-    fn lock(&self) -> MutexGuard<'_, HashMap<String, Arc<Table>>> {
+    /// The same for a call that reads or writes items.
+    pub async fn table_of_items(&self, name_or_arn: &str) -> Result<Arc<Table>, Fault> {
+        let table = self.table(name_or_arn).await?;
+        if !table.upstream && !table.awaited.swap(true, Ordering::Relaxed) {
+            let why = "the table is used without a look whether it is there yet, for which DynamoDB \
+                       takes some seconds";
+            self.tally.remark("CreateTable", Fidelity::Approximate, why);
+        }
+        Ok(table)
+    }
+
+    /// The program looks whether a table is there.
+    pub fn awaited(&self, name: &str) {
+        if let Some(table) = self.lock().by_name.get(name).and_then(|known| known.table.as_ref()) {
+            table.awaited.store(true, Ordering::Relaxed);
+        }
+    }
+
+    /// What the program has made of a table that it has met and that is there.
+    pub fn shape(&self, name: &str) -> Option<(Arc<Table>, Shape)> {
+        let names = self.lock();
+        let known = names.by_name.get(name)?;
+        known.table.as_ref().map(|table| (Arc::clone(table), known.shape.clone()))
+    }
+
+    /// Whether the program deleted the table, and it is not there again.
+    pub fn is_gone(&self, name: &str) -> bool {
+        self.lock().by_name.get(name).is_some_and(|known| known.table.is_none())
+    }
+
+    /// Whether the table's keys or indexes are the program's, or it is gone: the database's answers
+    /// are about another one.
+    pub fn is_own(&self, name: &str) -> bool {
+        self.lock().by_name.get(name).is_some_and(|known| {
+            known.table.as_ref().is_none_or(|table| !table.upstream || table.shape > 0)
+        })
+    }
+
+    /// Whether the program has changed the table itself in any way.
+    pub fn is_touched(&self, name: &str) -> bool {
+        self.lock().by_name.get(name).is_some_and(Known::is_touched)
+    }
+
+    /// Whether the program has created or deleted any table.
+    pub fn anything_made(&self) -> bool {
+        self.lock().by_name.values().any(Known::is_touched)
+    }
+
+    /// Names of tables that exist here only, and of those that the program deleted.
+    pub fn names(&self) -> (BTreeSet<String>, BTreeSet<String>) {
+        let names = self.lock();
+        let (mut created, mut gone) = (BTreeSet::new(), BTreeSet::new());
+        for (name, known) in &names.by_name {
+            match &known.table {
+                Some(table) if !table.upstream => drop(created.insert(name.clone())),
+                Some(_) => {}
+                None => drop(gone.insert(name.clone())),
+            }
+        }
+        (created, gone)
+    }
+
+    /// The program created a table.
+    pub fn create(&self, schema: TableSchema, shape: Shape) -> Arc<Table> {
+        self.lock().add(schema, false, shape)
+    }
+
+    /// The program changed a table; whether it has other settings than before.
+    pub fn change(&self, table: Arc<Table>, change: impl FnOnce(&mut Shape)) -> bool {
+        let mut names = self.lock();
+        let Some(known) = names.by_name.get_mut(&table.schema.name) else { return false };
+        let before = (known.shape.settings.clone(), known.shape.tags.clone());
+        change(&mut known.shape);
+        known.table = Some(table);
+        before != (known.shape.settings.clone(), known.shape.tags.clone())
+    }
+
+    /// The program deleted a table.
+    pub fn delete(&self, table: &Table) {
+        if let Some(known) = self.lock().by_name.get_mut(&table.schema.name) {
+            known.table = None;
+            known.shape = Shape::default();
+        }
+    }
+
+    /// What would change in tables themselves, with the settings in order of what is set.
+    pub fn changes(&self) -> Vec<(String, TableChange, Vec<String>)> {
+        let names = self.lock();
+        let mut changes: Vec<_> = names
+            .by_name
+            .iter()
+            .filter_map(|(name, known)| {
+                let change = known.change()?;
+                let setting = |(what, to): (&String, &String)| format!("{what} {to}");
+                Some((name.clone(), change, known.shape.settings.iter().map(setting).collect()))
+            })
+            .collect();
+        changes.sort_by(|a, b| a.0.cmp(&b.0));
+        changes
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Names> {
         // A map is whole after every statement, so a poisoned lock still holds a good one.
         self.known.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Names {
+    fn add(&mut self, schema: TableSchema, upstream: bool, shape: Shape) -> Arc<Table> {
+        let number = self.count;
+        self.count = self.count.saturating_add(1);
+        let name = schema.name.clone();
+        let table = Arc::new(Table {
+            schema,
+            number,
+            shape: 0,
+            upstream,
+            unbuilt: BTreeSet::new(),
+            awaited: upstream.into(),
+        });
+        let upstream = upstream || self.by_name.get(&name).is_some_and(|known| known.upstream);
+        self.by_name.insert(name, Known { table: Some(Arc::clone(&table)), upstream, shape });
+        table
+    }
+}
+
+impl Known {
+    fn change(&self) -> Option<TableChange> {
+        match (&self.table, self.upstream) {
+            (None, true) => Some(TableChange::Deleted),
+            (None, false) => None,
+            (Some(table), false) => (!table.upstream).then_some(TableChange::Created),
+            (Some(table), true) if !table.upstream => Some(TableChange::Replaced),
+            (Some(_), true) => (!self.shape.settings.is_empty()).then_some(TableChange::Updated),
+        }
+    }
+
+    fn is_touched(&self) -> bool {
+        self.table.is_none() || self.change().is_some()
     }
 }

@@ -4,7 +4,9 @@
 //! program has not moved is found where the database has it; one that it created or moved there is
 //! an *insertion*, listed beside, in the order of the view.
 
-use std::collections::BTreeMap;
+mod tables;
+
+use std::collections::{BTreeMap, BTreeSet};
 use std::ops::Bound;
 
 use dm_core::limits;
@@ -58,6 +60,10 @@ pub struct State {
     changed_underneath: u64,
     /// In a second pass, entries per table that it changed again; everything else is the first's.
     changed_again: Option<BTreeMap<String, u64>>,
+    /// Tables that a second pass itself created, changed or deleted.
+    tables_again: BTreeSet<String>,
+    /// Shapes of tables that the program has changed, by their number.
+    shapes: BTreeMap<u32, u32>,
 }
 
 /// An entry with the names of what it is.
@@ -222,6 +228,8 @@ impl State {
             samples: BTreeMap::new(),
             changed_underneath: 0,
             changed_again: None,
+            tables_again: BTreeSet::new(),
+            shapes: BTreeMap::new(),
         }
     }
 
@@ -256,6 +264,7 @@ impl State {
 
     /// Sets an entry, and its places in all views.
     pub fn put(&mut self, table: &Table, key: &ItemKey, after: &Entry) -> Result<(), Fault> {
+        self.check_current(table)?;
         let known = self.entry(table, key)?;
         let marked = self.marked(known.as_ref(), after);
         let after = marked.as_ref().unwrap_or(after);
@@ -351,10 +360,13 @@ impl State {
 
     /// What the second pass changed again, if there is one.
     pub fn second_pass(&self) -> Option<SecondPass> {
-        let changed = self.changed_again.as_ref()?.iter().filter(|(_, items)| **items > 0);
-        let tables: Vec<ChangedAgain> = changed
-            .map(|(name, items)| ChangedAgain { name: name.clone(), items: *items })
-            .collect();
+        let mut changed = self.changed_again.clone()?;
+        changed.retain(|_, items| *items > 0);
+        for table in &self.tables_again {
+            changed.entry(table.clone()).or_default();
+        }
+        let again = |(name, items)| ChangedAgain { name, items };
+        let tables: Vec<ChangedAgain> = changed.into_iter().map(again).collect();
         Some(SecondPass { idempotent: tables.is_empty(), tables })
     }
 
@@ -366,6 +378,7 @@ impl State {
         from: &From,
         direction: Direction,
     ) -> Result<Option<(Place, Item)>, Fault> {
+        self.check_current(view.table)?;
         let (low, high) = view.bounds(prefix, from, direction);
         let found = self.store.first(as_slice(&low), as_slice(&high), direction)?;
         let Some((key, table_key)) = found else { return Ok(None) };

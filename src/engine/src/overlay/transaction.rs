@@ -104,7 +104,7 @@ impl Overlay {
             ));
         };
         let parameters = Parameters::of(action.required(kind)?)?;
-        let table = self.schemas().table(parameters.table()?).await?;
+        let table = self.schemas().table_of_items(parameters.table()?).await?;
         match *kind {
             "ConditionCheck" => Write::check(table, parameters),
             "Put" => Write::put(table, parameters),
@@ -253,7 +253,7 @@ impl Overlay {
 
     async fn get_action(&self, action: Parameters<'_>) -> Result<Get, Fault> {
         let parameters = Parameters::of(action.required("Get")?)?;
-        let table = self.schemas().table(parameters.table()?).await?;
+        let table = self.schemas().table_of_items(parameters.table()?).await?;
         let key = parameters.key(&table)?;
         let shown = Shown::projected(parameters.expressions(RequestKind::Get)?.projection);
         Ok(Get { table, key, shown })

@@ -85,7 +85,7 @@ impl Overlay {
     /// PutItem, UpdateItem or DeleteItem.
     pub async fn write_one(&self, operation: Operation, body: &Value) -> Result<Value, Fault> {
         let parameters = Parameters::of(body)?;
-        let table = self.schemas().table(parameters.table()?).await?;
+        let table = self.schemas().table_of_items(parameters.table()?).await?;
         let level = CapacityLevel::of(parameters)?;
         let returned = ReturnValues::of(operation, parameters)?;
         let metrics = asks_for_collection_metrics(parameters)?;
@@ -170,7 +170,7 @@ impl Overlay {
         }
         let mut writes: Vec<Write> = Vec::new();
         for (name, requests) in asked {
-            let table = self.schemas().table(name).await?;
+            let table = self.schemas().table_of_items(name).await?;
             for request in requests.as_array().ok_or_else(unexpected)? {
                 let (key, item) = batch_request(&table.schema, Parameters::of(request)?)?;
                 let twice = |other: &Write| Arc::ptr_eq(&other.table, &table) && other.key == key;

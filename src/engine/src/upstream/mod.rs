@@ -86,6 +86,11 @@ impl ReadOnly {
         Upstream::new(plan, credentials).map(|upstream| Self(Arc::new(upstream)))
     }
 
+    /// The database's region.
+    pub fn region(&self) -> &str {
+        &self.0.region
+    }
+
     /// Sends a reading call.
     pub async fn read(&self, operation: ReadOperation, body: &Value) -> Result<Bytes, Fault> {
         self.0.send(operation.operation(), Bytes::from(body.to_string())).await

@@ -2,6 +2,7 @@
 //! reach the database with but the guard.
 
 use dm_api::archive::ArchiveSpec;
+use dm_api::migration::Limits;
 use dm_api::status::{RunKind, RunRecord};
 use dm_api::{DataMigration, OUTCOME_FINALIZER};
 use dm_core::plan::{CONTROL_PORT, Mode, PLAN_ENV, PLAN_VERSION, Plan};
@@ -347,10 +348,8 @@ fn plan(migration: &DataMigration, record: &RunRecord, runnable: &Runnable) -> P
             show_values: target.policy.show_values,
             journal: archive::journal_mode(target.policy.journal),
         },
-        limits: RateLimits {
-            reads_per_second: runnable.limits.reads_per_second,
-            writes_per_second: runnable.limits.writes_per_second,
-        },
+        limits: rates(&runnable.limits)
+            .lower(&target.policy.limits.as_ref().map(rates).unwrap_or_default()),
         archive: archive::of(&runnable.target, record.kind)
             .map(|archive| archive::plan(migration, record, archive)),
         second_pass: program::has_second_pass(migration, record),
@@ -358,6 +357,15 @@ fn plan(migration: &DataMigration, record: &RunRecord, runnable: &Runnable) -> P
             Program::Restore(restoration) => restore::plan(*restoration),
             Program::Script { .. } | Program::Container(_) => None,
         },
+    }
+}
+
+fn rates(limits: &Limits) -> RateLimits {
+    RateLimits {
+        reads_per_second: limits.reads_per_second,
+        writes_per_second: limits.writes_per_second,
+        read_units_per_second: limits.read_units_per_second,
+        write_units_per_second: limits.write_units_per_second,
     }
 }
 

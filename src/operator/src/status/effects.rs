@@ -1,10 +1,10 @@
 //! What a run's guard saw, as it stands in status: counts and names, bounded. Pure.
 
 use dm_api::status::{
-    AttributeCounts, Changed, OperationEntry, RemarkEntry, TableChanged, TableWouldChange,
-    WouldChange,
+    AttributeCounts, Changed, OperationEntry, RemarkEntry, TableChanged, TableFate,
+    TableWouldChange, WouldChange,
 };
-use dm_core::report::{GuardResult, Remark, example};
+use dm_core::report::{GuardResult, Remark, TableChange, example};
 
 use crate::limits;
 use crate::outcome::Outcome;
@@ -45,7 +45,7 @@ pub(super) fn would_change(guard: &GuardResult) -> WouldChange {
         tables: guard
             .tables
             .iter()
-            .filter(|table| table.created + table.updated + table.deleted > 0)
+            .filter(|table| table.changes())
             .take(limits::TABLES_MAX)
             .map(|table| TableWouldChange {
                 name: table.name.clone(),
@@ -63,6 +63,8 @@ pub(super) fn would_change(guard: &GuardResult) -> WouldChange {
                         removed: attribute.removed,
                     })
                     .collect(),
+                table: table.change.map(fate),
+                settings: table.settings.iter().take(limits::ATTRIBUTES_MAX).cloned().collect(),
             })
             .collect(),
         write_calls_that_reached_the_database: guard.write_calls_upstream,
@@ -88,19 +90,29 @@ pub(super) fn changed(guard: &GuardResult) -> Changed {
         tables: guard
             .tables
             .iter()
-            .filter(|table| table.created + table.updated + table.deleted > 0)
+            .filter(|table| table.changes())
             .take(limits::TABLES_MAX)
             .map(|table| TableChanged {
                 name: table.name.clone(),
                 put: table.created,
                 updated: table.updated,
                 deleted: table.deleted,
+                table: table.change.map(fate),
             })
             .collect(),
         read_units: guard.read_units,
         write_units: guard.write_units,
         requests: guard.requests,
         remarks: remarks(&guard.remarks),
+    }
+}
+
+pub(super) fn fate(change: TableChange) -> TableFate {
+    match change {
+        TableChange::Created => TableFate::Created,
+        TableChange::Updated => TableFate::Updated,
+        TableChange::Deleted => TableFate::Deleted,
+        TableChange::Replaced => TableFate::Replaced,
     }
 }
 

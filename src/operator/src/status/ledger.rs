@@ -91,6 +91,7 @@ fn changed(summary: &RunSummary) -> Changed {
                 put: table.created,
                 updated: table.updated,
                 deleted: table.deleted,
+                table: table.change.map(super::effects::fate),
             })
             .collect(),
         read_units: summary.read_units,

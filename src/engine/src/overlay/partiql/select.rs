@@ -10,8 +10,10 @@ use serde_json::{Map, Value};
 
 use super::next_token;
 use crate::fault::Fault;
+use crate::operation::Operation;
 use crate::overlay::Overlay;
 use crate::overlay::capacity::{Atomicity, CapacityLevel, Units};
+use crate::overlay::page::not_built;
 use crate::overlay::page_answer::PageAnswer;
 use crate::overlay::page_request::{PageRequest, Range, Selected, is_global};
 use crate::overlay::parameters::Parameters;
@@ -26,7 +28,10 @@ impl Overlay {
         parameters: Parameters<'_>,
     ) -> Result<Value, Fault> {
         let after = next_token::after(parameters)?;
-        let table = self.schemas().table(&select.table).await?;
+        let table = self.schemas().table_of_items(&select.table).await?;
+        if select.index.as_ref().is_some_and(|index| table.unbuilt.contains(index)) {
+            return Err(not_built(Operation::ExecuteStatement));
+        }
         let selected = Selected {
             index: index(&select, &table)?,
             select: Arc::new(select),

@@ -106,7 +106,7 @@ impl Overlay {
             Ok(statement) => statement,
             Err(error) => return unnamed(error),
         };
-        let table = match self.schemas().table(statement.table()).await {
+        let table = match self.schemas().table_of_items(statement.table()).await {
             Ok(table) => table,
             Err(Fault::Service(error)) => return unnamed(error),
             Err(fault) => return Err(fault),
@@ -180,7 +180,7 @@ impl Overlay {
         check_transaction(&statements)?;
         let mut tables = Vec::new();
         for statement in &statements {
-            tables.push(self.schemas().table(statement.table()).await?);
+            tables.push(self.schemas().table_of_items(statement.table()).await?);
         }
         if statements.iter().any(|statement| matches!(statement, Statement::Select(_))) {
             let gets = gets(statements, tables)?;

@@ -11,7 +11,14 @@ fn table() -> Table {
         "AttributeDefinitions": [{"AttributeName": "id", "AttributeType": "N"}],
     }});
     let schema = TableSchema::from_json(&described).unwrap();
-    Table { schema, number: 0, upstream: true }
+    Table {
+        schema,
+        number: 0,
+        shape: 0,
+        upstream: true,
+        unbuilt: std::collections::BTreeSet::new(),
+        awaited: true.into(),
+    }
 }
 
 /// An item with a number, or none.

@@ -1,0 +1,115 @@
+//! UpdateTimeToLive, UpdateContinuousBackups, TagResource and UntagResource in a dry run.
+
+use dm_core::error::{ErrorCode, ServiceError};
+use serde_json::{Value, json};
+
+use super::tags::{self, Tags};
+use super::{named, settings};
+use crate::fault::Fault;
+use crate::operation::{Operation, ReadOperation};
+use crate::overlay::Overlay;
+use crate::overlay::parameters::Parameters;
+
+impl Overlay {
+    /// UpdateTimeToLive.
+    pub async fn update_time_to_live(&self, parameters: Parameters<'_>) -> Result<Value, Fault> {
+        let name = named(parameters, "TableName")?;
+        let table = self.table_to_change(name).await?;
+        let next = settings::time_to_live(parameters, &self.time_to_live(name).await?)?;
+        let to = match next.get("AttributeName").and_then(Value::as_str) {
+            Some(attribute) => format!("on {attribute}"),
+            None => "off".to_owned(),
+        };
+        let changed = self.schemas().change(table, |shape| {
+            shape.time_to_live = Some(next);
+            shape.settings.insert("time to live".into(), to);
+        });
+        self.settings_changed(name, changed);
+        Ok(json!({"TimeToLiveSpecification": parameters.required("TimeToLiveSpecification")?}))
+    }
+
+    /// UpdateContinuousBackups.
+    pub async fn update_backups(&self, parameters: Parameters<'_>) -> Result<Value, Fault> {
+        let name = named(parameters, "TableName")?;
+        let table = self.table_to_change(name).await?;
+        let now_s = self.circumstances(name).await?.now_s;
+        let next = settings::backups(parameters, &self.backups(name).await?, now_s)?;
+        let recovery = &next["PointInTimeRecoveryDescription"];
+        let to = match recovery["RecoveryPeriodInDays"].as_u64() {
+            Some(days) => format!("{days} days"),
+            None => "off".to_owned(),
+        };
+        let changed = self.schemas().change(table, |shape| {
+            shape.backups = Some(next.clone());
+            shape.settings.insert("point-in-time recovery".into(), to);
+        });
+        self.settings_changed(name, changed);
+        Ok(json!({"ContinuousBackupsDescription": next}))
+    }
+
+    /// TagResource and UntagResource.
+    pub async fn change_tags(
+        &self,
+        operation: Operation,
+        parameters: Parameters<'_>,
+    ) -> Result<(), Fault> {
+        let members = if operation == Operation::TagResource { "Tags" } else { "TagKeys" };
+        super::only(parameters, operation.name(), &["ResourceArn", members])?;
+        let name = named(parameters, "ResourceArn")?;
+        let table = self.schemas().table(name).await.map_err(|fault| match fault {
+            Fault::Service(error) if error.code == ErrorCode::ResourceNotFound => no_resource(),
+            other => other,
+        })?;
+        let arn = table.schema.arn.clone().unwrap_or_default();
+        let mut tags = self.tags(name, &arn).await?;
+        if operation == Operation::TagResource {
+            parameters.required("Tags")?;
+            tags.extend(tags::of_request(parameters)?);
+            tags::check_count(&tags)?;
+        } else {
+            for key in tags::keys_of_request(parameters)? {
+                tags.remove(&key);
+            }
+        }
+        let changed = self.schemas().change(table, |shape| {
+            shape.settings.insert("tags".into(), tags.len().to_string());
+            shape.tags = Some(tags);
+        });
+        self.settings_changed(name, changed);
+        Ok(())
+    }
+
+    fn settings_changed(&self, name: &str, changed: bool) {
+        if changed {
+            self.state().table_changed(name);
+        }
+    }
+
+    /// The tags of a table as they are for the program.
+    async fn tags(&self, name: &str, arn: &str) -> Result<Tags, Fault> {
+        if let Some(tags) = self.schemas().shape(name).and_then(|(_, shape)| shape.tags) {
+            return Ok(tags);
+        }
+        let mut tags = Tags::new();
+        let mut token: Option<Value> = None;
+        loop {
+            let mut request = json!({"ResourceArn": arn});
+            if let Some(token) = token {
+                request["NextToken"] = token;
+            }
+            let mut answer = self.ask(ReadOperation::LIST_TAGS, &request).await?;
+            for tag in answer.get("Tags").and_then(Value::as_array).into_iter().flatten() {
+                let text = |member: &str| tag[member].as_str().unwrap_or_default().to_owned();
+                tags.insert(text("Key"), text("Value"));
+            }
+            token = answer.remove("NextToken").filter(Value::is_string);
+            if token.is_none() {
+                return Ok(tags);
+            }
+        }
+    }
+}
+
+fn no_resource() -> Fault {
+    ServiceError::new(ErrorCode::ResourceNotFound, "Requested resource not found").into()
+}

@@ -1,0 +1,99 @@
+//! What UpdateTable is given and makes of it.
+
+use super::*;
+
+fn table() -> Value {
+    json!({
+        "TableName": "orders",
+        "TableArn": "arn:aws:dynamodb:eu-west-1:1:table/orders",
+        "AttributeDefinitions": [
+            {"AttributeName": "id", "AttributeType": "S"},
+            {"AttributeName": "city", "AttributeType": "S"},
+        ],
+        "KeySchema": [{"AttributeName": "id", "KeyType": "HASH"}],
+        "ProvisionedThroughput": {"ReadCapacityUnits": 5, "WriteCapacityUnits": 5},
+        "GlobalSecondaryIndexes": [{
+            "IndexName": "by-city",
+            "KeySchema": [{"AttributeName": "city", "KeyType": "HASH"}],
+            "Projection": {"ProjectionType": "ALL"},
+            "ProvisionedThroughput": {"ReadCapacityUnits": 5, "WriteCapacityUnits": 5},
+        }],
+    })
+}
+
+fn updated(request: &Value) -> Result<Update, String> {
+    let at = Circumstances {
+        arn_prefix: String::new(),
+        now_s: 100.0,
+        label: "label".into(),
+        id: String::new(),
+    };
+    update(Parameters::of(request).unwrap(), &table(), &at).map_err(|fault| match fault {
+        Fault::Service(error) => format!("{}: {}", error.code.name(), error.message),
+        Fault::Refused { message, .. } => message,
+        other => other.to_string(),
+    })
+}
+
+fn check(request: &Value, expected: &str) {
+    let message = updated(request).unwrap_err();
+    assert!(message.contains(expected), "expected {expected:?}, found {message:?}");
+}
+
+#[test]
+fn settings_are_told_by_what_is_set() {
+    let update = updated(&json!({
+        "TableName": "orders",
+        "BillingMode": "PAY_PER_REQUEST",
+        "DeletionProtectionEnabled": true,
+        "StreamSpecification": {"StreamEnabled": true, "StreamViewType": "KEYS_ONLY"},
+    }))
+    .unwrap();
+    let settings: Vec<_> =
+        update.settings.iter().map(|(what, to)| format!("{what} {to}")).collect();
+    assert_eq!(settings, ["billing PAY_PER_REQUEST", "deletion protection on", "stream KEYS_ONLY"]);
+    let units = &update.members["GlobalSecondaryIndexes"][0]["ProvisionedThroughput"];
+    assert_eq!(units["ReadCapacityUnits"], 0, "indexes are billed as their table");
+}
+
+#[test]
+fn an_index_is_added_with_its_definitions_and_takes_them_away() {
+    let create = json!({
+        "IndexName": "by-day",
+        "KeySchema": [{"AttributeName": "day", "KeyType": "HASH"}],
+        "Projection": {"ProjectionType": "KEYS_ONLY"},
+        "ProvisionedThroughput": {"ReadCapacityUnits": 1, "WriteCapacityUnits": 1},
+    });
+    let day = json!([{"AttributeName": "day", "AttributeType": "S"}]);
+    let updates = json!([{"Create": create}]);
+    let request = json!({"AttributeDefinitions": day, "GlobalSecondaryIndexUpdates": updates});
+    let update = updated(&request).unwrap();
+    assert_eq!(update.added.as_deref(), Some("by-day"));
+    assert_eq!(update.members["AttributeDefinitions"].as_array().unwrap().len(), 3);
+    assert_eq!(update.members["GlobalSecondaryIndexes"].as_array().unwrap().len(), 2);
+    check(&json!({"GlobalSecondaryIndexUpdates": updates}), "are not defined");
+    let both = json!([{"Create": create}, {"Delete": {"IndexName": "by-city"}}]);
+    check(
+        &json!({"AttributeDefinitions": day, "GlobalSecondaryIndexUpdates": both}),
+        "LimitExceededException",
+    );
+
+    let delete = json!([{"Delete": {"IndexName": "by-city"}}]);
+    let update = updated(&json!({"GlobalSecondaryIndexUpdates": delete})).unwrap();
+    assert_eq!(update.removed.as_deref(), Some("by-city"));
+    assert_eq!(update.members["AttributeDefinitions"].as_array().unwrap().len(), 1);
+    assert!(update.members["GlobalSecondaryIndexes"].is_null());
+    let other = json!([{"Delete": {"IndexName": "other"}}]);
+    check(&json!({"GlobalSecondaryIndexUpdates": other}), "ResourceNotFoundException");
+}
+
+#[test]
+fn what_changes_nothing_or_is_not_simulated_is_refused() {
+    check(&json!({"TableName": "orders"}), "At least one of");
+    let five = json!({"ReadCapacityUnits": 5, "WriteCapacityUnits": 5});
+    check(&json!({"ProvisionedThroughput": five}), "will not change");
+    check(&json!({"StreamSpecification": {"StreamEnabled": false}}), "no stream to disable");
+    check(&json!({"ReplicaUpdates": []}), "does not simulate ReplicaUpdates");
+    let six = json!({"ReadCapacityUnits": 6, "WriteCapacityUnits": 5});
+    assert!(updated(&json!({"ProvisionedThroughput": six})).is_ok());
+}
