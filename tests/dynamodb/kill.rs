@@ -195,59 +195,69 @@ impl Scene {
     /// Items of the table of whose change the journal does not tell as much.
     pub async fn untold(&self, told: Told) -> usize {
         let archive = Archive::over(Arc::clone(&self.store) as Arc<_>);
-        let reader = JournalReader::open(&archive, &self.run()).await.unwrap();
-        let mut merged: BTreeMap<String, MergedEntry> = BTreeMap::new();
-        let (mut outcomes, mut entries) = (Outcomes::default(), Vec::new());
-        for segment in 1..=reader.segments() {
-            for record in reader.segment(segment).await.unwrap().records {
-                match record {
-                    Record::Settled(settled) => outcomes.add(&settled),
-                    Record::UnderWay(_) => {}
-                    Record::Entry(entry) => entries.push(entry),
-                }
-            }
-        }
-        for entry in entries {
-            let outcome = outcomes.of(entry.sequence);
-            let id = id(&entry.key);
-            match merged.get_mut(&id) {
-                Some(known) => known.add(entry, outcome),
-                None => merged.extend(MergedEntry::begin(entry, outcome).map(|begun| (id, begun))),
-            }
-        }
-        let of = |items: &[Value]| -> BTreeMap<String, Item> {
-            let items = items.iter().map(|item| item_from_json(item).unwrap());
-            items.map(|item| (id(&item), item)).collect()
-        };
-        let (before, now) = (of(&self.snapshot), of(&database().items(&self.table).await));
-        let ids: BTreeSet<&String> = before.keys().chain(now.keys()).collect();
-        ids.into_iter()
-            .filter(|id| before.get(*id) != now.get(*id))
-            .filter(|id| {
-                let is_told = merged.get(*id).is_some_and(|entry| {
-                    let none = Item::new();
-                    let (old, new) =
-                        (before.get(*id).unwrap_or(&none), now.get(*id).unwrap_or(&none));
-                    entry.before.as_ref() == before.get(*id)
-                        && old
-                            .keys()
-                            .chain(new.keys())
-                            .filter(|name| old.get(*name) != new.get(*name))
-                            .all(|name| {
-                                let touched = entry.attributes.get(name);
-                                touched.is_some_and(|touched| {
-                                    told == Told::Names || touched.left(new.get(name))
-                                })
-                            })
-                });
-                !is_told
-            })
-            .count()
+        let now = database().items(&self.table).await;
+        untold(&archive, &self.run(), (&self.snapshot, &now), told).await
     }
 
     pub async fn drop_table(&self) {
         database().ok("DeleteTable", &json!({"TableName": self.table})).await;
     }
+}
+
+/// Items that are another before and now, and of whose change a run's journal does not tell as much.
+pub async fn untold(
+    archive: &Archive,
+    run: &RunName,
+    (before, now): (&[Value], &[Value]),
+    told: Told,
+) -> usize {
+    let reader = JournalReader::open(archive, run).await.unwrap();
+    let mut merged: BTreeMap<String, MergedEntry> = BTreeMap::new();
+    let (mut outcomes, mut entries) = (Outcomes::default(), Vec::new());
+    for segment in 1..=reader.segments() {
+        for record in reader.segment(segment).await.unwrap().records {
+            match record {
+                Record::Settled(settled) => outcomes.add(&settled),
+                Record::UnderWay(_) => {}
+                Record::Entry(entry) => entries.push(entry),
+            }
+        }
+    }
+    for entry in entries {
+        let outcome = outcomes.of(entry.sequence);
+        let id = id(&entry.key);
+        match merged.get_mut(&id) {
+            Some(known) => known.add(entry, outcome),
+            None => merged.extend(MergedEntry::begin(entry, outcome).map(|begun| (id, begun))),
+        }
+    }
+    let of = |items: &[Value]| -> BTreeMap<String, Item> {
+        let items = items.iter().map(|item| item_from_json(item).unwrap());
+        items.map(|item| (id(&item), item)).collect()
+    };
+    let (before, now) = (of(before), of(now));
+    let ids: BTreeSet<&String> = before.keys().chain(now.keys()).collect();
+    ids.into_iter()
+        .filter(|id| before.get(*id) != now.get(*id))
+        .filter(|id| {
+            let is_told = merged.get(*id).is_some_and(|entry| {
+                let none = Item::new();
+                let (old, new) = (before.get(*id).unwrap_or(&none), now.get(*id).unwrap_or(&none));
+                entry.before.as_ref() == before.get(*id)
+                    && old
+                        .keys()
+                        .chain(new.keys())
+                        .filter(|name| old.get(*name) != new.get(*name))
+                        .all(|name| {
+                            let touched = entry.attributes.get(name);
+                            touched.is_some_and(|touched| {
+                                told == Told::Names || touched.left(new.get(name))
+                            })
+                        })
+            });
+            !is_told
+        })
+        .count()
 }
 
 fn id(item: &Item) -> String {

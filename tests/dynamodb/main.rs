@@ -30,6 +30,7 @@ mod kill_ahead;
 mod overlay_report;
 mod partiql;
 mod pod;
+mod processes;
 mod restore;
 mod restore_cli;
 mod sdk;

@@ -143,6 +143,21 @@ async fn cars_lose_their_prices_but_for_two_that_others_changed_and_keep_ten_new
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn more_items_than_are_put_back_at_once_are_taken_back_to_the_last() {
+    let bed = Bed::new("hash", &[]).await;
+    let created: Vec<(&str, Value)> = (0..1_000)
+        .map(|i| ("PutItem", json!({"Item": {"id": format!("car-{i:04}"), "brand": "x"}})))
+        .collect();
+    bed.migrate(&created).await;
+    assert_eq!(bed.items().await.len(), created.len());
+    let restore = bed.restore(1, 2, Mode::Apply, OnConflict::Skip);
+    // Much longer than it takes: a restore that stands still never ends by itself.
+    let report = tokio::time::timeout(std::time::Duration::from_secs(120), restore).await.unwrap();
+    assert_eq!((report.keys, report.deleted, report.conflicts), (1_000, 1_000, 0));
+    assert_eq!(bed.items().await, Vec::<Value>::new());
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn items_moved_to_other_keys_come_back() {
     let seeds: Vec<Value> = (0..5).map(|i| json!({"id": "old", "pos": i, "v": i})).collect();
     let bed = Bed::new("range", &seeds).await;

@@ -174,7 +174,7 @@ pub const TRANSACTION_TOKEN_AGE_MAX: Duration = Duration::from_secs(600);
 /// How long a stopping guard waits for the last of its journal.
 pub const JOURNAL_CLOSE_MAX: Duration = Duration::from_secs(15);
 
-/// Reads of a restore under way at once: pages of a hundred items, and large segments of the journal.
+/// Large segments of a journal that a restore reads at once.
 pub const RESTORE_READS_AHEAD: usize = 4;
 
 /// Segments of a journal read at once where they are small, as those of a program with one thread are.
@@ -183,9 +183,9 @@ pub const RESTORE_SEGMENTS_AHEAD_MAX: usize = 64;
 /// Bytes of segments in the archive that are read at once, beyond [`RESTORE_READS_AHEAD`] of them.
 pub const RESTORE_SEGMENT_BYTES_AHEAD: u64 = 1024 * 1024;
 
-/// Writes of a restore under way at once. Each waits for its entry in the restore's own journal, so
-/// they have to be more than come during one put.
-pub const RESTORE_WRITES_AT_ONCE: usize = 256;
+/// Pages of a hundred items that a restore reads and puts back at once. Each write waits for its entry in
+/// the restore's own journal, so they have to be more than come during one put.
+pub const RESTORE_PAGES_AT_ONCE: usize = 4;
 
 /// Bytes of entries that a restore keeps in memory at once, as values.
 pub const RESTORE_PARTITION_BYTES_MAX: u64 = 64 * 1024 * 1024;

@@ -19,6 +19,7 @@ use dm_core::restore::{Conflict, OnConflict, Step};
 use dm_core::schema::{ItemKey, TableSchema};
 use dm_core::value::{Item, item_to_json};
 use futures::StreamExt as _;
+use futures::stream::FuturesUnordered;
 use serde::{Deserialize, Serialize};
 use tokio::sync::Mutex;
 
@@ -317,25 +318,36 @@ impl Restore {
             rest = others;
             let failed = |fault| RestoreError::Write { table: first.table.clone(), fault };
             let table = self.images().table(&first.table).await.map_err(failed)?;
-            let chunks = futures::stream::iter(these.chunks(BATCH_GET_KEYS_MAX))
-                .map(|chunk| self.with_images(&table, chunk))
-                .buffered(limits::RESTORE_READS_AHEAD);
-            let mut work = chunks
-                .flat_map(|read| match read {
-                    Ok(read) => futures::stream::iter(read.into_iter().map(Ok)).left_stream(),
-                    Err(fault) => futures::stream::iter([Err(fault)]).right_stream(),
-                })
-                .map(|read| async {
-                    let (entry, key, now) = read?;
-                    if self.stopping.load(Ordering::Relaxed) {
-                        return Ok(());
-                    }
-                    self.restore_key(&table, entry, &key, now).await
-                })
-                .buffer_unordered(limits::RESTORE_WRITES_AT_ONCE);
+            let mut work = futures::stream::iter(these.chunks(BATCH_GET_KEYS_MAX))
+                .map(|chunk| self.restore_page(&table, chunk))
+                .buffer_unordered(limits::RESTORE_PAGES_AT_ONCE);
             while let Some(done) = work.next().await {
                 done.map_err(failed)?;
             }
+        }
+        Ok(())
+    }
+
+    /// Reads the items of a page and puts them all back, at the same time. What is begun here is polled
+    /// until its end: a read that waits unpolled, until the writes before it are through, may have been
+    /// given what these wait for, and then nothing moves any more.
+    async fn restore_page(
+        &self,
+        table: &TableSchema,
+        entries: &[MergedEntry],
+    ) -> std::result::Result<(), Fault> {
+        let read = self.with_images(table, entries).await?;
+        let mut work: FuturesUnordered<_> = read
+            .into_iter()
+            .map(|(entry, key, now)| async move {
+                if self.stopping.load(Ordering::Relaxed) {
+                    return Ok(());
+                }
+                self.restore_key(table, entry, &key, now).await
+            })
+            .collect();
+        while let Some(done) = work.next().await {
+            done?;
         }
         Ok(())
     }

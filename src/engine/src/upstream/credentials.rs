@@ -1,13 +1,13 @@
 //! The database's credentials, by AWS's default chain: environment, web identity, container,
 //! instance. They are cached until shortly before they expire. Nothing here logs them.
 
+use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, SystemTime};
 
 use aws_credential_types::Credentials;
 use aws_credential_types::provider::{ProvideCredentials, SharedCredentialsProvider};
 use aws_smithy_http_client::tls::{self, rustls_provider::CryptoMode};
 use aws_types::region::Region;
-use tokio::sync::Mutex;
 
 use super::UpstreamError;
 use super::trust::trusted_pem;
@@ -23,6 +23,8 @@ const RECHECK: Duration = Duration::from_secs(3600);
 pub struct CredentialSource {
     provider: SharedCredentialsProvider,
     cached: Mutex<Option<(Credentials, SystemTime)>>,
+    /// One fetches while the others wait. What is cached is not behind it: nobody waits for what is there.
+    fetching: tokio::sync::Mutex<()>,
 }
 
 impl CredentialSource {
@@ -48,34 +50,36 @@ impl CredentialSource {
 
     /// Another provider.
     pub fn new(provider: SharedCredentialsProvider) -> Self {
-        Self { provider, cached: Mutex::new(None) }
+        Self { provider, cached: Mutex::default(), fetching: tokio::sync::Mutex::default() }
     }
 
     /// Forgets the last ones: the database has refused them.
-    pub async fn forget(&self) {
-        *self.cached.lock().await = None;
+    pub fn forget(&self) {
+        *self.lock() = None;
     }
 
     /// Credentials that are valid for some time yet.
     pub async fn current(&self) -> Result<Credentials, UpstreamError> {
-        let mut cached = self.cached.lock().await;
-        let now = SystemTime::now();
-        if let Some((credentials, until)) = &*cached
-            && now < *until
-        {
-            return Ok(credentials.clone());
+        if let Some(credentials) = self.valid() {
+            return Ok(credentials);
         }
+        let _fetching = self.fetching.lock().await;
+        // Who was first has fetched them for all.
+        if let Some(credentials) = self.valid() {
+            return Ok(credentials);
+        }
+        let now = SystemTime::now();
         match self.provider.provide_credentials().await {
             Ok(credentials) => {
                 let until = credentials
                     .expiry()
                     .and_then(|expiry| expiry.checked_sub(REFRESH_BEFORE_EXPIRY))
                     .unwrap_or(now + RECHECK);
-                *cached = Some((credentials.clone(), until));
+                *self.lock() = Some((credentials.clone(), until));
                 Ok(credentials)
             }
             // The last ones may be good until they really expire.
-            Err(error) => match &*cached {
+            Err(error) => match &*self.lock() {
                 Some((credentials, _)) if credentials.expiry().is_none_or(|at| now < at) => {
                     tracing::warn!(%error, "credentials could not be refreshed");
                     Ok(credentials.clone())
@@ -83,5 +87,15 @@ impl CredentialSource {
                 Some(_) | None => Err(UpstreamError::Credentials(error.into())),
             },
         }
+    }
+
+    fn valid(&self) -> Option<Credentials> {
+        let now = SystemTime::now();
+        self.lock().as_ref().filter(|(_, until)| now < *until).map(|(known, _)| known.clone())
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Option<(Credentials, SystemTime)>> {
+        // It is replaced whole, so a poisoned lock still holds a good one.
+        self.cached.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
