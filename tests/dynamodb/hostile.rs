@@ -1,5 +1,8 @@
 //! What no honest client sends: the guard answers or refuses, and goes on serving.
 
+use std::io::{BufRead as _, BufReader};
+use std::net::SocketAddr;
+use std::process::{Child, Command, Stdio};
 use std::time::Duration;
 
 use dm_core::plan::{Mode, Policy};
@@ -7,28 +10,31 @@ use serde_json::json;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
 
-use crate::bed::{self, database, fresh_name};
+use crate::bed::{self, Endpoint, database, fresh_name};
 
 const HEAD: &str = "POST / HTTP/1.1\r\nhost: x\r\nconnection: close\r\ncontent-type: application/x-amz-json-1.0\r\n\
                     x-amz-target: DynamoDB_20120810.PutItem\r\n";
 
-/// Idle connections opened at once; fewer than the machine's usual limit of open files allows.
-const IDLE_CONNECTIONS: usize = 400;
+/// Idle connections opened at once.
+const IDLE_CONNECTIONS: usize = 10_000;
+
+/// Memory that they may take: some 17 KB each in a build without optimisation, and room.
+const IDLE_MIB_MAX: u64 = 256;
 
 /// A machine that is busy with other tests is slow; a guard that hangs is slower.
 const ANSWER_MAX: Duration = Duration::from_secs(90);
 
 /// A whole request's answer.
-async fn raw(address: std::net::SocketAddr, request: &[u8]) -> String {
+async fn raw(address: SocketAddr, request: &[u8]) -> String {
     exchange(address, request, false).await
 }
 
 /// The answer to what will never be a whole request, if there is one.
-async fn unfinished(address: std::net::SocketAddr, request: &[u8]) -> String {
+async fn unfinished(address: SocketAddr, request: &[u8]) -> String {
     exchange(address, request, true).await
 }
 
-async fn exchange(address: std::net::SocketAddr, request: &[u8], gives_up: bool) -> String {
+async fn exchange(address: SocketAddr, request: &[u8], gives_up: bool) -> String {
     let mut stream = TcpStream::connect(address).await.unwrap();
     // The guard may answer and close before it has read everything.
     let _ = stream.write_all(request).await;
@@ -126,18 +132,87 @@ async fn hostile_requests_are_refused_and_the_guard_goes_on() {
     }
 }
 
+/// A guard in a process of its own, started with the number of open files that shells allow.
+struct OwnProcess {
+    child: Child,
+    address: SocketAddr,
+}
+
+impl OwnProcess {
+    fn start() -> Self {
+        let mut child = Command::new("sh")
+            .args(["-c", "ulimit -Sn 1024 && exec \"$0\" guard --listen 127.0.0.1:0"])
+            .arg(env!("CARGO_BIN_EXE_datamigration-under-test"))
+            .env("AWS_ENDPOINT_URL_DYNAMODB", database().url)
+            .env("AWS_ACCESS_KEY_ID", bed::ACCESS_KEY)
+            .env("AWS_SECRET_ACCESS_KEY", "secret")
+            .env("AWS_REGION", bed::REGION)
+            .stderr(Stdio::piped())
+            .spawn()
+            .unwrap();
+        let mut line = String::new();
+        BufReader::new(child.stderr.as_mut().unwrap()).read_line(&mut line).unwrap();
+        let (_, rest) = line.split_once("behind http://").unwrap_or_else(|| panic!("{line}"));
+        let address = rest.split(';').next().unwrap().trim().parse().unwrap();
+        Self { child, address }
+    }
+
+    /// Resident memory.
+    fn mib(&self) -> u64 {
+        let path = format!("/proc/{}/status", self.child.id());
+        let status = std::fs::read_to_string(path).unwrap();
+        let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).unwrap();
+        line.trim().trim_end_matches(" kB").parse::<u64>().unwrap() / 1024
+    }
+}
+
+impl Drop for OwnProcess {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
 #[tokio::test(flavor = "multi_thread")]
-async fn idle_connections_do_not_keep_others_out() {
-    let (guard, through) = bed::guard(&bed::plan(Mode::DryRun, Policy::default())).await;
+async fn ten_thousand_idle_connections_do_not_keep_others_out() {
+    dm_guard::open_files::raise();
+    let guard = OwnProcess::start();
+    let through = Endpoint::new(format!("http://{}", guard.address));
+    through.ok("ListTables", &json!({})).await;
+    let before = guard.mib();
     let mut idle = Vec::new();
     for n in 0..IDLE_CONNECTIONS {
-        let mut stream = TcpStream::connect(guard.program_address).await.unwrap();
-        if n % 2 == 0 {
-            stream.write_all(b"POST / HTTP/1.1\r\nhost:").await.unwrap();
+        let mut stream = TcpStream::connect(guard.address).await.unwrap_or_else(|error| {
+            panic!("connection {n}; the hard limit of open files must be above 10,500: {error}")
+        });
+        match n % 3 {
+            0 => stream.write_all(b"POST / HTTP/1.1\r\nhost:").await.unwrap(),
+            // One that was used and is kept, as SDKs do.
+            1 => ping(&mut stream).await,
+            _ => {}
         }
         idle.push(stream);
     }
+    // One that was used, one that never was, and a new one.
+    ping(&mut idle[1]).await;
+    ping(&mut idle[2]).await;
+    let new = Endpoint::new(format!("http://{}", guard.address));
+    new.ok("ListTables", &json!({})).await;
     through.ok("ListTables", &json!({})).await;
-    drop(idle);
-    guard.stop().await;
+    let taken = guard.mib().saturating_sub(before);
+    println!("{IDLE_CONNECTIONS} idle connections take {taken} MiB");
+    assert!(taken < IDLE_MIB_MAX, "{taken} MiB for {IDLE_CONNECTIONS} idle connections");
+}
+
+/// A request that needs no database, and its answer.
+async fn ping(stream: &mut TcpStream) {
+    stream.write_all(b"GET / HTTP/1.1\r\nhost: x\r\n\r\n").await.unwrap();
+    let mut answer = [0; 1024];
+    let read = tokio::time::timeout(ANSWER_MAX, stream.read(&mut answer));
+    let bytes = read.await.expect("an answer").unwrap();
+    assert!(
+        answer[..bytes].starts_with(b"HTTP/1.1 200 "),
+        "{}",
+        String::from_utf8_lossy(&answer[..bytes])
+    );
 }

@@ -59,6 +59,7 @@ pub async fn guard(flags: Flags) -> Result<u8, SessionError> {
     let mut terminate = signal(SignalKind::terminate()).map_err(SessionError::Signals)?;
     let mut interrupt = signal(SignalKind::interrupt()).map_err(SessionError::Signals)?;
     let plan = plan(&flags).await?;
+    dm_guard::open_files::raise();
     let report = report::prepare(flags.report.as_deref(), plan.mode)?;
     let guard = session::start_guard(&plan, flags.listen).await?;
     let begun = Instant::now();

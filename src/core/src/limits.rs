@@ -20,9 +20,20 @@ pub const CLIENT_HEADERS_MAX: Duration = Duration::from_secs(300);
 /// Time for a client to send its body. On loopback a body of 16 MB takes far less.
 pub const CLIENT_BODY_MAX: Duration = Duration::from_secs(60);
 
-/// Connections served at once; further ones wait in the listen queue. High enough for a program
-/// that opens ten thousand, at some 10 KB each when idle.
+/// Connections served at once, where the limit of open files allows it; for a further one the one
+/// that has been idle for longest is closed. High enough for a program that opens ten thousand, at
+/// some 10 KB each when idle.
 pub const CLIENT_CONNECTIONS_MAX: usize = 16_384;
+
+/// Open files that clients' connections leave to the rest: a connection to the database for each
+/// request in flight, the archive, the overlay's file.
+pub const OPEN_FILES_RESERVED: usize = REQUESTS_IN_FLIGHT_MAX + 256;
+
+/// A connection that waits for room looks again for an idle one after this long.
+pub const CONNECTION_RECHECK: Duration = Duration::from_millis(50);
+
+/// Time for a connection that makes room to finish writing an answer.
+pub const CONNECTION_CLOSING_MAX: Duration = Duration::from_millis(250);
 
 /// Connections of the probe and the operator served at once.
 pub const CONTROL_CONNECTIONS_MAX: usize = 64;

@@ -1,11 +1,13 @@
 //! The guard: an HTTP server over the engine, for a program on the same machine; and what is done in a
 //! run's pod without a program, before it, after it, or in its place.
 
+mod connections;
 mod control;
 pub mod flags;
 mod guard;
 pub mod keep;
 pub mod ledger;
+pub mod open_files;
 mod program_log;
 pub mod record;
 mod restart;

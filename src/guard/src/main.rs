@@ -9,7 +9,9 @@ use dm_core::report::GuardResult;
 use dm_engine::CredentialSource;
 use dm_guard::flags::{self, Flags, Verb};
 use dm_guard::keep::Keep;
-use dm_guard::{Guard, Options, chain, empty_result, ledger, record, restore, termination};
+use dm_guard::{
+    Guard, Options, chain, empty_result, ledger, open_files, record, restore, termination,
+};
 use tokio::signal::unix::{SignalKind, signal};
 
 #[tokio::main]
@@ -23,6 +25,7 @@ async fn main() -> ExitCode {
         .init();
 
     let flags = Flags::parse();
+    open_files::raise();
     let (message, code) = match (flags::plan(&flags.plan), &flags.verb) {
         (Ok(plan), None) => serve(&flags, &plan).await,
         (Ok(plan), Some(Verb::Ledger)) => {

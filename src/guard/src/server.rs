@@ -15,8 +15,10 @@ use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use tokio::net::{TcpListener, TcpStream};
-use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tokio::sync::Semaphore;
 
+use crate::connections::{Connection, Connections};
+use crate::open_files;
 use crate::wire::{self, Body, NotACall};
 
 /// The program's side of the guard.
@@ -39,15 +41,17 @@ impl Server {
 
     /// Accepts connections for ever.
     pub async fn accept(self: Arc<Self>, listener: TcpListener) {
-        let connections = Arc::new(Semaphore::new(limits::CLIENT_CONNECTIONS_MAX));
+        let connections = Connections::new(open_files::connections_max());
         loop {
-            let Ok(permit) = Arc::clone(&connections).acquire_owned().await else { return };
             match listener.accept().await {
                 Ok((stream, peer)) => {
-                    tokio::spawn(Arc::clone(&self).serve(stream, peer, permit));
+                    let Some(place) = connections.place().await else { return };
+                    tokio::spawn(Arc::clone(&self).serve(stream, peer, place));
                 }
                 Err(error) => {
                     tracing::warn!(%error, "accepting a connection");
+                    // Often for want of a file handle, which an idle connection has.
+                    connections.close_idle();
                     tokio::time::sleep(limits::ACCEPT_RETRY).await;
                 }
             }
@@ -66,19 +70,31 @@ impl Server {
         }
     }
 
-    async fn serve(self: Arc<Self>, stream: TcpStream, peer: SocketAddr, _: OwnedSemaphorePermit) {
+    async fn serve(self: Arc<Self>, stream: TcpStream, peer: SocketAddr, place: Connection) {
         let _ = stream.set_nodelay(true);
-        let service = service_fn(|request| {
-            let server = Arc::clone(&self);
-            async move { Ok::<_, std::convert::Infallible>(server.respond(request).await) }
+        let (this, place) = (&self, &place);
+        let service = service_fn(move |request| async move {
+            if !place.begin() {
+                return Err(MakingRoom);
+            }
+            let response = this.respond(request).await;
+            place.end();
+            Ok(response)
         });
         let served = http1::Builder::new()
             .timer(TokioTimer::new())
             .header_read_timeout(limits::CLIENT_HEADERS_MAX)
-            .serve_connection(TokioIo::new(stream), service)
-            .await;
-        if let Err(error) = served {
-            tracing::debug!(%error, %peer, "connection ended");
+            .serve_connection(TokioIo::new(stream), service);
+        let mut served = std::pin::pin!(served);
+        tokio::select! {
+            ended = served.as_mut() => if let Err(error) = ended {
+                tracing::debug!(%error, %peer, "connection ended");
+            },
+            () = place.closing() => {
+                tracing::debug!(%peer, "closing an idle connection to make room");
+                served.as_mut().graceful_shutdown();
+                let _ = tokio::time::timeout(limits::CONNECTION_CLOSING_MAX, served).await;
+            }
         }
     }
 
@@ -142,6 +158,11 @@ fn second_pass(engine: &Engine, head: &request::Parts) -> Response<Body> {
     tracing::info!(%status, said, "a second pass was asked for");
     wire::plain(status, "text/plain", Bytes::from(said + "\n"))
 }
+
+/// The connection is being closed; its request was not begun.
+#[derive(Clone, Copy, Debug, thiserror::Error)]
+#[error("closed to make room for another connection")]
+struct MakingRoom;
 
 /// Reads a body within its time and size.
 async fn read_whole(body: Incoming) -> Result<Bytes, NotACall> {
