@@ -21,7 +21,7 @@ impl Overlay {
         {
             let state = self.state();
             for key in keys {
-                if state.entry(table, key)?.is_none() && !unknown.contains(&key) {
+                if !state.knows(table, key)? && !unknown.contains(&key) {
                     unknown.push(key);
                 }
             }
@@ -34,7 +34,7 @@ impl Overlay {
             };
             let mut state = self.state();
             for key in keys {
-                if state.entry(table, key)?.is_none() {
+                if !state.knows(table, key)? {
                     let base = images.iter().find(|(found, _)| found == *key);
                     let base = base.map(|(_, item)| item.clone());
                     state.put(table, key, &Entry::unchanged(base))?;

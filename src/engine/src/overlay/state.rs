@@ -249,6 +249,11 @@ impl State {
         self.entry_at(table, key.bytes())
     }
 
+    /// Whether the overlay has looked at a key.
+    pub fn knows(&self, table: &Table, key: &ItemKey) -> Result<bool, Fault> {
+        Ok(self.store.contains(&entry_key(table, key.bytes()))?)
+    }
+
     fn entry_at(&self, table: &Table, key: &[u8]) -> Result<Option<Entry>, Fault> {
         let Some(bytes) = self.store.get(&entry_key(table, key))? else { return Ok(None) };
         Entry::decode(&bytes).map(Some).ok_or_else(damaged)

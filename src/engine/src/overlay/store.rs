@@ -97,6 +97,18 @@ impl Store {
         }
     }
 
+    /// Whether a key has a value.
+    pub fn contains(&self, key: &[u8]) -> Result<bool, StoreError> {
+        self.check()?;
+        match (self.memory.get(key), &self.disk) {
+            (Some(value), _) => Ok(value.is_some()),
+            (None, Some(disk)) => {
+                disk.get(key).map(|value| value.is_some()).map_err(|error| self.fail(error))
+            }
+            (None, None) => Ok(false),
+        }
+    }
+
     /// Sets the value of a key.
     pub fn put(&mut self, key: Vec<u8>, value: Vec<u8>) -> Result<(), StoreError> {
         self.set(key, Some(value))

@@ -132,15 +132,7 @@ impl Overlay {
         let parameters = Parameters::of(body)?;
         let level = CapacityLevel::of(parameters)?;
         let writes = self.batch_writes(parameters).await?;
-        for write in &writes {
-            // One table after the other would ask less often; batches are mostly of one table.
-            let keys: Vec<ItemKey> = writes
-                .iter()
-                .filter(|other| Arc::ptr_eq(&other.table, &write.table))
-                .map(|other| other.key.clone())
-                .collect();
-            self.look_at(&write.table, &keys).await?;
-        }
+        self.look_at_all(writes.iter().map(|write| (&write.table, &write.key))).await?;
         let mut used: Vec<(Arc<Table>, Units)> = Vec::new();
         for write in &writes {
             let (_, units) = self.carry_out(write)?;

@@ -93,7 +93,7 @@ impl ReadOnly {
 
     /// Sends a reading call.
     pub async fn read(&self, operation: ReadOperation, body: &Value) -> Result<Bytes, Fault> {
-        self.0.send(operation.operation(), Bytes::from(body.to_string())).await
+        self.0.send(operation.operation(), json(body)?).await
     }
 
     /// What was sent so far.
@@ -110,7 +110,7 @@ impl Full {
 
     /// Sends any call.
     pub async fn send(&self, operation: Operation, body: &Value) -> Result<Bytes, Fault> {
-        self.0.send(operation, Bytes::from(body.to_string())).await
+        self.0.send(operation, json(body)?).await
     }
 
     /// The same connection for reading only.
@@ -207,6 +207,12 @@ impl Upstream {
         };
         counter.fetch_add(1, Ordering::Relaxed);
     }
+}
+
+/// A request's body. Straight into bytes: by way of a text formatter it takes twice as long.
+fn json(body: &Value) -> Result<Bytes, Fault> {
+    let written = serde_json::to_vec(body);
+    written.map(Bytes::from).map_err(|error| Fault::Unavailable(error.to_string()))
 }
 
 /// Between a half and one and a half, so that calls throttled together do not come back together.
