@@ -2,22 +2,38 @@
 //! answer must be equal, and the second table unchanged. A failure is shrunk by leaving out steps,
 //! and printed with its seed.
 //!
-//! `DIFFERENTIAL_PROGRAMS` sets how many, `DIFFERENTIAL_SEED` the first seed.
+//! `DIFFERENTIAL_PROGRAMS` sets how many, `DIFFERENTIAL_SEED` the first seed, `DIFFERENTIAL_FAILURES`
+//! how many differences are shown before it ends (1). A seed means the same program as long as the
+//! generator is the same. In one program of four, several clients are at work at the same time.
 
+mod database;
+mod expressions;
 mod generate;
+mod older;
 mod random;
+mod reads;
 mod statements;
+mod tables;
+mod writes;
 
 use dm_core::plan::{Mode, Policy};
 use serde_json::{Value, json};
 
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+
 use crate::bed::{self, Endpoint, canonical, database};
 use crate::shorthand::expand;
-use crate::suite::{statements_in_full, table};
-use generate::{Program, Step, program};
+use crate::suite::statements_in_full;
+use database::Database;
+use generate::{CLIENTS, Program, Step, program};
+use tables::Tables;
 
 /// Programs run when nobody asks for more: a few seconds' worth.
 const PROGRAMS: u64 = 40;
+
+/// Programs under way at once.
+const WORKERS: u64 = 2;
 
 /// Runs tried while shrinking a failure.
 const SHRINK_RUNS_MAX: usize = 300;
@@ -38,37 +54,68 @@ async fn run_programs(statements: bool) {
     };
     let (count, first) =
         (number("DIFFERENTIAL_PROGRAMS", PROGRAMS), number("DIFFERENTIAL_SEED", 1));
-    let mut steps = 0;
-    for seed in first..first + count {
-        let program = program(seed, statements);
-        steps += program.steps.len();
-        if let Some(difference) = run(&program).await {
-            let (smallest, difference) = shrink(program, difference).await;
-            let seeds: String =
-                smallest.seeds.iter().map(|item| format!("  seed {item}\n")).collect();
-            let listed: String = smallest
-                .steps
-                .iter()
-                .map(|step| {
-                    format!(
-                        "  {} {}{}\n",
-                        if step.pages { "pages" } else { ">" },
-                        step.operation,
-                        step.body
-                    )
-                })
-                .collect();
-            panic!(
-                "DIFFERENTIAL_SEED={seed}, a {} table:\n{seeds}{listed}{difference}",
-                smallest.table
-            );
-        }
+    let shown_max = usize::try_from(number("DIFFERENTIAL_FAILURES", 1)).unwrap();
+    let next = Arc::new(AtomicU64::new(first));
+    let workers: Vec<_> = (0..WORKERS)
+        .map(|_| tokio::spawn(work(Arc::clone(&next), first + count, statements, shown_max)))
+        .collect();
+    let (mut steps, mut shown) = (0, Vec::new());
+    for worker in workers {
+        let (done, differences) = worker.await.unwrap();
+        steps += done;
+        shown.extend(differences);
     }
+    assert!(shown.is_empty(), "{} differences\n{}", shown.len(), shown.join("\n"));
     println!("{count} programs from seed {first}, {steps} steps: no difference");
 }
 
+/// Runs programs until there are no more; their steps, and the differences.
+async fn work(
+    next: Arc<AtomicU64>,
+    until: u64,
+    statements: bool,
+    shown_max: usize,
+) -> (usize, Vec<String>) {
+    let (mut steps, mut shown) = (0, Vec::new());
+    let mut tables = Tables::default();
+    loop {
+        let seed = next.fetch_add(1, Ordering::SeqCst);
+        if seed >= until {
+            return (steps, shown);
+        }
+        let program = program(seed, statements, Database::under_test());
+        steps += program.steps.len();
+        if let Some(difference) = run(&program, &mut tables).await {
+            let (smallest, difference) = shrink(program, difference, &mut tables).await;
+            shown.push(describe(seed, &smallest, &difference));
+            println!("{}", shown[shown.len() - 1]);
+            if shown.len() >= shown_max {
+                next.store(until, Ordering::SeqCst);
+            }
+        }
+    }
+}
+
+fn describe(seed: u64, smallest: &Program, difference: &str) -> String {
+    let seeds: String = smallest.seeds.iter().map(|item| format!("  seed {item}\n")).collect();
+    let listed: String = smallest
+        .steps
+        .iter()
+        .map(|step| {
+            let how = if step.pages { "pages" } else { ">" };
+            let client = if step.client > 0 { step.client.to_string() } else { String::new() };
+            format!("  {client}{how} {} {}\n", step.operation, step.body)
+        })
+        .collect();
+    format!("DIFFERENTIAL_SEED={seed}, a {} table:\n{seeds}{listed}{difference}", smallest.table)
+}
+
 /// Leaves out steps and seeds as long as a difference stays.
-async fn shrink(mut program: Program, mut difference: String) -> (Program, String) {
+async fn shrink(
+    mut program: Program,
+    mut difference: String,
+    tables: &mut Tables,
+) -> (Program, String) {
     let mut runs = 0;
     let mut size = program.steps.len().max(program.seeds.len());
     while size > 0 {
@@ -82,7 +129,7 @@ async fn shrink(mut program: Program, mut difference: String) -> (Program, Strin
                 smaller.seeds.drain(from..(from + size).min(program.seeds.len()));
             }
             runs += 1;
-            match run(&smaller).await {
+            match run(&smaller, tables).await {
                 Some(still) => (program, difference) = (smaller, still),
                 None => at += size,
             }
@@ -93,25 +140,29 @@ async fn shrink(mut program: Program, mut difference: String) -> (Program, Strin
 }
 
 /// Runs a program on both sides; the first difference, if there is one.
-async fn run(program: &Program) -> Option<String> {
+async fn run(program: &Program, tables: &mut Tables) -> Option<String> {
     let database = database();
-    let (plain, dry) = (bed::fresh_name("plain"), bed::fresh_name("dry"));
+    let (plain, dry) = tables.pair(&database, program.table).await;
     for name in [&plain, &dry] {
-        database.ok("CreateTable", &table(program.table, name)).await;
         for seed in &program.seeds {
             database.ok("PutItem", &expand(&json!({"TableName": name, "Item": seed}))).await;
         }
     }
     let before = database.items(&dry).await;
+    let run = bed::fresh_name("run");
     let (guard, through) = bed::guard(&bed::plan(Mode::DryRun, Policy::default())).await;
     let mut difference = None;
-    for (at, step) in program.steps.iter().enumerate() {
-        let expected = answer(step, &plain, &database).await;
-        let found = answer(step, &dry, &through).await;
-        if expected != found && !is_known_departure(&expected, &found) {
+    // Steps of clients that come one after another are done at the same time.
+    for round in program.steps.chunk_by(|one, other| one.client > 0 && other.client > 0) {
+        let expected = answers(round, &plain, &run, &database).await;
+        let found = answers(round, &dry, &run, &through).await;
+        let differing = expected.iter().zip(&found).find(|((_, expected), (_, found))| {
+            expected != found && !is_known_departure(expected, found)
+        });
+        if let Some(((step, expected), (_, found))) = differing {
             difference = Some(format!(
-                "step {at} {} {}\n  direct  {expected}\n  dry run {found}",
-                step.operation, step.body
+                "client {} {} {}\n  direct  {expected}\n  dry run {found}",
+                step.client, step.operation, step.body
             ));
             break;
         }
@@ -125,10 +176,25 @@ async fn run(program: &Program) -> Option<String> {
     if guard.stop().await.write_calls_upstream != 0 {
         difference = Some("the dry run sent a write".into());
     }
-    for name in [&plain, &dry] {
-        database.ok("DeleteTable", &json!({"TableName": name})).await;
-    }
+    tables.empty(&database, program.table).await;
     difference
+}
+
+/// What the clients are answered, client by client.
+async fn answers<'a>(
+    round: &'a [Step],
+    name: &str,
+    run: &str,
+    endpoint: &Endpoint,
+) -> Vec<(&'a Step, String)> {
+    let of_client = |client: u8| async move {
+        let mut answered = Vec::new();
+        for step in round.iter().filter(|step| step.client == client) {
+            answered.push((step, answer(step, name, run, endpoint).await));
+        }
+        answered
+    };
+    futures::future::join_all((0..=CLIENTS).map(of_client)).await.concat()
 }
 
 /// Where DynamoDB Local is known to depart from AWS: a transaction's update that cannot be evaluated
@@ -162,8 +228,9 @@ async fn items(endpoint: &Endpoint, table: &str) -> Vec<String> {
 }
 
 /// The answer as text, as far as it is defined: scans have no order, nor have equal index keys.
-async fn answer(step: &Step, name: &str, endpoint: &Endpoint) -> String {
-    let text = expand(&statements_in_full(&step.body)).to_string().replace("$T", name);
+async fn answer(step: &Step, name: &str, run: &str, endpoint: &Endpoint) -> String {
+    let text = expand(&statements_in_full(&step.body)).to_string();
+    let text = text.replace("$T", name).replace("$R", run);
     let mut body: Value = serde_json::from_str(&text).unwrap();
     let (status, answer) = if step.pages {
         pages(step, &mut body, endpoint).await
@@ -203,6 +270,11 @@ fn comparable(answer: &mut Value) {
     for response in responses.into_iter().flatten() {
         if let Some(Value::Object(error)) = response.get_mut("Error") {
             error.remove("Message");
+            let refused = error["Code"] == "ValidationError";
+            // Of a statement that was refused, dynoxide does not tell the table.
+            if refused && let Some(members) = response.as_object_mut() {
+                members.remove("TableName");
+            }
         }
     }
 }
@@ -267,6 +339,11 @@ fn error(answer: &Value) -> String {
 
 async fn pages(step: &Step, body: &mut Value, endpoint: &Endpoint) -> (u16, Value) {
     let mut items: Vec<Value> = Vec::new();
+    let mut segment = 0;
+    if let Some(segments) = step.segments {
+        body["TotalSegments"] = segments.into();
+        body["Segment"] = segment.into();
+    }
     for _ in 0..500 {
         let (status, mut answer) = endpoint.call(step.operation, body).await;
         if status != 200 {
@@ -279,6 +356,12 @@ async fn pages(step: &Step, body: &mut Value, endpoint: &Endpoint) -> (u16, Valu
         };
         match answer.as_object_mut().unwrap().remove(next) {
             Some(key) => body[start] = key,
+            // Which segment an item is in is each side's own; that it is in one is not.
+            None if step.segments.is_some_and(|segments| segment + 1 < segments) => {
+                segment += 1;
+                body["Segment"] = segment.into();
+                body.as_object_mut().unwrap().remove(start);
+            }
             None => return (200, json!({"Items": items})),
         }
     }

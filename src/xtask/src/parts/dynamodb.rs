@@ -71,23 +71,33 @@ pub fn wait_until_ready(port: u16, log: &Path) -> Result<()> {
     Ok(())
 }
 
-/// Runs `work` with a DynamoDB Local of its own on a free port, and stops it afterwards.
+/// A program that stands in for DynamoDB Local: dynoxide, which is nearer to AWS.
+const DYNOXIDE: &str = "DYNOXIDE";
+
+/// Runs `work` with a DynamoDB Local of its own on a free port, or with the dynoxide that `DYNOXIDE` names,
+/// and stops it afterwards.
 pub fn during<T>(checkout: &Checkout, work: impl FnOnce(&str) -> Result<T>) -> Result<T> {
-    crate::machine::prepare_for_dynamodb()?;
-    let library = library(checkout)?;
     let port = free_port()?;
+    let mut server = if let Some(dynoxide) = std::env::var_os(DYNOXIDE) {
+        let mut server = Command::new(dynoxide);
+        server.args(["--port", &port.to_string()]);
+        server
+    } else {
+        crate::machine::prepare_for_dynamodb()?;
+        server(&library(checkout)?, port)
+    };
     let folder = checkout.target().join("dynamodb");
     fs::create_dir_all(&folder)
         .with_context(|| format!("making the folder {}", folder.display()))?;
     let log = folder.join(format!("server-{port}.log"));
     let output = fs::File::create(&log).with_context(|| format!("creating {}", log.display()))?;
     let errors = output.try_clone().context("sharing DynamoDB Local's log")?;
-    let mut child = server(&library, port)
+    let mut child = server
         .stdin(std::process::Stdio::null())
         .stdout(output)
         .stderr(errors)
         .spawn()
-        .context("starting DynamoDB Local with java")?;
+        .with_context(|| format!("starting {}", server.get_program().display()))?;
     let outcome =
         wait_until_ready(port, &log).and_then(|()| work(&format!("http://127.0.0.1:{port}")));
     child.kill().context("stopping DynamoDB Local")?;
