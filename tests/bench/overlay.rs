@@ -2,21 +2,21 @@
 //! on disk, and its difference item by item. Run by `cargo xtask bench overlay`; prints, judges nothing.
 //!
 //! The database is a mock that answers in constant time from no memory at all, so that what is measured
-//! is the guard. Mock, guard and client are processes of their own and share one machine's cores.
+//! is the guard: the program that runs in a pod, asked over HTTP, with an archive in a folder into which
+//! it puts report and difference when it is stopped. All share one machine's cores.
 
-use std::fs::File;
-use std::io::{self, BufRead, BufReader, BufWriter, Read as _, Write};
+use std::fs::{self, File};
+use std::io::{self, BufRead, BufReader, Write};
 use std::net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream};
 use std::path::Path;
-use std::process::{Child, ChildStdin, Command, Stdio};
+use std::process::{Child, Command, Stdio};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, Result, bail, ensure};
 use dm_core::plan::PLAN_VERSION;
-use dm_engine::CredentialSource;
-use dm_guard::{Guard, Options};
+use rustix::process::{Pid, Signal, kill_process};
 
 /// Items changed, unless the first word says otherwise.
 const ITEMS: u64 = 1_000_000;
@@ -32,7 +32,6 @@ fn main() -> Result<()> {
         std::env::args().skip(1).filter(|word| !word.starts_with("--")).collect();
     match words.iter().map(String::as_str).collect::<Vec<_>>().as_slice() {
         ["mock"] => mock().context("the mock"),
-        ["guard", upstream, folder] => guard(upstream, Path::new(folder)).context("the guard"),
         [items] => measure(items.parse().context("the number of items")?),
         [] => measure(ITEMS),
         _ => bail!("give a number of items, or nothing"),
@@ -41,10 +40,8 @@ fn main() -> Result<()> {
 
 fn measure(items: u64) -> Result<()> {
     let folder = tempfile::tempdir()?;
-    let mock = Process::start(&["mock"])?;
-    let upstream = format!("http://{}", mock.address);
-    let path = folder.path().to_string_lossy().into_owned();
-    let guard = Process::start(&["guard", &upstream, &path])?;
+    let mock = Process::mock()?;
+    let guard = Process::guard(mock.address, folder.path())?;
     println!(
         "a dry run that changes {items} items of {ITEM_BYTES} bytes, by UpdateItem, over a mock"
     );
@@ -72,8 +69,7 @@ fn measure(items: u64) -> Result<()> {
         let rate = u32::try_from(until).map_or(0.0, f64::from) / seconds;
         println!("{until:>10} {seconds:>9.1} {rate:>10.0} {memory:>11} {disk:>9}");
     }
-    print!("{}", guard.stop()?);
-    Ok(())
+    guard.stop(folder.path())
 }
 
 /// Changes items until the number of another one is this.
@@ -196,45 +192,6 @@ fn data(id: &str) -> String {
     (0..ITEM_BYTES - id.len() - "iddata".len()).map(letter).collect()
 }
 
-/// A guard as in a pod, until standard input ends; then its difference, and what it took.
-fn guard(upstream: &str, folder: &Path) -> Result<()> {
-    let plan = serde_json::json!({
-        "version": PLAN_VERSION,
-        "run": {"namespace": "n", "name": "bench", "uid": "u", "number": 1},
-        "mode": "DryRun",
-        "upstream": {"region": "eu-west-1", "endpoint": upstream},
-        "policy": {"showValues": true},
-    });
-    let plan = dm_guard::flags::plan(&plan.to_string())?;
-    let fixed = aws_credential_types::Credentials::new("bench", "secret", None, None, "bench");
-    let provider = aws_credential_types::provider::SharedCredentialsProvider::new(fixed);
-    let any = SocketAddr::from((Ipv4Addr::LOCALHOST, 0));
-    let options = Options { listen: any, control_listen: any, state_dir: Some(folder.to_owned()) };
-    let runtime = tokio::runtime::Runtime::new()?;
-    let guard = runtime.block_on(Guard::start(&plan, CredentialSource::new(provider), &options))?;
-    announce(guard.program_address)?;
-    io::stdin().read_to_end(&mut Vec::new())?;
-
-    let engine = Arc::clone(guard.engine());
-    let result = runtime.block_on(guard.stop());
-    let begun = Instant::now();
-    let path = folder.join("difference.ndjson.zst");
-    let lines = engine.write_difference(BufWriter::new(File::create(&path)?))?;
-    let updated: u64 = result.tables.iter().map(|table| table.updated).sum();
-    println!(
-        "difference: {} lines for {updated} updated items, {} MB compressed, in {:.1} s",
-        lines.unwrap_or_default(),
-        path.metadata()?.len() >> 20,
-        begun.elapsed().as_secs_f64()
-    );
-    println!(
-        "problem: {:?}; write calls that reached the mock: {}",
-        result.problem, result.write_calls_upstream
-    );
-    println!("most memory of the guard in all: {} MB", peak_kib("self")? / 1024);
-    Ok(())
-}
-
 fn announce(address: SocketAddr) -> Result<()> {
     println!("{address}");
     Ok(io::stdout().flush()?)
@@ -248,26 +205,63 @@ fn peak_kib(pid: &str) -> Result<u64> {
     Ok(number.context("no VmHWM")?.parse()?)
 }
 
-/// This program again, in another role. It ends with us.
+/// How often a guard that starts or stops is looked at.
+const LOOK: Duration = Duration::from_millis(20);
+
+/// A child of ours. It ends with us.
 struct Process {
     child: Child,
-    stdin: Option<ChildStdin>,
-    stdout: BufReader<std::process::ChildStdout>,
     address: SocketAddr,
 }
 
 impl Process {
-    fn start(words: &[&str]) -> Result<Self> {
+    /// The mock: this program in another role.
+    fn mock() -> Result<Self> {
         let mut child = Command::new(std::env::current_exe()?)
-            .args(words)
-            .stdin(Stdio::piped())
+            .arg("mock")
             .stdout(Stdio::piped())
-            .spawn()?;
-        let mut stdout = BufReader::new(child.stdout.take().context("no output")?);
+            .spawn()
+            .context("starting the mock")?;
         let mut line = String::new();
-        stdout.read_line(&mut line)?;
-        let address = line.trim().parse().with_context(|| format!("{words:?} said {line}"))?;
-        Ok(Self { stdin: child.stdin.take(), child, stdout, address })
+        BufReader::new(child.stdout.take().context("no output")?).read_line(&mut line)?;
+        Ok(Self { child, address: line.trim().parse().context("the mock's address")? })
+    }
+
+    /// A guard as in a pod, which keeps all it writes in this folder.
+    fn guard(mock: SocketAddr, folder: &Path) -> Result<Self> {
+        let plan = serde_json::json!({
+            "version": PLAN_VERSION,
+            "run": {"namespace": "n", "name": "bench", "uid": "u", "number": 1},
+            "mode": "DryRun",
+            "upstream": {"region": "eu-west-1", "endpoint": format!("http://{mock}")},
+            "policy": {"showValues": true},
+            "archive": {
+                "url": format!("file://{}", folder.join("archive").display()),
+                "migration": "bench",
+            },
+        });
+        fs::create_dir_all(folder.join("archive"))?;
+        let log = folder.join("guard.log");
+        let mut child = Command::new(env!("CARGO_BIN_EXE_datamigration-guard"))
+            .args(["--listen", "127.0.0.1:0", "--control-listen", "127.0.0.1:0"])
+            .arg("--termination-log")
+            .arg(folder.join("result.json"))
+            .arg("--state-dir")
+            .arg(folder)
+            .env("DATAMIGRATION_PLAN", plan.to_string())
+            .envs([("AWS_ACCESS_KEY_ID", "bench"), ("AWS_SECRET_ACCESS_KEY", "secret")])
+            .stderr(File::create(&log)?)
+            .spawn()
+            .context("starting the guard")?;
+        loop {
+            let said = fs::read_to_string(&log)?;
+            let address = said.split("program_address=").nth(1);
+            if let Some(word) = address.and_then(|rest| rest.split_whitespace().next()) {
+                return Ok(Self { child, address: word.parse().context("the guard's address")? });
+            }
+            ensure!(child.try_wait()?.is_none(), "the guard does not serve:\n{said}");
+            std::thread::sleep(LOOK);
+        }
     }
 
     fn memory_kib(&self) -> Result<u64> {
@@ -276,18 +270,45 @@ impl Process {
 
     /// Bytes of the files it has open, with a name or not.
     fn file_bytes(&self) -> Result<u64> {
-        let open = std::fs::read_dir(format!("/proc/{}/fd", self.child.id()))?;
-        let files = open.flatten().filter_map(|open| std::fs::metadata(open.path()).ok());
-        Ok(files.filter(std::fs::Metadata::is_file).map(|file| file.len()).sum())
+        let open = fs::read_dir(format!("/proc/{}/fd", self.child.id()))?;
+        let files = open.flatten().filter_map(|open| fs::metadata(open.path()).ok());
+        Ok(files.filter(fs::Metadata::is_file).map(|file| file.len()).sum())
     }
 
-    /// Ends it by the end of its input; what it says.
-    fn stop(mut self) -> Result<String> {
-        drop(self.stdin.take());
-        let mut said = String::new();
-        self.stdout.read_to_string(&mut said)?;
-        Ok(said)
+    /// Tells a guard to stop, and prints what it left and the most memory that it had.
+    fn stop(mut self, folder: &Path) -> Result<()> {
+        let begun = Instant::now();
+        kill_process(Pid::from_child(&self.child), Signal::TERM)?;
+        let mut peak = 0;
+        while self.child.try_wait()?.is_none() {
+            // Between two looks it may have ended.
+            peak = self.memory_kib().unwrap_or(0).max(peak);
+            std::thread::sleep(LOOK);
+        }
+        let seconds = begun.elapsed().as_secs_f64();
+        let said: serde_json::Value =
+            serde_json::from_slice(&fs::read(folder.join("result.json"))?)?;
+        println!("stopped in {seconds:.1} s; left in the archive:");
+        list(&folder.join("archive"))?;
+        println!("tables: {}", said["tables"]);
+        println!("problem: {}; archived: {}", said["problem"], said["archived"]);
+        println!("write calls that reached the mock: {}", said["writeCallsUpstream"]);
+        println!("most memory of the guard in all (VmHWM): {} MB", peak / 1024);
+        Ok(())
     }
+}
+
+fn list(folder: &Path) -> Result<()> {
+    for entry in fs::read_dir(folder)? {
+        let entry = entry?;
+        if entry.file_type()?.is_dir() {
+            list(&entry.path())?;
+        } else {
+            let bytes = entry.metadata()?.len();
+            println!("  {:>12} bytes  {}", bytes, entry.file_name().to_string_lossy());
+        }
+    }
+    Ok(())
 }
 
 impl Drop for Process {
