@@ -53,6 +53,10 @@ enum Task {
         /// Leave the cluster up.
         #[arg(long)]
         keep: bool,
+        /// Show instead what becomes of an applied migration when the whole cluster is lost: a new
+        /// one with the same archive knows of it, and does not run it.
+        #[arg(long)]
+        rebuild: bool,
     },
 }
 
@@ -79,6 +83,9 @@ fn run(task: &Task) -> Result<()> {
             )
         }),
         Task::Bench { subject } => bench::run(&checkout, *subject),
-        Task::Demo { keep } => demo::run(&checkout, *keep),
+        Task::Demo { keep, rebuild } => {
+            let story = if *rebuild { demo::Story::Rebuild } else { demo::Story::Whole };
+            demo::run(&checkout, *keep, story)
+        }
     }
 }

@@ -80,6 +80,12 @@ pub fn variables(checkout: &Checkout) -> Result<Vec<(String, String)>> {
     Ok(Environment::read(&State(checkout.state()))?.variables)
 }
 
+/// Whether the node of the cluster that is up is this machine itself.
+pub fn is_local(checkout: &Checkout) -> bool {
+    let state = State(checkout.state());
+    state.0.exists() && !state.join("kind").exists()
+}
+
 /// Brings a cluster up.
 pub fn up(checkout: &Checkout, options: &Options) -> Result<()> {
     let _lock = lock(checkout)?;

@@ -1,8 +1,11 @@
 //! `cargo xtask demo`: the main job on real data, told in commands. A migration is tried, looked at,
-//! promoted, and another one fails. Each command is printed before it runs, so that a reader can repeat
-//! it; each expectation is printed with its outcome, and one that does not hold fails the demo.
+//! promoted, taken back, and another one fails; or the cluster is lost under an applied one. Each command
+//! is printed before it runs, so that a reader can repeat it; each expectation is printed with its outcome,
+//! and one that does not hold fails the demo.
 
 mod files;
+mod rebuild;
+mod take_back;
 mod teller;
 
 use std::env;
@@ -19,7 +22,7 @@ use crate::console::{say, seconds, step};
 use crate::fingerprint::Fingerprint;
 use crate::machine;
 use crate::parts::cached;
-use files::{FAILING, FOLDER, PRICES};
+use files::{ARCHIVE, FAILING, FOLDER, PRICES, VOLUME};
 use teller::{Teller, print_chapter, print_command};
 
 /// How long a migration of 406 items may take: seconds, and minutes where compilers have the processors.
@@ -34,16 +37,31 @@ const CAR: &str = "chevrolet-chevelle-malibu-1970-1";
 /// How many cars the data has.
 const COUNT: &str = "406";
 
+/// What is shown.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Story {
+    /// A dry run, its promotion, its restore, a failure.
+    Whole,
+    /// A dry run, its promotion, and the loss of the cluster.
+    Rebuild,
+}
+
 /// Runs the demonstration; `keep` leaves the cluster up.
-pub fn run(checkout: &Checkout, keep: bool) -> Result<()> {
+pub fn run(checkout: &Checkout, keep: bool, story: Story) -> Result<()> {
     let begun = Instant::now();
     let cars = cars(checkout)?;
     cluster::up(checkout, &cluster::Options::default())?;
     let variables = cluster::variables(checkout)?;
-    files::write(checkout, &variables, &cars)?;
+    let local = cluster::is_local(checkout);
+    if story == Story::Rebuild && !local {
+        bail!(
+            "the archive of this cluster goes with it: --rebuild needs one whose node is this machine"
+        );
+    }
+    files::write(checkout, &variables, &cars, local)?;
     let mut teller = Teller::new(checkout, variables);
     print_command("eval \"$(cargo xtask cluster env)\"");
-    let told = tell(&mut teller);
+    let told = tell(checkout, &mut teller, story);
     let outcome = told.and_then(|()| teller.verdict());
     say(&format!("\nThe demo took {}.", seconds(begun.elapsed())));
     if keep || (outcome.is_err() && env::var_os("CI").is_none()) {
@@ -81,21 +99,35 @@ fn cars(checkout: &Checkout) -> Result<PathBuf> {
     Ok(place.join("cars.json"))
 }
 
-fn tell(teller: &mut Teller) -> Result<()> {
+fn tell(checkout: &Checkout, teller: &mut Teller, story: Story) -> Result<()> {
     prepare(teller)?;
     let before = dry_run(teller)?;
     promote(teller, &before)?;
-    fail(teller)
+    match story {
+        Story::Whole => {
+            take_back::tell(teller, cluster::is_local(checkout))?;
+            fail(teller)
+        }
+        Story::Rebuild => rebuild::tell(checkout, teller),
+    }
 }
 
 fn prepare(teller: &mut Teller) -> Result<()> {
-    print_chapter("The platform team gives the namespace a target: where the database is");
+    print_chapter(
+        "The platform team gives the namespace a target: where the database and the archive are",
+    );
     teller.show("kubectl delete namespace demo --ignore-not-found --timeout=120s")?;
+    teller.show(&format!("kubectl delete persistentvolume {VOLUME} --ignore-not-found"))?;
+    teller.show(&format!("rm -rf {ARCHIVE} && mkdir -p {ARCHIVE}"))?;
     teller.show(&format!("cat {FOLDER}/target.yaml"))?;
-    teller.show(&format!("kubectl apply -f {FOLDER}/target.yaml"))?;
+    give_target(teller)?;
     print_chapter("A table with real cars");
     teller.show(&format!("{CARS} load {FOLDER}/cars.json"))?;
     teller.show(&format!("{CARS} show {CAR}"))
+}
+
+fn give_target(teller: &mut Teller) -> Result<()> {
+    teller.show(&format!("kubectl apply -f {FOLDER}/archive.yaml -f {FOLDER}/target.yaml"))
 }
 
 /// Returns the table's digest from before.

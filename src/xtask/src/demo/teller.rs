@@ -32,6 +32,11 @@ impl Teller {
         Self { root: checkout.root.clone(), variables, broken: Vec::new(), held: 0 }
     }
 
+    /// What the commands see from now on.
+    pub fn set_variables(&mut self, variables: Vec<(String, String)>) {
+        self.variables = variables;
+    }
+
     /// Prints a command and runs it; its output goes where ours does.
     pub fn show(&self, line: &str) -> Result<()> {
         print_command(line);

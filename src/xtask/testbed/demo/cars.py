@@ -1,6 +1,8 @@
-"""The demo's table: loads the cars, digests the table, shows an item, counts an attribute.
+"""The demo's table: loads the cars, digests the table, shows an item, counts an attribute, and changes
+cars as somebody does by hand.
 
-    python3 cars.py load cars.json | digest | show ID | count ATTRIBUTE
+    python3 cars.py load cars.json | digest [IGNORED…] | show ID | count ATTRIBUTE
+                    | change HOW_MANY ATTRIBUTE VALUE
 
 It speaks DynamoDB's own JSON with nothing but Python's library. The database is the DynamoDB Local at
 DYNAMODB_ENDPOINT, which takes any signature and keeps a database per access key and region.
@@ -102,9 +104,9 @@ def scan():
         page = {"ExclusiveStartKey": answer["LastEvaluatedKey"]}
 
 
-def digest():
-    """One line that is equal only if the whole table is."""
-    found = scan()
+def digest(*ignored):
+    """One line that is equal only if the whole table is, but for the attributes ignored."""
+    found = [{k: v for k, v in item.items() if k not in ignored} for item in scan()]
     text = json.dumps(found, sort_keys=True).encode()
     print(f"{len(found)} items, sha256 {hashlib.sha256(text).hexdigest()}")
 
@@ -121,5 +123,20 @@ def count(attribute):
     print(sum(attribute in item for item in scan()))
 
 
+def change(how_many, attribute, value):
+    """Gives the first cars another value of an attribute."""
+    for item in scan()[: int(how_many)]:
+        call(
+            "UpdateItem",
+            TableName=TABLE,
+            Key={"id": item["id"]},
+            UpdateExpression="SET #a = :v",
+            ExpressionAttributeNames={"#a": attribute},
+            ExpressionAttributeValues={":v": {"N" if value.isdigit() else "S": value}},
+        )
+        print(f"{item['id']['S']}: {attribute} is {value} now")
+
+
 if __name__ == "__main__":
-    {"load": load, "digest": digest, "show": show, "count": count}[sys.argv[1]](*sys.argv[2:])
+    verbs = {"load": load, "digest": digest, "show": show, "count": count, "change": change}
+    verbs[sys.argv[1]](*sys.argv[2:])
