@@ -24,6 +24,7 @@ mod hostile;
 mod journal;
 mod journal_ahead;
 mod journal_speed;
+mod journal_units;
 mod journal_writer;
 mod kill;
 mod kill_ahead;

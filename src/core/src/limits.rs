@@ -201,13 +201,13 @@ pub const RESTORE_PAGES_AT_ONCE: usize = 4;
 /// Bytes of entries that a restore keeps in memory at once, as values.
 pub const RESTORE_PARTITION_BYTES_MAX: u64 = 64 * 1024 * 1024;
 
-/// How much larger entries are in memory than in the archive: JSON compresses to about a fifth, and
-/// values take about four times their JSON.
-pub const RESTORE_INFLATION: u64 = 20;
+/// How much larger entries are in memory than in the archive. Measured with items that are much like each
+/// other, which compress to a tenth; values then take some eight times their JSON.
+pub const RESTORE_INFLATION: u64 = 80;
 
 /// Files that a restore sorts entries into. More than this many are not open at once, so journals of
-/// more than 800 MB in the archive take more memory than the bound above.
-pub const RESTORE_PARTITIONS_MAX: usize = 256;
+/// more than 400 MB in the archive take more memory than the bound above.
+pub const RESTORE_PARTITIONS_MAX: usize = 512;
 
 /// How often one key is decided anew because it changed under the restore.
 pub const RESTORE_TRIES_MAX: u32 = 16;
