@@ -98,6 +98,8 @@ reasons! {
     LockedByAnother,
     /// The target's archive does not answer. Nothing that writes runs without it.
     ArchiveUnavailable,
+    /// The archive's ledger says otherwise than status how a run ended, and neither is corrected.
+    LedgerContradicts,
     /// The outcome of a run is being noted in the archive.
     Recording,
     /// The archive knows runs of this name up to a higher number; a new run gets one above it.

@@ -29,6 +29,9 @@ pub struct RestoreReport {
     /// What it found and did. Absent when it did not get to say it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub effects: Option<RestoreEffects>,
+    /// Where the archive keeps the full report, with all conflicts.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub report: Option<String>,
 }
 
 /// What a restore found in its run's journal and did about it; in a preview, would do.

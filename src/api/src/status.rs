@@ -323,6 +323,12 @@ pub struct DryRunReport {
     /// Digest over the program's and over the shape of its effects.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub digest: Option<String>,
+    /// Where the archive keeps the program's whole output.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub log: Option<String>,
+    /// Where the archive keeps the full report.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub report: Option<String>,
 }
 
 /// What a run that was to apply the migration did.

@@ -25,6 +25,10 @@ pub const EXIT_LOCKED: u8 = 83;
 /// Exit code for [`Verdict::Unavailable`].
 pub const EXIT_UNAVAILABLE: u8 = 84;
 
+/// Exit code of `record` where the ledger says already that the run ended otherwise, or is another
+/// object's. To say it again would not help.
+pub const EXIT_CONTRADICTED: u8 = 85;
+
 /// Exit codes after which a pod of the same Job would hear the same: for `podFailurePolicy`.
 pub const EXITS_FINAL: [u8; 5] =
     [EXIT_ADOPT, EXIT_UNKNOWN, EXIT_RENUMBER, EXIT_LOCKED, EXIT_UNAVAILABLE];

@@ -34,7 +34,7 @@ async fn main() -> ExitCode {
         }
         (Ok(plan), Some(Verb::Record(said))) => match record::record(&plan, said).await {
             Ok(()) => (String::new(), 0),
-            Err(error) => told(&chain(&error)),
+            Err(error) => (told(&chain(&error)).0, error.exit_code()),
         },
         (Ok(plan), Some(Verb::Restore)) => match take_back(&flags, &plan).await {
             Ok(done) => done,

@@ -2,6 +2,7 @@
 //! pod was killed, or its program was not started by the entry program.
 
 use dm_core::plan::Plan;
+use dm_core::verdict::EXIT_CONTRADICTED;
 use dm_engine::archive::{Archive, ArchiveError, LayoutError};
 use dm_engine::journal::JournalledRun;
 use dm_engine::ledger::{self, Begun, Completed, LedgerError, RunOutcome};
@@ -23,6 +24,23 @@ pub enum RecordError {
     /// The ledger, which may say something else already.
     #[error(transparent)]
     Ledger(#[from] LedgerError),
+}
+
+impl RecordError {
+    /// The exit code that goes with it, by which the Job knows whether to try again.
+    pub fn exit_code(&self) -> u8 {
+        match self {
+            Self::Ledger(LedgerError::CompletedOtherwise { .. } | LedgerError::Taken { .. }) => {
+                EXIT_CONTRADICTED
+            }
+            Self::NoArchive
+            | Self::Archive(_)
+            | Self::Name(_)
+            | Self::Ledger(
+                LedgerError::Archive(_) | LedgerError::Entry { .. } | LedgerError::Version(_),
+            ) => 1,
+        }
+    }
 }
 
 /// Notes it. To say the same again does no harm; what contradicts is an error.
@@ -69,6 +87,7 @@ mod tests {
         let error = record(&plan, &said(Outcome::Failed)).await.unwrap_err();
         let text = chain(&error);
         assert!(text.contains("has Succeeded") && text.contains("cannot have Failed"), "{text}");
+        assert_eq!(error.exit_code(), EXIT_CONTRADICTED);
         let Verdict::Adopt(adopted) = crate::ledger::ask(&plan).await.verdict else {
             panic!("not adopted")
         };
@@ -86,5 +105,11 @@ mod tests {
         ledger::begin(&archive, &run.name, &begun).await.unwrap();
         let error = record(&plan, &said(Outcome::Succeeded)).await.unwrap_err();
         assert!(chain(&error).contains("uid other"), "{error}");
+        assert_eq!(error.exit_code(), EXIT_CONTRADICTED);
+
+        // What may be mended is tried again.
+        plan.archive.as_mut().unwrap().url = "file:///dev/null/nowhere".into();
+        let error = record(&plan, &said(Outcome::Failed)).await.unwrap_err();
+        assert_eq!(error.exit_code(), 1);
     }
 }

@@ -56,9 +56,11 @@ pub struct Outcome {
 }
 
 impl Outcome {
-    /// Where something is that the guard has kept in the archive.
+    /// Where something is that the guard, or a restore, has kept in the archive.
     pub fn kept(&self, which: impl Fn(&Archived) -> Option<&String>) -> Option<String> {
-        let path = which(self.guard.as_ref()?.archived.as_ref()?)?;
+        let of_guard = self.guard.as_ref().and_then(|guard| guard.archived.as_ref());
+        let of_restore = self.restore.as_ref().and_then(|restore| restore.archived.as_ref());
+        let path = which(of_guard.or(of_restore)?)?;
         Some(format!("{}/{path}", self.archive.as_ref()?.trim_end_matches('/')))
     }
 

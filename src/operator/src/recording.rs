@@ -2,6 +2,7 @@
 //! small Job. What waits for it, and what status says meanwhile. Pure.
 
 use dm_api::condition::{Reason, types};
+use dm_api::migration::State;
 use dm_api::status::{DataMigrationStatus, Phase, RunRecord};
 use jiff::SignedDuration;
 use k8s_openapi::api::batch::v1::Job;
@@ -58,6 +59,9 @@ pub fn condition(
     recorders: &[RecordJob],
 ) -> Option<(&'static str, Reason, String)> {
     let run = outstanding(status, recorders).next()?;
+    if is_contradicted(run, recorders) {
+        return Some((types::NOT_ARCHIVED, Reason::LedgerContradicts, contradiction(run)));
+    }
     let failed = recorders.iter().find_map(|recorder| match &recorder.end {
         JobEnd::Failed(_) if recorder.run == run.number => Some(()),
         JobEnd::No | JobEnd::Complete | JobEnd::Failed(_) => None,
@@ -77,13 +81,45 @@ pub fn condition(
     Some((types::NOT_ARCHIVED, reason, message))
 }
 
+/// Whether the ledger says something else of a run than status: its Job was told so, and has given up.
+fn is_contradicted(run: &RunRecord, recorders: &[RecordJob]) -> bool {
+    recorders.iter().any(|recorder| {
+        recorder.run == run.number
+            && match &recorder.end {
+                JobEnd::Failed(reason) => reason == view::POD_FAILURE_POLICY,
+                JobEnd::No | JobEnd::Complete => false,
+            }
+    })
+}
+
+fn contradiction(run: &RunRecord) -> String {
+    format!(
+        "How run {} ended is in this status, and the archive's ledger says otherwise (kubectl logs job/{}). \
+         Neither is corrected by itself. Look at the data; then set spec.retry to {} to go on with what \
+         the ledger says, or spec.state to Restored to take back what the run changed",
+        run.number,
+        name(run),
+        run.retry + 1
+    )
+}
+
 fn name(run: &RunRecord) -> String {
     crate::names::record(&run.job)
 }
 
-/// No run begins before the archive knows how the last one ended: it would find that nobody knows.
+/// No run begins before the archive knows how the last one ended: it would find that nobody knows. Where
+/// the archive says otherwise a person decides: by `spec.retry`, or by having it taken back.
 pub fn before_begin(situation: Situation<'_>, status: &DataMigrationStatus) -> Option<Position> {
     let (_, reason, message) = condition(status, situation.recorders)?;
+    let contradicted = outstanding(status, situation.recorders)
+        .find(|run| is_contradicted(run, situation.recorders));
+    if let Some(run) = contradicted {
+        let spec = &situation.migration.spec;
+        if spec.retry > run.retry || spec.state == State::Restored {
+            return None;
+        }
+        return Some(Position::new(Phase::Stalled, Standing::Stalled, reason, message));
+    }
     let mut position = Position::new(Phase::Waiting, Standing::Reconciling, reason, message);
     position.set_text("waiting for the archive");
     Some(position)

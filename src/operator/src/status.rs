@@ -219,6 +219,8 @@ fn dry_run_report(run: &RunRecord, outcome: &Outcome) -> DryRunReport {
             .guard
             .as_ref()
             .map(|guard| digest::of_dry_run(&run.program_digest, &guard.effects_digest)),
+        log: run.log.clone(),
+        report: outcome.kept(|archived| archived.report.as_ref()),
     }
 }
 

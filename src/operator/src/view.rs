@@ -21,6 +21,10 @@ use crate::limits;
 /// The kubelet's reason for the end of a container of which it knows nothing.
 pub const STATUS_UNKNOWN: &str = "ContainerStatusUnknown";
 
+/// The Job controller's reason for a Job that its pod failure policy has failed
+/// (pkg/apis/batch/types.go, `JobReasonPodFailurePolicy`).
+pub const POD_FAILURE_POLICY: &str = "PodFailurePolicy";
+
 /// Containers of which a pod has one: what the run is for. What is said of the program here holds
 /// for a restore, which is ours.
 const MAIN_CONTAINERS: [&str; 2] = [PROGRAM_CONTAINER, RESTORE_CONTAINER];
@@ -59,11 +63,13 @@ pub fn run_of(labels: Option<&std::collections::BTreeMap<String, String>>) -> Op
     labels?.get(RUN_LABEL)?.parse().ok()
 }
 
-/// URL of the archive that a run's guard was given.
+/// URL of the archive that a run's guard, or its restore, was given.
 pub fn archive_url(job: &Job) -> Option<String> {
     let pod = job.spec.as_ref()?.template.spec.as_ref()?;
-    let guard = pod.init_containers.iter().flatten().find(|c| c.name == GUARD_CONTAINER)?;
-    let plan = guard.env.iter().flatten().find(|variable| variable.name == PLAN_ENV)?;
+    let mut containers = pod.init_containers.iter().flatten().chain(&pod.containers);
+    let ours =
+        containers.find(|c| [GUARD_CONTAINER, RESTORE_CONTAINER].contains(&c.name.as_str()))?;
+    let plan = ours.env.iter().flatten().find(|variable| variable.name == PLAN_ENV)?;
     let plan: Plan = serde_json::from_str(plan.value.as_deref()?).ok()?;
     Some(plan.archive?.url)
 }

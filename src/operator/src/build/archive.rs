@@ -13,12 +13,18 @@ use super::job;
 /// Name of the volume in the pod.
 pub const VOLUME: &str = "dm-archive";
 
-/// The archive that a run of this kind uses. A dry run has nothing to journal; a preview of a restore
-/// reads another run's journal.
-pub fn of(target: &MigrationTarget, kind: RunKind) -> Option<&ArchiveSpec> {
+/// The archive that a run uses, of whichever kind. A dry run leaves its report and its output there; a
+/// preview of a restore reads another run's journal, too.
+pub fn of(target: &MigrationTarget) -> Option<&ArchiveSpec> {
+    target.spec.archive.as_ref()
+}
+
+/// The archive that is asked whether the run may begin. A dry run may always: it writes nothing to the
+/// database, and waits for no archive. A restore is begun by what status says.
+pub fn asked(target: &MigrationTarget, kind: RunKind) -> Option<&ArchiveSpec> {
     match kind {
-        RunKind::Apply | RunKind::RestorePreview | RunKind::Restore => target.spec.archive.as_ref(),
-        RunKind::DryRun => None,
+        RunKind::Apply => of(target),
+        RunKind::DryRun | RunKind::RestorePreview | RunKind::Restore => None,
     }
 }
 

@@ -83,7 +83,7 @@ pub fn build(
             pod_failure_policy: Some(failure_policy(
                 migration,
                 record.kind,
-                archive::of(&runnable.target, record.kind),
+                archive::asked(&runnable.target, record.kind),
             )),
             template: pod(migration, record, runnable, settings),
             ..JobSpec::default()
@@ -97,7 +97,7 @@ pub fn build(
 fn failure_policy(
     migration: &DataMigration,
     kind: RunKind,
-    archive: Option<&ArchiveSpec>,
+    asked: Option<&ArchiveSpec>,
 ) -> PodFailurePolicy {
     let repeatable = kind != RunKind::Apply || migration.spec.backoff_limit > 0;
     let disrupted = PodFailurePolicyRule {
@@ -108,8 +108,7 @@ fn failure_policy(
         }]),
         on_exit_codes: None,
     };
-    // What the ledger says it says to every pod. A restore's pod does not ask it.
-    let asked = archive.filter(|_| !kind.restores());
+    // What the ledger says it says to every pod.
     let ledger = asked.map(|_| PodFailurePolicyRule {
         action: "FailJob".into(),
         on_pod_conditions: None,
@@ -168,7 +167,8 @@ fn init_containers(
     settings: &Settings,
 ) -> Vec<Container> {
     let guard = guard(migration, record, runnable, settings);
-    let ledger = archive::of(&runnable.target, record.kind).map(|archive| ledger(&guard, archive));
+    let asked = archive::asked(&runnable.target, record.kind);
+    let ledger = asked.map(|archive| ledger(&guard, archive));
     [Some(prepare(runnable, settings)), ledger, Some(guard)].into_iter().flatten().collect()
 }
 
@@ -189,7 +189,7 @@ fn ledger(guard: &Container, archive: &ArchiveSpec) -> Container {
 pub(super) fn pod_spec(record: &RunRecord, runnable: &Runnable) -> PodSpec {
     let pod = &runnable.pod;
     let credentials = runnable.target.spec.credentials_of(record.kind);
-    let grace = match archive::of(&runnable.target, record.kind) {
+    let grace = match archive::of(&runnable.target) {
         Some(_) => GRACE_SECONDS_ARCHIVE,
         None => GRACE_SECONDS,
     };
@@ -270,7 +270,7 @@ fn guard(
 ) -> Container {
     let mut args: Vec<String> = vec!["--state-dir".into(), STATE_DIR.into()];
     let mut mounts = vec![mount("dm-state", STATE_DIR, false)];
-    if let Some(archive) = archive::of(&runnable.target, record.kind) {
+    if let Some(archive) = archive::of(&runnable.target) {
         mounts.extend(archive::mount(archive));
         mounts.push(mount("dm-log", LOG_DIR, false));
         args.extend(["--log-dir".into(), LOG_DIR.into()]);
@@ -323,7 +323,7 @@ pub(super) fn guard_env(
             secret_variable(&secret.name, "AWS_SESSION_TOKEN", true),
         ]);
     }
-    env.extend(archive::of(&runnable.target, record.kind).into_iter().flat_map(archive::env));
+    env.extend(archive::of(&runnable.target).into_iter().flat_map(archive::env));
     env
 }
 
@@ -350,7 +350,7 @@ fn plan(migration: &DataMigration, record: &RunRecord, runnable: &Runnable) -> P
         },
         limits: rates(&runnable.limits)
             .lower(&target.policy.limits.as_ref().map(rates).unwrap_or_default()),
-        archive: archive::of(&runnable.target, record.kind)
+        archive: archive::of(&runnable.target)
             .map(|archive| archive::plan(migration, record, archive)),
         second_pass: program::has_second_pass(migration, record),
         restore: match &runnable.program {
@@ -392,7 +392,7 @@ fn volumes(record: &RunRecord, runnable: &Runnable) -> Vec<Volume> {
             ..Volume::default()
         });
     }
-    if let Some(archive) = archive::of(&runnable.target, record.kind) {
+    if let Some(archive) = archive::of(&runnable.target) {
         volumes.extend(archive::volume(archive));
         let size = Some(Quantity(limits::LOG_SIZE_LIMIT.into()));
         let empty_dir =

@@ -15,15 +15,15 @@ use crate::validate::{Program, Runnable};
 const ENTRY: &str = "/dm/bin/datamigration-entry";
 
 /// Whether the program's output is kept for an archive.
-fn has_log(record: &RunRecord, runnable: &Runnable) -> bool {
-    archive::of(&runnable.target, record.kind).is_some()
+fn has_log(runnable: &Runnable) -> bool {
+    archive::of(&runnable.target).is_some()
 }
 
 /// What the entry program does beside running the program: keeps its output for an archive, runs it
 /// a second time.
 fn entry_flags(migration: &DataMigration, record: &RunRecord, runnable: &Runnable) -> Vec<String> {
     let mut flags = Vec::new();
-    if has_log(record, runnable) {
+    if has_log(runnable) {
         flags.extend(["--log-dir".into(), LOG_DIR.into()]);
     }
     if has_second_pass(migration, record) {
@@ -39,7 +39,7 @@ pub(super) fn container(
     runnable: &Runnable,
 ) -> Container {
     let flags = entry_flags(migration, record, runnable);
-    let has_log = has_log(record, runnable);
+    let has_log = has_log(runnable);
     let base = Container {
         name: PROGRAM_CONTAINER.into(),
         resources: runnable.pod.resources.clone(),

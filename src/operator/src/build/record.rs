@@ -5,7 +5,10 @@ use std::collections::BTreeMap;
 
 use dm_api::status::{RunRecord, RunResult};
 use dm_api::{DataMigration, MIGRATION_UID_LABEL};
-use k8s_openapi::api::batch::v1::{Job, JobSpec};
+use dm_core::verdict::EXIT_CONTRADICTED;
+use k8s_openapi::api::batch::v1::{
+    Job, JobSpec, PodFailurePolicy, PodFailurePolicyOnExitCodesRequirement, PodFailurePolicyRule,
+};
 use k8s_openapi::api::core::v1::{Container, PodSpec, PodTemplateSpec};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{ObjectMeta, Time};
 
@@ -33,6 +36,7 @@ pub fn build(migration: &DataMigration, run: &RunRecord, of: &Job) -> Option<Job
         },
         spec: Some(JobSpec {
             backoff_limit: Some(limits::RECORD_BACKOFF_LIMIT),
+            pod_failure_policy: Some(failure_policy()),
             ttl_seconds_after_finished: Some(limits::RECORD_TTL_SECONDS),
             template: PodTemplateSpec {
                 metadata: Some(ObjectMeta {
@@ -46,6 +50,20 @@ pub fn build(migration: &DataMigration, run: &RunRecord, of: &Job) -> Option<Job
         }),
         status: None,
     })
+}
+
+/// A ledger that says otherwise says so to every pod.
+fn failure_policy() -> PodFailurePolicy {
+    let contradicted = PodFailurePolicyRule {
+        action: "FailJob".into(),
+        on_pod_conditions: None,
+        on_exit_codes: Some(PodFailurePolicyOnExitCodesRequirement {
+            container_name: Some(CONTAINER.into()),
+            operator: "In".into(),
+            values: vec![EXIT_CONTRADICTED.into()],
+        }),
+    };
+    PodFailurePolicy { rules: vec![contradicted] }
 }
 
 /// Labels by which it is found, and not taken for a Job or pod of the run itself.

@@ -32,7 +32,7 @@ pub fn pod(
     runnable: &Runnable,
     settings: &Settings,
 ) -> PodSpec {
-    let archive = archive::of(&runnable.target, record.kind);
+    let archive = archive::of(&runnable.target);
     let mut volumes = vec![job::empty("dm-state")];
     volumes.extend(archive.and_then(archive::volume));
     PodSpec {
@@ -52,7 +52,7 @@ fn container(
     // A large journal is sorted in files.
     env.push(EnvVar { name: "TMPDIR".into(), value: Some(STATE_DIR.into()), value_from: None });
     let mut mounts = vec![job::mount("dm-state", STATE_DIR, false)];
-    let archive = archive::of(&runnable.target, record.kind);
+    let archive = archive::of(&runnable.target);
     mounts.extend(archive.and_then(archive::mount));
     Container {
         name: RESTORE_CONTAINER.into(),

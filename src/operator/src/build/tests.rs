@@ -291,18 +291,42 @@ fn a_job_fails_at_once_when_the_ledger_refuses_its_run() {
 
 #[test]
 fn the_programs_container_has_nothing_of_the_archive() {
-    for (archive, words) in
-        [(in_a_bucket(), ["archive-keys", "s3:9000"]), (on_a_volume(), ["dm-archive", "/archive"])]
+    let cases =
+        [(in_a_bucket(), ["archive-keys", "s3:9000"]), (on_a_volume(), ["dm-archive", "/archive"])];
+    for ((archive, words), kind) in
+        cases.iter().flat_map(|case| [(case, RunKind::Apply), (case, RunKind::DryRun)])
     {
-        let job = built_with(archive, RunKind::Apply);
+        let job = built_with(archive.clone(), kind);
         for container in containers(&job) {
             let text = serde_json::to_string(&container).unwrap();
             let ours = [GUARD_CONTAINER, LEDGER_CONTAINER].contains(&container.name.as_str());
             for word in words {
-                assert_eq!(text.contains(word), ours, "{}: {word}", container.name);
+                assert_eq!(text.contains(word), ours, "{kind:?} {}: {word}", container.name);
             }
         }
     }
+}
+
+#[test]
+fn a_dry_run_leaves_its_report_in_the_archive_asks_no_ledger_and_reads_with_its_own_credentials() {
+    let mut target: Value = serde_json::from_str(TARGET).unwrap();
+    target["archive"] = in_a_bucket();
+    target["dryRunCredentials"] = json!({"secret": {"name": "read-only-keys"}});
+    let migration = script();
+    let on = runnable_on(&migration, &target);
+    let job = job::build(&migration, &record(RunKind::DryRun), &on, &settings());
+    let all = containers(&job);
+    assert!(all.iter().all(|container| container.name != LEDGER_CONTAINER));
+    let guard = all.iter().find(|container| container.name == GUARD_CONTAINER).unwrap();
+    let secret_of = |variable: &str| {
+        let found = guard.env.iter().flatten().find(|one| one.name == variable)?;
+        Some(found.value_from.as_ref()?.secret_key_ref.as_ref()?.name.clone())
+    };
+    // It can write to the archive, and to nothing else.
+    assert_eq!(secret_of("AWS_ACCESS_KEY_ID").as_deref(), Some("read-only-keys"));
+    let of_archive = secret_of(dm_core::plan::ARCHIVE_ACCESS_KEY_ENV);
+    assert_eq!(of_archive.as_deref(), Some("archive-keys"));
+    assert!(guard.args.iter().flatten().any(|arg| arg == "--log-dir"));
 }
 
 fn taken_back(kind: RunKind, migration: &DataMigration, archive: &Value) -> Job {

@@ -18,6 +18,7 @@ pub fn report(run: &RunRecord, outcome: &Outcome) -> RestoreReport {
         execution_time: run.execution_time.clone(),
         finalization_time: run.finalization_time.clone(),
         effects: outcome.restore.as_ref().map(effects),
+        report: outcome.kept(|archived| archived.report.as_ref()),
     }
 }
 

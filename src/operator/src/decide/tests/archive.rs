@@ -68,6 +68,24 @@ fn no_run_begins_before_the_archive_knows_how_the_last_one_ended() {
 }
 
 #[test]
+fn a_ledger_that_says_otherwise_holds_up_what_nobody_has_decided() {
+    let contradicted = || noting(JobEnd::Failed("PodFailurePolicy".into()));
+    let case = |migration, retry| {
+        let failed = RunRecord { retry, ..not_noted(RunResult::Failed) };
+        Case { recorders: contradicted(), ..Case::new(migration).after(vec![failed]) }
+    };
+    // Of a run that was raised before, the second try has ended otherwise.
+    let lost = RunRecord { wrote_nothing: true, ..not_noted(RunResult::Cancelled) };
+    let held =
+        Case { recorders: contradicted(), ..Case::new(applying(json!({}))).after(vec![lost]) };
+    let position = check(&held, Phase::Stalled, Standing::Stalled, Reason::LedgerContradicts);
+    for part in ["logs job/", "spec.retry to 1", "spec.state to Restored"] {
+        assert!(position.message.contains(part), "{part}: {}", position.message);
+    }
+    begins(&case(applying(json!({"retry": 1})), 0), RunKind::Apply, 2);
+}
+
+#[test]
 fn a_dry_run_does_not_wait_for_it() {
     let case = Case::new(trying(json!({}))).after(vec![not_noted(RunResult::Failed)]);
     begins(&case, RunKind::DryRun, 2);
