@@ -116,7 +116,8 @@ fn serve() -> Option<Served> {
         .ok()?;
         let fixed = Credentials::new("key", "secret", None, None, "fuzz");
         let credentials = CredentialSource::new(SharedCredentialsProvider::new(fixed));
-        let options = Options { listen: any, control_listen: any, state_dir: None };
+        let options =
+            Options { listen: any, control_listen: any, control_token: None, state_dir: None };
         Guard::start(&plan, credentials, &options).await.ok()
     })?;
     Some(Served { runtime, guard })

@@ -72,6 +72,25 @@ impl Endpoint {
         Some((head.status.as_u16(), serde_json::from_slice(&body).unwrap_or(Value::Null)))
     }
 
+    /// A request of the guard's control, with this token: status and body.
+    pub async fn control(
+        &self,
+        method: &str,
+        path: &str,
+        token: Option<&str>,
+        body: &str,
+    ) -> (u16, Value) {
+        let mut request = Request::builder().method(method).uri(format!("{}{path}", self.url));
+        if let Some(token) = token {
+            request = request.header("authorization", format!("Bearer {token}"));
+        }
+        let request = request.body(Full::new(Bytes::from(body.to_owned()))).unwrap();
+        let response = self.client.request(request).await.unwrap();
+        let (head, body) = response.into_parts();
+        let body = body.collect().await.unwrap().to_bytes();
+        (head.status.as_u16(), serde_json::from_slice(&body).unwrap_or(Value::Null))
+    }
+
     /// One call that must succeed.
     pub async fn ok(&self, operation: &str, body: &Value) -> Value {
         let (status, answer) = self.call(operation, body).await;
@@ -151,7 +170,8 @@ pub fn archive(url: &str) -> ArchivePlan {
 /// A guard of its own on free ports, and a client of it.
 pub async fn guard(plan: &Plan) -> (Guard, Endpoint) {
     let any = SocketAddr::from((Ipv4Addr::LOCALHOST, 0));
-    let options = Options { listen: any, control_listen: any, state_dir: None };
+    let options =
+        Options { listen: any, control_listen: any, control_token: None, state_dir: None };
     guard_with(plan, &options).await
 }
 

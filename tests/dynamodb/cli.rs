@@ -387,3 +387,33 @@ async fn a_guard_serves_any_client_until_it_is_told_to_stop() {
     assert_eq!(report["tables"][0]["deleted"], 1);
     assert_eq!(database.items(&table).await, before);
 }
+
+#[tokio::test]
+async fn a_guard_is_controlled_by_who_has_the_tokens_file() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("token");
+    let start = |token: &str| {
+        std::fs::write(&file, token).unwrap();
+        let flags = ["guard", "--listen", "127.0.0.1:0", "--control-token-file"];
+        datamigration(&flags).arg(&file).stderr(Stdio::piped()).spawn().unwrap()
+    };
+    let mut child = start("too-short");
+    let mut said = String::new();
+    child.stderr.take().unwrap().read_to_string(&mut said).unwrap();
+    assert_ne!(child.wait().unwrap().code(), Some(0));
+    assert!(said.contains("the control token has 9 characters, and needs 16"), "{said}");
+
+    let token = "0123456789abcdef";
+    let mut child = start(&format!("{token}\n"));
+    let mut err = BufReader::new(child.stderr.take().unwrap());
+    let mut said = String::new();
+    err.read_line(&mut said).unwrap();
+    err.read_line(&mut said).unwrap();
+    let (_, address) = said.split_once("controlled at ").unwrap_or_else(|| panic!("{said}"));
+    let control = Endpoint::new(address.trim().to_owned());
+    let (status, state) = control.control("POST", "/pause", Some(token), "").await;
+    assert_eq!((status, &state["paused"]), (200, &json!(true)));
+    assert_eq!(control.control("POST", "/pause", None, "").await.0, 401);
+    succeed(Command::new("kill").args(["-INT", &child.id().to_string()]));
+    assert_eq!(child.wait().unwrap().code(), Some(0));
+}

@@ -5,7 +5,7 @@
 use std::collections::BTreeSet;
 use std::fmt;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
 
 use async_trait::async_trait;
@@ -149,6 +149,66 @@ pub async fn troubled_proxy(endpoint: &str, trouble: fn(u64) -> Trouble) -> Stri
         }
     });
     url
+}
+
+/// A mock of a table that has too little capacity, in front of a real one: while it is forced, it
+/// answers every second request with a throttle, and does not carry it out.
+#[derive(Debug, Default)]
+pub struct Throttling {
+    forced: AtomicBool,
+    requests: AtomicU64,
+    throttled: AtomicU64,
+}
+
+impl Throttling {
+    /// Begins to throttle, or ceases to.
+    pub fn force(&self, forced: bool) {
+        self.forced.store(forced, Ordering::SeqCst);
+    }
+
+    /// Throttles so far.
+    pub fn throttled(&self) -> u64 {
+        self.throttled.load(Ordering::SeqCst)
+    }
+
+    fn throttles(&self) -> bool {
+        let number = self.requests.fetch_add(1, Ordering::SeqCst);
+        let throttles = self.forced.load(Ordering::SeqCst) && number.is_multiple_of(2);
+        self.throttled.fetch_add(throttles.into(), Ordering::SeqCst);
+        throttles
+    }
+}
+
+/// A proxy of a database's endpoint that throttles; its URL. It lives as long as the runtime.
+pub async fn throttling_proxy(endpoint: &str, throttling: Arc<Throttling>) -> String {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let url = format!("http://{}", listener.local_addr().unwrap());
+    let target = endpoint.trim_end_matches('/').to_owned();
+    let client: Client<HttpConnector, Full<Bytes>> =
+        Client::builder(TokioExecutor::new()).set_host(false).build_http();
+    tokio::spawn(async move {
+        while let Ok((stream, _)) = listener.accept().await {
+            let (client, target, throttling) =
+                (client.clone(), target.clone(), Arc::clone(&throttling));
+            tokio::spawn(async move {
+                let service = service_fn(move |request| {
+                    let forwarded = forward(client.clone(), target.clone(), request);
+                    let throttles = throttling.throttles();
+                    async move { if throttles { Ok(throttle()) } else { forwarded.await } }
+                });
+                let _ = http1::Builder::new().serve_connection(TokioIo::new(stream), service).await;
+            });
+        }
+    });
+    url
+}
+
+fn throttle() -> Response<Full<Bytes>> {
+    let name = "com.amazonaws.dynamodb.v20120810#ProvisionedThroughputExceededException";
+    let body = format!(r#"{{"__type":"{name}","message":"forced by a mock"}}"#);
+    let response = Response::builder().status(400);
+    let response = response.header("content-type", "application/x-amz-json-1.0");
+    response.body(Full::new(Bytes::from(body))).unwrap()
 }
 
 /// Ends a connection.

@@ -60,7 +60,12 @@ async fn a_restarted_guard_refuses_a_dry_run_and_goes_on_with_an_applied_one() {
         let folder = std::env::temp_dir().join(fresh_name("guard-state"));
         std::fs::create_dir_all(&folder).unwrap();
         let any = SocketAddr::from((Ipv4Addr::LOCALHOST, 0));
-        let options = Options { listen: any, control_listen: any, state_dir: Some(folder.clone()) };
+        let options = Options {
+            listen: any,
+            control_listen: any,
+            control_token: None,
+            state_dir: Some(folder.clone()),
+        };
         let plan = bed::plan(mode, Policy::default());
         let (guard, through) = bed::guard_with(&plan, &options).await;
         through.ok("PutItem", &put(&table, "a")).await;

@@ -17,6 +17,7 @@ mod archive;
 mod bed;
 mod cases;
 mod cli;
+mod control;
 mod differential;
 mod faults;
 mod guard;

@@ -7,6 +7,7 @@ use std::time::Instant;
 
 use clap::{Args, ValueEnum};
 use dm_core::plan::{Mode, Plan};
+use dm_guard::token::ControlToken;
 use tokio::signal::unix::{SignalKind, signal};
 
 use crate::database;
@@ -25,6 +26,13 @@ pub struct Flags {
     /// Address for clients; port 0 takes a free one
     #[arg(long, value_name = "ADDR", default_value = "127.0.0.1:8000")]
     pub listen: SocketAddr,
+    /// File with a token of at least 16 characters. Who shows it may change limits, pause and
+    /// resume; without it nobody can
+    #[arg(long, value_name = "FILE")]
+    pub control_token_file: Option<PathBuf>,
+    /// Address for that; port 0 takes a free one
+    #[arg(long, value_name = "ADDR", default_value = "127.0.0.1:0")]
+    pub control_listen: SocketAddr,
     #[command(flatten)]
     database: database::Flags,
     /// File that gets the result as JSON. What a dry run would change, item by item, goes beside it:
@@ -51,7 +59,14 @@ Examples:
   AWS_ENDPOINT_URL_DYNAMODB=http://127.0.0.1:8000 python3 main.py
 
   # Only two tables, and the result as a file
-  datamigration guard --mode apply --tables 'cars,maker*' --report applied.json";
+  datamigration guard --mode apply --tables 'cars,maker*' --report applied.json
+
+  # Slow it down and pause it while it runs
+  openssl rand -hex 32 > token
+  datamigration guard --mode apply --control-token-file token --control-listen 127.0.0.1:8002
+  curl -X PUT -H \"Authorization: Bearer $(cat token)\" -d '{\"writesPerSecond\":50}' \\
+    http://127.0.0.1:8002/limits
+  curl -X POST -H \"Authorization: Bearer $(cat token)\" http://127.0.0.1:8002/pause";
 
 /// Serves until SIGINT or SIGTERM, then tells what was done.
 pub async fn guard(flags: Flags) -> Result<u8, SessionError> {
@@ -61,13 +76,18 @@ pub async fn guard(flags: Flags) -> Result<u8, SessionError> {
     let plan = plan(&flags).await?;
     dm_guard::open_files::raise();
     let report = report::prepare(flags.report.as_deref(), plan.mode)?;
-    let guard = session::start_guard(&plan, flags.listen).await?;
+    let token = flags.control_token_file.as_deref().map(ControlToken::of_file).transpose()?;
+    let controlled = token.is_some();
+    let guard = session::start_guard_with(&plan, flags.listen, flags.control_listen, token).await?;
     let begun = Instant::now();
     say(&format!(
         "{}, behind http://{}; Ctrl-C ends it",
         summary::intent(plan.mode, &plan.upstream),
         guard.program_address
     ));
+    if controlled {
+        say(&format!("controlled at http://{}", guard.control_address));
+    }
     if !guard.program_address.ip().is_loopback() {
         say("everybody who reaches this address acts with your credentials");
     }

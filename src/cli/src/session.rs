@@ -14,6 +14,7 @@ use std::time::Instant;
 use dm_core::plan::Plan;
 use dm_entry::args::Program;
 use dm_entry::program::{self, Start, StartError};
+use dm_guard::token::{ControlToken, TokenError};
 use dm_guard::{Guard, Options};
 use tokio::process::Command;
 
@@ -40,6 +41,9 @@ pub enum SessionError {
     /// The guard.
     #[error("starting the guard")]
     Guard(#[from] dm_guard::StartError),
+    /// The token of its control.
+    #[error("preparing the guard's control")]
+    Token(#[from] TokenError),
     /// The guard.
     #[error("beginning the second pass")]
     SecondPass(#[source] dm_engine::SecondPassError),
@@ -82,6 +86,7 @@ impl SessionError {
             Self::NoInterpreter { .. } => 127,
             Self::Database(_)
             | Self::Guard(_)
+            | Self::Token(_)
             | Self::SecondPass(_)
             | Self::Signals(_)
             | Self::Folder(_)
@@ -168,8 +173,18 @@ enum Pass {
 
 /// A guard in this process, after its credentials were found.
 pub async fn start_guard(plan: &Plan, listen: SocketAddr) -> Result<Guard, SessionError> {
+    start_guard_with(plan, listen, ANY_PORT, None).await
+}
+
+/// The same with a control for who shows this token.
+pub async fn start_guard_with(
+    plan: &Plan,
+    listen: SocketAddr,
+    control_listen: SocketAddr,
+    control_token: Option<ControlToken>,
+) -> Result<Guard, SessionError> {
     let credentials = database::credentials(&plan.upstream).await?;
-    let options = Options { listen, control_listen: ANY_PORT, state_dir: None };
+    let options = Options { listen, control_listen, control_token, state_dir: None };
     Ok(Guard::start(plan, credentials, &options).await?)
 }
 

@@ -36,6 +36,7 @@
 //! # Ok::<(), dm_core::error::ServiceError>(())
 //! ```
 
+pub mod control;
 pub mod difference;
 pub mod error;
 pub mod expression;

@@ -105,7 +105,13 @@ pub const BODY_BYTES_IN_FLIGHT_MAX: usize = 256 * 1024 * 1024;
 /// Length of an SDK's id of a call that is remembered; they are UUIDs. Longer ones are ignored.
 pub const INVOCATION_ID_BYTES_MAX: usize = 128;
 
-/// Time for the probe or the operator to send a request's headers.
+/// Bytes of a body that the control accepts: four numbers and their names.
+pub const CONTROL_BODY_BYTES_MAX: usize = 4 * 1024;
+
+/// Characters of a control token; shorter ones could be guessed by the program beside the guard.
+pub const CONTROL_TOKEN_CHARS_MIN: usize = 16;
+
+/// Time for the probe or the operator to send a request's headers, or its body.
 pub const CONTROL_HEADERS_MAX: Duration = Duration::from_secs(10);
 
 /// A pause after a failed accept, so that a lack of file handles does not become a busy loop.
@@ -223,6 +229,14 @@ pub const RESTORE_CONFLICTS_LISTED_MAX: usize = 10_000;
 /// costs a program nothing, where a throttle costs one of its few attempts; most clients wait for
 /// 30 s or 60 s.
 pub const RATE_HELD_MAX: Duration = Duration::from_secs(20);
+
+/// How long a request is held by a pause. SDKs without a time limit of their own wait as long; the
+/// others give up before, and send it again.
+pub const PAUSE_HELD_MAX: Duration = Duration::from_secs(3_600);
+
+/// What may be owed at a rate that nobody asked for, but throttles of the database have led to: one
+/// large page must not hold up what comes behind it for longer.
+pub const RATE_OBSERVED_DEBT_MAX: Duration = Duration::from_secs(5);
 
 /// A held request looks again after this long, so that a changed rate is felt.
 pub const RATE_RECHECK: Duration = Duration::from_millis(250);

@@ -23,6 +23,10 @@ pub const ARCHIVE_SECRET_KEY_ENV: &str = "DATAMIGRATION_ARCHIVE_SECRET_ACCESS_KE
 /// The token that belongs to them, where they are temporary.
 pub const ARCHIVE_SESSION_TOKEN_ENV: &str = "DATAMIGRATION_ARCHIVE_SESSION_TOKEN";
 
+/// Name of the environment variable with the token of the guard's control (see [`crate::control`]).
+/// Without it nobody can control the guard.
+pub const CONTROL_TOKEN_ENV: &str = "DATAMIGRATION_CONTROL_TOKEN";
+
 /// Where the guard serves the program: loopback only.
 pub const PROGRAM_PORT: u16 = 8000;
 

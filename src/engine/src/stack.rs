@@ -8,6 +8,7 @@ use std::path::Path;
 use std::sync::atomic::AtomicBool;
 use std::sync::{Arc, OnceLock};
 
+use dm_core::control::{CONTROL_VERSION, ControlState};
 use dm_core::plan::{Mode, Plan, RateLimits};
 use dm_core::report::{Fidelity, GuardResult, JournalResult, REPORT_VERSION, TableEffect};
 use sha2::{Digest as _, Sha256};
@@ -193,6 +194,12 @@ impl Engine {
     /// must find the answer.
     pub async fn handle(self: &Arc<Self>, mut call: Call) -> Answer {
         self.tally.request();
+        // Here, and not in the task below: the task outlives a client that goes away, and what is
+        // held would be carried out later although its client has sent it again.
+        if let Err(fault) = self.rates.gate().pass().await {
+            self.note(call.operation, &fault);
+            return fault.into();
+        }
         let writes = call.operation.class() == Class::DataWrite;
         if !writes {
             return self.answer(call).await;
@@ -246,13 +253,42 @@ impl Engine {
             Bottom::Journal(journal) => journal.handle(call).await,
             Bottom::Closed(..) => Err(Fault::Unavailable("closed".into())),
         };
-        self.rates.observe(Used { throttles: self.calls().throttles, ..self.tally.used() }).await;
+        let UpstreamCalls { read_throttles, write_throttles, .. } = self.calls();
+        self.rates.observe(Used { read_throttles, write_throttles, ..self.tally.used() }).await;
         body.map(Answer::ok)
     }
 
     /// Changes how fast the run may go, from now on.
     pub fn set_rates(&self, limits: &RateLimits) {
         self.rates.set(limits);
+    }
+
+    /// Holds every call from now on. Those that are under way go on to their end.
+    pub fn pause(&self) {
+        self.rates.gate().pause();
+    }
+
+    /// Lets them go on.
+    pub fn resume(&self) {
+        self.rates.gate().resume();
+    }
+
+    /// Sends away what a pause holds, for good: the guard is about to stop.
+    pub fn let_nothing_wait(&self) {
+        self.rates.gate().close();
+    }
+
+    /// How fast the run goes.
+    pub fn control(&self) -> ControlState {
+        let calls = self.calls();
+        ControlState {
+            version: CONTROL_VERSION,
+            paused: self.rates.gate().is_paused(),
+            held: self.rates.gate().held(),
+            limits: self.rates.limits(),
+            lowered: self.rates.lowered(),
+            throttled: calls.read_throttles + calls.write_throttles,
+        }
     }
 
     fn note(&self, operation: Operation, fault: &Fault) {

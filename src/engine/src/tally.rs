@@ -100,7 +100,8 @@ impl Tally {
             items_read: counts.items_read,
             read_units: counts.read_units,
             write_units: counts.write_units,
-            throttles: 0,
+            read_throttles: 0,
+            write_throttles: 0,
         }
     }
 

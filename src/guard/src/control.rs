@@ -1,13 +1,18 @@
-//! The kubelet's and the operator's side of the guard: is it there, and how far is the run.
+//! The kubelet's and the operator's side of the guard: is it there, how far is the run, and, for who
+//! shows the token, how fast it may go. It is a listener of its own: the program's serves none of it.
 
 use std::convert::Infallible;
 use std::sync::Arc;
 
 use bytes::Bytes;
+use dm_core::control::{CONTROL_PATH, LIMITS_PATH, PAUSE_PATH, RESUME_PATH};
 use dm_core::limits;
+use dm_core::plan::RateLimits;
 use dm_core::report::GuardResult;
 use dm_engine::Engine;
+use http::header::{ALLOW, AUTHORIZATION, HeaderValue, WWW_AUTHENTICATE};
 use http::{Method, Request, Response, StatusCode};
+use http_body_util::{BodyExt as _, Limited};
 use hyper::body::Incoming;
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
@@ -15,10 +20,20 @@ use hyper_util::rt::{TokioIo, TokioTimer};
 use tokio::net::TcpListener;
 use tokio::sync::Semaphore;
 
+use crate::token::ControlToken;
 use crate::wire::{Body, plain};
 
+/// What stands behind the control's address.
+#[derive(Debug)]
+pub struct Control {
+    /// The run.
+    pub engine: Arc<Engine>,
+    /// What must be shown to change anything; without it nothing can be changed.
+    pub token: Option<ControlToken>,
+}
+
 /// Accepts connections for ever.
-pub async fn accept(engine: Arc<Engine>, listener: TcpListener) {
+pub async fn accept(control: Arc<Control>, listener: TcpListener) {
     let connections = Arc::new(Semaphore::new(limits::CONTROL_CONNECTIONS_MAX));
     loop {
         let Ok(permit) = Arc::clone(&connections).acquire_owned().await else { return };
@@ -30,12 +45,12 @@ pub async fn accept(engine: Arc<Engine>, listener: TcpListener) {
                 continue;
             }
         };
-        let engine = Arc::clone(&engine);
+        let control = Arc::clone(&control);
         tokio::spawn(async move {
             let _permit = permit;
             let service = service_fn(|request| {
-                let response = respond(&engine, &request);
-                async move { Ok::<_, Infallible>(response) }
+                let control = Arc::clone(&control);
+                async move { Ok::<_, Infallible>(control.respond(request).await) }
             });
             let connection = http1::Builder::new()
                 .timer(TokioTimer::new())
@@ -49,6 +64,82 @@ pub async fn accept(engine: Arc<Engine>, listener: TcpListener) {
     }
 }
 
+impl Control {
+    /// The guard is ready as soon as it can serve: a slow database must not keep a run from starting,
+    /// its requests are held and tried again.
+    async fn respond(&self, request: Request<Incoming>) -> Response<Body> {
+        let (head, body) = request.into_parts();
+        let allowed = match head.uri.path() {
+            "/healthz" | "/progress" | CONTROL_PATH => Method::GET,
+            LIMITS_PATH => Method::PUT,
+            PAUSE_PATH | RESUME_PATH => Method::POST,
+            _ => return said(StatusCode::NOT_FOUND, "no such path"),
+        };
+        if head.method != allowed {
+            let mut answer = said(StatusCode::METHOD_NOT_ALLOWED, &format!("{allowed} is needed"));
+            if let Ok(allowed) = HeaderValue::from_str(allowed.as_str()) {
+                answer.headers_mut().insert(ALLOW, allowed);
+            }
+            return answer;
+        }
+        match head.uri.path() {
+            "/healthz" => return said(StatusCode::OK, "ok"),
+            "/progress" => return json(serde_json::to_vec(&without_samples(&self.engine))),
+            _ => {}
+        }
+        let shown = head.headers.get(AUTHORIZATION).map(HeaderValue::as_bytes);
+        if let Some(refusal) = self.refusal(shown) {
+            tracing::warn!(path = head.uri.path(), "control refused");
+            return refusal;
+        }
+        match head.uri.path() {
+            PAUSE_PATH => self.engine.pause(),
+            RESUME_PATH => self.engine.resume(),
+            LIMITS_PATH => match limits_of(body).await {
+                Ok(limits) => self.engine.set_rates(&limits),
+                Err(why) => return said(StatusCode::BAD_REQUEST, &why),
+            },
+            _ => {}
+        }
+        json(serde_json::to_vec(&self.engine.control()))
+    }
+
+    fn refusal(&self, shown: Option<&[u8]>) -> Option<Response<Body>> {
+        let Some(token) = &self.token else {
+            let why = "the guard was started without a control token, so nobody can control it";
+            return Some(said(StatusCode::FORBIDDEN, why));
+        };
+        if token.is_shown_by(shown) {
+            return None;
+        }
+        let mut answer =
+            said(StatusCode::UNAUTHORIZED, "the guard's control token is needed, as Bearer");
+        answer.headers_mut().insert(WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));
+        Some(answer)
+    }
+}
+
+/// The limits in a body, or why there are none.
+async fn limits_of(body: Incoming) -> Result<RateLimits, String> {
+    let limited = Limited::new(body, limits::CONTROL_BODY_BYTES_MAX).collect();
+    let whole = match tokio::time::timeout(limits::CONTROL_HEADERS_MAX, limited).await {
+        Ok(Ok(body)) => body.to_bytes(),
+        Ok(Err(_)) | Err(_) => return Err("the body did not come whole".into()),
+    };
+    let asked: RateLimits =
+        serde_json::from_slice(&whole).map_err(|error| format!("no limits: {error}"))?;
+    let each = [
+        asked.reads_per_second,
+        asked.writes_per_second,
+        asked.read_units_per_second,
+        asked.write_units_per_second,
+    ];
+    if each.contains(&Some(0)) {
+        return Err(format!("a limit is 1 or more; to hold everything, POST {PAUSE_PATH}"));
+    }
+    Ok(asked)
+}
+
 /// Whoever reaches the pod can ask how far it is, so no item is shown here.
 fn without_samples(engine: &Engine) -> GuardResult {
     let mut result = engine.result();
@@ -58,17 +149,13 @@ fn without_samples(engine: &Engine) -> GuardResult {
     result
 }
 
-/// The guard is ready as soon as it can serve: a slow database must not keep a run from starting,
-/// its requests are held and tried again.
-fn respond(engine: &Engine, request: &Request<Incoming>) -> Response<Body> {
-    match (request.method(), request.uri().path()) {
-        (&Method::GET, "/healthz") => {
-            plain(StatusCode::OK, "text/plain", Bytes::from_static(b"ok\n"))
-        }
-        (&Method::GET, "/progress") => match serde_json::to_vec(&without_samples(engine)) {
-            Ok(result) => plain(StatusCode::OK, "application/json", Bytes::from(result)),
-            Err(_) => plain(StatusCode::INTERNAL_SERVER_ERROR, "text/plain", Bytes::new()),
-        },
-        _ => plain(StatusCode::NOT_FOUND, "text/plain", Bytes::from_static(b"no such path\n")),
+fn said(status: StatusCode, text: &str) -> Response<Body> {
+    plain(status, "text/plain", Bytes::from(format!("{text}\n")))
+}
+
+fn json(value: serde_json::Result<Vec<u8>>) -> Response<Body> {
+    match value {
+        Ok(value) => plain(StatusCode::OK, "application/json", Bytes::from(value)),
+        Err(_) => plain(StatusCode::INTERNAL_SERVER_ERROR, "text/plain", Bytes::new()),
     }
 }

@@ -4,7 +4,7 @@ use std::net::{Ipv4Addr, SocketAddr};
 use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
-use dm_core::plan::{CONTROL_PORT, PLAN_ENV, PLAN_VERSION, PROGRAM_PORT, Plan};
+use dm_core::plan::{CONTROL_PORT, CONTROL_TOKEN_ENV, PLAN_ENV, PLAN_VERSION, PROGRAM_PORT, Plan};
 
 /// Stands between a migration's program and its database.
 #[derive(Clone, Debug, Parser)]
@@ -36,6 +36,9 @@ pub struct Flags {
         default_value_t = SocketAddr::from((Ipv4Addr::UNSPECIFIED, CONTROL_PORT))
     )]
     pub control_listen: SocketAddr,
+    /// What must be shown there, as Bearer, to change limits, pause and resume; without it nobody can
+    #[arg(long, env = CONTROL_TOKEN_ENV, hide_env_values = true)]
+    pub control_token: Option<String>,
 }
 
 /// What the program does instead of serving. Each needs the plan's archive.

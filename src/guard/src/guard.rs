@@ -13,7 +13,9 @@ use dm_engine::{CredentialSource, Engine, OpenError, Start};
 use tokio::net::TcpListener;
 use tokio::task::JoinHandle;
 
+use crate::control::Control;
 use crate::server::Server;
+use crate::token::ControlToken;
 use crate::{control, restart};
 
 /// Where a guard listens and what it remembers.
@@ -23,6 +25,8 @@ pub struct Options {
     pub listen: SocketAddr,
     /// Address for the probe and the operator.
     pub control_listen: SocketAddr,
+    /// What must be shown to change limits and to pause; without it nobody can.
+    pub control_token: Option<ControlToken>,
     /// Folder of the restart marker, and of what a dry run cannot hold in memory.
     pub state_dir: Option<PathBuf>,
 }
@@ -75,9 +79,10 @@ impl Guard {
             None => engine,
         });
         let server = Arc::new(Server::new(Arc::clone(&engine)));
+        let behind = Control { engine: Arc::clone(&engine), token: options.control_token.clone() };
         let tasks = [
             tokio::spawn(Arc::clone(&server).accept(program)),
-            tokio::spawn(control::accept(Arc::clone(&engine), control)),
+            tokio::spawn(control::accept(Arc::new(behind), control)),
         ];
         tracing::info!(
             mode = ?plan.mode, %program_address, %control_address, ?start,
@@ -98,6 +103,7 @@ impl Guard {
 
     /// Lets the requests in work end and tells what the run did.
     pub async fn stop(self) -> GuardResult {
+        self.engine.let_nothing_wait();
         self.server.drain().await;
         for task in &self.tasks {
             task.abort();

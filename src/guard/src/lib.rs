@@ -17,6 +17,7 @@ mod status_server;
 pub mod termination;
 #[cfg(test)]
 mod testing;
+pub mod token;
 mod wire;
 
 pub use guard::{Guard, Options, StartError, empty_result};

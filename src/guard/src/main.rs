@@ -9,6 +9,7 @@ use dm_core::report::GuardResult;
 use dm_engine::CredentialSource;
 use dm_guard::flags::{self, Flags, Verb};
 use dm_guard::keep::Keep;
+use dm_guard::token::ControlToken;
 use dm_guard::{
     Guard, Options, chain, empty_result, ledger, open_files, record, restore, termination,
 };
@@ -89,6 +90,7 @@ async fn run(flags: &Flags, plan: &Plan) -> anyhow::Result<GuardResult> {
     let options = Options {
         listen: flags.listen,
         control_listen: flags.control_listen,
+        control_token: flags.control_token.as_deref().map(ControlToken::new).transpose()?,
         state_dir: flags.state_dir.clone(),
     };
     let guard = Guard::start(plan, credentials, &options).await?;

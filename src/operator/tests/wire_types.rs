@@ -5,6 +5,7 @@
 use std::path::Path;
 
 use dm_api::{DataMigration, MigrationTarget};
+use dm_core::control::{CONTROL_VERSION, ControlState};
 use dm_core::difference::ChangeKind;
 use dm_core::plan::{
     ArchivePlan, JournalMode, Mode, PLAN_VERSION, Plan, Policy, RateLimits, RestorePlan,
@@ -145,6 +146,22 @@ fn a_plan_is_its_golden_file() {
             }),
             second_pass: true,
             restore: Some(RestorePlan { run: 1, on_conflict: OnConflict::Overwrite }),
+        },
+    );
+}
+
+#[test]
+fn what_a_guards_control_tells_is_its_golden_file() {
+    let limits = |writes| RateLimits { writes_per_second: Some(writes), ..RateLimits::default() };
+    check(
+        "control-state.json",
+        &ControlState {
+            version: CONTROL_VERSION,
+            paused: true,
+            held: 4,
+            limits: limits(200),
+            lowered: Some(limits(140)),
+            throttled: 17,
         },
     );
 }

@@ -58,7 +58,8 @@ struct Upstream {
     credentials: CredentialSource,
     reads: AtomicU64,
     writes: AtomicU64,
-    throttles: AtomicU64,
+    read_throttles: AtomicU64,
+    write_throttles: AtomicU64,
 }
 
 /// How many calls were sent to the database, each attempt counted.
@@ -68,8 +69,10 @@ pub struct UpstreamCalls {
     pub reads: u64,
     /// Of operations that can.
     pub writes: u64,
-    /// Answered with a throttle.
-    pub throttles: u64,
+    /// Reads answered with a throttle.
+    pub read_throttles: u64,
+    /// Writes answered with a throttle.
+    pub write_throttles: u64,
 }
 
 /// A handle that cannot write.
@@ -148,7 +151,8 @@ impl Upstream {
             credentials,
             reads: AtomicU64::new(0),
             writes: AtomicU64::new(0),
-            throttles: AtomicU64::new(0),
+            read_throttles: AtomicU64::new(0),
+            write_throttles: AtomicU64::new(0),
         })
     }
 
@@ -156,7 +160,8 @@ impl Upstream {
         UpstreamCalls {
             reads: self.reads.load(Ordering::Relaxed),
             writes: self.writes.load(Ordering::Relaxed),
-            throttles: self.throttles.load(Ordering::Relaxed),
+            read_throttles: self.read_throttles.load(Ordering::Relaxed),
+            write_throttles: self.write_throttles.load(Ordering::Relaxed),
         }
     }
 
@@ -171,7 +176,10 @@ impl Upstream {
                 Outcome::Answered(body) => return Ok(body),
                 Outcome::Failed(fault) => return Err(fault),
                 Outcome::Throttled => {
-                    self.throttles.fetch_add(1, Ordering::Relaxed);
+                    let writes = operation.class() == Class::DataWrite;
+                    let throttles =
+                        if writes { &self.write_throttles } else { &self.read_throttles };
+                    throttles.fetch_add(1, Ordering::Relaxed);
                     (Fault::Throttled, limits::UPSTREAM_THROTTLED_MAX)
                 }
                 Outcome::NotCarriedOut(fault) => {

@@ -1,0 +1,40 @@
+//! What a running guard tells and is told by who holds its token: how fast it may go, and whether it
+//! is paused. It crosses a process boundary, so it carries a version and has a golden file.
+
+use serde::{Deserialize, Serialize};
+
+use crate::plan::RateLimits;
+
+/// The version this build writes and the only one it reads.
+pub const CONTROL_VERSION: u32 = 1;
+
+/// GET: the [`ControlState`].
+pub const CONTROL_PATH: &str = "/control";
+
+/// PUT: [`RateLimits`] that hold from now on, all of them: what is left out is unlimited.
+pub const LIMITS_PATH: &str = "/limits";
+
+/// POST: requests are held.
+pub const PAUSE_PATH: &str = "/pause";
+
+/// POST: they go on.
+pub const RESUME_PATH: &str = "/resume";
+
+/// How fast a run goes. Every call of the control answers with it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct ControlState {
+    /// Always [`CONTROL_VERSION`].
+    pub version: u32,
+    /// Whether requests are held.
+    pub paused: bool,
+    /// Requests that the pause holds now.
+    pub held: u32,
+    /// The limits that were asked for.
+    pub limits: RateLimits,
+    /// What the database's throttles have lowered the rates to. Absent while they have not.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub lowered: Option<RateLimits>,
+    /// Answers of the database that were throttles, since the guard started.
+    pub throttled: u64,
+}
