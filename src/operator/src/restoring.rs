@@ -104,7 +104,12 @@ pub fn restored(status: &DataMigrationStatus) -> Position {
         Some(report) if report.result == RunResult::Succeeded => {
             crate::summary::restored(status, report)
         }
-        Some(_) | None => "No run has changed anything, so there is nothing to take back".into(),
+        Some(_) | None => {
+            "No run of this object has changed anything, so there is nothing to take \
+                           back. What an object of this name applied before is adopted first, \
+                           with spec.state Applied, where the target has an archive"
+                .into()
+        }
     };
     let mut position = Position::new(Phase::Restored, Standing::Ready, Reason::Restored, message);
     position.set_text("100%");
