@@ -5,6 +5,8 @@
 //! parameters and statements cannot have one beside them: they are sent as the change that they make
 //! of the image, with a condition on all of it.
 
+mod request;
+
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
@@ -13,8 +15,7 @@ use dm_core::expression::{Condition, Update, UpdateOutcome};
 use dm_core::parameters::{Parameters, RequestKind};
 use dm_core::partiql::{ItemChange, ItemStatement, Presence, Remaining, Returning};
 use dm_core::schema::{ItemKey, TableSchema};
-use dm_core::unchanged::{Placeholding, both, unchanged};
-use dm_core::value::{Item, item_from_json, item_to_json};
+use dm_core::value::{Item, item_from_json};
 use serde_json::{Map, Value};
 
 use crate::operation::Operation;
@@ -236,112 +237,6 @@ impl Prepared {
         }
     }
 
-    /// The request that makes this of this image, and of no other, as far as it concerns the write.
-    pub fn request(&self, before: Option<&Item>, made: &Made) -> Sent {
-        match &self.form {
-            Form::Own => self.own_request(before, false),
-            Form::Rewritten(_) | Form::Statement(_) => self.rewritten_request(before, made),
-        }
-    }
-
-    /// The same with every attribute of the image compared, and the answer to be compared as well: for
-    /// an image that may be an old one.
-    pub fn bound_request(&self, before: Option<&Item>, made: &Made) -> Sent {
-        match &self.form {
-            Form::Own => self.own_request(before, true),
-            Form::Rewritten(_) | Form::Statement(_) => self.rewritten_request(before, made),
-        }
-    }
-
-    /// The request as one that no item can meet: for an action of a transaction that fails anyway,
-    /// and must not succeed after all without an entry in the journal.
-    pub fn impossible_request(&self) -> Map<String, Value> {
-        let mut body = self.body.clone();
-        let mut placeholding = Placeholding::beside(&body);
-        let key = self.key.to_item();
-        let presence = key.keys().next().map(|name| placeholding.name(name)).unwrap_or_default();
-        let never = format!("attribute_exists({presence}) AND attribute_not_exists({presence})");
-        let own = body.get("ConditionExpression").and_then(Value::as_str);
-        let text = both(own, &never);
-        body.insert("ConditionExpression".into(), text.into());
-        placeholding.finish(&mut body);
-        body.insert("ReturnValuesOnConditionCheckFailure".into(), "ALL_OLD".into());
-        body
-    }
-
-    fn own_request(&self, before: Option<&Item>, whole: bool) -> Sent {
-        let mut body = self.body.clone();
-        let image = || before.into_iter().flatten().map(first);
-        let compared: BTreeSet<&str> = match &self.change {
-            Change::Update(update) if whole => update.roots().into_iter().chain(image()).collect(),
-            Change::Update(update) => update.roots(),
-            Change::Put(_) | Change::Delete | Change::Check => image().collect(),
-        };
-        let own = body.get("ConditionExpression").and_then(Value::as_str).map(str::to_owned);
-        let mut placeholding = Placeholding::beside(&body);
-        let condition = unchanged(
-            &mut placeholding,
-            &self.key.to_item(),
-            before,
-            &compared,
-            own.as_deref().unwrap_or_default(),
-        );
-        let text = both(own.as_deref(), &condition.text);
-        body.insert("ConditionExpression".into(), text.into());
-        placeholding.finish(&mut body);
-        body.insert("ReturnValuesOnConditionCheckFailure".into(), "ALL_OLD".into());
-        let operation = self.operation();
-        // No condition can say that an item has no further attributes.
-        let replaces = operation != Operation::UpdateItem && before.is_some();
-        let tells_old = replaces || whole || !condition.complete;
-        if tells_old {
-            body.insert("ReturnValues".into(), "ALL_OLD".into());
-        }
-        Sent { operation, body, tells_old, bound: whole && condition.complete }
-    }
-
-    fn rewritten_request(&self, before: Option<&Item>, made: &Made) -> Sent {
-        let mut body = Map::new();
-        for kept in ["ReturnConsumedCapacity", "ReturnItemCollectionMetrics"] {
-            body.extend(self.body.get(kept).map(|value| (kept.to_owned(), value.clone())));
-        }
-        body.insert("TableName".into(), self.table.name.as_str().into());
-        let mut placeholding = Placeholding::alone();
-        let mut compared: BTreeSet<&str> = match (&self.change, &self.condition) {
-            // The rest of an item that is only checked may change.
-            (Change::Check, Some(condition)) => {
-                condition.paths().into_iter().map(|path| path.root.as_str()).collect()
-            }
-            _ => before.into_iter().flatten().map(first).collect(),
-        };
-        if let Form::Rewritten(named) = &self.form {
-            compared.extend(named.iter().map(String::as_str));
-        }
-        let key = self.key.to_item();
-        let condition = unchanged(&mut placeholding, &key, before, &compared, "");
-        match (&self.change, &made.after) {
-            (Change::Put(item), _) => {
-                body.insert("Item".into(), item_to_json(item));
-            }
-            (Change::Update(_), Some(after)) => {
-                body.insert("Key".into(), item_to_json(&key));
-                let text = change_text(&mut placeholding, &key, before, after);
-                if !text.is_empty() {
-                    body.insert("UpdateExpression".into(), text.into());
-                }
-            }
-            (Change::Update(_) | Change::Delete | Change::Check, _) => {
-                body.insert("Key".into(), item_to_json(&key));
-            }
-        }
-        body.insert("ConditionExpression".into(), condition.text.clone().into());
-        placeholding.finish(&mut body);
-        body.insert("ReturnValuesOnConditionCheckFailure".into(), "ALL_OLD".into());
-        body.insert("ReturnValues".into(), "ALL_OLD".into());
-        let bound = condition.complete;
-        Sent { operation: self.operation(), body, tells_old: true, bound }
-    }
-
     /// What the program wants to see of the item, of a write that was made of this image.
     pub fn returned(&self, before: Option<&Item>, made: &Made) -> Option<Item> {
         let image = match (self.returned, &made.outcome) {
@@ -399,10 +294,6 @@ impl Returned {
     }
 }
 
-fn first<'a>((name, _): (&'a String, &'a dm_core::value::AttributeValue)) -> &'a str {
-    name
-}
-
 fn shows_on_failure(body: &Map<String, Value>) -> bool {
     body.get("ReturnValuesOnConditionCheckFailure").and_then(Value::as_str) == Some("ALL_OLD")
 }
@@ -424,156 +315,5 @@ fn missing(name: &str) -> ServiceError {
     ))
 }
 
-/// The update that makes `after` of `before`; empty where they are equal.
-fn change_text(
-    placeholding: &mut Placeholding,
-    key: &Item,
-    before: Option<&Item>,
-    after: &Item,
-) -> String {
-    let none = Item::new();
-    let before = before.unwrap_or(&none);
-    let mut set = Vec::new();
-    for (name, value) in after {
-        if before.get(name) != Some(value) && !key.contains_key(name) {
-            let name = placeholding.name(name);
-            set.push(format!("{name} = {}", placeholding.value(value)));
-        }
-    }
-    let gone = before.keys().filter(|name| !after.contains_key(*name));
-    let remove: Vec<String> = gone.map(|name| placeholding.name(name)).collect();
-    let clause = |word: &str, actions: &[String]| {
-        (!actions.is_empty()).then(|| format!("{word} {}", actions.join(", ")))
-    };
-    let clauses = [clause("SET", &set), clause("REMOVE", &remove)];
-    clauses.into_iter().flatten().collect::<Vec<_>>().join(" ")
-}
-
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use dm_core::error::ErrorCode;
-    use dm_core::partiql::Statement;
-    use serde_json::json;
-
-    fn table() -> Arc<TableSchema> {
-        let description = json!({
-            "TableName": "t",
-            "KeySchema": [{"AttributeName": "id", "KeyType": "HASH"}],
-            "AttributeDefinitions": [{"AttributeName": "id", "AttributeType": "S"}],
-        });
-        Arc::new(TableSchema::from_json(&description).unwrap())
-    }
-
-    fn item(json: &Value) -> Item {
-        item_from_json(json).unwrap()
-    }
-
-    fn prepared(operation: Operation, body: &Value) -> Prepared {
-        Prepared::read(operation, table(), body.as_object().unwrap()).unwrap()
-    }
-
-    /// What the request that is sent makes of an image, if its condition lets it.
-    fn sent(prepared: &Prepared, read: Option<&Item>, now: Option<&Item>) -> Result<Option<Item>> {
-        let made = prepared.evaluate(read).unwrap();
-        let sent = prepared.request(read, &made);
-        let again = Prepared::read(sent.operation, table(), &sent.body).unwrap();
-        again.evaluate(now).map(|made| made.after)
-    }
-
-    fn check(operation: Operation, body: &Value) {
-        let prepared = prepared(operation, body);
-        let image = item(&json!({"id": {"S": "a"}, "n": {"N": "1"}, "x": {"S": "y"}}));
-        let made = prepared.evaluate(Some(&image)).unwrap();
-        assert_eq!(sent(&prepared, Some(&image), Some(&image)), Ok(made.after), "{body}");
-        let other = item(&json!({"id": {"S": "a"}, "n": {"N": "2"}, "x": {"S": "y"}}));
-        assert!(sent(&prepared, Some(&image), Some(&other)).is_err(), "{body}");
-        assert!(sent(&prepared, Some(&image), None).is_err(), "{body}");
-        let made = prepared.evaluate(Some(&image)).unwrap();
-        let bound = prepared.bound_request(Some(&image), &made);
-        assert!(bound.bound && bound.tells_old, "{body}");
-        let again = Prepared::read(bound.operation, table(), &bound.body).unwrap();
-        assert_eq!(again.evaluate(Some(&image)).map(|made| made.after), Ok(made.after), "{body}");
-        for other in [json!({"n": {"N": "2"}}), json!({"x": {"S": "z"}}), json!({"x": null})] {
-            let mut now = json!({"id": {"S": "a"}, "n": {"N": "1"}, "x": {"S": "y"}});
-            for (name, value) in other.as_object().unwrap() {
-                match value {
-                    Value::Null => drop(now.as_object_mut().unwrap().remove(name)),
-                    value => now[name] = value.clone(),
-                }
-            }
-            assert!(again.evaluate(Some(&item(&now))).is_err(), "{body} {now}");
-        }
-    }
-
-    #[test]
-    fn what_is_sent_does_the_same_and_only_to_the_image_that_was_read() {
-        let key = json!({"id": {"S": "a"}});
-        check(
-            Operation::UpdateItem,
-            &json!({"TableName": "t", "Key": key, "UpdateExpression": "ADD #n :m",
-                "ConditionExpression": "x = :m0", "ExpressionAttributeNames": {"#n": "n"},
-                "ExpressionAttributeValues": {":m": {"N": "1"}, ":m0": {"S": "y"}}}),
-        );
-        check(Operation::PutItem, &json!({"TableName": "t", "Item": {"id": {"S": "a"}}}));
-        check(Operation::DeleteItem, &json!({"TableName": "t", "Key": key}));
-        check(
-            Operation::UpdateItem,
-            &json!({"TableName": "t", "Key": key, "AttributeUpdates": {
-                "n": {"Action": "ADD", "Value": {"N": "5"}}, "x": {"Action": "DELETE"},
-            }, "Expected": {"z": {"Exists": false}}}),
-        );
-        check(
-            Operation::DeleteItem,
-            &json!({"TableName": "t", "Key": key, "Expected": {"n": {"Value": {"N": "1"}}}}),
-        );
-    }
-
-    #[test]
-    fn an_attribute_that_older_parameters_want_missing_stays_missing() {
-        let body = json!({"TableName": "t", "Item": {"id": {"S": "a"}},
-            "Expected": {"z": {"Exists": false}}});
-        let prepared = prepared(Operation::PutItem, &body);
-        let image = item(&json!({"id": {"S": "a"}}));
-        let now = item(&json!({"id": {"S": "a"}, "z": {"N": "1"}}));
-        assert!(sent(&prepared, Some(&image), Some(&now)).is_err());
-    }
-
-    #[test]
-    fn statements_become_conditional_writes() {
-        let body = Map::new();
-        let prepared = |text: &str| {
-            let statement = Statement::parse(text, &[]).unwrap();
-            Prepared::of_statement(statement.on_item(&table()).unwrap(), table(), &body).unwrap()
-        };
-        let image = item(&json!({"id": {"S": "a"}, "n": {"N": "1"}}));
-        let update = prepared("UPDATE t SET n = n + 1 WHERE id = 'a'");
-        let after = item(&json!({"id": {"S": "a"}, "n": {"N": "2"}}));
-        assert_eq!(sent(&update, Some(&image), Some(&image)), Ok(Some(after)));
-        assert!(update.evaluate(None).is_err());
-        let insert = prepared("INSERT INTO t VALUE {'id': 'a'}");
-        let error = insert.evaluate(Some(&image)).unwrap_err();
-        assert_eq!(error.code, ErrorCode::DuplicateItem);
-        assert!(sent(&insert, None, Some(&image)).is_err());
-        let check = prepared("EXISTS(SELECT * FROM t WHERE id = 'a' AND n = 1)");
-        let made = check.evaluate(Some(&image)).unwrap();
-        assert_eq!(made.after.as_ref(), Some(&image));
-        let request = check.request(Some(&image), &made).body;
-        let compared = request["ExpressionAttributeValues"].as_object().unwrap();
-        assert_eq!(compared.values().collect::<Vec<_>>(), [&json!({"N": "1"})]);
-        let delete = prepared("DELETE FROM t WHERE id = 'a' AND n = 1");
-        assert_eq!(sent(&delete, Some(&image), Some(&image)), Ok(None));
-        assert!(delete.evaluate(None).is_ok());
-    }
-
-    #[test]
-    fn an_impossible_request_is_met_by_no_item() {
-        let key = json!({"id": {"S": "a"}});
-        let body = json!({"TableName": "t", "Key": key, "ConditionExpression": "n > :n",
-            "ExpressionAttributeValues": {":n": {"N": "0"}}});
-        let body = prepared(Operation::DeleteItem, &body).impossible_request();
-        let again = prepared(Operation::DeleteItem, &Value::Object(body));
-        assert!(again.evaluate(None).is_err());
-        assert!(again.evaluate(Some(&item(&json!({"id": {"S": "a"}, "n": {"N": "1"}})))).is_err());
-    }
-}
+mod tests;
