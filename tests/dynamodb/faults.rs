@@ -10,6 +10,8 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use bytes::Bytes;
+use futures::FutureExt as _;
+use futures::future::BoxFuture;
 use futures::stream::BoxStream;
 use http::{Request, Response};
 use http_body_util::{BodyExt as _, Full};
@@ -80,8 +82,18 @@ impl Fuse {
     }
 }
 
-/// A proxy of a database's endpoint; its URL. It lives as long as the runtime.
-pub async fn proxy(endpoint: &str, fuse: Arc<Fuse>) -> String {
+/// A request on its way to the database: nothing is sent before it is awaited.
+type Forwarded =
+    BoxFuture<'static, Result<Response<Full<Bytes>>, hyper_util::client::legacy::Error>>;
+
+/// A proxy of an endpoint, with a say in how each request is answered; its URL. It lives as long as
+/// the runtime.
+async fn serve<F, A, E>(endpoint: &str, answer: F) -> String
+where
+    F: Fn(Forwarded) -> A + Clone + Send + 'static,
+    A: Future<Output = Result<Response<Full<Bytes>>, E>> + Send + 'static,
+    E: std::error::Error + Send + Sync + 'static,
+{
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let url = format!("http://{}", listener.local_addr().unwrap());
     let target = endpoint.trim_end_matches('/').to_owned();
@@ -89,18 +101,25 @@ pub async fn proxy(endpoint: &str, fuse: Arc<Fuse>) -> String {
         Client::builder(TokioExecutor::new()).set_host(false).build_http();
     tokio::spawn(async move {
         while let Ok((stream, _)) = listener.accept().await {
-            let (client, target, fuse) = (client.clone(), target.clone(), Arc::clone(&fuse));
+            let (client, target, answer) = (client.clone(), target.clone(), answer.clone());
             tokio::spawn(async move {
                 let service = service_fn(move |request| {
-                    let forwarded = forward(client.clone(), target.clone(), request);
-                    let fuse = Arc::clone(&fuse);
-                    async move { fuse.pass(forwarded).await }
+                    answer(forward(client.clone(), target.clone(), request).boxed())
                 });
                 let _ = http1::Builder::new().serve_connection(TokioIo::new(stream), service).await;
             });
         }
     });
     url
+}
+
+/// A proxy of a database's endpoint that dies with its fuse.
+pub async fn proxy(endpoint: &str, fuse: Arc<Fuse>) -> String {
+    serve(endpoint, move |forwarded| {
+        let fuse = Arc::clone(&fuse);
+        async move { fuse.pass(forwarded).await }
+    })
+    .await
 }
 
 /// What happens to one request of a troubled proxy.
@@ -118,37 +137,23 @@ pub enum Trouble {
 
 /// A mock of bad days: a proxy in which the request of each number, from 1, has its trouble.
 pub async fn troubled_proxy(endpoint: &str, trouble: fn(u64) -> Trouble) -> String {
-    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-    let url = format!("http://{}", listener.local_addr().unwrap());
-    let target = endpoint.to_owned();
-    let client: Client<HttpConnector, Full<Bytes>> =
-        Client::builder(TokioExecutor::new()).set_host(false).build_http();
     let count = Arc::new(AtomicU64::new(0));
-    tokio::spawn(async move {
-        while let Ok((stream, _)) = listener.accept().await {
-            let (client, target, count) = (client.clone(), target.clone(), Arc::clone(&count));
-            tokio::spawn(async move {
-                let service = service_fn(move |request: Request<Incoming>| {
-                    let trouble = trouble(count.fetch_add(1, Ordering::SeqCst) + 1);
-                    let (client, target) = (client.clone(), target.clone());
-                    async move {
-                        match trouble {
-                            Trouble::Unavailable => {
-                                let late = Response::builder().status(503);
-                                return Ok(late.body(Full::default()).unwrap());
-                            }
-                            Trouble::Slow(time) => tokio::time::sleep(time).await,
-                            Trouble::None | Trouble::Cut => {}
-                        }
-                        let answer = forward(client, target, request).await.map_err(|_| Gone)?;
-                        if matches!(trouble, Trouble::Cut) { Err(Gone) } else { Ok(answer) }
-                    }
-                });
-                let _ = http1::Builder::new().serve_connection(TokioIo::new(stream), service).await;
-            });
+    serve(endpoint, move |forwarded| {
+        let trouble = trouble(count.fetch_add(1, Ordering::SeqCst) + 1);
+        async move {
+            match trouble {
+                Trouble::Unavailable => {
+                    let late = Response::builder().status(503);
+                    return Ok(late.body(Full::default()).unwrap());
+                }
+                Trouble::Slow(time) => tokio::time::sleep(time).await,
+                Trouble::None | Trouble::Cut => {}
+            }
+            let answer = forwarded.await.map_err(|_| Gone)?;
+            if matches!(trouble, Trouble::Cut) { Err(Gone) } else { Ok(answer) }
         }
-    });
-    url
+    })
+    .await
 }
 
 /// A mock of a table that has too little capacity, in front of a real one: while it is forced, it
@@ -181,26 +186,11 @@ impl Throttling {
 
 /// A proxy of a database's endpoint that throttles; its URL. It lives as long as the runtime.
 pub async fn throttling_proxy(endpoint: &str, throttling: Arc<Throttling>) -> String {
-    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-    let url = format!("http://{}", listener.local_addr().unwrap());
-    let target = endpoint.trim_end_matches('/').to_owned();
-    let client: Client<HttpConnector, Full<Bytes>> =
-        Client::builder(TokioExecutor::new()).set_host(false).build_http();
-    tokio::spawn(async move {
-        while let Ok((stream, _)) = listener.accept().await {
-            let (client, target, throttling) =
-                (client.clone(), target.clone(), Arc::clone(&throttling));
-            tokio::spawn(async move {
-                let service = service_fn(move |request| {
-                    let forwarded = forward(client.clone(), target.clone(), request);
-                    let throttles = throttling.throttles();
-                    async move { if throttles { Ok(throttle()) } else { forwarded.await } }
-                });
-                let _ = http1::Builder::new().serve_connection(TokioIo::new(stream), service).await;
-            });
-        }
-    });
-    url
+    serve(endpoint, move |forwarded| {
+        let throttles = throttling.throttles();
+        async move { if throttles { Ok(throttle()) } else { forwarded.await } }
+    })
+    .await
 }
 
 fn throttle() -> Response<Full<Bytes>> {
