@@ -12,6 +12,10 @@ use dm_cli::{
     suspend, watch,
 };
 
+/// As the guard's own program has it: `exec`, `run` and `guard` serve in this one.
+#[global_allocator]
+static ALLOCATOR: tikv_jemallocator::Jemalloc = tikv_jemallocator::Jemalloc;
+
 #[tokio::main]
 async fn main() -> ExitCode {
     let called_as = called_as(std::env::args_os().next().as_deref());

@@ -9,6 +9,7 @@ pub mod archive;
 mod arns;
 pub mod call;
 pub mod fault;
+mod hex;
 pub mod journal;
 pub mod ledger;
 mod metering;
@@ -22,6 +23,7 @@ mod stack;
 pub mod table_lock;
 mod tables;
 mod tally;
+mod to_its_end;
 pub mod upstream;
 
 pub use call::{Answer, Call, Invocation};

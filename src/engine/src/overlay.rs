@@ -11,6 +11,7 @@ mod disk;
 mod effect;
 mod entry;
 mod get_calls;
+mod image;
 mod page;
 mod page_answer;
 mod page_request;

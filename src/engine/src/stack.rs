@@ -18,6 +18,7 @@ use crate::archive::{Archive, ArchiveError, LayoutError};
 use crate::arns::Arns;
 use crate::call::{Answer, Call};
 use crate::fault::Fault;
+use crate::hex;
 use crate::journal::{Journal, JournalledRun};
 use crate::operation::{Class, Operation};
 use crate::overlay::{DifferenceError, Overlay, Values};
@@ -26,6 +27,7 @@ use crate::rates::{Rates, Used};
 use crate::replay::Replay;
 use crate::table_lock::LockTimes;
 use crate::tally::Tally;
+use crate::to_its_end::ToItsEnd;
 use crate::upstream::{CredentialSource, Full, ReadOnly, UpstreamCalls, UpstreamError};
 
 /// What stands between a program and its database.
@@ -194,8 +196,8 @@ impl Engine {
     /// must find the answer.
     pub async fn handle(self: &Arc<Self>, mut call: Call) -> Answer {
         self.tally.request();
-        // Here, and not in the task below: the task outlives a client that goes away, and what is
-        // held would be carried out later although its client has sent it again.
+        // Here, and not in the work below: that outlives a client that goes away, and what is held
+        // would be carried out later although its client has sent it again.
         if let Err(fault) = self.rates.gate().pass().await {
             self.note(call.operation, &fault);
             return fault.into();
@@ -206,11 +208,11 @@ impl Engine {
         }
         let engine = Arc::clone(self);
         let invocation = call.invocation.take();
-        let task = tokio::spawn(async move {
+        let work = ToItsEnd::new(async move {
             let work = engine.answer(call);
             engine.replay.once(invocation, work).await
         });
-        match task.await {
+        match work.await {
             Ok(answer) => answer,
             Err(_) => Fault::Unavailable("the guard failed on this request".into()).into(),
         }
@@ -409,16 +411,7 @@ fn effects_digest(tables: &[TableEffect]) -> String {
         }
         hasher.update(b"\n");
     }
-    let mut digest = String::from("sha256:");
-    for byte in hasher.finalize() {
-        digest.extend(
-            [byte >> 4, byte & 15]
-                .map(|half| char::from_digit(half.into(), 16))
-                .into_iter()
-                .flatten(),
-        );
-    }
-    digest
+    format!("sha256:{}", hex::finished(hasher))
 }
 
 #[cfg(test)]

@@ -30,21 +30,25 @@ pub fn tables_named(body: &Map<String, Value>) -> Vec<&str> {
             names.push(name);
         }
     };
-    for parameter in TABLE_PARAMETERS.into_iter().chain(RESOURCE_PARAMETERS) {
-        if let Some(name) = body.get(parameter).and_then(Value::as_str) {
-            add(name);
-        }
-    }
-    if let Some(items) = body.get("RequestItems").and_then(Value::as_object) {
-        items.keys().for_each(|name| add(name));
-    }
-    if let Some(actions) = body.get("TransactItems").and_then(Value::as_array) {
-        for action in actions.iter().filter_map(Value::as_object) {
-            for parameters in action.values() {
-                if let Some(name) = parameters.get("TableName").and_then(Value::as_str) {
-                    add(name);
+    for (member, value) in body {
+        match (member.as_str(), value) {
+            (parameter, Value::String(name))
+                if TABLE_PARAMETERS.contains(&parameter)
+                    || RESOURCE_PARAMETERS.contains(&parameter) =>
+            {
+                add(name);
+            }
+            ("RequestItems", Value::Object(items)) => items.keys().for_each(|name| add(name)),
+            ("TransactItems", Value::Array(actions)) => {
+                for action in actions.iter().filter_map(Value::as_object) {
+                    for parameters in action.values() {
+                        if let Some(name) = parameters.get("TableName").and_then(Value::as_str) {
+                            add(name);
+                        }
+                    }
                 }
             }
+            _ => {}
         }
     }
     names

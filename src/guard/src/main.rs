@@ -15,6 +15,10 @@ use dm_guard::{
 };
 use tokio::signal::unix::{SignalKind, signal};
 
+/// Items are many small pieces of memory, and two threads at once ask for them (decision 012).
+#[global_allocator]
+static ALLOCATOR: tikv_jemallocator::Jemalloc = tikv_jemallocator::Jemalloc;
+
 #[tokio::main]
 async fn main() -> ExitCode {
     let filter = tracing_subscriber::EnvFilter::try_from_default_env()

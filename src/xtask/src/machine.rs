@@ -19,6 +19,7 @@ const JAVA_MAJOR_MIN: u32 = 17;
 /// Programs from Debian's packages: a file that shows that it is there, and the package it comes in.
 const FROM_DEBIAN: &[(&str, &str)] = &[
     ("gcc", "gcc"),
+    ("make", "make"),
     ("pkg-config", "pkg-config"),
     ("debootstrap", "debootstrap"),
     ("nft", "nftables"),

@@ -37,7 +37,7 @@ impl Overlay {
                 if !state.knows(table, key)? {
                     let base = images.iter().find(|(found, _)| found == *key);
                     let base = base.map(|(_, item)| item.clone());
-                    state.put(table, key, &Entry::unchanged(base))?;
+                    state.put(table, key, None, &Entry::unchanged(base))?;
                 }
             }
         }

@@ -1,6 +1,8 @@
 //! One key of the overlay: the item as the database had it, and as the program has made it.
 
-use dm_core::value::{Item, item_from_json, item_to_json};
+use dm_core::value::Item;
+
+use super::image::{read_item, write_item};
 
 /// Both images of one key.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -36,11 +38,19 @@ const HAS_LEFT: u8 = 16;
 /// What was left is an item.
 const LEFT_ITEM: u8 = 32;
 const CHANGED_UNDERNEATH: u8 = 64;
+/// Flags and two lengths come first.
+const IMAGES_AT: usize = 9;
 
 impl Entry {
     /// As it was read.
     pub fn unchanged(base: Option<Item>) -> Self {
         Self { now: base.clone(), base, ..Self::default() }
+    }
+
+    /// As a write leaves it.
+    pub fn written_as(&self, now: Option<Item>) -> Self {
+        let (base, first_pass) = (self.base.clone(), self.first_pass.clone());
+        Self { base, now, written: true, first_pass, ..*self }
     }
 
     /// What the first, or only, pass of the program made of it.
@@ -70,30 +80,34 @@ impl Entry {
         if self.changed_underneath {
             flags |= CHANGED_UNDERNEATH;
         }
-        let base = self.base.as_ref().map(json);
-        let now = self.now.as_ref().filter(|_| self.now != self.base).map(json);
-        if base.is_some() {
+        let is_same = self.now == self.base;
+        if self.base.is_some() {
             flags |= HAS_BASE;
         }
         if self.now.is_some() {
-            flags |= if self.now == self.base { SAME } else { HAS_NOW };
+            flags |= if is_same { SAME } else { HAS_NOW };
         }
         let left = match &self.first_pass {
             FirstPass::Now => None,
             FirstPass::Left(left) => {
                 flags |= if left.is_some() { HAS_LEFT | LEFT_ITEM } else { HAS_LEFT };
-                left.as_ref().map(json)
+                left.as_ref()
             }
         };
-        let images = [base, now, left].map(Option::unwrap_or_default);
-        let mut bytes = Vec::with_capacity(9 + images.iter().map(Vec::len).sum::<usize>());
-        bytes.push(flags);
-        for image in &images[..2] {
-            let length = u32::try_from(image.len()).unwrap_or(u32::MAX);
-            bytes.extend_from_slice(&length.to_le_bytes());
+        let now = self.now.as_ref().filter(|_| !is_same);
+        // The lengths of the first two come before them all, when they are known.
+        let mut bytes = vec![0; IMAGES_AT];
+        bytes[0] = flags;
+        for (at, image) in [self.base.as_ref(), now].into_iter().enumerate() {
+            let before = bytes.len();
+            if let Some(item) = image {
+                write_item(&mut bytes, item);
+            }
+            let length = u32::try_from(bytes.len() - before).unwrap_or(u32::MAX);
+            bytes[1 + 4 * at..][..4].copy_from_slice(&length.to_le_bytes());
         }
-        for image in &images {
-            bytes.extend_from_slice(image);
+        if let Some(item) = left {
+            write_item(&mut bytes, item);
         }
         bytes
     }
@@ -105,18 +119,18 @@ impl Entry {
         let (now_length, rest) = rest.split_first_chunk::<4>()?;
         let (base, rest) = rest.split_at_checked(u32::from_le_bytes(*base_length) as usize)?;
         let (now, left) = rest.split_at_checked(u32::from_le_bytes(*now_length) as usize)?;
-        let base = if flags & HAS_BASE == 0 { None } else { Some(item(base)?) };
+        let base = if flags & HAS_BASE == 0 { None } else { Some(read_item(base)?) };
         let now = if flags & SAME != 0 {
             base.clone()
         } else if flags & HAS_NOW != 0 {
-            Some(item(now)?)
+            Some(read_item(now)?)
         } else {
             None
         };
         let first_pass = match (flags & HAS_LEFT != 0, flags & LEFT_ITEM != 0) {
             (false, _) => FirstPass::Now,
             (true, false) => FirstPass::Left(None),
-            (true, true) => FirstPass::Left(Some(item(left)?)),
+            (true, true) => FirstPass::Left(Some(read_item(left)?)),
         };
         Some(Self {
             base,
@@ -126,15 +140,6 @@ impl Entry {
             changed_underneath: flags & CHANGED_UNDERNEATH != 0,
         })
     }
-}
-
-fn json(item: &Item) -> Vec<u8> {
-    // By way of a text formatter it takes twice as long. Text as keys and values cannot fail.
-    serde_json::to_vec(&item_to_json(item)).unwrap_or_default()
-}
-
-fn item(json: &[u8]) -> Option<Item> {
-    item_from_json(&serde_json::from_slice(json).ok()?).ok()
 }
 
 #[cfg(test)]

@@ -267,15 +267,22 @@ impl State {
         Ok(self.store.first(Bound::Included(&prefix), to, Direction::Forward)?.is_some())
     }
 
-    /// Sets an entry, and its places in all views.
-    pub fn put(&mut self, table: &Table, key: &ItemKey, after: &Entry) -> Result<(), Fault> {
+    /// Sets an entry, and its places in all views. `known` is the entry as it is until now, which
+    /// who changes it has read.
+    pub fn put(
+        &mut self,
+        table: &Table,
+        key: &ItemKey,
+        known: Option<&Entry>,
+        after: &Entry,
+    ) -> Result<(), Fault> {
         self.check_current(table)?;
-        let known = self.entry(table, key)?;
-        let marked = self.marked(known.as_ref(), after);
+        let marked = self.marked(known, after);
         let after = marked.as_ref().unwrap_or(after);
-        let before = known.unwrap_or_default();
+        let absent = Entry::default();
+        let before = known.unwrap_or(&absent);
         for view in table.views() {
-            let (old, new) = (view.insertion(&before), view.insertion(after));
+            let (old, new) = (view.insertion(before), view.insertion(after));
             if old == new {
                 continue;
             }
@@ -297,7 +304,7 @@ impl State {
             return Ok(());
         }
         let effects = self.effects.entry(table.schema.name.clone()).or_default();
-        effects.replace(&before, after);
+        effects.replace(before, after);
         self.keep_sample(table, stored, after);
         Ok(())
     }

@@ -14,7 +14,6 @@ use tokio::time::Instant;
 
 use super::Overlay;
 use super::capacity::{Atomicity, CapacityLevel, TransactionUnits, Units};
-use super::entry::Entry;
 use super::page_request::Shown;
 use super::parameters::{Parameters, unexpected};
 use super::schemas::Table;
@@ -140,8 +139,8 @@ impl Overlay {
         }
         for ((write, written), entry) in writes.iter().zip(&done).zip(entries) {
             if write.changes() {
-                let after = Entry { now: written.after.clone(), written: true, ..entry };
-                state.put(&write.table, &write.key, &after)?;
+                let after = entry.written_as(written.after.clone());
+                state.put(&write.table, &write.key, Some(&entry), &after)?;
             }
         }
         Ok(done)

@@ -10,7 +10,6 @@ use serde_json::{Map, Value, json};
 
 use super::Overlay;
 use super::capacity::{Atomicity, CapacityLevel, TransactionUnits, Units};
-use super::entry::Entry;
 use super::parameters::{Parameters, unexpected};
 use super::schemas::Table;
 use super::write::{Write, Written};
@@ -117,10 +116,10 @@ impl Overlay {
     /// Evaluates a write of an item that was looked at on the merged view, and keeps what it makes.
     pub fn carry_out(&self, write: &Write) -> Result<(Written, Units), Fault> {
         let mut state = self.state();
-        let entry = state.entry(&write.table, &write.key)?.unwrap_or_default();
-        let written = write.evaluate(entry.now.clone())?;
-        let after = Entry { now: written.after.clone(), written: true, ..entry };
-        state.put(&write.table, &write.key, &after)?;
+        let known = state.entry(&write.table, &write.key)?.unwrap_or_default();
+        let written = write.evaluate(known.now.clone())?;
+        let after = known.written_as(written.after.clone());
+        state.put(&write.table, &write.key, Some(&known), &after)?;
         let (before, after) = (written.before.as_ref(), written.after.as_ref());
         let units = Units::of_write(&write.table, before, after, Atomicity::Single);
         self.tally().write_units(units.total());

@@ -10,7 +10,7 @@ use hyper_rustls::HttpsConnector;
 use hyper_util::client::legacy::Client;
 use hyper_util::client::legacy::connect::HttpConnector;
 
-use super::{Upstream, signing};
+use super::Upstream;
 use crate::fault::{Fault, error_name};
 use crate::operation::Operation;
 
@@ -42,9 +42,7 @@ impl Upstream {
                 return Outcome::NotCarriedOut(Fault::Unavailable(error.to_string()));
             }
         };
-        let now = SystemTime::now();
-        let signed =
-            signing::signed_request(&self.uri, &self.region, &credentials, operation, body, now);
+        let signed = self.signer.request(&credentials, operation, body, SystemTime::now());
         let request = match signed {
             Ok(request) => request,
             Err(error) => return Outcome::Failed(Fault::Unavailable(error.to_string())),

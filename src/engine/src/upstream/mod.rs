@@ -28,6 +28,7 @@ pub(crate) use trust::tls_config;
 use crate::fault::Fault;
 use crate::operation::{Class, Operation, ReadOperation};
 use attempt::Outcome;
+use signing::Signer;
 
 /// Why the database behind the guard cannot be used.
 #[derive(Debug, thiserror::Error)]
@@ -53,8 +54,7 @@ pub enum UpstreamError {
 #[derive(Debug)]
 struct Upstream {
     client: attempt::HttpClient,
-    uri: http::Uri,
-    region: String,
+    signer: Signer,
     credentials: CredentialSource,
     reads: AtomicU64,
     writes: AtomicU64,
@@ -91,7 +91,7 @@ impl ReadOnly {
 
     /// The database's region.
     pub fn region(&self) -> &str {
-        &self.0.region
+        self.0.signer.region()
     }
 
     /// Sends a reading call.
@@ -146,8 +146,7 @@ impl Upstream {
             .build(tls);
         Ok(Self {
             client,
-            uri: endpoint::endpoint(plan)?,
-            region: plan.region.clone(),
+            signer: Signer::new(endpoint::endpoint(plan)?, plan.region.clone())?,
             credentials,
             reads: AtomicU64::new(0),
             writes: AtomicU64::new(0),

@@ -1,18 +1,23 @@
 //! Signs a request to the database: SigV4 over a minimal set of headers. The client's own
 //! signature was dropped before.
+//!
+//! All requests have one shape, so what is signed is written down here; the key, which is the same
+//! all day, is kept. The cryptography is that of aws-sigv4, and the tests hold every signature
+//! against the one that it makes from the same request.
 
+use std::fmt;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::SystemTime;
 
 use aws_credential_types::Credentials;
-use aws_sigv4::http_request::{
-    PayloadChecksumKind, SignableBody, SignableRequest, SigningSettings, sign,
-};
-use aws_sigv4::sign::v4;
+use aws_sigv4::sign::v4::{calculate_signature, generate_signing_key};
 use bytes::Bytes;
-use http::{HeaderValue, Request, Uri, header};
+use http::header::{AUTHORIZATION, CONTENT_TYPE as CONTENT_TYPE_HEADER, HOST};
+use http::{HeaderName, HeaderValue, Request, Uri};
 use http_body_util::Full;
 
 use super::UpstreamError;
+use crate::hex;
 use crate::operation::Operation;
 
 /// Content type of DynamoDB's only protocol.
@@ -21,85 +26,222 @@ pub const CONTENT_TYPE: &str = "application/x-amz-json-1.0";
 /// What stands before the operation's name in `X-Amz-Target`.
 pub const TARGET_PREFIX: &str = "DynamoDB_20120810.";
 
-/// A signed request, ready to be sent.
-pub fn signed_request(
-    uri: &Uri,
-    region: &str,
-    credentials: &Credentials,
-    operation: Operation,
-    body: Bytes,
-    now: SystemTime,
-) -> Result<Request<Full<Bytes>>, UpstreamError> {
-    let failed = |error: &dyn std::error::Error| UpstreamError::Signing(error.to_string());
-    let host = uri.authority().map(|authority| authority.as_str().to_owned()).unwrap_or_default();
-    let target = format!("{TARGET_PREFIX}{}", operation.name());
+const SERVICE: &str = "dynamodb";
+const ALGORITHM: &str = "AWS4-HMAC-SHA256";
+const DATE: HeaderName = HeaderName::from_static("x-amz-date");
+const TOKEN: HeaderName = HeaderName::from_static("x-amz-security-token");
+const TARGET: HeaderName = HeaderName::from_static("x-amz-target");
 
-    let identity = credentials.clone().into();
-    let mut settings = SigningSettings::default();
-    // The body's hash is signed either way; as a header it would only be one more to send.
-    settings.payload_checksum_kind = PayloadChecksumKind::NoHeader;
-    let params = v4::SigningParams::builder()
-        .identity(&identity)
-        .region(region)
-        .name("dynamodb")
-        .time(now)
-        .settings(settings)
-        .build()
-        .map_err(|error| failed(&error))?
-        .into();
-    let headers = [
-        ("host", host.as_str()),
-        ("content-type", CONTENT_TYPE),
-        ("x-amz-target", target.as_str()),
-    ];
-    let signable = SignableRequest::new(
-        "POST",
-        uri.to_string(),
-        headers.into_iter(),
-        SignableBody::Bytes(&body),
-    )
-    .map_err(|error| failed(&error))?;
-    let (instructions, _signature) =
-        sign(signable, &params).map_err(|error| failed(&error))?.into_parts();
+/// Signs for one database.
+#[derive(Debug)]
+pub struct Signer {
+    uri: Uri,
+    host: HeaderValue,
+    region: String,
+    key: Mutex<Option<Arc<Key>>>,
+}
 
-    let mut request = Request::post(uri.clone())
-        .header(header::HOST, host)
-        .header(header::CONTENT_TYPE, CONTENT_TYPE)
-        .header("x-amz-target", target)
-        .body(Full::new(body))
-        .map_err(|error| failed(&error))?;
-    for (name, value) in instructions.headers() {
-        let mut value = HeaderValue::from_str(value).map_err(|error| failed(&error))?;
-        value.set_sensitive(name != "x-amz-date");
-        let name = header::HeaderName::from_bytes(name.as_bytes()).map_err(|e| failed(&e))?;
-        request.headers_mut().insert(name, value);
+/// The key of a secret for a day.
+struct Key {
+    secret: String,
+    day: String,
+    bytes: Vec<u8>,
+}
+
+impl fmt::Debug for Key {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Key").field("day", &self.day).finish_non_exhaustive()
     }
-    Ok(request)
+}
+
+impl Signer {
+    /// For the database at this address, whose path is `/`.
+    pub fn new(uri: Uri, region: String) -> Result<Self, UpstreamError> {
+        let host = uri.authority().map(http::uri::Authority::as_str).unwrap_or_default();
+        let host = HeaderValue::from_str(host).map_err(|error| failed(&error))?;
+        Ok(Self { uri, host, region, key: Mutex::default() })
+    }
+
+    /// The database's region.
+    pub fn region(&self) -> &str {
+        &self.region
+    }
+
+    /// A signed request, ready to be sent.
+    pub fn request(
+        &self,
+        credentials: &Credentials,
+        operation: Operation,
+        body: Bytes,
+        now: SystemTime,
+    ) -> Result<Request<Full<Bytes>>, UpstreamError> {
+        let now = jiff::Timestamp::try_from(now).map_err(|error| failed(&error))?;
+        let time = now.strftime("%Y%m%dT%H%M%SZ").to_string();
+        let day = time.get(..8).unwrap_or_default();
+        let target = format!("{TARGET_PREFIX}{}", operation.name());
+        let host = self.host.to_str().map_err(|error| failed(&error))?;
+        let (token_line, signed) = match credentials.session_token() {
+            Some(token) => (
+                format!("x-amz-security-token:{token}\n"),
+                "content-type;host;x-amz-date;x-amz-security-token;x-amz-target",
+            ),
+            None => (String::new(), "content-type;host;x-amz-date;x-amz-target"),
+        };
+        // "Create a signed AWS API request" in the IAM user guide: first the request in this form,
+        // its headers in the order of their names.
+        let canonical = format!(
+            "POST\n/\n\ncontent-type:{CONTENT_TYPE}\nhost:{host}\nx-amz-date:{time}\n{token_line}\
+             x-amz-target:{target}\n\n{signed}\n{}",
+            hex::sha256(&body)
+        );
+        let scope = format!("{day}/{}/{SERVICE}/aws4_request", self.region);
+        let to_sign =
+            format!("{ALGORITHM}\n{time}\n{scope}\n{}", hex::sha256(canonical.as_bytes()));
+        let key = self.key(credentials, day, now.into());
+        let signature = calculate_signature(&key.bytes, to_sign.as_bytes());
+        let authorization = format!(
+            "{ALGORITHM} Credential={}/{scope}, SignedHeaders={signed}, Signature={signature}",
+            credentials.access_key_id()
+        );
+
+        let mut request = Request::new(Full::new(body));
+        *request.method_mut() = http::Method::POST;
+        request.uri_mut().clone_from(&self.uri);
+        let headers = request.headers_mut();
+        headers.insert(HOST, self.host.clone());
+        headers.insert(CONTENT_TYPE_HEADER, HeaderValue::from_static(CONTENT_TYPE));
+        headers.insert(TARGET, value(target)?);
+        headers.insert(DATE, value(time)?);
+        headers.insert(AUTHORIZATION, secret(value(authorization)?));
+        if let Some(token) = credentials.session_token() {
+            headers.insert(TOKEN, secret(value(token.to_owned())?));
+        }
+        Ok(request)
+    }
+
+    /// The key of these credentials for a day, made anew when either is another.
+    fn key(&self, credentials: &Credentials, day: &str, now: SystemTime) -> Arc<Key> {
+        let wanted = credentials.secret_access_key();
+        // It is replaced whole, so a poisoned lock still holds a good one.
+        let mut kept = self.key.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(key) = kept.as_ref().filter(|key| key.day == day && key.secret == wanted) {
+            return Arc::clone(key);
+        }
+        let bytes = generate_signing_key(wanted, now, &self.region, SERVICE).as_ref().to_vec();
+        let key = Arc::new(Key { secret: wanted.to_owned(), day: day.to_owned(), bytes });
+        *kept = Some(Arc::clone(&key));
+        key
+    }
+}
+
+fn value(text: String) -> Result<HeaderValue, UpstreamError> {
+    HeaderValue::try_from(text).map_err(|error| failed(&error))
+}
+
+fn secret(mut value: HeaderValue) -> HeaderValue {
+    value.set_sensitive(true);
+    value
+}
+
+fn failed(error: &dyn std::error::Error) -> UpstreamError {
+    UpstreamError::Signing(error.to_string())
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use aws_sigv4::http_request::{
+        PayloadChecksumKind, SignableBody, SignableRequest, SigningSettings, sign,
+    };
+    use aws_sigv4::sign::v4::SigningParams;
     use std::time::Duration;
 
-    #[test]
-    fn only_the_minimal_set_of_headers_is_signed() {
-        let credentials = Credentials::new("AKID", "secret", Some("token".into()), None, "test");
-        let request = signed_request(
-            &Uri::from_static("https://dynamodb.eu-west-1.amazonaws.com/"),
-            "eu-west-1",
-            &credentials,
-            Operation::GetItem,
-            Bytes::from_static(b"{}"),
-            SystemTime::UNIX_EPOCH + Duration::from_secs(1_700_000_000),
+    const URI: &str = "https://dynamodb.eu-west-1.amazonaws.com/";
+
+    fn at(seconds: u64) -> SystemTime {
+        SystemTime::UNIX_EPOCH + Duration::from_secs(seconds)
+    }
+
+    fn credentials(secret: &str, token: Option<&str>) -> Credentials {
+        Credentials::new("AKID", secret, token.map(Into::into), None, "test")
+    }
+
+    /// What aws-sigv4 makes of the headers of a request that we have signed.
+    fn by_the_library(
+        request: &Request<Full<Bytes>>,
+        credentials: &Credentials,
+        body: &[u8],
+        now: SystemTime,
+    ) -> String {
+        let identity = credentials.clone().into();
+        let mut settings = SigningSettings::default();
+        settings.payload_checksum_kind = PayloadChecksumKind::NoHeader;
+        let params = SigningParams::builder()
+            .identity(&identity)
+            .region("eu-west-1")
+            .name("dynamodb")
+            .time(now)
+            .settings(settings)
+            .build()
+            .unwrap()
+            .into();
+        let headers = ["host", "content-type", "x-amz-target"]
+            .map(|name| (name, request.headers()[name].to_str().unwrap()));
+        let signable = SignableRequest::new(
+            "POST",
+            request.uri().to_string(),
+            headers.into_iter(),
+            SignableBody::Bytes(body),
         )
         .unwrap();
+        let (instructions, _) = sign(signable, &params).unwrap().into_parts();
+        let found = instructions.headers().find(|(name, _)| *name == "authorization");
+        found.unwrap().1.to_owned()
+    }
+
+    #[test]
+    fn signatures_are_those_of_the_library_whatever_is_kept_meanwhile() {
+        for uri in [URI, "http://127.0.0.1:8000/"] {
+            let signer = Signer::new(uri.parse().unwrap(), "eu-west-1".into()).unwrap();
+            for (secret, token, seconds, body) in [
+                ("first", None, 1_700_000_000, "{}"),
+                ("first", None, 1_700_000_001, r#"{"TableName":"cars"}"#),
+                ("first", Some("a/token+of=some"), 1_700_000_001, ""),
+                // The last second of a day, and the next one's first.
+                ("first", None, 1_700_006_399, "{}"),
+                ("first", None, 1_700_006_400, "{}"),
+                ("second", None, 1_700_006_400, "{}"),
+                ("first", None, 951_782_400, "{}"),
+            ] {
+                let credentials = credentials(secret, token);
+                let request = signer
+                    .request(&credentials, Operation::GetItem, Bytes::from(body), at(seconds))
+                    .unwrap();
+                let ours = request.headers()["authorization"].to_str().unwrap();
+                let theirs = by_the_library(&request, &credentials, body.as_bytes(), at(seconds));
+                assert_eq!(ours, theirs, "{uri} {secret} {seconds}");
+            }
+        }
+    }
+
+    #[test]
+    fn only_the_minimal_set_of_headers_is_signed_and_secrets_are_not_shown() {
+        let credentials = credentials("secret", Some("token"));
+        let signer = Signer::new(Uri::from_static(URI), "eu-west-1".into()).unwrap();
+        let request = signer
+            .request(&credentials, Operation::GetItem, Bytes::from_static(b"{}"), at(1_700_000_000))
+            .unwrap();
         let authorization = request.headers()["authorization"].to_str().unwrap();
         assert!(authorization.contains(
             "Credential=AKID/20231114/eu-west-1/dynamodb/aws4_request, \
              SignedHeaders=content-type;host;x-amz-date;x-amz-security-token;x-amz-target, "
         ));
         assert_eq!(request.headers()["x-amz-security-token"], "token");
+        assert_eq!(request.headers()["x-amz-date"], "20231114T221320Z");
         assert_eq!(request.headers()["host"], "dynamodb.eu-west-1.amazonaws.com");
+        for shown in [format!("{signer:?}"), format!("{request:?}")] {
+            assert!(!shown.contains("secret") && !shown.contains("AKID"), "{shown}");
+            assert!(!shown.contains("\"token\""), "{shown}");
+        }
     }
 }

@@ -44,14 +44,14 @@ impl Bed {
     /// As the overlay looks at an item before it is written.
     fn look_at(&mut self, id: i64, n: Option<i64>) {
         let key = self.key(id);
-        self.state.put(&self.table, &key, &Entry::unchanged(item(id, n))).unwrap();
+        self.state.put(&self.table, &key, None, &Entry::unchanged(item(id, n))).unwrap();
     }
 
     fn write(&mut self, id: i64, n: Option<i64>) {
         let key = self.key(id);
         let entry = self.entry(id);
-        let after = Entry { now: item(id, n), written: true, ..entry };
-        self.state.put(&self.table, &key, &after).unwrap();
+        let after = entry.written_as(item(id, n));
+        self.state.put(&self.table, &key, Some(&entry), &after).unwrap();
     }
 
     fn entry(&self, id: i64) -> Entry {
