@@ -26,8 +26,8 @@ use crate::bed::{self, Endpoint, canonical, database};
 use crate::shorthand::expand;
 use crate::suite::statements_in_full;
 use database::Database;
-use generate::{CLIENTS, Program, Step, program};
-use tables::Tables;
+use generate::{CLIENTS, OTHER, Program, Step, program};
+use tables::{Place, Tables};
 
 /// Programs run when nobody asks for more: a few seconds' worth.
 const PROGRAMS: u64 = 40;
@@ -97,7 +97,9 @@ async fn work(
 }
 
 fn describe(seed: u64, smallest: &Program, difference: &str) -> String {
-    let seeds: String = smallest.seeds.iter().map(|item| format!("  seed {item}\n")).collect();
+    let seeds = smallest.seeds.iter().map(|item| format!("  seed $T {item}\n"));
+    let others = smallest.other_seeds.iter().map(|item| format!("  seed $U {item}\n"));
+    let seeds: String = seeds.chain(others).collect();
     let listed: String = smallest
         .steps
         .iter()
@@ -117,6 +119,10 @@ async fn shrink(
     tables: &mut Tables,
 ) -> (Program, String) {
     let mut runs = 0;
+    let without = Program { other_seeds: Vec::new(), ..program.clone() };
+    if let Some(still) = run(&without, tables).await {
+        (program, difference) = (without, still);
+    }
     let mut size = program.steps.len().max(program.seeds.len());
     while size > 0 {
         let mut at = 0;
@@ -139,23 +145,57 @@ async fn shrink(
     (program, difference)
 }
 
+/// A program's two tables on one side, and its run.
+struct Names {
+    first: String,
+    other: String,
+    run: String,
+}
+
+impl Names {
+    /// A request with the names in it.
+    fn put_into(&self, text: &str) -> String {
+        text.replace("$T", &self.first).replace("$U", &self.other).replace("$R", &self.run)
+    }
+
+    /// An answer without them, so that it can be compared.
+    fn take_out_of(&self, text: &str) -> String {
+        text.replace(&self.first, "$T").replace(&self.other, "$U")
+    }
+
+    /// What is in both tables.
+    async fn items(&self, endpoint: &Endpoint) -> [Vec<String>; 2] {
+        [items(endpoint, &self.first).await, items(endpoint, &self.other).await]
+    }
+}
+
 /// Runs a program on both sides; the first difference, if there is one.
 async fn run(program: &Program, tables: &mut Tables) -> Option<String> {
     let database = database();
-    let (plain, dry) = tables.pair(&database, program.table).await;
-    for name in [&plain, &dry] {
-        for seed in &program.seeds {
-            database.ok("PutItem", &expand(&json!({"TableName": name, "Item": seed}))).await;
+    let run = bed::fresh_name("run");
+    let mut of_side = [(String::new(), String::new()), (String::new(), String::new())];
+    let parts = [
+        (Place::First, program.table, &program.seeds),
+        (Place::Other, OTHER, &program.other_seeds),
+    ];
+    for (at, (place, kind, seeds)) in parts.into_iter().enumerate() {
+        of_side[at] = tables.pair(&database, kind, place).await;
+        for name in [&of_side[at].0, &of_side[at].1] {
+            for seed in seeds {
+                database.ok("PutItem", &expand(&json!({"TableName": name, "Item": seed}))).await;
+            }
         }
     }
-    let before = database.items(&dry).await;
-    let run = bed::fresh_name("run");
+    let [first, other] = of_side;
+    let plain = Names { first: first.0, other: other.0, run: run.clone() };
+    let dry = Names { first: first.1, other: other.1, run };
+    let before = dry.items(&database).await;
     let (guard, through) = bed::guard(&bed::plan(Mode::DryRun, Policy::default())).await;
     let mut difference = None;
     // Steps of clients that come one after another are done at the same time.
     for round in program.steps.chunk_by(|one, other| one.client > 0 && other.client > 0) {
-        let expected = answers(round, &plain, &run, &database).await;
-        let found = answers(round, &dry, &run, &through).await;
+        let expected = answers(round, &plain, &database).await;
+        let found = answers(round, &dry, &through).await;
         let differing = expected.iter().zip(&found).find(|((_, expected), (_, found))| {
             expected != found && !is_known_departure(expected, found)
         });
@@ -167,30 +207,31 @@ async fn run(program: &Program, tables: &mut Tables) -> Option<String> {
             break;
         }
     }
-    if difference.is_none() && items(&database, &plain).await != items(&through, &dry).await {
+    if difference.is_none() && plain.items(&database).await != dry.items(&through).await {
         difference = Some("the tables differ at the end".into());
     }
-    if database.items(&dry).await != before {
-        difference = Some("the dry run changed its table".into());
+    if dry.items(&database).await != before {
+        difference = Some("the dry run changed its tables".into());
     }
     if guard.stop().await.write_calls_upstream != 0 {
         difference = Some("the dry run sent a write".into());
     }
-    tables.empty(&database, program.table).await;
+    for (place, kind, _) in parts {
+        tables.empty(&database, kind, place).await;
+    }
     difference
 }
 
 /// What the clients are answered, client by client.
 async fn answers<'a>(
     round: &'a [Step],
-    name: &str,
-    run: &str,
+    names: &Names,
     endpoint: &Endpoint,
 ) -> Vec<(&'a Step, String)> {
     let of_client = |client: u8| async move {
         let mut answered = Vec::new();
         for step in round.iter().filter(|step| step.client == client) {
-            answered.push((step, answer(step, name, run, endpoint).await));
+            answered.push((step, answer(step, names, endpoint).await));
         }
         answered
     };
@@ -228,16 +269,15 @@ async fn items(endpoint: &Endpoint, table: &str) -> Vec<String> {
 }
 
 /// The answer as text, as far as it is defined: scans have no order, nor have equal index keys.
-async fn answer(step: &Step, name: &str, run: &str, endpoint: &Endpoint) -> String {
+async fn answer(step: &Step, names: &Names, endpoint: &Endpoint) -> String {
     let text = expand(&statements_in_full(&step.body)).to_string();
-    let text = text.replace("$T", name).replace("$R", run);
-    let mut body: Value = serde_json::from_str(&text).unwrap();
+    let mut body: Value = serde_json::from_str(&names.put_into(&text)).unwrap();
     let (status, answer) = if step.pages {
         pages(step, &mut body, endpoint).await
     } else {
         endpoint.call(step.operation, &body).await
     };
-    let text = answer.to_string().replace(name, "$T");
+    let text = names.take_out_of(&answer.to_string());
     let mut answer: Value = serde_json::from_str(&text).unwrap();
     if status != 200 {
         return error(&answer);
@@ -253,9 +293,37 @@ async fn answer(step: &Step, name: &str, run: &str, endpoint: &Endpoint) -> Stri
             sort(items, order.as_deref());
         }
     }
-    // DynamoDB Local tells the capacity of a delete without effect unasked.
-    answer.as_object_mut().unwrap().remove("ConsumedCapacity");
+    told_beside(&mut answer, &step.body);
     format!("{status} {}", canonical(&answer))
+}
+
+/// Capacities, and sizes of item collections, as far as they are defined: the tables of a call have no
+/// order, and a size is an estimate.
+fn told_beside(answer: &mut Value, request: &Value) {
+    let members = answer.as_object_mut().unwrap();
+    match members.get_mut("ConsumedCapacity") {
+        // DynamoDB Local tells the capacity of a delete without effect unasked.
+        _ if request.get("ReturnConsumedCapacity").is_none_or(|level| level == "NONE") => {
+            members.remove("ConsumedCapacity");
+        }
+        Some(Value::Array(tables)) => tables.sort_by_cached_key(canonical),
+        _ => {}
+    }
+    let metrics = match members.get_mut("ItemCollectionMetrics") {
+        Some(Value::Object(one)) if one.contains_key("ItemCollectionKey") => vec![one],
+        Some(Value::Object(tables)) => {
+            let all = tables.values_mut().filter_map(Value::as_array_mut);
+            all.flatten().filter_map(Value::as_object_mut).collect()
+        }
+        _ => Vec::new(),
+    };
+    for of_collection in metrics {
+        of_collection.remove("SizeEstimateRangeGB");
+    }
+    if let Some(Value::Object(tables)) = members.get_mut("ItemCollectionMetrics") {
+        let of_tables = tables.values_mut().filter_map(Value::as_array_mut);
+        of_tables.for_each(|collections| collections.sort_by_cached_key(canonical));
+    }
 }
 
 /// An answer to statements as far as it is defined: tokens and words are each side's own, and
@@ -302,17 +370,24 @@ fn sort_sets(value: &mut Value) {
     match value {
         Value::Object(members) => {
             for (name, value) in members {
-                if ["SS", "NS", "BS"].contains(&name.as_str())
-                    && let Value::Array(elements) = value
-                {
-                    elements.sort_by_cached_key(canonical);
-                } else {
-                    sort_sets(value);
+                match (name.as_str(), value) {
+                    ("SS" | "NS" | "BS", Value::Array(elements)) => {
+                        elements.sort_by_cached_key(canonical);
+                    }
+                    ("N", Value::String(number)) => trim(number),
+                    (_, value) => sort_sets(value),
                 }
             }
         }
         Value::Array(elements) => elements.iter_mut().for_each(sort_sets),
         _ => {}
+    }
+}
+
+/// DynamoDB Local keeps the zeros of a sum of fractions ("3.0"); AWS trims them, as dynoxide does.
+fn trim(number: &mut String) {
+    if Database::under_test() == Database::Local && number.contains('.') {
+        number.truncate(number.trim_end_matches('0').trim_end_matches('.').len());
     }
 }
 

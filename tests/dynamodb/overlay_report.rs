@@ -62,6 +62,19 @@ async fn items_that_others_change_meanwhile_are_counted_and_stay_as_they_were() 
 }
 
 #[tokio::test]
+async fn a_write_whose_condition_fails_is_counted_in_units_as_the_database_would() {
+    let table = filled(&["a"]).await;
+    let (guard, through) = bed::guard(&plan(false)).await;
+    for id in ["a", "missing"] {
+        let put = json!({"TableName": table, "Item": {"id": {"S": id}},
+            "ConditionExpression": "n = :n", "ExpressionAttributeValues": {":n": {"N": "7"}}});
+        assert_eq!(through.call("PutItem", &put).await.0, 400);
+    }
+    let result = guard.stop().await;
+    assert!((result.write_units - 2.0).abs() < 1e-9, "{}", result.write_units);
+}
+
+#[tokio::test]
 async fn calls_are_counted_by_how_they_were_answered() {
     let table = filled(&["a"]).await;
     let (guard, through) = bed::guard(&plan(false)).await;

@@ -223,9 +223,9 @@ async fn run_step(step: &Step, name: &str, endpoint: &Endpoint) -> (u16, Value) 
     (status, shorten(&serde_json::from_str(&text).unwrap()))
 }
 
-/// Statements in quotes alone, and the table in them in the quotes that its name needs.
+/// Statements in quotes alone, and the tables in them in the quotes that their names need.
 pub fn statements_in_full(body: &Value) -> Value {
-    let quoted = |text: &str| text.replace("$T", "\"$T\"");
+    let quoted = |text: &str| text.replace("$T", "\"$T\"").replace("$U", "\"$U\"");
     let mut body = body.clone();
     if let Some(Value::String(text)) = body.get_mut("Statement") {
         *text = quoted(text);

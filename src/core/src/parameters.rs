@@ -15,8 +15,10 @@ use crate::value::string_from_json;
 /// Which parameters a request may have.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum RequestKind {
-    /// GetItem, one table of BatchGetItem, the Get of a transaction.
+    /// GetItem, one table of BatchGetItem.
     Get,
+    /// The Get of a transaction, which has no older parameters.
+    TransactGet,
     /// PutItem, DeleteItem, and the Put, Delete and ConditionCheck of a transaction.
     Write,
     /// UpdateItem, and the Update of a transaction.
@@ -46,7 +48,7 @@ impl RequestKind {
     /// In the order DynamoDB names them.
     fn expressions(self) -> &'static [ExpressionKind] {
         match self {
-            Self::Get => &[ExpressionKind::Projection],
+            Self::Get | Self::TransactGet => &[ExpressionKind::Projection],
             Self::Write => &[ExpressionKind::Condition],
             Self::Update => &[ExpressionKind::Update, ExpressionKind::Condition],
             Self::Query => {
@@ -60,6 +62,7 @@ impl RequestKind {
     fn older(self) -> &'static [&'static str] {
         match self {
             Self::Get => &["AttributesToGet"],
+            Self::TransactGet => &[],
             Self::Write => &["Expected", "ConditionalOperator"],
             Self::Update => &["AttributeUpdates", "Expected", "ConditionalOperator"],
             Self::Query => {

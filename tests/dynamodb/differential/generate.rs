@@ -4,15 +4,20 @@ use serde_json::{Map, Value, json};
 
 use super::database::Database;
 use super::random::Random;
+use super::reads::LOCAL;
 use super::tables::is_simple;
 
-/// A table's kind, its items at the start, and what is done.
+/// A table's kind, the items at the start of it and of the other table, and what is done.
 #[derive(Clone, Debug)]
 pub struct Program {
     pub table: &'static str,
     pub seeds: Vec<Value>,
+    pub other_seeds: Vec<Value>,
     pub steps: Vec<Step>,
 }
+
+/// Every program has a second table, of this kind: `$U` in requests, as the first is `$T`.
+pub const OTHER: &str = "hash";
 
 /// One call, or all pages of a read.
 #[derive(Clone, Debug, Default)]
@@ -42,6 +47,7 @@ pub fn program(seed: u64, statements: bool, database: Database) -> Program {
     let mut generator = Generator {
         random,
         table,
+        in_other: false,
         database,
         statements,
         client: 0,
@@ -50,6 +56,8 @@ pub fn program(seed: u64, statements: bool, database: Database) -> Program {
         count: 0,
     };
     let seeds = (0..generator.random.below(12)).map(|_| generator.item()).collect();
+    let others = generator.random.below(4);
+    let other_seeds = (0..others).map(|_| generator.of_other(Generator::item)).collect();
     let mut steps = Vec::new();
     for _ in 0..5 + generator.random.below(25) {
         if several {
@@ -63,12 +71,14 @@ pub fn program(seed: u64, statements: bool, database: Database) -> Program {
         }
         steps.push(step);
     }
-    Program { table, seeds, steps }
+    Program { table, seeds, other_seeds, steps }
 }
 
 pub struct Generator {
     pub random: Random,
     pub table: &'static str,
+    /// Whether a step of the other table is being made.
+    in_other: bool,
     /// What is avoided, because this one departs from AWS there.
     pub database: Database,
     /// Whether PartiQL statements are among the steps.
@@ -229,11 +239,66 @@ impl Generator {
         }
     }
 
+    /// Something of the other table.
+    pub fn of_other<T>(&mut self, make: impl FnOnce(&mut Self) -> T) -> T {
+        let table = std::mem::replace(&mut self.table, OTHER);
+        let before = std::mem::replace(&mut self.in_other, true);
+        let of_other = make(self);
+        (self.table, self.in_other) = (table, before);
+        of_other
+    }
+
+    /// Something of the table, or at times of the other one; and which, as requests name it.
+    pub fn of_either<T>(&mut self, make: impl FnOnce(&mut Self) -> T) -> (&'static str, T) {
+        if self.also_other(4) { ("$U", self.of_other(make)) } else { ("$T", make(self)) }
+    }
+
+    /// Whether a call is about the other table too, once in so many.
+    pub fn also_other(&mut self, n: u64) -> bool {
+        !self.in_other && self.random.one_in(n)
+    }
+
+    /// At times asks what a read consumes. Of DynamoDB Local see docs/differences.md.
+    pub fn ask_of_read(&mut self, body: &mut Value) {
+        if self.random.one_in(4) && self.database.is_dynoxide() {
+            let level = self.random.pick(&["TOTAL", "INDEXES", "NONE"]);
+            // Of a scan of a local index, dynoxide tells that the table was read.
+            let local = body["IndexName"].as_str().is_some_and(|index| LOCAL.contains(&index));
+            let level = if local { "TOTAL" } else { level };
+            body["ReturnConsumedCapacity"] = level.into();
+        }
+    }
+
+    /// At times asks what a write consumes, and of its item collections.
+    pub fn ask_of_write(&mut self, body: &mut Value) {
+        if !self.database.is_dynoxide() {
+            return;
+        }
+        if self.random.one_in(4) {
+            let level = self.random.pick(&["TOTAL", "INDEXES", "NONE"]);
+            body["ReturnConsumedCapacity"] = level.into();
+        }
+        if self.random.one_in(6) {
+            let metrics = self.random.pick(&["SIZE", "SIZE", "NONE"]);
+            body["ReturnItemCollectionMetrics"] = metrics.into();
+        }
+    }
+
     pub fn call(operation: &'static str, body: Value) -> Step {
         Step { operation, body, ..Step::default() }
     }
 
     fn step(&mut self) -> Step {
+        if !self.random.one_in(10) {
+            return self.step_of_table();
+        }
+        let mut step = self.of_other(Self::step_of_table);
+        let text = step.body.to_string().replace("$T", "$U");
+        step.body = serde_json::from_str(&text).unwrap();
+        step
+    }
+
+    fn step_of_table(&mut self) -> Step {
         if self.statements && self.random.one_in(2) {
             return self.statement_step();
         }

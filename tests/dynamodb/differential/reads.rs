@@ -6,27 +6,37 @@ use super::generate::{ATTRIBUTES, Generator, Step};
 
 /// Indexes, and whether they hold all attributes.
 const GLOBAL: [&str; 3] = ["by-g", "by-g-r", "by-g-keys"];
-const LOCAL: [&str; 3] = ["by-l", "by-r", "by-l-all"];
+pub const LOCAL: [&str; 3] = ["by-l", "by-r", "by-l-all"];
 
 impl Generator {
     pub fn get(&mut self) -> Step {
         let mut body = json!({"TableName": "$T", "Key": self.key(), "ConsistentRead": true});
         self.project(&mut body);
+        self.ask_of_read(&mut body);
         Self::call("GetItem", self.finish(body))
     }
 
     pub fn batch_get(&mut self) -> Step {
-        let mut keys: Vec<Value> = (0..=self.random.below(5)).map(|_| self.key()).collect();
+        let mut asked = json!({"$T": self.keys_and_projection(5)});
+        if self.also_other(3) {
+            asked["$U"] = self.of_other(|generator| generator.keys_and_projection(3));
+        }
+        let mut body = json!({"RequestItems": asked});
+        self.ask_of_read(&mut body);
+        let mut step = Self::call("BatchGetItem", body);
+        step.order = Some(None);
+        step
+    }
+
+    fn keys_and_projection(&mut self, most: u64) -> Value {
+        let mut keys: Vec<Value> = (0..=self.random.below(most)).map(|_| self.key()).collect();
         if !self.random.one_in(5) {
             keys.sort_by_key(Value::to_string);
             keys.dedup();
         }
         let mut of_table = json!({"Keys": keys, "ConsistentRead": true});
         self.project(&mut of_table);
-        let of_table = self.finish(of_table);
-        let mut step = Self::call("BatchGetItem", json!({"RequestItems": {"$T": of_table}}));
-        step.order = Some(None);
-        step
+        self.finish(of_table)
     }
 
     fn project(&mut self, body: &mut Value) {
@@ -81,6 +91,7 @@ impl Generator {
             body["Limit"] = (1 + self.random.below(4)).into();
             step.pages = true;
         }
+        self.ask_of_read(&mut body);
         step.body = self.finish(body);
         step
     }
@@ -146,8 +157,20 @@ impl Generator {
             // Either all are older ones, or none is.
             body.as_object_mut().unwrap().remove("AttributesToGet");
         }
+        self.start_anywhere(&mut body, index, inclusive || older);
+        self.ask_of_read(&mut body);
         step.body = self.finish(body);
         step
+    }
+
+    /// At times a query begins behind a key of the program's own making. Where index keys are equal,
+    /// what is behind one is not defined; and at the last key of a range DynamoDB Local takes none.
+    fn start_anywhere(&mut self, body: &mut Value, index: Option<&str>, ranged: bool) {
+        let defined = index.is_none() && !self.is_simple();
+        let takes_all = self.database.is_dynoxide() || !ranged;
+        if defined && takes_all && self.random.one_in(6) {
+            body["ExclusiveStartKey"] = self.key();
+        }
     }
 
     fn sort_condition(&mut self, sort: &str) -> String {
@@ -181,21 +204,22 @@ impl Generator {
     }
 
     pub fn transact_get(&mut self) -> Step {
-        let mut keys: Vec<Value> = (0..=self.random.below(4)).map(|_| self.key()).collect();
-        keys.sort_by_key(Value::to_string);
+        let mut keys: Vec<(&str, Value)> =
+            (0..=self.random.below(4)).map(|_| self.of_either(Self::key)).collect();
+        keys.sort_by_key(|(table, key)| (*table, key.to_string()));
         keys.dedup();
         let mut gets: Vec<Value> = Vec::new();
-        for key in keys {
-            let mut get = json!({"TableName": "$T", "Key": key});
+        for (table, key) in keys {
+            let mut get = json!({"TableName": table, "Key": key});
             // dynoxide adds the key to a projection.
             if !self.database.is_dynoxide() {
                 self.project(&mut get);
-                // The Get of a transaction has no older parameters.
-                get.as_object_mut().unwrap().remove("AttributesToGet");
             }
             gets.push(json!({"Get": self.finish(get)}));
         }
-        Self::call("TransactGetItems", json!({"TransactItems": gets}))
+        let mut body = json!({"TransactItems": gets});
+        self.ask_of_read(&mut body);
+        Self::call("TransactGetItems", body)
     }
 
     /// An index of the table, at times; one client of several looks into those of its partition.

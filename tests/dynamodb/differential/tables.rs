@@ -2,6 +2,7 @@
 //! they are emptied and used again.
 
 use std::collections::HashMap;
+use std::collections::hash_map::Entry;
 
 use serde_json::{Value, json};
 
@@ -10,24 +11,41 @@ use crate::suite::table;
 
 /// Pairs of tables by their kind.
 #[derive(Default)]
-pub struct Tables(HashMap<&'static str, (String, String)>);
+pub struct Tables(HashMap<(&'static str, Place), (String, String)>);
+
+/// Which of a program's two tables.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Place {
+    /// `$T`.
+    First,
+    /// `$U`.
+    Other,
+}
 
 impl Tables {
     /// An empty pair of tables: one for the direct way, one for the dry run.
-    pub async fn pair(&mut self, database: &Endpoint, kind: &'static str) -> (String, String) {
-        if !self.0.contains_key(kind) {
-            let pair = (fresh_name("plain"), fresh_name("dry"));
-            for name in [&pair.0, &pair.1] {
-                database.ok("CreateTable", &table(kind, name)).await;
+    pub async fn pair(
+        &mut self,
+        database: &Endpoint,
+        kind: &'static str,
+        place: Place,
+    ) -> (String, String) {
+        match self.0.entry((kind, place)) {
+            Entry::Occupied(known) => known.get().clone(),
+            Entry::Vacant(free) => {
+                // None is the beginning of another.
+                let pair = (fresh_name("plain") + "_", fresh_name("dry") + "_");
+                for name in [&pair.0, &pair.1] {
+                    database.ok("CreateTable", &table(kind, name)).await;
+                }
+                free.insert(pair).clone()
             }
-            self.0.insert(kind, pair);
         }
-        self.0[kind].clone()
     }
 
     /// Empties them after a program.
-    pub async fn empty(&self, database: &Endpoint, kind: &'static str) {
-        let (plain, dry) = &self.0[kind];
+    pub async fn empty(&self, database: &Endpoint, kind: &'static str, place: Place) {
+        let (plain, dry) = &self.0[&(kind, place)];
         for name in [plain, dry] {
             let items = database.items(name).await;
             for part in items.chunks(25) {

@@ -41,15 +41,25 @@ impl Generator {
     }
 
     pub fn batch_write(&mut self) -> Step {
+        let mut asked = json!({"$T": self.requests(4)});
+        if self.also_other(3) {
+            asked["$U"] = self.of_other(|generator| generator.requests(3)).into();
+        }
+        let mut body = json!({"RequestItems": asked});
+        self.ask_of_write(&mut body);
+        Self::call("BatchWriteItem", body)
+    }
+
+    fn requests(&mut self, most: u64) -> Vec<Value> {
         let mut requests: Vec<Value> = Vec::new();
-        for _ in 0..=self.random.below(4) {
+        for _ in 0..=self.random.below(most) {
             requests.push(if self.random.one_in(3) {
                 json!({"DeleteRequest": {"Key": self.key()}})
             } else {
                 json!({"PutRequest": {"Item": self.item()}})
             });
         }
-        Self::call("BatchWriteItem", json!({"RequestItems": {"$T": requests}}))
+        requests
     }
 
     pub fn transact_write(&mut self) -> Step {
@@ -59,9 +69,10 @@ impl Generator {
             let kind = self.random.below(4);
             let name =
                 ["Put", "Delete", "Update", "ConditionCheck"][usize::try_from(kind).unwrap()];
-            let parameters = self.write_action(kind);
+            let (table, mut parameters) = self.of_either(|generator| generator.write_action(kind));
+            parameters["TableName"] = table.into();
             let item = parameters.get("Item").unwrap_or(&parameters["Key"]);
-            let key = format!("{} {}", item["id"], item["pos"]);
+            let key = format!("{table} {} {}", item["id"], item["pos"]);
             // The same item twice is refused by AWS before anything else, and by DynamoDB Local after.
             if !keys.contains(&key) {
                 keys.push(key);
@@ -70,21 +81,27 @@ impl Generator {
         }
         let mut body = json!({"TransactItems": actions});
         if self.random.one_in(4) {
-            // Whole for the program that runs: the database remembers tokens for ten minutes.
-            body["ClientRequestToken"] = format!("$R-{}", self.random.below(3)).into();
+            // Of this run and client: the database remembers tokens for ten minutes.
+            body["ClientRequestToken"] =
+                format!("$R-{}-{}", self.client, self.random.below(3)).into();
         }
+        self.ask_of_write(&mut body);
+        // Of a transaction dynoxide tells none.
+        body.as_object_mut().unwrap().remove("ReturnItemCollectionMetrics");
         Self::call("TransactWriteItems", body)
     }
 
     pub fn put(&mut self) -> Step {
         let mut body = self.write_parameters(0);
         body["ReturnValues"] = self.random.pick(&["NONE", "ALL_OLD"]).into();
+        self.ask_of_write(&mut body);
         Self::call("PutItem", body)
     }
 
     pub fn delete(&mut self) -> Step {
         let mut body = self.write_parameters(1);
         body["ReturnValues"] = self.random.pick(&["NONE", "ALL_OLD"]).into();
+        self.ask_of_write(&mut body);
         Self::call("DeleteItem", body)
     }
 
@@ -101,6 +118,7 @@ impl Generator {
         if text.contains('[') || text.contains(".x") {
             body["ReturnValues"] = "ALL_NEW".into();
         }
+        self.ask_of_write(&mut body);
         Self::call("UpdateItem", body)
     }
 

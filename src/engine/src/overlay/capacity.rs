@@ -33,7 +33,7 @@ pub enum Atomicity {
     Transaction,
 }
 
-/// Which kind of units a transaction used; its answer tells the sum under this name too.
+/// Which kind of units a transaction used; its answer tells every sum under this name too.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum TransactionUnits {
     /// It is none.
@@ -89,6 +89,12 @@ impl Units {
         Self { table: write_units(size) * factor, indexes }
     }
 
+    /// Of a write whose condition failed: by the item that is there ("Conditional writes" in the
+    /// Developer Guide).
+    pub fn of_failed_write(now: Option<&Item>) -> Self {
+        Self { table: write_units(now.map_or(0, item_size)), indexes: Vec::new() }
+    }
+
     /// Of a read that evaluated this many bytes in a view.
     pub fn of_read(view: View<'_>, bytes: usize, consistent: bool, atomicity: Atomicity) -> Self {
         let blocks = blocks(bytes, 4096);
@@ -129,18 +135,24 @@ impl Units {
         if level == CapacityLevel::None {
             return None;
         }
-        let mut told = Map::new();
-        told.insert("TableName".into(), table.schema.name.clone().into());
-        told.insert("CapacityUnits".into(), self.total().into());
-        match transaction {
-            TransactionUnits::NotOne => None,
-            TransactionUnits::Read => told.insert("ReadCapacityUnits".into(), self.total().into()),
-            TransactionUnits::Write => {
-                told.insert("WriteCapacityUnits".into(), self.total().into())
+        let capacity = |units: f64| {
+            let mut told = Map::new();
+            told.insert("CapacityUnits".into(), units.into());
+            match transaction {
+                TransactionUnits::NotOne => {}
+                TransactionUnits::Read => {
+                    told.insert("ReadCapacityUnits".into(), units.into());
+                }
+                TransactionUnits::Write => {
+                    told.insert("WriteCapacityUnits".into(), units.into());
+                }
             }
+            told
         };
+        let mut told = capacity(self.total());
+        told.insert("TableName".into(), table.schema.name.clone().into());
         if level == CapacityLevel::Indexes {
-            told.insert("Table".into(), json!({"CapacityUnits": self.table}));
+            told.insert("Table".into(), capacity(self.table).into());
             for (index, units) in &self.indexes {
                 let Some(schema) = table.schema.indexes.get(*index) else { continue };
                 let member = match schema.kind {
@@ -148,7 +160,7 @@ impl Units {
                     dm_core::schema::IndexKind::Global => "GlobalSecondaryIndexes",
                 };
                 let of_kind = told.entry(member).or_insert_with(|| json!({}));
-                of_kind[&schema.name] = json!({"CapacityUnits": units});
+                of_kind[&schema.name] = capacity(*units).into();
             }
         }
         Some(Value::Object(told))

@@ -19,7 +19,9 @@ use super::parameters::{Parameters, unexpected};
 use super::schemas::Table;
 use super::state::View;
 use super::write::{Write, Written};
-use super::write_calls::{add_units, insert_capacities};
+use super::write_calls::{
+    add_units, asks_for_collection_metrics, insert_capacities, insert_collections,
+};
 use crate::fault::Fault;
 
 /// Actions of one transaction (DynamoDB API Reference).
@@ -50,12 +52,17 @@ impl Overlay {
     pub async fn transact_write(&self, body: &Value) -> Result<Value, Fault> {
         let parameters = Parameters::of(body)?;
         CapacityLevel::of(parameters)?;
+        let metrics = asks_for_collection_metrics(parameters)?;
         let actions = actions(parameters)?;
         let mut writes = Vec::with_capacity(actions.len());
         for action in actions {
             writes.push(self.action(Parameters::of(action)?).await?);
         }
-        let answer = self.write_together(parameters, ACTIONS, &writes).await?;
+        let mut answer = self.write_together(parameters, ACTIONS, &writes).await?;
+        if metrics {
+            writes.retain(Write::changes);
+            insert_collections(&mut answer, &writes);
+        }
         Ok(Value::Object(answer))
     }
 
@@ -254,7 +261,7 @@ impl Overlay {
         let parameters = Parameters::of(action.required("Get")?)?;
         let table = self.schemas().table_of_items(parameters.table()?).await?;
         let key = parameters.key(&table)?;
-        let shown = Shown::projected(parameters.expressions(RequestKind::Get)?.projection);
+        let shown = Shown::projected(parameters.expressions(RequestKind::TransactGet)?.projection);
         Ok(Get { table, key, shown })
     }
 }

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use dm_core::error::ServiceError;
+use dm_core::error::{ErrorCode, ServiceError};
 use dm_core::partiql::Returning;
 use dm_core::schema::{ItemKey, TableSchema};
 use dm_core::value::{Item, item_from_json, item_to_json};
@@ -117,7 +117,12 @@ impl Overlay {
     pub fn carry_out(&self, write: &Write) -> Result<(Written, Units), Fault> {
         let mut state = self.state();
         let known = state.entry(&write.table, &write.key)?.unwrap_or_default();
-        let written = write.evaluate(known.now.clone())?;
+        let written = write.evaluate(known.now.clone()).inspect_err(|error| {
+            if error.code == ErrorCode::ConditionalCheckFailed {
+                let units = Units::of_failed_write(known.now.as_ref());
+                self.tally().write_units(units.total());
+            }
+        })?;
         let after = known.written_as(written.after.clone());
         state.put(&write.table, &write.key, Some(&known), &after)?;
         let (before, after) = (written.before.as_ref(), written.after.as_ref());
@@ -130,6 +135,7 @@ impl Overlay {
     pub async fn write_batch(&self, body: &Value) -> Result<Value, Fault> {
         let parameters = Parameters::of(body)?;
         let level = CapacityLevel::of(parameters)?;
+        let metrics = asks_for_collection_metrics(parameters)?;
         let writes = self.batch_writes(parameters).await?;
         self.look_at_all(writes.iter().map(|write| (&write.table, &write.key))).await?;
         let mut used: Vec<(Arc<Table>, Units)> = Vec::new();
@@ -140,6 +146,9 @@ impl Overlay {
         let mut answer = Map::new();
         answer.insert("UnprocessedItems".into(), json!({}));
         insert_capacities(&mut answer, &used, level, TransactionUnits::NotOne);
+        if metrics {
+            insert_collections(&mut answer, &writes);
+        }
         Ok(Value::Object(answer))
     }
 
@@ -215,12 +224,30 @@ pub fn insert_capacities(
 ) {
     let told = used.iter().filter_map(|(table, units)| units.to_json_of(transaction, table, level));
     let told: Vec<Value> = told.collect();
-    if level != CapacityLevel::None {
+    if !told.is_empty() {
         answer.insert("ConsumedCapacity".into(), Value::Array(told));
     }
 }
 
-fn asks_for_collection_metrics(parameters: Parameters<'_>) -> Result<bool, ServiceError> {
+/// Puts the item collections that writes were in into an answer, each once, by table.
+pub fn insert_collections(answer: &mut Map<String, Value>, writes: &[Write]) {
+    let mut told: Map<String, Value> = Map::new();
+    for write in writes.iter().filter(|write| write.table.schema.has_local_indexes()) {
+        let one = collection_metrics(&write.table, &write.key);
+        let of_table = told.entry(write.table.schema.name.clone()).or_insert_with(|| json!([]));
+        if let Value::Array(known) = of_table
+            && !known.contains(&one)
+        {
+            known.push(one);
+        }
+    }
+    if !told.is_empty() {
+        answer.insert("ItemCollectionMetrics".into(), told.into());
+    }
+}
+
+/// Whether a write is to tell of its item collections.
+pub fn asks_for_collection_metrics(parameters: Parameters<'_>) -> Result<bool, ServiceError> {
     let choices = [("SIZE", true), ("NONE", false)];
     let asks = parameters.choice("ReturnItemCollectionMetrics", &choices, "SIZE, NONE")?;
     Ok(asks.unwrap_or(false))
