@@ -18,8 +18,8 @@ const EMPTY_NAMES: &[&str] =
 const OF_ONE_MACHINE: &[(&str, &str)] = &[
     ("/ro", "ot/"),
     ("/ho", "me/"),
-    ("/work/", "main"),
-    ("/work/", "shared"),
+    ("/wo", "rk/main"),
+    ("/wo", "rk/shared"),
     ("index", "-url"),
     ("replace", "-with"),
     ("GOPROXY", "=http"),

@@ -173,22 +173,12 @@ impl Names {
 async fn run(program: &Program, tables: &mut Tables) -> Option<String> {
     let database = database();
     let run = bed::fresh_name("run");
-    let mut of_side = [(String::new(), String::new()), (String::new(), String::new())];
-    let parts = [
-        (Place::First, program.table, &program.seeds),
-        (Place::Other, OTHER, &program.other_seeds),
-    ];
-    for (at, (place, kind, seeds)) in parts.into_iter().enumerate() {
-        of_side[at] = tables.pair(&database, kind, place).await;
-        for name in [&of_side[at].0, &of_side[at].1] {
-            for seed in seeds {
-                database.ok("PutItem", &expand(&json!({"TableName": name, "Item": seed}))).await;
-            }
-        }
-    }
-    let [first, other] = of_side;
-    let plain = Names { first: first.0, other: other.0, run: run.clone() };
-    let dry = Names { first: first.1, other: other.1, run };
+    let (first, first_dry) =
+        tables.filled(&database, program.table, Place::First, &program.seeds).await;
+    let (other, other_dry) =
+        tables.filled(&database, OTHER, Place::Other, &program.other_seeds).await;
+    let plain = Names { first, other, run: run.clone() };
+    let dry = Names { first: first_dry, other: other_dry, run };
     let before = dry.items(&database).await;
     let (guard, through) = bed::guard(&bed::plan(Mode::DryRun, Policy::default())).await;
     let mut difference = None;
@@ -216,9 +206,8 @@ async fn run(program: &Program, tables: &mut Tables) -> Option<String> {
     if guard.stop().await.write_calls_upstream != 0 {
         difference = Some("the dry run sent a write".into());
     }
-    for (place, kind, _) in parts {
-        tables.empty(&database, kind, place).await;
-    }
+    tables.empty(&database, program.table, Place::First).await;
+    tables.empty(&database, OTHER, Place::Other).await;
     difference
 }
 
@@ -309,20 +298,19 @@ fn told_beside(answer: &mut Value, request: &Value) {
         Some(Value::Array(tables)) => tables.sort_by_cached_key(canonical),
         _ => {}
     }
-    let metrics = match members.get_mut("ItemCollectionMetrics") {
-        Some(Value::Object(one)) if one.contains_key("ItemCollectionKey") => vec![one],
-        Some(Value::Object(tables)) => {
-            let all = tables.values_mut().filter_map(Value::as_array_mut);
-            all.flatten().filter_map(Value::as_object_mut).collect()
+    match members.get_mut("ItemCollectionMetrics") {
+        Some(Value::Object(one)) if one.contains_key("ItemCollectionKey") => {
+            one.remove("SizeEstimateRangeGB");
         }
-        _ => Vec::new(),
-    };
-    for of_collection in metrics {
-        of_collection.remove("SizeEstimateRangeGB");
-    }
-    if let Some(Value::Object(tables)) = members.get_mut("ItemCollectionMetrics") {
-        let of_tables = tables.values_mut().filter_map(Value::as_array_mut);
-        of_tables.for_each(|collections| collections.sort_by_cached_key(canonical));
+        Some(Value::Object(tables)) => {
+            for collections in tables.values_mut().filter_map(Value::as_array_mut) {
+                for one in collections.iter_mut().filter_map(Value::as_object_mut) {
+                    one.remove("SizeEstimateRangeGB");
+                }
+                collections.sort_by_cached_key(canonical);
+            }
+        }
+        _ => {}
     }
 }
 

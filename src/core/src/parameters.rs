@@ -151,6 +151,16 @@ fn present<'a>(request: &'a Value, name: &str) -> Option<&'a Value> {
     request.get(name).filter(|value| !value.is_null())
 }
 
+/// What DynamoDB says of a request with older parameters and expressions.
+pub fn mixed(older: &[&str], expressions: &[&str]) -> ServiceError {
+    ServiceError::validation(format!(
+        "Can not use both expression and non-expression parameters in the same request: \
+         Non-expression parameters: {{{}}} Expression parameters: {{{}}}",
+        older.join(", "),
+        expressions.join(", ")
+    ))
+}
+
 /// Refuses a mixture of old and new, and placeholders without expressions.
 fn check_combination(kind: RequestKind, request: &Value) -> Result<()> {
     let here = |name: &&str| present(request, name).is_some();
@@ -166,12 +176,7 @@ fn check_combination(kind: RequestKind, request: &Value) -> Result<()> {
         .filter(|name| !(keys_mix && *name == "KeyConditions"))
         .collect();
     if !expressions.is_empty() && !older.is_empty() {
-        return Err(ServiceError::validation(format!(
-            "Can not use both expression and non-expression parameters in the same request: \
-             Non-expression parameters: {{{}}} Expression parameters: {{{}}}",
-            older.join(", "),
-            expressions.join(", ")
-        )));
+        return Err(mixed(&older, &expressions));
     }
     if expressions.is_empty() && here(&"ExpressionAttributeNames") {
         return Err(ServiceError::validation(

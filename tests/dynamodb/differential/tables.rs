@@ -7,6 +7,7 @@ use std::collections::hash_map::Entry;
 use serde_json::{Value, json};
 
 use crate::bed::{Endpoint, fresh_name};
+use crate::shorthand::expand;
 use crate::suite::table;
 
 /// Pairs of tables by their kind.
@@ -23,8 +24,25 @@ pub enum Place {
 }
 
 impl Tables {
-    /// An empty pair of tables: one for the direct way, one for the dry run.
-    pub async fn pair(
+    /// A pair of tables with these items: one for the direct way, one for the dry run.
+    pub async fn filled(
+        &mut self,
+        database: &Endpoint,
+        kind: &'static str,
+        place: Place,
+        seeds: &[Value],
+    ) -> (String, String) {
+        let pair = self.pair(database, kind, place).await;
+        for name in [&pair.0, &pair.1] {
+            for seed in seeds {
+                database.ok("PutItem", &expand(&json!({"TableName": name, "Item": seed}))).await;
+            }
+        }
+        pair
+    }
+
+    /// An empty pair of tables.
+    async fn pair(
         &mut self,
         database: &Endpoint,
         kind: &'static str,

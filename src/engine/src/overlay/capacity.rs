@@ -89,12 +89,6 @@ impl Units {
         Self { table: write_units(size) * factor, indexes }
     }
 
-    /// Of a write whose condition failed: by the item that is there ("Conditional writes" in the
-    /// Developer Guide).
-    pub fn of_failed_write(now: Option<&Item>) -> Self {
-        Self { table: write_units(now.map_or(0, item_size)), indexes: Vec::new() }
-    }
-
     /// Of a read that evaluated this many bytes in a view.
     pub fn of_read(view: View<'_>, bytes: usize, consistent: bool, atomicity: Atomicity) -> Self {
         let blocks = blocks(bytes, 4096);
@@ -135,19 +129,14 @@ impl Units {
         if level == CapacityLevel::None {
             return None;
         }
-        let capacity = |units: f64| {
-            let mut told = Map::new();
-            told.insert("CapacityUnits".into(), units.into());
-            match transaction {
-                TransactionUnits::NotOne => {}
-                TransactionUnits::Read => {
-                    told.insert("ReadCapacityUnits".into(), units.into());
-                }
-                TransactionUnits::Write => {
-                    told.insert("WriteCapacityUnits".into(), units.into());
-                }
-            }
-            told
+        let kind = match transaction {
+            TransactionUnits::NotOne => None,
+            TransactionUnits::Read => Some("ReadCapacityUnits"),
+            TransactionUnits::Write => Some("WriteCapacityUnits"),
+        };
+        let capacity = |units: f64| -> Map<String, Value> {
+            let names = std::iter::once("CapacityUnits").chain(kind);
+            names.map(|name| (name.to_owned(), units.into())).collect()
         };
         let mut told = capacity(self.total());
         told.insert("TableName".into(), table.schema.name.clone().into());

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use bytes::Bytes;
 use dm_core::error::ServiceError;
 use dm_core::expression::Projection;
-use dm_core::parameters::RequestKind;
+use dm_core::parameters::{RequestKind, mixed};
 use dm_core::schema::ItemKey;
 use dm_core::value::{Item, item_from_json, item_size, item_to_json};
 use serde_json::{Map, Value, json};
@@ -28,12 +28,9 @@ fn check_one_kind(asked: &Map<String, Value>) -> Result<(), ServiceError> {
     let any = |name: &str| {
         asked.values().any(|of_table| of_table.get(name).is_some_and(|value| !value.is_null()))
     };
-    if any("AttributesToGet") && any("ProjectionExpression") {
-        return Err(ServiceError::validation(
-            "Can not use both expression and non-expression parameters in the same request: \
-             Non-expression parameters: {AttributesToGet} Expression parameters: \
-             {ProjectionExpression}",
-        ));
+    let (older, newer) = ("AttributesToGet", "ProjectionExpression");
+    if any(older) && any(newer) {
+        return Err(mixed(&[older], &[newer]));
     }
     Ok(())
 }

@@ -118,8 +118,10 @@ impl Overlay {
         let mut state = self.state();
         let known = state.entry(&write.table, &write.key)?.unwrap_or_default();
         let written = write.evaluate(known.now.clone()).inspect_err(|error| {
+            // It costs what writing the item as it is would ("Conditional writes", Developer Guide).
             if error.code == ErrorCode::ConditionalCheckFailed {
-                let units = Units::of_failed_write(known.now.as_ref());
+                let now = known.now.as_ref();
+                let units = Units::of_write(&write.table, now, now, Atomicity::Single);
                 self.tally().write_units(units.total());
             }
         })?;
