@@ -17,6 +17,7 @@ mod examples;
 mod frozen;
 mod missing;
 mod once;
+mod paused;
 mod pods;
 mod promoted;
 mod restore;

@@ -155,6 +155,7 @@ pub fn plan(mode: Mode, policy: Policy) -> Plan {
         upstream: Upstream { region: REGION.into(), endpoint: Some(database().url) },
         policy,
         limits: RateLimits::default(),
+        limits_max: RateLimits::default(),
         archive: None,
         second_pass: false,
         restore: None,

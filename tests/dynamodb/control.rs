@@ -93,6 +93,44 @@ impl Program {
 }
 
 #[tokio::test]
+async fn whether_it_is_paused_is_told_on_the_programs_side_as_soon_as_it_changes() {
+    let plan = bed::plan(Mode::Apply, Policy::default());
+    let (guard, through, control) = controlled(&plan).await;
+    let paused = async |known: &str| {
+        through.control("GET", &format!("/datamigration/paused?known={known}"), None, "").await
+    };
+    assert_eq!(paused("true").await, (200, json!(false)), "at once: it is not paused");
+    let (told, _) = tokio::join!(paused("false"), async {
+        tokio::time::sleep(Duration::from_millis(50)).await;
+        asked(&control, "POST", "/pause", "").await
+    });
+    assert_eq!(told, (200, json!(true)));
+    for wrong in ["", "maybe", "true&known=false"] {
+        assert_eq!(paused(wrong).await.0, 400, "{wrong}");
+    }
+    asked(&control, "POST", "/resume", "").await;
+    assert_eq!(paused("true").await, (200, json!(false)));
+    guard.stop().await;
+}
+
+#[tokio::test]
+async fn nothing_that_is_asked_for_exceeds_what_the_plan_allows() {
+    let writes = |count| RateLimits { writes_per_second: Some(count), ..RateLimits::default() };
+    let plan = Plan { limits_max: writes(50), ..bed::plan(Mode::Apply, Policy::default()) };
+    let (guard, through, control) = controlled(&plan).await;
+    let table = fresh_table("control").await;
+    let limits = serde_json::to_string(&writes(5000)).unwrap();
+    let state = asked(&control, "PUT", "/limits", &limits).await;
+    assert_eq!((state.limits, state.limits_max), (writes(5000), writes(50)));
+    let program = Program::start(&through, &table);
+    program.rate(Duration::from_millis(500)).await;
+    let rate = program.rate(Duration::from_secs(2)).await;
+    assert!((25.0..75.0).contains(&rate), "{rate}");
+    assert_eq!(program.end().await, 0);
+    guard.stop().await;
+}
+
+#[tokio::test]
 async fn without_the_token_nothing_is_told_or_changed() {
     let plan = bed::plan(Mode::Apply, Policy::default());
     let (guard, through, control) = controlled(&plan).await;

@@ -12,6 +12,8 @@ pub mod types {
     pub const STALLED: &str = "Stalled";
     /// `spec.suspend` holds it.
     pub const PAUSED: &str = "Paused";
+    /// The database throttles the run, which goes slower than it may.
+    pub const THROTTLED: &str = "Throttled";
     /// A migration named in `spec.dependsOn` has not been applied yet.
     pub const WAITING_FOR_DEPENDENCY: &str = "WaitingForDependency";
     /// `spec.startAt` is in the future.
@@ -88,6 +90,8 @@ reasons! {
     Starting,
     /// `spec.suspend` is true.
     Suspended,
+    /// The database throttles the run.
+    Throttled,
     /// `spec.startAt` is in the future.
     WaitingForStart,
     /// A migration named in `spec.dependsOn` has not been applied.

@@ -107,8 +107,8 @@ pub struct DataMigrationSpec {
     #[serde(default)]
     #[schemars(range(min = 0, max = 1_000_000))]
     pub retry: i64,
-    /// Whether to hold the migration: a run that has not begun does not begin. See the
-    /// documentation for what happens to one under way. Default: false.
+    /// Whether to hold the migration: a run that has not begun does not begin, and one that writes is
+    /// paused where it is and goes on when this is false again. Default: false.
     #[serde(default)]
     pub suspend: bool,
     /// Seconds after which a run is stopped and has failed. Default: none; one migration in ten

@@ -128,6 +128,8 @@ pub fn plan(flags: &Flags, upstream: Upstream, mode: Mode, name: &str) -> Plan {
             read_units_per_second: flags.read_units_per_second,
             write_units_per_second: flags.write_units_per_second,
         },
+        // Who starts it decides, and may change them later.
+        limits_max: RateLimits::default(),
         archive: None,
         second_pass: false,
         restore: None,

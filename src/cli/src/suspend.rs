@@ -30,8 +30,7 @@ pub async fn suspend(flags: Flags, suspend: bool) -> Result<u8, ClusterError> {
     say(&format!("{} is {word}", flags.name));
     if let Some(number) = writing_run(&migration).filter(|_| suspend) {
         say(&format!(
-            "Run {number} is under way and writes: it goes on to its end, as it could not begin again \
-             without running twice"
+            "Run {number} is under way and writes: it is paused where it is, and `resume` lets it go on"
         ));
     }
     cluster::gitops_warning(&migration).map(say);

@@ -32,6 +32,9 @@ pub struct ControlState {
     pub held: u32,
     /// The limits that were asked for.
     pub limits: RateLimits,
+    /// What the target's owner allows at most: of each kind the lower one holds.
+    #[serde(default, skip_serializing_if = "RateLimits::is_unlimited")]
+    pub limits_max: RateLimits,
     /// What the database's throttles have lowered the rates to. Absent while they have not.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub lowered: Option<RateLimits>,

@@ -17,6 +17,9 @@ pub const RESPONSE_BODY_BYTES_MAX: usize = 64 * 1024 * 1024;
 /// kept: SDKs keep theirs open between calls and find out only on writing that it is closed.
 pub const CLIENT_HEADERS_MAX: Duration = Duration::from_secs(300);
 
+/// How long the guard keeps waiting who asks whether it is paused, before it says that nothing changed.
+pub const PAUSED_ANSWER_MAX: Duration = Duration::from_secs(20);
+
 /// Time for a client to send its body. On loopback a body of 16 MB takes far less.
 pub const CLIENT_BODY_MAX: Duration = Duration::from_secs(60);
 

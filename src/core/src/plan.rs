@@ -36,6 +36,10 @@ pub const CONTROL_PORT: u16 = 8001;
 /// Where the guard is told, beside the program's requests, that the program now runs a second time.
 pub const SECOND_PASS_PATH: &str = "/datamigration/second-pass";
 
+/// Where the guard tells, beside the program's requests, whether it is paused: as soon as that is another
+/// than the query's `known`, `true` or `false`, or after a while.
+pub const PAUSED_PATH: &str = "/datamigration/paused";
+
 /// What points a program's SDK at the guard: an endpoint, a region and worthless credentials. It is
 /// a convenience for the program; the barrier is that it has no other credentials.
 pub fn program_environment(endpoint: &str, region: &str) -> [(&'static str, String); 8] {
@@ -83,6 +87,10 @@ pub struct Plan {
     /// How fast it may go.
     #[serde(default)]
     pub limits: RateLimits,
+    /// What the target's owner allows at most. The limits can be changed while the run goes on, these
+    /// cannot: whoever finds the control's token goes no faster.
+    #[serde(default, skip_serializing_if = "RateLimits::is_unlimited")]
+    pub limits_max: RateLimits,
     /// Where an applied run is journalled. Without it writes are not journalled.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub archive: Option<ArchivePlan>,
@@ -247,6 +255,11 @@ pub struct RateLimits {
 }
 
 impl RateLimits {
+    /// Whether there is no bound at all.
+    pub fn is_unlimited(&self) -> bool {
+        *self == Self::default()
+    }
+
     /// The lower bound of each kind, where there is any.
     #[must_use]
     pub fn lower(&self, other: &Self) -> Self {

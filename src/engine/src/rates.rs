@@ -34,6 +34,8 @@ pub struct Rates {
     write_pace: Mutex<Pace>,
     /// What is asked for.
     limits: Mutex<RateLimits>,
+    /// Whatever is asked for, it goes no faster.
+    max: RateLimits,
     /// What has been paid for.
     paid: Mutex<Used>,
 }
@@ -54,8 +56,8 @@ pub struct Used {
 }
 
 impl Rates {
-    /// The limits of a plan.
-    pub fn new(mode: Mode, plan: &RateLimits) -> Self {
+    /// The limits of a plan, and what none that are set later exceed.
+    pub fn new(mode: Mode, limits: &RateLimits, max: RateLimits) -> Self {
         let rates = Self {
             mode,
             reads: Bucket::new(),
@@ -66,24 +68,31 @@ impl Rates {
             read_pace: Mutex::new(Pace::new(Instant::now())),
             write_pace: Mutex::new(Pace::new(Instant::now())),
             limits: Mutex::default(),
+            max,
             paid: Mutex::default(),
         };
-        rates.set(plan);
+        rates.set(limits);
         rates
     }
 
     /// Changes the limits of a run that goes on.
-    pub fn set(&self, to: &RateLimits) {
+    pub fn set(&self, asked: &RateLimits) {
+        let to = asked.lower(&self.max);
         self.reads.limit(to.reads_per_second);
         self.writes.limit(to.writes_per_second);
         self.read_units.limit(to.read_units_per_second);
         self.write_units.limit(to.write_units_per_second);
-        *lock(&self.limits) = to.clone();
+        *lock(&self.limits) = asked.clone();
     }
 
-    /// The limits that hold, as they were asked for.
+    /// The limits as they were asked for.
     pub fn limits(&self) -> RateLimits {
         lock(&self.limits).clone()
+    }
+
+    /// What none exceed.
+    pub fn max(&self) -> RateLimits {
+        self.max.clone()
     }
 
     /// What throttles have lowered the rates to; `None` while they have not.

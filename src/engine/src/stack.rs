@@ -151,7 +151,7 @@ impl Engine {
             mode: plan.mode,
             policy: Policy::new(plan.policy.clone()),
             arns: Arns::new(reader),
-            rates: Rates::new(plan.mode, &plan.limits),
+            rates: Rates::new(plan.mode, &plan.limits, plan.limits_max.clone()),
             replay: Replay::default(),
             tally,
             bottom,
@@ -275,6 +275,11 @@ impl Engine {
         self.rates.gate().resume();
     }
 
+    /// Whether it is paused, as soon as that is another than is known.
+    pub async fn is_paused_other_than(&self, known: bool) -> bool {
+        self.rates.gate().is_paused_other_than(known).await
+    }
+
     /// Sends away what a pause holds, for good: the guard is about to stop.
     pub fn let_nothing_wait(&self) {
         self.rates.gate().close();
@@ -288,6 +293,7 @@ impl Engine {
             paused: self.rates.gate().is_paused(),
             held: self.rates.gate().held(),
             limits: self.rates.limits(),
+            limits_max: self.rates.max(),
             lowered: self.rates.lowered(),
             throttled: calls.read_throttles + calls.write_throttles,
         }

@@ -18,6 +18,7 @@ Usage:
         --log-dir DIR            gets the whole output and the result in files too
         --second-pass ADDR       after a success, tells the guard at that address, and runs the
                                  program again; only the first run counts
+        --follow-pause ADDR      stops the program while the guard at that address is paused
       Ends with the program's exit code, 128 + n if signal n ended it, 127 or 126 if it was not
       found or could not be started, 125 for an error in these arguments.
 
@@ -66,6 +67,8 @@ pub struct Run {
     pub log_dir: Option<PathBuf>,
     /// Address of the guard of a dry run, where the program is to run a second time.
     pub second_pass: Option<String>,
+    /// Address of the guard with whose pauses the program is stopped.
+    pub follow_pause: Option<String>,
     /// What to start.
     pub program: Program,
 }
@@ -132,8 +135,11 @@ fn prepare(args: impl Iterator<Item = OsString>) -> Result<Prepare, ArgsError> {
 
 fn run(args: impl Iterator<Item = OsString>) -> Result<Run, ArgsError> {
     let mut rest = Vec::new();
-    let names = ["--dir", "--termination-log", "--script", "--log-dir", "--second-pass"];
-    let [dir, log, script, log_dir, second_pass] = flags(args, names, Some(&mut rest))?;
+    let names =
+        ["--dir", "--termination-log", "--script", "--log-dir", "--second-pass", "--follow-pause"];
+    let [dir, log, script, log_dir, second_pass, follow_pause] =
+        flags(args, names, Some(&mut rest))?;
+    let text = |value: Option<OsString>| value.map(|value| value.to_string_lossy().into_owned());
     let program = if let Some(file) = script {
         Program::Script { file: file.into(), args: rest }
     } else {
@@ -145,7 +151,8 @@ fn run(args: impl Iterator<Item = OsString>) -> Result<Run, ArgsError> {
         dir: dir.ok_or(ArgsError::Missing("--dir"))?.into(),
         termination_log: log.unwrap_or_else(|| "/dev/termination-log".into()).into(),
         log_dir: log_dir.map(PathBuf::from),
-        second_pass: second_pass.map(|address| address.to_string_lossy().into_owned()),
+        second_pass: text(second_pass),
+        follow_pause: text(follow_pause),
         program,
     })
 }
@@ -194,7 +201,14 @@ mod tests {
 
     fn run_of(log: &str, program: Program) -> Verb {
         let (dir, termination_log) = ("/work".into(), log.into());
-        Verb::Run(Run { dir, termination_log, log_dir: None, second_pass: None, program })
+        Verb::Run(Run {
+            dir,
+            termination_log,
+            log_dir: None,
+            second_pass: None,
+            follow_pause: None,
+            program,
+        })
     }
 
     #[test]
@@ -220,9 +234,12 @@ mod tests {
             termination_log: "/dev/termination-log".into(),
             log_dir: Some("/dm/log".into()),
             second_pass: Some("127.0.0.1:8000".into()),
+            follow_pause: Some("127.0.0.1:8001".into()),
             program,
         });
-        check("run --dir /work --log-dir /dm/log --second-pass 127.0.0.1:8000 -- true", run);
+        let line = "run --dir /work --log-dir /dm/log --second-pass 127.0.0.1:8000 \
+                    --follow-pause 127.0.0.1:8001 -- true";
+        check(line, run);
         check("--help", Verb::Help);
         check("--version", Verb::Version);
     }

@@ -7,13 +7,14 @@
 //! but to the guard, and changes nothing in what the program sees.
 
 pub mod args;
+pub mod guard;
 pub mod limits;
 pub mod log;
+pub mod pause;
 pub mod prepare;
 pub mod program;
 pub mod result;
 pub mod run;
-pub mod second_pass;
 pub mod shebang;
 pub mod tail;
 

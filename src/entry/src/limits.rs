@@ -31,6 +31,16 @@ pub const SHEBANG_BYTES_MAX: usize = 256;
 /// as many as one likes.
 pub const FILES_DEPTH_MAX: usize = 32;
 
+/// How long the guard may take to say whether it is paused: it answers when that changes, and after 20
+/// seconds in any case (`dm_core::limits::PAUSED_ANSWER_MAX`).
+pub const GUARD_PAUSED_MAX: Duration = Duration::from_secs(30);
+
+/// Pause after a guard that did not answer: it is being started again.
+pub const GUARD_RETRY: Duration = Duration::from_secs(1);
+
+/// From the end of a pause until the program goes on: a database answers what was held in less.
+pub const RESUME_AFTER: Duration = Duration::from_millis(500);
+
 /// How long the guard may take to say that a second pass begins: it answers from memory.
 pub const GUARD_ANSWER_MAX: Duration = Duration::from_secs(5);
 

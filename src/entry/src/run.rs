@@ -22,11 +22,12 @@ use signal_hook::consts::signal;
 use signal_hook::iterator::Signals;
 
 use crate::args::Run;
+use crate::guard::Guard;
 use crate::limits::{CHUNK_BYTES, DRAIN_WAIT, START_ERROR_BYTES_MAX};
 use crate::log::{self, Log};
+use crate::pause;
 use crate::program::{self, Start, StartError};
 use crate::result;
-use crate::second_pass;
 use crate::tail::{Stream, Tail, cut};
 
 /// Signals that are passed on: all that somebody may send to end or to tell a program something.
@@ -92,6 +93,13 @@ fn start_and_wait(run: &Run) -> Result<(ProgramResult, u8), StartError> {
     let started_at = SystemTime::now();
     let child = spawn(&dir, &start, streams.out, streams.err)?;
     tell_group.send(child).ok();
+    if let Some(guard) = &run.follow_pause {
+        let followed = Guard::at(guard).map_err(io::Error::other);
+        let followed = followed.and_then(|g| pause::follow(g, child, Arc::clone(&asked_to_end)));
+        if let Err(error) = followed {
+            warn(&format!("the program will not be stopped during a pause: {error}"));
+        }
+    }
     let status = wait_for(child);
     let finished_at = SystemTime::now();
 
@@ -137,7 +145,8 @@ fn second_run(
     if first.and_then(WaitStatus::exit_status) != Some(0) {
         return None;
     }
-    let ended = second_pass::ask(guard).map_err(|error| crate::chain(&error)).and_then(|()| {
+    let told = Guard::at(guard).and_then(Guard::begin_second_pass);
+    let ended = told.map_err(|error| crate::chain(&error)).and_then(|()| {
         warn("the program runs a second time, over what it wrote");
         again()
     });
@@ -188,6 +197,8 @@ fn forward_signals() -> io::Result<Forwarding> {
             if let Some(signal) = Signal::from_named_raw(signal) {
                 // It fails when the whole group has ended, and then nobody is left to tell.
                 rustix::process::kill_process_group(to, signal).ok();
+                // One that is stopped does not see it before it goes on.
+                pause::go_on(to);
             }
         }
     })?;

@@ -8,6 +8,7 @@ mod guard;
 pub mod keep;
 pub mod ledger;
 pub mod open_files;
+mod own_wakes;
 mod program_log;
 pub mod record;
 mod restart;

@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use dm_core::limits;
-use dm_core::plan::SECOND_PASS_PATH;
+use dm_core::plan::{PAUSED_PATH, SECOND_PASS_PATH};
 use dm_engine::{Answer, Engine};
 use http::{Method, Request, Response, StatusCode, request};
 use http_body_util::{BodyExt as _, Limited};
@@ -19,6 +19,7 @@ use tokio::sync::Semaphore;
 
 use crate::connections::{Connection, Connections};
 use crate::open_files;
+use crate::own_wakes::OwnWakes;
 use crate::wire::{self, Body, NotACall};
 
 /// The program's side of the guard.
@@ -46,7 +47,7 @@ impl Server {
             match listener.accept().await {
                 Ok((stream, peer)) => {
                     let Some(place) = connections.place().await else { return };
-                    tokio::spawn(Arc::clone(&self).serve(stream, peer, place));
+                    tokio::spawn(OwnWakes::new(Arc::clone(&self).serve(stream, peer, place)));
                 }
                 Err(error) => {
                     tracing::warn!(%error, "accepting a connection");
@@ -100,8 +101,10 @@ impl Server {
 
     async fn respond(&self, request: Request<Incoming>) -> Response<Body> {
         let (head, body) = request.into_parts();
-        if head.uri.path() == SECOND_PASS_PATH {
-            return second_pass(&self.engine, &head);
+        match head.uri.path() {
+            SECOND_PASS_PATH => return second_pass(&self.engine, &head),
+            PAUSED_PATH => return paused(&self.engine, &head).await,
+            _ => {}
         }
         let answer = match self.answer(&head, body).await {
             Ok(answer) => answer,
@@ -157,6 +160,22 @@ fn second_pass(engine: &Engine, head: &request::Parts) -> Response<Body> {
     };
     tracing::info!(%status, said, "a second pass was asked for");
     wire::plain(status, "text/plain", Bytes::from(said + "\n"))
+}
+
+/// The entry program asks here whether it is to stop the program.
+async fn paused(engine: &Engine, head: &request::Parts) -> Response<Body> {
+    let known = match (&head.method, head.uri.query()) {
+        (&Method::GET, Some("known=true")) => true,
+        (&Method::GET, Some("known=false")) => false,
+        _ => {
+            let said = Bytes::from_static(b"GET with known=true or known=false is needed\n");
+            return wire::plain(StatusCode::BAD_REQUEST, "text/plain", said);
+        }
+    };
+    let changed = engine.is_paused_other_than(known);
+    let changed = tokio::time::timeout(limits::PAUSED_ANSWER_MAX, changed).await;
+    let said = format!("{}\n", changed.unwrap_or(known));
+    wire::plain(StatusCode::OK, "text/plain", Bytes::from(said))
 }
 
 /// The connection is being closed; its request was not begun.

@@ -16,6 +16,7 @@ pub fn plan(archive: &Path, mode: Mode) -> Plan {
         },
         policy: Policy::default(),
         limits: RateLimits::default(),
+        limits_max: RateLimits::default(),
         archive: Some(ArchivePlan {
             url: format!("file://{}", archive.display()),
             migration: "m".into(),

@@ -16,7 +16,9 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 use serde_json::json;
 
-use crate::build::{STOP_REASON_ANNOTATION, Settings, files, job, record};
+use crate::adjust::Adjustment;
+use crate::build::{STOP_REASON_ANNOTATION, Settings, control, files, job, record};
+use crate::guard_client;
 use crate::ledger;
 use crate::limits;
 use crate::names;
@@ -42,6 +44,9 @@ pub enum ActError {
         /// Kind and name.
         object: String,
     },
+    /// The machine gives no random bytes.
+    #[error("making a control token")]
+    Random(#[from] getrandom::Error),
     /// Anything else: it is tried again.
     #[error("while {what}")]
     Transient {
@@ -72,9 +77,29 @@ pub async fn create_run(
         let map = files::build(migration, record, files);
         create(&maps, &map, migration, "ConfigMap").await?;
     }
-    let job = job::build(migration, record, runnable, settings);
+    let mut job = job::build(migration, record, runnable, settings);
+    control::give(&mut job, &random_token()?);
     create(&jobs, &job, migration, "Job").await?;
     Ok(())
+}
+
+/// Not to be guessed: 256 bits, as hexadecimal digits.
+fn random_token() -> Result<String, ActError> {
+    let mut halves = [[0; 16]; 2];
+    getrandom::fill(halves.as_flattened_mut())?;
+    let [first, second] = halves.map(u128::from_ne_bytes);
+    Ok(format!("{first:032x}{second:032x}"))
+}
+
+/// Tells the guard of a run under way how it is to go on. Best effort: the next look sees whether it
+/// does, and tells it again.
+pub async fn adjust(observed: &Observed, migration: &DataMigration, to: &Adjustment) {
+    if let Some((pod, token)) = observed.controlled(migration)
+        && guard_client::adjust(pod, token, to).await.is_none()
+    {
+        let migration = migration.name_any();
+        tracing::warn!(migration, ?to, "the guard did not take what it was told");
+    }
 }
 
 /// Creates the Job that notes in the archive how a run ended, after the run's own Job.

@@ -1,6 +1,7 @@
 //! The objects of a run, built whole from what was validated. Pure, and never fails.
 
 pub mod archive;
+pub mod control;
 pub mod files;
 pub mod job;
 pub mod parts;

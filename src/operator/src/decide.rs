@@ -5,6 +5,7 @@ use dm_api::DataMigration;
 use dm_api::condition::{Reason, types};
 use dm_api::migration::State;
 use dm_api::status::{DataMigrationStatus, Phase, RunKind, RunRecord, RunResult};
+use dm_core::control::ControlState;
 use dm_core::report::GuardResult;
 use dm_core::restored::RestoreResult;
 use jiff::Timestamp;
@@ -12,6 +13,7 @@ use k8s_openapi::api::batch::v1::Job;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 use kube::ResourceExt as _;
 
+use crate::adjust::{self, Adjustment};
 use crate::build::SETTINGS_DIGEST_ANNOTATION;
 use crate::dependencies::Dependencies;
 use crate::ledger;
@@ -37,6 +39,8 @@ pub struct Situation<'a> {
     pub objects: RunObjects<'a>,
     /// What the guard of the run has counted so far, if it was asked and answered.
     pub guard: Option<&'a GuardResult>,
+    /// How fast the run goes, if its guard was asked and answered.
+    pub control: Option<&'a ControlState>,
     /// Runs of other migrations on the same target that write, or are about to.
     pub holders: &'a [Holder],
     /// Jobs that note the end of runs in the archive.
@@ -67,6 +71,8 @@ pub enum Step {
         position: Position,
         /// When its program began, if it did.
         execution_time: Option<Timestamp>,
+        /// What its guard is told, if anything.
+        adjustment: Option<Adjustment>,
     },
     /// Let a Job go that is suspended, as every Job is when it is created: its uid is written to
     /// status first, so that no other Job of this run ever goes.
@@ -172,7 +178,8 @@ fn follow(situation: Situation<'_>, record: &RunRecord) -> Step {
             Step::Stop { reason: Some(StopReason::Suspended), position }
         }
         (false, true, RunKind::Apply) | (false, false, _) | (true, true, _) => {
-            Step::Follow { position, execution_time: started }
+            let adjustment = adjust::wanted(situation, record);
+            Step::Follow { position, execution_time: started, adjustment }
         }
     }
 }

@@ -4,6 +4,7 @@
 //! values and the time. `observe` reads, `act` writes, `reconcile` puts them in order.
 
 pub mod act;
+pub mod adjust;
 pub mod build;
 pub mod controller;
 pub mod decide;

@@ -52,6 +52,9 @@ pub const POLL_WAITING: Duration = Duration::from_secs(10);
 /// How often a run under way is looked at, beside the watch on its pod.
 pub const POLL_RUNNING: Duration = Duration::from_secs(30);
 
+/// When a run is looked at again whose guard was told something: whether it does it.
+pub const POLL_ADJUSTED: Duration = Duration::from_secs(1);
+
 /// How often an object at rest is looked at, in case an event was missed.
 pub const POLL_RESTING: Duration = Duration::from_secs(600);
 

@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 
 use dm_api::status::RunRecord;
 use dm_api::{DataMigration, MIGRATION_UID_LABEL, MigrationTarget};
+use dm_core::control::ControlState;
 use dm_core::report::GuardResult;
 use dm_core::restored::RestoreResult;
 use k8s_openapi::api::batch::v1::Job;
@@ -12,6 +13,7 @@ use k8s_openapi::api::core::v1::{ConfigMap, Pod, ServiceAccount};
 use kube::api::ListParams;
 use kube::{Api, Client, ResourceExt as _};
 
+use crate::build::control;
 use crate::decide;
 use crate::dependencies::{self, Dependencies};
 use crate::guard_client;
@@ -38,17 +40,21 @@ pub struct Observed {
     pub holders: Vec<Holder>,
     /// What the guard of the run under way has counted so far, if there is one and it answered.
     pub guard: Option<GuardResult>,
-    /// The same of a restore under way.
+    /// How fast that run goes, if its guard can be controlled.
+    pub control: Option<ControlState>,
+    /// The same as `guard` of a restore under way.
     pub restore: Option<RestoreResult>,
 }
 
 impl Observed {
     /// The Job of a run: the one in its record, or one that has not been let go yet.
     pub fn job_of(&self, run: &RunRecord) -> Option<&Job> {
-        self.jobs.iter().find(|job| {
-            view::run_of(job.metadata.labels.as_ref()) == Some(run.number)
-                && (run.job_uid.is_none() || run.job_uid == job.metadata.uid)
-        })
+        job_of(&self.jobs, run)
+    }
+
+    /// The pod of the run under way and the token of its guard, if it can be controlled now.
+    pub fn controlled<'a>(&'a self, migration: &DataMigration) -> Option<(&'a Pod, &'a str)> {
+        controlled(migration, &self.jobs, &self.pods)
     }
 
     /// The pods of a run, in the order of their creation.
@@ -74,6 +80,10 @@ pub async fn observe(client: &Client, migration: &DataMigration) -> Result<Obser
         (pod.metadata.creation_timestamp.as_ref().map(|time| time.0), pod.name_any())
     });
     let asked = asked(migration, &pods);
+    let control = match controlled(migration, &jobs, &pods) {
+        Some((pod, token)) => guard_client::control(pod, token).await,
+        None => None,
+    };
     Ok(Observed {
         target,
         missing_account,
@@ -89,6 +99,7 @@ pub async fn observe(client: &Client, migration: &DataMigration) -> Result<Obser
             Some((run, pod)) if run.kind.restores() => guard_client::restore(pod).await,
             Some(_) | None => None,
         },
+        control,
         pods,
     })
 }
@@ -115,7 +126,10 @@ async fn holders(
 }
 
 /// The pod of the run under way, if its program runs: its guard can be asked how far it is.
-fn asked<'a>(migration: &'a DataMigration, pods: &'a [Pod]) -> Option<(&'a RunRecord, &'a Pod)> {
+fn asked<'a, 'b>(
+    migration: &'a DataMigration,
+    pods: &'b [Pod],
+) -> Option<(&'a RunRecord, &'b Pod)> {
     let run = migration.status.as_ref()?.runs.first().filter(|run| !run.result.is_over())?;
     let pod = pods.iter().rev().find(|pod| {
         view::run_of(pod.metadata.labels.as_ref()) == Some(run.number)
@@ -123,6 +137,22 @@ fn asked<'a>(migration: &'a DataMigration, pods: &'a [Pod]) -> Option<(&'a RunRe
             && view::program_end(pod).is_none()
     })?;
     Some((run, pod))
+}
+
+fn controlled<'a>(
+    migration: &DataMigration,
+    jobs: &'a [Job],
+    pods: &'a [Pod],
+) -> Option<(&'a Pod, &'a str)> {
+    let (run, pod) = asked(migration, pods)?;
+    Some((pod, control::token_of(job_of(jobs, run)?)?))
+}
+
+fn job_of<'a>(jobs: &'a [Job], run: &RunRecord) -> Option<&'a Job> {
+    jobs.iter().find(|job| {
+        view::run_of(job.metadata.labels.as_ref()) == Some(run.number)
+            && (run.job_uid.is_none() || run.job_uid == job.metadata.uid)
+    })
 }
 
 async fn missing_account(

@@ -5,6 +5,7 @@ use dm_api::condition::{Reason, types};
 use dm_api::status::{AppliedReport, DataMigrationStatus, Phase, Progress, RunKind, RunRecord};
 use jiff::Timestamp;
 
+use crate::adjust;
 use crate::decide::Situation;
 use crate::outcome;
 use crate::progress;
@@ -173,36 +174,53 @@ pub fn under_way(
         // A try after one that was put off has nothing new to say until it is let through.
         (None, None) => put_off.unwrap_or_else(|| starting(record)),
     };
+    if let Some(lowered) = situation.control.and_then(|control| control.lowered.as_ref()) {
+        let message = format!(
+            "The database throttles the run: it goes at {} a second, and faster again by itself",
+            summary::rates(lowered)
+        );
+        position.conditions.push((types::THROTTLED, Reason::Throttled, message));
+    }
     if situation.migration.spec.suspend {
-        let held = record.kind != RunKind::Apply || started.is_none();
-        position.message = if held && record.kind.restores() {
-            format!(
-                "Run {} is suspended by spec.suspend; it goes on where it was when it is false",
-                record.number
-            )
-        } else if held {
-            format!(
-                "Run {} is suspended by spec.suspend; its program starts from the beginning when it \
-                 is false",
-                record.number
-            )
-        } else {
-            format!(
-                "Run {} writes and goes on: stopping and starting it again would run the program \
-                 twice. spec.suspend holds what comes after it",
-                record.number
-            )
-        };
-        if held {
-            position.phase = Phase::Suspended;
-            position.standing = Standing::Resting;
-            position.reason = Reason::Suspended;
-            position.set_text("paused by spec.suspend");
-            position.conditions.push((types::PAUSED, Reason::Suspended, position.message.clone()));
-        }
+        suspended(&mut position, situation, record, started.is_some());
     }
     position.note_source_change(situation, &record.program_digest);
     position
+}
+
+/// What `spec.suspend` makes of a run under way.
+fn suspended(position: &mut Position, situation: Situation<'_>, record: &RunRecord, started: bool) {
+    let number = record.number;
+    let in_place = adjust::pauses(situation, record) && started;
+    let paused = situation.control.map(|control| control.paused);
+    position.message = match paused {
+        Some(true) if in_place => format!(
+            "Run {number} is paused by spec.suspend where it is: its requests are held. It goes on when \
+             spec.suspend is false"
+        ),
+        Some(false) if in_place => format!("Run {number} is being paused by spec.suspend"),
+        None if in_place => format!(
+            "Run {number} goes on although spec.suspend is true: its guard could not be reached to \
+             pause it, which is tried again. What comes after it is held"
+        ),
+        _ if record.kind.restores() => format!(
+            "Run {number} is suspended by spec.suspend; it goes on where it was when it is false"
+        ),
+        _ => format!(
+            "Run {number} is suspended by spec.suspend; its program starts from the beginning when it \
+             is false"
+        ),
+    };
+    if in_place && paused != Some(true) {
+        return;
+    }
+    position.phase = Phase::Suspended;
+    position.standing = Standing::Resting;
+    position.reason = Reason::Suspended;
+    position.progress.text = Some("paused by spec.suspend".into());
+    // How fast it was says nothing of when it ends.
+    (position.progress.items_per_second, position.progress.eta_seconds) = (None, None);
+    position.conditions.push((types::PAUSED, Reason::Suspended, position.message.clone()));
 }
 
 /// A run whose pod cannot start waits for a person, unless it is merely slow.

@@ -101,6 +101,7 @@ impl Look<'_> {
             dependencies: &self.observed.dependencies,
             objects: RunObjects { job, pods: &pods },
             guard: self.observed.guard.as_ref(),
+            control: self.observed.control.as_ref(),
             restore: self.observed.restore.as_ref(),
             holders: &self.observed.holders,
             recorders: &recorders,
@@ -270,6 +271,10 @@ impl Look<'_> {
                 Some(job) => act::set_suspended(client, job, true).await,
                 None => Ok(()),
             },
+            (Step::Follow { adjustment: Some(adjustment), .. }, _) => {
+                act::adjust(self.observed, self.migration, adjustment).await;
+                Ok(())
+            }
             (Step::Stop { reason, .. }, Some(run)) => {
                 act::stop_run(client, self.observed, run, *reason).await
             }
@@ -321,6 +326,7 @@ fn again(step: &Step, situation: Situation<'_>) -> Option<Duration> {
             (None, _) => limits::POLL_RESTING,
         }),
         Step::Launch { .. } | Step::Suspend { .. } => Some(limits::POLL_RUNNING),
+        Step::Follow { adjustment: Some(_), .. } => Some(limits::POLL_ADJUSTED),
         Step::Follow { execution_time, .. } => Some(progress_interval(*execution_time, situation)),
         Step::Stop { .. } => Some(Duration::from_secs(2)),
         // What follows is decided on the status just written: a new Job is let go, an end settled.

@@ -40,7 +40,7 @@ pub fn next(situation: Situation<'_>, step: &Step) -> DataMigrationStatus {
             begin(&mut status, record);
             place(&mut status, situation, position);
         }
-        Step::Follow { position, execution_time } => {
+        Step::Follow { position, execution_time, .. } => {
             follow(&mut status, *execution_time);
             place(&mut status, situation, position);
         }

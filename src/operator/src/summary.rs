@@ -5,6 +5,7 @@ use dm_api::restore_status::{ConflictGroup, ConflictKind, RestoreEffects, Restor
 use dm_api::status::{
     Changed, DataMigrationStatus, DryRunReport, RunKind, RunResult, TableFate, WouldChange,
 };
+use dm_core::plan::RateLimits;
 
 use crate::limits;
 use crate::restoring;
@@ -20,6 +21,19 @@ pub fn dry_run(report: &DryRunReport) -> Option<String> {
              to repeat"
         ),
     })
+}
+
+/// Rates, as `40 writes and 100 reads`.
+pub fn rates(rates: &RateLimits) -> String {
+    let kinds = [
+        (rates.writes_per_second, "writes"),
+        (rates.write_units_per_second, "write units"),
+        (rates.reads_per_second, "reads"),
+        (rates.read_units_per_second, "read units"),
+    ];
+    let told: Vec<String> =
+        kinds.iter().filter_map(|(rate, kind)| rate.map(|rate| format!("{rate} {kind}"))).collect();
+    told.join(" and ")
 }
 
 fn would_change(effects: &WouldChange) -> String {

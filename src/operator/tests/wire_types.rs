@@ -134,6 +134,7 @@ fn a_plan_is_its_golden_file() {
                 read_units_per_second: Some(1000),
                 write_units_per_second: Some(400),
             },
+            limits_max: RateLimits { writes_per_second: Some(300), ..RateLimits::default() },
             archive: Some(ArchivePlan {
                 url: "s3://archive/prod".into(),
                 endpoint: Some("http://s3:9000".into()),
@@ -160,6 +161,7 @@ fn what_a_guards_control_tells_is_its_golden_file() {
             paused: true,
             held: 4,
             limits: limits(200),
+            limits_max: limits(300),
             lowered: Some(limits(140)),
             throttled: 17,
         },

@@ -12,6 +12,7 @@ mod mock;
 mod process;
 #[path = "../../support/python.rs"]
 mod python;
+mod relay;
 mod requests;
 mod script;
 
@@ -48,6 +49,11 @@ fn main() -> Result<()> {
         let micros = words.get(1).and_then(|text| text.parse().ok()).unwrap_or(0);
         return mock::serve(Duration::from_micros(micros)).context("the mock");
     }
+    if let [word, to, ..] = words.as_slice()
+        && word == "relay"
+    {
+        return relay::serve(to.parse().context("where the relay leads")?).context("the relay");
+    }
     // Cargo adds --bench; other words choose parts.
     let parts: Vec<&str> =
         words.iter().map(String::as_str).filter(|word| !word.starts_with('-')).collect();
@@ -67,10 +73,10 @@ fn main() -> Result<()> {
     Ok(())
 }
 
-/// A mock, guards before it, and where requests go.
+/// A mock, what stands before it, and where requests go.
 pub struct Bed {
     mock: Process,
-    guards: Vec<(Mode, Process)>,
+    between: Vec<(Between, Process)>,
     /// Numbers of requests so far: no two write the same item.
     numbers: AtomicU64,
     /// Logs and archive; goes away with us.
@@ -78,52 +84,65 @@ pub struct Bed {
 }
 
 impl Bed {
-    /// A mock that answers after this time, and a guard for each mode.
+    /// A mock that answers after this time, a relay, and a guard for each mode.
     pub fn new(delay: Duration, modes: &[Mode]) -> Result<Self> {
         let mock = Process::mock(delay)?;
         let folder = tempfile::tempdir()?;
-        let guard = |mode: &Mode| Ok((*mode, Process::guard(mock.address, *mode, folder.path())?));
-        let guards = modes.iter().map(guard).collect::<Result<_>>()?;
-        Ok(Self { mock, guards, numbers: AtomicU64::new(0), _folder: folder })
+        let mut between = vec![(Between::Relay, Process::relay(mock.address)?)];
+        for mode in modes {
+            let guard = Process::guard(mock.address, *mode, folder.path())?;
+            between.push((Between::Guard(*mode), guard));
+        }
+        Ok(Self { mock, between, numbers: AtomicU64::new(0), _folder: folder })
     }
 
-    /// The ways to the mock: direct, then through each guard.
+    /// The ways to the mock: direct, then through the relay and each guard.
     pub fn ways(&self) -> impl Iterator<Item = Way<'_>> {
         let through = self
-            .guards
+            .between
             .iter()
-            .map(|(mode, guard)| Way { mock: &self.mock, guard: Some((*mode, guard)) });
-        std::iter::once(Way { mock: &self.mock, guard: None }).chain(through)
+            .map(|(what, it)| Way { mock: &self.mock, between: Some((*what, it)) });
+        std::iter::once(Way { mock: &self.mock, between: None }).chain(through)
     }
+}
+
+/// What stands between the load and the mock.
+#[derive(Clone, Copy, Debug)]
+enum Between {
+    /// What reads nothing: see `relay.rs`.
+    Relay,
+    /// A guard.
+    Guard(Mode),
 }
 
 /// One way to the mock.
 #[derive(Clone, Copy)]
 pub struct Way<'a> {
     mock: &'a Process,
-    guard: Option<(Mode, &'a Process)>,
+    between: Option<(Between, &'a Process)>,
 }
 
 impl Way<'_> {
     /// Its name in a table.
     pub fn name(&self) -> &'static str {
-        match self.guard.map(|(mode, _)| mode) {
+        match self.between.map(|(what, _)| what) {
             None => "direct",
-            Some(Mode::Pass) => "pass",
-            Some(Mode::Journal) => "apply, journalled",
-            Some(Mode::DryRun) => "dry run",
+            Some(Between::Relay) => "a bare relay",
+            Some(Between::Guard(Mode::Pass)) => "pass",
+            Some(Between::Guard(Mode::Journal)) => "apply, journalled",
+            Some(Between::Guard(Mode::DryRun)) => "dry run",
         }
     }
 
     /// Where its requests go.
     pub fn address(&self) -> SocketAddr {
-        self.guard.map_or(self.mock.address, |(_, guard)| guard.address)
+        self.between.map_or(self.mock.address, |(_, process)| process.address)
     }
 
-    /// CPU used so far: the guard's, the mock's, ours.
+    /// CPU used so far: that of what stands between, the mock's, ours.
     fn cpu(&self) -> Result<[Duration; 3]> {
-        let guard = self.guard.map(|(_, guard)| guard.cpu()).transpose()?;
-        Ok([guard.unwrap_or_default(), self.mock.cpu()?, own_cpu()?])
+        let between = self.between.map(|(_, process)| process.cpu()).transpose()?;
+        Ok([between.unwrap_or_default(), self.mock.cpu()?, own_cpu()?])
     }
 }
 
@@ -132,7 +151,7 @@ fn cpu(bed: &Bed) -> Result<()> {
     println!(
         "\nA closed load over {CONNECTIONS} connections; CPU in µs per request\n\
          {:<15} {:<18} {:>10} {:>9} {:>9} {:>9} {:>9}",
-        "", "", "requests/s", "of direct", "guard", "mock", "client"
+        "", "", "requests/s", "of direct", "between", "mock", "client"
     );
     for kind in Kind::ALL {
         let ways: Vec<Way<'_>> = bed.ways().collect();
@@ -156,7 +175,7 @@ fn cpu(bed: &Bed) -> Result<()> {
         for (way, (sum, used)) in ways.iter().zip(&sums) {
             let [guard, mock, client] =
                 used.map(|used| used.as_secs_f64() * 1e6 / as_f64(sum.requests));
-            let first = way.guard.is_none();
+            let first = way.between.is_none();
             println!(
                 "{:<15} {:<18} {:>10.0} {:>7.0} % {:>9} {mock:>9.0} {client:>9.0}",
                 if first { kind.name() } else { "" },
@@ -175,7 +194,7 @@ fn latency(bed: &Bed) -> Result<()> {
     println!(
         "\nAn open load over {OPEN_CONNECTIONS} connections; latency in ms from the time a request was due\n\
          {:<12} {:<18} {:>10} {:>8} {:>8} {:>8} {:>10} {:>10} {:>9}",
-        "", "", "requests/s", "reached", "p50", "p99", "added p50", "added p99", "guard µs"
+        "", "", "requests/s", "reached", "p50", "p99", "added p50", "added p99", "CPU µs"
     );
     for kind in [Kind::GetItem, Kind::UpdateItem] {
         let mut ways: Vec<Way<'_>> = bed.ways().collect();
@@ -211,7 +230,7 @@ fn latency_at<'a>(
         let guard = (guard - before[0].as_secs_f64() * 1e6) / as_f64(open.requests());
         let [p50, p99] = [500, 990].map(|share| open.per_mille(share).as_secs_f64() * 1e3);
         let [direct50, direct99] = *direct.get_or_insert([p50, p99]);
-        let first = way.guard.is_none();
+        let first = way.between.is_none();
         let beside = |number: f64| if first { "—".to_owned() } else { format!("{number:.2}") };
         println!(
             "{:<12} {:<18} {rate:>10} {:>8.0} {p50:>8.2} {p99:>8.2} {:>10} {:>10} {:>9}",

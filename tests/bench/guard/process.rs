@@ -27,14 +27,25 @@ pub struct Process {
 impl Process {
     /// The mock: this program, under another name.
     pub fn mock(delay: Duration) -> Result<Self> {
+        Self::of_ours(&["mock", &delay.as_micros().to_string()])
+    }
+
+    /// This program, as a server that prints its address first.
+    fn of_ours(arguments: &[&str]) -> Result<Self> {
         let mut child = Command::new(std::env::current_exe()?)
-            .args(["mock", &delay.as_micros().to_string()])
+            .args(arguments)
             .stdout(Stdio::piped())
             .spawn()
-            .context("starting the mock")?;
+            .with_context(|| format!("starting {arguments:?}"))?;
         let mut line = String::new();
-        BufReader::new(child.stdout.take().context("the mock's output")?).read_line(&mut line)?;
-        Ok(Self { child, address: line.trim().parse().context("the mock's address")? })
+        BufReader::new(child.stdout.take().context("its output")?).read_line(&mut line)?;
+        let address = line.trim().parse();
+        Ok(Self { child, address: address.with_context(|| format!("{arguments:?} says {line}"))? })
+    }
+
+    /// A relay before the mock: this program, under yet another name.
+    pub fn relay(mock: SocketAddr) -> Result<Self> {
+        Self::of_ours(&["relay", &mock.to_string()])
     }
 
     /// A guard before the mock, with its log and what it keeps in a folder.

@@ -1,4 +1,4 @@
-//! A boto3 script's time, direct and through a guard that passes its requests on.
+//! A boto3 script's time, direct, through a bare relay, and through a guard that passes its requests on.
 
 use std::process::Command;
 use std::time::Duration;
@@ -35,27 +35,36 @@ const DATABASE_TAKES: Duration = Duration::from_millis(3);
 pub fn compare() -> Result<()> {
     let python = python::with_boto3(env!("CARGO_TARGET_TMPDIR").as_ref());
     println!(
-        "\nA boto3 script, {} requests one after the other, in pass mode; the median of {ROUNDS} rounds\n\
-         {:<34} {:>9} {:>9} {:>12}",
+        "\nA boto3 script, {} requests one after the other; the median of {ROUNDS} rounds\n\
+         {:<34} {:<14} {:>9} {:>16}",
         2 * ITEMS,
         "",
-        "direct s",
-        "guard s",
-        "guard's speed"
+        "",
+        "seconds",
+        "of direct speed"
     );
     for (name, delay) in [
         ("the mock answers at once".to_owned(), Duration::ZERO),
         (format!("the mock answers after {} ms", DATABASE_TAKES.as_millis()), DATABASE_TAKES),
     ] {
         let bed = Bed::new(delay, &[Mode::Pass])?;
-        let mut times = Vec::new();
+        let ways: Vec<Way<'_>> = bed.ways().collect();
+        let mut rounds = Vec::new();
         for _ in 0..ROUNDS {
-            let both: Vec<f64> = bed.ways().map(|way| time(&python, way)).collect::<Result<_>>()?;
-            times.push((both[0], both[1]));
+            let times = ways.iter().map(|way| time(&python, *way));
+            rounds.push(times.collect::<Result<Vec<f64>>>()?);
         }
-        times.sort_by(|a, b| (a.0 / a.1).total_cmp(&(b.0 / b.1)));
-        let (direct, through) = times[ROUNDS / 2];
-        println!("{name:<34} {direct:>9.2} {through:>9.2} {:>10.1} %", 100.0 * direct / through);
+        for (at, way) in ways.iter().enumerate() {
+            rounds.sort_by(|a, b| (a[0] / a[at]).total_cmp(&(b[0] / b[at])));
+            let median = &rounds[ROUNDS / 2];
+            println!(
+                "{:<34} {:<14} {:>9.2} {:>14.1} %",
+                if at == 0 { name.as_str() } else { "" },
+                way.name(),
+                median[at],
+                100.0 * median[0] / median[at]
+            );
+        }
     }
     Ok(())
 }

@@ -43,6 +43,7 @@ pub async fn start(
         upstream: Upstream { region: REGION.into(), endpoint: Some(database.to_owned()) },
         policy: Policy { journal: mode.unwrap_or_default(), ..Policy::default() },
         limits: RateLimits::default(),
+        limits_max: RateLimits::default(),
         archive: mode.map(|_| ArchivePlan {
             url: "s3://bucket/archive".into(),
             endpoint: Some(archive.to_owned()),

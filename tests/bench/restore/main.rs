@@ -119,6 +119,7 @@ async fn take_back(url: &str, database: &str) -> Result<(), Error> {
         upstream: Upstream { region: REGION.into(), endpoint: Some(database.to_owned()) },
         policy: Policy::default(),
         limits: RateLimits::default(),
+        limits_max: RateLimits::default(),
         archive: Some(named(url)),
         second_pass: false,
         restore: None,

@@ -189,6 +189,7 @@ mod tests {
             upstream: Upstream { region: "eu-west-1".into(), endpoint: None },
             policy: dm_core::plan::Policy::default(),
             limits: dm_core::plan::RateLimits::default(),
+            limits_max: dm_core::plan::RateLimits::default(),
             archive: Some(ArchivePlan {
                 migration: "m".into(),
                 overrule,

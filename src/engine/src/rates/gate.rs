@@ -76,6 +76,14 @@ impl Gate {
         *self.state.borrow() == State::Paused
     }
 
+    /// Whether it is, as soon as that is another than is known.
+    pub async fn is_paused_other_than(&self, known: bool) -> bool {
+        let mut state = self.state.subscribe();
+        // The sender is this gate's own, which is there.
+        let _ = state.wait_for(|state| (*state == State::Paused) != known).await;
+        !known
+    }
+
     /// How many wait.
     pub fn held(&self) -> u32 {
         self.held.load(Ordering::Relaxed)

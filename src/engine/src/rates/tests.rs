@@ -13,7 +13,7 @@ fn call(operation: Operation, body: Value) -> Call {
 fn limited(reads: Option<u32>, writes: Option<u32>) -> Rates {
     let limits =
         RateLimits { reads_per_second: reads, writes_per_second: writes, ..RateLimits::default() };
-    Rates::new(Mode::Apply, &limits)
+    Rates::new(Mode::Apply, &limits, RateLimits::default())
 }
 
 fn used(items_read: u64, write_throttles: u64) -> Used {
@@ -37,6 +37,19 @@ async fn writes_go_at_their_rate_and_a_batch_counts_each_item() {
     let batch = call(Operation::BatchWriteItem, json!({"RequestItems": {"t": puts}}));
     let took = seconds_for(&limited(None, Some(10)), 10, &batch).await;
     assert!((8.5..=10.5).contains(&took), "{took}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn nothing_that_is_asked_for_goes_faster_than_is_allowed() {
+    let writes = |count| RateLimits { writes_per_second: count, ..RateLimits::default() };
+    let rates = Rates::new(Mode::Apply, &writes(Some(5)), writes(Some(10)));
+    let put = call(Operation::PutItem, json!({}));
+    for (asked, seconds) in [(Some(5), 19.0), (Some(1000), 9.0), (None, 9.0), (Some(2), 49.0)] {
+        rates.set(&writes(asked));
+        let took = seconds_for(&rates, 100, &put).await;
+        assert!((seconds..=seconds * 1.2).contains(&took), "{asked:?}: {took}");
+        assert_eq!(rates.limits(), writes(asked), "told as it was asked for");
+    }
 }
 
 #[tokio::test(start_paused = true)]
@@ -68,7 +81,7 @@ async fn units_are_paid_for_by_the_calls_that_come_behind() {
         ..RateLimits::default()
     };
     for (mode, writes_s) in [(Mode::Apply, 8.5..=10.5), (Mode::DryRun, 0.0..=0.1)] {
-        let rates = Rates::new(mode, &limits);
+        let rates = Rates::new(mode, &limits, RateLimits::default());
         let put = call(Operation::PutItem, json!({}));
         let started = Instant::now();
         let mut so_far = Used::default();

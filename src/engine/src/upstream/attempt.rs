@@ -3,19 +3,13 @@
 use std::time::SystemTime;
 
 use bytes::Bytes;
-use dm_core::limits;
 use http::{HeaderMap, StatusCode};
-use http_body_util::{BodyExt as _, Full, Limited};
-use hyper_rustls::HttpsConnector;
-use hyper_util::client::legacy::Client;
-use hyper_util::client::legacy::connect::HttpConnector;
+use http_body_util::Full;
 
 use super::Upstream;
+use super::pool::ExchangeError;
 use crate::fault::{Fault, error_name};
 use crate::operation::Operation;
-
-/// The client underneath. It never follows a redirect.
-pub type HttpClient = Client<HttpsConnector<HttpConnector>, Full<Bytes>>;
 
 /// How an attempt ended.
 #[derive(Debug)]
@@ -48,11 +42,7 @@ impl Upstream {
             Err(error) => return Outcome::Failed(Fault::Unavailable(error.to_string())),
         };
         self.count(operation);
-        let whole = tokio::time::timeout(limits::UPSTREAM_ATTEMPT_MAX, self.exchange(request));
-        let outcome = match whole.await {
-            Ok(outcome) => outcome,
-            Err(_) => Outcome::Unknown(Fault::Unavailable("no answer in time".into())),
-        };
+        let outcome = self.exchange(request).await;
         if let Outcome::NotCarriedOut(Fault::Upstream { body, .. }) = &outcome
             && error_name(body).as_deref() == Some("ExpiredTokenException")
         {
@@ -62,18 +52,18 @@ impl Upstream {
     }
 
     async fn exchange(&self, request: http::Request<Full<Bytes>>) -> Outcome {
-        let response = match self.client.request(request).await {
+        let response = match self.pool.exchange(request).await {
             Ok(response) => response,
-            Err(error) if error.is_connect() => {
-                return Outcome::NotCarriedOut(Fault::Unavailable("no connection".into()));
+            Err(error) => {
+                tracing::debug!(error = &error as &dyn std::error::Error, "no answer");
+                let fault = Fault::Unavailable(error.to_string());
+                return match error {
+                    ExchangeError::NotSent(_) => Outcome::NotCarriedOut(fault),
+                    ExchangeError::Cut(_) | ExchangeError::Late => Outcome::Unknown(fault),
+                };
             }
-            Err(_) => return Outcome::Unknown(Fault::Unavailable("connection cut".into())),
         };
         let (head, body) = response.into_parts();
-        let body = match Limited::new(body, limits::RESPONSE_BODY_BYTES_MAX).collect().await {
-            Ok(collected) => collected.to_bytes(),
-            Err(_) => return Outcome::Unknown(Fault::Unavailable("answer cut".into())),
-        };
         if !crc_agrees(&head.headers, &body) {
             return Outcome::Unknown(Fault::Unavailable("answer damaged".into()));
         }

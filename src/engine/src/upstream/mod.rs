@@ -6,6 +6,7 @@
 mod attempt;
 mod credentials;
 mod endpoint;
+mod pool;
 mod signing;
 mod trust;
 
@@ -15,9 +16,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use bytes::Bytes;
 use dm_core::limits;
 use dm_core::plan::Upstream as UpstreamPlan;
-use hyper_util::client::legacy::Client;
 use hyper_util::client::legacy::connect::HttpConnector;
-use hyper_util::rt::{TokioExecutor, TokioTimer};
 use serde_json::Value;
 use tokio::time::Instant;
 
@@ -28,6 +27,7 @@ pub(crate) use trust::tls_config;
 use crate::fault::Fault;
 use crate::operation::{Class, Operation, ReadOperation};
 use attempt::Outcome;
+use pool::Pool;
 use signing::Signer;
 
 /// Why the database behind the guard cannot be used.
@@ -53,7 +53,7 @@ pub enum UpstreamError {
 /// The connection to the database. Reached through its two handles only.
 #[derive(Debug)]
 struct Upstream {
-    client: attempt::HttpClient,
+    pool: Pool,
     signer: Signer,
     credentials: CredentialSource,
     reads: AtomicU64,
@@ -138,15 +138,10 @@ impl Upstream {
             .https_or_http()
             .enable_http1()
             .wrap_connector(tcp);
-        let client = Client::builder(TokioExecutor::new())
-            .pool_timer(TokioTimer::new())
-            .pool_idle_timeout(limits::UPSTREAM_IDLE_MAX)
-            .pool_max_idle_per_host(limits::UPSTREAM_IDLE_CONNECTIONS_MAX)
-            .set_host(false)
-            .build(tls);
+        let endpoint = endpoint::endpoint(plan)?;
         Ok(Self {
-            client,
-            signer: Signer::new(endpoint::endpoint(plan)?, plan.region.clone())?,
+            pool: Pool::new(tls, endpoint.clone()),
+            signer: Signer::new(&endpoint, plan.region.clone())?,
             credentials,
             reads: AtomicU64::new(0),
             writes: AtomicU64::new(0),

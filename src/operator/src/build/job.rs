@@ -348,8 +348,8 @@ fn plan(migration: &DataMigration, record: &RunRecord, runnable: &Runnable) -> P
             show_values: target.policy.show_values,
             journal: archive::journal_mode(target.policy.journal),
         },
-        limits: rates(&runnable.limits)
-            .lower(&target.policy.limits.as_ref().map(rates).unwrap_or_default()),
+        limits: limits_of(runnable),
+        limits_max: limits_max(runnable),
         archive: archive::of(&runnable.target)
             .map(|archive| archive::plan(migration, record, archive)),
         second_pass: program::has_second_pass(migration, record),
@@ -358,6 +358,15 @@ fn plan(migration: &DataMigration, record: &RunRecord, runnable: &Runnable) -> P
             Program::Script { .. } | Program::Container(_) => None,
         },
     }
+}
+
+/// The highest speed of a run: what its author asks for and the target's owner allows.
+pub fn limits_of(runnable: &Runnable) -> RateLimits {
+    rates(&runnable.limits).lower(&limits_max(runnable))
+}
+
+fn limits_max(runnable: &Runnable) -> RateLimits {
+    runnable.target.spec.policy.limits.as_ref().map(rates).unwrap_or_default()
 }
 
 fn rates(limits: &Limits) -> RateLimits {

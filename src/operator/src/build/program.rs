@@ -20,7 +20,7 @@ fn has_log(runnable: &Runnable) -> bool {
 }
 
 /// What the entry program does beside running the program: keeps its output for an archive, runs it
-/// a second time.
+/// a second time, stops it during a pause.
 fn entry_flags(migration: &DataMigration, record: &RunRecord, runnable: &Runnable) -> Vec<String> {
     let mut flags = Vec::new();
     if has_log(runnable) {
@@ -28,6 +28,10 @@ fn entry_flags(migration: &DataMigration, record: &RunRecord, runnable: &Runnabl
     }
     if has_second_pass(migration, record) {
         flags.extend(["--second-pass".into(), format!("127.0.0.1:{PROGRAM_PORT}")]);
+    }
+    // What else there is is suspended with its Job.
+    if record.kind == RunKind::Apply {
+        flags.extend(["--follow-pause".into(), format!("127.0.0.1:{PROGRAM_PORT}")]);
     }
     flags
 }

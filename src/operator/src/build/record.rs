@@ -12,7 +12,7 @@ use k8s_openapi::api::batch::v1::{
 use k8s_openapi::api::core::v1::{Container, PodSpec, PodTemplateSpec};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{ObjectMeta, Time};
 
-use super::{GUARD_CONTAINER, RECORD_OF_LABEL, archive, job};
+use super::{GUARD_CONTAINER, RECORD_OF_LABEL, archive, control, job};
 use crate::limits;
 use crate::names;
 
@@ -112,7 +112,7 @@ fn recorder(guard: &Container, run: &RunRecord, migration: &DataMigration) -> Co
         image_pull_policy: guard.image_pull_policy.clone(),
         command: guard.command.clone(),
         args: Some(args(run, migration)),
-        env: guard.env.clone(),
+        env: control::without(guard),
         resources: Some(job::resources("10m", "32Mi", limits::LEDGER_MEMORY_LIMIT)),
         security_context: guard.security_context.clone(),
         termination_message_policy: Some("FallbackToLogsOnError".into()),

@@ -420,5 +420,33 @@ fn the_guards_plan_says_what_the_target_allows() {
     assert_eq!(plan["mode"], "DryRun");
     assert_eq!(plan["policy"]["tables"], json!(["cars", "brands-*"]));
     assert_eq!(plan["limits"], json!({"writesPerSecond": 200}));
+    assert_eq!(plan["limitsMax"], Value::Null, "the migration's own");
     assert_eq!(plan["run"]["uid"], "uid-m");
+}
+
+#[test]
+fn only_the_guard_has_the_controls_token_and_no_other_job_inherits_it() {
+    let (migration, run) = killed();
+    let mut job = built_with(in_a_bucket(), RunKind::Apply);
+    assert_eq!(control::token_of(&job), None);
+    control::give(&mut job, "0123456789abcdef0123456789abcdef");
+    assert_eq!(control::token_of(&job), Some("0123456789abcdef0123456789abcdef"));
+    let has = |container: &Container| serde_json::to_string(container).unwrap().contains("0123456");
+    for container in containers(&job) {
+        assert_eq!(has(&container), container.name == GUARD_CONTAINER, "{}", container.name);
+    }
+    let recorder = record::build(&migration, &run, &job).unwrap();
+    assert!(!containers(&recorder).iter().any(has));
+}
+
+#[test]
+fn the_plan_has_what_no_control_exceeds() {
+    let mut target: Value = serde_json::from_str(TARGET).unwrap();
+    target["policy"]["limits"] = json!({"writesPerSecond": 100, "readsPerSecond": 50});
+    let runnable = runnable_on(&script(), &target);
+    let job = job::build(&script(), &record(RunKind::Apply), &runnable, &settings());
+    let guard = containers(&job).into_iter().find(|c| c.name == GUARD_CONTAINER).unwrap();
+    let plan: Value = serde_json::from_str(guard.env.unwrap()[0].value.as_ref().unwrap()).unwrap();
+    let both = json!({"writesPerSecond": 100, "readsPerSecond": 50});
+    assert_eq!((&plan["limits"], &plan["limitsMax"]), (&both, &both));
 }

@@ -26,6 +26,7 @@ fn check(migration: &DataMigration, step: &Step, now: i64) -> DataMigrationStatu
             dependencies: &Dependencies::default(),
             objects: RunObjects { job: None, pods: &[] },
             guard: None,
+            control: None,
             restore: None,
             holders: &[],
             recorders: &[],

@@ -43,7 +43,10 @@ pub struct Task {
 /// How one put ended.
 struct Put {
     segment: u32,
-    done: Result<Done, String>,
+    /// Those who wait are with it in either case: they must not learn that nothing comes any more before
+    /// they can learn why.
+    done: Done,
+    ended: Result<(), String>,
 }
 
 struct Done {
@@ -153,8 +156,8 @@ impl Task {
         let path = self.run.segment(segment);
         let (archive, state) = (self.archive.clone(), Arc::clone(&self.state));
         self.puts.push(Box::pin(async move {
-            let put = put(&archive, &path, frame, &state).await;
-            Put { segment, done: put.map(|()| Done { waiting, bytes }) }
+            let ended = put(&archive, &path, frame, &state).await;
+            Put { segment, done: Done { waiting, bytes }, ended }
         }));
         true
     }
@@ -166,10 +169,10 @@ impl Task {
 
     /// After a put: acknowledges what is durable now. Whether the journal goes on.
     fn finish(&mut self, put: Put) -> bool {
-        match put.done {
-            Ok(done) => self.early.insert(put.segment, done),
-            Err(why) => return self.end(why),
-        };
+        if let Err(why) = put.ended {
+            return self.end(why);
+        }
+        self.early.insert(put.segment, put.done);
         self.state.send_replace(State::Works);
         while let Some(done) = self.early.remove(&(self.durable + 1)) {
             self.durable += 1;

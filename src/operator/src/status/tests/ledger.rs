@@ -100,6 +100,7 @@ fn what_a_job_has_noted_is_noted_and_until_then_a_condition_says_so() {
             dependencies: &Dependencies::default(),
             objects: RunObjects { job: None, pods: &[] },
             guard: None,
+            control: None,
             restore: None,
             holders: &[],
             recorders,

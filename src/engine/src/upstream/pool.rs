@@ -1,0 +1,308 @@
+//! The connections to the database, kept for the next request. Each is driven by the request that
+//! uses it, in that request's own task: with a task of its own, as in hyper-util's client, every
+//! request is handed from thread to thread, which costs more than the rest of the guard's work for a
+//! small one (decision 012).
+
+use std::collections::VecDeque;
+use std::future::{Future, poll_fn};
+use std::pin::{Pin, pin};
+use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::task::{Context, Poll, Waker};
+
+use bytes::Bytes;
+use dm_core::limits;
+use http::{Request, Response, Uri};
+use http_body_util::{BodyExt as _, Full, Limited};
+use hyper::client::conn::http1;
+use hyper_rustls::{HttpsConnector, MaybeHttpsStream};
+use hyper_util::client::legacy::connect::HttpConnector;
+use hyper_util::rt::TokioIo;
+use tokio::net::TcpStream;
+use tokio::time::{Instant, Sleep, sleep};
+use tower::{BoxError, ServiceExt as _};
+
+type Io = MaybeHttpsStream<TokioIo<TcpStream>>;
+
+/// Why a request has no answer.
+#[derive(Debug, thiserror::Error)]
+pub enum ExchangeError {
+    /// Nothing of it was sent.
+    #[error("no connection")]
+    NotSent(#[source] BoxError),
+    /// It may have been carried out.
+    #[error("connection cut")]
+    Cut(#[source] BoxError),
+    /// As before.
+    #[error("no answer in time")]
+    Late,
+}
+
+/// Connections to one database.
+#[derive(Debug)]
+pub struct Pool {
+    connector: HttpsConnector<HttpConnector>,
+    to: Uri,
+    /// The one used last is the last, and is used next, so that those that are too many grow old.
+    idle: Mutex<VecDeque<(Instant, Box<Connection>)>>,
+}
+
+impl Pool {
+    /// None yet.
+    pub fn new(connector: HttpsConnector<HttpConnector>, to: Uri) -> Self {
+        Self { connector, to, idle: Mutex::default() }
+    }
+
+    /// Sends a request and reads its answer whole. The request's path is all of its URI.
+    pub async fn exchange(
+        &self,
+        mut request: Request<Full<Bytes>>,
+    ) -> Result<Response<Bytes>, ExchangeError> {
+        loop {
+            let kept = self.take();
+            let old = kept.is_some();
+            let mut connection = match kept {
+                Some(connection) => connection,
+                None => Box::new(Box::pin(Connection::open(&self.connector, &self.to)).await?),
+            };
+            match connection.exchange(request).await {
+                Ok(response) => {
+                    self.keep(connection);
+                    return Ok(response);
+                }
+                // Closed by the database since it was used last.
+                Err((_, Some(unsent))) if old => request = unsent,
+                Err((error, _)) => return Err(error),
+            }
+        }
+    }
+
+    fn take(&self) -> Option<Box<Connection>> {
+        loop {
+            let (since, mut connection) = self.idle().pop_back()?;
+            if since.elapsed() < limits::UPSTREAM_IDLE_MAX && connection.is_open() {
+                return Some(connection);
+            }
+        }
+    }
+
+    fn keep(&self, mut connection: Box<Connection>) {
+        if !connection.is_open() {
+            return;
+        }
+        let now = Instant::now();
+        let mut idle = self.idle();
+        idle.push_back((now, connection));
+        let outlived = |since: &Instant| now - *since >= limits::UPSTREAM_IDLE_MAX;
+        while idle.len() > limits::UPSTREAM_IDLE_CONNECTIONS_MAX
+            || idle.front().is_some_and(|(since, _)| outlived(since))
+        {
+            idle.pop_front();
+        }
+    }
+
+    fn idle(&self) -> MutexGuard<'_, VecDeque<(Instant, Box<Connection>)>> {
+        // A queue is whole after every statement, so a poisoned lock still holds a good one.
+        self.idle.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// One connection, with nothing under way on it while it is idle.
+#[derive(Debug)]
+struct Connection {
+    sender: http1::SendRequest<Full<Bytes>>,
+    driver: http1::Connection<Io, Full<Bytes>>,
+    ended: bool,
+    /// When the answer has to be here. One for all requests: a timer that is made anew for each, and
+    /// taken back, wakes the thread that waits for the first of them.
+    deadline: Pin<Box<Sleep>>,
+}
+
+impl Connection {
+    async fn open(
+        connector: &HttpsConnector<HttpConnector>,
+        to: &Uri,
+    ) -> Result<Self, ExchangeError> {
+        // The connector's own bound is one for TCP; a handshake of TLS can hang as well.
+        let opening = async {
+            let io = connector.clone().oneshot(to.clone()).await?;
+            let (sender, driver) = http1::handshake(io).await?;
+            let deadline = Box::pin(sleep(limits::UPSTREAM_ATTEMPT_MAX));
+            Ok(Self { sender, driver, ended: false, deadline })
+        };
+        let opened = tokio::time::timeout(limits::UPSTREAM_CONNECT_MAX, opening).await;
+        opened.unwrap_or_else(|late| Err(late.into())).map_err(ExchangeError::NotSent)
+    }
+
+    /// Whether another request can be sent. Sees what came in since it was last used: the database
+    /// closes connections without a word.
+    fn is_open(&mut self) -> bool {
+        let seen = &mut Context::from_waker(Waker::noop());
+        if !self.ended {
+            self.ended = Pin::new(&mut self.driver).poll(seen).is_ready();
+        }
+        !self.ended && self.sender.is_ready()
+    }
+
+    /// The answer; or why there is none, and the request if nothing of it was sent.
+    async fn exchange(
+        &mut self,
+        request: Request<Full<Bytes>>,
+    ) -> Result<Response<Bytes>, (ExchangeError, Option<Request<Full<Bytes>>>)> {
+        self.deadline.as_mut().reset(Instant::now() + limits::UPSTREAM_ATTEMPT_MAX);
+        let sent = self.sender.try_send_request(request);
+        let answer = async {
+            let response = sent.await.map_err(|mut failed| {
+                let unsent = failed.take_message();
+                let error = failed.into_error().into();
+                let error = if unsent.is_some() {
+                    ExchangeError::NotSent(error)
+                } else {
+                    ExchangeError::Cut(error)
+                };
+                (error, unsent)
+            })?;
+            let (head, body) = response.into_parts();
+            let body = Limited::new(body, limits::RESPONSE_BODY_BYTES_MAX).collect().await;
+            let body = body.map_err(|error| (ExchangeError::Cut(error), None))?.to_bytes();
+            Ok(Response::from_parts(head, body))
+        };
+        let mut answer = pin!(answer);
+        poll_fn(|context| {
+            if !self.ended {
+                self.ended = Pin::new(&mut self.driver).poll(context).is_ready();
+            }
+            // It gets on when the connection does, and only then, so nothing need wake it: a task
+            // that is woken while it runs is run again, by another thread.
+            let error = match answer.as_mut().poll(&mut Context::from_waker(Waker::noop())) {
+                Poll::Ready(answer) => return Poll::Ready(answer),
+                Poll::Pending if self.ended => {
+                    ExchangeError::Cut("the connection has ended".into())
+                }
+                Poll::Pending if self.deadline.as_mut().poll(context).is_ready() => {
+                    ExchangeError::Late
+                }
+                Poll::Pending => return Poll::Pending,
+            };
+            Poll::Ready(Err((error, None)))
+        })
+        .await
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+    use tokio::net::TcpListener;
+
+    /// What a database does with a request.
+    #[derive(Clone, Copy)]
+    enum Does {
+        Answer(usize),
+        AnswerAndClose,
+        Close,
+        Nothing,
+    }
+
+    /// A mock that does this with the first request, that with the second, whichever connection they
+    /// come by; it answers with the number of the connection. A database's own faults cannot be had.
+    async fn database(does: &'static [Does]) -> Pool {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let address = listener.local_addr().unwrap();
+        tokio::spawn(async move {
+            let (mut does, mut connection) = (does.iter(), 0);
+            while let Ok((mut stream, _)) = listener.accept().await {
+                connection += 1;
+                while stream.read(&mut [0; 1024]).await.is_ok_and(|bytes| bytes > 0) {
+                    let (bytes, close) = match does.next().unwrap() {
+                        Does::Answer(bytes) => (*bytes, false),
+                        Does::AnswerAndClose => (1, true),
+                        Does::Close => break,
+                        Does::Nothing => std::future::pending().await,
+                    };
+                    let body = connection.to_string().repeat(bytes);
+                    let head = format!("HTTP/1.1 200 OK\r\ncontent-length: {bytes}\r\n\r\n");
+                    stream.write_all((head + &body).as_bytes()).await.unwrap();
+                    if close {
+                        break;
+                    }
+                }
+            }
+        });
+        pool_to(&format!("http://{address}/"))
+    }
+
+    fn pool_to(uri: &str) -> Pool {
+        let mut tcp = HttpConnector::new();
+        tcp.enforce_http(false);
+        let tls = hyper_rustls::HttpsConnectorBuilder::new()
+            .with_tls_config(super::super::tls_config().unwrap())
+            .https_or_http()
+            .enable_http1()
+            .wrap_connector(tcp);
+        Pool::new(tls, uri.parse().unwrap())
+    }
+
+    async fn ask(pool: &Pool) -> Result<Bytes, ExchangeError> {
+        let request = Request::post("/").body(Full::from("{}")).unwrap();
+        pool.exchange(request).await.map(Response::into_body)
+    }
+
+    #[tokio::test]
+    async fn a_connection_is_kept_and_an_answer_comes_whole_however_large() {
+        let large = 5_000_000;
+        let pool = database(&[Does::Answer(1), Does::Answer(5_000_000), Does::Answer(2)]).await;
+        assert_eq!(ask(&pool).await.unwrap(), "1");
+        assert_eq!(ask(&pool).await.unwrap(), "1".repeat(large));
+        assert_eq!(ask(&pool).await.unwrap(), "11");
+        assert_eq!(pool.idle().len(), 1);
+    }
+
+    #[tokio::test]
+    async fn one_that_the_database_closed_is_not_used_again() {
+        let pool = database(&[Does::AnswerAndClose, Does::Answer(1), Does::Answer(1)]).await;
+        assert_eq!(ask(&pool).await.unwrap(), "1");
+        tokio::time::sleep(std::time::Duration::from_millis(20)).await;
+        assert_eq!(ask(&pool).await.unwrap(), "2", "over another, and nobody is told");
+        assert_eq!(ask(&pool).await.unwrap(), "2");
+    }
+
+    #[tokio::test]
+    async fn one_that_is_closed_instead_of_an_answer_is_told() {
+        let pool = database(&[Does::Answer(1), Does::Close, Does::Answer(1)]).await;
+        ask(&pool).await.unwrap();
+        assert!(matches!(ask(&pool).await, Err(ExchangeError::Cut(_))), "it may have been done");
+        assert_eq!(ask(&pool).await.unwrap(), "2");
+    }
+
+    #[tokio::test]
+    async fn without_a_database_nothing_is_sent() {
+        let unused = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let pool = pool_to(&format!("http://{}/", unused.local_addr().unwrap()));
+        drop(unused);
+        assert!(matches!(ask(&pool).await, Err(ExchangeError::NotSent(_))));
+    }
+
+    #[tokio::test]
+    async fn an_answer_is_not_waited_for_for_ever() {
+        let pool = database(&[Does::Answer(1), Does::Nothing]).await;
+        ask(&pool).await.unwrap();
+        tokio::time::pause();
+        let begun = Instant::now();
+        assert!(matches!(ask(&pool).await, Err(ExchangeError::Late)));
+        assert!(begun.elapsed() >= limits::UPSTREAM_ATTEMPT_MAX);
+        assert_eq!(pool.idle().len(), 0, "its answer may still come");
+    }
+
+    #[tokio::test]
+    async fn one_that_was_idle_for_long_is_left() {
+        let pool = database(&[Does::Answer(1), Does::Nothing]).await;
+        ask(&pool).await.unwrap();
+        let kept = pool.take().unwrap();
+        assert!(pool.take().is_none());
+        pool.keep(kept);
+        tokio::time::pause();
+        tokio::time::advance(limits::UPSTREAM_IDLE_MAX).await;
+        assert!(pool.take().is_none(), "the database closes those that are idle for long");
+    }
+}

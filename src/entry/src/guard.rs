@@ -1,0 +1,62 @@
+//! What this program says to the guard and asks it: one request over loopback each.
+
+use std::io::{self, Read as _, Write as _};
+use std::net::{SocketAddr, TcpStream};
+use std::time::Duration;
+
+use dm_core::plan::{PAUSED_PATH, SECOND_PASS_PATH};
+
+use crate::limits::{GUARD_ANSWER_BYTES_MAX, GUARD_ANSWER_MAX, GUARD_PAUSED_MAX};
+
+/// Why the guard was not told, or did not answer as it was asked.
+#[derive(Debug, thiserror::Error)]
+pub enum GuardError {
+    /// The address in the arguments.
+    #[error("{0} is not the address of a guard")]
+    Address(String),
+    /// The connection.
+    #[error("asking the guard")]
+    Connection(#[from] io::Error),
+    /// Its answer.
+    #[error("the guard refused: {0}")]
+    Refused(String),
+}
+
+/// A guard on this machine.
+#[derive(Clone, Copy, Debug)]
+pub struct Guard(SocketAddr);
+
+impl Guard {
+    /// At this address, an IP address and a port.
+    pub fn at(address: &str) -> Result<Self, GuardError> {
+        let parsed = address.parse().map_err(|_| GuardError::Address(address.to_owned()));
+        parsed.map(Self)
+    }
+
+    /// Tells it that what comes from now on is the second pass.
+    pub fn begin_second_pass(self) -> Result<(), GuardError> {
+        self.ask("POST", SECOND_PASS_PATH, GUARD_ANSWER_MAX).map(|_| ())
+    }
+
+    /// Whether it is paused. Answers as soon as that is another than is known, or after a while.
+    pub fn is_paused(self, known: bool) -> Result<bool, GuardError> {
+        let said = self.ask("GET", &format!("{PAUSED_PATH}?known={known}"), GUARD_PAUSED_MAX)?;
+        said.parse().map_err(|_| GuardError::Refused(said))
+    }
+
+    /// The last line of what it answers.
+    fn ask(self, method: &str, path: &str, answer_max: Duration) -> Result<String, GuardError> {
+        let mut stream = TcpStream::connect_timeout(&self.0, GUARD_ANSWER_MAX)?;
+        stream.set_read_timeout(Some(answer_max))?;
+        stream.set_write_timeout(Some(GUARD_ANSWER_MAX))?;
+        let request = format!(
+            "{method} {path} HTTP/1.1\r\nHost: {}\r\nContent-Length: 0\r\nConnection: close\r\n\r\n",
+            self.0
+        );
+        stream.write_all(request.as_bytes())?;
+        let mut answer = String::new();
+        stream.take(GUARD_ANSWER_BYTES_MAX).read_to_string(&mut answer)?;
+        let said = answer.lines().last().unwrap_or_default().to_owned();
+        if answer.starts_with("HTTP/1.1 200 ") { Ok(said) } else { Err(GuardError::Refused(said)) }
+    }
+}

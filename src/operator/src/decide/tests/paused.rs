@@ -1,0 +1,117 @@
+//! A run under way goes as the spec says now: how fast, and not at all while it is paused.
+
+use dm_core::control::CONTROL_VERSION;
+use dm_core::plan::RateLimits;
+
+use super::*;
+
+fn writes(count: u32) -> RateLimits {
+    RateLimits { writes_per_second: Some(count), ..RateLimits::default() }
+}
+
+fn control(paused: bool, limits: RateLimits) -> ControlState {
+    ControlState {
+        version: CONTROL_VERSION,
+        paused,
+        held: 0,
+        limits,
+        limits_max: RateLimits::default(),
+        lowered: None,
+        throttled: 0,
+    }
+}
+
+/// A run whose program writes, and how its guard goes.
+fn under_way(spec: Value, control: Option<ControlState>) -> (Position, Option<Adjustment>) {
+    let case = Case::new(applying(spec))
+        .after(vec![record(RunKind::Apply)])
+        .with_objects(Some(job(json!({}))), vec![pod_running()]);
+    let step = Case { control, ..case }.step();
+    let Step::Follow { position, adjustment, .. } = step else { panic!("no follow: {step:#?}") };
+    (position, adjustment)
+}
+
+fn is_paused(position: &Position) -> bool {
+    position.conditions.iter().any(|(type_, ..)| *type_ == types::PAUSED)
+}
+
+#[test]
+fn a_run_that_writes_is_paused_where_it_is_and_goes_on() {
+    let held = || json!({"suspend": true});
+    let goes = Some(control(false, RateLimits::default()));
+    let stands = Some(control(true, RateLimits::default()));
+    let told = |paused| Some(Adjustment { limits: None, paused: Some(paused) });
+
+    let (position, adjustment) = under_way(held(), goes.clone());
+    assert_eq!(adjustment, told(true));
+    assert_eq!((position.phase, is_paused(&position)), (Phase::Running, false), "not yet");
+    assert!(position.message.contains("is being paused"), "{}", position.message);
+
+    let (position, adjustment) = under_way(held(), stands.clone());
+    assert_eq!(adjustment, None);
+    let said = (position.phase, position.standing, position.reason, is_paused(&position));
+    assert_eq!(said, (Phase::Suspended, Standing::Resting, Reason::Suspended, true));
+    assert!(position.message.contains("where it is"), "{}", position.message);
+
+    let (position, adjustment) = under_way(json!({}), stands);
+    assert_eq!(adjustment, told(false));
+    assert_eq!((position.phase, is_paused(&position)), (Phase::Running, false));
+    assert_eq!(under_way(json!({}), goes).1, None);
+}
+
+#[test]
+fn a_guard_that_cannot_be_reached_is_said_and_asked_again() {
+    let (position, adjustment) = under_way(json!({"suspend": true}), None);
+    assert_eq!(adjustment, None);
+    assert_eq!((position.phase, is_paused(&position)), (Phase::Running, false));
+    assert!(position.message.contains("could not be reached"), "{}", position.message);
+}
+
+#[test]
+fn limits_that_change_reach_the_guard_and_only_those() {
+    let spec = |count: u32| json!({"limits": {"writesPerSecond": count}});
+    let (_, adjustment) = under_way(spec(40), Some(control(false, writes(200))));
+    assert_eq!(adjustment, Some(Adjustment { limits: Some(writes(40)), paused: None }));
+    assert_eq!(under_way(spec(40), Some(control(false, writes(40)))).1, None);
+    let (_, adjustment) = under_way(json!({}), Some(control(false, writes(40))));
+    let unlimited = Some(RateLimits::default());
+    assert_eq!(adjustment, Some(Adjustment { limits: unlimited, paused: None }), "taken away");
+}
+
+#[test]
+fn the_targets_limit_holds_whatever_the_migration_asks_for() {
+    let mut case = Case::new(applying(json!({"limits": {"writesPerSecond": 500}})))
+        .after(vec![record(RunKind::Apply)])
+        .with_objects(Some(job(json!({}))), vec![pod_running()]);
+    let allowed = target(json!({"policy": {"limits": {"writesPerSecond": 100}}}));
+    let data = files(json!({"main.py": "print('cars')"}));
+    case.runnable = crate::validate::validate(&case.migration, Some(&allowed), None, &data);
+    case.control = Some(control(false, writes(50)));
+    let Step::Follow { adjustment, .. } = case.step() else { panic!("{:#?}", case.step()) };
+    assert_eq!(adjustment, Some(Adjustment { limits: Some(writes(100)), paused: None }));
+}
+
+#[test]
+fn of_a_broken_spec_only_the_pause_is_told() {
+    let mut case = Case::new(applying(json!({"suspend": true})))
+        .after(vec![record(RunKind::Apply)])
+        .with_objects(Some(job(json!({}))), vec![pod_running()]);
+    case.runnable =
+        Err(Problem { reason: Reason::ConfigMapNotFound, message: "no files".to_owned() });
+    case.control = Some(control(false, writes(50)));
+    let Step::Follow { adjustment, .. } = case.step() else { panic!("{:#?}", case.step()) };
+    assert_eq!(adjustment, Some(Adjustment { limits: None, paused: Some(true) }));
+}
+
+#[test]
+fn a_database_that_throttles_is_told_while_it_does() {
+    let lowered = ControlState { lowered: Some(writes(40)), ..control(false, writes(200)) };
+    let spec = json!({"limits": {"writesPerSecond": 200}});
+    let (position, adjustment) = under_way(spec.clone(), Some(lowered));
+    assert_eq!(adjustment, None);
+    let (type_, reason, message) = &position.conditions[0];
+    assert_eq!((*type_, *reason), (types::THROTTLED, Reason::Throttled));
+    assert!(message.contains("40 writes a second"), "{message}");
+    let (position, _) = under_way(spec, Some(control(false, writes(200))));
+    assert_eq!(position.conditions, vec![]);
+}
