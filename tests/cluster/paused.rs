@@ -6,6 +6,7 @@ use std::time::Duration;
 use dm_api::condition::{Reason, types};
 use dm_api::status::{Phase, RunResult};
 use dm_tests::cluster::{Bed, Written, condition, ready, status};
+use k8s_openapi::api::batch::v1::Job;
 use serde_json::json;
 
 /// Puts as many items as it is told, one after the other.
@@ -54,6 +55,8 @@ async fn a_run_that_writes_is_paused_where_it_is_and_goes_on() {
     let state = "grep --no-filename State /proc/[0-9]*/status";
     let states = bed.kubectl(&["exec", &pod, "--container", "program", "--", "sh", "-c", state]);
     assert!(states.contains("T (stopped)"), "{states}");
+    let job = bed.api::<Job>().get("m-1-apply").await.unwrap();
+    assert_eq!(job.spec.unwrap().suspend, Some(false), "that would end its program");
     let told = bed.kubectl(&["describe", "datamigration", "m"]);
     assert!(told.contains("Paused"), "{told}");
 

@@ -1,9 +1,8 @@
 //! What is to wait waits, says for what, and starts by itself.
 
 use dm_api::condition::{Reason, types};
-use dm_api::status::{Phase, RunKind, RunResult};
+use dm_api::status::{Phase, RunResult};
 use dm_tests::cluster::{Bed, Written, condition, ready, status};
-use k8s_openapi::api::batch::v1::Job;
 use serde_json::json;
 
 /// What `kubectl get` shows of how far a migration is.
@@ -129,23 +128,5 @@ async fn a_dry_run_is_suspended_and_starts_anew() {
     let tried = bed.phase("m", Phase::DryRunOk).await;
     let runs: Vec<_> = status(&tried).runs.iter().map(|run| (run.number, run.result)).collect();
     assert_eq!(runs, [(1, RunResult::Succeeded)]);
-    bed.done().await;
-}
-
-#[tokio::test]
-async fn a_run_that_writes_goes_on_when_it_is_suspended() {
-    let bed = Bed::new("suspend-apply").await;
-    bed.submit(&Written::shell("m", "echo begun\nsleep 8\necho ended\n").applied()).await;
-    bed.running("m").await;
-    bed.patch("m", &json!({"spec": {"suspend": true}})).await;
-    bed.until("m", "it says that it goes on", |m| {
-        ready(m).1.contains("goes on: stopping and starting it again would run the program twice")
-    })
-    .await;
-    let suspended = bed.api::<Job>().get("m-1-apply").await.unwrap().spec.unwrap().suspend;
-    assert_ne!(suspended, Some(true));
-    let applied = bed.phase("m", Phase::Applied).await;
-    let run = &status(&applied).runs[0];
-    assert_eq!((run.number, run.kind, run.result), (1, RunKind::Apply, RunResult::Succeeded));
     bed.done().await;
 }

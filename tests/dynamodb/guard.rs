@@ -1,6 +1,7 @@
 //! The guard as a whole: policy, restarts, other services, counts.
 
 use std::net::{Ipv4Addr, SocketAddr};
+use std::time::Duration;
 
 use dm_core::plan::{Mode, Policy};
 use dm_core::report::{Fidelity, TableChange};
@@ -8,6 +9,7 @@ use dm_guard::Options;
 use serde_json::json;
 
 use crate::bed::{self, database, fresh_name};
+use crate::faults::{Trouble, troubled_proxy};
 
 fn create(name: &str) -> serde_json::Value {
     json!({
@@ -180,6 +182,24 @@ async fn an_applied_run_reports_tables_that_it_created_and_deleted() {
         result.tables.iter().map(|effect| (effect.name.clone(), effect.change)).collect();
     assert_eq!(told, [(made.clone(), Some(TableChange::Created)), (passing, None)]);
     database().ok("DeleteTable", &json!({"TableName": made})).await;
+}
+
+#[tokio::test]
+async fn a_write_whose_client_went_away_is_waited_for_when_the_guard_stops() {
+    let table = fresh_name("given-up");
+    database().ok("CreateTable", &create(&table)).await;
+    let mut plan = bed::plan(Mode::Apply, Policy::default());
+    let slow = |_| Trouble::Slow(Duration::from_millis(1500));
+    plan.upstream.endpoint = Some(troubled_proxy(&database().url, slow).await);
+    let (guard, through) = bed::guard(&plan).await;
+    let item = put(&table, "a");
+    let gives_up = Duration::from_millis(500);
+    let written = through.call("PutItem", &item);
+    assert!(tokio::time::timeout(gives_up, written).await.is_err(), "its client waits no longer");
+    let result = guard.stop().await;
+    assert_eq!(result.tables.len(), 1, "{result:?}");
+    assert_eq!(database().items(&table).await.len(), 1);
+    database().ok("DeleteTable", &json!({"TableName": table})).await;
 }
 
 #[tokio::test]

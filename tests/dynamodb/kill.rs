@@ -29,6 +29,9 @@ use crate::shorthand::expand;
 /// Runs under way at once.
 const AT_ONCE: usize = 6;
 
+/// Puts that a run may have fewer than another of the same program.
+const PUTS_FEWER_MAX: u64 = 2;
+
 /// Where the guard dies.
 #[derive(Clone, Copy, Debug)]
 pub struct Point {
@@ -273,8 +276,11 @@ async fn check(point: Point, finished: &[Value]) -> Vec<String> {
         }
     };
     let restored = Scene::new().await;
-    let (ended, ..) = restored.apply(point, Start::First).await;
-    expect(!ended, "the guard did not die");
+    let (ended, _, puts) = restored.apply(point, Start::First).await;
+    // What became of two writes goes into one segment or into two, as time has it: a run that has not
+    // come to its last puts is shorter than the one that was counted.
+    let shorter = point.put.is_some_and(|(at, _)| puts < at && at <= puts + PUTS_FEWER_MAX);
+    expect(!ended || shorter, "the guard did not die");
     expect(restored.unjournalled().await == 0, "something changed without an entry");
     let report = restored.restore(2).await;
     expect(report.conflicts == 0, "the restore found conflicts");

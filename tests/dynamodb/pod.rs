@@ -3,8 +3,9 @@
 
 use std::sync::Arc;
 
+use bytes::Bytes;
 use dm_core::plan::{Mode, Plan, Policy, RestorePlan};
-use dm_core::report::GuardResult;
+use dm_core::report::{Archived, GuardResult};
 use dm_core::restore::{Conflict, OnConflict};
 use dm_core::verdict::{RunOutcome, Verdict};
 use dm_engine::archive::Archive;
@@ -169,6 +170,48 @@ async fn the_end_of_a_run_is_noted_only_as_far_as_it_is_known() {
     assert!(kept.log.is_some() && kept.report.is_some());
     let Verdict::Unknown(unknown) = silent.ask("u", 2).await else { panic!("it guesses") };
     assert_eq!((unknown.run, unknown.uid.as_str()), (1, "u"));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_large_difference_is_kept_in_parts_that_can_each_be_read_alone() {
+    let pod = Pod::new(Mode::DryRun).await;
+    let (guard, endpoint) = bed::guard(&pod.plan).await;
+    for id in 0..12 {
+        let item = json!({"id": id.to_string(), "text": "x".repeat(300_000)});
+        endpoint.ok("PutItem", &expand(&json!({"TableName": pod.table, "Item": item}))).await;
+    }
+    let engine = Arc::clone(guard.engine());
+    let result = guard.stop().await;
+    for attempt in ["", "attempt-2/"] {
+        let keep = Keep::of(&pod.plan, engine.archive().unwrap(), None).unwrap().in_parts_of(100);
+        let mut kept = Archived::default();
+        keep.upload(&engine, &result, &mut kept).await;
+        assert_eq!(kept.problem, None);
+        let parts = kept.difference_parts.unwrap();
+        assert!((2..=12).contains(&parts), "{parts}");
+        let first = kept.difference.unwrap();
+        let folder = first.strip_suffix("difference.ndjson.zst").unwrap().to_owned();
+        assert!(folder.ends_with(&format!("/{attempt}")), "{folder}");
+        let further = (2..=parts).map(|part| format!("{folder}difference-{part}.ndjson.zst"));
+        let mut lines = Vec::new();
+        for path in std::iter::once(first).chain(further) {
+            lines.extend(unpacked(&pod.read(&path).await).lines().map(str::to_owned));
+        }
+        let mut keys: Vec<Value> = lines
+            .iter()
+            .map(|line| serde_json::from_str::<Value>(line).unwrap()["key"]["id"]["S"].clone())
+            .collect();
+        keys.sort_by_key(Value::to_string);
+        keys.dedup();
+        assert_eq!((lines.len(), keys.len()), (12, 12));
+        // What stands in the way of another attempt is of another content, as its digests are.
+        for part in 1..=parts {
+            let name = if part == 1 { String::new() } else { format!("-{part}") };
+            let path = format!("{folder}difference{name}.ndjson.zst");
+            let other = Bytes::from_static(b"another attempt's");
+            pod.opened().await.replace(&path, other).await.unwrap();
+        }
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]

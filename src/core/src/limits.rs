@@ -262,6 +262,9 @@ pub const OVERLAY_DISK_BYTES_MAX: u64 = 16 * 1024 * 1024 * 1024;
 /// Bytes of a dry run's items read at a time for its difference: calls of the program wait that long.
 pub const DIFFERENCE_READ_BYTES: usize = 1024 * 1024;
 
+/// Bytes of one part of a difference in the archive, about; two are in memory at once.
+pub const DIFFERENCE_PART_BYTES: usize = 16 * 1024 * 1024;
+
 /// zstd's default: about a tenth of the lines' size, at some hundred MB a second.
 pub const DIFFERENCE_COMPRESSION_LEVEL: i32 = 3;
 

@@ -82,9 +82,12 @@ pub struct Archived {
     /// The full result.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub report: Option<String>,
-    /// Of a dry run: what would change, item by item.
+    /// Of a dry run: what would change, item by item; its first part.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub difference: Option<String>,
+    /// How many parts it has, where there is more than one: `difference-2.ndjson.zst` and so on.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub difference_parts: Option<u32>,
     /// Of a restore: the conflicts, one by one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub conflicts: Option<String>,

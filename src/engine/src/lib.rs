@@ -29,6 +29,6 @@ pub mod upstream;
 pub use call::{Answer, Call, Invocation};
 pub use fault::Fault;
 pub use operation::{Class, Operation, ReadOperation};
-pub use overlay::{DifferenceError, Values};
+pub use overlay::{DifferenceError, DifferenceParts, Values};
 pub use stack::{Engine, OpenError, SecondPassError, Start};
 pub use upstream::CredentialSource;

@@ -45,7 +45,7 @@ use state::State;
 use store::Room;
 use transaction::Tokens;
 
-pub use difference::{DifferenceError, Values};
+pub use difference::{DifferenceError, DifferenceParts, OnePart, Values};
 
 /// The layer of a dry run.
 #[derive(Debug)]

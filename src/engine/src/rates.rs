@@ -77,17 +77,22 @@ impl Rates {
 
     /// Changes the limits of a run that goes on.
     pub fn set(&self, asked: &RateLimits) {
-        let to = asked.lower(&self.max);
+        *lock(&self.limits) = asked.clone();
+        let to = self.in_force();
         self.reads.limit(to.reads_per_second);
         self.writes.limit(to.writes_per_second);
         self.read_units.limit(to.read_units_per_second);
         self.write_units.limit(to.write_units_per_second);
-        *lock(&self.limits) = asked.clone();
     }
 
     /// The limits as they were asked for.
     pub fn limits(&self) -> RateLimits {
         lock(&self.limits).clone()
+    }
+
+    /// Those of them that hold.
+    pub fn in_force(&self) -> RateLimits {
+        lock(&self.limits).lower(&self.max)
     }
 
     /// What none exceed.

@@ -21,7 +21,7 @@ use crate::fault::Fault;
 use crate::hex;
 use crate::journal::{Journal, JournalledRun};
 use crate::operation::{Class, Operation};
-use crate::overlay::{DifferenceError, Overlay, Values};
+use crate::overlay::{DifferenceError, DifferenceParts, OnePart, Overlay, Values};
 use crate::policy::Policy;
 use crate::rates::{Rates, Used};
 use crate::replay::Replay;
@@ -42,7 +42,6 @@ pub struct Engine {
     bottom: Bottom,
     archive: Option<Archive>,
     problem: Option<String>,
-    limits: RateLimits,
     second_pass: bool,
     /// The result as it was when the second pass began: the record of the run.
     first_pass: OnceLock<GuardResult>,
@@ -157,7 +156,6 @@ impl Engine {
             bottom,
             archive: kept,
             problem,
-            limits: plan.limits.clone(),
             second_pass: plan.second_pass,
             first_pass: OnceLock::new(),
             begun_twice: AtomicBool::new(false),
@@ -194,7 +192,16 @@ impl Engine {
 
     /// Answers one call. Once begun it goes on to its end, even if the caller goes away: a retry
     /// must find the answer.
-    pub async fn handle(self: &Arc<Self>, mut call: Call) -> Answer {
+    pub async fn handle(self: &Arc<Self>, call: Call) -> Answer {
+        self.handle_with(call, ()).await
+    }
+
+    /// The same; what is given is dropped when the call has come to its end, and not before.
+    pub async fn handle_with(
+        self: &Arc<Self>,
+        mut call: Call,
+        held: impl Send + 'static,
+    ) -> Answer {
         self.tally.request();
         // Here, and not in the work below: that outlives a client that goes away, and what is held
         // would be carried out later although its client has sent it again.
@@ -209,6 +216,7 @@ impl Engine {
         let engine = Arc::clone(self);
         let invocation = call.invocation.take();
         let work = ToItsEnd::new(async move {
+            let _held = held;
             let work = engine.answer(call);
             engine.replay.once(invocation, work).await
         });
@@ -344,6 +352,14 @@ impl Engine {
     /// has a journal), and after a restart. To be called when no request is being worked on any
     /// more; it blocks, and takes little memory, whatever the number of items.
     pub fn write_difference(&self, to: impl Write) -> Result<Option<u64>, DifferenceError> {
+        self.write_difference_in_parts(OnePart(to))
+    }
+
+    /// The same in parts.
+    pub fn write_difference_in_parts(
+        &self,
+        to: impl DifferenceParts,
+    ) -> Result<Option<u64>, DifferenceError> {
         let values = if self.policy.shows_values() { Values::Shown } else { Values::Hidden };
         match &self.bottom {
             Bottom::Overlay(overlay) => overlay.write_difference(values, to).map(Some),

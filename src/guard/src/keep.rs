@@ -3,6 +3,7 @@
 //!
 //! Nothing here changes what the run did: what cannot be kept is said in the result.
 
+use std::io;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
@@ -12,10 +13,11 @@ use dm_core::limits;
 use dm_core::plan::{Mode, Plan, RetentionPlan};
 use dm_core::report::{Archived, GuardResult, ProgramResult};
 use dm_core::verdict::{RunOutcome, RunSummary};
-use dm_engine::Engine;
-use dm_engine::archive::{Archive, Retention, RunName};
+use dm_engine::archive::{Archive, Created, Retention, RunName};
 use dm_engine::journal::JournalledRun;
 use dm_engine::ledger::{self, Begun, Completed};
+use dm_engine::{DifferenceParts, Engine};
+use tokio::sync::mpsc;
 
 use crate::{chain, program_log};
 
@@ -30,7 +32,11 @@ pub struct Keep {
     repeatable: bool,
     retention: Option<RetentionPlan>,
     log_dir: Option<PathBuf>,
+    part_bytes: usize,
 }
+
+/// The first, and mostly the only, part of a difference.
+const DIFFERENCE: &str = "difference.ndjson.zst";
 
 impl Keep {
     /// For a plan that names an archive.
@@ -49,7 +55,14 @@ impl Keep {
             repeatable: named.repeatable,
             retention: named.retention,
             log_dir,
+            part_bytes: limits::DIFFERENCE_PART_BYTES,
         })
+    }
+
+    /// The same, with parts of a difference of this size, about.
+    #[must_use]
+    pub fn in_parts_of(self, part_bytes: usize) -> Self {
+        Self { part_bytes, ..self }
     }
 
     /// How the program ended, if the entry program has said it.
@@ -125,18 +138,50 @@ impl Keep {
             if self.mode == Mode::Apply {
                 return None;
             }
-            match packed_difference(Arc::clone(engine)).await {
-                Ok(Some(packed)) => Some(self.put("difference.ndjson.zst", packed).await),
-                Ok(None) => None,
-                Err(error) => Some(Err(error)),
-            }
+            self.difference(Arc::clone(engine)).await.transpose()
         };
         // The report first: the others may be long.
         let (report, log, difference) =
             tokio::join!(in_time(async { Some(report.await) }), in_time(log), in_time(difference));
         kept.report = noted(kept, "the report", report);
         kept.log = noted(kept, "the program's output", log);
-        kept.difference = noted(kept, "the difference", difference);
+        if let Some((first, parts)) = noted(kept, "the difference", difference) {
+            kept.difference = Some(first);
+            kept.difference_parts = (parts > 1).then_some(parts);
+        }
+    }
+
+    /// Puts the difference part by part as it is written; the first one's path, and how many.
+    async fn difference(&self, engine: Arc<Engine>) -> Result<Option<(String, u32)>, String> {
+        let (whole, mut parts) = mpsc::channel(1);
+        let to = Parts { bytes_max: self.part_bytes, part: Vec::new(), whole };
+        let writing = tokio::task::spawn_blocking(move || engine.write_difference_in_parts(to));
+        let mut kept: Option<(String, u32)> = None;
+        while let Some(part) = parts.recv().await {
+            kept = Some(match kept {
+                None => (self.put(DIFFERENCE, part).await?, 1),
+                Some((first, parts)) => {
+                    self.put_part(&first, parts + 1, part).await?;
+                    (first, parts + 1)
+                }
+            });
+        }
+        match writing.await {
+            Ok(Ok(_)) => Ok(kept),
+            Ok(Err(error)) => Err(chain(&error)),
+            Err(_) => Err("it could not be put together".into()),
+        }
+    }
+
+    /// Puts a further part of a difference beside its first, which says whose attempt it is.
+    async fn put_part(&self, first: &str, number: u32, content: Bytes) -> Result<(), String> {
+        let name = first.strip_suffix(DIFFERENCE).unwrap_or(first);
+        let path = format!("{name}difference-{number}.ndjson.zst");
+        match self.archive.create(&path, content).await {
+            Ok(Created::New) => Ok(()),
+            Ok(Created::Exists(_)) => Err(format!("there is another {path} already")),
+            Err(error) => Err(chain(&error)),
+        }
     }
 
     /// Puts one object into the run's folder.
@@ -217,47 +262,47 @@ fn summary(result: &GuardResult) -> RunSummary {
     }
 }
 
-/// The difference in memory: a tenth of its lines. Larger ones than the archive takes are left out.
-async fn packed_difference(engine: Arc<Engine>) -> Result<Option<Bytes>, String> {
-    let written = tokio::task::spawn_blocking(move || {
-        let mut packed = Bounded(Vec::new());
-        engine.write_difference(&mut packed).map(|items| items.map(|_| packed.0))
-    });
-    match written.await {
-        Ok(Ok(packed)) => Ok(packed.map(Bytes::from)),
-        Ok(Err(error)) => Err(chain(&error)),
-        Err(_) => Err("it could not be put together".into()),
-    }
+/// A difference on its way to the archive.
+struct Parts {
+    bytes_max: usize,
+    part: Vec<u8>,
+    whole: mpsc::Sender<Bytes>,
 }
 
-/// Bytes up to the largest object that is read from an archive.
-struct Bounded(Vec<u8>);
-
-impl std::io::Write for Bounded {
-    fn write(&mut self, part: &[u8]) -> std::io::Result<usize> {
-        if (self.0.len() + part.len()) as u64 > limits::ARCHIVE_OBJECT_BYTES_MAX {
-            return Err(std::io::Error::other("it is larger than an object of the archive may be"));
-        }
-        self.0.extend_from_slice(part);
-        Ok(part.len())
+impl io::Write for Parts {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.part.extend_from_slice(bytes);
+        Ok(bytes.len())
     }
 
-    fn flush(&mut self) -> std::io::Result<()> {
+    fn flush(&mut self) -> io::Result<()> {
         Ok(())
     }
 }
 
-type Uploaded = Option<Result<String, String>>;
+impl DifferenceParts for Parts {
+    fn is_full(&self) -> bool {
+        self.part.len() >= self.bytes_max
+    }
 
-async fn in_time(upload: impl Future<Output = Uploaded>) -> Uploaded {
+    /// Waits until there is room for it.
+    fn ends(&mut self) -> io::Result<()> {
+        let part = Bytes::from(std::mem::take(&mut self.part));
+        self.whole.blocking_send(part).map_err(|_| io::Error::other("the archive takes no more"))
+    }
+}
+
+type Uploaded<T> = Option<Result<T, String>>;
+
+async fn in_time<T>(upload: impl Future<Output = Uploaded<T>>) -> Uploaded<T> {
     let longest: Duration = limits::KEEP_UPLOADS_MAX;
     let timed = tokio::time::timeout(longest, upload).await;
     timed.unwrap_or_else(|_| Some(Err("no answer in time".into())))
 }
 
-fn noted(kept: &mut Archived, what: &str, uploaded: Uploaded) -> Option<String> {
+fn noted<T>(kept: &mut Archived, what: &str, uploaded: Uploaded<T>) -> Option<T> {
     match uploaded? {
-        Ok(path) => Some(path),
+        Ok(kept) => Some(kept),
         Err(why) => {
             trouble(kept, &format!("{what}: {why}"));
             None

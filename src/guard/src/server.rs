@@ -121,11 +121,13 @@ impl Server {
         let kib =
             u32::try_from(wire::announced_bytes(&head.headers)?.div_ceil(1024)).unwrap_or(u32::MAX);
         let closing = || NotACall::Wrong(closing());
-        let _request = self.requests.acquire().await.map_err(|_| closing())?;
-        let _body = self.body_kib.acquire_many(kib).await.map_err(|_| closing())?;
+        let request = Arc::clone(&self.requests).acquire_owned().await.map_err(|_| closing())?;
+        let body_kib = Arc::clone(&self.body_kib);
+        let bytes = body_kib.acquire_many_owned(kib).await.map_err(|_| closing())?;
         let body = read_whole(body).await?;
         let call = wire::call(operation, &head.headers, body)?;
-        Ok(self.engine.handle(call).await)
+        // A write whose client goes away goes on, and counts as long as it does.
+        Ok(self.engine.handle_with(call, (request, bytes)).await)
     }
 
     fn note(&self, not: &NotACall) {

@@ -175,10 +175,15 @@ pub fn under_way(
         (None, None) => put_off.unwrap_or_else(|| starting(record)),
     };
     if let Some(lowered) = situation.control.and_then(|control| control.lowered.as_ref()) {
+        let rates = summary::rates(lowered);
         let message = format!(
-            "The database throttles the run: it goes at {} a second, and faster again by itself",
-            summary::rates(lowered)
+            "The database throttles the run: it goes at {rates} a second, and faster again by itself"
         );
+        let percent = position.progress.percent.map(|percent| format!("{percent}%, "));
+        position.progress.text = Some(format!(
+            "{}throttled by the database, going at {rates} a second",
+            percent.unwrap_or_default()
+        ));
         position.conditions.push((types::THROTTLED, Reason::Throttled, message));
     }
     if situation.migration.spec.suspend {

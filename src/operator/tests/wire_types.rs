@@ -280,6 +280,7 @@ fn archived() -> Archived {
         log: Some("runs/team.0001-add-price-to-cars/000002/program.log.zst".into()),
         report: Some("runs/team.0001-add-price-to-cars/000002/report.json".into()),
         difference: Some("runs/team.0001-add-price-to-cars/000002/difference.ndjson.zst".into()),
+        difference_parts: Some(3),
         conflicts: Some("runs/team.0001-add-price-to-cars/000002/conflicts.ndjson".into()),
         completed: Some(RunOutcome::Succeeded),
         problem: Some("the program's output was cut".into()),

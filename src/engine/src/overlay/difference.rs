@@ -36,10 +36,46 @@ pub enum DifferenceError {
     Lost(#[source] Fault),
 }
 
+/// Where a difference goes, in one part or in several, each of which can be read alone.
+pub trait DifferenceParts: Write {
+    /// Whether the part is large enough, so that another begins.
+    fn is_full(&self) -> bool;
+
+    /// A part is whole.
+    fn ends(&mut self) -> io::Result<()>;
+}
+
+/// All of it in one.
+pub struct OnePart<W>(pub W);
+
+impl<W: Write> Write for OnePart<W> {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.0.write(bytes)
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        self.0.flush()
+    }
+}
+
+impl<W: Write> DifferenceParts for OnePart<W> {
+    fn is_full(&self) -> bool {
+        false
+    }
+
+    fn ends(&mut self) -> io::Result<()> {
+        self.flush()
+    }
+}
+
 impl Overlay {
     /// Writes a line for each item that would be created, updated or deleted, in order of their
     /// tables as the program met them, and of their keys; how many. It blocks.
-    pub fn write_difference(&self, values: Values, to: impl Write) -> Result<u64, DifferenceError> {
+    pub fn write_difference(
+        &self,
+        values: Values,
+        to: impl DifferenceParts,
+    ) -> Result<u64, DifferenceError> {
         let mut lines = zstd::Encoder::new(to, limits::DIFFERENCE_COMPRESSION_LEVEL)?;
         let salt = Salt::new();
         let (mut written, mut at) = (0, None);
@@ -60,8 +96,13 @@ impl Overlay {
             drop(entries);
             drop(state);
             lines.write_all(&part)?;
+            if lines.get_ref().is_full() {
+                let mut to = lines.finish()?;
+                to.ends()?;
+                lines = zstd::Encoder::new(to, limits::DIFFERENCE_COMPRESSION_LEVEL)?;
+            }
         }
-        lines.finish()?.flush()?;
+        lines.finish()?.ends()?;
         Ok(written)
     }
 }

@@ -61,7 +61,7 @@ impl Engine {
         Some(DryRunResult {
             operations: counts.operations(),
             changed_underneath: overlay.changed_underneath(),
-            apply_time: ApplyTime::of(counts.items_read, counts.writes, &self.limits),
+            apply_time: ApplyTime::of(counts.items_read, counts.writes, &self.rates.in_force()),
             // An overlay that is lost is the problem of the result anyway.
             samples: samples.unwrap_or_default(),
             second_pass: overlay.second_pass(),

@@ -132,7 +132,7 @@ async fn a_dry_run_that_is_suspended_starts_from_the_beginning() {
 }
 
 #[tokio::test]
-async fn a_run_that_writes_goes_on_when_it_is_suspended() {
+async fn a_run_that_writes_goes_on_while_its_guard_cannot_be_told_to_pause() {
     let mut world = World::new();
     world.until_quiet().await;
     world.cluster.endless = true;
