@@ -55,7 +55,7 @@ impl Arns {
                 return Err(refused());
             };
             let data = matches!(call.operation.class(), Class::DataRead | Class::DataWrite);
-            if (data && !arn.is_table) || !self.is_ours(arn).await? {
+            if (data && !arn.is_table) || !Box::pin(self.is_ours(arn)).await? {
                 return Err(refused());
             }
         }

@@ -3,6 +3,7 @@
 
 use std::collections::{HashMap, VecDeque};
 use std::future::Future;
+use std::pin::Pin;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use dm_core::limits;
@@ -31,11 +32,12 @@ enum Slot {
 
 impl Replay {
     /// Does the work of a call, unless an earlier try of the same call does it or has done it.
-    /// The future must be driven to its end even if the client goes away.
+    /// The future must be driven to its end even if the client goes away. It is pinned where it is, as
+    /// there is no need to have room for it here once more.
     pub async fn once(
         &self,
         invocation: Option<Invocation>,
-        work: impl Future<Output = Answer>,
+        work: Pin<&mut impl Future<Output = Answer>>,
     ) -> Answer {
         let Some(invocation) = invocation else { return work.await };
         let sender = loop {
@@ -143,6 +145,7 @@ mod tests {
     use super::*;
     use crate::fault::Fault;
     use bytes::Bytes;
+    use std::pin::pin;
     use std::sync::Arc;
     use std::sync::atomic::{AtomicU32, Ordering};
     use std::time::Duration;
@@ -160,42 +163,43 @@ mod tests {
     async fn a_call_sent_again_is_answered_from_memory() {
         let (replay, count) = (Replay::default(), AtomicU32::new(0));
         for _ in 0..3 {
-            let answer = replay.once(id("a"), async { numbered(&count) }).await;
+            let answer = replay.once(id("a"), pin!(async { numbered(&count) })).await;
             assert_eq!(answer.body, "0");
         }
-        assert_eq!(replay.once(id("b"), async { numbered(&count) }).await.body, "1");
-        assert_eq!(replay.once(None, async { numbered(&count) }).await.body, "2");
+        assert_eq!(replay.once(id("b"), pin!(async { numbered(&count) })).await.body, "1");
+        assert_eq!(replay.once(None, pin!(async { numbered(&count) })).await.body, "2");
         let other = Some(Invocation { id: "a".into(), digest: [1; 32] });
-        assert_eq!(replay.once(other, async { numbered(&count) }).await.body, "3");
+        assert_eq!(replay.once(other, pin!(async { numbered(&count) })).await.body, "3");
     }
 
     #[tokio::test]
     async fn a_second_try_waits_for_the_first() {
         let (replay, count) = (Arc::new(Replay::default()), Arc::new(AtomicU32::new(0)));
-        let slow = async {
+        let mut slow = pin!(async {
             tokio::time::sleep(Duration::from_millis(30)).await;
             numbered(&count)
-        };
-        let (first, second) = tokio::join!(
-            replay.once(id("a"), slow),
-            replay.once(id("a"), async { numbered(&count) })
-        );
+        });
+        let again = pin!(async { numbered(&count) });
+        let (first, second) =
+            tokio::join!(replay.once(id("a"), slow.as_mut()), replay.once(id("a"), again));
         assert_eq!((first.body.as_ref(), second.body.as_ref()), (&b"0"[..], &b"0"[..]));
     }
 
     #[tokio::test]
     async fn an_answer_that_is_not_final_is_not_remembered() {
         let (replay, count) = (Replay::default(), AtomicU32::new(0));
-        let failed = replay.once(id("a"), async { Fault::Throttled.into() }).await;
+        let failed = replay.once(id("a"), pin!(async { Fault::Throttled.into() })).await;
         assert_eq!(failed.status, 400);
-        assert_eq!(replay.once(id("a"), async { numbered(&count) }).await.body, "0");
+        assert_eq!(replay.once(id("a"), pin!(async { numbered(&count) })).await.body, "0");
     }
 
     #[tokio::test]
     async fn memory_is_bounded() {
         let replay = Replay::default();
         for i in 0..limits::REMEMBERED_ANSWERS_MAX + 10 {
-            replay.once(id(&i.to_string()), async { Answer::ok(Bytes::from_static(b"{}")) }).await;
+            replay
+                .once(id(&i.to_string()), pin!(async { Answer::ok(Bytes::from_static(b"{}")) }))
+                .await;
         }
         let recent = replay.lock();
         assert_eq!(recent.slots.len(), limits::REMEMBERED_ANSWERS_MAX);

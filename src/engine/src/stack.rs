@@ -217,7 +217,7 @@ impl Engine {
         let invocation = call.invocation.take();
         let work = ToItsEnd::new(async move {
             let _held = held;
-            let work = engine.answer(call);
+            let work = std::pin::pin!(engine.answer(call));
             engine.replay.once(invocation, work).await
         });
         match work.await {
@@ -258,9 +258,10 @@ impl Engine {
         self.arns.check(&call, made).await?;
         self.rates.admit(&call).await?;
         let body = match &self.bottom {
-            Bottom::Overlay(overlay) => overlay.handle(call).await,
+            // These are large, and a call that only passes is not to have room for them.
+            Bottom::Overlay(overlay) => Box::pin(overlay.handle(call)).await,
             Bottom::Apply(apply) => apply.handle(call).await,
-            Bottom::Journal(journal) => journal.handle(call).await,
+            Bottom::Journal(journal) => Box::pin(journal.handle(call)).await,
             Bottom::Closed(..) => Err(Fault::Unavailable("closed".into())),
         };
         let UpstreamCalls { read_throttles, write_throttles, .. } = self.calls();
