@@ -14,7 +14,7 @@ use object_store::client::{
     HttpResponse, HttpResponseBody, HttpService,
 };
 
-use crate::upstream::{UpstreamError, tls_config};
+use crate::upstream::{UpstreamError, connector};
 
 /// The client. It follows no redirect.
 #[derive(Clone, Debug)]
@@ -23,19 +23,10 @@ pub struct S3Http(Client<HttpsConnector<TcpConnector>, HttpRequestBody>);
 impl S3Http {
     /// Nothing is sent yet.
     pub fn new() -> Result<Self, UpstreamError> {
-        let mut tcp = TcpConnector::new();
-        tcp.enforce_http(false);
-        tcp.set_nodelay(true);
-        tcp.set_connect_timeout(Some(limits::UPSTREAM_CONNECT_MAX));
-        let tls = hyper_rustls::HttpsConnectorBuilder::new()
-            .with_tls_config(tls_config()?)
-            .https_or_http()
-            .enable_http1()
-            .wrap_connector(tcp);
         let client = Client::builder(TokioExecutor::new())
             .pool_timer(TokioTimer::new())
             .pool_idle_timeout(limits::UPSTREAM_IDLE_MAX)
-            .build(tls);
+            .build(connector()?);
         Ok(Self(client))
     }
 }

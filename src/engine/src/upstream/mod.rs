@@ -16,13 +16,13 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use bytes::Bytes;
 use dm_core::limits;
 use dm_core::plan::Upstream as UpstreamPlan;
+use hyper_rustls::HttpsConnector;
 use hyper_util::client::legacy::connect::HttpConnector;
 use serde_json::Value;
 use tokio::time::Instant;
 
 pub use credentials::CredentialSource;
 pub use signing::{CONTENT_TYPE, TARGET_PREFIX};
-pub(crate) use trust::tls_config;
 
 use crate::fault::Fault;
 use crate::operation::{Class, Operation, ReadOperation};
@@ -129,18 +129,9 @@ impl Full {
 
 impl Upstream {
     fn new(plan: &UpstreamPlan, credentials: CredentialSource) -> Result<Self, UpstreamError> {
-        let mut tcp = HttpConnector::new();
-        tcp.enforce_http(false);
-        tcp.set_nodelay(true);
-        tcp.set_connect_timeout(Some(limits::UPSTREAM_CONNECT_MAX));
-        let tls = hyper_rustls::HttpsConnectorBuilder::new()
-            .with_tls_config(trust::tls_config()?)
-            .https_or_http()
-            .enable_http1()
-            .wrap_connector(tcp);
         let endpoint = endpoint::endpoint(plan)?;
         Ok(Self {
-            pool: Pool::new(tls, endpoint.clone()),
+            pool: Pool::new(connector()?, endpoint.clone()),
             signer: Signer::new(&endpoint, plan.region.clone())?,
             credentials,
             reads: AtomicU64::new(0),
@@ -209,6 +200,19 @@ impl Upstream {
         };
         counter.fetch_add(1, Ordering::Relaxed);
     }
+}
+
+/// What opens connections, to the database and to an archive: over TLS where the address says so.
+pub(crate) fn connector() -> Result<HttpsConnector<HttpConnector>, UpstreamError> {
+    let mut tcp = HttpConnector::new();
+    tcp.enforce_http(false);
+    tcp.set_nodelay(true);
+    tcp.set_connect_timeout(Some(limits::UPSTREAM_CONNECT_MAX));
+    Ok(hyper_rustls::HttpsConnectorBuilder::new()
+        .with_tls_config(trust::tls_config()?)
+        .https_or_http()
+        .enable_http1()
+        .wrap_connector(tcp))
 }
 
 /// A request's body. Straight into bytes: by way of a text formatter it takes twice as long.

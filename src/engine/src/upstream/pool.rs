@@ -233,14 +233,7 @@ mod tests {
     }
 
     fn pool_to(uri: &str) -> Pool {
-        let mut tcp = HttpConnector::new();
-        tcp.enforce_http(false);
-        let tls = hyper_rustls::HttpsConnectorBuilder::new()
-            .with_tls_config(super::super::tls_config().unwrap())
-            .https_or_http()
-            .enable_http1()
-            .wrap_connector(tcp);
-        Pool::new(tls, uri.parse().unwrap())
+        Pool::new(super::super::connector().unwrap(), uri.parse().unwrap())
     }
 
     async fn ask(pool: &Pool) -> Result<Bytes, ExchangeError> {

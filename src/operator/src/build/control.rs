@@ -7,7 +7,7 @@ use k8s_openapi::api::batch::v1::Job;
 use k8s_openapi::api::core::v1::{Container, EnvVar};
 
 use super::GUARD_CONTAINER;
-use super::parts::variable;
+use super::parts::{guard_of, variable};
 
 /// Gives the Job's guard its token. A Job without a guard, a restore's, has nothing to control.
 pub fn give(job: &mut Job, token: &str) {
@@ -20,9 +20,8 @@ pub fn give(job: &mut Job, token: &str) {
 
 /// The token of the Job's guard. One made by an older controller may have none.
 pub fn token_of(job: &Job) -> Option<&str> {
-    let pod = job.spec.as_ref()?.template.spec.as_ref()?;
-    let guard = pod.init_containers.iter().flatten().find(|c| c.name == GUARD_CONTAINER)?;
-    let token = guard.env.iter().flatten().find(|variable| variable.name == CONTROL_TOKEN_ENV)?;
+    let token =
+        guard_of(job)?.env.iter().flatten().find(|variable| variable.name == CONTROL_TOKEN_ENV)?;
     token.value.as_deref()
 }
 

@@ -8,11 +8,14 @@ use dm_api::{
     DataMigration, GROUP, MIGRATION_NAME_ANNOTATION, MIGRATION_UID_LABEL,
     PROGRAM_DIGEST_ANNOTATION, RUN_LABEL,
 };
+use k8s_openapi::api::batch::v1::Job;
 use k8s_openapi::api::core::v1::{
-    EnvVar, EnvVarSource, ResourceRequirements, SecretKeySelector, VolumeMount,
+    Container, EnvVar, EnvVarSource, ResourceRequirements, SecretKeySelector, VolumeMount,
 };
 use k8s_openapi::apimachinery::pkg::api::resource::Quantity;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::OwnerReference;
+
+use super::GUARD_CONTAINER;
 
 /// The labels of everything that belongs to a run.
 pub fn labels(migration: &DataMigration, record: &RunRecord) -> BTreeMap<String, String> {
@@ -41,6 +44,12 @@ pub fn owner(migration: &DataMigration) -> OwnerReference {
         controller: Some(true),
         block_owner_deletion: Some(true),
     }
+}
+
+/// The guard's container of a run's Job.
+pub fn guard_of(job: &Job) -> Option<&Container> {
+    let pod = job.spec.as_ref()?.template.spec.as_ref()?;
+    pod.init_containers.iter().flatten().find(|container| container.name == GUARD_CONTAINER)
 }
 
 /// A mount.

@@ -12,7 +12,8 @@ use k8s_openapi::api::batch::v1::{
 use k8s_openapi::api::core::v1::{Container, PodSpec, PodTemplateSpec};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{ObjectMeta, Time};
 
-use super::{GUARD_CONTAINER, RECORD_OF_LABEL, archive, control, job};
+use super::parts::guard_of;
+use super::{RECORD_OF_LABEL, archive, control, job};
 use crate::limits;
 use crate::names;
 
@@ -22,7 +23,7 @@ const CONTAINER: &str = "record";
 /// The Job for a run that is over, after the run's own Job.
 pub fn build(migration: &DataMigration, run: &RunRecord, of: &Job) -> Option<Job> {
     let pod = of.spec.as_ref()?.template.spec.as_ref()?;
-    let guard = pod.init_containers.iter().flatten().find(|c| c.name == GUARD_CONTAINER)?;
+    let guard = guard_of(of)?;
     let labels = labels(migration, run);
     let annotations = job::annotations(migration, run);
     Some(Job {
