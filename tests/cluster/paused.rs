@@ -18,12 +18,12 @@ print('begun', flush=True)
 for number in range(int(sys.argv[1])):
     table.put_item(Item={'id': str(number)})
     time.sleep(0.02)
-print('done')
+print(table.scan(Select='COUNT')['Count'])
 ";
 
 async fn counting(bed: &Bed, items: u32) -> Written {
     bed.database.table("numbers", "id").await;
-    Written::python("m", COUNTS).set("script.args", json!([items.to_string()])).applied()
+    Written::python("m", COUNTS).set("script.args", json!([items.to_string()]))
 }
 
 async fn written(bed: &Bed) -> usize {
@@ -33,7 +33,7 @@ async fn written(bed: &Bed) -> usize {
 #[tokio::test]
 async fn a_run_that_writes_is_paused_where_it_is_and_goes_on() {
     let bed = Bed::new("paused").await;
-    let migration = counting(&bed, 500).await;
+    let migration = counting(&bed, 500).await.applied();
     bed.submit(&migration).await;
     let (line, pod) = bed.said("m").await;
     assert_eq!(line, "begun");
@@ -51,10 +51,7 @@ async fn a_run_that_writes_is_paused_where_it_is_and_goes_on() {
     assert!(before < 500, "it was paused in the middle");
     tokio::time::sleep(Duration::from_secs(3)).await;
     assert_eq!(written(&bed).await, before, "nothing is written during a pause");
-    // Its SDK must not notice how long it takes.
-    let state = "grep --no-filename State /proc/[0-9]*/status";
-    let states = bed.kubectl(&["exec", &pod, "--container", "program", "--", "sh", "-c", state]);
-    assert!(states.contains("T (stopped)"), "{states}");
+    stands_still(&bed, &pod);
     let job = bed.api::<Job>().get("m-1-apply").await.unwrap();
     assert_eq!(job.spec.unwrap().suspend, Some(false), "that would end its program");
     let told = bed.kubectl(&["describe", "datamigration", "m"]);
@@ -67,7 +64,36 @@ async fn a_run_that_writes_is_paused_where_it_is_and_goes_on() {
     assert_eq!((run.number, run.result), (1, RunResult::Succeeded));
     assert_eq!(written(&bed).await, 500);
     let logs = bed.kubectl(&["logs", "job/m-1-apply", "--container", "program"]);
-    assert_eq!(logs, "begun\ndone\n", "one program, once, to its end");
+    assert_eq!(logs, "begun\n500\n", "one program, once, to its end");
+    bed.done().await;
+}
+
+/// Its SDK must not notice how long a pause takes.
+fn stands_still(bed: &Bed, pod: &str) {
+    let state = "grep --no-filename State /proc/[0-9]*/status";
+    let states = bed.kubectl(&["exec", pod, "--container", "program", "--", "sh", "-c", state]);
+    assert!(states.contains("T (stopped)"), "{states}");
+}
+
+#[tokio::test]
+async fn a_dry_run_is_paused_with_what_it_has_written() {
+    let bed = Bed::new("paused-dry").await;
+    let migration = counting(&bed, 300).await;
+    bed.submit(&migration).await;
+    let (_, pod) = bed.said("m").await;
+    bed.patch("m", &json!({"spec": {"suspend": true}})).await;
+    let paused = bed.until("m", "paused", |m| condition(m, types::PAUSED).is_some()).await;
+    assert_eq!(status(&paused).phase, Some(Phase::Suspended));
+    stands_still(&bed, &pod);
+    let before = bed.kubectl(&["logs", &pod, "--container", "program"]);
+    assert_eq!(before, "begun\n", "it was paused in the middle");
+
+    bed.patch("m", &json!({"spec": {"suspend": false}})).await;
+    let tried = bed.phase("m", Phase::DryRunOk).await;
+    assert_eq!((status(&tried).last_run, bed.pods().await.len()), (1, 1));
+    let logs = bed.kubectl(&["logs", &pod, "--container", "program"]);
+    assert_eq!(logs, "begun\n300\n", "it reads what it wrote before the pause");
+    assert_eq!(written(&bed).await, 0);
     bed.done().await;
 }
 
@@ -75,7 +101,8 @@ async fn a_run_that_writes_is_paused_where_it_is_and_goes_on() {
 async fn limits_change_while_the_program_runs_up_to_what_the_target_allows() {
     let bed = Bed::new("limits").await;
     // At one item a second it would take longer than the test waits.
-    let migration = counting(&bed, 600).await.set("limits", json!({"writesPerSecond": 1}));
+    let migration =
+        counting(&bed, 600).await.applied().set("limits", json!({"writesPerSecond": 1}));
     bed.submit(&migration).await;
     assert_eq!(bed.said("m").await.0, "begun");
     let slow = bed.migrations().get("m").await.unwrap();

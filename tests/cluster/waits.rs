@@ -1,7 +1,7 @@
 //! What is to wait waits, says for what, and starts by itself.
 
 use dm_api::condition::{Reason, types};
-use dm_api::status::{Phase, RunResult};
+use dm_api::status::Phase;
 use dm_tests::cluster::{Bed, Written, condition, ready, status};
 use serde_json::json;
 
@@ -97,36 +97,5 @@ async fn a_migration_suspended_from_the_start() {
     bed.patch("m", &json!({"spec": {"suspend": false}})).await;
     let applied = bed.phase("m", Phase::Applied).await;
     assert!(condition(&applied, types::PAUSED).is_none());
-    bed.done().await;
-}
-
-#[tokio::test]
-async fn a_dry_run_is_suspended_and_starts_anew() {
-    let bed = Bed::new("suspend-dry").await;
-    bed.database.table("seen", "id").await;
-    let program = "import boto3, time\n\
-                   table = boto3.resource('dynamodb').Table('seen')\n\
-                   again = 'Item' in table.get_item(Key={'id': 'suspended'})\n\
-                   print('again' if again else 'first', flush=True)\n\
-                   time.sleep(0 if again else 300)\n";
-    let migration =
-        Written::python("m", program).set("podTemplate.terminationGracePeriodSeconds", json!(1));
-    bed.submit(&migration).await;
-    assert_eq!(bed.said("m").await.0, "first");
-    bed.patch("m", &json!({"spec": {"suspend": true}})).await;
-    let message = bed.reason("m", Reason::Suspended).await;
-    assert!(
-        message.contains("its program starts from the beginning when it is false"),
-        "{message}"
-    );
-    let pod = bed.pods().await;
-    for pod in &pod {
-        bed.gone::<k8s_openapi::api::core::v1::Pod>(&kube::ResourceExt::name_any(pod)).await;
-    }
-    bed.database.put("seen", &[json!({"id": {"S": "suspended"}})]).await;
-    bed.patch("m", &json!({"spec": {"suspend": false}})).await;
-    let tried = bed.phase("m", Phase::DryRunOk).await;
-    let runs: Vec<_> = status(&tried).runs.iter().map(|run| (run.number, run.result)).collect();
-    assert_eq!(runs, [(1, RunResult::Succeeded)]);
     bed.done().await;
 }

@@ -40,3 +40,4 @@ mod sdks;
 mod shorthand;
 mod suite;
 mod table_lock;
+mod tls;

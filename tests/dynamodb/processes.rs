@@ -31,13 +31,18 @@ const AT_ONCE: usize = 8;
 const START_MAX: Duration = Duration::from_secs(60);
 
 /// A guard in a process.
-struct Process {
+pub struct Process {
     child: Child,
-    endpoint: Endpoint,
+    pub endpoint: Endpoint,
 }
 
 impl Process {
     async fn start(plan: &Plan, folder: &Path) -> Self {
+        Self::start_with(plan, folder, &[]).await
+    }
+
+    /// With further variables.
+    pub async fn start_with(plan: &Plan, folder: &Path, variables: &[(&str, &str)]) -> Self {
         let (listen, control) = (free_address(), free_address());
         let child = Command::new(env!("CARGO_BIN_EXE_guard-under-test"))
             .arg(format!("--listen={listen}"))
@@ -47,6 +52,7 @@ impl Process {
             .env("AWS_ACCESS_KEY_ID", ACCESS_KEY)
             .env("AWS_SECRET_ACCESS_KEY", "secret")
             .env("AWS_REGION", REGION)
+            .envs(variables.iter().copied())
             .kill_on_drop(true)
             .spawn()
             .unwrap();

@@ -2,7 +2,6 @@
 
 use clap::Args;
 use dm_api::DataMigration;
-use dm_api::status::RunKind;
 use serde_json::json;
 
 use crate::cluster::{self, Cluster, ClusterError};
@@ -28,18 +27,18 @@ pub async fn suspend(flags: Flags, suspend: bool) -> Result<u8, ClusterError> {
     }
     cluster.set(&migration, json!({"suspend": suspend})).await?;
     say(&format!("{} is {word}", flags.name));
-    if let Some(number) = writing_run(&migration).filter(|_| suspend) {
+    if let Some(number) = started_run(&migration).filter(|_| suspend) {
         say(&format!(
-            "Run {number} is under way and writes: it is paused where it is, and `resume` lets it go on"
+            "Run {number} is under way: it is paused where it is, and `resume` lets it go on"
         ));
     }
     cluster::gitops_warning(&migration).map(say);
     Ok(0)
 }
 
-/// The number of a run that writes and is not over.
-fn writing_run(migration: &DataMigration) -> Option<u32> {
+/// The number of a run whose program runs.
+fn started_run(migration: &DataMigration) -> Option<u32> {
     let last = migration.status.as_ref()?.runs.first()?;
-    let writes = last.kind == RunKind::Apply && last.execution_time.is_some();
-    (writes && !last.result.is_over()).then_some(last.number)
+    let started = last.execution_time.is_some() && !last.result.is_over();
+    started.then_some(last.number)
 }

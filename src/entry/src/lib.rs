@@ -7,6 +7,7 @@
 //! but to the guard, and changes nothing in what the program sees.
 
 pub mod args;
+mod group;
 pub mod guard;
 pub mod limits;
 pub mod log;
@@ -17,9 +18,3 @@ pub mod result;
 pub mod run;
 pub mod shebang;
 pub mod tail;
-
-/// An error with its sources, for the one place where it is written.
-pub fn chain(error: &dyn std::error::Error) -> String {
-    let sources = std::iter::successors(error.source(), |source| source.source());
-    sources.fold(error.to_string(), |text, source| format!("{text}: {source}"))
-}

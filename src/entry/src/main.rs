@@ -3,8 +3,9 @@
 use std::env;
 use std::process::ExitCode;
 
+use dm_core::error::chain;
 use dm_entry::args::{self, USAGE, Verb};
-use dm_entry::{chain, prepare, run};
+use dm_entry::{prepare, run};
 
 /// The command line was not understood: no code that a shell or a started program would give first.
 const EXIT_USAGE: u8 = 125;

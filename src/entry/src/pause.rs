@@ -6,41 +6,42 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 
-use rustix::process::{Pid, Signal, kill_process_group};
+use rustix::process::{Pid, Signal};
 
+use crate::group::{Group, tell};
 use crate::guard::Guard;
 use crate::limits::{GUARD_RETRY, RESUME_AFTER};
 
 /// Follows the guard for as long as this program runs. What is asked to end is not stopped.
-pub fn follow(guard: Guard, group: Pid, asked_to_end: Arc<AtomicBool>) -> io::Result<()> {
+pub fn follow(guard: Guard, group: Arc<Group>, asked_to_end: Arc<AtomicBool>) -> io::Result<()> {
     thread::Builder::new().name("pause".into()).spawn(move || {
-        let mut stopped = false;
+        let mut stopped: Option<Pid> = None;
         while !asked_to_end.load(Ordering::SeqCst) {
-            let paused = guard.is_paused(stopped);
+            let paused = guard.is_paused(stopped.is_some());
             let failed = paused.is_err();
             // A guard that does not answer holds nothing either: the program is to see that, as it
             // would without this.
-            let paused = paused.unwrap_or(false);
-            if paused && !stopped {
-                kill_process_group(group, Signal::STOP).ok();
-            }
-            if stopped && !paused {
+            if paused.unwrap_or(false) {
+                let now = group.wait();
+                if stopped.replace(now) != Some(now) {
+                    tell(now, Signal::STOP);
+                }
+            } else if let Some(stopped) = stopped.take() {
                 // By then what was held is answered, so that no clock of the program's has run out.
                 thread::sleep(RESUME_AFTER);
-                go_on(group);
+                go_on(stopped);
             }
-            stopped = paused;
             if failed {
                 thread::sleep(GUARD_RETRY);
             }
         }
         // It may have been stopped after it was asked to end, and would never know.
-        go_on(group);
+        go_on(group.wait());
     })?;
     Ok(())
 }
 
-/// Lets the group go on, if it is stopped.
+/// Lets a group go on, if it is stopped.
 pub fn go_on(group: Pid) {
-    kill_process_group(group, Signal::CONT).ok();
+    tell(group, Signal::CONT);
 }

@@ -278,7 +278,7 @@ mod tests {
                         .collect();
                     words.join(" ")
                 }
-                Err(error) => format!("{}: {}", error.exit_code(), crate::chain(&error)),
+                Err(error) => format!("{}: {}", error.exit_code(), dm_core::error::chain(&error)),
             };
             text.replace(&root, "")
         }

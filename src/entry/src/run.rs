@@ -10,11 +10,12 @@ use std::os::unix::process::CommandExt;
 use std::path::Path;
 use std::process::{Command, Stdio};
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::mpsc::{self, Receiver, Sender};
+use std::sync::mpsc::{self, Receiver};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread;
 use std::time::SystemTime;
 
+use dm_core::error::chain;
 use dm_core::report::{ProgramResult, SecondRun};
 use rustix::event::{PollFd, PollFlags};
 use rustix::process::{Pid, Signal, WaitOptions, WaitStatus};
@@ -22,6 +23,7 @@ use signal_hook::consts::signal;
 use signal_hook::iterator::Signals;
 
 use crate::args::Run;
+use crate::group::{Group, tell};
 use crate::guard::Guard;
 use crate::limits::{CHUNK_BYTES, DRAIN_WAIT, START_ERROR_BYTES_MAX};
 use crate::log::{self, Log};
@@ -41,12 +43,15 @@ const FORWARDED: [i32; 7] = [
     signal::SIGWINCH,
 ];
 
+/// Those of them that end a program, unless it sees to that itself.
+const ENDING: [i32; 4] = [signal::SIGTERM, signal::SIGINT, signal::SIGHUP, signal::SIGQUIT];
+
 /// Runs the program to its end and writes the result; the exit code to end with.
 pub fn run(run: &Run) -> u8 {
     let (result, exit_code) = match start_and_wait(run) {
         Ok((result, exit_code)) => (result, exit_code),
         Err(error) => {
-            let message = crate::chain(&error);
+            let message = chain(&error);
             warn(&message);
             (result::not_started(&message), error.exit_code())
         }
@@ -83,7 +88,7 @@ fn start_and_wait(run: &Run) -> Result<(ProgramResult, u8), StartError> {
     let dir = std::path::absolute(&run.dir).map_err(|_| StartError::Dir(run.dir.clone()))?;
     let start = program::resolve(&dir, &run.program, path.as_deref())?;
     // Everything that can fail comes before the program runs.
-    let Forwarding { tell_group, asked_to_end } = forward_signals().map_err(StartError::Setup)?;
+    let Forwarding { group, asked_to_end } = forward_signals().map_err(StartError::Setup)?;
     // Orphans come to process 1; here also where that is somebody else (a shared namespace).
     rustix::process::set_child_subreaper(rustix::process::getpid().into()).ok();
     let log = run.log_dir.as_deref().map(Log::create);
@@ -92,10 +97,11 @@ fn start_and_wait(run: &Run) -> Result<(ProgramResult, u8), StartError> {
 
     let started_at = SystemTime::now();
     let child = spawn(&dir, &start, streams.out, streams.err)?;
-    tell_group.send(child).ok();
+    group.is(child);
     if let Some(guard) = &run.follow_pause {
         let followed = Guard::at(guard).map_err(io::Error::other);
-        let followed = followed.and_then(|g| pause::follow(g, child, Arc::clone(&asked_to_end)));
+        let followed = followed
+            .and_then(|guard| pause::follow(guard, Arc::clone(&group), Arc::clone(&asked_to_end)));
         if let Err(error) = followed {
             warn(&format!("the program will not be stopped during a pause: {error}"));
         }
@@ -121,8 +127,8 @@ fn start_and_wait(run: &Run) -> Result<(ProgramResult, u8), StartError> {
                 return Err("the run was being stopped".to_owned());
             }
             let again = spawn(&dir, &start, Stdio::inherit(), Stdio::inherit());
-            let child = again.map_err(|error| crate::chain(&error))?;
-            tell_group.send(child).ok();
+            let child = again.map_err(|error| chain(&error))?;
+            group.is(child);
             Ok(wait_for(child))
         }),
         ..result::empty()
@@ -146,7 +152,7 @@ fn second_run(
         return None;
     }
     let told = Guard::at(guard).and_then(Guard::begin_second_pass);
-    let ended = told.map_err(|error| crate::chain(&error)).and_then(|()| {
+    let ended = told.map_err(|error| chain(&error)).and_then(|()| {
         warn("the program runs a second time, over what it wrote");
         again()
     });
@@ -175,8 +181,8 @@ fn spawn(dir: &Path, start: &Start, out: Stdio, err: Stdio) -> Result<Pid, Start
 
 /// Signals on their way to the program.
 struct Forwarding {
-    /// Takes the group that they go to from now on.
-    tell_group: Sender<Pid>,
+    /// Where they go.
+    group: Arc<Group>,
     /// Whether one of them was to end the program.
     asked_to_end: Arc<AtomicBool>,
 }
@@ -184,25 +190,26 @@ struct Forwarding {
 /// Takes signals from now on; they are passed on once the group is known, none is lost before.
 fn forward_signals() -> io::Result<Forwarding> {
     let mut signals = Signals::new(FORWARDED)?;
-    let (tell_group, group) = mpsc::channel();
+    let group = Arc::new(Group::default());
     let asked_to_end = Arc::new(AtomicBool::new(false));
-    let asked = Arc::clone(&asked_to_end);
+    let (to, asked) = (Arc::clone(&group), Arc::clone(&asked_to_end));
     thread::Builder::new().name("signals".into()).spawn(move || {
-        let Ok(mut to) = group.recv() else { return };
         for signal in &mut signals {
-            to = group.try_iter().last().unwrap_or(to);
-            if [signal::SIGTERM, signal::SIGINT].contains(&signal) {
+            let to = to.wait();
+            let ends = ENDING.contains(&signal);
+            if ends {
                 asked.store(true, Ordering::SeqCst);
             }
             if let Some(signal) = Signal::from_named_raw(signal) {
-                // It fails when the whole group has ended, and then nobody is left to tell.
-                rustix::process::kill_process_group(to, signal).ok();
-                // One that is stopped does not see it before it goes on.
+                tell(to, signal);
+            }
+            if ends {
+                // One that is stopped does not see it before it goes on. Another signal waits.
                 pause::go_on(to);
             }
         }
     })?;
-    Ok(Forwarding { tell_group, asked_to_end })
+    Ok(Forwarding { group, asked_to_end })
 }
 
 /// Reaps whatever ends until it is the program; `None` if it is nobody's child any more.

@@ -9,6 +9,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
+use dm_core::error::chain;
 use dm_core::limits;
 use dm_core::plan::{Mode, Plan, RetentionPlan};
 use dm_core::report::{Archived, GuardResult, ProgramResult};
@@ -19,7 +20,7 @@ use dm_engine::ledger::{self, Begun, Completed};
 use dm_engine::{DifferenceParts, Engine};
 use tokio::sync::mpsc;
 
-use crate::{chain, program_log};
+use crate::program_log;
 
 /// Where things go, and where they come from.
 #[derive(Clone, Debug)]

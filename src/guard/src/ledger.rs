@@ -1,12 +1,11 @@
 //! `datamigration-guard ledger`: whether the run may begin. It reads, and writes nothing.
 
+use dm_core::error::chain;
 use dm_core::plan::{Mode, Plan};
 use dm_core::verdict::{LedgerVerdict, Verdict};
 use dm_engine::archive::{Archive, ArchiveError, LayoutError, RunName};
 use dm_engine::ledger::{self, LedgerError, Question};
 use dm_engine::table_lock::{self, LockError, LockTimes};
-
-use crate::chain;
 
 /// Why nothing is known.
 #[derive(Debug, thiserror::Error)]

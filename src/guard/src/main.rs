@@ -4,15 +4,14 @@ use std::process::ExitCode;
 
 use anyhow::Context as _;
 use clap::Parser as _;
+use dm_core::error::chain;
 use dm_core::plan::{Mode, Plan};
 use dm_core::report::GuardResult;
 use dm_engine::CredentialSource;
 use dm_guard::flags::{self, Flags, Verb};
 use dm_guard::keep::Keep;
 use dm_guard::token::ControlToken;
-use dm_guard::{
-    Guard, Options, chain, empty_result, ledger, open_files, record, restore, termination,
-};
+use dm_guard::{Guard, Options, empty_result, ledger, open_files, record, restore, termination};
 use tokio::signal::unix::{SignalKind, signal};
 
 /// Items are many small pieces of memory, and two threads at once ask for them (decision 012).

@@ -65,7 +65,8 @@ pub async fn record(plan: &Plan, said: &Record) -> Result<(), RecordError> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{chain, testing};
+    use crate::testing;
+    use dm_core::error::chain;
     use dm_core::plan::Mode;
     use dm_core::verdict::Verdict;
 

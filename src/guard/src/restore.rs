@@ -6,6 +6,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use bytes::Bytes;
+use dm_core::error::chain;
 use dm_core::limits;
 use dm_core::plan::{Mode, Plan};
 use dm_core::report::Archived;
@@ -16,7 +17,7 @@ use dm_engine::ledger;
 use dm_engine::restore::{ListedConflict, Restore, RestoreError, RestoreReport};
 
 use crate::keep::{Keep, trouble};
-use crate::{chain, status_server};
+use crate::status_server;
 
 /// Keys of one group in a result; all are in the archive.
 const KEYS_SHOWN_MAX: usize = 5;

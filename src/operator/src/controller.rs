@@ -2,15 +2,16 @@
 
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use dm_api::{DataMigration, MIGRATION_NAME_ANNOTATION, MIGRATION_UID_LABEL, MigrationTarget};
+use dm_core::error::chain;
 use futures::{StreamExt as _, TryStreamExt as _};
 use k8s_openapi::api::batch::v1::Job;
 use k8s_openapi::api::core::v1::{ConfigMap, Pod};
-use kube::core::PartialObjectMeta;
-use kube::runtime::controller::{Action, Config, Controller};
+use kube::core::{DynamicObject, PartialObjectMeta};
+use kube::runtime::controller::{self, Action, Config, Controller};
 use kube::runtime::reflector::{ObjectRef, Store};
 use kube::runtime::{
     Predicate as _, PredicateConfig, WatchStreamExt as _, predicates, reflector, watcher,
@@ -23,7 +24,31 @@ use crate::reconcile::{Context, ReconcileError, reconcile};
 /// The reconciliation's context and the errors of each object, counted for its backoff.
 struct Shared {
     context: Context,
-    failures: Mutex<HashMap<ObjectRef<DataMigration>, u32>>,
+    failures: Failures,
+}
+
+/// How often in a row an object's reconciliation has failed.
+#[derive(Default)]
+struct Failures(Mutex<HashMap<ObjectRef<DataMigration>, u32>>);
+
+impl Failures {
+    /// One more of this object; how many that makes.
+    fn one_more(&self, of: ObjectRef<DataMigration>) -> u32 {
+        let mut failures = self.lock();
+        let count = failures.entry(of).or_insert(0);
+        *count = count.saturating_add(1);
+        *count
+    }
+
+    /// It succeeded, or is gone.
+    fn forget(&self, of: &ObjectRef<DataMigration>) {
+        self.lock().remove(of);
+    }
+
+    fn lock(&self) -> MutexGuard<'_, HashMap<ObjectRef<DataMigration>, u32>> {
+        // A map is whole after every statement, so a poisoned lock still holds a good one.
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
 }
 
 /// Runs until the process is asked to stop.
@@ -55,7 +80,8 @@ pub async fn run(context: Context, namespace: Option<&str>, ready: Arc<AtomicBoo
     let files = watcher(scoped::<PartialObjectMeta<ConfigMap>>(&client, namespace), any.clone());
     let dependencies = watcher(scoped::<PartialObjectMeta<DataMigration>>(&client, namespace), any);
     let (by_target, by_files, by_dependency) = (store.clone(), store.clone(), store.clone());
-    let shared = Arc::new(Shared { context, failures: Mutex::default() });
+    let shared = Arc::new(Shared { context, failures: Failures::default() });
+    let ended = Arc::clone(&shared);
     Controller::for_stream(stream, store)
         .with_config(Config::default().concurrency(limits::CONCURRENT_RECONCILES))
         .watches_stream(jobs.default_backoff().touched_objects(), |job| migration_of(&job))
@@ -75,10 +101,14 @@ pub async fn run(context: Context, namespace: Option<&str>, ready: Arc<AtomicBoo
         })
         .shutdown_on_signal()
         .run(look, after_error, shared)
-        .for_each(|result| async move {
-            if let Err(error) = result {
+        .for_each(|result| {
+            if let Err(error) = &result {
                 tracing::debug!(%error, "a reconciliation ended with an error");
+                if let controller::Error::ObjectNotFound(gone) = error {
+                    ended.failures.forget(&of_migration(gone));
+                }
             }
+            std::future::ready(())
         })
         .await;
 }
@@ -131,6 +161,15 @@ fn referring<K: Resource>(
         .collect()
 }
 
+/// A reference to a migration, of whose kind kube does not know.
+fn of_migration(reference: &ObjectRef<DynamicObject>) -> ObjectRef<DataMigration> {
+    let migration = ObjectRef::new(&reference.name);
+    match &reference.namespace {
+        Some(namespace) => migration.within(namespace),
+        None => migration,
+    }
+}
+
 async fn look(
     migration: Arc<DataMigration>,
     shared: Arc<Shared>,
@@ -142,9 +181,7 @@ async fn look(
     let result = Box::pin(reconcile(&shared.context, &namespace, &migration.name_any())).await;
     metrics.seconds.observe(begun.elapsed().as_secs_f64());
     let next = result?;
-    if let Ok(mut failures) = shared.failures.lock() {
-        failures.remove(&ObjectRef::from_obj(migration.as_ref()));
-    }
+    shared.failures.forget(&ObjectRef::from_obj(migration.as_ref()));
     Ok(next.map_or_else(Action::await_change, Action::requeue))
 }
 
@@ -156,11 +193,7 @@ fn after_error(
     shared: Arc<Shared>,
 ) -> Action {
     shared.context.metrics.errors.inc();
-    let wait = shared.failures.lock().map_or(limits::BACKOFF_MAX, |mut failures| {
-        let count = failures.entry(ObjectRef::from_obj(migration.as_ref())).or_insert(0);
-        *count = count.saturating_add(1);
-        backoff(*count)
-    });
+    let wait = backoff(shared.failures.one_more(ObjectRef::from_obj(migration.as_ref())));
     tracing::warn!(
         migration = migration.name_any(),
         namespace = migration.namespace(),
@@ -176,14 +209,18 @@ fn backoff(failures: u32) -> Duration {
     doubled.min(limits::BACKOFF_MAX)
 }
 
-/// An error with all its sources, in one line.
-fn chain(error: &dyn std::error::Error) -> String {
-    let mut text = error.to_string();
-    let mut source = error.source();
-    while let Some(error) = source {
-        text.push_str(": ");
-        text.push_str(&error.to_string());
-        source = error.source();
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn failures_of_an_object_that_is_gone_are_forgotten() {
+        let migration = crate::samples::migration(serde_json::json!({}));
+        let failures = Failures::default();
+        for count in 1..=3 {
+            assert_eq!(failures.one_more(ObjectRef::from_obj(&migration)), count);
+        }
+        failures.forget(&of_migration(&ObjectRef::from_obj(&migration).erase()));
+        assert_eq!(failures.one_more(ObjectRef::from_obj(&migration)), 1);
     }
-    text
 }

@@ -169,15 +169,14 @@ fn follow(situation: Situation<'_>, record: &RunRecord) -> Step {
         (true, false, _) => {
             Step::Launch { job_uid: job.metadata.uid.clone().unwrap_or_default(), position }
         }
-        (false, true, RunKind::DryRun | RunKind::RestorePreview | RunKind::Restore) => {
-            Step::Suspend { position }
-        }
-        // Suspending its Job would stop a program that starts at this very moment, and start it
-        // a second time later. A run that is stopped never starts again.
+        (false, true, RunKind::RestorePreview | RunKind::Restore) => Step::Suspend { position },
+        // One that starts at this very moment starts a second time later, which does no harm.
+        (false, true, RunKind::DryRun) if started.is_none() => Step::Suspend { position },
+        // Here it would. A run that is stopped never starts again.
         (false, true, RunKind::Apply) if launched && started.is_none() => {
             Step::Stop { reason: Some(StopReason::Suspended), position }
         }
-        (false, true, RunKind::Apply) | (false, false, _) | (true, true, _) => {
+        (false, true, RunKind::DryRun | RunKind::Apply) | (false, false, _) | (true, true, _) => {
             let adjustment = adjust::wanted(situation, record);
             Step::Follow { position, execution_time: started, adjustment }
         }

@@ -80,10 +80,21 @@ pub async fn observe(client: &Client, migration: &DataMigration) -> Result<Obser
         (pod.metadata.creation_timestamp.as_ref().map(|time| time.0), pod.name_any())
     });
     let asked = asked(migration, &pods);
-    let control = match controlled(migration, &jobs, &pods) {
-        Some((pod, token)) => guard_client::control(pod, token).await,
-        None => None,
-    };
+    // What is asked of one guard is asked at once.
+    let (guard, restore, control) = tokio::join!(
+        async {
+            let (run, pod) = asked?;
+            if run.kind.restores() { None } else { guard_client::progress(pod).await }
+        },
+        async {
+            let (run, pod) = asked?;
+            if run.kind.restores() { guard_client::restore(pod).await } else { None }
+        },
+        async {
+            let (pod, token) = controlled(migration, &jobs, &pods)?;
+            guard_client::control(pod, token).await
+        },
+    );
     Ok(Observed {
         target,
         missing_account,
@@ -91,14 +102,8 @@ pub async fn observe(client: &Client, migration: &DataMigration) -> Result<Obser
         dependencies: dependencies(client, &namespace, migration).await?,
         jobs,
         holders: holders(client, &namespace, migration).await?,
-        guard: match asked {
-            Some((run, pod)) if !run.kind.restores() => guard_client::progress(pod).await,
-            Some(_) | None => None,
-        },
-        restore: match asked {
-            Some((run, pod)) if run.kind.restores() => guard_client::restore(pod).await,
-            Some(_) | None => None,
-        },
+        guard,
+        restore,
         control,
         pods,
     })

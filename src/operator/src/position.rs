@@ -212,8 +212,7 @@ fn suspended(position: &mut Position, situation: Situation<'_>, record: &RunReco
             "Run {number} is suspended by spec.suspend; it goes on where it was when it is false"
         ),
         _ => format!(
-            "Run {number} is suspended by spec.suspend; its program starts from the beginning when it \
-             is false"
+            "Run {number} is suspended by spec.suspend; its program starts when it is false"
         ),
     };
     if in_place && paused != Some(true) {

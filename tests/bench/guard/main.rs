@@ -15,8 +15,11 @@ mod python;
 mod relay;
 mod requests;
 mod script;
+#[path = "../../support/tls.rs"]
+mod tls;
 
 use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
 use std::sync::atomic::AtomicU64;
 use std::time::Duration;
 
@@ -45,21 +48,25 @@ const REACHED: f64 = 0.99;
 
 fn main() -> Result<()> {
     let words: Vec<String> = std::env::args().skip(1).collect();
-    if words.first().is_some_and(|word| word == "mock") {
-        let micros = words.get(1).and_then(|text| text.parse().ok()).unwrap_or(0);
-        return mock::serve(Duration::from_micros(micros)).context("the mock");
-    }
-    if let [word, to, ..] = words.as_slice()
-        && word == "relay"
-    {
-        return relay::serve(to.parse().context("where the relay leads")?).context("the relay");
+    let role: Vec<&str> = words.iter().map(String::as_str).collect();
+    match role.as_slice() {
+        ["mock", micros, rest @ ..] => {
+            let delay = Duration::from_micros(micros.parse().context("the mock's delay")?);
+            let certificate = rest.first().map(Path::new);
+            return mock::serve(delay, certificate).context("the mock");
+        }
+        ["relay", to] => {
+            let to = to.parse().context("where the relay leads")?;
+            return relay::serve(to).context("the relay");
+        }
+        _ => {}
     }
     // Cargo adds --bench; other words choose parts.
     let parts: Vec<&str> =
         words.iter().map(String::as_str).filter(|word| !word.starts_with('-')).collect();
     let wanted = |part: &str| parts.is_empty() || parts.contains(&part);
     println!("{}", machine());
-    let bed = Bed::new(Duration::ZERO, &Mode::ALL)?;
+    let bed = Bed::new(Duration::ZERO, Wire::Plain, &Mode::ALL)?;
     if wanted("cpu") {
         cpu(&bed)?;
     }
@@ -73,36 +80,61 @@ fn main() -> Result<()> {
     Ok(())
 }
 
+/// How the mock is spoken to. A relay passes on what it gets; a guard is spoken to in plain text, as it
+/// shares the program's pod.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Wire {
+    /// As DynamoDB Local is.
+    Plain,
+    /// As DynamoDB is.
+    Tls,
+}
+
+impl Wire {
+    fn scheme(self) -> &'static str {
+        match self {
+            Self::Plain => "http",
+            Self::Tls => "https",
+        }
+    }
+}
+
 /// A mock, what stands before it, and where requests go.
 pub struct Bed {
+    wire: Wire,
     mock: Process,
     between: Vec<(Between, Process)>,
     /// Numbers of requests so far: no two write the same item.
     numbers: AtomicU64,
-    /// Logs and archive; goes away with us.
-    _folder: tempfile::TempDir,
+    /// Logs, archive and certificate; goes away with us.
+    folder: tempfile::TempDir,
 }
 
 impl Bed {
     /// A mock that answers after this time, a relay, and a guard for each mode.
-    pub fn new(delay: Duration, modes: &[Mode]) -> Result<Self> {
-        let mock = Process::mock(delay)?;
+    pub fn new(delay: Duration, wire: Wire, modes: &[Mode]) -> Result<Self> {
         let folder = tempfile::tempdir()?;
+        let certificate = process::certificate(folder.path());
+        let mock = Process::mock(delay, (wire == Wire::Tls).then_some(&certificate))?;
         let mut between = vec![(Between::Relay, Process::relay(mock.address)?)];
         for mode in modes {
-            let guard = Process::guard(mock.address, *mode, folder.path())?;
+            let url = format!("{}://{}", wire.scheme(), mock.address);
+            let guard = Process::guard(&url, *mode, folder.path())?;
             between.push((Between::Guard(*mode), guard));
         }
-        Ok(Self { mock, between, numbers: AtomicU64::new(0), _folder: folder })
+        Ok(Self { wire, mock, between, numbers: AtomicU64::new(0), folder })
+    }
+
+    /// The mock's certificate, if it has one.
+    pub fn certificate(&self) -> PathBuf {
+        process::certificate(self.folder.path())
     }
 
     /// The ways to the mock: direct, then through the relay and each guard.
     pub fn ways(&self) -> impl Iterator<Item = Way<'_>> {
-        let through = self
-            .between
-            .iter()
-            .map(|(what, it)| Way { mock: &self.mock, between: Some((*what, it)) });
-        std::iter::once(Way { mock: &self.mock, between: None }).chain(through)
+        let through =
+            self.between.iter().map(|(what, it)| Way { bed: self, between: Some((*what, it)) });
+        std::iter::once(Way { bed: self, between: None }).chain(through)
     }
 }
 
@@ -118,7 +150,7 @@ enum Between {
 /// One way to the mock.
 #[derive(Clone, Copy)]
 pub struct Way<'a> {
-    mock: &'a Process,
+    bed: &'a Bed,
     between: Option<(Between, &'a Process)>,
 }
 
@@ -136,13 +168,20 @@ impl Way<'_> {
 
     /// Where its requests go.
     pub fn address(&self) -> SocketAddr {
-        self.between.map_or(self.mock.address, |(_, process)| process.address)
+        self.between.map_or(self.bed.mock.address, |(_, process)| process.address)
+    }
+
+    /// The same for a client that speaks as the mock does, or plain text to a guard.
+    pub fn url(&self) -> String {
+        let guarded = matches!(self.between, Some((Between::Guard(_), _)));
+        let wire = if guarded { Wire::Plain } else { self.bed.wire };
+        format!("{}://{}", wire.scheme(), self.address())
     }
 
     /// CPU used so far: that of what stands between, the mock's, ours.
     fn cpu(&self) -> Result<[Duration; 3]> {
         let between = self.between.map(|(_, process)| process.cpu()).transpose()?;
-        Ok([between.unwrap_or_default(), self.mock.cpu()?, own_cpu()?])
+        Ok([between.unwrap_or_default(), self.bed.mock.cpu()?, own_cpu()?])
     }
 }
 

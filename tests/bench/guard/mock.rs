@@ -4,12 +4,16 @@
 //!
 //! Every item that is asked for exists and is the same but for its key, which is the request's.
 
-use std::io::{self, Read as _, Write as _};
-use std::net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream};
+use std::io::{self, Read, Write};
+use std::net::{Ipv4Addr, SocketAddr, TcpListener};
+use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
+use rustls::{ServerConnection, StreamOwned};
+
 use crate::http::{self, Message};
+use crate::tls;
 
 /// Bytes of the items in a page, as DynamoDB bounds it.
 const PAGE_BYTES: usize = 1 << 20;
@@ -20,21 +24,29 @@ const KEY: &str = r#""id":{"S":""#;
 /// The rest of every item: some 280 bytes, as a row of a small table.
 const ITEM: &str = r#""brand":{"S":"chevrolet"},"model":{"S":"chevelle malibu"},"color":{"S":"midnight blue"},"year":{"N":"1970"},"weight":{"N":"3504"},"horsepower":{"N":"130"},"tags":{"SS":["classic","coupe"]},"owner":{"M":{"name":{"S":"nobody"},"since":{"N":"1971"}}},"sold":{"BOOL":false}"#;
 
-/// Serves for ever, on a free port of loopback that it prints first.
-pub fn serve(delay: Duration) -> io::Result<()> {
+/// Serves for ever, on a free port of loopback that it prints first; over TLS, if it is told where its
+/// certificate is to be.
+pub fn serve(delay: Duration, certificate: Option<&Path>) -> io::Result<()> {
+    let tls = certificate.map(|path| tls::server("127.0.0.1", path));
     let listener = TcpListener::bind(SocketAddr::from((Ipv4Addr::LOCALHOST, 0)))?;
     println!("{}", listener.local_addr()?);
     let page = Arc::new(Page::new());
     for stream in listener.incoming() {
-        let (stream, page) = (stream?, Arc::clone(&page));
+        let (stream, page, tls) = (stream?, Arc::clone(&page), tls.clone());
+        stream.set_nodelay(true)?;
         // A connection that ends is no error of the server's.
-        std::thread::spawn(move || connection(stream, &page, delay));
+        std::thread::spawn(move || match tls {
+            None => connection(stream, &page, delay),
+            Some(tls) => {
+                let tls = ServerConnection::new(tls).map_err(io::Error::other)?;
+                connection(StreamOwned::new(tls, stream), &page, delay)
+            }
+        });
     }
     Ok(())
 }
 
-fn connection(mut stream: TcpStream, page: &Page, delay: Duration) -> io::Result<()> {
-    stream.set_nodelay(true)?;
+fn connection(mut stream: impl Read + Write, page: &Page, delay: Duration) -> io::Result<()> {
     let (mut received, mut chunk) = (Vec::new(), vec![0; 64 << 10]);
     loop {
         while let Some(request) = Message::first_of(&received) {
@@ -52,7 +64,7 @@ fn connection(mut stream: TcpStream, page: &Page, delay: Duration) -> io::Result
     }
 }
 
-fn respond(stream: &mut TcpStream, request: &Message<'_>, page: &Page) -> io::Result<()> {
+fn respond(stream: &mut impl Write, request: &Message<'_>, page: &Page) -> io::Result<()> {
     let target = request.header("x-amz-target").unwrap_or_default();
     let operation = target.rsplit('.').next().unwrap_or_default();
     let body = String::from_utf8_lossy(request.body);

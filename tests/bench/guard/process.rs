@@ -4,7 +4,7 @@
 use std::fs;
 use std::io::{BufRead as _, BufReader};
 use std::net::SocketAddr;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
@@ -17,6 +17,11 @@ const TICKS_PER_SECOND: u32 = 100;
 /// A guard that does not serve by then will not.
 const START_MAX: Duration = Duration::from_secs(20);
 
+/// Where the mock's certificate is.
+pub fn certificate(folder: &Path) -> PathBuf {
+    folder.join("certificate.pem")
+}
+
 /// A child of ours, ended with us.
 pub struct Process {
     child: Child,
@@ -26,8 +31,12 @@ pub struct Process {
 
 impl Process {
     /// The mock: this program, under another name.
-    pub fn mock(delay: Duration) -> Result<Self> {
-        Self::of_ours(&["mock", &delay.as_micros().to_string()])
+    /// With a certificate, that it writes there, it speaks TLS.
+    pub fn mock(delay: Duration, certificate: Option<&PathBuf>) -> Result<Self> {
+        let delay = delay.as_micros().to_string();
+        let certificate = certificate.map(|path| path.to_string_lossy());
+        let arguments = ["mock", &delay].into_iter().chain(certificate.as_deref());
+        Self::of_ours(&arguments.collect::<Vec<&str>>())
     }
 
     /// This program, as a server that prints its address first.
@@ -49,7 +58,7 @@ impl Process {
     }
 
     /// A guard before the mock, with its log and what it keeps in a folder.
-    pub fn guard(mock: SocketAddr, mode: Mode, folder: &Path) -> Result<Self> {
+    pub fn guard(mock: &str, mode: Mode, folder: &Path) -> Result<Self> {
         let log = folder.join(format!("{mode:?}.log"));
         let termination = folder.join(format!("{mode:?}.json"));
         let plan = mode.plan(mock, folder);
@@ -63,6 +72,7 @@ impl Process {
             ])
             .arg(termination)
             .env("DATAMIGRATION_PLAN", plan.to_string())
+            .envs(certificate(folder).exists().then(|| ("AWS_CA_BUNDLE", certificate(folder))))
             .envs([("AWS_ACCESS_KEY_ID", "bench"), ("AWS_SECRET_ACCESS_KEY", "bench")])
             .stderr(fs::File::create(&log)?)
             .spawn()
@@ -131,7 +141,7 @@ impl Mode {
     /// All of them.
     pub const ALL: [Mode; 3] = [Mode::Pass, Mode::Journal, Mode::DryRun];
 
-    fn plan(self, mock: SocketAddr, folder: &Path) -> Value {
+    fn plan(self, mock: &str, folder: &Path) -> Value {
         let archive = json!({
             "url": format!("file://{}", folder.join("archive").display()),
             "migration": "bench",
@@ -140,7 +150,7 @@ impl Mode {
             "version": 1,
             "run": {"namespace": "bench", "name": "bench", "uid": "bench", "number": 1},
             "mode": if self == Mode::DryRun { "DryRun" } else { "Apply" },
-            "upstream": {"region": "eu-west-1", "endpoint": format!("http://{mock}")},
+            "upstream": {"region": "eu-west-1", "endpoint": mock},
             "policy": {"controlPlane": self == Mode::Pass},
         });
         if self == Mode::Journal {

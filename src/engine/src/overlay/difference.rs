@@ -95,12 +95,12 @@ impl Overlay {
             // A slow reader must not hold up the program.
             drop(entries);
             drop(state);
-            lines.write_all(&part)?;
-            if lines.get_ref().is_full() {
+            if !part.is_empty() && lines.get_ref().is_full() {
                 let mut to = lines.finish()?;
                 to.ends()?;
                 lines = zstd::Encoder::new(to, limits::DIFFERENCE_COMPRESSION_LEVEL)?;
             }
+            lines.write_all(&part)?;
         }
         lines.finish()?.ends()?;
         Ok(written)

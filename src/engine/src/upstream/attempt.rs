@@ -3,6 +3,7 @@
 use std::time::SystemTime;
 
 use bytes::Bytes;
+use dm_core::error::chain;
 use http::{HeaderMap, StatusCode};
 use http_body_util::Full;
 
@@ -33,7 +34,7 @@ impl Upstream {
             Ok(credentials) => credentials,
             Err(error) => {
                 tracing::warn!(error = &error as &dyn std::error::Error, "no credentials");
-                return Outcome::NotCarriedOut(Fault::Unavailable(error.to_string()));
+                return Outcome::NotCarriedOut(Fault::Unavailable(chain(&error)));
             }
         };
         let signed = self.signer.request(&credentials, operation, body, SystemTime::now());
@@ -56,7 +57,7 @@ impl Upstream {
             Ok(response) => response,
             Err(error) => {
                 tracing::debug!(error = &error as &dyn std::error::Error, "no answer");
-                let fault = Fault::Unavailable(error.to_string());
+                let fault = Fault::Unavailable(chain(&error));
                 return match error {
                     ExchangeError::NotSent(_) => Outcome::NotCarriedOut(fault),
                     ExchangeError::Cut(_) | ExchangeError::Late => Outcome::Unknown(fault),

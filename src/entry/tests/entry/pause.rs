@@ -17,7 +17,8 @@ use crate::pod::Pod;
 const WAIT_MAX: Duration = Duration::from_secs(20);
 
 /// Writes a line every hundredth of a second, and what it was told in the end.
-const TICKS: &str = "trap 'echo told to end; exit 5' TERM\n\
+const TICKS: &str = "trap 'echo told to end; exit 5' TERM HUP\n\
+                     trap 'echo told >> told' USR1\n\
                      while :; do echo tick >> ticks; sleep 0.01; done\n";
 
 /// A mock of the guard's one answer, so that a pause comes when a test wants it.
@@ -109,8 +110,8 @@ fn paused() -> (Pod, Guard, Child) {
     (pod, guard, entry)
 }
 
-fn tell_to_end(entry: &Child) {
-    kill_process(Pid::from_child(entry), Signal::TERM).unwrap();
+fn tell(entry: &Child, signal: Signal) {
+    kill_process(Pid::from_child(entry), signal).unwrap();
 }
 
 #[test]
@@ -124,16 +125,31 @@ fn it_stands_still_during_a_pause_and_goes_on() {
     }
     guard.pause(false);
     goes(&pod);
-    tell_to_end(&entry);
+    tell(&entry, Signal::TERM);
     assert_eq!(pod.seen(entry.wait_with_output().unwrap()).code, 5);
 }
 
 #[test]
 fn what_is_told_to_end_during_a_pause_ends_as_it_likes() {
-    let (pod, _guard, entry) = paused();
-    tell_to_end(&entry);
-    let seen = pod.seen(entry.wait_with_output().unwrap());
-    assert_eq!((seen.code, seen.result.last_lines[0].as_str()), (5, "told to end"));
+    for signal in [Signal::TERM, Signal::HUP] {
+        let (pod, _guard, entry) = paused();
+        tell(&entry, signal);
+        let seen = pod.seen(entry.wait_with_output().unwrap());
+        assert_eq!((seen.code, seen.result.last_lines[0].as_str()), (5, "told to end"));
+    }
+}
+
+#[test]
+fn another_signal_waits_for_the_end_of_a_pause() {
+    let (pod, guard, entry) = paused();
+    let told = || fs::exists(pod.path("work/told")).unwrap();
+    tell(&entry, Signal::USR1);
+    assert!(stands_still(&pod) && !told());
+    guard.pause(false);
+    until("it is told", told);
+    goes(&pod);
+    tell(&entry, Signal::TERM);
+    assert_eq!(pod.seen(entry.wait_with_output().unwrap()).code, 5);
 }
 
 #[test]
@@ -141,7 +157,7 @@ fn a_guard_that_is_gone_stops_nobody() {
     let (pod, guard, entry) = paused();
     guard.gone.store(true, Ordering::SeqCst);
     goes(&pod);
-    tell_to_end(&entry);
+    tell(&entry, Signal::TERM);
     assert_eq!(pod.seen(entry.wait_with_output().unwrap()).code, 5);
 }
 

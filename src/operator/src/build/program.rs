@@ -29,10 +29,7 @@ fn entry_flags(migration: &DataMigration, record: &RunRecord, runnable: &Runnabl
     if has_second_pass(migration, record) {
         flags.extend(["--second-pass".into(), format!("127.0.0.1:{PROGRAM_PORT}")]);
     }
-    // What else there is is suspended with its Job.
-    if record.kind == RunKind::Apply {
-        flags.extend(["--follow-pause".into(), format!("127.0.0.1:{PROGRAM_PORT}")]);
-    }
+    flags.extend(["--follow-pause".into(), format!("127.0.0.1:{PROGRAM_PORT}")]);
     flags
 }
 

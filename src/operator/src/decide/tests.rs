@@ -393,18 +393,16 @@ fn a_run_whose_promotion_was_taken_back_is_stopped_before_it_starts() {
 }
 
 #[test]
-fn suspending_stops_a_dry_run_and_a_run_that_has_not_started() {
-    let held = json!({"suspend": true});
-    let dry_run = Case::new(trying(held.clone()))
-        .after(vec![record(RunKind::DryRun)])
-        .with_objects(Some(job(json!({}))), vec![pod_running()]);
-    assert!(matches!(dry_run.step(), Step::Suspend { .. }), "{:#?}", dry_run.step());
-    let case = |pods| {
-        Case::new(applying(held.clone()))
-            .after(vec![record(RunKind::Apply)])
-            .with_objects(Some(job(json!({}))), pods)
+fn suspending_stops_a_run_that_has_not_started() {
+    let case = |spec: fn(Value) -> DataMigration, kind| {
+        Case::new(spec(json!({"suspend": true})))
+            .after(vec![record(kind)])
+            .with_objects(Some(job(json!({}))), vec![])
     };
-    is_stop(&case(vec![]), Some(StopReason::Suspended));
+    let dry_run = case(trying, RunKind::DryRun).step();
+    let Step::Suspend { position } = dry_run else { panic!("{dry_run:#?}") };
+    assert!(position.message.contains("its program starts when it is false"), "{position:?}");
+    is_stop(&case(applying, RunKind::Apply), Some(StopReason::Suspended));
 }
 
 #[test]

@@ -9,6 +9,7 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
 use bytes::Bytes;
+use dm_core::error::chain;
 use dm_core::limits;
 use futures::StreamExt as _;
 use futures::future::BoxFuture;
@@ -233,14 +234,5 @@ async fn put(
                 tokio::time::sleep(limits::ARCHIVE_BACKOFF_MAX).await;
             }
         }
-    }
-}
-
-/// An error with its causes, for the program whose writes wait for the archive.
-fn chain(error: &dyn std::error::Error) -> String {
-    let first = error.to_string();
-    match error.source() {
-        Some(source) => format!("{first}: {}", chain(source)),
-        None => first,
     }
 }

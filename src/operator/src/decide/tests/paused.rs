@@ -23,8 +23,16 @@ fn control(paused: bool, limits: RateLimits) -> ControlState {
 
 /// A run whose program writes, and how its guard goes.
 fn under_way(spec: Value, control: Option<ControlState>) -> (Position, Option<Adjustment>) {
-    let case = Case::new(applying(spec))
-        .after(vec![record(RunKind::Apply)])
+    followed(applying(spec), RunKind::Apply, control)
+}
+
+fn followed(
+    migration: DataMigration,
+    kind: RunKind,
+    control: Option<ControlState>,
+) -> (Position, Option<Adjustment>) {
+    let case = Case::new(migration)
+        .after(vec![record(kind)])
         .with_objects(Some(job(json!({}))), vec![pod_running()]);
     let step = Case { control, ..case }.step();
     let Step::Follow { position, adjustment, .. } = step else { panic!("no follow: {step:#?}") };
@@ -57,6 +65,21 @@ fn a_run_that_writes_is_paused_where_it_is_and_goes_on() {
     assert_eq!(adjustment, told(false));
     assert_eq!((position.phase, is_paused(&position)), (Phase::Running, false));
     assert_eq!(under_way(json!({}), goes).1, None);
+}
+
+#[test]
+fn so_is_a_dry_run() {
+    let try_out = |suspend: bool, paused: bool| {
+        let control = Some(control(paused, RateLimits::default()));
+        followed(trying(json!({"suspend": suspend})), RunKind::DryRun, control)
+    };
+    for (suspend, paused) in [(true, false), (false, true)] {
+        let told = Some(Adjustment { limits: None, paused: Some(suspend) });
+        assert_eq!(try_out(suspend, paused).1, told);
+    }
+    let (position, adjustment) = try_out(true, true);
+    assert_eq!((adjustment, is_paused(&position)), (None, true));
+    assert!(position.message.contains("where it is"), "{}", position.message);
 }
 
 #[test]
