@@ -2,6 +2,7 @@
 //! a database that throttles does to the rates by itself.
 
 use std::net::{Ipv4Addr, SocketAddr};
+use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::{Duration, Instant};
@@ -20,10 +21,15 @@ const TOKEN: &str = "0123456789abcdef0123456789abcdef";
 
 /// A guard that is controlled, the program's client of it, and the controller's.
 async fn controlled(plan: &Plan) -> (Guard, Endpoint, Endpoint) {
+    controlled_in(plan, None).await
+}
+
+/// The same with a folder that outlives it.
+async fn controlled_in(plan: &Plan, state: Option<&Path>) -> (Guard, Endpoint, Endpoint) {
     let any = SocketAddr::from((Ipv4Addr::LOCALHOST, 0));
     let token = Some(ControlToken::new(TOKEN).unwrap());
-    let options =
-        Options { listen: any, control_listen: any, control_token: token, state_dir: None };
+    let state_dir = state.map(Path::to_owned);
+    let options = Options { listen: any, control_listen: any, control_token: token, state_dir };
     let (guard, through) = bed::guard_with(plan, &options).await;
     let control = Endpoint::new(format!("http://{}", guard.control_address));
     (guard, through, control)
@@ -273,4 +279,40 @@ async fn a_database_that_throttles_lowers_the_rate_and_it_rises_again_and_the_pr
     let state = asked(&control, "GET", "/control", "").await;
     assert_eq!(state.throttled, throttling.throttled(), "each one is counted");
     guard.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_guard_that_is_started_again_in_a_pause_is_paused() {
+    let state = tempfile::tempdir().unwrap();
+    let plan = bed::plan(Mode::Apply, Policy::default());
+    let table = fresh_table("restarted").await;
+    let slow = r#"{"writesPerSecond":40}"#;
+    let (first, through, control) = controlled_in(&plan, Some(state.path())).await;
+    asked(&control, "PUT", "/limits", slow).await;
+    asked(&control, "POST", "/pause", "").await;
+    let held = tokio::spawn({
+        let (through, table) = (through.clone(), table.clone());
+        async move { put(&through, &table, 1).await }
+    });
+    while asked(&control, "GET", "/control", "").await.held == 0 {
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
+    first.stop().await;
+    assert_ne!(held.await.unwrap(), 200, "its client is to send it again");
+
+    let (again, through, control) = controlled_in(&plan, Some(state.path())).await;
+    let goes = asked(&control, "GET", "/control", "").await;
+    assert_eq!((goes.paused, goes.limits.writes_per_second), (true, Some(40)));
+    let held = tokio::spawn({
+        let (through, table) = (through.clone(), table.clone());
+        async move { put(&through, &table, 1).await }
+    });
+    tokio::time::sleep(Duration::from_millis(300)).await;
+    assert!(!held.is_finished() && database().items(&table).await.is_empty());
+    asked(&control, "POST", "/resume", "").await;
+    assert_eq!(held.await.unwrap(), 200);
+    again.stop().await;
+    let (third, _, control) = controlled_in(&plan, Some(state.path())).await;
+    assert!(!asked(&control, "GET", "/control", "").await.paused);
+    third.stop().await;
 }

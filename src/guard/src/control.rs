@@ -2,6 +2,7 @@
 //! shows the token, how fast it may go. It is a listener of its own: the program's serves none of it.
 
 use std::convert::Infallible;
+use std::path::PathBuf;
 use std::sync::Arc;
 
 use bytes::Bytes;
@@ -20,6 +21,7 @@ use hyper_util::rt::{TokioIo, TokioTimer};
 use tokio::net::TcpListener;
 use tokio::sync::Semaphore;
 
+use crate::restart;
 use crate::token::ControlToken;
 use crate::wire::{Body, plain};
 
@@ -30,6 +32,8 @@ pub struct Control {
     pub engine: Arc<Engine>,
     /// What must be shown to change anything; without it nothing can be changed.
     pub token: Option<ControlToken>,
+    /// Where it is kept for a guard that is started again.
+    pub state_dir: Option<PathBuf>,
 }
 
 /// Accepts connections for ever.
@@ -99,9 +103,17 @@ impl Control {
                 Ok(limits) => self.engine.set_rates(&limits),
                 Err(why) => return said(StatusCode::BAD_REQUEST, &why),
             },
-            _ => {}
+            _ => return json(serde_json::to_vec(&self.engine.control())),
         }
+        self.keep();
         json(serde_json::to_vec(&self.engine.control()))
+    }
+
+    fn keep(&self) {
+        let Some(folder) = &self.state_dir else { return };
+        if let Err(error) = restart::keep_control(folder, &self.engine) {
+            tracing::warn!(%error, "what the control was told would not outlive a restart");
+        }
     }
 
     fn refusal(&self, shown: Option<&[u8]>) -> Option<Response<Body>> {

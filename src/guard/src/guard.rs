@@ -27,7 +27,7 @@ pub struct Options {
     pub control_listen: SocketAddr,
     /// What must be shown to change limits and to pause; without it nobody can.
     pub control_token: Option<ControlToken>,
-    /// Folder of the restart marker, and of what a dry run cannot hold in memory.
+    /// Folder of what outlives a restart, and of what a dry run cannot hold in memory.
     pub state_dir: Option<PathBuf>,
 }
 
@@ -74,12 +74,18 @@ impl Guard {
         let engine = Arc::new(match &options.state_dir {
             Some(folder) => {
                 let holder = restart::holder(folder).map_err(StartError::StateDir)?;
-                engine.in_folder(folder).locking(Some(holder), LockTimes::default())
+                let engine = engine.in_folder(folder).locking(Some(holder), LockTimes::default());
+                restart::take_up_control(folder, &engine).map_err(StartError::StateDir)?;
+                engine
             }
             None => engine,
         });
         let server = Arc::new(Server::new(Arc::clone(&engine)));
-        let behind = Control { engine: Arc::clone(&engine), token: options.control_token.clone() };
+        let behind = Control {
+            engine: Arc::clone(&engine),
+            token: options.control_token.clone(),
+            state_dir: options.state_dir.clone(),
+        };
         let tasks = [
             tokio::spawn(Arc::clone(&server).accept(program)),
             tokio::spawn(control::accept(Arc::new(behind), control)),

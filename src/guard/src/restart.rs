@@ -1,17 +1,55 @@
-//! Knows whether this guard is the first of its run: a file in a folder that outlives the
-//! container but not the pod.
+//! What a guard knows of those before it in the same pod: files in a folder that outlives the container
+//! but not the pod.
 
 use std::fs::OpenOptions;
 use std::io;
 use std::path::Path;
 
-use dm_engine::Start;
+use dm_core::plan::RateLimits;
+use dm_engine::{Engine, Start};
+use serde::{Deserialize, Serialize};
 
 /// Name of the file.
 const MARKER: &str = "guard-started";
 
 /// Name of the file that names this guard as the holder of locks.
 const HOLDER: &str = "lock-holder";
+
+/// Name of the file of what its control was told.
+const ASKED: &str = "control.json";
+
+/// How the run is to go, as the control was told last.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+struct Asked {
+    paused: bool,
+    limits: RateLimits,
+}
+
+/// Keeps what the control was told, so that a guard that is started again in the middle of a pause
+/// lets nothing through, and goes no faster than the one before.
+pub fn keep_control(state_dir: &Path, engine: &Engine) -> io::Result<()> {
+    let control = engine.control();
+    let asked = Asked { paused: control.paused, limits: control.limits };
+    let (file, whole) = (state_dir.join(ASKED), state_dir.join(format!("{ASKED}.new")));
+    std::fs::write(&whole, serde_json::to_vec(&asked)?)?;
+    std::fs::rename(whole, file)
+}
+
+/// Takes up what the control of the guard before was told, if it was told anything.
+pub fn take_up_control(state_dir: &Path, engine: &Engine) -> io::Result<()> {
+    let kept = match std::fs::read(state_dir.join(ASKED)) {
+        Ok(kept) => kept,
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
+        Err(error) => return Err(error),
+    };
+    let asked: Asked = serde_json::from_slice(&kept)?;
+    engine.set_rates(&asked.limits);
+    if asked.paused {
+        engine.pause();
+    }
+    tracing::info!(asked.paused, ?asked.limits, "goes on as the guard before it was told");
+    Ok(())
+}
 
 /// The name under which this guard holds locks, and under which one that is started again in the same
 /// pod holds them still.
