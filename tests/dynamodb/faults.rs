@@ -94,18 +94,29 @@ where
     A: Future<Output = Result<Response<Full<Bytes>>, E>> + Send + 'static,
     E: std::error::Error + Send + Sync + 'static,
 {
+    let (target, client) = (endpoint.trim_end_matches('/').to_owned(), client());
+    http_server(move |request| answer(forward(client.clone(), target.clone(), request).boxed()))
+        .await
+}
+
+/// A client that passes requests on, with the host that they were sent to.
+pub fn client() -> Client<HttpConnector, Full<Bytes>> {
+    Client::builder(TokioExecutor::new()).set_host(false).build_http()
+}
+
+/// A server of HTTP; its URL. It lives as long as the runtime.
+pub async fn http_server<F, A, E>(answer: F) -> String
+where
+    F: Fn(Request<Incoming>) -> A + Clone + Send + 'static,
+    A: Future<Output = Result<Response<Full<Bytes>>, E>> + Send + 'static,
+    E: std::error::Error + Send + Sync + 'static,
+{
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let url = format!("http://{}", listener.local_addr().unwrap());
-    let target = endpoint.trim_end_matches('/').to_owned();
-    let client: Client<HttpConnector, Full<Bytes>> =
-        Client::builder(TokioExecutor::new()).set_host(false).build_http();
     tokio::spawn(async move {
         while let Ok((stream, _)) = listener.accept().await {
-            let (client, target, answer) = (client.clone(), target.clone(), answer.clone());
+            let service = service_fn(answer.clone());
             tokio::spawn(async move {
-                let service = service_fn(move |request| {
-                    answer(forward(client.clone(), target.clone(), request).boxed())
-                });
                 let _ = http1::Builder::new().serve_connection(TokioIo::new(stream), service).await;
             });
         }
@@ -213,7 +224,8 @@ impl fmt::Display for Gone {
 
 impl std::error::Error for Gone {}
 
-async fn forward(
+/// Passes a request on to an endpoint.
+pub async fn forward(
     client: Client<HttpConnector, Full<Bytes>>,
     target: String,
     request: Request<Incoming>,

@@ -18,6 +18,7 @@ mod bed;
 mod cases;
 mod cli;
 mod control;
+mod credentials;
 mod differential;
 mod faults;
 mod guard;

@@ -38,21 +38,19 @@ pub struct Process {
 
 impl Process {
     async fn start(plan: &Plan, folder: &Path) -> Self {
-        Self::start_with(plan, folder, &[]).await
+        Self::start_with(plan, folder, &keys()).await
     }
 
-    /// With further variables.
-    pub async fn start_with(plan: &Plan, folder: &Path, variables: &[(&str, &str)]) -> Self {
+    /// With credentials in these variables.
+    pub async fn start_with(plan: &Plan, folder: &Path, variables: &[(&str, String)]) -> Self {
         let (listen, control) = (free_address(), free_address());
         let child = Command::new(env!("CARGO_BIN_EXE_guard-under-test"))
             .arg(format!("--listen={listen}"))
             .arg(format!("--control-listen={control}"))
             .arg(format!("--termination-log={}", folder.join("last-words").display()))
             .env(PLAN_ENV, json!(plan).to_string())
-            .env("AWS_ACCESS_KEY_ID", ACCESS_KEY)
-            .env("AWS_SECRET_ACCESS_KEY", "secret")
             .env("AWS_REGION", REGION)
-            .envs(variables.iter().copied())
+            .envs(variables.iter().map(|(name, value)| (name, value)))
             .kill_on_drop(true)
             .spawn()
             .unwrap();
@@ -70,6 +68,11 @@ impl Process {
         let sent = std::process::Command::new("kill").args([signal, &process]).status().unwrap();
         assert!(sent.success());
     }
+}
+
+/// Variables with the credentials of the tests' tables.
+pub fn keys() -> [(&'static str, String); 2] {
+    [("AWS_ACCESS_KEY_ID", ACCESS_KEY.into()), ("AWS_SECRET_ACCESS_KEY", "secret".into())]
 }
 
 fn free_address() -> SocketAddr {

@@ -15,7 +15,7 @@ use tokio::sync::Notify;
 use tokio_rustls::TlsAcceptor;
 
 use crate::bed::{self, database, fresh_name};
-use crate::processes::Process;
+use crate::processes::{Process, keys};
 use crate::shorthand::expand;
 
 /// What ends TLS before the database. It lives as long as the runtime.
@@ -73,8 +73,10 @@ impl Front {
     }
 
     async fn guard(&self, mode: Mode, folder: &Path) -> Process {
-        let trusted = self.certificate.to_str().unwrap();
-        Process::start_with(&self.plan(mode), folder, &[("AWS_CA_BUNDLE", trusted)]).await
+        let trusted = self.certificate.to_str().unwrap().to_owned();
+        let [id, secret] = keys();
+        let variables = [id, secret, ("AWS_CA_BUNDLE", trusted)];
+        Process::start_with(&self.plan(mode), folder, &variables).await
     }
 }
 
@@ -116,7 +118,7 @@ async fn a_database_over_tls_is_written_and_read_over_one_connection() {
 async fn nothing_is_sent_to_whom_nobody_vouches_for_and_the_program_is_told_why() {
     let folder = tempfile::tempdir().unwrap();
     let front = Front::new(folder.path()).await;
-    let guard = Process::start_with(&front.plan(Mode::Apply), folder.path(), &[]).await;
+    let guard = Process::start_with(&front.plan(Mode::Apply), folder.path(), &keys()).await;
     let (status, answer) = guard.endpoint.call("ListTables", &json!({})).await;
     assert_eq!(status, 500, "{answer}");
     let message = answer["message"].as_str().unwrap();

@@ -6,6 +6,8 @@ use std::path::PathBuf;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use dm_core::plan::{CONTROL_PORT, CONTROL_TOKEN_ENV, PLAN_ENV, PLAN_VERSION, PROGRAM_PORT, Plan};
 
+use crate::listen;
+
 /// Stands between a migration's program and its database.
 #[derive(Clone, Debug, Parser)]
 #[command(name = "datamigration-guard", version)]
@@ -30,11 +32,7 @@ pub struct Flags {
     #[arg(long, default_value_t = SocketAddr::from((Ipv4Addr::LOCALHOST, PROGRAM_PORT)))]
     pub listen: SocketAddr,
     /// Address for the startup probe (/healthz) and the operator (/progress)
-    #[arg(
-        long,
-        global = true,
-        default_value_t = SocketAddr::from((Ipv4Addr::UNSPECIFIED, CONTROL_PORT))
-    )]
+    #[arg(long, global = true, default_value_t = listen::everywhere(CONTROL_PORT))]
     pub control_listen: SocketAddr,
     /// What must be shown there, as Bearer, to change limits, pause and resume; without it nobody can
     #[arg(long, env = CONTROL_TOKEN_ENV, hide_env_values = true)]

@@ -16,7 +16,7 @@ use tokio::task::JoinHandle;
 use crate::control::Control;
 use crate::server::Server;
 use crate::token::ControlToken;
-use crate::{control, restart};
+use crate::{control, listen, restart};
 
 /// Where a guard listens and what it remembers.
 #[derive(Clone, Debug)]
@@ -64,8 +64,8 @@ impl Guard {
         credentials: CredentialSource,
         options: &Options,
     ) -> Result<Self, StartError> {
-        let (program, program_address) = listen(options.listen).await?;
-        let (control, control_address) = listen(options.control_listen).await?;
+        let (program, program_address) = bound(options.listen).await?;
+        let (control, control_address) = bound(options.control_listen).await?;
         let start = match &options.state_dir {
             Some(folder) => restart::mark(folder).map_err(StartError::StateDir)?,
             None => Start::First,
@@ -156,9 +156,9 @@ pub fn empty_result(mode: Mode) -> GuardResult {
     }
 }
 
-async fn listen(address: SocketAddr) -> Result<(TcpListener, SocketAddr), StartError> {
+async fn bound(address: SocketAddr) -> Result<(TcpListener, SocketAddr), StartError> {
     let failed = |error| StartError::Listen(address, error);
-    let listener = TcpListener::bind(address).await.map_err(failed)?;
+    let listener = listen::listen(address).await.map_err(failed)?;
     let bound = listener.local_addr().map_err(failed)?;
     Ok((listener, bound))
 }

@@ -7,6 +7,7 @@ pub mod flags;
 mod guard;
 pub mod keep;
 pub mod ledger;
+mod listen;
 pub mod open_files;
 mod own_wakes;
 mod program_log;

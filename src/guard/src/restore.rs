@@ -17,7 +17,7 @@ use dm_engine::ledger;
 use dm_engine::restore::{ListedConflict, Restore, RestoreError, RestoreReport};
 
 use crate::keep::{Keep, trouble};
-use crate::status_server;
+use crate::{listen, status_server};
 
 /// Keys of one group in a result; all are in the archive.
 const KEYS_SHOWN_MAX: usize = 5;
@@ -37,7 +37,7 @@ pub async fn restore(
         Ok(restore) => Arc::new(restore),
         Err(error) => return failed(plan, started_at, chain(&error)),
     };
-    let control = match tokio::net::TcpListener::bind(control_listen).await {
+    let control = match listen::listen(control_listen).await {
         Ok(listener) => listener,
         Err(error) => {
             return failed(plan, started_at, format!("listening on {control_listen}: {error}"));

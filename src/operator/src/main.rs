@@ -26,8 +26,8 @@ struct Flags {
     /// Namespaces to watch, separated by commas. Default: all.
     #[arg(long, env = "DATAMIGRATION_WATCH_NAMESPACES", default_value = "", value_delimiter = ',')]
     watch_namespaces: Vec<String>,
-    /// Where /healthz, /readyz and /metrics are answered.
-    #[arg(long, env = "DATAMIGRATION_LISTEN", default_value = "0.0.0.0:8080")]
+    /// Where /healthz, /readyz and /metrics are answered. Default: every address, of IPv6 and IPv4.
+    #[arg(long, env = "DATAMIGRATION_LISTEN", default_value = "[::]:8080")]
     listen: SocketAddr,
     /// Name of this instance in events.
     #[arg(long, env = "POD_NAME")]

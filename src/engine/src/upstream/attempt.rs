@@ -47,7 +47,7 @@ impl Upstream {
         if let Outcome::NotCarriedOut(Fault::Upstream { body, .. }) = &outcome
             && error_name(body).as_deref() == Some("ExpiredTokenException")
         {
-            self.credentials.forget();
+            self.credentials.forget(&credentials);
         }
         outcome
     }

@@ -15,6 +15,10 @@ use super::trust::trusted_pem;
 /// Credentials are fetched anew this long before they expire, so that none expires on its way.
 const REFRESH_BEFORE_EXPIRY: Duration = Duration::from_secs(300);
 
+/// But not again within this time, where those that were fetched expire sooner: their source renews them
+/// when it does, and each request would ask it.
+const REFRESH_AGAIN: Duration = Duration::from_secs(10);
+
 /// Credentials without an expiry (from the environment) are asked for again after this long.
 const RECHECK: Duration = Duration::from_secs(3600);
 
@@ -53,9 +57,10 @@ impl CredentialSource {
         Self { provider, cached: Mutex::default(), fetching: tokio::sync::Mutex::default() }
     }
 
-    /// Forgets the last ones: the database has refused them.
-    pub fn forget(&self) {
-        *self.lock() = None;
+    /// Forgets those that the database has refused, if they are the last ones: several requests find out
+    /// at once, and one of them may have newer ones already.
+    pub fn forget(&self, refused: &Credentials) {
+        self.lock().take_if(|(last, _)| last == refused);
     }
 
     /// Credentials that are valid for some time yet.
@@ -71,10 +76,7 @@ impl CredentialSource {
         let now = SystemTime::now();
         match self.provider.provide_credentials().await {
             Ok(credentials) => {
-                let until = credentials
-                    .expiry()
-                    .and_then(|expiry| expiry.checked_sub(REFRESH_BEFORE_EXPIRY))
-                    .unwrap_or(now + RECHECK);
+                let until = refresh_at(credentials.expiry(), now);
                 *self.lock() = Some((credentials.clone(), until));
                 Ok(credentials)
             }
@@ -97,5 +99,103 @@ impl CredentialSource {
     fn lock(&self) -> MutexGuard<'_, Option<(Credentials, SystemTime)>> {
         // It is replaced whole, so a poisoned lock still holds a good one.
         self.cached.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// When credentials that were fetched now are fetched anew.
+fn refresh_at(expiry: Option<SystemTime>, now: SystemTime) -> SystemTime {
+    let Some(expiry) = expiry else { return now + RECHECK };
+    let before = expiry.checked_sub(REFRESH_BEFORE_EXPIRY).unwrap_or(now);
+    before.max(now + REFRESH_AGAIN).min(expiry)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use aws_credential_types::provider::error::CredentialsError;
+    use aws_credential_types::provider::future;
+    use std::sync::Arc;
+    use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
+
+    /// Gives credentials that are valid for a time, and tells how often.
+    #[derive(Debug)]
+    struct Gives {
+        valid: Duration,
+        given: AtomicU32,
+        fails: AtomicBool,
+    }
+
+    impl Gives {
+        fn valid_for(valid: Duration) -> (Arc<Self>, CredentialSource) {
+            let gives =
+                Arc::new(Self { valid, given: AtomicU32::new(0), fails: AtomicBool::new(false) });
+            let provider = SharedCredentialsProvider::new(Provider(Arc::clone(&gives)));
+            (gives, CredentialSource::new(provider))
+        }
+    }
+
+    #[derive(Debug)]
+    struct Provider(Arc<Gives>);
+
+    impl ProvideCredentials for Provider {
+        fn provide_credentials<'a>(&'a self) -> future::ProvideCredentials<'a>
+        where
+            Self: 'a,
+        {
+            future::ProvideCredentials::new(async {
+                // Others come meanwhile.
+                tokio::task::yield_now().await;
+                if self.0.fails.load(Ordering::SeqCst) {
+                    return Err(CredentialsError::not_loaded("not today"));
+                }
+                let count = self.0.given.fetch_add(1, Ordering::SeqCst) + 1;
+                let expiry = Some(SystemTime::now() + self.0.valid);
+                Ok(Credentials::new("id", count.to_string(), None, expiry, "test"))
+            })
+        }
+    }
+
+    async fn secret(source: &CredentialSource) -> Result<String, UpstreamError> {
+        source.current().await.map(|credentials| credentials.secret_access_key().to_owned())
+    }
+
+    #[tokio::test]
+    async fn they_are_fetched_once_by_one_for_all_until_they_are_refused() {
+        for valid in [Duration::from_hours(1), Duration::from_mins(2)] {
+            let (_, source) = Gives::valid_for(valid);
+            let at_once = futures::future::join_all((0..50).map(|_| secret(&source))).await;
+            assert!(at_once.iter().all(|found| found.as_deref().is_ok_and(|found| found == "1")));
+            let refused = source.current().await.unwrap();
+            source.forget(&refused);
+            assert_eq!(secret(&source).await.unwrap(), "2", "{valid:?}");
+            source.forget(&refused);
+            assert_eq!(secret(&source).await.unwrap(), "2", "those are others");
+        }
+    }
+
+    #[tokio::test]
+    async fn the_last_ones_serve_while_there_are_no_new_ones_as_long_as_they_are_valid() {
+        let (gives, source) = Gives::valid_for(Duration::from_hours(1));
+        assert_eq!(secret(&source).await.unwrap(), "1");
+        gives.fails.store(true, Ordering::SeqCst);
+        if let Some((_, until)) = &mut *source.lock() {
+            *until = SystemTime::now();
+        }
+        assert_eq!(secret(&source).await.unwrap(), "1");
+        source.forget(&source.current().await.unwrap());
+        assert!(matches!(secret(&source).await, Err(UpstreamError::Credentials(_))));
+    }
+
+    #[test]
+    fn they_are_fetched_anew_in_time_and_not_all_the_time() {
+        let now = SystemTime::now();
+        let check = |valid: Option<u64>, expected| {
+            let expiry = valid.map(|seconds| now + Duration::from_secs(seconds));
+            assert_eq!(refresh_at(expiry, now), now + Duration::from_secs(expected), "{valid:?}");
+        };
+        check(None, 3600);
+        check(Some(3600), 3300);
+        check(Some(120), 10);
+        check(Some(4), 4);
     }
 }
