@@ -78,7 +78,7 @@ fn stands_still(bed: &Bed, pod: &str) {
 #[tokio::test]
 async fn a_dry_run_is_paused_with_what_it_has_written() {
     let bed = Bed::new("paused-dry").await;
-    let migration = counting(&bed, 300).await;
+    let migration = counting(&bed, 300).await.set("activeDeadlineSeconds", json!(600));
     bed.submit(&migration).await;
     let (_, pod) = bed.said("m").await;
     bed.patch("m", &json!({"spec": {"suspend": true}})).await;
@@ -87,10 +87,20 @@ async fn a_dry_run_is_paused_with_what_it_has_written() {
     stands_still(&bed, &pod);
     let before = bed.kubectl(&["logs", &pod, "--container", "program"]);
     assert_eq!(before, "begun\n", "it was paused in the middle");
+    let deadline = async || bed.api::<Job>().get("m-1-dry-run").await.unwrap().spec.unwrap();
+    while deadline().await.active_deadline_seconds.is_some() {
+        tokio::time::sleep(Duration::from_millis(200)).await;
+    }
+    tokio::time::sleep(Duration::from_secs(3)).await;
 
     bed.patch("m", &json!({"spec": {"suspend": false}})).await;
     let tried = bed.phase("m", Phase::DryRunOk).await;
     assert_eq!((status(&tried).last_run, bed.pods().await.len()), (1, 1));
+    let after = deadline().await.active_deadline_seconds;
+    assert!(
+        (603..700).contains(&after.unwrap()),
+        "the time of the pause does not count: {after:?}"
+    );
     let logs = bed.kubectl(&["logs", &pod, "--container", "program"]);
     assert_eq!(logs, "begun\n300\n", "it reads what it wrote before the pause");
     assert_eq!(written(&bed).await, 0);

@@ -17,7 +17,10 @@ use serde::de::DeserializeOwned;
 use serde_json::json;
 
 use crate::adjust::Adjustment;
-use crate::build::{STOP_REASON_ANNOTATION, Settings, control, files, job, record};
+use crate::build::{
+    DEADLINE_LEFT_ANNOTATION, STOP_REASON_ANNOTATION, Settings, control, files, job, record,
+};
+use crate::deadline::Deadline;
 use crate::guard_client;
 use crate::ledger;
 use crate::limits;
@@ -184,6 +187,24 @@ pub async fn set_suspended(client: &Client, job: &Job, suspend: bool) -> Result<
     });
     let patched = api.patch(&job.name_any(), &PatchParams::default(), &Patch::Merge(&patch)).await;
     patched.map(|_| ()).map_err(transient("suspending a Job or letting it go"))
+}
+
+/// Takes a Job's deadline away during a pause, or gives it back.
+pub async fn set_deadline(client: &Client, job: &Job, to: Deadline) -> Result<(), ActError> {
+    let api: Api<Job> = Api::namespaced(client.clone(), &job.namespace().unwrap_or_default());
+    let (deadline, left) = match to {
+        Deadline::Hold(left) => (None, Some(left.to_string())),
+        Deadline::Set(seconds) => (Some(seconds), None),
+    };
+    let patch = json!({
+        "metadata": {
+            "resourceVersion": job.resource_version(),
+            "annotations": {DEADLINE_LEFT_ANNOTATION: left},
+        },
+        "spec": {"activeDeadlineSeconds": deadline},
+    });
+    let patched = api.patch(&job.name_any(), &PatchParams::default(), &Patch::Merge(&patch)).await;
+    patched.map(|_| ()).map_err(transient("changing a Job's deadline"))
 }
 
 /// Stops a run: deletes its Job and pods. Our finalizer keeps their last status.

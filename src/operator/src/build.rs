@@ -29,6 +29,9 @@ pub const RESTORE_CONTAINER: &str = "restore";
 /// Annotation on a Job that the controller itself stops, with the reason.
 pub const STOP_REASON_ANNOTATION: &str = "datamigration.dev/stop-reason";
 
+/// Annotation on the Job of a run that is paused: the seconds that were left of its deadline.
+pub const DEADLINE_LEFT_ANNOTATION: &str = "datamigration.dev/deadline-left";
+
 /// Annotation on a Job with the digest of the settings it was made from.
 pub const SETTINGS_DIGEST_ANNOTATION: &str = "datamigration.dev/settings-digest";
 

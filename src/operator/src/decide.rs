@@ -15,6 +15,7 @@ use kube::ResourceExt as _;
 
 use crate::adjust::{self, Adjustment};
 use crate::build::SETTINGS_DIGEST_ANNOTATION;
+use crate::deadline::{self, Deadline};
 use crate::dependencies::Dependencies;
 use crate::ledger;
 use crate::names;
@@ -73,6 +74,8 @@ pub enum Step {
         execution_time: Option<Timestamp>,
         /// What its guard is told, if anything.
         adjustment: Option<Adjustment>,
+        /// What becomes of its Job's deadline, if anything.
+        deadline: Option<Deadline>,
     },
     /// Let a Job go that is suspended, as every Job is when it is created: its uid is written to
     /// status first, so that no other Job of this run ever goes.
@@ -178,7 +181,8 @@ fn follow(situation: Situation<'_>, record: &RunRecord) -> Step {
         }
         (false, true, RunKind::DryRun | RunKind::Apply) | (false, false, _) | (true, true, _) => {
             let adjustment = adjust::wanted(situation, record);
-            Step::Follow { position, execution_time: started, adjustment }
+            let deadline = deadline::wanted(situation, record);
+            Step::Follow { position, execution_time: started, adjustment, deadline }
         }
     }
 }

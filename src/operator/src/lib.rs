@@ -7,6 +7,7 @@ pub mod act;
 pub mod adjust;
 pub mod build;
 pub mod controller;
+pub mod deadline;
 pub mod decide;
 pub mod dependencies;
 pub mod digest;

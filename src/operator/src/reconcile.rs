@@ -271,9 +271,14 @@ impl Look<'_> {
                 Some(job) => act::set_suspended(client, job, true).await,
                 None => Ok(()),
             },
-            (Step::Follow { adjustment: Some(adjustment), .. }, _) => {
-                act::adjust(self.observed, self.migration, adjustment).await;
-                Ok(())
+            (Step::Follow { adjustment, deadline, .. }, Some(run)) => {
+                if let Some(adjustment) = adjustment {
+                    act::adjust(self.observed, self.migration, adjustment).await;
+                }
+                match (deadline, self.observed.job_of(run)) {
+                    (Some(deadline), Some(job)) => act::set_deadline(client, job, *deadline).await,
+                    (Some(_) | None, _) => Ok(()),
+                }
             }
             (Step::Stop { reason, .. }, Some(run)) => {
                 act::stop_run(client, self.observed, run, *reason).await

@@ -4,6 +4,7 @@ use dm_core::control::CONTROL_VERSION;
 use dm_core::plan::RateLimits;
 
 use super::*;
+use crate::build::DEADLINE_LEFT_ANNOTATION;
 
 fn writes(count: u32) -> RateLimits {
     RateLimits { writes_per_second: Some(count), ..RateLimits::default() }
@@ -80,6 +81,32 @@ fn so_is_a_dry_run() {
     let (position, adjustment) = try_out(true, true);
     assert_eq!((adjustment, is_paused(&position)), (None, true));
     assert!(position.message.contains("where it is"), "{}", position.message);
+}
+
+#[test]
+fn the_time_of_a_pause_does_not_count_towards_the_deadline() {
+    let limits = RateLimits::default;
+    let check = |suspend: bool, control: Option<ControlState>, changes: Value, expected| {
+        let spec = json!({"suspend": suspend, "activeDeadlineSeconds": 100});
+        let mut changes = changes;
+        changes["status"] = json!({"startTime": time(10)});
+        let case = Case::new(applying(spec))
+            .after(vec![record(RunKind::Apply)])
+            .with_objects(Some(job(changes.clone())), vec![pod_running()]);
+        let step = Case { control, now: 40, ..case }.step();
+        let Step::Follow { deadline, .. } = step else { panic!("no follow: {step:#?}") };
+        assert_eq!(deadline, expected, "{suspend} {changes}");
+    };
+    let has = || json!({"spec": {"activeDeadlineSeconds": 100}});
+    let held = || json!({"metadata": {"annotations": {DEADLINE_LEFT_ANNOTATION: "70"}}});
+    check(true, Some(control(true, limits())), has(), Some(Deadline::Hold(70)));
+    check(true, Some(control(false, limits())), has(), None);
+    check(true, None, has(), None);
+    check(true, Some(control(true, limits())), held(), None);
+    check(false, Some(control(true, limits())), held(), Some(Deadline::Set(100)));
+    check(false, None, held(), Some(Deadline::Set(100)));
+    check(false, Some(control(false, limits())), has(), None);
+    check(true, Some(control(true, limits())), json!({}), None);
 }
 
 #[test]
