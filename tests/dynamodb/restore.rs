@@ -1,12 +1,13 @@
 //! Restores over a real database: others who wrote since keep what they wrote.
 
 use std::sync::Arc;
+use std::time::{Duration, Instant};
 
-use dm_core::plan::{Mode, Plan, Policy};
+use dm_core::plan::{Mode, Plan, Policy, RateLimits};
 use dm_core::restore::{Conflict, OnConflict};
 use dm_engine::archive::{Archive, RunName};
 use dm_engine::ledger::{self, Kind, RunOutcome};
-use dm_engine::restore::{Restore, RestoreReport};
+use dm_engine::restore::{Restore, RestoreError, RestoreReport};
 use dm_engine::{Call, Engine, Operation, Start};
 use object_store::memory::InMemory;
 use serde_json::{Value, json};
@@ -197,5 +198,68 @@ async fn an_item_of_hundreds_of_attributes_is_put_back_in_parts() {
         .await;
     let report = bed.restore(1, 2, Mode::Apply, OnConflict::Skip).await;
     assert_eq!((report.updated, report.conflicts), (1, 0));
+    assert_eq!(bed.items().await, before);
+}
+
+/// A run that gave a price to so many items, how they were before, and a plan to take it back.
+async fn prices(count: u32) -> (Bed, Vec<Value>, Plan) {
+    let ids: Vec<String> = (0..count).map(|i| format!("car-{i:03}")).collect();
+    let cars: Vec<Value> = ids.iter().map(|id| json!({"id": id, "color": "red"})).collect();
+    let bed = Bed::new("hash", &cars).await;
+    let before = bed.items().await;
+    let priced: Vec<(&str, Value)> =
+        ids.iter().map(|id| ("UpdateItem", set(id, "price", &json!(100)))).collect();
+    bed.migrate(&priced).await;
+    let mut plan = Plan { mode: Mode::Apply, ..bed.plan.clone() };
+    plan.run.number = 2;
+    (bed, before, plan)
+}
+
+fn restore_of(bed: &Bed, plan: &Plan) -> Restore {
+    let archive = bed.archive.clone();
+    Restore::over(plan, bed::credentials(), 1, OnConflict::Skip, archive).unwrap()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_restore_goes_no_faster_than_its_limits() {
+    let none = RateLimits::default;
+    let writes = || RateLimits { writes_per_second: Some(20), ..none() };
+    let units = RateLimits { write_units_per_second: Some(20), ..none() };
+    for (limits, limits_max) in [(writes(), none()), (none(), writes()), (units, none())] {
+        let (bed, before, plan) = prices(60).await;
+        let plan = Plan { limits, limits_max, ..plan };
+        let begun = Instant::now();
+        assert_eq!(restore_of(&bed, &plan).run().await.unwrap().updated, 60);
+        // Three seconds, but for what may be under way at once.
+        let (took, how) = (begun.elapsed(), (&plan.limits, &plan.limits_max));
+        assert!(took > Duration::from_millis(1_900), "{took:?} at {how:?}");
+        assert_eq!(bed.items().await, before);
+    }
+    let reads = RateLimits { reads_per_second: Some(100), ..none() };
+    let (bed, _, plan) = prices(220).await;
+    let begun = Instant::now();
+    let preview = Plan { limits: reads, mode: Mode::DryRun, ..plan };
+    assert_eq!(restore_of(&bed, &preview).run().await.unwrap().updated, 220);
+    assert!(begun.elapsed() > Duration::from_millis(1_800), "the third page waits for two");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_slow_restore_that_is_told_to_stop_stops_and_goes_on_later() {
+    let (bed, before, plan) = prices(60).await;
+    let slow = RateLimits { writes_per_second: Some(1), ..RateLimits::default() };
+    let restore = restore_of(&bed, &Plan { limits: slow, ..plan.clone() });
+    let stop = async {
+        while restore.report().await.updated < 2 {
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+        restore.stop();
+        Instant::now()
+    };
+    let (ended, stopped) = tokio::join!(restore.run(), stop);
+    assert!(matches!(ended, Err(RestoreError::Interrupted)), "{ended:?}");
+    assert!(stopped.elapsed() < Duration::from_secs(5), "nothing waits for its turn any more");
+    let half = bed.items().await;
+    assert!(half != before && half.iter().filter(|item| item.get("price").is_some()).count() > 50);
+    restore_of(&bed, &plan).run().await.unwrap();
     assert_eq!(bed.items().await, before);
 }

@@ -124,20 +124,23 @@ impl Rates {
     /// units a call uses is known afterwards, so calls that come behind it wait for them.
     pub async fn admit(&self, call: &Call) -> Result<(), Fault> {
         match (call.operation.class(), self.mode) {
-            (Class::DataRead, _) => {
-                self.take(&self.read_units, &self.read_pace, 0.0).await?;
-                self.take(&self.reads, &self.read_pace, 0.0).await
-            }
-            (Class::DataWrite, Mode::DryRun) => {
-                self.take(&self.read_units, &self.read_pace, 0.0).await?;
-                self.take(&self.reads, &self.read_pace, items_written(call)).await
-            }
-            (Class::DataWrite, Mode::Apply) => {
-                self.take(&self.write_units, &self.write_pace, 0.0).await?;
-                self.take(&self.writes, &self.write_pace, items_written(call)).await
-            }
+            (Class::DataRead, _) => self.admit_reads(0.0).await,
+            (Class::DataWrite, Mode::DryRun) => self.admit_reads(items_written(call)).await,
+            (Class::DataWrite, Mode::Apply) => self.admit_writes(items_written(call)).await,
             (Class::MetadataRead | Class::ControlPlaneWrite | Class::AlwaysDenied, _) => Ok(()),
         }
+    }
+
+    /// Holds who reads until it may go on; so many items are paid for at once.
+    pub async fn admit_reads(&self, items: f64) -> Result<(), Fault> {
+        self.take(&self.read_units, &self.read_pace, 0.0).await?;
+        self.take(&self.reads, &self.read_pace, items).await
+    }
+
+    /// The same of who writes.
+    pub async fn admit_writes(&self, items: f64) -> Result<(), Fault> {
+        self.take(&self.write_units, &self.write_pace, 0.0).await?;
+        self.take(&self.writes, &self.write_pace, items).await
     }
 
     /// Waits for a token, then pays this many. Those who wait are served in their order, and none

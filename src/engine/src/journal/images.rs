@@ -16,7 +16,7 @@ use crate::metering::consumed_units;
 use crate::operation::ReadOperation;
 use crate::tables::plain_name;
 use crate::tally::Tally;
-use crate::upstream::ReadOnly;
+use crate::upstream::{ReadOnly, UpstreamCalls};
 
 /// Keys of one BatchGetItem (DynamoDB API Reference).
 pub const BATCH_GET_KEYS_MAX: usize = 100;
@@ -51,6 +51,11 @@ impl Images {
     pub fn read_units(&self) -> f64 {
         let half_units = self.half_units.load(Ordering::Relaxed);
         f64::from(u32::try_from(half_units).unwrap_or(u32::MAX)) / 2.0
+    }
+
+    /// What was sent to the database so far.
+    pub fn calls(&self) -> UpstreamCalls {
+        self.upstream.calls()
     }
 
     /// The table of a name or ARN.

@@ -22,6 +22,8 @@ enum Ended {
     Changed,
     /// It was deleted, and had an attribute that nobody knew of: it is back as it was.
     PutBack,
+    /// The restore was told to stop before all of it.
+    Stopped,
 }
 
 impl Restore {
@@ -40,7 +42,7 @@ impl Restore {
                 self.note(entry, decision.conflicts).await;
                 return Ok(());
             };
-            match write_all(journal, &decision.writes).await? {
+            match self.write_all(journal, &decision.writes).await? {
                 Ended::Done => {
                     self.count(entry, decision.step);
                     self.note(entry, decision.conflicts).await;
@@ -51,6 +53,7 @@ impl Restore {
                     self.note(entry, vec![Conflict::ItemChanged]).await;
                     return Ok(());
                 }
+                Ended::Stopped => return Ok(()),
                 Ended::Changed => now = self.images().read(table, key).await?,
             }
         }
@@ -59,18 +62,26 @@ impl Restore {
         self.note(entry, vec![Conflict::ItemChanged]).await;
         Ok(())
     }
-}
 
-async fn write_all(journal: &Journal, writes: &[ConditionalWrite]) -> Result<Ended, Fault> {
-    for (at, write) in writes.iter().enumerate() {
-        // After the first part of an update the image is another one.
-        let known = if at == 0 { Known::Read(write.expected().cloned()) } else { Known::Nothing };
-        match write_one(journal, write, known).await? {
-            Ended::Done => {}
-            other => return Ok(other),
+    async fn write_all(
+        &self,
+        journal: &Journal,
+        writes: &[ConditionalWrite],
+    ) -> Result<Ended, Fault> {
+        for (at, write) in writes.iter().enumerate() {
+            let Some(_turn) = self.speed.may_write().await else { return Ok(Ended::Stopped) };
+            // After the first part of an update the image is another one.
+            let known =
+                if at == 0 { Known::Read(write.expected().cloned()) } else { Known::Nothing };
+            let ended = write_one(journal, write, known).await;
+            self.observe().await;
+            match ended? {
+                Ended::Done => {}
+                other => return Ok(other),
+            }
         }
+        Ok(Ended::Done)
     }
-    Ok(Ended::Done)
 }
 
 async fn write_one(

@@ -6,9 +6,10 @@
 
 mod key;
 mod partitions;
+mod speed;
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use bytes::Bytes;
 use dm_core::journal::MergedEntry;
@@ -33,6 +34,7 @@ use crate::table_lock::LockTimes;
 use crate::tally::Tally;
 use crate::upstream::{CredentialSource, Full, ReadOnly, UpstreamError};
 use partitions::Partitions;
+use speed::Speed;
 
 /// Why a run could not be taken back, or not wholly. What was put back stays put back, and a restore
 /// begun again goes on.
@@ -128,7 +130,7 @@ pub struct Restore {
     on_conflict: OnConflict,
     counts: Counts,
     listed: Mutex<Vec<ListedConflict>>,
-    stopping: AtomicBool,
+    speed: Speed,
 }
 
 /// What is behind the restore.
@@ -195,8 +197,8 @@ impl Restore {
             }
         };
         let (counts, listed) = (Counts::default(), Mutex::default());
-        let stopping = AtomicBool::new(false);
-        Ok(Self { archive, source, own, target, tally, on_conflict, counts, listed, stopping })
+        let speed = Speed::of(plan);
+        Ok(Self { archive, source, own, target, tally, on_conflict, counts, listed, speed })
     }
 
     /// Other times for the locks of the tables that it writes.
@@ -210,7 +212,7 @@ impl Restore {
 
     /// Begins no further key; [`Self::run`] then ends.
     pub fn stop(&self) {
-        self.stopping.store(true, Ordering::Relaxed);
+        self.speed.stop();
     }
 
     /// The restore's own name in the archive.
@@ -254,7 +256,7 @@ impl Restore {
         let mut partitions = Partitions::fill(&reader).await?;
         while let Some(entries) = partitions.next().map_err(RestoreError::Sorting)? {
             self.restore_all(entries).await?;
-            if self.stopping.load(Ordering::Relaxed) {
+            if self.speed.is_stopping() {
                 return Err(RestoreError::Interrupted);
             }
         }
@@ -302,6 +304,14 @@ impl Restore {
         Ok(ledger::complete(&self.archive, &self.own.name, &completed).await?)
     }
 
+    async fn observe(&self) {
+        let calls = match &self.target {
+            Target::Preview(images) => images.calls(),
+            Target::Database(journal) => journal.apply().calls(),
+        };
+        self.speed.observe(&self.tally, calls).await;
+    }
+
     fn images(&self) -> &Images {
         match &self.target {
             Target::Preview(images) => images,
@@ -336,11 +346,15 @@ impl Restore {
         table: &TableSchema,
         entries: &[MergedEntry],
     ) -> std::result::Result<(), Fault> {
+        if !self.speed.may_read(entries.len()).await {
+            return Ok(());
+        }
         let read = self.with_images(table, entries).await?;
+        self.observe().await;
         let mut work: FuturesUnordered<_> = read
             .into_iter()
             .map(|(entry, key, now)| async move {
-                if self.stopping.load(Ordering::Relaxed) {
+                if self.speed.is_stopping() {
                     return Ok(());
                 }
                 self.restore_key(table, entry, &key, now).await
