@@ -2,6 +2,7 @@
 //! archive, another object adopts the result, and the run is taken back.
 
 use std::sync::Arc;
+use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use dm_core::plan::{Mode, Plan, Policy, RestorePlan};
@@ -11,11 +12,13 @@ use dm_core::verdict::{RunOutcome, Verdict};
 use dm_engine::archive::Archive;
 use dm_engine::restore::RestoreReport;
 use dm_guard::keep::Keep;
+use dm_guard::token::ControlToken;
 use dm_guard::{ledger, restore};
 use serde_json::{Value, json};
 use tempfile::TempDir;
 
-use crate::bed::{self, database, fresh_name};
+use crate::bed::{self, Endpoint, database, fresh_name};
+use crate::processes::free_address;
 use crate::shorthand::expand;
 
 struct Pod {
@@ -121,19 +124,19 @@ async fn a_run_is_kept_adopted_taken_back_and_may_then_run_anew() {
     let never = std::future::pending::<()>();
     plan.mode = Mode::DryRun;
     assert_eq!(ledger::ask(&plan).await.verdict, Verdict::Go);
-    let preview = restore::restore(&plan, bed::credentials(), any, never).await;
+    let preview = restore::restore(&plan, bed::credentials(), any, None, never).await;
     assert_eq!((preview.finished, preview.updated, preview.conflicts), (true, 2, 1));
     assert!(preview.archived.unwrap().conflicts.unwrap().contains("dry-run-u/"));
 
     plan.mode = Mode::Apply;
     assert_eq!(ledger::ask(&plan).await.verdict, Verdict::Go);
     let stopped = std::future::ready(());
-    let interrupted = restore::restore(&plan, bed::credentials(), any, stopped).await;
+    let interrupted = restore::restore(&plan, bed::credentials(), any, None, stopped).await;
     assert!(!interrupted.finished && interrupted.problem.unwrap().contains("interrupted"));
     assert_eq!(ledger::ask(&plan).await.verdict, Verdict::Go, "it goes on under its number");
 
     let never = std::future::pending::<()>();
-    let restored = restore::restore(&plan, bed::credentials(), any, never).await;
+    let restored = restore::restore(&plan, bed::credentials(), any, None, never).await;
     assert_eq!(restored.problem, None);
     assert_eq!((restored.finished, restored.conflicts), (true, 1));
     assert_eq!(restored.groups[0].conflict, Conflict::AttributeChanged("price".into()));
@@ -229,4 +232,47 @@ async fn a_dry_run_keeps_its_difference_and_is_not_in_the_ledger() {
     assert_eq!(database().items(&pod.table).await, before);
     assert!(dm_engine::ledger::entries(&pod.opened().await, None).await.unwrap().is_empty());
     assert_eq!(pod.ask("u", 2).await, Verdict::Go);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_restore_goes_as_its_control_says() {
+    const TOKEN: &str = "0123456789abcdef0123456789abcdef";
+    let pod = Pod::new(Mode::Apply).await;
+    let before = database().items(&pod.table).await;
+    pod.run(Some(0)).await;
+    let mut plan = pod.plan.clone();
+    plan.run.number = 2;
+    plan.restore = Some(RestorePlan { run: 1, on_conflict: OnConflict::Skip });
+    plan.limits.writes_per_second = Some(1);
+    let address = free_address();
+    let control = Endpoint::new(format!("http://{address}"));
+    let asked = async |method: &str, path: &str, body: &str| {
+        let (status, answer) = control.control(method, path, Some(TOKEN), body).await;
+        assert_eq!(status, 200, "{method} {path}: {answer}");
+        answer
+    };
+    let steered = async {
+        while tokio::net::TcpStream::connect(address).await.is_err() {
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+        assert_eq!(control.control("POST", "/pause", None, "").await.0, 401);
+        assert_eq!(asked("POST", "/pause", "").await["paused"], true);
+        // What was under way goes on to its end.
+        tokio::time::sleep(Duration::from_millis(300)).await;
+        let now = database().items(&pod.table).await;
+        assert!(now != before, "it was paused in the middle");
+        let quick = asked("PUT", "/limits", r#"{"writesPerSecond":500}"#).await;
+        assert_eq!(quick["limits"]["writesPerSecond"], 500);
+        tokio::time::sleep(Duration::from_millis(1500)).await;
+        assert_eq!(database().items(&pod.table).await, now, "nothing is written in a pause");
+        assert_eq!(asked("GET", "/progress", "").await["finished"], false);
+        assert_eq!(asked("POST", "/resume", "").await["paused"], false);
+        Instant::now()
+    };
+    let token = Some(ControlToken::new(TOKEN).unwrap());
+    let never = std::future::pending::<()>();
+    let work = restore::restore(&plan, bed::credentials(), address, token, never);
+    let (restored, resumed) = tokio::join!(work, steered);
+    assert!(restored.finished && resumed.elapsed() < Duration::from_secs(2), "{restored:?}");
+    assert_eq!(database().items(&pod.table).await, before);
 }

@@ -75,7 +75,8 @@ pub fn keys() -> [(&'static str, String); 2] {
     [("AWS_ACCESS_KEY_ID", ACCESS_KEY.into()), ("AWS_SECRET_ACCESS_KEY", "secret".into())]
 }
 
-fn free_address() -> SocketAddr {
+/// An address that nobody listens on now.
+pub fn free_address() -> SocketAddr {
     TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap().local_addr().unwrap()
 }
 

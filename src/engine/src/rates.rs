@@ -9,6 +9,7 @@ mod pace;
 
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
+use dm_core::control::{CONTROL_VERSION, ControlState};
 use dm_core::limits;
 use dm_core::plan::{Mode, RateLimits};
 use serde_json::Value;
@@ -17,6 +18,7 @@ use tokio::time::Instant;
 use crate::call::Call;
 use crate::fault::Fault;
 use crate::operation::{Class, Operation};
+use crate::upstream::UpstreamCalls;
 use bucket::Bucket;
 use gate::Gate;
 use pace::{Lowering, Pace, WHOLE};
@@ -113,6 +115,19 @@ impl Rates {
             write_units_per_second: told(&self.write_units, &self.write_pace),
         };
         (lowered != RateLimits::default()).then_some(lowered)
+    }
+
+    /// How a run goes that has made these calls.
+    pub fn state(&self, calls: UpstreamCalls) -> ControlState {
+        ControlState {
+            version: CONTROL_VERSION,
+            paused: self.gate.is_paused(),
+            held: self.gate.held(),
+            limits: self.limits(),
+            limits_max: self.max(),
+            lowered: self.lowered(),
+            throttled: calls.read_throttles + calls.write_throttles,
+        }
     }
 
     /// The gate that a pause closes.

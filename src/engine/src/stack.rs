@@ -8,7 +8,7 @@ use std::path::Path;
 use std::sync::atomic::AtomicBool;
 use std::sync::{Arc, OnceLock};
 
-use dm_core::control::{CONTROL_VERSION, ControlState};
+use dm_core::control::ControlState;
 use dm_core::plan::{Mode, Plan, RateLimits};
 use dm_core::report::{Fidelity, GuardResult, JournalResult, REPORT_VERSION, TableEffect};
 use sha2::{Digest as _, Sha256};
@@ -296,16 +296,7 @@ impl Engine {
 
     /// How fast the run goes.
     pub fn control(&self) -> ControlState {
-        let calls = self.calls();
-        ControlState {
-            version: CONTROL_VERSION,
-            paused: self.rates.gate().is_paused(),
-            held: self.rates.gate().held(),
-            limits: self.rates.limits(),
-            limits_max: self.rates.max(),
-            lowered: self.rates.lowered(),
-            throttled: calls.read_throttles + calls.write_throttles,
-        }
+        self.rates.state(self.calls())
     }
 
     fn note(&self, operation: Operation, fault: &Fault) {

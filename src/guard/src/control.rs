@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use bytes::Bytes;
-use dm_core::control::{CONTROL_PATH, LIMITS_PATH, PAUSE_PATH, RESUME_PATH};
+use dm_core::control::{CONTROL_PATH, ControlState, LIMITS_PATH, PAUSE_PATH, RESUME_PATH};
 use dm_core::limits;
 use dm_core::plan::RateLimits;
 use dm_core::report::GuardResult;
@@ -22,14 +22,59 @@ use tokio::net::TcpListener;
 use tokio::sync::Semaphore;
 
 use crate::restart;
+use crate::restore::Restoring;
 use crate::token::ControlToken;
 use crate::wire::{Body, plain};
+
+/// What is controlled.
+#[derive(Debug)]
+pub enum Run {
+    /// A program's.
+    Program(Arc<Engine>),
+    /// A restore.
+    Restore(Arc<Restoring>),
+}
+
+impl Run {
+    async fn progress(&self) -> Response<Body> {
+        match self {
+            Self::Program(engine) => json(serde_json::to_vec(&without_samples(engine))),
+            Self::Restore(restoring) => json(serde_json::to_vec(&restoring.result().await)),
+        }
+    }
+
+    /// How it goes.
+    pub fn state(&self) -> ControlState {
+        match self {
+            Self::Program(engine) => engine.control(),
+            Self::Restore(restoring) => restoring.restore.control(),
+        }
+    }
+
+    /// Changes its limits.
+    pub fn set_rates(&self, limits: &RateLimits) {
+        match self {
+            Self::Program(engine) => engine.set_rates(limits),
+            Self::Restore(restoring) => restoring.restore.set_rates(limits),
+        }
+    }
+
+    /// Holds it, or lets it go on.
+    pub fn pause(&self, paused: bool) {
+        match (self, paused) {
+            (Self::Program(engine), true) => engine.pause(),
+            (Self::Program(engine), false) => engine.resume(),
+            (Self::Restore(restoring), true) => restoring.restore.pause(),
+            (Self::Restore(restoring), false) => restoring.restore.resume(),
+        }
+    }
+}
 
 /// What stands behind the control's address.
 #[derive(Debug)]
 pub struct Control {
     /// The run.
-    pub engine: Arc<Engine>,
+    pub run: Run,
     /// What must be shown to change anything; without it nothing can be changed.
     pub token: Option<ControlToken>,
     /// Where it is kept for a guard that is started again.
@@ -88,7 +133,7 @@ impl Control {
         }
         match head.uri.path() {
             "/healthz" => return said(StatusCode::OK, "ok"),
-            "/progress" => return json(serde_json::to_vec(&without_samples(&self.engine))),
+            "/progress" => return self.run.progress().await,
             _ => {}
         }
         let shown = head.headers.get(AUTHORIZATION).map(HeaderValue::as_bytes);
@@ -97,21 +142,21 @@ impl Control {
             return refusal;
         }
         match head.uri.path() {
-            PAUSE_PATH => self.engine.pause(),
-            RESUME_PATH => self.engine.resume(),
+            PAUSE_PATH => self.run.pause(true),
+            RESUME_PATH => self.run.pause(false),
             LIMITS_PATH => match limits_of(body).await {
-                Ok(limits) => self.engine.set_rates(&limits),
+                Ok(limits) => self.run.set_rates(&limits),
                 Err(why) => return said(StatusCode::BAD_REQUEST, &why),
             },
-            _ => return json(serde_json::to_vec(&self.engine.control())),
+            _ => return json(serde_json::to_vec(&self.run.state())),
         }
         self.keep();
-        json(serde_json::to_vec(&self.engine.control()))
+        json(serde_json::to_vec(&self.run.state()))
     }
 
     fn keep(&self) {
         let Some(folder) = &self.state_dir else { return };
-        if let Err(error) = restart::keep_control(folder, &self.engine) {
+        if let Err(error) = restart::keep_control(folder, &self.run.state()) {
             tracing::warn!(%error, "what the control was told would not outlive a restart");
         }
     }

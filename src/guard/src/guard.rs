@@ -13,7 +13,7 @@ use dm_engine::{CredentialSource, Engine, OpenError, Start};
 use tokio::net::TcpListener;
 use tokio::task::JoinHandle;
 
-use crate::control::Control;
+use crate::control::{Control, Run};
 use crate::server::Server;
 use crate::token::ControlToken;
 use crate::{control, listen, restart};
@@ -74,18 +74,17 @@ impl Guard {
         let engine = Arc::new(match &options.state_dir {
             Some(folder) => {
                 let holder = restart::holder(folder).map_err(StartError::StateDir)?;
-                let engine = engine.in_folder(folder).locking(Some(holder), LockTimes::default());
-                restart::take_up_control(folder, &engine).map_err(StartError::StateDir)?;
-                engine
+                engine.in_folder(folder).locking(Some(holder), LockTimes::default())
             }
             None => engine,
         });
         let server = Arc::new(Server::new(Arc::clone(&engine)));
-        let behind = Control {
-            engine: Arc::clone(&engine),
-            token: options.control_token.clone(),
-            state_dir: options.state_dir.clone(),
-        };
+        let run = Run::Program(Arc::clone(&engine));
+        if let Some(folder) = &options.state_dir {
+            restart::take_up_control(folder, &run).map_err(StartError::StateDir)?;
+        }
+        let (token, state_dir) = (options.control_token.clone(), options.state_dir.clone());
+        let behind = Control { run, token, state_dir };
         let tasks = [
             tokio::spawn(Arc::clone(&server).accept(program)),
             tokio::spawn(control::accept(Arc::new(behind), control)),

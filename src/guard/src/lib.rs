@@ -15,7 +15,6 @@ pub mod record;
 mod restart;
 pub mod restore;
 mod server;
-mod status_server;
 pub mod termination;
 #[cfg(test)]
 mod testing;

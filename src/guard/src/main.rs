@@ -76,7 +76,8 @@ fn stopped() -> anyhow::Result<impl Future<Output = ()>> {
 async fn take_back(flags: &Flags, plan: &Plan) -> anyhow::Result<(String, u8)> {
     let stop = stopped()?;
     let credentials = CredentialSource::default_chain(&plan.upstream.region).await?;
-    let result = restore::restore(plan, credentials, flags.control_listen, stop).await;
+    let token = flags.control_token.as_deref().map(ControlToken::new).transpose()?;
+    let result = restore::restore(plan, credentials, flags.control_listen, token, stop).await;
     Ok((result.to_message(), u8::from(!result.finished || result.problem.is_some())))
 }
 

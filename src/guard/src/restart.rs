@@ -5,9 +5,12 @@ use std::fs::OpenOptions;
 use std::io;
 use std::path::Path;
 
+use dm_core::control::ControlState;
 use dm_core::plan::RateLimits;
-use dm_engine::{Engine, Start};
+use dm_engine::Start;
 use serde::{Deserialize, Serialize};
+
+use crate::control::Run;
 
 /// Name of the file.
 const MARKER: &str = "guard-started";
@@ -27,25 +30,24 @@ struct Asked {
 
 /// Keeps what the control was told, so that a guard that is started again in the middle of a pause
 /// lets nothing through, and goes no faster than the one before.
-pub fn keep_control(state_dir: &Path, engine: &Engine) -> io::Result<()> {
-    let control = engine.control();
-    let asked = Asked { paused: control.paused, limits: control.limits };
+pub fn keep_control(state_dir: &Path, control: &ControlState) -> io::Result<()> {
+    let asked = Asked { paused: control.paused, limits: control.limits.clone() };
     let (file, whole) = (state_dir.join(ASKED), state_dir.join(format!("{ASKED}.new")));
     std::fs::write(&whole, serde_json::to_vec(&asked)?)?;
     std::fs::rename(whole, file)
 }
 
 /// Takes up what the control of the guard before was told, if it was told anything.
-pub fn take_up_control(state_dir: &Path, engine: &Engine) -> io::Result<()> {
+pub fn take_up_control(state_dir: &Path, run: &Run) -> io::Result<()> {
     let kept = match std::fs::read(state_dir.join(ASKED)) {
         Ok(kept) => kept,
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
         Err(error) => return Err(error),
     };
     let asked: Asked = serde_json::from_slice(&kept)?;
-    engine.set_rates(&asked.limits);
+    run.set_rates(&asked.limits);
     if asked.paused {
-        engine.pause();
+        run.pause(true);
     }
     tracing::info!(asked.paused, ?asked.limits, "goes on as the guard before it was told");
     Ok(())

@@ -16,17 +16,37 @@ use dm_engine::CredentialSource;
 use dm_engine::ledger;
 use dm_engine::restore::{ListedConflict, Restore, RestoreError, RestoreReport};
 
+use crate::control::{Control, Run};
 use crate::keep::{Keep, trouble};
-use crate::{listen, status_server};
+use crate::token::ControlToken;
+use crate::{control, listen};
 
 /// Keys of one group in a result; all are in the archive.
 const KEYS_SHOWN_MAX: usize = 5;
 
-/// Runs it until its end, or until it is told to stop.
+/// A restore under way.
+#[derive(Debug)]
+pub struct Restoring {
+    /// It.
+    pub restore: Restore,
+    plan: Plan,
+    started_at: String,
+}
+
+impl Restoring {
+    /// What it has done so far.
+    pub async fn result(&self) -> RestoreResult {
+        let report = self.restore.report().await;
+        result(&self.plan, &self.restore, &report, self.started_at.clone())
+    }
+}
+
+/// Runs it until its end, or until it is told to stop. Who shows the token may change how fast it goes.
 pub async fn restore(
     plan: &Plan,
     credentials: CredentialSource,
     control_listen: std::net::SocketAddr,
+    token: Option<ControlToken>,
     stop: impl Future<Output = ()>,
 ) -> RestoreResult {
     let started_at = ledger::now();
@@ -34,32 +54,26 @@ pub async fn restore(
         return failed(plan, started_at, "the plan does not say which run to take back".into());
     };
     let restore = match Restore::open(plan, credentials, asked.run, asked.on_conflict).await {
-        Ok(restore) => Arc::new(restore),
+        Ok(restore) => restore,
         Err(error) => return failed(plan, started_at, chain(&error)),
     };
-    let control = match listen::listen(control_listen).await {
+    let listener = match listen::listen(control_listen).await {
         Ok(listener) => listener,
         Err(error) => {
             return failed(plan, started_at, format!("listening on {control_listen}: {error}"));
         }
     };
-    let progress = {
-        let (plan, restore, started_at) = (plan.clone(), Arc::clone(&restore), started_at.clone());
-        move || {
-            let (plan, restore) = (plan.clone(), Arc::clone(&restore));
-            let started_at = started_at.clone();
-            async move {
-                let report = restore.report().await;
-                serde_json::to_vec(&result(&plan, &restore, &report, started_at)).ok()
-            }
-        }
-    };
-    let serving = tokio::spawn(status_server::accept(progress, control));
-    let ended = run(&restore, stop).await;
+    let restoring =
+        Arc::new(Restoring { restore, plan: plan.clone(), started_at: started_at.clone() });
+    let run_of = Run::Restore(Arc::clone(&restoring));
+    let behind = Control { run: run_of, token, state_dir: None };
+    let serving = tokio::spawn(control::accept(Arc::new(behind), listener));
+    let restore = &restoring.restore;
+    let ended = run(restore, stop).await;
     serving.abort();
 
     let report = restore.report().await;
-    let mut result = result(plan, &restore, &report, started_at);
+    let mut result = result(plan, restore, &report, started_at);
     match &ended {
         Ok(()) => result.finished = true,
         Err(error) => result.problem = Some(chain(error)),
@@ -67,7 +81,7 @@ pub async fn restore(
     if let (None, Some((_, Some(problem)))) = (&result.problem, restore.journalled()) {
         result.problem = Some(problem);
     }
-    result.archived = keep(plan, &restore, &report, ended.is_ok()).await;
+    result.archived = keep(plan, restore, &report, ended.is_ok()).await;
     result
 }
 

@@ -12,9 +12,10 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use bytes::Bytes;
+use dm_core::control::ControlState;
 use dm_core::journal::MergedEntry;
 use dm_core::limits;
-use dm_core::plan::{JournalMode, Mode, Plan};
+use dm_core::plan::{JournalMode, Mode, Plan, RateLimits};
 use dm_core::report::JournalResult;
 use dm_core::restore::{Conflict, OnConflict, Step};
 use dm_core::schema::{ItemKey, TableSchema};
@@ -32,7 +33,7 @@ use crate::journal::{Journal, JournalReader, JournalledRun, ReadError};
 use crate::ledger::{self, Completed, Kind, LedgerError, RunOutcome};
 use crate::table_lock::LockTimes;
 use crate::tally::Tally;
-use crate::upstream::{CredentialSource, Full, ReadOnly, UpstreamError};
+use crate::upstream::{CredentialSource, Full, ReadOnly, UpstreamCalls, UpstreamError};
 use partitions::Partitions;
 use speed::Speed;
 
@@ -215,6 +216,26 @@ impl Restore {
         self.speed.stop();
     }
 
+    /// How fast it goes.
+    pub fn control(&self) -> ControlState {
+        self.speed.rates().state(self.calls())
+    }
+
+    /// Changes how fast it may go, from now on.
+    pub fn set_rates(&self, limits: &RateLimits) {
+        self.speed.set(limits);
+    }
+
+    /// Begins nothing from now on, until it goes on.
+    pub fn pause(&self) {
+        self.speed.rates().gate().pause();
+    }
+
+    /// Lets it go on.
+    pub fn resume(&self) {
+        self.speed.rates().gate().resume();
+    }
+
     /// The restore's own name in the archive.
     pub fn name(&self) -> &RunName {
         &self.own.name
@@ -304,12 +325,15 @@ impl Restore {
         Ok(ledger::complete(&self.archive, &self.own.name, &completed).await?)
     }
 
-    async fn observe(&self) {
-        let calls = match &self.target {
+    fn calls(&self) -> UpstreamCalls {
+        match &self.target {
             Target::Preview(images) => images.calls(),
             Target::Database(journal) => journal.apply().calls(),
-        };
-        self.speed.observe(&self.tally, calls).await;
+        }
+    }
+
+    async fn observe(&self) {
+        self.speed.observe(&self.tally, self.calls()).await;
     }
 
     fn images(&self) -> &Images {

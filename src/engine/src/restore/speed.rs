@@ -1,9 +1,11 @@
 //! How fast a restore goes: no faster than any run of its target may, and slower while the database
 //! throttles. It has time, so it waits as long as it takes.
 
+use std::sync::atomic::{AtomicUsize, Ordering};
+
 use dm_core::limits;
 use dm_core::plan::{Plan, RateLimits};
-use tokio::sync::{Semaphore, SemaphorePermit, watch};
+use tokio::sync::{Notify, watch};
 
 use crate::journal::images::BATCH_GET_KEYS_MAX;
 use crate::rates::{Rates, Used};
@@ -17,18 +19,44 @@ const WRITES_AT_ONCE_MAX: usize = limits::RESTORE_PAGES_AT_ONCE * BATCH_GET_KEYS
 #[derive(Debug)]
 pub struct Speed {
     rates: Rates,
-    /// What a write costs in units is known when it has been made, so no more are under way than a
-    /// second may take.
-    writing: Semaphore,
+    /// Writes under way. What one costs in units is known when it has been made, so there are no more
+    /// than a second may take.
+    writing: AtomicUsize,
+    fewer: Notify,
     stopping: watch::Sender<bool>,
+}
+
+/// A write under way, as long as it is there.
+#[derive(Debug)]
+pub struct Turn<'a>(&'a Speed);
+
+impl Drop for Turn<'_> {
+    fn drop(&mut self) {
+        self.0.writing.fetch_sub(1, Ordering::AcqRel);
+        self.0.fewer.notify_one();
+    }
 }
 
 impl Speed {
     /// Of a plan.
     pub fn of(plan: &Plan) -> Self {
-        let rates = Rates::new(plan.mode, &plan.limits, plan.limits_max.clone());
-        let writing = Semaphore::new(writes_at_once(&rates.in_force()));
-        Self { rates, writing, stopping: watch::Sender::new(false) }
+        Self {
+            rates: Rates::new(plan.mode, &plan.limits, plan.limits_max.clone()),
+            writing: AtomicUsize::new(0),
+            fewer: Notify::new(),
+            stopping: watch::Sender::new(false),
+        }
+    }
+
+    /// Changes the limits.
+    pub fn set(&self, limits: &RateLimits) {
+        self.rates.set(limits);
+        self.fewer.notify_waiters();
+    }
+
+    /// The rates themselves.
+    pub fn rates(&self) -> &Rates {
+        &self.rates
     }
 
     /// Lets nothing more begin.
@@ -49,15 +77,28 @@ impl Speed {
             .is_some()
     }
 
-    /// Waits until an item may be written, and lets others begin when this is dropped; `None` if it
-    /// was told to stop before.
-    pub async fn may_write(&self) -> Option<SemaphorePermit<'_>> {
+    /// Waits until an item may be written; `None` if it was told to stop before.
+    pub async fn may_write(&self) -> Option<Turn<'_>> {
         self.unless_stopped(async {
-            let permit = self.writing.acquire().await.ok();
+            let turn = self.turn().await;
             while self.rates.admit_writes(1.0).await.is_err() {}
-            permit
+            turn
         })
-        .await?
+        .await
+    }
+
+    async fn turn(&self) -> Turn<'_> {
+        loop {
+            let mut fewer = std::pin::pin!(self.fewer.notified());
+            // Before it is looked: what changes in between is not missed.
+            fewer.as_mut().enable();
+            let most = writes_at_once(&self.rates.in_force());
+            let one_more = |now: usize| (now < most).then_some(now + 1);
+            if self.writing.fetch_update(Ordering::AcqRel, Ordering::Acquire, one_more).is_ok() {
+                return Turn(self);
+            }
+            fewer.await;
+        }
     }
 
     async fn unless_stopped<T>(&self, waits: impl Future<Output = T>) -> Option<T> {

@@ -6,23 +6,29 @@ use dm_core::plan::CONTROL_TOKEN_ENV;
 use k8s_openapi::api::batch::v1::Job;
 use k8s_openapi::api::core::v1::{Container, EnvVar};
 
-use super::GUARD_CONTAINER;
-use super::parts::{guard_of, variable};
+use super::parts::variable;
+use super::{GUARD_CONTAINER, RESTORE_CONTAINER};
 
-/// Gives the Job's guard its token. A Job without a guard, a restore's, has nothing to control.
+/// Gives the Job's guard its token, or its restore.
 pub fn give(job: &mut Job, token: &str) {
-    let pod = job.spec.as_mut().and_then(|spec| spec.template.spec.as_mut());
-    let containers = pod.and_then(|pod| pod.init_containers.as_mut()).into_iter().flatten();
-    for guard in containers.filter(|container| container.name == GUARD_CONTAINER) {
-        guard.env.get_or_insert_default().push(variable(CONTROL_TOKEN_ENV, token));
+    let Some(pod) = job.spec.as_mut().and_then(|spec| spec.template.spec.as_mut()) else { return };
+    let containers = pod.init_containers.iter_mut().flatten().chain(&mut pod.containers);
+    for controlled in containers.filter(|container| is_controlled(container)) {
+        controlled.env.get_or_insert_default().push(variable(CONTROL_TOKEN_ENV, token));
     }
 }
 
-/// The token of the Job's guard. One made by an older controller may have none.
+/// The token of the Job's guard, or of its restore. One made by an older controller may have none.
 pub fn token_of(job: &Job) -> Option<&str> {
-    let token =
-        guard_of(job)?.env.iter().flatten().find(|variable| variable.name == CONTROL_TOKEN_ENV)?;
+    let pod = job.spec.as_ref()?.template.spec.as_ref()?;
+    let mut containers = pod.init_containers.iter().flatten().chain(&pod.containers);
+    let controlled = containers.find(|container| is_controlled(container))?;
+    let token = controlled.env.iter().flatten().find(|v| v.name == CONTROL_TOKEN_ENV)?;
     token.value.as_deref()
+}
+
+fn is_controlled(container: &Container) -> bool {
+    [GUARD_CONTAINER, RESTORE_CONTAINER].contains(&container.name.as_str())
 }
 
 /// What a container of the guard's program gets that controls nothing.

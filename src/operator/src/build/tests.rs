@@ -437,6 +437,9 @@ fn only_the_guard_has_the_controls_token_and_no_other_job_inherits_it() {
     }
     let recorder = record::build(&migration, &run, &job).unwrap();
     assert!(!containers(&recorder).iter().any(has));
+    let mut restore = taken_back(RunKind::Restore, &container(), &in_a_bucket());
+    control::give(&mut restore, "0123456789abcdef0123456789abcdef");
+    assert_eq!(control::token_of(&restore), Some("0123456789abcdef0123456789abcdef"));
 }
 
 #[test]

@@ -129,6 +129,19 @@ fn limits_that_change_reach_the_guard_and_only_those() {
 }
 
 #[test]
+fn a_restore_under_way_goes_as_fast_as_the_limits_say_now() {
+    let spec = json!({"limits": {"writesPerSecond": 40}});
+    let mut migration = applying(spec);
+    migration.spec.state = dm_api::migration::State::Restored;
+    let case = Case::new(migration)
+        .after(vec![record(RunKind::Restore), ended(RunKind::Apply, RunResult::Succeeded)])
+        .with_objects(Some(job(json!({}))), vec![pod_running()]);
+    let step = Case { control: Some(control(false, writes(200))), ..case }.step();
+    let Step::Follow { adjustment, .. } = step else { panic!("no follow: {step:#?}") };
+    assert_eq!(adjustment, Some(Adjustment { limits: Some(writes(40)), paused: None }));
+}
+
+#[test]
 fn the_targets_limit_holds_whatever_the_migration_asks_for() {
     let mut case = Case::new(applying(json!({"limits": {"writesPerSecond": 500}})))
         .after(vec![record(RunKind::Apply)])
