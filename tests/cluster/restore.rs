@@ -138,3 +138,28 @@ async fn what_a_failed_run_managed_to_change_is_taken_back_although_the_restore_
     assert_eq!((done.items, done.conflicts), (15, 0), "{done:?}");
     bed.done().await;
 }
+
+#[tokio::test]
+async fn a_restore_under_way_goes_as_fast_as_the_limits_say_now() {
+    let (bed, _bucket, _) = bed("restore-limits").await;
+    // At one a second they would take longer than the test waits.
+    let many: Vec<Value> = (0..400).map(|n| json!({"id": {"S": format!("many-{n}")}})).collect();
+    bed.database.put("cars", &many).await;
+    let before = bed.database.items("cars").await;
+    bed.submit(&pricing("-1")).await;
+    bed.phase("m", Phase::Applied).await;
+
+    let slowly = json!({"state": "Restored", "limits": {"writesPerSecond": 1}});
+    bed.patch("m", &json!({"spec": slowly})).await;
+    bed.until("m", "some are back", |m| {
+        let progress = status(m).progress.as_ref();
+        status(m).phase == Some(Phase::Restoring)
+            && progress.is_some_and(|progress| progress.items_written > Some(0))
+    })
+    .await;
+    bed.patch("m", &json!({"spec": {"limits": null}})).await;
+    let restored = bed.phase("m", Phase::Restored).await;
+    assert_eq!(status(&restored).last_run, 2, "the same run");
+    assert_eq!(bed.database.items("cars").await, before);
+    bed.done().await;
+}
