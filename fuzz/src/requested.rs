@@ -9,6 +9,7 @@ use aws_credential_types::Credentials;
 use aws_credential_types::provider::SharedCredentialsProvider;
 use dm_core::plan::Plan;
 use dm_engine::CredentialSource;
+use dm_guard::clients::Clients;
 use dm_guard::{Guard, Options};
 use serde_json::json;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
@@ -68,6 +69,8 @@ pub fn request(input: &[u8]) {
 fn whole(operation: &str, body: &[u8]) -> Vec<u8> {
     let mut bytes = format!(
         "POST / HTTP/1.1\r\nhost: x\r\nconnection: close\r\ncontent-type: application/x-amz-json-1.0\r\n\
+         x-amz-date: 20261201T000000Z\r\nauthorization: AWS4-HMAC-SHA256 \
+         Credential=k/20261201/eu-west-1/dynamodb/aws4_request, SignedHeaders=host, Signature=0\r\n\
          x-amz-target: DynamoDB_20120810.{operation}\r\ncontent-length: {}\r\n\r\n",
         body.len()
     )
@@ -116,8 +119,13 @@ fn serve() -> Option<Served> {
         .ok()?;
         let fixed = Credentials::new("key", "secret", None, None, "fuzz");
         let credentials = CredentialSource::new(SharedCredentialsProvider::new(fixed));
-        let options =
-            Options { listen: any, control_listen: any, control_token: None, state_dir: None };
+        let options = Options {
+            listen: any,
+            control_listen: any,
+            control_token: None,
+            state_dir: None,
+            clients: Clients::Any,
+        };
         Guard::start(&plan, credentials, &options).await.ok()
     })?;
     Some(Served { runtime, guard })

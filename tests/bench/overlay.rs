@@ -250,6 +250,7 @@ impl Process {
             .arg(folder)
             .env("DATAMIGRATION_PLAN", plan.to_string())
             .envs([("AWS_ACCESS_KEY_ID", "bench"), ("AWS_SECRET_ACCESS_KEY", "secret")])
+            .env("DATAMIGRATION_ACCESS_KEY_ID", "bench")
             .stderr(File::create(&log)?)
             .spawn()
             .context("starting the guard")?;

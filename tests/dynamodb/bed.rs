@@ -7,6 +7,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use dm_core::plan::{ArchivePlan, Mode, PLAN_VERSION, Plan, Policy, RateLimits, RunId, Upstream};
 use dm_engine::CredentialSource;
+use dm_guard::clients::{AccessKey, Clients};
 use dm_guard::{Guard, Options};
 use http::Request;
 use http_body_util::{BodyExt as _, Full};
@@ -23,6 +24,8 @@ pub const ACCESS_KEY: &str = "dmtests";
 #[derive(Clone)]
 pub struct Endpoint {
     pub url: String,
+    key: String,
+    region: String,
     client: Client<HttpConnector, Full<Bytes>>,
 }
 
@@ -39,7 +42,13 @@ pub fn database() -> Endpoint {
 
 impl Endpoint {
     pub fn new(url: String) -> Self {
-        Self { url, client: Client::builder(TokioExecutor::new()).build_http() }
+        let client = Client::builder(TokioExecutor::new()).build_http();
+        Self { url, key: ACCESS_KEY.into(), region: REGION.into(), client }
+    }
+
+    /// The same endpoint for a client with another access key and region.
+    pub fn signing(&self, key: &str, region: &str) -> Self {
+        Self { key: key.into(), region: region.into(), ..self.clone() }
     }
 
     /// One call: status and body.
@@ -49,7 +58,8 @@ impl Endpoint {
 
     /// The same of one who may be gone: `None` when there is no answer.
     pub async fn try_call(&self, operation: &str, body: &Value) -> Option<(u16, Value)> {
-        let scope = format!("{ACCESS_KEY}/20261201/{REGION}/dynamodb/aws4_request");
+        let (key, region) = (&self.key, &self.region);
+        let scope = format!("{key}/20261201/{region}/dynamodb/aws4_request");
         let request = Request::post(format!("{}/", self.url.trim_end_matches('/')))
             .header("content-type", "application/x-amz-json-1.0")
             .header("x-amz-target", format!("DynamoDB_20120810.{operation}"))
@@ -171,8 +181,13 @@ pub fn archive(url: &str) -> ArchivePlan {
 /// A guard of its own on free ports, and a client of it.
 pub async fn guard(plan: &Plan) -> (Guard, Endpoint) {
     let any = SocketAddr::from((Ipv4Addr::LOCALHOST, 0));
-    let options =
-        Options { listen: any, control_listen: any, control_token: None, state_dir: None };
+    let options = Options {
+        listen: any,
+        control_listen: any,
+        control_token: None,
+        state_dir: None,
+        clients: clients(),
+    };
     guard_with(plan, &options).await
 }
 
@@ -181,6 +196,11 @@ pub async fn guard_with(plan: &Plan, options: &Options) -> (Guard, Endpoint) {
     let guard = Guard::start(plan, credentials(), options).await.unwrap();
     let endpoint = Endpoint::new(format!("http://{}", guard.program_address));
     (guard, endpoint)
+}
+
+/// The clients of the tests' guards.
+pub fn clients() -> Clients {
+    Clients::With(AccessKey::new(ACCESS_KEY))
 }
 
 /// Credentials under which the database keeps the tests' tables.

@@ -290,7 +290,9 @@ print(boto3.Session().available_profiles)
     let output = command.arg(python.trim()).args(["-c", look]).output().unwrap();
     let (out, err, code) = ended(&output);
     assert_eq!(code, Some(0), "{err}");
-    assert_eq!(out, "[]\ndatamigration worthless None\n[]\n");
+    let (key, rest) = out.split_once(" worthless None\n[]\n").unwrap();
+    let key = key.strip_prefix("[]\nDM").unwrap_or_else(|| panic!("{out}"));
+    assert_eq!((key.len(), rest), (30, ""), "{out}");
 }
 
 #[test]
@@ -374,8 +376,18 @@ async fn a_guard_serves_any_client_until_it_is_told_to_stop() {
     let mut line = String::new();
     err.read_line(&mut line).unwrap();
     let (_, address) = line.split_once("behind ").unwrap_or_else(|| panic!("{line}"));
-    let through = Endpoint::new(address.split(';').next().unwrap().to_owned());
+    let stranger = Endpoint::new(address.split(';').next().unwrap().to_owned());
+    line.clear();
+    err.read_line(&mut line).unwrap();
+    let (_, key) = line.split_once("AWS_ACCESS_KEY_ID=").unwrap_or_else(|| panic!("{line}"));
+    let through = stranger.signing(key.split(' ').next().unwrap(), REGION);
     let delete = json!({"TableName": table, "Key": {"id": {"S": "c"}}});
+    let (status, answer) = stranger.call("DeleteItem", &delete).await;
+    assert_eq!(status, 400);
+    assert!(
+        answer["__type"].as_str().unwrap().ends_with("#UnrecognizedClientException"),
+        "{answer}"
+    );
     through.ok("DeleteItem", &delete).await;
     assert_eq!(through.items(&table).await.len(), 2);
     succeed(Command::new("kill").args(["-INT", &child.id().to_string()]));
@@ -386,6 +398,32 @@ async fn a_guard_serves_any_client_until_it_is_told_to_stop() {
     let report: Value = serde_json::from_slice(&std::fs::read(report).unwrap()).unwrap();
     assert_eq!(report["tables"][0]["deleted"], 1);
     assert_eq!(database.items(&table).await, before);
+}
+
+#[tokio::test]
+async fn a_guards_clients_find_it_by_a_file_that_only_its_owner_reads() {
+    use std::os::unix::fs::PermissionsExt as _;
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("guard.env");
+    std::fs::write(&file, "of before").unwrap();
+    let mut command = datamigration(&["guard", "--listen", "127.0.0.1:0", "--env-file"]);
+    let mut child = command.arg(&file).stderr(Stdio::piped()).spawn().unwrap();
+    let mut err = BufReader::new(child.stderr.take().unwrap());
+    let mut said = String::new();
+    for _ in 0..2 {
+        err.read_line(&mut said).unwrap();
+    }
+    assert!(said.contains("by the environment in") && !said.contains("ACCESS_KEY_ID="), "{said}");
+    assert_eq!(std::fs::metadata(&file).unwrap().permissions().mode() & 0o777, 0o600);
+    let look = ". \"$0\" && echo $AWS_ENDPOINT_URL_DYNAMODB $AWS_ACCESS_KEY_ID $AWS_REGION";
+    let output = Command::new("sh").args(["-c", look]).arg(&file).output().unwrap();
+    let (out, _, _) = ended(&output);
+    let [url, key, region] = out.split_whitespace().collect::<Vec<_>>()[..] else {
+        panic!("{out}");
+    };
+    Endpoint::new(url.into()).signing(key, region).ok("ListTables", &json!({})).await;
+    succeed(Command::new("kill").args(["-INT", &child.id().to_string()]));
+    assert_eq!(child.wait().unwrap().code(), Some(0));
 }
 
 #[tokio::test]

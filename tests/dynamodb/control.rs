@@ -12,6 +12,8 @@ use dm_core::plan::{Mode, Plan, Policy, RateLimits};
 use dm_guard::token::ControlToken;
 use dm_guard::{Guard, Options};
 use serde_json::json;
+use tokio::io::AsyncWriteExt as _;
+use tokio::net::TcpStream;
 
 use crate::bed::{self, Endpoint, database, fresh_name};
 use crate::faults::{Throttling, throttling_proxy};
@@ -29,7 +31,13 @@ async fn controlled_in(plan: &Plan, state: Option<&Path>) -> (Guard, Endpoint, E
     let any = SocketAddr::from((Ipv4Addr::LOCALHOST, 0));
     let token = Some(ControlToken::new(TOKEN).unwrap());
     let state_dir = state.map(Path::to_owned);
-    let options = Options { listen: any, control_listen: any, control_token: token, state_dir };
+    let options = Options {
+        listen: any,
+        control_listen: any,
+        control_token: token,
+        state_dir,
+        clients: bed::clients(),
+    };
     let (guard, through) = bed::guard_with(plan, &options).await;
     let control = Endpoint::new(format!("http://{}", guard.control_address));
     (guard, through, control)
@@ -50,6 +58,37 @@ async fn fresh_table(what: &str) -> String {
 async fn put(through: &Endpoint, table: &str, id: u64) -> u16 {
     let item = json!({"id": {"S": id.to_string()}});
     through.call("PutItem", &json!({"TableName": table, "Item": item})).await.0
+}
+
+/// More than the control serves at once, of one address.
+const SILENT: usize = 200;
+
+#[tokio::test]
+async fn silent_connections_make_neither_side_of_a_guard_deaf() {
+    let plan = bed::plan(Mode::Apply, Policy::default());
+    let (guard, through, control) = controlled(&plan).await;
+    let open = async |address, count, begin: &'static [u8]| {
+        let mut silent = Vec::new();
+        for _ in 0..count {
+            let mut stream = TcpStream::connect(address).await.unwrap();
+            stream.write_all(begin).await.unwrap();
+            silent.push(stream);
+        }
+        silent
+    };
+    let mut held = open(guard.control_address, SILENT, b"").await;
+    held.extend(open(guard.control_address, SILENT, b"GET /progress HTTP/1.1\r\nhost:").await);
+    held.extend(open(guard.program_address, SILENT, b"POST / HTTP/1.1\r\nhost:").await);
+    // The probe, and the operator, each on a connection of their own.
+    let soon = Duration::from_secs(5);
+    let begun = Instant::now();
+    assert_eq!(control.control("GET", "/healthz", None, "").await.0, 200);
+    assert!(asked(&control, "POST", "/pause", "").await.paused);
+    asked(&control, "POST", "/resume", "").await;
+    through.ok("ListTables", &json!({})).await;
+    assert!(begun.elapsed() < soon, "{:?}", begun.elapsed());
+    drop(held);
+    guard.stop().await;
 }
 
 /// A program of several clients that writes until it is told to end.
@@ -103,8 +142,12 @@ async fn whether_it_is_paused_is_told_on_the_programs_side_as_soon_as_it_changes
     let plan = bed::plan(Mode::Apply, Policy::default());
     let (guard, through, control) = controlled(&plan).await;
     let paused = async |known: &str| {
-        through.control("GET", &format!("/datamigration/paused?known={known}"), None, "").await
+        let path = format!("/datamigration/paused?known={known}");
+        through.control("GET", &path, Some(bed::ACCESS_KEY), "").await
     };
+    let stranger = through.control("GET", "/datamigration/paused?known=true", Some("DM0"), "");
+    assert_eq!(stranger.await.0, 401);
+    assert_eq!(through.control("POST", "/datamigration/second-pass", None, "").await.0, 401);
     assert_eq!(paused("true").await, (200, json!(false)), "at once: it is not paused");
     let (told, _) = tokio::join!(paused("false"), async {
         tokio::time::sleep(Duration::from_millis(50)).await;

@@ -54,6 +54,52 @@ async fn a_table_outside_the_policy_is_denied_by_name_and_arn() {
     assert_eq!(database.items(&allowed).await.len(), 2);
 }
 
+/// Copies between two regions, then deletes: served from one, it would lose every item.
+#[tokio::test]
+async fn a_client_of_another_region_or_account_is_refused_by_name() {
+    let table = fresh_name("regions");
+    database().ok("CreateTable", &create(&table)).await;
+    database().ok("PutItem", &put(&table, "a")).await;
+    for mode in [Mode::Apply, Mode::DryRun] {
+        let (guard, through) = bed::guard(&bed::plan(mode, Policy::default())).await;
+        through.ok("Scan", &json!({"TableName": table})).await;
+        let delete = json!({"TableName": table, "Key": {"id": {"S": "a"}}});
+        let other = through.signing(bed::ACCESS_KEY, "us-east-1");
+        for operation in ["DeleteItem", "PutItem"] {
+            let (status, answer) = other.call(operation, &delete).await;
+            assert_eq!(status, 400);
+            let kind = answer["__type"].as_str().unwrap();
+            assert!(kind.ends_with("#AccessDeniedException"), "{kind}");
+            let message = answer["Message"].as_str().unwrap();
+            for part in [operation, "eu-west-1", "us-east-1", "AWS_REGION"] {
+                assert!(message.contains(part), "{message}");
+            }
+        }
+        let stranger = through.signing("AKIAIOSFODNN7EXAMPLE", bed::REGION);
+        let (status, answer) = stranger.call("DeleteItem", &delete).await;
+        assert_eq!(status, 400);
+        let kind = answer["__type"].as_str().unwrap();
+        assert!(kind.ends_with("#UnrecognizedClientException"), "{kind}");
+        assert!(answer["message"].as_str().unwrap().contains("AWS_ACCESS_KEY_ID"), "{answer}");
+        let result = guard.stop().await;
+        let refused: Vec<_> = result
+            .remarks
+            .iter()
+            .filter(|remark| remark.fidelity == Fidelity::Refused)
+            .map(|remark| (remark.operation.as_str(), remark.why.as_str(), remark.count))
+            .collect();
+        let region = "signed for another region than the target's: us-east-1";
+        let key = "signed with another access key than the run's";
+        for expected in [("DeleteItem", region, 1), ("PutItem", region, 1), ("DeleteItem", key, 1)]
+        {
+            assert!(refused.contains(&expected), "{refused:?}");
+        }
+        assert_eq!((result.write_calls_upstream, refused.len()), (0, 3));
+    }
+    assert_eq!(database().items(&table).await.len(), 1);
+    database().ok("DeleteTable", &json!({"TableName": table})).await;
+}
+
 #[tokio::test]
 async fn a_restarted_guard_refuses_a_dry_run_and_goes_on_with_an_applied_one() {
     let table = fresh_name("restart");
@@ -67,6 +113,7 @@ async fn a_restarted_guard_refuses_a_dry_run_and_goes_on_with_an_applied_one() {
             control_listen: any,
             control_token: None,
             state_dir: Some(folder.clone()),
+            clients: bed::clients(),
         };
         let plan = bed::plan(mode, Policy::default());
         let (guard, through) = bed::guard_with(&plan, &options).await;

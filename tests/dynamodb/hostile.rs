@@ -5,7 +5,7 @@ use std::net::SocketAddr;
 use std::process::{Child, Command, Stdio};
 use std::time::Duration;
 
-use dm_core::plan::{Mode, Policy};
+use dm_core::plan::{ACCESS_KEY_ENV, Mode, Policy};
 use serde_json::json;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
@@ -13,7 +13,12 @@ use tokio::net::TcpStream;
 use crate::bed::{self, Endpoint, database, fresh_name};
 
 const HEAD: &str = "POST / HTTP/1.1\r\nhost: x\r\nconnection: close\r\ncontent-type: application/x-amz-json-1.0\r\n\
+                    x-amz-date: 20261201T000000Z\r\nauthorization: AWS4-HMAC-SHA256 \
+                    Credential=dmtests/20261201/eu-west-1/dynamodb/aws4_request, SignedHeaders=host, Signature=0\r\n\
                     x-amz-target: DynamoDB_20120810.PutItem\r\n";
+
+/// The access key of clients of a guard in a process of its own.
+const KEY: &str = "DM0123456789ABCDEF";
 
 /// Idle connections opened at once.
 const IDLE_CONNECTIONS: usize = 10_000;
@@ -145,6 +150,7 @@ impl OwnProcess {
             .arg(env!("CARGO_BIN_EXE_datamigration-under-test"))
             .env("AWS_ENDPOINT_URL_DYNAMODB", database().url)
             .env("AWS_ACCESS_KEY_ID", bed::ACCESS_KEY)
+            .env(ACCESS_KEY_ENV, KEY)
             .env("AWS_SECRET_ACCESS_KEY", "secret")
             .env("AWS_REGION", bed::REGION)
             .stderr(Stdio::piped())
@@ -155,6 +161,10 @@ impl OwnProcess {
         let (_, rest) = line.split_once("behind http://").unwrap_or_else(|| panic!("{line}"));
         let address = rest.split(';').next().unwrap().trim().parse().unwrap();
         Self { child, address }
+    }
+
+    fn client(&self) -> Endpoint {
+        Endpoint::new(format!("http://{}", self.address)).signing(KEY, bed::REGION)
     }
 
     /// Resident memory.
@@ -177,7 +187,7 @@ impl Drop for OwnProcess {
 async fn ten_thousand_idle_connections_do_not_keep_others_out() {
     dm_guard::open_files::raise();
     let guard = OwnProcess::start();
-    let through = Endpoint::new(format!("http://{}", guard.address));
+    let through = guard.client();
     through.ok("ListTables", &json!({})).await;
     let before = guard.mib();
     let mut idle = Vec::new();
@@ -196,7 +206,7 @@ async fn ten_thousand_idle_connections_do_not_keep_others_out() {
     // One that was used, one that never was, and a new one.
     ping(&mut idle[1]).await;
     ping(&mut idle[2]).await;
-    let new = Endpoint::new(format!("http://{}", guard.address));
+    let new = guard.client();
     new.ok("ListTables", &json!({})).await;
     through.ok("ListTables", &json!({})).await;
     let taken = guard.mib().saturating_sub(before);

@@ -21,6 +21,7 @@ mod control;
 mod credentials;
 mod differential;
 mod faults;
+mod front;
 mod guard;
 mod hostile;
 mod journal;

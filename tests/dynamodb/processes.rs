@@ -8,7 +8,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
-use dm_core::plan::{Mode, PLAN_ENV, Plan, Policy};
+use dm_core::plan::{ACCESS_KEY_ENV, Mode, PLAN_ENV, Plan, Policy};
 use dm_core::restore::OnConflict;
 use dm_core::verdict::Verdict;
 use dm_engine::archive::{Archive, RunName};
@@ -50,6 +50,7 @@ impl Process {
             .arg(format!("--termination-log={}", folder.join("last-words").display()))
             .env(PLAN_ENV, json!(plan).to_string())
             .env("AWS_REGION", REGION)
+            .env(ACCESS_KEY_ENV, ACCESS_KEY)
             .envs(variables.iter().map(|(name, value)| (name, value)))
             .kill_on_drop(true)
             .spawn()

@@ -11,7 +11,10 @@ use crate::shorthand::expand;
 const PROGRAM: &str = r#"
 import json, os, sys, urllib.request
 def call(operation, body):
-    headers = {"X-Amz-Target": "DynamoDB_20120810." + operation, "Content-Type": "application/x-amz-json-1.0"}
+    scope = os.environ["AWS_ACCESS_KEY_ID"] + "/20261201/" + os.environ["AWS_REGION"] + "/dynamodb/aws4_request"
+    headers = {"X-Amz-Target": "DynamoDB_20120810." + operation, "Content-Type": "application/x-amz-json-1.0",
+               "X-Amz-Date": "20261201T000000Z", "Authorization":
+               "AWS4-HMAC-SHA256 Credential=" + scope + ", SignedHeaders=host, Signature=0"}
     url = os.environ["AWS_ENDPOINT_URL_DYNAMODB"]
     request = urllib.request.Request(url, json.dumps(body).encode(), headers)
     return json.load(urllib.request.urlopen(request))

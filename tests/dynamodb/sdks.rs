@@ -59,13 +59,13 @@ async fn seeded(client: &str) -> String {
 }
 
 /// Runs a client against an endpoint, with nothing in its environment but what a run's pod gives it.
-async fn converses(client: &str, url: &str, table: &str, key: &str) {
+async fn converses(client: &str, url: &str, table: &str) {
     let mut command = tokio::process::Command::new(starter(client));
     command.arg(table).env_clear().stdin(Stdio::null()).kill_on_drop(true);
     for name in ["PATH", "HOME"] {
         command.envs(std::env::var_os(name).map(|value| (name, value)));
     }
-    command.envs(program_environment(url, REGION)).env("AWS_ACCESS_KEY_ID", key);
+    command.envs(program_environment(url, REGION, ACCESS_KEY));
     let output = tokio::time::timeout(CONVERSATION_MAX, command.output())
         .await
         .unwrap_or_else(|_| panic!("{client} at {url} has not ended in time"))
@@ -78,19 +78,19 @@ async fn converses(client: &str, url: &str, table: &str, key: &str) {
 
 async fn check(client: &str) {
     let direct = seeded(client).await;
-    converses(client, &database().url, &direct, ACCESS_KEY).await;
+    converses(client, &database().url, &direct).await;
     let left = database().items(&direct).await;
 
     let applied = seeded(client).await;
     let (guard, through) = bed::guard(&bed::plan(Mode::Apply, Policy::default())).await;
-    converses(client, &through.url, &applied, "worthless").await;
+    converses(client, &through.url, &applied).await;
     assert_eq!(database().items(&applied).await, left, "{client}: what applying leaves");
     assert!(guard.stop().await.write_calls_upstream > 0);
 
     let tried = seeded(client).await;
     let before = database().items(&tried).await;
     let (guard, through) = bed::guard(&bed::plan(Mode::DryRun, Policy::default())).await;
-    converses(client, &through.url, &tried, "worthless").await;
+    converses(client, &through.url, &tried).await;
     assert_eq!(through.items(&tried).await, left, "{client}: what the dry run shows");
     assert_eq!(database().items(&tried).await, before, "{client}: what the dry run leaves");
     let result = guard.stop().await;

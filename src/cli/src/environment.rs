@@ -24,6 +24,7 @@ pub fn of_program(
     inherited: impl IntoIterator<Item = (OsString, OsString)>,
     endpoint: &str,
     region: &str,
+    access_key: &str,
 ) -> BTreeMap<OsString, OsString> {
     let mut all: BTreeMap<OsString, OsString> =
         inherited.into_iter().filter(|(name, _)| !is_aws(name)).collect();
@@ -32,7 +33,7 @@ pub fn of_program(
         hosts.push(if hosts.is_empty() { "127.0.0.1" } else { ",127.0.0.1" });
     }
     all.extend(FILES.iter().map(|name| ((*name).into(), EMPTY_FILE.into())));
-    let ours = program_environment(endpoint, region);
+    let ours = program_environment(endpoint, region, access_key);
     all.extend(ours.map(|(name, value)| (name.into(), value.into())));
     all
 }
@@ -48,7 +49,7 @@ mod tests {
     fn of(inherited: &[(&str, &str)]) -> BTreeMap<String, String> {
         let inherited = inherited.iter().map(|(name, value)| (name.into(), value.into()));
         let text = |text: OsString| text.into_string().unwrap();
-        of_program(inherited, "http://127.0.0.1:1", "eu-west-1")
+        of_program(inherited, "http://127.0.0.1:1", "eu-west-1", "DM0")
             .into_iter()
             .map(|(name, value)| (text(name), text(value)))
             .collect()
@@ -62,7 +63,7 @@ mod tests {
     fn a_program_has_the_environment_of_a_pod_and_no_credentials() {
         let all = of(&[]);
         let expected = [
-            ("AWS_ACCESS_KEY_ID", "datamigration"),
+            ("AWS_ACCESS_KEY_ID", "DM0"),
             ("AWS_ACCOUNT_ID_ENDPOINT_MODE", "disabled"),
             ("AWS_CONFIG_FILE", "/dev/null"),
             ("AWS_DEFAULT_REGION", "eu-west-1"),
@@ -96,7 +97,7 @@ mod tests {
         ] {
             check(&[(name, "x")], name, None);
         }
-        check(&[("AWS_ACCESS_KEY_ID", "AKIA")], "AWS_ACCESS_KEY_ID", Some("datamigration"));
+        check(&[("AWS_ACCESS_KEY_ID", "AKIA")], "AWS_ACCESS_KEY_ID", Some("DM0"));
         check(&[("AWS_CONFIG_FILE", "/x")], "AWS_CONFIG_FILE", Some("/dev/null"));
     }
 

@@ -1,12 +1,17 @@
 //! `datamigration guard`: serves any client until it is told to stop.
 
+use std::fs::OpenOptions;
+use std::io::{self, Write as _};
 use std::net::SocketAddr;
-use std::path::PathBuf;
+use std::os::unix::fs::OpenOptionsExt as _;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Instant;
 
 use clap::{Args, ValueEnum};
-use dm_core::plan::{Mode, Plan};
+use dm_core::plan::{ACCESS_KEY_ENV, Mode, Plan, program_environment};
+use dm_guard::Options;
+use dm_guard::clients::{AccessKey, Clients, fresh_access_key};
 use dm_guard::token::ControlToken;
 use tokio::signal::unix::{SignalKind, signal};
 
@@ -33,6 +38,19 @@ pub struct Flags {
     /// Address for that; port 0 takes a free one
     #[arg(long, value_name = "ADDR", default_value = "127.0.0.1:0")]
     pub control_listen: SocketAddr,
+    /// Access key that clients must sign with, 16 letters and digits or more [default: a fresh one,
+    /// printed when the guard serves]. Other users see arguments: set the variable
+    #[arg(
+        long, value_name = "KEY", env = ACCESS_KEY_ENV, hide_env_values = true,
+        value_parser = access_key
+    )]
+    pub access_key_id: Option<String>,
+    /// File that gets the environment of clients as `export` lines, for its owner only
+    #[arg(long, value_name = "FILE")]
+    pub env_file: Option<PathBuf>,
+    /// Serve every client, whatever its access key. For a machine that nobody else uses
+    #[arg(long, conflicts_with_all = ["access_key_id"])]
+    pub any_client: bool,
     #[command(flatten)]
     database: database::Flags,
     /// File that gets the result as JSON. What a dry run would change, item by item, goes beside it:
@@ -55,8 +73,8 @@ pub enum GuardMode {
 const EXAMPLES: &str = "\
 Examples:
   # Try anything that speaks DynamoDB against a local database
-  datamigration guard --upstream http://127.0.0.1:8001
-  AWS_ENDPOINT_URL_DYNAMODB=http://127.0.0.1:8000 python3 main.py
+  datamigration guard --upstream http://127.0.0.1:8001 --env-file guard.env
+  . ./guard.env && python3 main.py
 
   # Only two tables, and the result as a file
   datamigration guard --mode apply --tables 'cars,maker*' --report applied.json
@@ -78,7 +96,20 @@ pub async fn guard(flags: Flags) -> Result<u8, SessionError> {
     let report = report::prepare(flags.report.as_deref(), plan.mode)?;
     let token = flags.control_token_file.as_deref().map(ControlToken::of_file).transpose()?;
     let controlled = token.is_some();
-    let guard = session::start_guard_with(&plan, flags.listen, flags.control_listen, token).await?;
+    let access_key = match flags.access_key_id.clone() {
+        Some(key) => key,
+        None => fresh_access_key().map_err(SessionError::AccessKey)?,
+    };
+    let clients =
+        if flags.any_client { Clients::Any } else { Clients::With(AccessKey::new(&access_key)) };
+    let options = Options {
+        listen: flags.listen,
+        control_listen: flags.control_listen,
+        control_token: token,
+        state_dir: None,
+        clients,
+    };
+    let guard = session::start_guard_with(&plan, &options).await?;
     let begun = Instant::now();
     say(&format!(
         "{}, behind http://{}; Ctrl-C ends it",
@@ -88,8 +119,17 @@ pub async fn guard(flags: Flags) -> Result<u8, SessionError> {
     if controlled {
         say(&format!("controlled at http://{}", guard.control_address));
     }
-    if !guard.program_address.ip().is_loopback() {
+    let address = format!("http://{}", guard.program_address);
+    let environment = program_environment(&address, &plan.upstream.region, &access_key);
+    if let Some(file) = &flags.env_file {
+        write_environment(file, &environment)
+            .map_err(|error| SessionError::EnvFile(file.clone(), error))?;
+        say(&format!("clients find it by the environment in {}", file.display()));
+    }
+    if flags.any_client {
         say("everybody who reaches this address acts with your credentials");
+    } else if flags.env_file.is_none() && flags.access_key_id.is_none() {
+        say(&format!("clients sign with AWS_ACCESS_KEY_ID={access_key} and any secret key"));
     }
     tokio::select! {
         _ = terminate.recv() => {}
@@ -107,6 +147,26 @@ pub async fn guard(flags: Flags) -> Result<u8, SessionError> {
     };
     say(&format!("\n{}", summary::text(&result, &told).trim_end()));
     Ok(0)
+}
+
+/// Writes variables for a shell to read.
+fn write_environment(file: &Path, environment: &[(&'static str, String)]) -> io::Result<()> {
+    // A file of before may be readable by others, and stays so when it is written again.
+    match std::fs::remove_file(file) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
+        Ok(()) | Err(_) => {}
+    }
+    let mut file = OpenOptions::new().write(true).create_new(true).mode(0o600).open(file)?;
+    environment.iter().try_for_each(|(name, value)| writeln!(file, "export {name}='{value}'"))
+}
+
+/// An access key that nobody guesses.
+fn access_key(text: &str) -> Result<String, String> {
+    let plain = text.bytes().all(|byte| byte.is_ascii_alphanumeric());
+    if plain && text.len() >= dm_core::limits::ACCESS_KEY_CHARS_MIN {
+        return Ok(text.to_owned());
+    }
+    Err(format!("{} letters and digits or more are needed", dm_core::limits::ACCESS_KEY_CHARS_MIN))
 }
 
 async fn plan(flags: &Flags) -> Result<Plan, SessionError> {

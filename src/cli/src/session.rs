@@ -14,7 +14,8 @@ use std::time::Instant;
 use dm_core::plan::Plan;
 use dm_entry::args::Program;
 use dm_entry::program::{self, Start, StartError};
-use dm_guard::token::{ControlToken, TokenError};
+use dm_guard::clients::{AccessKey, Clients, fresh_access_key};
+use dm_guard::token::TokenError;
 use dm_guard::{Guard, Options};
 use tokio::process::Command;
 
@@ -44,6 +45,12 @@ pub enum SessionError {
     /// The token of its control.
     #[error("preparing the guard's control")]
     Token(#[from] TokenError),
+    /// The system's randomness.
+    #[error("making an access key for the program")]
+    AccessKey(#[source] io::Error),
+    /// The file for clients.
+    #[error("writing the environment of clients to {0}")]
+    EnvFile(PathBuf, #[source] io::Error),
     /// The guard.
     #[error("beginning the second pass")]
     SecondPass(#[source] dm_engine::SecondPassError),
@@ -87,6 +94,8 @@ impl SessionError {
             Self::Database(_)
             | Self::Guard(_)
             | Self::Token(_)
+            | Self::AccessKey(_)
+            | Self::EnvFile(..)
             | Self::SecondPass(_)
             | Self::Signals(_)
             | Self::Folder(_)
@@ -127,17 +136,18 @@ pub async fn run(session: Session<'_>) -> Result<u8, SessionError> {
     let start =
         program::resolve(session.dir, session.program, std::env::var_os("PATH").as_deref())?;
     let report = report::prepare(session.report, session.plan.mode)?;
-    let guard = start_guard(session.plan, ANY_PORT).await?;
+    let access_key = fresh_access_key().map_err(SessionError::AccessKey)?;
+    let guard = start_guard(session.plan, &access_key).await?;
     let mut forwarded = Forwarded::new().map_err(SessionError::Signals)?;
 
     let begun = Instant::now();
-    let address = guard.program_address;
-    let ended = execute(&session, &start, address, Pass::First, &mut forwarded).await;
+    let at = Served { address: guard.program_address, access_key: &access_key };
+    let ended = execute(&session, &start, at, Pass::First, &mut forwarded).await;
     let took = begun.elapsed();
     let first_succeeded = ended.as_ref().is_ok_and(ExitStatus::success);
     let second = if first_succeeded && session.plan.second_pass {
         guard.engine().begin_second_pass().map_err(SessionError::SecondPass)?;
-        Some(execute(&session, &start, address, Pass::Second, &mut forwarded).await)
+        Some(execute(&session, &start, at, Pass::Second, &mut forwarded).await)
     } else {
         None
     };
@@ -171,33 +181,42 @@ enum Pass {
     Second,
 }
 
-/// A guard in this process, after its credentials were found.
-pub async fn start_guard(plan: &Plan, listen: SocketAddr) -> Result<Guard, SessionError> {
-    start_guard_with(plan, listen, ANY_PORT, None).await
+/// Where a guard serves, and whom.
+#[derive(Clone, Copy, Debug)]
+struct Served<'a> {
+    address: SocketAddr,
+    access_key: &'a str,
 }
 
-/// The same with a control for who shows this token.
-pub async fn start_guard_with(
-    plan: &Plan,
-    listen: SocketAddr,
-    control_listen: SocketAddr,
-    control_token: Option<ControlToken>,
-) -> Result<Guard, SessionError> {
+/// A guard in this process for the program with this access key, after its credentials were found.
+async fn start_guard(plan: &Plan, access_key: &str) -> Result<Guard, SessionError> {
+    let options = Options {
+        listen: ANY_PORT,
+        control_listen: ANY_PORT,
+        control_token: None,
+        state_dir: None,
+        clients: Clients::With(AccessKey::new(access_key)),
+    };
+    start_guard_with(plan, &options).await
+}
+
+/// The same with options.
+pub async fn start_guard_with(plan: &Plan, options: &Options) -> Result<Guard, SessionError> {
     let credentials = database::credentials(&plan.upstream).await?;
-    let options = Options { listen, control_listen, control_token, state_dir: None };
-    Ok(Guard::start(plan, credentials, &options).await?)
+    Ok(Guard::start(plan, credentials, options).await?)
 }
 
 async fn execute(
     session: &Session<'_>,
     start: &Start,
-    guard: SocketAddr,
+    served: Served<'_>,
     pass: Pass,
     forwarded: &mut Forwarded,
 ) -> Result<ExitStatus, SessionError> {
-    let endpoint = format!("http://{guard}");
+    let endpoint = format!("http://{}", served.address);
+    let region = &session.plan.upstream.region;
     let environment =
-        environment::of_program(std::env::vars_os(), &endpoint, &session.plan.upstream.region);
+        environment::of_program(std::env::vars_os(), &endpoint, region, served.access_key);
     let mut command = Command::new(&start.file);
     if pass == Pass::Second {
         command.stdout(Stdio::null());

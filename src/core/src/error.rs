@@ -31,8 +31,12 @@ pub enum ErrorCode {
     DuplicateItem,
     /// A token came back with another request.
     IdempotentParameterMismatch,
+    /// The signature lacks a part, or its scope cannot be read.
+    IncompleteSignature,
     /// The service failed.
     InternalServerError,
+    /// The signature is not for this service.
+    InvalidSignature,
     /// An item collection of a table with local indexes is full.
     ItemCollectionSizeLimitExceeded,
     /// Too many operations at once on the control plane.
@@ -79,7 +83,9 @@ impl ErrorCode {
             Self::ContinuousBackupsUnavailable => "ContinuousBackupsUnavailableException",
             Self::DuplicateItem => "DuplicateItemException",
             Self::IdempotentParameterMismatch => "IdempotentParameterMismatchException",
+            Self::IncompleteSignature => "IncompleteSignatureException",
             Self::InternalServerError => "InternalServerError",
+            Self::InvalidSignature => "InvalidSignatureException",
             Self::ItemCollectionSizeLimitExceeded => "ItemCollectionSizeLimitExceededException",
             Self::LimitExceeded => "LimitExceededException",
             Self::MissingAuthenticationToken => "MissingAuthenticationTokenException",
@@ -105,6 +111,8 @@ impl ErrorCode {
             Self::Validation => "com.amazon.coral.validate#",
             Self::Throttling => "com.amazon.coral.availability#",
             Self::AccessDenied
+            | Self::IncompleteSignature
+            | Self::InvalidSignature
             | Self::MissingAuthenticationToken
             | Self::Serialization
             | Self::ServiceUnavailable
@@ -112,6 +120,11 @@ impl ErrorCode {
             | Self::UnrecognizedClient => SERVICE,
             _ => MODEL,
         }
+    }
+
+    /// The name as it is on the wire, in `__type`.
+    pub fn full_name(self) -> String {
+        format!("{}{}", self.namespace(), self.name())
     }
 
     /// The HTTP status it is answered with.

@@ -13,9 +13,17 @@ pub const REQUEST_BODY_INFLATED_BYTES_MAX: usize = REQUEST_BODY_BYTES_MAX;
 /// in base64 and type tags, may be larger. A bound well above it stops a broken upstream.
 pub const RESPONSE_BODY_BYTES_MAX: usize = 64 * 1024 * 1024;
 
-/// Time for a client to send its request's headers. It is also how long an idle connection is
-/// kept: SDKs keep theirs open between calls and find out only on writing that it is closed.
-pub const CLIENT_HEADERS_MAX: Duration = Duration::from_secs(300);
+/// How long an idle connection is kept: SDKs keep theirs open between calls and find out only on writing
+/// that it is closed.
+pub const CLIENT_IDLE_MAX: Duration = Duration::from_secs(300);
+
+/// Time for a client to send a request's head once it has begun; up to half as much again. SDKs send
+/// it in one piece.
+pub const CLIENT_HEAD_MAX: Duration = Duration::from_secs(10);
+
+/// Bytes of one connection that are read ahead, a request's head among them: a head of DynamoDB's SDKs
+/// has 1 KB, with a long session token some 4 KB.
+pub const CLIENT_BUFFER_BYTES_MAX: usize = 32 * 1024;
 
 /// How long the guard keeps waiting who asks whether it is paused, before it says that nothing changed.
 pub const PAUSED_ANSWER_MAX: Duration = Duration::from_secs(20);
@@ -38,8 +46,13 @@ pub const CONNECTION_RECHECK: Duration = Duration::from_millis(50);
 /// Time for a connection that makes room to finish writing an answer.
 pub const CONNECTION_CLOSING_MAX: Duration = Duration::from_millis(250);
 
-/// Connections of the probe and the operator served at once.
+/// Connections of the probe and the operator served at once; for a further one the one that has been
+/// silent for longest is closed.
 pub const CONTROL_CONNECTIONS_MAX: usize = 64;
+
+/// Those of one address: the kubelet has one, each operator one, and whatever else reaches the pod is
+/// not to take theirs.
+pub const CONTROL_CONNECTIONS_PER_SOURCE_MAX: usize = 16;
 
 /// Requests worked on at once; further ones wait. Bounds memory by bodies held: most are small,
 /// and SDKs time out after about a minute, so a longer queue would serve nobody.
@@ -101,6 +114,20 @@ pub const GUARD_DRAIN_MAX: Duration = Duration::from_secs(10);
 /// Length of a path, table name or operation quoted in a message, against hostile ones.
 pub const QUOTED_BYTES_MAX: usize = 255;
 
+/// Length of a region's or service's name quoted in a message; real ones have some 20 characters.
+pub const QUOTED_NAME_BYTES_MAX: usize = 64;
+
+/// Bytes of the body of a request that is refused anyway which are looked at, because DynamoDB names
+/// what is no JSON first. Whoever has no access key is not to make the guard read more.
+pub const REFUSED_BODY_BYTES_MAX: usize = 64 * 1024;
+
+/// Bytes of the rest of a refused request that are read and dropped: a client that is still sending
+/// sees the answer then, and not a cut connection. Four times what a request may have.
+pub const DRAINED_BYTES_MAX: usize = 4 * REQUEST_BODY_BYTES_MAX;
+
+/// Time for that. On loopback 64 MB take a fraction of it.
+pub const DRAINED_MAX: Duration = Duration::from_secs(5);
+
 /// Bytes of request bodies held at once, as their clients announce them; further requests wait.
 /// A value tree takes several times its JSON, so this bounds the guard to about 1 GB at worst.
 pub const BODY_BYTES_IN_FLIGHT_MAX: usize = 256 * 1024 * 1024;
@@ -113,6 +140,10 @@ pub const CONTROL_BODY_BYTES_MAX: usize = 4 * 1024;
 
 /// Characters of a control token; shorter ones could be guessed by the program beside the guard.
 pub const CONTROL_TOKEN_CHARS_MIN: usize = 16;
+
+/// Characters of an access key that a person chooses; shorter ones could be guessed by other users of
+/// the machine.
+pub const ACCESS_KEY_CHARS_MIN: usize = 16;
 
 /// Time for the probe or the operator to send a request's headers, or its body.
 pub const CONTROL_HEADERS_MAX: Duration = Duration::from_secs(10);

@@ -27,6 +27,10 @@ pub const ARCHIVE_SESSION_TOKEN_ENV: &str = "DATAMIGRATION_ARCHIVE_SESSION_TOKEN
 /// Without it nobody can control the guard.
 pub const CONTROL_TOKEN_ENV: &str = "DATAMIGRATION_CONTROL_TOKEN";
 
+/// Name of the environment variable with the access key that the guard's clients must sign with, where
+/// it does not follow from the control token ([`crate::control::access_key`]).
+pub const ACCESS_KEY_ENV: &str = "DATAMIGRATION_ACCESS_KEY_ID";
+
 /// Where the guard serves the program: loopback only.
 pub const PROGRAM_PORT: u16 = 8000;
 
@@ -40,15 +44,19 @@ pub const SECOND_PASS_PATH: &str = "/datamigration/second-pass";
 /// than the query's `known`, `true` or `false`, or after a while.
 pub const PAUSED_PATH: &str = "/datamigration/paused";
 
-/// What points a program's SDK at the guard: an endpoint, a region and worthless credentials. It is
-/// a convenience for the program; the barrier is that it has no other credentials.
-pub fn program_environment(endpoint: &str, region: &str) -> [(&'static str, String); 8] {
+/// What points a program's SDK at the guard: an endpoint, a region and credentials that are worth
+/// nothing elsewhere. The access key is what the guard knows its program by.
+pub fn program_environment(
+    endpoint: &str,
+    region: &str,
+    access_key: &str,
+) -> [(&'static str, String); 8] {
     [
         ("AWS_ENDPOINT_URL_DYNAMODB", endpoint.into()),
         ("AWS_ENDPOINT_URL", endpoint.into()),
         ("AWS_REGION", region.into()),
         ("AWS_DEFAULT_REGION", region.into()),
-        ("AWS_ACCESS_KEY_ID", "datamigration".into()),
+        ("AWS_ACCESS_KEY_ID", access_key.into()),
         ("AWS_SECRET_ACCESS_KEY", "worthless".into()),
         ("AWS_ACCOUNT_ID_ENDPOINT_MODE", "disabled".into()),
         ("AWS_EC2_METADATA_DISABLED", "true".into()),

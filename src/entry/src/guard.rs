@@ -1,5 +1,6 @@
 //! What this program says to the guard and asks it: one request over loopback each.
 
+use std::env;
 use std::io::{self, Read as _, Write as _};
 use std::net::{SocketAddr, TcpStream};
 use std::time::Duration;
@@ -50,8 +51,10 @@ impl Guard {
         stream.set_read_timeout(Some(answer_max))?;
         stream.set_write_timeout(Some(GUARD_ANSWER_MAX))?;
         let request = format!(
-            "{method} {path} HTTP/1.1\r\nHost: {}\r\nContent-Length: 0\r\nConnection: close\r\n\r\n",
-            self.0
+            "{method} {path} HTTP/1.1\r\nHost: {}\r\n{}Content-Length: 0\r\n\
+             Connection: close\r\n\r\n",
+            self.0,
+            authorization()
         );
         stream.write_all(request.as_bytes())?;
         let mut answer = String::new();
@@ -59,4 +62,10 @@ impl Guard {
         let said = answer.lines().last().unwrap_or_default().to_owned();
         if answer.starts_with("HTTP/1.1 200 ") { Ok(said) } else { Err(GuardError::Refused(said)) }
     }
+}
+
+/// The header that shows the program's access key, by which the guard knows this pod's own.
+fn authorization() -> String {
+    let key = env::var("AWS_ACCESS_KEY_ID").unwrap_or_default();
+    if key.is_empty() { String::new() } else { format!("Authorization: Bearer {key}\r\n") }
 }

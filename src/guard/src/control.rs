@@ -1,7 +1,6 @@
 //! The kubelet's and the operator's side of the guard: is it there, how far is the run, and, for who
 //! shows the token, how fast it may go. It is a listener of its own: the program's serves none of it.
 
-use std::convert::Infallible;
 use std::path::PathBuf;
 use std::sync::Arc;
 
@@ -18,9 +17,9 @@ use hyper::body::Incoming;
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
-use tokio::net::TcpListener;
-use tokio::sync::Semaphore;
+use tokio::net::{TcpListener, TcpStream};
 
+use crate::connections::{Connection, Connections, MakingRoom, NoPlace};
 use crate::restart;
 use crate::restore::Restoring;
 use crate::token::ControlToken;
@@ -83,33 +82,52 @@ pub struct Control {
 
 /// Accepts connections for ever.
 pub async fn accept(control: Arc<Control>, listener: TcpListener) {
-    let connections = Arc::new(Semaphore::new(limits::CONTROL_CONNECTIONS_MAX));
+    let connections = Connections::new(
+        limits::CONTROL_CONNECTIONS_MAX,
+        limits::CONTROL_CONNECTIONS_PER_SOURCE_MAX,
+    );
     loop {
-        let Ok(permit) = Arc::clone(&connections).acquire_owned().await else { return };
-        let stream = match listener.accept().await {
-            Ok((stream, _)) => stream,
+        let (stream, peer) = match listener.accept().await {
+            Ok(accepted) => accepted,
             Err(error) => {
                 tracing::warn!(%error, "accepting a control connection");
+                connections.close_idle();
                 tokio::time::sleep(limits::ACCEPT_RETRY).await;
                 continue;
             }
         };
-        let control = Arc::clone(&control);
-        tokio::spawn(async move {
-            let _permit = permit;
-            let service = service_fn(|request| {
-                let control = Arc::clone(&control);
-                async move { Ok::<_, Infallible>(control.respond(request).await) }
-            });
-            let connection = http1::Builder::new()
-                .timer(TokioTimer::new())
-                .header_read_timeout(limits::CONTROL_HEADERS_MAX)
-                .keep_alive(false)
-                .serve_connection(TokioIo::new(stream), service);
-            if let Err(error) = connection.await {
-                tracing::debug!(%error, "control connection ended");
+        match connections.place(peer.ip()).await {
+            Ok(place) => {
+                tokio::spawn(serve(Arc::clone(&control), stream, place));
             }
-        });
+            Err(NoPlace::SourceFull) => tracing::debug!(%peer, "control connection refused"),
+            Err(NoPlace::Stopped) => return,
+        }
+    }
+}
+
+/// One connection, and one request of it.
+async fn serve(control: Arc<Control>, stream: TcpStream, place: Connection) {
+    let (control, place) = (&control, &place);
+    let service = service_fn(move |request| async move {
+        if !place.begin() {
+            return Err(MakingRoom);
+        }
+        let response = control.respond(request).await;
+        place.end();
+        Ok(response)
+    });
+    let served = http1::Builder::new()
+        .timer(TokioTimer::new())
+        .header_read_timeout(limits::CONTROL_HEADERS_MAX)
+        .max_buf_size(limits::CLIENT_BUFFER_BYTES_MAX)
+        .keep_alive(false)
+        .serve_connection(TokioIo::new(place.watch(stream)), service);
+    tokio::select! {
+        ended = served => if let Err(error) = ended {
+            tracing::debug!(%error, "control connection ended");
+        },
+        () = place.closing() => tracing::debug!("closing a silent control connection"),
     }
 }
 

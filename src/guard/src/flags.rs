@@ -4,7 +4,10 @@ use std::net::{Ipv4Addr, SocketAddr};
 use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
-use dm_core::plan::{CONTROL_PORT, CONTROL_TOKEN_ENV, PLAN_ENV, PLAN_VERSION, PROGRAM_PORT, Plan};
+use dm_core::control::access_key;
+use dm_core::plan::{
+    ACCESS_KEY_ENV, CONTROL_PORT, CONTROL_TOKEN_ENV, PLAN_ENV, PLAN_VERSION, PROGRAM_PORT, Plan,
+};
 
 use crate::listen;
 
@@ -37,6 +40,10 @@ pub struct Flags {
     /// What must be shown there, as Bearer, to change limits, pause and resume; without it nobody can
     #[arg(long, env = CONTROL_TOKEN_ENV, hide_env_values = true)]
     pub control_token: Option<String>,
+    /// Access key that the program's requests must be signed with. Without it, the one that follows from
+    /// the control token
+    #[arg(long, env = ACCESS_KEY_ENV, hide_env_values = true)]
+    pub access_key_id: Option<String>,
 }
 
 /// What the program does instead of serving. Each needs the plan's archive.
@@ -87,6 +94,14 @@ pub enum PlanError {
     Version(u64),
 }
 
+impl Flags {
+    /// The access key of the program that is served, if there is any.
+    pub fn access_key(&self) -> Option<String> {
+        let given = self.access_key_id.clone().filter(|key| !key.is_empty());
+        given.or_else(|| self.control_token.as_deref().map(access_key))
+    }
+}
+
 /// Reads a plan. Its version is looked at first: another version may have other fields.
 pub fn plan(json: &str) -> Result<Plan, PlanError> {
     let value: serde_json::Value = serde_json::from_str(json)?;
@@ -118,6 +133,15 @@ mod tests {
         for wrong in ["g record", "g record --outcome Unknown", "g other"] {
             assert!(parse(wrong).is_err(), "{wrong}");
         }
+    }
+
+    #[test]
+    fn the_access_key_is_given_or_follows_from_the_token() {
+        let key = |line: &str| Flags::try_parse_from(line.split_whitespace()).unwrap().access_key();
+        let token = "0123456789abcdef";
+        assert_eq!(key("g --access-key-id DM1").as_deref(), Some("DM1"));
+        assert_eq!(key(&format!("g --control-token {token}")), Some(access_key(token)));
+        assert_eq!(key("g"), None);
     }
 
     #[test]

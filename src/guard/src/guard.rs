@@ -13,9 +13,11 @@ use dm_engine::{CredentialSource, Engine, OpenError, Start};
 use tokio::net::TcpListener;
 use tokio::task::JoinHandle;
 
+use crate::clients::Clients;
 use crate::control::{Control, Run};
 use crate::server::Server;
 use crate::token::ControlToken;
+use crate::wire::Serves;
 use crate::{control, listen, restart};
 
 /// Where a guard listens and what it remembers.
@@ -27,6 +29,8 @@ pub struct Options {
     pub control_listen: SocketAddr,
     /// What must be shown to change limits and to pause; without it nobody can.
     pub control_token: Option<ControlToken>,
+    /// Whose requests it serves.
+    pub clients: Clients,
     /// Folder of what outlives a restart, and of what a dry run cannot hold in memory.
     pub state_dir: Option<PathBuf>,
 }
@@ -78,7 +82,9 @@ impl Guard {
             }
             None => engine,
         });
-        let server = Arc::new(Server::new(Arc::clone(&engine)));
+        let clients =
+            Serves { region: plan.upstream.region.clone(), clients: options.clients.clone() };
+        let server = Arc::new(Server::new(Arc::clone(&engine), clients));
         let run = Run::Program(Arc::clone(&engine));
         if let Some(folder) = &options.state_dir {
             restart::take_up_control(folder, &run).map_err(StartError::StateDir)?;

@@ -5,9 +5,10 @@ use std::process::ExitCode;
 use anyhow::Context as _;
 use clap::Parser as _;
 use dm_core::error::chain;
-use dm_core::plan::{Mode, Plan};
+use dm_core::plan::{ACCESS_KEY_ENV, CONTROL_TOKEN_ENV, Mode, Plan};
 use dm_core::report::GuardResult;
 use dm_engine::CredentialSource;
+use dm_guard::clients::{AccessKey, Clients};
 use dm_guard::flags::{self, Flags, Verb};
 use dm_guard::keep::Keep;
 use dm_guard::token::ControlToken;
@@ -91,11 +92,15 @@ async fn serve(flags: &Flags, plan: &Plan) -> (String, u8) {
 async fn run(flags: &Flags, plan: &Plan) -> anyhow::Result<GuardResult> {
     let stop = stopped()?;
     let credentials = CredentialSource::default_chain(&plan.upstream.region).await?;
+    let access_key = flags.access_key().with_context(|| {
+        format!("neither {ACCESS_KEY_ENV} nor {CONTROL_TOKEN_ENV} is set: one of them says whom to serve")
+    })?;
     let options = Options {
         listen: flags.listen,
         control_listen: flags.control_listen,
         control_token: flags.control_token.as_deref().map(ControlToken::new).transpose()?,
         state_dir: flags.state_dir.clone(),
+        clients: Clients::With(AccessKey::new(&access_key)),
     };
     let guard = Guard::start(plan, credentials, &options).await?;
     stop.await;

@@ -5,36 +5,39 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 
 use bytes::Bytes;
+use dm_core::error::{ErrorCode, ServiceError};
 use dm_core::limits;
 use dm_core::plan::{PAUSED_PATH, SECOND_PASS_PATH};
 use dm_engine::{Answer, Engine};
-use http::{Method, Request, Response, StatusCode, request};
+use http::{HeaderValue, Method, Request, Response, StatusCode, header, request};
 use http_body_util::{BodyExt as _, Limited};
-use hyper::body::Incoming;
+use hyper::body::{Body as _, Incoming};
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::Semaphore;
 
-use crate::connections::{Connection, Connections};
+use crate::connections::{Connection, Connections, MakingRoom};
 use crate::open_files;
 use crate::own_wakes::OwnWakes;
-use crate::wire::{self, Body, NotACall};
+use crate::wire::{self, Asked, Body, NotACall, Serves};
 
 /// The program's side of the guard.
 #[derive(Debug)]
 pub struct Server {
     engine: Arc<Engine>,
+    serves: Serves,
     requests: Arc<Semaphore>,
     body_kib: Arc<Semaphore>,
 }
 
 impl Server {
     /// A server over this engine.
-    pub fn new(engine: Arc<Engine>) -> Self {
+    pub fn new(engine: Arc<Engine>, serves: Serves) -> Self {
         Self {
             engine,
+            serves,
             requests: Arc::new(Semaphore::new(limits::REQUESTS_IN_FLIGHT_MAX)),
             body_kib: Arc::new(Semaphore::new(limits::BODY_BYTES_IN_FLIGHT_MAX / 1024)),
         }
@@ -42,11 +45,13 @@ impl Server {
 
     /// Accepts connections for ever.
     pub async fn accept(self: Arc<Self>, listener: TcpListener) {
-        let connections = Connections::new(open_files::connections_max());
+        // All of them come from this machine: no share for each source.
+        let connections = Connections::new(open_files::connections_max(), usize::MAX);
+        tokio::spawn(Arc::clone(&connections).close_slow_heads());
         loop {
             match listener.accept().await {
                 Ok((stream, peer)) => {
-                    let Some(place) = connections.place().await else { return };
+                    let Ok(place) = connections.place(peer.ip()).await else { return };
                     tokio::spawn(OwnWakes::new(Arc::clone(&self).serve(stream, peer, place)));
                 }
                 Err(error) => {
@@ -84,8 +89,9 @@ impl Server {
         });
         let served = http1::Builder::new()
             .timer(TokioTimer::new())
-            .header_read_timeout(limits::CLIENT_HEADERS_MAX)
-            .serve_connection(TokioIo::new(stream), service);
+            .header_read_timeout(limits::CLIENT_IDLE_MAX)
+            .max_buf_size(limits::CLIENT_BUFFER_BYTES_MAX)
+            .serve_connection(TokioIo::new(place.watch(stream)), service);
         let mut served = std::pin::pin!(served);
         tokio::select! {
             ended = served.as_mut() => if let Err(error) = ended {
@@ -100,24 +106,42 @@ impl Server {
     }
 
     async fn respond(&self, request: Request<Incoming>) -> Response<Body> {
-        let (head, body) = request.into_parts();
-        match head.uri.path() {
-            SECOND_PASS_PATH => return second_pass(&self.engine, &head),
-            PAUSED_PATH => return paused(&self.engine, &head).await,
-            _ => {}
+        let (head, mut body) = request.into_parts();
+        if [SECOND_PASS_PATH, PAUSED_PATH].contains(&head.uri.path()) {
+            return self.entry(&head).await;
         }
-        let answer = match self.answer(&head, body).await {
+        let answer = match self.answer(&head, &mut body).await {
             Ok(answer) => answer,
             Err(not) => {
                 self.note(&not);
+                // Whoever waits for leave to send it does not.
+                if !head.headers.contains_key(header::EXPECT) {
+                    drain(&mut body).await;
+                }
                 not.into()
             }
         };
-        wire::answered(answer)
+        wire::answered(answer, wire::answered_as(&head.headers))
     }
 
-    async fn answer(&self, head: &request::Parts, body: Incoming) -> Result<Answer, NotACall> {
-        let operation = wire::operation(head)?;
+    /// What the entry program asks for, on the address that only the pod reaches.
+    async fn entry(&self, head: &request::Parts) -> Response<Body> {
+        let presented = head.headers.get(header::AUTHORIZATION).map(HeaderValue::as_bytes);
+        if !self.serves.clients.include_bearer(presented) {
+            let said = Bytes::from_static(b"the program's access key is needed, as Bearer\n");
+            return wire::plain(StatusCode::UNAUTHORIZED, "text/plain", said);
+        }
+        if head.uri.path() == SECOND_PASS_PATH {
+            return second_pass(&self.engine, head);
+        }
+        paused(&self.engine, head).await
+    }
+
+    async fn answer(&self, head: &request::Parts, body: &mut Incoming) -> Result<Answer, NotACall> {
+        let operation = match wire::asked(head, !body.is_end_stream(), &self.serves)? {
+            Asked::Call(operation) => operation,
+            Asked::Refused(not) => return Err(refused(head, body, not).await),
+        };
         let kib =
             u32::try_from(wire::announced_bytes(&head.headers)?.div_ceil(1024)).unwrap_or(u32::MAX);
         let closing = || NotACall::Wrong(closing());
@@ -137,20 +161,29 @@ impl Server {
                 let why = format!("a call of another service: {}", foreign.service);
                 self.engine.refused_on_the_wire("other", &why);
             }
-            NotACall::Wrong(error) => {
-                tracing::warn!(error = error.code.name(), "request refused");
+            NotACall::Denied(denied) => {
+                let operation = denied.operation.name();
+                tracing::warn!(operation, why = denied.why, "request refused");
+                self.engine.refused_on_the_wire(operation, &denied.why);
+            }
+            NotACall::Wrong(ServiceError { code, .. }) | NotACall::Bare(code) => {
+                tracing::warn!(error = code.name(), "request refused");
+                self.engine.refused_on_the_wire("unknown", "not a request of DynamoDB's protocol");
+            }
+            NotACall::NotFound => {
+                tracing::warn!("request with another method, path or content type refused");
                 self.engine.refused_on_the_wire("unknown", "not a request of DynamoDB's protocol");
             }
             NotACall::TooLarge => {
                 tracing::warn!("request larger than 16 MB refused");
                 self.engine.refused_on_the_wire("unknown", "larger than 16 MB");
             }
-            NotACall::Ping => {}
+            NotACall::Ping(_) => {}
         }
     }
 }
 
-/// The entry program asks for a second pass here, on the address that only the pod reaches.
+/// The entry program asks for a second pass here.
 fn second_pass(engine: &Engine, head: &request::Parts) -> Response<Body> {
     let (status, said) = if head.method == Method::POST {
         match engine.begin_second_pass() {
@@ -180,26 +213,47 @@ async fn paused(engine: &Engine, head: &request::Parts) -> Response<Body> {
     wire::plain(StatusCode::OK, "text/plain", Bytes::from(said))
 }
 
-/// The connection is being closed; its request was not begun.
-#[derive(Clone, Copy, Debug, thiserror::Error)]
-#[error("closed to make room for another connection")]
-struct MakingRoom;
+/// The answer to a request that is refused: a body that is no JSON comes first.
+async fn refused(head: &request::Parts, body: &mut Incoming, not: NotACall) -> NotACall {
+    let announced = wire::announced_bytes(&head.headers);
+    let is_small = announced.is_ok_and(|bytes| bytes <= limits::REFUSED_BODY_BYTES_MAX);
+    if !is_small || head.headers.contains_key(header::CONTENT_ENCODING) {
+        return not;
+    }
+    match read_whole(body).await {
+        Ok(body) if !body.is_empty() && !wire::is_json(&body) => {
+            NotACall::Bare(ErrorCode::Serialization)
+        }
+        Ok(_) | Err(_) => not,
+    }
+}
 
 /// Reads a body within its time and size.
-async fn read_whole(body: Incoming) -> Result<Bytes, NotACall> {
+async fn read_whole(body: &mut Incoming) -> Result<Bytes, NotACall> {
     let limited = Limited::new(body, limits::REQUEST_BODY_BYTES_MAX).collect();
     match tokio::time::timeout(limits::CLIENT_BODY_MAX, limited).await {
         Ok(Ok(body)) => Ok(body.to_bytes()),
         Ok(Err(error)) if error.is::<http_body_util::LengthLimitError>() => Err(NotACall::TooLarge),
-        Ok(Err(_)) | Err(_) => Err(NotACall::Wrong(dm_core::error::ServiceError::serialization(
+        Ok(Err(_)) | Err(_) => Err(NotACall::Wrong(ServiceError::serialization(
             "The request's body did not come whole.",
         ))),
     }
 }
 
-fn closing() -> dm_core::error::ServiceError {
-    dm_core::error::ServiceError::new(
-        dm_core::error::ErrorCode::ServiceUnavailable,
-        "The guard is stopping.",
-    )
+/// Reads what is left of a body and drops it: a client that is still sending looks for no answer.
+async fn drain(body: &mut Incoming) {
+    let all = async {
+        let mut bytes = 0;
+        while let Some(Ok(frame)) = body.frame().await {
+            bytes += frame.data_ref().map_or(0, Bytes::len);
+            if bytes > limits::DRAINED_BYTES_MAX {
+                return;
+            }
+        }
+    };
+    let _ = tokio::time::timeout(limits::DRAINED_MAX, all).await;
+}
+
+fn closing() -> ServiceError {
+    ServiceError::new(ErrorCode::ServiceUnavailable, "The guard is stopping.")
 }

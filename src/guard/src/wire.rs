@@ -1,6 +1,10 @@
 //! Between HTTP and calls: what is let in, and how answers look. Denies by default; decides nothing
 //! about operations or tables.
+//!
+//! The order of checks, and answers without a message, are DynamoDB's own as its clients have recorded
+//! them: method, content type, JSON, target, signature, body.
 
+mod credential;
 mod foreign;
 mod response;
 
@@ -12,60 +16,194 @@ use dm_core::limits;
 use dm_engine::upstream::{CONTENT_TYPE, TARGET_PREFIX};
 use dm_engine::{Answer, Call, Class, Invocation, Operation};
 use http::{HeaderMap, Method, header, request};
+use serde::de::IgnoredAny;
 use serde_json::{Map, Value};
 use sha2::{Digest as _, Sha256};
 
+use crate::clients::Clients;
+use credential::{Credential, Unsigned};
 pub use foreign::ForeignCall;
 pub use response::{Body, answered, plain};
+
+/// The content type that hand-made clients and API gateways send.
+const PLAIN_JSON: &str = "application/json";
+
+/// What answers to wrong methods, paths and content types hold.
+const NOT_FOUND: &[u8] = b"<UnknownOperationException/>\n";
+
+/// Whom and for which database a guard serves.
+#[derive(Clone, Debug)]
+pub struct Serves {
+    /// The region of the database.
+    pub region: String,
+    /// The clients.
+    pub clients: Clients,
+}
 
 /// A request that does not become a call.
 #[derive(Debug)]
 pub enum NotACall {
     /// For another service than DynamoDB.
     Foreign(ForeignCall),
+    /// Signed for another region, or by a client that is not served.
+    Denied(Denied),
     /// Not DynamoDB's protocol, or not an operation of its.
     Wrong(ServiceError),
+    /// The same where DynamoDB's answer has no message.
+    Bare(ErrorCode),
+    /// Another method, path or content type.
+    NotFound,
     /// Larger than the service takes.
     TooLarge,
-    /// A load balancer's or a person's look at whether somebody is there.
-    Ping,
+    /// A load balancer's or a person's look at whether somebody is there: the region.
+    Ping(String),
+}
+
+/// A request that is signed for somebody else.
+#[derive(Debug)]
+pub struct Denied {
+    /// What it asks for.
+    pub operation: Operation,
+    /// What its client is told.
+    pub error: ServiceError,
+    /// For the report, in one sentence.
+    pub why: String,
 }
 
 /// What the head of a request asks for.
-pub fn operation(head: &request::Parts) -> Result<Operation, NotACall> {
+#[derive(Debug)]
+pub enum Asked {
+    /// This, if the body is right.
+    Call(Operation),
+    /// Nothing that is done, and unless the body is no JSON, this is the answer.
+    Refused(NotACall),
+}
+
+/// What the head of a request asks for; an error does not depend on the body.
+pub fn asked(
+    head: &request::Parts,
+    has_body: bool,
+    serves: &Serves,
+) -> std::result::Result<Asked, NotACall> {
     if let Some(foreign) = ForeignCall::recognise(head) {
         return Err(NotACall::Foreign(foreign));
     }
-    let targets: Vec<_> = head.headers.get_all("x-amz-target").iter().collect();
-    if head.method == Method::GET && targets.is_empty() && head.uri.path() == "/" {
-        return Err(NotACall::Ping);
+    if head.method == Method::GET && ["/", "/ping"].contains(&head.uri.path()) {
+        return Err(NotACall::Ping(serves.region.clone()));
     }
-    let unknown =
-        |why: &str| NotACall::Wrong(ServiceError::new(ErrorCode::UnknownOperation, why.to_owned()));
-    if head.method != Method::POST || head.uri.path() != "/" {
-        return Err(unknown("DynamoDB's operations are POST requests to /."));
+    let is_json = [CONTENT_TYPE, PLAIN_JSON].contains(&content_type(&head.headers));
+    if head.method != Method::POST || head.uri.path() != "/" || (has_body && !is_json) {
+        return Err(NotACall::NotFound);
     }
-    let [target] = targets.as_slice() else {
-        return Err(unknown("Exactly one X-Amz-Target header is needed."));
-    };
-    if !is_json_1_0(&head.headers) {
-        return Err(unknown(
-            "Exactly one Content-Type header, application/x-amz-json-1.0, is needed.",
-        ));
-    }
-    target
-        .to_str()
-        .ok()
-        .and_then(|target| target.strip_prefix(TARGET_PREFIX))
-        .and_then(Operation::named)
-        .ok_or_else(|| unknown("No such operation of DynamoDB_20120810 is known to the guard."))
+    announced_bytes(&head.headers)?;
+    let operation = operation(&head.headers);
+    Ok(match operation.and_then(|operation| signed_for_us(operation, head, serves)) {
+        Ok(operation) => Asked::Call(operation),
+        Err(not) => Asked::Refused(not),
+    })
 }
 
-fn is_json_1_0(headers: &HeaderMap) -> bool {
-    let types: Vec<_> = headers.get_all(header::CONTENT_TYPE).iter().collect();
-    let [content_type] = types.as_slice() else { return false };
-    let essence = content_type.to_str().unwrap_or_default().split(';').next().unwrap_or_default();
-    essence.trim().eq_ignore_ascii_case(CONTENT_TYPE)
+fn operation(headers: &HeaderMap) -> Result<Operation, NotACall> {
+    let targets: Vec<_> = headers.get_all("x-amz-target").iter().collect();
+    let target = match targets.as_slice() {
+        [target] => target.to_str().unwrap_or_default(),
+        [] => return Err(NotACall::Bare(ErrorCode::UnknownOperation)),
+        _ => {
+            let why = "Exactly one X-Amz-Target header is needed.";
+            return Err(NotACall::Wrong(ServiceError::new(ErrorCode::UnknownOperation, why)));
+        }
+    };
+    if target.starts_with("DynamoDB_20111205.") {
+        let why = "The guard serves DynamoDB_20120810 only, not the version before it.";
+        return Err(NotACall::Wrong(ServiceError::new(ErrorCode::UnknownOperation, why)));
+    }
+    let operation = target.strip_prefix(TARGET_PREFIX).and_then(Operation::named);
+    operation.ok_or(NotACall::Bare(ErrorCode::UnknownOperation))
+}
+
+/// The operation, if its request is signed for the database behind this guard, by a client that it
+/// serves.
+fn signed_for_us(
+    operation: Operation,
+    head: &request::Parts,
+    serves: &Serves,
+) -> Result<Operation, NotACall> {
+    let credential = Credential::of(head)?;
+    let denied = |code, message, why| {
+        NotACall::Denied(Denied { operation, error: ServiceError::new(code, message), why })
+    };
+    let ours = &serves.region;
+    if let Some(theirs) = credential.foreign_region(ours) {
+        let theirs = named(theirs);
+        return Err(denied(
+            ErrorCode::AccessDenied,
+            format!(
+                "The guard of this migration serves DynamoDB in {ours} only, and this {} is signed \
+                 for the region \"{theirs}\". It was sent to neither. Create the client without a \
+                 region of its own: AWS_REGION names this one. A program that works in two regions \
+                 needs a migration, and a target, for each.",
+                operation.name()
+            ),
+            format!("signed for another region than the target's: {theirs}"),
+        ));
+    }
+    if !serves.clients.include(credential.access_key()) {
+        return Err(denied(
+            ErrorCode::UnrecognizedClient,
+            format!(
+                "The security token included in the request is invalid. The guard of this migration \
+                 serves its own program only, which it knows by the access key in AWS_ACCESS_KEY_ID, \
+                 and this {} is signed with another one. Create the client without credentials or a \
+                 profile of its own; if it is for another account, the guard does not reach that.",
+                operation.name()
+            ),
+            "signed with another access key than the run's".into(),
+        ));
+    }
+    Ok(operation)
+}
+
+/// A name from a request, for messages: only what a region's name is made of.
+fn named(text: &str) -> String {
+    let plain = |c: &char| c.is_ascii_alphanumeric() || "-_*,".contains(*c);
+    text.chars().filter(plain).take(limits::QUOTED_NAME_BYTES_MAX).collect()
+}
+
+impl From<Unsigned> for NotACall {
+    fn from(unsigned: Unsigned) -> Self {
+        let (code, message) = match unsigned {
+            Unsigned::Missing => (
+                ErrorCode::MissingAuthenticationToken,
+                "Request is missing Authentication Token".to_owned(),
+            ),
+            Unsigned::Twice => (
+                ErrorCode::InvalidSignature,
+                "Found both 'X-Amz-Algorithm' as a query-string param and 'Authorization' as HTTP \
+                 header."
+                    .to_owned(),
+            ),
+            Unsigned::Incomplete(message) => (ErrorCode::IncompleteSignature, message),
+            Unsigned::Scope(message) => (ErrorCode::InvalidSignature, message),
+        };
+        Self::Wrong(ServiceError::new(code, message))
+    }
+}
+
+/// The content type without its parameters.
+fn content_type(headers: &HeaderMap) -> &str {
+    let mut types = headers.get_all(header::CONTENT_TYPE).iter();
+    let (Some(first), None) = (types.next(), types.next()) else { return "" };
+    first.to_str().unwrap_or_default().split(';').next().unwrap_or_default().trim()
+}
+
+/// The content type of the answer: the request's.
+pub fn answered_as(headers: &HeaderMap) -> &'static str {
+    if content_type(headers) == CONTENT_TYPE { CONTENT_TYPE } else { PLAIN_JSON }
+}
+
+/// Whether what was read of a body could be a request at all.
+pub fn is_json(body: &[u8]) -> bool {
+    serde_json::from_slice::<IgnoredAny>(body).is_ok()
 }
 
 /// How many bytes the body may have, as far as the head tells; too many are refused unread.
@@ -82,8 +220,8 @@ pub fn announced_bytes(headers: &HeaderMap) -> Result<usize, NotACall> {
 /// The call of a request read whole.
 pub fn call(operation: Operation, headers: &HeaderMap, body: Bytes) -> Result<Call, NotACall> {
     let body = inflated(headers, body)?;
-    let parameters: Map<String, Value> = serde_json::from_slice(&body)
-        .map_err(|_| serialization("The request's body is not a JSON object."))?;
+    let parameters: Map<String, Value> =
+        serde_json::from_slice(&body).map_err(|_| NotACall::Bare(ErrorCode::Serialization))?;
     let invocation = invocation(operation, headers, &body);
     Ok(Call { operation, body: parameters, invocation })
 }
@@ -129,22 +267,24 @@ fn invocation(operation: Operation, headers: &HeaderMap, body: &[u8]) -> Option<
 
 impl From<NotACall> for Answer {
     fn from(not: NotACall) -> Self {
-        match not {
-            NotACall::Wrong(error) => Self {
-                status: error.status(),
-                body: Bytes::from(error.to_json().to_string()),
-                retry_after_s: None,
-            },
-            NotACall::TooLarge => Self {
-                status: 413,
-                body: Bytes::from_static(
-                    br#"{"__type":"com.amazon.coral.service#RequestEntityTooLargeException","message":"The request is larger than 16 MB."}"#,
-                ),
-                retry_after_s: None,
-            },
-            NotACall::Foreign(foreign) => foreign.answer(),
-            NotACall::Ping => Self::ok(Bytes::from_static(b"{}")),
-        }
+        let (status, body) = match not {
+            NotACall::Wrong(error) | NotACall::Denied(Denied { error, .. }) => {
+                (error.status(), Bytes::from(error.to_json().to_string()))
+            }
+            NotACall::Bare(code) => {
+                let body = serde_json::json!({ "__type": code.full_name() });
+                (code.status(), Bytes::from(body.to_string()))
+            }
+            NotACall::NotFound => (404, Bytes::from_static(NOT_FOUND)),
+            NotACall::TooLarge => (413, Bytes::from_static(
+                br#"{"__type":"com.amazon.coral.service#RequestEntityTooLargeException","message":"The request is larger than 16 MB."}"#,
+            )),
+            NotACall::Foreign(foreign) => return foreign.answer(),
+            NotACall::Ping(region) => {
+                (200, Bytes::from(format!("healthy: dynamodb.{region}.amazonaws.com ")))
+            }
+        };
+        Self { status, body, retry_after_s: None }
     }
 }
 
@@ -163,39 +303,109 @@ mod tests {
     }
 
     const JSON: (&str, &str) = ("content-type", CONTENT_TYPE);
+    const KEY: &str = "DM0123456789";
 
-    fn check(headers: &[(&str, &str)], expected: Option<Operation>) {
-        let found = operation(&head(headers));
-        match (found, expected) {
-            (Ok(found), Some(expected)) => assert_eq!(found, expected),
-            (Err(NotACall::Wrong(error)), None) => {
-                assert_eq!(error.code, ErrorCode::UnknownOperation, "{headers:?}");
+    fn serves() -> Serves {
+        let clients = Clients::With(crate::clients::AccessKey::new(KEY));
+        Serves { region: "eu-west-1".into(), clients }
+    }
+
+    fn signed(key: &str, region: &str) -> String {
+        format!(
+            "AWS4-HMAC-SHA256 Credential={key}/20261201/{region}/dynamodb/aws4_request, \
+             SignedHeaders=host, Signature=0"
+        )
+    }
+
+    /// What a signed request with a body asks for, or why it is refused.
+    fn look(method: &str, path: &str, headers: &[(&str, &str)]) -> Result<Operation, String> {
+        let mut request = Request::builder().method(method).uri(path).header("date", "now");
+        for (name, value) in headers {
+            request = request.header(*name, *value);
+        }
+        let head = request.body(()).unwrap().into_parts().0;
+        match asked(&head, true, &serves()) {
+            Ok(Asked::Call(operation)) => Ok(operation),
+            Ok(Asked::Refused(not)) | Err(not) => {
+                let answer = Answer::from(not);
+                Err(format!("{} {}", answer.status, String::from_utf8_lossy(&answer.body)))
             }
-            (found, expected) => panic!("{headers:?}: {found:?}, expected {expected:?}"),
+        }
+    }
+
+    fn check(headers: &[(&str, &str)], expected: Result<Operation, &str>) {
+        let ours = signed(KEY, "eu-west-1");
+        let all: Vec<_> = headers.iter().copied().chain([("authorization", &*ours)]).collect();
+        let found = look("POST", "/", &all);
+        match (&found, expected) {
+            (Err(found), Err(expected)) => assert!(found.contains(expected), "{headers:?} {found}"),
+            (found, expected) => assert_eq!(*found, expected.map_err(str::to_owned), "{headers:?}"),
         }
     }
 
     #[test]
     fn one_known_target_and_the_right_content_type_are_let_in() {
         let target = |value| ("x-amz-target", value);
-        check(&[JSON, target("DynamoDB_20120810.GetItem")], Some(Operation::GetItem));
-        check(
-            &[
-                ("content-type", "application/x-amz-json-1.0; charset=utf-8"),
-                target("DynamoDB_20120810.Scan"),
-            ],
-            Some(Operation::Scan),
+        let typed = |value| ("content-type", value);
+        let get = target("DynamoDB_20120810.GetItem");
+        for content_type in [
+            CONTENT_TYPE,
+            "application/x-amz-json-1.0; charset=utf-8",
+            "application/json",
+            " application/json ; charset=utf-8",
+        ] {
+            check(&[typed(content_type), get], Ok(Operation::GetItem));
+        }
+        for content_type in ["application/x-amz-json-1.1", "application/jsonp", "text/plain", ""] {
+            check(&[typed(content_type), get], Err("404 <UnknownOperationException/>\n"));
+        }
+        check(&[get], Err("404 "));
+        check(&[JSON, JSON, get], Err("404 "));
+        let bare = r#"400 {"__type":"com.amazon.coral.service#UnknownOperationException"}"#;
+        check(&[JSON], Err(bare));
+        check(&[JSON, target("DynamoDB_20120810.getitem")], Err(bare));
+        check(&[JSON, target("DynamoDB_20120810.GetItem,DynamoDB_20120810.PutItem")], Err(bare));
+        check(&[JSON, target("DynamoDB_20111205.GetItem")], Err("DynamoDB_20120810 only"));
+        check(&[JSON, get, target("DynamoDB_20120810.PutItem")], Err("Exactly one X-Amz-Target"));
+    }
+
+    #[test]
+    fn other_methods_and_paths_are_not_found_and_a_look_is_answered() {
+        for (method, path) in
+            [("PUT", "/"), ("DELETE", "/"), ("HEAD", "/"), ("OPTIONS", "/"), ("POST", "/x")]
+        {
+            assert_eq!(
+                look(method, path, &[JSON]).unwrap_err(),
+                "404 <UnknownOperationException/>\n"
+            );
+        }
+        for path in ["/", "/ping"] {
+            let healthy = "200 healthy: dynamodb.eu-west-1.amazonaws.com ";
+            assert_eq!(look("GET", path, &[]).unwrap_err(), healthy);
+        }
+    }
+
+    #[test]
+    fn clients_of_another_region_or_key_are_refused_by_name() {
+        let target = ("x-amz-target", "DynamoDB_20120810.PutItem");
+        let refusal = |key: &str, region: &str| {
+            look("POST", "/", &[JSON, target, ("authorization", &signed(key, region))]).unwrap_err()
+        };
+        let other = refusal(KEY, "us-east-1");
+        for part in ["400 ", "AccessDeniedException", "PutItem", "eu-west-1", "\\\"us-east-1\\\""] {
+            assert!(other.contains(part), "{part}: {other}");
+        }
+        // AWS looks at the scope first.
+        assert!(refusal("AKIAOTHER", "us-east-1").contains("AccessDeniedException"));
+        let stranger = refusal("AKIAOTHER", "eu-west-1");
+        for part in ["400 ", "UnrecognizedClientException", "AWS_ACCESS_KEY_ID"] {
+            assert!(stranger.contains(part), "{part}: {stranger}");
+        }
+        assert!(!stranger.contains("AKIAOTHER"));
+        assert_eq!(
+            look("POST", "/", &[JSON, target]).unwrap_err(),
+            r#"400 {"__type":"com.amazon.coral.service#MissingAuthenticationTokenException","message":"Request is missing Authentication Token"}"#
         );
-        check(&[JSON], None);
-        check(&[JSON, target("DynamoDB_20111205.GetItem")], None);
-        check(&[JSON, target("DynamoDB_20120810.getitem")], None);
-        check(&[JSON, target("DynamoDB_20120810.GetItem,DynamoDB_20120810.PutItem")], None);
-        check(
-            &[JSON, target("DynamoDB_20120810.GetItem"), target("DynamoDB_20120810.PutItem")],
-            None,
-        );
-        check(&[target("DynamoDB_20120810.GetItem")], None);
-        check(&[("content-type", "application/json"), target("DynamoDB_20120810.GetItem")], None);
     }
 
     fn gzip(bytes: &[u8]) -> Bytes {
@@ -220,7 +430,7 @@ mod tests {
         let deep = "[".repeat(1_000_000);
         for body in ["", "[]", "{", "1", "{\"a\":\"\u{0}\"}", deep.as_str()] {
             let read = call(Operation::GetItem, &headers, Bytes::from(body.to_owned()));
-            assert!(matches!(read, Err(NotACall::Wrong(_))), "{}", &body[..body.len().min(20)]);
+            assert!(matches!(read, Err(NotACall::Bare(_))), "{}", &body[..body.len().min(20)]);
         }
         let not_utf8 = Bytes::from_static(b"{\"a\":\"\xff\"}");
         assert!(call(Operation::GetItem, &headers, not_utf8).is_err());

@@ -74,6 +74,7 @@ impl Process {
             .env("DATAMIGRATION_PLAN", plan.to_string())
             .envs(certificate(folder).exists().then(|| ("AWS_CA_BUNDLE", certificate(folder))))
             .envs([("AWS_ACCESS_KEY_ID", "bench"), ("AWS_SECRET_ACCESS_KEY", "bench")])
+            .env("DATAMIGRATION_ACCESS_KEY_ID", "bench")
             .stderr(fs::File::create(&log)?)
             .spawn()
             .context("starting a guard")?;

@@ -61,6 +61,7 @@ pub async fn start(
         .env(PLAN_ENV, serde_json::to_string(&plan)?)
         .env("AWS_ACCESS_KEY_ID", KEY)
         .env("AWS_SECRET_ACCESS_KEY", KEY)
+        .env("DATAMIGRATION_ACCESS_KEY_ID", KEY)
         .env("RUST_LOG", "warn")
         .stdin(Stdio::null())
         .kill_on_drop(true)

@@ -5,6 +5,8 @@ use bytes::Bytes;
 use dm_engine::Answer;
 use http::{header, request};
 
+use super::credential::signed_service;
+
 /// How a service's SDK reads errors.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Form {
@@ -25,9 +27,9 @@ impl ForeignCall {
     /// Recognises another service by its signature's scope, or by its target.
     pub fn recognise(head: &request::Parts) -> Option<Self> {
         let target = head.headers.get("x-amz-target").and_then(|value| value.to_str().ok());
-        let target = target.and_then(|target| target.split('.').next());
+        let target = target.and_then(|target| target.split_once('.')).map(|(service, _)| service);
         let scope = signed_service(head);
-        let service = match (scope, target) {
+        let service = match (scope.as_deref(), target) {
             (_, Some(target)) if target.starts_with("DynamoDBStreams_") => "streams.dynamodb",
             (Some("dynamodb"), _) | (None, None) => return None,
             (None, Some(target)) if target.starts_with("DynamoDB_") => return None,
@@ -55,9 +57,8 @@ impl ForeignCall {
     /// The refusal, in words.
     pub fn message(&self) -> String {
         format!(
-            "The guard of this migration serves DynamoDB only, and this is a call of {}. The owner \
-             of its MigrationTarget can give a program other services explicitly; their effects are \
-             then not covered by dry runs and restores.",
+            "The guard of this migration serves DynamoDB only, and this is a call of {}. It was not \
+             sent: a dry run cannot simulate it, and a restore cannot undo it.",
             self.service
         )
     }
@@ -81,15 +82,6 @@ impl ForeignCall {
         };
         Answer { status: 403, body: Bytes::from(body), retry_after_s: None }
     }
-}
-
-/// The service in the credential scope of a signature:
-/// `Credential=AKID/20261201/eu-west-1/SERVICE/aws4_request`.
-fn signed_service(head: &request::Parts) -> Option<&str> {
-    let authorization = head.headers.get(header::AUTHORIZATION)?.to_str().ok()?;
-    let scope = authorization.split("Credential=").nth(1)?.split([',', ' ']).next()?;
-    let mut parts = scope.rsplit('/');
-    (parts.next() == Some("aws4_request")).then(|| parts.next())?
 }
 
 #[cfg(test)]

@@ -5,18 +5,21 @@ use std::time::{SystemTime, UNIX_EPOCH};
 
 use bytes::Bytes;
 use dm_engine::Answer;
-use dm_engine::upstream::CONTENT_TYPE;
 use http::{HeaderValue, Response, StatusCode, header};
 use http_body_util::Full;
 
 /// Bodies of the guard's responses: whole, so that they have a length and no chunks.
 pub type Body = Full<Bytes>;
 
-/// The response of an answer. The checksum is of the very bytes sent: SDKs that check it send a
+/// The response of an answer, of this content type if it is JSON. The checksum is of the very bytes sent: SDKs that check it send a
 /// write again when it is wrong.
-pub fn answered(answer: Answer) -> Response<Body> {
+pub fn answered(answer: Answer, json: &'static str) -> Response<Body> {
     let Answer { status, body, retry_after_s } = answer;
-    let content_type = if body.starts_with(b"<") { "text/xml" } else { CONTENT_TYPE };
+    let content_type = match body.first() {
+        Some(b'<') => "text/xml",
+        Some(b'h') => "text/plain",
+        Some(_) | None => json,
+    };
     let checksum = crc32fast::hash(&body);
     let mut response = Response::new(Full::new(body));
     *response.status_mut() =
@@ -26,6 +29,10 @@ pub fn answered(answer: Answer) -> Response<Body> {
     headers.insert("x-amz-crc32", HeaderValue::from(checksum));
     if let Ok(id) = HeaderValue::from_str(&request_id()) {
         headers.insert("x-amzn-requestid", id);
+    }
+    if status == 413 {
+        // As DynamoDB sends it, which answers before it has seen the end of the request.
+        headers.insert(header::TRANSFER_ENCODING, HeaderValue::from_static("chunked"));
     }
     if let Some(seconds) = retry_after_s {
         // In milliseconds (AWS SDKs' retry behaviour 2.1).
@@ -57,13 +64,13 @@ mod tests {
 
     #[test]
     fn every_answer_has_type_checksum_and_id() {
-        let response = answered(Answer::ok(Bytes::from_static(b"{}")));
-        assert_eq!(response.headers()["content-type"], CONTENT_TYPE);
+        let response = answered(Answer::ok(Bytes::from_static(b"{}")), "application/json");
+        assert_eq!(response.headers()["content-type"], "application/json");
         assert_eq!(response.headers()["x-amz-crc32"], "2745614147");
         let id = response.headers()["x-amzn-requestid"].to_str().unwrap();
         assert_eq!(id.len(), 52);
         assert!(id.bytes().all(|byte| byte.is_ascii_alphanumeric()));
-        let other = answered(Answer::ok(Bytes::new()));
+        let other = answered(Answer::ok(Bytes::new()), "application/json");
         assert_ne!(other.headers()["x-amzn-requestid"], id);
     }
 }

@@ -14,6 +14,9 @@ use crate::validate::{Program, Runnable};
 
 const ENTRY: &str = "/dm/bin/datamigration-entry";
 
+/// Stands where the access key will be. No guard accepts it.
+const NO_ACCESS_KEY: &str = "datamigration";
+
 /// Whether the program's output is kept for an archive.
 fn has_log(runnable: &Runnable) -> bool {
     archive::of(&runnable.target).is_some()
@@ -116,10 +119,12 @@ fn in_image(base: Container, command: &[String], args: &[String], flags: Vec<Str
     Container { command: Some(vec![ENTRY.into()]), args: Some(all), ..base }
 }
 
-/// What points a program's SDK at the guard: an endpoint, a region and worthless credentials.
+/// What points a program's SDK at the guard. The access key is set when the Job gets its token
+/// ([`super::control::give`]).
 fn program_env(runnable: &Runnable, own: &[EnvVar]) -> Vec<EnvVar> {
     let endpoint = format!("http://127.0.0.1:{PROGRAM_PORT}");
-    let variables = plan::program_environment(&endpoint, &runnable.target.spec.region);
+    let variables =
+        plan::program_environment(&endpoint, &runnable.target.spec.region, NO_ACCESS_KEY);
     let mut env: Vec<EnvVar> =
         variables.iter().map(|(name, value)| variable(name, value)).collect();
     env.extend(own.iter().cloned());

@@ -434,6 +434,9 @@ fn only_the_guard_has_the_controls_token_and_no_other_job_inherits_it() {
     let has = |container: &Container| serde_json::to_string(container).unwrap().contains("0123456");
     for container in containers(&job) {
         assert_eq!(has(&container), container.name == GUARD_CONTAINER, "{}", container.name);
+        let key = dm_core::control::access_key("0123456789abcdef0123456789abcdef");
+        let knows = serde_json::to_string(&container).unwrap().contains(&key);
+        assert_eq!(knows, container.name == PROGRAM_CONTAINER, "{}", container.name);
     }
     let recorder = record::build(&migration, &run, &job).unwrap();
     assert!(!containers(&recorder).iter().any(has));
