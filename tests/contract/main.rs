@@ -6,6 +6,7 @@
 
 mod corpus;
 mod layering;
+mod roles;
 mod tidy;
 
 use std::path::PathBuf;
