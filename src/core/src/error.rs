@@ -69,6 +69,9 @@ pub enum ErrorCode {
     UnrecognizedClient,
     /// The request is wrong.
     Validation,
+    /// The request is wrong in itself, whatever the table and the item are: the same error, which
+    /// some operations introduce with a count of what was detected.
+    RequestValidation,
 }
 
 const MODEL: &str = "com.amazonaws.dynamodb.v20120810#";
@@ -101,14 +104,14 @@ impl ErrorCode {
             Self::TransactionInProgress => "TransactionInProgressException",
             Self::UnknownOperation => "UnknownOperationException",
             Self::UnrecognizedClient => "UnrecognizedClientException",
-            Self::Validation => "ValidationException",
+            Self::Validation | Self::RequestValidation => "ValidationException",
         }
     }
 
     /// What stands before the name in `__type`; SDKs cut it off at the `#`.
     fn namespace(self) -> &'static str {
         match self {
-            Self::Validation => "com.amazon.coral.validate#",
+            Self::Validation | Self::RequestValidation => "com.amazon.coral.validate#",
             Self::Throttling => "com.amazon.coral.availability#",
             Self::AccessDenied
             | Self::IncompleteSignature
@@ -140,7 +143,7 @@ impl ErrorCode {
     /// stands for this error, such as `ConditionalCheckFailed`.
     pub fn short_name(self) -> &'static str {
         match self {
-            Self::Validation => "ValidationError",
+            Self::Validation | Self::RequestValidation => "ValidationError",
             Self::Throttling => "ThrottlingError",
             _ => self.name().trim_end_matches("Exception"),
         }
@@ -234,6 +237,26 @@ impl ServiceError {
     /// The request is wrong in the way DynamoDB introduces with this half sentence.
     pub fn invalid_parameter(message: impl std::fmt::Display) -> Self {
         Self::validation(format!("One or more parameter values were invalid: {message}"))
+    }
+
+    /// The request is wrong in itself.
+    pub fn request(message: impl Into<String>) -> Self {
+        Self::new(ErrorCode::RequestValidation, message)
+    }
+
+    /// A value of the request is wrong in itself.
+    pub fn invalid_value(message: impl std::fmt::Display) -> Self {
+        Self::request(format!("One or more parameter values were invalid: {message}"))
+    }
+
+    /// The error as those operations tell it that count what they detect.
+    #[must_use]
+    pub fn counted(self) -> Self {
+        if self.code != ErrorCode::RequestValidation {
+            return self;
+        }
+        let message = format!("1 validation error detected: {}", self.message);
+        Self { code: ErrorCode::Validation, message, ..self }
     }
 
     /// The body's JSON is not of the service model's types.

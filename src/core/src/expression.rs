@@ -80,6 +80,6 @@ impl ExpressionKind {
     }
 
     pub(crate) fn invalid(self, message: impl std::fmt::Display) -> ServiceError {
-        ServiceError::validation(format!("Invalid {}: {message}", self.name()))
+        ServiceError::request(format!("Invalid {}: {message}", self.name()))
     }
 }

@@ -10,6 +10,7 @@
 //!   [`expression::Projection`], [`expression::Update`].
 //! - [`parameters`]: all expressions of one request at once, or the older parameters ([`legacy`]) in
 //!   their place.
+//! - [`request`]: what AWS says of a request before it looks for the table.
 //! - [`difference`]: what happened between two images of an item.
 //! - [`journal`]: what a run did to items, written down before it happens; [`restore`]: how one item is
 //!   put back.
@@ -48,6 +49,7 @@ pub mod partiql;
 pub mod plan;
 pub mod program_log;
 pub mod report;
+pub mod request;
 pub mod restore;
 pub mod restored;
 pub mod schema;

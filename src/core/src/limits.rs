@@ -154,6 +154,10 @@ pub const ACCEPT_RETRY: Duration = Duration::from_millis(50);
 /// Client request tokens a dry run remembers. DynamoDB remembers each for ten minutes.
 pub const REMEMBERED_TOKENS_MAX: usize = 100_000;
 
+/// Ends of pages that a dry run remembers, so that it knows what a scan goes on behind: one for each
+/// segment of a scan that is as parallel as scans are, at about 100 bytes.
+pub const REMEMBERED_PAGE_ENDS_MAX: usize = 10_000;
+
 /// Time for one attempt of a call at the archive. A put of some MB takes S3 well under a second.
 pub const ARCHIVE_ATTEMPT_MAX: Duration = Duration::from_secs(10);
 

@@ -193,6 +193,20 @@ impl TableSchema {
         Ok(key)
     }
 
+    /// The same for an item of a BatchWriteItem, where a key that is missing or of another type has
+    /// other words.
+    pub fn check_batch_item(&self, item: &Item) -> Result<ItemKey, ServiceError> {
+        let fits = |key: &KeyAttribute| {
+            item.get(&key.name).is_some_and(|value| value.kind() == key.kind.attribute_type())
+        };
+        if !self.keys.attributes().all(fits) {
+            return Err(ServiceError::validation(
+                "The provided key element does not match the schema",
+            ));
+        }
+        self.check_item(item)
+    }
+
     /// Refuses an item whose attributes do not fit the keys of an index.
     pub fn check_index_keys(&self, item: &Item) -> Result<(), ServiceError> {
         for index in &self.indexes {

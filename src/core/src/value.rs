@@ -9,7 +9,7 @@ mod size;
 
 use std::collections::{BTreeMap, BTreeSet};
 
-pub(crate) use json::{bool_from_json, string_from_json};
+pub(crate) use json::{binary_from_json, bool_from_json, not_convertible, string_from_json};
 pub use json::{item_from_json, item_to_json};
 pub use number::{Number, NumberError};
 pub use size::{ITEM_BYTES_MAX, check_item_size, item_size};

@@ -8,6 +8,7 @@ mod apply;
 pub mod archive;
 mod arns;
 pub mod call;
+mod earlier;
 pub mod fault;
 mod hex;
 pub mod journal;

@@ -29,11 +29,13 @@ use std::path::PathBuf;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use bytes::Bytes;
+use dm_core::error::ErrorCode;
 use dm_core::report::{SecondPass, TableEffect};
 use serde_json::Value;
 
 use crate::answer_members::Members;
 use crate::call::Call;
+use crate::earlier;
 use crate::fault::Fault;
 use crate::metering::{self, Metered};
 use crate::operation::{Class, Operation, ReadOperation};
@@ -118,18 +120,27 @@ impl Overlay {
     /// Answers one call.
     pub async fn handle(&self, call: Call) -> Result<Bytes, Fault> {
         let operation = call.operation;
+        let checked = earlier::check_members(operation, &call.body);
         let body = Value::Object(call.body);
+        let answer = match checked {
+            Ok(()) => self.answer(operation, &body).await,
+            Err(error) => self.refused_by_both(operation, &body, error.into()).await,
+        };
+        answer.map_err(|fault| earlier::first(operation, &body, fault))
+    }
+
+    async fn answer(&self, operation: Operation, body: &Value) -> Result<Bytes, Fault> {
         let answer = match operation {
             Operation::PutItem | Operation::UpdateItem | Operation::DeleteItem => {
-                self.write_one(operation, &body).await?
+                self.write_one(operation, body).await?
             }
-            Operation::BatchWriteItem => self.write_batch(&body).await?,
-            Operation::TransactWriteItems => self.transact_write(&body).await?,
-            Operation::TransactGetItems => self.transact_get(&body).await?,
+            Operation::BatchWriteItem => self.write_batch(body).await?,
+            Operation::TransactWriteItems => self.transact_write(body).await?,
+            Operation::TransactGetItems => self.transact_get(body).await?,
             // Boxed: their futures hold a whole plan.
-            Operation::ExecuteStatement => Box::pin(self.execute_statement(&body)).await?,
-            Operation::BatchExecuteStatement => Box::pin(self.execute_batch(&body)).await?,
-            Operation::ExecuteTransaction => Box::pin(self.execute_transaction(&body)).await?,
+            Operation::ExecuteStatement => Box::pin(self.execute_statement(body)).await?,
+            Operation::BatchExecuteStatement => Box::pin(self.execute_batch(body)).await?,
+            Operation::ExecuteTransaction => Box::pin(self.execute_transaction(body)).await?,
             Operation::GetItem => return self.get_one(body).await,
             Operation::BatchGetItem => return self.get_batch(body).await,
             Operation::Query | Operation::Scan => return self.page(operation, body).await,
@@ -138,7 +149,7 @@ impl Overlay {
                     return Box::pin(self.metadata(read, body)).await;
                 }
                 (Class::ControlPlaneWrite, _) => {
-                    return Box::pin(self.control(operation, &body)).await;
+                    return Box::pin(self.control(operation, body)).await;
                 }
                 _ => return Err(not_simulated(operation)),
             },
@@ -170,8 +181,8 @@ impl Overlay {
     }
 
     /// A read that no write of the program can have changed: the database answers it.
-    async fn forward(&self, operation: ReadOperation, body: Value) -> Result<Bytes, Fault> {
-        let metered = Metered::new(operation.operation(), body);
+    async fn forward(&self, operation: ReadOperation, body: &Value) -> Result<Bytes, Fault> {
+        let metered = Metered::new(operation.operation(), body.clone());
         let answer = self.upstream.read(operation, metered.body()).await?;
         let members = Members::of(&answer).ok_or_else(metering::not_an_object)?;
         Ok(metered.finish(&answer, &members, &self.tally))
@@ -182,18 +193,26 @@ impl Overlay {
     async fn refused_by_both(
         &self,
         operation: Operation,
-        body: Value,
+        body: &Value,
         ours: Fault,
     ) -> Result<Bytes, Fault> {
-        let (Fault::Service(error), Some(read)) = (&ours, ReadOperation::of(operation)) else {
-            return Err(ours);
+        let ours = earlier::first(operation, body, ours);
+        let error = match &ours {
+            // A wrong type is one for every database.
+            Fault::Service(error) if error.code != ErrorCode::Serialization => error,
+            _ => return Err(ours),
         };
+        let Some(read) = ReadOperation::of(operation) else { return Err(ours) };
         // Of a table that the program has made the database knows nothing, or another one.
         let named = body.as_object().map(tables_named).unwrap_or_default();
-        if named.iter().any(|table| self.schemas.is_own(plain_name(table))) {
+        if named.is_empty() || named.iter().any(|table| self.schemas.is_own(plain_name(table))) {
             return Err(ours);
         }
-        self.upstream.read(read, &body).await?;
+        match self.upstream.read(read, body).await {
+            // AWS does not look for the table of a request that is wrong in itself.
+            Err(fault) if fault.is_upstream("ResourceNotFoundException") => return Err(ours),
+            answer => answer?,
+        };
         let name = operation.name();
         Err(Fault::refused(
             format!(

@@ -8,7 +8,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use serde_json::Value;
 
 use super::token::is_word;
-use crate::error::ServiceError;
+use crate::error::{ErrorCode, ServiceError};
 use crate::value::AttributeValue;
 
 /// The names and values expressions may refer to, and which of them were.
@@ -37,7 +37,7 @@ impl Placeholders {
 
     fn read_names(&mut self, names: &serde_json::Map<String, Value>) -> Result<()> {
         if names.is_empty() {
-            return Err(ServiceError::validation("ExpressionAttributeNames must not be empty"));
+            return Err(ServiceError::request("ExpressionAttributeNames must not be empty"));
         }
         for (key, name) in names {
             check_key("ExpressionAttributeNames", '#', key)?;
@@ -51,17 +51,20 @@ impl Placeholders {
 
     fn read_values(&mut self, values: &serde_json::Map<String, Value>) -> Result<()> {
         if values.is_empty() {
-            return Err(ServiceError::validation("ExpressionAttributeValues must not be empty"));
+            return Err(ServiceError::request("ExpressionAttributeValues must not be empty"));
         }
         for key in values.keys() {
             check_key("ExpressionAttributeValues", ':', key)?;
         }
         for (key, value) in values {
             let value = AttributeValue::from_json(value).map_err(|error| match error.code {
-                crate::error::ErrorCode::Validation => ServiceError::validation(format!(
-                    "ExpressionAttributeValues contains invalid value: {} for key {key}",
-                    error.message
-                )),
+                ErrorCode::Validation | ErrorCode::RequestValidation => {
+                    let what = error.message;
+                    let message = format!(
+                        "ExpressionAttributeValues contains invalid value: {what} for key {key}"
+                    );
+                    ServiceError { message, ..error }
+                }
                 _ => error,
             })?;
             self.values.insert(key.clone(), value);
@@ -125,7 +128,7 @@ fn check_used<'a>(
     if unused.is_empty() {
         return Ok(());
     }
-    Err(ServiceError::validation(format!(
+    Err(ServiceError::request(format!(
         "Value provided in {parameter} unused in expressions: keys: {{{}}}",
         unused.join(", ")
     )))

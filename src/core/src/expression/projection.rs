@@ -2,8 +2,10 @@
 
 use std::collections::BTreeMap;
 
+use super::condition::check_key_paths;
 use super::cursor::{Cursor, Rank, Result};
 use super::{ExpressionKind, Path, PathRelation, Placeholders, Step, relation};
+use crate::schema::TableSchema;
 use crate::value::{AttributeValue, Item};
 
 /// The parts of an item a request wants.
@@ -46,6 +48,11 @@ impl Projection {
     /// The paths, as they were written.
     pub fn paths(&self) -> &[Path] {
         &self.paths
+    }
+
+    /// Refuses paths that go into key attributes, which are scalars.
+    pub fn check_key_paths(&self, table: &TableSchema) -> Result<()> {
+        check_key_paths(self.paths.iter(), table)
     }
 
     /// What the item has of it. Documents are rebuilt around the parts: a list holds only the

@@ -111,7 +111,7 @@ impl Update {
                 self.check_index_key(key, &index.name)?;
             }
         }
-        check_key_paths(self.actions.iter().map(|target| &target.path), table)
+        check_key_paths(self.all_paths().into_iter(), table)
     }
 
     fn check_index_key(&self, key: &KeyAttribute, index: &str) -> Result<(), ServiceError> {

@@ -2,38 +2,41 @@
 
 use std::collections::BTreeSet;
 
-use super::{Action, SetValue, Update};
+use super::{Action, Path, SetValue, Update};
 
 impl Update {
     /// The top-level attributes that it names, to be changed or to be read for a value.
     pub fn roots(&self) -> BTreeSet<&str> {
-        let mut roots = BTreeSet::new();
+        self.all_paths().into_iter().map(|path| path.root.as_str()).collect()
+    }
+
+    /// All paths that it names, to be changed or to be read for a value.
+    pub(super) fn all_paths(&self) -> Vec<&Path> {
+        let mut paths = Vec::new();
         for target in &self.actions {
-            roots.insert(target.path.root.as_str());
+            paths.push(&target.path);
             match &target.action {
-                Action::Set(value) => add_roots(value, &mut roots),
+                Action::Set(value) => add_paths(value, &mut paths),
                 Action::Remove | Action::Add(_) | Action::Delete(_) => {}
             }
         }
-        roots
+        paths
     }
 }
 
-fn add_roots<'u>(value: &'u SetValue, roots: &mut BTreeSet<&'u str>) {
+fn add_paths<'u>(value: &'u SetValue, paths: &mut Vec<&'u Path>) {
     match value {
         SetValue::Value(_) => {}
-        SetValue::Path(path) => {
-            roots.insert(&path.root);
-        }
+        SetValue::Path(path) => paths.push(path),
         SetValue::IfNotExists(path, fallback) => {
-            roots.insert(&path.root);
-            add_roots(fallback, roots);
+            paths.push(path);
+            add_paths(fallback, paths);
         }
         SetValue::Plus(left, right)
         | SetValue::Minus(left, right)
         | SetValue::ListAppend(left, right) => {
-            add_roots(left, roots);
-            add_roots(right, roots);
+            add_paths(left, paths);
+            add_paths(right, paths);
         }
     }
 }

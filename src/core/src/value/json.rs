@@ -104,10 +104,10 @@ fn content_from_json(kind: AttributeType, json: &Value, depth: usize) -> Result<
     match kind {
         AttributeType::S => Ok(AttributeValue::S(string_from_json(json)?.to_owned())),
         AttributeType::N => Ok(AttributeValue::N(number(string_from_json(json)?)?)),
-        AttributeType::B => Ok(AttributeValue::B(binary(json)?)),
+        AttributeType::B => Ok(AttributeValue::B(binary_from_json(json)?)),
         AttributeType::Bool => Ok(AttributeValue::Bool(bool_from_json(json)?)),
         AttributeType::Null if bool_from_json(json)? => Ok(AttributeValue::Null),
-        AttributeType::Null => Err(ServiceError::invalid_parameter(
+        AttributeType::Null => Err(ServiceError::invalid_value(
             "Null attribute value types must have the value of true",
         )),
         AttributeType::M => Ok(AttributeValue::M(map_from_json(json, depth + 1)?)),
@@ -145,7 +145,7 @@ fn number(text: &str) -> Result<Number> {
 
 impl From<NumberError> for ServiceError {
     fn from(error: NumberError) -> Self {
-        Self::validation(error.to_string())
+        Self::request(error.to_string())
     }
 }
 
@@ -162,7 +162,7 @@ pub(crate) fn bool_from_json(json: &Value) -> Result<bool> {
     }
 }
 
-fn binary(json: &Value) -> Result<Vec<u8>> {
+pub(crate) fn binary_from_json(json: &Value) -> Result<Vec<u8>> {
     let text = match json {
         Value::String(text) => text,
         Value::Array(_) => {
@@ -197,12 +197,12 @@ fn list(json: &Value) -> Result<&[Value]> {
 fn string_set(values: &[Value]) -> Result<BTreeSet<String>> {
     let texts = values.iter().map(string_from_json).collect::<Result<Vec<_>>>()?;
     if texts.is_empty() {
-        return Err(ServiceError::invalid_parameter("An string set  may not be empty"));
+        return Err(ServiceError::invalid_value("An string set  may not be empty"));
     }
     let set: BTreeSet<String> = texts.iter().map(|text| (*text).to_owned()).collect();
     if set.len() < texts.len() {
         let message = format!("Input collection [{}] contains duplicates.", texts.join(", "));
-        return Err(ServiceError::invalid_parameter(message));
+        return Err(ServiceError::invalid_value(message));
     }
     Ok(set)
 }
@@ -210,23 +210,23 @@ fn string_set(values: &[Value]) -> Result<BTreeSet<String>> {
 fn number_set(values: &[Value]) -> Result<BTreeSet<Number>> {
     let texts = values.iter().map(string_from_json).collect::<Result<Vec<_>>>()?;
     if texts.is_empty() {
-        return Err(ServiceError::invalid_parameter("An number set  may not be empty"));
+        return Err(ServiceError::invalid_value("An number set  may not be empty"));
     }
     let set = texts.iter().map(|text| number(text)).collect::<Result<BTreeSet<_>>>()?;
     if set.len() < texts.len() {
-        return Err(ServiceError::validation("Input collection contains duplicates"));
+        return Err(ServiceError::request("Input collection contains duplicates"));
     }
     Ok(set)
 }
 
 fn binary_set(values: &[Value]) -> Result<BTreeSet<Vec<u8>>> {
     if values.is_empty() {
-        return Err(ServiceError::invalid_parameter("Binary sets should not be empty"));
+        return Err(ServiceError::invalid_value("Binary sets should not be empty"));
     }
-    let set = values.iter().map(binary).collect::<Result<BTreeSet<_>>>()?;
+    let set = values.iter().map(binary_from_json).collect::<Result<BTreeSet<_>>>()?;
     if set.len() < values.len() {
         let texts: Vec<&str> = values.iter().filter_map(Value::as_str).collect();
-        return Err(ServiceError::invalid_parameter(format!(
+        return Err(ServiceError::invalid_value(format!(
             "Input collection [{}]of type BS contains duplicates.",
             texts.join(", ")
         )));
@@ -235,7 +235,7 @@ fn binary_set(values: &[Value]) -> Result<BTreeSet<Vec<u8>>> {
 }
 
 /// What the framework says of a JSON value where the service model has another type.
-fn not_convertible(json: &Value, wanted: &str) -> ServiceError {
+pub(crate) fn not_convertible(json: &Value, wanted: &str) -> ServiceError {
     let found = match json {
         Value::Bool(true) => "TRUE_VALUE",
         Value::Bool(false) => "FALSE_VALUE",

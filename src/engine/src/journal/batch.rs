@@ -6,6 +6,7 @@ use std::sync::Arc;
 use bytes::Bytes;
 use dm_core::error::ServiceError;
 use dm_core::schema::{ItemKey, TableSchema};
+use dm_core::value::item_from_json;
 use futures::future::join_all;
 use serde_json::{Map, Value, json};
 
@@ -146,7 +147,10 @@ fn part(
     if let Some(level) = body.get("ReturnConsumedCapacity") {
         single.insert("ReturnConsumedCapacity".into(), level.clone());
     }
-    Prepared::read(operation, Arc::clone(table), &single)
+    Prepared::read(operation, Arc::clone(table), &single).map_err(|error| {
+        let item = single.get("Item").map(item_from_json).and_then(Result::ok);
+        item.and_then(|item| table.check_batch_item(&item).err()).unwrap_or(error)
+    })
 }
 
 fn answer(

@@ -32,6 +32,7 @@ use tokio::sync::OnceCell;
 use crate::apply::Apply;
 use crate::archive::{Archive, ArchiveError, LayoutError, RunName};
 use crate::call::Call;
+use crate::earlier;
 use crate::fault::Fault;
 use crate::ledger::{self, Begin, Begun, Kind, LedgerError};
 use crate::operation::{Class, Operation};
@@ -184,18 +185,35 @@ impl Journal {
             }
             Class::MetadataRead | Class::AlwaysDenied => return self.apply.handle(call).await,
         }
+        if let Err(error) = earlier::check_members(call.operation, &call.body) {
+            let body = Value::Object(call.body);
+            return Err(earlier::first(call.operation, &body, error.into()));
+        }
         match call.operation {
-            Operation::PutItem | Operation::UpdateItem | Operation::DeleteItem => {
-                self.write_one(call.operation, &call.body).await
-            }
-            Operation::BatchWriteItem if self.run.mode == JournalMode::Cheap => {
-                Box::pin(self.write_batch_unverified(&call.body)).await
-            }
-            Operation::BatchWriteItem => self.write_batch(&call.body).await,
-            Operation::TransactWriteItems => self.write_transaction(&call.body).await,
             Operation::ExecuteStatement => self.execute_statement(call).await,
             Operation::BatchExecuteStatement => self.execute_batch(call).await,
             Operation::ExecuteTransaction => self.execute_transaction(call).await,
+            operation => {
+                let answer = self.write_items(operation, &call.body).await;
+                answer.map_err(|fault| earlier::first(operation, &Value::Object(call.body), fault))
+            }
+        }
+    }
+
+    async fn write_items(
+        &self,
+        operation: Operation,
+        body: &Map<String, Value>,
+    ) -> Result<Bytes, Fault> {
+        match operation {
+            Operation::PutItem | Operation::UpdateItem | Operation::DeleteItem => {
+                self.write_one(operation, body).await
+            }
+            Operation::BatchWriteItem if self.run.mode == JournalMode::Cheap => {
+                Box::pin(self.write_batch_unverified(body)).await
+            }
+            Operation::BatchWriteItem => self.write_batch(body).await,
+            Operation::TransactWriteItems => self.write_transaction(body).await,
             // A writing operation that is not known here cannot be journalled.
             other => Err(not_journalled(other)),
         }

@@ -55,7 +55,8 @@ impl Overlay {
         Ok(self.read_one(table, key).await?.map(|(_, item)| item))
     }
 
-    async fn read_one(
+    /// An item as the database has it, with its key.
+    pub async fn read_one(
         &self,
         table: &Table,
         key: &ItemKey,

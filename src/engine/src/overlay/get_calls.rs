@@ -5,7 +5,7 @@ use std::sync::Arc;
 use bytes::Bytes;
 use dm_core::error::ServiceError;
 use dm_core::expression::Projection;
-use dm_core::parameters::{RequestKind, mixed};
+use dm_core::parameters::{RequestKind, check_one_kind};
 use dm_core::schema::ItemKey;
 use dm_core::value::{Item, item_from_json, item_size, item_to_json};
 use serde_json::{Map, Value, json};
@@ -22,19 +22,6 @@ use crate::operation::{Operation, ReadOperation};
 /// Keys of one BatchGetItem (DynamoDB API Reference).
 const BATCH_GET_KEYS_MAX: usize = 100;
 
-/// Refuses a call with the older parameter for one table and the newer for another: all of it is one
-/// request (seed 3 of the random programs; so dynoxide's authors saw AWS answer).
-fn check_one_kind(asked: &Map<String, Value>) -> Result<(), ServiceError> {
-    let any = |name: &str| {
-        asked.values().any(|of_table| of_table.get(name).is_some_and(|value| !value.is_null()))
-    };
-    let (older, newer) = ("AttributesToGet", "ProjectionExpression");
-    if any(older) && any(newer) {
-        return Err(mixed(&[older], &[newer]));
-    }
-    Ok(())
-}
-
 /// How the keys of one table are read.
 struct HowToRead {
     projection: Option<Projection>,
@@ -42,8 +29,11 @@ struct HowToRead {
 }
 
 impl HowToRead {
-    fn of(parameters: Parameters<'_>) -> Result<Self, Fault> {
+    fn of(parameters: Parameters<'_>, table: &Table) -> Result<Self, Fault> {
         let projection = parameters.expressions(RequestKind::Get)?.projection;
+        if let Some(projection) = &projection {
+            projection.check_key_paths(&table.schema)?;
+        }
         Ok(Self { projection, consistent: parameters.flag("ConsistentRead")? })
     }
 
@@ -65,8 +55,8 @@ struct Split {
 
 impl Overlay {
     /// GetItem.
-    pub async fn get_one(&self, body: Value) -> Result<Bytes, Fault> {
-        let parameters = Parameters::of(&body)?;
+    pub async fn get_one(&self, body: &Value) -> Result<Bytes, Fault> {
+        let parameters = Parameters::of(body)?;
         let table = self.schemas().table_of_items(parameters.table()?).await?;
         let key = match parameters.key(&table) {
             Ok(key) => key,
@@ -95,7 +85,7 @@ impl Overlay {
         table: &Table,
         item: Option<&Item>,
     ) -> Result<Bytes, Fault> {
-        let how = HowToRead::of(parameters)?;
+        let how = HowToRead::of(parameters, table)?;
         let level = CapacityLevel::of(parameters)?;
         let view = View { table, index: None };
         let bytes = item.map_or(0, item_size);
@@ -112,8 +102,8 @@ impl Overlay {
     }
 
     /// BatchGetItem.
-    pub async fn get_batch(&self, body: Value) -> Result<Bytes, Fault> {
-        match self.split_batch(Parameters::of(&body)?).await {
+    pub async fn get_batch(&self, body: &Value) -> Result<Bytes, Fault> {
+        match self.split_batch(Parameters::of(body)?).await {
             Err(fault @ Fault::Service(_)) => {
                 self.refused_by_both(Operation::BatchGetItem, body, fault).await
             }
@@ -121,7 +111,7 @@ impl Overlay {
             Ok(splits) if splits.iter().all(|(_, s)| s.known.is_empty() && s.table.upstream) => {
                 self.forward(ReadOperation::BATCH_GET_ITEM, body).await
             }
-            Ok(splits) => self.merged_batch(Parameters::of(&body)?, splits).await,
+            Ok(splits) => self.merged_batch(Parameters::of(body)?, splits).await,
         }
     }
 
@@ -141,7 +131,7 @@ impl Overlay {
         for (name, of_table) in asked {
             let of_table = Parameters::of(of_table)?;
             let table = self.schemas().table_of_items(name).await?;
-            let how = HowToRead::of(of_table)?;
+            let how = HowToRead::of(of_table, &table)?;
             let mut split = Split { table, how, known: Vec::new(), unknown: Vec::new() };
             let mut seen: Vec<ItemKey> = Vec::new();
             for json in of_table.required("Keys")?.as_array().ok_or_else(unexpected)? {

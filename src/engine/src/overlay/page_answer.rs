@@ -29,11 +29,12 @@ impl PageAnswer {
         self.bytes
     }
 
-    /// One more item of the view: it may pass the filter or not.
-    pub fn evaluate(&mut self, page: &PageRequest, item: &Item) {
+    /// One more item of the view; whether it passes the filter.
+    pub fn evaluate(&mut self, page: &PageRequest, item: &Item) -> bool {
         self.evaluated += 1;
         self.bytes += item_size(item);
-        if page.filter.as_ref().is_none_or(|filter| filter.matches(item)) {
+        let passes = page.filter.as_ref().is_none_or(|filter| filter.matches(item));
+        if passes {
             self.matched += 1;
             if !page.counts_only {
                 self.items.push(match &page.shown {
@@ -44,6 +45,7 @@ impl PageAnswer {
         }
         let view = page.view();
         self.last = Some(keys_of(item, view.keys(), &page.table.schema.keys));
+        passes
     }
 
     /// The page ends with the last item that was evaluated.

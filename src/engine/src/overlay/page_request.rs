@@ -6,6 +6,7 @@ use dm_core::error::ServiceError;
 use dm_core::expression::{Comparator, Condition, KeyCondition, Path, Projection, SortCondition};
 use dm_core::parameters::{Parameters as Expressions, RequestKind};
 use dm_core::partiql::Select as Selection;
+use dm_core::request;
 use dm_core::schema::{IndexKind, IndexProjection, IndexSchema, ItemKey};
 use dm_core::value::{Item, item_from_json};
 
@@ -17,12 +18,11 @@ use super::store::Direction;
 use crate::fault::Fault;
 use crate::operation::Operation;
 
-/// Segments of one parallel scan (DynamoDB API Reference).
-const SEGMENTS_MAX: u32 = 1_000_000;
-
 /// A page that is asked for.
 #[derive(Debug)]
 pub struct PageRequest {
+    /// What asks for it.
+    pub operation: Operation,
     /// The table.
     pub table: Arc<Table>,
     /// The index, by its position in the table's schema.
@@ -144,8 +144,14 @@ impl PageRequest {
         let Expressions { filter, key, projection, .. } = parameters.expressions(kind)?;
         let range = match key {
             Some(key) => Range::Query(key.for_keys(view.keys())?, direction(parameters)?),
-            None => Range::Scan(segment(parameters)?),
+            None => Range::Scan(request::segment(parameters.body())?),
         };
+        if let Some(projection) = &projection {
+            projection.check_key_paths(&table.schema)?;
+        }
+        if let Some(filter) = &filter {
+            filter.check_key_paths(&table.schema)?;
+        }
         if let (Operation::Query, Some(filter)) = (operation, &filter) {
             filter.check_filters_no_keys(view.keys())?;
             check_filter_is_projected(filter, view)?;
@@ -165,6 +171,7 @@ impl PageRequest {
             None => None,
         };
         Ok(Self {
+            operation,
             range,
             filter,
             shown: Shown::projected(projection),
@@ -195,6 +202,7 @@ impl PageRequest {
         let fetches = fetches(view, kind, list.unwrap_or_default())?;
         let start = start.map(|json| Start::of(json, view, &range)).transpose()?;
         Ok(Self {
+            operation: Operation::ExecuteStatement,
             table: Arc::clone(&selected.table),
             index: selected.index,
             range,
@@ -259,27 +267,6 @@ fn direction(parameters: Parameters<'_>) -> Result<Direction, ServiceError> {
     Ok(if forward { Direction::Forward } else { Direction::Backward })
 }
 
-fn segment(parameters: Parameters<'_>) -> Result<Option<(u32, u32)>, ServiceError> {
-    let segment = parameters.whole("Segment", 0, Some(SEGMENTS_MAX - 1))?;
-    let total = parameters.whole("TotalSegments", 1, Some(SEGMENTS_MAX))?;
-    match (segment, total) {
-        (None, None) => Ok(None),
-        (Some(segment), Some(total)) if segment < total => Ok(Some((segment, total))),
-        (Some(segment), Some(total)) => Err(ServiceError::validation(format!(
-            "The Segment parameter is zero-based and must be less than parameter TotalSegments: \
-             Segment: {segment} is not less than TotalSegments: {total}"
-        ))),
-        (None, Some(_)) => Err(ServiceError::validation(
-            "The Segment parameter is required but was not present in the request when parameter \
-             TotalSegments is present",
-        )),
-        (Some(_), None) => Err(ServiceError::validation(
-            "The TotalSegments parameter is required but was not present in the request when \
-             Segment parameter is present",
-        )),
-    }
-}
-
 fn select(
     parameters: Parameters<'_>,
     view: View<'_>,
@@ -298,22 +285,10 @@ fn select(
         (None, None) => Select::All,
     };
     let chosen = parameters.choice("Select", &choices, listed)?.unwrap_or(default);
-    let word = parameters.text("Select")?.unwrap_or_default();
-    if projection.is_some() && chosen != Select::Specific {
-        return Err(ServiceError::validation(format!(
-            "Cannot specify the ProjectionExpression when choosing to get {word}"
-        )));
-    }
-    if chosen == Select::Specific && projection.is_none() {
-        return Err(ServiceError::validation(
-            "Must specify the AttributesToGet or ProjectionExpression when choosing to get \
-             SPECIFIC_ATTRIBUTES",
-        ));
-    }
-    if chosen == Select::Projected && view.index.is_none() {
-        return Err(ServiceError::validation(
-            "ALL_PROJECTED_ATTRIBUTES can be used only when Querying using an IndexName",
-        ));
+    if let Some(word) = parameters.text("Select")? {
+        let listed = ["ProjectionExpression", "AttributesToGet"];
+        let listed = listed.into_iter().find(|name| parameters.get(name).is_some());
+        request::check_select(word, listed, view.index.is_some())?;
     }
     Ok(chosen)
 }

@@ -21,6 +21,11 @@ impl<'a> Parameters<'a> {
         if value.is_object() { Ok(Self(value)) } else { Err(unexpected()) }
     }
 
+    /// All of them.
+    pub fn body(self) -> &'a Value {
+        self.0
+    }
+
     /// A parameter; null is as if absent.
     pub fn get(self, name: &str) -> Option<&'a Value> {
         self.0.get(name).filter(|value| !value.is_null())

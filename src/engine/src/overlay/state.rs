@@ -4,6 +4,7 @@
 //! program has not moved is found where the database has it; one that it created or moved there is
 //! an *insertion*, listed beside, in the order of the view.
 
+mod scans;
 mod tables;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -19,6 +20,8 @@ use super::entry::{Entry, FirstPass};
 use super::schemas::Table;
 use super::store::{Direction, Room, Store, StoreError, after_prefix};
 use crate::fault::Fault;
+use scans::PageEnds;
+pub use scans::{PageEnd, Source};
 
 /// What is read: a table, or one of its indexes.
 #[derive(Clone, Copy, Debug)]
@@ -64,6 +67,9 @@ pub struct State {
     tables_again: BTreeSet<String>,
     /// Shapes of tables that the program has changed, by their number.
     shapes: BTreeMap<u32, u32>,
+    /// How many insertions there have been.
+    insertions: u64,
+    page_ends: PageEnds,
 }
 
 /// An entry with the names of what it is.
@@ -230,6 +236,8 @@ impl State {
             changed_again: None,
             tables_again: BTreeSet::new(),
             shapes: BTreeMap::new(),
+            insertions: 0,
+            page_ends: PageEnds::default(),
         }
     }
 
@@ -290,7 +298,8 @@ impl State {
                 self.store.remove(&view.stored(&place))?;
             }
             if let Some(place) = new {
-                self.store.put(view.stored(&place), place.table_key)?;
+                let numbered = self.numbered(&place);
+                self.store.put(view.stored(&place), numbered)?;
             }
         }
         let named = || (table.schema.name.clone(), table.schema.keys.clone());
@@ -382,26 +391,28 @@ impl State {
         Some(SecondPass { idempotent: tables.is_empty(), tables })
     }
 
-    /// The next insertion in a view, among the keys with a prefix (a partition, or nothing).
+    /// The next insertion in a view, among the keys with a prefix (a partition, or nothing), with its
+    /// number.
     pub fn next_insertion(
         &self,
         view: View<'_>,
         prefix: &[u8],
         from: &From,
         direction: Direction,
-    ) -> Result<Option<(Place, Item)>, Fault> {
+    ) -> Result<Option<(Place, Item, u64)>, Fault> {
         self.check_current(view.table)?;
         let (low, high) = view.bounds(prefix, from, direction);
         let found = self.store.first(as_slice(&low), as_slice(&high), direction)?;
-        let Some((key, table_key)) = found else { return Ok(None) };
+        let Some((key, stored)) = found else { return Ok(None) };
+        let (table_key, number) = scans::parts(&stored).ok_or_else(damaged)?;
         let view_key = key
             .strip_prefix(view.prefix().as_slice())
-            .and_then(|key| key.strip_suffix(table_key.as_slice()))
+            .and_then(|key| key.strip_suffix(table_key))
             .ok_or_else(damaged)?
             .to_vec();
-        let entry = self.entry_at(view.table, &table_key)?.ok_or_else(damaged)?;
+        let entry = self.entry_at(view.table, table_key)?.ok_or_else(damaged)?;
         let item = entry.now.ok_or_else(damaged)?;
-        Ok(Some((Place { view_key, table_key }, item)))
+        Ok(Some((Place { view_key, table_key: table_key.to_vec() }, item, number)))
     }
 
     /// Some of the entries behind a place, all tables' in order; none if there are no further.

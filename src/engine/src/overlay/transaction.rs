@@ -261,8 +261,11 @@ impl Overlay {
         let parameters = Parameters::of(action.required("Get")?)?;
         let table = self.schemas().table_of_items(parameters.table()?).await?;
         let key = parameters.key(&table)?;
-        let shown = Shown::projected(parameters.expressions(RequestKind::TransactGet)?.projection);
-        Ok(Get { table, key, shown })
+        let projection = parameters.expressions(RequestKind::TransactGet)?.projection;
+        if let Some(projection) = &projection {
+            projection.check_key_paths(&table.schema)?;
+        }
+        Ok(Get { table, key, shown: Shown::projected(projection) })
     }
 }
 

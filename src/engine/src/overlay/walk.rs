@@ -41,6 +41,19 @@ struct Skip {
     direction: Direction,
 }
 
+/// Behind what a page begins.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Beginning {
+    /// Nothing: it is a first page.
+    Start,
+    /// An item that the database has where the start key points.
+    Base,
+    /// An insertion.
+    Insertion,
+    /// A key of a scan that no item has. Each source goes on behind it in its own order.
+    Nobodys,
+}
+
 /// Where both sources begin.
 #[derive(Debug)]
 pub struct Walk {
@@ -51,21 +64,24 @@ pub struct Walk {
 }
 
 impl Walk {
-    /// Both sources at the start of a page. `start_in_base` tells whether the database has the
-    /// start key where it points.
-    pub fn of(page: &PageRequest, start_in_base: bool) -> Self {
+    /// Both sources at the start of a page. Insertions of a scan may begin behind a place.
+    pub fn of(page: &PageRequest, beginning: Beginning, behind: Option<&Place>) -> Self {
         let mut request = base_request(page);
         let (mut ended, mut skip) = (!page.table.upstream, None);
         let from = match &page.start {
             None => From::Start,
-            Some(start) if start_in_base => {
+            Some(start) if beginning == Beginning::Base => {
                 match behind_last_included(page, start, &mut request) {
                     Behind::Nothing => ended = true,
                     Behind::Asked | Behind::Skip(_) => {
                         request.insert("ExclusiveStartKey".into(), start.json.clone());
                     }
                 }
-                from_base_start(page, start)
+                behind.map_or_else(|| from_base_start(page, start), |p| From::Behind(p.clone()))
+            }
+            Some(start) if beginning == Beginning::Nobodys => {
+                request.insert("ExclusiveStartKey".into(), start.json.clone());
+                From::Behind(start.place.clone())
             }
             Some(start) => {
                 match behind_insertion(page, start, &mut request) {

@@ -196,7 +196,7 @@ fn batch_request(
     match (request.get("PutRequest"), request.get("DeleteRequest")) {
         (Some(put), None) => {
             let item = item_from_json(Parameters::of(put)?.required("Item")?)?;
-            Ok((schema.check_item(&item)?, Some(item)))
+            Ok((schema.check_batch_item(&item)?, Some(item)))
         }
         (None, Some(delete)) => {
             let key = item_from_json(Parameters::of(delete)?.required("Key")?)?;

@@ -8,7 +8,7 @@ use dm_core::schema::TableSchema;
 use serde_json::{Value, json};
 
 use super::create::create;
-use super::update::update;
+use super::update::{check, update};
 use super::words::{in_use, no_table, table_exists};
 use super::{named, set_members};
 use crate::fault::Fault;
@@ -39,6 +39,7 @@ impl Overlay {
     /// UpdateTable.
     pub async fn update_table(&self, parameters: Parameters<'_>) -> Result<Value, Fault> {
         let name = named(parameters, "TableName")?;
+        check(parameters)?;
         let table = self.table_to_change(name).await?;
         let mut description = self.description(name).await?;
         check_active(name, &description)?;

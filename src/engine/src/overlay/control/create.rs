@@ -57,17 +57,15 @@ pub fn create(
     at: &Circumstances,
 ) -> Result<Creation, Fault> {
     super::only(parameters, "CreateTable", &KNOWN)?;
-    keys::check_name("TableName", name)?;
-    parameters.required("AttributeDefinitions")?;
+    let billing = throughput::billing(parameters)?.unwrap_or(Billing::Provisioned);
+    let of_table = table_units(billing, units(parameters)?)?;
     let definitions = keys::definitions(parameters)?;
+    keys::check_table_key_defined(parameters, &definitions)?;
     let key = keys::key(parameters, KeyOf::Table)?;
-    keys::check_defined(&key, &definitions)?;
     let indexes = Indexes::of_new_table(parameters, &key, &definitions)?;
     let mut all = vec![key];
     all.extend(indexes.keys);
     keys::check_used(&all, &definitions)?;
-    let billing = throughput::billing(parameters)?.unwrap_or(Billing::Provisioned);
-    let of_table = table_units(billing, units(parameters)?)?;
 
     let arn = format!("{}{name}", at.arn_prefix);
     let mut table = Map::new();

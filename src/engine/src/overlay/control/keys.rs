@@ -24,9 +24,6 @@ const INCLUDED_ATTRIBUTES_MAX: usize = 100;
 /// Attributes that one index may include.
 const INDEX_INCLUDED_ATTRIBUTES_MAX: usize = 20;
 
-/// Length of a name of a table or index.
-const NAME_LENGTH: std::ops::RangeInclusive<usize> = 3..=255;
-
 /// Length of a key attribute's name.
 const KEY_NAME_LENGTH: std::ops::RangeInclusive<usize> = 1..=255;
 
@@ -66,27 +63,6 @@ pub fn list<'a>(parameters: Parameters<'a>, name: &str) -> Result<&'a [Value]> {
         .map_or(Ok(&[][..]), |list| list.as_array().map(Vec::as_slice).ok_or_else(unexpected))
 }
 
-/// The name of a table or an index that is to be made.
-pub fn check_name(what: &str, name: &str) -> Result<()> {
-    let fits = |c: char| c.is_ascii_alphanumeric() || matches!(c, '_' | '-' | '.');
-    if !name.chars().all(fits) {
-        let mut member = what.to_owned();
-        member[..1].make_ascii_lowercase();
-        return Err(ServiceError::validation(format!(
-            "1 validation error detected: Value '{name}' at '{member}' failed to satisfy \
-             constraint: Member must satisfy regular expression pattern: [a-zA-Z0-9_.-]+"
-        )));
-    }
-    if !NAME_LENGTH.contains(&name.len()) {
-        return Err(ServiceError::validation(format!(
-            "{what} must be at least {} characters long and at most {} characters long",
-            NAME_LENGTH.start(),
-            NAME_LENGTH.end()
-        )));
-    }
-    Ok(())
-}
-
 /// The attribute definitions of a request, by name.
 pub fn definitions(parameters: Parameters<'_>) -> Result<BTreeMap<String, String>> {
     let mut definitions = BTreeMap::new();
@@ -112,17 +88,49 @@ pub fn definitions(parameters: Parameters<'_>) -> Result<BTreeMap<String, String
     Ok(definitions)
 }
 
-/// Every key attribute is defined.
-pub fn check_defined(key: &Key, definitions: &BTreeMap<String, String>) -> Result<()> {
-    if key.names().all(|name| definitions.contains_key(name)) {
+/// Every attribute of an index's key is defined.
+pub fn check_defined(index: Parameters<'_>, definitions: &BTreeMap<String, String>) -> Result<()> {
+    let names = element_names(index)?;
+    if names.iter().all(|name| definitions.contains_key(*name)) {
         return Ok(());
     }
-    Err(invalid(format!(
+    Err(undefined(names, definitions))
+}
+
+fn element_names(parameters: Parameters<'_>) -> Result<Vec<&str>> {
+    let elements = list(parameters, "KeySchema")?;
+    Ok(elements.iter().filter_map(|element| element["AttributeName"].as_str()).collect())
+}
+
+/// Every attribute of a new table's key is defined. AWS has two ways to say that one is not: which
+/// one depends on how many elements the key has.
+pub fn check_table_key_defined(
+    parameters: Parameters<'_>,
+    definitions: &BTreeMap<String, String>,
+) -> Result<()> {
+    let names = element_names(parameters)?;
+    let twice = names.len() > 1 && names[0] == names[1];
+    if !twice && names.iter().all(|name| definitions.contains_key(*name)) {
+        return Ok(());
+    }
+    if definitions.is_empty() || names.len() > 1 {
+        return Err(ServiceError::validation(
+            "Invalid KeySchema: Some index key attribute have no definition",
+        ));
+    }
+    Err(undefined(names, definitions))
+}
+
+fn undefined<'a>(
+    names: impl IntoIterator<Item = &'a str>,
+    definitions: &BTreeMap<String, String>,
+) -> ServiceError {
+    invalid(format!(
         "Some index key attributes are not defined in AttributeDefinitions. Keys: {}, \
          AttributeDefinitions: {}",
-        listed(key.names()),
+        listed(names),
         listed(definitions.keys().map(String::as_str))
-    )))
+    ))
 }
 
 /// Every attribute that is defined is part of some key.
@@ -157,7 +165,7 @@ pub fn key(parameters: Parameters<'_>, of: KeyOf<'_>) -> Result<Key> {
         element.required("KeyType")?;
         let hash = element.choice("KeyType", &[("HASH", true), ("RANGE", false)], "HASH, RANGE")?;
         if key.names().any(|other| other == name) {
-            return Err(invalid(
+            return Err(ServiceError::validation(
                 "Both the Hash Key and the Range Key element in the KeySchema have the same name",
             ));
         }
@@ -178,6 +186,11 @@ pub fn key(parameters: Parameters<'_>, of: KeyOf<'_>) -> Result<Key> {
     }
     if key.partition.is_empty() {
         return Err(no_hash());
+    }
+    if of != KeyOf::Global && key.partition.len() > 1 {
+        return Err(ServiceError::validation(
+            "Invalid KeySchema: The second KeySchemaElement is not a RANGE key type",
+        ));
     }
     let parts_max = if of == KeyOf::Global { INDEX_KEY_PARTS_MAX } else { 1 };
     if key.partition.len() > parts_max || key.sort.len() > parts_max {
@@ -227,7 +240,6 @@ impl Indexes {
     ) -> Result<&'a str> {
         let index = Parameters::of(index)?;
         let name = index.required("IndexName")?.as_str().ok_or_else(unexpected)?;
-        check_name("IndexName", name)?;
         if self.names.iter().any(|other| other == name) {
             return Err(invalid(format!("Duplicate index name: {name}")));
         }
@@ -235,8 +247,8 @@ impl Indexes {
             Some(partition) if local => KeyOf::Local(name, partition),
             Some(_) | None => KeyOf::Global,
         };
+        check_defined(index, definitions)?;
         let key = key(index, of)?;
-        check_defined(&key, definitions)?;
         self.included += included(Parameters::of(index.required("Projection")?)?)?;
         if self.included > INCLUDED_ATTRIBUTES_MAX {
             return Err(invalid(format!(
@@ -266,7 +278,12 @@ impl Indexes {
                 return Err(invalid(format!("List of {name} is empty")));
             }
             if indexes.len() > max {
-                return Err(invalid(format!("{name} count exceeds the per-table limit of {max}")));
+                return Err(invalid(match name {
+                    "LocalSecondaryIndexes" => {
+                        format!("Number of {name} exceeds per-table limit of {max}")
+                    }
+                    _ => format!("GlobalSecondaryIndex count exceeds the per-table limit of {max}"),
+                }));
             }
         }
         if !local.is_empty() && table.sort.is_empty() {

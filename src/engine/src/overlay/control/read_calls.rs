@@ -16,21 +16,21 @@ const NAMES_OF_A_PAGE: u32 = 100;
 
 impl Overlay {
     /// Answers a call that reads descriptions.
-    pub async fn metadata(&self, read: ReadOperation, body: Value) -> Result<Bytes, Fault> {
-        let parameters = Parameters::of(&body)?;
+    pub async fn metadata(&self, read: ReadOperation, body: &Value) -> Result<Bytes, Fault> {
+        let parameters = Parameters::of(body)?;
         let operation = read.operation();
         if operation == Operation::ListTables {
             return if self.schemas().anything_made() {
                 self.list_tables(parameters).await
             } else {
-                self.upstream().read(read, &body).await
+                self.upstream().read(read, body).await
             };
         }
         let empty = Map::new();
         let tables = tables_named(body.as_object().unwrap_or(&empty));
         let touched = |table: &&&str| self.schemas().is_touched(plain_name(table));
         let Some(name) = tables.iter().find(touched).map(|name| plain_name(name)) else {
-            return self.upstream().read(read, &body).await;
+            return self.upstream().read(read, body).await;
         };
         if self.schemas().is_gone(name) {
             return Err(words::no_table(name).into());
@@ -50,13 +50,13 @@ impl Overlay {
             Operation::ListTagsOfResource => {
                 match self.schemas().shape(name).and_then(|(_, shape)| shape.tags) {
                     Some(tags) => tags::page(&tags, parameters.text("NextToken")?),
-                    None => return self.upstream().read(read, &body).await,
+                    None => return self.upstream().read(read, body).await,
                 }
             }
             // The database knows nothing of a table that was created here, and of one that was
             // changed here it knows what these tell.
             _ if self.schemas().shape(name).is_some_and(|(table, _)| table.upstream) => {
-                return self.upstream().read(read, &body).await;
+                return self.upstream().read(read, body).await;
             }
             _ => {
                 let operation = operation.name();

@@ -9,6 +9,9 @@ use crate::overlay::parameters::{Parameters, unexpected};
 
 type Result<T> = std::result::Result<T, ServiceError>;
 
+/// Capacity units of one table or index that AWS takes for a number at all; its quotas are lower.
+const UNITS_MAX: u64 = 1_000_000_000_000;
+
 /// How a table is billed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Billing {
@@ -71,8 +74,14 @@ pub fn units(parameters: Parameters<'_>) -> Result<Option<Units>> {
     let Some(given) = parameters.get("ProvisionedThroughput") else { return Ok(None) };
     let given = Parameters::of(given)?;
     let unit = |name: &str| -> Result<u64> {
-        given.required(name)?;
-        Ok(given.whole(name, 1, None)?.unwrap_or(1).into())
+        let units = given.required(name)?.as_u64().ok_or_else(unexpected)?;
+        match units {
+            0 => Err(given.whole(name, 1, None).err().unwrap_or_else(unexpected)),
+            units if units > UNITS_MAX => Err(ServiceError::validation(format!(
+                "Given value {units} for {name} is out of bounds"
+            ))),
+            units => Ok(units),
+        }
     };
     Ok(Some(Units { read: unit("ReadCapacityUnits")?, write: unit("WriteCapacityUnits")? }))
 }

@@ -52,6 +52,46 @@ struct Call<'a> {
     at: &'a Circumstances,
 }
 
+/// Refuses what is wrong whatever the table is.
+pub fn check(parameters: Parameters<'_>) -> Result<(), ServiceError> {
+    let billing = throughput::billing(parameters)?;
+    if let (Some(Billing::OnDemand), given @ Some(_)) = (billing, units(parameters)?) {
+        table_units(Billing::OnDemand, given)?;
+    }
+    let updates = keys::list(parameters, "GlobalSecondaryIndexUpdates")?;
+    let changes = |name: &str| !["TableName", "AttributeDefinitions"].contains(&name);
+    let changes = |name: &str| changes(name) && name != "GlobalSecondaryIndexUpdates";
+    if updates.is_empty() && !parameters.names().any(changes) {
+        return Err(nothing_to_change());
+    }
+    let mut names: Vec<&str> = Vec::new();
+    for one in updates {
+        let mut kinds = ["Update", "Create", "Delete"].into_iter().filter_map(|kind| one.get(kind));
+        let Some(index) = kinds.find(|index| !index.is_null()) else {
+            return Err(invalid(
+                "One of GlobalSecondaryIndexUpdate.Update, GlobalSecondaryIndexUpdate.Create, \
+                 GlobalSecondaryIndexUpdate.Delete must not be null",
+            ));
+        };
+        let name = index_name(index);
+        if names.contains(&name) {
+            return Err(invalid(format!(
+                "Only one global secondary index update per index is allowed simultaneously. \
+                 Index: {name}"
+            )));
+        }
+        names.push(name);
+    }
+    Ok(())
+}
+
+fn nothing_to_change() -> ServiceError {
+    ServiceError::validation(
+        "At least one of ProvisionedThroughput, BillingMode, UpdateStreamEnabled, \
+         GlobalSecondaryIndexUpdates or SSESpecification or ReplicaUpdates is required",
+    )
+}
+
 /// Of UpdateTable's parameters, for a table as DescribeTable tells it.
 pub fn update(
     parameters: Parameters<'_>,
@@ -74,11 +114,7 @@ pub fn update(
         update.set("deletion protection", if protected { "on" } else { "off" });
     }
     if update.members.is_empty() {
-        return Err(ServiceError::validation(
-            "At least one of ProvisionedThroughput, BillingMode, UpdateStreamEnabled, \
-             GlobalSecondaryIndexUpdates or SSESpecification or ReplicaUpdates is required",
-        )
-        .into());
+        return Err(nothing_to_change().into());
     }
     Ok(update)
 }
@@ -134,6 +170,10 @@ fn change_indexes(call: &Call<'_>, billing: Billing, update: &mut Update) -> Res
     let mut indexes: Vec<Value> = described.cloned().unwrap_or_default();
     let switched = billing != throughput::billing_of(call.table);
     let asked = keys::list(call.parameters, "GlobalSecondaryIndexUpdates")?;
+    let builds = |one: &&Value| ["Create", "Delete"].iter().any(|kind| one[*kind].is_object());
+    if asked.iter().filter(builds).count() > 1 {
+        return Err(one_index_at_once().into());
+    }
     let mut provisioned = Vec::new();
     for one in asked {
         let one = Parameters::of(one)?;
@@ -180,24 +220,13 @@ fn add_index(
     indexes: &mut Vec<Value>,
     update: &mut Update,
 ) -> Result<(), Fault> {
-    if update.added.is_some() || update.removed.is_some() {
-        return Err(one_index_at_once().into());
-    }
     if indexes.len() >= GLOBAL_INDEXES_MAX {
         return Err(invalid(format!(
-            "GlobalSecondaryIndexes count exceeds the per-table limit of {GLOBAL_INDEXES_MAX}"
+            "GlobalSecondaryIndex count exceeds the per-table limit of {GLOBAL_INDEXES_MAX}"
         ))
         .into());
     }
-    let mut definitions = keys::definitions(Parameters::of(call.table)?)?;
-    for (name, kind) in keys::definitions(call.parameters)? {
-        if definitions.insert(name.clone(), kind.clone()).is_some_and(|before| before != kind) {
-            return Err(invalid(format!(
-                "Cannot change the type of the attribute {name} in AttributeDefinitions"
-            ))
-            .into());
-        }
-    }
+    let definitions = definitions_with(call, create)?;
     let table_key = keys::key(Parameters::of(call.table)?, KeyOf::Table)?;
     // Checked together with the indexes that are there, whose names and projections count too.
     let mut all = Indexes::of_new_table(
@@ -209,13 +238,42 @@ fn add_index(
         &definitions,
     )?;
     let name = all.add(create, &table_key, false, &definitions)?.to_owned();
-    all.keys.push(table_key);
-    keys::check_used(&all.keys, &definitions)?;
     indexes.push(global_index(create, billing, call.arn)?);
     update.members.insert("AttributeDefinitions".into(), keys::definitions_to_json(&definitions));
     update.set(&format!("index {name}"), "added");
     update.added = Some(name);
     Ok(())
+}
+
+/// The table's definitions with those of a new index. All attributes of its key must be defined in the
+/// request itself, also those that the table has defined; others in it mean nothing.
+fn definitions_with(
+    call: &Call<'_>,
+    create: &Value,
+) -> Result<BTreeMap<String, String>, ServiceError> {
+    let name = index_name(create);
+    let described = ["LocalSecondaryIndexes", "GlobalSecondaryIndexes"];
+    let described = described.iter().filter_map(|kind| call.table[*kind].as_array()).flatten();
+    if described.map(index_name).any(|other| other == name) {
+        return Err(invalid(format!("Index already exists: {name}")));
+    }
+    let given = keys::definitions(call.parameters)?;
+    keys::check_defined(Parameters::of(create)?, &given)?;
+    let key = keys::key(Parameters::of(create)?, KeyOf::Global)?;
+    let mut definitions = keys::definitions(Parameters::of(call.table)?)?;
+    for name in key.names() {
+        let kind = &given[name];
+        let before = definitions.insert(name.to_owned(), kind.clone());
+        if let Some(before) = before.filter(|before| before != kind) {
+            return Err(invalid(format!(
+                "Attributes cannot be redefined. Please check that your attribute has the same \
+                 type as previously defined. Existing schema: \
+                 Schema:[SchemaElement: key{{{name}:{before}}}] New schema: \
+                 Schema:[SchemaElement: key{{{name}:{kind}}}]"
+            )));
+        }
+    }
+    Ok(definitions)
 }
 
 fn change_index(
@@ -253,9 +311,6 @@ fn remove_index(
     indexes: &mut Vec<Value>,
     update: &mut Update,
 ) -> Result<(), Fault> {
-    if update.added.is_some() || update.removed.is_some() {
-        return Err(one_index_at_once().into());
-    }
     let delete = Parameters::of(delete)?;
     let name = delete.required("IndexName")?.as_str().ok_or_else(unexpected)?;
     let at = indexes

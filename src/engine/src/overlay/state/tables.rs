@@ -35,7 +35,8 @@ impl State {
             let entry = Entry::decode(&bytes).ok_or_else(damaged)?;
             for view in table.views() {
                 if let Some(place) = view.insertion(&entry) {
-                    self.store.put(view.stored(&place), place.table_key)?;
+                    let numbered = self.numbered(&place);
+                    self.store.put(view.stored(&place), numbered)?;
                 }
             }
             from = Bound::Excluded(key);

@@ -72,6 +72,12 @@ fn an_index_is_added_with_its_definitions_and_takes_them_away() {
     assert_eq!(update.members["AttributeDefinitions"].as_array().unwrap().len(), 3);
     assert_eq!(update.members["GlobalSecondaryIndexes"].as_array().unwrap().len(), 2);
     check(&json!({"GlobalSecondaryIndexUpdates": updates}), "are not defined");
+    let unused = json!({"AttributeName": "unused", "AttributeType": "S"});
+    let definitions = json!([day[0], unused]);
+    let request =
+        json!({"AttributeDefinitions": definitions, "GlobalSecondaryIndexUpdates": updates});
+    let update = updated(&request).unwrap();
+    assert_eq!(update.members["AttributeDefinitions"].as_array().unwrap().len(), 3);
     let both = json!([{"Create": create}, {"Delete": {"IndexName": "by-city"}}]);
     check(
         &json!({"AttributeDefinitions": day, "GlobalSecondaryIndexUpdates": both}),
@@ -96,4 +102,40 @@ fn what_changes_nothing_or_is_not_simulated_is_refused() {
     check(&json!({"ReplicaUpdates": []}), "does not simulate ReplicaUpdates");
     let six = json!({"ReadCapacityUnits": 6, "WriteCapacityUnits": 5});
     assert!(updated(&json!({"ProvisionedThroughput": six})).is_ok());
+}
+
+#[test]
+fn an_index_brings_the_definitions_of_its_own_key() {
+    let create = |name: &str| {
+        json!([{"Create": {
+            "IndexName": name,
+            "KeySchema": [{"AttributeName": "city", "KeyType": "HASH"}],
+            "Projection": {"ProjectionType": "ALL"},
+            "ProvisionedThroughput": {"ReadCapacityUnits": 1, "WriteCapacityUnits": 1},
+        }}])
+    };
+    let city = |kind: &str| json!([{"AttributeName": "city", "AttributeType": kind}]);
+    let request = |definitions: Value, name: &str| json!({"AttributeDefinitions": definitions, "GlobalSecondaryIndexUpdates": create(name)});
+    check(
+        &request(json!([]), "second"),
+        "ValidationException: One or more parameter values were invalid: Some index key attributes \
+         are not defined in AttributeDefinitions. Keys: [city], AttributeDefinitions: []",
+    );
+    check(&request(city("N"), "second"), "Attributes cannot be redefined");
+    check(&request(city("S"), "by-city"), "Index already exists: by-city");
+    assert!(updated(&request(city("S"), "second")).is_ok());
+}
+
+#[test]
+fn what_is_wrong_whatever_the_table_is_comes_first() {
+    let wrong = |request: Value, expected: &str| {
+        let error = super::check(Parameters::of(&request).unwrap()).unwrap_err();
+        assert!(error.message.contains(expected), "{}", error.message);
+    };
+    wrong(json!({"TableName": "none", "GlobalSecondaryIndexUpdates": []}), "At least one of");
+    wrong(json!({"GlobalSecondaryIndexUpdates": [{}]}), "must not be null");
+    let delete = json!({"Delete": {"IndexName": "abc"}});
+    wrong(json!({"GlobalSecondaryIndexUpdates": [delete, delete]}), "Index: abc");
+    let high = json!({"ReadCapacityUnits": 1_000_000_000_001_u64, "WriteCapacityUnits": 1});
+    wrong(json!({"ProvisionedThroughput": high}), "for ReadCapacityUnits is out of bounds");
 }

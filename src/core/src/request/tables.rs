@@ -1,0 +1,176 @@
+//! The members of the operations on tables that a dry run simulates, in the order in which AWS lists
+//! what is wrong with them. Others are not checked here: the database does.
+
+use super::model::{INDEX_NAME, Member, Rule, Shape, TEXT, TEXTS, optional, required};
+
+/// The table of a call on tables. That it is there, and its length, are checked before all others.
+const TABLE: Member = optional("TableName", Shape::Text(&[Rule::NamePattern]));
+
+const DEFINITION: Shape = Shape::Structure(
+    "AttributeDefinition",
+    &[
+        required("AttributeName", TEXT),
+        required("AttributeType", Shape::Text(&[Rule::OneOf(&["B", "N", "S"])])),
+    ],
+);
+
+const KEY_ELEMENT: Shape = Shape::Structure(
+    "KeySchemaElement",
+    &[
+        required("AttributeName", TEXT),
+        required("KeyType", Shape::Text(&[Rule::OneOf(&["HASH", "RANGE"])])),
+    ],
+);
+
+const TABLE_KEY: Member = required(
+    "KeySchema",
+    Shape::List(&KEY_ELEMENT, &[Rule::LengthAtLeast(1), Rule::LengthAtMost(2)]),
+);
+
+/// A global index may have four HASH and four RANGE elements.
+const INDEX_KEY: Member = required(
+    "KeySchema",
+    Shape::List(&KEY_ELEMENT, &[Rule::LengthAtLeast(1), Rule::LengthAtMost(8)]),
+);
+
+const UNITS: Shape = Shape::Whole("Long", &[Rule::AtLeast(1)]);
+
+const THROUGHPUT: Shape = Shape::Structure(
+    "ProvisionedThroughput",
+    &[required("WriteCapacityUnits", UNITS), required("ReadCapacityUnits", UNITS)],
+);
+
+const OPTIONAL_THROUGHPUT: Member = optional("ProvisionedThroughput", THROUGHPUT);
+
+const INCLUDED: Member =
+    optional("NonKeyAttributes", Shape::List(&TEXT, &[Rule::LengthAtLeast(1)]));
+
+const PROJECTION: Member = required(
+    "Projection",
+    Shape::Structure(
+        "Projection",
+        &[
+            optional(
+                "ProjectionType",
+                Shape::Text(&[Rule::OneOf(&["ALL", "INCLUDE", "KEYS_ONLY"])]),
+            ),
+            INCLUDED,
+        ],
+    ),
+);
+
+const NAME_OF_INDEX: Member = required("IndexName", INDEX_NAME);
+
+const BILLING: Member =
+    optional("BillingMode", Shape::Text(&[Rule::OneOf(&["PROVISIONED", "PAY_PER_REQUEST"])]));
+
+const CLASS: Member = optional(
+    "TableClass",
+    Shape::Text(&[Rule::OneOf(&["STANDARD", "STANDARD_INFREQUENT_ACCESS"])]),
+);
+
+const PROTECTION: Member = optional("DeletionProtectionEnabled", Shape::Flag);
+
+const TAGS: Shape =
+    Shape::List(&Shape::Structure("Tag", &[optional("Key", TEXT), optional("Value", TEXT)]), &[]);
+
+/// CreateTable.
+pub const CREATE: &[Member] = &[
+    optional("TableName", Shape::Text(&[])),
+    BILLING,
+    OPTIONAL_THROUGHPUT,
+    TABLE_KEY,
+    required("AttributeDefinitions", Shape::List(&DEFINITION, &[])),
+    optional(
+        "LocalSecondaryIndexes",
+        Shape::List(
+            &Shape::Structure("LocalSecondaryIndex", &[NAME_OF_INDEX, TABLE_KEY, PROJECTION]),
+            &[],
+        ),
+    ),
+    optional(
+        "GlobalSecondaryIndexes",
+        Shape::List(
+            &Shape::Structure(
+                "GlobalSecondaryIndex",
+                &[INDEX_KEY, PROJECTION, NAME_OF_INDEX, OPTIONAL_THROUGHPUT],
+            ),
+            &[],
+        ),
+    ),
+    CLASS,
+    PROTECTION,
+    optional("Tags", TAGS),
+];
+
+/// UpdateTable.
+pub const UPDATE: &[Member] = &[
+    TABLE,
+    OPTIONAL_THROUGHPUT,
+    BILLING,
+    optional("AttributeDefinitions", Shape::List(&DEFINITION, &[])),
+    optional(
+        "GlobalSecondaryIndexUpdates",
+        Shape::List(
+            &Shape::Structure(
+                "GlobalSecondaryIndexUpdate",
+                &[
+                    optional(
+                        "Update",
+                        Shape::Structure(
+                            "UpdateGlobalSecondaryIndexAction",
+                            &[NAME_OF_INDEX, OPTIONAL_THROUGHPUT],
+                        ),
+                    ),
+                    optional(
+                        "Create",
+                        Shape::Structure(
+                            "CreateGlobalSecondaryIndexAction",
+                            &[PROJECTION, NAME_OF_INDEX, OPTIONAL_THROUGHPUT, INDEX_KEY],
+                        ),
+                    ),
+                    optional(
+                        "Delete",
+                        Shape::Structure("DeleteGlobalSecondaryIndexAction", &[NAME_OF_INDEX]),
+                    ),
+                ],
+            ),
+            &[],
+        ),
+    ),
+    CLASS,
+    PROTECTION,
+];
+
+/// DeleteTable, DescribeTable, and others that name a table and nothing else.
+pub const NAMED: &[Member] = &[TABLE];
+
+/// ListTables.
+pub const LIST: &[Member] = &[
+    optional("Limit", Shape::Whole("Integer", &[Rule::AtLeast(1), Rule::AtMost(100)])),
+    optional("ExclusiveStartTableName", INDEX_NAME),
+];
+
+/// TagResource.
+pub const TAG: &[Member] = &[optional("ResourceArn", TEXT), optional("Tags", TAGS)];
+
+/// UntagResource.
+pub const UNTAG: &[Member] = &[optional("ResourceArn", TEXT), optional("TagKeys", TEXTS)];
+
+/// UpdateTimeToLive.
+pub const TIME_TO_LIVE: &[Member] = &[
+    TABLE,
+    required(
+        "TimeToLiveSpecification",
+        Shape::Structure(
+            "TimeToLiveSpecification",
+            &[
+                required("Enabled", Shape::Flag),
+                required(
+                    "AttributeName",
+                    Shape::Text(&[Rule::LengthAtLeast(1), Rule::LengthAtMost(255)]),
+                ),
+            ],
+        ),
+    ),
+];
