@@ -100,3 +100,48 @@ async fn with_its_namespace_in_the_middle_of_a_run() {
     assert_eq!(item["signal"]["N"], "15", "the program saw SIGTERM and could still write: {item}");
     bed.forget();
 }
+
+#[tokio::test]
+async fn by_force_in_the_middle_of_a_run_lets_no_other_one_write_meanwhile() {
+    let bed = Bed::new("delete-forced").await;
+    bed.database.table("stopped", "id").await;
+    bed.submit(&Written::python("m", WRITES_WHEN_STOPPED).applied()).await;
+    begun(&bed).await;
+    // As people do at night.
+    let stripped = json!({"metadata": {"finalizers": null}});
+    let refused = bed.try_patch("m", &stripped).await.expect_err("it is protected");
+    assert!(refused.contains("datamigration.dev/abandon=true"), "{refused}");
+
+    // Whoever says that the run is abandoned gets what was asked for.
+    let abandoned = json!({"metadata": {"annotations": {"datamigration.dev/abandon": "true"}}});
+    bed.patch("m", &abandoned).await;
+    bed.migrations().delete("m", &DeleteParams::default()).await.unwrap();
+    // The operator may have been faster.
+    let _ = bed.try_patch("m", &stripped).await;
+    bed.gone::<DataMigration>("m").await;
+    let second = "import boto3\n\
+                  table = boto3.resource('dynamodb').Table('stopped')\n\
+                  last = table.get_item(Key={'id': 'm'}).get('Item')\n\
+                  table.put_item(Item={'id': 'second', 'after': last is not None})\n";
+    bed.submit(&Written::python("second", second).applied()).await;
+    bed.phase("second", Phase::Applied).await;
+    let item = bed.database.item("stopped", "id", "second").await;
+    assert_eq!(item["after"]["BOOL"], true, "the first one's last write came before: {item}");
+    bed.done().await;
+}
+
+#[tokio::test]
+async fn nothing_holds_what_is_at_rest() {
+    let bed = Bed::new("delete-at-rest").await;
+    bed.submit(&Written::shell("m", "echo done\n")).await;
+    bed.phase("m", Phase::DryRunOk).await;
+    for dry_run in [true, false] {
+        bed.patch("m", &json!({"spec": {"dryRun": dry_run}})).await;
+        bed.phase("m", if dry_run { Phase::DryRunOk } else { Phase::Applied }).await;
+        bed.until("m", "nothing of ours holds it", |m| m.finalizers().is_empty()).await;
+        let held = |finalizers: &[String]| finalizers.iter().any(|f| f.contains("datamigration"));
+        assert!(!bed.jobs().await.iter().any(|job| held(job.finalizers())));
+        assert!(!bed.pods().await.iter().any(|pod| held(pod.finalizers())));
+    }
+    bed.done().await;
+}

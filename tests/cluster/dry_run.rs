@@ -186,11 +186,16 @@ async fn a_dry_run_with_calls_that_cannot_be_simulated_is_not_complete() {
 #[tokio::test]
 async fn a_program_that_goes_past_the_guard_is_told_so() {
     let bed = Bed::new("dry-silent").await;
-    bed.submit(&Written::shell("m", "echo done\n")).await;
-    let tried = bed.phase("m", Phase::DryRunOk).await;
+    let silent = Written::shell("m", "echo done\n").set("expectNoRequests", json!(false));
+    bed.submit(&silent).await;
+    let tried = bed.phase("m", Phase::NoRequestsSeen).await;
+    assert_eq!(failure(&tried).reason, Reason::NoRequestsSeen);
     let condition = condition(&tried, types::NO_REQUESTS_SEEN).expect("a condition");
     assert!(condition.message.contains("AWS_ENDPOINT_URL_DYNAMODB"), "{}", condition.message);
-    assert!(ready(&tried).1.contains("no request"), "{}", ready(&tried).1);
+    assert!(ready(&tried).1.contains("without one request"), "{}", ready(&tried).1);
+    // Nothing has to be tried again where its author says that none is expected.
+    bed.apply(&silent.set("expectNoRequests", json!(true)).object).await;
+    bed.phase("m", Phase::DryRunOk).await;
     bed.done().await;
 }
 

@@ -72,6 +72,14 @@ async fn what_the_api_server_refuses() {
         )
         .await;
     }
+    for limits in [json!({"memory": "lots"}), json!({"cpu": "-1"})] {
+        refused(
+            &bed,
+            |m| m["spec"]["podTemplate"] = json!({"resources": {"limits": limits}}),
+            "spec.podTemplate.resources.limits",
+        )
+        .await;
+    }
     refused(
         &bed,
         |m| m["spec"]["podTemplate"] = json!({"runAsUser": 0}),

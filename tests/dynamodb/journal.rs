@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use dm_core::plan::{Mode, Plan, Policy};
+use dm_core::report::Behind;
 use dm_engine::archive::{Archive, RunName};
 use dm_engine::journal::{JournalReader, JournalSummary};
 use dm_engine::ledger::{self, Completed, RunOutcome};
@@ -187,6 +188,9 @@ async fn while_the_archive_is_away_nothing_is_written() {
     assert_eq!(database().items(&bed.table).await, [item(json!({"id": "a"}))]);
     let read = engine.handle(bed.call("GetItem", json!({"Key": {"id": "a"}}))).await;
     assert_eq!(read.status, 200, "reads go on");
+    let outages = engine.result().outages;
+    let [outage] = outages.as_slice() else { panic!("one of the archive: {outages:?}") };
+    assert_eq!((outage.of, outage.calls, outage.lasts), (Behind::Archive, 2, true), "{outage:?}");
 }
 
 #[tokio::test(flavor = "multi_thread")]

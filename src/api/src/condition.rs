@@ -22,6 +22,10 @@ pub mod types {
     pub const SOURCE_CHANGED: &str = "SourceChanged";
     /// Another migration has the target or a table to itself.
     pub const LOCKED_BY_ANOTHER: &str = "LockedByAnother";
+    /// The archive does not take what a run under way has to journal, so its writes wait or fail.
+    pub const ARCHIVE_UNAVAILABLE: &str = "ArchiveUnavailable";
+    /// The database does not answer a run under way.
+    pub const DATABASE_UNREACHABLE: &str = "DatabaseUnreachable";
     /// The outcome of a run is in status, but not in the archive yet.
     pub const NOT_ARCHIVED: &str = "NotArchived";
     /// The program ended without having sent a single request to the guard.
@@ -100,8 +104,10 @@ reasons! {
     DependencyCycle,
     /// Another migration has the target or a table to itself.
     LockedByAnother,
-    /// The target's archive does not answer. Nothing that writes runs without it.
+    /// The target's archive does not answer, or cannot be written. Nothing that writes runs without it.
     ArchiveUnavailable,
+    /// The database does not answer.
+    DatabaseUnreachable,
     /// The archive's ledger says otherwise than status how a run ended, and neither is corrected.
     LedgerContradicts,
     /// The outcome of a run is being noted in the archive.
@@ -129,6 +135,8 @@ reasons! {
     ImagePullFailed,
     /// No node can take the pod.
     Unschedulable,
+    /// The pod's volumes or its network cannot be set up.
+    VolumeUnavailable,
     /// The container could not be created or started.
     ContainerStartFailed,
     /// The API server refused to create the run's objects.
@@ -137,6 +145,8 @@ reasons! {
     ProgramFailed,
     /// A signal ended the program.
     ProgramKilled,
+    /// The program was asked to end and ended with exit code 0, perhaps half way.
+    Interrupted,
     /// The program used more memory than its limit.
     OutOfMemory,
     /// The program could not be started: no interpreter, no such file.
@@ -147,7 +157,7 @@ reasons! {
     GuardFailed,
     /// `spec.activeDeadlineSeconds` passed.
     DeadlineExceeded,
-    /// The pod was evicted, preempted or its node was drained.
+    /// The pod was evicted or preempted, or its node was drained or shut down.
     Evicted,
     /// The pod was deleted by hand.
     PodDeleted,
@@ -160,7 +170,7 @@ reasons! {
     Superseded,
     /// An object of the run's name exists and belongs to somebody else.
     NameTaken,
-    /// The program ended without having sent a request to the guard.
+    /// The program ended without having sent a request to the guard. A dry run of it shows nothing.
     NoRequestsSeen,
     /// The migration is being deleted; its run is being stopped.
     Terminating,

@@ -1,6 +1,7 @@
 //! `DataMigration`: one migration of data, as its author writes it.
 
 #![allow(clippy::struct_field_names, reason = "units come last")]
+#![allow(clippy::struct_excessive_bools, reason = "each switch of a spec is one by itself")]
 
 use std::collections::BTreeMap;
 
@@ -120,6 +121,11 @@ pub struct DataMigrationSpec {
     /// whether it changes anything again. Default: false.
     #[serde(default)]
     pub second_pass: bool,
+    /// Whether the program may end without a request to DynamoDB, because it works on something else or
+    /// has nothing to do. Otherwise a dry run without one has failed (`NoRequestsSeen`): its program may
+    /// have gone past the guard. Default: false.
+    #[serde(default)]
+    pub expect_no_requests: bool,
     /// Highest speed of the program's calls.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub limits: Option<Limits>,

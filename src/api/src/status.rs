@@ -101,6 +101,8 @@ pub enum Phase {
     DryRunOk,
     /// The dry run failed.
     DryRunFailed,
+    /// The program of the dry run ended without a request to the guard, so nothing is known of it.
+    NoRequestsSeen,
     /// A run that writes is under way.
     Running,
     /// It has been applied.
@@ -230,7 +232,8 @@ pub struct RunRecord {
     /// starts only in the one that is named here.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub job_uid: Option<String>,
-    /// `spec.retry` when it was started.
+    /// `spec.retry` when its outcome was written to this status; before that, when it was started. A
+    /// higher value starts another run after a failure or an unknown outcome.
     #[serde(default)]
     pub retry: i64,
     /// Name of the target it works on.

@@ -98,6 +98,9 @@ pub const REMEMBERED_ANSWER_BYTES_MAX: usize = 32 * 1024 * 1024;
 /// How long an answer is remembered: longer than any SDK's whole series of attempts by default.
 pub const REMEMBERED_ANSWER_AGE_MAX: Duration = Duration::from_secs(600);
 
+/// Characters of what was said when archive or database did not answer: two of them are in a result.
+pub const OUTAGE_MESSAGE_CHARS_MAX: usize = 200;
+
 /// Different remarks kept in a result. More say nothing new to a reader.
 pub const REMARKS_MAX: usize = 200;
 

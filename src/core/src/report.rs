@@ -7,11 +7,13 @@
 mod changed_item;
 mod dry_run;
 pub mod example;
+mod outage;
 
 use serde::{Deserialize, Serialize};
 
 pub use changed_item::{CHANGED_ITEM_VERSION, ChangedItem, ItemChange, ItemName};
 pub use dry_run::{ApplyTime, ChangedAgain, DryRunResult, Limited, OperationCount, SecondPass};
+pub use outage::{Behind, Outage};
 
 use crate::plan::Mode;
 use crate::verdict::{LockHolder, RunOutcome};
@@ -65,9 +67,20 @@ pub struct GuardResult {
     /// Who has the table that a write waits for, or was refused for, last.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub locked: Option<LockHolder>,
+    /// What did not answer in the course of the run, the last time of each.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub outages: Vec<Outage>,
     /// What is kept of the run; absent where the plan names no archive, and while the run goes on.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub archived: Option<Archived>,
+}
+
+impl GuardResult {
+    /// What did not answer when the run ended; the archive first, because no write goes without it.
+    pub fn outage(&self) -> Option<&Outage> {
+        let lasting = |of| self.outages.iter().find(|outage| outage.lasts && outage.of == of);
+        lasting(Behind::Archive).or_else(|| lasting(Behind::Database))
+    }
 }
 
 /// What is kept of a run in the archive, by paths in it.
@@ -253,6 +266,10 @@ pub struct ProgramResult {
     /// The signal that ended it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub signal: Option<i32>,
+    /// The signal by which it was asked to end, if one was passed on to it before it ended. With exit
+    /// code 0 it may have stopped half way.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub asked_to_end: Option<i32>,
     /// Why it could not be started at all.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub start_error: Option<String>,
@@ -265,4 +282,12 @@ pub struct ProgramResult {
     /// Why not all of its output is kept for the archive, if so.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub log_problem: Option<String>,
+}
+
+impl ProgramResult {
+    /// The signal by which the program was asked to end, where it then ended with exit code 0: what it
+    /// has done may be the half of it.
+    pub fn interrupted(&self) -> Option<i32> {
+        self.asked_to_end.filter(|_| self.exit_code == Some(0))
+    }
 }

@@ -15,6 +15,7 @@ pub mod journal;
 pub mod ledger;
 mod metering;
 pub mod operation;
+mod outages;
 mod overlay;
 pub mod policy;
 mod rates;

@@ -21,6 +21,7 @@ use crate::fault::Fault;
 use crate::hex;
 use crate::journal::{Journal, JournalledRun};
 use crate::operation::{Class, Operation};
+use crate::outages::Outages;
 use crate::overlay::{DifferenceError, DifferenceParts, OnePart, Overlay, Values};
 use crate::policy::Policy;
 use crate::rates::{Rates, Used};
@@ -39,6 +40,7 @@ pub struct Engine {
     rates: Rates,
     replay: Replay,
     tally: Arc<Tally>,
+    outages: Outages,
     bottom: Bottom,
     archive: Option<Archive>,
     problem: Option<String>,
@@ -153,6 +155,7 @@ impl Engine {
             rates: Rates::new(plan.mode, &plan.limits, plan.limits_max.clone()),
             replay: Replay::default(),
             tally,
+            outages: Outages::default(),
             bottom,
             archive: kept,
             problem,
@@ -237,10 +240,12 @@ impl Engine {
         match self.descend(call).await {
             Ok(answer) => {
                 self.tally.answered(operation.name());
+                self.outages.carried_out(operation.class());
                 answer
             }
             Err(fault) => {
                 self.note(operation, &fault);
+                self.outages.failed(&fault);
                 fault.into()
             }
         }
@@ -396,6 +401,7 @@ impl Engine {
             dry_run,
             journal: self.journalled(),
             locked,
+            outages: self.outages.all(),
             archived: None,
         }
     }

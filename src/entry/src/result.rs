@@ -19,6 +19,7 @@ pub fn empty() -> ProgramResult {
         finished_at: None,
         exit_code: None,
         signal: None,
+        asked_to_end: None,
         start_error: None,
         second_run: None,
         last_lines: Vec::new(),

@@ -9,7 +9,7 @@ use std::os::fd::{AsFd, BorrowedFd};
 use std::os::unix::process::CommandExt;
 use std::path::Path;
 use std::process::{Command, Stdio};
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicI32, Ordering};
 use std::sync::mpsc::{self, Receiver};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread;
@@ -88,7 +88,8 @@ fn start_and_wait(run: &Run) -> Result<(ProgramResult, u8), StartError> {
     let dir = std::path::absolute(&run.dir).map_err(|_| StartError::Dir(run.dir.clone()))?;
     let start = program::resolve(&dir, &run.program, path.as_deref())?;
     // Everything that can fail comes before the program runs.
-    let Forwarding { group, asked_to_end } = forward_signals().map_err(StartError::Setup)?;
+    let Forwarding { group, asked_to_end, ending_signal } =
+        forward_signals().map_err(StartError::Setup)?;
     // Orphans come to process 1; here also where that is somebody else (a shared namespace).
     rustix::process::set_child_subreaper(rustix::process::getpid().into()).ok();
     let log = run.log_dir.as_deref().map(Log::create);
@@ -108,6 +109,8 @@ fn start_and_wait(run: &Run) -> Result<(ProgramResult, u8), StartError> {
     }
     let status = wait_for(child);
     let finished_at = SystemTime::now();
+    // Noted before it was passed on, so a program that ended because of it is known for that.
+    let asked_to_end_by = Some(ending_signal.load(Ordering::SeqCst)).filter(|signal| *signal != 0);
 
     drain(&streams.done);
     let (last_lines, log_problem) = {
@@ -120,6 +123,7 @@ fn start_and_wait(run: &Run) -> Result<(ProgramResult, u8), StartError> {
         finished_at: Some(result::timestamp(finished_at)),
         exit_code: status.and_then(WaitStatus::exit_status),
         signal: status.and_then(WaitStatus::terminating_signal),
+        asked_to_end: asked_to_end_by,
         last_lines,
         log_problem,
         second_run: second_run(run, status, || {
@@ -134,6 +138,8 @@ fn start_and_wait(run: &Run) -> Result<(ProgramResult, u8), StartError> {
         ..result::empty()
     };
     let exit_code = match (result.exit_code, result.signal) {
+        // It is not complete, so neither is its Job.
+        (Some(0), _) if let Some(signal) = result.interrupted() => 128 + signal,
         (Some(code), _) => code,
         (None, Some(signal)) => 128 + signal,
         (None, None) => 125,
@@ -185,6 +191,8 @@ struct Forwarding {
     group: Arc<Group>,
     /// Whether one of them was to end the program.
     asked_to_end: Arc<AtomicBool>,
+    /// Which of them was, 0 if none: the first.
+    ending_signal: Arc<AtomicI32>,
 }
 
 /// Takes signals from now on; they are passed on once the group is known, none is lost before.
@@ -192,13 +200,16 @@ fn forward_signals() -> io::Result<Forwarding> {
     let mut signals = Signals::new(FORWARDED)?;
     let group = Arc::new(Group::default());
     let asked_to_end = Arc::new(AtomicBool::new(false));
+    let ending_signal = Arc::new(AtomicI32::new(0));
     let (to, asked) = (Arc::clone(&group), Arc::clone(&asked_to_end));
+    let first = Arc::clone(&ending_signal);
     thread::Builder::new().name("signals".into()).spawn(move || {
         for signal in &mut signals {
             let to = to.wait();
             let ends = ENDING.contains(&signal);
             if ends {
                 asked.store(true, Ordering::SeqCst);
+                first.compare_exchange(0, signal, Ordering::SeqCst, Ordering::SeqCst).ok();
             }
             if let Some(signal) = Signal::from_named_raw(signal) {
                 tell(to, signal);
@@ -209,7 +220,7 @@ fn forward_signals() -> io::Result<Forwarding> {
             }
         }
     })?;
-    Ok(Forwarding { group, asked_to_end })
+    Ok(Forwarding { group, asked_to_end, ending_signal })
 }
 
 /// Reaps whatever ends until it is the program; `None` if it is nobody's child any more.

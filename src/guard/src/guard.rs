@@ -157,6 +157,7 @@ pub fn empty_result(mode: Mode) -> GuardResult {
         dry_run: None,
         journal: None,
         locked: None,
+        outages: Vec::new(),
         archived: None,
     }
 }

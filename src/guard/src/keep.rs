@@ -230,6 +230,14 @@ const DAY_S: i64 = 24 * 60 * 60;
 /// How the run ended; `None` where nobody knows, or where the Job starts the program again.
 fn outcome(program: &ProgramResult, result: &GuardResult, repeatable: bool) -> Option<RunOutcome> {
     match (program.exit_code, program.signal, &program.start_error) {
+        // It ended because it was told to, and may have stopped half way.
+        (Some(0), None, None) if program.interrupted().is_some() => {
+            (!repeatable).then_some(RunOutcome::Failed)
+        }
+        // Its last calls failed for want of the archive or the database, and it has swallowed that.
+        (Some(0), None, None) if result.outage().is_some() => {
+            (!repeatable).then_some(RunOutcome::Failed)
+        }
         // What a guard with a problem has seen is for a person to judge.
         (Some(0), None, None) => result.problem.is_none().then_some(RunOutcome::Succeeded),
         (None, None, None) => None,
@@ -240,6 +248,11 @@ fn outcome(program: &ProgramResult, result: &GuardResult, repeatable: bool) -> O
 }
 
 fn message(program: &ProgramResult) -> Option<String> {
+    if let Some(signal) = program.interrupted() {
+        return Some(format!(
+            "The program was asked to end by signal {signal} and ended with exit code 0."
+        ));
+    }
     match (program.exit_code, program.signal, &program.start_error) {
         (Some(0), ..) | (None, None, None) => None,
         (Some(code), ..) => Some(format!("The program ended with exit code {code}.")),
@@ -334,6 +347,7 @@ mod tests {
             finished_at: Some("2026-12-01T00:01:00.000Z".into()),
             exit_code,
             signal,
+            asked_to_end: None,
             start_error: start.map(str::to_owned),
             second_run: None,
             last_lines: Vec::new(),
@@ -357,7 +371,9 @@ mod tests {
             check(&program(Some(0), None, None), Some("lost"), repeatable, None);
             check(&program(None, None, None), None, repeatable, None);
         }
+        let interrupted = ProgramResult { asked_to_end: Some(15), ..program(Some(0), None, None) };
         for ended in [
+            interrupted,
             program(Some(3), None, None),
             program(None, Some(9), None),
             program(None, None, Some("no python3")),

@@ -112,6 +112,7 @@ mod tests {
             dry_run: None,
             journal: None,
             locked: None,
+            outages: Vec::new(),
             archived: None,
         }
     }

@@ -2,15 +2,11 @@
 //! objects. Each call can be repeated.
 
 use dm_api::status::{DataMigrationStatus, RunRecord};
-use dm_api::{
-    DataMigration, MIGRATION_NAME_ANNOTATION, MIGRATION_UID_LABEL, OUTCOME_FINALIZER, RUN_FINALIZER,
-};
+use dm_api::{DataMigration, OUTCOME_FINALIZER, RUN_FINALIZER};
 use k8s_openapi::NamespaceResourceScope;
 use k8s_openapi::api::batch::v1::Job;
 use k8s_openapi::api::core::v1::{ConfigMap, Pod};
-use kube::api::{
-    DeleteParams, ListParams, Patch, PatchParams, PostParams, Preconditions, PropagationPolicy,
-};
+use kube::api::{DeleteParams, Patch, PatchParams, PostParams, Preconditions, PropagationPolicy};
 use kube::{Api, Client, Resource, ResourceExt as _};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
@@ -61,7 +57,7 @@ pub enum ActError {
     },
 }
 
-fn transient(what: &'static str) -> impl Fn(kube::Error) -> ActError {
+pub(crate) fn transient(what: &'static str) -> impl Fn(kube::Error) -> ActError {
     move |source| ActError::Transient { what, source }
 }
 
@@ -111,8 +107,9 @@ pub async fn record(
     migration: &DataMigration,
     run: &RunRecord,
     job: &Job,
+    settings: &Settings,
 ) -> Result<(), ActError> {
-    let Some(recorder) = record::build(migration, run, job) else { return Ok(()) };
+    let Some(recorder) = record::build(migration, run, job, settings) else { return Ok(()) };
     let jobs: Api<Job> =
         Api::namespaced(client.clone(), &migration.namespace().unwrap_or_default());
     create(&jobs, &recorder, migration, "Job").await.map(|_| ())
@@ -235,7 +232,7 @@ pub async fn stop_run(
 }
 
 /// Deletes just this object, not another of its name.
-async fn delete<K>(api: &Api<K>, object: &K) -> Result<(), ActError>
+pub(crate) async fn delete<K>(api: &Api<K>, object: &K) -> Result<(), ActError>
 where
     K: Resource<DynamicType = ()> + Clone + DeserializeOwned + std::fmt::Debug,
 {
@@ -256,19 +253,22 @@ where
 }
 
 /// Lets go of the objects of runs whose outcome is in status, and of pods that a suspended Job
-/// gave up.
+/// gave up. Returns whether no object is held any more.
 pub async fn release(
     client: &Client,
     migration: &DataMigration,
     observed: &Observed,
-) -> Result<(), ActError> {
+) -> Result<bool, ActError> {
     let status = migration.status.clone().unwrap_or_default();
     let active = status.runs.first().filter(|run| !run.result.is_over());
+    let mut all = true;
     for job in &observed.jobs {
         if is_stray(&status, job) {
             discard(client, job).await?;
         } else if let Some(seconds) = may_go(&status, view::run_of(job.metadata.labels.as_ref())) {
             release_job(client, job, seconds).await?;
+        } else {
+            all &= !is_held(job);
         }
     }
     for pod in &observed.pods {
@@ -276,9 +276,15 @@ pub async fn release(
         let given_up = active.is_some_and(|active| given_up(observed, pod, active));
         if is_over(&status, run) || given_up {
             release_pod(client, pod).await?;
+        } else {
+            all &= !is_held(pod);
         }
     }
-    Ok(())
+    Ok(all)
+}
+
+fn is_held<K: Resource>(object: &K) -> bool {
+    object.finalizers().iter().any(|finalizer| finalizer == OUTCOME_FINALIZER)
 }
 
 /// How long a Job is kept from now on, if its run's outcome is in status and in the archive. The Job
@@ -309,44 +315,11 @@ fn is_stray(status: &DataMigrationStatus, job: &Job) -> bool {
     !launched && suspended && (other || is_over(status, number))
 }
 
-async fn discard(client: &Client, job: &Job) -> Result<(), ActError> {
+/// Lets go of a Job and deletes it.
+pub(crate) async fn discard(client: &Client, job: &Job) -> Result<(), ActError> {
     release_job(client, job, limits::JOB_TTL_SECONDS).await?;
     let api: Api<Job> = Api::namespaced(client.clone(), &job.namespace().unwrap_or_default());
     delete(&api, job).await
-}
-
-/// Stops and releases what is left of migrations of this name that are gone, other than the one
-/// given. Their programs have nobody to answer to, and our finalizers nobody to remove them.
-pub async fn sweep(client: &Client, namespace: &str, name: &str) -> Result<(), ActError> {
-    let labels = ListParams::default().labels(MIGRATION_UID_LABEL);
-    let jobs: Api<Job> = Api::namespaced(client.clone(), namespace);
-    let pods: Api<Pod> = Api::namespaced(client.clone(), namespace);
-    let what = "looking for what is left of a migration";
-    // Their names and references are enough.
-    let left_jobs = jobs.list_metadata(&labels).await.map_err(transient(what))?.items;
-    let left_pods = pods.list_metadata(&labels).await.map_err(transient(what))?.items;
-    // Asked after the lists: what they show is older, so its migration is not one to come.
-    let migrations: Api<DataMigration> = Api::namespaced(client.clone(), namespace);
-    let migration = migrations.get_opt(name).await.map_err(transient(what))?;
-    let live = migration.and_then(|migration| migration.uid());
-    for job in left_jobs.into_iter().filter(|job| is_left_of(job, name, live.as_ref())) {
-        discard(client, &Job { metadata: job.metadata, ..Job::default() }).await?;
-    }
-    for pod in left_pods.into_iter().filter(|pod| is_left_of(pod, name, live.as_ref())) {
-        let pod = Pod { metadata: pod.metadata, ..Pod::default() };
-        release_pod(client, &pod).await?;
-        delete(&pods, &pod).await?;
-    }
-    Ok(())
-}
-
-fn is_left_of<K: Resource>(object: &K, name: &str, live: Option<&String>) -> bool {
-    let named = |map: Option<&std::collections::BTreeMap<String, String>>, key: &str| {
-        map.and_then(|map| map.get(key)).cloned()
-    };
-    let meta = object.meta();
-    named(meta.annotations.as_ref(), MIGRATION_NAME_ANNOTATION).as_deref() == Some(name)
-        && named(meta.labels.as_ref(), MIGRATION_UID_LABEL).as_ref() != live
 }
 
 /// A pod that its suspended Job has stopped says nothing of the run's outcome.
@@ -374,7 +347,8 @@ async fn release_job(client: &Client, job: &Job, kept_seconds: i32) -> Result<()
     )
 }
 
-async fn release_pod(client: &Client, pod: &Pod) -> Result<(), ActError> {
+/// Lets go of a pod.
+pub(crate) async fn release_pod(client: &Client, pod: &Pod) -> Result<(), ActError> {
     let Some(finalizers) = without_ours(pod.finalizers(), OUTCOME_FINALIZER) else { return Ok(()) };
     let api: Api<Pod> = Api::namespaced(client.clone(), &pod.namespace().unwrap_or_default());
     let patch = json!({
@@ -388,9 +362,10 @@ async fn release_pod(client: &Client, pod: &Pod) -> Result<(), ActError> {
     )
 }
 
-/// Whether a migration could vanish under a run.
+/// Whether a migration could vanish under a run. One that is being deleted takes no finalizer.
 pub fn needs_hold(migration: &DataMigration) -> bool {
-    !migration.finalizers().iter().any(|finalizer| finalizer == RUN_FINALIZER)
+    migration.metadata.deletion_timestamp.is_none()
+        && !migration.finalizers().iter().any(|finalizer| finalizer == RUN_FINALIZER)
 }
 
 /// Makes sure that a migration with a run cannot vanish under it.
@@ -400,7 +375,15 @@ pub async fn hold(client: &Client, migration: &DataMigration) -> Result<(), ActE
     set_finalizers(client, migration, &finalizers, "holding a migration").await
 }
 
-/// Lets a migration go that is being deleted.
+/// Whether nothing is lost if a migration vanishes now: no run is under way, and the archive knows
+/// how each ended. Its objects are another matter; see [`release`].
+pub fn may_vanish(migration: &DataMigration) -> bool {
+    let runs = migration.status.iter().flat_map(|status| &status.runs);
+    let mut open = runs.filter(|run| !run.result.is_over() || run.archived == Some(false));
+    open.next().is_none()
+}
+
+/// Removes the finalizer of a migration that is being deleted, or has no open run.
 pub async fn let_go(client: &Client, migration: &DataMigration) -> Result<(), ActError> {
     match without_ours(migration.finalizers(), RUN_FINALIZER) {
         Some(finalizers) => {

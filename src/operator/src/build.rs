@@ -21,6 +21,9 @@ pub const PREPARE_CONTAINER: &str = "prepare";
 /// Name of the init container that asks the archive's ledger whether the run may begin.
 pub const LEDGER_CONTAINER: &str = "ledger";
 
+/// Name of the volume with the copy of the program's files.
+pub const FILES_VOLUME: &str = "dm-files";
+
 /// Label with the run's number on the Job that notes its end in the archive, and on that Job's pods.
 pub const RECORD_OF_LABEL: &str = "datamigration.dev/record-of";
 /// Name of the container that takes back what a run changed; its pod has no other.

@@ -20,6 +20,8 @@ use kube::{Api, Resource, ResourceExt as _};
 
 use crate::limits;
 use crate::reconcile::{Context, ReconcileError, reconcile};
+use crate::reconnect::reconnect;
+use crate::sweep::Sweeper;
 
 /// The reconciliation's context and the errors of each object, counted for its backoff.
 struct Shared {
@@ -56,12 +58,18 @@ pub async fn run(context: Context, namespace: Option<&str>, ready: Arc<AtomicBoo
     let client = context.client.clone();
     let migrations: Api<DataMigration> = scoped(&client, namespace);
     let (store, writer) = reflector::store();
+    let sweeper = Sweeper::new(client.clone());
+    let swept = Arc::clone(&sweeper);
     let stream = watcher(migrations, watcher::Config::default().any_semantic())
-        .default_backoff()
+        .backoff(reconnect())
         .modify(slim)
         .inspect_ok(move |event| {
             if matches!(event, watcher::Event::InitDone) {
                 ready.store(true, Ordering::Relaxed);
+            }
+            // One whose finalizer was removed goes without asking us, and may leave a program behind.
+            if let watcher::Event::Delete(gone) = event {
+                swept.begin(&gone.namespace().unwrap_or_default(), &gone.name_any());
             }
         })
         .reflect(writer)
@@ -84,17 +92,17 @@ pub async fn run(context: Context, namespace: Option<&str>, ready: Arc<AtomicBoo
     let ended = Arc::clone(&shared);
     Controller::for_stream(stream, store)
         .with_config(Config::default().concurrency(limits::CONCURRENT_RECONCILES))
-        .watches_stream(jobs.default_backoff().touched_objects(), |job| migration_of(&job))
-        .watches_stream(pods.default_backoff().touched_objects(), |pod| migration_of(&pod))
-        .watches_stream(targets.default_backoff().touched_objects(), move |target| {
+        .watches_stream(jobs.backoff(reconnect()).touched_objects(), |job| migration_of(&job))
+        .watches_stream(pods.backoff(reconnect()).touched_objects(), |pod| migration_of(&pod))
+        .watches_stream(targets.backoff(reconnect()).touched_objects(), move |target| {
             referring(&by_target, &target, |migration, name| migration.spec.target.name == name)
         })
-        .watches_stream(files.default_backoff().touched_objects(), move |map| {
+        .watches_stream(files.backoff(reconnect()).touched_objects(), move |map| {
             referring(&by_files, &map, |migration, name| {
                 migration.spec.script.as_ref().is_some_and(|s| s.config_map.name == name)
             })
         })
-        .watches_stream(dependencies.default_backoff().touched_objects(), move |other| {
+        .watches_stream(dependencies.backoff(reconnect()).touched_objects(), move |other| {
             referring(&by_dependency, &other, |migration, name| {
                 migration.spec.depends_on.iter().any(|dependency| dependency.name == name)
             })
@@ -106,6 +114,8 @@ pub async fn run(context: Context, namespace: Option<&str>, ready: Arc<AtomicBoo
                 tracing::debug!(%error, "a reconciliation ended with an error");
                 if let controller::Error::ObjectNotFound(gone) = error {
                     ended.failures.forget(&of_migration(gone));
+                    // A Job or pod of ours woke us whose migration is gone. At the start all do.
+                    sweeper.begin(gone.namespace.as_deref().unwrap_or_default(), &gone.name);
                 }
             }
             std::future::ready(())

@@ -48,6 +48,8 @@ pub struct Situation<'a> {
     pub recorders: &'a [RecordJob],
     /// The same of a restore under way.
     pub restore: Option<&'a RestoreResult>,
+    /// The image of guard and entry program that new Jobs get.
+    pub agent_image: &'a str,
     /// The controller's clock.
     pub now: Timestamp,
 }
@@ -109,8 +111,12 @@ pub enum Step {
 
 /// What to do now.
 pub fn decide(situation: Situation<'_>) -> Step {
-    let status = situation.migration.status.clone().unwrap_or_default();
+    let mut status = situation.migration.status.clone().unwrap_or_default();
+    let retry = situation.migration.spec.retry;
+    recording::use_up_retry(&mut status, situation.recorders, retry);
     let active = status.runs.first().filter(|run| !run.result.is_over()).cloned();
+    // What was raised by now was raised by somebody who did not know how the run ends.
+    let active = active.map(|run| RunRecord { retry: run.retry.max(retry), ..run });
     let deleting = situation.migration.metadata.deletion_timestamp.is_some();
     match (active, deleting) {
         (Some(record), true) => stop_for_deletion(situation, &record),
@@ -127,7 +133,7 @@ fn stop_for_deletion(situation: Situation<'_>, record: &RunRecord) -> Step {
     if situation.objects.job.is_none() && situation.objects.pods.is_empty() {
         return Step::Discard;
     }
-    match outcome::of(record, situation.objects) {
+    match outcome_of(situation, record) {
         Some(outcome) => Step::Finish(Box::new(outcome)),
         None => Step::Stop {
             reason: Some(StopReason::Terminating),
@@ -141,11 +147,18 @@ fn stop_for_deletion(situation: Situation<'_>, record: &RunRecord) -> Step {
     }
 }
 
+/// How the run ended, if its objects say that it is over.
+fn outcome_of(situation: Situation<'_>, record: &RunRecord) -> Option<Outcome> {
+    let outcome = outcome::of(record, situation.objects)?;
+    let expected = situation.migration.spec.expect_no_requests;
+    Some(outcome::unseen::complete(record, expected, outcome))
+}
+
 /// A run has its number and is not over.
 fn follow(situation: Situation<'_>, record: &RunRecord) -> Step {
     let objects = situation.objects;
     let Some(job) = objects.job else { return without_job(situation, record) };
-    if let Some(outcome) = outcome::of(record, objects) {
+    if let Some(outcome) = outcome_of(situation, record) {
         return Step::Finish(Box::new(outcome));
     }
     let started = objects.pods.iter().find_map(|pod| view::program_started(pod));
@@ -206,7 +219,7 @@ fn without_job(situation: Situation<'_>, record: &RunRecord) -> Step {
     if situation.objects.pods.is_empty() {
         return Step::Finish(Box::new(outcome::unknown(record)));
     }
-    match outcome::of(record, situation.objects) {
+    match outcome_of(situation, record) {
         Some(outcome) => Step::Finish(Box::new(outcome)),
         None => Step::Stop { reason: None, position: position::under_way(situation, record, None) },
     }
@@ -214,7 +227,8 @@ fn without_job(situation: Situation<'_>, record: &RunRecord) -> Step {
 
 /// Whether another run is wanted and this one may be given up for it: a run that writes only
 /// before its program started, a dry run and a preview at any time. Other settings of the same program (its
-/// pod's, its limits, its target's credentials) matter only as long as it has not started.
+/// pod's, its limits, its target's credentials), and another image of ours, matter only as long as it has
+/// not started.
 fn is_superseded(situation: Situation<'_>, record: &RunRecord, job: &Job, started: bool) -> bool {
     let other_program =
         situation.runnable.is_ok_and(|runnable| runnable.digest != record.program_digest);
@@ -223,6 +237,8 @@ fn is_superseded(situation: Situation<'_>, record: &RunRecord, job: &Job, starte
     let other_settings = settings.is_some_and(|digest| {
         situation.runnable.is_ok_and(|runnable| runnable.settings_digest != *digest)
     });
+    let other_image = view::agent_image(job).is_some_and(|image| image != situation.agent_image);
+    let other_settings = other_settings || other_image;
     match record.kind {
         RunKind::Apply | RunKind::Restore => {
             !started && (other_program || other_settings || other_kind)
@@ -314,7 +330,10 @@ fn settled(
 ) -> Option<Position> {
     let last =
         |kind| status.runs.iter().find(|r| r.kind == kind && r.result != RunResult::Cancelled);
-    let raised = |run: &RunRecord| situation.migration.spec.retry > run.retry;
+    let spec = &situation.migration.spec;
+    let excused =
+        |run: &RunRecord| spec.expect_no_requests && run.reason == Some(Reason::NoRequestsSeen);
+    let raised = |run: &RunRecord| spec.retry > run.retry || excused(run);
     // What was tried before a restore was tried on other data.
     let restored = last(RunKind::Restore).map_or(0, |run| run.number);
     let dry_run = last(RunKind::DryRun)
@@ -339,17 +358,7 @@ fn settled(
             }
             match dry_run {
                 Some(run) if run.result == RunResult::Succeeded => None,
-                Some(run) if !raised(run) => Some(Position::new(
-                    Phase::Stalled,
-                    Standing::Stalled,
-                    Reason::DryRunFailed,
-                    format!(
-                        "The dry run of just this program failed, so it is not applied. Correct the \
-                         program and try it with spec.dryRun true, or set spec.retry to {} to apply it \
-                         all the same",
-                        run.retry + 1
-                    ),
-                )),
+                Some(run) if !raised(run) => Some(position::failed_dry_run(run)),
                 Some(_) | None if runnable.target.spec.policy.dry_run_first => Some(Position::new(
                     Phase::Stalled,
                     Standing::Stalled,

@@ -45,9 +45,15 @@ pub fn between(old: &DataMigrationStatus, new: &DataMigrationStatus) -> Vec<Told
         job: None,
     }));
     for condition in &new.conditions {
-        let special = [types::SOURCE_CHANGED, types::NO_REQUESTS_SEEN];
+        let special = [
+            types::SOURCE_CHANGED,
+            types::NO_REQUESTS_SEEN,
+            types::ARCHIVE_UNAVAILABLE,
+            types::DATABASE_UNREACHABLE,
+        ];
         if special.contains(&condition.type_.as_str())
             && !old.conditions.iter().any(|before| before.type_ == condition.type_)
+            && !told.iter().any(|told| told.reason == condition.reason)
         {
             told.push(Told {
                 warning: true,

@@ -46,6 +46,15 @@ pub const BACKOFF_MIN: Duration = Duration::from_millis(250);
 /// The longest wait after repeated errors.
 pub const BACKOFF_MAX: Duration = Duration::from_secs(120);
 
+/// The first wait after a watch broke, doubled each time.
+pub const WATCH_BACKOFF_MIN: Duration = Duration::from_millis(500);
+
+/// The longest wait: a broken watch costs one small request each time, and new objects wait as long.
+pub const WATCH_BACKOFF_MAX: Duration = Duration::from_secs(5);
+
+/// How long a watch holds before its next break counts as the first again.
+pub const WATCH_BACKOFF_RESET_AFTER: Duration = Duration::from_secs(60);
+
 /// How often an object that waits for something we do not watch is looked at.
 pub const POLL_WAITING: Duration = Duration::from_secs(10);
 

@@ -17,6 +17,7 @@ use crate::build::control;
 use crate::decide;
 use crate::dependencies::{self, Dependencies};
 use crate::guard_client;
+use crate::occupants;
 use crate::turn::{self, Holder};
 use crate::validate::FilesFound;
 use crate::view;
@@ -96,12 +97,12 @@ pub async fn observe(client: &Client, migration: &DataMigration) -> Result<Obser
         },
     );
     Ok(Observed {
-        target,
         missing_account,
         files: files(client, &namespace, migration).await?,
         dependencies: dependencies(client, &namespace, migration).await?,
         jobs,
-        holders: holders(client, &namespace, migration).await?,
+        holders: holders(client, &namespace, migration, target.as_ref()).await?,
+        target,
         guard,
         restore,
         control,
@@ -115,7 +116,9 @@ async fn holders(
     client: &Client,
     namespace: &str,
     migration: &DataMigration,
+    target: Option<&MigrationTarget>,
 ) -> Result<Vec<Holder>, kube::Error> {
+    let Some(target) = target else { return Ok(Vec::new()) };
     let status = migration.status.as_ref();
     let last = status.and_then(|status| status.runs.first());
     let active = last.filter(|run| !run.result.is_over());
@@ -124,10 +127,15 @@ async fn holders(
     if !kind.writes() || is_let_go {
         return Ok(Vec::new());
     }
-    let target = format!("spec.target.name={}", migration.spec.target.name);
+    let named = format!("spec.target.name={}", migration.spec.target.name);
     let api: Api<DataMigration> = Api::namespaced(client.clone(), namespace);
-    let others = api.list(&ListParams::default().fields(&target)).await?.items;
-    Ok(turn::holders(migration, &others))
+    let others = api.list(&ListParams::default().fields(&named)).await?.items;
+    // A migration that was removed by force has left these, and nobody else speaks for them.
+    let ours = ListParams::default().labels(MIGRATION_UID_LABEL);
+    let jobs = Api::<Job>::namespaced(client.clone(), namespace).list(&ours).await?.items;
+    let pods = Api::<Pod>::namespaced(client.clone(), namespace).list(&ours).await?.items;
+    let own = migration.uid().unwrap_or_default();
+    Ok(turn::holders(migration, &others, occupants::occupants(&own, target, &jobs, &pods)))
 }
 
 /// The pod of the run under way, if its program runs: its guard can be asked how far it is.

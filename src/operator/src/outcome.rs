@@ -2,7 +2,10 @@
 //! and pods. Pure.
 
 mod advice;
+pub(crate) mod outage;
 mod restored;
+pub mod unseen;
+mod words;
 
 use dm_api::condition::Reason;
 use dm_api::status::{RunKind, RunRecord, RunResult};
@@ -16,6 +19,8 @@ use crate::build::STOP_REASON_ANNOTATION;
 use crate::ledger;
 use crate::limits;
 use crate::view::{self, JobEnd, RunObjects};
+pub use words::{bounded, state_of_data};
+use words::{duration, items_written, message};
 
 /// The end of a run.
 #[derive(Clone, Debug, PartialEq)]
@@ -112,6 +117,7 @@ pub fn of(record: &RunRecord, objects: RunObjects<'_>) -> Option<Outcome> {
     outcome.wrote_nothing = record.kind == RunKind::Apply && wrote_nothing(objects, &outcome);
     complete_dry_run(record.kind, &mut outcome);
     outcome.message = message(record.kind, &cause, &outcome);
+    outage::complete(&cause, &mut outcome);
     outcome.what_now = advice::what_now(record, &outcome);
     Some(outcome)
 }
@@ -160,7 +166,8 @@ fn is_over(objects: RunObjects<'_>) -> bool {
 #[derive(Clone, Debug, PartialEq)]
 enum Cause {
     Success,
-    Deadline,
+    /// After so many seconds, if the Job still says it.
+    Deadline(Option<i64>),
     Stopped(StopReason),
     JobDeleted,
     Disruption(String),
@@ -171,6 +178,8 @@ enum Cause {
     Container(String),
     Signal(i32),
     ExitCode(i32),
+    /// It ended with 0 after it was asked to end: by this signal, if that is known.
+    Interrupted(Option<i32>),
     Guard(String),
     Ledger(Box<Verdict>),
     Gone,
@@ -181,7 +190,7 @@ impl Cause {
         match self {
             // The controller's words for a success depend on the kind; see `complete_dry_run`.
             Self::Success => Reason::Applied,
-            Self::Deadline => Reason::DeadlineExceeded,
+            Self::Deadline(_) => Reason::DeadlineExceeded,
             Self::Stopped(StopReason::Superseded) => Reason::Superseded,
             Self::Stopped(StopReason::Terminating) => Reason::Terminating,
             Self::Stopped(StopReason::Suspended) => Reason::Suspended,
@@ -193,6 +202,7 @@ impl Cause {
             Self::Prepare(_) | Self::Container(_) => Reason::ContainerStartFailed,
             Self::Signal(_) => Reason::ProgramKilled,
             Self::ExitCode(_) => Reason::ProgramFailed,
+            Self::Interrupted(_) => Reason::Interrupted,
             Self::Guard(_) => Reason::GuardFailed,
             Self::Ledger(verdict) => ledger::reason(verdict),
             Self::Gone => Reason::OutcomeUnknown,
@@ -213,7 +223,8 @@ fn cause(objects: RunObjects<'_>, pod: Option<&Pod>) -> Cause {
         return success(objects.pods);
     }
     if end == JobEnd::Failed("DeadlineExceeded".into()) {
-        return Cause::Deadline;
+        let spec = objects.job.and_then(|job| job.spec.as_ref());
+        return Cause::Deadline(spec.and_then(|spec| spec.active_deadline_seconds));
     }
     if let Some(job) = objects.job {
         // A Job that was deleted just when its program had ended well did its work.
@@ -268,6 +279,9 @@ fn program_cause(pod: &Pod) -> Cause {
         return match result {
             ProgramResult { start_error: Some(error), .. } => Cause::NotStarted(error),
             ProgramResult { signal: Some(signal), .. } => Cause::Signal(signal),
+            ref ended_with_0 if let Some(signal) = ended_with_0.interrupted() => {
+                Cause::Interrupted(Some(signal))
+            }
             ProgramResult { exit_code, .. } => {
                 Cause::ExitCode(exit_code.unwrap_or(ended.exit_code))
             }
@@ -281,6 +295,8 @@ fn program_cause(pod: &Pod) -> Cause {
         _ if ended.exit_code > 128 && ended.exit_code < 128 + 65 => {
             Cause::Signal(ended.exit_code - 128)
         }
+        // Otherwise it would have ended well.
+        _ if ended.exit_code == 0 => Cause::Interrupted(None),
         _ => Cause::ExitCode(ended.exit_code),
     }
 }
@@ -369,128 +385,6 @@ fn complete_dry_run(kind: RunKind, outcome: &mut Outcome) {
         outcome.result = RunResult::Failed;
         outcome.reason = Reason::GuardFailed;
     }
-}
-
-fn message(kind: RunKind, cause: &Cause, outcome: &Outcome) -> String {
-    let what = match cause {
-        Cause::Success | Cause::Guard(_) => return success_message(kind, cause, outcome),
-        Cause::Deadline => {
-            "The run was stopped because spec.activeDeadlineSeconds passed".to_owned()
-        }
-        Cause::Stopped(StopReason::Superseded) => {
-            "The run was given up because the spec changed".to_owned()
-        }
-        Cause::Stopped(StopReason::Terminating) => {
-            "The run was stopped because the migration is being deleted".to_owned()
-        }
-        Cause::Stopped(StopReason::Suspended) => {
-            "The run was stopped because spec.suspend became true".to_owned()
-        }
-        Cause::JobDeleted => "The run's Job was deleted by hand, so its program was stopped".into(),
-        Cause::Disruption(detail) => {
-            format!("The pod was evicted, preempted or its node drained: {detail}")
-        }
-        Cause::PodDeleted => "The run's pod was deleted by hand".to_owned(),
-        Cause::OutOfMemory => "The program used more memory than its limit".to_owned(),
-        Cause::NotStarted(detail) => format!("The program could not be started: {detail}"),
-        Cause::Prepare(detail) => format!("The program's folder could not be prepared: {detail}"),
-        Cause::Container(detail) => {
-            format!("The program's container could not be started: {detail}")
-        }
-        Cause::Signal(signal) => format!("The program was ended by signal {signal}"),
-        Cause::ExitCode(code) => format!("The program ended with exit code {code}"),
-        Cause::Ledger(verdict) => return bounded(ledger::message(verdict)),
-        Cause::Gone => "Nothing is left that says how the run ended".to_owned(),
-    };
-    bounded(format!("{what}{}; {}.", duration(outcome), state_of_data(kind, outcome)))
-}
-
-fn success_message(kind: RunKind, cause: &Cause, outcome: &Outcome) -> String {
-    let after = duration(outcome);
-    bounded(match (cause, outcome.reason) {
-        (Cause::Guard(problem), _) => {
-            format!("The guard failed{after}: {problem}; {}.", state_of_data(kind, outcome))
-        }
-        (_, Reason::GuardFailed) => {
-            let but = if outcome.guard.is_some() { "let writes through" } else { "left no result" };
-            format!(
-                "The program ended with exit code 0{after}, but its guard {but}; {}.",
-                state_of_data(kind, outcome)
-            )
-        }
-        (_, Reason::DryRunIncomplete) => format!(
-            "The program ended with exit code 0{after}, but the guard had to refuse calls: {}. The dry \
-             run does not show all that applying would do; {}.",
-            refusals(outcome),
-            state_of_data(kind, outcome)
-        ),
-        _ => {
-            format!("The program ended with exit code 0{after}; {}.", state_of_data(kind, outcome))
-        }
-    })
-}
-
-fn refusals(outcome: &Outcome) -> String {
-    let refused: Vec<String> = outcome
-        .guard
-        .iter()
-        .flat_map(|guard| &guard.remarks)
-        .filter(|remark| remark.fidelity == Fidelity::Refused)
-        .map(|remark| format!("{} ({}, {}×)", remark.operation, remark.why, remark.count))
-        .collect();
-    refused.join("; ")
-}
-
-fn duration(outcome: &Outcome) -> String {
-    let (Some(start), Some(end)) = (outcome.execution_time, outcome.finalization_time) else {
-        return String::new();
-    };
-    // As far apart as the two times in status, which have seconds.
-    let seconds = end.as_second() - start.as_second();
-    match (seconds / 3600, seconds / 60 % 60, seconds % 60) {
-        (0, 0, s) => format!(" after {s}s"),
-        (0, m, s) => format!(" after {m}m{s}s"),
-        (h, m, s) => format!(" after {h}h{m}m{s}s"),
-    }
-}
-
-/// What state the data is in: the half of every message that matters at night.
-pub fn state_of_data(kind: RunKind, outcome: &Outcome) -> String {
-    match (kind, &outcome.guard) {
-        (RunKind::DryRun, Some(guard)) if guard.write_calls_upstream > 0 => {
-            format!("{} calls that write reached the database", guard.write_calls_upstream)
-        }
-        (RunKind::DryRun | RunKind::RestorePreview, _) => "nothing was written".into(),
-        (RunKind::Apply | RunKind::Restore, _) if !outcome.started => {
-            "the program had not started, nothing was written".into()
-        }
-        (RunKind::Apply | RunKind::Restore, None) => {
-            "how many items it had changed is not known, because the guard left no result".into()
-        }
-        (RunKind::Apply | RunKind::Restore, Some(guard)) => {
-            let written: u64 = guard.tables.iter().map(|t| t.created + t.updated + t.deleted).sum();
-            // No write is sent before its entry is in the journal.
-            let all = if guard.journal.is_some() { ", all of them journalled" } else { "" };
-            match (written, &guard.problem) {
-                // A guard that was restarted has forgotten what it counted before.
-                (counted, Some(_)) => format!("{counted} items or more were written{all}"),
-                (0, None) => "no item was written".into(),
-                (1, None) if all.is_empty() => "1 item was written".into(),
-                (1, None) => "1 item was written, and journalled".into(),
-                (many, None) => format!("{many} items were written{all}"),
-            }
-        }
-    }
-}
-
-/// A message no longer than status takes.
-pub fn bounded(text: String) -> String {
-    if text.chars().count() <= limits::MESSAGE_CHARS_MAX {
-        return text;
-    }
-    let mut cut: String = text.chars().take(limits::MESSAGE_CHARS_MAX - 1).collect();
-    cut.push('…');
-    cut
 }
 
 #[cfg(test)]

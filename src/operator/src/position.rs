@@ -87,6 +87,7 @@ pub fn applied(situation: Situation<'_>, applied: &AppliedReport) -> Position {
 /// A run ended badly.
 pub fn failed(status: &DataMigrationStatus, run: &RunRecord) -> Position {
     let phase = match run.kind {
+        RunKind::DryRun if run.reason == Some(Reason::NoRequestsSeen) => Phase::NoRequestsSeen,
         RunKind::DryRun => Phase::DryRunFailed,
         RunKind::Apply => Phase::Failed,
         RunKind::RestorePreview => Phase::RestorePreviewFailed,
@@ -101,6 +102,26 @@ pub fn failed(status: &DataMigrationStatus, run: &RunRecord) -> Position {
     let mut position = Position::new(phase, Standing::Stalled, reason, message);
     position.set_text(&how_far(status, run).unwrap_or_else(|| reason.to_string()));
     position
+}
+
+/// What was promoted has failed its dry run.
+pub fn failed_dry_run(run: &RunRecord) -> Position {
+    let retry = run.retry + 1;
+    if run.reason == Some(Reason::NoRequestsSeen) {
+        let message = format!(
+            "The dry run of just this program sent no request to the guard, so nothing is known of what it \
+             would change, and it is not applied. Correct the program and try it with spec.dryRun true, or \
+             set spec.expectNoRequests to true if it has none to send, or spec.retry to {retry} to apply \
+             it all the same"
+        );
+        let reason = Reason::NoRequestsSeen;
+        return Position::new(Phase::NoRequestsSeen, Standing::Stalled, reason, message);
+    }
+    let message = format!(
+        "The dry run of just this program failed, so it is not applied. Correct the program and try it \
+         with spec.dryRun true, or set spec.retry to {retry} to apply it all the same"
+    );
+    Position::new(Phase::Stalled, Standing::Stalled, Reason::DryRunFailed, message)
 }
 
 /// How far a run came that was to apply the migration, by the dry run's count where there is one.
@@ -186,6 +207,8 @@ pub fn under_way(
         ));
         position.conditions.push((types::THROTTLED, Reason::Throttled, message));
     }
+    let outages = situation.guard.into_iter();
+    position.conditions.extend(outages.flat_map(|g| outcome::outage::conditions(record.kind, g)));
     if situation.migration.spec.suspend {
         suspended(&mut position, situation, record, started.is_some());
     }

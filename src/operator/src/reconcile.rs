@@ -8,13 +8,14 @@ use dm_api::DataMigration;
 use dm_api::condition::Reason;
 use dm_api::status::{DataMigrationStatus, Phase, RunRecord};
 use jiff::Timestamp;
+use k8s_openapi::api::batch::v1::Job;
 use k8s_openapi::api::core::v1::ObjectReference;
 use kube::api::PostParams;
 use kube::runtime::events::{Event, EventType, Recorder};
 use kube::{Api, Client, Resource as _, ResourceExt as _};
 
 use crate::act::{self, ActError};
-use crate::build::{self, Settings};
+use crate::build::{self, Settings, record};
 use crate::decide::{self, Situation, Step};
 use crate::events;
 use crate::limits;
@@ -23,8 +24,9 @@ use crate::observe::{self, Observed};
 use crate::position::{Position, Standing};
 use crate::recording::{self, RecordJob};
 use crate::status;
+use crate::sweep;
 use crate::validate::{self, Problem, Runnable};
-use crate::view::RunObjects;
+use crate::view::{JobEnd, RunObjects};
 
 /// What every reconciliation needs.
 pub struct Context {
@@ -62,19 +64,19 @@ pub async fn reconcile(
 ) -> Result<Option<Duration>, ReconcileError> {
     let api: Api<DataMigration> = Api::namespaced(context.client.clone(), namespace);
     let Some(migration) = api.get_opt(name).await.map_err(ReconcileError::Observe)? else {
-        act::sweep(&context.client, namespace, name).await?;
+        sweep::sweep(&context.client, namespace, name).await?;
         return Ok(None);
     };
     let observed =
         observe::observe(&context.client, &migration).await.map_err(ReconcileError::Observe)?;
-    act::release(&context.client, &migration, &observed).await?;
+    let released = act::release(&context.client, &migration, &observed).await?;
     let runnable = validate::validate(
         &migration,
         observed.target.as_ref(),
         observed.missing_account.as_deref(),
         &observed.files,
     );
-    let look = Look { context, api: &api, migration: &migration, observed: &observed };
+    let look = Look { context, api: &api, migration: &migration, observed: &observed, released };
     Box::pin(look.step(runnable.as_ref())).await
 }
 
@@ -84,6 +86,8 @@ struct Look<'a> {
     api: &'a Api<DataMigration>,
     migration: &'a DataMigration,
     observed: &'a Observed,
+    /// Whether no Job or pod of the migration is held any more.
+    released: bool,
 }
 
 impl Look<'_> {
@@ -105,20 +109,21 @@ impl Look<'_> {
             restore: self.observed.restore.as_ref(),
             holders: &self.observed.holders,
             recorders: &recorders,
+            agent_image: &self.context.settings.agent_image,
             now: (self.context.clock)(),
         };
         let step = decide::decide(situation);
-        if matches!(step, Step::Begin { .. }) {
+        // Somebody may have taken it away from under a run.
+        if (run.is_some() || matches!(step, Step::Begin { .. })) && act::needs_hold(self.migration)
+        {
             // Taking hold changes the object; its watch brings us back with the new version.
-            if act::needs_hold(self.migration) {
-                act::hold(&self.context.client, self.migration).await?;
-                return Ok(Some(Duration::ZERO));
-            }
+            act::hold(&self.context.client, self.migration).await?;
+            return Ok(Some(Duration::ZERO));
         }
         let new = status::next(situation, &step);
         let written = self.write(&new).await?;
         let acted = match self.record(&recorders, runnable).await {
-            Ok(()) => self.act(&step, runnable, run.as_ref()).await,
+            Ok(()) => self.act(&step, runnable, run.as_ref(), &written).await,
             Err(error) => Err(error),
         };
         match acted {
@@ -134,7 +139,7 @@ impl Look<'_> {
             Err(ActError::NameTaken { object }) => {
                 let namespace = self.migration.namespace().unwrap_or_default();
                 let name = self.migration.name_any();
-                act::sweep(&self.context.client, &namespace, &name).await?;
+                sweep::sweep(&self.context.client, &namespace, &name).await?;
                 self.refused(
                     &written,
                     situation,
@@ -158,16 +163,18 @@ impl Look<'_> {
         runnable: Result<&Runnable, &Problem>,
     ) -> Result<(), ActError> {
         let status = self.migration.status.clone().unwrap_or_default();
+        let client = &self.context.client;
         for run in recording::outstanding(&status, recorders) {
-            if recorders.iter().any(|recorder| recorder.run == run.number) {
+            let settings = &self.context.settings;
+            if let Some(recorder) = recorders.iter().find(|recorder| recorder.run == run.number) {
+                self.replace_recorder(recorder).await?;
                 continue;
             }
             // Somebody removed the Job with its finalizer: another like it tells where the archive is.
-            let settings = &self.context.settings;
             let built = |r: &Runnable| build::job::build(self.migration, run, r, settings);
             let job = self.observed.job_of(run).cloned().or_else(|| runnable.ok().map(built));
             let Some(job) = job else { continue };
-            let recorded = act::record(&self.context.client, self.migration, run, &job).await;
+            let recorded = act::record(client, self.migration, run, &job, settings).await;
             let deleting = self.migration.metadata.deletion_timestamp.is_some();
             match recorded {
                 // A namespace that is going takes no new Job: its migration must not hold it up.
@@ -178,6 +185,19 @@ impl Look<'_> {
             }
         }
         Ok(())
+    }
+
+    /// Deletes a Job that notes an end and may be waiting for an image that nobody has any more; the next
+    /// look creates another.
+    async fn replace_recorder(&self, recorder: &RecordJob) -> Result<(), ActError> {
+        let is_it = |job: &&Job| recording::recorder_of(job) == Some(recorder.run);
+        let settings = &self.context.settings;
+        match self.observed.jobs.iter().find(is_it) {
+            Some(job) if recorder.end == JobEnd::No && record::is_outdated(job, settings) => {
+                act::discard(&self.context.client, job).await
+            }
+            Some(_) | None => Ok(()),
+        }
     }
 
     fn active_run(&self) -> Option<RunRecord> {
@@ -248,6 +268,7 @@ impl Look<'_> {
         step: &Step,
         runnable: Result<&Runnable, &Problem>,
         run: Option<&RunRecord>,
+        written: &DataMigration,
     ) -> Result<(), ActError> {
         let client = &self.context.client;
         let create = |record| async move {
@@ -284,6 +305,10 @@ impl Look<'_> {
                 act::stop_run(client, self.observed, run, *reason).await
             }
             (Step::Release, _) => act::let_go(client, self.migration).await,
+            // Held only while a run is open: without us, it can be deleted all the same.
+            (Step::Rest(_), None) if self.released && act::may_vanish(written) => {
+                act::let_go(client, written).await
+            }
             (
                 Step::Rest(_)
                 | Step::Follow { .. }

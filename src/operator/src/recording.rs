@@ -25,11 +25,13 @@ pub struct RecordJob {
 
 /// The recorders among a migration's Jobs.
 pub fn recorders(jobs: &[Job]) -> Vec<RecordJob> {
-    let recorder = |job: &Job| {
-        let run = job.labels().get(RECORD_OF_LABEL)?.parse().ok()?;
-        Some(RecordJob { run, end: view::job_end(job) })
-    };
+    let recorder = |job: &Job| Some(RecordJob { run: recorder_of(job)?, end: view::job_end(job) });
     jobs.iter().filter_map(recorder).collect()
+}
+
+/// The number of the run whose end a Job notes, if it is such a Job.
+pub fn recorder_of(job: &Job) -> Option<u32> {
+    job.labels().get(RECORD_OF_LABEL)?.parse().ok()
 }
 
 /// The runs whose end is in status, but not in the archive.
@@ -92,14 +94,40 @@ fn is_contradicted(run: &RunRecord, recorders: &[RecordJob]) -> bool {
     })
 }
 
+/// A person who raised `spec.retry` before status said that the ledger contradicts did not decide on that.
+pub fn use_up_retry(status: &mut DataMigrationStatus, recorders: &[RecordJob], retry: i64) {
+    let told = status.conditions.iter().any(|condition| {
+        condition.type_ == types::NOT_ARCHIVED
+            && condition.reason == Reason::LedgerContradicts.as_str()
+    });
+    for run in status.runs.iter_mut().filter(|run| !told && run.archived == Some(false)) {
+        if !is_contradicted(run, recorders) || run.retry >= retry {
+            continue;
+        }
+        run.retry = retry;
+        // What it advises was followed already.
+        let failure = status.failure.as_mut().filter(|failure| failure.run == run.number);
+        if let Some(failure) = failure {
+            failure.what_now = what_now(run);
+        }
+    }
+}
+
+fn what_now(run: &RunRecord) -> String {
+    format!(
+        "Look at the data; then set spec.retry to {} to go on with what the ledger says, or spec.state to \
+         Restored to take back what the run changed.",
+        run.retry + 1
+    )
+}
+
 fn contradiction(run: &RunRecord) -> String {
     format!(
         "How run {} ended is in this status, and the archive's ledger says otherwise (kubectl logs job/{}). \
-         Neither is corrected by itself. Look at the data; then set spec.retry to {} to go on with what \
-         the ledger says, or spec.state to Restored to take back what the run changed",
+         Neither is corrected by itself. {}",
         run.number,
         name(run),
-        run.retry + 1
+        what_now(run).trim_end_matches('.')
     )
 }
 

@@ -16,14 +16,23 @@ use crate::position::{Position, Standing};
 pub struct Holder {
     /// The other migration.
     pub name: String,
+    /// Its uid.
+    pub uid: String,
     /// When its run was asked for: who came first goes first.
     pub since: Timestamp,
     /// Whether its program may have been let go.
     pub launched: bool,
+    /// Of a run that no migration has any more: the Job or pod that is left of it.
+    pub left: Option<String>,
 }
 
-/// The runs that stand in the way of one of `migration`, in their order.
-pub fn holders(migration: &DataMigration, others: &[DataMigration]) -> Vec<Holder> {
+/// The runs that stand in the way of one of `migration`, in their order: those that other migrations
+/// have in their status, and those that only Jobs and pods show.
+pub fn holders(
+    migration: &DataMigration,
+    others: &[DataMigration],
+    occupants: Vec<Holder>,
+) -> Vec<Holder> {
     let mut holders: Vec<Holder> = others
         .iter()
         .filter(|other| {
@@ -31,6 +40,11 @@ pub fn holders(migration: &DataMigration, others: &[DataMigration]) -> Vec<Holde
         })
         .filter_map(holder)
         .collect();
+    for occupant in occupants {
+        if !holders.iter().any(|holder| holder.uid == occupant.uid) {
+            holders.push(occupant);
+        }
+    }
     holders.sort_by(|a, b| (a.since, &a.name).cmp(&(b.since, &b.name)));
     holders
 }
@@ -40,7 +54,13 @@ fn holder(other: &DataMigration) -> Option<Holder> {
     let launched = run.job_uid.is_some();
     // One that is held before it was let go will look at the others once more before it is.
     let counts = run.kind.writes() && (launched || !other.spec.suspend);
-    counts.then(|| Holder { name: other.name_any(), since: run.requested_at.0, launched })
+    counts.then(|| Holder {
+        name: other.name_any(),
+        uid: other.uid().unwrap_or_default(),
+        since: run.requested_at.0,
+        launched,
+        left: None,
+    })
 }
 
 /// What a run that has its number, but was not let go, has to do.
@@ -72,12 +92,19 @@ pub fn turn(holders: &[Holder], name: &str, run: &RunRecord, at_once: usize) -> 
 /// Another migration of the target is being applied.
 pub fn after_another(holder: &Holder) -> Position {
     let since = holder.since.strftime("%Y-%m-%dT%H:%M:%SZ");
+    let who = match &holder.left {
+        None => format!("{}, which has been writing to the same target since {since}", holder.name),
+        Some(left) => format!(
+            "{left} of migration {}, which was removed while its run of {since} was writing to the same \
+             target. The program is being stopped",
+            holder.name
+        ),
+    };
     held(
         Reason::LockedByAnother,
         format!(
-            "Waiting for {}, which has been writing to the same target since {since}; one migration at a \
-             time is applied there, unless the target's policy.maxConcurrentRuns allows more",
-            holder.name
+            "Waiting for {who}; one migration at a time is applied there, unless the target's \
+             policy.maxConcurrentRuns allows more"
         ),
         &format!("waiting for {}", holder.name),
     )

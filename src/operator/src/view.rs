@@ -11,10 +11,14 @@ use dm_core::restored::{RESTORE_RESULT_VERSION, RestoreResult};
 use dm_core::verdict::{LedgerVerdict, VERDICT_VERSION, Verdict};
 use jiff::Timestamp;
 use k8s_openapi::api::batch::v1::Job;
-use k8s_openapi::api::core::v1::{ContainerState, ContainerStateTerminated, ContainerStatus, Pod};
+use k8s_openapi::api::core::v1::{
+    Container, ContainerState, ContainerStateTerminated, ContainerStatus, Pod, PodCondition,
+    PodSpec,
+};
 
 use crate::build::{
-    GUARD_CONTAINER, LEDGER_CONTAINER, PREPARE_CONTAINER, PROGRAM_CONTAINER, RESTORE_CONTAINER,
+    FILES_VOLUME, GUARD_CONTAINER, LEDGER_CONTAINER, PREPARE_CONTAINER, PROGRAM_CONTAINER,
+    RESTORE_CONTAINER,
 };
 use crate::limits;
 
@@ -65,13 +69,25 @@ pub fn run_of(labels: Option<&std::collections::BTreeMap<String, String>>) -> Op
 
 /// URL of the archive that a run's guard, or its restore, was given.
 pub fn archive_url(job: &Job) -> Option<String> {
-    let pod = job.spec.as_ref()?.template.spec.as_ref()?;
-    let mut containers = pod.init_containers.iter().flatten().chain(&pod.containers);
-    let ours =
-        containers.find(|c| [GUARD_CONTAINER, RESTORE_CONTAINER].contains(&c.name.as_str()))?;
-    let plan = ours.env.iter().flatten().find(|variable| variable.name == PLAN_ENV)?;
-    let plan: Plan = serde_json::from_str(plan.value.as_deref()?).ok()?;
+    let plan = plan_text(job.spec.as_ref()?.template.spec.as_ref()?)?;
+    let plan: Plan = serde_json::from_str(plan).ok()?;
     Some(plan.archive?.url)
+}
+
+/// The plan that a pod's guard, or its restore, was given, as text.
+pub fn plan_text(pod: &PodSpec) -> Option<&str> {
+    let plan = ours_in(pod)?.env.iter().flatten().find(|variable| variable.name == PLAN_ENV)?;
+    plan.value.as_deref()
+}
+
+/// The image of the guard, or of the restore, that a Job starts.
+pub fn agent_image(job: &Job) -> Option<&str> {
+    ours_in(job.spec.as_ref()?.template.spec.as_ref()?)?.image.as_deref()
+}
+
+fn ours_in(pod: &PodSpec) -> Option<&Container> {
+    let mut containers = pod.init_containers.iter().flatten().chain(&pod.containers);
+    containers.find(|c| [GUARD_CONTAINER, RESTORE_CONTAINER].contains(&c.name.as_str()))
 }
 
 /// How the Job ended.
@@ -124,15 +140,35 @@ pub fn may_have_started(pod: &Pod) -> bool {
     program_started(pod).is_some() || program_end(pod).is_some_and(unknown) || forgotten
 }
 
-/// Whether the program ended with exit code 0 before anybody asked its pod to stop: a program
-/// that handles the request may end with 0 half way.
+/// Whether the program ended with exit code 0 before anybody asked it to stop: a program that handles
+/// the request may end with 0 half way. What the program's container says of itself counts only against
+/// it. A restore ends with 0 only where it has finished.
 pub fn ended_well(pod: &Pod) -> bool {
     let Some(ended) = program_end(pod).filter(|ended| ended.exit_code == 0) else { return false };
-    let Some(deleted) = &pod.metadata.deletion_timestamp else { return true };
+    if program_result(pod).is_some_and(|result| result.interrupted().is_some()) {
+        return false;
+    }
+    let restores = program_status(pod).is_some_and(|status| status.name == RESTORE_CONTAINER);
+    let asked = [deletion_asked(pod), disruption_asked(pod).filter(|_| !restores)];
+    asked.into_iter().flatten().all(|asked| {
+        ended.finished_at.as_ref().is_some_and(|finished| finished.0.as_second() < asked)
+    })
+}
+
+/// When the pod's deletion was asked for, in seconds.
+fn deletion_asked(pod: &Pod) -> Option<i64> {
+    let deleted = pod.metadata.deletion_timestamp.as_ref()?;
     // The API server notes when the pod is killed at the latest.
     let grace = pod.metadata.deletion_grace_period_seconds.unwrap_or(0);
-    let asked = deleted.0.as_second() - grace;
-    ended.finished_at.as_ref().is_some_and(|finished| finished.0.as_second() < asked)
+    Some(deleted.0.as_second() - grace)
+}
+
+/// When the pod was disrupted, in seconds; the epoch where that is not known. A node that shuts down
+/// does not delete its pods.
+fn disruption_asked(pod: &Pod) -> Option<i64> {
+    disruption(pod)?;
+    let since = disruption_condition(pod).and_then(|c| c.last_transition_time.as_ref());
+    Some(since.map_or(0, |time| time.0.as_second()))
 }
 
 fn started_in(state: &ContainerState) -> Option<Timestamp> {
@@ -202,19 +238,32 @@ pub fn prepare_failure(pod: &Pod) -> Option<&ContainerStateTerminated> {
     state.terminated.as_ref().filter(|ended| ended.exit_code != 0)
 }
 
-/// The message of a disruption (eviction, preemption, drained node), if there was one.
+/// The kubelet's reasons for a pod that it ended by itself: for want of a resource
+/// (pkg/kubelet/eviction/helpers.go), because the node shuts down
+/// (pkg/kubelet/nodeshutdown/nodeshutdown_manager.go), or for a critical pod
+/// (pkg/kubelet/preemption/preemption.go).
+const ENDED_BY_KUBELET: [&str; 3] = ["Evicted", "Terminated", "Preempting"];
+
+/// The message of a disruption (eviction, preemption, a node that is drained or shuts down), if there
+/// was one.
 pub fn disruption(pod: &Pod) -> Option<String> {
     let status = pod.status.as_ref()?;
-    let condition = status
-        .conditions
-        .iter()
-        .flatten()
-        .find(|condition| condition.type_ == "DisruptionTarget" && condition.status == "True");
-    if let Some(condition) = condition {
-        return Some(condition.message.clone().unwrap_or_default());
+    let by_kubelet = status.reason.as_deref().is_some_and(|r| ENDED_BY_KUBELET.contains(&r));
+    let own = status.message.clone().filter(|message| by_kubelet && !message.is_empty());
+    let condition = disruption_condition(pod);
+    if condition.is_none() && !by_kubelet {
+        return None;
     }
-    (status.reason.as_deref() == Some("Evicted"))
-        .then(|| status.message.clone().unwrap_or_default())
+    let said = condition.and_then(|condition| condition.message.clone());
+    // The kubelet's own words name the resource that ran out.
+    own.or_else(|| said.filter(|message| !message.is_empty()))
+        .or_else(|| condition.and_then(|condition| condition.reason.clone()))
+        .or_else(|| Some("no reason was given".into()))
+}
+
+fn disruption_condition(pod: &Pod) -> Option<&PodCondition> {
+    let conditions = pod.status.as_ref()?.conditions.as_ref()?;
+    conditions.iter().find(|c| c.type_ == "DisruptionTarget" && c.status == "True")
 }
 
 /// Why the program of a pod does not start, if something stands in its way.
@@ -279,14 +328,9 @@ fn waiting_reason(container: &ContainerStatus) -> Option<Obstacle> {
         | "InvalidImageName"
         | "ImageInspectError"
         | "RegistryUnavailable"
-        | "SignatureValidationFailed" => (
-            Reason::ImagePullFailed,
-            format!(
-                "image {} of container {name} cannot be pulled: {detail}. Correct the image in the \
-                 spec or spec.podTemplate.imagePullSecrets; nothing has been run",
-                container.image
-            ),
-        ),
+        | "SignatureValidationFailed" => {
+            (Reason::ImagePullFailed, cannot_be_pulled(name, &container.image, detail))
+        }
         "CreateContainerConfigError"
             if [GUARD_CONTAINER, LEDGER_CONTAINER, RESTORE_CONTAINER].contains(&name.as_str()) =>
         {
@@ -318,9 +362,43 @@ fn waiting_reason(container: &ContainerStatus) -> Option<Obstacle> {
     Some(Obstacle { reason, message })
 }
 
+/// Whose image it is decides who can do something about it.
+fn cannot_be_pulled(container: &str, image: &str, detail: &str) -> String {
+    let what = format!("image {image} of container {container} cannot be pulled: {detail}");
+    if container == PROGRAM_CONTAINER {
+        return format!(
+            "{what}. Correct the image in the spec or spec.podTemplate.imagePullSecrets; nothing has \
+             been run"
+        );
+    }
+    format!(
+        "{what}. This image is the operator's, and nothing in the migration can mend it. The platform \
+         team corrects agentImage (or image) of the operator's Helm release, or sees to it that this \
+         namespace can pull it; nothing has been run, and the run is begun again with the new image by \
+         itself"
+    )
+}
+
 fn late(pod: &Pod, now: Timestamp) -> Option<Obstacle> {
     let created = pod.metadata.creation_timestamp.as_ref()?.0;
-    is_late(created, now).then(|| Obstacle {
+    if !is_late(created, now) {
+        return None;
+    }
+    if is_without_sandbox(pod)
+        && let Some(volumes) = volumes_by_name(pod)
+    {
+        return Some(Obstacle {
+            reason: Reason::VolumeUnavailable,
+            message: format!(
+                "the pod has neither volumes nor network after {} s. See whether these exist: {volumes} \
+                 (kubectl describe pod {}). Create what is missing, or correct \
+                 spec.podTemplate.volumes; the run goes on by itself",
+                limits::LATE_AFTER.as_secs(),
+                pod.metadata.name.as_deref().unwrap_or_default()
+            ),
+        });
+    }
+    Some(Obstacle {
         reason: Reason::Starting,
         message: format!(
             "the pod has not started the program after {} s (a large image, or a volume that cannot \
@@ -329,6 +407,33 @@ fn late(pod: &Pod, now: Timestamp) -> Option<Obstacle> {
             pod.metadata.name.as_deref().unwrap_or_default()
         ),
     })
+}
+
+/// Whether the kubelet of the pod's node says that it has no sandbox yet: that comes after its volumes
+/// were mounted, and before an image is pulled (pkg/kubelet/kubelet.go, `SyncPod`; the condition
+/// `PodReadyToStartContainers` is on by default from 1.29).
+fn is_without_sandbox(pod: &Pod) -> bool {
+    let conditions = pod.status.as_ref().and_then(|status| status.conditions.as_ref());
+    conditions.into_iter().flatten().any(|condition| {
+        condition.type_ == "PodReadyToStartContainers" && condition.status == "False"
+    })
+}
+
+/// What the pod's volumes name that somebody else has to create.
+fn volumes_by_name(pod: &Pod) -> Option<String> {
+    let named =
+        pod.spec.iter().flat_map(|spec| spec.volumes.iter().flatten()).filter_map(|volume| {
+            // The copy of the program's files is ours.
+            let config_map = volume.config_map.as_ref().filter(|_| volume.name != FILES_VOLUME);
+            let config_map = config_map.map(|source| format!("ConfigMap {}", source.name));
+            let secret = volume.secret.as_ref().and_then(|source| source.secret_name.as_ref());
+            let claim = volume.persistent_volume_claim.as_ref();
+            config_map.or_else(|| secret.map(|name| format!("Secret {name}"))).or_else(|| {
+                claim.map(|source| format!("PersistentVolumeClaim {}", source.claim_name))
+            })
+        });
+    let named: Vec<String> = named.collect();
+    (!named.is_empty()).then(|| named.join(", "))
 }
 
 fn is_late(since: Timestamp, now: Timestamp) -> bool {

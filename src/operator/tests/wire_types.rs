@@ -12,9 +12,9 @@ use dm_core::plan::{
     RetentionPlan, RunId, Upstream,
 };
 use dm_core::report::{
-    ApplyTime, Archived, AttributeEffect, CHANGED_ITEM_VERSION, ChangedAgain, ChangedItem,
+    ApplyTime, Archived, AttributeEffect, Behind, CHANGED_ITEM_VERSION, ChangedAgain, ChangedItem,
     DryRunResult, Fidelity, GuardResult, ItemChange, JournalResult, Limited, OperationCount,
-    ProgramResult, REPORT_VERSION, Remark, SecondPass, SecondRun, TableChange, TableEffect,
+    Outage, ProgramResult, REPORT_VERSION, Remark, SecondPass, SecondRun, TableChange, TableEffect,
 };
 use dm_core::restore::{Conflict, OnConflict};
 use dm_core::restored::{ConflictGroup, RESTORE_RESULT_VERSION, RestoreResult};
@@ -258,6 +258,13 @@ fn a_guards_result_is_its_golden_file() {
                 read_units: 203.5,
             }),
             locked: Some(holder()),
+            outages: vec![Outage {
+                of: Behind::Archive,
+                since: "2026-12-01T10:00:02Z".into(),
+                calls: 3,
+                message: "no space left on device".into(),
+                lasts: true,
+            }],
             archived: Some(archived()),
         },
     );
@@ -395,6 +402,7 @@ fn a_programs_result_is_its_golden_file() {
             finished_at: Some("2026-11-02T10:00:08.750Z".into()),
             exit_code: Some(3),
             signal: Some(15),
+            asked_to_end: Some(15),
             start_error: Some("there is no python3 in the image".into()),
             second_run: Some(SecondRun {
                 exit_code: Some(1),

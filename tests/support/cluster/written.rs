@@ -44,6 +44,8 @@ impl Written {
 
     fn with(name: &str, mut spec: Value) -> Self {
         spec["target"] = json!({"name": TARGET});
+        // Most programs of these tests are about their pods.
+        spec["expectNoRequests"] = json!(true);
         let object = json!({
             "apiVersion": "datamigration.dev/v1alpha1",
             "kind": "DataMigration",

@@ -43,6 +43,7 @@ fn result(mode: Mode) -> GuardResult {
         dry_run: (mode == Mode::DryRun).then(dry_run),
         journal: None,
         locked: None,
+        outages: Vec::new(),
         archived: None,
     }
 }

@@ -143,6 +143,26 @@ fn signals_reach_the_program_and_its_children() {
 }
 
 #[test]
+fn a_program_that_ends_with_0_because_it_was_told_to_is_not_complete() {
+    let script =
+        |code: u8| format!("trap 'exit {code}' TERM; echo ready; while :; do sleep 0.05; done");
+    for (code, expected) in [(0, 143), (7, 7)] {
+        let pod = Pod::new(&[]);
+        let mut entry = pod.entry().args(["--", "sh", "-c", &script(code)]).spawn().unwrap();
+        let mut stdout = BufReader::new(entry.stdout.take().unwrap());
+        let mut line = String::new();
+        stdout.read_line(&mut line).unwrap();
+        kill_process(Pid::from_child(&entry), Signal::TERM).unwrap();
+        let seen = pod.seen(entry.wait_with_output().unwrap());
+        assert_eq!(seen.code, expected);
+        let said = (seen.result.exit_code, seen.result.asked_to_end);
+        assert_eq!(said, (Some(i32::from(code)), Some(15)));
+    }
+    let seen = Pod::new(&[]).shell("exit 0");
+    assert_eq!((seen.code, seen.result.asked_to_end), (0, None));
+}
+
+#[test]
 fn a_grandchild_that_keeps_the_pipes_does_not_hold_the_run() {
     let pod = Pod::new(&[]);
     let start = Instant::now();

@@ -23,7 +23,7 @@ use k8s_openapi::apimachinery::pkg::util::intstr::IntOrString;
 use super::parts::variable;
 pub use super::parts::{annotations, labels, mount, owner, resources, secret_variable};
 use super::{
-    GUARD_CONTAINER, LEDGER_CONTAINER, PREPARE_CONTAINER, PROGRAM_CONTAINER,
+    FILES_VOLUME, GUARD_CONTAINER, LEDGER_CONTAINER, PREPARE_CONTAINER, PROGRAM_CONTAINER,
     SETTINGS_DIGEST_ANNOTATION, Settings, archive, files, program, restore,
 };
 use crate::limits;
@@ -242,7 +242,7 @@ fn prepare(runnable: &Runnable, settings: &Settings) -> Container {
     let mut mounts = vec![mount("dm-bin", BIN_DIR, false)];
     if matches!(runnable.program, Program::Script { .. }) {
         args.extend(["--files".into(), FILES_DIR.into(), "--work".into(), WORK_DIR.into()]);
-        mounts.push(mount("dm-files", FILES_DIR, true));
+        mounts.push(mount(FILES_VOLUME, FILES_DIR, true));
         mounts.push(mount("dm-work", WORK_DIR, false));
     }
     Container {
@@ -392,7 +392,7 @@ fn volumes(record: &RunRecord, runnable: &Runnable) -> Vec<Volume> {
     if let Program::Script { files, .. } = &runnable.program {
         volumes.push(empty("dm-work"));
         volumes.push(Volume {
-            name: "dm-files".into(),
+            name: FILES_VOLUME.into(),
             config_map: Some(ConfigMapVolumeSource {
                 name: names::files(&record.job),
                 items: Some(files::items(files)),

@@ -13,15 +13,21 @@ use k8s_openapi::api::core::v1::{Container, PodSpec, PodTemplateSpec};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{ObjectMeta, Time};
 
 use super::parts::guard_of;
-use super::{RECORD_OF_LABEL, archive, control, job};
+use super::{RECORD_OF_LABEL, Settings, archive, control, job};
 use crate::limits;
 use crate::names;
 
 /// Name of its container.
 const CONTAINER: &str = "record";
 
-/// The Job for a run that is over, after the run's own Job.
-pub fn build(migration: &DataMigration, run: &RunRecord, of: &Job) -> Option<Job> {
+/// The Job for a run that is over, after the run's own Job; with the current image, because the run's
+/// own may be the very reason why its guard could not note the end.
+pub fn build(
+    migration: &DataMigration,
+    run: &RunRecord,
+    of: &Job,
+    settings: &Settings,
+) -> Option<Job> {
     let pod = of.spec.as_ref()?.template.spec.as_ref()?;
     let guard = guard_of(of)?;
     let labels = labels(migration, run);
@@ -45,12 +51,19 @@ pub fn build(migration: &DataMigration, run: &RunRecord, of: &Job) -> Option<Job
                     annotations: Some(annotations),
                     ..ObjectMeta::default()
                 }),
-                spec: Some(pod_spec(pod, recorder(guard, run, migration))),
+                spec: Some(pod_spec(pod, recorder(guard, run, migration, settings))),
             },
             ..JobSpec::default()
         }),
         status: None,
     })
+}
+
+/// Whether a Job of ours that notes an end has another image than it would get now.
+pub fn is_outdated(job: &Job, settings: &Settings) -> bool {
+    let pod = job.spec.as_ref().and_then(|spec| spec.template.spec.as_ref());
+    let mut containers = pod.into_iter().flat_map(|pod| &pod.containers);
+    containers.any(|container| container.image.as_ref() != Some(&settings.agent_image))
 }
 
 /// A ledger that says otherwise says so to every pod.
@@ -99,7 +112,12 @@ fn pod_spec(of: &PodSpec, container: Container) -> PodSpec {
 }
 
 /// The guard's container with another task, its plan and credentials the same.
-fn recorder(guard: &Container, run: &RunRecord, migration: &DataMigration) -> Container {
+fn recorder(
+    guard: &Container,
+    run: &RunRecord,
+    migration: &DataMigration,
+    settings: &Settings,
+) -> Container {
     let mounts: Vec<_> = guard
         .volume_mounts
         .iter()
@@ -109,8 +127,8 @@ fn recorder(guard: &Container, run: &RunRecord, migration: &DataMigration) -> Co
         .collect();
     Container {
         name: CONTAINER.into(),
-        image: guard.image.clone(),
-        image_pull_policy: guard.image_pull_policy.clone(),
+        image: Some(settings.agent_image.clone()),
+        image_pull_policy: Some(settings.agent_pull_policy.clone()),
         command: guard.command.clone(),
         args: Some(args(run, migration)),
         env: control::without(guard),

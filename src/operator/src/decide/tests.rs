@@ -75,6 +75,7 @@ impl Case {
             restore: None,
             holders: &self.holders,
             recorders: &self.recorders,
+            agent_image: "agent:1",
             now: at(self.now),
         })
     }
@@ -123,6 +124,7 @@ fn not_let_go(kind: RunKind) -> RunRecord {
 }
 
 mod archive;
+mod decided;
 mod target;
 
 #[test]

@@ -16,6 +16,12 @@ pub fn what_now(record: &RunRecord, outcome: &Outcome) -> String {
     let hint = match outcome.reason {
         Reason::Applied | Reason::Adopted | Reason::DryRunSucceeded => return String::new(),
         _ if outcome.result == RunResult::Cancelled => return "Nothing.".into(),
+        Reason::ArchiveUnavailable => {
+            "Make the target's archive writable again (space, permissions, the way to it)"
+        }
+        Reason::DatabaseUnreachable => {
+            "See why the database cannot be reached (endpoint, network, credentials)"
+        }
         Reason::OutOfMemory => "Raise spec.podTemplate.resources.limits.memory",
         Reason::DeadlineExceeded => "Raise spec.activeDeadlineSeconds",
         Reason::ProgramNotStarted => "Correct the command, the file or the image",
@@ -24,7 +30,11 @@ pub fn what_now(record: &RunRecord, outcome: &Outcome) -> String {
              target's policy where they were denied there"
         }
         Reason::ContainerStartFailed => "Correct the image, the command or the pod's settings",
-        Reason::Evicted | Reason::PodDeleted | Reason::JobDeleted | Reason::OutcomeUnknown => {
+        Reason::Evicted => {
+            "The log went with the pod. Where the kubelet's words name ephemeral storage, disk or memory, \
+             raise the limit in spec.podTemplate.resources, or write less beside the program"
+        }
+        Reason::PodDeleted | Reason::JobDeleted | Reason::OutcomeUnknown => {
             "The log went with the pod; what status holds is all that is left"
         }
         _ => &format!(
@@ -37,7 +47,7 @@ pub fn what_now(record: &RunRecord, outcome: &Outcome) -> String {
             "{hint}. A changed program is tried again by itself; to repeat the same one, set \
              spec.retry to {retry}."
         ),
-        RunKind::Apply | RunKind::Restore if !outcome.started => {
+        RunKind::Apply | RunKind::Restore if changed_nothing(outcome) => {
             format!("{hint}. Then set spec.retry to {retry}.")
         }
         RunKind::Apply if outcome.verdict == Some(Verdict::Go) => format!(
@@ -49,4 +59,10 @@ pub fn what_now(record: &RunRecord, outcome: &Outcome) -> String {
              set spec.retry to {retry}."
         ),
     }
+}
+
+/// Whether the data cannot be half done.
+fn changed_nothing(outcome: &Outcome) -> bool {
+    let counted = outcome.guard.as_ref().is_some_and(|guard| super::items_written(guard) > 0);
+    !outcome.started || (outcome.wrote_nothing && !counted)
 }

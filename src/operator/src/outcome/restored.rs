@@ -70,7 +70,7 @@ fn message(record: &RunRecord, cause: &Cause, outcome: &Outcome) -> String {
             "The restore ended well".to_owned()
         }
         Cause::Success => "The restore ended, but left no word of what it did".into(),
-        Cause::Deadline => "The restore was stopped at its deadline".into(),
+        Cause::Deadline(_) => "The restore was stopped at its deadline".into(),
         Cause::Stopped(StopReason::Superseded) => {
             "The restore was given up because the spec changed".into()
         }
@@ -81,9 +81,9 @@ fn message(record: &RunRecord, cause: &Cause, outcome: &Outcome) -> String {
             "The restore was stopped because spec.suspend became true".into()
         }
         Cause::JobDeleted => "The restore's Job was deleted by hand, so it was stopped".into(),
-        Cause::Disruption(detail) => {
-            format!("The restore's pod was evicted, preempted or its node drained: {detail}")
-        }
+        Cause::Disruption(detail) => format!(
+            "The restore's pod was evicted or preempted, or its node is drained or shuts down: {detail}"
+        ),
         Cause::PodDeleted => "The restore's pods were deleted by hand again and again".into(),
         Cause::OutOfMemory => "The restore used more memory than its limit".into(),
         Cause::NotStarted(detail) | Cause::Prepare(detail) | Cause::Container(detail) => {
@@ -94,6 +94,7 @@ fn message(record: &RunRecord, cause: &Cause, outcome: &Outcome) -> String {
             Some(problem) => format!("The restore failed: {}", problem.trim_end_matches('.')),
             None => format!("The restore ended with exit code {code}"),
         },
+        Cause::Interrupted(_) => "The restore was asked to end".into(),
         Cause::Guard(problem) => format!("The restore failed: {problem}"),
         Cause::Ledger(verdict) => crate::ledger::message(verdict),
         Cause::Gone => "Nothing is left that says how the restore ended".into(),

@@ -205,6 +205,43 @@ fn a_deadline_is_a_deadline_however_the_program_took_it() {
 }
 
 #[test]
+fn a_deadline_is_told_from_how_long_the_program_ran() {
+    let job = with(
+        &job_ended("Failed", "DeadlineExceeded"),
+        json!({"spec": {"activeDeadlineSeconds": 20}}),
+    );
+    let pod = pod_ended(143, &program_says(json!({"signal": 15})), &guard());
+    let text =
+        "activeDeadlineSeconds (20 s) passed since its Job started; its program had run for 3s; 2";
+    check(RunKind::Apply, Some(&job), &[&pod], (RunResult::Failed, Reason::DeadlineExceeded, text));
+}
+
+#[test]
+fn a_run_that_wrote_nothing_is_not_half_done() {
+    let guard = guard_says(json!({"mode": "Apply", "writeCallsUpstream": 0, "tables": []}));
+    let pod = pod_ended(3, &program_says(json!({"exitCode": 3})), &guard);
+    let outcome = end(RunKind::Apply, Some(&failed_job()), &[&pod]).unwrap();
+    assert!(outcome.message.ends_with("no item was written."), "{}", outcome.message);
+    assert!(!outcome.what_now.contains("half done"), "{}", outcome.what_now);
+    assert!(outcome.what_now.ends_with("Then set spec.retry to 1."), "{}", outcome.what_now);
+}
+
+#[test]
+fn a_pod_that_filled_its_disk_says_which_limit_to_raise() {
+    let ended = pod_ended(137, "", &guard());
+    let words = "Pod ephemeral local storage usage exceeds the total limit of containers 1Gi.";
+    let evicted = with(&ended, json!({"status": {"reason": "Evicted", "message": words}}));
+    // A condition without words does not hide them.
+    let condition =
+        json!({"status": {"conditions": [{"type": "DisruptionTarget", "status": "True"}]}});
+    for pod in [&evicted, &with(&evicted, condition)] {
+        let outcome = end(RunKind::Apply, Some(&failed_job()), &[pod]).unwrap();
+        assert!(outcome.message.contains("ephemeral local storage"), "{}", outcome.message);
+        assert!(outcome.what_now.contains("ephemeral storage"), "{}", outcome.what_now);
+    }
+}
+
+#[test]
 fn a_pod_deleted_by_hand_is_told_whether_or_not_it_ran() {
     let deleted = json!({"metadata": {
         "deletionTimestamp": time(36), "deletionGracePeriodSeconds": 30,
@@ -241,6 +278,53 @@ fn a_program_that_ends_with_0_because_it_was_asked_to_stop_did_not_succeed() {
     check(RunKind::Apply, Some(&complete), &[&before_its_end], early);
     let late = (RunResult::Succeeded, Reason::Applied, "exit code 0");
     check(RunKind::Apply, Some(&complete), &[&after_its_end], late);
+}
+
+#[test]
+fn a_program_that_ends_with_0_while_its_node_shuts_down_did_not_succeed() {
+    let complete = job_ended("Complete", "CompletionsReached");
+    let shut_down = |at: i64| {
+        json!({"status": {"conditions": [{
+            "type": "DisruptionTarget", "status": "True", "reason": "TerminationByKubelet",
+            "message": "Pod was terminated in response to imminent node shutdown.",
+            "lastTransitionTime": time(at),
+        }]}})
+    };
+    let says = program_says(json!({"exitCode": 0}));
+    let early = (RunResult::Failed, Reason::Evicted, "imminent node shutdown after 3s; 2 items");
+    for message in ["", &says] {
+        let ended = pod_ended(0, message, &guard());
+        let text = if message.is_empty() { "imminent node shutdown" } else { early.2 };
+        let pod = with(&ended, shut_down(6));
+        for kind in [RunKind::Apply, RunKind::DryRun] {
+            let text = if kind == RunKind::DryRun { "imminent node shutdown" } else { text };
+            check(kind, Some(&complete), &[&pod], (early.0, early.1, text));
+        }
+        let late = (RunResult::Succeeded, Reason::Applied, "exit code 0");
+        check(RunKind::Apply, Some(&complete), &[&with(&ended, shut_down(12))], late);
+        let unknown = json!({"status": {"reason": "Terminated", "message": "node shutdown"}});
+        let expected = (RunResult::Failed, Reason::Evicted, "node shutdown");
+        check(RunKind::Apply, Some(&complete), &[&with(&ended, unknown)], expected);
+    }
+    let restore = restore_pod(0, &restore_says(json!({})));
+    let outcome = end(RunKind::Restore, Some(&complete), &[&with(&restore, shut_down(6))]).unwrap();
+    assert_eq!(outcome.result, RunResult::Succeeded, "it ends with 0 only where it has finished");
+}
+
+#[test]
+fn a_program_that_was_asked_to_end_and_ended_with_0_was_interrupted() {
+    let says = program_says(json!({"exitCode": 0, "askedToEnd": 15}));
+    let text =
+        "asked to end by signal 15 and ended with exit code 0, perhaps half way after 3s; 2 items";
+    let expected = (RunResult::Failed, Reason::Interrupted, text);
+    let asked = pod_ended(143, &says, &guard());
+    check(RunKind::Apply, Some(&failed_job()), &[&asked], expected);
+    // A Job that an earlier entry program, or a forged exit code, has completed.
+    let complete = job_ended("Complete", "CompletionsReached");
+    check(RunKind::Apply, Some(&complete), &[&pod_ended(0, &says, &guard())], expected);
+    let failed = program_says(json!({"exitCode": 3, "askedToEnd": 15}));
+    let expected = (RunResult::Failed, Reason::ProgramFailed, "exit code 3");
+    check(RunKind::Apply, Some(&failed_job()), &[&pod_ended(3, &failed, &guard())], expected);
 }
 
 #[test]

@@ -5,6 +5,7 @@
 mod restore;
 
 use dm_api::DataMigration;
+use dm_api::status::Phase;
 use k8s_openapi::api::batch::v1::Job;
 use k8s_openapi::api::core::v1::Pod;
 use serde_json::{Value, json};
@@ -16,24 +17,32 @@ use crate::position;
 use crate::samples::*;
 use crate::view::RunObjects;
 
+/// A migration without objects, a minute after the beginning.
+fn situation<'a>(
+    migration: &'a DataMigration,
+    runnable: &'a crate::validate::Runnable,
+    dependencies: &'a Dependencies,
+) -> Situation<'a> {
+    Situation {
+        migration,
+        runnable: Ok(runnable),
+        dependencies,
+        objects: RunObjects { job: None, pods: &[] },
+        guard: None,
+        control: None,
+        restore: None,
+        holders: &[],
+        recorders: &[],
+        agent_image: "agent:1",
+        now: at(60),
+    }
+}
+
 /// The status that a step leads to at a time.
 fn check(migration: &DataMigration, step: &Step, now: i64) -> DataMigrationStatus {
-    let runnable = runnable();
-    next(
-        Situation {
-            migration,
-            runnable: Ok(&runnable),
-            dependencies: &Dependencies::default(),
-            objects: RunObjects { job: None, pods: &[] },
-            guard: None,
-            control: None,
-            restore: None,
-            holders: &[],
-            recorders: &[],
-            now: at(now),
-        },
-        step,
-    )
+    let (runnable, dependencies) = (runnable(), Dependencies::default());
+    let situation = Situation { now: at(now), ..situation(migration, &runnable, &dependencies) };
+    next(situation, step)
 }
 
 /// The same migration with another status.
@@ -257,14 +266,55 @@ fn lists_have_an_end() {
     assert_eq!(effects.tables[0].attributes.len(), limits::ATTRIBUTES_MAX);
 }
 
-#[test]
-fn a_program_that_never_asked_the_guard_is_noticed() {
-    let seen = |guard: Value| {
-        let pod = pod_ended(0, &program_says(json!({"exitCode": 0})), &guard_says(guard));
-        let step = finished(RunKind::DryRun, &job_ended("Complete", ""), &pod);
-        let status = check(&running(RunKind::DryRun), &step, 40);
-        status.conditions.iter().any(|condition| condition.type_ == types::NO_REQUESTS_SEEN)
+/// A dry run that ended with this code, seen by its guard like this.
+fn tried(spec: Value, code: i32, requests: u64) -> DataMigrationStatus {
+    let says = program_says(json!({"exitCode": code}));
+    let pod = pod_ended(code, &says, &guard_says(json!({"requests": requests, "tables": []})));
+    let job = if code == 0 { job_ended("Complete", "") } else { job_ended("Failed", "") };
+    let mut migration = running(RunKind::DryRun);
+    migration.spec = with(&migration.spec, spec);
+    let dependencies = Dependencies::default();
+    let runnable = runnable();
+    let situation = Situation {
+        objects: RunObjects { job: Some(&job), pods: &[&pod] },
+        ..situation(&migration, &runnable, &dependencies)
     };
-    assert!(seen(json!({"requests": 0, "tables": []})));
-    assert!(!seen(json!({"requests": 1, "tables": []})));
+    next(situation, &decide::decide(situation))
+}
+
+fn hints(status: &DataMigrationStatus) -> bool {
+    status.conditions.iter().any(|condition| condition.type_ == types::NO_REQUESTS_SEEN)
+}
+
+#[test]
+fn a_dry_run_that_never_asked_the_guard_is_not_ok() {
+    let status = tried(json!({}), 0, 0);
+    assert_eq!(status.phase, Some(Phase::NoRequestsSeen));
+    assert_eq!(status.dry_run.as_ref().unwrap().result, RunResult::Failed);
+    let failure = status.failure.as_ref().unwrap();
+    assert_eq!(failure.reason, Reason::NoRequestsSeen);
+    let causes =
+        ["names an endpoint itself", "too old for AWS_ENDPOINT_URL_DYNAMODB", "first call"];
+    let places = causes.map(|cause| failure.message.find(cause).expect(cause));
+    assert!(places.is_sorted(), "the likeliest first: {}", failure.message);
+    assert!(failure.what_now.contains("spec.expectNoRequests"), "{}", failure.what_now);
+    assert!(hints(&status));
+    let of = |type_: &str| status.conditions.iter().find(|c| c.type_ == type_).unwrap();
+    assert_eq!(of(types::READY).reason, "NoRequestsSeen");
+    assert_eq!(of(types::STALLED).status, "True", "neither current nor healthy");
+}
+
+#[test]
+fn a_dry_run_of_which_no_request_is_expected_is_ok_without_one() {
+    let status = tried(json!({"expectNoRequests": true}), 0, 0);
+    assert_eq!((status.phase, hints(&status)), (Some(Phase::DryRunOk), false));
+    let status = tried(json!({}), 0, 1);
+    assert_eq!((status.phase, hints(&status)), (Some(Phase::DryRunOk), false));
+}
+
+#[test]
+fn a_program_that_crashed_at_once_is_not_told_of_sdks() {
+    let status = tried(json!({}), 1, 0);
+    assert_eq!((status.phase, hints(&status)), (Some(Phase::DryRunFailed), false));
+    assert_eq!(status.failure.unwrap().reason, Reason::ProgramFailed);
 }

@@ -55,6 +55,45 @@ fn every_reason_of_an_image_that_cannot_be_pulled_is_known() {
 }
 
 #[test]
+fn an_image_of_ours_is_the_platform_teams() {
+    for name in ["prepare", "ledger", "guard", "restore"] {
+        let pod = waiting(name, "ImagePullBackOff", "no such tag");
+        check(&pod, Some((Reason::ImagePullFailed, "The platform team corrects agentImage")));
+        let job = job(json!({}));
+        let objects = RunObjects { job: Some(&job), pods: &[&pod] };
+        let said = obstacle(objects, at(121)).unwrap().message;
+        assert!(!said.contains("in the spec"), "{said}");
+    }
+    let pod = waiting("program", "ImagePullBackOff", "no such tag");
+    check(&pod, Some((Reason::ImagePullFailed, "Correct the image in the spec")));
+}
+
+#[test]
+fn a_volume_that_is_missing_is_no_large_image() {
+    let with_volumes = |volumes: Value, sandbox: &str| {
+        pod(
+            "Pending",
+            json!({
+                "spec": {"volumes": volumes},
+                "status": {"conditions": [{
+                    "type": "PodReadyToStartContainers", "status": sandbox,
+                }]},
+            }),
+        )
+    };
+    let missing = json!([
+        {"name": "dm-files", "configMap": {"name": "copy"}},
+        {"name": "rates", "configMap": {"name": "rates"}},
+        {"name": "keys", "secret": {"secretName": "keys"}},
+    ]);
+    let named = "See whether these exist: ConfigMap rates, Secret keys (";
+    check(&with_volumes(missing.clone(), "False"), Some((Reason::VolumeUnavailable, named)));
+    check(&with_volumes(missing, "True"), Some((Reason::Starting, "a large image")));
+    let only_ours = json!([{"name": "dm-files", "configMap": {"name": "copy"}}]);
+    check(&with_volumes(only_ours, "False"), Some((Reason::Starting, "a large image")));
+}
+
+#[test]
 fn a_guard_without_its_secret_names_the_targets_credentials() {
     let pod = waiting("guard", "CreateContainerConfigError", "secret \"aws\" not found");
     check(&pod, Some((Reason::SecretNotFound, "secret \"aws\" not found")));

@@ -8,6 +8,7 @@ use dm_core::verdict::RunOutcome;
 use serde_json::json;
 
 use crate::api_server::finalizers;
+use crate::cluster::ShutDown;
 use crate::connection::{Fault, lock};
 use crate::invariants::{applied, check_released, end_of};
 use crate::ledger::Entry;
@@ -229,4 +230,22 @@ async fn a_deleted_migration_goes_although_the_archive_does_not_answer() {
     world.until_quiet().await;
     assert!(world.migration().is_none());
     check_released(&world, "deleted");
+}
+
+#[tokio::test]
+async fn a_node_that_shuts_down_leaves_an_interrupted_run_wherever_it_is_known() {
+    for how in [ShutDown::BehindEntry, ShutDown::OwnEntrypoint] {
+        let mut world = World::with_archive();
+        world.cluster.shut_down = Some(how);
+        world.promote();
+        world.until_quiet().await;
+        let status = world.status();
+        assert_eq!(status.phase, Some(Phase::Failed), "{how:?}: {status:#?}");
+        assert_eq!(status.runs[0].reason, Some(Reason::Evicted), "{how:?}");
+        let message = status.failure.unwrap().message;
+        assert!(message.contains("imminent node shutdown"), "{how:?}: {message}");
+        let noted = world.cluster.ledger.entries[&1].completed;
+        assert_eq!(noted, Some(RunOutcome::Failed), "{how:?}: nobody adopts it");
+        assert_eq!((applied(&world), world.cluster.completed), (1, 0), "{how:?}");
+    }
 }

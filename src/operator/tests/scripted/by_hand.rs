@@ -160,3 +160,28 @@ async fn a_migration_that_was_forced_away_leaves_nothing_behind() {
     let force: Hand = |objects| objects.force_remove("datamigrations", NAME);
     at_requests(3, force, |world, what| assert_eq!(world.migration(), None, "{what}")).await;
 }
+
+#[tokio::test]
+async fn retry_raised_before_an_outcome_is_unknown_is_no_decision_to_run_again() {
+    let mut world = World::new();
+    world.until_quiet().await;
+    world.cluster.endless = true;
+    world.promote();
+    world.until_quiet().await;
+    world.edit(|spec| spec["retry"] = json!(5));
+    world.look_until_quiet().await;
+    world.with_objects(|objects| {
+        force_jobs(objects);
+        for pod in objects.names("pods") {
+            objects.force_remove("pods", &pod);
+        }
+    });
+    world.until_quiet().await;
+    assert_eq!((world.reason().as_str(), applied(&world)), ("OutcomeUnknown", 1));
+    let failure = world.status().failure.unwrap();
+    assert!(failure.what_now.contains("spec.retry to 6"), "{}", failure.what_now);
+    world.cluster.endless = false;
+    world.edit(|spec| spec["retry"] = json!(6));
+    world.until_quiet().await;
+    assert_eq!((world.status().phase, applied(&world)), (Some(Phase::Applied), 2));
+}

@@ -49,6 +49,15 @@ pub struct Start {
     pub job: String,
 }
 
+/// A node that shuts down: it asks its pods' programs to end and deletes no pod.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ShutDown {
+    /// The program runs behind the entry program, which knows that it was asked.
+    BehindEntry,
+    /// The image's own entrypoint runs: only the kubelet knows.
+    OwnEntrypoint,
+}
+
 /// What ran, and how programs end here.
 #[derive(Debug, Default)]
 pub struct Cluster {
@@ -66,6 +75,8 @@ pub struct Cluster {
     pub endless: bool,
     /// Whether a stopped program ends with 0, as one with a handler of its own may.
     pub graceful: bool,
+    /// Whether nodes shut down while programs run, which then end with 0 half way.
+    pub shut_down: Option<ShutDown>,
     /// The ledger of the target's archive, if it has one.
     pub ledger: Ledger,
     /// Whether guards die before they have noted their run's end there.
@@ -196,7 +207,9 @@ impl Cluster {
         let began = object["status"]["containerStatuses"][0]["state"]["running"]["startedAt"]
             .as_str()
             .map(str::to_owned);
+        let shut_down = self.shut_down.filter(|_| plan.restore.is_none());
         let (exit_code, signal) = match (is_deleting(object), self.graceful) {
+            _ if shut_down.is_some() => (0, None),
             (true, false) => (143, Some(15)),
             (true, true) => (0, None),
             (false, _) => (self.exit_code, None),
@@ -225,15 +238,20 @@ impl Cluster {
             });
             return;
         }
-        if exit_code == 0 && mode == Mode::Apply && !is_deleting(object) {
+        if exit_code == 0 && mode == Mode::Apply && !is_deleting(object) && shut_down.is_none() {
             self.completed += 1;
         }
+        let behind_entry = shut_down == Some(ShutDown::BehindEntry);
+        // The entry program does not pass off as complete what was asked to end.
+        let code_of_pod = if behind_entry { 143 } else { exit_code };
+        let mute = self.mute || shut_down == Some(ShutDown::OwnEntrypoint);
         let result = ProgramResult {
             version: REPORT_VERSION,
             started_at: began.clone(),
             finished_at: Some(at.clone()),
             exit_code: signal.is_none().then_some(exit_code),
             signal,
+            asked_to_end: behind_entry.then_some(15),
             start_error: None,
             second_run: None,
             last_lines: vec!["all cars done".into()],
@@ -241,21 +259,30 @@ impl Cluster {
         };
         let asked = has_ledger(object);
         let mut result_of_guard = guard_result(mode);
-        if asked && !self.mute {
-            let outcome = if exit_code == 0 { RunOutcome::Succeeded } else { RunOutcome::Failed };
+        if asked && !mute {
+            let outcome = if code_of_pod == 0 { RunOutcome::Succeeded } else { RunOutcome::Failed };
             let completed = self.ledger.complete(plan.run.number, outcome).then_some(outcome);
             result_of_guard.archived = Some(Archived { completed, ..Archived::default() });
         }
         let guard = serde_json::to_string(&result_of_guard).unwrap();
-        let program = serde_json::to_string(&result).unwrap();
+        let program = match shut_down {
+            Some(ShutDown::OwnEntrypoint) => String::new(),
+            Some(ShutDown::BehindEntry) | None => serde_json::to_string(&result).unwrap(),
+        };
+        let disrupted = json!([{
+            "type": "DisruptionTarget", "status": "True", "reason": "TerminationByKubelet",
+            "lastTransitionTime": at,
+            "message": "Pod was terminated in response to imminent node shutdown.",
+        }]);
         let mut inits = vec![status("guard", &ended(guard, 0))];
         inits.extend(asked.then(|| status("ledger", &let_through(&at))));
         objects.change("pods", pod, |pod| {
+            let earlier = pod["status"]["conditions"].clone();
             pod["status"] = json!({
-                "phase": if exit_code == 0 { "Succeeded" } else { "Failed" },
-                "conditions": pod["status"]["conditions"],
+                "phase": if code_of_pod == 0 { "Succeeded" } else { "Failed" },
+                "conditions": if shut_down.is_some() { disrupted } else { earlier },
                 "initContainerStatuses": inits,
-                "containerStatuses": [status("program", &ended(program, exit_code))],
+                "containerStatuses": [status("program", &ended(program, code_of_pod))],
             });
         });
     }

@@ -179,6 +179,10 @@ impl Service<Request<Body>> for Connection {
     fn call(&mut self, request: Request<Body>) -> Self::Future {
         let connection = self.clone();
         Box::pin(async move {
+            if request.uri().query().is_some_and(|query| query.contains("watch=")) {
+                // Nothing ever changes behind the back of a controller that watches here.
+                return std::future::pending().await;
+            }
             let call = take_apart(request).await;
             let answer = match connection.gate {
                 None => lock(&connection.server).serve(&call),

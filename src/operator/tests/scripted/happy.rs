@@ -19,6 +19,8 @@ const WRITES: &[&str] = &[
     "PUT datamigrations/0001-add-price/status",
     "PATCH jobs/0001-add-price-1-dry-run",
     "PATCH pods/0001-add-price-1-dry-run-10",
+    "PATCH datamigrations/0001-add-price",
+    "PATCH datamigrations/0001-add-price",
     "PUT datamigrations/0001-add-price/status",
     "POST configmaps/0001-add-price-2-apply",
     "POST jobs/0001-add-price-2-apply",
@@ -28,7 +30,8 @@ const WRITES: &[&str] = &[
     "PUT datamigrations/0001-add-price/status",
     "PUT datamigrations/0001-add-price/status",
     "PATCH jobs/0001-add-price-2-apply",
-    "PATCH pods/0001-add-price-2-apply-26",
+    "PATCH pods/0001-add-price-2-apply-28",
+    "PATCH datamigrations/0001-add-price",
 ];
 
 /// The story that `kubectl describe` tells.

@@ -15,6 +15,7 @@ mod happy;
 mod invariants;
 mod ledger;
 mod merge;
+mod orphans;
 mod refused;
 mod restored;
 mod results;

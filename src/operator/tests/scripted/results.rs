@@ -28,6 +28,7 @@ pub fn guard_result(mode: Mode) -> GuardResult {
         dry_run: None,
         journal: None,
         locked: None,
+        outages: Vec::new(),
         archived: None,
     }
 }

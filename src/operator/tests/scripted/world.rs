@@ -103,8 +103,13 @@ impl World {
 
     /// One look at the migration.
     pub async fn look(&mut self) -> Result<Option<Duration>, ReconcileError> {
+        self.look_at(NAME).await
+    }
+
+    /// One look at another migration.
+    pub async fn look_at(&mut self, name: &str) -> Result<Option<Duration>, ReconcileError> {
         NOW.set(lock(&self.server).objects.now());
-        Box::pin(reconcile(&self.context, NAMESPACE, NAME)).await
+        Box::pin(reconcile(&self.context, NAMESPACE, name)).await
     }
 
     /// A controller that remembers nothing takes over.

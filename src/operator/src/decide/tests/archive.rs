@@ -1,6 +1,8 @@
 //! What the archive holds up: a run that was put off, an end that is not noted yet, an end that
 //! nobody knows.
 
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
+
 use super::*;
 use crate::view::JobEnd;
 
@@ -82,7 +84,20 @@ fn a_ledger_that_says_otherwise_holds_up_what_nobody_has_decided() {
     for part in ["logs job/", "spec.retry to 1", "spec.state to Restored"] {
         assert!(position.message.contains(part), "{part}: {}", position.message);
     }
-    begins(&case(applying(json!({"retry": 1})), 0), RunKind::Apply, 2);
+    // Who raised it before that was said had decided something else.
+    let early = case(applying(json!({"retry": 1})), 0);
+    check(&early, Phase::Failed, Standing::Stalled, Reason::OutcomeUnknown);
+    let mut told = early;
+    let status = told.migration.status.as_mut().unwrap();
+    status.conditions = vec![Condition {
+        type_: types::NOT_ARCHIVED.into(),
+        status: "True".into(),
+        reason: Reason::LedgerContradicts.to_string(),
+        message: String::new(),
+        observed_generation: None,
+        last_transition_time: Time(at(30)),
+    }];
+    begins(&told, RunKind::Apply, 2);
 }
 
 #[test]

@@ -94,10 +94,10 @@ fn what_an_object_that_is_gone_had_run_is_taken_back_by_its_number_in_the_archiv
 #[test]
 fn a_restore_waits_for_its_turn_on_the_target() {
     let mut case = case(restored(), vec![journalled(1, SUCCEEDED)]);
-    case.holders = vec![Holder { name: "0002".into(), since: at(1), launched: true }];
+    case.holders = vec![super::target::holder("0002", 1, true)];
     check(&case, Phase::Waiting, Standing::Reconciling, Reason::LockedByAnother);
     let mut case = self::case(preview(), vec![journalled(1, SUCCEEDED)]);
-    case.holders = vec![Holder { name: "0002".into(), since: at(1), launched: true }];
+    case.holders = vec![super::target::holder("0002", 1, true)];
     takes_back(&case, RunKind::RestorePreview, 2, 1);
 }
 

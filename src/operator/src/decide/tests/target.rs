@@ -2,8 +2,9 @@
 
 use super::*;
 
-fn holder(name: &str, since: i64, launched: bool) -> Holder {
-    Holder { name: name.into(), since: at(since), launched }
+pub fn holder(name: &str, since: i64, launched: bool) -> Holder {
+    let uid = format!("uid-{name}");
+    Holder { name: name.into(), uid, since: at(since), launched, left: None }
 }
 
 /// The same, on a target that lets so many write at once.
@@ -89,7 +90,7 @@ fn who_counts_as_another() {
         other("fresh", "dev", false, None),
         other("0001-cars", "dev", false, waiting()),
     ];
-    let found = turn::holders(&applying(json!({})), &others);
+    let found = turn::holders(&applying(json!({})), &others, vec![]);
     let names: Vec<(&str, bool)> = found.iter().map(|h| (h.name.as_str(), h.launched)).collect();
     assert_eq!(names, [("beginning", false), ("running", true)]);
 }

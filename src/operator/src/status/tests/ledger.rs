@@ -104,6 +104,7 @@ fn what_a_job_has_noted_is_noted_and_until_then_a_condition_says_so() {
             restore: None,
             holders: &[],
             recorders,
+            agent_image: "agent:1",
             now: at(60),
         };
         let status = next(situation, &rest(Standing::Stalled, Reason::ProgramFailed));

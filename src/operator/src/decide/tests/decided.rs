@@ -1,0 +1,62 @@
+//! What counts as decided by a person, and what as tried: raises of `retry`, dry runs that show
+//! nothing, runs that cannot start.
+
+use super::*;
+
+#[test]
+fn a_raise_of_retry_counts_only_after_the_outcome_is_in_status() {
+    // Raised while the program ran, whose Job then vanished.
+    let running = Case::new(applying(json!({"retry": 5}))).after(vec![record(RunKind::Apply)]);
+    let Step::Finish(outcome) = running.step() else { panic!("{:?}", running.step()) };
+    assert_eq!(outcome.result, RunResult::Unknown);
+    assert!(outcome.what_now.contains("set spec.retry to 6"), "{}", outcome.what_now);
+    let after = |spec, retry| {
+        let run = RunRecord { retry, ..ended(RunKind::Apply, RunResult::Unknown) };
+        Case::new(applying(spec)).after(vec![run])
+    };
+    check(&after(json!({"retry": 5}), 5), Phase::Failed, Standing::Stalled, Reason::OutcomeUnknown);
+    let looked = begins(&after(json!({"retry": 6}), 5), RunKind::Apply, 2);
+    assert_eq!(looked.overrules, Some(1));
+}
+
+#[test]
+fn a_dry_run_without_a_request_satisfies_nobody_unless_none_is_expected() {
+    let unseen = || RunRecord { reason: Some(Reason::NoRequestsSeen), ..failed(RunKind::DryRun) };
+    let after = |spec| Case::new(migration(json!({"spec": spec}))).after(vec![unseen()]);
+    let position = |spec| {
+        check(&after(spec), Phase::NoRequestsSeen, Standing::Stalled, Reason::NoRequestsSeen)
+    };
+    position(json!({"dryRun": true}));
+    let promoted = position(json!({"dryRun": false}));
+    assert!(promoted.message.contains("it is not applied"), "{}", promoted.message);
+    // Its author says so: it is tried again by itself, or applied as it was promoted.
+    begins(&after(json!({"dryRun": true, "expectNoRequests": true})), RunKind::DryRun, 2);
+    begins(&after(json!({"dryRun": false, "expectNoRequests": true})), RunKind::Apply, 2);
+    begins(&after(json!({"dryRun": false, "retry": 1})), RunKind::Apply, 2);
+    let mut first = after(json!({"dryRun": false, "expectNoRequests": true}));
+    let target = target(json!({"policy": {"dryRunFirst": true}}));
+    let data = files(json!({"main.py": "print('cars')"}));
+    first.runnable = crate::validate::validate(&first.migration, Some(&target), None, &data);
+    check(&first, Phase::Stalled, Standing::Stalled, Reason::DryRunRequired);
+}
+
+#[test]
+fn a_run_that_has_not_started_is_given_up_for_the_current_image_of_ours() {
+    let job = |image: &str| {
+        let guard = json!({"name": "guard", "image": image});
+        let pod = json!({"containers": [], "initContainers": [guard]});
+        job(json!({"spec": {"template": {"spec": pod}}}))
+    };
+    for kind in [RunKind::DryRun, RunKind::Apply] {
+        let migration = migration(json!({"spec": {"dryRun": kind == RunKind::DryRun}}));
+        let case = |image, pods| {
+            let case = Case::new(migration.clone()).after(vec![record(kind)]);
+            case.with_objects(Some(job(image)), pods)
+        };
+        let pulling = || vec![pod("Pending", json!({}))];
+        is_stop(&case("agent:broken", pulling()), Some(StopReason::Superseded));
+        let goes_on = |case: Case| matches!(case.step(), Step::Follow { .. });
+        assert!(goes_on(case("agent:1", pulling())));
+        assert!(goes_on(case("agent:0", vec![pod_running()])), "a program that runs is left alone");
+    }
+}

@@ -1,0 +1,103 @@
+//! Stops what is left of migrations that are gone: their Jobs and pods, whose finalizers nobody else
+//! removes. A migration goes without our doing when its finalizer was removed by hand.
+
+use std::collections::{BTreeMap, HashMap};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use dm_api::{DataMigration, MIGRATION_NAME_ANNOTATION, MIGRATION_UID_LABEL};
+use dm_core::error::chain;
+use k8s_openapi::api::batch::v1::Job;
+use k8s_openapi::api::core::v1::Pod;
+use kube::api::ListParams;
+use kube::{Api, Client, Resource, ResourceExt as _};
+
+use crate::act::{self, ActError, transient};
+use crate::limits;
+
+/// Stops and releases what is left of migrations of this name that are gone, other than the one
+/// that exists. Their programs have nobody to answer to.
+pub async fn sweep(client: &Client, namespace: &str, name: &str) -> Result<(), ActError> {
+    let labels = ListParams::default().labels(MIGRATION_UID_LABEL);
+    let jobs: Api<Job> = Api::namespaced(client.clone(), namespace);
+    let pods: Api<Pod> = Api::namespaced(client.clone(), namespace);
+    let what = "looking for what is left of a migration";
+    // Their names and references are enough.
+    let left_jobs = jobs.list_metadata(&labels).await.map_err(transient(what))?.items;
+    let left_pods = pods.list_metadata(&labels).await.map_err(transient(what))?.items;
+    // Asked after the lists: what they show is older, so its migration is not one to come.
+    let migrations: Api<DataMigration> = Api::namespaced(client.clone(), namespace);
+    let migration = migrations.get_opt(name).await.map_err(transient(what))?;
+    let live = migration.and_then(|migration| migration.uid());
+    for job in left_jobs.into_iter().filter(|job| is_left_of(job, name, live.as_ref())) {
+        act::discard(client, &Job { metadata: job.metadata, ..Job::default() }).await?;
+    }
+    for pod in left_pods.into_iter().filter(|pod| is_left_of(pod, name, live.as_ref())) {
+        let pod = Pod { metadata: pod.metadata, ..Pod::default() };
+        act::release_pod(client, &pod).await?;
+        act::delete(&pods, &pod).await?;
+    }
+    Ok(())
+}
+
+fn is_left_of<K: Resource>(object: &K, name: &str, live: Option<&String>) -> bool {
+    let named = |map: Option<&BTreeMap<String, String>>, key: &str| {
+        map.and_then(|map| map.get(key)).cloned()
+    };
+    let meta = object.meta();
+    named(meta.annotations.as_ref(), MIGRATION_NAME_ANNOTATION).as_deref() == Some(name)
+        && named(meta.labels.as_ref(), MIGRATION_UID_LABEL).as_ref() != live
+}
+
+/// Sweeps in the background, each migration by itself and until it worked.
+pub struct Sweeper {
+    client: Client,
+    /// Migrations being swept, by namespace and name, and whether once more is asked for.
+    under_way: Mutex<HashMap<(String, String), bool>>,
+}
+
+impl Sweeper {
+    /// One that has nothing to do yet.
+    pub fn new(client: Client) -> Arc<Self> {
+        Arc::new(Self { client, under_way: Mutex::default() })
+    }
+
+    /// Sweeps after a migration that is gone. Asked again during a sweep, it repeats it: something
+    /// may have been created behind its lists.
+    pub fn begin(self: &Arc<Self>, namespace: &str, name: &str) {
+        let gone = (namespace.to_owned(), name.to_owned());
+        let mut under_way = self.lock();
+        if let Some(again) = under_way.get_mut(&gone) {
+            *again = true;
+            return;
+        }
+        under_way.insert(gone.clone(), false);
+        tokio::spawn(Arc::clone(self).until_done(gone));
+    }
+
+    async fn until_done(self: Arc<Self>, gone: (String, String)) {
+        let mut wait = limits::BACKOFF_MIN;
+        loop {
+            let swept = sweep(&self.client, &gone.0, &gone.1).await;
+            if let Err(error) = swept {
+                let (namespace, migration) = (&gone.0, &gone.1);
+                tracing::warn!(namespace, migration, error = chain(&error), "sweeping failed");
+                tokio::time::sleep(wait).await;
+                wait = wait.saturating_mul(2).min(limits::BACKOFF_MAX);
+                continue;
+            }
+            let mut under_way = self.lock();
+            match under_way.get_mut(&gone) {
+                Some(again) if *again => *again = false,
+                Some(_) | None => {
+                    under_way.remove(&gone);
+                    return;
+                }
+            }
+        }
+    }
+
+    fn lock(&self) -> MutexGuard<'_, HashMap<(String, String), bool>> {
+        // A map is whole after every statement, so a poisoned lock still holds a good one.
+        self.under_way.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
