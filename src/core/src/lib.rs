@@ -15,6 +15,7 @@
 //! - [`journal`]: what a run did to items, written down before it happens; [`restore`]: how one item is
 //!   put back.
 //! - [`partiql`]: statements, parsed into the same conditions and updates.
+//! - [`idempotency`]: when a request repeats another.
 //! - [`error`]: [`error::ServiceError`], which becomes the body of an answer.
 //!
 //! ```
@@ -41,6 +42,7 @@ pub mod control;
 pub mod difference;
 pub mod error;
 pub mod expression;
+pub mod idempotency;
 pub mod journal;
 pub mod legacy;
 pub mod limits;

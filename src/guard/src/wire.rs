@@ -12,13 +12,12 @@ use std::io::Read as _;
 
 use bytes::Bytes;
 use dm_core::error::{ErrorCode, ServiceError};
-use dm_core::limits;
+use dm_core::{idempotency, limits};
 use dm_engine::upstream::{CONTENT_TYPE, TARGET_PREFIX};
 use dm_engine::{Answer, Call, Class, Invocation, Operation};
 use http::{HeaderMap, Method, header, request};
 use serde::de::IgnoredAny;
 use serde_json::{Map, Value};
-use sha2::{Digest as _, Sha256};
 
 use crate::clients::Clients;
 use credential::{Credential, Unsigned};
@@ -222,7 +221,7 @@ pub fn call(operation: Operation, headers: &HeaderMap, body: Bytes) -> Result<Ca
     let body = inflated(headers, body)?;
     let parameters: Map<String, Value> =
         serde_json::from_slice(&body).map_err(|_| NotACall::Bare(ErrorCode::Serialization))?;
-    let invocation = invocation(operation, headers, &body);
+    let invocation = invocation(operation, headers, &parameters);
     Ok(Call { operation, body: parameters, invocation })
 }
 
@@ -250,7 +249,11 @@ fn inflated(headers: &HeaderMap, body: Bytes) -> Result<Bytes, NotACall> {
 }
 
 /// Reads are not remembered: doing them again does no harm, and their answers are large.
-fn invocation(operation: Operation, headers: &HeaderMap, body: &[u8]) -> Option<Invocation> {
+fn invocation(
+    operation: Operation,
+    headers: &HeaderMap,
+    parameters: &Map<String, Value>,
+) -> Option<Invocation> {
     if operation.class() != Class::DataWrite {
         return None;
     }
@@ -258,11 +261,8 @@ fn invocation(operation: Operation, headers: &HeaderMap, body: &[u8]) -> Option<
     if id.is_empty() || id.len() > limits::INVOCATION_ID_BYTES_MAX {
         return None;
     }
-    let mut hasher = Sha256::new();
-    hasher.update(operation.name().as_bytes());
-    hasher.update([0]);
-    hasher.update(body);
-    Some(Invocation { id: id.to_owned(), digest: hasher.finalize().into() })
+    let digest = idempotency::digest_of_call(operation.name(), parameters);
+    Some(Invocation { id: id.to_owned(), digest })
 }
 
 impl From<NotACall> for Answer {
@@ -437,14 +437,20 @@ mod tests {
     }
 
     #[test]
-    fn only_writes_have_an_invocation_and_it_is_bound_to_the_body() {
+    fn only_writes_have_an_invocation_and_it_is_bound_to_the_bodys_value() {
         let headers = head(&[("amz-sdk-invocation-id", "i")]).headers;
         let read = |operation, body: &'static [u8]| {
             call(operation, &headers, Bytes::from_static(body)).unwrap().invocation
         };
         assert_eq!(read(Operation::GetItem, b"{}"), None);
         assert_eq!(read(Operation::PutItem, b"{}"), read(Operation::PutItem, b"{}"));
-        assert_ne!(read(Operation::PutItem, b"{}"), read(Operation::PutItem, b"{ }"));
+        let put = |body| read(Operation::PutItem, body);
+        assert_eq!(put(b"{}"), put(b"{ }"));
+        assert_eq!(
+            put(br#"{"TableName":"t","Item":{"id":{"N":"1"}}}"#),
+            put(br#"{"Item":{"id":{"N":"1.0"}},"TableName":"t"}"#)
+        );
+        assert_ne!(put(b"{}"), put(br#"{"TableName":"t"}"#));
         assert_ne!(read(Operation::PutItem, b"{}"), read(Operation::DeleteItem, b"{}"));
     }
 }

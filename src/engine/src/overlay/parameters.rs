@@ -2,6 +2,7 @@
 //! first, then what the service model says of single values.
 
 use dm_core::error::ServiceError;
+use dm_core::idempotency;
 use dm_core::parameters::{Parameters as Expressions, RequestKind};
 use dm_core::schema::ItemKey;
 use dm_core::value::item_from_json;
@@ -51,6 +52,11 @@ impl<'a> Parameters<'a> {
     /// A string.
     pub fn text(self, name: &str) -> Result<Option<&'a str>> {
         self.get(name).map(|value| value.as_str().ok_or_else(unexpected)).transpose()
+    }
+
+    /// The token of a transaction.
+    pub fn token(self) -> Result<Option<&'a str>> {
+        self.0.as_object().map_or(Ok(None), idempotency::token)
     }
 
     /// All expressions, or the older parameters in their place.

@@ -3,13 +3,13 @@
 use std::collections::HashMap;
 use std::sync::{Arc, PoisonError};
 
-use dm_core::error::{CancellationReason, ErrorCode, ServiceError};
+use dm_core::error::{CancellationReason, ServiceError};
+use dm_core::idempotency;
 use dm_core::limits;
 use dm_core::parameters::RequestKind;
 use dm_core::schema::ItemKey;
 use dm_core::value::{Item, item_size, item_to_json};
 use serde_json::{Map, Value};
-use sha2::{Digest as _, Sha256};
 use tokio::time::Instant;
 
 use super::Overlay;
@@ -37,6 +37,24 @@ const TRANSACTION_BYTES_MAX: usize = 4 * 1024 * 1024;
 #[derive(Debug, Default)]
 pub struct Tokens(HashMap<String, ([u8; 32], Instant)>);
 
+impl Tokens {
+    /// Whether a call with this token was done before; with other parameters it is an error.
+    fn is_repeated(&mut self, token: &str, digest: [u8; 32]) -> Result<bool, ServiceError> {
+        self.0.retain(|_, (_, at)| at.elapsed() < limits::REMEMBERED_ANSWER_AGE_MAX);
+        match self.0.get(token) {
+            None => Ok(false),
+            Some((known, _)) if *known == digest => Ok(true),
+            Some(_) => Err(idempotency::mismatch()),
+        }
+    }
+
+    fn remember(&mut self, token: &str, digest: [u8; 32]) {
+        if self.0.len() < limits::REMEMBERED_TOKENS_MAX {
+            self.0.insert(token.to_owned(), (digest, Instant::now()));
+        }
+    }
+}
+
 /// One Get of a TransactGetItems, or one SELECT of an ExecuteTransaction.
 pub struct Get {
     /// The table.
@@ -51,6 +69,7 @@ impl Overlay {
     /// TransactWriteItems.
     pub async fn transact_write(&self, body: &Value) -> Result<Value, Fault> {
         let parameters = Parameters::of(body)?;
+        parameters.token()?;
         CapacityLevel::of(parameters)?;
         let metrics = asks_for_collection_metrics(parameters)?;
         let actions = actions(parameters)?;
@@ -75,26 +94,29 @@ impl Overlay {
     ) -> Result<Map<String, Value>, Fault> {
         let level = CapacityLevel::of(parameters)?;
         refuse_twice(writes.iter().map(|write| (&write.table, &write.key)))?;
-        let request = parameters.get(member).map(Value::to_string).unwrap_or_default();
+        let token = parameters.token()?;
         // Of what the transaction does; how it is answered may differ.
-        let digest = Sha256::digest(request.as_bytes()).into();
-        let repeated = self.is_repeated(parameters, digest)?;
-        let kind = if repeated { TransactionUnits::Read } else { TransactionUnits::Write };
+        let digest = idempotency::digest(member, parameters.get(member).unwrap_or(&Value::Null));
         self.look_at_all(writes.iter().map(|write| (&write.table, &write.key))).await?;
 
         let mut used: Vec<(Arc<Table>, Units)> = Vec::new();
-        if repeated {
+        let kind = match self.commit_once(token, digest, writes)? {
             // The first call did it; this one reads the items, and changes nothing.
-            self.count_repeated(writes, &mut used)?;
-        } else {
-            for (write, written) in writes.iter().zip(self.commit(writes)?) {
-                let (before, after) = (written.before.as_ref(), written.after.as_ref());
-                let units = Units::of_write(&write.table, before, after, Atomicity::Transaction);
-                self.tally().write_units(units.total());
-                add_units(&mut used, &write.table, &units);
+            None => {
+                self.count_repeated(writes, &mut used)?;
+                TransactionUnits::Read
             }
-            self.remember_token(parameters, digest)?;
-        }
+            Some(done) => {
+                for (write, written) in writes.iter().zip(done) {
+                    let (before, after) = (written.before.as_ref(), written.after.as_ref());
+                    let atomicity = Atomicity::Transaction;
+                    let units = Units::of_write(&write.table, before, after, atomicity);
+                    self.tally().write_units(units.total());
+                    add_units(&mut used, &write.table, &units);
+                }
+                TransactionUnits::Write
+            }
+        };
         let mut answer = Map::new();
         insert_capacities(&mut answer, &used, level, kind);
         Ok(answer)
@@ -186,32 +208,22 @@ impl Overlay {
         Ok(())
     }
 
-    /// Whether a call with this token was done before; with other parameters it is an error.
-    fn is_repeated(&self, parameters: Parameters<'_>, digest: [u8; 32]) -> Result<bool, Fault> {
-        let Some(token) = parameters.text("ClientRequestToken")? else { return Ok(false) };
+    /// Carries out all writes, or none; `None` if a call with this token has done it before. Two calls
+    /// with one token that come at once are one after the other here.
+    fn commit_once(
+        &self,
+        token: Option<&str>,
+        digest: [u8; 32],
+        writes: &[Write],
+    ) -> Result<Option<Vec<Written>>, Fault> {
+        let Some(token) = token else { return self.commit(writes).map(Some) };
         let mut tokens = self.tokens.lock().unwrap_or_else(PoisonError::into_inner);
-        tokens.0.retain(|_, (_, at)| at.elapsed() < limits::REMEMBERED_ANSWER_AGE_MAX);
-        match tokens.0.get(token) {
-            None => Ok(false),
-            Some((known, _)) if *known == digest => Ok(true),
-            Some(_) => Err(ServiceError::new(
-                ErrorCode::IdempotentParameterMismatch,
-                "The request uses the same client token as a previous, but non-identical request. \
-                 Do not reuse a client token with different requests, unless the requests are \
-                 identical",
-            )
-            .into()),
+        if tokens.is_repeated(token, digest)? {
+            return Ok(None);
         }
-    }
-
-    fn remember_token(&self, parameters: Parameters<'_>, digest: [u8; 32]) -> Result<(), Fault> {
-        if let Some(token) = parameters.text("ClientRequestToken")? {
-            let mut tokens = self.tokens.lock().unwrap_or_else(PoisonError::into_inner);
-            if tokens.0.len() < limits::REMEMBERED_TOKENS_MAX {
-                tokens.0.insert(token.to_owned(), (digest, Instant::now()));
-            }
-        }
-        Ok(())
+        let done = self.commit(writes)?;
+        tokens.remember(token, digest);
+        Ok(Some(done))
     }
 
     /// TransactGetItems.

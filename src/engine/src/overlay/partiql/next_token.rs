@@ -4,9 +4,9 @@
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use dm_core::error::ServiceError;
+use dm_core::idempotency;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
-use sha2::{Digest as _, Sha256};
 
 use crate::overlay::parameters::Parameters;
 
@@ -20,7 +20,7 @@ const VERSION: u32 = 1;
 #[derive(Debug, Serialize, Deserialize)]
 struct Content {
     version: u32,
-    /// Digest of the statement and its parameters.
+    /// Digest of the statement and its parameters, by value.
     statement: String,
     /// The key that the page before ended with.
     after: Value,
@@ -52,7 +52,7 @@ pub fn invalid() -> ServiceError {
 
 fn digest(parameters: Parameters<'_>) -> String {
     let bound = serde_json::json!([parameters.get("Statement"), parameters.get("Parameters")]);
-    STANDARD.encode(Sha256::digest(bound.to_string().as_bytes()))
+    STANDARD.encode(idempotency::digest("", &bound))
 }
 
 #[cfg(test)]
@@ -75,6 +75,9 @@ mod tests {
         let asked = json!({"Statement": "SELECT 1", "Parameters": [{"S": "a"}], "Limit": 3});
         let token = token(Parameters::of(&asked).unwrap(), &key);
         check(&request("SELECT 1", &token), Ok(Some(key)));
+        let numbers = |text| json!({"Statement": "SELECT 1", "Parameters": [{"NS": text}]});
+        let (one, same) = (numbers(json!(["1", "2"])), numbers(json!(["2.0", "1"])));
+        assert_eq!(digest(Parameters::of(&one).unwrap()), digest(Parameters::of(&same).unwrap()));
         check(&request("SELECT 2", &token), Err("NextToken does not match request"));
         check(&json!({"Statement": "SELECT 1"}), Ok(None));
         let changed = json!({"Statement": "SELECT 1", "NextToken": token});

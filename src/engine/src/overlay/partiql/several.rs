@@ -171,6 +171,7 @@ impl Overlay {
     /// ExecuteTransaction: all statements or none.
     pub async fn execute_transaction(&self, body: &Value) -> Result<Value, Fault> {
         let parameters = Parameters::of(body)?;
+        parameters.token()?;
         let level = CapacityLevel::of(parameters)?;
         let asked = listed(parameters, STATEMENTS, TRANSACTION_STATEMENTS_MAX)?;
         let statements: Vec<Statement> = asked
