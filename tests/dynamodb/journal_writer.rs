@@ -32,7 +32,7 @@ async fn writer(store: &FaultyStore) -> Writer {
 fn draft(id: i64) -> Draft {
     let key = Item::from([("id".to_owned(), id.into())]);
     let after = After::of(None, Some(&key));
-    Draft { table: "t".into(), key, before: None, after, unverified: false }
+    Draft { table: "t".into(), key, before: None, after, unverified: false, transaction: None }
 }
 
 /// Begins an entry and waits until its segment is on its way.

@@ -20,6 +20,7 @@ mod cli;
 mod control;
 mod credentials;
 mod differential;
+mod fault_matrix;
 mod faults;
 mod front;
 mod guard;

@@ -15,10 +15,12 @@ mod outcomes;
 use std::collections::BTreeMap;
 use std::fmt;
 
-pub use digest::{Digest, DigestError, ItemDigest, ValueDigest};
+pub use digest::{Digest, DigestError, ItemDigest, RequestDigest, ValueDigest};
 pub use line::LineError;
 pub use merge::{MergedEntry, Touched};
 pub use outcomes::{Outcome, Outcomes};
+
+use serde::{Deserialize, Serialize};
 
 use crate::value::{AttributeValue, Item};
 
@@ -81,6 +83,25 @@ pub struct Entry {
     pub after: After,
     /// Nothing made sure that the write met the image: others may have changed the item in between.
     pub unverified: bool,
+    /// The transaction that the write is part of, where the program gave it a token.
+    pub transaction: Option<TransactionMark>,
+}
+
+/// Names a transaction by the program's token, so that a guard that is started again knows it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct TransactionMark {
+    /// The token's digest.
+    pub token: ValueDigest,
+    /// Of what the transaction does.
+    pub request: RequestDigest,
+}
+
+impl TransactionMark {
+    /// Of a token and its request.
+    pub fn of(token: &str, request: RequestDigest) -> Self {
+        Self { token: ValueDigest::of_value(&token.into()), request }
+    }
 }
 
 /// What a write leaves behind, in digests.
@@ -196,6 +217,7 @@ mod tests {
             before: Some(before),
             after,
             unverified: false,
+            transaction: None,
         };
         assert!(!format!("{entry:?}").contains("4711"));
     }

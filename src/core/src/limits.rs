@@ -72,6 +72,14 @@ pub const UPSTREAM_ATTEMPTS_MAX: u32 = 10;
 /// reading and send the call again.
 pub const UPSTREAM_CALL_MAX: Duration = Duration::from_secs(50);
 
+/// Sendings of one journalled write, or one transaction, whose outcome is unknown; each is bound to the
+/// images that it changes, so that it happens once. What three do not tell, a fourth would not.
+pub const SENDINGS_MAX: u32 = 3;
+
+/// Time to look whether a write of unknown outcome was carried out: with the sendings before it, less
+/// than the 60 s after which SDKs give up.
+pub const SETTLING_READ_MAX: Duration = Duration::from_secs(5);
+
 /// First pause between two attempts; it doubles, with jitter.
 pub const UPSTREAM_BACKOFF_FIRST: Duration = Duration::from_millis(25);
 
@@ -228,6 +236,14 @@ pub const JOURNAL_KEY_LOCKS: usize = 4_096;
 
 /// How long a transaction's token is honoured (DynamoDB API Reference, TransactWriteItems).
 pub const TRANSACTION_TOKEN_AGE_MAX: Duration = Duration::from_secs(600);
+
+/// Transactions whose outcome is unknown that are kept with their images, of up to 4 MB each, until the
+/// program sends them again: as many as threads of a program mostly have.
+pub const TRANSACTIONS_IN_DOUBT_MAX: usize = 64;
+
+/// Segments of an earlier guard's journal that are searched for tokens: ten minutes of them, as long as
+/// tokens are honoured, at one every 10 ms.
+pub const RECOVERED_SEGMENTS_MAX: u32 = 60_000;
 
 /// How long a stopping guard waits for the last of its journal.
 pub const JOURNAL_CLOSE_MAX: Duration = Duration::from_secs(15);

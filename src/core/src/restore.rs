@@ -183,6 +183,7 @@ mod tests {
             before: before.cloned(),
             after: After::of(before, after),
             unverified: false,
+            transaction: None,
         };
         MergedEntry::begin(entry, outcome).unwrap()
     }

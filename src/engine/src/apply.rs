@@ -15,7 +15,7 @@ use crate::metering::Metered;
 use crate::operation::{Class, Operation};
 use crate::tables::{plain_name, statements, table_of};
 use crate::tally::{Tally, WriteKind};
-use crate::upstream::{Full, UpstreamCalls};
+use crate::upstream::{CallTimes, Full, UpstreamCalls};
 
 /// The layer of an applied run.
 #[derive(Debug)]
@@ -33,6 +33,23 @@ impl Apply {
     /// What was sent so far.
     pub fn calls(&self) -> UpstreamCalls {
         self.upstream.calls()
+    }
+
+    /// How long calls may take.
+    pub fn times(&self) -> CallTimes {
+        self.upstream.times()
+    }
+
+    /// Other times, before the first call.
+    pub fn set_times(&self, times: CallTimes) {
+        self.upstream.set_times(times);
+    }
+
+    /// Counts a write that was carried out, of which no answer came.
+    pub fn found(&self, operation: Operation, request: &Value) {
+        if let Some(nothing) = Members::of(b"{}") {
+            self.count_writes(operation, request, &nothing);
+        }
     }
 
     /// Sends the call and counts what it did.

@@ -3,7 +3,27 @@
 use bytes::Bytes;
 use serde_json::{Map, Value};
 
+use crate::fault::{TRANSACTION_IN_PROGRESS, error_name};
 use crate::operation::Operation;
+
+/// Errors of status 400 that pass: whoever sends the call again may get another answer (DynamoDB
+/// Developer Guide, "Error handling": those with "OK to retry").
+const TRANSIENT: [&str; 10] = [
+    TRANSACTION_IN_PROGRESS,
+    "ExpiredTokenException",
+    "ItemCollectionSizeLimitExceededException",
+    "LimitExceededException",
+    "ProvisionedThroughputExceededException",
+    "ReplicatedWriteConflictException",
+    "RequestLimitExceeded",
+    "ThrottlingException",
+    "TransactionConflictException",
+    "UnrecognizedClientException",
+];
+
+fn is_transient(name: &str) -> bool {
+    TRANSIENT.contains(&name)
+}
 
 /// One request for one operation, decoded.
 #[derive(Clone, Debug)]
@@ -22,7 +42,7 @@ pub struct Call {
 pub struct Invocation {
     /// The header `amz-sdk-invocation-id`.
     pub id: String,
-    /// Digest of target and body: a client that reuses an id for another request is not answered
+    /// Digest of target and body by value: a client that reuses an id for another request is not answered
     /// with the first one's answer.
     pub digest: [u8; 32],
 }
@@ -52,6 +72,7 @@ impl Answer {
     /// Whether a client that sends the call again should get this very answer: it succeeded, or it
     /// failed for a reason that lies in the request or the data.
     pub fn is_final(&self) -> bool {
-        self.status < 500 && self.retry_after_s.is_none()
+        let transient = || error_name(&self.body).is_some_and(|name| is_transient(&name));
+        self.status < 500 && self.retry_after_s.is_none() && (self.status < 400 || !transient())
     }
 }

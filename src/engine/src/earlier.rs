@@ -37,6 +37,7 @@ fn may_come_later(fault: &Fault) -> bool {
         Fault::Refused { .. }
         | Fault::Throttled
         | Fault::NotJournalled(_)
+        | Fault::NotSent(_)
         | Fault::Unavailable(_) => false,
     }
 }

@@ -34,10 +34,16 @@ pub enum Fault {
     /// The journal's entry could not be made durable in time, so the write was not sent.
     #[error("not journalled: {0}")]
     NotJournalled(String),
-    /// The database cannot be reached, or does not speak DynamoDB's protocol.
+    /// The request could not be sent: no connection, no credentials.
+    #[error("the database could not be reached: {0}")]
+    NotSent(String),
+    /// The database did not answer, or not in DynamoDB's protocol. A write may have been carried out.
     #[error("the database did not answer: {0}")]
     Unavailable(String),
 }
+
+/// A token's first transaction still runs: its outcome is open.
+pub const TRANSACTION_IN_PROGRESS: &str = "TransactionInProgressException";
 
 impl Fault {
     /// A parameter is wrong; the message is DynamoDB's.
@@ -50,6 +56,22 @@ impl Fault {
         Self::Refused { message: message.into(), why: why.into() }
     }
 
+    /// Whether this answer alone says that the call was not carried out. A status of 5xx, no answer, and
+    /// a token's transaction that still runs do not, whatever else the answer says.
+    pub fn is_certain(&self) -> bool {
+        match self {
+            Self::Upstream { status, .. } => {
+                *status < 500 && !self.is_upstream(TRANSACTION_IN_PROGRESS)
+            }
+            Self::Service(_)
+            | Self::Refused { .. }
+            | Self::Throttled
+            | Self::NotJournalled(_)
+            | Self::NotSent(_) => true,
+            Self::Unavailable(_) => false,
+        }
+    }
+
     /// Whether it is the database's error of this name.
     pub fn is_upstream(&self, name: &str) -> bool {
         match self {
@@ -58,6 +80,7 @@ impl Fault {
             | Self::Refused { .. }
             | Self::Throttled
             | Self::NotJournalled(_)
+            | Self::NotSent(_)
             | Self::Unavailable(_) => false,
         }
     }
@@ -80,6 +103,10 @@ impl From<Fault> for Answer {
                 format!(
                     "The guard has not sent this write, because it could not journal it: {why}"
                 ),
+            ),
+            Fault::NotSent(message) => ServiceError::new(
+                ErrorCode::InternalServerError,
+                format!("The guard could not send this request to the database: {message}"),
             ),
             Fault::Unavailable(message) => ServiceError::new(
                 ErrorCode::InternalServerError,
@@ -119,6 +146,22 @@ mod tests {
         assert!(!fault.is_upstream("ValidationException"));
         let answer = Answer::from(fault);
         assert_eq!((answer.status, answer.body), (400, body));
+    }
+
+    #[test]
+    fn an_answer_is_certain_unless_the_write_may_have_been_carried_out() {
+        let check = |fault: Fault, certain| assert_eq!(fault.is_certain(), certain, "{fault:?}");
+        let upstream = |status, name: &str| Fault::Upstream {
+            status,
+            body: Bytes::from(format!(r#"{{"__type":"x#{name}"}}"#)),
+        };
+        check(upstream(400, "ConditionalCheckFailedException"), true);
+        check(upstream(400, TRANSACTION_IN_PROGRESS), false);
+        check(upstream(500, "ValidationException"), false);
+        check(upstream(503, "ThrottlingException"), false);
+        check(Fault::Throttled, true);
+        check(Fault::NotSent("refused".into()), true);
+        check(Fault::Unavailable("cut".into()), false);
     }
 
     #[test]

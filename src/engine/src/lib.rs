@@ -33,4 +33,4 @@ pub use fault::Fault;
 pub use operation::{Class, Operation, ReadOperation};
 pub use overlay::{DifferenceError, DifferenceParts, Values};
 pub use stack::{Engine, OpenError, SecondPassError, Start};
-pub use upstream::CredentialSource;
+pub use upstream::{CallTimes, CredentialSource};

@@ -19,7 +19,7 @@ impl Outages {
     pub fn failed(&self, fault: &Fault) {
         let (of, message) = match fault {
             Fault::NotJournalled(why) => (Behind::Archive, why.clone()),
-            Fault::Unavailable(why) => (Behind::Database, why.clone()),
+            Fault::NotSent(why) | Fault::Unavailable(why) => (Behind::Database, why.clone()),
             Fault::Upstream { status, .. } if *status >= 500 => {
                 (Behind::Database, format!("it answered with status {status}"))
             }

@@ -29,7 +29,7 @@ use crate::replay::Replay;
 use crate::table_lock::LockTimes;
 use crate::tally::Tally;
 use crate::to_its_end::ToItsEnd;
-use crate::upstream::{CredentialSource, Full, ReadOnly, UpstreamCalls, UpstreamError};
+use crate::upstream::{CallTimes, CredentialSource, Full, ReadOnly, UpstreamCalls, UpstreamError};
 
 /// What stands between a program and its database.
 #[derive(Debug)]
@@ -188,6 +188,17 @@ impl Engine {
         self
     }
 
+    /// The same with other times for calls that write to the database, and with a journal for all.
+    #[must_use]
+    pub fn timed(self, times: CallTimes) -> Self {
+        match &self.bottom {
+            Bottom::Apply(apply) => apply.set_times(times),
+            Bottom::Journal(journal) => journal.apply().set_times(times),
+            Bottom::Overlay(_) | Bottom::Closed(..) => {}
+        }
+        self
+    }
+
     /// The archive that the plan names.
     pub fn archive(&self) -> Option<&Archive> {
         self.archive.as_ref()
@@ -310,8 +321,11 @@ impl Engine {
                 tracing::warn!(operation = operation.name(), why, "refused");
                 self.tally.remark(operation.name(), Fidelity::Refused, why);
             }
-            Fault::Throttled | Fault::NotJournalled(_) | Fault::Unavailable(_) => {
+            Fault::Throttled | Fault::NotJournalled(_) | Fault::NotSent(_) => {
                 tracing::warn!(operation = operation.name(), %fault, "not carried out");
+            }
+            Fault::Unavailable(_) => {
+                tracing::warn!(operation = operation.name(), %fault, "its outcome is not known");
             }
             Fault::Service(_) | Fault::Upstream { .. } => {
                 self.tally.answered(operation.name());

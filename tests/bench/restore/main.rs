@@ -100,7 +100,7 @@ async fn write_journal(archive: &Archive, run: &RunName, items: usize) -> Result
             let key = key.map(|(name, value)| (name.clone(), value.clone())).collect();
             let after = After::of(Some(&before), Some(&after));
             let (table, before) = ("cars".to_owned(), Some(before));
-            Draft { table, key, before, after, unverified: false }
+            Draft { table, key, before, after, unverified: false, transaction: None }
         });
         let entries = writer.append_all(drafts.collect()).await;
         for sequence in entries.map_err(|fault| fault.to_string())? {

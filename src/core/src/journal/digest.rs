@@ -22,6 +22,9 @@ pub type ItemDigest = Digest<32>;
 /// for every attribute of every item.
 pub type ValueDigest = Digest<16>;
 
+/// Of a request, by its value.
+pub type RequestDigest = Digest<32>;
+
 /// A text is no digest.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("not a digest: sha256: and {0} hexadecimal digits are needed")]
@@ -34,6 +37,13 @@ impl<const BYTES: usize> Digest<BYTES> {
         let whole: [u8; 32] = hasher.finalize().into();
         let mut bytes = [0; BYTES];
         bytes.copy_from_slice(&whole[..BYTES]);
+        Self(bytes)
+    }
+}
+
+impl RequestDigest {
+    /// Of a digest that was made elsewhere.
+    pub fn from_bytes(bytes: [u8; 32]) -> Self {
         Self(bytes)
     }
 }

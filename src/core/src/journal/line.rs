@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use super::{After, Entry, ItemDigest, Record, Sequence, Settled, ValueDigest};
+use super::{After, Entry, ItemDigest, Record, Sequence, Settled, TransactionMark, ValueDigest};
 use crate::value::{Item, item_from_json, item_to_json};
 
 /// Why a line is no record. Never shows the line.
@@ -42,6 +42,8 @@ struct EntryLine {
     changed: BTreeMap<String, Option<ValueDigest>>,
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     unverified: bool,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    transaction: Option<TransactionMark>,
 }
 
 #[derive(Serialize, Deserialize)]
@@ -65,6 +67,7 @@ impl Record {
                 after: entry.after.item,
                 changed: entry.after.attributes.clone(),
                 unverified: entry.unverified,
+                transaction: entry.transaction,
             }),
             Self::Settled(settled) => Line::Settled(SettledLine {
                 written: settled.written.iter().map(|sequence| sequence.0).collect(),
@@ -87,6 +90,7 @@ impl Record {
                 before: line.before.map(|json| image(&json, "its before-image")).transpose()?,
                 after: After { item: line.after, attributes: line.changed },
                 unverified: line.unverified,
+                transaction: line.transaction,
             })),
             Line::Settled(line) => Ok(Self::Settled(Settled {
                 written: line.written.into_iter().map(Sequence).collect(),
@@ -104,6 +108,7 @@ fn image(json: &Value, what: &'static str) -> Result<Item, LineError> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::journal::RequestDigest;
     use serde_json::json;
 
     const GOLDEN: &str = include_str!("golden.ndjson");
@@ -131,6 +136,8 @@ mod tests {
                 before: before.cloned(),
                 after: After::of(before, after),
                 unverified: record == 3,
+                transaction: (record == 4)
+                    .then(|| TransactionMark::of("a-token", RequestDigest::from_bytes([7; 32]))),
             })
         };
         vec![
@@ -138,6 +145,7 @@ mod tests {
             entry(1, Some(&after), None),
             entry(2, None, Some(&before)),
             entry(3, Some(&after), None),
+            entry(4, Some(&before), None),
             Record::Settled(Settled {
                 written: vec![Sequence::new(1, 0), Sequence::new(1, 1)],
                 refused: vec![Sequence::new(1, 2)],

@@ -157,6 +157,7 @@ mod tests {
                 before: before.clone(),
                 after: After::of(before.as_ref(), after.as_ref()),
                 unverified: false,
+                transaction: None,
             };
             match &mut merged {
                 None => merged = MergedEntry::begin(entry, *outcome),

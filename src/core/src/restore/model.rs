@@ -97,6 +97,7 @@ impl Run {
             before,
             after,
             unverified: false,
+            transaction: None,
         };
         match self.merged.get_mut(&id) {
             Some(merged) => merged.add(entry, outcome),

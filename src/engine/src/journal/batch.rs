@@ -41,31 +41,34 @@ impl Journal {
             parts.iter().zip(images).map(|(part, known)| self.write(&part.prepared, known));
         let mut left: Map<String, Value> = Map::new();
         let mut units: BTreeMap<String, f64> = BTreeMap::new();
-        let mut fault = None;
+        let (mut done, mut fault): (usize, Option<Fault>) = (0, None);
         for (part, result) in parts.iter().zip(join_all(writes).await) {
             match result {
-                Ok(done) => {
-                    let used = done.answer.get("ConsumedCapacity");
+                Ok(written) => {
+                    done += 1;
+                    let used = written.answer.get("ConsumedCapacity");
                     *units.entry(part.prepared.table.name.clone()).or_default() +=
                         used.map_or(0.0, crate::metering::consumed_units);
                 }
-                Err(Fault::Throttled | Fault::NotJournalled(_)) => {
+                Err(error) => {
                     let requests = left.entry(part.table).or_insert_with(|| json!([]));
                     if let Value::Array(requests) = requests {
                         requests.push(part.request.clone());
                     }
+                    if fault.as_ref().is_none_or(|known| weight(known) < weight(&error)) {
+                        fault = Some(error);
+                    }
                 }
-                Err(other) => fault = Some(other),
             }
         }
-        // As DynamoDB does: a batch of which nothing was written is an error.
-        let unprocessed: usize = left.values().filter_map(Value::as_array).map(Vec::len).sum();
-        if unprocessed == parts.len() {
-            return Err(Fault::Throttled);
-        }
         match fault {
-            Some(fault) => Err(fault),
-            None => Ok(answer(body, left, units)),
+            // As DynamoDB does: a batch of which nothing was written is an error. Of one that was
+            // written in part, the rest is left: what is wrong with it shows when it comes alone.
+            Some(fault) if done == 0 || !fault.is_certain() => Err(match fault {
+                Fault::NotJournalled(_) => Fault::Throttled,
+                fault => fault,
+            }),
+            Some(_) | None => Ok(answer(body, left, units)),
         }
     }
 
@@ -122,6 +125,15 @@ impl Journal {
             }
         }
         Ok(images)
+    }
+}
+
+/// Which of several faults is the batch's: the one that leaves most to be known.
+fn weight(fault: &Fault) -> u8 {
+    match fault {
+        Fault::Throttled | Fault::NotJournalled(_) => 0,
+        fault if fault.is_certain() => 1,
+        _ => 2,
     }
 }
 

@@ -15,8 +15,9 @@ use tokio::sync::oneshot;
 use tokio::task::JoinSet;
 
 use super::prepared::{CONDITION_FAILED, Prepared};
+use super::series::Fate;
 use super::single::{Done, draft};
-use super::{Journal, Settlement, Writer, is_certain};
+use super::{Journal, Settlement, Writer};
 use crate::fault::Fault;
 
 /// The entry of a write.
@@ -63,30 +64,52 @@ impl Journal {
             }
             None => Entry::Whole(self.writer().await?.append(draft).await?),
         };
-        let failure = match self.send(sent.operation, sent.body.clone()).await {
-            Ok(answer) => {
+        match self.send_bound(prepared, before.as_ref(), &made, &sent).await {
+            Fate::Answered(answered) => {
                 let whole = match &entry {
                     Entry::Whole(sequence) => Some(*sequence),
                     Entry::OnItsWay(..) => None,
                 };
-                let done =
-                    self.written(prepared, whole, before.clone(), made, &sent, &answer).await?;
-                let met = done.before == before;
-                let outcome = if met { Settlement::Written } else { Settlement::Refused };
-                self.follow(entry, Some(outcome));
-                if let Some(before) = &done.before {
-                    self.ahead.learn(prepared, before, done.made.after.as_ref());
-                }
-                return Ok(Some(done));
+                let in_doubt = answered.in_doubt;
+                let done = self.written(prepared, whole, before.clone(), made, answered).await?;
+                let outcome = match (done.before == before, in_doubt) {
+                    (true, _) => Some(Settlement::Written),
+                    (false, false) => Some(Settlement::Refused),
+                    (false, true) => None,
+                };
+                self.follow(entry, outcome);
+                self.learn(prepared, &done);
+                Ok(Some(done))
             }
-            Err(failure) => failure,
-        };
-        let certain = is_certain(&failure).then_some(Settlement::Refused);
-        if let (Entry::Whole(sequence), Some(outcome)) = (&entry, certain) {
+            Fate::Found => {
+                self.end(entry, Some(Settlement::Written));
+                let done = self.found(prepared, before, made, &sent);
+                self.learn(prepared, &done);
+                Ok(Some(done))
+            }
+            Fate::Refused(failure) => {
+                self.end(entry, Some(Settlement::Refused));
+                if failure.is_upstream(CONDITION_FAILED) { Ok(None) } else { Err(failure) }
+            }
+            Fate::RefusedAfterDoubt(failure) | Fate::InDoubt(failure) => {
+                self.end(entry, None);
+                Err(failure)
+            }
+        }
+    }
+
+    fn learn(&self, prepared: &Arc<Prepared>, done: &Done) {
+        if let Some(before) = &done.before {
+            self.ahead.learn(prepared, before, done.made.after.as_ref());
+        }
+    }
+
+    /// Notes what became of a write.
+    fn end(&self, entry: Entry, outcome: Option<Settlement>) {
+        if let (Entry::Whole(sequence), Some(outcome)) = (&entry, outcome) {
             self.settle(Some(*sequence), outcome);
         }
-        self.follow(entry, certain);
-        if failure.is_upstream(CONDITION_FAILED) { Ok(None) } else { Err(failure) }
+        self.follow(entry, outcome);
     }
 
     /// Notes what became of a write when its own entry is durable.
@@ -94,7 +117,7 @@ impl Journal {
         let (Entry::OnItsWay(ahead, own), Some(writer)) = (entry, self.writer.get()) else {
             return;
         };
-        self.followers.add(writer.clone(), ahead, own, outcome);
+        self.followers.add(writer.clone(), Some(ahead), own, outcome);
     }
 }
 
@@ -105,10 +128,11 @@ fn tells_attributes(ahead: &After, own: &After) -> bool {
 }
 
 impl Followers {
-    fn add(
+    /// Waits for an entry in the background: then the one that it replaces is taken back.
+    pub fn add(
         &self,
         writer: Writer,
-        ahead: Sequence,
+        replaced: Option<Sequence>,
         own: oneshot::Receiver<Sequence>,
         outcome: Option<Settlement>,
     ) {
@@ -118,7 +142,9 @@ impl Followers {
         tasks.spawn(async move {
             // A journal that is over leaves the one ahead as it is: in doubt.
             let Ok(own) = own.await else { return };
-            writer.settle(ahead, Settlement::Refused);
+            if let Some(replaced) = replaced {
+                writer.settle(replaced, Settlement::Refused);
+            }
             if let Some(outcome) = outcome {
                 writer.settle(own, outcome);
             }

@@ -13,8 +13,11 @@ pub(crate) mod images;
 mod locks;
 mod prepared;
 mod read;
+mod recovered;
+mod series;
 mod single;
 mod statement;
+mod together;
 mod tokens;
 mod transaction;
 mod unverified;
@@ -43,6 +46,7 @@ use ahead::{Ahead, Reading};
 use foreseen::Followers;
 use images::Images;
 use locks::KeyLocks;
+use recovered::Recovered;
 use tokens::Tokens;
 
 pub use read::{JournalReader, JournalSummary, ReadError};
@@ -105,6 +109,7 @@ pub struct Journal {
     locks: KeyLocks,
     tables: TableLocks,
     tokens: Tokens,
+    recovered: OnceCell<Recovered>,
 }
 
 impl Journal {
@@ -130,6 +135,7 @@ impl Journal {
             images,
             locks: KeyLocks::default(),
             tokens: Tokens::default(),
+            recovered: OnceCell::new(),
         }
     }
 
@@ -309,17 +315,6 @@ impl Journal {
                 Err(Fault::Unavailable("the table's lock ran out before it answered".into()))
             }),
         }
-    }
-}
-
-/// Whether it is known that the call was not carried out.
-fn is_certain(fault: &Fault) -> bool {
-    match fault {
-        Fault::Upstream { status, .. } => *status < 500,
-        Fault::Service(_) | Fault::Refused { .. } | Fault::Throttled | Fault::NotJournalled(_) => {
-            true
-        }
-        Fault::Unavailable(_) => false,
     }
 }
 

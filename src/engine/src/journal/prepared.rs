@@ -104,6 +104,8 @@ pub struct Sent {
     /// Whether the condition compares every attribute of the image, so that the image need not be the
     /// newest.
     pub bound: bool,
+    /// Whether it comes to the same when it is carried out twice.
+    pub repeatable: bool,
 }
 
 type Result<T> = std::result::Result<T, ServiceError>;

@@ -11,7 +11,8 @@ use serde_json::{Map, Value};
 
 use super::images::Consistency;
 use super::prepared::{CONDITION_FAILED, Made, Prepared, Sent};
-use super::{Draft, Journal, Settlement, is_certain};
+use super::series::{Answered, Fate};
+use super::{Draft, Journal, Settlement};
 use crate::fault::Fault;
 use crate::operation::Operation;
 
@@ -35,6 +36,14 @@ pub struct Done {
     pub made: Made,
     /// Whether the answer's image was asked for by us.
     pub tells_old: bool,
+}
+
+/// A write that is ready to be sent.
+struct Writing {
+    entry: Option<Sequence>,
+    before: Option<Item>,
+    made: Made,
+    sent: Sent,
 }
 
 impl Journal {
@@ -105,20 +114,12 @@ impl Journal {
                 continue;
             }
             let entry = self.enter(prepared, before.as_ref(), made.after.as_ref()).await?;
-            let failure = match self.send(sent.operation, sent.body.clone()).await {
-                Ok(answer) => {
-                    let done = self.written(prepared, entry, before, made, &sent, &answer).await?;
-                    if let Some(before) = &done.before {
-                        self.ahead.learn(prepared, before, done.made.after.as_ref());
-                    }
-                    return Ok(done);
-                }
+            let writing = Writing { entry, before: before.clone(), made, sent };
+            let failure = match self.carry_out(prepared, writing).await? {
+                Ok(done) => return Ok(done),
                 Err(failure) => failure,
             };
             old = false;
-            if is_certain(&failure) {
-                self.settle(entry, Settlement::Refused);
-            }
             if !failure.is_upstream(CONDITION_FAILED) {
                 return Err(failure);
             }
@@ -130,6 +131,33 @@ impl Journal {
         }
         tracing::warn!("an item changed under every attempt to journal its write");
         Err(Fault::Throttled)
+    }
+
+    /// Sends a write that has its entry; the inner error is that of a write that was not carried out.
+    async fn carry_out(
+        &self,
+        prepared: &Arc<Prepared>,
+        writing: Writing,
+    ) -> Result<Result<Done, Fault>, Fault> {
+        let Writing { entry, before, made, sent } = writing;
+        let done = match self.send_bound(prepared, before.as_ref(), &made, &sent).await {
+            Fate::Answered(answered) => {
+                self.written(prepared, entry, before, made, answered).await?
+            }
+            Fate::Found => {
+                self.settle(entry, Settlement::Written);
+                self.found(prepared, before, made, &sent)
+            }
+            Fate::Refused(failure) => {
+                self.settle(entry, Settlement::Refused);
+                return Ok(Err(failure));
+            }
+            Fate::RefusedAfterDoubt(failure) | Fate::InDoubt(failure) => return Err(failure),
+        };
+        if let Some(before) = &done.before {
+            self.ahead.learn(prepared, before, done.made.after.as_ref());
+        }
+        Ok(Ok(done))
     }
 
     /// Makes the entry of a write durable; `None` for a write that changes nothing.
@@ -157,12 +185,11 @@ impl Journal {
         entry: Option<Sequence>,
         before: Option<Item>,
         made: Made,
-        sent: &Sent,
-        answer: &Bytes,
+        answered: Answered,
     ) -> Result<Done, Fault> {
+        let Answered { answer, tells_old, in_doubt } = answered;
         let answer: Map<String, Value> =
-            serde_json::from_slice(answer).map_err(|_| crate::metering::not_an_object())?;
-        let tells_old = sent.tells_old;
+            serde_json::from_slice(&answer).map_err(|_| crate::metering::not_an_object())?;
         let met = match (tells_old, answer.get("Attributes")) {
             (true, Some(image)) => Some(item_from_json(image)?),
             (true, None) => None,
@@ -174,10 +201,34 @@ impl Journal {
         }
         tracing::warn!("an attribute was added to an item while it was being replaced");
         let made = prepared.evaluate(met.as_ref()).unwrap_or(made);
-        let corrected = self.enter(prepared, met.as_ref(), made.after.as_ref()).await?;
-        self.settle(corrected, Settlement::Written);
-        self.settle(entry, Settlement::Refused);
+        // Where an earlier sending may have met the image, the entry stays.
+        let replaced = entry.filter(|_| !in_doubt);
+        self.correct(replaced, draft(prepared, met.as_ref(), made.after.as_ref())).await?;
         Ok(Done { answer, before: met, made, tells_old })
+    }
+
+    /// Makes the entry of a write durable that was carried out, and takes another back. The write is
+    /// there, so this goes on for as long as the archive needs.
+    async fn correct(&self, replaced: Option<Sequence>, draft: Option<Draft>) -> Result<(), Fault> {
+        let Some(draft) = draft else {
+            self.settle(replaced, Settlement::Refused);
+            return Ok(());
+        };
+        let not_journalled = |fault: Fault| {
+            Fault::Unavailable(format!("the write was carried out, and its entry was not: {fault}"))
+        };
+        let writer = self.writer().await.map_err(not_journalled)?;
+        let mut own = writer.enqueue(draft).map_err(not_journalled)?;
+        let written = Some(Settlement::Written);
+        match tokio::time::timeout(limits::JOURNAL_HOLD_MAX, &mut own).await {
+            Ok(Ok(own)) => {
+                self.settle(Some(own), Settlement::Written);
+                self.settle(replaced, Settlement::Refused);
+            }
+            Ok(Err(_)) => return Err(not_journalled(Fault::NotJournalled("it is closed".into()))),
+            Err(_) => self.followers.add(writer.clone(), replaced, own, written),
+        }
+        Ok(())
     }
 
     /// The item after a condition of ours was not met. The error tells it; where it does not, the item
@@ -209,6 +260,7 @@ pub fn draft(prepared: &Prepared, before: Option<&Item>, after: Option<&Item>) -
         before: before.cloned(),
         after: left,
         unverified: false,
+        transaction: None,
     })
 }
 

@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use dm_core::error::ServiceError;
+use dm_core::idempotency;
 use dm_core::partiql::{
     BATCH_STATEMENTS_MAX, Statement, TRANSACTION_STATEMENTS_MAX, check_batch, check_count,
     check_transaction, on_item_in_transaction,
@@ -128,6 +129,7 @@ impl Journal {
 
     /// ExecuteTransaction: one that reads passes, one that writes is what TransactWriteItems would be.
     pub(super) async fn execute_transaction(&self, call: Call) -> Result<Bytes, Fault> {
+        idempotency::token(&call.body)?;
         let asked = members(&call.body, "TransactStatements");
         let statements: Vec<Statement> =
             asked.iter().map(|part| parse(part)).collect::<Result<_, _>>()?;

@@ -1,56 +1,142 @@
 //! Tokens of transactions: one that comes back with the same request gets the same answer, and nothing
-//! is written again. What is sent to the database carries tokens of ours, because the request that is
-//! sent depends on the images.
+//! is written again.
+//!
+//! What is sent depends on the images, so it carries a token of ours. It follows from the program's
+//! token and from what is sent: where the images are the same, a second sending is the same request
+//! under the same token, and the database carries it out once. A transaction whose outcome is unknown
+//! is kept with its images, to be sent again just so.
 
 use std::collections::{HashMap, VecDeque};
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use bytes::Bytes;
-use dm_core::error::{ErrorCode, ServiceError};
+use dm_core::error::ServiceError;
+use dm_core::idempotency;
+use dm_core::journal::{RequestDigest, Sequence, TransactionMark};
 use dm_core::limits;
+use dm_core::value::Item;
+use serde_json::{Map, Value};
 use sha2::{Digest as _, Sha256};
 use tokio::time::Instant;
 
-/// Transactions that were carried out.
+use crate::archive::RunName;
+use crate::fault::Fault;
+
+/// A program's token, with the request that it came with.
+#[derive(Clone, Debug)]
+pub struct Token {
+    text: String,
+    request: RequestDigest,
+}
+
+/// A transaction whose outcome is unknown.
+#[derive(Clone, Debug)]
+pub struct Doubt {
+    /// The images that it was made of.
+    pub images: Vec<Option<Item>>,
+    /// Its entries.
+    pub entries: Vec<Sequence>,
+    /// Why nobody knows.
+    pub fault: Fault,
+}
+
+/// What is known of a token.
+#[derive(Debug)]
+pub enum Known {
+    /// Nothing.
+    Nothing,
+    /// Its transaction was carried out, with this answer.
+    Answered(Bytes),
+    /// Nobody knows whether it was.
+    InDoubt(Box<Doubt>),
+}
+
+/// Transactions that were carried out, or may have been.
 #[derive(Debug, Default)]
-pub struct Tokens(Mutex<Known>);
+pub struct Tokens(Mutex<Recent>);
 
 #[derive(Debug, Default)]
-struct Known {
-    answers: HashMap<String, ([u8; 32], Bytes)>,
+struct Recent {
+    answers: HashMap<String, (RequestDigest, Bytes)>,
     order: VecDeque<(String, Instant)>,
+    doubts: VecDeque<(Token, Doubt)>,
+}
+
+impl Token {
+    /// Of a request; `member` is the parameter that says what the transaction does. How it is answered
+    /// may differ.
+    pub fn of(body: &Map<String, Value>, member: &str) -> Result<Option<Self>, ServiceError> {
+        let Some(text) = idempotency::token(body)? else { return Ok(None) };
+        let does = body.get(member).unwrap_or(&Value::Null);
+        let request = RequestDigest::from_bytes(idempotency::digest(member, does));
+        Ok(Some(Self { text: text.to_owned(), request }))
+    }
+
+    /// How entries name it.
+    pub fn mark(&self) -> TransactionMark {
+        TransactionMark::of(&self.text, self.request)
+    }
+
+    /// The token under which a run sends this request.
+    pub fn sent(&self, run: &RunName, request: &Map<String, Value>) -> String {
+        let mut hasher = Sha256::new();
+        for part in [run.to_string().as_bytes(), self.text.as_bytes()] {
+            hasher.update((part.len() as u64).to_be_bytes());
+            hasher.update(part);
+        }
+        hasher.update(idempotency::digest_of_call("", request));
+        half(hasher)
+    }
 }
 
 impl Tokens {
-    /// The answer of a transaction that was carried out under this token, or the error that another
-    /// request under it gets.
-    pub fn answer(&self, token: &str, digest: [u8; 32]) -> Result<Option<Bytes>, ServiceError> {
-        let mut known = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        known.forget_old();
-        match known.answers.get(token) {
-            None => Ok(None),
-            Some((before, answer)) if *before == digest => Ok(Some(answer.clone())),
-            Some(_) => Err(ServiceError::new(
-                ErrorCode::IdempotentParameterMismatch,
-                "The provided client token was used in a previous request with different \
-                 parameters.",
-            )),
+    /// What is known of a token, or the error that another request under it gets. What is in doubt is
+    /// given out once: who gets it brings it to an end, or back.
+    pub fn known(&self, token: &Token) -> Result<Known, ServiceError> {
+        let mut recent = self.lock();
+        recent.forget_old();
+        if let Some((request, answer)) = recent.answers.get(&token.text) {
+            check(*request, token)?;
+            return Ok(Known::Answered(answer.clone()));
         }
+        let place = recent.doubts.iter().position(|(known, _)| known.text == token.text);
+        let Some(place) = place else { return Ok(Known::Nothing) };
+        check(recent.doubts[place].0.request, token)?;
+        let doubt = recent.doubts.remove(place).map(|(_, doubt)| Box::new(doubt));
+        Ok(doubt.map_or(Known::Nothing, Known::InDoubt))
     }
 
     /// Remembers a transaction that was carried out.
-    pub fn remember(&self, token: &str, digest: [u8; 32], answer: Bytes) {
-        let mut known = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        known.answers.insert(token.to_owned(), (digest, answer));
-        known.order.push_back((token.to_owned(), Instant::now()));
-        known.forget_old();
+    pub fn remember(&self, token: &Token, answer: Bytes) {
+        let mut recent = self.lock();
+        recent.answers.insert(token.text.clone(), (token.request, answer));
+        recent.order.push_back((token.text.clone(), Instant::now()));
+        recent.forget_old();
+    }
+
+    /// Remembers a transaction that may have been.
+    pub fn doubt(&self, token: &Token, doubt: Doubt) {
+        let mut recent = self.lock();
+        recent.doubts.push_back((token.clone(), doubt));
+        if recent.doubts.len() > limits::TRANSACTIONS_IN_DOUBT_MAX {
+            recent.doubts.pop_front();
+        }
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Recent> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-impl Known {
+/// Whether a token's request is the one that it came with before.
+pub fn check(before: RequestDigest, token: &Token) -> Result<(), ServiceError> {
+    if before == token.request { Ok(()) } else { Err(idempotency::mismatch()) }
+}
+
+impl Recent {
     fn forget_old(&mut self) {
         while let Some((token, at)) = self.order.front() {
-            if self.order.len() <= limits::REMEMBERED_ANSWERS_MAX
+            if self.order.len() <= limits::REMEMBERED_TOKENS_MAX
                 && at.elapsed() <= limits::TRANSACTION_TOKEN_AGE_MAX
             {
                 return;
@@ -61,12 +147,16 @@ impl Known {
     }
 }
 
-/// A token of ours for one sending of a transaction: as unlike any other as a UUID.
+/// A token of ours for one transaction: as unlike any other as a UUID.
 pub fn fresh() -> String {
     use std::hash::{BuildHasher as _, RandomState};
     let mut hasher = Sha256::new();
     hasher.update(RandomState::new().hash_one(0).to_be_bytes());
     hasher.update(RandomState::new().hash_one(1).to_be_bytes());
+    half(hasher)
+}
+
+fn half(hasher: Sha256) -> String {
     let bytes: [u8; 32] = hasher.finalize().into();
     let (half, _) = bytes.split_at(16);
     format!("{:032x}", u128::from_be_bytes(half.try_into().unwrap_or_default()))
@@ -75,15 +165,45 @@ pub fn fresh() -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use dm_core::error::ErrorCode;
+    use serde_json::json;
+
+    fn token(text: &str, items: &Value) -> Token {
+        let body = json!({"ClientRequestToken": text, "TransactItems": items});
+        Token::of(body.as_object().unwrap(), "TransactItems").unwrap().unwrap()
+    }
 
     #[test]
     fn a_token_answers_its_own_request_and_refuses_another() {
         let tokens = Tokens::default();
-        assert_eq!(tokens.answer("t", [1; 32]), Ok(None));
-        tokens.remember("t", [1; 32], Bytes::from_static(b"{}"));
-        assert_eq!(tokens.answer("t", [1; 32]), Ok(Some(Bytes::from_static(b"{}"))));
-        let error = tokens.answer("t", [2; 32]).unwrap_err();
+        let (first, other) = (token("t", &json!([1])), token("t", &json!([2])));
+        assert!(matches!(tokens.known(&first), Ok(Known::Nothing)));
+        tokens.remember(&first, Bytes::from_static(b"{}"));
+        assert!(matches!(tokens.known(&first), Ok(Known::Answered(_))));
+        let error = tokens.known(&other).unwrap_err();
         assert_eq!(error.code, ErrorCode::IdempotentParameterMismatch);
         assert_ne!(fresh(), fresh());
+    }
+
+    #[test]
+    fn a_transaction_in_doubt_is_given_out_once_and_only_for_its_own_request() {
+        let tokens = Tokens::default();
+        let (first, other) = (token("t", &json!([1])), token("t", &json!([2])));
+        let fault = Fault::Unavailable("cut".into());
+        tokens.doubt(&first, Doubt { images: Vec::new(), entries: Vec::new(), fault });
+        assert!(tokens.known(&other).is_err());
+        assert!(matches!(tokens.known(&first), Ok(Known::InDoubt(_))));
+        assert!(matches!(tokens.known(&first), Ok(Known::Nothing)));
+    }
+
+    #[test]
+    fn what_is_sent_has_one_token_for_one_content() {
+        let run = RunName::new("m", 1).unwrap();
+        let sent = |token: &Token, body: Value| token.sent(&run, body.as_object().unwrap());
+        let first = token("t", &json!([1]));
+        assert_eq!(sent(&first, json!({"a": 1, "b": 2})), sent(&first, json!({"b": 2, "a": 1})));
+        assert_ne!(sent(&first, json!({"a": 1})), sent(&first, json!({"a": 2})));
+        assert_ne!(sent(&first, json!({})), sent(&token("u", &json!([1])), json!({})));
+        assert!(sent(&first, json!({})).len() <= idempotency::TOKEN_CHARS_MAX);
     }
 }

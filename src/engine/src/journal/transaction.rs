@@ -6,30 +6,35 @@ use std::collections::BTreeMap;
 
 use bytes::Bytes;
 use dm_core::error::{CancellationReason, ServiceError};
-use dm_core::journal::Sequence;
+use dm_core::idempotency;
+use dm_core::journal::{After, Sequence};
 use dm_core::limits;
 use dm_core::schema::ItemKey;
 use dm_core::value::{Item, item_from_json};
 use serde_json::{Map, Value, json};
-use sha2::{Digest as _, Sha256};
 
 use super::prepared::Prepared;
+use super::series::Fate;
 use super::single::draft;
-use super::{Journal, Settlement, is_certain, tokens};
+use super::tokens::{Doubt, Token};
+use super::{Draft, Journal, Settlement, tokens};
 use crate::fault::Fault;
 use crate::operation::Operation;
 
 /// Actions of one transaction (DynamoDB API Reference).
 const ACTIONS_MAX: usize = 100;
 
-/// How often a transaction of unknown outcome is sent again: under its token it happens once.
-const SENDINGS_MAX: u32 = 3;
-
 /// The error of a transaction that was not carried out.
-const CANCELED: &str = "TransactionCanceledException";
+pub const CANCELED: &str = "TransactionCanceledException";
+
+/// The parameter that says what TransactWriteItems does.
+const ACTIONS: &str = "TransactItems";
+
+/// The parameter that says what ExecuteTransaction does.
+const STATEMENTS: &str = "TransactStatements";
 
 /// One action, or one statement.
-enum Action<'a> {
+pub enum Action<'a> {
     /// A ConditionCheck, which changes nothing, as the program sent it.
     Check(&'a Map<String, Value>),
     /// A Put, Update or Delete, sent as the program's with a condition of ours. One that fails is
@@ -41,7 +46,8 @@ enum Action<'a> {
 }
 
 impl Action<'_> {
-    fn prepared(&self) -> Option<&Prepared> {
+    /// The write of an item, if it is one.
+    pub fn prepared(&self) -> Option<&Prepared> {
         match self {
             Self::Check(_) => None,
             Self::Item(prepared) | Self::Statement(prepared) => Some(prepared),
@@ -50,9 +56,25 @@ impl Action<'_> {
 }
 
 /// A transaction ready to be sent.
-struct Round {
-    body: Map<String, Value>,
-    entries: Vec<Sequence>,
+pub struct Round {
+    /// Its request, under a token of ours.
+    pub body: Map<String, Value>,
+    /// The images that it was made of.
+    pub images: Vec<Option<Item>>,
+    /// What it leaves, of each action that changes something.
+    pub left: Vec<Option<After>>,
+    /// Its entries.
+    pub entries: Vec<Sequence>,
+}
+
+/// What is sent of a program's transaction.
+pub struct Asked<'a> {
+    /// The request without its actions and its token.
+    pub rest: Map<String, Value>,
+    /// Its actions.
+    pub actions: &'a [Action<'a>],
+    /// The program's token.
+    pub token: Option<Token>,
 }
 
 impl Journal {
@@ -61,10 +83,12 @@ impl Journal {
         &self,
         body: &Map<String, Value>,
     ) -> Result<Bytes, Fault> {
+        let token = Token::of(body, ACTIONS)?;
         let actions = self.actions(body).await?;
-        let mut sent = body.clone();
-        sent.remove("TransactItems");
-        self.write_together(body, sent, &actions).await
+        let mut rest = body.clone();
+        rest.remove(ACTIONS);
+        rest.remove(idempotency::TOKEN);
+        self.write_together(Asked { rest, actions: &actions, token }).await
     }
 
     /// ExecuteTransaction, of statements that write. A statement that is wrong cancels it.
@@ -73,6 +97,7 @@ impl Journal {
         body: &Map<String, Value>,
         statements: Vec<Result<Prepared, ServiceError>>,
     ) -> Result<Bytes, Fault> {
+        let token = Token::of(body, STATEMENTS)?;
         if statements.iter().any(Result::is_err) {
             return Err(canceled(statements.into_iter().map(Result::err)));
         }
@@ -82,23 +107,17 @@ impl Journal {
             actions.push(Action::Statement(prepared));
         }
         let level = "ReturnConsumedCapacity";
-        let sent = body.get_key_value(level).map(|(name, level)| (name.clone(), level.clone()));
-        let answer = self.write_together(body, sent.into_iter().collect(), &actions).await?;
+        let rest = body.get_key_value(level).map(|(name, level)| (name.clone(), level.clone()));
+        let rest = rest.into_iter().collect();
+        let answer = self.write_together(Asked { rest, actions: &actions, token }).await?;
         let mut answer: Map<String, Value> =
             serde_json::from_slice(&answer).map_err(|_| crate::metering::not_an_object())?;
         answer.insert("Responses".into(), json!([]));
         Ok(Bytes::from(Value::Object(answer).to_string()))
     }
 
-    /// `body` is the program's request, `sent` what is sent of it beside the actions.
-    async fn write_together(
-        &self,
-        body: &Map<String, Value>,
-        sent: Map<String, Value>,
-        actions: &[Action<'_>],
-    ) -> Result<Bytes, Fault> {
-        let token = body.get("ClientRequestToken").and_then(Value::as_str);
-        let digest = Sha256::digest(Value::Object(body.clone()).to_string()).into();
+    async fn write_together(&self, asked: Asked<'_>) -> Result<Bytes, Fault> {
+        let actions = asked.actions;
         let writes = actions.iter().filter_map(Action::prepared).filter(|one| one.changes());
         for prepared in writes {
             self.tables.hold(&prepared.table.name).await?;
@@ -109,44 +128,62 @@ impl Journal {
         });
         let _held = self.locks.lock(keys).await;
         // Under the locks: a second try waits for the first, and finds its answer.
-        if let Some(token) = token
-            && let Some(answer) = self.tokens.answer(token, digest)?
+        if let Some(token) = &asked.token
+            && let Some(answer) = Box::pin(self.done_before(&asked, token)).await?
         {
             return Ok(answer);
         }
         for _ in 0..limits::JOURNAL_TRIES_MAX {
             let images = self.images_of_actions(actions).await?;
-            let round = self.round(&sent, actions, &images).await?;
-            let result = self.send_transaction(&round.body).await;
-            let settlement = match &result {
-                Ok(_) => Some(Settlement::Written),
-                Err(fault) => is_certain(fault).then_some(Settlement::Refused),
-            };
-            for entry in round.entries {
-                if let Some(settlement) = settlement {
-                    self.settle(Some(entry), settlement);
+            let round = self.round(&asked, images, None).await?;
+            let fault = match self.send_transaction(&round, actions, None).await {
+                Fate::Answered(answered) => {
+                    return Ok(self.transacted(&round, &asked, answered.answer));
                 }
-            }
-            let fault = match result {
-                Ok(answer) => {
-                    if let Some(token) = token {
-                        self.tokens.remember(token, digest, answer.clone());
+                Fate::Found => {
+                    let answer = self.transacted_without_answer(&round, actions);
+                    return Ok(self.transacted(&round, &asked, answer));
+                }
+                Fate::InDoubt(fault) => return Err(self.keep_in_doubt(&asked, round, fault)),
+                Fate::Refused(fault) => {
+                    for entry in &round.entries {
+                        self.settle(Some(*entry), Settlement::Refused);
                     }
-                    return Ok(answer);
+                    fault
                 }
-                Err(fault) => fault,
+                Fate::RefusedAfterDoubt(fault) => fault,
             };
-            if !fault.is_upstream(CANCELED) || !has_changed(&fault, actions, &images) {
+            if !fault.is_upstream(CANCELED) || !has_changed(&fault, actions, &round.images) {
                 return Err(as_asked(fault, actions));
             }
         }
         Err(Fault::Throttled)
     }
 
+    /// A transaction was carried out: notes it, and returns its answer.
+    pub(super) fn transacted(&self, round: &Round, asked: &Asked<'_>, answer: Bytes) -> Bytes {
+        for entry in &round.entries {
+            self.settle(Some(*entry), Settlement::Written);
+        }
+        if let Some(token) = &asked.token {
+            self.tokens.remember(token, answer.clone());
+        }
+        answer
+    }
+
+    /// Nobody knows whether a transaction was carried out: under its token it is sent again as it is.
+    pub(super) fn keep_in_doubt(&self, asked: &Asked<'_>, round: Round, fault: Fault) -> Fault {
+        if let Some(token) = &asked.token {
+            let Round { images, entries, .. } = round;
+            self.tokens.doubt(token, Doubt { images, entries, fault: fault.clone() });
+        }
+        fault
+    }
+
     async fn actions<'a>(&self, body: &'a Map<String, Value>) -> Result<Vec<Action<'a>>, Fault> {
         let wrong =
             || ServiceError::validation("The transaction has no actions that could be read");
-        let asked = body.get("TransactItems").and_then(Value::as_array).ok_or_else(wrong)?;
+        let asked = body.get(ACTIONS).and_then(Value::as_array).ok_or_else(wrong)?;
         if asked.is_empty() || asked.len() > ACTIONS_MAX {
             return Err(Fault::validation(
                 "1 validation error detected: Value at 'transactItems' failed to satisfy \
@@ -183,7 +220,11 @@ impl Journal {
         Ok(actions)
     }
 
-    async fn images_of_actions(&self, actions: &[Action<'_>]) -> Result<Vec<Option<Item>>, Fault> {
+    /// The items of a transaction as they are now.
+    pub(super) async fn images_of_actions(
+        &self,
+        actions: &[Action<'_>],
+    ) -> Result<Vec<Option<Item>>, Fault> {
         let mut tables: BTreeMap<&str, Vec<(usize, &Prepared)>> = BTreeMap::new();
         for (at, action) in actions.iter().enumerate() {
             if let Some(prepared) = action.prepared() {
@@ -201,15 +242,18 @@ impl Journal {
         Ok(images)
     }
 
-    /// Makes the entries durable and puts the request together.
-    async fn round(
+    /// Puts the request together and makes the entries durable, if they are not.
+    pub(super) async fn round(
         &self,
-        body: &Map<String, Value>,
-        actions: &[Action<'_>],
-        images: &[Option<Item>],
+        asked: &Asked<'_>,
+        images: Vec<Option<Item>>,
+        entries: Option<Vec<Sequence>>,
     ) -> Result<Round, Fault> {
         let (mut drafts, mut sent, mut errors) = (Vec::new(), Vec::new(), Vec::new());
-        for (action, image) in actions.iter().zip(images) {
+        let mut left = Vec::new();
+        let transaction = asked.token.as_ref().map(Token::mark);
+        for (action, image) in asked.actions.iter().zip(&images) {
+            left.push(None);
             let prepared = match action {
                 Action::Check(parameters) => {
                     errors.push(None);
@@ -221,7 +265,11 @@ impl Journal {
             let mut request = match prepared.evaluate(image.as_ref()) {
                 Ok(made) => {
                     errors.push(None);
-                    drafts.extend(draft(prepared, image.as_ref(), made.after.as_ref()));
+                    if let Some(draft) = draft(prepared, image.as_ref(), made.after.as_ref()) {
+                        left.pop();
+                        left.push(Some(draft.after.clone()));
+                        drafts.push(Draft { transaction, ..draft });
+                    }
                     prepared.request(image.as_ref(), &made).body
                 }
                 // It fails, and the whole transaction with it.
@@ -234,32 +282,20 @@ impl Journal {
             request.remove("ReturnValues");
             sent.push(json!({ prepared.action(): request }));
         }
-        let of_statements = actions.iter().any(|action| matches!(action, Action::Statement(_)));
+        let of_statements = asked.actions.iter().any(|one| matches!(one, Action::Statement(_)));
         if of_statements && errors.iter().any(Option::is_some) {
             return Err(canceled(errors.into_iter()));
         }
-        let mut entries = Vec::new();
-        if !drafts.is_empty() {
-            entries = self.writer().await?.append_all(drafts).await?;
-        }
-        let mut body = body.clone();
-        body.insert("TransactItems".into(), Value::Array(sent));
-        body.insert("ClientRequestToken".into(), tokens::fresh().into());
-        Ok(Round { body, entries })
-    }
-
-    async fn send_transaction(&self, body: &Map<String, Value>) -> Result<Bytes, Fault> {
-        let mut sendings = 1;
-        loop {
-            let result = self.send(Operation::TransactWriteItems, body.clone()).await;
-            match result {
-                Err(fault) if !is_certain(&fault) && sendings < SENDINGS_MAX => {
-                    sendings += 1;
-                    tokio::time::sleep(limits::UPSTREAM_BACKOFF_FIRST).await;
-                }
-                result => return result,
-            }
-        }
+        let entries = match entries {
+            Some(entries) => entries,
+            None if drafts.is_empty() => Vec::new(),
+            None => self.writer().await?.append_all(drafts).await?,
+        };
+        let mut body = asked.rest.clone();
+        body.insert(ACTIONS.into(), Value::Array(sent));
+        let token = asked.token.as_ref().map(|token| token.sent(&self.run.name, &body));
+        body.insert(idempotency::TOKEN.into(), token.unwrap_or_else(tokens::fresh).into());
+        Ok(Round { body, images, left, entries })
     }
 }
 

@@ -2,6 +2,7 @@
 //! batch is sent. Nothing binds it to what was read, so its entries say that nobody checked.
 
 use bytes::Bytes;
+use dm_core::idempotency;
 use dm_core::journal::Sequence;
 use dm_core::value::Item;
 use serde_json::{Map, Value};
@@ -9,7 +10,7 @@ use serde_json::{Map, Value};
 use super::batch::Part;
 use super::images::Consistency;
 use super::single::draft;
-use super::{Draft, Journal, Known, Settlement, is_certain};
+use super::{Draft, Journal, Known, Settlement};
 use crate::fault::Fault;
 use crate::operation::Operation;
 
@@ -44,7 +45,7 @@ impl Journal {
         let result = self.send(Operation::BatchWriteItem, body.clone()).await;
         let not_done: Vec<bool> = match &result {
             Ok(answer) => unprocessed(&parts, answer),
-            Err(fault) if is_certain(fault) => vec![true; parts.len()],
+            Err(fault) if fault.is_certain() => vec![true; parts.len()],
             // Nobody knows.
             Err(_) => return result,
         };
@@ -73,6 +74,9 @@ fn unprocessed(parts: &[Part<'_>], answer: &Bytes) -> Vec<bool> {
     let of_table = |table: &str| left.and_then(|left| left.get(table)).and_then(Value::as_array);
     parts
         .iter()
-        .map(|part| of_table(part.table).is_some_and(|left| left.contains(part.request)))
+        .map(|part| {
+            let mut left = of_table(part.table).into_iter().flatten();
+            left.any(|left| idempotency::are_equal(left, part.request))
+        })
         .collect()
 }

@@ -130,11 +130,18 @@ async fn patiently(
                 tokio::time::sleep(limits::UPSTREAM_BACKOFF_MAX).await;
             }
             // Whether it was carried out shows when it is tried again: its condition depends on it.
-            Err(Fault::Unavailable(_)) if patience > 0 => patience -= 1,
+            Err(fault) if patience > 0 && (!fault.is_certain() || is_not_sent(&fault)) => {
+                patience -= 1;
+                tokio::time::sleep(limits::UPSTREAM_BACKOFF_MAX).await;
+            }
             result => return result,
         }
         known = Known::Nothing;
     }
+}
+
+fn is_not_sent(fault: &Fault) -> bool {
+    matches!(fault, Fault::NotSent(_))
 }
 
 fn is_condition(fault: &Fault) -> bool {

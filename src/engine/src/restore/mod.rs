@@ -33,7 +33,7 @@ use crate::journal::{Journal, JournalReader, JournalledRun, ReadError};
 use crate::ledger::{self, Completed, Kind, LedgerError, RunOutcome};
 use crate::table_lock::LockTimes;
 use crate::tally::Tally;
-use crate::upstream::{CredentialSource, Full, ReadOnly, UpstreamCalls, UpstreamError};
+use crate::upstream::{CallTimes, CredentialSource, Full, ReadOnly, UpstreamCalls, UpstreamError};
 use partitions::Partitions;
 use speed::Speed;
 
@@ -207,6 +207,15 @@ impl Restore {
     pub fn locking(mut self, holder: Option<String>, times: LockTimes) -> Self {
         if let Target::Database(journal) = self.target {
             self.target = Target::Database(Box::new(journal.locking(holder, times)));
+        }
+        self
+    }
+
+    /// Other times for its calls to the database.
+    #[must_use]
+    pub fn timed(self, times: CallTimes) -> Self {
+        if let Target::Database(journal) = &self.target {
+            journal.apply().set_times(times);
         }
         self
     }

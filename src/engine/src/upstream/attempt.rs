@@ -34,13 +34,13 @@ impl Upstream {
             Ok(credentials) => credentials,
             Err(error) => {
                 tracing::warn!(error = &error as &dyn std::error::Error, "no credentials");
-                return Outcome::NotCarriedOut(Fault::Unavailable(chain(&error)));
+                return Outcome::NotCarriedOut(Fault::NotSent(chain(&error)));
             }
         };
         let signed = self.signer.request(&credentials, operation, body, SystemTime::now());
         let request = match signed {
             Ok(request) => request,
-            Err(error) => return Outcome::Failed(Fault::Unavailable(error.to_string())),
+            Err(error) => return Outcome::Failed(Fault::NotSent(error.to_string())),
         };
         self.count(operation);
         let outcome = self.exchange(request).await;
@@ -53,14 +53,16 @@ impl Upstream {
     }
 
     async fn exchange(&self, request: http::Request<Full<Bytes>>) -> Outcome {
-        let response = match self.pool.exchange(request).await {
+        let response = match self.pool.exchange(request, self.times().attempt).await {
             Ok(response) => response,
             Err(error) => {
                 tracing::debug!(error = &error as &dyn std::error::Error, "no answer");
-                let fault = Fault::Unavailable(chain(&error));
+                let why = chain(&error);
                 return match error {
-                    ExchangeError::NotSent(_) => Outcome::NotCarriedOut(fault),
-                    ExchangeError::Cut(_) | ExchangeError::Late => Outcome::Unknown(fault),
+                    ExchangeError::NotSent(_) => Outcome::NotCarriedOut(Fault::NotSent(why)),
+                    ExchangeError::Cut(_) | ExchangeError::Late => {
+                        Outcome::Unknown(Fault::Unavailable(why))
+                    }
                 };
             }
         };
@@ -77,6 +79,12 @@ fn crc_agrees(headers: &HeaderMap, body: &[u8]) -> bool {
     header.to_str().ok().and_then(|text| text.parse().ok()) == Some(crc32fast::hash(body))
 }
 
+/// Errors that ask to slow down.
+const THROTTLES: [&str; 3] =
+    ["ProvisionedThroughputExceededException", "ThrottlingException", "RequestLimitExceeded"];
+
+/// What an answer says. With a status of 5xx the call may have been carried out, whatever name the
+/// error has: a server in front of the database knows no more than that it got no answer.
 fn judge(status: StatusCode, body: Bytes) -> Outcome {
     if status == StatusCode::OK {
         return Outcome::Answered(body);
@@ -84,25 +92,18 @@ fn judge(status: StatusCode, body: Bytes) -> Outcome {
     let name = error_name(&body);
     let status = status.as_u16();
     match (status, name.as_deref()) {
-        (
-            _,
-            Some(
-                "ProvisionedThroughputExceededException"
-                | "ThrottlingException"
-                | "RequestLimitExceeded",
-            ),
-        ) => Outcome::Throttled,
-        (_, Some("ExpiredTokenException")) | (503, Some(_)) => {
+        (500.., Some(_)) => Outcome::Unknown(Fault::Upstream { status, body }),
+        (500.., None) => {
+            Outcome::Unknown(Fault::Unavailable(format!("status {status} from a proxy")))
+        }
+        (400..500, Some(name)) if THROTTLES.contains(&name) => Outcome::Throttled,
+        (400..500, Some("ExpiredTokenException")) => {
             Outcome::NotCarriedOut(Fault::Upstream { status, body })
         }
-        (500.., Some(_)) => Outcome::Unknown(Fault::Upstream { status, body }),
         (400..500, Some(_)) => Outcome::Failed(Fault::Upstream { status, body }),
         (300..400, _) => Outcome::Failed(Fault::Unavailable(format!(
             "it redirects (status {status}), which is not followed"
         ))),
-        (502..=504, None) => {
-            Outcome::Unknown(Fault::Unavailable(format!("status {status} from a proxy")))
-        }
         _ => Outcome::Failed(Fault::Unavailable(format!(
             "status {status} without an error of DynamoDB's"
         ))),
@@ -128,8 +129,11 @@ mod tests {
         check(400, r#"{"__type":"a#ProvisionedThroughputExceededException"}"#, "Throttled");
         check(400, r#"{"__type":"a#ExpiredTokenException"}"#, "NotCarriedOut");
         check(500, r#"{"__type":"a#InternalServerError"}"#, "Unknown");
-        check(503, r#"{"__type":"a#ServiceUnavailable"}"#, "NotCarriedOut");
+        check(503, r#"{"__type":"a#ServiceUnavailable"}"#, "Unknown");
+        check(503, r#"{"__type":"a#ThrottlingException"}"#, "Unknown");
+        check(500, r#"{"__type":"a#ExpiredTokenException"}"#, "Unknown");
         check(502, "<html>", "Unknown");
+        check(500, "", "Unknown");
         check(302, "", "Failed(Unavailable");
         check(403, "<html>", "Failed(Unavailable");
     }

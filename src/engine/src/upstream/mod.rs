@@ -10,8 +10,9 @@ mod pool;
 mod signing;
 mod trust;
 
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, OnceLock};
+use std::time::Duration;
 
 use bytes::Bytes;
 use dm_core::limits;
@@ -60,6 +61,28 @@ struct Upstream {
     writes: AtomicU64,
     read_throttles: AtomicU64,
     write_throttles: AtomicU64,
+    times: OnceLock<CallTimes>,
+}
+
+/// How long one call may take. Tests of what becomes of late calls have less time.
+#[derive(Clone, Copy, Debug)]
+pub struct CallTimes {
+    /// One attempt.
+    pub attempt: Duration,
+    /// All attempts of a call.
+    pub call: Duration,
+    /// Attempts that are throttled.
+    pub throttled: Duration,
+}
+
+impl Default for CallTimes {
+    fn default() -> Self {
+        Self {
+            attempt: limits::UPSTREAM_ATTEMPT_MAX,
+            call: limits::UPSTREAM_CALL_MAX,
+            throttled: limits::UPSTREAM_THROTTLED_MAX,
+        }
+    }
 }
 
 /// How many calls were sent to the database, each attempt counted.
@@ -116,6 +139,17 @@ impl Full {
         self.0.send(operation, json(body)?).await
     }
 
+    /// How long calls may take.
+    pub fn times(&self) -> CallTimes {
+        self.0.times()
+    }
+
+    /// Other times, before the first call.
+    pub fn set_times(&self, times: CallTimes) {
+        // Those that were set first stay.
+        let _ = self.0.times.set(times);
+    }
+
     /// The same connection for reading only.
     pub fn read_only(&self) -> ReadOnly {
         ReadOnly(Arc::clone(&self.0))
@@ -138,7 +172,12 @@ impl Upstream {
             writes: AtomicU64::new(0),
             read_throttles: AtomicU64::new(0),
             write_throttles: AtomicU64::new(0),
+            times: OnceLock::new(),
         })
+    }
+
+    fn times(&self) -> CallTimes {
+        self.times.get().copied().unwrap_or_default()
     }
 
     fn calls(&self) -> UpstreamCalls {
@@ -153,7 +192,7 @@ impl Upstream {
     /// One call with its attempts. Attempts end with the time, or with their number; throttled
     /// ones do not count, because each was answered in good order.
     async fn send(&self, operation: Operation, body: Bytes) -> Result<Bytes, Fault> {
-        let started = Instant::now();
+        let (started, times) = (Instant::now(), self.times());
         let mut backoff = limits::UPSTREAM_BACKOFF_FIRST;
         let mut failures = 0;
         loop {
@@ -165,14 +204,15 @@ impl Upstream {
                     let throttles =
                         if writes { &self.write_throttles } else { &self.read_throttles };
                     throttles.fetch_add(1, Ordering::Relaxed);
-                    (Fault::Throttled, limits::UPSTREAM_THROTTLED_MAX)
+                    (Fault::Throttled, times.throttled)
                 }
                 Outcome::NotCarriedOut(fault) => {
                     failures += 1;
-                    (fault, limits::UPSTREAM_CALL_MAX)
+                    (fault, times.call)
                 }
                 // It may have been carried out. A read does no harm twice; whether a write may
-                // be sent again is for the program's SDK to decide, as it does without a guard.
+                // be sent again is for the journal to decide, which has bound it to an image, or for
+                // the program's SDK, as without a guard.
                 Outcome::Unknown(fault) => {
                     if operation.class() == Class::DataWrite
                         || operation.class() == Class::ControlPlaneWrite
@@ -180,7 +220,7 @@ impl Upstream {
                         return Err(fault);
                     }
                     failures += 1;
-                    (fault, limits::UPSTREAM_CALL_MAX)
+                    (fault, times.call)
                 }
             };
             let pause = backoff.mul_f64(jitter());
@@ -218,7 +258,7 @@ pub(crate) fn connector() -> Result<HttpsConnector<HttpConnector>, UpstreamError
 /// A request's body. Straight into bytes: by way of a text formatter it takes twice as long.
 fn json(body: &Value) -> Result<Bytes, Fault> {
     let written = serde_json::to_vec(body);
-    written.map(Bytes::from).map_err(|error| Fault::Unavailable(error.to_string()))
+    written.map(Bytes::from).map_err(|error| Fault::NotSent(error.to_string()))
 }
 
 /// Between a half and one and a half, so that calls throttled together do not come back together.

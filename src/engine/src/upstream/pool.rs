@@ -8,6 +8,7 @@ use std::future::{Future, poll_fn};
 use std::pin::{Pin, pin};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll, Waker};
+use std::time::Duration;
 
 use bytes::Bytes;
 use dm_core::limits;
@@ -52,10 +53,11 @@ impl Pool {
         Self { connector, to, idle: Mutex::default() }
     }
 
-    /// Sends a request and reads its answer whole. The request's path is all of its URI.
+    /// Sends a request and reads its answer whole, in this time. The request's path is all of its URI.
     pub async fn exchange(
         &self,
         mut request: Request<Full<Bytes>>,
+        time_max: Duration,
     ) -> Result<Response<Bytes>, ExchangeError> {
         loop {
             let kept = self.take();
@@ -64,7 +66,7 @@ impl Pool {
                 Some(connection) => connection,
                 None => Box::new(Box::pin(Connection::open(&self.connector, &self.to)).await?),
             };
-            match connection.exchange(request).await {
+            match connection.exchange(request, time_max).await {
                 Ok(response) => {
                     self.keep(connection);
                     return Ok(response);
@@ -147,8 +149,9 @@ impl Connection {
     async fn exchange(
         &mut self,
         request: Request<Full<Bytes>>,
+        time_max: Duration,
     ) -> Result<Response<Bytes>, (ExchangeError, Option<Request<Full<Bytes>>>)> {
-        self.deadline.as_mut().reset(Instant::now() + limits::UPSTREAM_ATTEMPT_MAX);
+        self.deadline.as_mut().reset(Instant::now() + time_max);
         let sent = self.sender.try_send_request(request);
         let answer = async {
             let response = sent.await.map_err(|mut failed| {
@@ -238,7 +241,7 @@ mod tests {
 
     async fn ask(pool: &Pool) -> Result<Bytes, ExchangeError> {
         let request = Request::post("/").body(Full::from("{}")).unwrap();
-        pool.exchange(request).await.map(Response::into_body)
+        pool.exchange(request, limits::UPSTREAM_ATTEMPT_MAX).await.map(Response::into_body)
     }
 
     #[tokio::test]

@@ -63,6 +63,7 @@ impl Template {
             before: Some(image.clone()),
             after: after.clone(),
             unverified: false,
+            transaction: None,
         };
         (!after.is_unchanged(Some(image))).then_some((after, draft))
     }

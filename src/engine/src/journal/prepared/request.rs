@@ -71,7 +71,9 @@ impl Prepared {
         if tells_old {
             body.insert("ReturnValues".into(), "ALL_OLD".into());
         }
-        Sent { operation, body, tells_old, bound: whole && condition.complete }
+        // A second time the condition fails, or the item is replaced by what is there already.
+        let repeatable = operation != Operation::UpdateItem || condition.complete;
+        Sent { operation, body, tells_old, bound: whole && condition.complete, repeatable }
     }
 
     fn rewritten_request(&self, before: Option<&Item>, made: &Made) -> Sent {
@@ -112,8 +114,9 @@ impl Prepared {
         placeholding.finish(&mut body);
         body.insert("ReturnValuesOnConditionCheckFailure".into(), "ALL_OLD".into());
         body.insert("ReturnValues".into(), "ALL_OLD".into());
-        let bound = condition.complete;
-        Sent { operation: self.operation(), body, tells_old: true, bound }
+        // What it sets are values: a second time sets the same ones.
+        let (bound, repeatable) = (condition.complete, true);
+        Sent { operation: self.operation(), body, tells_old: true, bound, repeatable }
     }
 }
 

@@ -40,8 +40,8 @@ impl Batch {
     pub fn enter(&mut self, draft: Draft, waiting: oneshot::Sender<Sequence>) {
         let record = u32::try_from(self.records).unwrap_or(u32::MAX);
         let sequence = Sequence::new(self.segment, record);
-        let Draft { table, key, before, after, unverified } = draft;
-        let entry = Entry { sequence, table, key, before, after, unverified };
+        let Draft { table, key, before, after, unverified, transaction } = draft;
+        let entry = Entry { sequence, table, key, before, after, unverified, transaction };
         self.write(&Record::Entry(entry));
         self.waiting.push((sequence, waiting));
     }

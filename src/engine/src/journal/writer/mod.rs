@@ -11,7 +11,7 @@ mod task;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use dm_core::journal::{After, Sequence};
+use dm_core::journal::{After, Sequence, TransactionMark};
 use dm_core::limits;
 use dm_core::value::Item;
 use serde::{Deserialize, Serialize};
@@ -35,6 +35,8 @@ pub struct Draft {
     pub after: After,
     /// Whether nothing makes sure that the write meets the image.
     pub unverified: bool,
+    /// The transaction that the write is part of, where the program gave it a token.
+    pub transaction: Option<TransactionMark>,
 }
 
 /// What a journal holds, written down when it is closed.
@@ -55,6 +57,7 @@ pub struct Writer {
     sender: mpsc::UnboundedSender<Message>,
     state: watch::Receiver<State>,
     counters: Arc<Counters>,
+    earlier: u32,
 }
 
 #[derive(Debug, Default)]
@@ -104,9 +107,15 @@ impl Writer {
         let (state_sender, state) = watch::channel(State::Works);
         let counters = Arc::new(Counters::default());
         let shared = Arc::clone(&counters);
-        let task = Task::new(archive, run, reader.segments(), receiver, state_sender, shared);
+        let earlier = reader.segments();
+        let task = Task::new(archive, run, earlier, receiver, state_sender, shared);
         tokio::spawn(task.run());
-        Ok(Self { sender, state, counters })
+        Ok(Self { sender, state, counters, earlier })
+    }
+
+    /// The last segment that an earlier guard of the run has written.
+    pub(super) fn earlier(&self) -> u32 {
+        self.earlier
     }
 
     /// Makes an entry durable. When this fails its write must not be sent.

@@ -1,0 +1,201 @@
+//! The sendings of one transaction, judged together, and what is known of the program's token before the
+//! first of them.
+//!
+//! After a sending of unknown outcome only the same request under the same token is sent: that is
+//! carried out once. A throttle, or that the token's transaction still runs, says nothing of it.
+
+use bytes::Bytes;
+use dm_core::journal::digest_of;
+use dm_core::limits;
+use dm_core::value::Item;
+use serde_json::{Value, json};
+use std::collections::BTreeMap;
+use tokio::time::{Instant, sleep, timeout, timeout_at};
+
+use super::recovered::{Earlier, Recovered};
+use super::series::{Answered, Fate, asks_for_capacity, shows, write_units};
+use super::tokens::{Known, Token};
+use super::transaction::{Action, Asked, CANCELED, Round};
+use super::{Journal, JournalReader, Settlement};
+use crate::fault::{Fault, TRANSACTION_IN_PROGRESS};
+use crate::operation::Operation;
+
+impl Journal {
+    /// Sends a transaction until its fate is known, or as long as a call may take. `doubt` is why it is
+    /// unknown whether it was carried out before.
+    pub(super) async fn send_transaction(
+        &self,
+        round: &Round,
+        actions: &[Action<'_>],
+        mut doubt: Option<Fault>,
+    ) -> Fate {
+        let until = Instant::now() + self.apply.times().call;
+        let mut pause = limits::UPSTREAM_BACKOFF_FIRST;
+        for sending in 1.. {
+            let sent = self.send(Operation::TransactWriteItems, round.body.clone());
+            let result = if sending == 1 {
+                sent.await
+            } else {
+                let late = || Err(Fault::Unavailable("no answer in time".into()));
+                timeout_at(until, sent).await.unwrap_or_else(|_| late())
+            };
+            let fault = match result {
+                Ok(answer) => {
+                    return Fate::Answered(Answered { answer, tells_old: false, in_doubt: false });
+                }
+                Err(fault) if doubt.is_none() && fault.is_certain() => return Fate::Refused(fault),
+                Err(fault) => fault,
+            };
+            // Under its token it would have been answered as carried out, by a database that knows tokens.
+            if fault.is_upstream(CANCELED) {
+                let found = self.is_shown(round, actions).await;
+                return if found { Fate::Found } else { Fate::RefusedAfterDoubt(fault) };
+            }
+            let again = if fault.is_upstream(TRANSACTION_IN_PROGRESS) {
+                true
+            } else {
+                !fault.is_certain() && sending < limits::SENDINGS_MAX
+            };
+            doubt.get_or_insert(fault);
+            if !again || Instant::now() + pause > until {
+                break;
+            }
+            sleep(pause).await;
+            pause = (pause * 2).min(limits::UPSTREAM_BACKOFF_MAX);
+        }
+        if self.is_shown(round, actions).await {
+            return Fate::Found;
+        }
+        let unknown = || Fault::Unavailable("nobody knows what became of the transaction".into());
+        Fate::InDoubt(doubt.unwrap_or_else(unknown))
+    }
+
+    /// Whether all items are what the transaction leaves.
+    async fn is_shown(&self, round: &Round, actions: &[Action<'_>]) -> bool {
+        if round.left.iter().all(Option::is_none) {
+            return false;
+        }
+        let reading = self.images_of_actions(actions);
+        let Ok(Ok(now)) = timeout(limits::SETTLING_READ_MAX, reading).await else { return false };
+        let mut all = round.left.iter().zip(&now);
+        all.all(|(left, now)| left.as_ref().is_none_or(|left| shows(now.as_ref(), left)))
+    }
+
+    /// The answer to a transaction that was carried out without one.
+    pub(super) fn transacted_without_answer(&self, round: &Round, actions: &[Action<'_>]) -> Bytes {
+        self.apply.found(Operation::TransactWriteItems, &Value::Object(round.body.clone()));
+        if !asks_for_capacity(&round.body) {
+            return Bytes::from_static(b"{}");
+        }
+        let mut units: BTreeMap<&str, usize> = BTreeMap::new();
+        for (action, image) in actions.iter().zip(&round.images) {
+            let Some(prepared) = action.prepared() else { continue };
+            let made = prepared.evaluate(image.as_ref()).ok();
+            let after = made.as_ref().and_then(|made| made.after.as_ref());
+            // A transaction's writes cost twice.
+            *units.entry(&prepared.table.name).or_default() +=
+                2 * write_units(image.as_ref(), after);
+        }
+        let capacity: Vec<Value> = units
+            .into_iter()
+            .map(|(table, units)| json!({"TableName": table, "CapacityUnits": units}))
+            .collect();
+        Bytes::from(json!({"ConsumedCapacity": capacity}).to_string())
+    }
+
+    /// The answer of a transaction that was carried out under this token; `None` if none was.
+    pub(super) async fn done_before(
+        &self,
+        asked: &Asked<'_>,
+        token: &Token,
+    ) -> Result<Option<Bytes>, Fault> {
+        let doubt = match self.tokens.known(token)? {
+            Known::Answered(answer) => return Ok(Some(answer)),
+            Known::InDoubt(doubt) => doubt,
+            Known::Nothing => {
+                let earlier = self.earlier_guards().await?;
+                return match earlier.of(token)? {
+                    Some(earlier) => self.done_by_earlier_guard(asked, earlier).await,
+                    None => Ok(None),
+                };
+            }
+        };
+        let round = self.round(asked, doubt.images, Some(doubt.entries)).await?;
+        match self.send_transaction(&round, asked.actions, Some(doubt.fault)).await {
+            Fate::Answered(answered) => Ok(Some(self.transacted(&round, asked, answered.answer))),
+            Fate::Found => {
+                let answer = self.transacted_without_answer(&round, asked.actions);
+                Ok(Some(self.transacted(&round, asked, answer)))
+            }
+            // Carried out it was not: it is prepared anew.
+            Fate::RefusedAfterDoubt(_) | Fate::Refused(_) => Ok(None),
+            Fate::InDoubt(fault) => Err(self.keep_in_doubt(asked, round, fault)),
+        }
+    }
+
+    /// What the journal says of the transactions of the run's earlier guards.
+    async fn earlier_guards(&self) -> Result<&Recovered, Fault> {
+        let read = async {
+            if self.writer.get().is_some_and(|writer| writer.earlier() == 0) {
+                return Ok(Recovered::default());
+            }
+            let reader = JournalReader::open(&self.archive, &self.run.name).await?;
+            let last = self.writer.get().map_or(reader.segments(), super::Writer::earlier);
+            Recovered::read(&reader, last).await
+        };
+        let read = async {
+            read.await.map_err(|error: super::ReadError| {
+                tracing::warn!(error = &error as &dyn std::error::Error, "looking for a token");
+                Fault::NotJournalled(
+                    "the journal of the guard before this one cannot be read".into(),
+                )
+            })
+        };
+        self.recovered.get_or_try_init(|| read).await
+    }
+
+    /// A transaction that a guard has sent that ended before it could tell the outcome, as far as it
+    /// knew. The items say it; where others have changed them since, nobody can.
+    async fn done_by_earlier_guard(
+        &self,
+        asked: &Asked<'_>,
+        earlier: &Earlier,
+    ) -> Result<Option<Bytes>, Fault> {
+        if earlier.written {
+            return Ok(Some(Bytes::from_static(b"{}")));
+        }
+        let now = self.images_of_actions(asked.actions).await?;
+        let (mut done, mut open) = (true, true);
+        for entry in &earlier.in_doubt {
+            let image = asked.actions.iter().zip(&now).find_map(|(action, image)| {
+                let prepared = action.prepared()?;
+                let same =
+                    prepared.table.name == entry.table && prepared.key.to_item() == entry.key;
+                same.then_some(image.as_ref())
+            });
+            let image: Option<&Item> = image.flatten();
+            done &= shows(image, &entry.after);
+            open &= image.is_some() == entry.before.is_some()
+                && entry.after.attributes.keys().all(|name| {
+                    let before = entry.before.as_ref().and_then(|before| before.get(name));
+                    digest_of(image.and_then(|image| image.get(name))) == digest_of(before)
+                });
+        }
+        match (done, open) {
+            (true, _) => {
+                for entry in &earlier.in_doubt {
+                    self.writer().await?.settle(entry.sequence, Settlement::Written);
+                }
+                Ok(Some(Bytes::from_static(b"{}")))
+            }
+            (false, true) => Ok(None),
+            (false, false) => Err(Fault::refused(
+                "The guard was started again while a transaction of this token was under way, and the \
+                 transaction's items have changed since: nobody knows whether it was carried out. \
+                 Nothing was sent. Look at the items, and send the transaction under another token if \
+                 it is still to be done.",
+                "the outcome of a transaction from before the guard's restart is unknown",
+            )),
+        }
+    }
+}
