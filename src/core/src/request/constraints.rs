@@ -183,8 +183,10 @@ impl Violations {
 
 fn rules(shape: &Shape) -> &'static [Rule] {
     match shape {
-        Shape::Text(rules) | Shape::Whole(_, rules) => rules,
-        Shape::List(_, rules) | Shape::Map(_, _, rules) => rules,
+        Shape::Text(rules)
+        | Shape::Whole(_, rules)
+        | Shape::List(_, rules)
+        | Shape::Map(_, _, rules) => rules,
         Shape::Flag | Shape::Attribute | Shape::Structure(..) => &[],
     }
 }
