@@ -169,6 +169,9 @@ pub fn plan(mode: Mode, policy: Policy) -> Plan {
         archive: None,
         second_pass: false,
         restore: None,
+        program: None,
+        accept: Vec::new(),
+        tried: None,
     }
 }
 

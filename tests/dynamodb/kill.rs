@@ -158,7 +158,7 @@ impl Scene {
         let whole = async {
             program(Arc::clone(&engine)).await;
             engine.close().await;
-            let begun = Begun::now(&plan.run, Kind::Apply);
+            let begun = Begun::now(&plan, Kind::Apply);
             let completed = Completed::now(RunOutcome::Succeeded);
             let archive = engine.archive().unwrap();
             ledger::record(archive, &self.run(), &begun, &completed).await.unwrap();
@@ -187,7 +187,7 @@ impl Scene {
     async fn verdict(&self) -> Verdict {
         let archive = Archive::over(Arc::clone(&self.store) as Arc<_>);
         let entries = ledger::entries(&archive, None).await.unwrap();
-        Question { run: &self.run(), plan: &self.plan }.answer(&entries)
+        Question { run: &self.run(), plan: &self.plan }.answer(&entries, None)
     }
 
     /// Changes of the table of which the journal does not tell.

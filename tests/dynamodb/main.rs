@@ -25,6 +25,7 @@ mod faults;
 mod front;
 mod guard;
 mod hostile;
+mod identity;
 mod journal;
 mod journal_ahead;
 mod journal_speed;

@@ -106,6 +106,30 @@ async fn a_run_on_a_laptop_is_journalled_looked_at_and_taken_back() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_restore_in_another_region_stops_before_it_writes_anything() {
+    let table = fresh_name("elsewhere");
+    database().ok("CreateTable", &crate::suite::table("hash", &table)).await;
+    let folder = tempfile::tempdir().unwrap();
+    let archive = format!("file://{}", folder.path().display());
+    let journal = ["exec", "--apply", "--archive", &archive, "--migration", "0001-prices"];
+    let program = ["--", "python3", "-c", PROGRAM, &table, "0"];
+    let (code, _, told) = datamigration(&[journal.as_slice(), &program].concat());
+    assert_eq!(code, 0, "{told}");
+    let restore = ["restore", "--archive", &archive, "--run", "0001-prices/1"];
+    for more in [&["--region", "us-east-1"][..], &["--region", "us-east-1", "--dry-run"]] {
+        let (code, answer, told) = datamigration(&[restore.as_slice(), more].concat());
+        assert_eq!((code, answer.as_str()), (1, ""), "{told}");
+        for words in ["nothing was written", "us-east-1", "--accept other-database"] {
+            assert!(told.contains(words), "{words}: {told}");
+        }
+    }
+    let listed = datamigration(&["archive", "ls", "--archive", &archive]).1;
+    assert!(!listed.contains("0001-prices/2"), "{listed}");
+    let (code, _, told) = datamigration(&restore);
+    assert_eq!(code, 0, "{told}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_tables_lock_is_shown_and_taken_away_on_record() {
     use dm_engine::archive::Archive;
     use dm_engine::table_lock::{LockTimes, Owner, TableLocks};

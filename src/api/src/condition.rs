@@ -63,6 +63,8 @@ reasons! {
     AwaitingPromotion,
     /// The migration was applied.
     Applied,
+    /// The migration was applied before this operator existed, as `spec.baseline` says; nothing ran.
+    Baseline,
     /// The archive's ledger says that it was applied, by a run of an object that is gone; the program
     /// was not run.
     Adopted,
@@ -110,6 +112,14 @@ reasons! {
     DatabaseUnreachable,
     /// The archive's ledger says otherwise than status how a run ended, and neither is corrected.
     LedgerContradicts,
+    /// What is on record in the archive, or the dry run that must come first, was of another database:
+    /// another partition, account, region or endpoint.
+    OtherDatabase,
+    /// The run on record in the archive ran another program.
+    OtherProgram,
+    /// A table that the run on record wrote, or the dry run read, was deleted since and created, or
+    /// restored, under the same name.
+    TableReplaced,
     /// The outcome of a run is being noted in the archive.
     Recording,
     /// The archive knows runs of this name up to a higher number; a new run gets one above it.

@@ -6,6 +6,7 @@
 pub mod archive;
 pub mod condition;
 pub mod effects;
+pub mod identity;
 pub mod migration;
 pub mod restore_status;
 pub mod script;

@@ -14,6 +14,7 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 use kube::{CustomResource, KubeSchema};
 use serde::{Deserialize, Serialize};
 
+use crate::identity::Mismatch;
 use crate::status::DataMigrationStatus;
 use crate::target::ObjectName;
 
@@ -36,11 +37,17 @@ use crate::target::ObjectName;
         "!has(oldSelf.status) || !has(oldSelf.status.applied) || oldSelf.status.applied.result != 'Succeeded' || has(oldSelf.status.applied.restoredBy) || self.spec.target == oldSelf.spec.target"
     ).message("spec.target: this migration was applied; what it does cannot be changed any more. Write a new DataMigration instead, or restore this one first"),
     validation = Rule::new(
-        "!has(oldSelf.status) || !has(oldSelf.status.applied) || oldSelf.status.applied.result != 'Succeeded' || has(oldSelf.status.applied.restoredBy) || (has(self.spec.script) ? has(oldSelf.spec.script) && self.spec.script == oldSelf.spec.script : !has(oldSelf.spec.script))"
+        "!has(oldSelf.status) || !has(oldSelf.status.applied) || oldSelf.status.applied.result != 'Succeeded' || has(oldSelf.status.applied.restoredBy) || has(oldSelf.status.applied.baseline) || (has(self.spec.script) ? has(oldSelf.spec.script) && self.spec.script == oldSelf.spec.script : !has(oldSelf.spec.script))"
     ).message("spec.script: this migration was applied; what it does cannot be changed any more. Write a new DataMigration instead, or restore this one first"),
     validation = Rule::new(
-        "!has(oldSelf.status) || !has(oldSelf.status.applied) || oldSelf.status.applied.result != 'Succeeded' || has(oldSelf.status.applied.restoredBy) || (has(self.spec.container) ? has(oldSelf.spec.container) && self.spec.container == oldSelf.spec.container : !has(oldSelf.spec.container))"
+        "!has(oldSelf.status) || !has(oldSelf.status.applied) || oldSelf.status.applied.result != 'Succeeded' || has(oldSelf.status.applied.restoredBy) || has(oldSelf.status.applied.baseline) || (has(self.spec.container) ? has(oldSelf.spec.container) && self.spec.container == oldSelf.spec.container : !has(oldSelf.spec.container))"
     ).message("spec.container: this migration was applied; what it does cannot be changed any more. Write a new DataMigration instead, or restore this one first"),
+    validation = Rule::new(
+        "!oldSelf.spec.baseline || self.spec.baseline || !has(oldSelf.status) || !has(oldSelf.status.applied) || self.spec.retry > oldSelf.spec.retry"
+    ).message("spec.baseline: this migration is recorded as applied before. To run it after all, set baseline to false and raise retry in the same change"),
+    validation = Rule::new(
+        "!self.spec.baseline || oldSelf.spec.baseline || !has(oldSelf.status) || !has(oldSelf.status.applied) || oldSelf.status.applied.result != 'Succeeded' || has(oldSelf.status.applied.restoredBy)"
+    ).message("spec.baseline: a run of this migration has applied it already"),
     printcolumn(name = "Target", type_ = "string", json_path = ".spec.target.name"),
     printcolumn(name = "Phase", type_ = "string", json_path = ".status.phase"),
     printcolumn(name = "Progress", type_ = "string", json_path = ".status.progress.text"),
@@ -60,8 +67,10 @@ use crate::target::ObjectName;
     selectable = ".spec.target.name"
 )]
 #[x_kube(
-    validation = Rule::new("has(self.script) != has(self.container)")
+    validation = Rule::new("has(self.script) != has(self.container) || self.baseline && !has(self.script)")
         .message("give exactly one source: script or container"),
+    validation = Rule::new("!self.baseline || self.state == 'Applied'")
+        .message("baseline: nothing is known of what was changed before, so it cannot be restored"),
     validation = Rule::new("!self.secondPass || !has(self.container) || (has(self.container.command) && size(self.container.command) > 0)")
         .message("secondPass: a program in an image needs a command, so that it can be run a second time")
 )]
@@ -108,6 +117,17 @@ pub struct DataMigrationSpec {
     #[serde(default)]
     #[schemars(range(min = 0, max = 1_000_000))]
     pub retry: i64,
+    /// Differences between a run on record and this object that you have looked at and accept. Without
+    /// it a run that would adopt, restore or rely on such a record stops with the same word as its
+    /// reason. Remove it when it has served. Default: none.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = 3))]
+    pub accept: Vec<Mismatch>,
+    /// Whether the migration was applied before this operator existed. It is recorded as applied, in the
+    /// target's archive too, with times unknown, and nothing runs. It needs no source. Once recorded it
+    /// is set to false only together with a raised `retry`; then the migration runs. Default: false.
+    #[serde(default)]
+    pub baseline: bool,
     /// Whether to hold the migration: a run that has not begun does not begin, and one that writes is
     /// paused where it is and goes on when this is false again. Default: false.
     #[serde(default)]

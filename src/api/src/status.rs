@@ -11,6 +11,7 @@ pub use crate::effects::{
     AttributeCounts, Changed, OperationEntry, RemarkEntry, TableChanged, TableFate,
     TableWouldChange, WouldChange,
 };
+use crate::identity::{Mismatch, TriedOn};
 use crate::migration::OnConflict;
 use crate::restore_status::RestoreReport;
 
@@ -107,6 +108,8 @@ pub enum Phase {
     Running,
     /// It has been applied.
     Applied,
+    /// It was applied before this operator existed, as `spec.baseline` says.
+    Baseline,
     /// The run that was to apply it failed.
     Failed,
     /// The preview of a restore is under way.
@@ -285,6 +288,9 @@ pub struct RunRecord {
     /// that was said.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub overrules: Option<u32>,
+    /// Differences from a run on record that `spec.accept` had accepted.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub accepted: Vec<Mismatch>,
     /// Whether its outcome is in the archive. Absent where it has begun nothing there.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub archived: Option<bool>,
@@ -321,6 +327,9 @@ pub struct DryRunReport {
     /// What the guard saw. Absent when the guard did not get to say it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub effects: Option<WouldChange>,
+    /// The database and the tables that it saw. A target that wants a dry run first wants it of these.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub tried_on: Option<TriedOn>,
     /// Digest of what was run: files or image, command, arguments, environment, target.
     pub program_digest: String,
     /// Digest over the program's and over the shape of its effects.
@@ -343,6 +352,9 @@ pub struct AppliedReport {
     /// The run in the archive, where its result was adopted from an object that is gone.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub adopted_from: Option<String>,
+    /// Whether no run of this operator applied it: `spec.baseline` says that it was applied before.
+    #[serde(default, skip_serializing_if = "is_false")]
+    pub baseline: bool,
     /// How it ended.
     pub result: RunResult,
     /// When the program began, as its container saw it.

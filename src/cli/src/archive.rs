@@ -38,6 +38,7 @@ impl Place {
             endpoint: self.archive_endpoint.clone(),
             region: Some(self.archive_region.clone()),
             migration: migration.to_owned(),
+            again: true,
             ..ArchivePlan::default()
         }
     }

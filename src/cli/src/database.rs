@@ -133,6 +133,9 @@ pub fn plan(flags: &Flags, upstream: Upstream, mode: Mode, name: &str) -> Plan {
         archive: None,
         second_pass: false,
         restore: None,
+        program: None,
+        accept: Vec::new(),
+        tried: None,
     }
 }
 

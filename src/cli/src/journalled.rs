@@ -70,6 +70,7 @@ pub async fn name(flags: &Flags, plan: &mut Plan) -> Result<Option<Journalled>, 
         endpoint: flags.archive_endpoint.clone(),
         region: flags.archive_region.clone(),
         migration: flags.migration.clone(),
+        again: true,
         ..dm_core::plan::ArchivePlan::default()
     };
     let archive =

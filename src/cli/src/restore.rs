@@ -4,6 +4,7 @@
 use std::io;
 
 use clap::{Args, ValueEnum};
+use dm_core::identity::Mismatch;
 use dm_core::plan::Mode;
 use dm_core::restore::{Conflict, OnConflict};
 use dm_engine::archive::RunName;
@@ -24,7 +25,7 @@ const CONFLICTS_SHOWN_MAX: usize = 20;
 #[command(after_help = EXAMPLES)]
 pub struct Flags {
     /// The migration of a cluster [or else --archive and --run]
-    #[arg(required_unless_present = "archive", conflicts_with_all = ["archive", "run", "json"])]
+    #[arg(required_unless_present = "archive", conflicts_with_all = ["archive", "run", "json", "accept"])]
     name: Option<String>,
     /// Write nothing, and say what would be put back
     #[arg(long)]
@@ -61,6 +62,10 @@ pub struct Flags {
         help_heading = HERE
     )]
     run: Option<RunName>,
+    /// Restore although the run was of another database, or of a table that was replaced since; the
+    /// restore's entry in the ledger has it
+    #[arg(long, value_enum, value_name = "DIFFERENCE", value_delimiter = ',', help_heading = HERE)]
+    accept: Vec<Accept>,
     /// The result as JSON
     #[arg(long, help_heading = HERE)]
     json: bool,
@@ -92,6 +97,24 @@ enum OnConflictFlag {
     Overwrite,
 }
 
+/// A difference between a run and the place of its restore.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+enum Accept {
+    /// Another partition, account, region or endpoint
+    OtherDatabase,
+    /// A table that was deleted, and created or restored under the same name
+    TableReplaced,
+}
+
+impl From<Accept> for Mismatch {
+    fn from(accept: Accept) -> Self {
+        match accept {
+            Accept::OtherDatabase => Self::OtherDatabase,
+            Accept::TableReplaced => Self::TableReplaced,
+        }
+    }
+}
+
 /// Why a run was not taken back, or not wholly.
 #[derive(Debug, thiserror::Error)]
 pub enum RestoreVerbError {
@@ -112,10 +135,30 @@ pub enum RestoreVerbError {
     Run(#[from] JournalledError),
     /// The restore.
     #[error(transparent)]
-    Restore(#[from] RestoreError),
+    Restore(RestoreError),
+    /// The run was of another database or table.
+    #[error("{0}. {1}")]
+    Differs(RestoreError, &'static str),
     /// Standard output.
     #[error("writing the answer")]
     Output(#[from] io::Error),
+}
+
+impl From<RestoreError> for RestoreVerbError {
+    fn from(error: RestoreError) -> Self {
+        let RestoreError::Differs { difference, .. } = &error else { return Self::Restore(error) };
+        let next = match difference.reason {
+            Mismatch::TableReplaced => {
+                "Look at the table: to restore the run's items in it all the same, pass --accept \
+                 table-replaced"
+            }
+            Mismatch::OtherDatabase | Mismatch::OtherProgram => {
+                "Pass the --region and --upstream of the run's database; if this is the same data, \
+                 pass --accept other-database"
+            }
+        };
+        Self::Differs(error, next)
+    }
 }
 
 /// Restores; 0, or 3 where there are conflicts. In a cluster 0: the restore is asked for.
@@ -156,6 +199,7 @@ async fn restore_here(flags: &Flags, archive: &str, run: &RunName) -> Result<u8,
         OnConflictFlag::Skip => OnConflict::Skip,
         OnConflictFlag::Overwrite => OnConflict::Overwrite,
     };
+    plan.accept = flags.accept.iter().copied().map(Mismatch::from).collect();
     let restore = Restore::over(&plan, credentials, run.number(), on_conflict, archive)?;
     let report = restore.run().await?;
     let text = if flags.json {

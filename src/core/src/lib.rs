@@ -16,6 +16,7 @@
 //!   put back.
 //! - [`partiql`]: statements, parsed into the same conditions and updates.
 //! - [`idempotency`]: when a request repeats another.
+//! - [`identity`]: whether a recorded run was of the same program, database and tables.
 //! - [`error`]: [`error::ServiceError`], which becomes the body of an answer.
 //!
 //! ```
@@ -43,6 +44,7 @@ pub mod difference;
 pub mod error;
 pub mod expression;
 pub mod idempotency;
+pub mod identity;
 pub mod journal;
 pub mod legacy;
 pub mod limits;

@@ -115,6 +115,16 @@ pub const REMARKS_MAX: usize = 200;
 /// Tables counted separately in a result. DynamoDB's default quota is 2,500 per region.
 pub const TABLES_COUNTED_MAX: usize = 2_500;
 
+/// Tables of one record whose ids are compared with what is there: with more, a run would wait for
+/// seconds before it begins. A migration writes a handful.
+pub const IDENTITY_TABLES_MAX: usize = 200;
+
+/// Tables that are looked at together: DescribeTable is limited to 2,500 calls per second.
+pub const IDENTITY_CALLS_AT_ONCE: usize = 8;
+
+/// Longest time to ask at a run's end which database it was: its result waits for it.
+pub const IDENTITY_AT_END_MAX: Duration = Duration::from_secs(3);
+
 /// Attributes counted separately per table. Programs that use values as attribute names would
 /// otherwise fill the memory.
 pub const ATTRIBUTES_COUNTED_MAX: usize = 1_000;

@@ -5,6 +5,7 @@
 
 use serde::{Deserialize, Serialize};
 
+use crate::identity::{Mismatch, ProgramId, TriedOn};
 use crate::restore::OnConflict;
 
 /// The version this build writes and the only one it reads.
@@ -109,6 +110,15 @@ pub struct Plan {
     /// Of a restore: what it takes back. The mode says whether it writes.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub restore: Option<RestorePlan>,
+    /// What the run executes. Absent where nobody has fixed it, as for a program of a laptop.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub program: Option<ProgramId>,
+    /// Differences between a recorded run and this one that a person has accepted.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub accept: Vec<Mismatch>,
+    /// What the dry run saw without which this run must not write; absent where none is required.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub tried: Option<TriedOn>,
 }
 
 /// What a restore takes back.
@@ -151,6 +161,10 @@ pub struct ArchivePlan {
     /// What goes from the archive after an applied run has succeeded. Without it nothing goes.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub retention: Option<RetentionPlan>,
+    /// Whether the run is applied whatever runs of this name did, also beside others: on a laptop,
+    /// where a person starts each run and one name stands for many programs.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub again: bool,
 }
 
 #[allow(clippy::trivially_copy_pass_by_ref, reason = "serde's signature")]

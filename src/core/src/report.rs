@@ -15,8 +15,9 @@ pub use changed_item::{CHANGED_ITEM_VERSION, ChangedItem, ItemChange, ItemName};
 pub use dry_run::{ApplyTime, ChangedAgain, DryRunResult, Limited, OperationCount, SecondPass};
 pub use outage::{Behind, Outage};
 
+use crate::identity::DatabaseId;
 use crate::plan::Mode;
-use crate::verdict::{LockHolder, RunOutcome};
+use crate::verdict::{LockHolder, RunOutcome, Verdict};
 
 /// The version this build writes and the only one it reads.
 pub const REPORT_VERSION: u32 = 1;
@@ -73,6 +74,12 @@ pub struct GuardResult {
     /// What is kept of the run; absent where the plan names no archive, and while the run goes on.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub archived: Option<Archived>,
+    /// Which database it was, as far as its tables tell.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub database: Option<DatabaseId>,
+    /// Why the run wrote nothing: what the ledger said of it when it was about to write first.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub gave_way: Option<Verdict>,
 }
 
 impl GuardResult {
@@ -138,6 +145,9 @@ pub struct JournalResult {
 pub struct TableEffect {
     /// The table's name.
     pub name: String,
+    /// The table's id, where it is known: another table of this name has another one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub id: Option<String>,
     /// Items returned by reads of this table.
     pub items_read: u64,
     /// Items that were not there before.

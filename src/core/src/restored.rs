@@ -7,6 +7,7 @@
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
+use crate::identity::Difference;
 use crate::plan::Mode;
 use crate::report::{Archived, JournalResult, TERMINATION_MESSAGE_BYTES_MAX};
 use crate::restore::Conflict;
@@ -61,6 +62,9 @@ pub struct RestoreResult {
     /// Why it did not finish, or what cannot be relied on.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub problem: Option<String>,
+    /// Why nothing was restored: the run worked on another database, or a table was replaced.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub differs: Option<Difference>,
 }
 
 /// Conflicts of one kind in one table.
@@ -143,6 +147,7 @@ mod tests {
             journal: None,
             archived: None,
             problem: None,
+            differs: None,
         }
     }
 

@@ -21,6 +21,8 @@ pub struct TableSchema {
     pub name: String,
     /// Its ARN, where it was told.
     pub arn: Option<String>,
+    /// Its id ([`crate::identity::table_id`]): another table of this name has another one.
+    pub id: Option<String>,
     /// Its primary key: one partition attribute, at most one sort attribute.
     pub keys: KeySchema,
     /// The types of all attributes that are part of some key.

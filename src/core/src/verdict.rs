@@ -6,6 +6,7 @@
 
 use serde::{Deserialize, Serialize};
 
+use crate::identity::Difference;
 use crate::report::{TERMINATION_MESSAGE_BYTES_MAX, TableEffect};
 
 /// The version this build writes and the only one it reads.
@@ -29,9 +30,21 @@ pub const EXIT_UNAVAILABLE: u8 = 84;
 /// object's. To say it again would not help.
 pub const EXIT_CONTRADICTED: u8 = 85;
 
+/// Exit code for [`Verdict::Differs`].
+pub const EXIT_DIFFERS: u8 = 86;
+/// Exit code for [`Verdict::Unreachable`].
+pub const EXIT_UNREACHABLE: u8 = 87;
+
 /// Exit codes after which a pod of the same Job would hear the same: for `podFailurePolicy`.
-pub const EXITS_FINAL: [u8; 5] =
-    [EXIT_ADOPT, EXIT_UNKNOWN, EXIT_RENUMBER, EXIT_LOCKED, EXIT_UNAVAILABLE];
+pub const EXITS_FINAL: [u8; 7] = [
+    EXIT_ADOPT,
+    EXIT_UNKNOWN,
+    EXIT_RENUMBER,
+    EXIT_LOCKED,
+    EXIT_UNAVAILABLE,
+    EXIT_DIFFERS,
+    EXIT_UNREACHABLE,
+];
 
 /// The whole message.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -65,6 +78,39 @@ pub enum Verdict {
         /// What happened, in one sentence.
         message: String,
     },
+    /// It must not: what is on record was of another program, another database, or a table that was
+    /// replaced since. A person decides.
+    Differs(Differs),
+    /// Nothing is known: the database did not say which one it is.
+    Unreachable {
+        /// What happened, in one sentence.
+        message: String,
+    },
+}
+
+/// How a run on record differs from the one that is to begin.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Differs {
+    /// The run in the ledger; absent where it is the dry run that must come first.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub run: Option<RecordedRun>,
+    /// What differs.
+    pub difference: Difference,
+}
+
+/// A run in the ledger.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct RecordedRun {
+    /// Its number.
+    pub run: u32,
+    /// When it was begun, RFC 3339 in UTC.
+    pub begun_at: String,
+    /// Namespace of the object whose run it was.
+    pub namespace: String,
+    /// That object's name.
+    pub name: String,
 }
 
 /// What a run does, as the ledger has it.
@@ -168,7 +214,11 @@ pub struct UnknownRun {
     pub uid: String,
 }
 
-/// Who has a table's lock.
+/// Before a migration's name: the lock of a run on its migration, among those of tables, under a name
+/// that no table can have.
+pub const MIGRATION_LOCK: &str = "migration=";
+
+/// Who has a table's lock, or that of a migration.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct LockHolder {
@@ -201,6 +251,8 @@ impl LedgerVerdict {
             Verdict::Renumber { .. } => EXIT_RENUMBER,
             Verdict::Locked(_) => EXIT_LOCKED,
             Verdict::Unavailable { .. } => EXIT_UNAVAILABLE,
+            Verdict::Differs(_) => EXIT_DIFFERS,
+            Verdict::Unreachable { .. } => EXIT_UNREACHABLE,
         }
     }
 
@@ -219,7 +271,10 @@ impl LedgerVerdict {
     /// Leaves something out; whether there was something.
     fn shorten(&mut self) -> bool {
         match &mut self.verdict {
-            Verdict::Unavailable { message } => halve_text(message),
+            Verdict::Unavailable { message } | Verdict::Unreachable { message } => {
+                halve_text(message)
+            }
+            Verdict::Differs(differs) => halve_text(&mut differs.difference.what),
             Verdict::Adopt(adopted) => {
                 let tables = adopted.summary.as_mut().filter(|all| !all.tables.is_empty());
                 if adopted.message.as_mut().is_some_and(halve_text) {

@@ -3,17 +3,20 @@
 //! An entry is created if absent, before a run's first write, and never changed; a second one says how
 //! the run ended. One without the other means that the outcome is unknown.
 
+mod baseline;
 mod verdict;
 
 use std::collections::{BTreeMap, BTreeSet};
 
 use bytes::Bytes;
-use dm_core::plan::RunId;
+use dm_core::identity::{DatabaseId, Mismatch, ProgramId, Recorded, TableIds};
+use dm_core::plan::{Plan, RunId};
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
 use crate::archive::{Archive, ArchiveError, Created, RunName};
 
+pub use baseline::record_baseline;
 pub use dm_core::verdict::{LedgerKind as Kind, RunOutcome, RunSummary};
 pub use verdict::Question;
 
@@ -36,6 +39,29 @@ pub struct Begun {
     pub uid: String,
     /// When, RFC 3339 in UTC.
     pub begun_at: String,
+    /// The database. Absent in entries of older versions.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub database: Option<DatabaseId>,
+    /// The program. Absent in entries of older versions, and where nobody has fixed it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub program: Option<ProgramId>,
+    /// Tables that it was about to write, with their ids.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub tables: TableIds,
+    /// Whether nothing ran: the migration was applied before the operator existed.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub baseline: bool,
+    /// Differences from the runs before it that a person had accepted.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub accepted: Vec<Mismatch>,
+    /// Runs up to this number were no obstacle, because a person had decided to run again.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub overrules: u32,
+}
+
+#[allow(clippy::trivially_copy_pass_by_ref, reason = "serde's signature")]
+fn is_zero(number: &u32) -> bool {
+    *number == 0
 }
 
 /// A run has ended, and how is known.
@@ -63,6 +89,25 @@ pub struct Completed {
     /// What the run did to the data.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub summary: Option<RunSummary>,
+    /// The database. Absent in entries of older versions.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub database: Option<DatabaseId>,
+    /// The program. Absent in entries of older versions, and where nobody has fixed it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub program: Option<ProgramId>,
+    /// Tables that it wrote, with their ids.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub tables: TableIds,
+}
+
+/// The ids of the tables that a run writes. Overwritten when it writes to one more.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+struct Tables {
+    /// Always [`LEDGER_VERSION`].
+    version: u32,
+    /// All of them so far.
+    tables: TableIds,
 }
 
 impl Completed {
@@ -77,6 +122,9 @@ impl Completed {
             execution_time: None,
             finalization_time: None,
             summary: None,
+            database: None,
+            program: None,
+            tables: TableIds::new(),
         }
     }
 }
@@ -90,6 +138,20 @@ pub struct LedgerEntry {
     pub begun: Begun,
     /// How it ended; `None` while it goes on, or where nobody knows.
     pub completed: Option<Completed>,
+    /// The tables that it wrote, with their ids, as far as they are on record.
+    pub tables: TableIds,
+}
+
+impl LedgerEntry {
+    /// Which program it ran, and where.
+    pub fn recorded(&self) -> Recorded<'_> {
+        let ended = self.completed.as_ref();
+        Recorded {
+            database: ended.and_then(|end| end.database.as_ref()).or(self.begun.database.as_ref()),
+            program: ended.and_then(|end| end.program.as_ref()).or(self.begun.program.as_ref()),
+            tables: &self.tables,
+        }
+    }
 }
 
 /// What beginning a run came to.
@@ -166,29 +228,77 @@ pub async fn begin(archive: &Archive, run: &RunName, begun: &Begun) -> Result<Be
     if let Some(completed) = completed(archive, run).await? {
         return Ok(Begin::Over(completed));
     }
-    // The time differs when a guard of the same run begins again.
-    let same = Begun { begun_at: there.begun_at.clone(), ..begun.clone() } == there;
-    Ok(if same { Begin::Again } else { Begin::Taken(there) })
+    Ok(if begun.is_same_run(&there) { Begin::Again } else { Begin::Taken(there) })
 }
 
 impl Begun {
-    /// A run begins now.
-    pub fn now(id: &RunId, kind: Kind) -> Self {
+    /// A run of this plan begins now.
+    pub fn now(plan: &Plan, kind: Kind) -> Self {
+        let RunId { namespace, name, uid, .. } = plan.run.clone();
+        let at = &plan.upstream;
         Self {
             version: LEDGER_VERSION,
             kind,
-            namespace: id.namespace.clone(),
-            name: id.name.clone(),
-            uid: id.uid.clone(),
+            namespace,
+            name,
+            uid,
             begun_at: now(),
+            database: Some(DatabaseId::new(&at.region, at.endpoint.as_deref())),
+            program: plan.program.clone().filter(|_| plan.restore.is_none()),
+            tables: TableIds::new(),
+            baseline: false,
+            accepted: plan.accept.clone(),
+            overrules: plan.archive.as_ref().map_or(0, |archive| archive.overrule),
         }
+    }
+
+    /// Whether the other entry is of the same run: a guard that is started again knows less of it, or more.
+    fn is_same_run(&self, other: &Self) -> bool {
+        let of = |begun: &Self| {
+            let Self { kind, namespace, name, uid, .. } = begun;
+            (kind.clone(), namespace.clone(), name.clone(), uid.clone())
+        };
+        of(self) == of(other)
     }
 }
 
-/// Completes a run. To say the same again does no harm.
+/// The tables on record of a run that was begun, with their ids.
+pub async fn tables(archive: &Archive, run: &RunName) -> Result<TableIds> {
+    let path = run.begun();
+    let begun = archive.get(&path).await?.map(|there| read_entry::<Begun>(&path, &there));
+    let mut tables = begun.transpose()?.map(|begun| begun.tables).unwrap_or_default();
+    tables.extend(more_tables(archive, run).await?);
+    Ok(tables)
+}
+
+async fn more_tables(archive: &Archive, run: &RunName) -> Result<TableIds> {
+    let path = run.tables();
+    let there = archive.get(&path).await?.map(|there| read_entry::<Tables>(&path, &there));
+    Ok(there.transpose()?.map(|there| there.tables).unwrap_or_default())
+}
+
+/// Puts all tables that a run writes on record.
+pub async fn write_tables(archive: &Archive, run: &RunName, tables: &TableIds) -> Result<()> {
+    let record = Tables { version: LEDGER_VERSION, tables: tables.clone() };
+    Ok(archive.replace(&run.tables(), json(&record)).await?)
+}
+
+/// Completes a run. To say the same again does no harm. What it began with, and the tables that it wrote
+/// since, become part of the entry.
 pub async fn complete(archive: &Archive, run: &RunName, completed: &Completed) -> Result<()> {
+    let mut completed = completed.clone();
+    let begun = run.begun();
+    if let Some(there) = archive.get(&begun).await? {
+        let begun = read_entry::<Begun>(&begun, &there)?;
+        completed.database = completed.database.or(begun.database);
+        completed.program = completed.program.or(begun.program);
+        let later = std::mem::take(&mut completed.tables);
+        completed.tables = begun.tables;
+        completed.tables.extend(more_tables(archive, run).await?);
+        completed.tables.extend(later);
+    }
     let path = run.completed();
-    match archive.create(&path, json(completed)).await? {
+    match archive.create(&path, json(&completed)).await? {
         Created::New => Ok(()),
         Created::Exists(there) => {
             let there = read_entry::<Completed>(&path, &there)?;
@@ -231,6 +341,7 @@ pub async fn entries(archive: &Archive, migration: Option<&str>) -> Result<Vec<L
     let folder = migration.map_or("ledger".to_owned(), |name| format!("ledger/{name}"));
     let mut begun: BTreeMap<RunName, Begun> = BTreeMap::new();
     let mut ended: BTreeMap<RunName, Completed> = BTreeMap::new();
+    let mut tables: BTreeMap<RunName, TableIds> = BTreeMap::new();
     for object in archive.list(&folder).await? {
         let Some(run) = RunName::of_path(&object.path) else { continue };
         let Some(there) = archive.get(&object.path).await? else { continue };
@@ -238,11 +349,16 @@ pub async fn entries(archive: &Archive, migration: Option<&str>) -> Result<Vec<L
             begun.insert(run, read_entry(&object.path, &there)?);
         } else if object.path == run.completed() {
             ended.insert(run, read_entry(&object.path, &there)?);
+        } else if object.path == run.tables() {
+            tables.insert(run, read_entry::<Tables>(&object.path, &there)?.tables);
         }
     }
     let entry = |(run, begun): (RunName, Begun)| {
         let completed = ended.remove(&run);
-        LedgerEntry { run, begun, completed }
+        let mut ids = begun.tables.clone();
+        ids.extend(tables.remove(&run).unwrap_or_default());
+        ids.extend(completed.iter().flat_map(|completed| completed.tables.clone()));
+        LedgerEntry { run, begun, completed, tables: ids }
     };
     Ok(begun.into_iter().map(entry).collect())
 }
@@ -278,85 +394,4 @@ fn read_entry<T: DeserializeOwned>(path: &str, bytes: &[u8]) -> Result<T> {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use object_store::memory::InMemory;
-    use std::sync::Arc;
-
-    fn begun(uid: &str, at: &str) -> Begun {
-        Begun {
-            version: LEDGER_VERSION,
-            kind: Kind::Apply,
-            namespace: "n".into(),
-            name: "m".into(),
-            uid: uid.into(),
-            begun_at: at.into(),
-        }
-    }
-
-    fn completed(outcome: RunOutcome) -> Completed {
-        let completed_at = "2026-12-01T00:00:00.000Z".into();
-        Completed { completed_at, ..Completed::now(outcome) }
-    }
-
-    #[tokio::test]
-    async fn a_run_is_begun_once_goes_on_as_itself_and_is_never_taken_over() {
-        let archive = Archive::over(Arc::new(InMemory::new()));
-        let run = RunName::new("m", 1).unwrap();
-        assert_eq!(begin(&archive, &run, &begun("u", "1")).await.unwrap(), Begin::New);
-        assert_eq!(begin(&archive, &run, &begun("u", "2")).await.unwrap(), Begin::Again);
-        let taken = begin(&archive, &run, &begun("other", "3")).await.unwrap();
-        assert_eq!(taken, Begin::Taken(begun("u", "1")));
-
-        complete(&archive, &run, &completed(RunOutcome::Succeeded)).await.unwrap();
-        complete(&archive, &run, &completed(RunOutcome::Succeeded)).await.unwrap();
-        assert!(complete(&archive, &run, &completed(RunOutcome::Failed)).await.is_err());
-        let over = begin(&archive, &run, &begun("u", "4")).await.unwrap();
-        assert_eq!(over, Begin::Over(completed(RunOutcome::Succeeded)));
-    }
-
-    #[tokio::test]
-    async fn entries_tell_which_runs_have_no_known_outcome() {
-        let archive = Archive::over(Arc::new(InMemory::new()));
-        for number in 1..=2 {
-            let run = RunName::new("m", number).unwrap();
-            begin(&archive, &run, &begun("u", "1")).await.unwrap();
-        }
-        let first = RunName::new("m", 1).unwrap();
-        complete(&archive, &first, &completed(RunOutcome::Failed)).await.unwrap();
-        let known: Vec<(u32, bool)> = entries(&archive, Some("m"))
-            .await
-            .unwrap()
-            .iter()
-            .map(|entry| (entry.run.number(), entry.completed.is_some()))
-            .collect();
-        assert_eq!(known, [(1, true), (2, false)]);
-        assert!(entries(&archive, Some("other")).await.unwrap().is_empty());
-    }
-
-    #[tokio::test]
-    async fn what_is_not_understood_is_refused() {
-        let archive = Archive::over(Arc::new(InMemory::new()));
-        let run = RunName::new("m", 1).unwrap();
-        for wrong in ["", "{}", r#"{"version":2}"#, r#"{"version":1,"kind":"apply"}"#] {
-            archive.replace(&run.begun(), Bytes::from(wrong)).await.unwrap();
-            assert!(begin(&archive, &run, &begun("u", "1")).await.is_err(), "{wrong}");
-        }
-    }
-
-    #[test]
-    fn entries_have_their_golden_form() {
-        let kind = Kind::Restore(1);
-        let begun = Begun { kind, ..begun("u", "2026-12-01T00:00:00.000Z") };
-        assert_eq!(
-            String::from_utf8_lossy(&json(&begun)),
-            "{\"version\":1,\"kind\":{\"restore\":1},\"namespace\":\"n\",\"name\":\"m\",\
-             \"uid\":\"u\",\"begunAt\":\"2026-12-01T00:00:00.000Z\"}\n"
-        );
-        assert_eq!(
-            String::from_utf8_lossy(&json(&completed(RunOutcome::Succeeded))),
-            "{\"version\":1,\"outcome\":\"Succeeded\",\
-             \"completedAt\":\"2026-12-01T00:00:00.000Z\"}\n"
-        );
-    }
-}
+mod tests;

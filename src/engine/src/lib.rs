@@ -11,6 +11,7 @@ pub mod call;
 mod earlier;
 pub mod fault;
 mod hex;
+pub mod identity;
 pub mod journal;
 pub mod ledger;
 mod metering;

@@ -31,6 +31,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use bytes::Bytes;
 use dm_core::error::ErrorCode;
 use dm_core::report::{SecondPass, TableEffect};
+use dm_core::schema::TableSchema;
 use serde_json::Value;
 
 use crate::answer_members::Members;
@@ -81,6 +82,11 @@ impl Overlay {
     pub fn in_folder(self, folder: PathBuf) -> Self {
         let room = Room { folder, ..Room::default() };
         Self { state: Mutex::new(State::new(room)), ..self }
+    }
+
+    /// The tables of the database that the run has met.
+    pub fn upstream_tables(&self, see: impl FnMut(&TableSchema)) {
+        self.schemas.for_each_upstream(see);
     }
 
     /// What was sent so far.

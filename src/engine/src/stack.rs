@@ -2,6 +2,7 @@
 //! in its own file.
 
 mod dry_run;
+mod identity;
 
 use std::io::Write;
 use std::path::Path;
@@ -9,7 +10,7 @@ use std::sync::atomic::AtomicBool;
 use std::sync::{Arc, OnceLock};
 
 use dm_core::control::ControlState;
-use dm_core::plan::{Mode, Plan, RateLimits};
+use dm_core::plan::{Mode, Plan, RateLimits, Upstream as UpstreamPlan};
 use dm_core::report::{Fidelity, GuardResult, JournalResult, REPORT_VERSION, TableEffect};
 use sha2::{Digest as _, Sha256};
 
@@ -35,6 +36,7 @@ use crate::upstream::{CallTimes, CredentialSource, Full, ReadOnly, UpstreamCalls
 #[derive(Debug)]
 pub struct Engine {
     mode: Mode,
+    upstream: UpstreamPlan,
     policy: Policy,
     arns: Arns,
     rates: Rates,
@@ -150,6 +152,7 @@ impl Engine {
         };
         Ok(Self {
             mode: plan.mode,
+            upstream: plan.upstream.clone(),
             policy: Policy::new(plan.policy.clone()),
             arns: Arns::new(reader),
             rates: Rates::new(plan.mode, &plan.limits, plan.limits_max.clone()),
@@ -393,10 +396,18 @@ impl Engine {
                 tables.insert(effect.name.clone(), TableEffect { items_read, ..effect });
             }
         }
-        let tables: Vec<TableEffect> = tables.into_values().collect();
-        let (locked, lock_problem) = match &self.bottom {
-            Bottom::Journal(journal) => journal.locks_told(),
-            Bottom::Overlay(_) | Bottom::Apply(_) | Bottom::Closed(..) => (None, None),
+        let mut tables: Vec<TableEffect> = tables.into_values().collect();
+        let database = self.identify(&mut tables);
+        let (gave_way, locked, journal_problem) = match &self.bottom {
+            Bottom::Journal(journal) => {
+                let (locked, problem) = journal.locks_told();
+                let gave_way = journal.gave_way();
+                let why = gave_way.map(|gave_way| {
+                    format!("The run gave way, and nothing was written: {}.", gave_way.why)
+                });
+                (gave_way.map(|gave_way| gave_way.verdict.clone()), locked, why.or(problem))
+            }
+            Bottom::Overlay(_) | Bottom::Apply(_) | Bottom::Closed(..) => (None, None, None),
         };
         GuardResult {
             version: REPORT_VERSION,
@@ -410,13 +421,15 @@ impl Engine {
             effects_digest: effects_digest(&tables),
             tables,
             remarks,
-            problem: problem.or(lock_problem),
+            problem: problem.or(journal_problem),
             left_out: counts.dropped,
             dry_run,
             journal: self.journalled(),
             locked,
             outages: self.outages.all(),
             archived: None,
+            database,
+            gave_way,
         }
     }
 }

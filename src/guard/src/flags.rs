@@ -49,7 +49,7 @@ pub struct Flags {
 /// What the program does instead of serving. Each needs the plan's archive.
 #[derive(Clone, Debug, Subcommand)]
 pub enum Verb {
-    /// Ask the ledger whether the run may begin: 0, or 80 to 84 with the reason as its last words
+    /// Ask the ledger whether the run may begin: 0, or 80 to 87 with the reason as its last words
     Ledger,
     /// Take back the run that the plan names; told to stop, it can be begun again
     Restore,
@@ -60,6 +60,9 @@ pub enum Verb {
 /// How a run ended.
 #[derive(Clone, Debug, Args)]
 pub struct Record {
+    /// Nothing ran: the migration was applied before the operator existed
+    #[arg(long)]
+    pub baseline: bool,
     /// How it ended
     #[arg(long, value_enum, ignore_case = true)]
     pub outcome: Outcome,

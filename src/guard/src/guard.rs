@@ -159,6 +159,8 @@ pub fn empty_result(mode: Mode) -> GuardResult {
         locked: None,
         outages: Vec::new(),
         archived: None,
+        database: None,
+        gave_way: None,
     }
 }
 

@@ -81,6 +81,9 @@ impl Keep {
     ) -> GuardResult {
         let mut kept = Archived { run: self.name(), ..Archived::default() };
         say(&result);
+        if self.mode == Mode::Apply {
+            result.database = engine.database().await.or(result.database);
+        }
         self.complete(&result, &mut kept).await;
         result.archived = Some(kept.clone());
         say(&result);
@@ -99,6 +102,10 @@ impl Keep {
         if self.mode == Mode::DryRun {
             return;
         }
+        // A run that gave way is on record already, or was never begun there.
+        if result.gave_way.is_some() {
+            return;
+        }
         let Some(program) = self.program() else { return };
         let Some(outcome) = outcome(&program, result, self.repeatable) else { return };
         let completed = Completed {
@@ -106,9 +113,13 @@ impl Keep {
             execution_time: program.started_at,
             finalization_time: program.finished_at,
             summary: Some(summary(result)),
+            database: result.database.clone(),
             ..Completed::now(outcome)
         };
-        let begun = Begun::now(&self.run.id, self.run.kind.clone());
+        let begun = Begun {
+            database: result.database.clone(),
+            ..Begun::now(&self.run.plan, self.run.kind.clone())
+        };
         let noted = ledger::record(&self.archive, &self.run.name, &begun, &completed);
         match tokio::time::timeout(limits::KEEP_LEDGER_MAX, noted).await {
             Ok(Ok(())) => kept.completed = Some(outcome),

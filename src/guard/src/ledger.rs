@@ -1,17 +1,24 @@
-//! `datamigration-guard ledger`: whether the run may begin. It reads, and writes nothing.
+//! `datamigration-guard ledger`: whether the run may begin. It reads the archive and the database, and
+//! writes nothing.
+
+use std::collections::BTreeSet;
 
 use dm_core::error::chain;
+use dm_core::identity::Seen;
 use dm_core::plan::{Mode, Plan};
 use dm_core::verdict::{LedgerVerdict, Verdict};
 use dm_engine::archive::{Archive, ArchiveError, LayoutError, RunName};
+use dm_engine::journal::lock_name;
 use dm_engine::ledger::{self, LedgerError, Question};
 use dm_engine::table_lock::{self, LockError, LockTimes};
+use dm_engine::upstream::{ReadOnly, UpstreamError};
+use dm_engine::{CredentialSource, Fault, identity};
 
 /// Why nothing is known.
 #[derive(Debug, thiserror::Error)]
 enum AskError {
-    #[error("the plan names no archive")]
-    NoArchive,
+    #[error("the plan names neither an archive nor a dry run that must come first")]
+    NothingAsked,
     #[error(transparent)]
     Archive(#[from] ArchiveError),
     #[error(transparent)]
@@ -20,48 +27,106 @@ enum AskError {
     Ledger(#[from] LedgerError),
     #[error(transparent)]
     Lock(#[from] LockError),
+    #[error("connecting to the database")]
+    Upstream(#[from] UpstreamError),
+    #[error("identifying the database")]
+    Database(#[from] Fault),
+}
+
+/// The credentials of the plan's database, by AWS's default chain.
+pub async fn credentials(plan: &Plan) -> Result<CredentialSource, UpstreamError> {
+    CredentialSource::default_chain(&plan.upstream.region).await
 }
 
 /// Asks. What cannot be known is a verdict too.
-pub async fn ask(plan: &Plan) -> LedgerVerdict {
-    let verdict = match answer(plan, LockTimes::default()).await {
+pub async fn ask(
+    plan: &Plan,
+    credentials: Result<CredentialSource, UpstreamError>,
+) -> LedgerVerdict {
+    let verdict = match answer(plan, credentials, LockTimes::default()).await {
         Ok(verdict) => verdict,
+        Err(error @ (AskError::Upstream(_) | AskError::Database(_))) => {
+            Verdict::Unreachable { message: chain(&error) }
+        }
         Err(error) => Verdict::Unavailable { message: chain(&error) },
     };
     LedgerVerdict::new(verdict)
 }
 
-async fn answer(plan: &Plan, times: LockTimes) -> Result<Verdict, AskError> {
-    let named = plan.archive.as_ref().ok_or(AskError::NoArchive)?;
+async fn answer(
+    plan: &Plan,
+    credentials: Result<CredentialSource, UpstreamError>,
+    times: LockTimes,
+) -> Result<Verdict, AskError> {
+    let Some(named) = plan.archive.as_ref() else {
+        // Without an archive nothing is on record but the dry run.
+        let tried = plan.tried.as_ref().ok_or(AskError::NothingAsked)?;
+        let tables = tried.tables.keys().cloned().collect();
+        let run = RunName::new("none", plan.run.number)?;
+        let now = look(plan, credentials, &tables).await?;
+        return Ok(Question { run: &run, plan }.answer(&[], Some(&now)));
+    };
     let archive = Archive::open(named, &plan.upstream.region).await?;
     let run = RunName::new(&named.migration, plan.run.number)?;
     let entries = ledger::entries(&archive, Some(&named.migration)).await?;
-    let verdict = Question { run: &run, plan }.answer(&entries);
-    if verdict != Verdict::Go || plan.mode == Mode::DryRun {
+    let question = Question { run: &run, plan };
+    let now = if question.looks(&entries) {
+        look(plan, credentials, &question.tables(&entries)).await?
+    } else {
+        question.planned()
+    };
+    let verdict = question.answer(&entries, Some(&now));
+    if plan.mode == Mode::DryRun {
         return Ok(verdict);
     }
-    let locked = table_lock::locked(&archive, &named.tables, &plan.run.uid, times).await?;
-    Ok(locked.map_or(Verdict::Go, Verdict::Locked))
+    match &verdict {
+        Verdict::Go => {
+            let locked = table_lock::locked(&archive, &named.tables, &plan.run.uid, times).await?;
+            Ok(locked.map_or(verdict, Verdict::Locked))
+        }
+        // Begun and not completed is what every run is that goes on.
+        Verdict::Unknown(_) => {
+            let lock = [lock_name(&named.migration)];
+            // No uid is left out: the run may be an earlier one of the same object.
+            let alive = table_lock::locked(&archive, &lock, "", times).await?;
+            Ok(alive.map_or(verdict, Verdict::Locked))
+        }
+        Verdict::Adopt(_)
+        | Verdict::Renumber { .. }
+        | Verdict::Locked(_)
+        | Verdict::Unavailable { .. }
+        | Verdict::Differs(_)
+        | Verdict::Unreachable { .. } => Ok(verdict),
+    }
+}
+
+async fn look(
+    plan: &Plan,
+    credentials: Result<CredentialSource, UpstreamError>,
+    tables: &BTreeSet<String>,
+) -> Result<Seen, AskError> {
+    let reader = ReadOnly::new(&plan.upstream, credentials?)?;
+    Ok(identity::look(&reader, &plan.upstream, tables).await?)
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::testing;
+    use crate::testing::{self, credentials};
 
     #[tokio::test]
     async fn what_cannot_be_known_is_said() {
         let folder = tempfile::tempdir().unwrap();
         let mut plan = testing::plan(folder.path(), Mode::Apply);
-        assert_eq!(ask(&plan).await.verdict, Verdict::Go);
+        assert_eq!(ask(&plan, credentials()).await.verdict, Verdict::Go);
         let ledger = folder.path().join("ledger/m");
         std::fs::create_dir_all(&ledger).unwrap();
         std::fs::write(ledger.join("000001.begun.json"), "{\"version\":9}").unwrap();
-        let verdict = ask(&plan).await;
+        let verdict = ask(&plan, credentials()).await;
         assert_eq!(verdict.exit_code(), dm_core::verdict::EXIT_UNAVAILABLE);
         assert!(verdict.to_message().contains("a version that this program does not know"));
         plan.archive = None;
-        assert!(matches!(ask(&plan).await.verdict, Verdict::Unavailable { .. }));
+        assert!(matches!(ask(&plan, credentials()).await.verdict, Verdict::Unavailable { .. }));
     }
 
     #[tokio::test]
@@ -85,9 +150,9 @@ mod tests {
         };
         let locks = table_lock::TableLocks::new(archive, owner, times);
         locks.hold("cars").await.unwrap();
-        let verdict = answer(&plan, times).await.unwrap();
+        let verdict = answer(&plan, credentials(), times).await.unwrap();
         assert!(matches!(verdict, Verdict::Locked(holder) if holder.by == "other/1"));
         locks.release().await;
-        assert_eq!(answer(&plan, times).await.unwrap(), Verdict::Go);
+        assert_eq!(answer(&plan, credentials(), times).await.unwrap(), Verdict::Go);
     }
 }

@@ -7,6 +7,7 @@ use clap::Parser as _;
 use dm_core::error::chain;
 use dm_core::plan::{ACCESS_KEY_ENV, CONTROL_TOKEN_ENV, Mode, Plan};
 use dm_core::report::GuardResult;
+use dm_core::verdict::EXIT_DIFFERS;
 use dm_engine::CredentialSource;
 use dm_guard::clients::{AccessKey, Clients};
 use dm_guard::flags::{self, Flags, Verb};
@@ -34,7 +35,7 @@ async fn main() -> ExitCode {
     let (message, code) = match (flags::plan(&flags.plan), &flags.verb) {
         (Ok(plan), None) => serve(&flags, &plan).await,
         (Ok(plan), Some(Verb::Ledger)) => {
-            let verdict = ledger::ask(&plan).await;
+            let verdict = ledger::ask(&plan, ledger::credentials(&plan).await).await;
             (verdict.to_message(), verdict.exit_code())
         }
         (Ok(plan), Some(Verb::Record(said))) => match record::record(&plan, said).await {
@@ -79,7 +80,12 @@ async fn take_back(flags: &Flags, plan: &Plan) -> anyhow::Result<(String, u8)> {
     let credentials = CredentialSource::default_chain(&plan.upstream.region).await?;
     let token = flags.control_token.as_deref().map(ControlToken::new).transpose()?;
     let result = restore::restore(plan, credentials, flags.control_listen, token, stop).await;
-    Ok((result.to_message(), u8::from(!result.finished || result.problem.is_some())))
+    let code = match &result.differs {
+        // Another pod would find the same.
+        Some(_) => EXIT_DIFFERS,
+        None => u8::from(!result.finished || result.problem.is_some()),
+    };
+    Ok((result.to_message(), code))
 }
 
 async fn serve(flags: &Flags, plan: &Plan) -> (String, u8) {

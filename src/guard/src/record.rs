@@ -48,6 +48,9 @@ pub async fn record(plan: &Plan, said: &Record) -> Result<(), RecordError> {
     let named = plan.archive.as_ref().ok_or(RecordError::NoArchive)?;
     let run = JournalledRun::of_plan(plan)?.ok_or(RecordError::NoArchive)?;
     let archive = Archive::open(named, &plan.upstream.region).await?;
+    if said.baseline {
+        return Ok(ledger::record_baseline(&archive, &run.name, plan).await?);
+    }
     let outcome = match said.outcome {
         Outcome::Succeeded => RunOutcome::Succeeded,
         Outcome::Failed => RunOutcome::Failed,
@@ -58,7 +61,7 @@ pub async fn record(plan: &Plan, said: &Record) -> Result<(), RecordError> {
         finalization_time: said.finalization_time.clone(),
         ..Completed::now(outcome)
     };
-    let begun = Begun::now(&run.id, run.kind);
+    let begun = Begun::now(plan, run.kind);
     Ok(ledger::record(&archive, &run.name, &begun, &completed).await?)
 }
 
@@ -72,11 +75,39 @@ mod tests {
 
     fn said(outcome: Outcome) -> Record {
         Record {
+            baseline: false,
             outcome,
             message: Some("seen by hand".into()),
             execution_time: Some("2026-12-01T00:00:00Z".into()),
             finalization_time: None,
         }
+    }
+
+    #[tokio::test]
+    async fn a_baseline_is_on_record_once_and_adopted_until_it_is_withdrawn() {
+        let folder = tempfile::tempdir().unwrap();
+        let mut plan = testing::plan(folder.path(), Mode::Apply);
+        let baseline = Record { baseline: true, ..said(Outcome::Succeeded) };
+        let archive = Archive::open(plan.archive.as_ref().unwrap(), "r").await.unwrap();
+        // The number may be taken: an attempt of which nobody knows how it ended.
+        let other = Begun { uid: "other".into(), ..Begun::now(&plan, ledger::Kind::Apply) };
+        let run = JournalledRun::of_plan(&plan).unwrap().unwrap();
+        ledger::begin(&archive, &run.name, &other).await.unwrap();
+        for uid in ["u", "u", "another object"] {
+            plan.run.uid = uid.into();
+            record(&plan, &baseline).await.unwrap();
+        }
+        let entries = ledger::entries(&archive, Some("m")).await.unwrap();
+        let told: Vec<_> = entries.iter().map(|e| (e.run.number(), e.begun.baseline)).collect();
+        assert_eq!(told, [(1, false), (2, true)]);
+        plan.run.number = 3;
+        let verdict = |plan: &Plan| {
+            let run = JournalledRun::of_plan(plan).unwrap().unwrap();
+            ledger::Question { run: &run.name, plan }.answer(&entries, None)
+        };
+        assert!(matches!(verdict(&plan), Verdict::Adopt(adopted) if adopted.run == 2));
+        plan.archive.as_mut().unwrap().overrule = 2;
+        assert_eq!(verdict(&plan), Verdict::Go);
     }
 
     #[tokio::test]
@@ -89,7 +120,9 @@ mod tests {
         let text = chain(&error);
         assert!(text.contains("has Succeeded") && text.contains("cannot have Failed"), "{text}");
         assert_eq!(error.exit_code(), EXIT_CONTRADICTED);
-        let Verdict::Adopt(adopted) = crate::ledger::ask(&plan).await.verdict else {
+        let Verdict::Adopt(adopted) =
+            crate::ledger::ask(&plan, testing::credentials()).await.verdict
+        else {
             panic!("not adopted")
         };
         assert_eq!(adopted.execution_time.as_deref(), Some("2026-12-01T00:00:00Z"));
@@ -100,8 +133,8 @@ mod tests {
         plan.run.number = 3;
         let archive = Archive::open(plan.archive.as_ref().unwrap(), "r").await.unwrap();
         let run = JournalledRun::of_plan(&plan).unwrap().unwrap();
-        let mut other = run.id.clone();
-        other.uid = "other".into();
+        let mut other = plan.clone();
+        other.run.uid = "other".into();
         let begun = Begun::now(&other, run.kind.clone());
         ledger::begin(&archive, &run.name, &begun).await.unwrap();
         let error = record(&plan, &said(Outcome::Succeeded)).await.unwrap_err();

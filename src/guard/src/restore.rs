@@ -76,7 +76,12 @@ pub async fn restore(
     let mut result = result(plan, restore, &report, started_at);
     match &ended {
         Ok(()) => result.finished = true,
-        Err(error) => result.problem = Some(chain(error)),
+        Err(error) => {
+            result.problem = Some(chain(error));
+            if let RestoreError::Differs { difference, .. } = error {
+                result.differs = Some(difference.clone());
+            }
+        }
     }
     if let (None, Some((_, Some(problem)))) = (&result.problem, restore.journalled()) {
         result.problem = Some(problem);
@@ -125,6 +130,7 @@ fn result(
         journal: restore.journalled().map(|(journal, _)| journal),
         archived: None,
         problem: None,
+        differs: None,
     }
 }
 
@@ -212,6 +218,7 @@ fn failed(plan: &Plan, started_at: String, problem: String) -> RestoreResult {
         journal: None,
         archived: None,
         problem: Some(problem),
+        differs: None,
     }
 }
 

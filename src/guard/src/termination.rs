@@ -114,6 +114,8 @@ mod tests {
             locked: None,
             outages: Vec::new(),
             archived: None,
+            database: None,
+            gave_way: None,
         }
     }
 

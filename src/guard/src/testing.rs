@@ -3,6 +3,8 @@
 use std::path::Path;
 
 use dm_core::plan::{ArchivePlan, Mode, PLAN_VERSION, Plan, Policy, RateLimits, RunId, Upstream};
+use dm_engine::CredentialSource;
+use dm_engine::upstream::UpstreamError;
 
 /// Run 1 of migration `m`, with its archive in this folder.
 pub fn plan(archive: &Path, mode: Mode) -> Plan {
@@ -24,5 +26,16 @@ pub fn plan(archive: &Path, mode: Mode) -> Plan {
         }),
         second_pass: false,
         restore: None,
+        program: None,
+        accept: Vec::new(),
+        tried: None,
     }
+}
+
+/// Credentials of no database.
+#[allow(clippy::unnecessary_wraps, reason = "as the real ones")]
+pub fn credentials() -> Result<CredentialSource, UpstreamError> {
+    let fixed = aws_credential_types::Credentials::new("none", "secret", None, None, "tests");
+    let fixed = aws_credential_types::provider::SharedCredentialsProvider::new(fixed);
+    Ok(CredentialSource::new(fixed))
 }

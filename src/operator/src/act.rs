@@ -115,6 +115,21 @@ pub async fn record(
     create(&jobs, &recorder, migration, "Job").await.map(|_| ())
 }
 
+/// Creates the Job that notes in the archive that the migration was applied before.
+pub async fn record_baseline(
+    client: &Client,
+    migration: &DataMigration,
+    run: &RunRecord,
+    runnable: &Runnable,
+    settings: &Settings,
+) -> Result<(), ActError> {
+    let recorder = record::baseline(migration, run, runnable, settings);
+    let Some(recorder) = recorder else { return Ok(()) };
+    let jobs: Api<Job> =
+        Api::namespaced(client.clone(), &migration.namespace().unwrap_or_default());
+    create(&jobs, &recorder, migration, "Job").await.map(|_| ())
+}
+
 /// Creates an object. One of that name that is ours was created by an earlier attempt.
 async fn create<K>(
     api: &Api<K>,

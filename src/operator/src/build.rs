@@ -3,6 +3,7 @@
 pub mod archive;
 pub mod control;
 pub mod files;
+pub mod identity;
 pub mod job;
 pub mod parts;
 pub mod program;

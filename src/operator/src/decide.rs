@@ -14,6 +14,7 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 use kube::ResourceExt as _;
 
 use crate::adjust::{self, Adjustment};
+use crate::baseline;
 use crate::build::SETTINGS_DIGEST_ANNOTATION;
 use crate::deadline::{self, Deadline};
 use crate::dependencies::Dependencies;
@@ -62,6 +63,13 @@ pub enum Step {
     /// Give a run its number in status, then create its objects.
     Begin {
         /// The run's place in the history.
+        record: Box<RunRecord>,
+        /// What status says.
+        position: Position,
+    },
+    /// Record that the migration was applied before this operator existed.
+    Baseline {
+        /// Its place in the history.
         record: Box<RunRecord>,
         /// What status says.
         position: Position,
@@ -253,10 +261,14 @@ fn is_superseded(situation: Situation<'_>, record: &RunRecord, job: &Job, starte
 
 /// No run is under way.
 fn idle(situation: Situation<'_>, status: &DataMigrationStatus) -> Step {
+    if let Some(step) = baseline::step(situation, status) {
+        return step;
+    }
     let restoration = restoring::wanted(situation.migration);
+    let applied = status.is_applied() && !baseline::is_withdrawn(situation.migration);
     match (restoration, &status.applied) {
-        (None, Some(applied)) if status.is_applied() => {
-            return Step::Rest(position::applied(situation, applied));
+        (None, Some(report)) if applied => {
+            return Step::Rest(position::applied(situation, report));
         }
         (Some(Restoration { run: None, .. }), _) => {
             return Step::Rest(restoring::restored(status));
@@ -290,7 +302,7 @@ fn idle(situation: Situation<'_>, status: &DataMigrationStatus) -> Step {
         // A mistake is taken back at once, whatever it waited for when it was made.
         Some(restoration) => {
             let dry_run_first = runnable.target.spec.policy.dry_run_first;
-            restoring::settled(situation.migration, restoration, dry_run_first)
+            restoring::settled(situation.migration, restoration, &runnable.digest, dry_run_first)
         }
         None => restoring::incomplete(situation.migration)
             .or_else(|| settled(situation, status, runnable, kind))
@@ -328,8 +340,8 @@ fn settled(
     runnable: &Runnable,
     kind: RunKind,
 ) -> Option<Position> {
-    let last =
-        |kind| status.runs.iter().find(|r| r.kind == kind && r.result != RunResult::Cancelled);
+    let counts = |run: &&RunRecord| run.result != RunResult::Cancelled && !baseline::is_record(run);
+    let last = |kind| status.runs.iter().filter(counts).find(|run| run.kind == kind);
     let spec = &situation.migration.spec;
     let excused =
         |run: &RunRecord| spec.expect_no_requests && run.reason == Some(Reason::NoRequestsSeen);
@@ -351,7 +363,10 @@ fn settled(
         }
         RunKind::Apply => {
             let applied = last(RunKind::Apply).filter(|run| run.restored_by.is_none());
-            if let Some(run) = applied.filter(|run| !raised(run)) {
+            let again = |run: &RunRecord| {
+                raised(run) || ledger::is_reconsidered(situation.migration, &runnable.digest, run)
+            };
+            if let Some(run) = applied.filter(|run| !again(run)) {
                 let mut position = position::failed(status, run);
                 position.note_source_change(situation, &run.program_digest);
                 return Some(position);
@@ -459,22 +474,12 @@ fn begin(
         exit_code: None,
         message: put_off.and_then(|run| run.message.clone()),
         waiting_since: put_off.and_then(|run| run.waiting_since.clone()),
-        overrules: overrules(situation, status, kind),
+        overrules: ledger::overrules(situation.migration, status, kind),
+        accepted: situation.migration.spec.accept.clone(),
         archived: None,
         log: None,
     };
     Step::Begin { position: position::starting(&record), record: Box::new(record) }
-}
-
-/// Up to which number a person has decided to run again, although nobody knows how a run ended: those
-/// who raised `spec.retry` after status had said so.
-fn overrules(situation: Situation<'_>, status: &DataMigrationStatus, kind: RunKind) -> Option<u32> {
-    let wrote =
-        |run: &&RunRecord| run.kind != RunKind::DryRun && run.result != RunResult::Cancelled;
-    let last = status.runs.iter().find(wrote).filter(|_| kind != RunKind::DryRun)?;
-    let raised = situation.migration.spec.retry > last.retry;
-    let unknown = last.result == RunResult::Unknown && raised;
-    if unknown { Some(status.last_run) } else { last.overrules }
 }
 
 /// What the spec asks for.

@@ -5,6 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use dm_api::DataMigration;
 use dm_api::status::Phase;
 
+use crate::baseline;
 use crate::limits;
 
 /// Where the migrations stand that another one depends on.
@@ -56,7 +57,8 @@ pub fn resolve(
 
 /// Whether a migration has been applied.
 pub fn is_applied(migration: &DataMigration) -> bool {
-    migration.status.as_ref().is_some_and(dm_api::DataMigrationStatus::is_applied)
+    let applied = migration.status.as_ref().is_some_and(dm_api::DataMigrationStatus::is_applied);
+    applied && !baseline::is_withdrawn(migration)
 }
 
 /// The first way that leads from a migration back to itself.

@@ -21,7 +21,9 @@ pub type Files = BTreeMap<String, Vec<u8>>;
 #[serde(rename_all = "camelCase")]
 struct Fingerprint<'a> {
     version: u32,
-    target: TargetFingerprint<'a>,
+    /// Absent where the program alone is meant, wherever it runs.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    target: Option<TargetFingerprint<'a>>,
     script: Option<ScriptFingerprint<'a>>,
     container: Option<&'a ContainerProgram>,
 }
@@ -90,16 +92,16 @@ pub fn of_settings(migration: &DataMigration, target: &MigrationTarget) -> Strin
     of(&settings)
 }
 
-/// Digest of a script with its files, on a target.
+/// Digest of a script with its files, on a target if one is given.
 pub fn of_script(
-    target: &MigrationTarget,
+    target: Option<&MigrationTarget>,
     script: &Script,
     file: Option<&str>,
     files: &Files,
 ) -> String {
     of(&Fingerprint {
         version: 1,
-        target: target_fingerprint(target),
+        target: target.map(target_fingerprint),
         script: Some(ScriptFingerprint {
             files: files.iter().map(|(path, bytes)| (path.as_str(), of_bytes(bytes))).collect(),
             file,
@@ -112,14 +114,20 @@ pub fn of_script(
     })
 }
 
-/// Digest of a program in an image, on a target.
-pub fn of_container(target: &MigrationTarget, container: &ContainerProgram) -> String {
+/// Digest of a program in an image, on a target if one is given.
+pub fn of_container(target: Option<&MigrationTarget>, container: &ContainerProgram) -> String {
     of(&Fingerprint {
         version: 1,
-        target: target_fingerprint(target),
+        target: target.map(target_fingerprint),
         script: None,
         container: Some(container),
     })
+}
+
+/// Digest of what was applied before: nothing but where.
+pub fn of_baseline(target: &MigrationTarget) -> String {
+    let target = Some(target_fingerprint(target));
+    of(&Fingerprint { version: 1, target, script: None, container: None })
 }
 
 /// Digest of a restore: what is taken back and how, on a target.

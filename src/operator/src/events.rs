@@ -4,6 +4,7 @@ use dm_api::condition::{Reason, types};
 use dm_api::status::{DataMigrationStatus, RunKind, RunRecord, RunResult};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
 
+use crate::baseline;
 use crate::outcome;
 use crate::summary;
 
@@ -24,7 +25,8 @@ pub struct Told {
 /// What happened between two statuses, in the order of a story.
 pub fn between(old: &DataMigrationStatus, new: &DataMigrationStatus) -> Vec<Told> {
     let mut told = Vec::new();
-    for run in new.runs.iter().rev() {
+    // What stands for a run that nobody ran is told by the condition.
+    for run in new.runs.iter().rev().filter(|run| !baseline::is_record(run)) {
         let before = old.runs.iter().find(|before| before.number == run.number);
         if before.is_none() {
             told.push(started(run));

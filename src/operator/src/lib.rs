@@ -5,6 +5,7 @@
 
 pub mod act;
 pub mod adjust;
+pub mod baseline;
 pub mod build;
 pub mod controller;
 pub mod deadline;

@@ -2,6 +2,7 @@
 //! and pods. Pure.
 
 mod advice;
+mod gave_way;
 pub(crate) mod outage;
 mod restored;
 pub mod unseen;
@@ -115,6 +116,7 @@ pub fn of(record: &RunRecord, objects: RunObjects<'_>) -> Option<Outcome> {
         return Some(outcome);
     }
     outcome.wrote_nothing = record.kind == RunKind::Apply && wrote_nothing(objects, &outcome);
+    gave_way::complete(&cause, &mut outcome);
     complete_dry_run(record.kind, &mut outcome);
     outcome.message = message(record.kind, &cause, &outcome);
     outage::complete(&cause, &mut outcome);
@@ -182,6 +184,7 @@ enum Cause {
     Interrupted(Option<i32>),
     Guard(String),
     Ledger(Box<Verdict>),
+    GaveWay(Box<Verdict>),
     Gone,
 }
 
@@ -205,6 +208,7 @@ impl Cause {
             Self::Interrupted(_) => Reason::Interrupted,
             Self::Guard(_) => Reason::GuardFailed,
             Self::Ledger(verdict) => ledger::reason(verdict),
+            Self::GaveWay(verdict) => ledger::reason_at_first_write(verdict),
             Self::Gone => Reason::OutcomeUnknown,
         }
     }
@@ -215,6 +219,9 @@ fn cause(objects: RunObjects<'_>, pod: Option<&Pod>) -> Cause {
     // Where the ledger kept the program from starting, nothing that came after matters.
     if let Some(verdict) = pod.and_then(view::ledger_verdict).filter(|said| *said != Verdict::Go) {
         return Cause::Ledger(Box::new(verdict));
+    }
+    if let Some(cause) = gave_way::cause(objects) {
+        return cause;
     }
     let ended_well = objects.pods.iter().any(|pod| view::ended_well(pod));
     let any_ended = objects.pods.iter().any(|pod| view::program_end(pod).is_some());
@@ -312,6 +319,7 @@ fn result(kind: RunKind, cause: &Cause, outcome: &Outcome) -> RunResult {
         Cause::Stopped(_) if !outcome.started || !kind.writes() => RunResult::Cancelled,
         Cause::Gone => RunResult::Unknown,
         Cause::Ledger(verdict) => ledger::result(verdict),
+        Cause::GaveWay(verdict) if matches!(**verdict, Verdict::Unknown(_)) => RunResult::Unknown,
         _ => RunResult::Failed,
     }
 }
@@ -357,7 +365,7 @@ fn facts(record: &RunRecord, objects: RunObjects<'_>) -> Outcome {
         last_lines: lines,
         guard: pod.or(objects.pods.last()).and_then(|pod| view::guard_result(pod)),
         second_run: result.and_then(|result| result.second_run),
-        verdict: objects.pods.iter().rev().find_map(|pod| view::ledger_verdict(pod)),
+        verdict: gave_way::let_in(objects),
         archive: objects.job.and_then(view::archive_url),
         restore: None,
         wrote_nothing: false,

@@ -6,6 +6,7 @@ use dm_api::status::{AppliedReport, DataMigrationStatus, Phase, Progress, RunKin
 use jiff::Timestamp;
 
 use crate::adjust;
+use crate::baseline;
 use crate::decide::Situation;
 use crate::outcome;
 use crate::progress;
@@ -65,6 +66,9 @@ pub fn awaiting_promotion(status: &DataMigrationStatus) -> Position {
 
 /// The migration was applied, and stays so.
 pub fn applied(situation: Situation<'_>, applied: &AppliedReport) -> Position {
+    if applied.baseline {
+        return baseline::position();
+    }
     let effects =
         applied.effects.as_ref().map(|effects| format!(": {}", summary::changed(effects)));
     let who = match &applied.adopted_from {
@@ -284,7 +288,7 @@ fn restoring_total(situation: Situation<'_>, record: &RunRecord) -> Option<u64> 
 pub fn changed_since(situation: Situation<'_>, digest: &str) -> Option<&'static str> {
     match situation.runnable {
         // What is validated then is a restore.
-        Ok(Runnable { program: Program::Restore(_), .. }) => None,
+        Ok(Runnable { program: Program::Restore(_) | Program::Baseline, .. }) => None,
         Ok(runnable) if runnable.digest != digest => {
             Some("the program's files, its settings or its target have changed since")
         }

@@ -15,6 +15,7 @@ use kube::runtime::events::{Event, EventType, Recorder};
 use kube::{Api, Client, Resource as _, ResourceExt as _};
 
 use crate::act::{self, ActError};
+use crate::baseline;
 use crate::build::{self, Settings, record};
 use crate::decide::{self, Situation, Step};
 use crate::events;
@@ -170,6 +171,13 @@ impl Look<'_> {
                 self.replace_recorder(recorder).await?;
                 continue;
             }
+            if baseline::is_record(run) {
+                if let Ok(runnable) = runnable {
+                    let (client, settings) = (&self.context.client, &self.context.settings);
+                    act::record_baseline(client, self.migration, run, runnable, settings).await?;
+                }
+                continue;
+            }
             // Somebody removed the Job with its finalizer: another like it tells where the archive is.
             let built = |r: &Runnable| build::job::build(self.migration, run, r, settings);
             let job = self.observed.job_of(run).cloned().or_else(|| runnable.ok().map(built));
@@ -311,6 +319,7 @@ impl Look<'_> {
             }
             (
                 Step::Rest(_)
+                | Step::Baseline { .. }
                 | Step::Follow { .. }
                 | Step::Finish(_)
                 | Step::Discard
@@ -360,9 +369,11 @@ fn again(step: &Step, situation: Situation<'_>) -> Option<Duration> {
         Step::Follow { execution_time, .. } => Some(progress_interval(*execution_time, situation)),
         Step::Stop { .. } => Some(Duration::from_secs(2)),
         // What follows is decided on the status just written: a new Job is let go, an end settled.
-        Step::Begin { .. } | Step::Create(_) | Step::Finish(_) | Step::Discard => {
-            Some(Duration::ZERO)
-        }
+        Step::Begin { .. }
+        | Step::Baseline { .. }
+        | Step::Create(_)
+        | Step::Finish(_)
+        | Step::Discard => Some(Duration::ZERO),
         Step::GiveWay(_) => Some(limits::POLL_TURN),
         Step::Release => None,
     }

@@ -9,6 +9,8 @@ use dm_api::condition::Reason;
 use dm_api::migration::{OnConflict, State};
 use dm_api::status::{DataMigrationStatus, Phase, RunKind, RunRecord, RunResult};
 
+use crate::baseline;
+use crate::ledger;
 use crate::position::{self, Position, Standing};
 use crate::validate::Problem;
 
@@ -49,7 +51,10 @@ fn next(migration: &DataMigration) -> Option<&RunRecord> {
 }
 
 fn has_applied(run: &RunRecord) -> bool {
-    run.kind == RunKind::Apply && run.result.is_over() && run.result != RunResult::Cancelled
+    run.kind == RunKind::Apply
+        && run.result.is_over()
+        && run.result != RunResult::Cancelled
+        && !baseline::is_record(run)
 }
 
 /// Whether a run that is over may have left changes. One that succeeded is taken back even if it
@@ -120,12 +125,15 @@ pub fn restored(status: &DataMigrationStatus) -> Position {
 pub fn settled(
     migration: &DataMigration,
     restoration: Restoration,
+    digest: &str,
     dry_run_first: bool,
 ) -> Option<Position> {
     let status = migration.status.clone().unwrap_or_default();
     let spec = &migration.spec;
     let same = |run: &&RunRecord| {
-        run.restores == restoration.run && run.on_conflict == Some(restoration.on_conflict)
+        run.restores == restoration.run
+            && run.on_conflict == Some(restoration.on_conflict)
+            && !ledger::is_reconsidered(migration, digest, run)
     };
     let newest = |kinds: &[RunKind]| {
         let over = |run: &&RunRecord| run.result != RunResult::Cancelled;

@@ -107,6 +107,7 @@ pub fn record(kind: RunKind) -> RunRecord {
         message: None,
         waiting_since: None,
         overrules: None,
+        accepted: Vec::new(),
         archived: None,
         log: None,
     }

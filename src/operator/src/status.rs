@@ -11,6 +11,7 @@ use dm_api::status::{
 use jiff::Timestamp;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{Condition, Time};
 
+use crate::baseline;
 use crate::decide::{self, Situation, Step};
 use crate::digest;
 use crate::limits;
@@ -41,6 +42,11 @@ pub fn next(situation: Situation<'_>, step: &Step) -> DataMigrationStatus {
         }
         Step::Begin { record, position } => {
             begin(&mut status, record);
+            place(&mut status, situation, position);
+        }
+        Step::Baseline { record, position } => {
+            begin(&mut status, record);
+            status.applied = Some(baseline::report(record));
             place(&mut status, situation, position);
         }
         Step::Follow { position, execution_time, .. } => {
@@ -84,6 +90,9 @@ fn begin(status: &mut DataMigrationStatus, record: &RunRecord) {
     let restores = record.kind.restores();
     let mut record = record.clone();
     record.requested_at = seconds(record.requested_at.0);
+    record.recorded_at = record.recorded_at.map(|time| seconds(time.0));
+    // Withdrawn: what was said of an earlier time holds no more.
+    status.applied = status.applied.take().filter(|applied| !applied.baseline);
     status.last_run = record.number;
     ledger::take_over(&mut status.runs);
     status.runs.insert(0, record);
@@ -225,6 +234,7 @@ fn dry_run_report(run: &RunRecord, outcome: &Outcome) -> DryRunReport {
         finalization_time: run.finalization_time.clone(),
         idempotent: effects::idempotent(outcome),
         effects: outcome.guard.as_ref().map(effects::would_change),
+        tried_on: outcome.guard.as_ref().and_then(effects::tried_on),
         program_digest: run.program_digest.clone(),
         digest: outcome
             .guard
@@ -244,6 +254,7 @@ fn applied_report(run: &RunRecord, outcome: &Outcome) -> AppliedReport {
         effects: outcome.guard.as_ref().map(effects::changed),
         program_digest: run.program_digest.clone(),
         adopted_from: None,
+        baseline: false,
         journalled: outcome.journalled(),
         log: run.log.clone(),
         report: outcome.kept(|archived| archived.report.as_ref()),

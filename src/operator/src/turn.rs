@@ -125,6 +125,7 @@ pub fn waiting(run: &RunRecord) -> Option<Position> {
     let message = run.message.clone().unwrap_or_default();
     let text = match reason {
         Reason::LockedByAnother => "locked by another",
+        Reason::DatabaseUnreachable => "waiting for the database",
         _ => "waiting for the archive",
     };
     Some(held(reason, message, text))

@@ -6,9 +6,11 @@ use dm_api::migration::{ContainerProgram, Limits, PodSettings, Script};
 use dm_api::script::{self, FilesProblem};
 use dm_api::target::Credentials;
 use dm_api::{DataMigration, MigrationTarget};
+use dm_core::identity::ProgramId;
 use dm_core::plan::PROGRAM_ENVIRONMENT_RESERVED;
 use k8s_openapi::api::core::v1::{ConfigMap, EnvVar};
 
+use crate::baseline;
 use crate::digest::{self, Files};
 use crate::limits;
 use crate::restoring::{self, Restoration};
@@ -31,6 +33,8 @@ pub struct Runnable {
     pub program: Program,
     /// Digest of all of it.
     pub digest: String,
+    /// What the ledger knows the program by, whatever its target; none of the author's in a restore.
+    pub identity: Option<ProgramId>,
     /// Digest of the rest that a Job is made from.
     pub settings_digest: String,
     /// Settings of the pod.
@@ -63,6 +67,8 @@ pub enum Program {
     Container(ContainerProgram),
     /// None of the author's: what a run changed is taken back.
     Restore(Restoration),
+    /// None: it was applied before this operator existed.
+    Baseline,
 }
 
 /// The ConfigMap of a script, as it was found.
@@ -110,15 +116,25 @@ pub fn validate(
             return Err(problem);
         }
         let digest = digest::of_restore(target, restoration);
-        return Ok(put_together(migration, target, Program::Restore(restoration), digest));
+        return Ok(put_together(migration, target, Program::Restore(restoration), digest, None));
+    }
+    if baseline::is_wanted(migration) {
+        let identity = match (&spec.script, &spec.container) {
+            (Some(script), None) => script_program(script, target, files).ok().map(|found| found.2),
+            (None, Some(container)) => Some(digest::of_container(None, container)),
+            (Some(_), Some(_)) | (None, None) => None,
+        };
+        let digest = digest::of_baseline(target);
+        return Ok(put_together(migration, target, Program::Baseline, digest, identity));
     }
     check_volumes(&spec.pod_template, target)?;
-    let (program, digest) = match (&spec.script, &spec.container) {
+    let (program, digest, identity) = match (&spec.script, &spec.container) {
         (Some(script), None) => script_program(script, target, files)?,
         (None, Some(container)) => {
             check_env("spec.container.env", &container.env, target)?;
-            let digest = digest::of_container(target, container);
-            (Program::Container(container.clone()), digest)
+            let digest = digest::of_container(Some(target), container);
+            let alone = digest::of_container(None, container);
+            (Program::Container(container.clone()), digest, alone)
         }
         (Some(_), Some(_)) | (None, None) => {
             return Err(problem(
@@ -127,7 +143,7 @@ pub fn validate(
             ));
         }
     };
-    Ok(put_together(migration, target, program, digest))
+    Ok(put_together(migration, target, program, digest, Some(identity)))
 }
 
 fn put_together(
@@ -135,8 +151,10 @@ fn put_together(
     target: &MigrationTarget,
     program: Program,
     digest: String,
+    identity: Option<String>,
 ) -> Runnable {
     Runnable {
+        identity: identity.map(|digest| ProgramId { digest, ..ProgramId::default() }),
         settings_digest: digest::of_settings(migration, target),
         target: target.clone(),
         program,
@@ -150,7 +168,7 @@ fn script_program(
     script: &Script,
     target: &MigrationTarget,
     files: &FilesFound,
-) -> Result<(Program, String), Problem> {
+) -> Result<(Program, String, String), Problem> {
     check_env("spec.script.env", &script.env, target)?;
     let FilesFound::Found(config_map) = files else {
         return Err(problem(
@@ -168,8 +186,9 @@ fn script_program(
     } else {
         None
     };
-    let digest = digest::of_script(target, script, file.as_deref(), &files);
-    Ok((Program::Script { files, file, script: script.clone() }, digest))
+    let digest = digest::of_script(Some(target), script, file.as_deref(), &files);
+    let identity = digest::of_script(None, script, file.as_deref(), &files);
+    Ok((Program::Script { files, file, script: script.clone() }, digest, identity))
 }
 
 /// The files of a ConfigMap under their paths.

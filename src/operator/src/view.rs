@@ -69,9 +69,18 @@ pub fn run_of(labels: Option<&std::collections::BTreeMap<String, String>>) -> Op
 
 /// URL of the archive that a run's guard, or its restore, was given.
 pub fn archive_url(job: &Job) -> Option<String> {
+    Some(plan(job)?.archive?.url)
+}
+
+/// Whether a run is known to have no archive.
+pub fn has_no_archive(job: &Job) -> bool {
+    plan(job).is_some_and(|plan| plan.archive.is_none())
+}
+
+/// The plan of a run's guard, or its restore.
+fn plan(job: &Job) -> Option<Plan> {
     let plan = plan_text(job.spec.as_ref()?.template.spec.as_ref()?)?;
-    let plan: Plan = serde_json::from_str(plan).ok()?;
-    Some(plan.archive?.url)
+    serde_json::from_str(plan).ok()
 }
 
 /// The plan that a pod's guard, or its restore, was given, as text.

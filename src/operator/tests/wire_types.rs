@@ -7,6 +7,7 @@ use std::path::Path;
 use dm_api::{DataMigration, MigrationTarget};
 use dm_core::control::{CONTROL_VERSION, ControlState};
 use dm_core::difference::ChangeKind;
+use dm_core::identity::{DatabaseId, Difference, Mismatch, ProgramId, TableIds, TriedOn};
 use dm_core::plan::{
     ArchivePlan, JournalMode, Mode, PLAN_VERSION, Plan, Policy, RateLimits, RestorePlan,
     RetentionPlan, RunId, Upstream,
@@ -19,7 +20,8 @@ use dm_core::report::{
 use dm_core::restore::{Conflict, OnConflict};
 use dm_core::restored::{ConflictGroup, RESTORE_RESULT_VERSION, RestoreResult};
 use dm_core::verdict::{
-    Adopted, LedgerKind, LedgerVerdict, LockHolder, RunOutcome, RunSummary, UnknownRun, Verdict,
+    Adopted, Differs, LedgerKind, LedgerVerdict, LockHolder, RecordedRun, RunOutcome, RunSummary,
+    UnknownRun, Verdict,
 };
 use kube::CustomResourceExt as _;
 use serde::Serialize;
@@ -105,6 +107,34 @@ fn is_absent_alternative(path: &str, field: &str) -> bool {
     )
 }
 
+fn database_id() -> DatabaseId {
+    DatabaseId {
+        region: "eu-west-1".into(),
+        endpoint: Some("http://dynamodb:8000".into()),
+        partition: Some("aws".into()),
+        account: Some("111122223333".into()),
+    }
+}
+
+fn table_ids() -> TableIds {
+    [("cars".into(), "5f4c2b1a-0000-4000-8000-000000000001".into())].into()
+}
+
+fn differs() -> Verdict {
+    Verdict::Differs(Differs {
+        run: Some(RecordedRun {
+            run: 2,
+            begun_at: "2026-11-02T10:00:00.000Z".into(),
+            namespace: "team".into(),
+            name: "0001-add-price-to-cars".into(),
+        }),
+        difference: Difference {
+            reason: Mismatch::TableReplaced,
+            what: "it worked on table cars with the id 1, and table cars has the id 2 now".into(),
+        },
+    })
+}
+
 #[test]
 fn a_plan_is_its_golden_file() {
     check(
@@ -144,9 +174,16 @@ fn a_plan_is_its_golden_file() {
                 repeatable: true,
                 tables: vec!["cars".into()],
                 retention: Some(RetentionPlan { max_age_days: 90, keep_runs: 5, journals: true }),
+                again: true,
             }),
             second_pass: true,
             restore: Some(RestorePlan { run: 1, on_conflict: OnConflict::Overwrite }),
+            program: Some(ProgramId {
+                digest: "sha256:4d".into(),
+                images: [("program".into(), "sha256:1a".into())].into(),
+            }),
+            accept: vec![Mismatch::OtherDatabase, Mismatch::OtherProgram, Mismatch::TableReplaced],
+            tried: Some(TriedOn { database: database_id(), tables: table_ids() }),
         },
     );
 }
@@ -190,6 +227,7 @@ fn a_guards_result_is_its_golden_file() {
             write_units: 406.0,
             tables: vec![TableEffect {
                 name: "cars".into(),
+                id: Some(table_ids()["cars"].clone()),
                 items_read: 406,
                 created: 1,
                 updated: 400,
@@ -266,6 +304,8 @@ fn a_guards_result_is_its_golden_file() {
                 lasts: true,
             }],
             archived: Some(archived()),
+            database: Some(database_id()),
+            gave_way: Some(differs()),
         },
     );
 }
@@ -342,6 +382,9 @@ fn a_ledgers_verdicts_are_their_golden_files() {
     check("verdict-locked.json", Verdict::Locked(holder()));
     let message = "reading `ledger/m` in the archive: no answer in time".into();
     check("verdict-unavailable.json", Verdict::Unavailable { message });
+    check("verdict-differs.json", differs());
+    let message = "identifying the database: no answer in time".into();
+    check("verdict-unreachable.json", Verdict::Unreachable { message });
 }
 
 #[test]
@@ -388,6 +431,12 @@ fn a_restores_result_is_its_golden_file() {
             }),
             archived: Some(archived()),
             problem: Some("interrupted: the same restore goes on where it is".into()),
+            differs: Some(Difference {
+                reason: Mismatch::OtherDatabase,
+                what: "it worked on DynamoDB in eu-west-1, and the database is now DynamoDB in \
+                       us-east-1"
+                    .into(),
+            }),
         },
     );
 }

@@ -52,6 +52,9 @@ pub async fn start(
         }),
         second_pass: false,
         restore: None,
+        program: None,
+        accept: Vec::new(),
+        tried: None,
     };
     let folder = tempfile::tempdir()?;
     let (program, control) = (free_address().await?, free_address().await?);

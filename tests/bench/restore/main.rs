@@ -123,6 +123,9 @@ async fn take_back(url: &str, database: &str) -> Result<(), Error> {
         archive: Some(named(url)),
         second_pass: false,
         restore: None,
+        program: None,
+        accept: Vec::new(),
+        tried: None,
     };
     let keys = Credentials::new("bench", "bench", None, None, "bench");
     let credentials = CredentialSource::new(SharedCredentialsProvider::new(keys));

@@ -45,6 +45,8 @@ fn result(mode: Mode) -> GuardResult {
         locked: None,
         outages: Vec::new(),
         archived: None,
+        database: None,
+        gave_way: None,
     }
 }
 

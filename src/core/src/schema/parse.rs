@@ -48,6 +48,7 @@ impl TableSchema {
         Ok(Self {
             name: text(table, "TableName")?.to_owned(),
             arn: table.get("TableArn").and_then(Value::as_str).map(str::to_owned),
+            id: crate::identity::table_id(table),
             keys: keys(table, &types)?,
             attribute_types: types,
             indexes,

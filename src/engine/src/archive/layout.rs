@@ -107,6 +107,11 @@ impl RunName {
         format!("ledger/{}/{:06}.completed.json", self.migration, self.number)
     }
 
+    /// The ids of the tables that the run writes, beside those that it began with.
+    pub fn tables(&self) -> String {
+        format!("ledger/{}/{:06}.tables.json", self.migration, self.number)
+    }
+
     /// The run whose object this is, for any path under `runs/` or `ledger/`.
     pub fn of_path(path: &str) -> Option<Self> {
         let mut parts = path.split('/');
@@ -136,7 +141,9 @@ mod tests {
         let run = RunName::new("prod.0001-add-price", 12).unwrap();
         assert_eq!(run.begun(), "ledger/prod.0001-add-price/000012.begun.json");
         assert_eq!(run.segment(3), "runs/prod.0001-add-price/000012/journal/00000003.ndjson.zst");
-        for path in [run.begun(), run.completed(), run.segment(3), run.closed(), run.log()] {
+        let of_ledger = [run.begun(), run.completed(), run.tables()];
+        let of_run = [run.segment(3), run.closed(), run.log()];
+        for path in of_ledger.into_iter().chain(of_run) {
             assert_eq!(RunName::of_path(&path).as_ref(), Some(&run), "{path}");
         }
         assert_eq!(RunName::segment_number(&run.segment(3)), Some(3));

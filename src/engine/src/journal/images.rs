@@ -53,6 +53,11 @@ impl Images {
         f64::from(u32::try_from(half_units).unwrap_or(u32::MAX)) / 2.0
     }
 
+    /// The connection that it reads by.
+    pub fn reader(&self) -> &ReadOnly {
+        &self.upstream
+    }
+
     /// What was sent to the database so far.
     pub fn calls(&self) -> UpstreamCalls {
         self.upstream.calls()
@@ -88,6 +93,11 @@ impl Images {
             schemas.insert(name.to_owned(), Arc::clone(&schema));
         }
         Ok(schema)
+    }
+
+    /// What is known of tables.
+    pub fn for_each_table(&self, mut see: impl FnMut(&TableSchema)) {
+        self.lock().values().for_each(|schema| see(schema));
     }
 
     /// Tables may have changed.

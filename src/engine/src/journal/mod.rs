@@ -7,6 +7,7 @@
 
 mod ahead;
 mod batch;
+mod begin;
 mod foreseen;
 pub mod frame;
 pub(crate) mod images;
@@ -37,18 +38,20 @@ use crate::archive::{Archive, ArchiveError, LayoutError, RunName};
 use crate::call::Call;
 use crate::earlier;
 use crate::fault::Fault;
-use crate::ledger::{self, Begin, Begun, Kind, LedgerError};
+use crate::ledger::{Kind, LedgerError};
 use crate::operation::{Class, Operation};
 use crate::table_lock::{LockTimes, Owner, TableLocks};
 use crate::tally::Tally;
 use crate::upstream::ReadOnly;
 use ahead::{Ahead, Reading};
+use begin::Beginning;
 use foreseen::Followers;
 use images::Images;
 use locks::KeyLocks;
 use recovered::Recovered;
 use tokens::Tokens;
 
+pub use begin::{GaveWay, lock_name};
 pub use read::{JournalReader, JournalSummary, ReadError};
 pub use single::Known;
 pub use writer::{Draft, JournalCounts, Settlement, Writer};
@@ -78,6 +81,8 @@ pub struct JournalledRun {
     pub kind: Kind,
     /// What its journal promises.
     pub mode: JournalMode,
+    /// Its plan.
+    pub plan: Box<Plan>,
 }
 
 impl JournalledRun {
@@ -92,7 +97,7 @@ impl JournalledRun {
         let name = RunName::new(&archive.migration, plan.run.number)?;
         let kind = plan.restore.map_or(Kind::Apply, |restore| Kind::Restore(restore.run));
         let (id, mode) = (plan.run.clone(), plan.policy.journal);
-        Ok(Some(Self { name, id, kind, mode }))
+        Ok(Some(Self { name, id, kind, mode, plan: Box::new(plan.clone()) }))
     }
 }
 
@@ -102,6 +107,7 @@ pub struct Journal {
     archive: Archive,
     run: JournalledRun,
     writer: OnceCell<Writer>,
+    beginning: Beginning,
     apply: Apply,
     images: Arc<Images>,
     ahead: Arc<Ahead>,
@@ -129,6 +135,7 @@ impl Journal {
             run,
             tables,
             writer: OnceCell::new(),
+            beginning: Beginning::default(),
             apply,
             ahead: Arc::new(Ahead::new(Arc::clone(&images))),
             followers: Followers::default(),
@@ -227,42 +234,7 @@ impl Journal {
 
     /// The writer, after the ledger says that this run may write.
     async fn writer(&self) -> Result<&Writer, Fault> {
-        self.writer.get_or_try_init(|| self.begin()).await
-    }
-
-    async fn begin(&self) -> Result<Writer, Fault> {
-        let begun = Begun::now(&self.run.id, self.run.kind.clone());
-        let unreachable = |error: &(dyn std::error::Error + 'static)| {
-            tracing::warn!(error, run = %self.run.name, "beginning the journal");
-            Fault::NotJournalled("the archive cannot be reached".into())
-        };
-        let entered = ledger::begin(&self.archive, &self.run.name, &begun).await;
-        match entered.map_err(|error| unreachable(&error))? {
-            Begin::New | Begin::Again => {}
-            Begin::Taken(_) => return Err(self.closed("another run of this name was begun")),
-            Begin::Over(_) => return Err(self.closed("this run was completed before")),
-        }
-        let writer = Writer::open(self.archive.clone(), self.run.name.clone()).await;
-        writer.inspect(|writer| self.ahead.enter_into(writer)).map_err(|error| match error {
-            ReadError::Archive { .. } => unreachable(&error),
-            ReadError::Missing { .. } | ReadError::Damaged { .. } | ReadError::Torn { .. } => {
-                tracing::error!(error = &error as &dyn std::error::Error, "opening the journal");
-                Fault::refused(
-                    format!("The guard writes nothing, because it cannot go on with the journal: {error}."),
-                    "the run's journal is damaged",
-                )
-            }
-        })
-    }
-
-    fn closed(&self, why: &str) -> Fault {
-        Fault::refused(
-            format!(
-                "The guard refuses to write: the archive's ledger says of {} that {why}.",
-                self.run.name
-            ),
-            format!("the ledger says that {why}"),
-        )
+        self.writer.get_or_try_init(|| Box::pin(self.begin(None))).await
     }
 
     /// Makes what is known of the last writes durable, writes down what the journal holds, and gives the

@@ -77,7 +77,7 @@ impl Journal {
         known: Known,
     ) -> Result<Done, Fault> {
         let (table, key) = (&prepared.table, &prepared.key);
-        self.tables.hold(&table.name).await?;
+        self.hold(table).await?;
         let lock = std::iter::once((table.name.as_str(), key.bytes()));
         let _held = self.locks.lock(lock).await;
         // An image that may be an old one is only good for a write that is bound to all of it.

@@ -120,7 +120,7 @@ impl Journal {
         let actions = asked.actions;
         let writes = actions.iter().filter_map(Action::prepared).filter(|one| one.changes());
         for prepared in writes {
-            self.tables.hold(&prepared.table.name).await?;
+            self.hold(&prepared.table).await?;
         }
         let keys = actions.iter().filter_map(|action| {
             let prepared = action.prepared()?;

@@ -22,7 +22,7 @@ impl Journal {
     ) -> Result<Bytes, Fault> {
         let parts = self.parts(body).await?;
         for part in &parts {
-            self.tables.hold(&part.prepared.table.name).await?;
+            self.hold(&part.prepared.table).await?;
         }
         let keys =
             parts.iter().map(|part| (part.prepared.table.name.as_str(), part.prepared.key.bytes()));

@@ -82,6 +82,7 @@ impl Effects {
             removed: count(counts[Touch::Removed as usize]),
         };
         TableEffect {
+            id: None,
             name: table.to_owned(),
             items_read: 0,
             created: count(self.created),

@@ -169,6 +169,13 @@ impl Schemas {
         self.lock().by_name.values().any(Known::is_touched)
     }
 
+    /// The tables of the database that the run has met, unless the program has deleted them.
+    pub fn for_each_upstream(&self, mut see: impl FnMut(&TableSchema)) {
+        let names = self.lock();
+        let tables = names.by_name.values().filter_map(|known| known.table.as_ref());
+        tables.filter(|table| table.upstream).for_each(|table| see(&table.schema));
+    }
+
     /// Names of tables that exist here only, and of those that the program deleted.
     pub fn names(&self) -> (BTreeSet<String>, BTreeSet<String>) {
         let names = self.lock();

@@ -6,6 +6,7 @@
 
 mod key;
 mod partitions;
+mod place;
 mod speed;
 
 use std::sync::Arc;
@@ -13,6 +14,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use bytes::Bytes;
 use dm_core::control::ControlState;
+use dm_core::identity::Difference;
 use dm_core::journal::MergedEntry;
 use dm_core::limits;
 use dm_core::plan::{JournalMode, Mode, Plan, RateLimits};
@@ -65,6 +67,17 @@ pub enum RestoreError {
     /// Files that hold the journal in parts.
     #[error("sorting the journal by keys")]
     Sorting(#[source] std::io::Error),
+    /// The database could not be asked which one it is.
+    #[error("identifying the database")]
+    Identify(#[source] Fault),
+    /// The run was of another database, or of a table that was replaced.
+    #[error("run {run} cannot be restored here, and nothing was written: {}", .difference.what)]
+    Differs {
+        /// The run.
+        run: String,
+        /// What differs.
+        difference: Difference,
+    },
     /// It was told to stop.
     #[error("the restore was interrupted; begun again, it goes on where it is")]
     Interrupted,
@@ -279,6 +292,7 @@ impl Restore {
 
     async fn put_all_back(&self) -> Result<()> {
         let reader = JournalReader::open(&self.archive, &self.source).await?;
+        self.check_place().await?;
         if let Target::Database(journal) = &self.target {
             let begun = journal.begun().await;
             begun.map_err(|fault| RestoreError::Write { table: String::new(), fault })?;

@@ -46,6 +46,7 @@ pub fn plan(migration: &DataMigration, record: &RunRecord, archive: &ArchiveSpec
         endpoint: archive.endpoint.clone(),
         region: archive.region.clone(),
         migration: archive::migration_name(namespace, name),
+        again: false,
         overrule: record.overrules.unwrap_or(0),
         repeatable: record.kind.restores() || migration.spec.backoff_limit > 0,
         tables: tables(migration, record),

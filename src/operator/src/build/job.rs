@@ -7,7 +7,7 @@ use dm_api::status::{RunKind, RunRecord};
 use dm_api::{DataMigration, OUTCOME_FINALIZER};
 use dm_core::plan::{CONTROL_PORT, Mode, PLAN_ENV, PLAN_VERSION, Plan};
 use dm_core::plan::{Policy, RateLimits, RunId, Upstream};
-use dm_core::verdict::EXITS_FINAL;
+use dm_core::verdict::{EXIT_DIFFERS, EXITS_FINAL};
 use k8s_openapi::api::batch::v1::{
     Job, JobSpec, PodFailurePolicy, PodFailurePolicyOnExitCodesRequirement,
     PodFailurePolicyOnPodConditionsPattern, PodFailurePolicyRule,
@@ -24,7 +24,8 @@ use super::parts::variable;
 pub use super::parts::{annotations, labels, mount, owner, resources, secret_variable};
 use super::{
     FILES_VOLUME, GUARD_CONTAINER, LEDGER_CONTAINER, PREPARE_CONTAINER, PROGRAM_CONTAINER,
-    SETTINGS_DIGEST_ANNOTATION, Settings, archive, files, program, restore,
+    RESTORE_CONTAINER, SETTINGS_DIGEST_ANNOTATION, Settings, archive, files, identity, program,
+    restore,
 };
 use crate::limits;
 use crate::names;
@@ -80,11 +81,7 @@ pub fn build(
             suspend: Some(true),
             active_deadline_seconds: deadline,
             pod_replacement_policy: Some("Failed".into()),
-            pod_failure_policy: Some(failure_policy(
-                migration,
-                record.kind,
-                archive::asked(&runnable.target, record.kind),
-            )),
+            pod_failure_policy: Some(failure_policy(migration, record, runnable)),
             template: pod(migration, record, runnable, settings),
             ..JobSpec::default()
         }),
@@ -96,9 +93,10 @@ pub fn build(
 /// on; a run that applies does so only if its author said that its program may be repeated.
 fn failure_policy(
     migration: &DataMigration,
-    kind: RunKind,
-    asked: Option<&ArchiveSpec>,
+    record: &RunRecord,
+    runnable: &Runnable,
 ) -> PodFailurePolicy {
+    let kind = record.kind;
     let repeatable = kind != RunKind::Apply || migration.spec.backoff_limit > 0;
     let disrupted = PodFailurePolicyRule {
         action: if repeatable { "Ignore" } else { "FailJob" }.into(),
@@ -109,16 +107,30 @@ fn failure_policy(
         on_exit_codes: None,
     };
     // What the ledger says it says to every pod.
-    let ledger = asked.map(|_| PodFailurePolicyRule {
+    let asks = asks(migration, record, runnable);
+    let ledger = asks.then(|| fails_for_good(LEDGER_CONTAINER, &EXITS_FINAL));
+    // A restore that is in the wrong place is so in every pod.
+    let restore = kind.restores().then(|| fails_for_good(RESTORE_CONTAINER, &[EXIT_DIFFERS]));
+    PodFailurePolicy { rules: ledger.into_iter().chain(restore).chain([disrupted]).collect() }
+}
+
+fn fails_for_good(container: &str, codes: &[u8]) -> PodFailurePolicyRule {
+    PodFailurePolicyRule {
         action: "FailJob".into(),
         on_pod_conditions: None,
         on_exit_codes: Some(PodFailurePolicyOnExitCodesRequirement {
-            container_name: Some(LEDGER_CONTAINER.into()),
+            container_name: Some(container.into()),
             operator: "In".into(),
-            values: EXITS_FINAL.iter().map(|code| i32::from(*code)).collect(),
+            values: codes.iter().map(|code| i32::from(*code)).collect(),
         }),
-    });
-    PodFailurePolicy { rules: ledger.into_iter().chain([disrupted]).collect() }
+    }
+}
+
+/// Whether the pod asks, before its program starts, whether the run may begin: the archive's ledger, and
+/// the database where a dry run of it must have come first.
+fn asks(migration: &DataMigration, record: &RunRecord, runnable: &Runnable) -> bool {
+    archive::asked(&runnable.target, record.kind).is_some()
+        || identity::tried(migration, record, runnable).is_some()
 }
 
 fn pod(
@@ -167,20 +179,20 @@ fn init_containers(
     settings: &Settings,
 ) -> Vec<Container> {
     let guard = guard(migration, record, runnable, settings);
-    let asked = archive::asked(&runnable.target, record.kind);
-    let ledger = asked.map(|archive| ledger(&guard, archive));
+    let ledger =
+        asks(migration, record, runnable).then(|| ledger(&guard, archive::of(&runnable.target)));
     [Some(prepare(runnable, settings)), ledger, Some(guard)].into_iter().flatten().collect()
 }
 
 /// Asks the archive's ledger whether the run may begin, with the guard's eyes.
-fn ledger(guard: &Container, archive: &ArchiveSpec) -> Container {
+fn ledger(guard: &Container, archive: Option<&ArchiveSpec>) -> Container {
     Container {
         name: LEDGER_CONTAINER.into(),
         args: Some(vec!["ledger".into()]),
         restart_policy: None,
         startup_probe: None,
         resources: Some(resources("10m", "32Mi", limits::LEDGER_MEMORY_LIMIT)),
-        volume_mounts: archive::mount(archive).map(|mount| vec![mount]),
+        volume_mounts: archive.and_then(archive::mount).map(|mount| vec![mount]),
         ..guard.clone()
     }
 }
@@ -355,8 +367,11 @@ fn plan(migration: &DataMigration, record: &RunRecord, runnable: &Runnable) -> P
         second_pass: program::has_second_pass(migration, record),
         restore: match &runnable.program {
             Program::Restore(restoration) => restore::plan(*restoration),
-            Program::Script { .. } | Program::Container(_) => None,
+            Program::Script { .. } | Program::Container(_) | Program::Baseline => None,
         },
+        program: runnable.identity.clone(),
+        accept: identity::accepted(record),
+        tried: identity::tried(migration, record, runnable),
     }
 }
 

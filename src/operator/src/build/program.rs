@@ -91,7 +91,7 @@ pub(super) fn container(
             ..in_image(base, &container.command, &container.args, flags)
         },
         // Its pod is another one; see `restore`.
-        Program::Restore(_) => base,
+        Program::Restore(_) | Program::Baseline => base,
     };
     if has_log && container.command.is_some() {
         mounts.push(mount("dm-log", LOG_DIR, false));

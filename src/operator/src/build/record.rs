@@ -3,7 +3,7 @@
 
 use std::collections::BTreeMap;
 
-use dm_api::status::{RunRecord, RunResult};
+use dm_api::status::{RunKind, RunRecord, RunResult};
 use dm_api::{DataMigration, MIGRATION_UID_LABEL};
 use dm_core::verdict::EXIT_CONTRADICTED;
 use k8s_openapi::api::batch::v1::{
@@ -13,9 +13,11 @@ use k8s_openapi::api::core::v1::{Container, PodSpec, PodTemplateSpec};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{ObjectMeta, Time};
 
 use super::parts::guard_of;
-use super::{RECORD_OF_LABEL, Settings, archive, control, job};
+use super::{RECORD_OF_LABEL, RESTORE_CONTAINER, Settings, archive, control, job};
+use crate::baseline;
 use crate::limits;
 use crate::names;
+use crate::validate::Runnable;
 
 /// Name of its container.
 const CONTAINER: &str = "record";
@@ -29,7 +31,9 @@ pub fn build(
     settings: &Settings,
 ) -> Option<Job> {
     let pod = of.spec.as_ref()?.template.spec.as_ref()?;
-    let guard = guard_of(of)?;
+    // A restore's Job has one container, which has what a guard has.
+    let guard =
+        guard_of(of).or_else(|| pod.containers.iter().find(|c| c.name == RESTORE_CONTAINER))?;
     let labels = labels(migration, run);
     let annotations = job::annotations(migration, run);
     Some(Job {
@@ -64,6 +68,18 @@ pub fn is_outdated(job: &Job, settings: &Settings) -> bool {
     let pod = job.spec.as_ref().and_then(|spec| spec.template.spec.as_ref());
     let mut containers = pod.into_iter().flat_map(|pod| &pod.containers);
     containers.any(|container| container.image.as_ref() != Some(&settings.agent_image))
+}
+
+/// The Job that notes that the migration was applied before: there is no run, so it is made after the pod
+/// of a restore, which has no program either.
+pub fn baseline(
+    migration: &DataMigration,
+    run: &RunRecord,
+    runnable: &Runnable,
+    settings: &Settings,
+) -> Option<Job> {
+    let like = RunRecord { kind: RunKind::Restore, ..run.clone() };
+    build(migration, run, &job::build(migration, &like, runnable, settings), settings)
 }
 
 /// A ledger that says otherwise says so to every pod.
@@ -143,6 +159,7 @@ fn recorder(
 fn args(run: &RunRecord, migration: &DataMigration) -> Vec<String> {
     let outcome = if run.result == RunResult::Succeeded { "Succeeded" } else { "Failed" };
     let mut args: Vec<String> = vec!["record".into(), "--outcome".into(), outcome.into()];
+    args.extend(baseline::is_record(run).then(|| "--baseline".into()));
     let status = migration.status.as_ref();
     let failure = status.and_then(|status| status.failure.as_ref());
     let message = match (failure.filter(|failure| failure.run == run.number), run.result) {

@@ -125,6 +125,7 @@ fn not_let_go(kind: RunKind) -> RunRecord {
 
 mod archive;
 mod decided;
+mod identity;
 mod target;
 
 #[test]

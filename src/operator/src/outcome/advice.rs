@@ -13,6 +13,14 @@ pub fn what_now(record: &RunRecord, outcome: &Outcome) -> String {
     if let Some(Verdict::Unknown(run)) = &outcome.verdict {
         return ledger::what_now(run, retry);
     }
+    if let Some(Verdict::Differs(differs)) = &outcome.verdict {
+        return ledger::what_now_differs(differs, retry);
+    }
+    if outcome.reason == Reason::LockedByAnother && outcome.result == RunResult::Failed {
+        return format!(
+            "Set spec.retry to {retry} to ask the ledger again: what the other run applied is then adopted."
+        );
+    }
     let hint = match outcome.reason {
         Reason::Applied | Reason::Adopted | Reason::DryRunSucceeded => return String::new(),
         _ if outcome.result == RunResult::Cancelled => return "Nothing.".into(),

@@ -25,6 +25,7 @@ pub(super) fn complete(cause: &Cause, outcome: &mut Outcome) {
         | Cause::Interrupted(_)
         | Cause::Guard(_)
         | Cause::Ledger(_)
+        | Cause::GaveWay(_)
         | Cause::Gone => return,
     }
     let what = what_failed(outage);

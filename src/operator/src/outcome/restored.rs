@@ -22,9 +22,13 @@ pub fn complete(record: &RunRecord, objects: RunObjects<'_>, cause: &Cause, outc
     if let Some(result) = results.last() {
         outcome.finalization_time = time(&result.finished_at).or(outcome.finalization_time);
     }
+    let differs = results.last().and_then(|result| result.differs.as_ref()).map(|d| d.reason);
     outcome.reason = match (record.kind, cause) {
         (RunKind::RestorePreview, Cause::Success) => Reason::RestorePreviewSucceeded,
         (_, Cause::Success) => Reason::Restored,
+        (_, Cause::ExitCode(_)) if differs.is_some() => {
+            differs.map_or(Reason::RestoreFailed, crate::ledger::of_mismatch)
+        }
         (_, Cause::ExitCode(_) | Cause::Guard(_)) => Reason::RestoreFailed,
         (_, other) => other.reason(),
     };
@@ -96,7 +100,7 @@ fn message(record: &RunRecord, cause: &Cause, outcome: &Outcome) -> String {
         },
         Cause::Interrupted(_) => "The restore was asked to end".into(),
         Cause::Guard(problem) => format!("The restore failed: {problem}"),
-        Cause::Ledger(verdict) => crate::ledger::message(verdict),
+        Cause::Ledger(verdict) | Cause::GaveWay(verdict) => crate::ledger::message(verdict),
         Cause::Gone => "Nothing is left that says how the restore ended".into(),
     };
     bounded(format!("{what}{}; {}.", duration(outcome), state_of_data(record, outcome)))
@@ -125,6 +129,23 @@ fn what_now(record: &RunRecord, outcome: &Outcome) -> String {
     if outcome.result == RunResult::Cancelled {
         return "Nothing.".into();
     }
+    let retry = record.retry + 1;
+    match outcome.reason {
+        Reason::OtherDatabase => {
+            return format!(
+                "Name the target of the run's database in spec.target. If it is the same data under \
+                 another name, set spec.accept to [OtherDatabase]. Or set spec.retry to {retry} to look \
+                 again."
+            );
+        }
+        Reason::TableReplaced => {
+            return format!(
+                "Look at the table. To restore the run's items in it all the same, set spec.accept to \
+                 [TableReplaced]. Or set spec.retry to {retry} to look again."
+            );
+        }
+        _ => {}
+    }
     let hint = match outcome.reason {
         Reason::OutOfMemory => "Report it, with the size of the journal",
         Reason::ContainerStartFailed => "Correct the pod's settings",
@@ -136,7 +157,6 @@ fn what_now(record: &RunRecord, outcome: &Outcome) -> String {
             record.job
         ),
     };
-    let retry = record.retry + 1;
     match record.kind {
         RunKind::RestorePreview => {
             format!("{hint}. To preview it again, set spec.retry to {retry}.")

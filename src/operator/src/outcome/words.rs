@@ -55,6 +55,7 @@ pub(super) fn message(kind: RunKind, cause: &Cause, outcome: &Outcome) -> String
                 .into()
         }
         Cause::Ledger(verdict) => return bounded(ledger::message(verdict)),
+        Cause::GaveWay(verdict) => return bounded(ledger::message_at_first_write(verdict)),
         Cause::Gone => "Nothing is left that says how the run ended".to_owned(),
     };
     bounded(format!("{what}{}; {}.", duration(outcome), data_after(kind, outcome)))

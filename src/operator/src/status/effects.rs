@@ -1,5 +1,6 @@
 //! What a run's guard saw, as it stands in status: counts and names, bounded. Pure.
 
+use dm_api::identity::TriedOn;
 use dm_api::status::{
     AttributeCounts, Changed, OperationEntry, RemarkEntry, TableChanged, TableFate,
     TableWouldChange, WouldChange,
@@ -81,6 +82,19 @@ pub(super) fn would_change(guard: &GuardResult) -> WouldChange {
         samples: samples(guard),
         remarks: remarks(&guard.remarks),
     }
+}
+
+/// The database that a dry run saw, and those of its tables that have an id.
+pub(super) fn tried_on(guard: &GuardResult) -> Option<TriedOn> {
+    let database = guard.database.clone()?;
+    let tables = guard.tables.iter().take(limits::TABLES_MAX);
+    Some(TriedOn {
+        region: database.region,
+        endpoint: database.endpoint,
+        partition: database.partition,
+        account: database.account,
+        tables: tables.filter_map(|table| Some((table.name.clone(), table.id.clone()?))).collect(),
+    })
 }
 
 /// What an applying run did.

@@ -36,7 +36,12 @@ pub fn note(status: &mut DataMigrationStatus, outcome: &Outcome) {
             run.message = Some(outcome.message.clone());
             status.last_run = status.last_run.max(*highest);
         }
-        Verdict::Locked(_) | Verdict::Unavailable { .. } => {
+        Verdict::Differs(differs) => {
+            run.message = Some(outcome.message.clone());
+            let recorded = differs.run.as_ref().map_or(0, |recorded| recorded.run);
+            status.last_run = status.last_run.max(recorded);
+        }
+        Verdict::Locked(_) | Verdict::Unavailable { .. } | Verdict::Unreachable { .. } => {
             run.message = Some(outcome.message.clone());
             run.waiting_since.get_or_insert_with(|| run.requested_at.clone());
         }
@@ -66,6 +71,7 @@ fn adopt(status: &mut DataMigrationStatus, adopted: &Adopted) {
     status.applied = Some(AppliedReport {
         run: adopted.run,
         adopted_from: Some(format!("{}.{}/{}", adopted.namespace, adopted.name, adopted.run)),
+        baseline: false,
         result: RunResult::Succeeded,
         execution_time: run.execution_time.clone(),
         finalization_time: run.finalization_time.clone(),

@@ -30,6 +30,8 @@ pub fn guard_result(mode: Mode) -> GuardResult {
         locked: None,
         outages: Vec::new(),
         archived: None,
+        database: None,
+        gave_way: None,
     }
 }
 
@@ -54,6 +56,8 @@ pub fn restore_result(mode: Mode, of: u32, finished: bool) -> RestoreResult {
         write_units: 2.0,
         journal: None,
         archived: None,
+        database: None,
+        gave_way: None,
         problem: (!finished).then(|| "interrupted".to_owned()),
     }
 }

@@ -11,6 +11,42 @@ fn verdict(verdict: &Value) -> Value {
     json!({"version": 1, "verdict": verdict})
 }
 
+fn differs(reason: &str, on_record: bool) -> Value {
+    let run = json!({
+        "run": 3, "begunAt": "2026-10-01T10:00:00.000Z", "namespace": "team", "name": "0001-cars",
+    });
+    let difference = json!({"reason": reason, "what": "it worked elsewhere"});
+    let mut differs = json!({"difference": difference});
+    if on_record {
+        differs["run"] = run;
+    }
+    json!({"Differs": differs})
+}
+
+#[test]
+fn a_run_that_gives_way_before_its_first_write_has_failed_and_changed_nothing() {
+    let unknown = ledger_knows_not()["verdict"].clone();
+    let adopts = ledger_adopts()["verdict"].clone();
+    for (gave_way, exit_code, result, reason) in [
+        (adopts, 0, RunResult::Failed, Reason::LockedByAnother),
+        (unknown, 1, RunResult::Unknown, Reason::OutcomeUnknown),
+        (differs("TableReplaced", true), 1, RunResult::Failed, Reason::TableReplaced),
+    ] {
+        let guard = guard_says(json!({
+            "mode": "Apply", "gaveWay": gave_way, "problem": "The run gave way",
+        }));
+        let program = program_says(json!({"exitCode": exit_code}));
+        let pod = let_through(&pod_ended(exit_code, &program, &guard));
+        let complete = job_ended("Complete", "");
+        let job = if exit_code == 0 { complete } else { failed_job() };
+        let outcome = end(RunKind::Apply, Some(&job), &[&pod]).expect("it is over");
+        assert_eq!((outcome.result, outcome.reason), (result, reason), "{}", outcome.message);
+        assert_eq!(outcome.wrote_nothing, result == RunResult::Failed);
+        assert!(outcome.message.contains("gave way before its first write"), "{}", outcome.message);
+        assert_ne!(outcome.verdict, Some(Verdict::Go));
+    }
+}
+
 #[test]
 fn each_verdict_has_its_end_and_none_lets_the_program_start() {
     let holder = json!({
@@ -54,6 +90,28 @@ fn each_verdict_has_its_end_and_none_lets_the_program_start() {
             RunResult::Cancelled,
             Reason::ArchiveUnavailable,
             "Waiting for the target's archive, without which nothing is written: no answer in time",
+        ),
+        (
+            86,
+            verdict(&differs("OtherDatabase", true)),
+            RunResult::Failed,
+            Reason::OtherDatabase,
+            "Run 3 of team.0001-cars (begun 2026-10-01T10:00:00Z) is in the archive as the one that \
+             applied this migration, but it worked elsewhere",
+        ),
+        (
+            86,
+            verdict(&differs("TableReplaced", false)),
+            RunResult::Failed,
+            Reason::TableReplaced,
+            "The dry run that must come first was of something else: it worked elsewhere",
+        ),
+        (
+            87,
+            verdict(&json!({"Unreachable": {"message": "no route"}})),
+            RunResult::Cancelled,
+            Reason::DatabaseUnreachable,
+            "Waiting for the target's database, which is asked which one it is",
         ),
     ] {
         let outcome = refused(code, &said);

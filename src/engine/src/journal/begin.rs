@@ -1,0 +1,271 @@
+//! How a run that writes begins: its own entry in the ledger, then the verdict once more, and the ids of
+//! the tables it writes. Nothing is sent here but reading calls.
+//!
+//! The verdict before the program's start may be old by the time of its first write: another cluster with
+//! the same archive may have begun, or completed, the same migration. So the run takes the migration's
+//! lock, creates its entry, and judges again with the entries that are there then. Of two, one gives way.
+
+use std::collections::BTreeSet;
+use std::sync::{Mutex, MutexGuard, OnceLock, PoisonError};
+
+use dm_core::error::chain;
+use dm_core::identity::{DatabaseId, TableIds};
+use dm_core::schema::TableSchema;
+use dm_core::verdict::{MIGRATION_LOCK, RunOutcome, Verdict};
+use tokio::sync::Mutex as AsyncMutex;
+
+use super::{Journal, ReadError, Writer};
+use crate::archive::RunName;
+use crate::fault::Fault;
+use crate::identity;
+use crate::ledger::{self, Begin, Begun, Completed, Kind, LedgerEntry, LedgerError, Question};
+
+/// What is on record of the tables that the run writes, and why it writes none.
+#[derive(Debug, Default)]
+pub struct Beginning {
+    recorded: Mutex<TableIds>,
+    /// Held by who puts a table on record.
+    gate: AsyncMutex<()>,
+    gave_way: OnceLock<GaveWay>,
+}
+
+/// Why a run writes nothing.
+#[derive(Clone, Debug)]
+pub struct GaveWay {
+    /// What the ledger says.
+    pub verdict: Verdict,
+    /// The same in a sentence.
+    pub why: String,
+}
+
+impl Beginning {
+    fn lock(&self) -> MutexGuard<'_, TableIds> {
+        // A map is whole after every statement, so a poisoned lock still holds a good one.
+        self.recorded.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn has(&self, table: &str, id: &str) -> bool {
+        self.lock().get(table).is_some_and(|there| there == id)
+    }
+}
+
+/// The lock of a migration: among those of tables, under a name that no table can have.
+pub fn lock_name(migration: &str) -> String {
+    format!("{MIGRATION_LOCK}{migration}")
+}
+
+impl Journal {
+    /// Why this run writes nothing, if the ledger says so.
+    pub fn gave_way(&self) -> Option<&GaveWay> {
+        self.beginning.gave_way.get()
+    }
+
+    /// Has the table's lock, and the table on record. To be called before a write is prepared.
+    pub(super) async fn hold(&self, table: &TableSchema) -> Result<(), Fault> {
+        self.given_way()?;
+        self.tables.hold(&table.name).await?;
+        let Some(id) = &table.id else { return Ok(()) };
+        if self.beginning.has(&table.name, id) {
+            return Ok(());
+        }
+        // Seldom, and large: it must not make every write's future as large.
+        Box::pin(self.note(table, id)).await
+    }
+
+    async fn note(&self, table: &TableSchema, id: &str) -> Result<(), Fault> {
+        let _gate = self.beginning.gate.lock().await;
+        self.writer.get_or_try_init(|| Box::pin(self.begin(Some(table)))).await?;
+        if self.beginning.has(&table.name, id) {
+            return Ok(());
+        }
+        let mut tables = self.beginning.lock().clone();
+        tables.insert(table.name.clone(), id.to_owned());
+        let written = ledger::write_tables(&self.archive, &self.run.name, &tables).await;
+        written.map_err(|error| self.unreachable(&error))?;
+        *self.beginning.lock() = tables;
+        Ok(())
+    }
+
+    /// Begins the run; `table` is the one that it is about to write.
+    pub(super) async fn begin(&self, table: Option<&TableSchema>) -> Result<Writer, Fault> {
+        self.given_way()?;
+        let judged = !self.run.plan.archive.as_ref().is_some_and(|archive| archive.again);
+        if judged {
+            self.hold_migration().await?;
+        }
+        let begun = self.begun_now(table);
+        let entered = ledger::begin(&self.archive, &self.run.name, &begun).await;
+        let entered = entered.map_err(|error| self.unreachable(&error))?;
+        let tables = match &entered {
+            Begin::New => begun.tables.clone(),
+            // By the guard that was here before.
+            Begin::Again => {
+                let there = ledger::tables(&self.archive, &self.run.name).await;
+                there.map_err(|error| self.unreachable(&error))?
+            }
+            Begin::Taken(_) => {
+                if judged && self.run.kind == Kind::Apply {
+                    self.judge(false).await?;
+                }
+                return Err(self.closed("another run of this name was begun"));
+            }
+            Begin::Over(_) => return Err(self.closed("this run was completed before")),
+        };
+        if judged && self.run.kind == Kind::Apply {
+            self.judge(entered == Begin::New).await?;
+        }
+        *self.beginning.lock() = tables;
+        self.open_writer().await
+    }
+
+    fn begun_now(&self, table: Option<&TableSchema>) -> Begun {
+        let mut begun = Begun::now(&self.run.plan, self.run.kind.clone());
+        if let Some(table) = table {
+            let with_arn = |database: DatabaseId| match &table.arn {
+                Some(arn) => database.with_arn(arn),
+                None => database,
+            };
+            begun.database = begun.database.map(with_arn);
+            begun.tables.extend(table.id.clone().map(|id| (table.name.clone(), id)));
+        }
+        begun
+    }
+
+    async fn hold_migration(&self) -> Result<(), Fault> {
+        let held = self.tables.hold(&lock_name(self.run.name.migration())).await;
+        let Err(fault @ Fault::Refused { .. }) = held else { return held };
+        match self.tables.told().0 {
+            Some(holder) => {
+                let why = format!(
+                    "run {} of {}/{} is writing since {}",
+                    holder.by, holder.namespace, holder.name, holder.since
+                );
+                Err(self.give_way(Verdict::Locked(holder), why))
+            }
+            None => Err(fault),
+        }
+    }
+
+    /// Reads the ledger with the own entry in it, and judges again.
+    async fn judge(&self, is_new: bool) -> Result<(), Fault> {
+        let entries = ledger::entries(&self.archive, Some(self.run.name.migration())).await;
+        let entries = entries.map_err(|error| self.unreachable(&error))?;
+        let question = Question { run: &self.run.name, plan: &self.run.plan };
+        let now = if question.looks(&entries) {
+            let tables: BTreeSet<String> = question.tables(&entries);
+            let reader = self.images.reader();
+            identity::look(reader, &self.run.plan.upstream, &tables).await?
+        } else {
+            question.planned()
+        };
+        let verdict = match question.answer(&entries, Some(&now)) {
+            Verdict::Go if is_new => overtaken(&self.run.name, &entries),
+            verdict => verdict,
+        };
+        let Some(why) = why(&verdict) else { return Ok(()) };
+        if is_new {
+            // It has written nothing, and says so: nobody needs to ask how it ended.
+            let message = format!("It wrote nothing and gave way: {why}.");
+            let completed =
+                Completed { message: Some(message), ..Completed::now(RunOutcome::Failed) };
+            let noted = ledger::complete(&self.archive, &self.run.name, &completed).await;
+            noted.map_err(|error| self.unreachable(&error))?;
+        }
+        Err(self.give_way(verdict, why))
+    }
+
+    fn give_way(&self, mut verdict: Verdict, why: String) -> Fault {
+        if let Verdict::Adopt(adopted) = &mut verdict {
+            // It goes into the run's result, which has little room.
+            (adopted.summary, adopted.message) = (None, None);
+        }
+        let GaveWay { why, .. } = self.beginning.gave_way.get_or_init(|| GaveWay { verdict, why });
+        refused(why)
+    }
+
+    /// For good: a program that had one write refused must not go on with the others.
+    fn given_way(&self) -> Result<(), Fault> {
+        self.gave_way().map_or(Ok(()), |GaveWay { why, .. }| Err(refused(why)))
+    }
+
+    fn unreachable(&self, error: &LedgerError) -> Fault {
+        let error = error as &dyn std::error::Error;
+        tracing::warn!(error, run = %self.run.name, "beginning the journal");
+        Fault::NotJournalled("the archive cannot be reached".into())
+    }
+
+    async fn open_writer(&self) -> Result<Writer, Fault> {
+        let writer = Writer::open(self.archive.clone(), self.run.name.clone()).await;
+        writer.inspect(|writer| self.ahead.enter_into(writer)).map_err(|error| match error {
+            ReadError::Archive { .. } => {
+                let error = &error as &dyn std::error::Error;
+                tracing::warn!(error, run = %self.run.name, "beginning the journal");
+                Fault::NotJournalled("the archive cannot be reached".into())
+            }
+            ReadError::Missing { .. } | ReadError::Damaged { .. } | ReadError::Torn { .. } => {
+                tracing::error!(error = &error as &dyn std::error::Error, "opening the journal");
+                let error = chain(&error);
+                Fault::refused(
+                    format!(
+                        "The guard writes nothing, because it cannot go on with the journal: {error}."
+                    ),
+                    "the run's journal is damaged",
+                )
+            }
+        })
+    }
+
+    fn closed(&self, why: &str) -> Fault {
+        Fault::refused(
+            format!(
+                "The guard refuses to write: the archive's ledger says of {} that {why}.",
+                self.run.name
+            ),
+            format!("the ledger says that {why}"),
+        )
+    }
+}
+
+/// A run with a higher number was begun before the own entry was there: numbers are in the order of runs.
+fn overtaken(run: &RunName, entries: &[LedgerEntry]) -> Verdict {
+    match entries.last().map(|entry| entry.run.number()) {
+        Some(highest) if highest > run.number() => Verdict::Renumber { highest },
+        Some(_) | None => Verdict::Go,
+    }
+}
+
+fn refused(why: &str) -> Fault {
+    Fault::refused(
+        format!("The guard refuses to write, and nothing was written by this run: {why}."),
+        "another run of the migration comes first",
+    )
+}
+
+/// What the verdict says, without a full stop; `None` where the run may write.
+fn why(verdict: &Verdict) -> Option<String> {
+    Some(match verdict {
+        Verdict::Go => return None,
+        Verdict::Adopt(run) => format!(
+            "run {} of {}/{} applied the migration, and completed at {}",
+            run.run, run.namespace, run.name, run.completed_at
+        ),
+        Verdict::Unknown(run) => format!(
+            "run {} of {}/{} was begun at {} and never completed",
+            run.run, run.namespace, run.name, run.begun_at
+        ),
+        Verdict::Renumber { highest } => {
+            format!("runs up to number {highest} were begun while this one was starting")
+        }
+        Verdict::Locked(holder) => {
+            format!("run {} of {}/{} is writing", holder.by, holder.namespace, holder.name)
+        }
+        Verdict::Differs(differs) => match &differs.run {
+            Some(run) => format!(
+                "run {} of {}/{} applied the migration elsewhere: {}",
+                run.run, run.namespace, run.name, differs.difference.what
+            ),
+            None => format!("the dry run was of something else: {}", differs.difference.what),
+        },
+        Verdict::Unavailable { message } | Verdict::Unreachable { message } => message.clone(),
+    })
+}

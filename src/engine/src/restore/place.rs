@@ -1,0 +1,29 @@
+//! Whether a restore is where its run was: asked before anything is written, of a preview too.
+
+use dm_core::identity::Absent;
+
+use super::{Restore, RestoreError, Result};
+use crate::identity;
+use crate::ledger;
+
+impl Restore {
+    /// Stops a restore in another database, or of a table that was replaced since, unless a person has
+    /// accepted that.
+    pub(super) async fn check_place(&self) -> Result<()> {
+        let entries = ledger::entries(&self.archive, Some(self.source.migration())).await?;
+        let entry = entries.into_iter().find(|entry| entry.run == self.source);
+        let Some(entry) = entry.filter(|entry| entry.recorded().database.is_some()) else {
+            return Ok(());
+        };
+        let tables = entry.tables.keys().cloned().collect();
+        let plan = &self.own.plan;
+        let now = identity::look(self.images().reader(), &plan.upstream, &tables).await;
+        let now = now.map_err(RestoreError::Identify)?;
+        match entry.recorded().differs_in_place(&now, Absent::IsReplaced, &plan.accept) {
+            None => Ok(()),
+            Some(difference) => {
+                Err(RestoreError::Differs { run: self.source.to_string(), difference })
+            }
+        }
+    }
+}

@@ -1,0 +1,42 @@
+//! What a run's plan says of other runs: the differences that are accepted, and the dry run that must have
+//! come first. Pure.
+
+use dm_api::DataMigration;
+use dm_api::identity::Mismatch as Accepted;
+use dm_api::status::{RunKind, RunRecord, RunResult};
+use dm_core::identity::{DatabaseId, Mismatch, TriedOn};
+
+use crate::validate::Runnable;
+
+/// The differences that `spec.accept` had when the run was begun.
+pub fn accepted(record: &RunRecord) -> Vec<Mismatch> {
+    let one = |accepted: &Accepted| match accepted {
+        Accepted::OtherDatabase => Mismatch::OtherDatabase,
+        Accepted::OtherProgram => Mismatch::OtherProgram,
+        Accepted::TableReplaced => Mismatch::TableReplaced,
+    };
+    record.accepted.iter().map(one).collect()
+}
+
+/// What the dry run of just this program saw, where the target wants one first.
+pub fn tried(
+    migration: &DataMigration,
+    record: &RunRecord,
+    runnable: &Runnable,
+) -> Option<TriedOn> {
+    if record.kind != RunKind::Apply || !runnable.target.spec.policy.dry_run_first {
+        return None;
+    }
+    let dry_run = migration.status.as_ref()?.dry_run.as_ref()?;
+    let is_it = dry_run.program_digest == record.program_digest;
+    let tried = dry_run.tried_on.as_ref().filter(|_| is_it)?;
+    (dry_run.result == RunResult::Succeeded).then(|| TriedOn {
+        database: DatabaseId {
+            region: tried.region.clone(),
+            endpoint: tried.endpoint.clone(),
+            partition: tried.partition.clone(),
+            account: tried.account.clone(),
+        },
+        tables: tried.tables.clone(),
+    })
+}
