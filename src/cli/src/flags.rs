@@ -6,8 +6,8 @@ use std::path::Path;
 use clap::{ArgAction, Parser, Subcommand};
 
 use crate::{
-    archive, completion, describe, exec, guard, list, logs, promote, restore, retry, run, stamp,
-    suspend, watch,
+    archive, baseline, completion, describe, exec, guard, list, logs, promote, restore, retry, run,
+    stamp, suspend, watch,
 };
 
 /// The program's name.
@@ -67,6 +67,8 @@ pub enum Verb {
     Resume(suspend::Flags),
     /// Write when a migration was applied into its manifest
     Stamp(stamp::Flags),
+    /// Write manifests for migrations that were applied before the operator existed
+    Baseline(baseline::Flags),
     /// Print a shell's completion
     Completion(completion::Flags),
 }

@@ -140,6 +140,11 @@ impl Folder {
     }
 }
 
+/// Whether a folder has a manifest.
+pub fn has_manifest(folder: &Path) -> bool {
+    MANIFESTS.iter().any(|name| folder.join(name).is_file())
+}
+
 /// Writes files below a folder, those with a `#!` line executable.
 pub fn write(files: &Files, to: &Path) -> Result<(), FolderError> {
     for (name, bytes) in files {

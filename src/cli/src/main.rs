@@ -8,8 +8,8 @@ use dm_cli::flags::{Flags, Verb, called_as};
 use dm_cli::run::RunError;
 use dm_cli::session::SessionError;
 use dm_cli::{
-    archive, completion, describe, exec, guard, list, logs, promote, restore, retry, run, stamp,
-    suspend, watch,
+    archive, baseline, completion, describe, exec, guard, list, logs, promote, restore, retry, run,
+    stamp, suspend, watch,
 };
 
 /// As the guard's own program has it: `exec`, `run` and `guard` serve in this one.
@@ -47,6 +47,7 @@ async fn act(verb: Verb) -> Result<u8, Error> {
         Verb::Suspend(flags) => suspend::suspend(flags, true).await?,
         Verb::Resume(flags) => suspend::suspend(flags, false).await?,
         Verb::Stamp(flags) => stamp::stamp(flags).await?,
+        Verb::Baseline(flags) => baseline::baseline(&flags)?,
         Verb::Completion(flags) => completion::completion(&flags)?,
     })
 }
