@@ -145,7 +145,8 @@ fn recorder(
         name: CONTAINER.into(),
         image: Some(settings.agent_image.clone()),
         image_pull_policy: Some(settings.agent_pull_policy.clone()),
-        command: guard.command.clone(),
+        // A restore's names its verb behind the program.
+        command: guard.command.clone().map(|words| words.into_iter().take(1).collect()),
         args: Some(args(run, migration)),
         env: control::without(guard),
         resources: Some(job::resources("10m", "32Mi", limits::LEDGER_MEMORY_LIMIT)),

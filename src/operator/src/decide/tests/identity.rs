@@ -109,6 +109,8 @@ fn the_archive_is_told_by_a_job_that_runs_no_program() {
     let pod = job.spec.unwrap().template.spec.unwrap();
     let args = pod.containers[0].args.clone().unwrap();
     assert_eq!((pod.containers.len(), pod.init_containers), (1, None));
+    let command = pod.containers[0].command.clone().unwrap();
+    assert_eq!(command, ["/usr/bin/datamigration-guard"]);
     assert_eq!(args, ["record", "--outcome", "Succeeded", "--baseline"]);
     case.migration.status = Some(status);
     case.recorders = vec![RecordJob { run: 1, end: JobEnd::Complete }];
