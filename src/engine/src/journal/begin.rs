@@ -63,6 +63,10 @@ impl Journal {
     /// Has the table's lock, and the table on record. To be called before a write is prepared.
     pub(super) async fn hold(&self, table: &TableSchema) -> Result<(), Fault> {
         self.given_way()?;
+        if self.writer.get().is_none() && self.is_judged() {
+            // First: a run that gives way must not keep a table from the one that goes on.
+            Box::pin(self.hold_migration()).await?;
+        }
         self.tables.hold(&table.name).await?;
         let Some(id) = &table.id else { return Ok(()) };
         if self.beginning.has(&table.name, id) {
@@ -89,7 +93,7 @@ impl Journal {
     /// Begins the run; `table` is the one that it is about to write.
     pub(super) async fn begin(&self, table: Option<&TableSchema>) -> Result<Writer, Fault> {
         self.given_way()?;
-        let judged = !self.run.plan.archive.as_ref().is_some_and(|archive| archive.again);
+        let judged = self.is_judged();
         if judged {
             self.hold_migration().await?;
         }
@@ -116,6 +120,11 @@ impl Journal {
         }
         *self.beginning.lock() = tables;
         self.open_writer().await
+    }
+
+    /// Whether the migration is applied once, so that other runs of it matter.
+    fn is_judged(&self) -> bool {
+        !self.run.plan.archive.as_ref().is_some_and(|archive| archive.again)
     }
 
     fn begun_now(&self, table: Option<&TableSchema>) -> Begun {
