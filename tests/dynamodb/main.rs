@@ -28,6 +28,7 @@ mod hostile;
 mod identity;
 mod journal;
 mod journal_ahead;
+mod journal_errors;
 mod journal_speed;
 mod journal_units;
 mod journal_writer;

@@ -13,6 +13,7 @@ mod condition_parse;
 mod cursor;
 mod key_condition;
 mod key_condition_parse;
+mod outline;
 mod path;
 mod placeholder;
 mod projection;
@@ -27,6 +28,7 @@ mod update_roots;
 
 pub use condition::{Comparator, Condition};
 pub use key_condition::{KeyCondition, KeyExpression, SortCondition};
+pub use outline::Outline;
 pub use path::{Path, Step};
 pub use placeholder::Placeholders;
 pub use projection::Projection;
@@ -44,6 +46,9 @@ use crate::error::ServiceError;
 pub const EXPRESSION_BYTES_MAX: usize = 4096;
 /// Most operators and functions in one expression.
 pub const OPERATORS_MAX: usize = 300;
+/// Most bytes of the names and values of all placeholders of a request (Developer Guide, "Service
+/// quotas": 2 MB).
+pub const SUBSTITUTED_BYTES_MAX: usize = 2 * 1024 * 1024;
 /// Most operands of one IN.
 pub const IN_OPERANDS_MAX: usize = 100;
 /// How deep parentheses and functions may stand in each other inside one operand. Our own bound, so

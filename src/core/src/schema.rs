@@ -209,6 +209,20 @@ impl TableSchema {
         self.check_item(item)
     }
 
+    /// Refuses an item, or a key, with an empty value in a key of the table or of an index. In a
+    /// transaction this is an error of the request, while values of wrong types cancel it.
+    pub fn check_no_empty_keys(&self, item: &Item) -> Result<(), ServiceError> {
+        key::check_not_empty(self, item)?;
+        for index in &self.indexes {
+            for attribute in index.keys.attributes() {
+                if let Some(value) = item.get(&attribute.name) {
+                    key::check_index_value_not_empty(index, attribute, value)?;
+                }
+            }
+        }
+        Ok(())
+    }
+
     /// Refuses an item whose attributes do not fit the keys of an index.
     pub fn check_index_keys(&self, item: &Item) -> Result<(), ServiceError> {
         for index in &self.indexes {

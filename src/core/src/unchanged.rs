@@ -1,16 +1,19 @@
 //! A condition that an item is still as it was read: what makes a write depend on the image that the
 //! journal holds, or that a restore has decided on.
 //!
-//! No condition can say "and no other attribute": an attribute that nobody knew of, added between the
-//! read and the write, is not noticed by it. Who replaces or deletes whole items compares what the
-//! write returns as well.
-
-use std::collections::BTreeSet;
+//! A request never exceeds one of DynamoDB's limits by what is added here: what has no room is not
+//! compared, and whoever asked for it is told. No condition can say "and no other attribute": an
+//! attribute that nobody knew of, added between the read and the write, is not noticed by it. Who
+//! replaces or deletes whole items compares what the write returns as well.
 
 use serde_json::{Map, Value};
 
-use crate::expression::{EXPRESSION_BYTES_MAX, OPERATORS_MAX};
+use crate::expression::{EXPRESSION_BYTES_MAX, OPERATORS_MAX, Outline, SUBSTITUTED_BYTES_MAX};
 use crate::value::{AttributeValue, Item};
+
+const CONDITION: &str = "ConditionExpression";
+const NAMES: &str = "ExpressionAttributeNames";
+const VALUES: &str = "ExpressionAttributeValues";
 
 /// Names and values of expressions that are put together here, with placeholders of their own.
 #[derive(Clone, Debug)]
@@ -18,23 +21,28 @@ pub struct Placeholding {
     prefix: String,
     names: Map<String, Value>,
     values: Map<String, Value>,
+    /// Bytes of what was added.
+    added: usize,
 }
 
 impl Placeholding {
     /// Beside a request's own placeholders.
     pub fn beside(request: &Map<String, Value>) -> Self {
         let members = |name| request.get(name).and_then(Value::as_object).cloned();
-        let names = members("ExpressionAttributeNames").unwrap_or_default();
-        let values = members("ExpressionAttributeValues").unwrap_or_default();
-        let mut prefix = "m".to_owned();
+        let names = members(NAMES).unwrap_or_default();
+        let values = members(VALUES).unwrap_or_default();
         let taken = |prefix: &str| {
-            let begins = |key: &String| key[1.min(key.len())..].starts_with(prefix);
+            let begins = |key: &String| key.get(1..).is_some_and(|word| word.starts_with(prefix));
             names.keys().any(begins) || values.keys().any(begins)
         };
+        // Each of the request's own can only take one of them, so this ends, with a short one.
+        let mut prefix = "m".to_owned();
+        let mut number = 0_usize;
         while taken(&prefix) {
-            prefix.push('m');
+            number += 1;
+            prefix = format!("m{number}_");
         }
-        Self { prefix, names, values }
+        Self { prefix, names, values, added: 0 }
     }
 
     /// With none but its own.
@@ -44,170 +52,204 @@ impl Placeholding {
 
     /// A placeholder for an attribute's name.
     pub fn name(&mut self, name: &str) -> String {
-        let known = |(key, value): (&String, &Value)| (value == name).then(|| key.clone());
-        if let Some(key) = self.names.iter().find_map(known) {
+        if let Some(key) = self.known(name) {
             return key;
         }
-        let key = format!("#{}{}", self.prefix, self.names.len());
+        let key = self.next_name();
+        self.added += key.len() + name.len();
         self.names.insert(key.clone(), name.into());
         key
     }
 
+    fn known(&self, name: &str) -> Option<String> {
+        self.names.iter().find_map(|(key, value)| (value == name).then(|| key.clone()))
+    }
+
+    fn next_name(&self) -> String {
+        format!("#{}{}", self.prefix, self.names.len())
+    }
+
     /// A placeholder for a value.
     pub fn value(&mut self, value: &AttributeValue) -> String {
-        let key = format!(":{}{}", self.prefix, self.values.len());
+        let key = self.next_value();
+        self.added += key.len() + value.size();
         self.values.insert(key.clone(), value.to_json());
         key
     }
 
+    fn next_value(&self) -> String {
+        format!(":{}{}", self.prefix, self.values.len())
+    }
+
     /// Puts them into a request.
-    pub fn finish(self, request: &mut Map<String, Value>) {
-        for (member, map) in
-            [("ExpressionAttributeNames", self.names), ("ExpressionAttributeValues", self.values)]
-        {
-            if !map.is_empty() {
+    fn finish(self, request: &mut Map<String, Value>) {
+        for (member, map) in [(NAMES, self.names), (VALUES, self.values)] {
+            if map.is_empty() {
+                request.remove(member);
+            } else {
                 request.insert(member.to_owned(), Value::Object(map));
             }
         }
     }
 }
 
-/// What a condition says.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Unchanged {
-    /// The condition's text; never empty.
-    pub text: String,
-    /// Whether all the attributes asked for are compared. They are not where an expression's bytes or
-    /// operators do not allow it.
-    pub complete: bool,
+/// The condition that the item of a key is still an image, put together part by part, as far as there
+/// is room beside what a request has of its own.
+#[derive(Clone, Debug)]
+pub struct Binding<'i> {
+    key: &'i Item,
+    image: Option<&'i Item>,
+    placeholding: Placeholding,
+    own: Option<String>,
+    text: String,
+    text_max: usize,
+    operators_left: usize,
+    bytes_max: usize,
 }
 
-/// The condition that the item of a key is still this image, as far as these attributes go. `beside`
-/// is a condition of the request's own, which takes its part of an expression's limits.
-pub fn unchanged(
-    placeholding: &mut Placeholding,
-    key: &Item,
-    image: Option<&Item>,
-    attributes: &BTreeSet<&str>,
-    beside: &str,
-) -> Unchanged {
-    // Either key attribute will do, and there is always one.
-    let presence = key.keys().next().map(|name| placeholding.name(name)).unwrap_or_default();
-    let Some(image) = image else {
-        return Unchanged { text: format!("attribute_not_exists({presence})"), complete: true };
-    };
-    let mut text = format!("attribute_exists({presence})");
-    // Of the request's own condition it is only known that an operator takes two bytes at least.
-    let operators_taken = 2 + beside.len() / 2;
-    // A comparison and an AND each.
-    let mut left = OPERATORS_MAX.saturating_sub(operators_taken) / 2;
-    let bytes_max = EXPRESSION_BYTES_MAX.saturating_sub(beside.len() + "() AND ()".len());
-    for name in attributes.iter().filter(|name| !key.contains_key(**name)) {
-        if left == 0 || text.len() + CLAUSE_BYTES_MAX > bytes_max {
-            return Unchanged { text, complete: false };
+impl<'i> Binding<'i> {
+    /// Beside a request's own expressions. At most `bytes_max` are added in names and values.
+    pub fn beside(
+        request: &Map<String, Value>,
+        key: &'i Item,
+        image: Option<&'i Item>,
+        bytes_max: usize,
+    ) -> Self {
+        let own = request.get(CONDITION).and_then(Value::as_str).map(str::to_owned);
+        let (mut text_max, mut operators_left) = (EXPRESSION_BYTES_MAX, OPERATORS_MAX);
+        if let Some(own) = &own {
+            text_max = text_max.saturating_sub(joined(own, "").len());
+            // The AND between the two.
+            operators_left = operators_left.saturating_sub(Outline::of(own).operators + 1);
         }
-        left -= 1;
-        let name_placeholder = placeholding.name(name);
-        text.push_str(" AND ");
-        match image.get(*name) {
-            Some(value) => {
-                text.extend([name_placeholder.as_str(), " = ", &placeholding.value(value)]);
+        let placeholding = Placeholding::beside(request);
+        let bytes_max = bytes_max.min(SUBSTITUTED_BYTES_MAX.saturating_sub(substituted(request)));
+        let text = String::new();
+        Self { key, image, placeholding, own, text, text_max, operators_left, bytes_max }
+    }
+
+    /// With nothing beside it.
+    pub fn alone(key: &'i Item, image: Option<&'i Item>) -> Self {
+        Self::beside(&Map::new(), key, image, SUBSTITUTED_BYTES_MAX)
+    }
+
+    /// Compares whether there is an item. Whether there was room for it.
+    pub fn presence(&mut self) -> bool {
+        // Either key attribute will do, and there is always one.
+        let Some(name) = self.key.keys().next() else { return false };
+        let function =
+            if self.image.is_some() { "attribute_exists" } else { "attribute_not_exists" };
+        self.add(name, 0, |name| format!("{function}({name})"))
+    }
+
+    /// Compares these attributes with the image's; whether there was room for all of them.
+    pub fn attributes<'n>(&mut self, names: impl IntoIterator<Item = &'n str>) -> bool {
+        // Of an item that was not there its presence says everything.
+        let Some(image) = self.image else { return true };
+        let mut all = true;
+        for name in names {
+            if self.key.contains_key(name) {
+                continue;
             }
-            None => text.extend(["attribute_not_exists(", &name_placeholder, ")"]),
+            all &= match image.get(name) {
+                None => self.add(name, 0, |name| format!("attribute_not_exists({name})")),
+                Some(value) => self.equal(name, value),
+            };
+        }
+        all
+    }
+
+    fn equal(&mut self, name: &str, value: &AttributeValue) -> bool {
+        let placeholder = self.placeholding.next_value();
+        let bytes = placeholder.len() + value.size();
+        let added = self.add(name, bytes, |name| format!("{name} = {placeholder}"));
+        if added {
+            self.placeholding.value(value);
+        }
+        added
+    }
+
+    /// Adds a clause about an attribute, if there is room for it and for the bytes of its value.
+    fn add(&mut self, name: &str, value_bytes: usize, clause: impl Fn(&str) -> String) -> bool {
+        let known = self.placeholding.known(name);
+        let name_bytes = if known.is_some() { 0 } else { name.len() };
+        let placeholder = known.unwrap_or_else(|| self.placeholding.next_name());
+        let bytes = value_bytes + name_bytes + placeholder.len();
+        let and = if self.text.is_empty() { "" } else { " AND " };
+        let clause = clause(&placeholder);
+        let operators = 1 + usize::from(!and.is_empty());
+        let fits = self.text.len() + and.len() + clause.len() <= self.text_max
+            && operators <= self.operators_left
+            && self.placeholding.added + bytes <= self.bytes_max;
+        if fits {
+            self.placeholding.name(name);
+            self.text.extend([and, &clause]);
+            self.operators_left -= operators;
+        }
+        fits
+    }
+
+    /// For other expressions of the request.
+    pub fn placeholding(&mut self) -> &mut Placeholding {
+        &mut self.placeholding
+    }
+
+    /// Whether names and values are within the limit, with those of other expressions.
+    pub fn fits(&self) -> bool {
+        self.placeholding.added <= self.bytes_max
+    }
+
+    /// Puts it into the request, beside its own condition. Returns the bytes of names and values that
+    /// were added.
+    pub fn finish(self, request: &mut Map<String, Value>) -> usize {
+        let added = self.placeholding.added;
+        if !self.text.is_empty() {
+            let text = match &self.own {
+                None => self.text,
+                Some(own) => joined(own, &self.text),
+            };
+            request.insert(CONDITION.to_owned(), text.into());
+        }
+        self.placeholding.finish(request);
+        added
+    }
+}
+
+/// Bytes of all names and values that a request's placeholders stand for, with the placeholders.
+pub fn substituted(request: &Map<String, Value>) -> usize {
+    let members = |name| request.get(name).and_then(Value::as_object).into_iter().flatten();
+    let names = members(NAMES).map(|(key, name)| key.len() + name.as_str().map_or(0, str::len));
+    let values = members(VALUES).map(|(key, value)| {
+        key.len() + AttributeValue::from_json(value).map_or(0, |value| value.size())
+    });
+    names.chain(values).sum()
+}
+
+/// The request without its condition, and without the placeholders that only that one used.
+pub fn without_condition(request: &Map<String, Value>) -> Map<String, Value> {
+    let update = request.get("UpdateExpression").and_then(Value::as_str).unwrap_or_default();
+    let used = Outline::of(update).placeholders;
+    let mut rest = request.clone();
+    rest.remove(CONDITION);
+    for member in [NAMES, VALUES] {
+        let Some(members) = rest.get_mut(member).and_then(Value::as_object_mut) else { continue };
+        members.retain(|key, _| used.contains(key.as_str()));
+        if members.is_empty() {
+            rest.remove(member);
         }
     }
-    Unchanged { text, complete: true }
+    rest
 }
 
-/// Room for one clause: ` AND attribute_not_exists(#m1234)` and some prefix.
-const CLAUSE_BYTES_MAX: usize = 64;
-
-/// Both conditions, the request's own first.
-pub fn both(own: Option<&str>, unchanged: &str) -> String {
-    match own {
-        None => unchanged.to_owned(),
-        Some(own) => format!("({own}) AND ({unchanged})"),
+/// Both conditions. DynamoDB refuses redundant parentheses, which every library writes around what it
+/// joins: so there are none here but where the meaning needs them.
+fn joined(own: &str, unchanged: &str) -> String {
+    if Outline::of(own).has_open_or {
+        format!("({own}) AND {unchanged}")
+    } else {
+        format!("{own} AND {unchanged}")
     }
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::expression::{Condition, ExpressionKind, Placeholders};
-    use serde_json::json;
-
-    fn item(attributes: &[(&str, i64)]) -> Item {
-        attributes.iter().map(|(name, value)| ((*name).to_owned(), (*value).into())).collect()
-    }
-
-    /// Whether the condition of `image` over `attributes` holds on `now`.
-    fn holds(image: Option<&Item>, attributes: &[&str], now: &Item) -> bool {
-        let mut placeholding = Placeholding::alone();
-        let attributes = attributes.iter().copied().collect();
-        let key = item(&[("id", 1)]);
-        let made = unchanged(&mut placeholding, &key, image, &attributes, "");
-        assert!(made.complete);
-        let mut request = Map::new();
-        placeholding.finish(&mut request);
-        let mut placeholders = Placeholders::from_json(
-            request.get("ExpressionAttributeNames"),
-            request.get("ExpressionAttributeValues"),
-        )
-        .unwrap();
-        let condition =
-            Condition::parse(ExpressionKind::Condition, &made.text, &mut placeholders).unwrap();
-        placeholders.check_all_used().unwrap();
-        condition.matches(now)
-    }
-
-    #[test]
-    fn it_holds_while_the_named_attributes_are_as_they_were() {
-        let image = item(&[("id", 1), ("a", 1), ("b", 2)]);
-        let check = |attributes: &[&str], now: &[(&str, i64)], expected| {
-            assert_eq!(holds(Some(&image), attributes, &item(now)), expected, "{attributes:?}");
-        };
-        check(&["a", "x"], &[("id", 1), ("a", 1), ("b", 9)], true);
-        check(&["a", "b"], &[("id", 1), ("a", 1), ("b", 9)], false);
-        check(&["a"], &[("id", 1), ("b", 2)], false);
-        check(&["x"], &[("id", 1), ("x", 1)], false);
-        check(&[], &[], false);
-        check(&["id"], &[("id", 1)], true);
-        assert!(holds(None, &["a"], &Item::new()));
-        assert!(!holds(None, &["a"], &image));
-    }
-
-    #[test]
-    fn wide_items_are_compared_as_far_as_the_limits_allow() {
-        let names: Vec<String> = (0..500).map(|i| format!("a{i}")).collect();
-        let image: Item = names.iter().map(|name| (name.clone(), 1.into())).collect();
-        let attributes = names.iter().map(String::as_str).collect();
-        let mut placeholding = Placeholding::alone();
-        let key = item(&[("id", 1)]);
-        let own = "size(z) > :z";
-        let made = unchanged(&mut placeholding, &key, Some(&image), &attributes, own);
-        assert!(!made.complete);
-        let mut request = Map::new();
-        placeholding.finish(&mut request);
-        request["ExpressionAttributeValues"][":z"] = json!({"N": "1"});
-        let mut placeholders = Placeholders::from_json(
-            request.get("ExpressionAttributeNames"),
-            request.get("ExpressionAttributeValues"),
-        )
-        .unwrap();
-        let text = both(Some(own), &made.text);
-        assert!(Condition::parse(ExpressionKind::Condition, &text, &mut placeholders).is_ok());
-        placeholders.check_all_used().unwrap();
-    }
-
-    #[test]
-    fn placeholders_keep_clear_of_the_requests_own() {
-        let request = json!({
-            "ExpressionAttributeNames": {"#m0": "a", "#mm": "b"},
-            "ExpressionAttributeValues": {":m1": {"N": "1"}},
-        });
-        let mut placeholding = Placeholding::beside(request.as_object().unwrap());
-        assert_eq!(placeholding.name("a"), "#m0");
-        assert_eq!(placeholding.name("c"), "#mmm2");
-        assert_eq!(placeholding.value(&1.into()), ":mmm1");
-    }
-}
+mod tests;

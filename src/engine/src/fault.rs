@@ -86,6 +86,23 @@ impl Fault {
     }
 }
 
+impl Fault {
+    /// Whether the database does not take the request, or an action of a transaction.
+    pub fn is_refusal(&self) -> bool {
+        let Self::Upstream { body, .. } = self else { return false };
+        match error_name(body).as_deref() {
+            Some("ValidationException") => true,
+            Some("TransactionCanceledException") => {
+                let body: serde_json::Value = serde_json::from_slice(body).unwrap_or_default();
+                let reasons = body.get("CancellationReasons").and_then(serde_json::Value::as_array);
+                let code = |reason: &serde_json::Value| reason.get("Code").cloned();
+                reasons.into_iter().flatten().any(|r| code(r) == Some("ValidationError".into()))
+            }
+            _ => false,
+        }
+    }
+}
+
 impl From<Fault> for Answer {
     fn from(fault: Fault) -> Self {
         let error = match fault {

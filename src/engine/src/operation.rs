@@ -79,6 +79,8 @@ impl ReadOperation {
     pub const GET_ITEM: Self = Self(Operation::GetItem);
     /// BatchGetItem.
     pub const BATCH_GET_ITEM: Self = Self(Operation::BatchGetItem);
+    /// TransactGetItems.
+    pub const TRANSACT_GET_ITEMS: Self = Self(Operation::TransactGetItems);
     /// Query.
     pub const QUERY: Self = Self(Operation::Query);
     /// Scan.

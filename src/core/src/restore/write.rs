@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use serde_json::{Map, Value};
 
 use crate::journal::MergedEntry;
-use crate::unchanged::{Placeholding, unchanged};
+use crate::unchanged::{Binding, Placeholding};
 use crate::value::{AttributeValue, Item, item_to_json};
 
 /// Attributes of one update. A condition has a comparison and an AND for each, and in text some
@@ -90,7 +90,6 @@ impl ConditionalWrite {
     pub fn request(&self) -> WriteRequest {
         let mut body = Map::new();
         body.insert("TableName".to_owned(), self.table.as_str().into());
-        let mut placeholding = Placeholding::alone();
         let compared: BTreeSet<&str> = match &self.change {
             Change::Update(attributes) => {
                 attributes.iter().map(|(name, _)| name.as_str()).collect()
@@ -99,8 +98,8 @@ impl ConditionalWrite {
                 self.expected.iter().flatten().map(|(name, _)| name.as_str()).collect()
             }
         };
-        let condition =
-            unchanged(&mut placeholding, &self.key, self.expected.as_ref(), &compared, "");
+        let mut binding = Binding::alone(&self.key, self.expected.as_ref());
+        let complete = binding.presence() & binding.attributes(compared);
         let operation = match &self.change {
             Change::Put(item) => {
                 body.insert("Item".to_owned(), item_to_json(item));
@@ -108,7 +107,7 @@ impl ConditionalWrite {
             }
             Change::Delete => WriteOperation::Delete,
             Change::Update(attributes) => {
-                let text = update_text(&mut placeholding, attributes);
+                let text = update_text(binding.placeholding(), attributes);
                 body.insert("UpdateExpression".to_owned(), text.into());
                 WriteOperation::Update
             }
@@ -116,9 +115,8 @@ impl ConditionalWrite {
         if operation != WriteOperation::Put {
             body.insert("Key".to_owned(), item_to_json(&self.key));
         }
-        body.insert("ConditionExpression".to_owned(), condition.text.into());
-        placeholding.finish(&mut body);
-        WriteRequest { operation, body, complete: condition.complete }
+        binding.finish(&mut body);
+        WriteRequest { operation, body, complete }
     }
 }
 

@@ -157,7 +157,8 @@ fn no_match() -> ServiceError {
     ServiceError::validation("The provided key element does not match the schema")
 }
 
-fn check_key_values(table: &TableSchema, item: &Item) -> Result<()> {
+/// Refuses empty values of the table's key.
+pub(super) fn check_not_empty(table: &TableSchema, item: &Item) -> Result<()> {
     for attribute in table.keys.attributes() {
         if let Some(kind) = item.get(&attribute.name).and_then(empty_kind) {
             return Err(ServiceError::validation(format!(
@@ -167,6 +168,11 @@ fn check_key_values(table: &TableSchema, item: &Item) -> Result<()> {
             )));
         }
     }
+    Ok(())
+}
+
+fn check_key_values(table: &TableSchema, item: &Item) -> Result<()> {
+    check_not_empty(table, item)?;
     let bytes = |attributes: &[KeyAttribute]| -> usize {
         attributes.iter().filter_map(|key| item.get(&key.name)).map(AttributeValue::size).sum()
     };
@@ -183,6 +189,21 @@ fn check_key_values(table: &TableSchema, item: &Item) -> Result<()> {
     Ok(())
 }
 
+/// Refuses an empty value of an index's key.
+pub(super) fn check_index_value_not_empty(
+    index: &IndexSchema,
+    attribute: &KeyAttribute,
+    value: &AttributeValue,
+) -> Result<()> {
+    let Some(kind) = empty_kind(value) else { return Ok(()) };
+    Err(ServiceError::validation(format!(
+        "One or more parameter values are not valid. A value specified for a secondary index key \
+         is not supported. The AttributeValue for a key attribute cannot contain an empty {kind} \
+         value. IndexName: {}, IndexKey: {}",
+        index.name, attribute.name
+    )))
+}
+
 /// Refuses a value that cannot be part of an index's key.
 pub(super) fn check_index_value(
     index: &IndexSchema,
@@ -197,13 +218,7 @@ pub(super) fn check_index_value(
              IndexName: {index_name}"
         )));
     }
-    if let Some(kind) = empty_kind(value) {
-        return Err(ServiceError::validation(format!(
-            "One or more parameter values are not valid. A value specified for a secondary index \
-             key is not supported. The AttributeValue for a key attribute cannot contain an empty \
-             {kind} value. IndexName: {index_name}, IndexKey: {name}"
-        )));
-    }
+    check_index_value_not_empty(index, attribute, value)?;
     let sorts = index.keys.sort.contains(attribute);
     if !sorts && value.size() > PARTITION_KEY_BYTES_MAX {
         return Err(ServiceError::invalid_parameter(

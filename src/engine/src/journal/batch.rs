@@ -11,10 +11,9 @@ use futures::future::join_all;
 use serde_json::{Map, Value, json};
 
 use super::images::Consistency;
-use super::prepared::Prepared;
+use super::prepared::{Kind, Parsed, Prepared};
 use super::{Journal, Known};
 use crate::fault::Fault;
-use crate::operation::Operation;
 
 /// Requests of one BatchWriteItem (DynamoDB API Reference).
 const BATCH_WRITES_MAX: usize = 25;
@@ -142,9 +141,9 @@ fn part(
     request: &Value,
     body: &Map<String, Value>,
 ) -> Result<Prepared, ServiceError> {
-    let (operation, inner) = match (request.get("PutRequest"), request.get("DeleteRequest")) {
-        (Some(put), None) => (Operation::PutItem, put),
-        (None, Some(delete)) => (Operation::DeleteItem, delete),
+    let (kind, inner) = match (request.get("PutRequest"), request.get("DeleteRequest")) {
+        (Some(put), None) => (Kind::Put, put),
+        (None, Some(delete)) => (Kind::Delete, delete),
         _ => {
             return Err(ServiceError::validation(
                 "Supplied AttributeValue has more than one datatypes set, must contain exactly \
@@ -159,10 +158,10 @@ fn part(
     if let Some(level) = body.get("ReturnConsumedCapacity") {
         single.insert("ReturnConsumedCapacity".into(), level.clone());
     }
-    Prepared::read(operation, Arc::clone(table), &single).map_err(|error| {
-        let item = single.get("Item").map(item_from_json).and_then(Result::ok);
-        item.and_then(|item| table.check_batch_item(&item).err()).unwrap_or(error)
-    })
+    let item = single.get("Item").map(item_from_json).and_then(Result::ok);
+    let prepared = Parsed::read(kind, single).and_then(|one| one.against(Arc::clone(table)));
+    prepared
+        .map_err(|error| item.and_then(|item| table.check_batch_item(&item).err()).unwrap_or(error))
 }
 
 fn answer(

@@ -8,13 +8,14 @@
 
 use std::sync::{Arc, Mutex, PoisonError};
 
+use dm_core::expression::SUBSTITUTED_BYTES_MAX;
 use dm_core::journal::{After, Sequence};
 use dm_core::limits;
 use dm_core::plan::JournalMode;
 use tokio::sync::oneshot;
 use tokio::task::JoinSet;
 
-use super::prepared::{CONDITION_FAILED, Prepared};
+use super::prepared::{CONDITION_FAILED, Prepared, Scope};
 use super::series::Fate;
 use super::single::{Done, draft};
 use super::{Journal, Settlement, Writer};
@@ -44,7 +45,8 @@ impl Journal {
         };
         let before = Some(found.image.clone());
         let bound = prepared.evaluate(before.as_ref()).ok().and_then(|made| {
-            let sent = prepared.bound_request(before.as_ref(), &made);
+            let image = before.as_ref();
+            let sent = prepared.request(image, &made, Scope::Whole, SUBSTITUTED_BYTES_MAX)?;
             let draft = draft(prepared, before.as_ref(), made.after.as_ref())?;
             sent.bound.then_some((made, sent, draft))
         });
@@ -89,7 +91,8 @@ impl Journal {
             }
             Fate::Refused(failure) => {
                 self.end(entry, Some(Settlement::Refused));
-                if failure.is_upstream(CONDITION_FAILED) { Ok(None) } else { Err(failure) }
+                let again = failure.is_upstream(CONDITION_FAILED) || failure.is_refusal();
+                if again { Ok(None) } else { Err(failure) }
             }
             Fate::RefusedAfterDoubt(failure) | Fate::InDoubt(failure) => {
                 self.end(entry, None);

@@ -158,6 +158,43 @@ impl Images {
         Ok(keys.iter().map(|key| found.remove(*key)).collect())
     }
 
+    /// Items of any tables as they are at one moment, in the order of their keys. More bytes than a
+    /// transaction may have are read one after the other.
+    pub async fn read_together(
+        &self,
+        keys: &[(&TableSchema, &ItemKey)],
+    ) -> Result<Vec<Option<Item>>, Fault> {
+        let gets: Vec<Value> = keys
+            .iter()
+            .map(|(table, key)| {
+                json!({"Get": {"TableName": table.name, "Key": item_to_json(&key.to_item())}})
+            })
+            .collect();
+        let request = json!({"TransactItems": gets, "ReturnConsumedCapacity": "TOTAL"});
+        let answer = match self.ask(ReadOperation::TRANSACT_GET_ITEMS, &request).await {
+            Ok(answer) => answer,
+            Err(fault) if fault.is_refusal() => {
+                return self.read_one_by_one(keys).await;
+            }
+            Err(fault) => return Err(fault),
+        };
+        let responses = answer.get("Responses").and_then(Value::as_array);
+        let responses = responses.filter(|found| found.len() == keys.len());
+        let found = responses.ok_or_else(crate::metering::not_an_object)?.iter();
+        found.map(|response| Ok(response.get("Item").map(item_from_json).transpose()?)).collect()
+    }
+
+    async fn read_one_by_one(
+        &self,
+        keys: &[(&TableSchema, &ItemKey)],
+    ) -> Result<Vec<Option<Item>>, Fault> {
+        let mut images = Vec::with_capacity(keys.len());
+        for (table, key) in keys {
+            images.push(self.read(table, key).await?);
+        }
+        Ok(images)
+    }
+
     async fn read_part(
         &self,
         table: &TableSchema,

@@ -12,7 +12,7 @@ mod foreseen;
 pub mod frame;
 pub(crate) mod images;
 mod locks;
-mod prepared;
+pub(crate) mod prepared;
 mod read;
 mod recovered;
 mod series;

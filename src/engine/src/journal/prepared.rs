@@ -3,8 +3,10 @@
 //!
 //! A request with expressions is sent as it is, with a condition of ours beside its own. Older
 //! parameters and statements cannot have one beside them: they are sent as the change that they make
-//! of the image, with a condition on all of it.
+//! of the image, with a condition on what that depends on. Where the limits of DynamoDB leave no room
+//! for that, the program's request is sent as it is, and what it replaced is learnt from the answer.
 
+mod parsed;
 mod request;
 
 use std::collections::BTreeSet;
@@ -12,16 +14,16 @@ use std::sync::Arc;
 
 use dm_core::error::ServiceError;
 use dm_core::expression::{Condition, Update, UpdateOutcome};
-use dm_core::parameters::{Parameters, RequestKind};
 use dm_core::partiql::{ItemChange, ItemStatement, Presence, Remaining, Returning};
 use dm_core::schema::{ItemKey, TableSchema};
-use dm_core::value::{Item, item_from_json};
+use dm_core::unchanged::substituted;
+use dm_core::value::{Item, item_size};
 use serde_json::{Map, Value};
 
 use crate::operation::Operation;
 
-/// Parameters that expressions have replaced.
-const OLDER: [&str; 3] = ["Expected", "AttributeUpdates", "ConditionalOperator"];
+pub use parsed::Parsed;
+pub use request::Scope;
 
 /// The error of a condition that was not met.
 pub const CONDITION_FAILED: &str = "ConditionalCheckFailedException";
@@ -51,6 +53,8 @@ pub enum Kind {
     Update,
     /// It takes it away.
     Delete,
+    /// It leaves it as it is: a ConditionCheck, a statement's EXISTS.
+    Check,
 }
 
 #[derive(Debug)]
@@ -58,7 +62,7 @@ enum Change {
     Put(Item),
     Update(Update),
     Delete,
-    /// A statement's EXISTS: nothing, in a transaction.
+    /// Nothing, in a transaction.
     Check,
 }
 
@@ -67,8 +71,8 @@ enum Change {
 enum Form {
     /// As the program's request.
     Own,
-    /// As the change itself. These attributes matter although the image may not have them.
-    Rewritten(BTreeSet<String>),
+    /// As the change itself.
+    Rewritten,
     /// As a change that only an existing item can have (PartiQL's UPDATE), or only a missing one (its
     /// INSERT).
     Statement(Presence),
@@ -106,66 +110,22 @@ pub struct Sent {
     pub bound: bool,
     /// Whether it comes to the same when it is carried out twice.
     pub repeatable: bool,
+    /// Whether the condition compares all that the entry tells of.
+    pub complete: bool,
+    /// Bytes of names and values that were added.
+    pub added: usize,
+}
+
+impl Sent {
+    /// Whether nothing makes sure, before or after, that the write meets the image.
+    pub fn is_unverified(&self) -> bool {
+        !self.complete && !self.tells_old
+    }
 }
 
 type Result<T> = std::result::Result<T, ServiceError>;
 
 impl Prepared {
-    /// PutItem, UpdateItem or DeleteItem, or such an action of a transaction or a batch.
-    pub fn read(
-        operation: Operation,
-        table: Arc<TableSchema>,
-        body: &Map<String, Value>,
-    ) -> Result<Self> {
-        let request = Value::Object(body.clone());
-        let required = |name: &str| {
-            let there = body.get(name).filter(|value| !value.is_null());
-            there.ok_or_else(|| missing(name)).and_then(item_from_json)
-        };
-        let (key, change, condition) = match operation {
-            Operation::PutItem => {
-                let item = required("Item")?;
-                let key = table.check_item(&item)?;
-                let parameters = Parameters::read(RequestKind::Write, &request)?;
-                (key, Change::Put(item), parameters.condition)
-            }
-            Operation::UpdateItem => {
-                let key = ItemKey::from_key(&table, &required("Key")?)?;
-                let parameters = Parameters::read(RequestKind::Update, &request)?;
-                let update = parameters.update.unwrap_or_else(Update::nothing);
-                update.check_keys(&table)?;
-                (key, Change::Update(update), parameters.condition)
-            }
-            _ => {
-                let key = ItemKey::from_key(&table, &required("Key")?)?;
-                let parameters = Parameters::read(RequestKind::Write, &request)?;
-                (key, Change::Delete, parameters.condition)
-            }
-        };
-        if let Some(condition) = &condition {
-            condition.check_key_paths(&table)?;
-        }
-        let older = OLDER.iter().any(|name| body.get(*name).is_some_and(|value| !value.is_null()));
-        let form = if older { Form::Rewritten(named(body)) } else { Form::Own };
-        let returned = Returned::of(body.get("ReturnValues"))?;
-        if operation != Operation::UpdateItem
-            && ![Returned::None, Returned::AllOld].contains(&returned)
-        {
-            return Err(ServiceError::validation("Return values set to invalid value"));
-        }
-        let shows_on_failure = shows_on_failure(body);
-        Ok(Self {
-            table,
-            key,
-            body: body.clone(),
-            change,
-            condition,
-            form,
-            returned,
-            shows_on_failure,
-        })
-    }
-
     /// A statement on one item. `body` has the parameters that the answer depends on.
     pub fn of_statement(
         statement: ItemStatement,
@@ -234,9 +194,19 @@ impl Prepared {
         match self.change {
             Change::Put(_) => Kind::Put,
             Change::Update(_) => Kind::Update,
-            // A check stands in transactions only, of which nothing is learnt.
-            Change::Delete | Change::Check => Kind::Delete,
+            Change::Delete => Kind::Delete,
+            Change::Check => Kind::Check,
         }
+    }
+
+    /// The attributes on which it depends what the write makes of an item.
+    fn depends_on(&self) -> BTreeSet<&str> {
+        let conditions = self.condition.iter().flat_map(Condition::paths);
+        let mut names: BTreeSet<&str> = conditions.map(|path| path.root.as_str()).collect();
+        if let Change::Update(update) = &self.change {
+            names.extend(update.roots());
+        }
+        names
     }
 
     /// What the program wants to see of the item, of a write that was made of this image.
@@ -261,6 +231,15 @@ impl Prepared {
     /// Whether it can change the item.
     pub fn changes(&self) -> bool {
         !matches!(self.change, Change::Check)
+    }
+
+    /// Bytes of the item or key, names and values in its request, as far as it has them.
+    pub fn bytes(&self) -> usize {
+        let named = match &self.change {
+            Change::Put(item) => item_size(item),
+            Change::Update(_) | Change::Delete | Change::Check => item_size(&self.key.to_item()),
+        };
+        named + substituted(&self.body)
     }
 
     /// The name of the action that it is in a transaction.
@@ -300,17 +279,10 @@ fn shows_on_failure(body: &Map<String, Value>) -> bool {
     body.get("ReturnValuesOnConditionCheckFailure").and_then(Value::as_str) == Some("ALL_OLD")
 }
 
-/// The attributes that older parameters name.
-fn named(body: &Map<String, Value>) -> BTreeSet<String> {
-    ["Expected", "AttributeUpdates"]
-        .iter()
-        .filter_map(|name| body.get(*name).and_then(Value::as_object))
-        .flat_map(|members| members.keys().cloned())
-        .collect()
-}
-
 fn missing(name: &str) -> ServiceError {
-    let member = name.to_lowercase();
+    let mut chars = name.chars();
+    let first = chars.next().map(|first| first.to_ascii_lowercase());
+    let member: String = first.into_iter().chain(chars).collect();
     ServiceError::validation(format!(
         "1 validation error detected: Value null at '{member}' failed to satisfy constraint: \
          Member must not be null"

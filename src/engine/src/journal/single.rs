@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use bytes::Bytes;
+use dm_core::expression::SUBSTITUTED_BYTES_MAX;
 use dm_core::journal::{After, Sequence};
 use dm_core::limits;
 use dm_core::plan::JournalMode;
@@ -10,7 +11,7 @@ use dm_core::value::{Item, item_from_json, item_to_json};
 use serde_json::{Map, Value};
 
 use super::images::Consistency;
-use super::prepared::{CONDITION_FAILED, Made, Prepared, Sent};
+use super::prepared::{CONDITION_FAILED, Kind, Made, Parsed, Prepared, Scope, Sent};
 use super::series::{Answered, Fate};
 use super::{Draft, Journal, Settlement};
 use crate::fault::Fault;
@@ -63,9 +64,14 @@ impl Journal {
         body: &Map<String, Value>,
         known: Known,
     ) -> Result<Bytes, Fault> {
-        let name = body.get("TableName").and_then(Value::as_str).unwrap_or_default();
-        let table = self.images.table(name).await?;
-        let prepared = Arc::new(Prepared::read(operation, table, body)?);
+        let kind = match operation {
+            Operation::PutItem => Kind::Put,
+            Operation::UpdateItem => Kind::Update,
+            _ => Kind::Delete,
+        };
+        let parsed = Parsed::read(kind, body.clone())?;
+        let table = self.images.table(parsed.table()).await?;
+        let prepared = Arc::new(parsed.against(table)?);
         let done = self.write(&prepared, known).await?;
         Ok(answer(&prepared, done))
     }
@@ -93,32 +99,31 @@ impl Journal {
                 self.images.read_as(table, key, consistency).await?
             }
         };
+        let mut own_only = false;
         for _ in 0..limits::JOURNAL_TRIES_MAX {
-            let made = match prepared.evaluate(before.as_ref()) {
-                Ok(made) => made,
-                Err(_) if old => {
-                    old = false;
-                    before = self.images.read(table, key).await?;
-                    continue;
-                }
-                Err(error) => return Err(error.into()),
-            };
-            let sent = if old {
-                prepared.bound_request(before.as_ref(), &made)
-            } else {
-                prepared.request(before.as_ref(), &made)
-            };
-            if old && !sent.bound {
+            let made = prepared.evaluate(before.as_ref());
+            let sent = made.as_ref().ok();
+            let sent = sent.map(|made| to_send(prepared, before.as_ref(), made, old, own_only));
+            if old && sent.as_ref().is_none_or(|sent| !sent.bound) {
                 old = false;
                 before = self.images.read(table, key).await?;
                 continue;
             }
-            let entry = self.enter(prepared, before.as_ref(), made.after.as_ref()).await?;
+            let (made, Some(sent)) = (made?, sent) else { continue };
+            let entry = self.enter(prepared, before.as_ref(), &made, sent.is_unverified()).await?;
             let writing = Writing { entry, before: before.clone(), made, sent };
             let failure = match self.carry_out(prepared, writing).await? {
                 Ok(done) => return Ok(done),
                 Err(failure) => failure,
             };
+            if failure.is_refusal() && !own_only {
+                // Perhaps for what was added to it: the program's own request shows.
+                own_only = true;
+                if std::mem::take(&mut old) {
+                    before = self.images.read(table, key).await?;
+                }
+                continue;
+            }
             old = false;
             if !failure.is_upstream(CONDITION_FAILED) {
                 return Err(failure);
@@ -161,14 +166,15 @@ impl Journal {
     }
 
     /// Makes the entry of a write durable; `None` for a write that changes nothing.
-    pub(super) async fn enter(
+    async fn enter(
         &self,
         prepared: &Prepared,
         before: Option<&Item>,
-        after: Option<&Item>,
+        made: &Made,
+        unverified: bool,
     ) -> Result<Option<Sequence>, Fault> {
-        let Some(draft) = draft(prepared, before, after) else { return Ok(None) };
-        self.writer().await?.append(draft).await.map(Some)
+        let Some(draft) = draft(prepared, before, made.after.as_ref()) else { return Ok(None) };
+        self.writer().await?.append(Draft { unverified, ..draft }).await.map(Some)
     }
 
     pub(super) fn settle(&self, entry: Option<Sequence>, settlement: Settlement) {
@@ -199,7 +205,7 @@ impl Journal {
             self.settle(entry, Settlement::Written);
             return Ok(Done { answer, before, made, tells_old });
         }
-        tracing::warn!("an attribute was added to an item while it was being replaced");
+        tracing::warn!("an item changed while it was being written; its entry is corrected");
         let made = prepared.evaluate(met.as_ref()).unwrap_or(made);
         // Where an earlier sending may have met the image, the entry stays.
         let replaced = entry.filter(|_| !in_doubt);
@@ -249,6 +255,21 @@ impl Journal {
             None => self.images.read(&prepared.table, &prepared.key).await,
         }
     }
+}
+
+/// The request for a write of this image, which may be an old one. The program's own where what was
+/// added has no room, or was refused.
+fn to_send(
+    prepared: &Prepared,
+    before: Option<&Item>,
+    made: &Made,
+    old: bool,
+    own_only: bool,
+) -> Sent {
+    let scope = if old { Scope::Whole } else { Scope::Concerned };
+    let bound = || prepared.request(before, made, scope, SUBSTITUTED_BYTES_MAX);
+    let bound = if own_only { None } else { bound() };
+    bound.unwrap_or_else(|| prepared.as_it_is())
 }
 
 /// The entry of a write; `None` if it changes nothing.

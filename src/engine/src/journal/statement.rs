@@ -154,7 +154,12 @@ impl Journal {
         let done = self.write(prepared, Known::Nothing).await?;
         let mut answer = done.answer.clone();
         answer.remove("Attributes");
-        if let Some(image) = prepared.returned(done.before.as_ref(), &done.made) {
+        // Of a statement that was sent as it is.
+        let returned = answer.remove("Items");
+        if let Some(items) = returned {
+            let first = items.as_array().and_then(|items| items.first().cloned());
+            answer.extend(first.map(|item| ("Item".to_owned(), item)));
+        } else if let Some(image) = prepared.returned(done.before.as_ref(), &done.made) {
             answer.insert("Item".into(), item_to_json(&image));
         }
         Ok(answer)
@@ -179,5 +184,14 @@ fn error_of(fault: Fault) -> Value {
     let body: Value = serde_json::from_slice(&answer.body).unwrap_or_default();
     let name = crate::fault::error_name(&answer.body).unwrap_or_default();
     let message = body.get("message").or_else(|| body.get("Message")).cloned();
-    json!({"Code": name.trim_end_matches("Exception"), "Message": message.unwrap_or_default()})
+    let code = match name.as_str() {
+        "ValidationException" => "ValidationError",
+        "ThrottlingException" => "ThrottlingError",
+        other => other.trim_end_matches("Exception"),
+    };
+    let mut error = json!({"Code": code, "Message": message.unwrap_or_default()});
+    if let Some(item) = body.get("Item") {
+        error["Item"] = item.clone();
+    }
+    error
 }

@@ -15,10 +15,9 @@ use tokio::time::{Instant, sleep, timeout, timeout_at};
 use super::recovered::{Earlier, Recovered};
 use super::series::{Answered, Fate, asks_for_capacity, shows, write_units};
 use super::tokens::{Known, Token};
-use super::transaction::{Action, Asked, CANCELED, Round};
+use super::transaction::{Action, Asked, CANCELED, Images, Round, evaluate};
 use super::{Journal, JournalReader, Settlement};
 use crate::fault::{Fault, TRANSACTION_IN_PROGRESS};
-use crate::operation::Operation;
 
 impl Journal {
     /// Sends a transaction until its fate is known, or as long as a call may take. `doubt` is why it is
@@ -26,13 +25,13 @@ impl Journal {
     pub(super) async fn send_transaction(
         &self,
         round: &Round,
-        actions: &[Action<'_>],
+        actions: &[Action],
         mut doubt: Option<Fault>,
     ) -> Fate {
         let until = Instant::now() + self.apply.times().call;
         let mut pause = limits::UPSTREAM_BACKOFF_FIRST;
         for sending in 1.. {
-            let sent = self.send(Operation::TransactWriteItems, round.body.clone());
+            let sent = self.send(round.operation, round.body.clone());
             let result = if sending == 1 {
                 sent.await
             } else {
@@ -71,7 +70,7 @@ impl Journal {
     }
 
     /// Whether all items are what the transaction leaves.
-    async fn is_shown(&self, round: &Round, actions: &[Action<'_>]) -> bool {
+    async fn is_shown(&self, round: &Round, actions: &[Action]) -> bool {
         if round.left.iter().all(Option::is_none) {
             return false;
         }
@@ -82,14 +81,17 @@ impl Journal {
     }
 
     /// The answer to a transaction that was carried out without one.
-    pub(super) fn transacted_without_answer(&self, round: &Round, actions: &[Action<'_>]) -> Bytes {
-        self.apply.found(Operation::TransactWriteItems, &Value::Object(round.body.clone()));
+    pub(super) fn transacted_without_answer(&self, round: &Round, actions: &[Action]) -> Bytes {
+        self.apply.found(round.operation, &Value::Object(round.body.clone()));
         if !asks_for_capacity(&round.body) {
             return Bytes::from_static(b"{}");
         }
         let mut units: BTreeMap<&str, usize> = BTreeMap::new();
         for (action, image) in actions.iter().zip(&round.images) {
-            let Some(prepared) = action.prepared() else { continue };
+            let prepared = action.prepared();
+            if !prepared.changes() {
+                continue;
+            }
             let made = prepared.evaluate(image.as_ref()).ok();
             let after = made.as_ref().and_then(|made| made.after.as_ref());
             // A transaction's writes cost twice.
@@ -120,7 +122,9 @@ impl Journal {
                 };
             }
         };
-        let round = self.round(asked, doubt.images, Some(doubt.entries)).await?;
+        let made = evaluate(asked.actions, &doubt.images)?;
+        let images = Images { images: doubt.images, made };
+        let round = self.round(asked, images, doubt.own_only, Some(doubt.entries)).await?;
         match self.send_transaction(&round, asked.actions, Some(doubt.fault)).await {
             Fate::Answered(answered) => Ok(Some(self.transacted(&round, asked, answered.answer))),
             Fate::Found => {
@@ -168,7 +172,7 @@ impl Journal {
         let (mut done, mut open) = (true, true);
         for entry in &earlier.in_doubt {
             let image = asked.actions.iter().zip(&now).find_map(|(action, image)| {
-                let prepared = action.prepared()?;
+                let prepared = action.prepared();
                 let same =
                     prepared.table.name == entry.table && prepared.key.to_item() == entry.key;
                 same.then_some(image.as_ref())

@@ -34,6 +34,8 @@ pub struct Token {
 pub struct Doubt {
     /// The images that it was made of.
     pub images: Vec<Option<Item>>,
+    /// Whether it is the program's, with nothing added.
+    pub own_only: bool,
     /// Its entries.
     pub entries: Vec<Sequence>,
     /// Why nobody knows.
@@ -190,7 +192,8 @@ mod tests {
         let tokens = Tokens::default();
         let (first, other) = (token("t", &json!([1])), token("t", &json!([2])));
         let fault = Fault::Unavailable("cut".into());
-        tokens.doubt(&first, Doubt { images: Vec::new(), entries: Vec::new(), fault });
+        let (images, entries) = (Vec::new(), Vec::new());
+        tokens.doubt(&first, Doubt { images, own_only: false, entries, fault });
         assert!(tokens.known(&other).is_err());
         assert!(matches!(tokens.known(&first), Ok(Known::InDoubt(_))));
         assert!(matches!(tokens.known(&first), Ok(Known::Nothing)));

@@ -23,6 +23,7 @@ use super::write_calls::{
     add_units, asks_for_collection_metrics, insert_capacities, insert_collections,
 };
 use crate::fault::Fault;
+use crate::journal::prepared::{Kind, Parsed};
 
 /// Actions of one transaction (DynamoDB API Reference).
 const ACTIONS_MAX: usize = 100;
@@ -72,11 +73,7 @@ impl Overlay {
         parameters.token()?;
         CapacityLevel::of(parameters)?;
         let metrics = asks_for_collection_metrics(parameters)?;
-        let actions = actions(parameters)?;
-        let mut writes = Vec::with_capacity(actions.len());
-        for action in actions {
-            writes.push(self.action(Parameters::of(action)?).await?);
-        }
+        let mut writes = self.writes(actions(parameters)?).await?;
         let mut answer = self.write_together(parameters, ACTIONS, &writes).await?;
         if metrics {
             writes.retain(Write::changes);
@@ -122,23 +119,35 @@ impl Overlay {
         Ok(answer)
     }
 
-    async fn action(&self, action: Parameters<'_>) -> Result<Write, Fault> {
-        let kinds = ["ConditionCheck", "Put", "Delete", "Update"];
-        let given: Vec<&str> =
-            kinds.into_iter().filter(|kind| action.get(kind).is_some()).collect();
-        let [kind] = given.as_slice() else {
-            return Err(Fault::validation(
-                "TransactItems can only contain one of Check, Put, Update or Delete",
-            ));
-        };
-        let parameters = Parameters::of(action.required(kind)?)?;
-        let table = self.schemas().table_of_items(parameters.table()?).await?;
-        match *kind {
-            "ConditionCheck" => Write::check(table, parameters),
-            "Put" => Write::put(table, parameters),
-            "Delete" => Write::delete(table, parameters),
-            _ => Write::update(table, parameters),
+    /// The writes of a transaction. What does not fit its table cancels it.
+    async fn writes(&self, actions: &[Value]) -> Result<Vec<Write>, Fault> {
+        let parsed: Vec<Parsed> = actions.iter().map(parsed).collect::<Result<_, _>>()?;
+        let mut writes = Vec::with_capacity(parsed.len());
+        for parsed in parsed {
+            let table = self.schemas().table_of_items(parsed.table()).await?;
+            parsed.check_no_empty_keys(&table.schema)?;
+            let (kind, body) = (parsed.kind(), Value::Object(parsed.into_body()));
+            let parameters = Parameters::of(&body)?;
+            let write = match kind {
+                Kind::Check => Write::check(table, parameters),
+                Kind::Put => Write::put(table, parameters),
+                Kind::Delete => Write::delete(table, parameters),
+                Kind::Update => Write::update(table, parameters),
+            };
+            writes.push(match write {
+                Ok(write) => Ok(write),
+                Err(Fault::Service(error)) => Err(error),
+                Err(other) => return Err(other),
+            });
         }
+        if writes.iter().any(Result::is_err) {
+            let reason = |write: Result<Write, ServiceError>| {
+                write.err().map_or_else(CancellationReason::none, CancellationReason::of)
+            };
+            let reasons = writes.into_iter().map(reason).collect();
+            return Err(ServiceError::transaction_canceled(reasons).into());
+        }
+        Ok(writes.into_iter().flatten().collect())
     }
 
     /// Evaluates all writes on one state, and keeps them if none fails.
@@ -279,6 +288,25 @@ impl Overlay {
         }
         Ok(Get { table, key, shown: Shown::projected(projection) })
     }
+}
+
+/// One action, checked as far as that needs no table.
+fn parsed(action: &Value) -> Result<Parsed, Fault> {
+    let action = Parameters::of(action)?;
+    let kinds = [
+        ("ConditionCheck", Kind::Check),
+        ("Put", Kind::Put),
+        ("Delete", Kind::Delete),
+        ("Update", Kind::Update),
+    ];
+    let given: Vec<_> = kinds.into_iter().filter(|(name, _)| action.get(name).is_some()).collect();
+    let [(name, kind)] = given.as_slice() else {
+        return Err(Fault::validation(
+            "TransactItems can only contain one of Check, Put, Update or Delete",
+        ));
+    };
+    let parameters = action.required(name)?.as_object().ok_or_else(unexpected)?;
+    Ok(Parsed::action(*kind, parameters)?)
 }
 
 fn actions(parameters: Parameters<'_>) -> Result<&Vec<Value>, Fault> {

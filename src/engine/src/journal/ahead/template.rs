@@ -29,7 +29,9 @@ impl Template {
                     .chain(set.map(|(name, value)| (name.clone(), Some(value.clone()))))
                     .collect()
             }
-            (Kind::Update | Kind::Put, None) | (Kind::Delete, Some(_)) => return None,
+            (Kind::Update | Kind::Put, None) | (Kind::Delete, Some(_)) | (Kind::Check, _) => {
+                return None;
+            }
         };
         Some(Self { prepared: Arc::clone(prepared), difference })
     }
@@ -72,7 +74,7 @@ impl Template {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::operation::Operation;
+    use crate::journal::prepared::Parsed;
     use dm_core::schema::TableSchema;
     use dm_core::value::item_from_json;
     use serde_json::{Value, json};
@@ -82,7 +84,7 @@ mod tests {
     }
 
     /// What a write of the first item foresees of the second one, and what it comes to there.
-    fn check(operation: Operation, first: &Value, second: &Value, foreseen: bool) {
+    fn check(kind: Kind, first: &Value, second: &Value, foreseen: bool) {
         let table = json!({
             "TableName": "t",
             "KeySchema": [{"AttributeName": "id", "KeyType": "HASH"}],
@@ -90,8 +92,8 @@ mod tests {
         });
         let table = Arc::new(TableSchema::from_json(&table).unwrap());
         let prepared = |body: &Value| {
-            let body = body.as_object().unwrap();
-            Arc::new(Prepared::read(operation, Arc::clone(&table), body).unwrap())
+            let parsed = Parsed::read(kind, body.as_object().unwrap().clone()).unwrap();
+            Arc::new(parsed.against(Arc::clone(&table)).unwrap())
         };
         let image = |id: &str, n: &str| item(&json!({"id": {"S": id}, "n": {"N": n}}));
         let (write, before) = (prepared(first), image("a", "1"));
@@ -111,19 +113,18 @@ mod tests {
             json!({"Key": {"id": {"S": id}}, "UpdateExpression": text,
                 "ExpressionAttributeValues": {":v": {"N": value}}})
         };
-        let operation = Operation::UpdateItem;
         let check_update = |text, value, foreseen| {
-            check(operation, &update("a", text, "7"), &update("b", text, value), foreseen);
+            check(Kind::Update, &update("a", text, "7"), &update("b", text, value), foreseen);
         };
         check_update("SET price = :v", "7", true);
         check_update("SET price = :v", "8", false);
         check_update("ADD n :v", "7", true);
         check_update("SET moved = n, price = :v REMOVE n", "7", true);
         let put = |id: &str, n: &str, price: &str| json!({"Item": {"id": {"S": id}, "n": {"N": n}, "price": {"N": price}}});
-        check(Operation::PutItem, &put("a", "1", "7"), &put("b", "2", "7"), true);
-        check(Operation::PutItem, &put("a", "1", "7"), &put("b", "2", "8"), false);
+        check(Kind::Put, &put("a", "1", "7"), &put("b", "2", "7"), true);
+        check(Kind::Put, &put("a", "1", "7"), &put("b", "2", "8"), false);
         let delete = |id: &str| json!({"Key": {"id": {"S": id}}});
-        check(Operation::DeleteItem, &delete("a"), &delete("b"), true);
+        check(Kind::Delete, &delete("a"), &delete("b"), true);
     }
 
     #[test]
@@ -137,7 +138,8 @@ mod tests {
         let body = json!({"Key": {"id": {"S": "a"}}, "UpdateExpression": "SET n = :v",
             "ConditionExpression": "attribute_not_exists(done)",
             "ExpressionAttributeValues": {":v": {"N": "7"}}});
-        let write = Prepared::read(Operation::UpdateItem, table, body.as_object().unwrap());
+        let parsed = Parsed::read(Kind::Update, body.as_object().unwrap().clone()).unwrap();
+        let write = parsed.against(table);
         let before = item(&json!({"id": {"S": "a"}}));
         let after = item(&json!({"id": {"S": "a"}, "n": {"N": "7"}}));
         let template = Template::of(&Arc::new(write.unwrap()), &before, Some(&after)).unwrap();

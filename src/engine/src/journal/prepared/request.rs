@@ -1,107 +1,139 @@
-//! The requests that carry out a prepared write: each can only change the image that it was made of.
+//! The requests that carry out a prepared write: each can only change the image that it was made of,
+//! as far as DynamoDB's limits let a condition say so.
 
 use std::collections::BTreeSet;
 
-use dm_core::unchanged::{Placeholding, both, unchanged};
+use dm_core::expression::EXPRESSION_BYTES_MAX;
+use dm_core::unchanged::{Binding, Placeholding, without_condition};
 use dm_core::value::{AttributeValue, Item, item_to_json};
-use serde_json::{Map, Value};
+use serde_json::Map;
 
 use super::{Change, Form, Made, Prepared, Sent};
 use crate::operation::Operation;
 
+/// How much of the image a request compares.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Scope {
+    /// What the write replaces: of an image that was just read.
+    Concerned,
+    /// Every attribute, and the answer as well: for an image that may be an old one.
+    Whole,
+}
+
+/// Parameters of statements.
+const OF_STATEMENTS: [&str; 4] =
+    ["Statement", "Parameters", "ReturnConsumedCapacity", "ReturnValuesOnConditionCheckFailure"];
+
 impl Prepared {
-    /// The request that makes this of this image, and of no other, as far as it concerns the write.
-    pub fn request(&self, before: Option<&Item>, made: &Made) -> Sent {
+    /// The request that makes this of this image, and of no other, as far as it concerns the write. At
+    /// most `bytes_max` are added in names and values. `None` where what the change depends on has no
+    /// room in an expression: then only [`Self::as_it_is`] does what the program asked for.
+    pub fn request(
+        &self,
+        before: Option<&Item>,
+        made: &Made,
+        scope: Scope,
+        bytes_max: usize,
+    ) -> Option<Sent> {
         match &self.form {
-            Form::Own => self.own_request(before, false),
-            Form::Rewritten(_) | Form::Statement(_) => self.rewritten_request(before, made),
+            Form::Own => Some(self.own_request(before, scope, bytes_max)),
+            Form::Rewritten | Form::Statement(_) => self.rewritten_request(before, made, bytes_max),
         }
     }
 
-    /// The same with every attribute of the image compared, and the answer to be compared as well: for
-    /// an image that may be an old one.
-    pub fn bound_request(&self, before: Option<&Item>, made: &Made) -> Sent {
-        match &self.form {
-            Form::Own => self.own_request(before, true),
-            Form::Rewritten(_) | Form::Statement(_) => self.rewritten_request(before, made),
-        }
-    }
-
-    /// The request as one that no item can meet: for an action of a transaction that fails anyway,
-    /// and must not succeed after all without an entry in the journal.
-    pub fn impossible_request(&self) -> Map<String, Value> {
+    /// The program's own request, with no condition of ours. A write tells what it replaced; a
+    /// statement does not.
+    pub fn as_it_is(&self) -> Sent {
         let mut body = self.body.clone();
-        let mut placeholding = Placeholding::beside(&body);
-        let key = self.key.to_item();
-        let presence = key.keys().next().map(|name| placeholding.name(name)).unwrap_or_default();
-        let never = format!("attribute_exists({presence}) AND attribute_not_exists({presence})");
-        let own = body.get("ConditionExpression").and_then(Value::as_str);
-        let text = both(own, &never);
-        body.insert("ConditionExpression".into(), text.into());
-        placeholding.finish(&mut body);
-        body.insert("ReturnValuesOnConditionCheckFailure".into(), "ALL_OLD".into());
-        body
-    }
-
-    fn own_request(&self, before: Option<&Item>, whole: bool) -> Sent {
-        let mut body = self.body.clone();
-        let image = || before.into_iter().flatten().map(first);
-        let compared: BTreeSet<&str> = match &self.change {
-            Change::Update(update) if whole => update.roots().into_iter().chain(image()).collect(),
-            Change::Update(update) => update.roots(),
-            Change::Put(_) | Change::Delete | Change::Check => image().collect(),
+        let (operation, tells_old) = match &self.form {
+            Form::Own | Form::Rewritten => {
+                body.insert("ReturnValues".into(), "ALL_OLD".into());
+                (self.operation(), true)
+            }
+            Form::Statement(_) => {
+                body.retain(|name, _| OF_STATEMENTS.contains(&name.as_str()));
+                (Operation::ExecuteStatement, false)
+            }
         };
-        let own = body.get("ConditionExpression").and_then(Value::as_str).map(str::to_owned);
-        let mut placeholding = Placeholding::beside(&body);
-        let condition = unchanged(
-            &mut placeholding,
-            &self.key.to_item(),
-            before,
-            &compared,
-            own.as_deref().unwrap_or_default(),
-        );
-        let text = both(own.as_deref(), &condition.text);
-        body.insert("ConditionExpression".into(), text.into());
-        placeholding.finish(&mut body);
-        body.insert("ReturnValuesOnConditionCheckFailure".into(), "ALL_OLD".into());
+        // Nothing binds it, so an update could be made twice.
+        let repeatable = false;
+        Sent { operation, body, tells_old, bound: false, repeatable, complete: false, added: 0 }
+    }
+
+    fn own_request(&self, before: Option<&Item>, scope: Scope, bytes_max: usize) -> Sent {
         let operation = self.operation();
+        let mut body = self.body.clone();
+        if let Change::Check = self.change {
+            let (tells_old, bound, repeatable, complete) = (false, false, true, true);
+            return Sent { operation, body, tells_old, bound, repeatable, complete, added: 0 };
+        }
+        let key = self.key.to_item();
+        let compared = self.compared(before, scope);
+        let mut binding = Binding::beside(&body, &key, before, bytes_max);
+        let mut complete = binding.presence() & binding.attributes(compared.iter().copied());
+        if !complete && self.condition.is_some() {
+            // What meets the condition depends on these attributes only: while they are as they were,
+            // so is its outcome.
+            let rest = without_condition(&body);
+            let mut alone = Binding::beside(&rest, &key, before, bytes_max);
+            let names = compared.into_iter().chain(self.depends_on());
+            if alone.presence() & alone.attributes(names.collect::<BTreeSet<&str>>()) {
+                (body, binding, complete) = (rest, alone, true);
+            }
+        }
+        let added = binding.finish(&mut body);
+        body.insert("ReturnValuesOnConditionCheckFailure".into(), "ALL_OLD".into());
         // No condition can say that an item has no further attributes.
         let replaces = operation != Operation::UpdateItem && before.is_some();
-        let tells_old = replaces || whole || !condition.complete;
+        let whole = scope == Scope::Whole;
+        let tells_old = replaces || whole || !complete;
         if tells_old {
             body.insert("ReturnValues".into(), "ALL_OLD".into());
         }
         // A second time the condition fails, or the item is replaced by what is there already.
-        let repeatable = operation != Operation::UpdateItem || condition.complete;
-        Sent { operation, body, tells_old, bound: whole && condition.complete, repeatable }
+        let repeatable = operation != Operation::UpdateItem || complete;
+        let bound = whole && complete;
+        Sent { operation, body, tells_old, bound, repeatable, complete, added }
     }
 
-    fn rewritten_request(&self, before: Option<&Item>, made: &Made) -> Sent {
+    fn compared<'a>(&'a self, before: Option<&'a Item>, scope: Scope) -> BTreeSet<&'a str> {
+        let image = before.into_iter().flatten().map(first);
+        match (&self.change, scope) {
+            (Change::Update(update), Scope::Concerned) => update.roots(),
+            (Change::Update(update), Scope::Whole) => {
+                update.roots().into_iter().chain(image).collect()
+            }
+            (Change::Put(_) | Change::Delete | Change::Check, _) => image.collect(),
+        }
+    }
+
+    fn rewritten_request(
+        &self,
+        before: Option<&Item>,
+        made: &Made,
+        bytes_max: usize,
+    ) -> Option<Sent> {
         let mut body = Map::new();
         for kept in ["ReturnConsumedCapacity", "ReturnItemCollectionMetrics"] {
             body.extend(self.body.get(kept).map(|value| (kept.to_owned(), value.clone())));
         }
         body.insert("TableName".into(), self.table.name.as_str().into());
-        let mut placeholding = Placeholding::alone();
-        let mut compared: BTreeSet<&str> = match (&self.change, &self.condition) {
-            // The rest of an item that is only checked may change.
-            (Change::Check, Some(condition)) => {
-                condition.paths().into_iter().map(|path| path.root.as_str()).collect()
-            }
-            _ => before.into_iter().flatten().map(first).collect(),
-        };
-        if let Form::Rewritten(named) = &self.form {
-            compared.extend(named.iter().map(String::as_str));
-        }
         let key = self.key.to_item();
-        let condition = unchanged(&mut placeholding, &key, before, &compared, "");
+        let mut binding = Binding::beside(&body, &key, before, bytes_max);
+        let depends_on = self.depends_on();
+        if !(binding.presence() & binding.attributes(depends_on.iter().copied())) {
+            return None;
+        }
         match (&self.change, &made.after) {
             (Change::Put(item), _) => {
                 body.insert("Item".into(), item_to_json(item));
             }
             (Change::Update(_), Some(after)) => {
                 body.insert("Key".into(), item_to_json(&key));
-                let text = change_text(&mut placeholding, &key, before, after);
+                let text = change_text(binding.placeholding(), &key, before, after);
+                if text.len() > EXPRESSION_BYTES_MAX || !binding.fits() {
+                    return None;
+                }
                 if !text.is_empty() {
                     body.insert("UpdateExpression".into(), text.into());
                 }
@@ -110,13 +142,24 @@ impl Prepared {
                 body.insert("Key".into(), item_to_json(&key));
             }
         }
-        body.insert("ConditionExpression".into(), condition.text.clone().into());
-        placeholding.finish(&mut body);
+        let others = before.into_iter().flatten().map(first);
+        let others = others.filter(|name| !depends_on.contains(name));
+        let (bound, complete) = match self.change {
+            // The rest of an item that is only checked may change.
+            Change::Check => (false, true),
+            // What is changed is compared already.
+            Change::Update(_) => (binding.attributes(others), true),
+            Change::Put(_) | Change::Delete => {
+                let all = binding.attributes(others);
+                (all, all)
+            }
+        };
+        let added = binding.finish(&mut body);
         body.insert("ReturnValuesOnConditionCheckFailure".into(), "ALL_OLD".into());
         body.insert("ReturnValues".into(), "ALL_OLD".into());
         // What it sets are values: a second time sets the same ones.
-        let (bound, repeatable) = (condition.complete, true);
-        Sent { operation: self.operation(), body, tells_old: true, bound, repeatable }
+        let (operation, repeatable) = (self.operation(), true);
+        Some(Sent { operation, body, tells_old: true, bound, repeatable, complete, added })
     }
 }
 

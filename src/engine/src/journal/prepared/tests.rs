@@ -2,7 +2,9 @@
 
 use super::*;
 use dm_core::error::ErrorCode;
+use dm_core::expression::SUBSTITUTED_BYTES_MAX;
 use dm_core::partiql::Statement;
+use dm_core::value::{AttributeValue, item_from_json};
 use serde_json::json;
 
 fn table() -> Arc<TableSchema> {
@@ -18,20 +20,33 @@ fn item(json: &Value) -> Item {
     item_from_json(json).unwrap()
 }
 
-fn prepared(operation: Operation, body: &Value) -> Prepared {
-    Prepared::read(operation, table(), body.as_object().unwrap()).unwrap()
+fn prepared(kind: Kind, body: &Value) -> Prepared {
+    Parsed::read(kind, body.as_object().unwrap().clone()).unwrap().against(table()).unwrap()
+}
+
+fn request(prepared: &Prepared, read: Option<&Item>, scope: Scope) -> Option<Sent> {
+    let made = prepared.evaluate(read).unwrap();
+    prepared.request(read, &made, scope, SUBSTITUTED_BYTES_MAX)
+}
+
+/// A request that is sent, taken as DynamoDB takes it.
+fn again(sent: &Sent) -> Prepared {
+    let kind = match sent.operation {
+        Operation::PutItem => Kind::Put,
+        Operation::UpdateItem => Kind::Update,
+        _ => Kind::Delete,
+    };
+    prepared(kind, &Value::Object(sent.body.clone()))
 }
 
 /// What the request that is sent makes of an image, if its condition lets it.
 fn sent(prepared: &Prepared, read: Option<&Item>, now: Option<&Item>) -> Result<Option<Item>> {
-    let made = prepared.evaluate(read).unwrap();
-    let sent = prepared.request(read, &made);
-    let again = Prepared::read(sent.operation, table(), &sent.body).unwrap();
-    again.evaluate(now).map(|made| made.after)
+    let sent = request(prepared, read, Scope::Concerned).unwrap();
+    again(&sent).evaluate(now).map(|made| made.after)
 }
 
-fn check(operation: Operation, body: &Value) {
-    let prepared = prepared(operation, body);
+fn check(kind: Kind, body: &Value) {
+    let prepared = prepared(kind, body);
     let image = item(&json!({"id": {"S": "a"}, "n": {"N": "1"}, "x": {"S": "y"}}));
     let made = prepared.evaluate(Some(&image)).unwrap();
     assert_eq!(sent(&prepared, Some(&image), Some(&image)), Ok(made.after), "{body}");
@@ -39,9 +54,9 @@ fn check(operation: Operation, body: &Value) {
     assert!(sent(&prepared, Some(&image), Some(&other)).is_err(), "{body}");
     assert!(sent(&prepared, Some(&image), None).is_err(), "{body}");
     let made = prepared.evaluate(Some(&image)).unwrap();
-    let bound = prepared.bound_request(Some(&image), &made);
+    let bound = request(&prepared, Some(&image), Scope::Whole).unwrap();
     assert!(bound.bound && bound.tells_old, "{body}");
-    let again = Prepared::read(bound.operation, table(), &bound.body).unwrap();
+    let again = again(&bound);
     assert_eq!(again.evaluate(Some(&image)).map(|made| made.after), Ok(made.after), "{body}");
     for other in [json!({"n": {"N": "2"}}), json!({"x": {"S": "z"}}), json!({"x": null})] {
         let mut now = json!({"id": {"S": "a"}, "n": {"N": "1"}, "x": {"S": "y"}});
@@ -59,21 +74,21 @@ fn check(operation: Operation, body: &Value) {
 fn what_is_sent_does_the_same_and_only_to_the_image_that_was_read() {
     let key = json!({"id": {"S": "a"}});
     check(
-        Operation::UpdateItem,
+        Kind::Update,
         &json!({"TableName": "t", "Key": key, "UpdateExpression": "ADD #n :m",
             "ConditionExpression": "x = :m0", "ExpressionAttributeNames": {"#n": "n"},
             "ExpressionAttributeValues": {":m": {"N": "1"}, ":m0": {"S": "y"}}}),
     );
-    check(Operation::PutItem, &json!({"TableName": "t", "Item": {"id": {"S": "a"}}}));
-    check(Operation::DeleteItem, &json!({"TableName": "t", "Key": key}));
+    check(Kind::Put, &json!({"TableName": "t", "Item": {"id": {"S": "a"}}}));
+    check(Kind::Delete, &json!({"TableName": "t", "Key": key}));
     check(
-        Operation::UpdateItem,
+        Kind::Update,
         &json!({"TableName": "t", "Key": key, "AttributeUpdates": {
             "n": {"Action": "ADD", "Value": {"N": "5"}}, "x": {"Action": "DELETE"},
         }, "Expected": {"z": {"Exists": false}}}),
     );
     check(
-        Operation::DeleteItem,
+        Kind::Delete,
         &json!({"TableName": "t", "Key": key, "Expected": {"n": {"Value": {"N": "1"}}}}),
     );
 }
@@ -82,7 +97,7 @@ fn what_is_sent_does_the_same_and_only_to_the_image_that_was_read() {
 fn an_attribute_that_older_parameters_want_missing_stays_missing() {
     let body = json!({"TableName": "t", "Item": {"id": {"S": "a"}},
         "Expected": {"z": {"Exists": false}}});
-    let prepared = prepared(Operation::PutItem, &body);
+    let prepared = prepared(Kind::Put, &body);
     let image = item(&json!({"id": {"S": "a"}}));
     let now = item(&json!({"id": {"S": "a"}, "z": {"N": "1"}}));
     assert!(sent(&prepared, Some(&image), Some(&now)).is_err());
@@ -107,7 +122,7 @@ fn statements_become_conditional_writes() {
     let check = prepared("EXISTS(SELECT * FROM t WHERE id = 'a' AND n = 1)");
     let made = check.evaluate(Some(&image)).unwrap();
     assert_eq!(made.after.as_ref(), Some(&image));
-    let request = check.request(Some(&image), &made).body;
+    let request = request(&check, Some(&image), Scope::Concerned).unwrap().body;
     let compared = request["ExpressionAttributeValues"].as_object().unwrap();
     assert_eq!(compared.values().collect::<Vec<_>>(), [&json!({"N": "1"})]);
     let delete = prepared("DELETE FROM t WHERE id = 'a' AND n = 1");
@@ -115,13 +130,66 @@ fn statements_become_conditional_writes() {
     assert!(delete.evaluate(None).is_ok());
 }
 
+fn wide(attributes: usize) -> Item {
+    let names = (0..attributes).map(|i| (format!("a{i}"), AttributeValue::from(1)));
+    names.chain([("id".to_owned(), AttributeValue::S("a".into()))]).collect()
+}
+
 #[test]
-fn an_impossible_request_is_met_by_no_item() {
+fn a_change_of_a_wide_item_is_bound_to_what_it_depends_on() {
+    let body = Map::new();
+    let text = "UPDATE t SET zz = zz + 1 WHERE id = 'a' AND z0 = 1";
+    let statement = Statement::parse(text, &[]).unwrap().on_item(&table()).unwrap();
+    let update = Prepared::of_statement(statement, table(), &body).unwrap();
+    let mut image = wide(300);
+    image.extend(["z0", "zz"].map(|name| (name.to_owned(), AttributeValue::from(1))));
+    let sent = request(&update, Some(&image), Scope::Concerned).unwrap();
+    assert!(sent.complete && sent.tells_old && !sent.bound);
+    for name in ["z0", "zz"] {
+        let mut now = image.clone();
+        now.insert(name.to_owned(), 2.into());
+        assert!(again(&sent).evaluate(Some(&now)).is_err(), "{name}");
+    }
+}
+
+#[test]
+fn a_condition_that_leaves_no_room_is_replaced_by_what_it_depends_on() {
+    let image = item(&json!({"id": {"S": "a"}, "n": {"N": "1"}, "x": {"S": "y"}}));
+    // All but one of the operators that there may be.
+    let own = format!("{} OR x = :y", vec!["n = :n"; 149].join(" OR "));
     let key = json!({"id": {"S": "a"}});
-    let body = json!({"TableName": "t", "Key": key, "ConditionExpression": "n > :n",
-        "ExpressionAttributeValues": {":n": {"N": "0"}}});
-    let body = prepared(Operation::DeleteItem, &body).impossible_request();
-    let again = prepared(Operation::DeleteItem, &Value::Object(body));
-    assert!(again.evaluate(None).is_err());
-    assert!(again.evaluate(Some(&item(&json!({"id": {"S": "a"}, "n": {"N": "1"}})))).is_err());
+    let body = json!({"TableName": "t", "Key": key, "UpdateExpression": "SET #n = :two",
+        "ConditionExpression": own, "ExpressionAttributeNames": {"#n": "n"},
+        "ExpressionAttributeValues": {":n": {"N": "7"}, ":y": {"S": "y"}, ":two": {"N": "2"}}});
+    let update = prepared(Kind::Update, &body);
+    let sent = request(&update, Some(&image), Scope::Concerned).unwrap();
+    assert!(sent.complete && !sent.tells_old);
+    let now = item(&json!({"id": {"S": "a"}, "n": {"N": "1"}, "x": {"S": "z"}}));
+    assert!(again(&sent).evaluate(Some(&now)).is_err());
+    assert!(again(&sent).evaluate(Some(&image)).is_ok());
+}
+
+#[test]
+fn what_has_no_room_is_sent_as_it_is() {
+    let updates: Map<String, Value> = (0..400)
+        .map(|i| (format!("a{i}"), json!({"Action": "PUT", "Value": {"N": "2"}})))
+        .collect();
+    let body = json!({"TableName": "t", "Key": {"id": {"S": "a"}}, "AttributeUpdates": updates});
+    let update = prepared(Kind::Update, &body);
+    let image = wide(400);
+    assert!(request(&update, Some(&image), Scope::Concerned).is_none());
+    let sent = update.as_it_is();
+    assert!(sent.tells_old && !sent.is_unverified());
+    assert_eq!(sent.body["AttributeUpdates"], body["AttributeUpdates"]);
+    assert_eq!(sent.body.get("ConditionExpression"), None);
+}
+
+#[test]
+fn actions_of_transactions_ignore_what_they_do_not_have() {
+    let body = json!({"TableName": "t", "Item": {"id": {"S": "a"}}, "ReturnValues": "ALL_NEW",
+        "Expected": {"id": {"Exists": false}}});
+    let parsed = Parsed::action(Kind::Put, body.as_object().unwrap()).unwrap();
+    let put = parsed.against(table()).unwrap();
+    let image = item(&json!({"id": {"S": "a"}}));
+    assert!(put.evaluate(Some(&image)).is_ok());
 }

@@ -1,0 +1,148 @@
+//! The actions of a transaction: read from a request, checked against their tables, and evaluated.
+//! Nothing is written here.
+
+use std::collections::BTreeMap;
+
+use dm_core::error::{CancellationReason, ServiceError};
+use dm_core::schema::ItemKey;
+use dm_core::value::Item;
+use serde_json::{Map, Value};
+
+use crate::fault::Fault;
+use crate::journal::Journal;
+use crate::journal::prepared::{Kind, Made, Parsed, Prepared};
+use crate::journal::transaction::Images;
+
+/// Actions of one transaction (DynamoDB API Reference).
+const ACTIONS_MAX: usize = 100;
+
+/// One action, or one statement.
+pub enum Action {
+    /// Of a TransactWriteItems: sent as the program's with a condition of ours. A ConditionCheck is
+    /// sent as it is.
+    Item(Prepared),
+    /// A statement, sent as the action that it comes to.
+    Statement(Prepared),
+}
+
+impl Action {
+    /// The write of an item, or its check.
+    pub fn prepared(&self) -> &Prepared {
+        match self {
+            Self::Item(prepared) | Self::Statement(prepared) => prepared,
+        }
+    }
+}
+
+impl Journal {
+    /// The actions of a TransactWriteItems.
+    pub(super) async fn actions(&self, body: &Map<String, Value>) -> Result<Vec<Action>, Fault> {
+        let wrong =
+            || ServiceError::validation("The transaction has no actions that could be read");
+        let asked = body.get("TransactItems").and_then(Value::as_array).ok_or_else(wrong)?;
+        if asked.is_empty() || asked.len() > ACTIONS_MAX {
+            return Err(Fault::validation(
+                "1 validation error detected: Value at 'transactItems' failed to satisfy \
+                 constraint: Member must have length less than or equal to 100 and greater than \
+                 or equal to 1",
+            ));
+        }
+        let mut parsed = Vec::new();
+        for action in asked {
+            let mut members = action.as_object().ok_or_else(wrong)?.iter();
+            let (Some((name, parameters)), None) = (members.next(), members.next()) else {
+                return Err(Fault::validation(
+                    "TransactItems can only contain one of Check, Put, Update or Delete",
+                ));
+            };
+            let kind = match name.as_str() {
+                "Put" => Kind::Put,
+                "Update" => Kind::Update,
+                "Delete" => Kind::Delete,
+                "ConditionCheck" => Kind::Check,
+                _ => return Err(wrong().into()),
+            };
+            parsed.push(Parsed::action(kind, parameters.as_object().ok_or_else(wrong)?)?);
+        }
+        let mut prepared = Vec::new();
+        for parsed in parsed {
+            let table = self.images.table(parsed.table()).await?;
+            parsed.check_no_empty_keys(&table)?;
+            prepared.push(parsed.against(table));
+        }
+        // What does not fit its table cancels the transaction.
+        if prepared.iter().any(Result::is_err) {
+            return Err(canceled(prepared.into_iter().map(Result::err)));
+        }
+        let mut actions: Vec<Action> = Vec::new();
+        for prepared in prepared.into_iter().flatten() {
+            refuse_twice(&actions, &prepared)?;
+            actions.push(Action::Item(prepared));
+        }
+        Ok(actions)
+    }
+
+    /// The images of all items, and what is made of them. Where an action fails, as they are at one
+    /// moment, because that is how DynamoDB would have judged them.
+    pub(super) async fn made_of_images(&self, actions: &[Action]) -> Result<Images, Fault> {
+        let images = self.images_of_actions(actions).await?;
+        if let Ok(made) = evaluate(actions, &images) {
+            return Ok(Images { images, made });
+        }
+        let items: Vec<_> = actions.iter().map(Action::prepared).collect();
+        let keys: Vec<_> = items.iter().map(|item| (&*item.table, &item.key)).collect();
+        let images = self.images.read_together(&keys).await?;
+        let made = evaluate(actions, &images)?;
+        Ok(Images { images, made })
+    }
+
+    /// The items of a transaction as they are now.
+    pub(crate) async fn images_of_actions(
+        &self,
+        actions: &[Action],
+    ) -> Result<Vec<Option<Item>>, Fault> {
+        let mut tables: BTreeMap<&str, Vec<(usize, &Prepared)>> = BTreeMap::new();
+        for (at, prepared) in actions.iter().map(Action::prepared).enumerate() {
+            tables.entry(&prepared.table.name).or_default().push((at, prepared));
+        }
+        let mut images = vec![None; actions.len()];
+        for places in tables.values() {
+            let keys: Vec<&ItemKey> = places.iter().map(|(_, prepared)| &prepared.key).collect();
+            let table = &places[0].1.table;
+            for ((at, _), image) in places.iter().zip(self.images.read_all(table, &keys).await?) {
+                images[*at] = image;
+            }
+        }
+        Ok(images)
+    }
+}
+
+/// What is made of the images, or the error of a transaction of which an action fails.
+pub fn evaluate(actions: &[Action], images: &[Option<Item>]) -> Result<Vec<Made>, Fault> {
+    let each = actions.iter().zip(images);
+    let made: Vec<_> =
+        each.map(|(action, image)| action.prepared().evaluate(image.as_ref())).collect();
+    if made.iter().any(Result::is_err) {
+        return Err(canceled(made.into_iter().map(Result::err)));
+    }
+    Ok(made.into_iter().flatten().collect())
+}
+
+/// Refuses a second action on one item.
+pub fn refuse_twice(actions: &[Action], prepared: &Prepared) -> Result<(), Fault> {
+    let mut others = actions.iter().map(Action::prepared);
+    if others.any(|other| other.table.name == prepared.table.name && other.key == prepared.key) {
+        return Err(Fault::validation(
+            "Transaction request cannot include multiple operations on one item",
+        ));
+    }
+    Ok(())
+}
+
+/// The error of a transaction whose statements come to these errors.
+pub fn canceled(errors: impl Iterator<Item = Option<ServiceError>>) -> Fault {
+    let reason = |error: Option<ServiceError>| {
+        error.map_or_else(CancellationReason::none, CancellationReason::of)
+    };
+    ServiceError::transaction_canceled(errors.map(reason).collect()).into()
+}

@@ -1,0 +1,132 @@
+//! A transaction as it is sent: every action bound to its image as far as the limits allow, and the
+//! entries before it.
+
+use dm_core::idempotency;
+use dm_core::journal::{After, Sequence};
+use dm_core::value::Item;
+use serde_json::{Map, Value, json};
+
+use super::actions::Action;
+use crate::fault::Fault;
+use crate::journal::prepared::{Made, Scope};
+use crate::journal::single::draft;
+use crate::journal::tokens::{self, Token};
+use crate::journal::{Draft, Journal};
+use crate::operation::Operation;
+
+/// Bytes of all items of one transaction (DynamoDB API Reference: 4 MB). Whether the values of
+/// conditions count is not said; here they do.
+const TRANSACTION_BYTES_MAX: usize = 4 * 1024 * 1024;
+
+/// A transaction ready to be sent.
+pub struct Round {
+    /// Its operation.
+    pub operation: Operation,
+    /// Its request, under a token of ours.
+    pub body: Map<String, Value>,
+    /// The images that it was made of.
+    pub images: Vec<Option<Item>>,
+    /// Whether it is the program's, with nothing added.
+    pub own_only: bool,
+    /// What it leaves, of each action that changes something.
+    pub left: Vec<Option<After>>,
+    /// Its entries.
+    pub entries: Vec<Sequence>,
+}
+
+/// What is sent of a program's transaction.
+pub struct Asked<'a> {
+    /// The program's request.
+    pub body: &'a Map<String, Value>,
+    /// The request without its actions and its token.
+    pub rest: Map<String, Value>,
+    /// Its actions.
+    pub actions: &'a [Action],
+    /// The program's token.
+    pub token: Option<Token>,
+}
+
+/// The items of a transaction, and what is made of them.
+pub struct Images {
+    /// As they were read.
+    pub images: Vec<Option<Item>>,
+    /// What each action makes of its own.
+    pub made: Vec<Made>,
+}
+
+impl Journal {
+    /// Puts the request together and makes the entries durable, if they are not. `own_only` sends the
+    /// program's.
+    pub(crate) async fn round(
+        &self,
+        asked: &Asked<'_>,
+        Images { images, made }: Images,
+        own_only: bool,
+        entries: Option<Vec<Sequence>>,
+    ) -> Result<Round, Fault> {
+        let bound = if own_only { None } else { bound(asked.actions, &images, &made) };
+        let transaction = asked.token.as_ref().map(Token::mark);
+        let (mut drafts, mut left) = (Vec::new(), Vec::new());
+        for (at, ((action, image), made)) in
+            asked.actions.iter().zip(&images).zip(&made).enumerate()
+        {
+            let draft = draft(action.prepared(), image.as_ref(), made.after.as_ref());
+            left.push(draft.as_ref().map(|draft| draft.after.clone()));
+            let unverified = bound.as_ref().is_none_or(|bound| bound[at].unverified);
+            drafts.extend(draft.map(|draft| Draft { unverified, transaction, ..draft }));
+        }
+        if drafts.iter().any(|draft| draft.unverified) {
+            tracing::warn!("a transaction is too large to be bound to the items as they were read");
+        }
+        let entries = match entries {
+            Some(entries) => entries,
+            None if drafts.is_empty() => Vec::new(),
+            None => self.writer().await?.append_all(drafts).await?,
+        };
+        let (operation, mut body) = request(asked, bound);
+        let token = asked.token.as_ref().map(|token| token.sent(&self.run.name, &body));
+        body.insert(idempotency::TOKEN.into(), token.unwrap_or_else(tokens::fresh).into());
+        Ok(Round { operation, body, images, own_only, left, entries })
+    }
+}
+
+/// The request without a token: of bound actions, or the program's.
+fn request(asked: &Asked<'_>, bound: Option<Vec<Bound>>) -> (Operation, Map<String, Value>) {
+    if let Some(bound) = bound {
+        let mut body = asked.rest.clone();
+        let actions = bound.into_iter().map(|bound| bound.action).collect();
+        body.insert("TransactItems".into(), Value::Array(actions));
+        return (Operation::TransactWriteItems, body);
+    }
+    let mut body = asked.body.clone();
+    body.remove(idempotency::TOKEN);
+    let of_statements = matches!(asked.actions.first(), Some(Action::Statement(_)));
+    let operation =
+        if of_statements { Operation::ExecuteTransaction } else { Operation::TransactWriteItems };
+    (operation, body)
+}
+
+/// One action as it is sent.
+struct Bound {
+    action: Value,
+    unverified: bool,
+}
+
+/// All actions, bound to their images as far as the limits allow. `None` where one can only be sent as
+/// the program's.
+fn bound(actions: &[Action], images: &[Option<Item>], made: &[Made]) -> Option<Vec<Bound>> {
+    let own: usize = actions.iter().map(|action| action.prepared().bytes()).sum();
+    let mut left = TRANSACTION_BYTES_MAX.saturating_sub(own);
+    let mut all = Vec::new();
+    for ((action, image), made) in actions.iter().zip(images).zip(made) {
+        let prepared = action.prepared();
+        let sent = prepared.request(image.as_ref(), made, Scope::Concerned, left)?;
+        left = left.saturating_sub(sent.added);
+        let mut request = sent.body;
+        // Actions have no return values but those of a failed condition.
+        request.remove("ReturnValues");
+        let action = json!({ prepared.action(): request });
+        all.push(Bound { action, unverified: !sent.complete });
+    }
+    Some(all)
+}
