@@ -60,6 +60,10 @@ pub fn program(seed: u64, statements: bool, database: Database) -> Program {
     let other_seeds = (0..others).map(|_| generator.of_other(Generator::item)).collect();
     let mut steps = Vec::new();
     for _ in 0..5 + generator.random.below(25) {
+        if !several && generator.random.one_in(12) {
+            steps.extend(generator.sweep());
+            continue;
+        }
         if several {
             generator.client = u8::try_from(generator.random.below(8)).unwrap_or(0).min(CLIENTS);
         }
@@ -176,6 +180,7 @@ impl Generator {
             let name = self.random.pick(&ATTRIBUTES);
             item[name] = self.value(2);
         }
+        self.widen(&mut item);
         if self.table == "indexed" {
             for name in ["g", "r", "l"] {
                 if !self.random.one_in(3) {
@@ -196,7 +201,9 @@ impl Generator {
     /// A placeholder for a value in the request being made.
     pub fn placeholder(&mut self, value: Value) -> String {
         self.count += 1;
-        let name = format!(":v{}", self.count);
+        // At times such as others could use for theirs.
+        let prefix = self.random.pick(&["v", "v", "v", "m", "m1_"]);
+        let name = format!(":{prefix}{}", self.count);
         self.parameters.insert(name.clone(), value);
         name
     }

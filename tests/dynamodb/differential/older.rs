@@ -105,6 +105,9 @@ impl Generator {
     }
 
     fn attribute_updates(&mut self) -> Value {
+        if self.random.one_in(30) {
+            return self.many_updates().into();
+        }
         let mut updates = serde_json::Map::new();
         for _ in 0..=self.random.below(3) {
             let name = self.random.pick(&ATTRIBUTES);

@@ -217,7 +217,12 @@ impl Generator {
             2 => statement.add("DELETE FROM $T"),
             _ => {
                 statement.add("UPDATE $T");
-                self.put_changes(&mut statement);
+                if self.random.one_in(30) {
+                    let sets = self.many_sets();
+                    statement.add(sets);
+                } else {
+                    self.put_changes(&mut statement);
+                }
             }
         }
         self.put_key(&mut statement);

@@ -7,7 +7,7 @@ use super::generate::{Generator, Step};
 impl Generator {
     fn conditional(&mut self, body: &mut Value) {
         if self.random.one_in(3) {
-            let condition = self.condition(2);
+            let condition = self.written_condition(2);
             body["ConditionExpression"] = condition.into();
             if self.random.one_in(2) {
                 body["ReturnValuesOnConditionCheckFailure"] = "ALL_OLD".into();
@@ -32,7 +32,7 @@ impl Generator {
             }
             _ => {
                 body["Key"] = self.key();
-                body["ConditionExpression"] = self.condition(1).into();
+                body["ConditionExpression"] = self.written_condition(1).into();
                 return self.finish(body);
             }
         }
