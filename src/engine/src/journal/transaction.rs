@@ -94,7 +94,7 @@ impl Journal {
         for _ in 0..limits::JOURNAL_TRIES_MAX {
             let images = self.made_of_images(actions).await?;
             let round = self.round(&asked, images, own_only, None).await?;
-            let fault = match self.send_transaction(&round, actions, None).await {
+            let (fault, certain) = match self.send_transaction(&round, actions, None).await {
                 Fate::Answered(answered) => {
                     return Ok(self.transacted(&round, &asked, answered.answer));
                 }
@@ -107,14 +107,14 @@ impl Journal {
                     for entry in &round.entries {
                         self.settle(Some(*entry), Settlement::Refused);
                     }
-                    fault
+                    (fault, true)
                 }
-                Fate::RefusedAfterDoubt(fault) => fault,
+                Fate::RefusedAfterDoubt(fault) => (fault, false),
             };
             let changed =
                 fault.is_upstream(CANCELED) && has_changed(&fault, actions, &round.images);
             // Perhaps for what was added to it: the program's own transaction shows.
-            let refused = !changed && !own_only && fault.is_refusal();
+            let refused = certain && !changed && !own_only && fault.is_refusal();
             if !changed && !refused {
                 return Err(as_asked(fault, actions));
             }
