@@ -31,6 +31,9 @@ use proxy::{First, Lost, Proxy, Script, Then};
 /// Cells under way at once.
 const AT_ONCE: usize = 48;
 
+/// Writes before the first cell: a database that has just been started answers late.
+const WARM_UP: usize = 300;
+
 /// How often a program sends a transaction of its own token again.
 const SENDINGS: usize = 3;
 
@@ -133,8 +136,7 @@ impl Bed {
     }
 
     async fn is(&self, name: &str, expected: Option<&Value>) -> bool {
-        let expected = expected.map(|item| expand(&json!({"Item": item}))["Item"].take());
-        self.item(name).await.as_ref().map(canonical) == expected.as_ref().map(canonical)
+        self.item(name).await.as_ref().map(canonical) == in_full(expected)
     }
 
     /// What is not as before the program.
@@ -222,6 +224,11 @@ async fn check(table: &str, number: usize, cell: Cell) -> Came {
     Came { wrong, told }
 }
 
+/// An item in short as the text of the whole one.
+fn in_full(item: Option<&Value>) -> Option<String> {
+    item.map(|item| canonical(&expand(&json!({"Item": item}))["Item"]))
+}
+
 /// What contradicts the answers.
 async fn oracle(bed: &Bed, cell: Cell, said: &[(&'static str, Said)]) -> Vec<String> {
     let mut wrong = Vec::new();
@@ -229,8 +236,9 @@ async fn oracle(bed: &Bed, cell: Cell, said: &[(&'static str, Said)]) -> Vec<Str
     for ((name, left), (_, said)) in bed.items.left(cell.path).iter().zip(said) {
         let seeds = bed.items.seeds();
         let seed = seeds.iter().find(|(other, _)| other == name).and_then(|(_, seed)| seed.clone());
-        let done = bed.is(name, left.as_ref()).await;
-        let untouched = bed.is(name, seed.as_ref()).await;
+        // One look: a write that was given up as late may come between two.
+        let now = bed.item(name).await.as_ref().map(canonical);
+        let (done, untouched) = (now == in_full(left.as_ref()), now == in_full(seed.as_ref()));
         done_of_all.push(done);
         let fits = match said {
             Said::Done => done,
@@ -238,8 +246,7 @@ async fn oracle(bed: &Bed, cell: Cell, said: &[(&'static str, Said)]) -> Vec<Str
             Said::Unknown => done || untouched,
         };
         if !fits {
-            let item = bed.item(name).await;
-            wrong.push(format!("{name} is said to be {said:?}, and is {item:?}"));
+            wrong.push(format!("{name} is said to be {said:?}, and is {now:?}"));
         }
     }
     if is_together(cell.path) && done_of_all.iter().any(|done| *done != done_of_all[0]) {
@@ -261,6 +268,10 @@ pub async fn new_table() -> String {
 #[tokio::test(flavor = "multi_thread")]
 async fn whatever_becomes_of_an_answer_a_write_happens_once_and_is_restored() {
     let table = new_table().await;
+    for item in 0..WARM_UP {
+        let put = json!({"TableName": table, "Item": {"id": format!("warm-{item}")}});
+        database().ok("PutItem", &expand(&put)).await;
+    }
     let only = std::env::var("FAULT_CELL").unwrap_or_default();
     let only: Vec<usize> = only.split(',').filter_map(|cell| cell.parse().ok()).collect();
     let cells: Vec<(usize, Cell)> = cells()
