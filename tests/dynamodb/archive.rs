@@ -10,7 +10,9 @@ use dm_engine::archive::{Archive, Created, RunName};
 use dm_engine::journal::{JournalReader, ReadError};
 use dm_engine::restore::Restore;
 use dm_engine::{Call, CredentialSource, Engine, Operation, Start};
+use futures::TryFutureExt as _;
 use futures::future::join_all;
+use http_body_util::{BodyExt as _, Full};
 use hyper_util::rt::{TokioExecutor, TokioIo};
 use serde_json::{Value, json};
 use tempfile::TempDir;
@@ -147,4 +149,52 @@ async fn a_folder_holds_the_archive_and_damage_is_noticed() {
 
     archive.delete(&path).await.unwrap();
     assert!(matches!(verify().await, Err(ReadError::Missing { segment: 1, .. })));
+}
+
+/// A mock of an older gateway of S3's protocol: it keeps what it is given, and heeds no condition.
+async fn heedless_s3() -> String {
+    type Objects = Arc<std::sync::Mutex<std::collections::BTreeMap<String, Bytes>>>;
+    let objects = Objects::default();
+    crate::faults::http_server(move |request| {
+        let objects = Arc::clone(&objects);
+        async move {
+            let path = request.uri().path().to_owned();
+            let is_put = request.method() == http::Method::PUT;
+            let body = request.into_body().collect().await?.to_bytes();
+            let mut objects = objects.lock().unwrap();
+            let answer = http::Response::builder();
+            if is_put {
+                objects.insert(path, body);
+                return Ok::<_, hyper::Error>(answer.header("etag", "\"1\"").body(Full::default()));
+            }
+            Ok(match objects.get(&path) {
+                Some(there) => answer
+                    .header("etag", "\"1\"")
+                    .header("last-modified", "Tue, 01 Dec 2026 00:00:00 GMT")
+                    .body(Full::new(there.clone())),
+                None => answer.status(404).body(Full::default()),
+            })
+        }
+        .map_ok(Result::unwrap)
+    })
+    .await
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_server_that_overwrites_what_is_to_be_created_once_is_refused_by_name() {
+    let endpoint = Some(heedless_s3().await);
+    let plan = ArchivePlan { endpoint, ..bed::archive("s3://bucket/team/archive") };
+    let keys = aws_credential_types::Credentials::new(KEY, SECRET, None, None, "tests");
+    let source = aws_credential_types::provider::SharedCredentialsProvider::new(keys);
+    // Of the second as of the first: it is found out at each opening.
+    for _ in 0..2 {
+        let credentials = Some(CredentialSource::new(source.clone()));
+        let error = Archive::open_as(&plan, bed::REGION, credentials).await.unwrap_err();
+        assert!(error.to_string().contains("ignores If-None-Match"), "{error}");
+    }
+    // One that heeds it is opened again and again.
+    let (_folder, endpoint) = s3().await;
+    for _ in 0..3 {
+        archive(&endpoint).await;
+    }
 }

@@ -221,7 +221,7 @@ pub async fn untold(
         for record in reader.segment(segment).await.unwrap().records {
             match record {
                 Record::Settled(settled) => outcomes.add(&settled),
-                Record::UnderWay(_) => {}
+                Record::UnderWay(_) | Record::Control(_) => {}
                 Record::Entry(entry) => entries.push(entry),
             }
         }

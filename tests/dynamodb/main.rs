@@ -13,6 +13,7 @@
     clippy::large_enum_variant
 )]
 
+mod absence;
 mod archive;
 mod bed;
 mod cases;
@@ -26,6 +27,7 @@ mod front;
 mod guard;
 mod hostile;
 mod identity;
+mod interrupted;
 mod journal;
 mod journal_ahead;
 mod journal_errors;
@@ -46,5 +48,6 @@ mod sdks;
 mod shorthand;
 mod suite;
 mod table_lock;
+mod tables_changed;
 mod tls;
 mod wrong_requests;

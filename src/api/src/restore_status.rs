@@ -54,6 +54,10 @@ pub struct RestoreEffects {
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = 20))]
     pub conflict_groups: Vec<ConflictGroup>,
+    /// Calls of the run that changed tables themselves. They are not undone.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = 20))]
+    pub not_restored: Vec<String>,
     /// Read units used.
     pub read_units: f64,
     /// Write units used.

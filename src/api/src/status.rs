@@ -75,11 +75,13 @@ impl DataMigrationStatus {
         })
     }
 
-    /// The last restore after the run of this number that may have written.
+    /// The last restore after the run of this number that may have written. One that found no journal
+    /// has not.
     pub fn restore_after(&self, run: u32) -> Option<&RunRecord> {
         self.runs.iter().find(|later| {
             later.kind == RunKind::Restore
                 && later.number > run
+                && later.reason != Some(condition::Reason::ArchiveRequired)
                 && later.result != RunResult::Cancelled
                 && later.execution_time.is_some()
         })

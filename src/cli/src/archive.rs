@@ -4,11 +4,12 @@ use std::collections::BTreeSet;
 use std::io;
 
 use clap::{Args, Subcommand};
+use dm_core::error::chain;
 use dm_core::limits;
 use dm_core::plan::ArchivePlan;
 use dm_engine::archive::{Archive, ArchiveError, LayoutError, Listed, Retention, RunName};
-use dm_engine::journal::{JournalReader, ReadError};
-use dm_engine::ledger::{self, Completed, Kind, LedgerEntry, LedgerError, RunOutcome};
+use dm_engine::journal::{JournalReader, JournalSummary, ReadError};
+use dm_engine::ledger::{self, Completed, Kind, LedgerEntry, LedgerError, Removal, RunOutcome};
 use dm_engine::table_lock::{self, LockError};
 
 use crate::{layout, locks, print};
@@ -43,9 +44,9 @@ impl Place {
         }
     }
 
-    /// Opens it.
+    /// Opens it, if it is there.
     pub async fn open(&self) -> Result<Archive, ArchiveError> {
-        Archive::open(&self.named("any"), &self.archive_region).await
+        Archive::existing(&self.named("any"), &self.archive_region).await
     }
 }
 
@@ -205,24 +206,43 @@ async fn show(flags: OneRun) -> Answered<u8> {
     let completed = entry.completed.as_ref();
     let ended = completed.map_or("unknown", |completed| completed.completed_at.as_str());
     let message = completed.and_then(|completed| completed.message.as_deref()).unwrap_or_default();
-    let journal = JournalReader::open(&archive, &flags.run).await?.verify().await?;
+    let journal = journal_words(&archive, &flags.run).await;
     let times = completed.map(times).unwrap_or_default();
     let kept = kept(&archive, &flags.run).await?;
-    let in_doubt = journal.entries - (journal.written + journal.refused).min(journal.entries);
+    let (code, journal) = match &journal {
+        Ok(journal) => (0, journal.clone()),
+        Err(error) => (1, chain(error)),
+    };
     print::answer(&format!(
         "run        {}\nkind       {kind}\noutcome    {outcome} {message}\nbegun      {}\n\
-         completed  {ended}\njournal    {} entries in {} segments, {} bytes: {} written, {} refused, \
-         {in_doubt} in doubt, {} unverified\n{times}{kept}",
-        flags.run,
-        entry.begun.begun_at,
+         completed  {ended}\njournal    {journal}\n{times}{kept}",
+        flags.run, entry.begun.begun_at,
+    ))?;
+    Ok(code)
+}
+
+/// What a run's journal holds, in words.
+async fn journal_words(archive: &Archive, run: &RunName) -> Result<String, ReadError> {
+    let reader = JournalReader::of_run(archive, run).await?;
+    if reader.is_empty() {
+        return Ok("empty: the run wrote nothing".into());
+    }
+    let journal = reader.verify().await?;
+    let in_doubt = journal.entries - (journal.written + journal.refused).min(journal.entries);
+    let control = match journal.control {
+        0 => String::new(),
+        calls => format!("; {} changes of tables, which no restore undoes", layout::count(calls)),
+    };
+    Ok(format!(
+        "{} entries in {} segments, {} bytes: {} written, {} refused, {in_doubt} in doubt, {} \
+         unverified{control}",
         layout::count(journal.entries),
         layout::count(journal.segments),
         layout::count(journal.bytes),
         layout::count(journal.written),
         layout::count(journal.refused),
         layout::count(journal.unverified),
-    ))?;
-    Ok(0)
+    ))
 }
 
 /// When the program ran, if that is known.
@@ -245,32 +265,40 @@ async fn kept(archive: &Archive, run: &RunName) -> Answered<String> {
 
 async fn verify(flags: Verify) -> Answered<u8> {
     let archive = flags.place.open().await?;
-    let runs: Vec<RunName> = match flags.run {
-        Some(run) => vec![run],
-        None => ledger::entries(&archive, None).await?.into_iter().map(|entry| entry.run).collect(),
-    };
-    let mut code = 0;
-    for run in &runs {
-        let read = async { JournalReader::open(&archive, run).await?.verify().await }.await;
-        let told = match read {
-            Ok(summary) if summary.torn_bytes > 0 => {
-                format!(
-                    "{} entries; a torn end of {} bytes is cut",
-                    summary.entries, summary.torn_bytes
-                )
-            }
-            Ok(summary) => format!("{} entries, whole", summary.entries),
-            Err(error) => {
-                code = 1;
-                match std::error::Error::source(&error) {
-                    Some(source) => format!("{error}: {source}"),
-                    None => error.to_string(),
-                }
-            }
-        };
+    if let Some(run) = &flags.run {
+        let (whole, told) = verified(&archive, run).await;
         print::answer(&format!("{run}  {told}\n"))?;
+        return Ok(u8::from(!whole));
+    }
+    let mut code = 0;
+    for entry in ledger::entries(&archive, None).await? {
+        let (whole, told) = verified(&archive, &entry.run).await;
+        code = code.max(u8::from(!whole));
+        print::answer(&format!("{}  {told}\n", entry.run))?;
     }
     Ok(code)
+}
+
+/// Whether a run can be restored from its journal, and what is to be said of it.
+async fn verified(archive: &Archive, run: &RunName) -> (bool, String) {
+    let read = async {
+        let reader = JournalReader::of_run(archive, run).await?;
+        Ok((reader.is_empty(), reader.verify().await?))
+    };
+    match read.await {
+        Ok((true, _)) => (true, "empty: the run wrote nothing".into()),
+        Ok((false, summary)) if summary.torn_bytes > 0 => {
+            let JournalSummary { entries, torn_bytes, .. } = summary;
+            (true, format!("{entries} entries; a torn end of {torn_bytes} bytes is cut"))
+        }
+        Ok((false, summary)) => (true, format!("{} entries, whole", summary.entries)),
+        // What it was for was done before.
+        Err(ReadError::Removed { removal, .. }) if removal.restored => {
+            let Removal { removed_at, by, .. } = &*removal;
+            (true, format!("restored; its journal was removed at {removed_at} by {by}"))
+        }
+        Err(error) => (false, chain(&error)),
+    }
 }
 
 async fn gc(flags: Gc) -> Answered<u8> {
@@ -283,12 +311,18 @@ async fn gc(flags: Gc) -> Answered<u8> {
     };
     let objects = archive.list("runs").await?;
     let mut chosen = retention.choose(&objects, &restored, jiff::Timestamp::now().as_second());
-    for object in table_lock::prune(&archive, limits::LOCKS_KEPT).await? {
+    let locks = table_lock::prune(&archive, limits::LOCKS_KEPT).await?;
+    if !flags.dry_run {
+        table_lock::note_pruned(&archive, &locks).await?;
+    }
+    for object in locks {
         chosen.bytes += object.bytes;
         chosen.paths.push(object.path);
     }
     if !flags.dry_run {
-        archive.collect(&chosen).await?;
+        let by = if flags.journals_too { " --journals-too" } else { "" };
+        let by = format!("`datamigration archive gc{by}`");
+        ledger::collect(&archive, &chosen, &by).await?;
     }
     let done = if flags.dry_run { "would go" } else { "deleted" };
     print::answer(&format!(

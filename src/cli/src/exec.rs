@@ -86,21 +86,19 @@ pub async fn exec(flags: Flags) -> Result<u8, SessionError> {
     let name = words.next().unwrap_or_default();
     let title = name.to_string_lossy().into_owned();
     let program = Program::Command { name, args: words.collect() };
+    let dir = std::env::current_dir().map_err(SessionError::Folder)?;
     let upstream = database::find(&flags.database).await?;
     flags.writes.announce(&upstream);
     let mut plan = database::plan(&flags.database, upstream, flags.writes.mode(), &title);
     plan.second_pass = flags.second_pass;
-    let journalled = journalled::name(&flags.journal, &mut plan).await?;
-    let code = session::run(Session {
+    let journalled = journalled::begin(&flags.journal, &mut plan).await?;
+    let session = Session {
         plan: &plan,
         program: &program,
-        dir: &std::env::current_dir().map_err(SessionError::Folder)?,
+        dir: &dir,
         env: BTreeMap::new(),
         report: flags.report.as_deref(),
-    })
-    .await?;
-    if let Some(journalled) = journalled {
-        journalled.end(code == 0).await?;
-    }
-    Ok(code)
+        journalled: journalled.as_ref(),
+    };
+    Box::pin(session::run(session)).await
 }

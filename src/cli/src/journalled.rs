@@ -2,11 +2,16 @@
 
 use clap::{Args, ValueEnum};
 use dm_core::plan::{JournalMode, Plan};
+use dm_core::report::GuardResult;
 use dm_engine::archive::{Archive, LayoutError, RunName};
-use dm_engine::ledger::{self, Completed, RunOutcome};
+use dm_engine::journal::JournalledRun;
+use dm_engine::ledger::{self, Begin, Begun, Completed, RunOutcome};
 
 use crate::archive::ArchiveVerbError;
 use crate::print::say;
+
+/// Numbers tried until one is free: each was taken by somebody else in the moment before.
+const NUMBERS_TRIED_MAX: u32 = 64;
 
 /// Flags of verbs whose runs can be journalled.
 #[derive(Clone, Debug, Args)]
@@ -53,17 +58,44 @@ pub enum JournalledError {
     /// The name.
     #[error(transparent)]
     Name(#[from] LayoutError),
+    /// Others take each number first.
+    #[error("no number for a run of {0}: others begin runs all the time")]
+    NoNumber(String),
 }
 
 /// A run that is journalled.
 #[derive(Debug)]
 pub struct Journalled {
     archive: Archive,
-    run: RunName,
+    run: JournalledRun,
+    begun: Begun,
 }
 
-/// Names the plan's run in the archive, if there is to be one.
-pub async fn name(flags: &Flags, plan: &mut Plan) -> Result<Option<Journalled>, JournalledError> {
+/// How a run ended.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Outcome {
+    /// It did what it should.
+    Succeeded,
+    /// It did not, for this reason.
+    Failed(String),
+    /// Its program ended with 0, but its guard had a problem: a person has to look.
+    Unknown,
+}
+
+/// What is known of a run whose program was started.
+#[derive(Debug)]
+pub struct Ran<'a> {
+    /// When it was started.
+    pub started_at: String,
+    /// When it had ended.
+    pub finished_at: String,
+    /// What its guard saw.
+    pub result: &'a GuardResult,
+}
+
+/// Begins the plan's run in the archive, if there is to be one: its number is taken from now on, and
+/// whoever gets it has to say how it ended.
+pub async fn begin(flags: &Flags, plan: &mut Plan) -> Result<Option<Journalled>, JournalledError> {
     let Some(url) = &flags.archive else { return Ok(None) };
     let named = dm_core::plan::ArchivePlan {
         url: url.clone(),
@@ -75,8 +107,6 @@ pub async fn name(flags: &Flags, plan: &mut Plan) -> Result<Option<Journalled>, 
     };
     let archive =
         Archive::open(&named, &plan.upstream.region).await.map_err(ArchiveVerbError::Archive)?;
-    let run = next(&archive, &named.migration).await?;
-    plan.run.number = run.number();
     // No other process of this machine or another has it: it tells this run from theirs.
     plan.run.uid = format!("{}-{}", ledger::now(), std::process::id());
     plan.archive = Some(named);
@@ -85,8 +115,25 @@ pub async fn name(flags: &Flags, plan: &mut Plan) -> Result<Option<Journalled>, 
         JournalFlag::Ahead => JournalMode::Ahead,
         JournalFlag::Cheap => JournalMode::Cheap,
     };
-    say(&format!("run: {run}"));
-    Ok(Some(Journalled { archive, run }))
+    let journalled = begin_next(archive, plan).await?;
+    say(&format!("run: {}", journalled.run.name));
+    Ok(Some(journalled))
+}
+
+/// Begins the run under the next number that nobody else takes first.
+async fn begin_next(archive: Archive, plan: &mut Plan) -> Result<Journalled, JournalledError> {
+    let migration = plan.archive.as_ref().map(|named| named.migration.clone()).unwrap_or_default();
+    for _ in 0..NUMBERS_TRIED_MAX {
+        plan.run.number = next(&archive, &migration).await?.number();
+        let Some(run) = JournalledRun::of_plan(plan)? else { break };
+        let begun = Begun::now(plan, run.kind.clone());
+        let entered = ledger::begin(&archive, &run.name, &begun).await;
+        match entered.map_err(ArchiveVerbError::Ledger)? {
+            Begin::New | Begin::Again => return Ok(Journalled { archive, run, begun }),
+            Begin::Taken(_) | Begin::Over(_) => {}
+        }
+    }
+    Err(JournalledError::NoNumber(migration))
 }
 
 /// The next run of a migration.
@@ -98,16 +145,33 @@ pub async fn next(archive: &Archive, migration: &str) -> Result<RunName, Journal
 }
 
 impl Journalled {
-    /// Says in the ledger how the run ended. A run that wrote nothing is not in it.
-    pub async fn end(&self, succeeded: bool) -> Result<(), JournalledError> {
-        let entries = ledger::entries(&self.archive, Some(self.run.migration())).await;
-        let entries = entries.map_err(ArchiveVerbError::Ledger)?;
-        if !entries.iter().any(|entry| entry.run == self.run) {
-            return Ok(());
+    /// Says in the ledger how the run ended, whether or not it wrote anything. Where nobody knows,
+    /// nothing is noted, as of a run whose machine died.
+    pub async fn end(
+        &self,
+        outcome: &Outcome,
+        ran: Option<Ran<'_>>,
+    ) -> Result<(), JournalledError> {
+        let (outcome, message) = match outcome {
+            Outcome::Succeeded => (RunOutcome::Succeeded, None),
+            Outcome::Failed(why) => (RunOutcome::Failed, Some(why.clone())),
+            Outcome::Unknown => {
+                say(&format!(
+                    "The ledger says nothing of the end of run {}: the program ended with exit code 0, \
+                     but its guard had a problem. Look at the data, then restore the run or run the \
+                     program again.",
+                    self.run.name
+                ));
+                return Ok(());
+            }
+        };
+        let mut completed = Completed { message, ..Completed::now(outcome) };
+        if let Some(Ran { started_at, finished_at, result }) = ran {
+            completed.execution_time = Some(started_at);
+            completed.finalization_time = Some(finished_at);
+            completed.summary = Some(dm_guard::keep::summary(result));
         }
-        let outcome = if succeeded { RunOutcome::Succeeded } else { RunOutcome::Failed };
-        let completed = Completed::now(outcome);
-        let ended = ledger::complete(&self.archive, &self.run, &completed).await;
-        Ok(ended.map_err(ArchiveVerbError::Ledger)?)
+        let noted = ledger::record(&self.archive, &self.run.name, &self.begun, &completed).await;
+        Ok(noted.map_err(ArchiveVerbError::Ledger)?)
     }
 }

@@ -189,6 +189,9 @@ async fn restore_here(flags: &Flags, archive: &str, run: &RunName) -> Result<u8,
     let mode = if flags.dry_run { Mode::DryRun } else { Mode::Apply };
     let upstream = database::find(&flags.database).await?;
     let archive = place.open().await.map_err(ArchiveVerbError::Archive)?;
+    if mode == Mode::Apply {
+        archive.probe().await.map_err(ArchiveVerbError::Archive)?;
+    }
     let own = journalled::next(&archive, run.migration()).await?;
     let credentials = database::credentials(&upstream).await?;
     let mut plan = database::plan(&flags.database, upstream, mode, run.migration());
@@ -217,6 +220,9 @@ fn text(report: &RestoreReport, of: &RunName, own: Option<&RunName>) -> String {
         Some(own) => (format!("restored {of} as {own}"), ""),
         None => (format!("restore of {of} (dry run): nothing was written"), "would "),
     };
+    if report.nothing_written {
+        return format!("{done}\n  nothing to restore: {of} wrote nothing\n");
+    }
     let mut text = format!(
         "{done}\n  {would}put back attributes of {} items, {would}delete {}, {would}bring back {}; \
          {} untouched\n  {} conflicts\n",
@@ -229,6 +235,10 @@ fn text(report: &RestoreReport, of: &RunName, own: Option<&RunName>) -> String {
     if report.unverified > 0 {
         let unverified = layout::count(report.unverified);
         text.extend([format!("  {unverified} of them journalled without being checked\n")]);
+    }
+    if !report.not_restored.is_empty() {
+        text.push_str("  not restored, because a restore does not change tables themselves:\n");
+        text.extend(report.not_restored.iter().map(|call| format!("    {call}\n")));
     }
     for listed in report.listed.iter().take(CONFLICTS_SHOWN_MAX) {
         let what = match &listed.conflict {

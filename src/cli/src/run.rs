@@ -142,6 +142,7 @@ pub async fn run(flags: Flags) -> Result<u8, RunError> {
         dir: copy.path(),
         env,
         report: flags.report.as_deref(),
+        journalled: None,
     };
     Ok(session::run(session).await?)
 }

@@ -11,20 +11,24 @@ use std::process::{ExitStatus, Stdio};
 use std::sync::Arc;
 use std::time::Instant;
 
+use dm_core::error::chain;
 use dm_core::plan::Plan;
+use dm_core::report::GuardResult;
+use dm_engine::ledger;
 use dm_entry::args::Program;
 use dm_entry::program::{self, Start, StartError};
 use dm_guard::clients::{AccessKey, Clients, fresh_access_key};
 use dm_guard::token::TokenError;
 use dm_guard::{Guard, Options};
+use rustix::process::Signal;
 use tokio::process::Command;
 
 use crate::database::{self, DatabaseError};
 use crate::environment;
-use crate::journalled::JournalledError;
+use crate::journalled::{Journalled, JournalledError, Outcome, Ran};
 use crate::print::say;
 use crate::report::{self, ReportError};
-use crate::signals::{self, Forwarded};
+use crate::signals::{self, Arrived, Forwarded};
 use crate::summary::{self, End, Told};
 
 /// Something here failed, not the program: what `docker run` and others give then.
@@ -128,23 +132,25 @@ pub struct Session<'a> {
     pub env: BTreeMap<OsString, OsString>,
     /// File for the result.
     pub report: Option<&'a Path>,
+    /// The run in the archive, whose end is noted there.
+    pub journalled: Option<&'a Journalled>,
 }
 
 /// Runs it; its exit code.
 pub async fn run(session: Session<'_>) -> Result<u8, SessionError> {
-    // What can fail comes before the program runs.
-    let start =
-        program::resolve(session.dir, session.program, std::env::var_os("PATH").as_deref())?;
-    let report = report::prepare(session.report, session.plan.mode)?;
-    let access_key = fresh_access_key().map_err(SessionError::AccessKey)?;
-    let guard = start_guard(session.plan, &access_key).await?;
-    let mut forwarded = Forwarded::new().map_err(SessionError::Signals)?;
+    let prepared = prepare(&session).await;
+    if let (Err(error), Some(journalled)) = (&prepared, session.journalled) {
+        let why = format!("The program was not started: {}.", chain(error));
+        journalled.end(&Outcome::Failed(why), None).await?;
+    }
+    let Ready { start, report, access_key, guard, mut forwarded } = prepared?;
 
-    let begun = Instant::now();
+    let (begun, started_at) = (Instant::now(), ledger::now());
     let at = Served { address: guard.program_address, access_key: &access_key };
     let ended = execute(&session, &start, at, Pass::First, &mut forwarded).await;
     let took = begun.elapsed();
-    let first_succeeded = ended.as_ref().is_ok_and(ExitStatus::success);
+    let finished_at = ledger::now();
+    let first_succeeded = ended.as_ref().is_ok_and(|ended| end(*ended).0 == End::Exited(0));
     let second = if first_succeeded && session.plan.second_pass {
         guard.engine().begin_second_pass().map_err(SessionError::SecondPass)?;
         Some(execute(&session, &start, at, Pass::Second, &mut forwarded).await)
@@ -153,20 +159,79 @@ pub async fn run(session: Session<'_>) -> Result<u8, SessionError> {
     };
     let engine = Arc::clone(guard.engine());
     let result = guard.stop().await;
-    let status = ended?;
+    if let Some(journalled) = session.journalled {
+        let ran = Ran { started_at, finished_at, result: &result };
+        journalled.end(&outcome(&ended, &result), Some(ran)).await?;
+    }
+    let ended = ended?;
     let report = report::write(report, &result, &engine)?;
-    let (end, code) = end(status);
-    let second = second.transpose()?.map(|status| self::end(status).0);
+    let (end, code) = end(ended);
+    let second = second.transpose()?.map(|ended| self::end(ended).0);
     let told = Told { plan: session.plan, end, second, took, report: report.as_ref() };
     say(&format!("\n{}", summary::text(&result, &told).trim_end()));
-    Ok(u8::try_from(code).unwrap_or(u8::MAX))
+    Ok(match (end, &result.problem) {
+        // What the guard could not do the program may not have noticed.
+        (End::Exited(0), Some(_)) => EXIT_OURS,
+        _ => u8::try_from(code).unwrap_or(u8::MAX),
+    })
+}
+
+/// What can fail before the program runs.
+struct Ready {
+    start: Start,
+    report: Option<report::Prepared>,
+    access_key: String,
+    guard: Guard,
+    forwarded: Forwarded,
+}
+
+async fn prepare(session: &Session<'_>) -> Result<Ready, SessionError> {
+    let start =
+        program::resolve(session.dir, session.program, std::env::var_os("PATH").as_deref())?;
+    let report = report::prepare(session.report, session.plan.mode)?;
+    let access_key = fresh_access_key().map_err(SessionError::AccessKey)?;
+    let guard = start_guard(session.plan, &access_key).await?;
+    let forwarded = Forwarded::new().map_err(SessionError::Signals)?;
+    Ok(Ready { start, report, access_key, guard, forwarded })
+}
+
+/// How the run ended, for the ledger.
+fn outcome(ended: &Result<Ended, SessionError>, result: &GuardResult) -> Outcome {
+    let ended = match ended {
+        Ok(ended) => ended,
+        Err(SessionError::Start(_)) => {
+            return Outcome::Failed("The program could not be started.".into());
+        }
+        Err(_) => return Outcome::Unknown,
+    };
+    match (end(*ended).0, &result.problem) {
+        (End::Exited(0), None) => Outcome::Succeeded,
+        (End::Exited(0) | End::Stopped, _) => Outcome::Unknown,
+        (End::Exited(code), _) => {
+            Outcome::Failed(format!("The program ended with exit code {code}."))
+        }
+        (End::Signalled(signal), _) => {
+            Outcome::Failed(format!("The program was ended by signal {signal}."))
+        }
+        (End::Interrupted(signal), _) => Outcome::Failed(format!(
+            "Interrupted: signal {signal} told the program to stop, and it ended with exit code 0."
+        )),
+    }
+}
+
+/// How a program ended, and what told it to.
+#[derive(Clone, Copy, Debug)]
+struct Ended {
+    status: ExitStatus,
+    told_to_stop: Option<Signal>,
 }
 
 /// How it ended, and the exit code that says so.
-fn end(status: ExitStatus) -> (End, i32) {
-    match (status.code(), status.signal()) {
-        (Some(code), _) => (End::Exited(code), code),
-        (None, signal) => {
+fn end(ended: Ended) -> (End, i32) {
+    match (ended.status.code(), ended.status.signal(), ended.told_to_stop) {
+        (Some(0), _, Some(signal)) => (End::Interrupted(signal.as_raw()), 128 + signal.as_raw()),
+        (Some(code), _, _) => (End::Exited(code), code),
+        (None, signal, _) => {
             let signal = signal.unwrap_or_default();
             (End::Signalled(signal), 128 + signal)
         }
@@ -212,7 +277,7 @@ async fn execute(
     served: Served<'_>,
     pass: Pass,
     forwarded: &mut Forwarded,
-) -> Result<ExitStatus, SessionError> {
+) -> Result<Ended, SessionError> {
     let endpoint = format!("http://{}", served.address);
     let region = &session.plan.upstream.region;
     let environment =
@@ -229,12 +294,19 @@ async fn execute(
         .envs(&session.env)
         .spawn()
         .map_err(|source| SessionError::Start(StartError::refused(&start.file, source)))?;
+    let mut told_to_stop = None;
     loop {
         let id = child.id();
         tokio::select! {
-            status = child.wait() => return status.map_err(SessionError::Wait),
-            signal = forwarded.next() => {
-                if let Some(id) = id {
+            status = child.wait() => {
+                let status = status.map_err(SessionError::Wait)?;
+                return Ok(Ended { status, told_to_stop });
+            }
+            Arrived { signal, pass_on } = forwarded.next() => {
+                if signals::stops(signal) {
+                    told_to_stop.get_or_insert(signal);
+                }
+                if let (Some(id), true) = (id, pass_on) {
                     signals::pass_on(signal, id);
                 }
             }

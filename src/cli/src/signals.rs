@@ -11,6 +11,23 @@ use tokio::sync::mpsc;
 const FORWARDED: [Signal; 6] =
     [Signal::INT, Signal::QUIT, Signal::TERM, Signal::HUP, Signal::USR1, Signal::USR2];
 
+/// Those that ask a program to end. A program that ends with 0 after one did not do its work.
+const STOPPING: [Signal; 4] = [Signal::INT, Signal::QUIT, Signal::TERM, Signal::HUP];
+
+/// Whether a signal asks a program to end.
+pub fn stops(signal: Signal) -> bool {
+    STOPPING.contains(&signal)
+}
+
+/// A signal that arrived.
+#[derive(Clone, Copy, Debug)]
+pub struct Arrived {
+    /// Which.
+    pub signal: Signal,
+    /// Whether the program did not get it by itself.
+    pub pass_on: bool,
+}
+
 /// Signals that arrived here; from when it exists none ends this process.
 #[derive(Debug)]
 pub struct Forwarded(mpsc::Receiver<Signal>);
@@ -33,15 +50,15 @@ impl Forwarded {
         Ok(Self(receiver))
     }
 
-    /// The next one that the program does not get by itself.
-    pub async fn next(&mut self) -> Signal {
-        loop {
-            match self.0.recv().await {
-                // A terminal sends these to the whole foreground group, the program included.
-                Some(Signal::INT | Signal::QUIT) if in_foreground() => {}
-                Some(signal) => return signal,
-                None => std::future::pending::<()>().await,
+    /// The next one.
+    pub async fn next(&mut self) -> Arrived {
+        match self.0.recv().await {
+            // A terminal sends these to the whole foreground group, the program included.
+            Some(signal @ (Signal::INT | Signal::QUIT)) => {
+                Arrived { signal, pass_on: !in_foreground() }
             }
+            Some(signal) => Arrived { signal, pass_on: true },
+            None => std::future::pending().await,
         }
     }
 }

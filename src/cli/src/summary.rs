@@ -37,6 +37,8 @@ pub enum End {
     Exited(i32),
     /// By a signal.
     Signalled(i32),
+    /// With exit code 0 after this signal had told it to stop: nobody knows what it left undone.
+    Interrupted(i32),
     /// It is not ours, and may still run.
     Stopped,
 }
@@ -117,6 +119,9 @@ fn ended(told: &Told<'_>) -> Option<String> {
         End::Exited(0) | End::Stopped => None,
         End::Exited(code) => Some(format!("ended with exit code {code} {after}")),
         End::Signalled(signal) => Some(format!("was ended by signal {signal} {after}")),
+        End::Interrupted(signal) => Some(format!(
+            "was interrupted: signal {signal} told it to stop, and it ended with exit code 0 {after}"
+        )),
     }
 }
 
@@ -130,7 +135,7 @@ fn no_request(end: End) -> Vec<String> {
         End::Stopped => ("no request reached the guard", &hint[..]),
         End::Exited(0) => ("the program sent no request to the guard", &hint[..]),
         // Its own error says more.
-        End::Exited(_) | End::Signalled(_) => {
+        End::Exited(_) | End::Signalled(_) | End::Interrupted(_) => {
             ("the program ended before it sent a request to the guard", &[][..])
         }
     };
@@ -268,6 +273,7 @@ fn second_pass(result: &GuardResult, end: Option<End>) -> Option<String> {
     let why = match end {
         Some(End::Exited(code)) if code != 0 => format!("the program ended with exit code {code}"),
         Some(End::Signalled(signal)) => format!("the program was ended by signal {signal}"),
+        Some(End::Interrupted(signal)) => format!("signal {signal} told the program to stop"),
         _ if pass.idempotent => {
             return Some("  second pass: no changes, safe to run again".into());
         }

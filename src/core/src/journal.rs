@@ -66,6 +66,19 @@ pub enum Record {
     /// Segments before this one that were not known to be durable when this one was put. Only they
     /// may be missing, or torn: nothing that is in them was acknowledged by then.
     UnderWay(Vec<u32>),
+    /// Written before a call is sent that changes tables themselves. No restore undoes it.
+    Control(ControlEntry),
+}
+
+/// A call that is about to create, change or delete tables.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ControlEntry {
+    /// Its place in the journal.
+    pub sequence: Sequence,
+    /// The operation's name, as DynamoDB spells it.
+    pub operation: String,
+    /// The tables that it names; none where it names something else.
+    pub tables: Vec<String>,
 }
 
 /// What one write is about to do to one item.

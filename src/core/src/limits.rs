@@ -241,6 +241,13 @@ pub const JOURNAL_SETTLE_DELAY: Duration = Duration::from_secs(2);
 /// through, so this only ends where one item is written by many at once.
 pub const JOURNAL_TRIES_MAX: u32 = 16;
 
+/// Notes of how far a journal has come that are written one right after the other: a short run is
+/// noted whole even if its guard is killed.
+pub const JOURNAL_NOTES_AT_ONCE: u32 = 64;
+
+/// Time between two such notes afterwards: a long run must not write as many notes as segments.
+pub const JOURNAL_NOTE_SPACING: Duration = Duration::from_secs(1);
+
 /// Locks over the keys of a run: many more than requests in flight, so that two keys seldom share one.
 pub const JOURNAL_KEY_LOCKS: usize = 4_096;
 
@@ -291,6 +298,9 @@ pub const RESTORE_THROTTLES_MAX: u32 = 60;
 
 /// Conflicts that a restore lists with their keys; the others are counted.
 pub const RESTORE_CONFLICTS_LISTED_MAX: usize = 10_000;
+
+/// Calls that changed tables which a restore lists; all are in the journal.
+pub const RESTORE_TABLE_CALLS_LISTED_MAX: usize = 100;
 
 /// How long a request is held for its rate before the program is told to come back. A held request
 /// costs a program nothing, where a throttle costs one of its few attempts; most clients wait for
@@ -349,12 +359,16 @@ pub const LOCK_BEATS_PER_LEASE: u32 = 4;
 pub const LOCK_LOOKS_PER_LEASE: u32 = 10;
 
 /// The part of a lease, one in so many, at whose beginning an owner stops to write: by so much two
-/// monotonic clocks may differ in a lease.
+/// boot-time clocks may differ in a lease.
 pub const LOCK_MARGIN_PART: u32 = 6;
 
 /// How long a write waits for a table that a living run has, before the program is told: well under
 /// the timeouts of clients.
 pub const LOCK_HOLD_MAX: Duration = Duration::from_secs(10);
+
+/// How often a write under way looks whether its table's lock has run out: its timers stand still
+/// while the machine is suspended, and the lock does not.
+pub const LOCK_RECHECK: Duration = Duration::from_secs(1);
 
 /// Pause before the next number of a lock is tried after somebody else got the one before.
 pub const LOCK_AGAIN: Duration = Duration::from_millis(50);
@@ -364,6 +378,10 @@ pub const LOCK_RELEASE_MAX: Duration = Duration::from_secs(5);
 
 /// Numbers of each table's lock that stay in the archive for people to look at, with the last one.
 pub const LOCKS_KEPT: u32 = 5;
+
+/// Numbers above the highest listed that are looked for by their names in a folder: runs of one migration
+/// that others began since its listing was made.
+pub const LEDGER_LOOKED_AHEAD: u32 = 16;
 
 /// How long a stopping guard tries to note in the ledger how the run ended.
 pub const KEEP_LEDGER_MAX: Duration = Duration::from_secs(10);

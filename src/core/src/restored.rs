@@ -11,6 +11,7 @@ use crate::identity::Difference;
 use crate::plan::Mode;
 use crate::report::{Archived, JournalResult, TERMINATION_MESSAGE_BYTES_MAX};
 use crate::restore::Conflict;
+use crate::verdict::EXIT_DIFFERS;
 
 /// The version this build writes and the only one it reads.
 pub const RESTORE_RESULT_VERSION: u32 = 1;
@@ -65,7 +66,57 @@ pub struct RestoreResult {
     /// Why nothing was restored: the run worked on another database, or a table was replaced.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub differs: Option<Difference>,
+    /// What is wrong with the journal, where that is why it did not finish. Nothing was written then.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub journal_problem: Option<JournalProblem>,
+    /// Calls of the run that changed tables themselves, the first of them: they stand.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub not_restored: Vec<NotRestored>,
+    /// Whether the run that is restored is on record and wrote nothing.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub nothing_written: bool,
 }
+
+/// What is wrong with the journal of the run that is to be restored. To try again would not help.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum JournalProblem {
+    /// The archive's ledger does not know the run.
+    NoRun,
+    /// The journal was removed, on record or not.
+    JournalGone,
+    /// Segments that were durable are not there.
+    JournalIncomplete,
+    /// It cannot be read.
+    JournalDamaged,
+}
+
+/// A call of the run that changed tables themselves, which no restore undoes.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct NotRestored {
+    /// The operation, as DynamoDB spells it.
+    pub operation: String,
+    /// The tables that it named.
+    pub tables: Vec<String>,
+    /// Whether nobody knows if it was carried out.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub in_doubt: bool,
+}
+
+impl std::fmt::Display for NotRestored {
+    /// As `CreateTable prices`.
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let Self { operation, tables, in_doubt } = self;
+        f.write_str(operation)?;
+        if !tables.is_empty() {
+            write!(f, " {}", tables.join(", "))?;
+        }
+        f.write_str(if *in_doubt { " (perhaps not carried out)" } else { "" })
+    }
+}
+
+/// Exit code of a restore that has met a [`JournalProblem`]. Another pod would meet the same.
+pub const EXIT_JOURNAL: u8 = 88;
 
 /// Conflicts of one kind in one table.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -97,11 +148,26 @@ impl RestoreResult {
         }
     }
 
+    /// The exit code that goes with it, by which the Job knows whether to try again.
+    pub fn exit_code(&self) -> u8 {
+        if self.differs.is_some() {
+            return EXIT_DIFFERS;
+        }
+        if self.journal_problem.is_some() {
+            return EXIT_JOURNAL;
+        }
+        u8::from(!self.finished || self.problem.is_some())
+    }
+
     fn shorten(&mut self) -> bool {
         if self.groups.iter().any(|group| !group.keys.is_empty()) {
             for group in &mut self.groups {
                 group.keys.truncate(group.keys.len() / 2);
             }
+            return true;
+        }
+        if self.groups.is_empty() && !self.not_restored.is_empty() {
+            self.not_restored.truncate(self.not_restored.len() / 2);
             return true;
         }
         let keep = self.groups.len() / 2;
@@ -148,6 +214,9 @@ mod tests {
             archived: None,
             problem: None,
             differs: None,
+            journal_problem: None,
+            not_restored: Vec::new(),
+            nothing_written: false,
         }
     }
 

@@ -132,6 +132,16 @@ pub enum RunOutcome {
     Failed,
 }
 
+/// How far a run's journal has come: so much of it was durable.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct JournalExtent {
+    /// Its segments, which are numbered from 1.
+    pub segments: u32,
+    /// Entries in them.
+    pub entries: u64,
+}
+
 /// A run that did what is asked for, and succeeded.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]

@@ -4,9 +4,12 @@
 //! the run ended. One without the other means that the outcome is unknown.
 
 mod baseline;
+mod entries;
+mod extent;
+mod removal;
 mod verdict;
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 
 use bytes::Bytes;
 use dm_core::identity::{DatabaseId, Mismatch, ProgramId, Recorded, TableIds};
@@ -17,7 +20,10 @@ use serde::{Deserialize, Serialize};
 use crate::archive::{Archive, ArchiveError, Created, RunName};
 
 pub use baseline::record_baseline;
-pub use dm_core::verdict::{LedgerKind as Kind, RunOutcome, RunSummary};
+pub use dm_core::verdict::{JournalExtent, LedgerKind as Kind, RunOutcome, RunSummary};
+pub use entries::{entries, restored};
+pub use extent::{note, noted};
+pub use removal::{Removal, collect, removed};
 pub use verdict::Question;
 
 /// The version this build writes and the only one it reads.
@@ -89,6 +95,10 @@ pub struct Completed {
     /// What the run did to the data.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub summary: Option<RunSummary>,
+    /// How far its journal had come: at least so much of it must be there. Absent of runs of earlier
+    /// versions, of which nothing was noted.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub journal: Option<JournalExtent>,
     /// The database. Absent in entries of older versions.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub database: Option<DatabaseId>,
@@ -125,6 +135,7 @@ impl Completed {
             database: None,
             program: None,
             tables: TableIds::new(),
+            journal: None,
         }
     }
 }
@@ -221,10 +232,16 @@ pub fn now() -> String {
 /// Begins a run, unless it was begun before.
 pub async fn begin(archive: &Archive, run: &RunName, begun: &Begun) -> Result<Begin> {
     let path = run.begun();
-    let there = match archive.create(&path, json(begun)).await? {
-        Created::New => return Ok(Begin::New),
-        Created::Exists(there) => read_entry::<Begun>(&path, &there)?,
+    let there = if let Some(there) = archive.get(&path).await? {
+        there
+    } else {
+        extent::expect(archive, run).await?;
+        match archive.create(&path, json(begun)).await? {
+            Created::New => return Ok(Begin::New),
+            Created::Exists(there) => there,
+        }
     };
+    let there = read_entry::<Begun>(&path, &there)?;
     if let Some(completed) = completed(archive, run).await? {
         return Ok(Begin::Over(completed));
     }
@@ -283,7 +300,7 @@ pub async fn write_tables(archive: &Archive, run: &RunName, tables: &TableIds) -
     Ok(archive.replace(&run.tables(), json(&record)).await?)
 }
 
-/// Completes a run. To say the same again does no harm. What it began with, and the tables that it wrote
+/// Completes a run, with how far its journal has come. To say the same again does no harm. What it began with, and the tables that it wrote
 /// since, become part of the entry.
 pub async fn complete(archive: &Archive, run: &RunName, completed: &Completed) -> Result<()> {
     let mut completed = completed.clone();
@@ -298,6 +315,7 @@ pub async fn complete(archive: &Archive, run: &RunName, completed: &Completed) -
         completed.tables.extend(later);
     }
     let path = run.completed();
+    completed.journal = noted(archive, run).await?;
     match archive.create(&path, json(&completed)).await? {
         Created::New => Ok(()),
         Created::Exists(there) => {
@@ -330,52 +348,16 @@ pub async fn record(
     }
 }
 
+/// That a run was begun, if it was.
+pub async fn begun(archive: &Archive, run: &RunName) -> Result<Option<Begun>> {
+    let path = run.begun();
+    archive.get(&path).await?.map(|there| read_entry(&path, &there)).transpose()
+}
+
 /// How a run was completed, if it was.
 pub async fn completed(archive: &Archive, run: &RunName) -> Result<Option<Completed>> {
     let path = run.completed();
     archive.get(&path).await?.map(|there| read_entry(&path, &there)).transpose()
-}
-
-/// All runs of a migration, or of all, in order.
-pub async fn entries(archive: &Archive, migration: Option<&str>) -> Result<Vec<LedgerEntry>> {
-    let folder = migration.map_or("ledger".to_owned(), |name| format!("ledger/{name}"));
-    let mut begun: BTreeMap<RunName, Begun> = BTreeMap::new();
-    let mut ended: BTreeMap<RunName, Completed> = BTreeMap::new();
-    let mut tables: BTreeMap<RunName, TableIds> = BTreeMap::new();
-    for object in archive.list(&folder).await? {
-        let Some(run) = RunName::of_path(&object.path) else { continue };
-        let Some(there) = archive.get(&object.path).await? else { continue };
-        if object.path == run.begun() {
-            begun.insert(run, read_entry(&object.path, &there)?);
-        } else if object.path == run.completed() {
-            ended.insert(run, read_entry(&object.path, &there)?);
-        } else if object.path == run.tables() {
-            tables.insert(run, read_entry::<Tables>(&object.path, &there)?.tables);
-        }
-    }
-    let entry = |(run, begun): (RunName, Begun)| {
-        let completed = ended.remove(&run);
-        let mut ids = begun.tables.clone();
-        ids.extend(tables.remove(&run).unwrap_or_default());
-        ids.extend(completed.iter().flat_map(|completed| completed.tables.clone()));
-        LedgerEntry { run, begun, completed, tables: ids }
-    };
-    Ok(begun.into_iter().map(entry).collect())
-}
-
-/// The runs that were taken back, with nothing left in conflict.
-pub fn restored(entries: &[LedgerEntry]) -> BTreeSet<RunName> {
-    let of = |entry: &LedgerEntry| {
-        let completed = entry.completed.as_ref()?;
-        let clean = completed.conflicts == Some(0);
-        match entry.begun.kind {
-            Kind::Restore(number) if clean && completed.outcome == RunOutcome::Succeeded => {
-                RunName::new(entry.run.migration(), number).ok()
-            }
-            Kind::Restore(_) | Kind::Apply => None,
-        }
-    };
-    entries.iter().filter_map(of).collect()
 }
 
 fn json(entry: &impl Serialize) -> Bytes {

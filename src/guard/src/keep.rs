@@ -226,7 +226,9 @@ impl Keep {
         let mut chosen = retention.choose(&objects, &restored, now_s);
         let own = self.run.name.clone();
         chosen.paths.retain(|path| RunName::of_path(path).as_ref() != Some(&own));
-        self.archive.collect(&chosen).await.map_err(|error| chain(&error))?;
+        let by = "the target's archive.retention";
+        let collected = ledger::collect(&self.archive, &chosen, by).await;
+        collected.map_err(|error| chain(&error))?;
         Ok(chosen.paths.len())
     }
 
@@ -272,7 +274,8 @@ fn message(program: &ProgramResult) -> Option<String> {
     }
 }
 
-fn summary(result: &GuardResult) -> RunSummary {
+/// What a run did to the data, for the ledger.
+pub fn summary(result: &GuardResult) -> RunSummary {
     let tables = result
         .tables
         .iter()

@@ -7,7 +7,6 @@ use clap::Parser as _;
 use dm_core::error::chain;
 use dm_core::plan::{ACCESS_KEY_ENV, CONTROL_TOKEN_ENV, Mode, Plan};
 use dm_core::report::GuardResult;
-use dm_core::verdict::EXIT_DIFFERS;
 use dm_engine::CredentialSource;
 use dm_guard::clients::{AccessKey, Clients};
 use dm_guard::flags::{self, Flags, Verb};
@@ -80,12 +79,7 @@ async fn take_back(flags: &Flags, plan: &Plan) -> anyhow::Result<(String, u8)> {
     let credentials = CredentialSource::default_chain(&plan.upstream.region).await?;
     let token = flags.control_token.as_deref().map(ControlToken::new).transpose()?;
     let result = restore::restore(plan, credentials, flags.control_listen, token, stop).await;
-    let code = match &result.differs {
-        // Another pod would find the same.
-        Some(_) => EXIT_DIFFERS,
-        None => u8::from(!result.finished || result.problem.is_some()),
-    };
-    Ok((result.to_message(), code))
+    Ok((result.to_message(), result.exit_code()))
 }
 
 async fn serve(flags: &Flags, plan: &Plan) -> (String, u8) {

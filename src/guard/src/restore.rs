@@ -78,8 +78,12 @@ pub async fn restore(
         Ok(()) => result.finished = true,
         Err(error) => {
             result.problem = Some(chain(error));
-            if let RestoreError::Differs { difference, .. } = error {
-                result.differs = Some(difference.clone());
+            match error {
+                RestoreError::Differs { difference, .. } => {
+                    result.differs = Some(difference.clone());
+                }
+                RestoreError::Journal(error) => result.journal_problem = error.problem(),
+                _ => {}
             }
         }
     }
@@ -131,6 +135,9 @@ fn result(
         archived: None,
         problem: None,
         differs: None,
+        journal_problem: None,
+        not_restored: report.not_restored.clone(),
+        nothing_written: report.nothing_written,
     }
 }
 
@@ -219,6 +226,9 @@ fn failed(plan: &Plan, started_at: String, problem: String) -> RestoreResult {
         archived: None,
         problem: Some(problem),
         differs: None,
+        journal_problem: None,
+        not_restored: Vec::new(),
+        nothing_written: false,
     }
 }
 

@@ -15,6 +15,9 @@ pub const RUNS_HELD_MAX: usize = 50;
 /// was. The Job controller waits longer before each, some ten minutes in all.
 pub const RESTORE_BACKOFF_LIMIT: i32 = 6;
 
+/// Calls that changed tables themselves which status keeps of a restore; all are in the journal.
+pub const NOT_RESTORED_MAX: usize = 20;
+
 /// Groups of conflicts that status lists.
 pub const CONFLICT_GROUPS_MAX: usize = 20;
 

@@ -131,10 +131,11 @@ pub fn restored(status: &DataMigrationStatus, report: &RestoreReport) -> String 
         OnConflict::Overwrite => ", overwritten",
     };
     format!(
-        "Run {} took back run {}{others}: {what}{}",
+        "Run {} took back run {}{others}: {what}{}{}",
         report.run,
         report.restores,
-        conflicts(effects, fate)
+        conflicts(effects, fate),
+        not_restored(effects)
     )
 }
 
@@ -163,7 +164,19 @@ pub fn would_restore(status: &DataMigrationStatus, report: &RestoreReport) -> St
         [] => String::new(),
         below => format!(" · then run {} is taken back, too", below.join(", ")),
     };
-    format!("Restored (dry run): {what}{}{below}", conflicts(effects, fate))
+    format!(
+        "Restored (dry run): {what}{}{}{below}",
+        conflicts(effects, fate),
+        not_restored(effects)
+    )
+}
+
+/// What the run did to tables themselves, which stands.
+fn not_restored(effects: &RestoreEffects) -> String {
+    match effects.not_restored.as_slice() {
+        [] => String::new(),
+        calls => format!(" · not restored: {}", calls.join("; ")),
+    }
 }
 
 /// Runs that were taken back together with the one of a report.

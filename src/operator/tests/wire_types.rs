@@ -437,6 +437,9 @@ fn a_restores_result_is_its_golden_file() {
                        us-east-1"
                     .into(),
             }),
+            journal_problem: None,
+            not_restored: Vec::new(),
+            nothing_written: false,
         },
     );
 }

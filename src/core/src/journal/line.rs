@@ -6,7 +6,9 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use super::{After, Entry, ItemDigest, Record, Sequence, Settled, TransactionMark, ValueDigest};
+use super::{
+    After, ControlEntry, Entry, ItemDigest, Record, Sequence, Settled, TransactionMark, ValueDigest,
+};
 use crate::value::{Item, item_from_json, item_to_json};
 
 /// Why a line is no record. Never shows the line.
@@ -26,6 +28,15 @@ enum Line {
     Entry(EntryLine),
     Settled(SettledLine),
     UnderWay(Vec<u32>),
+    Control(ControlLine),
+}
+
+#[derive(Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+struct ControlLine {
+    sequence: u64,
+    operation: String,
+    tables: Vec<String>,
 }
 
 #[derive(Serialize, Deserialize)]
@@ -74,6 +85,11 @@ impl Record {
                 refused: settled.refused.iter().map(|sequence| sequence.0).collect(),
             }),
             Self::UnderWay(segments) => Line::UnderWay(segments.clone()),
+            Self::Control(control) => Line::Control(ControlLine {
+                sequence: control.sequence.0,
+                operation: control.operation.clone(),
+                tables: control.tables.clone(),
+            }),
         };
         // Strings, numbers and maps with text keys: nothing here that JSON cannot hold.
         out.extend_from_slice(serde_json::json!(line).to_string().as_bytes());
@@ -97,6 +113,10 @@ impl Record {
                 refused: line.refused.into_iter().map(Sequence).collect(),
             })),
             Line::UnderWay(segments) => Ok(Self::UnderWay(segments)),
+            Line::Control(ControlLine { sequence, operation, tables }) => {
+                let sequence = Sequence(sequence);
+                Ok(Self::Control(ControlEntry { sequence, operation, tables }))
+            }
         }
     }
 }
@@ -151,6 +171,11 @@ mod tests {
                 refused: vec![Sequence::new(1, 2)],
             }),
             Record::UnderWay(vec![3, 4]),
+            Record::Control(ControlEntry {
+                sequence: Sequence::new(1, 6),
+                operation: "CreateTable".into(),
+                tables: vec!["prices".into()],
+            }),
         ]
     }
 

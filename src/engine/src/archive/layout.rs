@@ -112,6 +112,16 @@ impl RunName {
         format!("ledger/{}/{:06}.tables.json", self.migration, self.number)
     }
 
+    /// How far the run's journal has come, as far as was noted.
+    pub fn extent(&self) -> String {
+        format!("ledger/{}/{:06}.journal.json", self.migration, self.number)
+    }
+
+    /// The record that the run's journal was removed on purpose.
+    pub fn removal(&self) -> String {
+        format!("ledger/{}/{:06}.journal-removed.json", self.migration, self.number)
+    }
+
     /// The run whose object this is, for any path under `runs/` or `ledger/`.
     pub fn of_path(path: &str) -> Option<Self> {
         let mut parts = path.split('/');
@@ -141,7 +151,7 @@ mod tests {
         let run = RunName::new("prod.0001-add-price", 12).unwrap();
         assert_eq!(run.begun(), "ledger/prod.0001-add-price/000012.begun.json");
         assert_eq!(run.segment(3), "runs/prod.0001-add-price/000012/journal/00000003.ndjson.zst");
-        let of_ledger = [run.begun(), run.completed(), run.tables()];
+        let of_ledger = [run.begun(), run.completed(), run.tables(), run.extent(), run.removal()];
         let of_run = [run.segment(3), run.closed(), run.log()];
         for path in of_ledger.into_iter().chain(of_run) {
             assert_eq!(RunName::of_path(&path).as_ref(), Some(&run), "{path}");

@@ -13,6 +13,7 @@ use object_store::memory::InMemory;
 use object_store::path::Path;
 use object_store::{CredentialProvider, ObjectStore, RetryConfig};
 
+use super::folder::Folder;
 use super::s3_http::S3Http;
 use crate::upstream::{CredentialSource, UpstreamError};
 
@@ -25,6 +26,9 @@ pub enum LocationError {
     /// The folder of a `file:` URL.
     #[error("making the archive's folder {0}")]
     Folder(PathBuf, #[source] std::io::Error),
+    /// There is no such folder, so there is no archive.
+    #[error("there is no archive in {0}")]
+    NoFolder(PathBuf, #[source] std::io::Error),
     /// The store does not want to be.
     #[error("preparing the archive's store")]
     Store(#[source] Box<object_store::Error>),
@@ -35,12 +39,39 @@ pub enum LocationError {
 
 type Result<T> = std::result::Result<T, LocationError>;
 
-/// The store and the folder in it that is the archive.
+/// What an archive is opened for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Purpose {
+    /// It is made where it is not there.
+    Writing,
+    /// It must be there.
+    Reading,
+}
+
+/// A store, and where in it the archive is.
+#[derive(Clone, Debug)]
+pub struct Location {
+    /// The store.
+    pub store: Arc<dyn ObjectStore>,
+    /// The folder in it that is the archive.
+    pub prefix: Path,
+    /// The same on a disk, where it is on one.
+    pub folder: Option<Folder>,
+}
+
+impl Location {
+    fn new(store: impl ObjectStore) -> Self {
+        Self { store: Arc::new(store), prefix: Path::default(), folder: None }
+    }
+}
+
+/// Where a plan's archive is.
 pub async fn open(
     plan: &ArchivePlan,
     region: &str,
     credentials: Option<CredentialSource>,
-) -> Result<(Arc<dyn ObjectStore>, Path)> {
+    purpose: Purpose,
+) -> Result<Location> {
     let wrong = || LocationError::Url(without_secrets(&plan.url));
     let (scheme, rest) = plan.url.split_once("://").ok_or_else(wrong)?;
     if rest.contains(['?', '#', '@']) {
@@ -48,14 +79,18 @@ pub async fn open(
     }
     let store = |error| LocationError::Store(Box::new(error));
     match scheme {
-        "memory" if rest.is_empty() => Ok((Arc::new(InMemory::new()), Path::default())),
+        "memory" if rest.is_empty() => Ok(Location::new(InMemory::new())),
         "file" if rest.starts_with('/') => {
-            let folder = PathBuf::from(rest);
-            std::fs::create_dir_all(&folder)
-                .map_err(|error| LocationError::Folder(folder.clone(), error))?;
+            let root = PathBuf::from(rest);
+            let folder = match purpose {
+                Purpose::Writing => Folder::for_writing(root.clone())
+                    .map_err(|error| LocationError::Folder(root.clone(), error))?,
+                Purpose::Reading => Folder::existing(root.clone())
+                    .map_err(|error| LocationError::NoFolder(root.clone(), error))?,
+            };
             // A journal's entry must outlive a loss of power as it outlives a loss of the process.
-            let files = LocalFileSystem::new_with_prefix(&folder).map_err(store)?.with_fsync(true);
-            Ok((Arc::new(files), Path::default()))
+            let files = LocalFileSystem::new_with_prefix(&root).map_err(store)?.with_fsync(true);
+            Ok(Location { folder: Some(folder), ..Location::new(files) })
         }
         "s3" => {
             let (bucket, prefix) = rest.split_once('/').unwrap_or((rest, ""));
@@ -67,7 +102,7 @@ pub async fn open(
                 Some(source) => Credentials::Chain(source),
                 None => Credentials::found(plan.region.as_deref().unwrap_or(region)).await?,
             };
-            Ok((Arc::new(s3(plan, bucket, region, credentials)?), prefix))
+            Ok(Location { prefix, ..Location::new(s3(plan, bucket, region, credentials)?) })
         }
         _ => Err(wrong()),
     }
@@ -152,7 +187,7 @@ mod tests {
         let endpoint = Some("http://127.0.0.1:9".to_owned());
         let plan =
             ArchivePlan { url: url.to_owned(), endpoint, migration, ..ArchivePlan::default() };
-        open(&plan, "eu-west-1", None).await.map(|(_, prefix)| prefix)
+        open(&plan, "eu-west-1", None, Purpose::Writing).await.map(|location| location.prefix)
     }
 
     #[tokio::test]

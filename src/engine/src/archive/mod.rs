@@ -3,9 +3,13 @@
 //! Calls here have time limits and are tried again; what the objects hold is others' to know. An
 //! object of a run is created if absent and never changed, so a call tried again does no harm.
 
+mod folder;
 mod kept;
+#[cfg(test)]
+pub(crate) mod late;
 mod layout;
 mod location;
+mod probe;
 mod retention;
 mod s3_http;
 
@@ -21,8 +25,10 @@ use tokio::time::Instant;
 
 use crate::upstream::CredentialSource;
 
+use folder::Folder;
 pub use layout::{LayoutError, RunName};
 pub use location::LocationError;
+use location::{Location, Purpose};
 pub use retention::{Collected, Retention};
 
 /// Why the archive did not do what was asked.
@@ -49,6 +55,21 @@ pub enum ArchiveError {
         /// With which object.
         path: String,
     },
+    /// The store overwrites what is to be created once.
+    #[error(
+        "the archive's server ignores If-None-Match: it overwrites an object that is there instead of \
+         refusing to create it again. Two runs could write into one journal, so nothing is written. Use \
+         a server that supports conditional writes"
+    )]
+    Overwrites,
+    /// A file's permissions or its folder.
+    #[error("closing `{path}` in the archive to others")]
+    Private {
+        /// Which object.
+        path: String,
+        /// Why not.
+        source: std::io::Error,
+    },
     /// More than is ever read into memory.
     #[error("`{0}` in the archive is larger than anything that is kept there")]
     TooLarge(String),
@@ -64,6 +85,9 @@ type Result<T> = std::result::Result<T, ArchiveError>;
 pub struct Archive {
     store: Arc<dyn ObjectStore>,
     prefix: Path,
+    /// On a disk, where only its owner may read it.
+    folder: Option<Folder>,
+    lists_late: bool,
 }
 
 /// What creating an object came to.
@@ -87,7 +111,8 @@ pub struct Listed {
 }
 
 impl Archive {
-    /// Opens the archive of a plan. Nothing is asked of it yet, but credentials may be.
+    /// Opens the archive of a plan for writing, which makes a folder that is not there, and finds out
+    /// whether its store creates an object only if there is none.
     pub async fn open(plan: &ArchivePlan, region: &str) -> Result<Self> {
         Self::open_as(plan, region, None).await
     }
@@ -98,27 +123,51 @@ impl Archive {
         region: &str,
         credentials: Option<CredentialSource>,
     ) -> Result<Self> {
-        let (store, prefix) = location::open(plan, region, credentials).await?;
-        Ok(Self { store, prefix })
+        let located = location::open(plan, region, credentials, Purpose::Writing).await?;
+        let archive = Self::at(located);
+        probe::creates_once(&archive).await?;
+        Ok(archive)
+    }
+
+    /// Opens an archive that must be there already, to look into it. Nothing is asked of it yet, but
+    /// credentials may be.
+    pub async fn existing(plan: &ArchivePlan, region: &str) -> Result<Self> {
+        Ok(Self::at(location::open(plan, region, None, Purpose::Reading).await?))
+    }
+
+    fn at(Location { store, prefix, folder }: Location) -> Self {
+        let lists_late = folder.is_some();
+        Self { store, prefix, folder, lists_late }
     }
 
     /// An archive in a store that is already there.
     pub fn over(store: Arc<dyn ObjectStore>) -> Self {
-        Self { store, prefix: Path::default() }
+        Self { store, prefix: Path::default(), folder: None, lists_late: false }
+    }
+
+    /// The same of a store whose listings are late.
+    #[cfg(test)]
+    pub(crate) fn listing_late(store: Arc<dyn ObjectStore>) -> Self {
+        Self { lists_late: true, ..Self::over(store) }
+    }
+
+    /// Finds out whether its store creates an object only if there is none, before it is written to.
+    pub async fn probe(&self) -> Result<()> {
+        probe::creates_once(self).await
+    }
+
+    /// Whether a listing may leave out what was created shortly before, as that of a folder on NFS does:
+    /// then names decide, and listings only say where to begin.
+    pub fn lists_late(&self) -> bool {
+        self.lists_late
     }
 
     /// Creates an object if there is none. A first attempt whose answer was lost counts as ours: what
     /// is there then is what we sent.
     pub async fn create(&self, path: &str, content: Bytes) -> Result<Created> {
-        let whole = self.whole(path);
-        let created = self
-            .tried("creating", path, || {
-                let options = PutOptions { mode: PutMode::Create, ..PutOptions::default() };
-                self.store.put_opts(&whole, PutPayload::from(content.clone()), options)
-            })
-            .await;
+        let created = self.put("creating", path, &content, PutMode::Create).await;
         match created {
-            Ok(_) => Ok(Created::New),
+            Ok(()) => Ok(Created::New),
             Err(ArchiveError::Store { source, .. }) if is_taken(&source) => {
                 match self.get(path).await? {
                     Some(there) if there == content => Ok(Created::New),
@@ -135,9 +184,40 @@ impl Archive {
 
     /// Writes an object, whether or not there is one.
     pub async fn replace(&self, path: &str, content: Bytes) -> Result<()> {
+        self.put("writing", path, &content, PutMode::Overwrite).await
+    }
+
+    async fn put(
+        &self,
+        what: &'static str,
+        path: &str,
+        content: &Bytes,
+        mode: PutMode,
+    ) -> Result<()> {
+        let private = |source| ArchiveError::Private { path: path.to_owned(), source };
+        if let Some(folder) = &self.folder {
+            folder.prepare(path).map_err(private)?;
+        }
         let whole = self.whole(path);
-        let put = || self.store.put(&whole, PutPayload::from(content.clone()));
-        self.tried("writing", path, put).await.map(|_| ())
+        let put = || {
+            let options = PutOptions { mode: mode.clone(), ..PutOptions::default() };
+            self.store.put_opts(&whole, PutPayload::from(content.clone()), options)
+        };
+        self.tried(what, path, put).await?;
+        match &self.folder {
+            Some(folder) => folder.close(path).map_err(private),
+            None => Ok(()),
+        }
+    }
+
+    /// Whether there is an object of this name.
+    pub async fn exists(&self, path: &str) -> Result<bool> {
+        let whole = self.whole(path);
+        match self.tried("looking for", path, || self.store.head(&whole)).await {
+            Ok(_) => Ok(true),
+            Err(ArchiveError::Store { source, .. }) if is_missing(&source) => Ok(false),
+            Err(error) => Err(error),
+        }
     }
 
     /// Reads an object whole; `None` if there is none.

@@ -26,6 +26,8 @@ pub struct Collected {
     pub paths: Vec<String>,
     /// Their bytes.
     pub bytes: u64,
+    /// Those of the runs that were restored.
+    pub restored: BTreeSet<RunName>,
 }
 
 impl Retention {
@@ -59,6 +61,9 @@ impl Retention {
                 let of_journal = object.path.starts_with(&run.journal());
                 if !of_journal || journal_goes {
                     collected.runs.insert(run.clone());
+                    if restored.contains(run) {
+                        collected.restored.insert(run.clone());
+                    }
                     collected.bytes += object.bytes;
                     collected.paths.push(object.path.clone());
                 }
@@ -69,9 +74,9 @@ impl Retention {
 }
 
 impl Archive {
-    /// Deletes what was chosen.
-    pub async fn collect(&self, chosen: &Collected) -> Result<(), ArchiveError> {
-        for path in &chosen.paths {
+    /// Deletes these objects. Journals go only by [`crate::ledger::collect`], which leaves a record.
+    pub(crate) async fn delete_all(&self, paths: &[String]) -> Result<(), ArchiveError> {
+        for path in paths {
             self.delete(path).await?;
         }
         Ok(())

@@ -206,12 +206,18 @@ impl Journal {
     async fn open_writer(&self) -> Result<Writer, Fault> {
         let writer = Writer::open(self.archive.clone(), self.run.name.clone()).await;
         writer.inspect(|writer| self.ahead.enter_into(writer)).map_err(|error| match error {
-            ReadError::Archive { .. } => {
+            ReadError::Archive { .. } | ReadError::Evidence { .. } => {
                 let error = &error as &dyn std::error::Error;
                 tracing::warn!(error, run = %self.run.name, "beginning the journal");
                 Fault::NotJournalled("the archive cannot be reached".into())
             }
-            ReadError::Missing { .. } | ReadError::Damaged { .. } | ReadError::Torn { .. } => {
+            ReadError::NoRun { .. }
+            | ReadError::Removed { .. }
+            | ReadError::Gone { .. }
+            | ReadError::Missing { .. }
+            | ReadError::Damaged { .. }
+            | ReadError::Torn { .. }
+            | ReadError::Closed { .. } => {
                 tracing::error!(error = &error as &dyn std::error::Error, "opening the journal");
                 let error = chain(&error);
                 Fault::refused(

@@ -8,6 +8,8 @@
 mod ahead;
 mod batch;
 mod begin;
+mod control;
+mod evidence;
 mod foreseen;
 pub mod frame;
 pub(crate) mod images;
@@ -183,11 +185,7 @@ impl Journal {
     pub async fn handle(&self, call: Call) -> Result<Bytes, Fault> {
         match call.operation.class() {
             Class::DataWrite => {}
-            Class::ControlPlaneWrite => {
-                let answer = self.apply.handle(call).await;
-                self.images.forget_tables();
-                return answer;
-            }
+            Class::ControlPlaneWrite => return Box::pin(self.change_tables(call)).await,
             Class::DataRead => {
                 let reading = Reading::of(call.operation, &call.body);
                 let answer = self.apply.handle(call).await?;
@@ -281,11 +279,13 @@ impl Journal {
     async fn send(&self, operation: Operation, body: Map<String, Value>) -> Result<Bytes, Fault> {
         let until = self.tables.until()?;
         let sent = self.apply.handle(Call { operation, body, invocation: None });
-        match until {
-            None => sent.await,
-            Some(until) => tokio::time::timeout_at(until, sent).await.unwrap_or_else(|_| {
+        let Some(until) = until else { return sent.await };
+        tokio::select! {
+            biased;
+            answer = sent => answer,
+            () = until.comes() => {
                 Err(Fault::Unavailable("the table's lock ran out before it answered".into()))
-            }),
+            }
         }
     }
 }

@@ -6,9 +6,12 @@ use std::collections::BTreeSet;
 
 use dm_core::journal::{Record, Settled};
 use dm_core::limits;
+use dm_core::restored::JournalProblem;
 
+use super::evidence::Evidence;
 use super::frame::{self, FrameError, Segment};
 use crate::archive::{Archive, ArchiveError, RunName};
+use crate::ledger::{JournalExtent, LedgerError, Removal};
 
 /// Why a journal cannot be read.
 #[derive(Debug, thiserror::Error)]
@@ -21,13 +24,59 @@ pub enum ReadError {
         /// Why.
         source: ArchiveError,
     },
-    /// A segment is missing.
-    #[error("segment {segment} of the journal of {run} is missing")]
+    /// What the ledger says of it.
+    #[error("reading what the ledger says of the journal of {run}")]
+    Evidence {
+        /// Whose.
+        run: RunName,
+        /// Why.
+        source: LedgerError,
+    },
+    /// What its guard wrote down at its end.
+    #[error("reading `{}` in the archive", .run.closed())]
+    Closed {
+        /// Whose.
+        run: RunName,
+        /// Why.
+        source: serde_json::Error,
+    },
+    /// There never was such a run.
+    #[error("no run {run} in the archive's ledger")]
+    NoRun {
+        /// Which.
+        run: RunName,
+    },
+    /// The journal was removed on purpose.
+    #[error(
+        "JournalGone: the journal of {run} was removed at {} by {}. What the run changed cannot be \
+         restored", .removal.removed_at, .removal.by
+    )]
+    Removed {
+        /// Whose.
+        run: RunName,
+        /// The record of it.
+        removal: Box<Removal>,
+    },
+    /// No segment is there, and there were some.
+    #[error(
+        "JournalGone: the journal of {run} is gone: {}, none is there, and no record says who removed \
+         them", .segments.map_or("segments were written".into(), |all| format!("it had {all} segments"))
+    )]
+    Gone {
+        /// Whose.
+        run: RunName,
+        /// How many there were at least, where that was noted.
+        segments: Option<u32>,
+    },
+    /// Segments are missing.
+    #[error("JournalIncomplete: {} of the journal of {run} missing", missing(*.segment, *.last))]
     Missing {
         /// Whose.
         run: RunName,
-        /// Which.
+        /// The first.
         segment: u32,
+        /// The last of those that follow each other.
+        last: u32,
     },
     /// A segment is damaged.
     #[error("segment {segment} of the journal of {run} cannot be read")]
@@ -49,6 +98,29 @@ pub enum ReadError {
     },
 }
 
+fn missing(first: u32, last: u32) -> String {
+    if first == last {
+        format!("segment {first} is")
+    } else {
+        format!("segments {first} to {last} are")
+    }
+}
+
+impl ReadError {
+    /// What is wrong with the journal, where to try again would not help.
+    pub fn problem(&self) -> Option<JournalProblem> {
+        match self {
+            Self::Archive { .. } | Self::Evidence { .. } => None,
+            Self::NoRun { .. } => Some(JournalProblem::NoRun),
+            Self::Removed { .. } | Self::Gone { .. } => Some(JournalProblem::JournalGone),
+            Self::Missing { .. } => Some(JournalProblem::JournalIncomplete),
+            Self::Damaged { .. } | Self::Torn { .. } | Self::Closed { .. } => {
+                Some(JournalProblem::JournalDamaged)
+            }
+        }
+    }
+}
+
 type Result<T> = std::result::Result<T, ReadError>;
 
 /// Reads one run's journal.
@@ -56,6 +128,7 @@ type Result<T> = std::result::Result<T, ReadError>;
 pub struct JournalReader {
     archive: Archive,
     run: RunName,
+    evidence: Evidence,
     segments: u32,
     cut_off: BTreeSet<u32>,
     bytes: u64,
@@ -78,29 +151,78 @@ pub struct JournalSummary {
     pub bytes: u64,
     /// Bytes of a torn end.
     pub torn_bytes: u64,
+    /// Calls that changed tables themselves, which no restore undoes.
+    pub control: u64,
 }
 
 impl JournalReader {
-    /// Finds the segments.
+    /// The journal of a run that is on record: that it is whole, or that there is none because the run
+    /// wrote nothing, is known and not guessed.
+    pub async fn of_run(archive: &Archive, run: &RunName) -> Result<Self> {
+        let evidence = Evidence::read(archive, run).await?;
+        if evidence.begun.is_none() {
+            return Err(ReadError::NoRun { run: run.clone() });
+        }
+        let reader = Self::find(archive, run, evidence).await?;
+        if reader.segments == 0 && !reader.evidence.says_nothing_was_written() {
+            return Err(ReadError::Gone { run: run.clone(), segments: None });
+        }
+        Ok(reader)
+    }
+
+    /// The journal of a run, on record or not. What is known of it must be there all the same.
     pub async fn open(archive: &Archive, run: &RunName) -> Result<Self> {
+        let evidence = Evidence::read(archive, run).await?;
+        Self::find(archive, run, evidence).await
+    }
+
+    /// Finds the segments, after what is known of them: one that is put meanwhile is one more.
+    async fn find(archive: &Archive, run: &RunName, evidence: Evidence) -> Result<Self> {
+        if let Some(removal) = &evidence.removal {
+            let removal = Box::new(removal.clone());
+            return Err(ReadError::Removed { run: run.clone(), removal });
+        }
         let failed = |source| ReadError::Archive { run: run.clone(), source };
         let listed = archive.list(&run.journal()).await.map_err(failed)?;
-        let there: BTreeSet<u32> =
+        let mut there: BTreeSet<u32> =
             listed.iter().filter_map(|object| RunName::segment_number(&object.path)).collect();
+        let known = evidence.extent.map_or(0, |extent| extent.segments);
+        look_behind(archive, run, &mut there, known).await.map_err(failed)?;
         let segments = there.last().copied().unwrap_or(0);
+        if there.is_empty() && known > 0 {
+            return Err(ReadError::Gone { run: run.clone(), segments: Some(known) });
+        }
+        if known > segments {
+            return Err(ReadError::Missing {
+                run: run.clone(),
+                segment: segments + 1,
+                last: known,
+            });
+        }
         let bytes = listed.iter().map(|object| object.bytes).sum();
-        let cut_off = BTreeSet::new();
-        let mut reader =
-            Self { archive: archive.clone(), run: run.clone(), segments, cut_off, bytes };
+        let (archive, run, cut_off) = (archive.clone(), run.clone(), BTreeSet::new());
+        let mut reader = Self { archive, run, evidence, segments, cut_off, bytes };
         // The first that is missing is enough: of more than a few there is no reason to look.
         let absent = (1..segments).filter(|segment| !there.contains(segment));
         reader.cut_off = absent.take(limits::JOURNAL_PUTS_AT_ONCE).collect();
         for segment in &reader.cut_off {
-            if !reader.was_under_way(*segment).await? {
-                return Err(ReadError::Missing { run: run.clone(), segment: *segment });
+            if *segment <= known || !reader.was_under_way(*segment).await? {
+                let follows = (*segment..segments).take_while(|other| !there.contains(other));
+                let last = follows.last().unwrap_or(*segment);
+                return Err(ReadError::Missing { run: reader.run, segment: *segment, last });
             }
         }
         Ok(reader)
+    }
+
+    /// Whether the run journaled nothing.
+    pub fn is_empty(&self) -> bool {
+        self.segments == 0
+    }
+
+    /// How far it has come at least, as was noted.
+    pub fn noted(&self) -> JournalExtent {
+        self.evidence.extent.unwrap_or_default()
     }
 
     /// Whether all segments after this one say that it was under way when they were put.
@@ -115,7 +237,7 @@ impl JournalReader {
             }
             let told = |record: &Record| match record {
                 Record::UnderWay(segments) => segments.contains(&segment),
-                Record::Entry(_) | Record::Settled(_) => false,
+                Record::Entry(_) | Record::Settled(_) | Record::Control(_) => false,
             };
             if !self.unchecked(later).await?.records.iter().any(told) {
                 return Ok(false);
@@ -159,7 +281,9 @@ impl JournalReader {
         let run = || self.run.clone();
         let there = self.archive.get(&self.run.segment(segment)).await;
         let there = there.map_err(|source| ReadError::Archive { run: run(), source })?;
-        let Some(bytes) = there else { return Err(ReadError::Missing { run: run(), segment }) };
+        let Some(bytes) = there else {
+            return Err(ReadError::Missing { run: run(), segment, last: segment });
+        };
         frame::read(&format!("{}/{segment}", self.run), &bytes)
             .map_err(|source| ReadError::Damaged { run: run(), segment, source })
     }
@@ -184,10 +308,49 @@ impl JournalReader {
                         summary.written += written.len() as u64;
                         summary.refused += refused.len() as u64;
                     }
+                    Record::Control(_) => summary.control += 1,
                     Record::UnderWay(_) => {}
                 }
             }
         }
         Ok(summary)
     }
+}
+
+/// Looks for segments by their names where a listing may leave some out: those that it leaves out
+/// between others, those that are known to have been durable, and on a store that lists late those
+/// behind the last.
+async fn look_behind(
+    archive: &Archive,
+    run: &RunName,
+    there: &mut BTreeSet<u32>,
+    known: u32,
+) -> std::result::Result<(), ArchiveError> {
+    let last = there.last().copied().unwrap_or(0).max(known);
+    let mut left_out: Vec<u32> = (1..=last).filter(|segment| !there.contains(segment)).collect();
+    if !archive.lists_late() {
+        // More than could have been under way are gone, and their number says so.
+        left_out.truncate(limits::JOURNAL_PUTS_AT_ONCE + 1);
+    }
+    for segment in left_out {
+        if archive.exists(&run.segment(segment)).await? {
+            there.insert(segment);
+        }
+    }
+    if !archive.lists_late() {
+        return Ok(());
+    }
+    let mut next = there.last().copied().unwrap_or(0) + 1;
+    let mut absent = 0;
+    // No put is overtaken by more.
+    while absent < limits::JOURNAL_PUTS_AT_ONCE {
+        if archive.exists(&run.segment(next)).await? {
+            there.insert(next);
+            absent = 0;
+        } else {
+            absent += 1;
+        }
+        next += 1;
+    }
+    Ok(())
 }

@@ -39,7 +39,8 @@ async fn a_run_is_begun_once_goes_on_as_itself_and_is_never_taken_over() {
     complete(&archive, &run, &completed(RunOutcome::Succeeded)).await.unwrap();
     assert!(complete(&archive, &run, &completed(RunOutcome::Failed)).await.is_err());
     let over = begin(&archive, &run, &begun("u", "4")).await.unwrap();
-    assert_eq!(over, Begin::Over(completed(RunOutcome::Succeeded)));
+    let journal = Some(JournalExtent::default());
+    assert_eq!(over, Begin::Over(Completed { journal, ..completed(RunOutcome::Succeeded) }));
 }
 
 #[tokio::test]

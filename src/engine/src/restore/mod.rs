@@ -7,13 +7,16 @@
 mod key;
 mod partitions;
 mod place;
+mod report;
 mod speed;
+mod tables;
 
-use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Arc, OnceLock};
 
 use bytes::Bytes;
 use dm_core::control::ControlState;
+use dm_core::error::ErrorCode;
 use dm_core::identity::Difference;
 use dm_core::journal::MergedEntry;
 use dm_core::limits;
@@ -24,7 +27,6 @@ use dm_core::schema::{ItemKey, TableSchema};
 use dm_core::value::{Item, item_to_json};
 use futures::StreamExt as _;
 use futures::stream::FuturesUnordered;
-use serde::{Deserialize, Serialize};
 use tokio::sync::Mutex;
 
 use crate::apply::Apply;
@@ -37,7 +39,9 @@ use crate::table_lock::LockTimes;
 use crate::tally::Tally;
 use crate::upstream::{CallTimes, CredentialSource, Full, ReadOnly, UpstreamCalls, UpstreamError};
 use partitions::Partitions;
+pub use report::{ListedConflict, RestoreReport};
 use speed::Speed;
+use tables::TableCalls;
 
 /// Why a run could not be taken back, or not wholly. What was put back stays put back, and a restore
 /// begun again goes on.
@@ -93,46 +97,6 @@ pub enum RestoreError {
 
 type Result<T> = std::result::Result<T, RestoreError>;
 
-/// What a restore has done, or would do.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase")]
-pub struct RestoreReport {
-    /// Keys of the journal.
-    pub keys: u64,
-    /// Items of which attributes got back their values.
-    pub updated: u64,
-    /// Items that the run had created, and that are gone.
-    pub deleted: u64,
-    /// Items that the run had deleted, and that are back.
-    pub put: u64,
-    /// Items that were already as before the run, or whose changes are all in conflict.
-    pub untouched: u64,
-    /// Things that others changed since: attributes, and whole items.
-    pub conflicts: u64,
-    /// The first of them.
-    pub listed: Vec<ListedConflict>,
-    /// Items put back of which it is not certain that they were just so before the run: their batch
-    /// was journalled without being checked.
-    #[serde(default)]
-    pub unverified: u64,
-    /// Read units used.
-    pub read_units: f64,
-    /// Write units used.
-    pub write_units: f64,
-}
-
-/// A conflict with its item.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase")]
-pub struct ListedConflict {
-    /// The table's name.
-    pub table: String,
-    /// The item's key, in DynamoDB's JSON.
-    pub key: serde_json::Value,
-    /// What was changed.
-    pub conflict: Conflict,
-}
-
 /// A restore ready to begin.
 #[derive(Debug)]
 pub struct Restore {
@@ -145,6 +109,8 @@ pub struct Restore {
     counts: Counts,
     listed: Mutex<Vec<ListedConflict>>,
     speed: Speed,
+    nothing_written: AtomicBool,
+    table_calls: OnceLock<TableCalls>,
 }
 
 /// What is behind the restore.
@@ -177,7 +143,10 @@ impl Restore {
         on_conflict: OnConflict,
     ) -> Result<Self> {
         let named = plan.archive.as_ref().ok_or(RestoreError::NoArchive)?;
-        let archive = Archive::open(named, &plan.upstream.region).await?;
+        let archive = Archive::existing(named, &plan.upstream.region).await?;
+        if plan.mode == Mode::Apply {
+            archive.probe().await?;
+        }
         Self::over(plan, credentials, number, on_conflict, archive)
     }
 
@@ -200,7 +169,6 @@ impl Restore {
                 let reader = ReadOnly::new(&plan.upstream, credentials)?;
                 Target::Preview(Images::new(reader, Arc::clone(&tally)))
             }
-            Mode::Apply if source == own.name => return Err(RestoreError::SameRun),
             Mode::Apply => {
                 let full = Full::new(&plan.upstream, credentials)?;
                 let reader = full.read_only();
@@ -212,7 +180,19 @@ impl Restore {
         };
         let (counts, listed) = (Counts::default(), Mutex::default());
         let speed = Speed::of(plan);
-        Ok(Self { archive, source, own, target, tally, on_conflict, counts, listed, speed })
+        Ok(Self {
+            archive,
+            source,
+            own,
+            target,
+            tally,
+            on_conflict,
+            counts,
+            listed,
+            speed,
+            nothing_written: AtomicBool::new(false),
+            table_calls: OnceLock::new(),
+        })
     }
 
     /// Other times for the locks of the tables that it writes.
@@ -291,13 +271,19 @@ impl Restore {
     }
 
     async fn put_all_back(&self) -> Result<()> {
-        let reader = JournalReader::open(&self.archive, &self.source).await?;
+        // Before anything is noted of the restore itself.
+        let reader = JournalReader::of_run(&self.archive, &self.source).await?;
+        if matches!(self.target, Target::Database(_)) && self.source == self.own.name {
+            return Err(RestoreError::SameRun);
+        }
+        self.nothing_written.store(reader.is_empty(), Ordering::Relaxed);
         self.check_place().await?;
+        let mut partitions = Partitions::fill(&reader).await?;
+        self.table_calls.get_or_init(|| TableCalls::of(&partitions));
         if let Target::Database(journal) = &self.target {
             let begun = journal.begun().await;
             begun.map_err(|fault| RestoreError::Write { table: String::new(), fault })?;
         }
-        let mut partitions = Partitions::fill(&reader).await?;
         while let Some(entries) = partitions.next().map_err(RestoreError::Sorting)? {
             self.restore_all(entries).await?;
             if self.speed.is_stopping() {
@@ -322,6 +308,8 @@ impl Restore {
             unverified: count(&self.counts.unverified),
             read_units: units.read_units,
             write_units: units.write_units,
+            not_restored: self.table_calls.get().map(TableCalls::listed).unwrap_or_default(),
+            nothing_written: self.nothing_written.load(Ordering::Relaxed),
         }
     }
 
@@ -374,7 +362,17 @@ impl Restore {
             let (these, others) = rest.split_at(of_table);
             rest = others;
             let failed = |fault| RestoreError::Write { table: first.table.clone(), fault };
-            let table = self.images().table(&first.table).await.map_err(failed)?;
+            let table = match self.images().table(&first.table).await {
+                Ok(table) => table,
+                Err(Fault::Service(error))
+                    if error.code == ErrorCode::ResourceNotFound
+                        && self.was_deleted(&first.table) =>
+                {
+                    self.leave_all(these).await;
+                    continue;
+                }
+                Err(fault) => return Err(failed(fault)),
+            };
             let mut work = futures::stream::iter(these.chunks(BATCH_GET_KEYS_MAX))
                 .map(|chunk| self.restore_page(&table, chunk))
                 .buffer_unordered(limits::RESTORE_PAGES_AT_ONCE);

@@ -6,7 +6,9 @@ use std::fs::File;
 use std::hash::{DefaultHasher, Hash as _, Hasher as _};
 use std::io::{self, BufRead as _, BufReader, BufWriter, Seek as _, Write as _};
 
-use dm_core::journal::{Entry, ItemDigest, MergedEntry, Outcomes, Record};
+use dm_core::journal::{
+    ControlEntry, Entry, ItemDigest, MergedEntry, Outcome, Outcomes, Record, SEGMENT_RECORDS_MAX,
+};
 use dm_core::limits;
 use futures::{StreamExt as _, TryStreamExt as _};
 
@@ -18,6 +20,7 @@ use crate::journal::JournalReader;
 pub struct Partitions {
     parts: Vec<Part>,
     outcomes: Outcomes,
+    controls: Vec<ControlEntry>,
 }
 
 #[derive(Debug)]
@@ -29,7 +32,8 @@ enum Part {
 impl Partitions {
     /// Reads the whole journal once.
     pub async fn fill(reader: &JournalReader) -> Result<Self> {
-        let mut partitions = Self { parts: parts(reader.bytes())?, outcomes: Outcomes::default() };
+        let (outcomes, controls) = (Outcomes::default(), Vec::new());
+        let mut partitions = Self { parts: parts(reader.bytes())?, outcomes, controls };
         let mut segments = futures::stream::iter(1..=reader.segments())
             .map(|segment| reader.segment(segment))
             .buffered(segments_ahead(reader));
@@ -48,6 +52,13 @@ impl Partitions {
                 return Ok(());
             }
             Record::UnderWay(_) => return Ok(()),
+            Record::Control(control) => {
+                // A journal of more of them than one segment could hold has another trouble.
+                if self.controls.len() < SEGMENT_RECORDS_MAX {
+                    self.controls.push(control);
+                }
+                return Ok(());
+            }
             Record::Entry(entry) => entry,
         };
         let mut hasher = DefaultHasher::new();
@@ -62,6 +73,11 @@ impl Partitions {
             }
         }
         Ok(())
+    }
+
+    /// Calls that changed tables, in their order, and what became of them.
+    pub fn controls(&self) -> impl Iterator<Item = (&ControlEntry, Outcome)> {
+        self.controls.iter().map(|control| (control, self.outcomes.of(control.sequence)))
     }
 
     /// The merged entries of the next part, table by table.

@@ -5,8 +5,8 @@ use std::sync::{Arc, Weak};
 
 use dm_core::limits;
 use futures::future::join_all;
-use tokio::time::Instant;
 
+use super::clock::Moment;
 use super::{Shared, State, Table, locked_state};
 
 /// Beats until nobody holds the locks any more.
@@ -24,7 +24,7 @@ async fn beat(shared: &Arc<Shared>, table: &Table) {
     let Ok(_gate) = table.gate.try_lock() else { return };
     let state = locked_state(&table.state).clone();
     let State::Held { fence, record, until } = state else { return };
-    if until <= Instant::now() {
+    if until <= Moment::now() {
         // Only a number of its own tells whether somebody came in between; the next write takes it.
         return;
     }

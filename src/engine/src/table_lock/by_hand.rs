@@ -4,9 +4,9 @@
 use std::collections::BTreeMap;
 
 use dm_core::verdict::LockHolder;
-use tokio::time::Instant;
 
-use super::record::{LOCKS, json, of_path, release_path};
+use super::clock::Moment;
+use super::record::{LOCKS, Pruned, json, of_path, pruned_path, release_path};
 use super::{LOCK_VERSION, LockError, LockTimes, Look, ReleaseRecord, look};
 use crate::archive::{Archive, Created};
 use crate::ledger;
@@ -64,7 +64,7 @@ pub async fn locked(
     times: LockTimes,
 ) -> Result<Option<LockHolder>, LockError> {
     for table in tables {
-        let begun = Instant::now();
+        let begun = Moment::now();
         let mut first = None;
         while begun.elapsed() < times.patience {
             let Look::Held { fence, record, content } = look(archive, table).await? else { break };
@@ -120,4 +120,22 @@ pub async fn prune(archive: &Archive, kept: u32) -> Result<Vec<crate::archive::L
         })
     };
     Ok(objects.into_iter().filter(|object| old(&object.path)).collect())
+}
+
+/// Notes which numbers of which tables are about to be deleted, so that nobody who lists late takes one
+/// of them for free.
+pub async fn note_pruned(
+    archive: &Archive,
+    old: &[crate::archive::Listed],
+) -> Result<(), LockError> {
+    let mut below: BTreeMap<&str, u32> = BTreeMap::new();
+    for (table, fence, _) in old.iter().filter_map(|object| of_path(&object.path)) {
+        let first_kept = below.entry(table).or_default();
+        *first_kept = (*first_kept).max(fence.saturating_add(1));
+    }
+    for (table, below) in below {
+        let pruned = Pruned { version: LOCK_VERSION, below };
+        archive.replace(&pruned_path(table), json(&pruned)).await?;
+    }
+    Ok(())
 }

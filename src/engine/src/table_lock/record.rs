@@ -114,6 +114,21 @@ pub fn of_path(path: &str) -> Option<(&str, u32, bool)> {
     Some((table, number.parse().ok()?, released))
 }
 
+/// The object that says which numbers were deleted.
+pub fn pruned_path(table: &str) -> String {
+    format!("{LOCKS}/{table}/pruned.json")
+}
+
+/// Old numbers of a table's lock were deleted.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct Pruned {
+    /// Always [`LOCK_VERSION`].
+    pub version: u32,
+    /// Those below this one. They must never be given out again.
+    pub below: u32,
+}
+
 /// Looks at a table's lock.
 pub async fn look(archive: &Archive, table: &str) -> Result<Look, LockError> {
     let (mut highest, mut released) = (0, 0);
@@ -124,23 +139,57 @@ pub async fn look(archive: &Archive, table: &str) -> Result<Look, LockError> {
             None => {}
         }
     }
+    if archive.lists_late() {
+        highest = highest_by_name(archive, table, highest).await?;
+    }
     if highest == 0 {
         return Ok(Look::Free { next: 1 });
     }
-    if released >= highest {
-        let path = release_path(table, highest);
-        let release = archive.get(&path).await?;
-        return match release.map(|release| read::<ReleaseRecord>(&path, &release)).transpose()? {
-            Some(release) if release.forced => Ok(Look::Forced { fence: highest, release }),
-            Some(_) | None => Ok(Look::Free { next: highest + 1 }),
-        };
+    if released > highest {
+        return Ok(Look::Free { next: released + 1 });
     }
-    let path = lock_path(table, highest);
+    of_number(archive, table, highest).await
+}
+
+/// How the lock of this number stands, if it is the highest one.
+async fn of_number(archive: &Archive, table: &str, fence: u32) -> Result<Look, LockError> {
+    let path = release_path(table, fence);
+    let release = archive.get(&path).await?;
+    match release.map(|release| read::<ReleaseRecord>(&path, &release)).transpose()? {
+        Some(release) if release.forced => return Ok(Look::Forced { fence, release }),
+        Some(_) => return Ok(Look::Free { next: fence + 1 }),
+        None => {}
+    }
+    let path = lock_path(table, fence);
     match archive.get(&path).await? {
-        Some(content) => Ok(Look::Held { fence: highest, record: read(&path, &content)?, content }),
+        Some(content) => Ok(Look::Held { fence, record: read(&path, &content)?, content }),
         // Somebody cleans up by hand: the number is not given out again.
-        None => Ok(Look::Free { next: highest + 1 }),
+        None => Ok(Look::Free { next: fence + 1 }),
     }
+}
+
+/// The highest number, where a listing may be an old one: numbers follow each other, so names tell.
+async fn highest_by_name(archive: &Archive, table: &str, listed: u32) -> Result<u32, LockError> {
+    let path = pruned_path(table);
+    let pruned = archive.get(&path).await?;
+    let pruned = pruned.map(|pruned| read::<Pruned>(&path, &pruned)).transpose()?;
+    let mut highest = listed.max(pruned.map_or(0, |pruned| pruned.below.saturating_sub(1)));
+    while archive.exists(&lock_path(table, highest + 1)).await? {
+        highest += 1;
+    }
+    Ok(highest)
+}
+
+/// Whether the lock of this number stands, which its owner asks; else how it is. Only names are looked
+/// at, no listing.
+pub async fn stands(archive: &Archive, table: &str, fence: u32) -> Result<Option<Look>, LockError> {
+    if archive.exists(&lock_path(table, fence + 1)).await? {
+        return look(archive, table).await.map(Some);
+    }
+    if archive.exists(&release_path(table, fence)).await? {
+        return of_number(archive, table, fence).await.map(Some);
+    }
+    Ok(None)
 }
 
 /// An object's content.

@@ -5,7 +5,10 @@ use std::time::Duration;
 
 use object_store::memory::InMemory;
 
+use super::clock::tests::suspend;
+use super::record::lock_path;
 use super::*;
+use tokio::time::Instant;
 
 fn times() -> LockTimes {
     LockTimes::default()
@@ -43,7 +46,7 @@ async fn a_living_owner_keeps_its_lock_and_the_other_hears_who_and_since_when() 
     first.hold("cars").await.unwrap();
     tokio::time::sleep(times().lease * 5).await;
     first.hold("cars").await.unwrap();
-    assert!(first.until().unwrap().unwrap() > Instant::now());
+    assert!(first.until().unwrap().unwrap() > Moment::now());
 
     let begun = Instant::now();
     let Err(Fault::Refused { message, .. }) = second.hold("cars").await else { panic!("it wrote") };
@@ -211,4 +214,70 @@ async fn old_numbers_go_and_the_last_ones_stay() {
     let next = locks(&archive, "next");
     next.hold("cars").await.unwrap();
     assert_eq!(fence(&archive).await.0, 7);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_run_whose_machine_was_suspended_looks_at_its_lock_before_it_writes() {
+    let archive = archive();
+    let first = locks(&archive, "first");
+    first.hold("cars").await.unwrap();
+    // Timers stand still meanwhile, the heartbeat's too.
+    suspend(times().lease * 2);
+    assert!(
+        matches!(first.until(), Err(Fault::NotJournalled(_))),
+        "it holds for fresh what is old"
+    );
+    let second = locks(&archive, "second");
+    second.hold("cars").await.unwrap();
+    assert_eq!(fence(&archive).await, (2, "second".into()));
+    assert!(first.hold("cars").await.is_err(), "it wrote on another's table");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_write_under_way_is_given_up_when_its_lock_ran_out_in_the_night() {
+    let archive = archive();
+    let first = locks(&archive, "first");
+    first.hold("cars").await.unwrap();
+    let until = first.until().unwrap().unwrap();
+    suspend(times().lease);
+    let begun = Instant::now();
+    until.comes().await;
+    assert!(begun.elapsed() <= limits::LOCK_RECHECK, "{:?}", begun.elapsed());
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_old_listing_hides_no_owner() {
+    let store = crate::archive::late::Late::new();
+    let archive = Archive::listing_late(Arc::new(store.clone()));
+    for number in 0..3 {
+        let locks = locks(&archive, &format!("o{number}"));
+        locks.hold("cars").await.unwrap();
+        locks.release().await;
+    }
+    store.freeze().await;
+    let first = locks(&archive, "first");
+    first.hold("cars").await.unwrap();
+    assert_eq!(fence(&archive).await, (4, "first".into()));
+    let second = locks(&archive, "second");
+    assert!(second.hold("cars").await.is_err(), "two at once");
+    drop(first);
+    second.hold("cars").await.unwrap();
+    assert_eq!(fence(&archive).await, (5, "second".into()));
+    second.release().await;
+    // Neither where all that is listed was deleted since.
+    for _ in 0..3 {
+        let locks = locks(&archive, "more");
+        locks.hold("cars").await.unwrap();
+        locks.release().await;
+    }
+    store.let_list();
+    let old = prune(&archive, 2).await.unwrap();
+    note_pruned(&archive, &old).await.unwrap();
+    for object in &old {
+        archive.delete(&object.path).await.unwrap();
+    }
+    store.freeze_empty();
+    let next = locks(&archive, "next");
+    next.hold("cars").await.unwrap();
+    assert_eq!(fence(&archive).await, (9, "next".into()));
 }

@@ -7,6 +7,7 @@ use dm_api::status::{RunKind, RunRecord};
 use dm_api::{DataMigration, OUTCOME_FINALIZER};
 use dm_core::plan::{CONTROL_PORT, Mode, PLAN_ENV, PLAN_VERSION, Plan};
 use dm_core::plan::{Policy, RateLimits, RunId, Upstream};
+use dm_core::restored::EXIT_JOURNAL;
 use dm_core::verdict::{EXIT_DIFFERS, EXITS_FINAL};
 use k8s_openapi::api::batch::v1::{
     Job, JobSpec, PodFailurePolicy, PodFailurePolicyOnExitCodesRequirement,
@@ -109,8 +110,9 @@ fn failure_policy(
     // What the ledger says it says to every pod.
     let asks = asks(migration, record, runnable);
     let ledger = asks.then(|| fails_for_good(LEDGER_CONTAINER, &EXITS_FINAL));
-    // A restore that is in the wrong place is so in every pod.
-    let restore = kind.restores().then(|| fails_for_good(RESTORE_CONTAINER, &[EXIT_DIFFERS]));
+    // A restore that is in the wrong place, or has no journal, is so in every pod.
+    let codes = [EXIT_DIFFERS, EXIT_JOURNAL];
+    let restore = kind.restores().then(|| fails_for_good(RESTORE_CONTAINER, &codes));
     PodFailurePolicy { rules: ledger.into_iter().chain(restore).chain([disrupted]).collect() }
 }
 

@@ -365,7 +365,7 @@ fn a_restore_runs_nothing_of_the_author_and_goes_on_after_a_disruption() {
         let spec = job.spec.clone().unwrap();
         let rules = spec.pod_failure_policy.unwrap().rules;
         // In another database, or of a table that was replaced, it would be in every pod.
-        assert_eq!(rules[0].on_exit_codes.as_ref().unwrap().values, [86]);
+        assert_eq!(rules[0].on_exit_codes.as_ref().unwrap().values, [86, 88]);
         assert_eq!((rules[0].action.as_str(), rules[1].action.as_str()), ("FailJob", "Ignore"));
         assert_eq!(spec.backoff_limit, Some(crate::limits::RESTORE_BACKOFF_LIMIT));
         assert_eq!(spec.active_deadline_seconds, None, "that of the program is not its own");

@@ -32,6 +32,16 @@ pub fn complete(record: &RunRecord, objects: RunObjects<'_>, cause: &Cause, outc
         (_, Cause::ExitCode(_) | Cause::Guard(_)) => Reason::RestoreFailed,
         (_, other) => other.reason(),
     };
+    let has_written = outcome.restore.as_ref().is_none_or(|result| put_back(result) > 0);
+    let said = results.last().and_then(|result| result.journal_problem);
+    if outcome.result == RunResult::Failed
+        && said.is_some()
+        && !has_written
+        && results.len() == objects.pods.len()
+    {
+        // It noted and wrote nothing: the run stands as it did.
+        outcome.reason = Reason::ArchiveRequired;
+    }
     let finished = outcome.restore.as_ref().is_some_and(|result| result.finished);
     if outcome.result == RunResult::Succeeded && !finished {
         outcome.result = RunResult::Failed;
@@ -147,6 +157,13 @@ fn what_now(record: &RunRecord, outcome: &Outcome) -> String {
         _ => {}
     }
     let hint = match outcome.reason {
+        Reason::ArchiveRequired => {
+            return format!(
+                "Put the journal back from a copy of the archive, if there is one, then set spec.retry to \
+                 {}; or set spec.state to Applied to leave the data as they are.",
+                record.retry + 1
+            );
+        }
         Reason::OutOfMemory => "Report it, with the size of the journal",
         Reason::ContainerStartFailed => "Correct the pod's settings",
         Reason::Evicted | Reason::PodDeleted | Reason::JobDeleted | Reason::OutcomeUnknown => {

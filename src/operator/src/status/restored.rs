@@ -6,7 +6,7 @@ use dm_core::restore::Conflict;
 use dm_core::restored::{self, RestoreResult};
 
 use crate::limits;
-use crate::outcome::Outcome;
+use crate::outcome::{Outcome, bounded};
 
 /// The report of a restore or its preview.
 pub fn report(run: &RunRecord, outcome: &Outcome) -> RestoreReport {
@@ -52,6 +52,12 @@ fn effects(result: &RestoreResult) -> RestoreEffects {
             .iter()
             .take(limits::CONFLICT_GROUPS_MAX)
             .map(conflict_group)
+            .collect(),
+        not_restored: result
+            .not_restored
+            .iter()
+            .take(limits::NOT_RESTORED_MAX)
+            .map(|call| bounded(call.to_string()))
             .collect(),
         read_units: result.read_units,
         write_units: result.write_units,

@@ -10,7 +10,7 @@ use serde_json::{Value, json};
 
 use crate::api_server::{Objects, finalizers, is_deleting};
 use crate::ledger::Ledger;
-use crate::results::{guard_result, restore_result};
+use crate::results::{guard_result, restore_result, without_journal};
 
 /// The Job controller's own finalizer on pods that it has not counted yet.
 const TRACKING: &str = "batch.kubernetes.io/job-tracking";
@@ -222,13 +222,16 @@ impl Cluster {
         };
         if let Some(restore) = plan.restore {
             // It ends with 0 only where it has finished.
-            let finished = !is_deleting(object) && self.exit_code == 0;
-            let code = i32::from(!finished);
+            let finished =
+                !is_deleting(object) && self.exit_code == 0 && !self.ledger.journals_gone;
+            let said = restore_result(mode, restore.run, finished);
+            let said = if self.ledger.journals_gone { without_journal(said) } else { said };
+            let code = i32::from(said.exit_code());
             if finished && mode == Mode::Apply {
                 self.taken_back.push(restore.run);
                 self.ledger.restored.insert(restore.run);
             }
-            let said = restore_result(mode, restore.run, finished).to_message();
+            let said = said.to_message();
             objects.change("pods", pod, |pod| {
                 pod["status"] = json!({
                     "phase": if code == 0 { "Succeeded" } else { "Failed" },
@@ -420,7 +423,8 @@ fn drop_finalizer(object: &mut Value, finalizer: &str) {
 /// Whether a rule of the failure policy speaks of this pod's exit code.
 fn is_of(rule: &Value, pod: &Value) -> bool {
     let codes = &rule["onExitCodes"];
-    let statuses = pod["status"]["initContainerStatuses"].as_array().into_iter().flatten();
+    let statuses = ["initContainerStatuses", "containerStatuses"];
+    let statuses = statuses.iter().filter_map(|list| pod["status"][list].as_array()).flatten();
     statuses.filter(|status| status["name"] == codes["containerName"]).any(|status| {
         let code = &status["state"]["terminated"]["exitCode"];
         codes["values"].as_array().unwrap().contains(code)

@@ -28,6 +28,8 @@ pub struct Ledger {
     pub restored: BTreeSet<u32>,
     /// Whether the archive does not answer.
     pub unreachable: bool,
+    /// Whether the journals of its runs are gone.
+    pub journals_gone: bool,
 }
 
 impl Ledger {

@@ -291,3 +291,23 @@ async fn two_controllers_never_apply_over_what_was_not_taken_back() {
         );
     }
 }
+
+#[tokio::test]
+async fn a_migration_whose_journal_is_gone_stays_applied_and_never_runs_over_itself() {
+    let mut world = applied_world().await;
+    world.cluster.ledger.journals_gone = true;
+    for dry_run in [true, false] {
+        ask(&world, dry_run);
+        world.until_quiet().await;
+        assert_eq!(world.reason(), "ArchiveRequired", "dry run: {dry_run}");
+        let status = world.status();
+        assert!(status.is_applied(), "{:?}", status.phase);
+        assert_ne!(status.phase, Some(Phase::Restored));
+    }
+    // Each was tried once: another pod would find no more.
+    assert_eq!(taken_back(&world), (1, 1));
+    world.edit(|spec| spec["state"] = json!("Applied"));
+    world.until_quiet().await;
+    assert_eq!((world.status().phase, applied(&world)), (Some(Phase::Applied), 1));
+    check_released(&world, "applied as before");
+}

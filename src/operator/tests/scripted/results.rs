@@ -2,7 +2,7 @@
 
 use dm_core::plan::Mode;
 use dm_core::report::{GuardResult, REPORT_VERSION, TableEffect};
-use dm_core::restored::{RESTORE_RESULT_VERSION, RestoreResult};
+use dm_core::restored::{JournalProblem, RESTORE_RESULT_VERSION, RestoreResult};
 
 /// What the guard of a run that changes two cars says.
 pub fn guard_result(mode: Mode) -> GuardResult {
@@ -59,5 +59,19 @@ pub fn restore_result(mode: Mode, of: u32, finished: bool) -> RestoreResult {
         database: None,
         gave_way: None,
         problem: (!finished).then(|| "interrupted".to_owned()),
+        journal_problem: None,
+        not_restored: Vec::new(),
+        nothing_written: false,
+    }
+}
+
+/// The same where the journal of the run is gone.
+pub fn without_journal(result: RestoreResult) -> RestoreResult {
+    RestoreResult {
+        keys: 0,
+        updated: 0,
+        problem: Some("JournalGone: the journal of the run was removed".into()),
+        journal_problem: Some(JournalProblem::JournalGone),
+        ..result
     }
 }

@@ -1,6 +1,6 @@
 //! The segment that is being put together: its records as lines, and who waits for it.
 
-use dm_core::journal::{Entry, Record, SEGMENT_RECORDS_MAX, Sequence, Settled};
+use dm_core::journal::{ControlEntry, Entry, Record, SEGMENT_RECORDS_MAX, Sequence, Settled};
 use dm_core::limits;
 use tokio::sync::oneshot;
 use tokio::time::Instant;
@@ -38,12 +38,27 @@ impl Batch {
 
     /// Takes in an entry.
     pub fn enter(&mut self, draft: Draft, waiting: oneshot::Sender<Sequence>) {
-        let record = u32::try_from(self.records).unwrap_or(u32::MAX);
-        let sequence = Sequence::new(self.segment, record);
+        let sequence = self.next();
         let Draft { table, key, before, after, unverified, transaction } = draft;
         let entry = Entry { sequence, table, key, before, after, unverified, transaction };
         self.write(&Record::Entry(entry));
         self.waiting.push((sequence, waiting));
+    }
+
+    /// Takes in a call that changes tables.
+    pub fn enter_control(
+        &mut self,
+        operation: String,
+        tables: Vec<String>,
+        waiting: oneshot::Sender<Sequence>,
+    ) {
+        let sequence = self.next();
+        self.write(&Record::Control(ControlEntry { sequence, operation, tables }));
+        self.waiting.push((sequence, waiting));
+    }
+
+    fn next(&self) -> Sequence {
+        Sequence::new(self.segment, u32::try_from(self.records).unwrap_or(u32::MAX))
     }
 
     /// Notes what became of a write.

@@ -6,10 +6,11 @@
 //! guards of one run notice each other.
 
 mod batch;
+mod noting;
 mod task;
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 
 use dm_core::journal::{After, Sequence, TransactionMark};
 use dm_core::limits;
@@ -20,6 +21,8 @@ use tokio::sync::{mpsc, oneshot, watch};
 use super::{JournalReader, ReadError, frame};
 use crate::archive::{Archive, RunName};
 use crate::fault::Fault;
+use crate::ledger::JournalExtent;
+use noting::Noting;
 use task::Task;
 
 /// An entry that has no place in the journal yet.
@@ -49,6 +52,9 @@ pub struct JournalCounts {
     pub entries: u64,
     /// Bytes in the archive.
     pub bytes: u64,
+    /// Number of the last segment that is durable, whoever put it, as are all before it.
+    #[serde(default)]
+    pub last: u32,
 }
 
 /// Takes entries of one run.
@@ -65,6 +71,7 @@ struct Counters {
     segments: AtomicU64,
     entries: AtomicU64,
     bytes: AtomicU64,
+    last: AtomicU32,
 }
 
 #[derive(Clone, Debug)]
@@ -78,6 +85,8 @@ enum State {
 
 enum Message {
     Entry(Box<Draft>, oneshot::Sender<Sequence>),
+    /// Operation and tables.
+    Control(String, Vec<String>, oneshot::Sender<Sequence>),
     Settled(Sequence, Settlement),
     Close(oneshot::Sender<()>),
 }
@@ -105,10 +114,15 @@ impl Writer {
         }
         let (sender, receiver) = mpsc::unbounded_channel();
         let (state_sender, state) = watch::channel(State::Works);
-        let counters = Arc::new(Counters::default());
+        let last = reader.segments();
+        let counters = Arc::new(Counters { last: AtomicU32::new(last), ..Counters::default() });
         let shared = Arc::clone(&counters);
-        let earlier = reader.segments();
-        let task = Task::new(archive, run, earlier, receiver, state_sender, shared);
+        // Of what an earlier guard left behind its last note the entries were not counted.
+        let noted = reader.noted();
+        let durable = JournalExtent { segments: last, ..noted };
+        let noting = Noting::new(archive.clone(), run.clone(), noted, durable);
+        let earlier = last;
+        let task = Task::new(archive, run, noting, last, receiver, state_sender, shared);
         tokio::spawn(task.run());
         Ok(Self { sender, state, counters, earlier })
     }
@@ -123,16 +137,31 @@ impl Writer {
         self.durable(self.enqueue(draft)?).await
     }
 
+    /// Makes durable that a call is about to change these tables themselves. When this fails it must not
+    /// be sent.
+    pub async fn append_control(
+        &self,
+        operation: &str,
+        tables: Vec<String>,
+    ) -> Result<Sequence, Fault> {
+        let (sender, receiver) = oneshot::channel();
+        self.message(Message::Control(operation.to_owned(), tables, sender))?;
+        self.durable(receiver).await
+    }
+
     /// Begins to make an entry durable; its number comes when it is. One whose number nobody waits for
     /// any more is noted as refused.
     pub(super) fn enqueue(&self, draft: Draft) -> Result<oneshot::Receiver<Sequence>, Fault> {
+        let (sender, receiver) = oneshot::channel();
+        self.message(Message::Entry(Box::new(draft), sender))?;
+        Ok(receiver)
+    }
+
+    fn message(&self, message: Message) -> Result<(), Fault> {
         if let State::Over(why) = &*self.state.borrow() {
             return Err(over(why));
         }
-        let (sender, receiver) = oneshot::channel();
-        let message = Message::Entry(Box::new(draft), sender);
-        self.sender.send(message).map_err(|_| self.reason())?;
-        Ok(receiver)
+        self.sender.send(message).map_err(|_| self.reason())
     }
 
     /// Waits until an entry is durable.
@@ -184,6 +213,7 @@ impl Writer {
             segments: self.counters.segments.load(Ordering::Relaxed),
             entries: self.counters.entries.load(Ordering::Relaxed),
             bytes: self.counters.bytes.load(Ordering::Relaxed),
+            last: self.counters.last.load(Ordering::Relaxed),
         }
     }
 }

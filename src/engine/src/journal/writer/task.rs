@@ -18,6 +18,7 @@ use tokio::sync::{mpsc, oneshot, watch};
 use tokio::time::Instant;
 
 use super::batch::{Batch, Waiting};
+use super::noting::Noting;
 use super::{Counters, Message, Settlement, State};
 use crate::archive::{Archive, Created, RunName};
 use crate::journal::frame;
@@ -39,6 +40,7 @@ pub struct Task {
     /// Segments that were put before one that comes before them.
     early: BTreeMap<u32, Done>,
     last_begun_at: Option<Instant>,
+    noting: Noting,
 }
 
 /// How one put ended.
@@ -60,6 +62,7 @@ impl Task {
     pub fn new(
         archive: Archive,
         run: RunName,
+        noting: Noting,
         last: u32,
         receiver: mpsc::UnboundedReceiver<Message>,
         state: watch::Sender<State>,
@@ -78,13 +81,14 @@ impl Task {
             puts: FuturesUnordered::new(),
             early: BTreeMap::new(),
             last_begun_at: None,
+            noting,
         }
     }
 
     /// Works until nobody writes any more, or nothing can be written.
     pub async fn run(mut self) {
-        let mut open = true;
-        while open || !self.puts.is_empty() {
+        let (mut open, mut answers) = (true, true);
+        while open || !self.puts.is_empty() || (answers && !self.noting.is_done()) {
             self.close();
             let due = self.due();
             let pause = async {
@@ -96,10 +100,10 @@ impl Task {
             tokio::select! {
                 // What has come goes into the segment before it is begun to be put.
                 biased;
-                message = self.receiver.recv(), if open && !self.batch.is_full() => match message {
-                    Some(message) => self.take(message),
-                    None => open = false,
-                },
+                message = self.receiver.recv(), if open && !self.batch.is_full() => {
+                    open = message.is_some();
+                    self.take(message);
+                }
                 Some(put) = self.puts.next(), if !self.puts.is_empty() => {
                     if !self.finish(put) {
                         return;
@@ -110,15 +114,24 @@ impl Task {
                         return;
                     }
                 }
+                noted = self.noting.next() => answers = noted,
             }
         }
     }
 
-    fn take(&mut self, message: Message) {
+    fn take(&mut self, message: Option<Message>) {
+        // Nobody writes any more.
+        let Some(message) = message else { return self.noting.hurry() };
         match message {
             Message::Entry(draft, waiting) => self.batch.enter(*draft, waiting),
+            Message::Control(operation, tables, waiting) => {
+                self.batch.enter_control(operation, tables, waiting);
+            }
             Message::Settled(sequence, settlement) => self.batch.settle(sequence, settlement),
-            Message::Close(waiting) => self.closing.push(waiting),
+            Message::Close(waiting) => {
+                self.closing.push(waiting);
+                self.noting.hurry();
+            }
         }
     }
 
@@ -177,6 +190,8 @@ impl Task {
         self.state.send_replace(State::Works);
         while let Some(done) = self.early.remove(&(self.durable + 1)) {
             self.durable += 1;
+            self.noting.durable(self.durable, done.waiting.len() as u64);
+            self.counters.last.store(self.durable, Ordering::Relaxed);
             self.counters.segments.fetch_add(1, Ordering::Relaxed);
             self.counters.entries.fetch_add(done.waiting.len() as u64, Ordering::Relaxed);
             self.counters.bytes.fetch_add(done.bytes, Ordering::Relaxed);
@@ -192,7 +207,7 @@ impl Task {
 
     /// Tells those who wait for the journal's end, if it is there.
     fn close(&mut self) {
-        if self.batch.is_empty() && self.puts.is_empty() {
+        if self.batch.is_empty() && self.puts.is_empty() && self.noting.is_done() {
             for closing in self.closing.drain(..) {
                 // Who asked may have gone.
                 let _ = closing.send(());

@@ -88,6 +88,28 @@ fn a_restore_that_fails_says_why_and_how_it_goes_on() {
 }
 
 #[test]
+fn a_restore_without_its_journal_has_done_nothing_and_the_run_stands() {
+    let gone = "JournalGone: the journal of team.m/1 was removed at 2026-11-01T00:00:00.000Z by gc";
+    let nothing = json!({
+        "finished": false, "keys": 0, "updated": 0, "untouched": 0, "conflicts": 0, "groups": [],
+        "problem": gone, "journalProblem": "JournalGone",
+    });
+    let pod = restore_pod(88, &restore_says(nothing.clone()));
+    let expected = (RunResult::Failed, Reason::ArchiveRequired, "JournalGone: the journal");
+    let outcome = check(RunKind::Restore, &failed(), &[&pod], expected);
+    assert!(outcome.message.contains("0 items of run 1 were put back"), "{}", outcome.message);
+    assert!(outcome.what_now.contains("set spec.state to Applied"), "{}", outcome.what_now);
+    check(RunKind::RestorePreview, &failed(), &[&pod], expected);
+    // What an earlier pod wrote, or may have written, is there.
+    let first = restore_pod(1, &restore_says(json!({"finished": false, "problem": "interrupted"})));
+    let expected = (RunResult::Failed, Reason::RestoreFailed, "404 items of run 1");
+    check(RunKind::Restore, &failed(), &[&first, &pod], expected);
+    let killed = restore_pod(137, &Value::Null);
+    let expected = (RunResult::Failed, Reason::RestoreFailed, "JournalGone");
+    check(RunKind::Restore, &failed(), &[&killed, &pod], expected);
+}
+
+#[test]
 fn a_restore_that_ended_without_a_word_or_early_is_no_success() {
     for said in [Value::Null, restore_says(json!({"finished": false}))] {
         let pod = restore_pod(0, &said);

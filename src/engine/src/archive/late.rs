@@ -1,0 +1,98 @@
+//! For tests: a store in memory whose listings may be old ones, as those of a folder on NFS. Names and
+//! contents are always the present ones.
+
+use std::fmt;
+use std::sync::{Arc, Mutex};
+
+use async_trait::async_trait;
+use futures::stream::{BoxStream, StreamExt as _};
+use object_store::memory::InMemory;
+use object_store::path::Path;
+use object_store::{
+    CopyOptions, GetOptions, GetResult, ListResult, MultipartUpload, ObjectMeta, ObjectStore,
+    PutMultipartOptions, PutOptions, PutPayload, PutResult, Result,
+};
+
+/// The store.
+#[derive(Clone, Debug, Default)]
+pub struct Late {
+    inner: Arc<InMemory>,
+    old: Arc<Mutex<Option<Vec<ObjectMeta>>>>,
+}
+
+impl Late {
+    /// An empty one that lists what there is.
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// From now on it lists what is there now.
+    pub async fn freeze(&self) {
+        let all = self.inner.list(None).collect::<Vec<_>>().await;
+        *self.old.lock().unwrap() = Some(all.into_iter().map(Result::unwrap).collect());
+    }
+
+    /// From now on it lists nothing.
+    pub fn freeze_empty(&self) {
+        *self.old.lock().unwrap() = Some(Vec::new());
+    }
+
+    /// From now on it lists what there is.
+    pub fn let_list(&self) {
+        *self.old.lock().unwrap() = None;
+    }
+}
+
+impl fmt::Display for Late {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("a store that lists late")
+    }
+}
+
+#[async_trait]
+impl ObjectStore for Late {
+    async fn put_opts(
+        &self,
+        path: &Path,
+        content: PutPayload,
+        options: PutOptions,
+    ) -> Result<PutResult> {
+        self.inner.put_opts(path, content, options).await
+    }
+
+    async fn put_multipart_opts(
+        &self,
+        path: &Path,
+        options: PutMultipartOptions,
+    ) -> Result<Box<dyn MultipartUpload>> {
+        self.inner.put_multipart_opts(path, options).await
+    }
+
+    async fn get_opts(&self, path: &Path, options: GetOptions) -> Result<GetResult> {
+        self.inner.get_opts(path, options).await
+    }
+
+    fn delete_stream(
+        &self,
+        paths: BoxStream<'static, Result<Path>>,
+    ) -> BoxStream<'static, Result<Path>> {
+        self.inner.delete_stream(paths)
+    }
+
+    fn list(&self, prefix: Option<&Path>) -> BoxStream<'static, Result<ObjectMeta>> {
+        let old = self.old.lock().unwrap().clone();
+        let Some(old) = old else { return self.inner.list(prefix) };
+        let prefix = prefix.cloned().unwrap_or_default();
+        let under = move |object: &ObjectMeta| object.location.prefix_matches(&prefix);
+        let listed: Vec<_> = old.into_iter().filter(under).map(Ok).collect();
+        futures::stream::iter(listed).boxed()
+    }
+
+    async fn list_with_delimiter(&self, prefix: Option<&Path>) -> Result<ListResult> {
+        self.inner.list_with_delimiter(prefix).await
+    }
+
+    async fn copy_opts(&self, from: &Path, to: &Path, options: CopyOptions) -> Result<()> {
+        self.inner.copy_opts(from, to, options).await
+    }
+}

@@ -1,0 +1,35 @@
+//! Calls that change tables themselves. They have no image, so no restore undoes them; but as any write
+//! they have the lock of their table, an entry in the ledger and one in the journal, which a restore and
+//! its preview name.
+
+use std::collections::BTreeSet;
+
+use bytes::Bytes;
+
+use super::{Journal, Settlement, is_certain};
+use crate::call::Call;
+use crate::fault::Fault;
+use crate::tables::{plain_name, tables_named};
+
+impl Journal {
+    /// Carries out a call that creates, changes or deletes tables.
+    pub(super) async fn change_tables(&self, call: Call) -> Result<Bytes, Fault> {
+        // In one order, so that two who want several never wait for each other.
+        let named: BTreeSet<&str> = tables_named(&call.body).into_iter().map(plain_name).collect();
+        let tables: Vec<String> = named.into_iter().map(str::to_owned).collect();
+        // First: a run that gives way must not keep a table from the one that goes on.
+        let writer = self.writer().await?;
+        for table in &tables {
+            self.tables.hold(table).await?;
+        }
+        let sequence = writer.append_control(call.operation.name(), tables).await?;
+        let answer = self.send(call.operation, call.body).await;
+        match &answer {
+            Ok(_) => writer.settle(sequence, Settlement::Written),
+            Err(fault) if is_certain(fault) => writer.settle(sequence, Settlement::Refused),
+            Err(_) => {}
+        }
+        self.images.forget_tables();
+        answer
+    }
+}

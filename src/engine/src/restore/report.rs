@@ -1,0 +1,51 @@
+//! What a restore has done, or would do: types only.
+
+use dm_core::restore::Conflict;
+use dm_core::restored::NotRestored;
+use serde::{Deserialize, Serialize};
+
+/// What a restore has done, or would do.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct RestoreReport {
+    /// Keys of the journal.
+    pub keys: u64,
+    /// Items of which attributes got back their values.
+    pub updated: u64,
+    /// Items that the run had created, and that are gone.
+    pub deleted: u64,
+    /// Items that the run had deleted, and that are back.
+    pub put: u64,
+    /// Items that were already as before the run, or whose changes are all in conflict.
+    pub untouched: u64,
+    /// Things that others changed since: attributes, and whole items.
+    pub conflicts: u64,
+    /// The first of them.
+    pub listed: Vec<ListedConflict>,
+    /// Items put back of which it is not certain that they were just so before the run: their batch
+    /// was journalled without being checked.
+    #[serde(default)]
+    pub unverified: u64,
+    /// Read units used.
+    pub read_units: f64,
+    /// Write units used.
+    pub write_units: f64,
+    /// Calls of the run that changed tables themselves: they stand.
+    #[serde(default)]
+    pub not_restored: Vec<NotRestored>,
+    /// Whether the run is on record and wrote nothing, so that there is nothing to restore.
+    #[serde(default)]
+    pub nothing_written: bool,
+}
+
+/// A conflict with its item.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct ListedConflict {
+    /// The table's name.
+    pub table: String,
+    /// The item's key, in DynamoDB's JSON.
+    pub key: serde_json::Value,
+    /// What was changed.
+    pub conflict: Conflict,
+}

@@ -1,0 +1,143 @@
+//! Runs on a laptop whose programs end with 0 and did not do their work: told to stop, or locked out
+//! and silent about it.
+
+use std::io::{BufRead as _, BufReader, Read as _};
+use std::path::PathBuf;
+use std::process::{Child, Command, Stdio};
+use std::time::Duration;
+
+use tempfile::TempDir;
+
+use crate::bed::{ACCESS_KEY, REGION, database, fresh_name};
+
+/// A program that swallows every error: it writes an item, says so, waits to be told to go on or to
+/// stop, writes another, and ends with 0.
+const PROGRAM: &str = r#"
+import json, os, signal, sys, time, urllib.request
+table, go = sys.argv[1:3]
+signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
+def put(letter):
+    try:
+        body = {"TableName": table, "Item": {"id": {"S": letter}}}
+        headers = {"X-Amz-Target": "DynamoDB_20120810.PutItem",
+                   "Content-Type": "application/x-amz-json-1.0", "X-Amz-Date": "20261201T000000Z",
+        "Authorization": "AWS4-HMAC-SHA256 Credential=%s/20261201/%s/dynamodb/aws4_request, "
+            "SignedHeaders=host, Signature=0" % (os.environ["AWS_ACCESS_KEY_ID"], os.environ["AWS_REGION"])}
+        url = os.environ["AWS_ENDPOINT_URL_DYNAMODB"]
+        urllib.request.urlopen(urllib.request.Request(url, json.dumps(body).encode(), headers)).read()
+    except Exception:
+        pass
+put("a")
+print("one", flush=True)
+while not os.path.exists(go):
+    time.sleep(0.05)
+put("b")
+"#;
+
+struct Bed {
+    folder: TempDir,
+    table: String,
+}
+
+impl Bed {
+    async fn new() -> Self {
+        let table = fresh_name("interrupted");
+        database().ok("CreateTable", &crate::suite::table("hash", &table)).await;
+        Self { folder: tempfile::tempdir().unwrap(), table }
+    }
+
+    fn go(&self) -> PathBuf {
+        self.folder.path().join("go")
+    }
+
+    fn command(&self, words: &[&str]) -> Command {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_datamigration-under-test"));
+        command
+            .args(words)
+            .args(["--archive", &format!("file://{}/archive", self.folder.path().display())])
+            .stdin(Stdio::null())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .env("AWS_ACCESS_KEY_ID", ACCESS_KEY)
+            .env("AWS_SECRET_ACCESS_KEY", "secret")
+            .env("AWS_REGION", REGION)
+            .env("AWS_ENDPOINT_URL_DYNAMODB", database().url);
+        command
+    }
+
+    /// Starts the program, which has written its first item when this returns.
+    fn started(&self) -> Child {
+        let mut command = self.command(&["exec", "--apply", "--migration", "m"]);
+        command.args(["--", "python3", "-c", PROGRAM, &self.table]).arg(self.go());
+        let mut child = command.spawn().unwrap();
+        let mut line = String::new();
+        BufReader::new(child.stdout.as_mut().unwrap()).read_line(&mut line).unwrap();
+        assert_eq!(line, "one\n");
+        child
+    }
+
+    /// Exit code, and what the command line said.
+    fn ended(&self, mut child: Child) -> (i32, String) {
+        let code = child.wait().unwrap().code().unwrap();
+        let mut told = String::new();
+        child.stderr.take().unwrap().read_to_string(&mut told).unwrap();
+        (code, told)
+    }
+
+    fn archive(&self, words: &[&str]) -> String {
+        let output = self.command(&[&["archive"], words].concat()).output().unwrap();
+        let text = [output.stdout, output.stderr].concat();
+        String::from_utf8_lossy(&text).into_owned()
+    }
+}
+
+fn tell(child: &Child, signal: &str) {
+    let sent = Command::new("kill").args([&format!("-{signal}"), &child.id().to_string()]).status();
+    assert!(sent.unwrap().success());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_program_that_ends_with_0_because_it_was_told_to_stop_is_interrupted() {
+    let bed = Bed::new().await;
+    let child = bed.started();
+    tell(&child, "TERM");
+    let (code, told) = bed.ended(child);
+    assert_eq!(code, 143, "{told}");
+    assert!(told.contains("was interrupted: signal 15 told it to stop"), "{told}");
+    let listed = bed.archive(&["ls"]);
+    assert!(listed.contains("failed") && !listed.contains("succeeded"), "{listed}");
+    let shown = bed.archive(&["show", "--run", "m/1"]);
+    assert!(shown.contains("Interrupted: signal 15") && shown.contains("1 written"), "{shown}");
+    assert_eq!(database().items(&bed.table).await.len(), 1);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_program_that_was_told_nothing_succeeds() {
+    let bed = Bed::new().await;
+    let child = bed.started();
+    std::fs::write(bed.go(), "").unwrap();
+    let (code, told) = bed.ended(child);
+    assert_eq!(code, 0, "{told}");
+    assert!(bed.archive(&["ls"]).contains("succeeded"));
+    assert_eq!(database().items(&bed.table).await.len(), 2);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_run_that_lost_its_lock_is_no_success_though_its_program_says_so() {
+    let bed = Bed::new().await;
+    let child = bed.started();
+    let words = ["unlock", "--table", &bed.table, "--reason", "test", "--by", "ada", "--yes"];
+    assert!(bed.archive(&words).contains("was taken from run m/1"));
+    // Its next heartbeat tells it.
+    tokio::time::sleep(dm_core::limits::LOCK_LEASE / 4 + Duration::from_secs(2)).await;
+    std::fs::write(bed.go(), "").unwrap();
+    let (code, told) = bed.ended(child);
+    assert_eq!(code, 125, "{told}");
+    assert!(
+        told.contains("ada has released it") && told.contains("says nothing of the end"),
+        "{told}"
+    );
+    let listed = bed.archive(&["ls"]);
+    assert!(listed.contains("unknown") && !listed.contains("succeeded"), "{listed}");
+    assert_eq!(database().items(&bed.table).await.len(), 1);
+}

@@ -1,0 +1,147 @@
+//! Runs with a journal that change tables themselves: they take the table's lock and a place in the
+//! ledger, and a restore names what it leaves.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use dm_core::plan::{Mode, Plan, Policy};
+use dm_core::restore::{Conflict, OnConflict};
+use dm_engine::archive::{Archive, RunName};
+use dm_engine::journal::JournalReader;
+use dm_engine::restore::{Restore, RestoreReport};
+use dm_engine::table_lock::LockTimes;
+use dm_engine::{Answer, Call, Engine, Operation, Start, ledger};
+use object_store::memory::InMemory;
+use serde_json::{Value, json};
+
+use crate::bed::{self, database, fresh_name};
+use crate::shorthand::expand;
+
+struct Run {
+    engine: Arc<Engine>,
+    plan: Plan,
+    archive: Archive,
+}
+
+impl Run {
+    fn new(archive: &Archive) -> Self {
+        let policy = Policy { control_plane: true, ..Policy::default() };
+        let mut plan = bed::plan(Mode::Apply, policy);
+        plan.archive = Some(bed::archive("memory://"));
+        let opened = Some(archive.clone());
+        let engine = Engine::with_archive(&plan, bed::credentials(), Start::First, opened).unwrap();
+        let lease = Duration::from_secs(4);
+        let times = LockTimes { lease, patience: lease * 5, hold: Duration::from_secs(1) };
+        let engine = Arc::new(engine.locking(None, times));
+        Self { engine, plan, archive: archive.clone() }
+    }
+
+    async fn does(&self, operation: &str, body: &Value) -> Answer {
+        let Value::Object(body) = body.clone() else { unreachable!() };
+        let operation = Operation::named(operation).unwrap();
+        self.engine.handle(Call { operation, body, invocation: None }).await
+    }
+
+    async fn ok(&self, operation: &str, body: &Value) {
+        let answer = self.does(operation, body).await;
+        assert_eq!(answer.status, 200, "{operation}: {answer:?}");
+    }
+
+    fn name(&self) -> RunName {
+        RunName::new(&self.plan.archive.as_ref().unwrap().migration, 1).unwrap()
+    }
+
+    async fn restored(&self, mode: Mode) -> RestoreReport {
+        let mut plan = Plan { mode, ..self.plan.clone() };
+        plan.run.number = 2;
+        let archive = self.archive.clone();
+        let skip = OnConflict::Skip;
+        Restore::over(&plan, bed::credentials(), 1, skip, archive).unwrap().run().await.unwrap()
+    }
+}
+
+fn put(table: &str, id: &str) -> Value {
+    expand(&json!({"TableName": table, "Item": {"id": id}}))
+}
+
+fn archive() -> Archive {
+    Archive::over(Arc::new(InMemory::new()))
+}
+
+fn told(report: &RestoreReport) -> Vec<String> {
+    report.not_restored.iter().map(ToString::to_string).collect()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_table_that_another_run_has_is_not_deleted_under_it() {
+    let archive = archive();
+    let table = fresh_name("taken");
+    database().ok("CreateTable", &crate::suite::table("hash", &table)).await;
+    let (first, second) = (Run::new(&archive), Run::new(&archive));
+    first.ok("PutItem", &put(&table, "a")).await;
+    let answer = second.does("DeleteTable", &json!({"TableName": table})).await;
+    let text = String::from_utf8_lossy(&answer.body).into_owned();
+    assert!(text.contains(&format!("locked by run {}", first.name())), "{text}");
+    assert_eq!(database().items(&table).await.len(), 1);
+    assert!(first.engine.close().await);
+    second.ok("DeleteTable", &json!({"TableName": table})).await;
+    assert!(second.engine.close().await);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_table_that_the_run_created_stays_and_is_named() {
+    let (archive, table) = (archive(), fresh_name("created"));
+    let run = Run::new(&archive);
+    run.ok("CreateTable", &crate::suite::table("hash", &table)).await;
+    let begun = ledger::begun(&archive, &run.name()).await.unwrap();
+    assert!(begun.is_some(), "the run is on record before the table is there");
+    // The database refuses this one.
+    assert_eq!(run.does("CreateTable", &crate::suite::table("hash", &table)).await.status, 400);
+    run.ok("PutItem", &put(&table, "a")).await;
+    assert!(run.engine.close().await);
+    let reader = JournalReader::of_run(&archive, &run.name()).await.unwrap();
+    assert_eq!(reader.verify().await.unwrap().control, 2);
+
+    let expected = [format!("CreateTable {table}")];
+    let preview = run.restored(Mode::DryRun).await;
+    assert_eq!((preview.deleted, preview.conflicts), (1, 0));
+    assert_eq!(told(&preview), expected);
+    let report = run.restored(Mode::Apply).await;
+    assert_eq!((report.deleted, report.conflicts, told(&report)), (1, 0, expected.to_vec()));
+    assert!(database().items(&table).await.is_empty());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_table_that_the_run_deleted_is_a_loss_only_where_it_was_there_before() {
+    let (archive, kept, old) = (archive(), fresh_name("kept"), fresh_name("old"));
+    for table in [&kept, &old] {
+        database().ok("CreateTable", &crate::suite::table("hash", table)).await;
+        database().ok("PutItem", &put(table, "a")).await;
+    }
+    let temporary = fresh_name("temporary");
+    let run = Run::new(&archive);
+    let delete = |table: &str, id: &str| expand(&json!({"TableName": table, "Key": {"id": id}}));
+    run.ok("CreateTable", &crate::suite::table("hash", &temporary)).await;
+    run.ok("PutItem", &put(&temporary, "x")).await;
+    run.ok("DeleteItem", &delete(&kept, "a")).await;
+    run.ok("DeleteItem", &delete(&old, "a")).await;
+    for table in [&temporary, &old] {
+        run.ok("DeleteTable", &json!({"TableName": table})).await;
+    }
+    assert!(run.engine.close().await);
+    let report = run.restored(Mode::Apply).await;
+    assert_eq!((report.put, report.conflicts), (1, 1), "{report:?}");
+    assert_eq!(
+        (&report.listed[0].table, &report.listed[0].conflict),
+        (&old, &Conflict::ItemDeleted)
+    );
+    assert_eq!(
+        told(&report),
+        [
+            format!("CreateTable {temporary}"),
+            format!("DeleteTable {temporary}"),
+            format!("DeleteTable {old}")
+        ]
+    );
+    assert_eq!(database().items(&kept).await.len(), 1);
+}
