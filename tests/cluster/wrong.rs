@@ -72,6 +72,23 @@ async fn what_the_api_server_refuses() {
         )
         .await;
     }
+    for user in [0, 65533] {
+        refused(
+            &bed,
+            |m| m["spec"]["podTemplate"] = json!({"runAsUser": user}),
+            "spec.podTemplate.runAsUser",
+        )
+        .await;
+    }
+    for name in ["my config", "../secrets/creds", "t?x=1"] {
+        refused(&bed, |m| m["spec"]["target"]["name"] = json!(name), "spec.target.name").await;
+        refused(
+            &bed,
+            |m| m["spec"]["script"]["configMap"]["name"] = json!(name),
+            "spec.script.configMap.name",
+        )
+        .await;
+    }
     for limits in [json!({"memory": "lots"}), json!({"cpu": "-1"})] {
         refused(
             &bed,
@@ -82,8 +99,8 @@ async fn what_the_api_server_refuses() {
     }
     refused(
         &bed,
-        |m| m["spec"]["podTemplate"] = json!({"runAsUser": 0}),
-        "spec.podTemplate.runAsUser",
+        |m| m["spec"]["podTemplate"] = json!({"priorityClassName": "nobody has it"}),
+        "spec.podTemplate.priorityClassName",
     )
     .await;
     refused(
@@ -229,7 +246,6 @@ async fn what_only_kubernetes_finds_wrong_in_the_pod() {
             right().set("podTemplate.nodeSelector", json!({"a b": "c"})),
             "spec.template.spec.nodeSelector",
         ),
-        (right().set("podTemplate.priorityClassName", json!("nobody has it")), "priorityClassName"),
         (
             right().set("podTemplate.resources", json!({"limits": {"memory": "-1Mi"}})),
             "resources.limits[memory]",

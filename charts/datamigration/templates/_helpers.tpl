@@ -74,6 +74,15 @@ the kubelet reads them. */}}
 - apiGroups: [""]
   resources: [serviceaccounts]
   verbs: [get]
+# Why a Job's pod could not be created: a quota, a limit range.
+- apiGroups: [""]
+  resources: [events]
+  verbs: [list]
+{{- if .Values.networkPolicy.enabled }}
+- apiGroups: [networking.k8s.io]
+  resources: [networkpolicies]
+  verbs: [get, create]
+{{- end }}
 - apiGroups: [events.k8s.io]
   resources: [events]
   verbs: [create, patch]

@@ -3,6 +3,7 @@
 use kube::KubeSchema;
 use serde::{Deserialize, Serialize};
 
+use crate::name;
 use crate::target::ObjectName;
 
 /// Where ledger, journals, reports and logs are kept, beyond the life of objects and clusters.
@@ -89,7 +90,7 @@ pub struct ArchiveVolume {
 #[serde(rename_all = "camelCase")]
 pub struct ClaimName {
     /// Its name.
-    #[schemars(length(min = 1, max = 253))]
+    #[schemars(length(min = 1, max = 253), regex(pattern = name::PATTERN))]
     pub claim_name: String,
 }
 

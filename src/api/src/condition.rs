@@ -178,6 +178,8 @@ reasons! {
     OutcomeUnknown,
     /// The spec changed before the program started, so this run was given up for a new one.
     Superseded,
+    /// An apply would run another image than its dry run.
+    ImageChanged,
     /// An object of the run's name exists and belongs to somebody else.
     NameTaken,
     /// The program ended without having sent a request to the guard. A dry run of it shows nothing.

@@ -3,16 +3,22 @@
 //! Types only. What a field means for a run is decided in the operator; what the API server can
 //! refuse at once is said here, as CEL rules next to the fields.
 
+pub mod agent_resources;
 pub mod archive;
+pub mod bounds;
 pub mod condition;
+pub mod definitions;
 pub mod effects;
 pub mod identity;
 pub mod migration;
+pub mod name;
+pub mod program_policy;
 pub mod restore_status;
 pub mod script;
 pub mod status;
 pub mod target;
 
+pub use definitions::definitions;
 pub use migration::{DataMigration, DataMigrationSpec};
 pub use status::DataMigrationStatus;
 pub use target::{MigrationTarget, MigrationTargetSpec};

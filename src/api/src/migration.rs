@@ -15,6 +15,7 @@ use kube::{CustomResource, KubeSchema};
 use serde::{Deserialize, Serialize};
 
 use crate::identity::Mismatch;
+use crate::name;
 use crate::status::DataMigrationStatus;
 use crate::target::ObjectName;
 
@@ -238,7 +239,7 @@ pub struct Script {
 #[serde(rename_all = "camelCase")]
 pub struct FilesConfigMap {
     /// Its name.
-    #[schemars(length(min = 1, max = 253))]
+    #[schemars(length(min = 1, max = 253), regex(pattern = name::PATTERN))]
     pub name: String,
     /// Which keys become which files. Default: every key, under its own name.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
@@ -372,6 +373,7 @@ pub struct PodSettings {
     /// User the program runs as; never root. Default: 65532.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(range(min = 1, max = 2_147_483_647))]
+    #[x_kube(validation = Rule::new("self != 65533").message("65533 is the guard's user"))]
     pub run_as_user: Option<i64>,
     /// Seconds between the request to stop and the kill. Default: 30.
     #[serde(default, skip_serializing_if = "Option::is_none")]

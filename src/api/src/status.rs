@@ -299,6 +299,10 @@ pub struct RunRecord {
     /// Where the archive has the program's output.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub log: Option<String>,
+    /// The image that the program's container ran, as the kubelet reported it. Of an apply that has not
+    /// ended: the one that its dry run ran.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub image_id: Option<String>,
 }
 
 impl RunRecord {

@@ -3,8 +3,11 @@
 use kube::{CustomResource, KubeSchema};
 use serde::{Deserialize, Serialize};
 
+use crate::agent_resources::AgentResources;
 use crate::archive::ArchiveSpec;
 use crate::migration::Limits;
+use crate::name;
+use crate::program_policy::ProgramPolicy;
 use crate::status::RunKind;
 
 /// One database environment: where it is, whose credentials are used, and what is allowed there.
@@ -45,6 +48,9 @@ pub struct MigrationTargetSpec {
     /// be taken back, and the cluster is the only one to know that it ran.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub archive: Option<ArchiveSpec>,
+    /// What the guard and the other containers of the operator's may use in the pods of runs here.
+    #[serde(default, skip_serializing_if = "AgentResources::is_empty")]
+    pub resources: AgentResources,
     /// What migrations may do here.
     #[serde(default)]
     pub policy: TargetPolicy,
@@ -84,7 +90,7 @@ pub struct Credentials {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, KubeSchema)]
 pub struct ObjectName {
     /// The object's name.
-    #[schemars(length(min = 1, max = 253))]
+    #[schemars(length(min = 1, max = 253), regex(pattern = name::PATTERN))]
     pub name: String,
 }
 
@@ -122,6 +128,9 @@ pub struct TargetPolicy {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(range(min = 1, max = 1_000))]
     pub max_concurrent_runs: Option<u32>,
+    /// What authors may ask of the pods of their programs.
+    #[serde(default, skip_serializing_if = "ProgramPolicy::is_empty")]
+    pub programs: ProgramPolicy,
 }
 
 /// What a journal promises, and what it may cost (docs/archive.md).

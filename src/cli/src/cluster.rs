@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 
 use clap::Args;
+use dm_api::name::DnsName;
 use dm_api::{DataMigration, MigrationTarget};
 use k8s_openapi::api::core::v1::Pod;
 use kube::api::{ListParams, Patch, PatchParams};
@@ -43,6 +44,9 @@ pub enum ClusterError {
     /// The definitions are missing.
     #[error("this cluster does not know DataMigrations; install the chart `datamigration` first")]
     NotInstalled,
+    /// A namespace that cannot be one.
+    #[error("{0:?} cannot be the name of a namespace")]
+    Namespace(String),
     /// No such migration.
     #[error("there is no DataMigration {name} in namespace {namespace}")]
     NotFound {
@@ -78,6 +82,9 @@ impl Cluster {
     pub async fn connect(flags: &Flags) -> Result<Self, ClusterError> {
         let config = config(flags).await?;
         let namespace = flags.namespace.clone().unwrap_or_else(|| config.default_namespace.clone());
+        if parsed(&namespace).is_none() {
+            return Err(ClusterError::Namespace(namespace));
+        }
         let client =
             Client::try_from(config).map_err(|error| ClusterError::Client(Box::new(error)))?;
         Ok(Self { client, namespace })
@@ -95,20 +102,23 @@ impl Cluster {
 
     /// One migration.
     pub async fn migration(&self, name: &str) -> Result<DataMigration, ClusterError> {
-        let found = self.migrations().get_opt(name).await;
+        let not_found =
+            || ClusterError::NotFound { name: name.to_owned(), namespace: self.namespace.clone() };
+        // What is no name would be another path.
+        let found = self.migrations().get_opt(parsed(name).ok_or_else(not_found)?).await;
         if let Some(migration) = found.map_err(failed(&format!("reading DataMigration {name}")))? {
             return Ok(migration);
         }
         // It is missing, or its whole kind is.
         let listed = self.migrations().list(&ListParams::default().limit(1)).await;
         listed.map_err(failed("listing DataMigrations"))?;
-        Err(ClusterError::NotFound { name: name.to_owned(), namespace: self.namespace.clone() })
+        Err(not_found())
     }
 
     /// A target, if there is one and it may be seen.
     pub async fn target(&self, name: &str) -> Option<MigrationTarget> {
         let targets: Api<MigrationTarget> = Api::namespaced(self.client.clone(), &self.namespace);
-        targets.get_opt(name).await.ok().flatten()
+        targets.get_opt(parsed(name)?).await.ok().flatten()
     }
 
     /// Sets fields of a migration's spec, if it is still as it was read.
@@ -132,6 +142,10 @@ impl Cluster {
             Err(error) => Err(failed(&format!("changing DataMigration {name}"))(error)),
         }
     }
+}
+
+fn parsed(name: &str) -> Option<&str> {
+    DnsName::parse(name).map(DnsName::as_str)
 }
 
 /// An error of the API server, with what was being done.

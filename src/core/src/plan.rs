@@ -14,6 +14,16 @@ pub const PLAN_VERSION: u32 = 1;
 /// Name of the environment variable that carries the plan as JSON into the guard's container.
 pub const PLAN_ENV: &str = "DATAMIGRATION_PLAN";
 
+/// Name of the environment variable that names the one source of a guard's credentials: [`FROM_SECRET`]
+/// or [`FROM_ROLE`]. Without it, as on a laptop, AWS's default chain is asked.
+pub const CREDENTIALS_ENV: &str = "DATAMIGRATION_CREDENTIALS";
+
+/// The keys of a Secret, in the container's environment.
+pub const FROM_SECRET: &str = "Secret";
+
+/// The role of the pod's ServiceAccount: a web identity, or a container's credentials.
+pub const FROM_ROLE: &str = "Role";
+
 /// Environment variables with credentials of the archive where they are others than the database's.
 /// Without them AWS's default chain is asked, as for the database.
 pub const ARCHIVE_ACCESS_KEY_ENV: &str = "DATAMIGRATION_ARCHIVE_ACCESS_KEY_ID";

@@ -7,8 +7,9 @@ use std::path::PathBuf;
 /// What `--help` prints.
 pub const USAGE: &str = "\
 Usage:
-  datamigration-entry prepare --bin DIR [--files DIR --work DIR]
-      Copies this program to the --bin folder, and the program's files from --files to --work.
+  datamigration-entry prepare --bin DIR [--files DIR --work DIR [--digest DIGEST]]
+      Copies this program to the --bin folder, and the program's files from --files to --work. Fails if
+      the files that it copied have another digest.
 
   datamigration-entry run --dir DIR [FLAGS] -- COMMAND [ARGUMENT...]
   datamigration-entry run --dir DIR [FLAGS] --script FILE [-- ARGUMENT...]
@@ -54,6 +55,8 @@ pub struct Files {
     pub from: PathBuf,
     /// The folder the program will run in.
     pub to: PathBuf,
+    /// The digest that they must have.
+    pub digest: Option<String>,
 }
 
 /// How to run the program.
@@ -123,9 +126,11 @@ pub fn parse(args: impl IntoIterator<Item = OsString>) -> Result<Verb, ArgsError
 }
 
 fn prepare(args: impl Iterator<Item = OsString>) -> Result<Prepare, ArgsError> {
-    let [bin, from, to] = flags(args, ["--bin", "--files", "--work"], None)?;
+    let [bin, from, to, digest] = flags(args, ["--bin", "--files", "--work", "--digest"], None)?;
+    let digest = digest.map(|digest| digest.to_string_lossy().into_owned());
     let files = match (from, to) {
-        (Some(from), Some(to)) => Some(Files { from: from.into(), to: to.into() }),
+        (Some(from), Some(to)) => Some(Files { from: from.into(), to: to.into(), digest }),
+        (None, None) if digest.is_some() => return Err(ArgsError::Missing("--files")),
         (None, None) => None,
         (Some(_), None) => return Err(ArgsError::Missing("--work")),
         (None, Some(_)) => return Err(ArgsError::Missing("--files")),
@@ -218,7 +223,18 @@ mod tests {
             "prepare --files /f --work /w --bin /b",
             Verb::Prepare(Prepare {
                 bin: "/b".into(),
-                files: Some(Files { from: "/f".into(), to: "/w".into() }),
+                files: Some(Files { from: "/f".into(), to: "/w".into(), digest: None }),
+            }),
+        );
+        check(
+            "prepare --files /f --work /w --bin /b --digest sha256:0",
+            Verb::Prepare(Prepare {
+                bin: "/b".into(),
+                files: Some(Files {
+                    from: "/f".into(),
+                    to: "/w".into(),
+                    digest: Some("sha256:0".into()),
+                }),
             }),
         );
         let command =
@@ -251,6 +267,7 @@ mod tests {
         check_refused("prepare", ArgsError::Missing("--bin"));
         check_refused("prepare --bin /b --files /f", ArgsError::Missing("--work"));
         check_refused("prepare --bin /b --work /f", ArgsError::Missing("--files"));
+        check_refused("prepare --bin /b --digest d", ArgsError::Missing("--files"));
         check_refused("prepare --bin /b --", ArgsError::UnknownFlag("--".into()));
         check_refused("prepare --bin", ArgsError::Value("--bin"));
         check_refused("prepare --bin a --bin b", ArgsError::Value("--bin"));

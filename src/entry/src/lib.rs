@@ -14,6 +14,7 @@ pub mod log;
 pub mod pause;
 pub mod prepare;
 pub mod program;
+pub mod proxy;
 pub mod result;
 pub mod run;
 pub mod shebang;

@@ -118,8 +118,14 @@ pub fn write_result(dir: &Path, json: &str) -> io::Result<()> {
     fs::rename(part, whole)
 }
 
+/// Creates a file of its own in the folder: what the program may have put in its place (a pipe, at which
+/// an open would wait, a link) goes.
 fn create(path: &Path) -> io::Result<File> {
-    let file = OpenOptions::new().write(true).create(true).truncate(true).open(path)?;
+    match fs::remove_file(path) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
+        Ok(()) | Err(_) => {}
+    }
+    let file = OpenOptions::new().write(true).create_new(true).open(path)?;
     // The program's mask may be narrower.
     file.set_permissions(Permissions::from_mode(READABLE))?;
     Ok(file)
@@ -182,6 +188,30 @@ mod tests {
         assert!(log.problem().is_some());
         let head = fs::read_to_string(dir.path().join(HEAD)).unwrap();
         assert!(head.contains("[datamigration: the program's output is not kept"), "{head}");
+    }
+
+    #[test]
+    fn a_pipe_or_a_link_in_a_files_place_goes() {
+        let dir = tempfile::tempdir().unwrap();
+        let elsewhere = tempfile::NamedTempFile::new().unwrap();
+        let pipe = |name: &str| {
+            let mode = rustix::fs::Mode::from_raw_mode(0o666);
+            let path = dir.path().join(name);
+            rustix::fs::mknodat(rustix::fs::CWD, path, rustix::fs::FileType::Fifo, mode, 0)
+                .unwrap();
+        };
+        let mut log = Log::sized(dir.path(), SMALL);
+        pipe(&piece(1));
+        std::os::unix::fs::symlink(elsewhere.path(), dir.path().join(piece(2))).unwrap();
+        log.push(b"0123456789abcdefgh");
+        assert_eq!(log.problem(), None);
+        pipe(RESULT);
+        pipe(&format!("{RESULT}.part"));
+        write_result(dir.path(), "{}").unwrap();
+        let written = files(dir.path());
+        let names: Vec<&str> = written.iter().map(|(name, _)| name.as_str()).collect();
+        assert_eq!(names, [RESULT, HEAD, "program.log.1", "program.log.2"]);
+        assert_eq!(fs::read_to_string(elsewhere.path()).unwrap(), "");
     }
 
     #[test]

@@ -10,6 +10,8 @@ use std::io::{self, Read};
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 
+use dm_core::program_files::{self, ProgramFiles};
+
 use crate::args::{Files, Prepare};
 use crate::limits::FILES_DEPTH_MAX;
 
@@ -18,11 +20,28 @@ pub const ENTRY_NAME: &str = "datamigration-entry";
 
 /// What could not be done, with which file.
 #[derive(Debug, thiserror::Error)]
-#[error("{action} {path}")]
-pub struct PrepareError {
-    action: &'static str,
-    path: PathBuf,
-    source: io::Error,
+pub enum PrepareError {
+    /// The system refused something.
+    #[error("{action} {path}")]
+    Io {
+        /// What was being done.
+        action: &'static str,
+        /// With which file or folder.
+        path: PathBuf,
+        /// Why not.
+        source: io::Error,
+    },
+    /// The files are others than those that the run was made for.
+    #[error(
+        "the program's files are not those that this run was made for: their digest is {found}, and it \
+         should be {expected}. Somebody replaced the run's copy of them; nothing was run"
+    )]
+    OtherFiles {
+        /// Of the files that were copied.
+        found: String,
+        /// Of the files that the operator read.
+        expected: String,
+    },
 }
 
 /// Fills the folders. Doing it again gives the same.
@@ -53,7 +72,44 @@ fn copy_files(files: &Files) -> Result<(), PrepareError> {
     if !files.to.is_dir() {
         create_folder(&files.to)?;
     }
-    copy_folder(&from, &files.to, FILES_DEPTH_MAX)
+    copy_folder(&from, &files.to, FILES_DEPTH_MAX)?;
+    files.digest.as_ref().map_or(Ok(()), |expected| check(&files.to, expected))
+}
+
+/// Compares what will run with what the operator hashed: the mounted object may be another by now.
+fn check(folder: &Path, expected: &str) -> Result<(), PrepareError> {
+    let mut files = ProgramFiles::new();
+    read_folder(folder, "", FILES_DEPTH_MAX, &mut files)?;
+    let found = program_files::digest(&files);
+    if found == expected {
+        return Ok(());
+    }
+    Err(PrepareError::OtherFiles { found, expected: expected.to_owned() })
+}
+
+fn read_folder(
+    folder: &Path,
+    within: &str,
+    depth: usize,
+    files: &mut ProgramFiles,
+) -> Result<(), PrepareError> {
+    let reading = || naming("reading the folder", folder);
+    if depth == 0 {
+        return Err(reading()(io::Error::other("it is nested too deep")));
+    }
+    for entry in fs::read_dir(folder).map_err(reading())? {
+        let entry = entry.map_err(reading())?;
+        let path = entry.path();
+        let name = entry.file_name().into_string();
+        let name = name.map_err(|_| reading()(io::Error::other("a name is not UTF-8")))?;
+        let name = format!("{within}{name}");
+        if entry.file_type().map_err(naming("reading", &path))?.is_dir() {
+            read_folder(&path, &format!("{name}/"), depth - 1, files)?;
+        } else {
+            files.insert(name, fs::read(&path).map_err(naming("reading", &path))?);
+        }
+    }
+    Ok(())
 }
 
 fn copy_folder(from: &Path, to: &Path, depth: usize) -> Result<(), PrepareError> {
@@ -97,5 +153,5 @@ fn set_mode(path: &Path, mode: u32) -> Result<(), PrepareError> {
 
 fn naming(action: &'static str, path: &Path) -> impl FnOnce(io::Error) -> PrepareError {
     let path = path.to_owned();
-    move |source| PrepareError { action, path, source }
+    move |source| PrepareError::Io { action, path, source }
 }

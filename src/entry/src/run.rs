@@ -29,6 +29,7 @@ use crate::limits::{CHUNK_BYTES, DRAIN_WAIT, START_ERROR_BYTES_MAX};
 use crate::log::{self, Log};
 use crate::pause;
 use crate::program::{self, Start, StartError};
+use crate::proxy;
 use crate::result;
 use crate::tail::{Stream, Tail, cut};
 
@@ -180,6 +181,7 @@ fn second_run(
 fn spawn(dir: &Path, start: &Start, out: Stdio, err: Stdio) -> Result<Pid, StartError> {
     let mut command = Command::new(&start.file);
     command.args(&start.args).current_dir(dir).process_group(0).stdout(out).stderr(err);
+    command.envs(proxy::variables(|name| env::var_os(name)));
     let child = command.spawn().map_err(|source| StartError::refused(&start.file, source))?;
     // Waiting is done below, for all children at once.
     Ok(Pid::from_child(&child))

@@ -109,7 +109,7 @@ impl Keep {
         let Some(program) = self.program() else { return };
         let Some(outcome) = outcome(&program, result, self.repeatable) else { return };
         let completed = Completed {
-            message: message(&program),
+            message: message(&program, result),
             execution_time: program.started_at,
             finalization_time: program.finished_at,
             summary: Some(summary(result)),
@@ -260,7 +260,7 @@ fn outcome(program: &ProgramResult, result: &GuardResult, repeatable: bool) -> O
     }
 }
 
-fn message(program: &ProgramResult) -> Option<String> {
+fn message(program: &ProgramResult, result: &GuardResult) -> Option<String> {
     if let Some(signal) = program.interrupted() {
         return Some(format!(
             "The program was asked to end by signal {signal} and ended with exit code 0."
@@ -270,6 +270,10 @@ fn message(program: &ProgramResult) -> Option<String> {
         (Some(0), ..) | (None, None, None) => None,
         (Some(code), ..) => Some(format!("The program ended with exit code {code}.")),
         (None, Some(signal), _) => Some(format!("The program was ended by signal {signal}.")),
+        (None, None, Some(_)) if result.requests > 0 => Some(format!(
+            "The program's container says that it never started, but {} requests came from it.",
+            result.requests
+        )),
         (None, None, Some(_)) => Some("The program could not be started.".into()),
     }
 }

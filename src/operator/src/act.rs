@@ -13,16 +13,19 @@ use serde::de::DeserializeOwned;
 use serde_json::json;
 
 use crate::adjust::Adjustment;
+use crate::adopt::{self, Created};
 use crate::build::{
     DEADLINE_LEFT_ANNOTATION, STOP_REASON_ANNOTATION, Settings, control, files, job, record,
 };
 use crate::deadline::Deadline;
 use crate::guard_client;
+use crate::isolate::{self, Isolation};
 use crate::ledger;
 use crate::limits;
 use crate::names;
 use crate::observe::Observed;
 use crate::outcome::StopReason;
+use crate::owned;
 use crate::validate::{Program, Runnable};
 use crate::view;
 
@@ -64,6 +67,7 @@ pub(crate) fn transient(what: &'static str) -> impl Fn(kube::Error) -> ActError 
 /// Creates a run's files and its Job, or finds them already there.
 pub async fn create_run(
     client: &Client,
+    created: &Created,
     migration: &DataMigration,
     record: &RunRecord,
     runnable: &Runnable,
@@ -74,12 +78,29 @@ pub async fn create_run(
     let jobs: Api<Job> = Api::namespaced(client.clone(), &namespace);
     if let Program::Script { files, .. } = &runnable.program {
         let map = files::build(migration, record, files);
-        create(&maps, &map, migration, "ConfigMap").await?;
+        let found = create(&maps, &map, migration, "ConfigMap").await?;
+        if !adopt::is_same_copy(&found.object, &map) {
+            return Err(ActError::NameTaken { object: format!("ConfigMap {}", map.name_any()) });
+        }
     }
     let mut job = job::build(migration, record, runnable, settings);
     control::give(&mut job, &random_token()?);
-    create(&jobs, &job, migration, "Job").await?;
+    let made = create(&jobs, &job, migration, "Job").await?;
+    if made.is_new {
+        created.note(made.object.uid());
+    }
     Ok(())
+}
+
+/// Whether the Job of a run that was not let go yet is what we would create.
+pub async fn is_as_created(
+    client: &Client,
+    created: &Created,
+    found: &Job,
+    built: &Job,
+) -> Result<bool, ActError> {
+    let same = adopt::is_as_created(client, created, found, built).await;
+    same.map_err(transient("comparing a Job with what would be created"))
 }
 
 /// Not to be guessed: 256 bits, as hexadecimal digits.
@@ -130,13 +151,20 @@ pub async fn record_baseline(
     create(&jobs, &recorder, migration, "Job").await.map(|_| ())
 }
 
+/// An object that is there now.
+struct Made<K> {
+    object: K,
+    /// Whether this very call created it.
+    is_new: bool,
+}
+
 /// Creates an object. One of that name that is ours was created by an earlier attempt.
 async fn create<K>(
     api: &Api<K>,
     object: &K,
     migration: &DataMigration,
     kind: &str,
-) -> Result<K, ActError>
+) -> Result<Made<K>, ActError>
 where
     K: Resource<Scope = NamespaceResourceScope, DynamicType = ()>
         + Clone
@@ -146,13 +174,13 @@ where
 {
     let described = || format!("{kind} {}", object.name_any());
     match api.create(&PostParams::default(), object).await {
-        Ok(created) => Ok(created),
+        Ok(object) => Ok(Made { object, is_new: true }),
         Err(kube::Error::Api(status)) if status.is_already_exists() => {
             let what = "reading an object that exists already";
             let found = api.get(&object.name_any()).await.map_err(transient(what))?;
-            let label = found.labels().get(dm_api::MIGRATION_UID_LABEL).cloned();
-            if label == migration.uid() {
-                return Ok(found);
+            let owner = owned::controller(&found, "DataMigration");
+            if owner.is_some() && owner == migration.uid().as_deref() {
+                return Ok(Made { object: found, is_new: false });
             }
             Err(ActError::NameTaken { object: described() })
         }
@@ -170,7 +198,11 @@ pub async fn launch(
     migration: &DataMigration,
     run: &RunRecord,
     job: &Job,
+    isolation: Option<Isolation<'_>>,
 ) -> Result<(), ActError> {
+    if let Some(isolation) = isolation {
+        isolate::isolate(client, migration, run, job, isolation).await?;
+    }
     if migration.spec.script.is_some() && !run.kind.restores() {
         keep_with(client, job).await?;
     }

@@ -1,10 +1,14 @@
 //! The objects of a run, built whole from what was validated. Pure, and never fails.
 
+use dm_api::agent_resources::AgentResources;
+
 pub mod archive;
 pub mod control;
 pub mod files;
 pub mod identity;
 pub mod job;
+pub mod literal;
+pub mod network;
 pub mod parts;
 pub mod program;
 pub mod record;
@@ -39,13 +43,21 @@ pub const DEADLINE_LEFT_ANNOTATION: &str = "datamigration.dev/deadline-left";
 /// Annotation on a Job with the digest of the settings it was made from.
 pub const SETTINGS_DIGEST_ANNOTATION: &str = "datamigration.dev/settings-digest";
 
+/// Why the Job controller could not create a Job's pod, by its last event. It stands on the Job as it was
+/// read, and on no object of the API server.
+pub const FAILED_CREATE_ANNOTATION: &str = "datamigration.dev/failed-create";
+
 /// What the operator was started with and every run needs.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct Settings {
     /// Image with the guard and the entry program.
     pub agent_image: String,
     /// When that image is pulled.
     pub agent_pull_policy: String,
+    /// What its containers may use, where the target does not say it.
+    pub resources: AgentResources,
+    /// The operator's namespace, where the pods of runs get a NetworkPolicy.
+    pub network_policy_from: Option<String>,
 }
 
 #[cfg(test)]

@@ -60,7 +60,9 @@ pub async fn run(context: Context, namespace: Option<&str>, ready: Arc<AtomicBoo
     let (store, writer) = reflector::store();
     let sweeper = Sweeper::new(client.clone());
     let swept = Arc::clone(&sweeper);
-    let stream = watcher(migrations, watcher::Config::default().any_semantic())
+    // Pages: a list from the cache comes whole, whatever its size.
+    let paged = watcher::Config::default().page_size(limits::PAGE_OBJECTS_MAX);
+    let stream = watcher(migrations, paged)
         .backoff(reconnect())
         .modify(slim)
         .inspect_ok(move |event| {

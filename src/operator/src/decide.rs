@@ -18,6 +18,7 @@ use crate::baseline;
 use crate::build::SETTINGS_DIGEST_ANNOTATION;
 use crate::deadline::{self, Deadline};
 use crate::dependencies::Dependencies;
+use crate::image;
 use crate::ledger;
 use crate::names;
 use crate::outcome::{self, Outcome, StopReason};
@@ -179,6 +180,9 @@ fn follow(situation: Situation<'_>, record: &RunRecord) -> Step {
     }
     if is_superseded(situation, record, job, started.is_some()) {
         return Step::Stop { reason: Some(StopReason::Superseded), position };
+    }
+    if image::is_another(record, objects) {
+        return Step::Stop { reason: Some(StopReason::ImageChanged), position };
     }
     let suspended = job.spec.as_ref().and_then(|spec| spec.suspend).unwrap_or(false);
     if suspended && !launched && record.kind != RunKind::DryRun && !situation.migration.spec.suspend
@@ -478,6 +482,7 @@ fn begin(
         accepted: situation.migration.spec.accept.clone(),
         archived: None,
         log: None,
+        image_id: image::tried(status, &runnable.digest, kind),
     };
     Step::Begin { position: position::starting(&record), record: Box::new(record) }
 }

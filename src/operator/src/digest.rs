@@ -3,10 +3,13 @@
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
 
+use dm_api::agent_resources::AgentResources;
 use dm_api::archive::ArchiveSpec;
-use dm_api::migration::{ContainerProgram, Limits, OnConflict, PodSettings, Script};
+use dm_api::migration::{ContainerProgram, Limits, OnConflict, PodSettings, PodVolume, Script};
 use dm_api::target::{Credentials, TargetPolicy};
 use dm_api::{DataMigration, MigrationTarget};
+use k8s_openapi::ByteString;
+use k8s_openapi::api::core::v1::{ConfigMap, VolumeMount};
 use serde::Serialize;
 use sha2::{Digest as _, Sha256};
 
@@ -54,6 +57,19 @@ struct ScriptFingerprint<'a> {
     env: &'a [k8s_openapi::api::core::v1::EnvVar],
 }
 
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct PodFingerprint<'a> {
+    program: &'a str,
+    volumes: &'a [PodVolume],
+    volume_mounts: &'a [VolumeMount],
+    run_as_user: Option<i64>,
+    config_maps: BTreeMap<&'a str, Option<Content<'a>>>,
+}
+
+/// The content of a ConfigMap.
+type Content<'a> = (&'a Option<BTreeMap<String, String>>, &'a Option<BTreeMap<String, ByteString>>);
+
 /// What else a run's Job is made from. It does not make it another program, but a run that has not
 /// started its program is given up for a new one when it changes.
 #[derive(Serialize)]
@@ -71,6 +87,8 @@ struct Settings<'a> {
     policy: &'a TargetPolicy,
     #[serde(skip_serializing_if = "Option::is_none")]
     archive: Option<&'a ArchiveSpec>,
+    #[serde(skip_serializing_if = "AgentResources::is_empty")]
+    resources: &'a AgentResources,
 }
 
 /// Digest of the settings of a migration's runs.
@@ -88,6 +106,7 @@ pub fn of_settings(migration: &DataMigration, target: &MigrationTarget) -> Strin
         dry_run_credentials: target.spec.dry_run_credentials.as_ref(),
         policy: &target.spec.policy,
         archive: target.spec.archive.as_ref(),
+        resources: &target.spec.resources,
     };
     of(&settings)
 }
@@ -112,6 +131,32 @@ pub fn of_script(
         }),
         container: None,
     })
+}
+
+/// Digest of a program with what else its pod runs with; that of the program alone where that is
+/// nothing. ConfigMaps count by their content. Secrets cannot: the operator does not read them.
+pub fn with_pod(
+    program: &str,
+    pod: &PodSettings,
+    config_maps: &BTreeMap<String, Option<ConfigMap>>,
+) -> String {
+    let fingerprint = PodFingerprint {
+        program,
+        volumes: &pod.volumes,
+        volume_mounts: &pod.volume_mounts,
+        run_as_user: pod.run_as_user,
+        config_maps: config_maps
+            .iter()
+            .map(|(name, map)| {
+                (name.as_str(), map.as_ref().map(|map| (&map.data, &map.binary_data)))
+            })
+            .collect(),
+    };
+    let is_bare = pod.volumes.is_empty()
+        && pod.volume_mounts.is_empty()
+        && pod.run_as_user.is_none()
+        && config_maps.is_empty();
+    if is_bare { program.to_owned() } else { of(&fingerprint) }
 }
 
 /// Digest of a program in an image, on a target if one is given.

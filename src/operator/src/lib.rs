@@ -5,6 +5,7 @@
 
 pub mod act;
 pub mod adjust;
+pub mod adopt;
 pub mod baseline;
 pub mod build;
 pub mod controller;
@@ -15,6 +16,8 @@ pub mod digest;
 pub mod events;
 pub mod guard_client;
 pub mod health;
+pub mod image;
+pub mod isolate;
 pub mod ledger;
 pub mod limits;
 pub mod metrics;
@@ -22,11 +25,14 @@ pub mod names;
 pub mod observe;
 pub mod occupants;
 pub mod outcome;
+pub mod owned;
+pub mod paging;
 pub mod position;
 pub mod progress;
 pub mod reconcile;
 pub mod reconnect;
 pub mod recording;
+pub mod references;
 pub mod restoring;
 #[cfg(test)]
 mod samples;

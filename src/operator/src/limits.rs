@@ -91,6 +91,24 @@ pub const GUARD_START_SECONDS_MAX: i32 = 120;
 /// Last lines of a program that status shows.
 pub const LAST_LINES_MAX: usize = 20;
 
+/// Seconds that a run's pod has at least between the request to stop and the kill, where the target has an
+/// archive: Kubernetes' own default, in which a journal is finished and the ledger told.
+pub const GRACE_SECONDS_ARCHIVE_MIN: i64 = 30;
+
+/// Objects in one page of a list: each may have 1.5 MB, and several migrations are looked at at once.
+pub const PAGE_OBJECTS_MAX: u32 = 20;
+
+/// Events of one Job that are read: they repeat each other.
+pub const EVENTS_READ_MAX: u32 = 20;
+
+/// Jobs that a controller remembers as created by itself: their uids take little, and most are let go at
+/// the next look.
+pub const CREATED_REMEMBERED_MAX: usize = 10_000;
+
+/// Seconds by which a time that a program's container claims may lie outside the container's life: the
+/// kubelet cuts its times to whole seconds.
+pub const CONTAINER_TIME_SLACK_SECONDS: i64 = 2;
+
 /// How long a client of the health port may take to send its request.
 pub const HEALTH_HEADER_TIMEOUT: Duration = Duration::from_secs(5);
 

@@ -23,6 +23,12 @@ struct Flags {
     /// When that image is pulled: Always, IfNotPresent or Never.
     #[arg(long, env = "DATAMIGRATION_AGENT_PULL_POLICY", default_value = "IfNotPresent")]
     agent_pull_policy: String,
+    /// Resources of the guard's and the prepare container, as JSON: {"guard": …, "prepare": …}.
+    #[arg(long, env = "DATAMIGRATION_AGENT_RESOURCES", default_value = "{}")]
+    agent_resources: String,
+    /// Gives each run's pod a NetworkPolicy that lets this namespace, the operator's own, reach its guard.
+    #[arg(long, env = "DATAMIGRATION_NETWORK_POLICY_FROM")]
+    network_policy_from: Option<String>,
     /// Namespaces to watch, separated by commas. Default: all.
     #[arg(long, env = "DATAMIGRATION_WATCH_NAMESPACES", default_value = "", value_delimiter = ',')]
     watch_namespaces: Vec<String>,
@@ -48,6 +54,9 @@ async fn main() -> anyhow::Result<()> {
     let settings = Settings {
         agent_image: flags.agent_image.clone(),
         agent_pull_policy: flags.agent_pull_policy.clone(),
+        resources: serde_json::from_str(&flags.agent_resources)
+            .context("reading --agent-resources")?,
+        network_policy_from: flags.network_policy_from.clone(),
     };
     let namespaces: Vec<Option<String>> =
         match flags.watch_namespaces.iter().filter(|name| !name.is_empty()).collect::<Vec<_>>() {
@@ -62,6 +71,7 @@ async fn main() -> anyhow::Result<()> {
             client: client.clone(),
             settings: settings.clone(),
             metrics: metrics.clone(),
+            created: Arc::default(),
             clock: dm_operator::system_clock,
         };
         async move { controller::run(context, namespace.as_deref(), ready).await }

@@ -3,21 +3,28 @@
 
 use std::collections::BTreeMap;
 
+use dm_api::migration::PodSettings;
+use dm_api::name::DnsName;
 use dm_api::status::RunRecord;
 use dm_api::{DataMigration, MIGRATION_UID_LABEL, MigrationTarget};
 use dm_core::control::ControlState;
 use dm_core::report::GuardResult;
 use dm_core::restored::RestoreResult;
 use k8s_openapi::api::batch::v1::Job;
-use k8s_openapi::api::core::v1::{ConfigMap, Pod, ServiceAccount};
+use k8s_openapi::api::core::v1::{ConfigMap, Event, Pod, ServiceAccount};
 use kube::api::ListParams;
 use kube::{Api, Client, ResourceExt as _};
+use serde::de::DeserializeOwned;
 
-use crate::build::control;
+use crate::build::{FAILED_CREATE_ANNOTATION, control};
 use crate::decide;
 use crate::dependencies::{self, Dependencies};
 use crate::guard_client;
+use crate::limits;
 use crate::occupants;
+use crate::owned;
+use crate::paging;
+use crate::references::{self, References};
 use crate::turn::{self, Holder};
 use crate::validate::FilesFound;
 use crate::view;
@@ -31,6 +38,8 @@ pub struct Observed {
     pub missing_account: Option<String>,
     /// The ConfigMap with the files.
     pub files: FilesFound,
+    /// What its program refers to beside them.
+    pub references: References,
     /// The migrations this one depends on.
     pub dependencies: Dependencies,
     /// Jobs of all its runs.
@@ -73,13 +82,16 @@ pub async fn observe(client: &Client, migration: &DataMigration) -> Result<Obser
     let uid = migration.uid().unwrap_or_default();
     let ours = ListParams::default().labels(&format!("{MIGRATION_UID_LABEL}={uid}"));
     let targets: Api<MigrationTarget> = Api::namespaced(client.clone(), &namespace);
-    let target = targets.get_opt(&migration.spec.target.name).await?;
+    let target = named(&targets, &migration.spec.target.name).await?;
     let missing_account = missing_account(client, &namespace, migration, target.as_ref()).await?;
-    let jobs = Api::<Job>::namespaced(client.clone(), &namespace).list(&ours).await?.items;
-    let mut pods = Api::<Pod>::namespaced(client.clone(), &namespace).list(&ours).await?.items;
+    let jobs = paging::all(&Api::<Job>::namespaced(client.clone(), &namespace), &ours).await?;
+    let mut jobs = owned::jobs(migration, jobs);
+    let pods = paging::all(&Api::<Pod>::namespaced(client.clone(), &namespace), &ours).await?;
+    let mut pods = owned::pods(migration, &jobs, pods);
     pods.sort_by_key(|pod| {
         (pod.metadata.creation_timestamp.as_ref().map(|time| time.0), pod.name_any())
     });
+    note_refusal(client, &namespace, migration, &mut jobs, &pods).await;
     let asked = asked(migration, &pods);
     // What is asked of one guard is asked at once.
     let (guard, restore, control) = tokio::join!(
@@ -99,6 +111,7 @@ pub async fn observe(client: &Client, migration: &DataMigration) -> Result<Obser
     Ok(Observed {
         missing_account,
         files: files(client, &namespace, migration).await?,
+        references: references(client, &namespace, migration).await?,
         dependencies: dependencies(client, &namespace, migration).await?,
         jobs,
         holders: holders(client, &namespace, migration, target.as_ref()).await?,
@@ -108,6 +121,50 @@ pub async fn observe(client: &Client, migration: &DataMigration) -> Result<Obser
         control,
         pods,
     })
+}
+
+/// Reads the object that a spec names. Nothing else than a name gets into a request: there is no object
+/// `../secrets/x`, and `t?x=1` is not `t`.
+async fn named<K>(api: &Api<K>, name: &str) -> Result<Option<K>, kube::Error>
+where
+    K: Clone + DeserializeOwned + std::fmt::Debug,
+{
+    match DnsName::parse(name) {
+        Some(name) => api.get_opt(name.as_str()).await,
+        None => Ok(None),
+    }
+}
+
+/// Notes on the Job of a run whose pod does not appear why it could not be created, by the Job controller's
+/// last event. Best effort: the run does not depend on it.
+async fn note_refusal(
+    client: &Client,
+    namespace: &str,
+    migration: &DataMigration,
+    jobs: &mut [Job],
+    pods: &[Pod],
+) {
+    let status = migration.status.as_ref();
+    let run = status.and_then(|status| status.runs.first()).filter(|run| !run.result.is_over());
+    let Some(run) = run.filter(|run| run.job_uid.is_some()) else { return };
+    let has_pod =
+        pods.iter().any(|pod| view::run_of(pod.metadata.labels.as_ref()) == Some(run.number));
+    let job = jobs.iter_mut().find(|job| job.metadata.uid == run.job_uid).filter(|_| !has_pod);
+    let Some((job, uid)) = job.zip(run.job_uid.as_ref()) else { return };
+    let events: Api<Event> = Api::namespaced(client.clone(), namespace);
+    let of_job = format!("involvedObject.uid={uid},reason=FailedCreate");
+    let params = ListParams::default().fields(&of_job).limit(limits::EVENTS_READ_MAX);
+    match events.list(&params).await {
+        Ok(found) => {
+            let time = |event: &Event| event.last_timestamp.as_ref().map(|time| time.0);
+            let last = found.items.into_iter().max_by_key(time);
+            if let Some(words) = last.and_then(|event| event.message) {
+                let annotations = job.metadata.annotations.get_or_insert_default();
+                annotations.insert(FAILED_CREATE_ANNOTATION.into(), words);
+            }
+        }
+        Err(error) => tracing::warn!(%error, "the events of a Job without a pod were not read"),
+    }
 }
 
 /// What else writes to the target, for a run that may begin or be let go. It is read after the
@@ -124,18 +181,21 @@ async fn holders(
     let active = last.filter(|run| !run.result.is_over());
     let kind = active.map_or_else(|| decide::kind_wanted(migration), |run| run.kind);
     let is_let_go = active.is_some_and(|run| run.job_uid.is_some());
-    if !kind.writes() || is_let_go {
+    let name = DnsName::parse(&migration.spec.target.name);
+    let Some(name) = name.filter(|_| kind.writes() && !is_let_go) else {
         return Ok(Vec::new());
-    }
-    let named = format!("spec.target.name={}", migration.spec.target.name);
+    };
+    let named = format!("spec.target.name={name}");
     let api: Api<DataMigration> = Api::namespaced(client.clone(), namespace);
-    let others = api.list(&ListParams::default().fields(&named)).await?.items;
+    let params = ListParams::default().fields(&named);
+    let others = paging::list(&api, &params, |other| Some(slim(other))).await?;
     // A migration that was removed by force has left these, and nobody else speaks for them.
     let ours = ListParams::default().labels(MIGRATION_UID_LABEL);
-    let jobs = Api::<Job>::namespaced(client.clone(), namespace).list(&ours).await?.items;
-    let pods = Api::<Pod>::namespaced(client.clone(), namespace).list(&ours).await?.items;
+    let jobs = paging::all(&Api::<Job>::namespaced(client.clone(), namespace), &ours).await?;
+    let pods = paging::all(&Api::<Pod>::namespaced(client.clone(), namespace), &ours).await?;
     let own = migration.uid().unwrap_or_default();
-    Ok(turn::holders(migration, &others, occupants::occupants(&own, target, &jobs, &pods)))
+    let occupants = occupants::occupants(&own, target, &jobs, &pods);
+    Ok(turn::holders(migration, &others, occupants))
 }
 
 /// The pod of the run under way, if its program runs: its guard can be asked how far it is.
@@ -163,8 +223,12 @@ fn controlled<'a>(
 
 fn job_of<'a>(jobs: &'a [Job], run: &RunRecord) -> Option<&'a Job> {
     jobs.iter().find(|job| {
+        // One that was not let go yet has the name that was made for it.
         view::run_of(job.metadata.labels.as_ref()) == Some(run.number)
-            && (run.job_uid.is_none() || run.job_uid == job.metadata.uid)
+            && match &run.job_uid {
+                Some(uid) => job.metadata.uid.as_ref() == Some(uid),
+                None => job.metadata.name.as_ref() == Some(&run.job),
+            }
     })
 }
 
@@ -180,7 +244,7 @@ async fn missing_account(
         return Ok(None);
     };
     let api: Api<ServiceAccount> = Api::namespaced(client.clone(), namespace);
-    Ok(api.get_opt(&account.name).await?.is_none().then_some(account.name))
+    Ok(named(&api, &account.name).await?.is_none().then_some(account.name))
 }
 
 async fn files(
@@ -194,8 +258,39 @@ async fn files(
         return Ok(FilesFound::NotNeeded);
     };
     let api: Api<ConfigMap> = Api::namespaced(client.clone(), namespace);
-    let found = api.get_opt(&script.config_map.name).await?;
+    let found = named(&api, &script.config_map.name).await?;
     Ok(found.map_or(FilesFound::Missing, |map| FilesFound::Found(Box::new(map))))
+}
+
+/// Another migration without what nobody asks of it: what its program is.
+fn slim(mut migration: DataMigration) -> DataMigration {
+    migration.metadata.managed_fields = None;
+    migration.metadata.annotations = None;
+    let spec = &mut migration.spec;
+    (spec.script, spec.container, spec.description) = (None, None, None);
+    spec.pod_template = PodSettings::default();
+    migration
+}
+
+async fn references(
+    client: &Client,
+    namespace: &str,
+    migration: &DataMigration,
+) -> Result<References, kube::Error> {
+    let mut found = References::default();
+    if decide::kind_wanted(migration).restores() {
+        return Ok(found);
+    }
+    if references::needs_targets(migration) {
+        let api: Api<MigrationTarget> = Api::namespaced(client.clone(), namespace);
+        found.targets = paging::all(&api, &ListParams::default()).await?;
+    }
+    let api: Api<ConfigMap> = Api::namespaced(client.clone(), namespace);
+    for name in references::config_maps(migration) {
+        let map = named(&api, &name).await?;
+        found.config_maps.insert(name, map);
+    }
+    Ok(found)
 }
 
 async fn dependencies(
@@ -207,12 +302,8 @@ async fn dependencies(
         return Ok(Dependencies::default());
     }
     let api: Api<DataMigration> = Api::namespaced(client.clone(), namespace);
-    let all: BTreeMap<String, DataMigration> = api
-        .list(&ListParams::default())
-        .await?
-        .items
-        .into_iter()
-        .map(|migration| (migration.name_any(), migration))
-        .collect();
+    let others = paging::list(&api, &ListParams::default(), |other| Some(slim(other))).await?;
+    let all: BTreeMap<String, DataMigration> =
+        others.into_iter().map(|migration| (migration.name_any(), migration)).collect();
     Ok(dependencies::resolve(migration, &all))
 }

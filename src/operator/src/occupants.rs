@@ -7,7 +7,7 @@ use k8s_openapi::api::batch::v1::Job;
 use k8s_openapi::api::core::v1::{Pod, PodSpec};
 use kube::{Resource, ResourceExt as _};
 
-use crate::build::RECORD_OF_LABEL;
+use crate::build::{RECORD_OF_LABEL, literal};
 use crate::turn::Holder;
 use crate::view::{self, JobEnd};
 
@@ -60,7 +60,9 @@ fn occupant<K: Resource>(
 
 /// Whether a run's pod writes to the target's database. A plan that is not understood may.
 fn may_write(target: &MigrationTarget, pod: Option<&PodSpec>) -> bool {
-    let plan = pod.and_then(view::plan_text).and_then(|text| serde_json::from_str(text).ok());
+    let plan = pod
+        .and_then(view::plan_text)
+        .and_then(|text| serde_json::from_str(&literal::plain(text)).ok());
     plan.is_none_or(|plan: Plan| {
         plan.mode == Mode::Apply
             && plan.upstream.region == target.spec.region

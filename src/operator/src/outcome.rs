@@ -2,6 +2,8 @@
 //! and pods. Pure.
 
 mod advice;
+mod claims;
+mod facts;
 mod gave_way;
 pub(crate) mod outage;
 mod restored;
@@ -10,7 +12,7 @@ mod words;
 
 use dm_api::condition::Reason;
 use dm_api::status::{RunKind, RunRecord, RunResult};
-use dm_core::report::{Archived, Fidelity, GuardResult, ProgramResult, SecondRun};
+use dm_core::report::{Archived, Fidelity, GuardResult, SecondRun};
 use dm_core::restored::RestoreResult;
 use dm_core::verdict::Verdict;
 use jiff::Timestamp;
@@ -59,6 +61,8 @@ pub struct Outcome {
     pub verdict: Option<Verdict>,
     /// URL of the archive that the run used.
     pub archive: Option<String>,
+    /// The image that the program ran, as the kubelet has it.
+    pub image_id: Option<String>,
 }
 
 impl Outcome {
@@ -85,6 +89,8 @@ pub enum StopReason {
     Terminating,
     /// `spec.suspend` became true before the program started.
     Suspended,
+    /// An apply runs another image than its dry run.
+    ImageChanged,
 }
 
 impl StopReason {
@@ -94,6 +100,7 @@ impl StopReason {
             Self::Superseded => "Superseded",
             Self::Terminating => "Terminating",
             Self::Suspended => "Suspended",
+            Self::ImageChanged => "ImageChanged",
         }
     }
 }
@@ -104,7 +111,7 @@ pub fn of(record: &RunRecord, objects: RunObjects<'_>) -> Option<Outcome> {
         return None;
     }
     let pod = objects.pods.last().copied();
-    let mut outcome = facts(record, objects);
+    let mut outcome = facts::of(record, objects);
     let cause = cause(objects, pod);
     outcome.reason = cause.reason();
     outcome.result = result(record.kind, &cause, &outcome);
@@ -124,8 +131,8 @@ pub fn of(record: &RunRecord, objects: RunObjects<'_>) -> Option<Outcome> {
     Some(outcome)
 }
 
-/// Whether the database is known to have seen no write: the program did not start, or the guard of
-/// its only pod sent none.
+/// Whether the database is known to have seen no write: the program did not start, by the kubelet or
+/// the guard, or the guard of its only pod sent none.
 fn wrote_nothing(objects: RunObjects<'_>, outcome: &Outcome) -> bool {
     let counted = outcome.guard.as_ref().filter(|_| objects.pods.len() == 1);
     // Of one that did not start because of an earlier one, that one counts.
@@ -139,7 +146,7 @@ fn wrote_nothing(objects: RunObjects<'_>, outcome: &Outcome) -> bool {
 
 /// The end of a run whose objects are all gone.
 pub fn unknown(record: &RunRecord) -> Outcome {
-    let mut outcome = facts(record, RunObjects { job: None, pods: &[] });
+    let mut outcome = facts::of(record, RunObjects { job: None, pods: &[] });
     outcome.started = true;
     outcome.result = RunResult::Unknown;
     outcome.reason = Reason::OutcomeUnknown;
@@ -197,6 +204,7 @@ impl Cause {
             Self::Stopped(StopReason::Superseded) => Reason::Superseded,
             Self::Stopped(StopReason::Terminating) => Reason::Terminating,
             Self::Stopped(StopReason::Suspended) => Reason::Suspended,
+            Self::Stopped(StopReason::ImageChanged) => Reason::ImageChanged,
             Self::JobDeleted => Reason::JobDeleted,
             Self::Disruption(_) => Reason::Evicted,
             Self::PodDeleted => Reason::PodDeleted,
@@ -249,12 +257,13 @@ fn cause(objects: RunObjects<'_>, pod: Option<&Pod>) -> Cause {
     if pod.metadata.deletion_timestamp.is_some() {
         return if objects.job.is_some() { Cause::PodDeleted } else { Cause::JobDeleted };
     }
-    program_cause(pod)
+    program_cause(objects, pod)
 }
 
 fn stopped(job: &k8s_openapi::api::batch::v1::Job) -> Option<StopReason> {
+    use StopReason::{ImageChanged, Superseded, Suspended, Terminating};
     let annotation = job.metadata.annotations.as_ref()?.get(STOP_REASON_ANNOTATION)?;
-    [StopReason::Superseded, StopReason::Terminating, StopReason::Suspended]
+    [Superseded, Terminating, Suspended, ImageChanged]
         .into_iter()
         .find(|reason| reason.as_str() == annotation)
 }
@@ -270,7 +279,7 @@ fn success(pods: &[&Pod]) -> Cause {
     problem.map_or(Cause::Success, Cause::Guard)
 }
 
-fn program_cause(pod: &Pod) -> Cause {
+fn program_cause(objects: RunObjects<'_>, pod: &Pod) -> Cause {
     if let Some(failed) = view::prepare_failure(pod) {
         return Cause::Prepare(text_of(failed));
     }
@@ -278,21 +287,16 @@ fn program_cause(pod: &Pod) -> Cause {
         let problem = view::guard_result(pod).and_then(|guard| guard.problem);
         return problem.map_or(Cause::Gone, Cause::Guard);
     };
-    let result = view::program_result(pod);
     if ended.reason.as_deref() == Some("OOMKilled") {
         return Cause::OutOfMemory;
     }
-    if let Some(result) = result {
-        return match result {
-            ProgramResult { start_error: Some(error), .. } => Cause::NotStarted(error),
-            ProgramResult { signal: Some(signal), .. } => Cause::Signal(signal),
-            ref ended_with_0 if let Some(signal) = ended_with_0.interrupted() => {
-                Cause::Interrupted(Some(signal))
-            }
-            ProgramResult { exit_code, .. } => {
-                Cause::ExitCode(exit_code.unwrap_or(ended.exit_code))
-            }
-        };
+    let claims = claims::of(pod).unwrap_or_default();
+    match (claims.start_error, claims.signal, claims.interrupted, claims.exit_code) {
+        (Some(error), ..) if facts::sent_nothing(objects) => return Cause::NotStarted(error),
+        (_, Some(signal), ..) => return Cause::Signal(signal),
+        (_, _, Some(signal), _) => return Cause::Interrupted(Some(signal)),
+        (_, _, _, Some(code)) => return Cause::ExitCode(code),
+        (_, None, None, None) => {}
     }
     match (ended.reason.as_deref(), ended.signal) {
         (Some("StartError" | "ContainerCannotRun"), _) => Cause::Container(text_of(ended)),
@@ -316,66 +320,16 @@ fn result(kind: RunKind, cause: &Cause, outcome: &Outcome) -> RunResult {
     match cause {
         Cause::Success => RunResult::Succeeded,
         // It says nothing of what is wanted now, and has left nothing behind.
-        Cause::Stopped(_) if !outcome.started || !kind.writes() => RunResult::Cancelled,
+        Cause::Stopped(reason)
+            if *reason != StopReason::ImageChanged && (!outcome.started || !kind.writes()) =>
+        {
+            RunResult::Cancelled
+        }
         Cause::Gone => RunResult::Unknown,
         Cause::Ledger(verdict) => ledger::result(verdict),
         Cause::GaveWay(verdict) if matches!(**verdict, Verdict::Unknown(_)) => RunResult::Unknown,
         _ => RunResult::Failed,
     }
-}
-
-/// Times, exit code, last lines and counts: what is known whatever the cause.
-fn facts(record: &RunRecord, objects: RunObjects<'_>) -> Outcome {
-    let pod = objects.pods.iter().rev().find(|pod| view::program_end(pod).is_some());
-    // The exit code of an unknown end is the kubelet's, and so are its words.
-    let ended = pod
-        .and_then(|pod| view::program_end(pod))
-        .filter(|ended| ended.reason.as_deref() != Some(view::STATUS_UNKNOWN));
-    let result = pod.and_then(|pod| view::program_result(pod));
-    let time = |text: Option<&String>| text.and_then(|text| text.parse::<Timestamp>().ok());
-    // The container of a program that could not be started ran only our entry program.
-    let began = result.as_ref().is_none_or(|result| result.start_error.is_none());
-    let first = objects.pods.iter().find_map(|pod| view::program_started(pod));
-    // What was seen once stays true when the pod that showed it is gone.
-    let first = first.or(record.execution_time.as_ref().map(|time| time.0)).filter(|_| began);
-    let may_have = began && objects.pods.iter().any(|pod| view::may_have_started(pod));
-    // The only words of a restore's container are its result, as JSON.
-    let lines = match &result {
-        _ if record.kind.restores() => Vec::new(),
-        Some(result) => result.last_lines.clone(),
-        None => {
-            ended.and_then(|ended| ended.message.as_deref()).map(last_lines).unwrap_or_default()
-        }
-    };
-    Outcome {
-        result: RunResult::Unknown,
-        reason: Reason::OutcomeUnknown,
-        message: String::new(),
-        what_now: String::new(),
-        started: first.is_some() || may_have,
-        execution_time: time(result.as_ref().and_then(|r| r.started_at.as_ref())).or(first),
-        finalization_time: time(result.as_ref().and_then(|r| r.finished_at.as_ref()))
-            .or_else(|| ended.and_then(|ended| ended.finished_at.as_ref()).map(|time| time.0))
-            .filter(|_| began),
-        exit_code: result
-            .as_ref()
-            .and_then(|result| result.exit_code)
-            .or_else(|| ended.map(|ended| ended.exit_code)),
-        signal: result.as_ref().and_then(|result| result.signal),
-        last_lines: lines,
-        guard: pod.or(objects.pods.last()).and_then(|pod| view::guard_result(pod)),
-        second_run: result.and_then(|result| result.second_run),
-        verdict: gave_way::let_in(objects),
-        archive: objects.job.and_then(view::archive_url),
-        restore: None,
-        wrote_nothing: false,
-    }
-}
-
-/// The last lines of a log's tail as the kubelet gives it for a container without our entry.
-fn last_lines(tail: &str) -> Vec<String> {
-    let lines: Vec<String> = tail.lines().map(str::to_owned).collect();
-    lines[lines.len().saturating_sub(limits::LAST_LINES_MAX)..].to_vec()
 }
 
 /// A dry run whose guard refused calls has not shown what applying would do, whatever the

@@ -15,19 +15,22 @@ use kube::runtime::events::{Event, EventType, Recorder};
 use kube::{Api, Client, Resource as _, ResourceExt as _};
 
 use crate::act::{self, ActError};
+use crate::adopt::Created;
 use crate::baseline;
 use crate::build::{self, Settings, record};
 use crate::decide::{self, Situation, Step};
 use crate::events;
+use crate::isolate::Isolation;
 use crate::limits;
 use crate::metrics::{Metrics, RunLabels};
 use crate::observe::{self, Observed};
 use crate::position::{Position, Standing};
 use crate::recording::{self, RecordJob};
+use crate::references;
 use crate::status;
 use crate::sweep;
 use crate::validate::{self, Problem, Runnable};
-use crate::view::{JobEnd, RunObjects};
+use crate::view::{self, JobEnd, RunObjects};
 
 /// What every reconciliation needs.
 pub struct Context {
@@ -39,6 +42,8 @@ pub struct Context {
     pub settings: Settings,
     /// Counters.
     pub metrics: Arc<Metrics>,
+    /// Jobs that this process has created.
+    pub created: Arc<Created>,
     /// The clock; the only one.
     pub clock: fn() -> Timestamp,
 }
@@ -76,7 +81,8 @@ pub async fn reconcile(
         observed.target.as_ref(),
         observed.missing_account.as_deref(),
         &observed.files,
-    );
+    )
+    .and_then(|runnable| references::settle(&migration, runnable, &observed.references));
     let look = Look { context, api: &api, migration: &migration, observed: &observed, released };
     Box::pin(look.step(runnable.as_ref())).await
 }
@@ -114,6 +120,16 @@ impl Look<'_> {
             now: (self.context.clock)(),
         };
         let step = decide::decide(situation);
+        if let (Some(run), Some(job)) = (&run, job)
+            && self.is_foreign(&step, runnable, run, job).await?
+        {
+            let message = format!(
+                "Job {} has the name of run {} and is not what the operator creates: its content differs, or \
+                 it was started by somebody else. Nothing was run. Delete it, and the run goes on",
+                run.job, run.number
+            );
+            return self.refused(self.migration, situation, Reason::NameTaken, message).await;
+        }
         // Somebody may have taken it away from under a run.
         if (run.is_some() || matches!(step, Step::Begin { .. })) && act::needs_hold(self.migration)
         {
@@ -155,6 +171,34 @@ impl Look<'_> {
             Err(other) => Err(other.into()),
             Ok(()) => Ok(again(&step, situation)),
         }
+    }
+
+    /// Whether the Job of a run that was not let go yet is somebody else's. Ours stays suspended until its
+    /// uid is in status.
+    async fn is_foreign(
+        &self,
+        step: &Step,
+        runnable: Result<&Runnable, &Problem>,
+        run: &RunRecord,
+        job: &Job,
+    ) -> Result<bool, ActError> {
+        if run.job_uid.is_some() || job.metadata.deletion_timestamp.is_some() {
+            return Ok(false);
+        }
+        let suspended = job.spec.as_ref().and_then(|spec| spec.suspend).unwrap_or(false);
+        if !suspended || view::job_end(job) != JobEnd::No {
+            return Ok(true);
+        }
+        let context = self.context;
+        if !matches!(step, Step::Launch { .. }) || context.created.has(job) {
+            return Ok(false);
+        }
+        // What cannot be compared is not let go.
+        let Ok(runnable) = runnable else { return Ok(true) };
+        let mut built = build::job::build(self.migration, run, runnable, &context.settings);
+        // Its value is not compared.
+        build::control::give(&mut built, "");
+        Ok(!act::is_as_created(&context.client, &context.created, job, &built).await?)
     }
 
     /// Has the archive told how runs ended whose guards could not.
@@ -283,7 +327,9 @@ impl Look<'_> {
             match runnable {
                 Ok(runnable) => {
                     let settings = &self.context.settings;
-                    act::create_run(client, self.migration, record, runnable, settings).await
+                    let created = &self.context.created;
+                    act::create_run(client, created, self.migration, record, runnable, settings)
+                        .await
                 }
                 // `decide` creates nothing that was not validated.
                 Err(_) => Ok(()),
@@ -293,7 +339,15 @@ impl Look<'_> {
             (Step::Begin { record, .. }, _) => create(record).await,
             (Step::Create(_), Some(run)) => create(run).await,
             (Step::Launch { .. }, Some(run)) => match self.observed.job_of(run) {
-                Some(job) => act::launch(client, self.migration, run, job).await,
+                Some(job) => {
+                    let from = self.context.settings.network_policy_from.as_deref();
+                    let isolation = from.zip(self.observed.target.as_ref());
+                    let isolation = isolation.map(|(operator_namespace, target)| Isolation {
+                        target,
+                        operator_namespace,
+                    });
+                    act::launch(client, self.migration, run, job, isolation).await
+                }
                 None => Ok(()),
             },
             (Step::Suspend { .. }, Some(run)) => match self.observed.job_of(run) {

@@ -110,6 +110,7 @@ pub fn record(kind: RunKind) -> RunRecord {
         accepted: Vec::new(),
         archived: None,
         log: None,
+        image_id: None,
     }
 }
 
@@ -169,7 +170,9 @@ pub fn pod(phase: &str, changes: Value) -> Pod {
                 "name": "0001-cars-1-apply-x", "namespace": "team",
                 "creationTimestamp": time(1), "labels": {"datamigration.dev/run": "1"},
             },
-            "spec": {"nodeName": "node-1", "containers": []},
+            "spec": {"nodeName": "node-1", "containers": [
+                {"name": "program", "command": ["/dm/bin/datamigration-entry"]},
+            ]},
             "status": {"phase": phase},
         }),
         changes,

@@ -187,6 +187,7 @@ fn finish(status: &mut DataMigrationStatus, outcome: &Outcome, now: Timestamp) {
     run.recorded_at = Some(seconds(now));
     run.exit_code = outcome.exit_code;
     run.wrote_nothing = outcome.wrote_nothing;
+    run.image_id = outcome.image_id.clone().or(run.image_id.take());
     run.log = outcome.kept(|archived| archived.log.as_ref());
     ledger::note(status, outcome);
     let Some(run) = status.runs.first().cloned() else { return };

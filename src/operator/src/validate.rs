@@ -1,16 +1,18 @@
 //! From what users wrote to what can be run: checked once, into a type that cannot hold a wrong
 //! value. Every problem names the field and what to do.
 
+mod names;
+
 use dm_api::condition::Reason;
 use dm_api::migration::{ContainerProgram, Limits, PodSettings, Script};
 use dm_api::script::{self, FilesProblem};
-use dm_api::target::Credentials;
 use dm_api::{DataMigration, MigrationTarget};
 use dm_core::identity::ProgramId;
 use dm_core::plan::PROGRAM_ENVIRONMENT_RESERVED;
 use k8s_openapi::api::core::v1::{ConfigMap, EnvVar};
 
 use crate::baseline;
+use crate::build::job::GUARD_USER;
 use crate::digest::{self, Files};
 use crate::limits;
 use crate::restoring::{self, Restoration};
@@ -90,6 +92,7 @@ pub fn validate(
     files: &FilesFound,
 ) -> Result<Runnable, Problem> {
     let spec = &migration.spec;
+    names::check(migration, target)?;
     let target = target.ok_or_else(|| {
         problem(
             Reason::TargetNotFound,
@@ -127,11 +130,12 @@ pub fn validate(
         let digest = digest::of_baseline(target);
         return Ok(put_together(migration, target, Program::Baseline, digest, identity));
     }
-    check_volumes(&spec.pod_template, target)?;
+    check_mounts(&spec.pod_template)?;
+    check_pod(&spec.pod_template, target)?;
     let (program, digest, identity) = match (&spec.script, &spec.container) {
         (Some(script), None) => script_program(script, target, files)?,
         (None, Some(container)) => {
-            check_env("spec.container.env", &container.env, target)?;
+            check_env("spec.container.env", &container.env)?;
             let digest = digest::of_container(Some(target), container);
             let alone = digest::of_container(None, container);
             (Program::Container(container.clone()), digest, alone)
@@ -169,7 +173,7 @@ fn script_program(
     target: &MigrationTarget,
     files: &FilesFound,
 ) -> Result<(Program, String, String), Problem> {
-    check_env("spec.script.env", &script.env, target)?;
+    check_env("spec.script.env", &script.env)?;
     let FilesFound::Found(config_map) = files else {
         return Err(problem(
             Reason::ConfigMapNotFound,
@@ -211,8 +215,8 @@ fn collect_files(script: &Script, config_map: &ConfigMap) -> Result<Files, Probl
     Ok(files)
 }
 
-/// Refuses variables that would lead the program past the guard or show it credentials.
-fn check_env(field: &str, env: &[EnvVar], target: &MigrationTarget) -> Result<(), Problem> {
+/// Refuses variables that would lead the program past the guard.
+fn check_env(field: &str, env: &[EnvVar]) -> Result<(), Problem> {
     for (index, variable) in env.iter().enumerate() {
         if PROGRAM_ENVIRONMENT_RESERVED.contains(&variable.name.as_str()) {
             return Err(problem(
@@ -224,46 +228,16 @@ fn check_env(field: &str, env: &[EnvVar], target: &MigrationTarget) -> Result<()
                 ),
             ));
         }
-        let secret = variable
-            .value_from
-            .as_ref()
-            .and_then(|source| source.secret_key_ref.as_ref())
-            .map(|reference| reference.name.as_str());
-        if secret.is_some_and(|name| holds_credentials(target, name)) {
-            return Err(secret_problem(&format!("{field}[{index}].valueFrom.secretKeyRef.name")));
-        }
     }
     Ok(())
 }
 
-fn check_volumes(pod: &PodSettings, target: &MigrationTarget) -> Result<(), Problem> {
-    for (index, volume) in pod.volumes.iter().enumerate() {
-        let secret = volume.secret.as_ref().and_then(|source| source.secret_name.as_deref());
-        if secret.is_some_and(|name| holds_credentials(target, name)) {
-            return Err(secret_problem(&format!(
-                "spec.podTemplate.volumes[{index}].secret.secretName"
-            )));
-        }
-        let claim = volume.persistent_volume_claim.as_ref().map(|claim| &claim.claim_name);
-        if claim.is_some() && claim == archive_claim(target) {
-            return Err(problem(
-                Reason::InvalidSpec,
-                format!(
-                    "spec.podTemplate.volumes[{index}].persistentVolumeClaim.claimName: this claim \
-                     holds the target's archive, which only the guard may write. Use another"
-                ),
-            ));
-        }
-    }
+fn check_mounts(pod: &PodSettings) -> Result<(), Problem> {
     for (index, mount) in pod.volume_mounts.iter().enumerate() {
-        if mount.mount_path == "/dm" || mount.mount_path.starts_with("/dm/") {
-            return Err(problem(
-                Reason::InvalidSpec,
-                format!(
-                    "spec.podTemplate.volumeMounts[{index}].mountPath: /dm is the operator's; use \
-                     another path"
-                ),
-            ));
+        if let Err(why) = check_mount_path(&mount.mount_path) {
+            return Err(invalid_spec(format!(
+                "spec.podTemplate.volumeMounts[{index}].mountPath: {why}"
+            )));
         }
         if !pod.volumes.iter().any(|volume| volume.name == mount.name) {
             return Err(problem(
@@ -279,28 +253,37 @@ fn check_volumes(pod: &PodSettings, target: &MigrationTarget) -> Result<(), Prob
     Ok(())
 }
 
-fn holds_credentials(target: &MigrationTarget, secret: &str) -> bool {
-    let names = |credentials: &Credentials| {
-        credentials.secret.as_ref().is_some_and(|reference| reference.name == secret)
-    };
-    let archive = target.spec.archive.as_ref().and_then(|archive| archive.credentials.as_ref());
-    names(&target.spec.credentials)
-        || target.spec.dry_run_credentials.as_ref().is_some_and(names)
-        || archive.is_some_and(|credentials| credentials.secret.name == secret)
+/// A path as the kubelet reads it, without a second way to write it.
+fn check_mount_path(path: &str) -> Result<(), &'static str> {
+    let Some(rest) = path.strip_prefix('/') else { return Err("a path begins with /") };
+    let rest = rest.strip_suffix('/').unwrap_or(rest);
+    match rest.split('/').next() {
+        Some("") | None => Err("it has to name a folder below /, without //"),
+        Some("dm") => Err("/dm is the operator's; use another path"),
+        Some(_) if rest.split('/').any(|part| matches!(part, "" | "." | "..")) => {
+            Err("a path has no parts that are empty, . or ..")
+        }
+        Some(_) => Ok(()),
+    }
 }
 
-fn archive_claim(target: &MigrationTarget) -> Option<&String> {
-    let volume = target.spec.archive.as_ref()?.volume.as_ref()?;
-    Some(&volume.persistent_volume_claim.claim_name)
-}
-
-fn secret_problem(field: &str) -> Problem {
-    problem(
-        Reason::InvalidSpec,
-        format!(
-            "{field}: this Secret holds the target's credentials, which only the guard may have"
-        ),
-    )
+/// Checks what would make the pod's user or its end another than the operator needs.
+fn check_pod(pod: &PodSettings, target: &MigrationTarget) -> Result<(), Problem> {
+    if pod.run_as_user == Some(GUARD_USER) {
+        return Err(invalid_spec(format!(
+            "spec.podTemplate.runAsUser: {GUARD_USER} is the guard's user; use another"
+        )));
+    }
+    let least = limits::GRACE_SECONDS_ARCHIVE_MIN;
+    let grace = pod.termination_grace_period_seconds.filter(|seconds| *seconds < least);
+    if let (Some(seconds), Some(_)) = (grace, &target.spec.archive) {
+        return Err(invalid_spec(format!(
+            "spec.podTemplate.terminationGracePeriodSeconds: {seconds} leaves the guard no time to finish \
+             the journal and to note the run's end in the target's archive. Give it {least} or more, or \
+             none: the default is enough"
+        )));
+    }
+    Ok(())
 }
 
 fn problem(reason: Reason, message: String) -> Problem {
@@ -308,7 +291,11 @@ fn problem(reason: Reason, message: String) -> Problem {
 }
 
 fn invalid(problem: &FilesProblem) -> Problem {
-    self::problem(Reason::InvalidSpec, problem.to_string())
+    invalid_spec(problem.to_string())
+}
+
+fn invalid_spec(message: String) -> Problem {
+    problem(Reason::InvalidSpec, message)
 }
 
 #[cfg(test)]

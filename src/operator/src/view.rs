@@ -17,8 +17,8 @@ use k8s_openapi::api::core::v1::{
 };
 
 use crate::build::{
-    FILES_VOLUME, GUARD_CONTAINER, LEDGER_CONTAINER, PREPARE_CONTAINER, PROGRAM_CONTAINER,
-    RESTORE_CONTAINER,
+    FAILED_CREATE_ANNOTATION, FILES_VOLUME, GUARD_CONTAINER, LEDGER_CONTAINER, PREPARE_CONTAINER,
+    PROGRAM_CONTAINER, RESTORE_CONTAINER, literal,
 };
 use crate::limits;
 
@@ -80,7 +80,7 @@ pub fn has_no_archive(job: &Job) -> bool {
 /// The plan of a run's guard, or its restore.
 fn plan(job: &Job) -> Option<Plan> {
     let plan = plan_text(job.spec.as_ref()?.template.spec.as_ref()?)?;
-    serde_json::from_str(plan).ok()
+    serde_json::from_str(&literal::plain(plan)).ok()
 }
 
 /// The plan that a pod's guard, or its restore, was given, as text.
@@ -192,6 +192,12 @@ pub fn program_end(pod: &Pod) -> Option<&ContainerStateTerminated> {
     program_status(pod)?.state.as_ref()?.terminated.as_ref()
 }
 
+/// The image that the program's container of a pod runs or ran, as the kubelet has it.
+pub fn program_image(pod: &Pod) -> Option<&str> {
+    let status = program_status(pod).filter(|status| status.name == PROGRAM_CONTAINER)?;
+    Some(status.image_id.as_str()).filter(|id| !id.is_empty())
+}
+
 /// What the entry program wrote, if it was there to write.
 pub fn program_result(pod: &Pod) -> Option<ProgramResult> {
     let status = program_status(pod).filter(|status| status.name == PROGRAM_CONTAINER)?;
@@ -289,6 +295,18 @@ pub fn obstacle(objects: RunObjects<'_>, now: Timestamp) -> Option<Obstacle> {
 fn no_pod(job: &Job, now: Timestamp) -> Option<Obstacle> {
     let suspended = job.spec.as_ref().and_then(|spec| spec.suspend).unwrap_or(false);
     let created = job.metadata.creation_timestamp.as_ref()?.0;
+    let refused =
+        job.metadata.annotations.as_ref().and_then(|all| all.get(FAILED_CREATE_ANNOTATION));
+    if let Some(words) = refused.filter(|_| !suspended) {
+        return Some(Obstacle {
+            reason: Reason::ObjectRefused,
+            message: format!(
+                "the run's pod is refused: {words}. Raise that quota or limit, or lower \
+                 spec.podTemplate.resources (the program's) or the target's spec.resources (the guard's); \
+                 the run starts by itself when there is room"
+            ),
+        });
+    }
     (!suspended && is_late(created, now)).then(|| Obstacle {
         reason: Reason::ObjectRefused,
         message: format!(

@@ -4,10 +4,17 @@
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, SystemTime};
 
+use aws_config::ecs::EcsCredentialsProvider;
+use aws_config::environment::EnvironmentVariableCredentialsProvider;
+use aws_config::meta::credentials::CredentialsProviderChain;
+use aws_config::provider_config::ProviderConfig;
+use aws_config::web_identity_token::WebIdentityTokenCredentialsProvider;
 use aws_credential_types::Credentials;
 use aws_credential_types::provider::{ProvideCredentials, SharedCredentialsProvider};
 use aws_smithy_http_client::tls::{self, rustls_provider::CryptoMode};
+use aws_smithy_runtime_api::client::http::SharedHttpClient;
 use aws_types::region::Region;
+use dm_core::plan::{CREDENTIALS_ENV, FROM_ROLE, FROM_SECRET};
 
 use super::UpstreamError;
 use super::trust::trusted_pem;
@@ -32,17 +39,36 @@ pub struct CredentialSource {
 }
 
 impl CredentialSource {
-    /// The default chain for a region.
+    /// The source that the environment names, as a run's pod has it, and no other: a guard whose role is
+    /// missing must not become the node. Else the default chain for a region.
     pub async fn default_chain(region: &str) -> Result<Self, UpstreamError> {
-        let trust = tls::TrustStore::default().with_pem_certificate(trusted_pem()?);
-        let context = tls::TlsContext::builder()
-            .with_trust_store(trust)
-            .build()
-            .map_err(|error| UpstreamError::Tls(error.to_string()))?;
-        let client = aws_smithy_http_client::Builder::new()
-            .tls_provider(tls::Provider::Rustls(CryptoMode::Ring))
-            .tls_context(context)
-            .build_https();
+        let named = std::env::var(CREDENTIALS_ENV).ok();
+        Self::named(region, named.as_deref()).await
+    }
+
+    async fn named(region: &str, source: Option<&str>) -> Result<Self, UpstreamError> {
+        match source {
+            Some(FROM_SECRET) => {
+                let keys = EnvironmentVariableCredentialsProvider::new();
+                Ok(Self::new(SharedCredentialsProvider::new(keys)))
+            }
+            Some(FROM_ROLE) => {
+                let config = ProviderConfig::empty()
+                    .with_region(Some(Region::new(region.to_owned())))
+                    .with_http_client(http_client()?);
+                let web = WebIdentityTokenCredentialsProvider::builder().configure(&config).build();
+                let agent = EcsCredentialsProvider::builder().configure(&config).build();
+                let chain = CredentialsProviderChain::first_try("WebIdentity", web);
+                let chain = chain.or_else("Container", agent);
+                Ok(Self::new(SharedCredentialsProvider::new(chain)))
+            }
+            Some(other) => Err(UpstreamError::UnknownSource(other.to_owned())),
+            None => Self::any(region).await,
+        }
+    }
+
+    async fn any(region: &str) -> Result<Self, UpstreamError> {
+        let client = http_client()?;
         let config = aws_config::defaults(aws_config::BehaviorVersion::latest())
             .region(Region::new(region.to_owned()))
             .http_client(client)
@@ -100,6 +126,18 @@ impl CredentialSource {
         // It is replaced whole, so a poisoned lock still holds a good one.
         self.cached.lock().unwrap_or_else(PoisonError::into_inner)
     }
+}
+
+fn http_client() -> Result<SharedHttpClient, UpstreamError> {
+    let trust = tls::TrustStore::default().with_pem_certificate(trusted_pem()?);
+    let context = tls::TlsContext::builder()
+        .with_trust_store(trust)
+        .build()
+        .map_err(|error| UpstreamError::Tls(error.to_string()))?;
+    Ok(aws_smithy_http_client::Builder::new()
+        .tls_provider(tls::Provider::Rustls(CryptoMode::Ring))
+        .tls_context(context)
+        .build_https())
 }
 
 /// When credentials that were fetched now are fetched anew.
@@ -184,6 +222,20 @@ mod tests {
         assert_eq!(secret(&source).await.unwrap(), "1");
         source.forget(&source.current().await.unwrap());
         assert!(matches!(secret(&source).await, Err(UpstreamError::Credentials(_))));
+    }
+
+    /// The tests' process has neither: with the default chain each would go on to the next source.
+    #[tokio::test]
+    async fn a_named_source_without_credentials_is_an_error_and_no_other_is_asked() {
+        for source in [FROM_SECRET, FROM_ROLE] {
+            let named = CredentialSource::named("eu-west-1", Some(source)).await.unwrap();
+            let error = named.current().await.unwrap_err();
+            let text = format!("{error:?}");
+            assert!(matches!(error, UpstreamError::Credentials(_)), "{source}: {text}");
+            assert!(!text.contains("imds") && !text.contains("Imds"), "{source}: {text}");
+        }
+        let unknown = CredentialSource::named("eu-west-1", Some("Node")).await;
+        assert!(matches!(unknown, Err(UpstreamError::UnknownSource(_))));
     }
 
     #[test]

@@ -43,6 +43,9 @@ pub enum UpstreamError {
     /// The chain is empty.
     #[error("no source of credentials is configured")]
     NoCredentials,
+    /// The operator names one that this build does not know.
+    #[error("{0} is not a source of credentials that this guard knows")]
+    UnknownSource(String),
     /// The chain gave none.
     #[error("getting credentials for the database")]
     Credentials(#[source] Box<dyn std::error::Error + Send + Sync>),

@@ -36,6 +36,34 @@ fn prepare(pod: &Pod) -> Output {
         .unwrap()
 }
 
+#[test]
+fn files_that_are_not_those_of_the_run_are_refused() {
+    let pod = Pod::new(&[]);
+    let files: [(&str, &[u8]); 2] = [("main.py", b"print('x')"), ("lib/a.py", b"a")];
+    config_map(&pod.path("files"), &files);
+    let all = files.iter().map(|(path, content)| ((*path).to_owned(), content.to_vec()));
+    let digest = dm_core::program_files::digest(&all.collect());
+    let checked = |digest: &str| {
+        let mut prepare = Command::new(ENTRY);
+        prepare.arg("prepare").arg("--bin").arg(pod.path("bin"));
+        prepare.arg("--files").arg(pod.path("files")).arg("--work").arg(pod.path("work"));
+        prepare.arg("--digest").arg(digest).output().unwrap()
+    };
+    for _ in 0..2 {
+        let output = checked(&digest);
+        assert_eq!(String::from_utf8(output.stderr).unwrap(), "");
+        assert!(output.status.success(), "also where it was begun before");
+    }
+    let version = fs::canonicalize(pod.path("files").join("..data")).unwrap();
+    for (file, content) in [("main.py", "print('y')"), ("more.py", "")] {
+        fs::remove_file(version.join(file)).ok();
+        fs::write(version.join(file), content).unwrap();
+        let output = checked(&digest);
+        let said = String::from_utf8(output.stderr).unwrap();
+        assert!(!output.status.success() && said.contains("not those that this run was made for"));
+    }
+}
+
 fn mode(path: &Path) -> u32 {
     fs::metadata(path).unwrap().permissions().mode() & 0o7777
 }

@@ -6,7 +6,9 @@ use dm_api::migration::Limits;
 use dm_api::status::{RunKind, RunRecord};
 use dm_api::{DataMigration, OUTCOME_FINALIZER};
 use dm_core::plan::{CONTROL_PORT, Mode, PLAN_ENV, PLAN_VERSION, Plan};
+use dm_core::plan::{CREDENTIALS_ENV, FROM_ROLE, FROM_SECRET};
 use dm_core::plan::{Policy, RateLimits, RunId, Upstream};
+use dm_core::program_files;
 use dm_core::restored::EXIT_JOURNAL;
 use dm_core::verdict::{EXIT_DIFFERS, EXITS_FINAL};
 use k8s_openapi::api::batch::v1::{
@@ -15,7 +17,8 @@ use k8s_openapi::api::batch::v1::{
 };
 use k8s_openapi::api::core::v1::{
     Capabilities, ConfigMapVolumeSource, Container, EmptyDirVolumeSource, EnvVar, HTTPGetAction,
-    PodSecurityContext, PodSpec, PodTemplateSpec, Probe, SeccompProfile, SecurityContext, Volume,
+    PodSecurityContext, PodSpec, PodTemplateSpec, Probe, ResourceRequirements, SeccompProfile,
+    SecurityContext, Volume,
 };
 use k8s_openapi::apimachinery::pkg::api::resource::Quantity;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
@@ -25,8 +28,8 @@ use super::parts::variable;
 pub use super::parts::{annotations, labels, mount, owner, resources, secret_variable};
 use super::{
     FILES_VOLUME, GUARD_CONTAINER, LEDGER_CONTAINER, PREPARE_CONTAINER, PROGRAM_CONTAINER,
-    RESTORE_CONTAINER, SETTINGS_DIGEST_ANNOTATION, Settings, archive, files, identity, program,
-    restore,
+    RESTORE_CONTAINER, SETTINGS_DIGEST_ANNOTATION, Settings, archive, files, identity, literal,
+    program, restore,
 };
 use crate::limits;
 use crate::names;
@@ -35,7 +38,7 @@ use crate::validate::{Program, Runnable};
 /// The user of a program that names none; nobody's on any image.
 const PROGRAM_USER: i64 = 65_532;
 /// The guard's own user, so that no program shares it.
-pub(super) const GUARD_USER: i64 = 65_533;
+pub const GUARD_USER: i64 = 65_533;
 /// Seconds between the request to stop and the kill, as Kubernetes has it.
 const GRACE_SECONDS: i64 = 30;
 /// The same where the guard still has to bring log and report to an archive; its own bound for that is
@@ -48,6 +51,12 @@ pub(super) const WORK_DIR: &str = "/dm/work";
 const FILES_DIR: &str = "/dm/files";
 pub(super) const STATE_DIR: &str = "/dm/state";
 pub(super) const LOG_DIR: &str = "/dm/log";
+
+/// Annotations by which autoscalers leave a pod's node alone.
+const STAYS: [(&str, &str); 2] = [
+    ("cluster-autoscaler.kubernetes.io/safe-to-evict", "false"),
+    ("karpenter.sh/do-not-disrupt", "true"),
+];
 
 /// The Job of a run.
 pub fn build(
@@ -147,6 +156,12 @@ fn pod(
     pod_labels.extend(labels(migration, record));
     let mut pod_annotations = extra.annotations;
     pod_annotations.extend(annotations(migration, record));
+    if record.kind.writes() {
+        // A scale-down in the middle leaves data half done (cluster-autoscaler FAQ; Karpenter, "Disruption").
+        for (name, value) in STAYS {
+            pod_annotations.insert(name.into(), value.into());
+        }
+    }
     // Keeps the cloud role's token out of the program's container (EKS pod identity webhook,
     // README, "eks.amazonaws.com/skip-containers").
     pod_annotations.insert(
@@ -181,19 +196,24 @@ fn init_containers(
     settings: &Settings,
 ) -> Vec<Container> {
     let guard = guard(migration, record, runnable, settings);
-    let ledger =
-        asks(migration, record, runnable).then(|| ledger(&guard, archive::of(&runnable.target)));
+    let ledger = asks(migration, record, runnable)
+        .then(|| ledger(&guard, archive::of(&runnable.target), runnable, settings));
     [Some(prepare(runnable, settings)), ledger, Some(guard)].into_iter().flatten().collect()
 }
 
 /// Asks the archive's ledger whether the run may begin, with the guard's eyes.
-fn ledger(guard: &Container, archive: Option<&ArchiveSpec>) -> Container {
+fn ledger(
+    guard: &Container,
+    archive: Option<&ArchiveSpec>,
+    runnable: &Runnable,
+    settings: &Settings,
+) -> Container {
     Container {
         name: LEDGER_CONTAINER.into(),
         args: Some(vec!["ledger".into()]),
         restart_policy: None,
         startup_probe: None,
-        resources: Some(resources("10m", "32Mi", limits::LEDGER_MEMORY_LIMIT)),
+        resources: Some(of_prepare(runnable, settings)),
         volume_mounts: archive.and_then(archive::mount).map(|mount| vec![mount]),
         ..guard.clone()
     }
@@ -254,18 +274,19 @@ pub(super) fn container_security() -> SecurityContext {
 fn prepare(runnable: &Runnable, settings: &Settings) -> Container {
     let mut args = vec!["prepare".into(), "--bin".into(), BIN_DIR.into()];
     let mut mounts = vec![mount("dm-bin", BIN_DIR, false)];
-    if matches!(runnable.program, Program::Script { .. }) {
+    if let Program::Script { files, .. } = &runnable.program {
         args.extend(["--files".into(), FILES_DIR.into(), "--work".into(), WORK_DIR.into()]);
+        args.extend(["--digest".into(), program_files::digest(files)]);
         mounts.push(mount(FILES_VOLUME, FILES_DIR, true));
         mounts.push(mount("dm-work", WORK_DIR, false));
     }
-    Container {
+    let mut prepare = Container {
         name: PREPARE_CONTAINER.into(),
         image: Some(settings.agent_image.clone()),
         image_pull_policy: Some(settings.agent_pull_policy.clone()),
         command: Some(vec!["/usr/bin/datamigration-entry".into()]),
         args: Some(args),
-        resources: Some(resources("10m", "16Mi", "128Mi")),
+        resources: Some(of_prepare(runnable, settings)),
         security_context: Some(SecurityContext {
             read_only_root_filesystem: Some(true),
             ..container_security()
@@ -273,7 +294,9 @@ fn prepare(runnable: &Runnable, settings: &Settings) -> Container {
         termination_message_policy: Some("FallbackToLogsOnError".into()),
         volume_mounts: Some(mounts),
         ..Container::default()
-    }
+    };
+    literal::keep(&mut prepare);
+    prepare
 }
 
 fn guard(
@@ -289,7 +312,7 @@ fn guard(
         mounts.push(mount("dm-log", LOG_DIR, false));
         args.extend(["--log-dir".into(), LOG_DIR.into()]);
     }
-    Container {
+    let mut guard = Container {
         name: GUARD_CONTAINER.into(),
         image: Some(settings.agent_image.clone()),
         image_pull_policy: Some(settings.agent_pull_policy.clone()),
@@ -297,7 +320,7 @@ fn guard(
         args: Some(args),
         env: Some(guard_env(migration, record, runnable)),
         restart_policy: Some("Always".into()),
-        resources: Some(resources("50m", "64Mi", limits::GUARD_MEMORY_LIMIT)),
+        resources: Some(of_guard(runnable, settings)),
         security_context: Some(SecurityContext {
             read_only_root_filesystem: Some(true),
             run_as_user: Some(GUARD_USER),
@@ -315,7 +338,22 @@ fn guard(
         }),
         volume_mounts: Some(mounts),
         ..Container::default()
-    }
+    };
+    literal::keep(&mut guard);
+    guard
+}
+
+/// What the guard may use: by its target, else by the operator's settings.
+pub(super) fn of_guard(runnable: &Runnable, settings: &Settings) -> ResourceRequirements {
+    let said = runnable.target.spec.resources.guard.as_ref().or(settings.resources.guard.as_ref());
+    said.cloned().unwrap_or_else(|| resources("50m", "64Mi", limits::GUARD_MEMORY_LIMIT))
+}
+
+/// The same of containers with small tasks.
+fn of_prepare(runnable: &Runnable, settings: &Settings) -> ResourceRequirements {
+    let of_target = runnable.target.spec.resources.prepare.as_ref();
+    let said = of_target.or(settings.resources.prepare.as_ref());
+    said.cloned().unwrap_or_else(|| resources("10m", "32Mi", limits::LEDGER_MEMORY_LIMIT))
 }
 
 /// What a container of the guard's program gets: the plan, and the credentials.
@@ -329,8 +367,13 @@ pub(super) fn guard_env(
         // Serialising a struct of strings, numbers and lists cannot fail.
         variable(PLAN_ENV, &serde_json::to_string(&plan).unwrap_or_default()),
         variable("AWS_REGION", &runnable.target.spec.region),
+        // It takes what the target names, and is never the node.
+        variable("AWS_EC2_METADATA_DISABLED", "true"),
     ];
-    if let Some(secret) = &runnable.target.spec.credentials_of(record.kind).secret {
+    let credentials = runnable.target.spec.credentials_of(record.kind);
+    let from = if credentials.secret.is_some() { FROM_SECRET } else { FROM_ROLE };
+    env.push(variable(CREDENTIALS_ENV, from));
+    if let Some(secret) = &credentials.secret {
         env.extend([
             secret_variable(&secret.name, "AWS_ACCESS_KEY_ID", false),
             secret_variable(&secret.name, "AWS_SECRET_ACCESS_KEY", false),

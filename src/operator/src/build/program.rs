@@ -2,17 +2,19 @@
 //! credentials. Pure.
 
 use dm_api::DataMigration;
-use dm_api::migration::ImagePullPolicy;
+use dm_api::migration::{ContainerProgram, ImagePullPolicy};
 use dm_api::status::{RunKind, RunRecord};
 use dm_core::plan::{self, PROGRAM_PORT};
 use k8s_openapi::api::core::v1::{Container, EnvVar};
 
 use super::job::{BIN_DIR, LOG_DIR, WORK_DIR, container_security};
 use super::parts::{mount, variable};
-use super::{PROGRAM_CONTAINER, archive};
+use super::{PROGRAM_CONTAINER, archive, literal};
+use crate::image;
 use crate::validate::{Program, Runnable};
 
-const ENTRY: &str = "/dm/bin/datamigration-entry";
+/// The entry program, where a program's container has it.
+pub const ENTRY: &str = "/dm/bin/datamigration-entry";
 
 /// Stands where the access key will be. No guard accepts it.
 const NO_ACCESS_KEY: &str = "datamigration";
@@ -53,12 +55,16 @@ pub(super) fn container(
     };
     let mut mounts = vec![mount("dm-bin", BIN_DIR, true)];
     let pull = |policy: Option<ImagePullPolicy>| policy.map(|policy| policy.as_str().to_owned());
+    let image = |image: &str, policy: Option<ImagePullPolicy>| {
+        let policy = policy.map(ImagePullPolicy::as_str);
+        image::pinned(image, policy, record.image_id.as_deref()).unwrap_or_else(|| image.to_owned())
+    };
     let mut container = match &runnable.program {
         Program::Script { file, script, .. } => {
             mounts.push(mount("dm-work", WORK_DIR, false));
             let mut args: Vec<String> = vec!["run".into(), "--dir".into(), WORK_DIR.into()];
             if let Some(file) = file {
-                args.extend(["--script".into(), file.clone()]);
+                args.extend(["--script".into(), literal::escaped(file)]);
             }
             args.extend(flags);
             args.push("--".into());
@@ -74,7 +80,7 @@ pub(super) fn container(
                 env.push(variable("PYTHONUNBUFFERED", "1"));
             }
             Container {
-                image: Some(script.image.clone()),
+                image: Some(image(&script.image, script.image_pull_policy)),
                 image_pull_policy: pull(script.image_pull_policy),
                 command: Some(vec![ENTRY.into()]),
                 args: Some(args),
@@ -84,10 +90,10 @@ pub(super) fn container(
             }
         }
         Program::Container(container) => Container {
-            image: Some(container.image.clone()),
+            image: Some(image(&container.image, container.image_pull_policy)),
             image_pull_policy: pull(container.image_pull_policy),
             working_dir: container.working_dir.clone(),
-            env: Some(program_env(runnable, &container.env)),
+            env: Some(own_env(runnable, container)),
             ..in_image(base, &container.command, &container.args, flags)
         },
         // Its pod is another one; see `restore`.
@@ -117,6 +123,18 @@ fn in_image(base: Container, command: &[String], args: &[String], flags: Vec<Str
     all.push("--".into());
     all.extend(command.iter().chain(args).cloned());
     Container { command: Some(vec![ENTRY.into()]), args: Some(all), ..base }
+}
+
+/// The same for an image. One with its own entrypoint has no entry program that would keep a proxy out of
+/// the way to the guard.
+fn own_env(runnable: &Runnable, container: &ContainerProgram) -> Vec<EnvVar> {
+    let mut env = program_env(runnable, &container.env);
+    let own = |name: &str| container.env.iter().any(|variable| variable.name == name);
+    if container.command.is_empty() {
+        let missing = ["NO_PROXY", "no_proxy"].into_iter().filter(|name| !own(name));
+        env.extend(missing.map(|name| variable(name, "127.0.0.1")));
+    }
+    env
 }
 
 /// What points a program's SDK at the guard. The access key is set when the Job gets its token

@@ -13,7 +13,9 @@ use k8s_openapi::api::core::v1::{Container, PodSpec, PodTemplateSpec};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{ObjectMeta, Time};
 
 use super::parts::guard_of;
-use super::{RECORD_OF_LABEL, RESTORE_CONTAINER, Settings, archive, control, job};
+use super::{
+    PREPARE_CONTAINER, RECORD_OF_LABEL, RESTORE_CONTAINER, Settings, archive, control, job, literal,
+};
 use crate::baseline;
 use crate::limits;
 use crate::names;
@@ -55,7 +57,7 @@ pub fn build(
                     annotations: Some(annotations),
                     ..ObjectMeta::default()
                 }),
-                spec: Some(pod_spec(pod, recorder(guard, run, migration, settings))),
+                spec: Some(pod_spec(pod, recorder(pod, guard, run, migration, settings))),
             },
             ..JobSpec::default()
         }),
@@ -129,6 +131,7 @@ fn pod_spec(of: &PodSpec, container: Container) -> PodSpec {
 
 /// The guard's container with another task, its plan and credentials the same.
 fn recorder(
+    of: &PodSpec,
     guard: &Container,
     run: &RunRecord,
     migration: &DataMigration,
@@ -141,20 +144,30 @@ fn recorder(
         .filter(|mount| mount.name == archive::VOLUME)
         .cloned()
         .collect();
+    let mut env = control::without(guard);
+    literal::keep_again(env.as_deref_mut().unwrap_or_default());
+    let args = args(run, migration).iter().map(|arg| literal::escaped(arg)).collect();
     Container {
         name: CONTAINER.into(),
         image: Some(settings.agent_image.clone()),
         image_pull_policy: Some(settings.agent_pull_policy.clone()),
         // A restore's names its verb behind the program.
         command: guard.command.clone().map(|words| words.into_iter().take(1).collect()),
-        args: Some(args(run, migration)),
-        env: control::without(guard),
-        resources: Some(job::resources("10m", "32Mi", limits::LEDGER_MEMORY_LIMIT)),
+        args: Some(args),
+        env,
+        resources: prepare_of(of)
+            .and_then(|prepare| prepare.resources.clone())
+            .or_else(|| Some(job::resources("10m", "32Mi", limits::LEDGER_MEMORY_LIMIT))),
         security_context: guard.security_context.clone(),
         termination_message_policy: Some("FallbackToLogsOnError".into()),
         volume_mounts: (!mounts.is_empty()).then_some(mounts),
         ..Container::default()
     }
+}
+
+/// A small task of the same run, which a quota let through.
+fn prepare_of(of: &PodSpec) -> Option<&Container> {
+    of.init_containers.iter().flatten().find(|container| container.name == PREPARE_CONTAINER)
 }
 
 fn args(run: &RunRecord, migration: &DataMigration) -> Vec<String> {

@@ -8,8 +8,7 @@ use dm_core::restore::OnConflict;
 use k8s_openapi::api::core::v1::{Container, EnvVar, PodSpec, SecurityContext};
 
 use super::job::{self, GUARD_USER, STATE_DIR};
-use super::{RESTORE_CONTAINER, Settings, archive};
-use crate::limits;
+use super::{RESTORE_CONTAINER, Settings, archive, literal};
 use crate::restoring::Restoration;
 use crate::validate::Runnable;
 
@@ -54,13 +53,13 @@ fn container(
     let mut mounts = vec![job::mount("dm-state", STATE_DIR, false)];
     let archive = archive::of(&runnable.target);
     mounts.extend(archive.and_then(archive::mount));
-    Container {
+    let mut restore = Container {
         name: RESTORE_CONTAINER.into(),
         image: Some(settings.agent_image.clone()),
         image_pull_policy: Some(settings.agent_pull_policy.clone()),
         command: Some(vec!["/usr/bin/datamigration-guard".into(), "restore".into()]),
         env: Some(env),
-        resources: Some(job::resources("50m", "64Mi", limits::GUARD_MEMORY_LIMIT)),
+        resources: Some(job::of_guard(runnable, settings)),
         // As the guard of the run whose journal it reads, to which the archive's files belong.
         security_context: Some(SecurityContext {
             run_as_user: Some(GUARD_USER),
@@ -69,5 +68,7 @@ fn container(
         }),
         volume_mounts: Some(mounts),
         ..Container::default()
-    }
+    };
+    literal::keep(&mut restore);
+    restore
 }

@@ -15,6 +15,9 @@ use super::*;
 use crate::samples;
 use crate::validate::{self, FilesFound, Runnable};
 
+mod hostile;
+mod isolation;
+
 const TARGET: &str = r#"{
     "endpoint": "http://dynamodb:8000",
     "dryRunCredentials": {"secret": {"name": "aws-read-only"}},
@@ -22,7 +25,12 @@ const TARGET: &str = r#"{
 }"#;
 
 fn settings() -> Settings {
-    Settings { agent_image: "datamigration:1".into(), agent_pull_policy: "IfNotPresent".into() }
+    Settings {
+        agent_image: "datamigration:1".into(),
+        agent_pull_policy: "IfNotPresent".into(),
+        resources: AgentResources::default(),
+        network_policy_from: None,
+    }
 }
 
 fn check(name: &str, built: &impl serde::Serialize) {

@@ -32,6 +32,10 @@ pub fn what_now(record: &RunRecord, outcome: &Outcome) -> String {
         }
         Reason::OutOfMemory => "Raise spec.podTemplate.resources.limits.memory",
         Reason::DeadlineExceeded => "Raise spec.activeDeadlineSeconds",
+        Reason::ImageChanged => {
+            "Try the image as it is now: set spec.dryRun to true, look at the result, then set it to false. \
+             An image that is named by its digest cannot change"
+        }
         Reason::ProgramNotStarted => "Correct the command, the file or the image",
         Reason::DryRunIncomplete => {
             "Change the program so that it does without these calls, or allow them in the \

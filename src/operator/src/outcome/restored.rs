@@ -94,6 +94,7 @@ fn message(record: &RunRecord, cause: &Cause, outcome: &Outcome) -> String {
         Cause::Stopped(StopReason::Suspended) => {
             "The restore was stopped because spec.suspend became true".into()
         }
+        Cause::Stopped(StopReason::ImageChanged) => "The restore was stopped".into(),
         Cause::JobDeleted => "The restore's Job was deleted by hand, so it was stopped".into(),
         Cause::Disruption(detail) => format!(
             "The restore's pod was evicted or preempted, or its node is drained or shuts down: {detail}"

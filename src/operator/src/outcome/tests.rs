@@ -120,7 +120,7 @@ fn a_missing_interpreter_is_a_program_that_did_not_start() {
         "startError": "there is no python3 in the image", "startedAt": null, "finishedAt": null,
         "lastLines": null,
     }));
-    let pod = pod_ended(127, &message, &guard());
+    let pod = pod_ended(127, &message, &guard_says(json!({"requests": 0, "tables": []})));
     let expected = (RunResult::Failed, Reason::ProgramNotStarted, "no python3 in the image");
     check(RunKind::Apply, Some(&failed_job()), &[&pod], expected);
     let outcome = end(RunKind::Apply, Some(&failed_job()), &[&pod]).unwrap();

@@ -4,13 +4,18 @@
 use serde_json::{Value, json};
 
 use super::*;
+use crate::references::{self, References};
 use crate::samples::*;
 
 /// The problem of a migration with this spec, on a target with that one.
 fn check(spec: Value, target_spec: Value, reason: Reason, field: &str) {
     let data = files(json!({"main.py": "print('cars')"}));
     let migration = migration(json!({"spec": spec}));
-    let found = validate(&migration, Some(&target(target_spec)), None, &data);
+    let target = target(target_spec);
+    let found = validate(&migration, Some(&target), None, &data);
+    // Secrets and claims are looked at with all targets of the namespace.
+    let all = References { targets: vec![target], ..References::default() };
+    let found = found.and_then(|runnable| references::settle(&migration, runnable, &all));
     let problem = found.expect_err("it is a problem");
     assert_eq!(problem.reason, reason, "{}", problem.message);
     assert!(problem.message.starts_with(field), "{}", problem.message);
@@ -47,6 +52,34 @@ fn a_missing_target_configmap_or_account_is_named() {
     let problem = missing(Some(&there), Some("writer"), &data);
     assert_eq!(problem.reason, Reason::ServiceAccountNotFound);
     assert!(problem.message.contains("writer"), "{}", problem.message);
+}
+
+#[test]
+fn what_cannot_be_a_name_is_refused_by_its_field() {
+    for name in ["my config", "../secrets/creds", "t?x=1", "", "a/b"] {
+        invalid_spec(json!({"target": {"name": name}}), "spec.target.name: ");
+        invalid_spec(json!({"dependsOn": [{"name": name}]}), "spec.dependsOn[0].name: ");
+        let script = json!({"script": {"configMap": {"name": name}}});
+        invalid_spec(script, "spec.script.configMap.name: ");
+        let account = json!({"secret": null, "serviceAccount": {"name": name}});
+        let target = json!({"credentials": account});
+        let field = "target dev: spec.credentials.serviceAccount.name";
+        check(json!({}), target, Reason::InvalidSpec, field);
+    }
+}
+
+#[test]
+fn a_program_is_not_the_guards_user_and_leaves_it_time() {
+    invalid_spec(json!({"podTemplate": {"runAsUser": 65533}}), "spec.podTemplate.runAsUser: 65533");
+    let archive = json!({"archive": {"url": "s3://archive"}});
+    for seconds in [0, 29] {
+        let spec = json!({"podTemplate": {"terminationGracePeriodSeconds": seconds}});
+        let field = "spec.podTemplate.terminationGracePeriodSeconds: ";
+        check(spec.clone(), archive.clone(), Reason::InvalidSpec, field);
+        let without = migration(json!({"spec": spec}));
+        let data = files(json!({"main.py": ""}));
+        validate(&without, Some(&target(json!({}))), None, &data).unwrap();
+    }
 }
 
 #[test]
@@ -111,9 +144,15 @@ fn mounts_stay_clear_of_the_operators_and_name_a_volume() {
     invalid_spec(mounts("/dm", "data"), &format!("{field}.mountPath: /dm is the operator's"));
     invalid_spec(mounts("/dm/bin", "data"), &format!("{field}.mountPath"));
     invalid_spec(mounts("/data", "other"), &format!("{field}.name: there is no volume other"));
-    let fine = migration(json!({"spec": mounts("/dmx", "data")}));
+    for wrong in ["//dm/bin", "/data/../dm", "/a//b", "/./dm", "/", "", "data", "/dm/", "/data/.."]
+    {
+        invalid_spec(mounts(wrong, "data"), &format!("{field}.mountPath: "));
+    }
     let data = files(json!({"main.py": ""}));
-    validate(&fine, Some(&target(json!({}))), None, &data).unwrap();
+    for fine in ["/dmx", "/data/", "/a/..b", "/a/dm"] {
+        let fine = migration(json!({"spec": mounts(fine, "data")}));
+        validate(&fine, Some(&target(json!({}))), None, &data).unwrap();
+    }
 }
 
 #[test]

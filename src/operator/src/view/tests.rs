@@ -171,3 +171,18 @@ fn a_jobs_end_is_its_true_condition() {
     let untrue = json!({"status": {"conditions": [{"type": "Failed", "status": "False"}]}});
     assert_eq!(job_end(&job(untrue)), JobEnd::No);
 }
+
+#[test]
+fn a_pod_that_a_quota_refuses_is_told_in_the_quotas_words() {
+    let words = "pods \"x\" is forbidden: exceeded quota: team, requested: limits.cpu=1";
+    let refused = json!({"metadata": {"annotations": {FAILED_CREATE_ANNOTATION: words}}});
+    let found =
+        obstacle(RunObjects { job: Some(&job(refused.clone())), pods: &[] }, at(2)).unwrap();
+    assert_eq!(found.reason, Reason::ObjectRefused);
+    assert!(
+        found.message.contains("exceeded quota: team")
+            && found.message.contains("starts by itself")
+    );
+    let held = with(&job(refused), json!({"spec": {"suspend": true}}));
+    assert_eq!(obstacle(RunObjects { job: Some(&held), pods: &[] }, at(2)), None);
+}

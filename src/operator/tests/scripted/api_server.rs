@@ -33,6 +33,8 @@ pub struct Call {
     pub subresource: Option<String>,
     /// Label selector.
     pub selector: Option<String>,
+    /// Whether nothing is to be kept of it.
+    pub dry_run: bool,
     /// Body.
     pub body: Value,
 }
@@ -40,7 +42,7 @@ pub struct Call {
 impl Call {
     /// Whether it changes something.
     pub fn is_write(&self) -> bool {
-        self.method != "GET"
+        self.method != "GET" && !self.dry_run
     }
 
     /// In a few words.
@@ -134,6 +136,8 @@ impl Objects {
     /// Answers a request that only reads.
     pub fn read(&self, call: &Call) -> Answer {
         match &call.name {
+            // What would be created: this server has neither defaults nor webhooks.
+            None if call.dry_run => (201, call.body.clone()),
             Some(name) => {
                 let found = self.get(&call.plural, name);
                 found.map_or_else(|| not_found(call), |object| (200, object.clone()))

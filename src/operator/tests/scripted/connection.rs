@@ -207,6 +207,7 @@ async fn take_apart(request: Request<Body>) -> Call {
     let namespaces = path.iter().position(|part| *part == "namespaces").unwrap();
     assert_eq!(path[namespaces + 1], NAMESPACE, "another namespace: {}", head.uri);
     let rest = &path[namespaces + 2..];
+    let dry_run = head.uri.query().is_some_and(|query| query.contains("dryRun=All"));
     let selector = head.uri.query().into_iter().flat_map(|query| query.split('&'));
     let selector = selector
         .filter_map(|pair| pair.strip_prefix("labelSelector="))
@@ -218,6 +219,7 @@ async fn take_apart(request: Request<Body>) -> Call {
         name: rest.get(1).map(|name| (*name).to_owned()),
         subresource: rest.get(2).map(|name| (*name).to_owned()),
         selector,
+        dry_run,
         body: serde_json::from_slice(&bytes).unwrap_or(Value::Null),
     }
 }

@@ -11,6 +11,7 @@ mod by_hand;
 mod cluster;
 mod connection;
 mod crash;
+mod forged;
 mod happy;
 mod invariants;
 mod ledger;

@@ -61,3 +61,23 @@ async fn a_name_that_somebody_else_took_is_said_and_used_when_it_is_free() {
     assert_eq!(world.status().phase, Some(Phase::DryRunOk));
     check(&world, "a name was taken");
 }
+
+#[tokio::test]
+async fn what_cannot_be_a_name_is_said_and_never_asked_for() {
+    for name in ["../secrets/creds", "dev?x=1", "my config"] {
+        for field in ["/target/name", "/script/configMap/name"] {
+            let mut world = World::new();
+            world.edit(|spec| *spec.pointer_mut(field).unwrap() = json!(name));
+            world.until_quiet().await;
+            let seen = (world.status().phase, world.reason());
+            assert_eq!(seen, (Some(Phase::Stalled), "InvalidSpec".to_owned()), "{field} {name}");
+            assert_eq!(tried(&world), 0);
+            let server = crate::connection::lock(&world.server);
+            let asked = |plural: &str| server.calls.iter().filter(|c| c.plural == plural).count();
+            assert_eq!(asked("secrets"), 0);
+            let plural =
+                if field.starts_with("/target") { "migrationtargets" } else { "configmaps" };
+            assert_eq!(asked(plural), 0, "{field} {name}");
+        }
+    }
+}

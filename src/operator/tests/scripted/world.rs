@@ -6,6 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use dm_api::DataMigration;
+use dm_api::agent_resources::AgentResources;
 use dm_api::status::DataMigrationStatus;
 use dm_operator::build::Settings;
 use dm_operator::metrics::Metrics;
@@ -168,8 +169,11 @@ pub fn context(connection: Connection) -> Context {
         settings: Settings {
             agent_image: "agent:1".into(),
             agent_pull_policy: "IfNotPresent".into(),
+            resources: AgentResources::default(),
+            network_policy_from: None,
         },
         metrics: Arc::new(Metrics::default()),
+        created: Arc::default(),
         clock,
     }
 }

@@ -1,0 +1,75 @@
+//! Names of Kubernetes objects, as they stand in references.
+
+use std::fmt;
+
+/// Pattern of an object's name: a DNS subdomain (Kubernetes documentation, "Object Names and IDs").
+pub const PATTERN: &str = r"^[a-z0-9]([-a-z0-9]*[a-z0-9])?(\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*$";
+
+/// Characters of the longest name.
+pub const CHARS_MAX: usize = 253;
+
+/// A name that can be put into the path of a request: it has no `/`, `?` or `%`, and is not `..`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct DnsName<'a>(&'a str);
+
+impl<'a> DnsName<'a> {
+    /// Returns the name if it is one.
+    pub fn parse(text: &'a str) -> Option<Self> {
+        let is_inner = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '-';
+        let is_label = |label: &str| {
+            !label.is_empty()
+                && label.chars().all(is_inner)
+                && !label.starts_with('-')
+                && !label.ends_with('-')
+        };
+        (text.len() <= CHARS_MAX && text.split('.').all(is_label)).then_some(Self(text))
+    }
+
+    /// The name.
+    pub const fn as_str(self) -> &'a str {
+        self.0
+    }
+}
+
+impl fmt::Display for DnsName<'_> {
+    fn fmt(&self, to: &mut fmt::Formatter<'_>) -> fmt::Result {
+        to.write_str(self.0)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_would_be_another_path_is_no_name() {
+        for name in ["a", "0001-add-price", "a.b-c.d", &"x".repeat(253)] {
+            assert_eq!(DnsName::parse(name).map(DnsName::as_str), Some(name));
+        }
+        let long = "x".repeat(254);
+        for wrong in [
+            "",
+            ".",
+            "..",
+            "a..b",
+            ".a",
+            "a.",
+            "-a",
+            "a-",
+            "A",
+            "my config",
+            "../secrets/creds",
+            "t?x=1",
+            "t%2f",
+            "a/b",
+            "a,b",
+            "a=b",
+            "a#b",
+            "ä",
+            "a\n",
+            &long,
+        ] {
+            assert_eq!(DnsName::parse(wrong), None, "{wrong}");
+        }
+    }
+}
