@@ -71,6 +71,7 @@ pub fn step(situation: Situation<'_>, status: &DataMigrationStatus) -> Option<St
         waiting_since: None,
         overrules: None,
         accepted: Vec::new(),
+        image_id: None,
         // The ledger is told by a Job of its own.
         archived: archive.map(|_| false),
         log: None,

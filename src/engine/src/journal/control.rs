@@ -6,7 +6,7 @@ use std::collections::BTreeSet;
 
 use bytes::Bytes;
 
-use super::{Journal, Settlement, is_certain};
+use super::{Journal, Settlement};
 use crate::call::Call;
 use crate::fault::Fault;
 use crate::tables::{plain_name, tables_named};
@@ -26,7 +26,7 @@ impl Journal {
         let answer = self.send(call.operation, call.body).await;
         match &answer {
             Ok(_) => writer.settle(sequence, Settlement::Written),
-            Err(fault) if is_certain(fault) => writer.settle(sequence, Settlement::Refused),
+            Err(fault) if fault.is_certain() => writer.settle(sequence, Settlement::Refused),
             Err(_) => {}
         }
         self.images.forget_tables();

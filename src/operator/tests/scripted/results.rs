@@ -30,8 +30,7 @@ pub fn guard_result(mode: Mode) -> GuardResult {
         locked: None,
         outages: Vec::new(),
         archived: None,
-        database: None,
-        gave_way: None,
+        differs: None,
     }
 }
 
@@ -56,8 +55,7 @@ pub fn restore_result(mode: Mode, of: u32, finished: bool) -> RestoreResult {
         write_units: 2.0,
         journal: None,
         archived: None,
-        database: None,
-        gave_way: None,
+        differs: None,
         problem: (!finished).then(|| "interrupted".to_owned()),
         journal_problem: None,
         not_restored: Vec::new(),

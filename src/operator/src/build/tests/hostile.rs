@@ -112,8 +112,8 @@ fn all_jobs() -> Vec<Job> {
     let mut jobs = Vec::new();
     for kind in [RunKind::DryRun, RunKind::Apply, RunKind::RestorePreview, RunKind::Restore] {
         let (migration, run, runnable) = hostile(kind);
-        let settings = Settings { agent_image: "agent:1".into(), ..settings() };
-        let mut job = job::build(&migration, &run, &runnable, &settings);
+        let with_agent = Settings { agent_image: "agent:1".into(), ..settings() };
+        let mut job = job::build(&migration, &run, &runnable, &with_agent);
         control::give(&mut job, "0123456789abcdef");
         jobs.extend(record::build(&migration, &run, &job, &settings()));
         jobs.push(job);
