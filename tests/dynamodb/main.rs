@@ -31,6 +31,7 @@ mod interrupted;
 mod journal;
 mod journal_ahead;
 mod journal_errors;
+mod journal_effects;
 mod journal_speed;
 mod journal_units;
 mod journal_writer;

@@ -96,20 +96,38 @@ pub struct Changed {
     pub remarks: Vec<RemarkEntry>,
 }
 
-/// The writes to one table that succeeded.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, KubeSchema)]
+/// What a run changed in one table. With a journal these are items, each counted once, in the
+/// categories of a dry run. Without one only requests that succeeded are known.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, KubeSchema)]
 pub struct TableChanged {
     /// The table's name.
     pub name: String,
-    /// Items put.
+    /// With a journal: items that are there and were not before the run.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub created: u64,
+    /// Without a journal: requests that put an item, whether or not there was one.
+    #[serde(default, skip_serializing_if = "is_zero")]
     pub put: u64,
-    /// Items updated.
+    /// With a journal: items that differ from before the run. Without one: update requests.
     pub updated: u64,
-    /// Items deleted.
+    /// With a journal: items that are gone. Without one: delete requests.
     pub deleted: u64,
+    /// With a journal: items that the program wrote and that are as they were before the run.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub unchanged: u64,
+    /// With a journal: top-level attributes of the items that were updated.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub attributes: Vec<AttributeCounts>,
     /// What happened to the table itself.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub table: Option<TableFate>,
+}
+
+impl TableChanged {
+    /// Items that were changed, or without a journal requests that wrote.
+    pub fn written(&self) -> u64 {
+        self.created + self.put + self.updated + self.deleted
+    }
 }
 
 /// What happened to one top-level attribute, in how many items.

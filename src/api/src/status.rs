@@ -374,6 +374,10 @@ pub struct AppliedReport {
     pub effects: Option<Changed>,
     /// Digest of what was run: files or image, command, arguments, environment, target.
     pub program_digest: String,
+    /// Digest over the program's and over the shape of its effects, where the run has a journal. It
+    /// equals the dry run's if the effects are those that the dry run reported.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub digest: Option<String>,
     /// Entries in its journal: writes that were about to change an item.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub journalled: Option<u64>,

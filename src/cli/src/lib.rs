@@ -25,6 +25,7 @@ mod database;
 mod environment;
 mod folder;
 mod journalled;
+mod kept_log;
 mod layout;
 mod locks;
 mod print;

@@ -1,4 +1,5 @@
-//! `kubectl datamigration logs`: what a run's program wrote, or its guard.
+//! `kubectl datamigration logs`: what a run's program wrote, or its guard; from the pod, or from the
+//! archive once the pod is gone.
 
 use std::io;
 use std::time::Duration;
@@ -11,6 +12,7 @@ use kube::ResourceExt;
 use kube::api::{ListParams, LogParams};
 
 use crate::cluster::{self, Cluster, ClusterError};
+use crate::kept_log::{self, KeptError};
 use crate::print;
 
 /// The program's container.
@@ -61,16 +63,46 @@ pub enum LogsError {
     /// There is nothing to show.
     #[error("{0} has not run yet")]
     NotRun(String),
+    /// There was no such run.
+    #[error("{name} has no run {run}; its last run is {last}")]
+    NoRun {
+        /// The migration.
+        name: String,
+        /// The run.
+        run: u32,
+        /// The last one.
+        last: u32,
+    },
+    /// Its program never began.
+    #[error("run {run} of {name} started no program, so there is no log; describe shows why")]
+    NotStarted {
+        /// The migration.
+        name: String,
+        /// The run.
+        run: u32,
+    },
     /// The pod is gone.
     #[error(
-        "the pod of run {run} of {name} is gone, and its log with it; describe shows the last lines of a \
-         failure"
+        "the pod of run {run} of {name} is gone, and no archive has its log; describe shows the last \
+         lines of a failure"
     )]
     Gone {
         /// The migration.
         name: String,
         /// The run.
         run: u32,
+    },
+    /// The pod is gone, and its archive cannot be read from here.
+    #[error("the pod of run {run} of {name} is gone; its log is kept at {at}")]
+    Archived {
+        /// The migration.
+        name: String,
+        /// The run.
+        run: u32,
+        /// Where the log is.
+        at: String,
+        /// Why it cannot be read from here.
+        source: KeptError,
     },
     /// The stream broke, or standard output did.
     #[error("copying the log")]
@@ -81,7 +113,7 @@ pub enum LogsError {
 pub async fn logs(flags: Flags) -> Result<u8, LogsError> {
     let cluster = Cluster::connect(&flags.cluster).await?;
     let migration = cluster.migration(&flags.name).await?;
-    let run = run(&migration, flags.run).ok_or_else(|| LogsError::NotRun(flags.name.clone()))?;
+    let run = run(&migration, flags.run)?;
     let selector =
         format!("{MIGRATION_UID_LABEL}={},{RUN_LABEL}={run}", migration.uid().unwrap_or_default());
     let pods = cluster
@@ -89,8 +121,9 @@ pub async fn logs(flags: Flags) -> Result<u8, LogsError> {
         .list(&ListParams::default().labels(&selector))
         .await
         .map_err(cluster::failed("listing the run's pods"))?;
-    let gone = || LogsError::Gone { name: flags.name.clone(), run };
-    let pod = newest(pods.items).ok_or_else(gone)?;
+    let Some(pod) = newest(pods.items) else {
+        return kept(&cluster, &migration, run, &flags).await;
+    };
     let params = LogParams {
         container: Some(container(&migration, run, flags.guard).into()),
         follow: flags.follow,
@@ -109,6 +142,36 @@ pub async fn logs(flags: Flags) -> Result<u8, LogsError> {
     Ok(0)
 }
 
+/// The log of a run whose pod is gone, from the archive.
+async fn kept(
+    cluster: &Cluster,
+    migration: &DataMigration,
+    run: u32,
+    flags: &Flags,
+) -> Result<u8, LogsError> {
+    let name = || flags.name.clone();
+    let status = migration.status.as_ref();
+    let record = status.and_then(|status| status.runs.iter().find(|record| record.number == run));
+    let log = record.filter(|_| !flags.guard).and_then(|record| record.log.clone());
+    let Some(at) = log else {
+        let started = record.is_none_or(|record| record.execution_time.is_some());
+        return Err(if started {
+            LogsError::Gone { name: name(), run }
+        } else {
+            LogsError::NotStarted { name: name(), run }
+        });
+    };
+    let target = record.and_then(|record| record.target.clone());
+    let target = target.unwrap_or_else(|| migration.spec.target.name.clone());
+    match kept_log::read(cluster.target(&target).await.as_ref(), &at).await {
+        Ok(text) => {
+            print::bytes(&kept_log::tail(text, flags.tail))?;
+            Ok(0)
+        }
+        Err(source) => Err(LogsError::Archived { name: name(), run, at, source }),
+    }
+}
+
 /// A restore has a single container, of ours.
 fn container(migration: &DataMigration, run: u32, guard: bool) -> &'static str {
     let mut runs = migration.status.iter().flat_map(|status| &status.runs);
@@ -120,8 +183,14 @@ fn container(migration: &DataMigration, run: u32, guard: bool) -> &'static str {
     }
 }
 
-fn run(migration: &DataMigration, asked: Option<u32>) -> Option<u32> {
-    asked.or_else(|| migration.status.as_ref().map(|status| status.last_run)).filter(|run| *run > 0)
+fn run(migration: &DataMigration, asked: Option<u32>) -> Result<u32, LogsError> {
+    let name = migration.name_any();
+    let last = migration.status.as_ref().map_or(0, |status| status.last_run);
+    match asked.unwrap_or(last) {
+        _ if last == 0 => Err(LogsError::NotRun(name)),
+        run if run == 0 || run > last => Err(LogsError::NoRun { name, run, last }),
+        run => Ok(run),
+    }
 }
 
 /// A run may have several pods, one after the other.
@@ -163,5 +232,32 @@ async fn copy(stream: impl futures::AsyncBufRead) -> io::Result<()> {
             return Ok(());
         }
         stream.consume_unpin(read);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::story::tests::migration;
+    use serde_json::json;
+
+    fn check(last: u32, asked: Option<u32>, expected: Result<u32, &str>) {
+        let migration = migration(json!({}), json!({"lastRun": last}));
+        match (run(&migration, asked), expected) {
+            (Ok(found), Ok(expected)) => assert_eq!(found, expected),
+            (Err(error), Err(expected)) => {
+                assert!(error.to_string().contains(expected), "{error}");
+            }
+            (found, expected) => panic!("{found:?}, expected {expected:?}"),
+        }
+    }
+
+    #[test]
+    fn a_run_that_never_was_is_named_with_the_last_one() {
+        check(3, None, Ok(3));
+        check(3, Some(2), Ok(2));
+        check(3, Some(99), Err("has no run 99; its last run is 3"));
+        check(3, Some(0), Err("has no run 0; its last run is 3"));
+        check(0, None, Err("has not run yet"));
     }
 }

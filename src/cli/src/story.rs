@@ -207,22 +207,36 @@ fn applied(report: &AppliedReport) -> String {
     let Some(effects) = &report.effects else {
         return text + &line("The guard did not get to say what it saw.");
     };
+    // Without a journal only requests are known.
+    let journaled = report.digest.is_some();
     let rows: Vec<Vec<String>> = effects
         .tables
         .iter()
         .map(|table| {
-            let counts = [table.put, table.updated, table.deleted].map(count);
-            std::iter::once(named(&table.name, table.table)).chain(counts).collect()
+            let first = if journaled { table.created } else { table.put };
+            let counts = [first, table.updated, table.deleted].map(count);
+            let attributes = journaled.then(|| attributes(&table.attributes));
+            let named = std::iter::once(named(&table.name, table.table));
+            named.chain(counts).chain(attributes).collect()
         })
         .collect();
-    text += &rows_or(&["TABLE", "PUT", "UPDATED", "DELETED"], &rows, "Nothing was written.");
+    let heads: &[&str] = if journaled {
+        &["TABLE", "CREATED", "UPDATED", "DELETED", "ATTRIBUTES"]
+    } else {
+        &["TABLE", "PUT", "UPDATED", "DELETED"]
+    };
+    text += &rows_or(heads, &rows, "Nothing was written.");
     text += &line(&format!(
         "{} items read · used {} write units, {} read units",
         count(effects.items_read),
         units(effects.write_units),
         units(effects.read_units),
     ));
-    text + &remarks(&effects.remarks)
+    text += &remarks(&effects.remarks);
+    if let Some(digest) = &report.digest {
+        text += &line(&format!("digest {digest}"));
+    }
+    text
 }
 
 fn restore(what: &str, report: &RestoreReport) -> String {

@@ -4,8 +4,8 @@ use std::time::Duration;
 
 use dm_core::plan::{Mode, Plan, Upstream};
 use dm_core::report::{
-    ApplyTime, AttributeEffect, ChangedAgain, DryRunResult, Fidelity, GuardResult, Limited,
-    OperationCount, Remark, TableChange, TableEffect, example,
+    ApplyTime, AttributeEffect, ChangedAgain, ChangedItem, DryRunResult, Fidelity, GuardResult,
+    ItemChange, Limited, OperationCount, Remark, TableChange, TableEffect, example,
 };
 
 use crate::database;
@@ -43,6 +43,17 @@ pub enum End {
     Stopped,
 }
 
+impl End {
+    /// Whether the program ended otherwise than with exit code 0.
+    fn failed(self) -> bool {
+        match self {
+            Self::Exited(code) => code != 0,
+            Self::Signalled(_) => true,
+            Self::Stopped => false,
+        }
+    }
+}
+
 /// What is going to happen, in a line.
 pub fn intent(mode: Mode, database: &Upstream) -> String {
     let database = database::name(database);
@@ -54,7 +65,7 @@ pub fn intent(mode: Mode, database: &Upstream) -> String {
 
 /// The whole summary.
 pub fn text(result: &GuardResult, told: &Told<'_>) -> String {
-    let mut lines = vec![head(result)];
+    let mut lines = vec![head(result, told.end)];
     lines.push(labelled("database", &database::name(&told.plan.upstream)));
     lines.extend(ended(told).map(|end| labelled("program", &end)));
     lines.extend(result.problem.as_ref().map(|problem| labelled("problem", problem)));
@@ -66,7 +77,7 @@ pub fn text(result: &GuardResult, told: &Told<'_>) -> String {
     lines.extend(remarks(&result.remarks));
     lines.extend(result.dry_run.iter().filter_map(underneath));
     lines.push(cost(result));
-    lines.extend(second_pass(result, told.second));
+    lines.extend(second_pass(result, told));
     if result.left_out > 0 {
         lines.push(format!("  {} more tables or remarks are not counted", result.left_out));
     }
@@ -96,7 +107,7 @@ fn labelled(label: &str, text: &str) -> String {
     format!("  {label:<8}  {text}")
 }
 
-fn head(result: &GuardResult) -> String {
+fn head(result: &GuardResult, end: End) -> String {
     let calls = match result.write_calls_upstream {
         1 => "1 write call".into(),
         many => format!("{} write calls", count(many)),
@@ -107,6 +118,9 @@ fn head(result: &GuardResult) -> String {
         }
         (Mode::DryRun, _) => {
             format!("dry run · {calls} reached the database, which must not happen: report it")
+        }
+        (Mode::Apply, _) if end.failed() || result.problem.is_some() => {
+            format!("failed · {calls} reached the database")
         }
         (Mode::Apply, _) => format!("applied · {calls} reached the database"),
     }
@@ -128,7 +142,7 @@ fn ended(told: &Told<'_>) -> Option<String> {
 fn no_request(end: End) -> Vec<String> {
     let hint = [
         "If it should have: it may name an endpoint itself, or its SDK may be too old to honour",
-        "AWS_ENDPOINT_URL_DYNAMODB. That takes boto3 1.28.0, JS SDK v3.4xx, Go SDK v2 with config 1.22,",
+        "AWS_ENDPOINT_URL_DYNAMODB. That takes boto3 1.28.0, JS SDK v3.428.0, Go SDK v2 with config 1.22,",
         "Java SDK v2 2.28.1, or the Rust SDK; JS SDK v2 and Go SDK v1 do not know it at all.",
     ];
     let (who, hint) = match end {
@@ -147,21 +161,20 @@ fn tables(result: &GuardResult) -> Vec<String> {
     let width = shown.iter().map(|table| table.name.chars().count()).max().unwrap_or(0);
     let mut lines = Vec::new();
     for table in shown {
-        lines.push(format!("  {:<width$}  {}", table.name, counts(result.mode, table)));
+        lines.push(format!("  {:<width$}  {}", table.name, counts(result, table)));
         let attributes = &table.attributes[..table.attributes.len().min(LISTED_MAX)];
         let name_width = attributes.iter().map(|a| a.name.chars().count()).max().unwrap_or(0);
         let indent = " ".repeat(width + 4);
         lines.extend(table.settings.iter().map(|setting| format!("{indent}table: {setting}")));
         let each = attributes.iter().flat_map(|attribute| changes(attribute, name_width));
         lines.extend(each.map(|line| format!("{indent}{line}")));
-        let samples = result.dry_run.iter().flat_map(|dry_run| &dry_run.samples);
-        let example = samples.into_iter().find(|sample| sample.table == table.name);
-        let example = example.map(|sample| format!("{indent}e.g. {}", example::line(sample)));
+        let examples = examples(result, &table.name);
+        let examples = examples.map(|sample| format!("{indent}e.g. {}", example::line(sample)));
         let more = table.attributes.len() - attributes.len();
         lines.extend(
             (more > 0).then(|| format!("{indent}and {} more attributes", count(more as u64))),
         );
-        lines.extend(example);
+        lines.extend(examples);
     }
     let more = result.tables.len() - shown.len();
     lines.extend((more > 0).then(|| format!("  and {} more tables", count(more as u64))));
@@ -169,6 +182,17 @@ fn tables(result: &GuardResult) -> Vec<String> {
         lines.push("  no table was read or written".into());
     }
     lines
+}
+
+/// The first item of a table for each kind of change: of moved items one shows the old key, another
+/// one the new key.
+fn examples<'r>(result: &'r GuardResult, table: &'r str) -> impl Iterator<Item = &'r ChangedItem> {
+    let samples = move || {
+        let samples = result.dry_run.iter().flat_map(|dry_run| &dry_run.samples);
+        samples.filter(move |sample| sample.table == table)
+    };
+    let kinds = [ItemChange::Updated, ItemChange::Created, ItemChange::Deleted];
+    kinds.into_iter().filter_map(move |kind| samples().find(|sample| sample.kind == kind))
 }
 
 /// What happens to the table itself.
@@ -185,11 +209,13 @@ fn fate(mode: Mode, change: TableChange) -> String {
     }
 }
 
-fn counts(mode: Mode, table: &TableEffect) -> String {
-    let [updated, created, deleted] = match mode {
-        Mode::DryRun => ["would be updated", "created", "deleted"],
+fn counts(result: &GuardResult, table: &TableEffect) -> String {
+    let mode = result.mode;
+    let [updated, created, deleted] = match (mode, &result.journal) {
+        (Mode::DryRun, _) => ["would be updated", "created", "deleted"],
+        (Mode::Apply, Some(_)) => ["updated", "created", "deleted"],
         // Without a journal only the requests are known.
-        Mode::Apply => ["updated", "put", "deleted"],
+        (Mode::Apply, None) => ["updated", "put", "deleted"],
     };
     let mut parts = vec![
         format!("{} items read", count(table.items_read)),
@@ -268,12 +294,23 @@ fn underneath(dry_run: &DryRunResult) -> Option<String> {
 }
 
 /// Whether it may be run again.
-fn second_pass(result: &GuardResult, end: Option<End>) -> Option<String> {
-    let pass = result.dry_run.as_ref()?.second_pass.as_ref()?;
+fn second_pass(result: &GuardResult, told: &Told<'_>) -> Option<String> {
+    let end = told.second;
+    let skipped = (told.plan.second_pass && told.end.failed()).then_some("the program failed");
+    let Some(pass) = result.dry_run.as_ref()?.second_pass.as_ref() else {
+        return skipped.map(|why| format!("  second pass: skipped, because {why}"));
+    };
     let why = match end {
         Some(End::Exited(code)) if code != 0 => format!("the program ended with exit code {code}"),
         Some(End::Signalled(signal)) => format!("the program was ended by signal {signal}"),
         Some(End::Interrupted(signal)) => format!("signal {signal} told the program to stop"),
+        _ if pass.is_safe().is_none() => {
+            return Some(
+                "  second pass: the program sent no request, so whether it is safe to run again is \
+                 not known"
+                    .into(),
+            );
+        }
         _ if pass.idempotent => {
             return Some("  second pass: no changes, safe to run again".into());
         }
@@ -306,6 +343,8 @@ fn cost(result: &GuardResult) -> String {
             let what = match limited_by {
                 Limited::Reads => "reads",
                 Limited::Writes => "writes",
+                Limited::ReadUnits => "read units",
+                Limited::WriteUnits => "write units",
             };
             format!("{cost} · about {time} at {} {what} a second", count(per_second.into()))
         }

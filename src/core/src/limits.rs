@@ -112,6 +112,10 @@ pub const OUTAGE_MESSAGE_CHARS_MAX: usize = 200;
 /// Different remarks kept in a result. More say nothing new to a reader.
 pub const REMARKS_MAX: usize = 200;
 
+/// Operations that are counted by name: all of DynamoDB's, and some of other services, whose names a
+/// program chooses.
+pub const OPERATIONS_COUNTED_MAX: usize = 128;
+
 /// Tables counted separately in a result. DynamoDB's default quota is 2,500 per region.
 pub const TABLES_COUNTED_MAX: usize = 2_500;
 
@@ -324,6 +328,10 @@ pub const RATE_BURST: Duration = Duration::from_millis(250);
 /// Bytes of items that a dry run keeps in memory, with what holding them takes; further ones go to a
 /// file. Some 25,000 changed items of 1 KB, so that most dry runs never touch a disk.
 pub const OVERLAY_MEMORY_BYTES_MAX: usize = 64 * 1024 * 1024;
+
+/// Bytes of digests that a journaled run keeps in memory to count what it changed; further ones go to
+/// a file. Some 150,000 updated items.
+pub const JOURNAL_EFFECTS_MEMORY_BYTES_MAX: usize = 32 * 1024 * 1024;
 
 /// Bytes of that file kept in memory: its inner pages, and those of a part that is being written.
 pub const OVERLAY_DISK_CACHE_BYTES_MAX: usize = 32 * 1024 * 1024;

@@ -12,7 +12,9 @@ mod outage;
 use serde::{Deserialize, Serialize};
 
 pub use changed_item::{CHANGED_ITEM_VERSION, ChangedItem, ItemChange, ItemName};
-pub use dry_run::{ApplyTime, ChangedAgain, DryRunResult, Limited, OperationCount, SecondPass};
+pub use dry_run::{
+    ApplyTime, ChangedAgain, DryRunResult, Limited, OperationCount, SecondPass, Use,
+};
 pub use outage::{Behind, Outage};
 
 use crate::identity::DatabaseId;
@@ -150,6 +152,10 @@ pub struct TableEffect {
     pub id: Option<String>,
     /// Items returned by reads of this table.
     pub items_read: u64,
+    /// Items in the table, as DynamoDB counts them about every six hours; absent where the guard did
+    /// not ask.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub item_count: Option<u64>,
     /// Items that were not there before.
     pub created: u64,
     /// Items that differ from before.

@@ -199,6 +199,9 @@ pub struct RunSummary {
     /// Tables left out, to be short.
     #[serde(default, skip_serializing_if = "is_zero")]
     pub left_out: u32,
+    /// Whether the counts are items. Else they are requests, as of a run without a journal.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub counts_items: bool,
 }
 
 #[allow(clippy::trivially_copy_pass_by_ref, reason = "serde's signature")]

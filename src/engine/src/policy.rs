@@ -2,29 +2,42 @@
 
 use dm_core::glob;
 use dm_core::limits;
-use dm_core::plan::Policy as PolicyPlan;
+use dm_core::plan::{Policy as PolicyPlan, RunId};
 
 use crate::call::Call;
 use crate::fault::Fault;
 use crate::operation::{Class, Operation};
 use crate::tables::{plain_name, statements, tables_named};
 
-/// The field that allows tables, as users know it.
-const TABLES_FIELD: &str = "MigrationTarget spec.policy.tables";
-
-/// The field that allows control-plane writes, as users know it.
-const CONTROL_PLANE_FIELD: &str = "MigrationTarget spec.policy.controlPlane";
-
 /// What may pass.
 #[derive(Clone, Debug)]
 pub struct Policy {
     plan: PolicyPlan,
+    settings: Settings,
 }
+
+/// Where a policy is set, as users know it.
+#[derive(Clone, Copy, Debug)]
+struct Settings {
+    tables: &'static str,
+    control_plane: &'static str,
+}
+
+/// In a cluster: fields of an object.
+const FIELDS: Settings = Settings {
+    tables: "MigrationTarget spec.policy.tables",
+    control_plane: "MigrationTarget spec.policy.controlPlane",
+};
+
+/// Without one: flags of the command line.
+const FLAGS: Settings = Settings { tables: "--tables", control_plane: "--control-plane" };
 
 impl Policy {
     /// The policy of a plan.
-    pub fn new(plan: PolicyPlan) -> Self {
-        Self { plan }
+    pub fn new(plan: PolicyPlan, run: &RunId) -> Self {
+        // Only runs of a cluster have a namespace.
+        let settings = if run.namespace.is_empty() { FLAGS } else { FIELDS };
+        Self { plan, settings }
     }
 
     /// Whether item values may appear in reports.
@@ -34,7 +47,7 @@ impl Policy {
 
     /// Whether the call may pass: its operation, then each of its tables.
     pub fn check(&self, call: &Call) -> Result<(), Fault> {
-        let operation = call.operation;
+        let (operation, field) = (call.operation, self.settings.tables);
         self.check_operation(operation)?;
         let tables = tables_named(&call.body);
         for table in &tables {
@@ -45,10 +58,10 @@ impl Policy {
         if names_none && !self.plan.tables.is_empty() {
             return Err(Fault::refused(
                 format!(
-                    "The guard refuses {}: it names no table that {TABLES_FIELD} could allow.",
+                    "The guard refuses {}: it names no table that {field} could allow.",
                     operation.name()
                 ),
-                format!("names no table that {TABLES_FIELD} could allow"),
+                format!("names no table that {field} could allow"),
             ));
         }
         Ok(())
@@ -56,6 +69,7 @@ impl Policy {
 
     /// Statements name their tables in their text. One that is not understood may name any.
     fn check_statements(&self, call: &Call) -> Result<(), Fault> {
+        let field = self.settings.tables;
         if self.plan.tables.is_empty() {
             return Ok(());
         }
@@ -64,7 +78,7 @@ impl Policy {
             Fault::refused(
                 format!(
                     "The guard refuses {name}: it does not understand the statement, and so cannot \
-                     tell whether {TABLES_FIELD} allows its table. {}",
+                     tell whether {field} allows its table. {}",
                     error.message
                 ),
                 "a statement is not understood",
@@ -75,7 +89,7 @@ impl Policy {
 
     /// Whether this table may be touched, by its name or ARN.
     pub fn check_table(&self, operation: Operation, table: &str) -> Result<(), Fault> {
-        let name = plain_name(table);
+        let (name, field) = (plain_name(table), self.settings.tables);
         let globs = &self.plan.tables;
         if globs.is_empty() || globs.iter().any(|glob| glob::matches(glob, name)) {
             return Ok(());
@@ -83,15 +97,15 @@ impl Policy {
         let quoted = quoted(name);
         Err(Fault::refused(
             format!(
-                "The guard refuses {} on table {quoted}: {TABLES_FIELD} does not allow it.",
+                "The guard refuses {} on table {quoted}: {field} does not allow it.",
                 operation.name()
             ),
-            format!("table {quoted} is not allowed by {TABLES_FIELD}"),
+            format!("table {quoted} is not allowed by {field}"),
         ))
     }
 
     fn check_operation(&self, operation: Operation) -> Result<(), Fault> {
-        let name = operation.name();
+        let (name, field) = (operation.name(), self.settings.control_plane);
         match operation.class() {
             Class::AlwaysDenied => Err(Fault::refused(
                 format!(
@@ -102,8 +116,8 @@ impl Policy {
             )),
             // In a dry run too: it must not succeed where the applied run would be denied.
             Class::ControlPlaneWrite if !self.plan.control_plane => Err(Fault::refused(
-                format!("The guard refuses {name}: {CONTROL_PLANE_FIELD} does not allow it."),
-                format!("not allowed by {CONTROL_PLANE_FIELD}"),
+                format!("The guard refuses {name}: {field} does not allow it."),
+                format!("not allowed by {field}"),
             )),
             Class::MetadataRead if operation == Operation::DescribeEndpoints => {
                 Err(Fault::refused(
@@ -132,11 +146,15 @@ mod tests {
     fn refusal(plan: &PolicyPlan, operation: Operation, body: Value) -> Option<String> {
         let Value::Object(body) = body else { unreachable!() };
         let call = Call { operation, body, invocation: None };
-        match Policy::new(plan.clone()).check(&call) {
+        match Policy::new(plan.clone(), &run("shop")).check(&call) {
             Ok(()) => None,
             Err(Fault::Refused { message, .. }) => Some(message),
             Err(other) => Some(format!("not a refusal: {other}")),
         }
+    }
+
+    fn run(namespace: &str) -> RunId {
+        RunId { namespace: namespace.into(), name: "m".into(), uid: "u".into(), number: 1 }
     }
 
     fn plan(tables: &[&str], control_plane: bool) -> PolicyPlan {
@@ -152,6 +170,21 @@ mod tests {
         for part in ["PutItem", "\"bikes\"", "MigrationTarget spec.policy.tables"] {
             assert!(message.contains(part), "{message}");
         }
+    }
+
+    #[test]
+    fn without_a_cluster_a_denial_names_the_flag() {
+        let policy = Policy::new(plan(&["cars"], false), &run(""));
+        let message = |operation, table: &str| {
+            let Value::Object(body) = json!({"TableName": table}) else { unreachable!() };
+            match policy.check(&Call { operation, body, invocation: None }) {
+                Err(Fault::Refused { message, .. }) => message,
+                other => panic!("{other:?}"),
+            }
+        };
+        assert!(message(Operation::PutItem, "bikes").contains(": --tables does not allow it"));
+        let denied = message(Operation::DeleteTable, "cars");
+        assert!(denied.contains(": --control-plane does not allow it"), "{denied}");
     }
 
     #[test]

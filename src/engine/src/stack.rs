@@ -4,6 +4,7 @@
 mod dry_run;
 mod identity;
 
+use std::collections::BTreeMap;
 use std::io::Write;
 use std::path::Path;
 use std::sync::atomic::AtomicBool;
@@ -153,7 +154,7 @@ impl Engine {
         Ok(Self {
             mode: plan.mode,
             upstream: plan.upstream.clone(),
-            policy: Policy::new(plan.policy.clone()),
+            policy: Policy::new(plan.policy.clone(), &plan.run),
             arns: Arns::new(reader),
             rates: Rates::new(plan.mode, &plan.limits, plan.limits_max.clone()),
             replay: Replay::default(),
@@ -168,15 +169,18 @@ impl Engine {
         })
     }
 
-    /// The same engine, which keeps in this folder what a dry run cannot hold in memory; else it is
-    /// the system's for temporary files.
+    /// The same engine, which keeps in this folder what does not fit in memory; else it is the
+    /// system's for temporary files.
     #[must_use]
     pub fn in_folder(self, folder: &Path) -> Self {
         let bottom = match self.bottom {
             Bottom::Overlay(overlay) => {
                 Bottom::Overlay(Box::new(overlay.in_folder(folder.to_owned())))
             }
-            other @ (Bottom::Apply(_) | Bottom::Journal(_) | Bottom::Closed(..)) => other,
+            Bottom::Journal(journal) => {
+                Bottom::Journal(Box::new(journal.in_folder(folder.to_owned())))
+            }
+            other @ (Bottom::Apply(_) | Bottom::Closed(..)) => other,
         };
         Self { bottom, ..self }
     }
@@ -396,6 +400,15 @@ impl Engine {
                 tables.insert(effect.name.clone(), TableEffect { items_read, ..effect });
             }
         }
+        if let Bottom::Journal(journal) = &self.bottom {
+            problem = problem.or_else(|| journal.effects().problem());
+            journaled(&mut tables, journal.effects().tables());
+        }
+        for (name, items) in counts.item_counts {
+            if let Some(table) = tables.get_mut(&name) {
+                table.item_count = Some(items);
+            }
+        }
         let mut tables: Vec<TableEffect> = tables.into_values().collect();
         let database = self.identify(&mut tables);
         let (gave_way, locked, journal_problem) = match &self.bottom {
@@ -431,6 +444,20 @@ impl Engine {
             database,
             gave_way,
         }
+    }
+}
+
+/// Replaces counts of calls by counts of items, which a journal knows.
+fn journaled(tables: &mut BTreeMap<String, TableEffect>, effects: Vec<TableEffect>) {
+    for table in tables.values_mut() {
+        let TableEffect { name, items_read, change, settings, .. } = std::mem::take(table);
+        *table = TableEffect { name, items_read, change, settings, ..TableEffect::default() };
+    }
+    for effect in effects {
+        let TableEffect { items_read, change, settings, .. } =
+            tables.remove(&effect.name).unwrap_or_default();
+        let effect = TableEffect { items_read, change, settings, ..effect };
+        tables.insert(effect.name.clone(), effect);
     }
 }
 

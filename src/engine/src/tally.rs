@@ -28,6 +28,8 @@ pub struct Counts {
     pub write_units: f64,
     /// Per table.
     pub tables: BTreeMap<String, TableEffect>,
+    /// Items in each table, as its description has it.
+    pub item_counts: BTreeMap<String, u64>,
     /// What was not answered exactly.
     remarks: BTreeMap<(String, Fidelity, String), u64>,
     /// Calls that were answered, and those of them only approximately; and calls refused.
@@ -93,6 +95,14 @@ impl Tally {
         counts.table(table, |effect| effect.items_read += items);
     }
 
+    /// A table's description says how many items it has.
+    pub fn item_count(&self, table: &str, items: u64) {
+        let mut counts = self.lock();
+        if counts.item_counts.len() < limits::TABLES_COUNTED_MAX {
+            counts.item_counts.insert(table.to_owned(), items);
+        }
+    }
+
     /// What has been used so far; throttles are not counted here.
     pub fn used(&self) -> Used {
         let counts = self.lock();
@@ -156,12 +166,13 @@ impl Counts {
         self.tables.insert(name.to_owned(), effect);
     }
 
-    /// Operations are those of DynamoDB, so their number is bounded.
     fn count(&mut self, operation: &str, place: usize) {
         if let Some(counts) = self.operations.get_mut(operation) {
             counts[place] += 1;
-        } else {
+        } else if self.operations.len() < limits::OPERATIONS_COUNTED_MAX {
             self.operations.entry(operation.to_owned()).or_default()[place] = 1;
+        } else {
+            self.dropped = self.dropped.saturating_add(1);
         }
     }
 

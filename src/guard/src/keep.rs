@@ -291,6 +291,7 @@ pub fn summary(result: &GuardResult) -> RunSummary {
         write_units: result.write_units,
         tables: tables.collect(),
         left_out: result.left_out,
+        counts_items: result.journal.is_some(),
     }
 }
 

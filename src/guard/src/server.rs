@@ -158,15 +158,19 @@ impl Server {
         match not {
             NotACall::Foreign(foreign) => {
                 tracing::warn!(service = foreign.service, "call of another service refused");
-                let why = format!("a call of another service: {}", foreign.service);
-                self.engine.refused_on_the_wire("other", &why);
+                let call = format!("{}:{}", foreign.service, foreign.operation);
+                self.engine.refused_on_the_wire(&call, "the guard serves DynamoDB only");
             }
             NotACall::Denied(denied) => {
                 let operation = denied.operation.name();
                 tracing::warn!(operation, why = denied.why, "request refused");
                 self.engine.refused_on_the_wire(operation, &denied.why);
             }
-            NotACall::Wrong(ServiceError { code, .. }) | NotACall::Bare(code) => {
+            NotACall::Wrong(error) => {
+                tracing::warn!(error = error.code.name(), "request refused");
+                self.engine.refused_on_the_wire("unknown", &error.message);
+            }
+            NotACall::Bare(code) => {
                 tracing::warn!(error = code.name(), "request refused");
                 self.engine.refused_on_the_wire("unknown", "not a request of DynamoDB's protocol");
             }

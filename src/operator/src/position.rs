@@ -2,7 +2,9 @@
 //! decides nothing.
 
 use dm_api::condition::{Reason, types};
-use dm_api::status::{AppliedReport, DataMigrationStatus, Phase, Progress, RunKind, RunRecord};
+use dm_api::status::{
+    AppliedReport, DataMigrationStatus, Phase, Progress, RunKind, RunRecord, TableChanged,
+};
 use jiff::Timestamp;
 
 use crate::adjust;
@@ -137,7 +139,7 @@ fn how_far(status: &DataMigrationStatus, run: &RunRecord) -> Option<String> {
     }
     let report = status.applied.as_ref().filter(|report| report.run == run.number)?;
     let tables = &report.effects.as_ref()?.tables;
-    let written: u64 = tables.iter().map(|t| t.put + t.updated + t.deleted).sum();
+    let written: u64 = tables.iter().map(TableChanged::written).sum();
     let estimate = status.dry_run.as_ref().and_then(|dry_run| dry_run.effects.as_ref());
     let total = estimate.map(progress::total_of).filter(|total| *total > 0);
     Some(match total {
@@ -281,7 +283,7 @@ const fn phase_under_way(kind: RunKind) -> Phase {
 fn restoring_total(situation: Situation<'_>, record: &RunRecord) -> Option<u64> {
     let applied = situation.migration.status.as_ref()?.applied.as_ref()?;
     let tables = &applied.effects.as_ref().filter(|_| record.restores == Some(applied.run))?.tables;
-    Some(tables.iter().map(|table| table.put + table.updated + table.deleted).sum())
+    Some(tables.iter().map(TableChanged::written).sum())
 }
 
 /// How what would run now differs from what a run ran.

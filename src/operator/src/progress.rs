@@ -14,14 +14,20 @@ pub fn of(
     now: Timestamp,
 ) -> Progress {
     let written: u64 = guard.tables.iter().map(|t| t.created + t.updated + t.deleted).sum();
-    let total = dry_run.map(total_of).filter(|total| *total > 0 && kind == RunKind::Apply);
+    let (done, total) = match kind {
+        RunKind::Apply => (written, dry_run.map(total_of)),
+        RunKind::DryRun => (guard.items_read, total_to_read(guard)),
+        RunKind::RestorePreview | RunKind::Restore => (written, None),
+    };
+    let total = total.filter(|total| *total > 0);
     let seconds = u64::try_from(now.duration_since(started).as_secs()).unwrap_or(0).max(1);
-    let rate = written / seconds;
-    let left = total.map(|total| total.saturating_sub(written));
-    let eta = left.filter(|_| rate > 0).map(|left| left.div_ceil(rate));
-    let percent = total.map(|total| (written * 100 / total).min(99));
+    let rate = done / seconds;
+    let left = total.map(|total| total.saturating_sub(done));
+    let eta = left.filter(|left| rate > 0 && *left > 0).map(|left| left.div_ceil(rate));
+    let percent = total.map(|total| (done * 100 / total).min(99));
+    let counts = Counts { read: guard.items_read, written, total, percent, rate, eta };
     Progress {
-        text: Some(text(kind, guard.items_read, written, total, percent, rate, eta)),
+        text: Some(text(kind, &counts)),
         items_read: Some(guard.items_read),
         items_written: Some(written),
         total_estimate: total,
@@ -63,24 +69,39 @@ pub fn of_restore(
     }
 }
 
+/// Items in the tables that a dry run scans: the estimate of what it reads. Of a program that only
+/// asks for single items or partitions nothing is known.
+fn total_to_read(guard: &GuardResult) -> Option<u64> {
+    let operations = guard.dry_run.iter().flat_map(|dry_run| &dry_run.operations);
+    let scans = operations.into_iter().any(|operation| operation.operation == "Scan");
+    let tables = guard.tables.iter().filter(|table| table.items_read > 0);
+    scans.then(|| tables.map(|table| table.item_count).sum()).flatten()
+}
+
 /// Items that a dry run would change: the estimate of the whole.
 pub fn total_of(effects: &WouldChange) -> u64 {
     effects.tables.iter().map(|t| t.would_create + t.would_update + t.would_delete).sum()
 }
 
-fn text(
-    kind: RunKind,
+/// What a progress is made of.
+struct Counts {
     read: u64,
     written: u64,
     total: Option<u64>,
     percent: Option<u64>,
     rate: u64,
     eta: Option<u64>,
-) -> String {
+}
+
+fn text(kind: RunKind, counts: &Counts) -> String {
+    let Counts { read, written, total, percent, rate, eta } = *counts;
+    let eta = eta.map(|eta| format!(", {} left", span(eta))).unwrap_or_default();
     match (kind, total, percent) {
         (RunKind::Apply, Some(total), Some(percent)) => {
-            let eta = eta.map(|eta| format!(", {} left", span(eta))).unwrap_or_default();
             format!("{percent}% ({written} of ~{total}, {rate}/s{eta})")
+        }
+        (RunKind::DryRun, Some(total), Some(percent)) => {
+            format!("{percent}% ({read} of ~{total} read, {rate}/s{eta}), {written} would change")
         }
         (RunKind::Apply, _, _) => format!("{read} read, {written} written, {rate}/s"),
         (RunKind::DryRun | RunKind::RestorePreview | RunKind::Restore, _, _) => {
@@ -110,16 +131,53 @@ mod tests {
     }
 
     #[test]
-    fn an_applying_run_with_an_estimate_shows_a_percentage_and_what_is_left() {
+    fn a_run_with_an_estimate_shows_a_percentage_and_what_is_left() {
+        let counts = Counts {
+            read: 500,
+            written: 150,
+            total: Some(406),
+            percent: Some(36),
+            rate: 198,
+            eta: Some(2),
+        };
+        assert_eq!(text(RunKind::Apply, &counts), "36% (150 of ~406, 198/s, 2s left)");
         assert_eq!(
-            text(RunKind::Apply, 500, 150, Some(406), Some(36), 198, Some(2)),
-            "36% (150 of ~406, 198/s, 2s left)"
+            text(RunKind::DryRun, &Counts { total: Some(1_000), percent: Some(50), ..counts }),
+            "50% (500 of ~1000 read, 198/s, 2s left), 150 would change"
         );
     }
 
     #[test]
     fn without_an_estimate_counts_are_all_there_is() {
-        assert_eq!(text(RunKind::Apply, 5, 3, None, None, 1, None), "5 read, 3 written, 1/s");
-        assert_eq!(text(RunKind::DryRun, 5, 3, None, None, 1, None), "5 read, 3 would change");
+        let counts = Counts { read: 5, written: 3, total: None, percent: None, rate: 1, eta: None };
+        assert_eq!(text(RunKind::Apply, &counts), "5 read, 3 written, 1/s");
+        assert_eq!(text(RunKind::DryRun, &counts), "5 read, 3 would change");
+    }
+
+    #[test]
+    fn a_dry_run_that_scans_has_the_items_of_its_tables_as_its_estimate() {
+        let guard = |operation: &str, item_count| -> GuardResult {
+            serde_json::from_value(serde_json::json!({
+                "version": 1, "mode": "DryRun", "requests": 3, "writeCallsUpstream": 0,
+                "readCallsUpstream": 3, "itemsRead": 100, "readUnits": 1.0, "writeUnits": 0.0,
+                "effectsDigest": "", "dryRun": {"operations": [{"operation": operation}]},
+                "tables": [{
+                    "name": "cars", "itemsRead": 100, "itemCount": item_count, "created": 0,
+                    "updated": 0, "deleted": 0, "unchanged": 0,
+                }],
+            }))
+            .unwrap()
+        };
+        let started = Timestamp::UNIX_EPOCH;
+        let now = started + std::time::Duration::from_secs(10);
+        let check = |guard: &GuardResult, percent, eta_seconds| {
+            let progress = of(RunKind::DryRun, guard, None, started, now);
+            assert_eq!((progress.percent, progress.eta_seconds), (percent, eta_seconds));
+        };
+        check(&guard("Scan", Some(400)), Some(25), Some(30));
+        check(&guard("Query", Some(400)), None, None);
+        check(&guard("Scan", None), None, None);
+        // DynamoDB's count may be hours old.
+        check(&guard("Scan", Some(50)), Some(99), None);
     }
 }

@@ -254,6 +254,11 @@ fn applied_report(run: &RunRecord, outcome: &Outcome) -> AppliedReport {
         finalization_time: run.finalization_time.clone(),
         effects: outcome.guard.as_ref().map(effects::changed),
         program_digest: run.program_digest.clone(),
+        digest: outcome
+            .guard
+            .as_ref()
+            .filter(|guard| guard.journal.is_some())
+            .map(|guard| digest::of_dry_run(&run.program_digest, &guard.effects_digest)),
         adopted_from: None,
         baseline: false,
         journalled: outcome.journalled(),

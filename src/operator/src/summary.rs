@@ -70,6 +70,7 @@ pub fn changed(effects: &Changed) -> String {
         .iter()
         .filter_map(|table| {
             let parts = parts(&[
+                ("created", table.created),
                 ("put", table.put),
                 ("updated", table.updated),
                 ("deleted", table.deleted),

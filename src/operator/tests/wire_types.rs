@@ -229,6 +229,7 @@ fn a_guards_result_is_its_golden_file() {
                 name: "cars".into(),
                 id: Some(table_ids()["cars"].clone()),
                 items_read: 406,
+                item_count: Some(406),
                 created: 1,
                 updated: 400,
                 deleted: 2,
@@ -284,6 +285,7 @@ fn a_guards_result_is_its_golden_file() {
                 }],
                 second_pass: Some(SecondPass {
                     idempotent: false,
+                    requests: Some(812),
                     tables: vec![ChangedAgain { name: "cars".into(), items: 5 }],
                 }),
             }),
@@ -364,6 +366,7 @@ fn a_ledgers_verdicts_are_their_golden_files() {
                     ..TableEffect::default()
                 }],
                 left_out: 1,
+                counts_items: false,
             }),
         }),
     );

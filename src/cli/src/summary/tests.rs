@@ -63,7 +63,7 @@ fn dry_run() -> DryRunResult {
     }
 }
 
-fn check(result: &GuardResult, end: End, report: Option<&str>, expected: &str) {
+fn plan(result: &GuardResult) -> Plan {
     let upstream =
         Upstream { region: "eu-west-1".into(), endpoint: Some("http://127.0.0.1:8000".into()) };
     let flags = crate::database::Flags {
@@ -77,13 +77,20 @@ fn check(result: &GuardResult, end: End, report: Option<&str>, expected: &str) {
         read_units_per_second: None,
         write_units_per_second: None,
     };
-    let plan = crate::database::plan(&flags, upstream, result.mode, "main.py");
+    crate::database::plan(&flags, upstream, result.mode, "main.py")
+}
+
+fn told(plan: &Plan, end: End) -> Told<'_> {
+    Told { plan, end, second: None, took: Duration::from_millis(842), report: None }
+}
+
+fn check(result: &GuardResult, end: End, report: Option<&str>, expected: &str) {
+    let plan = plan(result);
     let report = report.map(|path| Written {
         result: path.into(),
         difference: Some(path.replace(".json", ".ndjson.zst").into()),
     });
-    let took = Duration::from_millis(842);
-    let told = Told { plan: &plan, end, second: None, took, report: report.as_ref() };
+    let told = Told { report: report.as_ref(), ..told(&plan, end) };
     assert_eq!(text(result, &told), expected);
 }
 
@@ -141,7 +148,7 @@ dry run · nothing was written (0 write calls reached the database)
   database  http://127.0.0.1:8000 (eu-west-1)
   the program sent no request to the guard
   If it should have: it may name an endpoint itself, or its SDK may be too old to honour
-  AWS_ENDPOINT_URL_DYNAMODB. That takes boto3 1.28.0, JS SDK v3.4xx, Go SDK v2 with config 1.22,
+  AWS_ENDPOINT_URL_DYNAMODB. That takes boto3 1.28.0, JS SDK v3.428.0, Go SDK v2 with config 1.22,
   Java SDK v2 2.28.1, or the Rust SDK; JS SDK v2 and Go SDK v1 do not know it at all.
 ",
     );
@@ -196,34 +203,49 @@ dry run · nothing was written (0 write calls reached the database)
 
 #[test]
 fn a_second_pass_says_whether_it_is_safe_to_run_again() {
-    let check = |again: &[(&str, u64)], end, expected: &str| {
+    let check = |again: &[(&str, u64)], requests, end, expected: &str| {
         let tables: Vec<_> = again
             .iter()
             .map(|(name, items)| ChangedAgain { name: (*name).into(), items: *items })
             .collect();
         let second_pass =
-            Some(dm_core::report::SecondPass { idempotent: tables.is_empty(), tables });
+            Some(dm_core::report::SecondPass { idempotent: tables.is_empty(), requests, tables });
         let dry_run = Some(DryRunResult { second_pass, ..dry_run() });
         let result = GuardResult { dry_run, ..result(Mode::DryRun) };
         assert_eq!(second_pass_line(&result, Some(end)), expected);
     };
-    check(&[], End::Exited(0), "  second pass: no changes, safe to run again");
+    check(&[], Some(9), End::Exited(0), "  second pass: no changes, safe to run again");
     check(
         &[("cars", 1), ("makers", 1_200)],
+        None,
         End::Exited(0),
         "  second pass: 1 item in cars, 1,200 items in makers would change again, not safe to run \
          again",
     );
     check(
         &[],
+        None,
         End::Exited(1),
         "  second pass: the program ended with exit code 1, not safe to run again",
     );
-    assert_eq!(second_pass(&result(Mode::DryRun), None), None);
+    check(
+        &[],
+        Some(0),
+        End::Exited(0),
+        "  second pass: the program sent no request, so whether it is safe to run again is not known",
+    );
+    let none = result(Mode::DryRun);
+    assert_eq!(second_pass(&none, &told(&plan(&none), End::Exited(0))), None);
+    let planned = Plan { second_pass: true, ..plan(&none) };
+    assert_eq!(
+        second_pass(&none, &told(&planned, End::Exited(1))).as_deref(),
+        Some("  second pass: skipped, because the program failed")
+    );
 }
 
-fn second_pass_line(result: &GuardResult, end: Option<End>) -> String {
-    second_pass(result, end).unwrap_or_default()
+fn second_pass_line(result: &GuardResult, second: Option<End>) -> String {
+    let plan = plan(result);
+    second_pass(result, &Told { second, ..told(&plan, End::Exited(0)) }).unwrap_or_default()
 }
 
 #[test]

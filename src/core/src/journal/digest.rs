@@ -119,6 +119,13 @@ fn put_length(hasher: &mut Sha256, length: usize) {
     hasher.update((length as u64).to_be_bytes());
 }
 
+impl<const BYTES: usize> Digest<BYTES> {
+    /// The bytes.
+    pub fn bytes(&self) -> &[u8; BYTES] {
+        &self.0
+    }
+}
+
 impl<const BYTES: usize> fmt::Display for Digest<BYTES> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(PREFIX)?;

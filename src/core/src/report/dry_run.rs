@@ -59,7 +59,7 @@ pub struct ApplyTime {
     pub seconds: u64,
     /// What takes that long.
     pub limited_by: Limited,
-    /// Its rate, in items a second.
+    /// Its rate, in items or units a second.
     pub per_second: u32,
 }
 
@@ -71,6 +71,23 @@ pub enum Limited {
     Reads,
     /// Items written.
     Writes,
+    /// Read units.
+    ReadUnits,
+    /// Write units.
+    WriteUnits,
+}
+
+/// What a run uses, as far as its rates are limited.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub struct Use {
+    /// Items read.
+    pub items_read: u64,
+    /// Items written.
+    pub items_written: u64,
+    /// Read units.
+    pub read_units: f64,
+    /// Write units.
+    pub write_units: f64,
 }
 
 /// What a second pass of the program did to the items as the first had left them.
@@ -79,6 +96,9 @@ pub enum Limited {
 pub struct SecondPass {
     /// Whether it changed nothing.
     pub idempotent: bool,
+    /// Requests that it sent. With none, that it changed nothing says nothing.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub requests: Option<u64>,
     /// Items that it changed again, per table, in order of their names.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub tables: Vec<ChangedAgain>,
@@ -93,22 +113,42 @@ pub struct ChangedAgain {
     pub items: u64,
 }
 
-impl ApplyTime {
-    /// Of so many items read and written. Reads and writes go on beside each other, so the slower
-    /// of them counts.
-    pub fn of(items_read: u64, items_written: u64, limits: &RateLimits) -> Option<Self> {
-        let time = |items: u64, limited_by, per_second: Option<u32>| {
-            let per_second = per_second?;
-            let seconds = items.div_ceil(per_second.max(1).into());
-            (items > 0).then_some(Self { seconds, limited_by, per_second })
-        };
-        let reads = time(items_read, Limited::Reads, limits.reads_per_second);
-        let writes = time(items_written, Limited::Writes, limits.writes_per_second);
-        match (reads, writes) {
-            (Some(reads), Some(writes)) if reads.seconds > writes.seconds => Some(reads),
-            (reads, writes) => writes.or(reads),
-        }
+impl SecondPass {
+    /// Whether the program is safe to run again; `None` where the pass sent no request.
+    pub fn is_safe(&self) -> Option<bool> {
+        (self.requests != Some(0)).then_some(self.idempotent)
     }
+}
+
+impl ApplyTime {
+    /// The time at these rates. All of them hold at the same time, so the slowest counts.
+    pub fn of(used: &Use, limits: &RateLimits) -> Option<Self> {
+        let time = |count: u64, limited_by, per_second: Option<u32>| {
+            let per_second = per_second?;
+            let seconds = count.div_ceil(per_second.max(1).into());
+            (count > 0).then_some(Self { seconds, limited_by, per_second })
+        };
+        let times = [
+            time(used.items_written, Limited::Writes, limits.writes_per_second),
+            time(used.items_read, Limited::Reads, limits.reads_per_second),
+            time(whole(used.write_units), Limited::WriteUnits, limits.write_units_per_second),
+            time(whole(used.read_units), Limited::ReadUnits, limits.read_units_per_second),
+        ];
+        let slower = |slowest: Self, next: Self| {
+            if next.seconds > slowest.seconds { next } else { slowest }
+        };
+        times.into_iter().flatten().reduce(slower)
+    }
+}
+
+/// Units, rounded up.
+#[allow(
+    clippy::cast_possible_truncation,
+    clippy::cast_sign_loss,
+    reason = "not negative, and small"
+)]
+fn whole(units: f64) -> u64 {
+    units.max(0.0).ceil() as u64
 }
 
 #[cfg(test)]
@@ -121,8 +161,31 @@ mod tests {
         expected: Option<(u64, Limited)>,
     ) {
         let limits = RateLimits { reads_per_second, writes_per_second, ..RateLimits::default() };
-        let time = ApplyTime::of(items_read, items_written, &limits);
+        let used = Use { items_read, items_written, ..Use::default() };
+        let time = ApplyTime::of(&used, &limits);
         assert_eq!(time.map(|time| (time.seconds, time.limited_by)), expected);
+    }
+
+    #[test]
+    fn limits_in_units_count_too() {
+        let used = Use { items_read: 10, items_written: 10, read_units: 50.5, write_units: 406.0 };
+        let check = |limits: RateLimits, expected| {
+            let time = ApplyTime::of(&used, &limits);
+            assert_eq!(time.map(|time| (time.seconds, time.limited_by)), expected);
+        };
+        let unlimited = RateLimits::default();
+        let units = RateLimits { write_units_per_second: Some(100), ..unlimited.clone() };
+        check(units.clone(), Some((5, Limited::WriteUnits)));
+        check(
+            RateLimits { read_units_per_second: Some(5), ..units },
+            Some((11, Limited::ReadUnits)),
+        );
+        let all = RateLimits {
+            writes_per_second: Some(1),
+            write_units_per_second: Some(100),
+            ..unlimited
+        };
+        check(all, Some((10, Limited::Writes)));
     }
 
     #[test]

@@ -9,6 +9,7 @@ mod ahead;
 mod batch;
 mod begin;
 mod control;
+mod effects;
 mod evidence;
 mod foreseen;
 pub mod frame;
@@ -26,6 +27,7 @@ mod transaction;
 mod unverified;
 mod writer;
 
+use std::path::PathBuf;
 use std::sync::Arc;
 
 use bytes::Bytes;
@@ -47,6 +49,7 @@ use crate::tally::Tally;
 use crate::upstream::ReadOnly;
 use ahead::{Ahead, Reading};
 use begin::Beginning;
+use effects::JournaledEffects;
 use foreseen::Followers;
 use images::Images;
 use locks::KeyLocks;
@@ -118,6 +121,7 @@ pub struct Journal {
     tables: TableLocks,
     tokens: Tokens,
     recovered: OnceCell<Recovered>,
+    effects: JournaledEffects,
 }
 
 impl Journal {
@@ -145,6 +149,7 @@ impl Journal {
             locks: KeyLocks::default(),
             tokens: Tokens::default(),
             recovered: OnceCell::new(),
+            effects: JournaledEffects::default(),
         }
     }
 
@@ -154,6 +159,17 @@ impl Journal {
         let owner = self.run.owner(holder.unwrap_or_else(tokens::fresh));
         self.tables = TableLocks::new(self.archive.clone(), owner, times);
         self
+    }
+
+    /// The same, which keeps in this folder what does not fit in memory.
+    #[must_use]
+    pub fn in_folder(self, folder: PathBuf) -> Self {
+        Self { effects: JournaledEffects::in_folder(folder), ..self }
+    }
+
+    /// What the run has changed so far.
+    pub fn effects(&self) -> &JournaledEffects {
+        &self.effects
     }
 
     /// Who has the table that was waited for last, and what went wrong with the tables' locks.

@@ -109,6 +109,7 @@ impl Journal {
     ) -> Done {
         let body = Value::Object(sent.body.clone());
         self.apply.found(sent.operation, &body);
+        self.count(prepared, before.as_ref(), made.after.as_ref());
         let mut answer = Map::new();
         if asks_for_capacity(&sent.body) {
             let units = write_units(before.as_ref(), made.after.as_ref());

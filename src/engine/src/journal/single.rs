@@ -177,6 +177,11 @@ impl Journal {
         self.writer().await?.append(Draft { unverified, ..draft }).await.map(Some)
     }
 
+    /// Counts a write that was carried out among the run's effects.
+    pub(super) fn count(&self, prepared: &Prepared, before: Option<&Item>, after: Option<&Item>) {
+        self.effects.wrote(&prepared.table, &prepared.key, before, after);
+    }
+
     pub(super) fn settle(&self, entry: Option<Sequence>, settlement: Settlement) {
         if let (Some(sequence), Some(writer)) = (entry, self.writer.get()) {
             writer.settle(sequence, settlement);
@@ -203,6 +208,7 @@ impl Journal {
         };
         if met == before {
             self.settle(entry, Settlement::Written);
+            self.count(prepared, before.as_ref(), made.after.as_ref());
             return Ok(Done { answer, before, made, tells_old });
         }
         tracing::warn!("an item changed while it was being written; its entry is corrected");
@@ -210,6 +216,7 @@ impl Journal {
         // Where an earlier sending may have met the image, the entry stays.
         let replaced = entry.filter(|_| !in_doubt);
         self.correct(replaced, draft(prepared, met.as_ref(), made.after.as_ref())).await?;
+        self.count(prepared, met.as_ref(), made.after.as_ref());
         Ok(Done { answer, before: met, made, tells_old })
     }
 

@@ -128,6 +128,14 @@ impl Journal {
         for entry in &round.entries {
             self.settle(Some(*entry), Settlement::Written);
         }
+        for (action, image) in asked.actions.iter().zip(&round.images) {
+            let prepared = action.prepared();
+            if prepared.changes()
+                && let Ok(made) = prepared.evaluate(image.as_ref())
+            {
+                self.count(prepared, image.as_ref(), made.after.as_ref());
+            }
+        }
         if let Some(token) = &asked.token {
             self.tokens.remember(token, answer.clone());
         }

@@ -52,6 +52,13 @@ impl Journal {
         for (at, sequence) in places.into_iter().zip(entries) {
             self.settle_part(sequence, not_done[at]);
         }
+        let done = parts.iter().zip(&images).zip(&not_done).filter(|(_, not_done)| !**not_done);
+        for ((part, known), _) in done {
+            let Known::Read(image) = known else { continue };
+            if let Ok(made) = part.prepared.evaluate(image.as_ref()) {
+                self.count(&part.prepared, image.as_ref(), made.after.as_ref());
+            }
+        }
         result
     }
 

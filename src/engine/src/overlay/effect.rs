@@ -85,6 +85,7 @@ impl Effects {
             id: None,
             name: table.to_owned(),
             items_read: 0,
+            item_count: None,
             created: count(self.created),
             updated: count(self.updated),
             deleted: count(self.deleted),

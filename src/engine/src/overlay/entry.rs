@@ -1,5 +1,6 @@
 //! One key of the overlay: the item as the database had it, and as the program has made it.
 
+use dm_core::report::ItemChange;
 use dm_core::value::Item;
 
 use super::image::{read_item, write_item};
@@ -61,9 +62,14 @@ impl Entry {
         }
     }
 
-    /// Whether that pass would change the item.
-    pub fn is_changed(&self) -> bool {
-        self.outcome() != self.base.as_ref()
+    /// What that pass would do to the item, if anything.
+    pub fn change(&self) -> Option<ItemChange> {
+        match (self.base.as_ref(), self.outcome()) {
+            (None, None) => None,
+            (None, Some(_)) => Some(ItemChange::Created),
+            (Some(_), None) => Some(ItemChange::Deleted),
+            (Some(base), Some(outcome)) => (base != outcome).then_some(ItemChange::Updated),
+        }
     }
 
     /// Whether a second pass made something else of it than the first.

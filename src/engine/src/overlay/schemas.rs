@@ -113,6 +113,9 @@ impl Schemas {
                 "the table's description is not understood",
             )
         })?;
+        if let Some(items) = described.pointer("/Table/ItemCount").and_then(Value::as_u64) {
+            self.tally.item_count(&schema.name, items);
+        }
         let mut names = self.lock();
         // Another request may have been quicker.
         if let Some(known) = names.by_name.get(&schema.name) {

@@ -11,7 +11,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::ops::Bound;
 
 use dm_core::limits;
-use dm_core::report::{ChangedAgain, SecondPass, TableEffect};
+use dm_core::report::{ChangedAgain, ItemChange, SecondPass, TableEffect};
 use dm_core::schema::{IndexSchema, ItemKey, KeySchema};
 use dm_core::value::Item;
 
@@ -59,7 +59,7 @@ pub struct State {
     /// Tables with entries, by their numbers.
     tables: BTreeMap<u32, (String, KeySchema)>,
     /// Where the first entries of each table are stored that are changed.
-    samples: BTreeMap<u32, Vec<Vec<u8>>>,
+    samples: BTreeMap<u32, Vec<(ItemChange, Vec<u8>)>>,
     changed_underneath: u64,
     /// In a second pass, entries per table that it changed again; everything else is the first's.
     changed_again: Option<BTreeMap<String, u64>>,
@@ -330,22 +330,26 @@ impl State {
 
     fn keep_sample(&mut self, table: &Table, stored: Vec<u8>, entry: &Entry) {
         let samples = self.samples.entry(table.number).or_default();
-        let kept = samples.iter().position(|sample| *sample == stored);
-        match kept {
-            Some(at) if !entry.is_changed() => {
+        let kept = samples.iter().position(|(_, sample)| *sample == stored);
+        let wanted = |kind: ItemChange, samples: &[(ItemChange, Vec<u8>)]| {
+            samples.len() < limits::SAMPLES_PER_TABLE_MAX
+                || samples.iter().all(|(kept, _)| *kept != kind)
+        };
+        match (kept, entry.change()) {
+            (Some(at), None) => {
                 samples.remove(at);
             }
-            None if samples.len() < limits::SAMPLES_PER_TABLE_MAX && entry.is_changed() => {
-                samples.push(stored);
-            }
-            Some(_) | None => {}
+            (Some(at), Some(kind)) => samples[at].0 = kind,
+            (None, Some(kind)) if wanted(kind, samples) => samples.push((kind, stored)),
+            (None, Some(_) | None) => {}
         }
     }
 
     /// The first entries of each table that are changed.
     pub fn sampled(&self) -> Result<Vec<Named<'_>>, Fault> {
         let mut sampled = Vec::new();
-        for (at, bytes) in self.samples.values().flatten().map(|at| (at, self.store.get(at))) {
+        let samples = self.samples.values().flatten();
+        for (at, bytes) in samples.map(|(_, at)| (at, self.store.get(at))) {
             if let Some(bytes) = bytes? {
                 sampled.push(self.named(at.clone(), &bytes)?);
             }
@@ -388,7 +392,7 @@ impl State {
         }
         let again = |(name, items)| ChangedAgain { name, items };
         let tables: Vec<ChangedAgain> = changed.into_iter().map(again).collect();
-        Some(SecondPass { idempotent: tables.is_empty(), tables })
+        Some(SecondPass { idempotent: tables.is_empty(), requests: None, tables })
     }
 
     /// The next insertion in a view, among the keys with a prefix (a partition, or nothing), with its

@@ -2,7 +2,7 @@
 
 use std::sync::atomic::Ordering;
 
-use dm_core::report::{ApplyTime, DryRunResult, GuardResult};
+use dm_core::report::{ApplyTime, DryRunResult, GuardResult, SecondPass, Use};
 
 use super::{Bottom, Engine};
 use crate::tally::Counts;
@@ -43,7 +43,9 @@ impl Engine {
              its first pass did is not known."
                 .to_owned()
         });
+        let requests = Some(now.requests.saturating_sub(first.requests));
         let second_pass = now.dry_run.and_then(|now| now.second_pass);
+        let second_pass = second_pass.map(|pass| SecondPass { requests, ..pass });
         let dry_run = first.dry_run.clone().map(|first| DryRunResult { second_pass, ..first });
         GuardResult {
             write_calls_upstream: now.write_calls_upstream,
@@ -58,10 +60,16 @@ impl Engine {
     pub(super) fn dry_run(&self, counts: &Counts) -> Option<DryRunResult> {
         let Bottom::Overlay(overlay) = &self.bottom else { return None };
         let samples = if self.policy.shows_values() { overlay.samples() } else { Ok(Vec::new()) };
+        let used = Use {
+            items_read: counts.items_read,
+            items_written: counts.writes,
+            read_units: counts.read_units,
+            write_units: counts.write_units,
+        };
         Some(DryRunResult {
             operations: counts.operations(),
             changed_underneath: overlay.changed_underneath(),
-            apply_time: ApplyTime::of(counts.items_read, counts.writes, &self.rates.in_force()),
+            apply_time: ApplyTime::of(&used, &self.rates.in_force()),
             // An overlay that is lost is the problem of the result anyway.
             samples: samples.unwrap_or_default(),
             second_pass: overlay.second_pass(),

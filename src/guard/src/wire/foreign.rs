@@ -20,14 +20,19 @@ enum Form {
 pub struct ForeignCall {
     /// The service's signing name, such as `s3`, or what could be found instead.
     pub service: String,
+    /// The operation, as far as the head of the request names it; else its method.
+    pub operation: String,
     form: Form,
 }
 
 impl ForeignCall {
     /// Recognises another service by its signature's scope, or by its target.
     pub fn recognise(head: &request::Parts) -> Option<Self> {
-        let target = head.headers.get("x-amz-target").and_then(|value| value.to_str().ok());
-        let target = target.and_then(|target| target.split_once('.')).map(|(service, _)| service);
+        let whole = head.headers.get("x-amz-target").and_then(|value| value.to_str().ok());
+        let (target, operation) = match whole.and_then(|target| target.split_once('.')) {
+            Some((target, operation)) => (Some(target), Some(operation)),
+            None => (whole, None),
+        };
         let scope = signed_service(head);
         let service = match (scope.as_deref(), target) {
             (_, Some(target)) if target.starts_with("DynamoDBStreams_") => "streams.dynamodb",
@@ -36,12 +41,8 @@ impl ForeignCall {
             (Some(service), _) => service,
             (None, Some(target)) => target,
         };
-        // Names go into messages: only what a service's name is made of.
-        let service: String = service
-            .chars()
-            .filter(|c| c.is_ascii_alphanumeric() || ".-_".contains(*c))
-            .take(64)
-            .collect();
+        let service = name_of(service);
+        let operation = name_of(operation.unwrap_or(head.method.as_str()));
         let content_type = head.headers.get(header::CONTENT_TYPE);
         let form_encoded = content_type.is_some_and(|value| {
             value.as_bytes().starts_with(b"application/x-www-form-urlencoded")
@@ -51,14 +52,15 @@ impl ForeignCall {
             _ if form_encoded => Form::QueryXml,
             _ => Form::Json,
         };
-        Some(Self { service, form })
+        Some(Self { service, operation, form })
     }
 
     /// The refusal, in words.
     pub fn message(&self) -> String {
         format!(
-            "The guard of this migration serves DynamoDB only, and this is a call of {}. It was not \
-             sent: a dry run cannot simulate it, and a restore cannot undo it.",
+            "The guard of this migration serves DynamoDB only and rejected a call of {}. Nothing was \
+             sent to that service. Calls of other services cannot be simulated in a dry run, journaled \
+             or restored: make them outside of this migration.",
             self.service
         )
     }
@@ -84,6 +86,11 @@ impl ForeignCall {
     }
 }
 
+/// Names go into messages: only what names of services and operations are made of.
+fn name_of(text: &str) -> String {
+    text.chars().filter(|c| c.is_ascii_alphanumeric() || ".-_".contains(*c)).take(64).collect()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -98,6 +105,21 @@ mod tests {
         let found = ForeignCall::recognise(&head);
         let found = found.as_ref().map(|call| (call.service.as_str(), call.form));
         assert_eq!(found, expected, "{headers:?}");
+    }
+
+    #[test]
+    fn the_operation_is_named_as_far_as_the_head_names_it() {
+        let named = |target: Option<&str>, service: &str| {
+            let mut request = Request::put("/bucket/key").header("authorization", signed(service));
+            if let Some(target) = target {
+                request = request.header("x-amz-target", target);
+            }
+            let head = request.body(()).unwrap().into_parts().0;
+            ForeignCall::recognise(&head).unwrap().operation
+        };
+        assert_eq!(named(Some("AmazonSQS.SendMessage"), "sqs"), "SendMessage");
+        assert_eq!(named(None, "s3"), "PUT");
+        assert_eq!(named(Some("AmazonSQS.<b>"), "sqs"), "b");
     }
 
     fn signed(service: &str) -> String {

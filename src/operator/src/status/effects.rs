@@ -5,7 +5,7 @@ use dm_api::status::{
     AttributeCounts, Changed, OperationEntry, RemarkEntry, TableChanged, TableFate,
     TableWouldChange, WouldChange,
 };
-use dm_core::report::{GuardResult, Remark, TableChange, example};
+use dm_core::report::{GuardResult, Remark, TableChange, TableEffect, example};
 
 use crate::limits;
 use crate::outcome::Outcome;
@@ -14,7 +14,7 @@ use crate::outcome::Outcome;
 pub(super) fn idempotent(outcome: &Outcome) -> Option<bool> {
     let second = outcome.second_run.as_ref().filter(|second| second.not_run.is_none())?;
     let pass = outcome.guard.as_ref()?.dry_run.as_ref()?.second_pass.as_ref()?;
-    Some(pass.idempotent && second.exit_code == Some(0))
+    Some(pass.is_safe()? && second.exit_code == Some(0))
 }
 
 fn operations(guard: &GuardResult) -> Vec<OperationEntry> {
@@ -53,17 +53,7 @@ pub(super) fn would_change(guard: &GuardResult) -> WouldChange {
                 would_create: table.created,
                 would_update: table.updated,
                 would_delete: table.deleted,
-                attributes: table
-                    .attributes
-                    .iter()
-                    .take(limits::ATTRIBUTES_MAX)
-                    .map(|attribute| AttributeCounts {
-                        name: attribute.name.clone(),
-                        added: attribute.added,
-                        changed: attribute.changed,
-                        removed: attribute.removed,
-                    })
-                    .collect(),
+                attributes: attributes(table),
                 table: table.change.map(fate),
                 settings: table.settings.iter().take(limits::ATTRIBUTES_MAX).cloned().collect(),
             })
@@ -99,6 +89,7 @@ pub(super) fn tried_on(guard: &GuardResult) -> Option<TriedOn> {
 
 /// What an applying run did.
 pub(super) fn changed(guard: &GuardResult) -> Changed {
+    let counted = if guard.journal.is_some() { Counted::Items } else { Counted::Requests };
     Changed {
         items_read: guard.items_read,
         tables: guard
@@ -106,13 +97,7 @@ pub(super) fn changed(guard: &GuardResult) -> Changed {
             .iter()
             .filter(|table| table.changes())
             .take(limits::TABLES_MAX)
-            .map(|table| TableChanged {
-                name: table.name.clone(),
-                put: table.created,
-                updated: table.updated,
-                deleted: table.deleted,
-                table: table.change.map(fate),
-            })
+            .map(|table| table_changed(table, counted))
             .collect(),
         read_units: guard.read_units,
         write_units: guard.write_units,
@@ -121,7 +106,44 @@ pub(super) fn changed(guard: &GuardResult) -> Changed {
     }
 }
 
-pub(super) fn fate(change: TableChange) -> TableFate {
+/// What the counts of an applying run are of.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Counted {
+    /// Items, which a journal knows.
+    Items,
+    /// Requests that succeeded.
+    Requests,
+}
+
+pub(super) fn table_changed(table: &TableEffect, counted: Counted) -> TableChanged {
+    let (created, put) = match counted {
+        Counted::Items => (table.created, 0),
+        Counted::Requests => (0, table.created),
+    };
+    TableChanged {
+        name: table.name.clone(),
+        created,
+        put,
+        updated: table.updated,
+        deleted: table.deleted,
+        unchanged: table.unchanged,
+        attributes: attributes(table),
+        table: table.change.map(fate),
+    }
+}
+
+fn attributes(table: &TableEffect) -> Vec<AttributeCounts> {
+    let attributes = table.attributes.iter().take(limits::ATTRIBUTES_MAX);
+    let counts = attributes.map(|attribute| AttributeCounts {
+        name: attribute.name.clone(),
+        added: attribute.added,
+        changed: attribute.changed,
+        removed: attribute.removed,
+    });
+    counts.collect()
+}
+
+fn fate(change: TableChange) -> TableFate {
     match change {
         TableChange::Created => TableFate::Created,
         TableChange::Updated => TableFate::Updated,

@@ -1,13 +1,12 @@
 //! What the archive's ledger makes of a status: results adopted from objects that are gone, numbers
 //! that are taken, runs that are put off, and what is kept of a run. Pure.
 
-use dm_api::status::{
-    AppliedReport, Changed, DataMigrationStatus, RunRecord, RunResult, TableChanged,
-};
+use dm_api::status::{AppliedReport, Changed, DataMigrationStatus, RunRecord, RunResult};
 use dm_core::verdict::{Adopted, LedgerKind, RunSummary, Verdict};
 use jiff::Timestamp;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 
+use super::effects::{Counted, table_changed};
 use super::seconds;
 use crate::ledger;
 use crate::limits;
@@ -77,6 +76,7 @@ fn adopt(status: &mut DataMigrationStatus, adopted: &Adopted) {
         finalization_time: run.finalization_time.clone(),
         effects: adopted.summary.as_ref().map(changed),
         program_digest: run.program_digest.clone(),
+        digest: None,
         journalled: None,
         log: None,
         report: None,
@@ -88,18 +88,11 @@ fn adopt(status: &mut DataMigrationStatus, adopted: &Adopted) {
 }
 
 fn changed(summary: &RunSummary) -> Changed {
+    let counted = if summary.counts_items { Counted::Items } else { Counted::Requests };
     let tables = summary.tables.iter().take(limits::TABLES_MAX);
     Changed {
         items_read: summary.items_read,
-        tables: tables
-            .map(|table| TableChanged {
-                name: table.name.clone(),
-                put: table.created,
-                updated: table.updated,
-                deleted: table.deleted,
-                table: table.change.map(super::effects::fate),
-            })
-            .collect(),
+        tables: tables.map(|table| table_changed(table, counted)).collect(),
         read_units: summary.read_units,
         write_units: summary.write_units,
         requests: summary.requests,

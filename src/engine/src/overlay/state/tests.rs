@@ -105,7 +105,10 @@ fn an_item_that_only_the_second_pass_met_is_as_the_database_has_it() {
     bed.look_at(2, None);
     bed.write(2, Some(5));
     assert_eq!(bed.again(), 2);
-    assert!([1, 2].iter().all(|id| !bed.entry(*id).is_changed()), "the first pass changed neither");
+    assert!(
+        [1, 2].iter().all(|id| bed.entry(*id).change().is_none()),
+        "the first pass changed neither"
+    );
     assert!(bed.state.effects().iter().all(|table| table.created + table.updated == 0));
 }
 

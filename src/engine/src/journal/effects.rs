@@ -1,0 +1,243 @@
+//! What a journaled run has changed so far, per table, in the categories of a dry run: items created,
+//! updated, deleted, written and unchanged, and the attributes of those updated. Each item counts once
+//! for what it was before the run and what the run has left of it, however often it was written.
+//!
+//! Keeps digests of the attributes that the run touched, never values: in memory up to a bound, and
+//! beyond it on disk.
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
+use dm_core::journal::ValueDigest;
+use dm_core::limits;
+use dm_core::report::TableEffect;
+use dm_core::schema::{ItemKey, TableSchema};
+use dm_core::value::{AttributeValue, Item};
+
+use crate::overlay::effect::Effects;
+use crate::overlay::entry::Entry;
+use crate::overlay::store::{Room, Store, StoreError};
+
+/// The effects of one run.
+#[derive(Debug)]
+pub struct JournaledEffects(Mutex<Kept>);
+
+#[derive(Debug)]
+struct Kept {
+    store: Store,
+    tables: BTreeMap<String, (u32, Effects)>,
+    /// Set when the store is lost: the counts are those until then.
+    lost: Option<StoreError>,
+}
+
+impl Default for JournaledEffects {
+    fn default() -> Self {
+        Self::in_folder(std::env::temp_dir())
+    }
+}
+
+impl JournaledEffects {
+    /// Keeps in this folder what does not fit in memory.
+    pub fn in_folder(folder: PathBuf) -> Self {
+        let memory_bytes_max = limits::JOURNAL_EFFECTS_MEMORY_BYTES_MAX;
+        let room = Room { folder, memory_bytes_max, ..Room::default() };
+        Self(Mutex::new(Kept { store: Store::new(room), tables: BTreeMap::new(), lost: None }))
+    }
+
+    /// A write was carried out on this image, and left that one.
+    pub fn wrote(
+        &self,
+        table: &TableSchema,
+        key: &ItemKey,
+        before: Option<&Item>,
+        after: Option<&Item>,
+    ) {
+        let mut kept = self.kept();
+        if kept.lost.is_some() {
+            return;
+        }
+        if let Err(error) = kept.wrote(&table.name, key.bytes(), before, after) {
+            tracing::warn!(error = &error as &dyn std::error::Error, "counting effects");
+            kept.lost = Some(error);
+        }
+    }
+
+    /// What the run has changed so far.
+    pub fn tables(&self) -> Vec<TableEffect> {
+        let kept = self.kept();
+        kept.tables.iter().map(|(name, (_, effects))| effects.report(name)).collect()
+    }
+
+    /// Why the counts are not those of the whole run, if so.
+    pub fn problem(&self) -> Option<String> {
+        self.kept().lost.as_ref().map(|error| {
+            format!(
+                "The counts of changed items end where the guard could not keep them any more \
+                 ({error}). The journal is whole."
+            )
+        })
+    }
+}
+
+impl JournaledEffects {
+    fn kept(&self) -> MutexGuard<'_, Kept> {
+        // Counts change after the store, so a poisoned lock still holds counts of whole writes.
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Kept {
+    fn wrote(
+        &mut self,
+        table: &str,
+        key: &[u8],
+        before: Option<&Item>,
+        after: Option<&Item>,
+    ) -> Result<(), StoreError> {
+        let number = u32::try_from(self.tables.len()).unwrap_or(u32::MAX);
+        if !self.tables.contains_key(table) {
+            if self.tables.len() >= limits::TABLES_COUNTED_MAX {
+                return Ok(());
+            }
+            self.tables.insert(table.to_owned(), (number, Effects::default()));
+        }
+        let Some((number, effects)) = self.tables.get_mut(table) else { return Ok(()) };
+        let mut at = number.to_be_bytes().to_vec();
+        at.extend_from_slice(key);
+        // An entry that cannot be read back is counted as a new one.
+        let known = self.store.get(&at)?.and_then(|bytes| Entry::decode(&bytes));
+        let next = merged(known.as_ref(), before, after);
+        effects.replace(&known.unwrap_or_default(), &next);
+        self.store.put(at, next.encode())
+    }
+}
+
+/// An entry after one more write: of each touched attribute the digest before the run, and now.
+fn merged(known: Option<&Entry>, before: Option<&Item>, after: Option<&Item>) -> Entry {
+    let mut base = known.map_or_else(|| before.map(|_| Item::new()), |entry| entry.base.clone());
+    let was = known.and_then(|entry| entry.now.clone());
+    let mut now = after.map(|_| was.clone().unwrap_or_default());
+    // Of an item that the run created it only counts that it is there.
+    if let Some(base) = &mut base {
+        let absent = Item::new();
+        let (old, new) = (before.unwrap_or(&absent), after.unwrap_or(&absent));
+        let written = |name: &&String| old.get(*name) != new.get(*name);
+        for name in
+            old.keys().chain(new.keys().filter(|name| !old.contains_key(*name))).filter(written)
+        {
+            let met = old.get(name).map(digest);
+            let left = was.as_ref().and_then(|was| was.get(name));
+            let touched = base.contains_key(name) || left.is_some();
+            // An attribute that somebody else changed since the run wrote it counts from there.
+            let deleted = known.is_some() && was.is_none();
+            if !touched || (!deleted && left != met.as_ref()) {
+                set(base, name, met);
+            }
+            if let Some(now) = &mut now {
+                set(now, name, new.get(name).map(digest));
+            }
+        }
+    }
+    Entry { base, now, written: true, ..Entry::default() }
+}
+
+fn set(item: &mut Item, name: &str, value: Option<AttributeValue>) {
+    match value {
+        Some(value) => item.insert(name.to_owned(), value),
+        None => item.remove(name),
+    };
+}
+
+fn digest(value: &AttributeValue) -> AttributeValue {
+    AttributeValue::B(ValueDigest::of_value(value).bytes().to_vec())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    type Image = Option<Vec<(&'static str, i64)>>;
+
+    /// Runs writes of one item and returns created, updated, deleted, unchanged, and the attributes
+    /// added, changed and removed.
+    fn check(writes: &[(Image, Image)], counts: [u64; 4], attributes: &[(&str, [u64; 3])]) {
+        let described = json!({"Table": {
+            "TableName": "cars",
+            "KeySchema": [{"AttributeName": "id", "KeyType": "HASH"}],
+            "AttributeDefinitions": [{"AttributeName": "id", "AttributeType": "N"}],
+        }});
+        let table = TableSchema::from_json(&described).unwrap();
+        let item = |image: &Image| -> Option<Item> {
+            let pairs = image.as_ref()?.iter().chain([&("id", 1)]);
+            Some(pairs.map(|(name, n)| ((*name).to_owned(), (*n).into())).collect())
+        };
+        let key = ItemKey::of(&table.keys, &item(&Some(vec![])).unwrap()).unwrap();
+        let effects = JournaledEffects::default();
+        for (before, after) in writes {
+            effects.wrote(&table, &key, item(before).as_ref(), item(after).as_ref());
+        }
+        let found = effects.tables().remove(0);
+        let [created, updated, deleted, unchanged] = counts;
+        assert_eq!(
+            (found.created, found.updated, found.deleted, found.unchanged),
+            (created, updated, deleted, unchanged),
+            "{writes:?}"
+        );
+        let named: Vec<_> = found
+            .attributes
+            .iter()
+            .map(|each| (each.name.as_str(), [each.added, each.changed, each.removed]))
+            .collect();
+        assert_eq!(named, attributes, "{writes:?}");
+        assert_eq!(effects.problem(), None);
+    }
+
+    #[test]
+    fn an_item_counts_once_for_what_it_was_and_what_is_left_of_it() {
+        let (a1, a2) = (Some(vec![("a", 1)]), Some(vec![("a", 2)]));
+        let with_b = Some(vec![("a", 2), ("b", 1)]);
+        check(&[(None, a1.clone()), (a1.clone(), a2.clone())], [1, 0, 0, 0], &[]);
+        check(&[(None, a1.clone()), (a1.clone(), None)], [0, 0, 0, 0], &[]);
+        check(&[(a1.clone(), None)], [0, 0, 1, 0], &[]);
+        check(&[(None, None)], [0, 0, 0, 0], &[]);
+        check(&[(a1.clone(), a1.clone())], [0, 0, 0, 1], &[]);
+        check(&[(a1.clone(), a2.clone()), (a2.clone(), a1.clone())], [0, 0, 0, 1], &[]);
+        check(
+            &[(a1.clone(), a2.clone()), (a2.clone(), with_b.clone())],
+            [0, 1, 0, 0],
+            &[("a", [0, 1, 0]), ("b", [1, 0, 0])],
+        );
+        check(&[(with_b.clone(), a2.clone())], [0, 1, 0, 0], &[("b", [0, 0, 1])]);
+        check(&[(with_b.clone(), a2.clone()), (a2, with_b)], [0, 0, 0, 1], &[]);
+    }
+
+    #[test]
+    fn an_item_that_is_deleted_and_put_again_counts_for_the_difference() {
+        let (first, last) = (Some(vec![("a", 1), ("b", 1)]), Some(vec![("a", 1), ("b", 2)]));
+        check(&[(first.clone(), None), (None, first.clone())], [0, 0, 0, 1], &[]);
+        check(&[(first, None), (None, last)], [0, 1, 0, 0], &[("b", [0, 1, 0])]);
+    }
+
+    #[test]
+    fn what_others_changed_between_two_writes_is_not_the_runs() {
+        let image = |a, other| Some(vec![("a", a), ("other", other)]);
+        check(
+            &[(image(1, 1), image(2, 1)), (image(2, 5), image(3, 5))],
+            [0, 1, 0, 0],
+            &[("a", [0, 1, 0])],
+        );
+        // They set the attribute to 7, and the run left it so.
+        check(
+            &[(image(1, 1), image(2, 1)), (image(7, 1), image(7, 1))],
+            [0, 1, 0, 0],
+            &[("a", [0, 1, 0])],
+        );
+        check(
+            &[(image(1, 1), image(2, 1)), (image(7, 1), image(8, 1)), (image(8, 1), image(7, 1))],
+            [0, 0, 0, 1],
+            &[],
+        );
+    }
+}
