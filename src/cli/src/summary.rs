@@ -48,7 +48,7 @@ impl End {
     fn failed(self) -> bool {
         match self {
             Self::Exited(code) => code != 0,
-            Self::Signalled(_) => true,
+            Self::Signalled(_) | Self::Interrupted(_) => true,
             Self::Stopped => false,
         }
     }

@@ -100,6 +100,7 @@ pub fn report(record: &RunRecord) -> AppliedReport {
         finalization_time: None,
         effects: None,
         program_digest: record.program_digest.clone(),
+        digest: None,
         journalled: None,
         log: None,
         report: None,
