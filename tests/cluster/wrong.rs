@@ -18,6 +18,8 @@ async fn refused(bed: &Bed, change: impl FnOnce(&mut Value), named: &str) {
     assert!(error.contains(named), "{named:?} is not in: {error}");
 }
 
+// A list, one refusal each.
+#[allow(clippy::too_many_lines)]
 #[tokio::test]
 async fn what_the_api_server_refuses() {
     let bed = Bed::new("wrong").await;

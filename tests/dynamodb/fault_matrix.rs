@@ -182,8 +182,8 @@ async fn check(table: &str, number: usize, cell: Cell) -> Came {
     }
     let (operation, body) = bed.items.request(cell.path);
     let mut said = Vec::new();
-    let sendings = if has_token(cell.path) { SENDINGS } else { 1 };
-    for _ in 0..sendings {
+    let attempts = if has_token(cell.path) { SENDINGS } else { 1 };
+    for _ in 0..attempts {
         let call = Call { operation, body: body.clone(), invocation: None };
         let answer = engine.handle(call).await;
         said = bed.items.said(cell.path, &answer);

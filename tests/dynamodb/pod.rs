@@ -123,17 +123,21 @@ async fn a_run_is_kept_adopted_taken_back_and_may_then_run_anew() {
     let any = std::net::SocketAddr::from(([127, 0, 0, 1], 0));
     let never = std::future::pending::<()>();
     plan.mode = Mode::DryRun;
-    assert_eq!(ledger::ask(&plan).await.verdict, Verdict::Go);
+    assert_eq!(ledger::ask(&plan, Ok(bed::credentials())).await.verdict, Verdict::Go);
     let preview = restore::restore(&plan, bed::credentials(), any, None, never).await;
     assert_eq!((preview.finished, preview.updated, preview.conflicts), (true, 2, 1));
     assert!(preview.archived.unwrap().conflicts.unwrap().contains("dry-run-u/"));
 
     plan.mode = Mode::Apply;
-    assert_eq!(ledger::ask(&plan).await.verdict, Verdict::Go);
+    assert_eq!(ledger::ask(&plan, Ok(bed::credentials())).await.verdict, Verdict::Go);
     let stopped = std::future::ready(());
     let interrupted = restore::restore(&plan, bed::credentials(), any, None, stopped).await;
     assert!(!interrupted.finished && interrupted.problem.unwrap().contains("interrupted"));
-    assert_eq!(ledger::ask(&plan).await.verdict, Verdict::Go, "it goes on under its number");
+    assert_eq!(
+        ledger::ask(&plan, Ok(bed::credentials())).await.verdict,
+        Verdict::Go,
+        "it goes on under its number"
+    );
 
     let never = std::future::pending::<()>();
     let restored = restore::restore(&plan, bed::credentials(), any, None, never).await;
@@ -152,7 +156,9 @@ async fn a_run_is_kept_adopted_taken_back_and_may_then_run_anew() {
     assert_eq!((&now[0], &now[2]), (&before[0], &before[2]));
     assert_eq!(now[1]["price"], json!({"N": "9"}));
 
-    let Verdict::Adopt(adopted) = ledger::ask(&plan).await.verdict else { panic!("twice") };
+    let Verdict::Adopt(adopted) = ledger::ask(&plan, Ok(bed::credentials())).await.verdict else {
+        panic!("twice")
+    };
     assert_eq!((adopted.run, adopted.conflicts), (2, Some(1)));
     assert_eq!(pod.ask("u", 2).await, Verdict::Renumber { highest: 2 });
     assert_eq!(pod.ask("u", 3).await, Verdict::Go);

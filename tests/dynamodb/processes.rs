@@ -155,7 +155,7 @@ async fn a_guard_that_is_killed_has_journalled_all_that_changed_and_it_is_taken_
             run: dm_core::plan::RunId { uid: "o".into(), ..plan.run.clone() },
             ..plan.clone()
         };
-        let verdict = dm_guard::ledger::ask(&other).await.verdict;
+        let verdict = dm_guard::ledger::ask(&other, Ok(bed::credentials())).await.verdict;
         assert!(matches!(verdict, Verdict::Unknown(_)), "{verdict:?}");
 
         plan.run.number = 2;

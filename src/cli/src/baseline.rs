@@ -104,7 +104,7 @@ pub fn baseline(flags: &Flags) -> Result<u8, BaselineError> {
     }
     let texts = manifests.iter().map(|(name, (_, text))| (name.as_str(), text.as_str()));
     match &flags.output_dir {
-        None => print::answer(&texts.map(|(_, text)| format!("---\n{text}")).collect::<String>())?,
+        None => print::answer(&texts.flat_map(|(_, text)| ["---\n", text]).collect::<String>())?,
         Some(dir) => write(dir, texts)?,
     }
     say(&format!("{} migrations are recorded as applied before", manifests.len()));

@@ -22,7 +22,7 @@ async fn main() -> ExitCode {
     let matches = Flags::command().bin_name(called_as).get_matches();
     let flags = Flags::from_arg_matches(&matches).unwrap_or_else(|error| error.exit());
     start_logging(flags.verbose);
-    match act(flags.verb).await {
+    match Box::pin(act(flags.verb)).await {
         Ok(code) => ExitCode::from(code),
         Err(error) => {
             eprintln!("{called_as}: {error:#}");
@@ -40,7 +40,7 @@ async fn act(verb: Verb) -> Result<u8, Error> {
         Verb::Archive(flags) => archive::archive(flags).await?,
         Verb::List(flags) => list::list(flags).await?,
         Verb::Describe(flags) => describe::describe(flags).await?,
-        Verb::Logs(flags) => logs::logs(flags).await?,
+        Verb::Logs(flags) => Box::pin(logs::logs(flags)).await?,
         Verb::Watch(flags) => watch::watch(flags).await?,
         Verb::Promote(flags) => promote::promote(flags).await?,
         Verb::Retry(flags) => retry::retry(flags).await?,

@@ -404,7 +404,7 @@ impl Engine {
             problem = problem.or_else(|| journal.effects().problem());
             journaled(&mut tables, journal.effects().tables());
         }
-        for (name, items) in counts.item_counts {
+        for (name, items) in counts.table_items {
             if let Some(table) = tables.get_mut(&name) {
                 table.item_count = Some(items);
             }

@@ -29,7 +29,7 @@ pub struct Counts {
     /// Per table.
     pub tables: BTreeMap<String, TableEffect>,
     /// Items in each table, as its description has it.
-    pub item_counts: BTreeMap<String, u64>,
+    pub table_items: BTreeMap<String, u64>,
     /// What was not answered exactly.
     remarks: BTreeMap<(String, Fidelity, String), u64>,
     /// Calls that were answered, and those of them only approximately; and calls refused.
@@ -98,8 +98,8 @@ impl Tally {
     /// A table's description says how many items it has.
     pub fn item_count(&self, table: &str, items: u64) {
         let mut counts = self.lock();
-        if counts.item_counts.len() < limits::TABLES_COUNTED_MAX {
-            counts.item_counts.insert(table.to_owned(), items);
+        if counts.table_items.len() < limits::TABLES_COUNTED_MAX {
+            counts.table_items.insert(table.to_owned(), items);
         }
     }
 

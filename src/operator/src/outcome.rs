@@ -20,7 +20,6 @@ use k8s_openapi::api::core::v1::{ContainerStateTerminated, Pod};
 
 use crate::build::STOP_REASON_ANNOTATION;
 use crate::ledger;
-use crate::limits;
 use crate::view::{self, JobEnd, RunObjects};
 pub use words::{bounded, state_of_data};
 use words::{duration, items_written, message};

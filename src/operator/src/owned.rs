@@ -149,8 +149,9 @@ mod tests {
             let fake = samples::with(&pod, owner);
             assert_eq!(pods(&running(), &[ours()], vec![fake]), []);
         }
-        assert_eq!(pods(&running(), &[ours()], vec![own.clone()]), [own.clone()]);
-        assert_eq!(pods(&running(), &[], vec![own.clone()]), [own.clone()], "its Job is gone");
+        assert_eq!(pods(&running(), &[ours()], vec![own.clone()]), std::slice::from_ref(&own));
+        let orphaned = pods(&running(), &[], vec![own.clone()]);
+        assert_eq!(orphaned, std::slice::from_ref(&own), "its Job is gone");
         let relabeled =
             samples::with(&own, json!({"metadata": {"labels": {"datamigration.dev/run": "7"}}}));
         assert_eq!(pods(&running(), &[ours()], vec![relabeled]), [own]);

@@ -139,7 +139,7 @@ impl Look<'_> {
         }
         let new = status::next(situation, &step);
         let written = self.write(&new).await?;
-        let acted = match self.record(&recorders, runnable).await {
+        let acted = match Box::pin(self.record(&recorders, runnable)).await {
             Ok(()) => self.act(&step, runnable, run.as_ref(), &written).await,
             Err(error) => Err(error),
         };

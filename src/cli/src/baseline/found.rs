@@ -119,14 +119,12 @@ fn listed(path: &Path) -> Result<(Vec<PathBuf>, Vec<PathBuf>), BaselineError> {
 
 fn is_script(path: &Path) -> bool {
     let suffix = path.extension().map(|suffix| suffix.to_string_lossy().into_owned());
-    match suffix {
-        Some(suffix) => SUFFIXES.contains(&suffix.as_str()),
-        None => {
-            let mut start = [0; 2];
-            let read = fs::File::open(path).and_then(|mut file| file.read_exact(&mut start));
-            read.is_ok() && start == *b"#!"
-        }
+    if let Some(suffix) = suffix {
+        return SUFFIXES.contains(&suffix.as_str());
     }
+    let mut start = [0; 2];
+    let read = fs::File::open(path).and_then(|mut file| file.read_exact(&mut start));
+    read.is_ok() && start == *b"#!"
 }
 
 fn of_manifest(path: &Path) -> Result<Found, BaselineError> {

@@ -24,6 +24,8 @@ pub enum LineError {
 
 #[derive(Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
+// Nearly every line is an entry, so a box would cost an allocation for each.
+#[allow(clippy::large_enum_variant)]
 enum Line {
     Entry(EntryLine),
     Settled(SettledLine),

@@ -113,11 +113,11 @@ fn check_attribute(value: &Value, place: Place) -> Result<()> {
             "B" => binary_from_json(content).map(drop)?,
             "BOOL" | "NULL" => bool_from_json(content).map(drop)?,
             "SS" | "NS" => {
-                check_list(content, Place::Member, |text| string_from_json(text).map(drop))?
+                check_list(content, Place::Member, |text| string_from_json(text).map(drop))?;
             }
             "BS" => check_list(content, Place::Member, |bytes| binary_from_json(bytes).map(drop))?,
             "L" => {
-                check_list(content, Place::Member, |value| check_attribute(value, Place::Element))?
+                check_list(content, Place::Member, |value| check_attribute(value, Place::Element))?;
             }
             "M" => check_map(ATTRIBUTE_VALUE, content, Place::Member, |value| {
                 check_attribute(value, Place::Element)

@@ -98,6 +98,8 @@ pub struct Made {
 
 /// A request ready to be sent.
 #[derive(Debug)]
+// Four properties that are asked for one by one.
+#[allow(clippy::struct_excessive_bools)]
 pub struct Sent {
     /// Its operation.
     pub operation: Operation,

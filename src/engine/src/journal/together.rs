@@ -115,7 +115,7 @@ impl Journal {
             Known::Answered(answer) => return Ok(Some(answer)),
             Known::InDoubt(doubt) => doubt,
             Known::Nothing => {
-                let earlier = self.earlier_guards().await?;
+                let earlier = Box::pin(self.earlier_guards()).await?;
                 return match earlier.of(token)? {
                     Some(earlier) => self.done_by_earlier_guard(asked, earlier).await,
                     None => Ok(None),
@@ -155,7 +155,7 @@ impl Journal {
                 )
             })
         };
-        self.recovered.get_or_try_init(|| read).await
+        Box::pin(self.recovered.get_or_try_init(|| read)).await
     }
 
     /// A transaction that a guard has sent that ended before it could tell the outcome, as far as it

@@ -173,8 +173,8 @@ impl Overlay {
 
     fn remember_end(&self, page: &PageRequest, end: Option<(Source, Place)>, begin: &Begin) {
         if let (Range::Scan(_), Some((source, place))) = (&page.range, end) {
-            let (began, behind) = (begin.insertions, begin.behind.clone());
-            let end = PageEnd { source, began, behind };
+            let (insertions, behind) = (begin.insertions, begin.behind.clone());
+            let end = PageEnd { source, began: insertions, behind };
             self.state().page_ends(page.view(), &place, end);
         }
     }

@@ -348,8 +348,8 @@ impl State {
     /// The first entries of each table that are changed.
     pub fn sampled(&self) -> Result<Vec<Named<'_>>, Fault> {
         let mut sampled = Vec::new();
-        let samples = self.samples.values().flatten();
-        for (at, bytes) in samples.map(|(_, at)| (at, self.store.get(at))) {
+        let kept = self.samples.values().flatten();
+        for (at, bytes) in kept.map(|(_, at)| (at, self.store.get(at))) {
             if let Some(bytes) = bytes? {
                 sampled.push(self.named(at.clone(), &bytes)?);
             }

@@ -28,10 +28,12 @@ fn metadata() -> Value {
     })
 }
 
+#[allow(clippy::needless_pass_by_value)] // reads better with json! literals
 fn living_pod(spec: Value, changes: Value) -> Pod {
     with(&samples::pod("Running", json!({"metadata": metadata(), "spec": spec})), changes)
 }
 
+#[allow(clippy::needless_pass_by_value)] // reads better with json! literals
 fn living_job(changes: Value) -> Job {
     let template = json!({"template": {"spec": spec("Apply", "eu-west-1")}});
     with(&samples::job(json!({"metadata": metadata(), "spec": template})), changes)

@@ -17,7 +17,7 @@ pub fn let_in(objects: RunObjects<'_>) -> Option<Verdict> {
 /// Whether the run gave way before its first write: then nothing else that came after matters.
 pub fn cause(objects: RunObjects<'_>) -> Option<Cause> {
     let guards = objects.pods.iter().filter_map(|pod| view::guard_result(pod));
-    let verdict = guards.filter_map(|guard| guard.gave_way).last()?;
+    let verdict = guards.filter_map(|guard| guard.gave_way).next_back()?;
     Some(Cause::GaveWay(Box::new(verdict)))
 }
 

@@ -30,7 +30,8 @@ pub fn guard_result(mode: Mode) -> GuardResult {
         locked: None,
         outages: Vec::new(),
         archived: None,
-        differs: None,
+        database: None,
+        gave_way: None,
     }
 }
 

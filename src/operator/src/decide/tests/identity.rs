@@ -103,7 +103,7 @@ fn the_archive_is_told_by_a_job_that_runs_no_program() {
     let settings = crate::build::Settings {
         agent_image: "agent".into(),
         agent_pull_policy: "IfNotPresent".into(),
-        resources: Default::default(),
+        resources: dm_api::agent_resources::AgentResources::default(),
         network_policy_from: None,
     };
     let runnable = case.runnable.clone().unwrap();
