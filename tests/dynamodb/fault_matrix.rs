@@ -184,8 +184,8 @@ async fn check(table: &str, number: usize, cell: Cell) -> Came {
     let mut said = Vec::new();
     let attempts = if has_token(cell.path) { SENDINGS } else { 1 };
     for _ in 0..attempts {
-        let call = Call { operation, body: body.clone(), invocation: None };
-        let answer = engine.handle(call).await;
+        let request = Call { operation, body: body.clone(), invocation: None };
+        let answer = engine.handle(request).await;
         said = bed.items.said(cell.path, &answer);
         if is_single() {
             println!("{number} {cell:?}: {answer:?}");

@@ -77,6 +77,7 @@ impl Bed {
     }
 
     /// Exit code, and what the command line said.
+    #[allow(clippy::unused_self)] // reads better beside the bed's other verbs
     fn ended(&self, mut child: Child) -> (i32, String) {
         let code = child.wait().unwrap().code().unwrap();
         let mut told = String::new();

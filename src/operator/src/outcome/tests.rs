@@ -3,6 +3,7 @@
 use serde_json::{Value, json};
 
 use super::*;
+use crate::limits;
 use crate::samples::*;
 use k8s_openapi::api::batch::v1::Job;
 

@@ -89,6 +89,7 @@ async fn other_files_under_the_copys_name_are_not_run() {
 }
 
 /// A pod that says that all is done.
+#[allow(clippy::needless_pass_by_value)] // reads better with json! literals
 fn fake_pod(objects: &mut Objects, phase: &str, owner: Value) {
     let at = objects.now().to_string();
     let said = json!({"version": 1, "exitCode": 0, "startedAt": at, "finishedAt": at}).to_string();
