@@ -79,7 +79,10 @@ fn runs_entry(pod: &Pod) -> bool {
 fn agrees(said: &ProgramResult, ended: &ContainerStateTerminated) -> bool {
     let code = ended.exit_code;
     match (said.exit_code, said.signal, &said.start_error) {
-        (Some(claimed), None, None) => claimed == code,
+        // The entry program ends as if by the signal that asked its program to end.
+        (Some(claimed), None, None) => {
+            claimed == code || said.interrupted().is_some_and(|signal| code == 128 + signal)
+        }
         (None, Some(signal), None) => (1..=64).contains(&signal) && code == 128 + signal,
         (None, None, Some(_)) => NOT_STARTED.contains(&code),
         // The entry program ends with this where its child was taken from it.

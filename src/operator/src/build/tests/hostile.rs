@@ -118,7 +118,7 @@ fn all_jobs() -> Vec<Job> {
         jobs.extend(record::build(&migration, &run, &job, &settings()));
         jobs.push(job);
     }
-    assert_eq!(jobs.len(), 6, "two have a guard whose end a recorder can note");
+    assert_eq!(jobs.len(), 8, "each has a guard whose end a recorder can note");
     jobs
 }
 

@@ -26,7 +26,7 @@ fn a_pod_that_writes_is_left_alone_by_autoscalers() {
 
 #[test]
 fn a_guard_is_told_its_one_source_of_credentials() {
-    let role = json!({"credentials": {"serviceAccount": {"name": "migrations"}}});
+    let role = json!({"credentials": {"secret": null, "serviceAccount": {"name": "migrations"}}});
     let secret = json!({"credentials": {"secret": {"name": "aws"}}});
     for (target, source) in [(secret, "Secret"), (role, "Role")] {
         let mut target = target;
