@@ -1,3 +1,5 @@
+//! The identity matrix: which recorded runs count for a database, a program and its tables.
+
 use super::*;
 
 const ACCOUNT: &str = "arn:aws:dynamodb:eu-west-1:111122223333:table/cars";
