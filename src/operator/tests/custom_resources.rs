@@ -39,6 +39,8 @@ const FOREIGN: &[&str] = &[
     "tolerations",
     "valueFrom",
     "resources",
+    "guard",
+    "prepare",
     "volumeMounts",
     "configMap",
     "secret",
@@ -53,8 +55,8 @@ fn missing_fields(schema: &Value, value: &Value, path: &str, missing: &mut Vec<S
         return;
     }
     for (field, schema) in schema["properties"].as_object().into_iter().flatten() {
-        let foreign = FOREIGN.contains(&field.as_str()) && path.contains("podTemplate")
-            || field == "valueFrom";
+        let of_pods = path.contains("podTemplate") || path == "spec.resources";
+        let foreign = FOREIGN.contains(&field.as_str()) && of_pods || field == "valueFrom";
         if !foreign && !is_absent_alternative(path, field) {
             missing_fields(schema, &value[field], &format!("{path}.{field}"), missing);
         }
