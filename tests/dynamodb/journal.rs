@@ -174,8 +174,9 @@ async fn others_who_write_the_same_items_are_neither_lost_nor_overwritten() {
 #[tokio::test(flavor = "multi_thread")]
 async fn while_the_archive_is_away_nothing_is_written() {
     let bed = Bed::new().await;
-    // The table's lock, the ledger's entry and one segment pass; the next finds the archive dead.
-    let engine = bed.engine_with(Fuse::new(Some((4, Death::Before))), Duration::ZERO);
+    // The locks of migration and table, the ledger's note and entry, and one segment pass; the next
+    // finds the archive dead.
+    let engine = bed.engine_with(Fuse::new(Some((6, Death::Before))), Duration::ZERO);
     let put = |id: &str| bed.call("PutItem", json!({"Item": {"id": id}}));
     assert_eq!(engine.handle(put("a")).await.status, 200);
     let (first, second) = tokio::join!(engine.handle(put("b")), engine.handle(put("c")));
@@ -204,14 +205,16 @@ async fn a_run_that_another_has_begun_or_that_is_over_does_not_write() {
     let uid = std::mem::replace(&mut bed.plan.run.uid, "re-created".into());
     let engine = bed.engine();
     let answer = engine.handle(put(&bed, "b")).await;
-    assert!(String::from_utf8_lossy(&answer.body).contains("another run of this name"));
+    let text = String::from_utf8_lossy(&answer.body).into_owned();
+    assert!(text.contains("never completed"), "{text}");
     engine.close().await;
 
     bed.plan.run.uid = uid;
     let completed = Completed::now(RunOutcome::Succeeded);
     ledger::complete(&bed.archive(), &bed.run(), &completed).await.unwrap();
     let answer = bed.engine().handle(put(&bed, "c")).await;
-    assert!(String::from_utf8_lossy(&answer.body).contains("was completed before"));
+    let text = String::from_utf8_lossy(&answer.body).into_owned();
+    assert!(text.contains("was completed before"), "{text}");
     assert_eq!(database().items(&bed.table).await.len(), 1);
 }
 

@@ -23,7 +23,7 @@ async fn program(endpoint: &Endpoint, table: &str) {
     endpoint.ok("Scan", &json!({"TableName": table})).await;
     let update = |id: &str, expression: &str| json!({"TableName": table, "Key": key(id), "UpdateExpression": expression});
     // a: gets an attribute, loses one that is not there.
-    endpoint.ok("UpdateItem", &update("a", "SET price = n REMOVE missing")).await;
+    endpoint.ok("UpdateItem", &update("a", "SET price = n REMOVE nowhere")).await;
     // b: changed and changed back.
     let with_n = |id: &str, n: &str| {
         let mut request = update(id, "SET n = :n");

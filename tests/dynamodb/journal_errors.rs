@@ -45,7 +45,8 @@ impl Bed {
     #[allow(clippy::needless_pass_by_value)] // reads better with json! literals
     async fn check(&self, actions: Value, expected: &[(&str, &str)]) {
         let answer = self.told(actions).await;
-        assert!(answer["__type"].as_str().unwrap().ends_with("#TransactionCanceledException"));
+        let name = answer["__type"].as_str().unwrap();
+        assert!(name.ends_with("#TransactionCanceledException"), "{answer}");
         let reasons = answer["CancellationReasons"].as_array().unwrap();
         assert_eq!(reasons.len(), expected.len(), "{answer}");
         for (reason, (code, text)) in reasons.iter().zip(expected) {
@@ -94,7 +95,7 @@ async fn an_update_that_cannot_be_evaluated_is_a_validation_error() {
     }
     let large = json!({":v": "x".repeat(400 * 1024)});
     let size = "Item size to update has exceeded the maximum allowed size";
-    bed.check(json!([update("SET large = :v", &large)]), &[("ValidationError", size)]).await;
+    bed.check(json!([update("SET payload = :v", &large)]), &[("ValidationError", size)]).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -13,9 +13,9 @@ use dm_core::restore::OnConflict;
 use dm_core::value::{Item, item_from_json};
 use dm_core::verdict::Verdict;
 use dm_engine::archive::{Archive, RunName};
-use dm_engine::journal::JournalReader;
+use dm_engine::journal::{JournalReader, ReadError};
 use dm_engine::ledger::{self, Begun, Completed, Kind, Question, RunOutcome};
-use dm_engine::restore::{Restore, RestoreReport};
+use dm_engine::restore::{Restore, RestoreError, RestoreReport};
 use dm_engine::table_lock::LockTimes;
 use dm_engine::{Call, Engine, Operation, Start};
 use futures::StreamExt as _;
@@ -180,7 +180,11 @@ impl Scene {
         plan.run.number = number;
         let archive = Archive::over(Arc::clone(&self.store) as Arc<_>);
         let restore = Restore::over(&plan, bed::credentials(), 1, on_conflict, archive).unwrap();
-        restore.locking(None, impatient()).run().await.unwrap()
+        match restore.locking(None, impatient()).run().await {
+            // It died before its entry in the ledger was there, so it wrote nothing.
+            Err(RestoreError::Journal(ReadError::NoRun { .. })) => RestoreReport::default(),
+            report => report.unwrap(),
+        }
     }
 
     /// What the ledger says before the run begins again.

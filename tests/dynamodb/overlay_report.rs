@@ -106,7 +106,9 @@ async fn ask(guard: &Endpoint) -> String {
     let address = guard.url.strip_prefix("http://").unwrap();
     let mut stream = tokio::net::TcpStream::connect(address).await.unwrap();
     let head = "POST /datamigration/second-pass HTTP/1.1\r\nHost: x\r\nConnection: close\r\n";
-    stream.write_all(format!("{head}Content-Length: 0\r\n\r\n").as_bytes()).await.unwrap();
+    let key = bed::ACCESS_KEY;
+    let rest = format!("Authorization: Bearer {key}\r\nContent-Length: 0\r\n\r\n");
+    stream.write_all(format!("{head}{rest}").as_bytes()).await.unwrap();
     let mut answer = String::new();
     stream.read_to_string(&mut answer).await.unwrap();
     answer.lines().next().unwrap().to_owned()

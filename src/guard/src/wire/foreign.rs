@@ -31,7 +31,7 @@ impl ForeignCall {
         let whole = head.headers.get("x-amz-target").and_then(|value| value.to_str().ok());
         let (target, operation) = match whole.and_then(|target| target.split_once('.')) {
             Some((target, operation)) => (Some(target), Some(operation)),
-            None => (whole, None),
+            None => (None, None),
         };
         let scope = signed_service(head);
         let service = match (scope.as_deref(), target) {
