@@ -277,9 +277,9 @@ impl Restore {
             return Err(RestoreError::SameRun);
         }
         self.nothing_written.store(reader.is_empty(), Ordering::Relaxed);
-        self.check_place().await?;
         let mut partitions = Partitions::fill(&reader).await?;
         self.table_calls.get_or_init(|| TableCalls::of(&partitions));
+        self.check_place().await?;
         if let Target::Database(journal) = &self.target {
             let begun = journal.begun().await;
             begun.map_err(|fault| RestoreError::Write { table: String::new(), fault })?;

@@ -12,13 +12,16 @@ impl Restore {
     pub(super) async fn check_place(&self) -> Result<()> {
         let entries = ledger::entries(&self.archive, Some(self.source.migration())).await?;
         let entry = entries.into_iter().find(|entry| entry.run == self.source);
-        let Some(entry) = entry.filter(|entry| entry.recorded().database.is_some()) else {
+        let Some(mut entry) = entry.filter(|entry| entry.recorded().database.is_some()) else {
             return Ok(());
         };
         let tables = entry.tables.keys().cloned().collect();
         let plan = &self.own.plan;
         let now = identity::look(self.images().reader(), &plan.upstream, &tables).await;
         let now = now.map_err(RestoreError::Identify)?;
+        // A table that the run itself deleted is not missed here: its items are conflicts.
+        let gone = |name: &String| now.tables.get(name).is_some_and(Option::is_none);
+        entry.tables.retain(|name, _| !(gone(name) && self.was_deleted(name)));
         match entry.recorded().differs_in_place(&now, Absent::IsReplaced, &plan.accept) {
             None => Ok(()),
             Some(difference) => {
