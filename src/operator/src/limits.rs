@@ -92,8 +92,9 @@ pub const GUARD_START_SECONDS_MAX: i32 = 120;
 pub const LAST_LINES_MAX: usize = 20;
 
 /// Seconds that a run's pod has at least between the request to stop and the kill, where the target has an
-/// archive: Kubernetes' own default, in which a journal is finished and the ledger told.
-pub const GRACE_SECONDS_ARCHIVE_MIN: i64 = 30;
+/// archive. With 0 the kubelet kills the guard at once; with any time the guard closes the journal as far
+/// as it gets, and a Job notes what is left.
+pub const GRACE_SECONDS_ARCHIVE_MIN: i64 = 1;
 
 /// Objects in one page of a list: each may have 1.5 MB, and several migrations are looked at at once.
 pub const PAGE_OBJECTS_MAX: u32 = 20;
