@@ -14,6 +14,7 @@ use crate::world::{NAME, World};
 
 /// Every write of the restore's part of a life without trouble, in order.
 const WRITES: &[&str] = &[
+    "PATCH datamigrations/0001-add-price",
     "PUT datamigrations/0001-add-price/status",
     "POST jobs/0001-add-price-3-restore-preview",
     "PUT datamigrations/0001-add-price/status",
@@ -22,6 +23,8 @@ const WRITES: &[&str] = &[
     "PUT datamigrations/0001-add-price/status",
     "PATCH jobs/0001-add-price-3-restore-preview",
     "PATCH pods/POD",
+    "PATCH datamigrations/0001-add-price",
+    "PATCH datamigrations/0001-add-price",
     "PUT datamigrations/0001-add-price/status",
     "POST jobs/0001-add-price-4-restore",
     "PUT datamigrations/0001-add-price/status",
@@ -30,6 +33,7 @@ const WRITES: &[&str] = &[
     "PUT datamigrations/0001-add-price/status",
     "PATCH jobs/0001-add-price-4-restore",
     "PATCH pods/POD",
+    "PATCH datamigrations/0001-add-price",
 ];
 
 /// What `kubectl describe` tells of it.
