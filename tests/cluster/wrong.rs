@@ -249,8 +249,11 @@ async fn what_only_kubernetes_finds_wrong_in_the_pod() {
             "spec.template.spec.nodeSelector",
         ),
         (
-            right().set("podTemplate.resources", json!({"limits": {"memory": "-1Mi"}})),
-            "resources.limits[memory]",
+            right().set(
+                "podTemplate.resources",
+                json!({"requests": {"memory": "2Mi"}, "limits": {"memory": "1Mi"}}),
+            ),
+            "resources.requests",
         ),
     ];
     for (number, (mut migration, named)) in cases.into_iter().enumerate() {
