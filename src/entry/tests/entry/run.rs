@@ -37,11 +37,13 @@ fn a_failing_script_leaves_its_code_lines_and_times() {
 fn the_programs_environment_and_arguments_are_as_given() {
     let pod = Pod::new(&[("main.sh", "pwd; echo \"$@\"; echo \"$A\"; env | sort | cksum")]);
     let mut entry = pod.entry();
-    entry.env("A", "b c").args(["--script", "main.sh", "--", "-x", "--", "y"]);
+    entry.envs([("A", "b c"), ("NO_PROXY", ".internal"), ("no_proxy", "")]);
+    entry.args(["--script", "main.sh", "--", "-x", "--", "y"]);
     let seen = pod.seen(entry.output().unwrap());
+    // Nothing is added but the guard's address, which no proxy is asked for.
     let own = Command::new("sh")
         .args(["-c", "env | sort | cksum"])
-        .env("A", "b c")
+        .envs([("A", "b c"), ("NO_PROXY", ".internal,127.0.0.1"), ("no_proxy", "127.0.0.1")])
         .current_dir(pod.path("work"))
         .output()
         .unwrap();
