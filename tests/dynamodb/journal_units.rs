@@ -1,4 +1,4 @@
-//! What the journal costs in read units, measured against the rule of docs/archive.md: for each write of
+//! What the journal costs in read units, measured against the rule of docs/reference/archive.md: for each write of
 //! an item that the program did not just read, one per 4 KB of the item as it was, at least one; half of
 //! that in `Cheap`; none where the program has just read it.
 

@@ -133,7 +133,7 @@ pub struct TargetPolicy {
     pub programs: ProgramPolicy,
 }
 
-/// What a journal promises, and what it may cost (docs/archive.md).
+/// What a journal promises, and what it may cost (docs/reference/archive.md).
 #[derive(
     Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema,
 )]

@@ -4,7 +4,7 @@
 //! [`EXPRESSION_BYTES_MAX`] long, and nesting is bounded.
 //!
 //! Messages and the order of checks are DynamoDB's, as far as they are known: syntax first, then
-//! what a whole expression means. Documented differences are in docs/differences.md.
+//! what a whole expression means. Documented differences are in docs/reference/differences.md.
 
 mod condition;
 mod condition_check;

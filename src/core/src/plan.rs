@@ -247,7 +247,7 @@ pub struct Policy {
     pub journal: JournalMode,
 }
 
-/// What a journal promises (docs/archive.md).
+/// What a journal promises (docs/reference/archive.md).
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub enum JournalMode {
     /// The image before and the digest of what comes after are durable before a write is sent.

@@ -17,7 +17,7 @@ const DIGEST_CHARS: usize = 8;
 /// migration in it.
 const DEPTH_MAX: usize = 4;
 
-/// Suffixes of scripts (docs/datamigration.md, `script.command`).
+/// Suffixes of scripts (docs/reference/datamigration.md, `script.command`).
 const SUFFIXES: [&str; 10] = ["py", "js", "mjs", "cjs", "ts", "sh", "bash", "rb", "pl", "php"];
 
 /// Folders that hold no scripts of the team's own.

@@ -1,4 +1,4 @@
-//! Where things are in an archive (docs/archive.md). Names only; nothing is read or written here.
+//! Where things are in an archive (docs/reference/archive.md). Names only; nothing is read or written here.
 
 use std::fmt;
 

@@ -1,5 +1,5 @@
 //! The NetworkPolicy of a run's pod: its program reaches no metadata service of the node, and nobody but the
-//! operator its guard's control port. Pure. What it cannot do is in docs/security.md.
+//! operator its guard's control port. Pure. What it cannot do is in docs/concepts/security.md.
 
 use dm_api::DataMigration;
 use dm_api::status::RunRecord;
