@@ -1,11 +1,11 @@
 //! The pure parsers: text and JSON into values, and what they mean for an item.
 
-use dm_core::expression::{
+use dm_dynamodb::expression::{
     Condition, ExpressionKind, KeyExpression, Placeholders, Projection, Update,
 };
-use dm_core::journal::Record;
-use dm_core::partiql::Statement;
-use dm_core::value::{AttributeValue, Item, item_from_json, item_to_json};
+use dm_dynamodb::journal::Record;
+use dm_dynamodb::partiql::Statement;
+use dm_dynamodb::value::{AttributeValue, Item, item_from_json, item_to_json};
 use serde_json::{Value, json};
 
 /// An item in which most of what a short expression names is there.

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use aws_credential_types::Credentials;
 use aws_credential_types::provider::SharedCredentialsProvider;
-use dm_core::plan::Plan;
+use dm_contract::plan::Plan;
 use dm_engine::CredentialSource;
 use dm_guard::clients::Clients;
 use dm_guard::{Guard, Options};

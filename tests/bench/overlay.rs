@@ -15,7 +15,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, Result, bail, ensure};
-use dm_core::plan::PLAN_VERSION;
+use dm_contract::plan::PLAN_VERSION;
 use rustix::process::{Pid, Signal, kill_process};
 
 /// Items changed, unless the first word says otherwise.

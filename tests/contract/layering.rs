@@ -8,14 +8,15 @@ use crate::root;
 
 /// Packages by folder of src/, and those of ours that each may depend on. `tests` may see everything.
 const EDGES: &[(&str, &[&str])] = &[
-    ("core", &[]),
-    ("engine", &["core"]),
-    ("api", &["core"]),
-    ("operator", &["core", "api"]),
-    ("guard", &["core", "engine"]),
-    ("runner", &["core", "engine"]),
-    ("entry", &["core"]),
-    ("cli", &["core", "engine", "api", "guard", "runner", "entry"]),
+    ("contract", &[]),
+    ("dynamodb", &["contract"]),
+    ("engine", &["contract", "dynamodb"]),
+    ("api", &[]),
+    ("operator", &["contract", "api"]),
+    ("guard", &["contract", "dynamodb", "engine"]),
+    ("runner", &["contract", "dynamodb", "engine"]),
+    ("entry", &["contract"]),
+    ("cli", &["contract", "dynamodb", "engine", "api", "guard", "runner", "entry"]),
     ("xtask", &[]),
 ];
 

@@ -7,9 +7,9 @@ use std::process::{Command, Stdio};
 use std::sync::Arc;
 use std::time::Duration;
 
-use dm_core::plan::{Mode, Plan, Policy};
-use dm_core::restore::OnConflict;
-use dm_core::restored::JournalProblem;
+use dm_contract::plan::OnConflict;
+use dm_contract::plan::{Mode, Plan, Policy};
+use dm_contract::restored::JournalProblem;
 use dm_engine::archive::{Archive, RunName};
 use dm_engine::journal::{JournalReader, ReadError};
 use dm_engine::ledger;
@@ -268,7 +268,7 @@ async fn a_cut_tail_is_missed_although_its_guard_was_killed() {
     let run = Run::of("abcdefg").await;
     // Nobody closes it.
     // What became of the last writes comes a little later; then all is noted.
-    tokio::time::sleep(dm_core::limits::JOURNAL_SETTLE_DELAY * 2).await;
+    tokio::time::sleep(dm_engine::limits::JOURNAL_SETTLE_DELAY * 2).await;
     let noted = ledger::noted(&run.archive, &run.name()).await.unwrap().unwrap();
     assert_eq!((noted.entries, noted.segments), (7, run.segments().await));
     let first = run.cut(4).await;

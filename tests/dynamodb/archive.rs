@@ -4,8 +4,8 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
-use dm_core::plan::{ArchivePlan, Mode, Plan, Policy};
-use dm_core::restore::OnConflict;
+use dm_contract::plan::OnConflict;
+use dm_contract::plan::{ArchivePlan, Mode, Plan, Policy};
 use dm_engine::archive::{Archive, Created, RunName};
 use dm_engine::journal::{JournalReader, ReadError};
 use dm_engine::restore::Restore;

@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
 use std::sync::OnceLock;
 
-use dm_core::report::{ChangedItem, ItemChange};
+use dm_contract::report::{ChangedItem, ItemChange};
 use serde_json::{Value, json};
 
 use crate::bed::{ACCESS_KEY, Endpoint, REGION, database, fresh_name};

@@ -7,8 +7,8 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
-use dm_core::control::ControlState;
-use dm_core::plan::{Mode, Plan, Policy, RateLimits};
+use dm_contract::control::ControlState;
+use dm_contract::plan::{Mode, Plan, Policy, RateLimits};
 use dm_guard::token::ControlToken;
 use dm_guard::{Guard, Options};
 use serde_json::json;

@@ -24,7 +24,7 @@ mod writes;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use dm_core::plan::JournalMode;
+use dm_contract::plan::JournalMode;
 
 use crate::bed::{self, Endpoint, database};
 use answers::{answer, is_known_departure, items};

@@ -13,8 +13,8 @@ mod tokens;
 use std::sync::Arc;
 use std::time::Duration;
 
-use dm_core::plan::{JournalMode, Mode, Plan, Policy};
-use dm_core::restore::OnConflict;
+use dm_contract::plan::OnConflict;
+use dm_contract::plan::{JournalMode, Mode, Plan, Policy};
 use dm_engine::archive::Archive;
 use dm_engine::restore::Restore;
 use dm_engine::table_lock::LockTimes;

@@ -4,7 +4,7 @@
 use std::net::SocketAddr;
 use std::time::Duration;
 
-use dm_core::plan::{Mode, Policy};
+use dm_contract::plan::{Mode, Policy};
 use dm_guard::Guard;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;

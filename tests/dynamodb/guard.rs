@@ -3,8 +3,8 @@
 use std::net::{Ipv4Addr, SocketAddr};
 use std::time::Duration;
 
-use dm_core::plan::{Mode, Policy};
-use dm_core::report::{Fidelity, TableChange};
+use dm_contract::plan::{Mode, Policy};
+use dm_contract::report::{Fidelity, TableChange};
 use dm_guard::Options;
 use serde_json::json;
 

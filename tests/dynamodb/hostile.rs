@@ -5,7 +5,7 @@ use std::net::SocketAddr;
 use std::process::{Child, Command, Stdio};
 use std::time::Duration;
 
-use dm_core::plan::{ACCESS_KEY_ENV, Mode, Policy};
+use dm_contract::plan::{ACCESS_KEY_ENV, Mode, Policy};
 use serde_json::json;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;

@@ -4,10 +4,10 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use dm_core::identity::{DatabaseId, Mismatch, TriedOn};
-use dm_core::plan::{Mode, Plan, Policy};
-use dm_core::restore::OnConflict;
-use dm_core::verdict::{RunOutcome, Verdict};
+use dm_contract::identity::{DatabaseId, Mismatch, TriedOn};
+use dm_contract::plan::OnConflict;
+use dm_contract::plan::{Mode, Plan, Policy};
+use dm_contract::verdict::{RunOutcome, Verdict};
 use dm_engine::archive::{Archive, RunName};
 use dm_engine::ledger::{self, Begun, Completed, Kind, LedgerEntry};
 use dm_engine::restore::{Restore, RestoreError, RestoreReport};
@@ -127,7 +127,8 @@ async fn the_ledger_has_the_database_the_program_and_each_table_with_its_id() {
     let (scene, first, second) = (Scene::new(), fresh_name("first"), fresh_name("second"));
     create(&first).await;
     create(&second).await;
-    let program = dm_core::identity::ProgramId { digest: "sha256:p".into(), ..Default::default() };
+    let program =
+        dm_contract::identity::ProgramId { digest: "sha256:p".into(), ..Default::default() };
     let plan = Plan { program: Some(program.clone()), ..scene.plan.clone() };
     let engine = scene.engine(&plan);
     assert_eq!(price(&engine, &first).await.status, 200);
@@ -182,12 +183,12 @@ async fn a_table_that_was_created_again_keeps_no_applied_and_is_not_restored() {
     assert_eq!(difference(&verdict), Some(Mismatch::TableReplaced), "{verdict:?}");
     let without = Plan { archive: None, ..plan };
     let asked = dm_guard::ledger::ask(&without, Ok(bed::credentials())).await;
-    assert_eq!(asked.exit_code(), dm_core::verdict::EXIT_DIFFERS);
+    assert_eq!(asked.exit_code(), dm_contract::verdict::EXIT_DIFFERS);
 }
 
-async fn table_ids(table: &str) -> dm_core::identity::TableIds {
+async fn table_ids(table: &str) -> dm_contract::identity::TableIds {
     let described = database().ok("DescribeTable", &json!({"TableName": table})).await;
-    [(table.to_owned(), dm_core::identity::table_id(&described["Table"]).unwrap())].into()
+    [(table.to_owned(), dm_dynamodb::schema::table_id(&described["Table"]).unwrap())].into()
 }
 
 #[tokio::test(flavor = "multi_thread")]

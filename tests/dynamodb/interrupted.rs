@@ -130,7 +130,7 @@ async fn a_run_that_lost_its_lock_is_no_success_though_its_program_says_so() {
     let words = ["unlock", "--table", &bed.table, "--reason", "test", "--by", "ada", "--yes"];
     assert!(bed.archive(&words).contains("was taken from run m/1"));
     // Its next heartbeat tells it.
-    tokio::time::sleep(dm_core::limits::LOCK_LEASE / 4 + Duration::from_secs(2)).await;
+    tokio::time::sleep(dm_engine::limits::LOCK_LEASE / 4 + Duration::from_secs(2)).await;
     std::fs::write(bed.go(), "").unwrap();
     let (code, told) = bed.ended(child);
     assert_eq!(code, 125, "{told}");

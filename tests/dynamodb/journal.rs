@@ -4,8 +4,8 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use dm_core::plan::{Mode, Plan, Policy};
-use dm_core::report::Behind;
+use dm_contract::plan::{Mode, Plan, Policy};
+use dm_contract::report::Behind;
 use dm_engine::archive::{Archive, RunName};
 use dm_engine::journal::{JournalReader, JournalSummary};
 use dm_engine::ledger::{self, Completed, RunOutcome};

@@ -4,9 +4,9 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use dm_core::plan::{JournalMode, Mode, Plan, Policy};
-use dm_core::report::{GuardResult, JournalResult};
-use dm_core::restore::OnConflict;
+use dm_contract::plan::OnConflict;
+use dm_contract::plan::{JournalMode, Mode, Plan, Policy};
+use dm_contract::report::{GuardResult, JournalResult};
 use dm_engine::archive::{Archive, RunName};
 use dm_engine::journal::{JournalReader, JournalSummary};
 use dm_engine::restore::{Restore, RestoreReport};

@@ -1,8 +1,8 @@
 //! What a journaled apply reports beside what its dry run reported: the same categories, attributes and
 //! digest, whatever the program writes and however often.
 
-use dm_core::plan::{JournalMode, Mode, Plan, Policy};
-use dm_core::report::{GuardResult, TableEffect};
+use dm_contract::plan::{JournalMode, Mode, Plan, Policy};
+use dm_contract::report::{GuardResult, TableEffect};
 use serde_json::{Value, json};
 
 use crate::bed::{self, Endpoint, database, fresh_name};

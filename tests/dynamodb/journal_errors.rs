@@ -1,7 +1,7 @@
 //! What a program is told of a transaction that is cancelled: the same with a journal as in a dry run,
 //! in DynamoDB's words. Where a local database says something else is listed in docs/reference/differences.md.
 
-use dm_core::plan::{Mode, Policy};
+use dm_contract::plan::{Mode, Policy};
 use serde_json::{Value, json};
 
 use crate::bed::{self, Endpoint, database, fresh_name};

@@ -5,8 +5,8 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use dm_core::plan::{Mode, Policy};
-use dm_core::restore::OnConflict;
+use dm_contract::plan::OnConflict;
+use dm_contract::plan::{Mode, Policy};
 use dm_engine::archive::Archive;
 use dm_engine::restore::Restore;
 use dm_engine::{Call, Engine, Operation, Start};

@@ -4,7 +4,7 @@
 
 use std::sync::Arc;
 
-use dm_core::plan::{JournalMode, Mode, Policy};
+use dm_contract::plan::{JournalMode, Mode, Policy};
 use dm_engine::archive::Archive;
 use dm_engine::{Call, Engine, Operation, Start};
 use object_store::memory::InMemory;

@@ -4,8 +4,8 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use dm_core::journal::{After, Sequence};
-use dm_core::value::Item;
+use dm_dynamodb::journal::{After, Sequence};
+use dm_dynamodb::value::Item;
 use dm_engine::archive::{Archive, RunName};
 use dm_engine::journal::{Draft, JournalReader, ReadError, Writer};
 use object_store::memory::InMemory;
@@ -118,7 +118,7 @@ async fn a_put_is_overtaken_by_few_others() {
         waiting.push(begin(&writer, id).await);
     }
     let listed = archive(&store).list(&run().journal()).await.unwrap();
-    assert_eq!(listed.len(), dm_core::limits::JOURNAL_PUTS_AT_ONCE - 1);
+    assert_eq!(listed.len(), dm_engine::limits::JOURNAL_PUTS_AT_ONCE - 1);
     store.let_go(&segment(1));
     for waiting in waiting {
         assert!(waiting.await.unwrap().is_some());

@@ -7,11 +7,11 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
 
-use dm_core::journal::{MergedEntry, Outcomes, Record};
-use dm_core::plan::{Mode, Plan, Policy};
-use dm_core::restore::OnConflict;
-use dm_core::value::{Item, item_from_json};
-use dm_core::verdict::Verdict;
+use dm_contract::plan::OnConflict;
+use dm_contract::plan::{Mode, Plan, Policy};
+use dm_contract::verdict::Verdict;
+use dm_dynamodb::journal::{MergedEntry, Outcomes, Record};
+use dm_dynamodb::value::{Item, item_from_json};
 use dm_engine::archive::{Archive, RunName};
 use dm_engine::journal::{JournalReader, ReadError};
 use dm_engine::ledger::{self, Begun, Completed, Kind, Question, RunOutcome};

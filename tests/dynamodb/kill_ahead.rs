@@ -6,8 +6,8 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use dm_core::plan::JournalMode;
-use dm_core::restore::OnConflict;
+use dm_contract::plan::JournalMode;
+use dm_contract::plan::OnConflict;
 use dm_engine::{Call, Engine, Operation, Start};
 use futures::StreamExt as _;
 use serde_json::{Value, json};

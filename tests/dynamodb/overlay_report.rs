@@ -1,8 +1,8 @@
 //! The report of a dry run beyond its counts: what others change meanwhile, how calls were answered,
 //! a second pass, and which of it is told to whom.
 
-use dm_core::plan::{Mode, Plan, Policy, RateLimits};
-use dm_core::report::{Fidelity, Limited};
+use dm_contract::plan::{Mode, Plan, Policy, RateLimits};
+use dm_contract::report::{Fidelity, Limited};
 use serde_json::{Value, json};
 
 use crate::bed::{self, Endpoint, database, fresh_name};

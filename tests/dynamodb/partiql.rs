@@ -1,8 +1,8 @@
 //! What cases cannot say of PartiQL: tokens and keys of pages, what the report tells, what the journal
 //! holds.
 
-use dm_core::plan::{Mode, Policy};
-use dm_core::report::Fidelity;
+use dm_contract::plan::{Mode, Policy};
+use dm_contract::report::Fidelity;
 use serde_json::{Value, json};
 
 use crate::bed::{self, Endpoint, database};

@@ -5,10 +5,11 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
-use dm_core::plan::{Mode, Plan, Policy, RestorePlan};
-use dm_core::report::{Archived, GuardResult};
-use dm_core::restore::{Conflict, OnConflict};
-use dm_core::verdict::{RunOutcome, Verdict};
+use dm_contract::plan::OnConflict;
+use dm_contract::plan::{Mode, Plan, Policy, RestorePlan};
+use dm_contract::report::{Archived, GuardResult};
+use dm_contract::restored::Conflict;
+use dm_contract::verdict::{RunOutcome, Verdict};
 use dm_engine::archive::Archive;
 use dm_engine::restore::RestoreReport;
 use dm_guard::keep::Keep;

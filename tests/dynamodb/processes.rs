@@ -8,9 +8,9 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
-use dm_core::plan::{ACCESS_KEY_ENV, Mode, PLAN_ENV, Plan, Policy};
-use dm_core::restore::OnConflict;
-use dm_core::verdict::Verdict;
+use dm_contract::plan::OnConflict;
+use dm_contract::plan::{ACCESS_KEY_ENV, Mode, PLAN_ENV, Plan, Policy};
+use dm_contract::verdict::Verdict;
 use dm_engine::archive::{Archive, RunName};
 use dm_engine::restore::Restore;
 use dm_engine::table_lock::LockTimes;
@@ -152,7 +152,7 @@ async fn a_guard_that_is_killed_has_journalled_all_that_changed_and_it_is_taken_
 
         // Who comes now, as another object, is told that nobody knows how it ended.
         let other = Plan {
-            run: dm_core::plan::RunId { uid: "o".into(), ..plan.run.clone() },
+            run: dm_contract::plan::RunId { uid: "o".into(), ..plan.run.clone() },
             ..plan.clone()
         };
         let verdict = dm_guard::ledger::ask(&other, Ok(bed::credentials())).await.verdict;

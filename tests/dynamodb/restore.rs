@@ -3,8 +3,9 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use dm_core::plan::{Mode, Plan, Policy, RateLimits};
-use dm_core::restore::{Conflict, OnConflict};
+use dm_contract::plan::OnConflict;
+use dm_contract::plan::{Mode, Plan, Policy, RateLimits};
+use dm_contract::restored::Conflict;
 use dm_engine::archive::{Archive, RunName};
 use dm_engine::ledger::{self, Kind, RunOutcome};
 use dm_engine::restore::{Restore, RestoreError, RestoreReport};

@@ -3,8 +3,8 @@
 
 use std::collections::BTreeMap;
 
-use dm_core::plan::{Mode, Policy};
-use dm_core::report::{Fidelity, GuardResult};
+use dm_contract::plan::{Mode, Policy};
+use dm_contract::report::{Fidelity, GuardResult};
 use serde_json::{Value, json};
 
 use crate::bed::{self, Endpoint, database, fresh_name};
@@ -35,7 +35,7 @@ async fn positions(endpoint: &Endpoint, parameters: Value) -> BTreeMap<String, u
     panic!("a scan without an end");
 }
 
-fn dry_run() -> dm_core::plan::Plan {
+fn dry_run() -> dm_contract::plan::Plan {
     bed::plan(Mode::DryRun, Policy { control_plane: true, ..Policy::default() })
 }
 

@@ -3,7 +3,7 @@
 use aws_sdk_dynamodb::config::{BehaviorVersion, Credentials, Region};
 use aws_sdk_dynamodb::types::AttributeValue;
 use aws_sdk_dynamodb::{Client, Config};
-use dm_core::plan::{Mode, Policy};
+use dm_contract::plan::{Mode, Policy};
 use serde_json::json;
 
 use crate::bed::{self, ACCESS_KEY, REGION, database, fresh_name};

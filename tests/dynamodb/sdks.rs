@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use std::process::Stdio;
 use std::time::Duration;
 
-use dm_core::plan::{Mode, Policy, program_environment};
+use dm_contract::plan::{Mode, Policy, program_environment};
 use serde_json::json;
 
 use crate::bed::{self, ACCESS_KEY, REGION, database, fresh_name};

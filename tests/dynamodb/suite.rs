@@ -13,7 +13,7 @@
 
 mod case;
 
-use dm_core::plan::{Mode, Policy};
+use dm_contract::plan::{Mode, Policy};
 use serde_json::{Map, Value, json};
 
 use crate::bed::{self, Endpoint, canonical};

@@ -4,7 +4,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use dm_core::plan::{Mode, Plan, Policy};
+use dm_contract::plan::{Mode, Plan, Policy};
 use dm_engine::archive::{Archive, RunName};
 use dm_engine::journal::JournalReader;
 use dm_engine::table_lock::{LockTimes, unlock};

@@ -4,8 +4,9 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use dm_core::plan::{Mode, Plan, Policy};
-use dm_core::restore::{Conflict, OnConflict};
+use dm_contract::plan::OnConflict;
+use dm_contract::plan::{Mode, Plan, Policy};
+use dm_contract::restored::Conflict;
 use dm_engine::archive::{Archive, RunName};
 use dm_engine::journal::JournalReader;
 use dm_engine::restore::{Restore, RestoreReport};

@@ -4,12 +4,12 @@ use std::collections::BTreeSet;
 use std::io;
 
 use clap::{Args, Subcommand};
-use dm_core::error::chain;
-use dm_core::limits;
-use dm_core::plan::ArchivePlan;
+use dm_contract::error_chain::chain;
+use dm_contract::plan::ArchivePlan;
 use dm_engine::archive::{Archive, ArchiveError, LayoutError, Listed, Retention, RunName};
 use dm_engine::journal::{JournalReader, JournalSummary, ReadError};
 use dm_engine::ledger::{self, Completed, Kind, LedgerEntry, LedgerError, Removal, RunOutcome};
+use dm_engine::limits;
 use dm_engine::table_lock::{self, LockError};
 
 use crate::{layout, locks, print};

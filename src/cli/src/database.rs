@@ -7,7 +7,7 @@ use aws_config::meta::region::RegionProviderChain;
 use aws_config::profile::ProfileFileRegionProvider;
 use aws_types::service_config::ServiceConfigKey;
 use clap::Args;
-use dm_core::plan::{Mode, PLAN_VERSION, Plan, Policy, RateLimits, RunId, Upstream};
+use dm_contract::plan::{Mode, PLAN_VERSION, Plan, Policy, RateLimits, RunId, Upstream};
 use dm_engine::CredentialSource;
 use dm_engine::upstream::UpstreamError;
 

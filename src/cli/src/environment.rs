@@ -4,7 +4,7 @@
 use std::collections::BTreeMap;
 use std::ffi::{OsStr, OsString};
 
-use dm_core::plan::program_environment;
+use dm_contract::plan::program_environment;
 
 /// Settings of AWS's SDKs that say how calls are made; not where to, nor as whom.
 const KEPT: &[&str] =

@@ -5,7 +5,7 @@ use std::ffi::OsString;
 use std::path::PathBuf;
 
 use clap::Args;
-use dm_core::plan::Mode;
+use dm_contract::plan::Mode;
 use dm_entry::args::Program;
 
 use crate::database;
@@ -56,7 +56,7 @@ impl Writes {
     }
 
     /// Says what was not asked for in so many words.
-    pub fn announce(self, database: &dm_core::plan::Upstream) {
+    pub fn announce(self, database: &dm_contract::plan::Upstream) {
         let intent = summary::intent(self.mode(), database);
         match (self.apply, self.dry_run) {
             (true, _) => say(&intent),

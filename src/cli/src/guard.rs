@@ -9,7 +9,7 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use clap::{Args, ValueEnum};
-use dm_core::plan::{ACCESS_KEY_ENV, Mode, Plan, program_environment};
+use dm_contract::plan::{ACCESS_KEY_ENV, Mode, Plan, program_environment};
 use dm_guard::Options;
 use dm_guard::clients::{AccessKey, Clients, fresh_access_key};
 use dm_guard::token::ControlToken;
@@ -163,10 +163,13 @@ fn write_environment(file: &Path, environment: &[(&'static str, String)]) -> io:
 /// An access key that nobody guesses.
 fn access_key(text: &str) -> Result<String, String> {
     let plain = text.bytes().all(|byte| byte.is_ascii_alphanumeric());
-    if plain && text.len() >= dm_core::limits::ACCESS_KEY_CHARS_MIN {
+    if plain && text.len() >= dm_contract::limits::ACCESS_KEY_CHARS_MIN {
         return Ok(text.to_owned());
     }
-    Err(format!("{} letters and digits or more are needed", dm_core::limits::ACCESS_KEY_CHARS_MIN))
+    Err(format!(
+        "{} letters and digits or more are needed",
+        dm_contract::limits::ACCESS_KEY_CHARS_MIN
+    ))
 }
 
 async fn plan(flags: &Flags) -> Result<Plan, SessionError> {

@@ -1,8 +1,8 @@
 //! A run on a laptop that is journalled: its name in an archive, and its end in the ledger.
 
 use clap::{Args, ValueEnum};
-use dm_core::plan::{JournalMode, Plan};
-use dm_core::report::GuardResult;
+use dm_contract::plan::{JournalMode, Plan};
+use dm_contract::report::GuardResult;
 use dm_engine::archive::{Archive, LayoutError, RunName};
 use dm_engine::journal::JournalledRun;
 use dm_engine::ledger::{self, Begin, Begun, Completed, RunOutcome};
@@ -97,13 +97,13 @@ pub struct Ran<'a> {
 /// whoever gets it has to say how it ended.
 pub async fn begin(flags: &Flags, plan: &mut Plan) -> Result<Option<Journalled>, JournalledError> {
     let Some(url) = &flags.archive else { return Ok(None) };
-    let named = dm_core::plan::ArchivePlan {
+    let named = dm_contract::plan::ArchivePlan {
         url: url.clone(),
         endpoint: flags.archive_endpoint.clone(),
         region: flags.archive_region.clone(),
         migration: flags.migration.clone(),
         again: true,
-        ..dm_core::plan::ArchivePlan::default()
+        ..dm_contract::plan::ArchivePlan::default()
     };
     let archive =
         Archive::open(&named, &plan.upstream.region).await.map_err(ArchiveVerbError::Archive)?;

@@ -3,8 +3,8 @@
 use std::io::{self, Read as _};
 
 use dm_api::MigrationTarget;
-use dm_core::limits::{PROGRAM_LOG_HEAD_BYTES_MAX, PROGRAM_LOG_PIECE_BYTES_MAX};
-use dm_core::plan::ArchivePlan;
+use dm_contract::limits::{PROGRAM_LOG_HEAD_BYTES_MAX, PROGRAM_LOG_PIECE_BYTES_MAX};
+use dm_contract::plan::ArchivePlan;
 use dm_engine::archive::{Archive, ArchiveError};
 
 /// Bytes of a whole log: its beginning, its two last pieces, and the line between them.

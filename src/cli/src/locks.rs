@@ -99,7 +99,7 @@ fn time(at_s: i64) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use dm_core::verdict::LockHolder;
+    use dm_contract::verdict::LockHolder;
 
     #[test]
     fn only_locks_that_stand_in_the_way_are_shown() {

@@ -4,8 +4,8 @@ use std::fs::File;
 use std::io::{self, BufWriter, Write as _};
 use std::path::{Path, PathBuf};
 
-use dm_core::plan::Mode;
-use dm_core::report::GuardResult;
+use dm_contract::plan::Mode;
+use dm_contract::report::GuardResult;
 use dm_engine::{DifferenceError, Engine};
 
 /// The report could not be written.

@@ -4,9 +4,10 @@
 use std::io;
 
 use clap::{Args, ValueEnum};
-use dm_core::identity::Mismatch;
-use dm_core::plan::Mode;
-use dm_core::restore::{Conflict, OnConflict};
+use dm_contract::identity::Mismatch;
+use dm_contract::plan::Mode;
+use dm_contract::plan::OnConflict;
+use dm_contract::restored::Conflict;
 use dm_engine::archive::RunName;
 use dm_engine::restore::{Restore, RestoreError, RestoreReport};
 

@@ -7,7 +7,7 @@ use std::path::PathBuf;
 use clap::Args;
 use dm_api::migration::Script;
 use dm_api::script::{self, FilesProblem};
-use dm_core::plan::PROGRAM_ENVIRONMENT_RESERVED;
+use dm_contract::plan::PROGRAM_ENVIRONMENT_RESERVED;
 use dm_entry::args::Program;
 use k8s_openapi::api::core::v1::EnvVar;
 

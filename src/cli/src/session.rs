@@ -11,9 +11,9 @@ use std::process::{ExitStatus, Stdio};
 use std::sync::Arc;
 use std::time::Instant;
 
-use dm_core::error::chain;
-use dm_core::plan::Plan;
-use dm_core::report::GuardResult;
+use dm_contract::error_chain::chain;
+use dm_contract::plan::Plan;
+use dm_contract::report::GuardResult;
 use dm_engine::ledger;
 use dm_entry::args::Program;
 use dm_entry::program::{self, Start, StartError};

@@ -2,8 +2,8 @@
 
 use std::time::Duration;
 
-use dm_core::plan::{Mode, Plan, Upstream};
-use dm_core::report::{
+use dm_contract::plan::{Mode, Plan, Upstream};
+use dm_contract::report::{
     ApplyTime, AttributeEffect, ChangedAgain, ChangedItem, DryRunResult, Fidelity, GuardResult,
     ItemChange, Limited, OperationCount, Remark, TableChange, TableEffect, example,
 };

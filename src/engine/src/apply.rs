@@ -4,8 +4,8 @@
 use std::sync::Arc;
 
 use bytes::Bytes;
-use dm_core::partiql::Statement;
-use dm_core::report::TableChange;
+use dm_contract::report::TableChange;
+use dm_dynamodb::partiql::Statement;
 use serde_json::{Map, Value};
 
 use crate::answer_members::Members;

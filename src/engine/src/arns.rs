@@ -5,8 +5,8 @@
 use std::collections::HashMap;
 use std::sync::{Mutex, PoisonError};
 
-use dm_core::limits;
-use dm_core::partiql::Statement;
+use crate::limits;
+use dm_dynamodb::partiql::Statement;
 use serde_json::{Value, json};
 
 use crate::call::Call;

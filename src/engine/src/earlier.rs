@@ -1,8 +1,8 @@
 //! Requests that are wrong in themselves, whatever their table is: AWS answers these before it looks
 //! for the table. The overlay and the journal answer in its place, and so must check in its order.
 
-use dm_core::error::{ErrorCode, ServiceError};
-use dm_core::request;
+use dm_dynamodb::error::{ErrorCode, ServiceError};
+use dm_dynamodb::request;
 use serde_json::{Map, Value};
 
 use crate::fault::Fault;

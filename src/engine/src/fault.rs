@@ -2,7 +2,7 @@
 //! answers passed on. Each becomes an answer in DynamoDB's form.
 
 use bytes::Bytes;
-use dm_core::error::{ErrorCode, ServiceError};
+use dm_dynamodb::error::{ErrorCode, ServiceError};
 
 use crate::call::Answer;
 

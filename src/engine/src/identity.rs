@@ -2,9 +2,10 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use dm_core::identity::{DatabaseId, Seen, table_id};
-use dm_core::limits;
-use dm_core::plan::Upstream;
+use crate::limits;
+use dm_contract::identity::{DatabaseId, Seen};
+use dm_contract::plan::Upstream;
+use dm_dynamodb::schema::table_id;
 use futures::StreamExt as _;
 use serde_json::{Value, json};
 

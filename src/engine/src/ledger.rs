@@ -12,15 +12,15 @@ mod verdict;
 use std::collections::BTreeMap;
 
 use bytes::Bytes;
-use dm_core::identity::{DatabaseId, Mismatch, ProgramId, Recorded, TableIds};
-use dm_core::plan::{Plan, RunId};
+use dm_contract::identity::{DatabaseId, Mismatch, ProgramId, Recorded, TableIds};
+use dm_contract::plan::{Plan, RunId};
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
 use crate::archive::{Archive, ArchiveError, Created, RunName};
 
 pub use baseline::record_baseline;
-pub use dm_core::verdict::{JournalExtent, LedgerKind as Kind, RunOutcome, RunSummary};
+pub use dm_contract::verdict::{JournalExtent, LedgerKind as Kind, RunOutcome, RunSummary};
 pub use entries::{entries, restored};
 pub use extent::{note, noted};
 pub use removal::{Removal, collect, removed};

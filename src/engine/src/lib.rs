@@ -14,6 +14,7 @@ mod hex;
 pub mod identity;
 pub mod journal;
 pub mod ledger;
+pub mod limits;
 mod metering;
 pub mod operation;
 mod outages;

@@ -3,8 +3,8 @@
 
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
-use dm_core::limits;
-use dm_core::report::{Behind, Outage};
+use crate::limits;
+use dm_contract::report::{Behind, Outage};
 use jiff::{Timestamp, Unit};
 
 use crate::fault::Fault;

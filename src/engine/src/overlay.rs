@@ -29,9 +29,9 @@ use std::path::PathBuf;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use bytes::Bytes;
-use dm_core::error::ErrorCode;
-use dm_core::report::{SecondPass, TableEffect};
-use dm_core::schema::TableSchema;
+use dm_contract::report::{SecondPass, TableEffect};
+use dm_dynamodb::error::ErrorCode;
+use dm_dynamodb::schema::TableSchema;
 use serde_json::Value;
 
 use crate::answer_members::Members;

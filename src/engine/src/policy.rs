@@ -1,8 +1,8 @@
 //! What the target's owner allows: operations and tables. Pure; it neither asks nor sends.
 
-use dm_core::glob;
-use dm_core::limits;
-use dm_core::plan::{Policy as PolicyPlan, RunId};
+use crate::limits;
+use dm_contract::glob;
+use dm_contract::plan::{Policy as PolicyPlan, RunId};
 
 use crate::call::Call;
 use crate::fault::Fault;

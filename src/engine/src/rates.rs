@@ -9,9 +9,9 @@ mod pace;
 
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
-use dm_core::control::{CONTROL_VERSION, ControlState};
-use dm_core::limits;
-use dm_core::plan::{Mode, RateLimits};
+use crate::limits;
+use dm_contract::control::{CONTROL_VERSION, ControlState};
+use dm_contract::plan::{Mode, RateLimits};
 use serde_json::Value;
 use tokio::time::Instant;
 

@@ -6,7 +6,7 @@ use std::future::Future;
 use std::pin::Pin;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
-use dm_core::limits;
+use crate::limits;
 use tokio::sync::watch;
 use tokio::time::Instant;
 

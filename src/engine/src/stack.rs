@@ -10,9 +10,9 @@ use std::path::Path;
 use std::sync::atomic::AtomicBool;
 use std::sync::{Arc, OnceLock};
 
-use dm_core::control::ControlState;
-use dm_core::plan::{Mode, Plan, RateLimits, Upstream as UpstreamPlan};
-use dm_core::report::{Fidelity, GuardResult, JournalResult, REPORT_VERSION, TableEffect};
+use dm_contract::control::ControlState;
+use dm_contract::plan::{Mode, Plan, RateLimits, Upstream as UpstreamPlan};
+use dm_contract::report::{Fidelity, GuardResult, JournalResult, REPORT_VERSION, TableEffect};
 use sha2::{Digest as _, Sha256};
 
 use crate::apply::Apply;
@@ -365,7 +365,7 @@ impl Engine {
     }
 
     /// Writes what a dry run would change, a line for each item, as zstd-compressed
-    /// newline-delimited JSON ([`dm_core::report::ChangedItem`]), with keys and values if the plan's
+    /// newline-delimited JSON ([`dm_contract::report::ChangedItem`]), with keys and values if the plan's
     /// policy allows it; how many. `None` where there is no such difference: in an applied run (which
     /// has a journal), and after a restart. To be called when no request is being worked on any
     /// more; it blocks, and takes little memory, whatever the number of items.
@@ -491,7 +491,7 @@ fn effects_digest(tables: &[TableEffect]) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use dm_core::report::TableChange;
+    use dm_contract::report::TableChange;
 
     #[test]
     fn the_digest_sees_effects_and_not_reads() {

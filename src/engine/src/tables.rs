@@ -1,8 +1,8 @@
 //! Which tables a call is about. Reads names and ARNs out of a request; checks nothing.
 
-use dm_core::error::ServiceError;
-use dm_core::partiql::Statement;
-use dm_core::value::AttributeValue;
+use dm_dynamodb::error::ServiceError;
+use dm_dynamodb::partiql::Statement;
+use dm_dynamodb::value::AttributeValue;
 use serde_json::{Map, Value};
 
 use crate::operation::Operation;

@@ -5,8 +5,8 @@ use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
-use dm_core::limits;
-use dm_core::report::{Fidelity, OperationCount, Remark, TableChange, TableEffect};
+use crate::limits;
+use dm_contract::report::{Fidelity, OperationCount, Remark, TableChange, TableEffect};
 
 use crate::rates::Used;
 

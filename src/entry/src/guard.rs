@@ -5,7 +5,7 @@ use std::io::{self, Read as _, Write as _};
 use std::net::{SocketAddr, TcpStream};
 use std::time::Duration;
 
-use dm_core::plan::{PAUSED_PATH, SECOND_PASS_PATH};
+use dm_contract::plan::{PAUSED_PATH, SECOND_PASS_PATH};
 
 use crate::limits::{GUARD_ANSWER_BYTES_MAX, GUARD_ANSWER_MAX, GUARD_PAUSED_MAX};
 

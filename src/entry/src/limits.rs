@@ -32,7 +32,7 @@ pub const SHEBANG_BYTES_MAX: usize = 256;
 pub const FILES_DEPTH_MAX: usize = 32;
 
 /// How long the guard may take to say whether it is paused: it answers when that changes, and after 20
-/// seconds in any case (`dm_core::limits::PAUSED_ANSWER_MAX`).
+/// seconds in any case (`dm_contract::limits::PAUSED_ANSWER_MAX`).
 pub const GUARD_PAUSED_MAX: Duration = Duration::from_secs(30);
 
 /// Pause after a guard that did not answer: it is being started again.

@@ -1,5 +1,5 @@
 //! Keeps the program's whole output, both streams as they come, in a folder that the pod's guard reads
-//! afterwards. Bounded: the beginning and the last pieces stay (`dm_core::program_log`). A disk that is
+//! afterwards. Bounded: the beginning and the last pieces stay (`dm_contract::program_log`). A disk that is
 //! full, or anything else that goes wrong here, never touches the program: it is only said.
 
 use std::fs::{self, File, OpenOptions, Permissions};
@@ -7,8 +7,8 @@ use std::io::{self, Write};
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 
-use dm_core::limits::{PROGRAM_LOG_HEAD_BYTES_MAX, PROGRAM_LOG_PIECE_BYTES_MAX};
-use dm_core::program_log::{HEAD, RESULT, piece};
+use dm_contract::limits::{PROGRAM_LOG_HEAD_BYTES_MAX, PROGRAM_LOG_PIECE_BYTES_MAX};
+use dm_contract::program_log::{HEAD, RESULT, piece};
 
 /// The guard runs as another user.
 const READABLE: u32 = 0o644;

@@ -3,7 +3,7 @@
 use std::env;
 use std::process::ExitCode;
 
-use dm_core::error::chain;
+use dm_contract::error_chain::chain;
 use dm_entry::args::{self, USAGE, Verb};
 use dm_entry::{prepare, run};
 

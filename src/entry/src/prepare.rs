@@ -10,7 +10,7 @@ use std::io::{self, Read};
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 
-use dm_core::program_files::{self, ProgramFiles};
+use dm_contract::program_files::{self, ProgramFiles};
 
 use crate::args::{Files, Prepare};
 use crate::limits::FILES_DEPTH_MAX;

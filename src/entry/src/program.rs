@@ -278,7 +278,9 @@ mod tests {
                         .collect();
                     words.join(" ")
                 }
-                Err(error) => format!("{}: {}", error.exit_code(), dm_core::error::chain(&error)),
+                Err(error) => {
+                    format!("{}: {}", error.exit_code(), dm_contract::error_chain::chain(&error))
+                }
             };
             text.replace(&root, "")
         }

@@ -15,8 +15,8 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::thread;
 use std::time::SystemTime;
 
-use dm_core::error::chain;
-use dm_core::report::{ProgramResult, SecondRun};
+use dm_contract::error_chain::chain;
+use dm_contract::report::{ProgramResult, SecondRun};
 use rustix::event::{PollFd, PollFlags};
 use rustix::process::{Pid, Signal, WaitOptions, WaitStatus};
 use signal_hook::consts::signal;

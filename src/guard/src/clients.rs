@@ -61,7 +61,7 @@ impl Clients {
 pub fn fresh_access_key() -> io::Result<String> {
     let mut random = [0; 16];
     getrandom::fill(&mut random).map_err(io::Error::other)?;
-    Ok(dm_core::control::access_key(&format!("{:032x}", u128::from_ne_bytes(random))))
+    Ok(dm_contract::control::access_key(&format!("{:032x}", u128::from_ne_bytes(random))))
 }
 
 #[cfg(test)]

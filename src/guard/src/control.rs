@@ -4,11 +4,11 @@
 use std::path::PathBuf;
 use std::sync::Arc;
 
+use crate::limits;
 use bytes::Bytes;
-use dm_core::control::{CONTROL_PATH, ControlState, LIMITS_PATH, PAUSE_PATH, RESUME_PATH};
-use dm_core::limits;
-use dm_core::plan::RateLimits;
-use dm_core::report::GuardResult;
+use dm_contract::control::{CONTROL_PATH, ControlState, LIMITS_PATH, PAUSE_PATH, RESUME_PATH};
+use dm_contract::plan::RateLimits;
+use dm_contract::report::GuardResult;
 use dm_engine::Engine;
 use http::header::{ALLOW, AUTHORIZATION, HeaderValue, WWW_AUTHENTICATE};
 use http::{Method, Request, Response, StatusCode};

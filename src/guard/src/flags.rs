@@ -4,8 +4,8 @@ use std::net::{Ipv4Addr, SocketAddr};
 use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
-use dm_core::control::access_key;
-use dm_core::plan::{
+use dm_contract::control::access_key;
+use dm_contract::plan::{
     ACCESS_KEY_ENV, CONTROL_PORT, CONTROL_TOKEN_ENV, PLAN_ENV, PLAN_VERSION, PROGRAM_PORT, Plan,
 };
 

@@ -6,8 +6,8 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use dm_core::plan::{Mode, Plan};
-use dm_core::report::{GuardResult, REPORT_VERSION};
+use dm_contract::plan::{Mode, Plan};
+use dm_contract::report::{GuardResult, REPORT_VERSION};
 use dm_engine::table_lock::LockTimes;
 use dm_engine::{CredentialSource, Engine, OpenError, Start};
 use tokio::net::TcpListener;

@@ -8,12 +8,12 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
+use crate::limits;
 use bytes::Bytes;
-use dm_core::error::chain;
-use dm_core::limits;
-use dm_core::plan::{Mode, Plan, RetentionPlan};
-use dm_core::report::{Archived, GuardResult, ProgramResult};
-use dm_core::verdict::{RunOutcome, RunSummary};
+use dm_contract::error_chain::chain;
+use dm_contract::plan::{Mode, Plan, RetentionPlan};
+use dm_contract::report::{Archived, GuardResult, ProgramResult};
+use dm_contract::verdict::{RunOutcome, RunSummary};
 use dm_engine::archive::{Archive, Created, Retention, RunName};
 use dm_engine::journal::JournalledRun;
 use dm_engine::ledger::{self, Begun, Completed};
@@ -283,7 +283,7 @@ pub fn summary(result: &GuardResult) -> RunSummary {
     let tables = result
         .tables
         .iter()
-        .map(|table| dm_core::report::TableEffect { attributes: Vec::new(), ..table.clone() });
+        .map(|table| dm_contract::report::TableEffect { attributes: Vec::new(), ..table.clone() });
     RunSummary {
         requests: result.requests,
         items_read: result.items_read,
@@ -357,7 +357,7 @@ pub fn trouble(kept: &mut Archived, what: &str) {
 mod tests {
     use super::*;
     use crate::testing;
-    use dm_core::report::REPORT_VERSION;
+    use dm_contract::report::REPORT_VERSION;
 
     fn program(exit_code: Option<i32>, signal: Option<i32>, start: Option<&str>) -> ProgramResult {
         ProgramResult {

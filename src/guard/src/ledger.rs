@@ -3,10 +3,10 @@
 
 use std::collections::BTreeSet;
 
-use dm_core::error::chain;
-use dm_core::identity::Seen;
-use dm_core::plan::{Mode, Plan};
-use dm_core::verdict::{LedgerVerdict, Verdict};
+use dm_contract::error_chain::chain;
+use dm_contract::identity::Seen;
+use dm_contract::plan::{Mode, Plan};
+use dm_contract::verdict::{LedgerVerdict, Verdict};
 use dm_engine::archive::{Archive, ArchiveError, LayoutError, RunName};
 use dm_engine::journal::lock_name;
 use dm_engine::ledger::{self, LedgerError, Question};
@@ -123,7 +123,7 @@ mod tests {
         std::fs::create_dir_all(&ledger).unwrap();
         std::fs::write(ledger.join("000001.begun.json"), "{\"version\":9}").unwrap();
         let verdict = ask(&plan, credentials()).await;
-        assert_eq!(verdict.exit_code(), dm_core::verdict::EXIT_UNAVAILABLE);
+        assert_eq!(verdict.exit_code(), dm_contract::verdict::EXIT_UNAVAILABLE);
         assert!(verdict.to_message().contains("a version that this program does not know"));
         plan.archive = None;
         assert!(matches!(ask(&plan, credentials()).await.verdict, Verdict::Unavailable { .. }));

@@ -8,6 +8,7 @@ pub mod flags;
 mod guard;
 pub mod keep;
 pub mod ledger;
+pub mod limits;
 mod listen;
 pub mod open_files;
 mod own_wakes;

@@ -4,9 +4,9 @@ use std::process::ExitCode;
 
 use anyhow::Context as _;
 use clap::Parser as _;
-use dm_core::error::chain;
-use dm_core::plan::{ACCESS_KEY_ENV, CONTROL_TOKEN_ENV, Mode, Plan};
-use dm_core::report::GuardResult;
+use dm_contract::error_chain::chain;
+use dm_contract::plan::{ACCESS_KEY_ENV, CONTROL_TOKEN_ENV, Mode, Plan};
+use dm_contract::report::GuardResult;
 use dm_engine::CredentialSource;
 use dm_guard::clients::{AccessKey, Clients};
 use dm_guard::flags::{self, Flags, Verb};

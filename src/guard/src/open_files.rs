@@ -1,7 +1,7 @@
 //! How many files and connections this process may have open, and how many of them a program's
 //! connections may take.
 
-use dm_core::limits;
+use crate::limits;
 use rustix::process::{Resource, getrlimit, setrlimit};
 
 /// Allows this process as many open files as it may have. Not for a process that starts programs:

@@ -7,12 +7,11 @@ use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::{Path, PathBuf};
 
 use bytes::Bytes;
-use dm_core::limits;
-use dm_core::program_log::{HEAD, cut_mark, piece, piece_number};
-use dm_core::report::{ProgramResult, REPORT_VERSION, TERMINATION_MESSAGE_BYTES_MAX};
+use dm_contract::program_log::{HEAD, cut_mark, piece, piece_number};
+use dm_contract::report::{ProgramResult, REPORT_VERSION, TERMINATION_MESSAGE_BYTES_MAX};
 use rustix::fs::OFlags;
 
-pub use dm_core::program_log::RESULT;
+pub use dm_contract::program_log::RESULT;
 
 /// How the program ended; `None` if that is not there, or not understood.
 pub fn result(dir: &Path) -> Option<ProgramResult> {
@@ -26,8 +25,9 @@ pub fn result(dir: &Path) -> Option<ProgramResult> {
 
 /// The output, compressed, with a mark where some was left out; `None` if there is none.
 pub fn packed(dir: &Path) -> io::Result<Option<Bytes>> {
-    let mut packed = zstd::Encoder::new(Vec::new(), limits::DIFFERENCE_COMPRESSION_LEVEL)?;
-    if !copy(&dir.join(HEAD), limits::PROGRAM_LOG_HEAD_BYTES_MAX, &mut packed)? {
+    let mut packed =
+        zstd::Encoder::new(Vec::new(), dm_engine::limits::DIFFERENCE_COMPRESSION_LEVEL)?;
+    if !copy(&dir.join(HEAD), dm_contract::limits::PROGRAM_LOG_HEAD_BYTES_MAX, &mut packed)? {
         return Ok(None);
     }
     let mut pieces: Vec<u64> = std::fs::read_dir(dir)?
@@ -42,7 +42,7 @@ pub fn packed(dir: &Path) -> io::Result<Option<Bytes>> {
     }
     for number in last {
         let path: PathBuf = dir.join(piece(number));
-        copy(&path, limits::PROGRAM_LOG_PIECE_BYTES_MAX, &mut packed)?;
+        copy(&path, dm_contract::limits::PROGRAM_LOG_PIECE_BYTES_MAX, &mut packed)?;
     }
     Ok(Some(Bytes::from(packed.finish()?)))
 }

@@ -1,8 +1,8 @@
 //! `datamigration-guard record`: notes in the ledger how a run ended whose guard could not say it: its
 //! pod was killed, or its program was not started by the entry program.
 
-use dm_core::plan::Plan;
-use dm_core::verdict::EXIT_CONTRADICTED;
+use dm_contract::plan::Plan;
+use dm_contract::verdict::EXIT_CONTRADICTED;
 use dm_engine::archive::{Archive, ArchiveError, LayoutError};
 use dm_engine::journal::JournalledRun;
 use dm_engine::ledger::{self, Begun, Completed, LedgerError, RunOutcome};
@@ -69,9 +69,9 @@ pub async fn record(plan: &Plan, said: &Record) -> Result<(), RecordError> {
 mod tests {
     use super::*;
     use crate::testing;
-    use dm_core::error::chain;
-    use dm_core::plan::Mode;
-    use dm_core::verdict::Verdict;
+    use dm_contract::error_chain::chain;
+    use dm_contract::plan::Mode;
+    use dm_contract::verdict::Verdict;
 
     fn said(outcome: Outcome) -> Record {
         Record {

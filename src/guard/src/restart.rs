@@ -5,8 +5,8 @@ use std::fs::OpenOptions;
 use std::io;
 use std::path::Path;
 
-use dm_core::control::ControlState;
-use dm_core::plan::RateLimits;
+use dm_contract::control::ControlState;
+use dm_contract::plan::RateLimits;
 use dm_engine::Start;
 use serde::{Deserialize, Serialize};
 

@@ -5,13 +5,13 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
+use crate::limits;
 use bytes::Bytes;
-use dm_core::error::chain;
-use dm_core::limits;
-use dm_core::plan::{Mode, Plan};
-use dm_core::report::Archived;
-use dm_core::restored::{ConflictGroup, RESTORE_RESULT_VERSION, RestoreResult};
-use dm_core::verdict::RunOutcome;
+use dm_contract::error_chain::chain;
+use dm_contract::plan::{Mode, Plan};
+use dm_contract::report::Archived;
+use dm_contract::restored::{ConflictGroup, RESTORE_RESULT_VERSION, RestoreResult};
+use dm_contract::verdict::RunOutcome;
 use dm_engine::CredentialSource;
 use dm_engine::ledger;
 use dm_engine::restore::{ListedConflict, Restore, RestoreError, RestoreReport};
@@ -152,7 +152,7 @@ fn groups(listed: &[ListedConflict], show_keys: bool) -> Vec<ConflictGroup> {
         }
     }
     let group =
-        |((table, conflict), (count, keys)): ((&String, &dm_core::restore::Conflict), _)| {
+        |((table, conflict), (count, keys)): ((&String, &dm_contract::restored::Conflict), _)| {
             ConflictGroup { table: table.clone(), conflict: conflict.clone(), count, keys }
         };
     let mut groups: Vec<ConflictGroup> = groups.into_iter().map(group).collect();
@@ -235,7 +235,7 @@ fn failed(plan: &Plan, started_at: String, problem: String) -> RestoreResult {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use dm_core::restore::Conflict;
+    use dm_contract::restored::Conflict;
 
     #[test]
     fn conflicts_are_told_together_and_keys_only_where_they_may_be_seen() {

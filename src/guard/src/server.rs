@@ -4,10 +4,10 @@
 use std::net::SocketAddr;
 use std::sync::Arc;
 
+use crate::limits;
 use bytes::Bytes;
-use dm_core::error::{ErrorCode, ServiceError};
-use dm_core::limits;
-use dm_core::plan::{PAUSED_PATH, SECOND_PASS_PATH};
+use dm_contract::plan::{PAUSED_PATH, SECOND_PASS_PATH};
+use dm_dynamodb::error::{ErrorCode, ServiceError};
 use dm_engine::{Answer, Engine};
 use http::{HeaderValue, Method, Request, Response, StatusCode, header, request};
 use http_body_util::{BodyExt as _, Limited};
@@ -212,7 +212,7 @@ async fn paused(engine: &Engine, head: &request::Parts) -> Response<Body> {
         }
     };
     let changed = engine.is_paused_other_than(known);
-    let changed = tokio::time::timeout(limits::PAUSED_ANSWER_MAX, changed).await;
+    let changed = tokio::time::timeout(dm_contract::limits::PAUSED_ANSWER_MAX, changed).await;
     let said = format!("{}\n", changed.unwrap_or(known));
     wire::plain(StatusCode::OK, "text/plain", Bytes::from(said))
 }

@@ -3,7 +3,7 @@
 
 use std::io;
 
-use dm_core::report::{GuardResult, TERMINATION_MESSAGE_BYTES_MAX};
+use dm_contract::report::{GuardResult, TERMINATION_MESSAGE_BYTES_MAX};
 
 /// The result for the termination log.
 pub fn message(result: GuardResult) -> String {
@@ -75,8 +75,8 @@ fn halve<T>(entries: &mut Vec<T>) -> usize {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use dm_core::plan::Mode;
-    use dm_core::report::{
+    use dm_contract::plan::Mode;
+    use dm_contract::report::{
         AttributeEffect, ChangedItem, DryRunResult, Fidelity, ItemChange, OperationCount,
         REPORT_VERSION, Remark, TableEffect,
     };

@@ -2,7 +2,9 @@
 
 use std::path::Path;
 
-use dm_core::plan::{ArchivePlan, Mode, PLAN_VERSION, Plan, Policy, RateLimits, RunId, Upstream};
+use dm_contract::plan::{
+    ArchivePlan, Mode, PLAN_VERSION, Plan, Policy, RateLimits, RunId, Upstream,
+};
 use dm_engine::CredentialSource;
 use dm_engine::upstream::UpstreamError;
 

@@ -5,7 +5,7 @@ use std::fmt;
 use std::io;
 use std::path::Path;
 
-use dm_core::limits;
+use crate::limits;
 use sha2::{Digest as _, Sha256};
 
 /// A token, kept as its digest.

@@ -10,9 +10,10 @@ mod response;
 
 use std::io::Read as _;
 
+use crate::limits;
 use bytes::Bytes;
-use dm_core::error::{ErrorCode, ServiceError};
-use dm_core::{idempotency, limits};
+use dm_dynamodb::error::{ErrorCode, ServiceError};
+use dm_dynamodb::idempotency;
 use dm_engine::upstream::{CONTENT_TYPE, TARGET_PREFIX};
 use dm_engine::{Answer, Call, Class, Invocation, Operation};
 use http::{HeaderMap, Method, header, request};

@@ -2,7 +2,7 @@
 //! whether it is paused. Pure.
 
 use dm_api::status::RunRecord;
-use dm_core::plan::RateLimits;
+use dm_contract::plan::RateLimits;
 
 use crate::build;
 use crate::decide::Situation;

@@ -1,12 +1,12 @@
 //! Asks a running guard how far its run is, and tells it how to go on. Best effort: a run does not
 //! depend on the answer.
 
-use dm_core::control::{
+use dm_contract::control::{
     CONTROL_PATH, CONTROL_VERSION, ControlState, LIMITS_PATH, PAUSE_PATH, RESUME_PATH,
 };
-use dm_core::plan::CONTROL_PORT;
-use dm_core::report::{GuardResult, REPORT_VERSION};
-use dm_core::restored::{RESTORE_RESULT_VERSION, RestoreResult};
+use dm_contract::plan::CONTROL_PORT;
+use dm_contract::report::{GuardResult, REPORT_VERSION};
+use dm_contract::restored::{RESTORE_RESULT_VERSION, RestoreResult};
 use http_body_util::{BodyExt as _, Full, Limited};
 use hyper::body::Bytes;
 use hyper::header::AUTHORIZATION;

@@ -6,8 +6,8 @@ use std::time::Duration;
 use dm_api::DataMigration;
 use dm_api::condition::Reason;
 use dm_api::status::{DataMigrationStatus, RunKind, RunRecord, RunResult};
-use dm_core::identity::Mismatch;
-use dm_core::verdict::{Adopted, Differs, LockHolder, MIGRATION_LOCK, UnknownRun, Verdict};
+use dm_contract::identity::Mismatch;
+use dm_contract::verdict::{Adopted, Differs, LockHolder, MIGRATION_LOCK, UnknownRun, Verdict};
 use jiff::Timestamp;
 
 use crate::baseline;

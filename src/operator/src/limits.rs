@@ -82,7 +82,7 @@ pub const JOB_TTL_SECONDS: i32 = 7 * 24 * 3600;
 pub const FILES_BYTES_MAX: usize = 1024 * 1024 - 16 * 1024;
 
 /// Bytes of memory the guard may use: 96 MiB for the items of a dry run and 32 MiB for remembered answers
-/// (`dm_core::limits`), and the requests and answers that are being worked on.
+/// (`dm_engine::limits`), and the requests and answers that are being worked on.
 pub const GUARD_MEMORY_LIMIT: &str = "768Mi";
 
 /// Seconds until the guard must answer its probe, at one probe a second.

@@ -2,7 +2,7 @@
 //! was removed with its finalizer, or is another one by now. Pure.
 
 use dm_api::{MIGRATION_NAME_ANNOTATION, MIGRATION_UID_LABEL, MigrationTarget};
-use dm_core::plan::{Mode, Plan};
+use dm_contract::plan::{Mode, Plan};
 use k8s_openapi::api::batch::v1::Job;
 use k8s_openapi::api::core::v1::{Pod, PodSpec};
 use kube::{Resource, ResourceExt as _};

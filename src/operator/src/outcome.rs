@@ -12,9 +12,9 @@ mod words;
 
 use dm_api::condition::Reason;
 use dm_api::status::{RunKind, RunRecord, RunResult};
-use dm_core::report::{Archived, Fidelity, GuardResult, SecondRun};
-use dm_core::restored::RestoreResult;
-use dm_core::verdict::Verdict;
+use dm_contract::report::{Archived, Fidelity, GuardResult, SecondRun};
+use dm_contract::restored::RestoreResult;
+use dm_contract::verdict::Verdict;
 use jiff::Timestamp;
 use k8s_openapi::api::core::v1::{ContainerStateTerminated, Pod};
 

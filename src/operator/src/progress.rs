@@ -1,8 +1,8 @@
 //! How far a run is, from what its guard counts. Pure.
 
 use dm_api::status::{Progress, RunKind, WouldChange};
-use dm_core::report::GuardResult;
-use dm_core::restored::RestoreResult;
+use dm_contract::report::GuardResult;
+use dm_contract::restored::RestoreResult;
 use jiff::Timestamp;
 
 /// How far a run is. In a run that writes, the dry run's count is the estimate of the whole.

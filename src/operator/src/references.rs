@@ -8,8 +8,8 @@ use dm_api::migration::{DataMigrationSpec, PodSettings};
 use dm_api::program_policy::ProgramPolicy;
 use dm_api::target::Credentials;
 use dm_api::{DataMigration, MigrationTarget};
-use dm_core::glob;
-use dm_core::identity::ProgramId;
+use dm_contract::glob;
+use dm_contract::identity::ProgramId;
 use k8s_openapi::api::core::v1::{ConfigMap, EnvVar};
 
 use crate::digest;

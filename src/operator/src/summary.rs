@@ -5,7 +5,7 @@ use dm_api::restore_status::{ConflictGroup, ConflictKind, RestoreEffects, Restor
 use dm_api::status::{
     Changed, DataMigrationStatus, DryRunReport, RunKind, RunResult, TableFate, WouldChange,
 };
-use dm_core::plan::RateLimits;
+use dm_contract::plan::RateLimits;
 
 use crate::limits;
 use crate::restoring;

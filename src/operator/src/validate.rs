@@ -7,8 +7,8 @@ use dm_api::condition::Reason;
 use dm_api::migration::{ContainerProgram, Limits, PodSettings, Script};
 use dm_api::script::{self, FilesProblem};
 use dm_api::{DataMigration, MigrationTarget};
-use dm_core::identity::ProgramId;
-use dm_core::plan::PROGRAM_ENVIRONMENT_RESERVED;
+use dm_contract::identity::ProgramId;
+use dm_contract::plan::PROGRAM_ENVIRONMENT_RESERVED;
 use k8s_openapi::api::core::v1::{ConfigMap, EnvVar};
 
 use crate::baseline;

@@ -5,10 +5,10 @@
 
 use dm_api::RUN_LABEL;
 use dm_api::condition::Reason;
-use dm_core::plan::{PLAN_ENV, Plan};
-use dm_core::report::{GuardResult, ProgramResult, REPORT_VERSION};
-use dm_core::restored::{RESTORE_RESULT_VERSION, RestoreResult};
-use dm_core::verdict::{LedgerVerdict, VERDICT_VERSION, Verdict};
+use dm_contract::plan::{PLAN_ENV, Plan};
+use dm_contract::report::{GuardResult, ProgramResult, REPORT_VERSION};
+use dm_contract::restored::{RESTORE_RESULT_VERSION, RestoreResult};
+use dm_contract::verdict::{LedgerVerdict, VERDICT_VERSION, Verdict};
 use jiff::Timestamp;
 use k8s_openapi::api::batch::v1::Job;
 use k8s_openapi::api::core::v1::{

@@ -4,21 +4,22 @@
 
 use std::path::Path;
 
-use dm_core::control::{CONTROL_VERSION, ControlState};
-use dm_core::difference::ChangeKind;
-use dm_core::identity::{DatabaseId, Difference, Mismatch, ProgramId, TableIds, TriedOn};
-use dm_core::plan::{
+use dm_contract::control::{CONTROL_VERSION, ControlState};
+use dm_contract::identity::{DatabaseId, Difference, Mismatch, ProgramId, TableIds, TriedOn};
+use dm_contract::plan::OnConflict;
+use dm_contract::plan::{
     ArchivePlan, JournalMode, Mode, PLAN_VERSION, Plan, Policy, RateLimits, RestorePlan,
     RetentionPlan, RunId, Upstream,
 };
-use dm_core::report::{
+use dm_contract::report::ChangeKind;
+use dm_contract::report::{
     ApplyTime, Archived, AttributeEffect, Behind, CHANGED_ITEM_VERSION, ChangedAgain, ChangedItem,
     DryRunResult, Fidelity, GuardResult, ItemChange, JournalResult, Limited, OperationCount,
     Outage, ProgramResult, REPORT_VERSION, Remark, SecondPass, SecondRun, TableChange, TableEffect,
 };
-use dm_core::restore::{Conflict, OnConflict};
-use dm_core::restored::{ConflictGroup, RESTORE_RESULT_VERSION, RestoreResult};
-use dm_core::verdict::{
+use dm_contract::restored::Conflict;
+use dm_contract::restored::{ConflictGroup, RESTORE_RESULT_VERSION, RestoreResult};
+use dm_contract::verdict::{
     Adopted, Differs, LedgerKind, LedgerVerdict, LockHolder, RecordedRun, RunOutcome, RunSummary,
     UnknownRun, Verdict,
 };

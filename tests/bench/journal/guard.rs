@@ -4,11 +4,11 @@ use std::process::Stdio;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
-use dm_core::plan::{
+use dm_contract::plan::{
     ArchivePlan, JournalMode, Mode, PLAN_ENV, PLAN_VERSION, Plan, Policy, RateLimits, RunId,
     Upstream,
 };
-use dm_core::report::GuardResult;
+use dm_contract::report::GuardResult;
 use tempfile::TempDir;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::process::{Child, Command};

@@ -20,7 +20,7 @@ use aws_sdk_dynamodb::types::{
     AttributeDefinition, AttributeValue, BillingMode, KeySchemaElement, KeyType, PutRequest,
     ScalarAttributeType, WriteRequest,
 };
-use dm_core::plan::JournalMode;
+use dm_contract::plan::JournalMode;
 use serde::Deserialize;
 use tokio::process::Command;
 

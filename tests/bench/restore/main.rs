@@ -13,10 +13,12 @@ use std::time::Instant;
 
 use aws_credential_types::Credentials;
 use aws_credential_types::provider::SharedCredentialsProvider;
-use dm_core::journal::After;
-use dm_core::plan::{ArchivePlan, Mode, PLAN_VERSION, Plan, Policy, RateLimits, RunId, Upstream};
-use dm_core::restore::OnConflict;
-use dm_core::value::Item;
+use dm_contract::plan::OnConflict;
+use dm_contract::plan::{
+    ArchivePlan, Mode, PLAN_VERSION, Plan, Policy, RateLimits, RunId, Upstream,
+};
+use dm_dynamodb::journal::After;
+use dm_dynamodb::value::Item;
 use dm_engine::CredentialSource;
 use dm_engine::archive::{Archive, RunName};
 use dm_engine::journal::{Draft, JournalReader, Settlement, Writer};

@@ -8,7 +8,7 @@ use super::run;
 use super::tables::Tables;
 use crate::bed::{self, database};
 use crate::shorthand::expand;
-use dm_core::plan::JournalMode;
+use dm_contract::plan::JournalMode;
 
 const LEGS: [Leg; 5] = [
     Leg::DryRun,

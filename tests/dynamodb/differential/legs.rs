@@ -1,7 +1,7 @@
 //! The ways in which a random program is carried out beside the direct one.
 
-use dm_core::plan::{JournalMode, Mode, Plan, Policy};
-use dm_core::restore::OnConflict;
+use dm_contract::plan::OnConflict;
+use dm_contract::plan::{JournalMode, Mode, Plan, Policy};
 use dm_engine::archive::Archive;
 use dm_engine::restore::Restore;
 use dm_guard::Guard;

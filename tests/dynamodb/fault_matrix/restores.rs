@@ -4,7 +4,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use dm_core::plan::JournalMode;
+use dm_contract::plan::JournalMode;
 use dm_engine::{Call, Operation, Start};
 use futures::StreamExt as _;
 use serde_json::{Value, json};

@@ -1,7 +1,7 @@
 //! Summaries as they are printed.
 
 use super::*;
-use dm_core::report::REPORT_VERSION;
+use dm_contract::report::REPORT_VERSION;
 
 fn result(mode: Mode) -> GuardResult {
     let attribute = |name: &str, added, changed, removed| AttributeEffect {
@@ -208,8 +208,11 @@ fn a_second_pass_says_whether_it_is_safe_to_run_again() {
             .iter()
             .map(|(name, items)| ChangedAgain { name: (*name).into(), items: *items })
             .collect();
-        let second_pass =
-            Some(dm_core::report::SecondPass { idempotent: tables.is_empty(), requests, tables });
+        let second_pass = Some(dm_contract::report::SecondPass {
+            idempotent: tables.is_empty(),
+            requests,
+            tables,
+        });
         let dry_run = Some(DryRunResult { second_pass, ..dry_run() });
         let result = GuardResult { dry_run, ..result(Mode::DryRun) };
         assert_eq!(second_pass_line(&result, Some(end)), expected);

@@ -1,8 +1,8 @@
 //! What a run leaves in the archive beside its journal: log, report, difference. Each object is created
 //! once; where a run has several attempts, those of the later ones stand in folders of their own.
 
+use crate::limits;
 use bytes::Bytes;
-use dm_core::limits;
 
 use super::{Archive, ArchiveError, Created};
 

@@ -4,7 +4,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use async_trait::async_trait;
-use dm_core::plan::{
+use dm_contract::plan::{
     ARCHIVE_ACCESS_KEY_ENV, ARCHIVE_SECRET_KEY_ENV, ARCHIVE_SESSION_TOKEN_ENV, ArchivePlan,
 };
 use object_store::aws::{AmazonS3Builder, AwsCredential};

@@ -15,9 +15,9 @@ mod s3_http;
 
 use std::sync::Arc;
 
+use crate::limits;
 use bytes::Bytes;
-use dm_core::limits;
-use dm_core::plan::ArchivePlan;
+use dm_contract::plan::ArchivePlan;
 use futures::{StreamExt as _, TryStreamExt as _};
 use object_store::path::Path;
 use object_store::{ObjectStore, ObjectStoreExt as _, PutMode, PutOptions, PutPayload};

@@ -1,8 +1,8 @@
 //! HTTP for the S3 store: the client and the certificate authorities that the database's connection
 //! uses too, so that there is one TLS in the program.
 
+use crate::limits;
 use async_trait::async_trait;
-use dm_core::limits;
 use http_body_util::BodyExt as _;
 use hyper_rustls::HttpsConnector;
 use hyper_util::client::legacy::Client;

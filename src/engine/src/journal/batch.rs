@@ -4,9 +4,9 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use bytes::Bytes;
-use dm_core::error::ServiceError;
-use dm_core::schema::{ItemKey, TableSchema};
-use dm_core::value::item_from_json;
+use dm_dynamodb::error::ServiceError;
+use dm_dynamodb::schema::{ItemKey, TableSchema};
+use dm_dynamodb::value::item_from_json;
 use futures::future::join_all;
 use serde_json::{Map, Value, json};
 

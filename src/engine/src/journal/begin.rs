@@ -8,10 +8,10 @@
 use std::collections::BTreeSet;
 use std::sync::{Mutex, MutexGuard, OnceLock, PoisonError};
 
-use dm_core::error::chain;
-use dm_core::identity::{DatabaseId, TableIds};
-use dm_core::schema::TableSchema;
-use dm_core::verdict::{MIGRATION_LOCK, RunOutcome, Verdict};
+use dm_contract::error_chain::chain;
+use dm_contract::identity::{DatabaseId, TableIds};
+use dm_contract::verdict::{MIGRATION_LOCK, RunOutcome, Verdict};
+use dm_dynamodb::schema::TableSchema;
 use tokio::sync::Mutex as AsyncMutex;
 
 use super::{Journal, ReadError, Writer};

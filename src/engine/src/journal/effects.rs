@@ -9,11 +9,11 @@ use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
-use dm_core::journal::ValueDigest;
-use dm_core::limits;
-use dm_core::report::TableEffect;
-use dm_core::schema::{ItemKey, TableSchema};
-use dm_core::value::{AttributeValue, Item};
+use crate::limits;
+use dm_contract::report::TableEffect;
+use dm_dynamodb::journal::ValueDigest;
+use dm_dynamodb::schema::{ItemKey, TableSchema};
+use dm_dynamodb::value::{AttributeValue, Item};
 
 use crate::overlay::effect::Effects;
 use crate::overlay::entry::Entry;

@@ -8,10 +8,10 @@
 
 use std::sync::{Arc, Mutex, PoisonError};
 
-use dm_core::expression::SUBSTITUTED_BYTES_MAX;
-use dm_core::journal::{After, Sequence};
-use dm_core::limits;
-use dm_core::plan::JournalMode;
+use crate::limits;
+use dm_contract::plan::JournalMode;
+use dm_dynamodb::expression::SUBSTITUTED_BYTES_MAX;
+use dm_dynamodb::journal::{After, Sequence};
 use tokio::sync::oneshot;
 use tokio::task::JoinSet;
 

@@ -14,9 +14,9 @@
 
 use std::io::Read as _;
 
+use crate::limits;
 use bytes::Bytes;
-use dm_core::journal::{JOURNAL_VERSION, LineError, Record};
-use dm_core::limits;
+use dm_dynamodb::journal::{JOURNAL_VERSION, LineError, Record};
 use sha2::{Digest as _, Sha256};
 
 /// The skippable frame's magic number: one of the sixteen that the format sets aside.
@@ -211,7 +211,7 @@ impl<'a> Frame<'a> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use dm_core::journal::{Sequence, Settled};
+    use dm_dynamodb::journal::{Sequence, Settled};
 
     fn record(number: u32) -> Record {
         let written = (0..number).map(|i| Sequence::new(1, i)).collect();

@@ -5,10 +5,10 @@ use std::collections::HashMap;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use dm_core::error::ServiceError;
-use dm_core::limits;
-use dm_core::schema::{ItemKey, TableSchema};
-use dm_core::value::{Item, item_from_json, item_to_json};
+use crate::limits;
+use dm_dynamodb::error::ServiceError;
+use dm_dynamodb::schema::{ItemKey, TableSchema};
+use dm_dynamodb::value::{Item, item_from_json, item_to_json};
 use serde_json::{Map, Value, json};
 
 use crate::fault::Fault;

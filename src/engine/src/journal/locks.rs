@@ -4,7 +4,7 @@
 use std::collections::BTreeSet;
 use std::hash::{DefaultHasher, Hash as _, Hasher as _};
 
-use dm_core::limits;
+use crate::limits;
 use tokio::sync::{Mutex, MutexGuard};
 
 /// Locks, fewer than keys: some keys share one.

@@ -31,9 +31,9 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use bytes::Bytes;
-use dm_core::plan::{JournalMode, Plan, RunId};
-use dm_core::report::JournalResult;
-use dm_core::verdict::LockHolder;
+use dm_contract::plan::{JournalMode, Plan, RunId};
+use dm_contract::report::JournalResult;
+use dm_contract::verdict::LockHolder;
 use serde_json::{Map, Value};
 use tokio::sync::OnceCell;
 
@@ -267,7 +267,7 @@ impl Journal {
         let counts = serde_json::json!(writer.counts()).to_string() + "\n";
         let closed = self.run.name.closed();
         let noted = tokio::time::timeout(
-            dm_core::limits::JOURNAL_CLOSE_MAX,
+            crate::limits::JOURNAL_CLOSE_MAX,
             self.archive.replace(&closed, Bytes::from(counts)),
         );
         all && matches!(noted.await, Ok(Ok(())))

@@ -12,12 +12,12 @@ mod request;
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
-use dm_core::error::ServiceError;
-use dm_core::expression::{Condition, Update, UpdateOutcome};
-use dm_core::partiql::{ItemChange, ItemStatement, Presence, Remaining, Returning};
-use dm_core::schema::{ItemKey, TableSchema};
-use dm_core::unchanged::substituted;
-use dm_core::value::{Item, item_size};
+use dm_dynamodb::error::ServiceError;
+use dm_dynamodb::expression::{Condition, Update, UpdateOutcome};
+use dm_dynamodb::partiql::{ItemChange, ItemStatement, Presence, Remaining, Returning};
+use dm_dynamodb::schema::{ItemKey, TableSchema};
+use dm_dynamodb::unchanged::substituted;
+use dm_dynamodb::value::{Item, item_size};
 use serde_json::{Map, Value};
 
 use crate::operation::Operation;

@@ -4,9 +4,9 @@
 
 use std::collections::BTreeSet;
 
-use dm_core::journal::{Record, Settled};
-use dm_core::limits;
-use dm_core::restored::JournalProblem;
+use crate::limits;
+use dm_contract::restored::JournalProblem;
+use dm_dynamodb::journal::{Record, Settled};
 
 use super::evidence::Evidence;
 use super::frame::{self, FrameError, Segment};

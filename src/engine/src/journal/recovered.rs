@@ -3,13 +3,13 @@
 
 use std::collections::HashMap;
 
-use dm_core::journal::{Entry, Outcome, Outcomes, Record, RequestDigest, ValueDigest};
-use dm_core::limits;
+use crate::limits;
+use dm_dynamodb::journal::{Entry, Outcome, Outcomes, Record, RequestDigest, ValueDigest};
 use futures::{StreamExt as _, TryStreamExt as _};
 
 use super::tokens::{Token, check};
 use super::{JournalReader, ReadError};
-use dm_core::error::ServiceError;
+use dm_dynamodb::error::ServiceError;
 
 /// What is known, by the digests of tokens.
 #[derive(Debug, Default)]

@@ -5,10 +5,10 @@
 //!
 //! A bound write can be sent again, because it only changes the image that it was made of.
 
+use crate::limits;
 use bytes::Bytes;
-use dm_core::journal::{After, digest_of};
-use dm_core::limits;
-use dm_core::value::{Item, item_from_json, item_size};
+use dm_dynamodb::journal::{After, digest_of};
+use dm_dynamodb::value::{Item, item_from_json, item_size};
 use serde_json::{Map, Value, json};
 use tokio::time::{Instant, timeout, timeout_at};
 

@@ -2,12 +2,12 @@
 
 use std::sync::Arc;
 
+use crate::limits;
 use bytes::Bytes;
-use dm_core::expression::SUBSTITUTED_BYTES_MAX;
-use dm_core::journal::{After, Sequence};
-use dm_core::limits;
-use dm_core::plan::JournalMode;
-use dm_core::value::{Item, item_from_json, item_to_json};
+use dm_contract::plan::JournalMode;
+use dm_dynamodb::expression::SUBSTITUTED_BYTES_MAX;
+use dm_dynamodb::journal::{After, Sequence};
+use dm_dynamodb::value::{Item, item_from_json, item_to_json};
 use serde_json::{Map, Value};
 
 use super::images::Consistency;

@@ -4,13 +4,13 @@ use std::collections::HashSet;
 use std::sync::Arc;
 
 use bytes::Bytes;
-use dm_core::error::ServiceError;
-use dm_core::idempotency;
-use dm_core::partiql::{
+use dm_dynamodb::error::ServiceError;
+use dm_dynamodb::idempotency;
+use dm_dynamodb::partiql::{
     BATCH_STATEMENTS_MAX, Statement, TRANSACTION_STATEMENTS_MAX, check_batch, check_count,
     check_transaction, on_item_in_transaction,
 };
-use dm_core::value::item_to_json;
+use dm_dynamodb::value::item_to_json;
 use futures::future::join_all;
 use serde_json::{Map, Value, json};
 

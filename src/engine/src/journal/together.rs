@@ -4,10 +4,10 @@
 //! After a sending of unknown outcome only the same request under the same token is sent: that is
 //! carried out once. A throttle, or that the token's transaction still runs, says nothing of it.
 
+use crate::limits;
 use bytes::Bytes;
-use dm_core::journal::digest_of;
-use dm_core::limits;
-use dm_core::value::Item;
+use dm_dynamodb::journal::digest_of;
+use dm_dynamodb::value::Item;
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
 use tokio::time::{Instant, sleep, timeout, timeout_at};

@@ -9,12 +9,12 @@
 use std::collections::{HashMap, VecDeque};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
+use crate::limits;
 use bytes::Bytes;
-use dm_core::error::ServiceError;
-use dm_core::idempotency;
-use dm_core::journal::{RequestDigest, Sequence, TransactionMark};
-use dm_core::limits;
-use dm_core::value::Item;
+use dm_dynamodb::error::ServiceError;
+use dm_dynamodb::idempotency;
+use dm_dynamodb::journal::{RequestDigest, Sequence, TransactionMark};
+use dm_dynamodb::value::Item;
 use serde_json::{Map, Value};
 use sha2::{Digest as _, Sha256};
 use tokio::time::Instant;
@@ -167,7 +167,7 @@ fn half(hasher: Sha256) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use dm_core::error::ErrorCode;
+    use dm_dynamodb::error::ErrorCode;
     use serde_json::json;
 
     fn token(text: &str, items: &Value) -> Token {

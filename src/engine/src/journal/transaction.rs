@@ -8,11 +8,11 @@
 mod actions;
 mod round;
 
+use crate::limits;
 use bytes::Bytes;
-use dm_core::error::ServiceError;
-use dm_core::idempotency;
-use dm_core::limits;
-use dm_core::value::{Item, item_from_json};
+use dm_dynamodb::error::ServiceError;
+use dm_dynamodb::idempotency;
+use dm_dynamodb::value::{Item, item_from_json};
 use serde_json::{Map, Value, json};
 
 use super::prepared::Prepared;

@@ -2,9 +2,9 @@
 //! batch is sent. Nothing binds it to what was read, so its entries say that nobody checked.
 
 use bytes::Bytes;
-use dm_core::idempotency;
-use dm_core::journal::Sequence;
-use dm_core::value::Item;
+use dm_dynamodb::idempotency;
+use dm_dynamodb::journal::Sequence;
+use dm_dynamodb::value::Item;
 use serde_json::{Map, Value};
 
 use super::batch::Part;

@@ -1,7 +1,7 @@
 //! A migration that was applied before the operator existed: a run that nobody ran, on record so that no
 //! cluster with this archive runs it.
 
-use dm_core::plan::Plan;
+use dm_contract::plan::Plan;
 
 use super::{
     Archive, Begin, Begun, Completed, Kind, LedgerError, Result, RunName, RunOutcome, begin,

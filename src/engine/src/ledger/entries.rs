@@ -3,7 +3,7 @@
 
 use std::collections::BTreeSet;
 
-use dm_core::limits;
+use crate::limits;
 
 use super::{Kind, LedgerEntry, Result, RunOutcome, begun, completed, more_tables};
 use crate::archive::{Archive, RunName};
@@ -72,7 +72,7 @@ mod tests {
             begun_at: "t".into(),
             database: None,
             program: None,
-            tables: dm_core::identity::TableIds::new(),
+            tables: dm_contract::identity::TableIds::new(),
             baseline: false,
             accepted: Vec::new(),
             overrules: 0,

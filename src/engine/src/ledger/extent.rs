@@ -1,7 +1,7 @@
 //! How far a run's journal has come, noted beside the ledger's entries and not beside the journal: so
 //! that segments which are gone are missed. What is noted is a lower bound, never more than was durable.
 
-use dm_core::verdict::JournalExtent;
+use dm_contract::verdict::JournalExtent;
 use serde::{Deserialize, Serialize};
 
 use super::{LEDGER_VERSION, Result, json, now, read_entry};

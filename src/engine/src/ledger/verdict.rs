@@ -3,10 +3,10 @@
 
 use std::collections::BTreeSet;
 
-use dm_core::identity::{Absent, DatabaseId, Difference, Recorded, Seen};
-use dm_core::plan::{Mode, Plan};
-use dm_core::restore::OnConflict;
-use dm_core::verdict::{Adopted, Differs, RecordedRun, UnknownRun, Verdict};
+use dm_contract::identity::{Absent, DatabaseId, Difference, Recorded, Seen};
+use dm_contract::plan::OnConflict;
+use dm_contract::plan::{Mode, Plan};
+use dm_contract::verdict::{Adopted, Differs, RecordedRun, UnknownRun, Verdict};
 
 use super::{Begun, Completed, Kind, LedgerEntry, RunOutcome};
 use crate::archive::RunName;

@@ -1,7 +1,7 @@
 //! Base images: what the database has for a key, read consistently, once, before the first write.
 
-use dm_core::schema::ItemKey;
-use dm_core::value::{Item, item_from_json, item_to_json};
+use dm_dynamodb::schema::ItemKey;
+use dm_dynamodb::value::{Item, item_from_json, item_to_json};
 use serde_json::{Map, Value, json};
 
 use super::Overlay;

@@ -5,8 +5,8 @@
 //! index entry that changes, twice for one that moves; transactions double what the table uses, but
 //! not what its indexes do (they are written after the commit; so measured at AWS by dynoxide's authors).
 
-use dm_core::error::ServiceError;
-use dm_core::value::{Item, item_size};
+use dm_dynamodb::error::ServiceError;
+use dm_dynamodb::value::{Item, item_size};
 use serde_json::{Map, Value, json};
 
 use super::parameters::Parameters;
@@ -145,8 +145,8 @@ impl Units {
             for (index, units) in &self.indexes {
                 let Some(schema) = table.schema.indexes.get(*index) else { continue };
                 let member = match schema.kind {
-                    dm_core::schema::IndexKind::Local => "LocalSecondaryIndexes",
-                    dm_core::schema::IndexKind::Global => "GlobalSecondaryIndexes",
+                    dm_dynamodb::schema::IndexKind::Local => "LocalSecondaryIndexes",
+                    dm_dynamodb::schema::IndexKind::Global => "GlobalSecondaryIndexes",
                 };
                 let of_kind = told.entry(member).or_insert_with(|| json!({}));
                 of_kind[&schema.name] = capacity(*units).into();

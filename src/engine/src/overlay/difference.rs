@@ -4,11 +4,12 @@
 use std::hash::{BuildHasher as _, RandomState};
 use std::io::{self, Write};
 
-use dm_core::journal::ValueDigest;
-use dm_core::limits;
-use dm_core::report::{ChangedItem, ItemName};
-use dm_core::schema::ItemKey;
-use dm_core::value::AttributeValue;
+use crate::limits;
+use dm_contract::report::ChangedItem;
+use dm_dynamodb::changed_item::{ItemName, changed_item};
+use dm_dynamodb::journal::ValueDigest;
+use dm_dynamodb::schema::ItemKey;
+use dm_dynamodb::value::AttributeValue;
 
 use serde_json::Value;
 
@@ -141,7 +142,7 @@ fn line(named: &Named<'_>, values: Values, salt: &Salt) -> Option<ChangedItem> {
         Values::Shown => ItemName::Key(&key),
         Values::Hidden => ItemName::Digest(salt.digest(&named.at)),
     };
-    ChangedItem::of(named.table, name, before, after)
+    changed_item(named.table, name, before, after)
 }
 
 /// Makes digests irreversible: keys are easily guessed, so their plain digests would tell them. It is

@@ -9,7 +9,7 @@ use std::io;
 use std::ops::Bound;
 use std::path::Path;
 
-use dm_core::limits;
+use crate::limits;
 use redb::backends::FileBackend;
 use redb::{Database, ReadOnlyTable, ReadableDatabase as _, StorageBackend, TableDefinition};
 

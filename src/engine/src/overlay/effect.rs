@@ -3,8 +3,8 @@
 
 use std::collections::BTreeMap;
 
-use dm_core::limits;
-use dm_core::report::{AttributeEffect, TableEffect};
+use crate::limits;
+use dm_contract::report::{AttributeEffect, TableEffect};
 
 use super::entry::Entry;
 
@@ -100,7 +100,7 @@ impl Effects {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use dm_core::value::Item;
+    use dm_dynamodb::value::Item;
 
     fn item(pairs: &[(&str, i64)]) -> Item {
         pairs.iter().map(|(name, n)| ((*name).to_owned(), (*n).into())).collect()

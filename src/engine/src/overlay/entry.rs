@@ -1,7 +1,7 @@
 //! One key of the overlay: the item as the database had it, and as the program has made it.
 
-use dm_core::report::ItemChange;
-use dm_core::value::Item;
+use dm_contract::report::ItemChange;
+use dm_dynamodb::value::Item;
 
 use super::image::{read_item, write_item};
 

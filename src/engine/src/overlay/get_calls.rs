@@ -3,11 +3,11 @@
 use std::sync::Arc;
 
 use bytes::Bytes;
-use dm_core::error::ServiceError;
-use dm_core::expression::Projection;
-use dm_core::parameters::{RequestKind, check_one_kind};
-use dm_core::schema::ItemKey;
-use dm_core::value::{Item, item_from_json, item_size, item_to_json};
+use dm_dynamodb::error::ServiceError;
+use dm_dynamodb::expression::Projection;
+use dm_dynamodb::parameters::{RequestKind, check_one_kind};
+use dm_dynamodb::schema::ItemKey;
+use dm_dynamodb::value::{Item, item_from_json, item_size, item_to_json};
 use serde_json::{Map, Value, json};
 
 use super::Overlay;

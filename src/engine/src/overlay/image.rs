@@ -1,7 +1,7 @@
 //! Items as bytes, for the dry run's memory only: smaller than JSON and several times faster to read
 //! and to write. They are never seen by another program, nor by another run.
 
-use dm_core::value::{AttributeType, AttributeValue, Item};
+use dm_dynamodb::value::{AttributeType, AttributeValue, Item};
 
 /// Writes an item behind what is there.
 pub fn write_item(to: &mut Vec<u8>, item: &Item) {
@@ -140,7 +140,7 @@ fn length(rest: &mut &[u8]) -> Option<usize> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use dm_core::value::item_from_json;
+    use dm_dynamodb::value::item_from_json;
     use serde_json::json;
 
     fn of(json: &serde_json::Value) -> Item {
@@ -174,7 +174,7 @@ mod tests {
     #[test]
     fn nesting_as_deep_as_can_be_survives() {
         let mut value = json!({"S": "deep"});
-        for _ in 1..dm_core::value::NESTING_DEPTH_MAX {
+        for _ in 1..dm_dynamodb::value::NESTING_DEPTH_MAX {
             value = json!({"L": [value]});
         }
         let item = of(&json!({"a": value}));

@@ -1,9 +1,9 @@
 //! Query and Scan: one page merged from the database's items and the overlay's insertions.
 
 use bytes::Bytes;
-use dm_core::report::Fidelity;
-use dm_core::schema::{IndexKind, ItemKey};
-use dm_core::value::{Item, item_from_json, item_size};
+use dm_contract::report::Fidelity;
+use dm_dynamodb::schema::{IndexKind, ItemKey};
+use dm_dynamodb::value::{Item, item_from_json, item_size};
 use serde_json::Value;
 
 use super::Overlay;

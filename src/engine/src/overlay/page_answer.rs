@@ -1,7 +1,7 @@
 //! A page as it is gathered, and as it is answered.
 
-use dm_core::schema::KeySchema;
-use dm_core::value::{Item, item_size, item_to_json};
+use dm_dynamodb::schema::KeySchema;
+use dm_dynamodb::value::{Item, item_size, item_to_json};
 use serde_json::{Map, Value};
 
 use super::capacity::{Atomicity, Units};

@@ -2,13 +2,15 @@
 
 use std::sync::Arc;
 
-use dm_core::error::ServiceError;
-use dm_core::expression::{Comparator, Condition, KeyCondition, Path, Projection, SortCondition};
-use dm_core::parameters::{Parameters as Expressions, RequestKind};
-use dm_core::partiql::Select as Selection;
-use dm_core::request;
-use dm_core::schema::{IndexKind, IndexProjection, IndexSchema, ItemKey};
-use dm_core::value::{Item, item_from_json};
+use dm_dynamodb::error::ServiceError;
+use dm_dynamodb::expression::{
+    Comparator, Condition, KeyCondition, Path, Projection, SortCondition,
+};
+use dm_dynamodb::parameters::{Parameters as Expressions, RequestKind};
+use dm_dynamodb::partiql::Select as Selection;
+use dm_dynamodb::request;
+use dm_dynamodb::schema::{IndexKind, IndexProjection, IndexSchema, ItemKey};
+use dm_dynamodb::value::{Item, item_from_json};
 
 use super::capacity::CapacityLevel;
 use super::parameters::Parameters;

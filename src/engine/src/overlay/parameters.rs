@@ -1,11 +1,11 @@
 //! Reads a request's parameters with the checks and words of the service's front end: JSON types
 //! first, then what the service model says of single values.
 
-use dm_core::error::ServiceError;
-use dm_core::idempotency;
-use dm_core::parameters::{Parameters as Expressions, RequestKind};
-use dm_core::schema::ItemKey;
-use dm_core::value::item_from_json;
+use dm_dynamodb::error::ServiceError;
+use dm_dynamodb::idempotency;
+use dm_dynamodb::parameters::{Parameters as Expressions, RequestKind};
+use dm_dynamodb::schema::ItemKey;
+use dm_dynamodb::value::item_from_json;
 use serde_json::Value;
 
 use super::schemas::Table;

@@ -7,10 +7,10 @@ mod several;
 
 use std::sync::Arc;
 
-use dm_core::error::ServiceError;
-use dm_core::partiql::Statement;
-use dm_core::report::Fidelity;
-use dm_core::value::item_to_json;
+use dm_contract::report::Fidelity;
+use dm_dynamodb::error::ServiceError;
+use dm_dynamodb::partiql::Statement;
+use dm_dynamodb::value::item_to_json;
 use serde_json::{Map, Value};
 
 use super::Overlay;

@@ -5,9 +5,9 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use dm_core::error::ServiceError;
-use dm_core::report::{Fidelity, TableChange};
-use dm_core::schema::TableSchema;
+use dm_contract::report::{Fidelity, TableChange};
+use dm_dynamodb::error::ServiceError;
+use dm_dynamodb::schema::TableSchema;
 use serde_json::{Map, Value, json};
 
 use super::control::Tags;

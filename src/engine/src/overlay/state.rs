@@ -10,10 +10,10 @@ mod tables;
 use std::collections::{BTreeMap, BTreeSet};
 use std::ops::Bound;
 
-use dm_core::limits;
-use dm_core::report::{ChangedAgain, ItemChange, SecondPass, TableEffect};
-use dm_core::schema::{IndexSchema, ItemKey, KeySchema};
-use dm_core::value::Item;
+use crate::limits;
+use dm_contract::report::{ChangedAgain, ItemChange, SecondPass, TableEffect};
+use dm_dynamodb::schema::{IndexSchema, ItemKey, KeySchema};
+use dm_dynamodb::value::Item;
 
 use super::effect::Effects;
 use super::entry::{Entry, FirstPass};

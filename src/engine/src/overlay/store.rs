@@ -9,7 +9,7 @@ use std::ops::Bound;
 use std::path::PathBuf;
 use std::sync::{Arc, OnceLock};
 
-use dm_core::limits;
+use crate::limits;
 
 use super::disk::{Disk, DiskError, Pair};
 

@@ -3,12 +3,12 @@
 use std::collections::HashMap;
 use std::sync::{Arc, PoisonError};
 
-use dm_core::error::{CancellationReason, ServiceError};
-use dm_core::idempotency;
-use dm_core::limits;
-use dm_core::parameters::RequestKind;
-use dm_core::schema::ItemKey;
-use dm_core::value::{Item, item_size, item_to_json};
+use crate::limits;
+use dm_dynamodb::error::{CancellationReason, ServiceError};
+use dm_dynamodb::idempotency;
+use dm_dynamodb::parameters::RequestKind;
+use dm_dynamodb::schema::ItemKey;
+use dm_dynamodb::value::{Item, item_size, item_to_json};
 use serde_json::{Map, Value};
 use tokio::time::Instant;
 

@@ -8,9 +8,9 @@
 
 use std::collections::VecDeque;
 
-use dm_core::expression::{Comparator, SortCondition};
-use dm_core::schema::ItemKey;
-use dm_core::value::{AttributeValue, Item, item_from_json};
+use dm_dynamodb::expression::{Comparator, SortCondition};
+use dm_dynamodb::schema::ItemKey;
+use dm_dynamodb::value::{AttributeValue, Item, item_from_json};
 use serde_json::{Map, Value, json};
 
 use super::Overlay;

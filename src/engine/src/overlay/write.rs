@@ -3,12 +3,12 @@
 
 use std::sync::Arc;
 
-use dm_core::error::ServiceError;
-use dm_core::expression::{Condition, Update, UpdateOutcome};
-use dm_core::parameters::{Parameters as Expressions, RequestKind};
-use dm_core::partiql::{ItemChange, ItemStatement, Presence, Remaining};
-use dm_core::schema::ItemKey;
-use dm_core::value::{Item, item_from_json};
+use dm_dynamodb::error::ServiceError;
+use dm_dynamodb::expression::{Condition, Update, UpdateOutcome};
+use dm_dynamodb::parameters::{Parameters as Expressions, RequestKind};
+use dm_dynamodb::partiql::{ItemChange, ItemStatement, Presence, Remaining};
+use dm_dynamodb::schema::ItemKey;
+use dm_dynamodb::value::{Item, item_from_json};
 
 use super::parameters::Parameters;
 use super::schemas::Table;

@@ -2,10 +2,10 @@
 
 use std::sync::Arc;
 
-use dm_core::error::{ErrorCode, ServiceError};
-use dm_core::partiql::Returning;
-use dm_core::schema::{ItemKey, TableSchema};
-use dm_core::value::{Item, item_from_json, item_to_json};
+use dm_dynamodb::error::{ErrorCode, ServiceError};
+use dm_dynamodb::partiql::Returning;
+use dm_dynamodb::schema::{ItemKey, TableSchema};
+use dm_dynamodb::value::{Item, item_from_json, item_to_json};
 use serde_json::{Map, Value, json};
 
 use super::Overlay;

@@ -4,7 +4,7 @@
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
-use dm_core::limits;
+use crate::limits;
 use tokio::sync::Mutex;
 use tokio::time::Instant;
 

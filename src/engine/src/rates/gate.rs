@@ -4,7 +4,7 @@
 
 use std::sync::atomic::{AtomicU32, Ordering};
 
-use dm_core::limits;
+use crate::limits;
 use tokio::sync::watch;
 
 use crate::fault::Fault;

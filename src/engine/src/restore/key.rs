@@ -1,13 +1,14 @@
 //! One key put back: decided on what it is now, written only if it still is that, and decided again
 //! when it is not.
 
+use crate::limits;
 use bytes::Bytes;
-use dm_core::error::ErrorCode;
-use dm_core::journal::MergedEntry;
-use dm_core::limits;
-use dm_core::restore::{ConditionalWrite, Conflict, Step, WriteOperation, decide};
-use dm_core::schema::{ItemKey, TableSchema};
-use dm_core::value::{Item, item_from_json, item_to_json};
+use dm_contract::restored::Conflict;
+use dm_dynamodb::error::ErrorCode;
+use dm_dynamodb::journal::MergedEntry;
+use dm_dynamodb::restore::{ConditionalWrite, Step, WriteOperation, decide};
+use dm_dynamodb::schema::{ItemKey, TableSchema};
+use dm_dynamodb::value::{Item, item_from_json, item_to_json};
 use serde_json::{Map, Value, json};
 
 use super::{Restore, Target};

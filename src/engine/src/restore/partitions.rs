@@ -6,10 +6,10 @@ use std::fs::File;
 use std::hash::{DefaultHasher, Hash as _, Hasher as _};
 use std::io::{self, BufRead as _, BufReader, BufWriter, Seek as _, Write as _};
 
-use dm_core::journal::{
+use crate::limits;
+use dm_dynamodb::journal::{
     ControlEntry, Entry, ItemDigest, MergedEntry, Outcome, Outcomes, Record, SEGMENT_RECORDS_MAX,
 };
-use dm_core::limits;
 use futures::{StreamExt as _, TryStreamExt as _};
 
 use super::{RestoreError, Result};

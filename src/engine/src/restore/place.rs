@@ -1,6 +1,6 @@
 //! Whether a restore is where its run was: asked before anything is written, of a preview too.
 
-use dm_core::identity::Absent;
+use dm_contract::identity::Absent;
 
 use super::{Restore, RestoreError, Result};
 use crate::identity;

@@ -1,7 +1,7 @@
 //! What a restore has done, or would do: types only.
 
-use dm_core::restore::Conflict;
-use dm_core::restored::NotRestored;
+use dm_contract::restored::Conflict;
+use dm_contract::restored::NotRestored;
 use serde::{Deserialize, Serialize};
 
 /// What a restore has done, or would do.

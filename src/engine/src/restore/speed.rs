@@ -3,8 +3,8 @@
 
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-use dm_core::limits;
-use dm_core::plan::{Plan, RateLimits};
+use crate::limits;
+use dm_contract::plan::{Plan, RateLimits};
 use tokio::sync::{Notify, watch};
 
 use crate::journal::images::BATCH_GET_KEYS_MAX;

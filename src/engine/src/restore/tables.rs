@@ -1,10 +1,11 @@
 //! What a run did to tables themselves. No restore undoes it: it is named, and items of a table that the
 //! run deleted are left alone.
 
-use dm_core::journal::{MergedEntry, Outcome};
-use dm_core::limits;
-use dm_core::restore::{Conflict, Step};
-use dm_core::restored::NotRestored;
+use crate::limits;
+use dm_contract::restored::Conflict;
+use dm_contract::restored::NotRestored;
+use dm_dynamodb::journal::{MergedEntry, Outcome};
+use dm_dynamodb::restore::Step;
 
 use super::{Partitions, Restore};
 use crate::operation::Operation;

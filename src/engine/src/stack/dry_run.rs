@@ -2,7 +2,7 @@
 
 use std::sync::atomic::Ordering;
 
-use dm_core::report::{ApplyTime, DryRunResult, GuardResult, SecondPass, Use};
+use dm_contract::report::{ApplyTime, DryRunResult, GuardResult, SecondPass, Use};
 
 use super::{Bottom, Engine};
 use crate::tally::Counts;

@@ -1,9 +1,9 @@
 //! Which database and tables the result is about, as far as the layers have asked.
 
-use dm_core::identity::DatabaseId;
-use dm_core::limits;
-use dm_core::report::TableEffect;
-use dm_core::schema::TableSchema;
+use crate::limits;
+use dm_contract::identity::DatabaseId;
+use dm_contract::report::TableEffect;
+use dm_dynamodb::schema::TableSchema;
 
 use super::{Bottom, Engine};
 use crate::identity;

@@ -1,9 +1,9 @@
 //! Getting a table's lock, keeping it, and losing it: what an owner and a contender do with the objects
 //! of one lock. Who asks for it, and when, is the module above's.
 
+use crate::limits;
 use bytes::Bytes;
-use dm_core::limits;
-use dm_core::verdict::LockHolder;
+use dm_contract::verdict::LockHolder;
 
 use super::clock::Moment;
 use super::record::{json, lock_path};

@@ -3,7 +3,7 @@
 
 use std::sync::{Arc, Weak};
 
-use dm_core::limits;
+use crate::limits;
 use futures::future::join_all;
 
 use super::clock::Moment;

@@ -3,7 +3,7 @@
 
 use std::collections::BTreeMap;
 
-use dm_core::verdict::LockHolder;
+use dm_contract::verdict::LockHolder;
 
 use super::clock::Moment;
 use super::record::{LOCKS, Pruned, json, of_path, pruned_path, release_path};
@@ -75,7 +75,7 @@ pub async fn locked(
             if *first.get_or_insert_with(|| now.clone()) != now {
                 return Ok(Some(record.told(table, fence)));
             }
-            tokio::time::sleep(times.patience / dm_core::limits::LOCK_LOOKS_PER_LEASE).await;
+            tokio::time::sleep(times.patience / crate::limits::LOCK_LOOKS_PER_LEASE).await;
         }
     }
     Ok(None)

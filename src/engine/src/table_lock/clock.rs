@@ -5,7 +5,7 @@
 use std::ops::{Add, Sub};
 use std::time::Duration;
 
-use dm_core::limits;
+use crate::limits;
 
 /// A moment, counted from the machine's start.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]

@@ -25,9 +25,9 @@ use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
+use crate::limits;
 use bytes::Bytes;
-use dm_core::limits;
-use dm_core::verdict::LockHolder;
+use dm_contract::verdict::LockHolder;
 use futures::future::join_all;
 use tokio::sync::Mutex as AsyncMutex;
 use tokio::task::JoinHandle;

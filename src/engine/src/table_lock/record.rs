@@ -2,7 +2,7 @@
 //! was given back. Names, types, and reading them; who gets it is decided elsewhere.
 
 use bytes::Bytes;
-use dm_core::verdict::LockHolder;
+use dm_contract::verdict::LockHolder;
 use serde::{Deserialize, Serialize};
 
 use crate::archive::{Archive, ArchiveError};

@@ -3,7 +3,7 @@
 use std::time::SystemTime;
 
 use bytes::Bytes;
-use dm_core::error::chain;
+use dm_contract::error_chain::chain;
 use http::{HeaderMap, StatusCode};
 use http_body_util::Full;
 

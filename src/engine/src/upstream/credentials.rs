@@ -14,7 +14,7 @@ use aws_credential_types::provider::{ProvideCredentials, SharedCredentialsProvid
 use aws_smithy_http_client::tls::{self, rustls_provider::CryptoMode};
 use aws_smithy_runtime_api::client::http::SharedHttpClient;
 use aws_types::region::Region;
-use dm_core::plan::{CREDENTIALS_ENV, FROM_ROLE, FROM_SECRET};
+use dm_contract::plan::{CREDENTIALS_ENV, FROM_ROLE, FROM_SECRET};
 
 use super::UpstreamError;
 use super::trust::trusted_pem;

@@ -1,6 +1,6 @@
 //! Where the database is: the plan's endpoint, or AWS's own for the region. Never from a request.
 
-use dm_core::plan::Upstream as UpstreamPlan;
+use dm_contract::plan::Upstream as UpstreamPlan;
 use http::Uri;
 
 use super::UpstreamError;

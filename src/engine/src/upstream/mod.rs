@@ -14,9 +14,9 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
+use crate::limits;
 use bytes::Bytes;
-use dm_core::limits;
-use dm_core::plan::Upstream as UpstreamPlan;
+use dm_contract::plan::Upstream as UpstreamPlan;
 use hyper_rustls::HttpsConnector;
 use hyper_util::client::legacy::connect::HttpConnector;
 use serde_json::Value;

@@ -5,7 +5,7 @@ use std::fs;
 use std::path::PathBuf;
 use std::process::{Command, Output, Stdio};
 
-use dm_core::report::{ProgramResult, TERMINATION_MESSAGE_BYTES_MAX};
+use dm_contract::report::{ProgramResult, TERMINATION_MESSAGE_BYTES_MAX};
 
 /// The program under test.
 pub const ENTRY: &str = env!("CARGO_BIN_EXE_datamigration-entry");

@@ -42,7 +42,7 @@ fn files_that_are_not_those_of_the_run_are_refused() {
     let files: [(&str, &[u8]); 2] = [("main.py", b"print('x')"), ("lib/a.py", b"a")];
     config_map(&pod.path("files"), &files);
     let all = files.iter().map(|(path, content)| ((*path).to_owned(), content.to_vec()));
-    let digest = dm_core::program_files::digest(&all.collect());
+    let digest = dm_contract::program_files::digest(&all.collect());
     let checked = |digest: &str| {
         let mut prepare = Command::new(ENTRY);
         prepare.arg("prepare").arg("--bin").arg(pod.path("bin"));

@@ -5,7 +5,7 @@ use dm_api::archive::{self, ArchiveSpec};
 use dm_api::status::{RunKind, RunRecord};
 use dm_api::target::JournalPolicy;
 use dm_api::{DataMigration, MigrationTarget};
-use dm_core::plan::{self, ArchivePlan, JournalMode, RetentionPlan};
+use dm_contract::plan::{self, ArchivePlan, JournalMode, RetentionPlan};
 use k8s_openapi::api::core::v1::{EnvVar, PersistentVolumeClaimVolumeSource, Volume, VolumeMount};
 
 use super::job;

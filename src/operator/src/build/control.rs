@@ -2,8 +2,8 @@
 //! in its Job, where a controller finds it again that has no memory of it, and needs no permission on
 //! Secrets for it (decision 008). Pure.
 
-use dm_core::control::access_key;
-use dm_core::plan::CONTROL_TOKEN_ENV;
+use dm_contract::control::access_key;
+use dm_contract::plan::CONTROL_TOKEN_ENV;
 use k8s_openapi::api::batch::v1::Job;
 use k8s_openapi::api::core::v1::{Container, EnvVar};
 

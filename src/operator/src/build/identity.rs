@@ -4,7 +4,7 @@
 use dm_api::DataMigration;
 use dm_api::identity::Mismatch as Accepted;
 use dm_api::status::{RunKind, RunRecord, RunResult};
-use dm_core::identity::{DatabaseId, Mismatch, TriedOn};
+use dm_contract::identity::{DatabaseId, Mismatch, TriedOn};
 
 use crate::validate::Runnable;
 

@@ -5,12 +5,12 @@ use dm_api::archive::ArchiveSpec;
 use dm_api::migration::Limits;
 use dm_api::status::{RunKind, RunRecord};
 use dm_api::{DataMigration, OUTCOME_FINALIZER};
-use dm_core::plan::{CONTROL_PORT, Mode, PLAN_ENV, PLAN_VERSION, Plan};
-use dm_core::plan::{CREDENTIALS_ENV, FROM_ROLE, FROM_SECRET};
-use dm_core::plan::{Policy, RateLimits, RunId, Upstream};
-use dm_core::program_files;
-use dm_core::restored::EXIT_JOURNAL;
-use dm_core::verdict::{EXIT_DIFFERS, EXITS_FINAL};
+use dm_contract::plan::{CONTROL_PORT, Mode, PLAN_ENV, PLAN_VERSION, Plan};
+use dm_contract::plan::{CREDENTIALS_ENV, FROM_ROLE, FROM_SECRET};
+use dm_contract::plan::{Policy, RateLimits, RunId, Upstream};
+use dm_contract::program_files;
+use dm_contract::restored::EXIT_JOURNAL;
+use dm_contract::verdict::{EXIT_DIFFERS, EXITS_FINAL};
 use k8s_openapi::api::batch::v1::{
     Job, JobSpec, PodFailurePolicy, PodFailurePolicyOnExitCodesRequirement,
     PodFailurePolicyOnPodConditionsPattern, PodFailurePolicyRule,

@@ -4,7 +4,7 @@
 use dm_api::DataMigration;
 use dm_api::status::RunRecord;
 use dm_api::target::Credentials;
-use dm_core::plan::CONTROL_PORT;
+use dm_contract::plan::CONTROL_PORT;
 use k8s_openapi::api::batch::v1::Job;
 use k8s_openapi::api::networking::v1::{
     IPBlock, NetworkPolicy, NetworkPolicyEgressRule, NetworkPolicyIngressRule, NetworkPolicyPeer,

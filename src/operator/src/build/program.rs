@@ -4,7 +4,7 @@
 use dm_api::DataMigration;
 use dm_api::migration::{ContainerProgram, ImagePullPolicy};
 use dm_api::status::{RunKind, RunRecord};
-use dm_core::plan::{self, PROGRAM_PORT};
+use dm_contract::plan::{self, PROGRAM_PORT};
 use k8s_openapi::api::core::v1::{Container, EnvVar};
 
 use super::job::{BIN_DIR, LOG_DIR, WORK_DIR, container_security};

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 
 use dm_api::status::{RunKind, RunRecord, RunResult};
 use dm_api::{DataMigration, MIGRATION_UID_LABEL};
-use dm_core::verdict::EXIT_CONTRADICTED;
+use dm_contract::verdict::EXIT_CONTRADICTED;
 use k8s_openapi::api::batch::v1::{
     Job, JobSpec, PodFailurePolicy, PodFailurePolicyOnExitCodesRequirement, PodFailurePolicyRule,
 };

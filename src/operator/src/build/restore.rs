@@ -3,8 +3,8 @@
 
 use dm_api::DataMigration;
 use dm_api::status::RunRecord;
-use dm_core::plan::RestorePlan;
-use dm_core::restore::OnConflict;
+use dm_contract::plan::OnConflict;
+use dm_contract::plan::RestorePlan;
 use k8s_openapi::api::core::v1::{Container, EnvVar, PodSpec, SecurityContext};
 
 use super::job::{self, GUARD_USER, STATE_DIR};

@@ -332,7 +332,7 @@ fn a_dry_run_leaves_its_report_in_the_archive_asks_no_ledger_and_reads_with_its_
     };
     // It can write to the archive, and to nothing else.
     assert_eq!(secret_of("AWS_ACCESS_KEY_ID").as_deref(), Some("read-only-keys"));
-    let of_archive = secret_of(dm_core::plan::ARCHIVE_ACCESS_KEY_ENV);
+    let of_archive = secret_of(dm_contract::plan::ARCHIVE_ACCESS_KEY_ENV);
     assert_eq!(of_archive.as_deref(), Some("archive-keys"));
     assert!(guard.args.iter().flatten().any(|arg| arg == "--log-dir"));
 }
@@ -445,7 +445,7 @@ fn only_the_guard_has_the_controls_token_and_no_other_job_inherits_it() {
     let has = |container: &Container| serde_json::to_string(container).unwrap().contains("0123456");
     for container in containers(&job) {
         assert_eq!(has(&container), container.name == GUARD_CONTAINER, "{}", container.name);
-        let key = dm_core::control::access_key("0123456789abcdef0123456789abcdef");
+        let key = dm_contract::control::access_key("0123456789abcdef0123456789abcdef");
         let knows = serde_json::to_string(&container).unwrap().contains(&key);
         assert_eq!(knows, container.name == PROGRAM_CONTAINER, "{}", container.name);
     }

@@ -2,7 +2,7 @@
 
 use dm_api::condition::Reason;
 use dm_api::status::{RunKind, RunRecord, RunResult};
-use dm_core::verdict::Verdict;
+use dm_contract::verdict::Verdict;
 
 use super::Outcome;
 use crate::ledger;

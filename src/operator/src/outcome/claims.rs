@@ -2,7 +2,7 @@
 //! claim is believed only where the kubelet's own record of the container agrees, and none says anything
 //! of the data: what was written the guard and the ledger know. Pure.
 
-use dm_core::report::{ProgramResult, SecondRun};
+use dm_contract::report::{ProgramResult, SecondRun};
 use jiff::{SignedDuration, Timestamp};
 use k8s_openapi::api::core::v1::{ContainerStateTerminated, Pod};
 

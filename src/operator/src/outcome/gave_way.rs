@@ -1,7 +1,7 @@
 //! What the ledger said to a run: before its program started, and again before its first write, when it
 //! may have to give way to another one. Pure.
 
-use dm_core::verdict::Verdict;
+use dm_contract::verdict::Verdict;
 
 use super::{Cause, Outcome};
 use crate::ledger;

@@ -3,7 +3,7 @@
 
 use dm_api::condition::{Reason, types};
 use dm_api::status::{RunKind, RunResult};
-use dm_core::report::{Behind, GuardResult, Outage};
+use dm_contract::report::{Behind, GuardResult, Outage};
 
 use super::{Cause, Outcome, bounded, state_of_data};
 

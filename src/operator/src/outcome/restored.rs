@@ -3,7 +3,7 @@
 
 use dm_api::condition::Reason;
 use dm_api::status::{RunKind, RunRecord, RunResult};
-use dm_core::restored::RestoreResult;
+use dm_contract::restored::RestoreResult;
 use jiff::Timestamp;
 
 use super::{Cause, Outcome, StopReason, bounded, duration};

@@ -2,7 +2,7 @@
 
 use dm_api::condition::Reason;
 use dm_api::status::RunKind;
-use dm_core::report::{Fidelity, GuardResult};
+use dm_contract::report::{Fidelity, GuardResult};
 
 use super::{Cause, Outcome, StopReason};
 use crate::ledger;

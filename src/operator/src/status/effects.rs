@@ -5,7 +5,7 @@ use dm_api::status::{
     AttributeCounts, Changed, OperationEntry, RemarkEntry, TableChanged, TableFate,
     TableWouldChange, WouldChange,
 };
-use dm_core::report::{GuardResult, Remark, TableChange, TableEffect, example};
+use dm_contract::report::{GuardResult, Remark, TableChange, TableEffect, example};
 
 use crate::limits;
 use crate::outcome::Outcome;

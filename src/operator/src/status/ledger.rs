@@ -2,7 +2,7 @@
 //! that are taken, runs that are put off, and what is kept of a run. Pure.
 
 use dm_api::status::{AppliedReport, Changed, DataMigrationStatus, RunRecord, RunResult};
-use dm_core::verdict::{Adopted, LedgerKind, RunSummary, Verdict};
+use dm_contract::verdict::{Adopted, LedgerKind, RunSummary, Verdict};
 use jiff::Timestamp;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 

@@ -2,8 +2,8 @@
 
 use dm_api::restore_status::{ConflictGroup, ConflictKind, RestoreEffects, RestoreReport};
 use dm_api::status::{DataMigrationStatus, RunKind, RunRecord, RunResult};
-use dm_core::restore::Conflict;
-use dm_core::restored::{self, RestoreResult};
+use dm_contract::restored::Conflict;
+use dm_contract::restored::{self, RestoreResult};
 
 use crate::limits;
 use crate::outcome::{Outcome, bounded};

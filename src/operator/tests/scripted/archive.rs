@@ -4,7 +4,7 @@
 
 use dm_api::condition::Reason;
 use dm_api::status::{Phase, RunResult};
-use dm_core::verdict::RunOutcome;
+use dm_contract::verdict::RunOutcome;
 use serde_json::json;
 
 use crate::api_server::finalizers;

@@ -2,9 +2,9 @@
 //! keeps to what the real ones promise about pods, their finalizers and the Job's conditions, and
 //! notes each time a program was started.
 
-use dm_core::plan::{Mode, Plan};
-use dm_core::report::{Archived, ProgramResult, REPORT_VERSION};
-use dm_core::verdict::{LedgerVerdict, RunOutcome};
+use dm_contract::plan::{Mode, Plan};
+use dm_contract::report::{Archived, ProgramResult, REPORT_VERSION};
+use dm_contract::verdict::{LedgerVerdict, RunOutcome};
 use dm_operator::build::RECORD_OF_LABEL;
 use serde_json::{Value, json};
 

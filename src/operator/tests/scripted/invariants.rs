@@ -1,6 +1,6 @@
 //! What must hold at the end of every scenario, however it went.
 
-use dm_core::plan::Mode;
+use dm_contract::plan::Mode;
 use serde_json::Value;
 
 use crate::api_server::finalizers;

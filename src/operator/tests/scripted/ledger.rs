@@ -3,8 +3,8 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use dm_core::plan::Plan;
-use dm_core::verdict::{Adopted, LedgerKind, LedgerVerdict, RunOutcome, UnknownRun, Verdict};
+use dm_contract::plan::Plan;
+use dm_contract::verdict::{Adopted, LedgerKind, LedgerVerdict, RunOutcome, UnknownRun, Verdict};
 use serde_json::Value;
 
 /// A time of the ledger: its entries are not about times.

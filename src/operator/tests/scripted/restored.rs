@@ -49,7 +49,7 @@ fn taken_back(world: &World) -> (usize, usize) {
     let of = |kind: RunKind| {
         let writes = kind.writes();
         let starts = world.cluster.starts.iter().filter(|start| start.restores.is_some());
-        starts.filter(|start| (start.mode == dm_core::plan::Mode::Apply) == writes).count()
+        starts.filter(|start| (start.mode == dm_contract::plan::Mode::Apply) == writes).count()
     };
     (of(RunKind::Restore), of(RunKind::RestorePreview))
 }
@@ -269,7 +269,9 @@ async fn two_controllers_take_back_once() {
             .cluster
             .starts
             .iter()
-            .filter(|start| start.restores.is_some() && start.mode == dm_core::plan::Mode::Apply)
+            .filter(|start| {
+                start.restores.is_some() && start.mode == dm_contract::plan::Mode::Apply
+            })
             .map(|start| &start.job)
             .collect();
         assert_eq!(jobs.len(), 1, "{what}: {:#?}", world.cluster.starts);

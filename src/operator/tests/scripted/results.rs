@@ -1,8 +1,8 @@
 //! What the containers of a run say at their end, where the fake has to say it for them.
 
-use dm_core::plan::Mode;
-use dm_core::report::{GuardResult, REPORT_VERSION, TableEffect};
-use dm_core::restored::{JournalProblem, RESTORE_RESULT_VERSION, RestoreResult};
+use dm_contract::plan::Mode;
+use dm_contract::report::{GuardResult, REPORT_VERSION, TableEffect};
+use dm_contract::restored::{JournalProblem, RESTORE_RESULT_VERSION, RestoreResult};
 
 /// What the guard of a run that changes two cars says.
 pub fn guard_result(mode: Mode) -> GuardResult {

@@ -18,11 +18,11 @@ use std::collections::VecDeque;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 
+use crate::limits;
 use bytes::Bytes;
-use dm_core::journal::{After, Sequence};
-use dm_core::limits;
-use dm_core::schema::ItemKey;
-use dm_core::value::Item;
+use dm_dynamodb::journal::{After, Sequence};
+use dm_dynamodb::schema::ItemKey;
+use dm_dynamodb::value::Item;
 use tokio::sync::oneshot;
 
 use super::images::Images;

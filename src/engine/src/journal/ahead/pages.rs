@@ -4,8 +4,8 @@ use std::borrow::Cow;
 use std::collections::{BTreeMap, HashMap};
 
 use bytes::Bytes;
-use dm_core::schema::{ItemKey, TableSchema};
-use dm_core::value::{AttributeValue, Item};
+use dm_dynamodb::schema::{ItemKey, TableSchema};
+use dm_dynamodb::value::{AttributeValue, Item};
 use serde_json::value::RawValue;
 use serde_json::{Map, Value};
 

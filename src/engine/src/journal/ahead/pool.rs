@@ -4,9 +4,9 @@
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::fmt;
 
-use dm_core::limits;
-use dm_core::schema::ItemKey;
-use dm_core::value::{Item, item_from_json};
+use crate::limits;
+use dm_dynamodb::schema::ItemKey;
+use dm_dynamodb::value::{Item, item_from_json};
 
 use super::Entering;
 

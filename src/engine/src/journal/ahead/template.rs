@@ -3,8 +3,8 @@
 
 use std::sync::Arc;
 
-use dm_core::journal::After;
-use dm_core::value::{AttributeValue, Item};
+use dm_dynamodb::journal::After;
+use dm_dynamodb::value::{AttributeValue, Item};
 
 use crate::journal::Draft;
 use crate::journal::prepared::{Kind, Prepared};
@@ -75,8 +75,8 @@ impl Template {
 mod tests {
     use super::*;
     use crate::journal::prepared::Parsed;
-    use dm_core::schema::TableSchema;
-    use dm_core::value::item_from_json;
+    use dm_dynamodb::schema::TableSchema;
+    use dm_dynamodb::value::item_from_json;
     use serde_json::{Value, json};
 
     fn item(json: &Value) -> Item {

@@ -2,11 +2,11 @@
 
 use std::sync::Arc;
 
-use dm_core::error::ServiceError;
-use dm_core::expression::{Condition, Update};
-use dm_core::parameters::{Parameters, RequestKind};
-use dm_core::schema::{ItemKey, TableSchema};
-use dm_core::value::{Item, check_item_size, item_from_json};
+use dm_dynamodb::error::ServiceError;
+use dm_dynamodb::expression::{Condition, Update};
+use dm_dynamodb::parameters::{Parameters, RequestKind};
+use dm_dynamodb::schema::{ItemKey, TableSchema};
+use dm_dynamodb::value::{Item, check_item_size, item_from_json};
 use serde_json::{Map, Value};
 
 use super::{Change, Form, Kind, Prepared, Result, Returned, missing, shows_on_failure};

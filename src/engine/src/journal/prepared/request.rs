@@ -3,9 +3,9 @@
 
 use std::collections::BTreeSet;
 
-use dm_core::expression::EXPRESSION_BYTES_MAX;
-use dm_core::unchanged::{Binding, Placeholding, without_condition};
-use dm_core::value::{AttributeValue, Item, item_to_json};
+use dm_dynamodb::expression::EXPRESSION_BYTES_MAX;
+use dm_dynamodb::unchanged::{Binding, Placeholding, without_condition};
+use dm_dynamodb::value::{AttributeValue, Item, item_to_json};
 use serde_json::Map;
 
 use super::{Change, Form, Made, Prepared, Sent};

@@ -1,10 +1,10 @@
 //! What is sent does what was asked, to the image that was read and to no other.
 
 use super::*;
-use dm_core::error::ErrorCode;
-use dm_core::expression::SUBSTITUTED_BYTES_MAX;
-use dm_core::partiql::Statement;
-use dm_core::value::{AttributeValue, item_from_json};
+use dm_dynamodb::error::ErrorCode;
+use dm_dynamodb::expression::SUBSTITUTED_BYTES_MAX;
+use dm_dynamodb::partiql::Statement;
+use dm_dynamodb::value::{AttributeValue, item_from_json};
 use serde_json::json;
 
 fn table() -> Arc<TableSchema> {

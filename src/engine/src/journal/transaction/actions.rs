@@ -3,9 +3,9 @@
 
 use std::collections::BTreeMap;
 
-use dm_core::error::{CancellationReason, ServiceError};
-use dm_core::schema::ItemKey;
-use dm_core::value::Item;
+use dm_dynamodb::error::{CancellationReason, ServiceError};
+use dm_dynamodb::schema::ItemKey;
+use dm_dynamodb::value::Item;
 use serde_json::{Map, Value};
 
 use crate::fault::Fault;

@@ -1,9 +1,9 @@
 //! A transaction as it is sent: every action bound to its image as far as the limits allow, and the
 //! entries before it.
 
-use dm_core::idempotency;
-use dm_core::journal::{After, Sequence};
-use dm_core::value::Item;
+use dm_dynamodb::idempotency;
+use dm_dynamodb::journal::{After, Sequence};
+use dm_dynamodb::value::Item;
 use serde_json::{Map, Value, json};
 
 use super::actions::Action;

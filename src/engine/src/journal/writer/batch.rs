@@ -1,7 +1,7 @@
 //! The segment that is being put together: its records as lines, and who waits for it.
 
-use dm_core::journal::{ControlEntry, Entry, Record, SEGMENT_RECORDS_MAX, Sequence, Settled};
-use dm_core::limits;
+use crate::limits;
+use dm_dynamodb::journal::{ControlEntry, Entry, Record, SEGMENT_RECORDS_MAX, Sequence, Settled};
 use tokio::sync::oneshot;
 use tokio::time::Instant;
 

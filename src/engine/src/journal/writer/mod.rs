@@ -12,9 +12,9 @@ mod task;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 
-use dm_core::journal::{After, Sequence, TransactionMark};
-use dm_core::limits;
-use dm_core::value::Item;
+use crate::limits;
+use dm_dynamodb::journal::{After, Sequence, TransactionMark};
+use dm_dynamodb::value::Item;
 use serde::{Deserialize, Serialize};
 use tokio::sync::{mpsc, oneshot, watch};
 

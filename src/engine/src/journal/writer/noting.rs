@@ -2,7 +2,7 @@
 //! at a time, at once while there are few, and at most one a second in a long run. So of a run whose
 //! guard was killed only the end of the last second can go unmissed.
 
-use dm_core::limits;
+use crate::limits;
 use futures::future::BoxFuture;
 use tokio::time::Instant;
 

@@ -8,9 +8,9 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
+use crate::limits;
 use bytes::Bytes;
-use dm_core::error::chain;
-use dm_core::limits;
+use dm_contract::error_chain::chain;
 use futures::StreamExt as _;
 use futures::future::BoxFuture;
 use futures::stream::FuturesUnordered;

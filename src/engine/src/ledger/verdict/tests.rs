@@ -4,8 +4,8 @@ mod identity;
 
 use super::*;
 use crate::ledger::{Begun, LEDGER_VERSION};
-use dm_core::identity::TableIds;
-use dm_core::plan::{ArchivePlan, PLAN_VERSION, RestorePlan, RunId, Upstream};
+use dm_contract::identity::TableIds;
+use dm_contract::plan::{ArchivePlan, PLAN_VERSION, RestorePlan, RunId, Upstream};
 
 /// What the ledger has: number, uid, what it does (0: apply), and how it ended.
 type Run = (u32, &'static str, u32, Option<(RunOutcome, Option<u64>)>);
@@ -45,9 +45,9 @@ fn plan(number: u32, mode: Mode, restore: Option<RestorePlan>, overrule: u32) ->
         run: RunId { namespace: "n".into(), name: "m".into(), uid: "own".into(), number },
         mode,
         upstream: Upstream { region: "eu-west-1".into(), endpoint: None },
-        policy: dm_core::plan::Policy::default(),
-        limits: dm_core::plan::RateLimits::default(),
-        limits_max: dm_core::plan::RateLimits::default(),
+        policy: dm_contract::plan::Policy::default(),
+        limits: dm_contract::plan::RateLimits::default(),
+        limits_max: dm_contract::plan::RateLimits::default(),
         archive: Some(ArchivePlan { migration: "m".into(), overrule, ..ArchivePlan::default() }),
         second_pass: false,
         restore,

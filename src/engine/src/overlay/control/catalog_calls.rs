@@ -3,8 +3,8 @@
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
-use dm_core::error::ServiceError;
-use dm_core::schema::TableSchema;
+use dm_dynamodb::error::ServiceError;
+use dm_dynamodb::schema::TableSchema;
 use serde_json::{Value, json};
 
 use super::create::create;
@@ -129,7 +129,7 @@ impl Overlay {
 }
 
 fn is_not_found(fault: &Fault) -> bool {
-    matches!(fault, Fault::Service(error) if error.code == dm_core::error::ErrorCode::ResourceNotFound)
+    matches!(fault, Fault::Service(error) if error.code == dm_dynamodb::error::ErrorCode::ResourceNotFound)
 }
 
 /// Somebody else may be changing a table of the database.

@@ -3,7 +3,7 @@
 
 use std::collections::BTreeMap;
 
-use dm_core::error::ServiceError;
+use dm_dynamodb::error::ServiceError;
 use serde_json::{Map, Value};
 
 use super::words::{invalid, listed};

@@ -20,7 +20,7 @@ use std::fmt::Write as _;
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use bytes::Bytes;
-use dm_core::report::TableEffect;
+use dm_contract::report::TableEffect;
 use serde_json::{Map, Value, json};
 use sha2::{Digest as _, Sha256};
 
@@ -166,7 +166,7 @@ fn only(parameters: Parameters<'_>, what: &str, known: &[&str]) -> Result<(), Fa
     match parameters.names().find(|name| !known.contains(name)) {
         None => Ok(()),
         Some(name) => {
-            let name: String = name.chars().take(dm_core::limits::QUOTED_BYTES_MAX).collect();
+            let name: String = name.chars().take(crate::limits::QUOTED_BYTES_MAX).collect();
             Err(Fault::refused(
                 format!(
                     "The guard's dry run does not simulate {name} of {what}, and lets nothing \

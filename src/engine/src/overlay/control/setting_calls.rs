@@ -1,6 +1,6 @@
 //! UpdateTimeToLive, UpdateContinuousBackups, TagResource and UntagResource in a dry run.
 
-use dm_core::error::{ErrorCode, ServiceError};
+use dm_dynamodb::error::{ErrorCode, ServiceError};
 use serde_json::{Value, json};
 
 use super::tags::{self, Tags};

@@ -1,7 +1,7 @@
 //! Time to live and point-in-time recovery of a table: what their calls make of how they are. Pure;
 //! the time is given.
 
-use dm_core::error::{ErrorCode, ServiceError};
+use dm_dynamodb::error::{ErrorCode, ServiceError};
 use serde_json::{Value, json};
 
 use super::words::invalid;

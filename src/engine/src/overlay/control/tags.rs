@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use dm_core::error::ServiceError;
+use dm_dynamodb::error::ServiceError;
 use serde_json::{Value, json};
 
 use super::keys::list;

@@ -1,7 +1,7 @@
 //! Billing modes, throughput, streams and classes of tables, from a request into the members of a
 //! description. Pure; times are given.
 
-use dm_core::error::ServiceError;
+use dm_dynamodb::error::ServiceError;
 use serde_json::{Map, Value, json};
 
 use super::words::invalid;

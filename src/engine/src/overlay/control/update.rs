@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use dm_core::error::ServiceError;
+use dm_dynamodb::error::ServiceError;
 use serde_json::{Map, Value, json};
 
 use super::create::{Circumstances, global_index};

@@ -1,7 +1,7 @@
 //! The words in which DynamoDB refuses calls of the control plane. They are for the program, which
 //! may print or match them.
 
-use dm_core::error::{ErrorCode, ServiceError};
+use dm_dynamodb::error::{ErrorCode, ServiceError};
 
 /// A parameter's value is wrong.
 pub fn invalid(what: impl AsRef<str>) -> ServiceError {

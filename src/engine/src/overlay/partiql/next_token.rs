@@ -3,8 +3,8 @@
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
-use dm_core::error::ServiceError;
-use dm_core::idempotency;
+use dm_dynamodb::error::ServiceError;
+use dm_dynamodb::idempotency;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 

@@ -3,9 +3,9 @@
 
 use std::sync::Arc;
 
-use dm_core::error::ServiceError;
-use dm_core::partiql::{ReadPlan, Select};
-use dm_core::value::item_from_json;
+use dm_dynamodb::error::ServiceError;
+use dm_dynamodb::partiql::{ReadPlan, Select};
+use dm_dynamodb::value::item_from_json;
 use serde_json::{Map, Value};
 
 use super::next_token;

@@ -3,14 +3,14 @@
 use std::collections::HashSet;
 use std::sync::Arc;
 
-use dm_core::error::{CancellationReason, ServiceError};
-use dm_core::expression::Projection;
-use dm_core::partiql::{
+use dm_dynamodb::error::{CancellationReason, ServiceError};
+use dm_dynamodb::expression::Projection;
+use dm_dynamodb::partiql::{
     BATCH_STATEMENTS_MAX, Select, Statement, TRANSACTION_STATEMENTS_MAX, check_batch, check_count,
     check_transaction, in_transaction, on_item_in_transaction,
 };
-use dm_core::schema::ItemKey;
-use dm_core::value::{Item, item_size, item_to_json};
+use dm_dynamodb::schema::ItemKey;
+use dm_dynamodb::value::{Item, item_size, item_to_json};
 use serde_json::{Map, Value, json};
 
 use super::exists_alone;

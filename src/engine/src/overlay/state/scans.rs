@@ -5,7 +5,7 @@
 
 use std::collections::{HashMap, VecDeque};
 
-use dm_core::limits;
+use crate::limits;
 use sha2::{Digest as _, Sha256};
 
 use super::{Entry, Place, State, View};

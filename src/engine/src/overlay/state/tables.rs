@@ -2,7 +2,7 @@
 
 use std::ops::Bound;
 
-use dm_core::error::ServiceError;
+use dm_dynamodb::error::ServiceError;
 
 use super::{Direction, ENTRY, Entry, INSERTION, State, Table, after_prefix, as_slice, damaged};
 use crate::fault::Fault;

@@ -1,7 +1,7 @@
 //! A second pass, what others change, and examples: on a state without requests.
 
 use super::*;
-use dm_core::schema::TableSchema;
+use dm_dynamodb::schema::TableSchema;
 use serde_json::json;
 
 fn table() -> Table {

@@ -141,7 +141,7 @@ fn the_text_itself_arrives() {
         for container in containers(&job).iter().filter(|one| one.name != PROGRAM_CONTAINER) {
             for text in strings(container) {
                 found += usize::from(text.contains(HOSTILE));
-                if let Ok(plan) = serde_json::from_str::<dm_core::plan::Plan>(&text) {
+                if let Ok(plan) = serde_json::from_str::<dm_contract::plan::Plan>(&text) {
                     plans += 1;
                     assert!(plan.policy.tables[0].ends_with(HOSTILE), "{plan:?}");
                 }

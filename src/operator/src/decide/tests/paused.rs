@@ -1,7 +1,7 @@
 //! A run under way goes as the spec says now: how fast, and not at all while it is paused.
 
-use dm_core::control::CONTROL_VERSION;
-use dm_core::plan::RateLimits;
+use dm_contract::control::CONTROL_VERSION;
+use dm_contract::plan::RateLimits;
 
 use super::*;
 use crate::build::DEADLINE_LEFT_ANNOTATION;

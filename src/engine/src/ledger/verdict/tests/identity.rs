@@ -2,7 +2,7 @@
 //! says to each kind of run. docs/reference/identity.md has it in words.
 
 use super::*;
-use dm_core::identity::{DatabaseId, Mismatch, ProgramId, TableIds, TriedOn};
+use dm_contract::identity::{DatabaseId, Mismatch, ProgramId, TableIds, TriedOn};
 
 const ACCOUNT: &str = "arn:aws:dynamodb:eu-west-1:111122223333:table/cars";
 const OTHER_ACCOUNT: &str = "arn:aws:dynamodb:eu-west-1:444455556666:table/cars";

@@ -1,7 +1,7 @@
 //! What CreateTable is given and makes of it.
 
 use super::*;
-use dm_core::schema::TableSchema;
+use dm_dynamodb::schema::TableSchema;
 
 fn at() -> Circumstances {
     Circumstances {

@@ -6,7 +6,6 @@
 use serde::{Deserialize, Serialize};
 
 use crate::identity::{Mismatch, ProgramId, TriedOn};
-use crate::restore::OnConflict;
 
 /// The version this build writes and the only one it reads.
 pub const PLAN_VERSION: u32 = 1;
@@ -140,6 +139,16 @@ pub struct RestorePlan {
     /// What happens to what others have changed since.
     #[serde(default)]
     pub on_conflict: OnConflict,
+}
+
+/// What happens to conflicts.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub enum OnConflict {
+    /// They are left as they are.
+    #[default]
+    Skip,
+    /// They get back what they had before the run, too.
+    Overwrite,
 }
 
 /// Where ledger, journals, reports and logs are kept, and under which name those of this migration.

@@ -2,8 +2,7 @@
 
 use serde_json::Value;
 
-use super::{ChangedItem, ItemChange};
-use crate::difference::ChangeKind;
+use super::{ChangeKind, ChangedItem, ItemChange};
 
 /// Characters of a line, and of one value in it.
 const LINE_CHARS_MAX: usize = 110;

@@ -5,7 +5,8 @@ use std::collections::BTreeMap;
 use serde_json::Value;
 
 use super::{
-    Billing, IndexKind, IndexProjection, IndexSchema, KeyAttribute, KeySchema, KeyType, TableSchema,
+    Billing, IndexKind, IndexProjection, IndexSchema, KeyAttribute, KeySchema, KeyType,
+    TableSchema, table_id,
 };
 
 /// Why a description of a table was not understood. Names only, no data.
@@ -48,7 +49,7 @@ impl TableSchema {
         Ok(Self {
             name: text(table, "TableName")?.to_owned(),
             arn: table.get("TableArn").and_then(Value::as_str).map(str::to_owned),
-            id: crate::identity::table_id(table),
+            id: table_id(table),
             keys: keys(table, &types)?,
             attribute_types: types,
             indexes,

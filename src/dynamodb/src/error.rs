@@ -7,17 +7,6 @@ use serde_json::{Map, Value, json};
 
 use crate::value::{Item, item_to_json};
 
-/// An error with its causes, in one line.
-pub fn chain(error: &dyn std::error::Error) -> String {
-    let first = error.to_string();
-    match error.source().map(chain) {
-        // Transparent errors repeat their source.
-        Some(source) if source == first => first,
-        Some(source) => format!("{first}: {source}"),
-        None => first,
-    }
-}
-
 /// DynamoDB's name of an error.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum ErrorCode {

@@ -135,17 +135,6 @@ fn a_program_is_its_digest_and_the_digests_of_its_images() {
 }
 
 #[test]
-fn a_table_has_an_id_or_else_the_moment_of_its_creation() {
-    let id = |table: &str| table_id(&serde_json::from_str(table).unwrap());
-    let both = r#"{"TableId": "5f4c", "CreationDateTime": 1795867043.632}"#;
-    assert_eq!(id(both).as_deref(), Some("5f4c"));
-    let local = r#"{"CreationDateTime": 1795867043.632}"#;
-    assert_eq!(id(local).as_deref(), Some("created-1795867043.632"));
-    assert_eq!(id(r#"{"CreationDateTime": 1.795867043632E9}"#), id(local));
-    assert_eq!(id("{}"), None);
-}
-
-#[test]
 fn an_old_record_differs_from_nothing() {
     let tables = TableIds::new();
     let recorded = Recorded { database: None, program: None, tables: &tables };

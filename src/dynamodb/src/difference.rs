@@ -1,6 +1,6 @@
 //! What happened between two images of one item: names of attributes, no values.
 
-use serde::{Deserialize, Serialize};
+use dm_contract::report::ChangeKind;
 
 use crate::value::Item;
 
@@ -24,18 +24,6 @@ pub struct AttributeChange {
     pub name: String,
     /// What happened to it.
     pub kind: ChangeKind,
-}
-
-/// What happened to an attribute.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub enum ChangeKind {
-    /// It was not there.
-    Added,
-    /// It has another value.
-    Changed,
-    /// It is gone.
-    Removed,
 }
 
 /// Compares the images: numbers by value, sets without order. Changes are in order of names.

@@ -10,7 +10,6 @@ use serde_json::Value;
 use crate::identity::Difference;
 use crate::plan::Mode;
 use crate::report::{Archived, JournalResult, TERMINATION_MESSAGE_BYTES_MAX};
-use crate::restore::Conflict;
 use crate::verdict::EXIT_DIFFERS;
 
 /// The version this build writes and the only one it reads.
@@ -131,6 +130,20 @@ pub struct ConflictGroup {
     /// Keys of the first of them, in DynamoDB's JSON; empty where values are not shown.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub keys: Vec<Value>,
+}
+
+/// Something that others changed since the run, so that it cannot simply be put back.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub enum Conflict {
+    /// This attribute has another value than the run left.
+    AttributeChanged(String),
+    /// The item that the run created is not what the run left.
+    ItemChanged,
+    /// The item that the run changed was deleted.
+    ItemDeleted,
+    /// Where the run deleted an item there is another one.
+    PlaceTaken,
 }
 
 impl RestoreResult {

@@ -10,36 +10,13 @@ mod write;
 #[cfg(test)]
 mod model;
 
-use serde::{Deserialize, Serialize};
-
 pub use write::{ConditionalWrite, WriteOperation, WriteRequest};
+
+use dm_contract::plan::OnConflict;
+use dm_contract::restored::Conflict;
 
 use crate::journal::{ItemDigest, MergedEntry, Touched};
 use crate::value::{AttributeValue, Item};
-
-/// What happens to conflicts.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub enum OnConflict {
-    /// They are left as they are.
-    #[default]
-    Skip,
-    /// They get back what they had before the run, too.
-    Overwrite,
-}
-
-/// Something that others changed since the run, so that it cannot simply be put back.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase")]
-pub enum Conflict {
-    /// This attribute has another value than the run left.
-    AttributeChanged(String),
-    /// The item that the run created is not what the run left.
-    ItemChanged,
-    /// The item that the run changed was deleted.
-    ItemDeleted,
-    /// Where the run deleted an item there is another one.
-    PlaceTaken,
-}
 
 /// What is to be done with an item.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]

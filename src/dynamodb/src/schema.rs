@@ -5,11 +5,13 @@
 
 mod key;
 mod parse;
+mod table_id;
 
 use std::collections::BTreeMap;
 
 pub use key::{ItemKey, PARTITION_KEY_BYTES_MAX, SORT_KEY_BYTES_MAX};
 pub use parse::SchemaError;
+pub use table_id::table_id;
 
 use crate::error::ServiceError;
 use crate::value::{AttributeType, Item, check_item_size};
@@ -21,7 +23,7 @@ pub struct TableSchema {
     pub name: String,
     /// Its ARN, where it was told.
     pub arn: Option<String>,
-    /// Its id ([`crate::identity::table_id`]): another table of this name has another one.
+    /// Its id ([`table_id`]): another table of this name has another one.
     pub id: Option<String>,
     /// Its primary key: one partition attribute, at most one sort attribute.
     pub keys: KeySchema,

@@ -1,62 +1,10 @@
-//! Every bound in the system, with its reason. Nothing here computes.
+//! The engine's bounds, each with its reason. Nothing here computes.
 
 use std::time::Duration;
-
-/// DynamoDB's own bound on a request body ("Quotas": 16 MB for BatchWriteItem, the largest).
-pub const REQUEST_BODY_BYTES_MAX: usize = 16 * 1024 * 1024;
-
-/// A compressed body may not be larger than this after decompression, so that a small one cannot
-/// fill the memory: the same bound, because DynamoDB applies it to the decompressed body.
-pub const REQUEST_BODY_INFLATED_BYTES_MAX: usize = REQUEST_BODY_BYTES_MAX;
 
 /// An answer of DynamoDB is at most 16 MB (BatchGetItem) of items; their JSON, with binary values
 /// in base64 and type tags, may be larger. A bound well above it stops a broken upstream.
 pub const RESPONSE_BODY_BYTES_MAX: usize = 64 * 1024 * 1024;
-
-/// How long an idle connection is kept: SDKs keep theirs open between calls and find out only on writing
-/// that it is closed.
-pub const CLIENT_IDLE_MAX: Duration = Duration::from_secs(300);
-
-/// Time for a client to send a request's head once it has begun; up to half as much again. SDKs send
-/// it in one piece.
-pub const CLIENT_HEAD_MAX: Duration = Duration::from_secs(10);
-
-/// Bytes of one connection that are read ahead, a request's head among them: a head of DynamoDB's SDKs
-/// has 1 KB, with a long session token some 4 KB.
-pub const CLIENT_BUFFER_BYTES_MAX: usize = 32 * 1024;
-
-/// How long the guard keeps waiting who asks whether it is paused, before it says that nothing changed.
-pub const PAUSED_ANSWER_MAX: Duration = Duration::from_secs(20);
-
-/// Time for a client to send its body. On loopback a body of 16 MB takes far less.
-pub const CLIENT_BODY_MAX: Duration = Duration::from_secs(60);
-
-/// Connections served at once, where the limit of open files allows it; for a further one the one
-/// that has been idle for longest is closed. High enough for a program that opens ten thousand, at
-/// some 10 KB each when idle.
-pub const CLIENT_CONNECTIONS_MAX: usize = 16_384;
-
-/// Open files that clients' connections leave to the rest: a connection to the database for each
-/// request in flight, the archive, the overlay's file.
-pub const OPEN_FILES_RESERVED: usize = REQUESTS_IN_FLIGHT_MAX + 256;
-
-/// A connection that waits for room looks again for an idle one after this long.
-pub const CONNECTION_RECHECK: Duration = Duration::from_millis(50);
-
-/// Time for a connection that makes room to finish writing an answer.
-pub const CONNECTION_CLOSING_MAX: Duration = Duration::from_millis(250);
-
-/// Connections of the probe and the operator served at once; for a further one the one that has been
-/// silent for longest is closed.
-pub const CONTROL_CONNECTIONS_MAX: usize = 64;
-
-/// Those of one address: the kubelet has one, each operator one, and whatever else reaches the pod is
-/// not to take theirs.
-pub const CONTROL_CONNECTIONS_PER_SOURCE_MAX: usize = 16;
-
-/// Requests worked on at once; further ones wait. Bounds memory by bodies held: most are small,
-/// and SDKs time out after about a minute, so a longer queue would serve nobody.
-pub const REQUESTS_IN_FLIGHT_MAX: usize = 1_024;
 
 /// Time to connect to the database, TLS handshake included.
 pub const UPSTREAM_CONNECT_MAX: Duration = Duration::from_secs(5);
@@ -133,48 +81,8 @@ pub const IDENTITY_AT_END_MAX: Duration = Duration::from_secs(3);
 /// otherwise fill the memory.
 pub const ATTRIBUTES_COUNTED_MAX: usize = 1_000;
 
-/// How long a guard that was told to stop waits for the requests it is working on.
-pub const GUARD_DRAIN_MAX: Duration = Duration::from_secs(10);
-
 /// Length of a path, table name or operation quoted in a message, against hostile ones.
 pub const QUOTED_BYTES_MAX: usize = 255;
-
-/// Length of a region's or service's name quoted in a message; real ones have some 20 characters.
-pub const QUOTED_NAME_BYTES_MAX: usize = 64;
-
-/// Bytes of the body of a request that is refused anyway which are looked at, because DynamoDB names
-/// what is no JSON first. Whoever has no access key is not to make the guard read more.
-pub const REFUSED_BODY_BYTES_MAX: usize = 64 * 1024;
-
-/// Bytes of the rest of a refused request that are read and dropped: a client that is still sending
-/// sees the answer then, and not a cut connection. Four times what a request may have.
-pub const DRAINED_BYTES_MAX: usize = 4 * REQUEST_BODY_BYTES_MAX;
-
-/// Time for that. On loopback 64 MB take a fraction of it.
-pub const DRAINED_MAX: Duration = Duration::from_secs(5);
-
-/// Bytes of request bodies held at once, as their clients announce them; further requests wait.
-/// A value tree takes several times its JSON, so this bounds the guard to about 1 GB at worst.
-pub const BODY_BYTES_IN_FLIGHT_MAX: usize = 256 * 1024 * 1024;
-
-/// Length of an SDK's id of a call that is remembered; they are UUIDs. Longer ones are ignored.
-pub const INVOCATION_ID_BYTES_MAX: usize = 128;
-
-/// Bytes of a body that the control accepts: four numbers and their names.
-pub const CONTROL_BODY_BYTES_MAX: usize = 4 * 1024;
-
-/// Characters of a control token; shorter ones could be guessed by the program beside the guard.
-pub const CONTROL_TOKEN_CHARS_MIN: usize = 16;
-
-/// Characters of an access key that a person chooses; shorter ones could be guessed by other users of
-/// the machine.
-pub const ACCESS_KEY_CHARS_MIN: usize = 16;
-
-/// Time for the probe or the operator to send a request's headers, or its body.
-pub const CONTROL_HEADERS_MAX: Duration = Duration::from_secs(10);
-
-/// A pause after a failed accept, so that a lack of file handles does not become a busy loop.
-pub const ACCEPT_RETRY: Duration = Duration::from_millis(50);
 
 /// Client request tokens a dry run remembers. DynamoDB remembers each for ten minutes.
 pub const REMEMBERED_TOKENS_MAX: usize = 100_000;
@@ -344,9 +252,6 @@ pub const OVERLAY_DISK_BYTES_MAX: u64 = 16 * 1024 * 1024 * 1024;
 /// Bytes of a dry run's items read at a time for its difference: calls of the program wait that long.
 pub const DIFFERENCE_READ_BYTES: usize = 1024 * 1024;
 
-/// Bytes of one part of a difference in the archive, about; two are in memory at once.
-pub const DIFFERENCE_PART_BYTES: usize = 16 * 1024 * 1024;
-
 /// zstd's default: about a tenth of the lines' size, at some hundred MB a second.
 pub const DIFFERENCE_COMPRESSION_LEVEL: i32 = 3;
 
@@ -391,25 +296,5 @@ pub const LOCKS_KEPT: u32 = 5;
 /// that others began since its listing was made.
 pub const LEDGER_LOOKED_AHEAD: u32 = 16;
 
-/// How long a stopping guard tries to note in the ledger how the run ended.
-pub const KEEP_LEDGER_MAX: Duration = Duration::from_secs(10);
-
-/// How long a stopping guard has for the log, the report and the difference together.
-pub const KEEP_UPLOADS_MAX: Duration = Duration::from_secs(30);
-
-/// How long a stopping guard cleans up the archive; the next run goes on with it.
-pub const KEEP_RETENTION_MAX: Duration = Duration::from_secs(10);
-
-/// What a guard may need to stop: requests in work, journal, locks, ledger, uploads, cleaning. A pod's
-/// grace period must not be shorter, or the kubelet ends it in the middle.
-pub const GUARD_STOP_MAX: Duration = Duration::from_secs(100);
-
 /// Attempts of one run whose logs and reports are kept beside each other.
 pub const KEPT_ATTEMPTS_MAX: u32 = 100;
-
-/// Bytes of the beginning of a program's output that are kept.
-pub const PROGRAM_LOG_HEAD_BYTES_MAX: u64 = 16 * 1024 * 1024;
-
-/// Bytes of each of the two last pieces of a program's output that are kept beyond its beginning. With
-/// it they take at most 32 MiB of the pod's folder.
-pub const PROGRAM_LOG_PIECE_BYTES_MAX: u64 = 8 * 1024 * 1024;

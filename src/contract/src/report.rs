@@ -11,7 +11,7 @@ mod outage;
 
 use serde::{Deserialize, Serialize};
 
-pub use changed_item::{CHANGED_ITEM_VERSION, ChangedItem, ItemChange, ItemName};
+pub use changed_item::{CHANGED_ITEM_VERSION, ChangeKind, ChangedItem, ItemChange};
 pub use dry_run::{
     ApplyTime, ChangedAgain, DryRunResult, Limited, OperationCount, SecondPass, Use,
 };
