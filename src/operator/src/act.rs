@@ -1,6 +1,9 @@
 //! Carries out a step that is already in status: creates, suspends, stops and releases a run's
 //! objects. Each call can be repeated.
 
+pub mod adopt;
+pub mod isolate;
+
 use dm_api::status::{DataMigrationStatus, RunRecord};
 use dm_api::{DataMigration, OUTCOME_FINALIZER, RUN_FINALIZER};
 use k8s_openapi::NamespaceResourceScope;
@@ -12,22 +15,22 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 use serde_json::json;
 
-use crate::adjust::Adjustment;
-use crate::adopt::{self, Created};
-use crate::build::{
+use self::adopt::Created;
+use self::isolate::Isolation;
+use crate::decide::adjust::Adjustment;
+use crate::decide::deadline::Deadline;
+use crate::decide::ledger;
+use crate::decide::outcome::StopReason;
+use crate::guard_client;
+use crate::limits;
+use crate::objects::names;
+use crate::objects::{
     DEADLINE_LEFT_ANNOTATION, STOP_REASON_ANNOTATION, Settings, control, files, job, record,
 };
-use crate::deadline::Deadline;
-use crate::guard_client;
-use crate::isolate::{self, Isolation};
-use crate::ledger;
-use crate::limits;
-use crate::names;
-use crate::observe::Observed;
-use crate::outcome::StopReason;
-use crate::owned;
+use crate::read::observe::Observed;
+use crate::read::owned;
+use crate::read::view;
 use crate::validate::{Program, Runnable};
-use crate::view;
 
 /// Why a step could not be carried out.
 #[derive(Debug, thiserror::Error)]

@@ -1,6 +1,19 @@
 //! What to do with a migration now: a pure function of what was observed. Progress is never an
 //! error, and nothing here reads a clock or the cluster.
 
+pub mod adjust;
+pub mod baseline;
+pub mod deadline;
+pub mod image;
+pub mod ledger;
+pub mod outcome;
+pub mod position;
+pub mod progress;
+pub mod queue;
+pub mod recording;
+pub mod restoring;
+pub mod summary;
+
 use dm_api::DataMigration;
 use dm_api::condition::{Reason, types};
 use dm_api::migration::State;
@@ -13,21 +26,18 @@ use k8s_openapi::api::batch::v1::Job;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 use kube::ResourceExt as _;
 
-use crate::adjust::{self, Adjustment};
-use crate::baseline;
-use crate::build::SETTINGS_DIGEST_ANNOTATION;
-use crate::deadline::{self, Deadline};
-use crate::dependencies::Dependencies;
-use crate::image;
-use crate::ledger;
-use crate::names;
-use crate::outcome::{self, Outcome, StopReason};
-use crate::position::{self, Position, Standing};
-use crate::recording::{self, RecordJob};
-use crate::restoring::{self, Restoration};
-use crate::turn::{self, Holder, Turn};
+use self::adjust::Adjustment;
+use self::deadline::Deadline;
+use self::outcome::{Outcome, StopReason};
+use self::position::{Position, Standing};
+use self::queue::{Holder, Turn};
+use self::recording::RecordJob;
+use self::restoring::Restoration;
+use crate::objects::SETTINGS_DIGEST_ANNOTATION;
+use crate::objects::names;
+use crate::read::dependencies::Dependencies;
+use crate::read::view::{self, RunObjects};
 use crate::validate::{Problem, Runnable};
-use crate::view::{self, RunObjects};
 
 /// Everything a decision rests on.
 #[derive(Clone, Copy, Debug)]
@@ -189,8 +199,8 @@ fn follow(situation: Situation<'_>, record: &RunRecord) -> Step {
     {
         match turn(situation, record) {
             Turn::Ours => {}
-            Turn::Wait(holder) => return Step::Rest(turn::after_another(&holder)),
-            Turn::StepBack(holder) => return Step::GiveWay(turn::after_another(&holder)),
+            Turn::Wait(holder) => return Step::Rest(queue::after_another(&holder)),
+            Turn::StepBack(holder) => return Step::GiveWay(queue::after_another(&holder)),
         }
     }
     match (suspended, situation.migration.spec.suspend, record.kind) {
@@ -323,18 +333,18 @@ fn held(situation: Situation<'_>, status: &DataMigrationStatus, kind: RunKind) -
         return None;
     }
     let at_once = situation.runnable.map_or(1, Runnable::runs_at_once);
-    recording::before_begin(situation, status).or_else(|| turn::put_off(situation, status)).or_else(
-        || {
+    recording::before_begin(situation, status)
+        .or_else(|| queue::put_off(situation, status))
+        .or_else(|| {
             let full = situation.holders.len() >= at_once;
-            situation.holders.first().filter(|_| full).map(turn::after_another)
-        },
-    )
+            situation.holders.first().filter(|_| full).map(queue::after_another)
+        })
 }
 
 fn turn(situation: Situation<'_>, record: &RunRecord) -> Turn {
     let at_once = situation.runnable.map_or(1, Runnable::runs_at_once);
     let name = situation.migration.metadata.name.as_deref().unwrap_or_default();
-    turn::turn(situation.holders, name, record, at_once)
+    queue::turn(situation.holders, name, record, at_once)
 }
 
 /// Whether earlier runs already answer what the spec asks for.

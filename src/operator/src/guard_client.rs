@@ -17,7 +17,7 @@ use hyper_util::rt::TokioExecutor;
 use k8s_openapi::api::core::v1::Pod;
 use serde::de::DeserializeOwned;
 
-use crate::adjust::Adjustment;
+use crate::decide::adjust::Adjustment;
 use crate::limits;
 
 /// What the guard of a pod has counted so far.

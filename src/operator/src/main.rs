@@ -7,8 +7,8 @@ use std::sync::atomic::AtomicBool;
 
 use anyhow::Context as _;
 use clap::Parser;
-use dm_operator::build::Settings;
 use dm_operator::metrics::Metrics;
+use dm_operator::objects::Settings;
 use dm_operator::reconcile::Context;
 use dm_operator::{controller, health};
 use kube::runtime::events::{Recorder, Reporter};

@@ -14,23 +14,23 @@ use kube::api::PostParams;
 use kube::runtime::events::{Event, EventType, Recorder};
 use kube::{Api, Client, Resource as _, ResourceExt as _};
 
+use crate::act::adopt::Created;
+use crate::act::isolate::Isolation;
 use crate::act::{self, ActError};
-use crate::adopt::Created;
-use crate::baseline;
-use crate::build::{self, Settings, record};
+use crate::decide::baseline;
+use crate::decide::position::{Position, Standing};
+use crate::decide::recording::{self, RecordJob};
 use crate::decide::{self, Situation, Step};
-use crate::events;
-use crate::isolate::Isolation;
 use crate::limits;
 use crate::metrics::{Metrics, RunLabels};
-use crate::observe::{self, Observed};
-use crate::position::{Position, Standing};
-use crate::recording::{self, RecordJob};
-use crate::references;
+use crate::objects::{self, Settings, record};
+use crate::read::observe::{self, Observed};
+use crate::read::references;
+use crate::read::view::{self, JobEnd, RunObjects};
 use crate::status;
+use crate::status::events;
 use crate::sweep;
 use crate::validate::{self, Problem, Runnable};
-use crate::view::{self, JobEnd, RunObjects};
 
 /// What every reconciliation needs.
 pub struct Context {
@@ -195,9 +195,9 @@ impl Look<'_> {
         }
         // What cannot be compared is not let go.
         let Ok(runnable) = runnable else { return Ok(true) };
-        let mut built = build::job::build(self.migration, run, runnable, &context.settings);
+        let mut built = objects::job::build(self.migration, run, runnable, &context.settings);
         // Its value is not compared.
-        build::control::give(&mut built, "");
+        objects::control::give(&mut built, "");
         Ok(!act::is_as_created(&context.client, &context.created, job, &built).await?)
     }
 
@@ -223,7 +223,7 @@ impl Look<'_> {
                 continue;
             }
             // Somebody removed the Job with its finalizer: another like it tells where the archive is.
-            let built = |r: &Runnable| build::job::build(self.migration, run, r, settings);
+            let built = |r: &Runnable| objects::job::build(self.migration, run, r, settings);
             let job = self.observed.job_of(run).cloned().or_else(|| runnable.ok().map(built));
             let Some(job) = job else { continue };
             let recorded = act::record(client, self.migration, run, &job, settings).await;

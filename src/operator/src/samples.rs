@@ -88,7 +88,7 @@ pub fn record(kind: RunKind) -> RunRecord {
         kind,
         result: RunResult::Running,
         reason: None,
-        job: crate::names::job("0001-cars", 1, kind),
+        job: crate::objects::names::job("0001-cars", 1, kind),
         job_uid: Some("uid-j".into()),
         retry: 0,
         target: Some("dev".into()),
@@ -125,7 +125,7 @@ pub fn restore(number: u32, kind: RunKind, restores: u32, result: RunResult) -> 
     RunRecord {
         number,
         result,
-        job: crate::names::job("0001-cars", number, kind),
+        job: crate::objects::names::job("0001-cars", number, kind),
         restores: Some(restores),
         on_conflict: Some(OnConflict::Skip),
         execution_time: Some(Time(at(5))),

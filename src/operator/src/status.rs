@@ -1,6 +1,7 @@
 //! The next status of a migration: the only place where one is made. Pure.
 
 mod effects;
+pub mod events;
 mod ledger;
 mod restored;
 
@@ -11,15 +12,15 @@ use dm_api::status::{
 use jiff::Timestamp;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{Condition, Time};
 
-use crate::baseline;
+use crate::decide::baseline;
+use crate::decide::outcome::Outcome;
+use crate::decide::outcome::unseen::LIKELY_CAUSES;
+use crate::decide::position::{Position, Standing};
+use crate::decide::recording;
+use crate::decide::restoring;
 use crate::decide::{self, Situation, Step};
-use crate::digest;
 use crate::limits;
-use crate::outcome::Outcome;
-use crate::outcome::unseen::LIKELY_CAUSES;
-use crate::position::{Position, Standing};
-use crate::recording;
-use crate::restoring;
+use crate::objects::digest;
 
 /// The status that a step leads to.
 pub fn next(situation: Situation<'_>, step: &Step) -> DataMigrationStatus {
@@ -77,7 +78,7 @@ fn settle(status: &mut DataMigrationStatus, situation: Situation<'_>) {
     migration.status = Some(status.clone());
     let after = Situation {
         migration: &migration,
-        objects: crate::view::RunObjects { job: None, pods: &[] },
+        objects: crate::read::view::RunObjects { job: None, pods: &[] },
         ..situation
     };
     // Any other step writes a status of its own in the next round.

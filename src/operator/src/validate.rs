@@ -11,11 +11,11 @@ use dm_contract::identity::ProgramId;
 use dm_contract::plan::PROGRAM_ENVIRONMENT_RESERVED;
 use k8s_openapi::api::core::v1::{ConfigMap, EnvVar};
 
-use crate::baseline;
-use crate::build::job::GUARD_USER;
-use crate::digest::{self, Files};
+use crate::decide::baseline;
+use crate::decide::restoring::{self, Restoration};
 use crate::limits;
-use crate::restoring::{self, Restoration};
+use crate::objects::digest::{self, Files};
+use crate::objects::job::GUARD_USER;
 
 /// Why a migration cannot be run as it is written.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -11,7 +11,7 @@ use k8s_openapi::api::core::v1::Pod;
 use serde_json::{Value, json};
 
 use super::*;
-use crate::dependencies::Waiting;
+use crate::read::dependencies::Waiting;
 use crate::samples::*;
 
 /// What a decision rests on, owned.

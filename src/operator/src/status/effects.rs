@@ -7,8 +7,8 @@ use dm_api::status::{
 };
 use dm_contract::report::{GuardResult, Remark, TableChange, TableEffect, example};
 
+use crate::decide::outcome::Outcome;
 use crate::limits;
-use crate::outcome::Outcome;
 
 /// Whether a second run changed nothing and ended well; nothing is known of one that did not run.
 pub(super) fn idempotent(outcome: &Outcome) -> Option<bool> {

@@ -8,9 +8,9 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 
 use super::effects::{Counted, table_changed};
 use super::seconds;
-use crate::ledger;
+use crate::decide::ledger;
+use crate::decide::outcome::Outcome;
 use crate::limits;
-use crate::outcome::Outcome;
 
 /// Notes on a run that is over what the ledger said, and on the status what follows.
 pub fn note(status: &mut DataMigrationStatus, outcome: &Outcome) {

@@ -5,8 +5,8 @@ use dm_api::status::{DataMigrationStatus, RunKind, RunRecord, RunResult};
 use dm_contract::restored::Conflict;
 use dm_contract::restored::{self, RestoreResult};
 
+use crate::decide::outcome::{Outcome, bounded};
 use crate::limits;
-use crate::outcome::{Outcome, bounded};
 
 /// The report of a restore or its preview.
 pub fn report(run: &RunRecord, outcome: &Outcome) -> RestoreReport {

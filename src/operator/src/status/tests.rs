@@ -11,11 +11,11 @@ use k8s_openapi::api::core::v1::Pod;
 use serde_json::{Value, json};
 
 use super::*;
-use crate::dependencies::Dependencies;
-use crate::outcome;
-use crate::position;
+use crate::decide::outcome;
+use crate::decide::position;
+use crate::read::dependencies::Dependencies;
+use crate::read::view::RunObjects;
 use crate::samples::*;
-use crate::view::RunObjects;
 
 /// A migration without objects, a minute after the beginning.
 fn situation<'a>(
@@ -193,7 +193,7 @@ fn a_dry_run_is_reported_with_what_would_change() {
     let effects = report.effects.as_ref().unwrap();
     assert_eq!(effects.tables[0].would_update, 2);
     assert_eq!(effects.write_calls_that_reached_the_database, 0);
-    let digest = crate::digest::of_dry_run(&runnable().digest, "sha256:e");
+    let digest = crate::objects::digest::of_dry_run(&runnable().digest, "sha256:e");
     assert_eq!(report.digest.as_deref(), Some(digest.as_str()));
     assert_eq!(status.phase, Some(dm_api::status::Phase::DryRunOk));
     assert_eq!(status.applied, None);

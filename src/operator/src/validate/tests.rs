@@ -4,7 +4,7 @@
 use serde_json::{Value, json};
 
 use super::*;
-use crate::references::{self, References};
+use crate::read::references::{self, References};
 use crate::samples::*;
 
 /// The problem of a migration with this spec, on a target with that one.

@@ -5,7 +5,7 @@
 use dm_contract::plan::{Mode, Plan};
 use dm_contract::report::{Archived, ProgramResult, REPORT_VERSION};
 use dm_contract::verdict::{LedgerVerdict, RunOutcome};
-use dm_operator::build::RECORD_OF_LABEL;
+use dm_operator::objects::RECORD_OF_LABEL;
 use serde_json::{Value, json};
 
 use crate::api_server::{Objects, finalizers, is_deleting};

@@ -4,7 +4,7 @@
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
 
 use super::*;
-use crate::view::JobEnd;
+use crate::read::view::JobEnd;
 
 /// A run that was put off at second 30, after waiting for so long.
 fn put_off(waited: i64) -> RunRecord {

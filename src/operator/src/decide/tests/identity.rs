@@ -1,9 +1,9 @@
 //! What is on record elsewhere and differs, and what was applied before this operator existed.
 
 use super::*;
-use crate::baseline;
+use crate::decide::baseline;
+use crate::read::view::JobEnd;
 use crate::status;
-use crate::view::JobEnd;
 use dm_api::identity::Mismatch;
 
 /// A run that stopped because what is on record differs.
@@ -85,7 +85,7 @@ fn what_was_applied_before_is_recorded_and_nothing_runs() {
         // Without an archive nobody else is told.
         assert_eq!(status.runs[0].archived, None);
         case.migration.status = Some(status);
-        assert!(crate::dependencies::is_applied(&case.migration));
+        assert!(crate::read::dependencies::is_applied(&case.migration));
         check(&case, Phase::Baseline, Standing::Ready, Reason::Baseline);
     }
 }
@@ -100,14 +100,15 @@ fn the_archive_is_told_by_a_job_that_runs_no_program() {
     let status = recorded(&case);
     let run = status.runs[0].clone();
     assert_eq!(run.archived, Some(false));
-    let settings = crate::build::Settings {
+    let settings = crate::objects::Settings {
         agent_image: "agent".into(),
         agent_pull_policy: "IfNotPresent".into(),
         resources: dm_api::agent_resources::AgentResources::default(),
         network_policy_from: None,
     };
     let runnable = case.runnable.clone().unwrap();
-    let job = crate::build::record::baseline(&case.migration, &run, &runnable, &settings).unwrap();
+    let job =
+        crate::objects::record::baseline(&case.migration, &run, &runnable, &settings).unwrap();
     let pod = job.spec.unwrap().template.spec.unwrap();
     let args = pod.containers[0].args.clone().unwrap();
     assert_eq!((pod.containers.len(), pod.init_containers), (1, None));
@@ -128,7 +129,7 @@ fn a_baseline_that_is_withdrawn_runs_and_overrules_its_record() {
     case = Case::new(applying(json!({"retry": 1})));
     case.migration.status = Some(status);
     assert!(baseline::is_withdrawn(&case.migration));
-    assert!(!crate::dependencies::is_applied(&case.migration));
+    assert!(!crate::read::dependencies::is_applied(&case.migration));
     assert_eq!(begins(&case, RunKind::Apply, 2).overrules, Some(1));
     // There is nothing of it that could be restored.
     case.migration = applying(json!({"retry": 1, "state": "Restored"}));

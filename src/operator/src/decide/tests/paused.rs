@@ -4,7 +4,7 @@ use dm_contract::control::CONTROL_VERSION;
 use dm_contract::plan::RateLimits;
 
 use super::*;
-use crate::build::DEADLINE_LEFT_ANNOTATION;
+use crate::objects::DEADLINE_LEFT_ANNOTATION;
 
 fn writes(count: u32) -> RateLimits {
     RateLimits { writes_per_second: Some(count), ..RateLimits::default() }

@@ -113,9 +113,9 @@ fn what_a_job_has_noted_is_noted_and_until_then_a_condition_says_so() {
     };
     assert_eq!(noted(&[]), (Some(false), true));
     let job = |end| recording::RecordJob { run: 1, end };
-    assert_eq!(noted(&[job(crate::view::JobEnd::No)]), (Some(false), true));
-    assert_eq!(noted(&[job(crate::view::JobEnd::Complete)]), (Some(true), false));
-    let contradicted = job(crate::view::JobEnd::Failed("PodFailurePolicy".into()));
+    assert_eq!(noted(&[job(crate::read::view::JobEnd::No)]), (Some(false), true));
+    assert_eq!(noted(&[job(crate::read::view::JobEnd::Complete)]), (Some(true), false));
+    let contradicted = job(crate::read::view::JobEnd::Failed("PodFailurePolicy".into()));
     let (_, reason, message) = recording::condition(&status, &[contradicted]).unwrap();
     assert_eq!(reason, Reason::LedgerContradicts, "{message}");
 }

@@ -1,0 +1,44 @@
+//! Gives the pods of a run their NetworkPolicy, before its Job is let go.
+
+use dm_api::status::RunRecord;
+use dm_api::{DataMigration, MigrationTarget};
+use k8s_openapi::api::batch::v1::Job;
+use k8s_openapi::api::networking::v1::NetworkPolicy;
+use kube::api::PostParams;
+use kube::{Api, Client, ResourceExt as _};
+
+use crate::act::ActError;
+use crate::objects::network;
+
+/// What a run's NetworkPolicy is made from.
+#[derive(Clone, Copy, Debug)]
+pub struct Isolation<'a> {
+    /// The run's target.
+    pub target: &'a MigrationTarget,
+    /// Where the operator runs.
+    pub operator_namespace: &'a str,
+}
+
+/// Creates the policy of a run, or finds it already there.
+pub async fn isolate(
+    client: &Client,
+    migration: &DataMigration,
+    run: &RunRecord,
+    job: &Job,
+    isolation: Isolation<'_>,
+) -> Result<(), ActError> {
+    let credentials = isolation.target.spec.credentials_of(run.kind);
+    let policy = network::build(migration, run, job, credentials, isolation.operator_namespace);
+    let policies: Api<NetworkPolicy> =
+        Api::namespaced(client.clone(), &job.namespace().unwrap_or_default());
+    match policies.create(&PostParams::default(), &policy).await {
+        Ok(_) => Ok(()),
+        // Policies add to each other: one of that name takes nothing away.
+        Err(kube::Error::Api(status)) if status.is_already_exists() => Ok(()),
+        Err(kube::Error::Api(status)) if matches!(status.code, 400 | 403 | 422) => {
+            let object = format!("NetworkPolicy {}", policy.name_any());
+            Err(ActError::Refused { object, message: status.message })
+        }
+        Err(source) => Err(ActError::Transient { what: "creating a run's NetworkPolicy", source }),
+    }
+}

@@ -1,0 +1,109 @@
+//! `spec.baseline`: the migration was applied before this operator existed. It is recorded, and nothing
+//! runs. Pure.
+
+use dm_api::DataMigration;
+use dm_api::condition::Reason;
+use dm_api::migration::State;
+use dm_api::status::{AppliedReport, DataMigrationStatus, Phase, RunKind, RunRecord, RunResult};
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
+
+use crate::decide::position::{Position, Standing};
+use crate::decide::{Situation, Step};
+use crate::objects::names;
+
+/// Whether the spec says so.
+pub fn is_wanted(migration: &DataMigration) -> bool {
+    migration.spec.baseline && migration.spec.state == State::Applied
+}
+
+/// Whether the spec said so, and says otherwise now: the migration runs.
+pub fn is_withdrawn(migration: &DataMigration) -> bool {
+    let applied = migration.status.as_ref().and_then(|status| status.applied.as_ref());
+    !migration.spec.baseline && applied.is_some_and(|applied| applied.baseline)
+}
+
+/// Whether a run is none: it stands for what was applied before.
+pub fn is_record(run: &RunRecord) -> bool {
+    run.reason == Some(Reason::Baseline)
+}
+
+/// What to do with a migration that was applied before, and is not on record yet.
+pub fn step(situation: Situation<'_>, status: &DataMigrationStatus) -> Option<Step> {
+    if !is_wanted(situation.migration) || status.is_applied() {
+        return None;
+    }
+    let runnable = match situation.runnable {
+        Ok(runnable) => runnable,
+        Err(problem) => {
+            return Some(Step::Rest(Position::new(
+                Phase::Stalled,
+                Standing::Stalled,
+                problem.reason,
+                problem.message.clone(),
+            )));
+        }
+    };
+    let number = status.last_run + 1;
+    let name = situation.migration.metadata.name.as_deref().unwrap_or_default();
+    let archive = runnable.target.spec.archive.as_ref();
+    let record = RunRecord {
+        number,
+        kind: RunKind::Apply,
+        result: RunResult::Succeeded,
+        reason: Some(Reason::Baseline),
+        job: names::job(name, number, RunKind::Apply),
+        job_uid: None,
+        retry: situation.migration.spec.retry,
+        target: Some(situation.migration.spec.target.name.clone()),
+        archive: archive.map(|archive| archive.url.clone()),
+        wrote_nothing: true,
+        adopted: None,
+        restored_by: None,
+        restores: None,
+        on_conflict: None,
+        program_digest: runnable.digest.clone(),
+        execution_time: None,
+        finalization_time: None,
+        requested_at: Time(situation.now),
+        recorded_at: Some(Time(situation.now)),
+        exit_code: None,
+        message: None,
+        waiting_since: None,
+        overrules: None,
+        accepted: Vec::new(),
+        image_id: None,
+        // The ledger is told by a Job of its own.
+        archived: archive.map(|_| false),
+        log: None,
+    };
+    Some(Step::Baseline { record: Box::new(record), position: position() })
+}
+
+/// It is on record.
+pub fn position() -> Position {
+    let message = "The migration was applied before this operator existed, as spec.baseline says. When is \
+                   not known; nothing ran, and nothing will";
+    let mut position =
+        Position::new(Phase::Baseline, Standing::Ready, Reason::Baseline, message.into());
+    position.set_text("100%");
+    position
+}
+
+/// What status has of it instead of a run's report.
+pub fn report(record: &RunRecord) -> AppliedReport {
+    AppliedReport {
+        run: record.number,
+        adopted_from: None,
+        baseline: true,
+        result: RunResult::Succeeded,
+        execution_time: None,
+        finalization_time: None,
+        effects: None,
+        program_digest: record.program_digest.clone(),
+        digest: None,
+        journalled: None,
+        log: None,
+        report: None,
+        restored_by: None,
+    }
+}

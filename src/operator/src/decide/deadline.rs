@@ -1,0 +1,38 @@
+//! The time of a pause does not count: a run that is paused has no deadline, and has what was left of it
+//! when it goes on. Pure.
+
+use dm_api::status::RunRecord;
+use kube::ResourceExt as _;
+
+use crate::decide::Situation;
+use crate::decide::adjust;
+use crate::objects::DEADLINE_LEFT_ANNOTATION;
+
+/// What becomes of a Job's `activeDeadlineSeconds`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Deadline {
+    /// There is none during a pause; so many seconds were left.
+    Hold(i64),
+    /// It is this again, in seconds from the Job's start.
+    Set(i64),
+}
+
+/// What differs from what it is to be.
+pub fn wanted(situation: Situation<'_>, record: &RunRecord) -> Option<Deadline> {
+    let job = situation.objects.job?;
+    let began = job.status.as_ref()?.start_time.as_ref()?.0;
+    let passed = situation.now.duration_since(began).as_secs();
+    let deadline = job.spec.as_ref()?.active_deadline_seconds;
+    let left = job.annotations().get(DEADLINE_LEFT_ANNOTATION);
+    let is_to_stand = adjust::pauses(situation, record);
+    let stands = situation.control.is_some_and(|control| control.paused);
+    match (deadline, left) {
+        (Some(deadline), _) if is_to_stand && stands => {
+            Some(Deadline::Hold((deadline - passed).max(1)))
+        }
+        (None, Some(left)) if !is_to_stand => {
+            Some(Deadline::Set(passed + left.parse().unwrap_or(1)))
+        }
+        (Some(_) | None, _) => None,
+    }
+}

@@ -1,0 +1,260 @@
+//! What follows when the archive's ledger keeps a run from starting its program: the words for it,
+//! and how long a run is put off. Pure; what it makes of a status is in `status`.
+
+use std::time::Duration;
+
+use dm_api::DataMigration;
+use dm_api::condition::Reason;
+use dm_api::status::{DataMigrationStatus, RunKind, RunRecord, RunResult};
+use dm_contract::identity::Mismatch;
+use dm_contract::verdict::{Adopted, Differs, LockHolder, MIGRATION_LOCK, UnknownRun, Verdict};
+use jiff::Timestamp;
+
+use crate::decide::baseline;
+use crate::limits;
+
+/// The reason of a run that ended with this verdict.
+pub const fn reason(verdict: &Verdict) -> Reason {
+    match verdict {
+        Verdict::Go => Reason::Running,
+        Verdict::Adopt(_) => Reason::Adopted,
+        Verdict::Unknown(_) => Reason::OutcomeUnknown,
+        Verdict::Renumber { .. } => Reason::Renumbered,
+        Verdict::Locked(_) => Reason::LockedByAnother,
+        Verdict::Unavailable { .. } => Reason::ArchiveUnavailable,
+        Verdict::Differs(differs) => of_mismatch(differs.difference.reason),
+        Verdict::Unreachable { .. } => Reason::DatabaseUnreachable,
+    }
+}
+
+/// The reason of a difference between a run on record and what is there now.
+pub const fn of_mismatch(mismatch: Mismatch) -> Reason {
+    match mismatch {
+        Mismatch::OtherDatabase => Reason::OtherDatabase,
+        Mismatch::OtherProgram => Reason::OtherProgram,
+        Mismatch::TableReplaced => Reason::TableReplaced,
+    }
+}
+
+/// What became of a run that ended with this verdict.
+pub const fn result(verdict: &Verdict) -> RunResult {
+    match verdict {
+        Verdict::Adopt(_) => RunResult::Succeeded,
+        Verdict::Go | Verdict::Unknown(_) => RunResult::Unknown,
+        // It says nothing of the migration; another run will.
+        Verdict::Renumber { .. }
+        | Verdict::Locked(_)
+        | Verdict::Unavailable { .. }
+        | Verdict::Unreachable { .. } => RunResult::Cancelled,
+        Verdict::Differs(_) => RunResult::Failed,
+    }
+}
+
+/// What the ledger says, in a sentence.
+pub fn message(verdict: &Verdict) -> String {
+    match verdict {
+        Verdict::Go => "The ledger lets the run begin.".into(),
+        Verdict::Adopt(adopted) => format!(
+            "{} applied the migration, as the archive's ledger says (begun {}, noted {}); its result \
+             was adopted, and the program was not run.",
+            run_of(adopted),
+            seconds(&adopted.begun_at),
+            seconds(&adopted.completed_at)
+        ),
+        Verdict::Unknown(run) => format!(
+            "Run {} of {}.{} was begun at {} and never completed, as the archive's ledger says: nobody \
+             knows how far it came. The program was not run again, nothing was written now.",
+            run.run,
+            run.namespace,
+            run.name,
+            seconds(&run.begun_at)
+        ),
+        Verdict::Renumber { highest } => {
+            format!("The archive has runs of this migration up to number {highest}.")
+        }
+        Verdict::Locked(holder) => format!("Waiting: {}.", locked(holder)),
+        Verdict::Unavailable { message } => format!(
+            "Waiting for the target's archive, without which nothing is written: {}",
+            message.trim_end()
+        ),
+        Verdict::Unreachable { message } => format!(
+            "Waiting for the target's database, which is asked which one it is before anything is \
+             written: {}",
+            message.trim_end()
+        ),
+        Verdict::Differs(Differs { run: Some(run), difference }) => format!(
+            "Run {} of {}.{} (begun {}) is in the archive as the one that applied this migration, but {}. \
+             The program was not run, nothing was written.",
+            run.run,
+            run.namespace,
+            run.name,
+            seconds(&run.begun_at),
+            difference.what
+        ),
+        Verdict::Differs(Differs { run: None, difference }) => format!(
+            "The dry run that must come first was of something else: {}. The program was not run, \
+             nothing was written.",
+            difference.what
+        ),
+    }
+}
+
+/// The ways out where what is on record differs from what is there now.
+pub fn what_now_differs(differs: &Differs, retry: i64) -> String {
+    if differs.run.is_none() {
+        return format!(
+            "Set spec.dryRun to true and spec.retry to {retry} to try it again, look at its result, then \
+             set spec.dryRun to false."
+        );
+    }
+    match differs.difference.reason {
+        Mismatch::OtherDatabase => format!(
+            "Name the target of that database, or give this one an archive of its own. Set spec.retry to \
+             {retry} to run the program on the database as it is now. If it is the same data under \
+             another name, set spec.accept to [OtherDatabase], and the result is adopted."
+        ),
+        Mismatch::OtherProgram => format!(
+            "Restore the program as it was, or give the new one a migration of its own name. Set \
+             spec.retry to {retry} to run this one here. If both do the same, set spec.accept to \
+             [OtherProgram], and the result is adopted."
+        ),
+        Mismatch::TableReplaced => format!(
+            "Look at the table. If it lacks what the migration does, set spec.retry to {retry} to run the \
+             program. If it has it, such as after a backup taken since, set spec.accept to \
+             [TableReplaced], and the result is adopted."
+        ),
+    }
+}
+
+/// The reason of a run whose program had started when the ledger kept it from writing.
+pub const fn reason_at_first_write(verdict: &Verdict) -> Reason {
+    match verdict {
+        Verdict::Adopt(_) | Verdict::Renumber { .. } => Reason::LockedByAnother,
+        _ => reason(verdict),
+    }
+}
+
+/// What status notes of such a run in the ledger's words.
+pub fn noted_at_first_write(verdict: &Verdict) -> Option<Verdict> {
+    matches!(verdict, Verdict::Unknown(_) | Verdict::Differs(_)).then(|| verdict.clone())
+}
+
+/// The same in a sentence.
+pub fn message_at_first_write(verdict: &Verdict) -> String {
+    let why = match verdict {
+        Verdict::Adopt(run) => format!(
+            "{} applied the migration while this run was starting (noted {})",
+            run_of(run),
+            seconds(&run.completed_at)
+        ),
+        Verdict::Unknown(run) => format!(
+            "run {} of {}.{} was begun at {} and never completed",
+            run.run,
+            run.namespace,
+            run.name,
+            seconds(&run.begun_at)
+        ),
+        Verdict::Renumber { highest } => {
+            format!("runs up to number {highest} were begun while this run was starting")
+        }
+        Verdict::Locked(holder) => locked(holder),
+        Verdict::Differs(differs) => format!("of what is on record, {}", differs.difference.what),
+        Verdict::Go | Verdict::Unavailable { .. } | Verdict::Unreachable { .. } => {
+            "the ledger was asked again".into()
+        }
+    };
+    format!(
+        "The run gave way before its first write: {why}. Its program had started, its writes were \
+         refused, nothing was written."
+    )
+}
+
+/// The two ways out of a run whose end nobody knows.
+pub fn what_now(run: &UnknownRun, retry: i64) -> String {
+    format!(
+        "Look at the data. Set spec.retry to {retry} to run the program (again), or spec.state to Restored \
+         to take back what run {} had changed.",
+        run.run
+    )
+}
+
+/// The run whose result was adopted, as it is called in the archive.
+pub fn run_of(adopted: &Adopted) -> String {
+    format!("Run {} of {}.{}", adopted.run, adopted.namespace, adopted.name)
+}
+
+fn locked(holder: &LockHolder) -> String {
+    let since = seconds(&holder.since);
+    match holder.table.strip_prefix(MIGRATION_LOCK) {
+        Some(_) => format!(
+            "run {} of {}.{} is at work on this migration since {since}",
+            holder.by, holder.namespace, holder.name
+        ),
+        None => format!(
+            "table {} is locked by {} (run {}) since {since}",
+            holder.table, holder.name, holder.by
+        ),
+    }
+}
+
+/// Whether a run was put off: it is not the last word, and its place in the history goes to the next
+/// try.
+pub fn is_put_off(run: &RunRecord) -> bool {
+    run.result == RunResult::Cancelled
+        && matches!(
+            run.reason,
+            Some(
+                Reason::LockedByAnother | Reason::ArchiveUnavailable | Reason::DatabaseUnreachable
+            )
+        )
+}
+
+/// Whether a run stopped because what is on record differs from what is there now.
+fn differs(run: &RunRecord) -> bool {
+    let reasons = [Reason::OtherDatabase, Reason::OtherProgram, Reason::TableReplaced];
+    run.reason.is_some_and(|reason| reasons.contains(&reason))
+}
+
+/// Whether such a run is asked for again without `spec.retry`: the program, its target, or what is
+/// accepted has changed since. It has written nothing.
+pub fn is_reconsidered(migration: &DataMigration, digest: &str, run: &RunRecord) -> bool {
+    let accepts = migration.spec.accept.iter().any(|accepted| !run.accepted.contains(accepted));
+    differs(run) && (accepts || run.program_digest != digest)
+}
+
+/// Whether a person decides, by raising `spec.retry`, that runs on record are no obstacle.
+pub fn is_for_a_person(run: &RunRecord) -> bool {
+    run.result == RunResult::Unknown || differs(run) || baseline::is_record(run)
+}
+
+/// Up to which number a person has decided to run again, although nobody knows how a run ended: those
+/// who raised `spec.retry` after status had said so.
+pub fn overrules(
+    migration: &DataMigration,
+    status: &DataMigrationStatus,
+    kind: RunKind,
+) -> Option<u32> {
+    let wrote =
+        |run: &&RunRecord| run.kind != RunKind::DryRun && run.result != RunResult::Cancelled;
+    let last = status.runs.iter().find(wrote).filter(|_| kind != RunKind::DryRun)?;
+    let raised = migration.spec.retry > last.retry;
+    let decided = is_for_a_person(last) && raised;
+    if decided { Some(status.last_run) } else { last.overrules }
+}
+
+/// When the next try is due after a run was put off: as long again as it has waited already, between
+/// two bounds.
+pub fn next_try(run: &RunRecord) -> Option<Timestamp> {
+    let put_off = run.recorded_at.as_ref().filter(|_| is_put_off(run))?.0;
+    let since = run.waiting_since.as_ref().map_or(run.requested_at.0, |since| since.0);
+    let waited = Duration::try_from(put_off.duration_since(since)).unwrap_or_default();
+    put_off.checked_add(waited.clamp(limits::RETRY_LEDGER_MIN, limits::RETRY_LEDGER_MAX)).ok()
+}
+
+/// A time of the ledger without its milliseconds.
+fn seconds(time: &str) -> String {
+    match time.parse::<Timestamp>() {
+        Ok(time) => time.strftime("%Y-%m-%dT%H:%M:%SZ").to_string(),
+        Err(_) => time.to_owned(),
+    }
+}

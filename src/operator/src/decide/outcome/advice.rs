@@ -1,0 +1,80 @@
+//! What a person is to do after a run that did not end well. Pure.
+
+use dm_api::condition::Reason;
+use dm_api::status::{RunKind, RunRecord, RunResult};
+use dm_contract::verdict::Verdict;
+
+use super::Outcome;
+use crate::decide::ledger;
+
+/// What to do now; nothing after a success.
+pub fn what_now(record: &RunRecord, outcome: &Outcome) -> String {
+    let retry = record.retry + 1;
+    if let Some(Verdict::Unknown(run)) = &outcome.verdict {
+        return ledger::what_now(run, retry);
+    }
+    if let Some(Verdict::Differs(differs)) = &outcome.verdict {
+        return ledger::what_now_differs(differs, retry);
+    }
+    if outcome.reason == Reason::LockedByAnother && outcome.result == RunResult::Failed {
+        return format!(
+            "Set spec.retry to {retry} to ask the ledger again: what the other run applied is then adopted."
+        );
+    }
+    let hint = match outcome.reason {
+        Reason::Applied | Reason::Adopted | Reason::DryRunSucceeded => return String::new(),
+        _ if outcome.result == RunResult::Cancelled => return "Nothing.".into(),
+        Reason::ArchiveUnavailable => {
+            "Make the target's archive writable again (space, permissions, the way to it)"
+        }
+        Reason::DatabaseUnreachable => {
+            "See why the database cannot be reached (endpoint, network, credentials)"
+        }
+        Reason::OutOfMemory => "Raise spec.podTemplate.resources.limits.memory",
+        Reason::DeadlineExceeded => "Raise spec.activeDeadlineSeconds",
+        Reason::ImageChanged => {
+            "Try the image as it is now: set spec.dryRun to true, look at the result, then set it to false. \
+             An image that is named by its digest cannot change"
+        }
+        Reason::ProgramNotStarted => "Correct the command, the file or the image",
+        Reason::DryRunIncomplete => {
+            "Change the program so that it does without these calls, or allow them in the \
+             target's policy where they were denied there"
+        }
+        Reason::ContainerStartFailed => "Correct the image, the command or the pod's settings",
+        Reason::Evicted => {
+            "The log went with the pod. Where the kubelet's words name ephemeral storage, disk or memory, \
+             raise the limit in spec.podTemplate.resources, or write less beside the program"
+        }
+        Reason::PodDeleted | Reason::JobDeleted | Reason::OutcomeUnknown => {
+            "The log went with the pod; what status holds is all that is left"
+        }
+        _ => &format!(
+            "Find the cause in the last lines and in the log (kubectl logs job/{} -c program)",
+            record.job
+        ),
+    };
+    match record.kind {
+        RunKind::DryRun | RunKind::RestorePreview => format!(
+            "{hint}. A changed program is tried again by itself; to repeat the same one, set \
+             spec.retry to {retry}."
+        ),
+        RunKind::Apply | RunKind::Restore if changed_nothing(outcome) => {
+            format!("{hint}. Then set spec.retry to {retry}.")
+        }
+        RunKind::Apply if outcome.verdict == Some(Verdict::Go) => format!(
+            "{hint}. Look at the data: it may be half done. Then set spec.retry to {retry}, or set \
+             spec.state to Restored to take back what it changed."
+        ),
+        RunKind::Apply | RunKind::Restore => format!(
+            "{hint}. Look at the data before you run the program again: it may be half done. Then \
+             set spec.retry to {retry}."
+        ),
+    }
+}
+
+/// Whether the data cannot be half done.
+fn changed_nothing(outcome: &Outcome) -> bool {
+    let counted = outcome.guard.as_ref().is_some_and(|guard| super::items_written(guard) > 0);
+    !outcome.started || (outcome.wrote_nothing && !counted)
+}

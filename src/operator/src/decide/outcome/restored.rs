@@ -1,0 +1,190 @@
+//! How a restore or its preview ended: the program is ours, may have had several pods one after the
+//! other, and whatever it has put back stays put back. Pure.
+
+use dm_api::condition::Reason;
+use dm_api::status::{RunKind, RunRecord, RunResult};
+use dm_contract::restored::RestoreResult;
+use jiff::Timestamp;
+
+use super::{Cause, Outcome, StopReason, bounded, duration};
+use crate::read::view::{self, RunObjects};
+
+/// Completes what is known whatever the cause.
+pub fn complete(record: &RunRecord, objects: RunObjects<'_>, cause: &Cause, outcome: &mut Outcome) {
+    outcome.restore = result_of_all(objects);
+    let time = |text: &String| text.parse::<Timestamp>().ok();
+    let results: Vec<RestoreResult> =
+        objects.pods.iter().filter_map(|pod| view::restore_result(pod)).collect();
+    // Of one whose first pod left no word, the kubelet's time is the earlier one.
+    if let (Some(result), 1) = (results.first(), objects.pods.len()) {
+        outcome.execution_time = time(&result.started_at).or(outcome.execution_time);
+    }
+    if let Some(result) = results.last() {
+        outcome.finalization_time = time(&result.finished_at).or(outcome.finalization_time);
+    }
+    let differs = results.last().and_then(|result| result.differs.as_ref()).map(|d| d.reason);
+    outcome.reason = match (record.kind, cause) {
+        (RunKind::RestorePreview, Cause::Success) => Reason::RestorePreviewSucceeded,
+        (_, Cause::Success) => Reason::Restored,
+        (_, Cause::ExitCode(_)) if differs.is_some() => {
+            differs.map_or(Reason::RestoreFailed, crate::decide::ledger::of_mismatch)
+        }
+        (_, Cause::ExitCode(_) | Cause::Guard(_)) => Reason::RestoreFailed,
+        (_, other) => other.reason(),
+    };
+    let has_written = outcome.restore.as_ref().is_none_or(|result| put_back(result) > 0);
+    let said = results.last().and_then(|result| result.journal_problem);
+    if outcome.result == RunResult::Failed
+        && said.is_some()
+        && !has_written
+        && results.len() == objects.pods.len()
+    {
+        // It noted and wrote nothing: the run stands as it did.
+        outcome.reason = Reason::ArchiveRequired;
+    }
+    let finished = outcome.restore.as_ref().is_some_and(|result| result.finished);
+    if outcome.result == RunResult::Succeeded && !finished {
+        outcome.result = RunResult::Failed;
+        outcome.reason = Reason::RestoreFailed;
+    }
+    outcome.message = message(record, cause, outcome);
+    outcome.what_now = what_now(record, outcome);
+}
+
+/// What all pods of a restore have done together: one that goes on where another was interrupted
+/// finds done what is done, and counts it as untouched. The last one has looked at everything.
+fn result_of_all(objects: RunObjects<'_>) -> Option<RestoreResult> {
+    let mut results =
+        objects.pods.iter().rev().filter_map(|pod| view::restore_result(pod)).collect::<Vec<_>>();
+    if results.is_empty() {
+        return None;
+    }
+    let mut all = results.remove(0);
+    for earlier in results {
+        all.updated += earlier.updated;
+        all.deleted += earlier.deleted;
+        all.put += earlier.put;
+        all.read_units += earlier.read_units;
+        all.write_units += earlier.write_units;
+        let done = earlier.updated + earlier.deleted + earlier.put;
+        all.untouched = all.untouched.saturating_sub(done);
+    }
+    Some(all)
+}
+
+/// Items that were put back, in whatever way.
+fn put_back(result: &RestoreResult) -> u64 {
+    result.updated + result.deleted + result.put
+}
+
+fn message(record: &RunRecord, cause: &Cause, outcome: &Outcome) -> String {
+    let problem = outcome.restore.as_ref().and_then(|result| result.problem.clone());
+    let what = match cause {
+        Cause::Success if outcome.result == RunResult::Succeeded => {
+            "The restore ended well".to_owned()
+        }
+        Cause::Success => "The restore ended, but left no word of what it did".into(),
+        Cause::Deadline(_) => "The restore was stopped at its deadline".into(),
+        Cause::Stopped(StopReason::Superseded) => {
+            "The restore was given up because the spec changed".into()
+        }
+        Cause::Stopped(StopReason::Terminating) => {
+            "The restore was stopped because the migration is being deleted".into()
+        }
+        Cause::Stopped(StopReason::Suspended) => {
+            "The restore was stopped because spec.suspend became true".into()
+        }
+        Cause::Stopped(StopReason::ImageChanged) => "The restore was stopped".into(),
+        Cause::JobDeleted => "The restore's Job was deleted by hand, so it was stopped".into(),
+        Cause::Disruption(detail) => format!(
+            "The restore's pod was evicted or preempted, or its node is drained or shuts down: {detail}"
+        ),
+        Cause::PodDeleted => "The restore's pods were deleted by hand again and again".into(),
+        Cause::OutOfMemory => "The restore used more memory than its limit".into(),
+        Cause::NotStarted(detail) | Cause::Prepare(detail) | Cause::Container(detail) => {
+            format!("The restore's container could not be started: {detail}")
+        }
+        Cause::Signal(signal) => format!("The restore was ended by signal {signal}"),
+        Cause::ExitCode(code) => match problem {
+            Some(problem) => format!("The restore failed: {}", problem.trim_end_matches('.')),
+            None => format!("The restore ended with exit code {code}"),
+        },
+        Cause::Interrupted(_) => "The restore was asked to end".into(),
+        Cause::Guard(problem) => format!("The restore failed: {problem}"),
+        Cause::Ledger(verdict) | Cause::GaveWay(verdict) => crate::decide::ledger::message(verdict),
+        Cause::Gone => "Nothing is left that says how the restore ended".into(),
+    };
+    bounded(format!("{what}{}; {}.", duration(outcome), state_of_data(record, outcome)))
+}
+
+/// What state the data is in.
+fn state_of_data(record: &RunRecord, outcome: &Outcome) -> String {
+    let run = record.restores.unwrap_or_default();
+    match (record.kind, &outcome.restore) {
+        (RunKind::RestorePreview, _) => "nothing was written".into(),
+        _ if !outcome.started => "it had not started, nothing was written".into(),
+        (_, None) => format!(
+            "how much of run {run} it had taken back is not known, and the rest is as it was"
+        ),
+        (_, Some(result)) => match put_back(result) {
+            1 => format!("1 item of run {run} was put back"),
+            count => format!("{count} items of run {run} were put back"),
+        },
+    }
+}
+
+fn what_now(record: &RunRecord, outcome: &Outcome) -> String {
+    if outcome.result == RunResult::Succeeded {
+        return String::new();
+    }
+    if outcome.result == RunResult::Cancelled {
+        return "Nothing.".into();
+    }
+    let retry = record.retry + 1;
+    match outcome.reason {
+        Reason::OtherDatabase => {
+            return format!(
+                "Name the target of the run's database in spec.target. If it is the same data under \
+                 another name, set spec.accept to [OtherDatabase]. Or set spec.retry to {retry} to look \
+                 again."
+            );
+        }
+        Reason::TableReplaced => {
+            return format!(
+                "Look at the table. To restore the run's items in it all the same, set spec.accept to \
+                 [TableReplaced]. Or set spec.retry to {retry} to look again."
+            );
+        }
+        _ => {}
+    }
+    let hint = match outcome.reason {
+        Reason::ArchiveRequired => {
+            return format!(
+                "Put the journal back from a copy of the archive, if there is one, then set spec.retry to \
+                 {}; or set spec.state to Applied to leave the data as they are.",
+                record.retry + 1
+            );
+        }
+        Reason::OutOfMemory => "Report it, with the size of the journal",
+        Reason::ContainerStartFailed => "Correct the pod's settings",
+        Reason::Evicted | Reason::PodDeleted | Reason::JobDeleted | Reason::OutcomeUnknown => {
+            "Nothing is wrong with the restore itself"
+        }
+        _ => &format!(
+            "See whether database and archive can be reached, and the log (kubectl logs job/{})",
+            record.job
+        ),
+    };
+    match record.kind {
+        RunKind::RestorePreview => {
+            format!("{hint}. To preview it again, set spec.retry to {retry}.")
+        }
+        _ => format!(
+            "{hint}. What was put back stays so; set spec.retry to {retry} and the restore goes on \
+             where it was."
+        ),
+    }
+}
+
+#[cfg(test)]
+mod tests;

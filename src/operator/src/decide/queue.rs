@@ -1,0 +1,141 @@
+//! Whose turn it is: migrations of one target are applied one after another, and a run that the
+//! archive put off is tried again after a while. Pure.
+
+use dm_api::DataMigration;
+use dm_api::condition::{Reason, types};
+use dm_api::status::{DataMigrationStatus, Phase, RunRecord};
+use jiff::Timestamp;
+use kube::ResourceExt as _;
+
+use crate::decide::Situation;
+use crate::decide::ledger;
+use crate::decide::position::{Position, Standing};
+
+/// A run of another migration on the same target that writes, or is about to.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Holder {
+    /// The other migration.
+    pub name: String,
+    /// Its uid.
+    pub uid: String,
+    /// When its run was asked for: who came first goes first.
+    pub since: Timestamp,
+    /// Whether its program may have been let go.
+    pub launched: bool,
+    /// Of a run that no migration has any more: the Job or pod that is left of it.
+    pub left: Option<String>,
+}
+
+/// The runs that stand in the way of one of `migration`, in their order: those that other migrations
+/// have in their status, and those that only Jobs and pods show.
+pub fn holders(
+    migration: &DataMigration,
+    others: &[DataMigration],
+    occupants: Vec<Holder>,
+) -> Vec<Holder> {
+    let mut holders: Vec<Holder> = others
+        .iter()
+        .filter(|other| {
+            other.spec.target == migration.spec.target && other.name_any() != migration.name_any()
+        })
+        .filter_map(holder)
+        .collect();
+    for occupant in occupants {
+        if !holders.iter().any(|holder| holder.uid == occupant.uid) {
+            holders.push(occupant);
+        }
+    }
+    holders.sort_by(|a, b| (a.since, &a.name).cmp(&(b.since, &b.name)));
+    holders
+}
+
+fn holder(other: &DataMigration) -> Option<Holder> {
+    let run = other.status.as_ref()?.runs.first().filter(|run| !run.result.is_over())?;
+    let launched = run.job_uid.is_some();
+    // One that is held before it was let go will look at the others once more before it is.
+    let counts = run.kind.writes() && (launched || !other.spec.suspend);
+    counts.then(|| Holder {
+        name: other.name_any(),
+        uid: other.uid().unwrap_or_default(),
+        since: run.requested_at.0,
+        launched,
+        left: None,
+    })
+}
+
+/// What a run that has its number, but was not let go, has to do.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Turn {
+    /// Nobody is in the way.
+    Ours,
+    /// Another is, and will step back or end.
+    Wait(Holder),
+    /// Another goes first: give the number up.
+    StepBack(Holder),
+}
+
+/// Whose turn it is, for a run whose number is in status. Each run says that it wants to begin before
+/// it looks whether others do; so of two, at least one sees the other. Who sees one that was let go, or
+/// that came before it, steps back; who sees one that came later waits until that one has.
+pub fn turn(holders: &[Holder], name: &str, run: &RunRecord, at_once: usize) -> Turn {
+    let ahead: Vec<&Holder> = holders
+        .iter()
+        .filter(|h| h.launched || (h.since, h.name.as_str()) < (run.requested_at.0, name))
+        .collect();
+    match (ahead.get(at_once.saturating_sub(1)), holders.get(at_once.saturating_sub(1))) {
+        (Some(_), _) => Turn::StepBack((*ahead[0]).clone()),
+        (None, Some(_)) => Turn::Wait(holders[0].clone()),
+        (None, None) => Turn::Ours,
+    }
+}
+
+/// Another migration of the target is being applied.
+pub fn after_another(holder: &Holder) -> Position {
+    let since = holder.since.strftime("%Y-%m-%dT%H:%M:%SZ");
+    let who = match &holder.left {
+        None => format!("{}, which has been writing to the same target since {since}", holder.name),
+        Some(left) => format!(
+            "{left} of migration {}, which was removed while its run of {since} was writing to the same \
+             target. The program is being stopped",
+            holder.name
+        ),
+    };
+    held(
+        Reason::LockedByAnother,
+        format!(
+            "Waiting for {who}; one migration at a time is applied there, unless the target's \
+             policy.maxConcurrentRuns allows more"
+        ),
+        &format!("waiting for {}", holder.name),
+    )
+}
+
+/// The last try was put off, and the next is not due yet.
+pub fn put_off(situation: Situation<'_>, status: &DataMigrationStatus) -> Option<Position> {
+    let run = status.runs.first()?;
+    let next = ledger::next_try(run).filter(|next| *next > situation.now)?;
+    let mut position = waiting(run)?;
+    position.next = Some(next);
+    Some(position)
+}
+
+/// What is said of a run that was put off, or of the try after it.
+pub fn waiting(run: &RunRecord) -> Option<Position> {
+    let reason = run.reason.filter(|_| run.waiting_since.is_some())?;
+    let message = run.message.clone().unwrap_or_default();
+    let text = match reason {
+        Reason::LockedByAnother => "locked by another",
+        Reason::DatabaseUnreachable => "waiting for the database",
+        _ => "waiting for the archive",
+    };
+    Some(held(reason, message, text))
+}
+
+fn held(reason: Reason, message: String, text: &str) -> Position {
+    let mut position = Position::new(Phase::Waiting, Standing::Reconciling, reason, message);
+    position.set_text(text);
+    if reason == Reason::LockedByAnother {
+        position.conditions.push((types::LOCKED_BY_ANOTHER, reason, position.message.clone()));
+    }
+    position
+}

@@ -1,0 +1,173 @@
+//! The end of a run is noted in the archive's ledger by its own guard, or, where that could not, by a
+//! small Job. What waits for it, and what status says meanwhile. Pure.
+
+use dm_api::condition::{Reason, types};
+use dm_api::migration::State;
+use dm_api::status::{DataMigrationStatus, Phase, RunRecord};
+use jiff::SignedDuration;
+use k8s_openapi::api::batch::v1::Job;
+use kube::ResourceExt as _;
+
+use crate::decide::Situation;
+use crate::decide::position::{Position, Standing};
+use crate::limits;
+use crate::objects::RECORD_OF_LABEL;
+use crate::read::view::{self, JobEnd};
+
+/// A Job that notes the end of a run in the archive.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct RecordJob {
+    /// The run's number.
+    pub run: u32,
+    /// How the Job ended, if it did.
+    pub end: JobEnd,
+}
+
+/// The recorders among a migration's Jobs.
+pub fn recorders(jobs: &[Job]) -> Vec<RecordJob> {
+    let recorder = |job: &Job| Some(RecordJob { run: recorder_of(job)?, end: view::job_end(job) });
+    jobs.iter().filter_map(recorder).collect()
+}
+
+/// The number of the run whose end a Job notes, if it is such a Job.
+pub fn recorder_of(job: &Job) -> Option<u32> {
+    job.labels().get(RECORD_OF_LABEL)?.parse().ok()
+}
+
+/// The runs whose end is in status, but not in the archive.
+pub fn outstanding<'a>(
+    status: &'a DataMigrationStatus,
+    recorders: &'a [RecordJob],
+) -> impl Iterator<Item = &'a RunRecord> {
+    status.runs.iter().filter(|run| run.archived == Some(false) && !is_done(run, recorders))
+}
+
+/// Notes in status which runs' ends are in the archive by now.
+pub fn note(status: &mut DataMigrationStatus, recorders: &[RecordJob]) {
+    for run in &mut status.runs {
+        if run.archived == Some(false) && is_done(run, recorders) {
+            run.archived = Some(true);
+        }
+    }
+}
+
+fn is_done(run: &RunRecord, recorders: &[RecordJob]) -> bool {
+    recorders.iter().any(|recorder| recorder.run == run.number && recorder.end == JobEnd::Complete)
+}
+
+/// The condition that holds while the archive lags behind.
+pub fn condition(
+    status: &DataMigrationStatus,
+    recorders: &[RecordJob],
+) -> Option<(&'static str, Reason, String)> {
+    let run = outstanding(status, recorders).next()?;
+    if is_contradicted(run, recorders) {
+        return Some((types::NOT_ARCHIVED, Reason::LedgerContradicts, contradiction(run)));
+    }
+    let failed = recorders.iter().find_map(|recorder| match &recorder.end {
+        JobEnd::Failed(_) if recorder.run == run.number => Some(()),
+        JobEnd::No | JobEnd::Complete | JobEnd::Failed(_) => None,
+    });
+    let (reason, how) = match failed {
+        Some(()) => (
+            Reason::ArchiveUnavailable,
+            format!(
+                "the archive cannot be written; it is tried again (kubectl logs job/{})",
+                name(run)
+            ),
+        ),
+        None => (Reason::Recording, format!("Job {} notes it", name(run))),
+    };
+    let message =
+        format!("How run {} ended is in this status, but not in the archive: {how}", run.number);
+    Some((types::NOT_ARCHIVED, reason, message))
+}
+
+/// Whether the ledger says something else of a run than status: its Job was told so, and has given up.
+fn is_contradicted(run: &RunRecord, recorders: &[RecordJob]) -> bool {
+    recorders.iter().any(|recorder| {
+        recorder.run == run.number
+            && match &recorder.end {
+                JobEnd::Failed(reason) => reason == view::POD_FAILURE_POLICY,
+                JobEnd::No | JobEnd::Complete => false,
+            }
+    })
+}
+
+/// A person who raised `spec.retry` before status said that the ledger contradicts did not decide on that.
+pub fn use_up_retry(status: &mut DataMigrationStatus, recorders: &[RecordJob], retry: i64) {
+    let told = status.conditions.iter().any(|condition| {
+        condition.type_ == types::NOT_ARCHIVED
+            && condition.reason == Reason::LedgerContradicts.as_str()
+    });
+    for run in status.runs.iter_mut().filter(|run| !told && run.archived == Some(false)) {
+        if !is_contradicted(run, recorders) || run.retry >= retry {
+            continue;
+        }
+        run.retry = retry;
+        // What it advises was followed already.
+        let failure = status.failure.as_mut().filter(|failure| failure.run == run.number);
+        if let Some(failure) = failure {
+            failure.what_now = what_now(run);
+        }
+    }
+}
+
+fn what_now(run: &RunRecord) -> String {
+    format!(
+        "Look at the data; then set spec.retry to {} to go on with what the ledger says, or spec.state to \
+         Restored to take back what the run changed.",
+        run.retry + 1
+    )
+}
+
+fn contradiction(run: &RunRecord) -> String {
+    format!(
+        "How run {} ended is in this status, and the archive's ledger says otherwise (kubectl logs job/{}). \
+         Neither is corrected by itself. {}",
+        run.number,
+        name(run),
+        what_now(run).trim_end_matches('.')
+    )
+}
+
+fn name(run: &RunRecord) -> String {
+    crate::objects::names::record(&run.job)
+}
+
+/// No run begins before the archive knows how the last one ended: it would find that nobody knows. Where
+/// the archive says otherwise a person decides: by `spec.retry`, or by having it taken back.
+pub fn before_begin(situation: Situation<'_>, status: &DataMigrationStatus) -> Option<Position> {
+    let (_, reason, message) = condition(status, situation.recorders)?;
+    let contradicted = outstanding(status, situation.recorders)
+        .find(|run| is_contradicted(run, situation.recorders));
+    if let Some(run) = contradicted {
+        let spec = &situation.migration.spec;
+        if spec.retry > run.retry || spec.state == State::Restored {
+            return None;
+        }
+        return Some(Position::new(Phase::Stalled, Standing::Stalled, reason, message));
+    }
+    let mut position = Position::new(Phase::Waiting, Standing::Reconciling, reason, message);
+    position.set_text("waiting for the archive");
+    Some(position)
+}
+
+/// A migration that is deleted stays until the archive knows how its last run ended, but no longer
+/// than a while: the ledger then says that nobody knows, which is safe.
+pub fn before_release(situation: Situation<'_>, status: &DataMigrationStatus) -> Option<Position> {
+    let run = outstanding(status, situation.recorders).next()?;
+    let recorded = run.recorded_at.as_ref().map_or(run.requested_at.0, |time| time.0);
+    let longest = SignedDuration::try_from(limits::RECORD_BEFORE_RELEASE_MAX).ok()?;
+    let late = recorded.checked_add(longest).is_ok_and(|end| end < situation.now);
+    let deleted = situation.migration.metadata.deletion_timestamp.as_ref()?;
+    let long = deleted.0.checked_add(longest).is_ok_and(|end| end < situation.now);
+    if late && long {
+        return None;
+    }
+    let message = format!(
+        "The migration is being deleted; first the archive is told how run {} ended",
+        run.number
+    );
+    Some(Position::new(Phase::Terminating, Standing::Reconciling, Reason::Terminating, message))
+}

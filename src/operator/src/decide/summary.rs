@@ -1,0 +1,261 @@
+//! Sentences about effects, for conditions and events. Pure.
+
+use dm_api::migration::OnConflict;
+use dm_api::restore_status::{ConflictGroup, ConflictKind, RestoreEffects, RestoreReport};
+use dm_api::status::{
+    Changed, DataMigrationStatus, DryRunReport, RunKind, RunResult, TableFate, WouldChange,
+};
+use dm_contract::plan::RateLimits;
+
+use crate::decide::restoring;
+use crate::limits;
+
+/// What a dry run found, in a sentence or two.
+pub fn dry_run(report: &DryRunReport) -> Option<String> {
+    let found = would_change(report.effects.as_ref()?);
+    Some(match report.idempotent {
+        None => found,
+        Some(true) => format!("{found}. Run a second time, the program changed nothing"),
+        Some(false) => format!(
+            "{found}. Run a second time, the program changed items again or failed: it is not safe \
+             to repeat"
+        ),
+    })
+}
+
+/// Rates, as `40 writes and 100 reads`.
+pub fn rates(rates: &RateLimits) -> String {
+    let kinds = [
+        (rates.writes_per_second, "writes"),
+        (rates.write_units_per_second, "write units"),
+        (rates.reads_per_second, "reads"),
+        (rates.read_units_per_second, "read units"),
+    ];
+    let told: Vec<String> =
+        kinds.iter().filter_map(|(rate, kind)| rate.map(|rate| format!("{rate} {kind}"))).collect();
+    told.join(" and ")
+}
+
+fn would_change(effects: &WouldChange) -> String {
+    let tables: Vec<String> = effects
+        .tables
+        .iter()
+        .filter_map(|table| {
+            let parts = parts(&[
+                ("create", table.would_create),
+                ("update", table.would_update),
+                ("delete", table.would_delete),
+            ]);
+            let items = (!parts.is_empty()).then(|| format!("{parts} in {}", table.name));
+            both(table.table.map(|fate| would_be(fate, &table.name)), items)
+        })
+        .collect();
+    match (tables.as_slice(), effects.requests) {
+        ([], 0) => "The program made no request to DynamoDB that the guard saw".into(),
+        ([], _) => {
+            format!("The dry run read {} and would change nothing", items(effects.items_read))
+        }
+        (tables, _) => format!(
+            "The dry run read {} and would {}; nothing was written",
+            items(effects.items_read),
+            tables.join(", ")
+        ),
+    }
+}
+
+/// What an applying run did, in a sentence.
+pub fn changed(effects: &Changed) -> String {
+    let tables: Vec<String> = effects
+        .tables
+        .iter()
+        .filter_map(|table| {
+            let parts = parts(&[
+                ("created", table.created),
+                ("put", table.put),
+                ("updated", table.updated),
+                ("deleted", table.deleted),
+            ]);
+            let items = (!parts.is_empty()).then(|| format!("{parts} in {}", table.name));
+            both(table.table.map(|fate| was(fate, &table.name)), items)
+        })
+        .collect();
+    match tables.as_slice() {
+        [] => format!("{} read, none written", items(effects.items_read)),
+        tables => format!("{} read; {}", items(effects.items_read), tables.join(", ")),
+    }
+}
+
+fn would_be(fate: TableFate, table: &str) -> String {
+    match fate {
+        TableFate::Created => format!("create table {table}"),
+        TableFate::Updated => format!("change table {table}"),
+        TableFate::Deleted => format!("delete table {table} with all its items"),
+        TableFate::Replaced => format!("replace table {table} with all its items"),
+    }
+}
+
+fn was(fate: TableFate, table: &str) -> String {
+    match fate {
+        TableFate::Created => format!("created table {table}"),
+        TableFate::Updated => format!("changed table {table}"),
+        TableFate::Deleted => format!("deleted table {table} with all its items"),
+        TableFate::Replaced => format!("replaced table {table} with all its items"),
+    }
+}
+
+fn both(table: Option<String>, items: Option<String>) -> Option<String> {
+    match (table, items) {
+        (Some(table), Some(items)) => Some(format!("{table}, {items}")),
+        (table, items) => table.or(items),
+    }
+}
+
+/// How many items a restore has put back, in whatever way.
+pub fn put_back(effects: &RestoreEffects) -> u64 {
+    effects.got_back + effects.removed + effects.brought_back
+}
+
+/// What a restore did, in a sentence.
+pub fn restored(status: &DataMigrationStatus, report: &RestoreReport) -> String {
+    let Some(effects) = &report.effects else {
+        return format!("Run {} took back run {}", report.run, report.restores);
+    };
+    let parts = [
+        (effects.got_back, "got back what it had", "got back what they had"),
+        (effects.removed, "was removed", "were removed"),
+        (effects.brought_back, "was brought back", "were brought back"),
+    ];
+    let what = told(&parts).unwrap_or_else(|| "nothing had to be put back".into());
+    let others = others(status, report.run, &[RunKind::Restore]);
+    let fate = match report.on_conflict {
+        OnConflict::Skip => ", left as they are",
+        OnConflict::Overwrite => ", overwritten",
+    };
+    format!(
+        "Run {} took back run {}{others}: {what}{}{}",
+        report.run,
+        report.restores,
+        conflicts(effects, fate),
+        not_restored(effects)
+    )
+}
+
+/// What a restore would do, in a sentence.
+pub fn would_restore(status: &DataMigrationStatus, report: &RestoreReport) -> String {
+    let Some(effects) = &report.effects else {
+        return "Restored (dry run): the preview did not get to say what it saw".into();
+    };
+    let parts = [
+        (effects.got_back, "would get back what it had", "would get back what they had"),
+        (effects.removed, "would be removed", "would be removed"),
+        (effects.brought_back, "would be brought back", "would be brought back"),
+    ];
+    let what = told(&parts).unwrap_or_else(|| "nothing would have to be put back".into());
+    let fate = match report.on_conflict {
+        OnConflict::Skip => "",
+        OnConflict::Overwrite => ", which would be overwritten",
+    };
+    let below = status
+        .runs
+        .iter()
+        .filter(|run| restoring::is_open(run) && run.in_archive() < report.restores)
+        .map(|run| run.in_archive().to_string())
+        .collect::<Vec<_>>();
+    let below = match below.as_slice() {
+        [] => String::new(),
+        below => format!(" · then run {} is taken back, too", below.join(", ")),
+    };
+    format!(
+        "Restored (dry run): {what}{}{}{below}",
+        conflicts(effects, fate),
+        not_restored(effects)
+    )
+}
+
+/// What the run did to tables themselves, which stands.
+fn not_restored(effects: &RestoreEffects) -> String {
+    match effects.not_restored.as_slice() {
+        [] => String::new(),
+        calls => format!(" · not restored: {}", calls.join("; ")),
+    }
+}
+
+/// Runs that were taken back together with the one of a report.
+fn others(status: &DataMigrationStatus, run: u32, kinds: &[RunKind]) -> String {
+    let restores = status.runs.iter().take_while(|other| other.kind != RunKind::Apply);
+    let before: Vec<String> = restores
+        .filter(|other| {
+            kinds.contains(&other.kind)
+                && other.number < run
+                && other.result == RunResult::Succeeded
+        })
+        .filter_map(|other| {
+            other.restores.map(|restores| format!("run {} took back run {restores}", other.number))
+        })
+        .collect();
+    if before.is_empty() { String::new() } else { format!(" ({} before)", before.join(", ")) }
+}
+
+fn told(parts: &[(u64, &str, &str)]) -> Option<String> {
+    let told: Vec<String> = parts
+        .iter()
+        .filter(|(count, _, _)| *count > 0)
+        .map(|(count, one, many)| {
+            format!("{} {}", items(*count), if *count == 1 { one } else { many })
+        })
+        .collect();
+    (!told.is_empty()).then(|| told.join(", "))
+}
+
+/// ` · 2 conflicts: price was changed since (cars/audi)`.
+fn conflicts(effects: &RestoreEffects, fate: &str) -> String {
+    let count = match effects.conflicts {
+        0 => return String::new(),
+        1 => "1 conflict".to_owned(),
+        many => format!("{many} conflicts"),
+    };
+    let mut groups: Vec<String> = effects
+        .conflict_groups
+        .iter()
+        .take(limits::CONFLICT_GROUPS_TOLD_MAX)
+        .map(conflict_group)
+        .collect();
+    if effects.conflict_groups.len() > groups.len() {
+        groups.push("…".into());
+    }
+    let what = if groups.is_empty() { String::new() } else { format!(": {}", groups.join("; ")) };
+    format!(" · {count}{fate}{what}")
+}
+
+fn conflict_group(group: &ConflictGroup) -> String {
+    let what = match (group.kind, &group.attribute) {
+        (ConflictKind::AttributeChanged, Some(name)) => format!("{name} was changed since"),
+        (ConflictKind::AttributeChanged, None) => "an attribute was changed since".into(),
+        (ConflictKind::ItemChanged, _) => "the item was changed since".into(),
+        (ConflictKind::ItemDeleted, _) => "the item was deleted since".into(),
+        (ConflictKind::PlaceTaken, _) => "another item has taken its place".into(),
+    };
+    let mut keys: Vec<String> = group.keys.iter().take(2).cloned().collect();
+    match (keys.is_empty(), group.items > keys.len() as u64) {
+        (true, _) => return format!("{what} in {} of {}", items(group.items), group.table),
+        (false, true) => keys.push("…".into()),
+        (false, false) => {}
+    }
+    format!("{what} in {} ({})", group.table, keys.join(", "))
+}
+
+fn parts(counts: &[(&str, u64)]) -> String {
+    let shown: Vec<String> = counts
+        .iter()
+        .filter(|(_, count)| *count > 0)
+        .map(|(verb, count)| format!("{verb} {}", items(*count)))
+        .collect();
+    shown.join(", ")
+}
+
+fn items(count: u64) -> String {
+    match count {
+        1 => "1 item".into(),
+        many => format!("{many} items"),
+    }
+}

@@ -1,0 +1,54 @@
+//! The immutable copy of a program's files that a run works on.
+
+use std::collections::BTreeMap;
+
+use dm_api::DataMigration;
+use dm_api::status::RunRecord;
+use k8s_openapi::ByteString;
+use k8s_openapi::api::core::v1::{ConfigMap, KeyToPath};
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
+
+use crate::objects::digest::Files;
+use crate::objects::job;
+use crate::objects::names;
+
+/// The ConfigMap with a run's files, under keys that do not depend on their names.
+pub fn build(migration: &DataMigration, record: &RunRecord, files: &Files) -> ConfigMap {
+    ConfigMap {
+        metadata: ObjectMeta {
+            name: Some(names::files(&record.job)),
+            namespace: migration.metadata.namespace.clone(),
+            labels: Some(job::labels(migration, record)),
+            annotations: Some(job::annotations(migration, record)),
+            owner_references: Some(vec![job::owner(migration)]),
+            ..ObjectMeta::default()
+        },
+        binary_data: Some(
+            files
+                .values()
+                .enumerate()
+                .map(|(index, bytes)| (key(index), ByteString(bytes.clone())))
+                .collect::<BTreeMap<_, _>>(),
+        ),
+        immutable: Some(true),
+        ..ConfigMap::default()
+    }
+}
+
+/// How the keys become files again.
+pub fn items(files: &Files) -> Vec<KeyToPath> {
+    files
+        .keys()
+        .enumerate()
+        .map(|(index, path)| KeyToPath {
+            key: key(index),
+            path: path.clone(),
+            mode: None,
+            ..KeyToPath::default()
+        })
+        .collect()
+}
+
+fn key(index: usize) -> String {
+    format!("file-{index}")
+}

@@ -1,0 +1,10 @@
+//! What a decision rests on: [`observe`] reads it from the API server; the rest reads it off the objects
+//! that were found, without IO and without a clock.
+
+pub mod dependencies;
+pub mod observe;
+pub mod occupants;
+pub mod owned;
+pub mod paging;
+pub mod references;
+pub mod view;
