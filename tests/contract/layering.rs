@@ -10,6 +10,7 @@ use crate::root;
 const EDGES: &[(&str, &[&str])] = &[
     ("contract", &[]),
     ("dynamodb", &["contract"]),
+    ("transform", &["dynamodb"]),
     ("engine", &["contract", "dynamodb"]),
     ("api", &[]),
     ("operator", &["contract", "api"]),

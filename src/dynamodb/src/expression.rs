@@ -27,9 +27,10 @@ mod update_parse;
 mod update_roots;
 
 pub use condition::{Comparator, Condition};
+pub use condition_match::{begins_with, contains, size};
 pub use key_condition::{KeyCondition, KeyExpression, SortCondition};
 pub use outline::Outline;
-pub use path::{Path, Step};
+pub use path::{Path, PathRelation, Step, relation};
 pub use placeholder::Placeholders;
 pub use projection::Projection;
 pub use reserved::is_reserved;
@@ -37,7 +38,6 @@ pub use update::{Update, UpdateOutcome};
 
 pub(crate) use condition::{Node, Operand};
 pub(crate) use key_condition::KeyClause;
-pub(crate) use path::{PathRelation, relation};
 pub(crate) use update::{Action, SetValue, Target, Words};
 
 use crate::error::ServiceError;

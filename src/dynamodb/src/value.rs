@@ -3,12 +3,14 @@
 //! Every value here is valid: numbers in range, sets neither empty nor with duplicates, nesting
 //! within DynamoDB's depth. So nothing after the conversion from JSON checks these again.
 
+mod arithmetic;
 mod json;
 mod number;
 mod size;
 
 use std::collections::{BTreeMap, BTreeSet};
 
+pub use arithmetic::Rounding;
 pub(crate) use json::{binary_from_json, bool_from_json, not_convertible, string_from_json};
 pub use json::{item_from_json, item_to_json};
 pub use number::{Number, NumberError};

@@ -56,11 +56,7 @@ impl Node {
 
 impl Comparator {
     /// Whether it holds between two values, of which any may be missing.
-    pub(crate) fn holds(
-        self,
-        left: Option<&AttributeValue>,
-        right: Option<&AttributeValue>,
-    ) -> bool {
+    pub fn holds(self, left: Option<&AttributeValue>, right: Option<&AttributeValue>) -> bool {
         let (Some(left), Some(right)) = (left, right) else {
             return self == Self::Ne;
         };
@@ -90,7 +86,7 @@ impl Operand {
 }
 
 /// What the function `size` gives. Strings are counted as Java counts them, in UTF-16 units.
-fn size(value: &AttributeValue) -> Option<u64> {
+pub fn size(value: &AttributeValue) -> Option<u64> {
     let size = match value {
         AttributeValue::S(text) => text.encode_utf16().count(),
         AttributeValue::B(bytes) => bytes.len(),
@@ -104,7 +100,8 @@ fn size(value: &AttributeValue) -> Option<u64> {
     u64::try_from(size).ok()
 }
 
-pub(crate) fn begins_with(value: &AttributeValue, prefix: &AttributeValue) -> bool {
+/// Whether a string or binary begins with another of its type.
+pub fn begins_with(value: &AttributeValue, prefix: &AttributeValue) -> bool {
     match (value, prefix) {
         (AttributeValue::S(value), AttributeValue::S(prefix)) => value.starts_with(prefix.as_str()),
         (AttributeValue::B(value), AttributeValue::B(prefix)) => value.starts_with(prefix),
@@ -112,7 +109,8 @@ pub(crate) fn begins_with(value: &AttributeValue, prefix: &AttributeValue) -> bo
     }
 }
 
-fn contains(value: &AttributeValue, element: &AttributeValue) -> bool {
+/// Whether a string or binary contains another, or a set or list an element.
+pub fn contains(value: &AttributeValue, element: &AttributeValue) -> bool {
     match (value, element) {
         (AttributeValue::S(value), AttributeValue::S(part)) => value.contains(part.as_str()),
         (AttributeValue::B(value), AttributeValue::B(part)) => {

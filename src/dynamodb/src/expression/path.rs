@@ -24,7 +24,7 @@ pub enum Step {
 
 /// How two paths of one expression stand to each other.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum PathRelation {
+pub enum PathRelation {
     /// They can both be used.
     Apart,
     /// One is the other or lies inside it.
@@ -55,7 +55,7 @@ impl Path {
 }
 
 /// How the two stand to each other.
-pub(crate) fn relation(left: &Path, right: &Path) -> PathRelation {
+pub fn relation(left: &Path, right: &Path) -> PathRelation {
     if left.root != right.root {
         return PathRelation::Apart;
     }

@@ -1,15 +1,15 @@
 //! DynamoDB's numbers: exact decimals of up to 38 significant digits.
 //!
-//! Own arithmetic rather than a crate: 38 digits fit a `u128`, the two operations needed are sum
-//! and difference, and what a general decimal crate would add (rounding, division, special values)
-//! is what must not happen here.
+//! Own arithmetic rather than a crate: 38 digits fit a `u128`, DynamoDB's expressions need sum and
+//! difference only, and what a general decimal crate would add (rounding, special values) is what must
+//! not happen here. What transforms need beyond that is in `arithmetic.rs`.
 
 use std::cmp::Ordering;
 use std::fmt;
 use std::str::FromStr;
 
 /// Significant digits a number can have (DynamoDB Developer Guide, "Data types").
-const DIGITS_MAX: u32 = 38;
+pub(super) const DIGITS_MAX: u32 = 38;
 /// Largest power of ten a number's first digit can stand for: 9.99…E+125.
 const MAGNITUDE_MAX: i64 = 125;
 /// Smallest power of ten a number's first digit can stand for: 1E-130.
@@ -47,6 +47,9 @@ pub enum NumberError {
         "Number underflow. Attempting to store a number with magnitude smaller than supported range"
     )]
     Underflow,
+    /// A divisor, or a step to round to, is zero. Only transforms divide.
+    #[error("Division by zero")]
+    DivisionByZero,
 }
 
 /// A numeral taken apart, before its limits are checked.
@@ -185,6 +188,26 @@ impl Number {
         } else {
             std::iter::once(2).chain(tail).collect()
         }
+    }
+
+    /// The digits, without their sign and power of ten.
+    pub(super) fn coefficient(self) -> u128 {
+        self.coefficient
+    }
+
+    /// The power of ten of the last digit.
+    pub(super) fn exponent(self) -> i16 {
+        self.exponent
+    }
+
+    /// The number of these parts, or why DynamoDB cannot hold it.
+    pub(super) fn of_parts(
+        negative: bool,
+        coefficient: u128,
+        exponent: i32,
+    ) -> Result<Self, NumberError> {
+        let exponent = i16::try_from(exponent).map_err(|_| NumberError::Overflow)?;
+        Self::normalised(negative, coefficient, exponent)
     }
 
     fn normalised(

@@ -1,0 +1,359 @@
+//! From a declaration to a transform that cannot be wrong in itself, and its fit to a table's keys.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use dm_dynamodb::expression::{Path, PathRelation, relation};
+use dm_dynamodb::schema::{IndexProjection, TableSchema};
+
+use crate::ast::Node;
+use crate::convert::Conversion;
+use crate::error::{Mistake, SpecError};
+use crate::limits::{ACTIONS_MAX, ATTRIBUTES_MAX};
+use crate::lookup::Files;
+use crate::source::Source;
+use crate::transform::Transform;
+use crate::{parse, place};
+
+type Result<T> = std::result::Result<T, SpecError>;
+
+fn wrong(field: impl Into<String>, message: impl Into<String>) -> SpecError {
+    SpecError { field: field.into(), column: None, message: message.into() }
+}
+
+pub(crate) fn parse(source: &Source, files: &Files) -> Result<Transform> {
+    check_shape(source)?;
+    let filter = source.filter.as_ref().map(|text| {
+        parse::condition(text, files).map_err(|mistake| mistake.within("filter", text))
+    });
+    let mut transform = Transform {
+        table: source.table.clone(),
+        index: source.index.clone(),
+        to: source.to.as_ref().map(|to| to.table.clone()).filter(|to| *to != source.table),
+        keep_original: source.keep_original,
+        filter: filter.transpose()?,
+        set: expressions("set", &source.set, files)?,
+        default: expressions("default", &source.default, files)?,
+        rename: Vec::new(),
+        convert: Vec::new(),
+        remove: Vec::new(),
+        delete: source.delete,
+        rekey: Vec::new(),
+        reads: BTreeSet::new(),
+    };
+    for (from, to) in &source.rename {
+        let field = format!("rename.{from}");
+        let renamed = (path(&field, from)?, path(&field, to)?);
+        transform.rename.push((field, renamed.0, renamed.1));
+    }
+    for (text, name) in &source.convert {
+        let field = format!("convert.{text}");
+        let conversion = Conversion::named(name).ok_or_else(|| {
+            wrong(
+                &field,
+                format!("nothing is converted to {name}; there are {}", Conversion::names()),
+            )
+        })?;
+        transform.convert.push((field.clone(), path(&field, text)?, conversion));
+    }
+    for (at, text) in source.remove.iter().enumerate() {
+        let field = format!("remove[{at}]");
+        transform.remove.push((field.clone(), path(&field, text)?));
+    }
+    for (name, text) in &source.rekey {
+        let field = format!("rekey.{name}");
+        let node =
+            parse::expression(text, files).map_err(|mistake| mistake.within(&field, text))?;
+        transform.rekey.push((field, name.clone(), node));
+    }
+    check_places(&transform)?;
+    transform.reads = reads(&transform);
+    if transform.reads.len() > ATTRIBUTES_MAX {
+        let count = transform.reads.len();
+        let message = format!(
+            "it reads and writes {count} top-level attributes; {ATTRIBUTES_MAX} fit into the condition \
+             of one write"
+        );
+        return Err(wrong("transform", message));
+    }
+    Ok(transform)
+}
+
+/// Which fields may stand together.
+fn check_shape(source: &Source) -> Result<()> {
+    if source.table.is_empty() {
+        return Err(wrong("table", "name the table whose items change"));
+    }
+    if source.to.as_ref().is_some_and(|to| to.table.is_empty()) {
+        return Err(wrong("to.table", "name the table that the items go to"));
+    }
+    let changes = source.set.len()
+        + source.default.len()
+        + source.rename.len()
+        + source.convert.len()
+        + source.remove.len();
+    let moves = !source.rekey.is_empty() || source.to.is_some();
+    if changes + source.rekey.len() > ACTIONS_MAX {
+        return Err(wrong("transform", format!("it has more than {ACTIONS_MAX} actions")));
+    }
+    match (source.delete, moves, changes) {
+        (true, true, _) => Err(wrong("delete", "an item is either deleted or moved; remove one")),
+        (true, false, 1..) => Err(wrong(
+            "delete",
+            "an item that is deleted does not change; remove the other actions",
+        )),
+        (false, false, 0) => Err(wrong(
+            "transform",
+            "it does nothing; give set, default, rename, convert, remove, delete, rekey or to",
+        )),
+        (false, false, _) | (true, false, 0) if source.keep_original => {
+            Err(wrong("keepOriginal", "only an item that moves (rekey, to) has an original"))
+        }
+        _ => Ok(()),
+    }
+}
+
+fn expressions(
+    action: &str,
+    all: &BTreeMap<String, String>,
+    files: &Files,
+) -> Result<Vec<(String, Path, Node)>> {
+    let one = |(place, text): (&String, &String)| {
+        let field = format!("{action}.{place}");
+        let path = path(&field, place)?;
+        let node =
+            parse::expression(text, files).map_err(|mistake| mistake.within(&field, text))?;
+        Ok((field, path, node))
+    };
+    all.iter().map(one).collect()
+}
+
+fn path(field: &str, text: &str) -> Result<Path> {
+    parse::path(text)
+        .map_err(|Mistake { message, .. }| wrong(field, format!("{text} is no path: {message}")))
+}
+
+/// The fields of a transform with the places that they write.
+fn written(transform: &Transform) -> Vec<(&str, &Path)> {
+    let set = transform.set.iter().chain(&transform.default);
+    let renamed = transform.rename.iter();
+    set.map(|(field, path, _)| (field.as_str(), path))
+        .chain(transform.convert.iter().map(|(field, path, _)| (field.as_str(), path)))
+        .chain(transform.remove.iter().map(|(field, path)| (field.as_str(), path)))
+        .chain(renamed.flat_map(|(field, from, to)| [(field.as_str(), from), (field.as_str(), to)]))
+        .collect()
+}
+
+/// Rejects two actions on one place, as DynamoDB does in one expression.
+fn check_places(transform: &Transform) -> Result<()> {
+    let written = written(transform);
+    for (at, (field, path)) in written.iter().enumerate() {
+        for (earlier, other) in &written[..at] {
+            if relation(path, other) != PathRelation::Apart {
+                let (path, other) = (place::shown(path), place::shown(other));
+                return Err(wrong(
+                    *field,
+                    format!(
+                        "it writes {path}, and {earlier} writes {other}; one place has one action"
+                    ),
+                ));
+            }
+        }
+        if let Some((rekey, ..)) = transform.rekey.iter().find(|(_, name, _)| *name == path.root) {
+            return Err(wrong(*field, format!("{rekey} gives this key attribute its value")));
+        }
+    }
+    Ok(())
+}
+
+/// The top-level attributes that decide what becomes of an item.
+fn reads(transform: &Transform) -> BTreeSet<String> {
+    let mut found: BTreeSet<String> =
+        written(transform).into_iter().map(|(_, path)| path.root.clone()).collect();
+    let set = transform.set.iter().chain(&transform.default).map(|(_, _, node)| node);
+    let rekey = transform.rekey.iter().map(|(_, _, node)| node);
+    for node in transform.filter.iter().chain(set).chain(rekey) {
+        node.reads(&mut found);
+    }
+    found
+}
+
+impl Transform {
+    /// Checks the transform against its table, and against the one that the items go to.
+    pub fn check_tables(&self, table: &TableSchema, to: Option<&TableSchema>) -> Result<()> {
+        if let Some(name) = &self.index {
+            let Some(index) = table.index(name) else {
+                let known: Vec<&str> = table.indexes.iter().map(|i| i.name.as_str()).collect();
+                let known = if known.is_empty() { "none".into() } else { known.join(", ") };
+                return Err(wrong(
+                    "index",
+                    format!("{} has no index {name}; it has {known}", table.name),
+                ));
+            };
+            if index.projection != IndexProjection::All {
+                let message = format!("{name} does not project ALL, so its items lack attributes");
+                return Err(wrong("index", message));
+            }
+        }
+        for (field, path) in written(self) {
+            if table.keys.contains(&path.root) {
+                return Err(wrong(
+                    field,
+                    format!("{} is part of the key of {}; use rekey", path.root, table.name),
+                ));
+            }
+        }
+        let target = to.unwrap_or(table);
+        for (field, name, _) in &self.rekey {
+            if !target.keys.contains(name) {
+                return Err(wrong(
+                    field,
+                    format!("{name} is not part of the key of {}; use set", target.name),
+                ));
+            }
+        }
+        for attribute in target.keys.attributes() {
+            let given = self.rekey.iter().any(|(_, name, _)| *name == attribute.name);
+            if !given && !table.keys.contains(&attribute.name) && self.moves() {
+                let message =
+                    format!("{} has {} in its key; give it a value", target.name, attribute.name);
+                return Err(wrong("rekey", message));
+            }
+        }
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::{Value, json};
+
+    fn parsed(source: &Value) -> Result<Transform> {
+        let mut source = source.clone();
+        if source.get("table").is_none() {
+            source["table"] = json!("cars");
+        }
+        let source: Source = serde_json::from_value(source).unwrap();
+        super::parse(&source, &Files::default())
+    }
+
+    #[allow(clippy::needless_pass_by_value, reason = "reads better with json! literals")]
+    fn check(source: Value, expected: &str) {
+        let error = parsed(&source).map(drop).expect_err(&source.to_string());
+        assert_eq!(error.to_string(), expected, "{source}");
+    }
+
+    #[test]
+    fn mistakes_name_field_and_column() {
+        check(json!({"table": "", "delete": true}), "table: name the table whose items change");
+        check(
+            json!({}),
+            "transform: it does nothing; give set, default, rename, convert, remove, delete, rekey or to",
+        );
+        check(
+            json!({"filter": "a", "delete": true}),
+            "filter, column 1: expected a condition, such as a comparison or attribute_exists(…), found a value",
+        );
+        check(
+            json!({"set": {"price": "1 + rond_to(2)"}}),
+            "set.price, column 5: there is no function rond_to; did you mean round_to?",
+        );
+        check(
+            json!({"set": {"a..b": "1"}}),
+            "set.a..b: a..b is no path: expected the name of an attribute, found .",
+        );
+        check(
+            json!({"convert": {"year": "BOOL"}}),
+            "convert.year: nothing is converted to BOOL; there are S, N, L, SS, NS, M, json, iso8601, epoch",
+        );
+        check(
+            json!({"remove": ["a", "a"]}),
+            "remove[1]: it writes a, and remove[0] writes a; one place has one action",
+        );
+        check(
+            json!({"set": {"a.b": "1"}, "remove": ["a"]}),
+            "remove[0]: it writes a, and set.a.b writes a.b; one place has one action",
+        );
+        check(
+            json!({"rename": {"a": "b"}, "set": {"b": "1"}}),
+            "rename.a: it writes b, and set.b writes b; one place has one action",
+        );
+        check(
+            json!({"set": {"pk": "1"}, "rekey": {"pk": "2"}}),
+            "set.pk: rekey.pk gives this key attribute its value",
+        );
+        check(
+            json!({"delete": true, "set": {"a": "1"}}),
+            "delete: an item that is deleted does not change; remove the other actions",
+        );
+        check(
+            json!({"delete": true, "to": {"table": "x"}}),
+            "delete: an item is either deleted or moved; remove one",
+        );
+        check(
+            json!({"keepOriginal": true, "set": {"a": "1"}}),
+            "keepOriginal: only an item that moves (rekey, to) has an original",
+        );
+        check(json!({"to": {"table": ""}}), "to.table: name the table that the items go to");
+        let many: BTreeMap<String, &str> = (0..101).map(|i| (format!("a{i}"), "1")).collect();
+        check(
+            json!({"set": many}),
+            "transform: it reads and writes 101 top-level attributes; 100 fit into the condition of one write",
+        );
+        let many: BTreeMap<String, &str> = (0..201).map(|i| (format!("m.a{i}"), "1")).collect();
+        check(json!({"set": many}), "transform: it has more than 200 actions");
+    }
+
+    #[test]
+    fn a_transform_fits_its_table() {
+        let schema = |name: &str, keys: Value| {
+            let types: Vec<Value> = ["pk", "sk", "id"]
+                .iter()
+                .map(|name| json!({"AttributeName": name, "AttributeType": "S"}))
+                .collect();
+            TableSchema::from_json(&json!({
+                "TableName": name, "AttributeDefinitions": types, "KeySchema": keys,
+                "GlobalSecondaryIndexes": [{
+                    "IndexName": "by-sk", "Projection": {"ProjectionType": "KEYS_ONLY"},
+                    "KeySchema": [{"AttributeName": "sk", "KeyType": "HASH"}],
+                }],
+            }))
+            .unwrap()
+        };
+        let cars = schema("cars", json!([{"AttributeName": "id", "KeyType": "HASH"}]));
+        let other = schema(
+            "other",
+            json!([
+                {"AttributeName": "pk", "KeyType": "HASH"}, {"AttributeName": "sk", "KeyType": "RANGE"},
+            ]),
+        );
+        for (source, expected) in [
+            (json!({"set": {"a": "1"}}), "ok"),
+            (json!({"set": {"id": "1"}}), "set.id: id is part of the key of cars; use rekey"),
+            (
+                json!({"rename": {"id": "pk"}}),
+                "rename.id: id is part of the key of cars; use rekey",
+            ),
+            (json!({"index": "x", "delete": true}), "index: cars has no index x; it has by-sk"),
+            (
+                json!({"index": "by-sk", "delete": true}),
+                "index: by-sk does not project ALL, so its items lack attributes",
+            ),
+            (json!({"rekey": {"pk": "1"}}), "rekey.pk: pk is not part of the key of cars; use set"),
+            (
+                json!({"rekey": {"pk": "id"}, "to": {"table": "other"}}),
+                "rekey: other has sk in its key; give it a value",
+            ),
+            (json!({"rekey": {"pk": "id", "sk": "'x'"}, "to": {"table": "other"}}), "ok"),
+        ] {
+            let transform = parsed(&source).unwrap();
+            let to = transform.to.as_ref().map(|_| &other);
+            let found = transform.check_tables(&cars, to);
+            assert_eq!(
+                found.map_or_else(|e| e.to_string(), |()| "ok".into()),
+                expected,
+                "{source}"
+            );
+        }
+    }
+}

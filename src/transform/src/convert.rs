@@ -1,0 +1,230 @@
+//! Values as other types: the functions `number`, `string`, `list`, `set` and `map`, and the action
+//! `convert`. A conversion keeps all of a value or fails.
+
+use std::collections::BTreeSet;
+
+use dm_dynamodb::value::{AttributeValue, Item, Number};
+
+use crate::error::Cause;
+use crate::evaluate::Result;
+use crate::{json_text, number, text, time};
+
+/// What the action `convert` can make of a value.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Conversion {
+    Text,
+    Number,
+    List,
+    Strings,
+    Numbers,
+    Map,
+    Json,
+    Iso8601,
+    Epoch,
+}
+
+impl Conversion {
+    const ALL: [(&str, Self); 9] = [
+        ("S", Self::Text),
+        ("N", Self::Number),
+        ("L", Self::List),
+        ("SS", Self::Strings),
+        ("NS", Self::Numbers),
+        ("M", Self::Map),
+        ("json", Self::Json),
+        ("iso8601", Self::Iso8601),
+        ("epoch", Self::Epoch),
+    ];
+
+    /// Returns the conversion of that name.
+    pub fn named(name: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|(known, _)| *known == name).map(|(_, conversion)| conversion)
+    }
+
+    /// Lists the names for a message.
+    pub fn names() -> String {
+        Self::ALL.map(|(name, _)| name).join(", ")
+    }
+
+    /// Returns the value as the other type; one that has it already is unchanged.
+    pub fn of(self, value: &AttributeValue) -> Result<AttributeValue> {
+        const WHAT: &str = "convert";
+        match (self, value) {
+            (Self::Text, _) => to_string(WHAT, value),
+            (Self::Number, _) => to_number(WHAT, value),
+            (Self::List, AttributeValue::L(_)) => Ok(value.clone()),
+            (Self::List, _) => elements(value)
+                .map(AttributeValue::L)
+                .ok_or_else(|| Cause::wrong_type(WHAT, "a set or a list", number::kind(value))),
+            (Self::Strings, _) => match to_set(WHAT, &[value])? {
+                set @ AttributeValue::Ss(_) => Ok(set),
+                other => Err(Cause::wrong_type(WHAT, "a list of strings", number::kind(&other))),
+            },
+            (Self::Numbers, _) => match to_set(WHAT, &[value])? {
+                set @ AttributeValue::Ns(_) => Ok(set),
+                other => Err(Cause::wrong_type(WHAT, "a list of numbers", number::kind(&other))),
+            },
+            (Self::Map, AttributeValue::M(_)) => Ok(value.clone()),
+            (Self::Map, _) => match json_text::read(text::of(WHAT, value)?)? {
+                map @ AttributeValue::M(_) => Ok(map),
+                _ => Err(Cause::Unfit("the JSON is no object".into())),
+            },
+            (Self::Json, AttributeValue::S(text)) => json_text::read(text).map(|_| value.clone()),
+            (Self::Json, _) => Ok(AttributeValue::S(json_text::write(value))),
+            (Self::Iso8601, AttributeValue::S(text)) => {
+                time::epoch(text, None).map(|_| value.clone())
+            }
+            (Self::Iso8601, _) => time::iso8601(number::of(WHAT, value)?, None),
+            (Self::Epoch, AttributeValue::N(_)) => Ok(value.clone()),
+            (Self::Epoch, _) => Ok(AttributeValue::N(time::epoch(text::of(WHAT, value)?, None)?)),
+        }
+    }
+}
+
+pub(crate) fn to_number(what: &str, value: &AttributeValue) -> Result<AttributeValue> {
+    match value {
+        AttributeValue::N(_) => Ok(value.clone()),
+        AttributeValue::S(text) => match Number::parse(text.trim()) {
+            Ok(number) => Ok(AttributeValue::N(number)),
+            // The message of the other errors would repeat the value.
+            Err(_) => Err(Cause::Unfit("the string is no number".into())),
+        },
+        other => Err(Cause::wrong_type(what, "a string or a number", number::kind(other))),
+    }
+}
+
+pub(crate) fn to_string(what: &str, value: &AttributeValue) -> Result<AttributeValue> {
+    match value {
+        AttributeValue::S(_) => Ok(value.clone()),
+        AttributeValue::N(number) => Ok(AttributeValue::S(number.to_string())),
+        AttributeValue::Bool(truth) => Ok(AttributeValue::S(truth.to_string())),
+        other => {
+            Err(Cause::wrong_type(what, "a string, a number or a truth value", number::kind(other)))
+        }
+    }
+}
+
+/// The elements of the only argument if it is a set, else the arguments.
+pub(crate) fn to_list(values: &[&AttributeValue]) -> AttributeValue {
+    let only = if let [only] = values { elements(only) } else { None };
+    let all = || values.iter().map(|value| (*value).clone()).collect();
+    AttributeValue::L(only.unwrap_or_else(all))
+}
+
+/// The elements of a set, in order.
+fn elements(value: &AttributeValue) -> Option<Vec<AttributeValue>> {
+    Some(match value {
+        AttributeValue::Ss(set) => set.iter().cloned().map(AttributeValue::S).collect(),
+        AttributeValue::Ns(set) => set.iter().copied().map(AttributeValue::N).collect(),
+        AttributeValue::Bs(set) => set.iter().cloned().map(AttributeValue::B).collect(),
+        _ => return None,
+    })
+}
+
+/// The set of the only argument's elements if it is a list, else of the arguments.
+pub(crate) fn to_set(what: &str, values: &[&AttributeValue]) -> Result<AttributeValue> {
+    let elements: Vec<&AttributeValue> = match values {
+        [AttributeValue::L(list)] => list.iter().collect(),
+        [set] if set.kind().is_set() => return Ok((*set).clone()),
+        [other]
+            if matches!(
+                other,
+                AttributeValue::M(_) | AttributeValue::Null | AttributeValue::Bool(_)
+            ) =>
+        {
+            return Err(Cause::wrong_type(what, "a list or a set", number::kind(other)));
+        }
+        all => all.to_vec(),
+    };
+    let mixed =
+        || Cause::Unfit("a set has elements of one type: strings, numbers or binaries".into());
+    let mut strings = BTreeSet::new();
+    let mut numbers = BTreeSet::new();
+    let mut binaries = BTreeSet::new();
+    for element in elements {
+        match element {
+            AttributeValue::S(text) => {
+                strings.insert(text.clone());
+            }
+            AttributeValue::N(number) => {
+                numbers.insert(*number);
+            }
+            AttributeValue::B(bytes) => {
+                binaries.insert(bytes.clone());
+            }
+            _ => return Err(mixed()),
+        }
+    }
+    match (strings.is_empty(), numbers.is_empty(), binaries.is_empty()) {
+        (false, true, true) => Ok(AttributeValue::Ss(strings)),
+        (true, false, true) => Ok(AttributeValue::Ns(numbers)),
+        (true, true, false) => Ok(AttributeValue::Bs(binaries)),
+        (true, true, true) => Err(Cause::Unfit("a set has at least one element".into())),
+        _ => Err(mixed()),
+    }
+}
+
+pub(crate) fn to_map(what: &str, values: &[&AttributeValue]) -> Result<AttributeValue> {
+    let mut map = Item::new();
+    for pair in values.chunks(2) {
+        let [name, value] = pair else {
+            return Err(Cause::Unfit("map takes names and values in pairs".into()));
+        };
+        map.insert(text::of(what, name)?.to_owned(), (*value).clone());
+    }
+    Ok(AttributeValue::M(map))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::{Value, json};
+
+    fn check(name: &str, value: &Value, expected: &Value) {
+        let value = AttributeValue::from_json(value).unwrap();
+        let found = match Conversion::named(name).unwrap().of(&value) {
+            Ok(value) => value.to_json(),
+            Err(cause) => Value::String(cause.to_string()),
+        };
+        assert_eq!(found, *expected, "{value:?} to {name}");
+    }
+
+    #[test]
+    fn each_conversion_keeps_the_value_or_fails() {
+        for (name, value, expected) in [
+            ("N", json!({"S": "1970"}), json!({"N": "1970"})),
+            ("N", json!({"N": "1"}), json!({"N": "1"})),
+            ("N", json!({"S": "1970-01"}), json!("the string is no number")),
+            ("S", json!({"N": "1.50"}), json!({"S": "1.5"})),
+            (
+                "S",
+                json!({"L": []}),
+                json!("convert needs a string, a number or a truth value, not a list"),
+            ),
+            ("SS", json!({"L": [{"S": "b"}, {"S": "a"}]}), json!({"SS": ["a", "b"]})),
+            ("SS", json!({"SS": ["a"]}), json!({"SS": ["a"]})),
+            (
+                "SS",
+                json!({"L": [{"N": "1"}]}),
+                json!("convert needs a list of strings, not a number set"),
+            ),
+            ("SS", json!({"S": "a"}), json!({"SS": ["a"]})),
+            ("SS", json!({"L": []}), json!("a set has at least one element")),
+            ("NS", json!({"L": [{"N": "2"}, {"N": "1"}]}), json!({"NS": ["1", "2"]})),
+            ("L", json!({"NS": ["2", "1"]}), json!({"L": [{"N": "1"}, {"N": "2"}]})),
+            ("L", json!({"S": "a"}), json!("convert needs a set or a list, not a string")),
+            ("M", json!({"S": "{\"a\": 1}"}), json!({"M": {"a": {"N": "1"}}})),
+            ("M", json!({"S": "[1]"}), json!("the JSON is no object")),
+            ("json", json!({"M": {"a": {"NULL": true}}}), json!({"S": "{\"a\":null}"})),
+            ("json", json!({"S": "no"}), json!("the string is no JSON: expected a value")),
+            ("iso8601", json!({"N": "0"}), json!({"S": "1970-01-01T00:00:00Z"})),
+            ("iso8601", json!({"S": "1970-01-01T00:00:00Z"}), json!({"S": "1970-01-01T00:00:00Z"})),
+            ("epoch", json!({"S": "1970-01-01T00:01:00Z"}), json!({"N": "60"})),
+            ("epoch", json!({"N": "60"}), json!({"N": "60"})),
+            ("epoch", json!({"BOOL": true}), json!("convert needs a string, not a truth value")),
+        ] {
+            check(name, &value, &expected);
+        }
+        assert!(Conversion::named("BOOL").is_none());
+    }
+}

@@ -1,0 +1,99 @@
+//! What is wrong with a transform, and what stands in the way of one item.
+
+use dm_dynamodb::value::NumberError;
+
+/// A mistake in a transform's declaration: which field, where in its text, and what to do.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub struct SpecError {
+    /// The field's path, from the transform inwards: `set.price`.
+    pub field: String,
+    /// The column in the field's text, from 1, where the field holds an expression.
+    pub column: Option<usize>,
+    /// What is wrong, and what to do.
+    pub message: String,
+}
+
+impl std::fmt::Display for SpecError {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self.column {
+            Some(column) => write!(f, "{}, column {column}: {}", self.field, self.message),
+            None => write!(f, "{}: {}", self.field, self.message),
+        }
+    }
+}
+
+/// A mistake in one expression, before its field is known.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Mistake {
+    /// Byte at which it begins.
+    pub at: usize,
+    pub message: String,
+}
+
+impl Mistake {
+    pub fn new(at: usize, message: impl Into<String>) -> Self {
+        Self { at, message: message.into() }
+    }
+
+    /// The mistake as one of this field, whose text it is in.
+    pub fn within(self, field: impl Into<String>, text: &str) -> SpecError {
+        let before = text.get(..self.at).unwrap_or(text);
+        SpecError {
+            field: field.into(),
+            column: Some(before.chars().count() + 1),
+            message: self.message,
+        }
+    }
+}
+
+/// Why a transform cannot change one item. The message names attributes and types, never values.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("{field}: {cause}")]
+pub struct ItemError {
+    /// The field of the transform that failed.
+    pub field: String,
+    /// Why.
+    pub cause: Cause,
+}
+
+/// Why an expression has no value for one item.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum Cause {
+    /// A path leads nowhere.
+    #[error("{0} is missing")]
+    Missing(String),
+    /// A value has another type than the function or operator takes.
+    #[error("{what} needs {wanted}, not {found}")]
+    Type {
+        /// The function or operator.
+        what: String,
+        /// The types it takes.
+        wanted: &'static str,
+        /// The type it got.
+        found: &'static str,
+    },
+    /// A number that DynamoDB cannot hold.
+    #[error("{0}")]
+    Number(#[from] NumberError),
+    /// A value that does not fit what is done with it.
+    #[error("{0}")]
+    Unfit(String),
+    /// A lookup without a row and without a default.
+    #[error("{0} has no row for the key, and lookup has no default")]
+    NoRow(String),
+}
+
+impl Cause {
+    pub(crate) fn wrong_type(
+        what: impl Into<String>,
+        wanted: &'static str,
+        found: &'static str,
+    ) -> Self {
+        Self::Type { what: what.into(), wanted, found }
+    }
+
+    /// Whether a condition takes the operand for missing, as DynamoDB does, instead of failing.
+    pub(crate) fn is_absence(&self) -> bool {
+        matches!(self, Self::Missing(_) | Self::Type { .. })
+    }
+}

@@ -1,0 +1,173 @@
+//! The functions of the language by their names, and how many arguments each takes.
+//!
+//! Functions whose arguments have to be written out (paths, patterns, files) are read by the parser
+//! itself and have nodes of their own; they are listed here, so that one table names every function.
+
+/// Functions of values: all arguments are evaluated first.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Function {
+    Concat,
+    Lower,
+    Upper,
+    Trim,
+    Replace,
+    Substring,
+    RoundTo,
+    Floor,
+    Ceil,
+    Abs,
+    Number,
+    String,
+    List,
+    Set,
+    Map,
+    Json,
+    ParseJson,
+    Epoch,
+    Iso8601,
+    Now,
+    Size,
+    Hash,
+    Uuid5,
+}
+
+/// What a name stands for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Named {
+    Value(Function),
+    If,
+    IfNotExists,
+    Lookup,
+    Split,
+    Matches,
+    Exists,
+    NotExists,
+    Type,
+    BeginsWith,
+    Contains,
+}
+
+/// A function: its name, what it is, and the fewest and most arguments.
+pub(crate) struct Signature {
+    pub name: &'static str,
+    pub named: Named,
+    pub fewest: usize,
+    pub most: usize,
+}
+
+/// Any number of arguments, which the length of an expression bounds.
+const MANY: usize = usize::MAX;
+
+const fn of(name: &'static str, function: Function, fewest: usize, most: usize) -> Signature {
+    Signature { name, named: Named::Value(function), fewest, most }
+}
+
+const fn special(name: &'static str, named: Named, fewest: usize, most: usize) -> Signature {
+    Signature { name, named, fewest, most }
+}
+
+/// Every function, in the order of the reference page.
+pub(crate) const FUNCTIONS: [Signature; 33] = [
+    of("concat", Function::Concat, 1, MANY),
+    of("lower", Function::Lower, 1, 1),
+    of("upper", Function::Upper, 1, 1),
+    of("trim", Function::Trim, 1, 1),
+    of("replace", Function::Replace, 3, 3),
+    of("substring", Function::Substring, 2, 3),
+    special("split", Named::Split, 2, 3),
+    special("matches", Named::Matches, 2, 2),
+    of("round_to", Function::RoundTo, 2, 2),
+    of("floor", Function::Floor, 1, 1),
+    of("ceil", Function::Ceil, 1, 1),
+    of("abs", Function::Abs, 1, 1),
+    of("number", Function::Number, 1, 1),
+    of("epoch", Function::Epoch, 1, 2),
+    of("iso8601", Function::Iso8601, 1, 2),
+    of("now", Function::Now, 0, 0),
+    of("string", Function::String, 1, 1),
+    of("list", Function::List, 0, MANY),
+    of("set", Function::Set, 1, MANY),
+    of("map", Function::Map, 0, MANY),
+    of("json", Function::Json, 1, 1),
+    of("parse_json", Function::ParseJson, 1, 1),
+    special("if", Named::If, 3, 3),
+    special("if_not_exists", Named::IfNotExists, 2, 2),
+    of("size", Function::Size, 1, 1),
+    special("lookup", Named::Lookup, 3, 4),
+    of("hash", Function::Hash, 1, 1),
+    of("uuid5", Function::Uuid5, 2, 2),
+    special("attribute_exists", Named::Exists, 1, 1),
+    special("attribute_not_exists", Named::NotExists, 1, 1),
+    special("attribute_type", Named::Type, 2, 2),
+    special("begins_with", Named::BeginsWith, 2, 2),
+    special("contains", Named::Contains, 2, 2),
+];
+
+impl Function {
+    /// Its name.
+    pub fn name(self) -> &'static str {
+        let is_it = |signature: &&Signature| signature.named == Named::Value(self);
+        FUNCTIONS.iter().find(is_it).map_or("", |signature| signature.name)
+    }
+}
+
+/// Returns the function of that name, in exactly this spelling.
+pub(crate) fn named(name: &str) -> Option<&'static Signature> {
+    FUNCTIONS.iter().find(|signature| signature.name == name)
+}
+
+/// Returns the function whose name is spelled most like this one, if any is close.
+pub(crate) fn similar(name: &str) -> Option<&'static str> {
+    let name = name.to_ascii_lowercase();
+    let close = |known: &&str| {
+        let begins = known.starts_with(&name) || name.starts_with(*known);
+        (begins && known.len().min(name.len()) > 2) || distance(&name, known) <= 2
+    };
+    let known = FUNCTIONS.iter().map(|signature| signature.name);
+    known.filter(|known| close(&known)).min_by_key(|known| distance(&name, known))
+}
+
+/// How many letters have to be added, removed or replaced.
+fn distance(left: &str, right: &str) -> usize {
+    let mut row: Vec<usize> = (0..=right.len()).collect();
+    for (i, a) in left.bytes().enumerate() {
+        let mut diagonal = row[0];
+        row[0] = i + 1;
+        for (j, b) in right.bytes().enumerate() {
+            let replaced = diagonal + usize::from(a != b);
+            diagonal = row[j + 1];
+            row[j + 1] = replaced.min(row[j] + 1).min(diagonal + 1);
+        }
+    }
+    row.last().copied().unwrap_or_default()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_function_has_one_name() {
+        for (at, signature) in FUNCTIONS.iter().enumerate() {
+            assert!(signature.fewest <= signature.most, "{}", signature.name);
+            let first = FUNCTIONS.iter().position(|other| other.name == signature.name);
+            assert_eq!(first, Some(at), "{}", signature.name);
+            if let Named::Value(function) = signature.named {
+                assert_eq!(function.name(), signature.name);
+            }
+        }
+    }
+
+    #[test]
+    fn misspelled_names_have_a_neighbor() {
+        for (name, expected) in [
+            ("rond_to", Some("round_to")),
+            ("UPPER", Some("upper")),
+            ("upper_case", Some("upper")),
+            ("if_exists", None),
+            ("frobnicate", None),
+        ] {
+            assert_eq!(similar(name), expected, "{name}");
+        }
+    }
+}
