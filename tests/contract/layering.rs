@@ -17,7 +17,8 @@ const EDGES: &[(&str, &[&str])] = &[
     ("guard", &["contract", "dynamodb", "engine"]),
     ("runner", &["contract", "dynamodb", "engine"]),
     ("entry", &["contract"]),
-    ("cli", &["contract", "dynamodb", "engine", "api", "guard", "runner", "entry"]),
+    ("report", &["contract"]),
+    ("cli", &["contract", "dynamodb", "engine", "api", "guard", "runner", "entry", "report"]),
     ("xtask", &[]),
 ];
 

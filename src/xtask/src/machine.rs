@@ -117,6 +117,24 @@ pub fn prepare_for_clients() -> Result<()> {
     Ok(())
 }
 
+/// Checks for what the page of a report is tested with, and installs the browser.
+pub fn prepare_for_page() -> Result<()> {
+    for (name, wanted) in [("node", "Node.js 20 or newer"), ("npm", "npm")] {
+        if program(name).is_none() {
+            bail!("the page cannot be tested; this machine lacks {wanted}");
+        }
+    }
+    if program("chromium").is_some() {
+        return Ok(());
+    }
+    if program("apt-get").is_none() || !is_root() {
+        bail!(
+            "the page cannot be tested; this machine lacks chromium: install it, or run this as root"
+        );
+    }
+    install(&["chromium", "fonts-dejavu-core"])
+}
+
 /// Whether a container engine answers and kind is there to use it.
 pub fn has_kind() -> bool {
     program("kind").is_some() && succeeds(&mut command("docker", ["info"]))

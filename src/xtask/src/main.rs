@@ -10,6 +10,7 @@ mod fingerprint;
 mod generate;
 mod images;
 mod machine;
+mod page;
 mod parts;
 mod test;
 
@@ -48,6 +49,8 @@ enum Task {
         #[arg(required = true, trailing_var_arg = true, allow_hyphen_values = true)]
         command: Vec<String>,
     },
+    /// Open the HTML page of reports in Chromium, and leave screenshots.
+    Page,
     /// Show the worked examples on a cluster.
     Demo {
         /// Leave the cluster up.
@@ -83,6 +86,7 @@ fn run(task: &Task) -> Result<()> {
             )
         }),
         Task::Bench { subject } => bench::run(&checkout, *subject),
+        Task::Page => page::run(&checkout),
         Task::Demo { keep, rebuild } => {
             let story = if *rebuild { demo::Story::Rebuild } else { demo::Story::Whole };
             demo::run(&checkout, *keep, story)

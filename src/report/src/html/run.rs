@@ -1,0 +1,163 @@
+//! The parts of a page that are about the whole run: its numbers, what differs from an earlier report,
+//! its calls, and the record.
+
+use dm_contract::report::{Fidelity, OperationCount, Remark};
+use maud::{Markup, html};
+
+use crate::compare::Comparison;
+use crate::file::RunReport;
+use crate::numbers::{count, units};
+use crate::words;
+
+/// Remarks that are listed.
+const REMARKS_MAX: usize = 200;
+
+/// The numbers that matter most.
+pub fn tiles(report: &RunReport) -> Markup {
+    let result = &report.result;
+    let [created, updated, deleted] = words::totals(result);
+    let would = if report.is_dry_run() { "would be " } else { "" };
+    let created_word = if report.counts_items() { "created" } else { "put" };
+    let time = result.dry_run.as_ref().and_then(|dry_run| dry_run.apply_time);
+    html! {
+        section.tiles aria-label="Totals" {
+            (tile("Items read", &count(result.items_read), "read", None))
+            (tile(&format!("Items {would}updated"), &count(updated), "updated", None))
+            (tile(&format!("Items {would}{created_word}"), &count(created), "created", None))
+            (tile(&format!("Items {would}deleted"), &count(deleted), "deleted", None))
+            @let reads = format!("and {} read units", units(result.read_units));
+            (tile("Write units", &units(result.write_units), "cost", Some(&reads)))
+            @if let Some(time) = time {
+                @let text = words::apply_time(time);
+                @let (span, rate) = text.split_once(" at ").unwrap_or((&text, ""));
+                (tile("Time of the apply", span, "cost", Some(&format!("at {rate}, at least"))))
+            }
+        }
+    }
+}
+
+fn tile(label: &str, value: &str, class: &str, note: Option<&str>) -> Markup {
+    html! {
+        div class={"tile " (class)} {
+            p.label { (label) }
+            p.value { (value) }
+            @if let Some(note) = note { p.note { (note) } }
+        }
+    }
+}
+
+/// What differs from an earlier report.
+pub fn comparison(comparison: Option<&Comparison>) -> Markup {
+    let Some(comparison) = comparison else { return html! {} };
+    html! {
+        section.card aria-labelledby="comparison" {
+            h2 #comparison { "Since the last report" }
+            @if comparison.differences.is_empty() && comparison.same_effects {
+                p { "The effects are the same." }
+            } @else if comparison.differences.is_empty() {
+                p { "The counts are the same, and the digest of the effects differs." }
+            } @else {
+                div.scroll tabindex="0" role="group" aria-labelledby="comparison" {
+                    table {
+                        thead { tr {
+                            th scope="col" { "Table" } th scope="col" { "What" }
+                            th.number scope="col" { "Before" } th.number scope="col" { "Now" }
+                        } }
+                        tbody {
+                            @for difference in &comparison.differences {
+                                tr {
+                                    td { (difference.table.as_deref().unwrap_or("whole run")) }
+                                    td { (difference.what) }
+                                    td.number { (difference.before) }
+                                    td.number { strong { (difference.after) } }
+                                }
+                            }
+                        }
+                    }
+                }
+                @if comparison.left_out > 0 {
+                    p.note { "and " (count(comparison.left_out as u64)) " more" }
+                }
+            }
+        }
+    }
+}
+
+/// How the program's calls were answered, and what they cost.
+pub fn calls(report: &RunReport) -> Markup {
+    let result = &report.result;
+    let operations = result.dry_run.as_ref().map(|dry_run| dry_run.operations.as_slice());
+    let operations = operations.unwrap_or_default();
+    html! {
+        section.card aria-labelledby="calls" {
+            h2 #calls { "Calls" }
+            p {
+                (count(result.requests)) " requests came from the program; "
+                (count(result.read_calls_upstream)) " reading and "
+                (count(result.write_calls_upstream)) " writing calls reached the database."
+            }
+            @if !operations.is_empty() { (answered(operations)) }
+            @if !result.remarks.is_empty() { (remarks(&result.remarks)) }
+        }
+    }
+}
+
+fn answered(operations: &[OperationCount]) -> Markup {
+    html! {
+        div.scroll tabindex="0" role="group" aria-label="How calls were answered" {
+            table {
+                thead { tr {
+                    th scope="col" { "Operation" } th.number scope="col" { "Exact" }
+                    th.number scope="col" { "Approximate" } th.number scope="col" { "Refused" }
+                } }
+                tbody {
+                    @for operation in operations {
+                        tr {
+                            th scope="row" { (words::name(&operation.operation)) }
+                            td.number { (count(operation.exact)) }
+                            td.number { (count(operation.approximate)) }
+                            td.number { (count(operation.refused)) }
+                        }
+                    }
+                }
+            }
+        }
+    }
+}
+
+fn remarks(remarks: &[Remark]) -> Markup {
+    let sorted = |fidelity| remarks.iter().filter(move |remark| remark.fidelity == fidelity);
+    let refused_first = sorted(Fidelity::Refused).chain(sorted(Fidelity::Approximate));
+    let more = remarks.len().saturating_sub(REMARKS_MAX);
+    html! {
+        h3 { "Not answered exactly" }
+        ul.remarks {
+            @for remark in refused_first.take(REMARKS_MAX) {
+                @let refused = remark.fidelity == Fidelity::Refused;
+                li {
+                    strong { (words::name(&remark.operation)) } " "
+                    span class=(if refused { "tag bad" } else { "tag warning" }) {
+                        (if refused { "refused" } else { "approximate" }) ", " (count(remark.count)) " ×"
+                    }
+                    " " (crate::shown::text(&remark.why, 600).noted())
+                }
+            }
+        }
+        @if more > 0 { p.note { "and " (count(more as u64)) " more" } }
+    }
+}
+
+/// What identifies the run, and where the rest of it is.
+pub fn record(report: &RunReport) -> Markup {
+    html! {
+        section.card aria-labelledby="record" {
+            h2 #record { "Record" }
+            dl.record {
+                @for fact in words::facts(report) {
+                    div { dt { (fact.label) } dd { (fact.value) } }
+                }
+                div { dt { "Cost" } dd { (words::cost(&report.result)) } }
+            }
+        }
+    }
+}

@@ -1,0 +1,34 @@
+//! One renderer of reports: Markdown for a pull request, a page of HTML, and the words that they share.
+//! Pure: it takes a report and the lines of its difference, and returns text. It opens no file, reads no
+//! clock and knows no database.
+
+pub mod checks;
+pub mod compare;
+pub mod file;
+pub mod html;
+pub mod items;
+pub mod markdown;
+pub mod numbers;
+pub mod shown;
+pub mod words;
+
+#[cfg(test)]
+mod samples;
+
+use checks::Violation;
+use compare::Comparison;
+use file::RunReport;
+use items::Listing;
+
+/// All that a rendering shows.
+#[derive(Clone, Copy, Debug)]
+pub struct Content<'a> {
+    /// The report.
+    pub report: &'a RunReport,
+    /// Its items.
+    pub listing: &'a Listing,
+    /// What differs from an earlier report, if there is one to compare with.
+    pub comparison: Option<&'a Comparison>,
+    /// The checks that failed.
+    pub violations: &'a [Violation],
+}
