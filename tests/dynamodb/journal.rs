@@ -6,10 +6,10 @@ use std::time::{Duration, Instant};
 
 use dm_contract::plan::{Mode, Plan, Policy};
 use dm_contract::report::Behind;
+use dm_engine::archive::ledger::{self, Completed, RunOutcome};
+use dm_engine::archive::locks::LockTimes;
 use dm_engine::archive::{Archive, RunName};
 use dm_engine::journal::{JournalReader, JournalSummary};
-use dm_engine::ledger::{self, Completed, RunOutcome};
-use dm_engine::table_lock::LockTimes;
 use dm_engine::{Answer, Call, Engine, Invocation, Operation, Start};
 use futures::future::join_all;
 use object_store::memory::InMemory;

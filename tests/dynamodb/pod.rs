@@ -237,7 +237,9 @@ async fn a_dry_run_keeps_its_difference_and_is_not_in_the_ledger() {
     assert_eq!(unpacked(&pod.read(&difference).await).lines().count(), 3);
     assert!(kept.log.is_some() && kept.report.is_some());
     assert_eq!(database().items(&pod.table).await, before);
-    assert!(dm_engine::ledger::entries(&pod.opened().await, None).await.unwrap().is_empty());
+    assert!(
+        dm_engine::archive::ledger::entries(&pod.opened().await, None).await.unwrap().is_empty()
+    );
     assert_eq!(pod.ask("u", 2).await, Verdict::Go);
 }
 

@@ -11,9 +11,9 @@ use std::time::Duration;
 use dm_contract::plan::OnConflict;
 use dm_contract::plan::{ACCESS_KEY_ENV, Mode, PLAN_ENV, Plan, Policy};
 use dm_contract::verdict::Verdict;
+use dm_engine::archive::locks::LockTimes;
 use dm_engine::archive::{Archive, RunName};
 use dm_engine::restore::Restore;
-use dm_engine::table_lock::LockTimes;
 use serde_json::{Value, json};
 use tokio::process::{Child, Command};
 

@@ -132,7 +132,7 @@ async fn a_restore_in_another_region_stops_before_it_writes_anything() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_tables_lock_is_shown_and_taken_away_on_record() {
     use dm_engine::archive::Archive;
-    use dm_engine::table_lock::{LockTimes, Owner, TableLocks};
+    use dm_engine::archive::locks::{LockTimes, Owner, TableLocks};
 
     let folder = tempfile::tempdir().unwrap();
     let url = format!("file://{}", folder.path().display());

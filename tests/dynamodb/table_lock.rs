@@ -5,9 +5,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use dm_contract::plan::{Mode, Plan, Policy};
+use dm_engine::archive::locks::{LockTimes, unlock};
 use dm_engine::archive::{Archive, RunName};
 use dm_engine::journal::JournalReader;
-use dm_engine::table_lock::{LockTimes, unlock};
 use dm_engine::{Answer, Call, Engine, Operation, Start};
 use object_store::memory::InMemory;
 use serde_json::{Value, json};

@@ -7,11 +7,12 @@ use std::time::Duration;
 use dm_contract::plan::OnConflict;
 use dm_contract::plan::{Mode, Plan, Policy};
 use dm_contract::restored::Conflict;
+use dm_engine::archive::ledger;
+use dm_engine::archive::locks::LockTimes;
 use dm_engine::archive::{Archive, RunName};
 use dm_engine::journal::JournalReader;
 use dm_engine::restore::{Restore, RestoreReport};
-use dm_engine::table_lock::LockTimes;
-use dm_engine::{Answer, Call, Engine, Operation, Start, ledger};
+use dm_engine::{Answer, Call, Engine, Operation, Start};
 use object_store::memory::InMemory;
 use serde_json::{Value, json};
 

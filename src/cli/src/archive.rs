@@ -6,11 +6,13 @@ use std::io;
 use clap::{Args, Subcommand};
 use dm_contract::error_chain::chain;
 use dm_contract::plan::ArchivePlan;
+use dm_engine::archive::ledger::{
+    self, Completed, Kind, LedgerEntry, LedgerError, Removal, RunOutcome,
+};
+use dm_engine::archive::locks::{self as table_locks, LockError};
 use dm_engine::archive::{Archive, ArchiveError, LayoutError, Listed, Retention, RunName};
 use dm_engine::journal::{JournalReader, JournalSummary, ReadError};
-use dm_engine::ledger::{self, Completed, Kind, LedgerEntry, LedgerError, Removal, RunOutcome};
 use dm_engine::limits;
-use dm_engine::table_lock::{self, LockError};
 
 use crate::{layout, locks, print};
 
@@ -311,9 +313,9 @@ async fn gc(flags: Gc) -> Answered<u8> {
     };
     let objects = archive.list("runs").await?;
     let mut chosen = retention.choose(&objects, &restored, jiff::Timestamp::now().as_second());
-    let locks = table_lock::prune(&archive, limits::LOCKS_KEPT).await?;
+    let locks = table_locks::prune(&archive, limits::LOCKS_KEPT).await?;
     if !flags.dry_run {
-        table_lock::note_pruned(&archive, &locks).await?;
+        table_locks::note_pruned(&archive, &locks).await?;
     }
     for object in locks {
         chosen.bytes += object.bytes;

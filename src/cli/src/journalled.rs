@@ -3,9 +3,9 @@
 use clap::{Args, ValueEnum};
 use dm_contract::plan::{JournalMode, Plan};
 use dm_contract::report::GuardResult;
+use dm_engine::archive::ledger::{self, Begin, Begun, Completed, RunOutcome};
 use dm_engine::archive::{Archive, LayoutError, RunName};
 use dm_engine::journal::JournalledRun;
-use dm_engine::ledger::{self, Begin, Begun, Completed, RunOutcome};
 
 use crate::archive::ArchiveVerbError;
 use crate::print::say;

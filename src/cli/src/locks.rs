@@ -3,7 +3,7 @@
 
 use clap::Args;
 use dm_engine::archive::Archive;
-use dm_engine::table_lock::{self, Listed, LockState};
+use dm_engine::archive::locks::{self, Listed, LockState};
 
 use crate::archive::{ArchiveVerbError, Place};
 use crate::print::{self, Confirmed};
@@ -30,7 +30,7 @@ pub struct Unlock {
 /// Takes a table's lock from its run: 0, or 1 if no run had it.
 pub async fn unlock(flags: Unlock) -> Result<u8, ArchiveVerbError> {
     let archive = flags.place.open().await?;
-    let held = table_lock::all(&archive).await?.into_iter().find(|lock| lock.table == flags.table);
+    let held = locks::all(&archive).await?.into_iter().find(|lock| lock.table == flags.table);
     let Some(Listed { state: LockState::Held(holder, beat_at_s), .. }) = held else {
         print::answer(&format!("{} is not locked\n", flags.table))?;
         return Ok(1);
@@ -52,7 +52,7 @@ pub async fn unlock(flags: Unlock) -> Result<u8, ArchiveVerbError> {
             Confirmed::NobodyThere => return Err(ArchiveVerbError::Unasked),
         }
     }
-    let had = table_lock::unlock(&archive, &flags.table, &flags.by, &flags.reason).await?;
+    let had = locks::unlock(&archive, &flags.table, &flags.by, &flags.reason).await?;
     let told = match had {
         Some(holder) => format!(
             "{} was taken from run {}; another gets it in half a minute, when that run must have \
@@ -67,7 +67,7 @@ pub async fn unlock(flags: Unlock) -> Result<u8, ArchiveVerbError> {
 
 /// The locks that are not free, as a table; empty if there are none.
 pub async fn listed(archive: &Archive) -> Result<String, ArchiveVerbError> {
-    let locks = table_lock::all(archive).await?;
+    let locks = locks::all(archive).await?;
     let lines: Vec<String> = locks.iter().filter_map(line).collect();
     if lines.is_empty() {
         return Ok(String::new());

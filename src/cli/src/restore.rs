@@ -198,7 +198,7 @@ async fn restore_here(flags: &Flags, archive: &str, run: &RunName) -> Result<u8,
     let mut plan = database::plan(&flags.database, upstream, mode, run.migration());
     plan.archive = Some(place.named(run.migration()));
     plan.run.number = own.number();
-    plan.run.uid = format!("{}-{}", dm_engine::ledger::now(), std::process::id());
+    plan.run.uid = format!("{}-{}", dm_engine::archive::ledger::now(), std::process::id());
     let on_conflict = match flags.on_conflict {
         OnConflictFlag::Skip => OnConflict::Skip,
         OnConflictFlag::Overwrite => OnConflict::Overwrite,

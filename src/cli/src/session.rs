@@ -14,7 +14,7 @@ use std::time::Instant;
 use dm_contract::error_chain::chain;
 use dm_contract::plan::Plan;
 use dm_contract::report::GuardResult;
-use dm_engine::ledger;
+use dm_engine::archive::ledger;
 use dm_entry::args::Program;
 use dm_entry::program::{self, Start, StartError};
 use dm_guard::clients::{AccessKey, Clients, fresh_access_key};

@@ -3,27 +3,14 @@
 //! What cannot be simulated exactly is refused with an AccessDeniedException that says so, and
 //! becomes a remark of the report; nothing is let through instead.
 
-mod base;
 mod capacity;
 mod control;
 mod difference;
-mod disk;
-pub(crate) mod effect;
-pub(crate) mod entry;
-mod get_calls;
-mod image;
-mod page;
-mod page_answer;
-mod page_request;
 mod parameters;
 mod partiql;
-mod schemas;
-mod state;
-pub(crate) mod store;
-mod transaction;
-mod walk;
+mod read;
+pub(crate) mod state;
 mod write;
-mod write_calls;
 
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -36,19 +23,19 @@ use serde_json::Value;
 
 use crate::answer_members::Members;
 use crate::call::Call;
-use crate::earlier;
 use crate::fault::Fault;
-use crate::metering::{self, Metered};
+use crate::layers::metering::{self, Metered};
+use crate::layers::request_check;
+use crate::layers::tally::Tally;
 use crate::operation::{Class, Operation, ReadOperation};
+use crate::overlay::state::entries::State;
+use crate::overlay::state::schemas::Schemas;
+use crate::overlay::state::store::Room;
+use crate::overlay::write::transaction::Tokens;
 use crate::tables::{plain_name, tables_named};
-use crate::tally::Tally;
 use crate::upstream::{ReadOnly, UpstreamCalls};
-use schemas::Schemas;
-use state::State;
-use store::Room;
-use transaction::Tokens;
 
-pub use difference::{DifferenceError, DifferenceParts, OnePart, Values};
+pub use crate::overlay::difference::{DifferenceError, DifferenceParts, OnePart, Values};
 
 /// The layer of a dry run.
 #[derive(Debug)]
@@ -126,13 +113,13 @@ impl Overlay {
     /// Answers one call.
     pub async fn handle(&self, call: Call) -> Result<Bytes, Fault> {
         let operation = call.operation;
-        let checked = earlier::check_members(operation, &call.body);
+        let checked = request_check::check_members(operation, &call.body);
         let body = Value::Object(call.body);
         let answer = match checked {
             Ok(()) => self.answer(operation, &body).await,
             Err(error) => self.refused_by_both(operation, &body, error.into()).await,
         };
-        answer.map_err(|fault| earlier::first(operation, &body, fault))
+        answer.map_err(|fault| request_check::first(operation, &body, fault))
     }
 
     async fn answer(&self, operation: Operation, body: &Value) -> Result<Bytes, Fault> {
@@ -202,7 +189,7 @@ impl Overlay {
         body: &Value,
         ours: Fault,
     ) -> Result<Bytes, Fault> {
-        let ours = earlier::first(operation, body, ours);
+        let ours = request_check::first(operation, body, ours);
         let error = match &ours {
             // A wrong type is one for every database.
             Fault::Service(error) if error.code != ErrorCode::Serialization => error,

@@ -15,22 +15,22 @@ use dm_contract::plan::{Mode, Plan, RateLimits, Upstream as UpstreamPlan};
 use dm_contract::report::{Fidelity, GuardResult, JournalResult, REPORT_VERSION, TableEffect};
 use sha2::{Digest as _, Sha256};
 
-use crate::apply::Apply;
+use crate::archive::locks::LockTimes;
 use crate::archive::{Archive, ArchiveError, LayoutError};
-use crate::arns::Arns;
 use crate::call::{Answer, Call};
 use crate::fault::Fault;
 use crate::hex;
 use crate::journal::{Journal, JournalledRun};
+use crate::layers::apply::Apply;
+use crate::layers::arns::Arns;
+use crate::layers::completion::RunToCompletion;
+use crate::layers::outages::Outages;
+use crate::layers::policy::Policy;
+use crate::layers::rates::{Rates, Used};
+use crate::layers::replay::Replay;
+use crate::layers::tally::Tally;
 use crate::operation::{Class, Operation};
-use crate::outages::Outages;
 use crate::overlay::{DifferenceError, DifferenceParts, OnePart, Overlay, Values};
-use crate::policy::Policy;
-use crate::rates::{Rates, Used};
-use crate::replay::Replay;
-use crate::table_lock::LockTimes;
-use crate::tally::Tally;
-use crate::to_its_end::ToItsEnd;
 use crate::upstream::{CallTimes, CredentialSource, Full, ReadOnly, UpstreamCalls, UpstreamError};
 
 /// What stands between a program and its database.
@@ -73,7 +73,7 @@ pub enum Start {
     Again,
 }
 
-pub use dry_run::SecondPassError;
+pub use crate::stack::dry_run::SecondPassError;
 
 /// Why there is no engine for a plan.
 #[derive(Debug, thiserror::Error)]
@@ -236,7 +236,7 @@ impl Engine {
         }
         let engine = Arc::clone(self);
         let invocation = call.invocation.take();
-        let work = ToItsEnd::new(async move {
+        let work = RunToCompletion::new(async move {
             let _held = held;
             let work = std::pin::pin!(engine.answer(call));
             engine.replay.once(invocation, work).await

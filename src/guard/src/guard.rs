@@ -8,7 +8,7 @@ use std::sync::Arc;
 
 use dm_contract::plan::{Mode, Plan};
 use dm_contract::report::{GuardResult, REPORT_VERSION};
-use dm_engine::table_lock::LockTimes;
+use dm_engine::archive::locks::LockTimes;
 use dm_engine::{CredentialSource, Engine, OpenError, Start};
 use tokio::net::TcpListener;
 use tokio::task::JoinHandle;

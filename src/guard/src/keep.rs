@@ -14,9 +14,9 @@ use dm_contract::error_chain::chain;
 use dm_contract::plan::{Mode, Plan, RetentionPlan};
 use dm_contract::report::{Archived, GuardResult, ProgramResult};
 use dm_contract::verdict::{RunOutcome, RunSummary};
+use dm_engine::archive::ledger::{self, Begun, Completed};
 use dm_engine::archive::{Archive, Created, Retention, RunName};
 use dm_engine::journal::JournalledRun;
-use dm_engine::ledger::{self, Begun, Completed};
 use dm_engine::{DifferenceParts, Engine};
 use tokio::sync::mpsc;
 

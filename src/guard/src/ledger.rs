@@ -7,10 +7,10 @@ use dm_contract::error_chain::chain;
 use dm_contract::identity::Seen;
 use dm_contract::plan::{Mode, Plan};
 use dm_contract::verdict::{LedgerVerdict, Verdict};
+use dm_engine::archive::ledger::{self, LedgerError, Question};
+use dm_engine::archive::locks::{self, LockError, LockTimes};
 use dm_engine::archive::{Archive, ArchiveError, LayoutError, RunName};
 use dm_engine::journal::lock_name;
-use dm_engine::ledger::{self, LedgerError, Question};
-use dm_engine::table_lock::{self, LockError, LockTimes};
 use dm_engine::upstream::{ReadOnly, UpstreamError};
 use dm_engine::{CredentialSource, Fault, identity};
 
@@ -81,14 +81,14 @@ async fn answer(
     }
     match &verdict {
         Verdict::Go => {
-            let locked = table_lock::locked(&archive, &named.tables, &plan.run.uid, times).await?;
+            let locked = locks::locked(&archive, &named.tables, &plan.run.uid, times).await?;
             Ok(locked.map_or(verdict, Verdict::Locked))
         }
         // Begun and not completed is what every run is that goes on.
         Verdict::Unknown(_) => {
             let lock = [lock_name(&named.migration)];
             // No uid is left out: the run may be an earlier one of the same object.
-            let alive = table_lock::locked(&archive, &lock, "", times).await?;
+            let alive = locks::locked(&archive, &lock, "", times).await?;
             Ok(alive.map_or(verdict, Verdict::Locked))
         }
         Verdict::Adopt(_)
@@ -141,14 +141,14 @@ mod tests {
             patience: std::time::Duration::from_secs(4),
             ..LockTimes::default()
         };
-        let owner = table_lock::Owner {
+        let owner = locks::Owner {
             run: "other/1".into(),
             namespace: "n".into(),
             name: "other".into(),
             uid: "other".into(),
             holder: "h".into(),
         };
-        let locks = table_lock::TableLocks::new(archive, owner, times);
+        let locks = locks::TableLocks::new(archive, owner, times);
         locks.hold("cars").await.unwrap();
         let verdict = answer(&plan, credentials(), times).await.unwrap();
         assert!(matches!(verdict, Verdict::Locked(holder) if holder.by == "other/1"));

@@ -3,9 +3,9 @@
 
 use dm_contract::plan::Plan;
 use dm_contract::verdict::EXIT_CONTRADICTED;
+use dm_engine::archive::ledger::{self, Begun, Completed, LedgerError, RunOutcome};
 use dm_engine::archive::{Archive, ArchiveError, LayoutError};
 use dm_engine::journal::JournalledRun;
-use dm_engine::ledger::{self, Begun, Completed, LedgerError, RunOutcome};
 
 use crate::flags::{Outcome, Record};
 

@@ -66,7 +66,7 @@ pub fn holder(state_dir: &Path) -> io::Result<String> {
 }
 
 fn fresh(file: &Path) -> io::Result<String> {
-    let holder = dm_engine::table_lock::fresh_holder();
+    let holder = dm_engine::archive::locks::fresh_holder();
     std::fs::write(file, &holder)?;
     Ok(holder)
 }

@@ -13,7 +13,7 @@ use dm_contract::report::Archived;
 use dm_contract::restored::{ConflictGroup, RESTORE_RESULT_VERSION, RestoreResult};
 use dm_contract::verdict::RunOutcome;
 use dm_engine::CredentialSource;
-use dm_engine::ledger;
+use dm_engine::archive::ledger;
 use dm_engine::restore::{ListedConflict, Restore, RestoreError, RestoreReport};
 
 use crate::control::{Control, Run};

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use dm_contract::plan::{JournalMode, Mode, Policy};
-use dm_engine::table_lock::LockTimes;
+use dm_engine::archive::locks::LockTimes;
 use dm_engine::{Answer, Call, Engine, Invocation, Operation, Start};
 use serde_json::{Map, Value, json};
 

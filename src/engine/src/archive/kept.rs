@@ -4,7 +4,7 @@
 use crate::limits;
 use bytes::Bytes;
 
-use super::{Archive, ArchiveError, Created};
+use crate::archive::store::{Archive, ArchiveError, Created};
 
 impl Archive {
     /// Creates an object of a run's folder under this name, or of its first attempt's folder that has

@@ -4,7 +4,8 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::{Archive, ArchiveError, Listed, RunName};
+use crate::archive::RunName;
+use crate::archive::store::{Archive, ArchiveError, Listed};
 
 /// What is kept.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -74,7 +75,7 @@ impl Retention {
 }
 
 impl Archive {
-    /// Deletes these objects. Journals go only by [`crate::ledger::collect`], which leaves a record.
+    /// Deletes these objects. Journals go only by [`crate::archive::ledger::collect`], which leaves a record.
     pub(crate) async fn delete_all(&self, paths: &[String]) -> Result<(), ArchiveError> {
         for path in paths {
             self.delete(path).await?;

@@ -10,10 +10,10 @@ use dm_dynamodb::value::item_from_json;
 use futures::future::join_all;
 use serde_json::{Map, Value, json};
 
-use super::images::Consistency;
-use super::prepared::{Kind, Parsed, Prepared};
-use super::{Journal, Known};
 use crate::fault::Fault;
+use crate::journal::images::Consistency;
+use crate::journal::prepared::{Kind, Parsed, Prepared};
+use crate::journal::{Journal, Known};
 
 /// Requests of one BatchWriteItem (DynamoDB API Reference).
 const BATCH_WRITES_MAX: usize = 25;
@@ -30,7 +30,10 @@ pub struct Part<'a> {
 
 impl Journal {
     /// BatchWriteItem: everything is checked before anything is written.
-    pub(super) async fn write_batch(&self, body: &Map<String, Value>) -> Result<Bytes, Fault> {
+    pub(in crate::journal) async fn write_batch(
+        &self,
+        body: &Map<String, Value>,
+    ) -> Result<Bytes, Fault> {
         let parts = self.parts(body).await?;
         // What has passed by is not read again.
         let unknown =
@@ -47,7 +50,7 @@ impl Journal {
                     done += 1;
                     let used = written.answer.get("ConsumedCapacity");
                     *units.entry(part.prepared.table.name.clone()).or_default() +=
-                        used.map_or(0.0, crate::metering::consumed_units);
+                        used.map_or(0.0, crate::layers::metering::consumed_units);
                 }
                 Err(error) => {
                     let requests = left.entry(part.table).or_insert_with(|| json!([]));
@@ -72,7 +75,7 @@ impl Journal {
     }
 
     /// What a batch asks for.
-    pub(super) async fn parts<'a>(
+    pub(in crate::journal) async fn parts<'a>(
         &self,
         body: &'a Map<String, Value>,
     ) -> Result<Vec<Part<'a>>, Fault> {
@@ -104,7 +107,7 @@ impl Journal {
     }
 
     /// One read for all items of a table. They may change before the single writes: those notice.
-    pub(super) async fn images_of(
+    pub(in crate::journal) async fn images_of(
         &self,
         parts: &[Part<'_>],
         wanted: impl Fn(&Part<'_>) -> bool,

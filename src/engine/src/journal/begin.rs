@@ -14,11 +14,13 @@ use dm_contract::verdict::{MIGRATION_LOCK, RunOutcome, Verdict};
 use dm_dynamodb::schema::TableSchema;
 use tokio::sync::Mutex as AsyncMutex;
 
-use super::{Journal, ReadError, Writer};
 use crate::archive::RunName;
+use crate::archive::ledger::{
+    self, Begin, Begun, Completed, Kind, LedgerEntry, LedgerError, Question,
+};
 use crate::fault::Fault;
 use crate::identity;
-use crate::ledger::{self, Begin, Begun, Completed, Kind, LedgerEntry, LedgerError, Question};
+use crate::journal::{Journal, ReadError, Writer};
 
 /// What is on record of the tables that the run writes, and why it writes none.
 #[derive(Debug, Default)]
@@ -61,7 +63,7 @@ impl Journal {
     }
 
     /// Has the table's lock, and the table on record. To be called before a write is prepared.
-    pub(super) async fn hold(&self, table: &TableSchema) -> Result<(), Fault> {
+    pub(in crate::journal) async fn hold(&self, table: &TableSchema) -> Result<(), Fault> {
         self.given_way()?;
         if self.writer.get().is_none() && self.is_judged() {
             // First: a run that gives way must not keep a table from the one that goes on.
@@ -91,7 +93,10 @@ impl Journal {
     }
 
     /// Begins the run; `table` is the one that it is about to write.
-    pub(super) async fn begin(&self, table: Option<&TableSchema>) -> Result<Writer, Fault> {
+    pub(in crate::journal) async fn begin(
+        &self,
+        table: Option<&TableSchema>,
+    ) -> Result<Writer, Fault> {
         self.given_way()?;
         let judged = self.is_judged();
         if judged {

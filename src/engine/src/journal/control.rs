@@ -6,14 +6,14 @@ use std::collections::BTreeSet;
 
 use bytes::Bytes;
 
-use super::{Journal, Settlement};
 use crate::call::Call;
 use crate::fault::Fault;
+use crate::journal::{Journal, Settlement};
 use crate::tables::{plain_name, tables_named};
 
 impl Journal {
     /// Carries out a call that creates, changes or deletes tables.
-    pub(super) async fn change_tables(&self, call: Call) -> Result<Bytes, Fault> {
+    pub(in crate::journal) async fn change_tables(&self, call: Call) -> Result<Bytes, Fault> {
         // In one order, so that two who want several never wait for each other.
         let named: BTreeSet<&str> = tables_named(&call.body).into_iter().map(plain_name).collect();
         let tables: Vec<String> = named.into_iter().map(str::to_owned).collect();

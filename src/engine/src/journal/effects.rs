@@ -15,9 +15,9 @@ use dm_dynamodb::journal::ValueDigest;
 use dm_dynamodb::schema::{ItemKey, TableSchema};
 use dm_dynamodb::value::{AttributeValue, Item};
 
-use crate::overlay::effect::Effects;
-use crate::overlay::entry::Entry;
-use crate::overlay::store::{Room, Store, StoreError};
+use crate::overlay::state::effect::Effects;
+use crate::overlay::state::entry::Entry;
+use crate::overlay::state::store::{Room, Store, StoreError};
 
 /// The effects of one run.
 #[derive(Debug)]

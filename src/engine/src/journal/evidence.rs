@@ -4,9 +4,9 @@
 use futures::try_join;
 use serde::Deserialize;
 
-use super::read::ReadError;
+use crate::archive::ledger::{self, Begun, Completed, JournalExtent, Removal};
 use crate::archive::{Archive, RunName};
-use crate::ledger::{self, Begun, Completed, JournalExtent, Removal};
+use crate::journal::read::ReadError;
 
 /// What the ledger and the run's folder say of its journal.
 #[derive(Clone, Debug)]

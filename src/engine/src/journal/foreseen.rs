@@ -15,11 +15,11 @@ use dm_dynamodb::journal::{After, Sequence};
 use tokio::sync::oneshot;
 use tokio::task::JoinSet;
 
-use super::prepared::{CONDITION_FAILED, Prepared, Scope};
-use super::series::Fate;
-use super::single::{Done, draft};
-use super::{Journal, Settlement, Writer};
 use crate::fault::Fault;
+use crate::journal::prepared::{CONDITION_FAILED, Prepared, Scope};
+use crate::journal::series::Fate;
+use crate::journal::single::{Done, draft};
+use crate::journal::{Journal, Settlement, Writer};
 
 /// The entry of a write.
 enum Entry {
@@ -36,7 +36,7 @@ pub struct Followers(Mutex<JoinSet<()>>);
 impl Journal {
     /// Carries out a write of an item that was read; `None` if nothing is known of the item, or it has
     /// changed since: then it has to be read.
-    pub(super) async fn write_foreseen(
+    pub(in crate::journal) async fn write_foreseen(
         &self,
         prepared: &Arc<Prepared>,
     ) -> Result<Option<Done>, Fault> {

@@ -12,10 +12,10 @@ use dm_dynamodb::value::{Item, item_from_json, item_to_json};
 use serde_json::{Map, Value, json};
 
 use crate::fault::Fault;
-use crate::metering::consumed_units;
+use crate::layers::metering::consumed_units;
+use crate::layers::tally::Tally;
 use crate::operation::ReadOperation;
 use crate::tables::plain_name;
-use crate::tally::Tally;
 use crate::upstream::{ReadOnly, UpstreamCalls};
 
 /// Keys of one BatchGetItem (DynamoDB API Reference).
@@ -180,7 +180,7 @@ impl Images {
         };
         let responses = answer.get("Responses").and_then(Value::as_array);
         let responses = responses.filter(|found| found.len() == keys.len());
-        let found = responses.ok_or_else(crate::metering::not_an_object)?.iter();
+        let found = responses.ok_or_else(crate::layers::metering::not_an_object)?.iter();
         found.map(|response| Ok(response.get("Item").map(item_from_json).transpose()?)).collect()
     }
 
@@ -231,7 +231,7 @@ impl Images {
     ) -> Result<Map<String, Value>, Fault> {
         let answer = self.upstream.read(operation, request).await?;
         let Ok(Value::Object(answer)) = serde_json::from_slice(&answer) else {
-            return Err(crate::metering::not_an_object());
+            return Err(crate::layers::metering::not_an_object());
         };
         let units = answer.get("ConsumedCapacity").map_or(0.0, consumed_units);
         self.tally.read_units(units);

@@ -22,8 +22,8 @@ use serde_json::{Map, Value};
 
 use crate::operation::Operation;
 
-pub use parsed::Parsed;
-pub use request::Scope;
+pub use crate::journal::prepared::parsed::Parsed;
+pub use crate::journal::prepared::request::Scope;
 
 /// The error of a condition that was not met.
 pub const CONDITION_FAILED: &str = "ConditionalCheckFailedException";

@@ -8,10 +8,10 @@ use crate::limits;
 use dm_contract::restored::JournalProblem;
 use dm_dynamodb::journal::{Record, Settled};
 
-use super::evidence::Evidence;
-use super::frame::{self, FrameError, Segment};
+use crate::archive::ledger::{JournalExtent, LedgerError, Removal};
 use crate::archive::{Archive, ArchiveError, RunName};
-use crate::ledger::{JournalExtent, LedgerError, Removal};
+use crate::journal::evidence::Evidence;
+use crate::journal::frame::{self, FrameError, Segment};
 
 /// Why a journal cannot be read.
 #[derive(Debug, thiserror::Error)]

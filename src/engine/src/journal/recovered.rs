@@ -7,8 +7,8 @@ use crate::limits;
 use dm_dynamodb::journal::{Entry, Outcome, Outcomes, Record, RequestDigest, ValueDigest};
 use futures::{StreamExt as _, TryStreamExt as _};
 
-use super::tokens::{Token, check};
-use super::{JournalReader, ReadError};
+use crate::journal::tokens::{Token, check};
+use crate::journal::{JournalReader, ReadError};
 use dm_dynamodb::error::ServiceError;
 
 /// What is known, by the digests of tokens.

@@ -12,10 +12,10 @@ use dm_dynamodb::value::{Item, item_from_json, item_size};
 use serde_json::{Map, Value, json};
 use tokio::time::{Instant, timeout, timeout_at};
 
-use super::Journal;
-use super::prepared::{CONDITION_FAILED, Made, Prepared, Sent};
-use super::single::Done;
 use crate::fault::Fault;
+use crate::journal::Journal;
+use crate::journal::prepared::{CONDITION_FAILED, Made, Prepared, Sent};
+use crate::journal::single::Done;
 
 /// Bytes of an item that a write unit pays for (DynamoDB Developer Guide, "Read and write units").
 const WRITE_UNIT_BYTES: usize = 1024;
@@ -47,7 +47,7 @@ pub struct Answered {
 
 impl Journal {
     /// Sends a write until its fate is known, or as long as a call may take.
-    pub(super) async fn send_bound(
+    pub(in crate::journal) async fn send_bound(
         &self,
         prepared: &Prepared,
         before: Option<&Item>,
@@ -100,7 +100,7 @@ impl Journal {
     }
 
     /// What a write came to that was carried out without an answer.
-    pub(super) fn found(
+    pub(in crate::journal) fn found(
         &self,
         prepared: &Prepared,
         before: Option<Item>,

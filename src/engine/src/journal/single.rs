@@ -10,11 +10,11 @@ use dm_dynamodb::journal::{After, Sequence};
 use dm_dynamodb::value::{Item, item_from_json, item_to_json};
 use serde_json::{Map, Value};
 
-use super::images::Consistency;
-use super::prepared::{CONDITION_FAILED, Kind, Made, Parsed, Prepared, Scope, Sent};
-use super::series::{Answered, Fate};
-use super::{Draft, Journal, Settlement};
 use crate::fault::Fault;
+use crate::journal::images::Consistency;
+use crate::journal::prepared::{CONDITION_FAILED, Kind, Made, Parsed, Prepared, Scope, Sent};
+use crate::journal::series::{Answered, Fate};
+use crate::journal::{Draft, Journal, Settlement};
 use crate::operation::Operation;
 
 /// What is believed of an item before a write.
@@ -49,7 +49,7 @@ struct Writing {
 
 impl Journal {
     /// PutItem, UpdateItem, DeleteItem.
-    pub(super) async fn write_one(
+    pub(in crate::journal) async fn write_one(
         &self,
         operation: Operation,
         body: &Map<String, Value>,
@@ -77,7 +77,7 @@ impl Journal {
     }
 
     /// Carries out a write.
-    pub(super) async fn write(
+    pub(in crate::journal) async fn write(
         &self,
         prepared: &Arc<Prepared>,
         known: Known,
@@ -178,11 +178,16 @@ impl Journal {
     }
 
     /// Counts a write that was carried out among the run's effects.
-    pub(super) fn count(&self, prepared: &Prepared, before: Option<&Item>, after: Option<&Item>) {
+    pub(in crate::journal) fn count(
+        &self,
+        prepared: &Prepared,
+        before: Option<&Item>,
+        after: Option<&Item>,
+    ) {
         self.effects.wrote(&prepared.table, &prepared.key, before, after);
     }
 
-    pub(super) fn settle(&self, entry: Option<Sequence>, settlement: Settlement) {
+    pub(in crate::journal) fn settle(&self, entry: Option<Sequence>, settlement: Settlement) {
         if let (Some(sequence), Some(writer)) = (entry, self.writer.get()) {
             writer.settle(sequence, settlement);
         }
@@ -190,7 +195,7 @@ impl Journal {
 
     /// After a write was carried out: whether it met the image that the entry tells of. Attributes
     /// that somebody added in between cannot be seen by its condition.
-    pub(super) async fn written(
+    pub(in crate::journal) async fn written(
         &self,
         prepared: &Prepared,
         entry: Option<Sequence>,
@@ -199,8 +204,8 @@ impl Journal {
         answered: Answered,
     ) -> Result<Done, Fault> {
         let Answered { answer, tells_old, in_doubt } = answered;
-        let answer: Map<String, Value> =
-            serde_json::from_slice(&answer).map_err(|_| crate::metering::not_an_object())?;
+        let answer: Map<String, Value> = serde_json::from_slice(&answer)
+            .map_err(|_| crate::layers::metering::not_an_object())?;
         let met = match (tells_old, answer.get("Attributes")) {
             (true, Some(image)) => Some(item_from_json(image)?),
             (true, None) => None,

@@ -14,10 +14,10 @@ use dm_dynamodb::value::item_to_json;
 use futures::future::join_all;
 use serde_json::{Map, Value, json};
 
-use super::prepared::Prepared;
-use super::{Journal, Known};
 use crate::call::{Answer, Call};
 use crate::fault::Fault;
+use crate::journal::prepared::Prepared;
+use crate::journal::{Journal, Known};
 use crate::tables::statement;
 
 /// Why a statement of a batch was not carried out. Once its item is known, the answer names the table.
@@ -28,7 +28,7 @@ struct Refusal {
 
 impl Journal {
     /// ExecuteStatement.
-    pub(super) async fn execute_statement(&self, call: Call) -> Result<Bytes, Fault> {
+    pub(in crate::journal) async fn execute_statement(&self, call: Call) -> Result<Bytes, Fault> {
         let statement = parse(&call.body)?;
         if statement.is_read() {
             return self.apply.handle(call).await;
@@ -43,7 +43,7 @@ impl Journal {
     }
 
     /// BatchExecuteStatement: each statement for itself.
-    pub(super) async fn execute_batch(&self, call: Call) -> Result<Bytes, Fault> {
+    pub(in crate::journal) async fn execute_batch(&self, call: Call) -> Result<Bytes, Fault> {
         let asked = members(&call.body, "Statements");
         let statements: Vec<Result<Statement, ServiceError>> =
             asked.iter().map(|part| parse(part)).collect();
@@ -79,7 +79,7 @@ impl Journal {
             let table = match (prepared, result) {
                 (Ok(prepared), Ok(mut answer)) => {
                     let used = answer.remove("ConsumedCapacity").unwrap_or_default();
-                    units += crate::metering::consumed_units(&used);
+                    units += crate::layers::metering::consumed_units(&used);
                     response.extend(answer);
                     Some(prepared.table.name.clone())
                 }
@@ -128,7 +128,7 @@ impl Journal {
     }
 
     /// ExecuteTransaction: one that reads passes, one that writes is what TransactWriteItems would be.
-    pub(super) async fn execute_transaction(&self, call: Call) -> Result<Bytes, Fault> {
+    pub(in crate::journal) async fn execute_transaction(&self, call: Call) -> Result<Bytes, Fault> {
         idempotency::token(&call.body)?;
         let asked = members(&call.body, "TransactStatements");
         let statements: Vec<Statement> =

@@ -12,17 +12,17 @@ use serde_json::{Value, json};
 use std::collections::BTreeMap;
 use tokio::time::{Instant, sleep, timeout, timeout_at};
 
-use super::recovered::{Earlier, Recovered};
-use super::series::{Answered, Fate, asks_for_capacity, shows, write_units};
-use super::tokens::{Known, Token};
-use super::transaction::{Action, Asked, CANCELED, Images, Round, evaluate};
-use super::{Journal, JournalReader, Settlement};
 use crate::fault::{Fault, TRANSACTION_IN_PROGRESS};
+use crate::journal::recovered::{Earlier, Recovered};
+use crate::journal::series::{Answered, Fate, asks_for_capacity, shows, write_units};
+use crate::journal::tokens::{Known, Token};
+use crate::journal::transaction::{Action, Asked, CANCELED, Images, Round, evaluate};
+use crate::journal::{Journal, JournalReader, Settlement};
 
 impl Journal {
     /// Sends a transaction until its fate is known, or as long as a call may take. `doubt` is why it is
     /// unknown whether it was carried out before.
-    pub(super) async fn send_transaction(
+    pub(in crate::journal) async fn send_transaction(
         &self,
         round: &Round,
         actions: &[Action],
@@ -81,7 +81,11 @@ impl Journal {
     }
 
     /// The answer to a transaction that was carried out without one.
-    pub(super) fn transacted_without_answer(&self, round: &Round, actions: &[Action]) -> Bytes {
+    pub(in crate::journal) fn transacted_without_answer(
+        &self,
+        round: &Round,
+        actions: &[Action],
+    ) -> Bytes {
         self.apply.found(round.operation, &Value::Object(round.body.clone()));
         if !asks_for_capacity(&round.body) {
             return Bytes::from_static(b"{}");
@@ -106,7 +110,7 @@ impl Journal {
     }
 
     /// The answer of a transaction that was carried out under this token; `None` if none was.
-    pub(super) async fn done_before(
+    pub(in crate::journal) async fn done_before(
         &self,
         asked: &Asked<'_>,
         token: &Token,
@@ -144,11 +148,11 @@ impl Journal {
                 return Ok(Recovered::default());
             }
             let reader = JournalReader::open(&self.archive, &self.run.name).await?;
-            let last = self.writer.get().map_or(reader.segments(), super::Writer::earlier);
+            let last = self.writer.get().map_or(reader.segments(), crate::journal::Writer::earlier);
             Recovered::read(&reader, last).await
         };
         let read = async {
-            read.await.map_err(|error: super::ReadError| {
+            read.await.map_err(|error: crate::journal::ReadError| {
                 tracing::warn!(error = &error as &dyn std::error::Error, "looking for a token");
                 Fault::NotJournalled(
                     "the journal of the guard before this one cannot be read".into(),

@@ -15,15 +15,15 @@ use dm_dynamodb::idempotency;
 use dm_dynamodb::value::{Item, item_from_json};
 use serde_json::{Map, Value, json};
 
-use super::prepared::Prepared;
-use super::series::Fate;
-use super::tokens::{Doubt, Token};
-use super::{Journal, Settlement};
 use crate::fault::Fault;
-use actions::{canceled, refuse_twice};
+use crate::journal::prepared::Prepared;
+use crate::journal::series::Fate;
+use crate::journal::tokens::{Doubt, Token};
+use crate::journal::transaction::actions::{canceled, refuse_twice};
+use crate::journal::{Journal, Settlement};
 
-pub use actions::{Action, evaluate};
-pub use round::{Asked, Images, Round};
+pub use crate::journal::transaction::actions::{Action, evaluate};
+pub use crate::journal::transaction::round::{Asked, Images, Round};
 
 /// The error of a transaction that was not carried out.
 pub const CANCELED: &str = "TransactionCanceledException";
@@ -36,7 +36,7 @@ const STATEMENTS: &str = "TransactStatements";
 
 impl Journal {
     /// TransactWriteItems.
-    pub(super) async fn write_transaction(
+    pub(in crate::journal) async fn write_transaction(
         &self,
         body: &Map<String, Value>,
     ) -> Result<Bytes, Fault> {
@@ -49,7 +49,7 @@ impl Journal {
     }
 
     /// ExecuteTransaction, of statements that write. A statement that is wrong cancels it.
-    pub(super) async fn write_statements(
+    pub(in crate::journal) async fn write_statements(
         &self,
         body: &Map<String, Value>,
         statements: Vec<Result<Prepared, ServiceError>>,
@@ -67,8 +67,8 @@ impl Journal {
         let rest = body.get_key_value(level).map(|(name, level)| (name.clone(), level.clone()));
         let rest = rest.into_iter().collect();
         let answer = self.write_together(Asked { body, rest, actions: &actions, token }).await?;
-        let mut answer: Map<String, Value> =
-            serde_json::from_slice(&answer).map_err(|_| crate::metering::not_an_object())?;
+        let mut answer: Map<String, Value> = serde_json::from_slice(&answer)
+            .map_err(|_| crate::layers::metering::not_an_object())?;
         answer.insert("Responses".into(), json!([]));
         Ok(Bytes::from(Value::Object(answer).to_string()))
     }
@@ -124,7 +124,12 @@ impl Journal {
     }
 
     /// A transaction was carried out: notes it, and returns its answer.
-    pub(super) fn transacted(&self, round: &Round, asked: &Asked<'_>, answer: Bytes) -> Bytes {
+    pub(in crate::journal) fn transacted(
+        &self,
+        round: &Round,
+        asked: &Asked<'_>,
+        answer: Bytes,
+    ) -> Bytes {
         for entry in &round.entries {
             self.settle(Some(*entry), Settlement::Written);
         }
@@ -143,7 +148,12 @@ impl Journal {
     }
 
     /// Nobody knows whether a transaction was carried out: under its token it is sent again as it is.
-    pub(super) fn keep_in_doubt(&self, asked: &Asked<'_>, round: Round, fault: Fault) -> Fault {
+    pub(in crate::journal) fn keep_in_doubt(
+        &self,
+        asked: &Asked<'_>,
+        round: Round,
+        fault: Fault,
+    ) -> Fault {
         if let Some(token) = &asked.token {
             let Round { images, own_only, entries, .. } = round;
             self.tokens.doubt(token, Doubt { images, own_only, entries, fault: fault.clone() });

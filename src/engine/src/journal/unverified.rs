@@ -7,16 +7,16 @@ use dm_dynamodb::journal::Sequence;
 use dm_dynamodb::value::Item;
 use serde_json::{Map, Value};
 
-use super::batch::Part;
-use super::images::Consistency;
-use super::single::draft;
-use super::{Draft, Journal, Known, Settlement};
 use crate::fault::Fault;
+use crate::journal::batch::Part;
+use crate::journal::images::Consistency;
+use crate::journal::single::draft;
+use crate::journal::{Draft, Journal, Known, Settlement};
 use crate::operation::Operation;
 
 impl Journal {
     /// BatchWriteItem, sent as a batch.
-    pub(super) async fn write_batch_unverified(
+    pub(in crate::journal) async fn write_batch_unverified(
         &self,
         body: &Map<String, Value>,
     ) -> Result<Bytes, Fault> {

@@ -9,9 +9,9 @@ use dm_dynamodb::error::ServiceError;
 use dm_dynamodb::value::{Item, item_size};
 use serde_json::{Map, Value, json};
 
-use super::parameters::Parameters;
-use super::schemas::Table;
-use super::state::View;
+use crate::overlay::parameters::Parameters;
+use crate::overlay::state::entries::View;
+use crate::overlay::state::schemas::Table;
 
 /// How much of the capacity a request wants to be told.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

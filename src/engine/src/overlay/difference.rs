@@ -13,9 +13,9 @@ use dm_dynamodb::value::AttributeValue;
 
 use serde_json::Value;
 
-use super::Overlay;
-use super::state::Named;
 use crate::fault::Fault;
+use crate::overlay::Overlay;
+use crate::overlay::state::entries::Named;
 
 /// Whether keys and values may be shown.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -13,13 +13,13 @@ use dm_dynamodb::partiql::Statement;
 use dm_dynamodb::value::item_to_json;
 use serde_json::{Map, Value};
 
-use super::Overlay;
-use super::capacity::CapacityLevel;
-use super::parameters::Parameters;
-use super::write::Write;
-use super::write_calls::ReturnValues;
 use crate::fault::Fault;
 use crate::operation::Operation;
+use crate::overlay::Overlay;
+use crate::overlay::capacity::CapacityLevel;
+use crate::overlay::parameters::Parameters;
+use crate::overlay::write::calls::ReturnValues;
+use crate::overlay::write::item::Write;
 use crate::tables::statement;
 
 impl Overlay {

@@ -11,10 +11,10 @@ use dm_dynamodb::schema::{ItemKey, TableSchema};
 use dm_dynamodb::value::{Item, item_from_json, item_to_json};
 use serde_json::{Map, Value, json};
 
-use super::{Restore, Target};
 use crate::fault::Fault;
 use crate::journal::{Journal, Known};
 use crate::operation::Operation;
+use crate::restore::{Restore, Target};
 
 /// How a write of a restore ended.
 enum Ended {
@@ -29,7 +29,7 @@ enum Ended {
 
 impl Restore {
     /// Puts one key back.
-    pub(super) async fn restore_key(
+    pub(in crate::restore) async fn restore_key(
         &self,
         table: &TableSchema,
         entry: &MergedEntry,

@@ -12,8 +12,8 @@ use dm_dynamodb::journal::{
 };
 use futures::{StreamExt as _, TryStreamExt as _};
 
-use super::{RestoreError, Result};
 use crate::journal::JournalReader;
+use crate::restore::{RestoreError, Result};
 
 /// Entries by a hash of their keys, and what became of their writes.
 #[derive(Debug)]

@@ -2,14 +2,14 @@
 
 use dm_contract::identity::Absent;
 
-use super::{Restore, RestoreError, Result};
+use crate::archive::ledger;
 use crate::identity;
-use crate::ledger;
+use crate::restore::{Restore, RestoreError, Result};
 
 impl Restore {
     /// Stops a restore in another database, or of a table that was replaced since, unless a person has
     /// accepted that.
-    pub(super) async fn check_place(&self) -> Result<()> {
+    pub(in crate::restore) async fn check_place(&self) -> Result<()> {
         let entries = ledger::entries(&self.archive, Some(self.source.migration())).await?;
         let entry = entries.into_iter().find(|entry| entry.run == self.source);
         let Some(mut entry) = entry.filter(|entry| entry.recorded().database.is_some()) else {

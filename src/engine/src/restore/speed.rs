@@ -8,8 +8,8 @@ use dm_contract::plan::{Plan, RateLimits};
 use tokio::sync::{Notify, watch};
 
 use crate::journal::images::BATCH_GET_KEYS_MAX;
-use crate::rates::{Rates, Used};
-use crate::tally::Tally;
+use crate::layers::rates::{Rates, Used};
+use crate::layers::tally::Tally;
 use crate::upstream::UpstreamCalls;
 
 /// As many writes as there are at once where nothing bounds them.

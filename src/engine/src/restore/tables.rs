@@ -7,8 +7,8 @@ use dm_contract::restored::NotRestored;
 use dm_dynamodb::journal::{MergedEntry, Outcome};
 use dm_dynamodb::restore::Step;
 
-use super::{Partitions, Restore};
 use crate::operation::Operation;
+use crate::restore::{Partitions, Restore};
 
 /// The calls of a run that changed tables, in their order.
 #[derive(Debug, Default)]
@@ -47,14 +47,14 @@ impl TableCalls {
 
 impl Restore {
     /// Whether the run itself deleted this table, which is not there.
-    pub(super) fn was_deleted(&self, table: &str) -> bool {
+    pub(in crate::restore) fn was_deleted(&self, table: &str) -> bool {
         let fate = self.table_calls.get().and_then(|calls| calls.fate(table));
         matches!(fate, Some((_, Operation::DeleteTable)))
     }
 
     /// Leaves items of a table alone that the run deleted. Those that it had found there are lost to a
     /// restore; of a table that it had created nothing is missed.
-    pub(super) async fn leave_all(&self, entries: &[MergedEntry]) {
+    pub(in crate::restore) async fn leave_all(&self, entries: &[MergedEntry]) {
         for entry in entries {
             self.count(entry, Step::Nothing);
             let fate = self.table_calls.get().and_then(|calls| calls.fate(&entry.table));

@@ -4,8 +4,8 @@ use std::sync::atomic::Ordering;
 
 use dm_contract::report::{ApplyTime, DryRunResult, GuardResult, SecondPass, Use};
 
-use super::{Bottom, Engine};
-use crate::tally::Counts;
+use crate::layers::tally::Counts;
+use crate::stack::{Bottom, Engine};
 
 /// Why a second pass does not begin.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
@@ -57,7 +57,7 @@ impl Engine {
     }
 
     /// What only a dry run has.
-    pub(super) fn dry_run(&self, counts: &Counts) -> Option<DryRunResult> {
+    pub(in crate::stack) fn dry_run(&self, counts: &Counts) -> Option<DryRunResult> {
         let Bottom::Overlay(overlay) = &self.bottom else { return None };
         let samples = if self.policy.shows_values() { overlay.samples() } else { Ok(Vec::new()) };
         let used = Use {

@@ -5,8 +5,8 @@ use dm_contract::identity::DatabaseId;
 use dm_contract::report::TableEffect;
 use dm_dynamodb::schema::TableSchema;
 
-use super::{Bottom, Engine};
 use crate::identity;
+use crate::stack::{Bottom, Engine};
 
 impl Engine {
     /// Which database it is: asked, where the run has written nothing and so knows no table.
@@ -25,7 +25,7 @@ impl Engine {
     }
 
     /// Gives the tables their ids; which database it is.
-    pub(super) fn identify(&self, tables: &mut [TableEffect]) -> Option<DatabaseId> {
+    pub(in crate::stack) fn identify(&self, tables: &mut [TableEffect]) -> Option<DatabaseId> {
         let mut database =
             DatabaseId::new(&self.upstream.region, self.upstream.endpoint.as_deref());
         let mut identify = |schema: &TableSchema| {

@@ -7,10 +7,10 @@ use dm_contract::error_chain::chain;
 use http::{HeaderMap, StatusCode};
 use http_body_util::Full;
 
-use super::Upstream;
-use super::pool::ExchangeError;
 use crate::fault::{Fault, error_name};
 use crate::operation::Operation;
+use crate::upstream::Upstream;
+use crate::upstream::pool::ExchangeError;
 
 /// How an attempt ended.
 #[derive(Debug)]

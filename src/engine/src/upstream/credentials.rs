@@ -16,8 +16,8 @@ use aws_smithy_runtime_api::client::http::SharedHttpClient;
 use aws_types::region::Region;
 use dm_contract::plan::{CREDENTIALS_ENV, FROM_ROLE, FROM_SECRET};
 
-use super::UpstreamError;
-use super::trust::trusted_pem;
+use crate::upstream::UpstreamError;
+use crate::upstream::trust::trusted_pem;
 
 /// Credentials are fetched anew this long before they expire, so that none expires on its way.
 const REFRESH_BEFORE_EXPIRY: Duration = Duration::from_secs(300);

@@ -3,7 +3,7 @@
 use dm_contract::plan::Upstream as UpstreamPlan;
 use http::Uri;
 
-use super::UpstreamError;
+use crate::upstream::UpstreamError;
 
 /// The address requests are sent to.
 pub fn endpoint(plan: &UpstreamPlan) -> Result<Uri, UpstreamError> {

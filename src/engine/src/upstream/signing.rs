@@ -16,9 +16,9 @@ use http::header::{AUTHORIZATION, CONTENT_TYPE as CONTENT_TYPE_HEADER, HOST};
 use http::{HeaderName, HeaderValue, Request, Uri};
 use http_body_util::Full;
 
-use super::UpstreamError;
 use crate::hex;
 use crate::operation::Operation;
+use crate::upstream::UpstreamError;
 
 /// Content type of DynamoDB's only protocol.
 pub const CONTENT_TYPE: &str = "application/x-amz-json-1.0";

@@ -9,7 +9,7 @@ use rustls::pki_types::CertificateDer;
 use rustls::pki_types::pem::PemObject as _;
 use rustls::{ClientConfig, RootCertStore};
 
-use super::UpstreamError;
+use crate::upstream::UpstreamError;
 
 /// Environment variable of the AWS SDKs and tools for a file of further authorities.
 const CA_BUNDLE_ENV: &str = "AWS_CA_BUNDLE";

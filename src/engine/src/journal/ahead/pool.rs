@@ -8,7 +8,7 @@ use crate::limits;
 use dm_dynamodb::schema::ItemKey;
 use dm_dynamodb::value::{Item, item_from_json};
 
-use super::Entering;
+use crate::journal::ahead::Entering;
 
 /// The images.
 #[derive(Default)]

@@ -9,7 +9,9 @@ use dm_dynamodb::schema::{ItemKey, TableSchema};
 use dm_dynamodb::value::{Item, check_item_size, item_from_json};
 use serde_json::{Map, Value};
 
-use super::{Change, Form, Kind, Prepared, Result, Returned, missing, shows_on_failure};
+use crate::journal::prepared::{
+    Change, Form, Kind, Prepared, Result, Returned, missing, shows_on_failure,
+};
 
 /// Parameters that expressions have replaced.
 const OLDER: [&str; 3] = ["Expected", "AttributeUpdates", "ConditionalOperator"];

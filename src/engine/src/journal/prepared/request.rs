@@ -8,7 +8,7 @@ use dm_dynamodb::unchanged::{Binding, Placeholding, without_condition};
 use dm_dynamodb::value::{AttributeValue, Item, item_to_json};
 use serde_json::Map;
 
-use super::{Change, Form, Made, Prepared, Sent};
+use crate::journal::prepared::{Change, Form, Made, Prepared, Sent};
 use crate::operation::Operation;
 
 /// How much of the image a request compares.

@@ -36,7 +36,10 @@ impl Action {
 
 impl Journal {
     /// The actions of a TransactWriteItems.
-    pub(super) async fn actions(&self, body: &Map<String, Value>) -> Result<Vec<Action>, Fault> {
+    pub(in crate::journal::transaction) async fn actions(
+        &self,
+        body: &Map<String, Value>,
+    ) -> Result<Vec<Action>, Fault> {
         let wrong =
             || ServiceError::validation("The transaction has no actions that could be read");
         let asked = body.get("TransactItems").and_then(Value::as_array).ok_or_else(wrong)?;
@@ -84,7 +87,10 @@ impl Journal {
 
     /// The images of all items, and what is made of them. Where an action fails, as they are at one
     /// moment, because that is how DynamoDB would have judged them.
-    pub(super) async fn made_of_images(&self, actions: &[Action]) -> Result<Images, Fault> {
+    pub(in crate::journal::transaction) async fn made_of_images(
+        &self,
+        actions: &[Action],
+    ) -> Result<Images, Fault> {
         let images = self.images_of_actions(actions).await?;
         if let Ok(made) = evaluate(actions, &images) {
             return Ok(Images { images, made });

@@ -6,11 +6,11 @@ use dm_dynamodb::journal::{After, Sequence};
 use dm_dynamodb::value::Item;
 use serde_json::{Map, Value, json};
 
-use super::actions::Action;
 use crate::fault::Fault;
 use crate::journal::prepared::{Made, Scope};
 use crate::journal::single::draft;
 use crate::journal::tokens::{self, Token};
+use crate::journal::transaction::actions::Action;
 use crate::journal::{Draft, Journal};
 use crate::operation::Operation;
 

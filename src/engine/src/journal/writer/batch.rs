@@ -5,7 +5,7 @@ use dm_dynamodb::journal::{ControlEntry, Entry, Record, SEGMENT_RECORDS_MAX, Seq
 use tokio::sync::oneshot;
 use tokio::time::Instant;
 
-use super::{Draft, Settlement};
+use crate::journal::writer::{Draft, Settlement};
 
 /// Records kept free: what became of writes, and the segments that are under way.
 const RECORDS_RESERVED: usize = 2;

@@ -6,8 +6,8 @@ use crate::limits;
 use futures::future::BoxFuture;
 use tokio::time::Instant;
 
+use crate::archive::ledger::{self, JournalExtent};
 use crate::archive::{Archive, RunName};
-use crate::ledger::{self, JournalExtent};
 
 /// What is noted, and what is to be.
 pub struct Noting {

@@ -17,11 +17,11 @@ use futures::stream::FuturesUnordered;
 use tokio::sync::{mpsc, oneshot, watch};
 use tokio::time::Instant;
 
-use super::batch::{Batch, Waiting};
-use super::noting::Noting;
-use super::{Counters, Message, Settlement, State};
 use crate::archive::{Archive, Created, RunName};
 use crate::journal::frame;
+use crate::journal::writer::batch::{Batch, Waiting};
+use crate::journal::writer::noting::Noting;
+use crate::journal::writer::{Counters, Message, Settlement, State};
 
 /// The one who writes a run's journal.
 pub struct Task {

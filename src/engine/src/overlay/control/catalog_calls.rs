@@ -7,14 +7,14 @@ use dm_dynamodb::error::ServiceError;
 use dm_dynamodb::schema::TableSchema;
 use serde_json::{Value, json};
 
-use super::create::create;
-use super::update::{check, update};
-use super::words::{in_use, no_table, table_exists};
-use super::{named, set_members};
 use crate::fault::Fault;
 use crate::overlay::Overlay;
+use crate::overlay::control::create::create;
+use crate::overlay::control::update::{check, update};
+use crate::overlay::control::words::{in_use, no_table, table_exists};
+use crate::overlay::control::{named, set_members};
 use crate::overlay::parameters::Parameters;
-use crate::overlay::schemas::{Shape, Table};
+use crate::overlay::state::schemas::{Shape, Table};
 
 impl Overlay {
     /// CreateTable.
@@ -97,7 +97,7 @@ impl Overlay {
 
     /// DeleteTable.
     pub async fn delete_table(&self, parameters: Parameters<'_>) -> Result<Value, Fault> {
-        super::only(parameters, "DeleteTable", &["TableName"])?;
+        crate::overlay::control::only(parameters, "DeleteTable", &["TableName"])?;
         let name = named(parameters, "TableName")?;
         let table = self.table_to_change(name).await?;
         let mut description = self.description(name).await?;

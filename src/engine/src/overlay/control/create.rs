@@ -5,10 +5,10 @@ use std::collections::BTreeMap;
 
 use serde_json::{Map, Value, json};
 
-use super::keys::{self, Indexes, KeyOf};
-use super::tags;
-use super::throughput::{self, Billing, Stream, index_units, table_units, units};
 use crate::fault::Fault;
+use crate::overlay::control::keys::{self, Indexes, KeyOf};
+use crate::overlay::control::tags;
+use crate::overlay::control::throughput::{self, Billing, Stream, index_units, table_units, units};
 use crate::overlay::parameters::Parameters;
 
 /// Parameters that are simulated. A table with others would not be the one that is asked for.
@@ -56,7 +56,7 @@ pub fn create(
     name: &str,
     at: &Circumstances,
 ) -> Result<Creation, Fault> {
-    super::only(parameters, "CreateTable", &KNOWN)?;
+    crate::overlay::control::only(parameters, "CreateTable", &KNOWN)?;
     let billing = throughput::billing(parameters)?.unwrap_or(Billing::Provisioned);
     let of_table = table_units(billing, units(parameters)?)?;
     let definitions = keys::definitions(parameters)?;
@@ -117,7 +117,7 @@ pub fn create(
 pub fn global_index(index: &Value, billing: Billing, arn: &str) -> Result<Value, Fault> {
     let parameters = Parameters::of(index)?;
     let name = index.get("IndexName").and_then(Value::as_str).unwrap_or_default();
-    super::only(
+    crate::overlay::control::only(
         parameters,
         "an index",
         &["IndexName", "KeySchema", "Projection", "ProvisionedThroughput", "OnDemandThroughput"],
@@ -150,7 +150,7 @@ fn index_description(index: &Value, table_arn: &str) -> Value {
 fn encryption(parameters: Parameters<'_>) -> Result<Option<Value>, Fault> {
     let Some(given) = parameters.get("SSESpecification") else { return Ok(None) };
     let given = Parameters::of(given)?;
-    super::only(given, "SSESpecification", &["Enabled", "SSEType"])?;
+    crate::overlay::control::only(given, "SSESpecification", &["Enabled", "SSEType"])?;
     given.choice("SSEType", &[("KMS", ()), ("AES256", ())], "AES256, KMS")?;
     Ok(given.flag("Enabled")?.then(|| json!({"Status": "ENABLED", "SSEType": "KMS"})))
 }

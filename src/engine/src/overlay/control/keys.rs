@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 use dm_dynamodb::error::ServiceError;
 use serde_json::{Map, Value};
 
-use super::words::{invalid, listed};
+use crate::overlay::control::words::{invalid, listed};
 use crate::overlay::parameters::{Parameters, unexpected};
 
 /// Local indexes of one table.

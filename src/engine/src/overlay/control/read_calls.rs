@@ -4,10 +4,10 @@
 use bytes::Bytes;
 use serde_json::{Map, Value, json};
 
-use super::{named, settings, tags, words};
 use crate::fault::Fault;
 use crate::operation::{Operation, ReadOperation};
 use crate::overlay::Overlay;
+use crate::overlay::control::{named, settings, tags, words};
 use crate::overlay::parameters::Parameters;
 use crate::tables::{plain_name, tables_named};
 

@@ -3,11 +3,11 @@
 use dm_dynamodb::error::{ErrorCode, ServiceError};
 use serde_json::{Value, json};
 
-use super::tags::{self, Tags};
-use super::{named, settings};
 use crate::fault::Fault;
 use crate::operation::{Operation, ReadOperation};
 use crate::overlay::Overlay;
+use crate::overlay::control::tags::{self, Tags};
+use crate::overlay::control::{named, settings};
 use crate::overlay::parameters::Parameters;
 
 impl Overlay {
@@ -54,7 +54,7 @@ impl Overlay {
         parameters: Parameters<'_>,
     ) -> Result<(), Fault> {
         let members = if operation == Operation::TagResource { "Tags" } else { "TagKeys" };
-        super::only(parameters, operation.name(), &["ResourceArn", members])?;
+        crate::overlay::control::only(parameters, operation.name(), &["ResourceArn", members])?;
         let name = named(parameters, "ResourceArn")?;
         let table = self.schemas().table(name).await.map_err(|fault| match fault {
             Fault::Service(error) if error.code == ErrorCode::ResourceNotFound => no_resource(),

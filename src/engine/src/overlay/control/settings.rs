@@ -4,8 +4,8 @@
 use dm_dynamodb::error::{ErrorCode, ServiceError};
 use serde_json::{Value, json};
 
-use super::words::invalid;
 use crate::fault::Fault;
+use crate::overlay::control::words::invalid;
 use crate::overlay::parameters::{Parameters, unexpected};
 
 /// Days that point-in-time recovery can go back.
@@ -13,7 +13,11 @@ const RECOVERY_DAYS_MAX: u32 = 35;
 
 /// UpdateTimeToLive on a table whose TimeToLiveDescription is this: the next one.
 pub fn time_to_live(parameters: Parameters<'_>, before: &Value) -> Result<Value, Fault> {
-    super::only(parameters, "UpdateTimeToLive", &["TableName", "TimeToLiveSpecification"])?;
+    crate::overlay::control::only(
+        parameters,
+        "UpdateTimeToLive",
+        &["TableName", "TimeToLiveSpecification"],
+    )?;
     let asked = Parameters::of(parameters.required("TimeToLiveSpecification")?)?;
     asked.required("Enabled")?;
     let name = asked.required("AttributeName")?.as_str().ok_or_else(unexpected)?;
@@ -48,7 +52,7 @@ pub fn no_time_to_live() -> Value {
 /// UpdateContinuousBackups on a table whose ContinuousBackupsDescription is this: the next one.
 pub fn backups(parameters: Parameters<'_>, before: &Value, now_s: f64) -> Result<Value, Fault> {
     let known = ["TableName", "PointInTimeRecoverySpecification"];
-    super::only(parameters, "UpdateContinuousBackups", &known)?;
+    crate::overlay::control::only(parameters, "UpdateContinuousBackups", &known)?;
     let asked = Parameters::of(parameters.required("PointInTimeRecoverySpecification")?)?;
     asked.required("PointInTimeRecoveryEnabled")?;
     if before.get("ContinuousBackupsStatus").and_then(Value::as_str) != Some("ENABLED") {

@@ -5,8 +5,8 @@ use std::collections::BTreeMap;
 use dm_dynamodb::error::ServiceError;
 use serde_json::{Value, json};
 
-use super::keys::list;
-use super::words::invalid;
+use crate::overlay::control::keys::list;
+use crate::overlay::control::words::invalid;
 use crate::overlay::parameters::{Parameters, unexpected};
 
 /// Tags of one table ("Tagging restrictions in DynamoDB").

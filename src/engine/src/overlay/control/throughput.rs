@@ -4,7 +4,7 @@
 use dm_dynamodb::error::ServiceError;
 use serde_json::{Map, Value, json};
 
-use super::words::invalid;
+use crate::overlay::control::words::invalid;
 use crate::overlay::parameters::{Parameters, unexpected};
 
 type Result<T> = std::result::Result<T, ServiceError>;

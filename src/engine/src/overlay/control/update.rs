@@ -5,11 +5,13 @@ use std::collections::BTreeMap;
 use dm_dynamodb::error::ServiceError;
 use serde_json::{Map, Value, json};
 
-use super::create::{Circumstances, global_index};
-use super::keys::{self, GLOBAL_INDEXES_MAX, Indexes, Key, KeyOf};
-use super::throughput::{self, Billing, Stream, Units, index_units, table_units, units};
-use super::words::{invalid, no_index, one_index_at_once};
 use crate::fault::Fault;
+use crate::overlay::control::create::{Circumstances, global_index};
+use crate::overlay::control::keys::{self, GLOBAL_INDEXES_MAX, Indexes, Key, KeyOf};
+use crate::overlay::control::throughput::{
+    self, Billing, Stream, Units, index_units, table_units, units,
+};
+use crate::overlay::control::words::{invalid, no_index, one_index_at_once};
 use crate::overlay::parameters::{Parameters, unexpected};
 
 /// Parameters that are simulated.
@@ -98,7 +100,7 @@ pub fn update(
     table: &Value,
     at: &Circumstances,
 ) -> Result<Update, Fault> {
-    super::only(parameters, "UpdateTable", &KNOWN)?;
+    crate::overlay::control::only(parameters, "UpdateTable", &KNOWN)?;
     let arn = table.get("TableArn").and_then(Value::as_str).unwrap_or_default();
     let call = Call { parameters, table, arn, at };
     let mut update = Update::default();
@@ -177,7 +179,11 @@ fn change_indexes(call: &Call<'_>, billing: Billing, update: &mut Update) -> Res
     let mut provisioned = Vec::new();
     for one in asked {
         let one = Parameters::of(one)?;
-        super::only(one, "GlobalSecondaryIndexUpdates", &["Create", "Update", "Delete"])?;
+        crate::overlay::control::only(
+            one,
+            "GlobalSecondaryIndexUpdates",
+            &["Create", "Update", "Delete"],
+        )?;
         match (one.get("Create"), one.get("Update"), one.get("Delete")) {
             (Some(create), None, None) => {
                 add_index(call, billing, create, &mut indexes, update)?;
@@ -284,7 +290,7 @@ fn change_index(
     update: &mut Update,
 ) -> Result<String, Fault> {
     let change = Parameters::of(change)?;
-    super::only(
+    crate::overlay::control::only(
         change,
         "a change of an index",
         &["IndexName", "ProvisionedThroughput", "OnDemandThroughput"],

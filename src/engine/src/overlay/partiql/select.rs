@@ -8,21 +8,21 @@ use dm_dynamodb::partiql::{ReadPlan, Select};
 use dm_dynamodb::value::item_from_json;
 use serde_json::{Map, Value};
 
-use super::next_token;
 use crate::fault::Fault;
 use crate::operation::Operation;
 use crate::overlay::Overlay;
 use crate::overlay::capacity::{Atomicity, CapacityLevel, Units};
-use crate::overlay::page::not_built;
-use crate::overlay::page_answer::PageAnswer;
-use crate::overlay::page_request::{PageRequest, Range, Selected, is_global};
 use crate::overlay::parameters::Parameters;
-use crate::overlay::schemas::Table;
-use crate::overlay::store::Direction;
+use crate::overlay::partiql::next_token;
+use crate::overlay::read::page::not_built;
+use crate::overlay::read::page_answer::PageAnswer;
+use crate::overlay::read::page_request::{PageRequest, Range, Selected, is_global};
+use crate::overlay::state::schemas::Table;
+use crate::overlay::state::store::Direction;
 
 impl Overlay {
     /// One page of a SELECT.
-    pub(super) async fn select(
+    pub(in crate::overlay::partiql) async fn select(
         &self,
         select: Select,
         parameters: Parameters<'_>,

@@ -13,18 +13,18 @@ use dm_dynamodb::schema::ItemKey;
 use dm_dynamodb::value::{Item, item_size, item_to_json};
 use serde_json::{Map, Value, json};
 
-use super::exists_alone;
 use crate::fault::Fault;
 use crate::operation::Operation;
 use crate::overlay::Overlay;
 use crate::overlay::capacity::{Atomicity, CapacityLevel, TransactionUnits, Units};
-use crate::overlay::page_request::Shown;
 use crate::overlay::parameters::{Parameters, unexpected};
-use crate::overlay::schemas::Table;
-use crate::overlay::state::View;
-use crate::overlay::transaction::Get;
-use crate::overlay::write::Write;
-use crate::overlay::write_calls::{ReturnValues, add_units, insert_capacities};
+use crate::overlay::partiql::exists_alone;
+use crate::overlay::read::page_request::Shown;
+use crate::overlay::state::entries::View;
+use crate::overlay::state::schemas::Table;
+use crate::overlay::write::calls::{ReturnValues, add_units, insert_capacities};
+use crate::overlay::write::item::Write;
+use crate::overlay::write::transaction::Get;
 
 /// What one statement of a batch comes to.
 enum Member {

@@ -1,0 +1,95 @@
+//! The ledger's entries, read together. A listing says where to look; where listings are late, as those of
+//! a folder on NFS, names decide.
+
+use std::collections::BTreeSet;
+
+use crate::limits;
+
+use crate::archive::RunName;
+use crate::archive::ledger::{
+    Kind, LedgerEntry, Result, RunOutcome, begun, completed, more_tables,
+};
+use crate::archive::store::Archive;
+
+/// All runs of a migration, or of all, in order.
+pub async fn entries(archive: &Archive, migration: Option<&str>) -> Result<Vec<LedgerEntry>> {
+    let folder = migration.map_or("ledger".to_owned(), |name| format!("ledger/{name}"));
+    let mut runs: BTreeSet<RunName> = BTreeSet::new();
+    for object in archive.list(&folder).await? {
+        runs.extend(RunName::of_path(&object.path).filter(|run| object.path == run.begun()));
+    }
+    if let (Some(migration), true) = (migration, archive.lists_late()) {
+        let highest = runs.last().map_or(0, RunName::number);
+        for number in 1..=highest.saturating_add(limits::LEDGER_LOOKED_AHEAD) {
+            let Ok(run) = RunName::new(migration, number) else { break };
+            if !runs.contains(&run) && archive.exists(&run.begun()).await? {
+                runs.insert(run);
+            }
+        }
+    }
+    let mut entries = Vec::with_capacity(runs.len());
+    for run in runs {
+        let Some(begun) = begun(archive, &run).await? else { continue };
+        let completed = completed(archive, &run).await?;
+        let mut tables = begun.tables.clone();
+        tables.extend(more_tables(archive, &run).await?);
+        tables.extend(completed.iter().flat_map(|completed| completed.tables.clone()));
+        entries.push(LedgerEntry { run, begun, completed, tables });
+    }
+    Ok(entries)
+}
+
+/// The runs that were taken back, with nothing left in conflict.
+pub fn restored(entries: &[LedgerEntry]) -> BTreeSet<RunName> {
+    let of = |entry: &LedgerEntry| {
+        let completed = entry.completed.as_ref()?;
+        let clean = completed.conflicts == Some(0);
+        match entry.begun.kind {
+            Kind::Restore(number) if clean && completed.outcome == RunOutcome::Succeeded => {
+                RunName::new(entry.run.migration(), number).ok()
+            }
+            Kind::Restore(_) | Kind::Apply => None,
+        }
+    };
+    entries.iter().filter_map(of).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::archive::ledger::{Begun, Completed, LEDGER_VERSION, begin, complete};
+    use crate::archive::store::late::Late;
+    use std::sync::Arc;
+
+    #[tokio::test]
+    async fn an_old_listing_hides_no_run_and_no_end() {
+        let store = Late::new();
+        let archive = Archive::listing_late(Arc::new(store.clone()));
+        let run = |number| RunName::new("m", number).unwrap();
+        let begun = |uid: &str| Begun {
+            version: LEDGER_VERSION,
+            kind: Kind::Apply,
+            namespace: "n".into(),
+            name: "m".into(),
+            uid: uid.into(),
+            begun_at: "t".into(),
+            database: None,
+            program: None,
+            tables: dm_contract::identity::TableIds::new(),
+            baseline: false,
+            accepted: Vec::new(),
+            overrules: 0,
+        };
+        begin(&archive, &run(2), &begun("a")).await.unwrap();
+        store.freeze().await;
+        begin(&archive, &run(5), &begun("b")).await.unwrap();
+        for number in [2, 5] {
+            let end = Completed::now(RunOutcome::Succeeded);
+            complete(&archive, &run(number), &end).await.unwrap();
+        }
+        let known = entries(&archive, Some("m")).await.unwrap();
+        let known: Vec<_> =
+            known.iter().map(|entry| (entry.run.number(), entry.completed.is_some())).collect();
+        assert_eq!(known, [(2, true), (5, true)]);
+    }
+}

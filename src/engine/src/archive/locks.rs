@@ -1,0 +1,269 @@
+//! One run on one table. Before a run's first write to a table it takes the table's lock, and keeps it
+//! by a heartbeat; each write is sent only while the lock is known to be its own.
+//!
+//! An archive knows only to create an object if absent and to overwrite. So the number in a lock's name
+//! is the fencing number, and who creates the next one has the lock:
+//!
+//! - A contender that has seen the same heartbeat for a lease, by its own boot-time clock, creates the
+//!   next number. Then it reads the heartbeat again: if it moved after all, it waits for a lease more.
+//! - The owner counts a heartbeat from the moment before it was sent, and only if afterwards there is no
+//!   next number. When it is older than a lease, less a margin, nothing is written any more.
+//!
+//! So two never write at once, however long calls take, whatever wall clocks say and whichever machine is
+//! suspended meanwhile; only the speed of the two boot-time clocks must agree, within the margin.
+
+mod acquire;
+mod beat;
+mod by_hand;
+pub(crate) mod clock;
+mod record;
+
+#[cfg(test)]
+mod tests;
+
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use crate::limits;
+use bytes::Bytes;
+use dm_contract::verdict::LockHolder;
+use futures::future::join_all;
+use tokio::sync::Mutex as AsyncMutex;
+use tokio::task::JoinHandle;
+
+use crate::archive::ledger;
+use crate::archive::store::Archive;
+use crate::fault::Fault;
+
+pub use crate::archive::locks::by_hand::{
+    Listed, LockState, all, locked, note_pruned, prune, unlock,
+};
+use crate::archive::locks::clock::Moment;
+pub use crate::archive::locks::record::{
+    LOCK_VERSION, LockError, LockRecord, Look, ReleaseRecord, look, stands,
+};
+use crate::archive::locks::record::{json, release_path};
+
+/// How long locks last.
+#[derive(Clone, Copy, Debug)]
+pub struct LockTimes {
+    /// How long a heartbeat is good for.
+    pub lease: Duration,
+    /// How long another's heartbeat must stand still before its lock is taken over: its lease.
+    pub patience: Duration,
+    /// How long a write is held for a lock whose owner lives.
+    pub hold: Duration,
+}
+
+impl Default for LockTimes {
+    fn default() -> Self {
+        let (lease, hold) = (limits::LOCK_LEASE, limits::LOCK_HOLD_MAX);
+        Self { lease, patience: lease, hold }
+    }
+}
+
+/// Who takes locks.
+#[derive(Clone, Debug)]
+pub struct Owner {
+    /// The run, as `MIGRATION/NUMBER`.
+    pub run: String,
+    /// Namespace of the run's object.
+    pub namespace: String,
+    /// Its name.
+    pub name: String,
+    /// Its uid.
+    pub uid: String,
+    /// Tells this guard from others of the same run; a guard restarted in its pod keeps it.
+    pub holder: String,
+}
+
+/// A name for a guard that no other has.
+pub fn fresh_holder() -> String {
+    crate::journal::fresh_name()
+}
+
+/// The locks of one run.
+#[derive(Debug)]
+pub struct TableLocks {
+    shared: Arc<Shared>,
+    beating: Mutex<Option<JoinHandle<()>>>,
+}
+
+#[derive(Debug)]
+struct Shared {
+    archive: Archive,
+    owner: Owner,
+    times: LockTimes,
+    tables: Mutex<BTreeMap<String, Arc<Table>>>,
+    told: Mutex<Told>,
+}
+
+/// What others are told of locks.
+#[derive(Debug, Default)]
+struct Told {
+    waiting: Option<LockHolder>,
+    problem: Option<String>,
+}
+
+#[derive(Debug)]
+struct Table {
+    name: String,
+    /// Held by who works on this table's lock, with what it has seen of another's.
+    gate: AsyncMutex<Option<Seen>>,
+    state: Mutex<State>,
+}
+
+#[derive(Clone, Debug)]
+enum State {
+    /// Not asked for yet.
+    None,
+    /// Ours, until this moment.
+    Held { fence: u32, record: LockRecord, until: Moment },
+    /// It was ours, and is not any more, for good.
+    Lost(String),
+}
+
+/// Another's lock, as it stood since a moment of our own clock.
+#[derive(Debug)]
+struct Seen {
+    fence: u32,
+    content: Bytes,
+    since: Moment,
+    /// Whether it was looked at by the write that waits now: what moved before says nothing of today.
+    looked_at: bool,
+    /// Whether it has moved meanwhile.
+    moves: bool,
+}
+
+impl TableLocks {
+    /// Nothing is asked of the archive yet.
+    pub fn new(archive: Archive, owner: Owner, times: LockTimes) -> Self {
+        let (tables, told) = (Mutex::default(), Mutex::default());
+        let shared = Arc::new(Shared { archive, owner, times, tables, told });
+        Self { shared, beating: Mutex::default() }
+    }
+
+    /// Has a table's lock, or says who has it. To be called before a write is prepared.
+    pub async fn hold(&self, table: &str) -> Result<(), Fault> {
+        let table = self.shared.table(table);
+        if table.is_ours()? {
+            return Ok(());
+        }
+        let mut seen = table.gate.lock().await;
+        if table.is_ours()? {
+            return Ok(());
+        }
+        // Seldom, and large: it must not make every write's future as large.
+        Box::pin(self.shared.acquire(&table, &mut seen)).await?;
+        self.beat();
+        Ok(())
+    }
+
+    /// Until when writes may be sent; an error when they must not be at all.
+    pub fn until(&self) -> Result<Option<Moment>, Fault> {
+        let mut until: Option<Moment> = None;
+        for table in self.shared.all_tables() {
+            match &*locked_state(&table.state) {
+                State::None => {}
+                State::Held { until: of_this, .. } => {
+                    until = Some(until.map_or(*of_this, |other| other.min(*of_this)));
+                }
+                State::Lost(why) => return Err(lost(why)),
+            }
+        }
+        match until {
+            Some(until) if until <= Moment::now() => Err(Fault::NotJournalled(
+                "the archive does not take the heartbeat of the table's lock".into(),
+            )),
+            until => Ok(until),
+        }
+    }
+
+    /// Who has the table that was waited for last, and what went wrong with locks.
+    pub fn told(&self) -> (Option<LockHolder>, Option<String>) {
+        let told = locked_state(&self.shared.told);
+        (told.waiting.clone(), told.problem.clone())
+    }
+
+    /// Gives all locks back. Nothing may be written afterwards.
+    pub async fn release(&self) {
+        if let Some(task) = locked_state(&self.beating).take() {
+            task.abort();
+        }
+        let releases = self.shared.all_tables().into_iter().map(|table| async move {
+            let _gate = table.gate.lock().await;
+            let state =
+                std::mem::replace(&mut *locked_state(&table.state), State::Lost("it ended".into()));
+            let State::Held { fence, .. } = state else { return };
+            let record = ReleaseRecord {
+                version: LOCK_VERSION,
+                forced: false,
+                by: self.shared.owner.run.clone(),
+                at: ledger::now(),
+                reason: None,
+            };
+            let path = release_path(&table.name, fence);
+            let created = self.shared.archive.create(&path, json(&record));
+            // It ends by itself when its heartbeat does.
+            if !matches!(tokio::time::timeout(limits::LOCK_RELEASE_MAX, created).await, Ok(Ok(_))) {
+                tracing::warn!(table = table.name, "a lock could not be given back");
+            }
+        });
+        join_all(releases).await;
+    }
+
+    fn beat(&self) {
+        let mut beating = locked_state(&self.beating);
+        if beating.is_none() {
+            *beating = Some(tokio::spawn(beat::run(Arc::downgrade(&self.shared))));
+        }
+    }
+}
+
+impl Drop for TableLocks {
+    fn drop(&mut self) {
+        if let Some(task) = locked_state(&self.beating).take() {
+            task.abort();
+        }
+    }
+}
+
+impl Shared {
+    fn table(&self, name: &str) -> Arc<Table> {
+        let mut tables = locked_state(&self.tables);
+        if let Some(table) = tables.get(name) {
+            return Arc::clone(table);
+        }
+        let (gate, state) = (AsyncMutex::new(None), Mutex::new(State::None));
+        let table = Arc::new(Table { name: name.to_owned(), gate, state });
+        tables.insert(name.to_owned(), Arc::clone(&table));
+        table
+    }
+
+    fn all_tables(&self) -> Vec<Arc<Table>> {
+        locked_state(&self.tables).values().cloned().collect()
+    }
+}
+
+impl Table {
+    /// Whether it is ours now; an error if it is lost.
+    fn is_ours(&self) -> Result<bool, Fault> {
+        match &*locked_state(&self.state) {
+            State::None => Ok(false),
+            State::Held { until, .. } => Ok(*until > Moment::now()),
+            State::Lost(why) => Err(lost(why)),
+        }
+    }
+}
+
+fn lost(why: &str) -> Fault {
+    Fault::refused(
+        format!("The guard writes nothing any more. {why}."),
+        "the lock of a table is lost",
+    )
+}
+
+fn locked_state<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}

@@ -1,0 +1,244 @@
+//! Getting a table's lock, keeping it, and losing it: what an owner and a contender do with the objects
+//! of one lock. Who asks for it, and when, is the module above's.
+
+use crate::limits;
+use bytes::Bytes;
+use dm_contract::verdict::LockHolder;
+
+use crate::archive::ledger;
+use crate::archive::locks::clock::Moment;
+use crate::archive::locks::record::{json, lock_path};
+use crate::archive::locks::{
+    LOCK_VERSION, LockError, LockRecord, Look, Owner, ReleaseRecord, Seen, Shared, State, Table,
+    locked_state, look, stands,
+};
+use crate::archive::store::Created;
+use crate::fault::Fault;
+
+/// What one attempt came to.
+enum Attempt {
+    Ours,
+    /// Somebody was quicker: look again.
+    Again,
+    Wait {
+        holder: LockHolder,
+        alive: bool,
+    },
+}
+
+impl Shared {
+    /// How long a heartbeat that is sent now is good for.
+    fn good_until(&self, sent: Moment) -> Moment {
+        sent + self.times.lease - self.times.lease / limits::LOCK_MARGIN_PART
+    }
+
+    pub(in crate::archive::locks) async fn acquire(
+        &self,
+        table: &Table,
+        seen: &mut Option<Seen>,
+    ) -> Result<(), Fault> {
+        let begun = Moment::now();
+        if let Some(seen) = seen {
+            (seen.looked_at, seen.moves) = (false, false);
+        }
+        loop {
+            let attempt = self.attempt(table, seen).await.map_err(|error| {
+                tracing::warn!(error = &error as &dyn std::error::Error, "taking a table's lock");
+                Fault::NotJournalled("the archive does not give the table's lock".into())
+            })?;
+            let (holder, alive) = match attempt {
+                Attempt::Ours => {
+                    locked_state(&self.told).waiting = None;
+                    *seen = None;
+                    return Ok(());
+                }
+                Attempt::Again => {
+                    // Bounds a quarrel over the next number.
+                    tokio::time::sleep(limits::LOCK_AGAIN).await;
+                    continue;
+                }
+                Attempt::Wait { holder, alive } => (holder, alive),
+            };
+            // A dead owner is waited for until it is sure; a living one not for long.
+            let longest =
+                if alive { self.times.hold } else { self.times.patience + self.times.hold };
+            // It may have been lost.
+            table.is_ours()?;
+            locked_state(&self.told).waiting = Some(holder.clone());
+            if begun.elapsed() >= longest {
+                return Err(self.refuse(&holder));
+            }
+            tokio::time::sleep(self.times.patience / limits::LOCK_LOOKS_PER_LEASE).await;
+        }
+    }
+
+    fn refuse(&self, holder: &LockHolder) -> Fault {
+        let LockHolder { table, by, namespace, name, since, .. } = holder;
+        let what =
+            format!("Table {table} is locked by run {by} of {namespace}/{name} since {since}");
+        locked_state(&self.told).problem.get_or_insert(format!("{what}: writes were refused."));
+        Fault::refused(
+            format!("The guard refuses to write. {what}."),
+            "the table is locked by another run",
+        )
+    }
+
+    async fn attempt(&self, table: &Table, seen: &mut Option<Seen>) -> Result<Attempt, LockError> {
+        let state = locked_state(&table.state).clone();
+        if let State::Held { fence, record, .. } = state {
+            return self.renew(table, fence, record).await;
+        }
+        match look(&self.archive, &table.name).await? {
+            Look::Free { next } => Ok(self.take(table, next).await?),
+            Look::Forced { fence, release } => {
+                let (content, holder) = (json(&release), self.nobody(table, fence, &release));
+                if self.stands_still(seen, fence, &content).0 {
+                    return self.take(table, fence + 1).await;
+                }
+                Ok(Attempt::Wait { holder, alive: false })
+            }
+            Look::Held { fence, record, .. } if record.holder == self.owner.holder => {
+                // The guard that was here before, in the same pod, is gone.
+                self.go_on(table, fence, record).await
+            }
+            Look::Held { fence, record, content } => {
+                let holder = record.told(&table.name, fence);
+                let (still, alive) = self.stands_still(seen, fence, &content);
+                if !still {
+                    return Ok(Attempt::Wait { holder, alive });
+                }
+                tracing::warn!(table = table.name, by = holder.by, "taking over a dead run's lock");
+                let Some(state) = self.create(table, fence + 1).await? else {
+                    return Ok(Attempt::Again);
+                };
+                if self.archive.get(&lock_path(&table.name, fence)).await? == Some(content) {
+                    *locked_state(&table.state) = state;
+                    return Ok(Attempt::Ours);
+                }
+                // It lived after all: it sees the new number, or its heartbeat runs out.
+                tokio::time::sleep(self.times.patience).await;
+                match state {
+                    State::Held { fence, record, .. } => self.go_on(table, fence, record).await,
+                    State::None | State::Lost(_) => Ok(Attempt::Again),
+                }
+            }
+        }
+    }
+
+    /// Whether another's lock has stood still for long enough, and whether it was seen to move.
+    fn stands_still(&self, seen: &mut Option<Seen>, fence: u32, content: &Bytes) -> (bool, bool) {
+        let now = Moment::now();
+        let moves = match seen {
+            Some(seen) if seen.fence == fence && seen.content == *content => {
+                seen.looked_at = true;
+                return (now - seen.since >= self.times.patience, seen.moves);
+            }
+            Some(seen) => seen.fence == fence && seen.looked_at,
+            None => false,
+        };
+        *seen = Some(Seen { fence, content: content.clone(), since: now, looked_at: true, moves });
+        (false, moves)
+    }
+
+    fn nobody(&self, table: &Table, fence: u32, release: &ReleaseRecord) -> LockHolder {
+        LockHolder {
+            table: table.name.clone(),
+            by: format!("nobody: released by {}", release.by),
+            namespace: self.owner.namespace.clone(),
+            name: self.owner.name.clone(),
+            since: release.at.clone(),
+            fence,
+        }
+    }
+
+    /// Takes the next number, if it is free.
+    async fn take(&self, table: &Table, fence: u32) -> Result<Attempt, LockError> {
+        let Some(state) = self.create(table, fence).await? else { return Ok(Attempt::Again) };
+        *locked_state(&table.state) = state;
+        Ok(Attempt::Ours)
+    }
+
+    /// Creates a lock's object; what it makes of the lock, if it is ours.
+    async fn create(&self, table: &Table, fence: u32) -> Result<Option<State>, LockError> {
+        let Owner { run, namespace, name, uid, holder } = self.owner.clone();
+        let since = ledger::now();
+        let record =
+            LockRecord { version: LOCK_VERSION, run, namespace, name, uid, holder, since, beat: 1 };
+        let sent = Moment::now();
+        match self.archive.create(&lock_path(&table.name, fence), json(&record)).await? {
+            Created::New => {
+                tracing::info!(table = table.name, fence, "table locked");
+                let until = self.good_until(sent);
+                Ok(Some(State::Held { fence, record, until }))
+            }
+            Created::Exists(_) => Ok(None),
+        }
+    }
+
+    /// After our heartbeat ran out: nobody else may have come meanwhile, which only a number of its own
+    /// can tell.
+    async fn renew(
+        &self,
+        table: &Table,
+        fence: u32,
+        record: LockRecord,
+    ) -> Result<Attempt, LockError> {
+        let free = matches!(
+            look(&self.archive, &table.name).await?,
+            Look::Held { fence: there, .. } if there == fence
+        );
+        if free && matches!(self.take(table, fence + 1).await?, Attempt::Ours) {
+            return Ok(Attempt::Ours);
+        }
+        self.lose(table, "its heartbeat ran out, and others have had it since");
+        let holder = record.told(&table.name, fence);
+        Ok(Attempt::Wait { holder, alive: true })
+    }
+
+    /// Goes on with a lock of this very holder.
+    async fn go_on(
+        &self,
+        table: &Table,
+        fence: u32,
+        record: LockRecord,
+    ) -> Result<Attempt, LockError> {
+        let still_ours = self.heartbeat(table, fence, record).await?;
+        Ok(if still_ours { Attempt::Ours } else { Attempt::Again })
+    }
+
+    /// Writes the heartbeat and looks whether the lock is still ours.
+    pub(in crate::archive::locks) async fn heartbeat(
+        &self,
+        table: &Table,
+        fence: u32,
+        mut record: LockRecord,
+    ) -> Result<bool, LockError> {
+        record.beat += 1;
+        let sent = Moment::now();
+        self.archive.replace(&lock_path(&table.name, fence), json(&record)).await?;
+        match stands(&self.archive, &table.name, fence).await? {
+            None => {
+                let until = self.good_until(sent);
+                *locked_state(&table.state) = State::Held { fence, record, until };
+                return Ok(true);
+            }
+            Some(Look::Held { fence: there, record: by, .. }) => {
+                let by = by.told(&table.name, there);
+                self.lose(table, &format!("run {} has taken it over, since {}", by.by, by.since));
+            }
+            Some(Look::Forced { release, .. }) => {
+                let reason = release.reason.unwrap_or_default();
+                self.lose(table, &format!("{} has released it: {reason}", release.by));
+            }
+            Some(Look::Free { .. }) => self.lose(table, "others have had it since"),
+        }
+        Ok(false)
+    }
+
+    fn lose(&self, table: &Table, why: &str) {
+        let why = format!("The lock of table {} is lost: {why}", table.name);
+        tracing::error!(why, "nothing is written any more");
+        locked_state(&self.told).problem = Some(format!("{why}. Nothing was written after that."));
+        *locked_state(&table.state) = State::Lost(why);
+    }
+}

@@ -1,0 +1,39 @@
+//! The heartbeat of a run's locks, for as long as the run keeps them. It decides nothing: a beat that
+//! fails leaves a lock to run out.
+
+use std::sync::{Arc, Weak};
+
+use crate::limits;
+use futures::future::join_all;
+
+use crate::archive::locks::clock::Moment;
+use crate::archive::locks::{Shared, State, Table, locked_state};
+
+/// Beats until nobody holds the locks any more.
+pub async fn run(shared: Weak<Shared>) {
+    loop {
+        let Some(pause) = shared.upgrade().map(|shared| shared.times.lease) else { return };
+        tokio::time::sleep(pause / limits::LOCK_BEATS_PER_LEASE).await;
+        let Some(shared) = shared.upgrade() else { return };
+        join_all(shared.all_tables().iter().map(|table| beat(&shared, table))).await;
+    }
+}
+
+async fn beat(shared: &Arc<Shared>, table: &Table) {
+    // Who has the gate is about to have the lock, or to lose it.
+    let Ok(_gate) = table.gate.try_lock() else { return };
+    let state = locked_state(&table.state).clone();
+    let State::Held { fence, record, until } = state else { return };
+    if until <= Moment::now() {
+        // Only a number of its own tells whether somebody came in between; the next write takes it.
+        return;
+    }
+    let beaten = shared.heartbeat(table, fence, record);
+    match tokio::time::timeout(shared.times.lease, beaten).await {
+        Ok(Ok(_)) => {}
+        Ok(Err(error)) => {
+            tracing::warn!(error = &error as &dyn std::error::Error, "a lock's heartbeat");
+        }
+        Err(_) => tracing::warn!(table = table.name, "a lock's heartbeat takes too long"),
+    }
+}

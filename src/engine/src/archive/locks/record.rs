@@ -1,0 +1,269 @@
+//! What a table's lock looks like in the archive: who has it under which fencing number, and that it
+//! was given back. Names, types, and reading them; who gets it is decided elsewhere.
+
+use bytes::Bytes;
+use dm_contract::verdict::LockHolder;
+use serde::{Deserialize, Serialize};
+
+use crate::archive::store::{Archive, ArchiveError};
+
+/// The version this build writes and the only one it reads.
+pub const LOCK_VERSION: u32 = 1;
+
+/// The folder of all locks.
+pub const LOCKS: &str = "locks";
+
+/// A run has a table. Its owner writes it again and again: that is its heartbeat.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct LockRecord {
+    /// Always [`LOCK_VERSION`].
+    pub version: u32,
+    /// The run, as `MIGRATION/NUMBER`.
+    pub run: String,
+    /// Namespace of the run's object.
+    pub namespace: String,
+    /// Its name.
+    pub name: String,
+    /// Its uid.
+    pub uid: String,
+    /// Tells this guard from others of the same run.
+    pub holder: String,
+    /// Since when, by the holder's clock, RFC 3339 in UTC. For people: nothing is decided by it.
+    pub since: String,
+    /// Counts the heartbeats.
+    pub beat: u64,
+}
+
+/// A lock was given back, or taken from its owner by a person.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct ReleaseRecord {
+    /// Always [`LOCK_VERSION`].
+    pub version: u32,
+    /// Whether a person did it.
+    pub forced: bool,
+    /// Who: the run, or the person.
+    pub by: String,
+    /// When, RFC 3339 in UTC.
+    pub at: String,
+    /// Why, where a person did it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub reason: Option<String>,
+}
+
+/// Why a lock cannot be looked at.
+#[derive(Debug, thiserror::Error)]
+pub enum LockError {
+    /// The archive.
+    #[error("keeping the tables' locks")]
+    Archive(#[from] ArchiveError),
+    /// A lock is not what this version writes.
+    #[error("reading the lock `{0}`: it is not understood")]
+    Record(String, #[source] serde_json::Error),
+    /// A lock is of another version.
+    #[error("the lock `{0}` has a version that this program does not know")]
+    Version(String),
+}
+
+/// How a table's lock stands.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Look {
+    /// Nobody has it. The next one gets this number.
+    Free {
+        /// The number.
+        next: u32,
+    },
+    /// A person took it from its owner, who may not know it yet.
+    Forced {
+        /// Its number.
+        fence: u32,
+        /// Who did it, and why.
+        release: ReleaseRecord,
+    },
+    /// A run has it, as far as is known.
+    Held {
+        /// Its number.
+        fence: u32,
+        /// Who.
+        record: LockRecord,
+        /// The whole object: another one means that the owner lives.
+        content: Bytes,
+    },
+}
+
+/// The object of a lock.
+pub fn lock_path(table: &str, fence: u32) -> String {
+    format!("{LOCKS}/{table}/{fence:06}.json")
+}
+
+/// The object that says that a lock was given back.
+pub fn release_path(table: &str, fence: u32) -> String {
+    format!("{LOCKS}/{table}/{fence:06}.released.json")
+}
+
+/// Table and fencing number of a lock's object; whether it is the one of its release.
+pub fn of_path(path: &str) -> Option<(&str, u32, bool)> {
+    let (table, file) = path.strip_prefix(LOCKS)?.strip_prefix('/')?.split_once('/')?;
+    let (number, rest) = file.split_once('.')?;
+    let released = match rest {
+        "json" => false,
+        "released.json" => true,
+        _ => return None,
+    };
+    Some((table, number.parse().ok()?, released))
+}
+
+/// The object that says which numbers were deleted.
+pub fn pruned_path(table: &str) -> String {
+    format!("{LOCKS}/{table}/pruned.json")
+}
+
+/// Old numbers of a table's lock were deleted.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct Pruned {
+    /// Always [`LOCK_VERSION`].
+    pub version: u32,
+    /// Those below this one. They must never be given out again.
+    pub below: u32,
+}
+
+/// Looks at a table's lock.
+pub async fn look(archive: &Archive, table: &str) -> Result<Look, LockError> {
+    let (mut highest, mut released) = (0, 0);
+    for object in archive.list(&format!("{LOCKS}/{table}")).await? {
+        match of_path(&object.path) {
+            Some((_, fence, false)) => highest = highest.max(fence),
+            Some((_, fence, true)) => released = released.max(fence),
+            None => {}
+        }
+    }
+    if archive.lists_late() {
+        highest = highest_by_name(archive, table, highest).await?;
+    }
+    if highest == 0 {
+        return Ok(Look::Free { next: 1 });
+    }
+    if released > highest {
+        return Ok(Look::Free { next: released + 1 });
+    }
+    of_number(archive, table, highest).await
+}
+
+/// How the lock of this number stands, if it is the highest one.
+async fn of_number(archive: &Archive, table: &str, fence: u32) -> Result<Look, LockError> {
+    let path = release_path(table, fence);
+    let release = archive.get(&path).await?;
+    match release.map(|release| read::<ReleaseRecord>(&path, &release)).transpose()? {
+        Some(release) if release.forced => return Ok(Look::Forced { fence, release }),
+        Some(_) => return Ok(Look::Free { next: fence + 1 }),
+        None => {}
+    }
+    let path = lock_path(table, fence);
+    match archive.get(&path).await? {
+        Some(content) => Ok(Look::Held { fence, record: read(&path, &content)?, content }),
+        // Somebody cleans up by hand: the number is not given out again.
+        None => Ok(Look::Free { next: fence + 1 }),
+    }
+}
+
+/// The highest number, where a listing may be an old one: numbers follow each other, so names tell.
+async fn highest_by_name(archive: &Archive, table: &str, listed: u32) -> Result<u32, LockError> {
+    let path = pruned_path(table);
+    let pruned = archive.get(&path).await?;
+    let pruned = pruned.map(|pruned| read::<Pruned>(&path, &pruned)).transpose()?;
+    let mut highest = listed.max(pruned.map_or(0, |pruned| pruned.below.saturating_sub(1)));
+    while archive.exists(&lock_path(table, highest + 1)).await? {
+        highest += 1;
+    }
+    Ok(highest)
+}
+
+/// Whether the lock of this number stands, which its owner asks; else how it is. Only names are looked
+/// at, no listing.
+pub async fn stands(archive: &Archive, table: &str, fence: u32) -> Result<Option<Look>, LockError> {
+    if archive.exists(&lock_path(table, fence + 1)).await? {
+        return look(archive, table).await.map(Some);
+    }
+    if archive.exists(&release_path(table, fence)).await? {
+        return of_number(archive, table, fence).await.map(Some);
+    }
+    Ok(None)
+}
+
+/// An object's content.
+pub fn json(record: &impl Serialize) -> Bytes {
+    // Texts and numbers: nothing that JSON cannot hold.
+    Bytes::from(serde_json::json!(record).to_string() + "\n")
+}
+
+fn read<T: serde::de::DeserializeOwned>(path: &str, content: &[u8]) -> Result<T, LockError> {
+    let wrong = |source| LockError::Record(path.to_owned(), source);
+    let value: serde_json::Value = serde_json::from_slice(content).map_err(wrong)?;
+    if value.get("version").and_then(serde_json::Value::as_u64) != Some(u64::from(LOCK_VERSION)) {
+        return Err(LockError::Version(path.to_owned()));
+    }
+    serde_json::from_value(value).map_err(wrong)
+}
+
+impl LockRecord {
+    /// Who has the lock, for others.
+    pub fn told(&self, table: &str, fence: u32) -> LockHolder {
+        LockHolder {
+            table: table.to_owned(),
+            by: self.run.clone(),
+            namespace: self.namespace.clone(),
+            name: self.name.clone(),
+            since: self.since.clone(),
+            fence,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn paths_are_read_back() {
+        assert_eq!(lock_path("cars", 7), "locks/cars/000007.json");
+        assert_eq!(of_path(&lock_path("a.b", 7)), Some(("a.b", 7, false)));
+        assert_eq!(of_path(&release_path("a.b", 7)), Some(("a.b", 7, true)));
+        for other in ["locks/cars", "locks/cars/x.json", "runs/m/000001.json", "locks/c/1.other"] {
+            assert_eq!(of_path(other), None, "{other}");
+        }
+    }
+
+    #[test]
+    fn records_have_their_golden_form_and_others_are_refused() {
+        let lock = LockRecord {
+            version: LOCK_VERSION,
+            run: "team.m/2".into(),
+            namespace: "team".into(),
+            name: "m".into(),
+            uid: "u".into(),
+            holder: "h".into(),
+            since: "2026-12-01T00:00:00.000Z".into(),
+            beat: 3,
+        };
+        let text = "{\"version\":1,\"run\":\"team.m/2\",\"namespace\":\"team\",\"name\":\"m\",\
+                    \"uid\":\"u\",\"holder\":\"h\",\"since\":\"2026-12-01T00:00:00.000Z\",\
+                    \"beat\":3}\n";
+        assert_eq!(json(&lock), text);
+        assert_eq!(read::<LockRecord>("p", text.as_bytes()).unwrap(), lock);
+        let release = ReleaseRecord {
+            version: LOCK_VERSION,
+            forced: true,
+            by: "ada".into(),
+            at: "2026-12-01T00:00:00.000Z".into(),
+            reason: Some("its node is gone".into()),
+        };
+        let text = "{\"version\":1,\"forced\":true,\"by\":\"ada\",\
+                    \"at\":\"2026-12-01T00:00:00.000Z\",\"reason\":\"its node is gone\"}\n";
+        assert_eq!(json(&release), text);
+        for wrong in ["", "{}", "{\"version\":2}", "{\"version\":1}"] {
+            assert!(read::<LockRecord>("p", wrong.as_bytes()).is_err(), "{wrong}");
+        }
+    }
+}

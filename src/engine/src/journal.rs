@@ -1,0 +1,324 @@
+//! The journal of an applied run: before an item changes, its image and what the write leaves of it
+//! are durable in the archive, and the write is sent so that it can only change that image.
+//!
+//! Stands between policy and the sending of writes. Reads pass it by. A write is never sent without
+//! its entry: where the archive does not take entries, writes wait and are then refused. A crash may
+//! leave an entry without its write, never a write without its entry.
+
+mod ahead;
+mod batch;
+mod begin;
+mod control;
+mod effects;
+mod evidence;
+mod foreseen;
+pub mod frame;
+pub(crate) mod images;
+mod locks;
+pub(crate) mod prepared;
+mod read;
+mod recovered;
+mod series;
+mod single;
+mod statement;
+mod together;
+mod tokens;
+mod transaction;
+mod unverified;
+mod writer;
+
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use bytes::Bytes;
+use dm_contract::plan::{JournalMode, Plan, RunId};
+use dm_contract::report::JournalResult;
+use dm_contract::verdict::LockHolder;
+use serde_json::{Map, Value};
+use tokio::sync::OnceCell;
+
+use crate::archive::ledger::{Kind, LedgerError};
+use crate::archive::locks::{LockTimes, Owner, TableLocks};
+use crate::archive::{Archive, ArchiveError, LayoutError, RunName};
+use crate::call::Call;
+use crate::fault::Fault;
+use crate::journal::ahead::{Ahead, Reading};
+use crate::journal::begin::Beginning;
+use crate::journal::effects::JournaledEffects;
+use crate::journal::foreseen::Followers;
+use crate::journal::images::Images;
+use crate::journal::locks::KeyLocks;
+use crate::journal::recovered::Recovered;
+use crate::journal::tokens::Tokens;
+use crate::layers::apply::Apply;
+use crate::layers::request_check;
+use crate::layers::tally::Tally;
+use crate::operation::{Class, Operation};
+use crate::upstream::ReadOnly;
+
+pub use crate::journal::begin::{GaveWay, lock_name};
+pub use crate::journal::read::{JournalReader, JournalSummary, ReadError};
+pub use crate::journal::single::Known;
+pub use crate::journal::writer::{Draft, JournalCounts, Settlement, Writer};
+
+/// Why a journal cannot be kept.
+#[derive(Debug, thiserror::Error)]
+pub enum JournalError {
+    /// The archive.
+    #[error("opening the journal")]
+    Archive(#[from] ArchiveError),
+    /// The run's name.
+    #[error("naming the run in the archive")]
+    Name(#[from] LayoutError),
+    /// The ledger.
+    #[error("opening the journal")]
+    Ledger(#[from] LedgerError),
+}
+
+/// Which run a journal is of.
+#[derive(Clone, Debug)]
+pub struct JournalledRun {
+    /// Its name in the archive.
+    pub name: RunName,
+    /// Whose run it is.
+    pub id: RunId,
+    /// What it does.
+    pub kind: Kind,
+    /// What its journal promises.
+    pub mode: JournalMode,
+    /// Its plan.
+    pub plan: Box<Plan>,
+}
+
+impl JournalledRun {
+    fn owner(&self, holder: String) -> Owner {
+        let RunId { namespace, name, uid, .. } = self.id.clone();
+        Owner { run: self.name.to_string(), namespace, name, uid, holder }
+    }
+
+    /// The run of a plan, if it names an archive.
+    pub fn of_plan(plan: &Plan) -> Result<Option<Self>, LayoutError> {
+        let Some(archive) = &plan.archive else { return Ok(None) };
+        let name = RunName::new(&archive.migration, plan.run.number)?;
+        let kind = plan.restore.map_or(Kind::Apply, |restore| Kind::Restore(restore.run));
+        let (id, mode) = (plan.run.clone(), plan.policy.journal);
+        Ok(Some(Self { name, id, kind, mode, plan: Box::new(plan.clone()) }))
+    }
+}
+
+/// The layer.
+#[derive(Debug)]
+pub struct Journal {
+    archive: Archive,
+    run: JournalledRun,
+    writer: OnceCell<Writer>,
+    beginning: Beginning,
+    apply: Apply,
+    images: Arc<Images>,
+    ahead: Arc<Ahead>,
+    followers: Followers,
+    locks: KeyLocks,
+    tables: TableLocks,
+    tokens: Tokens,
+    recovered: OnceCell<Recovered>,
+    effects: JournaledEffects,
+}
+
+impl Journal {
+    /// Over the layer that sends. Nothing is asked of the archive before the first write.
+    pub fn new(
+        archive: Archive,
+        run: JournalledRun,
+        apply: Apply,
+        reader: ReadOnly,
+        tally: Arc<Tally>,
+    ) -> Self {
+        let tables =
+            TableLocks::new(archive.clone(), run.owner(tokens::fresh()), LockTimes::default());
+        let images = Arc::new(Images::new(reader, tally));
+        Self {
+            archive,
+            run,
+            tables,
+            writer: OnceCell::new(),
+            beginning: Beginning::default(),
+            apply,
+            ahead: Arc::new(Ahead::new(Arc::clone(&images))),
+            followers: Followers::default(),
+            images,
+            locks: KeyLocks::default(),
+            tokens: Tokens::default(),
+            recovered: OnceCell::new(),
+            effects: JournaledEffects::default(),
+        }
+    }
+
+    /// The same, with a name for this guard that a restart keeps, and other times for its tables' locks.
+    #[must_use]
+    pub fn locking(mut self, holder: Option<String>, times: LockTimes) -> Self {
+        let owner = self.run.owner(holder.unwrap_or_else(tokens::fresh));
+        self.tables = TableLocks::new(self.archive.clone(), owner, times);
+        self
+    }
+
+    /// The same, which keeps in this folder what does not fit in memory.
+    #[must_use]
+    pub fn in_folder(self, folder: PathBuf) -> Self {
+        Self { effects: JournaledEffects::in_folder(folder), ..self }
+    }
+
+    /// What the run has changed so far.
+    pub fn effects(&self) -> &JournaledEffects {
+        &self.effects
+    }
+
+    /// Who has the table that was waited for last, and what went wrong with the tables' locks.
+    pub fn locks_told(&self) -> (Option<LockHolder>, Option<String>) {
+        self.tables.told()
+    }
+
+    /// Whose journal it is.
+    pub fn run(&self) -> &RunName {
+        &self.run.name
+    }
+
+    /// Reads items for it.
+    pub(crate) fn images(&self) -> &Images {
+        &self.images
+    }
+
+    /// Begins the run in the ledger, if it is not begun.
+    pub(crate) async fn begun(&self) -> Result<(), Fault> {
+        self.writer().await.map(|_| ())
+    }
+
+    /// What is below.
+    pub fn apply(&self) -> &Apply {
+        &self.apply
+    }
+
+    /// Answers one call.
+    pub async fn handle(&self, call: Call) -> Result<Bytes, Fault> {
+        match call.operation.class() {
+            Class::DataWrite => {}
+            Class::ControlPlaneWrite => return Box::pin(self.change_tables(call)).await,
+            Class::DataRead => {
+                let reading = Reading::of(call.operation, &call.body);
+                let answer = self.apply.handle(call).await?;
+                if let Some(reading) = reading {
+                    self.ahead.pass(reading, &answer);
+                }
+                return Ok(answer);
+            }
+            Class::MetadataRead | Class::AlwaysDenied => return self.apply.handle(call).await,
+        }
+        if let Err(error) = request_check::check_members(call.operation, &call.body) {
+            let body = Value::Object(call.body);
+            return Err(request_check::first(call.operation, &body, error.into()));
+        }
+        match call.operation {
+            Operation::ExecuteStatement => self.execute_statement(call).await,
+            Operation::BatchExecuteStatement => self.execute_batch(call).await,
+            Operation::ExecuteTransaction => self.execute_transaction(call).await,
+            operation => {
+                let answer = self.write_items(operation, &call.body).await;
+                answer.map_err(|fault| {
+                    request_check::first(operation, &Value::Object(call.body), fault)
+                })
+            }
+        }
+    }
+
+    async fn write_items(
+        &self,
+        operation: Operation,
+        body: &Map<String, Value>,
+    ) -> Result<Bytes, Fault> {
+        match operation {
+            Operation::PutItem | Operation::UpdateItem | Operation::DeleteItem => {
+                self.write_one(operation, body).await
+            }
+            Operation::BatchWriteItem if self.run.mode == JournalMode::Cheap => {
+                Box::pin(self.write_batch_unverified(body)).await
+            }
+            Operation::BatchWriteItem => self.write_batch(body).await,
+            Operation::TransactWriteItems => self.write_transaction(body).await,
+            // A writing operation that is not known here cannot be journalled.
+            other => Err(not_journalled(other)),
+        }
+    }
+
+    /// The writer, after the ledger says that this run may write.
+    async fn writer(&self) -> Result<&Writer, Fault> {
+        self.writer.get_or_try_init(|| Box::pin(self.begin(None))).await
+    }
+
+    /// Makes what is known of the last writes durable, writes down what the journal holds, and gives the
+    /// tables' locks back.
+    pub async fn close(&self) -> bool {
+        let closed = self.close_writer().await;
+        self.tables.release().await;
+        closed
+    }
+
+    async fn close_writer(&self) -> bool {
+        let Some(writer) = self.writer.get() else { return true };
+        self.ahead.close();
+        self.followers.end().await;
+        let all = writer.close().await;
+        let counts = serde_json::json!(writer.counts()).to_string() + "\n";
+        let closed = self.run.name.closed();
+        let noted = tokio::time::timeout(
+            crate::limits::JOURNAL_CLOSE_MAX,
+            self.archive.replace(&closed, Bytes::from(counts)),
+        );
+        all && matches!(noted.await, Ok(Ok(())))
+    }
+
+    /// What was journalled so far, for a result.
+    pub fn result(&self) -> JournalResult {
+        let counts = self.counts();
+        JournalResult {
+            run: self.run.name.to_string(),
+            entries: counts.entries,
+            segments: counts.segments,
+            bytes: counts.bytes,
+            ahead: self.ahead.used(),
+            read_units: self.images.read_units(),
+        }
+    }
+
+    /// What was journalled so far.
+    pub fn counts(&self) -> JournalCounts {
+        self.writer.get().map(Writer::counts).unwrap_or_default()
+    }
+
+    /// Sends a request of ours to the layer below, while the tables' locks last.
+    async fn send(&self, operation: Operation, body: Map<String, Value>) -> Result<Bytes, Fault> {
+        let until = self.tables.until()?;
+        let sent = self.apply.handle(Call { operation, body, invocation: None });
+        let Some(until) = until else { return sent.await };
+        tokio::select! {
+            biased;
+            answer = sent => answer,
+            () = until.comes() => {
+                Err(Fault::Unavailable("the table's lock ran out before it answered".into()))
+            }
+        }
+    }
+}
+
+/// A name that nobody else has.
+pub(crate) fn fresh_name() -> String {
+    tokens::fresh()
+}
+
+fn not_journalled(operation: Operation) -> Fault {
+    Fault::refused(
+        format!(
+            "The guard cannot journal {}, and lets no write through without.",
+            operation.name()
+        ),
+        "it cannot be journalled",
+    )
+}

@@ -1,0 +1,247 @@
+//! How fast a run may go: items and units, read and written, per second. Requests are held, not
+//! refused, so that a program sees a slow database; the rates can be changed while it runs, it can be
+//! paused, and a database that throttles lowers them by itself for a while: from what was observed
+//! when it began to, so that this works without any rate given, too.
+
+mod bucket;
+mod gate;
+mod pace;
+
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
+use crate::limits;
+use dm_contract::control::{CONTROL_VERSION, ControlState};
+use dm_contract::plan::{Mode, RateLimits};
+use serde_json::Value;
+use tokio::time::Instant;
+
+use crate::call::Call;
+use crate::fault::Fault;
+use crate::layers::rates::bucket::Bucket;
+use crate::layers::rates::gate::Gate;
+use crate::layers::rates::pace::{Lowering, Pace, WHOLE};
+use crate::operation::{Class, Operation};
+use crate::upstream::UpstreamCalls;
+
+/// The pace of one run.
+#[derive(Debug)]
+pub struct Rates {
+    mode: Mode,
+    reads: Bucket,
+    writes: Bucket,
+    read_units: Bucket,
+    write_units: Bucket,
+    gate: Gate,
+    read_pace: Mutex<Pace>,
+    write_pace: Mutex<Pace>,
+    /// What is asked for.
+    limits: Mutex<RateLimits>,
+    /// Whatever is asked for, it goes no faster.
+    max: RateLimits,
+    /// What has been paid for.
+    paid: Mutex<Used>,
+}
+
+/// What a run has used so far.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub struct Used {
+    /// Items that reads returned.
+    pub items_read: u64,
+    /// Read units.
+    pub read_units: f64,
+    /// Write units.
+    pub write_units: f64,
+    /// Answers of the database to reads that were throttles.
+    pub read_throttles: u64,
+    /// The same to writes.
+    pub write_throttles: u64,
+}
+
+impl Rates {
+    /// The limits of a plan, and what none that are set later exceed.
+    pub fn new(mode: Mode, limits: &RateLimits, max: RateLimits) -> Self {
+        let rates = Self {
+            mode,
+            reads: Bucket::new(),
+            writes: Bucket::new(),
+            read_units: Bucket::new(),
+            write_units: Bucket::new(),
+            gate: Gate::new(),
+            read_pace: Mutex::new(Pace::new(Instant::now())),
+            write_pace: Mutex::new(Pace::new(Instant::now())),
+            limits: Mutex::default(),
+            max,
+            paid: Mutex::default(),
+        };
+        rates.set(limits);
+        rates
+    }
+
+    /// Changes the limits of a run that goes on.
+    pub fn set(&self, asked: &RateLimits) {
+        *lock(&self.limits) = asked.clone();
+        let to = self.in_force();
+        self.reads.limit(to.reads_per_second);
+        self.writes.limit(to.writes_per_second);
+        self.read_units.limit(to.read_units_per_second);
+        self.write_units.limit(to.write_units_per_second);
+    }
+
+    /// The limits as they were asked for.
+    pub fn limits(&self) -> RateLimits {
+        lock(&self.limits).clone()
+    }
+
+    /// Those of them that hold.
+    pub fn in_force(&self) -> RateLimits {
+        lock(&self.limits).lower(&self.max)
+    }
+
+    /// What none exceed.
+    pub fn max(&self) -> RateLimits {
+        self.max.clone()
+    }
+
+    /// What throttles have lowered the rates to; `None` while they have not.
+    pub fn lowered(&self) -> Option<RateLimits> {
+        let told = |bucket: &Bucket, pace| {
+            let share = share(pace);
+            (share < WHOLE).then(|| bucket.told(share)).flatten()
+        };
+        let lowered = RateLimits {
+            reads_per_second: told(&self.reads, &self.read_pace),
+            writes_per_second: told(&self.writes, &self.write_pace),
+            read_units_per_second: told(&self.read_units, &self.read_pace),
+            write_units_per_second: told(&self.write_units, &self.write_pace),
+        };
+        (lowered != RateLimits::default()).then_some(lowered)
+    }
+
+    /// How a run goes that has made these calls.
+    pub fn state(&self, calls: UpstreamCalls) -> ControlState {
+        ControlState {
+            version: CONTROL_VERSION,
+            paused: self.gate.is_paused(),
+            held: self.gate.held(),
+            limits: self.limits(),
+            limits_max: self.max(),
+            lowered: self.lowered(),
+            throttled: calls.read_throttles + calls.write_throttles,
+        }
+    }
+
+    /// The gate that a pause closes.
+    pub fn gate(&self) -> &Gate {
+        &self.gate
+    }
+
+    /// Holds a call until it may go on. In a dry run writes cost the reads of what they change. What
+    /// units a call uses is known afterwards, so calls that come behind it wait for them.
+    pub async fn admit(&self, call: &Call) -> Result<(), Fault> {
+        match (call.operation.class(), self.mode) {
+            (Class::DataRead, _) => self.admit_reads(0.0).await,
+            (Class::DataWrite, Mode::DryRun) => self.admit_reads(items_written(call)).await,
+            (Class::DataWrite, Mode::Apply) => self.admit_writes(items_written(call)).await,
+            (Class::MetadataRead | Class::ControlPlaneWrite | Class::AlwaysDenied, _) => Ok(()),
+        }
+    }
+
+    /// Holds who reads until it may go on; so many items are paid for at once.
+    pub async fn admit_reads(&self, items: f64) -> Result<(), Fault> {
+        self.take(&self.read_units, &self.read_pace, 0.0).await?;
+        self.take(&self.reads, &self.read_pace, items).await
+    }
+
+    /// The same of who writes.
+    pub async fn admit_writes(&self, items: f64) -> Result<(), Fault> {
+        self.take(&self.write_units, &self.write_pace, 0.0).await?;
+        self.take(&self.writes, &self.write_pace, items).await
+    }
+
+    /// Waits for a token, then pays this many. Those who wait are served in their order, and none
+    /// while the run is paused.
+    async fn take(&self, bucket: &Bucket, pace: &Mutex<Pace>, tokens: f64) -> Result<(), Fault> {
+        loop {
+            self.gate.pass().await?;
+            let share = || (!self.gate.is_paused()).then(|| share(pace));
+            match tokio::time::timeout(limits::RATE_HELD_MAX, bucket.take(tokens, share)).await {
+                Ok(()) => return Ok(()),
+                Err(_) if self.gate.is_paused() => {}
+                Err(_) => return Err(Fault::Throttled),
+            }
+        }
+    }
+
+    /// Takes note of what has been used and throttled so far, over all calls.
+    pub async fn observe(&self, used: Used) {
+        let before = {
+            let mut paid = lock(&self.paid);
+            let before = *paid;
+            // Of two calls that end together, the later may bring the earlier counts.
+            *paid = Used {
+                items_read: before.items_read.max(used.items_read),
+                read_units: before.read_units.max(used.read_units),
+                write_units: before.write_units.max(used.write_units),
+                read_throttles: before.read_throttles.max(used.read_throttles),
+                write_throttles: before.write_throttles.max(used.write_throttles),
+            };
+            before
+        };
+        let items = used.items_read.saturating_sub(before.items_read);
+        let items = u32::try_from(items).map_or(f64::MAX, f64::from);
+        self.reads.pay(items, share(&self.read_pace)).await;
+        let units = used.read_units - before.read_units;
+        self.read_units.pay(units, share(&self.read_pace)).await;
+        // In a dry run they are what applying would cost, and nothing has been written.
+        if self.mode == Mode::Apply {
+            let units = used.write_units - before.write_units;
+            self.write_units.pay(units, share(&self.write_pace)).await;
+        }
+        if used.read_throttles > before.read_throttles {
+            throttled(&self.read_pace, &self.reads);
+        }
+        if used.write_throttles > before.write_throttles {
+            throttled(&self.write_pace, &self.writes);
+        }
+    }
+}
+
+fn share(pace: &Mutex<Pace>) -> u32 {
+    lock(pace).share(Instant::now())
+}
+
+fn throttled(pace: &Mutex<Pace>, bucket: &Bucket) {
+    let now = Instant::now();
+    let mut pace = lock(pace);
+    match pace.throttled(now) {
+        Lowering::None => return,
+        Lowering::Afresh => bucket.observe(now),
+        Lowering::Further => {}
+    }
+    tracing::info!(share_per_mille = pace.share(now), "the database throttles: rates lowered");
+}
+
+/// What is behind these locks is whole after every statement, so a poisoned one still holds good.
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// How many items a call writes, as it says itself.
+fn items_written(call: &Call) -> f64 {
+    let length = |name: &str| call.body.get(name).and_then(Value::as_array).map_or(0, Vec::len);
+    let items = match call.operation {
+        Operation::BatchWriteItem => {
+            let tables = call.body.get("RequestItems").and_then(Value::as_object);
+            let requests = tables.into_iter().flat_map(|tables| tables.values());
+            requests.filter_map(Value::as_array).map(Vec::len).sum()
+        }
+        Operation::TransactWriteItems => length("TransactItems"),
+        Operation::BatchExecuteStatement => length("Statements"),
+        Operation::ExecuteTransaction => length("TransactStatements"),
+        _ => 1,
+    };
+    u32::try_from(items).map_or(f64::MAX, f64::from)
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,7 @@
+//! Reads, merged from the database and what the program has written.
+
+pub mod get_calls;
+pub mod page;
+pub mod page_answer;
+pub mod page_request;
+pub mod walk;

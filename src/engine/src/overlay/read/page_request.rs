@@ -1,0 +1,386 @@
+//! What a Query or Scan asks for, parsed and checked.
+
+use std::sync::Arc;
+
+use dm_dynamodb::error::ServiceError;
+use dm_dynamodb::expression::{
+    Comparator, Condition, KeyCondition, Path, Projection, SortCondition,
+};
+use dm_dynamodb::parameters::{Parameters as Expressions, RequestKind};
+use dm_dynamodb::partiql::Select as Selection;
+use dm_dynamodb::request;
+use dm_dynamodb::schema::{IndexKind, IndexProjection, IndexSchema, ItemKey};
+use dm_dynamodb::value::{Item, item_from_json};
+
+use crate::fault::Fault;
+use crate::operation::Operation;
+use crate::overlay::capacity::CapacityLevel;
+use crate::overlay::parameters::Parameters;
+use crate::overlay::state::entries::{Place, View};
+use crate::overlay::state::schemas::Table;
+use crate::overlay::state::store::Direction;
+
+/// A page that is asked for.
+#[derive(Debug)]
+pub struct PageRequest {
+    /// What asks for it.
+    pub operation: Operation,
+    /// The table.
+    pub table: Arc<Table>,
+    /// The index, by its position in the table's schema.
+    pub index: Option<usize>,
+    /// Which items.
+    pub range: Range,
+    /// Which of them are returned.
+    pub filter: Option<Condition>,
+    /// What of them is returned.
+    pub shown: Shown,
+    /// Whether only their number is returned.
+    pub counts_only: bool,
+    /// Whether a local index must fetch attributes that it does not hold.
+    pub fetches: bool,
+    /// How many are evaluated at most.
+    pub limit: Option<u32>,
+    /// After which one.
+    pub start: Option<Start>,
+    /// Whether the latest state is read.
+    pub consistent: bool,
+    /// How much of the capacity is told.
+    pub level: CapacityLevel,
+}
+
+/// What is returned of an item.
+#[derive(Clone, Debug)]
+pub enum Shown {
+    /// All of it.
+    Whole,
+    /// What a projection leaves.
+    Projected(Projection),
+    /// What a PartiQL SELECT lists.
+    Selected(Arc<Selection>),
+}
+
+impl Shown {
+    /// Of a request with a projection, or without one.
+    pub fn projected(projection: Option<Projection>) -> Self {
+        projection.map_or(Self::Whole, Self::Projected)
+    }
+
+    /// What is shown of this item.
+    pub fn of(&self, item: &Item) -> Item {
+        match self {
+            Self::Whole => item.clone(),
+            Self::Projected(projection) => projection.apply(item),
+            Self::Selected(select) => select.project(item),
+        }
+    }
+}
+
+/// Which items of a view are read.
+#[derive(Debug)]
+pub enum Range {
+    /// Those of a partition that meet the condition, in this direction.
+    Query(KeyCondition, Direction),
+    /// All, or this segment of so many.
+    Scan(Option<(u32, u32)>),
+}
+
+/// A start key.
+#[derive(Debug)]
+pub struct Start {
+    /// As it came.
+    pub json: serde_json::Value,
+    /// Where it is.
+    pub place: Place,
+    /// Its sort key's bytes in the view.
+    pub sort_key: Vec<u8>,
+    /// Its key in the table.
+    pub key: ItemKey,
+    /// Its key in the view.
+    pub view_key: ItemKey,
+}
+
+/// A PartiQL SELECT on what it reads, with what its request says beside it.
+#[derive(Debug)]
+pub struct Selected {
+    /// The statement.
+    pub select: Arc<Selection>,
+    /// The table.
+    pub table: Arc<Table>,
+    /// The index, by its position in the table's schema.
+    pub index: Option<usize>,
+    /// How many items are evaluated at most.
+    pub limit: Option<u32>,
+    /// Whether the latest state is read.
+    pub consistent: bool,
+    /// How much of the capacity is told.
+    pub level: CapacityLevel,
+}
+
+impl Selected {
+    /// The table or index.
+    pub fn view(&self) -> View<'_> {
+        View { table: &self.table, index: self.index }
+    }
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Select {
+    All,
+    Projected,
+    Specific,
+    Count,
+}
+
+impl PageRequest {
+    /// Of Query's or Scan's parameters.
+    pub fn of(
+        operation: Operation,
+        parameters: Parameters<'_>,
+        table: Arc<Table>,
+    ) -> Result<Self, Fault> {
+        let index = index(parameters, &table)?;
+        let view = View { table: &table, index };
+        let kind =
+            if operation == Operation::Query { RequestKind::Query } else { RequestKind::Scan };
+        let Expressions { filter, key, projection, .. } = parameters.expressions(kind)?;
+        let range = match key {
+            Some(key) => Range::Query(key.for_keys(view.keys())?, direction(parameters)?),
+            None => Range::Scan(request::segment(parameters.body())?),
+        };
+        if let Some(projection) = &projection {
+            projection.check_key_paths(&table.schema)?;
+        }
+        if let Some(filter) = &filter {
+            filter.check_key_paths(&table.schema)?;
+        }
+        if let (Operation::Query, Some(filter)) = (operation, &filter) {
+            filter.check_filters_no_keys(view.keys())?;
+            check_filter_is_projected(filter, view)?;
+        }
+        let select = select(parameters, view, projection.as_ref())?;
+        let consistent = parameters.flag("ConsistentRead")?;
+        if consistent && is_global(view) {
+            return Err(ServiceError::validation(
+                "Consistent reads are not supported on global secondary indexes",
+            )
+            .into());
+        }
+        let paths = projection.as_ref().map_or(&[][..], Projection::paths);
+        let fetches = fetches(view, select, paths)?;
+        let start = match parameters.get("ExclusiveStartKey") {
+            Some(json) => Some(Start::of(json, view, &range)?),
+            None => None,
+        };
+        Ok(Self {
+            operation,
+            range,
+            filter,
+            shown: Shown::projected(projection),
+            counts_only: select == Select::Count,
+            fetches,
+            limit: parameters.whole("Limit", 1, None)?,
+            start,
+            consistent,
+            level: CapacityLevel::of(parameters)?,
+            index,
+            table,
+        })
+    }
+
+    /// Of a PartiQL SELECT, for one of the ranges that it reads.
+    pub fn of_select(
+        selected: &Selected,
+        range: Range,
+        start: Option<&serde_json::Value>,
+    ) -> Result<Self, Fault> {
+        let (view, select) = (selected.view(), &selected.select);
+        let filter = select.condition.clone();
+        if let (Range::Query(..), Some(filter)) = (&range, &filter) {
+            check_filter_is_projected(filter, view)?;
+        }
+        let list = select.list.as_deref();
+        let kind = if list.is_some() { Select::Specific } else { Select::Projected };
+        let fetches = fetches(view, kind, list.unwrap_or_default())?;
+        let start = start.map(|json| Start::of(json, view, &range)).transpose()?;
+        Ok(Self {
+            operation: Operation::ExecuteStatement,
+            table: Arc::clone(&selected.table),
+            index: selected.index,
+            range,
+            filter,
+            shown: Shown::Selected(Arc::clone(select)),
+            counts_only: false,
+            fetches,
+            limit: selected.limit,
+            start,
+            consistent: selected.consistent,
+            level: selected.level,
+        })
+    }
+
+    /// The table or index.
+    pub fn view(&self) -> View<'_> {
+        View { table: &self.table, index: self.index }
+    }
+
+    /// Whether an item has the last sort key that the condition includes.
+    pub fn is_last_included(&self, item: &Item) -> bool {
+        let Range::Query(condition, direction) = &self.range else { return false };
+        condition.sort().any(|(name, sort)| {
+            let last = match (sort, direction) {
+                (
+                    SortCondition::Between(_, last) | SortCondition::Compare(Comparator::Le, last),
+                    Direction::Forward,
+                )
+                | (
+                    SortCondition::Between(last, _) | SortCondition::Compare(Comparator::Ge, last),
+                    Direction::Backward,
+                ) => last,
+                (SortCondition::Compare(..) | SortCondition::BeginsWith(_), _) => return false,
+            };
+            item.get(name) == Some(last)
+        })
+    }
+
+    /// Which way it goes through the view.
+    pub fn direction(&self) -> Direction {
+        match &self.range {
+            Range::Query(_, direction) => *direction,
+            Range::Scan(_) => Direction::Forward,
+        }
+    }
+}
+
+fn index(parameters: Parameters<'_>, table: &Table) -> Result<Option<usize>, ServiceError> {
+    let Some(name) = parameters.text("IndexName")? else { return Ok(None) };
+    table.schema.require_index(name)?;
+    Ok(table.schema.indexes.iter().position(|index| index.name == name))
+}
+
+/// Whether a view is a global index, which is never read consistently.
+pub fn is_global(view: View<'_>) -> bool {
+    view.index_schema().is_some_and(|index| index.kind == IndexKind::Global)
+}
+
+fn direction(parameters: Parameters<'_>) -> Result<Direction, ServiceError> {
+    let given = parameters.get("ScanIndexForward").is_some();
+    let forward = !given || parameters.flag("ScanIndexForward")?;
+    Ok(if forward { Direction::Forward } else { Direction::Backward })
+}
+
+fn select(
+    parameters: Parameters<'_>,
+    view: View<'_>,
+    projection: Option<&Projection>,
+) -> Result<Select, ServiceError> {
+    let choices = [
+        ("ALL_ATTRIBUTES", Select::All),
+        ("ALL_PROJECTED_ATTRIBUTES", Select::Projected),
+        ("SPECIFIC_ATTRIBUTES", Select::Specific),
+        ("COUNT", Select::Count),
+    ];
+    let listed = "SPECIFIC_ATTRIBUTES, COUNT, ALL_ATTRIBUTES, ALL_PROJECTED_ATTRIBUTES";
+    let default = match (projection, view.index) {
+        (Some(_), _) => Select::Specific,
+        (None, Some(_)) => Select::Projected,
+        (None, None) => Select::All,
+    };
+    let chosen = parameters.choice("Select", &choices, listed)?.unwrap_or(default);
+    if let Some(word) = parameters.text("Select")? {
+        let listed = ["ProjectionExpression", "AttributesToGet"];
+        let listed = listed.into_iter().find(|name| parameters.get(name).is_some());
+        request::check_select(word, listed, view.index.is_some())?;
+    }
+    Ok(chosen)
+}
+
+/// Whether attributes are wanted that the index does not hold. A local index fetches them from
+/// the table, a global one does not.
+fn fetches(view: View<'_>, select: Select, paths: &[Path]) -> Result<bool, ServiceError> {
+    let Some(index) = view.index_schema() else { return Ok(false) };
+    if index.projection == IndexProjection::All {
+        return Ok(false);
+    }
+    let missing: Vec<&str> = paths
+        .iter()
+        .map(|path| path.root.as_str())
+        .filter(|name| !holds_attribute(view, index, name))
+        .collect();
+    match (index.kind, select, missing.is_empty()) {
+        (IndexKind::Local, Select::All, _) | (IndexKind::Local, _, false) => Ok(true),
+        (IndexKind::Global, Select::All, _) => Err(ServiceError::invalid_parameter(format!(
+            "Select type ALL_ATTRIBUTES is not supported for global secondary index {} because \
+             its projection type is not ALL",
+            index.name
+        ))),
+        (IndexKind::Global, _, false) => Err(ServiceError::invalid_parameter(format!(
+            "Global secondary index {} does not project [{}]",
+            index.name,
+            missing.join(", ")
+        ))),
+        (_, _, true) => Ok(false),
+    }
+}
+
+/// A query's filter sees what the index holds, and must ask for nothing else.
+fn check_filter_is_projected(filter: &Condition, view: View<'_>) -> Result<(), ServiceError> {
+    let missing = attributes_not_held(filter, view);
+    if missing.is_empty() {
+        return Ok(());
+    }
+    let name = view.index_schema().map_or("", |index| index.name.as_str());
+    Err(ServiceError::invalid_parameter(format!(
+        "Secondary index {name} does not project one or more filter attributes: [{}]",
+        missing.join(", ")
+    )))
+}
+
+/// The attributes a filter looks at that the index does not hold.
+pub fn attributes_not_held<'f>(filter: &'f Condition, view: View<'_>) -> Vec<&'f str> {
+    let Some(index) = view.index_schema() else { return Vec::new() };
+    let names = filter.paths().into_iter().map(|path| path.root.as_str());
+    let mut missing: Vec<&str> = names.filter(|name| !holds_attribute(view, index, name)).collect();
+    missing.sort_unstable();
+    missing.dedup();
+    missing
+}
+
+fn holds_attribute(view: View<'_>, index: &IndexSchema, name: &str) -> bool {
+    let included = match &index.projection {
+        IndexProjection::All => true,
+        IndexProjection::KeysOnly => false,
+        IndexProjection::Include(names) => names.iter().any(|included| included == name),
+    };
+    included || index.keys.contains(name) || view.table.schema.keys.contains(name)
+}
+
+impl Start {
+    /// Reads a start key.
+    fn of(json: &serde_json::Value, view: View<'_>, range: &Range) -> Result<Self, ServiceError> {
+        let item = item_from_json(json)?;
+        let invalid = || ServiceError::validation("The provided starting key is invalid");
+        let key = ItemKey::of(&view.table.schema.keys, &item).ok_or_else(invalid)?;
+        let view_key = ItemKey::of(view.keys(), &item).ok_or_else(invalid)?;
+        let is_key =
+            |name: &str| view.keys().contains(name) || view.table.schema.keys.contains(name);
+        if !item.keys().all(|name| is_key(name)) {
+            return Err(invalid());
+        }
+        if let Range::Query(condition, _) = range
+            && !condition.matches(&item)
+        {
+            return Err(ServiceError::validation(
+                "The provided starting key is outside query boundaries based on provided \
+                 conditions",
+            ));
+        }
+        Ok(Self {
+            json: json.clone(),
+            place: Place::new(&view_key, &key),
+            sort_key: view_key.sort_bytes().to_vec(),
+            key,
+            view_key,
+        })
+    }
+}

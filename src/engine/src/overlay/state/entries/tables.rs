@@ -1,0 +1,84 @@
+//! Tables that the program changes or deletes while their entries are here.
+
+use std::ops::Bound;
+
+use dm_dynamodb::error::ServiceError;
+
+use crate::fault::Fault;
+use crate::overlay::state::entries::{
+    Direction, ENTRY, Entry, INSERTION, State, Table, after_prefix, as_slice, damaged,
+};
+
+/// A shape that no table has: it was deleted.
+const GONE: u32 = u32::MAX;
+
+impl State {
+    /// Refuses what was begun on a table before it was deleted, or before its indexes changed: its
+    /// places would be wrong. A caller that sends it again meets the table as it is.
+    pub fn check_current(&self, table: &Table) -> Result<(), Fault> {
+        match self.shapes.get(&table.number) {
+            None => Ok(()),
+            Some(shape) if *shape == table.shape => Ok(()),
+            Some(&GONE) => Err(ServiceError::table_not_found().into()),
+            Some(_) => Err(Fault::Unavailable("the table's indexes are being changed".into())),
+        }
+    }
+
+    /// The table has other indexes from now on: every entry gets its places in them.
+    pub fn reshape(&mut self, table: &Table) -> Result<(), Fault> {
+        self.clear(&of_table(INSERTION, table))?;
+        let prefix = of_table(ENTRY, table);
+        let end = after_prefix(&prefix);
+        let mut from = Bound::Included(prefix);
+        loop {
+            let to = end.as_deref().map_or(Bound::Unbounded, Bound::Excluded);
+            let next = self.store.first(as_slice(&from), to, Direction::Forward)?;
+            let Some((key, bytes)) = next else { break };
+            let entry = Entry::decode(&bytes).ok_or_else(damaged)?;
+            for view in table.views() {
+                if let Some(place) = view.insertion(&entry) {
+                    let numbered = self.numbered(&place);
+                    self.store.put(view.stored(&place), numbered)?;
+                }
+            }
+            from = Bound::Excluded(key);
+        }
+        self.shapes.insert(table.number, table.shape);
+        Ok(())
+    }
+
+    /// The table is gone, with all its entries and what they would have changed.
+    pub fn drop_table(&mut self, table: &Table) -> Result<(), Fault> {
+        self.clear(&of_table(INSERTION, table))?;
+        self.clear(&of_table(ENTRY, table))?;
+        self.samples.remove(&table.number);
+        if self.changed_again.is_none() {
+            self.effects.remove(&table.schema.name);
+        }
+        self.shapes.insert(table.number, GONE);
+        Ok(())
+    }
+
+    /// A table itself was created, changed or deleted; in a second pass that is told.
+    pub fn table_changed(&mut self, name: &str) {
+        if self.changed_again.is_some() {
+            self.tables_again.insert(name.to_owned());
+        }
+    }
+
+    fn clear(&mut self, prefix: &[u8]) -> Result<(), Fault> {
+        let end = after_prefix(prefix);
+        loop {
+            let to = end.as_deref().map_or(Bound::Unbounded, Bound::Excluded);
+            let next = self.store.first(Bound::Included(prefix), to, Direction::Forward)?;
+            let Some((key, _)) = next else { return Ok(()) };
+            self.store.remove(&key)?;
+        }
+    }
+}
+
+fn of_table(kind: u8, table: &Table) -> Vec<u8> {
+    let mut prefix = vec![kind];
+    prefix.extend_from_slice(&table.number.to_be_bytes());
+    prefix
+}

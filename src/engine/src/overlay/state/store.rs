@@ -1,0 +1,294 @@
+//! The overlay's memory: an ordered map of bytes, in memory up to a bound, and beyond it on disk. It
+//! knows nothing about items.
+//!
+//! What memory holds of a key is newer than what the disk has of it. When memory is full, a part of
+//! it that is together in the order of keys moves to the disk, and the next part the next time.
+
+use std::collections::BTreeMap;
+use std::ops::Bound;
+use std::path::PathBuf;
+use std::sync::{Arc, OnceLock};
+
+use crate::limits;
+
+use crate::overlay::state::disk::{Disk, DiskError, Pair};
+
+/// An ordered map from keys to values.
+#[derive(Debug)]
+pub struct Store {
+    /// `None` is a key that was removed, though the disk may have it.
+    memory: BTreeMap<Vec<u8>, Option<Vec<u8>>>,
+    memory_bytes: usize,
+    disk: Option<Disk>,
+    room: Room,
+    /// Where the next part begins that moves to the disk.
+    next: Vec<u8>,
+    /// Set once, and then nothing is answered any more: what was asked for may be lost.
+    failed: OnceLock<StoreError>,
+}
+
+/// Where a store may be, and how large.
+#[derive(Clone, Debug)]
+pub struct Room {
+    /// Folder of the file on disk.
+    pub folder: PathBuf,
+    /// Bytes kept in memory.
+    pub memory_bytes_max: usize,
+    /// Bytes on disk.
+    pub disk_bytes_max: u64,
+}
+
+/// The disk could not be used: the store is lost.
+#[derive(Clone, Debug, thiserror::Error)]
+#[error("keeping the items of a dry run on disk")]
+pub struct StoreError(#[source] Arc<DiskError>);
+
+/// Which way a range is walked.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Direction {
+    /// From the least key up.
+    Forward,
+    /// From the greatest key down.
+    Backward,
+}
+
+/// What an entry of the map takes beside its bytes: two vectors, their allocations, its share of a
+/// node.
+const ENTRY_OVERHEAD: usize = 128;
+
+/// So many parts move to the disk one after the other: each move is short, as all calls wait for it.
+const PARTS: usize = 16;
+
+impl Default for Room {
+    fn default() -> Self {
+        Self {
+            folder: std::env::temp_dir(),
+            memory_bytes_max: limits::OVERLAY_MEMORY_BYTES_MAX,
+            disk_bytes_max: limits::OVERLAY_DISK_BYTES_MAX,
+        }
+    }
+}
+
+impl Store {
+    /// An empty one.
+    pub fn new(room: Room) -> Self {
+        Self {
+            memory: BTreeMap::new(),
+            memory_bytes: 0,
+            disk: None,
+            room,
+            next: Vec::new(),
+            failed: OnceLock::new(),
+        }
+    }
+
+    /// Why it was lost, if it was.
+    pub fn failure(&self) -> Option<&StoreError> {
+        self.failed.get()
+    }
+
+    /// The value of a key.
+    pub fn get(&self, key: &[u8]) -> Result<Option<Vec<u8>>, StoreError> {
+        self.check()?;
+        match (self.memory.get(key), &self.disk) {
+            (Some(value), _) => Ok(value.clone()),
+            (None, Some(disk)) => disk.get(key).map_err(|error| self.fail(error)),
+            (None, None) => Ok(None),
+        }
+    }
+
+    /// Whether a key has a value.
+    pub fn contains(&self, key: &[u8]) -> Result<bool, StoreError> {
+        self.check()?;
+        match (self.memory.get(key), &self.disk) {
+            (Some(value), _) => Ok(value.is_some()),
+            (None, Some(disk)) => {
+                disk.get(key).map(|value| value.is_some()).map_err(|error| self.fail(error))
+            }
+            (None, None) => Ok(false),
+        }
+    }
+
+    /// Sets the value of a key.
+    pub fn put(&mut self, key: Vec<u8>, value: Vec<u8>) -> Result<(), StoreError> {
+        self.set(key, Some(value))
+    }
+
+    /// Removes a key.
+    pub fn remove(&mut self, key: &[u8]) -> Result<(), StoreError> {
+        if self.disk.is_some() {
+            return self.set(key.to_vec(), None);
+        }
+        if let Some(value) = self.memory.remove(key) {
+            self.memory_bytes -= entry_bytes(key, value.as_deref());
+        }
+        Ok(())
+    }
+
+    /// The first key in a range, in this direction, with its value.
+    pub fn first(
+        &self,
+        from: Bound<&[u8]>,
+        to: Bound<&[u8]>,
+        direction: Direction,
+    ) -> Result<Option<Pair>, StoreError> {
+        self.check()?;
+        if is_empty(from, to) {
+            return Ok(None);
+        }
+        let mut range = self.memory.range::<[u8], _>((from, to));
+        let in_memory = std::iter::from_fn(|| match direction {
+            Direction::Forward => range.next(),
+            Direction::Backward => range.next_back(),
+        })
+        .find_map(|(key, value)| value.as_ref().map(|value| (key, value)));
+        // What memory knows, or knows to be removed, the disk is not asked for.
+        let known = |key: &[u8]| self.memory.contains_key(key);
+        let on_disk = match &self.disk {
+            Some(disk) => disk.first((from, to), direction, known),
+            None => Ok(None),
+        };
+        let on_disk = on_disk.map_err(|error| self.fail(error))?;
+        Ok(match (in_memory, on_disk) {
+            (Some((key, value)), Some(pair)) => {
+                let memory_first = match direction {
+                    Direction::Forward => *key < pair.0,
+                    Direction::Backward => *key > pair.0,
+                };
+                Some(if memory_first { (key.clone(), value.clone()) } else { pair })
+            }
+            (Some((key, value)), None) => Some((key.clone(), value.clone())),
+            (None, on_disk) => on_disk,
+        })
+    }
+
+    /// What a range begins with, in order: about so many bytes of it, at least one pair if there is
+    /// one.
+    pub fn beginning(
+        &self,
+        from: Bound<&[u8]>,
+        to: Bound<&[u8]>,
+        bytes: usize,
+    ) -> Result<Vec<Pair>, StoreError> {
+        self.check()?;
+        if is_empty(from, to) {
+            return Ok(Vec::new());
+        }
+        self.merge((from, to), bytes).map_err(|error| self.fail(error))
+    }
+
+    fn merge(
+        &self,
+        range: (Bound<&[u8]>, Bound<&[u8]>),
+        bytes_wanted: usize,
+    ) -> Result<Vec<Pair>, DiskError> {
+        let mut in_memory = self.memory.range::<[u8], _>(range).peekable();
+        let on_disk = self.disk.as_ref().map(|disk| disk.walk(range)).transpose()?;
+        let mut on_disk = on_disk.into_iter().flatten().peekable();
+        let (mut pairs, mut bytes) = (Vec::new(), 0);
+        while bytes < bytes_wanted {
+            let from_disk = match (in_memory.peek(), on_disk.peek()) {
+                (None, None) => break,
+                (Some(_), None) => false,
+                (None, Some(_)) | (Some(_), Some(Err(_))) => true,
+                (Some((memory, _)), Some(Ok((disk, _)))) => disk < *memory,
+            };
+            let pair = if from_disk {
+                on_disk.next().transpose()?
+            } else {
+                let Some((key, value)) = in_memory.next() else { break };
+                // Newer than what the disk has of it.
+                on_disk.next_if(|pair| pair.as_ref().is_ok_and(|(disk, _)| disk == key));
+                value.as_ref().map(|value| (key.clone(), value.clone()))
+            };
+            if let Some((key, value)) = pair {
+                bytes += entry_bytes(&key, Some(&value));
+                pairs.push((key, value));
+            }
+        }
+        Ok(pairs)
+    }
+
+    fn set(&mut self, key: Vec<u8>, value: Option<Vec<u8>>) -> Result<(), StoreError> {
+        self.check()?;
+        self.memory_bytes += entry_bytes(&key, value.as_deref());
+        if let Some(old) = self.memory.get(&key) {
+            self.memory_bytes -= entry_bytes(&key, old.as_deref());
+        }
+        self.memory.insert(key, value);
+        while self.memory_bytes > self.room.memory_bytes_max {
+            self.move_part().map_err(|error| self.fail(error))?;
+        }
+        Ok(())
+    }
+
+    /// Moves a part to the disk; on an error it stays.
+    fn move_part(&mut self) -> Result<(), DiskError> {
+        let Room { folder, disk_bytes_max, .. } = &self.room;
+        let disk = match self.disk.take() {
+            Some(disk) => disk,
+            None => Disk::in_folder(folder, *disk_bytes_max)?,
+        };
+        let disk = self.disk.insert(disk);
+        let wanted = self.room.memory_bytes_max / PARTS;
+        let (mut keys, mut bytes) = (Vec::new(), 0);
+        for (key, value) in self.memory.range::<[u8], _>((from_on(&self.next), Bound::Unbounded)) {
+            bytes += entry_bytes(key, value.as_deref());
+            keys.push(key.clone());
+            if bytes >= wanted {
+                break;
+            }
+        }
+        let part = keys
+            .iter()
+            .filter_map(|key| self.memory.get(key).map(|value| (key.as_slice(), value.as_deref())));
+        disk.write(part)?;
+        for key in &keys {
+            self.memory.remove(key);
+        }
+        self.memory_bytes -= bytes;
+        // Behind the last, or from the least on again.
+        self.next = if bytes >= wanted { keys.pop().unwrap_or_default() } else { Vec::new() };
+        Ok(())
+    }
+
+    fn check(&self) -> Result<(), StoreError> {
+        self.failed.get().map_or(Ok(()), |error| Err(error.clone()))
+    }
+
+    fn fail(&self, error: DiskError) -> StoreError {
+        self.failed.get_or_init(|| StoreError(Arc::new(error))).clone()
+    }
+}
+
+fn from_on(key: &[u8]) -> Bound<&[u8]> {
+    Bound::Included(key)
+}
+
+fn entry_bytes(key: &[u8], value: Option<&[u8]>) -> usize {
+    key.len() + value.map_or(0, <[u8]>::len) + ENTRY_OVERHEAD
+}
+/// Ranges whose start lies behind their end are empty here, where a map would panic.
+fn is_empty(from: Bound<&[u8]>, to: Bound<&[u8]>) -> bool {
+    match (from, to) {
+        (Bound::Unbounded, _) | (_, Bound::Unbounded) => false,
+        (Bound::Included(from), Bound::Included(to)) => from > to,
+        (Bound::Included(from) | Bound::Excluded(from), Bound::Excluded(to))
+        | (Bound::Excluded(from), Bound::Included(to)) => from >= to,
+    }
+}
+
+/// The least bytes above every key with this prefix; `None` if there are none.
+pub fn after_prefix(prefix: &[u8]) -> Option<Vec<u8>> {
+    let mut end = prefix.to_vec();
+    while let Some(last) = end.pop() {
+        if last < u8::MAX {
+            end.push(last + 1);
+            return Some(end);
+        }
+    }
+    None
+}
+
+#[cfg(test)]
+mod tests;

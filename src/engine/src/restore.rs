@@ -1,0 +1,462 @@
+//! Takes back what a run did, from its journal: every key is looked at once, with all that is known of
+//! it, and put back attribute by attribute where nobody else has changed it since.
+//!
+//! The restore's own writes go through a journal as any run's do, so it can be taken back too. It keeps
+//! no state of its own: interrupted, it is begun again, and finds done what is done.
+
+mod key;
+mod partitions;
+mod place;
+mod report;
+mod speed;
+mod tables;
+
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Arc, OnceLock};
+
+use crate::limits;
+use bytes::Bytes;
+use dm_contract::control::ControlState;
+use dm_contract::identity::Difference;
+use dm_contract::plan::OnConflict;
+use dm_contract::plan::{JournalMode, Mode, Plan, RateLimits};
+use dm_contract::report::JournalResult;
+use dm_contract::restored::Conflict;
+use dm_dynamodb::error::ErrorCode;
+use dm_dynamodb::journal::MergedEntry;
+use dm_dynamodb::restore::Step;
+use dm_dynamodb::schema::{ItemKey, TableSchema};
+use dm_dynamodb::value::{Item, item_to_json};
+use futures::StreamExt as _;
+use futures::stream::FuturesUnordered;
+use tokio::sync::Mutex;
+
+use crate::archive::ledger::{self, Completed, Kind, LedgerError, RunOutcome};
+use crate::archive::locks::LockTimes;
+use crate::archive::{Archive, ArchiveError, LayoutError, RunName};
+use crate::fault::Fault;
+use crate::journal::images::{BATCH_GET_KEYS_MAX, Images};
+use crate::journal::{Journal, JournalReader, JournalledRun, ReadError};
+use crate::layers::apply::Apply;
+use crate::layers::tally::Tally;
+use crate::restore::partitions::Partitions;
+pub use crate::restore::report::{ListedConflict, RestoreReport};
+use crate::restore::speed::Speed;
+use crate::restore::tables::TableCalls;
+use crate::upstream::{CallTimes, CredentialSource, Full, ReadOnly, UpstreamCalls, UpstreamError};
+
+/// Why a run could not be taken back, or not wholly. What was put back stays put back, and a restore
+/// begun again goes on.
+#[derive(Debug, thiserror::Error)]
+pub enum RestoreError {
+    /// The plan names no archive.
+    #[error("the plan of a restore must name an archive")]
+    NoArchive,
+    /// A run cannot restore itself.
+    #[error("a restore is a run of its own: it cannot have the number of the run it takes back")]
+    SameRun,
+    /// The database.
+    #[error("preparing the connection to the database")]
+    Upstream(#[from] UpstreamError),
+    /// The archive.
+    #[error("opening the archive")]
+    Archive(#[from] ArchiveError),
+    /// A name.
+    #[error("naming the run in the archive")]
+    Name(#[from] LayoutError),
+    /// The journal of the run that is taken back.
+    #[error("reading the journal")]
+    Journal(#[from] ReadError),
+    /// The ledger.
+    #[error("keeping the ledger")]
+    Ledger(#[from] LedgerError),
+    /// Files that hold the journal in parts.
+    #[error("sorting the journal by keys")]
+    Sorting(#[source] std::io::Error),
+    /// The database could not be asked which one it is.
+    #[error("identifying the database")]
+    Identify(#[source] Fault),
+    /// The run was of another database, or of a table that was replaced.
+    #[error("run {run} cannot be restored here, and nothing was written: {}", .difference.what)]
+    Differs {
+        /// The run.
+        run: String,
+        /// What differs.
+        difference: Difference,
+    },
+    /// It was told to stop.
+    #[error("the restore was interrupted; begun again, it goes on where it is")]
+    Interrupted,
+    /// The database refused, or the restore's own journal could not be written.
+    #[error("putting back an item of table {table}: {}", .fault)]
+    Write {
+        /// Its table.
+        table: String,
+        /// Why not.
+        fault: Fault,
+    },
+}
+
+type Result<T> = std::result::Result<T, RestoreError>;
+
+/// A restore ready to begin.
+#[derive(Debug)]
+pub struct Restore {
+    archive: Archive,
+    source: RunName,
+    own: JournalledRun,
+    target: Target,
+    tally: Arc<Tally>,
+    on_conflict: OnConflict,
+    counts: Counts,
+    listed: Mutex<Vec<ListedConflict>>,
+    speed: Speed,
+    nothing_written: AtomicBool,
+    table_calls: OnceLock<TableCalls>,
+}
+
+/// What is behind the restore.
+#[derive(Debug)]
+enum Target {
+    /// Of a preview: it cannot write.
+    Preview(Images),
+    /// Writes, each journalled.
+    Database(Box<Journal>),
+}
+
+#[derive(Debug, Default)]
+struct Counts {
+    keys: AtomicU64,
+    updated: AtomicU64,
+    deleted: AtomicU64,
+    put: AtomicU64,
+    untouched: AtomicU64,
+    conflicts: AtomicU64,
+    unverified: AtomicU64,
+}
+
+impl Restore {
+    /// A restore of the run of this number. The plan is the restore's own: its run number, its
+    /// database, its archive. In mode `DryRun` nothing is written, not even to the archive.
+    pub async fn open(
+        plan: &Plan,
+        credentials: CredentialSource,
+        number: u32,
+        on_conflict: OnConflict,
+    ) -> Result<Self> {
+        let named = plan.archive.as_ref().ok_or(RestoreError::NoArchive)?;
+        let archive = Archive::existing(named, &plan.upstream.region).await?;
+        if plan.mode == Mode::Apply {
+            archive.probe().await?;
+        }
+        Self::over(plan, credentials, number, on_conflict, archive)
+    }
+
+    /// The same with an archive that is open.
+    pub fn over(
+        plan: &Plan,
+        credentials: CredentialSource,
+        number: u32,
+        on_conflict: OnConflict,
+        archive: Archive,
+    ) -> Result<Self> {
+        let own = JournalledRun::of_plan(plan)?.ok_or(RestoreError::NoArchive)?;
+        // A restore knows the items it writes: it has no use for another mode.
+        let mode = JournalMode::Strict;
+        let own = JournalledRun { kind: Kind::Restore(number), mode, ..own };
+        let source = RunName::new(own.name.migration(), number)?;
+        let tally = Arc::new(Tally::default());
+        let target = match plan.mode {
+            Mode::DryRun => {
+                let reader = ReadOnly::new(&plan.upstream, credentials)?;
+                Target::Preview(Images::new(reader, Arc::clone(&tally)))
+            }
+            Mode::Apply => {
+                let full = Full::new(&plan.upstream, credentials)?;
+                let reader = full.read_only();
+                let apply = Apply::new(full, Arc::clone(&tally));
+                let (archive, run) = (archive.clone(), own.clone());
+                let journal = Journal::new(archive, run, apply, reader, Arc::clone(&tally));
+                Target::Database(Box::new(journal))
+            }
+        };
+        let (counts, listed) = (Counts::default(), Mutex::default());
+        let speed = Speed::of(plan);
+        Ok(Self {
+            archive,
+            source,
+            own,
+            target,
+            tally,
+            on_conflict,
+            counts,
+            listed,
+            speed,
+            nothing_written: AtomicBool::new(false),
+            table_calls: OnceLock::new(),
+        })
+    }
+
+    /// Other times for the locks of the tables that it writes.
+    #[must_use]
+    pub fn locking(mut self, holder: Option<String>, times: LockTimes) -> Self {
+        if let Target::Database(journal) = self.target {
+            self.target = Target::Database(Box::new(journal.locking(holder, times)));
+        }
+        self
+    }
+
+    /// Other times for its calls to the database.
+    #[must_use]
+    pub fn timed(self, times: CallTimes) -> Self {
+        if let Target::Database(journal) = &self.target {
+            journal.apply().set_times(times);
+        }
+        self
+    }
+
+    /// Begins no further key; [`Self::run`] then ends.
+    pub fn stop(&self) {
+        self.speed.stop();
+    }
+
+    /// How fast it goes.
+    pub fn control(&self) -> ControlState {
+        self.speed.rates().state(self.calls())
+    }
+
+    /// Changes how fast it may go, from now on.
+    pub fn set_rates(&self, limits: &RateLimits) {
+        self.speed.set(limits);
+    }
+
+    /// Begins nothing from now on, until it goes on.
+    pub fn pause(&self) {
+        self.speed.rates().gate().pause();
+    }
+
+    /// Lets it go on.
+    pub fn resume(&self) {
+        self.speed.rates().gate().resume();
+    }
+
+    /// The restore's own name in the archive.
+    pub fn name(&self) -> &RunName {
+        &self.own.name
+    }
+
+    /// The archive that it works with.
+    pub fn archive(&self) -> &Archive {
+        &self.archive
+    }
+
+    /// What it has journalled of itself, and what went wrong with the tables' locks; `None` for a
+    /// preview.
+    pub fn journalled(&self) -> Option<(JournalResult, Option<String>)> {
+        let Target::Database(journal) = &self.target else { return None };
+        Some((journal.result(), journal.locks_told().1))
+    }
+
+    /// Does it. The ledger says afterwards that it was completed.
+    pub async fn run(&self) -> Result<RestoreReport> {
+        let started_at = ledger::now();
+        let done = self.put_all_back().await;
+        if let Target::Database(journal) = &self.target {
+            journal.close().await;
+        }
+        done?;
+        let report = self.report().await;
+        if let Target::Database(_) = &self.target {
+            self.complete(&report, started_at).await?;
+        }
+        Ok(report)
+    }
+
+    async fn put_all_back(&self) -> Result<()> {
+        // Before anything is noted of the restore itself.
+        let reader = JournalReader::of_run(&self.archive, &self.source).await?;
+        if matches!(self.target, Target::Database(_)) && self.source == self.own.name {
+            return Err(RestoreError::SameRun);
+        }
+        self.nothing_written.store(reader.is_empty(), Ordering::Relaxed);
+        let mut partitions = Partitions::fill(&reader).await?;
+        self.table_calls.get_or_init(|| TableCalls::of(&partitions));
+        self.check_place().await?;
+        if let Target::Database(journal) = &self.target {
+            let begun = journal.begun().await;
+            begun.map_err(|fault| RestoreError::Write { table: String::new(), fault })?;
+        }
+        while let Some(entries) = partitions.next().map_err(RestoreError::Sorting)? {
+            self.restore_all(entries).await?;
+            if self.speed.is_stopping() {
+                return Err(RestoreError::Interrupted);
+            }
+        }
+        Ok(())
+    }
+
+    /// What was done so far.
+    pub async fn report(&self) -> RestoreReport {
+        let count = |counter: &AtomicU64| counter.load(Ordering::Relaxed);
+        let units = self.tally.counts();
+        RestoreReport {
+            keys: count(&self.counts.keys),
+            updated: count(&self.counts.updated),
+            deleted: count(&self.counts.deleted),
+            put: count(&self.counts.put),
+            untouched: count(&self.counts.untouched),
+            conflicts: count(&self.counts.conflicts),
+            listed: self.listed.lock().await.clone(),
+            unverified: count(&self.counts.unverified),
+            read_units: units.read_units,
+            write_units: units.write_units,
+            not_restored: self.table_calls.get().map(TableCalls::listed).unwrap_or_default(),
+            nothing_written: self.nothing_written.load(Ordering::Relaxed),
+        }
+    }
+
+    async fn complete(&self, report: &RestoreReport, started_at: String) -> Result<()> {
+        let lines: String = report
+            .listed
+            .iter()
+            .map(|listed| serde_json::json!(listed).to_string() + "\n")
+            .collect();
+        if !lines.is_empty() {
+            self.archive.replace(&self.own.name.conflicts(), Bytes::from(lines)).await?;
+        }
+        let message = format!(
+            "{} updated, {} deleted, {} brought back, {} conflicts",
+            report.updated, report.deleted, report.put, report.conflicts
+        );
+        let completed = Completed {
+            conflicts: Some(report.conflicts),
+            message: Some(message),
+            execution_time: Some(started_at),
+            finalization_time: Some(ledger::now()),
+            ..Completed::now(RunOutcome::Succeeded)
+        };
+        Ok(ledger::complete(&self.archive, &self.own.name, &completed).await?)
+    }
+
+    fn calls(&self) -> UpstreamCalls {
+        match &self.target {
+            Target::Preview(images) => images.calls(),
+            Target::Database(journal) => journal.apply().calls(),
+        }
+    }
+
+    async fn observe(&self) {
+        self.speed.observe(&self.tally, self.calls()).await;
+    }
+
+    fn images(&self) -> &Images {
+        match &self.target {
+            Target::Preview(images) => images,
+            Target::Database(journal) => journal.images(),
+        }
+    }
+
+    /// Restores keys, tables one after the other, many keys at once.
+    async fn restore_all(&self, entries: Vec<MergedEntry>) -> Result<()> {
+        let mut rest = entries.as_slice();
+        while let Some(first) = rest.first() {
+            let of_table = rest.iter().take_while(|entry| entry.table == first.table).count();
+            let (these, others) = rest.split_at(of_table);
+            rest = others;
+            let failed = |fault| RestoreError::Write { table: first.table.clone(), fault };
+            let table = match self.images().table(&first.table).await {
+                Ok(table) => table,
+                Err(Fault::Service(error))
+                    if error.code == ErrorCode::ResourceNotFound
+                        && self.was_deleted(&first.table) =>
+                {
+                    self.leave_all(these).await;
+                    continue;
+                }
+                Err(fault) => return Err(failed(fault)),
+            };
+            let mut work = futures::stream::iter(these.chunks(BATCH_GET_KEYS_MAX))
+                .map(|chunk| self.restore_page(&table, chunk))
+                .buffer_unordered(limits::RESTORE_PAGES_AT_ONCE);
+            while let Some(done) = work.next().await {
+                done.map_err(failed)?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Reads the items of a page and puts them all back, at the same time. What is begun here is polled
+    /// until its end: a read that waits unpolled, until the writes before it are through, may have been
+    /// given what these wait for, and then nothing moves any more.
+    async fn restore_page(
+        &self,
+        table: &TableSchema,
+        entries: &[MergedEntry],
+    ) -> std::result::Result<(), Fault> {
+        if !self.speed.may_read(entries.len()).await {
+            return Ok(());
+        }
+        let read = self.with_images(table, entries).await?;
+        self.observe().await;
+        let mut work: FuturesUnordered<_> = read
+            .into_iter()
+            .map(|(entry, key, now)| async move {
+                if self.speed.is_stopping() {
+                    return Ok(());
+                }
+                self.restore_key(table, entry, &key, now).await
+            })
+            .collect();
+        while let Some(done) = work.next().await {
+            done?;
+        }
+        Ok(())
+    }
+
+    async fn with_images<'e>(
+        &self,
+        table: &TableSchema,
+        entries: &'e [MergedEntry],
+    ) -> std::result::Result<Vec<(&'e MergedEntry, ItemKey, Option<Item>)>, Fault> {
+        let keys: Vec<ItemKey> = entries
+            .iter()
+            .map(|entry| ItemKey::from_key(table, &entry.key))
+            .collect::<std::result::Result<_, _>>()?;
+        let asked: Vec<&ItemKey> = keys.iter().collect();
+        let images = self.images().read_all(table, &asked).await?;
+        Ok(entries
+            .iter()
+            .zip(keys)
+            .zip(images)
+            .map(|((entry, key), now)| (entry, key, now))
+            .collect())
+    }
+
+    fn count(&self, entry: &MergedEntry, step: Step) {
+        if entry.unverified && step != Step::Nothing {
+            self.counts.unverified.fetch_add(1, Ordering::Relaxed);
+        }
+        self.counts.keys.fetch_add(1, Ordering::Relaxed);
+        let counter = match step {
+            Step::Nothing => &self.counts.untouched,
+            Step::Update => &self.counts.updated,
+            Step::Delete => &self.counts.deleted,
+            Step::Put => &self.counts.put,
+        };
+        counter.fetch_add(1, Ordering::Relaxed);
+    }
+
+    async fn note(&self, entry: &MergedEntry, conflicts: Vec<Conflict>) {
+        if conflicts.is_empty() {
+            return;
+        }
+        self.counts.conflicts.fetch_add(conflicts.len() as u64, Ordering::Relaxed);
+        let mut listed = self.listed.lock().await;
+        for conflict in conflicts {
+            if listed.len() < limits::RESTORE_CONFLICTS_LISTED_MAX {
+                let key = item_to_json(&entry.key);
+                listed.push(ListedConflict { table: entry.table.clone(), key, conflict });
+            }
+        }
+    }
+}

@@ -1,0 +1,291 @@
+//! The database behind the guard: one signed request, tried again where that is safe.
+//!
+//! Two handles divide what may be done: [`ReadOnly`] takes [`ReadOperation`]s only, so that a dry
+//! run has no way to write, and [`Full`] takes everything. Both count their calls by kind.
+
+mod attempt;
+mod credentials;
+mod endpoint;
+mod pool;
+mod signing;
+mod trust;
+
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, OnceLock};
+use std::time::Duration;
+
+use crate::limits;
+use bytes::Bytes;
+use dm_contract::plan::Upstream as UpstreamPlan;
+use hyper_rustls::HttpsConnector;
+use hyper_util::client::legacy::connect::HttpConnector;
+use serde_json::Value;
+use tokio::time::Instant;
+
+pub use crate::upstream::credentials::CredentialSource;
+pub use crate::upstream::signing::{CONTENT_TYPE, TARGET_PREFIX};
+
+use crate::fault::Fault;
+use crate::operation::{Class, Operation, ReadOperation};
+use crate::upstream::attempt::Outcome;
+use crate::upstream::pool::Pool;
+use crate::upstream::signing::Signer;
+
+/// Why the database behind the guard cannot be used.
+#[derive(Debug, thiserror::Error)]
+pub enum UpstreamError {
+    /// The plan's endpoint or region.
+    #[error("`{0}` is not an endpoint: http(s)://host[:port] is needed")]
+    Endpoint(String),
+    /// Certificates.
+    #[error("preparing TLS: {0}")]
+    Tls(String),
+    /// The chain is empty.
+    #[error("no source of credentials is configured")]
+    NoCredentials,
+    /// The operator names one that this build does not know.
+    #[error("{0} is not a source of credentials that this guard knows")]
+    UnknownSource(String),
+    /// The chain gave none.
+    #[error("getting credentials for the database")]
+    Credentials(#[source] Box<dyn std::error::Error + Send + Sync>),
+    /// The signature.
+    #[error("signing a request: {0}")]
+    Signing(String),
+}
+
+/// The connection to the database. Reached through its two handles only.
+#[derive(Debug)]
+struct Upstream {
+    pool: Pool,
+    signer: Signer,
+    credentials: CredentialSource,
+    reads: AtomicU64,
+    writes: AtomicU64,
+    read_throttles: AtomicU64,
+    write_throttles: AtomicU64,
+    times: OnceLock<CallTimes>,
+}
+
+/// How long one call may take. Tests of what becomes of late calls have less time.
+#[derive(Clone, Copy, Debug)]
+pub struct CallTimes {
+    /// One attempt.
+    pub attempt: Duration,
+    /// All attempts of a call.
+    pub call: Duration,
+    /// Attempts that are throttled.
+    pub throttled: Duration,
+}
+
+impl Default for CallTimes {
+    fn default() -> Self {
+        Self {
+            attempt: limits::UPSTREAM_ATTEMPT_MAX,
+            call: limits::UPSTREAM_CALL_MAX,
+            throttled: limits::UPSTREAM_THROTTLED_MAX,
+        }
+    }
+}
+
+/// How many calls were sent to the database, each attempt counted.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct UpstreamCalls {
+    /// Of operations that cannot write.
+    pub reads: u64,
+    /// Of operations that can.
+    pub writes: u64,
+    /// Reads answered with a throttle.
+    pub read_throttles: u64,
+    /// Writes answered with a throttle.
+    pub write_throttles: u64,
+}
+
+/// A handle that cannot write.
+#[derive(Clone, Debug)]
+pub struct ReadOnly(Arc<Upstream>);
+
+/// A handle for everything.
+#[derive(Clone, Debug)]
+pub struct Full(Arc<Upstream>);
+
+impl ReadOnly {
+    /// Connects for reading; nothing is sent yet.
+    pub fn new(plan: &UpstreamPlan, credentials: CredentialSource) -> Result<Self, UpstreamError> {
+        Upstream::new(plan, credentials).map(|upstream| Self(Arc::new(upstream)))
+    }
+
+    /// The database's region.
+    pub fn region(&self) -> &str {
+        self.0.signer.region()
+    }
+
+    /// Sends a reading call.
+    pub async fn read(&self, operation: ReadOperation, body: &Value) -> Result<Bytes, Fault> {
+        self.0.send(operation.operation(), json(body)?).await
+    }
+
+    /// What was sent so far.
+    pub fn calls(&self) -> UpstreamCalls {
+        self.0.calls()
+    }
+}
+
+impl Full {
+    /// Connects for reading and writing; nothing is sent yet.
+    pub fn new(plan: &UpstreamPlan, credentials: CredentialSource) -> Result<Self, UpstreamError> {
+        Upstream::new(plan, credentials).map(|upstream| Self(Arc::new(upstream)))
+    }
+
+    /// Sends any call.
+    pub async fn send(&self, operation: Operation, body: &Value) -> Result<Bytes, Fault> {
+        self.0.send(operation, json(body)?).await
+    }
+
+    /// How long calls may take.
+    pub fn times(&self) -> CallTimes {
+        self.0.times()
+    }
+
+    /// Other times, before the first call.
+    pub fn set_times(&self, times: CallTimes) {
+        // Those that were set first stay.
+        let _ = self.0.times.set(times);
+    }
+
+    /// The same connection for reading only.
+    pub fn read_only(&self) -> ReadOnly {
+        ReadOnly(Arc::clone(&self.0))
+    }
+
+    /// What was sent so far.
+    pub fn calls(&self) -> UpstreamCalls {
+        self.0.calls()
+    }
+}
+
+impl Upstream {
+    fn new(plan: &UpstreamPlan, credentials: CredentialSource) -> Result<Self, UpstreamError> {
+        let endpoint = endpoint::endpoint(plan)?;
+        Ok(Self {
+            pool: Pool::new(connector()?, endpoint.clone()),
+            signer: Signer::new(&endpoint, plan.region.clone())?,
+            credentials,
+            reads: AtomicU64::new(0),
+            writes: AtomicU64::new(0),
+            read_throttles: AtomicU64::new(0),
+            write_throttles: AtomicU64::new(0),
+            times: OnceLock::new(),
+        })
+    }
+
+    fn times(&self) -> CallTimes {
+        self.times.get().copied().unwrap_or_default()
+    }
+
+    fn calls(&self) -> UpstreamCalls {
+        UpstreamCalls {
+            reads: self.reads.load(Ordering::Relaxed),
+            writes: self.writes.load(Ordering::Relaxed),
+            read_throttles: self.read_throttles.load(Ordering::Relaxed),
+            write_throttles: self.write_throttles.load(Ordering::Relaxed),
+        }
+    }
+
+    /// One call with its attempts. Attempts end with the time, or with their number; throttled
+    /// ones do not count, because each was answered in good order.
+    async fn send(&self, operation: Operation, body: Bytes) -> Result<Bytes, Fault> {
+        let (started, times) = (Instant::now(), self.times());
+        let mut backoff = limits::UPSTREAM_BACKOFF_FIRST;
+        let mut failures = 0;
+        loop {
+            let (fault, time_max) = match self.attempt(operation, body.clone()).await {
+                Outcome::Answered(body) => return Ok(body),
+                Outcome::Failed(fault) => return Err(fault),
+                Outcome::Throttled => {
+                    let writes = operation.class() == Class::DataWrite;
+                    let throttles =
+                        if writes { &self.write_throttles } else { &self.read_throttles };
+                    throttles.fetch_add(1, Ordering::Relaxed);
+                    (Fault::Throttled, times.throttled)
+                }
+                Outcome::NotCarriedOut(fault) => {
+                    failures += 1;
+                    (fault, times.call)
+                }
+                // It may have been carried out. A read does no harm twice; whether a write may
+                // be sent again is for the journal to decide, which has bound it to an image, or for
+                // the program's SDK, as without a guard.
+                Outcome::Unknown(fault) => {
+                    if operation.class() == Class::DataWrite
+                        || operation.class() == Class::ControlPlaneWrite
+                    {
+                        return Err(fault);
+                    }
+                    failures += 1;
+                    (fault, times.call)
+                }
+            };
+            let pause = backoff.mul_f64(jitter());
+            if failures >= limits::UPSTREAM_ATTEMPTS_MAX || started.elapsed() + pause > time_max {
+                tracing::warn!(operation = operation.name(), %fault, "given up");
+                return Err(fault);
+            }
+            tokio::time::sleep(pause).await;
+            backoff = (backoff * 2).min(limits::UPSTREAM_BACKOFF_MAX);
+        }
+    }
+
+    fn count(&self, operation: Operation) {
+        let counter = match operation.class() {
+            Class::DataRead | Class::MetadataRead => &self.reads,
+            Class::DataWrite | Class::ControlPlaneWrite | Class::AlwaysDenied => &self.writes,
+        };
+        counter.fetch_add(1, Ordering::Relaxed);
+    }
+}
+
+/// What opens connections, to the database and to an archive: over TLS where the address says so.
+pub(crate) fn connector() -> Result<HttpsConnector<HttpConnector>, UpstreamError> {
+    let mut tcp = HttpConnector::new();
+    tcp.enforce_http(false);
+    tcp.set_nodelay(true);
+    tcp.set_connect_timeout(Some(limits::UPSTREAM_CONNECT_MAX));
+    Ok(hyper_rustls::HttpsConnectorBuilder::new()
+        .with_tls_config(trust::tls_config()?)
+        .https_or_http()
+        .enable_http1()
+        .wrap_connector(tcp))
+}
+
+/// A request's body. Straight into bytes: by way of a text formatter it takes twice as long.
+fn json(body: &Value) -> Result<Bytes, Fault> {
+    let written = serde_json::to_vec(body);
+    written.map(Bytes::from).map_err(|error| Fault::NotSent(error.to_string()))
+}
+
+/// Between a half and one and a half, so that calls throttled together do not come back together.
+pub(crate) fn jitter() -> f64 {
+    use std::hash::{BuildHasher as _, RandomState};
+    let random = u32::try_from(RandomState::new().hash_one(0) >> 32).unwrap_or(0);
+    0.5 + f64::from(random) / f64::from(u32::MAX)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn jitter_stays_around_one() {
+        for _ in 0..1000 {
+            assert!((0.5..=1.5).contains(&jitter()));
+        }
+    }
+
+    #[test]
+    fn backoff_reaches_its_longest_pause_within_the_attempts() {
+        let doublings = limits::UPSTREAM_ATTEMPTS_MAX - 1;
+        let last = limits::UPSTREAM_BACKOFF_FIRST * 2_u32.pow(doublings);
+        assert!(last >= limits::UPSTREAM_BACKOFF_MAX);
+    }
+}
