@@ -12,7 +12,7 @@ use crate::suite::statements_in_full;
 /// Where DynamoDB Local is known to depart from AWS: a transaction's update that cannot be evaluated
 /// is a reason of its cancellation ("Troubleshooting TransactionCanceledException", ValidationError).
 pub fn is_known_departure(expected: &str, found: &str) -> bool {
-    // No answer of AWS; where DynamoDB Local fails is listed in docs/reference/differences.md.
+    // No answer of AWS; where DynamoDB Local fails is listed in tests/README.md.
     expected.starts_with("InternalFailure")
         || expected.starts_with("ValidationException")
             && found.starts_with("TransactionCanceledException")

@@ -1,5 +1,5 @@
 //! Which database the random programs run against, and so which of its departures from AWS
-//! (docs/reference/differences.md) they avoid.
+//! (tests/README.md) they avoid.
 
 /// The database behind `DYNAMODB_ENDPOINT`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

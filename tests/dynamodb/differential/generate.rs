@@ -265,7 +265,7 @@ impl Generator {
         !self.in_other && self.random.one_in(n)
     }
 
-    /// At times asks what a read consumes. Of DynamoDB Local see docs/reference/differences.md.
+    /// At times asks what a read consumes. Of DynamoDB Local see tests/README.md.
     pub fn ask_of_read(&mut self, body: &mut Value) {
         if self.random.one_in(4) && self.database.is_dynoxide() {
             let level = self.random.pick(&["TOTAL", "INDEXES", "NONE"]);
