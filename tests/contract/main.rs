@@ -4,8 +4,12 @@
 // A rule's test says by its panic what is broken.
 #![allow(clippy::unwrap_used)]
 
+mod commits;
 mod corpus;
+mod docs;
 mod layering;
+mod markdown;
+mod reference;
 mod roles;
 mod tidy;
 

@@ -30,7 +30,7 @@ const OF_ONE_MACHINE: &[(&str, &str)] = &[
 const OF_EVERYBODY: &str = "/home/nonroot";
 
 /// Tracked files, relative to the root.
-fn tracked() -> Vec<String> {
+pub fn tracked() -> Vec<String> {
     let output = Command::new("git").args(["ls-files", "-z"]).current_dir(root()).output().unwrap();
     assert!(output.status.success(), "git ls-files: {}", String::from_utf8_lossy(&output.stderr));
     let names = String::from_utf8(output.stdout).unwrap();
@@ -49,7 +49,7 @@ fn rust_files() -> Vec<(String, String)> {
 }
 
 /// Fails with everything that breaks a rule, not only the first.
-fn none(rule: &str, broken: &[String]) {
+pub fn none(rule: &str, broken: &[String]) {
     assert!(broken.is_empty(), "{rule}:\n  {}", broken.join("\n  "));
 }
 
