@@ -125,7 +125,7 @@ fn cells(line: &str) -> Vec<String> {
 }
 
 /// Texts between backticks.
-fn spans(text: &str) -> Vec<String> {
+pub fn spans(text: &str) -> Vec<String> {
     text.split('`').skip(1).step_by(2).map(str::to_owned).collect()
 }
 

@@ -1,10 +1,9 @@
-//! What the reference pages must say, by the code: every field of a custom resource, reason, metric,
-//! verb of the command line and AWS action. How pages are written is checked in `docs`.
+//! What the reference pages must say, by the code: every field of a custom resource, reason, metric and
+//! AWS action. The command line is checked in `commands`, how pages are written in `docs`.
 
 use std::collections::BTreeSet;
 use std::fs;
 use std::path::PathBuf;
-use std::process::Command;
 
 use dm_api::condition::Reason;
 use dm_engine::operation::{Class, Operation};
@@ -223,55 +222,6 @@ impl IntoList for Value {
     fn into_list(self) -> Value {
         if self.is_array() { self } else { Value::Array(vec![self]) }
     }
-}
-
-/// What the command line prints for these arguments.
-fn help(args: &[&str]) -> String {
-    let program = env!("CARGO_BIN_EXE_datamigration-under-test");
-    let output = Command::new(program).args(args).arg("--help").output().unwrap();
-    String::from_utf8(output.stdout).unwrap()
-}
-
-/// Names of subcommands in a help text.
-fn verbs(help: &str) -> Vec<String> {
-    let after = help.split_once("Commands:\n").map_or("", |(_, after)| after);
-    let lines = after.lines().take_while(|line| line.starts_with("  "));
-    let names = lines.filter_map(|line| line.strip_prefix("  ")?.split(' ').next());
-    names.filter(|name| !name.is_empty() && *name != "help").map(str::to_owned).collect()
-}
-
-/// Long flags in a help text's column of flags.
-fn flags(help: &str) -> Vec<String> {
-    let lines = help.lines().filter(|line| line.trim_start().starts_with('-'));
-    let flags = lines.filter_map(|line| line.split_once("--"));
-    let part = |c: &char| c.is_alphanumeric() || *c == '-';
-    flags
-        .map(|(_, rest)| rest.chars().take_while(part).collect())
-        .map(|f: String| format!("--{f}"))
-        .collect()
-}
-
-#[test]
-fn every_verb_and_flag_is_described() {
-    let text = fs::read_to_string(root().join("docs/reference/cli.md")).unwrap();
-    let mut lost = Vec::new();
-    let all = verbs(&help(&[]));
-    assert!(all.len() > 10, "{all:?}");
-    for verb in all {
-        if !text.contains(&format!("`{verb}")) {
-            lost.push(verb.clone());
-        }
-        let own = help(&[&verb]);
-        let mut found = flags(&own);
-        for inner in verbs(&own) {
-            found.extend(flags(&help(&[&verb, &inner])));
-        }
-        let known = ["--help", "--version", "--verbose"];
-        let unknown =
-            found.into_iter().filter(|flag| !known.contains(&flag.as_str()) && !holds(&text, flag));
-        lost.extend(unknown.map(|flag| format!("{verb} {flag}")));
-    }
-    none("docs/reference/cli.md does not describe these", &lost);
 }
 
 /// Descriptions of fields that are older than the glossary. It falls, and is not raised.
