@@ -9,6 +9,7 @@ mod commits;
 mod corpus;
 mod docs;
 mod layering;
+mod manifests;
 mod markdown;
 mod reference;
 mod roles;
