@@ -58,8 +58,8 @@ fn every_verb_and_flag_is_described() {
     let text = fs::read_to_string(root().join("docs/reference/cli.md")).unwrap();
     let mut lost = Vec::new();
     for (verb, flags) in all() {
-        let last = verb.split(' ').next_back().unwrap_or_default();
-        if !text.contains(&format!("`{last}")) {
+        let word = verb.split(' ').next_back().unwrap_or_default();
+        if !text.contains(&format!("`{word}")) {
             lost.push(verb.clone());
         }
         let known = ["--help", "--version", "--verbose"];
@@ -100,8 +100,8 @@ fn wrong(words: &[String], all: &BTreeMap<String, Vec<String>>) -> Option<String
         return Some(format!("there is no verb {verb}"));
     };
     let used = words.iter().take_while(|word| *word != "--").filter(|word| word.starts_with("--"));
-    let names = used.map(|word| word.split('=').next().unwrap_or_default());
-    let unknown = names.filter(|name| !flags.iter().any(|flag| flag == name)).next()?;
+    let mut names = used.map(|word| word.split('=').next().unwrap_or_default());
+    let unknown = names.find(|name| !flags.iter().any(|flag| flag == name))?;
     Some(format!("{verb} has no flag {unknown}"))
 }
 

@@ -53,7 +53,8 @@ pub const DENIED: &[&str] = &[
 
 /// Every tracked page.
 pub fn pages() -> Vec<Page> {
-    let names = tracked().into_iter().filter(|name| name.ends_with(".md"));
+    let is_page = |name: &String| Path::new(name).extension().is_some_and(|suffix| suffix == "md");
+    let names = tracked().into_iter().filter(is_page);
     names.map(|name| Page::parse(&name, &fs::read_to_string(root().join(&name)).unwrap())).collect()
 }
 
