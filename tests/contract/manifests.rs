@@ -1,11 +1,15 @@
-//! Manifests in the documentation: each is YAML, and those of our kinds have fields that exist.
+//! Manifests in the documentation: each is YAML, and those of our kinds have fields that exist. Values of
+//! the chart: each is described.
 
+use std::collections::BTreeSet;
+use std::fs;
 use std::sync::OnceLock;
 
 use dm_api::{DataMigration, MigrationTarget};
 use serde_json::Value;
 
 use crate::docs::pages;
+use crate::root;
 use crate::tidy::none;
 
 /// The schema of a kind of ours.
@@ -97,4 +101,38 @@ fn a_field_that_does_not_exist_is_found() {
     let wrong_type = "apiVersion: datamigration.dev/v1alpha1\nkind: DataMigration\nmetadata: {name: a}\n\
                       spec:\n  target: {name: a}\n  baseline: 1\n";
     assert_eq!(wrong(&manifest(wrong_type)).len(), 1);
+}
+
+/// Paths of a chart's values; what holds Kubernetes' own settings is one value.
+fn values(value: &Value, path: &str, found: &mut BTreeSet<String>) {
+    let inner = value.as_object().filter(|fields| !fields.is_empty());
+    match inner.filter(|fields| !fields.contains_key("limits")) {
+        Some(fields) => {
+            for (name, inner) in fields {
+                let dot = if path.is_empty() { "" } else { "." };
+                values(inner, &format!("{path}{dot}{name}"), found);
+            }
+        }
+        None => drop(found.insert(path.to_owned())),
+    }
+}
+
+#[test]
+fn every_value_of_the_chart_is_described_and_no_other() {
+    let text = fs::read_to_string(root().join("charts/datamigration/values.yaml")).unwrap();
+    let mut all = BTreeSet::new();
+    values(&serde_saphyr::from_str::<Value>(&text).unwrap(), "", &mut all);
+    assert!(all.len() > 20, "{all:?}");
+    let pages = pages();
+    let page = pages.iter().find(|page| page.name == "docs/how-to/install.md").unwrap();
+    let described: BTreeSet<String> = page
+        .tables()
+        .into_iter()
+        .filter(|table| table[0].1[0] == "Value")
+        .flat_map(|table| {
+            table.into_iter().flat_map(|(_, cells)| crate::markdown::spans(&cells[0]))
+        })
+        .collect();
+    let lost: Vec<String> = all.symmetric_difference(&described).cloned().collect();
+    none("docs/how-to/install.md and the chart's values.yaml differ in these", &lost);
 }
