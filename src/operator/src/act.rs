@@ -2,70 +2,38 @@
 //! objects. Each call can be repeated.
 
 pub mod adopt;
+pub mod delete;
+pub mod error;
 pub mod isolate;
+pub mod release;
 
-use dm_api::status::{DataMigrationStatus, RunRecord};
-use dm_api::{DataMigration, OUTCOME_FINALIZER, RUN_FINALIZER};
+use dm_api::DataMigration;
+use dm_api::status::RunRecord;
 use k8s_openapi::NamespaceResourceScope;
 use k8s_openapi::api::batch::v1::Job;
 use k8s_openapi::api::core::v1::{ConfigMap, Pod};
-use kube::api::{DeleteParams, Patch, PatchParams, PostParams, Preconditions, PropagationPolicy};
+use kube::api::{Patch, PatchParams, PostParams};
 use kube::{Api, Client, Resource, ResourceExt as _};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use serde_json::json;
 
 use self::adopt::Created;
+use self::delete::delete;
+pub use self::error::ActError;
+use self::error::transient;
 use self::isolate::Isolation;
+use self::release::gone_is_fine;
 use crate::decide::adjust::Adjustment;
 use crate::decide::deadline::Deadline;
-use crate::decide::ledger;
 use crate::decide::outcome::StopReason;
 use crate::guard_client;
-use crate::limits;
-use crate::objects::names;
 use crate::objects::{
-    DEADLINE_LEFT_ANNOTATION, STOP_REASON_ANNOTATION, Settings, control, files, job, record,
+    DEADLINE_LEFT_ANNOTATION, STOP_REASON_ANNOTATION, Settings, control, files, job, names, record,
 };
 use crate::read::observe::Observed;
 use crate::read::owned;
-use crate::read::view;
-use crate::validate::{Program, Runnable};
-
-/// Why a step could not be carried out.
-#[derive(Debug, thiserror::Error)]
-pub enum ActError {
-    /// The API server refused an object; it will refuse it again until somebody changes something.
-    #[error("the API server refused {object}: {message}")]
-    Refused {
-        /// Kind and name.
-        object: String,
-        /// Its words.
-        message: String,
-    },
-    /// An object of that name belongs to somebody else.
-    #[error("{object} exists and belongs to another owner")]
-    NameTaken {
-        /// Kind and name.
-        object: String,
-    },
-    /// The machine gives no random bytes.
-    #[error("making a control token")]
-    Random(#[from] getrandom::Error),
-    /// Anything else: it is tried again.
-    #[error("while {what}")]
-    Transient {
-        /// What we were doing.
-        what: &'static str,
-        /// Why it failed.
-        #[source]
-        source: kube::Error,
-    },
-}
-
-pub(crate) fn transient(what: &'static str) -> impl Fn(kube::Error) -> ActError {
-    move |source| ActError::Transient { what, source }
-}
+use crate::runnable::{Program, Runnable};
 
 /// Creates a run's files and its Job, or finds them already there.
 pub async fn create_run(
@@ -118,7 +86,7 @@ fn random_token() -> Result<String, ActError> {
 /// does, and tells it again.
 pub async fn adjust(observed: &Observed, migration: &DataMigration, to: &Adjustment) {
     if let Some((pod, token)) = observed.controlled(migration)
-        && guard_client::adjust(pod, token, to).await.is_none()
+        && guard_client::adjust(pod, token, to.limits.as_ref(), to.paused).await.is_none()
     {
         let migration = migration.name_any();
         tracing::warn!(migration, ?to, "the guard did not take what it was told");
@@ -279,197 +247,4 @@ pub async fn stop_run(
         delete(&api, pod).await?;
     }
     Ok(())
-}
-
-/// Deletes just this object, not another of its name.
-pub(crate) async fn delete<K>(api: &Api<K>, object: &K) -> Result<(), ActError>
-where
-    K: Resource<DynamicType = ()> + Clone + DeserializeOwned + std::fmt::Debug,
-{
-    if object.meta().deletion_timestamp.is_some() {
-        return Ok(());
-    }
-    let params = DeleteParams {
-        propagation_policy: Some(PropagationPolicy::Background),
-        preconditions: Some(Preconditions { uid: object.uid(), resource_version: None }),
-        ..DeleteParams::default()
-    };
-    match api.delete(&object.name_any(), &params).await {
-        Ok(_) => Ok(()),
-        // Gone, or another object by now.
-        Err(kube::Error::Api(status)) if matches!(status.code, 404 | 409) => Ok(()),
-        Err(source) => Err(ActError::Transient { what: "deleting a run's object", source }),
-    }
-}
-
-/// Lets go of the objects of runs whose outcome is in status, and of pods that a suspended Job
-/// gave up. Returns whether no object is held any more.
-pub async fn release(
-    client: &Client,
-    migration: &DataMigration,
-    observed: &Observed,
-) -> Result<bool, ActError> {
-    let status = migration.status.clone().unwrap_or_default();
-    let active = status.runs.first().filter(|run| !run.result.is_over());
-    let mut all = true;
-    for job in &observed.jobs {
-        if is_stray(&status, job) {
-            discard(client, job).await?;
-        } else if let Some(seconds) = may_go(&status, view::run_of(job.metadata.labels.as_ref())) {
-            release_job(client, job, seconds).await?;
-        } else {
-            all &= !is_held(job);
-        }
-    }
-    for pod in &observed.pods {
-        let run = view::run_of(pod.metadata.labels.as_ref());
-        let given_up = active.is_some_and(|active| given_up(observed, pod, active));
-        if is_over(&status, run) || given_up {
-            release_pod(client, pod).await?;
-        } else {
-            all &= !is_held(pod);
-        }
-    }
-    Ok(all)
-}
-
-fn is_held<K: Resource>(object: &K) -> bool {
-    object.finalizers().iter().any(|finalizer| finalizer == OUTCOME_FINALIZER)
-}
-
-/// How long a Job is kept from now on, if its run's outcome is in status and in the archive. The Job
-/// of a try that was put off is of no interest: there may be many.
-fn may_go(status: &DataMigrationStatus, run: Option<u32>) -> Option<i32> {
-    let record = status.runs.iter().find(|record| Some(record.number) == run);
-    let is_kept = record.is_none_or(|record| record.archived != Some(false));
-    let put_off = record.is_some_and(ledger::is_put_off);
-    let seconds = if put_off { limits::PUT_OFF_TTL_SECONDS } else { limits::JOB_TTL_SECONDS };
-    (is_over(status, run) && is_kept).then_some(seconds)
-}
-
-/// Whether a run is over. One whose number is not in this status yet was begun by another
-/// controller since it was read.
-fn is_over(status: &DataMigrationStatus, run: Option<u32>) -> bool {
-    let active = status.runs.first().filter(|run| !run.result.is_over()).map(|run| run.number);
-    run.is_none_or(|run| run <= status.last_run && Some(run) != active)
-}
-
-/// Whether a Job was never let go and never will be: a controller created it that did not know
-/// that its run had another Job or was over already.
-fn is_stray(status: &DataMigrationStatus, job: &Job) -> bool {
-    let number = view::run_of(job.metadata.labels.as_ref());
-    let record = status.runs.iter().find(|run| Some(run.number) == number);
-    let launched = record.is_some_and(|run| run.job_uid == job.metadata.uid);
-    let other = record.is_some_and(|run| run.job_uid.is_some()) && !launched;
-    let suspended = job.spec.as_ref().and_then(|spec| spec.suspend).unwrap_or(false);
-    !launched && suspended && (other || is_over(status, number))
-}
-
-/// Lets go of a Job and deletes it.
-pub(crate) async fn discard(client: &Client, job: &Job) -> Result<(), ActError> {
-    release_job(client, job, limits::JOB_TTL_SECONDS).await?;
-    let api: Api<Job> = Api::namespaced(client.clone(), &job.namespace().unwrap_or_default());
-    delete(&api, job).await
-}
-
-/// A pod that its suspended Job has stopped says nothing of the run's outcome.
-fn given_up(observed: &Observed, pod: &Pod, run: &RunRecord) -> bool {
-    let ours = view::run_of(pod.metadata.labels.as_ref()) == Some(run.number);
-    let job = observed.job_of(run).filter(|_| ours);
-    let suspended = job.and_then(|job| job.spec.as_ref()).and_then(|spec| spec.suspend);
-    suspended == Some(true) && pod.metadata.deletion_timestamp.is_some() && view::pod_is_over(pod)
-}
-
-async fn release_job(client: &Client, job: &Job, kept_seconds: i32) -> Result<(), ActError> {
-    let Some(finalizers) = without_ours(job.finalizers(), OUTCOME_FINALIZER) else { return Ok(()) };
-    let api: Api<Job> = Api::namespaced(client.clone(), &job.namespace().unwrap_or_default());
-    let mut patch = json!({
-        "metadata": {"finalizers": finalizers, "resourceVersion": job.resource_version()},
-    });
-    if job.metadata.deletion_timestamp.is_none() {
-        patch["spec"] = json!({"ttlSecondsAfterFinished": kept_seconds});
-    }
-    gone_is_fine(
-        api.patch(&job.name_any(), &PatchParams::default(), &Patch::Merge(&patch))
-            .await
-            .map(|_| ()),
-        "releasing a Job",
-    )
-}
-
-/// Lets go of a pod.
-pub(crate) async fn release_pod(client: &Client, pod: &Pod) -> Result<(), ActError> {
-    let Some(finalizers) = without_ours(pod.finalizers(), OUTCOME_FINALIZER) else { return Ok(()) };
-    let api: Api<Pod> = Api::namespaced(client.clone(), &pod.namespace().unwrap_or_default());
-    let patch = json!({
-        "metadata": {"finalizers": finalizers, "resourceVersion": pod.resource_version()},
-    });
-    gone_is_fine(
-        api.patch(&pod.name_any(), &PatchParams::default(), &Patch::Merge(&patch))
-            .await
-            .map(|_| ()),
-        "releasing a pod",
-    )
-}
-
-/// Whether a migration could vanish under a run. One that is being deleted takes no finalizer.
-pub fn needs_hold(migration: &DataMigration) -> bool {
-    migration.metadata.deletion_timestamp.is_none()
-        && !migration.finalizers().iter().any(|finalizer| finalizer == RUN_FINALIZER)
-}
-
-/// Makes sure that a migration with a run cannot vanish under it.
-pub async fn hold(client: &Client, migration: &DataMigration) -> Result<(), ActError> {
-    let mut finalizers = migration.finalizers().to_vec();
-    finalizers.push(RUN_FINALIZER.into());
-    set_finalizers(client, migration, &finalizers, "holding a migration").await
-}
-
-/// Whether nothing is lost if a migration vanishes now: no run is under way, and the archive knows
-/// how each ended. Its objects are another matter; see [`release`].
-pub fn may_vanish(migration: &DataMigration) -> bool {
-    let runs = migration.status.iter().flat_map(|status| &status.runs);
-    let mut open = runs.filter(|run| !run.result.is_over() || run.archived == Some(false));
-    open.next().is_none()
-}
-
-/// Removes the finalizer of a migration that is being deleted, or has no open run.
-pub async fn let_go(client: &Client, migration: &DataMigration) -> Result<(), ActError> {
-    match without_ours(migration.finalizers(), RUN_FINALIZER) {
-        Some(finalizers) => {
-            set_finalizers(client, migration, &finalizers, "letting a migration go").await
-        }
-        None => Ok(()),
-    }
-}
-
-async fn set_finalizers(
-    client: &Client,
-    migration: &DataMigration,
-    finalizers: &[String],
-    what: &'static str,
-) -> Result<(), ActError> {
-    let namespace = migration.namespace().unwrap_or_default();
-    let api: Api<DataMigration> = Api::namespaced(client.clone(), &namespace);
-    let patch = json!({
-        "metadata": {"finalizers": finalizers, "resourceVersion": migration.resource_version()},
-    });
-    let name = migration.name_any();
-    gone_is_fine(
-        api.patch(&name, &PatchParams::default(), &Patch::Merge(&patch)).await.map(|_| ()),
-        what,
-    )
-}
-
-fn without_ours(finalizers: &[String], ours: &str) -> Option<Vec<String>> {
-    let rest: Vec<String> =
-        finalizers.iter().filter(|finalizer| *finalizer != ours).cloned().collect();
-    (rest.len() < finalizers.len()).then_some(rest)
-}
-
-fn gone_is_fine(result: Result<(), kube::Error>, what: &'static str) -> Result<(), ActError> {
-    match result {
-        Err(kube::Error::Api(status)) if status.code == 404 => Ok(()),
-        other => other.map_err(transient(what)),
-    }
 }

@@ -4,129 +4,37 @@
 pub mod adjust;
 pub mod baseline;
 pub mod deadline;
-pub mod image;
 pub mod ledger;
 pub mod outcome;
 pub mod position;
 pub mod progress;
 pub mod queue;
 pub mod recording;
-pub mod restoring;
+pub mod release;
+pub mod rest;
+pub mod restore;
+mod situation;
+pub mod source_change;
+mod step;
 pub mod summary;
+pub mod under_way;
 
-use dm_api::DataMigration;
 use dm_api::condition::{Reason, types};
-use dm_api::migration::State;
 use dm_api::status::{DataMigrationStatus, Phase, RunKind, RunRecord, RunResult};
-use dm_contract::control::ControlState;
-use dm_contract::report::GuardResult;
-use dm_contract::restored::RestoreResult;
-use jiff::Timestamp;
 use k8s_openapi::api::batch::v1::Job;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 use kube::ResourceExt as _;
 
-use self::adjust::Adjustment;
-use self::deadline::Deadline;
 use self::outcome::{Outcome, StopReason};
 use self::position::{Position, Standing};
-use self::queue::{Holder, Turn};
-use self::recording::RecordJob;
-use self::restoring::Restoration;
+use self::queue::Turn;
+pub use self::situation::Situation;
+pub use self::step::Step;
+use crate::history;
 use crate::objects::SETTINGS_DIGEST_ANNOTATION;
-use crate::objects::names;
-use crate::read::dependencies::Dependencies;
+use crate::objects::{image, names};
 use crate::read::view::{self, RunObjects};
-use crate::validate::{Problem, Runnable};
-
-/// Everything a decision rests on.
-#[derive(Clone, Copy, Debug)]
-pub struct Situation<'a> {
-    /// The migration, read from the API server, not from a cache.
-    pub migration: &'a DataMigration,
-    /// It and its files and target, checked.
-    pub runnable: Result<&'a Runnable, &'a Problem>,
-    /// Where the migrations stand that it depends on.
-    pub dependencies: &'a Dependencies,
-    /// The objects of the run under way, if there is one.
-    pub objects: RunObjects<'a>,
-    /// What the guard of the run has counted so far, if it was asked and answered.
-    pub guard: Option<&'a GuardResult>,
-    /// How fast the run goes, if its guard was asked and answered.
-    pub control: Option<&'a ControlState>,
-    /// Runs of other migrations on the same target that write, or are about to.
-    pub holders: &'a [Holder],
-    /// Jobs that note the end of runs in the archive.
-    pub recorders: &'a [RecordJob],
-    /// The same of a restore under way.
-    pub restore: Option<&'a RestoreResult>,
-    /// The image of guard and entry program that new Jobs get.
-    pub agent_image: &'a str,
-    /// The controller's clock.
-    pub now: Timestamp,
-}
-
-/// What to do, and what status says meanwhile.
-#[derive(Clone, Debug, PartialEq)]
-pub enum Step {
-    /// Nothing to do until something changes.
-    Rest(Position),
-    /// Give a run its number in status, then create its objects.
-    Begin {
-        /// The run's place in the history.
-        record: Box<RunRecord>,
-        /// What status says.
-        position: Position,
-    },
-    /// Record that the migration was applied before this operator existed.
-    Baseline {
-        /// Its place in the history.
-        record: Box<RunRecord>,
-        /// What status says.
-        position: Position,
-    },
-    /// Create the objects of a run that has its number.
-    Create(Position),
-    /// A run goes on.
-    Follow {
-        /// What status says.
-        position: Position,
-        /// When its program began, if it did.
-        execution_time: Option<Timestamp>,
-        /// What its guard is told, if anything.
-        adjustment: Option<Adjustment>,
-        /// What becomes of its Job's deadline, if anything.
-        deadline: Option<Deadline>,
-    },
-    /// Let a Job go that is suspended, as every Job is when it is created: its uid is written to
-    /// status first, so that no other Job of this run ever goes.
-    Launch {
-        /// Uid of the Job.
-        job_uid: String,
-        /// What status says.
-        position: Position,
-    },
-    /// Suspend the Job of a run that can be begun again: a dry run, a restore.
-    Suspend {
-        /// What status says.
-        position: Position,
-    },
-    /// Stop the run's program: delete its Job and pods, keep their last status.
-    Stop {
-        /// Why, as it is noted on the Job; `None` where somebody else deleted it.
-        reason: Option<StopReason>,
-        /// What status says.
-        position: Position,
-    },
-    /// The run is over: record how.
-    Finish(Box<Outcome>),
-    /// The run never got an object, and is not wanted any more.
-    Discard,
-    /// The run was not let go, because another migration's goes first: it is tried again later.
-    GiveWay(Position),
-    /// The migration is being deleted and has no run: let it go.
-    Release,
-}
+use crate::runnable::{Restoration, Runnable};
 
 /// What to do now.
 pub fn decide(situation: Situation<'_>) -> Step {
@@ -184,14 +92,14 @@ fn follow(situation: Situation<'_>, record: &RunRecord) -> Step {
     // What was seen once stays true when the pod that showed it is gone.
     let started = started.or(record.execution_time.as_ref().map(|time| time.0));
     let launched = record.job_uid.is_some();
-    let position = position::under_way(situation, record, started);
+    let position = under_way::position(situation, record, started);
     if job.metadata.deletion_timestamp.is_some() {
         return Step::Stop { reason: None, position };
     }
     if is_superseded(situation, record, job, started.is_some()) {
         return Step::Stop { reason: Some(StopReason::Superseded), position };
     }
-    if image::is_another(record, objects) {
+    if is_another_image(record, objects) {
         return Step::Stop { reason: Some(StopReason::ImageChanged), position };
     }
     let suspended = job.spec.as_ref().and_then(|spec| spec.suspend).unwrap_or(false);
@@ -228,11 +136,11 @@ fn without_job(situation: Situation<'_>, record: &RunRecord) -> Step {
         return match situation.runnable {
             Ok(runnable)
                 if runnable.digest == record.program_digest
-                    && kind_wanted(situation.migration) == record.kind
+                    && history::kind_wanted(situation.migration) == record.kind
                     && !situation.migration.spec.suspend =>
             {
                 Step::Create(
-                    position::refusal(situation).unwrap_or_else(|| position::starting(record)),
+                    rest::refusal(situation).unwrap_or_else(|| under_way::starting(record)),
                 )
             }
             Ok(_) | Err(_) => Step::Discard,
@@ -243,8 +151,15 @@ fn without_job(situation: Situation<'_>, record: &RunRecord) -> Step {
     }
     match outcome_of(situation, record) {
         Some(outcome) => Step::Finish(Box::new(outcome)),
-        None => Step::Stop { reason: None, position: position::under_way(situation, record, None) },
+        None => Step::Stop { reason: None, position: under_way::position(situation, record, None) },
     }
+}
+
+/// Whether an apply runs another image than its dry run: its Job could not be pinned to that one.
+pub fn is_another_image(record: &RunRecord, objects: RunObjects<'_>) -> bool {
+    let tried = record.image_id.as_deref().filter(|_| record.kind == RunKind::Apply);
+    let mut running = objects.pods.iter().filter_map(|pod| view::program_image(pod));
+    tried.is_some_and(|tried| running.any(|runs| image::differs(tried, runs)))
 }
 
 /// Whether another run is wanted and this one may be given up for it: a run that writes only
@@ -254,7 +169,7 @@ fn without_job(situation: Situation<'_>, record: &RunRecord) -> Step {
 fn is_superseded(situation: Situation<'_>, record: &RunRecord, job: &Job, started: bool) -> bool {
     let other_program =
         situation.runnable.is_ok_and(|runnable| runnable.digest != record.program_digest);
-    let other_kind = kind_wanted(situation.migration) != record.kind;
+    let other_kind = history::kind_wanted(situation.migration) != record.kind;
     let settings = job.annotations().get(SETTINGS_DIGEST_ANNOTATION);
     let other_settings = settings.is_some_and(|digest| {
         situation.runnable.is_ok_and(|runnable| runnable.settings_digest != *digest)
@@ -267,7 +182,8 @@ fn is_superseded(situation: Situation<'_>, record: &RunRecord, job: &Job, starte
         }
         // A promotion in the middle of a dry run waits for its result.
         RunKind::DryRun | RunKind::RestorePreview => {
-            let other_state = kind_wanted(situation.migration).restores() != record.kind.restores();
+            let other_state =
+                history::kind_wanted(situation.migration).restores() != record.kind.restores();
             other_state || other_program || (!started && other_settings)
         }
     }
@@ -278,14 +194,14 @@ fn idle(situation: Situation<'_>, status: &DataMigrationStatus) -> Step {
     if let Some(step) = baseline::step(situation, status) {
         return step;
     }
-    let restoration = restoring::wanted(situation.migration);
-    let applied = status.is_applied() && !baseline::is_withdrawn(situation.migration);
+    let restoration = history::restoration_wanted(situation.migration);
+    let applied = status.is_applied() && !history::is_baseline_withdrawn(situation.migration);
     match (restoration, &status.applied) {
         (None, Some(report)) if applied => {
-            return Step::Rest(position::applied(situation, report));
+            return Step::Rest(rest::applied(situation, report));
         }
         (Some(Restoration { run: None, .. }), _) => {
-            return Step::Rest(restoring::restored(status));
+            return Step::Rest(restore::restored(status));
         }
         (None | Some(_), _) => {}
     }
@@ -311,14 +227,14 @@ fn idle(situation: Situation<'_>, status: &DataMigrationStatus) -> Step {
             ));
         }
     };
-    let kind = kind_wanted(situation.migration);
+    let kind = history::kind_wanted(situation.migration);
     let rest = match restoration {
         // A mistake is taken back at once, whatever it waited for when it was made.
         Some(restoration) => {
             let dry_run_first = runnable.target.spec.policy.dry_run_first;
-            restoring::settled(situation.migration, restoration, &runnable.digest, dry_run_first)
+            restore::settled(situation.migration, restoration, &runnable.digest, dry_run_first)
         }
-        None => restoring::incomplete(situation.migration)
+        None => restore::incomplete(situation.migration)
             .or_else(|| settled(situation, status, runnable, kind))
             .or_else(|| waiting(situation)),
     };
@@ -354,7 +270,8 @@ fn settled(
     runnable: &Runnable,
     kind: RunKind,
 ) -> Option<Position> {
-    let counts = |run: &&RunRecord| run.result != RunResult::Cancelled && !baseline::is_record(run);
+    let counts =
+        |run: &&RunRecord| run.result != RunResult::Cancelled && !history::is_baseline(run);
     let last = |kind| status.runs.iter().filter(counts).find(|run| run.kind == kind);
     let spec = &situation.migration.spec;
     let excused =
@@ -370,9 +287,9 @@ fn settled(
         RunKind::DryRun => {
             let run = dry_run.filter(|run| !raised(run))?;
             Some(if run.result == RunResult::Succeeded {
-                position::awaiting_promotion(status)
+                rest::awaiting_promotion(status)
             } else {
-                position::failed(status, run)
+                rest::failed(status, run)
             })
         }
         RunKind::Apply => {
@@ -381,13 +298,13 @@ fn settled(
                 raised(run) || ledger::is_reconsidered(situation.migration, &runnable.digest, run)
             };
             if let Some(run) = applied.filter(|run| !again(run)) {
-                let mut position = position::failed(status, run);
-                position.note_source_change(situation, &run.program_digest);
+                let mut position = rest::failed(status, run);
+                source_change::note(&mut position, situation, &run.program_digest);
                 return Some(position);
             }
             match dry_run {
                 Some(run) if run.result == RunResult::Succeeded => None,
-                Some(run) if !raised(run) => Some(position::failed_dry_run(run)),
+                Some(run) if !raised(run) => Some(rest::failed_dry_run(run)),
                 Some(_) | None if runnable.target.spec.policy.dry_run_first => Some(Position::new(
                     Phase::Stalled,
                     Standing::Stalled,
@@ -461,7 +378,7 @@ fn begin(
 ) -> Step {
     let number = status.last_run + 1;
     let put_off = status.runs.first().filter(|run| ledger::is_put_off(run));
-    let restoration = restoring::wanted(situation.migration);
+    let restoration = history::restoration_wanted(situation.migration);
     let archive = runnable.target.spec.archive.as_ref().filter(|_| kind == RunKind::Apply);
     let name = situation.migration.metadata.name.as_deref().unwrap_or_default();
     let record = RunRecord {
@@ -492,19 +409,9 @@ fn begin(
         accepted: situation.migration.spec.accept.clone(),
         archived: None,
         log: None,
-        image_id: image::tried(status, &runnable.digest, kind),
+        image_id: history::image_tried(status, &runnable.digest, kind),
     };
-    Step::Begin { position: position::starting(&record), record: Box::new(record) }
-}
-
-/// What the spec asks for.
-pub fn kind_wanted(migration: &DataMigration) -> RunKind {
-    match (migration.spec.state, migration.spec.dry_run) {
-        (State::Applied, true) => RunKind::DryRun,
-        (State::Applied, false) => RunKind::Apply,
-        (State::Restored, true) => RunKind::RestorePreview,
-        (State::Restored, false) => RunKind::Restore,
-    }
+    Step::Begin { position: under_way::starting(&record), record: Box::new(record) }
 }
 
 #[cfg(test)]

@@ -4,7 +4,7 @@
 use dm_contract::control::{
     CONTROL_PATH, CONTROL_VERSION, ControlState, LIMITS_PATH, PAUSE_PATH, RESUME_PATH,
 };
-use dm_contract::plan::CONTROL_PORT;
+use dm_contract::plan::{CONTROL_PORT, RateLimits};
 use dm_contract::report::{GuardResult, REPORT_VERSION};
 use dm_contract::restored::{RESTORE_RESULT_VERSION, RestoreResult};
 use http_body_util::{BodyExt as _, Full, Limited};
@@ -17,7 +17,6 @@ use hyper_util::rt::TokioExecutor;
 use k8s_openapi::api::core::v1::Pod;
 use serde::de::DeserializeOwned;
 
-use crate::decide::adjust::Adjustment;
 use crate::limits;
 
 /// What the guard of a pod has counted so far.
@@ -37,14 +36,19 @@ pub async fn control(pod: &Pod, token: &str) -> Option<ControlState> {
     controlled(pod, Method::GET, CONTROL_PATH, token, Bytes::new()).await
 }
 
-/// Tells the guard of a pod how its run is to go on, and what it then says of it.
-pub async fn adjust(pod: &Pod, token: &str, to: &Adjustment) -> Option<ControlState> {
+/// Sends limits and pause to the guard of a pod, and returns the state that it reports.
+pub async fn adjust(
+    pod: &Pod,
+    token: &str,
+    limits: Option<&RateLimits>,
+    paused: Option<bool>,
+) -> Option<ControlState> {
     let mut said = None;
-    if let Some(limits) = &to.limits {
+    if let Some(limits) = limits {
         let body = Bytes::from(serde_json::to_vec(limits).ok()?);
         said = Some(controlled(pod, Method::PUT, LIMITS_PATH, token, body).await?);
     }
-    if let Some(paused) = to.paused {
+    if let Some(paused) = paused {
         let path = if paused { PAUSE_PATH } else { RESUME_PATH };
         said = Some(controlled(pod, Method::POST, path, token, Bytes::new()).await?);
     }

@@ -8,12 +8,14 @@ pub mod controller;
 pub mod decide;
 pub mod guard_client;
 pub mod health;
+pub mod history;
 pub mod limits;
 pub mod metrics;
 pub mod objects;
 pub mod read;
 pub mod reconcile;
 pub mod reconnect;
+pub mod runnable;
 #[cfg(test)]
 mod samples;
 pub mod status;

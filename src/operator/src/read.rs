@@ -2,9 +2,11 @@
 //! that were found, without IO and without a clock.
 
 pub mod dependencies;
+pub mod holders;
 pub mod observe;
 pub mod occupants;
 pub mod owned;
 pub mod paging;
+pub mod recorders;
 pub mod references;
 pub mod view;

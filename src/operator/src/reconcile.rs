@@ -16,21 +16,23 @@ use kube::{Api, Client, Resource as _, ResourceExt as _};
 
 use crate::act::adopt::Created;
 use crate::act::isolate::Isolation;
-use crate::act::{self, ActError};
-use crate::decide::baseline;
+use crate::act::{self, ActError, release};
 use crate::decide::position::{Position, Standing};
-use crate::decide::recording::{self, RecordJob};
+use crate::decide::recording;
 use crate::decide::{self, Situation, Step};
+use crate::history;
 use crate::limits;
 use crate::metrics::{Metrics, RunLabels};
 use crate::objects::{self, Settings, record};
 use crate::read::observe::{self, Observed};
+use crate::read::recorders::{self, RecordJob};
 use crate::read::references;
 use crate::read::view::{self, JobEnd, RunObjects};
+use crate::runnable::{Problem, Runnable};
 use crate::status;
 use crate::status::events;
 use crate::sweep;
-use crate::validate::{self, Problem, Runnable};
+use crate::validate;
 
 /// What every reconciliation needs.
 pub struct Context {
@@ -75,7 +77,7 @@ pub async fn reconcile(
     };
     let observed =
         observe::observe(&context.client, &migration).await.map_err(ReconcileError::Observe)?;
-    let released = act::release(&context.client, &migration, &observed).await?;
+    let released = release::release(&context.client, &migration, &observed).await?;
     let runnable = validate::validate(
         &migration,
         observed.target.as_ref(),
@@ -105,7 +107,7 @@ impl Look<'_> {
         let run = self.active_run();
         let pods = run.as_ref().map(|run| self.observed.pods(run.number)).unwrap_or_default();
         let job = run.as_ref().and_then(|run| self.observed.job_of(run));
-        let recorders = recording::recorders(&self.observed.jobs);
+        let recorders = recorders::recorders(&self.observed.jobs);
         let situation = Situation {
             migration: self.migration,
             runnable,
@@ -131,10 +133,11 @@ impl Look<'_> {
             return self.refused(self.migration, situation, Reason::NameTaken, message).await;
         }
         // Somebody may have taken it away from under a run.
-        if (run.is_some() || matches!(step, Step::Begin { .. })) && act::needs_hold(self.migration)
+        if (run.is_some() || matches!(step, Step::Begin { .. }))
+            && decide::release::needs_hold(self.migration)
         {
             // Taking hold changes the object; its watch brings us back with the new version.
-            act::hold(&self.context.client, self.migration).await?;
+            release::hold(&self.context.client, self.migration).await?;
             return Ok(Some(Duration::ZERO));
         }
         let new = status::next(situation, &step);
@@ -215,7 +218,7 @@ impl Look<'_> {
                 self.replace_recorder(recorder).await?;
                 continue;
             }
-            if baseline::is_record(run) {
+            if history::is_baseline(run) {
                 if let Ok(runnable) = runnable {
                     let (client, settings) = (&self.context.client, &self.context.settings);
                     act::record_baseline(client, self.migration, run, runnable, settings).await?;
@@ -231,7 +234,7 @@ impl Look<'_> {
             match recorded {
                 // A namespace that is going takes no new Job: its migration must not hold it up.
                 Err(ActError::Refused { .. }) if deleting => {
-                    act::let_go(&self.context.client, self.migration).await?;
+                    release::let_go(&self.context.client, self.migration).await?;
                 }
                 other => other?,
             }
@@ -242,11 +245,11 @@ impl Look<'_> {
     /// Deletes a Job that notes an end and may be waiting for an image that nobody has any more; the next
     /// look creates another.
     async fn replace_recorder(&self, recorder: &RecordJob) -> Result<(), ActError> {
-        let is_it = |job: &&Job| recording::recorder_of(job) == Some(recorder.run);
+        let is_it = |job: &&Job| recorders::recorder_of(job) == Some(recorder.run);
         let settings = &self.context.settings;
         match self.observed.jobs.iter().find(is_it) {
             Some(job) if recorder.end == JobEnd::No && record::is_outdated(job, settings) => {
-                act::discard(&self.context.client, job).await
+                release::discard(&self.context.client, job).await
             }
             Some(_) | None => Ok(()),
         }
@@ -366,10 +369,10 @@ impl Look<'_> {
             (Step::Stop { reason, .. }, Some(run)) => {
                 act::stop_run(client, self.observed, run, *reason).await
             }
-            (Step::Release, _) => act::let_go(client, self.migration).await,
+            (Step::Release, _) => release::let_go(client, self.migration).await,
             // Held only while a run is open: without us, it can be deleted all the same.
-            (Step::Rest(_), None) if self.released && act::may_vanish(written) => {
-                act::let_go(client, written).await
+            (Step::Rest(_), None) if self.released && decide::release::may_vanish(written) => {
+                release::let_go(client, written).await
             }
             (
                 Step::Rest(_)

@@ -12,7 +12,8 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
 
-use crate::validate::{self, FilesFound, Runnable};
+use crate::runnable::{FilesFound, Runnable};
+use crate::validate;
 
 /// When every test begins.
 const BEGINNING: &str = "2026-11-02T10:00:00Z";

@@ -17,8 +17,8 @@ use crate::decide::outcome::Outcome;
 use crate::decide::outcome::unseen::LIKELY_CAUSES;
 use crate::decide::position::{Position, Standing};
 use crate::decide::recording;
-use crate::decide::restoring;
 use crate::decide::{self, Situation, Step};
+use crate::history;
 use crate::limits;
 use crate::objects::digest;
 
@@ -115,8 +115,8 @@ fn forget_old_runs(runs: &mut Vec<RunRecord>) {
     };
     let last_applying = runs.iter().position(counts);
     while runs.len() > limits::RUNS_MAX {
-        let oldest = (1..runs.len())
-            .rfind(|at| last_applying != Some(*at) && !restoring::is_open(&runs[*at]));
+        let oldest =
+            (1..runs.len()).rfind(|at| last_applying != Some(*at) && !history::is_open(&runs[*at]));
         let Some(oldest) = oldest else { break };
         runs.remove(oldest);
     }

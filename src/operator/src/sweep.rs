@@ -11,7 +11,9 @@ use k8s_openapi::api::core::v1::Pod;
 use kube::api::ListParams;
 use kube::{Api, Client, Resource, ResourceExt as _};
 
-use crate::act::{self, ActError, transient};
+use crate::act::delete::delete;
+use crate::act::error::{ActError, transient};
+use crate::act::release;
 use crate::limits;
 
 /// Stops and releases what is left of migrations of this name that are gone, other than the one
@@ -29,12 +31,12 @@ pub async fn sweep(client: &Client, namespace: &str, name: &str) -> Result<(), A
     let migration = migrations.get_opt(name).await.map_err(transient(what))?;
     let live = migration.and_then(|migration| migration.uid());
     for job in left_jobs.into_iter().filter(|job| is_left_of(job, name, live.as_ref())) {
-        act::discard(client, &Job { metadata: job.metadata, ..Job::default() }).await?;
+        release::discard(client, &Job { metadata: job.metadata, ..Job::default() }).await?;
     }
     for pod in left_pods.into_iter().filter(|pod| is_left_of(pod, name, live.as_ref())) {
         let pod = Pod { metadata: pod.metadata, ..Pod::default() };
-        act::release_pod(client, &pod).await?;
-        act::delete(&pods, &pod).await?;
+        release::release_pod(client, &pod).await?;
+        delete(&pods, &pod).await?;
     }
     Ok(())
 }

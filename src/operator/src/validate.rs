@@ -2,87 +2,21 @@
 //! value. Every problem names the field and what to do.
 
 mod names;
+mod restore;
 
 use dm_api::condition::Reason;
-use dm_api::migration::{ContainerProgram, Limits, PodSettings, Script};
+use dm_api::migration::{PodSettings, Script};
 use dm_api::script::{self, FilesProblem};
 use dm_api::{DataMigration, MigrationTarget};
 use dm_contract::identity::ProgramId;
 use dm_contract::plan::PROGRAM_ENVIRONMENT_RESERVED;
 use k8s_openapi::api::core::v1::{ConfigMap, EnvVar};
 
-use crate::decide::baseline;
-use crate::decide::restoring::{self, Restoration};
+use crate::history;
 use crate::limits;
-use crate::objects::digest::{self, Files};
-use crate::objects::job::GUARD_USER;
-
-/// Why a migration cannot be run as it is written.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Problem {
-    /// One word.
-    pub reason: Reason,
-    /// What is wrong, by the field's name, and what to do.
-    pub message: String,
-}
-
-/// What can be run.
-#[derive(Clone, Debug, PartialEq)]
-pub struct Runnable {
-    /// The target it works on.
-    pub target: MigrationTarget,
-    /// What is run.
-    pub program: Program,
-    /// Digest of all of it.
-    pub digest: String,
-    /// What the ledger knows the program by, whatever its target; none of the author's in a restore.
-    pub identity: Option<ProgramId>,
-    /// Digest of the rest that a Job is made from.
-    pub settings_digest: String,
-    /// Settings of the pod.
-    pub pod: PodSettings,
-    /// Highest speed.
-    pub limits: Limits,
-}
-
-impl Runnable {
-    /// How many migrations may write to the target at the same time.
-    pub fn runs_at_once(&self) -> usize {
-        let wanted = self.target.spec.policy.max_concurrent_runs.unwrap_or(1);
-        usize::try_from(wanted).unwrap_or(usize::MAX).max(1)
-    }
-}
-
-/// What is run.
-#[derive(Clone, Debug, PartialEq)]
-pub enum Program {
-    /// Files, run in their folder.
-    Script {
-        /// The files by their path.
-        files: Files,
-        /// The file to run, unless a command does.
-        file: Option<String>,
-        /// The rest, as it was written.
-        script: Script,
-    },
-    /// A program in an image.
-    Container(ContainerProgram),
-    /// None of the author's: what a run changed is taken back.
-    Restore(Restoration),
-    /// None: it was applied before this operator existed.
-    Baseline,
-}
-
-/// The ConfigMap of a script, as it was found.
-#[derive(Clone, Debug, PartialEq)]
-pub enum FilesFound {
-    /// The source is not a script.
-    NotNeeded,
-    /// There is no such ConfigMap.
-    Missing,
-    /// Here it is.
-    Found(Box<ConfigMap>),
-}
+use crate::objects::digest;
+use crate::objects::parts::GUARD_USER;
+use crate::runnable::{Files, FilesFound, Problem, Program, Runnable};
 
 /// Checks a migration against its target and its files.
 pub fn validate(
@@ -113,15 +47,15 @@ pub fn validate(
             ),
         ));
     }
-    if let Some(restoration) = restoring::wanted(migration) {
+    if let Some(restoration) = history::restoration_wanted(migration) {
         // What is taken back needs no program any more, and no files of it.
-        if let Some(problem) = restoring::obstacle(migration, target, restoration) {
+        if let Some(problem) = restore::obstacle(migration, target, restoration) {
             return Err(problem);
         }
         let digest = digest::of_restore(target, restoration);
         return Ok(put_together(migration, target, Program::Restore(restoration), digest, None));
     }
-    if baseline::is_wanted(migration) {
+    if history::is_baseline_wanted(migration) {
         let identity = match (&spec.script, &spec.container) {
             (Some(script), None) => script_program(script, target, files).ok().map(|found| found.2),
             (None, Some(container)) => Some(digest::of_container(None, container)),

@@ -7,7 +7,7 @@ use k8s_openapi::api::networking::v1::NetworkPolicy;
 use kube::api::PostParams;
 use kube::{Api, Client, ResourceExt as _};
 
-use crate::act::ActError;
+use crate::act::error::ActError;
 use crate::objects::network;
 
 /// What a run's NetworkPolicy is made from.

@@ -4,7 +4,7 @@
 use dm_api::status::RunRecord;
 use dm_contract::plan::RateLimits;
 
-use crate::decide::Situation;
+use crate::decide::situation::Situation;
 use crate::objects;
 
 /// What is to be another than it is.
@@ -19,7 +19,7 @@ pub struct Adjustment {
 /// What differs from the spec in how the run goes, as far as its guard can be asked.
 pub fn wanted(situation: Situation<'_>, record: &RunRecord) -> Option<Adjustment> {
     let control = situation.control?;
-    let limits = situation.runnable.ok().map(objects::job::limits_of);
+    let limits = situation.runnable.ok().map(objects::guard::limits_of);
     let limits = limits.filter(|limits| *limits != control.limits);
     let paused = pauses(situation, record);
     let paused = (paused != control.paused).then_some(paused);

@@ -1,35 +1,19 @@
 //! `spec.baseline`: the migration was applied before this operator existed. It is recorded, and nothing
 //! runs. Pure.
 
-use dm_api::DataMigration;
 use dm_api::condition::Reason;
-use dm_api::migration::State;
 use dm_api::status::{AppliedReport, DataMigrationStatus, Phase, RunKind, RunRecord, RunResult};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 
 use crate::decide::position::{Position, Standing};
-use crate::decide::{Situation, Step};
+use crate::decide::situation::Situation;
+use crate::decide::step::Step;
+use crate::history;
 use crate::objects::names;
-
-/// Whether the spec says so.
-pub fn is_wanted(migration: &DataMigration) -> bool {
-    migration.spec.baseline && migration.spec.state == State::Applied
-}
-
-/// Whether the spec said so, and says otherwise now: the migration runs.
-pub fn is_withdrawn(migration: &DataMigration) -> bool {
-    let applied = migration.status.as_ref().and_then(|status| status.applied.as_ref());
-    !migration.spec.baseline && applied.is_some_and(|applied| applied.baseline)
-}
-
-/// Whether a run is none: it stands for what was applied before.
-pub fn is_record(run: &RunRecord) -> bool {
-    run.reason == Some(Reason::Baseline)
-}
 
 /// What to do with a migration that was applied before, and is not on record yet.
 pub fn step(situation: Situation<'_>, status: &DataMigrationStatus) -> Option<Step> {
-    if !is_wanted(situation.migration) || status.is_applied() {
+    if !history::is_baseline_wanted(situation.migration) || status.is_applied() {
         return None;
     }
     let runnable = match situation.runnable {

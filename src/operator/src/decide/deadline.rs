@@ -4,8 +4,8 @@
 use dm_api::status::RunRecord;
 use kube::ResourceExt as _;
 
-use crate::decide::Situation;
 use crate::decide::adjust;
+use crate::decide::situation::Situation;
 use crate::objects::DEADLINE_LEFT_ANNOTATION;
 
 /// What becomes of a Job's `activeDeadlineSeconds`.

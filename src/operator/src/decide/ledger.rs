@@ -10,7 +10,7 @@ use dm_contract::identity::Mismatch;
 use dm_contract::verdict::{Adopted, Differs, LockHolder, MIGRATION_LOCK, UnknownRun, Verdict};
 use jiff::Timestamp;
 
-use crate::decide::baseline;
+use crate::history;
 use crate::limits;
 
 /// The reason of a run that ended with this verdict.
@@ -224,7 +224,7 @@ pub fn is_reconsidered(migration: &DataMigration, digest: &str, run: &RunRecord)
 
 /// Whether a person decides, by raising `spec.retry`, that runs on record are no obstacle.
 pub fn is_for_a_person(run: &RunRecord) -> bool {
-    run.result == RunResult::Unknown || differs(run) || baseline::is_record(run)
+    run.result == RunResult::Unknown || differs(run) || history::is_baseline(run)
 }
 
 /// Up to which number a person has decided to run again, although nobody knows how a run ended: those

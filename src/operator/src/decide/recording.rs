@@ -5,34 +5,12 @@ use dm_api::condition::{Reason, types};
 use dm_api::migration::State;
 use dm_api::status::{DataMigrationStatus, Phase, RunRecord};
 use jiff::SignedDuration;
-use k8s_openapi::api::batch::v1::Job;
-use kube::ResourceExt as _;
 
-use crate::decide::Situation;
 use crate::decide::position::{Position, Standing};
+use crate::decide::situation::Situation;
 use crate::limits;
-use crate::objects::RECORD_OF_LABEL;
+use crate::read::recorders::RecordJob;
 use crate::read::view::{self, JobEnd};
-
-/// A Job that notes the end of a run in the archive.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct RecordJob {
-    /// The run's number.
-    pub run: u32,
-    /// How the Job ended, if it did.
-    pub end: JobEnd,
-}
-
-/// The recorders among a migration's Jobs.
-pub fn recorders(jobs: &[Job]) -> Vec<RecordJob> {
-    let recorder = |job: &Job| Some(RecordJob { run: recorder_of(job)?, end: view::job_end(job) });
-    jobs.iter().filter_map(recorder).collect()
-}
-
-/// The number of the run whose end a Job notes, if it is such a Job.
-pub fn recorder_of(job: &Job) -> Option<u32> {
-    job.labels().get(RECORD_OF_LABEL)?.parse().ok()
-}
 
 /// The runs whose end is in status, but not in the archive.
 pub fn outstanding<'a>(

@@ -7,7 +7,7 @@ use dm_api::status::{
 };
 use dm_contract::plan::RateLimits;
 
-use crate::decide::restoring;
+use crate::history;
 use crate::limits;
 
 /// What a dry run found, in a sentence or two.
@@ -158,7 +158,7 @@ pub fn would_restore(status: &DataMigrationStatus, report: &RestoreReport) -> St
     let below = status
         .runs
         .iter()
-        .filter(|run| restoring::is_open(run) && run.in_archive() < report.restores)
+        .filter(|run| history::is_open(run) && run.in_archive() < report.restores)
         .map(|run| run.in_archive().to_string())
         .collect::<Vec<_>>();
     let below = match below.as_slice() {

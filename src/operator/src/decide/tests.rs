@@ -5,13 +5,20 @@ mod image;
 mod paused;
 mod restore;
 
+use dm_api::DataMigration;
 use dm_api::status::DataMigrationStatus;
+use dm_contract::control::ControlState;
 use k8s_openapi::api::batch::v1::Job;
 use k8s_openapi::api::core::v1::Pod;
 use serde_json::{Value, json};
 
 use super::*;
-use crate::read::dependencies::Waiting;
+use crate::decide::adjust::Adjustment;
+use crate::decide::deadline::Deadline;
+use crate::read::dependencies::{Dependencies, Waiting};
+use crate::read::holders::{self, Holder};
+use crate::read::recorders::RecordJob;
+use crate::runnable::Problem;
 use crate::samples::*;
 
 /// What a decision rests on, owned.

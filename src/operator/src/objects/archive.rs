@@ -8,7 +8,7 @@ use dm_api::{DataMigration, MigrationTarget};
 use dm_contract::plan::{self, ArchivePlan, JournalMode, RetentionPlan};
 use k8s_openapi::api::core::v1::{EnvVar, PersistentVolumeClaimVolumeSource, Volume, VolumeMount};
 
-use super::job;
+use crate::objects::parts;
 
 /// Name of the volume in the pod.
 pub const VOLUME: &str = "dm-archive";
@@ -71,7 +71,7 @@ pub fn env(archive: &ArchiveSpec) -> Vec<EnvVar> {
     let Some(credentials) = &archive.credentials else { return Vec::new() };
     let from = |variable: &str, key: &str, optional: bool| EnvVar {
         name: variable.into(),
-        ..job::secret_variable(&credentials.secret.name, key, optional)
+        ..parts::secret_variable(&credentials.secret.name, key, optional)
     };
     vec![
         from(plan::ARCHIVE_ACCESS_KEY_ENV, "AWS_ACCESS_KEY_ID", false),
@@ -82,7 +82,7 @@ pub fn env(archive: &ArchiveSpec) -> Vec<EnvVar> {
 
 /// Where a container has its volume, if it is on one.
 pub fn mount(archive: &ArchiveSpec) -> Option<VolumeMount> {
-    Some(job::mount(VOLUME, archive.folder()?, false))
+    Some(parts::mount(VOLUME, archive.folder()?, false))
 }
 
 /// The volume, if it is on one.

@@ -13,10 +13,7 @@ use k8s_openapi::api::core::v1::{ConfigMap, VolumeMount};
 use serde::Serialize;
 use sha2::{Digest as _, Sha256};
 
-use crate::decide::restoring::Restoration;
-
-/// The files of a program: path in its folder and content.
-pub type Files = BTreeMap<String, Vec<u8>>;
+use crate::runnable::{Files, Restoration};
 
 /// Everything that decides what a run does. Whatever is not in here can change without making it
 /// another program: resources, labels, limits, description.

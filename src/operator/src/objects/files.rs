@@ -8,9 +8,9 @@ use k8s_openapi::ByteString;
 use k8s_openapi::api::core::v1::{ConfigMap, KeyToPath};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 
-use crate::objects::digest::Files;
-use crate::objects::job;
 use crate::objects::names;
+use crate::objects::parts;
+use crate::runnable::Files;
 
 /// The ConfigMap with a run's files, under keys that do not depend on their names.
 pub fn build(migration: &DataMigration, record: &RunRecord, files: &Files) -> ConfigMap {
@@ -18,9 +18,9 @@ pub fn build(migration: &DataMigration, record: &RunRecord, files: &Files) -> Co
         metadata: ObjectMeta {
             name: Some(names::files(&record.job)),
             namespace: migration.metadata.namespace.clone(),
-            labels: Some(job::labels(migration, record)),
-            annotations: Some(job::annotations(migration, record)),
-            owner_references: Some(vec![job::owner(migration)]),
+            labels: Some(parts::labels(migration, record)),
+            annotations: Some(parts::annotations(migration, record)),
+            owner_references: Some(vec![parts::owner(migration)]),
             ..ObjectMeta::default()
         },
         binary_data: Some(

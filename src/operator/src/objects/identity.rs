@@ -6,7 +6,7 @@ use dm_api::identity::Mismatch as Accepted;
 use dm_api::status::{RunKind, RunRecord, RunResult};
 use dm_contract::identity::{DatabaseId, Mismatch, TriedOn};
 
-use crate::validate::Runnable;
+use crate::runnable::Runnable;
 
 /// The differences that `spec.accept` had when the run was begun.
 pub fn accepted(record: &RunRecord) -> Vec<Mismatch> {

@@ -14,7 +14,7 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::{LabelSelector, ObjectMeta};
 use k8s_openapi::apimachinery::pkg::util::intstr::IntOrString;
 use kube::Resource as _;
 
-use super::job;
+use crate::objects::parts;
 
 /// Every address, and of it what is the node's own: link-local, and AWS's metadata service over IPv6
 /// (Amazon EC2 User Guide, "Access instance metadata").
@@ -36,13 +36,13 @@ pub fn build(
     credentials: &Credentials,
     operator_namespace: &str,
 ) -> NetworkPolicy {
-    let labels = job::labels(migration, record);
+    let labels = parts::labels(migration, record);
     NetworkPolicy {
         metadata: ObjectMeta {
             name: Some(record.job.clone()),
             namespace: migration.metadata.namespace.clone(),
             labels: Some(labels.clone()),
-            annotations: Some(job::annotations(migration, record)),
+            annotations: Some(parts::annotations(migration, record)),
             owner_references: job.controller_owner_ref(&()).map(|owner| vec![owner]),
             ..ObjectMeta::default()
         },

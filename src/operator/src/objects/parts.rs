@@ -10,12 +10,38 @@ use dm_api::{
 };
 use k8s_openapi::api::batch::v1::Job;
 use k8s_openapi::api::core::v1::{
-    Container, EnvVar, EnvVarSource, ResourceRequirements, SecretKeySelector, VolumeMount,
+    Capabilities, Container, EmptyDirVolumeSource, EnvVar, EnvVarSource, PodSecurityContext,
+    ResourceRequirements, SeccompProfile, SecretKeySelector, SecurityContext, Volume, VolumeMount,
 };
 use k8s_openapi::apimachinery::pkg::api::resource::Quantity;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::OwnerReference;
 
-use super::GUARD_CONTAINER;
+use crate::objects::GUARD_CONTAINER;
+use crate::runnable::Runnable;
+
+/// The user of a program that names none; nobody's on any image.
+pub const PROGRAM_USER: i64 = 65_532;
+
+/// The guard's own user, so that no program shares it.
+pub const GUARD_USER: i64 = 65_533;
+
+/// Seconds between the request to stop and the kill, as Kubernetes has it.
+pub const GRACE_SECONDS: i64 = 30;
+
+/// The same where the guard still has to bring log and report to an archive; its own bound for that is
+/// `GUARD_STOP_MAX`.
+pub const GRACE_SECONDS_ARCHIVE: i64 = 120;
+
+/// Folder of the entry program. Every folder of ours is below `/dm`.
+pub const BIN_DIR: &str = "/dm/bin";
+/// Working directory of a script.
+pub const WORK_DIR: &str = "/dm/work";
+/// Mount of the copy of a script's files.
+pub const FILES_DIR: &str = "/dm/files";
+/// Folder of the guard's own state.
+pub const STATE_DIR: &str = "/dm/state";
+/// Folder of the program's output.
+pub const LOG_DIR: &str = "/dm/log";
 
 /// The labels of everything that belongs to a run.
 pub fn labels(migration: &DataMigration, record: &RunRecord) -> BTreeMap<String, String> {
@@ -93,5 +119,39 @@ pub fn resources(cpu: &str, memory: &str, memory_max: &str) -> ResourceRequireme
         ])),
         limits: Some(BTreeMap::from([("memory".into(), quantity(memory_max))])),
         claims: None,
+    }
+}
+
+/// Returns as whom a pod runs.
+pub fn pod_security(runnable: &Runnable) -> PodSecurityContext {
+    let user = runnable.pod.run_as_user.unwrap_or(PROGRAM_USER);
+    PodSecurityContext {
+        run_as_non_root: Some(true),
+        run_as_user: Some(user),
+        run_as_group: Some(user),
+        fs_group: Some(user),
+        seccomp_profile: Some(SeccompProfile {
+            type_: "RuntimeDefault".into(),
+            localhost_profile: None,
+        }),
+        ..PodSecurityContext::default()
+    }
+}
+
+/// What Pod Security's `restricted` profile asks of every container.
+pub fn container_security() -> SecurityContext {
+    SecurityContext {
+        allow_privilege_escalation: Some(false),
+        capabilities: Some(Capabilities { drop: Some(vec!["ALL".into()]), add: None }),
+        ..SecurityContext::default()
+    }
+}
+
+/// A folder that lives as long as the pod.
+pub fn empty(name: &str) -> Volume {
+    Volume {
+        name: name.into(),
+        empty_dir: Some(EmptyDirVolumeSource::default()),
+        ..Volume::default()
     }
 }

@@ -7,11 +7,10 @@ use dm_api::status::{RunKind, RunRecord};
 use dm_contract::plan::{self, PROGRAM_PORT};
 use k8s_openapi::api::core::v1::{Container, EnvVar};
 
-use super::job::{BIN_DIR, LOG_DIR, WORK_DIR, container_security};
-use super::parts::{mount, variable};
+use super::parts::{BIN_DIR, LOG_DIR, WORK_DIR, container_security, mount, variable};
 use super::{PROGRAM_CONTAINER, archive, literal};
-use crate::decide::image;
-use crate::validate::{Program, Runnable};
+use crate::objects::image;
+use crate::runnable::{Program, Runnable};
 
 /// The entry program, where a program's container has it.
 pub const ENTRY: &str = "/dm/bin/datamigration-entry";

@@ -12,14 +12,14 @@ use k8s_openapi::api::batch::v1::{
 use k8s_openapi::api::core::v1::{Container, PodSpec, PodTemplateSpec};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{ObjectMeta, Time};
 
-use super::parts::guard_of;
+use super::parts::{self, guard_of};
 use super::{
     PREPARE_CONTAINER, RECORD_OF_LABEL, RESTORE_CONTAINER, Settings, archive, control, job, literal,
 };
-use crate::decide::baseline;
+use crate::history;
 use crate::limits;
 use crate::objects::names;
-use crate::validate::Runnable;
+use crate::runnable::Runnable;
 
 /// Name of its container.
 const CONTAINER: &str = "record";
@@ -37,14 +37,14 @@ pub fn build(
     let guard =
         guard_of(of).or_else(|| pod.containers.iter().find(|c| c.name == RESTORE_CONTAINER))?;
     let labels = labels(migration, run);
-    let annotations = job::annotations(migration, run);
+    let annotations = parts::annotations(migration, run);
     Some(Job {
         metadata: ObjectMeta {
             name: Some(names::record(&run.job)),
             namespace: migration.metadata.namespace.clone(),
             labels: Some(labels.clone()),
             annotations: Some(annotations.clone()),
-            owner_references: Some(vec![job::owner(migration)]),
+            owner_references: Some(vec![parts::owner(migration)]),
             ..ObjectMeta::default()
         },
         spec: Some(JobSpec {
@@ -157,7 +157,7 @@ fn recorder(
         env,
         resources: prepare_of(of)
             .and_then(|prepare| prepare.resources.clone())
-            .or_else(|| Some(job::resources("10m", "32Mi", limits::LEDGER_MEMORY_LIMIT))),
+            .or_else(|| Some(parts::resources("10m", "32Mi", limits::LEDGER_MEMORY_LIMIT))),
         security_context: guard.security_context.clone(),
         termination_message_policy: Some("FallbackToLogsOnError".into()),
         volume_mounts: (!mounts.is_empty()).then_some(mounts),
@@ -173,7 +173,7 @@ fn prepare_of(of: &PodSpec) -> Option<&Container> {
 fn args(run: &RunRecord, migration: &DataMigration) -> Vec<String> {
     let outcome = if run.result == RunResult::Succeeded { "Succeeded" } else { "Failed" };
     let mut args: Vec<String> = vec!["record".into(), "--outcome".into(), outcome.into()];
-    args.extend(baseline::is_record(run).then(|| "--baseline".into()));
+    args.extend(history::is_baseline(run).then(|| "--baseline".into()));
     let status = migration.status.as_ref();
     let failure = status.and_then(|status| status.failure.as_ref());
     let message = match (failure.filter(|failure| failure.run == run.number), run.result) {

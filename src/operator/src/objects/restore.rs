@@ -3,25 +3,11 @@
 
 use dm_api::DataMigration;
 use dm_api::status::RunRecord;
-use dm_contract::plan::OnConflict;
-use dm_contract::plan::RestorePlan;
 use k8s_openapi::api::core::v1::{Container, EnvVar, PodSpec, SecurityContext};
 
-use super::job::{self, GUARD_USER, STATE_DIR};
-use super::{RESTORE_CONTAINER, Settings, archive, literal};
-use crate::decide::restoring::Restoration;
-use crate::validate::Runnable;
-
-/// What the plan says of it.
-pub fn plan(restoration: Restoration) -> Option<RestorePlan> {
-    Some(RestorePlan {
-        run: restoration.run?,
-        on_conflict: match restoration.on_conflict {
-            dm_api::migration::OnConflict::Skip => OnConflict::Skip,
-            dm_api::migration::OnConflict::Overwrite => OnConflict::Overwrite,
-        },
-    })
-}
+use super::parts::{self, GUARD_USER, STATE_DIR};
+use super::{RESTORE_CONTAINER, Settings, archive, guard, literal, pod};
+use crate::runnable::Runnable;
 
 /// The pod. Where it runs is as the migration's author wants it for the program; what the program
 /// has beside that, it has not.
@@ -32,12 +18,12 @@ pub fn pod(
     settings: &Settings,
 ) -> PodSpec {
     let archive = archive::of(&runnable.target);
-    let mut volumes = vec![job::empty("dm-state")];
+    let mut volumes = vec![parts::empty("dm-state")];
     volumes.extend(archive.and_then(archive::volume));
     PodSpec {
         containers: vec![container(migration, record, runnable, settings)],
         volumes: Some(volumes),
-        ..job::pod_spec(record, runnable)
+        ..pod::pod_spec(record, runnable)
     }
 }
 
@@ -47,10 +33,10 @@ fn container(
     runnable: &Runnable,
     settings: &Settings,
 ) -> Container {
-    let mut env = job::guard_env(migration, record, runnable);
+    let mut env = guard::guard_env(migration, record, runnable);
     // A large journal is sorted in files.
     env.push(EnvVar { name: "TMPDIR".into(), value: Some(STATE_DIR.into()), value_from: None });
-    let mut mounts = vec![job::mount("dm-state", STATE_DIR, false)];
+    let mut mounts = vec![parts::mount("dm-state", STATE_DIR, false)];
     let archive = archive::of(&runnable.target);
     mounts.extend(archive.and_then(archive::mount));
     let mut restore = Container {
@@ -59,12 +45,12 @@ fn container(
         image_pull_policy: Some(settings.agent_pull_policy.clone()),
         command: Some(vec!["/usr/bin/datamigration-guard".into(), "restore".into()]),
         env: Some(env),
-        resources: Some(job::of_guard(runnable, settings)),
+        resources: Some(guard::of_guard(runnable, settings)),
         // As the guard of the run whose journal it reads, to which the archive's files belong.
         security_context: Some(SecurityContext {
             run_as_user: Some(GUARD_USER),
             read_only_root_filesystem: Some(true),
-            ..job::container_security()
+            ..parts::container_security()
         }),
         volume_mounts: Some(mounts),
         ..Container::default()

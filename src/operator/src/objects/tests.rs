@@ -12,8 +12,9 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 use serde_json::{Value, json};
 
 use super::*;
+use crate::runnable::{FilesFound, Runnable};
 use crate::samples;
-use crate::validate::{self, FilesFound, Runnable};
+use crate::{runnable, validate};
 
 mod hostile;
 mod isolation;
@@ -155,7 +156,7 @@ fn the_job_of_an_image_with_every_setting_is_the_golden_one() {
 #[test]
 fn the_copy_of_the_files_is_the_golden_one() {
     let migration = script();
-    let Ok(validate::Program::Script { files, .. }) = Ok::<_, ()>(runnable(&migration).program)
+    let Ok(runnable::Program::Script { files, .. }) = Ok::<_, ()>(runnable(&migration).program)
     else {
         panic!("no script")
     };

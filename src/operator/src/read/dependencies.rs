@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use dm_api::DataMigration;
 use dm_api::status::Phase;
 
-use crate::decide::baseline;
+use crate::history;
 use crate::limits;
 
 /// Where the migrations stand that another one depends on.
@@ -58,7 +58,7 @@ pub fn resolve(
 /// Whether a migration has been applied.
 pub fn is_applied(migration: &DataMigration) -> bool {
     let applied = migration.status.as_ref().is_some_and(dm_api::DataMigrationStatus::is_applied);
-    applied && !baseline::is_withdrawn(migration)
+    applied && !history::is_baseline_withdrawn(migration)
 }
 
 /// The first way that leads from a migration back to itself.

@@ -16,18 +16,18 @@ use kube::api::ListParams;
 use kube::{Api, Client, ResourceExt as _};
 use serde::de::DeserializeOwned;
 
-use crate::decide;
-use crate::decide::queue::{self, Holder};
 use crate::guard_client;
+use crate::history;
 use crate::limits;
 use crate::objects::{FAILED_CREATE_ANNOTATION, control};
 use crate::read::dependencies::{self, Dependencies};
+use crate::read::holders::{self, Holder};
 use crate::read::occupants;
 use crate::read::owned;
 use crate::read::paging;
 use crate::read::references::{self, References};
 use crate::read::view;
-use crate::validate::FilesFound;
+use crate::runnable::FilesFound;
 
 /// What was found.
 #[derive(Clone, Debug)]
@@ -179,7 +179,7 @@ async fn holders(
     let status = migration.status.as_ref();
     let last = status.and_then(|status| status.runs.first());
     let active = last.filter(|run| !run.result.is_over());
-    let kind = active.map_or_else(|| decide::kind_wanted(migration), |run| run.kind);
+    let kind = active.map_or_else(|| history::kind_wanted(migration), |run| run.kind);
     let is_let_go = active.is_some_and(|run| run.job_uid.is_some());
     let name = DnsName::parse(&migration.spec.target.name);
     let Some(name) = name.filter(|_| kind.writes() && !is_let_go) else {
@@ -195,7 +195,7 @@ async fn holders(
     let pods = paging::all(&Api::<Pod>::namespaced(client.clone(), namespace), &ours).await?;
     let own = migration.uid().unwrap_or_default();
     let occupants = occupants::occupants(&own, target, &jobs, &pods);
-    Ok(queue::holders(migration, &others, occupants))
+    Ok(holders::holders(migration, &others, occupants))
 }
 
 /// The pod of the run under way, if its program runs: its guard can be asked how far it is.
@@ -238,7 +238,7 @@ async fn missing_account(
     migration: &DataMigration,
     target: Option<&MigrationTarget>,
 ) -> Result<Option<String>, kube::Error> {
-    let kind = decide::kind_wanted(migration);
+    let kind = history::kind_wanted(migration);
     let Some(account) = target.and_then(|t| t.spec.credentials_of(kind).service_account.clone())
     else {
         return Ok(None);
@@ -253,7 +253,7 @@ async fn files(
     migration: &DataMigration,
 ) -> Result<FilesFound, kube::Error> {
     // What is taken back needs no program any more.
-    let restores = decide::kind_wanted(migration).restores();
+    let restores = history::kind_wanted(migration).restores();
     let Some(script) = migration.spec.script.as_ref().filter(|_| !restores) else {
         return Ok(FilesFound::NotNeeded);
     };
@@ -278,7 +278,7 @@ async fn references(
     migration: &DataMigration,
 ) -> Result<References, kube::Error> {
     let mut found = References::default();
-    if decide::kind_wanted(migration).restores() {
+    if history::kind_wanted(migration).restores() {
         return Ok(found);
     }
     if references::needs_targets(migration) {

@@ -7,8 +7,8 @@ use k8s_openapi::api::batch::v1::Job;
 use k8s_openapi::api::core::v1::{Pod, PodSpec};
 use kube::{Resource, ResourceExt as _};
 
-use crate::decide::queue::Holder;
 use crate::objects::{RECORD_OF_LABEL, literal};
+use crate::read::holders::Holder;
 use crate::read::view::{self, JobEnd};
 
 /// The runs that may write to the database of `target` now, by their Jobs and pods; those of the

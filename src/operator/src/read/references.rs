@@ -13,7 +13,7 @@ use dm_contract::identity::ProgramId;
 use k8s_openapi::api::core::v1::{ConfigMap, EnvVar};
 
 use crate::objects::digest;
-use crate::validate::{Problem, Program, Runnable};
+use crate::runnable::{Problem, Program, Runnable};
 
 /// Prefixes of labels and annotations that give a pod an identity or an isolation, or that the operator
 /// finds it by: an author's pod has the operator's.

@@ -4,9 +4,9 @@ use dm_api::condition::{Reason, types};
 use dm_api::status::{DataMigrationStatus, RunKind, RunRecord, RunResult};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
 
-use crate::decide::baseline;
 use crate::decide::outcome;
 use crate::decide::summary;
+use crate::history;
 
 /// One event.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -26,7 +26,7 @@ pub struct Told {
 pub fn between(old: &DataMigrationStatus, new: &DataMigrationStatus) -> Vec<Told> {
     let mut told = Vec::new();
     // What stands for a run that nobody ran is told by the condition.
-    for run in new.runs.iter().rev().filter(|run| !baseline::is_record(run)) {
+    for run in new.runs.iter().rev().filter(|run| !history::is_baseline(run)) {
         let before = old.runs.iter().find(|before| before.number == run.number);
         if before.is_none() {
             told.push(started(run));

@@ -12,15 +12,16 @@ use serde_json::{Value, json};
 
 use super::*;
 use crate::decide::outcome;
-use crate::decide::position;
+use crate::decide::under_way;
 use crate::read::dependencies::Dependencies;
+use crate::read::recorders::RecordJob;
 use crate::read::view::RunObjects;
 use crate::samples::*;
 
 /// A migration without objects, a minute after the beginning.
 fn situation<'a>(
     migration: &'a DataMigration,
-    runnable: &'a crate::validate::Runnable,
+    runnable: &'a crate::runnable::Runnable,
     dependencies: &'a Dependencies,
 ) -> Situation<'a> {
     Situation {
@@ -122,7 +123,7 @@ fn a_new_run_clears_what_the_last_one_left() {
     .unwrap();
     (old.execution_time, old.finalization_time) = (Some(Time(at(1))), Some(Time(at(2))));
     let record = RunRecord { number: 2, result: RunResult::Starting, ..record(RunKind::Apply) };
-    let step = Step::Begin { position: position::starting(&record), record: Box::new(record) };
+    let step = Step::Begin { position: under_way::starting(&record), record: Box::new(record) };
     let new = check(&having(&applying(json!({})), &old), &step, 20);
     assert_eq!((new.failure, new.execution_time, new.finalization_time), (None, None, None));
     assert_eq!((new.last_run, new.runs[0].number, new.runs[1].number), (2, 2, 1));
@@ -135,7 +136,7 @@ fn the_history_ends_and_never_forgets_the_last_run_that_applied() {
     status.runs[0].result = RunResult::Failed;
     for number in 2..=30 {
         let record = RunRecord { number, ..ended(RunKind::DryRun, RunResult::Succeeded) };
-        let step = Step::Begin { position: position::starting(&record), record: Box::new(record) };
+        let step = Step::Begin { position: under_way::starting(&record), record: Box::new(record) };
         let new = check(&migration, &step, 20);
         migration = having(&migration, &new);
     }
@@ -150,7 +151,7 @@ fn the_first_job_that_is_let_go_is_the_only_one() {
     migration.status.as_mut().unwrap().runs[0].job_uid = None;
     let launch = |job_uid: &str| Step::Launch {
         job_uid: job_uid.into(),
-        position: position::starting(&record(RunKind::Apply)),
+        position: under_way::starting(&record(RunKind::Apply)),
     };
     let first = check(&migration, &launch("one"), 10);
     assert_eq!(first.runs[0].job_uid.as_deref(), Some("one"));

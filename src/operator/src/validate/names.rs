@@ -4,7 +4,8 @@
 use dm_api::name::DnsName;
 use dm_api::{DataMigration, MigrationTarget};
 
-use super::{Problem, invalid_spec};
+use super::invalid_spec;
+use crate::runnable::Problem;
 
 /// Checks the names of a migration, and of its target.
 pub fn check(migration: &DataMigration, target: Option<&MigrationTarget>) -> Result<(), Problem> {

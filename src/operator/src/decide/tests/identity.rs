@@ -1,7 +1,7 @@
 //! What is on record elsewhere and differs, and what was applied before this operator existed.
 
 use super::*;
-use crate::decide::baseline;
+use crate::history;
 use crate::read::view::JobEnd;
 use crate::status;
 use dm_api::identity::Mismatch;
@@ -128,7 +128,7 @@ fn a_baseline_that_is_withdrawn_runs_and_overrules_its_record() {
     let status = recorded(&case);
     case = Case::new(applying(json!({"retry": 1})));
     case.migration.status = Some(status);
-    assert!(baseline::is_withdrawn(&case.migration));
+    assert!(history::is_baseline_withdrawn(&case.migration));
     assert!(!crate::read::dependencies::is_applied(&case.migration));
     assert_eq!(begins(&case, RunKind::Apply, 2).overrules, Some(1));
     // There is nothing of it that could be restored.

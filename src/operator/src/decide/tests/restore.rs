@@ -237,7 +237,7 @@ fn a_restore_needs_no_program_and_waits_for_no_time() {
         vec![journalled(1, SUCCEEDED)],
     );
     let target = target(json!({"archive": {"url": "s3://archive"}}));
-    let missing = crate::validate::FilesFound::Missing;
+    let missing = crate::runnable::FilesFound::Missing;
     migration.runnable =
         crate::validate::validate(&migration.migration, Some(&target), None, &missing);
     migration.dependencies.waits_for = vec![Waiting { name: "0000".into(), phase: None }];

@@ -90,7 +90,7 @@ fn who_counts_as_another() {
         other("fresh", "dev", false, None),
         other("0001-cars", "dev", false, waiting()),
     ];
-    let found = queue::holders(&applying(json!({})), &others, vec![]);
+    let found = holders::holders(&applying(json!({})), &others, vec![]);
     let names: Vec<(&str, bool)> = found.iter().map(|h| (h.name.as_str(), h.launched)).collect();
     assert_eq!(names, [("beginning", false), ("running", true)]);
 }

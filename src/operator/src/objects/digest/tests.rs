@@ -4,8 +4,9 @@
 use dm_api::DataMigration;
 use serde_json::{Value, json};
 
+use crate::runnable::Runnable;
 use crate::samples::*;
-use crate::validate::{self, Runnable};
+use crate::validate;
 
 fn run(migration: &DataMigration, target_spec: Value, data: Value) -> Runnable {
     validate::validate(migration, Some(&target(target_spec)), None, &files(data)).unwrap()

@@ -86,13 +86,13 @@ fn hostile(kind: RunKind) -> (DataMigration, RunRecord, Runnable) {
     let script = migration.spec.script.clone().unwrap();
     let program = match kind {
         RunKind::Restore | RunKind::RestorePreview => {
-            validate::Program::Restore(crate::decide::restoring::Restoration {
+            runnable::Program::Restore(runnable::Restoration {
                 run: Some(1),
                 on_conflict: dm_api::migration::OnConflict::Skip,
             })
         }
         RunKind::DryRun | RunKind::Apply => {
-            validate::Program::Script { files, file: Some(text("main")), script }
+            runnable::Program::Script { files, file: Some(text("main")), script }
         }
     };
     let runnable = Runnable {

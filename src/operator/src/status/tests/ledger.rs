@@ -61,7 +61,7 @@ fn tries_that_are_put_off_take_one_place_in_the_history() {
         waiting_since: first.runs[0].waiting_since.clone(),
         ..record(RunKind::Apply)
     };
-    let begin = Step::Begin { position: position::starting(&record), record: Box::new(record) };
+    let begin = Step::Begin { position: under_way::starting(&record), record: Box::new(record) };
     let second = check(&migration, &begin, 60);
     let numbers: Vec<u32> = second.runs.iter().map(|run| run.number).collect();
     assert_eq!((numbers, second.last_run), (vec![2], 2));
@@ -92,7 +92,7 @@ fn what_a_job_has_noted_is_noted_and_until_then_a_condition_says_so() {
     let run = RunRecord { archived: Some(false), ..ended(RunKind::Apply, RunResult::Failed) };
     let status = DataMigrationStatus { last_run: 1, runs: vec![run], ..Default::default() };
     let migration = having(&applying(json!({})), &status);
-    let noted = |recorders: &[recording::RecordJob]| {
+    let noted = |recorders: &[RecordJob]| {
         let runnable = runnable();
         let situation = Situation {
             migration: &migration,
@@ -112,7 +112,7 @@ fn what_a_job_has_noted_is_noted_and_until_then_a_condition_says_so() {
         (status.runs[0].archived, lags)
     };
     assert_eq!(noted(&[]), (Some(false), true));
-    let job = |end| recording::RecordJob { run: 1, end };
+    let job = |end| RecordJob { run: 1, end };
     assert_eq!(noted(&[job(crate::read::view::JobEnd::No)]), (Some(false), true));
     assert_eq!(noted(&[job(crate::read::view::JobEnd::Complete)]), (Some(true), false));
     let contradicted = job(crate::read::view::JobEnd::Failed("PodFailurePolicy".into()));

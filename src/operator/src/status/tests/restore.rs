@@ -86,7 +86,7 @@ fn a_restore_that_fails_leaves_the_run_open_and_the_migration_not_applied() {
 
 #[test]
 fn the_program_of_a_suspended_dry_run_starts_over_and_a_restore_goes_on() {
-    let step = || Step::Suspend { position: position::starting(&record(RunKind::DryRun)) };
+    let step = || Step::Suspend { position: under_way::starting(&record(RunKind::DryRun)) };
     for (kind, kept) in [(RunKind::RestorePreview, None), (RunKind::Restore, Some(Time(at(5))))] {
         let status = check(&restoring(kind), &step(), 40);
         assert_eq!(status.runs[0].execution_time, kept, "{kind:?}");
@@ -105,7 +105,7 @@ fn runs_that_were_not_taken_back_are_not_forgotten() {
     for number in 3..=40 {
         migration.status = Some(status);
         let record = RunRecord { number, ..ended(RunKind::DryRun, RunResult::Succeeded) };
-        let step = Step::Begin { position: position::starting(&record), record: Box::new(record) };
+        let step = Step::Begin { position: under_way::starting(&record), record: Box::new(record) };
         status = check(&migration, &step, 20);
     }
     let numbers: Vec<u32> = status.runs.iter().map(|run| run.number).collect();
@@ -115,7 +115,7 @@ fn runs_that_were_not_taken_back_are_not_forgotten() {
     for number in 41..=140 {
         migration.status = Some(status);
         let record = journalled(number, RunResult::Failed);
-        let step = Step::Begin { position: position::starting(&record), record: Box::new(record) };
+        let step = Step::Begin { position: under_way::starting(&record), record: Box::new(record) };
         status = check(&migration, &step, 20);
     }
     assert_eq!((status.runs.len(), status.runs[0].number), (limits::RUNS_HELD_MAX, 140));

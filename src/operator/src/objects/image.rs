@@ -1,9 +1,5 @@
 //! The image that a dry run's pod ran, and the same one for the apply: a tag may move between the two. Pure.
 
-use dm_api::status::{DataMigrationStatus, RunKind, RunRecord, RunResult};
-
-use crate::read::view::{self, RunObjects};
-
 /// Returns the image as the apply's Job names it: by the digest that was tried, where the registry of the
 /// spec's own image has it under one. `None` where it does not: an image that was loaded onto the node, or
 /// one that the spec pins itself, or one that is never pulled, for which the node may know its tag only.
@@ -15,24 +11,6 @@ pub fn pinned(image: &str, pull_policy: Option<&str>, tried: Option<&str>) -> Op
     let repository = without_tag(image);
     let same = name.is_some_and(|name| full(name) == full(repository));
     digest.filter(|_| same).map(|digest| format!("{repository}@{digest}"))
-}
-
-/// Returns the image that the dry run of just this program ran, for the apply that follows it.
-pub fn tried(status: &DataMigrationStatus, program_digest: &str, kind: RunKind) -> Option<String> {
-    let tried = |run: &&RunRecord| {
-        run.kind == RunKind::DryRun
-            && run.result == RunResult::Succeeded
-            && run.program_digest == program_digest
-    };
-    let run = status.runs.iter().find(tried).filter(|_| kind == RunKind::Apply)?;
-    run.image_id.clone()
-}
-
-/// Whether an apply runs another image than its dry run: its Job could not be pinned to that one.
-pub fn is_another(record: &RunRecord, objects: RunObjects<'_>) -> bool {
-    let tried = record.image_id.as_deref().filter(|_| record.kind == RunKind::Apply);
-    let mut running = objects.pods.iter().filter_map(|pod| view::program_image(pod));
-    tried.is_some_and(|tried| running.any(|runs| differs(tried, runs)))
 }
 
 /// Whether a pod runs another image than the one that was tried. What cannot be compared (a registry's

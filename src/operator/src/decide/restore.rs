@@ -6,109 +6,17 @@
 
 use dm_api::DataMigration;
 use dm_api::condition::Reason;
-use dm_api::migration::{OnConflict, State};
 use dm_api::status::{DataMigrationStatus, Phase, RunKind, RunRecord, RunResult};
 
-use crate::decide::baseline;
-use crate::decide::ledger;
-use crate::decide::position::{self, Position, Standing};
-use crate::validate::Problem;
-
-/// What is taken back, and how.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Restoration {
-    /// Number of the run; `None` where nothing is left to take back.
-    pub run: Option<u32>,
-    /// What happens to what others changed since.
-    pub on_conflict: OnConflict,
-}
-
-/// What is to be taken back next, where the spec asks for it.
-pub fn wanted(migration: &DataMigration) -> Option<Restoration> {
-    let spec = &migration.spec;
-    (spec.state == State::Restored).then(|| Restoration {
-        run: next(migration).map(RunRecord::in_archive),
-        on_conflict: spec.on_conflict(),
-    })
-}
-
-/// The newest run whose changes may be there and are to be taken back.
-fn next(migration: &DataMigration) -> Option<&RunRecord> {
-    let runs = &migration.status.as_ref()?.runs;
-    let last_applying = runs.iter().find(|run| has_applied(run))?.number;
-    runs.iter().filter(|run| has_applied(run)).find(|run| match run.restored_by {
-        None => may_have_written(run),
-        // What was taken back is taken back once more where that is asked for: with what others
-        // had changed this time, or because `retry` was raised. Not below a newer run that applied.
-        Some(by) => {
-            by > last_applying
-                && runs.iter().find(|restore| restore.number == by).is_some_and(|restore| {
-                    migration.spec.retry > restore.retry
-                        || restore.on_conflict != Some(migration.spec.on_conflict())
-                })
-        }
-    })
-}
-
-fn has_applied(run: &RunRecord) -> bool {
-    run.kind == RunKind::Apply
-        && run.result.is_over()
-        && run.result != RunResult::Cancelled
-        && !baseline::is_record(run)
-}
-
-/// Whether a run that is over may have left changes. One that succeeded is taken back even if it
-/// changed nothing, so that it can run again.
-fn may_have_written(run: &RunRecord) -> bool {
-    !run.wrote_nothing || run.result == RunResult::Succeeded
-}
-
-/// Whether a run's changes may still be there, so that it must not be forgotten.
-pub fn is_open(run: &RunRecord) -> bool {
-    has_applied(run) && run.restored_by.is_none() && may_have_written(run)
-}
-
-/// Why a run cannot be taken back on this target, if so: its journal has to be there.
-pub fn obstacle(
-    migration: &DataMigration,
-    target: &dm_api::MigrationTarget,
-    restoration: Restoration,
-) -> Option<Problem> {
-    let status = migration.status.as_ref()?;
-    let is_it = |run: &&RunRecord| has_applied(run) && Some(run.in_archive()) == restoration.run;
-    let run = status.runs.iter().find(is_it)?;
-    let (number, name) = (run.in_archive(), &migration.spec.target.name);
-    if let Some(other) = run.target.as_ref().filter(|other| *other != name) {
-        return Some(Problem {
-            reason: Reason::InvalidSpec,
-            message: format!(
-                "spec.target.name: run {number} worked on target {other}, and only there it can be \
-                 taken back. Set spec.target.name to {other}"
-            ),
-        });
-    }
-    let now = target.spec.archive.as_ref().map(|archive| &archive.url);
-    let message = match (&run.archive, now) {
-        (Some(then), Some(now)) if then == now => return None,
-        (Some(then), _) => format!(
-            "The journal of run {number} is in the archive {then}, which target {name} does not name \
-             any more. Set its spec.archive.url back"
-        ),
-        (None, _) => format!(
-            "Run {number} kept no journal, because target {name} had no archive when it ran, so \
-             what it changed cannot be taken back. Give the target an archive (spec.archive), and \
-             runs from then on can be"
-        ),
-    };
-    Some(Problem { reason: Reason::ArchiveRequired, message })
-}
+use crate::decide::position::{Position, Standing};
+use crate::decide::{ledger, rest, summary};
+use crate::history::has_applied;
+use crate::runnable::Restoration;
 
 /// Nothing is left to take back.
 pub fn restored(status: &DataMigrationStatus) -> Position {
     let message = match &status.restored {
-        Some(report) if report.result == RunResult::Succeeded => {
-            crate::decide::summary::restored(status, report)
-        }
+        Some(report) if report.result == RunResult::Succeeded => summary::restored(status, report),
         Some(_) | None => {
             "No run of this object has changed anything, so there is nothing to take \
                            back. What an object of this name applied before is adopted first, \
@@ -149,7 +57,7 @@ pub fn settled(
         return Some(if preview.result == RunResult::Succeeded {
             awaiting_restore(&status)
         } else {
-            position::failed(&status, preview)
+            rest::failed(&status, preview)
         });
     }
     let failed = newest(&[RunKind::Restore])
@@ -157,7 +65,7 @@ pub fn settled(
         .filter(|run| run.number == last_writing && spec.retry <= run.retry)
         .filter(|run| run.result != RunResult::Succeeded);
     if let Some(run) = failed {
-        return Some(position::failed(&status, run));
+        return Some(rest::failed(&status, run));
     }
     let previewed = preview.is_some_and(|preview| preview.result == RunResult::Succeeded);
     // Under a run that was taken back, the next one follows without being asked for again.
@@ -181,7 +89,7 @@ pub fn settled(
 fn awaiting_restore(status: &DataMigrationStatus) -> Position {
     let summary = status.restore_preview.as_ref().map_or_else(
         || "The preview of the restore succeeded".into(),
-        |report| crate::decide::summary::would_restore(status, report),
+        |report| summary::would_restore(status, report),
     );
     let mut position = Position::new(
         Phase::RestorePreviewOk,

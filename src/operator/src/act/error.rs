@@ -1,0 +1,37 @@
+//! Why a step could not be carried out.
+
+/// Why a step could not be carried out.
+#[derive(Debug, thiserror::Error)]
+pub enum ActError {
+    /// The API server refused an object; it will refuse it again until somebody changes something.
+    #[error("the API server refused {object}: {message}")]
+    Refused {
+        /// Kind and name.
+        object: String,
+        /// Its words.
+        message: String,
+    },
+    /// An object of that name belongs to somebody else.
+    #[error("{object} exists and belongs to another owner")]
+    NameTaken {
+        /// Kind and name.
+        object: String,
+    },
+    /// The machine gives no random bytes.
+    #[error("making a control token")]
+    Random(#[from] getrandom::Error),
+    /// Anything else: it is tried again.
+    #[error("while {what}")]
+    Transient {
+        /// What we were doing.
+        what: &'static str,
+        /// Why it failed.
+        #[source]
+        source: kube::Error,
+    },
+}
+
+/// Makes the error of what was being done.
+pub fn transient(what: &'static str) -> impl Fn(kube::Error) -> ActError {
+    move |source| ActError::Transient { what, source }
+}

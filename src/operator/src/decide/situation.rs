@@ -1,0 +1,40 @@
+//! Everything that a decision rests on.
+
+use dm_api::DataMigration;
+use dm_contract::control::ControlState;
+use dm_contract::report::GuardResult;
+use dm_contract::restored::RestoreResult;
+use jiff::Timestamp;
+
+use crate::read::dependencies::Dependencies;
+use crate::read::holders::Holder;
+use crate::read::recorders::RecordJob;
+use crate::read::view::RunObjects;
+use crate::runnable::{Problem, Runnable};
+
+/// Everything a decision rests on.
+#[derive(Clone, Copy, Debug)]
+pub struct Situation<'a> {
+    /// The migration, read from the API server, not from a cache.
+    pub migration: &'a DataMigration,
+    /// It and its files and target, checked.
+    pub runnable: Result<&'a Runnable, &'a Problem>,
+    /// Where the migrations stand that it depends on.
+    pub dependencies: &'a Dependencies,
+    /// The objects of the run under way, if there is one.
+    pub objects: RunObjects<'a>,
+    /// What the guard of the run has counted so far, if it was asked and answered.
+    pub guard: Option<&'a GuardResult>,
+    /// How fast the run goes, if its guard was asked and answered.
+    pub control: Option<&'a ControlState>,
+    /// Runs of other migrations on the same target that write, or are about to.
+    pub holders: &'a [Holder],
+    /// Jobs that note the end of runs in the archive.
+    pub recorders: &'a [RecordJob],
+    /// The same of a restore under way.
+    pub restore: Option<&'a RestoreResult>,
+    /// The image of guard and entry program that new Jobs get.
+    pub agent_image: &'a str,
+    /// The controller's clock.
+    pub now: Timestamp,
+}

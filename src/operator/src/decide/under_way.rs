@@ -1,0 +1,138 @@
+//! Where a migration stands while a run is under way. Pure; it decides nothing.
+
+use dm_api::condition::{Reason, types};
+use dm_api::status::{Phase, RunKind, RunRecord, TableChanged};
+use jiff::Timestamp;
+
+use crate::decide::position::{Position, Standing};
+use crate::decide::situation::Situation;
+use crate::decide::{adjust, outcome, progress, queue, source_change, summary};
+use crate::read::view::{self, Obstacle};
+
+/// A run has its number, and its objects or its pod are on their way.
+pub fn starting(record: &RunRecord) -> Position {
+    let mut position = Position::new(
+        phase_under_way(record.kind),
+        Standing::Reconciling,
+        Reason::Starting,
+        format!("Run {} is starting as Job {}", record.number, record.job),
+    );
+    position.set_text("starting");
+    position
+}
+
+/// A run's Job exists.
+pub fn position(
+    situation: Situation<'_>,
+    record: &RunRecord,
+    started: Option<Timestamp>,
+) -> Position {
+    let obstacle = view::obstacle(situation.objects, situation.now);
+    let put_off = queue::waiting(record).filter(|_| started.is_none() && obstacle.is_none());
+    let mut position = match (started, obstacle) {
+        (Some(started), _) => {
+            let mut position = starting(record);
+            position.reason = Reason::Running;
+            position.message = format!("Run {} is running as Job {}", record.number, record.job);
+            position.set_text("running");
+            if let Some(guard) = situation.guard {
+                let status = situation.migration.status.as_ref();
+                let estimate = status.and_then(|status| status.dry_run.as_ref());
+                let estimate = estimate.and_then(|report| report.effects.as_ref());
+                position.progress =
+                    progress::of(record.kind, guard, estimate, started, situation.now);
+            }
+            if let Some(restore) = situation.restore {
+                let total = restoring_total(situation, record);
+                position.progress = progress::of_restore(restore, total, started, situation.now);
+            }
+            position
+        }
+        (None, Some(obstacle)) => held_up(record, &obstacle),
+        // A try after one that was put off has nothing new to say until it is let through.
+        (None, None) => put_off.unwrap_or_else(|| starting(record)),
+    };
+    if let Some(lowered) = situation.control.and_then(|control| control.lowered.as_ref()) {
+        let rates = summary::rates(lowered);
+        let message = format!(
+            "The database throttles the run: it goes at {rates} a second, and faster again by itself"
+        );
+        let percent = position.progress.percent.map(|percent| format!("{percent}%, "));
+        position.progress.text = Some(format!(
+            "{}throttled by the database, going at {rates} a second",
+            percent.unwrap_or_default()
+        ));
+        position.conditions.push((types::THROTTLED, Reason::Throttled, message));
+    }
+    let outages = situation.guard.into_iter();
+    position.conditions.extend(outages.flat_map(|g| outcome::outage::conditions(record.kind, g)));
+    if situation.migration.spec.suspend {
+        suspended(&mut position, situation, record, started.is_some());
+    }
+    source_change::note(&mut position, situation, &record.program_digest);
+    position
+}
+
+/// What `spec.suspend` makes of a run under way.
+fn suspended(position: &mut Position, situation: Situation<'_>, record: &RunRecord, started: bool) {
+    let number = record.number;
+    let in_place = adjust::pauses(situation, record) && started;
+    let paused = situation.control.map(|control| control.paused);
+    position.message = match paused {
+        Some(true) if in_place => format!(
+            "Run {number} is paused by spec.suspend where it is: its requests are held. It goes on when \
+             spec.suspend is false"
+        ),
+        Some(false) if in_place => format!("Run {number} is being paused by spec.suspend"),
+        None if in_place => format!(
+            "Run {number} goes on although spec.suspend is true: its guard could not be reached to \
+             pause it, which is tried again. What comes after it is held"
+        ),
+        _ if record.kind.restores() => format!(
+            "Run {number} is suspended by spec.suspend; it goes on where it was when it is false"
+        ),
+        _ => format!(
+            "Run {number} is suspended by spec.suspend; its program starts when it is false"
+        ),
+    };
+    if in_place && paused != Some(true) {
+        return;
+    }
+    position.phase = Phase::Suspended;
+    position.standing = Standing::Resting;
+    position.reason = Reason::Suspended;
+    position.progress.text = Some("paused by spec.suspend".into());
+    // How fast it was says nothing of when it ends.
+    (position.progress.items_per_second, position.progress.eta_seconds) = (None, None);
+    position.conditions.push((types::PAUSED, Reason::Suspended, position.message.clone()));
+}
+
+/// A run whose pod cannot start waits for a person, unless it is merely slow.
+fn held_up(record: &RunRecord, obstacle: &Obstacle) -> Position {
+    let mut position = starting(record);
+    let slow = obstacle.reason == Reason::Starting;
+    position.standing = if slow { Standing::Reconciling } else { Standing::Stalled };
+    position.phase = if slow { position.phase } else { Phase::Stalled };
+    if !slow {
+        position.set_text(obstacle.reason.as_str());
+    }
+    position.reason = obstacle.reason;
+    position.message = outcome::bounded(format!("Run {}: {}", record.number, obstacle.message));
+    position
+}
+
+const fn phase_under_way(kind: RunKind) -> Phase {
+    match kind {
+        RunKind::DryRun => Phase::DryRunning,
+        RunKind::Apply => Phase::Running,
+        RunKind::RestorePreview => Phase::RestorePreviewing,
+        RunKind::Restore => Phase::Restoring,
+    }
+}
+
+/// How many items a restore will look at, by what its run wrote, where that is known.
+fn restoring_total(situation: Situation<'_>, record: &RunRecord) -> Option<u64> {
+    let applied = situation.migration.status.as_ref()?.applied.as_ref()?;
+    let tables = &applied.effects.as_ref().filter(|_| record.restores == Some(applied.run))?.tables;
+    Some(tables.iter().map(TableChanged::written).sum())
+}

@@ -1,0 +1,57 @@
+//! The runs of other migrations that write to the same target, in their order. Pure.
+
+use dm_api::DataMigration;
+use jiff::Timestamp;
+use kube::ResourceExt as _;
+
+/// A run of another migration on the same target that writes, or is about to.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Holder {
+    /// The other migration.
+    pub name: String,
+    /// Its uid.
+    pub uid: String,
+    /// When its run was asked for: who came first goes first.
+    pub since: Timestamp,
+    /// Whether its program may have been let go.
+    pub launched: bool,
+    /// Of a run that no migration has any more: the Job or pod that is left of it.
+    pub left: Option<String>,
+}
+
+/// The runs that stand in the way of one of `migration`, in their order: those that other migrations
+/// have in their status, and those that only Jobs and pods show.
+pub fn holders(
+    migration: &DataMigration,
+    others: &[DataMigration],
+    occupants: Vec<Holder>,
+) -> Vec<Holder> {
+    let mut holders: Vec<Holder> = others
+        .iter()
+        .filter(|other| {
+            other.spec.target == migration.spec.target && other.name_any() != migration.name_any()
+        })
+        .filter_map(holder)
+        .collect();
+    for occupant in occupants {
+        if !holders.iter().any(|holder| holder.uid == occupant.uid) {
+            holders.push(occupant);
+        }
+    }
+    holders.sort_by(|a, b| (a.since, &a.name).cmp(&(b.since, &b.name)));
+    holders
+}
+
+fn holder(other: &DataMigration) -> Option<Holder> {
+    let run = other.status.as_ref()?.runs.first().filter(|run| !run.result.is_over())?;
+    let launched = run.job_uid.is_some();
+    // One that is held before it was let go will look at the others once more before it is.
+    let counts = run.kind.writes() && (launched || !other.spec.suspend);
+    counts.then(|| Holder {
+        name: other.name_any(),
+        uid: other.uid().unwrap_or_default(),
+        since: run.requested_at.0,
+        launched,
+        left: None,
+    })
+}
