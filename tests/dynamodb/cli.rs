@@ -346,7 +346,7 @@ async fn a_migrations_folder_runs_in_a_copy_of_itself() {
     let script = script.replace("#!python3", "#!/usr/bin/env python3");
     write("base/main.py", &script);
     let run = |how: &str| {
-        let mut command = datamigration(&["run"]);
+        let mut command = datamigration(&["run", "--upstream", "aws"]);
         ended(&command.arg(folder.path()).arg(how).output().unwrap())
     };
 

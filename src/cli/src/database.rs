@@ -15,9 +15,10 @@ use dm_engine::upstream::UpstreamError;
 #[derive(Clone, Debug, Args)]
 #[group(id = "database")]
 pub struct Flags {
-    /// The database, as http(s)://host[:port] [default: as AWS's SDKs find it: the variables
+    /// The database, as http(s)://host[:port]; or `aws`: as AWS's SDKs find it, by the variables
     /// AWS_ENDPOINT_URL_DYNAMODB and AWS_ENDPOINT_URL, the profile's endpoint_url, else AWS's own
-    /// endpoint of the region]
+    /// endpoint of the region [default: aws; of `run`: an embedded database with the folder's
+    /// seed.json]
     #[arg(long, value_name = "URL")]
     pub upstream: Option<String>,
     /// AWS region [default: AWS_REGION, AWS_DEFAULT_REGION, else the profile's]
@@ -47,6 +48,9 @@ pub struct Flags {
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
     pub write_units_per_second: Option<u32>,
 }
+
+/// The name for the database that AWS's SDKs find.
+const AWS: &str = "aws";
 
 /// Why the database could not be settled.
 #[derive(Debug, thiserror::Error)]
@@ -88,7 +92,7 @@ pub async fn find(flags: &Flags) -> Result<Upstream, DatabaseError> {
     };
     Ok(Upstream {
         region: region.filter(|region| !region.is_empty()).ok_or(DatabaseError::NoRegion)?,
-        endpoint: flags.upstream.clone().or_else(configured),
+        endpoint: flags.upstream.clone().filter(|named| named != AWS).or_else(configured),
     })
 }
 

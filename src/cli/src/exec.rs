@@ -99,6 +99,7 @@ pub async fn exec(flags: Flags) -> Result<u8, SessionError> {
         env: BTreeMap::new(),
         report: flags.report.as_deref(),
         journalled: journalled.as_ref(),
+        database: session::Database::OfChain,
     };
     Box::pin(session::run(session)).await
 }

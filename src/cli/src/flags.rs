@@ -6,8 +6,8 @@ use std::path::Path;
 use clap::{ArgAction, Parser, Subcommand};
 
 use crate::{
-    archive, baseline, completion, describe, exec, guard, list, logs, promote, restore, retry, run,
-    stamp, suspend, watch,
+    archive, baseline, completion, describe, exec, guard, lint, list, local, logs, new, promote,
+    restore, retry, run, stamp, suspend, watch,
 };
 
 /// The program's name.
@@ -42,8 +42,14 @@ pub enum Verb {
     Exec(exec::Flags),
     /// Run a migration's script behind a guard, as the cluster would
     Run(run::Flags),
+    /// Make a migration's folder that can be dry-run at once
+    New(new::Flags),
+    /// Check migrations' folders without running anything
+    Lint(lint::Flags),
     /// Serve a guard to any client until Ctrl-C
     Guard(guard::Flags),
+    /// Serve a DynamoDB on this machine to any client until Ctrl-C
+    Local(local::Flags),
     /// Take back what a migration of a cluster, or a journalled run, changed: attribute by attribute
     Restore(restore::Flags),
     /// Look into an archive: its runs, whether their journals are whole, what may go

@@ -14,8 +14,14 @@ use serde::Deserialize;
 const MANIFESTS: [&str; 2] = ["base/migration.yaml", "migration.yaml"];
 
 /// Files of a folder that are about the migration, not of it.
-const NOT_THE_PROGRAMS: [&str; 5] =
-    ["migration.yaml", "kustomization.yaml", "kustomization.yml", "Kustomization", "README.md"];
+const NOT_THE_PROGRAMS: [&str; 6] = [
+    "migration.yaml",
+    "kustomization.yaml",
+    "kustomization.yml",
+    "Kustomization",
+    "README.md",
+    "seed.json",
+];
 
 /// What cannot be used of a folder.
 #[derive(Debug, thiserror::Error)]
@@ -53,6 +59,8 @@ pub enum FolderError {
 pub struct Folder {
     /// The manifest.
     pub migration: DataMigration,
+    /// Its file.
+    pub manifest: PathBuf,
     /// The folder it is in.
     pub path: PathBuf,
 }
@@ -86,7 +94,8 @@ impl Folder {
         };
         let migration = yaml(&manifest, "a DataMigration")?;
         let parent = manifest.parent().filter(|parent| !parent.as_os_str().is_empty());
-        Ok(Self { migration, path: parent.unwrap_or(Path::new(".")).to_owned() })
+        let path = parent.unwrap_or(Path::new(".")).to_owned();
+        Ok(Self { migration, manifest, path })
     }
 
     /// What the ConfigMap of this name would hold: what a generator says, else every file.

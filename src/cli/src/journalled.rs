@@ -38,6 +38,19 @@ pub struct Flags {
     journal_mode: JournalFlag,
 }
 
+impl Flags {
+    /// A strict journal in this archive.
+    pub fn in_archive(url: String, migration: &str) -> Self {
+        Self {
+            archive: Some(url),
+            archive_endpoint: None,
+            archive_region: None,
+            migration: migration.to_owned(),
+            journal_mode: JournalFlag::Strict,
+        }
+    }
+}
+
 /// What a journal promises.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 enum JournalFlag {

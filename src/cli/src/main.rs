@@ -8,8 +8,8 @@ use dm_cli::flags::{Flags, Verb, called_as};
 use dm_cli::run::RunError;
 use dm_cli::session::SessionError;
 use dm_cli::{
-    archive, baseline, completion, describe, exec, guard, list, logs, promote, restore, retry, run,
-    stamp, suspend, watch,
+    archive, baseline, completion, describe, exec, guard, lint, list, local, logs, new, promote,
+    restore, retry, run, stamp, suspend, watch,
 };
 
 /// As the guard's own program has it: `exec`, `run` and `guard` serve in this one.
@@ -36,6 +36,9 @@ async fn act(verb: Verb) -> Result<u8, Error> {
         Verb::Exec(flags) => exec::exec(flags).await?,
         Verb::Run(flags) => Box::pin(run::run(flags)).await?,
         Verb::Guard(flags) => guard::guard(flags).await?,
+        Verb::Local(flags) => local::local(flags).await?,
+        Verb::New(flags) => new::new(&flags)?,
+        Verb::Lint(flags) => lint::lint(&flags)?,
         Verb::Restore(flags) => Box::pin(restore::restore(flags)).await?,
         Verb::Archive(flags) => archive::archive(flags).await?,
         Verb::List(flags) => list::list(flags).await?,

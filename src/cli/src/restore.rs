@@ -2,18 +2,20 @@
 //! cluster does it (`take_back`), with an archive and a run it is done here.
 
 use std::io;
+use std::path::{Path, PathBuf};
 
 use clap::{Args, ValueEnum};
 use dm_contract::identity::Mismatch;
-use dm_contract::plan::Mode;
-use dm_contract::plan::OnConflict;
+use dm_contract::plan::{Mode, OnConflict, Upstream};
 use dm_contract::restored::Conflict;
-use dm_engine::archive::RunName;
+use dm_engine::CredentialSource;
+use dm_engine::archive::{RunName, ledger};
 use dm_engine::restore::{Restore, RestoreError, RestoreReport};
 
 use crate::archive::{self, ArchiveVerbError, Place};
 use crate::cluster;
 use crate::database::{self, DatabaseError};
+use crate::embedded::{EmbeddedError, Home, Keeps, Served};
 use crate::journalled::{self, JournalledError};
 use crate::take_back::{self, Asked, TakeBackError};
 use crate::{layout, print};
@@ -25,8 +27,11 @@ const CONFLICTS_SHOWN_MAX: usize = 20;
 #[derive(Clone, Debug, Args)]
 #[command(after_help = EXAMPLES)]
 pub struct Flags {
-    /// The migration of a cluster [or else --archive and --run]
-    #[arg(required_unless_present = "archive", conflicts_with_all = ["archive", "run", "json", "accept"])]
+    /// The migration of a cluster [or else --folder, or --archive and --run]
+    #[arg(
+        required_unless_present_any = ["archive", "folder"],
+        conflicts_with_all = ["archive", "folder", "run", "json", "accept"]
+    )]
     name: Option<String>,
     /// Write nothing, and say what would be put back
     #[arg(long)]
@@ -39,6 +44,14 @@ pub struct Flags {
     yes: bool,
     #[command(flatten)]
     cluster: cluster::Flags,
+    /// A migration's folder, for a run that was applied to its embedded database
+    #[arg(
+        long,
+        value_name = "FOLDER",
+        conflicts_with_all = ["archive", "upstream", "region"],
+        help_heading = HERE
+    )]
+    folder: Option<PathBuf>,
     /// The archive: s3://bucket/prefix or file:///folder
     #[arg(long, value_name = "URL", requires = "run", help_heading = HERE)]
     archive: Option<String>,
@@ -54,12 +67,11 @@ pub struct Flags {
         help_heading = HERE
     )]
     archive_region: String,
-    /// The run to take back, as MIGRATION/NUMBER
+    /// The run to restore, as MIGRATION/NUMBER [default with --folder: the last one that was applied]
     #[arg(
         long,
         value_name = "RUN",
         value_parser = archive::run,
-        requires = "archive",
         help_heading = HERE
     )]
     run: Option<RunName>,
@@ -84,6 +96,7 @@ left alone. A restore is a run of its own: interrupted, it goes on where it was.
 With a name it sets spec.state to Restored. Where Git is the source, commit that change instead.
 
 Examples:
+  datamigration restore --folder migrations/0001-add-price-to-cars --dry-run
   kubectl datamigration restore 0001-add-price-to-cars --dry-run
   kubectl datamigration restore 0001-add-price-to-cars
   datamigration restore --archive file:///var/lib/archive --run 0001-add-price-to-cars/1 --dry-run
@@ -129,8 +142,14 @@ pub enum RestoreVerbError {
     #[error(transparent)]
     Cluster(#[from] TakeBackError),
     /// Neither a migration nor a run.
-    #[error("name a migration of the cluster, or give --archive and --run")]
+    #[error("name a migration of the cluster, or give --folder, or --archive and --run")]
     NothingNamed,
+    /// The folder's database.
+    #[error(transparent)]
+    Embedded(#[from] EmbeddedError),
+    /// Nothing that could be restored.
+    #[error("{0} has no applied run; `datamigration run {0} --apply` makes one")]
+    NoRun(PathBuf),
     /// The restore's own run.
     #[error(transparent)]
     Run(#[from] JournalledError),
@@ -164,14 +183,25 @@ impl From<RestoreError> for RestoreVerbError {
 
 /// Restores; 0, or 3 where there are conflicts. In a cluster 0: the restore is asked for.
 pub async fn restore(flags: Flags) -> Result<u8, RestoreVerbError> {
-    match (&flags.name, &flags.archive, &flags.run) {
-        (Some(name), _, _) => Ok(take_back::ask(&flags.cluster, &flags.asked(name)).await?),
-        (None, Some(archive), Some(run)) => Box::pin(restore_here(&flags, archive, run)).await,
-        (None, _, _) => Err(RestoreVerbError::NothingNamed),
+    match (&flags.name, &flags.folder, &flags.archive, &flags.run) {
+        (Some(name), ..) => Ok(take_back::ask(&flags.cluster, &flags.asked(name)).await?),
+        (None, Some(folder), ..) => Box::pin(restore_folder(&flags, folder)).await,
+        (None, None, Some(archive), Some(run)) => {
+            Box::pin(restore_named(&flags, archive, run)).await
+        }
+        (None, None, ..) => Err(RestoreVerbError::NothingNamed),
     }
 }
 
 impl Flags {
+    fn place(&self, archive: String) -> Place {
+        Place {
+            archive,
+            archive_endpoint: self.archive_endpoint.clone(),
+            archive_region: self.archive_region.clone(),
+        }
+    }
+
     fn asked<'a>(&self, name: &'a str) -> Asked<'a> {
         let on_conflict = match self.on_conflict {
             OnConflictFlag::Skip => dm_api::migration::OnConflict::Skip,
@@ -181,29 +211,79 @@ impl Flags {
     }
 }
 
-async fn restore_here(flags: &Flags, archive: &str, run: &RunName) -> Result<u8, RestoreVerbError> {
-    let place = Place {
-        archive: archive.to_owned(),
-        archive_endpoint: flags.archive_endpoint.clone(),
-        archive_region: flags.archive_region.clone(),
-    };
-    let mode = if flags.dry_run { Mode::DryRun } else { Mode::Apply };
+/// Restores a run of an archive that is named.
+async fn restore_named(
+    flags: &Flags,
+    archive: &str,
+    run: &RunName,
+) -> Result<u8, RestoreVerbError> {
     let upstream = database::find(&flags.database).await?;
+    let credentials = database::credentials(&upstream).await?;
+    let accept = flags.accept.iter().copied().map(Mismatch::from).collect();
+    let at = Database { upstream, credentials, accept };
+    restore_here(flags, flags.place(archive.to_owned()), run, at).await
+}
+
+/// Restores a run that was applied to a folder's own database.
+async fn restore_folder(flags: &Flags, folder: &Path) -> Result<u8, RestoreVerbError> {
+    let home = Home::of(folder);
+    if !home.is_kept() {
+        return Err(EmbeddedError::NothingKept(home.folder().to_owned()).into());
+    }
+    let place = flags.place(home.archive()?);
+    let run = match &flags.run {
+        Some(run) => run.clone(),
+        None => last_applied(&place, &home).await?,
+    };
+    let served = home.serve(None, Keeps::IfBegun).await?;
+    // It serves at another port each time. That it is the same follows from the ids of its tables.
+    let accept = flags.accept.iter().copied().map(Mismatch::from);
+    let accept = accept.chain([Mismatch::OtherDatabase]).collect();
+    let credentials = Served::credentials();
+    let at = Database { upstream: served.upstream(), credentials, accept };
+    let restored = restore_here(flags, place, &run, at).await;
+    served.stop().await;
+    restored
+}
+
+async fn last_applied(place: &Place, home: &Home) -> Result<RunName, RestoreVerbError> {
+    let archive = place.open().await.map_err(ArchiveVerbError::Archive)?;
+    let entries = ledger::entries(&archive, None).await.map_err(ArchiveVerbError::Ledger)?;
+    let applied = entries.into_iter().filter(|entry| entry.begun.kind == ledger::Kind::Apply);
+    let last = applied.max_by(|one, other| one.begun.begun_at.cmp(&other.begun.begun_at));
+    let last = last.map(|entry| entry.run);
+    last.ok_or_else(|| RestoreVerbError::NoRun(home.folder().to_owned()))
+}
+
+/// Where a restore writes.
+struct Database {
+    upstream: Upstream,
+    credentials: CredentialSource,
+    accept: Vec<Mismatch>,
+}
+
+async fn restore_here(
+    flags: &Flags,
+    place: Place,
+    run: &RunName,
+    at: Database,
+) -> Result<u8, RestoreVerbError> {
+    let Database { upstream, credentials, accept } = at;
+    let mode = if flags.dry_run { Mode::DryRun } else { Mode::Apply };
     let archive = place.open().await.map_err(ArchiveVerbError::Archive)?;
     if mode == Mode::Apply {
         archive.probe().await.map_err(ArchiveVerbError::Archive)?;
     }
     let own = journalled::next(&archive, run.migration()).await?;
-    let credentials = database::credentials(&upstream).await?;
     let mut plan = database::plan(&flags.database, upstream, mode, run.migration());
     plan.archive = Some(place.named(run.migration()));
     plan.run.number = own.number();
-    plan.run.uid = format!("{}-{}", dm_engine::archive::ledger::now(), std::process::id());
+    plan.run.uid = format!("{}-{}", ledger::now(), std::process::id());
     let on_conflict = match flags.on_conflict {
         OnConflictFlag::Skip => OnConflict::Skip,
         OnConflictFlag::Overwrite => OnConflict::Overwrite,
     };
-    plan.accept = flags.accept.iter().copied().map(Mismatch::from).collect();
+    plan.accept = accept;
     let restore = Restore::over(&plan, credentials, run.number(), on_conflict, archive)?;
     let report = restore.run().await?;
     let text = if flags.json {

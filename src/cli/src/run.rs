@@ -2,18 +2,21 @@
 
 use std::collections::BTreeMap;
 use std::ffi::OsString;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use clap::Args;
 use dm_api::migration::Script;
 use dm_api::script::{self, FilesProblem};
-use dm_contract::plan::PROGRAM_ENVIRONMENT_RESERVED;
+use dm_contract::plan::{Mode, PROGRAM_ENVIRONMENT_RESERVED};
 use dm_entry::args::Program;
 use k8s_openapi::api::core::v1::EnvVar;
 
 use crate::database;
+use crate::embedded::{EmbeddedError, Home, Keeps};
 use crate::exec::Writes;
 use crate::folder::{self, Folder, FolderError};
+use crate::journalled;
+use crate::print::say;
 use crate::session::{self, Session, SessionError};
 
 /// Flags of `datamigration run`.
@@ -27,6 +30,10 @@ pub struct Flags {
     writes: Writes,
     #[command(flatten)]
     database: database::Flags,
+    /// Delete what earlier runs on the embedded database left in the folder's .datamigration, and
+    /// begin with the seed again
+    #[arg(long, conflicts_with = "upstream")]
+    reset: bool,
     /// After a dry run that succeeded, run the program again over what it wrote: does it change
     /// anything again?
     #[arg(long, conflicts_with = "apply")]
@@ -41,9 +48,14 @@ const EXAMPLES: &str = "\
 The script runs in a copy of its folder, with this machine's interpreter; the manifest's image, target and
 dryRun are the cluster's. Its exit code is passed on.
 
+Without --upstream the database is embedded in this process and begins with the folder's seed.json. --apply
+keeps it, and a journal, in .datamigration next to the seed.
+
 Examples:
-  datamigration run migrations/0001-add-price-to-cars --dry-run
-  datamigration run migrations/0001-add-price-to-cars --apply --upstream http://127.0.0.1:8000";
+  datamigration run migrations/0001-add-price-to-cars
+  datamigration run migrations/0001-add-price-to-cars --apply
+  datamigration restore --folder migrations/0001-add-price-to-cars
+  datamigration run migrations/0001-add-price-to-cars --dry-run --upstream aws --region eu-west-1";
 
 /// Why a migration was not run.
 #[derive(Debug, thiserror::Error)]
@@ -80,6 +92,9 @@ pub enum RunError {
     /// The run.
     #[error(transparent)]
     Session(#[from] SessionError),
+    /// The embedded database.
+    #[error(transparent)]
+    Embedded(#[from] EmbeddedError),
 }
 
 impl RunError {
@@ -92,7 +107,8 @@ impl RunError {
             | Self::Image { .. }
             | Self::NoSource
             | Self::Reserved(_)
-            | Self::FromCluster(_) => session::EXIT_OURS,
+            | Self::FromCluster(_)
+            | Self::Embedded(_) => session::EXIT_OURS,
         }
     }
 }
@@ -112,18 +128,9 @@ pub async fn run(flags: Flags) -> Result<u8, RunError> {
     let files = script::lay_out(script, &folder.config_map(&script.config_map.name)?)?;
     let program = program(script, &files)?;
     let env = environment(&script.env, |name| std::env::var_os(name))?;
+    let copy = copied(&folder, &files)?;
 
-    let copy = tempfile::Builder::new().prefix("datamigration-").tempdir();
-    let copy = copy.map_err(FolderError::naming("making a folder in", &std::env::temp_dir()))?;
-    folder::write(&files, copy.path())?;
-    if let Some(packages) = folder.node_modules() {
-        // Node.js looks beside the script and above it, and the copy is somewhere else.
-        let link = copy.path().join("node_modules");
-        std::os::unix::fs::symlink(packages, &link)
-            .map_err(FolderError::naming("linking", &link))?;
-    }
-
-    let mut settings = flags.database;
+    let mut settings = flags.database.clone();
     if let Some(limits) = &spec.limits {
         settings.reads_per_second = settings.reads_per_second.or(limits.reads_per_second);
         settings.writes_per_second = settings.writes_per_second.or(limits.writes_per_second);
@@ -132,19 +139,107 @@ pub async fn run(flags: Flags) -> Result<u8, RunError> {
         settings.write_units_per_second =
             settings.write_units_per_second.or(limits.write_units_per_second);
     }
-    let upstream = database::find(&settings).await.map_err(SessionError::Database)?;
+    let script = Prepared { name, program, dir: copy.path(), env };
+    match flags.database.upstream {
+        Some(_) => run_upstream(&flags, &settings, script).await,
+        None => run_embedded(&flags, &settings, script).await,
+    }
+}
+
+/// A script that can be started.
+struct Prepared<'a> {
+    name: String,
+    program: Program,
+    dir: &'a Path,
+    env: BTreeMap<OsString, OsString>,
+}
+
+/// The script's files in a folder of their own.
+fn copied(folder: &Folder, files: &script::Files) -> Result<tempfile::TempDir, FolderError> {
+    let copy = tempfile::Builder::new().prefix("datamigration-").tempdir();
+    let copy = copy.map_err(FolderError::naming("making a folder in", &std::env::temp_dir()))?;
+    folder::write(files, copy.path())?;
+    if let Some(packages) = folder.node_modules() {
+        // Node.js looks beside the script and above it, and the copy is somewhere else.
+        let link = copy.path().join("node_modules");
+        std::os::unix::fs::symlink(packages, &link)
+            .map_err(FolderError::naming("linking", &link))?;
+    }
+    Ok(copy)
+}
+
+/// Runs it against a database that is named.
+async fn run_upstream(
+    flags: &Flags,
+    settings: &database::Flags,
+    script: Prepared<'_>,
+) -> Result<u8, RunError> {
+    let upstream = database::find(settings).await.map_err(SessionError::Database)?;
     flags.writes.announce(&upstream);
-    let mut plan = database::plan(&settings, upstream, flags.writes.mode(), &name);
+    let mut plan = database::plan(settings, upstream, flags.writes.mode(), &script.name);
     plan.second_pass = flags.second_pass;
     let session = Session {
         plan: &plan,
-        program: &program,
-        dir: copy.path(),
-        env,
+        program: &script.program,
+        dir: script.dir,
+        env: script.env,
         report: flags.report.as_deref(),
         journalled: None,
+        database: session::Database::OfChain,
     };
-    Ok(session::run(session).await?)
+    Ok(Box::pin(session::run(session)).await?)
+}
+
+/// Runs it against the folder's own database.
+async fn run_embedded(
+    flags: &Flags,
+    settings: &database::Flags,
+    script: Prepared<'_>,
+) -> Result<u8, RunError> {
+    let home = Home::of(&flags.folder);
+    if flags.reset {
+        home.reset()?;
+    }
+    let mode = flags.writes.mode();
+    let keeps = if mode == Mode::Apply { Keeps::FromNowOn } else { Keeps::IfBegun };
+    let served = home.serve(settings.region.as_deref(), keeps).await?;
+    let mut plan = database::plan(settings, served.upstream(), mode, &script.name);
+    plan.second_pass = flags.second_pass;
+    let journalled = match mode {
+        Mode::Apply => {
+            let journal = journalled::Flags::in_archive(home.archive()?, &script.name);
+            journalled::begin(&journal, &mut plan).await.map_err(SessionError::Journalled)?
+        }
+        Mode::DryRun => None,
+    };
+    let session = Session {
+        plan: &plan,
+        program: &script.program,
+        dir: script.dir,
+        env: script.env,
+        report: flags.report.as_deref(),
+        journalled: journalled.as_ref(),
+        database: session::Database::Embedded,
+    };
+    let ended = Box::pin(session::run(session)).await;
+    served.stop().await;
+    let code = ended?;
+    // What a failed apply has written can be restored as well.
+    if code == 0 || mode == Mode::Apply {
+        say(&next(mode, &home));
+    }
+    Ok(code)
+}
+
+/// What can be done after a run on a folder's own database.
+fn next(mode: Mode, home: &Home) -> String {
+    let folder = home.folder().display();
+    match mode {
+        Mode::DryRun => {
+            format!("apply it to the embedded database: datamigration run {folder} --apply")
+        }
+        Mode::Apply => format!("restore it: datamigration restore --folder {folder}"),
+    }
 }
 
 /// What is started: the command, or the file with its interpreter.

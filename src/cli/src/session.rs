@@ -24,6 +24,7 @@ use rustix::process::Signal;
 use tokio::process::Command;
 
 use crate::database::{self, DatabaseError};
+use crate::embedded;
 use crate::environment;
 use crate::journalled::{Journalled, JournalledError, Outcome, Ran};
 use crate::print::say;
@@ -134,6 +135,17 @@ pub struct Session<'a> {
     pub report: Option<&'a Path>,
     /// The run in the archive, whose end is noted there.
     pub journalled: Option<&'a Journalled>,
+    /// Which credentials the guard has.
+    pub database: Database,
+}
+
+/// Which credentials a database takes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Database {
+    /// Those that AWS's default chain finds.
+    OfChain,
+    /// Any: it is embedded in this process.
+    Embedded,
 }
 
 /// Runs it; its exit code.
@@ -190,7 +202,7 @@ async fn prepare(session: &Session<'_>) -> Result<Ready, SessionError> {
         program::resolve(session.dir, session.program, std::env::var_os("PATH").as_deref())?;
     let report = report::prepare(session.report, session.plan.mode)?;
     let access_key = fresh_access_key().map_err(SessionError::AccessKey)?;
-    let guard = start_guard(session.plan, &access_key).await?;
+    let guard = start_guard(session.plan, session.database, &access_key).await?;
     let forwarded = Forwarded::new().map_err(SessionError::Signals)?;
     Ok(Ready { start, report, access_key, guard, forwarded })
 }
@@ -254,7 +266,11 @@ struct Served<'a> {
 }
 
 /// A guard in this process for the program with this access key, after its credentials were found.
-async fn start_guard(plan: &Plan, access_key: &str) -> Result<Guard, SessionError> {
+async fn start_guard(
+    plan: &Plan,
+    database: Database,
+    access_key: &str,
+) -> Result<Guard, SessionError> {
     let options = Options {
         listen: ANY_PORT,
         control_listen: ANY_PORT,
@@ -262,7 +278,12 @@ async fn start_guard(plan: &Plan, access_key: &str) -> Result<Guard, SessionErro
         state_dir: None,
         clients: Clients::With(AccessKey::new(access_key)),
     };
-    start_guard_with(plan, &options).await
+    match database {
+        Database::OfChain => start_guard_with(plan, &options).await,
+        Database::Embedded => {
+            Ok(Guard::start(plan, embedded::Served::credentials(), &options).await?)
+        }
+    }
 }
 
 /// The same with options.

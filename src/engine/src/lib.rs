@@ -22,6 +22,6 @@ pub mod upstream;
 pub use crate::call::{Answer, Call, Invocation};
 pub use crate::fault::Fault;
 pub use crate::operation::{Class, Operation, ReadOperation};
-pub use crate::overlay::{DifferenceError, DifferenceParts, Values};
+pub use crate::overlay::{DifferenceError, DifferenceParts, KeptError, Values};
 pub use crate::stack::{Engine, OpenError, SecondPassError, Start};
 pub use crate::upstream::{CallTimes, CredentialSource};

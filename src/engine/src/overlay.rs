@@ -6,6 +6,7 @@
 mod capacity;
 mod control;
 mod difference;
+mod kept;
 mod parameters;
 mod partiql;
 mod read;
@@ -28,6 +29,7 @@ use crate::layers::metering::{self, Metered};
 use crate::layers::request_check;
 use crate::layers::tally::Tally;
 use crate::operation::{Class, Operation, ReadOperation};
+use crate::overlay::kept::Keeper;
 use crate::overlay::state::entries::State;
 use crate::overlay::state::schemas::Schemas;
 use crate::overlay::state::store::Room;
@@ -36,6 +38,7 @@ use crate::tables::{plain_name, tables_named};
 use crate::upstream::{ReadOnly, UpstreamCalls};
 
 pub use crate::overlay::difference::{DifferenceError, DifferenceParts, OnePart, Values};
+pub use crate::overlay::state::kept_disk::KeptError;
 
 /// The layer of a dry run.
 #[derive(Debug)]
@@ -44,6 +47,8 @@ pub struct Overlay {
     tally: Arc<Tally>,
     schemas: Schemas,
     state: Mutex<State>,
+    /// Of an embedded database that outlives its process.
+    keeper: Option<Keeper>,
     tokens: Mutex<Tokens>,
     /// Held by the one call of the control plane that is worked on.
     control: tokio::sync::Mutex<()>,
@@ -59,6 +64,7 @@ impl Overlay {
             tally,
             schemas,
             state: Mutex::new(State::new(Room::default())),
+            keeper: None,
             tokens: Mutex::default(),
             control: tokio::sync::Mutex::default(),
             arn_prefix: tokio::sync::OnceCell::new(),
@@ -69,6 +75,11 @@ impl Overlay {
     pub fn in_folder(self, folder: PathBuf) -> Self {
         let room = Room { folder, ..Room::default() };
         Self { state: Mutex::new(State::new(room)), ..self }
+    }
+
+    /// Whether it is a database of its own: there is none behind it.
+    pub fn is_database(&self) -> bool {
+        self.upstream.is_nothing()
     }
 
     /// The tables of the database that the run has met.
@@ -116,10 +127,19 @@ impl Overlay {
         let checked = request_check::check_members(operation, &call.body);
         let body = Value::Object(call.body);
         let answer = match checked {
-            Ok(()) => self.answer(operation, &body).await,
+            Ok(()) => self.answer_and_save(operation, &body).await,
             Err(error) => self.refused_by_both(operation, &body, error.into()).await,
         };
         answer.map_err(|fault| request_check::first(operation, &body, fault))
+    }
+
+    /// An answer to a write is a promise, so what it is about is on disk first.
+    async fn answer_and_save(&self, operation: Operation, body: &Value) -> Result<Bytes, Fault> {
+        let answer = self.answer(operation, body).await?;
+        if [Class::DataWrite, Class::ControlPlaneWrite].contains(&operation.class()) {
+            self.save().await?;
+        }
+        Ok(answer)
     }
 
     async fn answer(&self, operation: Operation, body: &Value) -> Result<Bytes, Fault> {

@@ -2,6 +2,7 @@
 //! in its own file.
 
 mod dry_run;
+mod embedded;
 mod identity;
 
 use std::collections::BTreeMap;
@@ -264,7 +265,7 @@ impl Engine {
             Err(fault) => {
                 self.note(operation, &fault);
                 self.outages.failed(&fault);
-                fault.into()
+                self.worded(operation, fault).into()
             }
         }
     }
@@ -278,7 +279,7 @@ impl Engine {
             Bottom::Overlay(overlay) => overlay.made_arn(arn),
             Bottom::Apply(_) | Bottom::Journal(_) | Bottom::Closed(..) => false,
         };
-        self.arns.check(&call, made).await?;
+        self.arns.check(&call, made).await.map_err(|fault| self.arn_fault(fault))?;
         self.rates.admit(&call).await?;
         let body = match &self.bottom {
             // These are large, and a call that only passes is not to have room for them.

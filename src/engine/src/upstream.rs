@@ -6,6 +6,7 @@
 mod attempt;
 mod credentials;
 mod endpoint;
+mod nothing;
 mod pool;
 mod signing;
 mod trust;
@@ -28,6 +29,7 @@ pub use crate::upstream::signing::{CONTENT_TYPE, TARGET_PREFIX};
 use crate::fault::Fault;
 use crate::operation::{Class, Operation, ReadOperation};
 use crate::upstream::attempt::Outcome;
+use crate::upstream::nothing::Nothing;
 use crate::upstream::pool::Pool;
 use crate::upstream::signing::Signer;
 
@@ -103,7 +105,15 @@ pub struct UpstreamCalls {
 
 /// A handle that cannot write.
 #[derive(Clone, Debug)]
-pub struct ReadOnly(Arc<Upstream>);
+pub struct ReadOnly(Base);
+
+/// What a handle reads.
+#[derive(Clone, Debug)]
+enum Base {
+    Database(Arc<Upstream>),
+    /// No database: every table is missing, and nothing is sent.
+    Nothing(Nothing),
+}
 
 /// A handle for everything.
 #[derive(Clone, Debug)]
@@ -112,22 +122,42 @@ pub struct Full(Arc<Upstream>);
 impl ReadOnly {
     /// Connects for reading; nothing is sent yet.
     pub fn new(plan: &UpstreamPlan, credentials: CredentialSource) -> Result<Self, UpstreamError> {
-        Upstream::new(plan, credentials).map(|upstream| Self(Arc::new(upstream)))
+        let upstream = Upstream::new(plan, credentials)?;
+        Ok(Self(Base::Database(Arc::new(upstream))))
+    }
+
+    /// A handle on no database, in this region: the base of an embedded one.
+    pub fn nothing(region: &str) -> Self {
+        Self(Base::Nothing(Nothing::in_region(region)))
+    }
+
+    /// Whether there is no database behind the handle.
+    pub fn is_nothing(&self) -> bool {
+        matches!(self.0, Base::Nothing(_))
     }
 
     /// The database's region.
     pub fn region(&self) -> &str {
-        self.0.signer.region()
+        match &self.0 {
+            Base::Database(upstream) => upstream.signer.region(),
+            Base::Nothing(nothing) => nothing.region(),
+        }
     }
 
     /// Sends a reading call.
     pub async fn read(&self, operation: ReadOperation, body: &Value) -> Result<Bytes, Fault> {
-        self.0.send(operation.operation(), json(body)?).await
+        match &self.0 {
+            Base::Database(upstream) => upstream.send(operation.operation(), json(body)?).await,
+            Base::Nothing(_) => nothing::read(operation.operation(), body),
+        }
     }
 
     /// What was sent so far.
     pub fn calls(&self) -> UpstreamCalls {
-        self.0.calls()
+        match &self.0 {
+            Base::Database(upstream) => upstream.calls(),
+            Base::Nothing(_) => UpstreamCalls::default(),
+        }
     }
 }
 
@@ -155,7 +185,7 @@ impl Full {
 
     /// The same connection for reading only.
     pub fn read_only(&self) -> ReadOnly {
-        ReadOnly(Arc::clone(&self.0))
+        ReadOnly(Base::Database(Arc::clone(&self.0)))
     }
 
     /// What was sent so far.

@@ -17,7 +17,7 @@ use crate::clients::Clients;
 use crate::control::{Control, Run};
 use crate::server::Server;
 use crate::token::ControlToken;
-use crate::wire::Serves;
+use crate::wire::{Regions, Serves};
 use crate::{control, listen, restart};
 
 /// Where a guard listens and what it remembers.
@@ -82,9 +82,12 @@ impl Guard {
             }
             None => engine,
         });
-        let clients =
-            Serves { region: plan.upstream.region.clone(), clients: options.clients.clone() };
-        let server = Arc::new(Server::new(Arc::clone(&engine), clients));
+        let serves = Serves {
+            region: plan.upstream.region.clone(),
+            signed_for: Regions::Its,
+            clients: options.clients.clone(),
+        };
+        let server = Arc::new(Server::new(Arc::clone(&engine), serves));
         let run = Run::Program(Arc::clone(&engine));
         if let Some(folder) = &options.state_dir {
             restart::take_up_control(folder, &run).map_err(StartError::StateDir)?;
@@ -164,7 +167,7 @@ pub fn empty_result(mode: Mode) -> GuardResult {
     }
 }
 
-async fn bound(address: SocketAddr) -> Result<(TcpListener, SocketAddr), StartError> {
+pub(crate) async fn bound(address: SocketAddr) -> Result<(TcpListener, SocketAddr), StartError> {
     let failed = |error| StartError::Listen(address, error);
     let listener = listen::listen(address).await.map_err(failed)?;
     let bound = listener.local_addr().map_err(failed)?;

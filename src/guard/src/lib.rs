@@ -4,6 +4,7 @@
 pub mod clients;
 mod connections;
 mod control;
+mod embedded;
 pub mod flags;
 mod guard;
 pub mod keep;
@@ -23,4 +24,5 @@ mod testing;
 pub mod token;
 mod wire;
 
+pub use embedded::Embedded;
 pub use guard::{Guard, Options, StartError, empty_result};

@@ -36,8 +36,19 @@ const NOT_FOUND: &[u8] = b"<UnknownOperationException/>\n";
 pub struct Serves {
     /// The region of the database.
     pub region: String,
+    /// The regions that requests may be signed for.
+    pub signed_for: Regions,
     /// The clients.
     pub clients: Clients,
+}
+
+/// Regions that requests may be signed for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Regions {
+    /// That of the database.
+    Its,
+    /// Any: an embedded database has no other that a request could be meant for.
+    Any,
 }
 
 /// A request that does not become a call.
@@ -133,7 +144,11 @@ fn signed_for_us(
         NotACall::Denied(Denied { operation, error: ServiceError::new(code, message), why })
     };
     let ours = &serves.region;
-    if let Some(theirs) = credential.foreign_region(ours) {
+    let foreign = match serves.signed_for {
+        Regions::Its => credential.foreign_region(ours),
+        Regions::Any => None,
+    };
+    if let Some(theirs) = foreign {
         let theirs = named(theirs);
         return Err(denied(
             ErrorCode::AccessDenied,
@@ -308,7 +323,7 @@ mod tests {
 
     fn serves() -> Serves {
         let clients = Clients::With(crate::clients::AccessKey::new(KEY));
-        Serves { region: "eu-west-1".into(), clients }
+        Serves { region: "eu-west-1".into(), signed_for: Regions::Its, clients }
     }
 
     fn signed(key: &str, region: &str) -> String {

@@ -29,7 +29,7 @@ use crate::operation::{Operation, ReadOperation};
 use crate::overlay::control::create::Circumstances;
 pub use crate::overlay::control::tags::Tags;
 use crate::overlay::parameters::{Parameters, unexpected};
-use crate::overlay::state::schemas::Shape;
+use crate::overlay::state::schemas::{Shape, Table};
 use crate::overlay::{Overlay, not_simulated};
 use crate::tables::plain_name;
 
@@ -85,7 +85,9 @@ impl Overlay {
             return Err(words::no_table(name).into());
         }
         let shape = match self.schemas().shape(name) {
-            Some((table, shape)) if !table.upstream => return Ok(Value::Object(shape.members)),
+            Some((table, shape)) if !table.upstream => {
+                return Ok(Value::Object(self.with_size(&table, shape.members)));
+            }
             Some((_, shape)) => shape,
             None => Shape::default(),
         };
@@ -96,6 +98,17 @@ impl Overlay {
         };
         set_members(&mut table, &shape.members);
         Ok(Value::Object(table))
+    }
+
+    /// The description of a table that exists here only. An embedded database counts its items; in a
+    /// dry run the counts stay 0, as DynamoDB's do for six hours.
+    fn with_size(&self, table: &Table, mut members: Map<String, Value>) -> Map<String, Value> {
+        if self.is_database() {
+            let size = self.state().size(table);
+            members.insert("ItemCount".into(), size.items.into());
+            members.insert("TableSizeBytes".into(), size.bytes.into());
+        }
+        members
     }
 
     async fn circumstances(&self, name: &str) -> Result<Circumstances, Fault> {

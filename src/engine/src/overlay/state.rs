@@ -7,5 +7,6 @@ pub mod effect;
 pub mod entries;
 pub mod entry;
 pub mod image;
+pub mod kept_disk;
 pub mod schemas;
 pub mod store;

@@ -83,6 +83,12 @@ impl CredentialSource {
         Self { provider, cached: Mutex::default(), fetching: tokio::sync::Mutex::default() }
     }
 
+    /// These keys, for ever: those of an embedded database, which takes any.
+    pub fn of_keys(access_key: &str, secret_key: &str) -> Self {
+        let keys = Credentials::new(access_key, secret_key, None, None, "given");
+        Self::new(SharedCredentialsProvider::new(keys))
+    }
+
     /// Forgets those that the database has refused, if they are the last ones: several requests find out
     /// at once, and one of them may have newer ones already.
     pub fn forget(&self, refused: &Credentials) {

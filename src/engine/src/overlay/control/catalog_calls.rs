@@ -30,8 +30,13 @@ impl Overlay {
         let mut answer = Value::Object(made.description.clone());
         let schema = understood(&answer)?;
         let shape = Shape { members: made.description, tags: Some(made.tags), ..Shape::default() };
-        self.schemas().create(schema, shape);
-        self.state().table_changed(name);
+        {
+            // Nobody writes an item of a table that is not kept yet.
+            let mut state = self.state();
+            self.schemas().create(schema, shape);
+            self.keep_table(&mut state, name)?;
+            state.table_changed(name);
+        }
         set_status(&mut answer, "CREATING", "CREATING");
         Ok(json!({"TableDescription": answer}))
     }
@@ -74,6 +79,7 @@ impl Overlay {
                 shape.members.extend(update.members);
                 shape.settings.extend(update.settings);
             });
+            self.keep_table(&mut state, name)?;
             if changed {
                 state.table_changed(name);
             }

@@ -24,7 +24,7 @@ impl Overlay {
             shape.time_to_live = Some(next);
             shape.settings.insert("time to live".into(), to);
         });
-        self.settings_changed(name, changed);
+        self.settings_changed(name, changed)?;
         Ok(json!({"TimeToLiveSpecification": parameters.required("TimeToLiveSpecification")?}))
     }
 
@@ -43,7 +43,7 @@ impl Overlay {
             shape.backups = Some(next.clone());
             shape.settings.insert("point-in-time recovery".into(), to);
         });
-        self.settings_changed(name, changed);
+        self.settings_changed(name, changed)?;
         Ok(json!({"ContinuousBackupsDescription": next}))
     }
 
@@ -75,14 +75,17 @@ impl Overlay {
             shape.settings.insert("tags".into(), tags.len().to_string());
             shape.tags = Some(tags);
         });
-        self.settings_changed(name, changed);
+        self.settings_changed(name, changed)?;
         Ok(())
     }
 
-    fn settings_changed(&self, name: &str, changed: bool) {
+    fn settings_changed(&self, name: &str, changed: bool) -> Result<(), Fault> {
         if changed {
-            self.state().table_changed(name);
+            let mut state = self.state();
+            self.keep_table(&mut state, name)?;
+            state.table_changed(name);
         }
+        Ok(())
     }
 
     /// The tags of a table as they are for the program.

@@ -17,6 +17,9 @@ impl Overlay {
     /// Makes sure that the overlay has an entry for each key. An entry that comes up meanwhile
     /// stays: the first image wins.
     pub async fn look_at(&self, table: &Table, keys: &[ItemKey]) -> Result<(), Fault> {
+        if !table.upstream {
+            return Ok(());
+        }
         let mut unknown: Vec<&ItemKey> = Vec::new();
         {
             let state = self.state();
@@ -28,7 +31,6 @@ impl Overlay {
         }
         for keys in unknown.chunks(BATCH_GET_KEYS_MAX) {
             let images = match keys {
-                _ if !table.upstream => Vec::new(),
                 [key] => self.read_one(table, key).await?.into_iter().collect(),
                 keys => self.read_batch(table, keys).await?,
             };

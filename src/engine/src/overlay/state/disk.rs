@@ -8,6 +8,7 @@ use std::fs::File;
 use std::io;
 use std::ops::Bound;
 use std::path::Path;
+use std::sync::Arc;
 
 use crate::limits;
 use redb::backends::FileBackend;
@@ -38,7 +39,7 @@ const MAP: TableDefinition<'_, &[u8], &[u8]> = TableDefinition::new("map");
 /// An ordered map in a file.
 #[derive(Debug)]
 pub struct Disk {
-    database: Database,
+    database: Arc<Database>,
     /// Sees what the last batch left. Absent while the next is written, so that the map can use
     /// again the pages that it replaces.
     reader: Option<ReadOnlyTable<&'static [u8], &'static [u8]>>,
@@ -54,7 +55,19 @@ impl Disk {
             .set_cache_size(limits::OVERLAY_DISK_CACHE_BYTES_MAX)
             .create_with_backend(backend)
             .map_err(map_error)?;
+        Self::over(Arc::new(database))
+    }
+
+    /// The map of a database that others write.
+    pub fn over(database: Arc<Database>) -> Result<Self, DiskError> {
         Ok(Self { database, reader: None, packer: Packer::new().map_err(DiskError::File)? })
+    }
+
+    /// Sees what has been written until now.
+    pub fn refresh(&mut self) -> Result<(), DiskError> {
+        let reading = self.database.begin_read().map_err(map_error)?;
+        self.reader = Some(reading.open_table(MAP).map_err(map_error)?);
+        Ok(())
     }
 
     /// Sets the values of keys, or removes those without; all of them or, on an error, none.
@@ -63,25 +76,8 @@ impl Disk {
         batch: impl Iterator<Item = (&'a [u8], Option<&'a [u8]>)>,
     ) -> Result<(), DiskError> {
         self.reader = None;
-        let transaction = self.database.begin_write().map_err(map_error)?;
-        {
-            let mut table = transaction.open_table(MAP).map_err(map_error)?;
-            for (key, value) in batch {
-                match value {
-                    Some(value) => {
-                        let packed = self.packer.pack(value)?;
-                        table.insert(key, packed.as_slice()).map_err(map_error)?;
-                    }
-                    None => {
-                        table.remove(key).map_err(map_error)?;
-                    }
-                }
-            }
-        }
-        transaction.commit().map_err(map_error)?;
-        let reading = self.database.begin_read().map_err(map_error)?;
-        self.reader = Some(reading.open_table(MAP).map_err(map_error)?);
-        Ok(())
+        write(&self.database, &self.packer, batch)?;
+        self.refresh()
     }
 
     /// The value of a key.
@@ -127,6 +123,30 @@ impl Disk {
     fn reader(&self) -> Result<&ReadOnlyTable<&'static [u8], &'static [u8]>, DiskError> {
         self.reader.as_ref().ok_or(DiskError::Damaged)
     }
+}
+
+/// Sets the values of keys, or removes those without, in one transaction.
+pub fn write<'a>(
+    database: &Database,
+    packer: &Packer,
+    batch: impl Iterator<Item = (&'a [u8], Option<&'a [u8]>)>,
+) -> Result<(), DiskError> {
+    let transaction = database.begin_write().map_err(map_error)?;
+    {
+        let mut table = transaction.open_table(MAP).map_err(map_error)?;
+        for (key, value) in batch {
+            match value {
+                Some(value) => {
+                    let packed = packer.pack(value)?;
+                    table.insert(key, packed.as_slice()).map_err(map_error)?;
+                }
+                None => {
+                    table.remove(key).map_err(map_error)?;
+                }
+            }
+        }
+    }
+    transaction.commit().map_err(map_error)
 }
 
 fn map_error(error: impl Into<redb::Error>) -> DiskError {
@@ -177,7 +197,7 @@ impl StorageBackend for Unsynced {
 }
 
 /// Makes values smaller: the two images of an entry are mostly the same, and JSON.
-struct Packer {
+pub struct Packer {
     compressor: RefCell<zstd::bulk::Compressor<'static>>,
     decompressor: RefCell<zstd::bulk::Decompressor<'static>>,
 }
@@ -186,7 +206,8 @@ struct Packer {
 const LEVEL: i32 = 1;
 
 impl Packer {
-    fn new() -> io::Result<Self> {
+    /// One for one thread at a time.
+    pub fn new() -> io::Result<Self> {
         Ok(Self {
             compressor: RefCell::new(zstd::bulk::Compressor::new(LEVEL)?),
             decompressor: RefCell::new(zstd::bulk::Decompressor::new()?),

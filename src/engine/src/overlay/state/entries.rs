@@ -4,7 +4,9 @@
 //! program has not moved is found where the database has it; one that it created or moved there is
 //! an *insertion*, listed beside, in the order of the view.
 
+mod kept;
 mod scans;
+mod size;
 mod tables;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -19,6 +21,7 @@ use crate::fault::Fault;
 use crate::overlay::state::effect::Effects;
 use crate::overlay::state::entries::scans::PageEnds;
 pub use crate::overlay::state::entries::scans::{PageEnd, Source};
+pub use crate::overlay::state::entries::size::TableSize;
 use crate::overlay::state::entry::{Entry, FirstPass};
 use crate::overlay::state::schemas::Table;
 use crate::overlay::state::store::{Direction, Room, Store, StoreError, after_prefix};
@@ -65,6 +68,8 @@ pub struct State {
     changed_again: Option<BTreeMap<String, u64>>,
     /// Tables that a second pass itself created, changed or deleted.
     tables_again: BTreeSet<String>,
+    /// How much each table with entries holds, by their numbers.
+    sizes: BTreeMap<u32, TableSize>,
     /// Shapes of tables that the program has changed, by their number.
     shapes: BTreeMap<u32, u32>,
     /// How many insertions there have been.
@@ -227,14 +232,20 @@ fn causes(error: &dyn std::error::Error) -> String {
 impl State {
     /// Nothing yet.
     pub fn new(room: Room) -> Self {
+        Self::over(Store::new(room))
+    }
+
+    /// What a store holds.
+    fn over(store: Store) -> Self {
         Self {
-            store: Store::new(room),
+            store,
             effects: BTreeMap::new(),
             tables: BTreeMap::new(),
             samples: BTreeMap::new(),
             changed_underneath: 0,
             changed_again: None,
             tables_again: BTreeSet::new(),
+            sizes: BTreeMap::new(),
             shapes: BTreeMap::new(),
             insertions: 0,
             page_ends: PageEnds::default(),
@@ -305,7 +316,13 @@ impl State {
         let named = || (table.schema.name.clone(), table.schema.keys.clone());
         self.tables.entry(table.number).or_insert_with(named);
         let stored = entry_key(table, key.bytes());
-        self.store.put(stored.clone(), after.encode())?;
+        if table.upstream || !after.is_empty() {
+            self.store.put(stored.clone(), after.encode())?;
+        } else {
+            // Nobody has such an item, and the database has no table that it could hide.
+            self.store.remove(&stored)?;
+        }
+        self.count_size(table, before, after)?;
         if let Some(changed_again) = &mut self.changed_again {
             let count = changed_again.entry(table.schema.name.clone()).or_default();
             *count += u64::from(after.is_changed_again());
@@ -431,6 +448,11 @@ impl State {
         let (table, keys) = number.and_then(|n| self.tables.get(&n)).ok_or_else(damaged)?;
         let entry = Entry::decode(bytes).ok_or_else(damaged)?;
         Ok(Named { table, keys, at, entry })
+    }
+
+    /// How many items a table has that exists here only, and their bytes.
+    pub fn size(&self, table: &Table) -> TableSize {
+        self.sizes.get(&table.number).copied().unwrap_or_default()
     }
 
     /// What would change, per table.

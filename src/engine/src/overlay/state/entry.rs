@@ -54,6 +54,11 @@ impl Entry {
         Self { base, now, written: true, first_pass, ..*self }
     }
 
+    /// Whether there is no item, there was none, and no pass left one.
+    pub fn is_empty(&self) -> bool {
+        self.base.is_none() && self.now.is_none() && self.first_pass == FirstPass::Now
+    }
+
     /// What the first, or only, pass of the program made of it.
     pub fn outcome(&self) -> Option<&Item> {
         match &self.first_pass {

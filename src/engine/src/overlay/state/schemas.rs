@@ -8,6 +8,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use dm_contract::report::{Fidelity, TableChange};
 use dm_dynamodb::error::ServiceError;
 use dm_dynamodb::schema::TableSchema;
+use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value, json};
 
 use crate::fault::Fault;
@@ -36,6 +37,12 @@ pub struct Table {
 }
 
 impl Table {
+    /// A table of an embedded database that was opened.
+    pub fn kept(schema: TableSchema, number: u32, shape: u32) -> Self {
+        let (unbuilt, awaited) = (BTreeSet::new(), true.into());
+        Self { schema, number, shape, upstream: false, unbuilt, awaited }
+    }
+
     /// The table and all its indexes.
     pub fn views(&self) -> impl Iterator<Item = View<'_>> {
         let indexes = (0..self.schema.indexes.len()).map(Some);
@@ -44,7 +51,8 @@ impl Table {
 }
 
 /// What the program has made of a table itself, beside its items.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct Shape {
     /// The whole description of a table that the program created; else the members of the
     /// database's that are other ones now.
@@ -196,6 +204,15 @@ impl Schemas {
     /// The program created a table.
     pub fn create(&self, schema: TableSchema, shape: Shape) -> Arc<Table> {
         self.lock().add(schema, false, shape)
+    }
+
+    /// A table that an embedded database has kept.
+    pub fn restore(&self, table: Table, shape: Shape) {
+        let mut names = self.lock();
+        names.count = names.count.max(table.number.saturating_add(1));
+        let name = table.schema.name.clone();
+        let known = Known { table: Some(Arc::new(table)), upstream: false, shape };
+        names.by_name.insert(name, known);
     }
 
     /// The program changed a table; whether it has other settings than before.

@@ -12,6 +12,10 @@ use std::sync::{Arc, OnceLock};
 use crate::limits;
 
 use crate::overlay::state::disk::{Disk, DiskError, Pair};
+pub use crate::overlay::state::store::unsaved::Batch;
+use crate::overlay::state::store::unsaved::Unsaved;
+
+mod unsaved;
 
 /// An ordered map from keys to values.
 #[derive(Debug)]
@@ -25,6 +29,8 @@ pub struct Store {
     next: Vec<u8>,
     /// Set once, and then nothing is answered any more: what was asked for may be lost.
     failed: OnceLock<StoreError>,
+    /// Of a store that outlives its process: what is not on its disk yet.
+    unsaved: Option<Unsaved>,
 }
 
 /// Where a store may be, and how large.
@@ -79,6 +85,7 @@ impl Store {
             room,
             next: Vec::new(),
             failed: OnceLock::new(),
+            unsaved: None,
         }
     }
 
@@ -214,6 +221,11 @@ impl Store {
         self.memory_bytes += entry_bytes(&key, value.as_deref());
         if let Some(old) = self.memory.get(&key) {
             self.memory_bytes -= entry_bytes(&key, old.as_deref());
+        }
+        if let Some(unsaved) = &mut self.unsaved {
+            unsaved.changed(&key);
+            self.memory.insert(key, value);
+            return Ok(());
         }
         self.memory.insert(key, value);
         while self.memory_bytes > self.room.memory_bytes_max {

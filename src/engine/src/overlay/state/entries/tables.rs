@@ -52,6 +52,7 @@ impl State {
         self.clear(&of_table(INSERTION, table))?;
         self.clear(&of_table(ENTRY, table))?;
         self.samples.remove(&table.number);
+        self.forget_table(table)?;
         if self.changed_again.is_none() {
             self.effects.remove(&table.schema.name);
         }

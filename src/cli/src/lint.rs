@@ -1,0 +1,187 @@
+//! `datamigration lint`: what would go wrong with a migration's folder, before anything runs.
+
+mod code;
+mod manifest;
+
+use std::ffi::OsStr;
+use std::fmt;
+use std::io;
+use std::path::{Path, PathBuf};
+
+use clap::Args;
+use dm_api::script::{self, Files};
+use dm_entry::args::Program;
+use dm_entry::program;
+
+use crate::folder::{self, Folder};
+use crate::print;
+use crate::seed::{SEED_FILE, Seed};
+
+/// Bytes of a ConfigMap's data (Kubernetes documentation, "ConfigMaps": 1 MiB).
+const CONFIG_MAP_BYTES_MAX: usize = 1024 * 1024;
+
+/// Flags of `datamigration lint`.
+#[derive(Clone, Debug, Args)]
+#[command(after_help = EXAMPLES)]
+pub struct Flags {
+    /// Folders of migrations
+    #[arg(required = true, value_name = "FOLDER")]
+    folders: Vec<PathBuf>,
+    /// End with 1 for warnings as well
+    #[arg(long)]
+    strict: bool,
+}
+
+const EXAMPLES: &str = "\
+It reads files and runs nothing. It ends with 1 if it finds an error.
+
+Examples:
+  datamigration lint migrations/0001-add-price-to-cars
+  datamigration lint --strict migrations/0*";
+
+/// How bad a finding is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+enum Severity {
+    /// It runs, perhaps not as intended.
+    Warning,
+    /// It does not run, or not behind a guard.
+    Error,
+}
+
+/// Something in a file.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Finding {
+    file: PathBuf,
+    line: usize,
+    severity: Severity,
+    message: String,
+}
+
+impl Finding {
+    fn error(file: &Path, line: usize, message: impl Into<String>) -> Self {
+        let message = message.into();
+        Self { file: file.to_owned(), line, severity: Severity::Error, message }
+    }
+
+    fn warning(file: &Path, line: usize, message: impl Into<String>) -> Self {
+        Self { severity: Severity::Warning, ..Self::error(file, line, message) }
+    }
+
+    /// Whether it has to be repaired.
+    pub fn is_error(&self) -> bool {
+        self.severity == Severity::Error
+    }
+}
+
+impl fmt::Display for Finding {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let severity = match self.severity {
+            Severity::Warning => "warning",
+            Severity::Error => "error",
+        };
+        write!(f, "{}:{}: {severity}: {}", self.file.display(), self.line, self.message)
+    }
+}
+
+/// Prints all findings; the exit code.
+pub fn lint(flags: &Flags) -> io::Result<u8> {
+    let mut all: Vec<Finding> = flags.folders.iter().flat_map(|folder| findings(folder)).collect();
+    all.sort_by(|a, b| (&a.file, a.line).cmp(&(&b.file, b.line)));
+    let text: String = all.iter().map(|finding| format!("{finding}\n")).collect();
+    print::answer(&text)?;
+    let errors = all.iter().filter(|finding| finding.is_error()).count();
+    print::say(&format!("errors: {errors}, warnings: {}", all.len() - errors));
+    Ok(u8::from(errors > 0 || (flags.strict && !all.is_empty())))
+}
+
+/// What is wrong with a folder.
+pub fn findings(path: &Path) -> Vec<Finding> {
+    let folder = match Folder::read(path) {
+        Ok(folder) => folder,
+        Err(error) => return vec![manifest::unreadable(path, &error)],
+    };
+    let mut found = manifest::findings(&folder, path);
+    found.extend(seed(path));
+    let Some(script) = &folder.migration.spec.script else { return found };
+    let kustomization = folder.path.join("kustomization.yaml");
+    let keys = match folder.config_map(&script.config_map.name) {
+        Ok(keys) => keys,
+        Err(error) => {
+            let line = manifest::line_of(&kustomization, "files");
+            found.push(Finding::error(
+                &kustomization,
+                line,
+                dm_contract::error_chain::chain(&error),
+            ));
+            return found;
+        }
+    };
+    found.extend(size(&folder, &keys));
+    match script::lay_out(script, &keys) {
+        Ok(files) => {
+            found.extend(startable(&folder, &files));
+            found.extend(code::findings(&folder.path, &files));
+        }
+        Err(problem) => {
+            let line = manifest::line_of(&folder.manifest, "configMap");
+            found.push(Finding::error(&folder.manifest, line, problem.to_string()));
+        }
+    }
+    found
+}
+
+fn size(folder: &Folder, keys: &Files) -> Option<Finding> {
+    let bytes: usize = keys.iter().map(|(key, bytes)| key.len() + bytes.len()).sum();
+    let message = format!(
+        "the script's files have {bytes} bytes; a ConfigMap holds {CONFIG_MAP_BYTES_MAX}. Put them \
+         into an image, or read the data from the database"
+    );
+    let line = manifest::line_of(&folder.manifest, "configMap");
+    (bytes > CONFIG_MAP_BYTES_MAX).then(|| Finding::error(&folder.manifest, line, message))
+}
+
+/// Whether something here would start the script.
+fn startable(folder: &Folder, files: &Files) -> Option<Finding> {
+    let script = folder.migration.spec.script.as_ref()?;
+    let line = manifest::line_of(&folder.manifest, "script");
+    if !script.command.is_empty() {
+        return None;
+    }
+    let file = match script::file_to_run(script, files) {
+        Ok(file) => file,
+        Err(problem) => {
+            return Some(Finding::error(&folder.manifest, line, problem.to_string()));
+        }
+    };
+    let copy = tempfile::tempdir().ok()?;
+    folder::write(files, copy.path()).ok()?;
+    let program = Program::Script { file: file.clone().into(), args: Vec::new() };
+    let path = std::env::var_os("PATH");
+    let file = folder.path.join(file);
+    match program::resolve(copy.path(), &program, path.as_deref().or(Some(OsStr::new("")))) {
+        Ok(_) => None,
+        Err(program::StartError::NoInterpreter { wanted, .. }) => {
+            let message =
+                format!("none of {wanted} is on this machine, so it only runs in a cluster");
+            Some(Finding::warning(&file, 1, message))
+        }
+        Err(error) => Some(Finding::error(&file, 1, error.to_string())),
+    }
+}
+
+fn seed(path: &Path) -> Option<Finding> {
+    let file = path.join(SEED_FILE);
+    if !path.is_dir() {
+        return None;
+    }
+    if !file.is_file() {
+        let message = "there is no seed, so `datamigration run` has nothing to try the migration on \
+                       (docs/reference/seed.md)";
+        return Some(Finding::warning(&file, 1, message));
+    }
+    let error = Seed::read(&file).err()?;
+    Some(Finding::error(&file, error.line(), dm_contract::error_chain::chain(&error)))
+}
+
+#[cfg(test)]
+mod tests;

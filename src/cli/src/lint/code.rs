@@ -1,0 +1,125 @@
+//! What goes wrong in programs, as far as their text shows it. It knows no language's grammar: what it
+//! finds is likely, and each message says what to do if it is so.
+
+use std::path::Path;
+
+use dm_api::script::Files;
+
+use super::Finding;
+
+/// Text that points a client past the guard, and what is there instead.
+const PAST_THE_GUARD: [(&str, &str); 5] = [
+    ("AWS_ENDPOINT_URL", "the environment names the guard already"),
+    ("endpoint_url", "create the client without an endpoint"),
+    ("endpoint:", "create the client without an endpoint"),
+    ("--endpoint-url", "call the AWS CLI without an endpoint"),
+    ("aws_access_key_id", "create the client without credentials"),
+];
+
+/// What is wrong in files of this folder.
+pub fn findings(folder: &Path, files: &Files) -> Vec<Finding> {
+    let mut found = Vec::new();
+    for (name, bytes) in files {
+        let Ok(text) = std::str::from_utf8(bytes) else { continue };
+        let Some(language) = Language::of(name, text) else { continue };
+        let path = folder.join(name);
+        let lines: Vec<&str> = text.lines().collect();
+        for (at, line) in lines.iter().enumerate() {
+            if language.is_comment(line) {
+                continue;
+            }
+            if let Some((named, instead)) =
+                PAST_THE_GUARD.iter().find(|(named, _)| line.contains(named))
+            {
+                let message =
+                    format!("{named} leads past the guard, where the program fails: {instead}");
+                found.push(Finding::error(&path, at + 1, message));
+            }
+            if let Some(message) = language.swallowed(&lines, at) {
+                found.push(Finding::warning(&path, at + 1, message));
+            }
+        }
+        if language == Language::Shell && !lines.iter().any(|line| stops_at_errors(line)) {
+            let message = "without `set -e` the script goes on after a command that failed, and ends \
+                           with 0";
+            found.push(Finding::warning(&path, 1, message));
+        }
+    }
+    found
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Language {
+    Python,
+    JavaScript,
+    Shell,
+}
+
+impl Language {
+    fn of(name: &str, text: &str) -> Option<Self> {
+        let first = text.lines().next().filter(|line| line.starts_with("#!")).unwrap_or_default();
+        let suffix = name.rsplit_once('.').map_or("", |(_, suffix)| suffix);
+        match suffix {
+            "py" => Some(Self::Python),
+            "js" | "mjs" | "cjs" | "ts" | "mts" | "cts" => Some(Self::JavaScript),
+            "sh" | "bash" => Some(Self::Shell),
+            _ if first.contains("python") => Some(Self::Python),
+            _ if first.contains("node") => Some(Self::JavaScript),
+            _ if first.ends_with("sh") => Some(Self::Shell),
+            _ => None,
+        }
+    }
+
+    fn is_comment(self, line: &str) -> bool {
+        let mark = if self == Self::JavaScript { "//" } else { "#" };
+        line.trim_start().starts_with(mark)
+    }
+
+    /// Why a failure that this line handles would not be seen.
+    fn swallowed(self, lines: &[&str], at: usize) -> Option<&'static str> {
+        let line = lines[at];
+        match self {
+            Self::Python => {
+                let broad =
+                    ["except:", "except Exception", "except BaseException", "except ClientError"];
+                let line = line.trim_start();
+                (broad.iter().any(|begin| line.starts_with(begin)) && !leaves(lines, at)).then_some(
+                    "the failure is caught and the program ends with 0; raise it, or end with \
+                                sys.exit(1)",
+                )
+            }
+            Self::JavaScript => {
+                let caught = line.contains(".catch(console.") || line.contains("catch {}");
+                caught.then_some(
+                    "the failure is caught and the program ends with 0; throw it, or set \
+                                  process.exitCode = 1",
+                )
+            }
+            Self::Shell => {
+                let ignored = line.contains("|| true") || line.contains("|| :");
+                ignored.then_some(
+                    "the failure is ignored and the script goes on; end it with `exit 1`",
+                )
+            }
+        }
+    }
+}
+
+/// Whether the indented block below a line raises, ends the program, or counts what failed.
+fn leaves(lines: &[&str], at: usize) -> bool {
+    let indent = |line: &str| line.len() - line.trim_start().len();
+    let outer = indent(lines[at]);
+    let block =
+        lines[at + 1..].iter().take_while(|line| line.trim().is_empty() || indent(line) > outer);
+    let inline = lines[at].rsplit_once(':').map_or("", |(_, rest)| rest);
+    let leaves = ["raise", "exit(", "return", "+= 1", ".append("];
+    block.copied().chain([inline]).any(|line| leaves.iter().any(|word| line.contains(word)))
+}
+
+/// `set -e`, `set -eu`, `set -o errexit`, or a first line with `-e`.
+fn stops_at_errors(line: &str) -> bool {
+    let mut words = line.split_whitespace();
+    let first = words.next().unwrap_or_default();
+    let flag = |word: &str| word.starts_with('-') && !word.starts_with("--") && word.contains('e');
+    (first == "set" || first.starts_with("#!")) && words.any(|word| flag(word) || word == "errexit")
+}

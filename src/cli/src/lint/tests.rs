@@ -1,0 +1,106 @@
+//! Folders with one mistake each, and the line that names it.
+
+use super::*;
+
+const MANIFEST: &str = "apiVersion: datamigration.dev/v1alpha1\nkind: DataMigration\nmetadata: {name: m}\n\
+    spec:\n  target: {name: t}\n  script:\n    configMap: {name: m}\n    image: i@sha256:0\n";
+
+const GENERATOR: &str = "configMapGenerator:\n- name: m\n  files:\n  - main.py\n";
+
+const SEED: &str = r#"{"tables": {"t": {"key": {"id": "S"}}}}"#;
+
+/// A migration without a mistake, with some files in other forms, or without them.
+fn found(changed: &[(&str, Option<&str>)]) -> Vec<String> {
+    let root = tempfile::tempdir().unwrap();
+    let folder = root.path().join("m");
+    let mut files = std::collections::BTreeMap::from([
+        ("base/migration.yaml", Some(MANIFEST)),
+        ("base/kustomization.yaml", Some(GENERATOR)),
+        ("base/main.py", Some("print('Done')\n")),
+        (SEED_FILE, Some(SEED)),
+    ]);
+    files.extend(changed.iter().copied());
+    for (name, text) in files {
+        let path = folder.join(name);
+        std::fs::create_dir_all(path.parent().unwrap()).unwrap();
+        if let Some(text) = text {
+            std::fs::write(path, text).unwrap();
+        }
+    }
+    let shown = folder.display().to_string();
+    findings(&folder).iter().map(|finding| finding.to_string().replace(&shown, "m")).collect()
+}
+
+fn check(changed: &[(&str, Option<&str>)], expected: &str) {
+    let found = found(changed);
+    assert!(found.len() == 1 && found[0].starts_with(expected), "{expected}\n{found:#?}");
+}
+
+#[test]
+fn a_good_folder_has_no_findings() {
+    assert_eq!(found(&[]), Vec::<String>::new());
+}
+
+#[test]
+fn mistakes_in_the_manifest_have_their_line() {
+    let with = |from: &str, to: &str| MANIFEST.replace(from, to);
+    let manifest = |text: &str, expected: &str| {
+        check(&[("base/migration.yaml", Some(text))], &format!("m/base/migration.yaml:{expected}"));
+    };
+    manifest(&with("image: i@sha256:0", "image: i:1"), "8: warning: image i:1 has no digest");
+    manifest(&with("metadata: {name: m}", "metadata: {name: n}"), "3: warning: metadata.name is n");
+    manifest(&with("  script:", "  skript:"), "");
+    manifest(
+        &with("{name: m}\n    image", "{name: m}\n    file: x.py\n    image"),
+        "6: error: spec.script.file",
+    );
+    check(&[("base/migration.yaml", None)], "m:1: error: ");
+}
+
+#[test]
+fn mistakes_in_files_have_their_line() {
+    check(&[("base/main.py", None)], "m/base/kustomization.yaml:3: error: reading m/base/main.py");
+    check(&[(SEED_FILE, None)], "m/seed.json:1: warning: there is no seed");
+    check(&[(SEED_FILE, Some("{\n\"table\": 1}"))], "m/seed.json:2: error: ");
+    let large = "#".repeat(CONFIG_MAP_BYTES_MAX);
+    check(
+        &[("base/main.py", Some(&large))],
+        "m/base/migration.yaml:7: error: the script's files have",
+    );
+    let unknown = GENERATOR.replace("main.py", "main.xyz");
+    check(
+        &[("base/kustomization.yaml", Some(&unknown)), ("base/main.xyz", Some(""))],
+        "m/base/main.xyz:1: error: ",
+    );
+}
+
+#[test]
+fn mistakes_in_programs_have_their_line() {
+    let python = |text: &str, expected: &str| {
+        check(&[("base/main.py", Some(text))], &format!("m/base/main.py:{expected}"));
+    };
+    python("import os\nos.environ['AWS_ENDPOINT_URL'] = 'x'\n", "2: error: AWS_ENDPOINT_URL leads");
+    python("c = client('dynamodb', endpoint_url=u)\n", "1: error: endpoint_url leads");
+    python(
+        "try:\n  f()\nexcept Exception as e:\n  print(e)\nf()\n",
+        "3: warning: the failure is caught",
+    );
+    python("try:\n  f()\nexcept: pass\n", "3: warning: the failure is caught");
+    for right in [
+        "try:\n  f()\nexcept Exception:\n  raise\n",
+        "try:\n  f()\nexcept Exception:\n  sys.exit(1)\n",
+        "try:\n  f()\nexcept ValueError:\n  pass\n",
+        "# endpoint_url\n",
+    ] {
+        assert_eq!(found(&[("base/main.py", Some(right))]), Vec::<String>::new(), "{right}");
+    }
+    let shell = |text: &str, expected: &str| {
+        let generator = GENERATOR.replace("main.py", "main.sh");
+        let files =
+            [("base/kustomization.yaml", Some(generator.as_str())), ("base/main.sh", Some(text))];
+        check(&files, &format!("m/base/main.sh:{expected}"));
+    };
+    shell("#!/bin/sh\nf\n", "1: warning: without `set -e`");
+    shell("#!/bin/sh\nset -eu\nf || true\n", "3: warning: the failure is ignored");
+    shell("#!/bin/sh -e\naws dynamodb --endpoint-url x\n", "2: error: --endpoint-url leads");
+}

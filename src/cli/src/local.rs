@@ -1,0 +1,111 @@
+//! `datamigration local`: a DynamoDB on this machine, for any SDK, until Ctrl-C.
+
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use clap::Args;
+use dm_engine::{Call, Engine, KeptError, Operation};
+use dm_guard::{Embedded, StartError};
+use serde_json::{Map, Value};
+use tokio::signal::unix::{SignalKind, signal};
+
+use crate::layout::count;
+use crate::print::say;
+use crate::seed::{Seed, SeedError};
+
+/// Flags of `datamigration local`.
+#[derive(Clone, Debug, Args)]
+#[command(after_help = EXAMPLES)]
+pub struct Flags {
+    /// Tables and items to begin with: a file, or a folder with a seed.json. A database that has
+    /// tables keeps those instead
+    #[arg(long, value_name = "FILE|FOLDER")]
+    seed: Option<PathBuf>,
+    /// Folder that keeps the database; each write is on disk before it is answered [default: none,
+    /// what it holds is gone when it ends]
+    #[arg(long, value_name = "FOLDER")]
+    data: Option<PathBuf>,
+    /// Address for clients; port 0 takes a free one
+    #[arg(long, value_name = "ADDR", default_value = "127.0.0.1:8000")]
+    listen: SocketAddr,
+    /// Region that the ARNs of tables name. Requests may be signed for any region
+    #[arg(long, default_value = REGION)]
+    region: String,
+}
+
+/// The region of an embedded database, unless another is asked for.
+pub const REGION: &str = "us-east-1";
+
+const EXAMPLES: &str = "\
+It takes any credentials: everybody who reaches the address may read and write.
+
+Examples:
+  datamigration local --seed migrations/0001-add-price-to-cars
+  export AWS_ENDPOINT_URL_DYNAMODB=http://127.0.0.1:8000 AWS_REGION=us-east-1
+  export AWS_ACCESS_KEY_ID=local AWS_SECRET_ACCESS_KEY=local
+  aws dynamodb scan --table-name cars";
+
+/// Why there is no database.
+#[derive(Debug, thiserror::Error)]
+pub enum LocalError {
+    /// The seed.
+    #[error(transparent)]
+    Seed(#[from] SeedError),
+    /// The folder.
+    #[error(transparent)]
+    Kept(#[from] KeptError),
+    /// The address.
+    #[error("starting the database")]
+    Start(#[from] StartError),
+    /// Signals.
+    #[error("listening for signals")]
+    Signals(#[source] std::io::Error),
+}
+
+/// Serves until SIGINT or SIGTERM.
+pub async fn local(flags: Flags) -> Result<u8, LocalError> {
+    // Before anything is served, so that no signal is missed.
+    let mut terminate = signal(SignalKind::terminate()).map_err(LocalError::Signals)?;
+    let mut interrupt = signal(SignalKind::interrupt()).map_err(LocalError::Signals)?;
+    dm_guard::open_files::raise();
+    let engine = Arc::new(match &flags.data {
+        Some(folder) => Engine::embedded_in(folder, &flags.region)?,
+        None => Engine::embedded(&flags.region),
+    });
+    if let Some(path) = &flags.seed {
+        seed(&engine, path).await?;
+    }
+    let database = Embedded::start(engine, flags.listen).await?;
+    let kept = match &flags.data {
+        Some(folder) => format!("kept in {}", folder.display()),
+        None => "in memory: what it holds is gone when it ends".to_owned(),
+    };
+    say(&format!("DynamoDB at http://{}, {kept}; Ctrl-C ends it", database.address));
+    tokio::select! {
+        _ = terminate.recv() => {}
+        _ = interrupt.recv() => {}
+    }
+    database.stop().await;
+    Ok(0)
+}
+
+/// Loads a seed, unless there are tables.
+async fn seed(engine: &Arc<Engine>, path: &Path) -> Result<(), LocalError> {
+    let seed = Seed::read(path)?;
+    if has_tables(engine).await {
+        say(&format!("not seeded from {}: the database has tables", path.display()));
+        return Ok(());
+    }
+    let loaded = seed.load(engine).await?;
+    let (tables, items) = (count(loaded.tables as u64), count(loaded.items as u64));
+    say(&format!("seeded from {}: tables {tables}, items {items}", path.display()));
+    Ok(())
+}
+
+async fn has_tables(engine: &Arc<Engine>) -> bool {
+    let list = Call { operation: Operation::ListTables, body: Map::new(), invocation: None };
+    let answer = engine.handle(list).await;
+    let answer: Value = serde_json::from_slice(&answer.body).unwrap_or_default();
+    answer["TableNames"].as_array().is_none_or(|names| !names.is_empty())
+}

@@ -1,0 +1,209 @@
+//! `datamigration new`: a migration's folder to begin with. It can be dry-run before it is edited.
+
+use std::fs;
+use std::io;
+use std::path::{Path, PathBuf};
+
+use clap::Args;
+
+use crate::print::say;
+use crate::seed::SEED_FILE;
+
+/// Characters of a name: a Job's name is made of it and more (RFC 1123: labels have 63).
+const NAME_CHARS_MAX: usize = 52;
+
+/// What kustomize has to know about our kinds, as the worked examples have it.
+const CONFIGURATION: &str = include_str!("../../../migrations/kustomize/datamigration.yaml");
+
+/// Flags of `datamigration new`.
+#[derive(Clone, Debug, Args)]
+#[command(after_help = EXAMPLES)]
+pub struct Flags {
+    /// The folder to make. Its last part becomes the migration's name
+    #[arg(value_name = "NAME")]
+    folder: PathBuf,
+    #[command(flatten)]
+    language: Language,
+}
+
+/// The language of the script.
+#[derive(Clone, Copy, Debug, Args)]
+#[group(multiple = false)]
+struct Language {
+    /// A script in Python, with boto3. The default
+    #[arg(long)]
+    python: bool,
+    /// A script for Node.js, with AWS's SDK
+    #[arg(long)]
+    node: bool,
+    /// A shell script, with the AWS CLI
+    #[arg(long)]
+    shell: bool,
+}
+
+const EXAMPLES: &str = "\
+Examples:
+  datamigration new migrations/0006-add-status-to-products
+  datamigration new migrations/0006-add-status-to-products --node
+  datamigration run migrations/0006-add-status-to-products";
+
+/// Why there is no new migration.
+#[derive(Debug, thiserror::Error)]
+pub enum NewError {
+    /// The name.
+    #[error(
+        "{0:?} cannot be a migration's name: use at most {NAME_CHARS_MAX} lower-case letters, digits \
+         and dashes, with a letter or digit at both ends, as in 0006-add-status-to-products"
+    )]
+    Name(String),
+    /// The folder.
+    #[error("{0} is there already; name another folder")]
+    Exists(PathBuf),
+    /// A file.
+    #[error("writing {0}")]
+    Write(PathBuf, #[source] io::Error),
+}
+
+/// A script to begin with.
+struct Script {
+    file: &'static str,
+    text: &'static str,
+    image: &'static str,
+    /// What the script needs on this machine.
+    needs: &'static str,
+}
+
+impl Language {
+    fn script(self) -> Script {
+        if self.node {
+            Script {
+                file: "main.mjs",
+                text: include_str!("new/templates/main.mjs"),
+                image: "my-registry.example/node-aws-sdk:1",
+                needs: "Node.js, and `npm install` in the folder",
+            }
+        } else if self.shell {
+            Script {
+                file: "main.sh",
+                text: include_str!("new/templates/main.sh"),
+                image: "my-registry.example/aws-cli:1",
+                needs: "the AWS CLI",
+            }
+        } else {
+            Script {
+                file: "main.py",
+                text: include_str!("new/templates/main.py"),
+                image: "my-registry.example/python-boto3:1",
+                needs: "Python with boto3",
+            }
+        }
+    }
+}
+
+/// Makes the folder.
+pub fn new(flags: &Flags) -> Result<u8, NewError> {
+    let folder = &flags.folder;
+    let name = folder.file_name().unwrap_or_default().to_string_lossy().into_owned();
+    check_name(&name)?;
+    if folder.exists() {
+        return Err(NewError::Exists(folder.clone()));
+    }
+    let script = flags.language.script();
+    for (path, text) in files(&name, &script) {
+        write(&folder.join(path), &text)?;
+    }
+    say(&told(folder, &script));
+    Ok(0)
+}
+
+/// The files of a new migration.
+fn files(name: &str, script: &Script) -> Vec<(String, String)> {
+    let filled = |template: &str, target: &str| {
+        let text = template.replace("{{name}}", name).replace("{{file}}", script.file);
+        text.replace("{{image}}", script.image).replace("{{target}}", target)
+    };
+    let overlay = |target| {
+        let text = filled(include_str!("new/templates/overlay.yaml"), target);
+        (format!("overlays/{target}/kustomization.yaml"), text)
+    };
+    let of_base = |file: &str, text: String| (format!("base/{file}"), text);
+    let mut files = vec![
+        (SEED_FILE.to_owned(), include_str!("new/templates/seed.json").to_owned()),
+        (".gitignore".to_owned(), ".datamigration/\nnode_modules/\n".to_owned()),
+        of_base("migration.yaml", filled(include_str!("new/templates/migration.yaml"), "dev")),
+        of_base("kustomization.yaml", filled(include_str!("new/templates/base.yaml"), "dev")),
+        of_base("datamigration.yaml", CONFIGURATION.to_owned()),
+        of_base(script.file, script.text.to_owned()),
+        overlay("dev"),
+        overlay("production"),
+    ];
+    if script.file == "main.mjs" {
+        files.push(("package.json".into(), include_str!("new/templates/package.json").into()));
+    }
+    files
+}
+
+fn told(folder: &Path, script: &Script) -> String {
+    let (folder, file) = (folder.display(), script.file);
+    format!(
+        "{folder} is ready for a dry run ({} needed):\n  datamigration run {folder}\n\nLines marked \
+         EDIT are yours to change:\n  base/{file}            what changes\n  base/migration.yaml     \
+         the description and the image\n  {SEED_FILE}               tables and items to try it on\n\n\
+         Then: datamigration lint {folder}",
+        script.needs
+    )
+}
+
+fn check_name(name: &str) -> Result<(), NewError> {
+    let plain = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit();
+    let ends = name.starts_with(plain) && name.ends_with(plain);
+    let all = name.chars().all(|c| plain(c) || c == '-');
+    if ends && all && name.len() <= NAME_CHARS_MAX {
+        return Ok(());
+    }
+    Err(NewError::Name(name.to_owned()))
+}
+
+fn write(path: &Path, text: &str) -> Result<(), NewError> {
+    let writing = |error| NewError::Write(path.to_owned(), error);
+    fs::create_dir_all(path.parent().unwrap_or(path)).map_err(writing)?;
+    fs::write(path, text).map_err(writing)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_name_is_one_that_kubernetes_takes() {
+        for right in ["0001-x", "a", &"a".repeat(NAME_CHARS_MAX)] {
+            assert!(check_name(right).is_ok(), "{right}");
+        }
+        for wrong in ["", "-a", "a-", "A", "a_b", "a.b", &"a".repeat(NAME_CHARS_MAX + 1)] {
+            assert!(check_name(wrong).is_err(), "{wrong}");
+        }
+    }
+
+    #[test]
+    fn a_new_folder_has_no_placeholder_left_and_is_never_written_twice() {
+        let root = tempfile::tempdir().unwrap();
+        for (at, (node, shell)) in [(false, false), (true, false), (false, true)].iter().enumerate()
+        {
+            let folder = root.path().join(format!("m{at}"));
+            let language = Language { python: false, node: *node, shell: *shell };
+            let flags = Flags { folder: folder.clone(), language };
+            new(&flags).unwrap();
+            assert!(matches!(new(&flags), Err(NewError::Exists(_))));
+            for (path, _) in files(&format!("m{at}"), &language.script()) {
+                let text = fs::read_to_string(folder.join(&path)).unwrap();
+                assert!(!text.contains("{{"), "{path}: {text}");
+            }
+            let migration = crate::folder::Folder::read(&folder).unwrap();
+            let named = migration.migration.metadata.name.clone().unwrap();
+            assert_eq!(migration.config_map(&named).unwrap().len(), 1);
+            let found = crate::lint::findings(&folder);
+            let errors: Vec<_> = found.iter().filter(|finding| finding.is_error()).collect();
+            assert!(errors.is_empty(), "{errors:?}");
+        }
+    }
+}

@@ -1,0 +1,79 @@
+//! A seed into a database, by the calls that a client would make.
+
+use std::sync::Arc;
+
+use dm_engine::{Call, Engine, Operation};
+use futures::StreamExt as _;
+use serde_json::{Value, json};
+
+use super::{Seed, SeedError, Table};
+
+/// Items written at once: where each is made durable, they share what that takes.
+const PUTS_AT_ONCE: usize = 256;
+
+/// What was loaded.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Loaded {
+    /// How many tables.
+    pub tables: usize,
+    /// How many items.
+    pub items: usize,
+}
+
+impl Seed {
+    /// Creates the tables and writes their items. On an error a part of them is there.
+    pub async fn load(&self, engine: &Arc<Engine>) -> Result<Loaded, SeedError> {
+        for table in &self.tables {
+            self.create(engine, table).await?;
+            let puts = table.items.iter().enumerate();
+            let mut puts = futures::stream::iter(puts)
+                .map(|(at, item)| self.put(engine, table, at, item))
+                .buffer_unordered(PUTS_AT_ONCE);
+            while let Some(put) = puts.next().await {
+                put?;
+            }
+        }
+        let items = self.tables.iter().map(|table| table.items.len()).sum();
+        Ok(Loaded { tables: self.tables.len(), items })
+    }
+
+    async fn create(&self, engine: &Arc<Engine>, table: &Table) -> Result<(), SeedError> {
+        let created = call(engine, Operation::CreateTable, table.create.clone()).await;
+        created.map_err(|why| self.wrong(format!("tables.{}", table.name), why))?;
+        let Some(attribute) = &table.time_to_live else { return Ok(()) };
+        let request = json!({
+            "TableName": table.name,
+            "TimeToLiveSpecification": {"Enabled": true, "AttributeName": attribute},
+        });
+        let set = call(engine, Operation::UpdateTimeToLive, request).await;
+        set.map_err(|why| self.wrong(format!("tables.{}.timeToLive", table.name), why))
+    }
+
+    async fn put(
+        &self,
+        engine: &Arc<Engine>,
+        table: &Table,
+        at: usize,
+        item: &Value,
+    ) -> Result<(), SeedError> {
+        let request = json!({"TableName": table.name, "Item": item});
+        let put = call(engine, Operation::PutItem, request).await;
+        put.map_err(|why| self.wrong(format!("tables.{}.{}[{at}]", table.name, table.member), why))
+    }
+
+    fn wrong(&self, at: String, why: String) -> SeedError {
+        SeedError::Member { file: self.file.clone(), at, why }
+    }
+}
+
+/// One call, or the words in which it was refused.
+async fn call(engine: &Arc<Engine>, operation: Operation, body: Value) -> Result<(), String> {
+    let Value::Object(body) = body else { return Err("not a request".into()) };
+    let answer = engine.handle(Call { operation, body, invocation: None }).await;
+    if answer.status == 200 {
+        return Ok(());
+    }
+    let answer: Value = serde_json::from_slice(&answer.body).unwrap_or_default();
+    let message = answer.get("message").or_else(|| answer.get("Message")).and_then(Value::as_str);
+    Err(message.unwrap_or("the database rejected it").to_owned())
+}

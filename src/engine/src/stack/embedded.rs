@@ -1,0 +1,172 @@
+//! An embedded database: the layers over an overlay that has no database behind it.
+
+use std::path::Path;
+use std::sync::atomic::AtomicBool;
+use std::sync::{Arc, OnceLock};
+
+use dm_contract::plan::{Mode, Policy as PolicyPlan, RateLimits, RunId, Upstream as UpstreamPlan};
+use dm_dynamodb::error::ServiceError;
+
+use crate::fault::Fault;
+use crate::layers::arns::Arns;
+use crate::layers::outages::Outages;
+use crate::layers::policy::Policy;
+use crate::layers::rates::Rates;
+use crate::layers::replay::Replay;
+use crate::layers::tally::Tally;
+use crate::operation::Operation;
+use crate::overlay::{KeptError, Overlay};
+use crate::stack::{Bottom, Engine};
+use crate::upstream::ReadOnly;
+
+impl Engine {
+    /// An empty database in memory, whose ARNs name this region. It takes every operation that a dry
+    /// run simulates, of every table.
+    pub fn embedded(region: &str) -> Self {
+        let tally = Arc::new(Tally::default());
+        let nothing = ReadOnly::nothing(region);
+        let overlay = Overlay::new(nothing.clone(), Arc::clone(&tally));
+        Self::over(overlay, nothing, tally)
+    }
+
+    /// The database of a folder, or a new one there. Each write is on disk before it is answered.
+    pub fn embedded_in(folder: &Path, region: &str) -> Result<Self, KeptError> {
+        let tally = Arc::new(Tally::default());
+        let nothing = ReadOnly::nothing(region);
+        let overlay = Overlay::kept_in(folder, nothing.clone(), Arc::clone(&tally))?;
+        Ok(Self::over(overlay, nothing, tally))
+    }
+
+    fn over(overlay: Overlay, nothing: ReadOnly, tally: Arc<Tally>) -> Self {
+        let run = RunId {
+            namespace: String::new(),
+            name: "local".to_owned(),
+            uid: String::new(),
+            number: 1,
+        };
+        let policy = PolicyPlan { control_plane: true, ..PolicyPlan::default() };
+        Self {
+            mode: Mode::DryRun,
+            upstream: UpstreamPlan { region: nothing.region().to_owned(), endpoint: None },
+            policy: Policy::new(policy, &run),
+            arns: Arns::new(nothing),
+            rates: Rates::new(Mode::DryRun, &RateLimits::default(), RateLimits::default()),
+            replay: Replay::default(),
+            tally,
+            outages: Outages::default(),
+            bottom: Bottom::Overlay(Box::new(overlay)),
+            archive: None,
+            problem: None,
+            second_pass: false,
+            first_pass: OnceLock::new(),
+            begun_twice: AtomicBool::new(false),
+        }
+    }
+
+    /// The region of the database.
+    pub fn region(&self) -> &str {
+        &self.upstream.region
+    }
+
+    fn is_embedded(&self) -> bool {
+        matches!(&self.bottom, Bottom::Overlay(overlay) if overlay.is_database())
+    }
+
+    /// DynamoDB does not find a table of another account; a guard says why it does not look.
+    pub(super) fn arn_fault(&self, fault: Fault) -> Fault {
+        match fault {
+            Fault::Refused { .. } if self.is_embedded() => ServiceError::table_not_found().into(),
+            fault => fault,
+        }
+    }
+
+    /// A refusal as a client of this engine understands it: one of an embedded database knows of no
+    /// guard.
+    pub(super) fn worded(&self, operation: Operation, fault: Fault) -> Fault {
+        match fault {
+            Fault::Refused { why, .. } if self.is_embedded() => {
+                let name = operation.name();
+                let message = format!("The embedded database does not support this {name}: {why}.");
+                Fault::Refused { message, why }
+            }
+            fault => fault,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::call::Call;
+    use serde_json::{Value, json};
+
+    async fn call(engine: &Arc<Engine>, operation: Operation, body: Value) -> (u16, Value) {
+        let Value::Object(body) = body else { unreachable!() };
+        let answer = engine.handle(Call { operation, body, invocation: None }).await;
+        (answer.status, serde_json::from_slice(&answer.body).unwrap())
+    }
+
+    async fn with_cars() -> Arc<Engine> {
+        let engine = Arc::new(Engine::embedded("eu-west-1"));
+        let (status, made) = call(
+            &engine,
+            Operation::CreateTable,
+            json!({
+                "TableName": "cars",
+                "KeySchema": [{"AttributeName": "id", "KeyType": "HASH"}],
+                "AttributeDefinitions": [{"AttributeName": "id", "AttributeType": "S"}],
+                "BillingMode": "PAY_PER_REQUEST",
+            }),
+        )
+        .await;
+        assert_eq!(status, 200, "{made}");
+        for id in ["a", "b"] {
+            let put = json!({"TableName": "cars", "Item": {"id": {"S": id}}});
+            assert_eq!(call(&engine, Operation::PutItem, put).await.0, 200);
+        }
+        engine
+    }
+
+    #[tokio::test]
+    async fn a_table_is_active_at_once_and_counts_its_items() {
+        let engine = with_cars().await;
+        let cars = json!({"TableName": "cars"});
+        let delete = json!({"TableName": "cars", "Key": {"id": {"S": "a"}}});
+        assert_eq!(call(&engine, Operation::DeleteItem, delete).await.0, 200);
+        let (_, described) = call(&engine, Operation::DescribeTable, cars.clone()).await;
+        let table = &described["Table"];
+        assert_eq!(table["TableStatus"], "ACTIVE");
+        assert_eq!((&table["ItemCount"], &table["TableSizeBytes"]), (&json!(1), &json!(3)));
+        assert_eq!(table["TableArn"], "arn:aws:dynamodb:eu-west-1:000000000000:table/cars");
+        let (_, scanned) = call(&engine, Operation::Scan, cars.clone()).await;
+        assert_eq!(scanned["Items"], json!([{"id": {"S": "b"}}]));
+        assert_eq!(call(&engine, Operation::DeleteTable, cars.clone()).await.0, 200);
+        let (_, listed) = call(&engine, Operation::ListTables, json!({})).await;
+        assert_eq!(listed["TableNames"], json!([]));
+        let (_, gone) = call(&engine, Operation::DescribeTable, cars).await;
+        assert!(gone["__type"].as_str().unwrap().ends_with("ResourceNotFoundException"));
+    }
+
+    #[tokio::test]
+    async fn a_table_has_its_arn_and_nobody_elses() {
+        let engine = with_cars().await;
+        let read = |arn: &str| {
+            let body = json!({"TableName": arn, "Key": {"id": {"S": "a"}}});
+            let engine = Arc::clone(&engine);
+            async move { call(&engine, Operation::GetItem, body).await }
+        };
+        assert_eq!(read("arn:aws:dynamodb:eu-west-1:000000000000:table/cars").await.0, 200);
+        let (status, theirs) = read("arn:aws:dynamodb:eu-west-1:123456789012:table/cars").await;
+        let kind = theirs["__type"].as_str().unwrap();
+        assert!(status == 400 && kind.ends_with("ResourceNotFoundException"), "{theirs}");
+    }
+
+    #[tokio::test]
+    async fn what_is_not_supported_is_named() {
+        let engine = with_cars().await;
+        let backup = json!({"TableName": "cars", "BackupName": "b"});
+        let (_, refused) = call(&engine, Operation::CreateBackup, backup).await;
+        let message = refused["message"].as_str().or(refused["Message"].as_str()).unwrap();
+        assert!(message.starts_with("The embedded database does not support this CreateBackup"));
+    }
+}
