@@ -39,7 +39,7 @@ async fn what_the_api_server_refuses() {
             m["spec"]["container"] = json!({"image": "a:1"});
             m["spec"]["secondPass"] = json!(true);
         },
-        "secondPass: a program in an image needs a command",
+        "a program in an image needs a command",
     )
     .await;
     refused(&bed, |m| m["spec"]["dryrun"] = json!(false), ".spec.dryrun").await;

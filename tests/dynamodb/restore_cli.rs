@@ -60,6 +60,8 @@ async fn a_run_on_a_laptop_is_journalled_looked_at_and_taken_back() {
     };
     let (code, _, told) = exec("7");
     assert_eq!(code, 7, "{told}");
+    let restores = format!("restore   datamigration restore --archive {archive}");
+    assert!(told.contains(&restores) && told.contains("--run 0001-prices/1"), "{told}");
     assert!(told.contains("run: 0001-prices/1"), "{told}");
     let left = database().items(&table).await;
     assert_ne!(left, before);
@@ -85,11 +87,11 @@ async fn a_run_on_a_laptop_is_journalled_looked_at_and_taken_back() {
     };
     let (code, answer, told) = restore(&["--dry-run"]);
     assert_eq!(code, 3, "{told}");
-    assert!(answer.contains("would put back attributes of 2 items"), "{answer}");
-    assert!(answer.contains("price was changed since"), "{answer}");
+    assert!(answer.contains("2  items would be restored to their earlier attributes"), "{answer}");
+    assert!(answer.contains("price changed after the run"), "{answer}");
     let (code, answer, told) = restore(&[]);
     assert_eq!(code, 3, "{told}");
-    assert!(answer.contains("restored 0001-prices/1 as 0001-prices/2"), "{answer}");
+    assert!(answer.contains("restored 0001-prices/1 as run 0001-prices/2"), "{answer}");
     let (code, _, told) = restore(&["--on-conflict", "overwrite"]);
     assert_eq!(code, 3, "{told}");
     assert_eq!(database().items(&table).await, before);
@@ -97,6 +99,20 @@ async fn a_run_on_a_laptop_is_journalled_looked_at_and_taken_back() {
     assert_eq!(code, 0);
     let report: serde_json::Value = serde_json::from_str(&answer).unwrap();
     assert_eq!((&report["untouched"], &report["conflicts"]), (&json!(3), &json!(0)));
+
+    // A restore of what is restored is no run: the next one has its number.
+    let (code, answer, told) = restore(&[]);
+    assert_eq!(code, 0, "{told}");
+    assert!(answer.contains("0001-prices/1 was restored by 0001-prices/4"), "{answer}");
+    let listed = look(&["ls"]);
+    let wide = |line: &str| line.split_whitespace().map(str::to_owned).collect::<Vec<_>>();
+    let first = wide(listed.lines().nth(1).unwrap());
+    assert_eq!(first[0], "0001-prices/1", "{listed}");
+    assert!(first.contains(&table), "{listed}");
+    assert!(listed.contains("3 updated, 0 created, 0 deleted"), "{listed}");
+    assert!(listed.contains("0 restored, 0 deleted, 0 recreated, 0 conflicts"), "{listed}");
+    let shown = look(&["show", "--run", "0001-prices/1"]);
+    assert!(shown.contains("runs/0001-prices/000001/report.json"), "{shown}");
 
     let gone = look(&["gc", "--older-than-days", "0", "--keep", "0", "--dry-run"]);
     assert!(gone.contains("would go"), "{gone}");

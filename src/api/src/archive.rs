@@ -15,9 +15,9 @@ use crate::target::ObjectName;
     validation = Rule::new("!self.url.startsWith('file://') || !has(self.endpoint) && !has(self.region) && !has(self.credentials)")
         .message("endpoint, region and credentials belong to an s3:// archive"),
     validation = Rule::new("!self.url.matches('(^|/)[.][.]?(/|$)')")
-        .message("url: a path has no parts . and .."),
+        .field_path(".url").message("a path has no parts . and .."),
     validation = Rule::new("!self.url.matches('^file:///(dm|bin|dev|etc|lib|lib64|proc|run|sys|tmp|usr|var)/*$') && !self.url.matches('^file:///(dm|bin|dev|etc|lib|lib64|proc|run|sys|usr|var/run)/')")
-        .message("url: the folder belongs to the guard's image or to the system; use another, such as file:///archive")
+        .field_path(".url").message("the folder belongs to the guard's image or to the system; use another, such as file:///archive")
 )]
 pub struct ArchiveSpec {
     /// `s3://bucket/prefix`, or `file:///folder` for a volume, which is then mounted there.

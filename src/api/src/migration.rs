@@ -36,19 +36,19 @@ use crate::target::ObjectName;
         .message("metadata.name must have at most 63 characters"),
     validation = Rule::new(
         "!has(oldSelf.status) || !has(oldSelf.status.applied) || oldSelf.status.applied.result != 'Succeeded' || has(oldSelf.status.applied.restoredBy) || self.spec.target == oldSelf.spec.target"
-    ).message("spec.target: this migration was applied; what it does cannot be changed any more. Write a new DataMigration instead, or restore this one first"),
+    ).field_path(".spec.target").message("this migration was applied; what it does cannot be changed any more. Write a new DataMigration instead, or restore this one first"),
     validation = Rule::new(
         "!has(oldSelf.status) || !has(oldSelf.status.applied) || oldSelf.status.applied.result != 'Succeeded' || has(oldSelf.status.applied.restoredBy) || has(oldSelf.status.applied.baseline) || (has(self.spec.script) ? has(oldSelf.spec.script) && self.spec.script == oldSelf.spec.script : !has(oldSelf.spec.script))"
-    ).message("spec.script: this migration was applied; what it does cannot be changed any more. Write a new DataMigration instead, or restore this one first"),
+    ).field_path(".spec.script").message("this migration was applied; what it does cannot be changed any more. Write a new DataMigration instead, or restore this one first"),
     validation = Rule::new(
         "!has(oldSelf.status) || !has(oldSelf.status.applied) || oldSelf.status.applied.result != 'Succeeded' || has(oldSelf.status.applied.restoredBy) || has(oldSelf.status.applied.baseline) || (has(self.spec.container) ? has(oldSelf.spec.container) && self.spec.container == oldSelf.spec.container : !has(oldSelf.spec.container))"
-    ).message("spec.container: this migration was applied; what it does cannot be changed any more. Write a new DataMigration instead, or restore this one first"),
+    ).field_path(".spec.container").message("this migration was applied; what it does cannot be changed any more. Write a new DataMigration instead, or restore this one first"),
     validation = Rule::new(
         "!oldSelf.spec.baseline || self.spec.baseline || !has(oldSelf.status) || !has(oldSelf.status.applied) || self.spec.retry > oldSelf.spec.retry"
-    ).message("spec.baseline: this migration is recorded as applied before. To run it after all, set baseline to false and raise retry in the same change"),
+    ).field_path(".spec.baseline").message("this migration is recorded as applied before. To run it after all, set baseline to false and raise retry in the same change"),
     validation = Rule::new(
         "!self.spec.baseline || oldSelf.spec.baseline || !has(oldSelf.status) || !has(oldSelf.status.applied) || oldSelf.status.applied.result != 'Succeeded' || has(oldSelf.status.applied.restoredBy)"
-    ).message("spec.baseline: a run of this migration has applied it already"),
+    ).field_path(".spec.baseline").message("a run of this migration has applied it already"),
     printcolumn(name = "Target", type_ = "string", json_path = ".spec.target.name"),
     printcolumn(name = "Phase", type_ = "string", json_path = ".status.phase"),
     printcolumn(name = "Progress", type_ = "string", json_path = ".status.progress.text"),
@@ -69,11 +69,11 @@ use crate::target::ObjectName;
 )]
 #[x_kube(
     validation = Rule::new("has(self.script) != has(self.container) || self.baseline && !has(self.script)")
-        .message("give exactly one source: script or container"),
+        .field_path(".script").message("give exactly one source: script or container"),
     validation = Rule::new("!self.baseline || self.state == 'Applied'")
-        .message("baseline: nothing is known of what was changed before, so it cannot be restored"),
+        .field_path(".baseline").message("nothing is known of what was changed before, so it cannot be restored"),
     validation = Rule::new("!self.secondPass || !has(self.container) || (has(self.container.command) && size(self.container.command) > 0)")
-        .message("secondPass: a program in an image needs a command, so that it can be run a second time")
+        .field_path(".secondPass").message("a program in an image needs a command, so that it can be run a second time")
 )]
 #[serde(rename_all = "camelCase")]
 pub struct DataMigrationSpec {

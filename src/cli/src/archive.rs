@@ -6,6 +6,7 @@ use std::io;
 use clap::{Args, Subcommand};
 use dm_contract::error_chain::chain;
 use dm_contract::plan::ArchivePlan;
+use dm_contract::report::TableEffect;
 use dm_engine::archive::ledger::{
     self, Completed, Kind, LedgerEntry, LedgerError, Removal, RunOutcome,
 };
@@ -68,7 +69,7 @@ Examples:
 
 #[derive(Clone, Debug, Subcommand)]
 enum Verb {
-    /// List the runs of all migrations, and who has which table
+    /// List the runs of all migrations with their tables and counts, and the table locks
     Ls(Ls),
     /// Show one run
     Show(OneRun),
@@ -185,16 +186,47 @@ fn words(entry: &LedgerEntry) -> (String, &'static str) {
 async fn ls(flags: Ls) -> Answered<u8> {
     let archive = flags.place.open().await?;
     let entries = ledger::entries(&archive, flags.migration.as_deref()).await?;
-    let mut text = format!("{:<44} {:<14} {:<10} {}\n", "RUN", "KIND", "OUTCOME", "BEGUN");
+    let mut rows = Vec::with_capacity(entries.len());
     for entry in &entries {
         let (kind, outcome) = words(entry);
+        let begun_at = entry.begun.begun_at.clone();
         let run = entry.run.to_string();
-        let begun_at = &entry.begun.begun_at;
-        text.extend([format!("{run:<44} {kind:<14} {outcome:<10} {begun_at}\n")]);
+        rows.push(vec![run, kind, outcome.to_owned(), begun_at, tables(entry), changes(entry)]);
     }
+    let mut text = layout::table(&["RUN", "KIND", "OUTCOME", "BEGUN", "TABLES", "CHANGES"], &rows);
     text += &locks::listed(&archive).await?;
     print::answer(&text)?;
     Ok(0)
+}
+
+/// The tables that a run wrote, or of which its result tells.
+fn tables(entry: &LedgerEntry) -> String {
+    let summary = entry.completed.as_ref().and_then(|completed| completed.summary.as_ref());
+    let told =
+        summary.into_iter().flat_map(|summary| summary.tables.iter().map(|table| &table.name));
+    let names: BTreeSet<&String> = entry.tables.keys().chain(told).collect();
+    let names: Vec<&str> = names.into_iter().map(String::as_str).collect();
+    if names.is_empty() { "-".into() } else { names.join(",") }
+}
+
+/// What a run did to the items of all its tables.
+fn changes(entry: &LedgerEntry) -> String {
+    let Some(completed) = &entry.completed else { return "-".into() };
+    match (&entry.begun.kind, &completed.summary, &completed.message) {
+        (Kind::Restore(_), _, Some(message)) => message.clone(),
+        (_, Some(summary), _) => {
+            let sum =
+                |of: fn(&TableEffect) -> u64| layout::count(summary.tables.iter().map(of).sum());
+            let created = if summary.counts_items { "created" } else { "put" };
+            format!(
+                "{} updated, {} {created}, {} deleted",
+                sum(|table| table.updated),
+                sum(|table| table.created),
+                sum(|table| table.deleted)
+            )
+        }
+        (_, None, _) => "-".into(),
+    }
 }
 
 async fn show(flags: OneRun) -> Answered<u8> {
@@ -217,8 +249,11 @@ async fn show(flags: OneRun) -> Answered<u8> {
     };
     print::answer(&format!(
         "run        {}\nkind       {kind}\noutcome    {outcome} {message}\nbegun      {}\n\
-         completed  {ended}\njournal    {journal}\n{times}{kept}",
-        flags.run, entry.begun.begun_at,
+         completed  {ended}\ntables     {}\nchanges    {}\njournal    {journal}\n{times}{kept}",
+        flags.run,
+        entry.begun.begun_at,
+        tables(entry),
+        changes(entry),
     ))?;
     Ok(code)
 }

@@ -28,7 +28,11 @@ pub struct Flags {
     /// anything again?
     #[arg(long, conflicts_with = "apply")]
     second_pass: bool,
-    /// File that gets the result as JSON. What a dry run would change, item by item, goes beside it:
+    /// Accept a dry run whose program sends no request; otherwise it ends with 125, because a program
+    /// that missed the guard sends none either
+    #[arg(long)]
+    expect_no_requests: bool,
+    /// File for the result as JSON. What a dry run would change, item by item, is written next to it:
     /// that of tried.json to tried.ndjson.zst
     #[arg(long, value_name = "FILE")]
     report: Option<PathBuf>,
@@ -77,7 +81,7 @@ Examples:
   # Apply it to a local database, and keep the result
   datamigration exec --apply --upstream http://127.0.0.1:8000 --report applied.json -- node main.mjs
 
-  # Apply it so that it can be taken back
+  # Apply it so that it can be restored
   datamigration exec --apply --archive file:///var/lib/archive -- python3 main.py";
 
 /// Runs the program; its exit code.
@@ -91,7 +95,8 @@ pub async fn exec(flags: Flags) -> Result<u8, SessionError> {
     flags.writes.announce(&upstream);
     let mut plan = database::plan(&flags.database, upstream, flags.writes.mode(), &title);
     plan.second_pass = flags.second_pass;
-    let journalled = journalled::begin(&flags.journal, &mut plan).await?;
+    let verb = journalled::Verb { migration: "exec", apply: "--apply" };
+    let journalled = journalled::begin(&flags.journal, verb, &mut plan).await?;
     let session = Session {
         plan: &plan,
         program: &program,
@@ -100,6 +105,7 @@ pub async fn exec(flags: Flags) -> Result<u8, SessionError> {
         report: flags.report.as_deref(),
         journalled: journalled.as_ref(),
         database: session::Database::OfChain,
+        expects_requests: !flags.expect_no_requests,
     };
     Box::pin(session::run(session)).await
 }

@@ -1,6 +1,6 @@
 //! The command line as a whole: the verbs and what they share.
 
-use std::ffi::OsStr;
+use std::ffi::{OsStr, OsString};
 use std::path::Path;
 
 use clap::{ArgAction, Parser, Subcommand};
@@ -88,6 +88,36 @@ pub fn called_as(program: Option<&OsStr>) -> &'static str {
     }
 }
 
+/// Flags of the cluster that kubectl accepts before a verb.
+const BEFORE_VERB: [&str; 4] = ["-n", "--namespace", "--context", "--kubeconfig"];
+
+/// Moves the cluster's flags from before the verb to behind it, because kubectl's users write them there.
+pub fn verb_first(args: impl IntoIterator<Item = OsString>) -> Vec<OsString> {
+    let mut args = args.into_iter();
+    let mut moved: Vec<OsString> = args.next().into_iter().collect();
+    let mut before = Vec::new();
+    while let Some(arg) = args.next() {
+        let text = arg.to_string_lossy();
+        let flag = BEFORE_VERB.iter().find(|flag| match text.strip_prefix(**flag) {
+            Some("") => true,
+            Some(rest) => rest.starts_with('=') || !flag.starts_with("--"),
+            None => false,
+        });
+        let takes_next = flag.is_some_and(|flag| text == *flag);
+        if flag.is_none() {
+            moved.push(arg);
+            break;
+        }
+        before.push(arg);
+        if takes_next {
+            before.extend(args.next());
+        }
+    }
+    moved.extend(before);
+    moved.extend(args);
+    moved
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -129,6 +159,30 @@ mod tests {
         ] {
             assert!(parse(wrong).is_err(), "{wrong}");
         }
+    }
+
+    #[test]
+    fn the_clusters_flags_may_stand_before_the_verb() {
+        for (line, expected) in [
+            ("dm -n shop list -A", "dm list -n shop -A"),
+            (
+                "dm --namespace=shop --context x describe m",
+                "dm describe --namespace=shop --context x m",
+            ),
+            ("dm -nshop logs m", "dm logs -nshop m"),
+            ("dm -v -n shop list", "dm -v -n shop list"),
+            ("dm exec -- a -n b", "dm exec -- a -n b"),
+            ("dm -n", "dm -n"),
+            ("dm --names x", "dm --names x"),
+            ("dm", "dm"),
+        ] {
+            let words = line.split_whitespace().map(OsString::from);
+            let found: Vec<String> =
+                verb_first(words).iter().map(|word| word.to_string_lossy().into_owned()).collect();
+            assert_eq!(found.join(" "), expected);
+        }
+        let line = verb_first("dm -n shop list".split(' ').map(OsString::from));
+        assert!(Flags::try_parse_from(line).is_ok());
     }
 
     #[test]

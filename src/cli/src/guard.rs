@@ -9,6 +9,7 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use clap::{Args, ValueEnum};
+use dm_contract::error_chain::chain;
 use dm_contract::plan::{ACCESS_KEY_ENV, Mode, Plan, program_environment};
 use dm_guard::Options;
 use dm_guard::clients::{AccessKey, Clients, fresh_access_key};
@@ -16,6 +17,7 @@ use dm_guard::token::ControlToken;
 use tokio::signal::unix::{SignalKind, signal};
 
 use crate::database;
+use crate::journalled::{self, Journalled, Outcome};
 use crate::print::say;
 use crate::report;
 use crate::session::{self, SessionError};
@@ -53,7 +55,9 @@ pub struct Flags {
     pub any_client: bool,
     #[command(flatten)]
     database: database::Flags,
-    /// File that gets the result as JSON. What a dry run would change, item by item, goes beside it:
+    #[command(flatten)]
+    journal: journalled::Flags,
+    /// File for the result as JSON. What a dry run would change, item by item, is written next to it:
     /// that of tried.json to tried.ndjson.zst
     #[arg(long, value_name = "FILE")]
     pub report: Option<PathBuf>,
@@ -91,7 +95,29 @@ pub async fn guard(flags: Flags) -> Result<u8, SessionError> {
     // Before anything is served, so that no signal is missed.
     let mut terminate = signal(SignalKind::terminate()).map_err(SessionError::Signals)?;
     let mut interrupt = signal(SignalKind::interrupt()).map_err(SessionError::Signals)?;
-    let plan = plan(&flags).await?;
+    let mut plan = plan(&flags).await?;
+    let verb = journalled::Verb { migration: "guard", apply: "--mode apply" };
+    let journalled = journalled::begin(&flags.journal, verb, &mut plan).await?;
+    let served = serve(&flags, &plan, journalled.as_ref(), async {
+        tokio::select! {
+            _ = terminate.recv() => {}
+            _ = interrupt.recv() => {}
+        }
+    });
+    let served = served.await;
+    if let (Err(error), Some(journalled)) = (&served, &journalled) {
+        journalled.end(&Outcome::Failed(format!("{}.", chain(error))), None).await?;
+    }
+    served
+}
+
+/// Serves until it is stopped, and reports what was done.
+async fn serve(
+    flags: &Flags,
+    plan: &Plan,
+    journalled: Option<&Journalled>,
+    stopped: impl Future<Output = ()>,
+) -> Result<u8, SessionError> {
     dm_guard::open_files::raise();
     let report = report::prepare(flags.report.as_deref(), plan.mode)?;
     let token = flags.control_token_file.as_deref().map(ControlToken::of_file).transpose()?;
@@ -109,7 +135,7 @@ pub async fn guard(flags: Flags) -> Result<u8, SessionError> {
         state_dir: None,
         clients,
     };
-    let guard = session::start_guard_with(&plan, &options).await?;
+    let guard = session::start_guard_with(plan, &options).await?;
     let begun = Instant::now();
     say(&format!(
         "{}, behind http://{}; Ctrl-C ends it",
@@ -131,21 +157,32 @@ pub async fn guard(flags: Flags) -> Result<u8, SessionError> {
     } else if flags.env_file.is_none() && flags.access_key_id.is_none() {
         say(&format!("clients sign with AWS_ACCESS_KEY_ID={access_key} and any secret key"));
     }
-    tokio::select! {
-        _ = terminate.recv() => {}
-        _ = interrupt.recv() => {}
-    }
+    stopped.await;
     let engine = Arc::clone(guard.engine());
     let result = guard.stop().await;
     let report = report::write(report, &result, &engine)?;
+    let restore = match journalled {
+        Some(journalled) => {
+            journalled.keep_report(plan, &engine, &result).await;
+            Some(journalled.restore_command(plan))
+        }
+        None => None,
+    };
     let told = Told {
-        plan: &plan,
+        plan,
         end: End::Stopped,
         second: None,
         took: begun.elapsed(),
         report: report.as_ref(),
+        restore: restore.as_deref(),
     };
     say(&format!("\n{}", summary::text(&result, &told).trim_end()));
+    if let Some(journalled) = journalled {
+        say(&format!(
+            "The outcome of run {} stays unknown in the ledger: a guard does not see how its clients ended.",
+            journalled.name()
+        ));
+    }
     Ok(0)
 }
 

@@ -1,8 +1,11 @@
 //! A run on a laptop that is journalled: its name in an archive, and its end in the ledger.
 
+use std::sync::Arc;
+
 use clap::{Args, ValueEnum};
-use dm_contract::plan::{JournalMode, Plan};
-use dm_contract::report::GuardResult;
+use dm_contract::plan::{JournalMode, Mode, Plan};
+use dm_contract::report::{Archived, GuardResult};
+use dm_engine::Engine;
 use dm_engine::archive::ledger::{self, Begin, Begun, Completed, RunOutcome};
 use dm_engine::archive::{Archive, LayoutError, RunName};
 use dm_engine::journal::JournalledRun;
@@ -18,8 +21,8 @@ const NUMBERS_TRIED_MAX: u32 = 64;
 #[group(id = "journal")]
 pub struct Flags {
     /// Journal every change in this archive before it happens, so that the run can be restored:
-    /// s3://bucket/prefix or file:///folder. With --apply only
-    #[arg(long, value_name = "URL", requires = "apply")]
+    /// s3://bucket/prefix or file:///folder. Only for runs that write
+    #[arg(long, value_name = "URL")]
     archive: Option<String>,
     /// An endpoint of S3's protocol other than AWS's, as http(s)://host[:port]
     #[arg(long, value_name = "URL", requires = "archive")]
@@ -27,9 +30,9 @@ pub struct Flags {
     /// Region of the archive's bucket [default: the database's]
     #[arg(long, value_name = "REGION", requires = "archive")]
     archive_region: Option<String>,
-    /// The migration's name in the archive
-    #[arg(long, value_name = "NAME", requires = "archive", default_value = "exec")]
-    migration: String,
+    /// The migration's name in the archive [default: exec; of `run`, the manifest's; of `guard`, guard]
+    #[arg(long, value_name = "NAME", requires = "archive")]
+    migration: Option<String>,
     /// What the journal promises, and what it may cost
     #[arg(
         long = "journal", value_name = "MODE", value_enum, requires = "archive",
@@ -40,14 +43,19 @@ pub struct Flags {
 
 impl Flags {
     /// A strict journal in this archive.
-    pub fn in_archive(url: String, migration: &str) -> Self {
+    pub fn in_archive(url: String) -> Self {
         Self {
             archive: Some(url),
             archive_endpoint: None,
             archive_region: None,
-            migration: migration.to_owned(),
+            migration: None,
             journal_mode: JournalFlag::Strict,
         }
+    }
+
+    /// Whether an archive is given.
+    pub fn names_an_archive(&self) -> bool {
+        self.archive.is_some()
     }
 }
 
@@ -74,6 +82,12 @@ pub enum JournalledError {
     /// Others take each number first.
     #[error("no number for a run of {0}: others begin runs all the time")]
     NoNumber(String),
+    /// Nothing would be in it.
+    #[error(
+        "--archive keeps what a run that writes has changed, and a dry run writes nothing: leave it out, \
+         or apply with {0}"
+    )]
+    DryRun(&'static str),
 }
 
 /// A run that is journalled.
@@ -82,6 +96,7 @@ pub struct Journalled {
     archive: Archive,
     run: JournalledRun,
     begun: Begun,
+    restore: Option<String>,
 }
 
 /// How a run ended.
@@ -106,15 +121,36 @@ pub struct Ran<'a> {
     pub result: &'a GuardResult,
 }
 
-/// Begins the plan's run in the archive, if there is to be one: its number is taken from now on, and
-/// whoever gets it has to say how it ended.
-pub async fn begin(flags: &Flags, plan: &mut Plan) -> Result<Option<Journalled>, JournalledError> {
-    let Some(url) = &flags.archive else { return Ok(None) };
+/// Where a verb's runs are kept if no flag says so, and what makes the verb write.
+#[derive(Clone, Copy, Debug)]
+pub struct Verb<'a> {
+    /// The migration's name in the archive.
+    pub migration: &'a str,
+    /// The flag that makes it write.
+    pub apply: &'static str,
+}
+
+/// Begins the plan's run in the archive, if there is to be one: its number is taken from now on, and the
+/// caller has to record how it ended.
+pub async fn begin(
+    flags: &Flags,
+    verb: Verb<'_>,
+    plan: &mut Plan,
+) -> Result<Option<Journalled>, JournalledError> {
+    let Some(url) = &flags.archive else {
+        if plan.mode == Mode::Apply {
+            say("without --archive no before-images are kept, and this run cannot be restored");
+        }
+        return Ok(None);
+    };
+    if plan.mode == Mode::DryRun {
+        return Err(JournalledError::DryRun(verb.apply));
+    }
     let named = dm_contract::plan::ArchivePlan {
         url: url.clone(),
         endpoint: flags.archive_endpoint.clone(),
         region: flags.archive_region.clone(),
-        migration: flags.migration.clone(),
+        migration: flags.migration.as_deref().unwrap_or(verb.migration).to_owned(),
         again: true,
         ..dm_contract::plan::ArchivePlan::default()
     };
@@ -142,7 +178,9 @@ async fn begin_next(archive: Archive, plan: &mut Plan) -> Result<Journalled, Jou
         let begun = Begun::now(plan, run.kind.clone());
         let entered = ledger::begin(&archive, &run.name, &begun).await;
         match entered.map_err(ArchiveVerbError::Ledger)? {
-            Begin::New | Begin::Again => return Ok(Journalled { archive, run, begun }),
+            Begin::New | Begin::Again => {
+                return Ok(Journalled { archive, run, begun, restore: None });
+            }
             Begin::Taken(_) | Begin::Over(_) => {}
         }
     }
@@ -158,6 +196,48 @@ pub async fn next(archive: &Archive, migration: &str) -> Result<RunName, Journal
 }
 
 impl Journalled {
+    /// The command that restores the run.
+    pub fn restore_command(&self, plan: &Plan) -> String {
+        if let Some(command) = &self.restore {
+            return command.clone();
+        }
+        let at = plan.archive.as_ref().map(|named| {
+            let flag = |name: &str, value: &Option<String>| {
+                value.as_ref().map(|value| format!(" --{name} {value}")).unwrap_or_default()
+            };
+            format!(
+                "{}{}{}{}",
+                named.url,
+                flag("archive-endpoint", &named.endpoint),
+                flag("archive-region", &named.region),
+                flag("upstream", &plan.upstream.endpoint),
+            )
+        });
+        let (at, run) = (at.unwrap_or_default(), &self.run.name);
+        format!("datamigration restore --archive {at} --run {run}")
+    }
+
+    /// The same run, restored by another command than that of its archive.
+    #[must_use]
+    pub fn restored_by_command(self, command: String) -> Self {
+        Self { restore: Some(command), ..self }
+    }
+
+    /// Keeps the result as the run's report in the archive. The program's output stays where it went.
+    pub async fn keep_report(&self, plan: &Plan, engine: &Arc<Engine>, result: &GuardResult) {
+        let Some(keep) = dm_guard::keep::Keep::of(plan, &self.archive, None) else { return };
+        let mut kept = Archived { run: self.run.name.to_string(), ..Archived::default() };
+        keep.upload(engine, result, &mut kept).await;
+        if let Some(problem) = kept.problem {
+            say(&format!("not kept in the archive: {problem}"));
+        }
+    }
+
+    /// The run's name in the archive.
+    pub fn name(&self) -> &RunName {
+        &self.run.name
+    }
+
     /// Says in the ledger how the run ended, whether or not it wrote anything. Where nobody knows,
     /// nothing is noted, as of a run whose machine died.
     pub async fn end(

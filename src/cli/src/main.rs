@@ -4,7 +4,7 @@ use std::process::ExitCode;
 
 use anyhow::Error;
 use clap::{CommandFactory as _, FromArgMatches as _};
-use dm_cli::flags::{Flags, Verb, called_as};
+use dm_cli::flags::{Flags, Verb, called_as, verb_first};
 use dm_cli::run::RunError;
 use dm_cli::session::SessionError;
 use dm_cli::{
@@ -19,7 +19,8 @@ static ALLOCATOR: tikv_jemallocator::Jemalloc = tikv_jemallocator::Jemalloc;
 #[tokio::main]
 async fn main() -> ExitCode {
     let called_as = called_as(std::env::args_os().next().as_deref());
-    let matches = Flags::command().bin_name(called_as).get_matches();
+    let matches =
+        Flags::command().bin_name(called_as).get_matches_from(verb_first(std::env::args_os()));
     let flags = Flags::from_arg_matches(&matches).unwrap_or_else(|error| error.exit());
     start_logging(flags.verbose);
     match Box::pin(act(flags.verb)).await {

@@ -1,15 +1,16 @@
-//! `datamigration restore`: takes back what a journalled run changed. With a migration's name the
-//! cluster does it (`take_back`), with an archive and a run it is done here.
+//! `datamigration restore`: undoes what a journaled run changed. With a migration's name the cluster
+//! restores (`take_back`), with an archive and a run this process does.
 
 use std::io;
 use std::path::{Path, PathBuf};
 
 use clap::{Args, ValueEnum};
 use dm_contract::identity::Mismatch;
-use dm_contract::plan::{Mode, OnConflict, Upstream};
+use dm_contract::plan::{Mode, OnConflict, Plan, Upstream};
 use dm_contract::restored::Conflict;
 use dm_engine::CredentialSource;
-use dm_engine::archive::{RunName, ledger};
+use dm_engine::archive::RunName;
+use dm_engine::archive::ledger::{self, LedgerEntry};
 use dm_engine::restore::{Restore, RestoreError, RestoreReport};
 
 use crate::archive::{self, ArchiveVerbError, Place};
@@ -33,10 +34,10 @@ pub struct Flags {
         conflicts_with_all = ["archive", "folder", "run", "json", "accept"]
     )]
     name: Option<String>,
-    /// Write nothing, and say what would be put back
+    /// Write nothing, and print what a restore would do
     #[arg(long)]
     dry_run: bool,
-    /// What happens to what others changed since
+    /// What happens to attributes and items that changed after the run
     #[arg(long, value_enum, default_value_t = OnConflictFlag::Skip)]
     on_conflict: OnConflictFlag,
     /// In a cluster: do not ask; needed where nobody can be asked
@@ -90,8 +91,9 @@ pub struct Flags {
 const HERE: &str = "Without a cluster";
 
 const EXAMPLES: &str = "\
-An attribute goes back only if it still has what the run left. What others changed since is listed and
-left alone. A restore is a run of its own: interrupted, it goes on where it was.
+An attribute is restored only if it still has the value that the run wrote. Anything that changed after
+the run is listed as a conflict and left unchanged; the exit code is then 3. A restore is a run with its
+own number and journal. After an interruption, run the command again: it continues.
 
 With a name it sets spec.state to Restored. Where Git is the source, commit that change instead.
 
@@ -105,9 +107,9 @@ Examples:
 /// What happens to conflicts.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 enum OnConflictFlag {
-    /// They stay as they are
+    /// They stay unchanged
     Skip,
-    /// They get back what they had before the run
+    /// They are restored to what they were before the run
     Overwrite,
 }
 
@@ -129,7 +131,7 @@ impl From<Accept> for Mismatch {
     }
 }
 
-/// Why a run was not taken back, or not wholly.
+/// Why a run was not restored, or not wholly.
 #[derive(Debug, thiserror::Error)]
 pub enum RestoreVerbError {
     /// The database.
@@ -275,6 +277,9 @@ async fn restore_here(
         archive.probe().await.map_err(ArchiveVerbError::Archive)?;
     }
     let own = journalled::next(&archive, run.migration()).await?;
+    let entries = ledger::entries(&archive, Some(run.migration())).await;
+    let entries = entries.map_err(ArchiveVerbError::Ledger)?;
+    let earlier = ledger::restored_by(&entries, run).filter(|_| mode == Mode::Apply);
     let mut plan = database::plan(&flags.database, upstream, mode, run.migration());
     plan.archive = Some(place.named(run.migration()));
     plan.run.number = own.number();
@@ -284,7 +289,19 @@ async fn restore_here(
         OnConflictFlag::Overwrite => OnConflict::Overwrite,
     };
     plan.accept = accept;
-    let restore = Restore::over(&plan, credentials, run.number(), on_conflict, archive)?;
+    let number = run.number();
+    if let Some(earlier) = earlier {
+        // What the table holds decides, not only the ledger.
+        let preview = Plan { mode: Mode::DryRun, ..plan.clone() };
+        let (credentials, archive) = (credentials.again(), archive.clone());
+        let preview = Restore::over(&preview, credentials, number, on_conflict, archive)?;
+        let report = preview.run().await?;
+        if report.changes_nothing() {
+            print::answer(&already(&report, run, earlier, flags.json))?;
+            return Ok(0);
+        }
+    }
+    let restore = Restore::over(&plan, credentials, number, on_conflict, archive)?;
     let report = restore.run().await?;
     let text = if flags.json {
         serde_json::json!(report).to_string() + "\n"
@@ -295,38 +312,48 @@ async fn restore_here(
     Ok(if report.conflicts == 0 { 0 } else { 3 })
 }
 
+/// What is printed of a run that another restore has restored.
+fn already(report: &RestoreReport, of: &RunName, by: &LedgerEntry, json: bool) -> String {
+    if json {
+        return serde_json::json!(report).to_string() + "\n";
+    }
+    let at = by.completed.as_ref().map_or("", |end| end.completed_at.as_str());
+    format!("{of} was restored by {} at {at}; nothing is left to restore\n", by.run)
+}
+
 fn text(report: &RestoreReport, of: &RunName, own: Option<&RunName>) -> String {
     let count = layout::count;
     let (done, would) = match own {
-        Some(own) => (format!("restored {of} as {own}"), ""),
-        None => (format!("restore of {of} (dry run): nothing was written"), "would "),
+        Some(own) => (format!("restored {of} as run {own}"), ""),
+        None => (format!("preview of the restore of {of}: nothing was written"), "would be "),
     };
     if report.nothing_written {
         return format!("{done}\n  nothing to restore: {of} wrote nothing\n");
     }
-    let mut text = format!(
-        "{done}\n  {would}put back attributes of {} items, {would}delete {}, {would}bring back {}; \
-         {} untouched\n  {} conflicts\n",
-        count(report.updated),
-        count(report.deleted),
-        count(report.put),
-        count(report.untouched),
-        count(report.conflicts),
-    );
+    let line = |items: u64, what: &str| format!("  {:>9}  {what}\n", count(items));
+    let mut text = format!("{done}\n");
+    text += &line(report.updated, &format!("items {would}restored to their earlier attributes"));
+    text += &line(report.deleted, &format!("items {would}deleted, because the run created them"));
+    text += &line(report.put, &format!("items {would}recreated, because the run deleted them"));
+    text += &line(report.untouched, "items left unchanged");
+    text += &line(report.conflicts, "conflicts: changed after the run, and left unchanged");
     if report.unverified > 0 {
-        let unverified = layout::count(report.unverified);
-        text.extend([format!("  {unverified} of them journalled without being checked\n")]);
+        text += &line(report.unverified, "of them journaled without a check (mode cheap)");
     }
     if !report.not_restored.is_empty() {
-        text.push_str("  not restored, because a restore does not change tables themselves:\n");
+        text.push_str(
+            "  not restored, because a restore does not create, change or delete tables:\n",
+        );
         text.extend(report.not_restored.iter().map(|call| format!("    {call}\n")));
     }
     for listed in report.listed.iter().take(CONFLICTS_SHOWN_MAX) {
         let what = match &listed.conflict {
-            Conflict::AttributeChanged(name) => format!("{name} was changed since"),
-            Conflict::ItemChanged => "the item was changed since".to_owned(),
-            Conflict::ItemDeleted => "the item was deleted since".to_owned(),
-            Conflict::PlaceTaken => "another item has taken its place".to_owned(),
+            Conflict::AttributeChanged(name) => format!("{name} changed after the run"),
+            Conflict::ItemChanged => "the item changed after the run".to_owned(),
+            Conflict::ItemDeleted => "the item was deleted after the run".to_owned(),
+            Conflict::PlaceTaken => {
+                "another item with this key was created after the run".to_owned()
+            }
         };
         text.extend([format!("    {} {}: {what}\n", listed.table, listed.key)]);
     }

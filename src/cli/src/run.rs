@@ -34,11 +34,17 @@ pub struct Flags {
     /// begin with the seed again
     #[arg(long, conflicts_with = "upstream")]
     reset: bool,
+    #[command(flatten)]
+    journal: journalled::Flags,
     /// After a dry run that succeeded, run the program again over what it wrote: does it change
     /// anything again?
     #[arg(long, conflicts_with = "apply")]
     second_pass: bool,
-    /// File that gets the result as JSON. What a dry run would change, item by item, goes beside it:
+    /// Accept a dry run whose program sends no request; otherwise it ends with 125, because a program
+    /// that missed the guard sends none either
+    #[arg(long)]
+    expect_no_requests: bool,
+    /// File for the result as JSON. What a dry run would change, item by item, is written next to it:
     /// that of tried.json to tried.ndjson.zst
     #[arg(long, value_name = "FILE")]
     report: Option<PathBuf>,
@@ -95,6 +101,12 @@ pub enum RunError {
     /// The embedded database.
     #[error(transparent)]
     Embedded(#[from] EmbeddedError),
+    /// An archive for the embedded database.
+    #[error(
+        "--archive belongs to a database that --upstream names; the embedded one keeps its journal in \
+         {0}/.datamigration"
+    )]
+    OwnJournal(PathBuf),
 }
 
 impl RunError {
@@ -102,6 +114,8 @@ impl RunError {
     pub fn exit_code(&self) -> u8 {
         match self {
             Self::Session(error) => error.exit_code(),
+            // A wrong command line, as clap has it.
+            Self::OwnJournal(_) => 2,
             Self::Folder(_)
             | Self::Files(_)
             | Self::Image { .. }
@@ -139,7 +153,8 @@ pub async fn run(flags: Flags) -> Result<u8, RunError> {
         settings.write_units_per_second =
             settings.write_units_per_second.or(limits.write_units_per_second);
     }
-    let script = Prepared { name, program, dir: copy.path(), env };
+    let expects_requests = !(flags.expect_no_requests || spec.expect_no_requests);
+    let script = Prepared { name, program, dir: copy.path(), env, expects_requests };
     match flags.database.upstream {
         Some(_) => run_upstream(&flags, &settings, script).await,
         None => run_embedded(&flags, &settings, script).await,
@@ -152,6 +167,7 @@ struct Prepared<'a> {
     program: Program,
     dir: &'a Path,
     env: BTreeMap<OsString, OsString>,
+    expects_requests: bool,
 }
 
 /// The script's files in a folder of their own.
@@ -178,14 +194,18 @@ async fn run_upstream(
     flags.writes.announce(&upstream);
     let mut plan = database::plan(settings, upstream, flags.writes.mode(), &script.name);
     plan.second_pass = flags.second_pass;
+    let verb = journalled::Verb { migration: &script.name, apply: "--apply" };
+    let journalled = journalled::begin(&flags.journal, verb, &mut plan).await;
+    let journalled = journalled.map_err(SessionError::Journalled)?;
     let session = Session {
         plan: &plan,
         program: &script.program,
         dir: script.dir,
         env: script.env,
         report: flags.report.as_deref(),
-        journalled: None,
+        journalled: journalled.as_ref(),
         database: session::Database::OfChain,
+        expects_requests: script.expects_requests,
     };
     Ok(Box::pin(session::run(session)).await?)
 }
@@ -197,6 +217,9 @@ async fn run_embedded(
     script: Prepared<'_>,
 ) -> Result<u8, RunError> {
     let home = Home::of(&flags.folder);
+    if flags.journal.names_an_archive() {
+        return Err(RunError::OwnJournal(home.folder().to_owned()));
+    }
     if flags.reset {
         home.reset()?;
     }
@@ -207,8 +230,12 @@ async fn run_embedded(
     plan.second_pass = flags.second_pass;
     let journalled = match mode {
         Mode::Apply => {
-            let journal = journalled::Flags::in_archive(home.archive()?, &script.name);
-            journalled::begin(&journal, &mut plan).await.map_err(SessionError::Journalled)?
+            let verb = journalled::Verb { migration: &script.name, apply: "--apply" };
+            let journal = journalled::Flags::in_archive(home.archive()?);
+            let begun = journalled::begin(&journal, verb, &mut plan).await;
+            let command = format!("datamigration restore --folder {}", home.folder().display());
+            let begun = begun.map_err(SessionError::Journalled)?;
+            begun.map(|journalled| journalled.restored_by_command(command))
         }
         Mode::DryRun => None,
     };
@@ -220,26 +247,16 @@ async fn run_embedded(
         report: flags.report.as_deref(),
         journalled: journalled.as_ref(),
         database: session::Database::Embedded,
+        expects_requests: script.expects_requests,
     };
     let ended = Box::pin(session::run(session)).await;
     served.stop().await;
     let code = ended?;
-    // What a failed apply has written can be restored as well.
-    if code == 0 || mode == Mode::Apply {
-        say(&next(mode, &home));
+    if code == 0 && mode == Mode::DryRun {
+        let folder = home.folder().display();
+        say(&format!("apply it to the embedded database: datamigration run {folder} --apply"));
     }
     Ok(code)
-}
-
-/// What can be done after a run on a folder's own database.
-fn next(mode: Mode, home: &Home) -> String {
-    let folder = home.folder().display();
-    match mode {
-        Mode::DryRun => {
-            format!("apply it to the embedded database: datamigration run {folder} --apply")
-        }
-        Mode::Apply => format!("restore it: datamigration restore --folder {folder}"),
-    }
 }
 
 /// What is started: the command, or the file with its interpreter.

@@ -12,7 +12,7 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use dm_contract::error_chain::chain;
-use dm_contract::plan::Plan;
+use dm_contract::plan::{Mode, Plan};
 use dm_contract::report::GuardResult;
 use dm_engine::archive::ledger;
 use dm_entry::args::Program;
@@ -105,8 +105,10 @@ impl SessionError {
             | Self::Signals(_)
             | Self::Folder(_)
             | Self::Wait(_)
-            | Self::Report(_)
-            | Self::Journalled(_) => EXIT_OURS,
+            | Self::Report(_) => EXIT_OURS,
+            // A wrong command line, as clap has it.
+            Self::Journalled(JournalledError::DryRun(_)) => 2,
+            Self::Journalled(_) => EXIT_OURS,
         }
     }
 }
@@ -137,6 +139,8 @@ pub struct Session<'a> {
     pub journalled: Option<&'a Journalled>,
     /// Which credentials the guard has.
     pub database: Database,
+    /// Whether a dry run without a request is a failure.
+    pub expects_requests: bool,
 }
 
 /// Which credentials a database takes.
@@ -174,16 +178,28 @@ pub async fn run(session: Session<'_>) -> Result<u8, SessionError> {
     if let Some(journalled) = session.journalled {
         let ran = Ran { started_at, finished_at, result: &result };
         journalled.end(&outcome(&ended, &result), Some(ran)).await?;
+        journalled.keep_report(session.plan, &engine, &result).await;
     }
     let ended = ended?;
     let report = report::write(report, &result, &engine)?;
     let (end, code) = end(ended);
     let second = second.transpose()?.map(|ended| self::end(ended).0);
-    let told = Told { plan: session.plan, end, second, took, report: report.as_ref() };
+    let restore = session.journalled.map(|journalled| journalled.restore_command(session.plan));
+    let told = Told {
+        plan: session.plan,
+        end,
+        second,
+        took,
+        report: report.as_ref(),
+        restore: restore.as_deref(),
+    };
     say(&format!("\n{}", summary::text(&result, &told).trim_end()));
+    let unseen = session.plan.mode == Mode::DryRun && result.requests == 0;
     Ok(match (end, &result.problem) {
         // What the guard could not do the program may not have noticed.
         (End::Exited(0), Some(_)) => EXIT_OURS,
+        // A program that missed the guard may have written to the database itself.
+        (End::Exited(0), None) if unseen && session.expects_requests => EXIT_OURS,
         _ => u8::try_from(code).unwrap_or(u8::MAX),
     })
 }

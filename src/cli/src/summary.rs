@@ -28,6 +28,8 @@ pub struct Told<'a> {
     pub took: Duration,
     /// Where the report is.
     pub report: Option<&'a Written>,
+    /// The command that restores the run, if it is journaled.
+    pub restore: Option<&'a str>,
 }
 
 /// How a program ended.
@@ -90,7 +92,10 @@ fn finish(mut lines: Vec<String>, result: &GuardResult, told: &Told<'_>) -> Stri
     let calls = result.dry_run.iter().filter(called);
     let calls = calls.map(|dry_run| labelled("calls", &calls_text(&dry_run.operations)));
     let digest = (result.requests > 0).then(|| labelled("digest", &result.effects_digest));
-    lines.extend(calls.chain(report).chain(digest));
+    let wrote = result.mode == Mode::Apply && result.write_calls_upstream > 0;
+    let without = "not possible: without --archive no before-images were kept";
+    let restore = wrote.then(|| labelled("restore", told.restore.unwrap_or(without)));
+    lines.extend(calls.chain(report).chain(digest).chain(restore));
     lines.push(String::new());
     lines.join("\n")
 }

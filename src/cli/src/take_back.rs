@@ -1,7 +1,7 @@
-//! `kubectl datamigration restore NAME`: asks the cluster to take a migration back, or to say what that
-//! would do.
+//! `kubectl datamigration restore NAME`: asks the cluster to restore a migration, or to preview that.
 
 use std::io;
+use std::time::Duration;
 
 use dm_api::DataMigration;
 use dm_api::migration::{OnConflict, State};
@@ -9,7 +9,13 @@ use serde_json::{Value, json};
 
 use crate::cluster::{self, Cluster, ClusterError};
 use crate::print::{self, Confirmed, say};
-use crate::progress;
+use crate::progress::{self, Rest};
+
+/// How long to wait for the operator's first word on the change: it reconciles within a second.
+const OBSERVED_WITHIN: Duration = Duration::from_secs(15);
+
+/// Between two reads of the status.
+const READ_AGAIN: Duration = Duration::from_millis(300);
 
 /// What is asked for.
 #[derive(Clone, Copy, Debug)]
@@ -20,22 +26,33 @@ pub struct Asked<'a> {
     pub dry_run: bool,
     /// What happens to what others changed since.
     pub on_conflict: OnConflict,
-    /// Whether nobody is asked.
+    /// Whether no confirmation is needed.
     pub yes: bool,
 }
 
-/// Why it is not taken back.
+/// Why it is not restored.
 #[derive(Debug, thiserror::Error)]
 pub enum TakeBackError {
     /// The cluster.
     #[error(transparent)]
     Cluster(#[from] ClusterError),
     /// The answer was no.
-    #[error("{0} was left as it is")]
+    #[error("{0} was not changed")]
     Declined(String),
-    /// Nobody to ask.
-    #[error("nobody can be asked here; --yes takes {0} back without asking")]
+    /// Standard input is no terminal.
+    #[error(
+        "{0} needs confirmation, and standard input is not a terminal. Pass --yes to restore without a \
+         prompt"
+    )]
     NobodyToAsk(String),
+    /// The operator cannot do it.
+    #[error("{name} cannot be restored: {why}")]
+    Stalled {
+        /// The migration.
+        name: String,
+        /// The operator's message.
+        why: String,
+    },
     /// The terminal.
     #[error("asking")]
     Ask(#[from] io::Error),
@@ -51,17 +68,38 @@ async fn ask_in(cluster: &Cluster, asked: &Asked<'_>) -> Result<u8, TakeBackErro
     let name = asked.name;
     let migration = cluster.migration(name).await?;
     let Some(spec) = wanted(&migration, asked) else {
-        say(&format!("{name} is asked to be so already: {}", why(&migration)));
+        stalled(&migration, name)?;
+        say(&format!("{name} already has this state: {}", why(&migration)));
         return Ok(0);
     };
     if !asked.dry_run && !asked.yes {
         confirm(&migration, name)?;
     }
     cluster.set(&migration, spec).await?;
-    let what = if asked.dry_run { "is previewed: nothing is written" } else { "is taken back" };
-    say(&format!("{name} {what}; see kubectl datamigration watch {name}"));
     cluster::gitops_warning(&migration).map(say);
+    observed(cluster, name).await?;
+    let what = if asked.dry_run { "is previewed: nothing is written" } else { "is restored" };
+    say(&format!("{name} {what}; see kubectl datamigration watch {name}"));
     Ok(0)
+}
+
+/// Waits for the operator's first word: that it cannot restore the migration is an error here.
+async fn observed(cluster: &Cluster, name: &str) -> Result<(), TakeBackError> {
+    let until = tokio::time::Instant::now() + OBSERVED_WITHIN;
+    loop {
+        let migration = cluster.migration(name).await?;
+        if progress::is_current(&migration) || tokio::time::Instant::now() >= until {
+            return stalled(&migration, name);
+        }
+        tokio::time::sleep(READ_AGAIN).await;
+    }
+}
+
+fn stalled(migration: &DataMigration, name: &str) -> Result<(), TakeBackError> {
+    match progress::standing(migration).rest {
+        Rest::Stalled => Err(TakeBackError::Stalled { name: name.to_owned(), why: why(migration) }),
+        Rest::No | Rest::Well => Ok(()),
+    }
 }
 
 /// The fields that change, if any does.
@@ -86,7 +124,7 @@ fn why(migration: &DataMigration) -> String {
 fn confirm(migration: &DataMigration, name: &str) -> Result<(), TakeBackError> {
     say(&why(migration));
     let target = &migration.spec.target.name;
-    match print::confirm(&format!("Take back what {name} changed on target {target}?"))? {
+    match print::confirm(&format!("Restore what {name} changed on target {target}?"))? {
         Confirmed::Yes => Ok(()),
         Confirmed::No => Err(TakeBackError::Declined(name.to_owned())),
         Confirmed::NobodyThere => Err(TakeBackError::NobodyToAsk(name.to_owned())),

@@ -325,7 +325,7 @@ impl Restore {
             self.archive.replace(&self.own.name.conflicts(), Bytes::from(lines)).await?;
         }
         let message = format!(
-            "{} updated, {} deleted, {} brought back, {} conflicts",
+            "{} restored, {} deleted, {} recreated, {} conflicts",
             report.updated, report.deleted, report.put, report.conflicts
         );
         let completed = Completed {

@@ -77,7 +77,7 @@ pub fn validate(
         (Some(_), Some(_)) | (None, None) => {
             return Err(problem(
                 Reason::InvalidSpec,
-                "spec: give exactly one source: script or container".into(),
+                "spec.script: give exactly one source: script or container".into(),
             ));
         }
     };

@@ -81,7 +81,7 @@ fn plan(result: &GuardResult) -> Plan {
 }
 
 fn told(plan: &Plan, end: End) -> Told<'_> {
-    Told { plan, end, second: None, took: Duration::from_millis(842), report: None }
+    Told { plan, end, second: None, took: Duration::from_millis(842), report: None, restore: None }
 }
 
 fn check(result: &GuardResult, end: End, report: Option<&str>, expected: &str) {
@@ -132,6 +132,7 @@ applied · 61,224 write calls reached the database
   makers  12 items read · 0 updated · 1 put · 2 deleted · 3 written as they were
   used 406 write units, 50.5 read units
   digest    sha256:4be1
+  restore   not possible: without --archive no before-images were kept
 ",
     );
 }

@@ -38,6 +38,13 @@ pub struct RestoreReport {
     pub nothing_written: bool,
 }
 
+impl RestoreReport {
+    /// Whether the table already is as the restore would leave it.
+    pub fn changes_nothing(&self) -> bool {
+        self.updated + self.deleted + self.put + self.conflicts == 0
+    }
+}
+
 /// A conflict with its item.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]

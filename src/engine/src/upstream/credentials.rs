@@ -39,6 +39,13 @@ pub struct CredentialSource {
 }
 
 impl CredentialSource {
+    /// Another source that asks the same provider, for a second connection.
+    #[must_use]
+    pub fn again(&self) -> Self {
+        let provider = self.provider.clone();
+        Self { provider, cached: Mutex::default(), fetching: tokio::sync::Mutex::default() }
+    }
+
     /// The source that the environment names, as a run's pod has it, and no other: a guard whose role is
     /// missing must not become the node. Else the default chain for a region.
     pub async fn default_chain(region: &str) -> Result<Self, UpstreamError> {

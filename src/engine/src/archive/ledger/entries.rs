@@ -54,6 +54,20 @@ pub fn restored(entries: &[LedgerEntry]) -> BTreeSet<RunName> {
     entries.iter().filter_map(of).collect()
 }
 
+/// The last restore of a run that left no conflict, unless that restore was itself restored.
+pub fn restored_by<'e>(entries: &'e [LedgerEntry], run: &RunName) -> Option<&'e LedgerEntry> {
+    let by = entries.iter().rev().find(|entry| {
+        let ended = entry.completed.as_ref();
+        entry.run.migration() == run.migration()
+            && entry.begun.kind == Kind::Restore(run.number())
+            && ended
+                .is_some_and(|end| end.outcome == RunOutcome::Succeeded && end.conflicts == Some(0))
+    })?;
+    // Each restore has a higher number than its run, so this ends.
+    let later = by.run.number() > run.number();
+    (later && restored_by(entries, &by.run).is_none()).then_some(by)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
