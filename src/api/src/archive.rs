@@ -3,8 +3,7 @@
 use kube::KubeSchema;
 use serde::{Deserialize, Serialize};
 
-use crate::name;
-use crate::target::ObjectName;
+use crate::name::{self, ObjectName};
 
 /// Where ledger, journals, reports and logs are kept, beyond the life of objects and clusters.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, KubeSchema)]

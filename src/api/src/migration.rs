@@ -15,9 +15,11 @@ use kube::{CustomResource, KubeSchema};
 use serde::{Deserialize, Serialize};
 
 use crate::identity::Mismatch;
+pub use crate::limits::Limits;
 use crate::name;
+use crate::name::ObjectName;
+pub use crate::restore_status::OnConflict;
 use crate::status::DataMigrationStatus;
-use crate::target::ObjectName;
 
 /// One migration of data: a program, the target it works on, and whether it is tried or applied.
 #[derive(CustomResource, Clone, Debug, PartialEq, Serialize, Deserialize, KubeSchema)]
@@ -188,18 +190,6 @@ pub struct RestoreSettings {
     pub on_conflict: OnConflict,
 }
 
-/// What a restore does with what others changed since.
-#[derive(
-    Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema,
-)]
-pub enum OnConflict {
-    /// It stays as it is, and is listed.
-    #[default]
-    Skip,
-    /// It gets back what it had before the run, too.
-    Overwrite,
-}
-
 /// Files of a ConfigMap that are run in their folder.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, KubeSchema)]
 #[serde(rename_all = "camelCase")]
@@ -310,28 +300,6 @@ pub struct ContainerProgram {
     /// (`Always` for the tag `latest`, else `IfNotPresent`).
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub image_pull_policy: Option<ImagePullPolicy>,
-}
-
-/// Highest speed of a program's calls; the guard holds back what comes faster.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, KubeSchema)]
-#[serde(rename_all = "camelCase")]
-pub struct Limits {
-    /// Items read per second. Default: unlimited.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[schemars(range(min = 1, max = 10_000_000))]
-    pub reads_per_second: Option<u32>,
-    /// Items written per second. Default: unlimited.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[schemars(range(min = 1, max = 10_000_000))]
-    pub writes_per_second: Option<u32>,
-    /// Read request units used per second. Default: unlimited.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[schemars(range(min = 1, max = 10_000_000))]
-    pub read_units_per_second: Option<u32>,
-    /// Write request units used per second. Default: unlimited.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[schemars(range(min = 1, max = 10_000_000))]
-    pub write_units_per_second: Option<u32>,
 }
 
 /// Settings of a run's pod. What is not here is the operator's: the guard, the security context

@@ -1,5 +1,8 @@
 //! Names of Kubernetes objects, as they stand in references.
 
+use kube::KubeSchema;
+use serde::{Deserialize, Serialize};
+
 use std::fmt;
 
 /// Pattern of an object's name: a DNS subdomain (Kubernetes documentation, "Object Names and IDs").
@@ -35,6 +38,14 @@ impl fmt::Display for DnsName<'_> {
     fn fmt(&self, to: &mut fmt::Formatter<'_>) -> fmt::Result {
         to.write_str(self.0)
     }
+}
+
+/// Names an object in the same namespace.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, KubeSchema)]
+pub struct ObjectName {
+    /// The object's name.
+    #[schemars(length(min = 1, max = 253), regex(pattern = PATTERN))]
+    pub name: String,
 }
 
 #[cfg(test)]

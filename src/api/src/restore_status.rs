@@ -5,8 +5,7 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 use kube::KubeSchema;
 use serde::{Deserialize, Serialize};
 
-use crate::migration::OnConflict;
-use crate::status::RunResult;
+use crate::run_kind::RunResult;
 
 /// What a restore did, or in a preview would do.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, KubeSchema)]
@@ -94,4 +93,16 @@ pub enum ConflictKind {
     ItemDeleted,
     /// Where the run deleted an item there is another one.
     PlaceTaken,
+}
+
+/// What a restore does with what others changed since.
+#[derive(
+    Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema,
+)]
+pub enum OnConflict {
+    /// It stays as it is, and is listed.
+    #[default]
+    Skip,
+    /// It gets back what it had before the run, too.
+    Overwrite,
 }

@@ -5,10 +5,10 @@ use serde::{Deserialize, Serialize};
 
 use crate::agent_resources::AgentResources;
 use crate::archive::ArchiveSpec;
-use crate::migration::Limits;
-use crate::name;
+use crate::limits::Limits;
+pub use crate::name::ObjectName;
 use crate::program_policy::ProgramPolicy;
-use crate::status::RunKind;
+use crate::run_kind::RunKind;
 
 /// One database environment: where it is, whose credentials are used, and what is allowed there.
 /// Authors of migrations name it; they never see its credentials.
@@ -84,14 +84,6 @@ pub struct Credentials {
     /// pod uses it; the program's container gets no token of it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub service_account: Option<ObjectName>,
-}
-
-/// Names an object in the same namespace.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, KubeSchema)]
-pub struct ObjectName {
-    /// The object's name.
-    #[schemars(length(min = 1, max = 253), regex(pattern = name::PATTERN))]
-    pub name: String,
 }
 
 /// What migrations may do in a target.

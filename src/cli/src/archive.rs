@@ -1,57 +1,21 @@
 //! `datamigration archive`: what an archive holds, whether it is whole, and what may go.
 
 use std::collections::BTreeSet;
-use std::io;
 
 use clap::{Args, Subcommand};
 use dm_contract::error_chain::chain;
-use dm_contract::plan::ArchivePlan;
 use dm_contract::report::TableEffect;
-use dm_engine::archive::ledger::{
-    self, Completed, Kind, LedgerEntry, LedgerError, Removal, RunOutcome,
-};
-use dm_engine::archive::locks::{self as table_locks, LockError};
-use dm_engine::archive::{Archive, ArchiveError, LayoutError, Listed, Retention, RunName};
+use dm_engine::archive::ledger::{self, Completed, Kind, LedgerEntry, Removal, RunOutcome};
+use dm_engine::archive::locks as table_locks;
+use dm_engine::archive::{Archive, LayoutError, Listed, Retention, RunName};
 use dm_engine::journal::{JournalReader, JournalSummary, ReadError};
 use dm_engine::limits;
 
+use crate::archive_place::{Answered, ArchiveVerbError, Place};
 use crate::{layout, locks, print};
 
 /// Seconds of a day.
 const DAY_S: i64 = 86_400;
-
-/// Where an archive is.
-#[derive(Clone, Debug, Args)]
-pub struct Place {
-    /// The archive: s3://bucket/prefix or file:///folder
-    #[arg(long, value_name = "URL")]
-    pub archive: String,
-    /// An endpoint of S3's protocol other than AWS's, as http(s)://host[:port]
-    #[arg(long, value_name = "URL")]
-    pub archive_endpoint: Option<String>,
-    /// Region of the bucket
-    #[arg(long, value_name = "REGION", env = "AWS_REGION", default_value = "us-east-1")]
-    pub archive_region: String,
-}
-
-impl Place {
-    /// The archive as a plan names it.
-    pub fn named(&self, migration: &str) -> ArchivePlan {
-        ArchivePlan {
-            url: self.archive.clone(),
-            endpoint: self.archive_endpoint.clone(),
-            region: Some(self.archive_region.clone()),
-            migration: migration.to_owned(),
-            again: true,
-            ..ArchivePlan::default()
-        }
-    }
-
-    /// Opens it, if it is there.
-    pub async fn open(&self) -> Result<Archive, ArchiveError> {
-        Archive::existing(&self.named("any"), &self.archive_region).await
-    }
-}
 
 /// Flags of `datamigration archive`.
 #[derive(Clone, Debug, Args)]
@@ -130,34 +94,6 @@ struct Gc {
 pub fn run(text: &str) -> Result<RunName, LayoutError> {
     RunName::parse(text)
 }
-
-/// Why an archive could not be looked at.
-#[derive(Debug, thiserror::Error)]
-pub enum ArchiveVerbError {
-    /// The archive.
-    #[error(transparent)]
-    Archive(#[from] ArchiveError),
-    /// The ledger.
-    #[error(transparent)]
-    Ledger(#[from] LedgerError),
-    /// A journal.
-    #[error(transparent)]
-    Journal(#[from] ReadError),
-    /// A table's lock.
-    #[error(transparent)]
-    Lock(#[from] LockError),
-    /// Nobody is there to be asked.
-    #[error("a run may be at work: say --yes if its table is to be taken away all the same")]
-    Unasked,
-    /// No such run.
-    #[error("the archive has no run {0}")]
-    NoRun(RunName),
-    /// Standard output.
-    #[error("writing the answer")]
-    Output(#[from] io::Error),
-}
-
-type Answered<T> = Result<T, ArchiveVerbError>;
 
 /// Does what is asked; the exit code.
 pub async fn archive(flags: Flags) -> Answered<u8> {

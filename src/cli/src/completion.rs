@@ -2,10 +2,9 @@
 
 use std::io;
 
-use clap::{Args, CommandFactory as _};
+use clap::{Args, Command};
 use clap_complete::Shell;
 
-use crate::flags::{self, NAME};
 use crate::print;
 
 /// Flags of `datamigration completion`.
@@ -28,10 +27,10 @@ Examples:
 #[error("writing the completion")]
 pub struct CompletionError(#[from] io::Error);
 
-/// Prints the shell's script.
-pub fn completion(flags: &Flags) -> Result<u8, CompletionError> {
+/// Prints the shell's script for the command of this name.
+pub fn completion(flags: &Flags, name: &str, command: &mut Command) -> Result<u8, CompletionError> {
     let mut script = Vec::new();
-    clap_complete::generate(flags.shell, &mut flags::Flags::command(), NAME, &mut script);
+    clap_complete::generate(flags.shell, command, name, &mut script);
     print::answer(&String::from_utf8_lossy(&script))?;
     Ok(0)
 }

@@ -11,10 +11,9 @@ use dm_engine::{CredentialSource, Engine, KeptError};
 use dm_guard::{Embedded, StartError};
 
 use crate::layout::count;
-use crate::local::REGION;
+use crate::local::{ANY_PORT, REGION};
 use crate::print::say;
 use crate::seed::{SEED_FILE, Seed, SeedError};
-use crate::session::ANY_PORT;
 
 /// What a migration's folder keeps, next to its seed.
 const KEPT: &str = ".datamigration";

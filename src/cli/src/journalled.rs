@@ -10,7 +10,7 @@ use dm_engine::archive::ledger::{self, Begin, Begun, Completed, RunOutcome};
 use dm_engine::archive::{Archive, LayoutError, RunName};
 use dm_engine::journal::JournalledRun;
 
-use crate::archive::ArchiveVerbError;
+use crate::archive_place::ArchiveVerbError;
 use crate::print::say;
 
 /// Numbers tried until one is free: each was taken by somebody else in the moment before.

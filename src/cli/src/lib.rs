@@ -2,6 +2,7 @@
 //! verb; what several of them share has files of its own.
 
 pub mod archive;
+mod archive_place;
 pub mod baseline;
 pub mod completion;
 pub mod describe;

@@ -1,6 +1,6 @@
 //! `datamigration local`: a DynamoDB on this machine, for any SDK, until Ctrl-C.
 
-use std::net::SocketAddr;
+use std::net::{Ipv4Addr, SocketAddr};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -13,6 +13,9 @@ use tokio::signal::unix::{SignalKind, signal};
 use crate::layout::count;
 use crate::print::say;
 use crate::seed::{Seed, SeedError};
+
+/// Port 0 on loopback: a free one that nobody else reaches.
+pub const ANY_PORT: SocketAddr = SocketAddr::new(std::net::IpAddr::V4(Ipv4Addr::LOCALHOST), 0);
 
 /// Flags of `datamigration local`.
 #[derive(Clone, Debug, Args)]

@@ -5,7 +5,7 @@ use clap::Args;
 use dm_engine::archive::Archive;
 use dm_engine::archive::locks::{self, Listed, LockState};
 
-use crate::archive::{ArchiveVerbError, Place};
+use crate::archive_place::{ArchiveVerbError, Place};
 use crate::print::{self, Confirmed};
 
 /// Flags of `datamigration archive unlock`.

@@ -4,7 +4,7 @@ use std::process::ExitCode;
 
 use anyhow::Error;
 use clap::{CommandFactory as _, FromArgMatches as _};
-use dm_cli::flags::{Flags, Verb, called_as, verb_first};
+use dm_cli::flags::{Flags, NAME, Verb, called_as, verb_first};
 use dm_cli::run::RunError;
 use dm_cli::session::SessionError;
 use dm_cli::{
@@ -52,7 +52,7 @@ async fn act(verb: Verb) -> Result<u8, Error> {
         Verb::Resume(flags) => suspend::suspend(flags, false).await?,
         Verb::Stamp(flags) => stamp::stamp(flags).await?,
         Verb::Baseline(flags) => baseline::baseline(&flags)?,
-        Verb::Completion(flags) => completion::completion(&flags)?,
+        Verb::Completion(flags) => completion::completion(&flags, NAME, &mut Flags::command())?,
     })
 }
 

@@ -13,7 +13,8 @@ use dm_engine::archive::RunName;
 use dm_engine::archive::ledger::{self, LedgerEntry};
 use dm_engine::restore::{Restore, RestoreError, RestoreReport};
 
-use crate::archive::{self, ArchiveVerbError, Place};
+use crate::archive;
+use crate::archive_place::{ArchiveVerbError, Place};
 use crate::cluster;
 use crate::database::{self, DatabaseError};
 use crate::embedded::{EmbeddedError, Home, Keeps, Served};

@@ -4,7 +4,7 @@
 use std::collections::BTreeMap;
 use std::ffi::OsString;
 use std::io;
-use std::net::{Ipv4Addr, SocketAddr};
+use std::net::SocketAddr;
 use std::os::unix::process::ExitStatusExt as _;
 use std::path::{Path, PathBuf};
 use std::process::{ExitStatus, Stdio};
@@ -27,6 +27,7 @@ use crate::database::{self, DatabaseError};
 use crate::embedded;
 use crate::environment;
 use crate::journalled::{Journalled, JournalledError, Outcome, Ran};
+use crate::local::ANY_PORT;
 use crate::print::say;
 use crate::report::{self, ReportError};
 use crate::signals::{self, Arrived, Forwarded};
@@ -34,9 +35,6 @@ use crate::summary::{self, End, Told};
 
 /// Something here failed, not the program: what `docker run` and others give then.
 pub const EXIT_OURS: u8 = 125;
-
-/// Port 0 on loopback: a free one that nobody else reaches.
-pub const ANY_PORT: SocketAddr = SocketAddr::new(std::net::IpAddr::V4(Ipv4Addr::LOCALHOST), 0);
 
 /// Why a program did not run behind a guard, or its result was not kept.
 #[derive(Debug, thiserror::Error)]

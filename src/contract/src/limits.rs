@@ -19,3 +19,7 @@ pub const PROGRAM_LOG_HEAD_BYTES_MAX: u64 = 16 * 1024 * 1024;
 /// Bytes of each of the two last pieces of a program's output that are kept beyond its beginning. With
 /// it they take at most 32 MiB of the pod's folder.
 pub const PROGRAM_LOG_PIECE_BYTES_MAX: u64 = 8 * 1024 * 1024;
+
+/// The kubelet keeps this many bytes of a container's termination message (Kubernetes
+/// documentation, "Determine the Reason for Pod Failure").
+pub const TERMINATION_MESSAGE_BYTES_MAX: usize = 4096;

@@ -6,6 +6,7 @@
 
 mod changed_item;
 mod dry_run;
+pub(crate) mod effects;
 pub mod example;
 mod outage;
 
@@ -15,6 +16,7 @@ pub use changed_item::{CHANGED_ITEM_VERSION, ChangeKind, ChangedItem, ItemChange
 pub use dry_run::{
     ApplyTime, ChangedAgain, DryRunResult, Limited, OperationCount, SecondPass, Use,
 };
+pub use effects::{AttributeEffect, TableChange, TableEffect};
 pub use outage::{Behind, Outage};
 
 use crate::identity::DatabaseId;
@@ -23,10 +25,6 @@ use crate::verdict::{LockHolder, RunOutcome, Verdict};
 
 /// The version this build writes and the only one it reads.
 pub const REPORT_VERSION: u32 = 1;
-
-/// The kubelet keeps this many bytes of a container's termination message (Kubernetes
-/// documentation, "Determine the Reason for Pod Failure").
-pub const TERMINATION_MESSAGE_BYTES_MAX: usize = 4096;
 
 /// What the guard saw, as its container's termination message.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -138,92 +136,6 @@ pub struct JournalResult {
     pub ahead: u64,
     /// Read units used to know items before they change; contained in the run's read units.
     pub read_units: f64,
-}
-
-/// What changed in one table. In an applied run without a journal only the calls that succeeded
-/// are known: `created`, `updated` and `deleted` then count put, update and delete requests.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase")]
-pub struct TableEffect {
-    /// The table's name.
-    pub name: String,
-    /// The table's id, where it is known: another table of this name has another one.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub id: Option<String>,
-    /// Items returned by reads of this table.
-    pub items_read: u64,
-    /// Items in the table, as DynamoDB counts them about every six hours; absent where the guard did
-    /// not ask.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub item_count: Option<u64>,
-    /// Items that were not there before.
-    pub created: u64,
-    /// Items that differ from before.
-    pub updated: u64,
-    /// Items that are gone.
-    pub deleted: u64,
-    /// Items the program wrote and left as they were.
-    pub unchanged: u64,
-    /// Top-level attributes that changed, in order of their names.
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    pub attributes: Vec<AttributeEffect>,
-    /// What happened to the table itself. Items of a table that was deleted are not counted.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub change: Option<TableChange>,
-    /// What of an existing table was set, in order: billing, indexes, stream, time to live, tags …
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    pub settings: Vec<String>,
-}
-
-/// What happened to a table itself.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub enum TableChange {
-    /// It was not there before.
-    Created,
-    /// It has other settings.
-    Updated,
-    /// It is gone, with all its items.
-    Deleted,
-    /// It was deleted, with all its items, and one of its name created.
-    Replaced,
-}
-
-impl TableChange {
-    /// What two changes of one table are together.
-    pub fn then(before: Option<Self>, next: Self) -> Option<Self> {
-        match (before, next) {
-            (None | Some(Self::Updated), next) => Some(next),
-            (Some(Self::Created), Self::Deleted) => None,
-            (Some(Self::Created), _) => Some(Self::Created),
-            (Some(Self::Deleted), Self::Created) => Some(Self::Replaced),
-            (Some(Self::Deleted), _) | (Some(Self::Replaced), Self::Deleted) => Some(Self::Deleted),
-            (Some(Self::Replaced), _) => Some(Self::Replaced),
-        }
-    }
-}
-
-impl TableEffect {
-    /// Whether anything changed, in its items or in the table itself.
-    pub fn changes(&self) -> bool {
-        self.created + self.updated + self.deleted > 0 || self.change.is_some()
-    }
-}
-
-/// What changed in one top-level attribute of one table's items (of updated items only).
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase")]
-pub struct AttributeEffect {
-    /// The attribute's name.
-    pub name: String,
-    /// Items that got it.
-    #[serde(default)]
-    pub added: u64,
-    /// Items in which its value changed.
-    #[serde(default)]
-    pub changed: u64,
-    /// Items that lost it.
-    #[serde(default)]
-    pub removed: u64,
 }
 
 /// How faithfully an operation was answered.

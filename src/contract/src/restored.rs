@@ -8,8 +8,9 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use crate::identity::Difference;
+use crate::limits::TERMINATION_MESSAGE_BYTES_MAX;
 use crate::plan::Mode;
-use crate::report::{Archived, JournalResult, TERMINATION_MESSAGE_BYTES_MAX};
+use crate::report::{Archived, JournalResult};
 use crate::verdict::EXIT_DIFFERS;
 
 /// The version this build writes and the only one it reads.

@@ -7,7 +7,8 @@
 use serde::{Deserialize, Serialize};
 
 use crate::identity::Difference;
-use crate::report::{TERMINATION_MESSAGE_BYTES_MAX, TableEffect};
+use crate::limits::TERMINATION_MESSAGE_BYTES_MAX;
+use crate::report::effects::TableEffect;
 
 /// The version this build writes and the only one it reads.
 pub const VERDICT_VERSION: u32 = 1;

@@ -7,10 +7,12 @@
 //! what a whole expression means. Documented differences are in docs/reference/differences.md.
 
 mod condition;
+mod condition_call;
 mod condition_check;
 mod condition_match;
 mod condition_parse;
 mod cursor;
+mod key_clause;
 mod key_condition;
 mod key_condition_parse;
 mod outline;
@@ -28,7 +30,8 @@ mod update_roots;
 
 pub use condition::{Comparator, Condition};
 pub use condition_match::{begins_with, contains, size};
-pub use key_condition::{KeyCondition, KeyExpression, SortCondition};
+pub use key_clause::SortCondition;
+pub use key_condition::{KeyCondition, KeyExpression};
 pub use outline::Outline;
 pub use path::{Path, PathRelation, Step, relation};
 pub use placeholder::Placeholders;
@@ -37,7 +40,7 @@ pub use reserved::is_reserved;
 pub use update::{Update, UpdateOutcome};
 
 pub(crate) use condition::{Node, Operand};
-pub(crate) use key_condition::KeyClause;
+pub(crate) use key_clause::KeyClause;
 pub(crate) use update::{Action, SetValue, Target, Words};
 
 use crate::error::ServiceError;

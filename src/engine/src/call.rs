@@ -3,7 +3,7 @@
 use bytes::Bytes;
 use serde_json::{Map, Value};
 
-use crate::fault::{TRANSACTION_IN_PROGRESS, error_name};
+use crate::error_name::{TRANSACTION_IN_PROGRESS, error_name};
 use crate::operation::Operation;
 
 /// Errors of status 400 that pass: whoever sends the call again may get another answer (DynamoDB

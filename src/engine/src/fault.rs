@@ -5,6 +5,7 @@ use bytes::Bytes;
 use dm_dynamodb::error::{ErrorCode, ServiceError};
 
 use crate::call::Answer;
+use crate::error_name::{TRANSACTION_IN_PROGRESS, error_name};
 
 /// Why a call was not carried out.
 #[derive(Clone, Debug, thiserror::Error)]
@@ -41,9 +42,6 @@ pub enum Fault {
     #[error("the database did not answer: {0}")]
     Unavailable(String),
 }
-
-/// A token's first transaction still runs: its outcome is open.
-pub const TRANSACTION_IN_PROGRESS: &str = "TransactionInProgressException";
 
 impl Fault {
     /// A parameter is wrong; the message is DynamoDB's.
@@ -137,17 +135,6 @@ impl From<Fault> for Answer {
             retry_after_s: throttled.then_some(1),
         }
     }
-}
-
-/// The name of an error body's type, without its namespace.
-pub fn error_name(body: &[u8]) -> Option<String> {
-    #[derive(serde::Deserialize)]
-    struct Typed {
-        #[serde(rename = "__type")]
-        kind: String,
-    }
-    let typed: Typed = serde_json::from_slice(body).ok()?;
-    typed.kind.rsplit('#').next().map(str::to_owned)
 }
 
 #[cfg(test)]

@@ -9,6 +9,7 @@ mod ahead;
 mod batch;
 mod begin;
 mod control;
+mod done;
 mod effects;
 mod evidence;
 mod foreseen;
@@ -17,6 +18,7 @@ pub(crate) mod images;
 mod locks;
 pub(crate) mod prepared;
 mod read;
+mod read_error;
 mod recovered;
 mod series;
 mod single;
@@ -57,7 +59,8 @@ use crate::operation::{Class, Operation};
 use crate::upstream::ReadOnly;
 
 pub use crate::journal::begin::{GaveWay, lock_name};
-pub use crate::journal::read::{JournalReader, JournalSummary, ReadError};
+pub use crate::journal::read::{JournalReader, JournalSummary};
+pub use crate::journal::read_error::ReadError;
 pub use crate::journal::single::Known;
 pub use crate::journal::writer::{Draft, JournalCounts, Settlement, Writer};
 
@@ -133,8 +136,11 @@ impl Journal {
         reader: ReadOnly,
         tally: Arc<Tally>,
     ) -> Self {
-        let tables =
-            TableLocks::new(archive.clone(), run.owner(tokens::fresh()), LockTimes::default());
+        let tables = TableLocks::new(
+            archive.clone(),
+            run.owner(crate::fresh_name::fresh_name()),
+            LockTimes::default(),
+        );
         let images = Arc::new(Images::new(reader, tally));
         Self {
             archive,
@@ -156,7 +162,7 @@ impl Journal {
     /// The same, with a name for this guard that a restart keeps, and other times for its tables' locks.
     #[must_use]
     pub fn locking(mut self, holder: Option<String>, times: LockTimes) -> Self {
-        let owner = self.run.owner(holder.unwrap_or_else(tokens::fresh));
+        let owner = self.run.owner(holder.unwrap_or_else(crate::fresh_name::fresh_name));
         self.tables = TableLocks::new(self.archive.clone(), owner, times);
         self
     }
@@ -306,11 +312,6 @@ impl Journal {
             }
         }
     }
-}
-
-/// A name that nobody else has.
-pub(crate) fn fresh_name() -> String {
-    tokens::fresh()
 }
 
 fn not_journalled(operation: Operation) -> Fault {

@@ -6,7 +6,9 @@
 mod answer_members;
 pub mod archive;
 pub mod call;
+mod error_name;
 pub mod fault;
+mod fresh_name;
 mod hex;
 pub mod identity;
 pub mod journal;

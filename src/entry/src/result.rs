@@ -6,7 +6,8 @@ use std::io::{self, Write};
 use std::path::Path;
 use std::time::{SystemTime, UNIX_EPOCH};
 
-use dm_contract::report::{ProgramResult, REPORT_VERSION, TERMINATION_MESSAGE_BYTES_MAX};
+use dm_contract::limits::TERMINATION_MESSAGE_BYTES_MAX;
+use dm_contract::report::{ProgramResult, REPORT_VERSION};
 
 use crate::limits::START_ERROR_BYTES_MAX;
 use crate::tail::cut;

@@ -6,10 +6,8 @@ use std::sync::Arc;
 
 use crate::limits;
 use bytes::Bytes;
-use dm_contract::control::{CONTROL_PATH, ControlState, LIMITS_PATH, PAUSE_PATH, RESUME_PATH};
+use dm_contract::control::{CONTROL_PATH, LIMITS_PATH, PAUSE_PATH, RESUME_PATH};
 use dm_contract::plan::RateLimits;
-use dm_contract::report::GuardResult;
-use dm_engine::Engine;
 use http::header::{ALLOW, AUTHORIZATION, HeaderValue, WWW_AUTHENTICATE};
 use http::{Method, Request, Response, StatusCode};
 use http_body_util::{BodyExt as _, Limited};
@@ -21,53 +19,9 @@ use tokio::net::{TcpListener, TcpStream};
 
 use crate::connections::{Connection, Connections, MakingRoom, NoPlace};
 use crate::restart;
-use crate::restore::Restoring;
+use crate::run::Run;
 use crate::token::ControlToken;
 use crate::wire::{Body, plain};
-
-/// What is controlled.
-#[derive(Debug)]
-pub enum Run {
-    /// A program's.
-    Program(Arc<Engine>),
-    /// A restore.
-    Restore(Arc<Restoring>),
-}
-
-impl Run {
-    async fn progress(&self) -> Response<Body> {
-        match self {
-            Self::Program(engine) => json(serde_json::to_vec(&without_samples(engine))),
-            Self::Restore(restoring) => json(serde_json::to_vec(&restoring.result().await)),
-        }
-    }
-
-    /// How it goes.
-    pub fn state(&self) -> ControlState {
-        match self {
-            Self::Program(engine) => engine.control(),
-            Self::Restore(restoring) => restoring.restore.control(),
-        }
-    }
-
-    /// Changes its limits.
-    pub fn set_rates(&self, limits: &RateLimits) {
-        match self {
-            Self::Program(engine) => engine.set_rates(limits),
-            Self::Restore(restoring) => restoring.restore.set_rates(limits),
-        }
-    }
-
-    /// Holds it, or lets it go on.
-    pub fn pause(&self, paused: bool) {
-        match (self, paused) {
-            (Self::Program(engine), true) => engine.pause(),
-            (Self::Program(engine), false) => engine.resume(),
-            (Self::Restore(restoring), true) => restoring.restore.pause(),
-            (Self::Restore(restoring), false) => restoring.restore.resume(),
-        }
-    }
-}
 
 /// What stands behind the control's address.
 #[derive(Debug)]
@@ -151,7 +105,7 @@ impl Control {
         }
         match head.uri.path() {
             "/healthz" => return said(StatusCode::OK, "ok"),
-            "/progress" => return self.run.progress().await,
+            "/progress" => return json(self.run.progress().await),
             _ => {}
         }
         let shown = head.headers.get(AUTHORIZATION).map(HeaderValue::as_bytes);
@@ -213,15 +167,6 @@ async fn limits_of(body: Incoming) -> Result<RateLimits, String> {
         return Err(format!("a limit is 1 or more; to hold everything, POST {PAUSE_PATH}"));
     }
     Ok(asked)
-}
-
-/// Whoever reaches the pod can ask how far it is, so no item is shown here.
-fn without_samples(engine: &Engine) -> GuardResult {
-    let mut result = engine.result();
-    if let Some(dry_run) = &mut result.dry_run {
-        dry_run.samples.clear();
-    }
-    result
 }
 
 fn said(status: StatusCode, text: &str) -> Response<Body> {

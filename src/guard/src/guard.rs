@@ -14,7 +14,8 @@ use tokio::net::TcpListener;
 use tokio::task::JoinHandle;
 
 use crate::clients::Clients;
-use crate::control::{Control, Run};
+use crate::control::Control;
+use crate::run::Run;
 use crate::server::Server;
 use crate::token::ControlToken;
 use crate::wire::{Regions, Serves};

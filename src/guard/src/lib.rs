@@ -17,6 +17,8 @@ mod program_log;
 pub mod record;
 mod restart;
 pub mod restore;
+mod restoring;
+mod run;
 mod server;
 pub mod termination;
 #[cfg(test)]

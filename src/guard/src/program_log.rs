@@ -7,8 +7,9 @@ use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::{Path, PathBuf};
 
 use bytes::Bytes;
+use dm_contract::limits::TERMINATION_MESSAGE_BYTES_MAX;
 use dm_contract::program_log::{HEAD, cut_mark, piece, piece_number};
-use dm_contract::report::{ProgramResult, REPORT_VERSION, TERMINATION_MESSAGE_BYTES_MAX};
+use dm_contract::report::{ProgramResult, REPORT_VERSION};
 use rustix::fs::OFlags;
 
 pub use dm_contract::program_log::RESULT;

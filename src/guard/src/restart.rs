@@ -10,7 +10,7 @@ use dm_contract::plan::RateLimits;
 use dm_engine::Start;
 use serde::{Deserialize, Serialize};
 
-use crate::control::Run;
+use crate::run::Run;
 
 /// Name of the file.
 const MARKER: &str = "guard-started";

@@ -2,7 +2,6 @@
 //! operator meanwhile, and says at the end what was put back. Told to stop it begins no further key; the
 //! same restore begun again goes on.
 
-use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use crate::limits;
@@ -10,36 +9,18 @@ use bytes::Bytes;
 use dm_contract::error_chain::chain;
 use dm_contract::plan::{Mode, Plan};
 use dm_contract::report::Archived;
-use dm_contract::restored::{ConflictGroup, RESTORE_RESULT_VERSION, RestoreResult};
+use dm_contract::restored::{RESTORE_RESULT_VERSION, RestoreResult};
 use dm_contract::verdict::RunOutcome;
 use dm_engine::CredentialSource;
 use dm_engine::archive::ledger;
-use dm_engine::restore::{ListedConflict, Restore, RestoreError, RestoreReport};
+use dm_engine::restore::{Restore, RestoreError, RestoreReport};
 
-use crate::control::{Control, Run};
+use crate::control::Control;
 use crate::keep::{Keep, trouble};
+use crate::restoring::{Restoring, result};
+use crate::run::Run;
 use crate::token::ControlToken;
 use crate::{control, listen};
-
-/// Keys of one group in a result; all are in the archive.
-const KEYS_SHOWN_MAX: usize = 5;
-
-/// A restore under way.
-#[derive(Debug)]
-pub struct Restoring {
-    /// It.
-    pub restore: Restore,
-    plan: Plan,
-    started_at: String,
-}
-
-impl Restoring {
-    /// What it has done so far.
-    pub async fn result(&self) -> RestoreResult {
-        let report = self.restore.report().await;
-        result(&self.plan, &self.restore, &report, self.started_at.clone())
-    }
-}
 
 /// Runs it until its end, or until it is told to stop. Who shows the token may change how fast it goes.
 pub async fn restore(
@@ -106,58 +87,6 @@ async fn run(restore: &Restore, stop: impl Future<Output = ()>) -> Result<(), Re
         Ok(ended) => ended.map(drop),
         Err(_) => Err(RestoreError::Interrupted),
     }
-}
-
-fn result(
-    plan: &Plan,
-    restore: &Restore,
-    report: &RestoreReport,
-    started_at: String,
-) -> RestoreResult {
-    RestoreResult {
-        version: RESTORE_RESULT_VERSION,
-        mode: plan.mode,
-        of: plan.restore.map_or(0, |restore| restore.run),
-        started_at,
-        finished_at: ledger::now(),
-        finished: false,
-        keys: report.keys,
-        updated: report.updated,
-        deleted: report.deleted,
-        put: report.put,
-        untouched: report.untouched,
-        conflicts: report.conflicts,
-        groups: groups(&report.listed, plan.policy.show_values),
-        left_out: 0,
-        read_units: report.read_units,
-        write_units: report.write_units,
-        journal: restore.journalled().map(|(journal, _)| journal),
-        archived: None,
-        problem: None,
-        differs: None,
-        journal_problem: None,
-        not_restored: report.not_restored.clone(),
-        nothing_written: report.nothing_written,
-    }
-}
-
-/// Conflicts by table and kind, most first.
-fn groups(listed: &[ListedConflict], show_keys: bool) -> Vec<ConflictGroup> {
-    let mut groups: BTreeMap<_, (u64, Vec<serde_json::Value>)> = BTreeMap::new();
-    for ListedConflict { table, key, conflict } in listed {
-        let (count, keys) = groups.entry((table, conflict)).or_default();
-        *count += 1;
-        if show_keys && keys.len() < KEYS_SHOWN_MAX {
-            keys.push(key.clone());
-        }
-    }
-    let group =
-        |((table, conflict), (count, keys)): ((&String, &dm_contract::restored::Conflict), _)| {
-            ConflictGroup { table: table.clone(), conflict: conflict.clone(), count, keys }
-        };
-    let mut groups: Vec<ConflictGroup> = groups.into_iter().map(group).collect();
-    groups.sort_by_key(|group| std::cmp::Reverse(group.count));
-    groups
 }
 
 /// The full report in the archive, and of a preview its conflicts; a restore has written its own there.
@@ -229,28 +158,5 @@ fn failed(plan: &Plan, started_at: String, problem: String) -> RestoreResult {
         journal_problem: None,
         not_restored: Vec::new(),
         nothing_written: false,
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use dm_contract::restored::Conflict;
-
-    #[test]
-    fn conflicts_are_told_together_and_keys_only_where_they_may_be_seen() {
-        let listed = |id: &str, conflict| ListedConflict {
-            table: "cars".into(),
-            key: serde_json::json!({"id": {"S": id}}),
-            conflict,
-        };
-        let all: Vec<ListedConflict> = (0..7)
-            .map(|i| listed(&i.to_string(), Conflict::AttributeChanged("price".into())))
-            .chain([listed("x", Conflict::ItemDeleted)])
-            .collect();
-        let shown = groups(&all, true);
-        assert_eq!(shown.iter().map(|group| group.count).collect::<Vec<_>>(), [7, 1]);
-        assert_eq!(shown[0].keys.len(), KEYS_SHOWN_MAX);
-        assert!(groups(&all, false).iter().all(|group| group.keys.is_empty()));
     }
 }

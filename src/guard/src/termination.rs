@@ -3,7 +3,8 @@
 
 use std::io;
 
-use dm_contract::report::{GuardResult, TERMINATION_MESSAGE_BYTES_MAX};
+use dm_contract::limits::TERMINATION_MESSAGE_BYTES_MAX;
+use dm_contract::report::GuardResult;
 
 /// The result for the termination log.
 pub fn message(result: GuardResult) -> String {

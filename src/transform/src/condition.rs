@@ -8,7 +8,8 @@ use dm_dynamodb::value::AttributeValue;
 
 use crate::ast::Node;
 use crate::error::Cause;
-use crate::evaluate::{Context, Result};
+use crate::error::Result;
+use crate::evaluate::Context;
 
 impl<'i> Context<'i> {
     /// Whether the condition holds.

@@ -6,7 +6,7 @@ use std::collections::BTreeSet;
 use dm_dynamodb::value::{AttributeValue, Item, Number};
 
 use crate::error::Cause;
-use crate::evaluate::Result;
+use crate::error::Result;
 use crate::{json_text, number, text, time};
 
 /// What the action `convert` can make of a value.

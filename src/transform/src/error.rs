@@ -97,3 +97,6 @@ impl Cause {
         matches!(self, Self::Missing(_) | Self::Type { .. })
     }
 }
+
+/// What comes of one item, or why nothing does.
+pub(crate) type Result<T> = std::result::Result<T, Cause>;

@@ -8,11 +8,9 @@ use sha2::{Digest as _, Sha256};
 use uuid::Uuid;
 
 use crate::ast::{Node, Operator};
-use crate::error::Cause;
+use crate::error::{Cause, Result};
 use crate::function::Function;
 use crate::{convert, json_text, number, place, text, time};
-
-pub(crate) type Result<T> = std::result::Result<T, Cause>;
 
 /// What an expression is evaluated on.
 #[derive(Clone, Copy, Debug)]

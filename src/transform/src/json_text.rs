@@ -7,7 +7,7 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 
 use crate::error::Cause;
-use crate::evaluate::Result;
+use crate::error::Result;
 
 /// Writes a value as JSON. Sets become arrays, binaries their base64.
 pub(crate) fn write(value: &AttributeValue) -> String {

@@ -25,8 +25,6 @@
 //! ```
 
 mod ast;
-mod call;
-mod check;
 mod condition;
 mod convert;
 mod error;

@@ -5,8 +5,8 @@ use std::sync::Arc;
 
 use dm_dynamodb::value::AttributeValue;
 
+use crate::error::Result;
 use crate::error::{Cause, SpecError};
-use crate::evaluate::Result;
 use crate::limits::LOOKUP_ROWS_MAX;
 use crate::{json_text, number};
 

@@ -4,7 +4,7 @@ use dm_dynamodb::expression::size as size_of;
 use dm_dynamodb::value::{AttributeType, AttributeValue, Number, Rounding};
 
 use crate::error::Cause;
-use crate::evaluate::Result;
+use crate::error::Result;
 
 /// A type in words.
 pub(crate) fn kind(value: &AttributeValue) -> &'static str {

@@ -2,11 +2,12 @@
 //!
 //! From loose to tight: OR, AND, NOT, comparison, + and -, * and /, sign, steps.
 
+mod call;
+
 use dm_dynamodb::expression::{Comparator, Path, Step};
 use dm_dynamodb::value::{AttributeValue, Number};
 
 use crate::ast::{Node, Operator};
-use crate::call;
 use crate::error::Mistake;
 use crate::limits::{DEPTH_MAX, EXPRESSION_BYTES_MAX};
 use crate::lookup::Files;

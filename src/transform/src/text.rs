@@ -4,7 +4,7 @@ use dm_dynamodb::value::{AttributeValue, Number};
 use regex::Regex;
 
 use crate::error::Cause;
-use crate::evaluate::Result;
+use crate::error::Result;
 use crate::limits::VALUE_BYTES_MAX;
 use crate::number;
 

@@ -7,7 +7,7 @@ use jiff::civil::{Date, DateTime};
 use jiff::tz::{Offset, TimeZone};
 
 use crate::error::Cause;
-use crate::evaluate::Result;
+use crate::error::Result;
 
 const NANOS: i64 = 1_000_000_000;
 const MINUTE_S: i32 = 60;

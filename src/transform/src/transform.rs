@@ -1,12 +1,13 @@
 //! A checked transform, and what it makes of one item.
 
+mod check;
+
 use std::collections::BTreeSet;
 
 use dm_dynamodb::expression::Path;
 use dm_dynamodb::value::{AttributeValue, Item, Number, check_item_size};
 
 use crate::ast::Node;
-use crate::check;
 use crate::convert::Conversion;
 use crate::error::{Cause, ItemError, SpecError};
 use crate::evaluate::Context;

@@ -3,7 +3,7 @@
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 
-use super::condition_parse::Call;
+use super::condition_call::Call;
 use super::cursor::{Cursor, Rank};
 use super::{IN_OPERANDS_MAX, Node, Operand};
 use crate::value::{AttributeType, AttributeValue};

@@ -4,6 +4,7 @@
 //! a [`Part`], judged when it is used: no backtracking. Conditions in conditions are kept on a stack
 //! of our own, so that no nesting exhausts the thread's; operands nest little, and are capped.
 
+use super::condition_call::Call;
 use super::condition_check::{
     check_between, check_distinct, check_in_count, check_ordered, function_node,
 };
@@ -18,12 +19,6 @@ enum Part {
     Operand(Operand),
     /// A call that is one or the other, depending on its name and its place.
     Call(Call),
-}
-
-/// A function's call.
-pub(crate) struct Call {
-    pub name: String,
-    pub arguments: Vec<Operand>,
 }
 
 /// One pair of parentheses that is still open, or the whole expression.

@@ -1,6 +1,7 @@
 //! What a Query asks for: one partition, and a range of its sort keys.
 
 use super::condition_match::begins_with;
+use super::key_clause::{KeyClause, SortCondition};
 use super::key_condition_parse::key_clauses;
 use super::{Comparator, Condition, ExpressionKind, Path, Placeholders};
 use crate::error::ServiceError;
@@ -13,24 +14,6 @@ type Result<T> = std::result::Result<T, ServiceError>;
 #[derive(Clone, Debug, PartialEq)]
 pub struct KeyExpression {
     pub(crate) clauses: Vec<KeyClause>,
-}
-
-/// A condition on one attribute of a key.
-#[derive(Clone, Debug, PartialEq)]
-pub(crate) struct KeyClause {
-    pub name: String,
-    pub condition: SortCondition,
-}
-
-/// A condition on one attribute, with the values given.
-#[derive(Clone, Debug, PartialEq)]
-pub enum SortCondition {
-    /// `=`, `<`, `<=`, `>` or `>=`; never `<>`.
-    Compare(Comparator, AttributeValue),
-    /// Both bounds included.
-    Between(AttributeValue, AttributeValue),
-    /// Strings and binaries.
-    BeginsWith(AttributeValue),
 }
 
 /// What a Query asks of one table or index.

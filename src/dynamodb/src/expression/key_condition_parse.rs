@@ -1,6 +1,6 @@
 //! KeyConditionExpressions: parsed as conditions, then reduced to one clause for each attribute.
 
-use super::key_condition::{KeyClause, SortCondition};
+use super::key_clause::{KeyClause, SortCondition};
 use super::{Comparator, Condition, Node, Operand};
 use crate::error::ServiceError;
 use crate::value::AttributeValue;

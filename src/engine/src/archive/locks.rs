@@ -80,7 +80,7 @@ pub struct Owner {
 
 /// A name for a guard that no other has.
 pub fn fresh_holder() -> String {
-    crate::journal::fresh_name()
+    crate::fresh_name::fresh_name()
 }
 
 /// The locks of one run.

@@ -6,7 +6,7 @@ use serde::Deserialize;
 
 use crate::archive::ledger::{self, Begun, Completed, JournalExtent, Removal};
 use crate::archive::{Archive, RunName};
-use crate::journal::read::ReadError;
+use crate::journal::read_error::ReadError;
 
 /// What the ledger and the run's folder say of its journal.
 #[derive(Clone, Debug)]

@@ -16,9 +16,10 @@ use tokio::sync::oneshot;
 use tokio::task::JoinSet;
 
 use crate::fault::Fault;
+use crate::journal::done::Done;
 use crate::journal::prepared::{CONDITION_FAILED, Prepared, Scope};
 use crate::journal::series::Fate;
-use crate::journal::single::{Done, draft};
+use crate::journal::single::draft;
 use crate::journal::{Journal, Settlement, Writer};
 
 /// The entry of a write.

@@ -14,8 +14,8 @@ use tokio::time::{Instant, timeout, timeout_at};
 
 use crate::fault::Fault;
 use crate::journal::Journal;
+use crate::journal::done::Done;
 use crate::journal::prepared::{CONDITION_FAILED, Made, Prepared, Sent};
-use crate::journal::single::Done;
 
 /// Bytes of an item that a write unit pays for (DynamoDB Developer Guide, "Read and write units").
 const WRITE_UNIT_BYTES: usize = 1024;

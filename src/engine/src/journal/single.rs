@@ -11,6 +11,7 @@ use dm_dynamodb::value::{Item, item_from_json, item_to_json};
 use serde_json::{Map, Value};
 
 use crate::fault::Fault;
+use crate::journal::done::Done;
 use crate::journal::images::Consistency;
 use crate::journal::prepared::{CONDITION_FAILED, Kind, Made, Parsed, Prepared, Scope, Sent};
 use crate::journal::series::{Answered, Fate};
@@ -24,19 +25,6 @@ pub enum Known {
     Nothing,
     /// It was read, or there was none.
     Read(Option<Item>),
-}
-
-/// A write that was carried out.
-#[derive(Debug)]
-pub struct Done {
-    /// The database's answer.
-    pub answer: Map<String, Value>,
-    /// The image that was changed.
-    pub before: Option<Item>,
-    /// What was made of it.
-    pub made: Made,
-    /// Whether the answer's image was asked for by us.
-    pub tells_old: bool,
 }
 
 /// A write that is ready to be sent.

@@ -182,7 +182,7 @@ fn error_of(fault: Fault) -> Value {
     }
     let answer = Answer::from(fault);
     let body: Value = serde_json::from_slice(&answer.body).unwrap_or_default();
-    let name = crate::fault::error_name(&answer.body).unwrap_or_default();
+    let name = crate::error_name::error_name(&answer.body).unwrap_or_default();
     let message = body.get("message").or_else(|| body.get("Message")).cloned();
     let code = match name.as_str() {
         "ValidationException" => "ValidationError",

@@ -12,7 +12,8 @@ use serde_json::{Value, json};
 use std::collections::BTreeMap;
 use tokio::time::{Instant, sleep, timeout, timeout_at};
 
-use crate::fault::{Fault, TRANSACTION_IN_PROGRESS};
+use crate::error_name::TRANSACTION_IN_PROGRESS;
+use crate::fault::Fault;
 use crate::journal::recovered::{Earlier, Recovered};
 use crate::journal::series::{Answered, Fate, asks_for_capacity, shows, write_units};
 use crate::journal::tokens::{Known, Token};

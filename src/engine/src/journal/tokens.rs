@@ -149,15 +149,6 @@ impl Recent {
     }
 }
 
-/// A token of ours for one transaction: as unlike any other as a UUID.
-pub fn fresh() -> String {
-    use std::hash::{BuildHasher as _, RandomState};
-    let mut hasher = Sha256::new();
-    hasher.update(RandomState::new().hash_one(0).to_be_bytes());
-    hasher.update(RandomState::new().hash_one(1).to_be_bytes());
-    half(hasher)
-}
-
 fn half(hasher: Sha256) -> String {
     let bytes: [u8; 32] = hasher.finalize().into();
     let (half, _) = bytes.split_at(16);
@@ -184,7 +175,7 @@ mod tests {
         assert!(matches!(tokens.known(&first), Ok(Known::Answered(_))));
         let error = tokens.known(&other).unwrap_err();
         assert_eq!(error.code, ErrorCode::IdempotentParameterMismatch);
-        assert_ne!(fresh(), fresh());
+        assert_ne!(crate::fresh_name::fresh_name(), crate::fresh_name::fresh_name());
     }
 
     #[test]

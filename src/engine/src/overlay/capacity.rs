@@ -10,8 +10,8 @@ use dm_dynamodb::value::{Item, item_size};
 use serde_json::{Map, Value, json};
 
 use crate::overlay::parameters::Parameters;
-use crate::overlay::state::entries::View;
-use crate::overlay::state::schemas::Table;
+use crate::overlay::state::table::Table;
+use crate::overlay::state::table::View;
 
 /// How much of the capacity a request wants to be told.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

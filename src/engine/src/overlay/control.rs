@@ -27,9 +27,8 @@ use sha2::{Digest as _, Sha256};
 use crate::fault::Fault;
 use crate::operation::{Operation, ReadOperation};
 use crate::overlay::control::create::Circumstances;
-pub use crate::overlay::control::tags::Tags;
 use crate::overlay::parameters::{Parameters, unexpected};
-use crate::overlay::state::schemas::{Shape, Table};
+use crate::overlay::state::table::{Shape, Table};
 use crate::overlay::{Overlay, not_simulated};
 use crate::tables::plain_name;
 

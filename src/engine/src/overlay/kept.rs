@@ -16,7 +16,7 @@ use crate::layers::tally::Tally;
 use crate::overlay::Overlay;
 use crate::overlay::state::entries::State;
 use crate::overlay::state::kept_disk::{self, KeptError, Writer};
-use crate::overlay::state::schemas::{Shape, Table};
+use crate::overlay::state::table::{Shape, Table};
 use crate::upstream::ReadOnly;
 
 /// What makes changes durable; locked while a batch is on its way.

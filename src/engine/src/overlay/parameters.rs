@@ -8,7 +8,7 @@ use dm_dynamodb::schema::ItemKey;
 use dm_dynamodb::value::item_from_json;
 use serde_json::Value;
 
-use crate::overlay::state::schemas::Table;
+use crate::overlay::state::table::Table;
 
 type Result<T> = std::result::Result<T, ServiceError>;
 

@@ -2,6 +2,7 @@
 //! memory and the file that hold them.
 
 pub mod base;
+pub mod direction;
 pub mod disk;
 pub mod effect;
 pub mod entries;
@@ -10,3 +11,4 @@ pub mod image;
 pub mod kept_disk;
 pub mod schemas;
 pub mod store;
+pub mod table;

@@ -7,7 +7,8 @@ use dm_contract::error_chain::chain;
 use http::{HeaderMap, StatusCode};
 use http_body_util::Full;
 
-use crate::fault::{Fault, error_name};
+use crate::error_name::error_name;
+use crate::fault::Fault;
 use crate::operation::Operation;
 use crate::upstream::Upstream;
 use crate::upstream::pool::ExchangeError;

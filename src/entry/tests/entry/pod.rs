@@ -5,7 +5,8 @@ use std::fs;
 use std::path::PathBuf;
 use std::process::{Command, Output, Stdio};
 
-use dm_contract::report::{ProgramResult, TERMINATION_MESSAGE_BYTES_MAX};
+use dm_contract::limits::TERMINATION_MESSAGE_BYTES_MAX;
+use dm_contract::report::ProgramResult;
 
 /// The program under test.
 pub const ENTRY: &str = env!("CARGO_BIN_EXE_datamigration-entry");

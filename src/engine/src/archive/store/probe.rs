@@ -17,7 +17,7 @@ pub async fn creates_once(archive: &Archive) -> Result<(), ArchiveError> {
     // Two attempts are enough: after the first one it is there.
     for _ in 0..2 {
         // Another content each time: the same would count as a first attempt whose answer was lost.
-        let content = Bytes::from(format!("{WORDS} {}.\n", crate::journal::fresh_name()));
+        let content = Bytes::from(format!("{WORDS} {}.\n", crate::fresh_name::fresh_name()));
         if let Created::Exists(_) = archive.create(PROBE, content).await? {
             return Ok(());
         }

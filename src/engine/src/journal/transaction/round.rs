@@ -9,7 +9,7 @@ use serde_json::{Map, Value, json};
 use crate::fault::Fault;
 use crate::journal::prepared::{Made, Scope};
 use crate::journal::single::draft;
-use crate::journal::tokens::{self, Token};
+use crate::journal::tokens::Token;
 use crate::journal::transaction::actions::Action;
 use crate::journal::{Draft, Journal};
 use crate::operation::Operation;
@@ -85,7 +85,10 @@ impl Journal {
         };
         let (operation, mut body) = request(asked, bound);
         let token = asked.token.as_ref().map(|token| token.sent(&self.run.name, &body));
-        body.insert(idempotency::TOKEN.into(), token.unwrap_or_else(tokens::fresh).into());
+        body.insert(
+            idempotency::TOKEN.into(),
+            token.unwrap_or_else(crate::fresh_name::fresh_name).into(),
+        );
         Ok(Round { operation, body, images, own_only, left, entries })
     }
 }

@@ -14,7 +14,7 @@ use crate::overlay::control::update::{check, update};
 use crate::overlay::control::words::{in_use, no_table, table_exists};
 use crate::overlay::control::{named, set_members};
 use crate::overlay::parameters::Parameters;
-use crate::overlay::state::schemas::{Shape, Table};
+use crate::overlay::state::table::{Shape, Table};
 
 impl Overlay {
     /// CreateTable.

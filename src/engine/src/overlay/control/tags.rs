@@ -1,13 +1,12 @@
 //! Tags of tables, as requests give them and answers list them. Pure.
 
-use std::collections::BTreeMap;
-
 use dm_dynamodb::error::ServiceError;
 use serde_json::{Value, json};
 
 use crate::overlay::control::keys::list;
 use crate::overlay::control::words::invalid;
 use crate::overlay::parameters::{Parameters, unexpected};
+use crate::overlay::state::table::Tags;
 
 /// Tags of one table ("Tagging restrictions in DynamoDB").
 const TAGS_MAX: usize = 50;
@@ -18,9 +17,6 @@ const TAGS_OF_A_PAGE: usize = 10;
 /// Length of a tag's key, and of its value.
 const KEY_LENGTH_MAX: usize = 128;
 const VALUE_LENGTH_MAX: usize = 256;
-
-/// Tags by key.
-pub type Tags = BTreeMap<String, String>;
 
 type Result<T> = std::result::Result<T, ServiceError>;
 

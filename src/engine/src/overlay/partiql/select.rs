@@ -17,8 +17,8 @@ use crate::overlay::partiql::next_token;
 use crate::overlay::read::page::not_built;
 use crate::overlay::read::page_answer::PageAnswer;
 use crate::overlay::read::page_request::{PageRequest, Range, Selected, is_global};
-use crate::overlay::state::schemas::Table;
-use crate::overlay::state::store::Direction;
+use crate::overlay::state::direction::Direction;
+use crate::overlay::state::table::Table;
 
 impl Overlay {
     /// One page of a SELECT.

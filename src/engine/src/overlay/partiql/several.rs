@@ -20,8 +20,8 @@ use crate::overlay::capacity::{Atomicity, CapacityLevel, TransactionUnits, Units
 use crate::overlay::parameters::{Parameters, unexpected};
 use crate::overlay::partiql::exists_alone;
 use crate::overlay::read::page_request::Shown;
-use crate::overlay::state::entries::View;
-use crate::overlay::state::schemas::Table;
+use crate::overlay::state::table::Table;
+use crate::overlay::state::table::View;
 use crate::overlay::write::calls::{ReturnValues, add_units, insert_capacities};
 use crate::overlay::write::item::Write;
 use crate::overlay::write::transaction::Get;

@@ -15,8 +15,8 @@ use crate::operation::{Operation, ReadOperation};
 use crate::overlay::Overlay;
 use crate::overlay::capacity::{Atomicity, CapacityLevel, TransactionUnits, Units};
 use crate::overlay::parameters::{Parameters, unexpected};
-use crate::overlay::state::entries::View;
-use crate::overlay::state::schemas::Table;
+use crate::overlay::state::table::Table;
+use crate::overlay::state::table::View;
 use crate::overlay::write::calls::{add_units, insert_capacities};
 
 /// Keys of one BatchGetItem (DynamoDB API Reference).

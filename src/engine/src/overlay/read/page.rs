@@ -13,9 +13,10 @@ use crate::overlay::parameters::Parameters;
 use crate::overlay::read::page_answer::PageAnswer;
 use crate::overlay::read::page_request::{PageRequest, Range, Start, attributes_not_held};
 use crate::overlay::read::walk::{Beginning, Walk, base_comes_first};
-use crate::overlay::state::entries::{From, PageEnd, Place, Source, State};
+use crate::overlay::state::direction::Direction;
+use crate::overlay::state::entries::{From, PageEnd, Source, State};
 use crate::overlay::state::entry::Entry;
-use crate::overlay::state::store::Direction;
+use crate::overlay::state::table::Place;
 
 /// Bytes of items in one page (DynamoDB API Reference: 1 MB).
 const PAGE_BYTES_MAX: usize = 1024 * 1024;

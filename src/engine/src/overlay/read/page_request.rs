@@ -16,9 +16,9 @@ use crate::fault::Fault;
 use crate::operation::Operation;
 use crate::overlay::capacity::CapacityLevel;
 use crate::overlay::parameters::Parameters;
-use crate::overlay::state::entries::{Place, View};
-use crate::overlay::state::schemas::Table;
-use crate::overlay::state::store::Direction;
+use crate::overlay::state::direction::Direction;
+use crate::overlay::state::table::Table;
+use crate::overlay::state::table::{Place, View};
 
 /// A page that is asked for.
 #[derive(Debug)]

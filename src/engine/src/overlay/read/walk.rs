@@ -17,8 +17,9 @@ use crate::fault::Fault;
 use crate::operation::ReadOperation;
 use crate::overlay::Overlay;
 use crate::overlay::read::page_request::{PageRequest, Range, Start};
-use crate::overlay::state::entries::{From, Place};
-use crate::overlay::state::store::Direction;
+use crate::overlay::state::direction::Direction;
+use crate::overlay::state::entries::From;
+use crate::overlay::state::table::Place;
 
 /// The database's items of a view.
 #[derive(Debug)]

@@ -8,7 +8,7 @@ use crate::fault::Fault;
 use crate::operation::ReadOperation;
 use crate::overlay::Overlay;
 use crate::overlay::state::entry::Entry;
-use crate::overlay::state::schemas::Table;
+use crate::overlay::state::table::Table;
 
 /// Keys of one BatchGetItem (DynamoDB API Reference).
 const BATCH_GET_KEYS_MAX: usize = 100;

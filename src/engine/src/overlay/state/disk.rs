@@ -14,7 +14,7 @@ use crate::limits;
 use redb::backends::FileBackend;
 use redb::{Database, ReadOnlyTable, ReadableDatabase as _, StorageBackend, TableDefinition};
 
-use crate::overlay::state::store::Direction;
+use crate::overlay::state::direction::Direction;
 
 /// A key and its value.
 pub type Pair = (Vec<u8>, Vec<u8>);

@@ -14,33 +14,18 @@ use std::ops::Bound;
 
 use crate::limits;
 use dm_contract::report::{ChangedAgain, ItemChange, SecondPass, TableEffect};
-use dm_dynamodb::schema::{IndexSchema, ItemKey, KeySchema};
+use dm_dynamodb::schema::{ItemKey, KeySchema};
 use dm_dynamodb::value::Item;
 
 use crate::fault::Fault;
+use crate::overlay::state::direction::Direction;
 use crate::overlay::state::effect::Effects;
 use crate::overlay::state::entries::scans::PageEnds;
 pub use crate::overlay::state::entries::scans::{PageEnd, Source};
 pub use crate::overlay::state::entries::size::TableSize;
 use crate::overlay::state::entry::{Entry, FirstPass};
-use crate::overlay::state::schemas::Table;
-use crate::overlay::state::store::{Direction, Room, Store, StoreError, after_prefix};
-
-/// What is read: a table, or one of its indexes.
-#[derive(Clone, Copy, Debug)]
-pub struct View<'t> {
-    /// The table.
-    pub table: &'t Table,
-    /// Its index, by position.
-    pub index: Option<usize>,
-}
-
-/// A place of an insertion: the key in the view, and the table's key.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Place {
-    view_key: Vec<u8>,
-    table_key: Vec<u8>,
-}
+use crate::overlay::state::store::{Room, Store, StoreError, after_prefix};
+use crate::overlay::state::table::{Place, Table, View};
 
 /// Where a walk over insertions begins.
 #[derive(Clone, Debug)]
@@ -93,44 +78,26 @@ pub struct Named<'s> {
 const ENTRY: u8 = 0;
 const INSERTION: u8 = 1;
 
-impl<'t> View<'t> {
-    /// The index's schema, if it is one.
-    pub fn index_schema(self) -> Option<&'t IndexSchema> {
-        self.index.and_then(|index| self.table.schema.indexes.get(index))
+impl Place {
+    /// Of keys already encoded.
+    pub fn new(view_key: &ItemKey, table_key: &ItemKey) -> Self {
+        Self { view_key: view_key.bytes().to_vec(), table_key: table_key.bytes().to_vec() }
     }
 
-    /// The view's key.
-    pub fn keys(self) -> &'t KeySchema {
-        self.index_schema().map_or(&self.table.schema.keys, |index| &index.keys)
+    /// Its segment of a parallel scan of so many: a share of our own, by a hash of the table's
+    /// key, because DynamoDB's hash is not known.
+    pub fn segment(&self, total: u32) -> u32 {
+        u32::try_from(u64::from(crc32fast::hash(&self.table_key)) % u64::from(total.max(1)))
+            .unwrap_or(0)
     }
 
-    /// Where an item stands in it, if it does.
-    pub fn place(self, item: &Item) -> Option<Place> {
-        Some(Place {
-            view_key: ItemKey::of(self.keys(), item)?.bytes().to_vec(),
-            table_key: ItemKey::of(&self.table.schema.keys, item)?.bytes().to_vec(),
-        })
+    /// The key in the view, encoded.
+    pub fn view_key(&self) -> &[u8] {
+        &self.view_key
     }
+}
 
-    /// Whether the program put the entry where it now stands in this view.
-    fn insertion(self, entry: &Entry) -> Option<Place> {
-        let now = entry.now.as_ref().and_then(|item| self.place(item))?;
-        let base = entry.base.as_ref().and_then(|item| self.place(item));
-        (base.as_ref() != Some(&now)).then_some(now)
-    }
-
-    /// Whether the database, as it was first seen, has the entry at this place.
-    pub fn base_is_at(self, entry: &Entry, place: &Place) -> bool {
-        entry.base.as_ref().and_then(|item| self.place(item)).as_ref() == Some(place)
-    }
-
-    /// Whether the entry stands where the database has it.
-    pub fn is_in_place(self, entry: &Entry) -> bool {
-        entry.now.is_some()
-            && self.insertion(entry).is_none()
-            && entry.now.as_ref().and_then(|item| self.place(item)).is_some()
-    }
-
+impl View<'_> {
     fn prefix(self) -> Vec<u8> {
         let mut prefix = vec![INSERTION];
         prefix.extend_from_slice(&self.table.number.to_be_bytes());
@@ -167,25 +134,6 @@ impl<'t> View<'t> {
         key.extend_from_slice(&place.view_key);
         key.extend_from_slice(&place.table_key);
         key
-    }
-}
-
-impl Place {
-    /// Of keys already encoded.
-    pub fn new(view_key: &ItemKey, table_key: &ItemKey) -> Self {
-        Self { view_key: view_key.bytes().to_vec(), table_key: table_key.bytes().to_vec() }
-    }
-
-    /// Its segment of a parallel scan of so many: a share of our own, by a hash of the table's
-    /// key, because DynamoDB's hash is not known.
-    pub fn segment(&self, total: u32) -> u32 {
-        u32::try_from(u64::from(crc32fast::hash(&self.table_key)) % u64::from(total.max(1)))
-            .unwrap_or(0)
-    }
-
-    /// The key in the view, encoded.
-    pub fn view_key(&self) -> &[u8] {
-        &self.view_key
     }
 }
 

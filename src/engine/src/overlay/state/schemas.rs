@@ -1,71 +1,21 @@
 //! The tables a dry run has met: their schemas, asked from the database once, and what the program
 //! has made of the tables themselves.
 
-use std::collections::{BTreeMap, BTreeSet, HashMap};
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::collections::{BTreeSet, HashMap};
+use std::sync::atomic::Ordering;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use dm_contract::report::{Fidelity, TableChange};
 use dm_dynamodb::error::ServiceError;
 use dm_dynamodb::schema::TableSchema;
-use serde::{Deserialize, Serialize};
-use serde_json::{Map, Value, json};
+use serde_json::{Value, json};
 
 use crate::fault::Fault;
 use crate::layers::tally::Tally;
 use crate::operation::ReadOperation;
-use crate::overlay::control::Tags;
-use crate::overlay::state::entries::View;
+use crate::overlay::state::table::{Shape, Table};
 use crate::tables::plain_name;
 use crate::upstream::ReadOnly;
-
-/// A table as the overlay knows it.
-#[derive(Debug)]
-pub struct Table {
-    /// Keys and indexes.
-    pub schema: TableSchema,
-    /// Told apart from every other table of the run, also from one deleted and created again.
-    pub number: u32,
-    /// Goes up when the program changes the indexes: entries then stand in other places.
-    pub shape: u32,
-    /// Whether the database has it; else it exists in the overlay only.
-    pub upstream: bool,
-    /// Indexes that the program added to a table of the database. Nobody has built them.
-    pub unbuilt: BTreeSet<String>,
-    /// Whether the program has looked if it is there yet.
-    pub awaited: AtomicBool,
-}
-
-impl Table {
-    /// A table of an embedded database that was opened.
-    pub fn kept(schema: TableSchema, number: u32, shape: u32) -> Self {
-        let (unbuilt, awaited) = (BTreeSet::new(), true.into());
-        Self { schema, number, shape, upstream: false, unbuilt, awaited }
-    }
-
-    /// The table and all its indexes.
-    pub fn views(&self) -> impl Iterator<Item = View<'_>> {
-        let indexes = (0..self.schema.indexes.len()).map(Some);
-        std::iter::once(None).chain(indexes).map(|index| View { table: self, index })
-    }
-}
-
-/// What the program has made of a table itself, beside its items.
-#[derive(Clone, Debug, Default, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase", deny_unknown_fields)]
-pub struct Shape {
-    /// The whole description of a table that the program created; else the members of the
-    /// database's that are other ones now.
-    pub members: Map<String, Value>,
-    /// What that means, by what is set.
-    pub settings: BTreeMap<String, String>,
-    /// Its tags, if it changed them.
-    pub tags: Option<Tags>,
-    /// Its TimeToLiveDescription, if it changed that.
-    pub time_to_live: Option<Value>,
-    /// Its ContinuousBackupsDescription, if it changed that.
-    pub backups: Option<Value>,
-}
 
 /// A name the run has met.
 #[derive(Debug)]

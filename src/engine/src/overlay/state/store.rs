@@ -11,6 +11,7 @@ use std::sync::{Arc, OnceLock};
 
 use crate::limits;
 
+use crate::overlay::state::direction::Direction;
 use crate::overlay::state::disk::{Disk, DiskError, Pair};
 pub use crate::overlay::state::store::unsaved::Batch;
 use crate::overlay::state::store::unsaved::Unsaved;
@@ -48,15 +49,6 @@ pub struct Room {
 #[derive(Clone, Debug, thiserror::Error)]
 #[error("keeping the items of a dry run on disk")]
 pub struct StoreError(#[source] Arc<DiskError>);
-
-/// Which way a range is walked.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Direction {
-    /// From the least key up.
-    Forward,
-    /// From the greatest key down.
-    Backward,
-}
 
 /// What an entry of the map takes beside its bytes: two vectors, their allocations, its share of a
 /// node.

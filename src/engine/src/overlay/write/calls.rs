@@ -13,7 +13,7 @@ use crate::operation::Operation;
 use crate::overlay::Overlay;
 use crate::overlay::capacity::{Atomicity, CapacityLevel, TransactionUnits, Units};
 use crate::overlay::parameters::{Parameters, unexpected};
-use crate::overlay::state::schemas::Table;
+use crate::overlay::state::table::Table;
 use crate::overlay::write::item::{Write, Written};
 
 /// Requests of one BatchWriteItem (DynamoDB API Reference).

@@ -12,7 +12,7 @@ use dm_dynamodb::value::{Item, item_from_json};
 
 use crate::fault::Fault;
 use crate::overlay::parameters::Parameters;
-use crate::overlay::state::schemas::Table;
+use crate::overlay::state::table::Table;
 
 /// A write that has passed all checks which do not need the item.
 #[derive(Debug)]

@@ -18,8 +18,8 @@ use crate::overlay::Overlay;
 use crate::overlay::capacity::{Atomicity, CapacityLevel, TransactionUnits, Units};
 use crate::overlay::parameters::{Parameters, unexpected};
 use crate::overlay::read::page_request::Shown;
-use crate::overlay::state::entries::View;
-use crate::overlay::state::schemas::Table;
+use crate::overlay::state::table::Table;
+use crate::overlay::state::table::View;
 use crate::overlay::write::calls::{
     add_units, asks_for_collection_metrics, insert_capacities, insert_collections,
 };

@@ -3,11 +3,12 @@
 use std::ops::Bound;
 
 use crate::fault::Fault;
+use crate::overlay::state::direction::Direction;
 use crate::overlay::state::disk::{Disk, DiskError};
 use crate::overlay::state::entries::{
     Entry, State, Store, Table, TableSize, after_prefix, as_slice, damaged,
 };
-use crate::overlay::state::store::{Batch, Direction, StoreError};
+use crate::overlay::state::store::{Batch, StoreError};
 
 /// Kinds of stored keys, behind those of entries and insertions.
 const TABLE: u8 = 2;

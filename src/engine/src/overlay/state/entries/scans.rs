@@ -8,7 +8,8 @@ use std::collections::{HashMap, VecDeque};
 use crate::limits;
 use sha2::{Digest as _, Sha256};
 
-use crate::overlay::state::entries::{Entry, Place, State, View};
+use crate::overlay::state::entries::{Entry, State};
+use crate::overlay::state::table::{Place, View};
 
 /// Bytes of an insertion's number behind its table's key.
 const NUMBER_BYTES: usize = size_of::<u64>();

@@ -104,8 +104,8 @@ mod tests {
     use std::ops::Bound;
 
     use super::*;
+    use crate::overlay::state::direction::Direction;
     use crate::overlay::state::kept_disk;
-    use crate::overlay::state::store::Direction;
 
     #[test]
     fn what_was_saved_is_there_again_and_what_changed_since_is_not_forgotten() {

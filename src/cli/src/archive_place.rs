@@ -1,0 +1,71 @@
+//! Where an archive is, by its flags, and why it could not be looked at.
+
+use std::io;
+
+use clap::Args;
+use dm_contract::plan::ArchivePlan;
+use dm_engine::archive::ledger::LedgerError;
+use dm_engine::archive::locks::LockError;
+use dm_engine::archive::{Archive, ArchiveError, RunName};
+use dm_engine::journal::ReadError;
+
+/// Where an archive is.
+#[derive(Clone, Debug, Args)]
+pub struct Place {
+    /// The archive: s3://bucket/prefix or file:///folder
+    #[arg(long, value_name = "URL")]
+    pub archive: String,
+    /// An endpoint of S3's protocol other than AWS's, as http(s)://host[:port]
+    #[arg(long, value_name = "URL")]
+    pub archive_endpoint: Option<String>,
+    /// Region of the bucket
+    #[arg(long, value_name = "REGION", env = "AWS_REGION", default_value = "us-east-1")]
+    pub archive_region: String,
+}
+
+impl Place {
+    /// The archive as a plan names it.
+    pub fn named(&self, migration: &str) -> ArchivePlan {
+        ArchivePlan {
+            url: self.archive.clone(),
+            endpoint: self.archive_endpoint.clone(),
+            region: Some(self.archive_region.clone()),
+            migration: migration.to_owned(),
+            again: true,
+            ..ArchivePlan::default()
+        }
+    }
+
+    /// Opens it, if it is there.
+    pub async fn open(&self) -> Result<Archive, ArchiveError> {
+        Archive::existing(&self.named("any"), &self.archive_region).await
+    }
+}
+
+/// Why an archive could not be looked at.
+#[derive(Debug, thiserror::Error)]
+pub enum ArchiveVerbError {
+    /// The archive.
+    #[error(transparent)]
+    Archive(#[from] ArchiveError),
+    /// The ledger.
+    #[error(transparent)]
+    Ledger(#[from] LedgerError),
+    /// A journal.
+    #[error(transparent)]
+    Journal(#[from] ReadError),
+    /// A table's lock.
+    #[error(transparent)]
+    Lock(#[from] LockError),
+    /// Nobody is there to be asked.
+    #[error("a run may be at work: say --yes if its table is to be taken away all the same")]
+    Unasked,
+    /// No such run.
+    #[error("the archive has no run {0}")]
+    NoRun(RunName),
+    /// Standard output.
+    #[error("writing the answer")]
+    Output(#[from] io::Error),
+}
+
+pub type Answered<T> = Result<T, ArchiveVerbError>;

@@ -1,0 +1,9 @@
+//! A call of a function, as it is parsed.
+
+use super::Operand;
+
+/// A function's call.
+pub(crate) struct Call {
+    pub name: String,
+    pub arguments: Vec<Operand>,
+}

@@ -1,0 +1,19 @@
+//! A write that was carried out.
+
+use dm_dynamodb::value::Item;
+use serde_json::{Map, Value};
+
+use crate::journal::prepared::Made;
+
+/// A write that was carried out.
+#[derive(Debug)]
+pub struct Done {
+    /// The database's answer.
+    pub answer: Map<String, Value>,
+    /// The image that was changed.
+    pub before: Option<Item>,
+    /// What was made of it.
+    pub made: Made,
+    /// Whether the answer's image was asked for by us.
+    pub tells_old: bool,
+}

@@ -1,0 +1,115 @@
+//! Why a journal cannot be read.
+
+use dm_contract::restored::JournalProblem;
+
+use crate::archive::ledger::{LedgerError, Removal};
+use crate::archive::{ArchiveError, RunName};
+use crate::journal::frame::FrameError;
+
+/// Why a journal cannot be read.
+#[derive(Debug, thiserror::Error)]
+pub enum ReadError {
+    /// The archive.
+    #[error("reading the journal of {run}")]
+    Archive {
+        /// Whose.
+        run: RunName,
+        /// Why.
+        source: ArchiveError,
+    },
+    /// What the ledger says of it.
+    #[error("reading what the ledger says of the journal of {run}")]
+    Evidence {
+        /// Whose.
+        run: RunName,
+        /// Why.
+        source: LedgerError,
+    },
+    /// What its guard wrote down at its end.
+    #[error("reading `{}` in the archive", .run.closed())]
+    Closed {
+        /// Whose.
+        run: RunName,
+        /// Why.
+        source: serde_json::Error,
+    },
+    /// There never was such a run.
+    #[error("no run {run} in the archive's ledger")]
+    NoRun {
+        /// Which.
+        run: RunName,
+    },
+    /// The journal was removed on purpose.
+    #[error(
+        "JournalGone: the journal of {run} was removed at {} by {}. What the run changed cannot be \
+         restored", .removal.removed_at, .removal.by
+    )]
+    Removed {
+        /// Whose.
+        run: RunName,
+        /// The record of it.
+        removal: Box<Removal>,
+    },
+    /// No segment is there, and there were some.
+    #[error(
+        "JournalGone: the journal of {run} is gone: {}, none is there, and no record says who removed \
+         them", .segments.map_or("segments were written".into(), |all| format!("it had {all} segments"))
+    )]
+    Gone {
+        /// Whose.
+        run: RunName,
+        /// How many there were at least, where that was noted.
+        segments: Option<u32>,
+    },
+    /// Segments are missing.
+    #[error("JournalIncomplete: {} of the journal of {run} missing", missing(*.segment, *.last))]
+    Missing {
+        /// Whose.
+        run: RunName,
+        /// The first.
+        segment: u32,
+        /// The last of those that follow each other.
+        last: u32,
+    },
+    /// A segment is damaged.
+    #[error("segment {segment} of the journal of {run} cannot be read")]
+    Damaged {
+        /// Whose.
+        run: RunName,
+        /// Which.
+        segment: u32,
+        /// Why.
+        source: FrameError,
+    },
+    /// A segment that was known to be durable ends too early.
+    #[error("segment {segment} of the journal of {run} is torn, and was whole once")]
+    Torn {
+        /// Whose.
+        run: RunName,
+        /// Which.
+        segment: u32,
+    },
+}
+
+fn missing(first: u32, last: u32) -> String {
+    if first == last {
+        format!("segment {first} is")
+    } else {
+        format!("segments {first} to {last} are")
+    }
+}
+
+impl ReadError {
+    /// What is wrong with the journal, where to try again would not help.
+    pub fn problem(&self) -> Option<JournalProblem> {
+        match self {
+            Self::Archive { .. } | Self::Evidence { .. } => None,
+            Self::NoRun { .. } => Some(JournalProblem::NoRun),
+            Self::Removed { .. } | Self::Gone { .. } => Some(JournalProblem::JournalGone),
+            Self::Missing { .. } => Some(JournalProblem::JournalIncomplete),
+            Self::Damaged { .. } | Self::Torn { .. } | Self::Closed { .. } => {
+                Some(JournalProblem::JournalDamaged)
+            }
+        }
+    }
+}

@@ -1,0 +1,64 @@
+//! The run that a guard controls: a program's, or a restore.
+
+use std::sync::Arc;
+
+use dm_contract::control::ControlState;
+use dm_contract::plan::RateLimits;
+use dm_contract::report::GuardResult;
+use dm_engine::Engine;
+
+use crate::restoring::Restoring;
+
+/// What is controlled.
+#[derive(Debug)]
+pub enum Run {
+    /// A program's.
+    Program(Arc<Engine>),
+    /// A restore.
+    Restore(Arc<Restoring>),
+}
+
+impl Run {
+    /// Returns how far it is, as JSON.
+    pub async fn progress(&self) -> serde_json::Result<Vec<u8>> {
+        match self {
+            Self::Program(engine) => serde_json::to_vec(&without_samples(engine)),
+            Self::Restore(restoring) => serde_json::to_vec(&restoring.result().await),
+        }
+    }
+
+    /// How it goes.
+    pub fn state(&self) -> ControlState {
+        match self {
+            Self::Program(engine) => engine.control(),
+            Self::Restore(restoring) => restoring.restore.control(),
+        }
+    }
+
+    /// Changes its limits.
+    pub fn set_rates(&self, limits: &RateLimits) {
+        match self {
+            Self::Program(engine) => engine.set_rates(limits),
+            Self::Restore(restoring) => restoring.restore.set_rates(limits),
+        }
+    }
+
+    /// Holds it, or lets it go on.
+    pub fn pause(&self, paused: bool) {
+        match (self, paused) {
+            (Self::Program(engine), true) => engine.pause(),
+            (Self::Program(engine), false) => engine.resume(),
+            (Self::Restore(restoring), true) => restoring.restore.pause(),
+            (Self::Restore(restoring), false) => restoring.restore.resume(),
+        }
+    }
+}
+
+/// Whoever reaches the pod can ask how far it is, so no item is shown here.
+fn without_samples(engine: &Engine) -> GuardResult {
+    let mut result = engine.result();
+    if let Some(dry_run) = &mut result.dry_run {
+        dry_run.samples.clear();
+    }
+    result
+}
