@@ -45,7 +45,7 @@ pub async fn read(target: Option<&MigrationTarget>, at: &str) -> Result<Vec<u8>,
         migration: "any".into(),
         ..ArchivePlan::default()
     };
-    let opened = Archive::open(&plan, &target.spec.region).await?;
+    let opened = Archive::existing(&plan, &target.spec.region).await?;
     let packed = opened.get(path).await?.ok_or(KeptError::Missing)?;
     inflated(&packed).map_err(KeptError::Content)
 }

@@ -12,7 +12,7 @@ pub mod ledger;
 pub mod limits;
 mod listen;
 pub mod open_files;
-mod own_wakes;
+mod poll_again;
 mod program_log;
 pub mod record;
 mod restart;

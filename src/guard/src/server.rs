@@ -20,7 +20,7 @@ use tokio::sync::Semaphore;
 
 use crate::connections::{Connection, Connections, MakingRoom};
 use crate::open_files;
-use crate::own_wakes::OwnWakes;
+use crate::poll_again::PollAgain;
 use crate::wire::{self, Asked, Body, NotACall, Serves};
 
 /// The program's side of the guard.
@@ -52,7 +52,7 @@ impl Server {
             match listener.accept().await {
                 Ok((stream, peer)) => {
                     let Ok(place) = connections.place(peer.ip()).await else { return };
-                    tokio::spawn(OwnWakes::new(Arc::clone(&self).serve(stream, peer, place)));
+                    tokio::spawn(PollAgain::new(Arc::clone(&self).serve(stream, peer, place)));
                 }
                 Err(error) => {
                     tracing::warn!(%error, "accepting a connection");

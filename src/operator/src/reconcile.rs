@@ -1,5 +1,5 @@
-//! One look at one migration: observe, validate, decide, write status, act. In this order: what
-//! is done has been said before, so that a crash in between is found and mended by the next look.
+//! One reconcile of one migration: observe, validate, decide, write status, act. What is done is in status
+//! first, so the next reconcile finds and repairs a crash in between.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -64,7 +64,7 @@ pub enum ReconcileError {
     Act(#[from] ActError),
 }
 
-/// Looks at a migration once. Returns when to look again.
+/// Reconciles a migration once. Returns when to do it again.
 pub async fn reconcile(
     context: &Context,
     namespace: &str,
@@ -85,12 +85,13 @@ pub async fn reconcile(
         &observed.files,
     )
     .and_then(|runnable| references::settle(&migration, runnable, &observed.references));
-    let look = Look { context, api: &api, migration: &migration, observed: &observed, released };
-    Box::pin(look.step(runnable.as_ref())).await
+    let reconciliation =
+        Reconciliation { context, api: &api, migration: &migration, observed: &observed, released };
+    Box::pin(reconciliation.step(runnable.as_ref())).await
 }
 
-/// One look, after everything was read.
-struct Look<'a> {
+/// One reconcile, after everything was read.
+struct Reconciliation<'a> {
     context: &'a Context,
     api: &'a Api<DataMigration>,
     migration: &'a DataMigration,
@@ -99,7 +100,7 @@ struct Look<'a> {
     released: bool,
 }
 
-impl Look<'_> {
+impl Reconciliation<'_> {
     async fn step(
         &self,
         runnable: Result<&Runnable, &Problem>,
@@ -243,7 +244,7 @@ impl Look<'_> {
     }
 
     /// Deletes a Job that notes an end and may be waiting for an image that nobody has any more; the next
-    /// look creates another.
+    /// reconcile creates another.
     async fn replace_recorder(&self, recorder: &RecordJob) -> Result<(), ActError> {
         let is_it = |job: &&Job| recorders::recorder_of(job) == Some(recorder.run);
         let settings = &self.context.settings;
@@ -401,13 +402,13 @@ impl Look<'_> {
         let position = Position::new(Phase::Stalled, Standing::Stalled, reason, message);
         let situation = Situation { migration: written, ..situation };
         let new = status::next(situation, &Step::Rest(position));
-        let look = Look { migration: written, ..*self };
-        look.write(&new).await?;
+        let reconciliation = Reconciliation { migration: written, ..*self };
+        reconciliation.write(&new).await?;
         Ok(Some(limits::POLL_WAITING))
     }
 }
 
-/// When to look again even if nothing happens.
+/// When to reconcile again even if nothing happens.
 fn again(step: &Step, situation: Situation<'_>) -> Option<Duration> {
     match step {
         Step::Rest(position) => Some(match (position.next, position.standing) {

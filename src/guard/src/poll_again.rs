@@ -1,4 +1,4 @@
-//! Work that wakes itself while it runs: it is looked at again at once.
+//! Polls work again immediately if it wakes itself while it is polled.
 //!
 //! hyper wakes a connection's task whenever a piece of a body was taken, and the task that takes it is
 //! that one. Tokio runs a task that was woken while it ran again later, and calls another thread for
@@ -21,8 +21,8 @@ const WOKEN: u8 = 2;
 /// do when a task has had its share.
 const AT_ONCE_MAX: usize = 4;
 
-/// Looks at `work` again by itself.
-pub struct OwnWakes<F> {
+/// Polls `work` again in place, without the scheduler.
+pub struct PollAgain<F> {
     work: Pin<Box<F>>,
     waker: Waker,
     state: Arc<State>,
@@ -34,7 +34,7 @@ struct State {
     task: Mutex<Waker>,
 }
 
-impl<F: Future> OwnWakes<F> {
+impl<F: Future> PollAgain<F> {
     /// The same work.
     pub fn new(work: F) -> Self {
         let task = Mutex::new(Waker::noop().clone());
@@ -43,7 +43,7 @@ impl<F: Future> OwnWakes<F> {
     }
 }
 
-impl<F: Future> Future for OwnWakes<F> {
+impl<F: Future> Future for PollAgain<F> {
     type Output = F::Output;
 
     fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Self::Output> {
@@ -117,7 +117,7 @@ mod tests {
         let count = Arc::new(Count::default());
         let waker = Waker::from(Arc::clone(&count));
         let (mut looks, mut kept) = (0, None);
-        let mut work = Box::pin(OwnWakes::new(poll_fn(|context| {
+        let mut work = Box::pin(PollAgain::new(poll_fn(|context| {
             looks += 1;
             kept = Some(context.waker().clone());
             if looks == 1 {
@@ -126,7 +126,7 @@ mod tests {
             if looks == 3 { Poll::Ready(looks) } else { Poll::Pending }
         })));
         let look =
-            |at: &mut Pin<Box<OwnWakes<_>>>| at.as_mut().poll(&mut Context::from_waker(&waker));
+            |at: &mut Pin<Box<PollAgain<_>>>| at.as_mut().poll(&mut Context::from_waker(&waker));
         assert_eq!(look(&mut work), Poll::Pending);
         assert_eq!(wakes(&count), 0, "woken by itself");
         // From outside, as a socket wakes it.
@@ -140,7 +140,7 @@ mod tests {
         let count = Arc::new(Count::default());
         let waker = Waker::from(Arc::clone(&count));
         let looks = AtomicUsize::new(0);
-        let mut work = Box::pin(OwnWakes::new(poll_fn(|context| {
+        let mut work = Box::pin(PollAgain::new(poll_fn(|context| {
             looks.fetch_add(1, Ordering::Relaxed);
             context.waker().wake_by_ref();
             Poll::<()>::Pending
@@ -158,7 +158,7 @@ mod tests {
         runtime.block_on(async {
             for _ in 0..20_000 {
                 let (sender, receiver) = tokio::sync::oneshot::channel();
-                let work = tokio::spawn(OwnWakes::new(receiver));
+                let work = tokio::spawn(PollAgain::new(receiver));
                 tokio::spawn(async move { sender.send(7).unwrap() });
                 assert_eq!(work.await.unwrap().unwrap(), 7);
             }
