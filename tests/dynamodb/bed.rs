@@ -8,9 +8,9 @@ use bytes::Bytes;
 use dm_contract::plan::{
     ArchivePlan, Mode, PLAN_VERSION, Plan, Policy, RateLimits, RunId, Upstream,
 };
-use dm_engine::CredentialSource;
+use dm_engine::{CredentialSource, Engine};
 use dm_guard::clients::{AccessKey, Clients};
-use dm_guard::{Guard, Options};
+use dm_guard::{Embedded, Guard, Options};
 use http::Request;
 use http_body_util::{BodyExt as _, Full};
 use hyper_util::client::legacy::Client;
@@ -40,6 +40,15 @@ pub fn database() -> Endpoint {
         )
     });
     Endpoint::new(url)
+}
+
+/// An embedded database, and a client of it.
+pub async fn embedded() -> (Embedded, Endpoint) {
+    let engine = std::sync::Arc::new(Engine::embedded(REGION));
+    let listen = SocketAddr::from((Ipv4Addr::LOCALHOST, 0));
+    let database = Embedded::start(engine, listen).await.unwrap();
+    let endpoint = Endpoint::new(format!("http://{}", database.address));
+    (database, endpoint)
 }
 
 impl Endpoint {

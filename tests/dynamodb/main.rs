@@ -37,6 +37,7 @@ mod journal_units;
 mod journal_writer;
 mod kill;
 mod kill_ahead;
+mod local;
 mod overlay_report;
 mod partiql;
 mod pod;

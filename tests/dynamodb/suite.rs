@@ -1,5 +1,5 @@
 //! Reads the cases of `cases/*.txt` and runs each of them against every column: the database
-//! itself, a guard in apply mode, and guards in dry run.
+//! itself, a guard in apply mode, guards in dry run, and the embedded database.
 //!
 //! A case: `== name`, then `table KIND` (of [`table`]), `seed ITEM` lines, and steps. A step is
 //! `> Operation BODY`, then what is expected: `= MEMBERS` (each equal in the answer), `! Error` or
@@ -32,21 +32,29 @@ enum Column {
     DryRunSeeded,
     /// The table was created through the guard, too, and the database does not know it.
     DryRunCreated,
+    /// The embedded database, instead of the one under test.
+    Embedded,
 }
 
 impl Column {
+    /// Whether it answers in its own words, not in those of the database under test.
+    fn has_own_words(self) -> bool {
+        self.is_dry_run() || self == Self::Embedded
+    }
+
     fn is_dry_run(self) -> bool {
         matches!(self, Self::DryRun | Self::DryRunSeeded | Self::DryRunCreated)
     }
 }
 
-const COLUMNS: [Column; 6] = [
+const COLUMNS: [Column; 7] = [
     Column::Direct,
     Column::Apply,
     Column::Journalled,
     Column::DryRun,
     Column::DryRunSeeded,
     Column::DryRunCreated,
+    Column::Embedded,
 ];
 
 /// Runs all cases of a file in all columns.
@@ -62,19 +70,25 @@ pub async fn run(file: &str, text: &str) {
         let mut plan = bed::plan(mode, policy);
         plan.archive = (column == Column::Journalled).then(|| bed::archive("memory://"));
         let (guard, through) = bed::guard(&plan).await;
-        let endpoint = if column == Column::Direct { &database } else { &through };
+        let (embedded, served) = bed::embedded().await;
+        let database = if column == Column::Embedded { &served } else { &database };
+        let endpoint = match column {
+            Column::Direct | Column::Embedded => database,
+            _ => &through,
+        };
         let mut of_column = Vec::new();
         for case in &cases {
             if only.as_ref().is_some_and(|only| !case.name.contains(only.as_str())) {
                 of_column.push(Vec::new());
                 continue;
             }
-            let (found, wrong) = run_case(case, column, &database, endpoint).await;
+            let (found, wrong) = run_case(case, column, database, endpoint).await;
             of_column.push(found);
             failures
                 .extend(wrong.into_iter().map(|why| format!("{column:?}: {}: {why}", case.name)));
         }
         answers.push(of_column);
+        embedded.stop().await;
         let result = guard.stop().await;
         if mode == Mode::DryRun {
             assert_eq!(result.write_calls_upstream, 0, "a dry run wrote");
@@ -129,7 +143,7 @@ async fn run_case(
         let exempt = step.departs && (of_database || column == Column::Journalled);
         // Elsewhere the words are the database's, and DynamoDB Local has its own. With a journal they
         // are of either.
-        let own_words = column.is_dry_run() && (step.writes() || step.is_statement());
+        let own_words = column.has_own_words() && (step.writes() || step.is_statement());
         // The guard refuses a read that it takes for wrong and the database does not.
         let refused = answer["__type"].as_str().is_some_and(|name| name.contains("AccessDenied"));
         let exempt = exempt || (step.departs && refused);
