@@ -42,6 +42,7 @@ mod overlay_report;
 mod partiql;
 mod pod;
 mod processes;
+mod readme;
 mod restore;
 mod restore_cli;
 mod scan_positions;

@@ -51,7 +51,7 @@ enum Task {
     },
     /// Open the HTML page of reports in Chromium, and leave screenshots.
     Page,
-    /// Show the worked examples on a cluster.
+    /// Show the worked examples: first without a cluster, then on one.
     Demo {
         /// Leave the cluster up.
         #[arg(long)]
@@ -60,6 +60,15 @@ enum Task {
         /// one with the same archive knows of it, and does not run it.
         #[arg(long)]
         rebuild: bool,
+        /// Show only what needs no cluster.
+        #[arg(long, conflicts_with_all = ["keep", "rebuild", "cluster"])]
+        laptop: bool,
+        /// Show only what needs a cluster.
+        #[arg(long)]
+        cluster: bool,
+        /// Make the README's recording again.
+        #[arg(long, conflicts_with_all = ["cluster", "rebuild"])]
+        record: bool,
     },
 }
 
@@ -87,7 +96,14 @@ fn run(task: &Task) -> Result<()> {
         }),
         Task::Bench { subject } => bench::run(&checkout, *subject),
         Task::Page => page::run(&checkout),
-        Task::Demo { keep, rebuild } => {
+        Task::Demo { keep, rebuild, laptop, cluster, record } => {
+            if !rebuild && !cluster {
+                let record = if *record { demo::Record::Yes } else { demo::Record::No };
+                demo::on_laptop(&checkout, record)?;
+            }
+            if *laptop {
+                return Ok(());
+            }
             let story = if *rebuild { demo::Story::Rebuild } else { demo::Story::Whole };
             demo::run(&checkout, *keep, story)
         }

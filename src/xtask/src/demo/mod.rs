@@ -4,6 +4,7 @@
 //! and one that does not hold fails the demo.
 
 mod files;
+mod laptop;
 mod rebuild;
 mod take_back;
 mod teller;
@@ -24,6 +25,8 @@ use crate::machine;
 use crate::parts::cached;
 use files::{ARCHIVE, FAILING, FOLDER, PRICES, VOLUME};
 use teller::{Teller, print_chapter, print_command};
+
+pub use laptop::{Record, run as on_laptop};
 
 /// How long a migration of 406 items may take: seconds, and minutes where compilers have the processors.
 const RUN_MAX: &str = "180s";
