@@ -143,6 +143,15 @@ pub fn plan(flags: &Flags, upstream: Upstream, mode: Mode, name: &str) -> Plan {
     }
 }
 
+/// What is going to happen, in a line.
+pub fn intent(mode: Mode, upstream: &Upstream) -> String {
+    let database = name(upstream);
+    match mode {
+        Mode::DryRun => format!("dry run of {database}: nothing is written"),
+        Mode::Apply => format!("applying to {database}: writes reach it"),
+    }
+}
+
 /// The database, for a message.
 pub fn name(upstream: &Upstream) -> String {
     match &upstream.endpoint {

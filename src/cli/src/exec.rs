@@ -10,9 +10,9 @@ use dm_entry::args::Program;
 
 use crate::database;
 use crate::journalled;
+use crate::output;
 use crate::print::say;
 use crate::session::{self, Session, SessionError};
-use crate::summary;
 
 /// Flags of `datamigration exec`.
 #[derive(Clone, Debug, Args)]
@@ -36,6 +36,8 @@ pub struct Flags {
     /// that of tried.json to tried.ndjson.zst
     #[arg(long, value_name = "FILE")]
     report: Option<PathBuf>,
+    #[command(flatten)]
+    output: output::Flags,
     /// The program and its arguments
     #[arg(required = true, last = true, value_name = "PROGRAM")]
     program: Vec<OsString>,
@@ -61,7 +63,7 @@ impl Writes {
 
     /// Says what was not asked for in so many words.
     pub fn announce(self, database: &dm_contract::plan::Upstream) {
-        let intent = summary::intent(self.mode(), database);
+        let intent = database::intent(self.mode(), database);
         match (self.apply, self.dry_run) {
             (true, _) => say(&intent),
             (false, true) => {}
@@ -94,7 +96,7 @@ pub async fn exec(flags: Flags) -> Result<u8, SessionError> {
     let upstream = database::find(&flags.database).await?;
     flags.writes.announce(&upstream);
     let mut plan = database::plan(&flags.database, upstream, flags.writes.mode(), &title);
-    plan.second_pass = flags.second_pass;
+    plan.second_pass = flags.second_pass || flags.output.needs_second_pass(plan.mode);
     let verb = journalled::Verb { migration: "exec", apply: "--apply" };
     let journalled = journalled::begin(&flags.journal, verb, &mut plan).await?;
     let session = Session {
@@ -103,6 +105,7 @@ pub async fn exec(flags: Flags) -> Result<u8, SessionError> {
         dir: &dir,
         env: BTreeMap::new(),
         report: flags.report.as_deref(),
+        output: &flags.output,
         journalled: journalled.as_ref(),
         database: session::Database::OfChain,
         expects_requests: !flags.expect_no_requests,

@@ -7,7 +7,7 @@ use clap::{ArgAction, Parser, Subcommand};
 
 use crate::{
     archive, baseline, completion, describe, exec, guard, lint, list, local, logs, new, promote,
-    restore, retry, run, stamp, suspend, watch,
+    report, restore, retry, run, stamp, suspend, watch,
 };
 
 /// The program's name.
@@ -32,6 +32,7 @@ const EXAMPLES: &str = "\
 Examples:
   datamigration exec --dry-run -- python3 main.py                # what would it change?
   datamigration run migrations/0001-add-price-to-cars --dry-run  # the same for a migration's folder
+  datamigration report tried.json --html                         # the same as a page
   kubectl datamigration list                                     # where do they stand?
   kubectl datamigration promote 0001-add-price-to-cars           # from a dry run to applying it";
 
@@ -52,6 +53,8 @@ pub enum Verb {
     Local(local::Flags),
     /// Take back what a migration of a cluster, or a journalled run, changed: attribute by attribute
     Restore(restore::Flags),
+    /// Show the report of a run: a summary, a page, a comment for a pull request, or data
+    Report(report::Flags),
     /// Look into an archive: its runs, whether their journals are whole, what may go
     Archive(archive::Flags),
     /// List the migrations of a cluster

@@ -11,17 +11,20 @@ use std::time::Instant;
 use clap::{Args, ValueEnum};
 use dm_contract::error_chain::chain;
 use dm_contract::plan::{ACCESS_KEY_ENV, Mode, Plan, program_environment};
+use dm_engine::archive::ledger;
 use dm_guard::Options;
 use dm_guard::clients::{AccessKey, Clients, fresh_access_key};
 use dm_guard::token::ControlToken;
+use dm_report::file::{End, RunReport};
 use tokio::signal::unix::{SignalKind, signal};
 
+use crate::about::{Ran, about};
 use crate::database;
 use crate::journalled::{self, Journalled, Outcome};
+use crate::output;
 use crate::print::say;
-use crate::report;
+use crate::report_files;
 use crate::session::{self, SessionError};
-use crate::summary::{self, End, Told};
 
 /// Flags of `datamigration guard`.
 #[derive(Clone, Debug, Args)]
@@ -61,6 +64,9 @@ pub struct Flags {
     /// that of tried.json to tried.ndjson.zst
     #[arg(long, value_name = "FILE")]
     pub report: Option<PathBuf>,
+    /// What is printed of the report.
+    #[command(flatten)]
+    pub output: output::Flags,
 }
 
 /// What happens to writes.
@@ -119,7 +125,8 @@ async fn serve(
     stopped: impl Future<Output = ()>,
 ) -> Result<u8, SessionError> {
     dm_guard::open_files::raise();
-    let report = report::prepare(flags.report.as_deref(), plan.mode)?;
+    let output = flags.output.prepare()?;
+    let report = report_files::prepare(flags.report.as_deref(), plan.mode)?;
     let token = flags.control_token_file.as_deref().map(ControlToken::of_file).transpose()?;
     let controlled = token.is_some();
     let access_key = match flags.access_key_id.clone() {
@@ -136,10 +143,10 @@ async fn serve(
         clients,
     };
     let guard = session::start_guard_with(plan, &options).await?;
-    let begun = Instant::now();
+    let (begun, started_at) = (Instant::now(), ledger::now());
     say(&format!(
         "{}, behind http://{}; Ctrl-C ends it",
-        summary::intent(plan.mode, &plan.upstream),
+        database::intent(plan.mode, &plan.upstream),
         guard.program_address
     ));
     if controlled {
@@ -159,8 +166,8 @@ async fn serve(
     }
     stopped.await;
     let engine = Arc::clone(guard.engine());
+    let took = begun.elapsed();
     let result = guard.stop().await;
-    let report = report::write(report, &result, &engine)?;
     let restore = match journalled {
         Some(journalled) => {
             journalled.keep_report(plan, &engine, &result).await;
@@ -168,22 +175,23 @@ async fn serve(
         }
         None => None,
     };
-    let told = Told {
-        plan,
+    let ran = Ran {
+        started_at: &started_at,
+        finished_at: &ledger::now(),
+        took,
         end: End::Stopped,
-        second: None,
-        took: begun.elapsed(),
-        report: report.as_ref(),
-        restore: restore.as_deref(),
+        second_end: None,
     };
-    say(&format!("\n{}", summary::text(&result, &told).trim_end()));
+    let of_run = RunReport { result, about: Some(about(plan, &ran)), timeline: engine.timeline() };
+    let shown = session::Shown { report: &of_run, engine: &engine, restore: restore.as_deref() };
+    let code = shown.finish(report, &output)?;
     if let Some(journalled) = journalled {
         say(&format!(
             "The outcome of run {} stays unknown in the ledger: a guard does not see how its clients ended.",
             journalled.name()
         ));
     }
-    Ok(0)
+    Ok(code.unwrap_or(0))
 }
 
 /// Writes variables for a shell to read.

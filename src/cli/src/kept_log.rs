@@ -32,9 +32,19 @@ pub enum KeptError {
 
 /// Reads the log at this URL, which is below that of the target's archive.
 pub async fn read(target: Option<&MigrationTarget>, at: &str) -> Result<Vec<u8>, KeptError> {
+    let (archive, path) = open(target, at).await?;
+    let packed = archive.get(&path).await?.ok_or(KeptError::Missing)?;
+    inflated(&packed).map_err(KeptError::Content)
+}
+
+/// Opens a target's archive for reading; with the path in it of what a URL names.
+pub async fn open(
+    target: Option<&MigrationTarget>,
+    at: &str,
+) -> Result<(Archive, String), KeptError> {
     let target = target.ok_or(KeptError::NoTarget)?;
     let archive = target.spec.archive.as_ref().ok_or(KeptError::NoTarget)?;
-    let path = path(&archive.url, at).ok_or(KeptError::NoTarget)?;
+    let path = path(&archive.url, at).ok_or(KeptError::NoTarget)?.to_owned();
     if archive.volume.is_some() {
         return Err(KeptError::Volume);
     }
@@ -45,9 +55,7 @@ pub async fn read(target: Option<&MigrationTarget>, at: &str) -> Result<Vec<u8>,
         migration: "any".into(),
         ..ArchivePlan::default()
     };
-    let opened = Archive::existing(&plan, &target.spec.region).await?;
-    let packed = opened.get(path).await?.ok_or(KeptError::Missing)?;
-    inflated(&packed).map_err(KeptError::Content)
+    Ok((Archive::existing(&plan, &target.spec.region).await?, path))
 }
 
 /// The path in an archive of what a URL names.

@@ -2,41 +2,7 @@
 
 use jiff::Timestamp;
 
-/// A count with its thousands apart: 61,224.
-pub fn count(count: u64) -> String {
-    let digits = count.to_string();
-    let mut text = String::with_capacity(digits.len() + digits.len() / 3);
-    for (at, digit) in digits.chars().enumerate() {
-        if at > 0 && (digits.len() - at).is_multiple_of(3) {
-            text.push(',');
-        }
-        text.push(digit);
-    }
-    text
-}
-
-/// Units of capacity: whole where they are, else to the half that DynamoDB counts in.
-pub fn units(units: f64) -> String {
-    let tenths = format!("{units:.1}");
-    let (whole, tenth) = tenths.split_once('.').unwrap_or((&tenths, "0"));
-    let whole = whole.parse().map_or_else(|_| whole.to_owned(), count);
-    if tenth == "0" { whole } else { format!("{whole}.{tenth}") }
-}
-
-/// A time span as kubectl's AGE: the two largest units at most.
-pub fn span(seconds: i64) -> String {
-    let seconds = seconds.max(0);
-    let (minutes, hours, days) = (seconds / 60, seconds / 3600, seconds / 86_400);
-    match seconds {
-        0..120 => format!("{seconds}s"),
-        120..600 if seconds % 60 != 0 => format!("{minutes}m{}s", seconds % 60),
-        120..10_800 => format!("{minutes}m"),
-        10_800..28_800 if minutes % 60 != 0 => format!("{hours}h{}m", minutes % 60),
-        10_800..172_800 => format!("{hours}h"),
-        172_800..691_200 if hours % 24 != 0 => format!("{days}d{}h", hours % 24),
-        _ => format!("{days}d"),
-    }
-}
+pub use dm_report::numbers::{count, span, units};
 
 /// How long ago a time was.
 pub fn age(since: Timestamp, now: Timestamp) -> String {
@@ -94,38 +60,6 @@ pub fn behind<'a>(indent: &str, lines: impl Iterator<Item = &'a str>) -> String 
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn counts_and_units_are_easy_to_read() {
-        for (number, expected) in
-            [(0, "0"), (999, "999"), (1000, "1,000"), (61_224, "61,224"), (1_234_567, "1,234,567")]
-        {
-            assert_eq!(count(number), expected);
-        }
-        for (number, expected) in [(0.0, "0"), (50.5, "50.5"), (406.0, "406"), (12_345.0, "12,345")]
-        {
-            assert_eq!(units(number), expected);
-        }
-    }
-
-    #[test]
-    fn spans_look_as_kubectl_writes_them() {
-        for (seconds, expected) in [
-            (-5, "0s"),
-            (119, "119s"),
-            (120, "2m"),
-            (125, "2m5s"),
-            (700, "11m"),
-            (10_800, "3h"),
-            (10_860, "3h1m"),
-            (30_000, "8h"),
-            (172_800, "2d"),
-            (180_000, "2d2h"),
-            (800_000, "9d"),
-        ] {
-            assert_eq!(span(seconds), expected, "{seconds}");
-        }
-    }
 
     #[test]
     fn text_is_wrapped_at_words() {

@@ -9,7 +9,7 @@ use dm_cli::run::RunError;
 use dm_cli::session::SessionError;
 use dm_cli::{
     archive, baseline, completion, describe, exec, guard, lint, list, local, logs, new, promote,
-    restore, retry, run, stamp, suspend, watch,
+    report, restore, retry, run, stamp, suspend, watch,
 };
 
 /// As the guard's own program has it: `exec`, `run` and `guard` serve in this one.
@@ -41,6 +41,7 @@ async fn act(verb: Verb) -> Result<u8, Error> {
         Verb::New(flags) => new::new(&flags)?,
         Verb::Lint(flags) => lint::lint(&flags)?,
         Verb::Restore(flags) => Box::pin(restore::restore(flags)).await?,
+        Verb::Report(flags) => Box::pin(report::report(flags)).await?,
         Verb::Archive(flags) => archive::archive(flags).await?,
         Verb::List(flags) => list::list(flags).await?,
         Verb::Describe(flags) => describe::describe(flags).await?,

@@ -1,106 +1,154 @@
-//! The report: a guard's result as a file, and beside it what a dry run would change, item by item.
+//! `datamigration report`: the report of a run as a summary, a page, a comment or data; from a file, an
+//! archive or a cluster.
 
-use std::fs::File;
-use std::io::{self, BufWriter, Write as _};
-use std::path::{Path, PathBuf};
+mod source;
 
-use dm_contract::plan::Mode;
-use dm_contract::report::GuardResult;
-use dm_engine::{DifferenceError, Engine};
+use std::path::PathBuf;
 
-/// The report could not be written.
+use clap::Args;
+use dm_engine::archive::{LayoutError, RunName};
+use dm_report::html::restore::Restored;
+use dm_report::terminal;
+
+use crate::archive_place::ArchiveVerbError;
+use crate::cluster::{self, ClusterError};
+use crate::kept_log::KeptError;
+use crate::output::{self, OutputError, Reported};
+use crate::print;
+use source::{Found, FoundRun};
+
+/// Flags of `datamigration report`.
+#[derive(Clone, Debug, Args)]
+#[command(after_help = EXAMPLES)]
+pub struct Flags {
+    /// A report.json of `--report`; or the migration of a cluster [or else --archive and --run]
+    #[arg(value_name = "FILE|NAME", required_unless_present = "archive")]
+    source: Option<String>,
+    #[command(flatten)]
+    output: output::Flags,
+    /// With --archive, the run as MIGRATION/NUMBER; of a cluster's migration, the number of the run
+    /// [default: the last one that has a report]
+    #[arg(long, value_name = "RUN")]
+    run: Option<String>,
+    /// The archive: s3://bucket/prefix or file:///folder
+    #[arg(long, value_name = "URL", requires = "run", conflicts_with = "source")]
+    archive: Option<String>,
+    /// An endpoint of S3's protocol other than AWS's, as http(s)://host[:port]
+    #[arg(long, value_name = "URL", requires = "archive")]
+    archive_endpoint: Option<String>,
+    /// Region of the bucket
+    #[arg(long, value_name = "REGION", env = "AWS_REGION", default_value = "us-east-1")]
+    archive_region: String,
+    #[command(flatten)]
+    cluster: cluster::Flags,
+}
+
+const EXAMPLES: &str = "\
+A word with a dot or a slash is a file, any other one a migration of the cluster. What would change item by
+item is read from the file next to the report: that of tried.json from tried.ndjson.zst.
+
+Examples:
+  datamigration report tried.json --html
+  datamigration report tried.json -o markdown --compare last.json --fail-on deletes,writes>1000
+  datamigration report --archive s3://bucket/prefix --run 0001-add-price-to-cars/2 --html page.html
+  kubectl datamigration report 0001-add-price-to-cars --html page.html";
+
+/// Why there is no report.
 #[derive(Debug, thiserror::Error)]
-pub enum ReportError {
-    /// The result.
-    #[error("writing the report {0}")]
-    Result(PathBuf, #[source] io::Error),
-    /// The difference.
-    #[error("writing the report {0}")]
-    Difference(PathBuf, #[source] DifferenceError),
+pub enum ReportVerbError {
+    /// The files.
+    #[error(transparent)]
+    Output(#[from] OutputError),
+    /// The cluster.
+    #[error(transparent)]
+    Cluster(#[from] ClusterError),
+    /// The archive.
+    #[error(transparent)]
+    Archive(#[from] ArchiveVerbError),
+    /// The archive of a target.
+    #[error("the report of run {run} of {name} is kept at {at}")]
+    Kept {
+        /// The migration.
+        name: String,
+        /// The run.
+        run: u32,
+        /// Where the report is.
+        at: String,
+        /// Why it cannot be read from here.
+        source: KeptError,
+    },
+    /// The flag.
+    #[error("--run {text}: with --archive, MIGRATION/NUMBER is needed")]
+    RunName {
+        /// What was given.
+        text: String,
+        /// Why it is none.
+        source: LayoutError,
+    },
+    /// The flag.
+    #[error("--run {0}: for a migration of a cluster, the number of a run is needed")]
+    RunNumber(String),
+    /// Nothing is kept of the run.
+    #[error("the archive has no report of run {0}")]
+    NoReport(RunName),
+    /// The migration has none.
+    #[error(
+        "no run of {0} has a report in an archive; its target needs spec.archive, and describe shows \
+         what status says"
+    )]
+    NotKept(String),
+    /// Neither.
+    #[error("give a report.json, a migration of the cluster, or --archive with --run")]
+    NothingNamed,
 }
 
-/// Files that are open for a report.
-#[derive(Debug)]
-pub struct Prepared {
-    path: PathBuf,
-    file: File,
-    difference: Option<(PathBuf, File)>,
-}
-
-/// What was written.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Written {
-    /// The result.
-    pub result: PathBuf,
-    /// The difference, if there is one.
-    pub difference: Option<PathBuf>,
-}
-
-/// Opens the files before anything runs: a run's result must not be lost to a wrong path.
-pub fn prepare(path: Option<&Path>, mode: Mode) -> Result<Option<Prepared>, ReportError> {
-    let Some(path) = path else { return Ok(None) };
-    let create =
-        |path: &Path| File::create(path).map_err(|source| ReportError::Result(path.into(), source));
-    let difference = match mode {
-        Mode::DryRun => {
-            let path = difference_path(path);
-            let file = create(&path)?;
-            Some((path, file))
+/// Prints the report; 0, or 4 where a check failed.
+pub async fn report(flags: Flags) -> Result<u8, ReportVerbError> {
+    let prepared = flags.output.prepare()?;
+    let found = find(&flags).await?;
+    let found = match found {
+        Found::Run(found) => found,
+        Found::Restore { report, of, preview, page } => {
+            let restored = Restored { report: &report, of: &of, preview };
+            prepared.finish_restore(&restored, &page)?;
+            return Ok(0);
         }
-        Mode::Apply => None,
     };
-    Ok(Some(Prepared { path: path.into(), file: create(path)?, difference }))
+    if !flags.output.takes_standard_output() {
+        let text = terminal::text(
+            &found.report,
+            terminal::Beside { files: found.files.as_deref(), restore: None },
+        );
+        print::answer(&text).map_err(OutputError::Output)?;
+    }
+    let FoundRun { report, listing, page, .. } = *found;
+    let code = prepared.finish(Reported { report: &report, listing: || listing.read(), page })?;
+    Ok(code.unwrap_or(0))
 }
 
-/// Writes the result as JSON, and the difference.
-pub fn write(
-    prepared: Option<Prepared>,
-    result: &GuardResult,
-    engine: &Engine,
-) -> Result<Option<Written>, ReportError> {
-    let Some(Prepared { path, mut file, difference }) = prepared else { return Ok(None) };
-    let mut json = match serde_json::to_vec_pretty(result) {
-        Ok(json) => json,
-        Err(error) => return Err(ReportError::Result(path, error.into())),
-    };
-    json.push(b'\n');
-    if let Err(source) = file.write_all(&json).and_then(|()| file.flush()) {
-        return Err(ReportError::Result(path, source));
+async fn find(flags: &Flags) -> Result<Found, ReportVerbError> {
+    if let Some(url) = &flags.archive {
+        let place = crate::archive_place::Place {
+            archive: url.clone(),
+            archive_endpoint: flags.archive_endpoint.clone(),
+            archive_region: flags.archive_region.clone(),
+        };
+        let text = flags.run.clone().unwrap_or_default();
+        let run =
+            RunName::parse(&text).map_err(|source| ReportVerbError::RunName { text, source })?;
+        let archive = place.open().await.map_err(ArchiveVerbError::Archive)?;
+        return source::of_archive(&archive, &run).await;
     }
-    let difference = match difference {
-        Some((path, file)) => match engine.write_difference(BufWriter::new(file)) {
-            Ok(_) => Some(path),
-            Err(source) => return Err(ReportError::Difference(path, source)),
-        },
+    let named = flags.source.as_deref().ok_or(ReportVerbError::NothingNamed)?;
+    if named.contains(['/', '.']) {
+        return source::of_file(PathBuf::from(named));
+    }
+    let run = match &flags.run {
         None => None,
-    };
-    Ok(Some(Written { result: path, difference }))
-}
-
-/// The difference of `tried.json` is `tried.ndjson.zst`.
-fn difference_path(report: &Path) -> PathBuf {
-    let stem = match (report.extension(), report.file_stem()) {
-        (Some(extension), Some(stem)) if extension == "json" => stem,
-        _ => report.file_name().unwrap_or_default(),
-    };
-    let mut name = stem.to_owned();
-    name.push(".ndjson.zst");
-    report.with_file_name(name)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn the_difference_lies_beside_the_result() {
-        for (report, expected) in [
-            ("tried.json", "tried.ndjson.zst"),
-            ("a.b/tried", "a.b/tried.ndjson.zst"),
-            ("/x/tried.v1.json", "/x/tried.v1.ndjson.zst"),
-            ("tried.txt", "tried.txt.ndjson.zst"),
-        ] {
-            assert_eq!(difference_path(Path::new(report)), Path::new(expected), "{report}");
+        Some(text) => {
+            let number = text.parse::<u32>();
+            Some(number.map_err(|_| ReportVerbError::RunNumber(text.clone()))?)
         }
-    }
+    };
+    source::of_cluster(&flags.cluster, named, run).await
 }

@@ -16,6 +16,7 @@ use crate::embedded::{EmbeddedError, Home, Keeps};
 use crate::exec::Writes;
 use crate::folder::{self, Folder, FolderError};
 use crate::journalled;
+use crate::output;
 use crate::print::say;
 use crate::session::{self, Session, SessionError};
 
@@ -48,6 +49,8 @@ pub struct Flags {
     /// that of tried.json to tried.ndjson.zst
     #[arg(long, value_name = "FILE")]
     report: Option<PathBuf>,
+    #[command(flatten)]
+    output: output::Flags,
 }
 
 const EXAMPLES: &str = "\
@@ -193,7 +196,7 @@ async fn run_upstream(
     let upstream = database::find(settings).await.map_err(SessionError::Database)?;
     flags.writes.announce(&upstream);
     let mut plan = database::plan(settings, upstream, flags.writes.mode(), &script.name);
-    plan.second_pass = flags.second_pass;
+    plan.second_pass = flags.second_pass || flags.output.needs_second_pass(plan.mode);
     let verb = journalled::Verb { migration: &script.name, apply: "--apply" };
     let journalled = journalled::begin(&flags.journal, verb, &mut plan).await;
     let journalled = journalled.map_err(SessionError::Journalled)?;
@@ -203,6 +206,7 @@ async fn run_upstream(
         dir: script.dir,
         env: script.env,
         report: flags.report.as_deref(),
+        output: &flags.output,
         journalled: journalled.as_ref(),
         database: session::Database::OfChain,
         expects_requests: script.expects_requests,
@@ -227,7 +231,7 @@ async fn run_embedded(
     let keeps = if mode == Mode::Apply { Keeps::FromNowOn } else { Keeps::IfBegun };
     let served = home.serve(settings.region.as_deref(), keeps).await?;
     let mut plan = database::plan(settings, served.upstream(), mode, &script.name);
-    plan.second_pass = flags.second_pass;
+    plan.second_pass = flags.second_pass || flags.output.needs_second_pass(mode);
     let journalled = match mode {
         Mode::Apply => {
             let verb = journalled::Verb { migration: &script.name, apply: "--apply" };
@@ -245,6 +249,7 @@ async fn run_embedded(
         dir: script.dir,
         env: script.env,
         report: flags.report.as_deref(),
+        output: &flags.output,
         journalled: journalled.as_ref(),
         database: session::Database::Embedded,
         expects_requests: script.expects_requests,

@@ -3,8 +3,9 @@
 
 use std::collections::BTreeMap;
 use std::ffi::OsString;
-use std::io;
+use std::io::{self, BufReader, BufWriter, Seek as _};
 use std::net::SocketAddr;
+use std::os::fd::AsFd as _;
 use std::os::unix::process::ExitStatusExt as _;
 use std::path::{Path, PathBuf};
 use std::process::{ExitStatus, Stdio};
@@ -12,26 +13,31 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use dm_contract::error_chain::chain;
-use dm_contract::plan::{Mode, Plan};
+use dm_contract::plan::Plan;
 use dm_contract::report::GuardResult;
+use dm_engine::Engine;
 use dm_engine::archive::ledger;
 use dm_entry::args::Program;
 use dm_entry::program::{self, Start, StartError};
 use dm_guard::clients::{AccessKey, Clients, fresh_access_key};
 use dm_guard::token::TokenError;
 use dm_guard::{Guard, Options};
+use dm_report::file::{End, RunReport};
+use dm_report::items::Listing;
+use dm_report::terminal;
 use rustix::process::Signal;
 use tokio::process::Command;
 
+use crate::about::{self, about};
 use crate::database::{self, DatabaseError};
 use crate::embedded;
 use crate::environment;
 use crate::journalled::{Journalled, JournalledError, Outcome, Ran};
 use crate::local::ANY_PORT;
+use crate::output::{self, OutputError, Prepared, Reported};
 use crate::print::say;
-use crate::report::{self, ReportError};
+use crate::report_files::{self, ReportError};
 use crate::signals::{self, Arrived, Forwarded};
-use crate::summary::{self, End, Told};
 
 /// Something here failed, not the program: what `docker run` and others give then.
 pub const EXIT_OURS: u8 = 125;
@@ -83,6 +89,9 @@ pub enum SessionError {
     /// The report.
     #[error(transparent)]
     Report(#[from] ReportError),
+    /// Its other forms.
+    #[error(transparent)]
+    Output(#[from] OutputError),
     /// The archive.
     #[error("keeping the run in the archive")]
     Journalled(#[from] JournalledError),
@@ -103,7 +112,8 @@ impl SessionError {
             | Self::Signals(_)
             | Self::Folder(_)
             | Self::Wait(_)
-            | Self::Report(_) => EXIT_OURS,
+            | Self::Report(_)
+            | Self::Output(_) => EXIT_OURS,
             // A wrong command line, as clap has it.
             Self::Journalled(JournalledError::DryRun(_)) => 2,
             Self::Journalled(_) => EXIT_OURS,
@@ -133,6 +143,8 @@ pub struct Session<'a> {
     pub env: BTreeMap<OsString, OsString>,
     /// File for the result.
     pub report: Option<&'a Path>,
+    /// What is printed of it.
+    pub output: &'a output::Flags,
     /// The run in the archive, whose end is noted there.
     pub journalled: Option<&'a Journalled>,
     /// Which credentials the guard has.
@@ -152,6 +164,7 @@ pub enum Database {
 
 /// Runs it; its exit code.
 pub async fn run(session: Session<'_>) -> Result<u8, SessionError> {
+    let output = session.output.prepare()?;
     let prepared = prepare(&session).await;
     if let (Err(error), Some(journalled)) = (&prepared, session.journalled) {
         let why = format!("The program was not started: {}.", chain(error));
@@ -174,38 +187,79 @@ pub async fn run(session: Session<'_>) -> Result<u8, SessionError> {
     let engine = Arc::clone(guard.engine());
     let result = guard.stop().await;
     if let Some(journalled) = session.journalled {
+        let (started_at, finished_at) = (started_at.clone(), finished_at.clone());
         let ran = Ran { started_at, finished_at, result: &result };
         journalled.end(&outcome(&ended, &result), Some(ran)).await?;
         journalled.keep_report(session.plan, &engine, &result).await;
     }
-    let ended = ended?;
-    let report = report::write(report, &result, &engine)?;
-    let (end, code) = end(ended);
-    let second = second.transpose()?.map(|ended| self::end(ended).0);
+    let (end, code) = end(ended?);
+    let second_end = second.transpose()?.map(|ended| self::end(ended).0);
+    let (started_at, finished_at) = (started_at.as_str(), finished_at.as_str());
+    let ran = about::Ran { started_at, finished_at, took, end, second_end };
+    let of_run =
+        RunReport { result, about: Some(about(session.plan, &ran)), timeline: engine.timeline() };
     let restore = session.journalled.map(|journalled| journalled.restore_command(session.plan));
-    let told = Told {
-        plan: session.plan,
-        end,
-        second,
-        took,
-        report: report.as_ref(),
-        restore: restore.as_deref(),
-    };
-    say(&format!("\n{}", summary::text(&result, &told).trim_end()));
-    let unseen = session.plan.mode == Mode::DryRun && result.requests == 0;
-    Ok(match (end, &result.problem) {
+    let shown = Shown { report: &of_run, engine: &engine, restore: restore.as_deref() };
+    let failed_check = shown.finish(report, &output)?;
+    let unseen = of_run.is_dry_run() && of_run.result.requests == 0;
+    Ok(match (end, &of_run.result.problem) {
         // What the guard could not do the program may not have noticed.
         (End::Exited(0), Some(_)) => EXIT_OURS,
         // A program that missed the guard may have written to the database itself.
         (End::Exited(0), None) if unseen && session.expects_requests => EXIT_OURS,
+        (End::Exited(0), None) => failed_check.unwrap_or(0),
         _ => u8::try_from(code).unwrap_or(u8::MAX),
     })
+}
+
+/// A report with what its outputs need beside it.
+pub struct Shown<'a> {
+    /// The report.
+    pub report: &'a RunReport,
+    /// The engine, which has the items.
+    pub engine: &'a Engine,
+    /// The command that restores the run, where it is journaled.
+    pub restore: Option<&'a str>,
+}
+
+impl Shown<'_> {
+    /// Writes the report's files and prints it; `Some` exit code where a check failed.
+    pub fn finish(
+        &self,
+        files: Option<report_files::Prepared>,
+        output: &Prepared<'_>,
+    ) -> Result<Option<u8>, SessionError> {
+        let Self { report, engine, restore } = *self;
+        let written = report_files::write(files, report, engine)?;
+        let named = written.as_ref().map(ToString::to_string);
+        let without = "not possible: without --archive no before-images were kept";
+        let beside =
+            terminal::Beside { files: named.as_deref(), restore: Some(restore.unwrap_or(without)) };
+        say(&format!("\n{}", terminal::text(report, beside).trim_end()));
+        let page = written.as_ref().map_or_else(
+            || PathBuf::from("report.html"),
+            |written| written.result.with_extension("html"),
+        );
+        let listing = || listing(report, engine);
+        Ok(output.finish(Reported { report, listing, page })?)
+    }
+}
+
+/// The items that a dry run would change.
+fn listing(report: &RunReport, engine: &Engine) -> Result<Listing, OutputError> {
+    if !report.is_dry_run() {
+        return Ok(Listing::default());
+    }
+    let mut file = tempfile::tempfile()?;
+    engine.write_difference(BufWriter::new(&mut file)).map_err(io::Error::other)?;
+    file.rewind()?;
+    Ok(Listing::read(BufReader::new(zstd::Decoder::new(file)?))?)
 }
 
 /// What can fail before the program runs.
 struct Ready {
     start: Start,
-    report: Option<report::Prepared>,
+    report: Option<report_files::Prepared>,
     access_key: String,
     guard: Guard,
     forwarded: Forwarded,
@@ -214,7 +268,7 @@ struct Ready {
 async fn prepare(session: &Session<'_>) -> Result<Ready, SessionError> {
     let start =
         program::resolve(session.dir, session.program, std::env::var_os("PATH").as_deref())?;
-    let report = report::prepare(session.report, session.plan.mode)?;
+    let report = report_files::prepare(session.report, session.plan.mode)?;
     let access_key = fresh_access_key().map_err(SessionError::AccessKey)?;
     let guard = start_guard(session.plan, session.database, &access_key).await?;
     let forwarded = Forwarded::new().map_err(SessionError::Signals)?;
@@ -236,7 +290,7 @@ fn outcome(ended: &Result<Ended, SessionError>, result: &GuardResult) -> Outcome
         (End::Exited(code), _) => {
             Outcome::Failed(format!("The program ended with exit code {code}."))
         }
-        (End::Signalled(signal), _) => {
+        (End::Signaled(signal), _) => {
             Outcome::Failed(format!("The program was ended by signal {signal}."))
         }
         (End::Interrupted(signal), _) => Outcome::Failed(format!(
@@ -259,7 +313,7 @@ fn end(ended: Ended) -> (End, i32) {
         (Some(code), _, _) => (End::Exited(code), code),
         (None, signal, _) => {
             let signal = signal.unwrap_or_default();
-            (End::Signalled(signal), 128 + signal)
+            (End::Signaled(signal), 128 + signal)
         }
     }
 }
@@ -320,6 +374,10 @@ async fn execute(
     let mut command = Command::new(&start.file);
     if pass == Pass::Second {
         command.stdout(Stdio::null());
+    } else if session.output.takes_standard_output() {
+        // Standard output is the report's.
+        let errors = io::stderr().as_fd().try_clone_to_owned().map_err(SessionError::Wait)?;
+        command.stdout(errors);
     }
     let mut child = command
         .args(&start.args)

@@ -9,6 +9,8 @@ mod dry_run;
 pub(crate) mod effects;
 pub mod example;
 mod outage;
+mod restore;
+mod timeline;
 
 use serde::{Deserialize, Serialize};
 
@@ -18,6 +20,8 @@ pub use dry_run::{
 };
 pub use effects::{AttributeEffect, TableChange, TableEffect};
 pub use outage::{Behind, Outage};
+pub use restore::{ListedConflict, RestoreReport};
+pub use timeline::{Timeline, TimelineStep};
 
 use crate::identity::DatabaseId;
 use crate::plan::Mode;

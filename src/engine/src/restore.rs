@@ -7,7 +7,6 @@
 mod key;
 mod partitions;
 mod place;
-mod report;
 mod speed;
 mod tables;
 
@@ -40,10 +39,10 @@ use crate::journal::{Journal, JournalReader, JournalledRun, ReadError};
 use crate::layers::apply::Apply;
 use crate::layers::tally::Tally;
 use crate::restore::partitions::Partitions;
-pub use crate::restore::report::{ListedConflict, RestoreReport};
 use crate::restore::speed::Speed;
 use crate::restore::tables::TableCalls;
 use crate::upstream::{CallTimes, CredentialSource, Full, ReadOnly, UpstreamCalls, UpstreamError};
+pub use dm_contract::report::{ListedConflict, RestoreReport};
 
 /// Why a run could not be taken back, or not wholly. What was put back stays put back, and a restore
 /// begun again goes on.

@@ -13,7 +13,9 @@ use std::sync::{Arc, OnceLock};
 
 use dm_contract::control::ControlState;
 use dm_contract::plan::{Mode, Plan, RateLimits, Upstream as UpstreamPlan};
-use dm_contract::report::{Fidelity, GuardResult, JournalResult, REPORT_VERSION, TableEffect};
+use dm_contract::report::{
+    Fidelity, GuardResult, JournalResult, REPORT_VERSION, TableEffect, Timeline,
+};
 use sha2::{Digest as _, Sha256};
 
 use crate::archive::locks::LockTimes;
@@ -316,6 +318,11 @@ impl Engine {
     /// Sends away what a pause holds, for good: the guard is about to stop.
     pub fn let_nothing_wait(&self) {
         self.rates.gate().close();
+    }
+
+    /// How fast an apply went over time; a dry run writes nothing, so its speed says nothing.
+    pub fn timeline(&self) -> Option<Timeline> {
+        (self.mode == Mode::Apply).then(|| self.rates.timeline())
     }
 
     /// How fast the run goes.

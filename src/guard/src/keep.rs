@@ -12,12 +12,13 @@ use crate::limits;
 use bytes::Bytes;
 use dm_contract::error_chain::chain;
 use dm_contract::plan::{Mode, Plan, RetentionPlan};
-use dm_contract::report::{Archived, GuardResult, ProgramResult};
+use dm_contract::report::{Archived, GuardResult, ProgramResult, Timeline};
 use dm_contract::verdict::{RunOutcome, RunSummary};
 use dm_engine::archive::ledger::{self, Begun, Completed};
 use dm_engine::archive::{Archive, Created, Retention, RunName};
 use dm_engine::journal::JournalledRun;
 use dm_engine::{DifferenceParts, Engine};
+use serde::Serialize;
 use tokio::sync::mpsc;
 
 use crate::program_log;
@@ -34,6 +35,15 @@ pub struct Keep {
     retention: Option<RetentionPlan>,
     log_dir: Option<PathBuf>,
     part_bytes: usize,
+}
+
+/// The file of a report: the result, and what a termination message has no room for.
+#[derive(Serialize)]
+struct ReportFile<'a> {
+    #[serde(flatten)]
+    result: &'a GuardResult,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    timeline: Option<Timeline>,
 }
 
 /// The first, and mostly the only, part of a difference.
@@ -141,7 +151,8 @@ impl Keep {
             }
         };
         let report = async {
-            match serde_json::to_vec_pretty(result) {
+            let file = ReportFile { result, timeline: engine.timeline() };
+            match serde_json::to_vec_pretty(&file) {
                 Ok(json) => self.put("report.json", Bytes::from(json)).await,
                 Err(error) => Err(error.to_string()),
             }

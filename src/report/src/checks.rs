@@ -5,6 +5,8 @@ use std::str::FromStr;
 
 use dm_contract::report::{Fidelity, TableChange, TableEffect};
 
+use serde::{Serialize, Serializer};
+
 use crate::file::RunReport;
 use crate::numbers::{count, counted};
 use crate::words;
@@ -93,8 +95,14 @@ impl fmt::Display for Check {
     }
 }
 
+impl Serialize for Check {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_str(self)
+    }
+}
+
 /// A condition that holds for a report.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct Violation {
     /// The condition.
     pub check: Check,
@@ -294,7 +302,7 @@ mod tests {
         check(
             &report,
             "not-idempotent",
-            &["not-idempotent: 3 items in cars would change again; not safe to run again"],
+            &["not-idempotent: 3 items in cars would change again, not safe to run again"],
         );
         samples::second_pass(&mut report, true, Some(0));
         check(

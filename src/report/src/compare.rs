@@ -4,6 +4,8 @@ use std::collections::BTreeMap;
 
 use dm_contract::report::{AttributeEffect, Fidelity, TableEffect};
 
+use serde::Serialize;
+
 use crate::file::RunReport;
 use crate::numbers::{count, units};
 use crate::words;
@@ -12,7 +14,8 @@ use crate::words;
 const LISTED_MAX: usize = 200;
 
 /// What differs between two reports.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "camelCase")]
 pub struct Comparison {
     /// The differences, table by table, then those of the whole run.
     pub differences: Vec<Difference>,
@@ -23,9 +26,10 @@ pub struct Comparison {
 }
 
 /// One fact that differs.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct Difference {
     /// The table; `None` where it is about the whole run.
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub table: Option<String>,
     /// The fact.
     pub what: String,

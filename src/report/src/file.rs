@@ -4,7 +4,7 @@
 //! as in files of older versions.
 
 use dm_contract::plan::Mode;
-use dm_contract::report::{GuardResult, REPORT_VERSION};
+use dm_contract::report::{GuardResult, REPORT_VERSION, Timeline};
 use serde::{Deserialize, Serialize};
 
 /// The file as a whole.
@@ -16,6 +16,9 @@ pub struct RunReport {
     /// Who ran what, and when.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub about: Option<About>,
+    /// How fast an apply went over time.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub timeline: Option<Timeline>,
 }
 
 /// Who ran what, and when.

@@ -1,4 +1,5 @@
-//! One renderer of reports: Markdown for a pull request, a page of HTML, and the words that they share.
+//! One renderer of reports: a summary for a terminal, Markdown for a pull
+//! request, a page of HTML, and the words that they share.
 //! Pure: it takes a report and the lines of its difference, and returns text. It opens no file, reads no
 //! clock and knows no database.
 
@@ -9,7 +10,9 @@ pub mod html;
 pub mod items;
 pub mod markdown;
 pub mod numbers;
+pub mod printed;
 pub mod shown;
+pub mod terminal;
 pub mod words;
 
 #[cfg(test)]

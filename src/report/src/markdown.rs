@@ -4,6 +4,7 @@
 //! Names and values are shown as code, so that nothing in them is a mention, a link or a tag.
 
 mod escape;
+pub mod restore;
 mod table;
 
 use dm_contract::report::{Fidelity, OperationCount};

@@ -49,7 +49,7 @@ pub fn report(mode: Mode) -> RunReport {
         database: None,
         gave_way: None,
     };
-    RunReport { result, about: Some(about) }
+    RunReport { result, about: Some(about), timeline: None }
 }
 
 fn tables() -> Vec<TableEffect> {

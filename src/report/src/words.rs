@@ -246,10 +246,10 @@ pub fn second_pass(report: &RunReport) -> Option<Again> {
                 format!("{} in {}", counted(table.items, "item"), name(&table.name))
             };
             let tables: Vec<String> = pass.tables.iter().take(NAMED_MAX).map(table).collect();
-            format!("{} would change again", listed(&tables))
+            format!("{} would change again", tables.join(", "))
         }
     };
-    Some(Again { safe: Some(false), text: format!("{why}; not safe to run again") })
+    Some(Again { safe: Some(false), text: format!("{why}, not safe to run again") })
 }
 
 /// What the run cost, or would cost, and how long applying takes.

@@ -5,6 +5,7 @@
 
 mod bucket;
 mod gate;
+mod history;
 mod pace;
 
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -12,6 +13,7 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use crate::limits;
 use dm_contract::control::{CONTROL_VERSION, ControlState};
 use dm_contract::plan::{Mode, RateLimits};
+use dm_contract::report::Timeline;
 use serde_json::Value;
 use tokio::time::Instant;
 
@@ -19,6 +21,7 @@ use crate::call::Call;
 use crate::fault::Fault;
 use crate::layers::rates::bucket::Bucket;
 use crate::layers::rates::gate::Gate;
+use crate::layers::rates::history::History;
 use crate::layers::rates::pace::{Lowering, Pace, WHOLE};
 use crate::operation::{Class, Operation};
 use crate::upstream::UpstreamCalls;
@@ -40,6 +43,9 @@ pub struct Rates {
     max: RateLimits,
     /// What has been paid for.
     paid: Mutex<Used>,
+    /// When the run began, and what was used since, for its report.
+    begun: Instant,
+    history: Mutex<History>,
 }
 
 /// What a run has used so far.
@@ -72,6 +78,8 @@ impl Rates {
             limits: Mutex::default(),
             max,
             paid: Mutex::default(),
+            begun: Instant::now(),
+            history: Mutex::new(History::new()),
         };
         rates.set(limits);
         rates
@@ -130,6 +138,11 @@ impl Rates {
         }
     }
 
+    /// What was used over time.
+    pub fn timeline(&self) -> Timeline {
+        lock(&self.history).timeline()
+    }
+
     /// The gate that a pause closes.
     pub fn gate(&self) -> &Gate {
         &self.gate
@@ -174,6 +187,7 @@ impl Rates {
 
     /// Takes note of what has been used and throttled so far, over all calls.
     pub async fn observe(&self, used: Used) {
+        lock(&self.history).add(self.begun.elapsed(), used);
         let before = {
             let mut paid = lock(&self.paid);
             let before = *paid;

@@ -16,15 +16,18 @@ const REMARKS_MAX: usize = 200;
 pub fn tiles(report: &RunReport) -> Markup {
     let result = &report.result;
     let [created, updated, deleted] = words::totals(result);
-    let would = if report.is_dry_run() { "would be " } else { "" };
+    let label = |what: &str| match report.is_dry_run() {
+        true => format!("Would be {what}"),
+        false => format!("{} {what}", if report.counts_items() { "Items" } else { "Requests:" }),
+    };
     let created_word = if report.counts_items() { "created" } else { "put" };
     let time = result.dry_run.as_ref().and_then(|dry_run| dry_run.apply_time);
     html! {
         section.tiles aria-label="Totals" {
             (tile("Items read", &count(result.items_read), "read", None))
-            (tile(&format!("Items {would}updated"), &count(updated), "updated", None))
-            (tile(&format!("Items {would}{created_word}"), &count(created), "created", None))
-            (tile(&format!("Items {would}deleted"), &count(deleted), "deleted", None))
+            (tile(&label("updated"), &count(updated), "updated", None))
+            (tile(&label(created_word), &count(created), "created", None))
+            (tile(&label("deleted"), &count(deleted), "deleted", None))
             @let reads = format!("and {} read units", units(result.read_units));
             (tile("Write units", &units(result.write_units), "cost", Some(&reads)))
             @if let Some(time) = time {
@@ -36,7 +39,8 @@ pub fn tiles(report: &RunReport) -> Markup {
     }
 }
 
-fn tile(label: &str, value: &str, class: &str, note: Option<&str>) -> Markup {
+/// A number with its label.
+pub fn tile(label: &str, value: &str, class: &str, note: Option<&str>) -> Markup {
     html! {
         div class={"tile " (class)} {
             p.label { (label) }

@@ -1,8 +1,10 @@
 //! A report as one page of HTML that loads nothing: style, script and data are in it, and its policy
 //! forbids everything else. What comes from a database is text in every place.
 
+mod chart;
 mod data;
 mod items;
+pub mod restore;
 mod run;
 mod tables;
 
@@ -12,17 +14,50 @@ use maud::{DOCTYPE, Markup, PreEscaped, html};
 use sha2::{Digest as _, Sha256};
 
 use crate::Content;
-use crate::words::{self, Notice, Tone};
+use crate::words::{self, Fact, Notice, Tone};
 
-const STYLE: &str = include_str!("page.css");
-const SCRIPT: &str = include_str!("page.js");
+const STYLE: &str = include_str!("html/page.css");
+const SCRIPT: &str = include_str!("html/page.js");
 
-/// The page.
+/// The page of a run.
 pub fn page(content: &Content<'_>) -> String {
     let report = content.report;
-    let headline = words::headline(report);
     let name = report.about.as_ref().map(|about| about.name.as_str()).unwrap_or_default();
     let name = if name.is_empty() { "Report".into() } else { words::name(name) };
+    let mut facts = words::facts(report);
+    facts.retain(|fact| ["Database", "Started", "Took", "By"].contains(&fact.label));
+    let shown = Shell {
+        name: &name,
+        headline: &words::headline(report),
+        summary: &words::summary(report),
+        facts: &facts,
+    };
+    shell(
+        &shown,
+        &html! {
+            (run::tiles(report))
+            (findings(content))
+            (run::comparison(content.comparison))
+            (tables::section(report))
+            (items::section(content))
+            (chart::section(report))
+            (run::calls(report))
+            (run::record(report))
+        },
+    )
+}
+
+/// What every page begins with.
+struct Shell<'a> {
+    name: &'a str,
+    headline: &'a Notice,
+    summary: &'a str,
+    facts: &'a [Fact],
+}
+
+/// A page around its sections.
+fn shell(shown: &Shell<'_>, sections: &Markup) -> String {
+    let Shell { name, headline, summary, facts } = shown;
     let page = html! {
         (DOCTYPE)
         html lang="en" {
@@ -37,16 +72,15 @@ pub fn page(content: &Content<'_>) -> String {
             }
             body {
                 a.skip href="#items" { "Skip to the items" }
-                (head(content, &name, &headline))
-                main {
-                    (run::tiles(report))
-                    (findings(content))
-                    (run::comparison(content.comparison))
-                    (tables::section(report))
-                    (items::section(content))
-                    (run::calls(report))
-                    (run::record(report))
+                header class=(tone(headline.tone)) {
+                    p.kind { (mark(headline.tone)) " " (headline.text) }
+                    h1 dir="auto" { (name) }
+                    p.summary { (summary) }
+                    dl.facts {
+                        @for fact in *facts { div { dt { (fact.label) } dd { (fact.value) } } }
+                    }
                 }
+                main { (sections) }
                 footer {
                     p { "Made by datamigration " (env!("CARGO_PKG_VERSION")) ". This page loads nothing." }
                 }
@@ -69,23 +103,6 @@ fn policy() -> String {
 
 fn hash(text: &str) -> String {
     STANDARD.encode(Sha256::digest(text))
-}
-
-fn head(content: &Content<'_>, name: &str, headline: &Notice) -> Markup {
-    let facts = words::facts(content.report);
-    let shown = ["Database", "Started", "Took", "By"];
-    html! {
-        header class=(tone(headline.tone)) {
-            p.kind { (mark(headline.tone)) " " (headline.text) }
-            h1 dir="auto" { (name) }
-            p.summary { (words::summary(content.report)) }
-            dl.facts {
-                @for fact in facts.iter().filter(|fact| shown.contains(&fact.label)) {
-                    div { dt { (fact.label) } dd { (fact.value) } }
-                }
-            }
-        }
-    }
 }
 
 /// What a reader should know: failed checks first.

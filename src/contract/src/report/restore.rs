@@ -1,8 +1,8 @@
 //! What a restore has done, or would do: types only.
 
-use dm_contract::restored::Conflict;
-use dm_contract::restored::NotRestored;
 use serde::{Deserialize, Serialize};
+
+use crate::restored::{Conflict, NotRestored};
 
 /// What a restore has done, or would do.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]

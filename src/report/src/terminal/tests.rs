@@ -1,112 +1,50 @@
 //! Summaries as they are printed.
 
 use super::*;
-use dm_contract::report::REPORT_VERSION;
+use crate::file::About;
+use crate::samples;
+use dm_contract::report::ChangedAgain;
 
 fn result(mode: Mode) -> GuardResult {
-    let attribute = |name: &str, added, changed, removed| AttributeEffect {
-        name: name.into(),
-        added,
-        changed,
-        removed,
-    };
-    GuardResult {
-        version: REPORT_VERSION,
-        mode,
-        requests: 409,
-        write_calls_upstream: if mode == Mode::DryRun { 0 } else { 61_224 },
-        read_calls_upstream: 3,
-        items_read: 418,
-        read_units: 50.5,
-        write_units: 406.0,
-        tables: vec![
-            TableEffect {
-                name: "cars".into(),
-                items_read: 406,
-                updated: 406,
-                attributes: vec![attribute("price", 400, 6, 0), attribute("old", 0, 0, 12)],
-                ..TableEffect::default()
-            },
-            TableEffect {
-                name: "makers".into(),
-                items_read: 12,
-                created: 1,
-                deleted: 2,
-                unchanged: 3,
-                ..TableEffect::default()
-            },
-        ],
-        remarks: vec![],
-        effects_digest: "sha256:4be1".into(),
-        problem: None,
-        left_out: 0,
-        dry_run: (mode == Mode::DryRun).then(dry_run),
-        journal: None,
-        locked: None,
-        outages: Vec::new(),
-        archived: None,
-        database: None,
-        gave_way: None,
-    }
+    samples::report(mode).result
 }
 
 fn dry_run() -> DryRunResult {
-    let operation = |operation: &str, exact| OperationCount {
-        operation: operation.into(),
-        exact,
-        ..OperationCount::default()
-    };
-    DryRunResult {
-        operations: vec![operation("Scan", 3), operation("UpdateItem", 406)],
-        apply_time: Some(ApplyTime { seconds: 3, limited_by: Limited::Writes, per_second: 200 }),
-        ..DryRunResult::default()
+    result(Mode::DryRun).dry_run.unwrap_or_default()
+}
+
+fn about(end: End) -> About {
+    About {
+        database: Some("http://127.0.0.1:8000 (eu-west-1)".into()),
+        took_ms: Some(842),
+        end: Some(end),
+        ..About::default()
     }
 }
 
-fn plan(result: &GuardResult) -> Plan {
-    let upstream =
-        Upstream { region: "eu-west-1".into(), endpoint: Some("http://127.0.0.1:8000".into()) };
-    let flags = crate::database::Flags {
-        upstream: None,
-        region: None,
-        tables: vec![],
-        control_plane: false,
-        hide_values: false,
-        reads_per_second: None,
-        writes_per_second: Some(200),
-        read_units_per_second: None,
-        write_units_per_second: None,
-    };
-    crate::database::plan(&flags, upstream, result.mode, "main.py")
-}
+/// Why a run cannot be restored.
+const WITHOUT: &str = "not possible: without --archive no before-images were kept";
 
-fn told(plan: &Plan, end: End) -> Told<'_> {
-    Told { plan, end, second: None, took: Duration::from_millis(842), report: None, restore: None }
-}
-
-fn check(result: &GuardResult, end: End, report: Option<&str>, expected: &str) {
-    let plan = plan(result);
-    let report = report.map(|path| Written {
-        result: path.into(),
-        difference: Some(path.replace(".json", ".ndjson.zst").into()),
-    });
-    let told = Told { report: report.as_ref(), ..told(&plan, end) };
-    assert_eq!(text(result, &told), expected);
+fn check(result: GuardResult, end: End, report: Option<&str>, expected: &str) {
+    let files = report
+        .map(|path| format!("{path}   each item in {}", path.replace(".json", ".ndjson.zst")));
+    let report = RunReport { result, about: Some(about(end)), timeline: None };
+    assert_eq!(text(&report, Beside { files: files.as_deref(), restore: Some(WITHOUT) }), expected);
 }
 
 #[test]
 fn a_dry_run_says_what_would_change() {
     check(
-        &result(Mode::DryRun),
+        result(Mode::DryRun),
         End::Exited(0),
         Some("dry-run.json"),
         "\
 dry run · nothing was written (0 write calls reached the database)
   database  http://127.0.0.1:8000 (eu-west-1)
   cars    406 items read · 406 would be updated · 0 created · 0 deleted
+          - old    12
           + price  400
           ~ price  6
-          - old    12
   makers  12 items read · 0 would be updated · 1 created · 2 deleted · 3 written as they were
   would cost 406 write units, 50.5 read units · about 3s at 200 writes a second
   calls     3 Scan · 406 UpdateItem, all answered exactly
@@ -119,16 +57,16 @@ dry run · nothing was written (0 write calls reached the database)
 #[test]
 fn an_applied_run_says_what_was_done() {
     check(
-        &result(Mode::Apply),
+        result(Mode::Apply),
         End::Stopped,
         None,
         "\
 applied · 61,224 write calls reached the database
   database  http://127.0.0.1:8000 (eu-west-1)
   cars    406 items read · 406 updated · 0 put · 0 deleted
+          - old    12
           + price  400
           ~ price  6
-          - old    12
   makers  12 items read · 0 updated · 1 put · 2 deleted · 3 written as they were
   used 406 write units, 50.5 read units
   digest    sha256:4be1
@@ -141,7 +79,7 @@ applied · 61,224 write calls reached the database
 fn a_program_that_sent_nothing_is_told_which_sdks_would() {
     let empty = GuardResult { requests: 0, tables: vec![], ..result(Mode::DryRun) };
     check(
-        &empty,
+        empty,
         End::Exited(0),
         None,
         "\
@@ -181,8 +119,8 @@ fn failures_and_refusals_stand_out() {
         ..result(Mode::DryRun)
     };
     check(
-        &failed,
-        End::Signalled(9),
+        failed,
+        End::Signaled(9),
         None,
         "\
 dry run · nothing was written (0 write calls reached the database)
@@ -216,7 +154,9 @@ fn a_second_pass_says_whether_it_is_safe_to_run_again() {
         });
         let dry_run = Some(DryRunResult { second_pass, ..dry_run() });
         let result = GuardResult { dry_run, ..result(Mode::DryRun) };
-        assert_eq!(second_pass_line(&result, Some(end)), expected);
+        let about = About { second_end: Some(end), ..about(End::Exited(0)) };
+        let report = RunReport { result, about: Some(about), timeline: None };
+        assert_eq!(super::second_pass(&report).unwrap(), expected);
     };
     check(&[], Some(9), End::Exited(0), "  second pass: no changes, safe to run again");
     check(
@@ -238,18 +178,17 @@ fn a_second_pass_says_whether_it_is_safe_to_run_again() {
         End::Exited(0),
         "  second pass: the program sent no request, so whether it is safe to run again is not known",
     );
-    let none = result(Mode::DryRun);
-    assert_eq!(second_pass(&none, &told(&plan(&none), End::Exited(0))), None);
-    let planned = Plan { second_pass: true, ..plan(&none) };
+    let mut none = RunReport {
+        result: result(Mode::DryRun),
+        about: Some(about(End::Exited(1))),
+        timeline: None,
+    };
+    assert_eq!(second_pass(&none), None);
+    none.about.get_or_insert_default().second_pass = true;
     assert_eq!(
-        second_pass(&none, &told(&planned, End::Exited(1))).as_deref(),
+        second_pass(&none).as_deref(),
         Some("  second pass: skipped, because the program failed")
     );
-}
-
-fn second_pass_line(result: &GuardResult, second: Option<End>) -> String {
-    let plan = plan(result);
-    second_pass(result, &Told { second, ..told(&plan, End::Exited(0)) }).unwrap_or_default()
 }
 
 #[test]
@@ -260,9 +199,7 @@ fn long_lists_are_cut_and_counted() {
             .collect(),
         ..result(Mode::DryRun)
     };
-    let upstream = Upstream { region: "eu-west-1".into(), endpoint: None };
-    let told = intent(Mode::Apply, &upstream);
-    assert_eq!(told, "applying to DynamoDB in eu-west-1: writes reach it");
+    let many = RunReport { result: many, about: None, timeline: None };
     let lines = tables(&many);
     assert_eq!(lines.len(), LISTED_MAX + 1);
     assert_eq!(lines[LISTED_MAX], "  and 10 more tables");

@@ -1,0 +1,300 @@
+//! What is printed of a run's report, and where to: the flags of every verb that has one.
+
+use std::fs;
+use std::io;
+use std::path::{Path, PathBuf};
+
+use clap::{Args, ValueEnum};
+use dm_contract::plan::Mode;
+use dm_report::Content;
+use dm_report::checks::{Check, CheckError, violations};
+use dm_report::compare::{Comparison, compare};
+use dm_report::file::{ReadError, RunReport};
+use dm_report::html::restore::Restored;
+use dm_report::items::{ItemsError, Listing};
+use dm_report::printed::Printed;
+use dm_report::{html, markdown};
+
+use crate::print::{self, say};
+
+/// The exit code where a check of `--fail-on` failed. No other verb ends with it.
+pub const EXIT_CHECK_FAILED: u8 = 4;
+
+/// Flags of verbs that print a report.
+#[derive(Clone, Debug, Default, Args)]
+#[group(id = "reporting")]
+pub struct Flags {
+    /// Format of the report on standard output. With a format other than text, the program's own
+    /// standard output goes to standard error
+    #[arg(short, long, value_name = "FORMAT", value_enum, default_value_t)]
+    output: Format,
+    /// File that gets the report as a page for a browser [default name: that of the report, with
+    /// .html]
+    #[arg(long, value_name = "FILE", num_args = 0..=1)]
+    html: Option<Option<PathBuf>>,
+    /// An earlier report.json: the output shows what differs from it
+    #[arg(long, value_name = "FILE")]
+    compare: Option<PathBuf>,
+    /// End with exit code 4 if one of these holds: deletes, creates, updates, writes, refused,
+    /// approximate, each also as writes>1000; not-idempotent, which implies --second-pass
+    #[arg(long, value_name = "CONDITION", value_delimiter = ',', value_parser = check)]
+    fail_on: Vec<Check>,
+}
+
+/// How a report is printed.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
+pub enum Format {
+    /// A summary for people
+    #[default]
+    Text,
+    /// The report as JSON, with what was compared and checked
+    Json,
+    /// The same as YAML
+    Yaml,
+    /// A comment for a pull request, at most 65 kB
+    Markdown,
+}
+
+/// Why a report was not printed.
+#[derive(Debug, thiserror::Error)]
+pub enum OutputError {
+    /// A file.
+    #[error("{action} {path}")]
+    File {
+        /// What was being done.
+        action: &'static str,
+        /// With which file.
+        path: PathBuf,
+        /// Why not.
+        source: io::Error,
+    },
+    /// A report.
+    #[error("reading {0}")]
+    Report(PathBuf, #[source] ReadError),
+    /// The items.
+    #[error("reading the items of the report")]
+    Items(#[from] ItemsError),
+    /// A page with the name of something else.
+    #[error("--html {0}: a page has a name that ends in .html")]
+    NotHtml(PathBuf),
+    /// Flags for runs of programs.
+    #[error(
+        "--compare and --fail-on are for the reports of dry runs and applies; this is a restore"
+    )]
+    OfRestore,
+    /// The format.
+    #[error("writing the report as YAML")]
+    Yaml(#[source] Box<serde_saphyr::ser::Error>),
+    /// The format.
+    #[error("writing the report as JSON")]
+    Json(#[from] serde_json::Error),
+    /// Standard output.
+    #[error("writing the report")]
+    Output(#[from] io::Error),
+}
+
+/// What was read before anything runs, so that a wrong path or file costs no run.
+#[derive(Debug)]
+pub struct Prepared<'a> {
+    flags: &'a Flags,
+    before: Option<RunReport>,
+}
+
+impl Flags {
+    /// Checks the flags and reads the earlier report.
+    pub fn prepare(&self) -> Result<Prepared<'_>, OutputError> {
+        if let Some(Some(page)) = &self.html
+            && page.extension().is_none_or(|suffix| suffix != "html")
+        {
+            return Err(OutputError::NotHtml(page.clone()));
+        }
+        let before = self.compare.as_deref().map(read).transpose()?;
+        Ok(Prepared { flags: self, before })
+    }
+
+    /// Whether the program's standard output must not mix with the report's.
+    pub fn takes_standard_output(&self) -> bool {
+        self.output != Format::Text
+    }
+
+    /// Whether a condition can only be judged after a second pass.
+    pub fn needs_second_pass(&self, mode: Mode) -> bool {
+        mode == Mode::DryRun && self.fail_on.contains(&Check::NotIdempotent)
+    }
+}
+
+/// A report, and how to get the items that it lists.
+pub struct Reported<'a, L> {
+    /// The report.
+    pub report: &'a RunReport,
+    /// Reads its items; called at most once, and only where they are shown.
+    pub listing: L,
+    /// The name of its page, where none is given.
+    pub page: PathBuf,
+}
+
+impl Prepared<'_> {
+    /// Prints the report and writes its page. `Some` exit code where a check failed.
+    pub fn finish<L>(&self, reported: Reported<'_, L>) -> Result<Option<u8>, OutputError>
+    where
+        L: FnOnce() -> Result<Listing, OutputError>,
+    {
+        let Reported { report, listing, page } = reported;
+        let lists = self.flags.html.is_some() || self.flags.output == Format::Markdown;
+        let listing = if lists { listing()? } else { Listing::default() };
+        let comparison = self.before.as_ref().map(|before| compare(before, report));
+        let violations = violations(report, &self.flags.fail_on);
+        let content = Content {
+            report,
+            listing: &listing,
+            comparison: comparison.as_ref(),
+            violations: &violations,
+        };
+        if let Some(named) = &self.flags.html {
+            let page = named.as_ref().unwrap_or(&page);
+            let written = fs::write(page, html::page(&content));
+            written.map_err(file("writing", page))?;
+            say(&format!("page: {}", page.display()));
+        }
+        match self.flags.output {
+            Format::Text => comparison.iter().for_each(|comparison| say(&compared(comparison))),
+            Format::Json => {
+                let json = serde_json::to_string_pretty(&Printed::of(&content))?;
+                print::answer(&(json + "\n"))?;
+            }
+            Format::Yaml => {
+                let yaml = serde_saphyr::to_string(&Printed::of(&content));
+                print::answer(&yaml.map_err(|error| OutputError::Yaml(Box::new(error)))?)?;
+            }
+            Format::Markdown => print::answer(&markdown::comment(&content))?,
+        }
+        for violation in &violations {
+            say(&format!("check failed: {}: {}", violation.check, violation.why));
+        }
+        Ok((!violations.is_empty()).then_some(EXIT_CHECK_FAILED))
+    }
+}
+
+impl Prepared<'_> {
+    /// Prints a restore and writes its page. It has neither items nor conditions.
+    pub fn finish_restore(&self, restored: &Restored<'_>, page: &Path) -> Result<(), OutputError> {
+        if self.before.is_some() || !self.flags.fail_on.is_empty() {
+            return Err(OutputError::OfRestore);
+        }
+        if let Some(named) = &self.flags.html {
+            let page = named.as_deref().unwrap_or(page);
+            let written = fs::write(page, html::restore::page(restored));
+            written.map_err(file("writing", page))?;
+            say(&format!("page: {}", page.display()));
+        }
+        let text = match self.flags.output {
+            Format::Json => serde_json::to_string_pretty(restored.report)? + "\n",
+            Format::Yaml => serde_saphyr::to_string(restored.report)
+                .map_err(|error| OutputError::Yaml(Box::new(error)))?,
+            Format::Text | Format::Markdown => markdown::restore::comment(restored),
+        };
+        Ok(print::answer(&text)?)
+    }
+}
+
+/// What differs, for a terminal.
+fn compared(comparison: &Comparison) -> String {
+    if comparison.differences.is_empty() {
+        return "since the last report: no difference".into();
+    }
+    let heads = ["TABLE", "WHAT", "BEFORE", "NOW"];
+    let rows: Vec<Vec<String>> = comparison
+        .differences
+        .iter()
+        .map(|difference| {
+            let table = difference.table.clone().unwrap_or_else(|| "(whole run)".into());
+            let values = [&difference.what, &difference.before, &difference.after];
+            std::iter::once(table).chain(values.into_iter().cloned()).collect()
+        })
+        .collect();
+    let table = crate::layout::table(&heads, &rows);
+    let more = match comparison.left_out {
+        0 => String::new(),
+        more => format!("and {more} more\n"),
+    };
+    format!("since the last report:\n{table}{more}").trim_end().to_owned()
+}
+
+/// Reads a report.json.
+pub fn read(path: &Path) -> Result<RunReport, OutputError> {
+    let json = fs::read(path).map_err(file("reading", path))?;
+    RunReport::from_json(&json).map_err(|error| OutputError::Report(path.to_owned(), error))
+}
+
+/// An error of the system, with what was being done to which file.
+pub fn file(action: &'static str, path: &Path) -> impl FnOnce(io::Error) -> OutputError + use<> {
+    let path = path.to_owned();
+    move |source| OutputError::File { action, path, source }
+}
+
+fn check(text: &str) -> Result<Check, CheckError> {
+    text.parse()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use dm_report::compare::Difference;
+
+    #[test]
+    fn a_page_never_replaces_a_report() {
+        let flags =
+            |html: Option<&str>| Flags { html: Some(html.map(Into::into)), ..Flags::default() };
+        for (name, right) in [
+            (None, true),
+            (Some("a/b.html"), true),
+            (Some("tried.json"), false),
+            (Some("x"), false),
+        ] {
+            assert_eq!(flags(name).prepare().is_ok(), right, "{name:?}");
+        }
+    }
+
+    #[test]
+    fn a_missing_or_wrong_report_is_named_before_anything_runs() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("old.json");
+        let flags = Flags { compare: Some(path.clone()), ..Flags::default() };
+        let error = flags.prepare().unwrap_err().to_string();
+        assert!(error.starts_with("reading ") && error.contains("old.json"), "{error}");
+        fs::write(&path, "{}").unwrap();
+        let error = dm_contract::error_chain::chain(&flags.prepare().unwrap_err());
+        assert!(error.contains("this is not the report of a run"), "{error}");
+    }
+
+    #[test]
+    fn a_second_pass_is_made_where_a_condition_needs_it() {
+        let flags = Flags { fail_on: vec![Check::NotIdempotent], ..Flags::default() };
+        assert!(flags.needs_second_pass(Mode::DryRun) && !flags.needs_second_pass(Mode::Apply));
+        assert!(!Flags::default().needs_second_pass(Mode::DryRun));
+    }
+
+    #[test]
+    fn differences_are_a_table() {
+        let difference = |table: Option<&str>| Difference {
+            table: table.map(Into::into),
+            what: "items updated".into(),
+            before: "1".into(),
+            after: "2".into(),
+        };
+        let comparison = Comparison {
+            differences: vec![difference(Some("cars")), difference(None)],
+            left_out: 1,
+            same_effects: false,
+        };
+        assert_eq!(
+            compared(&comparison),
+            "\
+since the last report:
+TABLE        WHAT           BEFORE  NOW
+cars         items updated  1       2
+(whole run)  items updated  1       2
+and 1 more"
+        );
+    }
+}
