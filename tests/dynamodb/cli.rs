@@ -13,7 +13,7 @@ use serde_json::{Value, json};
 use crate::bed::{ACCESS_KEY, Endpoint, REGION, database, fresh_name};
 
 /// Reads the table page by page and prices what has no price.
-const PRICE: &str = "\
+pub const PRICE: &str = "\
 import boto3, sys
 table = boto3.resource('dynamodb').Table(sys.argv[1])
 priced = 0
@@ -25,7 +25,7 @@ for item in table.scan()['Items']:
 print(f'{priced} priced, {sum(1 for i in table.scan()[\"Items\"] if \"price\" in i)} have a price')
 ";
 
-fn python() -> &'static Path {
+pub fn python() -> &'static Path {
     static PYTHON: OnceLock<PathBuf> = OnceLock::new();
     PYTHON.get_or_init(|| dm_tests::python::with_boto3(env!("CARGO_TARGET_TMPDIR").as_ref()))
 }
@@ -36,7 +36,7 @@ fn succeed(command: &mut Command) {
 }
 
 /// The program under test, with the credentials of the tests' tables.
-fn datamigration(words: &[&str]) -> Command {
+pub fn datamigration(words: &[&str]) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_datamigration-under-test"));
     command
         .args(words)
@@ -49,13 +49,13 @@ fn datamigration(words: &[&str]) -> Command {
 }
 
 /// What it wrote to its two outputs, and its exit code.
-fn ended(output: &Output) -> (String, String, Option<i32>) {
+pub fn ended(output: &Output) -> (String, String, Option<i32>) {
     let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
     (text(&output.stdout), text(&output.stderr), output.status.code())
 }
 
 /// A table with three items, one of which has a price.
-async fn cars(database: &Endpoint) -> String {
+pub async fn cars(database: &Endpoint) -> String {
     let table = fresh_name("cars");
     let create = json!({
         "TableName": table,
