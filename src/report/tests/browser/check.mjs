@@ -15,7 +15,7 @@ const axe = readFileSync(require.resolve("axe-core/axe.min.js"), "utf8");
 // A million items must open in this time; Chromium's own start does not count.
 const OPEN_MS_MAX = 2000;
 const SIZES = { desktop: { width: 1280, height: 900 }, phone: { width: 390, height: 844 } };
-const PAGES = ["dry-run", "hidden", "failed", "hostile", "million"];
+const PAGES = ["dry-run", "hidden", "failed", "applied", "restore", "hostile", "million"];
 
 const browser = await puppeteer.launch({
   executablePath: process.env.CHROMIUM ?? "/usr/bin/chromium",

@@ -5,11 +5,13 @@ use std::fs::{self, File};
 use std::io::{BufReader, BufWriter, Read, Write as _};
 use std::path::Path;
 
+use dm_contract::report::RestoreReport;
 use dm_report::Content;
 use dm_report::checks::{Check, violations};
 use dm_report::compare::compare;
 use dm_report::file::RunReport;
 use dm_report::html;
+use dm_report::html::restore::Restored;
 use dm_report::items::Listing;
 use serde_json::{Value, json};
 
@@ -28,6 +30,11 @@ pub fn write(folder: &Path) {
     page(folder, "dry-run", &report, &listing, true);
     page(folder, "hidden", &report, &Listing::read(lines(&hidden()).as_slice()).unwrap(), false);
     page(folder, "failed", &read(&failed()), &Listing::default(), false);
+    page(folder, "applied", &read(&applied()), &Listing::default(), false);
+    let restored: RestoreReport = serde_json::from_value(restored()).unwrap();
+    let restored =
+        Restored { report: &restored, of: "0001-add-price-to-cars/2", preview: Some(true) };
+    fs::write(folder.join("restore.html"), html::restore::page(&restored)).unwrap();
     let listing = Listing::read(lines(&hostile_items()).as_slice()).unwrap();
     page(folder, "hostile", &read(&hostile()), &listing, false);
     let mut million = dry_run();
@@ -113,6 +120,51 @@ fn failed() -> Value {
         "effectsDigest": "sha256:77",
         "about": {"name": "0005-split-name", "database": "DynamoDB in eu-west-1", "tookMs": 62_000,
                   "startedAt": "2026-11-24T02:54:27Z", "end": {"exited": 3}},
+    })
+}
+
+/// An apply with a journal, which the database throttled for a while.
+fn applied() -> Value {
+    let step = |at: u32| {
+        let throttled = (20..26).contains(&at);
+        let units = if throttled { 110 + 5 * (at - 20) } else { 190 + at % 7 };
+        json!({"writeUnits": units, "readUnits": f64::from(at % 5) * 8.5,
+               "throttles": if throttled { 3 + at % 4 } else { 0 }})
+    };
+    let steps: Vec<Value> = (0..64).map(step).collect();
+    json!({
+        "version": 1, "mode": "Apply", "requests": 12_420, "writeCallsUpstream": 12_000,
+        "readCallsUpstream": 420, "itemsRead": 12_000, "readUnits": 1_088.5, "writeUnits": 12_000.0,
+        "tables": [{"name": "cars", "itemsRead": 12_000, "itemCount": 12_000, "created": 0,
+                    "updated": 12_000, "deleted": 0, "unchanged": 0,
+                    "attributes": [{"name": "price", "added": 12_000}]}],
+        "effectsDigest": "sha256:4be1",
+        "journal": {"run": "0001-add-price-to-cars/2", "entries": 12_000, "segments": 24,
+                    "bytes": 884_112, "readUnits": 0.0},
+        "about": {"name": "0001-add-price-to-cars", "database": "DynamoDB in eu-west-1",
+                  "tookMs": 64_200, "startedAt": "2026-12-01T02:00:00Z", "by": "ana",
+                  "end": {"exited": 0}},
+        "timeline": {"stepMs": 1_000, "steps": steps},
+    })
+}
+
+/// The preview of a restore with conflicts of every kind.
+fn restored() -> Value {
+    let kinds = [
+        json!({"attributeChanged": "price"}),
+        json!({"attributeChanged": HOSTILE}),
+        json!("itemDeleted"),
+        json!("placeTaken"),
+    ];
+    let listed = |at: usize| {
+        json!({"table": "cars", "key": {"id": {"S": format!("{HOSTILE}{at}")}},
+               "conflict": kinds[at % kinds.len()]})
+    };
+    json!({
+        "keys": 12_000, "updated": 11_950, "deleted": 3, "put": 2, "untouched": 37, "conflicts": 37,
+        "listed": (0..37).map(listed).collect::<Vec<_>>(), "unverified": 4,
+        "readUnits": 6_000.0, "writeUnits": 11_955.0,
+        "notRestored": [{"operation": "UpdateTable", "tables": ["cars"]}],
     })
 }
 
