@@ -15,7 +15,7 @@ const EDGES: &[(&str, &[&str])] = &[
     ("api", &[]),
     ("operator", &["contract", "api"]),
     ("guard", &["contract", "dynamodb", "engine"]),
-    ("runner", &["contract", "dynamodb", "engine"]),
+    ("runner", &["contract", "dynamodb", "transform", "engine"]),
     ("entry", &["contract"]),
     ("report", &["contract"]),
     ("cli", &["contract", "dynamodb", "engine", "api", "guard", "runner", "entry", "report"]),

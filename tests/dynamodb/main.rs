@@ -54,4 +54,5 @@ mod suite;
 mod table_lock;
 mod tables_changed;
 mod tls;
+mod transform;
 mod wrong_requests;

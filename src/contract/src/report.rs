@@ -11,6 +11,7 @@ pub mod example;
 mod outage;
 mod restore;
 mod timeline;
+mod transform;
 
 use serde::{Deserialize, Serialize};
 
@@ -22,6 +23,7 @@ pub use effects::{AttributeEffect, TableChange, TableEffect};
 pub use outage::{Behind, Outage};
 pub use restore::{ListedConflict, RestoreReport};
 pub use timeline::{Timeline, TimelineStep};
+pub use transform::{EXIT_PARTIALLY_FAILED, FailedItem, TransformEnd, TransformResult};
 
 use crate::identity::DatabaseId;
 use crate::plan::Mode;

@@ -45,5 +45,5 @@ pub mod write;
 
 pub use error::{ItemError, SpecError};
 pub use lookup::Files;
-pub use source::{OnItemError, Source, To};
+pub use source::{DECLARATION_VERSION, Declaration, OnItemError, Source, To};
 pub use transform::{Evaluation, Transform};

@@ -5,6 +5,33 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
+/// The version of [`Declaration`] that this build writes and the only one that it reads.
+pub const DECLARATION_VERSION: u32 = 1;
+
+/// What a run carries out: a transform, and what a failed item means.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct Declaration {
+    /// Always [`DECLARATION_VERSION`].
+    pub version: u32,
+    /// What a failed item means.
+    #[serde(default)]
+    pub on_item_error: OnItemError,
+    /// The transform.
+    pub transform: Source,
+}
+
+impl Declaration {
+    /// Reads a declaration of this version.
+    pub fn from_json(json: &[u8]) -> Result<Self, String> {
+        let read: Self = serde_json::from_slice(json).map_err(|error| error.to_string())?;
+        if read.version == DECLARATION_VERSION {
+            return Ok(read);
+        }
+        Err(format!("it has version {}, and this build reads {DECLARATION_VERSION}", read.version))
+    }
+}
+
 /// A declared migration, before it is checked.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
@@ -62,4 +89,27 @@ pub enum OnItemError {
     Stop,
     /// The others are changed, and the run ends as partially failed.
     Continue,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_declaration_is_read_whole_or_not_at_all() {
+        let golden = r#"{"version":1,"onItemError":"Continue","transform":{"table":"cars","filter":"a = 1","set":{"b":"2"},"rename":{"c":"d"},"convert":{"e":"N"},"remove":["f"],"rekey":{"id":"g"},"to":{"table":"t"},"keepOriginal":true}}"#;
+        let read = Declaration::from_json(golden.as_bytes()).unwrap();
+        assert_eq!(serde_json::to_string(&read).unwrap(), golden);
+        for (wrong, message) in [
+            (r#"{"version":2,"transform":{"table":"cars"}}"#, "it has version 2"),
+            (
+                r#"{"version":1,"transform":{"table":"cars","fliter":"x"}}"#,
+                "unknown field `fliter`",
+            ),
+            (r#"{"version":1}"#, "missing field `transform`"),
+        ] {
+            let error = Declaration::from_json(wrong.as_bytes()).unwrap_err();
+            assert!(error.starts_with(message), "{error}");
+        }
+    }
 }

@@ -92,6 +92,11 @@ impl RunName {
         format!("{}/program.log.zst", self.folder())
     }
 
+    /// How far a transform's scan has come.
+    pub fn checkpoint(&self) -> String {
+        format!("{}/checkpoint.json", self.folder())
+    }
+
     /// What a restore found in conflict.
     pub fn conflicts(&self) -> String {
         format!("{}/conflicts.ndjson", self.folder())

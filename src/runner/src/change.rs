@@ -1,0 +1,176 @@
+//! One item: evaluated, written under its condition, and read and evaluated again when others were
+//! quicker.
+
+use std::sync::Arc;
+
+use dm_dynamodb::schema::{ItemKey, TableSchema};
+use dm_dynamodb::value::{Item, Number, item_from_json, item_to_json};
+use dm_engine::{Engine, Operation};
+use dm_transform::write::Request;
+use dm_transform::{Evaluation, ItemError, Transform};
+use serde_json::{Map, Value};
+
+use crate::limits::CONFLICTS_MAX;
+use crate::request::{RequestError, send};
+use crate::tables::Described;
+use crate::tally::{Happened, Tally};
+
+/// What all items of a run share.
+#[derive(Debug)]
+pub(crate) struct Work {
+    pub engine: Arc<Engine>,
+    pub transform: Transform,
+    pub tables: Described,
+    pub tally: Tally,
+    /// Seconds since 1970 that `now()` gives.
+    pub now: Number,
+}
+
+/// A write that an item needs.
+#[derive(Debug)]
+pub(crate) struct Change {
+    item: Item,
+    evaluation: Evaluation,
+    request: Request,
+}
+
+impl Work {
+    /// Evaluates an item that was read, and counts it unless it needs a write. Returns whether it failed.
+    pub fn look(&self, item: Item) -> Result<Option<Change>, ()> {
+        match self.decided(item) {
+            Ok(Decided::Write(change)) => Ok(Some(*change)),
+            Ok(Decided::Nothing(item, what)) => {
+                self.happened(&item, what);
+                Ok(None)
+            }
+            Err((item, error)) => {
+                self.happened(&item, Happened::Failed(error.to_string()));
+                Err(())
+            }
+        }
+    }
+
+    fn happened(&self, item: &Item, what: Happened) {
+        self.tally.happened(self.tables.tables().table, item, what);
+    }
+
+    fn decided(&self, item: Item) -> Result<Decided, (Item, ItemError)> {
+        let evaluation = match self.transform.evaluate(&item, self.now) {
+            Ok(evaluation) => evaluation,
+            Err(error) => return Err((item, error)),
+        };
+        match self.transform.request(self.tables.tables(), &item, &evaluation) {
+            Ok(Some(request)) => Ok(Decided::Write(Box::new(Change { item, evaluation, request }))),
+            Ok(None) if evaluation == Evaluation::Skipped => {
+                Ok(Decided::Nothing(item, Happened::Skipped))
+            }
+            Ok(None) => Ok(Decided::Nothing(item, Happened::Unchanged)),
+            Err(error) => Err((item, error)),
+        }
+    }
+
+    /// Makes one change; whether the item failed.
+    pub async fn change(&self, change: Change) -> Result<bool, RequestError> {
+        let mut change = change;
+        for _ in 0..CONFLICTS_MAX {
+            match self.sent(&change.request).await {
+                Ok(()) => {
+                    self.happened(&change.item, Happened::Changed);
+                    return Ok(false);
+                }
+                Err(RequestError::Item(message)) => {
+                    let message = format!("the database rejects the item: {message}");
+                    self.happened(&change.item, Happened::Failed(message));
+                    return Ok(true);
+                }
+                Err(RequestError::Conflict) => {}
+                Err(error @ RequestError::Run { .. }) => return Err(error),
+            }
+            let table = self.tables.tables().table;
+            let Some(now) = self.read(table, &change.item).await? else {
+                // Somebody deleted it: there is nothing to change any more.
+                self.happened(&change.item, Happened::Skipped);
+                return Ok(false);
+            };
+            match self.decided(now) {
+                Ok(Decided::Write(again)) => change = *again,
+                Ok(Decided::Nothing(item, what)) => {
+                    self.happened(&item, what);
+                    return Ok(false);
+                }
+                Err((item, error)) => {
+                    self.happened(&item, Happened::Failed(error.to_string()));
+                    return Ok(true);
+                }
+            }
+            if let Evaluation::Move(after) = &change.evaluation
+                && let Some(ended) = self.meets(&change.item, after).await?
+            {
+                return Ok(ended);
+            }
+        }
+        let message = format!("others changed it {CONFLICTS_MAX} times while it was being changed");
+        self.happened(&change.item, Happened::Failed(message));
+        Ok(true)
+    }
+
+    /// What is at the new place of an item that could not move there: nothing, the very item, or another,
+    /// which fails it.
+    async fn meets(&self, item: &Item, after: &Item) -> Result<Option<bool>, RequestError> {
+        let tables = self.tables.tables();
+        let Some(there) = self.read(tables.to, after).await? else { return Ok(None) };
+        if there != *after {
+            let message = format!("{} has another item under the new key", tables.to.name);
+            self.happened(item, Happened::Failed(message));
+            return Ok(Some(true));
+        }
+        if self.transform.keep_original {
+            self.happened(item, Happened::Unchanged);
+            return Ok(Some(false));
+        }
+        match self.sent(&self.transform.deletion(tables, item)).await {
+            Ok(()) => {
+                self.happened(item, Happened::Changed);
+                Ok(Some(false))
+            }
+            Err(RequestError::Conflict) => Ok(None),
+            Err(error) => Err(error),
+        }
+    }
+
+    async fn sent(&self, request: &Request) -> Result<(), RequestError> {
+        let Some(operation) = Operation::named(request.operation) else {
+            let message = "it is no operation of DynamoDB".to_owned();
+            let (operation, name) = (request.operation, "UnknownOperation".to_owned());
+            return Err(RequestError::Run { operation, name, message });
+        };
+        send(&self.engine, operation, request.body.clone()).await.map(drop)
+    }
+
+    /// Reads the item with the same key, as it is now.
+    async fn read(&self, table: &TableSchema, item: &Item) -> Result<Option<Item>, RequestError> {
+        let key = ItemKey::of(&table.keys, item).map(|key| key.to_item()).unwrap_or_default();
+        let body = Map::from_iter([
+            ("TableName".to_owned(), Value::from(table.name.as_str())),
+            ("Key".to_owned(), item_to_json(&key)),
+            ("ConsistentRead".to_owned(), true.into()),
+        ]);
+        let answer = send(&self.engine, Operation::GetItem, body).await?;
+        answer.get("Item").map(|item| parsed(item, Operation::GetItem)).transpose()
+    }
+}
+
+/// What is to be done about an item.
+enum Decided {
+    Nothing(Item, Happened),
+    Write(Box<Change>),
+}
+
+/// An item of an answer.
+pub(crate) fn parsed(item: &Value, operation: Operation) -> Result<Item, RequestError> {
+    item_from_json(item).map_err(|error| RequestError::Run {
+        operation: operation.name(),
+        name: "an item that is not understood".into(),
+        message: error.message,
+    })
+}

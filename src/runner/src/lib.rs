@@ -1,0 +1,18 @@
+//! Runs a transform over an engine: a scan in many segments, one pool of writers, checkpoints.
+//!
+//! Each request goes through the engine like a program's, so policy, limits, overlay, journal, metering
+//! and progress need nothing here. What becomes of an item is `dm-transform`'s to say.
+
+mod change;
+mod checkpoint;
+mod limits;
+mod request;
+mod run;
+mod scan;
+mod segments;
+mod tables;
+mod tally;
+
+pub use checkpoint::Checkpoints;
+pub use request::RequestError;
+pub use run::{Settings, run};

@@ -1,0 +1,197 @@
+//! Scanners and writers. A scanner reads one segment page by page and hands what has to change to the
+//! pool of writers; two pages of a segment are under way at most.
+
+use std::sync::Arc;
+
+use dm_contract::report::TransformEnd;
+use dm_engine::Operation;
+use serde_json::{Map, Value};
+use tokio::sync::{Mutex, mpsc, watch};
+
+use crate::change::{Change, Work, parsed};
+use crate::checkpoint::Position;
+use crate::request::{RequestError, send};
+use crate::segments::Segment;
+
+/// Why the run ends before it has seen every item.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Halt {
+    pub end: TransformEnd,
+    pub message: String,
+}
+
+/// Whether the run goes on.
+#[derive(Debug)]
+pub(crate) struct Going {
+    halted: watch::Sender<Option<Halt>>,
+    /// Whether a failed item ends the run.
+    pub stops_at_failure: bool,
+}
+
+impl Going {
+    pub fn new(stops_at_failure: bool) -> Self {
+        Self { halted: watch::Sender::new(None), stops_at_failure }
+    }
+
+    /// Ends the run. The first reason stays.
+    pub fn halt(&self, end: TransformEnd, message: impl Into<String>) {
+        self.halted.send_if_modified(|halted| {
+            let first = halted.is_none();
+            if first {
+                *halted = Some(Halt { end, message: message.into() });
+            }
+            first
+        });
+    }
+
+    pub fn halted(&self) -> Option<Halt> {
+        self.halted.borrow().clone()
+    }
+
+    fn is_halted(&self) -> bool {
+        self.halted.borrow().is_some()
+    }
+
+    fn item_failed(&self) {
+        if self.stops_at_failure {
+            self.halt(
+                TransformEnd::Failed,
+                "an item could not be changed, and onItemError is Stop",
+            );
+        }
+    }
+
+    fn request_failed(&self, error: &RequestError) {
+        self.halt(TransformEnd::Failed, error.to_string());
+    }
+}
+
+/// A change, and the page whose end it delays.
+#[derive(Debug)]
+pub(crate) struct Job {
+    change: Change,
+    _page: mpsc::Sender<()>,
+}
+
+/// What all scanners share.
+#[derive(Debug)]
+pub(crate) struct Scan {
+    pub work: Arc<Work>,
+    pub going: Arc<Going>,
+    pub position: Arc<Position>,
+    /// Segments that no scanner has taken yet, the next one last.
+    pub left: Mutex<Vec<Segment>>,
+    pub total: u32,
+}
+
+/// A page whose changes are under way.
+struct Page {
+    done: mpsc::Receiver<()>,
+    /// The key after it; none behind the last page of a segment.
+    next: Option<Value>,
+}
+
+impl Scan {
+    /// Scans segments until none is left.
+    pub async fn scan(&self, jobs: mpsc::Sender<Job>) {
+        while !self.going.is_halted() {
+            let Some(segment) = self.left.lock().await.pop() else { return };
+            if let Err(error) = self.segment(segment, &jobs).await {
+                self.going.request_failed(&error);
+            }
+        }
+    }
+
+    async fn segment(
+        &self,
+        segment: Segment,
+        jobs: &mpsc::Sender<Job>,
+    ) -> Result<(), RequestError> {
+        let Segment { number, mut after } = segment;
+        let mut before: Option<Page> = None;
+        loop {
+            let page = self.page(number, after.as_ref(), jobs).await?;
+            after.clone_from(&page.next);
+            if let Some(before) = before.replace(page) {
+                self.finish(number, before).await;
+            }
+            if after.is_none() || self.going.is_halted() {
+                break;
+            }
+        }
+        if let Some(last) = before {
+            self.finish(number, last).await;
+        }
+        Ok(())
+    }
+
+    /// Waits for the changes of a page, and takes note that they are made. A writer that leaves one out
+    /// has seen the run's halt before.
+    async fn finish(&self, segment: u32, mut page: Page) {
+        while page.done.recv().await.is_some() {}
+        if !self.going.is_halted() {
+            self.position.reached(segment, page.next.as_ref());
+        }
+    }
+
+    async fn page(
+        &self,
+        segment: u32,
+        after: Option<&Value>,
+        jobs: &mpsc::Sender<Job>,
+    ) -> Result<Page, RequestError> {
+        let transform = &self.work.transform;
+        let mut body = Map::from_iter([
+            ("TableName".to_owned(), Value::from(transform.table.as_str())),
+            ("Segment".to_owned(), segment.into()),
+            ("TotalSegments".to_owned(), self.total.into()),
+        ]);
+        if let Some(index) = &transform.index {
+            body.insert("IndexName".into(), index.as_str().into());
+        }
+        if let Some(after) = after {
+            body.insert("ExclusiveStartKey".into(), after.clone());
+        }
+        let mut answer = send(&self.work.engine, Operation::Scan, body).await?;
+        let items = answer["Items"].as_array().map(Vec::as_slice).unwrap_or_default();
+        self.work.tally.read(items.len());
+        let (page, done) = mpsc::channel(1);
+        for item in items {
+            let item = parsed(item, Operation::Scan)?;
+            match self.work.look(item) {
+                Ok(Some(change)) => {
+                    let job = Job { change, _page: page.clone() };
+                    if jobs.send(job).await.is_err() {
+                        break;
+                    }
+                }
+                Ok(None) => {}
+                Err(()) => self.going.item_failed(),
+            }
+            if self.going.is_halted() {
+                break;
+            }
+        }
+        Ok(Page { done, next: answer.get_mut("LastEvaluatedKey").map(Value::take) })
+    }
+}
+
+/// Makes changes until there are no more, or the run is halted; then it only empties the queue.
+pub(crate) async fn write(
+    work: Arc<Work>,
+    going: Arc<Going>,
+    jobs: Arc<Mutex<mpsc::Receiver<Job>>>,
+) {
+    loop {
+        let job = jobs.lock().await.recv().await;
+        let Some(Job { change, _page }) = job else { return };
+        if going.is_halted() {
+            continue;
+        }
+        match work.change(change).await {
+            Ok(false) => {}
+            Ok(true) => going.item_failed(),
+            Err(error) => going.request_failed(&error),
+        }
+    }
+}

@@ -1,0 +1,58 @@
+//! The tables of a transform, described once before anything is read.
+
+use std::sync::Arc;
+
+use dm_dynamodb::schema::TableSchema;
+use dm_engine::{Engine, Operation};
+use dm_transform::Transform;
+use dm_transform::write::Tables;
+use serde_json::{Map, Value};
+
+use crate::request::{RequestError, send};
+
+/// The tables of one run.
+#[derive(Clone, Debug)]
+pub(crate) struct Described {
+    table: TableSchema,
+    to: Option<TableSchema>,
+    /// The table's size, as DynamoDB counts it about every six hours.
+    pub bytes: u64,
+}
+
+impl Described {
+    /// Both, for a request.
+    pub fn tables(&self) -> Tables<'_> {
+        Tables { table: &self.table, to: self.to.as_ref().unwrap_or(&self.table) }
+    }
+}
+
+/// Describes the tables and checks the transform against them. The message of an error names the field.
+pub(crate) async fn describe(
+    engine: &Arc<Engine>,
+    transform: &Transform,
+) -> Result<Described, String> {
+    let (table, bytes) = described(engine, "table", &transform.table).await?;
+    let to = match &transform.to {
+        Some(name) => Some(described(engine, "to.table", name).await?.0),
+        None => None,
+    };
+    transform.check_tables(&table, to.as_ref()).map_err(|error| error.to_string())?;
+    Ok(Described { table, to, bytes })
+}
+
+async fn described(
+    engine: &Arc<Engine>,
+    field: &str,
+    name: &str,
+) -> Result<(TableSchema, u64), String> {
+    let body = Map::from_iter([("TableName".to_owned(), Value::from(name))]);
+    let answer =
+        send(engine, Operation::DescribeTable, body).await.map_err(|error| match error {
+            RequestError::Run { name: error, .. } if error == "ResourceNotFoundException" => {
+                format!("{field}: there is no table {name}")
+            }
+            error => format!("{field}: {error}"),
+        })?;
+    let schema = TableSchema::from_json(&answer).map_err(|error| format!("{field}: {error}"))?;
+    Ok((schema, answer["Table"]["TableSizeBytes"].as_u64().unwrap_or_default()))
+}

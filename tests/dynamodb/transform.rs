@@ -1,0 +1,266 @@
+//! Transforms over an engine: what they write, what they leave to others, how they end and go on.
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+use std::time::Duration;
+
+use dm_contract::plan::{Mode, Plan, Policy};
+use dm_contract::report::{GuardResult, TransformEnd, TransformResult};
+use dm_engine::{Engine, Start};
+use dm_runner::{Checkpoints, Settings};
+use dm_transform::{Files, OnItemError, Source, Transform};
+use serde_json::{Value, json};
+use tokio::sync::watch;
+
+use crate::bed::{archive, credentials, database, fresh_name, plan};
+use crate::shorthand::expand;
+
+/// A table with these items; in shorthand.
+async fn table_of(items: impl IntoIterator<Item = Value>) -> String {
+    let table = fresh_name("transform");
+    let database = database();
+    database.ok("CreateTable", &crate::suite::table("hash", &table)).await;
+    let items: Vec<Value> = items.into_iter().collect();
+    for some in items.chunks(25) {
+        let puts: Vec<Value> = some
+            .iter()
+            .map(|item| json!({"PutRequest": {"Item": expand(&json!({"Item": item}))["Item"]}}))
+            .collect();
+        database.ok("BatchWriteItem", &json!({"RequestItems": {&table: puts}})).await;
+    }
+    table
+}
+
+/// A plan that shows values.
+fn open_plan(mode: Mode) -> Plan {
+    plan(mode, Policy { show_values: true, ..Policy::default() })
+}
+
+fn transform(source: &Value) -> Transform {
+    let source: Source = serde_json::from_value(source.clone()).unwrap();
+    Transform::parse(&source, &Files::default()).unwrap()
+}
+
+fn settings(on_item_error: OnItemError) -> Settings {
+    Settings { on_item_error, show_keys: true, now_s: 1_800_000_000, checkpoints: None }
+}
+
+/// Runs a transform to its end.
+async fn run(plan: &Plan, source: &Value, on: OnItemError) -> (TransformResult, GuardResult) {
+    let engine = Arc::new(Engine::open(plan, credentials(), Start::First).await.unwrap());
+    let (_asked, stop) = watch::channel(false);
+    let done = dm_runner::run(&engine, transform(source), settings(on), stop).await;
+    assert!(engine.close().await);
+    (done, engine.result())
+}
+
+async fn applied(source: &Value) -> TransformResult {
+    run(&open_plan(Mode::Apply), source, OnItemError::Continue).await.0
+}
+
+/// Read, skipped, unchanged, changed, failed.
+fn counts(result: &TransformResult) -> [u64; 5] {
+    let TransformResult { read, skipped, unchanged, changed, failed, .. } = result;
+    [*read, *skipped, *unchanged, *changed, *failed]
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_transform_changes_what_it_selects_and_a_second_run_changes_nothing() {
+    let cars = (0..60).map(|i| json!({"id": format!("c{i}"), "n": i, "old": {"x": 1, "y": [i]}}));
+    let table = table_of(cars).await;
+    let before = database().items(&table).await;
+    let source = json!({
+        "table": table, "filter": "n >= 10", "set": {"twice": "n * 2"}, "remove": ["old.x"],
+        "default": {"kind": "'car'", "n": "0"},
+    });
+    let (tried, report) = run(&open_plan(Mode::DryRun), &source, OnItemError::Stop).await;
+    assert_eq!((tried.end, counts(&tried)), (TransformEnd::Succeeded, [60, 10, 0, 50, 0]));
+    assert_eq!(report.write_calls_upstream, 0);
+    assert_eq!((report.tables[0].updated, report.tables[0].created), (50, 0));
+    assert_eq!(database().items(&table).await, before, "a dry run writes nothing");
+
+    let first = applied(&source).await;
+    assert_eq!((first.end, counts(&first)), (TransformEnd::Succeeded, [60, 10, 0, 50, 0]));
+    let after = database().items(&table).await;
+    for item in &after {
+        let n: i64 = item["n"]["N"].as_str().unwrap().parse().unwrap();
+        let expected = if n < 10 {
+            json!({"id": format!("c{n}"), "n": n, "old": {"x": 1, "y": [n]}})
+        } else {
+            json!({"id": format!("c{n}"), "n": n, "old": {"y": [n]}, "twice": n * 2, "kind": "car"})
+        };
+        assert_eq!(*item, expand(&json!({"Item": expected}))["Item"]);
+    }
+    let second = applied(&source).await;
+    assert_eq!(counts(&second), [60, 10, 50, 0, 0]);
+    assert_eq!(database().items(&table).await, after);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_others_write_is_read_again_and_never_overwritten() {
+    let table = table_of((0..200).map(|i| json!({"id": format!("c{i}"), "n": 0}))).await;
+    let others = {
+        let (database, table) = (database(), table.clone());
+        tokio::spawn(async move {
+            // Frozen as soon as the copy is there: then both must be equal.
+            for _ in 0..6 {
+                for i in 0..200 {
+                    let body = json!({"TableName": table, "Key": {"id": {"S": format!("c{i}")}},
+                        "UpdateExpression": "SET n = n + :one",
+                        "ConditionExpression": "attribute_not_exists(#copy)",
+                        "ExpressionAttributeNames": {"#copy": "copy"},
+                        "ExpressionAttributeValues": {":one": {"N": "1"}}});
+                    database.call("UpdateItem", &body).await;
+                }
+            }
+        })
+    };
+    tokio::time::sleep(Duration::from_millis(200)).await;
+    let source =
+        json!({"table": table, "filter": "attribute_not_exists(copy)", "set": {"copy": "n"}});
+    let result = applied(&source).await;
+    others.await.unwrap();
+    assert_eq!((result.end, result.changed), (TransformEnd::Succeeded, 200));
+    let items = database().items(&table).await;
+    let stale: Vec<&Value> = items.iter().filter(|item| item["copy"] != item["n"]).collect();
+    assert!(stale.is_empty(), "{stale:?}");
+    let moved = items.iter().any(|item| item["n"]["N"] != "0");
+    assert!(moved, "the others wrote before and while the transform ran");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn failed_items_are_listed_and_the_run_stops_or_goes_on() {
+    let names = ["ford torino", "subaru", "bmw 2002", "subaru"];
+    let items = names.iter().enumerate();
+    let table = table_of(items.map(|(i, name)| json!({"id": format!("c{i}"), "name": name}))).await;
+    let source = json!({"table": table, "set": {
+        "brand": "split(name, ' ', 2)[0]", "model": "split(name, ' ', 2)[1]",
+    }});
+    let (result, _) = run(&open_plan(Mode::DryRun), &source, OnItemError::Continue).await;
+    assert_eq!(result.end, TransformEnd::PartiallyFailed);
+    assert_eq!(counts(&result), [4, 0, 0, 2, 2]);
+    let failed: Vec<(Option<Value>, &str)> =
+        result.failures.iter().map(|f| (f.key.clone(), f.reason.as_str())).collect();
+    let reason = "set.model: the element [1] of the value is missing";
+    let key = |id: &str| Some(json!({"id": {"S": id}}));
+    assert_eq!(failed, [(key("c1"), reason), (key("c3"), reason)]);
+
+    let (result, _) = run(&open_plan(Mode::Apply), &source, OnItemError::Stop).await;
+    assert_eq!(result.end, TransformEnd::Failed);
+    assert!(result.failed >= 1 && result.message.unwrap().contains("onItemError is Stop"));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn items_move_to_another_key_if_it_is_free() {
+    let items = (0..30).map(|i| json!({"id": format!("c{i}"), "n": i}));
+    let table = table_of(items.chain([json!({"id": "car#c7", "n": "another"})])).await;
+    let source = json!({"table": table, "filter": "NOT begins_with(id, 'car#')",
+        "rekey": {"id": "concat('car#', id)"}, "set": {"was": "id"}});
+    let result = applied(&source).await;
+    assert_eq!(result.end, TransformEnd::PartiallyFailed);
+    assert_eq!((result.changed, result.failed), (29, 1));
+    assert!(result.failures[0].reason.ends_with("has another item under the new key"));
+    let items = database().items(&table).await;
+    assert_eq!(items.len(), 31);
+    let ids: BTreeSet<&str> = items.iter().map(|item| item["id"]["S"].as_str().unwrap()).collect();
+    let expected: Vec<String> = (0..30).map(|i| format!("car#c{i}")).chain(["c7".into()]).collect();
+    assert_eq!(ids, expected.iter().map(String::as_str).collect());
+    let again = applied(&source).await;
+    assert_eq!((again.changed, again.failed), (0, 1), "nothing is moved twice");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn items_are_copied_to_another_table_once() {
+    let from = table_of((0..30).map(|i| json!({"id": format!("c{i}"), "n": i}))).await;
+    let to = table_of([]).await;
+    let source = json!({"table": from, "filter": "n > 9", "to": {"table": to}, "keepOriginal": true,
+        "set": {"copied": "true"}});
+    let first = applied(&source).await;
+    assert_eq!((first.end, counts(&first)), (TransformEnd::Succeeded, [30, 10, 0, 20, 0]));
+    assert_eq!(database().items(&from).await.len(), 30);
+    let copies = database().items(&to).await;
+    assert_eq!(copies.len(), 20);
+    assert!(copies.iter().all(|copy| copy["copied"] == json!({"BOOL": true})));
+    let second = applied(&source).await;
+    assert_eq!(counts(&second), [30, 10, 20, 0, 0]);
+
+    // An earlier run has copied them: a move then only deletes.
+    let mut moving = source.clone();
+    moving["keepOriginal"] = json!(false);
+    assert_eq!(counts(&applied(&moving).await), [30, 10, 0, 20, 0]);
+    assert_eq!(database().items(&from).await.len(), 10);
+    assert_eq!(database().items(&to).await, copies);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn items_are_deleted_and_a_wrong_table_is_named() {
+    let table = table_of((0..30).map(|i| json!({"id": format!("c{i}"), "n": i}))).await;
+    let result = applied(&json!({"table": table, "filter": "n < 12", "delete": true})).await;
+    assert_eq!(counts(&result), [30, 18, 0, 12, 0]);
+    assert_eq!(database().items(&table).await.len(), 18);
+    for (source, message) in [
+        (
+            json!({"table": "no-such-table", "delete": true}),
+            "table: there is no table no-such-table".to_owned(),
+        ),
+        (
+            json!({"table": table, "set": {"id": "1"}}),
+            format!("set.id: id is part of the key of {table}; use rekey"),
+        ),
+        (
+            json!({"table": table, "index": "x-y", "delete": true}),
+            format!("index: {table} has no index x-y; it has "),
+        ),
+    ] {
+        let result = applied(&source).await;
+        assert_eq!(result.end, TransformEnd::Failed);
+        let found = result.message.unwrap();
+        assert!(found.starts_with(&message), "{found}");
+    }
+    let mut policed = open_plan(Mode::DryRun);
+    policed.policy.tables = vec!["others-*".into()];
+    let source = json!({"table": table, "delete": true});
+    let (result, _) = run(&policed, &source, OnItemError::Stop).await;
+    let message = result.message.unwrap();
+    assert!(message.contains("AccessDenied"), "{message}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_run_that_was_stopped_goes_on_from_its_checkpoint() {
+    // A page holds ten of them, and each of eight segments a few pages.
+    let filler = "x".repeat(100_000);
+    let table = table_of((0..200).map(|i| json!({"id": format!("c{i}"), "f": filler}))).await;
+    let folder = tempfile::tempdir().unwrap();
+    let mut plan = open_plan(Mode::Apply);
+    plan.archive = Some(archive(&format!("file://{}", folder.path().display())));
+    plan.limits.writes_per_second = Some(40);
+    let source = json!({"table": table, "set": {"done": "now()"}});
+
+    let pass = async |start: Start, stop_after: Option<Duration>, now_s: i64| {
+        let engine = Arc::new(Engine::open(&plan, credentials(), start).await.unwrap());
+        let (asked, stop) = watch::channel(false);
+        let settings = Settings {
+            now_s,
+            checkpoints: Checkpoints::of(&plan, engine.archive().unwrap()),
+            ..settings(OnItemError::Stop)
+        };
+        if let Some(after) = stop_after {
+            tokio::spawn(async move {
+                tokio::time::sleep(after).await;
+                asked.send_replace(true);
+                asked.closed().await;
+            });
+        }
+        let result = dm_runner::run(&engine, transform(&source), settings, stop).await;
+        assert!(engine.close().await);
+        result
+    };
+    let first = pass(Start::First, Some(Duration::from_millis(3500)), 7).await;
+    assert_eq!(first.end, TransformEnd::Interrupted, "{first:?}");
+    assert!(first.changed > 0 && first.changed < 200, "{first:?}");
+    let second = pass(Start::Again, None, 8).await;
+    assert_eq!(second.end, TransformEnd::Succeeded, "{second:?}");
+    assert!(second.read < 200, "the segments that were done are not read again: {second:?}");
+    let items = database().items(&table).await;
+    assert!(items.iter().all(|item| item["done"] == json!({"N": "7"})), "now() is the run's");
+}
