@@ -7,12 +7,12 @@ use std::time::Duration;
 use dm_contract::plan::{Mode, Plan, Policy};
 use dm_contract::report::{GuardResult, TransformEnd, TransformResult};
 use dm_engine::{Engine, Start};
-use dm_runner::{Checkpoints, Settings};
+use dm_runner::Settings;
 use dm_transform::{Files, OnItemError, Source, Transform};
 use serde_json::{Value, json};
 use tokio::sync::watch;
 
-use crate::bed::{archive, credentials, database, fresh_name, plan};
+use crate::bed::{credentials, database, fresh_name, plan};
 use crate::shorthand::expand;
 
 /// A table with these items; in shorthand.
@@ -223,44 +223,4 @@ async fn items_are_deleted_and_a_wrong_table_is_named() {
     let (result, _) = run(&policed, &source, OnItemError::Stop).await;
     let message = result.message.unwrap();
     assert!(message.contains("AccessDenied"), "{message}");
-}
-
-#[tokio::test(flavor = "multi_thread")]
-async fn a_run_that_was_stopped_goes_on_from_its_checkpoint() {
-    // A page holds ten of them, and each of eight segments a few pages.
-    let filler = "x".repeat(100_000);
-    let table = table_of((0..200).map(|i| json!({"id": format!("c{i}"), "f": filler}))).await;
-    let folder = tempfile::tempdir().unwrap();
-    let mut plan = open_plan(Mode::Apply);
-    plan.archive = Some(archive(&format!("file://{}", folder.path().display())));
-    plan.limits.writes_per_second = Some(40);
-    let source = json!({"table": table, "set": {"done": "now()"}});
-
-    let pass = async |start: Start, stop_after: Option<Duration>, now_s: i64| {
-        let engine = Arc::new(Engine::open(&plan, credentials(), start).await.unwrap());
-        let (asked, stop) = watch::channel(false);
-        let settings = Settings {
-            now_s,
-            checkpoints: Checkpoints::of(&plan, engine.archive().unwrap()),
-            ..settings(OnItemError::Stop)
-        };
-        if let Some(after) = stop_after {
-            tokio::spawn(async move {
-                tokio::time::sleep(after).await;
-                asked.send_replace(true);
-                asked.closed().await;
-            });
-        }
-        let result = dm_runner::run(&engine, transform(&source), settings, stop).await;
-        assert!(engine.close().await);
-        result
-    };
-    let first = pass(Start::First, Some(Duration::from_millis(3500)), 7).await;
-    assert_eq!(first.end, TransformEnd::Interrupted, "{first:?}");
-    assert!(first.changed > 0 && first.changed < 200, "{first:?}");
-    let second = pass(Start::Again, None, 8).await;
-    assert_eq!(second.end, TransformEnd::Succeeded, "{second:?}");
-    assert!(second.read < 200, "the segments that were done are not read again: {second:?}");
-    let items = database().items(&table).await;
-    assert!(items.iter().all(|item| item["done"] == json!({"N": "7"})), "now() is the run's");
 }
