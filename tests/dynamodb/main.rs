@@ -18,6 +18,7 @@ mod archive;
 mod bed;
 mod cases;
 mod cli;
+mod cli_journal;
 mod cli_report;
 mod control;
 mod credentials;

@@ -343,7 +343,7 @@ pub struct PodSettings {
     #[schemars(range(min = 1, max = 2_147_483_647))]
     #[x_kube(validation = Rule::new("self != 65533").message("65533 is the guard's user"))]
     pub run_as_user: Option<i64>,
-    /// Seconds between the request to stop and the kill. Default: 30.
+    /// Seconds between SIGTERM and SIGKILL when the pod is stopped. Default: 30, with an archive 120.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(range(min = 0, max = 86_400))]
     pub termination_grace_period_seconds: Option<i64>,

@@ -16,7 +16,7 @@ pub const NAME: &str = "datamigration";
 /// Name under which kubectl finds it as its plugin.
 const PLUGIN: &str = "kubectl-datamigration";
 
-/// Migrations of data in DynamoDB: tried and run from a laptop, and looked after in a cluster.
+/// Data migrations on DynamoDB: dry-run, apply and restore them on a laptop or in a cluster.
 #[derive(Clone, Debug, Parser)]
 #[command(name = NAME, version, after_help = EXAMPLES, disable_help_subcommand = true)]
 pub struct Flags {
@@ -51,28 +51,28 @@ pub enum Verb {
     Guard(guard::Flags),
     /// Serve a DynamoDB on this machine to any client until Ctrl-C
     Local(local::Flags),
-    /// Take back what a migration of a cluster, or a journalled run, changed: attribute by attribute
+    /// Undo what a migration of a cluster, or a journaled run, changed: attribute by attribute
     Restore(restore::Flags),
     /// Show the report of a run: a summary, a page, a comment for a pull request, or data
     Report(report::Flags),
-    /// Look into an archive: its runs, whether their journals are whole, what may go
+    /// Inspect an archive: its runs, whether their journals are whole, what can be deleted
     Archive(archive::Flags),
     /// List the migrations of a cluster
     #[command(visible_alias = "ls")]
     List(list::Flags),
-    /// Show the whole story of a migration
+    /// Show what a migration did, where it stands, and what to do next
     Describe(describe::Flags),
     /// Print what a run's program wrote
     Logs(logs::Flags),
-    /// Follow migrations as they go on
+    /// Follow the progress of migrations
     Watch(watch::Flags),
     /// Apply a migration whose dry run succeeded
     Promote(promote::Flags),
     /// Run a migration again after a failure or an unknown outcome
     Retry(retry::Flags),
-    /// Hold a migration: nothing of it starts
+    /// Pause a migration: no run starts, and a run under way is paused in place
     Suspend(suspend::Flags),
-    /// Let a suspended migration go on
+    /// Resume a suspended migration
     Resume(suspend::Flags),
     /// Write when a migration was applied into its manifest
     Stamp(stamp::Flags),

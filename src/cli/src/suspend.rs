@@ -1,4 +1,4 @@
-//! `kubectl datamigration suspend` and `resume`: hold a migration, and let it go on.
+//! `kubectl datamigration suspend` and `resume`: pause a migration, and resume it.
 
 use clap::Args;
 use dm_api::DataMigration;

@@ -18,7 +18,8 @@ const DIGEST_CHARS: usize = 8;
 const DEPTH_MAX: usize = 4;
 
 /// Suffixes of scripts (docs/reference/datamigration.md, `script.command`).
-const SUFFIXES: [&str; 10] = ["py", "js", "mjs", "cjs", "ts", "sh", "bash", "rb", "pl", "php"];
+const SUFFIXES: [&str; 12] =
+    ["py", "js", "mjs", "cjs", "ts", "mts", "cts", "sh", "bash", "rb", "pl", "php"];
 
 /// Folders that hold no scripts of the team's own.
 const NOT_THEIRS: [&str; 5] = ["node_modules", "__pycache__", "venv", "vendor", "overlays"];
