@@ -67,11 +67,18 @@ impl Endpoint {
         self.try_call(operation, body).await.expect("an answer in time")
     }
 
-    /// The same of one who may be gone: `None` when there is no answer.
-    pub async fn try_call(&self, operation: &str, body: &Value) -> Option<(u16, Value)> {
+    /// The same of a body as it is, for one that takes long: status and body.
+    pub async fn sent(&self, operation: &str, body: String) -> (u16, String) {
+        let exchanged = self.client.request(self.request(operation, body)).await.unwrap();
+        let (head, body) = exchanged.into_parts();
+        let body = body.collect().await.unwrap().to_bytes();
+        (head.status.as_u16(), String::from_utf8_lossy(&body).into_owned())
+    }
+
+    fn request(&self, operation: &str, body: String) -> Request<Full<Bytes>> {
         let (key, region) = (&self.key, &self.region);
         let scope = format!("{key}/20261201/{region}/dynamodb/aws4_request");
-        let request = Request::post(format!("{}/", self.url.trim_end_matches('/')))
+        Request::post(format!("{}/", self.url.trim_end_matches('/')))
             .header("content-type", "application/x-amz-json-1.0")
             .header("x-amz-target", format!("DynamoDB_20120810.{operation}"))
             .header("x-amz-date", "20261201T000000Z")
@@ -79,8 +86,13 @@ impl Endpoint {
                 "authorization",
                 format!("AWS4-HMAC-SHA256 Credential={scope}, SignedHeaders=host, Signature=0"),
             )
-            .body(Full::new(Bytes::from(body.to_string())))
-            .unwrap();
+            .body(Full::new(Bytes::from(body)))
+            .unwrap()
+    }
+
+    /// The same of one who may be gone: `None` when there is no answer.
+    pub async fn try_call(&self, operation: &str, body: &Value) -> Option<(u16, Value)> {
+        let request = self.request(operation, body.to_string());
         let response = tokio::time::timeout(Duration::from_secs(60), self.client.request(request))
             .await
             .ok()?

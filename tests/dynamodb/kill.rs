@@ -254,7 +254,7 @@ pub async fn untold(
                     && old
                         .keys()
                         .chain(new.keys())
-                        .filter(|name| old.get(*name) != new.get(*name))
+                        .filter(|name| old.get(name) != new.get(name))
                         .all(|name| {
                             let touched = entry.attributes.get(name);
                             touched.is_some_and(|touched| {

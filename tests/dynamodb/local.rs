@@ -83,6 +83,7 @@ struct Local {
 }
 
 impl Local {
+    #[allow(clippy::zombie_processes, reason = "it is waited for when dropped")]
     fn start(words: &[&str]) -> Self {
         let words = [&["local", "--listen", "127.0.0.1:0"], words].concat();
         let mut child = datamigration(&words).stderr(Stdio::piped()).spawn().unwrap();

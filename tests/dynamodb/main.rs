@@ -40,6 +40,7 @@ mod journal_writer;
 mod kill;
 mod kill_ahead;
 mod local;
+mod memory;
 mod overlay_report;
 mod partiql;
 mod pod;

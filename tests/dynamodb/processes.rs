@@ -64,6 +64,14 @@ impl Process {
         Self { child, endpoint: Endpoint::new(format!("http://{listen}")) }
     }
 
+    /// The most memory that it ever had.
+    pub fn peak_mib(&self) -> u64 {
+        let process = self.child.id().expect("it was not waited for");
+        let status = std::fs::read_to_string(format!("/proc/{process}/status")).unwrap();
+        let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:")).unwrap();
+        line.trim().trim_end_matches(" kB").parse::<u64>().unwrap() / 1024
+    }
+
     fn signal(&self, signal: &str) {
         let process = self.child.id().expect("it was not waited for").to_string();
         let sent = std::process::Command::new("kill").args([signal, &process]).status().unwrap();

@@ -1,9 +1,11 @@
 //! Bounds of a program's speed, as the spec and the target's policy give them.
 
+#![allow(clippy::struct_field_names, reason = "units come last")]
+
 use kube::KubeSchema;
 use serde::{Deserialize, Serialize};
 
-/// Highest speed of a program's calls; the guard holds back what comes faster.
+/// Limits of a program's speed. The guard holds requests above them.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, KubeSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct Limits {

@@ -110,7 +110,7 @@ pub async fn guard(flags: Flags) -> Result<u8, SessionError> {
             _ = interrupt.recv() => {}
         }
     });
-    let served = served.await;
+    let served = Box::pin(served).await;
     if let (Err(error), Some(journalled)) = (&served, &journalled) {
         journalled.end(&Outcome::Failed(format!("{}.", chain(error))), None).await?;
     }

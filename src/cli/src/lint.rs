@@ -87,7 +87,7 @@ impl fmt::Display for Finding {
 pub fn lint(flags: &Flags) -> io::Result<u8> {
     let mut all: Vec<Finding> = flags.folders.iter().flat_map(|folder| findings(folder)).collect();
     all.sort_by(|a, b| (&a.file, a.line).cmp(&(&b.file, b.line)));
-    let text: String = all.iter().map(|finding| format!("{finding}\n")).collect();
+    let text: String = all.iter().map(|finding| finding.to_string() + "\n").collect();
     print::answer(&text)?;
     let errors = all.iter().filter(|finding| finding.is_error()).count();
     print::say(&format!("errors: {errors}, warnings: {}", all.len() - errors));

@@ -31,6 +31,7 @@ pub struct Flags {
     /// File that gets the report as a page for a browser [default name: that of the report, with
     /// .html]
     #[arg(long, value_name = "FILE", num_args = 0..=1)]
+    #[allow(clippy::option_option, reason = "a flag whose value may be left out")]
     html: Option<Option<PathBuf>>,
     /// An earlier report.json: the output shows what differs from it
     #[arg(long, value_name = "FILE")]

@@ -3,7 +3,7 @@
 
 mod source;
 
-use std::path::PathBuf;
+use std::path::Path;
 
 use clap::Args;
 use dm_engine::archive::{LayoutError, RunName};
@@ -105,7 +105,7 @@ pub enum ReportVerbError {
 /// Prints the report; 0, or 4 where a check failed.
 pub async fn report(flags: Flags) -> Result<u8, ReportVerbError> {
     let prepared = flags.output.prepare()?;
-    let found = find(&flags).await?;
+    let found = Box::pin(find(&flags)).await?;
     let found = match found {
         Found::Run(found) => found,
         Found::Restore { report, of, preview, page } => {
@@ -141,7 +141,7 @@ async fn find(flags: &Flags) -> Result<Found, ReportVerbError> {
     }
     let named = flags.source.as_deref().ok_or(ReportVerbError::NothingNamed)?;
     if named.contains(['/', '.']) {
-        return source::of_file(PathBuf::from(named));
+        return source::of_file(Path::new(named));
     }
     let run = match &flags.run {
         None => None,
@@ -150,5 +150,5 @@ async fn find(flags: &Flags) -> Result<Found, ReportVerbError> {
             Some(number.map_err(|_| ReportVerbError::RunNumber(text.clone()))?)
         }
     };
-    source::of_cluster(&flags.cluster, named, run).await
+    Box::pin(source::of_cluster(&flags.cluster, named, run)).await
 }

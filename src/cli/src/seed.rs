@@ -157,11 +157,11 @@ impl TableSeed {
 struct Wrong(String, String);
 
 fn of_plain(items: &[Box<RawValue>]) -> Result<Vec<Value>, Wrong> {
-    let item = |(at, raw): (usize, &Box<RawValue>)| {
+    let item = |(at, raw): (usize, &RawValue)| {
         plain::item(raw)
             .map_err(|PlainError { at: inside, why }| Wrong(format!("[{at}]{inside}"), why))
     };
-    items.iter().enumerate().map(item).collect()
+    items.iter().map(|raw| &**raw).enumerate().map(item).collect()
 }
 
 fn check(items: &[Value]) -> Result<(), Wrong> {

@@ -103,6 +103,8 @@ impl SessionError {
         match self {
             Self::Start(error) => error.exit_code(),
             Self::NoInterpreter { .. } => 127,
+            // A wrong command line, as clap has it.
+            Self::Journalled(JournalledError::DryRun(_)) => 2,
             Self::Database(_)
             | Self::Guard(_)
             | Self::Token(_)
@@ -113,10 +115,8 @@ impl SessionError {
             | Self::Folder(_)
             | Self::Wait(_)
             | Self::Report(_)
-            | Self::Output(_) => EXIT_OURS,
-            // A wrong command line, as clap has it.
-            Self::Journalled(JournalledError::DryRun(_)) => 2,
-            Self::Journalled(_) => EXIT_OURS,
+            | Self::Output(_)
+            | Self::Journalled(_) => EXIT_OURS,
         }
     }
 }

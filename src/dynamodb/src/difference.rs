@@ -34,7 +34,7 @@ pub fn difference(before: Option<&Item>, after: Option<&Item>) -> Difference {
         (Some(_), None) => return Difference::Deleted,
         (Some(before), Some(after)) => (before, after),
     };
-    let removed = before.keys().filter(|name| !after.contains_key(*name));
+    let removed = before.keys().filter(|name| !after.contains_key(name));
     let mut changes: Vec<AttributeChange> =
         removed.map(|name| change(name, ChangeKind::Removed)).collect();
     for (name, value) in after {

@@ -149,7 +149,7 @@ impl After {
         let (old, new) = (before.unwrap_or(&none), after.unwrap_or(&none));
         let mut attributes: BTreeMap<String, Option<ValueDigest>> = old
             .keys()
-            .filter(|name| !new.contains_key(*name))
+            .filter(|name| !new.contains_key(name))
             .map(|name| (name.clone(), None))
             .collect();
         for (name, value) in new {

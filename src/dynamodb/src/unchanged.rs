@@ -9,7 +9,7 @@
 use serde_json::{Map, Value};
 
 use crate::expression::{EXPRESSION_BYTES_MAX, OPERATORS_MAX, Outline, SUBSTITUTED_BYTES_MAX};
-use crate::value::{AttributeValue, Item};
+use crate::value::{AttributeValue, Item, value_to_folded_json};
 
 const CONDITION: &str = "ConditionExpression";
 const NAMES: &str = "ExpressionAttributeNames";
@@ -73,7 +73,7 @@ impl Placeholding {
     pub fn value(&mut self, value: &AttributeValue) -> String {
         let key = self.next_value();
         self.added += key.len() + value.size();
-        self.values.insert(key.clone(), value.to_json());
+        self.values.insert(key.clone(), value_to_folded_json(value));
         key
     }
 

@@ -4,24 +4,28 @@
 //! within DynamoDB's depth. So nothing after the conversion from JSON checks these again.
 
 mod arithmetic;
+mod folded;
 mod json;
+mod map;
 mod number;
+mod parse;
 mod size;
+mod text;
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 
 pub use arithmetic::Rounding;
+pub use folded::{item_to_folded_json, unfolded, value_to_folded_json, write_json};
 pub(crate) use json::{binary_from_json, bool_from_json, not_convertible, string_from_json};
 pub use json::{item_from_json, item_to_json};
+pub use map::Item;
 pub use number::{Number, NumberError};
+pub use parse::{ParseError, parse_body};
 pub use size::{ITEM_BYTES_MAX, check_item_size, item_size};
 
 /// How many levels an item may have, itself being the first (DynamoDB Developer Guide, "Service
 /// quotas", nested attribute depth). So a scalar may stand in 31 lists and maps.
 pub const NESTING_DEPTH_MAX: usize = 32;
-
-/// One item: its top-level attributes, or the content of a map, ordered by name.
-pub type Item = BTreeMap<String, AttributeValue>;
 
 /// The value of one attribute. Sets keep their elements in order, so equal sets are equal values.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]

@@ -1,6 +1,7 @@
 //! One operation's request and its answer, between the wire and the layers. No HTTP here.
 
 use bytes::Bytes;
+use dm_dynamodb::value::write_json;
 use serde_json::{Map, Value};
 
 use crate::error_name::{TRANSACTION_IN_PROGRESS, error_name};
@@ -66,7 +67,7 @@ impl Answer {
 
     /// A success with this value as its body.
     pub fn json(value: &Value) -> Self {
-        Self::ok(Bytes::from(value.to_string()))
+        Self::ok(Bytes::from(write_json(value)))
     }
 
     /// Whether a client that sends the call again should get this very answer: it succeeded, or it

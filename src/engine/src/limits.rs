@@ -84,6 +84,11 @@ pub const ATTRIBUTES_COUNTED_MAX: usize = 1_000;
 /// Length of a path, table name or operation quoted in a message, against hostile ones.
 pub const QUOTED_BYTES_MAX: usize = 255;
 
+/// Items of a batch that are carried out at once where the batch is large; others wait for theirs.
+pub const LARGE_BATCH_AT_ONCE: usize = 4;
+
+/// Bytes of items from which on a batch is large.
+pub const LARGE_BATCH_BYTES: usize = 1024 * 1024;
 /// Client request tokens a dry run remembers. DynamoDB remembers each for ten minutes.
 pub const REMEMBERED_TOKENS_MAX: usize = 100_000;
 

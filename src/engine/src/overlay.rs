@@ -20,6 +20,7 @@ use bytes::Bytes;
 use dm_contract::report::{SecondPass, TableEffect};
 use dm_dynamodb::error::ErrorCode;
 use dm_dynamodb::schema::TableSchema;
+use dm_dynamodb::value::write_json;
 use serde_json::Value;
 
 use crate::answer_members::Members;
@@ -167,7 +168,7 @@ impl Overlay {
                 _ => return Err(not_simulated(operation)),
             },
         };
-        Ok(Bytes::from(answer.to_string()))
+        Ok(Bytes::from(write_json(&answer)))
     }
 
     fn upstream(&self) -> &ReadOnly {

@@ -4,6 +4,7 @@
 mod dry_run;
 mod embedded;
 mod identity;
+mod memory;
 
 use std::collections::BTreeMap;
 use std::io::Write;

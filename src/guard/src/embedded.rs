@@ -26,12 +26,12 @@ impl Embedded {
     /// Serves an embedded engine to clients with any credentials, for any region.
     pub async fn start(engine: Arc<Engine>, listen: SocketAddr) -> Result<Self, StartError> {
         let (listener, address) = bound(listen).await?;
-        let serves = Serves {
+        let whom = Serves {
             region: engine.region().to_owned(),
             signed_for: Regions::Any,
             clients: Clients::Any,
         };
-        let server = Arc::new(Server::new(Arc::clone(&engine), serves));
+        let server = Arc::new(Server::new(Arc::clone(&engine), whom));
         let accepting = tokio::spawn(Arc::clone(&server).accept(listener));
         Ok(Self { address, engine, server, accepting })
     }

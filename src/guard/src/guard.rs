@@ -83,12 +83,12 @@ impl Guard {
             }
             None => engine,
         });
-        let serves = Serves {
+        let whom = Serves {
             region: plan.upstream.region.clone(),
             signed_for: Regions::Its,
             clients: options.clients.clone(),
         };
-        let server = Arc::new(Server::new(Arc::clone(&engine), serves));
+        let server = Arc::new(Server::new(Arc::clone(&engine), whom));
         let run = Run::Program(Arc::clone(&engine));
         if let Some(folder) = &options.state_dir {
             restart::take_up_control(folder, &run).map_err(StartError::StateDir)?;

@@ -11,6 +11,7 @@ pub mod keep;
 pub mod ledger;
 pub mod limits;
 mod listen;
+mod memory;
 pub mod open_files;
 mod poll_again;
 mod program_log;

@@ -21,8 +21,12 @@ pub const CLIENT_HEAD_MAX: Duration = Duration::from_secs(10);
 /// has 1 KB, with a long session token some 4 KB.
 pub const CLIENT_BUFFER_BYTES_MAX: usize = 32 * 1024;
 
-/// Time for a client to send its body. On loopback a body of 16 MB takes far less.
-pub const CLIENT_BODY_MAX: Duration = Duration::from_secs(60);
+/// Time for a client to send its body. On loopback a body of 16 MB takes far less, but where clients and
+/// guard share a fraction of a core, each waits for the others' large requests.
+pub const CLIENT_BODY_MAX: Duration = Duration::from_secs(300);
+
+/// Time for the next piece of a body. A client that is slower holds memory that others wait for.
+pub const CLIENT_BODY_SILENCE_MAX: Duration = Duration::from_secs(30);
 
 /// Connections served at once, where the limit of open files allows it; for a further one the one
 /// that has been idle for longest is closed. High enough for a program that opens ten thousand, at
@@ -68,9 +72,26 @@ pub const DRAINED_BYTES_MAX: usize = 4 * REQUEST_BODY_BYTES_MAX;
 /// Time for that. On loopback 64 MB take a fraction of it.
 pub const DRAINED_MAX: Duration = Duration::from_secs(5);
 
-/// Bytes of request bodies held at once, as their clients announce them; further requests wait.
-/// A value tree takes several times its JSON, so this bounds the guard to about 1 GB at worst.
-pub const BODY_BYTES_IN_FLIGHT_MAX: usize = 256 * 1024 * 1024;
+/// Memory that a guard reckons with where its container has no limit, as on a laptop: what a run's pod
+/// has.
+pub const MEMORY_ASSUMED_BYTES: u64 = 768 * 1024 * 1024;
+
+/// Of its memory, what is not for requests: itself and idle connections (64 MiB), a dry run's items
+/// (96 MiB) or a journal's images and segments (128 MiB), remembered answers (32 MiB), pages of the
+/// database that are read (128 MiB).
+pub const MEMORY_RESERVED_BYTES: u64 = 448 * 1024 * 1024;
+
+/// Memory for requests where a container has hardly any: one of 16 MB must pass.
+pub const REQUEST_MEMORY_BYTES_MIN: u64 = 96 * 1024 * 1024;
+
+/// Memory for requests at most: more at once would wait for the database, not for memory.
+pub const REQUEST_MEMORY_BYTES_MAX: u64 = 1024 * 1024 * 1024;
+
+/// Copies of a request's text while it is carried out: received, folded, of single writes, and sent.
+pub const REQUEST_TEXT_COPIES: usize = 5;
+
+/// Memory of an item for each brace, bracket and comma of its text. Measured with lists of small maps.
+pub const VALUE_NODE_BYTES: usize = 36;
 
 /// Length of an SDK's id of a call that is remembered; they are UUIDs. Longer ones are ignored.
 pub const INVOCATION_ID_BYTES_MAX: usize = 128;
@@ -98,3 +119,7 @@ pub const KEEP_UPLOADS_MAX: Duration = Duration::from_secs(30);
 
 /// How long a stopping guard cleans up the archive; the next run goes on with it.
 pub const KEEP_RETENTION_MAX: Duration = Duration::from_secs(10);
+
+/// Memory of a request's JSON besides its items. The largest that DynamoDB accepts have some hundred
+/// actions with as many placeholders as an expression of 4 KB names.
+pub const REQUEST_TREE_BYTES_MAX: usize = 16 * 1024 * 1024;

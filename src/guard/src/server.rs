@@ -5,12 +5,12 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 
 use crate::limits;
-use bytes::Bytes;
+use bytes::{Bytes, BytesMut};
 use dm_contract::plan::{PAUSED_PATH, SECOND_PASS_PATH};
 use dm_dynamodb::error::{ErrorCode, ServiceError};
 use dm_engine::{Answer, Engine};
 use http::{HeaderValue, Method, Request, Response, StatusCode, header, request};
-use http_body_util::{BodyExt as _, Limited};
+use http_body_util::BodyExt as _;
 use hyper::body::{Body as _, Incoming};
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
@@ -19,6 +19,7 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::Semaphore;
 
 use crate::connections::{Connection, Connections, MakingRoom};
+use crate::memory::{self, Memory};
 use crate::open_files;
 use crate::poll_again::PollAgain;
 use crate::wire::{self, Asked, Body, NotACall, Serves};
@@ -29,7 +30,7 @@ pub struct Server {
     engine: Arc<Engine>,
     serves: Serves,
     requests: Arc<Semaphore>,
-    body_kib: Arc<Semaphore>,
+    memory: Memory,
 }
 
 impl Server {
@@ -39,7 +40,7 @@ impl Server {
             engine,
             serves,
             requests: Arc::new(Semaphore::new(limits::REQUESTS_IN_FLIGHT_MAX)),
-            body_kib: Arc::new(Semaphore::new(limits::BODY_BYTES_IN_FLIGHT_MAX / 1024)),
+            memory: Memory::of_this_process(),
         }
     }
 
@@ -142,16 +143,18 @@ impl Server {
             Asked::Call(operation) => operation,
             Asked::Refused(not) => return Err(refused(head, body, not).await),
         };
-        let kib =
-            u32::try_from(wire::announced_bytes(&head.headers)?.div_ceil(1024)).unwrap_or(u32::MAX);
+        let announced = wire::announced_bytes(&head.headers)?;
         let closing = || NotACall::Wrong(closing());
         let request = Arc::clone(&self.requests).acquire_owned().await.map_err(|_| closing())?;
-        let body_kib = Arc::clone(&self.body_kib);
-        let bytes = body_kib.acquire_many_owned(kib).await.map_err(|_| closing())?;
-        let body = read_whole(body).await?;
-        let call = wire::call(operation, &head.headers, body)?;
+        let room = self.memory.body(announced).await.map_err(|_| closing())?;
+        let body = wire::inflated(&head.headers, read_whole(body, announced).await?)?;
+        let cost = memory::cost(&body, self.engine.item_copies(operation));
+        let more = self.memory.tree(cost).await.map_err(|_| closing())?;
+        let call = wire::call(operation, &head.headers, &body)?;
+        // What is sent is written of the call.
+        drop((body, room));
         // A write whose client goes away goes on, and counts as long as it does.
-        Ok(self.engine.handle_with(call, (request, bytes)).await)
+        Ok(self.engine.handle_with(call, (request, more)).await)
     }
 
     fn note(&self, not: &NotACall) {
@@ -224,7 +227,7 @@ async fn refused(head: &request::Parts, body: &mut Incoming, not: NotACall) -> N
     if !is_small || head.headers.contains_key(header::CONTENT_ENCODING) {
         return not;
     }
-    match read_whole(body).await {
+    match read_whole(body, limits::REFUSED_BODY_BYTES_MAX).await {
         Ok(body) if !body.is_empty() && !wire::is_json(&body) => {
             NotACall::Bare(ErrorCode::Serialization)
         }
@@ -232,16 +235,29 @@ async fn refused(head: &request::Parts, body: &mut Incoming, not: NotACall) -> N
     }
 }
 
-/// Reads a body within its time and size.
-async fn read_whole(body: &mut Incoming) -> Result<Bytes, NotACall> {
-    let limited = Limited::new(body, limits::REQUEST_BODY_BYTES_MAX).collect();
-    match tokio::time::timeout(limits::CLIENT_BODY_MAX, limited).await {
-        Ok(Ok(body)) => Ok(body.to_bytes()),
-        Ok(Err(error)) if error.is::<http_body_util::LengthLimitError>() => Err(NotACall::TooLarge),
-        Ok(Err(_)) | Err(_) => Err(NotACall::Wrong(ServiceError::serialization(
-            "The request's body did not come whole.",
-        ))),
-    }
+/// Reads a body within its time and size, into one piece of so many bytes.
+async fn read_whole(body: &mut Incoming, announced: usize) -> Result<Bytes, NotACall> {
+    let broken =
+        || NotACall::Wrong(ServiceError::serialization("The request's body did not come whole."));
+    let announced = body
+        .size_hint()
+        .exact()
+        .and_then(|bytes| usize::try_from(bytes).ok())
+        .map_or(0, |bytes| bytes.min(announced));
+    let all = async {
+        let mut whole = BytesMut::with_capacity(announced);
+        loop {
+            let next = tokio::time::timeout(limits::CLIENT_BODY_SILENCE_MAX, body.frame()).await;
+            let Some(frame) = next.map_err(|_| broken())? else { return Ok(whole.freeze()) };
+            let frame = frame.map_err(|_| broken())?;
+            let Some(piece) = frame.data_ref() else { continue };
+            if whole.len() + piece.len() > limits::REQUEST_BODY_BYTES_MAX {
+                return Err(NotACall::TooLarge);
+            }
+            whole.extend_from_slice(piece);
+        }
+    };
+    tokio::time::timeout(limits::CLIENT_BODY_MAX, all).await.unwrap_or_else(|_| Err(broken()))
 }
 
 /// Reads what is left of a body and drops it: a client that is still sending looks for no answer.

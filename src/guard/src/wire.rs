@@ -14,6 +14,7 @@ use crate::limits;
 use bytes::Bytes;
 use dm_dynamodb::error::{ErrorCode, ServiceError};
 use dm_dynamodb::idempotency;
+use dm_dynamodb::value::{ParseError, parse_body};
 use dm_engine::upstream::{CONTENT_TYPE, TARGET_PREFIX};
 use dm_engine::{Answer, Call, Class, Invocation, Operation};
 use http::{HeaderMap, Method, header, request};
@@ -232,11 +233,13 @@ pub fn announced_bytes(headers: &HeaderMap) -> Result<usize, NotACall> {
     }
 }
 
-/// The call of a request read whole.
-pub fn call(operation: Operation, headers: &HeaderMap, body: Bytes) -> Result<Call, NotACall> {
-    let body = inflated(headers, body)?;
-    let parameters: Map<String, Value> =
-        serde_json::from_slice(&body).map_err(|_| NotACall::Bare(ErrorCode::Serialization))?;
+/// The call of a request read whole and inflated.
+pub fn call(operation: Operation, headers: &HeaderMap, body: &Bytes) -> Result<Call, NotACall> {
+    let parameters =
+        parse_body(body, limits::REQUEST_TREE_BYTES_MAX).map_err(|error| match error {
+            ParseError::NoObject => NotACall::Bare(ErrorCode::Serialization),
+            ParseError::TooMany => serialization("The request has too many members."),
+        })?;
     let invocation = invocation(operation, headers, &parameters);
     Ok(Call { operation, body: parameters, invocation })
 }
@@ -245,7 +248,8 @@ fn serialization(why: &str) -> NotACall {
     NotACall::Wrong(ServiceError::serialization(why))
 }
 
-fn inflated(headers: &HeaderMap, body: Bytes) -> Result<Bytes, NotACall> {
+/// A body without its compression.
+pub fn inflated(headers: &HeaderMap, body: Bytes) -> Result<Bytes, NotACall> {
     let encoding = match headers.get(header::CONTENT_ENCODING) {
         None => return Ok(body),
         Some(encoding) => encoding.to_str().unwrap_or_default().trim().to_ascii_lowercase(),
@@ -433,7 +437,7 @@ mod tests {
     #[test]
     fn a_compressed_body_is_inflated_up_to_the_bound() {
         let headers = head(&[("content-encoding", "gzip")]).headers;
-        let read = |body| call(Operation::GetItem, &headers, body);
+        let read = |body| call(Operation::GetItem, &headers, &inflated(&headers, body)?);
         assert_eq!(read(gzip(br#"{"a":1}"#)).unwrap().body["a"], 1);
         let bomb = gzip(&vec![b' '; limits::REQUEST_BODY_INFLATED_BYTES_MAX + 1]);
         assert!(matches!(read(bomb), Err(NotACall::TooLarge)));
@@ -445,18 +449,18 @@ mod tests {
         let headers = HeaderMap::new();
         let deep = "[".repeat(1_000_000);
         for body in ["", "[]", "{", "1", "{\"a\":\"\u{0}\"}", deep.as_str()] {
-            let read = call(Operation::GetItem, &headers, Bytes::from(body.to_owned()));
+            let read = call(Operation::GetItem, &headers, &Bytes::from(body.to_owned()));
             assert!(matches!(read, Err(NotACall::Bare(_))), "{}", &body[..body.len().min(20)]);
         }
         let not_utf8 = Bytes::from_static(b"{\"a\":\"\xff\"}");
-        assert!(call(Operation::GetItem, &headers, not_utf8).is_err());
+        assert!(call(Operation::GetItem, &headers, &not_utf8).is_err());
     }
 
     #[test]
     fn only_writes_have_an_invocation_and_it_is_bound_to_the_bodys_value() {
         let headers = head(&[("amz-sdk-invocation-id", "i")]).headers;
         let read = |operation, body: &'static [u8]| {
-            call(operation, &headers, Bytes::from_static(body)).unwrap().invocation
+            call(operation, &headers, &Bytes::from_static(body)).unwrap().invocation
         };
         assert_eq!(read(Operation::GetItem, b"{}"), None);
         assert_eq!(read(Operation::PutItem, b"{}"), read(Operation::PutItem, b"{}"));

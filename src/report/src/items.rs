@@ -91,9 +91,11 @@ impl Listing {
 
     /// The examples of a report whose difference is not there.
     pub fn of_samples(samples: &[ChangedItem]) -> Self {
-        let mut sampler = Sampler::new();
-        samples.iter().for_each(|item| sampler.add(item));
-        sampler.finish()
+        let mut all = Sampler::new();
+        for item in samples {
+            all.add(item);
+        }
+        all.finish()
     }
 
     /// Whether some items of the difference are not listed.

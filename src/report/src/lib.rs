@@ -3,6 +3,11 @@
 //! Pure: it takes a report and the lines of its difference, and returns text. It opens no file, reads no
 //! clock and knows no database.
 
+#![allow(
+    clippy::format_push_string,
+    reason = "text is put together in memory; writing to it cannot fail"
+)]
+
 pub mod checks;
 pub mod compare;
 pub mod file;

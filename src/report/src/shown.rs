@@ -198,9 +198,9 @@ impl Bounded {
                 self.piece(", ");
             }
             if is_word(name) {
-                self.piece(name)
+                self.piece(name);
             } else {
-                self.quoted(name)
+                self.quoted(name);
             }
             self.piece(": ");
             self.attribute(value);

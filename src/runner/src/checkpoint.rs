@@ -94,14 +94,11 @@ impl Position {
     /// Everything up to this key is done; without a key, the whole segment.
     pub fn reached(&self, segment: u32, key: Option<&Value>) {
         self.with(|(checkpoint, changed)| {
-            match key {
-                Some(key) => {
-                    checkpoint.positions.insert(segment, key.clone());
-                }
-                None => {
-                    checkpoint.positions.remove(&segment);
-                    checkpoint.done.insert(segment);
-                }
+            if let Some(key) = key {
+                checkpoint.positions.insert(segment, key.clone());
+            } else {
+                checkpoint.positions.remove(&segment);
+                checkpoint.done.insert(segment);
             }
             *changed = true;
         });

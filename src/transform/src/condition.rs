@@ -11,6 +11,9 @@ use crate::error::Cause;
 use crate::error::Result;
 use crate::evaluate::Context;
 
+/// Two values that are compared.
+type Pair<'v> = (Cow<'v, AttributeValue>, Cow<'v, AttributeValue>);
+
 impl<'i> Context<'i> {
     /// Whether the condition holds.
     pub fn holds(self, node: &Node) -> Result<bool> {
@@ -87,7 +90,7 @@ impl<'i> Context<'i> {
         self,
         left: &'n Node,
         right: &'n Node,
-    ) -> std::result::Result<Option<(Cow<'v, AttributeValue>, Cow<'v, AttributeValue>)>, Cause>
+    ) -> std::result::Result<Option<Pair<'v>>, Cause>
     where
         'i: 'v,
     {

@@ -50,9 +50,11 @@ impl Conversion {
     pub fn of(self, value: &AttributeValue) -> Result<AttributeValue> {
         const WHAT: &str = "convert";
         match (self, value) {
+            (Self::List, AttributeValue::L(_))
+            | (Self::Map, AttributeValue::M(_))
+            | (Self::Epoch, AttributeValue::N(_)) => Ok(value.clone()),
             (Self::Text, _) => to_string(WHAT, value),
             (Self::Number, _) => to_number(WHAT, value),
-            (Self::List, AttributeValue::L(_)) => Ok(value.clone()),
             (Self::List, _) => elements(value)
                 .map(AttributeValue::L)
                 .ok_or_else(|| Cause::wrong_type(WHAT, "a set or a list", number::kind(value))),
@@ -64,7 +66,6 @@ impl Conversion {
                 set @ AttributeValue::Ns(_) => Ok(set),
                 other => Err(Cause::wrong_type(WHAT, "a list of numbers", number::kind(&other))),
             },
-            (Self::Map, AttributeValue::M(_)) => Ok(value.clone()),
             (Self::Map, _) => match json_text::read(text::of(WHAT, value)?)? {
                 map @ AttributeValue::M(_) => Ok(map),
                 _ => Err(Cause::Unfit("the JSON is no object".into())),
@@ -75,7 +76,6 @@ impl Conversion {
                 time::epoch(text, None).map(|_| value.clone())
             }
             (Self::Iso8601, _) => time::iso8601(number::of(WHAT, value)?, None),
-            (Self::Epoch, AttributeValue::N(_)) => Ok(value.clone()),
             (Self::Epoch, _) => Ok(AttributeValue::N(time::epoch(text::of(WHAT, value)?, None)?)),
         }
     }

@@ -203,7 +203,9 @@ mod tests {
     }
 
     fn all(cases: &[(&str, Value)]) {
-        cases.iter().for_each(|(text, expected)| check(text, expected));
+        for (text, expected) in cases {
+            check(text, expected);
+        }
     }
 
     #[test]

@@ -124,7 +124,7 @@ pub(crate) fn similar(name: &str) -> Option<&'static str> {
         (begins && known.len().min(name.len()) > 2) || distance(&name, known) <= 2
     };
     let known = FUNCTIONS.iter().map(|signature| signature.name);
-    known.filter(|known| close(&known)).min_by_key(|known| distance(&name, known))
+    known.filter(|known| close(known)).min_by_key(|known| distance(&name, known))
 }
 
 /// How many letters have to be added, removed or replaced.

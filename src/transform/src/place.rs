@@ -14,7 +14,7 @@ pub(crate) fn shown(path: &Path) -> String {
                 text.push('.');
                 text.push_str(&name(field));
             }
-            Step::Index(index) => text.push_str(&format!("[{index}]")),
+            Step::Index(index) => text.extend(["[", &index.to_string(), "]"]),
         }
     }
     text
@@ -28,24 +28,24 @@ fn name(name: &str) -> String {
 /// Puts a value at a path, as SET does: the map or list around it must be there, and an index past a
 /// list's end appends.
 pub(crate) fn put(item: &mut Item, path: &Path, value: AttributeValue) -> Result<(), Cause> {
-    let Some((last, way)) = path.steps.split_last() else {
+    let Some((last, before)) = path.steps.split_last() else {
         item.insert(path.root.clone(), value);
         return Ok(());
     };
-    match (around(item, path, way), last) {
+    match (around(item, path, before), last) {
         (Some(AttributeValue::M(map)), Step::Field(field)) => {
             map.insert(field.clone(), value);
             Ok(())
         }
-        (Some(AttributeValue::L(list)), Step::Index(index)) => {
-            match list.get_mut(*index) {
-                Some(element) => *element = value,
-                None => list.push(value),
+        (Some(AttributeValue::L(elements)), Step::Index(index)) => {
+            match elements.get_mut(*index) {
+                Some(there) => *there = value,
+                None => elements.push(value),
             }
             Ok(())
         }
         _ => {
-            let around = Path { root: path.root.clone(), steps: way.to_vec() };
+            let around = Path { root: path.root.clone(), steps: before.to_vec() };
             let what = if matches!(last, Step::Field(_)) { "map" } else { "list" };
             Err(Cause::Unfit(format!("{} is no {what}, so it holds nothing", shown(&around))))
         }
@@ -54,11 +54,11 @@ pub(crate) fn put(item: &mut Item, path: &Path, value: AttributeValue) -> Result
 
 /// Takes what is at a path out of the item, if anything is. What follows in a list moves up.
 pub(crate) fn take(item: &mut Item, path: &Path) -> Option<AttributeValue> {
-    let Some((last, way)) = path.steps.split_last() else { return item.remove(&path.root) };
-    match (around(item, path, way)?, last) {
+    let Some((last, before)) = path.steps.split_last() else { return item.remove(&path.root) };
+    match (around(item, path, before)?, last) {
         (AttributeValue::M(map), Step::Field(field)) => map.remove(field),
-        (AttributeValue::L(list), Step::Index(index)) if *index < list.len() => {
-            Some(list.remove(*index))
+        (AttributeValue::L(elements), Step::Index(index)) if *index < elements.len() => {
+            Some(elements.remove(*index))
         }
         _ => None,
     }

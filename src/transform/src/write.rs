@@ -105,7 +105,7 @@ impl Transform {
                 Some(self.update(tables.table, before, after))
             }
             Evaluation::Delete => {
-                let body = self.bound(tables.table, before, &self.reads);
+                let body = Self::bound(tables.table, before, &self.reads);
                 Some(Request { operation: "DeleteItem", body })
             }
             Evaluation::Move(after) => Some(self.moving(tables, before, after)?),
@@ -115,7 +115,7 @@ impl Transform {
     /// Returns the request that deletes an item whose new place already holds what it becomes.
     pub fn deletion(&self, tables: Tables<'_>, before: &Item) -> Request {
         let attributes = before.keys().cloned().collect();
-        let body = self.bound(tables.table, before, &attributes);
+        let body = Self::bound(tables.table, before, &attributes);
         Request { operation: "DeleteItem", body }
     }
 
@@ -123,7 +123,7 @@ impl Transform {
         let mut placeholders = Placeholders::default();
         let names: BTreeSet<&String> = before.keys().chain(after.keys()).collect();
         let (mut set, mut removed) = (Vec::new(), Vec::new());
-        for name in names.into_iter().filter(|name| before.get(*name) != after.get(*name)) {
+        for name in names.into_iter().filter(|name| before.get(name) != after.get(name)) {
             let placeholder = placeholders.name(name);
             match after.get(name) {
                 Some(value) => set.push(format!("{placeholder} = {}", placeholders.value(value))),
@@ -144,7 +144,6 @@ impl Transform {
 
     /// The key of an item and the condition that it has these attributes as they were read.
     fn bound(
-        &self,
         table: &TableSchema,
         before: &Item,
         attributes: &BTreeSet<String>,
@@ -174,10 +173,11 @@ impl Transform {
                  {MOVED_ATTRIBUTES_MAX}"
             )));
         }
-        let original = self.bound(tables.table, before, &attributes);
-        let original = match self.keep_original {
-            true => json!({"ConditionCheck": original}),
-            false => json!({"Delete": original}),
+        let original = Self::bound(tables.table, before, &attributes);
+        let original = if self.keep_original {
+            json!({"ConditionCheck": original})
+        } else {
+            json!({"Delete": original})
         };
         let mut placeholders = Placeholders::default();
         let names: Vec<String> =

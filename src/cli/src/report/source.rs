@@ -62,7 +62,7 @@ pub enum Items {
     /// In memory, compressed, in parts.
     Parts(Vec<Bytes>),
     /// Only the examples of the report.
-    Samples(RunReport),
+    Samples(Box<RunReport>),
 }
 
 impl Items {
@@ -93,22 +93,22 @@ fn of_zstd(packed: impl Read) -> Result<Listing, OutputError> {
 }
 
 /// A file, and the difference next to it.
-pub fn of_file(path: PathBuf) -> Result<Found, ReportVerbError> {
-    let json = fs::read(&path).map_err(output::file("reading", &path))?;
+pub fn of_file(path: &Path) -> Result<Found, ReportVerbError> {
+    let json = fs::read(path).map_err(output::file("reading", path))?;
     let page = path.with_extension("html");
-    let report = match parsed(&json, &path)? {
+    let report = match parsed(&json, path)? {
         Parsed::Run(report) => *report,
         Parsed::Restore(report) => {
             let of = path.file_stem().unwrap_or_default().to_string_lossy().into_owned();
             return Ok(Found::Restore { report, of, preview: None, page });
         }
     };
-    let difference = difference_path(&path);
+    let difference = difference_path(path);
     let (listing, files) = if difference.is_file() {
         let files = format!("{}   each item in {}", path.display(), difference.display());
         (Items::File(difference), files)
     } else {
-        (Items::Samples(report.clone()), path.display().to_string())
+        (Items::Samples(Box::new(report.clone())), path.display().to_string())
     };
     Ok(Found::Run(Box::new(FoundRun { report, listing, page, files: Some(files) })))
 }
@@ -236,8 +236,11 @@ async fn kept(
         let part = archive.get(&object.path).await.map_err(ArchiveVerbError::Archive)?;
         parts.extend(part);
     }
-    let listing =
-        if parts.is_empty() { Items::Samples(report.clone()) } else { Items::Parts(parts) };
+    let listing = if parts.is_empty() {
+        Items::Samples(Box::new(report.clone()))
+    } else {
+        Items::Parts(parts)
+    };
     Ok(Found::Run(Box::new(FoundRun { report, listing, page, files: None })))
 }
 

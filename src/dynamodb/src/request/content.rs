@@ -5,7 +5,7 @@ use serde_json::{Map, Value};
 
 use crate::error::ServiceError;
 use crate::parameters::{Parameters, RequestKind, check_combination, check_one_kind};
-use crate::value::{AttributeValue, Item, check_item_size, item_from_json};
+use crate::value::{AttributeValue, Item, check_item_size, item_from_json, unfolded};
 
 type Result<T> = std::result::Result<T, ServiceError>;
 
@@ -61,8 +61,10 @@ fn listed<'a>(body: &'a Value, name: &str) -> impl Iterator<Item = &'a Value> {
     given(body, name).and_then(Value::as_array).into_iter().flatten()
 }
 
+/// The members of a map. A folded one was read already, and nothing in it is wrong.
 fn mapped<'a>(body: &'a Value, name: &str) -> impl Iterator<Item = (&'a String, &'a Value)> {
-    given(body, name).and_then(Value::as_object).into_iter().flatten()
+    let map = given(body, name).filter(|map| unfolded(map).is_none());
+    map.and_then(Value::as_object).into_iter().flatten()
 }
 
 fn item(body: &Value, name: &str) -> Result<Item> {

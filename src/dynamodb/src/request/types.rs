@@ -5,7 +5,7 @@ use serde_json::{Map, Value};
 
 use super::model::{ATTRIBUTE_VALUE, Member, Shape};
 use crate::error::ServiceError;
-use crate::value::{binary_from_json, bool_from_json, not_convertible, string_from_json};
+use crate::value::{binary_from_json, bool_from_json, not_convertible, string_from_json, unfolded};
 
 type Result<T> = std::result::Result<T, ServiceError>;
 
@@ -82,6 +82,10 @@ fn check_map(
     place: Place,
     mut each: impl FnMut(&Value) -> Result<()>,
 ) -> Result<()> {
+    // What is folded was read as what stands here.
+    if unfolded(value).is_some() {
+        return Ok(());
+    }
     match (value, place) {
         (Value::Object(values), _) => {
             values.values().filter(|value| !value.is_null()).try_for_each(&mut each)
@@ -106,6 +110,9 @@ fn structure<'v>(kind: &str, value: &'v Value, place: Place) -> Result<&'v Map<S
 }
 
 fn check_attribute(value: &Value, place: Place) -> Result<()> {
+    if unfolded(value).is_some() {
+        return Ok(());
+    }
     let members = structure("AttributeValue", value, place)?;
     for (kind, content) in members.iter().filter(|(_, content)| !content.is_null()) {
         match kind.as_str() {

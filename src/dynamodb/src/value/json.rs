@@ -9,6 +9,8 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use serde_json::{Map, Value};
 
+use super::folded::unfolded;
+use super::text::{item_from_text, value_from_text};
 use super::{AttributeType, AttributeValue, Item, NESTING_DEPTH_MAX, Number, NumberError};
 use crate::error::ServiceError;
 
@@ -51,6 +53,9 @@ impl AttributeValue {
 }
 
 fn map_from_json(json: &Value, depth: usize) -> Result<Item> {
+    if let Some(item) = unfolded(json).and_then(item_from_text) {
+        return Ok(item);
+    }
     match json {
         Value::Object(object) => object
             .iter()
@@ -67,6 +72,9 @@ fn map_from_json(json: &Value, depth: usize) -> Result<Item> {
 /// `depth` is how many lists and maps this value stands in.
 fn value_from_json(json: &Value, depth: usize) -> Result<AttributeValue> {
     check_depth(depth)?;
+    if let Some(value) = unfolded(json).and_then(value_from_text) {
+        return Ok(value);
+    }
     let object = match json {
         Value::Object(object) => object,
         Value::Array(_) => {

@@ -3,10 +3,11 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
+use crate::limits;
 use bytes::Bytes;
 use dm_dynamodb::error::ServiceError;
 use dm_dynamodb::schema::{ItemKey, TableSchema};
-use dm_dynamodb::value::item_from_json;
+use dm_dynamodb::value::{item_from_json, unfolded, write_json};
 use futures::future::join_all;
 use serde_json::{Map, Value, json};
 
@@ -39,12 +40,22 @@ impl Journal {
         let unknown =
             |part: &Part<'_>| !self.ahead.knows(&part.prepared.table.name, &part.prepared.key);
         let images = self.images_of(&parts, unknown, Consistency::Strong).await?;
-        let writes =
-            parts.iter().zip(images).map(|(part, known)| self.write(&part.prepared, known));
+        let at_once = at_once(&parts);
+        let mut all = parts.iter().zip(images);
+        let mut results = Vec::with_capacity(parts.len());
+        loop {
+            let some = all.by_ref().take(at_once);
+            let some: Vec<_> =
+                some.map(|(part, known)| self.write(&part.prepared, known)).collect();
+            if some.is_empty() {
+                break;
+            }
+            results.extend(join_all(some).await);
+        }
         let mut left: Map<String, Value> = Map::new();
         let mut units: BTreeMap<String, f64> = BTreeMap::new();
         let (mut done, mut fault): (usize, Option<Fault>) = (0, None);
-        for (part, result) in parts.iter().zip(join_all(writes).await) {
+        for (part, result) in parts.iter().zip(results) {
             match result {
                 Ok(written) => {
                     done += 1;
@@ -139,6 +150,14 @@ fn weight(fault: &Fault) -> u8 {
     }
 }
 
+/// How many of a batch's writes are under way together: all of them, unless their images take much
+/// memory.
+fn at_once(parts: &[Part<'_>]) -> usize {
+    let items = parts.iter().filter_map(|part| part.request.get("PutRequest")?.get("Item"));
+    let bytes: usize = items.filter_map(unfolded).map(str::len).sum();
+    if bytes < limits::LARGE_BATCH_BYTES { BATCH_WRITES_MAX } else { limits::LARGE_BATCH_AT_ONCE }
+}
+
 fn part(
     table: &Arc<TableSchema>,
     request: &Value,
@@ -182,5 +201,5 @@ fn answer(
             .collect();
         answer.insert("ConsumedCapacity".into(), Value::Array(told));
     }
-    Bytes::from(Value::Object(answer).to_string())
+    Bytes::from(write_json(&Value::Object(answer)))
 }

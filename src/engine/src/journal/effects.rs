@@ -122,9 +122,9 @@ fn merged(known: Option<&Entry>, before: Option<&Item>, after: Option<&Item>) ->
     if let Some(base) = &mut base {
         let absent = Item::new();
         let (old, new) = (before.unwrap_or(&absent), after.unwrap_or(&absent));
-        let written = |name: &&String| old.get(*name) != new.get(*name);
+        let written = |name: &&String| old.get(name) != new.get(name);
         for name in
-            old.keys().chain(new.keys().filter(|name| !old.contains_key(*name))).filter(written)
+            old.keys().chain(new.keys().filter(|name| !old.contains_key(name))).filter(written)
         {
             let met = old.get(name).map(digest);
             let left = was.as_ref().and_then(|was| was.get(name));

@@ -230,9 +230,7 @@ impl Images {
         request: &Value,
     ) -> Result<Map<String, Value>, Fault> {
         let answer = self.upstream.read(operation, request).await?;
-        let Ok(Value::Object(answer)) = serde_json::from_slice(&answer) else {
-            return Err(crate::layers::metering::not_an_object());
-        };
+        let answer = crate::layers::metering::members(&answer)?;
         let units = answer.get("ConsumedCapacity").map_or(0.0, consumed_units);
         self.tally.read_units(units);
         #[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss)] // A small count.

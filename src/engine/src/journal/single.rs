@@ -7,7 +7,7 @@ use bytes::Bytes;
 use dm_contract::plan::JournalMode;
 use dm_dynamodb::expression::SUBSTITUTED_BYTES_MAX;
 use dm_dynamodb::journal::{After, Sequence};
-use dm_dynamodb::value::{Item, item_from_json, item_to_json};
+use dm_dynamodb::value::{Item, item_from_json, item_to_folded_json, write_json};
 use serde_json::{Map, Value};
 
 use crate::fault::Fault;
@@ -192,8 +192,7 @@ impl Journal {
         answered: Answered,
     ) -> Result<Done, Fault> {
         let Answered { answer, tells_old, in_doubt } = answered;
-        let answer: Map<String, Value> = serde_json::from_slice(&answer)
-            .map_err(|_| crate::layers::metering::not_an_object())?;
+        let answer = crate::layers::metering::members(&answer)?;
         let met = match (tells_old, answer.get("Attributes")) {
             (true, Some(image)) => Some(item_from_json(image)?),
             (true, None) => None,
@@ -245,7 +244,7 @@ impl Journal {
         failure: &Fault,
     ) -> Result<Option<Item>, Fault> {
         let told = match failure {
-            Fault::Upstream { body, .. } => serde_json::from_slice::<Map<String, Value>>(body)
+            Fault::Upstream { body, .. } => crate::layers::metering::members(body)
                 .ok()
                 .and_then(|body| body.get("Item").map(item_from_json)),
             _ => None,
@@ -293,7 +292,7 @@ pub fn hidden(failure: Fault, shows: bool) -> Fault {
                 return Fault::Upstream { status, body };
             };
             members.remove("Item");
-            let body = Bytes::from(Value::Object(members).to_string());
+            let body = Bytes::from(write_json(&Value::Object(members)));
             Fault::Upstream { status, body }
         }
         other => other,
@@ -306,8 +305,8 @@ fn answer(prepared: &Prepared, done: Done) -> Bytes {
     if done.tells_old {
         answer.remove("Attributes");
         if let Some(image) = prepared.returned(done.before.as_ref(), &done.made) {
-            answer.insert("Attributes".into(), item_to_json(&image));
+            answer.insert("Attributes".into(), item_to_folded_json(&image));
         }
     }
-    Bytes::from(Value::Object(answer).to_string())
+    Bytes::from(write_json(&Value::Object(answer)))
 }

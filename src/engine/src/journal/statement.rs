@@ -10,7 +10,7 @@ use dm_dynamodb::partiql::{
     BATCH_STATEMENTS_MAX, Statement, TRANSACTION_STATEMENTS_MAX, check_batch, check_count,
     check_transaction, on_item_in_transaction,
 };
-use dm_dynamodb::value::item_to_json;
+use dm_dynamodb::value::{item_to_json, write_json};
 use futures::future::join_all;
 use serde_json::{Map, Value, json};
 
@@ -39,7 +39,7 @@ impl Journal {
         let mut answer = self.execute(&prepared).await?;
         let items: Vec<Value> = answer.remove("Item").into_iter().collect();
         answer.insert("Items".into(), Value::Array(items));
-        Ok(Bytes::from(Value::Object(answer).to_string()))
+        Ok(Bytes::from(write_json(&Value::Object(answer))))
     }
 
     /// BatchExecuteStatement: each statement for itself.
@@ -98,7 +98,7 @@ impl Journal {
         if level.is_some_and(|level| level != "NONE") {
             answer.insert("ConsumedCapacity".into(), json!([{"CapacityUnits": units}]));
         }
-        Ok(Bytes::from(Value::Object(answer).to_string()))
+        Ok(Bytes::from(write_json(&Value::Object(answer))))
     }
 
     async fn prepare(

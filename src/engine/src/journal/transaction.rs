@@ -12,7 +12,7 @@ use crate::limits;
 use bytes::Bytes;
 use dm_dynamodb::error::ServiceError;
 use dm_dynamodb::idempotency;
-use dm_dynamodb::value::{Item, item_from_json};
+use dm_dynamodb::value::{Item, item_from_json, write_json};
 use serde_json::{Map, Value, json};
 
 use crate::fault::Fault;
@@ -70,7 +70,7 @@ impl Journal {
         let mut answer: Map<String, Value> = serde_json::from_slice(&answer)
             .map_err(|_| crate::layers::metering::not_an_object())?;
         answer.insert("Responses".into(), json!([]));
-        Ok(Bytes::from(Value::Object(answer).to_string()))
+        Ok(Bytes::from(write_json(&Value::Object(answer))))
     }
 
     async fn write_together(&self, asked: Asked<'_>) -> Result<Bytes, Fault> {

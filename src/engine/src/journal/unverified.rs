@@ -76,7 +76,7 @@ fn entry(part: &Part<'_>, image: Option<&Item>) -> Result<Option<Draft>, Fault> 
 
 /// Which parts were not carried out.
 fn unprocessed(parts: &[Part<'_>], answer: &Bytes) -> Vec<bool> {
-    let answer: Map<String, Value> = serde_json::from_slice(answer).unwrap_or_default();
+    let answer = crate::layers::metering::members(answer).unwrap_or_default();
     let left = answer.get("UnprocessedItems");
     let of_table = |table: &str| left.and_then(|left| left.get(table)).and_then(Value::as_array);
     parts

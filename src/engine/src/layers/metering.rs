@@ -4,6 +4,7 @@
 use std::collections::BTreeMap;
 
 use bytes::Bytes;
+use dm_dynamodb::value::parse_body;
 use serde::Deserialize;
 use serde::de::IgnoredAny;
 use serde_json::{Map, Value};
@@ -90,6 +91,11 @@ impl Metered {
             tally.write_units(units);
         }
     }
+}
+
+/// The members of the database's answer, with large items folded.
+pub fn members(answer: &[u8]) -> Result<Map<String, Value>, Fault> {
+    parse_body(answer, usize::MAX).map_err(|_| not_an_object())
 }
 
 /// The database's answer cannot be one.

@@ -82,8 +82,8 @@ fn a_program_is_not_the_guards_user_and_leaves_it_time() {
 
 #[test]
 fn exactly_one_source_is_given() {
-    invalid_spec(json!({"script": null}), "spec: give exactly one source");
-    invalid_spec(json!({"container": {"image": "cars:1"}}), "spec: give exactly one source");
+    invalid_spec(json!({"script": null}), "spec.script: give exactly one source");
+    invalid_spec(json!({"container": {"image": "cars:1"}}), "spec.script: give exactly one source");
 }
 
 #[test]

@@ -16,9 +16,12 @@ const REMARKS_MAX: usize = 200;
 pub fn tiles(report: &RunReport) -> Markup {
     let result = &report.result;
     let [created, updated, deleted] = words::totals(result);
-    let label = |what: &str| match report.is_dry_run() {
-        true => format!("Would be {what}"),
-        false => format!("{} {what}", if report.counts_items() { "Items" } else { "Requests:" }),
+    let label = |what: &str| {
+        if report.is_dry_run() {
+            format!("Would be {what}")
+        } else {
+            format!("{} {what}", if report.counts_items() { "Items" } else { "Requests:" })
+        }
     };
     let created_word = if report.counts_items() { "created" } else { "put" };
     let time = result.dry_run.as_ref().and_then(|dry_run| dry_run.apply_time);

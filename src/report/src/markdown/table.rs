@@ -119,7 +119,7 @@ fn detail(content: &Content<'_>, table: &TableEffect, items_max: usize) -> Strin
         }
     }
     let items = content.listing.items.iter().filter(|item| item.table == table.name);
-    let lines: Vec<String> = chosen(items, items_max).into_iter().flat_map(lines).collect();
+    let lines: Vec<String> = chosen(&items, items_max).into_iter().flat_map(lines).collect();
     if !lines.is_empty() {
         part += &format!("\nFor example:\n\n{}", block("diff", &lines));
     }
@@ -128,7 +128,7 @@ fn detail(content: &Content<'_>, table: &TableEffect, items_max: usize) -> Strin
 
 /// Some items, of each kind at least one where there is one.
 fn chosen<'a>(
-    items: impl Iterator<Item = &'a ListedItem> + Clone,
+    items: &(impl Iterator<Item = &'a ListedItem> + Clone),
     max: usize,
 ) -> Vec<&'a ListedItem> {
     let kinds = [ItemChange::Updated, ItemChange::Created, ItemChange::Deleted];

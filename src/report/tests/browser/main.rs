@@ -5,6 +5,8 @@
 //! knows: that no hostile script runs, that axe finds no serious fault, that the keyboard reaches
 //! everything, and that a report of a million items opens in time.
 
+#![allow(clippy::unwrap_used, reason = "a test fails by a panic")]
+
 mod pages;
 
 use std::path::Path;

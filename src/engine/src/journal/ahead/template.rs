@@ -23,8 +23,8 @@ impl Template {
         let difference = match (prepared.kind(), after) {
             (Kind::Update, Some(_)) | (Kind::Delete, None) => Vec::new(),
             (Kind::Put, Some(after)) => {
-                let gone = before.keys().filter(|name| !after.contains_key(*name));
-                let set = after.iter().filter(|(name, value)| before.get(*name) != Some(value));
+                let gone = before.keys().filter(|name| !after.contains_key(name));
+                let set = after.iter().filter(|(name, value)| before.get(name) != Some(value));
                 gone.map(|name| (name.clone(), None))
                     .chain(set.map(|(name, value)| (name.clone(), Some(value.clone()))))
                     .collect()

@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 
 use dm_dynamodb::expression::EXPRESSION_BYTES_MAX;
 use dm_dynamodb::unchanged::{Binding, Placeholding, without_condition};
-use dm_dynamodb::value::{AttributeValue, Item, item_to_json};
+use dm_dynamodb::value::{AttributeValue, Item, item_to_folded_json, item_to_json};
 use serde_json::Map;
 
 use crate::journal::prepared::{Change, Form, Made, Prepared, Sent};
@@ -126,7 +126,7 @@ impl Prepared {
         }
         match (&self.change, &made.after) {
             (Change::Put(item), _) => {
-                body.insert("Item".into(), item_to_json(item));
+                body.insert("Item".into(), item_to_folded_json(item));
             }
             (Change::Update(_), Some(after)) => {
                 body.insert("Key".into(), item_to_json(&key));
@@ -183,7 +183,7 @@ fn change_text(
             set.push(format!("{name} = {}", placeholding.value(value)));
         }
     }
-    let gone = before.keys().filter(|name| !after.contains_key(*name));
+    let gone = before.keys().filter(|name| !after.contains_key(name));
     let remove: Vec<String> = gone.map(|name| placeholding.name(name)).collect();
     let clause = |word: &str, actions: &[String]| {
         (!actions.is_empty()).then(|| format!("{word} {}", actions.join(", ")))

@@ -101,7 +101,7 @@ mod tests {
     #[test]
     fn a_run_of_days_has_no_more_steps_and_loses_nothing() {
         let mut history = History::new();
-        let hours = 94;
+        let hours: u32 = 94;
         for minute in 0..hours * 60 {
             let so_far = f64::from(minute + 1);
             history.add(Duration::from_secs(u64::from(minute) * 60), used(so_far, so_far, 0));

@@ -102,7 +102,7 @@ async fn a_deleted_table_stays_deleted_and_its_items_too() {
 fn what_is_kept_has_these_bytes() {
     let item = dm_dynamodb::value::item_from_json(&json!({"id": {"S": "a"}, "n": {"N": "1.5"}}));
     let entry = Entry::default().written_as(Some(item.unwrap()));
-    let bytes: String = entry.encode().iter().map(|byte| format!("{byte:02x}")).collect();
+    let bytes = entry.encode().iter().fold(String::new(), |hex, byte| hex + &format!("{byte:02x}"));
     assert_eq!(bytes, "05000000000e00000002026964000161016e0103312e35");
     let made =
         Shape { time_to_live: Some(json!({"TimeToLiveStatus": "DISABLED"})), ..Shape::default() };

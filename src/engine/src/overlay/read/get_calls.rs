@@ -7,7 +7,7 @@ use dm_dynamodb::error::ServiceError;
 use dm_dynamodb::expression::Projection;
 use dm_dynamodb::parameters::{RequestKind, check_one_kind};
 use dm_dynamodb::schema::ItemKey;
-use dm_dynamodb::value::{Item, item_from_json, item_size, item_to_json};
+use dm_dynamodb::value::{Item, item_from_json, item_size, item_to_json, write_json};
 use serde_json::{Map, Value, json};
 
 use crate::fault::Fault;
@@ -98,7 +98,7 @@ impl Overlay {
         if let Some(capacity) = units.to_json(table, level) {
             answer.insert("ConsumedCapacity".into(), capacity);
         }
-        Ok(Bytes::from(Value::Object(answer).to_string()))
+        Ok(Bytes::from(write_json(&Value::Object(answer))))
     }
 
     /// BatchGetItem.
@@ -201,7 +201,7 @@ impl Overlay {
         let unprocessed = answer.remove("UnprocessedKeys").unwrap_or_else(|| json!({}));
         merged.insert("UnprocessedKeys".into(), unprocessed);
         insert_capacities(&mut merged, &used, level, TransactionUnits::NotOne);
-        Ok(Bytes::from(Value::Object(merged).to_string()))
+        Ok(Bytes::from(write_json(&Value::Object(merged))))
     }
 }
 

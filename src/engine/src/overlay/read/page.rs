@@ -3,7 +3,7 @@
 use bytes::Bytes;
 use dm_contract::report::Fidelity;
 use dm_dynamodb::schema::{IndexKind, ItemKey};
-use dm_dynamodb::value::{Item, item_from_json, item_size};
+use dm_dynamodb::value::{Item, item_from_json, item_size, write_json};
 use serde_json::Value;
 
 use crate::fault::Fault;
@@ -95,7 +95,7 @@ impl Overlay {
                 let mut answer = PageAnswer::default();
                 self.merge_page(&page, &mut answer).await?;
                 self.tally().items_read(&page.table.schema.name, answer.evaluated().into());
-                Ok(Bytes::from(answer.into_json(&page).to_string()))
+                Ok(Bytes::from(write_json(&answer.into_json(&page))))
             }
             Err(fault) if upstream => self.refused_by_both(operation, body, fault).await,
             Err(fault) => Err(fault),

@@ -1,7 +1,7 @@
 //! A page as it is gathered, and as it is answered.
 
 use dm_dynamodb::schema::KeySchema;
-use dm_dynamodb::value::{Item, item_size, item_to_json};
+use dm_dynamodb::value::{Item, item_size, item_to_folded_json, item_to_json};
 use serde_json::{Map, Value};
 
 use crate::overlay::capacity::{Atomicity, Units};
@@ -38,8 +38,8 @@ impl PageAnswer {
             self.matched += 1;
             if !page.counts_only {
                 self.items.push(match &page.shown {
-                    Shown::Whole => item_to_json(item),
-                    shown => item_to_json(&shown.of(item)),
+                    Shown::Whole => item_to_folded_json(item),
+                    shown => item_to_folded_json(&shown.of(item)),
                 });
             }
         }

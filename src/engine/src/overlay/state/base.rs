@@ -105,9 +105,7 @@ impl Overlay {
         request: &Value,
     ) -> Result<Map<String, Value>, Fault> {
         let answer = self.upstream().read(operation, request).await?;
-        let Ok(Value::Object(answer)) = serde_json::from_slice(&answer) else {
-            return Err(Fault::Unavailable("its answer is not a JSON object".into()));
-        };
+        let answer = crate::layers::metering::members(&answer)?;
         self.count_units(answer.get("ConsumedCapacity"));
         Ok(answer)
     }

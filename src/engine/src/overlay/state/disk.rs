@@ -137,8 +137,8 @@ pub fn write<'a>(
         for (key, value) in batch {
             match value {
                 Some(value) => {
-                    let packed = packer.pack(value)?;
-                    table.insert(key, packed.as_slice()).map_err(map_error)?;
+                    let content = packer.pack(value)?;
+                    table.insert(key, content.as_slice()).map_err(map_error)?;
                 }
                 None => {
                     table.remove(key).map_err(map_error)?;

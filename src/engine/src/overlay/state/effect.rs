@@ -52,7 +52,7 @@ impl Effects {
                         Some(_) => {}
                     }
                 }
-                for name in base.keys().filter(|name| !now.contains_key(*name)) {
+                for name in base.keys().filter(|name| !now.contains_key(name)) {
                     self.touch(name, Touch::Removed, by);
                 }
             }

@@ -1,0 +1,305 @@
+//! Items from and to JSON text, without a tree of JSON values between them: that takes up to seventy
+//! times the text. What is read here is exactly right; for DynamoDB's words on anything else see
+//! `json`.
+
+use std::collections::BTreeSet;
+use std::fmt;
+
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use serde::de::{DeserializeSeed, Deserializer, Error, MapAccess, SeqAccess, Visitor};
+
+use super::{AttributeType, AttributeValue, Item, NESTING_DEPTH_MAX, Number};
+
+/// The item of a text; `None` where anything is not as an item is written.
+pub fn item_from_text(text: &str) -> Option<Item> {
+    read(text, Map { depth: 0 })
+}
+
+/// The value of a text such as `{"S": "…"}`.
+pub fn value_from_text(text: &str) -> Option<AttributeValue> {
+    read(text, One { depth: 0 })
+}
+
+fn read<'de, T: DeserializeSeed<'de>>(text: &'de str, seed: T) -> Option<T::Value> {
+    let mut deserializer = serde_json::Deserializer::from_str(text);
+    let value = seed.deserialize(&mut deserializer).ok()?;
+    deserializer.end().is_ok().then_some(value)
+}
+
+/// Appends an item's text.
+pub fn write_item(out: &mut Vec<u8>, item: &Item) {
+    out.push(b'{');
+    for (at, (name, value)) in item.iter().enumerate() {
+        if at > 0 {
+            out.push(b',');
+        }
+        write_text(out, name);
+        out.push(b':');
+        write_value(out, value);
+    }
+    out.push(b'}');
+}
+
+/// Appends a value's text.
+pub fn write_value(out: &mut Vec<u8>, value: &AttributeValue) {
+    out.extend_from_slice(b"{\"");
+    out.extend_from_slice(value.kind().as_str().as_bytes());
+    out.extend_from_slice(b"\":");
+    match value {
+        AttributeValue::S(text) => write_text(out, text),
+        AttributeValue::N(number) => write_text(out, &number.to_string()),
+        AttributeValue::B(bytes) => write_text(out, &STANDARD.encode(bytes)),
+        AttributeValue::Bool(true) | AttributeValue::Null => out.extend_from_slice(b"true"),
+        AttributeValue::Bool(false) => out.extend_from_slice(b"false"),
+        AttributeValue::M(map) => write_item(out, map),
+        AttributeValue::L(list) => write_all(out, list, write_value),
+        AttributeValue::Ss(set) => write_all(out, set, |out, text| write_text(out, text)),
+        AttributeValue::Ns(set) => {
+            write_all(out, set, |out, number| write_text(out, &number.to_string()));
+        }
+        AttributeValue::Bs(set) => {
+            write_all(out, set, |out, bytes| write_text(out, &STANDARD.encode(bytes)));
+        }
+    }
+    out.push(b'}');
+}
+
+fn write_all<'a, T: 'a>(
+    out: &mut Vec<u8>,
+    all: impl IntoIterator<Item = &'a T>,
+    write: impl Fn(&mut Vec<u8>, &T),
+) {
+    out.push(b'[');
+    for (at, one) in all.into_iter().enumerate() {
+        if at > 0 {
+            out.push(b',');
+        }
+        write(out, one);
+    }
+    out.push(b']');
+}
+
+fn write_text(out: &mut Vec<u8>, text: &str) {
+    // Nothing fails to be written into memory.
+    let _ = serde_json::to_writer(out, text);
+}
+
+/// The content of a map, in so many others.
+struct Map {
+    depth: usize,
+}
+
+/// One value, in so many maps and lists.
+struct One {
+    depth: usize,
+}
+
+/// The content of a list.
+struct List {
+    depth: usize,
+}
+
+/// The name of a type.
+struct Kind;
+
+impl<'de> DeserializeSeed<'de> for Map {
+    type Value = Item;
+
+    fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<Item, D::Error> {
+        deserializer.deserialize_map(self)
+    }
+}
+
+impl<'de> Visitor<'de> for Map {
+    type Value = Item;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("attributes")
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Item, A::Error> {
+        let mut pairs = Vec::new();
+        while let Some(name) = map.next_key::<String>()? {
+            pairs.push((name, map.next_value_seed(One { depth: self.depth })?));
+        }
+        Ok(pairs.into_iter().collect())
+    }
+}
+
+impl<'de> DeserializeSeed<'de> for One {
+    type Value = AttributeValue;
+
+    fn deserialize<D: Deserializer<'de>>(self, of: D) -> Result<AttributeValue, D::Error> {
+        of.deserialize_map(self)
+    }
+}
+
+impl<'de> Visitor<'de> for One {
+    type Value = AttributeValue;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("an attribute's value")
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<AttributeValue, A::Error> {
+        if self.depth >= NESTING_DEPTH_MAX {
+            return Err(A::Error::custom("nested too deep"));
+        }
+        let kind = map.next_key_seed(Kind)?.ok_or_else(|| A::Error::custom("no type"))?;
+        let depth = self.depth + 1;
+        let value = match kind {
+            AttributeType::S => AttributeValue::S(map.next_value()?),
+            AttributeType::N => {
+                AttributeValue::N(right::<_, A::Error>(number(&map.next_value::<String>()?))?)
+            }
+            AttributeType::B => {
+                AttributeValue::B(right::<_, A::Error>(binary(&map.next_value::<String>()?))?)
+            }
+            AttributeType::Bool => AttributeValue::Bool(map.next_value()?),
+            AttributeType::Null if map.next_value()? => AttributeValue::Null,
+            AttributeType::Null => return Err(A::Error::custom("no null")),
+            AttributeType::M => AttributeValue::M(map.next_value_seed(Map { depth })?),
+            AttributeType::L => AttributeValue::L(map.next_value_seed(List { depth })?),
+            AttributeType::Ss => AttributeValue::Ss(set::<_, A::Error>(map.next_value()?, Some)?),
+            AttributeType::Ns => {
+                AttributeValue::Ns(set::<_, A::Error>(map.next_value()?, |text| number(&text))?)
+            }
+            AttributeType::Bs => {
+                AttributeValue::Bs(set::<_, A::Error>(map.next_value()?, |text| binary(&text))?)
+            }
+        };
+        match map.next_key_seed(Kind)? {
+            None => Ok(value),
+            Some(_) => Err(A::Error::custom("two types")),
+        }
+    }
+}
+
+impl<'de> DeserializeSeed<'de> for List {
+    type Value = Vec<AttributeValue>;
+
+    fn deserialize<D: Deserializer<'de>>(self, of: D) -> Result<Self::Value, D::Error> {
+        of.deserialize_seq(self)
+    }
+}
+
+impl<'de> Visitor<'de> for List {
+    type Value = Vec<AttributeValue>;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("a list")
+    }
+
+    fn visit_seq<A: SeqAccess<'de>>(self, mut sequence: A) -> Result<Self::Value, A::Error> {
+        let mut values = Vec::new();
+        while let Some(value) = sequence.next_element_seed(One { depth: self.depth })? {
+            values.push(value);
+        }
+        values.shrink_to_fit();
+        Ok(values)
+    }
+}
+
+impl<'de> DeserializeSeed<'de> for Kind {
+    type Value = AttributeType;
+
+    fn deserialize<D: Deserializer<'de>>(self, of: D) -> Result<AttributeType, D::Error> {
+        of.deserialize_identifier(self)
+    }
+}
+
+impl Visitor<'_> for Kind {
+    type Value = AttributeType;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("a type")
+    }
+
+    fn visit_str<E: Error>(self, name: &str) -> Result<AttributeType, E> {
+        AttributeType::from_name(name).ok_or_else(|| E::custom("no type"))
+    }
+}
+
+fn right<T, E: Error>(value: Option<T>) -> Result<T, E> {
+    value.ok_or_else(|| E::custom("not as it is written"))
+}
+
+fn number(text: &str) -> Option<Number> {
+    Number::parse(text).ok()
+}
+
+fn binary(text: &str) -> Option<Vec<u8>> {
+    STANDARD.decode(text).ok()
+}
+
+/// Neither empty nor with anything twice.
+fn set<T: Ord, E: Error>(
+    texts: Vec<String>,
+    one: impl Fn(String) -> Option<T>,
+) -> Result<BTreeSet<T>, E> {
+    let count = texts.len();
+    let set = texts.into_iter().map(one).collect::<Option<BTreeSet<T>>>();
+    right(set.filter(|set| count > 0 && set.len() == count))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::value::{item_from_json, item_to_json};
+    use serde_json::{Value, json};
+
+    fn items() -> Vec<Value> {
+        let deep = (0..31).fold(json!({"S": "deep"}), |inner, _| json!({"L": [inner]}));
+        vec![
+            json!({}),
+            json!({"": {"S": ""}, "b": {"S": "\u{0}\"\\ü𝄞\u{2028}"}, "a": {"N": "-1.50"}}),
+            json!({"b": {"B": "AAEC"}, "e": {"B": ""}, "t": {"BOOL": true}, "f": {"BOOL": false}}),
+            json!({"n": {"NULL": true}, "m": {"M": {"b": {"M": {}}, "a": {"L": []}}}, "d": deep}),
+            json!({"s": {"SS": ["b", "a", ""]}, "n": {"NS": ["2", "10", "-1"]}, "b": {"BS": ["AA==", ""]}}),
+        ]
+    }
+
+    #[test]
+    fn text_and_json_say_the_same() {
+        for json in items() {
+            let item = item_from_json(&json).unwrap();
+            assert_eq!(item_from_text(&json.to_string()).as_ref(), Some(&item));
+            let mut text = Vec::new();
+            write_item(&mut text, &item);
+            let text = String::from_utf8(text).unwrap();
+            assert_eq!(text, item_to_json(&item).to_string());
+            assert_eq!(item_from_text(&text), Some(item));
+        }
+    }
+
+    #[test]
+    fn what_json_refuses_or_reads_in_another_way_is_left_to_it() {
+        let deep = (0..32).fold(json!({"S": "x"}), |inner, _| json!({"L": [inner]}));
+        for json in [
+            json!({"S": 1}),
+            json!({"S": null}),
+            json!({"N": "x"}),
+            json!({"B": "abc"}),
+            json!({"BOOL": "true"}),
+            json!({"NULL": false}),
+            json!({"SS": []}),
+            json!({"NS": ["1", "1.0"]}),
+            json!({"S": "a", "N": "1"}),
+            json!({"X": "a"}),
+            json!({}),
+            json!([]),
+            json!("x"),
+            deep,
+        ] {
+            assert_eq!(value_from_text(&json.to_string()), None, "{json:.60}");
+        }
+        for text in ["", "{", "[]", "{}x", r#"{"a":{"S":"a"}"#] {
+            assert_eq!(item_from_text(text), None, "{text}");
+        }
+        // Of two members of one name the later counts, as in JSON values.
+        let twice = r#"{"a":{"S":"1"},"b":{"S":"x"},"a":{"S":"2"}}"#;
+        let read = item_from_json(&serde_json::from_str(twice).unwrap()).ok();
+        assert_eq!(item_from_text(twice), read);
+    }
+}
