@@ -104,7 +104,7 @@ async fn a_program_that_ends_with_0_because_it_was_told_to_stop_is_interrupted()
     tell(&child, "TERM");
     let (code, told) = bed.ended(child);
     assert_eq!(code, 143, "{told}");
-    assert!(told.contains("was interrupted: signal 15 told it to stop"), "{told}");
+    assert!(told.contains("was interrupted: signal 15 asked it to stop"), "{told}");
     let listed = bed.archive(&["ls"]);
     assert!(listed.contains("failed") && !listed.contains("succeeded"), "{listed}");
     let shown = bed.archive(&["show", "--run", "m/1"]);
