@@ -135,7 +135,7 @@ async fn ls(flags: Ls) -> Answered<u8> {
     Ok(0)
 }
 
-/// The tables that a run wrote, or of which its result tells.
+/// The tables that a run wrote, and those that its result lists.
 fn tables(entry: &LedgerEntry) -> String {
     let summary = entry.completed.as_ref().and_then(|completed| completed.summary.as_ref());
     let told =

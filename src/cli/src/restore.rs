@@ -307,7 +307,7 @@ async fn restore_here(
     let text = if flags.json {
         serde_json::json!(report).to_string() + "\n"
     } else {
-        text(&report, run, (mode == Mode::Apply).then_some(&own))
+        text(&report, run, (mode == Mode::Apply).then_some(&own), on_conflict)
     };
     print::answer(&text)?;
     Ok(if report.conflicts == 0 { 0 } else { 3 })
@@ -322,7 +322,12 @@ fn already(report: &RestoreReport, of: &RunName, by: &LedgerEntry, json: bool) -
     format!("{of} was restored by {} at {at}; nothing is left to restore\n", by.run)
 }
 
-fn text(report: &RestoreReport, of: &RunName, own: Option<&RunName>) -> String {
+fn text(
+    report: &RestoreReport,
+    of: &RunName,
+    own: Option<&RunName>,
+    on_conflict: OnConflict,
+) -> String {
     let count = layout::count;
     let (done, would) = match own {
         Some(own) => (format!("restored {of} as run {own}"), ""),
@@ -337,7 +342,11 @@ fn text(report: &RestoreReport, of: &RunName, own: Option<&RunName>) -> String {
     text += &line(report.deleted, &format!("items {would}deleted, because the run created them"));
     text += &line(report.put, &format!("items {would}recreated, because the run deleted them"));
     text += &line(report.untouched, "items left unchanged");
-    text += &line(report.conflicts, "conflicts: changed after the run, and left unchanged");
+    let fate = match on_conflict {
+        OnConflict::Skip => "left unchanged".to_owned(),
+        OnConflict::Overwrite => format!("{would}overwritten"),
+    };
+    text += &line(report.conflicts, &format!("conflicts: changed after the run, and {fate}"));
     if report.unverified > 0 {
         text += &line(report.unverified, "of them journaled without a check (mode cheap)");
     }

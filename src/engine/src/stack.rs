@@ -1,29 +1,24 @@
-//! The layers in their order around one call, and the result of them all. What each layer does is
-//! in its own file.
+//! The layers in their order around one call. What each layer does is in its own file, and the result
+//! of them all in `result`.
 
 mod dry_run;
 mod embedded;
 mod identity;
 mod memory;
+mod result;
 
-use std::collections::BTreeMap;
-use std::io::Write;
 use std::path::Path;
 use std::sync::atomic::AtomicBool;
 use std::sync::{Arc, OnceLock};
 
 use dm_contract::control::ControlState;
 use dm_contract::plan::{Mode, Plan, RateLimits, Upstream as UpstreamPlan};
-use dm_contract::report::{
-    Fidelity, GuardResult, JournalResult, REPORT_VERSION, TableEffect, Timeline,
-};
-use sha2::{Digest as _, Sha256};
+use dm_contract::report::{Fidelity, GuardResult, JournalResult, Timeline};
 
 use crate::archive::locks::LockTimes;
 use crate::archive::{Archive, ArchiveError, LayoutError};
 use crate::call::{Answer, Call};
 use crate::fault::Fault;
-use crate::hex;
 use crate::journal::{Journal, JournalledRun};
 use crate::layers::apply::Apply;
 use crate::layers::arns::Arns;
@@ -34,7 +29,7 @@ use crate::layers::rates::{Rates, Used};
 use crate::layers::replay::Replay;
 use crate::layers::tally::Tally;
 use crate::operation::{Class, Operation};
-use crate::overlay::{DifferenceError, DifferenceParts, OnePart, Overlay, Values};
+use crate::overlay::Overlay;
 use crate::upstream::{CallTimes, CredentialSource, Full, ReadOnly, UpstreamCalls, UpstreamError};
 
 /// What stands between a program and its database.
@@ -371,151 +366,5 @@ impl Engine {
     fn journalled(&self) -> Option<JournalResult> {
         let Bottom::Journal(journal) = &self.bottom else { return None };
         Some(journal.result())
-    }
-
-    /// Writes what a dry run would change, a line for each item, as zstd-compressed
-    /// newline-delimited JSON ([`dm_contract::report::ChangedItem`]), with keys and values if the plan's
-    /// policy allows it; how many. `None` where there is no such difference: in an applied run (which
-    /// has a journal), and after a restart. To be called when no request is being worked on any
-    /// more; it blocks, and takes little memory, whatever the number of items.
-    pub fn write_difference(&self, to: impl Write) -> Result<Option<u64>, DifferenceError> {
-        self.write_difference_in_parts(OnePart(to))
-    }
-
-    /// The same in parts.
-    pub fn write_difference_in_parts(
-        &self,
-        to: impl DifferenceParts,
-    ) -> Result<Option<u64>, DifferenceError> {
-        let values = if self.policy.shows_values() { Values::Shown } else { Values::Hidden };
-        match &self.bottom {
-            Bottom::Overlay(overlay) => overlay.write_difference(values, to).map(Some),
-            Bottom::Apply(_) | Bottom::Journal(_) | Bottom::Closed(..) => Ok(None),
-        }
-    }
-
-    /// What the run did so far, in both passes if there is a second.
-    fn result_so_far(&self) -> GuardResult {
-        let counts = self.tally.counts();
-        let calls = self.calls();
-        let remarks = counts.remarks();
-        let dry_run = self.dry_run(&counts);
-        let mut tables = counts.tables;
-        let mut problem = self.problem.clone();
-        if let Bottom::Overlay(overlay) = &self.bottom {
-            problem = problem.or_else(|| overlay.problem());
-            for effect in overlay.effects() {
-                let items_read = tables.get(&effect.name).map_or(0, |table| table.items_read);
-                tables.insert(effect.name.clone(), TableEffect { items_read, ..effect });
-            }
-        }
-        if let Bottom::Journal(journal) = &self.bottom {
-            problem = problem.or_else(|| journal.effects().problem());
-            journaled(&mut tables, journal.effects().tables());
-        }
-        for (name, items) in counts.table_items {
-            if let Some(table) = tables.get_mut(&name) {
-                table.item_count = Some(items);
-            }
-        }
-        let mut tables: Vec<TableEffect> = tables.into_values().collect();
-        let database = self.identify(&mut tables);
-        let (gave_way, locked, journal_problem) = match &self.bottom {
-            Bottom::Journal(journal) => {
-                let (locked, problem) = journal.locks_told();
-                let gave_way = journal.gave_way();
-                let why = gave_way.map(|gave_way| {
-                    format!("The run gave way, and nothing was written: {}.", gave_way.why)
-                });
-                (gave_way.map(|gave_way| gave_way.verdict.clone()), locked, why.or(problem))
-            }
-            Bottom::Overlay(_) | Bottom::Apply(_) | Bottom::Closed(..) => (None, None, None),
-        };
-        GuardResult {
-            version: REPORT_VERSION,
-            mode: self.mode,
-            requests: self.tally.requests(),
-            write_calls_upstream: calls.writes,
-            read_calls_upstream: calls.reads,
-            items_read: counts.items_read,
-            read_units: counts.read_units,
-            write_units: counts.write_units,
-            effects_digest: effects_digest(&tables),
-            tables,
-            remarks,
-            problem: problem.or(journal_problem),
-            left_out: counts.dropped,
-            dry_run,
-            journal: self.journalled(),
-            locked,
-            outages: self.outages.all(),
-            archived: None,
-            database,
-            gave_way,
-        }
-    }
-}
-
-/// Replaces counts of calls by counts of items, which a journal knows.
-fn journaled(tables: &mut BTreeMap<String, TableEffect>, effects: Vec<TableEffect>) {
-    for table in tables.values_mut() {
-        let TableEffect { name, items_read, change, settings, .. } = std::mem::take(table);
-        *table = TableEffect { name, items_read, change, settings, ..TableEffect::default() };
-    }
-    for effect in effects {
-        let TableEffect { items_read, change, settings, .. } =
-            tables.remove(&effect.name).unwrap_or_default();
-        let effect = TableEffect { items_read, change, settings, ..effect };
-        tables.insert(effect.name.clone(), effect);
-    }
-}
-
-/// Digest over the shape of the effects: what was read does not belong to it.
-fn effects_digest(tables: &[TableEffect]) -> String {
-    let mut hasher = Sha256::new();
-    for table in tables {
-        if !table.changes() {
-            continue;
-        }
-        let line = serde_json::json!([
-            table.name,
-            table.created,
-            table.updated,
-            table.deleted,
-            table
-                .attributes
-                .iter()
-                .map(|a| serde_json::json!([a.name, a.added, a.changed, a.removed]))
-                .collect::<Vec<_>>(),
-        ]);
-        hasher.update(line.to_string().as_bytes());
-        if let Some(change) = table.change {
-            hasher.update(serde_json::json!([change, table.settings]).to_string().as_bytes());
-        }
-        hasher.update(b"\n");
-    }
-    format!("sha256:{}", hex::finished(hasher))
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use dm_contract::report::TableChange;
-
-    #[test]
-    fn the_digest_sees_effects_and_not_reads() {
-        let table = |items_read, updated| TableEffect {
-            name: "cars".into(),
-            items_read,
-            updated,
-            ..TableEffect::default()
-        };
-        assert_eq!(effects_digest(&[table(1, 5)]), effects_digest(&[table(2, 5)]));
-        assert_ne!(effects_digest(&[table(1, 5)]), effects_digest(&[table(1, 6)]));
-        assert_eq!(effects_digest(&[table(1, 0)]), effects_digest(&[]));
-        let changed = |change| TableEffect { change, ..table(1, 0) };
-        let of = |change| effects_digest(&[changed(Some(change))]);
-        assert_ne!(of(TableChange::Created), effects_digest(&[]));
-        assert_ne!(of(TableChange::Created), of(TableChange::Deleted));
     }
 }
