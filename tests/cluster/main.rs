@@ -21,5 +21,6 @@ mod paused;
 mod pods;
 mod promoted;
 mod restore;
+mod target_status;
 mod waits;
 mod wrong;

@@ -6,6 +6,7 @@ use std::fs;
 use std::path::PathBuf;
 
 use dm_api::condition::Reason;
+use dm_api::target_condition::TargetReason;
 use dm_engine::operation::{Class, Operation};
 use serde_json::Value;
 
@@ -84,13 +85,15 @@ fn every_field_of_both_kinds_is_described() {
 fn every_reason_and_condition_is_described() {
     let described: BTreeSet<String> =
         page("docs/reference/reasons.md").defined().into_iter().map(|(_, name)| name).collect();
-    let text = fs::read_to_string(root().join("src/api/src/condition.rs")).unwrap();
+    let read = |name: &str| fs::read_to_string(root().join("src/api/src").join(name)).unwrap();
+    let text = read("condition.rs") + &read("target_condition.rs");
     let types = text.lines().filter_map(|line| {
         line.trim().strip_prefix("pub const ")?.split_once(": &str = \"")?.1.strip_suffix("\";")
     });
     let types: Vec<&str> = types.collect();
     assert!(types.len() > 5, "{types:?}");
     let all = Reason::ALL.iter().map(|reason| reason.as_str()).chain(types);
+    let all = all.chain(TargetReason::ALL.iter().map(|reason| reason.as_str()));
     let lost: Vec<String> =
         all.filter(|name| !described.contains(*name)).map(str::to_owned).collect();
     none("docs/reference/reasons.md has no row for these", &lost);

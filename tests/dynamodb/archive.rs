@@ -22,11 +22,11 @@ use crate::bed::{self, database, fresh_name};
 use crate::faults::{Trouble, troubled_proxy};
 use crate::shorthand::expand;
 
-const KEY: &str = "archive-key";
-const SECRET: &str = "archive-secret";
+pub const KEY: &str = "archive-key";
+pub const SECRET: &str = "archive-secret";
 
 /// A server that speaks S3 over a folder, with one bucket; its endpoint.
-async fn s3() -> (TempDir, String) {
+pub async fn s3() -> (TempDir, String) {
     let folder = tempfile::tempdir().unwrap();
     std::fs::create_dir(folder.path().join("bucket")).unwrap();
     let files = s3s_fs::FileSystem::new(folder.path()).unwrap();
@@ -152,7 +152,7 @@ async fn a_folder_holds_the_archive_and_damage_is_noticed() {
 }
 
 /// A mock of an older gateway of S3's protocol: it keeps what it is given, and heeds no condition.
-async fn heedless_s3() -> String {
+pub async fn heedless_s3() -> String {
     type Objects = Arc<std::sync::Mutex<std::collections::BTreeMap<String, Bytes>>>;
     let objects = Objects::default();
     crate::faults::http_server(move |request| {

@@ -55,6 +55,7 @@ mod shorthand;
 mod suite;
 mod table_lock;
 mod tables_changed;
+mod target_check;
 mod tls;
 mod transform;
 mod wrong_requests;

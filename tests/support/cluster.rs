@@ -13,9 +13,9 @@ use std::hash::{BuildHasher as _, RandomState};
 use std::pin::pin;
 use std::time::Duration;
 
-use dm_api::DataMigration;
 use dm_api::condition::Reason;
 use dm_api::status::Phase;
+use dm_api::{DataMigration, MIGRATION_UID_LABEL};
 use futures::{AsyncBufReadExt as _, TryStreamExt as _};
 use k8s_openapi::NamespaceResourceScope;
 use k8s_openapi::api::batch::v1::Job;
@@ -264,21 +264,22 @@ impl Bed {
         until(self.api::<K>(), name, "it is gone", |object| object.is_none()).await;
     }
 
-    /// The pods of the namespace's runs.
+    /// The pods of the namespace's runs. Those of checks of targets come and go by themselves.
     pub async fn pods(&self) -> Vec<Pod> {
-        self.api::<Pod>().list(&ListParams::default()).await.unwrap().items
+        self.api::<Pod>().list(&of_runs()).await.unwrap().items
     }
 
-    /// The Jobs of the namespace.
+    /// The Jobs of the namespace's runs.
     pub async fn jobs(&self) -> Vec<Job> {
-        self.api::<Job>().list(&ListParams::default()).await.unwrap().items
+        self.api::<Job>().list(&of_runs()).await.unwrap().items
     }
 
     /// Watches for a while; no pod must come that is not there now.
     pub async fn no_new_pod(&self) {
         let known: BTreeSet<_> =
             self.pods().await.iter().filter_map(kube::ResourceExt::uid).collect();
-        let stream = watcher(self.api::<Pod>(), watcher::Config::default()).applied_objects();
+        let of_runs = watcher::Config::default().labels(MIGRATION_UID_LABEL);
+        let stream = watcher(self.api::<Pod>(), of_runs).applied_objects();
         let mut news = pin!(stream.try_filter(|pod| {
             let is_new = pod.uid().is_some_and(|uid| !known.contains(&uid));
             std::future::ready(is_new)
@@ -302,6 +303,10 @@ impl Drop for Bed {
             words::everything(&self.namespace);
         }
     }
+}
+
+fn of_runs() -> ListParams {
+    ListParams::default().labels(MIGRATION_UID_LABEL)
 }
 
 /// A MigrationTarget for the database, with changes of its spec.

@@ -53,10 +53,14 @@ the kubelet reads them. */}}
 - apiGroups: [datamigration.dev]
   resources: [migrationtargets]
   verbs: [get, list, watch]
+# What the check of a target found.
+- apiGroups: [datamigration.dev]
+  resources: [migrationtargets/status]
+  verbs: [get, patch, update]
 # Owning an object with blockOwnerDeletion takes the right to set its owner's finalizers, where the
 # admission plugin OwnerReferencesPermissionEnforcement is on.
 - apiGroups: [datamigration.dev]
-  resources: [datamigrations/finalizers]
+  resources: [datamigrations/finalizers, migrationtargets/finalizers]
   verbs: [update]
 - apiGroups: [batch]
   resources: [jobs/finalizers]

@@ -19,11 +19,14 @@ pub mod run_kind;
 pub mod script;
 pub mod status;
 pub mod target;
+pub mod target_condition;
+pub mod target_status;
 
 pub use definitions::definitions;
 pub use migration::{DataMigration, DataMigrationSpec};
 pub use status::DataMigrationStatus;
 pub use target::{MigrationTarget, MigrationTargetSpec};
+pub use target_status::MigrationTargetStatus;
 
 /// API group of all objects.
 pub const GROUP: &str = "datamigration.dev";
@@ -36,6 +39,12 @@ pub const OUTCOME_FINALIZER: &str = "datamigration.dev/outcome";
 
 /// Label with the uid of the `DataMigration` on everything that belongs to one of its runs.
 pub const MIGRATION_UID_LABEL: &str = "datamigration.dev/migration-uid";
+
+/// Label with the uid of the `MigrationTarget` on everything that belongs to its check.
+pub const TARGET_UID_LABEL: &str = "datamigration.dev/target-uid";
+
+/// Annotation with the name of the `MigrationTarget`, which may be too long for a label.
+pub const TARGET_NAME_ANNOTATION: &str = "datamigration.dev/target";
 
 /// Label with the run's number on everything that belongs to it.
 pub const RUN_LABEL: &str = "datamigration.dev/run";

@@ -9,6 +9,7 @@ use crate::limits::Limits;
 pub use crate::name::ObjectName;
 use crate::program_policy::ProgramPolicy;
 use crate::run_kind::RunKind;
+use crate::target_status::MigrationTargetStatus;
 
 /// One database environment: where it is, whose credentials are used, and what is allowed there.
 /// Authors of migrations name it; they never see its credentials.
@@ -21,12 +22,43 @@ use crate::run_kind::RunKind;
     shortname = "dmt",
     category = "migrations",
     namespaced,
+    status = "MigrationTargetStatus",
     derive = "PartialEq",
     doc = "One database environment: where it is, whose credentials are used, and what is allowed there."
 )]
 #[kube(printcolumn(name = "Region", type_ = "string", json_path = ".spec.region"))]
-#[kube(printcolumn(name = "Endpoint", type_ = "string", json_path = ".spec.endpoint"))]
-#[kube(printcolumn(name = "Tables", type_ = "string", json_path = ".spec.policy.tables"))]
+#[kube(printcolumn(
+    name = "Ready",
+    type_ = "string",
+    json_path = ".status.conditions[?(@.type==\"Ready\")].status"
+))]
+#[kube(printcolumn(
+    name = "Database",
+    type_ = "string",
+    json_path = ".status.conditions[?(@.type==\"DatabaseReachable\")].status"
+))]
+#[kube(printcolumn(
+    name = "Archive",
+    type_ = "string",
+    json_path = ".status.conditions[?(@.type==\"ArchiveReachable\")].status"
+))]
+#[kube(printcolumn(
+    name = "Reason",
+    type_ = "string",
+    json_path = ".status.conditions[?(@.type==\"Ready\")].reason"
+))]
+#[kube(printcolumn(
+    name = "Endpoint",
+    type_ = "string",
+    json_path = ".spec.endpoint",
+    priority = 1
+))]
+#[kube(printcolumn(
+    name = "Tables",
+    type_ = "string",
+    json_path = ".spec.policy.tables",
+    priority = 1
+))]
 #[kube(printcolumn(name = "Age", type_ = "date", json_path = ".metadata.creationTimestamp"))]
 #[serde(rename_all = "camelCase")]
 pub struct MigrationTargetSpec {

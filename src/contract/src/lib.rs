@@ -4,11 +4,13 @@
 //! - [`plan`]: what a run's pod is to do, from the operator.
 //! - [`report`]: the results of guard and program; [`restored`]: the result of a restore.
 //! - [`verdict`]: the ledger's answer before a run begins.
+//! - [`check`]: what a check of a target found.
 //! - [`control`]: limits and pause of a running guard.
 //! - [`program_files`]: the digest of a program's files; [`program_log`]: the files of its output.
 //! - [`identity`]: whether a recorded run was of the same program, database and tables.
 //! - [`glob`], [`error_chain`], [`limits`]: what the processes share otherwise.
 
+pub mod check;
 pub mod control;
 pub mod error_chain;
 pub mod glob;

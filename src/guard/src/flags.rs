@@ -46,9 +46,11 @@ pub struct Flags {
     pub access_key_id: Option<String>,
 }
 
-/// What the program does instead of serving. Each needs the plan's archive.
+/// What the program does instead of serving. All but `check` need the plan's archive.
 #[derive(Clone, Debug, Subcommand)]
 pub enum Verb {
+    /// Find out whether the target's database and archive can be used, with the result as its last words
+    Check,
     /// Ask the ledger whether the run may begin: 0, or 80 to 87 with the reason as its last words
     Ledger,
     /// Take back the run that the plan names; told to stop, it can be begun again
@@ -125,7 +127,12 @@ mod tests {
         let parse = |line: &str| Flags::try_parse_from(line.split_whitespace());
         let serving = parse("g --plan {} --state-dir /s --log-dir /l").unwrap();
         assert!(serving.verb.is_none());
-        for line in ["g --plan {} ledger", "g ledger --plan {} --termination-log /t", "g restore"] {
+        for line in [
+            "g --plan {} ledger",
+            "g ledger --plan {} --termination-log /t",
+            "g restore",
+            "g check",
+        ] {
             assert!(parse(line).unwrap().verb.is_some(), "{line}");
         }
         let line = "g record --outcome Succeeded --execution-time 2026-12-01T00:00:00Z";

@@ -123,3 +123,7 @@ pub const KEEP_RETENTION_MAX: Duration = Duration::from_secs(10);
 /// Memory of a request's JSON besides its items. The largest that DynamoDB accepts have some hundred
 /// actions with as many placeholders as an expression of 4 KB names.
 pub const REQUEST_TREE_BYTES_MAX: usize = 16 * 1024 * 1024;
+
+/// How long a check waits for the database, and for the archive. Longer than one call with its attempts at
+/// either (50 s and 30 s), whose last error says more than a time-out.
+pub const CHECK_PART_MAX: Duration = Duration::from_secs(60);

@@ -12,7 +12,9 @@ use dm_guard::clients::{AccessKey, Clients};
 use dm_guard::flags::{self, Flags, Verb};
 use dm_guard::keep::Keep;
 use dm_guard::token::ControlToken;
-use dm_guard::{Guard, Options, empty_result, ledger, open_files, record, restore, termination};
+use dm_guard::{
+    Guard, Options, check, empty_result, ledger, open_files, record, restore, termination,
+};
 use tokio::signal::unix::{SignalKind, signal};
 
 /// Items are many small pieces of memory, and two threads at once ask for them (decision 012).
@@ -33,6 +35,10 @@ async fn main() -> ExitCode {
     open_files::raise();
     let (message, code) = match (flags::plan(&flags.plan), &flags.verb) {
         (Ok(plan), None) => serve(&flags, &plan).await,
+        (Ok(plan), Some(Verb::Check)) => {
+            let found = check::check(&plan, ledger::credentials(&plan).await).await;
+            (found.to_message(), 0)
+        }
         (Ok(plan), Some(Verb::Ledger)) => {
             let verdict = ledger::ask(&plan, ledger::credentials(&plan).await).await;
             (verdict.to_message(), verdict.exit_code())

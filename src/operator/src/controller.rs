@@ -1,9 +1,8 @@
 //! The loop: what wakes a reconciliation, how many run at once, and how long errors wait.
 
-use std::collections::HashMap;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use dm_api::{DataMigration, MIGRATION_NAME_ANNOTATION, MIGRATION_UID_LABEL, MigrationTarget};
 use dm_contract::error_chain::chain;
@@ -18,6 +17,8 @@ use kube::runtime::{
 };
 use kube::{Api, Resource, ResourceExt as _};
 
+use crate::changed;
+use crate::failures::{Failures, backoff};
 use crate::limits;
 use crate::reconcile::{Context, ReconcileError, reconcile};
 use crate::reconnect::reconnect;
@@ -26,31 +27,7 @@ use crate::sweep::Sweeper;
 /// The reconciliation's context and the errors of each object, counted for its backoff.
 struct Shared {
     context: Context,
-    failures: Failures,
-}
-
-/// How often in a row an object's reconciliation has failed.
-#[derive(Default)]
-struct Failures(Mutex<HashMap<ObjectRef<DataMigration>, u32>>);
-
-impl Failures {
-    /// One more of this object; how many that makes.
-    fn one_more(&self, of: ObjectRef<DataMigration>) -> u32 {
-        let mut failures = self.lock();
-        let count = failures.entry(of).or_insert(0);
-        *count = count.saturating_add(1);
-        *count
-    }
-
-    /// It succeeded, or is gone.
-    fn forget(&self, of: &ObjectRef<DataMigration>) {
-        self.lock().remove(of);
-    }
-
-    fn lock(&self) -> MutexGuard<'_, HashMap<ObjectRef<DataMigration>, u32>> {
-        // A map is whole after every statement, so a poisoned lock still holds a good one.
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
-    }
+    failures: Failures<DataMigration>,
 }
 
 /// Runs until the process is asked to stop.
@@ -85,8 +62,10 @@ pub async fn run(context: Context, namespace: Option<&str>, ready: Arc<AtomicBoo
     let jobs = watcher(scoped::<PartialObjectMeta<Job>>(&client, namespace), ours.clone());
     let pods = watcher(scoped::<PartialObjectMeta<Pod>>(&client, namespace), ours);
     let any = watcher::Config::default();
+    // What a check finds stands in a target's status and changes no run.
     let targets =
         watcher(scoped::<PartialObjectMeta<MigrationTarget>>(&client, namespace), any.clone());
+    let targets = changed::specs(targets.backoff(reconnect())).touched_objects();
     let files = watcher(scoped::<PartialObjectMeta<ConfigMap>>(&client, namespace), any.clone());
     let dependencies = watcher(scoped::<PartialObjectMeta<DataMigration>>(&client, namespace), any);
     let (by_target, by_files, by_dependency) = (store.clone(), store.clone(), store.clone());
@@ -96,7 +75,7 @@ pub async fn run(context: Context, namespace: Option<&str>, ready: Arc<AtomicBoo
         .with_config(Config::default().concurrency(limits::CONCURRENT_RECONCILES))
         .watches_stream(jobs.backoff(reconnect()).touched_objects(), |job| migration_of(&job))
         .watches_stream(pods.backoff(reconnect()).touched_objects(), |pod| migration_of(&pod))
-        .watches_stream(targets.backoff(reconnect()).touched_objects(), move |target| {
+        .watches_stream(targets, move |target| {
             referring(&by_target, &target, |migration, name| migration.spec.target.name == name)
         })
         .watches_stream(files.backoff(reconnect()).touched_objects(), move |map| {
@@ -125,7 +104,8 @@ pub async fn run(context: Context, namespace: Option<&str>, ready: Arc<AtomicBoo
         .await;
 }
 
-fn scoped<K>(client: &kube::Client, namespace: Option<&str>) -> Api<K>
+/// Returns the API of a kind in one namespace, or in all.
+pub fn scoped<K>(client: &kube::Client, namespace: Option<&str>) -> Api<K>
 where
     K: Resource<Scope = kube::core::NamespaceResourceScope, DynamicType = ()>,
 {
@@ -214,11 +194,6 @@ fn after_error(
         "reconciliation failed"
     );
     Action::requeue(wait)
-}
-
-fn backoff(failures: u32) -> Duration {
-    let doubled = limits::BACKOFF_MIN.saturating_mul(1 << (failures - 1).min(20));
-    doubled.min(limits::BACKOFF_MAX)
 }
 
 #[cfg(test)]

@@ -4,12 +4,15 @@
 //! values and the time. `read::observe` reads, [`act`] writes, [`reconcile`] puts them in order.
 
 pub mod act;
+pub mod changed;
 pub mod controller;
 pub mod decide;
+pub mod failures;
 pub mod guard_client;
 pub mod health;
 pub mod history;
 pub mod limits;
+pub mod loops;
 pub mod metrics;
 pub mod objects;
 pub mod read;
@@ -20,6 +23,7 @@ pub mod runnable;
 mod samples;
 pub mod status;
 pub mod sweep;
+pub mod target;
 pub mod validate;
 
 /// The clock of a running controller.

@@ -152,3 +152,27 @@ pub const LEDGER_MEMORY_LIMIT: &str = "128Mi";
 /// Bytes of a program's output kept until it is in the archive. The entry program stops keeping before
 /// (see its limits): a pod whose volume is fuller than this is evicted.
 pub const LOG_SIZE_LIMIT: &str = "1Gi";
+
+/// How often a target is checked whose last check succeeded: keys expire and buckets are deleted by day, and
+/// a check costs one small pod.
+pub const CHECK_EVERY: Duration = Duration::from_secs(6 * 3600);
+
+/// The first wait after a check that failed, doubled each time; also the shortest time between the starts of
+/// two checks.
+pub const CHECK_AGAIN_MIN: Duration = Duration::from_secs(60);
+
+/// The longest wait after checks that failed in a row.
+pub const CHECK_AGAIN_MAX: Duration = Duration::from_secs(30 * 60);
+
+/// How long the Job of a check may take: two parts of 60 s at the same time, and the pull of an image. A
+/// missing Secret that is created within it is found by the same Job.
+pub const CHECK_DEADLINE_SECONDS: i64 = 300;
+
+/// How long the Job of a check stays that no operator reads.
+pub const CHECK_TTL_SECONDS: i32 = 3600;
+
+/// How often a check under way is looked at, next to the watch on its Job and pod.
+pub const POLL_CHECK: Duration = Duration::from_secs(15);
+
+/// Targets reconciled at the same time: checks are short and few.
+pub const CONCURRENT_CHECKS: u16 = 4;

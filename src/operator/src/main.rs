@@ -10,7 +10,7 @@ use clap::Parser;
 use dm_operator::metrics::Metrics;
 use dm_operator::objects::Settings;
 use dm_operator::reconcile::Context;
-use dm_operator::{controller, health};
+use dm_operator::{health, loops};
 use kube::runtime::events::{Recorder, Reporter};
 
 /// Runs data migrations on DynamoDB as Jobs.
@@ -74,7 +74,7 @@ async fn main() -> anyhow::Result<()> {
             created: Arc::default(),
             clock: dm_operator::system_clock,
         };
-        async move { controller::run(context, namespace.as_deref(), ready).await }
+        async move { loops::run(context, namespace.as_deref(), ready).await }
     });
     tracing::info!(agent_image = settings.agent_image, "watching data migrations");
     futures::future::join_all(loops).await;

@@ -4,6 +4,7 @@ use prometheus_client::encoding::EncodeLabelSet;
 use prometheus_client::encoding::text::encode;
 use prometheus_client::metrics::counter::Counter;
 use prometheus_client::metrics::family::Family;
+use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::metrics::histogram::{Histogram, exponential_buckets};
 use prometheus_client::registry::Registry;
 
@@ -18,6 +19,15 @@ pub struct RunLabels {
     pub reason: String,
 }
 
+/// Labels of a target. A platform team has few of them, and a series goes with its target.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+pub struct TargetLabels {
+    /// Its namespace.
+    pub namespace: String,
+    /// Its name.
+    pub target: String,
+}
+
 /// The counters.
 #[derive(Debug)]
 pub struct Metrics {
@@ -30,6 +40,8 @@ pub struct Metrics {
     pub seconds: Histogram,
     /// Runs that ended.
     pub runs: Family<RunLabels, Counter>,
+    /// 1 for each target that is `Ready`, 0 for each other one.
+    pub target_ready: Family<TargetLabels, Gauge>,
 }
 
 impl Default for Metrics {
@@ -40,6 +52,7 @@ impl Default for Metrics {
             errors: Counter::default(),
             seconds: Histogram::new(exponential_buckets(0.005, 2.0, 12)),
             runs: Family::default(),
+            target_ready: Family::default(),
         };
         metrics.registered()
     }
@@ -56,7 +69,24 @@ impl Metrics {
             self.seconds.clone(),
         );
         registry.register("runs", "Runs that ended", self.runs.clone());
+        registry.register(
+            "target_ready",
+            "1 for each target that is Ready, 0 for each other one",
+            self.target_ready.clone(),
+        );
         self
+    }
+
+    /// Notes whether a target is `Ready`.
+    pub fn note_target(&self, namespace: &str, target: &str, is_ready: bool) {
+        let labels = TargetLabels { namespace: namespace.into(), target: target.into() };
+        self.target_ready.get_or_create(&labels).set(i64::from(is_ready));
+    }
+
+    /// Ends the series of a target that is gone.
+    pub fn forget_target(&self, namespace: &str, target: &str) {
+        let labels = TargetLabels { namespace: namespace.into(), target: target.into() };
+        self.target_ready.remove(&labels);
     }
 
     /// The text that Prometheus reads.

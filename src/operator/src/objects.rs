@@ -3,6 +3,7 @@
 use dm_api::agent_resources::AgentResources;
 
 pub mod archive;
+pub mod check;
 pub mod control;
 pub mod digest;
 pub mod files;
@@ -44,6 +45,9 @@ pub const STOP_REASON_ANNOTATION: &str = "datamigration.dev/stop-reason";
 
 /// Annotation on the Job of a run that is paused: the seconds that were left of its deadline.
 pub const DEADLINE_LEFT_ANNOTATION: &str = "datamigration.dev/deadline-left";
+
+/// Annotation on the Job of a check with the generation of the target that it checks.
+pub const GENERATION_ANNOTATION: &str = "datamigration.dev/target-generation";
 
 /// Annotation on a Job with the digest of the settings it was made from.
 pub const SETTINGS_DIGEST_ANNOTATION: &str = "datamigration.dev/settings-digest";

@@ -10,3 +10,4 @@ pub mod paging;
 pub mod recorders;
 pub mod references;
 pub mod view;
+pub mod waiting;

@@ -4,6 +4,7 @@
 
 use std::path::Path;
 
+use dm_contract::check::{CHECK_VERSION, Finding, Found, TargetCheck};
 use dm_contract::control::{CONTROL_VERSION, ControlState};
 use dm_contract::identity::{DatabaseId, Difference, Mismatch, ProgramId, TableIds, TriedOn};
 use dm_contract::plan::OnConflict;
@@ -66,6 +67,19 @@ fn differs() -> Verdict {
             what: "it worked on table cars with the id 1, and table cars has the id 2 now".into(),
         },
     })
+}
+
+#[test]
+fn a_target_check_is_its_golden_file() {
+    let finding = |found, message: &str| Finding { found, message: message.into() };
+    check(
+        "target-check.json",
+        &TargetCheck {
+            version: CHECK_VERSION,
+            database: finding(Found::Reachable, "the database answered ListTables"),
+            archive: Some(finding(Found::NotUsable, "writing `create-once.txt` in the archive")),
+        },
+    );
 }
 
 #[test]

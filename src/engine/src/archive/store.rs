@@ -9,6 +9,7 @@ pub mod late;
 pub mod location;
 mod probe;
 mod s3_http;
+mod usable;
 
 use std::sync::Arc;
 

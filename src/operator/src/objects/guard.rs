@@ -1,8 +1,10 @@
 //! The guard's container, its environment and its plan.
 
 use dm_api::DataMigration;
+use dm_api::archive::ArchiveSpec;
 use dm_api::migration::Limits;
 use dm_api::status::{RunKind, RunRecord};
+use dm_api::target::Credentials;
 use dm_contract::plan::{
     CONTROL_PORT, CREDENTIALS_ENV, FROM_ROLE, FROM_SECRET, Mode, OnConflict, PLAN_ENV,
     PLAN_VERSION, Plan, Policy, RateLimits, RestorePlan, RunId, Upstream,
@@ -77,14 +79,23 @@ pub fn guard_env(
     runnable: &Runnable,
 ) -> Vec<EnvVar> {
     let plan = plan(migration, record, runnable);
+    let target = &runnable.target;
+    environment(&plan, target.spec.credentials_of(record.kind), archive::of(target))
+}
+
+/// Returns the plan and the credentials of database and archive as variables.
+pub fn environment(
+    plan: &Plan,
+    credentials: &Credentials,
+    archive: Option<&ArchiveSpec>,
+) -> Vec<EnvVar> {
     let mut env = vec![
         // Serialising a struct of strings, numbers and lists cannot fail.
-        variable(PLAN_ENV, &serde_json::to_string(&plan).unwrap_or_default()),
-        variable("AWS_REGION", &runnable.target.spec.region),
+        variable(PLAN_ENV, &serde_json::to_string(plan).unwrap_or_default()),
+        variable("AWS_REGION", &plan.upstream.region),
         // It takes what the target names, and is never the node.
         variable("AWS_EC2_METADATA_DISABLED", "true"),
     ];
-    let credentials = runnable.target.spec.credentials_of(record.kind);
     let from = if credentials.secret.is_some() { FROM_SECRET } else { FROM_ROLE };
     env.push(variable(CREDENTIALS_ENV, from));
     if let Some(secret) = &credentials.secret {
@@ -94,7 +105,7 @@ pub fn guard_env(
             secret_variable(&secret.name, "AWS_SESSION_TOKEN", true),
         ]);
     }
-    env.extend(archive::of(&runnable.target).into_iter().flat_map(archive::env));
+    env.extend(archive.into_iter().flat_map(archive::env));
     env
 }
 

@@ -3,7 +3,7 @@
 
 use dm_api::archive::ArchiveSpec;
 use dm_api::status::{RunKind, RunRecord};
-use dm_api::{DataMigration, OUTCOME_FINALIZER};
+use dm_api::{DataMigration, MigrationTarget, OUTCOME_FINALIZER};
 use dm_contract::program_files;
 use dm_contract::restored::EXIT_JOURNAL;
 use dm_contract::verdict::{EXIT_DIFFERS, EXITS_FINAL};
@@ -193,7 +193,7 @@ fn ledger(
         args: Some(vec!["ledger".into()]),
         restart_policy: None,
         startup_probe: None,
-        resources: Some(of_prepare(runnable, settings)),
+        resources: Some(of_prepare(&runnable.target, settings)),
         volume_mounts: archive.and_then(archive::mount).map(|mount| vec![mount]),
         ..guard.clone()
     }
@@ -215,7 +215,7 @@ fn prepare(runnable: &Runnable, settings: &Settings) -> Container {
         image_pull_policy: Some(settings.agent_pull_policy.clone()),
         command: Some(vec!["/usr/bin/datamigration-entry".into()]),
         args: Some(args),
-        resources: Some(of_prepare(runnable, settings)),
+        resources: Some(of_prepare(&runnable.target, settings)),
         security_context: Some(SecurityContext {
             read_only_root_filesystem: Some(true),
             ..container_security()
@@ -229,8 +229,8 @@ fn prepare(runnable: &Runnable, settings: &Settings) -> Container {
 }
 
 /// The same of containers with small tasks.
-fn of_prepare(runnable: &Runnable, settings: &Settings) -> ResourceRequirements {
-    let of_target = runnable.target.spec.resources.prepare.as_ref();
+pub fn of_prepare(target: &MigrationTarget, settings: &Settings) -> ResourceRequirements {
+    let of_target = target.spec.resources.prepare.as_ref();
     let said = of_target.or(settings.resources.prepare.as_ref());
     said.cloned().unwrap_or_else(|| resources("10m", "32Mi", limits::LEDGER_MEMORY_LIMIT))
 }

@@ -36,6 +36,11 @@ pub fn record(job: &str) -> String {
     format!("{run}-record")
 }
 
+/// Name of the Job that checks a target.
+pub fn check(target: &str) -> String {
+    format!("{}-check", base(target, KIND_CHARS_MIN))
+}
+
 /// The migration's name as a DNS label, shortened with a hash where that would lose something.
 fn base(migration: &str, kind_chars: usize) -> String {
     let room = NAME_CHARS_MAX - NUMBER_CHARS_MAX - kind_chars;

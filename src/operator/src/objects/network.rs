@@ -66,7 +66,8 @@ pub fn build(
     }
 }
 
-fn egress(credentials: &Credentials) -> Vec<NetworkPolicyEgressRule> {
+/// Returns what a pod with these credentials may reach.
+pub fn egress(credentials: &Credentials) -> Vec<NetworkPolicyEgressRule> {
     let rule = |to: Vec<NetworkPolicyPeer>, ports: Option<Vec<NetworkPolicyPort>>| {
         NetworkPolicyEgressRule { to: Some(to), ports }
     };
@@ -107,6 +108,7 @@ fn port(protocol: &str, port: u16) -> NetworkPolicyPort {
     }
 }
 
-fn selector(labels: impl IntoIterator<Item = (String, String)>) -> LabelSelector {
+/// Returns a selector of these labels.
+pub fn selector(labels: impl IntoIterator<Item = (String, String)>) -> LabelSelector {
     LabelSelector { match_labels: Some(labels.into_iter().collect()), ..LabelSelector::default() }
 }

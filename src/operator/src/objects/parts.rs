@@ -124,7 +124,11 @@ pub fn resources(cpu: &str, memory: &str, memory_max: &str) -> ResourceRequireme
 
 /// Returns as whom a pod runs.
 pub fn pod_security(runnable: &Runnable) -> PodSecurityContext {
-    let user = runnable.pod.run_as_user.unwrap_or(PROGRAM_USER);
+    pod_security_as(runnable.pod.run_as_user.unwrap_or(PROGRAM_USER))
+}
+
+/// Returns the same for a user.
+pub fn pod_security_as(user: i64) -> PodSecurityContext {
     PodSecurityContext {
         run_as_non_root: Some(true),
         run_as_user: Some(user),

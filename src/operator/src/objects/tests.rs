@@ -18,6 +18,7 @@ use crate::{runnable, validate};
 
 mod hostile;
 mod isolation;
+mod target_check;
 
 const TARGET: &str = r#"{
     "endpoint": "http://dynamodb:8000",

@@ -21,6 +21,7 @@ use crate::objects::{
     FAILED_CREATE_ANNOTATION, FILES_VOLUME, GUARD_CONTAINER, LEDGER_CONTAINER, PREPARE_CONTAINER,
     PROGRAM_CONTAINER, RESTORE_CONTAINER, literal,
 };
+use crate::read::waiting;
 
 /// The kubelet's reason for the end of a container of which it knows nothing.
 pub const STATUS_UNKNOWN: &str = "ContainerStatusUnknown";
@@ -307,7 +308,7 @@ fn no_pod(job: &Job, now: Timestamp) -> Option<Obstacle> {
             ),
         });
     }
-    (!suspended && is_late(created, now)).then(|| Obstacle {
+    (!suspended && waiting::is_late(created, now)).then(|| Obstacle {
         reason: Reason::ObjectRefused,
         message: format!(
             "the Job has no pod after {} s; a quota or an admission rule may refuse it: kubectl \
@@ -319,18 +320,12 @@ fn no_pod(job: &Job, now: Timestamp) -> Option<Obstacle> {
 }
 
 fn unschedulable(pod: &Pod) -> Option<Obstacle> {
-    let conditions = pod.status.as_ref()?.conditions.as_ref()?;
-    let condition = conditions.iter().find(|condition| {
-        condition.type_ == "PodScheduled"
-            && condition.status == "False"
-            && condition.reason.as_deref() == Some("Unschedulable")
-    })?;
     Some(Obstacle {
         reason: Reason::Unschedulable,
         message: format!(
             "no node can take the pod: {}. Change spec.podTemplate (resources, nodeSelector, \
              tolerations, affinity) or add a node; the run starts as soon as one fits",
-            condition.message.as_deref().unwrap_or("the scheduler gave no reason")
+            waiting::unschedulable(pod)?
         ),
     })
 }
@@ -349,13 +344,7 @@ fn waiting_reason(container: &ContainerStatus) -> Option<Obstacle> {
     let detail = waiting.message.as_deref().unwrap_or("the kubelet gave no detail");
     let name = &container.name;
     let (reason, message) = match waiting.reason.as_deref()? {
-        "ErrImagePull"
-        | "ImagePullBackOff"
-        | "ErrImageNeverPull"
-        | "InvalidImageName"
-        | "ImageInspectError"
-        | "RegistryUnavailable"
-        | "SignatureValidationFailed" => {
+        reason if waiting::is_about_image(reason) => {
             (Reason::ImagePullFailed, cannot_be_pulled(name, &container.image, detail))
         }
         "CreateContainerConfigError"
@@ -408,10 +397,10 @@ fn cannot_be_pulled(container: &str, image: &str, detail: &str) -> String {
 
 fn late(pod: &Pod, now: Timestamp) -> Option<Obstacle> {
     let created = pod.metadata.creation_timestamp.as_ref()?.0;
-    if !is_late(created, now) {
+    if !waiting::is_late(created, now) {
         return None;
     }
-    if is_without_sandbox(pod)
+    if waiting::is_without_sandbox(pod)
         && let Some(volumes) = volumes_by_name(pod)
     {
         return Some(Obstacle {
@@ -436,16 +425,6 @@ fn late(pod: &Pod, now: Timestamp) -> Option<Obstacle> {
     })
 }
 
-/// Whether the kubelet of the pod's node says that it has no sandbox yet: that comes after its volumes
-/// were mounted, and before an image is pulled (pkg/kubelet/kubelet.go, `SyncPod`; the condition
-/// `PodReadyToStartContainers` is on by default from 1.29).
-fn is_without_sandbox(pod: &Pod) -> bool {
-    let conditions = pod.status.as_ref().and_then(|status| status.conditions.as_ref());
-    conditions.into_iter().flatten().any(|condition| {
-        condition.type_ == "PodReadyToStartContainers" && condition.status == "False"
-    })
-}
-
 /// What the pod's volumes name that somebody else has to create.
 fn volumes_by_name(pod: &Pod) -> Option<String> {
     let named =
@@ -461,10 +440,6 @@ fn volumes_by_name(pod: &Pod) -> Option<String> {
         });
     let named: Vec<String> = named.collect();
     (!named.is_empty()).then(|| named.join(", "))
-}
-
-fn is_late(since: Timestamp, now: Timestamp) -> bool {
-    now.duration_since(since).unsigned_abs() > limits::LATE_AFTER && now > since
 }
 
 fn program_status(pod: &Pod) -> Option<&ContainerStatus> {

@@ -8,6 +8,7 @@
 mod api_server;
 mod archive;
 mod by_hand;
+mod checked_target;
 mod cluster;
 mod connection;
 mod crash;

@@ -30,7 +30,8 @@ thread_local! {
     static NOW: Cell<Timestamp> = const { Cell::new(Timestamp::UNIX_EPOCH) };
 }
 
-fn clock() -> Timestamp {
+/// What this thread's controllers read as the time.
+pub fn clock() -> Timestamp {
     NOW.get()
 }
 

@@ -1,0 +1,215 @@
+//! The Job that checks a target: the guard's program with the target's credentials and archive, and no
+//! migration. Pure.
+
+use std::collections::BTreeMap;
+
+use dm_api::target::Credentials;
+use dm_api::{
+    GROUP, MigrationTarget, TARGET_NAME_ANNOTATION, TARGET_UID_LABEL, archive as archive_name,
+};
+use dm_contract::plan::{
+    ArchivePlan, Mode, PLAN_VERSION, Plan, Policy, RateLimits, RunId, Upstream,
+};
+use k8s_openapi::api::batch::v1::{Job, JobSpec};
+use k8s_openapi::api::core::v1::{Container, PodSpec, PodTemplateSpec, SecurityContext};
+use k8s_openapi::api::networking::v1::{NetworkPolicy, NetworkPolicySpec};
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::{ObjectMeta, OwnerReference};
+
+use super::parts::{self, GUARD_USER, PROGRAM_USER};
+use super::{GENERATION_ANNOTATION, Settings, archive, guard, job, literal, names, network};
+use crate::limits;
+
+/// Containers of a check, each with the field whose credentials it has.
+pub const CHECKS: [(&str, &str); 2] =
+    [("check", "spec.credentials"), ("check-dry-run", "spec.dryRunCredentials")];
+
+/// The Job. Its owner is the target, and its name allows one at a time.
+pub fn build(target: &MigrationTarget, settings: &Settings) -> Job {
+    let metadata = ObjectMeta {
+        labels: Some(labels(target)),
+        annotations: Some(annotations(target)),
+        ..ObjectMeta::default()
+    };
+    Job {
+        metadata: ObjectMeta {
+            name: Some(names::check(name_of(target))),
+            namespace: target.metadata.namespace.clone(),
+            owner_references: Some(vec![owner(target)]),
+            ..metadata.clone()
+        },
+        spec: Some(JobSpec {
+            backoff_limit: Some(0),
+            completions: Some(1),
+            parallelism: Some(1),
+            active_deadline_seconds: Some(limits::CHECK_DEADLINE_SECONDS),
+            ttl_seconds_after_finished: Some(limits::CHECK_TTL_SECONDS),
+            template: PodTemplateSpec {
+                metadata: Some(metadata),
+                spec: Some(pod(target, settings)),
+            },
+            ..JobSpec::default()
+        }),
+        status: None,
+    }
+}
+
+/// The NetworkPolicy of the pods that check a target. Nobody reaches them. It stays with the target; one
+/// with other credentials has another name, because policies add to each other.
+pub fn policy(target: &MigrationTarget) -> NetworkPolicy {
+    let credentials = target_role(target).unwrap_or(&target.spec.credentials);
+    let kind = if credentials.service_account.is_some() { "role" } else { "keys" };
+    NetworkPolicy {
+        metadata: ObjectMeta {
+            name: Some(format!("{}-{kind}", names::check(name_of(target)))),
+            namespace: target.metadata.namespace.clone(),
+            labels: Some(labels(target)),
+            annotations: Some(annotations(target)),
+            owner_references: Some(vec![owner(target)]),
+            ..ObjectMeta::default()
+        },
+        spec: Some(NetworkPolicySpec {
+            pod_selector: Some(network::selector([(
+                TARGET_UID_LABEL.to_owned(),
+                target.metadata.uid.clone().unwrap_or_default(),
+            )])),
+            policy_types: Some(vec!["Ingress".into(), "Egress".into()]),
+            ingress: None,
+            egress: Some(network::egress(credentials)),
+        }),
+    }
+}
+
+/// Returns the ServiceAccount of a check's pod, if the target names any.
+pub fn service_account(target: &MigrationTarget) -> Option<&str> {
+    let credentials = target_role(target)?;
+    credentials.service_account.as_ref().map(|account| account.name.as_str())
+}
+
+/// The credentials of the target that are a ServiceAccount's role; a pod has one.
+fn target_role(target: &MigrationTarget) -> Option<&Credentials> {
+    let all = [Some(&target.spec.credentials), target.spec.dry_run_credentials.as_ref()];
+    all.into_iter().flatten().find(|credentials| credentials.service_account.is_some())
+}
+
+/// The credentials that one pod can check: those of dry runs only where they need no other ServiceAccount.
+fn checked(target: &MigrationTarget) -> Vec<(&'static str, &Credentials)> {
+    let account = service_account(target);
+    let fits = |credentials: &&Credentials| {
+        let own = credentials.service_account.as_ref().map(|account| account.name.as_str());
+        own.is_none() || own == account
+    };
+    let dry_run = target.spec.dry_run_credentials.as_ref();
+    let dry_run = dry_run.filter(|other| **other != target.spec.credentials).filter(fits);
+    let [(writes, _), (reads, _)] = CHECKS;
+    [(writes, &target.spec.credentials)]
+        .into_iter()
+        .chain(dry_run.map(|credentials| (reads, credentials)))
+        .collect()
+}
+
+fn pod(target: &MigrationTarget, settings: &Settings) -> PodSpec {
+    let containers = checked(target).into_iter();
+    let containers = containers.map(|(name, of)| container(name, of, target, settings));
+    let volume = archive::of(target).and_then(archive::volume);
+    PodSpec {
+        restart_policy: Some("Never".into()),
+        automount_service_account_token: Some(false),
+        enable_service_links: Some(false),
+        service_account_name: service_account(target).map(str::to_owned),
+        security_context: Some(parts::pod_security_as(PROGRAM_USER)),
+        volumes: volume.map(|volume| vec![volume]),
+        containers: containers.collect(),
+        ..PodSpec::default()
+    }
+}
+
+fn container(
+    name: &str,
+    credentials: &Credentials,
+    target: &MigrationTarget,
+    settings: &Settings,
+) -> Container {
+    let archive = archive::of(target);
+    let mut container = Container {
+        name: name.into(),
+        image: Some(settings.agent_image.clone()),
+        image_pull_policy: Some(settings.agent_pull_policy.clone()),
+        command: Some(vec!["/usr/bin/datamigration-guard".into(), "check".into()]),
+        env: Some(guard::environment(&plan(target), credentials, archive)),
+        resources: Some(job::of_prepare(target, settings)),
+        // As the guards whose files a volume's archive holds.
+        security_context: Some(SecurityContext {
+            run_as_user: Some(GUARD_USER),
+            read_only_root_filesystem: Some(true),
+            ..parts::container_security()
+        }),
+        termination_message_policy: Some("FallbackToLogsOnError".into()),
+        volume_mounts: archive.and_then(archive::mount).map(|mount| vec![mount]),
+        ..Container::default()
+    };
+    literal::keep(&mut container);
+    container
+}
+
+/// What a run's guard would be given of database and archive.
+fn plan(target: &MigrationTarget) -> Plan {
+    let spec = &target.spec;
+    let namespace = target.metadata.namespace.clone().unwrap_or_default();
+    let name = name_of(target).to_owned();
+    Plan {
+        version: PLAN_VERSION,
+        mode: Mode::DryRun,
+        upstream: Upstream { region: spec.region.clone(), endpoint: spec.endpoint.clone() },
+        policy: Policy { tables: spec.policy.tables.clone(), ..Policy::default() },
+        limits: RateLimits::default(),
+        limits_max: RateLimits::default(),
+        archive: archive::of(target).map(|archive| ArchivePlan {
+            url: archive.url.clone(),
+            endpoint: archive.endpoint.clone(),
+            region: archive.region.clone(),
+            migration: archive_name::migration_name(&namespace, &name),
+            ..ArchivePlan::default()
+        }),
+        run: RunId {
+            namespace,
+            name,
+            uid: target.metadata.uid.clone().unwrap_or_default(),
+            number: 1,
+        },
+        second_pass: false,
+        restore: None,
+        program: None,
+        accept: Vec::new(),
+        tried: None,
+    }
+}
+
+fn name_of(target: &MigrationTarget) -> &str {
+    target.metadata.name.as_deref().unwrap_or_default()
+}
+
+fn labels(target: &MigrationTarget) -> BTreeMap<String, String> {
+    BTreeMap::from([
+        ("app.kubernetes.io/managed-by".into(), "datamigration".into()),
+        (TARGET_UID_LABEL.into(), target.metadata.uid.clone().unwrap_or_default()),
+    ])
+}
+
+fn annotations(target: &MigrationTarget) -> BTreeMap<String, String> {
+    let generation = target.metadata.generation.unwrap_or_default();
+    BTreeMap::from([
+        (TARGET_NAME_ANNOTATION.into(), name_of(target).to_owned()),
+        (GENERATION_ANNOTATION.into(), generation.to_string()),
+    ])
+}
+
+fn owner(target: &MigrationTarget) -> OwnerReference {
+    OwnerReference {
+        api_version: format!("{GROUP}/v1alpha1"),
+        kind: "MigrationTarget".into(),
+        name: name_of(target).to_owned(),
+        uid: target.metadata.uid.clone().unwrap_or_default(),
+        controller: Some(true),
+        block_owner_deletion: Some(true),
+    }
+}

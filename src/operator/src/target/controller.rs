@@ -1,0 +1,93 @@
+//! The loop of targets: what wakes a reconcile, and how long errors wait.
+
+use std::sync::Arc;
+
+use dm_api::{MigrationTarget, TARGET_NAME_ANNOTATION, TARGET_UID_LABEL};
+use dm_contract::error_chain::chain;
+use futures::{StreamExt as _, TryStreamExt as _};
+use k8s_openapi::api::batch::v1::Job;
+use k8s_openapi::api::core::v1::Pod;
+use kube::core::PartialObjectMeta;
+use kube::runtime::controller::{Action, Config, Controller};
+use kube::runtime::reflector::ObjectRef;
+use kube::runtime::{PredicateConfig, WatchStreamExt as _, predicates, reflector, watcher};
+use kube::{Resource, ResourceExt as _};
+
+use crate::controller::scoped;
+use crate::failures::{Failures, backoff};
+use crate::limits;
+use crate::reconnect::reconnect;
+use crate::target::TargetContext;
+use crate::target::reconcile::{TargetError, reconcile};
+
+/// The context and the errors of each target, counted for its backoff.
+struct Shared {
+    context: TargetContext,
+    failures: Failures<MigrationTarget>,
+}
+
+/// Runs until the process is asked to stop.
+pub async fn run(context: TargetContext, namespace: Option<&str>) {
+    let client = context.client.clone();
+    let (store, writer) = reflector::store();
+    let paged = watcher::Config::default().page_size(limits::PAGE_OBJECTS_MAX);
+    let metrics = Arc::clone(&context.metrics);
+    let targets = watcher(scoped::<MigrationTarget>(&client, namespace), paged)
+        .backoff(reconnect())
+        .modify(|target| target.metadata.managed_fields = None)
+        .inspect_ok(move |event| {
+            if let watcher::Event::Delete(gone) = event {
+                let namespace = gone.namespace().unwrap_or_default();
+                metrics.forget_target(&namespace, &gone.name_any());
+            }
+        })
+        .reflect(writer)
+        .applied_objects()
+        // What a reconcile writes to status wakes nobody: the next check is a matter of time.
+        .predicate_filter(predicates::generation, PredicateConfig::default());
+    let ours = watcher::Config::default().labels(TARGET_UID_LABEL);
+    let jobs = watcher(scoped::<PartialObjectMeta<Job>>(&client, namespace), ours.clone());
+    let pods = watcher(scoped::<PartialObjectMeta<Pod>>(&client, namespace), ours);
+    let shared = Arc::new(Shared { context, failures: Failures::default() });
+    Controller::for_stream(targets, store)
+        .with_config(Config::default().concurrency(limits::CONCURRENT_CHECKS))
+        .watches_stream(jobs.backoff(reconnect()).touched_objects(), |job| target_of(&job))
+        .watches_stream(pods.backoff(reconnect()).touched_objects(), |pod| target_of(&pod))
+        .shutdown_on_signal()
+        .run(look, after_error, shared)
+        .for_each(|result| {
+            if let Err(error) = &result {
+                tracing::debug!(%error, "a reconcile of a target ended with an error");
+            }
+            std::future::ready(())
+        })
+        .await;
+}
+
+/// The target that a Job or pod checks, by its annotation. Whose it is, the reconcile finds out.
+fn target_of<K: Resource>(object: &PartialObjectMeta<K>) -> Option<ObjectRef<MigrationTarget>> {
+    let name = object.metadata.annotations.as_ref()?.get(TARGET_NAME_ANNOTATION)?;
+    Some(ObjectRef::new(name).within(object.metadata.namespace.as_deref()?))
+}
+
+async fn look(target: Arc<MigrationTarget>, shared: Arc<Shared>) -> Result<Action, TargetError> {
+    let namespace = target.namespace().unwrap_or_default();
+    let next = Box::pin(reconcile(&shared.context, &namespace, &target.name_any())).await?;
+    shared.failures.forget(&ObjectRef::from_obj(target.as_ref()));
+    Ok(next.map_or_else(Action::await_change, Action::requeue))
+}
+
+// The signature is kube's.
+#[allow(clippy::needless_pass_by_value)]
+fn after_error(target: Arc<MigrationTarget>, error: &TargetError, shared: Arc<Shared>) -> Action {
+    shared.context.metrics.errors.inc();
+    let wait = backoff(shared.failures.one_more(ObjectRef::from_obj(target.as_ref())));
+    tracing::warn!(
+        target_name = target.name_any(),
+        namespace = target.namespace(),
+        error = chain(error),
+        again_in_seconds = wait.as_secs_f64(),
+        "the reconcile of a target failed"
+    );
+    Action::requeue(wait)
+}
