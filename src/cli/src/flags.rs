@@ -6,8 +6,8 @@ use std::path::Path;
 use clap::{ArgAction, Parser, Subcommand};
 
 use crate::{
-    archive, baseline, completion, describe, exec, guard, lint, list, local, logs, new, promote,
-    report, restore, retry, run, stamp, suspend, watch,
+    archive, baseline, completion, describe, exec, guard, lint, list, local, logs, man, new,
+    promote, report, restore, retry, run, stamp, suspend, watch,
 };
 
 /// The program's name.
@@ -80,6 +80,8 @@ pub enum Verb {
     Baseline(baseline::Flags),
     /// Print a shell's completion
     Completion(completion::Flags),
+    /// Write the man pages, one for each verb
+    Man(man::Flags),
 }
 
 /// The name to show in usage lines, by the one that the program was started under.

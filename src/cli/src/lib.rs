@@ -13,6 +13,7 @@ pub mod lint;
 pub mod list;
 pub mod local;
 pub mod logs;
+pub mod man;
 pub mod new;
 pub mod output;
 pub mod promote;

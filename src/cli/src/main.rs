@@ -8,8 +8,8 @@ use dm_cli::flags::{Flags, NAME, Verb, called_as, verb_first};
 use dm_cli::run::RunError;
 use dm_cli::session::SessionError;
 use dm_cli::{
-    archive, baseline, completion, describe, exec, guard, lint, list, local, logs, new, promote,
-    report, restore, retry, run, stamp, suspend, watch,
+    archive, baseline, completion, describe, exec, guard, lint, list, local, logs, man, new,
+    promote, report, restore, retry, run, stamp, suspend, watch,
 };
 
 /// As the guard's own program has it: `exec`, `run` and `guard` serve in this one.
@@ -53,6 +53,7 @@ async fn act(verb: Verb) -> Result<u8, Error> {
         Verb::Resume(flags) => suspend::suspend(flags, false).await?,
         Verb::Stamp(flags) => stamp::stamp(flags).await?,
         Verb::Baseline(flags) => baseline::baseline(&flags)?,
+        Verb::Man(flags) => man::man(&flags, Flags::command())?,
         Verb::Completion(flags) => completion::completion(&flags, NAME, &mut Flags::command())?,
     })
 }

@@ -50,6 +50,11 @@ impl Fingerprint {
     }
 }
 
+/// The SHA-256 of bytes, in hex digits.
+pub fn sha256(bytes: &[u8]) -> String {
+    hex(&Sha256::digest(bytes))
+}
+
 /// The whole SHA-256 of a file, as image manifests want it.
 pub fn sha256_of(path: &Path) -> Result<String> {
     let file = File::open(path).with_context(|| format!("opening {}", path.display()))?;

@@ -9,6 +9,7 @@ use anyhow::{Result, bail};
 
 use crate::command::{capture, command, run, succeeds};
 use crate::console::step;
+use crate::images::datamigration::certificates;
 
 /// Go that can build the parts: the `go` line of their modules.
 const GO_MINOR_MIN: u32 = 26;
@@ -115,6 +116,41 @@ pub fn prepare_for_clients() -> Result<()> {
         );
     }
     Ok(())
+}
+
+/// Checks for what a release is built with, and installs Debian's packages of it.
+pub fn prepare_for_dist(targets: &[String]) -> Result<()> {
+    let mut missing: Vec<String> = missing_go().into_iter().collect();
+    if !cfg!(target_os = "linux") {
+        missing.push("Linux".to_owned());
+    }
+    for target in targets {
+        let library = capture(
+            &mut command("rustc", ["--print", "target-libdir", "--target", target]),
+            "asking rustc for a target's library",
+        );
+        if !library.is_ok_and(|folder| Path::new(folder.trim()).is_dir()) {
+            missing.push(format!("Rust's library for {target}: rustup target add {target}"));
+        }
+    }
+    let mut packages: Vec<&str> = [("git", "git"), ("cc", "gcc"), ("make", "make")]
+        .into_iter()
+        .filter(|(name, _)| program(name).is_none())
+        .map(|(_, package)| package)
+        .collect();
+    if certificates().is_none() {
+        packages.push("ca-certificates");
+    }
+    if !Path::new("/usr/include/stdio.h").exists() {
+        packages.push("libc6-dev");
+    }
+    if !packages.is_empty() && (program("apt-get").is_none() || !is_root()) {
+        missing.push(format!("the packages {}", packages.join(", ")));
+    }
+    if !missing.is_empty() {
+        bail!("a release cannot be built; this machine lacks:\n  - {}", missing.join("\n  - "));
+    }
+    install(&packages)
 }
 
 /// Checks for what the page of a report is tested with, and installs the browser.

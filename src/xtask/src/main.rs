@@ -1,11 +1,13 @@
 //! `cargo xtask`: the project's tasks. Each is a module; this file only knows their flags.
 
 mod bench;
+mod chart_readme;
 mod checkout;
 mod cluster;
 mod command;
 mod console;
 mod demo;
+mod dist;
 mod fingerprint;
 mod generate;
 mod images;
@@ -34,8 +36,12 @@ enum Task {
     /// A cluster to test against, with DynamoDB Local and the operator.
     #[command(subcommand)]
     Cluster(cluster::Verb),
-    /// Generate the custom resource definitions.
-    Gen,
+    /// Generate the custom resource definitions and the chart's README.
+    Gen {
+        /// Write nothing, and fail where a committed file differs.
+        #[arg(long)]
+        check: bool,
+    },
     /// Run the checks that CI runs, or only the stages named.
     Test(test::Options),
     /// Measure, and print what was measured.
@@ -51,6 +57,8 @@ enum Task {
     },
     /// Open the HTML page of reports in Chromium, and leave screenshots.
     Page,
+    /// Build every file of a release: programs, image, chart, install.yaml, bill of materials, checksums.
+    Dist(dist::Options),
     /// Show the worked examples: first without a cluster, then on one.
     Demo {
         /// Leave the cluster up.
@@ -86,7 +94,9 @@ fn run(task: &Task) -> Result<()> {
     let checkout = Checkout::locate()?;
     match task {
         Task::Cluster(verb) => cluster::run(&checkout, verb),
-        Task::Gen => generate::run_all(&checkout),
+        Task::Gen { check: true } => generate::check(&checkout),
+        Task::Gen { check: false } => generate::run_all(&checkout),
+        Task::Dist(options) => dist::run(&checkout, options),
         Task::Test(options) => test::run(&checkout, options),
         Task::Dynamodb { command: words } => parts::dynamodb::during(&checkout, |endpoint| {
             command::show(

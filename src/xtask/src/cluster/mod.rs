@@ -10,10 +10,11 @@ mod kind;
 mod layout;
 mod local;
 mod operator;
+mod release;
 
 use std::env;
 use std::fs::{self, File};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, bail};
 use clap::{Args, Subcommand};
@@ -34,6 +35,12 @@ pub enum Verb {
     Up(Options),
     /// Stop the cluster and leave nothing behind.
     Down,
+    /// Install a release of `cargo xtask dist` on a new cluster, and run a migration up to DryRunOK.
+    Release {
+        /// The release's folder.
+        #[arg(default_value = "target/dist")]
+        folder: PathBuf,
+    },
     /// Print shell exports: eval "$(cargo xtask cluster env)".
     Env,
 }
@@ -68,6 +75,7 @@ pub fn run(checkout: &Checkout, verb: &Verb) -> Result<()> {
     match verb {
         Verb::Up(options) => up(checkout, options),
         Verb::Down => down(checkout),
+        Verb::Release { folder } => release::run(checkout, folder),
         Verb::Env => {
             print!("{}", Environment::read(&State(checkout.state()))?.exports());
             Ok(())

@@ -19,7 +19,7 @@ use crate::fingerprint::Fingerprint;
 pub const PAUSE_REFERENCE: &str = "datamigration.dev/pause:1";
 
 /// The user of our containers: any number but root's, the one distroless images made common.
-const USER: &str = "65532";
+pub const USER: &str = "65532";
 
 /// Bundles of CA certificates, as Debian, Fedora and SUSE name them.
 const CERTIFICATES: &[&str] = &[
@@ -71,6 +71,11 @@ pub fn pause(checkout: &Checkout, program: &Path) -> Result<Image> {
     let packed = super::open_layer(&folder.join("layer.tar"))?;
     let start = Start { user: "65535", entrypoint: vec!["/pause"], ..Start::default() };
     write_image(&folder, PAUSE_REFERENCE, &[packed], &start)
+}
+
+/// This machine's bundle of CA certificates.
+pub fn certificates() -> Option<&'static Path> {
+    CERTIFICATES.iter().map(Path::new).find(|path| path.exists())
 }
 
 fn dynamic_programs_folder(checkout: &Checkout) -> PathBuf {
@@ -133,8 +138,8 @@ fn fill(root: &Path, programs: &[(&str, PathBuf)]) -> Result<()> {
         let place = root.join(library.strip_prefix("/").unwrap_or(&library));
         copy(&library, &place)?;
     }
-    if let Some(bundle) = CERTIFICATES.iter().find(|path| Path::new(path).exists()) {
-        copy(Path::new(bundle), &root.join("etc/ssl/certs/ca-certificates.crt"))?;
+    if let Some(bundle) = certificates() {
+        copy(bundle, &root.join("etc/ssl/certs/ca-certificates.crt"))?;
     }
     write(
         &root.join("etc/passwd"),

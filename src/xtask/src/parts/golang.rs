@@ -119,6 +119,15 @@ pub fn helm(checkout: &Checkout) -> Result<PathBuf> {
     Ok(build(checkout, &HELM)?.join("helm"))
 }
 
+/// The version of helm that a checkout asks for.
+pub fn helm_version(root: &Path) -> Result<String> {
+    let path = root.join("src/xtask/testbed/go").join(HELM.folder).join("go.mod");
+    let go_mod =
+        std::fs::read_to_string(&path).with_context(|| format!("reading {}", path.display()))?;
+    let version = required_version(&go_mod, HELM.version_of);
+    version.map(str::to_owned).with_context(|| format!("{} names no helm", path.display()))
+}
+
 fn build(checkout: &Checkout, module: &Module) -> Result<PathBuf> {
     let folder = checkout.testbed().join("go").join(module.folder);
     let go_mod = std::fs::read_to_string(folder.join("go.mod"))
