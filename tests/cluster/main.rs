@@ -22,5 +22,6 @@ mod pods;
 mod promoted;
 mod restore;
 mod target_status;
+mod transform;
 mod waits;
 mod wrong;

@@ -13,12 +13,25 @@ const EDGES: &[(&str, &[&str])] = &[
     ("transform", &["dynamodb"]),
     ("engine", &["contract", "dynamodb"]),
     ("api", &[]),
-    ("operator", &["contract", "api"]),
-    ("guard", &["contract", "dynamodb", "engine"]),
+    ("operator", &["contract", "transform", "api"]),
+    ("guard", &["contract", "dynamodb", "transform", "engine", "runner"]),
     ("runner", &["contract", "dynamodb", "transform", "engine"]),
     ("entry", &["contract"]),
     ("report", &["contract"]),
-    ("cli", &["contract", "dynamodb", "engine", "api", "guard", "runner", "entry", "report"]),
+    (
+        "cli",
+        &[
+            "contract",
+            "dynamodb",
+            "transform",
+            "engine",
+            "api",
+            "guard",
+            "runner",
+            "entry",
+            "report",
+        ],
+    ),
     ("xtask", &[]),
 ];
 

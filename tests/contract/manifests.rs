@@ -54,7 +54,7 @@ fn wrong(manifest: &Value) -> Vec<String> {
     unknown(manifest, schema, "", &mut found);
     // What kustomize patches has only what differs.
     let is_whole = manifest["spec"].get("credentials").is_some()
-        || ["script", "container", "baseline"]
+        || ["script", "container", "transform", "baseline"]
             .iter()
             .any(|one| manifest["spec"].get(one).is_some());
     let read = match kind {

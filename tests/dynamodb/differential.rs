@@ -15,7 +15,7 @@ mod generate;
 mod legs;
 mod near_limits;
 mod older;
-mod random;
+pub mod random;
 mod reads;
 mod statements;
 mod tables;

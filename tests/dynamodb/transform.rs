@@ -6,13 +6,14 @@ use std::time::Duration;
 
 use dm_contract::plan::{Mode, Plan, Policy};
 use dm_contract::report::{GuardResult, TransformEnd, TransformResult};
+use dm_contract::transform::TRANSFORM_PATH;
 use dm_engine::{Engine, Start};
-use dm_runner::Settings;
+use dm_runner::{Checkpoints, Settings};
 use dm_transform::{Files, OnItemError, Source, Transform};
 use serde_json::{Value, json};
 use tokio::sync::watch;
 
-use crate::bed::{credentials, database, fresh_name, plan};
+use crate::bed::{ACCESS_KEY, archive, credentials, database, fresh_name, guard, plan};
 use crate::shorthand::expand;
 
 /// A table with these items; in shorthand.
@@ -201,15 +202,15 @@ async fn items_are_deleted_and_a_wrong_table_is_named() {
     for (source, message) in [
         (
             json!({"table": "no-such-table", "delete": true}),
-            "table: there is no table no-such-table".to_owned(),
+            "spec.transform.table: there is no table no-such-table".to_owned(),
         ),
         (
             json!({"table": table, "set": {"id": "1"}}),
-            format!("set.id: id is part of the key of {table}; use rekey"),
+            format!("spec.transform.set.id: id is part of the key of {table}; use rekey"),
         ),
         (
             json!({"table": table, "index": "x-y", "delete": true}),
-            format!("index: {table} has no index x-y; it has "),
+            format!("spec.transform.index: {table} has no index x-y; it has "),
         ),
     ] {
         let result = applied(&source).await;
@@ -223,4 +224,86 @@ async fn items_are_deleted_and_a_wrong_table_is_named() {
     let (result, _) = run(&policed, &source, OnItemError::Stop).await;
     let message = result.message.unwrap();
     assert!(message.contains("AccessDenied"), "{message}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_run_that_was_stopped_goes_on_from_its_checkpoint() {
+    // A page holds ten of them, and each of eight segments a few pages. The first pages of all are
+    // written before any of the third.
+    let filler = "x".repeat(100_000);
+    let table = table_of((0..200).map(|i| json!({"id": format!("c{i}"), "f": filler}))).await;
+    let folder = tempfile::tempdir().unwrap();
+    let mut plan = open_plan(Mode::Apply);
+    plan.archive = Some(archive(&format!("file://{}", folder.path().display())));
+    plan.limits.writes_per_second = Some(40);
+    let source = json!({"table": table, "set": {"done": "now()"}});
+
+    let pass = async |start: Start, stop_after: Option<u64>, now_s: i64| {
+        let engine = Arc::new(Engine::open(&plan, credentials(), start).await.unwrap());
+        let (asked, stop) = watch::channel(false);
+        let settings = Settings {
+            now_s,
+            checkpoints: Checkpoints::of(&plan, engine.archive().unwrap()),
+            ..settings(OnItemError::Stop)
+        };
+        if let Some(changed) = stop_after {
+            let engine = Arc::clone(&engine);
+            tokio::spawn(async move {
+                while engine.result().write_calls_upstream < changed {
+                    tokio::time::sleep(Duration::from_millis(20)).await;
+                }
+                asked.send_replace(true);
+                asked.closed().await;
+            });
+        }
+        let result = dm_runner::run(&engine, transform(&source), settings, stop).await;
+        assert!(engine.close().await);
+        result
+    };
+    let first = pass(Start::First, Some(120), 7).await;
+    assert_eq!(first.end, TransformEnd::Interrupted, "{first:?}");
+    assert!(first.changed > 0 && first.changed < 200, "{first:?}");
+    let second = pass(Start::Again, None, 8).await;
+    assert_eq!(second.end, TransformEnd::Succeeded, "{second:?}");
+    assert!(second.read < 200, "the segments that were done are not read again: {second:?}");
+    let items = database().items(&table).await;
+    assert!(items.iter().all(|item| item["done"] == json!({"N": "7"})), "now() is the run's");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_guard_carries_out_what_its_pods_entry_program_orders() {
+    let table = table_of((0..9).map(|i| json!({"id": format!("c{i}"), "origin": "USA"}))).await;
+    let (guard, endpoint) = guard(&open_plan(Mode::Apply)).await;
+    let ask = async |method: &str, key: Option<&str>, body: &Value| {
+        endpoint.control(method, TRANSFORM_PATH, key, &body.to_string()).await
+    };
+    let order = |expression: &str| {
+        let transform =
+            json!({"table": table, "filter": "origin <> 'US'", "set": {"origin": expression}});
+        let declared = json!({"version": 1, "onItemError": "Stop", "transform": transform});
+        json!({"version": 1, "files": {
+            "transform.json": declared.to_string(), "codes.csv": "origin,code\nUSA,US\n",
+        }})
+    };
+    let right = order("lookup('codes.csv', origin, 'code')");
+    assert_eq!(ask("POST", None, &right).await.0, 401, "only its own pod orders");
+    assert_eq!(ask("GET", Some(ACCESS_KEY), &Value::Null).await.0, 404, "none was begun");
+    let (status, _) =
+        ask("POST", Some(ACCESS_KEY), &order("lookup('x.csv', origin, 'code')")).await;
+    assert_eq!(status, 400);
+    assert_eq!(ask("POST", Some(ACCESS_KEY), &right).await.0, 200);
+    let state = loop {
+        let (status, state) = ask("GET", Some(ACCESS_KEY), &Value::Null).await;
+        assert_eq!(status, 200);
+        if state["exitCode"].is_number() {
+            break state;
+        }
+    };
+    assert_eq!(state["exitCode"], 0);
+    let said = "9 items read, 9 changed, 0 right already, 0 not selected, 0 failed";
+    assert_eq!(state["lines"], json!([said]));
+    let result = guard.stop().await;
+    assert_eq!(result.transform.unwrap().changed, 9);
+    let items = database().items(&table).await;
+    assert!(items.iter().all(|item| item["origin"]["S"] == "US"), "{items:?}");
 }

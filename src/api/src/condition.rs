@@ -153,6 +153,10 @@ reasons! {
     ObjectRefused,
     /// The program ended with an exit code other than 0.
     ProgramFailed,
+    /// A transform stopped before it had seen every item: one could not be changed, or a request failed.
+    TransformFailed,
+    /// A transform changed all items but those that it lists.
+    PartiallyFailed,
     /// A signal ended the program.
     ProgramKilled,
     /// The program was asked to end and ended with exit code 0, perhaps half way.

@@ -9,6 +9,7 @@ pub mod bounds;
 pub mod condition;
 pub mod definitions;
 pub mod effects;
+pub mod files;
 pub mod identity;
 pub mod limits;
 pub mod migration;
@@ -21,6 +22,7 @@ pub mod status;
 pub mod target;
 pub mod target_condition;
 pub mod target_status;
+pub mod transform;
 
 pub use definitions::definitions;
 pub use migration::{DataMigration, DataMigrationSpec};

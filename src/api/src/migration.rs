@@ -14,12 +14,13 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 use kube::{CustomResource, KubeSchema};
 use serde::{Deserialize, Serialize};
 
+pub use crate::files::{FileItem, FilesConfigMap};
 use crate::identity::Mismatch;
 pub use crate::limits::Limits;
-use crate::name;
 use crate::name::ObjectName;
 pub use crate::restore_status::OnConflict;
 use crate::status::DataMigrationStatus;
+use crate::transform::{OnItemError, TransformSource};
 
 /// One migration of data: a program, the target it works on, and whether it is tried or applied.
 #[derive(CustomResource, Clone, Debug, PartialEq, Serialize, Deserialize, KubeSchema)]
@@ -46,6 +47,9 @@ use crate::status::DataMigrationStatus;
         "!has(oldSelf.status) || !has(oldSelf.status.applied) || oldSelf.status.applied.result != 'Succeeded' || has(oldSelf.status.applied.restoredBy) || has(oldSelf.status.applied.baseline) || (has(self.spec.container) ? has(oldSelf.spec.container) && self.spec.container == oldSelf.spec.container : !has(oldSelf.spec.container))"
     ).field_path(".spec.container").message("this migration was applied; what it does cannot be changed any more. Write a new DataMigration instead, or restore this one first"),
     validation = Rule::new(
+        "!has(oldSelf.status) || !has(oldSelf.status.applied) || oldSelf.status.applied.result != 'Succeeded' || has(oldSelf.status.applied.restoredBy) || has(oldSelf.status.applied.baseline) || (has(self.spec.transform) ? has(oldSelf.spec.transform) && self.spec.transform == oldSelf.spec.transform : !has(oldSelf.spec.transform))"
+    ).field_path(".spec.transform").message("this migration was applied; what it does cannot be changed any more. Write a new DataMigration instead, or restore this one first"),
+    validation = Rule::new(
         "!oldSelf.spec.baseline || self.spec.baseline || !has(oldSelf.status) || !has(oldSelf.status.applied) || self.spec.retry > oldSelf.spec.retry"
     ).field_path(".spec.baseline").message("this migration is recorded as applied before. To run it after all, set baseline to false and raise retry in the same change"),
     validation = Rule::new(
@@ -70,8 +74,8 @@ use crate::status::DataMigrationStatus;
     selectable = ".spec.target.name"
 )]
 #[x_kube(
-    validation = Rule::new("has(self.script) != has(self.container) || self.baseline && !has(self.script)")
-        .field_path(".script").message("give exactly one source: script or container"),
+    validation = Rule::new("[has(self.script), has(self.container), has(self.transform)].filter(source, source).size() == 1 || self.baseline && !has(self.script) && !has(self.container) && !has(self.transform)")
+        .field_path(".script").message("give exactly one source: script, container or transform"),
     validation = Rule::new("!self.baseline || self.state == 'Applied'")
         .field_path(".baseline").message("nothing is known of what was changed before, so it cannot be restored"),
     validation = Rule::new("!self.secondPass || !has(self.container) || (has(self.container.command) && size(self.container.command) > 0)")
@@ -102,6 +106,13 @@ pub struct DataMigrationSpec {
     /// Source: a program in an image.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub container: Option<ContainerProgram>,
+    /// Source: a declaration of what becomes of each item of a table, without a program.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub transform: Option<TransformSource>,
+    /// What an item that a transform cannot change means: `Stop` ends the run as failed, `Continue` changes
+    /// the others and ends it as partially failed. Both list the item in the report. Default: `Stop`.
+    #[serde(default)]
+    pub on_item_error: OnItemError,
     /// No run starts before this time. Default: at once.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub start_at: Option<Time>,
@@ -222,32 +233,6 @@ pub struct Script {
     /// (`Always` for the tag `latest`, else `IfNotPresent`).
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub image_pull_policy: Option<ImagePullPolicy>,
-}
-
-/// A ConfigMap in the same namespace whose keys are files.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, KubeSchema)]
-#[serde(rename_all = "camelCase")]
-pub struct FilesConfigMap {
-    /// Its name.
-    #[schemars(length(min = 1, max = 253), regex(pattern = name::PATTERN))]
-    pub name: String,
-    /// Which keys become which files. Default: every key, under its own name.
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    #[schemars(length(max = 500))]
-    pub items: Vec<FileItem>,
-}
-
-/// One key of a ConfigMap and the file it becomes.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, KubeSchema)]
-pub struct FileItem {
-    /// Key in `data` or `binaryData`.
-    #[schemars(length(min = 1, max = 253))]
-    pub key: String,
-    /// Path of the file, relative to the program's folder; it may have sub-folders.
-    #[schemars(length(min = 1, max = 500), regex(pattern = r"^[^/\\]+(/[^/\\]+)*$"))]
-    #[x_kube(validation = Rule::new("!self.split('/').exists(p, p == '..' || p == '.')")
-        .message("must stay within the program's folder"))]
-    pub path: String,
 }
 
 /// When an image is pulled.

@@ -4,6 +4,7 @@
 use std::collections::BTreeMap;
 use std::fmt;
 
+use crate::files::FilesConfigMap;
 use crate::migration::Script;
 
 /// Files by their path in the program's folder.
@@ -21,15 +22,18 @@ impl fmt::Display for FilesProblem {
 
 impl std::error::Error for FilesProblem {}
 
-/// The files of a ConfigMap's keys under their paths.
-pub fn lay_out(script: &Script, keys: &Files) -> Result<Files, FilesProblem> {
-    let config_map = &script.config_map;
+/// Returns the files of a ConfigMap's keys under their paths. `field` is where the spec names it.
+pub fn lay_out(
+    field: &str,
+    config_map: &FilesConfigMap,
+    keys: &Files,
+) -> Result<Files, FilesProblem> {
     if config_map.items.is_empty() {
         return Ok(keys.clone());
     }
     let mut files = Files::new();
     for (index, item) in config_map.items.iter().enumerate() {
-        let field = format!("spec.script.configMap.items[{index}]");
+        let field = format!("{field}.items[{index}]");
         let Some(bytes) = keys.get(&item.key) else {
             return Err(FilesProblem(format!(
                 "{field}.key: ConfigMap {} has no key {}; it has {}",
@@ -84,7 +88,9 @@ fn list(files: &Files) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::migration::{FileItem, FilesConfigMap};
+    use crate::files::FileItem;
+
+    const FIELD: &str = "spec.script.configMap";
 
     fn script(file: Option<&str>, items: &[(&str, &str)]) -> Script {
         let item =
@@ -101,6 +107,10 @@ mod tests {
             env: vec![],
             image_pull_policy: None,
         }
+    }
+
+    fn config_map(items: &[(&str, &str)]) -> FilesConfigMap {
+        script(None, items).config_map
     }
 
     fn files(names: &[&str]) -> Files {
@@ -127,15 +137,16 @@ mod tests {
 
     #[test]
     fn keys_become_files_by_their_items() {
-        let laid_out = lay_out(&script(None, &[("a", "x/a.py")]), &files(&["a", "b"])).unwrap();
+        let laid_out =
+            lay_out(FIELD, &config_map(&[("a", "x/a.py")]), &files(&["a", "b"])).unwrap();
         assert_eq!(laid_out, BTreeMap::from([("x/a.py".to_owned(), b"a".to_vec())]));
-        assert_eq!(lay_out(&script(None, &[]), &files(&["a"])).unwrap(), files(&["a"]));
-        let missing = lay_out(&script(None, &[("c", "c")]), &files(&["a"])).unwrap_err();
+        assert_eq!(lay_out(FIELD, &config_map(&[]), &files(&["a"])).unwrap(), files(&["a"]));
+        let missing = lay_out(FIELD, &config_map(&[("c", "c")]), &files(&["a"])).unwrap_err();
         assert_eq!(
             missing.to_string(),
             "spec.script.configMap.items[0].key: ConfigMap files has no key c; it has a"
         );
-        let twice = lay_out(&script(None, &[("a", "x"), ("b", "x")]), &files(&["a", "b"]));
+        let twice = lay_out(FIELD, &config_map(&[("a", "x"), ("b", "x")]), &files(&["a", "b"]));
         assert!(twice.unwrap_err().to_string().ends_with("items[1].path: x is given twice"));
     }
 }

@@ -114,6 +114,8 @@ pub enum Phase {
     Baseline,
     /// The run that was to apply it failed.
     Failed,
+    /// The transform has changed all items but those that its report lists.
+    PartiallyFailed,
     /// The preview of a restore is under way.
     RestorePreviewing,
     /// The preview of a restore succeeded.

@@ -64,9 +64,12 @@ impl Home {
     /// Of a migration's folder, or of its manifest.
     pub fn of(path: &Path) -> Self {
         let folder = if path.is_dir() { path } else { path.parent().unwrap_or(path) };
-        // A manifest in base/ belongs to the folder above, where the seed is.
-        let above =
-            folder.parent().filter(|_| folder.file_name().is_some_and(|name| name == "base"));
+        // A manifest in base/, or beside it, belongs to the folder above, where the seed is.
+        let belongs = |above: &&Path| {
+            let base = folder.file_name().is_some_and(|name| name == "base");
+            base || !folder.join(SEED_FILE).exists() && above.join(SEED_FILE).exists()
+        };
+        let above = folder.parent().filter(belongs);
         let folder = above.unwrap_or(folder);
         let folder = if folder.as_os_str().is_empty() { Path::new(".") } else { folder };
         Self { folder: folder.to_owned() }

@@ -98,6 +98,11 @@ impl Folder {
         Ok(Self { migration, manifest, path })
     }
 
+    /// The migration's name.
+    pub fn name(&self) -> String {
+        self.migration.metadata.name.clone().unwrap_or_default()
+    }
+
     /// What the ConfigMap of this name would hold: what a generator says, else every file.
     pub fn config_map(&self, name: &str) -> Result<Files, FolderError> {
         let kustomization = self.path.join("kustomization.yaml");

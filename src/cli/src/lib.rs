@@ -43,4 +43,6 @@ mod report_files;
 mod seed;
 mod signals;
 mod story;
+mod transform;
+mod work;
 mod yaml;

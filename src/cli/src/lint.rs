@@ -117,7 +117,7 @@ pub fn findings(path: &Path) -> Vec<Finding> {
         }
     };
     found.extend(size(&folder, &keys));
-    match script::lay_out(script, &keys) {
+    match script::lay_out("spec.script.configMap", &script.config_map, &keys) {
         Ok(files) => {
             found.extend(startable(&folder, &files));
             found.extend(code::findings(&folder.path, &files));

@@ -29,6 +29,7 @@ pub struct Flags {
 /// The language of the script.
 #[derive(Clone, Copy, Debug, Args)]
 #[group(multiple = false)]
+#[allow(clippy::struct_excessive_bools, reason = "flags of which at most one is given")]
 struct Language {
     /// A script in Python, with boto3. The default
     #[arg(long)]
@@ -39,12 +40,16 @@ struct Language {
     /// A shell script, with the AWS CLI
     #[arg(long)]
     shell: bool,
+    /// No program: a declaration of what becomes of each item
+    #[arg(long)]
+    transform: bool,
 }
 
 const EXAMPLES: &str = "\
 Examples:
   datamigration new migrations/0006-add-status-to-products
   datamigration new migrations/0006-add-status-to-products --node
+  datamigration new migrations/0006-add-status-to-products --transform
   datamigration run migrations/0006-add-status-to-products";
 
 /// Why there is no new migration.
@@ -64,6 +69,12 @@ pub enum NewError {
     Write(PathBuf, #[source] io::Error),
 }
 
+/// What a migration begins with.
+enum Source {
+    Script(Script),
+    Transform,
+}
+
 /// A script to begin with.
 struct Script {
     file: &'static str,
@@ -74,6 +85,10 @@ struct Script {
 }
 
 impl Language {
+    fn source(self) -> Source {
+        if self.transform { Source::Transform } else { Source::Script(self.script()) }
+    }
+
     fn script(self) -> Script {
         if self.node {
             Script {
@@ -108,19 +123,24 @@ pub fn new(flags: &Flags) -> Result<u8, NewError> {
     if folder.exists() {
         return Err(NewError::Exists(folder.clone()));
     }
-    let script = flags.language.script();
-    for (path, text) in files(&name, &script) {
+    let source = flags.language.source();
+    for (path, text) in files(&name, &source) {
         write(&folder.join(path), &text)?;
     }
-    say(&told(folder, &script));
+    say(&what_is_next(folder, &source));
     Ok(0)
 }
 
 /// The files of a new migration.
-fn files(name: &str, script: &Script) -> Vec<(String, String)> {
+fn files(name: &str, source: &Source) -> Vec<(String, String)> {
     let filled = |template: &str, target: &str| {
-        let text = template.replace("{{name}}", name).replace("{{file}}", script.file);
-        text.replace("{{image}}", script.image).replace("{{target}}", target)
+        let text = template.replace("{{name}}", name).replace("{{target}}", target);
+        match source {
+            Source::Script(Script { file, image, .. }) => {
+                text.replace("{{file}}", file).replace("{{image}}", image)
+            }
+            Source::Transform => text,
+        }
     };
     let overlay = |target| {
         let text = filled(include_str!("new/templates/overlay.yaml"), target);
@@ -130,27 +150,48 @@ fn files(name: &str, script: &Script) -> Vec<(String, String)> {
     let mut files = vec![
         (SEED_FILE.to_owned(), include_str!("new/templates/seed.json").to_owned()),
         (".gitignore".to_owned(), ".datamigration/\nnode_modules/\n".to_owned()),
-        of_base("migration.yaml", filled(include_str!("new/templates/migration.yaml"), "dev")),
-        of_base("kustomization.yaml", filled(include_str!("new/templates/base.yaml"), "dev")),
         of_base("datamigration.yaml", CONFIGURATION.to_owned()),
-        of_base(script.file, script.text.to_owned()),
         overlay("dev"),
         overlay("production"),
     ];
-    if script.file == "main.mjs" {
-        files.push(("package.json".into(), include_str!("new/templates/package.json").into()));
-    }
+    let (manifest, kustomization) = match source {
+        Source::Script(script) => {
+            files.push(of_base(script.file, script.text.to_owned()));
+            if script.file == "main.mjs" {
+                let package = include_str!("new/templates/package.json");
+                files.push(("package.json".into(), package.into()));
+            }
+            (include_str!("new/templates/migration.yaml"), include_str!("new/templates/base.yaml"))
+        }
+        Source::Transform => (
+            include_str!("new/templates/transform.yaml"),
+            include_str!("new/templates/transform_base.yaml"),
+        ),
+    };
+    files.push(of_base("migration.yaml", filled(manifest, "dev")));
+    files.push(of_base("kustomization.yaml", filled(kustomization, "dev")));
     files
 }
 
-fn told(folder: &Path, script: &Script) -> String {
-    let (folder, file) = (folder.display(), script.file);
+fn what_is_next(folder: &Path, source: &Source) -> String {
+    let folder = folder.display();
+    let (needs, edit) = match source {
+        Source::Script(Script { file, needs, .. }) => (
+            format!(" ({needs} needed)"),
+            format!(
+                "  base/{file}            what changes\n  base/migration.yaml     the description and \
+                 the image"
+            ),
+        ),
+        Source::Transform => (
+            String::new(),
+            "  base/migration.yaml     the description, which items change and how".to_owned(),
+        ),
+    };
     format!(
-        "{folder} is ready for a dry run ({} needed):\n  datamigration run {folder}\n\nLines marked \
-         EDIT are yours to change:\n  base/{file}            what changes\n  base/migration.yaml     \
-         the description and the image\n  {SEED_FILE}               tables and items to try it on\n\n\
-         Then: datamigration lint {folder}",
-        script.needs
+        "{folder} is ready for a dry run{needs}:\n  datamigration run {folder}\n\nLines marked EDIT \
+         are yours to change:\n{edit}\n  {SEED_FILE}               tables and items to try it on\n\n\
+         Then: datamigration lint {folder}"
     )
 }
 
@@ -187,20 +228,27 @@ mod tests {
     #[test]
     fn a_new_folder_has_no_placeholder_left_and_is_never_written_twice() {
         let root = tempfile::tempdir().unwrap();
-        for (at, (node, shell)) in [(false, false), (true, false), (false, true)].iter().enumerate()
-        {
+        let none = Language { python: false, node: false, shell: false, transform: false };
+        let languages = [
+            none,
+            Language { node: true, ..none },
+            Language { shell: true, ..none },
+            Language { transform: true, ..none },
+        ];
+        for (at, language) in languages.into_iter().enumerate() {
             let folder = root.path().join(format!("m{at}"));
-            let language = Language { python: false, node: *node, shell: *shell };
             let flags = Flags { folder: folder.clone(), language };
             new(&flags).unwrap();
             assert!(matches!(new(&flags), Err(NewError::Exists(_))));
-            for (path, _) in files(&format!("m{at}"), &language.script()) {
+            for (path, _) in files(&format!("m{at}"), &language.source()) {
                 let text = fs::read_to_string(folder.join(&path)).unwrap();
                 assert!(!text.contains("{{"), "{path}: {text}");
             }
             let migration = crate::folder::Folder::read(&folder).unwrap();
             let named = migration.migration.metadata.name.clone().unwrap();
-            assert_eq!(migration.config_map(&named).unwrap().len(), 1);
+            if !language.transform {
+                assert_eq!(migration.config_map(&named).unwrap().len(), 1);
+            }
             let found = crate::lint::findings(&folder);
             let errors: Vec<_> = found.iter().filter(|finding| finding.is_error()).collect();
             assert!(errors.is_empty(), "{errors:?}");

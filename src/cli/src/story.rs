@@ -118,6 +118,9 @@ fn place(migration: &DataMigration, target: Option<&MigrationTarget>) -> String 
 }
 
 fn program(migration: &DataMigration) -> String {
+    if let Some(transform) = &migration.spec.transform {
+        return format!("transform of {}", transform.table);
+    }
     match (&migration.spec.script, &migration.spec.container) {
         (Some(script), _) => {
             let what = match (&script.file, script.command.is_empty()) {

@@ -21,4 +21,5 @@ pub mod program_files;
 pub mod program_log;
 pub mod report;
 pub mod restored;
+pub mod transform;
 pub mod verdict;

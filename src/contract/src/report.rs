@@ -86,6 +86,9 @@ pub struct GuardResult {
     /// Why the run wrote nothing: what the ledger said of it when it was about to write first.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub gave_way: Option<Verdict>,
+    /// What a transform did; absent where a program ran.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub transform: Option<TransformResult>,
 }
 
 impl GuardResult {

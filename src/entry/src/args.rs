@@ -23,6 +23,10 @@ Usage:
       Ends with the program's exit code, 128 + n if signal n ended it, 127 or 126 if it was not
       found or could not be started, 125 for an error in these arguments.
 
+  datamigration-entry transform --guard ADDR --dir DIR
+      Has the guard at that address carry out the transform of the folder's transform.json, and ends
+      with the exit code that stands for its end.
+
   datamigration-entry --version | --help
 ";
 
@@ -33,10 +37,21 @@ pub enum Verb {
     Prepare(Prepare),
     /// Run the program.
     Run(Run),
+    /// Have a transform carried out.
+    Transform(TransformArgs),
     /// Print [`USAGE`].
     Help,
     /// Print the version.
     Version,
+}
+
+/// A transform and who carries it out.
+#[derive(Debug, PartialEq, Eq)]
+pub struct TransformArgs {
+    /// Address of the guard.
+    pub guard: String,
+    /// Folder with the transform and its lookup files.
+    pub dir: PathBuf,
 }
 
 /// The folders an init container fills.
@@ -99,7 +114,7 @@ pub enum Program {
 #[derive(Debug, PartialEq, Eq, thiserror::Error)]
 pub enum ArgsError {
     /// Nothing, or an unknown word, where the verb should be.
-    #[error("the first argument must be prepare or run")]
+    #[error("the first argument must be prepare, run or transform")]
     Verb,
     /// A flag that the verb does not know.
     #[error("{0} is not a flag of this verb")]
@@ -119,10 +134,17 @@ pub fn parse(args: impl IntoIterator<Item = OsString>) -> Result<Verb, ArgsError
     match verb.to_str() {
         Some("prepare") => prepare(args).map(Verb::Prepare),
         Some("run") => run(args).map(Verb::Run),
+        Some("transform") => transform(args).map(Verb::Transform),
         Some("help" | "--help" | "-h") => Ok(Verb::Help),
         Some("--version" | "-V") => Ok(Verb::Version),
         _ => Err(ArgsError::Verb),
     }
+}
+
+fn transform(args: impl Iterator<Item = OsString>) -> Result<TransformArgs, ArgsError> {
+    let [guard, dir] = flags(args, ["--guard", "--dir"], None)?;
+    let guard = guard.ok_or(ArgsError::Missing("--guard"))?.to_string_lossy().into_owned();
+    Ok(TransformArgs { guard, dir: dir.ok_or(ArgsError::Missing("--dir"))?.into() })
 }
 
 fn prepare(args: impl Iterator<Item = OsString>) -> Result<Prepare, ArgsError> {

@@ -19,3 +19,4 @@ pub mod result;
 pub mod run;
 pub mod shebang;
 pub mod tail;
+pub mod transform;

@@ -5,7 +5,7 @@ use std::process::ExitCode;
 
 use dm_contract::error_chain::chain;
 use dm_entry::args::{self, USAGE, Verb};
-use dm_entry::{prepare, run};
+use dm_entry::{prepare, run, transform};
 
 /// The command line was not understood: no code that a shell or a started program would give first.
 const EXIT_USAGE: u8 = 125;
@@ -15,6 +15,13 @@ fn main() -> ExitCode {
         Ok(Verb::Run(args)) => ExitCode::from(run::run(&args)),
         Ok(Verb::Prepare(args)) => match prepare::prepare(&args) {
             Ok(()) => ExitCode::SUCCESS,
+            Err(error) => {
+                eprintln!("datamigration-entry: {}", chain(&error));
+                ExitCode::FAILURE
+            }
+        },
+        Ok(Verb::Transform(args)) => match transform::transform(&args) {
+            Ok(code) => ExitCode::from(code),
             Err(error) => {
                 eprintln!("datamigration-entry: {}", chain(&error));
                 ExitCode::FAILURE

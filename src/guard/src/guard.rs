@@ -15,9 +15,11 @@ use tokio::task::JoinHandle;
 
 use crate::clients::Clients;
 use crate::control::Control;
+use crate::limits;
 use crate::run::Run;
 use crate::server::Server;
 use crate::token::ControlToken;
+use crate::transform::Transforms;
 use crate::wire::{Regions, Serves};
 use crate::{control, listen, restart};
 
@@ -59,6 +61,7 @@ pub struct Guard {
     pub control_address: SocketAddr,
     engine: Arc<Engine>,
     server: Arc<Server>,
+    transforms: Arc<Transforms>,
     tasks: [JoinHandle<()>; 2],
 }
 
@@ -88,7 +91,9 @@ impl Guard {
             signed_for: Regions::Its,
             clients: options.clients.clone(),
         };
-        let server = Arc::new(Server::new(Arc::clone(&engine), whom));
+        let transforms = Arc::new(Transforms::new(plan, Arc::clone(&engine)));
+        let server = Server::new(Arc::clone(&engine), whom);
+        let server = Arc::new(server.with_transforms(Arc::clone(&transforms)));
         let run = Run::Program(Arc::clone(&engine));
         if let Some(folder) = &options.state_dir {
             restart::take_up_control(folder, &run).map_err(StartError::StateDir)?;
@@ -103,7 +108,7 @@ impl Guard {
             mode = ?plan.mode, %program_address, %control_address, ?start,
             migration = plan.run.name, run = plan.run.number, "guard serves"
         );
-        Ok(Self { program_address, control_address, engine, server, tasks })
+        Ok(Self { program_address, control_address, engine, server, transforms, tasks })
     }
 
     /// What is behind it; still there when it has stopped.
@@ -119,18 +124,18 @@ impl Guard {
     /// Lets the requests in work end and tells what the run did.
     pub async fn stop(self) -> GuardResult {
         self.engine.let_nothing_wait();
+        if tokio::time::timeout(limits::GUARD_DRAIN_MAX, self.transforms.stop()).await.is_err() {
+            tracing::warn!("stopped with a transform still under way");
+        }
         self.server.drain().await;
         for task in &self.tasks {
             task.abort();
         }
         let closed = self.engine.close().await;
         let mut result = self.engine.result();
+        result.transform = self.transforms.result();
         if !closed && result.problem.is_none() {
-            result.problem = Some(
-                "The last of the journal could not be written: of some writes it is not noted \
-                 whether they were carried out. A restore finds out by itself."
-                    .to_owned(),
-            );
+            result.problem = Some(JOURNAL_NOT_CLOSED.to_owned());
         }
         tracing::info!(
             requests = result.requests,
@@ -141,6 +146,10 @@ impl Guard {
         result
     }
 }
+
+/// Problem of a run whose journal could not be closed.
+pub const JOURNAL_NOT_CLOSED: &str = "The last of the journal could not be written: of some writes it is \
+     not noted whether they were carried out. A restore finds out by itself.";
 
 /// The result of a run of which nothing was seen.
 pub fn empty_result(mode: Mode) -> GuardResult {
@@ -165,6 +174,7 @@ pub fn empty_result(mode: Mode) -> GuardResult {
         archived: None,
         database: None,
         gave_way: None,
+        transform: None,
     }
 }
 

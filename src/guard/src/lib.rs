@@ -26,7 +26,8 @@ pub mod termination;
 #[cfg(test)]
 mod testing;
 pub mod token;
+pub mod transform;
 mod wire;
 
 pub use embedded::Embedded;
-pub use guard::{Guard, Options, StartError, empty_result};
+pub use guard::{Guard, JOURNAL_NOT_CLOSED, Options, StartError, empty_result};

@@ -7,10 +7,11 @@ use std::sync::Arc;
 use crate::limits;
 use bytes::{Bytes, BytesMut};
 use dm_contract::plan::{PAUSED_PATH, SECOND_PASS_PATH};
+use dm_contract::transform::{ORDER_BYTES_MAX, ORDER_VERSION, TRANSFORM_PATH, TransformState};
 use dm_dynamodb::error::{ErrorCode, ServiceError};
 use dm_engine::{Answer, Engine};
 use http::{HeaderValue, Method, Request, Response, StatusCode, header, request};
-use http_body_util::BodyExt as _;
+use http_body_util::{BodyExt as _, Limited};
 use hyper::body::{Body as _, Incoming};
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
@@ -22,6 +23,7 @@ use crate::connections::{Connection, Connections, MakingRoom};
 use crate::memory::{self, Memory};
 use crate::open_files;
 use crate::poll_again::PollAgain;
+use crate::transform::Transforms;
 use crate::wire::{self, Asked, Body, NotACall, Serves};
 
 /// The program's side of the guard.
@@ -29,6 +31,8 @@ use crate::wire::{self, Asked, Body, NotACall, Serves};
 pub struct Server {
     engine: Arc<Engine>,
     serves: Serves,
+    /// None where the engine is a database and not a guard's.
+    transforms: Option<Arc<Transforms>>,
     requests: Arc<Semaphore>,
     memory: Memory,
 }
@@ -39,9 +43,16 @@ impl Server {
         Self {
             engine,
             serves,
+            transforms: None,
             requests: Arc::new(Semaphore::new(limits::REQUESTS_IN_FLIGHT_MAX)),
             memory: Memory::of_this_process(),
         }
+    }
+
+    /// The same server, which also takes orders for transforms.
+    #[must_use]
+    pub fn with_transforms(self, transforms: Arc<Transforms>) -> Self {
+        Self { transforms: Some(transforms), ..self }
     }
 
     /// Accepts connections for ever.
@@ -108,8 +119,10 @@ impl Server {
 
     async fn respond(&self, request: Request<Incoming>) -> Response<Body> {
         let (head, mut body) = request.into_parts();
-        if [SECOND_PASS_PATH, PAUSED_PATH].contains(&head.uri.path()) {
-            return self.entry(&head).await;
+        let path = head.uri.path();
+        let orders = path == TRANSFORM_PATH && self.transforms.is_some();
+        if orders || [SECOND_PASS_PATH, PAUSED_PATH].contains(&path) {
+            return self.entry(&head, &mut body).await;
         }
         let answer = match self.answer(&head, &mut body).await {
             Ok(answer) => answer,
@@ -126,7 +139,7 @@ impl Server {
     }
 
     /// What the entry program asks for, on the address that only the pod reaches.
-    async fn entry(&self, head: &request::Parts) -> Response<Body> {
+    async fn entry(&self, head: &request::Parts, body: &mut Incoming) -> Response<Body> {
         let presented = head.headers.get(header::AUTHORIZATION).map(HeaderValue::as_bytes);
         if !self.serves.clients.include_bearer(presented) {
             let said = Bytes::from_static(b"the program's access key is needed, as Bearer\n");
@@ -134,6 +147,9 @@ impl Server {
         }
         if head.uri.path() == SECOND_PASS_PATH {
             return second_pass(&self.engine, head);
+        }
+        if let (TRANSFORM_PATH, Some(transforms)) = (head.uri.path(), &self.transforms) {
+            return transform(transforms, head, body).await;
         }
         paused(&self.engine, head).await
     }
@@ -201,6 +217,43 @@ fn second_pass(engine: &Engine, head: &request::Parts) -> Response<Body> {
         (StatusCode::METHOD_NOT_ALLOWED, "POST is needed".to_owned())
     };
     tracing::info!(%status, said, "a second pass was asked for");
+    wire::plain(status, "text/plain", Bytes::from(said + "\n"))
+}
+
+/// The entry program has a transform carried out here: POST begins it, GET says how it ended, or after a
+/// while that it has not.
+async fn transform(
+    transforms: &Arc<Transforms>,
+    head: &request::Parts,
+    body: &mut Incoming,
+) -> Response<Body> {
+    let (status, said) = match head.method {
+        Method::POST => {
+            let limited = Limited::new(body, ORDER_BYTES_MAX).collect();
+            match tokio::time::timeout(limits::CLIENT_BODY_MAX, limited).await {
+                Ok(Ok(order)) => match transforms.begin(&order.to_bytes()) {
+                    Ok(()) => (StatusCode::OK, "the transform has begun".to_owned()),
+                    Err(error) => (StatusCode::BAD_REQUEST, error.to_string()),
+                },
+                Ok(Err(_)) | Err(_) => {
+                    (StatusCode::BAD_REQUEST, "the order did not come whole".to_owned())
+                }
+            }
+        }
+        Method::GET => {
+            let state = transforms.state();
+            match tokio::time::timeout(dm_contract::limits::PAUSED_ANSWER_MAX, state).await {
+                Ok(None) => (StatusCode::NOT_FOUND, "no transform was begun".to_owned()),
+                Ok(Some(state)) => (StatusCode::OK, serde_json::json!(state).to_string()),
+                Err(_) => {
+                    let state =
+                        TransformState { version: ORDER_VERSION, ..TransformState::default() };
+                    (StatusCode::OK, serde_json::json!(state).to_string())
+                }
+            }
+        }
+        _ => (StatusCode::METHOD_NOT_ALLOWED, "POST or GET is needed".to_owned()),
+    };
     wire::plain(status, "text/plain", Bytes::from(said + "\n"))
 }
 

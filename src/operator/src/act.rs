@@ -33,7 +33,7 @@ use crate::objects::{
 };
 use crate::read::observe::Observed;
 use crate::read::owned;
-use crate::runnable::{Program, Runnable};
+use crate::runnable::Runnable;
 
 /// Creates a run's files and its Job, or finds them already there.
 pub async fn create_run(
@@ -47,7 +47,7 @@ pub async fn create_run(
     let namespace = migration.namespace().unwrap_or_default();
     let maps: Api<ConfigMap> = Api::namespaced(client.clone(), &namespace);
     let jobs: Api<Job> = Api::namespaced(client.clone(), &namespace);
-    if let Program::Script { files, .. } = &runnable.program {
+    if let Some(files) = runnable.program.files() {
         let map = files::build(migration, record, files);
         let found = create(&maps, &map, migration, "ConfigMap").await?;
         if !adopt::is_same_copy(&found.object, &map) {
@@ -174,7 +174,8 @@ pub async fn launch(
     if let Some(isolation) = isolation {
         isolate::isolate(client, migration, run, job, isolation).await?;
     }
-    if migration.spec.script.is_some() && !run.kind.restores() {
+    let spec = &migration.spec;
+    if (spec.script.is_some() || spec.transform.is_some()) && !run.kind.restores() {
         keep_with(client, job).await?;
     }
     set_suspended(client, job, false).await

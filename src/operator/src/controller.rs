@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Instant;
 
+use dm_api::transform::TransformSource;
 use dm_api::{DataMigration, MIGRATION_NAME_ANNOTATION, MIGRATION_UID_LABEL, MigrationTarget};
 use dm_contract::error_chain::chain;
 use futures::{StreamExt as _, TryStreamExt as _};
@@ -80,7 +81,10 @@ pub async fn run(context: Context, namespace: Option<&str>, ready: Arc<AtomicBoo
         })
         .watches_stream(files.backoff(reconnect()).touched_objects(), move |map| {
             referring(&by_files, &map, |migration, name| {
-                migration.spec.script.as_ref().is_some_and(|s| s.config_map.name == name)
+                let of_transform = migration.spec.transform.as_ref();
+                let of_transform = of_transform.and_then(|source| source.config_map.as_ref());
+                let of_script = migration.spec.script.as_ref().map(|script| &script.config_map);
+                of_script.or(of_transform).is_some_and(|map| map.name == name)
             })
         })
         .watches_stream(dependencies.backoff(reconnect()).touched_objects(), move |other| {
@@ -123,6 +127,10 @@ fn slim(migration: &mut DataMigration) {
     migration.spec.container = None;
     migration.spec.pod_template = dm_api::migration::PodSettings::default();
     migration.spec.description = None;
+    if let Some(transform) = &mut migration.spec.transform {
+        let config_map = transform.config_map.take();
+        *transform = TransformSource { config_map, ..TransformSource::default() };
+    }
     if let Some(script) = &mut migration.spec.script {
         script.command.clear();
         script.args.clear();

@@ -34,7 +34,7 @@ use crate::history;
 use crate::objects::SETTINGS_DIGEST_ANNOTATION;
 use crate::objects::{image, names};
 use crate::read::view::{self, RunObjects};
-use crate::runnable::{Restoration, Runnable};
+use crate::runnable::{Program, Restoration, Runnable};
 
 /// What to do now.
 pub fn decide(situation: Situation<'_>) -> Step {
@@ -409,7 +409,11 @@ fn begin(
         accepted: situation.migration.spec.accept.clone(),
         archived: None,
         log: None,
-        image_id: history::image_tried(status, &runnable.digest, kind),
+        // The operator's own image carries out transforms, whichever it is.
+        image_id: match runnable.program {
+            Program::Transform { .. } => None,
+            _ => history::image_tried(status, &runnable.digest, kind),
+        },
     };
     Step::Begin { position: under_way::starting(&record), record: Box::new(record) }
 }

@@ -58,10 +58,25 @@ pub enum Program {
     },
     /// A program in an image.
     Container(ContainerProgram),
+    /// None of the author's: the guard carries out what these files declare.
+    Transform {
+        /// The declaration and its lookup files, by their path.
+        files: Files,
+    },
     /// None of the author's: what a run changed is taken back.
     Restore(Restoration),
     /// None: it was applied before this operator existed.
     Baseline,
+}
+
+impl Program {
+    /// Returns the files that its run gets a copy of.
+    pub fn files(&self) -> Option<&Files> {
+        match self {
+            Self::Script { files, .. } | Self::Transform { files } => Some(files),
+            Self::Container(_) | Self::Restore(_) | Self::Baseline => None,
+        }
+    }
 }
 
 /// The files of a program: path in its folder and content.

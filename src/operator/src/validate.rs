@@ -3,14 +3,15 @@
 
 mod names;
 mod restore;
+mod transform;
 
 use dm_api::condition::Reason;
-use dm_api::migration::{PodSettings, Script};
+use dm_api::migration::{FilesConfigMap, PodSettings, Script};
 use dm_api::script::{self, FilesProblem};
 use dm_api::{DataMigration, MigrationTarget};
 use dm_contract::identity::ProgramId;
 use dm_contract::plan::PROGRAM_ENVIRONMENT_RESERVED;
-use k8s_openapi::api::core::v1::{ConfigMap, EnvVar};
+use k8s_openapi::api::core::v1::EnvVar;
 
 use crate::history;
 use crate::limits;
@@ -56,28 +57,38 @@ pub fn validate(
         return Ok(put_together(migration, target, Program::Restore(restoration), digest, None));
     }
     if history::is_baseline_wanted(migration) {
-        let identity = match (&spec.script, &spec.container) {
-            (Some(script), None) => script_program(script, target, files).ok().map(|found| found.2),
-            (None, Some(container)) => Some(digest::of_container(None, container)),
-            (Some(_), Some(_)) | (None, None) => None,
+        let identity = match (&spec.script, &spec.container, &spec.transform) {
+            (Some(script), None, None) => {
+                script_program(script, target, files).ok().map(|found| found.2)
+            }
+            (None, Some(container), None) => Some(digest::of_container(None, container)),
+            (None, None, Some(source)) => {
+                transform::program(source, spec.on_item_error, target, files)
+                    .ok()
+                    .map(|found| found.2)
+            }
+            _ => None,
         };
         let digest = digest::of_baseline(target);
         return Ok(put_together(migration, target, Program::Baseline, digest, identity));
     }
     check_mounts(&spec.pod_template)?;
     check_pod(&spec.pod_template, target)?;
-    let (program, digest, identity) = match (&spec.script, &spec.container) {
-        (Some(script), None) => script_program(script, target, files)?,
-        (None, Some(container)) => {
+    let (program, digest, identity) = match (&spec.script, &spec.container, &spec.transform) {
+        (Some(script), None, None) => script_program(script, target, files)?,
+        (None, None, Some(source)) => {
+            transform::program(source, spec.on_item_error, target, files)?
+        }
+        (None, Some(container), None) => {
             check_env("spec.container.env", &container.env)?;
             let digest = digest::of_container(Some(target), container);
             let alone = digest::of_container(None, container);
             (Program::Container(container.clone()), digest, alone)
         }
-        (Some(_), Some(_)) | (None, None) => {
+        _ => {
             return Err(problem(
                 Reason::InvalidSpec,
-                "spec.script: give exactly one source: script or container".into(),
+                "spec.script: give exactly one source: script, container or transform".into(),
             ));
         }
     };
@@ -108,17 +119,7 @@ fn script_program(
     files: &FilesFound,
 ) -> Result<(Program, String, String), Problem> {
     check_env("spec.script.env", &script.env)?;
-    let FilesFound::Found(config_map) = files else {
-        return Err(problem(
-            Reason::ConfigMapNotFound,
-            format!(
-                "spec.script.configMap.name: there is no ConfigMap {} in this namespace. Create it \
-                 (kustomize's configMapGenerator makes it from files)",
-                script.config_map.name
-            ),
-        ));
-    };
-    let files = collect_files(script, config_map)?;
+    let files = collect_files("spec.script.configMap", &script.config_map, files)?;
     let file = if script.command.is_empty() {
         Some(script::file_to_run(script, &files).map_err(|problem| invalid(&problem))?)
     } else {
@@ -130,17 +131,31 @@ fn script_program(
 }
 
 /// The files of a ConfigMap under their paths.
-fn collect_files(script: &Script, config_map: &ConfigMap) -> Result<Files, Problem> {
+fn collect_files(
+    field: &str,
+    source: &FilesConfigMap,
+    found: &FilesFound,
+) -> Result<Files, Problem> {
+    let FilesFound::Found(config_map) = found else {
+        return Err(problem(
+            Reason::ConfigMapNotFound,
+            format!(
+                "{field}.name: there is no ConfigMap {} in this namespace. Create it (kustomize's \
+                 configMapGenerator makes it from files)",
+                source.name
+            ),
+        ));
+    };
     let text = config_map.data.iter().flatten().map(|(key, text)| (key, text.as_bytes()));
     let binary = config_map.binary_data.iter().flatten().map(|(key, bytes)| (key, &*bytes.0));
     let all = text.chain(binary).map(|(key, bytes)| (key.clone(), bytes.to_vec())).collect();
-    let files = script::lay_out(script, &all).map_err(|problem| invalid(&problem))?;
+    let files = script::lay_out(field, source, &all).map_err(|problem| invalid(&problem))?;
     let size: usize = files.iter().map(|(path, bytes)| path.len() + bytes.len()).sum();
     if size > limits::FILES_BYTES_MAX {
         return Err(problem(
             Reason::InvalidSpec,
             format!(
-                "spec.script.configMap: the files have {size} bytes, more than the {} that can be \
+                "{field}: the files have {size} bytes, more than the {} that can be \
                  copied for a run. Put large data into the image",
                 limits::FILES_BYTES_MAX
             ),

@@ -255,6 +255,7 @@ fn a_guards_result_is_its_golden_file() {
             archived: Some(archived()),
             database: Some(database_id()),
             gave_way: Some(differs()),
+            transform: None,
         },
     );
 }

@@ -38,6 +38,7 @@ pub fn page(content: &Content<'_>) -> String {
             (run::tiles(report))
             (findings(content))
             (run::comparison(content.comparison))
+            (run::transform(report))
             (tables::section(report))
             (items::section(content))
             (chart::section(report))

@@ -18,6 +18,7 @@ pub mod numbers;
 pub mod printed;
 pub mod shown;
 pub mod terminal;
+pub mod transform;
 pub mod words;
 
 #[cfg(test)]

@@ -12,6 +12,7 @@ use dm_contract::report::{Fidelity, OperationCount};
 use crate::Content;
 use crate::compare::Comparison;
 use crate::numbers::count;
+use crate::transform;
 use crate::words::{self, Tone};
 use escape::{code, text};
 
@@ -40,6 +41,7 @@ pub fn comment(content: &Content<'_>) -> String {
     body += &notices(content);
     body += &content.comparison.map(compared).unwrap_or_default();
     body += &table::overview(report, ROWS_MAX);
+    body += &transformed(content);
     body += &calls(content);
     let room = BYTES_MAX.saturating_sub(body.len() + TAIL_BYTES_MAX);
     body += &table::details(content, room);
@@ -88,6 +90,25 @@ fn notices(content: &Content<'_>) -> String {
         lines += &format!("- and {} more\n", count(left_out as u64));
     }
     if lines.is_empty() { lines } else { lines + "\n" }
+}
+
+/// What became of a transform's items, and which could not be changed.
+fn transformed(content: &Content<'_>) -> String {
+    let result = &content.report.result;
+    let Some(done) = &result.transform else { return String::new() };
+    let mut body = format!("**Items**: {}\n\n", text(&transform::counts(result.mode, done)));
+    let (failures, more) = transform::failures(done);
+    for failure in &failures {
+        let item = code(&failure.item, CELL_CHARS_MAX);
+        body += &format!("- {item}: {}\n", text(&failure.reason));
+    }
+    if more > 0 {
+        body += &format!("- and {} more\n", count(more));
+    }
+    if !failures.is_empty() {
+        body += "\n";
+    }
+    body
 }
 
 fn compared(comparison: &Comparison) -> String {

@@ -48,6 +48,7 @@ pub fn report(mode: Mode) -> RunReport {
         archived: None,
         database: None,
         gave_way: None,
+        transform: None,
     };
     RunReport { result, about: Some(about), timeline: None }
 }

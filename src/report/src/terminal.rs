@@ -3,12 +3,13 @@
 use dm_contract::plan::Mode;
 use dm_contract::report::{
     AttributeEffect, ChangedItem, DryRunResult, Fidelity, GuardResult, ItemChange, OperationCount,
-    Remark, TableEffect, example,
+    Remark, TableEffect, TransformResult, example,
 };
 
 use crate::file::{End, RunReport};
 use crate::numbers::count;
 use crate::shown;
+use crate::transform;
 use crate::words;
 
 /// Tables, attributes of one table, and remarks that are listed; the rest is counted.
@@ -33,9 +34,12 @@ pub fn text(report: &RunReport, beside: Beside<'_>) -> String {
     let mut lines = vec![head(report)];
     let database = report.about.as_ref().and_then(|about| about.database.as_deref());
     lines.extend(database.map(|database| labelled("database", &message(database))));
-    lines.extend(ended(report).map(|end| labelled("program", &end)));
+    match &result.transform {
+        Some(done) => lines.extend(of_transform(result.mode, done)),
+        None => lines.extend(ended(report).map(|end| labelled("program", &end))),
+    }
     lines.extend(result.problem.as_ref().map(|problem| labelled("problem", &message(problem))));
-    if result.requests == 0 {
+    if result.requests == 0 && result.transform.is_none() {
         lines.extend(no_request(report.end()));
         return finish(lines, result, beside);
     }
@@ -98,6 +102,16 @@ fn ended(report: &RunReport) -> Option<String> {
             "was interrupted: signal {signal} asked it to stop, and it ended with exit code 0{after}"
         )),
     }
+}
+
+fn of_transform(mode: Mode, result: &TransformResult) -> Vec<String> {
+    let mut lines = vec![labelled("items", &transform::counts(mode, result))];
+    lines.extend(transform::ended(result).map(|end| labelled("ended", &end)));
+    let (failures, left_out) = transform::failures(result);
+    let failed = |failure: &transform::Failure| format!("    {}: {}", failure.item, failure.reason);
+    lines.extend(failures.iter().map(failed));
+    lines.extend((left_out > 0).then(|| format!("    and {} more", count(left_out))));
+    lines
 }
 
 fn no_request(end: Option<End>) -> Vec<String> {

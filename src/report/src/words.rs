@@ -8,6 +8,7 @@ use dm_contract::report::{
 use crate::file::{About, End, RunReport};
 use crate::numbers::{count, counted, span, span_ms, units};
 use crate::shown;
+use crate::transform;
 
 /// Tables that a sentence names; the rest is counted.
 const NAMED_MAX: usize = 5;
@@ -61,7 +62,7 @@ pub fn headline(report: &RunReport) -> Notice {
 /// What changed, or would change, in a sentence.
 pub fn summary(report: &RunReport) -> String {
     let result = &report.result;
-    if result.requests == 0 {
+    if result.requests == 0 && result.transform.is_none() {
         return "The program sent no request to the guard, so nothing is known of it.".into();
     }
     let changed: Vec<&TableEffect> = result.tables.iter().filter(|table| table.changes()).collect();
@@ -107,7 +108,10 @@ pub fn notices(report: &RunReport) -> Vec<Notice> {
     let mut all = Vec::new();
     let message = |text: &str| shown::text(text, MESSAGE_CHARS_MAX).noted();
     all.extend(result.problem.iter().map(|problem| notice(Tone::Bad, message(problem))));
-    all.extend(report.about.as_ref().and_then(ended));
+    all.extend(match &result.transform {
+        Some(done) => transform::ended(done).map(|text| notice(Tone::Bad, text)),
+        None => report.about.as_ref().and_then(ended),
+    });
     all.extend(refused(result));
     all.extend(removed(report));
     if let Some(again) = second_pass(report) {
@@ -165,6 +169,11 @@ fn ended(about: &About) -> Option<Notice> {
     Some(notice(Tone::Bad, text))
 }
 
+/// What sent the requests.
+pub fn source(result: &GuardResult) -> &'static str {
+    if result.transform.is_some() { "transform" } else { "program" }
+}
+
 fn refused(result: &GuardResult) -> Option<Notice> {
     let calls = |fidelity| {
         let of = result.remarks.iter().filter(|remark| remark.fidelity == fidelity);
@@ -175,8 +184,9 @@ fn refused(result: &GuardResult) -> Option<Notice> {
     if refused > 0 {
         let were = if refused == 1 { "was" } else { "were" };
         let text = format!(
-            "{} {were} refused: the program got an error, so the result may be incomplete.",
-            counted(refused, "call")
+            "{} {were} refused: the {} got an error, so the result may be incomplete.",
+            counted(refused, "call"),
+            source(result)
         );
         return Some(notice(Tone::Bad, text));
     }
@@ -225,13 +235,14 @@ pub fn second_pass(report: &RunReport) -> Option<Again> {
     let dry_run = report.result.dry_run.as_ref()?;
     let Some(pass) = &dry_run.second_pass else {
         let skipped = about.second_pass && about.end.is_some_and(End::failed);
-        let text = "skipped, because the program failed".to_owned();
+        let text = format!("skipped, because the {} failed", source(&report.result));
         return skipped.then_some(Again { safe: None, text });
     };
+    let who = source(&report.result);
     let why = match about.second_end {
-        Some(End::Exited(code)) if code != 0 => format!("the program ended with exit code {code}"),
-        Some(End::Signaled(signal)) => format!("signal {signal} ended the program"),
-        Some(End::Interrupted(signal)) => format!("signal {signal} asked the program to stop"),
+        Some(End::Exited(code)) if code != 0 => format!("the {who} ended with exit code {code}"),
+        Some(End::Signaled(signal)) => format!("signal {signal} ended the {who}"),
+        Some(End::Interrupted(signal)) => format!("signal {signal} asked the {who} to stop"),
         _ if pass.is_safe().is_none() => {
             let text =
                 "the program sent no request, so whether it is safe to run again is not known";

@@ -36,7 +36,7 @@ pub(crate) async fn describe(
         Some(name) => Some(described(engine, "to.table", name).await?.0),
         None => None,
     };
-    transform.check_tables(&table, to.as_ref()).map_err(|error| error.to_string())?;
+    transform.check_tables(&table, to.as_ref()).map_err(|error| error.in_spec())?;
     Ok(Described { table, to, bytes })
 }
 
@@ -49,10 +49,11 @@ async fn described(
     let answer =
         send(engine, Operation::DescribeTable, body).await.map_err(|error| match error {
             RequestError::Run { name: error, .. } if error == "ResourceNotFoundException" => {
-                format!("{field}: there is no table {name}")
+                format!("spec.transform.{field}: there is no table {name}")
             }
-            error => format!("{field}: {error}"),
+            error => format!("spec.transform.{field}: {error}"),
         })?;
-    let schema = TableSchema::from_json(&answer).map_err(|error| format!("{field}: {error}"))?;
+    let schema = TableSchema::from_json(&answer)
+        .map_err(|error| format!("spec.transform.{field}: {error}"))?;
     Ok((schema, answer["Table"]["TableSizeBytes"].as_u64().unwrap_or_default()))
 }

@@ -2,6 +2,9 @@
 
 use dm_dynamodb::value::NumberError;
 
+/// The field of a mistake that no single field has.
+pub(crate) const WHOLE: &str = "transform";
+
 /// A mistake in a transform's declaration: which field, where in its text, and what to do.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub struct SpecError {
@@ -18,6 +21,16 @@ impl std::fmt::Display for SpecError {
         match self.column {
             Some(column) => write!(f, "{}, column {column}: {}", self.field, self.message),
             None => write!(f, "{}: {}", self.field, self.message),
+        }
+    }
+}
+
+impl SpecError {
+    /// Says the same with the field's path in the whole spec: `spec.transform.set.price, column 5: …`.
+    pub fn in_spec(&self) -> String {
+        match self.field.as_str() {
+            WHOLE => format!("spec.{self}"),
+            _ => format!("spec.{WHOLE}.{self}"),
         }
     }
 }

@@ -5,15 +5,15 @@ use std::sync::Arc;
 
 use dm_dynamodb::value::AttributeValue;
 
+use crate::error::Cause;
 use crate::error::Result;
-use crate::error::{Cause, SpecError};
 use crate::limits::LOOKUP_ROWS_MAX;
 use crate::{json_text, number};
 
 /// The lookup files of a transform.
 #[derive(Clone, Debug, Default)]
 pub struct Files {
-    tables: BTreeMap<String, Table>,
+    tables: BTreeMap<String, std::result::Result<Table, String>>,
 }
 
 /// The columns of one file.
@@ -38,10 +38,8 @@ pub(crate) struct NoColumn {
 
 impl Files {
     /// Reads files by their names: `.csv` with a header, whose first column is the key, and `.json`, an
-    /// object of objects. Others are not lookup files.
-    pub fn read<'f>(
-        files: impl IntoIterator<Item = (&'f str, &'f [u8])>,
-    ) -> std::result::Result<Self, SpecError> {
+    /// object of objects. What is wrong with one is a mistake of the lookup that names it.
+    pub fn read<'f>(files: impl IntoIterator<Item = (&'f str, &'f [u8])>) -> Self {
         let mut tables = BTreeMap::new();
         for (name, bytes) in files {
             let table = match name.rsplit_once('.') {
@@ -49,14 +47,9 @@ impl Files {
                 Some((_, suffix)) if suffix.eq_ignore_ascii_case("json") => json(name, bytes),
                 _ => continue,
             };
-            let table = table.map_err(|why| SpecError {
-                field: "files".into(),
-                column: None,
-                message: format!("{name}: {why}"),
-            })?;
             tables.insert(name.to_owned(), table);
         }
-        Ok(Self { tables })
+        Self { tables }
     }
 
     pub(crate) fn column(
@@ -75,12 +68,16 @@ impl Files {
             return Err(NoColumn {
                 of_column: false,
                 message: format!(
-                    "there is no file {file} in files.configMap ({}); lookup files end with .csv or \
+                    "there is no file {file} in configMap ({}); lookup files end with .csv or \
                      .json",
                     list(self.tables.keys().collect())
                 ),
             });
         };
+        let table = table.as_ref().map_err(|why| NoColumn {
+            of_column: false,
+            message: format!("{file} cannot be looked up: {why}"),
+        })?;
         table.columns.get(column).cloned().ok_or_else(|| NoColumn {
             of_column: true,
             message: format!(
@@ -172,33 +169,27 @@ mod tests {
     use super::*;
 
     fn check(name: &str, text: &str, expected: &str) {
-        let error = Files::read([(name, text.as_bytes())]).unwrap_err();
-        assert_eq!(error.to_string(), expected);
+        let files = Files::read([(name, text.as_bytes())]);
+        let Err(no) = files.column(name, "v") else { panic!("{name} {text} has the column") };
+        assert_eq!(no.message, format!("{name} cannot be looked up: {expected}"));
     }
 
     #[test]
     fn files_that_cannot_be_looked_up_are_named() {
-        check(
-            "a.csv",
-            "key\n",
-            "files: a.csv: a lookup file has a header with a key and at least one column",
-        );
-        check("a.csv", "k,v,v\n", "files: a.csv: the header has the column v twice");
-        check(
-            "a.csv",
-            "k,v\nx,1\nx,2\n",
-            "files: a.csv: line 3 has a key that an earlier line has",
-        );
-        check("a.json", "[]", "files: a.json: it is no object of rows by their keys");
-        check("a.json", "{\"x\": 1}", "files: a.json: each row is an object of columns");
-        check("a.json", "{", "files: a.json: the string is no JSON: an object does not end");
-        let uneven = Files::read([("a.csv", b"k,v\nx\n".as_slice())]).unwrap_err();
-        assert!(uneven.to_string().starts_with("files: a.csv: CSV error"), "{uneven}");
+        check("a.csv", "key\n", "a lookup file has a header with a key and at least one column");
+        check("a.csv", "k,v,v\n", "the header has the column v twice");
+        check("a.csv", "k,v\nx,1\nx,2\n", "line 3 has a key that an earlier line has");
+        check("a.json", "[]", "it is no object of rows by their keys");
+        check("a.json", "{\"x\": 1}", "each row is an object of columns");
+        check("a.json", "{", "the string is no JSON: an object does not end");
+        let uneven = Files::read([("a.csv", b"k,v\nx\n".as_slice())]);
+        let Err(no) = uneven.column("a.csv", "v") else { panic!("an uneven file is read") };
+        assert!(no.message.starts_with("a.csv cannot be looked up: CSV error"), "{}", no.message);
     }
 
     #[test]
     fn other_files_are_not_read() {
         let files = Files::read([("README.md", b"x".as_slice()), ("a.CSV", b"k,v\n".as_slice())]);
-        assert_eq!(files.unwrap().tables.keys().collect::<Vec<_>>(), ["a.CSV"]);
+        assert_eq!(files.tables.keys().collect::<Vec<_>>(), ["a.CSV"]);
     }
 }

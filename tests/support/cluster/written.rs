@@ -42,6 +42,11 @@ impl Written {
         Self::with(name, json!({"container": container}))
     }
 
+    /// A transform.
+    pub fn transform(name: &str, transform: &Value) -> Self {
+        Self::with(name, json!({"transform": transform}))
+    }
+
     fn with(name: &str, mut spec: Value) -> Self {
         spec["target"] = json!({"name": TARGET});
         // Most programs of these tests are about their pods.

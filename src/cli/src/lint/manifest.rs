@@ -4,6 +4,7 @@ use std::fs;
 use std::path::Path;
 
 use crate::folder::{Folder, FolderError};
+use crate::work;
 
 use super::Finding;
 
@@ -37,11 +38,19 @@ pub fn findings(folder: &Folder, path: &Path) -> Vec<Finding> {
         let message = format!("metadata.name is {name}, and the folder is called {of_folder}");
         found.push(Finding::warning(manifest, line_of(manifest, "name"), message));
     }
-    let image = match (&spec.script, &spec.container) {
-        (Some(script), None) => &script.image,
-        (None, Some(container)) => &container.image,
-        (Some(_), Some(_)) | (None, None) => {
-            let message = "spec: give exactly one source: script or container";
+    let image = match (&spec.script, &spec.container, &spec.transform) {
+        (Some(script), None, None) => &script.image,
+        (None, Some(container), None) => &container.image,
+        (None, None, Some(source)) => {
+            // The transform itself is read as `run` reads it.
+            if let Err(error) = work::of_transform(folder, source) {
+                let line = line_of(manifest, "transform");
+                found.push(Finding::error(manifest, line, error.to_string()));
+            }
+            return found;
+        }
+        _ => {
+            let message = "spec: give exactly one source: script, container or transform";
             found.push(Finding::error(manifest, line_of(manifest, "spec"), message));
             return found;
         }

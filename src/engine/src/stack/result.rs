@@ -70,6 +70,7 @@ impl Engine {
             Bottom::Overlay(_) | Bottom::Apply(_) | Bottom::Closed(..) => (None, None, None),
         };
         GuardResult {
+            transform: None,
             version: REPORT_VERSION,
             mode: self.mode,
             requests: self.tally.requests(),

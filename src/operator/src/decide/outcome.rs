@@ -7,6 +7,7 @@ mod facts;
 mod gave_way;
 pub(crate) mod outage;
 mod restored;
+mod transform;
 pub mod unseen;
 mod words;
 
@@ -124,6 +125,7 @@ pub fn of(record: &RunRecord, objects: RunObjects<'_>) -> Option<Outcome> {
     outcome.wrote_nothing = record.kind == RunKind::Apply && wrote_nothing(objects, &outcome);
     gave_way::complete(&cause, &mut outcome);
     complete_dry_run(record.kind, &mut outcome);
+    transform::complete(&cause, &mut outcome);
     outcome.message = message(record.kind, &cause, &outcome);
     outage::complete(&cause, &mut outcome);
     outcome.what_now = advice::what_now(record, &outcome);

@@ -54,6 +54,7 @@ pub fn failed(status: &DataMigrationStatus, run: &RunRecord) -> Position {
     let phase = match run.kind {
         RunKind::DryRun if run.reason == Some(Reason::NoRequestsSeen) => Phase::NoRequestsSeen,
         RunKind::DryRun => Phase::DryRunFailed,
+        RunKind::Apply if run.reason == Some(Reason::PartiallyFailed) => Phase::PartiallyFailed,
         RunKind::Apply => Phase::Failed,
         RunKind::RestorePreview => Phase::RestorePreviewFailed,
         RunKind::Restore => Phase::RestoreFailed,

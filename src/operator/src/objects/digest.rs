@@ -26,6 +26,9 @@ struct Fingerprint<'a> {
     target: Option<TargetFingerprint<'a>>,
     script: Option<ScriptFingerprint<'a>>,
     container: Option<&'a ContainerProgram>,
+    /// Digests of a transform's files, its declaration among them.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    transform: Option<BTreeMap<&'a str, String>>,
 }
 
 #[derive(Serialize)]
@@ -127,6 +130,20 @@ pub fn of_script(
             env: &script.env,
         }),
         container: None,
+        transform: None,
+    })
+}
+
+/// Digest of a transform with its lookup files, on a target if one is given. The guard's image does not
+/// belong to it: another version of the operator carries out the same.
+pub fn of_transform(target: Option<&MigrationTarget>, files: &Files) -> String {
+    let files = files.iter().map(|(path, bytes)| (path.as_str(), of_bytes(bytes)));
+    of(&Fingerprint {
+        version: 1,
+        target: target.map(target_fingerprint),
+        script: None,
+        container: None,
+        transform: Some(files.collect()),
     })
 }
 
@@ -163,13 +180,14 @@ pub fn of_container(target: Option<&MigrationTarget>, container: &ContainerProgr
         target: target.map(target_fingerprint),
         script: None,
         container: Some(container),
+        transform: None,
     })
 }
 
 /// Digest of what was applied before: nothing but where.
 pub fn of_baseline(target: &MigrationTarget) -> String {
     let target = Some(target_fingerprint(target));
-    of(&Fingerprint { version: 1, target, script: None, container: None })
+    of(&Fingerprint { version: 1, target, script: None, container: None, transform: None })
 }
 
 /// Digest of a restore: what is taken back and how, on a target.

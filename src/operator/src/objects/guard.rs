@@ -137,7 +137,10 @@ fn plan(migration: &DataMigration, record: &RunRecord, runnable: &Runnable) -> P
         second_pass: program::has_second_pass(migration, record),
         restore: match &runnable.program {
             Program::Restore(restoration) => restore_plan(*restoration),
-            Program::Script { .. } | Program::Container(_) | Program::Baseline => None,
+            Program::Script { .. }
+            | Program::Container(_)
+            | Program::Transform { .. }
+            | Program::Baseline => None,
         },
         program: runnable.identity.clone(),
         accept: identity::accepted(record),

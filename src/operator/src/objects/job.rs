@@ -30,7 +30,7 @@ use crate::objects::{
     SETTINGS_DIGEST_ANNOTATION, Settings, archive, files, identity, literal, names, program,
     restore,
 };
-use crate::runnable::{Program, Runnable};
+use crate::runnable::Runnable;
 
 /// Annotations by which autoscalers leave a pod's node alone.
 const STAYS: [(&str, &str); 2] = [
@@ -160,7 +160,7 @@ fn pod(
         } else {
             PodSpec {
                 init_containers: Some(init_containers(migration, record, runnable, settings)),
-                containers: vec![program::container(migration, record, runnable)],
+                containers: vec![program::container(migration, record, runnable, settings)],
                 volumes: Some(volumes(record, runnable)),
                 ..pod_spec(record, runnable)
             }
@@ -203,7 +203,7 @@ fn ledger(
 fn prepare(runnable: &Runnable, settings: &Settings) -> Container {
     let mut args = vec!["prepare".into(), "--bin".into(), BIN_DIR.into()];
     let mut mounts = vec![mount("dm-bin", BIN_DIR, false)];
-    if let Program::Script { files, .. } = &runnable.program {
+    if let Some(files) = runnable.program.files() {
         args.extend(["--files".into(), FILES_DIR.into(), "--work".into(), WORK_DIR.into()]);
         args.extend(["--digest".into(), program_files::digest(files)]);
         mounts.push(mount(FILES_VOLUME, FILES_DIR, true));
@@ -237,7 +237,7 @@ pub fn of_prepare(target: &MigrationTarget, settings: &Settings) -> ResourceRequ
 
 fn volumes(record: &RunRecord, runnable: &Runnable) -> Vec<Volume> {
     let mut volumes = vec![empty("dm-bin"), empty("dm-state")];
-    if let Program::Script { files, .. } = &runnable.program {
+    if let Some(files) = runnable.program.files() {
         volumes.push(empty("dm-work"));
         volumes.push(Volume {
             name: FILES_VOLUME.into(),

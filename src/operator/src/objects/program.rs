@@ -8,7 +8,7 @@ use dm_contract::plan::{self, PROGRAM_PORT};
 use k8s_openapi::api::core::v1::{Container, EnvVar};
 
 use super::parts::{BIN_DIR, LOG_DIR, WORK_DIR, container_security, mount, variable};
-use super::{PROGRAM_CONTAINER, archive, literal};
+use super::{PROGRAM_CONTAINER, Settings, archive, literal};
 use crate::objects::image;
 use crate::runnable::{Program, Runnable};
 
@@ -42,6 +42,7 @@ pub(super) fn container(
     migration: &DataMigration,
     record: &RunRecord,
     runnable: &Runnable,
+    settings: &Settings,
 ) -> Container {
     let flags = entry_flags(migration, record, runnable);
     let has_log = has_log(runnable);
@@ -95,6 +96,24 @@ pub(super) fn container(
             env: Some(own_env(runnable, container)),
             ..in_image(base, &container.command, &container.args, flags)
         },
+        Program::Transform { .. } => {
+            mounts.push(mount("dm-work", WORK_DIR, false));
+            let mut args: Vec<String> = vec!["run".into(), "--dir".into(), WORK_DIR.into()];
+            args.extend(flags);
+            // The guard does the work; this container waits for it as it would for a program.
+            let guard = format!("127.0.0.1:{PROGRAM_PORT}");
+            let asks = ["--", ENTRY, "transform", "--guard", &guard, "--dir", WORK_DIR];
+            args.extend(asks.map(String::from));
+            Container {
+                image: Some(settings.agent_image.clone()),
+                image_pull_policy: Some(settings.agent_pull_policy.clone()),
+                command: Some(vec![ENTRY.into()]),
+                args: Some(args),
+                working_dir: Some(WORK_DIR.into()),
+                env: Some(program_env(runnable, &[])),
+                ..base
+            }
+        }
         // Its pod is another one; see `restore`.
         Program::Restore(_) | Program::Baseline => base,
     };

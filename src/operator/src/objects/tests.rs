@@ -155,6 +155,19 @@ fn the_job_of_an_image_with_every_setting_is_the_golden_one() {
 }
 
 #[test]
+fn the_job_of_a_transform_is_the_golden_one() {
+    let migration = samples::applying(json!({
+        "script": null, "secondPass": true,
+        "transform": {"table": "cars", "set": {"price": "weight / 2"}},
+    }));
+    let job = built(&migration, RunKind::DryRun);
+    check("job-transform-dry-run", &job);
+    let pod = pod_of(&job);
+    let guard = pod.init_containers.unwrap().pop().unwrap();
+    assert_eq!(pod.containers[0].image, guard.image, "the operator's own image, and no other");
+}
+
+#[test]
 fn the_copy_of_the_files_is_the_golden_one() {
     let migration = script();
     let Ok(runnable::Program::Script { files, .. }) = Ok::<_, ()>(runnable(&migration).program)

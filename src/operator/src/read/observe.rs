@@ -254,11 +254,14 @@ async fn files(
 ) -> Result<FilesFound, kube::Error> {
     // What is taken back needs no program any more.
     let restores = history::kind_wanted(migration).restores();
-    let Some(script) = migration.spec.script.as_ref().filter(|_| !restores) else {
+    let spec = &migration.spec;
+    let of_transform = spec.transform.as_ref().and_then(|source| source.config_map.as_ref());
+    let source = spec.script.as_ref().map(|script| &script.config_map).or(of_transform);
+    let Some(source) = source.filter(|_| !restores) else {
         return Ok(FilesFound::NotNeeded);
     };
     let api: Api<ConfigMap> = Api::namespaced(client.clone(), namespace);
-    let found = named(&api, &script.config_map.name).await?;
+    let found = named(&api, &source.name).await?;
     Ok(found.map_or(FilesFound::Missing, |map| FilesFound::Found(Box::new(map))))
 }
 
@@ -268,6 +271,7 @@ fn slim(mut migration: DataMigration) -> DataMigration {
     migration.metadata.annotations = None;
     let spec = &mut migration.spec;
     (spec.script, spec.container, spec.description) = (None, None, None);
+    spec.transform = None;
     spec.pod_template = PodSettings::default();
     migration
 }

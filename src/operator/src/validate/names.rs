@@ -17,6 +17,9 @@ pub fn check(migration: &DataMigration, target: Option<&MigrationTarget>) -> Res
     if let Some(script) = &spec.script {
         check_one("spec.script.configMap.name", &script.config_map.name)?;
     }
+    if let Some(map) = spec.transform.as_ref().and_then(|source| source.config_map.as_ref()) {
+        check_one("spec.transform.configMap.name", &map.name)?;
+    }
     let Some(target) = target else { return Ok(()) };
     let of_target = |field: &str| format!("target {}: spec.{field}", spec.target.name);
     let both = [

@@ -36,6 +36,65 @@ fn what_is_right_becomes_what_is_run() {
     assert!(matches!(found.unwrap().program, Program::Container(_)));
 }
 
+/// A spec with this transform.
+fn of_transform(transform: Value) -> Value {
+    json!({"script": null, "transform": transform})
+}
+
+#[test]
+fn a_transform_is_checked_to_its_last_column() {
+    let right = json!({
+        "table": "cars", "set": {"origin": "lookup('origins.csv', origin, 'name')"},
+        "configMap": {"name": "files"},
+    });
+    let found = |transform: Value, data: &FilesFound| {
+        let migration = migration(json!({"spec": of_transform(transform)}));
+        validate(&migration, Some(&target(json!({}))), None, data)
+    };
+    let origins = files(json!({"origins.csv": "origin,name\nUSA,United States\n"}));
+    let runnable = found(right.clone(), &origins).unwrap();
+    let names: Vec<&String> = runnable.program.files().unwrap().keys().collect();
+    assert_eq!(names, ["origins.csv", "transform.json"]);
+    let declared = &runnable.program.files().unwrap()["transform.json"];
+    let declared: Value = serde_json::from_slice(declared).unwrap();
+    assert_eq!(declared["version"], 1);
+    assert_eq!(declared["onItemError"], "Stop");
+    assert_eq!(declared["transform"]["table"], "cars");
+    let other = files(json!({"origins.csv": "origin,name\nUSA,U.S.\n"}));
+    assert_ne!(found(right.clone(), &other).unwrap().digest, runnable.digest, "files count");
+
+    let set = |text: &str| of_transform(json!({"table": "cars", "set": {"price": text}}));
+    for (spec, message) in [
+        (
+            set("1 + rond_to(weight)"),
+            "spec.transform.set.price, column 5: there is no function rond_to; did",
+        ),
+        (set("weight +"), "spec.transform.set.price, column 9: expected a value, found the end"),
+        (
+            set("lookup('x.csv', a, 'b')"),
+            "spec.transform.set.price, column 8: there is no file x.csv",
+        ),
+        (
+            of_transform(json!({"table": "cars", "convert": {"year": "BOOL"}})),
+            "spec.transform.convert.year: nothing is converted to BOOL",
+        ),
+        (
+            of_transform(json!({"table": "cars", "filter": "weight", "delete": true})),
+            "spec.transform.filter, column 1: expected a condition",
+        ),
+    ] {
+        invalid_spec(spec, message);
+    }
+    let problem = found(right.clone(), &FilesFound::Missing).unwrap_err();
+    assert_eq!(problem.reason, Reason::ConfigMapNotFound);
+    assert!(
+        problem.message.starts_with("spec.transform.configMap.name: there is no ConfigMap files")
+    );
+    let taken = files(json!({"origins.csv": "origin,name\n", "transform.json": "{}"}));
+    let problem = found(right, &taken).unwrap_err();
+    assert!(problem.message.contains("transform.json is the operator's"), "{}", problem.message);
+}
+
 #[test]
 fn a_missing_target_configmap_or_account_is_named() {
     let data = files(json!({"main.py": ""}));

@@ -88,6 +88,33 @@ async fn a_migration_is_tried_then_promoted_then_applied() {
 }
 
 #[tokio::test]
+async fn a_transform_is_tried_and_applied_and_a_wrong_one_starts_nothing() {
+    let mut world = World::new();
+    world.edit(|spec| {
+        spec["script"] = serde_json::Value::Null;
+        spec["transform"] =
+            serde_json::json!({"table": "cars", "set": {"price": "rond_to(weight, 50)"}});
+    });
+    world.until_quiet().await;
+    assert_eq!(world.status().phase, Some(Phase::Stalled));
+    let conditions = world.status().conditions;
+    let said = conditions.iter().find(|condition| condition.type_ == "Stalled").unwrap();
+    assert_eq!(said.reason, "InvalidSpec");
+    let mistake = "spec.transform.set.price, column 1: there is no function rond_to";
+    assert!(said.message.starts_with(mistake), "{}", said.message);
+    assert_eq!((tried(&world), applied(&world)), (0, 0));
+
+    world.edit(|spec| spec["transform"]["set"]["price"] = "round_to(weight, 50)".into());
+    world.until_quiet().await;
+    assert_eq!(world.status().phase, Some(Phase::DryRunOk));
+    world.promote();
+    world.until_quiet().await;
+    assert_eq!(world.status().phase, Some(Phase::Applied));
+    assert_eq!((tried(&world), applied(&world)), (1, 1));
+    check(&world, "nothing went wrong");
+}
+
+#[tokio::test]
 async fn a_program_that_fails_says_so_and_runs_again_only_when_it_is_told() {
     let mut world = World::new();
     world.until_quiet().await;

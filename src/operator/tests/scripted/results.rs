@@ -32,6 +32,7 @@ pub fn guard_result(mode: Mode) -> GuardResult {
         archived: None,
         database: None,
         gave_way: None,
+        transform: None,
     }
 }
 

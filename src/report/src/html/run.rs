@@ -7,6 +7,7 @@ use maud::{Markup, html};
 use crate::compare::Comparison;
 use crate::file::RunReport;
 use crate::numbers::{count, units};
+use crate::transform;
 use crate::words;
 
 /// Remarks that are listed.
@@ -99,12 +100,38 @@ pub fn calls(report: &RunReport) -> Markup {
         section.card aria-labelledby="calls" {
             h2 #calls { "Calls" }
             p {
-                (count(result.requests)) " requests came from the program; "
+                (count(result.requests)) " requests came from the " (words::source(result)) "; "
                 (count(result.read_calls_upstream)) " reading and "
                 (count(result.write_calls_upstream)) " writing calls reached the database."
             }
             @if !operations.is_empty() { (answered(operations)) }
             @if !result.remarks.is_empty() { (remarks(&result.remarks)) }
+        }
+    }
+}
+
+/// What became of a transform's items, and which could not be changed.
+pub fn transform(report: &RunReport) -> Markup {
+    let Some(done) = &report.result.transform else { return html! {} };
+    let (failures, more) = transform::failures(done);
+    html! {
+        section.card aria-labelledby="transform" {
+            h2 #transform { "Transform" }
+            p { "Items: " (transform::counts(report.result.mode, done)) }
+            @if !failures.is_empty() {
+                h3 #failed { "Items that could not be changed" }
+                div.scroll tabindex="0" role="group" aria-labelledby="failed" {
+                    table {
+                        thead { tr { th scope="col" { "Item" } th scope="col" { "Why" } } }
+                        tbody {
+                            @for failure in &failures {
+                                tr { td { code { (failure.item) } } td { (failure.reason) } }
+                            }
+                        }
+                    }
+                }
+                @if more > 0 { p.note { "and " (count(more)) " more" } }
+            }
         }
     }
 }

@@ -7,7 +7,7 @@ use dm_dynamodb::schema::{IndexProjection, TableSchema};
 
 use crate::ast::Node;
 use crate::convert::Conversion;
-use crate::error::{Mistake, SpecError};
+use crate::error::{Mistake, SpecError, WHOLE};
 use crate::limits::{ACTIONS_MAX, ATTRIBUTES_MAX};
 use crate::lookup::Files;
 use crate::source::Source;
@@ -73,7 +73,7 @@ pub(crate) fn parse(source: &Source, files: &Files) -> Result<Transform> {
             "it reads and writes {count} top-level attributes; {ATTRIBUTES_MAX} fit into the condition \
              of one write"
         );
-        return Err(wrong("transform", message));
+        return Err(wrong(WHOLE, message));
     }
     Ok(transform)
 }
@@ -93,7 +93,7 @@ fn check_shape(source: &Source) -> Result<()> {
         + source.remove.len();
     let moves = !source.rekey.is_empty() || source.to.is_some();
     if changes + source.rekey.len() > ACTIONS_MAX {
-        return Err(wrong("transform", format!("it has more than {ACTIONS_MAX} actions")));
+        return Err(wrong(WHOLE, format!("it has more than {ACTIONS_MAX} actions")));
     }
     match (source.delete, moves, changes) {
         (true, true, _) => Err(wrong("delete", "an item is either deleted or moved; remove one")),
@@ -102,7 +102,7 @@ fn check_shape(source: &Source) -> Result<()> {
             "an item that is deleted does not change; remove the other actions",
         )),
         (false, false, 0) => Err(wrong(
-            "transform",
+            WHOLE,
             "it does nothing; give set, default, rename, convert, remove, delete, rekey or to",
         )),
         (false, false, _) | (true, false, 0) if source.keep_original => {

@@ -41,6 +41,10 @@ pub fn what_now(record: &RunRecord, outcome: &Outcome) -> String {
             "Change the program so that it does without these calls, or allow them in the \
              target's policy where they were denied there"
         }
+        Reason::TransformFailed | Reason::PartiallyFailed => {
+            "Correct the transform or the items that its report lists (transform.failures), or leave them out \
+             with filter"
+        }
         Reason::ContainerStartFailed => "Correct the image, the command or the pod's settings",
         Reason::Evicted => {
             "The log went with the pod. Where the kubelet's words name ephemeral storage, disk or memory, \

@@ -80,6 +80,48 @@ fn an_exit_code_other_than_0_is_a_failing_program() {
 }
 
 #[test]
+fn a_transform_ends_for_its_own_reasons() {
+    let ended = |code: i32, transform: serde_json::Value| {
+        let guard = guard_says(json!({"transform": transform}));
+        pod_ended(code, &program_says(json!({"exitCode": code})), &guard)
+    };
+    let counts = |end: &str, failed: u64| {
+        json!({
+            "end": end, "read": 9, "skipped": 0, "unchanged": 0, "changed": 2, "failed": failed,
+            "message": "Scan failed with AccessDeniedException: no",
+            "failures": [{"table": "cars", "reason": "set.model: name is missing"}],
+        })
+    };
+    for (code, transform, reason, text) in [
+        (
+            3,
+            counts("PartiallyFailed", 2),
+            Reason::PartiallyFailed,
+            "The transform could not change 2 items (set.model: name is missing) after 3s; 2 items were",
+        ),
+        (
+            1,
+            counts("Failed", 1),
+            Reason::TransformFailed,
+            "The transform stopped at 1 item (set.model: ",
+        ),
+        (
+            1,
+            counts("Failed", 0),
+            Reason::TransformFailed,
+            "The transform stopped: Scan failed with AccessDeniedException: no after 3s",
+        ),
+        (143, counts("Interrupted", 0), Reason::Interrupted, "The transform was asked to stop"),
+    ] {
+        let pod = ended(code, transform);
+        check(RunKind::Apply, Some(&failed_job()), &[&pod], (RunResult::Failed, reason, text));
+    }
+    let pod = ended(3, counts("PartiallyFailed", 2));
+    let outcome = end(RunKind::Apply, Some(&failed_job()), &[&pod]).unwrap();
+    assert!(outcome.what_now.contains("transform.failures"), "{}", outcome.what_now);
+}
+
+#[test]
 fn without_the_entry_program_lines_and_times_come_from_the_kubelet() {
     let lines: Vec<String> = (1..=30).map(|line| format!("line {line}")).collect();
     let tail = lines.join("\n");

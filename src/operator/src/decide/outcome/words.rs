@@ -4,7 +4,7 @@ use dm_api::condition::Reason;
 use dm_api::status::RunKind;
 use dm_contract::report::{Fidelity, GuardResult};
 
-use super::{Cause, Outcome, StopReason};
+use super::{Cause, Outcome, StopReason, transform};
 use crate::decide::ledger;
 use crate::limits;
 
@@ -51,7 +51,8 @@ pub(super) fn message(kind: RunKind, cause: &Cause, outcome: &Outcome) -> String
             format!("The program's container could not be started: {detail}")
         }
         Cause::Signal(signal) => format!("The program was ended by signal {signal}"),
-        Cause::ExitCode(code) => format!("The program ended with exit code {code}"),
+        Cause::ExitCode(code) => transform::what(outcome)
+            .unwrap_or_else(|| format!("The program ended with exit code {code}")),
         Cause::Interrupted(Some(signal)) => format!(
             "The program was asked to end by signal {signal} and ended with exit code 0, perhaps half way"
         ),

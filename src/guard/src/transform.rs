@@ -1,0 +1,133 @@
+//! A transform in the guard's process, begun by the entry program where it would have started a program.
+//! It goes through the same engine, so everything that holds for a program's requests holds for it.
+
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
+
+use dm_contract::plan::Plan;
+use dm_contract::report::{TransformEnd, TransformResult};
+use dm_contract::transform::{ORDER_VERSION, TRANSFORM_FILE, TransformOrder, TransformState};
+use dm_engine::Engine;
+use dm_runner::{Checkpoints, Settings};
+use dm_transform::{Declaration, Files, Transform};
+use tokio::sync::watch;
+
+/// Failed items that the run's log names; the report has more.
+const FAILURES_LOGGED_MAX: usize = 10;
+
+/// The transforms of one guard: one at a time, a second one for a second pass.
+#[derive(Debug)]
+pub struct Transforms {
+    engine: Arc<Engine>,
+    show_values: bool,
+    checkpoints: Option<Checkpoints>,
+    under_way: Mutex<Option<watch::Receiver<Option<TransformResult>>>>,
+    /// The result of the first pass, which is the run's.
+    first: OnceLock<TransformResult>,
+    stop: watch::Sender<bool>,
+}
+
+/// Why a transform does not begin.
+#[derive(Debug, thiserror::Error)]
+pub enum OrderError {
+    /// What was sent is not understood.
+    #[error("the order is not understood: {0}")]
+    Order(String),
+    /// The declaration.
+    #[error("{}", .0.in_spec())]
+    Transform(#[from] dm_transform::SpecError),
+}
+
+impl Transforms {
+    /// Those of a plan's guard; none is under way.
+    pub fn new(plan: &Plan, engine: Arc<Engine>) -> Self {
+        let checkpoints = engine.archive().and_then(|archive| Checkpoints::of(plan, archive));
+        Self {
+            engine,
+            show_values: plan.policy.show_values,
+            checkpoints,
+            under_way: Mutex::new(None),
+            first: OnceLock::new(),
+            stop: watch::Sender::new(false),
+        }
+    }
+
+    /// Begins a transform, unless one is under way: an order may come twice when its answer was lost.
+    pub fn begin(self: &Arc<Self>, order: &[u8]) -> Result<(), OrderError> {
+        let mut under_way = self.under_way.lock().unwrap_or_else(PoisonError::into_inner);
+        if under_way.as_ref().is_some_and(|result| result.borrow().is_none()) {
+            return Ok(());
+        }
+        let (transform, settings) = self.read(order)?;
+        let (done, result) = watch::channel(None);
+        *under_way = Some(result);
+        let this = Arc::clone(self);
+        tokio::spawn(async move {
+            let stop = this.stop.subscribe();
+            let result = dm_runner::run(&this.engine, transform, settings, stop).await;
+            let _ = this.first.set(result.clone());
+            done.send_replace(Some(result));
+        });
+        Ok(())
+    }
+
+    fn read(&self, order: &[u8]) -> Result<(Transform, Settings), OrderError> {
+        let wrong = |why: String| OrderError::Order(why);
+        let order: TransformOrder =
+            serde_json::from_slice(order).map_err(|error| wrong(error.to_string()))?;
+        if order.version != ORDER_VERSION {
+            return Err(wrong(format!("version {} is not known", order.version)));
+        }
+        let declaration = order.files.get(TRANSFORM_FILE);
+        let declaration =
+            declaration.ok_or_else(|| wrong(format!("it has no {TRANSFORM_FILE}")))?;
+        let declaration = Declaration::from_json(declaration.as_bytes()).map_err(wrong)?;
+        let lookups = order.files.iter().filter(|(name, _)| *name != TRANSFORM_FILE);
+        let files = Files::read(lookups.map(|(name, text)| (name.as_str(), text.as_bytes())));
+        let transform = Transform::parse(&declaration.transform, &files)?;
+        let settings = Settings {
+            on_item_error: declaration.on_item_error,
+            show_keys: self.show_values,
+            now_s: jiff::Timestamp::now().as_second(),
+            checkpoints: self.checkpoints.clone(),
+        };
+        Ok((transform, settings))
+    }
+
+    /// Returns how far the transform is, as soon as it has ended; `None` if none was begun.
+    pub async fn state(&self) -> Option<TransformState> {
+        let under_way = self.under_way.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        let mut result = under_way?;
+        let result = result.wait_for(Option::is_some).await.ok()?.clone()?;
+        let (lines, exit_code) = (log(&result), Some(result.end.exit_code()));
+        Some(TransformState { version: ORDER_VERSION, lines, exit_code })
+    }
+
+    /// Asks a transform that is under way to stop, and waits for its end.
+    pub async fn stop(&self) {
+        self.stop.send_replace(true);
+        let _ = self.state().await;
+    }
+
+    /// The result of the run's transform, if there is one.
+    pub fn result(&self) -> Option<TransformResult> {
+        self.first.get().cloned()
+    }
+}
+
+/// What the run's log says of a transform.
+fn log(result: &TransformResult) -> Vec<String> {
+    let TransformResult { read, changed, unchanged, skipped, failed, .. } = result;
+    let mut lines = vec![format!(
+        "{read} items read, {changed} changed, {unchanged} right already, {skipped} not selected, {failed} failed"
+    )];
+    for failure in result.failures.iter().take(FAILURES_LOGGED_MAX) {
+        let key = failure.key.as_ref().map(|key| format!(" {key}")).unwrap_or_default();
+        lines.push(format!("{}{key}: {}", failure.table, failure.reason));
+    }
+    if let (TransformEnd::Failed | TransformEnd::Interrupted, Some(message)) =
+        (result.end, &result.message)
+    {
+        lines.push(message.clone());
+    }
+    lines
+}

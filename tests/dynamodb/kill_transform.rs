@@ -1,0 +1,104 @@
+//! A transform whose guard dies again and again, at a request or at a put into the archive, and is
+//! started again each time: in the end each item was changed once, and the restore returns the table
+//! as it was.
+
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex};
+
+use dm_contract::report::{TransformEnd, TransformResult};
+use dm_engine::{Engine, Start};
+use dm_runner::{Checkpoints, Settings};
+use dm_transform::{Files, OnItemError, Source, Transform};
+use serde_json::json;
+use tokio::sync::watch;
+
+use crate::bed::database;
+use crate::differential::random::Random;
+use crate::faults::Death;
+use crate::kill::{Point, Scene};
+
+/// Items of the table; each takes one request of the run.
+const ITEMS: usize = 1_000;
+
+/// Deaths of the guard in the middle of one run.
+const DEATHS: usize = 100;
+
+/// A table whose items count how often they were changed.
+async fn scene() -> Scene {
+    let mut scene = Scene::new().await;
+    let items: Vec<_> = (0..ITEMS).map(|i| json!({"id": {"S": format!("i{i}")}})).collect();
+    for some in items.chunks(25) {
+        let puts: Vec<_> = some.iter().map(|item| json!({"PutRequest": {"Item": item}})).collect();
+        database().ok("BatchWriteItem", &json!({"RequestItems": {&scene.table: puts}})).await;
+    }
+    scene.snapshot = database().items(&scene.table).await;
+    scene
+}
+
+/// Counts one change, unless it was counted.
+fn counting(table: &str) -> Transform {
+    let source = json!({
+        "table": table,
+        "filter": "attribute_not_exists(done)",
+        "set": {"changes": "if_not_exists(changes, 0) + 1", "done": "true"},
+    });
+    let source: Source = serde_json::from_value(source).unwrap();
+    Transform::parse(&source, &Files::default()).unwrap()
+}
+
+async fn run(scene: &Scene, engine: &Arc<Engine>) -> TransformResult {
+    let settings = Settings {
+        on_item_error: OnItemError::Stop,
+        show_keys: true,
+        now_s: 0,
+        checkpoints: Checkpoints::of(&scene.plan, engine.archive().unwrap()),
+    };
+    let (_asked, stop) = watch::channel(false);
+    dm_runner::run(engine, counting(&scene.table), settings, stop).await
+}
+
+/// A place to die: soon, so that there are many deaths before the end.
+fn death(random: &mut Random) -> Point {
+    let when = random.pick(&[Death::Before, Death::After]);
+    if random.one_in(5) {
+        Point { request: None, put: Some((1 + random.below(12), when)) }
+    } else {
+        Point { request: Some((1 + random.below(40), when)), put: None }
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_transform_whose_guard_dies_again_and_again_changes_each_item_once() {
+    let scene = scene().await;
+    let mut random = Random(17);
+    let done = Mutex::new(None);
+    let (mut deaths, mut start) = (0, Start::First);
+    loop {
+        let point = match deaths {
+            DEATHS.. => Point { request: None, put: None },
+            _ => death(&mut random),
+        };
+        let whole = async |engine: Arc<Engine>| {
+            *done.lock().unwrap() = Some(run(&scene, &engine).await);
+        };
+        let (ended, ..) = scene.run_until(point, start, whole).await;
+        start = Start::Again;
+        if ended {
+            break;
+        }
+        deaths += 1;
+    }
+    let result = done.into_inner().unwrap().unwrap();
+    assert_eq!(result.end, TransformEnd::Succeeded, "after {deaths} deaths: {result:?}");
+    let mut changes: BTreeMap<String, usize> = BTreeMap::new();
+    for item in database().items(&scene.table).await {
+        *changes.entry(item["changes"]["N"].as_str().unwrap_or("none").to_owned()).or_default() +=
+            1;
+    }
+    let all = scene.snapshot.len();
+    assert_eq!(changes, BTreeMap::from([("1".to_owned(), all)]), "after {deaths} deaths");
+    assert!(deaths >= DEATHS / 2, "the run was over after {deaths} deaths");
+    let report = scene.restore_as(2, dm_contract::plan::OnConflict::Skip).await;
+    assert_eq!(report.conflicts, 0, "{report:?}");
+    assert_eq!(database().items(&scene.table).await, scene.snapshot);
+}
