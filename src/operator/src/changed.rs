@@ -1,5 +1,4 @@
-//! Which events of a watch are about a spec: a status that is written, or a label that changes, wakes nobody
-//! who reads the spec only.
+//! Which events of a watch pass: those after which something is new to whoever they would wake.
 
 use std::collections::HashMap;
 use std::future::ready;
@@ -16,14 +15,26 @@ pub fn specs<K>(
 where
     K: Resource<DynamicType = ()> + 'static,
 {
-    let mut seen: HashMap<ObjectRef<K>, (Option<String>, Option<i64>)> = HashMap::new();
+    distinct(events, |object: &K| (object.meta().uid.clone(), object.meta().generation))
+}
+
+/// Passes on the first event of an object with the same news, and its deletion.
+pub fn distinct<K, N>(
+    events: impl Stream<Item = watcher::Result<Event<K>>>,
+    news: impl Fn(&K) -> N,
+) -> impl Stream<Item = watcher::Result<Event<K>>>
+where
+    K: Resource<DynamicType = ()> + 'static,
+    N: PartialEq,
+{
+    let mut seen: HashMap<ObjectRef<K>, N> = HashMap::new();
     events.try_filter(move |event| {
         ready(match event {
             Event::Apply(object) | Event::InitApply(object) => {
-                let meta = object.meta();
-                let version = (meta.uid.clone(), meta.generation);
-                let last = seen.insert(object.to_object_ref(()), version.clone());
-                last.as_ref() != Some(&version)
+                let new = news(object);
+                let is_same = seen.get(&object.to_object_ref(())) == Some(&new);
+                seen.insert(object.to_object_ref(()), new);
+                !is_same
             }
             Event::Delete(object) => {
                 seen.remove(&object.to_object_ref(()));

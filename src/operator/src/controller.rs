@@ -21,6 +21,7 @@ use kube::{Api, Resource, ResourceExt as _};
 use crate::changed;
 use crate::failures::{Failures, backoff};
 use crate::limits;
+use crate::read::news;
 use crate::reconcile::{Context, ReconcileError, reconcile};
 use crate::reconnect::reconnect;
 use crate::sweep::Sweeper;
@@ -59,23 +60,29 @@ pub async fn run(context: Context, namespace: Option<&str>, ready: Arc<AtomicBoo
             predicates::generation.combine(predicates::finalizers),
             PredicateConfig::default(),
         );
-    let ours = watcher::Config::default().labels(MIGRATION_UID_LABEL);
-    let jobs = watcher(scoped::<PartialObjectMeta<Job>>(&client, namespace), ours.clone());
-    let pods = watcher(scoped::<PartialObjectMeta<Pod>>(&client, namespace), ours);
+    // Whole objects, of which nothing is kept but what is news: most of their changes are none.
+    let paged = watcher::Config::default().page_size(limits::PAGE_OBJECTS_MAX);
+    let ours = paged.clone().labels(MIGRATION_UID_LABEL);
+    let jobs = watcher(scoped::<Job>(&client, namespace), ours.clone()).backoff(reconnect());
+    let jobs = changed::distinct(jobs, news::of_job).touched_objects();
+    let pods = watcher(scoped::<Pod>(&client, namespace), ours).backoff(reconnect());
+    let pods = changed::distinct(pods, news::of_pod).touched_objects();
     let any = watcher::Config::default();
     // What a check finds stands in a target's status and changes no run.
     let targets =
         watcher(scoped::<PartialObjectMeta<MigrationTarget>>(&client, namespace), any.clone());
     let targets = changed::specs(targets.backoff(reconnect())).touched_objects();
     let files = watcher(scoped::<PartialObjectMeta<ConfigMap>>(&client, namespace), any.clone());
-    let dependencies = watcher(scoped::<PartialObjectMeta<DataMigration>>(&client, namespace), any);
+    let dependencies =
+        watcher(scoped::<DataMigration>(&client, namespace), paged).backoff(reconnect());
+    let dependencies = changed::distinct(dependencies, news::of_dependency).touched_objects();
     let (by_target, by_files, by_dependency) = (store.clone(), store.clone(), store.clone());
     let shared = Arc::new(Shared { context, failures: Failures::default() });
     let ended = Arc::clone(&shared);
     Controller::for_stream(stream, store)
         .with_config(Config::default().concurrency(limits::CONCURRENT_RECONCILES))
-        .watches_stream(jobs.backoff(reconnect()).touched_objects(), |job| migration_of(&job))
-        .watches_stream(pods.backoff(reconnect()).touched_objects(), |pod| migration_of(&pod))
+        .watches_stream(jobs, |job| migration_of(&job))
+        .watches_stream(pods, |pod| migration_of(&pod))
         .watches_stream(targets, move |target| {
             referring(&by_target, &target, |migration, name| migration.spec.target.name == name)
         })
@@ -87,7 +94,7 @@ pub async fn run(context: Context, namespace: Option<&str>, ready: Arc<AtomicBoo
                 of_script.or(of_transform).is_some_and(|map| map.name == name)
             })
         })
-        .watches_stream(dependencies.backoff(reconnect()).touched_objects(), move |other| {
+        .watches_stream(dependencies, move |other| {
             referring(&by_dependency, &other, |migration, name| {
                 migration.spec.depends_on.iter().any(|dependency| dependency.name == name)
             })
@@ -140,22 +147,22 @@ fn slim(migration: &mut DataMigration) {
 }
 
 /// The migration that a Job or pod belongs to, by its annotation.
-fn migration_of<K: Resource>(object: &PartialObjectMeta<K>) -> Option<ObjectRef<DataMigration>> {
-    let name = object.metadata.annotations.as_ref()?.get(MIGRATION_NAME_ANNOTATION)?;
-    Some(ObjectRef::new(name).within(object.metadata.namespace.as_deref()?))
+fn migration_of<K: Resource>(object: &K) -> Option<ObjectRef<DataMigration>> {
+    let name = object.meta().annotations.as_ref()?.get(MIGRATION_NAME_ANNOTATION)?;
+    Some(ObjectRef::new(name).within(object.meta().namespace.as_deref()?))
 }
 
 /// The migrations that refer to an object of the same namespace.
 fn referring<K: Resource>(
     store: &Store<DataMigration>,
-    object: &PartialObjectMeta<K>,
+    object: &K,
     refers: impl Fn(&DataMigration, &str) -> bool,
 ) -> Vec<ObjectRef<DataMigration>> {
-    let name = object.metadata.name.clone().unwrap_or_default();
+    let name = object.meta().name.clone().unwrap_or_default();
     store
         .state()
         .iter()
-        .filter(|migration| migration.metadata.namespace == object.metadata.namespace)
+        .filter(|migration| migration.metadata.namespace == object.meta().namespace)
         .filter(|migration| refers(migration, &name))
         .map(|migration| ObjectRef::from_obj(migration.as_ref()))
         .collect()

@@ -3,6 +3,7 @@
 
 pub mod dependencies;
 pub mod holders;
+pub mod news;
 pub mod observe;
 pub mod occupants;
 pub mod owned;

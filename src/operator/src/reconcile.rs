@@ -24,6 +24,7 @@ use crate::history;
 use crate::limits;
 use crate::metrics::{Metrics, RunLabels};
 use crate::objects::{self, Settings, record};
+use crate::read::dependencies::Dependencies;
 use crate::read::observe::{self, Observed};
 use crate::read::recorders::{self, RecordJob};
 use crate::read::references;
@@ -109,20 +110,33 @@ impl Reconciliation<'_> {
         let pods = run.as_ref().map(|run| self.observed.pods(run.number)).unwrap_or_default();
         let job = run.as_ref().and_then(|run| self.observed.job_of(run));
         let recorders = recorders::recorders(&self.observed.jobs);
-        let situation = Situation {
+        let others;
+        let mut situation = Situation {
             migration: self.migration,
             runnable,
-            dependencies: &self.observed.dependencies,
+            dependencies: &Dependencies::default(),
             objects: RunObjects { job, pods: &pods },
             guard: self.observed.guard.as_ref(),
             control: self.observed.control.as_ref(),
             restore: self.observed.restore.as_ref(),
-            holders: &self.observed.holders,
+            holders: &[],
             recorders: &recorders,
             agent_image: &self.context.settings.agent_image,
             now: (self.context.clock)(),
         };
-        let step = decide::decide(situation);
+        let mut step = decide::decide(situation);
+        if decide::queue::asks_others(&step) {
+            let target = self.observed.target.as_ref();
+            others = observe::others(&self.context.client, self.migration, target)
+                .await
+                .map_err(ReconcileError::Observe)?;
+            situation = Situation {
+                dependencies: &others.dependencies,
+                holders: &others.holders,
+                ..situation
+            };
+            step = decide::decide(situation);
+        }
         if let (Some(run), Some(job)) = (&run, job)
             && self.is_foreign(&step, runnable, run, job).await?
         {
@@ -450,9 +464,6 @@ fn progress_interval(started: Option<Timestamp>, situation: Situation<'_>) -> Du
 fn waits_unwatched(position: &Position) -> bool {
     matches!(
         position.reason,
-        Reason::ObjectRefused
-            | Reason::NameTaken
-            | Reason::ServiceAccountNotFound
-            | Reason::WaitingForDependency
+        Reason::ObjectRefused | Reason::NameTaken | Reason::ServiceAccountNotFound
     )
 }

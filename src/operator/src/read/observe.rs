@@ -40,14 +40,10 @@ pub struct Observed {
     pub files: FilesFound,
     /// What its program refers to beside them.
     pub references: References,
-    /// The migrations this one depends on.
-    pub dependencies: Dependencies,
     /// Jobs of all its runs.
     pub jobs: Vec<Job>,
     /// Pods of all its runs, in the order of their creation.
     pub pods: Vec<Pod>,
-    /// Runs of other migrations on the same target that write, or are about to.
-    pub holders: Vec<Holder>,
     /// What the guard of the run under way has counted so far, if there is one and it answered.
     pub guard: Option<GuardResult>,
     /// How fast that run goes, if its guard can be controlled.
@@ -76,6 +72,33 @@ impl Observed {
     }
 }
 
+/// What others have to do with a run that could begin, or be let go.
+#[derive(Clone, Debug, Default)]
+pub struct Others {
+    /// The migrations this one depends on.
+    pub dependencies: Dependencies,
+    /// Runs of other migrations on the same target that write, or are about to.
+    pub holders: Vec<Holder>,
+}
+
+/// Reads what only a run that could begin, or be let go, depends on. It is read after the migration
+/// itself, on which the order of two that begin at the same time rests (see `turn`).
+pub async fn others(
+    client: &Client,
+    migration: &DataMigration,
+    target: Option<&MigrationTarget>,
+) -> Result<Others, kube::Error> {
+    let namespace = migration.namespace().unwrap_or_default();
+    let dependencies = dependencies(client, &namespace, migration).await?;
+    // Who waits for another migration does not queue.
+    let holders = if dependencies.waits_for.is_empty() {
+        holders(client, &namespace, migration, target).await?
+    } else {
+        Vec::new()
+    };
+    Ok(Others { dependencies, holders })
+}
+
 /// Reads what a migration's next step depends on.
 pub async fn observe(client: &Client, migration: &DataMigration) -> Result<Observed, kube::Error> {
     let namespace = migration.namespace().unwrap_or_default();
@@ -84,9 +107,14 @@ pub async fn observe(client: &Client, migration: &DataMigration) -> Result<Obser
     let targets: Api<MigrationTarget> = Api::namespaced(client.clone(), &namespace);
     let target = named(&targets, &migration.spec.target.name).await?;
     let missing_account = missing_account(client, &namespace, migration, target.as_ref()).await?;
-    let jobs = paging::all(&Api::<Job>::namespaced(client.clone(), &namespace), &ours).await?;
+    // A run's number is in status before its Job exists: without one there is none.
+    let has_run = migration.status.as_ref().is_some_and(|status| status.last_run > 0);
+    let (mut jobs, mut pods) = (Vec::new(), Vec::new());
+    if has_run {
+        jobs = paging::all(&Api::<Job>::namespaced(client.clone(), &namespace), &ours).await?;
+        pods = paging::all(&Api::<Pod>::namespaced(client.clone(), &namespace), &ours).await?;
+    }
     let mut jobs = owned::jobs(migration, jobs);
-    let pods = paging::all(&Api::<Pod>::namespaced(client.clone(), &namespace), &ours).await?;
     let mut pods = owned::pods(migration, &jobs, pods);
     pods.sort_by_key(|pod| {
         (pod.metadata.creation_timestamp.as_ref().map(|time| time.0), pod.name_any())
@@ -112,9 +140,7 @@ pub async fn observe(client: &Client, migration: &DataMigration) -> Result<Obser
         missing_account,
         files: files(client, &namespace, migration).await?,
         references: references(client, &namespace, migration).await?,
-        dependencies: dependencies(client, &namespace, migration).await?,
         jobs,
-        holders: holders(client, &namespace, migration, target.as_ref()).await?,
         target,
         guard,
         restore,
@@ -167,8 +193,7 @@ async fn note_refusal(
     }
 }
 
-/// What else writes to the target, for a run that may begin or be let go. It is read after the
-/// migration itself, on which the order of two that begin at once rests (see `turn`).
+/// What else writes to the target, for a run that may begin or be let go.
 async fn holders(
     client: &Client,
     namespace: &str,
@@ -302,10 +327,16 @@ async fn dependencies(
     namespace: &str,
     migration: &DataMigration,
 ) -> Result<Dependencies, kube::Error> {
-    if migration.spec.depends_on.is_empty() {
+    let api: Api<DataMigration> = Api::namespaced(client.clone(), namespace);
+    let mut waits = false;
+    for dependency in &migration.spec.depends_on {
+        let found = named(&api, &dependency.name).await?;
+        waits |= !found.as_ref().is_some_and(dependencies::is_applied);
+    }
+    if !waits {
         return Ok(Dependencies::default());
     }
-    let api: Api<DataMigration> = Api::namespaced(client.clone(), namespace);
+    // Only among those that wait can there be a circle.
     let others = paging::list(&api, &ListParams::default(), |other| Some(slim(other))).await?;
     let all: BTreeMap<String, DataMigration> =
         others.into_iter().map(|migration| (migration.name_any(), migration)).collect();

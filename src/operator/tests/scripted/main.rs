@@ -19,6 +19,7 @@ mod ledger;
 mod merge;
 mod orphans;
 mod refused;
+mod requests;
 mod restored;
 mod results;
 mod schedule;

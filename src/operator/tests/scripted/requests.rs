@@ -1,0 +1,228 @@
+//! What a run costs the API server: chains of migrations on one target, reconciled when the controller would
+//! reconcile them, and every request counted.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use dm_operator::read::news;
+use serde::de::DeserializeOwned;
+use serde_json::{Value, json};
+
+use crate::api_server::{Call, Objects};
+use crate::cluster::Move;
+use crate::connection::lock;
+use crate::world::{World, migration};
+
+/// Requests of one run beyond creates, status writes and events, with its share of those of migrations that
+/// wait for it. They were 139 while every change of a pod's status led to a reconcile and every reconcile
+/// read the queue.
+const REQUESTS_PER_RUN_MAX: usize = 70;
+
+/// Reconciles of one run, from its number to the last finalizer: they were 20.
+const RECONCILES_PER_RUN_MAX: usize = 12;
+
+/// Chains, and migrations of each that depend on the one before.
+const CHAINS: usize = 2;
+const LINKS: usize = 3;
+
+/// Changes of a pod's status that the kubelet writes and that say nothing new: scheduled, sandbox, volumes,
+/// init containers that start and end, addresses.
+const NOISE: usize = 6;
+
+/// Reconciles after which a test has run away.
+const RECONCILES_MAX: usize = 3_000;
+
+fn name(chain: usize, link: usize) -> String {
+    format!("{chain:02}-{link}")
+}
+
+fn chains(objects: &mut Objects) {
+    objects.force_remove("datamigrations", crate::world::NAME);
+    objects.change("migrationtargets", "dev", |target| {
+        target["spec"]["policy"] = json!({"maxConcurrentRuns": 4});
+    });
+    for chain in 0..CHAINS {
+        for link in 0..LINKS {
+            let mut one = migration();
+            one["metadata"]["name"] = json!(name(chain, link));
+            one["spec"]["dryRun"] = json!(false);
+            if link > 0 {
+                one["spec"]["dependsOn"] = json!([{"name": name(chain, link - 1)}]);
+            }
+            objects.insert("datamigrations", one);
+        }
+    }
+}
+
+/// Migrations that wait for a reconcile, and when: in seconds of the server's clock.
+#[derive(Default)]
+struct Queue {
+    now: BTreeSet<String>,
+    later: BTreeMap<String, i64>,
+}
+
+impl Queue {
+    /// Wakes whom the controller's watches would wake for what differs between two states.
+    fn wake(&mut self, before: &Objects, after: &Objects) {
+        for object in after.all("datamigrations") {
+            let old = before.get("datamigrations", &named(object));
+            if old == Some(object) {
+                continue;
+            }
+            let spec = |object: &Value| {
+                let metadata = &object["metadata"];
+                (metadata["generation"].clone(), metadata["finalizers"].clone())
+            };
+            if old.map(spec) != Some(spec(object)) {
+                self.now.insert(named(object));
+            }
+            let news = |object: &Value| news::of_dependency(&parsed(object));
+            if old.map(news) != Some(news(object)) {
+                self.wake_dependents(after, object);
+            }
+        }
+        self.wake_owners(before, after, "jobs", |object| news::of_job(&parsed(object)));
+        self.wake_owners(before, after, "pods", |object| news::of_pod(&parsed(object)));
+    }
+
+    fn wake_owners(
+        &mut self,
+        before: &Objects,
+        after: &Objects,
+        plural: &str,
+        news: impl Fn(&Value) -> news::News,
+    ) {
+        let names = before.names(plural).into_iter().chain(after.names(plural));
+        for name in names.collect::<BTreeSet<_>>() {
+            let (old, new) = (before.get(plural, &name), after.get(plural, &name));
+            if old == new || old.map(&news) == new.map(&news) {
+                continue;
+            }
+            if let Some(object) = new.or(old) {
+                let owner = &object["metadata"]["annotations"]["datamigration.dev/migration"];
+                self.now.extend(owner.as_str().map(str::to_owned));
+            }
+        }
+    }
+
+    fn wake_dependents(&mut self, after: &Objects, changed: &Value) {
+        for other in after.all("datamigrations") {
+            let names = other["spec"]["dependsOn"].as_array();
+            if names.into_iter().flatten().any(|one| one["name"] == changed["metadata"]["name"]) {
+                self.now.insert(named(other));
+            }
+        }
+    }
+}
+
+fn parsed<K: DeserializeOwned>(object: &Value) -> K {
+    serde_json::from_value(object.clone()).unwrap()
+}
+
+fn named(object: &Value) -> String {
+    object["metadata"]["name"].as_str().unwrap().to_owned()
+}
+
+fn seconds(world: &World) -> i64 {
+    lock(&world.server).objects.now().as_second()
+}
+
+/// Reconciles and moves the cluster until every migration is applied. Returns how many reconciles it took.
+async fn live(world: &mut World) -> usize {
+    let mut queue = Queue::default();
+    queue.wake(&Objects::default(), &lock(&world.server).objects.clone());
+    let mut reconciles = 0;
+    loop {
+        while let Some(name) = queue.now.pop_first() {
+            queue.later.remove(&name);
+            let before = lock(&world.server).objects.clone();
+            reconciles += 1;
+            assert!(reconciles < RECONCILES_MAX, "it never ends");
+            if let Some(again) = world.look_at(&name).await.unwrap() {
+                let at = seconds(world) + i64::try_from(again.as_secs()).unwrap();
+                if again.is_zero() {
+                    queue.now.insert(name);
+                } else {
+                    queue.later.insert(name, at);
+                }
+            }
+            queue.wake(&before, &lock(&world.server).objects.clone());
+        }
+        if all_applied(world) {
+            return reconciles;
+        }
+        let before = lock(&world.server).objects.clone();
+        match world.make_first_move() {
+            Some(Move::CreatePod(_)) => {
+                queue.wake(&before, &lock(&world.server).objects.clone());
+                for number in 0..NOISE {
+                    reconciles += noise(world, &mut queue, number).await;
+                }
+            }
+            Some(_) => queue.wake(&before, &lock(&world.server).objects.clone()),
+            None => world.with_objects(|objects| objects.pass_seconds(1)),
+        }
+        let now = seconds(world);
+        let due: Vec<String> =
+            queue.later.iter().filter(|(_, at)| **at <= now).map(|(n, _)| n.clone()).collect();
+        queue.now.extend(due);
+    }
+}
+
+/// The kubelet writes something to each pod that has not started, and whoever wakes is reconciled.
+async fn noise(world: &mut World, queue: &mut Queue, number: usize) -> usize {
+    let before = lock(&world.server).objects.clone();
+    world.with_objects(|objects| {
+        for name in objects.names("pods") {
+            objects.change("pods", &name, |pod| {
+                if pod["status"]["phase"] == "Pending" {
+                    pod["status"]["hostIP"] = json!(format!("10.0.0.{number}"));
+                }
+            });
+        }
+    });
+    queue.wake(&before, &lock(&world.server).objects.clone());
+    let mut reconciles = 0;
+    for name in std::mem::take(&mut queue.now) {
+        let before = lock(&world.server).objects.clone();
+        world.look_at(&name).await.unwrap();
+        reconciles += 1;
+        queue.wake(&before, &lock(&world.server).objects.clone());
+    }
+    reconciles
+}
+
+fn all_applied(world: &World) -> bool {
+    let server = lock(&world.server);
+    let all = server.objects.all("datamigrations");
+    all.iter().all(|one| one["status"]["phase"] == "Applied")
+}
+
+/// Requests by verb and kind, without creates, status writes and events.
+fn counted(calls: &[Call]) -> BTreeMap<String, usize> {
+    let mut counted = BTreeMap::new();
+    let beyond = |call: &&Call| {
+        call.plural != "events" && call.method != "POST" && call.subresource.is_none()
+    };
+    for call in calls.iter().filter(beyond) {
+        let verb = match (call.method.as_str(), &call.name) {
+            ("GET", None) => "LIST",
+            (method, _) => method,
+        };
+        *counted.entry(format!("{verb} {}", call.plural)).or_insert(0) += 1;
+    }
+    counted
+}
+
+#[tokio::test]
+async fn a_run_costs_the_api_server_few_requests() {
+    let mut world = World::new();
+    world.with_objects(chains);
+    let reconciles = live(&mut world).await;
+    let counted = counted(&lock(&world.server).calls);
+    let runs = CHAINS * LINKS;
+    let requests: usize = counted.values().sum();
+    println!("{runs} runs: {reconciles} reconciles, {requests} requests: {counted:#?}");
+    assert_eq!(crate::invariants::applied(&world), runs);
+    assert!(reconciles <= RECONCILES_PER_RUN_MAX * runs, "{reconciles} reconciles of {runs} runs");
+    assert!(requests <= REQUESTS_PER_RUN_MAX * runs, "{requests} requests of {runs} runs");
+}
