@@ -29,7 +29,8 @@ use crate::decide::deadline::Deadline;
 use crate::decide::outcome::StopReason;
 use crate::guard_client;
 use crate::objects::{
-    DEADLINE_LEFT_ANNOTATION, STOP_REASON_ANNOTATION, Settings, control, files, job, names, record,
+    DEADLINE_LEFT_ANNOTATION, STOP_REASON_ANNOTATION, Settings, control, copies, files, job, names,
+    record,
 };
 use crate::read::observe::Observed;
 use crate::read::owned;
@@ -52,6 +53,12 @@ pub async fn create_run(
         let found = create(&maps, &map, migration, "ConfigMap").await?;
         if !adopt::is_same_copy(&found.object, &map) {
             return Err(ActError::NameTaken { object: format!("ConfigMap {}", map.name_any()) });
+        }
+    }
+    for copy in copies::build(migration, record, runnable) {
+        let found = create(&maps, &copy, migration, "ConfigMap").await?.object;
+        if !adopt::has_content_of(&found, &copy) {
+            return Err(ActError::NameTaken { object: format!("ConfigMap {}", copy.name_any()) });
         }
     }
     let mut job = job::build(migration, record, runnable, settings);
@@ -175,22 +182,23 @@ pub async fn launch(
         isolate::isolate(client, migration, run, job, isolation).await?;
     }
     let spec = &migration.spec;
-    if (spec.script.is_some() || spec.transform.is_some()) && !run.kind.restores() {
-        keep_with(client, job).await?;
+    let has_files = spec.script.is_some() || spec.transform.is_some();
+    let files = (has_files && !run.kind.restores()).then(|| names::files(&job.name_any()));
+    for copy in files.into_iter().chain(copies::names_in(job)) {
+        keep_with(client, job, &copy).await?;
     }
     set_suspended(client, job, false).await
 }
 
-/// Hands the copy of the files to the Job, so that both are kept as long as each other.
-async fn keep_with(client: &Client, job: &Job) -> Result<(), ActError> {
+/// Hands a copy to the Job, so that both are kept as long as each other.
+async fn keep_with(client: &Client, job: &Job, copy: &str) -> Result<(), ActError> {
     let Some(owner) = job.owner_ref(&()) else { return Ok(()) };
     let maps: Api<ConfigMap> =
         Api::namespaced(client.clone(), &job.namespace().unwrap_or_default());
     let patch = json!({"metadata": {"ownerReferences": [owner]}});
-    let name = names::files(&job.name_any());
     gone_is_fine(
-        maps.patch(&name, &PatchParams::default(), &Patch::Merge(&patch)).await.map(|_| ()),
-        "handing a run's files to its Job",
+        maps.patch(copy, &PatchParams::default(), &Patch::Merge(&patch)).await.map(|_| ()),
+        "handing a run's copies to its Job",
     )
 }
 

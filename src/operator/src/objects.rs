@@ -5,6 +5,7 @@ use dm_api::agent_resources::AgentResources;
 pub mod archive;
 pub mod check;
 pub mod control;
+pub mod copies;
 pub mod digest;
 pub mod files;
 pub mod guard;

@@ -32,6 +32,8 @@ pub struct Runnable {
     pub settings_digest: String,
     /// Settings of the pod.
     pub pod: PodSettings,
+    /// The ConfigMaps that the program's volumes and variables refer to; `None` where there is none.
+    pub config_maps: BTreeMap<String, Option<ConfigMap>>,
     /// Highest speed.
     pub limits: Limits,
 }

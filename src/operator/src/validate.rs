@@ -5,6 +5,8 @@ mod names;
 mod restore;
 mod transform;
 
+use std::collections::BTreeMap;
+
 use dm_api::condition::Reason;
 use dm_api::migration::{FilesConfigMap, PodSettings, Script};
 use dm_api::script::{self, FilesProblem};
@@ -109,6 +111,8 @@ fn put_together(
         program,
         digest,
         pod: migration.spec.pod_template.clone(),
+        // Added with the other references of the pod.
+        config_maps: BTreeMap::new(),
         limits: migration.spec.limits.clone().unwrap_or_default(),
     }
 }

@@ -63,6 +63,13 @@ pub fn is_same_copy(found: &ConfigMap, built: &ConfigMap) -> bool {
     found.immutable == Some(true) && empty(found) && found.binary_data == built.binary_data
 }
 
+/// Whether a ConfigMap that was there already is the copy of another one.
+pub fn has_content_of(found: &ConfigMap, built: &ConfigMap) -> bool {
+    let text = |map: &ConfigMap| map.data.clone().unwrap_or_default();
+    let bytes = |map: &ConfigMap| map.binary_data.clone().unwrap_or_default();
+    found.immutable == Some(true) && text(found) == text(built) && bytes(found) == bytes(built)
+}
+
 /// A Job's spec without what differs from one creation to the next.
 fn comparable(job: &Job) -> Value {
     let mut spec = serde_json::json!(job.spec);

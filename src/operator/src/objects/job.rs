@@ -27,8 +27,8 @@ use crate::objects::parts::{
 use crate::objects::pod::pod_spec;
 use crate::objects::{
     FILES_VOLUME, LEDGER_CONTAINER, PREPARE_CONTAINER, PROGRAM_CONTAINER, RESTORE_CONTAINER,
-    SETTINGS_DIGEST_ANNOTATION, Settings, archive, files, identity, literal, names, program,
-    restore,
+    SETTINGS_DIGEST_ANNOTATION, Settings, archive, copies, files, identity, literal, names,
+    program, restore,
 };
 use crate::runnable::Runnable;
 
@@ -158,12 +158,14 @@ fn pod(
         spec: Some(if record.kind.restores() {
             restore::pod(migration, record, runnable, settings)
         } else {
-            PodSpec {
+            let mut pod = PodSpec {
                 init_containers: Some(init_containers(migration, record, runnable, settings)),
                 containers: vec![program::container(migration, record, runnable, settings)],
                 volumes: Some(volumes(record, runnable)),
                 ..pod_spec(record, runnable)
-            }
+            };
+            copies::refer_to_copies(&mut pod, &record.job, runnable);
+            pod
         }),
     }
 }

@@ -89,7 +89,8 @@ pub fn settle(
         digest: digest::with_pod(&identity.digest, &runnable.pod, &found.config_maps),
         ..identity
     });
-    Ok(Runnable { digest, identity, ..runnable })
+    let config_maps = found.config_maps.clone();
+    Ok(Runnable { digest, identity, config_maps, ..runnable })
 }
 
 fn env_of(spec: &DataMigrationSpec) -> (&'static str, &[EnvVar]) {

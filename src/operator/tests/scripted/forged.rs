@@ -11,6 +11,8 @@ use crate::world::{NAME, World};
 
 const JOB: &str = "0001-add-price-1-dry-run";
 
+const RECORDER: &str = "0001-add-price-1-record";
+
 fn owner(objects: &Objects) -> Value {
     json!([{
         "apiVersion": "datamigration.dev/v1alpha1", "kind": "DataMigration", "name": NAME,
@@ -86,6 +88,39 @@ async fn other_files_under_the_copys_name_are_not_run() {
     });
     world.look_until_quiet().await;
     check_taken(&world);
+}
+
+#[tokio::test]
+async fn a_job_of_the_recorders_name_that_is_not_the_migrations_is_not_believed() {
+    let mut world = World::with_archive();
+    world.cluster.mute = true;
+    world.promote();
+    let complete = json!([{"type": "Complete", "status": "True", "reason": "CompletionsReached"}]);
+    world.with_objects(|objects| {
+        let mut labels = labels(objects);
+        labels.as_object_mut().unwrap().remove("datamigration.dev/run");
+        labels["datamigration.dev/record-of"] = json!("1");
+        let fake = json!({
+            "metadata": {"name": RECORDER, "labels": labels},
+            "spec": {"template": {"spec": {"containers": [{"name": "record", "image": "agent:1"}]}}},
+            "status": {"conditions": complete},
+        });
+        objects.insert("jobs", fake);
+    });
+    for _ in 0..30 {
+        world.look().await.unwrap();
+        world.make_first_move();
+    }
+    world.look().await.unwrap();
+    assert_eq!(
+        (world.status().runs[0].archived, world.reason()),
+        (Some(false), "NameTaken".into())
+    );
+    assert_eq!(world.cluster.ledger.entries[&1].completed, None, "nobody has recorded it");
+    world.with_objects(|objects| objects.force_remove("jobs", RECORDER));
+    world.until_quiet().await;
+    assert_eq!(world.status().runs[0].archived, Some(true));
+    assert_eq!((world.status().phase, applied(&world)), (Some(Phase::Applied), 1));
 }
 
 /// A pod that says that all is done.

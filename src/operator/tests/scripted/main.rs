@@ -11,6 +11,7 @@ mod by_hand;
 mod checked_target;
 mod cluster;
 mod connection;
+mod copied;
 mod crash;
 mod forged;
 mod happy;
