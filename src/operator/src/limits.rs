@@ -96,6 +96,10 @@ pub const LAST_LINES_MAX: usize = 20;
 /// as it gets, and a Job notes what is left.
 pub const GRACE_SECONDS_ARCHIVE_MIN: i64 = 1;
 
+/// Bytes of a spec as JSON: far more than any that was written by hand, and a sixth of what the API server
+/// stores (etcd's default request limit, 1.5 MiB).
+pub const SPEC_BYTES_MAX: usize = 256 * 1024;
+
 /// Objects in one page of a list: each may have 1.5 MB, and several migrations are looked at at once.
 pub const PAGE_OBJECTS_MAX: u32 = 20;
 

@@ -3,6 +3,7 @@
 
 mod names;
 mod restore;
+mod size;
 mod transform;
 
 use std::collections::BTreeMap;
@@ -30,6 +31,7 @@ pub fn validate(
 ) -> Result<Runnable, Problem> {
     let spec = &migration.spec;
     names::check(migration, target)?;
+    size::check(migration)?;
     let target = target.ok_or_else(|| {
         problem(
             Reason::TargetNotFound,

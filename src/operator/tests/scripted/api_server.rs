@@ -33,6 +33,8 @@ pub struct Call {
     pub subresource: Option<String>,
     /// Label selector.
     pub selector: Option<String>,
+    /// Of a list: objects of one page, and how many earlier pages had.
+    pub page: Option<(usize, usize)>,
     /// Whether nothing is to be kept of it.
     pub dry_run: bool,
     /// Body.
@@ -142,7 +144,7 @@ impl Objects {
                 let found = self.get(&call.plural, name);
                 found.map_or_else(|| not_found(call), |object| (200, object.clone()))
             }
-            None => (200, self.list(&call.plural, call.selector.as_deref())),
+            None => (200, self.list(&call.plural, call.selector.as_deref(), call.page)),
         }
     }
 
@@ -168,14 +170,20 @@ impl Objects {
         }
     }
 
-    fn list(&self, plural: &str, selector: Option<&str>) -> Value {
+    fn list(&self, plural: &str, selector: Option<&str>, page: Option<(usize, usize)>) -> Value {
         let matches = |object: &&Value| match selector.map(|s| s.split_once('=').ok_or(s)) {
             None => true,
             Some(Ok((key, value))) => object["metadata"]["labels"][key] == value,
             Some(Err(key)) => object["metadata"]["labels"][key].is_string(),
         };
         let items: Vec<&Value> = self.all(plural).into_iter().filter(matches).collect();
-        json!({"metadata": {"resourceVersion": self.version.to_string()}, "items": items})
+        let (size, start) = page.unwrap_or((items.len(), 0));
+        let end = (start + size).min(items.len());
+        let mut metadata = json!({"resourceVersion": self.version.to_string()});
+        if end < items.len() {
+            metadata["continue"] = json!(end.to_string());
+        }
+        json!({"metadata": metadata, "items": items[start.min(end)..end]})
     }
 
     fn create(&mut self, plural: &str, mut object: Value) -> Answer {

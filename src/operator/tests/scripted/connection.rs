@@ -208,6 +208,11 @@ async fn take_apart(request: Request<Body>) -> Call {
     assert_eq!(path[namespaces + 1], NAMESPACE, "another namespace: {}", head.uri);
     let rest = &path[namespaces + 2..];
     let dry_run = head.uri.query().is_some_and(|query| query.contains("dryRun=All"));
+    let parameter = |name: &str| {
+        let pairs = head.uri.query().into_iter().flat_map(|query| query.split('&'));
+        pairs.filter_map(|pair| pair.split_once('=')).find(|pair| pair.0 == name)?.1.parse().ok()
+    };
+    let page = parameter("limit").map(|size: usize| (size, parameter("continue").unwrap_or(0)));
     let selector = head.uri.query().into_iter().flat_map(|query| query.split('&'));
     let selector = selector
         .filter_map(|pair| pair.strip_prefix("labelSelector="))
@@ -219,6 +224,7 @@ async fn take_apart(request: Request<Body>) -> Call {
         name: rest.get(1).map(|name| (*name).to_owned()),
         subresource: rest.get(2).map(|name| (*name).to_owned()),
         selector,
+        page,
         dry_run,
         body: serde_json::from_slice(&bytes).unwrap_or(Value::Null),
     }

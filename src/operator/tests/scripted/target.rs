@@ -109,6 +109,36 @@ async fn play(seed: u64) -> World {
 }
 
 #[tokio::test]
+async fn every_list_comes_in_pages_and_the_last_page_counts() {
+    let mut world = World::new();
+    world.promote();
+    world.with_objects(|objects| {
+        // More than two pages, of which the last one holds the run that goes first.
+        for number in 0..45 {
+            let mut other = migration();
+            other["metadata"]["name"] = json!(format!("9999-{number:02}"));
+            other["spec"]["dependsOn"] = json!([{"name": "nobody"}]);
+            objects.insert("datamigrations", other);
+        }
+        objects.change("datamigrations", "9999-44", |holder| {
+            holder["spec"]["dryRun"] = json!(false);
+            holder["status"] = json!({"lastRun": 1, "runs": [{
+                "number": 1, "kind": "Apply", "result": "Running", "job": "j", "jobUid": "uid-j",
+                "programDigest": "sha256:x", "requestedAt": "2026-11-02T09:00:00Z",
+            }]});
+        });
+    });
+    world.look_until_quiet().await;
+    assert_eq!(world.reason(), "LockedByAnother");
+    let server = lock(&world.server);
+    let lists = server.calls.iter().filter(|call| call.method == "GET" && call.name.is_none());
+    let lists: Vec<_> = lists.collect();
+    assert!(lists.iter().all(|call| call.page.is_some()), "{lists:#?}");
+    let last = |page: &(usize, usize)| page.1 >= 40;
+    assert!(lists.iter().any(|call| call.page.as_ref().is_some_and(last)), "three pages were read");
+}
+
+#[tokio::test]
 async fn two_controllers_let_one_migration_of_a_target_write_at_a_time() {
     println!("seeds 1..=60");
     let mut waited = 0;
