@@ -113,6 +113,16 @@ async fn a_run_on_a_laptop_is_journalled_looked_at_and_taken_back() {
     assert!(listed.contains("0 restored, 0 deleted, 0 recreated, 0 conflicts"), "{listed}");
     let shown = look(&["show", "--run", "0001-prices/1"]);
     assert!(shown.contains("runs/0001-prices/000001/report.json"), "{shown}");
+    let data = |text: String| serde_json::from_str::<serde_json::Value>(&text).unwrap();
+    let listed = data(look(&["ls", "-o", "json"]));
+    let runs = listed["runs"].as_array().unwrap();
+    assert_eq!((&runs[0]["run"], &runs[0]["kind"]), (&json!("0001-prices/1"), &json!("apply")));
+    assert_eq!(runs[0]["changes"], json!({"created": 0, "updated": 3, "deleted": 0}));
+    assert_eq!((&runs[1]["kind"], &runs[1]["restores"]), (&json!("restore"), &json!(1)));
+    let shown = data(look(&["show", "--run", "0001-prices/1", "-o", "json"]));
+    assert_eq!((&shown["journal"]["entries"], &shown["outcome"]), (&json!(3), &json!("failed")));
+    let (code, comment, told) = restore(&["-o", "markdown"]);
+    assert!(code == 0 && comment.starts_with("### "), "{told} {comment}");
 
     let gone = look(&["gc", "--older-than-days", "0", "--keep", "0", "--dry-run"]);
     assert!(gone.contains("would go"), "{gone}");

@@ -1,18 +1,21 @@
 //! `datamigration archive`: what an archive holds, whether it is whole, and what may go.
 
+mod record;
+
 use std::collections::BTreeSet;
 
 use clap::{Args, Subcommand};
 use dm_contract::error_chain::chain;
-use dm_contract::report::TableEffect;
-use dm_engine::archive::ledger::{self, Completed, Kind, LedgerEntry, Removal, RunOutcome};
+use dm_engine::archive::ledger::{self, Kind, LedgerEntry, Removal};
 use dm_engine::archive::locks as table_locks;
-use dm_engine::archive::{Archive, LayoutError, Listed, Retention, RunName};
+use dm_engine::archive::{Archive, LayoutError, Retention, RunName};
 use dm_engine::journal::{JournalReader, JournalSummary, ReadError};
 use dm_engine::limits;
 
+use crate::answer::{self, Words};
 use crate::archive_place::{Answered, ArchiveVerbError, Place};
 use crate::{layout, locks, print};
+use record::{Changes, Journal, Kept, Lock, Run, Runs, Shown};
 
 /// Seconds of a day.
 const DAY_S: i64 = 86_400;
@@ -28,6 +31,7 @@ pub struct Flags {
 const EXAMPLES: &str = "\
 Examples:
   datamigration archive ls --archive file:///var/lib/archive
+  datamigration archive ls --archive s3://bucket/prefix -o json
   datamigration archive verify --archive s3://bucket/prefix --run 0001-add-price-to-cars/1
   datamigration archive gc --archive s3://bucket/prefix --older-than-days 90 --keep 3 --dry-run";
 
@@ -52,12 +56,16 @@ struct Ls {
     /// Only runs of this migration
     #[arg(long, value_name = "NAME")]
     migration: Option<String>,
+    #[command(flatten)]
+    answer: answer::Flags,
 }
 
 #[derive(Clone, Debug, Args)]
 struct OneRun {
     #[command(flatten)]
     place: Place,
+    #[command(flatten)]
+    answer: answer::Flags,
     /// The run, as MIGRATION/NUMBER
     #[arg(long, value_name = "RUN", value_parser = run)]
     run: RunName,
@@ -106,60 +114,75 @@ pub async fn archive(flags: Flags) -> Answered<u8> {
     }
 }
 
-fn words(entry: &LedgerEntry) -> (String, &'static str) {
-    let kind = match entry.begun.kind {
+/// The kind of a run, in words.
+fn kind(entry: &LedgerEntry) -> String {
+    match entry.begun.kind {
         Kind::Apply => "apply".to_owned(),
         Kind::Restore(number) => format!("restore of {number}"),
-    };
-    let outcome = match entry.completed.as_ref().map(|completed| completed.outcome) {
-        Some(RunOutcome::Succeeded) => "succeeded",
-        Some(RunOutcome::Failed) => "failed",
-        None => "unknown",
-    };
-    (kind, outcome)
+    }
 }
 
 async fn ls(flags: Ls) -> Answered<u8> {
     let archive = flags.place.open().await?;
     let entries = ledger::entries(&archive, flags.migration.as_deref()).await?;
-    let mut rows = Vec::with_capacity(entries.len());
-    for entry in &entries {
-        let (kind, outcome) = words(entry);
-        let begun_at = entry.begun.begun_at.clone();
-        let run = entry.run.to_string();
-        rows.push(vec![run, kind, outcome.to_owned(), begun_at, tables(entry), changes(entry)]);
-    }
-    let mut text = layout::table(&["RUN", "KIND", "OUTCOME", "BEGUN", "TABLES", "CHANGES"], &rows);
-    text += &locks::listed(&archive).await?;
-    print::answer(&text)?;
+    let locks = table_locks::all(&archive).await?;
+    let data = Runs {
+        runs: entries.iter().map(Run::from).collect(),
+        locks: locks.iter().filter_map(Lock::of).collect(),
+    };
+    flags.answer.print(&data, |words| {
+        let rows: Vec<Vec<String>> = entries.iter().map(row).collect();
+        let heads = ["RUN", "KIND", "OUTCOME", "BEGUN", "TABLES", "CHANGES"];
+        match words {
+            Words::Terminal => layout::table(&heads, &rows) + &locks::listed(&locks),
+            Words::Markdown => {
+                let locked = |lock: &Lock| {
+                    let why = lock.reason.clone().unwrap_or_default();
+                    vec![lock.table.clone(), lock.by.clone(), lock.since.clone(), why]
+                };
+                let locked: Vec<Vec<String>> = data.locks.iter().map(locked).collect();
+                let heads_of_locks = ["TABLE", "LOCKED BY", "SINCE", "REASON"];
+                let mut text = layout::markdown_table(&heads, &rows);
+                if !locked.is_empty() {
+                    text += "\n";
+                    text += &layout::markdown_table(&heads_of_locks, &locked);
+                }
+                text
+            }
+        }
+    })?;
     Ok(0)
 }
 
-/// The tables that a run wrote, and those that its result lists.
+fn row(entry: &LedgerEntry) -> Vec<String> {
+    vec![
+        entry.run.to_string(),
+        kind(entry),
+        record::outcome(entry).to_owned(),
+        entry.begun.begun_at.clone(),
+        tables(entry),
+        changes(entry),
+    ]
+}
+
+/// The tables that a run wrote, in words.
 fn tables(entry: &LedgerEntry) -> String {
-    let summary = entry.completed.as_ref().and_then(|completed| completed.summary.as_ref());
-    let told =
-        summary.into_iter().flat_map(|summary| summary.tables.iter().map(|table| &table.name));
-    let names: BTreeSet<&String> = entry.tables.keys().chain(told).collect();
-    let names: Vec<&str> = names.into_iter().map(String::as_str).collect();
+    let names = record::tables(entry);
     if names.is_empty() { "-".into() } else { names.join(",") }
 }
 
-/// What a run did to the items of all its tables.
+/// What a run did to the items of all its tables, in words.
 fn changes(entry: &LedgerEntry) -> String {
-    let Some(completed) = &entry.completed else { return "-".into() };
-    match (&entry.begun.kind, &completed.summary, &completed.message) {
-        (Kind::Restore(_), _, Some(message)) => message.clone(),
-        (_, Some(summary), _) => {
-            let sum =
-                |of: fn(&TableEffect) -> u64| layout::count(summary.tables.iter().map(of).sum());
-            let created = if summary.counts_items { "created" } else { "put" };
-            format!(
-                "{} updated, {} {created}, {} deleted",
-                sum(|table| table.updated),
-                sum(|table| table.created),
-                sum(|table| table.deleted)
-            )
+    let message = entry.completed.as_ref().and_then(|completed| completed.message.clone());
+    match (&entry.begun.kind, record::changes(entry), message) {
+        (Kind::Restore(_), _, Some(message)) => message,
+        (_, Some(Changes { created, put, updated, deleted }), _) => {
+            let (first, what) = match put {
+                Some(put) => (put, "put"),
+                None => (created.unwrap_or_default(), "created"),
+            };
+            let [updated, first, deleted] = [updated, first, deleted].map(layout::count);
+            format!("{updated} updated, {first} {what}, {deleted} deleted")
         }
         (_, None, _) => "-".into(),
     }
@@ -172,68 +195,91 @@ async fn show(flags: OneRun) -> Answered<u8> {
         .iter()
         .find(|entry| entry.run == flags.run)
         .ok_or_else(|| ArchiveVerbError::NoRun(flags.run.clone()))?;
-    let (kind, outcome) = words(entry);
-    let completed = entry.completed.as_ref();
-    let ended = completed.map_or("unknown", |completed| completed.completed_at.as_str());
-    let message = completed.and_then(|completed| completed.message.as_deref()).unwrap_or_default();
-    let journal = journal_words(&archive, &flags.run).await;
-    let times = completed.map(times).unwrap_or_default();
-    let kept = kept(&archive, &flags.run).await?;
-    let (code, journal) = match &journal {
-        Ok(journal) => (0, journal.clone()),
-        Err(error) => (1, chain(error)),
+    let (journal, journal_problem) = match journal(&archive, &flags.run).await {
+        Ok(journal) => (journal.map(Journal::from), None),
+        Err(error) => (None, Some(chain(&error))),
     };
-    print::answer(&format!(
-        "run        {}\nkind       {kind}\noutcome    {outcome} {message}\nbegun      {}\n\
-         completed  {ended}\ntables     {}\nchanges    {}\njournal    {journal}\n{times}{kept}",
-        flags.run,
-        entry.begun.begun_at,
-        tables(entry),
-        changes(entry),
-    ))?;
+    let code = u8::from(journal_problem.is_some());
+    let kept = kept(&archive, &flags.run).await?;
+    let data = Shown { run: Run::from(entry), journal, journal_problem, kept };
+    flags.answer.print(&data, |words| {
+        let facts = facts(entry, &data);
+        match words {
+            Words::Terminal => {
+                let line = |(what, value): &(&str, String)| {
+                    format!("{}\n", format!("{what:<10} {value}").trim_end())
+                };
+                facts.iter().map(line).collect()
+            }
+            Words::Markdown => {
+                let row = |(what, value): (&str, String)| vec![what.to_owned(), value];
+                let rows: Vec<Vec<String>> = facts.into_iter().map(row).collect();
+                layout::markdown_table(&["", ""], &rows)
+            }
+        }
+    })?;
     Ok(code)
 }
 
-/// What a run's journal holds, in words.
-async fn journal_words(archive: &Archive, run: &RunName) -> Result<String, ReadError> {
+/// What is shown of a run, in words.
+fn facts(entry: &LedgerEntry, shown: &Shown) -> Vec<(&'static str, String)> {
+    let run = &shown.run;
+    let message = run.message.as_deref().unwrap_or_default();
+    let journal = match (&shown.journal_problem, &shown.journal) {
+        (Some(problem), _) => problem.clone(),
+        (None, None) => "empty: the run wrote nothing".to_owned(),
+        (None, Some(journal)) => journal_words(journal),
+    };
+    let mut facts = vec![
+        ("run", run.name.clone()),
+        ("kind", kind(entry)),
+        ("outcome", format!("{} {message}", run.outcome).trim_end().to_owned()),
+        ("begun", run.begun_at.clone()),
+        ("completed", run.completed_at.clone().unwrap_or_else(|| "unknown".to_owned())),
+        ("tables", tables(entry)),
+        ("changes", changes(entry)),
+        ("journal", journal),
+    ];
+    facts.extend(run.execution_time.clone().map(|time| ("execution", time)));
+    facts.extend(run.finalization_time.clone().map(|time| ("finalized", time)));
+    let object =
+        |one: &Kept| ("kept", format!("{} ({} bytes)", one.path, layout::count(one.bytes)));
+    facts.extend(shown.kept.iter().map(object));
+    facts
+}
+
+/// What a run's journal holds; nothing if the run wrote nothing.
+async fn journal(archive: &Archive, run: &RunName) -> Result<Option<JournalSummary>, ReadError> {
     let reader = JournalReader::of_run(archive, run).await?;
     if reader.is_empty() {
-        return Ok("empty: the run wrote nothing".into());
+        return Ok(None);
     }
-    let journal = reader.verify().await?;
-    let in_doubt = journal.entries - (journal.written + journal.refused).min(journal.entries);
+    reader.verify().await.map(Some)
+}
+
+fn journal_words(journal: &Journal) -> String {
     let control = match journal.control {
         0 => String::new(),
         calls => format!("; {} changes of tables, which no restore undoes", layout::count(calls)),
     };
-    Ok(format!(
-        "{} entries in {} segments, {} bytes: {} written, {} refused, {in_doubt} in doubt, {} \
+    format!(
+        "{} entries in {} segments, {} bytes: {} written, {} refused, {} in doubt, {} \
          unverified{control}",
         layout::count(journal.entries),
         layout::count(journal.segments),
         layout::count(journal.bytes),
         layout::count(journal.written),
         layout::count(journal.refused),
+        layout::count(journal.in_doubt),
         layout::count(journal.unverified),
-    ))
-}
-
-/// When the program ran, if that is known.
-fn times(completed: &Completed) -> String {
-    let line = |what: &str, time: &Option<String>| {
-        time.as_ref().map(|time| format!("{what:<10} {time}\n")).unwrap_or_default()
-    };
-    line("execution", &completed.execution_time) + &line("finalized", &completed.finalization_time)
+    )
 }
 
 /// What else there is of a run: log, report and others.
-async fn kept(archive: &Archive, run: &RunName) -> Answered<String> {
+async fn kept(archive: &Archive, run: &RunName) -> Answered<Vec<Kept>> {
     let objects = archive.list(&run.folder()).await?;
-    let others = objects.iter().filter(|object| !object.path.starts_with(&run.journal()));
-    let line = |object: &Listed| {
-        format!("kept       {} ({} bytes)\n", object.path, layout::count(object.bytes))
-    };
-    Ok(others.map(line).collect())
+    let others = objects.into_iter().filter(|object| !object.path.starts_with(&run.journal()));
+    Ok(others.map(|object| Kept { path: object.path, bytes: object.bytes }).collect())
 }
 
 async fn verify(flags: Verify) -> Answered<u8> {

@@ -9,6 +9,8 @@ use dm_engine::archive::locks::LockError;
 use dm_engine::archive::{Archive, ArchiveError, RunName};
 use dm_engine::journal::ReadError;
 
+use crate::answer::AnswerError;
+
 /// Where an archive is.
 #[derive(Clone, Debug, Args)]
 pub struct Place {
@@ -63,6 +65,9 @@ pub enum ArchiveVerbError {
     /// No such run.
     #[error("the archive has no run {0}")]
     NoRun(RunName),
+    /// The answer's format.
+    #[error(transparent)]
+    Answer(#[from] AnswerError),
     /// Standard output.
     #[error("writing the answer")]
     Output(#[from] io::Error),

@@ -24,6 +24,16 @@ pub fn table(heads: &[&str], rows: &[Vec<String>]) -> String {
     std::iter::once(&heads).chain(rows).map(line).collect()
 }
 
+/// The same as a table of Markdown.
+pub fn markdown_table(heads: &[&str], rows: &[Vec<String>]) -> String {
+    let line = |cells: Vec<String>| format!("| {} |\n", cells.join(" | "));
+    let cell = |text: &String| text.replace('\\', "\\\\").replace('|', "\\|").replace('\n', " ");
+    let mut text = line(heads.iter().map(|head| (*head).to_owned()).collect());
+    text.extend(["|".to_owned(), "---|".repeat(heads.len()), "\n".to_owned()]);
+    text.extend(rows.iter().map(|row| line(row.iter().map(cell).collect())));
+    text
+}
+
 /// Text in lines of at most so many columns, each behind the indent; a longer word has its own line.
 pub fn wrap(text: &str, indent: &str, columns: usize) -> String {
     let mut lines: Vec<String> = Vec::new();
@@ -77,5 +87,14 @@ mod tests {
     fn a_table_is_as_wide_as_its_widest_cells() {
         let rows = [vec!["a".into(), "long cell".into()], vec!["bcd".into(), String::new()]];
         assert_eq!(table(&["N", "TEXT"], &rows), "N    TEXT\na    long cell\nbcd\n");
+    }
+
+    #[test]
+    fn a_cell_of_markdown_ends_no_cell_and_no_line() {
+        let rows = [vec!["a|b".into(), "c\nd".into()]];
+        assert_eq!(
+            markdown_table(&["N", "TEXT"], &rows),
+            "| N | TEXT |\n|---|---|\n| a\\|b | c d |\n"
+        );
     }
 }

@@ -28,6 +28,7 @@ pub mod take_back;
 pub mod watch;
 
 mod about;
+mod answer;
 mod cluster;
 mod database;
 mod embedded;

@@ -2,7 +2,6 @@
 //! decided by the guards; a person only takes one away from its run, on record.
 
 use clap::Args;
-use dm_engine::archive::Archive;
 use dm_engine::archive::locks::{self, Listed, LockState};
 
 use crate::archive_place::{ArchiveVerbError, Place};
@@ -66,14 +65,13 @@ pub async fn unlock(flags: Unlock) -> Result<u8, ArchiveVerbError> {
 }
 
 /// The locks that are not free, as a table; empty if there are none.
-pub async fn listed(archive: &Archive) -> Result<String, ArchiveVerbError> {
-    let locks = locks::all(archive).await?;
+pub fn listed(locks: &[Listed]) -> String {
     let lines: Vec<String> = locks.iter().filter_map(line).collect();
     if lines.is_empty() {
-        return Ok(String::new());
+        return String::new();
     }
-    Ok(format!("\n{:<30} {:<44} {:<24} {}\n", "TABLE", "LOCKED BY", "SINCE", "LAST HEARD OF")
-        + &lines.concat())
+    format!("\n{:<30} {:<44} {:<24} {}\n", "TABLE", "LOCKED BY", "SINCE", "LAST HEARD OF")
+        + &lines.concat()
 }
 
 fn line(lock: &Listed) -> Option<String> {

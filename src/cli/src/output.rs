@@ -42,17 +42,17 @@ pub struct Flags {
     fail_on: Vec<Check>,
 }
 
-/// How a report is printed.
+/// How a report or another answer is printed.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
 pub enum Format {
     /// A summary for people
     #[default]
     Text,
-    /// The report as JSON, with what was compared and checked
+    /// Everything as JSON; of a report also what was compared and checked
     Json,
     /// The same as YAML
     Yaml,
-    /// A comment for a pull request, at most 65 kB
+    /// Markdown, as for a comment on a pull request; a report has at most 65 kB
     Markdown,
 }
 

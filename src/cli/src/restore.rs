@@ -12,13 +12,17 @@ use dm_engine::CredentialSource;
 use dm_engine::archive::RunName;
 use dm_engine::archive::ledger::{self, LedgerEntry};
 use dm_engine::restore::{Restore, RestoreError, RestoreReport};
+use dm_report::html::restore::Restored;
+use dm_report::markdown;
 
+use crate::answer::{self, AnswerError, Words};
 use crate::archive;
 use crate::archive_place::{ArchiveVerbError, Place};
 use crate::cluster;
 use crate::database::{self, DatabaseError};
 use crate::embedded::{EmbeddedError, Home, Keeps, Served};
 use crate::journalled::{self, JournalledError};
+use crate::output::Format;
 use crate::take_back::{self, Asked, TakeBackError};
 use crate::{layout, print};
 
@@ -32,7 +36,7 @@ pub struct Flags {
     /// The migration of a cluster [or else --folder, or --archive and --run]
     #[arg(
         required_unless_present_any = ["archive", "folder"],
-        conflicts_with_all = ["archive", "folder", "run", "json", "accept"]
+        conflicts_with_all = ["archive", "folder", "run", "json", "output", "accept"]
     )]
     name: Option<String>,
     /// Write nothing, and print what a restore would do
@@ -81,7 +85,18 @@ pub struct Flags {
     /// restore's entry in the ledger has it
     #[arg(long, value_enum, value_name = "DIFFERENCE", value_delimiter = ',', help_heading = HERE)]
     accept: Vec<Accept>,
-    /// The result as JSON
+    /// Format of the result
+    #[arg(
+        short,
+        long,
+        value_name = "FORMAT",
+        value_enum,
+        default_value_t,
+        conflicts_with = "json",
+        help_heading = HERE
+    )]
+    output: Format,
+    /// The result as JSON on one line
     #[arg(long, help_heading = HERE)]
     json: bool,
     #[command(flatten, next_help_heading = HERE)]
@@ -162,6 +177,9 @@ pub enum RestoreVerbError {
     /// The run was of another database or table.
     #[error("{0}. {1}")]
     Differs(RestoreError, &'static str),
+    /// The result's format.
+    #[error(transparent)]
+    Answer(#[from] AnswerError),
     /// Standard output.
     #[error("writing the answer")]
     Output(#[from] io::Error),
@@ -203,6 +221,26 @@ impl Flags {
             archive_endpoint: self.archive_endpoint.clone(),
             archive_region: self.archive_region.clone(),
         }
+    }
+
+    /// The result in the format that is asked for; `words` for a terminal.
+    fn formatted(
+        &self,
+        report: &RestoreReport,
+        of: &RunName,
+        words: impl FnOnce() -> String,
+    ) -> Result<String, AnswerError> {
+        if self.json {
+            return Ok(serde_json::to_string(report)? + "\n");
+        }
+        answer::formatted(self.output, report, |style| match style {
+            Words::Terminal => words(),
+            Words::Markdown => {
+                let of = of.to_string();
+                let restored = Restored { report, of: &of, preview: Some(self.dry_run) };
+                markdown::restore::comment(&restored)
+            }
+        })
     }
 
     fn asked<'a>(&self, name: &'a str) -> Asked<'a> {
@@ -298,26 +336,20 @@ async fn restore_here(
         let preview = Restore::over(&preview, credentials, number, on_conflict, archive)?;
         let report = preview.run().await?;
         if report.changes_nothing() {
-            print::answer(&already(&report, run, earlier, flags.json))?;
+            print::answer(&flags.formatted(&report, run, || already(run, earlier))?)?;
             return Ok(0);
         }
     }
     let restore = Restore::over(&plan, credentials, number, on_conflict, archive)?;
     let report = restore.run().await?;
-    let text = if flags.json {
-        serde_json::json!(report).to_string() + "\n"
-    } else {
-        text(&report, run, (mode == Mode::Apply).then_some(&own), on_conflict)
-    };
-    print::answer(&text)?;
+    let own = (mode == Mode::Apply).then_some(&own);
+    let words = || text(&report, run, own, on_conflict);
+    print::answer(&flags.formatted(&report, run, words)?)?;
     Ok(if report.conflicts == 0 { 0 } else { 3 })
 }
 
 /// What is printed of a run that another restore has restored.
-fn already(report: &RestoreReport, of: &RunName, by: &LedgerEntry, json: bool) -> String {
-    if json {
-        return serde_json::json!(report).to_string() + "\n";
-    }
+fn already(of: &RunName, by: &LedgerEntry) -> String {
     let at = by.completed.as_ref().map_or("", |end| end.completed_at.as_str());
     format!("{of} was restored by {} at {at}; nothing is left to restore\n", by.run)
 }

@@ -7,8 +7,9 @@ use std::path::{Path, PathBuf};
 use bytes::Bytes;
 use dm_api::DataMigration;
 use dm_contract::report::RestoreReport;
+use dm_engine::archive::ledger::{self, LedgerEntry};
 use dm_engine::archive::{Archive, Listed, RunName};
-use dm_report::file::{ReadError, RunReport};
+use dm_report::file::{About, ReadError, RunReport};
 use dm_report::items::Listing;
 
 use super::ReportVerbError;
@@ -142,12 +143,44 @@ pub async fn of_archive(archive: &Archive, run: &RunName) -> Result<Found, Repor
     let page = PathBuf::from(format!("{}-{}.html", run.migration(), run.number()));
     let mut found = kept(archive, &listed, &newest.path, page).await?;
     if let Found::Run(found) = &mut found {
+        // Dry runs are not in the ledger.
+        let entries = if found.report.is_dry_run() {
+            Vec::new()
+        } else {
+            let entries = ledger::entries(archive, Some(run.migration())).await;
+            entries.map_err(ArchiveVerbError::Ledger)?
+        };
         let about = found.report.about.get_or_insert_default();
         if about.name.is_empty() {
             about.name = run.to_string();
         }
+        if let Some(entry) = entries.iter().find(|entry| entry.run == *run) {
+            complete_from_ledger(about, entry);
+        }
     }
     Ok(found)
+}
+
+/// Adds what the ledger knows of a run, and its guard did not: the guard writes its report before it
+/// knows the program's times.
+fn complete_from_ledger(about: &mut About, entry: &LedgerEntry) {
+    let ended = entry.completed.as_ref();
+    let started = ended.and_then(|end| end.execution_time.as_ref());
+    let finished = ended.and_then(|end| end.finalization_time.clone());
+    let begun_at = started.unwrap_or(&entry.begun.begun_at).clone();
+    about.started_at.get_or_insert(begun_at);
+    let finished = finished.or_else(|| ended.map(|end| end.completed_at.clone()));
+    about.finished_at = about.finished_at.take().or(finished);
+    about.took_ms = about.took_ms.or_else(|| took_ms(about));
+    let database = entry.recorded().database.map(ToString::to_string);
+    about.database = about.database.take().or(database);
+}
+
+/// The time between start and end, if both are known.
+fn took_ms(about: &About) -> Option<u64> {
+    let time = |text: &Option<String>| text.as_ref()?.parse::<jiff::Timestamp>().ok();
+    let (started, finished) = (time(&about.started_at)?, time(&about.finished_at)?);
+    u64::try_from(finished.as_millisecond() - started.as_millisecond()).ok()
 }
 
 /// A run of a cluster's migration, from the archive of its target.
@@ -205,6 +238,7 @@ fn complete(report: &mut RunReport, migration: &DataMigration, run: u32) {
     let Some(record) = record else { return };
     about.started_at = record.execution_time.as_ref().map(|time| time.0.to_string());
     about.finished_at = record.finalization_time.as_ref().map(|time| time.0.to_string());
+    about.took_ms = took_ms(about);
     about.end = record.exit_code.map(dm_report::file::End::Exited);
 }
 
@@ -301,6 +335,37 @@ mod tests {
         let listing = Items::Parts(vec![line("a"), line("b")]).read().unwrap();
         let names: Vec<&str> = listing.items.iter().map(|item| item.name.text.as_str()).collect();
         assert_eq!(names, [r#"{id: "a"}"#, r#"{id: "b"}"#]);
+    }
+
+    #[test]
+    fn an_archived_report_gets_its_times_from_the_ledger() {
+        let entry = |completed: Option<serde_json::Value>| LedgerEntry {
+            run: RunName::parse("m/2").unwrap(),
+            begun: serde_json::from_value(json!({
+                "version": 1, "kind": "apply", "namespace": "shop", "name": "m", "uid": "u",
+                "begunAt": "2026-12-01T10:00:00Z",
+            }))
+            .unwrap(),
+            completed: completed.map(|end| serde_json::from_value(end).unwrap()),
+            tables: std::collections::BTreeMap::new(),
+        };
+        let filled = |completed| {
+            let mut about = About::default();
+            complete_from_ledger(&mut about, &entry(completed));
+            (about.started_at.unwrap(), about.finished_at, about.took_ms)
+        };
+        let end = json!({
+            "version": 1, "outcome": "Succeeded", "completedAt": "2026-12-01T10:00:12Z",
+            "executionTime": "2026-12-01T10:00:01Z", "finalizationTime": "2026-12-01T10:00:09.5Z",
+        });
+        let (started, finished, took) = filled(Some(end.clone()));
+        assert_eq!(started, "2026-12-01T10:00:01Z");
+        assert_eq!((finished.as_deref(), took), (Some("2026-12-01T10:00:09.5Z"), Some(8_500)));
+        let (started, finished, took) = filled(None);
+        assert_eq!((started.as_str(), finished, took), ("2026-12-01T10:00:00Z", None, None));
+        let mut known = About { started_at: Some("x".into()), ..About::default() };
+        complete_from_ledger(&mut known, &entry(Some(end)));
+        assert_eq!(known.started_at.as_deref(), Some("x"), "what the report says is kept");
     }
 
     #[test]

@@ -11,6 +11,9 @@ use tar::{Builder, EntryType, Header};
 /// Mode of a folder that nothing else is said of.
 const FOLDER_MODE: u32 = 0o755;
 
+/// gzip's own default. The last percent of a higher one takes minutes in a task runner that is not optimized.
+const LEVEL: Compression = Compression::new(6);
+
 /// gzip's number of an unknown system: the builder's own would be recorded otherwise.
 const UNKNOWN_SYSTEM: u8 = 255;
 
@@ -78,10 +81,8 @@ impl Tree {
 
 /// Compresses without a name and a time in the header.
 pub fn gzip(content: &[u8]) -> Result<Vec<u8>> {
-    let mut encoder = GzBuilder::new()
-        .mtime(0)
-        .operating_system(UNKNOWN_SYSTEM)
-        .write(Vec::new(), Compression::best());
+    let mut encoder =
+        GzBuilder::new().mtime(0).operating_system(UNKNOWN_SYSTEM).write(Vec::new(), LEVEL);
     encoder.write_all(content).context("compressing an archive")?;
     encoder.finish().context("compressing an archive")
 }
