@@ -48,7 +48,7 @@ async fn in_a_bucket_a_run_is_journalled_and_adopted_by_a_created_again_object()
     bed.submit(&migration).await;
     let applied = bed.phase("m", Phase::Applied).await;
     let first = status(&applied).applied.clone().unwrap();
-    assert_eq!(first.journalled, Some(1));
+    assert_eq!(first.journaled, Some(1));
     let run = format!("runs/{}.m/000001", bed.namespace);
     let log = format!("s3://bucket/prod/{run}/program.log.zst");
     assert_eq!(first.log.as_deref(), Some(log.as_str()));

@@ -72,7 +72,7 @@ async fn an_applied_migration_is_previewed_and_taken_back_but_for_what_others_ch
     bed.patch("m", &json!({"spec": {"state": "Restored", "dryRun": true}})).await;
     let previewed = bed.phase("m", Phase::RestorePreviewOk).await;
     let found = effects(status(&previewed).restore_preview.as_ref());
-    assert_eq!((found.items, found.got_back, found.conflicts), (count, count - 2, 2), "{found:?}");
+    assert_eq!((found.items, found.restored, found.conflicts), (count, count - 2, 2), "{found:?}");
     let group = &found.conflict_groups[0];
     assert_eq!(
         (group.table.as_str(), group.kind, group.attribute.as_deref(), group.items),
@@ -84,7 +84,7 @@ async fn an_applied_migration_is_previewed_and_taken_back_but_for_what_others_ch
     bed.patch("m", &json!({"spec": {"dryRun": false}})).await;
     let restored = bed.phase("m", Phase::Restored).await;
     let done = effects(status(&restored).restored.as_ref());
-    assert_eq!((done.got_back, done.conflicts), (count - 2, 2), "{done:?}");
+    assert_eq!((done.restored, done.conflicts), (count - 2, 2), "{done:?}");
     let mut priced = Vec::new();
     for item in bed.database.scan("cars").await {
         let id = item["id"]["S"].as_str().unwrap().to_owned();

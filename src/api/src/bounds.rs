@@ -80,6 +80,10 @@ fn bound_text(fields: &mut Map<String, Value>, member: &str, within: &str) {
 
 fn bound_map(fields: &mut Map<String, Value>) {
     fields.entry("maxProperties").or_insert(json!(PROPERTIES_MAX));
+    if fields["additionalProperties"].get("type").is_none() {
+        // The API server has no rules for maps whose values are of more than one type.
+        return;
+    }
     let rule = json!({
         "rule": format!("self.all(key, size(key) <= {KEY_CHARS_MAX})"),
         "message": format!("a key has at most {KEY_CHARS_MAX} characters"),
@@ -104,10 +108,11 @@ mod tests {
             Some("array") => !has("maxItems"),
             Some("object") => has("additionalProperties") && !has("maxProperties"),
             Some("boolean" | "integer" | "number") => false,
+            None if has("enum") => false,
             None if has("x-kubernetes-int-or-string") => !has("maxLength"),
             _ => true,
         };
-        let preserved = schema["x-kubernetes-preserve-unknown-fields"] == true;
+        let preserved = schema["x-kubernetes-preserve-unknown-fields"] == true && !has("enum");
         if open || preserved {
             found.push(path.to_owned());
         }

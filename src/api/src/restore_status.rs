@@ -13,7 +13,7 @@ use crate::run_kind::RunResult;
 pub struct RestoreReport {
     /// Number of the run.
     pub run: u32,
-    /// Number of the run that it takes back.
+    /// Number of the run that it restores.
     pub restores: u32,
     /// What happens to what others changed since.
     pub on_conflict: OnConflict,
@@ -39,14 +39,14 @@ pub struct RestoreReport {
 pub struct RestoreEffects {
     /// Items that the run had written.
     pub items: u64,
-    /// Items of which attributes got back what they had.
-    pub got_back: u64,
-    /// Items that the run had created, and that are gone.
-    pub removed: u64,
-    /// Items that the run had deleted, and that are back.
-    pub brought_back: u64,
+    /// Items of which attributes have their earlier values again.
+    pub restored: u64,
+    /// Items that the run had created and the restore deleted.
+    pub deleted: u64,
+    /// Items that the run had deleted and the restore recreated.
+    pub recreated: u64,
     /// Items that were as before the run, or whose changes are all in conflict.
-    pub untouched: u64,
+    pub unchanged: u64,
     /// Attributes, and whole items, that others changed since.
     pub conflicts: u64,
     /// The same by table and kind, the first of them. All are in the archive.
@@ -103,6 +103,6 @@ pub enum OnConflict {
     /// It stays as it is, and is listed.
     #[default]
     Skip,
-    /// It gets back what it had before the run, too.
+    /// It gets its earlier value, whatever others made of it.
     Overwrite,
 }

@@ -324,7 +324,7 @@ pub struct AppliedReport {
     pub digest: Option<String>,
     /// Entries in its journal: writes that were about to change an item.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub journalled: Option<u64>,
+    pub journaled: Option<u64>,
     /// Where the archive has the program's output.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub log: Option<String>,

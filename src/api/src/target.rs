@@ -76,7 +76,7 @@ pub struct MigrationTargetSpec {
     /// if everything else failed. Default: `credentials`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub dry_run_credentials: Option<Credentials>,
-    /// Where runs that write are journalled. Default: nowhere; what such a run changed can then not
+    /// Where runs that write are journaled. Default: nowhere; what such a run changed can then not
     /// be taken back, and the cluster is the only one to know that it ran.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub archive: Option<ArchiveSpec>,

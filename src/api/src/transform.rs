@@ -115,9 +115,12 @@ impl JsonSchema for ConvertTo {
         "ConvertTo".into()
     }
 
-    /// Without a type, because a bare `N` arrives as a truth value; the operator checks it.
+    /// Without a type, because a bare `N` arrives as a truth value.
     fn json_schema(_: &mut SchemaGenerator) -> Schema {
-        json_schema!({"x-kubernetes-preserve-unknown-fields": true})
+        let names = ["S", "N", "L", "SS", "NS", "M", "json", "iso8601", "epoch"];
+        let names = names.into_iter().map(Value::from).chain([Value::from(false)]);
+        let names: Vec<Value> = names.collect();
+        json_schema!({"x-kubernetes-preserve-unknown-fields": true, "enum": names})
     }
 }
 

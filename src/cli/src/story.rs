@@ -254,10 +254,10 @@ fn restore(what: &str, report: &RestoreReport) -> String {
     let heads = ["ITEMS", "GOT BACK", "REMOVED", "BROUGHT BACK", "UNTOUCHED", "CONFLICTS"];
     let counts = [
         effects.items,
-        effects.got_back,
-        effects.removed,
-        effects.brought_back,
-        effects.untouched,
+        effects.restored,
+        effects.deleted,
+        effects.recreated,
+        effects.unchanged,
         effects.conflicts,
     ];
     text += &indented(&table(&heads, &[counts.map(count).to_vec()]));

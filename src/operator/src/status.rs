@@ -262,7 +262,7 @@ fn applied_report(run: &RunRecord, outcome: &Outcome) -> AppliedReport {
             .map(|guard| digest::of_dry_run(&run.program_digest, &guard.effects_digest)),
         adopted_from: None,
         baseline: false,
-        journalled: outcome.journalled(),
+        journaled: outcome.journalled(),
         log: run.log.clone(),
         report: outcome.kept(|archived| archived.report.as_ref()),
         restored_by: None,

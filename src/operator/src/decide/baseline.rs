@@ -85,7 +85,7 @@ pub fn report(record: &RunRecord) -> AppliedReport {
         effects: None,
         program_digest: record.program_digest.clone(),
         digest: None,
-        journalled: None,
+        journaled: None,
         log: None,
         report: None,
         restored_by: None,

@@ -95,7 +95,7 @@ fn how_far(status: &DataMigrationStatus, run: &RunRecord) -> Option<String> {
     if run.kind == RunKind::Restore {
         let report = status.restored.as_ref().filter(|report| report.run == run.number)?;
         let effects = report.effects.as_ref()?;
-        return Some(format!("{} put back", summary::put_back(effects)));
+        return Some(format!("{} restored", summary::items_restored(effects)));
     }
     let report = status.applied.as_ref().filter(|report| report.run == run.number)?;
     let tables = &report.effects.as_ref()?.tables;

@@ -110,29 +110,29 @@ fn both(table: Option<String>, items: Option<String>) -> Option<String> {
     }
 }
 
-/// How many items a restore has put back, in whatever way.
-pub fn put_back(effects: &RestoreEffects) -> u64 {
-    effects.got_back + effects.removed + effects.brought_back
+/// Returns how many items a restore has changed.
+pub fn items_restored(effects: &RestoreEffects) -> u64 {
+    effects.restored + effects.deleted + effects.recreated
 }
 
 /// What a restore did, in a sentence.
 pub fn restored(status: &DataMigrationStatus, report: &RestoreReport) -> String {
     let Some(effects) = &report.effects else {
-        return format!("Run {} took back run {}", report.run, report.restores);
+        return format!("Run {} restored run {}", report.run, report.restores);
     };
     let parts = [
-        (effects.got_back, "got back what it had", "got back what they had"),
-        (effects.removed, "was removed", "were removed"),
-        (effects.brought_back, "was brought back", "were brought back"),
+        (effects.restored, "was restored", "were restored"),
+        (effects.deleted, "was deleted", "were deleted"),
+        (effects.recreated, "was recreated", "were recreated"),
     ];
-    let what = told(&parts).unwrap_or_else(|| "nothing had to be put back".into());
+    let what = told(&parts).unwrap_or_else(|| "nothing had to be restored".into());
     let others = others(status, report.run, &[RunKind::Restore]);
     let fate = match report.on_conflict {
         OnConflict::Skip => ", left as they are",
         OnConflict::Overwrite => ", overwritten",
     };
     format!(
-        "Run {} took back run {}{others}: {what}{}{}",
+        "Run {} restored run {}{others}: {what}{}{}",
         report.run,
         report.restores,
         conflicts(effects, fate),
@@ -146,11 +146,11 @@ pub fn would_restore(status: &DataMigrationStatus, report: &RestoreReport) -> St
         return "Restored (dry run): the preview did not get to say what it saw".into();
     };
     let parts = [
-        (effects.got_back, "would get back what it had", "would get back what they had"),
-        (effects.removed, "would be removed", "would be removed"),
-        (effects.brought_back, "would be brought back", "would be brought back"),
+        (effects.restored, "would be restored", "would be restored"),
+        (effects.deleted, "would be deleted", "would be deleted"),
+        (effects.recreated, "would be recreated", "would be recreated"),
     ];
-    let what = told(&parts).unwrap_or_else(|| "nothing would have to be put back".into());
+    let what = told(&parts).unwrap_or_else(|| "nothing would have to be restored".into());
     let fate = match report.on_conflict {
         OnConflict::Skip => "",
         OnConflict::Overwrite => ", which would be overwritten",
@@ -190,7 +190,7 @@ fn others(status: &DataMigrationStatus, run: u32, kinds: &[RunKind]) -> String {
                 && other.result == RunResult::Succeeded
         })
         .filter_map(|other| {
-            other.restores.map(|restores| format!("run {} took back run {restores}", other.number))
+            other.restores.map(|restores| format!("run {} restored run {restores}", other.number))
         })
         .collect();
     if before.is_empty() { String::new() } else { format!(" ({} before)", before.join(", ")) }

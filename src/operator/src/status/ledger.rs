@@ -77,7 +77,7 @@ fn adopt(status: &mut DataMigrationStatus, adopted: &Adopted) {
         effects: adopted.summary.as_ref().map(changed),
         program_digest: run.program_digest.clone(),
         digest: None,
-        journalled: None,
+        journaled: None,
         log: None,
         report: None,
         restored_by: None,

@@ -42,10 +42,10 @@ pub fn note(status: &mut DataMigrationStatus, restore: &RunRecord) {
 fn effects(result: &RestoreResult) -> RestoreEffects {
     RestoreEffects {
         items: result.keys,
-        got_back: result.updated,
-        removed: result.deleted,
-        brought_back: result.put,
-        untouched: result.untouched,
+        restored: result.updated,
+        deleted: result.deleted,
+        recreated: result.put,
+        unchanged: result.untouched,
         conflicts: result.conflicts,
         conflict_groups: result
             .groups

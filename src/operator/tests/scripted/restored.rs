@@ -39,9 +39,9 @@ const WRITES: &[&str] = &[
 /// What `kubectl describe` tells of it.
 const EVENTS: &[(&str, &str)] = &[
     ("RestorePreviewStarted", "Run 3 starts as Job 0001-add-price-3-restore-preview"),
-    ("RestorePreviewSucceeded", "Run 3: Restored (dry run): 2 items would get back what they had"),
+    ("RestorePreviewSucceeded", "Run 3: Restored (dry run): 2 items would be restored"),
     ("RestoreStarted", "Run 4 starts as Job 0001-add-price-4-restore"),
-    ("Restored", "Run 4: Run 4 took back run 2: 2 items got back what they had"),
+    ("Restored", "Run 4: Run 4 restored run 2: 2 items were restored"),
 ];
 
 /// How often restores, and previews of them, were started.
@@ -168,7 +168,7 @@ async fn a_failed_run_and_the_one_over_it_are_taken_back_the_newest_first() {
         (Some(Phase::Restored), &vec![2, 1])
     );
     let message = world.status().conditions[0].message.clone();
-    assert!(message.contains("run 3 took back run 2 before"), "{message}");
+    assert!(message.contains("run 3 restored run 2 before"), "{message}");
 }
 
 #[tokio::test]

@@ -35,7 +35,7 @@ pub fn tell(teller: &mut Teller, on_this_machine: bool) -> Result<()> {
 }
 
 fn preview(teller: &mut Teller) -> Result<()> {
-    print_chapter("The migration was a mistake: what would be put back?");
+    print_chapter("The migration was a mistake: what would be restored?");
     let before = teller.read(&format!("{CARS} digest"))?;
     let patch = "--type merge --patch '{\"spec\": {\"state\": \"Restored\", \"dryRun\": true}}'";
     teller.show(&format!("kubectl -n demo patch dm {PRICES} {patch}"))?;
@@ -62,7 +62,7 @@ fn restore(teller: &mut Teller) -> Result<()> {
 
 fn expect_effects(teller: &mut Teller, field: &str) -> Result<()> {
     expect_field(teller, PRICES, &format!("{field}.effects.items"), COUNT)?;
-    expect_field(teller, PRICES, &format!("{field}.effects.gotBack"), GOT_BACK)?;
+    expect_field(teller, PRICES, &format!("{field}.effects.restored"), GOT_BACK)?;
     expect_field(teller, PRICES, &format!("{field}.effects.conflicts"), REPRICED)
 }
 

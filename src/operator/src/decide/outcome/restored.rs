@@ -127,8 +127,8 @@ fn state_of_data(record: &RunRecord, outcome: &Outcome) -> String {
             "how much of run {run} it had taken back is not known, and the rest is as it was"
         ),
         (_, Some(result)) => match put_back(result) {
-            1 => format!("1 item of run {run} was put back"),
-            count => format!("{count} items of run {run} were put back"),
+            1 => format!("1 item of run {run} was restored"),
+            count => format!("{count} items of run {run} were restored"),
         },
     }
 }
@@ -180,7 +180,7 @@ fn what_now(record: &RunRecord, outcome: &Outcome) -> String {
             format!("{hint}. To preview it again, set spec.retry to {retry}.")
         }
         _ => format!(
-            "{hint}. What was put back stays so; set spec.retry to {retry} and the restore goes on \
+            "{hint}. What was restored stays so; set spec.retry to {retry} and the restore goes on \
              where it was."
         ),
     }

@@ -44,7 +44,7 @@ fn a_restore_marks_the_run_that_it_took_back() {
     let report = status.restored.as_ref().unwrap();
     assert_eq!((report.run, report.restores, report.result), (2, 1, RunResult::Succeeded));
     let effects = report.effects.as_ref().unwrap();
-    assert_eq!((effects.items, effects.got_back, effects.conflicts), (406, 404, 2));
+    assert_eq!((effects.items, effects.restored, effects.conflicts), (406, 404, 2));
     let group = &effects.conflict_groups[0];
     assert_eq!((group.kind, group.items), (ConflictKind::AttributeChanged, 2));
     assert_eq!(group.keys, [r#"{"id":{"S":"audi"}}"#]);
@@ -52,7 +52,7 @@ fn a_restore_marks_the_run_that_it_took_back() {
     assert_eq!((ready.status.as_str(), ready.reason.as_str()), ("True", "Restored"));
     assert_eq!(
         ready.message,
-        "Run 2 took back run 1: 404 items got back what they had · 2 conflicts, left as they are: \
+        "Run 2 restored run 1: 404 items were restored · 2 conflicts, left as they are: \
          price was changed since in cars ({\"id\":{\"S\":\"audi\"}}, …)"
     );
 }
@@ -68,7 +68,7 @@ fn a_preview_marks_nothing_and_awaits_its_promotion() {
     assert_eq!((ready.status.as_str(), status.conditions.len()), ("False", 1), "a person's turn");
     assert_eq!(
         ready.message,
-        "Restored (dry run): 404 items would get back what they had · 2 conflicts: price was \
+        "Restored (dry run): 404 items would be restored · 2 conflicts: price was \
          changed since in cars ({\"id\":{\"S\":\"audi\"}}, …). Set spec.dryRun to false to restore it."
     );
 }
@@ -80,7 +80,7 @@ fn a_restore_that_fails_leaves_the_run_open_and_the_migration_not_applied() {
     let status = ends(RunKind::Restore, &job_ended("Failed", "BackoffLimitExceeded"), &pod);
     assert_eq!(status.phase, Some(Phase::RestoreFailed));
     assert_eq!((status.runs[1].restored_by, status.is_applied()), (None, false));
-    assert_eq!(status.progress.unwrap().text.as_deref(), Some("10 put back"));
+    assert_eq!(status.progress.unwrap().text.as_deref(), Some("10 restored"));
     assert_eq!(status.failure.unwrap().reason, Reason::RestoreFailed);
 }
 

@@ -32,7 +32,7 @@ fn failed() -> Job {
 #[test]
 fn a_restore_and_a_preview_end_well_in_words_of_their_own() {
     let pod = restore_pod(0, &restore_says(json!({})));
-    let expected = (RunResult::Succeeded, Reason::Restored, "404 items of run 1 were put back");
+    let expected = (RunResult::Succeeded, Reason::Restored, "404 items of run 1 were restored");
     let outcome = check(RunKind::Restore, &complete(), &[&pod], expected);
     assert_eq!(outcome.execution_time, Some("2026-11-02T10:00:05.250Z".parse().unwrap()));
     assert_eq!(outcome.finalization_time, Some("2026-11-02T10:00:08.750Z".parse().unwrap()));
@@ -78,7 +78,7 @@ fn a_restore_that_fails_says_why_and_how_it_goes_on() {
     let expected = (
         RunResult::Failed,
         Reason::RestoreFailed,
-        "The restore failed: the archive does not answer after 3s; 10 items of run 1 were put back.",
+        "The restore failed: the archive does not answer after 3s; 10 items of run 1 were restored.",
     );
     let outcome = check(RunKind::Restore, &failed(), &[&pod], expected);
     assert!(outcome.what_now.contains("set spec.retry to 1 and the restore goes on"));
@@ -97,7 +97,7 @@ fn a_restore_without_its_journal_has_done_nothing_and_the_run_stands() {
     let pod = restore_pod(88, &restore_says(nothing.clone()));
     let expected = (RunResult::Failed, Reason::ArchiveRequired, "JournalGone: the journal");
     let outcome = check(RunKind::Restore, &failed(), &[&pod], expected);
-    assert!(outcome.message.contains("0 items of run 1 were put back"), "{}", outcome.message);
+    assert!(outcome.message.contains("0 items of run 1 were restored"), "{}", outcome.message);
     assert!(outcome.what_now.contains("set spec.state to Applied"), "{}", outcome.what_now);
     check(RunKind::RestorePreview, &failed(), &[&pod], expected);
     // What an earlier pod wrote, or may have written, is there.
