@@ -119,7 +119,7 @@ async fn items_that_fail_are_counted_and_a_retry_changes_what_is_left() {
         "{}",
         because.message
     );
-    assert!(because.what_now.contains("raise spec.retry to 1"), "{}", because.what_now);
+    assert!(because.what_now.contains("set spec.retry to 1"), "{}", because.what_now);
     assert_eq!(coded(&bed).await, 270);
     print!("{}", bed.kubectl(&["describe", "datamigration", "m"]));
 

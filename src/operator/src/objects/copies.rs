@@ -106,11 +106,11 @@ mod tests {
     use crate::samples;
     use dm_api::status::RunKind;
 
-    fn map(data: Value) -> ConfigMap {
+    fn map(data: &Value) -> ConfigMap {
         serde_json::from_value(json!({"metadata": {"name": "rates"}, "data": data})).unwrap()
     }
 
-    fn runnable(data: Value) -> Runnable {
+    fn runnable(data: &Value) -> Runnable {
         let maps = [("rates".to_owned(), Some(map(data))), ("gone".to_owned(), None)];
         Runnable { config_maps: maps.into(), ..samples::runnable() }
     }
@@ -145,10 +145,10 @@ mod tests {
     #[test]
     fn a_copy_has_the_content_and_a_name_that_follows_from_it() {
         let migration = samples::migration(json!({}));
-        let copies = |data| build(&migration, &record(), &runnable(data));
+        let copies = |data| build(&migration, &record(), &runnable(&data));
         let [one] = copies(json!({"k": "v"})).try_into().unwrap();
         assert_eq!(one.immutable, Some(true));
-        assert_eq!(one.data, map(json!({"k": "v"})).data);
+        assert_eq!(one.data, map(&json!({"k": "v"})).data);
         let owner = one.metadata.owner_references.clone().unwrap().remove(0);
         assert_eq!((owner.kind.as_str(), owner.uid.as_str()), ("DataMigration", "uid-m"));
         let name = one.metadata.name.clone().unwrap();
@@ -162,7 +162,7 @@ mod tests {
 
     #[test]
     fn every_reference_of_the_program_is_rewritten_and_nothing_else() {
-        let runnable = runnable(json!({"k": "v"}));
+        let runnable = runnable(&json!({"k": "v"}));
         let mut rewritten = pod();
         refer_to_copies(&mut rewritten, &record().job, &runnable);
         let copy = name_of(&record().job, "rates", runnable.config_maps["rates"].as_ref());
