@@ -2,6 +2,7 @@
 //! in DynamoDB's words. Where a local database says something else is listed in tests/README.md.
 
 use dm_contract::plan::{Mode, Policy};
+use dm_contract::report::GuardResult;
 use serde_json::{Value, json};
 
 use crate::bed::{self, Endpoint, database, fresh_name};
@@ -139,5 +140,39 @@ async fn a_key_that_does_not_fit_cancels_and_an_empty_one_is_refused() {
     ] {
         let answer = bed.told(actions).await;
         assert!(answer["__type"].as_str().unwrap().ends_with("#ValidationException"), "{answer}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_statement_that_is_not_understood_never_reaches_the_database() {
+    let bed = Bed::new().await;
+    let wrong = json!({"Statement": format!("UPDTE \"{}\" SET n = 2 WHERE id = 'a'", bed.table)});
+    let select = format!("SELECT n FROM \"{}\" WHERE id = 'a' AND pos = 1", bed.table);
+    let reads = json!({"Statement": select});
+    for (statements, codes) in [
+        (json!([wrong]), vec!["ValidationError"]),
+        (json!([reads, wrong]), vec!["", "ValidationError"]),
+        (json!([wrong, reads]), vec!["ValidationError", ""]),
+    ] {
+        let mut told = Vec::new();
+        for (guard, endpoint) in &bed.ways {
+            let before = guard.result();
+            let body = json!({"Statements": statements});
+            let (status, answer) = endpoint.call("BatchExecuteStatement", &body).await;
+            assert_eq!(status, 200, "{answer}");
+            let found: Vec<&str> = answer["Responses"]
+                .as_array()
+                .unwrap()
+                .iter()
+                .map(|response| response["Error"]["Code"].as_str().unwrap_or_default())
+                .collect();
+            assert_eq!(found, codes, "{answer}");
+            if codes.len() == 1 {
+                let calls = |of: &GuardResult| of.read_calls_upstream + of.write_calls_upstream;
+                assert_eq!(calls(&guard.result()), calls(&before), "nothing of it was sent");
+            }
+            told.push(answer);
+        }
+        assert_eq!(told[0], told[1], "with a journal, and in a dry run");
     }
 }

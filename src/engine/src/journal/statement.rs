@@ -48,7 +48,7 @@ impl Journal {
         let statements: Vec<Result<Statement, ServiceError>> =
             asked.iter().map(|part| parse(part)).collect();
         if statements.iter().flatten().all(Statement::is_read) {
-            return self.apply.handle(call).await;
+            return self.read_batch(call, &statements).await;
         }
         check_count(asked.len(), "statements", BATCH_STATEMENTS_MAX)?;
         check_batch(&statements)?;
@@ -98,6 +98,41 @@ impl Journal {
         if level.is_some_and(|level| level != "NONE") {
             answer.insert("ConsumedCapacity".into(), json!([{"CapacityUnits": units}]));
         }
+        Ok(Bytes::from(write_json(&Value::Object(answer))))
+    }
+
+    /// A batch that writes nothing, as far as it is understood. A statement that is not is answered
+    /// here: what DynamoDB would make of it is not known, and it could be a write.
+    async fn read_batch(
+        &self,
+        mut call: Call,
+        statements: &[Result<Statement, ServiceError>],
+    ) -> Result<Bytes, Fault> {
+        if statements.iter().all(Result::is_ok) {
+            return self.apply.handle(call).await;
+        }
+        check_count(statements.len(), "statements", BATCH_STATEMENTS_MAX)?;
+        let sent = members(&call.body, "Statements").into_iter().zip(statements);
+        let sent: Vec<Value> = sent
+            .filter(|(_, statement)| statement.is_ok())
+            .map(|(member, _)| Value::Object(member.clone()))
+            .collect();
+        let mut answer = Map::new();
+        if !sent.is_empty() {
+            call.body.insert("Statements".into(), sent.into());
+            answer = serde_json::from_slice(&self.apply.handle(call).await?)
+                .map_err(|_| crate::layers::metering::not_an_object())?;
+        }
+        let read = answer.remove("Responses").unwrap_or_default();
+        let mut read = read.as_array().cloned().unwrap_or_default().into_iter();
+        let responses: Vec<Value> = statements
+            .iter()
+            .map(|statement| match statement {
+                Ok(_) => read.next().unwrap_or_default(),
+                Err(error) => json!({"Error": error.to_statement_json()}),
+            })
+            .collect();
+        answer.insert("Responses".into(), responses.into());
         Ok(Bytes::from(write_json(&Value::Object(answer))))
     }
 
