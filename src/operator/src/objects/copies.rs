@@ -184,7 +184,7 @@ mod tests {
 
     #[test]
     fn the_copies_of_a_job_are_found_by_their_names() {
-        let runnable = runnable(json!({"k": "v"}));
+        let runnable = runnable(&json!({"k": "v"}));
         let mut pod = pod();
         refer_to_copies(&mut pod, "0001-cars-1-apply", &runnable);
         let job: Job = samples::job(json!({"spec": {"template": {"spec": pod}}}));
