@@ -24,12 +24,16 @@ async fn refused(bed: &Bed, change: impl FnOnce(&mut Value), named: &str) {
 async fn what_the_api_server_refuses() {
     let bed = Bed::new("wrong").await;
     bed.apply(&right().files().unwrap()).await;
-    refused(&bed, |m| m["spec"]["script"] = Value::Null, "exactly one source: script or container")
-        .await;
+    refused(
+        &bed,
+        |m| m["spec"]["script"] = Value::Null,
+        "exactly one source: script, container or transform",
+    )
+    .await;
     refused(
         &bed,
         |m| m["spec"]["container"] = json!({"image": "a:1"}),
-        "exactly one source: script or container",
+        "exactly one source: script, container or transform",
     )
     .await;
     refused(
