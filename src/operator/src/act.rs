@@ -48,16 +48,10 @@ pub async fn create_run(
     let namespace = migration.namespace().unwrap_or_default();
     let maps: Api<ConfigMap> = Api::namespaced(client.clone(), &namespace);
     let jobs: Api<Job> = Api::namespaced(client.clone(), &namespace);
-    if let Some(files) = runnable.program.files() {
-        let map = files::build(migration, record, files);
-        let found = create(&maps, &map, migration, "ConfigMap").await?;
-        if !adopt::is_same_copy(&found.object, &map) {
-            return Err(ActError::NameTaken { object: format!("ConfigMap {}", map.name_any()) });
-        }
-    }
-    for copy in copies::build(migration, record, runnable) {
+    let files = runnable.program.files().map(|files| files::build(migration, record, files));
+    for copy in files.into_iter().chain(copies::build(migration, record, runnable)) {
         let found = create(&maps, &copy, migration, "ConfigMap").await?.object;
-        if !adopt::has_content_of(&found, &copy) {
+        if !adopt::is_same_copy(&found, &copy) {
             return Err(ActError::NameTaken { object: format!("ConfigMap {}", copy.name_any()) });
         }
     }

@@ -88,10 +88,7 @@ pub async fn run(context: Context, namespace: Option<&str>, ready: Arc<AtomicBoo
         })
         .watches_stream(files.backoff(reconnect()).touched_objects(), move |map| {
             referring(&by_files, &map, |migration, name| {
-                let of_transform = migration.spec.transform.as_ref();
-                let of_transform = of_transform.and_then(|source| source.config_map.as_ref());
-                let of_script = migration.spec.script.as_ref().map(|script| &script.config_map);
-                of_script.or(of_transform).is_some_and(|map| map.name == name)
+                migration.spec.files().is_some_and(|map| map.name == name)
             })
         })
         .watches_stream(dependencies, move |other| {

@@ -4,8 +4,8 @@ use std::sync::Arc;
 
 use dm_dynamodb::schema::TableSchema;
 use dm_engine::{Engine, Operation};
-use dm_transform::Transform;
 use dm_transform::write::Tables;
+use dm_transform::{SpecError, Transform};
 use serde_json::{Map, Value};
 
 use crate::request::{RequestError, send};
@@ -45,15 +45,15 @@ async fn described(
     field: &str,
     name: &str,
 ) -> Result<(TableSchema, u64), String> {
+    let wrong = |message| SpecError { field: field.to_owned(), column: None, message }.in_spec();
     let body = Map::from_iter([("TableName".to_owned(), Value::from(name))]);
     let answer =
         send(engine, Operation::DescribeTable, body).await.map_err(|error| match error {
             RequestError::Run { name: error, .. } if error == "ResourceNotFoundException" => {
-                format!("spec.transform.{field}: there is no table {name}")
+                wrong(format!("there is no table {name}"))
             }
-            error => format!("spec.transform.{field}: {error}"),
+            error => wrong(error.to_string()),
         })?;
-    let schema = TableSchema::from_json(&answer)
-        .map_err(|error| format!("spec.transform.{field}: {error}"))?;
+    let schema = TableSchema::from_json(&answer).map_err(|error| wrong(error.to_string()))?;
     Ok((schema, answer["Table"]["TableSizeBytes"].as_u64().unwrap_or_default()))
 }

@@ -56,15 +56,8 @@ pub async fn is_as_created(
         && comparable(found) == comparable(&expected))
 }
 
-/// Whether a copy of a program's files is what we would create.
+/// Whether a copy that was there already is what we would create.
 pub fn is_same_copy(found: &ConfigMap, built: &ConfigMap) -> bool {
-    let empty =
-        |map: &ConfigMap| map.data.as_ref().is_none_or(std::collections::BTreeMap::is_empty);
-    found.immutable == Some(true) && empty(found) && found.binary_data == built.binary_data
-}
-
-/// Whether a ConfigMap that was there already is the copy of another one.
-pub fn has_content_of(found: &ConfigMap, built: &ConfigMap) -> bool {
     let text = |map: &ConfigMap| map.data.clone().unwrap_or_default();
     let bytes = |map: &ConfigMap| map.binary_data.clone().unwrap_or_default();
     found.immutable == Some(true) && text(found) == text(built) && bytes(found) == bytes(built)

@@ -280,8 +280,7 @@ async fn files(
     // What is taken back needs no program any more.
     let restores = history::kind_wanted(migration).restores();
     let spec = &migration.spec;
-    let of_transform = spec.transform.as_ref().and_then(|source| source.config_map.as_ref());
-    let source = spec.script.as_ref().map(|script| &script.config_map).or(of_transform);
+    let source = spec.files();
     let Some(source) = source.filter(|_| !restores) else {
         return Ok(FilesFound::NotNeeded);
     };
