@@ -3,10 +3,10 @@
 use anyhow::Result;
 use clap::ValueEnum;
 
-use crate::checkout::Checkout;
-use crate::cluster;
-use crate::command::{command, show};
-use crate::parts::dynamodb;
+use dm_testbed::checkout::Checkout;
+use dm_testbed::cluster;
+use dm_testbed::command::{command, show};
+use dm_testbed::parts::dynamodb;
 
 /// What is measured.
 #[derive(Clone, Copy, Debug, ValueEnum)]

@@ -8,10 +8,10 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context, Result, bail};
 
 use crate::chart_readme;
-use crate::checkout::Checkout;
-use crate::command::{command, run};
-use crate::console::step;
-use crate::fingerprint::files_below;
+use dm_testbed::checkout::Checkout;
+use dm_testbed::command::{command, run};
+use dm_testbed::console::step;
+use dm_testbed::fingerprint::files_below;
 
 /// Folders that hold nothing but generated files.
 const FOLDERS: &[&str] = &["crds", "charts/datamigration/crds"];

@@ -2,18 +2,10 @@
 
 mod bench;
 mod chart_readme;
-mod checkout;
-mod cluster;
-mod command;
-mod console;
 mod demo;
 mod dist;
-mod fingerprint;
 mod generate;
-mod images;
-mod machine;
 mod page;
-mod parts;
 mod test;
 
 use std::process::ExitCode;
@@ -21,7 +13,8 @@ use std::process::ExitCode;
 use anyhow::Result;
 use clap::{Parser, Subcommand};
 
-use checkout::Checkout;
+use dm_testbed::checkout::Checkout;
+use dm_testbed::{cluster, command, parts};
 
 /// The project's tasks.
 #[derive(Parser)]

@@ -6,12 +6,12 @@ use std::path::PathBuf;
 
 use anyhow::{Context, Result};
 
-use crate::checkout::Checkout;
-use crate::command::{command, run as run_quietly, show};
-use crate::console::step;
-use crate::fingerprint::Fingerprint;
-use crate::machine;
-use crate::parts::cached;
+use dm_testbed::checkout::Checkout;
+use dm_testbed::command::{command, run as run_quietly, show};
+use dm_testbed::console::step;
+use dm_testbed::fingerprint::Fingerprint;
+use dm_testbed::machine;
+use dm_testbed::parts::cached;
 
 /// Names the node modules to the test (src/report/tests/browser).
 const MODULES_VARIABLE: &str = "PAGE_MODULES";

@@ -8,13 +8,13 @@ use std::time::{Duration, Instant};
 use anyhow::{Context, Result, bail};
 use clap::{Args, ValueEnum};
 
-use crate::checkout::Checkout;
-use crate::cluster;
-use crate::command::{capture, command, run as run_quietly, show, succeeds};
-use crate::console::{say, seconds};
 use crate::dist::install;
 use crate::generate;
-use crate::parts::{cached, clients, dynamodb, golang};
+use dm_testbed::checkout::Checkout;
+use dm_testbed::cluster;
+use dm_testbed::command::{capture, command, run as run_quietly, show, succeeds};
+use dm_testbed::console::{say, seconds};
+use dm_testbed::parts::{cached, clients, dynamodb, golang};
 
 /// The version of cargo-deny that deny.toml is written for.
 const DENY_VERSION: &str = "0.20.2";
@@ -191,7 +191,7 @@ fn deny_command(checkout: &Checkout, cargo_deny: &Path, arguments: &[&str]) -> C
 
 fn cargo_deny(checkout: &Checkout) -> Result<PathBuf> {
     let place = cached(&checkout.cache, "cargo", "cargo-deny", DENY_VERSION, |place| {
-        crate::console::step(&format!("building cargo-deny {DENY_VERSION}"), || {
+        dm_testbed::console::step(&format!("building cargo-deny {DENY_VERSION}"), || {
             run_quietly(
                 command("cargo", ["install", "--quiet", "--locked", "cargo-deny"])
                     .args(["--version", DENY_VERSION, "--no-default-features", "--root"])

@@ -7,7 +7,7 @@ use std::path::Path;
 
 use anyhow::{Context, Result};
 
-use crate::checkout::Checkout;
+use dm_testbed::checkout::Checkout;
 
 /// Where they are, relative to the checkout.
 pub const FOLDER: &str = "target/demo";

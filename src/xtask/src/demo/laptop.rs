@@ -12,11 +12,11 @@ use std::time::Instant;
 use anyhow::{Context, Result};
 
 use super::teller::{Teller, print_chapter};
-use crate::checkout::Checkout;
-use crate::command::{command, run as run_quietly, show, succeeds};
-use crate::console::{say, seconds, step};
-use crate::fingerprint::Fingerprint;
-use crate::parts::cached;
+use dm_testbed::checkout::Checkout;
+use dm_testbed::command::{command, run as run_quietly, show, succeeds};
+use dm_testbed::console::{say, seconds, step};
+use dm_testbed::fingerprint::Fingerprint;
+use dm_testbed::parts::cached;
 use recording::Recording;
 
 /// The migration that is shown.

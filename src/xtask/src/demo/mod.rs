@@ -16,13 +16,13 @@ use std::time::Instant;
 
 use anyhow::{Context, Result, bail};
 
-use crate::checkout::Checkout;
-use crate::cluster;
-use crate::command::{command, run as run_quietly};
-use crate::console::{say, seconds, step};
-use crate::fingerprint::Fingerprint;
-use crate::machine;
-use crate::parts::cached;
+use dm_testbed::checkout::Checkout;
+use dm_testbed::cluster;
+use dm_testbed::command::{command, run as run_quietly};
+use dm_testbed::console::{say, seconds, step};
+use dm_testbed::fingerprint::Fingerprint;
+use dm_testbed::machine;
+use dm_testbed::parts::cached;
 use files::{ARCHIVE, FAILING, FOLDER, PRICES, VOLUME};
 use teller::{Teller, print_chapter, print_command};
 
@@ -32,7 +32,7 @@ pub use laptop::{Record, run as on_laptop};
 const RUN_MAX: &str = "180s";
 
 /// What loads and looks at the table.
-const CARS: &str = "python3 src/xtask/testbed/demo/cars.py";
+const CARS: &str = "python3 src/testbed/recipes/demo/cars.py";
 
 /// The car that is shown.
 const CAR: &str = "chevrolet-chevelle-malibu-1970-1";

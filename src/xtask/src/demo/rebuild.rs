@@ -6,8 +6,8 @@ use anyhow::Result;
 use super::files::{ARCHIVE, FOLDER, PRICES};
 use super::teller::{Teller, print_chapter, print_command};
 use super::{CARS, await_field, expect_field, give_target};
-use crate::checkout::Checkout;
-use crate::cluster;
+use dm_testbed::checkout::Checkout;
+use dm_testbed::cluster;
 
 /// Tells it.
 pub fn tell(checkout: &Checkout, teller: &mut Teller) -> Result<()> {

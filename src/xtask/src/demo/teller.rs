@@ -5,8 +5,8 @@ use std::process::Command;
 
 use anyhow::{Result, bail};
 
-use crate::checkout::Checkout;
-use crate::command::{capture, command, show};
+use dm_testbed::checkout::Checkout;
+use dm_testbed::command::{capture, command, show};
 
 /// What happens next.
 pub fn print_chapter(title: &str) {

@@ -10,7 +10,7 @@ use serde_json::{Value, json};
 
 use super::release::Release;
 use super::tarball::Tree;
-use crate::fingerprint::files_below;
+use dm_testbed::fingerprint::files_below;
 
 /// The chart's name, which is the folder in its package.
 const NAME: &str = "datamigration";

@@ -7,7 +7,7 @@ use std::path::Path;
 use anyhow::{Context, Result, bail};
 
 use super::SUMS;
-use crate::command::{capture, command};
+use dm_testbed::command::{capture, command};
 
 /// Copies the files that git knows, as they are in the checkout.
 pub fn copy_tracked(root: &Path, to: &Path) -> Result<()> {

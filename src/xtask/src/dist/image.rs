@@ -7,7 +7,7 @@ use super::oci::{self, Archive, Description, Platform};
 use super::programs::{Built, in_image};
 use super::release::Release;
 use super::tarball::Tree;
-use crate::images::datamigration::{USER, certificates};
+use dm_testbed::images::datamigration::{USER, certificates};
 
 /// Files that the C library and Kubernetes look into. Names are looked up in /etc/hosts, then by the
 /// cluster's DNS: other sources would be libraries, which a static program cannot load.

@@ -5,7 +5,7 @@ use std::fmt::Write as _;
 
 use anyhow::{Context, Result};
 
-use crate::command::{capture, command};
+use dm_testbed::command::{capture, command};
 
 /// A library's name and version.
 #[derive(Clone, Debug)]

@@ -7,7 +7,7 @@ use std::path::Path;
 use anyhow::{Context, Result, bail};
 
 use super::release::Release;
-use crate::command::{capture, command};
+use dm_testbed::command::{capture, command};
 
 /// The namespace of the operator.
 pub const NAMESPACE: &str = "datamigration-system";
@@ -78,7 +78,7 @@ impl Helm<'_> {
 /// The custom resource definitions, by name.
 fn definitions(chart: &Path) -> Result<Vec<String>> {
     let folder = chart.join("crds");
-    let paths = crate::fingerprint::files_below(&folder)?;
+    let paths = dm_testbed::fingerprint::files_below(&folder)?;
     if paths.is_empty() {
         bail!("{} has no custom resource definition; run cargo xtask gen", folder.display());
     }

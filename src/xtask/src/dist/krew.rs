@@ -8,7 +8,7 @@ use super::pages::Pages;
 use super::programs::{Built, COMMAND_LINE, in_image};
 use super::release::Release;
 use super::tarball::Tree;
-use crate::fingerprint::sha256;
+use dm_testbed::fingerprint::sha256;
 
 /// A downloadable archive of the command line.
 #[derive(Clone, Debug)]

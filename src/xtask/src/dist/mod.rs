@@ -21,11 +21,11 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context, Result, bail};
 use clap::Args;
 
-use crate::checkout::Checkout;
-use crate::console::{say, step};
-use crate::fingerprint::sha256;
-use crate::machine;
-use crate::parts::golang;
+use dm_testbed::checkout::Checkout;
+use dm_testbed::console::{say, step};
+use dm_testbed::fingerprint::sha256;
+use dm_testbed::machine;
+use dm_testbed::parts::golang;
 use inputs::Inputs;
 use programs::{Built, Recipe};
 use release::Release;

@@ -5,7 +5,7 @@ use anyhow::Result;
 use serde_json::{Map, Value, json};
 
 use super::tarball::{Tree, gzip};
-use crate::fingerprint::sha256;
+use dm_testbed::fingerprint::sha256;
 
 const INDEX_TYPE: &str = "application/vnd.oci.image.index.v1+json";
 const MANIFEST_TYPE: &str = "application/vnd.oci.image.manifest.v1+json";

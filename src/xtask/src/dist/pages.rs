@@ -7,8 +7,8 @@ use std::path::Path;
 use anyhow::{Context, Result};
 
 use super::programs::{self, Built, COMMAND_LINE, Recipe};
-use crate::command::{capture, command, run, succeeds};
-use crate::fingerprint::files_below;
+use dm_testbed::command::{capture, command, run, succeeds};
+use dm_testbed::fingerprint::files_below;
 
 /// Pages by their path in an archive.
 pub type Pages = BTreeMap<String, String>;

@@ -6,8 +6,8 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, bail};
 
-use crate::command::{capture, command, show};
-use crate::console::say;
+use dm_testbed::command::{capture, command, show};
+use dm_testbed::console::say;
 
 /// Packages and the programs that are made from them.
 const PROGRAMS: &[(&str, &str)] = &[
@@ -164,7 +164,7 @@ fn prefixes(recipe: Recipe<'_>) -> Result<Vec<(String, &'static str)>> {
 
 /// The registry's folder has to exist before its name can be replaced.
 fn run_fetch(root: &Path) -> Result<()> {
-    crate::command::run(
+    dm_testbed::command::run(
         command("cargo", ["fetch", "--locked", "--quiet"]).current_dir(root),
         "fetching the dependencies",
     )

@@ -8,7 +8,7 @@ use anyhow::{Context, Result, bail};
 use serde_json::Value;
 
 use super::Options;
-use crate::command::{capture, command, last_lines};
+use dm_testbed::command::{capture, command, last_lines};
 
 /// How many changed files an error names.
 const CHANGED_MAX: usize = 20;

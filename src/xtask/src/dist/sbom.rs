@@ -12,7 +12,7 @@ use serde_json::{Value, json};
 use super::inputs::{Inputs, Library};
 use super::programs::packages;
 use super::release::Release;
-use crate::command::{capture, command};
+use dm_testbed::command::{capture, command};
 
 /// Packages and which of them each uses, for one or more targets.
 #[derive(Default)]

@@ -90,7 +90,7 @@ pub fn gzip(content: &[u8]) -> Result<Vec<u8>> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::fingerprint::sha256;
+    use dm_testbed::fingerprint::sha256;
 
     /// Paths, modes, owners and times of an archive.
     fn listed(archive: &[u8]) -> Vec<(String, u32, u64, u64)> {

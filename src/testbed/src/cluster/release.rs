@@ -56,7 +56,7 @@ pub fn run(checkout: &Checkout, folder: &Path) -> Result<()> {
     fs::write(&migration, manifest(&variables)?).context("writing the migration")?;
     step("loading a table", || {
         crate::command::run(
-            command("python3", ["src/xtask/testbed/demo/cars.py", "load"])
+            command("python3", ["src/testbed/recipes/demo/cars.py", "load"])
                 .arg(&cars)
                 .current_dir(&checkout.root)
                 .envs(variables.clone()),

@@ -1,5 +1,5 @@
 //! The parts that are built from Go modules: the control plane, the kubelet, containerd, runc, CNI and
-//! helm. Versions stand in the go.mod files below src/xtask/testbed/go and nowhere else.
+//! helm. Versions stand in the go.mod files below src/testbed/recipes/go and nowhere else.
 
 use std::path::{Path, PathBuf};
 
@@ -121,7 +121,7 @@ pub fn helm(checkout: &Checkout) -> Result<PathBuf> {
 
 /// The version of helm that a checkout asks for.
 pub fn helm_version(root: &Path) -> Result<String> {
-    let path = root.join("src/xtask/testbed/go").join(HELM.folder).join("go.mod");
+    let path = root.join("src/testbed/recipes/go").join(HELM.folder).join("go.mod");
     let go_mod =
         std::fs::read_to_string(&path).with_context(|| format!("reading {}", path.display()))?;
     let version = required_version(&go_mod, HELM.version_of);

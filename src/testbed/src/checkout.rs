@@ -23,7 +23,7 @@ impl Checkout {
         let root = manifest
             .ancestors()
             .nth(2)
-            .context("the xtask package has left src/xtask, so the repository cannot be found")?
+            .context("this package has left src/testbed, so the repository cannot be found")?
             .canonicalize()
             .context("finding the repository's root folder")?;
         let base = env::var_os("XDG_CACHE_HOME")
@@ -36,7 +36,7 @@ impl Checkout {
 
     /// The recipes of the test bed's parts.
     pub fn testbed(&self) -> PathBuf {
-        self.root.join("src/xtask/testbed")
+        self.root.join("src/testbed/recipes")
     }
 
     /// State of the local cluster. One per machine, not per checkout: it outlives a deleted clone, and
