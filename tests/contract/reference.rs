@@ -227,9 +227,6 @@ impl IntoList for Value {
     }
 }
 
-/// Descriptions of fields that are older than the glossary. It falls, and is not raised.
-const OLD_PHRASES_MAX: usize = 19;
-
 #[test]
 fn descriptions_of_fields_use_the_words_of_the_glossary() {
     let mut broken = Vec::new();
@@ -242,9 +239,7 @@ fn descriptions_of_fields_use_the_words_of_the_glossary() {
             );
         });
     }
-    if broken.len() > OLD_PHRASES_MAX {
-        none("say these in other words, see docs/reference/glossary.md", &broken);
-    }
+    none("say these in other words, see docs/reference/glossary.md", &broken);
 }
 
 /// Calls `found` with each description in a schema.

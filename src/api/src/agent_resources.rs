@@ -4,22 +4,22 @@ use k8s_openapi::api::core::v1::ResourceRequirements;
 use kube::KubeSchema;
 use serde::{Deserialize, Serialize};
 
-/// Resources of the containers in a run's pod that are not the program's.
+/// Resources of the operator's containers in a run's pod.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, KubeSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct AgentResources {
-    /// Of the guard, and of a restore's container. Its memory limit bounds what a dry run can hold.
-    /// Default: the operator's (chart value `agentResources.guard`).
+    /// Resources of the guard, and of a restore's container. The memory limit bounds what a dry run
+    /// can hold. Default: the chart's `agentResources.guard`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub guard: Option<ResourceRequirements>,
-    /// Of the containers that copy files and read or write the ledger. Default: the operator's (chart
-    /// value `agentResources.prepare`).
+    /// Resources of the containers that copy files and read or write the ledger. Default: the
+    /// chart's `agentResources.prepare`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub prepare: Option<ResourceRequirements>,
 }
 
 impl AgentResources {
-    /// Whether nothing is said.
+    /// Whether no resources are set.
     pub fn is_empty(&self) -> bool {
         *self == Self::default()
     }

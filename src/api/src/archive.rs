@@ -5,7 +5,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::name::{self, ObjectName};
 
-/// Where ledger, journals, reports and logs are kept, beyond the life of objects and clusters.
+/// The object store for ledger, journals, reports and logs, which outlives objects and clusters.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, KubeSchema)]
 #[serde(rename_all = "camelCase")]
 #[x_kube(
@@ -19,7 +19,8 @@ use crate::name::{self, ObjectName};
         .field_path(".url").message("the folder belongs to the guard's image or to the system; use another, such as file:///archive")
 )]
 pub struct ArchiveSpec {
-    /// `s3://bucket/prefix`, or `file:///folder` for a volume, which is then mounted there.
+    /// Location of the archive: `s3://bucket/prefix`, or `file:///folder` for a volume, which is
+    /// mounted at that folder.
     #[schemars(
         regex(
             pattern = r"^(s3://[a-z0-9][a-z0-9.-]{1,61}[a-z0-9](/[A-Za-z0-9._=-]+)*/?|file://(/[A-Za-z0-9._-]+)+/?)$"
@@ -27,39 +28,41 @@ pub struct ArchiveSpec {
         length(max = 300)
     )]
     pub url: String,
-    /// Endpoint of a server that speaks S3's protocol, as `http://host:port` or `https://host`;
-    /// paths then begin with the bucket. Default: AWS's own for the region.
+    /// Endpoint of a server of S3's protocol, as `http://host:port` or `https://host`; paths then
+    /// begin with the bucket. Default: AWS's endpoint of the region.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(regex(pattern = r"^https?://[^/?#@\s]+/?$"), length(max = 253))]
     pub endpoint: Option<String>,
-    /// The bucket's region. Default: the database's.
+    /// Region of the bucket. Default: the database's region.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(regex(pattern = r"^[a-z0-9-]+$"), length(min = 1, max = 40))]
     pub region: Option<String>,
-    /// Credentials of the archive. Default: those that the run has for the database.
+    /// Credentials for the archive. Default: the run's credentials for the database.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub credentials: Option<ArchiveCredentials>,
-    /// The volume of a `file://` archive.
+    /// Volume of a `file://` archive.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub volume: Option<ArchiveVolume>,
-    /// What goes from the archive after a run was applied. The ledger never does. Default: nothing.
+    /// Which old reports, logs and journals are deleted after a successful apply. The ledger is
+    /// never deleted. Unset: nothing is deleted.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub retention: Option<ArchiveRetention>,
 }
 
-/// What goes from an archive: runs of a migration that are both old and not among its last ones.
+/// Which runs of a migration lose their reports and logs: those that are older than `maxAgeDays`
+/// and not among the last `keepRuns`.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, KubeSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct ArchiveRetention {
-    /// Runs that wrote something to the archive within so many days stay.
+    /// Age in days beyond which a run's reports and logs are deleted.
     #[schemars(range(min = 1, max = 36_500))]
     pub max_age_days: u32,
-    /// The last runs of each migration stay, so many of them. Default: 5.
+    /// Number of newest runs of each migration that are kept at any age. Default: 5.
     #[serde(default = "five")]
     #[schemars(range(min = 1, max = 1_000))]
     pub keep_runs: u32,
-    /// Whether a journal goes, too, although its run was not taken back: then it cannot be any more.
-    /// Default: false.
+    /// Whether journals of runs that were not restored are also deleted; such a run can then no
+    /// longer be undone. Default: false.
     #[serde(default)]
     pub journals: bool,
 }
@@ -68,19 +71,19 @@ fn five() -> u32 {
     5
 }
 
-/// Credentials of an archive that are others than the database's.
+/// Credentials that only the archive uses.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, KubeSchema)]
 pub struct ArchiveCredentials {
-    /// A Secret in the namespace of the target with the keys `AWS_ACCESS_KEY_ID`,
+    /// A Secret in the target's namespace with the keys `AWS_ACCESS_KEY_ID`,
     /// `AWS_SECRET_ACCESS_KEY` and, for temporary credentials, `AWS_SESSION_TOKEN`.
     pub secret: ObjectName,
 }
 
-/// A volume that holds an archive.
+/// The volume of an archive.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, KubeSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct ArchiveVolume {
-    /// A claim in the namespace of the target.
+    /// A PersistentVolumeClaim in the target's namespace.
     pub persistent_volume_claim: ClaimName,
 }
 
@@ -88,7 +91,7 @@ pub struct ArchiveVolume {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, KubeSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct ClaimName {
-    /// Its name.
+    /// Name of the claim.
     #[schemars(length(min = 1, max = 253), regex(pattern = name::PATTERN))]
     pub claim_name: String,
 }

@@ -4,15 +4,15 @@
 /// Conditions of a `DataMigration`. The first three follow kstatus; the others are present only
 /// while they are true.
 pub mod types {
-    /// True once the migration is as `spec.state` wants it: applied, or restored.
+    /// The state that `spec.state` requests is reached: applied, or restored.
     pub const READY: &str = "Ready";
     /// The controller or a run is working towards the spec.
     pub const RECONCILING: &str = "Reconciling";
-    /// Nothing will happen until a person changes something.
+    /// A person must change something.
     pub const STALLED: &str = "Stalled";
-    /// `spec.suspend` holds it.
+    /// `spec.suspend` is true.
     pub const PAUSED: &str = "Paused";
-    /// The database throttles the run, which goes slower than it may.
+    /// The database throttles the run, and the guard has lowered its rate.
     pub const THROTTLED: &str = "Throttled";
     /// A migration named in `spec.dependsOn` has not been applied yet.
     pub const WAITING_FOR_DEPENDENCY: &str = "WaitingForDependency";
@@ -20,22 +20,22 @@ pub mod types {
     pub const WAITING_FOR_START: &str = "WaitingForStart";
     /// The program's files or its target differ from what the last run ran.
     pub const SOURCE_CHANGED: &str = "SourceChanged";
-    /// Another migration has the target or a table to itself.
+    /// Another migration writes to the target or to a table.
     pub const LOCKED_BY_ANOTHER: &str = "LockedByAnother";
-    /// The archive does not take what a run under way has to journal, so its writes wait or fail.
+    /// The archive does not accept the journal of a run under way, so its writes are held or fail.
     pub const ARCHIVE_UNAVAILABLE: &str = "ArchiveUnavailable";
     /// The database does not answer a run under way.
     pub const DATABASE_UNREACHABLE: &str = "DatabaseUnreachable";
     /// The outcome of a run is in status, but not in the archive yet.
     pub const NOT_ARCHIVED: &str = "NotArchived";
-    /// The program ended without having sent a single request to the guard.
+    /// The program ended without a request to the guard.
     pub const NO_REQUESTS_SEEN: &str = "NoRequestsSeen";
 }
 
 macro_rules! reasons {
     ($($(#[doc = $doc:literal])+ $variant:ident,)+) => {
-        /// Why a migration is in the state it is in. The same word stands in conditions, in
-        /// `status.failure.reason`, in run records and in events.
+        /// The reason of a migration's state, in one word. Conditions, `status.failure.reason`, run
+        /// records and events use the same words.
         #[derive(
             Clone, Copy, Debug, PartialEq, Eq, Hash,
             serde::Serialize, serde::Deserialize, schemars::JsonSchema,
@@ -63,14 +63,14 @@ reasons! {
     AwaitingPromotion,
     /// The migration was applied.
     Applied,
-    /// The migration was applied before this operator existed, as `spec.baseline` says; nothing ran.
+    /// The migration was applied before this operator existed (`spec.baseline`); no program ran.
     Baseline,
     /// The archive's ledger says that it was applied, by a run of an object that is gone; the program
     /// was not run.
     Adopted,
     /// The preview of a restore succeeded; `spec.dryRun: false` restores.
     AwaitingRestore,
-    /// What the migration changed was taken back, or it changed nothing.
+    /// What the migration changed was restored, or it changed nothing.
     Restored,
     /// The Job of a restore's preview was created.
     RestorePreviewStarted,
@@ -82,7 +82,7 @@ reasons! {
     RestoreFailed,
     /// A restore was begun and not finished, so the program is not run again.
     RestoreIncomplete,
-    /// The run has no journal in the target's archive, so it cannot be taken back.
+    /// The run has no journal in the target's archive, so it cannot be restored.
     ArchiveRequired,
     /// A dry run's Job was created.
     DryRunStarted,
@@ -102,7 +102,7 @@ reasons! {
     WaitingForStart,
     /// A migration named in `spec.dependsOn` has not been applied.
     WaitingForDependency,
-    /// Migrations depend on each other in a circle.
+    /// Migrations depend on each other in a cycle.
     DependencyCycle,
     /// Another migration has the target or a table to itself.
     LockedByAnother,
@@ -110,7 +110,7 @@ reasons! {
     ArchiveUnavailable,
     /// The database does not answer.
     DatabaseUnreachable,
-    /// The archive's ledger says otherwise than status how a run ended, and neither is corrected.
+    /// The archive's ledger and status disagree on how a run ended; neither is corrected.
     LedgerContradicts,
     /// What is on record in the archive, or the dry run that must come first, was of another database:
     /// another partition, account, region or endpoint.
@@ -120,9 +120,9 @@ reasons! {
     /// A table that the run on record wrote, or the dry run read, was deleted since and created, or
     /// restored, under the same name.
     TableReplaced,
-    /// The outcome of a run is being noted in the archive.
+    /// A Job records the outcome of a run in the archive.
     Recording,
-    /// The archive knows runs of this name up to a higher number; a new run gets one above it.
+    /// The archive has runs with higher numbers; a new run gets a number above them.
     Renumbered,
     /// The `MigrationTarget` does not exist.
     TargetNotFound,
@@ -134,10 +134,10 @@ reasons! {
     ServiceAccountNotFound,
     /// A field's value cannot be used.
     InvalidSpec,
-    /// The target's policy wants a successful dry run of just this program, or a preview of just
-    /// this restore, first.
+    /// The target's policy requires a successful dry run of this program, or a preview of this
+    /// restore, first.
     DryRunRequired,
-    /// The dry run of just this program failed, so it is not applied.
+    /// The dry run of this program failed, so it is not applied.
     DryRunFailed,
     /// The program's files changed after the run.
     SourceChanged,
@@ -149,13 +149,13 @@ reasons! {
     VolumeUnavailable,
     /// The container could not be created or started.
     ContainerStartFailed,
-    /// The API server refused to create the run's objects.
+    /// The API server rejected the run's objects.
     ObjectRefused,
     /// The program ended with an exit code other than 0.
     ProgramFailed,
     /// A transform stopped before it had seen every item: one could not be changed, or a request failed.
     TransformFailed,
-    /// A transform changed all items but those that it lists.
+    /// A transform changed all items except those that its report lists.
     PartiallyFailed,
     /// A signal ended the program.
     ProgramKilled,
@@ -165,7 +165,7 @@ reasons! {
     OutOfMemory,
     /// The program could not be started: no interpreter, no such file.
     ProgramNotStarted,
-    /// The guard refused calls that a dry run cannot simulate, so its result is not complete.
+    /// The guard rejected calls that a dry run cannot simulate, so its result is not complete.
     DryRunIncomplete,
     /// The guard failed or was restarted in the middle of a run.
     GuardFailed,
@@ -173,20 +173,20 @@ reasons! {
     DeadlineExceeded,
     /// The pod was evicted or preempted, or its node was drained or shut down.
     Evicted,
-    /// The pod was deleted by hand.
+    /// Somebody deleted the pod.
     PodDeleted,
-    /// The Job was deleted by hand.
+    /// Somebody deleted the Job.
     JobDeleted,
     /// The run's Job is gone and its outcome cannot be known, or the archive has a run that was begun
     /// and never completed.
     OutcomeUnknown,
-    /// The spec changed before the program started, so this run was given up for a new one.
+    /// The spec changed before the program started, so a new run replaces this one.
     Superseded,
     /// An apply would run another image than its dry run.
     ImageChanged,
     /// An object of the run's name exists and belongs to somebody else.
     NameTaken,
-    /// The program ended without having sent a request to the guard. A dry run of it shows nothing.
+    /// The program ended without a request to the guard, so a dry run shows no effects.
     NoRequestsSeen,
     /// The migration is being deleted; its run is being stopped.
     Terminating,

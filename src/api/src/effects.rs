@@ -4,37 +4,36 @@
 use kube::KubeSchema;
 use serde::{Deserialize, Serialize};
 
-/// What the guard saw in a dry run.
+/// Effects of a dry run, as the guard counted them.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, KubeSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct WouldChange {
-    /// Items the program read.
+    /// Items that the program read.
     pub items_read: u64,
-    /// Per table, what would change.
+    /// What would change, by table.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub tables: Vec<TableWouldChange>,
-    /// Calls of writing operations that reached the database.
+    /// Write calls that reached the database: 0 in a dry run.
     pub write_calls_that_reached_the_database: u64,
-    /// Read units the dry run used.
+    /// Read units that the dry run used.
     pub read_units: f64,
-    /// Write units that applying would use, an estimate.
+    /// Estimate of the write units of the apply.
     pub write_units: f64,
-    /// Seconds that applying would take at the rate that is allowed, at least. Absent where no rate
-    /// is set.
+    /// Shortest duration of the apply at the allowed rate, in seconds. Absent without a rate.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub estimated_seconds: Option<u64>,
-    /// Items that somebody else changed meanwhile, as far as the program's reads came by them.
+    /// Items that others changed after the dry run had read them, as far as later reads showed it.
     #[serde(default, skip_serializing_if = "is_zero")]
     pub changed_underneath: u64,
-    /// Requests the program sent.
+    /// Requests that the program sent.
     pub requests: u64,
-    /// How each operation's calls were answered.
+    /// Calls of each operation, by how they were answered.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub operations: Vec<OperationEntry>,
-    /// The first items of each table that would change, where the target allows values.
+    /// First changed items of each table, if the target shows values.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub samples: Vec<String>,
-    /// Operations that were not answered exactly, or not at all.
+    /// Reasons for calls that were answered approximately or rejected.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub remarks: Vec<RemarkEntry>,
 }
@@ -45,20 +44,21 @@ pub struct WouldChange {
 pub struct TableWouldChange {
     /// The table's name.
     pub name: String,
-    /// Items that would be there and were not before.
+    /// Items that would be created.
     pub would_create: u64,
-    /// Items that would differ.
+    /// Items that would be updated.
     pub would_update: u64,
-    /// Items that would be gone.
+    /// Items that would be deleted.
     pub would_delete: u64,
-    /// Top-level attributes of the items that would be updated.
+    /// Top-level attributes of items that would be updated.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub attributes: Vec<AttributeCounts>,
-    /// What would happen to the table itself: Created, Updated, Deleted with all its items, or
-    /// Replaced by another one of its name.
+    /// What would happen to the table itself: `Created`, `Updated`, `Deleted` with all its items,
+    /// or `Replaced` by a new table of the same name.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub table: Option<TableFate>,
-    /// What of an existing table would be set: billing, indexes, stream, time to live, tags.
+    /// Settings of an existing table that would change: billing, indexes, stream, time to live,
+    /// tags.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub settings: Vec<String>,
 }
@@ -66,56 +66,56 @@ pub struct TableWouldChange {
 /// What happens to a table itself.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
 pub enum TableFate {
-    /// It was not there before.
+    /// It is created.
     Created,
-    /// It has other settings.
+    /// Its settings change.
     Updated,
-    /// It is gone, with all its items.
+    /// It is deleted, with all its items.
     Deleted,
-    /// It was deleted, with all its items, and one of its name created.
+    /// It is deleted, with all its items, and a table of the same name is created.
     Replaced,
 }
 
-/// What the guard saw in a run that writes.
+/// Effects of an apply, as the guard counted them.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, KubeSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct Changed {
-    /// Items the program read.
+    /// Items that the program read.
     pub items_read: u64,
-    /// Per table, the writes that succeeded.
+    /// What changed, by table.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub tables: Vec<TableChanged>,
     /// Read units used.
     pub read_units: f64,
     /// Write units used.
     pub write_units: f64,
-    /// Requests the program sent.
+    /// Requests that the program sent.
     pub requests: u64,
-    /// Operations that were refused.
+    /// Reasons for calls that were rejected.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub remarks: Vec<RemarkEntry>,
 }
 
-/// What a run changed in one table. With a journal these are items, each counted once, in the
-/// categories of a dry run. Without one only requests that succeeded are known.
+/// What a run changed in one table. With a journal the counts are items, each counted once. Without
+/// one they are requests that succeeded.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, KubeSchema)]
 pub struct TableChanged {
     /// The table's name.
     pub name: String,
-    /// With a journal: items that are there and were not before the run.
+    /// With a journal: items that did not exist before the run.
     #[serde(default, skip_serializing_if = "is_zero")]
     pub created: u64,
-    /// Without a journal: requests that put an item, whether or not there was one.
+    /// Without a journal: requests that put an item, new or not.
     #[serde(default, skip_serializing_if = "is_zero")]
     pub put: u64,
     /// With a journal: items that differ from before the run. Without one: update requests.
     pub updated: u64,
-    /// With a journal: items that are gone. Without one: delete requests.
+    /// With a journal: items that no longer exist. Without one: delete requests.
     pub deleted: u64,
-    /// With a journal: items that the program wrote and that are as they were before the run.
+    /// With a journal: items that the program wrote and that equal their state before the run.
     #[serde(default, skip_serializing_if = "is_zero")]
     pub unchanged: u64,
-    /// With a journal: top-level attributes of the items that were updated.
+    /// With a journal: top-level attributes of updated items.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub attributes: Vec<AttributeCounts>,
     /// What happened to the table itself.
@@ -130,48 +130,48 @@ impl TableChanged {
     }
 }
 
-/// What happened to one top-level attribute, in how many items.
+/// Number of items in which one top-level attribute was added, changed or removed.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, KubeSchema)]
 pub struct AttributeCounts {
     /// The attribute's name.
     pub name: String,
-    /// Items that got it.
+    /// Items in which it was added.
     #[serde(default, skip_serializing_if = "is_zero")]
     pub added: u64,
     /// Items in which its value changed.
     #[serde(default, skip_serializing_if = "is_zero")]
     pub changed: u64,
-    /// Items that lost it.
+    /// Items from which it was removed.
     #[serde(default, skip_serializing_if = "is_zero")]
     pub removed: u64,
 }
 
-/// How one operation's calls were answered.
+/// Calls of one operation, by how they were answered.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, KubeSchema)]
 pub struct OperationEntry {
-    /// DynamoDB's name of the operation.
+    /// Operation of DynamoDB.
     pub operation: String,
-    /// Calls answered as DynamoDB would have.
+    /// Calls that were answered as DynamoDB would have.
     #[serde(default, skip_serializing_if = "is_zero")]
     pub exact: u64,
-    /// Calls answered, but not in every respect as DynamoDB would have.
+    /// Calls whose answer differs from DynamoDB's in a known way.
     #[serde(default, skip_serializing_if = "is_zero")]
     pub approximate: u64,
-    /// Calls refused.
+    /// Calls that were rejected.
     #[serde(default, skip_serializing_if = "is_zero")]
     pub refused: u64,
 }
 
-/// One operation that was not answered exactly.
+/// Reason for calls of one operation that were answered approximately or rejected.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, KubeSchema)]
 pub struct RemarkEntry {
-    /// DynamoDB's name of the operation.
+    /// Operation of DynamoDB.
     pub operation: String,
     /// `Approximate` or `Refused`.
     pub fidelity: String,
-    /// Why.
+    /// The reason.
     pub why: String,
-    /// How often.
+    /// Number of calls.
     pub count: u64,
 }
 

@@ -9,7 +9,7 @@ use crate::name;
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, KubeSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct FilesConfigMap {
-    /// Its name.
+    /// Name of the ConfigMap.
     #[schemars(length(min = 1, max = 253), regex(pattern = name::PATTERN))]
     pub name: String,
     /// Which keys become which files. Default: every key, under its own name.
@@ -24,7 +24,7 @@ pub struct FileItem {
     /// Key in `data` or `binaryData`.
     #[schemars(length(min = 1, max = 253))]
     pub key: String,
-    /// Path of the file, relative to the program's folder; it may have sub-folders.
+    /// Path of the file, relative to the program's folder; it may have subfolders.
     #[schemars(length(min = 1, max = 500), regex(pattern = r"^[^/\\]+(/[^/\\]+)*$"))]
     #[x_kube(validation = Rule::new("!self.split('/').exists(p, p == '..' || p == '.')")
         .message("must stay within the program's folder"))]

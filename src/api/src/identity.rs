@@ -5,33 +5,33 @@ use std::collections::BTreeMap;
 use kube::KubeSchema;
 use serde::{Deserialize, Serialize};
 
-/// How a run on record differs from what is there now.
+/// A difference between a recorded run and the current program or database.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
 pub enum Mismatch {
-    /// It was of another database: another partition, account, region or endpoint.
+    /// The recorded run was of another database: another partition, account, region or endpoint.
     OtherDatabase,
-    /// It ran another program.
+    /// The recorded run ran another program.
     OtherProgram,
-    /// A table was deleted since and created, or restored from a backup, under the same name.
+    /// A table was deleted since, and created or recovered from a backup under the same name.
     TableReplaced,
 }
 
-/// The database and the tables that a dry run saw.
+/// The database and the tables that a dry run read.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, KubeSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct TriedOn {
-    /// Its region.
+    /// Region of the database.
     pub region: String,
-    /// Its endpoint, where it is not AWS's own.
+    /// Endpoint of the database, if it is not AWS's.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub endpoint: Option<String>,
-    /// Its partition, where that is known.
+    /// Partition of the database, if known.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub partition: Option<String>,
-    /// Its account, where that is known.
+    /// Account of the database, if known.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub account: Option<String>,
-    /// Tables and their ids.
+    /// Ids of tables, by name.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub tables: BTreeMap<String, String>,
 }

@@ -5,7 +5,7 @@
 use kube::KubeSchema;
 use serde::{Deserialize, Serialize};
 
-/// Limits of a program's speed. The guard holds requests above them.
+/// Highest rates of a program. The guard holds requests above them.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, KubeSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct Limits {

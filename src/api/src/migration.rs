@@ -22,7 +22,7 @@ pub use crate::restore_status::OnConflict;
 use crate::status::DataMigrationStatus;
 use crate::transform::{OnItemError, TransformSource};
 
-/// One migration of data: a program, the target it works on, and whether it is tried or applied.
+/// One data migration: a program, its target, and whether it is a dry run, applied or restored.
 #[derive(CustomResource, Clone, Debug, PartialEq, Serialize, Deserialize, KubeSchema)]
 #[kube(
     group = "datamigration.dev",
@@ -34,7 +34,7 @@ use crate::transform::{OnItemError, TransformSource};
     namespaced,
     status = "DataMigrationStatus",
     derive = "PartialEq",
-    doc = "One migration of data: a program, the target it works on, and whether it is tried or applied.",
+    doc = "One data migration: a program, its target, and whether it is a dry run, applied or restored.",
     validation = Rule::new("size(self.metadata.name) <= 63")
         .message("metadata.name must have at most 63 characters"),
     validation = Rule::new(
@@ -83,84 +83,89 @@ use crate::transform::{OnItemError, TransformSource};
 )]
 #[serde(rename_all = "camelCase")]
 pub struct DataMigrationSpec {
-    /// What the migration is for, in a sentence. Shown by `kubectl get`.
+    /// Purpose of the migration, in a sentence. Shown by `kubectl get`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(max = 1000))]
     pub description: Option<String>,
-    /// The `MigrationTarget`, in the same namespace.
+    /// The `MigrationTarget` in the same namespace: the database, and what is allowed there.
     pub target: ObjectName,
-    /// Whether nothing is written and status says what would change. Set it to false to apply
-    /// the migration. Default: true.
+    /// Whether the run is a dry run, or with `state: Restored` a preview: nothing is written, and
+    /// status shows what would change. False: apply, or restore. Default: true.
     #[serde(default = "yes")]
     pub dry_run: bool,
-    /// Whether what it does is to be there (`Applied`) or to be taken back (`Restored`). With
-    /// `dryRun` true, `Restored` says what would be put back and writes nothing. Default: `Applied`.
+    /// Whether the migration is to take effect (`Applied`), or its effect is to be undone
+    /// (`Restored`). Default: `Applied`.
     #[serde(default)]
     pub state: State,
-    /// How it is taken back.
+    /// Settings of a restore.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub restore: Option<RestoreSettings>,
-    /// Source: files of a ConfigMap, run in their folder in any image.
+    /// Source: files of a ConfigMap that run in their folder, in any image with an interpreter.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub script: Option<Script>,
     /// Source: a program in an image.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub container: Option<ContainerProgram>,
-    /// Source: a declaration of what becomes of each item of a table, without a program.
+    /// Source: a declaration of how each item of a table changes. No program.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub transform: Option<TransformSource>,
-    /// What an item that a transform cannot change means: `Stop` ends the run as failed, `Continue` changes
-    /// the others and ends it as partially failed. Both list the item in the report. Default: `Stop`.
+    /// What happens if a transform cannot change an item. `Stop`: the run fails. `Continue`: the
+    /// other items are changed, and the run ends as partially failed. Both list the item in the
+    /// report. Default: `Stop`.
     #[serde(default)]
     pub on_item_error: OnItemError,
-    /// No run starts before this time. Default: at once.
+    /// Earliest start of a dry run or an apply. Default: immediately.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub start_at: Option<Time>,
-    /// Migrations in the same namespace that must have been applied before a run of this one
-    /// starts. A circle is reported and never starts.
+    /// Migrations of the same namespace that must be applied before a run starts, dry runs
+    /// included. A cycle is reported as `DependencyCycle` and never starts.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = 32))]
     pub depends_on: Vec<ObjectName>,
-    /// Times a failed program is started again within one run. Default: 0, because a program that
-    /// failed half way has usually written already. Above 0 it must be safe to run it repeatedly.
+    /// Number of times that a failed program is started again within one run. Above 0 the program
+    /// must be safe to repeat, because a program that failed has usually written already. Default:
+    /// 0.
     #[serde(default)]
     #[schemars(range(min = 0, max = 10))]
     pub backoff_limit: i32,
-    /// Raise it to run again after a failure or an unknown outcome, or to repeat a restore. Lowering it has no effect.
+    /// Raise it to run again after a failure or an unknown outcome, or to repeat a restore. It has
+    /// an effect only if it is raised after the outcome is in status. Lowering it has no effect.
     /// Default: 0.
     #[serde(default)]
     #[schemars(range(min = 0, max = 1_000_000))]
     pub retry: i64,
-    /// Differences between a run on record and this object that you have looked at and accept. Without
-    /// it a run that would adopt, restore or rely on such a record stops with the same word as its
-    /// reason. Remove it when it has served. Default: none.
+    /// Differences from a recorded run that you accept, so that its result is adopted, restored or
+    /// relied on. Without it, a run that meets such a difference stops with the same word as its
+    /// reason. Remove it afterwards. Default: none.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = 3))]
     pub accept: Vec<Mismatch>,
-    /// Whether the migration was applied before this operator existed. It is recorded as applied, in the
-    /// target's archive too, with times unknown, and nothing runs. It needs no source. Once recorded it
-    /// is set to false only together with a raised `retry`; then the migration runs. Default: false.
+    /// Whether the migration was applied before this operator existed. It is then recorded as
+    /// applied, in status and in the target's archive, and never runs. It needs no source. To run
+    /// it after all, set this to false and raise `retry` in the same change. Default: false.
     #[serde(default)]
     pub baseline: bool,
-    /// Whether to hold the migration: a run that has not begun does not begin, and one that writes is
-    /// paused where it is and goes on when this is false again. Default: false.
+    /// Whether the migration is paused. No run starts, and a program that runs is paused in place:
+    /// its requests are held, and its process is stopped if the entry program started it. False
+    /// resumes the run. Default: false.
     #[serde(default)]
     pub suspend: bool,
-    /// Seconds after which a run is stopped and has failed. Default: none; one migration in ten
-    /// takes hours.
+    /// Seconds after which a dry run or an apply is stopped and fails. Pauses do not count.
+    /// Default: no limit.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(range(min = 1))]
     pub active_deadline_seconds: Option<i64>,
-    /// Whether a dry run that succeeded runs its program a second time, over what it wrote, to see
-    /// whether it changes anything again. Default: false.
+    /// Whether a successful dry run runs its program again over its own result, to see whether it
+    /// changes anything again (`status.dryRun.idempotent`). Default: false.
     #[serde(default)]
     pub second_pass: bool,
-    /// Whether the program may end without a request to DynamoDB, because it works on something else or
-    /// has nothing to do. Otherwise a dry run without one has failed (`NoRequestsSeen`): its program may
-    /// have gone past the guard. Default: false.
+    /// Whether the program may end without a request to DynamoDB. Otherwise a dry run without one
+    /// fails with `NoRequestsSeen`, because its program may have bypassed the guard. Default:
+    /// false.
     #[serde(default)]
     pub expect_no_requests: bool,
-    /// Highest speed of the program's calls.
+    /// Highest rates of a run. If the target's `policy.limits` are lower, they apply. Default:
+    /// unlimited.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub limits: Option<Limits>,
     /// Settings of the run's pod.
@@ -185,24 +190,25 @@ impl DataMigrationSpec {
     }
 }
 
-/// Whether what a migration does is to be there.
+/// Requested effect of a migration.
 #[derive(
     Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema,
 )]
 pub enum State {
-    /// It is to be there.
+    /// The migration is to take effect.
     #[default]
     Applied,
-    /// It is to be taken back.
+    /// The migration's effect is to be undone.
     Restored,
 }
 
-/// How a migration is taken back.
+/// Settings of a restore.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, KubeSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct RestoreSettings {
-    /// What happens to what others changed since: it stays as it is and is listed (`Skip`), or it
-    /// gets back what it had before the run, too (`Overwrite`). Default: `Skip`.
+    /// What happens to a value that others changed since the run. `Skip`: it stays, and is listed
+    /// as a conflict. `Overwrite`: the value from before the run is restored over it. Default:
+    /// `Skip`.
     #[serde(default)]
     pub on_conflict: OnConflict,
 }
@@ -211,15 +217,15 @@ pub struct RestoreSettings {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, KubeSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct Script {
-    /// The files. They are copied into an immutable object of the run before its Job exists, so
-    /// that a later edit does not change what runs.
+    /// ConfigMap with the files. They are copied into an immutable object of the run before its Job
+    /// exists, so a later edit does not change what runs.
     pub config_map: FilesConfigMap,
-    /// The file to run, by its path in the folder. Default: the only file, or else the only one
-    /// whose name without suffix is `main`.
+    /// Path of the file to run, in the folder. Default: the only file, or the only one whose name
+    /// without suffix is `main`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(min = 1, max = 253))]
     pub file: Option<String>,
-    /// Any image that has the interpreter.
+    /// Any image with the interpreter and the libraries of the program.
     #[schemars(length(min = 1, max = 500), regex(pattern = r"^\S+$"))]
     pub image: String,
     /// Command to run in the folder instead of `file`. Default: the interpreter that the file's
@@ -235,7 +241,7 @@ pub struct Script {
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = 200))]
     pub env: Vec<EnvVar>,
-    /// When the image is pulled: `Always`, `IfNotPresent` or `Never`. Default: as Kubernetes does
+    /// When the image is pulled: `Always`, `IfNotPresent` or `Never`. Default: as in Kubernetes
     /// (`Always` for the tag `latest`, else `IfNotPresent`).
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub image_pull_policy: Option<ImagePullPolicy>,
@@ -246,9 +252,9 @@ pub struct Script {
 pub enum ImagePullPolicy {
     /// Before every start.
     Always,
-    /// When the node does not have it.
+    /// If the node does not have it.
     IfNotPresent,
-    /// Never; the node must have it.
+    /// Never. The node must have it.
     Never,
 }
 
@@ -267,11 +273,11 @@ impl ImagePullPolicy {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, KubeSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct ContainerProgram {
-    /// The image.
+    /// The image with the program.
     #[schemars(length(min = 1, max = 500), regex(pattern = r"^\S+$"))]
     pub image: String,
-    /// Command. Default: the image's own entrypoint; then the exact times and the last lines come
-    /// from the kubelet, to the second.
+    /// Command. Default: the image's entrypoint. Without a command, times come from the kubelet, to
+    /// the second, and a pause holds only the program's requests.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = 100), inner(length(max = 10_000)))]
     pub command: Vec<String>,
@@ -283,31 +289,31 @@ pub struct ContainerProgram {
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = 200))]
     pub env: Vec<EnvVar>,
-    /// Folder the program starts in. Default: the image's own.
+    /// Folder in which the program starts. Default: the image's.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(min = 1, max = 500))]
     pub working_dir: Option<String>,
-    /// When the image is pulled: `Always`, `IfNotPresent` or `Never`. Default: as Kubernetes does
+    /// When the image is pulled: `Always`, `IfNotPresent` or `Never`. Default: as in Kubernetes
     /// (`Always` for the tag `latest`, else `IfNotPresent`).
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub image_pull_policy: Option<ImagePullPolicy>,
 }
 
-/// Settings of a run's pod. What is not here is the operator's: the guard, the security context
-/// of Pod Security's `restricted` profile, and no service account token for the program.
+/// Settings of a run's pod. The operator sets everything else: the guard, the security context of
+/// Pod Security's `restricted` profile, and no service account token for the program.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, KubeSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct PodSettings {
     /// Labels and annotations of the pod.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub metadata: Option<PodMetadata>,
-    /// Resources of the program's container.
+    /// Requests and limits of the program's container.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub resources: Option<ResourceRequirements>,
-    /// Labels a node must have.
+    /// Labels that the pod's node must have.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub node_selector: BTreeMap<String, String>,
-    /// Taints the pod tolerates.
+    /// Taints that the pod tolerates.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = 50))]
     pub tolerations: Vec<Toleration>,
@@ -325,16 +331,17 @@ pub struct PodSettings {
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = 50))]
     pub volumes: Vec<PodVolume>,
-    /// Where the program's container has them.
+    /// Paths at which the program's container has the volumes.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = 50))]
     pub volume_mounts: Vec<VolumeMount>,
-    /// User the program runs as; never root. Default: 65532.
+    /// User of the program: not root, and not 65533, the guard's. Default: 65532.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(range(min = 1, max = 2_147_483_647))]
     #[x_kube(validation = Rule::new("self != 65533").message("65533 is the guard's user"))]
     pub run_as_user: Option<i64>,
-    /// Seconds between SIGTERM and SIGKILL when the pod is stopped. Default: 30, with an archive 120.
+    /// Seconds between SIGTERM and SIGKILL when the pod is stopped. Default: 30; with an archive
+    /// 120.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(range(min = 0, max = 86_400))]
     pub termination_grace_period_seconds: Option<i64>,
@@ -343,15 +350,15 @@ pub struct PodSettings {
 /// Labels and annotations of a run's pod.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, KubeSchema)]
 pub struct PodMetadata {
-    /// Labels.
+    /// Labels of the pod.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub labels: BTreeMap<String, String>,
-    /// Annotations.
+    /// Annotations of the pod.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub annotations: BTreeMap<String, String>,
 }
 
-/// A volume for the program: one of the kinds that cannot reach the node or another identity.
+/// A volume of the program, of a kind that gives no access to the node or to another identity.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, KubeSchema)]
 #[serde(rename_all = "camelCase")]
 #[x_kube(
@@ -359,7 +366,7 @@ pub struct PodMetadata {
         .message("give exactly one of configMap, secret, emptyDir and persistentVolumeClaim")
 )]
 pub struct PodVolume {
-    /// Name that `volumeMounts` refers to; those beginning with `dm-` are the operator's.
+    /// Name for `volumeMounts`. Names that begin with `dm-` are reserved.
     #[schemars(length(min = 1, max = 63), regex(pattern = r"^[a-z0-9]([-a-z0-9]*[a-z0-9])?$"))]
     #[x_kube(validation = Rule::new("!self.startsWith('dm-')")
         .message("names beginning with dm- are the operator's"))]
@@ -367,13 +374,13 @@ pub struct PodVolume {
     /// Files of a ConfigMap.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub config_map: Option<ConfigMapVolumeSource>,
-    /// Files of a Secret; never one with the target's credentials.
+    /// Files of a Secret that `policy.programs` of the target allows.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub secret: Option<SecretVolumeSource>,
-    /// A folder that lives as long as the pod.
+    /// An empty folder that is deleted with the pod.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub empty_dir: Option<EmptyDirVolumeSource>,
-    /// A claim of a persistent volume.
+    /// A PersistentVolumeClaim that `policy.programs` of the target allows.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub persistent_volume_claim: Option<PersistentVolumeClaimVolumeSource>,
 }

@@ -3,22 +3,22 @@
 use kube::KubeSchema;
 use serde::{Deserialize, Serialize};
 
-/// What authors may ask of the pods of their programs. Each entry is a name in which `*` stands for any
-/// characters and `?` for one.
+/// What migrations may request for the pods of their programs. Each entry is a name in which `*`
+/// stands for any characters and `?` for one.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, KubeSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct ProgramPolicy {
-    /// Secrets that a program may mount or read into variables. Those that a target names never are.
-    /// Default: none.
+    /// Secrets that a program may mount or read into variables. Secrets that a target names are
+    /// always rejected. Default: none.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = 50), inner(length(min = 1, max = 253)))]
     pub secrets: Vec<String>,
-    /// Claims of persistent volumes that a program may mount. One that holds a target's archive never
-    /// is. Default: none.
+    /// PersistentVolumeClaims that a program may mount. Claims that hold a target's archive are
+    /// always rejected. Default: none.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = 50), inner(length(min = 1, max = 253)))]
     pub persistent_volume_claims: Vec<String>,
-    /// Priority classes of a program's pod. Default: every class.
+    /// Priority classes that a program's pod may have. Default: every class.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(max = 50), inner(length(min = 1, max = 253)))]
     pub priority_classes: Option<Vec<String>>,
@@ -27,11 +27,11 @@ pub struct ProgramPolicy {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(max = 50), inner(length(min = 1, max = 317)))]
     pub tolerations: Option<Vec<String>>,
-    /// Labels of a program's pod, by their keys. Default: every label.
+    /// Keys of labels that a program's pod may have. Default: every key.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(max = 50), inner(length(min = 1, max = 317)))]
     pub labels: Option<Vec<String>>,
-    /// Annotations of a program's pod, by their keys. Default: every annotation.
+    /// Keys of annotations that a program's pod may have. Default: every key.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(max = 50), inner(length(min = 1, max = 317)))]
     pub annotations: Option<Vec<String>>,

@@ -13,22 +13,22 @@ use crate::run_kind::RunResult;
 pub struct RestoreReport {
     /// Number of the run.
     pub run: u32,
-    /// Number of the run that it restores.
+    /// Number of the run that it undoes.
     pub restores: u32,
-    /// What happens to what others changed since.
+    /// What the restore does with values that others changed since.
     pub on_conflict: OnConflict,
-    /// How it ended.
+    /// How the run ended.
     pub result: RunResult,
-    /// When it began, as its container saw it.
+    /// Start of the run, by its container.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub execution_time: Option<Time>,
-    /// When it had ended, as its container saw it.
+    /// End of the run, by its container.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub finalization_time: Option<Time>,
-    /// What it found and did. Absent when it did not get to say it.
+    /// What the restore found and did. Absent if its container left no result.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub effects: Option<RestoreEffects>,
-    /// Where the archive keeps the full report, with all conflicts.
+    /// Path of the full report in the archive, with all conflicts.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub report: Option<String>,
 }
@@ -39,21 +39,21 @@ pub struct RestoreReport {
 pub struct RestoreEffects {
     /// Items that the run had written.
     pub items: u64,
-    /// Items of which attributes have their earlier values again.
+    /// Items of which attributes were restored to their earlier values.
     pub restored: u64,
     /// Items that the run had created and the restore deleted.
     pub deleted: u64,
-    /// Items that the run had deleted and the restore recreated.
+    /// Items that the run had deleted and the restore re-created.
     pub recreated: u64,
     /// Items that were as before the run, or whose changes are all in conflict.
     pub unchanged: u64,
-    /// Attributes, and whole items, that others changed since.
+    /// Attributes and whole items that others changed since the run.
     pub conflicts: u64,
-    /// The same by table and kind, the first of them. All are in the archive.
+    /// Conflicts by table and kind, the first 20 groups. The archive has all conflicts.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = 20))]
     pub conflict_groups: Vec<ConflictGroup>,
-    /// Calls of the run that changed tables themselves. They are not undone.
+    /// Control-plane calls of the run, which a restore does not undo.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = 20))]
     pub not_restored: Vec<String>,
@@ -67,16 +67,17 @@ pub struct RestoreEffects {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, KubeSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct ConflictGroup {
-    /// The table's name.
+    /// Name of the table.
     pub table: String,
     /// What others did to the items.
     pub kind: ConflictKind,
-    /// The attribute, where the conflict is about one.
+    /// The attribute, if the conflict is about one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub attribute: Option<String>,
-    /// In how many items.
+    /// Number of items with this conflict.
     pub items: u64,
-    /// Keys of the first of them, in DynamoDB's JSON; only where the target's policy shows values.
+    /// Keys of the first of these items, in DynamoDB's JSON. Present only if the target's policy
+    /// shows values.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = 10))]
     pub keys: Vec<String>,
@@ -91,7 +92,7 @@ pub enum ConflictKind {
     ItemChanged,
     /// The item that the run changed was deleted.
     ItemDeleted,
-    /// Where the run deleted an item there is another one.
+    /// The run deleted an item, and another item now has its key.
     PlaceTaken,
 }
 
@@ -100,9 +101,9 @@ pub enum ConflictKind {
     Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema,
 )]
 pub enum OnConflict {
-    /// It stays as it is, and is listed.
+    /// The changed value stays, and is listed.
     #[default]
     Skip,
-    /// It gets its earlier value, whatever others made of it.
+    /// The earlier value is restored over the changed one.
     Overwrite,
 }

@@ -2,16 +2,16 @@
 
 use serde::{Deserialize, Serialize};
 
-/// What a run is for.
+/// Kind of a run.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
 pub enum RunKind {
-    /// Nothing is written.
+    /// A dry run: nothing is written.
     DryRun,
-    /// The migration is applied.
+    /// An apply: the program writes.
     Apply,
-    /// Says what a restore would put back; nothing is written.
+    /// The preview of a restore: nothing is written.
     RestorePreview,
-    /// What an earlier run changed is taken back.
+    /// A restore: undoes an earlier run.
     Restore,
 }
 
@@ -33,20 +33,20 @@ impl RunKind {
     }
 }
 
-/// Where a run stands.
+/// State of a run.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
 pub enum RunResult {
-    /// It has its number; its objects may or may not exist.
+    /// It has a number. Its objects may not exist yet.
     Starting,
     /// Its Job exists.
     Running,
-    /// It ended well.
+    /// It succeeded.
     Succeeded,
-    /// It ended badly.
+    /// It failed.
     Failed,
-    /// It ended, nobody knows how.
+    /// It ended with an unknown outcome.
     Unknown,
-    /// It was given up before its program started, or was a dry run of what is not wanted any more.
+    /// It was canceled before its program started, or it was a dry run of an older spec.
     Cancelled,
 }
 

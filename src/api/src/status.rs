@@ -15,50 +15,50 @@ use crate::identity::{Mismatch, TriedOn};
 use crate::restore_status::{OnConflict, RestoreReport};
 pub use crate::run_kind::{RunKind, RunResult};
 
-/// What the controller says of a migration.
+/// State and history of a migration.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, KubeSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct DataMigrationStatus {
-    /// Generation of the spec that this status speaks of.
+    /// Generation of the spec that this status describes.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub observed_generation: Option<i64>,
-    /// One word for people. Machines use the conditions.
+    /// State in one word, for people. Machines use the conditions.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub phase: Option<Phase>,
-    /// `Ready`, `Reconciling` and `Stalled` by the kstatus rules, and others that are present
+    /// `Ready`, `Reconciling` and `Stalled` by the kstatus rules, and conditions that are present
     /// only while they are true.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(extend("x-kubernetes-list-type" = "map", "x-kubernetes-list-map-keys" = ["type"]))]
     pub conditions: Vec<Condition>,
-    /// How far it is, or why it stands still.
+    /// Progress of the run under way, or what the migration waits for.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub progress: Option<Progress>,
-    /// When the program of the run that applied the migration began, as its container saw it;
-    /// before that, of the run under way.
+    /// Start of the program that applied the migration, by its container. Before the apply: of the
+    /// last run.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub execution_time: Option<Time>,
-    /// When that program had ended, as its container saw it.
+    /// End of that program, by its container.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub finalization_time: Option<Time>,
     /// The last dry run.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub dry_run: Option<DryRunReport>,
-    /// The last run that was to apply the migration.
+    /// The last apply.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub applied: Option<AppliedReport>,
-    /// The last preview of a restore: what it would put back.
+    /// The last preview of a restore.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub restore_preview: Option<RestoreReport>,
-    /// The last restore: what it put back.
+    /// The last restore.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub restored: Option<RestoreReport>,
-    /// Why the last run failed, and what to do.
+    /// Failure of the last run, and what to do.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub failure: Option<Failure>,
-    /// Number of the last run; the first is 1. Written before the run's Job exists.
+    /// Number of the last run; the first is 1. It is written before the run's Job exists.
     #[serde(default)]
     pub last_run: u32,
-    /// The last ten runs, newest first, and older ones whose changes were not taken back.
+    /// The last ten runs, and older ones that were not restored, at most 50; newest first.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = 50))]
     pub runs: Vec<RunRecord>,
@@ -88,14 +88,14 @@ impl DataMigrationStatus {
     }
 }
 
-/// One word for people.
+/// State of a migration in one word, for people.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
 pub enum Phase {
-    /// Seen, nothing decided yet.
+    /// Seen; nothing is decided yet.
     Pending,
-    /// Something else has to happen first: a time, another migration.
+    /// It waits, for example for a time or another migration.
     Waiting,
-    /// `spec.suspend` holds it.
+    /// `spec.suspend` is true.
     Suspended,
     /// A dry run is under way.
     DryRunning,
@@ -104,17 +104,17 @@ pub enum Phase {
     DryRunOk,
     /// The dry run failed.
     DryRunFailed,
-    /// The program of the dry run ended without a request to the guard, so nothing is known of it.
+    /// The program of the dry run sent no request to the guard, so its effects are not known.
     NoRequestsSeen,
-    /// A run that writes is under way.
+    /// An apply is under way.
     Running,
-    /// It has been applied.
+    /// It is applied.
     Applied,
-    /// It was applied before this operator existed, as `spec.baseline` says.
+    /// It was applied before this operator existed (`spec.baseline`).
     Baseline,
-    /// The run that was to apply it failed.
+    /// The apply failed.
     Failed,
-    /// The transform has changed all items but those that its report lists.
+    /// The transform changed all items except those that its report lists.
     PartiallyFailed,
     /// The preview of a restore is under way.
     RestorePreviewing,
@@ -123,128 +123,128 @@ pub enum Phase {
     RestorePreviewOk,
     /// The preview of a restore failed.
     RestorePreviewFailed,
-    /// What it changed is being taken back.
+    /// A restore is under way.
     Restoring,
-    /// What it changed was taken back.
+    /// It is restored.
     Restored,
-    /// The run that was to take it back failed.
+    /// The restore failed.
     RestoreFailed,
-    /// A person has to change something before it can run.
+    /// A person must change something before a run can start.
     Stalled,
     /// It is being deleted.
     Terminating,
 }
 
-/// How far a migration is.
+/// Progress of a run.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, KubeSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct Progress {
-    /// In a few words: a percentage, or what it waits for.
+    /// In a few words: a percentage, or what the migration waits for.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub text: Option<String>,
-    /// Items the program has read.
+    /// Items that the program has read.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub items_read: Option<u64>,
-    /// Items it has written, or in a dry run would have.
+    /// Items that the program has written, or in a dry run would have written.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub items_written: Option<u64>,
-    /// Items it will write in all, by the dry run's count.
+    /// Items that the run will write, by the dry run's count.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub total_estimate: Option<u64>,
-    /// Share of that, 0 to 99 while the run goes on.
+    /// `itemsWritten` as a share of `totalEstimate`, 0 to 99 during the run.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub percent: Option<u64>,
-    /// Items written per second, since the program began.
+    /// Items written per second since the program started.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub items_per_second: Option<u64>,
-    /// Seconds until the end at that rate.
+    /// Seconds left at that rate.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub eta_seconds: Option<u64>,
 }
 
-/// One run, in the history.
+/// One run.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, KubeSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct RunRecord {
-    /// Its number.
+    /// Number of the run.
     pub number: u32,
-    /// What it is for.
+    /// Kind of the run.
     pub kind: RunKind,
-    /// Where it stands.
+    /// State or outcome of the run.
     pub result: RunResult,
-    /// Why it ended as it did.
+    /// Reason of the outcome.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub reason: Option<condition::Reason>,
-    /// Name of its Job.
+    /// Name of the run's Job.
     pub job: String,
-    /// Uid of its Job, written before the Job is let go: a Job is created suspended, and a program
-    /// starts only in the one that is named here.
+    /// Uid of the run's Job. A Job is created suspended and released only after its uid is here, so
+    /// a program starts in no other Job.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub job_uid: Option<String>,
-    /// `spec.retry` when its outcome was written to this status; before that, when it was started. A
-    /// higher value starts another run after a failure or an unknown outcome.
+    /// `spec.retry` when the outcome was recorded here; before that, when the run started. A higher
+    /// value starts another run after a failure or an unknown outcome.
     #[serde(default)]
     pub retry: i64,
-    /// Name of the target it works on.
+    /// Name of the target.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub target: Option<String>,
-    /// Of a run that applies: where its journal is, the URL of its target's archive. Absent where
-    /// the target had none; what the run changed can then not be taken back.
+    /// For an apply: URL of the archive with its journal. Absent if the target had none; the run
+    /// can then not be restored.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub archive: Option<String>,
-    /// Of a run that applies: it is known to have changed nothing.
+    /// For an apply: it is known to have changed nothing.
     #[serde(default, skip_serializing_if = "is_false")]
     pub wrote_nothing: bool,
-    /// Of a run that the archive's ledger did not let begin, because an earlier one of the migration
-    /// had applied it, or has an unknown outcome: number of that one, whose journal is there.
+    /// Number of the recorded run that this run stands for: that one had applied the migration, or
+    /// has an unknown outcome. Its journal is the one to restore.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub adopted: Option<u32>,
-    /// Of a run that applies: number of the run that took it back.
+    /// For an apply: number of the restore that undid it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub restored_by: Option<u32>,
-    /// Of a restore or its preview: number of the run that it takes back.
+    /// For a restore or its preview: number of the run that it undoes.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub restores: Option<u32>,
-    /// Of a restore or its preview: what happens to what others changed since.
+    /// For a restore or its preview: what it does with values that others changed since.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub on_conflict: Option<OnConflict>,
-    /// Digest of what it runs: files or image, command, arguments, environment, target.
+    /// Digest of what runs: files or image, command, arguments, environment, target.
     pub program_digest: String,
-    /// When the program began, as its container saw it.
+    /// Start of the program, by its container.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub execution_time: Option<Time>,
-    /// When the program had ended, as its container saw it.
+    /// End of the program, by its container.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub finalization_time: Option<Time>,
-    /// When the controller decided to start the run, by the controller's clock.
+    /// Time at which the controller decided to start the run, by its clock.
     pub requested_at: Time,
-    /// When the controller saw its end, by the controller's clock.
+    /// Time at which the controller saw the end of the run, by its clock.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub recorded_at: Option<Time>,
     /// Exit code of the program.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub exit_code: Option<i32>,
-    /// What the archive's ledger said of it, where that kept it from running its program.
+    /// What the archive's ledger reported, if it prevented the program from running.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub message: Option<String>,
-    /// Since when it has been tried to start, where another migration or the archive held it up.
+    /// Time since which the run has been waiting for another migration or for the archive.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub waiting_since: Option<Time>,
-    /// Runs up to this number may have an outcome that nobody knows: `spec.retry` was raised after
-    /// that was said.
+    /// Runs up to this number with an unknown outcome no longer block, because `spec.retry` was
+    /// raised after them.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub overrules: Option<u32>,
-    /// Differences from a run on record that `spec.accept` had accepted.
+    /// Differences from a recorded run that `spec.accept` had when the run started.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub accepted: Vec<Mismatch>,
-    /// Whether its outcome is in the archive. Absent where it has begun nothing there.
+    /// Whether the outcome is recorded in the archive. Absent if the run has begun nothing there.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub archived: Option<bool>,
-    /// Where the archive has the program's output.
+    /// Path of the program's output in the archive.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub log: Option<String>,
-    /// The image that the program's container ran, as the kubelet reported it. Of an apply that has not
-    /// ended: the one that its dry run ran.
+    /// Image that the program's container ran, by the kubelet. For an apply under way: the image
+    /// that its dry run ran.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub image_id: Option<String>,
 }
@@ -256,82 +256,82 @@ impl RunRecord {
     }
 }
 
-/// What a dry run found.
+/// Result of a dry run.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, KubeSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct DryRunReport {
     /// Number of the run.
     pub run: u32,
-    /// How it ended.
+    /// How the run ended.
     pub result: RunResult,
-    /// When the program began, as its container saw it.
+    /// Start of the program, by its container.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub execution_time: Option<Time>,
-    /// When the program had ended, as its container saw it.
+    /// End of the program, by its container.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub finalization_time: Option<Time>,
-    /// Whether running the program a second time, over what it had written, changed nothing. Absent
-    /// where it was not run a second time.
+    /// Whether a second pass changed nothing. Absent without a second pass.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub idempotent: Option<bool>,
-    /// What the guard saw. Absent when the guard did not get to say it.
+    /// What the guard counted. Absent if the guard left no result.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub effects: Option<WouldChange>,
-    /// The database and the tables that it saw. A target that wants a dry run first wants it of these.
+    /// The database and the tables that it read. `policy.dryRunFirst` compares them.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub tried_on: Option<TriedOn>,
-    /// Digest of what was run: files or image, command, arguments, environment, target.
+    /// Digest of what ran: files or image, command, arguments, environment, target.
     pub program_digest: String,
-    /// Digest over the program's and over the shape of its effects.
+    /// Digest of what ran and of the shape of its effects.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub digest: Option<String>,
-    /// Where the archive keeps the program's whole output.
+    /// Path of the program's output in the archive.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub log: Option<String>,
-    /// Where the archive keeps the full report.
+    /// Path of the full report in the archive.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub report: Option<String>,
 }
 
-/// What a run that was to apply the migration did.
+/// Result of an apply.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, KubeSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct AppliedReport {
     /// Number of the run.
     pub run: u32,
-    /// The run in the archive, where its result was adopted from an object that is gone.
+    /// The recorded run whose result was adopted.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub adopted_from: Option<String>,
-    /// Whether no run of this operator applied it: `spec.baseline` says that it was applied before.
+    /// Whether no run applied the migration, because it was applied before this operator existed
+    /// (`spec.baseline`).
     #[serde(default, skip_serializing_if = "is_false")]
     pub baseline: bool,
-    /// How it ended.
+    /// How the run ended.
     pub result: RunResult,
-    /// When the program began, as its container saw it.
+    /// Start of the program, by its container.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub execution_time: Option<Time>,
-    /// When the program had ended, as its container saw it.
+    /// End of the program, by its container.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub finalization_time: Option<Time>,
-    /// What the guard saw. Absent when the guard did not get to say it.
+    /// What the guard counted. Absent if the guard left no result.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub effects: Option<Changed>,
-    /// Digest of what was run: files or image, command, arguments, environment, target.
+    /// Digest of what ran: files or image, command, arguments, environment, target.
     pub program_digest: String,
-    /// Digest over the program's and over the shape of its effects, where the run has a journal. It
-    /// equals the dry run's if the effects are those that the dry run reported.
+    /// Digest of what ran and of the shape of its effects, if the run has a journal. It equals the
+    /// dry run's if the effects are those that the dry run reported.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub digest: Option<String>,
-    /// Entries in its journal: writes that were about to change an item.
+    /// Entries in the run's journal.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub journaled: Option<u64>,
-    /// Where the archive has the program's output.
+    /// Path of the program's output in the archive.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub log: Option<String>,
-    /// Where the archive has the full report.
+    /// Path of the full report in the archive.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub report: Option<String>,
-    /// Number of the run that took it back. With it the migration is applied no more.
+    /// Number of the restore that undid the run. The migration is then no longer applied.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub restored_by: Option<u32>,
 }
@@ -341,20 +341,20 @@ fn is_false(flag: &bool) -> bool {
     !flag
 }
 
-/// Why a run failed, and what to do.
+/// Failure of a run, and what to do.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, KubeSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct Failure {
-    /// One word, listed in the documentation.
+    /// Reason of the failure, one word. docs/reference/reasons.md lists them.
     pub reason: condition::Reason,
     /// What happened, and what state the data is in.
     pub message: String,
-    /// The last lines the program wrote.
+    /// Last lines of the program's output, up to 20. Everyone who may read the object sees them.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub last_lines: Vec<String>,
-    /// What to do now.
+    /// What to do.
     pub what_now: String,
-    /// Where the archive has the program's whole output.
+    /// Path of the program's output in the archive.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub log: Option<String>,
     /// Number of the run.

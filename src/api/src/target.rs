@@ -11,8 +11,8 @@ use crate::program_policy::ProgramPolicy;
 use crate::run_kind::RunKind;
 use crate::target_status::MigrationTargetStatus;
 
-/// One database environment: where it is, whose credentials are used, and what is allowed there.
-/// Authors of migrations name it; they never see its credentials.
+/// One database environment: its region or endpoint, the credentials of runs, and what migrations
+/// may do there. Authors of migrations name it and never see its credentials.
 #[derive(CustomResource, Clone, Debug, PartialEq, Serialize, Deserialize, KubeSchema)]
 #[kube(
     group = "datamigration.dev",
@@ -24,7 +24,7 @@ use crate::target_status::MigrationTargetStatus;
     namespaced,
     status = "MigrationTargetStatus",
     derive = "PartialEq",
-    doc = "One database environment: where it is, whose credentials are used, and what is allowed there."
+    doc = "One database environment: its endpoint, the credentials of runs, and what migrations may do."
 )]
 #[kube(printcolumn(name = "Region", type_ = "string", json_path = ".spec.region"))]
 #[kube(printcolumn(
@@ -65,25 +65,26 @@ pub struct MigrationTargetSpec {
     /// AWS region of the database, for example `eu-west-1`. It is part of every signature.
     #[schemars(regex(pattern = r"^[a-z0-9-]+$"), length(min = 1, max = 40))]
     pub region: String,
-    /// Endpoint other than AWS's own for the region, as `http://host:port` or `https://host`.
-    /// Default: the region's public endpoint.
+    /// Endpoint to use instead of AWS's, as `http://host:port` or `https://host`: DynamoDB Local,
+    /// or a VPC endpoint. Default: AWS's endpoint of the region.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(regex(pattern = r"^https?://[^/?#@\s]+/?$"), length(max = 253))]
     pub endpoint: Option<String>,
-    /// Credentials of runs that write, and of dry runs where `dryRunCredentials` is not given.
+    /// Credentials of applies and restores, and of dry runs without `dryRunCredentials`.
     pub credentials: Credentials,
-    /// Credentials of dry runs. Give them read-only permissions, and a dry run cannot write even
-    /// if everything else failed. Default: `credentials`.
+    /// Credentials of dry runs and previews. With read-only permissions, AWS rejects every write of
+    /// a dry run. Default: `credentials`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub dry_run_credentials: Option<Credentials>,
-    /// Where runs that write are journaled. Default: nowhere; what such a run changed can then not
-    /// be taken back, and the cluster is the only one to know that it ran.
+    /// Archive for ledger, journals, reports and logs. Unset: what a run changes cannot be
+    /// restored, and only the object records that it ran.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub archive: Option<ArchiveSpec>,
-    /// What the guard and the other containers of the operator's may use in the pods of runs here.
+    /// Resources of the operator's containers in the pods of runs: the guard, and the small
+    /// containers.
     #[serde(default, skip_serializing_if = "AgentResources::is_empty")]
     pub resources: AgentResources,
-    /// What migrations may do here.
+    /// What migrations may do on this target.
     #[serde(default)]
     pub policy: TargetPolicy,
 }
@@ -108,22 +109,22 @@ impl MigrationTargetSpec {
         .message("give exactly one of secret and serviceAccount")
 )]
 pub struct Credentials {
-    /// A Secret in the namespace of the target with the keys `AWS_ACCESS_KEY_ID`,
+    /// A Secret in the target's namespace with the keys `AWS_ACCESS_KEY_ID`,
     /// `AWS_SECRET_ACCESS_KEY` and, for temporary credentials, `AWS_SESSION_TOKEN`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub secret: Option<ObjectName>,
-    /// A ServiceAccount in the namespace of the target that is bound to a cloud role. The run's
-    /// pod uses it; the program's container gets no token of it.
+    /// A ServiceAccount in the target's namespace that is bound to a cloud role. The run's pod uses
+    /// it; the program's container gets no token of it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub service_account: Option<ObjectName>,
 }
 
-/// What migrations may do in a target.
+/// What migrations may do on a target.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, KubeSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct TargetPolicy {
-    /// Names of tables that may be touched; `*` stands for any characters, `?` for one. Default:
-    /// every table that the credentials reach.
+    /// Names of tables that may be read and written; `*` stands for any characters, `?` for one.
+    /// Default: every table.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(
         length(max = 100),
@@ -133,26 +134,26 @@ pub struct TargetPolicy {
     /// Whether a run may create, change and delete tables; a dry run simulates it. Default: false.
     #[serde(default)]
     pub control_plane: bool,
-    /// Whether item keys and values may appear in reports. Default: false.
+    /// Whether keys and values of items may appear in status and reports. Default: false.
     #[serde(default)]
     pub show_values: bool,
-    /// What an applying run's journal promises, where the target has an archive. Default: `Strict`.
+    /// What the journal of an apply promises, and what it costs. Default: `Strict`.
     #[serde(default)]
     pub journal: JournalPolicy,
-    /// Highest speed of any one run in this target. Where a migration's `limits` say less, that
-    /// holds. Default: unlimited.
+    /// Highest rates of each run. If a migration's `limits` are lower, they apply. Default:
+    /// unlimited.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub limits: Option<Limits>,
-    /// Whether a run may write only after a dry run of the very same program, arguments and
-    /// target has succeeded. Default: false.
+    /// Whether a run may write only after a successful dry run, or preview, of the same program,
+    /// arguments and target. Default: false.
     #[serde(default)]
     pub dry_run_first: bool,
-    /// Migrations that may write to the target at the same time. Others wait for their turn, in the
-    /// order in which they came. Dry runs do not count. Default: 1.
+    /// Number of migrations that may write to the target at the same time. Others wait in a queue,
+    /// in order of arrival. Dry runs do not count. Default: 1.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(range(min = 1, max = 1_000))]
     pub max_concurrent_runs: Option<u32>,
-    /// What authors may ask of the pods of their programs.
+    /// What migrations may request for the pods of their programs.
     #[serde(default, skip_serializing_if = "ProgramPolicy::is_empty")]
     pub programs: ProgramPolicy,
 }
@@ -162,14 +163,14 @@ pub struct TargetPolicy {
     Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema,
 )]
 pub enum JournalPolicy {
-    /// Before a write is sent its item's image and the digest of what the write leaves are durable.
+    /// An item's image and the digest of the write's result are durable before the write is sent.
     #[default]
     Strict,
-    /// Where the item has just been read, its image is durable before the write is sent, and the
-    /// digest a moment later. A guard that dies in that moment leaves a few items of which a restore
-    /// cannot tell who changed them: it lists them as conflicts.
+    /// For an item that was just read, its image is durable before the write is sent, and the
+    /// digest follows. If the guard dies in between, a restore lists the few affected items as
+    /// conflicts.
     Ahead,
-    /// As `Ahead`; the journal's own reads are eventually consistent, and batches are sent as batches.
-    /// What others write to an item of a batch in the moment before it is not noticed.
+    /// As `Ahead`; the journal's reads are eventually consistent, and batches are sent as batches.
+    /// A write of others to an item of a batch just before the batch is not noticed.
     Cheap,
 }

@@ -4,7 +4,7 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::{Condition, Time};
 use kube::KubeSchema;
 use serde::{Deserialize, Serialize};
 
-/// What the last check of a target found. Advice: no run waits for it.
+/// Result of the last check of a target. It is advice: no run waits for it.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, KubeSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct MigrationTargetStatus {
@@ -18,13 +18,13 @@ pub struct MigrationTargetStatus {
         extend("x-kubernetes-list-type" = "map", "x-kubernetes-list-map-keys" = ["type"])
     )]
     pub conditions: Vec<Condition>,
-    /// When the last check began.
+    /// Start of the last check.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub check_started_at: Option<Time>,
-    /// When the result of the last check was recorded.
+    /// Time at which the result of the last check was recorded.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub checked_at: Option<Time>,
-    /// Checks that have failed in a row. The next one starts later after each.
+    /// Number of checks that failed in a row. The delay to the next check grows with it.
     #[serde(default)]
     pub failed_checks: u32,
 }

@@ -11,7 +11,7 @@ use serde_json::{Value, json};
 
 use crate::files::FilesConfigMap;
 
-/// A migration that is declared instead of programmed.
+/// A migration that is declared and has no program.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, KubeSchema)]
 #[serde(rename_all = "camelCase")]
 #[x_kube(
@@ -19,11 +19,11 @@ use crate::files::FilesConfigMap;
         .field_path(".keepOriginal").message("only an item that moves (rekey, to) has an original")
 )]
 pub struct TransformSource {
-    /// The table whose items change, by its name.
+    /// Name of the table whose items change.
     #[schemars(length(min = 3, max = 255), regex(pattern = "^[a-zA-Z0-9_.-]+$"))]
     pub table: String,
-    /// An index of the table to scan instead of it, for a filter that few items meet. Its projection must
-    /// be ALL. Default: the table is scanned.
+    /// Index to scan instead of the table, for a filter that few items meet. Its projection must be
+    /// ALL. Default: the table is scanned.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(min = 3, max = 255), regex(pattern = "^[a-zA-Z0-9_.-]+$"))]
     pub index: Option<String>,
@@ -32,16 +32,16 @@ pub struct TransformSource {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(min = 1, max = 4096))]
     pub filter: Option<String>,
-    /// Expressions by the path that gets their value, for example `price: weight / 2`. Text in an expression
-    /// is written in single quotes.
+    /// Expressions by the path that gets their value, for example `price: weight / 2`. Text in an
+    /// expression is in single quotes.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     #[schemars(inner(length(min = 1, max = 4096)))]
     pub set: BTreeMap<String, String>,
-    /// The same for paths that are absent; others keep their value.
+    /// Expressions by path, as in `set`, for paths that are absent. Other paths keep their value.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     #[schemars(inner(length(min = 1, max = 4096)))]
     pub default: BTreeMap<String, String>,
-    /// New paths by old ones. An item that has both fails.
+    /// New paths by old paths. An item that has both fails.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     #[schemars(inner(length(min = 1, max = 1024)))]
     pub rename: BTreeMap<String, String>,
@@ -55,18 +55,18 @@ pub struct TransformSource {
     /// Whether the items are deleted. Default: false.
     #[serde(default)]
     pub delete: bool,
-    /// Expressions by the key attribute that gets their value. The item moves in one transaction, if its new
-    /// key is free.
+    /// Expressions by the key attribute that gets their value. The item moves in one transaction,
+    /// if its new key is free.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     #[schemars(inner(length(min = 1, max = 4096)))]
     pub rekey: BTreeMap<String, String>,
-    /// The table that the items go to. Default: their own.
+    /// Table that the items move to. Default: their own table.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub to: Option<TargetTable>,
-    /// Whether an item that moves also stays where it is. Default: false.
+    /// Whether an item that moves also stays under its old key. Default: false.
     #[serde(default)]
     pub keep_original: bool,
-    /// The files that `lookup` reads, `.csv` or `.json`. Default: none.
+    /// ConfigMap with the files that `lookup` reads, `.csv` or `.json`. Default: none.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub config_map: Option<FilesConfigMap>,
 }
@@ -127,20 +127,20 @@ impl JsonSchema for ConvertTo {
 /// A table that items go to.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, KubeSchema)]
 pub struct TargetTable {
-    /// Its name.
+    /// Name of the table.
     #[schemars(length(min = 3, max = 255), regex(pattern = "^[a-zA-Z0-9_.-]+$"))]
     pub table: String,
 }
 
-/// What an item that a transform cannot change means for the run.
+/// What happens to the run if a transform cannot change an item.
 #[derive(
     Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema,
 )]
 pub enum OnItemError {
-    /// The run stops and has failed.
+    /// The run stops and fails.
     #[default]
     Stop,
-    /// The others are changed, and the run ends as partially failed.
+    /// The other items are changed, and the run ends as partially failed.
     Continue,
 }
 

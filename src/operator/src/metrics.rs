@@ -11,7 +11,7 @@ use prometheus_client::registry::Registry;
 /// Labels of a finished run. No names of objects: their number has no bound.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
 pub struct RunLabels {
-    /// `DryRun` or `Apply`.
+    /// `DryRun`, `Apply`, `RestorePreview` or `Restore`.
     pub kind: String,
     /// `Succeeded`, `Failed`, `Unknown` or `Cancelled`.
     pub result: String,
