@@ -13,7 +13,7 @@ use crate::print;
 #[derive(Clone, Copy, Debug, Default, Args)]
 #[group(id = "answering")]
 pub struct Flags {
-    /// Format of the answer
+    /// Format of the output
     #[arg(short, long, value_name = "FORMAT", value_enum, default_value_t)]
     output: Format,
 }

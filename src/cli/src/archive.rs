@@ -41,11 +41,11 @@ enum Verb {
     Ls(Ls),
     /// Show one run
     Show(OneRun),
-    /// Read the journal of a run, or of all, and check all of it
+    /// Read and verify the journal of a run, or of all runs
     Verify(Verify),
-    /// Delete what is old: never the ledger, and journals only of runs that were restored
+    /// Delete old reports, logs, and journals of restored runs; never the ledger
     Gc(Gc),
-    /// Take a table's lock from the run that has it, on record
+    /// Remove the lock of a table, on record
     Unlock(locks::Unlock),
 }
 
@@ -84,16 +84,16 @@ struct Verify {
 struct Gc {
     #[command(flatten)]
     place: Place,
-    /// Runs younger than this stay
+    /// Keep runs younger than this
     #[arg(long, value_name = "DAYS", value_parser = clap::value_parser!(u32))]
     older_than_days: u32,
-    /// The last runs of each migration stay
+    /// Number of newest runs of each migration to keep
     #[arg(long, value_name = "N", default_value_t = 1)]
     keep: usize,
-    /// Journals of runs that were not restored go too: they can then never be restored
+    /// Also delete journals of runs that were not restored. Such runs can then never be restored
     #[arg(long)]
     journals_too: bool,
-    /// Only say what would go
+    /// List what would be deleted, and delete nothing
     #[arg(long)]
     dry_run: bool,
 }

@@ -17,7 +17,7 @@ pub struct Place {
     /// The archive: s3://bucket/prefix or file:///folder
     #[arg(long, value_name = "URL")]
     pub archive: String,
-    /// An endpoint of S3's protocol other than AWS's, as http(s)://host[:port]
+    /// Endpoint of a server of S3's protocol, as http(s)://host[:port] [default: AWS's]
     #[arg(long, value_name = "URL")]
     pub archive_endpoint: Option<String>,
     /// Region of the bucket
@@ -60,7 +60,7 @@ pub enum ArchiveVerbError {
     #[error(transparent)]
     Lock(#[from] LockError),
     /// Nobody is there to be asked.
-    #[error("a run may be at work: say --yes if its table is to be taken away all the same")]
+    #[error("a run may still write; pass --yes to remove its lock nevertheless")]
     Unasked,
     /// No such run.
     #[error("the archive has no run {0}")]

@@ -22,13 +22,13 @@ pub struct Flags {
     /// Scripts that have run, folders of one migration each, or folders with many of them
     #[arg(required = true, value_name = "FOLDER")]
     paths: Vec<PathBuf>,
-    /// The target on which they were applied [default: the one that a manifest names]
+    /// Target on which they were applied [default: the one that a manifest names]
     #[arg(short, long, value_name = "TARGET")]
     target: Option<String>,
-    /// Namespace of the objects [default: the one of kubectl when they are applied]
+    /// Namespace of the objects [default: kubectl's when they are applied]
     #[arg(short, long)]
     namespace: Option<String>,
-    /// Put in front of each name that comes from a file or folder
+    /// Prefix for each name that comes from a file or folder
     #[arg(long, value_name = "PREFIX", default_value = "")]
     prefix: String,
     /// Write one file for each migration into this folder, instead of all to standard output

@@ -24,8 +24,8 @@ pub struct Flags {
     /// AWS region [default: AWS_REGION, AWS_DEFAULT_REGION, else the profile's]
     #[arg(long)]
     pub region: Option<String>,
-    /// Tables that may be touched, by name; `*` stands for any characters, `?` for one. Separate
-    /// several by commas, or give the flag several times [default: every table]
+    /// Tables that may be read and written, by name; `*` stands for any characters, `?` for one.
+    /// Separate several by commas, or repeat the flag [default: every table]
     #[arg(long, value_name = "GLOB", value_delimiter = ',')]
     pub tables: Vec<String>,
     /// Let the program create, change and delete tables; in a dry run they are simulated
@@ -34,17 +34,17 @@ pub struct Flags {
     /// Leave keys and values of items out of the report
     #[arg(long)]
     pub hide_values: bool,
-    /// Highest speed in items read per second [default: unlimited]
+    /// Highest rate in items read per second [default: unlimited]
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
     pub reads_per_second: Option<u32>,
-    /// Highest speed in items written per second; the summary of a dry run reckons with it
-    /// [default: unlimited]
+    /// Highest rate in items written per second. A dry run estimates the duration of the apply with
+    /// it [default: unlimited]
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
     pub writes_per_second: Option<u32>,
-    /// Highest speed in read units per second [default: unlimited]
+    /// Highest rate in read units per second [default: unlimited]
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
     pub read_units_per_second: Option<u32>,
-    /// Highest speed in write units per second [default: unlimited]
+    /// Highest rate in write units per second [default: unlimited]
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
     pub write_units_per_second: Option<u32>,
 }

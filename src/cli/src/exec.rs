@@ -24,16 +24,16 @@ pub struct Flags {
     database: database::Flags,
     #[command(flatten)]
     journal: journalled::Flags,
-    /// After a dry run that succeeded, run the program again over what it wrote: does it change
-    /// anything again?
+    /// After a successful dry run, run the program again over its own result, to see whether it
+    /// changes anything again
     #[arg(long, conflicts_with = "apply")]
     second_pass: bool,
-    /// Accept a dry run whose program sends no request; otherwise it ends with 125, because a program
-    /// that missed the guard sends none either
+    /// Accept a dry run whose program sends no request. Without this flag it ends with 125, because
+    /// the program may have bypassed the guard
     #[arg(long)]
     expect_no_requests: bool,
-    /// File for the result as JSON. What a dry run would change, item by item, is written next to it:
-    /// that of tried.json to tried.ndjson.zst
+    /// File for the report as JSON. A dry run also writes each changed item next to it: for
+    /// tried.json, to tried.ndjson.zst
     #[arg(long, value_name = "FILE")]
     report: Option<PathBuf>,
     #[command(flatten)]
@@ -47,10 +47,10 @@ pub struct Flags {
 #[derive(Clone, Copy, Debug, Args)]
 #[group(id = "writes", multiple = false)]
 pub struct Writes {
-    /// Nothing is written; the summary says what would change. The default
+    /// Write nothing, and report what would change. The default
     #[arg(long)]
     dry_run: bool,
-    /// Writes reach the database
+    /// Let writes reach the database
     #[arg(long)]
     apply: bool,
 }

@@ -33,36 +33,37 @@ Examples:
   datamigration exec --dry-run -- python3 main.py                # what would it change?
   datamigration run migrations/0001-add-price-to-cars --dry-run  # the same for a migration's folder
   datamigration report tried.json --html                         # the same as a page
-  kubectl datamigration list                                     # where do they stand?
+  kubectl datamigration list                                     # in which state are they?
   kubectl datamigration promote 0001-add-price-to-cars           # from a dry run to applying it";
 
 /// What to do.
 #[derive(Clone, Debug, Subcommand)]
 pub enum Verb {
-    /// Run any program behind a guard: a dry run writes nothing and says what would change
+    /// Run any program behind a guard: a dry run writes nothing and reports what would change
     Exec(exec::Flags),
-    /// Run a migration's script behind a guard, as the cluster would
+    /// Run a migration's script or transform behind a guard, as the cluster would
     Run(run::Flags),
-    /// Make a migration's folder that can be dry-run at once
+    /// Create a migration's folder that can be dry-run immediately
     New(new::Flags),
     /// Check migrations' folders without running anything
     Lint(lint::Flags),
     /// Serve a guard to any client until Ctrl-C
     Guard(guard::Flags),
-    /// Serve a DynamoDB on this machine to any client until Ctrl-C
+    /// Serve an embedded DynamoDB to any client until Ctrl-C
     Local(local::Flags),
-    /// Undo what a migration of a cluster, or a journaled run, changed: attribute by attribute
+    /// Restore what a migration of a cluster, or a run of an archive, changed, attribute by
+    /// attribute
     Restore(restore::Flags),
     /// Show the report of a run: a summary, a page, a comment for a pull request, or data
     Report(report::Flags),
-    /// Inspect an archive: its runs, whether their journals are whole, what can be deleted
+    /// List, verify and clean an archive: runs, journals, locks
     Archive(archive::Flags),
     /// List the migrations of a cluster
     #[command(visible_alias = "ls")]
     List(list::Flags),
-    /// Show what a migration did, where it stands, and what to do next
+    /// Show what a migration did, its state, and what to do next
     Describe(describe::Flags),
-    /// Print what a run's program wrote
+    /// Print the output of a run's program
     Logs(logs::Flags),
     /// Follow the progress of migrations
     Watch(watch::Flags),
@@ -74,11 +75,11 @@ pub enum Verb {
     Suspend(suspend::Flags),
     /// Resume a suspended migration
     Resume(suspend::Flags),
-    /// Write when a migration was applied into its manifest
+    /// Write the times of an apply into the migration's manifest
     Stamp(stamp::Flags),
     /// Write manifests for migrations that were applied before the operator existed
     Baseline(baseline::Flags),
-    /// Print a shell's completion
+    /// Print the completion script of a shell
     Completion(completion::Flags),
     /// Write the man pages, one for each verb
     Man(man::Flags),

@@ -36,21 +36,21 @@ pub struct Flags {
     /// Address for clients; port 0 takes a free one
     #[arg(long, value_name = "ADDR", default_value = "127.0.0.1:8000")]
     pub listen: SocketAddr,
-    /// File with a token of at least 16 characters. Who shows it may change limits, pause and
-    /// resume; without it nobody can
+    /// File with a token of at least 16 characters. Requests that present it may change limits,
+    /// pause and resume. Without a file the guard cannot be controlled
     #[arg(long, value_name = "FILE")]
     pub control_token_file: Option<PathBuf>,
-    /// Address for that; port 0 takes a free one
+    /// Address for control requests; port 0 takes a free one
     #[arg(long, value_name = "ADDR", default_value = "127.0.0.1:0")]
     pub control_listen: SocketAddr,
-    /// Access key that clients must sign with, 16 letters and digits or more [default: a fresh one,
-    /// printed when the guard serves]. Other users see arguments: set the variable
+    /// Access key that clients must sign with, 16 letters and digits or more [default: a random
+    /// one, which is printed]. Other users of the machine can see arguments: prefer the variable
     #[arg(
         long, value_name = "KEY", env = ACCESS_KEY_ENV, hide_env_values = true,
         value_parser = access_key
     )]
     pub access_key_id: Option<String>,
-    /// File that gets the environment of clients as `export` lines, for its owner only
+    /// File to write the environment of clients to, as `export` lines, readable by its owner only
     #[arg(long, value_name = "FILE")]
     pub env_file: Option<PathBuf>,
     /// Serve every client, whatever its access key. For a machine that nobody else uses
@@ -60,8 +60,8 @@ pub struct Flags {
     database: database::Flags,
     #[command(flatten)]
     journal: journalled::Flags,
-    /// File for the result as JSON. What a dry run would change, item by item, is written next to it:
-    /// that of tried.json to tried.ndjson.zst
+    /// File for the report as JSON. A dry run also writes each changed item next to it: for
+    /// tried.json, to tried.ndjson.zst
     #[arg(long, value_name = "FILE")]
     pub report: Option<PathBuf>,
     /// What is printed of the report.
@@ -74,9 +74,9 @@ pub struct Flags {
 pub enum GuardMode {
     /// They go to an overlay; the database sees reads only
     DryRun,
-    /// They go to the database, as a migration that is applied
+    /// They go to the database, as in an apply
     Apply,
-    /// As apply, and tables may be created, changed and deleted too
+    /// As apply; tables may also be created, changed and deleted
     Pass,
 }
 

@@ -20,11 +20,11 @@ const NUMBERS_TRIED_MAX: u32 = 64;
 #[derive(Clone, Debug, Args)]
 #[group(id = "journal")]
 pub struct Flags {
-    /// Journal every change in this archive before it happens, so that the run can be restored:
+    /// Archive to journal every change in before it is made, so that the run can be restored:
     /// s3://bucket/prefix or file:///folder. Only for runs that write
     #[arg(long, value_name = "URL")]
     archive: Option<String>,
-    /// An endpoint of S3's protocol other than AWS's, as http(s)://host[:port]
+    /// Endpoint of a server of S3's protocol, as http(s)://host[:port] [default: AWS's]
     #[arg(long, value_name = "URL", requires = "archive")]
     archive_endpoint: Option<String>,
     /// Region of the archive's bucket [default: the database's]
@@ -33,7 +33,7 @@ pub struct Flags {
     /// The migration's name in the archive [default: exec; of `run`, the manifest's; of `guard`, guard]
     #[arg(long, value_name = "NAME", requires = "archive")]
     migration: Option<String>,
-    /// What the journal promises, and what it may cost
+    /// What the journal promises, and what it costs
     #[arg(
         long = "journal", value_name = "MODE", value_enum, requires = "archive",
         default_value_t = JournalFlag::Strict

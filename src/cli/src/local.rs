@@ -26,13 +26,13 @@ pub struct Flags {
     #[arg(long, value_name = "FILE|FOLDER")]
     seed: Option<PathBuf>,
     /// Folder that keeps the database; each write is on disk before it is answered [default: none,
-    /// what it holds is gone when it ends]
+    /// the database is deleted at the end]
     #[arg(long, value_name = "FOLDER")]
     data: Option<PathBuf>,
     /// Address for clients; port 0 takes a free one
     #[arg(long, value_name = "ADDR", default_value = "127.0.0.1:8000")]
     listen: SocketAddr,
-    /// Region that the ARNs of tables name. Requests may be signed for any region
+    /// Region in the ARNs of tables. Requests may be signed for any region
     #[arg(long, default_value = REGION)]
     region: String,
 }

@@ -21,7 +21,7 @@ pub struct Unlock {
     /// Who, for the record
     #[arg(long, value_name = "NAME", env = "USER")]
     by: String,
-    /// Do not ask
+    /// Skip the confirmation
     #[arg(short, long)]
     yes: bool,
 }
@@ -36,7 +36,7 @@ pub async fn unlock(flags: Unlock) -> Result<u8, ArchiveVerbError> {
     };
     let question = format!(
         "{} is locked by run {} of {}/{} since {}, last heard of at {}. It will write nothing any \
-         more. Take it away?",
+         more. Remove it?",
         holder.table,
         holder.by,
         holder.namespace,

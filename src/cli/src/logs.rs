@@ -36,13 +36,13 @@ pub struct Flags {
     /// Number of the run [default: the last one]
     #[arg(long, value_name = "N")]
     run: Option<u32>,
-    /// Go on until the program ends
+    /// Continue until the program ends
     #[arg(short, long)]
     follow: bool,
-    /// What the guard wrote, instead of the program
+    /// Print the guard's log instead of the program's output
     #[arg(long)]
     guard: bool,
-    /// Only so many lines, from the end
+    /// Print only this number of lines, from the end
     #[arg(long, value_name = "LINES")]
     tail: Option<i64>,
     #[command(flatten)]

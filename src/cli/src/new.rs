@@ -19,7 +19,7 @@ const CONFIGURATION: &str = include_str!("../../../migrations/kustomize/datamigr
 #[derive(Clone, Debug, Args)]
 #[command(after_help = EXAMPLES)]
 pub struct Flags {
-    /// The folder to make. Its last part becomes the migration's name
+    /// The folder to create. Its last part becomes the migration's name
     #[arg(value_name = "NAME")]
     folder: PathBuf,
     #[command(flatten)]
@@ -40,7 +40,7 @@ struct Language {
     /// A shell script, with the AWS CLI
     #[arg(long)]
     shell: bool,
-    /// No program: a declaration of what becomes of each item
+    /// No program: a declaration of how each item changes
     #[arg(long)]
     transform: bool,
 }

@@ -28,12 +28,11 @@ pub struct Flags {
     /// standard output goes to standard error
     #[arg(short, long, value_name = "FORMAT", value_enum, default_value_t)]
     output: Format,
-    /// File that gets the report as a page for a browser [default name: that of the report, with
-    /// .html]
+    /// File to write the report to as a page for a browser [default name: the report's, with .html]
     #[arg(long, value_name = "FILE", num_args = 0..=1)]
     #[allow(clippy::option_option, reason = "a flag whose value may be left out")]
     html: Option<Option<PathBuf>>,
-    /// An earlier report.json: the output shows what differs from it
+    /// Report of an earlier run: the output shows what differs from it
     #[arg(long, value_name = "FILE")]
     compare: Option<PathBuf>,
     /// End with exit code 4 if one of these holds: deletes, creates, updates, writes, refused,
@@ -48,11 +47,11 @@ pub enum Format {
     /// A summary for people
     #[default]
     Text,
-    /// Everything as JSON; of a report also what was compared and checked
+    /// JSON; for a report with comparison and failed checks
     Json,
     /// The same as YAML
     Yaml,
-    /// Markdown, as for a comment on a pull request; a report has at most 65 kB
+    /// Markdown, for a comment on a pull request; at most 65 kB for a report
     Markdown,
 }
 

@@ -18,10 +18,10 @@ use crate::progress;
 pub struct Flags {
     /// The migration
     name: String,
-    /// Do not ask; needed where nobody can be asked
+    /// Skip the confirmation. Required if standard input is not a terminal
     #[arg(short, long)]
     yes: bool,
-    /// Even if its last dry run did not succeed, or was of an older spec
+    /// Promote even if the last dry run did not succeed, or was of an older spec
     #[arg(long)]
     force: bool,
     #[command(flatten)]
@@ -42,7 +42,7 @@ pub enum PromoteError {
     #[error(transparent)]
     Cluster(#[from] ClusterError),
     /// The dry run does not allow it.
-    #[error("{name} is not promoted: {why}; --force promotes it all the same")]
+    #[error("{name} is not promoted: {why}; pass --force to promote it nevertheless")]
     Refused {
         /// The migration.
         name: String,
@@ -50,10 +50,12 @@ pub enum PromoteError {
         why: String,
     },
     /// The answer was no.
-    #[error("{0} was left as it is")]
+    #[error("{0} was not changed")]
     Declined(String),
     /// Nobody to ask.
-    #[error("nobody can be asked here; --yes promotes {0} without asking")]
+    #[error(
+        "{0} needs confirmation, and standard input is not a terminal. Pass --yes to promote it"
+    )]
     NobodyToAsk(String),
     /// The terminal.
     #[error("asking")]
@@ -85,7 +87,7 @@ async fn promote_in(cluster: &Cluster, flags: &Flags) -> Result<u8, PromoteError
     cluster.set(&migration, json!({"dryRun": false})).await?;
     let what = match migration.spec.state {
         State::Applied => "it is applied to target",
-        State::Restored => "it is taken back on target",
+        State::Restored => "it is restored on target",
     };
     say(&format!("{name} is promoted: {what} {}", migration.spec.target.name));
     cluster::gitops_warning(&migration).map(say);
@@ -99,7 +101,7 @@ fn ask(migration: &DataMigration, name: &str) -> Result<(), PromoteError> {
     let target = &migration.spec.target.name;
     let question = match migration.spec.state {
         State::Applied => format!("Apply {name} to target {target}?"),
-        State::Restored => format!("Take {name} back on target {target}?"),
+        State::Restored => format!("Restore {name} on target {target}?"),
     };
     match print::confirm(&question)? {
         Confirmed::Yes => Ok(()),

@@ -21,19 +21,19 @@ use source::{Found, FoundRun};
 #[derive(Clone, Debug, Args)]
 #[command(after_help = EXAMPLES)]
 pub struct Flags {
-    /// A report.json of `--report`; or the migration of a cluster [or else --archive and --run]
+    /// A file of `--report`, or the migration of a cluster. Without it give --archive and --run
     #[arg(value_name = "FILE|NAME", required_unless_present = "archive")]
     source: Option<String>,
     #[command(flatten)]
     output: output::Flags,
-    /// With --archive, the run as MIGRATION/NUMBER; of a cluster's migration, the number of the run
-    /// [default: the last one that has a report]
+    /// With --archive: the run, as MIGRATION/NUMBER. For a migration of a cluster: the number of
+    /// the run [default: the last one with a report]
     #[arg(long, value_name = "RUN")]
     run: Option<String>,
     /// The archive: s3://bucket/prefix or file:///folder
     #[arg(long, value_name = "URL", requires = "run", conflicts_with = "source")]
     archive: Option<String>,
-    /// An endpoint of S3's protocol other than AWS's, as http(s)://host[:port]
+    /// Endpoint of a server of S3's protocol, as http(s)://host[:port] [default: AWS's]
     #[arg(long, value_name = "URL", requires = "archive")]
     archive_endpoint: Option<String>,
     /// Region of the bucket

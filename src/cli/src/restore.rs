@@ -33,7 +33,7 @@ const CONFLICTS_SHOWN_MAX: usize = 20;
 #[derive(Clone, Debug, Args)]
 #[command(after_help = EXAMPLES)]
 pub struct Flags {
-    /// The migration of a cluster [or else --folder, or --archive and --run]
+    /// The migration of a cluster. Without it give --folder, or --archive and --run
     #[arg(
         required_unless_present_any = ["archive", "folder"],
         conflicts_with_all = ["archive", "folder", "run", "json", "output", "accept"]
@@ -45,7 +45,7 @@ pub struct Flags {
     /// What happens to attributes and items that changed after the run
     #[arg(long, value_enum, default_value_t = OnConflictFlag::Skip)]
     on_conflict: OnConflictFlag,
-    /// In a cluster: do not ask; needed where nobody can be asked
+    /// In a cluster: skip the confirmation. Required if standard input is not a terminal
     #[arg(short, long)]
     yes: bool,
     #[command(flatten)]
@@ -61,7 +61,7 @@ pub struct Flags {
     /// The archive: s3://bucket/prefix or file:///folder
     #[arg(long, value_name = "URL", requires = "run", help_heading = HERE)]
     archive: Option<String>,
-    /// An endpoint of S3's protocol other than AWS's, as http(s)://host[:port]
+    /// Endpoint of a server of S3's protocol, as http(s)://host[:port] [default: AWS's]
     #[arg(long, value_name = "URL", help_heading = HERE)]
     archive_endpoint: Option<String>,
     /// Region of the bucket
@@ -81,8 +81,8 @@ pub struct Flags {
         help_heading = HERE
     )]
     run: Option<RunName>,
-    /// Restore although the run was of another database, or of a table that was replaced since; the
-    /// restore's entry in the ledger has it
+    /// Restore although the run was of another database, or of a table that was replaced since. The
+    /// ledger records it
     #[arg(long, value_enum, value_name = "DIFFERENCE", value_delimiter = ',', help_heading = HERE)]
     accept: Vec<Accept>,
     /// Format of the result

@@ -44,8 +44,8 @@ pub async fn retry(flags: Flags) -> Result<u8, RetryError> {
     let kind = match (migration.spec.state, migration.spec.dry_run) {
         (State::Applied, true) => "as a dry run",
         (State::Applied, false) => "and is applied",
-        (State::Restored, true) => "as a preview of taking it back",
-        (State::Restored, false) => "and is taken back",
+        (State::Restored, true) => "as a preview of its restore",
+        (State::Restored, false) => "and is restored",
     };
     say(&format!("{} runs again {kind}: spec.retry is {next}", flags.name));
     cluster::gitops_warning(&migration).map(say);

@@ -27,22 +27,22 @@ pub struct Flags {
     writes: Writes,
     #[command(flatten)]
     database: database::Flags,
-    /// Delete what earlier runs on the embedded database left in the folder's .datamigration, and
-    /// begin with the seed again
+    /// Delete the embedded database of earlier runs (the folder's .datamigration), and begin with
+    /// the seed again
     #[arg(long, conflicts_with = "upstream")]
     reset: bool,
     #[command(flatten)]
     journal: journalled::Flags,
-    /// After a dry run that succeeded, run the program again over what it wrote: does it change
-    /// anything again?
+    /// After a successful dry run, run the program again over its own result, to see whether it
+    /// changes anything again
     #[arg(long, conflicts_with = "apply")]
     second_pass: bool,
-    /// Accept a dry run whose program sends no request; otherwise it ends with 125, because a program
-    /// that missed the guard sends none either
+    /// Accept a dry run whose program sends no request. Without this flag it ends with 125, because
+    /// the program may have bypassed the guard
     #[arg(long)]
     expect_no_requests: bool,
-    /// File for the result as JSON. What a dry run would change, item by item, is written next to it:
-    /// that of tried.json to tried.ndjson.zst
+    /// File for the report as JSON. A dry run also writes each changed item next to it: for
+    /// tried.json, to tried.ndjson.zst
     #[arg(long, value_name = "FILE")]
     report: Option<PathBuf>,
     #[command(flatten)]

@@ -35,7 +35,7 @@ pub struct Flags {
 }
 
 const EXAMPLES: &str = "\
-Sets two annotations of the DataMigration and leaves every other line as it is:
+Sets two annotations of the DataMigration; every other line stays unchanged:
   execution-time.datamigration.dev/TARGET: \"2026-12-01T10:02:11Z\"
   finalization-time.datamigration.dev/TARGET: \"2026-12-01T10:02:19Z\"
 
@@ -65,7 +65,7 @@ pub enum StampError {
         source: io::Error,
     },
     /// A manifest.
-    #[error("{path} is left as it is")]
+    #[error("{path} is not changed")]
     Manifest {
         /// The file.
         path: PathBuf,

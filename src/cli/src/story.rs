@@ -94,8 +94,8 @@ fn wanted(migration: &DataMigration) -> String {
     let what = match (spec.state, spec.dry_run) {
         (State::Applied, true) => "a dry run",
         (State::Applied, false) => "to be applied",
-        (State::Restored, true) => "a preview of taking it back",
-        (State::Restored, false) => "to be taken back",
+        (State::Restored, true) => "a preview of its restore",
+        (State::Restored, false) => "to be restored",
     };
     let mut wanted = vec![what.to_owned()];
     wanted.extend(

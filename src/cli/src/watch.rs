@@ -33,8 +33,8 @@ pub struct Flags {
 }
 
 const EXAMPLES: &str = "\
-With a name it ends when nothing more happens by itself: with 0 where all is well (tried, applied,
-suspended), with 1 where a person has to mend something.
+With a name it ends when the migration is done or waits for a person: with 0 after a successful dry run,
+when applied or suspended, and with 1 if a person is needed.
 
 Examples:
   kubectl datamigration watch

@@ -40,8 +40,8 @@ pub fn findings(folder: &Path, files: &Files) -> Vec<Finding> {
             }
         }
         if language == Language::Shell && !lines.iter().any(|line| stops_at_errors(line)) {
-            let message = "without `set -e` the script goes on after a command that failed, and ends \
-                           with 0";
+            let message =
+                "without `set -e` the script continues after a failed command, and ends with 0";
             found.push(Finding::warning(&path, 1, message));
         }
     }
@@ -98,7 +98,7 @@ impl Language {
             Self::Shell => {
                 let ignored = line.contains("|| true") || line.contains("|| :");
                 ignored.then_some(
-                    "the failure is ignored and the script goes on; end it with `exit 1`",
+                    "the failure is ignored and the script continues; end it with `exit 1`",
                 )
             }
         }
