@@ -109,12 +109,12 @@ pub fn what_now_differs(differs: &Differs, retry: i64) -> String {
     }
     match differs.difference.reason {
         Mismatch::OtherDatabase => format!(
-            "Name the target of that database, or give this one an archive of its own. Set spec.retry to \
-             {retry} to run the program on the database as it is now. If it is the same data under \
+            "Name the target of that database, or give this one a separate archive. Set spec.retry to \
+             {retry} to run the program on the current database. If it is the same data under \
              another name, set spec.accept to [OtherDatabase], and the result is adopted."
         ),
         Mismatch::OtherProgram => format!(
-            "Restore the program as it was, or give the new one a migration of its own name. Set \
+            "Return to the recorded program, or give the new one a separate migration. Set \
              spec.retry to {retry} to run this one here. If both do the same, set spec.accept to \
              [OtherProgram], and the result is adopted."
         ),
@@ -173,7 +173,7 @@ pub fn message_at_first_write(verdict: &Verdict) -> String {
 pub fn what_now(run: &UnknownRun, retry: i64) -> String {
     format!(
         "Look at the data. Set spec.retry to {retry} to run the program (again), or spec.state to Restored \
-         to take back what run {} had changed.",
+         to undo what run {} had changed.",
         run.run
     )
 }

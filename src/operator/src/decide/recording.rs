@@ -93,8 +93,8 @@ pub fn use_up_retry(status: &mut DataMigrationStatus, recorders: &[RecordJob], r
 
 fn what_now(run: &RunRecord) -> String {
     format!(
-        "Look at the data; then set spec.retry to {} to go on with what the ledger says, or spec.state to \
-         Restored to take back what the run changed.",
+        "Look at the data; then set spec.retry to {} to continue with what the ledger says, or spec.state \
+         to Restored to undo what the run changed.",
         run.retry + 1
     )
 }
@@ -144,7 +144,7 @@ pub fn before_release(situation: Situation<'_>, status: &DataMigrationStatus) ->
         return None;
     }
     let message = format!(
-        "The migration is being deleted; first the archive is told how run {} ended",
+        "The migration is being deleted; first the outcome of run {} is recorded in the archive",
         run.number
     );
     Some(Position::new(Phase::Terminating, Standing::Reconciling, Reason::Terminating, message))

@@ -115,9 +115,9 @@ pub fn incomplete(migration: &DataMigration) -> Option<Position> {
         Standing::Stalled,
         Reason::RestoreIncomplete,
         format!(
-            "Run {} was to take back run {} and did not finish, so a part of it is taken back. Set \
+            "Run {} was to restore run {} and did not finish, so a part of it is restored. Set \
              spec.state to Restored and spec.retry to {retry} to finish that; or leave it Applied \
-             and set spec.retry to {retry} to run the program on the data as it is",
+             and set spec.retry to {retry} to run the program on the current data",
             restore.number,
             restore.restores.unwrap_or_default(),
             retry = restore.retry + 1,

@@ -163,7 +163,7 @@ pub fn would_restore(status: &DataMigrationStatus, report: &RestoreReport) -> St
         .collect::<Vec<_>>();
     let below = match below.as_slice() {
         [] => String::new(),
-        below => format!(" · then run {} is taken back, too", below.join(", ")),
+        below => format!(" · then run {} is restored", below.join(", ")),
     };
     format!(
         "Restored (dry run): {what}{}{}{below}",

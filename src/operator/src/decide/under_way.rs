@@ -80,13 +80,13 @@ fn suspended(position: &mut Position, situation: Situation<'_>, record: &RunReco
     let paused = situation.control.map(|control| control.paused);
     position.message = match paused {
         Some(true) if in_place => format!(
-            "Run {number} is paused by spec.suspend where it is: its requests are held. It goes on when \
+            "Run {number} is paused by spec.suspend where it is: its requests are held. It resumes when \
              spec.suspend is false"
         ),
         Some(false) if in_place => format!("Run {number} is being paused by spec.suspend"),
         None if in_place => format!(
-            "Run {number} goes on although spec.suspend is true: its guard could not be reached to \
-             pause it, which is tried again. What comes after it is held"
+            "Run {number} continues although spec.suspend is true: its guard could not be reached to \
+             pause it. The operator retries. No other run starts"
         ),
         _ if record.kind.restores() => format!(
             "Run {number} is suspended by spec.suspend; it goes on where it was when it is false"

@@ -18,40 +18,40 @@ pub fn what_now(record: &RunRecord, outcome: &Outcome) -> String {
     }
     if outcome.reason == Reason::LockedByAnother && outcome.result == RunResult::Failed {
         return format!(
-            "Set spec.retry to {retry} to ask the ledger again: what the other run applied is then adopted."
+            "Set spec.retry to {retry} to read the ledger again: what the other run applied is then adopted."
         );
     }
     let hint = match outcome.reason {
         Reason::Applied | Reason::Adopted | Reason::DryRunSucceeded => return String::new(),
         _ if outcome.result == RunResult::Cancelled => return "Nothing.".into(),
         Reason::ArchiveUnavailable => {
-            "Make the target's archive writable again (space, permissions, the way to it)"
+            "Make the target's archive writable again (space, permissions, network)"
         }
         Reason::DatabaseUnreachable => {
-            "See why the database cannot be reached (endpoint, network, credentials)"
+            "Find out why the database cannot be reached (endpoint, network, credentials)"
         }
         Reason::OutOfMemory => "Raise spec.podTemplate.resources.limits.memory",
         Reason::DeadlineExceeded => "Raise spec.activeDeadlineSeconds",
         Reason::ImageChanged => {
-            "Try the image as it is now: set spec.dryRun to true, look at the result, then set it to false. \
-             An image that is named by its digest cannot change"
+            "Start a dry run with the current image: set spec.dryRun to true, look at the result, then set it to \
+             false. An image that is named by its digest cannot change"
         }
         Reason::ProgramNotStarted => "Correct the command, the file or the image",
         Reason::DryRunIncomplete => {
-            "Change the program so that it does without these calls, or allow them in the \
-             target's policy where they were denied there"
+            "Change the program so that it does not need these calls, or allow them if the target's policy \
+             denied them"
         }
         Reason::TransformFailed | Reason::PartiallyFailed => {
-            "Correct the transform or the items that its report lists (transform.failures), or leave them out \
+            "Correct the transform or the items that its report lists (transform.failures), or exclude them \
              with filter"
         }
         Reason::ContainerStartFailed => "Correct the image, the command or the pod's settings",
         Reason::Evicted => {
-            "The log went with the pod. Where the kubelet's words name ephemeral storage, disk or memory, \
-             raise the limit in spec.podTemplate.resources, or write less beside the program"
+            "The log was deleted with the pod. If the message names ephemeral storage, disk or memory, raise the \
+             limit in spec.podTemplate.resources, or write fewer files"
         }
         Reason::PodDeleted | Reason::JobDeleted | Reason::OutcomeUnknown => {
-            "The log went with the pod; what status holds is all that is left"
+            "The log was deleted with the pod; only status is left"
         }
         _ => &format!(
             "Find the cause in the last lines and in the log (kubectl logs job/{} -c program)",
@@ -68,7 +68,7 @@ pub fn what_now(record: &RunRecord, outcome: &Outcome) -> String {
         }
         RunKind::Apply if outcome.verdict == Some(Verdict::Go) => format!(
             "{hint}. Look at the data: it may be half done. Then set spec.retry to {retry}, or set \
-             spec.state to Restored to take back what it changed."
+             spec.state to Restored to undo what it changed."
         ),
         RunKind::Apply | RunKind::Restore => format!(
             "{hint}. Look at the data before you run the program again: it may be half done. Then \

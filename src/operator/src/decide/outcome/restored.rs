@@ -123,9 +123,9 @@ fn state_of_data(record: &RunRecord, outcome: &Outcome) -> String {
     match (record.kind, &outcome.restore) {
         (RunKind::RestorePreview, _) => "nothing was written".into(),
         _ if !outcome.started => "it had not started, nothing was written".into(),
-        (_, None) => format!(
-            "how much of run {run} it had taken back is not known, and the rest is as it was"
-        ),
+        (_, None) => {
+            format!("how much of run {run} it had restored is not known; the rest is unchanged")
+        }
         (_, Some(result)) => match put_back(result) {
             1 => format!("1 item of run {run} was restored"),
             count => format!("{count} items of run {run} were restored"),
@@ -180,8 +180,7 @@ fn what_now(record: &RunRecord, outcome: &Outcome) -> String {
             format!("{hint}. To preview it again, set spec.retry to {retry}.")
         }
         _ => format!(
-            "{hint}. What was restored stays so; set spec.retry to {retry} and the restore goes on \
-             where it was."
+            "{hint}. What was restored stays restored; set spec.retry to {retry} to resume the restore."
         ),
     }
 }

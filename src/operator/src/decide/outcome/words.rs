@@ -34,8 +34,8 @@ pub(super) fn message(kind: RunKind, cause: &Cause, outcome: &Outcome) -> String
             "The run was stopped because spec.suspend became true".to_owned()
         }
         Cause::Stopped(StopReason::ImageChanged) => {
-            "The run was stopped because its image is another than the one that the dry run ran: the tag \
-             was moved, or another image loaded under it"
+            "The run was stopped because its image differs from the one that the dry run ran: the tag \
+             was moved, or another image was loaded under it"
                 .to_owned()
         }
         Cause::JobDeleted => "The run's Job was deleted by hand, so its program was stopped".into(),

@@ -81,7 +81,7 @@ fn a_restore_that_fails_says_why_and_how_it_goes_on() {
         "The restore failed: the archive does not answer after 3s; 10 items of run 1 were restored.",
     );
     let outcome = check(RunKind::Restore, &failed(), &[&pod], expected);
-    assert!(outcome.what_now.contains("set spec.retry to 1 and the restore goes on"));
+    assert!(outcome.what_now.contains("set spec.retry to 1 to resume the restore"));
     let preview = (RunResult::Failed, Reason::RestoreFailed, "nothing was written");
     let outcome = check(RunKind::RestorePreview, &failed(), &[&pod], preview);
     assert!(outcome.what_now.contains("To preview it again, set spec.retry to 1"));

@@ -182,7 +182,7 @@ fn a_failure_says_what_is_journalled_how_to_take_it_back_and_where_the_log_is() 
     let outcome = end(RunKind::Apply, Some(&job), &[&pod]).unwrap();
     let words = "exit code 3 after 3s; 2 items were written, all of them journalled.";
     assert!(outcome.message.ends_with(words), "{}", outcome.message);
-    let advice = "set spec.retry to 1, or set spec.state to Restored to take back what it changed.";
+    let advice = "set spec.retry to 1, or set spec.state to Restored to undo what it changed.";
     assert!(outcome.what_now.ends_with(advice), "{}", outcome.what_now);
     assert_eq!(
         outcome.kept(|archived| archived.log.as_ref()).as_deref(),
