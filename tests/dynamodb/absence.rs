@@ -196,7 +196,7 @@ impl Run {
             let id = letter.to_string();
             let put = expand(&json!({"TableName": run.table, "Item": {"id": id}}));
             let Value::Object(body) = put else { unreachable!() };
-            let call = Call { operation: Operation::PutItem, body, invocation: None };
+            let call = Call::new(Operation::PutItem, body);
             assert_eq!(run.engine.handle(call).await.status, 200);
         }
         run

@@ -74,7 +74,7 @@ async fn write_and_restore(archive: &Archive, writes: usize) -> Duration {
     let answers = join_all((0..writes).map(|i| {
         let item = json!({"TableName": table, "Item": {"id": format!("i{i}"), "n": i}});
         let Value::Object(body) = expand(&item) else { unreachable!() };
-        engine.handle(Call { operation: Operation::PutItem, body, invocation: None })
+        engine.handle(Call::new(Operation::PutItem, body))
     }))
     .await;
     let took = begun.elapsed();

@@ -177,14 +177,14 @@ async fn check(table: &str, number: usize, cell: Cell) -> Came {
         for (name, _) in bed.items.seeds() {
             let key = json!({"TableName": table, "Key": {"id": bed.items.id(name)}});
             let Value::Object(body) = expand(&key) else { unreachable!() };
-            engine.handle(Call { operation: Operation::GetItem, body, invocation: None }).await;
+            engine.handle(Call::new(Operation::GetItem, body)).await;
         }
     }
     let (operation, body) = bed.items.request(cell.path);
     let mut said = Vec::new();
     let attempts = if has_token(cell.path) { SENDINGS } else { 1 };
     for _ in 0..attempts {
-        let request = Call { operation, body: body.clone(), invocation: None };
+        let request = Call::new(operation, body.clone());
         let answer = engine.handle(request).await;
         said = bed.items.said(cell.path, &answer);
         if is_single() {

@@ -95,7 +95,7 @@ async fn end(engine: &Arc<Engine>, plan: &Plan) {
 
 async fn call(engine: &Arc<Engine>, operation: Operation, body: Value) -> Answer {
     let Value::Object(body) = expand(&body) else { unreachable!() };
-    engine.handle(Call { operation, body, invocation: None }).await
+    engine.handle(Call::new(operation, body)).await
 }
 
 async fn price(engine: &Arc<Engine>, table: &str) -> Answer {

@@ -65,7 +65,7 @@ impl Bed {
             body["TableName"] = self.table.as_str().into();
         }
         let Value::Object(body) = body else { unreachable!() };
-        Call { operation: Operation::named(operation).unwrap(), body, invocation: None }
+        Call::new(Operation::named(operation).unwrap(), body)
     }
 }
 
@@ -118,7 +118,7 @@ async fn a_call_sent_again_is_carried_out_and_journalled_once() {
     let engine = bed.engine();
     let invocation = Some(Invocation { id: "i".into(), digest: [7; 32] });
     for _ in 0..3 {
-        let call = Call { invocation: invocation.clone(), ..bed.call("UpdateItem", add("a")) };
+        let call = bed.call("UpdateItem", add("a")).with_invocation(invocation.clone());
         let answer = engine.handle(call).await;
         assert_eq!(body(&answer)["Attributes"]["n"], json!({"N": "1"}));
     }

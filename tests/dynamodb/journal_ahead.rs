@@ -56,7 +56,7 @@ impl Bed {
         }
         let Value::Object(body) = body else { unreachable!() };
         let operation = Operation::named(operation).unwrap();
-        let answer = self.engine.handle(Call { operation, body, invocation: None }).await;
+        let answer = self.engine.handle(Call::new(operation, body)).await;
         assert_eq!(answer.status, 200, "{operation:?}: {answer:?}");
         serde_json::from_slice(&answer.body).unwrap()
     }

@@ -37,7 +37,7 @@ async fn updates(way: &Way, table: &str, items: usize, at_once: usize, price: us
             Way::Through(engine) => {
                 let Value::Object(body) = body else { unreachable!() };
                 let operation = Operation::UpdateItem;
-                engine.handle(Call { operation, body, invocation: None }).await.status
+                engine.handle(Call::new(operation, body)).await.status
             }
         };
         assert_eq!(status, 200);

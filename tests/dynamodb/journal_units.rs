@@ -34,7 +34,7 @@ async fn measured(mode: JournalMode, bytes: usize, reads_first: bool) -> f64 {
     let call = async |operation: &str, body: Value| {
         let Value::Object(body) = body else { unreachable!() };
         let operation = Operation::named(operation).unwrap();
-        let answer = engine.handle(Call { operation, body, invocation: None }).await;
+        let answer = engine.handle(Call::new(operation, body)).await;
         assert_eq!(answer.status, 200, "{answer:?}");
     };
     if reads_first {

@@ -128,7 +128,7 @@ impl Scene {
             for (operation, body) in program(&self.table) {
                 let Value::Object(body) = body else { unreachable!() };
                 let operation = Operation::named(operation).unwrap();
-                let answer = engine.handle(Call { operation, body, invocation: None }).await;
+                let answer = engine.handle(Call::new(operation, body)).await;
                 let condition = String::from_utf8_lossy(&answer.body).contains("ConditionalCheck");
                 assert!(answer.status == 200 || condition, "{operation:?}: {answer:?}");
             }

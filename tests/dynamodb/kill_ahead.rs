@@ -22,7 +22,7 @@ const AT_ONCE: usize = 6;
 async fn call(engine: &Arc<Engine>, operation: &str, body: Value) -> Value {
     let Value::Object(body) = body else { unreachable!() };
     let operation = Operation::named(operation).unwrap();
-    let answer = engine.handle(Call { operation, body, invocation: None }).await;
+    let answer = engine.handle(Call::new(operation, body)).await;
     assert_eq!(answer.status, 200, "{operation:?}: {answer:?}");
     serde_json::from_slice(&answer.body).unwrap()
 }

@@ -57,7 +57,7 @@ impl Bed {
         for (operation, body) in writes {
             let Value::Object(body) = self.body(body) else { unreachable!() };
             let operation = Operation::named(operation).unwrap();
-            let answer = engine.handle(Call { operation, body, invocation: None }).await;
+            let answer = engine.handle(Call::new(operation, body)).await;
             assert_eq!(answer.status, 200, "{operation:?}: {answer:?}");
         }
         assert!(engine.close().await);

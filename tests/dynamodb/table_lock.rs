@@ -49,7 +49,7 @@ impl Bed {
     async fn put(&self, engine: &Arc<Engine>, id: &str) -> Answer {
         let item = expand(&json!({"TableName": self.table, "Item": {"id": id}}));
         let Value::Object(body) = item else { unreachable!() };
-        engine.handle(Call { operation: Operation::PutItem, body, invocation: None }).await
+        engine.handle(Call::new(Operation::PutItem, body)).await
     }
 
     async fn ids(&self) -> Vec<String> {
@@ -91,7 +91,7 @@ async fn the_second_is_told_who_has_the_table_and_gets_it_when_the_first_is_done
     assert_eq!(&result.locked.unwrap().by, &format!("{migration}/1"));
     let read = json!({"TableName": bed.table, "Key": expand(&json!({"Key": {"id": "a"}}))["Key"]});
     let Value::Object(body) = read else { unreachable!() };
-    let read = Call { operation: Operation::GetItem, body, invocation: None };
+    let read = Call::new(Operation::GetItem, body);
     assert_eq!(second.handle(read).await.status, 200, "reads pass");
 
     assert!(first.close().await);

@@ -41,7 +41,7 @@ impl Run {
     async fn does(&self, operation: &str, body: &Value) -> Answer {
         let Value::Object(body) = body.clone() else { unreachable!() };
         let operation = Operation::named(operation).unwrap();
-        self.engine.handle(Call { operation, body, invocation: None }).await
+        self.engine.handle(Call::new(operation, body)).await
     }
 
     async fn ok(&self, operation: &str, body: &Value) {

@@ -107,7 +107,7 @@ async fn seed(engine: &Arc<Engine>, path: &Path) -> Result<(), LocalError> {
 }
 
 async fn has_tables(engine: &Arc<Engine>) -> bool {
-    let list = Call { operation: Operation::ListTables, body: Map::new(), invocation: None };
+    let list = Call::new(Operation::ListTables, Map::new());
     let answer = engine.handle(list).await;
     let answer: Value = serde_json::from_slice(&answer.body).unwrap_or_default();
     answer["TableNames"].as_array().is_none_or(|names| !names.is_empty())

@@ -17,6 +17,25 @@ pub const TOKEN: &str = "ClientRequestToken";
 /// Characters of a token (DynamoDB API Reference, TransactWriteItems).
 pub const TOKEN_CHARS_MAX: usize = 36;
 
+/// A transaction's token, with the digest of what its request does.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ClientToken {
+    /// The token.
+    pub text: String,
+    /// The digest of the parameter that lists actions or statements: how the transaction is answered
+    /// may differ between two requests.
+    pub digest: [u8; 32],
+}
+
+impl ClientToken {
+    /// Reads the token of a body; `member` is the parameter that says what the transaction does.
+    pub fn of(body: &Map<String, Value>, member: &str) -> Result<Option<Self>, ServiceError> {
+        let Some(text) = token(body)? else { return Ok(None) };
+        let digest = digest(member, body.get(member).unwrap_or(&Value::Null));
+        Ok(Some(Self { text: text.to_owned(), digest }))
+    }
+}
+
 /// The token of a transaction, if it has one, checked as DynamoDB checks it.
 pub fn token(parameters: &Map<String, Value>) -> Result<Option<&str>, ServiceError> {
     let Some(value) = parameters.get(TOKEN).filter(|value| !value.is_null()) else {

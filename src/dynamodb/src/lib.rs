@@ -10,7 +10,9 @@
 //!   [`expression::Projection`], [`expression::Update`].
 //! - [`parameters`]: all expressions of one request at once, or the older parameters ([`legacy`]) in
 //!   their place.
-//! - [`request`]: what AWS says of a request before it looks for the table.
+//! - [`operation`]: the operations of the service, and what each may do.
+//! - [`request`]: a request, decoded once: what AWS says of it before it looks for the table.
+//! - [`item_write`]: one write of one item, and what it makes of an image.
 //! - [`difference`]: what happened between two images of an item; [`changed_item`]: its line in a report.
 //! - [`journal`]: what a run did to items, written down before it happens; [`restore`]: how one item is
 //!   put back.
@@ -43,8 +45,10 @@ pub mod difference;
 pub mod error;
 pub mod expression;
 pub mod idempotency;
+pub mod item_write;
 pub mod journal;
 pub mod legacy;
+pub mod operation;
 pub mod parameters;
 pub mod partiql;
 pub mod request;

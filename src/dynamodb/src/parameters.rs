@@ -19,10 +19,14 @@ pub enum RequestKind {
     Get,
     /// The Get of a transaction, which has no older parameters.
     TransactGet,
-    /// PutItem, DeleteItem, and the Put, Delete and ConditionCheck of a transaction.
+    /// PutItem and DeleteItem.
     Write,
-    /// UpdateItem, and the Update of a transaction.
+    /// UpdateItem.
     Update,
+    /// The Put, Delete and ConditionCheck of a transaction, which have no older parameters.
+    TransactWrite,
+    /// The Update of a transaction, which has none either.
+    TransactUpdate,
     /// Query.
     Query,
     /// Scan.
@@ -49,8 +53,10 @@ impl RequestKind {
     fn expressions(self) -> &'static [ExpressionKind] {
         match self {
             Self::Get | Self::TransactGet => &[ExpressionKind::Projection],
-            Self::Write => &[ExpressionKind::Condition],
-            Self::Update => &[ExpressionKind::Update, ExpressionKind::Condition],
+            Self::Write | Self::TransactWrite => &[ExpressionKind::Condition],
+            Self::Update | Self::TransactUpdate => {
+                &[ExpressionKind::Update, ExpressionKind::Condition]
+            }
             Self::Query => {
                 &[ExpressionKind::Projection, ExpressionKind::Filter, ExpressionKind::KeyCondition]
             }
@@ -62,7 +68,7 @@ impl RequestKind {
     fn older(self) -> &'static [&'static str] {
         match self {
             Self::Get => &["AttributesToGet"],
-            Self::TransactGet => &[],
+            Self::TransactGet | Self::TransactWrite | Self::TransactUpdate => &[],
             Self::Write => &["Expected", "ConditionalOperator"],
             Self::Update => &["AttributeUpdates", "Expected", "ConditionalOperator"],
             Self::Query => {
@@ -77,15 +83,20 @@ type Result<T> = std::result::Result<T, ServiceError>;
 
 impl Parameters {
     /// Reads them from a request, or from the part of one that has them.
-    pub fn read(kind: RequestKind, request: &Value) -> Result<Self> {
+    pub fn read(kind: RequestKind, request: &Map<String, Value>) -> Result<Self> {
         check_combination(kind, request)?;
+        Self::read_combined(kind, request)
+    }
+
+    /// Reads them from a request whose parameters were found to go together.
+    pub(crate) fn read_combined(kind: RequestKind, request: &Map<String, Value>) -> Result<Self> {
         let mut found = Self::read_older(kind, request)?;
         found.read_expressions(kind, request)?;
         Ok(found)
     }
 
     /// Reads the older parameters only, and checks that they go together.
-    pub(crate) fn read_older(kind: RequestKind, request: &Value) -> Result<Self> {
+    pub(crate) fn read_older(kind: RequestKind, request: &Map<String, Value>) -> Result<Self> {
         let parameter = |name: &str| {
             if kind.older().contains(&name) { present(request, name) } else { None }
         };
@@ -111,7 +122,7 @@ impl Parameters {
         Ok(found)
     }
 
-    fn read_expressions(&mut self, kind: RequestKind, request: &Value) -> Result<()> {
+    fn read_expressions(&mut self, kind: RequestKind, request: &Map<String, Value>) -> Result<()> {
         let text = |expression: ExpressionKind| {
             let allowed = kind.expressions().contains(&expression);
             let json = if allowed { present(request, expression.name()) } else { None };
@@ -148,7 +159,7 @@ impl Parameters {
     }
 }
 
-fn present<'a>(request: &'a Value, name: &str) -> Option<&'a Value> {
+fn present<'a>(request: &'a Map<String, Value>, name: &str) -> Option<&'a Value> {
     request.get(name).filter(|value| !value.is_null())
 }
 
@@ -165,7 +176,8 @@ pub fn mixed(older: &[&str], expressions: &[&str]) -> ServiceError {
 /// Refuses a BatchGetItem with the older parameter for one table and the newer for another: all of it
 /// is one request (seed 3 of the random programs; so dynoxide's authors saw AWS answer).
 pub fn check_one_kind(asked: &Map<String, Value>) -> Result<()> {
-    let any = |name: &str| asked.values().any(|of_table| present(of_table, name).is_some());
+    let tables = asked.values().filter_map(Value::as_object);
+    let any = |name: &str| tables.clone().any(|of_table| present(of_table, name).is_some());
     let (older, newer) = ("AttributesToGet", ExpressionKind::Projection.name());
     if any(older) && any(newer) {
         return Err(mixed(&[older], &[newer]));
@@ -174,7 +186,7 @@ pub fn check_one_kind(asked: &Map<String, Value>) -> Result<()> {
 }
 
 /// Refuses a mixture of old and new, and placeholders without expressions.
-pub(crate) fn check_combination(kind: RequestKind, request: &Value) -> Result<()> {
+pub(crate) fn check_combination(kind: RequestKind, request: &Map<String, Value>) -> Result<()> {
     let here = |name: &&str| present(request, name).is_some();
     let all: Vec<&str> = kind.expressions().iter().map(|kind| kind.name()).collect();
     let expressions: Vec<&str> = all.iter().copied().filter(here).collect();
@@ -227,7 +239,7 @@ mod tests {
 
     #[allow(clippy::needless_pass_by_value)] // reads better with json! literals
     fn check(kind: RequestKind, request: Value, expected: &str) {
-        let shown = match Parameters::read(kind, &request) {
+        let shown = match Parameters::read(kind, request.as_object().unwrap()) {
             Ok(found) => {
                 let parts = [
                     ("condition", found.condition.is_some()),

@@ -24,7 +24,6 @@ use crate::expression::{Condition, Path, Step, Update};
 use crate::schema::{ItemKey, TableSchema};
 use crate::value::{AttributeValue, Item};
 
-pub use item::{ItemChange, ItemStatement, Presence, Remaining};
 pub use plan::ReadPlan;
 pub use several::{
     BATCH_STATEMENTS_MAX, TRANSACTION_STATEMENTS_MAX, check_batch, check_count, check_transaction,

@@ -1,25 +1,100 @@
-//! What can be told of a request without its table: AWS checks a request before it looks for the
-//! table, first the JSON types of all members, then the limits of each, then values, expressions, and
-//! how the members go together.
+//! A request, decoded once: what it asks for, as far as that can be said without its table. AWS checks a
+//! request before it looks for the table, first the JSON types of all members, then the limits of each,
+//! then values, expressions, and how the members go together; so does this, in its order and its words.
 //!
-//! Nothing is read into types here, and nothing is decided about tables or items.
+//! Each family of operations has a file. Nothing is decided here about tables or items.
 
+mod batch_write;
 mod constraints;
 mod content;
 mod items;
+mod members;
 mod model;
+mod statement;
 mod tables;
+mod transaction;
 mod types;
+mod write;
 
 use serde_json::{Map, Value};
 
+pub use batch_write::{BATCH_WRITES_MAX, BatchPart, BatchWrite};
 pub use content::{check_select, check_start_key, segment};
+pub use members::CapacityLevel;
+pub use statement::{Execute, ExecuteBatch, ExecuteTransaction, STATEMENTS, StatementRequest};
+pub use transaction::{ACTION_MEMBERS, ACTIONS, TransactWrite, one_action};
+pub use write::SingleWrite;
 
 use crate::error::ServiceError;
+use crate::item_write::ChangeKind;
+use crate::operation::Operation;
 use model::Member;
 use types::Depth;
 
 type Result<T> = std::result::Result<T, ServiceError>;
+
+/// What a request asks for.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Request {
+    /// PutItem, UpdateItem or DeleteItem.
+    Write(SingleWrite),
+    /// BatchWriteItem.
+    BatchWrite(BatchWrite),
+    /// TransactWriteItems.
+    TransactWrite(TransactWrite),
+    /// ExecuteStatement.
+    Execute(Execute),
+    /// BatchExecuteStatement.
+    ExecuteBatch(ExecuteBatch),
+    /// ExecuteTransaction.
+    ExecuteTransaction(ExecuteTransaction),
+    /// Any other, of which only types and limits are known.
+    Other,
+}
+
+impl Request {
+    /// Decodes a body.
+    pub fn decode(operation: Operation, body: &Map<String, Value>) -> Result<Self> {
+        let checked = check_members(operation, body);
+        let decoded = checked.and_then(|()| Self::decode_checked(operation, body));
+        let understood = |request: &Self| request.statements().iter().all(|s| s.statement.is_ok());
+        if !decoded.as_ref().is_ok_and(understood) {
+            // Wrong types of attribute values come before anything else that is wrong. Costs as much as
+            // reading the values again, so only a request that is wrong is gone through twice.
+            check_model(operation, body, Depth::Values)?;
+        }
+        decoded
+    }
+
+    fn decode_checked(operation: Operation, body: &Map<String, Value>) -> Result<Self> {
+        Ok(match operation {
+            Operation::PutItem => Self::Write(SingleWrite::decode(ChangeKind::Put, body)?),
+            Operation::UpdateItem => Self::Write(SingleWrite::decode(ChangeKind::Update, body)?),
+            Operation::DeleteItem => Self::Write(SingleWrite::decode(ChangeKind::Delete, body)?),
+            Operation::BatchWriteItem => Self::BatchWrite(BatchWrite::decode(body)?),
+            Operation::TransactWriteItems => Self::TransactWrite(TransactWrite::decode(body)?),
+            Operation::ExecuteStatement => Self::Execute(Execute::decode(body)?),
+            Operation::BatchExecuteStatement => Self::ExecuteBatch(ExecuteBatch::decode(body)?),
+            Operation::ExecuteTransaction => {
+                Self::ExecuteTransaction(ExecuteTransaction::decode(body)?)
+            }
+            other => {
+                content::check(other, body)?;
+                Self::Other
+            }
+        })
+    }
+
+    /// Returns the statements, in their order; none for other operations.
+    pub fn statements(&self) -> &[StatementRequest] {
+        match self {
+            Self::Execute(execute) => std::slice::from_ref(&execute.one),
+            Self::ExecuteBatch(batch) => &batch.statements,
+            Self::ExecuteTransaction(transaction) => &transaction.statements,
+            Self::Write(_) | Self::BatchWrite(_) | Self::TransactWrite(_) | Self::Other => &[],
+        }
+    }
+}
 
 /// What is checked before the limits of all members are.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -35,30 +110,33 @@ enum First {
     Table,
 }
 
-/// Checks types and limits of an operation's members. Attribute values are not looked into; who reads
-/// them checks them. An operation that is not known here passes.
-pub fn check_members(operation: &str, body: &Map<String, Value>) -> Result<()> {
+/// Checks types and limits of an operation's members. Attribute values are left to what reads them. An
+/// operation that is not known here passes.
+pub fn check_members(operation: Operation, body: &Map<String, Value>) -> Result<()> {
     check_model(operation, body, Depth::Members)
 }
 
-/// Checks all that can be told without the table, in AWS's order. To be asked what AWS says of a
-/// request that was found to be wrong: it may be wrong in a way that AWS finds earlier.
-pub fn check(operation: &str, body: &Value) -> Result<()> {
-    let Some(members) = body.as_object() else {
-        return Err(ServiceError::serialization("Unexpected value type in payload"));
-    };
-    check_model(operation, members, Depth::Values)?;
-    content::check(operation, body)
-}
-
-fn check_model(operation: &str, body: &Map<String, Value>, depth: Depth) -> Result<()> {
+fn check_model(operation: Operation, body: &Map<String, Value>, depth: Depth) -> Result<()> {
     let Some((first, members)) = model_of(operation) else { return Ok(()) };
     types::check(members, body, depth)?;
     check_first(first, operation, body)?;
     constraints::check(members, body)
 }
 
-fn check_first(first: First, operation: &str, body: &Map<String, Value>) -> Result<()> {
+/// The error of two writes, or two reads, of one item in a batch.
+pub fn duplicate_keys() -> ServiceError {
+    ServiceError::validation("Provided list of item keys contains duplicates")
+}
+
+/// A write of a batch that is neither a put nor a delete, or both.
+fn one_kind_each() -> ServiceError {
+    ServiceError::validation(
+        "Supplied AttributeValue has more than one datatypes set, must contain exactly one of the \
+         supported datatypes",
+    )
+}
+
+fn check_first(first: First, operation: Operation, body: &Map<String, Value>) -> Result<()> {
     let given = |name: &str| body.get(name).filter(|value| !value.is_null());
     let table = given("TableName").and_then(Value::as_str);
     match (first, table) {
@@ -66,7 +144,8 @@ fn check_first(first: First, operation: &str, body: &Map<String, Value>) -> Resu
         (First::TableAlone, _) => constraints::check(&[model::TABLE], body),
         (First::RequestItems, _) => match given("RequestItems").and_then(Value::as_object) {
             Some(items) if items.is_empty() => Err(ServiceError::validation(format!(
-                "The requestItems parameter is required for {operation}"
+                "The requestItems parameter is required for {}",
+                operation.name()
             ))),
             Some(_) | None => Ok(()),
         },
@@ -82,30 +161,31 @@ fn check_first(first: First, operation: &str, body: &Map<String, Value>) -> Resu
     }
 }
 
-fn model_of(operation: &str) -> Option<(First, &'static [Member])> {
+fn model_of(operation: Operation) -> Option<(First, &'static [Member])> {
     Some(match operation {
-        "PutItem" => (First::TableAlone, items::PUT),
-        "UpdateItem" => (First::TableAlone, items::UPDATE),
-        "DeleteItem" => (First::Nothing, items::DELETE),
-        "GetItem" => (First::Nothing, items::GET),
-        "Query" => (First::Nothing, items::QUERY),
-        "Scan" => (First::Nothing, items::SCAN),
-        "BatchGetItem" => (First::RequestItems, items::BATCH_GET),
-        "BatchWriteItem" => (First::RequestItems, items::BATCH_WRITE),
-        "TransactWriteItems" => (First::Nothing, items::TRANSACT_WRITE),
-        "TransactGetItems" => (First::Nothing, items::TRANSACT_GET),
-        "ExecuteStatement" => (First::Nothing, items::STATEMENT_ALONE),
-        "BatchExecuteStatement" => (First::Nothing, items::STATEMENTS),
-        "ExecuteTransaction" => (First::Nothing, items::STATEMENTS_TOGETHER),
-        "CreateTable" => (First::NewTable, tables::CREATE),
-        "UpdateTable" => (First::Table, tables::UPDATE),
-        "DeleteTable" | "DescribeTable" | "DescribeTimeToLive" | "DescribeContinuousBackups" => {
-            (First::Table, tables::NAMED)
-        }
-        "UpdateTimeToLive" => (First::Table, tables::TIME_TO_LIVE),
-        "ListTables" => (First::Nothing, tables::LIST),
-        "TagResource" => (First::Nothing, tables::TAG),
-        "UntagResource" => (First::Nothing, tables::UNTAG),
+        Operation::PutItem => (First::TableAlone, items::PUT),
+        Operation::UpdateItem => (First::TableAlone, items::UPDATE),
+        Operation::DeleteItem => (First::Nothing, items::DELETE),
+        Operation::GetItem => (First::Nothing, items::GET),
+        Operation::Query => (First::Nothing, items::QUERY),
+        Operation::Scan => (First::Nothing, items::SCAN),
+        Operation::BatchGetItem => (First::RequestItems, items::BATCH_GET),
+        Operation::BatchWriteItem => (First::RequestItems, items::BATCH_WRITE),
+        Operation::TransactWriteItems => (First::Nothing, items::TRANSACT_WRITE),
+        Operation::TransactGetItems => (First::Nothing, items::TRANSACT_GET),
+        Operation::ExecuteStatement => (First::Nothing, items::STATEMENT_ALONE),
+        Operation::BatchExecuteStatement => (First::Nothing, items::STATEMENTS),
+        Operation::ExecuteTransaction => (First::Nothing, items::STATEMENTS_TOGETHER),
+        Operation::CreateTable => (First::NewTable, tables::CREATE),
+        Operation::UpdateTable => (First::Table, tables::UPDATE),
+        Operation::DeleteTable
+        | Operation::DescribeTable
+        | Operation::DescribeTimeToLive
+        | Operation::DescribeContinuousBackups => (First::Table, tables::NAMED),
+        Operation::UpdateTimeToLive => (First::Table, tables::TIME_TO_LIVE),
+        Operation::ListTables => (First::Nothing, tables::LIST),
+        Operation::TagResource => (First::Nothing, tables::TAG),
+        Operation::UntagResource => (First::Nothing, tables::UNTAG),
         _ => return None,
     })
 }

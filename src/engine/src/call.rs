@@ -1,6 +1,10 @@
 //! One operation's request and its answer, between the wire and the layers. No HTTP here.
 
+use std::sync::OnceLock;
+
 use bytes::Bytes;
+use dm_dynamodb::error::ServiceError;
+use dm_dynamodb::request::{Request, StatementRequest};
 use dm_dynamodb::value::write_json;
 use serde_json::{Map, Value};
 
@@ -26,16 +30,70 @@ fn is_transient(name: &str) -> bool {
     TRANSIENT.contains(&name)
 }
 
-/// One request for one operation, decoded.
+/// One request for one operation: its body, and beside it what the body asks for.
 #[derive(Clone, Debug)]
 pub struct Call {
-    /// What is asked.
+    /// The operation.
     pub operation: Operation,
-    /// With which parameters. What is sent upstream is written from this value, never the bytes
-    /// received, so that what was checked and what is sent cannot be read differently.
-    pub body: Map<String, Value>,
     /// The SDK's id of the call, the same over its retries.
     pub invocation: Option<Invocation>,
+    body: Map<String, Value>,
+    /// Decoded when the first layer needs it, and then once for all of them: what only passes to a
+    /// database that checks it itself is not decoded at all.
+    /// Boxed, because each layer's future has room for the call.
+    request: OnceLock<Box<Result<Request, ServiceError>>>,
+}
+
+impl Call {
+    /// A call of an operation with these parameters.
+    pub fn new(operation: Operation, body: Map<String, Value>) -> Self {
+        Self { operation, invocation: None, body, request: OnceLock::new() }
+    }
+
+    /// The same, identified over its retries.
+    #[must_use]
+    pub fn with_invocation(self, invocation: Option<Invocation>) -> Self {
+        Self { invocation, ..self }
+    }
+
+    /// The parameters. What is sent upstream is written from these, never from the bytes received, so
+    /// that what was checked and what is sent cannot be read differently.
+    pub fn body(&self) -> &Map<String, Value> {
+        &self.body
+    }
+
+    /// What the call asks for, or DynamoDB's error of a request that is wrong in itself.
+    pub fn request(&self) -> Result<&Request, &ServiceError> {
+        let decode = || Box::new(Request::decode(self.operation, &self.body));
+        self.request.get_or_init(decode).as_ref().as_ref()
+    }
+
+    /// The statements of the call, in their order; none of other operations.
+    pub fn statements(&self) -> Result<&[StatementRequest], ServiceError> {
+        match self.operation {
+            Operation::ExecuteStatement
+            | Operation::BatchExecuteStatement
+            | Operation::ExecuteTransaction => {
+                self.request().map(Request::statements).map_err(Clone::clone)
+            }
+            _ => Ok(&[]),
+        }
+    }
+
+    /// The parameters alone.
+    pub fn into_body(self) -> Map<String, Value> {
+        self.body
+    }
+
+    /// The parameters, and what they ask for.
+    pub fn into_decoded(self) -> (Map<String, Value>, Result<Request, ServiceError>) {
+        let Self { operation, body, request, .. } = self;
+        let request = match request.into_inner() {
+            Some(request) => *request,
+            None => Request::decode(operation, &body),
+        };
+        (body, request)
+    }
 }
 
 /// Identifies a call over its retries.

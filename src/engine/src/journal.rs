@@ -36,6 +36,7 @@ use bytes::Bytes;
 use dm_contract::plan::{JournalMode, Plan, RunId};
 use dm_contract::report::JournalResult;
 use dm_contract::verdict::LockHolder;
+use dm_dynamodb::request::Request;
 use serde_json::{Map, Value};
 use tokio::sync::OnceCell;
 
@@ -53,7 +54,6 @@ use crate::journal::locks::KeyLocks;
 use crate::journal::recovered::Recovered;
 use crate::journal::tokens::Tokens;
 use crate::layers::apply::Apply;
-use crate::layers::request_check;
 use crate::layers::tally::Tally;
 use crate::operation::{Class, Operation};
 use crate::upstream::ReadOnly;
@@ -209,7 +209,7 @@ impl Journal {
             Class::DataWrite => {}
             Class::ControlPlaneWrite => return Box::pin(self.change_tables(call)).await,
             Class::DataRead => {
-                let reading = Reading::of(call.operation, &call.body);
+                let reading = Reading::of(call.operation, call.body());
                 let answer = self.apply.handle(call).await?;
                 if let Some(reading) = reading {
                     self.ahead.pass(reading, &answer);
@@ -218,39 +218,25 @@ impl Journal {
             }
             Class::MetadataRead | Class::AlwaysDenied => return self.apply.handle(call).await,
         }
-        if let Err(error) = request_check::check_members(call.operation, &call.body) {
-            let body = Value::Object(call.body);
-            return Err(request_check::first(call.operation, &body, error.into()));
+        if call.request().is_ok_and(Self::only_reads) {
+            return self.apply.handle(call).await;
         }
-        match call.operation {
-            Operation::ExecuteStatement => self.execute_statement(call).await,
-            Operation::BatchExecuteStatement => self.execute_batch(call).await,
-            Operation::ExecuteTransaction => self.execute_transaction(call).await,
-            operation => {
-                let answer = self.write_items(operation, &call.body).await;
-                answer.map_err(|fault| {
-                    request_check::first(operation, &Value::Object(call.body), fault)
-                })
+        let operation = call.operation;
+        let (body, request) = call.into_decoded();
+        match request? {
+            Request::Write(write) => self.write_one(write, body, Known::Nothing).await,
+            Request::BatchWrite(batch) if self.run.mode == JournalMode::Cheap => {
+                Box::pin(self.write_batch_unverified(batch, body)).await
             }
-        }
-    }
-
-    async fn write_items(
-        &self,
-        operation: Operation,
-        body: &Map<String, Value>,
-    ) -> Result<Bytes, Fault> {
-        match operation {
-            Operation::PutItem | Operation::UpdateItem | Operation::DeleteItem => {
-                self.write_one(operation, body).await
+            Request::BatchWrite(batch) => self.write_batch(batch, &body).await,
+            Request::TransactWrite(transaction) => self.write_transaction(transaction, &body).await,
+            Request::Execute(execute) => self.execute_statement(execute, &body).await,
+            Request::ExecuteBatch(batch) => self.execute_batch(batch, &body).await,
+            Request::ExecuteTransaction(transaction) => {
+                self.execute_transaction(transaction, &body).await
             }
-            Operation::BatchWriteItem if self.run.mode == JournalMode::Cheap => {
-                Box::pin(self.write_batch_unverified(body)).await
-            }
-            Operation::BatchWriteItem => self.write_batch(body).await,
-            Operation::TransactWriteItems => self.write_transaction(body).await,
             // A writing operation that is not known here cannot be journalled.
-            other => Err(not_journalled(other)),
+            Request::Other => Err(not_journalled(operation)),
         }
     }
 
@@ -302,7 +288,7 @@ impl Journal {
     /// Sends a request of ours to the layer below, while the tables' locks last.
     async fn send(&self, operation: Operation, body: Map<String, Value>) -> Result<Bytes, Fault> {
         let until = self.tables.until()?;
-        let sent = self.apply.handle(Call { operation, body, invocation: None });
+        let sent = self.apply.handle(Call::new(operation, body));
         let Some(until) = until else { return sent.await };
         tokio::select! {
             biased;

@@ -10,5 +10,4 @@ pub mod outages;
 pub mod policy;
 pub mod rates;
 pub mod replay;
-pub mod request_check;
 pub mod tally;

@@ -14,12 +14,13 @@ pub mod identity;
 pub mod journal;
 mod layers;
 pub mod limits;
-pub mod operation;
 mod overlay;
 pub mod restore;
 mod stack;
 mod tables;
 pub mod upstream;
+
+pub use dm_dynamodb::operation;
 
 pub use crate::call::{Answer, Call, Invocation};
 pub use crate::fault::Fault;

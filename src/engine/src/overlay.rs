@@ -19,6 +19,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use bytes::Bytes;
 use dm_contract::report::{SecondPass, TableEffect};
 use dm_dynamodb::error::ErrorCode;
+use dm_dynamodb::request::{self, Request};
 use dm_dynamodb::schema::TableSchema;
 use dm_dynamodb::value::write_json;
 use serde_json::Value;
@@ -27,7 +28,6 @@ use crate::answer_members::Members;
 use crate::call::Call;
 use crate::fault::Fault;
 use crate::layers::metering::{self, Metered};
-use crate::layers::request_check;
 use crate::layers::tally::Tally;
 use crate::operation::{Class, Operation, ReadOperation};
 use crate::overlay::kept::Keeper;
@@ -125,50 +125,60 @@ impl Overlay {
     /// Answers one call.
     pub async fn handle(&self, call: Call) -> Result<Bytes, Fault> {
         let operation = call.operation;
-        let checked = request_check::check_members(operation, &call.body);
-        let body = Value::Object(call.body);
+        if operation.class() == Class::DataWrite {
+            let (body, request) = call.into_decoded();
+            let answer = self.write(operation, request?, &Value::Object(body)).await?;
+            self.save().await?;
+            return Ok(Bytes::from(write_json(&answer)));
+        }
+        let checked = request::check_members(operation, call.body());
+        let body = Value::Object(call.into_body());
         let answer = match checked {
-            Ok(()) => self.answer_and_save(operation, &body).await,
+            Ok(()) => self.answer(operation, &body).await,
             Err(error) => self.refused_by_both(operation, &body, error.into()).await,
         };
-        answer.map_err(|fault| request_check::first(operation, &body, fault))
+        answer.map_err(|fault| first(operation, &body, fault))
     }
 
-    /// An answer to a write is a promise, so what it is about is on disk first.
-    async fn answer_and_save(&self, operation: Operation, body: &Value) -> Result<Bytes, Fault> {
-        let answer = self.answer(operation, body).await?;
-        if [Class::DataWrite, Class::ControlPlaneWrite].contains(&operation.class()) {
-            self.save().await?;
+    /// Carries out a write. Its answer is a promise, so what it is about is saved before it is given.
+    async fn write(
+        &self,
+        operation: Operation,
+        request: Request,
+        body: &Value,
+    ) -> Result<Value, Fault> {
+        match request {
+            Request::Write(write) => self.write_one(write).await,
+            Request::BatchWrite(batch) => self.write_batch(batch).await,
+            Request::TransactWrite(transaction) => self.transact_write(transaction).await,
+            // Boxed: their futures hold a whole plan.
+            Request::Execute(one) => Box::pin(self.execute_statement(one, body)).await,
+            Request::ExecuteBatch(batch) => Box::pin(self.execute_batch(batch)).await,
+            Request::ExecuteTransaction(transaction) => {
+                Box::pin(self.execute_transaction(transaction)).await
+            }
+            Request::Other => Err(not_simulated(operation)),
         }
-        Ok(answer)
     }
 
     async fn answer(&self, operation: Operation, body: &Value) -> Result<Bytes, Fault> {
-        let answer = match operation {
-            Operation::PutItem | Operation::UpdateItem | Operation::DeleteItem => {
-                self.write_one(operation, body).await?
+        match operation {
+            Operation::GetItem => self.get_one(body).await,
+            Operation::BatchGetItem => self.get_batch(body).await,
+            Operation::Query | Operation::Scan => self.page(operation, body).await,
+            Operation::TransactGetItems => {
+                Ok(Bytes::from(write_json(&self.transact_get(body).await?)))
             }
-            Operation::BatchWriteItem => self.write_batch(body).await?,
-            Operation::TransactWriteItems => self.transact_write(body).await?,
-            Operation::TransactGetItems => self.transact_get(body).await?,
-            // Boxed: their futures hold a whole plan.
-            Operation::ExecuteStatement => Box::pin(self.execute_statement(body)).await?,
-            Operation::BatchExecuteStatement => Box::pin(self.execute_batch(body)).await?,
-            Operation::ExecuteTransaction => Box::pin(self.execute_transaction(body)).await?,
-            Operation::GetItem => return self.get_one(body).await,
-            Operation::BatchGetItem => return self.get_batch(body).await,
-            Operation::Query | Operation::Scan => return self.page(operation, body).await,
             _ => match (operation.class(), ReadOperation::of(operation)) {
-                (Class::MetadataRead, Some(read)) => {
-                    return Box::pin(self.metadata(read, body)).await;
-                }
+                (Class::MetadataRead, Some(read)) => Box::pin(self.metadata(read, body)).await,
                 (Class::ControlPlaneWrite, _) => {
-                    return Box::pin(self.control(operation, body)).await;
+                    let answer = Box::pin(self.control(operation, body)).await?;
+                    self.save().await?;
+                    Ok(answer)
                 }
-                _ => return Err(not_simulated(operation)),
+                _ => Err(not_simulated(operation)),
             },
-        };
-        Ok(Bytes::from(write_json(&answer)))
+        }
     }
 
     fn upstream(&self) -> &ReadOnly {
@@ -210,7 +220,7 @@ impl Overlay {
         body: &Value,
         ours: Fault,
     ) -> Result<Bytes, Fault> {
-        let ours = request_check::first(operation, body, ours);
+        let ours = first(operation, body, ours);
         let error = match &ours {
             // A wrong type is one for every database.
             Fault::Service(error) if error.code != ErrorCode::Serialization => error,
@@ -249,4 +259,22 @@ fn not_simulated(operation: Operation) -> Fault {
         ),
         "a dry run does not simulate it yet",
     )
+}
+
+/// What AWS answers to a read that came to this fault here: it checks a request before it looks for
+/// the table.
+fn first(operation: Operation, body: &Value, fault: Fault) -> Fault {
+    let may_come_later = match &fault {
+        Fault::Service(error) => matches!(
+            error.code,
+            ErrorCode::Validation
+                | ErrorCode::RequestValidation
+                | ErrorCode::Serialization
+                | ErrorCode::ResourceNotFound
+        ),
+        fault => fault.is_upstream("ResourceNotFoundException"),
+    };
+    let body = body.as_object().filter(|_| may_come_later);
+    let error = body.and_then(|body| Request::decode(operation, body).err());
+    error.map_or(fault, Fault::Service)
 }

@@ -1,8 +1,8 @@
-//! Which tables a call is about. Reads names and ARNs out of a request; checks nothing.
+//! Which tables a body names, and how many items of them it writes, whether or not the body is right.
+//! Checks nothing, and reads nothing else: what a request asks for is decoded in `dm-dynamodb`.
 
-use dm_dynamodb::error::ServiceError;
-use dm_dynamodb::partiql::Statement;
-use dm_dynamodb::value::AttributeValue;
+use dm_dynamodb::item_write::ChangeKind;
+use dm_dynamodb::request::one_action;
 use serde_json::{Map, Value};
 
 use crate::operation::Operation;
@@ -54,41 +54,51 @@ pub fn tables_named(body: &Map<String, Value>) -> Vec<&str> {
     names
 }
 
-/// The PartiQL statements of a call, in their order; none for other operations.
-pub fn statements(
-    operation: Operation,
-    body: &Map<String, Value>,
-) -> Result<Vec<Statement>, ServiceError> {
-    let list = |name: &str| body.get(name).and_then(Value::as_array).map_or(&[][..], Vec::as_slice);
+/// The writes and checks that a body asks for, each with its table. Statements are not among them.
+pub fn writes_named(operation: Operation, body: &Map<String, Value>) -> Vec<(&str, ChangeKind)> {
+    let one = |kind| vec![(table_in(body), kind)];
     match operation {
-        Operation::ExecuteStatement => {
-            Ok(vec![statement(body.get("Statement"), body.get("Parameters"))?])
+        Operation::PutItem => one(ChangeKind::Put),
+        Operation::UpdateItem => one(ChangeKind::Update),
+        Operation::DeleteItem => one(ChangeKind::Delete),
+        Operation::BatchWriteItem => {
+            let tables = body.get("RequestItems").and_then(Value::as_object);
+            let tables = tables.into_iter().flatten();
+            let writes = tables.flat_map(|(name, requests)| {
+                let kind = |request: &Value| match request.get("PutRequest") {
+                    None | Some(Value::Null) => ChangeKind::Delete,
+                    Some(_) => ChangeKind::Put,
+                };
+                let requests = requests.as_array().into_iter().flatten();
+                requests.map(move |request| (name.as_str(), kind(request)))
+            });
+            writes.collect()
         }
-        Operation::BatchExecuteStatement => list("Statements").iter().map(listed).collect(),
-        Operation::ExecuteTransaction => list("TransactStatements").iter().map(listed).collect(),
-        _ => Ok(Vec::new()),
+        Operation::TransactWriteItems => elements(body, "TransactItems")
+            .filter_map(|action| one_action(action.as_object()?).ok())
+            .map(|(kind, parameters)| (table_in(parameters), kind))
+            .collect(),
+        _ => Vec::new(),
     }
 }
 
-fn listed(request: &Value) -> Result<Statement, ServiceError> {
-    statement(request.get("Statement"), request.get("Parameters"))
+/// How many items a body writes or checks.
+pub fn items_written(operation: Operation, body: &Map<String, Value>) -> usize {
+    match operation {
+        Operation::TransactWriteItems => elements(body, "TransactItems").count(),
+        Operation::BatchExecuteStatement => elements(body, "Statements").count(),
+        Operation::ExecuteTransaction => elements(body, "TransactStatements").count(),
+        Operation::ExecuteStatement => 1,
+        other => writes_named(other, body).len(),
+    }
 }
 
-/// One statement with its parameters.
-pub fn statement(
-    text: Option<&Value>,
-    parameters: Option<&Value>,
-) -> Result<Statement, ServiceError> {
-    let text = text.and_then(Value::as_str).ok_or_else(|| {
-        ServiceError::validation(
-            "1 validation error detected: Value null at 'statement' failed to satisfy constraint: \
-             Member must not be null",
-        )
-    })?;
-    let parameters = parameters.and_then(Value::as_array).map_or(&[][..], Vec::as_slice);
-    let parameters: Vec<AttributeValue> =
-        parameters.iter().map(AttributeValue::from_json).collect::<Result<_, _>>()?;
-    Statement::parse(text, &parameters)
+fn table_in(parameters: &Map<String, Value>) -> &str {
+    parameters.get("TableName").and_then(Value::as_str).unwrap_or_default()
+}
+
+fn elements<'a>(body: &'a Map<String, Value>, name: &str) -> impl Iterator<Item = &'a Value> {
+    body.get(name).and_then(Value::as_array).into_iter().flatten()
 }
 
 /// A table named by its ARN.
@@ -151,6 +161,34 @@ mod tests {
             &["a", "b", "c", "d"],
         );
         check(&json!({"Limit": 3}), &[]);
+    }
+
+    #[test]
+    fn writes_are_counted_with_their_tables() {
+        let check = |operation, body: Value, expected: &[(&str, ChangeKind)]| {
+            let body = body.as_object().unwrap();
+            assert_eq!(writes_named(operation, body), expected);
+            assert_eq!(items_written(operation, body), expected.len());
+        };
+        let (put, delete) =
+            (json!({"PutRequest": {}}), json!({"DeleteRequest": {}, "PutRequest": null}));
+        check(
+            Operation::BatchWriteItem,
+            json!({"RequestItems": {"a": [put, delete], "b": [put]}}),
+            &[("a", ChangeKind::Put), ("a", ChangeKind::Delete), ("b", ChangeKind::Put)],
+        );
+        check(
+            Operation::TransactWriteItems,
+            json!({"TransactItems": [
+                {"Update": {"TableName": "a"}},
+                {"ConditionCheck": {"TableName": "b"}},
+            ]}),
+            &[("a", ChangeKind::Update), ("b", ChangeKind::Check)],
+        );
+        check(Operation::DeleteItem, json!({"TableName": "a"}), &[("a", ChangeKind::Delete)]);
+        let statements = json!({"Statements": [{}, {}]});
+        let statements = statements.as_object().unwrap();
+        assert_eq!(items_written(Operation::BatchExecuteStatement, statements), 2);
     }
 
     #[test]

@@ -241,7 +241,7 @@ pub fn call(operation: Operation, headers: &HeaderMap, body: &Bytes) -> Result<C
             ParseError::TooMany => serialization("The request has too many members."),
         })?;
     let invocation = invocation(operation, headers, &parameters);
-    Ok(Call { operation, body: parameters, invocation })
+    Ok(Call::new(operation, parameters).with_invocation(invocation))
 }
 
 fn serialization(why: &str) -> NotACall {
@@ -438,7 +438,7 @@ mod tests {
     fn a_compressed_body_is_inflated_up_to_the_bound() {
         let headers = head(&[("content-encoding", "gzip")]).headers;
         let read = |body| call(Operation::GetItem, &headers, &inflated(&headers, body)?);
-        assert_eq!(read(gzip(br#"{"a":1}"#)).unwrap().body["a"], 1);
+        assert_eq!(read(gzip(br#"{"a":1}"#)).unwrap().body()["a"], 1);
         let bomb = gzip(&vec![b' '; limits::REQUEST_BODY_INFLATED_BYTES_MAX + 1]);
         assert!(matches!(read(bomb), Err(NotACall::TooLarge)));
         assert!(matches!(read(Bytes::from_static(b"{}")), Err(NotACall::Wrong(_))));

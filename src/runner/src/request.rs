@@ -45,7 +45,7 @@ pub(crate) async fn send(
 ) -> Result<Value, RequestError> {
     let mut pause = RETRY_PAUSE;
     for retries in 0.. {
-        let call = Call { operation, body: body.clone(), invocation: None };
+        let call = Call::new(operation, body.clone());
         let answer = engine.handle(call).await;
         let body: Value = serde_json::from_slice(&answer.body).unwrap_or_default();
         if answer.status == 200 {

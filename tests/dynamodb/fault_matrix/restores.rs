@@ -34,7 +34,7 @@ async fn check(table: &str, number: usize, (at, first, then): (usize, First, The
     for (operation, mut body) in program {
         body["TableName"] = table.into();
         let Value::Object(body) = expand(&body) else { unreachable!() };
-        let answer = engine.handle(Call { operation, body, invocation: None }).await;
+        let answer = engine.handle(Call::new(operation, body)).await;
         assert_eq!(answer.status, 200, "{answer:?}");
     }
     engine.close().await;

@@ -18,7 +18,7 @@ use crate::shorthand::expand;
 const PATH: Path = Path::TransactionWithToken;
 
 async fn send(engine: &Arc<Engine>, operation: Operation, body: &Map<String, Value>) -> Answer {
-    engine.handle(Call { operation, body: body.clone(), invocation: None }).await
+    engine.handle(Call::new(operation, body.clone())).await
 }
 
 fn says(answer: &Answer, words: &str) -> bool {
@@ -154,7 +154,7 @@ async fn sent_again(then: Then, at_once: bool) -> (Vec<u16>, String) {
     let (operation, body) = bed.items.request(PATH);
     let invocation = Some(Invocation { id: "i".into(), digest: [1; 32] });
     let call =
-        || engine.handle(Call { operation, body: body.clone(), invocation: invocation.clone() });
+        || engine.handle(Call::new(operation, body.clone()).with_invocation(invocation.clone()));
     let answers = if at_once {
         futures::future::join_all([call(), call(), call()]).await
     } else {

@@ -69,7 +69,7 @@ impl Seed {
 /// One call, or the words in which it was refused.
 async fn call(engine: &Arc<Engine>, operation: Operation, body: Value) -> Result<(), String> {
     let Value::Object(body) = body else { return Err("not a request".into()) };
-    let answer = engine.handle(Call { operation, body, invocation: None }).await;
+    let answer = engine.handle(Call::new(operation, body)).await;
     if answer.status == 200 {
         return Ok(());
     }

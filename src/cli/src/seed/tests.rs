@@ -25,7 +25,7 @@ async fn loaded(files: &[(&str, &str)]) -> (Arc<Engine>, Loaded) {
 
 async fn ask(engine: &Arc<Engine>, operation: Operation, body: Value) -> Value {
     let Value::Object(body) = body else { unreachable!() };
-    let answer = engine.handle(Call { operation, body, invocation: None }).await;
+    let answer = engine.handle(Call::new(operation, body)).await;
     serde_json::from_slice(&answer.body).unwrap()
 }
 

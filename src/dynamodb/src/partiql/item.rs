@@ -3,98 +3,42 @@
 
 use super::plan::wrong_key_type;
 use super::{Returning, Statement};
-use crate::error::{ErrorCode, ServiceError};
-use crate::expression::{Condition, Update};
+use crate::error::ServiceError;
+use crate::expression::Condition;
+use crate::item_write::{Change, ItemWrite, Presence, ReturnValues};
 use crate::schema::{ItemKey, TableSchema};
 use crate::value::Item;
 
-/// A statement on one item, held against its table's key.
-#[derive(Clone, Debug, PartialEq)]
-pub struct ItemStatement {
-    /// Which item.
-    pub key: ItemKey,
-    /// What is done to it.
-    pub change: ItemChange,
-    /// What it must meet, beside the key.
-    pub condition: Option<Condition>,
-    /// Whether it must be there.
-    pub presence: Presence,
-    /// What is returned of it.
-    pub returning: Option<Returning>,
-}
-
-/// What is done to an item.
-#[derive(Clone, Debug, PartialEq)]
-pub enum ItemChange {
-    /// It is put.
-    Put(Item),
-    /// It is changed.
-    Update(Update),
-    /// It is deleted.
-    Delete,
-    /// Nothing: it is only checked.
-    Check,
-}
-
-/// Whether an item must be there.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Presence {
-    /// It must: UPDATE and EXISTS.
-    Required,
-    /// It must not: INSERT.
-    Forbidden,
-    /// Where there is none, nothing is left to be done, whatever the condition: DELETE.
-    Optional,
-}
-
-/// What is left to be done where an item is there or not.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Remaining {
-    /// The condition is looked at, and the change is made.
-    Change,
-    /// Nothing.
-    Nothing,
-}
-
 impl Statement {
     /// What it does to its item; SELECT does nothing to any.
-    pub fn on_item(&self, table: &TableSchema) -> Result<ItemStatement, ServiceError> {
+    pub fn on_item(self, table: &TableSchema) -> Result<ItemWrite, ServiceError> {
+        let write = |(key, condition): (ItemKey, Option<Condition>), change, presence| ItemWrite {
+            key,
+            change,
+            condition,
+            presence,
+            returned: ReturnValues::None,
+            shows_on_failure: false,
+        };
         match self {
-            Self::Insert(insert) => Ok(ItemStatement {
-                key: inserted_key(&insert.item, table)?,
-                change: ItemChange::Put(insert.item.clone()),
-                condition: None,
-                presence: Presence::Forbidden,
-                returning: None,
-            }),
+            Self::Insert(insert) => {
+                let key = inserted_key(&insert.item, table)?;
+                Ok(write((key, None), Change::Put(insert.item), Presence::Forbidden))
+            }
             Self::Update(update) => {
-                let (key, condition) = update.key(table)?;
-                Ok(ItemStatement {
-                    key,
-                    change: ItemChange::Update(update.update.clone()),
-                    condition,
-                    presence: Presence::Required,
-                    returning: update.returning,
-                })
+                let key = update.key(table)?;
+                let returned = update.returning.map_or(ReturnValues::None, Returning::image);
+                let write = write(key, Change::Update(update.update), Presence::Required);
+                Ok(ItemWrite { returned, ..write })
             }
             Self::Delete(delete) => {
-                let (key, condition) = delete.key(table)?;
-                Ok(ItemStatement {
-                    key,
-                    change: ItemChange::Delete,
-                    condition,
-                    presence: Presence::Optional,
-                    returning: delete.returns_old.then_some(Returning::AllOld),
-                })
+                let write = write(delete.key(table)?, Change::Delete, Presence::Optional);
+                let returned =
+                    if delete.returns_old { ReturnValues::AllOld } else { ReturnValues::None };
+                Ok(ItemWrite { returned, ..write })
             }
             Self::Exists(select) => match select.key(table)? {
-                (key, Some(condition)) => Ok(ItemStatement {
-                    key,
-                    change: ItemChange::Check,
-                    condition: Some(condition),
-                    presence: Presence::Required,
-                    returning: None,
-                }),
+                key @ (_, Some(_)) => Ok(write(key, Change::Check, Presence::Required)),
                 (_, None) => Err(ServiceError::validation(
                     "EXISTS() must contain a single item read with additional condition",
                 )),
@@ -104,29 +48,13 @@ impl Statement {
     }
 }
 
-impl ItemStatement {
-    /// Refuses changes of keys.
-    pub fn check_keys(&self, table: &TableSchema) -> Result<(), ServiceError> {
-        match &self.change {
-            ItemChange::Update(update) => update.check_keys(table),
-            ItemChange::Put(_) | ItemChange::Delete | ItemChange::Check => Ok(()),
-        }
-    }
-}
-
-impl Presence {
-    /// What is left to be done to an item that is there or not, or the error that it is an error.
-    pub fn check(self, is_there: bool) -> Result<Remaining, ServiceError> {
-        match (self, is_there) {
-            (Self::Required, false) => Err(ServiceError::conditional_check_failed(None)),
-            (Self::Forbidden, true) => Err(ServiceError::new(
-                ErrorCode::DuplicateItem,
-                "Duplicate primary key exists in table",
-            )),
-            (Self::Optional, false) => Ok(Remaining::Nothing),
-            (Self::Required | Self::Optional, true) | (Self::Forbidden, false) => {
-                Ok(Remaining::Change)
-            }
+impl Returning {
+    fn image(self) -> ReturnValues {
+        match self {
+            Self::AllOld => ReturnValues::AllOld,
+            Self::AllNew => ReturnValues::AllNew,
+            Self::ModifiedOld => ReturnValues::UpdatedOld,
+            Self::ModifiedNew => ReturnValues::UpdatedNew,
         }
     }
 }
@@ -164,7 +92,7 @@ mod tests {
         .unwrap()
     }
 
-    fn on_item(text: &str) -> Result<ItemStatement, ServiceError> {
+    fn on_item(text: &str) -> Result<ItemWrite, ServiceError> {
         Statement::parse(text, &[]).unwrap().on_item(&table())
     }
 
@@ -178,20 +106,6 @@ mod tests {
         ] {
             assert_eq!(on_item(text).unwrap().presence, presence, "{text}");
         }
-    }
-
-    #[test]
-    fn an_item_that_is_there_or_not_decides_what_is_left() {
-        let shown = |presence: Presence, is_there| match presence.check(is_there) {
-            Ok(remaining) => format!("{remaining:?}"),
-            Err(error) => error.code.name().to_owned(),
-        };
-        let missing = [Presence::Required, Presence::Forbidden, Presence::Optional]
-            .map(|presence| shown(presence, false));
-        assert_eq!(missing, ["ConditionalCheckFailedException", "Change", "Nothing"]);
-        let there = [Presence::Required, Presence::Forbidden, Presence::Optional]
-            .map(|presence| shown(presence, true));
-        assert_eq!(there, ["Change", "DuplicateItemException", "Change"]);
     }
 
     #[test]

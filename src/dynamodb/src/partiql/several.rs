@@ -1,8 +1,9 @@
 //! What DynamoDB allows in one BatchExecuteStatement or ExecuteTransaction, as far as the statements'
 //! own words tell it.
 
-use super::{ItemStatement, Statement};
+use super::Statement;
 use crate::error::ServiceError;
+use crate::item_write::ItemWrite;
 use crate::schema::TableSchema;
 
 /// Statements of one BatchExecuteStatement (DynamoDB API Reference).
@@ -25,8 +26,9 @@ pub fn check_count(count: usize, member: &str, at_most: usize) -> Result<(), Ser
 }
 
 /// A batch only reads or only writes. What is wrong with single statements is not the batch's error.
-pub fn check_batch(statements: &[Result<Statement, ServiceError>]) -> Result<(), ServiceError> {
-    let mut understood = statements.iter().flatten();
+pub fn check_batch<'s>(
+    mut understood: impl Iterator<Item = &'s Statement>,
+) -> Result<(), ServiceError> {
     let first = understood.next().map(Statement::is_read);
     if understood.any(|statement| Some(statement.is_read()) != first) {
         return Err(ServiceError::validation(
@@ -38,8 +40,8 @@ pub fn check_batch(statements: &[Result<Statement, ServiceError>]) -> Result<(),
 
 /// A transaction only selects or only writes; EXISTS belongs to the writes. None returns images, and
 /// none is about an index.
-pub fn check_transaction(statements: &[Statement]) -> Result<(), ServiceError> {
-    let selects = |statement: &Statement| matches!(statement, Statement::Select(_));
+pub fn check_transaction(statements: &[&Statement]) -> Result<(), ServiceError> {
+    let selects = |statement: &&Statement| matches!(statement, Statement::Select(_));
     if statements.iter().any(selects) && !statements.iter().all(selects) {
         return Err(ServiceError::validation(
             "ExecuteTransaction API does not support both read and write operations in the same \
@@ -74,12 +76,13 @@ pub fn check_transaction(statements: &[Statement]) -> Result<(), ServiceError> {
 /// transaction is cancelled; what is wrong with an EXISTS, the request's error.
 pub fn on_item_in_transaction(
     at: usize,
-    statement: &Statement,
+    statement: Statement,
     table: &TableSchema,
-) -> Result<Result<ItemStatement, ServiceError>, ServiceError> {
-    match (statement, statement.on_item(table)) {
-        (Statement::Exists(_), Err(error)) => Err(in_transaction(at, &error.message)),
-        (_, on_item) => Ok(on_item),
+) -> Result<Result<ItemWrite, ServiceError>, ServiceError> {
+    let exists = matches!(statement, Statement::Exists(_));
+    match statement.on_item(table) {
+        Err(error) if exists => Err(in_transaction(at, &error.message)),
+        on_item => Ok(on_item),
     }
 }
 
@@ -98,8 +101,8 @@ mod tests {
 
     fn check(texts: &[&str], batch: bool, transaction: bool) {
         let statements = parsed(texts);
-        assert_eq!(check_batch(&statements).is_ok(), batch, "{texts:?}");
-        let statements: Vec<Statement> = statements.into_iter().flatten().collect();
+        assert_eq!(check_batch(statements.iter().flatten()).is_ok(), batch, "{texts:?}");
+        let statements: Vec<&Statement> = statements.iter().flatten().collect();
         assert_eq!(check_transaction(&statements).is_ok(), transaction, "{texts:?}");
     }
 

@@ -3,11 +3,13 @@
 
 use serde_json::{Value, json};
 
-use super::check;
+use super::Request;
+use crate::operation::Operation;
 
 fn said(operation: &str, body: &Value) -> String {
-    match check(operation, body) {
-        Ok(()) => "nothing".to_owned(),
+    let operation = Operation::named(operation).unwrap();
+    match Request::decode(operation, body.as_object().unwrap()) {
+        Ok(_) => "nothing".to_owned(),
         Err(error) => format!("{}: {}", error.code.name(), error.message),
     }
 }
@@ -429,4 +431,21 @@ fn tables_are_named_before_anything_else() {
            keyType=HASH), KeySchemaElement(attributeName=c, keyType=HASH)]' at 'keySchema': have \
            length less than or equal to 2"],
     );
+}
+
+#[test]
+fn members_of_statements_are_read_or_rejected() {
+    let decoded = |members: Value| {
+        let mut body = json!({"Statement": "SELECT * FROM t"});
+        body.as_object_mut().unwrap().extend(members.as_object().unwrap().clone());
+        match Request::decode(Operation::ExecuteStatement, body.as_object().unwrap()) {
+            Ok(Request::Execute(execute)) => Ok((execute.limit, execute.one.consistent)),
+            other => Err(other.unwrap_err().code.name()),
+        }
+    };
+    assert_eq!(decoded(json!({})), Ok((None, false)));
+    assert_eq!(decoded(json!({"Limit": 2, "ConsistentRead": "yes"})), Ok((Some(2), true)));
+    for wrong in [json!({"Limit": 1.5}), json!({"Limit": 1_u64 << 32}), json!({"Limit": "2"})] {
+        assert_eq!(decoded(wrong.clone()), Err("SerializationException"), "{wrong}");
+    }
 }

@@ -122,17 +122,16 @@ impl Run {
 
 /// Evaluates a request as DynamoDB does.
 fn carry_out(table: &mut Table, id: u64, request: &WriteRequest) {
-    let body = serde_json::Value::Object(request.body.clone());
     let kind = match request.operation {
         WriteOperation::Update => RequestKind::Update,
         WriteOperation::Put | WriteOperation::Delete => RequestKind::Write,
     };
-    let parameters = Parameters::read(kind, &body).unwrap();
+    let parameters = Parameters::read(kind, &request.body).unwrap();
     let now = table.get(&id).cloned();
     let condition = parameters.condition.expect("every write of a restore is conditional");
     assert!(condition.matches(&now.clone().unwrap_or_default()), "nobody wrote in between");
     let after = match request.operation {
-        WriteOperation::Put => Some(item_from_json(&body["Item"]).unwrap()),
+        WriteOperation::Put => Some(item_from_json(&request.body["Item"]).unwrap()),
         WriteOperation::Delete => None,
         WriteOperation::Update => {
             Some(parameters.update.unwrap().apply(&now.unwrap()).unwrap().item)

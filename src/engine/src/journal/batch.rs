@@ -5,19 +5,16 @@ use std::sync::Arc;
 
 use crate::limits;
 use bytes::Bytes;
-use dm_dynamodb::error::ServiceError;
+use dm_dynamodb::request::{self, BATCH_WRITES_MAX, BatchWrite, CapacityLevel};
 use dm_dynamodb::schema::{ItemKey, TableSchema};
-use dm_dynamodb::value::{item_from_json, unfolded, write_json};
+use dm_dynamodb::value::{unfolded, write_json};
 use futures::future::join_all;
 use serde_json::{Map, Value, json};
 
 use crate::fault::Fault;
 use crate::journal::images::Consistency;
-use crate::journal::prepared::{Kind, Parsed, Prepared};
+use crate::journal::prepared::Prepared;
 use crate::journal::{Journal, Known};
-
-/// Requests of one BatchWriteItem (DynamoDB API Reference).
-const BATCH_WRITES_MAX: usize = 25;
 
 /// One request of a batch.
 pub struct Part<'a> {
@@ -33,12 +30,15 @@ impl Journal {
     /// BatchWriteItem: everything is checked before anything is written.
     pub(in crate::journal) async fn write_batch(
         &self,
+        batch: BatchWrite,
         body: &Map<String, Value>,
     ) -> Result<Bytes, Fault> {
-        let parts = self.parts(body).await?;
+        let level = batch.capacity;
+        let parts = self.parts(batch, body).await?;
         // What has passed by is not read again.
-        let unknown =
-            |part: &Part<'_>| !self.ahead.knows(&part.prepared.table.name, &part.prepared.key);
+        let unknown = |part: &Part<'_>| {
+            !self.ahead.knows(&part.prepared.table.name, &part.prepared.write.key)
+        };
         let images = self.images_of(&parts, unknown, Consistency::Strong).await?;
         let at_once = at_once(&parts);
         let mut all = parts.iter().zip(images);
@@ -81,38 +81,33 @@ impl Journal {
                 Fault::NotJournalled(_) => Fault::Throttled,
                 fault => fault,
             }),
-            Some(_) | None => Ok(answer(body, left, units)),
+            Some(_) | None => Ok(answer(level, left, units)),
         }
     }
 
-    /// What a batch asks for.
+    /// What a batch asks for, with the part of the body that each write stands in.
     pub(in crate::journal) async fn parts<'a>(
         &self,
+        batch: BatchWrite,
         body: &'a Map<String, Value>,
     ) -> Result<Vec<Part<'a>>, Fault> {
-        let wrong = || ServiceError::validation("The batch has no requests that could be read");
-        let asked = body.get("RequestItems").and_then(Value::as_object).ok_or_else(wrong)?;
+        let asked = body.get("RequestItems").and_then(Value::as_object);
+        let level = body.get("ReturnConsumedCapacity");
         let mut parts: Vec<Part<'a>> = Vec::new();
-        for (name, requests) in asked {
+        // The decoded batch has the order of its body.
+        for ((name, requests), (_, writes)) in asked.into_iter().flatten().zip(batch.tables) {
             let table = self.images.table(name).await?;
-            for request in requests.as_array().ok_or_else(wrong)? {
-                let prepared = Arc::new(part(&table, request, body)?);
+            for (part, write) in requests.as_array().into_iter().flatten().zip(writes) {
+                let prepared = Prepared::of_part(write, Arc::clone(&table), part, level)?;
                 let twice = parts.iter().any(|other| {
-                    other.prepared.table.name == table.name && other.prepared.key == prepared.key
+                    let other = &other.prepared;
+                    other.table.name == table.name && other.write.key == prepared.write.key
                 });
                 if twice {
-                    return Err(Fault::validation(
-                        "Provided list of item keys contains duplicates",
-                    ));
+                    return Err(request::duplicate_keys().into());
                 }
-                parts.push(Part { table: name, request, prepared });
+                parts.push(Part { table: name, request: part, prepared: Arc::new(prepared) });
             }
-        }
-        if parts.is_empty() {
-            return Err(wrong().into());
-        }
-        if parts.len() > BATCH_WRITES_MAX {
-            return Err(Fault::validation("Too many items requested for the BatchWriteItem call"));
         }
         Ok(parts)
     }
@@ -131,7 +126,8 @@ impl Journal {
         }
         let mut images = vec![Known::Nothing; parts.len()];
         for (table, places) in tables.values() {
-            let keys: Vec<&ItemKey> = places.iter().map(|at| &parts[*at].prepared.key).collect();
+            let keys: Vec<&ItemKey> =
+                places.iter().map(|at| &parts[*at].prepared.write.key).collect();
             let read = self.images.read_all_as(table, &keys, consistency).await?;
             for (at, image) in places.iter().zip(read) {
                 images[*at] = Known::Read(image);
@@ -158,43 +154,10 @@ fn at_once(parts: &[Part<'_>]) -> usize {
     if bytes < limits::LARGE_BATCH_BYTES { BATCH_WRITES_MAX } else { limits::LARGE_BATCH_AT_ONCE }
 }
 
-fn part(
-    table: &Arc<TableSchema>,
-    request: &Value,
-    body: &Map<String, Value>,
-) -> Result<Prepared, ServiceError> {
-    let (kind, inner) = match (request.get("PutRequest"), request.get("DeleteRequest")) {
-        (Some(put), None) => (Kind::Put, put),
-        (None, Some(delete)) => (Kind::Delete, delete),
-        _ => {
-            return Err(ServiceError::validation(
-                "Supplied AttributeValue has more than one datatypes set, must contain exactly \
-                 one of the supported datatypes",
-            ));
-        }
-    };
-    let mut single = inner.as_object().cloned().unwrap_or_default();
-    // What a single write may have and a part of a batch may not.
-    single.retain(|name, _| ["Item", "Key"].contains(&name.as_str()));
-    single.insert("TableName".into(), table.name.as_str().into());
-    if let Some(level) = body.get("ReturnConsumedCapacity") {
-        single.insert("ReturnConsumedCapacity".into(), level.clone());
-    }
-    let item = single.get("Item").map(item_from_json).and_then(Result::ok);
-    let prepared = Parsed::read(kind, single).and_then(|one| one.against(Arc::clone(table)));
-    prepared
-        .map_err(|error| item.and_then(|item| table.check_batch_item(&item).err()).unwrap_or(error))
-}
-
-fn answer(
-    body: &Map<String, Value>,
-    left: Map<String, Value>,
-    units: BTreeMap<String, f64>,
-) -> Bytes {
+fn answer(level: CapacityLevel, left: Map<String, Value>, units: BTreeMap<String, f64>) -> Bytes {
     let mut answer = Map::new();
     answer.insert("UnprocessedItems".into(), Value::Object(left));
-    let level = body.get("ReturnConsumedCapacity").and_then(Value::as_str).unwrap_or("NONE");
-    if level != "NONE" {
+    if level != CapacityLevel::None {
         let told = units
             .into_iter()
             .map(|(table, units)| json!({"TableName": table, "CapacityUnits": units}))

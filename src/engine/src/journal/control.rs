@@ -15,15 +15,16 @@ impl Journal {
     /// Carries out a call that creates, changes or deletes tables.
     pub(in crate::journal) async fn change_tables(&self, call: Call) -> Result<Bytes, Fault> {
         // In one order, so that two who want several never wait for each other.
-        let named: BTreeSet<&str> = tables_named(&call.body).into_iter().map(plain_name).collect();
+        let named: BTreeSet<&str> = tables_named(call.body()).into_iter().map(plain_name).collect();
         let tables: Vec<String> = named.into_iter().map(str::to_owned).collect();
         // First: a run that gives way must not keep a table from the one that goes on.
         let writer = self.writer().await?;
         for table in &tables {
             self.tables.hold(table).await?;
         }
-        let sequence = writer.append_control(call.operation.name(), tables).await?;
-        let answer = self.send(call.operation, call.body).await;
+        let operation = call.operation;
+        let sequence = writer.append_control(operation.name(), tables).await?;
+        let answer = self.send(operation, call.into_body()).await;
         match &answer {
             Ok(_) => writer.settle(sequence, Settlement::Written),
             Err(fault) if fault.is_certain() => writer.settle(sequence, Settlement::Refused),

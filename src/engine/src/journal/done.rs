@@ -1,9 +1,8 @@
 //! A write that was carried out.
 
+use dm_dynamodb::item_write::Made;
 use dm_dynamodb::value::Item;
 use serde_json::{Map, Value};
-
-use crate::journal::prepared::Made;
 
 /// A write that was carried out.
 #[derive(Debug)]

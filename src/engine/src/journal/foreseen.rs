@@ -41,7 +41,7 @@ impl Journal {
         &self,
         prepared: &Arc<Prepared>,
     ) -> Result<Option<Done>, Fault> {
-        let Some(found) = self.ahead.take(&prepared.table.name, &prepared.key) else {
+        let Some(found) = self.ahead.take(&prepared.table.name, &prepared.write.key) else {
             return Ok(None);
         };
         let before = Some(found.image.clone());

@@ -7,6 +7,7 @@
 
 use crate::limits;
 use bytes::Bytes;
+use dm_dynamodb::item_write::Made;
 use dm_dynamodb::journal::{After, digest_of};
 use dm_dynamodb::value::{Item, item_from_json, item_size};
 use serde_json::{Map, Value, json};
@@ -15,7 +16,7 @@ use tokio::time::{Instant, timeout, timeout_at};
 use crate::fault::Fault;
 use crate::journal::Journal;
 use crate::journal::done::Done;
-use crate::journal::prepared::{CONDITION_FAILED, Made, Prepared, Sent};
+use crate::journal::prepared::{CONDITION_FAILED, Prepared, Sent};
 
 /// Bytes of an item that a write unit pays for (DynamoDB Developer Guide, "Read and write units").
 const WRITE_UNIT_BYTES: usize = 1024;
@@ -94,7 +95,7 @@ impl Journal {
             }
         }
         let left = After::of(before, made.after.as_ref());
-        let reading = self.images.read(&prepared.table, &prepared.key);
+        let reading = self.images.read(&prepared.table, &prepared.write.key);
         let now = timeout(limits::SETTLING_READ_MAX, reading).await.ok()?.ok()?;
         shows(now.as_ref(), &left).then_some(Fate::Found)
     }
@@ -107,8 +108,7 @@ impl Journal {
         made: Made,
         sent: &Sent,
     ) -> Done {
-        let body = Value::Object(sent.body.clone());
-        self.apply.found(sent.operation, &body);
+        self.apply.found(sent.operation, &sent.body);
         self.count(prepared, before.as_ref(), made.after.as_ref());
         let mut answer = Map::new();
         if asks_for_capacity(&sent.body) {

@@ -6,17 +6,18 @@ use crate::limits;
 use bytes::Bytes;
 use dm_contract::plan::JournalMode;
 use dm_dynamodb::expression::SUBSTITUTED_BYTES_MAX;
+use dm_dynamodb::item_write::{ChangeKind, Made};
 use dm_dynamodb::journal::{After, Sequence};
+use dm_dynamodb::request::SingleWrite;
 use dm_dynamodb::value::{Item, item_from_json, item_to_folded_json, write_json};
 use serde_json::{Map, Value};
 
 use crate::fault::Fault;
 use crate::journal::done::Done;
 use crate::journal::images::Consistency;
-use crate::journal::prepared::{CONDITION_FAILED, Kind, Made, Parsed, Prepared, Scope, Sent};
+use crate::journal::prepared::{CONDITION_FAILED, Prepared, Scope, Sent};
 use crate::journal::series::{Answered, Fate};
 use crate::journal::{Draft, Journal, Settlement};
-use crate::operation::Operation;
 
 /// What is believed of an item before a write.
 #[derive(Clone, Debug)]
@@ -36,30 +37,26 @@ struct Writing {
 }
 
 impl Journal {
-    /// PutItem, UpdateItem, DeleteItem.
-    pub(in crate::journal) async fn write_one(
-        &self,
-        operation: Operation,
-        body: &Map<String, Value>,
-    ) -> Result<Bytes, Fault> {
-        self.write_known(operation, body, Known::Nothing).await
-    }
-
-    /// The same for an item that was read already.
+    /// A write of an item that was read already.
     pub async fn write_known(
         &self,
-        operation: Operation,
+        kind: ChangeKind,
         body: &Map<String, Value>,
         known: Known,
     ) -> Result<Bytes, Fault> {
-        let kind = match operation {
-            Operation::PutItem => Kind::Put,
-            Operation::UpdateItem => Kind::Update,
-            _ => Kind::Delete,
-        };
-        let parsed = Parsed::read(kind, body.clone())?;
-        let table = self.images.table(parsed.table()).await?;
-        let prepared = Arc::new(parsed.against(table)?);
+        let request = SingleWrite::decode(kind, body)?;
+        self.write_one(request, body.clone(), known).await
+    }
+
+    /// PutItem, UpdateItem, DeleteItem.
+    pub(in crate::journal) async fn write_one(
+        &self,
+        request: SingleWrite,
+        body: Map<String, Value>,
+        known: Known,
+    ) -> Result<Bytes, Fault> {
+        let table = self.images.table(&request.table).await?;
+        let prepared = Arc::new(Prepared::of_request(request, table, body)?);
         let done = self.write(&prepared, known).await?;
         Ok(answer(&prepared, done))
     }
@@ -70,7 +67,7 @@ impl Journal {
         prepared: &Arc<Prepared>,
         known: Known,
     ) -> Result<Done, Fault> {
-        let (table, key) = (&prepared.table, &prepared.key);
+        let (table, key) = (&prepared.table, &prepared.write.key);
         self.hold(table).await?;
         let lock = std::iter::once((table.name.as_str(), key.bytes()));
         let _held = self.locks.lock(lock).await;
@@ -118,7 +115,7 @@ impl Journal {
             }
             let now = self.image_after_failure(prepared, &failure).await?;
             if now == before {
-                return Err(hidden(failure, prepared.shows_on_failure()));
+                return Err(hidden(failure, prepared.write.shows_on_failure));
             }
             before = now;
         }
@@ -172,7 +169,7 @@ impl Journal {
         before: Option<&Item>,
         after: Option<&Item>,
     ) {
-        self.effects.wrote(&prepared.table, &prepared.key, before, after);
+        self.effects.wrote(&prepared.table, &prepared.write.key, before, after);
     }
 
     pub(in crate::journal) fn settle(&self, entry: Option<Sequence>, settlement: Settlement) {
@@ -251,7 +248,7 @@ impl Journal {
         };
         match told {
             Some(image) => Ok(Some(image?)),
-            None => self.images.read(&prepared.table, &prepared.key).await,
+            None => self.images.read(&prepared.table, &prepared.write.key).await,
         }
     }
 }
@@ -276,7 +273,7 @@ pub fn draft(prepared: &Prepared, before: Option<&Item>, after: Option<&Item>) -
     let left = After::of(before, after);
     (!left.is_unchanged(before)).then(|| Draft {
         table: prepared.table.name.clone(),
-        key: prepared.key.to_item(),
+        key: prepared.write.key.to_item(),
         before: before.cloned(),
         after: left,
         unverified: false,
@@ -304,7 +301,7 @@ fn answer(prepared: &Prepared, done: Done) -> Bytes {
     let mut answer = done.answer;
     if done.tells_old {
         answer.remove("Attributes");
-        if let Some(image) = prepared.returned(done.before.as_ref(), &done.made) {
+        if let Some(image) = prepared.write.image(done.before.as_ref(), &done.made) {
             answer.insert("Attributes".into(), item_to_folded_json(&image));
         }
     }

@@ -1,15 +1,17 @@
-//! PartiQL: writing statements become conditional writes of their items. Reading ones pass.
+//! PartiQL: statements that write become conditional writes of their items. Those that read pass by.
 
 use std::collections::HashSet;
 use std::sync::Arc;
 
 use bytes::Bytes;
 use dm_dynamodb::error::ServiceError;
-use dm_dynamodb::idempotency;
-use dm_dynamodb::partiql::{
-    BATCH_STATEMENTS_MAX, Statement, TRANSACTION_STATEMENTS_MAX, check_batch, check_count,
-    check_transaction, on_item_in_transaction,
+use dm_dynamodb::item_write::ItemWrite;
+use dm_dynamodb::partiql::{Statement, on_item_in_transaction};
+use dm_dynamodb::request::{
+    self, CapacityLevel, Execute, ExecuteBatch, ExecuteTransaction, Request, STATEMENTS,
+    StatementRequest,
 };
+use dm_dynamodb::schema::TableSchema;
 use dm_dynamodb::value::{item_to_json, write_json};
 use futures::future::join_all;
 use serde_json::{Map, Value, json};
@@ -18,7 +20,7 @@ use crate::call::{Answer, Call};
 use crate::fault::Fault;
 use crate::journal::prepared::Prepared;
 use crate::journal::{Journal, Known};
-use crate::tables::statement;
+use crate::operation::Operation;
 
 /// Why a statement of a batch was not carried out. Once its item is known, the answer names the table.
 struct Refusal {
@@ -27,39 +29,56 @@ struct Refusal {
 }
 
 impl Journal {
-    /// ExecuteStatement.
-    pub(in crate::journal) async fn execute_statement(&self, call: Call) -> Result<Bytes, Fault> {
-        let statement = parse(&call.body)?;
-        if statement.is_read() {
-            return self.apply.handle(call).await;
+    /// Whether a call consists of statements that all only read.
+    pub(in crate::journal) fn only_reads(request: &Request) -> bool {
+        match request {
+            Request::Execute(execute) => execute.one.reads(),
+            Request::ExecuteBatch(batch) => batch.statements.iter().all(StatementRequest::reads),
+            Request::ExecuteTransaction(transaction) => transaction
+                .statements
+                .iter()
+                .all(|one| matches!(one.statement, Ok(Statement::Select(_)))),
+            Request::Write(_)
+            | Request::BatchWrite(_)
+            | Request::TransactWrite(_)
+            | Request::Other => false,
         }
+    }
+
+    /// ExecuteStatement, of a statement that writes.
+    pub(in crate::journal) async fn execute_statement(
+        &self,
+        Execute { one, .. }: Execute,
+        body: &Map<String, Value>,
+    ) -> Result<Bytes, Fault> {
+        let statement = one.statement?;
         let table = self.images.table(statement.table()).await?;
-        let on_item = statement.on_item(&table)?;
-        let prepared = Arc::new(Prepared::of_statement(on_item, table, &call.body)?);
+        let write = on_item(statement, &table, one.shows_on_failure)?;
+        let prepared = Arc::new(Prepared::of_statement(write, table, body)?);
         let mut answer = self.execute(&prepared).await?;
         let items: Vec<Value> = answer.remove("Item").into_iter().collect();
         answer.insert("Items".into(), Value::Array(items));
         Ok(Bytes::from(write_json(&Value::Object(answer))))
     }
 
-    /// BatchExecuteStatement: each statement for itself.
-    pub(in crate::journal) async fn execute_batch(&self, call: Call) -> Result<Bytes, Fault> {
-        let asked = members(&call.body, "Statements");
-        let statements: Vec<Result<Statement, ServiceError>> =
-            asked.iter().map(|part| parse(part)).collect();
-        if statements.iter().flatten().all(Statement::is_read) {
-            return self.read_batch(call, &statements).await;
+    /// BatchExecuteStatement, unless all its statements read: each for itself.
+    pub(in crate::journal) async fn execute_batch(
+        &self,
+        batch: ExecuteBatch,
+        body: &Map<String, Value>,
+    ) -> Result<Bytes, Fault> {
+        let mut understood = batch.statements.iter().filter_map(|one| one.statement.as_ref().ok());
+        if understood.all(Statement::is_read) {
+            return self.read_batch(&batch, body.clone()).await;
         }
-        check_count(asked.len(), "statements", BATCH_STATEMENTS_MAX)?;
-        check_batch(&statements)?;
         let mut prepared = Vec::new();
-        for (statement, part) in statements.into_iter().zip(asked) {
-            prepared.push(self.prepare(statement, part).await?);
+        for (one, part) in batch.statements.into_iter().zip(members(body, "Statements")) {
+            prepared.push(self.prepare(one, part).await?);
         }
         let mut seen = HashSet::new();
         let mut items = prepared.iter().flatten();
-        if !items.all(|one| seen.insert((one.table.name.as_str(), one.key.bytes()))) {
-            return Err(Fault::validation("Provided list of item keys contains duplicates"));
+        if !items.all(|one| seen.insert((one.table.name.as_str(), one.write.key.bytes()))) {
+            return Err(request::duplicate_keys().into());
         }
         let work = prepared.iter().map(|prepared| async move {
             match prepared {
@@ -94,8 +113,7 @@ impl Journal {
         }
         let mut answer = Map::new();
         answer.insert("Responses".into(), Value::Array(responses));
-        let level = call.body.get("ReturnConsumedCapacity").and_then(Value::as_str);
-        if level.is_some_and(|level| level != "NONE") {
+        if batch.capacity != CapacityLevel::None {
             answer.insert("ConsumedCapacity".into(), json!([{"CapacityUnits": units}]));
         }
         Ok(Bytes::from(write_json(&Value::Object(answer))))
@@ -105,44 +123,39 @@ impl Journal {
     /// here: what DynamoDB would make of it is not known, and it could be a write.
     async fn read_batch(
         &self,
-        mut call: Call,
-        statements: &[Result<Statement, ServiceError>],
+        batch: &ExecuteBatch,
+        mut body: Map<String, Value>,
     ) -> Result<Bytes, Fault> {
-        if statements.iter().all(Result::is_ok) {
-            return self.apply.handle(call).await;
+        let mut sent = Vec::new();
+        for (one, part) in batch.statements.iter().zip(members(&body, "Statements")) {
+            if one.reads() {
+                sent.push(Value::Object(part.clone()));
+            }
         }
-        check_count(statements.len(), "statements", BATCH_STATEMENTS_MAX)?;
-        let sent = members(&call.body, "Statements").into_iter().zip(statements);
-        let sent: Vec<Value> = sent
-            .filter(|(_, statement)| statement.is_ok())
-            .map(|(member, _)| Value::Object(member.clone()))
-            .collect();
         let mut answer = Map::new();
         if !sent.is_empty() {
-            call.body.insert("Statements".into(), sent.into());
-            answer = serde_json::from_slice(&self.apply.handle(call).await?)
-                .map_err(|_| crate::layers::metering::not_an_object())?;
+            body.insert("Statements".into(), sent.into());
+            let call = Call::new(Operation::BatchExecuteStatement, body);
+            answer = crate::layers::metering::members(&self.apply.handle(call).await?)?;
         }
         let read = answer.remove("Responses").unwrap_or_default();
         let mut read = read.as_array().cloned().unwrap_or_default().into_iter();
-        let responses: Vec<Value> = statements
-            .iter()
-            .map(|statement| match statement {
-                Ok(_) => read.next().unwrap_or_default(),
-                Err(error) => json!({"Error": error.to_statement_json()}),
-            })
-            .collect();
+        let responses = batch.statements.iter().map(|one| match &one.statement {
+            Ok(_) => read.next().unwrap_or_default(),
+            Err(error) => json!({"Error": error.to_statement_json()}),
+        });
+        let responses: Vec<Value> = responses.collect();
         answer.insert("Responses".into(), responses.into());
         Ok(Bytes::from(write_json(&Value::Object(answer))))
     }
 
     async fn prepare(
         &self,
-        statement: Result<Statement, ServiceError>,
+        one: StatementRequest,
         body: &Map<String, Value>,
     ) -> Result<Result<Arc<Prepared>, Refusal>, Fault> {
         let unnamed = |fault| Ok(Err(Refusal { table: None, fault }));
-        let statement = match statement {
+        let statement = match one.statement {
             Ok(statement) => statement,
             Err(error) => return unnamed(error.into()),
         };
@@ -150,10 +163,10 @@ impl Journal {
             Ok(table) => table,
             Err(fault) => return unnamed(fault),
         };
-        match statement.on_item(&table) {
-            Ok(on_item) => {
+        match on_item(statement, &table, one.shows_on_failure) {
+            Ok(write) => {
                 let named = Some(table.name.clone());
-                let prepared = Prepared::of_statement(on_item, table, body);
+                let prepared = Prepared::of_statement(write, table, body);
                 Ok(prepared
                     .map(Arc::new)
                     .map_err(|error| Refusal { table: named, fault: error.into() }))
@@ -162,26 +175,29 @@ impl Journal {
         }
     }
 
-    /// ExecuteTransaction: one that reads passes, one that writes is what TransactWriteItems would be.
-    pub(in crate::journal) async fn execute_transaction(&self, call: Call) -> Result<Bytes, Fault> {
-        idempotency::token(&call.body)?;
-        let asked = members(&call.body, "TransactStatements");
-        let statements: Vec<Statement> =
-            asked.iter().map(|part| parse(part)).collect::<Result<_, _>>()?;
-        let selects = |statement: &Statement| matches!(statement, Statement::Select(_));
-        if statements.iter().all(selects) {
-            return self.apply.handle(call).await;
+    /// ExecuteTransaction, of statements that write: what TransactWriteItems would be.
+    pub(in crate::journal) async fn execute_transaction(
+        &self,
+        transaction: ExecuteTransaction,
+        body: &Map<String, Value>,
+    ) -> Result<Bytes, Fault> {
+        let mut statements = Vec::new();
+        for one in transaction.statements {
+            statements.push((one.statement?, one.shows_on_failure));
         }
-        check_count(asked.len(), "transactStatements", TRANSACTION_STATEMENTS_MAX)?;
-        check_transaction(&statements)?;
         let mut written = Vec::new();
-        for (at, (statement, part)) in statements.iter().zip(asked).enumerate() {
+        for (at, ((statement, shows_on_failure), part)) in
+            statements.into_iter().zip(members(body, STATEMENTS)).enumerate()
+        {
             let table = self.images.table(statement.table()).await?;
-            let on_item = on_item_in_transaction(at, statement, &table)?;
-            let prepare = |on_item| Prepared::of_statement(on_item, Arc::clone(&table), part);
-            written.push(on_item.and_then(prepare));
+            let write = on_item_in_transaction(at, statement, &table)?;
+            let prepare = |write| {
+                let write = ItemWrite { shows_on_failure, ..write };
+                Prepared::of_statement(write, Arc::clone(&table), part)
+            };
+            written.push(write.and_then(prepare));
         }
-        self.write_statements(&call.body, written).await
+        self.write_statements(body, transaction.token, written).await
     }
 
     /// One writing statement: `Item` of the answer is what it returns.
@@ -194,15 +210,20 @@ impl Journal {
         if let Some(items) = returned {
             let first = items.as_array().and_then(|items| items.first().cloned());
             answer.extend(first.map(|item| ("Item".to_owned(), item)));
-        } else if let Some(image) = prepared.returned(done.before.as_ref(), &done.made) {
+        } else if let Some(image) = prepared.write.image(done.before.as_ref(), &done.made) {
             answer.insert("Item".into(), item_to_json(&image));
         }
         Ok(answer)
     }
 }
 
-fn parse(body: &Map<String, Value>) -> Result<Statement, ServiceError> {
-    statement(body.get("Statement"), body.get("Parameters"))
+fn on_item(
+    statement: Statement,
+    table: &TableSchema,
+    shows_on_failure: bool,
+) -> Result<ItemWrite, ServiceError> {
+    let write = statement.on_item(table)?;
+    Ok(ItemWrite { shows_on_failure, ..write })
 }
 
 fn members<'a>(body: &'a Map<String, Value>, name: &str) -> Vec<&'a Map<String, Value>> {

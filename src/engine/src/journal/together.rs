@@ -87,18 +87,17 @@ impl Journal {
         round: &Round,
         actions: &[Action],
     ) -> Bytes {
-        self.apply.found(round.operation, &Value::Object(round.body.clone()));
+        self.apply.found(round.operation, &round.body);
         if !asks_for_capacity(&round.body) {
             return Bytes::from_static(b"{}");
         }
         let mut units: BTreeMap<&str, usize> = BTreeMap::new();
-        for (action, image) in actions.iter().zip(&round.images) {
+        for ((action, image), made) in actions.iter().zip(&round.images).zip(&round.made) {
             let prepared = action.prepared();
-            if !prepared.changes() {
+            if !prepared.write.changes() {
                 continue;
             }
-            let made = prepared.evaluate(image.as_ref()).ok();
-            let after = made.as_ref().and_then(|made| made.after.as_ref());
+            let after = made.after.as_ref();
             // A transaction's writes cost twice.
             *units.entry(&prepared.table.name).or_default() +=
                 2 * write_units(image.as_ref(), after);
@@ -179,7 +178,7 @@ impl Journal {
             let image = asked.actions.iter().zip(&now).find_map(|(action, image)| {
                 let prepared = action.prepared();
                 let same =
-                    prepared.table.name == entry.table && prepared.key.to_item() == entry.key;
+                    prepared.table.name == entry.table && prepared.write.key.to_item() == entry.key;
                 same.then_some(image.as_ref())
             });
             let image: Option<&Item> = image.flatten();

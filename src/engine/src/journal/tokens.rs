@@ -12,7 +12,7 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use crate::limits;
 use bytes::Bytes;
 use dm_dynamodb::error::ServiceError;
-use dm_dynamodb::idempotency;
+use dm_dynamodb::idempotency::{self, ClientToken};
 use dm_dynamodb::journal::{RequestDigest, Sequence, TransactionMark};
 use dm_dynamodb::value::Item;
 use serde_json::{Map, Value};
@@ -64,16 +64,13 @@ struct Recent {
     doubts: VecDeque<(Token, Doubt)>,
 }
 
-impl Token {
-    /// Of a request; `member` is the parameter that says what the transaction does. How it is answered
-    /// may differ.
-    pub fn of(body: &Map<String, Value>, member: &str) -> Result<Option<Self>, ServiceError> {
-        let Some(text) = idempotency::token(body)? else { return Ok(None) };
-        let does = body.get(member).unwrap_or(&Value::Null);
-        let request = RequestDigest::from_bytes(idempotency::digest(member, does));
-        Ok(Some(Self { text: text.to_owned(), request }))
+impl From<ClientToken> for Token {
+    fn from(ClientToken { text, digest }: ClientToken) -> Self {
+        Self { text, request: RequestDigest::from_bytes(digest) }
     }
+}
 
+impl Token {
     /// How entries name it.
     pub fn mark(&self) -> TransactionMark {
         TransactionMark::of(&self.text, self.request)
@@ -163,7 +160,7 @@ mod tests {
 
     fn token(text: &str, items: &Value) -> Token {
         let body = json!({"ClientRequestToken": text, "TransactItems": items});
-        Token::of(body.as_object().unwrap(), "TransactItems").unwrap().unwrap()
+        ClientToken::of(body.as_object().unwrap(), "TransactItems").unwrap().unwrap().into()
     }
 
     #[test]

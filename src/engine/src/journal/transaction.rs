@@ -11,7 +11,8 @@ mod round;
 use crate::limits;
 use bytes::Bytes;
 use dm_dynamodb::error::ServiceError;
-use dm_dynamodb::idempotency;
+use dm_dynamodb::idempotency::{self, ClientToken};
+use dm_dynamodb::request::{ACTIONS, TransactWrite};
 use dm_dynamodb::value::{Item, item_from_json, write_json};
 use serde_json::{Map, Value, json};
 
@@ -28,20 +29,15 @@ pub use crate::journal::transaction::round::{Asked, Images, Round};
 /// The error of a transaction that was not carried out.
 pub const CANCELED: &str = "TransactionCanceledException";
 
-/// The parameter that says what TransactWriteItems does.
-const ACTIONS: &str = "TransactItems";
-
-/// The parameter that says what ExecuteTransaction does.
-const STATEMENTS: &str = "TransactStatements";
-
 impl Journal {
     /// TransactWriteItems.
     pub(in crate::journal) async fn write_transaction(
         &self,
+        transaction: TransactWrite,
         body: &Map<String, Value>,
     ) -> Result<Bytes, Fault> {
-        let token = Token::of(body, ACTIONS)?;
-        let actions = self.actions(body).await?;
+        let token = transaction.token.map(Token::from);
+        let actions = self.actions(transaction.actions, body).await?;
         let mut rest = body.clone();
         rest.remove(ACTIONS);
         rest.remove(idempotency::TOKEN);
@@ -52,9 +48,10 @@ impl Journal {
     pub(in crate::journal) async fn write_statements(
         &self,
         body: &Map<String, Value>,
+        token: Option<ClientToken>,
         statements: Vec<Result<Prepared, ServiceError>>,
     ) -> Result<Bytes, Fault> {
-        let token = Token::of(body, STATEMENTS)?;
+        let token = token.map(Token::from);
         if statements.iter().any(Result::is_err) {
             return Err(canceled(statements.into_iter().map(Result::err)));
         }
@@ -75,13 +72,13 @@ impl Journal {
 
     async fn write_together(&self, asked: Asked<'_>) -> Result<Bytes, Fault> {
         let actions = asked.actions;
-        let writes = actions.iter().map(Action::prepared).filter(|one| one.changes());
+        let writes = actions.iter().map(Action::prepared).filter(|one| one.write.changes());
         for prepared in writes {
             self.hold(&prepared.table).await?;
         }
         let keys = actions.iter().map(|action| {
             let prepared = action.prepared();
-            (prepared.table.name.as_str(), prepared.key.bytes())
+            (prepared.table.name.as_str(), prepared.write.key.bytes())
         });
         let _held = self.locks.lock(keys).await;
         // Under the locks: a second try waits for the first, and finds its answer.
@@ -133,11 +130,9 @@ impl Journal {
         for entry in &round.entries {
             self.settle(Some(*entry), Settlement::Written);
         }
-        for (action, image) in asked.actions.iter().zip(&round.images) {
+        for ((action, image), made) in asked.actions.iter().zip(&round.images).zip(&round.made) {
             let prepared = action.prepared();
-            if prepared.changes()
-                && let Ok(made) = prepared.evaluate(image.as_ref())
-            {
+            if prepared.write.changes() {
                 self.count(prepared, image.as_ref(), made.after.as_ref());
             }
         }
@@ -168,7 +163,7 @@ fn has_changed(fault: &Fault, actions: &[Action], images: &[Option<Item>]) -> bo
     actions.iter().zip(images).zip(&reasons).any(|((action, image), reason)| {
         let failed = reason.get("Code").and_then(Value::as_str) == Some("ConditionalCheckFailed");
         let now = reason.get("Item").and_then(|item| item_from_json(item).ok());
-        action.prepared().changes() && failed && now != *image
+        action.prepared().write.changes() && failed && now != *image
     })
 }
 
@@ -187,7 +182,7 @@ fn as_asked(fault: Fault, actions: &[Action]) -> Fault {
     };
     if let Some(reasons) = error.get_mut("CancellationReasons").and_then(Value::as_array_mut) {
         for (action, reason) in actions.iter().zip(reasons) {
-            let shows = action.prepared().shows_on_failure();
+            let shows = action.prepared().write.shows_on_failure;
             if let (false, Some(reason)) = (shows, reason.as_object_mut()) {
                 reason.remove("Item");
             }

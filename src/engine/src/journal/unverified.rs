@@ -4,6 +4,7 @@
 use bytes::Bytes;
 use dm_dynamodb::idempotency;
 use dm_dynamodb::journal::Sequence;
+use dm_dynamodb::request::BatchWrite;
 use dm_dynamodb::value::Item;
 use serde_json::{Map, Value};
 
@@ -18,26 +19,31 @@ impl Journal {
     /// BatchWriteItem, sent as a batch.
     pub(in crate::journal) async fn write_batch_unverified(
         &self,
-        body: &Map<String, Value>,
+        batch: BatchWrite,
+        body: Map<String, Value>,
     ) -> Result<Bytes, Fault> {
-        let parts = self.parts(body).await?;
+        let parts = self.parts(batch, &body).await?;
         for part in &parts {
             self.hold(&part.prepared.table).await?;
         }
-        let keys =
-            parts.iter().map(|part| (part.prepared.table.name.as_str(), part.prepared.key.bytes()));
+        let keys = parts
+            .iter()
+            .map(|part| (part.prepared.table.name.as_str(), part.prepared.write.key.bytes()));
         let _held = self.locks.lock(keys).await;
         let images = self.images_of(&parts, |_| true, Consistency::Eventual).await?;
-        let mut drafts = Vec::new();
-        let mut places = Vec::new();
+        let (mut drafts, mut places, mut afters) = (Vec::new(), Vec::new(), Vec::new());
         for (at, (part, known)) in parts.iter().zip(&images).enumerate() {
-            let Known::Read(image) = known else { continue };
-            if let Some(draft) = entry(part, image.as_ref())? {
-                drafts.push(draft);
+            let image = image_of(known);
+            let after = part.prepared.evaluate(image)?.after;
+            if let Some(draft) = draft(&part.prepared, image, after.as_ref()) {
+                drafts.push(Draft { unverified: true, ..draft });
                 places.push(at);
             }
+            afters.push(after);
             // What was read before is not what is there afterwards.
-            if let Some(found) = self.ahead.take(&part.prepared.table.name, &part.prepared.key) {
+            if let Some(found) =
+                self.ahead.take(&part.prepared.table.name, &part.prepared.write.key)
+            {
                 self.ahead.give_up(found);
             }
         }
@@ -52,12 +58,8 @@ impl Journal {
         for (at, sequence) in places.into_iter().zip(entries) {
             self.settle_part(sequence, not_done[at]);
         }
-        let done = parts.iter().zip(&images).zip(&not_done).filter(|(_, not_done)| !**not_done);
-        for ((part, known), _) in done {
-            let Known::Read(image) = known else { continue };
-            if let Ok(made) = part.prepared.evaluate(image.as_ref()) {
-                self.count(&part.prepared, image.as_ref(), made.after.as_ref());
-            }
+        for (at, part) in parts.iter().enumerate().filter(|(at, _)| !not_done[*at]) {
+            self.count(&part.prepared, image_of(&images[at]), afters[at].as_ref());
         }
         result
     }
@@ -68,10 +70,12 @@ impl Journal {
     }
 }
 
-fn entry(part: &Part<'_>, image: Option<&Item>) -> Result<Option<Draft>, Fault> {
-    let made = part.prepared.evaluate(image)?;
-    let draft = draft(&part.prepared, image, made.after.as_ref());
-    Ok(draft.map(|draft| Draft { unverified: true, ..draft }))
+/// The image of an item. All are read before.
+fn image_of(known: &Known) -> Option<&Item> {
+    match known {
+        Known::Read(image) => image.as_ref(),
+        Known::Nothing => None,
+    }
 }
 
 /// Which parts were not carried out.

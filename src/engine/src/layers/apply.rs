@@ -1,10 +1,11 @@
-//! An applied run: calls go to the database and are counted on their way. The journal will stand
-//! between this layer and the writes it sends; reads do not pass it.
+//! An applied run: calls go to the database and are counted on their way. The journal stands between
+//! this layer and the writes it sends; reads do not pass it.
 
 use std::sync::Arc;
 
 use bytes::Bytes;
 use dm_contract::report::TableChange;
+use dm_dynamodb::item_write::ChangeKind;
 use dm_dynamodb::partiql::Statement;
 use serde_json::{Map, Value};
 
@@ -14,7 +15,7 @@ use crate::fault::Fault;
 use crate::layers::metering::Metered;
 use crate::layers::tally::{Tally, WriteKind};
 use crate::operation::{Class, Operation};
-use crate::tables::{plain_name, statements, table_of};
+use crate::tables::{plain_name, writes_named};
 use crate::upstream::{CallTimes, Full, UpstreamCalls};
 
 /// The layer of an applied run.
@@ -46,31 +47,37 @@ impl Apply {
     }
 
     /// Counts a write that was carried out, of which no answer came.
-    pub fn found(&self, operation: Operation, request: &Value) {
+    pub fn found(&self, operation: Operation, request: &Map<String, Value>) {
         if let Some(nothing) = Members::of(b"{}") {
             self.count_writes(operation, request, &nothing);
         }
+        let call = Call::new(operation, request.clone());
+        self.count_statements(written_by_statements(&call));
     }
 
     /// Sends the call and counts what it did.
     pub async fn handle(&self, call: Call) -> Result<Bytes, Fault> {
-        let Call { operation, body, .. } = call;
+        let operation = call.operation;
         match operation.class() {
             Class::DataRead | Class::DataWrite => {}
             Class::MetadataRead | Class::AlwaysDenied => {
-                return self.upstream.send(operation, &Value::Object(body)).await;
+                return self.upstream.send(operation, &Value::Object(call.into_body())).await;
             }
             Class::ControlPlaneWrite => {
-                let request = Value::Object(body);
+                let request = Value::Object(call.into_body());
                 let answer = self.upstream.send(operation, &request).await?;
                 self.count_table(operation, &request);
                 return Ok(answer);
             }
         }
-        let metered = Metered::new(operation, Value::Object(body));
+        let statements = written_by_statements(&call);
+        let metered = Metered::new(operation, Value::Object(call.into_body()));
         let answer = self.upstream.send(operation, metered.body()).await?;
         let members = Members::of(&answer).ok_or_else(crate::layers::metering::not_an_object)?;
-        self.count_writes(operation, metered.body(), &members);
+        if let Value::Object(request) = metered.body() {
+            self.count_writes(operation, request, &members);
+        }
+        self.count_statements(statements);
         Ok(metered.finish(&answer, &members, &self.tally))
     }
 
@@ -87,67 +94,52 @@ impl Apply {
         }
     }
 
-    fn count_writes(&self, operation: Operation, request: &Value, answer: &Members<'_>) {
-        match operation {
-            Operation::PutItem => self.count_one(request, WriteKind::Put),
-            Operation::UpdateItem => self.count_one(request, WriteKind::Update),
-            Operation::DeleteItem => self.count_one(request, WriteKind::Delete),
-            Operation::BatchWriteItem => self.count_batch(request, answer),
-            Operation::TransactWriteItems => self.count_transaction(request),
-            _ => self.count_statements(operation, request),
+    fn count_statements(&self, written: Vec<(String, WriteKind)>) {
+        for (table, kind) in written {
+            self.tally.written(plain_name(&table), kind, 1);
         }
     }
 
-    /// Statements that wrote. Those of a batch that failed alone are counted too.
-    fn count_statements(&self, operation: Operation, request: &Value) {
-        let parsed = request.as_object().map(|body| statements(operation, body));
-        for statement in parsed.and_then(Result::ok).unwrap_or_default() {
-            let kind = match &statement {
-                Statement::Insert(_) => WriteKind::Put,
-                Statement::Update(_) => WriteKind::Update,
-                Statement::Delete(_) => WriteKind::Delete,
-                Statement::Select(_) | Statement::Exists(_) => continue,
-            };
-            self.tally.written(plain_name(statement.table()), kind, 1);
-        }
-    }
-
-    fn count_one(&self, request: &Value, kind: WriteKind) {
-        self.tally.written(table_of(request), kind, 1);
-    }
-
-    fn count_batch(&self, request: &Value, answer: &Members<'_>) {
-        let unprocessed: Map<String, Value> = answer.get("UnprocessedItems").unwrap_or_default();
-        let asked = request.get("RequestItems").and_then(Value::as_object);
-        let count = |requests: Option<&Value>, kind: &str| -> u64 {
-            let requests = requests.and_then(Value::as_array).map_or(&[][..], Vec::as_slice);
-            requests.iter().filter(|request| request.get(kind).is_some()).count() as u64
+    fn count_writes(
+        &self,
+        operation: Operation,
+        request: &Map<String, Value>,
+        answer: &Members<'_>,
+    ) {
+        let unprocessed: Map<String, Value> = match operation {
+            Operation::BatchWriteItem => answer.get("UnprocessedItems").unwrap_or_default(),
+            _ => Map::new(),
         };
-        for (table, requests) in asked.into_iter().flatten() {
-            for (kind, name) in
-                [(WriteKind::Put, "PutRequest"), (WriteKind::Delete, "DeleteRequest")]
-            {
-                let left = count(unprocessed.get(table), name);
-                let done = count(Some(requests), name).saturating_sub(left);
-                if done > 0 {
-                    self.tally.written(plain_name(table), kind, done);
-                }
+        let unprocessed = Map::from_iter([("RequestItems".to_owned(), unprocessed.into())]);
+        let mut left = writes_named(Operation::BatchWriteItem, &unprocessed);
+        for write in writes_named(operation, request) {
+            if let Some(at) = left.iter().position(|one| *one == write) {
+                left.swap_remove(at);
+                continue;
             }
+            let kind = match write.1 {
+                ChangeKind::Put => WriteKind::Put,
+                ChangeKind::Update => WriteKind::Update,
+                ChangeKind::Delete => WriteKind::Delete,
+                ChangeKind::Check => continue,
+            };
+            self.tally.written(plain_name(write.0), kind, 1);
         }
     }
+}
 
-    fn count_transaction(&self, request: &Value) {
-        let actions = request.get("TransactItems").and_then(Value::as_array);
-        for action in actions.into_iter().flatten() {
-            for (name, kind) in [
-                ("Put", WriteKind::Put),
-                ("Update", WriteKind::Update),
-                ("Delete", WriteKind::Delete),
-            ] {
-                if let Some(parameters) = action.get(name) {
-                    self.count_one(parameters, kind);
-                }
-            }
-        }
-    }
+/// Statements that write. Those of a batch that failed alone are counted too.
+fn written_by_statements(call: &Call) -> Vec<(String, WriteKind)> {
+    let statements = call.statements().unwrap_or_default().iter();
+    let written = statements.filter_map(|one| {
+        let statement = one.statement.as_ref().ok()?;
+        let kind = match statement {
+            Statement::Insert(_) => WriteKind::Put,
+            Statement::Update(_) => WriteKind::Update,
+            Statement::Delete(_) => WriteKind::Delete,
+            Statement::Select(_) | Statement::Exists(_) => return None,
+        };
+        Some((statement.table().to_owned(), kind))
+    });
+    written.collect()
 }

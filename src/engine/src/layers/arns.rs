@@ -6,13 +6,12 @@ use std::collections::HashMap;
 use std::sync::{Mutex, PoisonError};
 
 use crate::limits;
-use dm_dynamodb::partiql::Statement;
 use serde_json::{Value, json};
 
 use crate::call::Call;
 use crate::fault::Fault;
 use crate::operation::{Class, ReadOperation};
-use crate::tables::{TableArn, statements, tables_named};
+use crate::tables::{TableArn, tables_named};
 use crate::upstream::ReadOnly;
 
 /// ARNs looked up so far, and whether they are ours.
@@ -31,9 +30,9 @@ impl Arns {
     /// Refuses a call that names another account's or region's table. A dry run tells of ARNs
     /// whether it has made them.
     pub async fn check(&self, call: &Call, made: impl Fn(&str) -> bool) -> Result<(), Fault> {
-        let statements = statements(call.operation, &call.body).unwrap_or_default();
-        let in_statements = statements.iter().map(Statement::table);
-        for text in tables_named(&call.body).into_iter().chain(in_statements) {
+        let statements = call.statements()?.iter();
+        let in_statements = statements.filter_map(|one| Some(one.statement.as_ref().ok()?.table()));
+        for text in tables_named(call.body()).into_iter().chain(in_statements) {
             if !text.starts_with("arn:") || made(text) {
                 continue;
             }

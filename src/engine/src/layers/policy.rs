@@ -7,7 +7,7 @@ use dm_contract::plan::{Policy as PolicyPlan, RunId};
 use crate::call::Call;
 use crate::fault::Fault;
 use crate::operation::{Class, Operation};
-use crate::tables::{plain_name, statements, tables_named};
+use crate::tables::{plain_name, tables_named};
 
 /// What may pass.
 #[derive(Clone, Debug)]
@@ -49,7 +49,7 @@ impl Policy {
     pub fn check(&self, call: &Call) -> Result<(), Fault> {
         let (operation, field) = (call.operation, self.settings.tables);
         self.check_operation(operation)?;
-        let tables = tables_named(&call.body);
+        let tables = tables_named(call.body());
         for table in &tables {
             self.check_table(operation, table)?;
         }
@@ -69,22 +69,24 @@ impl Policy {
 
     /// Statements name their tables in their text. One that is not understood may name any.
     fn check_statements(&self, call: &Call) -> Result<(), Fault> {
-        let field = self.settings.tables;
         if self.plan.tables.is_empty() {
             return Ok(());
         }
-        let statements = statements(call.operation, &call.body).map_err(|error| {
-            let name = call.operation.name();
-            Fault::refused(
-                format!(
-                    "The guard refuses {name}: it does not understand the statement, and so cannot \
-                     tell whether {field} allows its table. {}",
-                    error.message
-                ),
-                "a statement is not understood",
-            )
-        })?;
-        statements.iter().try_for_each(|one| self.check_table(call.operation, one.table()))
+        let (name, field) = (call.operation.name(), self.settings.tables);
+        for one in call.statements()? {
+            let statement = one.statement.as_ref().map_err(|error| {
+                Fault::refused(
+                    format!(
+                        "The guard refuses {name}: it does not understand the statement, and so \
+                         cannot tell whether {field} allows its table. {}",
+                        error.message
+                    ),
+                    "a statement is not understood",
+                )
+            })?;
+            self.check_table(call.operation, statement.table())?;
+        }
+        Ok(())
     }
 
     /// Whether this table may be touched, by its name or ARN.
@@ -145,7 +147,7 @@ mod tests {
 
     fn refusal(plan: &PolicyPlan, operation: Operation, body: Value) -> Option<String> {
         let Value::Object(body) = body else { unreachable!() };
-        let call = Call { operation, body, invocation: None };
+        let call = Call::new(operation, body);
         match Policy::new(plan.clone(), &run("shop")).check(&call) {
             Ok(()) => None,
             Err(Fault::Refused { message, .. }) => Some(message),
@@ -177,7 +179,7 @@ mod tests {
         let policy = Policy::new(plan(&["cars"], false), &run(""));
         let message = |operation, table: &str| {
             let Value::Object(body) = json!({"TableName": table}) else { unreachable!() };
-            match policy.check(&Call { operation, body, invocation: None }) {
+            match policy.check(&Call::new(operation, body)) {
                 Err(Fault::Refused { message, .. }) => message,
                 other => panic!("{other:?}"),
             }

@@ -14,7 +14,6 @@ use crate::limits;
 use dm_contract::control::{CONTROL_VERSION, ControlState};
 use dm_contract::plan::{Mode, RateLimits};
 use dm_contract::report::Timeline;
-use serde_json::Value;
 use tokio::time::Instant;
 
 use crate::call::Call;
@@ -23,7 +22,8 @@ use crate::layers::rates::bucket::Bucket;
 use crate::layers::rates::gate::Gate;
 use crate::layers::rates::history::History;
 use crate::layers::rates::pace::{Lowering, Pace, WHOLE};
-use crate::operation::{Class, Operation};
+use crate::operation::Class;
+use crate::tables;
 use crate::upstream::UpstreamCalls;
 
 /// The pace of one run.
@@ -240,20 +240,9 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-/// How many items a call writes, as it says itself.
+/// How many items a call writes, as its body says. A body of which nothing is counted is one write.
 fn items_written(call: &Call) -> f64 {
-    let length = |name: &str| call.body.get(name).and_then(Value::as_array).map_or(0, Vec::len);
-    let items = match call.operation {
-        Operation::BatchWriteItem => {
-            let tables = call.body.get("RequestItems").and_then(Value::as_object);
-            let requests = tables.into_iter().flat_map(|tables| tables.values());
-            requests.filter_map(Value::as_array).map(Vec::len).sum()
-        }
-        Operation::TransactWriteItems => length("TransactItems"),
-        Operation::BatchExecuteStatement => length("Statements"),
-        Operation::ExecuteTransaction => length("TransactStatements"),
-        _ => 1,
-    };
+    let items = tables::items_written(call.operation, call.body()).max(1);
     u32::try_from(items).map_or(f64::MAX, f64::from)
 }
 

@@ -5,24 +5,12 @@
 //! index entry that changes, twice for one that moves; transactions double what the table uses, but
 //! not what its indexes do (they are written after the commit; so measured at AWS by dynoxide's authors).
 
-use dm_dynamodb::error::ServiceError;
+use dm_dynamodb::request::CapacityLevel;
 use dm_dynamodb::value::{Item, item_size};
 use serde_json::{Map, Value, json};
 
-use crate::overlay::parameters::Parameters;
 use crate::overlay::state::table::Table;
 use crate::overlay::state::table::View;
-
-/// How much of the capacity a request wants to be told.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum CapacityLevel {
-    /// Nothing.
-    None,
-    /// The sum.
-    Total,
-    /// The sum, and of table and indexes each.
-    Indexes,
-}
 
 /// Whether a call is part of a transaction.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -51,16 +39,6 @@ pub struct Units {
     pub table: f64,
     /// By its indexes, those used.
     pub indexes: Vec<(usize, f64)>,
-}
-
-impl CapacityLevel {
-    /// What a request asks for.
-    pub fn of(parameters: Parameters<'_>) -> Result<Self, ServiceError> {
-        let choices = [("NONE", Self::None), ("TOTAL", Self::Total), ("INDEXES", Self::Indexes)];
-        let level =
-            parameters.choice("ReturnConsumedCapacity", &choices, "INDEXES, TOTAL, NONE")?;
-        Ok(level.unwrap_or(Self::None))
-    }
 }
 
 impl Units {

@@ -2,11 +2,11 @@
 //! first, then what the service model says of single values.
 
 use dm_dynamodb::error::ServiceError;
-use dm_dynamodb::idempotency;
 use dm_dynamodb::parameters::{Parameters as Expressions, RequestKind};
+use dm_dynamodb::request::CapacityLevel;
 use dm_dynamodb::schema::ItemKey;
 use dm_dynamodb::value::item_from_json;
-use serde_json::Value;
+use serde_json::{Map, Value};
 
 use crate::overlay::state::table::Table;
 
@@ -14,16 +14,16 @@ type Result<T> = std::result::Result<T, ServiceError>;
 
 /// The parameters of one request, or of one action in it.
 #[derive(Clone, Copy, Debug)]
-pub struct Parameters<'a>(&'a Value);
+pub struct Parameters<'a>(&'a Map<String, Value>);
 
 impl<'a> Parameters<'a> {
     /// Of a value that must be an object.
     pub fn of(value: &'a Value) -> Result<Self> {
-        if value.is_object() { Ok(Self(value)) } else { Err(unexpected()) }
+        value.as_object().map(Self).ok_or_else(unexpected)
     }
 
     /// All of them.
-    pub fn body(self) -> &'a Value {
+    pub fn body(self) -> &'a Map<String, Value> {
         self.0
     }
 
@@ -34,8 +34,7 @@ impl<'a> Parameters<'a> {
 
     /// The names of all parameters that are there.
     pub fn names(self) -> impl Iterator<Item = &'a str> {
-        let given = self.0.as_object().into_iter().flatten();
-        given.filter(|(_, value)| !value.is_null()).map(|(name, _)| name.as_str())
+        self.0.iter().filter(|(_, value)| !value.is_null()).map(|(name, _)| name.as_str())
     }
 
     /// A parameter that must be there.
@@ -54,9 +53,9 @@ impl<'a> Parameters<'a> {
         self.get(name).map(|value| value.as_str().ok_or_else(unexpected)).transpose()
     }
 
-    /// The token of a transaction.
-    pub fn token(self) -> Result<Option<&'a str>> {
-        self.0.as_object().map_or(Ok(None), idempotency::token)
+    /// How much of the consumed capacity is asked for.
+    pub fn capacity(self) -> CapacityLevel {
+        CapacityLevel::of(self.0)
     }
 
     /// All expressions, or the older parameters in their place.

@@ -5,69 +5,56 @@ mod next_token;
 mod select;
 mod several;
 
-use std::sync::Arc;
-
 use dm_contract::report::Fidelity;
 use dm_dynamodb::error::ServiceError;
+use dm_dynamodb::item_write::ItemWrite;
 use dm_dynamodb::partiql::Statement;
+use dm_dynamodb::request::{Execute, StatementRequest};
 use dm_dynamodb::value::item_to_json;
 use serde_json::{Map, Value};
 
 use crate::fault::Fault;
 use crate::operation::Operation;
 use crate::overlay::Overlay;
-use crate::overlay::capacity::CapacityLevel;
-use crate::overlay::parameters::Parameters;
-use crate::overlay::write::calls::ReturnValues;
+use crate::overlay::partiql::select::Asked;
 use crate::overlay::write::item::Write;
-use crate::tables::statement;
 
 impl Overlay {
     /// ExecuteStatement.
-    pub async fn execute_statement(&self, body: &Value) -> Result<Value, Fault> {
-        let parameters = Parameters::of(body)?;
-        match self.parsed(Operation::ExecuteStatement, parameters)? {
-            Statement::Select(select) => self.select(select, parameters).await,
-            Statement::Exists(_) => Err(exists_alone().into()),
-            statement @ (Statement::Insert(_) | Statement::Update(_) | Statement::Delete(_)) => {
-                self.write_statement(&statement, parameters).await
+    pub async fn execute_statement(&self, execute: Execute, body: &Value) -> Result<Value, Fault> {
+        self.note_unknown(Operation::ExecuteStatement, std::slice::from_ref(&execute.one));
+        let Execute { one, limit, capacity } = execute;
+        let (item, table) = match one.statement? {
+            Statement::Select(select) => {
+                let asked = Asked { consistent: one.consistent, limit, capacity };
+                return self.select(select, asked, body).await;
             }
-        }
-    }
-
-    /// The statement of a request, or of a member of a batch or transaction. One that is not understood
-    /// may be wrong or not, and the database cannot be asked: it is answered as wrong, and noted.
-    fn parsed(
-        &self,
-        operation: Operation,
-        parameters: Parameters<'_>,
-    ) -> Result<Statement, ServiceError> {
-        let parsed = statement(parameters.get("Statement"), parameters.get("Parameters"));
-        if parsed.is_err() {
-            let why = "a statement is answered as wrong that the guard does not understand";
-            self.tally().remark(operation.name(), Fidelity::Approximate, why);
-        }
-        parsed
-    }
-
-    async fn write_statement(
-        &self,
-        statement: &Statement,
-        parameters: Parameters<'_>,
-    ) -> Result<Value, Fault> {
-        let level = CapacityLevel::of(parameters)?;
-        let table = self.schemas().table_of_items(statement.table()).await?;
-        let on_item = statement.on_item(&table.schema)?;
-        let returned = ReturnValues::of_statement(on_item.returning);
-        let write = Write::of_statement(Arc::clone(&table), on_item, parameters)?;
-        let (written, units) = self.write_single(&write).await?;
+            Statement::Exists(_) => return Err(exists_alone().into()),
+            statement @ (Statement::Insert(_) | Statement::Update(_) | Statement::Delete(_)) => {
+                let table = self.schemas().table_of_items(statement.table()).await?;
+                (statement.on_item(&table.schema)?, table)
+            }
+        };
+        item.check_keys(&table.schema)?;
+        let item = ItemWrite { shows_on_failure: one.shows_on_failure, ..item };
+        let write = Write { table, item };
+        let written = self.write_single(&write).await?;
         let mut answer = Map::new();
-        let items = returned.image(&written).iter().map(item_to_json).collect();
+        let items = written.image.iter().map(item_to_json).collect();
         answer.insert("Items".into(), Value::Array(items));
-        if let Some(capacity) = units.to_json(&table, level) {
+        if let Some(capacity) = written.units.to_json(&write.table, capacity) {
             answer.insert("ConsumedCapacity".into(), capacity);
         }
         Ok(Value::Object(answer))
+    }
+
+    /// A statement that is not understood may be wrong or not, and the database cannot be asked: it is
+    /// answered as wrong, and noted.
+    fn note_unknown(&self, operation: Operation, statements: &[StatementRequest]) {
+        if statements.iter().any(|one| one.statement.is_err()) {
+            let why = "a statement is answered as wrong that the guard does not understand";
+            self.tally().remark(operation.name(), Fidelity::Approximate, why);
+        }
     }
 }
 

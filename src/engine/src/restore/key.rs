@@ -5,6 +5,7 @@ use crate::limits;
 use bytes::Bytes;
 use dm_contract::restored::Conflict;
 use dm_dynamodb::error::ErrorCode;
+use dm_dynamodb::item_write::ChangeKind;
 use dm_dynamodb::journal::MergedEntry;
 use dm_dynamodb::restore::{ConditionalWrite, Step, WriteOperation, decide};
 use dm_dynamodb::schema::{ItemKey, TableSchema};
@@ -13,7 +14,6 @@ use serde_json::{Map, Value, json};
 
 use crate::fault::Fault;
 use crate::journal::{Journal, Known};
-use crate::operation::Operation;
 use crate::restore::{Restore, Target};
 
 /// How a write of a restore ended.
@@ -91,21 +91,21 @@ async fn write_one(
     known: Known,
 ) -> Result<Ended, Fault> {
     let request = write.request();
-    let operation = match request.operation {
-        WriteOperation::Put => Operation::PutItem,
-        WriteOperation::Update => Operation::UpdateItem,
-        WriteOperation::Delete => Operation::DeleteItem,
+    let kind = match request.operation {
+        WriteOperation::Put => ChangeKind::Put,
+        WriteOperation::Update => ChangeKind::Update,
+        WriteOperation::Delete => ChangeKind::Delete,
     };
     let mut body = request.body;
-    if operation == Operation::DeleteItem {
+    if kind == ChangeKind::Delete {
         body.insert("ReturnValues".into(), "ALL_OLD".into());
     }
-    let answer = match patiently(journal, operation, &body, known).await {
+    let answer = match patiently(journal, kind, &body, known).await {
         Ok(answer) => answer,
         Err(fault) if is_condition(&fault) => return Ok(Ended::Changed),
         Err(fault) => return Err(fault),
     };
-    if operation == Operation::DeleteItem
+    if kind == ChangeKind::Delete
         && let Some(old) = deleted(&answer)
         && write.expected() != Some(&old)
     {
@@ -118,14 +118,14 @@ async fn write_one(
 /// A restore has time: it waits where a program would be told to come back.
 async fn patiently(
     journal: &Journal,
-    operation: Operation,
+    kind: ChangeKind,
     body: &Map<String, Value>,
     known: Known,
 ) -> Result<Bytes, Fault> {
     let mut known = known;
     let mut patience = limits::RESTORE_THROTTLES_MAX;
     loop {
-        match journal.write_known(operation, body, known).await {
+        match journal.write_known(kind, body, known).await {
             Err(Fault::Throttled | Fault::NotJournalled(_)) if patience > 0 => {
                 patience -= 1;
                 tokio::time::sleep(limits::UPSTREAM_BACKOFF_MAX).await;
@@ -167,7 +167,7 @@ async fn put_back(journal: &Journal, body: &Map<String, Value>, old: &Item) -> R
         "ExpressionAttributeNames": {"#k": key.unwrap_or(&name)},
     });
     let Value::Object(request) = request else { return Ok(()) };
-    match patiently(journal, Operation::PutItem, &request, Known::Read(None)).await {
+    match patiently(journal, ChangeKind::Put, &request, Known::Read(None)).await {
         // Another one has taken its place: what stands there is newer.
         Err(fault) if is_condition(&fault) => Ok(()),
         result => result.map(|_| ()),

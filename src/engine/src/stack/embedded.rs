@@ -102,7 +102,7 @@ mod tests {
 
     async fn call(engine: &Arc<Engine>, operation: Operation, body: Value) -> (u16, Value) {
         let Value::Object(body) = body else { unreachable!() };
-        let answer = engine.handle(Call { operation, body, invocation: None }).await;
+        let answer = engine.handle(Call::new(operation, body)).await;
         (answer.status, serde_json::from_slice(&answer.body).unwrap())
     }
 

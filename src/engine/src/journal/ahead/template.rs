@@ -3,11 +3,12 @@
 
 use std::sync::Arc;
 
+use dm_dynamodb::item_write::ChangeKind;
 use dm_dynamodb::journal::After;
 use dm_dynamodb::value::{AttributeValue, Item};
 
 use crate::journal::Draft;
-use crate::journal::prepared::{Kind, Prepared};
+use crate::journal::prepared::Prepared;
 
 /// A write that was carried out.
 #[derive(Debug)]
@@ -21,15 +22,17 @@ impl Template {
     /// Of a write of an item that was there. `None` where it tells nothing of others.
     pub fn of(prepared: &Arc<Prepared>, before: &Item, after: Option<&Item>) -> Option<Self> {
         let difference = match (prepared.kind(), after) {
-            (Kind::Update, Some(_)) | (Kind::Delete, None) => Vec::new(),
-            (Kind::Put, Some(after)) => {
+            (ChangeKind::Update, Some(_)) | (ChangeKind::Delete, None) => Vec::new(),
+            (ChangeKind::Put, Some(after)) => {
                 let gone = before.keys().filter(|name| !after.contains_key(name));
                 let set = after.iter().filter(|(name, value)| before.get(name) != Some(value));
                 gone.map(|name| (name.clone(), None))
                     .chain(set.map(|(name, value)| (name.clone(), Some(value.clone()))))
                     .collect()
             }
-            (Kind::Update | Kind::Put, None) | (Kind::Delete, Some(_)) | (Kind::Check, _) => {
+            (ChangeKind::Update | ChangeKind::Put, None)
+            | (ChangeKind::Delete, Some(_))
+            | (ChangeKind::Check, _) => {
                 return None;
             }
         };
@@ -45,7 +48,7 @@ impl Template {
     /// nothing.
     pub fn predict(&self, image: &Item) -> Option<(After, Draft)> {
         let made = self.prepared.evaluate(Some(image)).ok()?;
-        let changed = (self.prepared.kind() == Kind::Put).then(|| {
+        let changed = (self.prepared.kind() == ChangeKind::Put).then(|| {
             let mut changed = image.clone();
             for (name, value) in &self.difference {
                 match value {
@@ -74,7 +77,7 @@ impl Template {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::journal::prepared::Parsed;
+    use dm_dynamodb::request::SingleWrite;
     use dm_dynamodb::schema::TableSchema;
     use dm_dynamodb::value::item_from_json;
     use serde_json::{Value, json};
@@ -84,7 +87,7 @@ mod tests {
     }
 
     /// What a write of the first item foresees of the second one, and what it comes to there.
-    fn check(kind: Kind, first: &Value, second: &Value, foreseen: bool) {
+    fn check(kind: ChangeKind, first: &Value, second: &Value, foreseen: bool) {
         let table = json!({
             "TableName": "t",
             "KeySchema": [{"AttributeName": "id", "KeyType": "HASH"}],
@@ -92,8 +95,9 @@ mod tests {
         });
         let table = Arc::new(TableSchema::from_json(&table).unwrap());
         let prepared = |body: &Value| {
-            let parsed = Parsed::read(kind, body.as_object().unwrap().clone()).unwrap();
-            Arc::new(parsed.against(Arc::clone(&table)).unwrap())
+            let body = body.as_object().unwrap();
+            let request = SingleWrite::decode(kind, body).unwrap();
+            Arc::new(Prepared::of_request(request, Arc::clone(&table), body.clone()).unwrap())
         };
         let image = |id: &str, n: &str| item(&json!({"id": {"S": id}, "n": {"N": n}}));
         let (write, before) = (prepared(first), image("a", "1"));
@@ -104,7 +108,7 @@ mod tests {
         let after = After::of(Some(&before), made.after.as_ref());
         let (predicted, draft) = template.predict(&before).unwrap();
         assert_eq!(predicted == after, foreseen, "{first} {second}");
-        assert_eq!(draft.key, next.key.to_item());
+        assert_eq!(draft.key, next.write.key.to_item());
     }
 
     #[test]
@@ -114,17 +118,17 @@ mod tests {
                 "ExpressionAttributeValues": {":v": {"N": value}}})
         };
         let check_update = |text, value, foreseen| {
-            check(Kind::Update, &update("a", text, "7"), &update("b", text, value), foreseen);
+            check(ChangeKind::Update, &update("a", text, "7"), &update("b", text, value), foreseen);
         };
         check_update("SET price = :v", "7", true);
         check_update("SET price = :v", "8", false);
         check_update("ADD n :v", "7", true);
         check_update("SET moved = n, price = :v REMOVE n", "7", true);
         let put = |id: &str, n: &str, price: &str| json!({"Item": {"id": {"S": id}, "n": {"N": n}, "price": {"N": price}}});
-        check(Kind::Put, &put("a", "1", "7"), &put("b", "2", "7"), true);
-        check(Kind::Put, &put("a", "1", "7"), &put("b", "2", "8"), false);
+        check(ChangeKind::Put, &put("a", "1", "7"), &put("b", "2", "7"), true);
+        check(ChangeKind::Put, &put("a", "1", "7"), &put("b", "2", "8"), false);
         let delete = |id: &str| json!({"Key": {"id": {"S": id}}});
-        check(Kind::Delete, &delete("a"), &delete("b"), true);
+        check(ChangeKind::Delete, &delete("a"), &delete("b"), true);
     }
 
     #[test]
@@ -138,8 +142,9 @@ mod tests {
         let body = json!({"Key": {"id": {"S": "a"}}, "UpdateExpression": "SET n = :v",
             "ConditionExpression": "attribute_not_exists(done)",
             "ExpressionAttributeValues": {":v": {"N": "7"}}});
-        let parsed = Parsed::read(Kind::Update, body.as_object().unwrap().clone()).unwrap();
-        let write = parsed.against(table);
+        let body = body.as_object().unwrap();
+        let request = SingleWrite::decode(ChangeKind::Update, body).unwrap();
+        let write = Prepared::of_request(request, table, body.clone());
         let before = item(&json!({"id": {"S": "a"}}));
         let after = item(&json!({"id": {"S": "a"}, "n": {"N": "7"}}));
         let template = Template::of(&Arc::new(write.unwrap()), &before, Some(&after)).unwrap();

@@ -4,11 +4,12 @@
 use std::collections::BTreeSet;
 
 use dm_dynamodb::expression::EXPRESSION_BYTES_MAX;
+use dm_dynamodb::item_write::{Change, Made};
 use dm_dynamodb::unchanged::{Binding, Placeholding, without_condition};
 use dm_dynamodb::value::{AttributeValue, Item, item_to_folded_json, item_to_json};
 use serde_json::Map;
 
-use crate::journal::prepared::{Change, Form, Made, Prepared, Sent};
+use crate::journal::prepared::{Form, Prepared, Sent};
 use crate::operation::Operation;
 
 /// How much of the image a request compares.
@@ -37,7 +38,7 @@ impl Prepared {
     ) -> Option<Sent> {
         match &self.form {
             Form::Own => Some(self.own_request(before, scope, bytes_max)),
-            Form::Rewritten | Form::Statement(_) => self.rewritten_request(before, made, bytes_max),
+            Form::Rewritten | Form::Statement => self.rewritten_request(before, made, bytes_max),
         }
     }
 
@@ -50,7 +51,7 @@ impl Prepared {
                 body.insert("ReturnValues".into(), "ALL_OLD".into());
                 (self.operation(), true)
             }
-            Form::Statement(_) => {
+            Form::Statement => {
                 body.retain(|name, _| OF_STATEMENTS.contains(&name.as_str()));
                 (Operation::ExecuteStatement, false)
             }
@@ -63,20 +64,20 @@ impl Prepared {
     fn own_request(&self, before: Option<&Item>, scope: Scope, bytes_max: usize) -> Sent {
         let operation = self.operation();
         let mut body = self.body.clone();
-        if let Change::Check = self.change {
+        if let Change::Check = self.write.change {
             let (tells_old, bound, repeatable, complete) = (false, false, true, true);
             return Sent { operation, body, tells_old, bound, repeatable, complete, added: 0 };
         }
-        let key = self.key.to_item();
+        let key = self.write.key.to_item();
         let compared = self.compared(before, scope);
         let mut binding = Binding::beside(&body, &key, before, bytes_max);
         let mut complete = binding.presence() & binding.attributes(compared.iter().copied());
-        if !complete && self.condition.is_some() {
+        if !complete && self.write.condition.is_some() {
             // What meets the condition depends on these attributes only: while they are as they were,
             // so is its outcome.
             let rest = without_condition(&body);
             let mut alone = Binding::beside(&rest, &key, before, bytes_max);
-            let names = compared.into_iter().chain(self.depends_on());
+            let names = compared.into_iter().chain(self.write.depends_on());
             if alone.presence() & alone.attributes(names.collect::<BTreeSet<&str>>()) {
                 (body, binding, complete) = (rest, alone, true);
             }
@@ -98,7 +99,7 @@ impl Prepared {
 
     fn compared<'a>(&'a self, before: Option<&'a Item>, scope: Scope) -> BTreeSet<&'a str> {
         let image = before.into_iter().flatten().map(first);
-        match (&self.change, scope) {
+        match (&self.write.change, scope) {
             (Change::Update(update), Scope::Concerned) => update.roots(),
             (Change::Update(update), Scope::Whole) => {
                 update.roots().into_iter().chain(image).collect()
@@ -118,13 +119,13 @@ impl Prepared {
             body.extend(self.body.get(kept).map(|value| (kept.to_owned(), value.clone())));
         }
         body.insert("TableName".into(), self.table.name.as_str().into());
-        let key = self.key.to_item();
+        let key = self.write.key.to_item();
         let mut binding = Binding::beside(&body, &key, before, bytes_max);
-        let depends_on = self.depends_on();
+        let depends_on = self.write.depends_on();
         if !(binding.presence() & binding.attributes(depends_on.iter().copied())) {
             return None;
         }
-        match (&self.change, &made.after) {
+        match (&self.write.change, &made.after) {
             (Change::Put(item), _) => {
                 body.insert("Item".into(), item_to_folded_json(item));
             }
@@ -144,7 +145,7 @@ impl Prepared {
         }
         let others = before.into_iter().flatten().map(first);
         let others = others.filter(|name| !depends_on.contains(name));
-        let (bound, complete) = match self.change {
+        let (bound, complete) = match self.write.change {
             // The rest of an item that is only checked may change.
             Change::Check => (false, true),
             // What is changed is compared already.

@@ -4,6 +4,7 @@ use super::*;
 use dm_dynamodb::error::ErrorCode;
 use dm_dynamodb::expression::SUBSTITUTED_BYTES_MAX;
 use dm_dynamodb::partiql::Statement;
+use dm_dynamodb::request::Request;
 use dm_dynamodb::value::{AttributeValue, item_from_json};
 use serde_json::json;
 
@@ -20,8 +21,10 @@ fn item(json: &Value) -> Item {
     item_from_json(json).unwrap()
 }
 
-fn prepared(kind: Kind, body: &Value) -> Prepared {
-    Parsed::read(kind, body.as_object().unwrap().clone()).unwrap().against(table()).unwrap()
+fn prepared(kind: ChangeKind, body: &Value) -> Prepared {
+    let body = body.as_object().unwrap();
+    let request = SingleWrite::decode(kind, body).unwrap();
+    Prepared::of_request(request, table(), body.clone()).unwrap()
 }
 
 fn request(prepared: &Prepared, read: Option<&Item>, scope: Scope) -> Option<Sent> {
@@ -32,9 +35,9 @@ fn request(prepared: &Prepared, read: Option<&Item>, scope: Scope) -> Option<Sen
 /// A request that is sent, taken as DynamoDB takes it.
 fn again(sent: &Sent) -> Prepared {
     let kind = match sent.operation {
-        Operation::PutItem => Kind::Put,
-        Operation::UpdateItem => Kind::Update,
-        _ => Kind::Delete,
+        Operation::PutItem => ChangeKind::Put,
+        Operation::UpdateItem => ChangeKind::Update,
+        _ => ChangeKind::Delete,
     };
     prepared(kind, &Value::Object(sent.body.clone()))
 }
@@ -45,7 +48,7 @@ fn sent(prepared: &Prepared, read: Option<&Item>, now: Option<&Item>) -> Result<
     again(&sent).evaluate(now).map(|made| made.after)
 }
 
-fn check(kind: Kind, body: &Value) {
+fn check(kind: ChangeKind, body: &Value) {
     let prepared = prepared(kind, body);
     let image = item(&json!({"id": {"S": "a"}, "n": {"N": "1"}, "x": {"S": "y"}}));
     let made = prepared.evaluate(Some(&image)).unwrap();
@@ -74,21 +77,21 @@ fn check(kind: Kind, body: &Value) {
 fn what_is_sent_does_the_same_and_only_to_the_image_that_was_read() {
     let key = json!({"id": {"S": "a"}});
     check(
-        Kind::Update,
+        ChangeKind::Update,
         &json!({"TableName": "t", "Key": key, "UpdateExpression": "ADD #n :m",
             "ConditionExpression": "x = :m0", "ExpressionAttributeNames": {"#n": "n"},
             "ExpressionAttributeValues": {":m": {"N": "1"}, ":m0": {"S": "y"}}}),
     );
-    check(Kind::Put, &json!({"TableName": "t", "Item": {"id": {"S": "a"}}}));
-    check(Kind::Delete, &json!({"TableName": "t", "Key": key}));
+    check(ChangeKind::Put, &json!({"TableName": "t", "Item": {"id": {"S": "a"}}}));
+    check(ChangeKind::Delete, &json!({"TableName": "t", "Key": key}));
     check(
-        Kind::Update,
+        ChangeKind::Update,
         &json!({"TableName": "t", "Key": key, "AttributeUpdates": {
             "n": {"Action": "ADD", "Value": {"N": "5"}}, "x": {"Action": "DELETE"},
         }, "Expected": {"z": {"Exists": false}}}),
     );
     check(
-        Kind::Delete,
+        ChangeKind::Delete,
         &json!({"TableName": "t", "Key": key, "Expected": {"n": {"Value": {"N": "1"}}}}),
     );
 }
@@ -97,7 +100,7 @@ fn what_is_sent_does_the_same_and_only_to_the_image_that_was_read() {
 fn an_attribute_that_older_parameters_want_missing_stays_missing() {
     let body = json!({"TableName": "t", "Item": {"id": {"S": "a"}},
         "Expected": {"z": {"Exists": false}}});
-    let prepared = prepared(Kind::Put, &body);
+    let prepared = prepared(ChangeKind::Put, &body);
     let image = item(&json!({"id": {"S": "a"}}));
     let now = item(&json!({"id": {"S": "a"}, "z": {"N": "1"}}));
     assert!(sent(&prepared, Some(&image), Some(&now)).is_err());
@@ -161,7 +164,7 @@ fn a_condition_that_leaves_no_room_is_replaced_by_what_it_depends_on() {
     let body = json!({"TableName": "t", "Key": key, "UpdateExpression": "SET #n = :two",
         "ConditionExpression": own, "ExpressionAttributeNames": {"#n": "n"},
         "ExpressionAttributeValues": {":n": {"N": "7"}, ":y": {"S": "y"}, ":two": {"N": "2"}}});
-    let update = prepared(Kind::Update, &body);
+    let update = prepared(ChangeKind::Update, &body);
     let sent = request(&update, Some(&image), Scope::Concerned).unwrap();
     assert!(sent.complete && !sent.tells_old);
     let now = item(&json!({"id": {"S": "a"}, "n": {"N": "1"}, "x": {"S": "z"}}));
@@ -175,7 +178,7 @@ fn what_has_no_room_is_sent_as_it_is() {
         .map(|i| (format!("a{i}"), json!({"Action": "PUT", "Value": {"N": "2"}})))
         .collect();
     let body = json!({"TableName": "t", "Key": {"id": {"S": "a"}}, "AttributeUpdates": updates});
-    let update = prepared(Kind::Update, &body);
+    let update = prepared(ChangeKind::Update, &body);
     let image = wide(400);
     assert!(request(&update, Some(&image), Scope::Concerned).is_none());
     let sent = update.as_it_is();
@@ -188,8 +191,13 @@ fn what_has_no_room_is_sent_as_it_is() {
 fn actions_of_transactions_ignore_what_they_do_not_have() {
     let body = json!({"TableName": "t", "Item": {"id": {"S": "a"}}, "ReturnValues": "ALL_NEW",
         "Expected": {"id": {"Exists": false}}});
-    let parsed = Parsed::action(Kind::Put, body.as_object().unwrap()).unwrap();
-    let put = parsed.against(table()).unwrap();
+    let transaction = json!({"TransactItems": [{"Put": body}]});
+    let operation = Operation::TransactWriteItems;
+    let request = Request::decode(operation, transaction.as_object().unwrap()).unwrap();
+    let Request::TransactWrite(mut transaction) = request else { panic!("{request:?}") };
+    let action = transaction.actions.remove(0);
+    let put = Prepared::of_action(action, table(), body.as_object().unwrap()).unwrap();
+    assert_eq!(put.body.keys().collect::<Vec<_>>(), ["TableName", "Item"]);
     let image = item(&json!({"id": {"S": "a"}}));
     assert!(put.evaluate(Some(&image)).is_ok());
 }

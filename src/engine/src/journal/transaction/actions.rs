@@ -4,17 +4,16 @@
 use std::collections::BTreeMap;
 
 use dm_dynamodb::error::{CancellationReason, ServiceError};
+use dm_dynamodb::item_write::Made;
+use dm_dynamodb::request::{ACTIONS, SingleWrite, one_action};
 use dm_dynamodb::schema::ItemKey;
 use dm_dynamodb::value::Item;
 use serde_json::{Map, Value};
 
 use crate::fault::Fault;
 use crate::journal::Journal;
-use crate::journal::prepared::{Kind, Made, Parsed, Prepared};
+use crate::journal::prepared::Prepared;
 use crate::journal::transaction::Images;
-
-/// Actions of one transaction (DynamoDB API Reference).
-const ACTIONS_MAX: usize = 100;
 
 /// One action, or one statement.
 pub enum Action {
@@ -38,40 +37,17 @@ impl Journal {
     /// The actions of a TransactWriteItems.
     pub(in crate::journal::transaction) async fn actions(
         &self,
+        asked: Vec<SingleWrite>,
         body: &Map<String, Value>,
     ) -> Result<Vec<Action>, Fault> {
-        let wrong =
-            || ServiceError::validation("The transaction has no actions that could be read");
-        let asked = body.get("TransactItems").and_then(Value::as_array).ok_or_else(wrong)?;
-        if asked.is_empty() || asked.len() > ACTIONS_MAX {
-            return Err(Fault::validation(
-                "1 validation error detected: Value at 'transactItems' failed to satisfy \
-                 constraint: Member must have length less than or equal to 100 and greater than \
-                 or equal to 1",
-            ));
-        }
-        let mut parsed = Vec::new();
-        for action in asked {
-            let mut members = action.as_object().ok_or_else(wrong)?.iter();
-            let (Some((name, parameters)), None) = (members.next(), members.next()) else {
-                return Err(Fault::validation(
-                    "TransactItems can only contain one of Check, Put, Update or Delete",
-                ));
-            };
-            let kind = match name.as_str() {
-                "Put" => Kind::Put,
-                "Update" => Kind::Update,
-                "Delete" => Kind::Delete,
-                "ConditionCheck" => Kind::Check,
-                _ => return Err(wrong().into()),
-            };
-            parsed.push(Parsed::action(kind, parameters.as_object().ok_or_else(wrong)?)?);
-        }
+        let bodies = body.get(ACTIONS).and_then(Value::as_array).into_iter().flatten();
+        let bodies = bodies.filter_map(|action| Some(one_action(action.as_object()?).ok()?.1));
         let mut prepared = Vec::new();
-        for parsed in parsed {
-            let table = self.images.table(parsed.table()).await?;
-            parsed.check_no_empty_keys(&table)?;
-            prepared.push(parsed.against(table));
+        // The decoded transaction has the order of its body.
+        for (action, parameters) in asked.into_iter().zip(bodies) {
+            let table = self.images.table(&action.table).await?;
+            action.check_no_empty_keys(&table)?;
+            prepared.push(Prepared::of_action(action, table, parameters));
         }
         // What does not fit its table cancels the transaction.
         if prepared.iter().any(Result::is_err) {
@@ -96,7 +72,7 @@ impl Journal {
             return Ok(Images { images, made });
         }
         let items: Vec<_> = actions.iter().map(Action::prepared).collect();
-        let keys: Vec<_> = items.iter().map(|item| (&*item.table, &item.key)).collect();
+        let keys: Vec<_> = items.iter().map(|item| (&*item.table, &item.write.key)).collect();
         let images = self.images.read_together(&keys).await?;
         let made = evaluate(actions, &images)?;
         Ok(Images { images, made })
@@ -113,7 +89,8 @@ impl Journal {
         }
         let mut images = vec![None; actions.len()];
         for places in tables.values() {
-            let keys: Vec<&ItemKey> = places.iter().map(|(_, prepared)| &prepared.key).collect();
+            let keys: Vec<&ItemKey> =
+                places.iter().map(|(_, prepared)| &prepared.write.key).collect();
             let table = &places[0].1.table;
             for ((at, _), image) in places.iter().zip(self.images.read_all(table, &keys).await?) {
                 images[*at] = image;
@@ -137,7 +114,9 @@ pub fn evaluate(actions: &[Action], images: &[Option<Item>]) -> Result<Vec<Made>
 /// Refuses a second action on one item.
 pub fn refuse_twice(actions: &[Action], prepared: &Prepared) -> Result<(), Fault> {
     let mut others = actions.iter().map(Action::prepared);
-    if others.any(|other| other.table.name == prepared.table.name && other.key == prepared.key) {
+    if others.any(|other| {
+        other.table.name == prepared.table.name && other.write.key == prepared.write.key
+    }) {
         return Err(Fault::validation(
             "Transaction request cannot include multiple operations on one item",
         ));

@@ -2,12 +2,14 @@
 //! entries before it.
 
 use dm_dynamodb::idempotency;
+use dm_dynamodb::item_write::Made;
 use dm_dynamodb::journal::{After, Sequence};
+use dm_dynamodb::request::ACTIONS;
 use dm_dynamodb::value::Item;
 use serde_json::{Map, Value, json};
 
 use crate::fault::Fault;
-use crate::journal::prepared::{Made, Scope};
+use crate::journal::prepared::Scope;
 use crate::journal::single::draft;
 use crate::journal::tokens::Token;
 use crate::journal::transaction::actions::Action;
@@ -26,6 +28,8 @@ pub struct Round {
     pub body: Map<String, Value>,
     /// The images that it was made of.
     pub images: Vec<Option<Item>>,
+    /// What it makes of each.
+    pub made: Vec<Made>,
     /// Whether it is the program's, with nothing added.
     pub own_only: bool,
     /// What it leaves, of each action that changes something.
@@ -89,7 +93,7 @@ impl Journal {
             idempotency::TOKEN.into(),
             token.unwrap_or_else(crate::fresh_name::fresh_name).into(),
         );
-        Ok(Round { operation, body, images, own_only, left, entries })
+        Ok(Round { operation, body, images, made, own_only, left, entries })
     }
 }
 
@@ -98,7 +102,7 @@ fn request(asked: &Asked<'_>, bound: Option<Vec<Bound>>) -> (Operation, Map<Stri
     if let Some(bound) = bound {
         let mut body = asked.rest.clone();
         let actions = bound.into_iter().map(|bound| bound.action).collect();
-        body.insert("TransactItems".into(), Value::Array(actions));
+        body.insert(ACTIONS.into(), Value::Array(actions));
         return (Operation::TransactWriteItems, body);
     }
     let mut body = asked.body.clone();

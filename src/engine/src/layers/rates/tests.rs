@@ -3,11 +3,12 @@
 use std::time::Duration;
 
 use super::*;
-use serde_json::json;
+use crate::operation::Operation;
+use serde_json::{Value, json};
 
 fn call(operation: Operation, body: Value) -> Call {
     let Value::Object(body) = body else { unreachable!() };
-    Call { operation, body, invocation: None }
+    Call::new(operation, body)
 }
 
 fn limited(reads: Option<u32>, writes: Option<u32>) -> Rates {

@@ -16,7 +16,7 @@ fn open(folder: &Path) -> Arc<Overlay> {
 
 async fn call(overlay: &Overlay, operation: Operation, body: Value) -> Value {
     let Value::Object(body) = body else { unreachable!() };
-    let answer = overlay.handle(Call { operation, body, invocation: None }).await.unwrap();
+    let answer = overlay.handle(Call::new(operation, body)).await.unwrap();
     serde_json::from_slice(&answer).unwrap_or_default()
 }
 

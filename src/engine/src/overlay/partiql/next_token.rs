@@ -8,8 +8,6 @@ use dm_dynamodb::idempotency;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use crate::overlay::parameters::Parameters;
-
 /// Most characters of one (DynamoDB API Reference).
 const TOKEN_CHARS_MAX: usize = 32_768;
 
@@ -27,20 +25,20 @@ struct Content {
 }
 
 /// The token of a page that ended with this key.
-pub fn token(parameters: Parameters<'_>, after: &Value) -> String {
-    let statement = digest(parameters);
+pub fn token(body: &Value, after: &Value) -> String {
+    let statement = digest(body);
     let content = Content { version: VERSION, statement, after: after.clone() };
     STANDARD.encode(serde_json::json!(content).to_string())
 }
 
 /// The key that a request's token tells of, if it has one.
-pub fn after(parameters: Parameters<'_>) -> Result<Option<Value>, ServiceError> {
-    let Some(text) = parameters.text("NextToken")? else { return Ok(None) };
+pub fn after(body: &Value) -> Result<Option<Value>, ServiceError> {
+    let Some(text) = body.get("NextToken").and_then(Value::as_str) else { return Ok(None) };
     let decoded = (text.len() <= TOKEN_CHARS_MAX).then(|| STANDARD.decode(text).ok()).flatten();
     let content = decoded.and_then(|bytes| serde_json::from_slice::<Content>(&bytes).ok());
     match content.filter(|content| content.version == VERSION) {
         None => Err(invalid()),
-        Some(content) if content.statement == digest(parameters) => Ok(Some(content.after)),
+        Some(content) if content.statement == digest(body) => Ok(Some(content.after)),
         Some(_) => Err(ServiceError::validation("NextToken does not match request")),
     }
 }
@@ -50,8 +48,8 @@ pub fn invalid() -> ServiceError {
     ServiceError::validation("Invalid NextToken")
 }
 
-fn digest(parameters: Parameters<'_>) -> String {
-    let bound = serde_json::json!([parameters.get("Statement"), parameters.get("Parameters")]);
+fn digest(body: &Value) -> String {
+    let bound = serde_json::json!([body.get("Statement"), body.get("Parameters")]);
     STANDARD.encode(idempotency::digest("", &bound))
 }
 
@@ -65,7 +63,7 @@ mod tests {
     }
 
     fn check(request: &Value, expected: Result<Option<Value>, &str>) {
-        let found = after(Parameters::of(request).unwrap()).map_err(|error| error.message);
+        let found = after(request).map_err(|error| error.message);
         assert_eq!(found, expected.map_err(str::to_owned), "{request}");
     }
 
@@ -73,11 +71,11 @@ mod tests {
     fn a_token_belongs_to_its_statement() {
         let key = json!({"id": {"S": "a"}});
         let asked = json!({"Statement": "SELECT 1", "Parameters": [{"S": "a"}], "Limit": 3});
-        let token = token(Parameters::of(&asked).unwrap(), &key);
+        let token = token(&asked, &key);
         check(&request("SELECT 1", &token), Ok(Some(key)));
         let numbers = |text| json!({"Statement": "SELECT 1", "Parameters": [{"NS": text}]});
         let (one, same) = (numbers(json!(["1", "2"])), numbers(json!(["2.0", "1"])));
-        assert_eq!(digest(Parameters::of(&one).unwrap()), digest(Parameters::of(&same).unwrap()));
+        assert_eq!(digest(&one), digest(&same));
         check(&request("SELECT 2", &token), Err("NextToken does not match request"));
         check(&json!({"Statement": "SELECT 1"}), Ok(None));
         let changed = json!({"Statement": "SELECT 1", "NextToken": token});

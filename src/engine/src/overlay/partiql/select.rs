@@ -5,14 +5,14 @@ use std::sync::Arc;
 
 use dm_dynamodb::error::ServiceError;
 use dm_dynamodb::partiql::{ReadPlan, Select};
+use dm_dynamodb::request::CapacityLevel;
 use dm_dynamodb::value::item_from_json;
 use serde_json::{Map, Value};
 
 use crate::fault::Fault;
 use crate::operation::Operation;
 use crate::overlay::Overlay;
-use crate::overlay::capacity::{Atomicity, CapacityLevel, Units};
-use crate::overlay::parameters::Parameters;
+use crate::overlay::capacity::{Atomicity, Units};
 use crate::overlay::partiql::next_token;
 use crate::overlay::read::page::not_built;
 use crate::overlay::read::page_answer::PageAnswer;
@@ -20,14 +20,25 @@ use crate::overlay::read::page_request::{PageRequest, Range, Selected, is_global
 use crate::overlay::state::direction::Direction;
 use crate::overlay::state::table::Table;
 
+/// What a request says beside its SELECT.
+pub struct Asked {
+    /// Whether the latest state is read.
+    pub consistent: bool,
+    /// How many items are evaluated at most.
+    pub limit: Option<u32>,
+    /// How much of the capacity is asked for.
+    pub capacity: CapacityLevel,
+}
+
 impl Overlay {
-    /// One page of a SELECT.
+    /// One page of a SELECT; the body binds its tokens to the statement.
     pub(in crate::overlay::partiql) async fn select(
         &self,
         select: Select,
-        parameters: Parameters<'_>,
+        asked: Asked,
+        body: &Value,
     ) -> Result<Value, Fault> {
-        let after = next_token::after(parameters)?;
+        let after = next_token::after(body)?;
         let table = self.schemas().table_of_items(&select.table).await?;
         if select.index.as_ref().is_some_and(|index| table.unbuilt.contains(index)) {
             return Err(not_built(Operation::ExecuteStatement));
@@ -36,9 +47,9 @@ impl Overlay {
             index: index(&select, &table)?,
             select: Arc::new(select),
             table,
-            limit: parameters.whole("Limit", 1, None)?,
-            consistent: parameters.flag("ConsistentRead")?,
-            level: CapacityLevel::of(parameters)?,
+            limit: asked.limit,
+            consistent: asked.consistent,
+            level: asked.capacity,
         };
         if selected.consistent && is_global(selected.view()) {
             return Err(Fault::validation(
@@ -50,7 +61,7 @@ impl Overlay {
             let begun = ranges.iter().position(|range| holds(range, after));
             ranges.drain(..begun.ok_or_else(next_token::invalid)?);
         }
-        self.page_of_ranges(&selected, ranges, after, parameters).await
+        self.page_of_ranges(&selected, ranges, after, body).await
     }
 
     async fn page_of_ranges(
@@ -58,7 +69,7 @@ impl Overlay {
         selected: &Selected,
         ranges: Vec<Range>,
         mut after: Option<Value>,
-        parameters: Parameters<'_>,
+        body: &Value,
     ) -> Result<Value, Fault> {
         let mut answer = PageAnswer::default();
         let mut units = Units::default();
@@ -79,7 +90,7 @@ impl Overlay {
         let mut told = Map::new();
         told.insert("Items".into(), items.into());
         if let Some(end) = end {
-            told.insert("NextToken".into(), next_token::token(parameters, &end).into());
+            told.insert("NextToken".into(), next_token::token(body, &end).into());
             told.insert("LastEvaluatedKey".into(), end);
         }
         if let Some(capacity) = units.to_json(&selected.table, selected.level) {

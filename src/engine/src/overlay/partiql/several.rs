@@ -3,12 +3,11 @@
 use std::collections::HashSet;
 use std::sync::Arc;
 
-use dm_dynamodb::error::{CancellationReason, ServiceError};
+use dm_dynamodb::error::ServiceError;
 use dm_dynamodb::expression::Projection;
-use dm_dynamodb::partiql::{
-    BATCH_STATEMENTS_MAX, Select, Statement, TRANSACTION_STATEMENTS_MAX, check_batch, check_count,
-    check_transaction, in_transaction, on_item_in_transaction,
-};
+use dm_dynamodb::item_write::ItemWrite;
+use dm_dynamodb::partiql::{Select, Statement, in_transaction, on_item_in_transaction};
+use dm_dynamodb::request::{self, ExecuteBatch, ExecuteTransaction, StatementRequest};
 use dm_dynamodb::schema::ItemKey;
 use dm_dynamodb::value::{Item, item_size, item_to_json};
 use serde_json::{Map, Value, json};
@@ -16,20 +15,19 @@ use serde_json::{Map, Value, json};
 use crate::fault::Fault;
 use crate::operation::Operation;
 use crate::overlay::Overlay;
-use crate::overlay::capacity::{Atomicity, CapacityLevel, TransactionUnits, Units};
-use crate::overlay::parameters::{Parameters, unexpected};
+use crate::overlay::capacity::{Atomicity, TransactionUnits, Units};
 use crate::overlay::partiql::exists_alone;
 use crate::overlay::read::page_request::Shown;
 use crate::overlay::state::table::Table;
 use crate::overlay::state::table::View;
-use crate::overlay::write::calls::{ReturnValues, add_units, insert_capacities};
+use crate::overlay::write::calls::{add_units, insert_capacities};
 use crate::overlay::write::item::Write;
-use crate::overlay::write::transaction::Get;
+use crate::overlay::write::transaction::{Get, all_or_canceled};
 
 /// What one statement of a batch comes to.
 enum Member {
     Read { get: Get, consistent: bool },
-    Write { write: Write, returned: ReturnValues },
+    Write(Write),
 }
 
 /// Why a statement of a batch cannot be carried out. Once its item is known, the answer names the
@@ -45,34 +43,28 @@ impl Member {
     fn item(&self) -> (&Arc<Table>, &ItemKey) {
         match self {
             Self::Read { get, .. } => (&get.table, &get.key),
-            Self::Write { write, .. } => (&write.table, &write.key),
+            Self::Write(write) => write.place(),
         }
     }
 }
 
 impl Overlay {
     /// BatchExecuteStatement: each statement for itself, all of them reading or all writing.
-    pub async fn execute_batch(&self, body: &Value) -> Result<Value, Fault> {
-        let parameters = Parameters::of(body)?;
-        let level = CapacityLevel::of(parameters)?;
-        let asked = listed(parameters, "Statements", BATCH_STATEMENTS_MAX)?;
-        let statements: Vec<_> = asked
-            .iter()
-            .map(|member| self.parsed(Operation::BatchExecuteStatement, *member))
-            .collect();
-        check_batch(&statements)?;
+    pub async fn execute_batch(&self, batch: ExecuteBatch) -> Result<Value, Fault> {
+        let ExecuteBatch { statements, capacity: level } = batch;
+        self.note_unknown(Operation::BatchExecuteStatement, &statements);
         let mut members = Vec::new();
-        for (statement, parameters) in statements.into_iter().zip(asked) {
-            members.push(self.member(statement, parameters).await?);
+        for one in statements {
+            members.push(self.member(one).await?);
         }
         let mut seen = HashSet::new();
         let items = members.iter().filter_map(|member| member.as_ref().ok()).map(Member::item);
         if !items.clone().all(|(table, key)| seen.insert((table.number, key))) {
-            return Err(Fault::validation("Provided list of item keys contains duplicates"));
+            return Err(request::duplicate_keys().into());
         }
         // Before the first write, so that nothing that fails on the way leaves half a batch.
         let written = members.iter().filter_map(|member| match member {
-            Ok(Member::Write { write, .. }) => Some((&write.table, &write.key)),
+            Ok(Member::Write(write)) => Some(write.place()),
             Ok(Member::Read { .. }) | Err(_) => None,
         });
         self.look_at_all(written).await?;
@@ -84,9 +76,7 @@ impl Overlay {
                 Ok(Member::Read { get, consistent }) => {
                     self.read_member(&get, consistent, &mut used).await?
                 }
-                Ok(Member::Write { write, returned }) => {
-                    self.write_member(&write, returned, &mut used)?
-                }
+                Ok(Member::Write(write)) => self.write_member(&write, &mut used)?,
             });
         }
         let mut answer = Map::new();
@@ -95,12 +85,9 @@ impl Overlay {
         Ok(Value::Object(answer))
     }
 
-    async fn member(
-        &self,
-        statement: Result<Statement, ServiceError>,
-        parameters: Parameters<'_>,
-    ) -> Result<Result<Member, Refusal>, Fault> {
+    async fn member(&self, one: StatementRequest) -> Result<Result<Member, Refusal>, Fault> {
         let unnamed = |error| Ok(Err(Refusal { table: None, error }));
+        let StatementRequest { statement, consistent, shows_on_failure, .. } = one;
         let statement = match statement {
             Ok(Statement::Exists(_)) => return unnamed(exists_alone()),
             Ok(statement) => statement,
@@ -115,7 +102,6 @@ impl Overlay {
             return match select.single_item(&table.schema) {
                 Ok(Some(key)) => {
                     let shown = shown(select);
-                    let consistent = parameters.flag("ConsistentRead")?;
                     Ok(Ok(Member::Read { get: Get { table, key, shown }, consistent }))
                 }
                 Ok(None) => {
@@ -124,18 +110,14 @@ impl Overlay {
                 Err(error) => unnamed(error),
             };
         }
-        let on_item = match statement.on_item(&table.schema) {
-            Ok(on_item) => on_item,
+        let item = match statement.on_item(&table.schema) {
+            Ok(item) => ItemWrite { shows_on_failure, ..item },
             Err(error) => return unnamed(error),
         };
-        let returned = ReturnValues::of_statement(on_item.returning);
-        match Write::of_statement(Arc::clone(&table), on_item, parameters) {
-            Ok(write) => Ok(Ok(Member::Write { write, returned })),
-            Err(Fault::Service(error)) => {
-                Ok(Err(Refusal { table: Some(table.schema.name.clone()), error }))
-            }
-            Err(fault) => Err(fault),
-        }
+        Ok(match item.check_keys(&table.schema) {
+            Ok(()) => Ok(Member::Write(Write { table, item })),
+            Err(error) => Err(Refusal { table: Some(table.schema.name.clone()), error }),
+        })
     }
 
     async fn read_member(
@@ -152,16 +134,11 @@ impl Overlay {
         Ok(response(&get.table, item.map(|item| get.shown.of(&item))))
     }
 
-    fn write_member(
-        &self,
-        write: &Write,
-        returned: ReturnValues,
-        used: &mut Used,
-    ) -> Result<Value, Fault> {
+    fn write_member(&self, write: &Write, used: &mut Used) -> Result<Value, Fault> {
         match self.carry_out(write) {
-            Ok((written, units)) => {
-                add_units(used, &write.table, &units);
-                Ok(response(&write.table, returned.image(&written)))
+            Ok(written) => {
+                add_units(used, &write.table, &written.units);
+                Ok(response(&write.table, written.image))
             }
             Err(Fault::Service(error)) => Ok(refused(Some(&write.table.schema.name), &error)),
             Err(fault) => Err(fault),
@@ -169,66 +146,45 @@ impl Overlay {
     }
 
     /// ExecuteTransaction: all statements or none.
-    pub async fn execute_transaction(&self, body: &Value) -> Result<Value, Fault> {
-        let parameters = Parameters::of(body)?;
-        parameters.token()?;
-        let level = CapacityLevel::of(parameters)?;
-        let asked = listed(parameters, STATEMENTS, TRANSACTION_STATEMENTS_MAX)?;
-        let statements: Vec<Statement> = asked
-            .iter()
-            .map(|member| self.parsed(Operation::ExecuteTransaction, *member))
-            .collect::<Result<_, _>>()?;
-        check_transaction(&statements)?;
-        let mut tables = Vec::new();
-        for statement in &statements {
+    pub async fn execute_transaction(&self, asked: ExecuteTransaction) -> Result<Value, Fault> {
+        let ExecuteTransaction { statements: asked, token, capacity } = asked;
+        self.note_unknown(Operation::ExecuteTransaction, &asked);
+        let (mut statements, mut tables) = (Vec::new(), Vec::new());
+        for one in asked {
+            statements.push((one.statement?, one.shows_on_failure));
+        }
+        for (statement, _) in &statements {
             tables.push(self.schemas().table_of_items(statement.table()).await?);
         }
-        if statements.iter().any(|statement| matches!(statement, Statement::Select(_))) {
+        if statements.iter().any(|(statement, _)| matches!(statement, Statement::Select(_))) {
+            let statements = statements.into_iter().map(|(statement, _)| statement);
             let gets = gets(statements, tables)?;
-            return self.read_together(&gets, level).await;
+            return self.read_together(&gets, capacity).await;
         }
-        let (mut writes, mut reasons) = (Vec::new(), Vec::new());
-        for (at, ((statement, table), parameters)) in
-            statements.iter().zip(tables).zip(asked).enumerate()
+        let mut writes = Vec::new();
+        for (at, ((statement, shows_on_failure), table)) in
+            statements.into_iter().zip(tables).enumerate()
         {
-            let on_item = on_item_in_transaction(at, statement, &table.schema)?;
-            match on_item
-                .map_err(Fault::from)
-                .and_then(|on_item| Write::of_statement(table, on_item, parameters))
-            {
-                Ok(write) => {
-                    writes.push(write);
-                    reasons.push(CancellationReason::none());
-                }
-                Err(Fault::Service(error)) => reasons.push(CancellationReason::of(error)),
-                Err(fault) => return Err(fault),
-            }
+            let item = on_item_in_transaction(at, statement, &table.schema)?;
+            let item = item.and_then(|item| item.check_keys(&table.schema).map(|()| item));
+            writes.push(item.map(|item| {
+                let item = ItemWrite { shows_on_failure, ..item };
+                Write { table, item }
+            }));
         }
-        if writes.len() < statements.len() {
-            return Err(ServiceError::transaction_canceled(reasons).into());
-        }
-        let mut answer = self.write_together(parameters, STATEMENTS, &writes).await?;
+        let writes = all_or_canceled(writes)?;
+        let mut answer = self.write_together(&writes, token.as_ref(), capacity).await?;
         answer.insert("Responses".into(), json!([]));
         Ok(Value::Object(answer))
     }
 }
 
-/// The parameter that lists a transaction's statements.
-const STATEMENTS: &str = "TransactStatements";
-
-fn listed<'a>(
-    parameters: Parameters<'a>,
-    name: &str,
-    at_most: usize,
-) -> Result<Vec<Parameters<'a>>, Fault> {
-    let listed = parameters.required(name)?.as_array().ok_or_else(unexpected)?;
-    check_count(listed.len(), name, at_most)?;
-    Ok(listed.iter().map(Parameters::of).collect::<Result<_, _>>()?)
-}
-
-fn gets(statements: Vec<Statement>, tables: Vec<Arc<Table>>) -> Result<Vec<Get>, ServiceError> {
+fn gets(
+    statements: impl Iterator<Item = Statement>,
+    tables: Vec<Arc<Table>>,
+) -> Result<Vec<Get>, ServiceError> {
     let mut gets = Vec::new();
-    for (at, (statement, table)) in statements.into_iter().zip(tables).enumerate() {
+    for (at, (statement, table)) in statements.zip(tables).enumerate() {
         // Transactions do not mix, so there are no others.
         let Statement::Select(select) = statement else { continue };
         let key = select.single_item(&table.schema)?.ok_or_else(|| {

@@ -13,7 +13,7 @@ use serde_json::{Map, Value, json};
 use crate::fault::Fault;
 use crate::operation::{Operation, ReadOperation};
 use crate::overlay::Overlay;
-use crate::overlay::capacity::{Atomicity, CapacityLevel, TransactionUnits, Units};
+use crate::overlay::capacity::{Atomicity, TransactionUnits, Units};
 use crate::overlay::parameters::{Parameters, unexpected};
 use crate::overlay::state::table::Table;
 use crate::overlay::state::table::View;
@@ -86,7 +86,7 @@ impl Overlay {
         item: Option<&Item>,
     ) -> Result<Bytes, Fault> {
         let how = HowToRead::of(parameters, table)?;
-        let level = CapacityLevel::of(parameters)?;
+        let level = parameters.capacity();
         let view = View { table, index: None };
         let bytes = item.map_or(0, item_size);
         let units = Units::of_read(view, bytes, how.consistent, Atomicity::Single);
@@ -159,7 +159,7 @@ impl Overlay {
         parameters: Parameters<'_>,
         splits: Vec<(String, Split)>,
     ) -> Result<Bytes, Fault> {
-        let level = CapacityLevel::of(parameters)?;
+        let level = parameters.capacity();
         let asked = parameters.required("RequestItems")?;
         let mut unknown = Map::new();
         for (name, split) in &splits {

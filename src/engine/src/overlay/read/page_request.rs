@@ -8,13 +8,12 @@ use dm_dynamodb::expression::{
 };
 use dm_dynamodb::parameters::{Parameters as Expressions, RequestKind};
 use dm_dynamodb::partiql::Select as Selection;
-use dm_dynamodb::request;
+use dm_dynamodb::request::{self, CapacityLevel};
 use dm_dynamodb::schema::{IndexKind, IndexProjection, IndexSchema, ItemKey};
 use dm_dynamodb::value::{Item, item_from_json};
 
 use crate::fault::Fault;
 use crate::operation::Operation;
-use crate::overlay::capacity::CapacityLevel;
 use crate::overlay::parameters::Parameters;
 use crate::overlay::state::direction::Direction;
 use crate::overlay::state::table::Table;
@@ -182,7 +181,7 @@ impl PageRequest {
             limit: parameters.whole("Limit", 1, None)?,
             start,
             consistent,
-            level: CapacityLevel::of(parameters)?,
+            level: parameters.capacity(),
             index,
             table,
         })

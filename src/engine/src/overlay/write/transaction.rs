@@ -5,31 +5,24 @@ use std::sync::{Arc, PoisonError};
 
 use crate::limits;
 use dm_dynamodb::error::{CancellationReason, ServiceError};
-use dm_dynamodb::idempotency;
+use dm_dynamodb::idempotency::{self, ClientToken};
+use dm_dynamodb::item_write::Made;
 use dm_dynamodb::parameters::RequestKind;
+use dm_dynamodb::request::{CapacityLevel, SingleWrite, TransactWrite};
 use dm_dynamodb::schema::ItemKey;
 use dm_dynamodb::value::{Item, item_size, item_to_json};
 use serde_json::{Map, Value};
 use tokio::time::Instant;
 
 use crate::fault::Fault;
-use crate::journal::prepared::{Kind, Parsed};
 use crate::overlay::Overlay;
-use crate::overlay::capacity::{Atomicity, CapacityLevel, TransactionUnits, Units};
+use crate::overlay::capacity::{Atomicity, TransactionUnits, Units};
 use crate::overlay::parameters::{Parameters, unexpected};
 use crate::overlay::read::page_request::Shown;
 use crate::overlay::state::table::Table;
 use crate::overlay::state::table::View;
-use crate::overlay::write::calls::{
-    add_units, asks_for_collection_metrics, insert_capacities, insert_collections,
-};
-use crate::overlay::write::item::{Write, Written};
-
-/// Actions of one transaction (DynamoDB API Reference).
-const ACTIONS_MAX: usize = 100;
-
-/// The parameter that lists them.
-const ACTIONS: &str = "TransactItems";
+use crate::overlay::write::calls::{add_units, insert_capacities, insert_collections};
+use crate::overlay::write::item::Write;
 
 /// Bytes of all items of one transaction (DynamoDB API Reference: 4 MB).
 const TRANSACTION_BYTES_MAX: usize = 4 * 1024 * 1024;
@@ -40,18 +33,18 @@ pub struct Tokens(HashMap<String, ([u8; 32], Instant)>);
 
 impl Tokens {
     /// Whether a call with this token was done before; with other parameters it is an error.
-    fn is_repeated(&mut self, token: &str, digest: [u8; 32]) -> Result<bool, ServiceError> {
+    fn is_repeated(&mut self, token: &ClientToken) -> Result<bool, ServiceError> {
         self.0.retain(|_, (_, at)| at.elapsed() < limits::REMEMBERED_ANSWER_AGE_MAX);
-        match self.0.get(token) {
+        match self.0.get(&token.text) {
             None => Ok(false),
-            Some((known, _)) if *known == digest => Ok(true),
+            Some((known, _)) if *known == token.digest => Ok(true),
             Some(_) => Err(idempotency::mismatch()),
         }
     }
 
-    fn remember(&mut self, token: &str, digest: [u8; 32]) {
+    fn remember(&mut self, token: &ClientToken) {
         if self.0.len() < limits::REMEMBERED_TOKENS_MAX {
-            self.0.insert(token.to_owned(), (digest, Instant::now()));
+            self.0.insert(token.text.clone(), (token.digest, Instant::now()));
         }
     }
 }
@@ -68,46 +61,36 @@ pub struct Get {
 
 impl Overlay {
     /// TransactWriteItems.
-    pub async fn transact_write(&self, body: &Value) -> Result<Value, Fault> {
-        let parameters = Parameters::of(body)?;
-        parameters.token()?;
-        CapacityLevel::of(parameters)?;
-        let metrics = asks_for_collection_metrics(parameters)?;
-        let mut writes = self.writes(actions(parameters)?).await?;
-        let mut answer = self.write_together(parameters, ACTIONS, &writes).await?;
-        if metrics {
-            writes.retain(Write::changes);
+    pub async fn transact_write(&self, request: TransactWrite) -> Result<Value, Fault> {
+        let TransactWrite { actions, token, capacity, collection_metrics } = request;
+        let mut writes = self.writes(actions).await?;
+        let mut answer = self.write_together(&writes, token.as_ref(), capacity).await?;
+        if collection_metrics {
+            writes.retain(|write| write.item.changes());
             insert_collections(&mut answer, &writes);
         }
         Ok(Value::Object(answer))
     }
 
-    /// Carries out all of a transaction's writes, or none. `member` is the parameter that lists them.
+    /// Carries out all of a transaction's writes, or none.
     pub async fn write_together(
         &self,
-        parameters: Parameters<'_>,
-        member: &str,
         writes: &[Write],
+        token: Option<&ClientToken>,
+        level: CapacityLevel,
     ) -> Result<Map<String, Value>, Fault> {
-        let level = CapacityLevel::of(parameters)?;
-        refuse_twice(writes.iter().map(|write| (&write.table, &write.key)))?;
-        let token = parameters.token()?;
-        // Of what the transaction does; how it is answered may differ.
-        let digest = idempotency::digest(member, parameters.get(member).unwrap_or(&Value::Null));
-        self.look_at_all(writes.iter().map(|write| (&write.table, &write.key))).await?;
+        refuse_twice(writes.iter().map(Write::place))?;
+        self.look_at_all(writes.iter().map(Write::place)).await?;
 
         let mut used: Vec<(Arc<Table>, Units)> = Vec::new();
-        let kind = match self.commit_once(token, digest, writes)? {
+        let kind = match self.commit_once(token, writes)? {
             // The first call did it; this one reads the items, and changes nothing.
             None => {
                 self.count_repeated(writes, &mut used)?;
                 TransactionUnits::Read
             }
             Some(done) => {
-                for (write, written) in writes.iter().zip(done) {
-                    let (before, after) = (written.before.as_ref(), written.after.as_ref());
-                    let atomicity = Atomicity::Transaction;
-                    let units = Units::of_write(&write.table, before, after, atomicity);
+                for (write, units) in writes.iter().zip(done) {
                     self.tally().write_units(units.total());
                     add_units(&mut used, &write.table, &units);
                 }
@@ -120,68 +103,42 @@ impl Overlay {
     }
 
     /// The writes of a transaction. What does not fit its table cancels it.
-    async fn writes(&self, actions: &[Value]) -> Result<Vec<Write>, Fault> {
-        let parsed: Vec<Parsed> = actions.iter().map(parsed).collect::<Result<_, _>>()?;
-        let mut writes = Vec::with_capacity(parsed.len());
-        for parsed in parsed {
-            let table = self.schemas().table_of_items(parsed.table()).await?;
-            parsed.check_no_empty_keys(&table.schema)?;
-            let (kind, body) = (parsed.kind(), Value::Object(parsed.into_body()));
-            let parameters = Parameters::of(&body)?;
-            let write = match kind {
-                Kind::Check => Write::check(table, parameters),
-                Kind::Put => Write::put(table, parameters),
-                Kind::Delete => Write::delete(table, parameters),
-                Kind::Update => Write::update(table, parameters),
-            };
-            writes.push(match write {
-                Ok(write) => Ok(write),
-                Err(Fault::Service(error)) => Err(error),
-                Err(other) => return Err(other),
-            });
+    async fn writes(&self, actions: Vec<SingleWrite>) -> Result<Vec<Write>, Fault> {
+        let mut writes = Vec::with_capacity(actions.len());
+        for action in actions {
+            let table = self.schemas().table_of_items(&action.table).await?;
+            action.check_no_empty_keys(&table.schema)?;
+            writes.push(action.against(&table.schema).map(|item| Write { table, item }));
         }
-        if writes.iter().any(Result::is_err) {
-            let reason = |write: Result<Write, ServiceError>| {
-                write.err().map_or_else(CancellationReason::none, CancellationReason::of)
-            };
-            let reasons = writes.into_iter().map(reason).collect();
-            return Err(ServiceError::transaction_canceled(reasons).into());
-        }
-        Ok(writes.into_iter().flatten().collect())
+        all_or_canceled(writes)
     }
 
-    /// Evaluates all writes on one state, and keeps them if none fails.
-    fn commit(&self, writes: &[Write]) -> Result<Vec<Written>, Fault> {
+    /// Evaluates all writes on one state, and keeps them if none fails. Returns the units of each.
+    fn commit(&self, writes: &[Write]) -> Result<Vec<Units>, Fault> {
         let mut state = self.state();
-        let (mut done, mut entries) = (Vec::new(), Vec::new());
-        let mut reasons = Vec::new();
+        let (mut made, mut entries) = (Vec::new(), Vec::new());
         for write in writes {
-            let entry = state.entry(&write.table, &write.key)?.unwrap_or_default();
-            match write.evaluate(entry.now.clone()) {
-                Ok(written) => {
-                    done.push(written);
-                    entries.push(entry);
-                    reasons.push(CancellationReason::none());
-                }
-                Err(error) => reasons.push(CancellationReason::of(error)),
-            }
+            let entry = state.entry(&write.table, write.key())?.unwrap_or_default();
+            made.push(write.item.evaluate(&write.table.schema, entry.now.as_ref()));
+            entries.push(entry);
         }
-        if done.len() < writes.len() {
-            return Err(ServiceError::transaction_canceled(reasons).into());
-        }
-        let bytes: usize = done.iter().filter_map(|w| w.after.as_ref()).map(item_size).sum();
+        let made: Vec<Made> = all_or_canceled(made)?;
+        let bytes: usize = made.iter().filter_map(|made| made.after.as_ref()).map(item_size).sum();
         if bytes > TRANSACTION_BYTES_MAX {
             return Err(Fault::validation(
                 "Transaction item size has exceeded the maximum allowed size",
             ));
         }
-        for ((write, written), entry) in writes.iter().zip(&done).zip(entries) {
-            if write.changes() {
-                let after = entry.written_as(written.after.clone());
-                state.put(&write.table, &write.key, Some(&entry), &after)?;
+        let mut units = Vec::with_capacity(writes.len());
+        for ((write, made), entry) in writes.iter().zip(made).zip(entries) {
+            let (before, after) = (entry.now.as_ref(), made.after.as_ref());
+            units.push(Units::of_write(&write.table, before, after, Atomicity::Transaction));
+            if write.item.changes() {
+                let after = entry.written_as(made.after);
+                state.put(&write.table, write.key(), Some(&entry), &after)?;
             }
         }
-        Ok(done)
+        Ok(units)
     }
 
     fn count_repeated(
@@ -190,7 +147,7 @@ impl Overlay {
         used: &mut Vec<(Arc<Table>, Units)>,
     ) -> Result<(), Fault> {
         for write in writes {
-            let entry = self.state().entry(&write.table, &write.key)?;
+            let entry = self.state().entry(&write.table, write.key())?;
             let bytes = entry.and_then(|entry| entry.now).as_ref().map_or(0, item_size);
             let view = View { table: &write.table, index: None };
             let units = Units::of_read(view, bytes, true, Atomicity::Transaction);
@@ -221,26 +178,26 @@ impl Overlay {
     /// with one token that come at once are one after the other here.
     fn commit_once(
         &self,
-        token: Option<&str>,
-        digest: [u8; 32],
+        token: Option<&ClientToken>,
         writes: &[Write],
-    ) -> Result<Option<Vec<Written>>, Fault> {
+    ) -> Result<Option<Vec<Units>>, Fault> {
         let Some(token) = token else { return self.commit(writes).map(Some) };
         let mut tokens = self.tokens.lock().unwrap_or_else(PoisonError::into_inner);
-        if tokens.is_repeated(token, digest)? {
+        if tokens.is_repeated(token)? {
             return Ok(None);
         }
-        let done = self.commit(writes)?;
-        tokens.remember(token, digest);
-        Ok(Some(done))
+        let units = self.commit(writes)?;
+        tokens.remember(token);
+        Ok(Some(units))
     }
 
     /// TransactGetItems.
     pub async fn transact_get(&self, body: &Value) -> Result<Value, Fault> {
         let parameters = Parameters::of(body)?;
-        let level = CapacityLevel::of(parameters)?;
+        let level = parameters.capacity();
         let mut gets = Vec::new();
-        for action in actions(parameters)? {
+        let actions = parameters.required("TransactItems")?.as_array().ok_or_else(unexpected)?;
+        for action in actions {
             gets.push(self.get_action(Parameters::of(action)?).await?);
         }
         self.read_together(&gets, level).await
@@ -290,36 +247,16 @@ impl Overlay {
     }
 }
 
-/// One action, checked as far as that needs no table.
-fn parsed(action: &Value) -> Result<Parsed, Fault> {
-    let action = Parameters::of(action)?;
-    let kinds = [
-        ("ConditionCheck", Kind::Check),
-        ("Put", Kind::Put),
-        ("Delete", Kind::Delete),
-        ("Update", Kind::Update),
-    ];
-    let given: Vec<_> = kinds.into_iter().filter(|(name, _)| action.get(name).is_some()).collect();
-    let [(name, kind)] = given.as_slice() else {
-        return Err(Fault::validation(
-            "TransactItems can only contain one of Check, Put, Update or Delete",
-        ));
+/// All of a transaction's parts, or its error with the reason of each.
+pub fn all_or_canceled<T>(parts: Vec<Result<T, ServiceError>>) -> Result<Vec<T>, Fault> {
+    if parts.iter().all(Result::is_ok) {
+        return Ok(parts.into_iter().flatten().collect());
+    }
+    let reason = |part: Result<T, ServiceError>| {
+        part.err().map_or_else(CancellationReason::none, CancellationReason::of)
     };
-    let parameters = action.required(name)?.as_object().ok_or_else(unexpected)?;
-    Ok(Parsed::action(*kind, parameters)?)
-}
-
-fn actions(parameters: Parameters<'_>) -> Result<&Vec<Value>, Fault> {
-    let actions = parameters.required(ACTIONS)?.as_array().ok_or_else(unexpected)?;
-    let bound = match actions.len() {
-        0 => "greater than or equal to 1",
-        1..=ACTIONS_MAX => return Ok(actions),
-        _ => "less than or equal to 100",
-    };
-    Err(Fault::validation(format!(
-        "1 validation error detected: Value '[]' at 'transactItems' failed to satisfy constraint: \
-         Member must have length {bound}"
-    )))
+    let reasons = parts.into_iter().map(reason).collect();
+    Err(ServiceError::transaction_canceled(reasons).into())
 }
 
 fn refuse_twice<'w>(

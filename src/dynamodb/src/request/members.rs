@@ -1,0 +1,101 @@
+//! Members of requests whose types and limits were checked before: what is not there, or was found to
+//! be of another type, is as if absent.
+
+use serde_json::{Map, Value};
+
+use crate::error::ServiceError;
+use crate::value::{Item, bool_from_json, item_from_json, unfolded};
+
+type Result<T> = std::result::Result<T, ServiceError>;
+
+/// How much of its consumed capacity a request asks for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum CapacityLevel {
+    /// Nothing.
+    None,
+    /// The sum.
+    Total,
+    /// The sum, and the parts of the table and of each index.
+    Indexes,
+}
+
+impl CapacityLevel {
+    /// What a body's ReturnConsumedCapacity asks for.
+    pub fn of(body: &Map<String, Value>) -> Self {
+        match text(body, "ReturnConsumedCapacity") {
+            Some("INDEXES") => Self::Indexes,
+            Some("TOTAL") => Self::Total,
+            _ => Self::None,
+        }
+    }
+}
+
+/// A member; null is as if absent.
+pub fn given<'a>(body: &'a Map<String, Value>, name: &str) -> Option<&'a Value> {
+    body.get(name).filter(|value| !value.is_null())
+}
+
+/// A string.
+pub fn text<'a>(body: &'a Map<String, Value>, name: &str) -> Option<&'a str> {
+    given(body, name).and_then(Value::as_str)
+}
+
+/// A truth value; absent is false.
+pub fn flag(body: &Map<String, Value>, name: &str) -> Result<bool> {
+    given(body, name).map_or(Ok(false), bool_from_json)
+}
+
+/// A number of items. One that is not whole, or is too large, has no meaning to us: it is rejected.
+pub fn count(body: &Map<String, Value>, name: &str) -> Result<Option<u32>> {
+    let Some(number) = given(body, name) else { return Ok(None) };
+    let number = number.as_u64().and_then(|number| u32::try_from(number).ok());
+    number.map(Some).ok_or_else(unexpected)
+}
+
+/// An item or a key that must be there.
+pub fn item(body: &Map<String, Value>, name: &str) -> Result<Item> {
+    given(body, name).map_or_else(|| Err(missing(name)), item_from_json)
+}
+
+/// The structures of a list. Nothing else can stand in one but null, which is rejected: it would be
+/// dropped.
+pub fn listed<'a>(
+    body: &'a Map<String, Value>,
+    name: &str,
+) -> impl Iterator<Item = Result<&'a Map<String, Value>>> {
+    let list = given(body, name).and_then(Value::as_array);
+    let structure = |element: &'a Value| element.as_object().ok_or_else(unexpected);
+    list.into_iter().flatten().map(structure)
+}
+
+/// The members of a map. A folded one has none: it was read already.
+pub fn mapped<'a>(
+    body: &'a Map<String, Value>,
+    name: &str,
+) -> impl Iterator<Item = (&'a String, &'a Value)> {
+    let map = given(body, name).filter(|map| unfolded(map).is_none());
+    map.and_then(Value::as_object).into_iter().flatten()
+}
+
+/// Whether ReturnItemCollectionMetrics asks for sizes.
+pub fn collection_metrics(body: &Map<String, Value>) -> bool {
+    text(body, "ReturnItemCollectionMetrics") == Some("SIZE")
+}
+
+/// Whether the error of a failed condition shows the item.
+pub fn shows_on_failure(body: &Map<String, Value>) -> bool {
+    text(body, "ReturnValuesOnConditionCheckFailure") == Some("ALL_OLD")
+}
+
+fn unexpected() -> ServiceError {
+    ServiceError::serialization("Unexpected value type in payload")
+}
+
+fn missing(name: &str) -> ServiceError {
+    let (first, rest) = name.split_at(1);
+    ServiceError::validation(format!(
+        "1 validation error detected: Value null at '{}{rest}' failed to satisfy constraint: \
+         Member must not be null",
+        first.to_ascii_lowercase()
+    ))
+}

@@ -1,0 +1,125 @@
+//! ExecuteStatement, BatchExecuteStatement and ExecuteTransaction: statements, each parsed once.
+
+use serde_json::{Map, Value};
+
+use super::members::{CapacityLevel, count, flag, given, listed, shows_on_failure, text};
+use crate::error::ServiceError;
+use crate::idempotency::ClientToken;
+use crate::partiql::{
+    BATCH_STATEMENTS_MAX, Statement, TRANSACTION_STATEMENTS_MAX, check_batch, check_count,
+    check_transaction,
+};
+use crate::value::AttributeValue;
+
+type Result<T> = std::result::Result<T, ServiceError>;
+
+/// The parameter that lists the statements of a transaction.
+pub const STATEMENTS: &str = "TransactStatements";
+
+/// One statement with its parameters.
+#[derive(Clone, Debug, PartialEq)]
+pub struct StatementRequest {
+    /// The statement, or why it is not understood. In a batch that is no error of the request.
+    pub statement: Result<Statement>,
+    /// Whether it reads the latest state.
+    pub consistent: bool,
+    /// Whether the error of a failed condition shows the item.
+    pub shows_on_failure: bool,
+}
+
+/// An ExecuteStatement.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Execute {
+    /// The statement.
+    pub one: StatementRequest,
+    /// How many items are evaluated at most.
+    pub limit: Option<u32>,
+    /// How much of its capacity is asked for.
+    pub capacity: CapacityLevel,
+}
+
+/// A BatchExecuteStatement.
+#[derive(Clone, Debug, PartialEq)]
+pub struct ExecuteBatch {
+    /// The statements, in its order.
+    pub statements: Vec<StatementRequest>,
+    /// How much of its capacity is asked for.
+    pub capacity: CapacityLevel,
+}
+
+/// An ExecuteTransaction.
+#[derive(Clone, Debug, PartialEq)]
+pub struct ExecuteTransaction {
+    /// The statements, in its order.
+    pub statements: Vec<StatementRequest>,
+    /// Its token.
+    pub token: Option<ClientToken>,
+    /// How much of its capacity is asked for.
+    pub capacity: CapacityLevel,
+}
+
+impl StatementRequest {
+    fn decode(body: &Map<String, Value>) -> Result<Self> {
+        let consistent = flag(body, "ConsistentRead")?;
+        let (statement, shows_on_failure) = (parse(body), shows_on_failure(body));
+        Ok(Self { statement, consistent, shows_on_failure })
+    }
+
+    /// Whether it is understood, and only reads.
+    pub fn reads(&self) -> bool {
+        self.statement.as_ref().is_ok_and(Statement::is_read)
+    }
+}
+
+impl Execute {
+    /// Decodes a body.
+    pub(super) fn decode(body: &Map<String, Value>) -> Result<Self> {
+        let one = StatementRequest::decode(body)?;
+        Ok(Self { one, limit: count(body, "Limit")?, capacity: CapacityLevel::of(body) })
+    }
+}
+
+impl ExecuteBatch {
+    /// Decodes a body.
+    pub(super) fn decode(body: &Map<String, Value>) -> Result<Self> {
+        let statements = statements(body, "Statements", BATCH_STATEMENTS_MAX)?;
+        check_batch(statements.iter().filter_map(|one| one.statement.as_ref().ok()))?;
+        Ok(Self { statements, capacity: CapacityLevel::of(body) })
+    }
+}
+
+impl ExecuteTransaction {
+    /// Decodes a body.
+    pub(super) fn decode(body: &Map<String, Value>) -> Result<Self> {
+        let statements = statements(body, STATEMENTS, TRANSACTION_STATEMENTS_MAX)?;
+        let understood: Vec<&Statement> =
+            statements.iter().filter_map(|one| one.statement.as_ref().ok()).collect();
+        // A statement that is not understood is what is wrong with the request.
+        if understood.len() == statements.len() {
+            check_transaction(&understood)?;
+        }
+        Ok(Self {
+            statements,
+            token: ClientToken::of(body, STATEMENTS)?,
+            capacity: CapacityLevel::of(body),
+        })
+    }
+}
+
+fn statements(
+    body: &Map<String, Value>,
+    name: &str,
+    at_most: usize,
+) -> Result<Vec<StatementRequest>> {
+    let (first, rest) = name.split_at(1);
+    let member = format!("{}{rest}", first.to_ascii_lowercase());
+    check_count(listed(body, name).count(), &member, at_most)?;
+    listed(body, name).map(|one| StatementRequest::decode(one?)).collect()
+}
+
+fn parse(body: &Map<String, Value>) -> Result<Statement> {
+    let parameters = given(body, "Parameters").and_then(Value::as_array);
+    let parameters = parameters.into_iter().flatten().map(AttributeValue::from_json);
+    let parameters: Vec<AttributeValue> = parameters.collect::<Result<_>>()?;
+    Statement::parse(text(body, "Statement").unwrap_or_default(), &parameters)
+}
