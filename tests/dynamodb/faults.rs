@@ -63,6 +63,11 @@ impl Fuse {
         let _ = self.dead.subscribe().wait_for(|dead| *dead).await;
     }
 
+    /// Dies at once, whatever the number of its calls.
+    pub fn die(&self) {
+        self.dead.send_replace(true);
+    }
+
     /// Does a call, unless it is dead.
     pub async fn pass<T>(&self, call: impl Future<Output = T>) -> T {
         if *self.dead.borrow() {
