@@ -122,7 +122,11 @@ impl Parameters {
         Ok(found)
     }
 
-    fn read_expressions(&mut self, kind: RequestKind, request: &Map<String, Value>) -> Result<()> {
+    pub(crate) fn read_expressions(
+        &mut self,
+        kind: RequestKind,
+        request: &Map<String, Value>,
+    ) -> Result<()> {
         let text = |expression: ExpressionKind| {
             let allowed = kind.expressions().contains(&expression);
             let json = if allowed { present(request, expression.name()) } else { None };

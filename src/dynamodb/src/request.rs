@@ -6,10 +6,11 @@
 
 mod batch_write;
 mod constraints;
-mod content;
+mod get;
 mod items;
 mod members;
 mod model;
+mod page;
 mod statement;
 mod tables;
 mod transaction;
@@ -19,8 +20,9 @@ mod write;
 use serde_json::{Map, Value};
 
 pub use batch_write::{BATCH_WRITES_MAX, BatchPart, BatchWrite};
-pub use content::{check_select, check_start_key, segment};
+pub use get::{BatchGet, Get, TableGet, TransactGet};
 pub use members::CapacityLevel;
+pub use page::{Page, Select};
 pub use statement::{Execute, ExecuteBatch, ExecuteTransaction, STATEMENTS, StatementRequest};
 pub use transaction::{ACTION_MEMBERS, ACTIONS, TransactWrite, one_action};
 pub use write::SingleWrite;
@@ -48,6 +50,14 @@ pub enum Request {
     ExecuteBatch(ExecuteBatch),
     /// ExecuteTransaction.
     ExecuteTransaction(ExecuteTransaction),
+    /// GetItem.
+    Get(Get),
+    /// BatchGetItem.
+    BatchGet(BatchGet),
+    /// TransactGetItems.
+    TransactGet(TransactGet),
+    /// Query or Scan.
+    Page(Page),
     /// Any other, of which only types and limits are known.
     Other,
 }
@@ -78,10 +88,12 @@ impl Request {
             Operation::ExecuteTransaction => {
                 Self::ExecuteTransaction(ExecuteTransaction::decode(body)?)
             }
-            other => {
-                content::check(other, body)?;
-                Self::Other
-            }
+            Operation::GetItem => Self::Get(Get::decode(body)?),
+            Operation::BatchGetItem => Self::BatchGet(BatchGet::decode(body)?),
+            Operation::TransactGetItems => Self::TransactGet(TransactGet::decode(body)?),
+            Operation::Query => Self::Page(Page::query(body)?),
+            Operation::Scan => Self::Page(Page::scan(body)?),
+            _ => Self::Other,
         })
     }
 
@@ -91,7 +103,14 @@ impl Request {
             Self::Execute(execute) => std::slice::from_ref(&execute.one),
             Self::ExecuteBatch(batch) => &batch.statements,
             Self::ExecuteTransaction(transaction) => &transaction.statements,
-            Self::Write(_) | Self::BatchWrite(_) | Self::TransactWrite(_) | Self::Other => &[],
+            Self::Write(_)
+            | Self::BatchWrite(_)
+            | Self::TransactWrite(_)
+            | Self::Get(_)
+            | Self::BatchGet(_)
+            | Self::TransactGet(_)
+            | Self::Page(_)
+            | Self::Other => &[],
         }
     }
 }

@@ -235,8 +235,12 @@ impl Journal {
             Request::ExecuteTransaction(transaction) => {
                 self.execute_transaction(transaction, &body).await
             }
-            // A writing operation that is not known here cannot be journalled.
-            Request::Other => Err(not_journalled(operation)),
+            // A writing operation that is not known here cannot be journalled. No read comes here.
+            Request::Get(_)
+            | Request::BatchGet(_)
+            | Request::TransactGet(_)
+            | Request::Page(_)
+            | Request::Other => Err(not_journalled(operation)),
         }
     }
 

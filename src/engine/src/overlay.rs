@@ -7,7 +7,6 @@ mod capacity;
 mod control;
 mod difference;
 mod kept;
-mod parameters;
 mod partiql;
 mod read;
 pub(crate) mod state;
@@ -19,7 +18,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use bytes::Bytes;
 use dm_contract::report::{SecondPass, TableEffect};
 use dm_dynamodb::error::ErrorCode;
-use dm_dynamodb::request::{self, Request};
+use dm_dynamodb::request::Request;
 use dm_dynamodb::schema::TableSchema;
 use dm_dynamodb::value::write_json;
 use serde_json::Value;
@@ -125,19 +124,20 @@ impl Overlay {
     /// Answers one call.
     pub async fn handle(&self, call: Call) -> Result<Bytes, Fault> {
         let operation = call.operation;
-        if operation.class() == Class::DataWrite {
-            let (body, request) = call.into_decoded();
-            let answer = self.write(operation, request?, &Value::Object(body)).await?;
-            self.save().await?;
-            return Ok(Bytes::from(write_json(&answer)));
+        let class = operation.class();
+        let (body, request) = call.into_decoded();
+        let body = Value::Object(body);
+        match (class, request) {
+            (Class::DataWrite, request) => {
+                let answer = self.write(operation, request?, &body).await?;
+                self.save().await?;
+                Ok(Bytes::from(write_json(&answer)))
+            }
+            // Its items are always those of the overlay, so the database is not asked.
+            (_, Err(error)) if operation == Operation::TransactGetItems => Err(error.into()),
+            (_, Err(error)) => self.refused_by_both(operation, &body, error.into()).await,
+            (_, Ok(request)) => self.answer(operation, request, &body).await,
         }
-        let checked = request::check_members(operation, call.body());
-        let body = Value::Object(call.into_body());
-        let answer = match checked {
-            Ok(()) => self.answer(operation, &body).await,
-            Err(error) => self.refused_by_both(operation, &body, error.into()).await,
-        };
-        answer.map_err(|fault| first(operation, &body, fault))
     }
 
     /// Carries out a write. Its answer is a promise, so what it is about is saved before it is given.
@@ -157,19 +157,34 @@ impl Overlay {
             Request::ExecuteTransaction(transaction) => {
                 Box::pin(self.execute_transaction(transaction)).await
             }
-            Request::Other => Err(not_simulated(operation)),
+            Request::Get(_)
+            | Request::BatchGet(_)
+            | Request::TransactGet(_)
+            | Request::Page(_)
+            | Request::Other => Err(not_simulated(operation)),
         }
     }
 
-    async fn answer(&self, operation: Operation, body: &Value) -> Result<Bytes, Fault> {
-        match operation {
-            Operation::GetItem => self.get_one(body).await,
-            Operation::BatchGetItem => self.get_batch(body).await,
-            Operation::Query | Operation::Scan => self.page(operation, body).await,
-            Operation::TransactGetItems => {
-                Ok(Bytes::from(write_json(&self.transact_get(body).await?)))
+    async fn answer(
+        &self,
+        operation: Operation,
+        request: Request,
+        body: &Value,
+    ) -> Result<Bytes, Fault> {
+        match request {
+            Request::Get(get) => self.get_one(get, body).await,
+            Request::BatchGet(batch) => self.get_batch(batch, body).await,
+            Request::Page(page) => self.page(operation, page, body).await,
+            Request::TransactGet(transaction) => {
+                Ok(Bytes::from(write_json(&self.transact_get(transaction).await?)))
             }
-            _ => match (operation.class(), ReadOperation::of(operation)) {
+            Request::Write(_)
+            | Request::BatchWrite(_)
+            | Request::TransactWrite(_)
+            | Request::Execute(_)
+            | Request::ExecuteBatch(_)
+            | Request::ExecuteTransaction(_)
+            | Request::Other => match (operation.class(), ReadOperation::of(operation)) {
                 (Class::MetadataRead, Some(read)) => Box::pin(self.metadata(read, body)).await,
                 (Class::ControlPlaneWrite, _) => {
                     let answer = Box::pin(self.control(operation, body)).await?;
@@ -212,15 +227,21 @@ impl Overlay {
         Ok(metered.finish(&answer, &members, &self.tally))
     }
 
+    /// Whether the program has changed nothing of a table, so that the database knows all of it.
+    async fn is_unchanged(&self, table: &str) -> Result<bool, Fault> {
+        let table = self.schemas().table_of_items(table).await?;
+        Ok(table.upstream && table.shape == 0 && !self.state().touches(&table)?)
+    }
+
     /// A read that is wrong in our eyes: the database is asked for its words. If it is right in
-    /// the database's eyes, it is one that the overlay does not understand, and refused.
+    /// the database's eyes, it is one that the overlay does not understand, and refused unless the
+    /// database knows all of its tables.
     async fn refused_by_both(
         &self,
         operation: Operation,
         body: &Value,
         ours: Fault,
     ) -> Result<Bytes, Fault> {
-        let ours = first(operation, body, ours);
         let error = match &ours {
             // A wrong type is one for every database.
             Fault::Service(error) if error.code != ErrorCode::Serialization => error,
@@ -237,6 +258,13 @@ impl Overlay {
             Err(fault) if fault.is_upstream("ResourceNotFoundException") => return Err(ours),
             answer => answer?,
         };
+        let mut unchanged = operation.class() == Class::DataRead;
+        for table in named {
+            unchanged = unchanged && self.is_unchanged(table).await?;
+        }
+        if unchanged {
+            return self.forward(read, body).await;
+        }
         let name = operation.name();
         Err(Fault::refused(
             format!(
@@ -259,22 +287,4 @@ fn not_simulated(operation: Operation) -> Fault {
         ),
         "a dry run does not simulate it yet",
     )
-}
-
-/// What AWS answers to a read that came to this fault here: it checks a request before it looks for
-/// the table.
-fn first(operation: Operation, body: &Value, fault: Fault) -> Fault {
-    let may_come_later = match &fault {
-        Fault::Service(error) => matches!(
-            error.code,
-            ErrorCode::Validation
-                | ErrorCode::RequestValidation
-                | ErrorCode::Serialization
-                | ErrorCode::ResourceNotFound
-        ),
-        fault => fault.is_upstream("ResourceNotFoundException"),
-    };
-    let body = body.as_object().filter(|_| may_come_later);
-    let error = body.and_then(|body| Request::decode(operation, body).err());
-    error.map_or(fault, Fault::Service)
 }

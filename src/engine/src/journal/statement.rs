@@ -41,6 +41,10 @@ impl Journal {
             Request::Write(_)
             | Request::BatchWrite(_)
             | Request::TransactWrite(_)
+            | Request::Get(_)
+            | Request::BatchGet(_)
+            | Request::TransactGet(_)
+            | Request::Page(_)
             | Request::Other => false,
         }
     }

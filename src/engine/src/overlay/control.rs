@@ -8,6 +8,7 @@
 mod catalog_calls;
 mod create;
 mod keys;
+mod parameters;
 mod read_calls;
 mod setting_calls;
 mod settings;
@@ -27,7 +28,7 @@ use sha2::{Digest as _, Sha256};
 use crate::fault::Fault;
 use crate::operation::{Operation, ReadOperation};
 use crate::overlay::control::create::Circumstances;
-use crate::overlay::parameters::{Parameters, unexpected};
+use crate::overlay::control::parameters::{Parameters, unexpected};
 use crate::overlay::state::table::{Shape, Table};
 use crate::overlay::{Overlay, not_simulated};
 use crate::tables::plain_name;

@@ -10,10 +10,10 @@ use serde_json::{Value, json};
 use crate::fault::Fault;
 use crate::overlay::Overlay;
 use crate::overlay::control::create::create;
+use crate::overlay::control::parameters::Parameters;
 use crate::overlay::control::update::{check, update};
 use crate::overlay::control::words::{in_use, no_table, table_exists};
 use crate::overlay::control::{named, set_members};
-use crate::overlay::parameters::Parameters;
 use crate::overlay::state::table::{Shape, Table};
 
 impl Overlay {

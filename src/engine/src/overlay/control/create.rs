@@ -7,9 +7,9 @@ use serde_json::{Map, Value, json};
 
 use crate::fault::Fault;
 use crate::overlay::control::keys::{self, Indexes, KeyOf};
+use crate::overlay::control::parameters::Parameters;
 use crate::overlay::control::tags;
 use crate::overlay::control::throughput::{self, Billing, Stream, index_units, table_units, units};
-use crate::overlay::parameters::Parameters;
 
 /// Parameters that are simulated. A table with others would not be the one that is asked for.
 const KNOWN: [&str; 13] = [

@@ -6,8 +6,8 @@ use std::collections::BTreeMap;
 use dm_dynamodb::error::ServiceError;
 use serde_json::{Map, Value};
 
+use crate::overlay::control::parameters::{Parameters, unexpected};
 use crate::overlay::control::words::{invalid, listed};
-use crate::overlay::parameters::{Parameters, unexpected};
 
 /// Local indexes of one table.
 const LOCAL_INDEXES_MAX: usize = 5;

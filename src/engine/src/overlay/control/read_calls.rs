@@ -7,8 +7,8 @@ use serde_json::{Map, Value, json};
 use crate::fault::Fault;
 use crate::operation::{Operation, ReadOperation};
 use crate::overlay::Overlay;
+use crate::overlay::control::parameters::Parameters;
 use crate::overlay::control::{named, settings, tags, words};
-use crate::overlay::parameters::Parameters;
 use crate::tables::{plain_name, tables_named};
 
 /// Names of one page of ListTables.

@@ -6,9 +6,9 @@ use serde_json::{Value, json};
 use crate::fault::Fault;
 use crate::operation::{Operation, ReadOperation};
 use crate::overlay::Overlay;
+use crate::overlay::control::parameters::Parameters;
 use crate::overlay::control::tags::{self};
 use crate::overlay::control::{named, settings};
-use crate::overlay::parameters::Parameters;
 use crate::overlay::state::table::Tags;
 
 impl Overlay {

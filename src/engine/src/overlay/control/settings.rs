@@ -5,8 +5,8 @@ use dm_dynamodb::error::{ErrorCode, ServiceError};
 use serde_json::{Value, json};
 
 use crate::fault::Fault;
+use crate::overlay::control::parameters::{Parameters, unexpected};
 use crate::overlay::control::words::invalid;
-use crate::overlay::parameters::{Parameters, unexpected};
 
 /// Days that point-in-time recovery can go back.
 const RECOVERY_DAYS_MAX: u32 = 35;

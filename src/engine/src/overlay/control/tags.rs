@@ -4,8 +4,8 @@ use dm_dynamodb::error::ServiceError;
 use serde_json::{Value, json};
 
 use crate::overlay::control::keys::list;
+use crate::overlay::control::parameters::{Parameters, unexpected};
 use crate::overlay::control::words::invalid;
-use crate::overlay::parameters::{Parameters, unexpected};
 use crate::overlay::state::table::Tags;
 
 /// Tags of one table ("Tagging restrictions in DynamoDB").

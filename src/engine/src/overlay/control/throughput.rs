@@ -4,8 +4,8 @@
 use dm_dynamodb::error::ServiceError;
 use serde_json::{Map, Value, json};
 
+use crate::overlay::control::parameters::{Parameters, unexpected};
 use crate::overlay::control::words::invalid;
-use crate::overlay::parameters::{Parameters, unexpected};
 
 type Result<T> = std::result::Result<T, ServiceError>;
 

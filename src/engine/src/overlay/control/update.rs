@@ -8,11 +8,11 @@ use serde_json::{Map, Value, json};
 use crate::fault::Fault;
 use crate::overlay::control::create::{Circumstances, global_index};
 use crate::overlay::control::keys::{self, GLOBAL_INDEXES_MAX, Indexes, Key, KeyOf};
+use crate::overlay::control::parameters::{Parameters, unexpected};
 use crate::overlay::control::throughput::{
     self, Billing, Stream, Units, index_units, table_units, units,
 };
 use crate::overlay::control::words::{invalid, no_index, one_index_at_once};
-use crate::overlay::parameters::{Parameters, unexpected};
 
 /// Parameters that are simulated.
 const KNOWN: [&str; 9] = [

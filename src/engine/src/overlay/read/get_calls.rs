@@ -5,105 +5,69 @@ use std::sync::Arc;
 use bytes::Bytes;
 use dm_dynamodb::error::ServiceError;
 use dm_dynamodb::expression::Projection;
-use dm_dynamodb::parameters::{RequestKind, check_one_kind};
+use dm_dynamodb::request::{BatchGet, CapacityLevel, Get, TableGet};
 use dm_dynamodb::schema::ItemKey;
-use dm_dynamodb::value::{Item, item_from_json, item_size, item_to_json, write_json};
+use dm_dynamodb::value::{Item, item_size, write_json};
 use serde_json::{Map, Value, json};
 
 use crate::fault::Fault;
 use crate::operation::{Operation, ReadOperation};
 use crate::overlay::Overlay;
 use crate::overlay::capacity::{Atomicity, TransactionUnits, Units};
-use crate::overlay::parameters::{Parameters, unexpected};
+use crate::overlay::read::page_request::Shown;
 use crate::overlay::state::table::Table;
 use crate::overlay::state::table::View;
 use crate::overlay::write::calls::{add_units, insert_capacities};
 
-/// Keys of one BatchGetItem (DynamoDB API Reference).
-const BATCH_GET_KEYS_MAX: usize = 100;
-
-/// How the keys of one table are read.
-struct HowToRead {
-    projection: Option<Projection>,
-    consistent: bool,
-}
-
-impl HowToRead {
-    fn of(parameters: Parameters<'_>, table: &Table) -> Result<Self, Fault> {
-        let projection = parameters.expressions(RequestKind::Get)?.projection;
-        if let Some(projection) = &projection {
-            projection.check_key_paths(&table.schema)?;
-        }
-        Ok(Self { projection, consistent: parameters.flag("ConsistentRead")? })
-    }
-
-    fn shown(&self, item: &Item) -> Value {
-        match &self.projection {
-            Some(projection) => item_to_json(&projection.apply(item)),
-            None => item_to_json(item),
-        }
-    }
-}
-
-/// The keys of one table in a batch: those the overlay knows with what they are, and the others.
+/// The items of one table in a batch: those the overlay knows, and the keys of the others as they came.
 struct Split {
     table: Arc<Table>,
-    how: HowToRead,
+    shown: Shown,
+    consistent: bool,
     known: Vec<Option<Item>>,
     unknown: Vec<Value>,
 }
 
 impl Overlay {
     /// GetItem.
-    pub async fn get_one(&self, body: &Value) -> Result<Bytes, Fault> {
-        let parameters = Parameters::of(body)?;
-        let table = self.schemas().table_of_items(parameters.table()?).await?;
-        let key = match parameters.key(&table) {
+    pub async fn get_one(&self, get: Get, body: &Value) -> Result<Bytes, Fault> {
+        let table = self.schemas().table_of_items(&get.table).await?;
+        let key = match ItemKey::from_key(&table.schema, &get.key) {
             Ok(key) => key,
             Err(error) => {
                 return self.refused_by_both(Operation::GetItem, body, error.into()).await;
             }
         };
         let entry = self.state().entry(&table, &key)?;
-        let Some(entry) = entry else {
-            if table.upstream {
-                return self.forward(ReadOperation::GET_ITEM, body).await;
-            }
-            return self.local_get(parameters, &table, None);
-        };
-        match self.local_get(parameters, &table, entry.now.as_ref()) {
-            Err(fault) if table.upstream => {
-                self.refused_by_both(Operation::GetItem, body, fault).await
-            }
-            result => result,
+        if entry.is_none() && table.upstream {
+            return self.forward(ReadOperation::GET_ITEM, body).await;
         }
-    }
-
-    fn local_get(
-        &self,
-        parameters: Parameters<'_>,
-        table: &Table,
-        item: Option<&Item>,
-    ) -> Result<Bytes, Fault> {
-        let how = HowToRead::of(parameters, table)?;
-        let level = parameters.capacity();
-        let view = View { table, index: None };
-        let bytes = item.map_or(0, item_size);
-        let units = Units::of_read(view, bytes, how.consistent, Atomicity::Single);
+        let shown = match shown(get.projection, &table) {
+            Ok(shown) => shown,
+            Err(error) if table.upstream => {
+                return self.refused_by_both(Operation::GetItem, body, error.into()).await;
+            }
+            Err(error) => return Err(error.into()),
+        };
+        let item = entry.and_then(|entry| entry.now);
+        let view = View { table: &table, index: None };
+        let bytes = item.as_ref().map_or(0, item_size);
+        let units = Units::of_read(view, bytes, get.consistent, Atomicity::Single);
         self.tally().items_read(&table.schema.name, item.is_some().into());
         let mut answer = Map::new();
-        if let Some(item) = item {
-            answer.insert("Item".into(), how.shown(item));
+        if let Some(item) = &item {
+            answer.insert("Item".into(), shown.json(item));
         }
-        if let Some(capacity) = units.to_json(table, level) {
+        if let Some(capacity) = units.to_json(&table, get.capacity) {
             answer.insert("ConsumedCapacity".into(), capacity);
         }
         Ok(Bytes::from(write_json(&Value::Object(answer))))
     }
 
     /// BatchGetItem.
-    pub async fn get_batch(&self, body: &Value) -> Result<Bytes, Fault> {
-        match self.split_batch(Parameters::of(body)?).await {
+    pub async fn get_batch(&self, batch: BatchGet, body: &Value) -> Result<Bytes, Fault> {
+        let capacity = batch.capacity;
+        match self.split_batch(batch, &body["RequestItems"]).await {
             Err(fault @ Fault::Service(_)) => {
                 self.refused_by_both(Operation::BatchGetItem, body, fault).await
             }
@@ -111,56 +75,42 @@ impl Overlay {
             Ok(splits) if splits.iter().all(|(_, s)| s.known.is_empty() && s.table.upstream) => {
                 self.forward(ReadOperation::BATCH_GET_ITEM, body).await
             }
-            Ok(splits) => self.merged_batch(Parameters::of(body)?, splits).await,
+            Ok(splits) => self.merged_batch(&body["RequestItems"], splits, capacity).await,
         }
     }
 
-    async fn split_batch(&self, parameters: Parameters<'_>) -> Result<Vec<(String, Split)>, Fault> {
-        let asked = parameters.required("RequestItems")?.as_object().ok_or_else(unexpected)?;
-        let keys_of =
-            |value: &Value| value.get("Keys").and_then(Value::as_array).map_or(0, Vec::len);
-        let count: usize = asked.values().map(keys_of).sum();
-        if count == 0 || count > BATCH_GET_KEYS_MAX {
-            return Err(ServiceError::validation(
-                "Too many items requested for the BatchGetItem call",
-            )
-            .into());
-        }
-        check_one_kind(asked)?;
+    async fn split_batch(
+        &self,
+        batch: BatchGet,
+        asked: &Value,
+    ) -> Result<Vec<(String, Split)>, Fault> {
         let mut splits = Vec::new();
-        for (name, of_table) in asked {
-            let of_table = Parameters::of(of_table)?;
-            let table = self.schemas().table_of_items(name).await?;
-            let how = HowToRead::of(of_table, &table)?;
-            let mut split = Split { table, how, known: Vec::new(), unknown: Vec::new() };
-            let mut seen: Vec<ItemKey> = Vec::new();
-            for json in of_table.required("Keys")?.as_array().ok_or_else(unexpected)? {
-                let key = ItemKey::from_key(&split.table.schema, &item_from_json(json)?)?;
-                if seen.contains(&key) {
-                    return Err(ServiceError::validation(
-                        "Provided list of item keys contains duplicates",
-                    )
-                    .into());
-                }
+        for TableGet { table: name, keys, projection, consistent } in batch.tables {
+            let table = self.schemas().table_of_items(&name).await?;
+            let shown = shown(projection, &table)?;
+            let (known, unknown) = (Vec::new(), Vec::new());
+            let mut split = Split { table, shown, consistent, known, unknown };
+            for (at, key) in keys.iter().enumerate() {
+                let key = ItemKey::from_key(&split.table.schema, key)?;
                 match self.state().entry(&split.table, &key)? {
                     Some(entry) => split.known.push(entry.now),
-                    None if split.table.upstream => split.unknown.push(json.clone()),
+                    None if split.table.upstream => {
+                        split.unknown.push(asked[&name]["Keys"][at].clone());
+                    }
                     None => split.known.push(None),
                 }
-                seen.push(key);
             }
-            splits.push((name.clone(), split));
+            splits.push((name, split));
         }
         Ok(splits)
     }
 
     async fn merged_batch(
         &self,
-        parameters: Parameters<'_>,
+        asked: &Value,
         splits: Vec<(String, Split)>,
+        level: CapacityLevel,
     ) -> Result<Bytes, Fault> {
-        let level = parameters.capacity();
-        let asked = parameters.required("RequestItems")?;
         let mut unknown = Map::new();
         for (name, split) in &splits {
             if !split.unknown.is_empty() {
@@ -184,9 +134,8 @@ impl Overlay {
             let view = View { table: &split.table, index: None };
             for item in &split.known {
                 let bytes = item.as_ref().map_or(0, item_size);
-                let consistent = split.how.consistent;
-                units.add(&Units::of_read(view, bytes, consistent, Atomicity::Single));
-                items.extend(item.as_ref().map(|item| split.how.shown(item)));
+                units.add(&Units::of_read(view, bytes, split.consistent, Atomicity::Single));
+                items.extend(item.as_ref().map(|item| split.shown.json(item)));
             }
             if let Some(there) = from_database.get(name).and_then(Value::as_array) {
                 items.extend(there.iter().cloned());
@@ -203,6 +152,14 @@ impl Overlay {
         insert_capacities(&mut merged, &used, level, TransactionUnits::NotOne);
         Ok(Bytes::from(write_json(&Value::Object(merged))))
     }
+}
+
+/// What a request with a projection, or without one, shows of the items of a table.
+pub fn shown(projection: Option<Projection>, table: &Table) -> Result<Shown, ServiceError> {
+    if let Some(projection) = &projection {
+        projection.check_key_paths(&table.schema)?;
+    }
+    Ok(Shown::projected(projection))
 }
 
 fn capacity_of(capacities: &Value, table: &str) -> f64 {

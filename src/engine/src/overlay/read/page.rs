@@ -2,6 +2,7 @@
 
 use bytes::Bytes;
 use dm_contract::report::Fidelity;
+use dm_dynamodb::request::Page;
 use dm_dynamodb::schema::{IndexKind, ItemKey};
 use dm_dynamodb::value::{Item, item_from_json, item_size, write_json};
 use serde_json::Value;
@@ -9,7 +10,6 @@ use serde_json::Value;
 use crate::fault::Fault;
 use crate::operation::{Operation, ReadOperation};
 use crate::overlay::Overlay;
-use crate::overlay::parameters::Parameters;
 use crate::overlay::read::page_answer::PageAnswer;
 use crate::overlay::read::page_request::{PageRequest, Range, Start, attributes_not_held};
 use crate::overlay::read::walk::{Beginning, Walk, base_comes_first};
@@ -75,12 +75,16 @@ struct Begin {
 
 impl Overlay {
     /// One page of a Query or Scan.
-    pub async fn page(&self, operation: Operation, body: &Value) -> Result<Bytes, Fault> {
-        let parameters = Parameters::of(body)?;
-        let table = self.schemas().table_of_items(parameters.table()?).await?;
+    pub async fn page(
+        &self,
+        operation: Operation,
+        asked: Page,
+        body: &Value,
+    ) -> Result<Bytes, Fault> {
+        let table = self.schemas().table_of_items(&asked.table).await?;
         let touched = self.state().touches(&table)?;
         // The database knows other indexes once the program has changed them.
-        let index = parameters.text("IndexName")?;
+        let index = asked.index.as_ref();
         let own = touched || (table.shape > 0 && index.is_some());
         if let (true, false, Some(read)) = (table.upstream, own, ReadOperation::of(operation)) {
             return self.forward(read, body).await;
@@ -89,7 +93,7 @@ impl Overlay {
             return Err(not_built(operation));
         }
         let upstream = table.upstream;
-        match PageRequest::of(operation, parameters, table) {
+        match PageRequest::of(operation, asked, table) {
             Ok(page) => {
                 self.note_filter(operation.name(), &page);
                 let mut answer = PageAnswer::default();

@@ -6,15 +6,14 @@ use dm_dynamodb::error::ServiceError;
 use dm_dynamodb::expression::{
     Comparator, Condition, KeyCondition, Path, Projection, SortCondition,
 };
-use dm_dynamodb::parameters::{Parameters as Expressions, RequestKind};
 use dm_dynamodb::partiql::Select as Selection;
-use dm_dynamodb::request::{self, CapacityLevel};
+use dm_dynamodb::request::{CapacityLevel, Page, Select};
 use dm_dynamodb::schema::{IndexKind, IndexProjection, IndexSchema, ItemKey};
-use dm_dynamodb::value::{Item, item_from_json};
+use dm_dynamodb::value::{Item, item_from_json, item_to_json};
+use serde_json::Value;
 
 use crate::fault::Fault;
 use crate::operation::Operation;
-use crate::overlay::parameters::Parameters;
 use crate::overlay::state::direction::Direction;
 use crate::overlay::state::table::Table;
 use crate::overlay::state::table::{Place, View};
@@ -73,6 +72,14 @@ impl Shown {
             Self::Selected(select) => select.project(item),
         }
     }
+
+    /// The JSON of what is shown of this item.
+    pub fn json(&self, item: &Item) -> Value {
+        match self {
+            Self::Whole => item_to_json(item),
+            Self::Projected(_) | Self::Selected(_) => item_to_json(&self.of(item)),
+        }
+    }
 }
 
 /// Which items of a view are read.
@@ -88,7 +95,7 @@ pub enum Range {
 #[derive(Debug)]
 pub struct Start {
     /// As it came.
-    pub json: serde_json::Value,
+    pub json: Value,
     /// Where it is.
     pub place: Place,
     /// Its sort key's bytes in the view.
@@ -123,29 +130,16 @@ impl Selected {
     }
 }
 
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Select {
-    All,
-    Projected,
-    Specific,
-    Count,
-}
-
 impl PageRequest {
-    /// Of Query's or Scan's parameters.
-    pub fn of(
-        operation: Operation,
-        parameters: Parameters<'_>,
-        table: Arc<Table>,
-    ) -> Result<Self, Fault> {
-        let index = index(parameters, &table)?;
+    /// Of a Query or a Scan.
+    pub fn of(operation: Operation, asked: Page, table: Arc<Table>) -> Result<Self, Fault> {
+        let Page { filter, projection, consistent, .. } = asked;
+        let index = asked.index.map(|name| index(&name, &table)).transpose()?.flatten();
         let view = View { table: &table, index };
-        let kind =
-            if operation == Operation::Query { RequestKind::Query } else { RequestKind::Scan };
-        let Expressions { filter, key, projection, .. } = parameters.expressions(kind)?;
-        let range = match key {
-            Some(key) => Range::Query(key.for_keys(view.keys())?, direction(parameters)?),
-            None => Range::Scan(request::segment(parameters.body())?),
+        let direction = if asked.forward { Direction::Forward } else { Direction::Backward };
+        let range = match asked.key {
+            Some(key) => Range::Query(key.for_keys(view.keys())?, direction),
+            None => Range::Scan(asked.segment),
         };
         if let Some(projection) = &projection {
             projection.check_key_paths(&table.schema)?;
@@ -157,8 +151,11 @@ impl PageRequest {
             filter.check_filters_no_keys(view.keys())?;
             check_filter_is_projected(filter, view)?;
         }
-        let select = select(parameters, view, projection.as_ref())?;
-        let consistent = parameters.flag("ConsistentRead")?;
+        let select = asked.select.unwrap_or(match (&projection, view.index) {
+            (Some(_), _) => Select::Specific,
+            (None, Some(_)) => Select::Projected,
+            (None, None) => Select::All,
+        });
         if consistent && is_global(view) {
             return Err(ServiceError::validation(
                 "Consistent reads are not supported on global secondary indexes",
@@ -167,10 +164,7 @@ impl PageRequest {
         }
         let paths = projection.as_ref().map_or(&[][..], Projection::paths);
         let fetches = fetches(view, select, paths)?;
-        let start = match parameters.get("ExclusiveStartKey") {
-            Some(json) => Some(Start::of(json, view, &range)?),
-            None => None,
-        };
+        let start = asked.start.as_ref().map(|json| Start::of(json, view, &range)).transpose()?;
         Ok(Self {
             operation,
             range,
@@ -178,10 +172,10 @@ impl PageRequest {
             shown: Shown::projected(projection),
             counts_only: select == Select::Count,
             fetches,
-            limit: parameters.whole("Limit", 1, None)?,
+            limit: asked.limit,
             start,
             consistent,
-            level: parameters.capacity(),
+            level: asked.capacity,
             index,
             table,
         })
@@ -191,7 +185,7 @@ impl PageRequest {
     pub fn of_select(
         selected: &Selected,
         range: Range,
-        start: Option<&serde_json::Value>,
+        start: Option<&Value>,
     ) -> Result<Self, Fault> {
         let (view, select) = (selected.view(), &selected.select);
         let filter = select.condition.clone();
@@ -251,8 +245,7 @@ impl PageRequest {
     }
 }
 
-fn index(parameters: Parameters<'_>, table: &Table) -> Result<Option<usize>, ServiceError> {
-    let Some(name) = parameters.text("IndexName")? else { return Ok(None) };
+fn index(name: &str, table: &Table) -> Result<Option<usize>, ServiceError> {
     table.schema.require_index(name)?;
     Ok(table.schema.indexes.iter().position(|index| index.name == name))
 }
@@ -260,38 +253,6 @@ fn index(parameters: Parameters<'_>, table: &Table) -> Result<Option<usize>, Ser
 /// Whether a view is a global index, which is never read consistently.
 pub fn is_global(view: View<'_>) -> bool {
     view.index_schema().is_some_and(|index| index.kind == IndexKind::Global)
-}
-
-fn direction(parameters: Parameters<'_>) -> Result<Direction, ServiceError> {
-    let given = parameters.get("ScanIndexForward").is_some();
-    let forward = !given || parameters.flag("ScanIndexForward")?;
-    Ok(if forward { Direction::Forward } else { Direction::Backward })
-}
-
-fn select(
-    parameters: Parameters<'_>,
-    view: View<'_>,
-    projection: Option<&Projection>,
-) -> Result<Select, ServiceError> {
-    let choices = [
-        ("ALL_ATTRIBUTES", Select::All),
-        ("ALL_PROJECTED_ATTRIBUTES", Select::Projected),
-        ("SPECIFIC_ATTRIBUTES", Select::Specific),
-        ("COUNT", Select::Count),
-    ];
-    let listed = "SPECIFIC_ATTRIBUTES, COUNT, ALL_ATTRIBUTES, ALL_PROJECTED_ATTRIBUTES";
-    let default = match (projection, view.index) {
-        (Some(_), _) => Select::Specific,
-        (None, Some(_)) => Select::Projected,
-        (None, None) => Select::All,
-    };
-    let chosen = parameters.choice("Select", &choices, listed)?.unwrap_or(default);
-    if let Some(word) = parameters.text("Select")? {
-        let listed = ["ProjectionExpression", "AttributesToGet"];
-        let listed = listed.into_iter().find(|name| parameters.get(name).is_some());
-        request::check_select(word, listed, view.index.is_some())?;
-    }
-    Ok(chosen)
 }
 
 /// Whether attributes are wanted that the index does not hold. A local index fetches them from
@@ -356,7 +317,7 @@ fn holds_attribute(view: View<'_>, index: &IndexSchema, name: &str) -> bool {
 
 impl Start {
     /// Reads a start key.
-    fn of(json: &serde_json::Value, view: View<'_>, range: &Range) -> Result<Self, ServiceError> {
+    fn of(json: &Value, view: View<'_>, range: &Range) -> Result<Self, ServiceError> {
         let item = item_from_json(json)?;
         let invalid = || ServiceError::validation("The provided starting key is invalid");
         let key = ItemKey::of(&view.table.schema.keys, &item).ok_or_else(invalid)?;

@@ -7,17 +7,16 @@ use crate::limits;
 use dm_dynamodb::error::{CancellationReason, ServiceError};
 use dm_dynamodb::idempotency::{self, ClientToken};
 use dm_dynamodb::item_write::Made;
-use dm_dynamodb::parameters::RequestKind;
-use dm_dynamodb::request::{CapacityLevel, SingleWrite, TransactWrite};
+use dm_dynamodb::request::{CapacityLevel, SingleWrite, TransactGet, TransactWrite};
 use dm_dynamodb::schema::ItemKey;
-use dm_dynamodb::value::{Item, item_size, item_to_json};
+use dm_dynamodb::value::{Item, item_size};
 use serde_json::{Map, Value};
 use tokio::time::Instant;
 
 use crate::fault::Fault;
 use crate::overlay::Overlay;
 use crate::overlay::capacity::{Atomicity, TransactionUnits, Units};
-use crate::overlay::parameters::{Parameters, unexpected};
+use crate::overlay::read::get_calls::shown;
 use crate::overlay::read::page_request::Shown;
 use crate::overlay::state::table::Table;
 use crate::overlay::state::table::View;
@@ -192,15 +191,14 @@ impl Overlay {
     }
 
     /// TransactGetItems.
-    pub async fn transact_get(&self, body: &Value) -> Result<Value, Fault> {
-        let parameters = Parameters::of(body)?;
-        let level = parameters.capacity();
+    pub async fn transact_get(&self, transaction: TransactGet) -> Result<Value, Fault> {
         let mut gets = Vec::new();
-        let actions = parameters.required("TransactItems")?.as_array().ok_or_else(unexpected)?;
-        for action in actions {
-            gets.push(self.get_action(Parameters::of(action)?).await?);
+        for get in transaction.gets {
+            let table = self.schemas().table_of_items(&get.table).await?;
+            let key = ItemKey::from_key(&table.schema, &get.key)?;
+            gets.push(Get { key, shown: shown(get.projection, &table)?, table });
         }
-        self.read_together(&gets, level).await
+        self.read_together(&gets, transaction.capacity).await
     }
 
     /// Reads all of a transaction's items as they are at one moment.
@@ -225,7 +223,7 @@ impl Overlay {
             add_units(&mut used, &get.table, &units);
             let mut response = Map::new();
             if let Some(item) = item {
-                response.insert("Item".into(), item_to_json(&get.shown.of(item)));
+                response.insert("Item".into(), get.shown.json(item));
             }
             responses.push(Value::Object(response));
         }
@@ -233,17 +231,6 @@ impl Overlay {
         answer.insert("Responses".into(), responses.into());
         insert_capacities(&mut answer, &used, level, TransactionUnits::Read);
         Ok(Value::Object(answer))
-    }
-
-    async fn get_action(&self, action: Parameters<'_>) -> Result<Get, Fault> {
-        let parameters = Parameters::of(action.required("Get")?)?;
-        let table = self.schemas().table_of_items(parameters.table()?).await?;
-        let key = parameters.key(&table)?;
-        let projection = parameters.expressions(RequestKind::TransactGet)?.projection;
-        if let Some(projection) = &projection {
-            projection.check_key_paths(&table.schema)?;
-        }
-        Ok(Get { table, key, shown: Shown::projected(projection) })
     }
 }
 

@@ -1,18 +1,12 @@
-//! Reads a request's parameters with the checks and words of the service's front end: JSON types
-//! first, then what the service model says of single values.
+//! Reads the parameters of calls about tables with the checks and words of the service's front end:
+//! JSON types first, then what the service model says of single values.
 
 use dm_dynamodb::error::ServiceError;
-use dm_dynamodb::parameters::{Parameters as Expressions, RequestKind};
-use dm_dynamodb::request::CapacityLevel;
-use dm_dynamodb::schema::ItemKey;
-use dm_dynamodb::value::item_from_json;
 use serde_json::{Map, Value};
-
-use crate::overlay::state::table::Table;
 
 type Result<T> = std::result::Result<T, ServiceError>;
 
-/// The parameters of one request, or of one action in it.
+/// The parameters of one request, or of one structure in it.
 #[derive(Clone, Copy, Debug)]
 pub struct Parameters<'a>(&'a Map<String, Value>);
 
@@ -20,11 +14,6 @@ impl<'a> Parameters<'a> {
     /// Of a value that must be an object.
     pub fn of(value: &'a Value) -> Result<Self> {
         value.as_object().map(Self).ok_or_else(unexpected)
-    }
-
-    /// All of them.
-    pub fn body(self) -> &'a Map<String, Value> {
-        self.0
     }
 
     /// A parameter; null is as if absent.
@@ -51,26 +40,6 @@ impl<'a> Parameters<'a> {
     /// A string.
     pub fn text(self, name: &str) -> Result<Option<&'a str>> {
         self.get(name).map(|value| value.as_str().ok_or_else(unexpected)).transpose()
-    }
-
-    /// How much of the consumed capacity is asked for.
-    pub fn capacity(self) -> CapacityLevel {
-        CapacityLevel::of(self.0)
-    }
-
-    /// All expressions, or the older parameters in their place.
-    pub fn expressions(self, kind: RequestKind) -> Result<Expressions> {
-        Expressions::read(kind, self.0)
-    }
-
-    /// The key of an item in its table.
-    pub fn key(self, table: &Table) -> Result<ItemKey> {
-        ItemKey::from_key(&table.schema, &item_from_json(self.required("Key")?)?)
-    }
-
-    /// The table, by name or ARN.
-    pub fn table(self) -> Result<&'a str> {
-        self.required("TableName")?.as_str().ok_or_else(unexpected)
     }
 
     /// A truth value; absent is false.
