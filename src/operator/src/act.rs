@@ -5,15 +5,17 @@ pub mod adopt;
 pub mod delete;
 pub mod error;
 pub mod isolate;
+pub mod recorders;
 pub mod release;
 
 use dm_api::DataMigration;
 use dm_api::status::RunRecord;
 use k8s_openapi::NamespaceResourceScope;
 use k8s_openapi::api::batch::v1::Job;
-use k8s_openapi::api::core::v1::{ConfigMap, Pod};
+use k8s_openapi::api::core::v1::ConfigMap;
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::OwnerReference;
 use kube::api::{Patch, PatchParams, PostParams};
-use kube::{Api, Client, Resource, ResourceExt as _};
+use kube::{Api, Resource, ResourceExt as _};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use serde_json::json;
@@ -23,22 +25,22 @@ use self::delete::delete;
 pub use self::error::ActError;
 use self::error::transient;
 use self::isolate::Isolation;
-use self::release::gone_is_fine;
+use crate::cluster::Cluster;
 use crate::decide::adjust::Adjustment;
 use crate::decide::deadline::Deadline;
 use crate::decide::outcome::StopReason;
 use crate::guard_client;
 use crate::objects::{
-    DEADLINE_LEFT_ANNOTATION, STOP_REASON_ANNOTATION, Settings, control, copies, files, job, names,
-    record,
+    DEADLINE_LEFT_ANNOTATION, STOP_REASON_ANNOTATION, Settings, control, copies, files, job,
 };
 use crate::read::observe::Observed;
 use crate::read::owned;
 use crate::runnable::Runnable;
 
-/// Creates a run's files and its Job, or finds them already there.
+/// Creates a run's Job, suspended, and the copies that its pod needs, or finds them already there. The Job comes
+/// first: the copies are its own. What was there already is compared, once by each process.
 pub async fn create_run(
-    client: &Client,
+    cluster: Cluster<'_>,
     created: &Created,
     migration: &DataMigration,
     record: &RunRecord,
@@ -46,33 +48,52 @@ pub async fn create_run(
     settings: &Settings,
 ) -> Result<(), ActError> {
     let namespace = migration.namespace().unwrap_or_default();
-    let maps: Api<ConfigMap> = Api::namespaced(client.clone(), &namespace);
-    let jobs: Api<Job> = Api::namespaced(client.clone(), &namespace);
-    let files = runnable.program.files().map(|files| files::build(migration, record, files));
-    for copy in files.into_iter().chain(copies::build(migration, record, runnable)) {
-        let found = create(&maps, &copy, migration, "ConfigMap").await?.object;
-        if !adopt::is_same_copy(&found, &copy) {
-            return Err(ActError::NameTaken { object: format!("ConfigMap {}", copy.name_any()) });
-        }
-    }
-    let mut job = job::build(migration, record, runnable, settings);
-    control::give(&mut job, &random_token()?);
-    let made = create(&jobs, &job, migration, "Job").await?;
+    let mut built = job::build(migration, record, runnable, settings);
+    control::give(&mut built, &random_token()?);
+    let made = create(&cluster.api(&namespace), &built, migration, "Job").await?;
+    let job = made.object;
     if made.is_new {
-        created.note(made.object.uid());
+        cluster.note(None, job.clone());
+    } else if !created.has(&job) && !adopt::is_as_created(cluster.client, &job, &built).await? {
+        return Err(ActError::NotAsCreated { job: job.name_any(), run: record.number });
     }
+    let maps: Api<ConfigMap> = cluster.api(&namespace);
+    let files = runnable.program.files().map(|files| files::build(migration, record, &job, files));
+    for copy in files.into_iter().chain(copies::build(migration, record, &job, runnable)) {
+        create_copy(&maps, &copy, migration, &job).await?;
+    }
+    created.note(job.uid());
     Ok(())
 }
 
-/// Whether the Job of a run that was not let go yet is what we would create.
-pub async fn is_as_created(
-    client: &Client,
-    created: &Created,
-    found: &Job,
-    built: &Job,
-) -> Result<bool, ActError> {
-    let same = adopt::is_as_created(client, created, found, built).await;
-    same.map_err(transient("comparing a Job with what would be created"))
+/// Creates a copy, or finds it. One of an earlier Job of the run, or of an operator that gave copies to the migration
+/// first, is handed to this Job.
+async fn create_copy(
+    maps: &Api<ConfigMap>,
+    copy: &ConfigMap,
+    migration: &DataMigration,
+    job: &Job,
+) -> Result<(), ActError> {
+    let taken = || ActError::NameTaken { object: format!("ConfigMap {}", copy.name_any()) };
+    let Some(found) = create_or_find(maps, copy, "ConfigMap").await?.found else { return Ok(()) };
+    let owners = found.metadata.owner_references.iter().flatten();
+    let is_ours = |owner: &OwnerReference| {
+        (owner.kind == "Job" && owner.name == job.name_any())
+            || Some(&owner.uid) == migration.metadata.uid.as_ref()
+    };
+    if !owners.clone().any(is_ours) || !adopt::is_same_copy(&found, copy) {
+        return Err(taken());
+    }
+    if owners.clone().any(|owner| Some(&owner.uid) == job.metadata.uid.as_ref()) {
+        return Ok(());
+    }
+    let patch = json!({"metadata": {
+        "ownerReferences": copy.metadata.owner_references,
+        "resourceVersion": found.metadata.resource_version,
+    }});
+    let patched =
+        maps.patch(&copy.name_any(), &PatchParams::default(), &Patch::Merge(&patch)).await;
+    patched.map(|_| ()).map_err(transient("handing a copy to its Job"))
 }
 
 /// Not to be guessed: 256 bits, as hexadecimal digits.
@@ -94,35 +115,6 @@ pub async fn adjust(observed: &Observed, migration: &DataMigration, to: &Adjustm
     }
 }
 
-/// Creates the Job that notes in the archive how a run ended, after the run's own Job.
-pub async fn record(
-    client: &Client,
-    migration: &DataMigration,
-    run: &RunRecord,
-    job: &Job,
-    settings: &Settings,
-) -> Result<(), ActError> {
-    let Some(recorder) = record::build(migration, run, job, settings) else { return Ok(()) };
-    let jobs: Api<Job> =
-        Api::namespaced(client.clone(), &migration.namespace().unwrap_or_default());
-    create(&jobs, &recorder, migration, "Job").await.map(|_| ())
-}
-
-/// Creates the Job that notes in the archive that the migration was applied before.
-pub async fn record_baseline(
-    client: &Client,
-    migration: &DataMigration,
-    run: &RunRecord,
-    runnable: &Runnable,
-    settings: &Settings,
-) -> Result<(), ActError> {
-    let recorder = record::baseline(migration, run, runnable, settings);
-    let Some(recorder) = recorder else { return Ok(()) };
-    let jobs: Api<Job> =
-        Api::namespaced(client.clone(), &migration.namespace().unwrap_or_default());
-    create(&jobs, &recorder, migration, "Job").await.map(|_| ())
-}
-
 /// An object that is there now.
 struct Made<K> {
     object: K,
@@ -130,7 +122,7 @@ struct Made<K> {
     is_new: bool,
 }
 
-/// Creates an object. One of that name that is ours was created by an earlier attempt.
+/// Creates an object that the migration controls. One of that name that is ours was created by an earlier attempt.
 async fn create<K>(
     api: &Api<K>,
     object: &K,
@@ -144,20 +136,42 @@ where
         + Serialize
         + std::fmt::Debug,
 {
-    let described = || format!("{kind} {}", object.name_any());
+    let answer = create_or_find(api, object, kind).await?;
+    let Some(found) = answer.found else {
+        let object = answer.created.unwrap_or_else(|| object.clone());
+        return Ok(Made { object, is_new: true });
+    };
+    let owner = owned::controller(&found, "DataMigration");
+    if owner.is_some() && owner == migration.uid().as_deref() {
+        return Ok(Made { object: found, is_new: false });
+    }
+    Err(ActError::NameTaken { object: format!("{kind} {}", object.name_any()) })
+}
+
+/// What became of a creation: one of both is there.
+struct Answer<K> {
+    created: Option<K>,
+    found: Option<K>,
+}
+
+async fn create_or_find<K>(api: &Api<K>, object: &K, kind: &str) -> Result<Answer<K>, ActError>
+where
+    K: Resource<Scope = NamespaceResourceScope, DynamicType = ()>
+        + Clone
+        + DeserializeOwned
+        + Serialize
+        + std::fmt::Debug,
+{
     match api.create(&PostParams::default(), object).await {
-        Ok(object) => Ok(Made { object, is_new: true }),
+        Ok(object) => Ok(Answer { created: Some(object), found: None }),
         Err(kube::Error::Api(status)) if status.is_already_exists() => {
             let what = "reading an object that exists already";
             let found = api.get(&object.name_any()).await.map_err(transient(what))?;
-            let owner = owned::controller(&found, "DataMigration");
-            if owner.is_some() && owner == migration.uid().as_deref() {
-                return Ok(Made { object: found, is_new: false });
-            }
-            Err(ActError::NameTaken { object: described() })
+            Ok(Answer { created: None, found: Some(found) })
         }
         Err(kube::Error::Api(status)) if matches!(status.code, 400 | 403 | 422) => {
-            Err(ActError::Refused { object: described(), message: status.message })
+            let object = format!("{kind} {}", object.name_any());
+            Err(ActError::Refused { object, message: status.message })
         }
         Err(source) => Err(ActError::Transient { what: "creating a run's object", source }),
     }
@@ -166,50 +180,30 @@ where
 /// Lets a suspended Job go whose uid is in status. Tied to the version that was read: who read an
 /// older one may know an older status, too.
 pub async fn launch(
-    client: &Client,
+    cluster: Cluster<'_>,
     migration: &DataMigration,
     run: &RunRecord,
     job: &Job,
     isolation: Option<Isolation<'_>>,
 ) -> Result<(), ActError> {
     if let Some(isolation) = isolation {
-        isolate::isolate(client, migration, run, job, isolation).await?;
+        isolate::isolate(cluster.client, migration, run, job, isolation).await?;
     }
-    let spec = &migration.spec;
-    let has_files = spec.script.is_some() || spec.transform.is_some();
-    let files = (has_files && !run.kind.restores()).then(|| names::files(&job.name_any()));
-    for copy in files.into_iter().chain(copies::names_in(job)) {
-        keep_with(client, job, &copy).await?;
-    }
-    set_suspended(client, job, false).await
-}
-
-/// Hands a copy to the Job, so that both are kept as long as each other.
-async fn keep_with(client: &Client, job: &Job, copy: &str) -> Result<(), ActError> {
-    let Some(owner) = job.owner_ref(&()) else { return Ok(()) };
-    let maps: Api<ConfigMap> =
-        Api::namespaced(client.clone(), &job.namespace().unwrap_or_default());
-    let patch = json!({"metadata": {"ownerReferences": [owner]}});
-    gone_is_fine(
-        maps.patch(copy, &PatchParams::default(), &Patch::Merge(&patch)).await.map(|_| ()),
-        "handing a run's copies to its Job",
-    )
+    set_suspended(cluster, job, false).await
 }
 
 /// Suspends a Job or lets it go.
-pub async fn set_suspended(client: &Client, job: &Job, suspend: bool) -> Result<(), ActError> {
-    let api: Api<Job> = Api::namespaced(client.clone(), &job.namespace().unwrap_or_default());
+pub async fn set_suspended(cluster: Cluster<'_>, job: &Job, suspend: bool) -> Result<(), ActError> {
     let patch = json!({
         "metadata": {"resourceVersion": job.resource_version()},
         "spec": {"suspend": suspend},
     });
-    let patched = api.patch(&job.name_any(), &PatchParams::default(), &Patch::Merge(&patch)).await;
+    let patched = cluster.patch(job, &patch).await;
     patched.map(|_| ()).map_err(transient("suspending a Job or letting it go"))
 }
 
 /// Takes a Job's deadline away during a pause, or gives it back.
-pub async fn set_deadline(client: &Client, job: &Job, to: Deadline) -> Result<(), ActError> {
-    let api: Api<Job> = Api::namespaced(client.clone(), &job.namespace().unwrap_or_default());
+pub async fn set_deadline(cluster: Cluster<'_>, job: &Job, to: Deadline) -> Result<(), ActError> {
     let (deadline, left) = match to {
         Deadline::Hold(left) => (None, Some(left.to_string())),
         Deadline::Set(seconds) => (Some(seconds), None),
@@ -221,33 +215,30 @@ pub async fn set_deadline(client: &Client, job: &Job, to: Deadline) -> Result<()
         },
         "spec": {"activeDeadlineSeconds": deadline},
     });
-    let patched = api.patch(&job.name_any(), &PatchParams::default(), &Patch::Merge(&patch)).await;
+    let patched = cluster.patch(job, &patch).await;
     patched.map(|_| ()).map_err(transient("changing a Job's deadline"))
 }
 
 /// Stops a run: deletes its Job and pods. Our finalizer keeps their last status.
 pub async fn stop_run(
-    client: &Client,
+    cluster: Cluster<'_>,
     observed: &Observed,
     run: &RunRecord,
     reason: Option<StopReason>,
 ) -> Result<(), ActError> {
     if let Some(job) = observed.job_of(run) {
-        let api: Api<Job> = Api::namespaced(client.clone(), &job.namespace().unwrap_or_default());
         if let Some(reason) =
             reason.filter(|_| !job.annotations().contains_key(STOP_REASON_ANNOTATION))
         {
             let patch =
                 json!({"metadata": {"annotations": {STOP_REASON_ANNOTATION: reason.as_str()}}});
-            api.patch(&job.name_any(), &PatchParams::default(), &Patch::Merge(&patch))
-                .await
-                .map_err(transient("noting on a Job why it is stopped"))?;
+            let noted = cluster.patch(job, &patch).await;
+            noted.map_err(transient("noting on a Job why it is stopped"))?;
         }
-        delete(&api, job).await?;
+        delete(&cluster.api(&job.namespace().unwrap_or_default()), job).await?;
     }
     for pod in observed.pods(run.number) {
-        let api: Api<Pod> = Api::namespaced(client.clone(), &pod.namespace().unwrap_or_default());
-        delete(&api, pod).await?;
+        delete(&cluster.api(&pod.namespace().unwrap_or_default()), pod).await?;
     }
     Ok(())
 }

@@ -4,21 +4,21 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Instant;
 
-use dm_api::transform::TransformSource;
 use dm_api::{DataMigration, MIGRATION_NAME_ANNOTATION, MIGRATION_UID_LABEL, MigrationTarget};
 use dm_contract::error_chain::chain;
-use futures::{StreamExt as _, TryStreamExt as _};
+use futures::{Stream, StreamExt as _, TryStreamExt as _};
 use k8s_openapi::api::batch::v1::Job;
 use k8s_openapi::api::core::v1::{ConfigMap, Pod};
 use kube::core::{DynamicObject, PartialObjectMeta};
 use kube::runtime::controller::{self, Action, Config, Controller};
+use kube::runtime::reflector::store::Writer;
 use kube::runtime::reflector::{ObjectRef, Store};
-use kube::runtime::{
-    Predicate as _, PredicateConfig, WatchStreamExt as _, predicates, reflector, watcher,
-};
+use kube::runtime::{Predicate as _, PredicateConfig, WatchStreamExt as _, predicates, watcher};
 use kube::{Api, Resource, ResourceExt as _};
 
+use crate::cache::{Cache, Writers, slim};
 use crate::changed;
+use crate::cluster::Kept;
 use crate::failures::{Failures, backoff};
 use crate::limits;
 use crate::read::news;
@@ -33,60 +33,60 @@ struct Shared {
 }
 
 /// Runs until the process is asked to stop.
-pub async fn run(context: Context, namespace: Option<&str>, ready: Arc<AtomicBool>) {
-    let client = context.client.clone();
-    let migrations: Api<DataMigration> = scoped(&client, namespace);
-    let (store, writer) = reflector::store();
-    let sweeper = Sweeper::new(client.clone());
+pub async fn run(
+    context: Context,
+    writers: Writers,
+    namespace: Option<&str>,
+    ready: Arc<AtomicBool>,
+) {
+    let (client, cache) = (context.client.clone(), Arc::clone(&context.cache));
+    let sweeper = Sweeper::new(client.clone(), Arc::clone(&cache));
     let swept = Arc::clone(&sweeper);
     // Pages: a list from the cache comes whole, whatever its size.
     let paged = watcher::Config::default().page_size(limits::PAGE_OBJECTS_MAX);
-    let stream = watcher(migrations, paged)
-        .backoff(reconnect())
-        .modify(slim)
-        .inspect_ok(move |event| {
-            if matches!(event, watcher::Event::InitDone) {
-                ready.store(true, Ordering::Relaxed);
-            }
+    let ours = paged.clone().labels(MIGRATION_UID_LABEL);
+    let any = watcher::Config::default();
+    let migrations = watcher(scoped::<DataMigration>(&client, namespace), paged.clone());
+    let migrations =
+        held(migrations, writers.migrations, Arc::clone(&cache)).inspect_ok(move |event| {
             // One whose finalizer was removed goes without asking us, and may leave a program behind.
             if let watcher::Event::Delete(gone) = event {
                 swept.begin(&gone.namespace().unwrap_or_default(), &gone.name_any());
             }
-        })
-        .reflect(writer)
-        .applied_objects()
-        // Our own writes of status wake nobody: what follows from them is asked for by time.
-        .predicate_filter(
-            predicates::generation.combine(predicates::finalizers),
-            PredicateConfig::default(),
-        );
-    // Whole objects, of which nothing is kept but what is news: most of their changes are none.
-    let paged = watcher::Config::default().page_size(limits::PAGE_OBJECTS_MAX);
-    let ours = paged.clone().labels(MIGRATION_UID_LABEL);
-    let jobs = watcher(scoped::<Job>(&client, namespace), ours.clone()).backoff(reconnect());
+        });
+    // Our own writes of status wake nobody: what follows from them is asked for by time.
+    let migrations = migrations.applied_objects().predicate_filter(
+        predicates::generation.combine(predicates::finalizers),
+        PredicateConfig::default(),
+    );
+    let jobs = watcher(scoped::<Job>(&client, namespace), ours.clone());
+    let jobs = held(jobs, writers.jobs, Arc::clone(&cache));
     let jobs = changed::distinct(jobs, news::of_job).touched_objects();
-    let pods = watcher(scoped::<Pod>(&client, namespace), ours).backoff(reconnect());
+    let pods = watcher(scoped::<Pod>(&client, namespace), ours);
+    let pods = held(pods, writers.pods, Arc::clone(&cache));
     let pods = changed::distinct(pods, news::of_pod).touched_objects();
-    let any = watcher::Config::default();
+    let targets = watcher(scoped::<MigrationTarget>(&client, namespace), paged.clone());
+    let targets = targets.backoff(reconnect()).modify(slim::target).reflect(writers.targets);
     // What a check finds stands in a target's status and changes no run.
-    let targets =
-        watcher(scoped::<PartialObjectMeta<MigrationTarget>>(&client, namespace), any.clone());
-    let targets = changed::specs(targets.backoff(reconnect())).touched_objects();
-    let files = watcher(scoped::<PartialObjectMeta<ConfigMap>>(&client, namespace), any.clone());
+    let targets = changed::specs(targets).touched_objects();
+    let files = watcher(scoped::<PartialObjectMeta<ConfigMap>>(&client, namespace), any);
+    let files = files.backoff(reconnect()).modify(|map| map.metadata.managed_fields = None);
+    let files = files.reflect(writers.config_maps).touched_objects();
+    let dependencies = watcher(scoped::<DataMigration>(&client, namespace), paged);
     let dependencies =
-        watcher(scoped::<DataMigration>(&client, namespace), paged).backoff(reconnect());
-    let dependencies = changed::distinct(dependencies, news::of_dependency).touched_objects();
+        changed::distinct(dependencies.backoff(reconnect()), news::of_dependency).touched_objects();
+    let store = cache.migrations.store().clone();
     let (by_target, by_files, by_dependency) = (store.clone(), store.clone(), store.clone());
     let shared = Arc::new(Shared { context, failures: Failures::default() });
     let ended = Arc::clone(&shared);
-    Controller::for_stream(stream, store)
+    let reconciles = Controller::for_stream(migrations, store)
         .with_config(Config::default().concurrency(limits::CONCURRENT_RECONCILES))
         .watches_stream(jobs, |job| migration_of(&job))
         .watches_stream(pods, |pod| migration_of(&pod))
         .watches_stream(targets, move |target| {
             referring(&by_target, &target, |migration, name| migration.spec.target.name == name)
         })
-        .watches_stream(files.backoff(reconnect()).touched_objects(), move |map| {
+        .watches_stream(files, move |map| {
             referring(&by_files, &map, |migration, name| {
                 migration.spec.files().is_some_and(|map| map.name == name)
             })
@@ -108,8 +108,25 @@ pub async fn run(context: Context, namespace: Option<&str>, ready: Arc<AtomicBoo
                 }
             }
             std::future::ready(())
-        })
-        .await;
+        });
+    let filled = async {
+        cache.until_filled().await;
+        ready.store(true, Ordering::Relaxed);
+    };
+    tokio::join!(reconciles, filled);
+}
+
+/// Has the cache hold what a watch sees.
+fn held<K: Kept + Send + Sync>(
+    events: impl Stream<Item = watcher::Result<watcher::Event<K>>> + Send,
+    writer: Writer<K>,
+    cache: Arc<Cache>,
+) -> impl Stream<Item = watcher::Result<watcher::Event<K>>> + Send {
+    events
+        .backoff(reconnect())
+        .modify(K::slim)
+        .reflect(writer)
+        .inspect_ok(move |event| K::of(&cache).seen(event))
 }
 
 /// Returns the API of a kind in one namespace, or in all.
@@ -120,26 +137,6 @@ where
     match namespace {
         Some(namespace) => Api::namespaced(client.clone(), namespace),
         None => Api::all(client.clone()),
-    }
-}
-
-/// Keeps only what the cache is asked for: names and references. Everything else is read anew.
-fn slim(migration: &mut DataMigration) {
-    migration.metadata.managed_fields = None;
-    migration.metadata.annotations = None;
-    migration.status = None;
-    migration.spec.container = None;
-    migration.spec.pod_template = dm_api::migration::PodSettings::default();
-    migration.spec.description = None;
-    if let Some(transform) = &mut migration.spec.transform {
-        let config_map = transform.config_map.take();
-        *transform = TransformSource { config_map, ..TransformSource::default() };
-    }
-    if let Some(script) = &mut migration.spec.script {
-        script.command.clear();
-        script.args.clear();
-        script.env.clear();
-        script.config_map.items.clear();
     }
 }
 
@@ -180,6 +177,8 @@ async fn look(
 ) -> Result<Action, ReconcileError> {
     let metrics = &shared.context.metrics;
     metrics.reconciles.inc();
+    // Until then an object that is absent from the cache may exist.
+    shared.context.cache.until_filled().await;
     let begun = Instant::now();
     let namespace = migration.namespace().unwrap_or_default();
     let result = Box::pin(reconcile(&shared.context, &namespace, &migration.name_any())).await;

@@ -4,6 +4,7 @@
 pub mod adjust;
 pub mod baseline;
 pub mod deadline;
+pub mod fresh;
 pub mod ledger;
 pub mod outcome;
 pub mod position;
@@ -33,7 +34,7 @@ pub use self::step::Step;
 use crate::history;
 use crate::objects::SETTINGS_DIGEST_ANNOTATION;
 use crate::objects::{image, names};
-use crate::read::view::{self, RunObjects};
+use crate::read::view::{self, JobEnd, RunObjects};
 use crate::runnable::{Program, Restoration, Runnable};
 
 /// What to do now.
@@ -85,6 +86,9 @@ fn outcome_of(situation: Situation<'_>, record: &RunRecord) -> Option<Outcome> {
 fn follow(situation: Situation<'_>, record: &RunRecord) -> Step {
     let objects = situation.objects;
     let Some(job) = objects.job else { return without_job(situation, record) };
+    if let Some(position) = foreign(record, job) {
+        return Step::Rest(position);
+    }
     if let Some(outcome) = outcome_of(situation, record) {
         return Step::Finish(Box::new(outcome));
     }
@@ -102,7 +106,10 @@ fn follow(situation: Situation<'_>, record: &RunRecord) -> Step {
     if is_another_image(record, objects) {
         return Step::Stop { reason: Some(StopReason::ImageChanged), position };
     }
-    let suspended = job.spec.as_ref().and_then(|spec| spec.suspend).unwrap_or(false);
+    if !launched && !situation.is_complete {
+        return incomplete(situation, record);
+    }
+    let suspended = is_suspended(job);
     if suspended && !launched && record.kind != RunKind::DryRun && !situation.migration.spec.suspend
     {
         match turn(situation, record) {
@@ -127,6 +134,41 @@ fn follow(situation: Situation<'_>, record: &RunRecord) -> Step {
             let deadline = deadline::wanted(situation, record);
             Step::Follow { position, execution_time: started, adjustment, deadline }
         }
+    }
+}
+
+fn is_suspended(job: &Job) -> bool {
+    job.spec.as_ref().and_then(|spec| spec.suspend).unwrap_or(false)
+}
+
+/// What is said of a Job that somebody else let go: ours stays suspended until its uid is in status.
+fn foreign(record: &RunRecord, job: &Job) -> Option<Position> {
+    let is_going = job.metadata.deletion_timestamp.is_some();
+    let is_untouched = is_suspended(job) && view::job_end(job) == JobEnd::No;
+    if record.job_uid.is_some() || is_going || is_untouched {
+        return None;
+    }
+    let message = format!(
+        "Job {} has the name of run {} and was started by somebody else. Nothing was run. Delete it, and the \
+         run starts",
+        record.job, record.number
+    );
+    Some(Position::new(Phase::Stalled, Standing::Stalled, Reason::NameTaken, message))
+}
+
+/// The Job of a run exists, and this process has not created it: it is compared, and its copies are created.
+fn incomplete(situation: Situation<'_>, record: &RunRecord) -> Step {
+    match situation.runnable {
+        Ok(_) => {
+            Step::Create(rest::refusal(situation).unwrap_or_else(|| under_way::starting(record)))
+        }
+        // What cannot be compared is not let go.
+        Err(problem) => Step::Rest(Position::new(
+            Phase::Stalled,
+            Standing::Stalled,
+            problem.reason,
+            problem.message.clone(),
+        )),
     }
 }
 

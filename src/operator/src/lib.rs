@@ -4,7 +4,9 @@
 //! values and the time. `read::observe` reads, [`act`] writes, [`reconcile`] puts them in order.
 
 pub mod act;
+pub mod cache;
 pub mod changed;
+pub mod cluster;
 pub mod controller;
 pub mod decide;
 pub mod failures;
@@ -15,6 +17,7 @@ pub mod limits;
 pub mod loops;
 pub mod metrics;
 pub mod objects;
+pub mod publish;
 pub mod read;
 pub mod reconcile;
 pub mod reconnect;

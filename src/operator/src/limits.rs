@@ -103,6 +103,18 @@ pub const SPEC_BYTES_MAX: usize = 256 * 1024;
 /// Objects in one page of a list: each may have 1.5 MB, and several migrations are looked at at once.
 pub const PAGE_OBJECTS_MAX: u32 = 20;
 
+/// Migrations of one target in one page of the queue's list. Only one reconcile reads the queue at a time, so
+/// that the largest page is 100 objects of at most 1.5 MB, and a queue of 100 costs one request.
+pub const QUEUE_PAGE_OBJECTS_MAX: u32 = 100;
+
+/// Bytes of the contents of ConfigMaps that are held: a hundred programs of usual size, and at least 16 of the
+/// largest.
+pub const CONTENTS_BYTES_MAX: usize = 16 * 1024 * 1024;
+
+/// How long the pod of a Job that was let go may take to appear before the events of the Job are read: the Job
+/// controller takes less than a second, and who is over a quota reads why soon.
+pub const POD_EXPECTED_WITHIN: Duration = Duration::from_secs(5);
+
 /// Events of one Job that are read: they repeat each other.
 pub const EVENTS_READ_MAX: u32 = 20;
 

@@ -3,12 +3,18 @@
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 
+use crate::cache::Writers;
 use crate::controller;
 use crate::reconcile::Context;
 use crate::target::{self, TargetContext};
 
 /// Runs both until the process is asked to stop.
-pub async fn run(context: Context, namespace: Option<&str>, ready: Arc<AtomicBool>) {
+pub async fn run(
+    context: Context,
+    writers: Writers,
+    namespace: Option<&str>,
+    ready: Arc<AtomicBool>,
+) {
     let targets = TargetContext {
         client: context.client.clone(),
         recorder: context.recorder.clone(),
@@ -17,7 +23,7 @@ pub async fn run(context: Context, namespace: Option<&str>, ready: Arc<AtomicBoo
         clock: context.clock,
     };
     tokio::join!(
-        controller::run(context, namespace, ready),
+        controller::run(context, writers, namespace, ready),
         target::controller::run(targets, namespace)
     );
 }

@@ -7,11 +7,13 @@ use std::sync::atomic::AtomicBool;
 
 use anyhow::Context as _;
 use clap::Parser;
+use dm_operator::cache::Cache;
 use dm_operator::metrics::Metrics;
 use dm_operator::objects::Settings;
 use dm_operator::reconcile::Context;
 use dm_operator::{health, loops};
 use kube::runtime::events::{Recorder, Reporter};
+use tokio::sync::Mutex;
 
 /// Runs data migrations on DynamoDB as Jobs.
 #[derive(Parser)]
@@ -66,7 +68,10 @@ async fn main() -> anyhow::Result<()> {
     let ready: Vec<Arc<AtomicBool>> = namespaces.iter().map(|_| Arc::default()).collect();
     tokio::spawn(serve_health(flags.listen, ready.clone(), metrics.clone()));
     let loops = namespaces.into_iter().zip(ready).map(|(namespace, ready)| {
+        let (cache, writers) = Cache::new();
         let context = Context {
+            cache: Arc::new(cache),
+            turn: Mutex::default(),
             recorder: Recorder::new(client.clone(), reporter.clone()),
             client: client.clone(),
             settings: settings.clone(),
@@ -74,7 +79,7 @@ async fn main() -> anyhow::Result<()> {
             created: Arc::default(),
             clock: dm_operator::system_clock,
         };
-        async move { loops::run(context, namespace.as_deref(), ready).await }
+        async move { loops::run(context, writers, namespace.as_deref(), ready).await }
     });
     tracing::info!(agent_image = settings.agent_image, "watching data migrations");
     futures::future::join_all(loops).await;

@@ -8,30 +8,29 @@ use dm_api::DataMigration;
 use dm_api::condition::Reason;
 use dm_api::status::{DataMigrationStatus, Phase, RunRecord};
 use jiff::Timestamp;
-use k8s_openapi::api::batch::v1::Job;
-use k8s_openapi::api::core::v1::ObjectReference;
 use kube::api::PostParams;
-use kube::runtime::events::{Event, EventType, Recorder};
-use kube::{Api, Client, Resource as _, ResourceExt as _};
+use kube::runtime::events::Recorder;
+use kube::{Api, Client, ResourceExt as _};
+use tokio::sync::Mutex;
 
 use crate::act::adopt::Created;
 use crate::act::isolate::Isolation;
-use crate::act::{self, ActError, release};
+use crate::act::{self, ActError, recorders, release};
+use crate::cache::{Cache, slim};
+use crate::cluster::Cluster;
+use crate::decide::fresh::{self, Fresh};
 use crate::decide::position::{Position, Standing};
-use crate::decide::recording;
 use crate::decide::{self, Situation, Step};
-use crate::history;
 use crate::limits;
-use crate::metrics::{Metrics, RunLabels};
-use crate::objects::{self, Settings, record};
-use crate::read::dependencies::Dependencies;
+use crate::metrics::Metrics;
+use crate::objects::Settings;
+use crate::publish;
 use crate::read::observe::{self, Observed};
-use crate::read::recorders::{self, RecordJob};
+use crate::read::recorders::RecordJob;
 use crate::read::references;
-use crate::read::view::{self, JobEnd, RunObjects};
+use crate::read::view::RunObjects;
 use crate::runnable::{Problem, Runnable};
 use crate::status;
-use crate::status::events;
 use crate::sweep;
 use crate::validate;
 
@@ -39,6 +38,8 @@ use crate::validate;
 pub struct Context {
     /// The API server.
     pub client: Client,
+    /// What the watches hold.
+    pub cache: Arc<Cache>,
     /// Where events go.
     pub recorder: Recorder,
     /// What runs need.
@@ -47,8 +48,17 @@ pub struct Context {
     pub metrics: Arc<Metrics>,
     /// Jobs that this process has created.
     pub created: Arc<Created>,
+    /// Held by the reconcile whose run begins or is let go.
+    pub turn: Mutex<()>,
     /// The clock; the only one.
     pub clock: fn() -> Timestamp,
+}
+
+impl Context {
+    /// Returns the API server, and what the watches hold of it.
+    pub fn cluster(&self) -> Cluster<'_> {
+        Cluster { client: &self.client, cache: &self.cache }
+    }
 }
 
 /// Why a reconciliation has to be tried again.
@@ -71,354 +81,272 @@ pub async fn reconcile(
     namespace: &str,
     name: &str,
 ) -> Result<Option<Duration>, ReconcileError> {
-    let api: Api<DataMigration> = Api::namespaced(context.client.clone(), namespace);
-    let Some(migration) = api.get_opt(name).await.map_err(ReconcileError::Observe)? else {
-        sweep::sweep(&context.client, namespace, name).await?;
+    let Some(migration) = read(context, namespace, name).await? else {
+        sweep::sweep(context.cluster(), namespace, name).await?;
         return Ok(None);
     };
-    let observed =
-        observe::observe(&context.client, &migration).await.map_err(ReconcileError::Observe)?;
-    let released = release::release(&context.client, &migration, &observed).await?;
-    let runnable = validate::validate(
-        &migration,
-        observed.target.as_ref(),
-        observed.missing_account.as_deref(),
-        &observed.files,
-    )
-    .and_then(|runnable| references::settle(&migration, runnable, &observed.references));
-    let reconciliation =
-        Reconciliation { context, api: &api, migration: &migration, observed: &observed, released };
-    Box::pin(reconciliation.step(runnable.as_ref())).await
+    let result = Box::pin(step(context, migration)).await;
+    if result.is_err() {
+        context.cache.forget_written();
+    }
+    result
 }
 
-/// One reconcile, after everything was read.
-struct Reconciliation<'a> {
-    context: &'a Context,
-    api: &'a Api<DataMigration>,
-    migration: &'a DataMigration,
-    observed: &'a Observed,
-    /// Whether no Job or pod of the migration is held any more.
-    released: bool,
+/// Reads the migration. That of the cache is as good as one that was read a moment ago: status is written, and Jobs
+/// are changed, only if their versions are still the same.
+async fn read(
+    context: &Context,
+    namespace: &str,
+    name: &str,
+) -> Result<Option<DataMigration>, ReconcileError> {
+    let held = context.cache.migrations.get(namespace, name);
+    match held {
+        Some(migration) if slim::is_cut(&migration) => {
+            let api: Api<DataMigration> = context.cluster().api(namespace);
+            api.get_opt(name).await.map_err(ReconcileError::Observe)
+        }
+        Some(migration) => Ok(Some(migration.as_ref().clone())),
+        None => Ok(None),
+    }
 }
 
-impl Reconciliation<'_> {
-    async fn step(
-        &self,
-        runnable: Result<&Runnable, &Problem>,
-    ) -> Result<Option<Duration>, ReconcileError> {
-        let run = self.active_run();
-        let pods = run.as_ref().map(|run| self.observed.pods(run.number)).unwrap_or_default();
-        let job = run.as_ref().and_then(|run| self.observed.job_of(run));
-        let recorders = recorders::recorders(&self.observed.jobs);
-        let others;
-        let mut situation = Situation {
-            migration: self.migration,
+async fn step(
+    context: &Context,
+    mut migration: DataMigration,
+) -> Result<Option<Duration>, ReconcileError> {
+    let mut fresh = Fresh::default();
+    let mut turn = None;
+    // Each round reads more from the API server, and there are four kinds of it.
+    let (seen, step) = loop {
+        let seen = Seen::read(context, &migration, fresh).await?;
+        let step = seen.with(context, &migration, decide::decide);
+        let needed = fresh.and(fresh::needed(&step));
+        if needed == fresh {
+            break (seen, step);
+        }
+        if needed.takes_turn() && turn.is_none() {
+            turn = Some(context.turn.lock().await);
+        }
+        fresh = needed;
+    };
+    // Somebody may have taken it away from under a run.
+    if (seen.run.is_some() || matches!(step, Step::Begin { .. }))
+        && decide::release::needs_hold(&migration)
+    {
+        match release::hold(context.cluster(), &migration).await? {
+            Some(held) => migration = held,
+            None => return Ok(Some(Duration::ZERO)),
+        }
+    }
+    let new = seen.with(context, &migration, |situation| status::next(situation, &step));
+    let written = write(context, &migration, &new).await?;
+    match Box::pin(act(context, &seen, &step, &written)).await {
+        Ok(()) => Ok(seen.with(context, &migration, |situation| again(&step, situation))),
+        Err(error) => {
+            let (reason, message) = refusal(context, &migration, error).await?;
+            let position = Position::new(Phase::Stalled, Standing::Stalled, reason, message);
+            let step = Step::Rest(position);
+            let new = seen.with(context, &written, |situation| status::next(situation, &step));
+            write(context, &written, &new).await?;
+            Ok(Some(limits::POLL_WAITING))
+        }
+    }
+}
+
+/// What was read, checked.
+struct Seen {
+    observed: Observed,
+    runnable: Result<Runnable, Problem>,
+    /// The run under way.
+    run: Option<RunRecord>,
+    recorders: Vec<RecordJob>,
+    is_complete: bool,
+    now: Timestamp,
+}
+
+impl Seen {
+    async fn read(
+        context: &Context,
+        migration: &DataMigration,
+        fresh: Fresh,
+    ) -> Result<Self, ReconcileError> {
+        let now = (context.clock)();
+        let observed = observe::observe(context.cluster(), migration, fresh, now)
+            .await
+            .map_err(ReconcileError::Observe)?;
+        let sources = &observed.sources;
+        let runnable = validate::validate(
+            migration,
+            sources.target.as_ref(),
+            sources.missing_account.as_deref(),
+            &sources.files,
+        )
+        .and_then(|runnable| references::settle(migration, runnable, &sources.references));
+        let status = migration.status.as_ref();
+        let run = status.and_then(|status| status.runs.first()).filter(|run| !run.result.is_over());
+        let job = run.and_then(|run| observed.job_of(run));
+        Ok(Self {
             runnable,
-            dependencies: &Dependencies::default(),
+            run: run.cloned(),
+            recorders: crate::read::recorders::recorders(&observed.jobs),
+            is_complete: job.is_some_and(|job| context.created.has(job)),
+            now,
+            observed,
+        })
+    }
+
+    fn with<T>(
+        &self,
+        context: &Context,
+        migration: &DataMigration,
+        of: impl FnOnce(Situation<'_>) -> T,
+    ) -> T {
+        let run = self.run.as_ref();
+        let pods = run.map(|run| self.observed.pods(run.number)).unwrap_or_default();
+        let job = run.and_then(|run| self.observed.job_of(run));
+        of(Situation {
+            migration,
+            runnable: self.runnable.as_ref(),
+            dependencies: &self.observed.dependencies,
             objects: RunObjects { job, pods: &pods },
+            is_complete: self.is_complete,
             guard: self.observed.guard.as_ref(),
             control: self.observed.control.as_ref(),
             restore: self.observed.restore.as_ref(),
-            holders: &[],
-            recorders: &recorders,
-            agent_image: &self.context.settings.agent_image,
-            now: (self.context.clock)(),
-        };
-        let mut step = decide::decide(situation);
-        if decide::queue::asks_others(&step) {
-            let target = self.observed.target.as_ref();
-            others = observe::others(&self.context.client, self.migration, target)
-                .await
-                .map_err(ReconcileError::Observe)?;
-            situation = Situation {
-                dependencies: &others.dependencies,
-                holders: &others.holders,
-                ..situation
-            };
-            step = decide::decide(situation);
+            holders: &self.observed.holders,
+            recorders: &self.recorders,
+            agent_image: &context.settings.agent_image,
+            now: self.now,
+        })
+    }
+}
+
+/// Writes status if it differs, tied to the version that was read: who decided on an old
+/// object gets a conflict and starts over.
+async fn write(
+    context: &Context,
+    migration: &DataMigration,
+    new: &DataMigrationStatus,
+) -> Result<DataMigration, ReconcileError> {
+    let old = migration.status.clone().unwrap_or_default();
+    if old == *new {
+        return Ok(migration.clone());
+    }
+    let mut object = migration.clone();
+    object.status = Some(new.clone());
+    object.metadata.managed_fields = None;
+    let cluster = context.cluster();
+    let api: Api<DataMigration> = cluster.api(&migration.namespace().unwrap_or_default());
+    let written = api
+        .replace_status(&migration.name_any(), &PostParams::default(), &object)
+        .await
+        .map_err(ReconcileError::Status)?;
+    cluster.note(migration.metadata.resource_version.as_deref(), written.clone());
+    publish::count(&context.metrics, &old, new);
+    publish::tell(&context.recorder, migration, &old, new).await;
+    Ok(written)
+}
+
+async fn act(
+    context: &Context,
+    seen: &Seen,
+    step: &Step,
+    written: &DataMigration,
+) -> Result<(), ActError> {
+    let (cluster, observed) = (context.cluster(), &seen.observed);
+    let released = release::release(cluster, written, observed).await?;
+    let runnable = seen.runnable.as_ref().ok();
+    recorders::record(cluster, written, observed, runnable, &context.settings).await?;
+    let job = seen.run.as_ref().and_then(|run| observed.job_of(run));
+    match (step, &seen.run) {
+        (Step::Begin { record, .. }, _) => create(context, seen, written, record).await,
+        (Step::Create(_), Some(run)) => create(context, seen, written, run).await,
+        (Step::Launch { .. }, Some(run)) => match job {
+            Some(job) => {
+                let from = context.settings.network_policy_from.as_deref();
+                let isolation = from.zip(observed.sources.target.as_ref());
+                let isolation = isolation
+                    .map(|(operator_namespace, target)| Isolation { target, operator_namespace });
+                act::launch(cluster, written, run, job, isolation).await
+            }
+            None => Ok(()),
+        },
+        (Step::Suspend { .. }, Some(_)) => match job {
+            Some(job) => act::set_suspended(cluster, job, true).await,
+            None => Ok(()),
+        },
+        (Step::Follow { adjustment, deadline, .. }, Some(_)) => {
+            if let Some(adjustment) = adjustment {
+                act::adjust(observed, written, adjustment).await;
+            }
+            match (deadline, job) {
+                (Some(deadline), Some(job)) => act::set_deadline(cluster, job, *deadline).await,
+                (Some(_) | None, _) => Ok(()),
+            }
         }
-        if let (Some(run), Some(job)) = (&run, job)
-            && self.is_foreign(&step, runnable, run, job).await?
-        {
+        (Step::Stop { reason, .. }, Some(run)) => {
+            act::stop_run(cluster, observed, run, *reason).await
+        }
+        (Step::Release, _) => release::let_go(cluster, written).await,
+        // Held only while a run is open: without us, it can be deleted all the same.
+        (Step::Rest(_), None) if released && decide::release::may_vanish(written) => {
+            release::let_go(cluster, written).await
+        }
+        (
+            Step::Rest(_)
+            | Step::Baseline { .. }
+            | Step::Follow { .. }
+            | Step::Finish(_)
+            | Step::Discard
+            | Step::GiveWay(_)
+            | Step::Create(_)
+            | Step::Launch { .. }
+            | Step::Suspend { .. }
+            | Step::Stop { .. },
+            _,
+        ) => Ok(()),
+    }
+}
+
+async fn create(
+    context: &Context,
+    seen: &Seen,
+    written: &DataMigration,
+    record: &RunRecord,
+) -> Result<(), ActError> {
+    // `decide` creates nothing that was not validated.
+    let Ok(runnable) = &seen.runnable else { return Ok(()) };
+    let (cluster, created) = (context.cluster(), &context.created);
+    act::create_run(cluster, created, written, record, runnable, &context.settings).await
+}
+
+/// What is said of an object that could not be created as it must be. Other errors are tried again.
+async fn refusal(
+    context: &Context,
+    migration: &DataMigration,
+    error: ActError,
+) -> Result<(Reason, String), ReconcileError> {
+    match error {
+        ActError::Refused { object, message } => {
+            Ok((Reason::ObjectRefused, format!("the API server refused {object}: {message}")))
+        }
+        ActError::NameTaken { object } => {
+            let namespace = migration.namespace().unwrap_or_default();
+            sweep::sweep(context.cluster(), &namespace, &migration.name_any()).await?;
             let message = format!(
-                "Job {} has the name of run {} and is not what the operator creates: its content differs, or \
-                 it was started by somebody else. Nothing was run. Delete it, and the run goes on",
-                run.job, run.number
+                "{object} exists and belongs to another owner, perhaps a deleted migration of the same name \
+                 that is being cleaned up. If it stays, delete it"
             );
-            return self.refused(self.migration, situation, Reason::NameTaken, message).await;
+            Ok((Reason::NameTaken, message))
         }
-        // Somebody may have taken it away from under a run.
-        if (run.is_some() || matches!(step, Step::Begin { .. }))
-            && decide::release::needs_hold(self.migration)
-        {
-            // Taking hold changes the object; its watch brings us back with the new version.
-            release::hold(&self.context.client, self.migration).await?;
-            return Ok(Some(Duration::ZERO));
+        ActError::NotAsCreated { job, run } => {
+            let message = format!(
+                "Job {job} has the name of run {run} and is not what the operator creates: its content \
+                 differs. Nothing was run. Delete it, and the run starts"
+            );
+            Ok((Reason::NameTaken, message))
         }
-        let new = status::next(situation, &step);
-        let written = self.write(&new).await?;
-        let acted = match Box::pin(self.record(&recorders, runnable)).await {
-            Ok(()) => self.act(&step, runnable, run.as_ref(), &written).await,
-            Err(error) => Err(error),
-        };
-        match acted {
-            Err(ActError::Refused { object, message }) => {
-                self.refused(
-                    &written,
-                    situation,
-                    Reason::ObjectRefused,
-                    format!("the API server refused {object}: {message}"),
-                )
-                .await
-            }
-            Err(ActError::NameTaken { object }) => {
-                let namespace = self.migration.namespace().unwrap_or_default();
-                let name = self.migration.name_any();
-                sweep::sweep(&self.context.client, &namespace, &name).await?;
-                self.refused(
-                    &written,
-                    situation,
-                    Reason::NameTaken,
-                    format!(
-                        "{object} exists and belongs to another owner, perhaps a deleted migration of the \
-                         same name that is being cleaned up. If it stays, delete it"
-                    ),
-                )
-                .await
-            }
-            Err(other) => Err(other.into()),
-            Ok(()) => Ok(again(&step, situation)),
-        }
-    }
-
-    /// Whether the Job of a run that was not let go yet is somebody else's. Ours stays suspended until its
-    /// uid is in status.
-    async fn is_foreign(
-        &self,
-        step: &Step,
-        runnable: Result<&Runnable, &Problem>,
-        run: &RunRecord,
-        job: &Job,
-    ) -> Result<bool, ActError> {
-        if run.job_uid.is_some() || job.metadata.deletion_timestamp.is_some() {
-            return Ok(false);
-        }
-        let suspended = job.spec.as_ref().and_then(|spec| spec.suspend).unwrap_or(false);
-        if !suspended || view::job_end(job) != JobEnd::No {
-            return Ok(true);
-        }
-        let context = self.context;
-        if !matches!(step, Step::Launch { .. }) || context.created.has(job) {
-            return Ok(false);
-        }
-        // What cannot be compared is not let go.
-        let Ok(runnable) = runnable else { return Ok(true) };
-        let mut built = objects::job::build(self.migration, run, runnable, &context.settings);
-        // Its value is not compared.
-        objects::control::give(&mut built, "");
-        Ok(!act::is_as_created(&context.client, &context.created, job, &built).await?)
-    }
-
-    /// Has the archive told how runs ended whose guards could not.
-    async fn record(
-        &self,
-        recorders: &[RecordJob],
-        runnable: Result<&Runnable, &Problem>,
-    ) -> Result<(), ActError> {
-        let status = self.migration.status.clone().unwrap_or_default();
-        let client = &self.context.client;
-        for run in recording::outstanding(&status, recorders) {
-            let settings = &self.context.settings;
-            if let Some(recorder) = recorders.iter().find(|recorder| recorder.run == run.number) {
-                self.replace_recorder(recorder).await?;
-                continue;
-            }
-            if history::is_baseline(run) {
-                if let Ok(runnable) = runnable {
-                    let (client, settings) = (&self.context.client, &self.context.settings);
-                    act::record_baseline(client, self.migration, run, runnable, settings).await?;
-                }
-                continue;
-            }
-            // Somebody removed the Job with its finalizer: another like it tells where the archive is.
-            let built = |r: &Runnable| objects::job::build(self.migration, run, r, settings);
-            let job = self.observed.job_of(run).cloned().or_else(|| runnable.ok().map(built));
-            let Some(job) = job else { continue };
-            let recorded = act::record(client, self.migration, run, &job, settings).await;
-            let deleting = self.migration.metadata.deletion_timestamp.is_some();
-            match recorded {
-                // A namespace that is going takes no new Job: its migration must not hold it up.
-                Err(ActError::Refused { .. }) if deleting => {
-                    release::let_go(&self.context.client, self.migration).await?;
-                }
-                other => other?,
-            }
-        }
-        Ok(())
-    }
-
-    /// Deletes a Job that notes an end and may be waiting for an image that nobody has any more; the next
-    /// reconcile creates another.
-    async fn replace_recorder(&self, recorder: &RecordJob) -> Result<(), ActError> {
-        let is_it = |job: &&Job| recorders::recorder_of(job) == Some(recorder.run);
-        let settings = &self.context.settings;
-        match self.observed.jobs.iter().find(is_it) {
-            Some(job) if recorder.end == JobEnd::No && record::is_outdated(job, settings) => {
-                release::discard(&self.context.client, job).await
-            }
-            Some(_) | None => Ok(()),
-        }
-    }
-
-    fn active_run(&self) -> Option<RunRecord> {
-        let status = self.migration.status.as_ref()?;
-        status.runs.first().filter(|run| !run.result.is_over()).cloned()
-    }
-
-    /// Writes status if it differs, tied to the version that was read: who decided on an old
-    /// object gets a conflict and starts over.
-    async fn write(&self, new: &DataMigrationStatus) -> Result<DataMigration, ReconcileError> {
-        let old = self.migration.status.clone().unwrap_or_default();
-        if old == *new {
-            return Ok(self.migration.clone());
-        }
-        let mut object = self.migration.clone();
-        object.status = Some(new.clone());
-        object.metadata.managed_fields = None;
-        let written = self
-            .api
-            .replace_status(&self.migration.name_any(), &PostParams::default(), &object)
-            .await
-            .map_err(ReconcileError::Status)?;
-        self.count(&old, new);
-        self.tell(&old, new).await;
-        Ok(written)
-    }
-
-    fn count(&self, old: &DataMigrationStatus, new: &DataMigrationStatus) {
-        for run in new.runs.iter().filter(|run| run.result.is_over()) {
-            let before = old.runs.iter().find(|before| before.number == run.number);
-            if before.is_some_and(|before| before.result.is_over()) {
-                continue;
-            }
-            let labels = RunLabels {
-                kind: format!("{:?}", run.kind),
-                result: format!("{:?}", run.result),
-                reason: run.reason.map(|reason| reason.to_string()).unwrap_or_default(),
-            };
-            self.context.metrics.runs.get_or_create(&labels).inc();
-        }
-    }
-
-    async fn tell(&self, old: &DataMigrationStatus, new: &DataMigrationStatus) {
-        let reference = self.migration.object_ref(&());
-        for told in events::between(old, new) {
-            let event = Event {
-                type_: if told.warning { EventType::Warning } else { EventType::Normal },
-                reason: told.reason,
-                note: Some(told.note),
-                action: "Reconcile".into(),
-                secondary: told.job.map(|job| ObjectReference {
-                    api_version: Some("batch/v1".into()),
-                    kind: Some("Job".into()),
-                    namespace: self.migration.namespace(),
-                    name: Some(job),
-                    ..ObjectReference::default()
-                }),
-            };
-            if let Err(error) = self.context.recorder.publish(&event, &reference).await {
-                // Status holds the same; an event is only its echo.
-                tracing::warn!(%error, migration = self.migration.name_any(), "an event was lost");
-            }
-        }
-    }
-
-    async fn act(
-        &self,
-        step: &Step,
-        runnable: Result<&Runnable, &Problem>,
-        run: Option<&RunRecord>,
-        written: &DataMigration,
-    ) -> Result<(), ActError> {
-        let client = &self.context.client;
-        let create = |record| async move {
-            match runnable {
-                Ok(runnable) => {
-                    let settings = &self.context.settings;
-                    let created = &self.context.created;
-                    act::create_run(client, created, self.migration, record, runnable, settings)
-                        .await
-                }
-                // `decide` creates nothing that was not validated.
-                Err(_) => Ok(()),
-            }
-        };
-        match (step, run) {
-            (Step::Begin { record, .. }, _) => create(record).await,
-            (Step::Create(_), Some(run)) => create(run).await,
-            (Step::Launch { .. }, Some(run)) => match self.observed.job_of(run) {
-                Some(job) => {
-                    let from = self.context.settings.network_policy_from.as_deref();
-                    let isolation = from.zip(self.observed.target.as_ref());
-                    let isolation = isolation.map(|(operator_namespace, target)| Isolation {
-                        target,
-                        operator_namespace,
-                    });
-                    act::launch(client, self.migration, run, job, isolation).await
-                }
-                None => Ok(()),
-            },
-            (Step::Suspend { .. }, Some(run)) => match self.observed.job_of(run) {
-                Some(job) => act::set_suspended(client, job, true).await,
-                None => Ok(()),
-            },
-            (Step::Follow { adjustment, deadline, .. }, Some(run)) => {
-                if let Some(adjustment) = adjustment {
-                    act::adjust(self.observed, self.migration, adjustment).await;
-                }
-                match (deadline, self.observed.job_of(run)) {
-                    (Some(deadline), Some(job)) => act::set_deadline(client, job, *deadline).await,
-                    (Some(_) | None, _) => Ok(()),
-                }
-            }
-            (Step::Stop { reason, .. }, Some(run)) => {
-                act::stop_run(client, self.observed, run, *reason).await
-            }
-            (Step::Release, _) => release::let_go(client, self.migration).await,
-            // Held only while a run is open: without us, it can be deleted all the same.
-            (Step::Rest(_), None) if self.released && decide::release::may_vanish(written) => {
-                release::let_go(client, written).await
-            }
-            (
-                Step::Rest(_)
-                | Step::Baseline { .. }
-                | Step::Follow { .. }
-                | Step::Finish(_)
-                | Step::Discard
-                | Step::GiveWay(_)
-                | Step::Create(_)
-                | Step::Launch { .. }
-                | Step::Suspend { .. }
-                | Step::Stop { .. },
-                _,
-            ) => Ok(()),
-        }
-    }
-
-    /// Says that an object was refused, after the step had been said.
-    async fn refused(
-        &self,
-        written: &DataMigration,
-        situation: Situation<'_>,
-        reason: Reason,
-        message: String,
-    ) -> Result<Option<Duration>, ReconcileError> {
-        let position = Position::new(Phase::Stalled, Standing::Stalled, reason, message);
-        let situation = Situation { migration: written, ..situation };
-        let new = status::next(situation, &Step::Rest(position));
-        let reconciliation = Reconciliation { migration: written, ..*self };
-        reconciliation.write(&new).await?;
-        Ok(Some(limits::POLL_WAITING))
+        other @ (ActError::Random(_) | ActError::Transient { .. }) => Err(other.into()),
     }
 }
 

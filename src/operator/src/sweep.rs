@@ -14,28 +14,30 @@ use kube::{Api, Client, Resource, ResourceExt as _};
 use crate::act::delete::delete;
 use crate::act::error::{ActError, transient};
 use crate::act::release;
+use crate::cache::Cache;
+use crate::cluster::Cluster;
 use crate::limits;
 
 /// Stops and releases what is left of migrations of this name that are gone, other than the one
 /// that exists. Their programs have nobody to answer to.
-pub async fn sweep(client: &Client, namespace: &str, name: &str) -> Result<(), ActError> {
+pub async fn sweep(cluster: Cluster<'_>, namespace: &str, name: &str) -> Result<(), ActError> {
     let labels = ListParams::default().labels(MIGRATION_UID_LABEL);
-    let jobs: Api<Job> = Api::namespaced(client.clone(), namespace);
-    let pods: Api<Pod> = Api::namespaced(client.clone(), namespace);
+    let jobs: Api<Job> = cluster.api(namespace);
+    let pods: Api<Pod> = cluster.api(namespace);
     let what = "looking for what is left of a migration";
     // Their names and references are enough.
     let left_jobs = jobs.list_metadata(&labels).await.map_err(transient(what))?.items;
     let left_pods = pods.list_metadata(&labels).await.map_err(transient(what))?.items;
     // Asked after the lists: what they show is older, so its migration is not one to come.
-    let migrations: Api<DataMigration> = Api::namespaced(client.clone(), namespace);
+    let migrations: Api<DataMigration> = cluster.api(namespace);
     let migration = migrations.get_opt(name).await.map_err(transient(what))?;
     let live = migration.and_then(|migration| migration.uid());
     for job in left_jobs.into_iter().filter(|job| is_left_of(job, name, live.as_ref())) {
-        release::discard(client, &Job { metadata: job.metadata, ..Job::default() }).await?;
+        release::discard(cluster, &Job { metadata: job.metadata, ..Job::default() }).await?;
     }
     for pod in left_pods.into_iter().filter(|pod| is_left_of(pod, name, live.as_ref())) {
         let pod = Pod { metadata: pod.metadata, ..Pod::default() };
-        release::release_pod(client, &pod).await?;
+        release::release_pod(cluster, &pod).await?;
         delete(&pods, &pod).await?;
     }
     Ok(())
@@ -53,14 +55,15 @@ fn is_left_of<K: Resource>(object: &K, name: &str, live: Option<&String>) -> boo
 /// Sweeps in the background, each migration by itself and until it worked.
 pub struct Sweeper {
     client: Client,
+    cache: Arc<Cache>,
     /// Migrations being swept, by namespace and name, and whether once more is asked for.
     under_way: Mutex<HashMap<(String, String), bool>>,
 }
 
 impl Sweeper {
     /// One that has nothing to do yet.
-    pub fn new(client: Client) -> Arc<Self> {
-        Arc::new(Self { client, under_way: Mutex::default() })
+    pub fn new(client: Client, cache: Arc<Cache>) -> Arc<Self> {
+        Arc::new(Self { client, cache, under_way: Mutex::default() })
     }
 
     /// Sweeps after a migration that is gone. Asked again during a sweep, it repeats it: something
@@ -79,7 +82,8 @@ impl Sweeper {
     async fn until_done(self: Arc<Self>, gone: (String, String)) {
         let mut wait = limits::BACKOFF_MIN;
         loop {
-            let swept = sweep(&self.client, &gone.0, &gone.1).await;
+            let cluster = Cluster { client: &self.client, cache: &self.cache };
+            let swept = sweep(cluster, &gone.0, &gone.1).await;
             if let Err(error) = swept {
                 let (namespace, migration) = (&gone.0, &gone.1);
                 tracing::warn!(namespace, migration, error = chain(&error), "sweeping failed");

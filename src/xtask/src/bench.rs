@@ -11,6 +11,8 @@ use dm_testbed::parts::dynamodb;
 /// What is measured.
 #[derive(Clone, Copy, Debug, ValueEnum)]
 pub enum Subject {
+    /// The operator before a scripted API server: requests of 50 migrations in 10 chains, by verb and kind.
+    Requests,
     /// The operator on a cluster: memory with 500 finished migrations, time from apply to Job.
     Operator,
     /// A dry run of a million changed items before a mock of DynamoDB: memory, time, disk.
@@ -35,6 +37,16 @@ pub fn run(checkout: &Checkout, subject: Subject) -> Result<()> {
             show(
                 command("cargo", arguments).current_dir(&checkout.root).envs(variables),
                 "measuring the operator",
+            )
+        }
+        Subject::Requests => {
+            let name = "requests::fifty_migrations_in_ten_chains";
+            let build = ["test", "--quiet", "-p", "dm-operator", "--test", "scripted"];
+            show(
+                command("cargo", build)
+                    .args(["--", "--ignored", "--nocapture", "--exact", name])
+                    .current_dir(&checkout.root),
+                "counting the operator's requests",
             )
         }
         Subject::Overlay => show(

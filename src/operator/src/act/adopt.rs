@@ -11,9 +11,10 @@ use kube::api::PostParams;
 use kube::{Api, Client, ResourceExt as _};
 use serde_json::Value;
 
+use crate::act::error::{ActError, transient};
 use crate::limits;
 
-/// Uids of Jobs that this process created: what the API server answered needs no second look.
+/// Uids of Jobs that this process created, or compared, and whose copies it created: they are complete.
 #[derive(Debug, Default)]
 pub struct Created(Mutex<HashSet<String>>);
 
@@ -28,7 +29,7 @@ impl Created {
         all.extend(uid);
     }
 
-    /// Whether this process created it.
+    /// Whether it is known to be complete.
     pub fn has(&self, job: &Job) -> bool {
         let all = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         job.metadata.uid.as_ref().is_some_and(|uid| all.contains(uid))
@@ -37,21 +38,14 @@ impl Created {
 
 /// Whether a Job that was not let go yet is what we would create. The API server says what that becomes
 /// with its defaults and admission webhooks.
-pub async fn is_as_created(
-    client: &Client,
-    created: &Created,
-    found: &Job,
-    built: &Job,
-) -> Result<bool, kube::Error> {
-    if created.has(found) {
-        return Ok(true);
-    }
+pub async fn is_as_created(client: &Client, found: &Job, built: &Job) -> Result<bool, ActError> {
     let api: Api<Job> = Api::namespaced(client.clone(), &found.namespace().unwrap_or_default());
     let mut trial = built.clone();
     trial.metadata.name = None;
     trial.metadata.generate_name = Some("datamigration-compare-".into());
     let params = PostParams { dry_run: true, ..PostParams::default() };
-    let expected = api.create(&params, &trial).await?;
+    let what = "comparing a Job with what would be created";
+    let expected = api.create(&params, &trial).await.map_err(transient(what))?;
     Ok(found.metadata.finalizers == expected.metadata.finalizers
         && comparable(found) == comparable(&expected))
 }

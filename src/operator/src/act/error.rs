@@ -17,6 +17,14 @@ pub enum ActError {
         /// Kind and name.
         object: String,
     },
+    /// A Job of a run's name is not what the operator creates.
+    #[error("Job {job} of run {run} is not what the operator creates")]
+    NotAsCreated {
+        /// The Job's name.
+        job: String,
+        /// The run's number.
+        run: u32,
+    },
     /// The machine gives no random bytes.
     #[error("making a control token")]
     Random(#[from] getrandom::Error),

@@ -3,12 +3,12 @@
 use dm_api::{DataMigration, OUTCOME_FINALIZER, RUN_FINALIZER};
 use k8s_openapi::api::batch::v1::Job;
 use k8s_openapi::api::core::v1::Pod;
-use kube::api::{Patch, PatchParams};
-use kube::{Api, Client, ResourceExt as _};
+use kube::ResourceExt as _;
 use serde_json::json;
 
 use crate::act::delete::delete;
 use crate::act::error::{ActError, transient};
+use crate::cluster::Cluster;
 use crate::decide::release;
 use crate::limits;
 use crate::read::observe::Observed;
@@ -17,7 +17,7 @@ use crate::read::view;
 /// Lets go of the objects of runs whose outcome is in status, and of pods that a suspended Job
 /// gave up. Returns whether no object is held any more.
 pub async fn release(
-    client: &Client,
+    cluster: Cluster<'_>,
     migration: &DataMigration,
     observed: &Observed,
 ) -> Result<bool, ActError> {
@@ -26,11 +26,11 @@ pub async fn release(
     let mut all = true;
     for job in &observed.jobs {
         if release::is_stray(&status, job) {
-            discard(client, job).await?;
+            discard(cluster, job).await?;
         } else if let Some(seconds) =
             release::may_go(&status, view::run_of(job.metadata.labels.as_ref()))
         {
-            release_job(client, job, seconds).await?;
+            release_job(cluster, job, seconds).await?;
         } else {
             all &= !release::is_held(job);
         }
@@ -40,7 +40,7 @@ pub async fn release(
         let given_up =
             active.is_some_and(|active| release::given_up(observed.job_of(active), pod, active));
         if release::is_over(&status, run) || given_up {
-            release_pod(client, pod).await?;
+            release_pod(cluster, pod).await?;
         } else {
             all &= !release::is_held(pod);
         }
@@ -49,77 +49,59 @@ pub async fn release(
 }
 
 /// Lets go of a Job and deletes it.
-pub async fn discard(client: &Client, job: &Job) -> Result<(), ActError> {
-    release_job(client, job, limits::JOB_TTL_SECONDS).await?;
-    let api: Api<Job> = Api::namespaced(client.clone(), &job.namespace().unwrap_or_default());
-    delete(&api, job).await
+pub async fn discard(cluster: Cluster<'_>, job: &Job) -> Result<(), ActError> {
+    release_job(cluster, job, limits::JOB_TTL_SECONDS).await?;
+    delete(&cluster.api(&job.namespace().unwrap_or_default()), job).await
 }
 
-async fn release_job(client: &Client, job: &Job, kept_seconds: i32) -> Result<(), ActError> {
+async fn release_job(cluster: Cluster<'_>, job: &Job, kept_seconds: i32) -> Result<(), ActError> {
     let Some(finalizers) = without_ours(job.finalizers(), OUTCOME_FINALIZER) else { return Ok(()) };
-    let api: Api<Job> = Api::namespaced(client.clone(), &job.namespace().unwrap_or_default());
     let mut patch = json!({
         "metadata": {"finalizers": finalizers, "resourceVersion": job.resource_version()},
     });
     if job.metadata.deletion_timestamp.is_none() {
         patch["spec"] = json!({"ttlSecondsAfterFinished": kept_seconds});
     }
-    gone_is_fine(
-        api.patch(&job.name_any(), &PatchParams::default(), &Patch::Merge(&patch))
-            .await
-            .map(|_| ()),
-        "releasing a Job",
-    )
+    gone_is_fine(cluster.patch(job, &patch).await, "releasing a Job").map(|_| ())
 }
 
 /// Lets go of a pod.
-pub async fn release_pod(client: &Client, pod: &Pod) -> Result<(), ActError> {
+pub async fn release_pod(cluster: Cluster<'_>, pod: &Pod) -> Result<(), ActError> {
     let Some(finalizers) = without_ours(pod.finalizers(), OUTCOME_FINALIZER) else { return Ok(()) };
-    let api: Api<Pod> = Api::namespaced(client.clone(), &pod.namespace().unwrap_or_default());
     let patch = json!({
         "metadata": {"finalizers": finalizers, "resourceVersion": pod.resource_version()},
     });
-    gone_is_fine(
-        api.patch(&pod.name_any(), &PatchParams::default(), &Patch::Merge(&patch))
-            .await
-            .map(|_| ()),
-        "releasing a pod",
-    )
+    gone_is_fine(cluster.patch(pod, &patch).await, "releasing a pod").map(|_| ())
 }
 
-/// Makes sure that a migration with a run cannot vanish under it.
-pub async fn hold(client: &Client, migration: &DataMigration) -> Result<(), ActError> {
+/// Makes sure that a migration with a run cannot vanish under it. Returns what it is then, unless it has vanished.
+pub async fn hold(
+    cluster: Cluster<'_>,
+    migration: &DataMigration,
+) -> Result<Option<DataMigration>, ActError> {
     let mut finalizers = migration.finalizers().to_vec();
     finalizers.push(RUN_FINALIZER.into());
-    set_finalizers(client, migration, &finalizers, "holding a migration").await
+    set_finalizers(cluster, migration, &finalizers, "holding a migration").await
 }
 
 /// Removes the finalizer of a migration that is being deleted, or has no open run.
-pub async fn let_go(client: &Client, migration: &DataMigration) -> Result<(), ActError> {
-    match without_ours(migration.finalizers(), RUN_FINALIZER) {
-        Some(finalizers) => {
-            set_finalizers(client, migration, &finalizers, "letting a migration go").await
-        }
-        None => Ok(()),
-    }
+pub async fn let_go(cluster: Cluster<'_>, migration: &DataMigration) -> Result<(), ActError> {
+    let Some(finalizers) = without_ours(migration.finalizers(), RUN_FINALIZER) else {
+        return Ok(());
+    };
+    set_finalizers(cluster, migration, &finalizers, "letting a migration go").await.map(|_| ())
 }
 
 async fn set_finalizers(
-    client: &Client,
+    cluster: Cluster<'_>,
     migration: &DataMigration,
     finalizers: &[String],
     what: &'static str,
-) -> Result<(), ActError> {
-    let namespace = migration.namespace().unwrap_or_default();
-    let api: Api<DataMigration> = Api::namespaced(client.clone(), &namespace);
+) -> Result<Option<DataMigration>, ActError> {
     let patch = json!({
         "metadata": {"finalizers": finalizers, "resourceVersion": migration.resource_version()},
     });
-    let name = migration.name_any();
-    gone_is_fine(
-        api.patch(&name, &PatchParams::default(), &Patch::Merge(&patch)).await.map(|_| ()),
-        what,
-    )
+    gone_is_fine(cluster.patch(migration, &patch).await, what)
 }
 
 fn without_ours(finalizers: &[String], ours: &str) -> Option<Vec<String>> {
@@ -128,12 +110,12 @@ fn without_ours(finalizers: &[String], ours: &str) -> Option<Vec<String>> {
     (rest.len() < finalizers.len()).then_some(rest)
 }
 
-pub(super) fn gone_is_fine(
-    result: Result<(), kube::Error>,
+fn gone_is_fine<K>(
+    patched: Result<K, kube::Error>,
     what: &'static str,
-) -> Result<(), ActError> {
-    match result {
-        Err(kube::Error::Api(status)) if status.code == 404 => Ok(()),
-        other => other.map_err(transient(what)),
+) -> Result<Option<K>, ActError> {
+    match patched {
+        Err(kube::Error::Api(status)) if status.code == 404 => Ok(None),
+        other => other.map(Some).map_err(transient(what)),
     }
 }

@@ -7,27 +7,7 @@ use dm_api::status::{DataMigrationStatus, Phase, RunRecord};
 use crate::decide::ledger;
 use crate::decide::position::{Position, Standing};
 use crate::decide::situation::Situation;
-use crate::decide::step::Step;
 use crate::read::holders::Holder;
-
-/// Whether a step was decided as if there were no other migrations, and has to be decided again with those
-/// that there are: who depends on them, and who writes to the target. To read them costs several lists,
-/// and no other step depends on them.
-pub fn asks_others(step: &Step) -> bool {
-    match step {
-        Step::Begin { .. } | Step::Launch { .. } => true,
-        Step::Rest(position) => position.reason == Reason::WaitingForStart,
-        Step::Baseline { .. }
-        | Step::Create(_)
-        | Step::Follow { .. }
-        | Step::Finish(_)
-        | Step::Discard
-        | Step::GiveWay(_)
-        | Step::Suspend { .. }
-        | Step::Stop { .. }
-        | Step::Release => false,
-    }
-}
 
 /// What a run that has its number, but was not let go, has to do.
 #[derive(Clone, Debug, PartialEq, Eq)]

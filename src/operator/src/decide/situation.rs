@@ -15,7 +15,7 @@ use crate::runnable::{Problem, Runnable};
 /// Everything a decision rests on.
 #[derive(Clone, Copy, Debug)]
 pub struct Situation<'a> {
-    /// The migration, read from the API server, not from a cache.
+    /// The migration: as it is, or as it was a moment ago. What is written to it names its version.
     pub migration: &'a DataMigration,
     /// It and its files and target, checked.
     pub runnable: Result<&'a Runnable, &'a Problem>,
@@ -23,6 +23,8 @@ pub struct Situation<'a> {
     pub dependencies: &'a Dependencies,
     /// The objects of the run under way, if there is one.
     pub objects: RunObjects<'a>,
+    /// Whether its Job is known to be what the operator creates, with all copies that its pod needs.
+    pub is_complete: bool,
     /// What the guard of the run has counted so far, if it was asked and answered.
     pub guard: Option<&'a GuardResult>,
     /// How fast the run goes, if its guard was asked and answered.

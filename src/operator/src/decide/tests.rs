@@ -78,6 +78,7 @@ impl Case {
             runnable: self.runnable.as_ref(),
             dependencies: &self.dependencies,
             objects: RunObjects { job: self.job.as_ref(), pods: &pods },
+            is_complete: true,
             guard: None,
             control: self.control.as_ref(),
             restore: None,

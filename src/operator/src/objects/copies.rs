@@ -1,7 +1,7 @@
 //! Immutable copies of the ConfigMaps that a program's volumes and variables refer to: what the kubelet mounts
 //! is what was hashed, whatever happens to the originals. Pure.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 
 use dm_api::DataMigration;
 use dm_api::status::RunRecord;
@@ -13,11 +13,13 @@ use crate::objects::digest::short_hash;
 use crate::objects::{FILES_VOLUME, PROGRAM_CONTAINER, parts};
 use crate::runnable::Runnable;
 
-/// Hexadecimal digits at the end of a copy's name.
-const HASH_CHARS: usize = 8;
-
-/// Builds the copies of a run. Their names follow from the run and from their content.
-pub fn build(migration: &DataMigration, record: &RunRecord, runnable: &Runnable) -> Vec<ConfigMap> {
+/// Builds the copies of a run, which go with its Job. Their names follow from the run and from their content.
+pub fn build(
+    migration: &DataMigration,
+    record: &RunRecord,
+    job: &Job,
+    runnable: &Runnable,
+) -> Vec<ConfigMap> {
     let found = runnable.config_maps.iter().filter_map(|(name, map)| Some((name, map.as_ref()?)));
     let copy = |(name, map): (&String, &ConfigMap)| ConfigMap {
         metadata: ObjectMeta {
@@ -25,7 +27,7 @@ pub fn build(migration: &DataMigration, record: &RunRecord, runnable: &Runnable)
             namespace: migration.metadata.namespace.clone(),
             labels: Some(parts::labels(migration, record)),
             annotations: Some(parts::annotations(migration, record)),
-            owner_references: Some(vec![parts::owner(migration)]),
+            owner_references: Some(vec![parts::owner_job(job)]),
             ..ObjectMeta::default()
         },
         data: map.data.clone(),
@@ -69,26 +71,6 @@ fn rename(
         // The pod waits for it, and the migration for a new digest.
         Some(None) | None => {}
     }
-}
-
-/// Names of the copies that a run's Job refers to.
-pub fn names_in(job: &Job) -> BTreeSet<String> {
-    let Some(pod) = job.spec.as_ref().and_then(|spec| spec.template.spec.as_ref()) else {
-        return BTreeSet::new();
-    };
-    let volumes = pod.volumes.iter().flatten().filter_map(|volume| volume.config_map.as_ref());
-    let env = pod.containers.iter().flat_map(|container| container.env.iter().flatten());
-    let keys = env.filter_map(|one| one.value_from.as_ref()?.config_map_key_ref.as_ref());
-    let names = volumes.map(|map| &map.name).chain(keys.map(|key| &key.name));
-    let own = job.metadata.name.as_deref().unwrap_or_default();
-    names.filter(|name| is_copy(own, name)).cloned().collect()
-}
-
-fn is_copy(job: &str, name: &str) -> bool {
-    let hash = name.strip_prefix(job).and_then(|rest| rest.strip_prefix('-'));
-    hash.is_some_and(|hash| {
-        hash.len() == HASH_CHARS && hash.bytes().all(|byte| byte.is_ascii_hexdigit())
-    })
 }
 
 fn name_of(job: &str, name: &str, map: Option<&ConfigMap>) -> String {
@@ -145,14 +127,15 @@ mod tests {
     #[test]
     fn a_copy_has_the_content_and_a_name_that_follows_from_it() {
         let migration = samples::migration(json!({}));
-        let copies = |data| build(&migration, &record(), &runnable(&data));
+        let job = samples::job(json!({}));
+        let copies = |data| build(&migration, &record(), &job, &runnable(&data));
         let [one] = copies(json!({"k": "v"})).try_into().unwrap();
         assert_eq!(one.immutable, Some(true));
         assert_eq!(one.data, map(&json!({"k": "v"})).data);
         let owner = one.metadata.owner_references.clone().unwrap().remove(0);
-        assert_eq!((owner.kind.as_str(), owner.uid.as_str()), ("DataMigration", "uid-m"));
+        assert_eq!((owner.kind.as_str(), owner.uid.as_str()), ("Job", "uid-j"));
         let name = one.metadata.name.clone().unwrap();
-        assert!(is_copy("0001-cars-1-apply", &name), "{name}");
+        assert!(name.starts_with("0001-cars-1-apply-"), "{name}");
         assert_eq!(copies(json!({"k": "v"})), [one], "the same content has the same name");
         let other = copies(json!({"k": "w"})).remove(0).metadata.name.unwrap();
         assert_ne!(other, name);
@@ -180,21 +163,5 @@ mod tests {
         refer(1, &absent);
         assert_eq!(rewritten, expected);
         assert_ne!(copy, absent);
-    }
-
-    #[test]
-    fn the_copies_of_a_job_are_found_by_their_names() {
-        let runnable = runnable(&json!({"k": "v"}));
-        let mut pod = pod();
-        refer_to_copies(&mut pod, "0001-cars-1-apply", &runnable);
-        let job: Job = samples::job(json!({"spec": {"template": {"spec": pod}}}));
-        let built = build(&samples::migration(json!({})), &record(), &runnable);
-        let copy = built[0].metadata.name.clone().unwrap();
-        let found = names_in(&job);
-        assert!(found.contains(&copy) && !found.contains("gone") && !found.contains("rates"));
-        for other in ["0001-cars-1-apply", "0001-cars-1-apply-rates", "0001-cars-2-apply-0a1b2c3d"]
-        {
-            assert!(!is_copy("0001-cars-1-apply", other), "{other}");
-        }
     }
 }

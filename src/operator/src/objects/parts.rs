@@ -72,6 +72,18 @@ pub fn owner(migration: &DataMigration) -> OwnerReference {
     }
 }
 
+/// A run's Job as the owner of what its pod needs: both are kept as long as each other.
+pub fn owner_job(job: &Job) -> OwnerReference {
+    OwnerReference {
+        api_version: "batch/v1".into(),
+        kind: "Job".into(),
+        name: job.metadata.name.clone().unwrap_or_default(),
+        uid: job.metadata.uid.clone().unwrap_or_default(),
+        controller: None,
+        block_owner_deletion: None,
+    }
+}
+
 /// The guard's container of a run's Job.
 pub fn guard_of(job: &Job) -> Option<&Container> {
     let pod = job.spec.as_ref()?.template.spec.as_ref()?;

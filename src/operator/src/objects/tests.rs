@@ -174,7 +174,7 @@ fn the_copy_of_the_files_is_the_golden_one() {
     else {
         panic!("no script")
     };
-    let copy = files::build(&migration, &record(RunKind::DryRun), &files);
+    let copy = files::build(&migration, &record(RunKind::DryRun), &samples::job(json!({})), &files);
     check("files", &copy);
     assert_eq!(copy.immutable, Some(true));
 }

@@ -1,5 +1,6 @@
 //! Where the migrations stand that another one depends on, and whether they form a circle. Pure.
 
+use std::borrow::Borrow;
 use std::collections::{BTreeMap, BTreeSet};
 
 use dm_api::DataMigration;
@@ -36,20 +37,21 @@ impl std::fmt::Display for Waiting {
 }
 
 /// Looks up a migration's dependencies among all of its namespace.
-pub fn resolve(
+pub fn resolve<M: Borrow<DataMigration>>(
     migration: &DataMigration,
-    others: &BTreeMap<String, DataMigration>,
+    others: &BTreeMap<String, M>,
 ) -> Dependencies {
     let waits_for = migration
         .spec
         .depends_on
         .iter()
-        .filter(|dependency| !others.get(&dependency.name).is_some_and(is_applied))
+        .filter(|dependency| !others.get(&dependency.name).is_some_and(|m| is_applied(m.borrow())))
         .map(|dependency| Waiting {
             name: dependency.name.clone(),
             phase: others
                 .get(&dependency.name)
-                .map(|other| other.status.as_ref().and_then(|s| s.phase).unwrap_or(Phase::Pending)),
+                .map(|other| other.borrow().status.as_ref())
+                .map(|status| status.and_then(|s| s.phase).unwrap_or(Phase::Pending)),
         })
         .collect();
     Dependencies { waits_for, cycle: find_cycle(migration, others) }
@@ -62,9 +64,9 @@ pub fn is_applied(migration: &DataMigration) -> bool {
 }
 
 /// The first way that leads from a migration back to itself.
-fn find_cycle(
+fn find_cycle<M: Borrow<DataMigration>>(
     start: &DataMigration,
-    others: &BTreeMap<String, DataMigration>,
+    others: &BTreeMap<String, M>,
 ) -> Option<Vec<String>> {
     let name = start.metadata.name.clone()?;
     let mut seen = BTreeSet::new();
@@ -79,7 +81,7 @@ fn find_cycle(
             let new =
                 seen.len() < limits::DEPENDENCIES_FOLLOWED_MAX && seen.insert(&dependency.name);
             if let Some(other) = others.get(&dependency.name).filter(|_| new) {
-                ways.push((other, further));
+                ways.push((other.borrow(), further));
             }
         }
     }

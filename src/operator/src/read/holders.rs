@@ -21,13 +21,13 @@ pub struct Holder {
 
 /// The runs that stand in the way of one of `migration`, in their order: those that other migrations
 /// have in their status, and those that only Jobs and pods show.
-pub fn holders(
+pub fn holders<'a>(
     migration: &DataMigration,
-    others: &[DataMigration],
+    others: impl IntoIterator<Item = &'a DataMigration>,
     occupants: Vec<Holder>,
 ) -> Vec<Holder> {
     let mut holders: Vec<Holder> = others
-        .iter()
+        .into_iter()
         .filter(|other| {
             other.spec.target == migration.spec.target && other.name_any() != migration.name_any()
         })

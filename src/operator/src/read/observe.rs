@@ -1,45 +1,35 @@
-//! Reads everything a decision rests on, from the API server itself: a decision that starts or
-//! stops a program never rests on a cache.
+//! Reads everything a decision rests on: from what the watches hold, and from the API server where the decision
+//! needs it (`decide::fresh`, decision 026).
 
-use std::collections::BTreeMap;
-
-use dm_api::migration::PodSettings;
-use dm_api::name::DnsName;
 use dm_api::status::RunRecord;
-use dm_api::{DataMigration, MIGRATION_UID_LABEL, MigrationTarget};
+use dm_api::{DataMigration, MIGRATION_UID_LABEL};
 use dm_contract::control::ControlState;
 use dm_contract::report::GuardResult;
 use dm_contract::restored::RestoreResult;
+use jiff::Timestamp;
 use k8s_openapi::api::batch::v1::Job;
-use k8s_openapi::api::core::v1::{ConfigMap, Event, Pod, ServiceAccount};
+use k8s_openapi::api::core::v1::{Event, Pod};
 use kube::api::ListParams;
-use kube::{Api, Client, ResourceExt as _};
-use serde::de::DeserializeOwned;
+use kube::{Api, Client, Error, ResourceExt as _};
 
+use crate::cluster::{Cluster, Kept};
+use crate::decide::fresh::Fresh;
 use crate::guard_client;
-use crate::history;
 use crate::limits;
 use crate::objects::{FAILED_CREATE_ANNOTATION, control};
-use crate::read::dependencies::{self, Dependencies};
-use crate::read::holders::{self, Holder};
-use crate::read::occupants;
+use crate::read::dependencies::Dependencies;
+use crate::read::holders::Holder;
 use crate::read::owned;
 use crate::read::paging;
-use crate::read::references::{self, References};
+use crate::read::queue;
+use crate::read::sources::{self, Sources};
 use crate::read::view;
-use crate::runnable::FilesFound;
 
 /// What was found.
 #[derive(Clone, Debug)]
 pub struct Observed {
-    /// The target, if it exists.
-    pub target: Option<MigrationTarget>,
-    /// The ServiceAccount that runs would use, if the target names one that does not exist.
-    pub missing_account: Option<String>,
-    /// The ConfigMap with the files.
-    pub files: FilesFound,
-    /// What its program refers to beside them.
-    pub references: References,
+    /// What a run is made from.
+    pub sources: Sources,
     /// Jobs of all its runs.
     pub jobs: Vec<Job>,
     /// Pods of all its runs, in the order of their creation.
@@ -50,6 +40,10 @@ pub struct Observed {
     pub control: Option<ControlState>,
     /// The same as `guard` of a restore under way.
     pub restore: Option<RestoreResult>,
+    /// Where the migrations stand that it depends on.
+    pub dependencies: Dependencies,
+    /// Runs of other migrations on the same target that write, or are about to.
+    pub holders: Vec<Holder>,
 }
 
 impl Observed {
@@ -72,54 +66,16 @@ impl Observed {
     }
 }
 
-/// What others have to do with a run that could begin, or be let go.
-#[derive(Clone, Debug, Default)]
-pub struct Others {
-    /// The migrations this one depends on.
-    pub dependencies: Dependencies,
-    /// Runs of other migrations on the same target that write, or are about to.
-    pub holders: Vec<Holder>,
-}
-
-/// Reads what only a run that could begin, or be let go, depends on. It is read after the migration
-/// itself, on which the order of two that begin at the same time rests (see `turn`).
-pub async fn others(
-    client: &Client,
-    migration: &DataMigration,
-    target: Option<&MigrationTarget>,
-) -> Result<Others, kube::Error> {
-    let namespace = migration.namespace().unwrap_or_default();
-    let dependencies = dependencies(client, &namespace, migration).await?;
-    // Who waits for another migration does not queue.
-    let holders = if dependencies.waits_for.is_empty() {
-        holders(client, &namespace, migration, target).await?
-    } else {
-        Vec::new()
-    };
-    Ok(Others { dependencies, holders })
-}
-
 /// Reads what a migration's next step depends on.
-pub async fn observe(client: &Client, migration: &DataMigration) -> Result<Observed, kube::Error> {
-    let namespace = migration.namespace().unwrap_or_default();
-    let uid = migration.uid().unwrap_or_default();
-    let ours = ListParams::default().labels(&format!("{MIGRATION_UID_LABEL}={uid}"));
-    let targets: Api<MigrationTarget> = Api::namespaced(client.clone(), &namespace);
-    let target = named(&targets, &migration.spec.target.name).await?;
-    let missing_account = missing_account(client, &namespace, migration, target.as_ref()).await?;
-    // A run's number is in status before its Job exists: without one there is none.
-    let has_run = migration.status.as_ref().is_some_and(|status| status.last_run > 0);
-    let (mut jobs, mut pods) = (Vec::new(), Vec::new());
-    if has_run {
-        jobs = paging::all(&Api::<Job>::namespaced(client.clone(), &namespace), &ours).await?;
-        pods = paging::all(&Api::<Pod>::namespaced(client.clone(), &namespace), &ours).await?;
-    }
-    let mut jobs = owned::jobs(migration, jobs);
-    let mut pods = owned::pods(migration, &jobs, pods);
-    pods.sort_by_key(|pod| {
-        (pod.metadata.creation_timestamp.as_ref().map(|time| time.0), pod.name_any())
-    });
-    note_refusal(client, &namespace, migration, &mut jobs, &pods).await;
+pub async fn observe(
+    cluster: Cluster<'_>,
+    migration: &DataMigration,
+    fresh: Fresh,
+    now: Timestamp,
+) -> Result<Observed, Error> {
+    let sources = sources::sources(cluster, migration, fresh).await?;
+    let (mut jobs, pods) = runs(cluster, migration, fresh).await?;
+    note_refusal(cluster.client, migration, &mut jobs, &pods, now).await;
     let asked = asked(migration, &pods);
     // What is asked of one guard is asked at once.
     let (guard, restore, control) = tokio::join!(
@@ -137,11 +93,10 @@ pub async fn observe(client: &Client, migration: &DataMigration) -> Result<Obser
         },
     );
     Ok(Observed {
-        missing_account,
-        files: files(client, &namespace, migration).await?,
-        references: references(client, &namespace, migration).await?,
+        holders: queue::holders(cluster, migration, sources.target.as_ref(), fresh).await?,
+        dependencies: queue::dependencies(cluster, migration),
+        sources,
         jobs,
-        target,
         guard,
         restore,
         control,
@@ -149,26 +104,69 @@ pub async fn observe(client: &Client, migration: &DataMigration) -> Result<Obser
     })
 }
 
-/// Reads the object that a spec names. Nothing else than a name gets into a request: there is no object
-/// `../secrets/x`, and `t?x=1` is not `t`.
-async fn named<K>(api: &Api<K>, name: &str) -> Result<Option<K>, kube::Error>
-where
-    K: Clone + DeserializeOwned + std::fmt::Debug,
-{
-    match DnsName::parse(name) {
-        Some(name) => api.get_opt(name.as_str()).await,
-        None => Ok(None),
+/// Reads the Jobs and pods of a migration's runs.
+async fn runs(
+    cluster: Cluster<'_>,
+    migration: &DataMigration,
+    fresh: Fresh,
+) -> Result<(Vec<Job>, Vec<Pod>), Error> {
+    // A run's number is in status before its Job exists: without one there is none.
+    if migration.status.as_ref().is_none_or(|status| status.last_run == 0) {
+        return Ok((Vec::new(), Vec::new()));
     }
+    if !fresh.runs {
+        let held = own(migration, held(cluster, migration), held(cluster, migration));
+        if !is_doubtful(migration, &held.0, &held.1) {
+            return Ok(held);
+        }
+    }
+    let namespace = migration.namespace().unwrap_or_default();
+    let uid = migration.uid().unwrap_or_default();
+    let ours = ListParams::default().labels(&format!("{MIGRATION_UID_LABEL}={uid}"));
+    // Jobs first: a pod that is listed later is at least as new as its Job.
+    let jobs = paging::all(&cluster.api::<Job>(&namespace), &ours).await?;
+    let pods = paging::all(&cluster.api::<Pod>(&namespace), &ours).await?;
+    Ok(own(migration, jobs, pods))
+}
+
+/// The objects of a kind with the migration's label that the cache holds.
+fn held<K: Kept>(cluster: Cluster<'_>, migration: &DataMigration) -> Vec<K> {
+    let all = K::of(cluster.cache).all(&migration.namespace().unwrap_or_default()).into_iter();
+    let is_ours = |object: &K| object.labels().get(MIGRATION_UID_LABEL) == migration.uid().as_ref();
+    all.filter(|object| is_ours(object)).map(|object| object.as_ref().clone()).collect()
+}
+
+fn own(migration: &DataMigration, jobs: Vec<Job>, pods: Vec<Pod>) -> (Vec<Job>, Vec<Pod>) {
+    let jobs = owned::jobs(migration, jobs);
+    let mut pods = owned::pods(migration, &jobs, pods);
+    pods.sort_by_key(|pod| {
+        (pod.metadata.creation_timestamp.as_ref().map(|time| time.0), pod.name_any())
+    });
+    (jobs, pods)
+}
+
+/// Whether the cache shows what may only look so: the Job of a run under way is not there, which would end it; or a
+/// pod of it is being deleted, which is let go where its Job is suspended.
+fn is_doubtful(migration: &DataMigration, jobs: &[Job], pods: &[Pod]) -> bool {
+    let status = migration.status.as_ref();
+    let Some(run) = status.and_then(|s| s.runs.first()).filter(|run| !run.result.is_over()) else {
+        return false;
+    };
+    let is_going = |pod: &Pod| {
+        pod.metadata.deletion_timestamp.is_some()
+            && view::run_of(pod.metadata.labels.as_ref()) == Some(run.number)
+    };
+    (run.job_uid.is_some() && job_of(jobs, run).is_none()) || pods.iter().any(is_going)
 }
 
 /// Notes on the Job of a run whose pod does not appear why it could not be created, by the Job controller's
 /// last event. Best effort: the run does not depend on it.
 async fn note_refusal(
     client: &Client,
-    namespace: &str,
     migration: &DataMigration,
     jobs: &mut [Job],
     pods: &[Pod],
+    now: Timestamp,
 ) {
     let status = migration.status.as_ref();
     let run = status.and_then(|status| status.runs.first()).filter(|run| !run.result.is_over());
@@ -177,7 +175,12 @@ async fn note_refusal(
         pods.iter().any(|pod| view::run_of(pod.metadata.labels.as_ref()) == Some(run.number));
     let job = jobs.iter_mut().find(|job| job.metadata.uid == run.job_uid).filter(|_| !has_pod);
     let Some((job, uid)) = job.zip(run.job_uid.as_ref()) else { return };
-    let events: Api<Event> = Api::namespaced(client.clone(), namespace);
+    let created = job.metadata.creation_timestamp.as_ref().map_or(now, |time| time.0);
+    if now.duration_since(created).unsigned_abs() < limits::POD_EXPECTED_WITHIN {
+        return;
+    }
+    let events: Api<Event> =
+        Api::namespaced(client.clone(), &migration.namespace().unwrap_or_default());
     let of_job = format!("involvedObject.uid={uid},reason=FailedCreate");
     let params = ListParams::default().fields(&of_job).limit(limits::EVENTS_READ_MAX);
     match events.list(&params).await {
@@ -191,36 +194,6 @@ async fn note_refusal(
         }
         Err(error) => tracing::warn!(%error, "the events of a Job without a pod were not read"),
     }
-}
-
-/// What else writes to the target, for a run that may begin or be let go.
-async fn holders(
-    client: &Client,
-    namespace: &str,
-    migration: &DataMigration,
-    target: Option<&MigrationTarget>,
-) -> Result<Vec<Holder>, kube::Error> {
-    let Some(target) = target else { return Ok(Vec::new()) };
-    let status = migration.status.as_ref();
-    let last = status.and_then(|status| status.runs.first());
-    let active = last.filter(|run| !run.result.is_over());
-    let kind = active.map_or_else(|| history::kind_wanted(migration), |run| run.kind);
-    let is_let_go = active.is_some_and(|run| run.job_uid.is_some());
-    let name = DnsName::parse(&migration.spec.target.name);
-    let Some(name) = name.filter(|_| kind.writes() && !is_let_go) else {
-        return Ok(Vec::new());
-    };
-    let named = format!("spec.target.name={name}");
-    let api: Api<DataMigration> = Api::namespaced(client.clone(), namespace);
-    let params = ListParams::default().fields(&named);
-    let others = paging::list(&api, &params, |other| Some(slim(other))).await?;
-    // A migration that was removed by force has left these, and nobody else speaks for them.
-    let ours = ListParams::default().labels(MIGRATION_UID_LABEL);
-    let jobs = paging::all(&Api::<Job>::namespaced(client.clone(), namespace), &ours).await?;
-    let pods = paging::all(&Api::<Pod>::namespaced(client.clone(), namespace), &ours).await?;
-    let own = migration.uid().unwrap_or_default();
-    let occupants = occupants::occupants(&own, target, &jobs, &pods);
-    Ok(holders::holders(migration, &others, occupants))
 }
 
 /// The pod of the run under way, if its program runs: its guard can be asked how far it is.
@@ -255,89 +228,4 @@ fn job_of<'a>(jobs: &'a [Job], run: &RunRecord) -> Option<&'a Job> {
                 None => job.metadata.name.as_ref() == Some(&run.job),
             }
     })
-}
-
-async fn missing_account(
-    client: &Client,
-    namespace: &str,
-    migration: &DataMigration,
-    target: Option<&MigrationTarget>,
-) -> Result<Option<String>, kube::Error> {
-    let kind = history::kind_wanted(migration);
-    let Some(account) = target.and_then(|t| t.spec.credentials_of(kind).service_account.clone())
-    else {
-        return Ok(None);
-    };
-    let api: Api<ServiceAccount> = Api::namespaced(client.clone(), namespace);
-    Ok(named(&api, &account.name).await?.is_none().then_some(account.name))
-}
-
-async fn files(
-    client: &Client,
-    namespace: &str,
-    migration: &DataMigration,
-) -> Result<FilesFound, kube::Error> {
-    // What is taken back needs no program any more.
-    let restores = history::kind_wanted(migration).restores();
-    let spec = &migration.spec;
-    let source = spec.files();
-    let Some(source) = source.filter(|_| !restores) else {
-        return Ok(FilesFound::NotNeeded);
-    };
-    let api: Api<ConfigMap> = Api::namespaced(client.clone(), namespace);
-    let found = named(&api, &source.name).await?;
-    Ok(found.map_or(FilesFound::Missing, |map| FilesFound::Found(Box::new(map))))
-}
-
-/// Another migration without what nobody asks of it: what its program is.
-fn slim(mut migration: DataMigration) -> DataMigration {
-    migration.metadata.managed_fields = None;
-    migration.metadata.annotations = None;
-    let spec = &mut migration.spec;
-    (spec.script, spec.container, spec.description) = (None, None, None);
-    spec.transform = None;
-    spec.pod_template = PodSettings::default();
-    migration
-}
-
-async fn references(
-    client: &Client,
-    namespace: &str,
-    migration: &DataMigration,
-) -> Result<References, kube::Error> {
-    let mut found = References::default();
-    if history::kind_wanted(migration).restores() {
-        return Ok(found);
-    }
-    if references::needs_targets(migration) {
-        let api: Api<MigrationTarget> = Api::namespaced(client.clone(), namespace);
-        found.targets = paging::all(&api, &ListParams::default()).await?;
-    }
-    let api: Api<ConfigMap> = Api::namespaced(client.clone(), namespace);
-    for name in references::config_maps(migration) {
-        let map = named(&api, &name).await?;
-        found.config_maps.insert(name, map);
-    }
-    Ok(found)
-}
-
-async fn dependencies(
-    client: &Client,
-    namespace: &str,
-    migration: &DataMigration,
-) -> Result<Dependencies, kube::Error> {
-    let api: Api<DataMigration> = Api::namespaced(client.clone(), namespace);
-    let mut waits = false;
-    for dependency in &migration.spec.depends_on {
-        let found = named(&api, &dependency.name).await?;
-        waits |= !found.as_ref().is_some_and(dependencies::is_applied);
-    }
-    if !waits {
-        return Ok(Dependencies::default());
-    }
-    // Only among those that wait can there be a circle.
-    let others = paging::list(&api, &ListParams::default(), |other| Some(slim(other))).await?;
-    let all: BTreeMap<String, DataMigration> =
-        others.into_iter().map(|migration| (migration.name_any(), migration)).collect();
-    Ok(dependencies::resolve(migration, &all))
 }

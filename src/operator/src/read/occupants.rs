@@ -13,12 +13,17 @@ use crate::read::view::{self, JobEnd};
 
 /// The runs that may write to the database of `target` now, by their Jobs and pods; those of the
 /// migration with the uid `own` are not among them.
-pub fn occupants(own: &str, target: &MigrationTarget, jobs: &[Job], pods: &[Pod]) -> Vec<Holder> {
-    let jobs = jobs.iter().filter(|job| has_pods_to_come(job)).filter_map(|job| {
+pub fn occupants<'a>(
+    own: &str,
+    target: &MigrationTarget,
+    jobs: impl IntoIterator<Item = &'a Job>,
+    pods: impl IntoIterator<Item = &'a Pod>,
+) -> Vec<Holder> {
+    let jobs = jobs.into_iter().filter(|job| has_pods_to_come(job)).filter_map(|job| {
         let pod = job.spec.as_ref()?.template.spec.as_ref();
         occupant(own, target, job, pod, format!("Job {}", job.name_any()))
     });
-    let pods = pods.iter().filter(|pod| !view::pod_is_over(pod)).filter_map(|pod| {
+    let pods = pods.into_iter().filter(|pod| !view::pod_is_over(pod)).filter_map(|pod| {
         occupant(own, target, pod, pod.spec.as_ref(), format!("pod {}", pod.name_any()))
     });
     // A pod says more than its Job.

@@ -6,7 +6,8 @@ use serde::de::DeserializeOwned;
 
 use crate::limits;
 
-/// Reads a list page by page, and keeps of each object what `keep` makes of it.
+/// Reads a list page by page, and keeps of each object what `keep` makes of it. Pages have
+/// `PAGE_OBJECTS_MAX` objects, unless `params` has another limit.
 pub async fn list<K, T>(
     api: &Api<K>,
     params: &ListParams,
@@ -16,7 +17,8 @@ where
     K: Clone + DeserializeOwned + std::fmt::Debug,
 {
     let mut kept = Vec::new();
-    let mut params = params.clone().limit(limits::PAGE_OBJECTS_MAX);
+    let mut params = params.clone();
+    params.limit.get_or_insert(limits::PAGE_OBJECTS_MAX);
     loop {
         let page = api.list(&params).await?;
         kept.extend(page.items.into_iter().filter_map(&mut keep));

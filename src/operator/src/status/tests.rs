@@ -29,6 +29,7 @@ fn situation<'a>(
         runnable: Ok(runnable),
         dependencies,
         objects: RunObjects { job: None, pods: &[] },
+        is_complete: true,
         guard: None,
         control: None,
         restore: None,

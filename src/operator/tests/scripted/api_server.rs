@@ -21,7 +21,7 @@ pub const GRACE_SECONDS: i64 = 30;
 pub type Key = (String, String);
 
 /// One request, taken apart.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, Default, PartialEq)]
 pub struct Call {
     /// HTTP method.
     pub method: String,

@@ -1,7 +1,7 @@
 //! The way from a controller to the mock: records every request, lets some fail, serves old
 //! snapshots, and can hold each request until a test lets it pass.
 
-use std::collections::VecDeque;
+use std::collections::{BTreeMap, VecDeque};
 use std::future::Future;
 use std::pin::Pin;
 use std::sync::{Arc, Mutex, MutexGuard};
@@ -103,15 +103,27 @@ impl Server {
     }
 
     fn read(&mut self, call: &Call) -> Answer {
+        self.as_of(call).read(call)
+    }
+
+    /// What a watch shows of a kind: that is a read, too, and may be stale.
+    pub fn watched(&mut self, plural: &str) -> BTreeMap<String, Value> {
+        let call = Call { method: "WATCH".into(), plural: plural.into(), ..Call::default() };
+        let objects = self.as_of(&call);
+        let named = |name: String| {
+            let object = objects.get(plural, &name).cloned()?;
+            Some((name, object))
+        };
+        objects.names(plural).into_iter().filter_map(named).collect()
+    }
+
+    fn as_of(&mut self, call: &Call) -> &Objects {
         self.reads += 1;
         let reads = self.reads;
         let lag = self.lag.as_mut().map_or(0, |lag| lag(reads, call));
         match &self.history {
-            Some(history) if lag > 0 => {
-                let index = history.len().saturating_sub(lag + 1);
-                history[index].read(call)
-            }
-            _ => self.objects.read(call),
+            Some(history) if lag > 0 => &history[history.len().saturating_sub(lag + 1)],
+            _ => &self.objects,
         }
     }
 

@@ -27,4 +27,5 @@ mod schedule;
 mod stale;
 mod target;
 mod two_operators;
+mod watches;
 mod world;

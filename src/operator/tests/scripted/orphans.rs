@@ -98,10 +98,13 @@ async fn an_orphan_that_is_found_at_start_up_is_stopped_and_let_go() {
         objects.iter().sum::<usize>()
     };
     assert!(held(&world) > 0);
-    let context = context(Connection::direct(&world.server));
+    let (context, watches) = context(Connection::direct(&world.server));
+    let writers = watches.into_writers();
     let ready = Arc::new(AtomicBool::new(false));
     let running =
-        tokio::spawn(async move { controller::run(context, Some(NAMESPACE), ready).await });
+        tokio::spawn(
+            async move { controller::run(context, writers, Some(NAMESPACE), ready).await },
+        );
     for _ in 0..WAITS_MAX {
         if held(&world) == 0 {
             break;

@@ -11,6 +11,7 @@ use crate::api_server::NAMESPACE;
 use crate::connection::{Connection, Gate, Shared, lock};
 use crate::invariants::applied;
 use crate::schedule::Schedule;
+use crate::watches::Watches;
 use crate::world::{NAME, World, context, migration, set_clock};
 
 /// Steps of one shuffled life: then whoever still waits is looked after in turn.
@@ -21,6 +22,7 @@ const NAMES: [&str; 3] = [NAME, "0002-add-colour", "0003-add-wheels"];
 /// A controller whose every request waits to be let through.
 struct Operator {
     context: Arc<Context>,
+    watches: Watches,
     gate: Gate,
     look: Option<JoinHandle<()>>,
 }
@@ -28,13 +30,14 @@ struct Operator {
 impl Operator {
     fn new(server: &Shared) -> Self {
         let gate = Gate::default();
-        let context = Arc::new(context(Connection::gated(server, &gate)));
-        Self { context, gate, look: None }
+        let (context, watches) = context(Connection::gated(server, &gate));
+        Self { context: Arc::new(context), watches, gate, look: None }
     }
 
     /// Lets one request through, or begins to look at a migration.
     async fn step(&mut self, server: &Shared, name: &'static str) {
         if self.look.as_ref().is_none_or(JoinHandle::is_finished) {
+            self.watches.catch_up(&self.context, server);
             let context = self.context.clone();
             self.look = Some(tokio::spawn(async move {
                 // What goes wrong is tried again by the next look.
@@ -114,13 +117,19 @@ async fn every_list_comes_in_pages_and_the_last_page_counts() {
     world.promote();
     world.with_objects(|objects| {
         // More than two pages, of which the last one holds the run that goes first.
-        for number in 0..45 {
+        for number in 0..220 {
             let mut other = migration();
-            other["metadata"]["name"] = json!(format!("9999-{number:02}"));
+            other["metadata"]["name"] = json!(format!("9999-{number:03}"));
             other["spec"]["dependsOn"] = json!([{"name": "nobody"}]);
             objects.insert("datamigrations", other);
         }
-        objects.change("datamigrations", "9999-44", |holder| {
+    });
+    while lock(&world.server).objects.names("jobs").is_empty() {
+        world.look().await.unwrap();
+    }
+    // The watch has not shown it yet when the Job could be let go.
+    world.with_objects(|objects| {
+        objects.change("datamigrations", "9999-219", |holder| {
             holder["spec"]["dryRun"] = json!(false);
             holder["status"] = json!({"lastRun": 1, "runs": [{
                 "number": 1, "kind": "Apply", "result": "Running", "job": "j", "jobUid": "uid-j",
@@ -128,13 +137,13 @@ async fn every_list_comes_in_pages_and_the_last_page_counts() {
             }]});
         });
     });
-    world.look_until_quiet().await;
+    world.look_behind(NAME).await.unwrap();
     assert_eq!(world.reason(), "LockedByAnother");
     let server = lock(&world.server);
     let lists = server.calls.iter().filter(|call| call.method == "GET" && call.name.is_none());
     let lists: Vec<_> = lists.collect();
     assert!(lists.iter().all(|call| call.page.is_some()), "{lists:#?}");
-    let last = |page: &(usize, usize)| page.1 >= 40;
+    let last = |page: &(usize, usize)| page.1 >= 200;
     assert!(lists.iter().any(|call| call.page.as_ref().is_some_and(last)), "three pages were read");
 }
 

@@ -12,6 +12,7 @@ use crate::by_hand;
 use crate::connection::{Connection, Gate, Shared, lock};
 use crate::invariants::{applied, check, check_released};
 use crate::schedule::Schedule;
+use crate::watches::Watches;
 use crate::world::{NAME, World, context, set_clock};
 
 /// Steps of one shuffled life.
@@ -20,6 +21,7 @@ const STEPS: usize = 260;
 /// A controller whose every request waits to be let through.
 struct Operator {
     context: Arc<Context>,
+    watches: Watches,
     gate: Gate,
     look: Option<JoinHandle<()>>,
     asleep: usize,
@@ -28,13 +30,14 @@ struct Operator {
 impl Operator {
     fn new(server: &Shared) -> Self {
         let gate = Gate::default();
-        let context = Arc::new(context(Connection::gated(server, &gate)));
-        Self { context, gate, look: None, asleep: 0 }
+        let (context, watches) = context(Connection::gated(server, &gate));
+        Self { context: Arc::new(context), watches, gate, look: None, asleep: 0 }
     }
 
     /// Lets one request through, or begins to look.
     async fn step(&mut self, server: &Shared) {
         if self.look.as_ref().is_none_or(JoinHandle::is_finished) {
+            self.watches.catch_up(&self.context, server);
             let context = self.context.clone();
             self.look = Some(tokio::spawn(async move {
                 // What goes wrong is tried again by the next look.

@@ -8,16 +8,19 @@ use std::time::Duration;
 use dm_api::DataMigration;
 use dm_api::agent_resources::AgentResources;
 use dm_api::status::DataMigrationStatus;
+use dm_operator::cache::Cache;
 use dm_operator::metrics::Metrics;
 use dm_operator::objects::Settings;
 use dm_operator::reconcile::{Context, ReconcileError, reconcile};
 use jiff::Timestamp;
 use kube::runtime::events::{Recorder, Reporter};
 use serde_json::{Value, json};
+use tokio::sync::Mutex;
 
 use crate::api_server::{Call, NAMESPACE, Objects};
 use crate::cluster::{Cluster, Move};
 use crate::connection::{Connection, Shared, lock};
+use crate::watches::Watches;
 
 /// The migration's name.
 pub const NAME: &str = "0001-add-price";
@@ -44,6 +47,7 @@ pub struct World {
     /// Whether a controller that died is started anew only when the cluster has come to rest.
     pub late: bool,
     context: Context,
+    watches: Watches,
 }
 
 impl World {
@@ -51,8 +55,8 @@ impl World {
     pub fn new() -> Self {
         let server = Shared::default();
         put_objects(&mut lock(&server).objects);
-        let context = context(Connection::direct(&server));
-        Self { server, cluster: Cluster::default(), late: false, context }
+        let (context, watches) = context(Connection::direct(&server));
+        Self { server, cluster: Cluster::default(), late: false, context, watches }
     }
 
     /// One on a target with an archive.
@@ -110,6 +114,12 @@ impl World {
 
     /// One look at another migration.
     pub async fn look_at(&mut self, name: &str) -> Result<Option<Duration>, ReconcileError> {
+        self.watches.catch_up(&self.context, &self.server);
+        self.look_behind(name).await
+    }
+
+    /// One look while the watches bring nothing new.
+    pub async fn look_behind(&mut self, name: &str) -> Result<Option<Duration>, ReconcileError> {
         NOW.set(lock(&self.server).objects.now());
         Box::pin(reconcile(&self.context, NAMESPACE, name)).await
     }
@@ -117,7 +127,7 @@ impl World {
     /// A controller that remembers nothing takes over.
     pub fn restart(&mut self) {
         lock(&self.server).dead = false;
-        self.context = context(Connection::direct(&self.server));
+        (self.context, self.watches) = context(Connection::direct(&self.server));
     }
 
     /// Looks until a look changes nothing. A controller that died is started anew.
@@ -130,7 +140,9 @@ impl World {
                 self.restart();
                 continue;
             }
-            if looked.is_ok() && lock(&self.server).objects.version() == before {
+            // One that only compares changes nothing, and asks for the next one.
+            let rests = looked.is_ok_and(|again| again != Some(Duration::ZERO));
+            if rests && lock(&self.server).objects.version() == before {
                 return;
             }
         }
@@ -160,11 +172,14 @@ impl World {
     }
 }
 
-/// A controller on a connection.
-pub fn context(connection: Connection) -> Context {
+/// A controller on a connection, and its watches.
+pub fn context(connection: Connection) -> (Context, Watches) {
     let client = connection.client();
     let reporter = Reporter { controller: "datamigration".into(), instance: None };
-    Context {
+    let (cache, writers) = Cache::new();
+    let context = Context {
+        cache: Arc::new(cache),
+        turn: Mutex::default(),
         recorder: Recorder::new(client.clone(), reporter),
         client,
         settings: Settings {
@@ -176,7 +191,8 @@ pub fn context(connection: Connection) -> Context {
         metrics: Arc::new(Metrics::default()),
         created: Arc::default(),
         clock,
-    }
+    };
+    (context, Watches::new(writers))
 }
 
 /// Sets the clock of this thread's controllers.

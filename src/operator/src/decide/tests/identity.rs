@@ -54,6 +54,7 @@ fn recorded(case: &Case) -> DataMigrationStatus {
         runnable: case.runnable.as_ref(),
         dependencies: &case.dependencies,
         objects: RunObjects { job: None, pods: &[] },
+        is_complete: true,
         guard: None,
         control: None,
         restore: None,

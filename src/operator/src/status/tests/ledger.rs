@@ -99,6 +99,7 @@ fn what_a_job_has_noted_is_noted_and_until_then_a_condition_says_so() {
             runnable: Ok(&runnable),
             dependencies: &Dependencies::default(),
             objects: RunObjects { job: None, pods: &[] },
+            is_complete: true,
             guard: None,
             control: None,
             restore: None,

@@ -1,0 +1,93 @@
+//! What the controller's watches hold: the migrations, targets, Jobs, pods and names of ConfigMaps that a
+//! reconcile reads instead of asking the API server. What must be read live is decided in `decide::fresh`
+//! (decision 026); this module only holds.
+
+pub mod contents;
+pub mod latest;
+pub mod slim;
+
+use dm_api::{DataMigration, MigrationTarget};
+use k8s_openapi::api::batch::v1::Job;
+use k8s_openapi::api::core::v1::{ConfigMap, Pod};
+use kube::core::PartialObjectMeta;
+use kube::runtime::reflector::{self, Store, store::Writer};
+
+use self::contents::Contents;
+use self::latest::Latest;
+
+/// What the controller's watches hold.
+pub struct Cache {
+    /// Migrations, whole.
+    pub migrations: Latest<DataMigration>,
+    /// Targets, whole.
+    pub targets: Latest<MigrationTarget>,
+    /// Jobs of runs, whole until they are released.
+    pub jobs: Latest<Job>,
+    /// Pods of runs, whole until they are released.
+    pub pods: Latest<Pod>,
+    /// The names and versions of all ConfigMaps: their contents may be anybody's.
+    pub config_maps: Store<PartialObjectMeta<ConfigMap>>,
+    /// Contents of ConfigMaps that migrations name.
+    pub contents: Contents,
+}
+
+/// Where the watches put what they see.
+pub struct Writers {
+    /// Of migrations.
+    pub migrations: Writer<DataMigration>,
+    /// Of targets.
+    pub targets: Writer<MigrationTarget>,
+    /// Of Jobs.
+    pub jobs: Writer<Job>,
+    /// Of pods.
+    pub pods: Writer<Pod>,
+    /// Of ConfigMaps.
+    pub config_maps: Writer<PartialObjectMeta<ConfigMap>>,
+}
+
+impl Cache {
+    /// Returns an empty cache, and what fills it.
+    pub fn new() -> (Self, Writers) {
+        let (migrations, to_migrations) = reflector::store();
+        let (targets, to_targets) = reflector::store();
+        let (jobs, to_jobs) = reflector::store();
+        let (pods, to_pods) = reflector::store();
+        let (config_maps, to_config_maps) = reflector::store();
+        let cache = Self {
+            migrations: Latest::new(migrations),
+            targets: Latest::new(targets),
+            jobs: Latest::new(jobs),
+            pods: Latest::new(pods),
+            config_maps,
+            contents: Contents::default(),
+        };
+        let writers = Writers {
+            migrations: to_migrations,
+            targets: to_targets,
+            jobs: to_jobs,
+            pods: to_pods,
+            config_maps: to_config_maps,
+        };
+        (cache, writers)
+    }
+
+    /// Waits until every watch has listed what there is: until then an absent object means nothing.
+    pub async fn until_filled(&self) {
+        // An error says that the watch is gone, and the process with it.
+        let _ = tokio::join!(
+            self.migrations.store().wait_until_ready(),
+            self.targets.store().wait_until_ready(),
+            self.jobs.store().wait_until_ready(),
+            self.pods.store().wait_until_ready(),
+            self.config_maps.wait_until_ready(),
+        );
+    }
+
+    /// Forgets what this process has written and no watch has shown yet. After an error one of these may be
+    /// the cause; without them a reconcile is at most based on an older object.
+    pub fn forget_written(&self) {
+        self.migrations.forget_all();
+        self.jobs.forget_all();
+        self.pods.forget_all();
+    }
+}

@@ -1,0 +1,87 @@
+//! Reads what other migrations have to do with a run that could begin, or be let go.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use dm_api::migration::PodSettings;
+use dm_api::name::DnsName;
+use dm_api::{DataMigration, MigrationTarget};
+use k8s_openapi::api::batch::v1::Job;
+use k8s_openapi::api::core::v1::Pod;
+use kube::api::ListParams;
+use kube::{Api, Error, ResourceExt as _};
+
+use crate::cluster::Cluster;
+use crate::decide::fresh::Fresh;
+use crate::history;
+use crate::limits;
+use crate::read::dependencies::{self, Dependencies};
+use crate::read::holders::{self, Holder};
+use crate::read::occupants;
+use crate::read::paging;
+
+/// Returns where the migrations stand that this one depends on. They come from the watch that brought the
+/// migration itself, in one order: who is seen to depend on a migration is seen after what that one had become
+/// by then.
+pub fn dependencies(cluster: Cluster<'_>, migration: &DataMigration) -> Dependencies {
+    let namespace = migration.namespace().unwrap_or_default();
+    let waits = migration.spec.depends_on.iter().any(|dependency| {
+        let found = cluster.cache.migrations.get(&namespace, &dependency.name);
+        !found.is_some_and(|found| dependencies::is_applied(&found))
+    });
+    if !waits {
+        return Dependencies::default();
+    }
+    // Only among those that wait can there be a circle.
+    let others = cluster.cache.migrations.all(&namespace).into_iter();
+    let all: BTreeMap<String, Arc<DataMigration>> =
+        others.map(|migration| (migration.name_any(), migration)).collect();
+    dependencies::resolve(migration, &all)
+}
+
+/// Reads what else writes to the target, for a run that may begin or be let go. Before a Job is let go it is a list
+/// of the API server: it shows every migration whose number was in status before. Before that the cache will do.
+pub async fn holders(
+    cluster: Cluster<'_>,
+    migration: &DataMigration,
+    target: Option<&MigrationTarget>,
+    fresh: Fresh,
+) -> Result<Vec<Holder>, Error> {
+    let Some(target) = target else { return Ok(Vec::new()) };
+    let status = migration.status.as_ref();
+    let active = status.and_then(|status| status.runs.first()).filter(|run| !run.result.is_over());
+    let kind = active.map_or_else(|| history::kind_wanted(migration), |run| run.kind);
+    let is_let_go = active.is_some_and(|run| run.job_uid.is_some());
+    let name = DnsName::parse(&migration.spec.target.name);
+    let Some(name) = name.filter(|_| kind.writes() && !is_let_go) else {
+        return Ok(Vec::new());
+    };
+    let namespace = migration.namespace().unwrap_or_default();
+    let others: Vec<Arc<DataMigration>> = if fresh.queue {
+        let api: Api<DataMigration> = cluster.api(&namespace);
+        let of_target = ListParams::default().fields(&format!("spec.target.name={name}"));
+        let of_target = of_target.limit(limits::QUEUE_PAGE_OBJECTS_MAX);
+        paging::list(&api, &of_target, |other| Some(Arc::new(slim(other)))).await?
+    } else {
+        cluster.cache.migrations.all(&namespace)
+    };
+    // Of a migration that was removed by force these are left, and nobody else speaks for them. The cache will do:
+    // a list shows no more, as the Job controller may create the pod of such a Job just after it.
+    let jobs: Vec<Arc<Job>> = cluster.cache.jobs.all(&namespace);
+    let pods: Vec<Arc<Pod>> = cluster.cache.pods.all(&namespace);
+    let own = migration.uid().unwrap_or_default();
+    let jobs = jobs.iter().map(AsRef::as_ref);
+    let occupants = occupants::occupants(&own, target, jobs, pods.iter().map(AsRef::as_ref));
+    Ok(holders::holders(migration, others.iter().map(AsRef::as_ref), occupants))
+}
+
+/// Another migration without what nobody asks of it: what its program is.
+fn slim(mut migration: DataMigration) -> DataMigration {
+    migration.metadata.managed_fields = None;
+    migration.metadata.annotations = None;
+    let spec = &mut migration.spec;
+    (spec.script, spec.container, spec.description) = (None, None, None);
+    spec.transform = None;
+    spec.pod_template = PodSettings::default();
+    migration
+}
