@@ -21,7 +21,7 @@ use crate::changed;
 use crate::cluster::Kept;
 use crate::failures::{Failures, backoff};
 use crate::limits;
-use crate::read::news;
+use crate::read::{news, references};
 use crate::reconcile::{Context, ReconcileError, reconcile};
 use crate::reconnect::reconnect;
 use crate::sweep::Sweeper;
@@ -72,11 +72,10 @@ pub async fn run(
     let files = watcher(scoped::<PartialObjectMeta<ConfigMap>>(&client, namespace), any);
     let files = files.backoff(reconnect()).modify(|map| map.metadata.managed_fields = None);
     let files = files.reflect(writers.config_maps).touched_objects();
-    let dependencies = watcher(scoped::<DataMigration>(&client, namespace), paged);
-    let dependencies =
-        changed::distinct(dependencies.backoff(reconnect()), news::of_dependency).touched_objects();
+    let others = watcher(scoped::<DataMigration>(&client, namespace), paged);
+    let others = changed::distinct(others.backoff(reconnect()), news::of_other).touched_objects();
     let store = cache.migrations.store().clone();
-    let (by_target, by_files, by_dependency) = (store.clone(), store.clone(), store.clone());
+    let (by_target, by_files, by_other) = (store.clone(), store.clone(), store.clone());
     let shared = Arc::new(Shared { context, failures: Failures::default() });
     let ended = Arc::clone(&shared);
     let reconciles = Controller::for_stream(migrations, store)
@@ -89,12 +88,11 @@ pub async fn run(
         .watches_stream(files, move |map| {
             referring(&by_files, &map, |migration, name| {
                 migration.spec.files().is_some_and(|map| map.name == name)
+                    || references::config_maps(migration).contains(name)
             })
         })
-        .watches_stream(dependencies, move |other| {
-            referring(&by_dependency, &other, |migration, name| {
-                migration.spec.depends_on.iter().any(|dependency| dependency.name == name)
-            })
+        .watches_stream(others, move |other| {
+            referring(&by_other, &other, |migration, _| news::concerns(migration, &other))
         })
         .shutdown_on_signal()
         .run(look, after_error, shared)

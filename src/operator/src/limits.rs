@@ -156,8 +156,9 @@ pub const RECORD_BACKOFF_LIMIT: i32 = 4;
 /// How long such a Job is kept after its end, and how long one that failed is left alone.
 pub const RECORD_TTL_SECONDS: i32 = 120;
 
-/// How often a migration looks whether the one before it on its target has ended.
-pub const POLL_TURN: Duration = Duration::from_secs(5);
+/// How often a migration looks whether the one before it on its target has ended, next to the watch that says so: what
+/// is left of a removed migration has no other.
+pub const POLL_TURN: Duration = Duration::from_secs(60);
 
 /// How long the Job of a try is kept that another migration's lock or the archive put off.
 pub const PUT_OFF_TTL_SECONDS: i32 = 60;

@@ -138,6 +138,7 @@ async fn step(
             None => return Ok(Some(Duration::ZERO)),
         }
     }
+    let step = record(context, &migration, &seen, step).await?;
     let new = seen.with(context, &migration, |situation| status::next(situation, &step));
     let written = write(context, &migration, &new).await?;
     match Box::pin(act(context, &seen, &step, &written)).await {
@@ -151,6 +152,28 @@ async fn step(
             Ok(Some(limits::POLL_WAITING))
         }
     }
+}
+
+/// Records in the archive how earlier runs ended. If a recording Job is refused, the status of a migration at rest
+/// reports that instead; there is one status write.
+async fn record(
+    context: &Context,
+    migration: &DataMigration,
+    seen: &Seen,
+    step: Step,
+) -> Result<Step, ReconcileError> {
+    let (cluster, runnable) = (context.cluster(), seen.runnable.as_ref().ok());
+    let settings = &context.settings;
+    let recorded = recorders::record(cluster, migration, &seen.observed, runnable, settings).await;
+    let Err(error) = recorded else { return Ok(step) };
+    let (reason, message) = refusal(context, migration, error).await?;
+    Ok(match step {
+        Step::Rest(position) => {
+            let refused = Position::new(Phase::Stalled, Standing::Stalled, reason, message);
+            Step::Rest(Position { next: position.next, ..refused })
+        }
+        other => other,
+    })
 }
 
 /// What was read, checked.
@@ -255,8 +278,6 @@ async fn act(
 ) -> Result<(), ActError> {
     let (cluster, observed) = (context.cluster(), &seen.observed);
     let released = release::release(cluster, written, observed).await?;
-    let runnable = seen.runnable.as_ref().ok();
-    recorders::record(cluster, written, observed, runnable, &context.settings).await?;
     let job = seen.run.as_ref().and_then(|run| observed.job_of(run));
     match (step, &seen.run) {
         (Step::Begin { record, .. }, _) => create(context, seen, written, record).await,

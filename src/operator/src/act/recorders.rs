@@ -1,4 +1,4 @@
-//! Has the archive told how runs ended whose guards could not: by one small Job each.
+//! Records in the archive how runs ended whose guards could not do so: one small Job each.
 
 use dm_api::DataMigration;
 use dm_api::status::RunRecord;

@@ -56,10 +56,9 @@ pub fn target(target: &mut MigrationTarget) {
 /// kept for a week.
 pub fn job(job: &mut Job) {
     metadata(&mut job.metadata);
-    if is_released(job) && view::job_end(job) != JobEnd::No {
-        if let Some(spec) = &mut job.spec {
-            spec.template.spec = None;
-        }
+    let is_over = is_released(job) && view::job_end(job) != JobEnd::No;
+    if let Some(spec) = job.spec.as_mut().filter(|_| is_over) {
+        spec.template.spec = None;
     }
 }
 

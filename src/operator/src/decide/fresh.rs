@@ -4,6 +4,7 @@
 use crate::decide::step::Step;
 
 /// What is read from the API server for a decision.
+#[allow(clippy::struct_excessive_bools, reason = "each is asked for by itself")]
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Fresh {
     /// The Jobs and pods of the migration's runs.

@@ -15,7 +15,7 @@ use crate::runnable::{Problem, Runnable};
 /// Everything a decision rests on.
 #[derive(Clone, Copy, Debug)]
 pub struct Situation<'a> {
-    /// The migration: as it is, or as it was a moment ago. What is written to it names its version.
+    /// The migration as the watch shows it. A write to it names its version.
     pub migration: &'a DataMigration,
     /// It and its files and target, checked.
     pub runnable: Result<&'a Runnable, &'a Problem>,

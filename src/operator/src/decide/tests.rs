@@ -22,6 +22,7 @@ use crate::runnable::Problem;
 use crate::samples::*;
 
 /// What a decision rests on, owned.
+#[derive(Clone)]
 struct Case {
     migration: DataMigration,
     runnable: Result<Runnable, Problem>,

@@ -1,7 +1,7 @@
 //! Where a migration stands while a run is under way. Pure; it decides nothing.
 
 use dm_api::condition::{Reason, types};
-use dm_api::status::{Phase, RunKind, RunRecord, TableChanged};
+use dm_api::status::{Phase, Progress, RunKind, RunRecord, TableChanged};
 use jiff::Timestamp;
 
 use crate::decide::position::{Position, Standing};
@@ -35,6 +35,7 @@ pub fn position(
             position.reason = Reason::Running;
             position.message = format!("Run {} is running as Job {}", record.number, record.job);
             position.set_text("running");
+            position.progress = last_known(situation, record).unwrap_or(position.progress);
             if let Some(guard) = situation.guard {
                 let status = situation.migration.status.as_ref();
                 let estimate = status.and_then(|status| status.dry_run.as_ref());
@@ -105,6 +106,16 @@ fn suspended(position: &mut Position, situation: Situation<'_>, record: &RunReco
     // How fast it was says nothing of when it ends.
     (position.progress.items_per_second, position.progress.eta_seconds) = (None, None);
     position.conditions.push((types::PAUSED, Reason::Suspended, position.message.clone()));
+}
+
+/// The progress that status has of the same run, between the end of its program and its result: the guard is not asked
+/// any more. How fast it was says nothing then.
+fn last_known(situation: Situation<'_>, record: &RunRecord) -> Option<Progress> {
+    view::program_end(situation.objects.pods.last()?)?;
+    let status = situation.migration.status.as_ref()?;
+    let run = status.runs.first().filter(|run| run.number == record.number)?;
+    let known = status.progress.clone().filter(|_| run.execution_time.is_some())?;
+    Some(Progress { items_per_second: None, eta_seconds: None, ..known })
 }
 
 /// A run whose pod cannot start waits for a person, unless it is merely slow.

@@ -1,6 +1,7 @@
 //! What of an object is news to a reconcile. The kubelet and the Job controller write the status of a pod and
 //! a Job many times during a run, and most of it changes no decision. Pure.
 
+use dm_api::condition::Reason;
 use dm_api::status::Phase;
 use dm_api::{DataMigration, DataMigrationStatus};
 use k8s_openapi::api::batch::v1::Job;
@@ -83,8 +84,8 @@ fn of_container(status: &ContainerStatus) -> Option<String> {
     (!is_usual).then(|| format!("{name} waits {reason} {message}"))
 }
 
-/// What is news of a migration to those that depend on it: its progress is none.
-pub fn of_dependency(migration: &DataMigration) -> News {
+/// What is news of a migration to others, which depend on it or wait for its target: its progress is none.
+pub fn of_other(migration: &DataMigration) -> News {
     let status = migration.status.as_ref();
     let phase: Option<Phase> = status.and_then(|status| status.phase);
     vec![
@@ -93,7 +94,31 @@ pub fn of_dependency(migration: &DataMigration) -> News {
         format!("{phase:?}"),
         status.is_some_and(DataMigrationStatus::is_applied).to_string(),
         migration.spec.depends_on.iter().map(|one| one.name.as_str()).collect::<Vec<_>>().join(","),
+        holds(migration).to_string(),
     ]
+}
+
+/// Whether a run of the migration stands in the way of others of its target.
+fn holds(migration: &DataMigration) -> bool {
+    let run = migration.status.as_ref().and_then(|status| status.runs.first());
+    run.is_some_and(|run| run.kind.writes() && !run.result.is_over())
+}
+
+/// Whether a migration has to know what is news of another one: it depends on it, or waits for its target.
+pub fn concerns(migration: &DataMigration, other: &DataMigration) -> bool {
+    let depends = || {
+        let mut names = migration.spec.depends_on.iter().map(|dependency| &dependency.name);
+        names.any(|name| Some(name) == other.metadata.name.as_ref())
+    };
+    let waits = || {
+        let conditions = migration.status.iter().flat_map(|status| &status.conditions);
+        let mut reasons = conditions.map(|condition| condition.reason.as_str());
+        migration.spec.target == other.spec.target
+            && reasons.any(|reason| reason == Reason::LockedByAnother.as_str())
+    };
+    migration.metadata.namespace == other.metadata.namespace
+        && migration.metadata.name != other.metadata.name
+        && (depends() || waits())
 }
 
 #[cfg(test)]
@@ -102,6 +127,7 @@ mod tests {
 
     use super::*;
     use crate::samples;
+    use dm_api::status::{RunKind, RunResult};
 
     fn same(one: &Pod, other: Value) -> bool {
         of_pod(&samples::with(one, other)) == of_pod(one)
@@ -165,12 +191,37 @@ mod tests {
     #[test]
     fn the_progress_of_a_dependency_is_no_news() {
         let running = samples::migration(json!({"status": {"phase": "Running", "lastRun": 1}}));
-        let same = |changes: Value| {
-            of_dependency(&samples::with(&running, changes)) == of_dependency(&running)
-        };
+        let same =
+            |changes: Value| of_other(&samples::with(&running, changes)) == of_other(&running);
         assert!(same(json!({"status": {"progress": {"text": "37%"}}})));
         assert!(same(json!({"status": {"executionTime": samples::time(5)}})));
         assert!(!same(json!({"status": {"phase": "Applied"}})));
         assert!(!same(json!({"metadata": {"uid": "another"}})));
+    }
+
+    #[test]
+    fn the_end_of_a_run_is_news_to_those_that_wait_for_its_target() {
+        let run = |result| {
+            let run = samples::ended(RunKind::Apply, result);
+            samples::with(
+                &samples::migration(json!({"metadata": {"name": "0002"}})),
+                json!({"status": {"lastRun": 1, "runs": [run]}}),
+            )
+        };
+        let (running, over) = (run(RunResult::Running), run(RunResult::Failed));
+        assert_ne!(of_other(&running), of_other(&over));
+        let named = |reason: &str, target: &str| {
+            let condition = json!({
+                "type": "Ready", "status": "False", "reason": reason, "message": "",
+                "lastTransitionTime": samples::time(1),
+            });
+            let spec = json!({"target": {"name": target}, "dependsOn": []});
+            samples::migration(json!({"spec": spec, "status": {"conditions": [condition]}}))
+        };
+        assert!(concerns(&named("LockedByAnother", "dev"), &over));
+        assert!(!concerns(&named("LockedByAnother", "production"), &over));
+        assert!(!concerns(&named("Running", "dev"), &over));
+        let dependent = samples::migration(json!({"spec": {"dependsOn": [{"name": "0002"}]}}));
+        assert!(concerns(&dependent, &over) && !concerns(&over, &over));
     }
 }

@@ -84,6 +84,7 @@ pub fn settle(
         check(field, name, "claim", &policy.persistent_volume_claims)?;
     }
     check_scheduling(&spec.pod_template, policy)?;
+    check_config_maps(spec, &found.config_maps)?;
     let digest = digest::with_pod(&runnable.digest, &runnable.pod, &found.config_maps);
     let identity = runnable.identity.clone().map(|identity| ProgramId {
         digest: digest::with_pod(&identity.digest, &runnable.pod, &found.config_maps),
@@ -91,6 +92,35 @@ pub fn settle(
     });
     let config_maps = found.config_maps.clone();
     Ok(Runnable { digest, identity, config_maps, ..runnable })
+}
+
+/// A run begins when every ConfigMap that its pod requires is there to be copied.
+fn check_config_maps(
+    spec: &DataMigrationSpec,
+    found: &BTreeMap<String, Option<ConfigMap>>,
+) -> Result<(), Problem> {
+    let volumes = spec.pod_template.volumes.iter().enumerate().filter_map(|(index, volume)| {
+        let map = volume.config_map.as_ref().filter(|map| map.optional != Some(true))?;
+        Some((format!("spec.podTemplate.volumes[{index}].configMap.name"), &map.name))
+    });
+    let (field, env) = env_of(spec);
+    let keys = env.iter().enumerate().filter_map(|(index, variable)| {
+        let key = variable.value_from.as_ref()?.config_map_key_ref.as_ref();
+        let key = key.filter(|key| key.optional != Some(true))?;
+        Some((format!("{field}[{index}].valueFrom.configMapKeyRef.name"), &key.name))
+    });
+    for (field, name) in volumes.chain(keys) {
+        if matches!(found.get(name), Some(None)) {
+            return Err(Problem {
+                reason: Reason::ConfigMapNotFound,
+                message: format!(
+                    "{field}: there is no ConfigMap {name} in this namespace. Create it, and the run starts, or \
+                     set optional to true"
+                ),
+            });
+        }
+    }
+    Ok(())
 }
 
 fn env_of(spec: &DataMigrationSpec) -> (&'static str, &[EnvVar]) {

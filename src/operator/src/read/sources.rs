@@ -122,7 +122,7 @@ async fn files(
     migration: &DataMigration,
     fresh: Fresh,
 ) -> Result<FilesFound, Error> {
-    // What is taken back needs no program any more.
+    // A restore needs no program.
     let restores = history::kind_wanted(migration).restores();
     let Some(source) = migration.spec.files().filter(|_| !restores) else {
         return Ok(FilesFound::NotNeeded);

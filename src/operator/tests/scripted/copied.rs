@@ -101,6 +101,26 @@ async fn an_edit_after_the_copy_does_not_reach_the_run() {
 }
 
 #[tokio::test]
+async fn a_run_waits_for_a_configmap_that_its_pod_requires() {
+    let mut world = world();
+    world.with_objects(|objects| objects.force_remove("configmaps", "rates"));
+    world.until_quiet().await;
+    let seen = (world.status().phase, world.reason(), world.status().last_run);
+    assert_eq!(seen, (Some(Phase::Stalled), "ConfigMapNotFound".to_owned(), 0));
+    let conditions = world.status().conditions;
+    let stalled = conditions.iter().find(|condition| condition.type_ == "Stalled").unwrap();
+    let named = "spec.podTemplate.volumes[0].configMap.name: there is no ConfigMap rates";
+    assert!(stalled.message.starts_with(named), "{}", stalled.message);
+    world.with_objects(|objects| {
+        let rates = json!({"metadata": {"name": "rates"}, "data": {"eur": "3.30"}});
+        objects.insert("configmaps", rates);
+    });
+    world.until_quiet().await;
+    assert_eq!(copy(&world).1["data"]["eur"], json!("3.30"));
+    assert_eq!((world.status().phase, tried(&world)), (Some(Phase::DryRunOk), 1));
+}
+
+#[tokio::test]
 async fn another_content_under_a_copys_name_is_not_run() {
     let mut first = world();
     until_it_has_a_job(&mut first).await;

@@ -117,6 +117,11 @@ async fn a_job_of_the_recorders_name_that_is_not_the_migrations_is_not_believed(
         (Some(false), "NameTaken".into())
     );
     assert_eq!(world.cluster.ledger.entries[&1].completed, None, "nobody has recorded it");
+    let before = lock(&world.server).objects.version();
+    for _ in 0..3 {
+        world.look().await.unwrap();
+    }
+    assert_eq!(lock(&world.server).objects.version(), before, "status says the same each time");
     world.with_objects(|objects| objects.force_remove("jobs", RECORDER));
     world.until_quiet().await;
     assert_eq!(world.status().runs[0].archived, Some(true));

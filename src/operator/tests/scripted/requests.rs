@@ -91,9 +91,9 @@ impl Queue {
             if old.map(spec) != Some(spec(object)) {
                 self.now.insert(named(object));
             }
-            let news = |object: &Value| news::of_dependency(&parsed(object));
+            let news = |object: &Value| news::of_other(&parsed(object));
             if old.map(news) != Some(news(object)) {
-                self.wake_dependents(after, object);
+                self.wake_others(after, object);
             }
         }
         self.wake_owners(before, after, "jobs", |object| news::of_job(&parsed(object)));
@@ -120,10 +120,9 @@ impl Queue {
         }
     }
 
-    fn wake_dependents(&mut self, after: &Objects, changed: &Value) {
+    fn wake_others(&mut self, after: &Objects, changed: &Value) {
         for other in after.all("datamigrations") {
-            let names = other["spec"]["dependsOn"].as_array();
-            if names.into_iter().flatten().any(|one| one["name"] == changed["metadata"]["name"]) {
+            if news::concerns(&parsed(other), &parsed(changed)) {
                 self.now.insert(named(other));
             }
         }

@@ -116,7 +116,7 @@ fn a_deleted_migration_stays_until_the_archive_knows_but_not_for_ever() {
     };
     let waits =
         check(&case(40, vec![]), Phase::Terminating, Standing::Reconciling, Reason::Terminating);
-    assert!(waits.message.contains("how run 1 ended"), "{}", waits.message);
+    assert!(waits.message.contains("outcome of run 1"), "{}", waits.message);
     assert_eq!(case(40, noting(JobEnd::Complete)).step(), Step::Release);
     assert_eq!(case(151, vec![]).step(), Step::Release);
 }

@@ -180,3 +180,22 @@ fn a_database_that_throttles_is_told_while_it_does() {
     let (position, _) = under_way(spec, Some(control(false, writes(200))));
     assert_eq!(position.conditions, vec![]);
 }
+
+#[test]
+fn the_counts_of_a_short_run_stay_until_its_result_is_there() {
+    let running = RunRecord { execution_time: Some(Time(at(5))), ..record(RunKind::Apply) };
+    let mut case = Case::new(applying(json!({}))).after(vec![running]);
+    let status = case.migration.status.as_mut().unwrap();
+    let progress = json!({"text": "37% (150 of ~406)", "itemsRead": 150, "itemsPerSecond": 198});
+    status.progress = serde_json::from_value(progress).unwrap();
+    let ended = json!({"terminated": {"exitCode": 0, "startedAt": time(5), "finishedAt": time(9)}});
+    let ended = json!({"status": {"containerStatuses": [container("program", &ended)]}});
+    let read = |pod: Pod| {
+        let case = Case { job: Some(job(json!({}))), pods: vec![pod], ..case.clone() };
+        let step = case.step();
+        let Step::Follow { position, .. } = step else { panic!("no follow: {step:#?}") };
+        (position.progress.items_read, position.progress.items_per_second)
+    };
+    assert_eq!(read(with(&pod_running(), ended)), (Some(150), None), "its guard has not ended");
+    assert_eq!(read(pod_running()), (None, None), "the guard did not answer");
+}

@@ -161,7 +161,10 @@ fn all_that_a_pod_runs_with_is_in_the_digest() {
         digest(volume(json!({"secret": {"secretName": "a"}})), &[]),
         digest(rates(), &[("rates", map(json!({"a": "1"})))]),
         digest(rates(), &[("rates", map(json!({"a": "2"})))]),
-        digest(rates(), &[("rates", Value::Null)]),
+        digest(
+            volume(json!({"configMap": {"name": "rates", "optional": true}})),
+            &[("rates", Value::Null)],
+        ),
         digest(mounted, &[("rates", map(json!({"a": "1"})))]),
     ];
     for (index, one) in all.iter().enumerate() {
