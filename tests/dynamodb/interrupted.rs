@@ -11,7 +11,7 @@ use tempfile::TempDir;
 use crate::bed::{ACCESS_KEY, REGION, database, fresh_name};
 
 /// A program that swallows every error: it writes an item, says so, waits to be told to go on or to
-/// stop, writes another, and ends with 0.
+/// stop, writes another, and ends with the code that it was given.
 const PROGRAM: &str = r#"
 import json, os, signal, sys, time, urllib.request
 table, go = sys.argv[1:3]
@@ -32,6 +32,7 @@ print("one", flush=True)
 while not os.path.exists(go):
     time.sleep(0.05)
 put("b")
+sys.exit(int(sys.argv[3]))
 "#;
 
 struct Bed {
@@ -67,8 +68,14 @@ impl Bed {
 
     /// Starts the program, which has written its first item when this returns.
     fn started(&self) -> Child {
+        self.started_with(&[], 0)
+    }
+
+    /// The same with more flags, and another exit code.
+    fn started_with(&self, flags: &[&str], code: i32) -> Child {
         let mut command = self.command(&["exec", "--apply", "--migration", "m"]);
-        command.args(["--", "python3", "-c", PROGRAM, &self.table]).arg(self.go());
+        command.args(flags).args(["--", "python3", "-c", PROGRAM, &self.table]);
+        command.arg(self.go()).arg(code.to_string());
         let mut child = command.spawn().unwrap();
         let mut line = String::new();
         BufReader::new(child.stdout.as_mut().unwrap()).read_line(&mut line).unwrap();
@@ -83,6 +90,13 @@ impl Bed {
         let mut told = String::new();
         child.stderr.take().unwrap().read_to_string(&mut told).unwrap();
         (code, told)
+    }
+
+    /// Makes the ledger of the migration unwritable, also for a superuser.
+    fn lose_ledger(&self) {
+        let ledger = self.folder.path().join("archive/ledger/m");
+        std::fs::remove_dir_all(&ledger).unwrap();
+        std::fs::write(ledger, "").unwrap();
     }
 
     fn archive(&self, words: &[&str]) -> String {
@@ -141,4 +155,45 @@ async fn a_run_that_lost_its_lock_is_no_success_though_its_program_says_so() {
     let listed = bed.archive(&["ls"]);
     assert!(listed.contains("unknown") && !listed.contains("succeeded"), "{listed}");
     assert_eq!(database().items(&bed.table).await.len(), 1);
+}
+
+/// Without an end in the ledger the run still has its summary, its report and its program's exit code.
+/// The wait for the archive is announced once, and a second signal ends it.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_run_whose_end_cannot_be_recorded_keeps_its_summary_and_the_exit_code_of_its_program() {
+    for (of_program, expected) in [(3, 3), (0, 125)] {
+        let bed = Bed::new().await;
+        let report = bed.folder.path().join("report.json");
+        let mut child = bed.started_with(&["--report", report.to_str().unwrap()], of_program);
+        bed.lose_ledger();
+        std::fs::write(bed.go(), "").unwrap();
+        let mut errors = BufReader::new(child.stderr.take().unwrap());
+        let mut told = String::new();
+        while !told.contains("waiting for the archive") {
+            assert_ne!(errors.read_line(&mut told).unwrap(), 0, "{told}");
+        }
+        let asked = std::time::Instant::now();
+        // Two of the same kind may arrive as one.
+        tell(&child, "TERM");
+        tell(&child, "INT");
+        errors.read_to_string(&mut told).unwrap();
+        let code = child.wait().unwrap().code();
+        assert_eq!(code, Some(expected), "{told}");
+        // The archive's own limit is longer.
+        assert!(asked.elapsed() < dm_engine::limits::JOURNAL_CLOSE_MAX, "{told}");
+        assert_eq!(told.matches("waiting for the archive").count(), 1, "{told}");
+        let summary =
+            told.find("write calls reached the database").unwrap_or_else(|| panic!("{told}"));
+        if of_program == 3 {
+            let error = told.find("could not be recorded").unwrap_or_else(|| panic!("{told}"));
+            assert!(summary < error, "{told}");
+            assert!(told[error..].contains("outcome is unknown"), "{told}");
+            assert!(told[error..].contains("datamigration restore --archive file://"), "{told}");
+        } else {
+            assert!(told.contains("The last of the journal could not be written"), "{told}");
+        }
+        let report: serde_json::Value =
+            serde_json::from_slice(&std::fs::read(report).unwrap()).unwrap();
+        assert_eq!(report["writeCallsUpstream"], 2, "{report}");
+    }
 }

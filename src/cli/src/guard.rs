@@ -15,16 +15,18 @@ use dm_engine::archive::ledger;
 use dm_guard::Options;
 use dm_guard::clients::{AccessKey, Clients, fresh_access_key};
 use dm_guard::token::ControlToken;
-use dm_report::file::{End, RunReport};
-use tokio::signal::unix::{SignalKind, signal};
+use dm_report::file::End;
 
-use crate::about::{Ran, about};
+use crate::about::Ran;
 use crate::database;
+use crate::ending::{self, Ending};
 use crate::journalled::{self, Journalled, Outcome};
 use crate::output;
+use crate::patience::Patience;
 use crate::print::say;
 use crate::report_files;
 use crate::session::{self, SessionError};
+use crate::signals::Forwarded;
 
 /// Flags of `datamigration guard`.
 #[derive(Clone, Debug, Args)]
@@ -99,20 +101,13 @@ Examples:
 /// Serves until SIGINT or SIGTERM, then tells what was done.
 pub async fn guard(flags: Flags) -> Result<u8, SessionError> {
     // Before anything is served, so that no signal is missed.
-    let mut terminate = signal(SignalKind::terminate()).map_err(SessionError::Signals)?;
-    let mut interrupt = signal(SignalKind::interrupt()).map_err(SessionError::Signals)?;
+    let mut signals = Forwarded::of_server().map_err(SessionError::Signals)?;
     let mut plan = plan(&flags).await?;
     let verb = journalled::Verb { migration: "guard", apply: "--mode apply" };
     let journalled = journalled::begin(&flags.journal, verb, &mut plan).await?;
-    let served = serve(&flags, &plan, journalled.as_ref(), async {
-        tokio::select! {
-            _ = terminate.recv() => {}
-            _ = interrupt.recv() => {}
-        }
-    });
-    let served = Box::pin(served).await;
+    let served = Box::pin(serve(&flags, &plan, journalled.as_ref(), &mut signals)).await;
     if let (Err(error), Some(journalled)) = (&served, &journalled) {
-        journalled.end(&Outcome::Failed(format!("{}.", chain(error))), None).await?;
+        journalled.not_started(format!("{}.", chain(error))).await;
     }
     served
 }
@@ -122,7 +117,7 @@ async fn serve(
     flags: &Flags,
     plan: &Plan,
     journalled: Option<&Journalled>,
-    stopped: impl Future<Output = ()>,
+    signals: &mut Forwarded,
 ) -> Result<u8, SessionError> {
     dm_guard::open_files::raise();
     let output = flags.output.prepare()?;
@@ -164,34 +159,23 @@ async fn serve(
     } else if flags.env_file.is_none() && flags.access_key_id.is_none() {
         say(&format!("clients sign with AWS_ACCESS_KEY_ID={access_key} and any secret key"));
     }
-    stopped.await;
+    signals.asked_to_end().await;
     let engine = Arc::clone(guard.engine());
     let took = begun.elapsed();
-    let result = guard.stop().await;
-    let restore = match journalled {
-        Some(journalled) => {
-            journalled.keep_report(plan, &engine, &result).await;
-            Some(journalled.restore_command(plan))
-        }
-        None => None,
-    };
+    let finished_at = ledger::now();
+    let mut patience = Patience::new(signals, journalled.map(Journalled::name));
+    let result = patience.wait(guard.stop()).await.unwrap_or_else(|| ending::cut_off(&engine));
     let ran = Ran {
         started_at: &started_at,
-        finished_at: &ledger::now(),
+        finished_at: &finished_at,
         took,
         end: End::Stopped,
         second_end: None,
     };
-    let of_run = RunReport { result, about: Some(about(plan, &ran)), timeline: engine.timeline() };
-    let shown = session::Shown { report: &of_run, engine: &engine, restore: restore.as_deref() };
-    let code = shown.finish(report, &output)?;
-    if let Some(journalled) = journalled {
-        say(&format!(
-            "The outcome of run {} stays unknown in the ledger: a guard does not see how its clients ended.",
-            journalled.name()
-        ));
-    }
-    Ok(code.unwrap_or(0))
+    let ending = Ending { plan, journalled, engine: &engine, report, output: &output };
+    let ended = ending::Ended { result, ran, outcome: Outcome::Unseen };
+    let finished = Box::pin(ending.finish(ended, &mut patience)).await?;
+    Ok(finished.code(0))
 }
 
 /// Writes variables for a shell to read.

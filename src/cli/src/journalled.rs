@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use clap::{Args, ValueEnum};
+use dm_contract::error_chain::chain;
 use dm_contract::plan::{JournalMode, Mode, Plan};
 use dm_contract::report::{Archived, GuardResult};
 use dm_engine::Engine;
@@ -82,6 +83,9 @@ pub enum JournalledError {
     /// Others take each number first.
     #[error("no number for a run of {0}: others begin runs all the time")]
     NoNumber(String),
+    /// A person does not want to wait.
+    #[error("a second signal ended the wait for the archive")]
+    GaveUp,
     /// Nothing would be in it.
     #[error(
         "--archive keeps what a run that writes has changed, and a dry run writes nothing: leave it out, \
@@ -108,15 +112,17 @@ pub enum Outcome {
     Failed(String),
     /// Its program ended with 0, but its guard had a problem: a person has to look.
     Unknown,
+    /// Its clients were not started here, so nothing is known of how they ended.
+    Unseen,
 }
 
 /// What is known of a run whose program was started.
 #[derive(Debug)]
 pub struct Ran<'a> {
     /// When it was started.
-    pub started_at: String,
+    pub started_at: &'a str,
     /// When it had ended.
-    pub finished_at: String,
+    pub finished_at: &'a str,
     /// What its guard saw.
     pub result: &'a GuardResult,
 }
@@ -238,6 +244,23 @@ impl Journalled {
         &self.run.name
     }
 
+    /// Records that the run failed before anything ran. The caller reports why it failed.
+    pub async fn not_started(&self, why: String) {
+        if let Err(error) = self.end(&Outcome::Failed(why), None).await {
+            say(&self.not_recorded(&error));
+        }
+    }
+
+    /// What it means that the end of the run is not in the ledger.
+    pub fn not_recorded(&self, error: &JournalledError) -> String {
+        format!(
+            "The end of run {} could not be recorded in the archive: {}. Its outcome is unknown in the \
+             ledger.",
+            self.run.name,
+            chain(error)
+        )
+    }
+
     /// Says in the ledger how the run ended, whether or not it wrote anything. Where nobody knows,
     /// nothing is noted, as of a run whose machine died.
     pub async fn end(
@@ -257,11 +280,19 @@ impl Journalled {
                 ));
                 return Ok(());
             }
+            Outcome::Unseen => {
+                say(&format!(
+                    "The outcome of run {} stays unknown in the ledger: a guard does not see how its \
+                     clients ended.",
+                    self.run.name
+                ));
+                return Ok(());
+            }
         };
         let mut completed = Completed { message, ..Completed::now(outcome) };
         if let Some(Ran { started_at, finished_at, result }) = ran {
-            completed.execution_time = Some(started_at);
-            completed.finalization_time = Some(finished_at);
+            completed.execution_time = Some(started_at.to_owned());
+            completed.finalization_time = Some(finished_at.to_owned());
             completed.summary = Some(dm_guard::keep::summary(result));
         }
         let noted = ledger::record(&self.archive, &self.run.name, &self.begun, &completed).await;

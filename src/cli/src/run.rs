@@ -8,6 +8,7 @@ use dm_contract::plan::Mode;
 
 use crate::database;
 use crate::embedded::{EmbeddedError, Home, Keeps};
+use crate::ending::EXIT_OURS;
 use crate::exec::Writes;
 use crate::folder::{Folder, FolderError};
 use crate::journalled;
@@ -93,7 +94,7 @@ impl RunError {
             Self::Session(error) => error.exit_code(),
             // A wrong command line, as clap has it.
             Self::OwnJournal(_) => 2,
-            Self::Folder(_) | Self::Work(_) | Self::Embedded(_) => session::EXIT_OURS,
+            Self::Folder(_) | Self::Work(_) | Self::Embedded(_) => EXIT_OURS,
         }
     }
 }

@@ -3,7 +3,7 @@
 
 use std::collections::BTreeMap;
 use std::ffi::OsString;
-use std::io::{self, BufReader, BufWriter, Seek as _};
+use std::io;
 use std::net::SocketAddr;
 use std::os::fd::AsFd as _;
 use std::os::unix::process::ExitStatusExt as _;
@@ -13,34 +13,29 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use dm_contract::error_chain::chain;
-use dm_contract::plan::Plan;
+use dm_contract::plan::{Mode, Plan};
 use dm_contract::report::GuardResult;
-use dm_engine::Engine;
 use dm_engine::archive::ledger;
 use dm_entry::args::Program;
 use dm_entry::program::{self, Start, StartError};
 use dm_guard::clients::{AccessKey, Clients, fresh_access_key};
 use dm_guard::token::TokenError;
 use dm_guard::{Guard, Options};
-use dm_report::file::{End, RunReport};
-use dm_report::items::Listing;
-use dm_report::terminal;
+use dm_report::file::End;
 use rustix::process::Signal;
 use tokio::process::Command;
 
-use crate::about::{self, about};
+use crate::about;
 use crate::database::{self, DatabaseError};
 use crate::embedded;
+use crate::ending::{self, EXIT_OURS, Ending, EndingError};
 use crate::environment;
-use crate::journalled::{Journalled, JournalledError, Outcome, Ran};
+use crate::journalled::{Journalled, JournalledError, Outcome};
 use crate::local::ANY_PORT;
-use crate::output::{self, OutputError, Prepared, Reported};
-use crate::print::say;
+use crate::output::{self, OutputError};
+use crate::patience::Patience;
 use crate::report_files::{self, ReportError};
 use crate::signals::{self, Arrived, Forwarded};
-
-/// Something here failed, not the program: what `docker run` and others give then.
-pub const EXIT_OURS: u8 = 125;
 
 /// Why a program did not run behind a guard, or its result was not kept.
 #[derive(Debug, thiserror::Error)]
@@ -92,6 +87,9 @@ pub enum SessionError {
     /// Its other forms.
     #[error(transparent)]
     Output(#[from] OutputError),
+    /// The same after the program's end.
+    #[error(transparent)]
+    Ending(#[from] EndingError),
     /// The archive.
     #[error("keeping the run in the archive")]
     Journalled(#[from] JournalledError),
@@ -116,6 +114,7 @@ impl SessionError {
             | Self::Wait(_)
             | Self::Report(_)
             | Self::Output(_)
+            | Self::Ending(_)
             | Self::Journalled(_) => EXIT_OURS,
         }
     }
@@ -167,8 +166,7 @@ pub async fn run(session: Session<'_>) -> Result<u8, SessionError> {
     let output = session.output.prepare()?;
     let prepared = prepare(&session).await;
     if let (Err(error), Some(journalled)) = (&prepared, session.journalled) {
-        let why = format!("The program was not started: {}.", chain(error));
-        journalled.end(&Outcome::Failed(why), None).await?;
+        journalled.not_started(format!("The program was not started: {}.", chain(error))).await;
     }
     let Ready { start, report, access_key, guard, mut forwarded } = prepared?;
 
@@ -185,75 +183,26 @@ pub async fn run(session: Session<'_>) -> Result<u8, SessionError> {
         None
     };
     let engine = Arc::clone(guard.engine());
-    let result = guard.stop().await;
-    if let Some(journalled) = session.journalled {
-        let (started_at, finished_at) = (started_at.clone(), finished_at.clone());
-        let ran = Ran { started_at, finished_at, result: &result };
-        journalled.end(&outcome(&ended, &result), Some(ran)).await?;
-        journalled.keep_report(session.plan, &engine, &result).await;
+    let mut patience = Patience::new(&mut forwarded, session.journalled.map(Journalled::name));
+    let result = patience.wait(guard.stop()).await.unwrap_or_else(|| ending::cut_off(&engine));
+    if let (Err(error), Some(journalled)) = (&ended, session.journalled) {
+        journalled.not_started(format!("The program could not be run: {}.", chain(error))).await;
     }
     let (end, code) = end(ended?);
     let second_end = second.transpose()?.map(|ended| self::end(ended).0);
     let (started_at, finished_at) = (started_at.as_str(), finished_at.as_str());
     let ran = about::Ran { started_at, finished_at, took, end, second_end };
-    let of_run =
-        RunReport { result, about: Some(about(session.plan, &ran)), timeline: engine.timeline() };
-    let restore = session.journalled.map(|journalled| journalled.restore_command(session.plan));
-    let shown = Shown { report: &of_run, engine: &engine, restore: restore.as_deref() };
-    let failed_check = shown.finish(report, &output)?;
-    let unseen = of_run.is_dry_run() && of_run.result.requests == 0;
-    Ok(match (end, &of_run.result.problem) {
-        // What the guard could not do the program may not have noticed.
-        (End::Exited(0), Some(_)) => EXIT_OURS,
+    let unseen = session.plan.mode == Mode::DryRun && result.requests == 0;
+    let outcome = outcome(end, &result);
+    let (plan, journalled) = (session.plan, session.journalled);
+    let ending = Ending { plan, journalled, engine: &engine, report, output: &output };
+    let ended = ending::Ended { result, ran, outcome };
+    let finished = Box::pin(ending.finish(ended, &mut patience)).await?;
+    Ok(match finished.code(u8::try_from(code).unwrap_or(u8::MAX)) {
         // A program that missed the guard may have written to the database itself.
-        (End::Exited(0), None) if unseen && session.expects_requests => EXIT_OURS,
-        (End::Exited(0), None) => failed_check.unwrap_or(0),
-        _ => u8::try_from(code).unwrap_or(u8::MAX),
+        _ if end == End::Exited(0) && unseen && session.expects_requests => EXIT_OURS,
+        code => code,
     })
-}
-
-/// A report with what its outputs need beside it.
-pub struct Shown<'a> {
-    /// The report.
-    pub report: &'a RunReport,
-    /// The engine, which has the items.
-    pub engine: &'a Engine,
-    /// The command that restores the run, where it is journaled.
-    pub restore: Option<&'a str>,
-}
-
-impl Shown<'_> {
-    /// Writes the report's files and prints it; `Some` exit code where a check failed.
-    pub fn finish(
-        &self,
-        files: Option<report_files::Prepared>,
-        output: &Prepared<'_>,
-    ) -> Result<Option<u8>, SessionError> {
-        let Self { report, engine, restore } = *self;
-        let written = report_files::write(files, report, engine)?;
-        let named = written.as_ref().map(ToString::to_string);
-        let without = "not possible: without --archive no before-images were kept";
-        let beside =
-            terminal::Beside { files: named.as_deref(), restore: Some(restore.unwrap_or(without)) };
-        say(&format!("\n{}", terminal::text(report, beside).trim_end()));
-        let page = written.as_ref().map_or_else(
-            || PathBuf::from("report.html"),
-            |written| written.result.with_extension("html"),
-        );
-        let listing = || listing(report, engine);
-        Ok(output.finish(Reported { report, listing, page })?)
-    }
-}
-
-/// The items that a dry run would change.
-fn listing(report: &RunReport, engine: &Engine) -> Result<Listing, OutputError> {
-    if !report.is_dry_run() {
-        return Ok(Listing::default());
-    }
-    let mut file = tempfile::tempfile()?;
-    engine.write_difference(BufWriter::new(&mut file)).map_err(io::Error::other)?;
-    file.rewind()?;
-    Ok(Listing::read(BufReader::new(zstd::Decoder::new(file)?))?)
 }
 
 /// What can fail before the program runs.
@@ -276,15 +225,8 @@ async fn prepare(session: &Session<'_>) -> Result<Ready, SessionError> {
 }
 
 /// How the run ended, for the ledger.
-fn outcome(ended: &Result<Ended, SessionError>, result: &GuardResult) -> Outcome {
-    let ended = match ended {
-        Ok(ended) => ended,
-        Err(SessionError::Start(_)) => {
-            return Outcome::Failed("The program could not be started.".into());
-        }
-        Err(_) => return Outcome::Unknown,
-    };
-    match (end(*ended).0, &result.problem) {
+fn outcome(end: End, result: &GuardResult) -> Outcome {
+    match (end, &result.problem) {
         (End::Exited(0), None) => Outcome::Succeeded,
         (End::Exited(0) | End::Stopped, _) => Outcome::Unknown,
         (End::Exited(code), _) => {

@@ -28,31 +28,45 @@ pub struct Arrived {
     pub pass_on: bool,
 }
 
-/// Signals that arrived here; from when it exists none ends this process.
+/// Signals that arrived here; from when it exists none of them ends this process.
 #[derive(Debug)]
-pub struct Forwarded(mpsc::Receiver<Signal>);
+pub struct Forwarded {
+    arrivals: mpsc::Receiver<Signal>,
+    asked_to_end: bool,
+}
 
 impl Forwarded {
-    /// Takes them from now on.
+    /// Takes all that a program can be sent.
     pub fn new() -> io::Result<Self> {
-        let (sender, receiver) = mpsc::channel(FORWARDED.len());
-        for one in FORWARDED {
-            let mut arrivals = signal(SignalKind::from_raw(one.as_raw()))?;
+        Self::of(&FORWARDED)
+    }
+
+    /// Takes only the two that end a server. `nohup` must keep its effect on SIGHUP.
+    pub fn of_server() -> io::Result<Self> {
+        Self::of(&[Signal::INT, Signal::TERM])
+    }
+
+    fn of(signals: &[Signal]) -> io::Result<Self> {
+        let (sender, arrivals) = mpsc::channel(FORWARDED.len());
+        for one in signals.iter().copied() {
+            let mut source = signal(SignalKind::from_raw(one.as_raw()))?;
             let sender = sender.clone();
             tokio::spawn(async move {
-                while arrivals.recv().await.is_some() {
+                while source.recv().await.is_some() {
                     if sender.send(one).await.is_err() {
                         return;
                     }
                 }
             });
         }
-        Ok(Self(receiver))
+        Ok(Self { arrivals, asked_to_end: false })
     }
 
     /// The next one.
     pub async fn next(&mut self) -> Arrived {
-        match self.0.recv().await {
+        let arrived = self.arrivals.recv().await;
+        self.asked_to_end |= arrived.is_some_and(stops);
+        match arrived {
             // A terminal sends these to the whole foreground group, the program included.
             Some(signal @ (Signal::INT | Signal::QUIT)) => {
                 Arrived { signal, pass_on: !in_foreground() }
@@ -60,6 +74,20 @@ impl Forwarded {
             Some(signal) => Arrived { signal, pass_on: true },
             None => std::future::pending().await,
         }
+    }
+
+    /// Waits for a signal that asks to end.
+    pub async fn asked_to_end(&mut self) {
+        while !stops(self.next().await.signal) {}
+    }
+
+    /// Waits for a signal that asks to end after an earlier one did. The first may arrive together with
+    /// the end of the program that it ended.
+    pub async fn asked_again(&mut self) {
+        if !self.asked_to_end {
+            self.asked_to_end().await;
+        }
+        self.asked_to_end().await;
     }
 }
 

@@ -9,19 +9,21 @@ use dm_contract::plan::Plan;
 use dm_contract::report::{GuardResult, TransformEnd, TransformResult};
 use dm_engine::archive::ledger;
 use dm_engine::{Engine, Start};
-use dm_report::file::{End, RunReport};
+use dm_report::file::End;
 use dm_runner::{Checkpoints, Settings};
 use dm_transform::{OnItemError, Transform};
 use tokio::sync::watch;
 
-use crate::about::{self, about};
+use crate::about;
 use crate::database;
 use crate::embedded;
-use crate::journalled::{Journalled, Outcome, Ran};
+use crate::ending::{self, Ending};
+use crate::journalled::{Journalled, Outcome};
 use crate::output;
+use crate::patience::Patience;
 use crate::report_files;
-use crate::session::{self, EXIT_OURS, SessionError, Shown};
-use crate::signals::{self, Forwarded};
+use crate::session::{self, SessionError};
+use crate::signals::Forwarded;
 
 /// What is run, and where its result goes.
 #[derive(Debug)]
@@ -47,48 +49,47 @@ pub async fn run(session: TransformSession<'_>) -> Result<u8, SessionError> {
     let output = session.output.prepare()?;
     let prepared = prepare(&session).await;
     if let (Err(error), Some(journalled)) = (&prepared, session.journalled) {
-        let why = format!("The transform was not started: {}.", chain(error));
-        journalled.end(&Outcome::Failed(why), None).await?;
+        journalled.not_started(format!("The transform was not started: {}.", chain(error))).await;
     }
-    let Ready { report, engine, stop } = prepared?;
+    let Ready { report, engine, mut stop } = prepared?;
     let (begun, started_at) = (Instant::now(), ledger::now());
-    let done = pass(&session, &engine, stop.clone()).await;
+    let done = pass(&session, &engine, &mut stop).await;
     let took = begun.elapsed();
     let finished_at = ledger::now();
     let second_end = if done.end == TransformEnd::Succeeded && session.plan.second_pass {
         engine.begin_second_pass().map_err(SessionError::SecondPass)?;
-        Some(End::Exited(pass(&session, &engine, stop).await.end.exit_code().into()))
+        Some(End::Exited(pass(&session, &engine, &mut stop).await.end.exit_code().into()))
     } else {
         None
     };
-    let result = result(&engine, done.clone()).await;
-    if let Some(journalled) = session.journalled {
-        let (started_at, finished_at) = (started_at.clone(), finished_at.clone());
-        let ran = Ran { started_at, finished_at, result: &result };
-        journalled.end(&outcome(&done, &result), Some(ran)).await?;
-        journalled.keep_report(session.plan, &engine, &result).await;
-    }
+    let run = session.journalled.map(Journalled::name);
+    let mut patience = Patience::new(&mut stop.signals, run);
+    let result = patience.wait(result(&engine)).await;
+    let mut result = result.unwrap_or_else(|| ending::cut_off(&engine));
+    result.transform = Some(done.clone());
     let code = done.end.exit_code();
     let (started_at, finished_at) = (started_at.as_str(), finished_at.as_str());
     let ran =
         about::Ran { started_at, finished_at, took, end: End::Exited(code.into()), second_end };
-    let of_run =
-        RunReport { result, about: Some(about(session.plan, &ran)), timeline: engine.timeline() };
-    let restore = session.journalled.map(|journalled| journalled.restore_command(session.plan));
-    let shown = Shown { report: &of_run, engine: &engine, restore: restore.as_deref() };
-    let failed_check = shown.finish(report, &output)?;
-    Ok(match (code, &of_run.result.problem) {
-        (0, Some(_)) => EXIT_OURS,
-        (0, None) => failed_check.unwrap_or(0),
-        (code, _) => code,
-    })
+    let outcome = outcome(&done, &result);
+    let (plan, journalled) = (session.plan, session.journalled);
+    let ending = Ending { plan, journalled, engine: &engine, report, output: &output };
+    let ended = ending::Ended { result, ran, outcome };
+    let finished = Box::pin(ending.finish(ended, &mut patience)).await?;
+    Ok(finished.code(code))
 }
 
 /// What can fail before anything is read.
 struct Ready {
     report: Option<report_files::Prepared>,
     engine: Arc<Engine>,
-    stop: watch::Receiver<bool>,
+    stop: Stop,
+}
+
+/// Who asks the run to stop.
+struct Stop {
+    signals: Forwarded,
+    asked: watch::Sender<bool>,
 }
 
 async fn prepare(session: &TransformSession<'_>) -> Result<Ready, SessionError> {
@@ -99,21 +100,14 @@ async fn prepare(session: &TransformSession<'_>) -> Result<Ready, SessionError> 
     };
     let engine = Engine::open(session.plan, credentials, Start::First).await;
     let engine = Arc::new(engine.map_err(dm_guard::StartError::Engine)?);
-    let mut arriving = Forwarded::new().map_err(SessionError::Signals)?;
-    let (asked, stop) = watch::channel(false);
-    tokio::spawn(async move {
-        while !signals::stops(arriving.next().await.signal) {}
-        asked.send_replace(true);
-        // The sender stays, so that the run sees the request and not its end.
-        asked.closed().await;
-    });
-    Ok(Ready { report, engine, stop })
+    let signals = Forwarded::new().map_err(SessionError::Signals)?;
+    Ok(Ready { report, engine, stop: Stop { signals, asked: watch::Sender::new(false) } })
 }
 
 async fn pass(
     session: &TransformSession<'_>,
     engine: &Arc<Engine>,
-    stop: watch::Receiver<bool>,
+    stop: &mut Stop,
 ) -> TransformResult {
     let plan = session.plan;
     let settings = Settings {
@@ -122,16 +116,24 @@ async fn pass(
         now_s: jiff::Timestamp::now().as_second(),
         checkpoints: engine.archive().and_then(|archive| Checkpoints::of(plan, archive)),
     };
-    dm_runner::run(engine, session.transform.clone(), settings, stop).await
+    let (transform, asked) = (session.transform.clone(), stop.asked.subscribe());
+    let mut running = Box::pin(dm_runner::run(engine, transform, settings, asked));
+    loop {
+        tokio::select! {
+            done = &mut running => return done,
+            () = stop.signals.asked_to_end() => {
+                stop.asked.send_replace(true);
+            }
+        }
+    }
 }
 
-async fn result(engine: &Engine, done: TransformResult) -> GuardResult {
+async fn result(engine: &Engine) -> GuardResult {
     let closed = engine.close().await;
     let mut result = engine.result();
     if !closed && result.problem.is_none() {
         result.problem = Some(dm_guard::JOURNAL_NOT_CLOSED.to_owned());
     }
-    result.transform = Some(done);
     result
 }
 
