@@ -7,10 +7,13 @@ use std::process::{Command, Stdio};
 use std::sync::Arc;
 use std::time::Duration;
 
+use dm_contract::error_chain::chain;
 use dm_contract::plan::OnConflict;
 use dm_contract::plan::{Mode, Plan, Policy};
 use dm_contract::restored::JournalProblem;
+use dm_contract::verdict::JournalExtent;
 use dm_engine::archive::ledger;
+use dm_engine::archive::locks::LockTimes;
 use dm_engine::archive::{Archive, RunName};
 use dm_engine::journal::{JournalReader, ReadError};
 use dm_engine::restore::{Restore, RestoreError, RestoreReport};
@@ -182,6 +185,12 @@ struct Run {
     engine: Arc<Engine>,
 }
 
+/// A guard of the run; the next one holds the locks of the one before.
+fn guard(plan: &Plan, start: Start, archive: Option<Archive>) -> Arc<Engine> {
+    let engine = Engine::with_archive(plan, bed::credentials(), start, archive).unwrap();
+    Arc::new(engine.locking(Some("guard".to_owned()), LockTimes::default()))
+}
+
 impl Run {
     async fn of(letters: &str) -> Self {
         let table = fresh_name("absence");
@@ -190,16 +199,20 @@ impl Run {
         plan.archive = Some(bed::archive("memory://"));
         let archive = Archive::over(Arc::new(InMemory::new()));
         let opened = Some(archive.clone());
-        let engine = Engine::with_archive(&plan, bed::credentials(), Start::First, opened).unwrap();
-        let run = Self { table, archive, plan, engine: Arc::new(engine) };
+        let engine = guard(&plan, Start::First, opened);
+        let run = Self { table, archive, plan, engine };
         for letter in letters.chars() {
-            let id = letter.to_string();
-            let put = expand(&json!({"TableName": run.table, "Item": {"id": id}}));
-            let Value::Object(body) = put else { unreachable!() };
-            let call = Call::new(Operation::PutItem, body);
-            assert_eq!(run.engine.handle(call).await.status, 200);
+            run.put(&letter.to_string()).await;
         }
         run
+    }
+
+    async fn put(&self, id: &str) {
+        let put = expand(&json!({"TableName": self.table, "Item": {"id": id}}));
+        let Value::Object(body) = put else { unreachable!() };
+        let call = Call::new(Operation::PutItem, body);
+        let answer = self.engine.handle(call).await;
+        assert_eq!(answer.status, 200, "{}", String::from_utf8_lossy(&answer.body));
     }
 
     fn name(&self) -> RunName {
@@ -290,6 +303,95 @@ async fn how_far_a_run_came_is_in_its_last_entry_and_stays_there() {
     run.archive.delete(&run.name().extent()).await.unwrap();
     let error = run.verify().await.unwrap_err();
     assert!(matches!(error, ReadError::Gone { segments: Some(_), .. }), "{error}");
+}
+
+/// Segments that lost bytes: what a power failure, a full disk or a broken copy leaves.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_segment_that_lost_bytes_is_missed_wherever_it_is() {
+    let laptop = Laptop::new().await;
+    laptop.exec("abcdefg");
+    let journal = laptop.folder.path().join("runs/m/000001/journal");
+    let mut segments: Vec<_> =
+        std::fs::read_dir(&journal).unwrap().map(|entry| entry.unwrap().path()).collect();
+    segments.sort();
+    let (middle, last) = (segments[segments.len() / 2].clone(), segments.last().unwrap().clone());
+    let cases = [
+        (vec![middle.clone()], 0),
+        (vec![last.clone()], 0),
+        (segments.clone(), 0),
+        (vec![last], 5),
+        (vec![middle], 5),
+    ];
+    for (damaged, left_out) in cases {
+        let before: Vec<Vec<u8>> =
+            damaged.iter().map(|path| std::fs::read(path).unwrap()).collect();
+        for (path, whole) in damaged.iter().zip(&before) {
+            let left = if left_out == 0 { 0 } else { whole.len() - left_out };
+            std::fs::write(path, &whole[..left]).unwrap();
+        }
+        for words in [
+            &["archive", "verify", "--run", "m/1"][..],
+            &["restore", "--run", "m/1", "--dry-run"],
+            &["restore", "--run", "m/1"],
+        ] {
+            let (code, told) = laptop.says(words);
+            assert_eq!(code, 1, "{words:?}: {told}");
+            assert!(told.contains("is torn, and was whole once"), "{told}");
+        }
+        for (path, whole) in damaged.iter().zip(&before) {
+            std::fs::write(path, whole).unwrap();
+        }
+    }
+    let (_, listed) = laptop.says(&["archive", "ls"]);
+    assert!(listed.contains("m/1") && !listed.contains("m/2"), "{listed}");
+    assert_eq!(laptop.says(&["restore", "--run", "m/1"]).0, 0);
+    assert!(laptop.ids().await.is_empty());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn entries_that_were_noted_and_are_not_there_are_missed() {
+    let run = Run::of("abcdefg").await;
+    assert!(run.engine.close().await);
+    let noted = ledger::noted(&run.archive, &run.name()).await.unwrap().unwrap();
+    // As many segments as were noted, one of them of a writer that was cut off.
+    let name = run.name();
+    let nothing = dm_engine::journal::frame::write(&format!("{name}/2"), 0, &[]).unwrap();
+    run.archive.replace(&name.segment(2), nothing).await.unwrap();
+    let there = noted.entries - 1;
+    for error in [
+        chain(&run.verify().await.unwrap_err()),
+        chain(&run.restore(Mode::DryRun).await.unwrap_err()),
+        chain(&run.restore(Mode::Apply).await.unwrap_err()),
+    ] {
+        let expected = format!("has {there} entries, and {} were noted", noted.entries);
+        assert!(error.contains(&expected), "{error}");
+    }
+    assert_eq!(ids(&run.table).await.len(), 7);
+}
+
+/// Where objects are not put in one piece, the put that a guard died in is torn. Nobody was told that it
+/// was durable: the next guard of the run gives it an end.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_torn_segment_that_nobody_noted_does_not_stop_the_next_guard() {
+    let run = Run::of("abcdefg").await;
+    tokio::time::sleep(dm_engine::limits::JOURNAL_SETTLE_DELAY * 2).await;
+    let (name, last) = (run.name(), run.segments().await);
+    let whole = run.archive.get(&name.segment(last)).await.unwrap().unwrap();
+    let torn = whole.slice(..whole.len() - 1);
+    run.archive.replace(&name.segment(last), torn).await.unwrap();
+    assert!(matches!(run.verify().await, Err(ReadError::Torn { .. })), "it was noted");
+    let earlier = JournalExtent { segments: last - 1, entries: 1 };
+    ledger::note(&run.archive, &name, earlier).await.unwrap();
+    let entries = run.verify().await.unwrap();
+
+    let Run { table, archive, plan, engine } = run;
+    drop(engine);
+    let engine = guard(&plan, Start::Again, Some(archive.clone()));
+    let next = Run { table, archive, plan, engine };
+    next.put("h").await;
+    assert!(next.engine.close().await);
+    assert_eq!(next.verify().await.unwrap(), entries + 1);
+    next.restore(Mode::Apply).await.unwrap();
 }
 
 /// Checks the modes of a folder and all in it; counts its files.

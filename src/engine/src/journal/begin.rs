@@ -220,6 +220,7 @@ impl Journal {
             | ReadError::Removed { .. }
             | ReadError::Gone { .. }
             | ReadError::Missing { .. }
+            | ReadError::Fewer { .. }
             | ReadError::Damaged { .. }
             | ReadError::Torn { .. }
             | ReadError::Closed { .. } => {

@@ -85,6 +85,8 @@ pub struct Segment {
     pub records: Vec<Record>,
     /// Bytes at its end that belonged to a frame that was never finished.
     pub torn_bytes: usize,
+    /// Whether it ends too early; also without a single byte, which no segment that was put is.
+    pub torn: bool,
 }
 
 /// Makes a frame of lines.
@@ -118,11 +120,12 @@ fn checksum(version: u8, records: u32, name: &[u8], payload: &[u8]) -> [u8; 32] 
 
 /// Reads a segment of this name.
 pub fn read(name: &str, bytes: &[u8]) -> Result<Segment> {
-    let mut segment = Segment::default();
+    let mut segment = Segment { torn: bytes.is_empty(), ..Segment::default() };
     let mut rest = bytes;
     while !rest.is_empty() {
         let Some(frame) = Frame::split(rest)? else {
             segment.torn_bytes = rest.len();
+            segment.torn = true;
             break;
         };
         frame.check(name)?;
@@ -233,10 +236,12 @@ mod tests {
         let whole = [first.clone(), second.clone()].concat();
         let read_whole = read("m/1/1", &whole).unwrap();
         assert_eq!(read_whole.records, [record(1), record(2), record(9)]);
-        assert_eq!(read_whole.torn_bytes, 0);
-        for end in first.len()..whole.len() {
+        assert_eq!((read_whole.torn_bytes, read_whole.torn), (0, false));
+        for end in 0..whole.len() {
             let cut = read("m/1/1", &whole[..end]).unwrap();
-            assert_eq!((cut.records.len(), cut.torn_bytes), (2, end - first.len()), "{end}");
+            let (records, whole) = if end < first.len() { (0, 0) } else { (2, first.len()) };
+            assert_eq!((cut.records.len(), cut.torn_bytes), (records, end - whole), "{end}");
+            assert_eq!(cut.torn, end != first.len(), "{end}");
         }
     }
 

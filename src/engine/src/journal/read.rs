@@ -26,6 +26,15 @@ pub struct JournalReader {
     bytes: u64,
 }
 
+/// A segment whose put was cut off.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Unfinished {
+    /// It is not there.
+    Absent(u32),
+    /// It is there, and ends too early.
+    Torn(u32),
+}
+
 /// What a whole journal holds.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct JournalSummary {
@@ -138,9 +147,27 @@ impl JournalReader {
         Ok(true)
     }
 
-    /// Segments that are not there, and of which nothing was acknowledged.
-    pub fn cut_off(&self) -> impl Iterator<Item = u32> {
-        self.cut_off.iter().copied()
+    /// Segments whose put was cut off, whether they are not there or torn. Nothing of them was
+    /// acknowledged.
+    pub async fn unfinished(&self) -> Result<Vec<Unfinished>> {
+        let mut found: Vec<Unfinished> =
+            self.cut_off.iter().copied().map(Unfinished::Absent).collect();
+        let puts = u32::try_from(limits::JOURNAL_PUTS_AT_ONCE).unwrap_or(u32::MAX);
+        for segment in self.segments.saturating_sub(puts) + 1..=self.segments {
+            if self.segment(segment).await?.torn {
+                found.push(Unfinished::Torn(segment));
+            }
+        }
+        Ok(found)
+    }
+
+    /// Checks that so many entries are no fewer than were noted.
+    pub fn check_entries(&self, found: u64) -> Result<()> {
+        let noted = self.noted().entries;
+        if found >= noted {
+            return Ok(());
+        }
+        Err(ReadError::Fewer { run: self.run.clone(), found, noted })
     }
 
     /// How many segments there are; they are numbered from 1.
@@ -159,8 +186,8 @@ impl JournalReader {
             return Ok(Segment::default());
         }
         let read = self.unchecked(segment).await?;
-        if read.torn_bytes > 0 {
-            if !self.was_under_way(segment).await? {
+        if read.torn {
+            if segment <= self.noted().segments || !self.was_under_way(segment).await? {
                 return Err(ReadError::Torn { run: self.run.clone(), segment });
             }
             tracing::warn!(run = %self.run, segment, bytes = read.torn_bytes, "a torn end is cut");
@@ -205,6 +232,7 @@ impl JournalReader {
                 }
             }
         }
+        self.check_entries(summary.entries + summary.control)?;
         Ok(summary)
     }
 }

@@ -71,6 +71,19 @@ pub enum ReadError {
         /// The last of those that follow each other.
         last: u32,
     },
+    /// Entries are missing.
+    #[error(
+        "JournalIncomplete: the journal of {run} has {found} entries, and {noted} were noted when \
+         they were written"
+    )]
+    Fewer {
+        /// Whose.
+        run: RunName,
+        /// How many there are.
+        found: u64,
+        /// How many there were at least.
+        noted: u64,
+    },
     /// A segment is damaged.
     #[error("segment {segment} of the journal of {run} cannot be read")]
     Damaged {
@@ -106,7 +119,7 @@ impl ReadError {
             Self::Archive { .. } | Self::Evidence { .. } => None,
             Self::NoRun { .. } => Some(JournalProblem::NoRun),
             Self::Removed { .. } | Self::Gone { .. } => Some(JournalProblem::JournalGone),
-            Self::Missing { .. } => Some(JournalProblem::JournalIncomplete),
+            Self::Missing { .. } | Self::Fewer { .. } => Some(JournalProblem::JournalIncomplete),
             Self::Damaged { .. } | Self::Torn { .. } | Self::Closed { .. } => {
                 Some(JournalProblem::JournalDamaged)
             }

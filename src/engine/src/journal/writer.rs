@@ -21,6 +21,7 @@ use tokio::sync::{mpsc, oneshot, watch};
 use crate::archive::ledger::JournalExtent;
 use crate::archive::{Archive, RunName};
 use crate::fault::Fault;
+use crate::journal::read::Unfinished;
 use crate::journal::writer::noting::Noting;
 use crate::journal::writer::task::Task;
 use crate::journal::{JournalReader, ReadError, frame};
@@ -105,12 +106,17 @@ impl Writer {
     /// get their places filled, so that they can come no more.
     pub async fn open(archive: Archive, run: RunName) -> Result<Self, ReadError> {
         let reader = JournalReader::open(&archive, &run).await?;
-        for segment in reader.cut_off() {
+        for unfinished in reader.unfinished().await? {
+            let (Unfinished::Absent(segment) | Unfinished::Torn(segment)) = unfinished;
             let failed = |source| ReadError::Damaged { run: run.clone(), segment, source };
             let nothing = frame::write(&format!("{run}/{segment}"), 0, &[]).map_err(failed)?;
-            let failed = |source| ReadError::Archive { run: run.clone(), source };
-            // What is there by now is the other guard's, and was acknowledged to nobody.
-            archive.create(&run.segment(segment), nothing).await.map_err(failed)?;
+            let path = run.segment(segment);
+            let filled = match unfinished {
+                // What is there by now is the other guard's, and was acknowledged to nobody.
+                Unfinished::Absent(_) => archive.create(&path, nothing).await.map(drop),
+                Unfinished::Torn(_) => archive.replace(&path, nothing).await,
+            };
+            filled.map_err(|source| ReadError::Archive { run: run.clone(), source })?;
         }
         let (sender, receiver) = mpsc::unbounded_channel();
         let (state_sender, state) = watch::channel(State::Works);

@@ -37,11 +37,14 @@ impl Partitions {
         let mut segments = futures::stream::iter(1..=reader.segments())
             .map(|segment| reader.segment(segment))
             .buffered(segments_ahead(reader));
+        let mut entries = 0;
         while let Some(segment) = segments.try_next().await? {
             for record in segment.records {
+                entries += u64::from(matches!(record, Record::Entry(_) | Record::Control(_)));
                 partitions.take(record).map_err(RestoreError::Sorting)?;
             }
         }
+        reader.check_entries(entries)?;
         Ok(partitions)
     }
 
