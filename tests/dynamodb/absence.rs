@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use dm_contract::error_chain::chain;
 use dm_contract::plan::OnConflict;
-use dm_contract::plan::{Mode, Plan, Policy};
+use dm_contract::plan::{ArchivePlan, Mode, Plan, Policy};
 use dm_contract::restored::JournalProblem;
 use dm_contract::verdict::JournalExtent;
 use dm_engine::archive::ledger;
@@ -183,6 +183,8 @@ struct Run {
     archive: Archive,
     plan: Plan,
     engine: Arc<Engine>,
+    /// After which a restore takes its locks for those of a dead process.
+    patience: Duration,
 }
 
 /// A guard of the run; the next one holds the locks of the one before.
@@ -192,15 +194,29 @@ fn guard(plan: &Plan, start: Start, archive: Option<Archive>) -> Arc<Engine> {
 }
 
 impl Run {
+    /// One that is on record and has written nothing; of a migration that others may run at the same
+    /// time, or of one that runs once.
+    async fn begun(again: bool) -> Self {
+        let run = Self::with("", again).await;
+        let begun = ledger::Begun::now(&run.plan, ledger::Kind::Apply);
+        ledger::begin(&run.archive, &run.name(), &begun).await.unwrap();
+        run
+    }
+
     async fn of(letters: &str) -> Self {
+        Self::with(letters, false).await
+    }
+
+    async fn with(letters: &str, again: bool) -> Self {
         let table = fresh_name("absence");
         database().ok("CreateTable", &crate::suite::table("hash", &table)).await;
         let mut plan = bed::plan(Mode::Apply, Policy::default());
-        plan.archive = Some(bed::archive("memory://"));
+        plan.archive = Some(ArchivePlan { again, ..bed::archive("memory://") });
         let archive = Archive::over(Arc::new(InMemory::new()));
         let opened = Some(archive.clone());
         let engine = guard(&plan, Start::First, opened);
-        let run = Self { table, archive, plan, engine };
+        let patience = LockTimes::default().patience;
+        let run = Self { table, archive, plan, engine, patience };
         for letter in letters.chars() {
             run.put(&letter.to_string()).await;
         }
@@ -208,11 +224,16 @@ impl Run {
     }
 
     async fn put(&self, id: &str) {
+        let (status, told) = self.answer(id).await;
+        assert_eq!(status, 200, "{told}");
+    }
+
+    async fn answer(&self, id: &str) -> (u16, String) {
         let put = expand(&json!({"TableName": self.table, "Item": {"id": id}}));
         let Value::Object(body) = put else { unreachable!() };
         let call = Call::new(Operation::PutItem, body);
         let answer = self.engine.handle(call).await;
-        assert_eq!(answer.status, 200, "{}", String::from_utf8_lossy(&answer.body));
+        (answer.status, String::from_utf8_lossy(&answer.body).into_owned())
     }
 
     fn name(&self) -> RunName {
@@ -227,7 +248,10 @@ impl Run {
         let mut plan = Plan { mode, ..self.plan.clone() };
         plan.run.number = 2;
         let archive = self.archive.clone();
-        Restore::over(&plan, bed::credentials(), 1, OnConflict::Skip, archive).unwrap().run().await
+        let restore = Restore::over(&plan, bed::credentials(), 1, OnConflict::Skip, archive);
+        let (hold, patience) = (Duration::from_millis(200), self.patience);
+        let times = LockTimes { hold, patience, ..LockTimes::default() };
+        restore.unwrap().locking(None, times).run().await
     }
 
     async fn verify(&self) -> Result<u64, ReadError> {
@@ -252,10 +276,9 @@ impl Run {
         };
         check(&self.verify().await.unwrap_err());
         for mode in [Mode::DryRun, Mode::Apply] {
-            let Err(RestoreError::Journal(error)) = self.restore(mode).await else {
-                panic!("{mode:?} went through")
-            };
-            check(&error);
+            let error = self.restore(mode).await.unwrap_err();
+            let RestoreError::Journal(error) = &error else { panic!("{mode:?}: {error}") };
+            check(error);
         }
         let entries = ledger::entries(&self.archive, None).await.unwrap();
         assert_eq!(entries.len(), 1, "nothing is noted of the restore");
@@ -278,8 +301,9 @@ async fn a_cut_tail_of_a_closed_journal_is_missed() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_cut_tail_is_missed_although_its_guard_was_killed() {
-    let run = Run::of("abcdefg").await;
-    // Nobody closes it.
+    let mut run = Run::of("abcdefg").await;
+    // Nobody closes it, and no heartbeat comes so soon.
+    run.patience = Duration::from_millis(50);
     // What became of the last writes comes a little later; then all is noted.
     tokio::time::sleep(dm_engine::limits::JOURNAL_SETTLE_DELAY * 2).await;
     let noted = ledger::noted(&run.archive, &run.name()).await.unwrap().unwrap();
@@ -384,14 +408,44 @@ async fn a_torn_segment_that_nobody_noted_does_not_stop_the_next_guard() {
     ledger::note(&run.archive, &name, earlier).await.unwrap();
     let entries = run.verify().await.unwrap();
 
-    let Run { table, archive, plan, engine } = run;
+    let Run { table, archive, plan, engine, patience } = run;
     drop(engine);
     let engine = guard(&plan, Start::Again, Some(archive.clone()));
-    let next = Run { table, archive, plan, engine };
+    let next = Run { table, archive, plan, engine, patience };
     next.put("h").await;
     assert!(next.engine.close().await);
     assert_eq!(next.verify().await.unwrap(), entries + 1);
     next.restore(Mode::Apply).await.unwrap();
+}
+
+/// What a run writes after its journal was read would be counted as restored.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_run_that_writes_yet_is_not_restored() {
+    for again in [false, true] {
+        let run = Run::begun(again).await;
+        run.put("a").await;
+        let error = run.restore(Mode::Apply).await.unwrap_err();
+        let RestoreError::Writing { run: named, .. } = &error else { panic!("{error}") };
+        assert_eq!(*named, run.name().to_string());
+        assert_eq!(ledger::entries(&run.archive, None).await.unwrap().len(), 1, "again: {again}");
+        run.put("b").await;
+        assert!(run.engine.close().await);
+        assert_eq!(run.restore(Mode::Apply).await.unwrap().deleted, 2);
+        assert!(ids(&run.table).await.is_empty());
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_run_that_was_restored_before_its_first_write_writes_nothing() {
+    for again in [false, true] {
+        let run = Run::begun(again).await;
+        assert!(run.restore(Mode::Apply).await.unwrap().nothing_written);
+        let (status, told) = run.answer("a").await;
+        assert_eq!(status, 400);
+        let restore = RunName::new(run.name().migration(), 2).unwrap();
+        assert!(told.contains(&format!("{restore} restores this run")), "{told}");
+        assert!(ids(&run.table).await.is_empty());
+    }
 }
 
 /// Checks the modes of a folder and all in it; counts its files.

@@ -232,7 +232,11 @@ pub struct UnknownRun {
 /// that no table can have.
 pub const MIGRATION_LOCK: &str = "migration=";
 
-/// Who has a table's lock, or that of a migration.
+/// Before a migration's name, `=` and a run's number: the lock of a run whose migration others may run at
+/// the same time.
+pub const RUN_LOCK: &str = "run=";
+
+/// Who has a table's lock, or that of a migration or a run.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct LockHolder {

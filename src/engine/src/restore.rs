@@ -83,6 +83,25 @@ pub enum RestoreError {
         /// What differs.
         difference: Difference,
     },
+    /// The run has not ended.
+    #[error(
+        "run {run} is still writing (since {since}), so nothing was restored. Wait for its end or stop \
+         it, then restore it"
+    )]
+    Writing {
+        /// The run.
+        run: String,
+        /// Since when its process has the lock.
+        since: String,
+    },
+    /// The archive, probably.
+    #[error("keeping run {run} from writing meanwhile: {fault}")]
+    Exclude {
+        /// The run.
+        run: String,
+        /// Why not.
+        fault: Fault,
+    },
     /// It was told to stop.
     #[error("the restore was interrupted; begun again, it goes on where it is")]
     Interrupted,
@@ -272,6 +291,9 @@ impl Restore {
     }
 
     async fn put_all_back(&self) -> Result<()> {
+        if let Target::Database(journal) = &self.target {
+            self.keep_from_writing(journal).await?;
+        }
         // Before anything is noted of the restore itself.
         let reader = JournalReader::of_run(&self.archive, &self.source).await?;
         if matches!(self.target, Target::Database(_)) && self.source == self.own.name {
@@ -292,6 +314,24 @@ impl Restore {
             }
         }
         Ok(())
+    }
+
+    /// What a run writes while its journal is read would be left out, and counted as restored. One whose
+    /// end is on record writes no more.
+    async fn keep_from_writing(&self, journal: &Journal) -> Result<()> {
+        let is_open = ledger::begun(&self.archive, &self.source).await?.is_some()
+            && ledger::completed(&self.archive, &self.source).await?.is_none();
+        if !is_open || self.source == self.own.name {
+            return Ok(());
+        }
+        let run = self.source.to_string();
+        match (journal.exclude(&self.source).await, journal.locks_told().0) {
+            (Ok(()), _) => Ok(()),
+            (Err(Fault::Refused { .. }), Some(holder)) => {
+                Err(RestoreError::Writing { run, since: holder.since })
+            }
+            (Err(fault), _) => Err(RestoreError::Exclude { run, fault }),
+        }
     }
 
     /// What was done so far.

@@ -10,7 +10,7 @@ use std::sync::{Mutex, MutexGuard, OnceLock, PoisonError};
 
 use dm_contract::error_chain::chain;
 use dm_contract::identity::{DatabaseId, TableIds};
-use dm_contract::verdict::{MIGRATION_LOCK, RunOutcome, Verdict};
+use dm_contract::verdict::{MIGRATION_LOCK, RUN_LOCK, RunOutcome, Verdict};
 use dm_dynamodb::schema::TableSchema;
 use tokio::sync::Mutex as AsyncMutex;
 
@@ -56,6 +56,11 @@ pub fn lock_name(migration: &str) -> String {
     format!("{MIGRATION_LOCK}{migration}")
 }
 
+/// The lock of a run whose migration others may run at the same time.
+fn run_lock(run: &RunName) -> String {
+    format!("{RUN_LOCK}{}={}", run.migration(), run.number())
+}
+
 impl Journal {
     /// Why this run writes nothing, if the ledger says so.
     pub fn gave_way(&self) -> Option<&GaveWay> {
@@ -65,9 +70,9 @@ impl Journal {
     /// Has the table's lock, and the table on record. To be called before a write is prepared.
     pub(in crate::journal) async fn hold(&self, table: &TableSchema) -> Result<(), Fault> {
         self.given_way()?;
-        if self.writer.get().is_none() && self.is_judged() {
+        if self.writer.get().is_none() {
             // First: a run that gives way must not keep a table from the one that goes on.
-            Box::pin(self.hold_migration()).await?;
+            Box::pin(self.hold_presence()).await?;
         }
         self.tables.hold(&table.name).await?;
         let Some(id) = &table.id else { return Ok(()) };
@@ -99,9 +104,7 @@ impl Journal {
     ) -> Result<Writer, Fault> {
         self.given_way()?;
         let judged = self.is_judged();
-        if judged {
-            self.hold_migration().await?;
-        }
+        self.hold_presence().await?;
         let begun = self.begun_now(table);
         let entered = ledger::begin(&self.archive, &self.run.name, &begun).await;
         let entered = entered.map_err(|error| self.unreachable(&error))?;
@@ -109,6 +112,7 @@ impl Journal {
             Begin::New => begun.tables.clone(),
             // By the guard that was here before.
             Begin::Again => {
+                self.check_not_restored().await?;
                 let there = ledger::tables(&self.archive, &self.run.name).await;
                 there.map_err(|error| self.unreachable(&error))?
             }
@@ -145,8 +149,11 @@ impl Journal {
         begun
     }
 
-    async fn hold_migration(&self) -> Result<(), Fault> {
-        let held = self.tables.hold(&lock_name(self.run.name.migration())).await;
+    /// Has the lock that tells others that this run writes: no restore of it begins meanwhile.
+    async fn hold_presence(&self) -> Result<(), Fault> {
+        let run = &self.run.name;
+        let name = if self.is_judged() { lock_name(run.migration()) } else { run_lock(run) };
+        let held = self.tables.hold(&name).await;
         let Err(fault @ Fault::Refused { .. }) = held else { return held };
         match self.tables.told().0 {
             Some(holder) => {
@@ -157,6 +164,25 @@ impl Journal {
                 Err(self.give_way(Verdict::Locked(holder), why))
             }
             None => Err(fault),
+        }
+    }
+
+    /// Keeps another run from writing from now on, whichever lock it has as long as it lives.
+    pub(crate) async fn exclude(&self, run: &RunName) -> Result<(), Fault> {
+        for name in [run_lock(run), lock_name(run.migration())] {
+            self.tables.hold(&name).await?;
+        }
+        Ok(())
+    }
+
+    /// A run that was restored, by somebody who took it for dead, writes no more.
+    async fn check_not_restored(&self) -> Result<(), Fault> {
+        let entries = ledger::entries(&self.archive, Some(self.run.name.migration())).await;
+        let entries = entries.map_err(|error| self.unreachable(&error))?;
+        let own = Kind::Restore(self.run.name.number());
+        match entries.iter().find(|entry| entry.begun.kind == own) {
+            Some(restore) => Err(self.closed(&format!("{} restores this run", restore.run))),
+            None => Ok(()),
         }
     }
 

@@ -39,19 +39,21 @@ pub async fn entries(archive: &Archive, migration: Option<&str>) -> Result<Vec<L
     Ok(entries)
 }
 
-/// The runs that were taken back, with nothing left in conflict.
+/// The runs that were restored, with nothing left in conflict, and whose restore stands.
 pub fn restored(entries: &[LedgerEntry]) -> BTreeSet<RunName> {
-    let of = |entry: &LedgerEntry| {
-        let completed = entry.completed.as_ref()?;
-        let clean = completed.conflicts == Some(0);
-        match entry.begun.kind {
-            Kind::Restore(number) if clean && completed.outcome == RunOutcome::Succeeded => {
-                RunName::new(entry.run.migration(), number).ok()
-            }
-            Kind::Restore(_) | Kind::Apply => None,
-        }
-    };
-    entries.iter().filter_map(of).collect()
+    let runs = entries.iter().map(|entry| &entry.run);
+    runs.filter(|run| restored_by(entries, run).is_some()).cloned().collect()
+}
+
+/// Whether a restore of this run succeeded that was not itself restored since.
+pub fn is_undone(entries: &[LedgerEntry], run: u32) -> bool {
+    entries.iter().any(|entry| {
+        let succeeded =
+            entry.completed.as_ref().is_some_and(|end| end.outcome == RunOutcome::Succeeded);
+        // Each restore has a higher number than its run, so this ends.
+        let of_it = entry.begun.kind == Kind::Restore(run) && entry.run.number() > run;
+        of_it && succeeded && !is_undone(entries, entry.run.number())
+    })
 }
 
 /// The last restore of a run that left no conflict, unless that restore was itself restored.

@@ -9,7 +9,7 @@ use dm_contract::plan::{Mode, Plan};
 use dm_contract::verdict::{Adopted, Differs, RecordedRun, UnknownRun, Verdict};
 
 use crate::archive::RunName;
-use crate::archive::ledger::{Begun, Completed, Kind, LedgerEntry, RunOutcome};
+use crate::archive::ledger::{Begun, Completed, Kind, LedgerEntry, RunOutcome, is_undone};
 
 /// What is asked of the ledger.
 #[derive(Clone, Copy, Debug)]
@@ -145,6 +145,7 @@ impl Question<'_> {
             let same = entry.begun.kind == Kind::Restore(of)
                 && completed.outcome == RunOutcome::Succeeded
                 && entry.run.number() > self.overrule()
+                && !is_undone(entries, entry.run.number())
                 && (clean || on_conflict == OnConflict::Skip || !self.is_same_object(entry));
             same.then_some((entry, completed))
         });
@@ -193,12 +194,15 @@ fn stands<'e>(entry: &'e LedgerEntry, entries: &'e [LedgerEntry]) -> Option<Stan
     if entry.begun.kind != Kind::Apply || completed.outcome != RunOutcome::Succeeded {
         return None;
     }
+    if is_undone(entries, entry.run.number()) {
+        return None;
+    }
     let of_it = Kind::Restore(entry.run.number());
-    let mut restores = entries.iter().filter(|other| other.begun.kind == of_it);
-    let taken_back = restores.clone().any(|restore| {
-        restore.completed.as_ref().is_some_and(|end| end.outcome == RunOutcome::Succeeded)
-    });
-    (!taken_back).then(|| (entry, completed, restores.next_back()))
+    // One that was itself restored has left nothing.
+    let mut unfinished = entries
+        .iter()
+        .filter(|other| other.begun.kind == of_it && !is_undone(entries, other.run.number()));
+    Some((entry, completed, unfinished.next_back()))
 }
 
 fn recorded_run(entry: &LedgerEntry) -> RecordedRun {

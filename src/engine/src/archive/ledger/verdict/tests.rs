@@ -104,6 +104,20 @@ fn what_was_taken_back_may_run_anew() {
 }
 
 #[test]
+fn a_restore_that_was_restored_counts_no_more() {
+    let applied: Run = (1, "own", 0, OK);
+    let undone = [applied, (2, "own", 1, CLEAN), (3, "own", 2, CLEAN)];
+    check_apply(&undone, 4, 0, "adopt 1");
+    let entries: Vec<LedgerEntry> = undone.into_iter().map(entry).collect();
+    let restored = crate::archive::ledger::restored(&entries);
+    assert_eq!(restored.into_iter().map(|run| run.number()).collect::<Vec<_>>(), [2]);
+    let again =
+        plan(4, Mode::Apply, Some(RestorePlan { run: 1, on_conflict: OnConflict::Skip }), 0);
+    assert_eq!(answer(&undone, &again), "go");
+    check_apply(&[applied, (2, "own", 1, CLEAN), (3, "own", 2, FAILED)], 4, 0, "go");
+}
+
+#[test]
 fn a_run_of_unknown_end_needs_a_person() {
     check_apply(&[(1, "own", 0, None)], 1, 0, "go");
     check_apply(&[(1, "other", 0, None)], 1, 0, "unknown 1");
