@@ -197,3 +197,64 @@ async fn a_run_whose_end_cannot_be_recorded_keeps_its_summary_and_the_exit_code_
         assert_eq!(report["writeCallsUpstream"], 2, "{report}");
     }
 }
+
+/// The archive, or the runs in it, are moved away while a program runs that does not mind.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_run_whose_journal_vanished_has_not_succeeded_and_offers_no_restore() {
+    for moved in ["archive", "archive/runs"] {
+        let bed = Bed::new().await;
+        let child = bed.started();
+        let (there, away) = (bed.folder.path().join(moved), bed.folder.path().join("away"));
+        std::fs::rename(&there, away).unwrap();
+        std::fs::write(bed.go(), "").unwrap();
+        let (code, told) = bed.ended(child);
+        assert_eq!(code, 125, "{told}");
+        assert!(told.contains("journal is missing from the archive"), "{told}");
+        assert!(told.contains("restore   not possible"), "{told}");
+        assert!(!told.contains("datamigration restore --archive"), "{told}");
+        if moved == "archive" {
+            assert!(!there.exists(), "{told}");
+        } else {
+            let listed = bed.archive(&["ls"]);
+            assert!(listed.contains("unknown") && !listed.contains("succeeded"), "{listed}");
+        }
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_damaged_entry_of_the_ledger_hides_no_other_run() {
+    let bed = Bed::new().await;
+    let child = bed.started();
+    std::fs::write(bed.go(), "").unwrap();
+    assert_eq!(bed.ended(child).0, 0);
+    let of_other = bed.folder.path().join("archive/ledger/other");
+    let of_m = bed.folder.path().join("archive/ledger/m");
+    std::fs::create_dir(&of_other).unwrap();
+    std::fs::copy(of_m.join("000001.begun.json"), of_other.join("000001.begun.json")).unwrap();
+    std::fs::write(of_other.join("000001.completed.json"), "").unwrap();
+    let output = bed.command(&["archive", "ls"]).output().unwrap();
+    let listed = String::from_utf8(output.stdout).unwrap();
+    assert!(listed.contains("m/1") && listed.contains("succeeded"), "{listed}");
+    let told = String::from_utf8(output.stderr).unwrap();
+    assert!(told.contains("ledger/other/000001.completed.json"), "{told}");
+    assert_eq!(output.status.code(), Some(1), "{told}");
+}
+
+/// The ledger counts runs: without it the next one would have number 1 again.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_run_does_not_continue_the_journal_of_one_that_the_ledger_lost() {
+    let bed = Bed::new().await;
+    let child = bed.started();
+    std::fs::write(bed.go(), "").unwrap();
+    assert_eq!(bed.ended(child).0, 0);
+    let journal = bed.folder.path().join("archive/runs/m/000001/journal");
+    let segments = || std::fs::read_dir(&journal).unwrap().count();
+    let before = segments();
+    std::fs::remove_dir_all(bed.folder.path().join("archive/ledger")).unwrap();
+    let mut command = bed.command(&["exec", "--apply", "--migration", "m"]);
+    let output = command.args(["--", "python3", "-c", PROGRAM, &bed.table]).output().unwrap();
+    let told = String::from_utf8(output.stderr).unwrap();
+    assert_eq!(output.status.code(), Some(125), "{told}");
+    assert!(told.contains("runs/m/000001/journal"), "{told}");
+    assert_eq!(segments(), before);
+}

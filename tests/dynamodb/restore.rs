@@ -264,3 +264,28 @@ async fn a_slow_restore_that_is_told_to_stop_stops_and_goes_on_later() {
     restore_of(&bed, &plan).run().await.unwrap();
     assert_eq!(bed.items().await, before);
 }
+
+/// Two restores began under the same number; the first one's entry is in the ledger.
+#[tokio::test(flavor = "multi_thread")]
+async fn the_second_of_two_restores_says_that_another_one_was_begun() {
+    let bed = Bed::new("hash", &[json!({"id": "a"})]).await;
+    bed.migrate(&[("UpdateItem", set("a", "price", &json!(1)))]).await;
+    let left = bed.items().await;
+    let mut plan = bed.plan.clone();
+    plan.run.number = 2;
+    let begin = |uid: &str| {
+        let mut plan = plan.clone();
+        plan.run.uid = uid.to_owned();
+        let archive = bed.archive.clone();
+        Restore::over(&plan, bed::credentials(), 1, OnConflict::Skip, archive).unwrap()
+    };
+    let of_another = ledger::Begun::now(&plan, Kind::Restore(1));
+    let run = RunName::new(&plan.archive.as_ref().unwrap().migration, 2).unwrap();
+    ledger::begin(&bed.archive, &run, &of_another).await.unwrap();
+    let error = begin("second").run().await.unwrap_err();
+    assert!(matches!(error, RestoreError::Begin(_)), "{error:?}");
+    let said = error.to_string();
+    assert!(said.contains("another restore of the run was begun"), "{said}");
+    assert!(!said.contains("of table"), "{said}");
+    assert_eq!(bed.items().await, left, "it has written nothing");
+}

@@ -124,7 +124,7 @@ fn kind(entry: &LedgerEntry) -> String {
 
 async fn ls(flags: Ls) -> Answered<u8> {
     let archive = flags.place.open().await?;
-    let entries = ledger::entries(&archive, flags.migration.as_deref()).await?;
+    let (entries, damaged) = ledger::readable(&archive, flags.migration.as_deref()).await?;
     let locks = table_locks::all(&archive).await?;
     let data = Runs {
         runs: entries.iter().map(Run::from).collect(),
@@ -151,7 +151,10 @@ async fn ls(flags: Ls) -> Answered<u8> {
             }
         }
     })?;
-    Ok(0)
+    for error in &damaged {
+        print::say(&format!("not listed: {}", chain(error)));
+    }
+    Ok(u8::from(!damaged.is_empty()))
 }
 
 fn row(entry: &LedgerEntry) -> Vec<String> {

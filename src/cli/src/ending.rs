@@ -24,6 +24,9 @@ pub const EXIT_OURS: u8 = 125;
 /// The restore of a run without an archive.
 const NOT_ARCHIVED: &str = "not possible: without --archive no before-images were kept";
 
+/// The restore of a run whose journal is gone.
+const GONE: &str = "not possible: the run's journal is missing from the archive";
+
 /// Why a run's result was not shown.
 #[derive(Debug, thiserror::Error)]
 pub enum EndingError {
@@ -97,8 +100,13 @@ impl Ending<'_> {
         let Ended { result, ran, outcome } = ended;
         let of_run =
             RunReport { result, about: Some(about(plan, &ran)), timeline: engine.timeline() };
-        let restore = journalled.map(|journalled| journalled.restore_command(plan));
-        let shown = Shown { report: &of_run, engine, restore: restore.as_deref() };
+        let restore = match journalled {
+            None => Err(NOT_ARCHIVED),
+            Some(_) if is_gone(&of_run.result) => Err(GONE),
+            Some(journalled) => Ok(journalled.restore_command(plan)),
+        };
+        let restore = restore.as_deref().map_err(|why| *why);
+        let shown = Shown { report: &of_run, engine, restore };
         let shown = shown.finish(report, output);
         let is_recorded = match journalled {
             None => true,
@@ -108,7 +116,7 @@ impl Ending<'_> {
                 let recorded = patience.wait(journalled.end(&outcome, Some(ran))).await;
                 let recorded = recorded.unwrap_or(Err(JournalledError::GaveUp));
                 if let Err(error) = &recorded {
-                    say(&not_recorded(journalled, error, &of_run.result, restore.as_deref()));
+                    say(&not_recorded(journalled, error, &of_run.result, restore));
                 } else {
                     let kept = journalled.keep_report(plan, engine, &of_run.result);
                     if patience.wait(Box::pin(kept)).await.is_none() {
@@ -128,23 +136,32 @@ fn not_recorded(
     journalled: &Journalled,
     error: &JournalledError,
     result: &GuardResult,
-    restore: Option<&str>,
+    restore: Result<&str, &str>,
 ) -> String {
     let means = journalled.not_recorded(error);
-    match restore.filter(|_| result.write_calls_upstream > 0) {
-        Some(restore) => format!(
+    match restore {
+        _ if result.write_calls_upstream == 0 => format!("{means} The run wrote nothing."),
+        Ok(restore) => format!(
             "{means} What the run wrote stays in the table. To restore it, make the archive writable \
              again, then: {restore}"
         ),
-        None => format!("{means} The run wrote nothing."),
+        Err(why) => {
+            format!("{means} What the run wrote stays in the table. A restore is {why}.")
+        }
     }
+}
+
+/// Whether the journal was found missing when it was closed.
+fn is_gone(result: &GuardResult) -> bool {
+    result.journal.as_ref().is_some_and(|journal| journal.problem.is_some())
 }
 
 /// A report with what its outputs need beside it.
 struct Shown<'a> {
     report: &'a RunReport,
     engine: &'a Engine,
-    restore: Option<&'a str>,
+    /// The command, or why there is none.
+    restore: Result<&'a str, &'a str>,
 }
 
 impl Shown<'_> {
@@ -159,7 +176,7 @@ impl Shown<'_> {
         let named = written.as_ref().map(ToString::to_string);
         let beside = terminal::Beside {
             files: named.as_deref(),
-            restore: Some(restore.unwrap_or(NOT_ARCHIVED)),
+            restore: Some(restore.unwrap_or_else(|why| why)),
         };
         say(&format!("\n{}", terminal::text(report, beside).trim_end()));
         let page = written.as_ref().map_or_else(

@@ -145,6 +145,9 @@ pub struct JournalResult {
     pub ahead: u64,
     /// Read units used to know items before they change; contained in the run's read units.
     pub read_units: f64,
+    /// Why the run cannot be restored, if its journal was found missing when it was closed.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub problem: Option<String>,
 }
 
 /// How faithfully an operation was answered.

@@ -31,6 +31,7 @@ mod writer;
 
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use bytes::Bytes;
 use dm_contract::plan::{JournalMode, Plan, RunId};
@@ -125,7 +126,12 @@ pub struct Journal {
     tokens: Tokens,
     recovered: OnceCell<Recovered>,
     effects: JournaledEffects,
+    lost: AtomicBool,
 }
+
+/// Problem of a journal that was written and is not in the archive any more.
+const LOST: &str = "The run's journal is missing from the archive: segments that were written during \
+     the run are not there. The run cannot be restored unless they are put back.";
 
 impl Journal {
     /// Over the layer that sends. Nothing is asked of the archive before the first write.
@@ -156,6 +162,7 @@ impl Journal {
             tokens: Tokens::default(),
             recovered: OnceCell::new(),
             effects: JournaledEffects::default(),
+            lost: AtomicBool::new(false),
         }
     }
 
@@ -262,6 +269,10 @@ impl Journal {
         self.ahead.close();
         self.followers.end().await;
         let all = writer.close().await;
+        if self.is_gone(writer).await {
+            self.lost.store(true, Ordering::Relaxed);
+            return false;
+        }
         let counts = serde_json::json!(writer.counts()).to_string() + "\n";
         let closed = self.run.name.closed();
         let noted = tokio::time::timeout(
@@ -269,6 +280,26 @@ impl Journal {
             self.archive.replace(&closed, Bytes::from(counts)),
         );
         all && matches!(noted.await, Ok(Ok(())))
+    }
+
+    /// Whether the first or the last segment of this guard is not in the archive any more. Names decide,
+    /// because a listing may be late.
+    async fn is_gone(&self, writer: &Writer) -> bool {
+        let counts = writer.counts();
+        if counts.segments == 0 {
+            return false;
+        }
+        let missing = async |segment| {
+            let there = self.archive.exists(&self.run.name.segment(segment)).await;
+            matches!(there, Ok(false))
+        };
+        let look = async { missing(writer.earlier() + 1).await || missing(counts.last).await };
+        tokio::time::timeout(crate::limits::JOURNAL_CLOSE_MAX, look).await.unwrap_or(false)
+    }
+
+    /// What was found wrong with the journal when it was closed.
+    pub fn problem(&self) -> Option<String> {
+        self.lost.load(Ordering::Relaxed).then(|| LOST.to_owned())
     }
 
     /// What was journalled so far, for a result.
@@ -281,6 +312,7 @@ impl Journal {
             bytes: counts.bytes,
             ahead: self.ahead.used(),
             read_units: self.images.read_units(),
+            problem: self.problem(),
         }
     }
 

@@ -105,6 +105,9 @@ pub enum RestoreError {
     /// It was told to stop.
     #[error("the restore was interrupted; begun again, it goes on where it is")]
     Interrupted,
+    /// The ledger or the archive did not let it begin.
+    #[error("beginning the restore, of which nothing was written: {0}")]
+    Begin(Fault),
     /// The database refused, or the restore's own journal could not be written.
     #[error("putting back an item of table {table}: {}", .fault)]
     Write {
@@ -305,7 +308,7 @@ impl Restore {
         self.check_place().await?;
         if let Target::Database(journal) = &self.target {
             let begun = journal.begun().await;
-            begun.map_err(|fault| RestoreError::Write { table: String::new(), fault })?;
+            begun.map_err(RestoreError::Begin)?;
         }
         while let Some(entries) = partitions.next().map_err(RestoreError::Sorting)? {
             self.restore_all(entries).await?;

@@ -37,7 +37,10 @@ impl RecordError {
             | Self::Archive(_)
             | Self::Name(_)
             | Self::Ledger(
-                LedgerError::Archive(_) | LedgerError::Entry { .. } | LedgerError::Version(_),
+                LedgerError::Archive(_)
+                | LedgerError::Entry { .. }
+                | LedgerError::Version(_)
+                | LedgerError::LeftOver { .. },
             ) => 1,
         }
     }

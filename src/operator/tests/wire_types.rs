@@ -243,6 +243,7 @@ fn a_guards_result_is_its_golden_file() {
                 bytes: 81_920,
                 ahead: 390,
                 read_units: 203.5,
+                problem: None,
             }),
             locked: Some(holder()),
             outages: vec![Outage {
@@ -379,6 +380,7 @@ fn a_restores_result_is_its_golden_file() {
                 bytes: 40_960,
                 ahead: 403,
                 read_units: 0.5,
+                problem: None,
             }),
             archived: Some(archived()),
             problem: Some("interrupted: the same restore goes on where it is".into()),

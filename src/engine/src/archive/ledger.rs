@@ -21,7 +21,9 @@ use crate::archive::RunName;
 use crate::archive::store::{Archive, ArchiveError, Created};
 
 pub use crate::archive::ledger::baseline::record_baseline;
-pub use crate::archive::ledger::entries::{entries, is_undone, restored, restored_by};
+pub use crate::archive::ledger::entries::{
+    entries, is_undone, readable, restored, restored_by,
+};
 pub use crate::archive::ledger::extent::{note, noted};
 pub use crate::archive::ledger::removal::{Removal, collect, removed};
 pub use crate::archive::ledger::verdict::Question;
@@ -210,6 +212,17 @@ pub enum LedgerError {
         /// How it was to be completed now.
         said: RunOutcome,
     },
+    /// Another run's journal would be continued by one that begins.
+    #[error(
+        "the archive has a journal in `{folder}` of a run that is not in its ledger, which was lost or \
+         deleted: nothing is written for {run}. Put the folder `ledger` back, or move the journal away"
+    )]
+    LeftOver {
+        /// The run that was to begin.
+        run: RunName,
+        /// Where the journal is.
+        folder: String,
+    },
     /// The run was begun by another object, or does something else.
     #[error(
         "the run {run} is that of {}/{} with uid {}, begun at {}",
@@ -236,6 +249,9 @@ pub async fn begin(archive: &Archive, run: &RunName, begun: &Begun) -> Result<Be
     let there = if let Some(there) = archive.get(&path).await? {
         there
     } else {
+        if is_left_over(archive, run).await? {
+            return Err(LedgerError::LeftOver { run: run.clone(), folder: run.journal() });
+        }
         extent::expect(archive, run).await?;
         match archive.create(&path, json(begun)).await? {
             Created::New => return Ok(Begin::New),
@@ -247,6 +263,11 @@ pub async fn begin(archive: &Archive, run: &RunName, begun: &Begun) -> Result<Be
         return Ok(Begin::Over(completed));
     }
     Ok(if begun.is_same_run(&there) { Begin::Again } else { Begin::Taken(there) })
+}
+
+/// Whether there is a journal of a run that was not begun. A listing may be late, a name is not.
+async fn is_left_over(archive: &Archive, run: &RunName) -> Result<bool> {
+    Ok(archive.exists(&run.segment(1)).await? || !archive.list(&run.journal()).await?.is_empty())
 }
 
 impl Begun {

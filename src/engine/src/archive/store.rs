@@ -59,7 +59,7 @@ pub enum ArchiveError {
     )]
     Overwrites,
     /// A file's permissions or its folder.
-    #[error("closing `{path}` in the archive to others")]
+    #[error("preparing the file `{path}` in the archive")]
     Private {
         /// Which object.
         path: String,

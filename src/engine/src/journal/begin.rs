@@ -120,7 +120,12 @@ impl Journal {
                 if judged && self.run.kind == Kind::Apply {
                     self.judge(false).await?;
                 }
-                return Err(self.closed("another run of this name was begun"));
+                return Err(self.closed(match self.run.kind {
+                    Kind::Apply => "another run of this name was begun",
+                    Kind::Restore(_) => {
+                        "another restore of the run was begun, and may be under way"
+                    }
+                }));
             }
             Begin::Over(_) => return Err(self.closed("this run was completed before")),
         };
@@ -229,6 +234,10 @@ impl Journal {
     }
 
     fn unreachable(&self, error: &LedgerError) -> Fault {
+        if let LedgerError::LeftOver { .. } = error {
+            let why = format!("The guard refuses to write: {error}.");
+            return Fault::refused(why, "the archive has a journal that its ledger does not know");
+        }
         let error = error as &dyn std::error::Error;
         tracing::warn!(error, run = %self.run.name, "beginning the journal");
         Fault::NotJournalled("the archive cannot be reached".into())

@@ -62,7 +62,7 @@ pub enum ReadError {
         segments: Option<u32>,
     },
     /// Segments are missing.
-    #[error("JournalIncomplete: {} of the journal of {run} missing", missing(*.segment, *.last))]
+    #[error("JournalIncomplete: {}", missing(run, *.segment, *.last))]
     Missing {
         /// Whose.
         run: RunName,
@@ -104,11 +104,11 @@ pub enum ReadError {
     },
 }
 
-fn missing(first: u32, last: u32) -> String {
+fn missing(run: &RunName, first: u32, last: u32) -> String {
     if first == last {
-        format!("segment {first} is")
+        format!("segment {first} of the journal of {run} is missing")
     } else {
-        format!("segments {first} to {last} are")
+        format!("segments {first} to {last} of the journal of {run} are missing")
     }
 }
 

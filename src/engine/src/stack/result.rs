@@ -65,7 +65,11 @@ impl Engine {
                 let why = gave_way.map(|gave_way| {
                     format!("The run gave way, and nothing was written: {}.", gave_way.why)
                 });
-                (gave_way.map(|gave_way| gave_way.verdict.clone()), locked, why.or(problem))
+                (
+                    gave_way.map(|gave_way| gave_way.verdict.clone()),
+                    locked,
+                    why.or_else(|| journal.problem()).or(problem),
+                )
             }
             Bottom::Overlay(_) | Bottom::Apply(_) | Bottom::Closed(..) => (None, None, None),
         };

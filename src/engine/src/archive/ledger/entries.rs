@@ -7,12 +7,21 @@ use crate::limits;
 
 use crate::archive::RunName;
 use crate::archive::ledger::{
-    Kind, LedgerEntry, Result, RunOutcome, begun, completed, more_tables,
+    Kind, LedgerEntry, LedgerError, Result, RunOutcome, begun, completed, more_tables,
 };
 use crate::archive::store::Archive;
 
 /// All runs of a migration, or of all, in order.
 pub async fn entries(archive: &Archive, migration: Option<&str>) -> Result<Vec<LedgerEntry>> {
+    let (entries, damaged) = readable(archive, migration).await?;
+    damaged.into_iter().next().map_or(Ok(entries), Err)
+}
+
+/// The same, with the errors of the runs whose entries cannot be read beside the others.
+pub async fn readable(
+    archive: &Archive,
+    migration: Option<&str>,
+) -> Result<(Vec<LedgerEntry>, Vec<LedgerError>)> {
     let folder = migration.map_or("ledger".to_owned(), |name| format!("ledger/{name}"));
     let mut runs: BTreeSet<RunName> = BTreeSet::new();
     for object in archive.list(&folder).await? {
@@ -27,16 +36,26 @@ pub async fn entries(archive: &Archive, migration: Option<&str>) -> Result<Vec<L
             }
         }
     }
-    let mut entries = Vec::with_capacity(runs.len());
+    let (mut entries, mut damaged) = (Vec::with_capacity(runs.len()), Vec::new());
     for run in runs {
-        let Some(begun) = begun(archive, &run).await? else { continue };
-        let completed = completed(archive, &run).await?;
-        let mut tables = begun.tables.clone();
-        tables.extend(more_tables(archive, &run).await?);
-        tables.extend(completed.iter().flat_map(|completed| completed.tables.clone()));
-        entries.push(LedgerEntry { run, begun, completed, tables });
+        match entry(archive, run).await {
+            Ok(entry) => entries.extend(entry),
+            Err(error @ (LedgerError::Entry { .. } | LedgerError::Version(_))) => {
+                damaged.push(error);
+            }
+            Err(error) => return Err(error),
+        }
     }
-    Ok(entries)
+    Ok((entries, damaged))
+}
+
+async fn entry(archive: &Archive, run: RunName) -> Result<Option<LedgerEntry>> {
+    let Some(begun) = begun(archive, &run).await? else { return Ok(None) };
+    let completed = completed(archive, &run).await?;
+    let mut tables = begun.tables.clone();
+    tables.extend(more_tables(archive, &run).await?);
+    tables.extend(completed.iter().flat_map(|completed| completed.tables.clone()));
+    Ok(Some(LedgerEntry { run, begun, completed, tables }))
 }
 
 /// The runs that were restored, with nothing left in conflict, and whose restore stands.

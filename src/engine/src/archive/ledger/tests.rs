@@ -127,3 +127,22 @@ async fn an_entry_of_an_older_version_is_read_and_differs_from_nothing() {
     let entry = entries(&archive, Some("m")).await.unwrap().remove(0);
     assert_eq!((entry.begun.database.clone(), entry.tables.len()), (None, 0));
 }
+
+#[tokio::test]
+async fn a_run_does_not_begin_in_the_journal_of_one_whose_ledger_is_gone() {
+    let archive = Archive::over(Arc::new(InMemory::new()));
+    let run = RunName::new("m", 1).unwrap();
+    assert_eq!(begin(&archive, &run, &begun("u", "1")).await.unwrap(), Begin::New);
+    for segment in [1, 7] {
+        archive.create(&run.segment(segment), Bytes::from_static(b"x")).await.unwrap();
+        assert_eq!(begin(&archive, &run, &begun("u", "2")).await.unwrap(), Begin::Again);
+        for object in archive.list("ledger").await.unwrap() {
+            archive.delete(&object.path).await.unwrap();
+        }
+        let error = begin(&archive, &run, &begun("u", "3")).await.unwrap_err();
+        assert!(error.to_string().contains("`runs/m/000001/journal`"), "{error}");
+        assert!(archive.list("ledger").await.unwrap().is_empty());
+        archive.delete(&run.segment(segment)).await.unwrap();
+        assert_eq!(begin(&archive, &run, &begun("u", "4")).await.unwrap(), Begin::New);
+    }
+}

@@ -5,6 +5,8 @@ use std::fs::{DirBuilder, File, Permissions};
 use std::io;
 use std::os::unix::fs::{DirBuilderExt as _, PermissionsExt as _};
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 /// Permissions of every folder.
 const FOLDER_MODE: u32 = 0o700;
@@ -12,9 +14,16 @@ const FOLDER_MODE: u32 = 0o700;
 /// Permissions of every file.
 const FILE_MODE: u32 = 0o600;
 
+/// The object that every archive has, from when it is opened for writing.
+pub const MARKER: &str = "create-once.txt";
+
 /// The folder of an archive.
 #[derive(Clone, Debug)]
-pub struct Folder(PathBuf);
+pub struct Folder {
+    root: PathBuf,
+    /// Whether the marker was seen in it.
+    marked: Arc<AtomicBool>,
+}
 
 impl Folder {
     /// A folder that is there.
@@ -22,14 +31,14 @@ impl Folder {
         if !std::fs::metadata(&root)?.is_dir() {
             return Err(io::ErrorKind::NotADirectory.into());
         }
-        Ok(Self(root))
+        Ok(Self { root, marked: Arc::default() })
     }
 
     /// The same, made if it is not there. What an earlier version has left open in it is closed.
     pub fn for_writing(root: PathBuf) -> io::Result<Self> {
         make(&root)?;
         let folder = Self::existing(root)?;
-        for entry in std::fs::read_dir(&folder.0)? {
+        for entry in std::fs::read_dir(&folder.root)? {
             let entry = entry?;
             let is_ours = ["ledger", "locks", "runs"].iter().any(|name| entry.file_name() == *name);
             if is_ours && entry.file_type()?.is_dir() {
@@ -40,9 +49,11 @@ impl Folder {
         Ok(folder)
     }
 
-    /// Makes the folders above an object, before it is put.
+    /// Makes the folders above an object, before it is put. The archive's own folder is never made again:
+    /// it was moved or unmounted, and a journal of which a part is elsewhere cannot be restored.
     pub fn prepare(&self, path: &str) -> io::Result<()> {
-        match self.0.join(path).parent() {
+        self.check_root()?;
+        match self.root.join(path).parent() {
             Some(folder) if !folder.is_dir() => make(folder),
             Some(_) | None => Ok(()),
         }
@@ -50,7 +61,27 @@ impl Folder {
 
     /// Closes an object, after it was put.
     pub fn close(&self, path: &str) -> io::Result<()> {
-        close(&self.0.join(path), FILE_MODE)
+        close(&self.root.join(path), FILE_MODE)
+    }
+
+    /// An error where the archive's folder is gone, or an empty one is in its place as under a volume
+    /// that was unmounted.
+    fn check_root(&self) -> io::Result<()> {
+        match std::fs::metadata(self.root.join(MARKER)) {
+            Ok(_) => {
+                self.marked.store(true, Ordering::Relaxed);
+                Ok(())
+            }
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {
+                if self.marked.load(Ordering::Relaxed) || !self.root.is_dir() {
+                    let root = self.root.display();
+                    let gone = format!("the archive is no longer in {root}: put it back");
+                    return Err(io::Error::new(error.kind(), gone));
+                }
+                Ok(())
+            }
+            Err(error) => Err(error),
+        }
     }
 }
 
@@ -74,4 +105,30 @@ fn make(folder: &Path) -> io::Result<()> {
 
 fn close(path: &Path, mode: u32) -> io::Result<()> {
     std::fs::set_permissions(path, Permissions::from_mode(mode))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_archive_that_was_moved_is_not_begun_again_in_its_place() {
+        let outer = tempfile::tempdir().unwrap();
+        let (root, away) = (outer.path().join("archive"), outer.path().join("away"));
+        let folder = Folder::for_writing(root.clone()).unwrap();
+        folder.prepare("runs/m/1").unwrap();
+        std::fs::write(root.join(MARKER), "x").unwrap();
+        folder.prepare("runs/m/2").unwrap();
+        std::fs::rename(&root, &away).unwrap();
+        assert!(folder.prepare("runs/n/1").is_err());
+        assert!(!root.exists());
+        // As under a volume that was unmounted.
+        std::fs::create_dir(&root).unwrap();
+        let error = folder.prepare("runs/n/1").unwrap_err();
+        assert!(error.to_string().contains("no longer in"), "{error}");
+        std::fs::remove_dir(&root).unwrap();
+        std::fs::rename(&away, &root).unwrap();
+        folder.prepare("runs/n/1").unwrap();
+        assert!(root.join("runs/n").is_dir());
+    }
 }

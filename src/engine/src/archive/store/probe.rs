@@ -4,10 +4,11 @@
 
 use bytes::Bytes;
 
+use crate::archive::store::folder::MARKER;
 use crate::archive::store::{Archive, ArchiveError, Created};
 
 /// The object that is created again and again.
-pub(super) const PROBE: &str = "create-once.txt";
+pub(super) const PROBE: &str = MARKER;
 
 /// What it holds, for who finds it.
 const WORDS: &str = "Shows that this store creates an object only if there is none. Written by";
