@@ -9,6 +9,9 @@ use std::path::{Component, Path, PathBuf};
 use dm_api::DataMigration;
 use dm_api::script::Files;
 use serde::Deserialize;
+use serde_json::Value;
+
+use crate::fields::{self, WrongField};
 
 /// Where a folder's manifest may be.
 const MANIFESTS: [&str; 2] = ["base/migration.yaml", "migration.yaml"];
@@ -48,6 +51,14 @@ pub enum FolderError {
         what: &'static str,
         /// Why it is not.
         source: Box<serde_saphyr::Error>,
+    },
+    /// Fields that a migration does not have, or not so.
+    #[error("{}", list(.wrong))]
+    Fields {
+        /// The manifest.
+        path: PathBuf,
+        /// Each of them.
+        wrong: Vec<WrongField>,
     },
     /// A path that would leave the program's folder.
     #[error("spec.script.configMap.items: {0} must stay within the program's folder")]
@@ -92,7 +103,7 @@ impl Folder {
         } else {
             path.to_owned()
         };
-        let migration = yaml(&manifest, "a DataMigration")?;
+        let migration = migration(&manifest)?;
         let parent = manifest.parent().filter(|parent| !parent.as_os_str().is_empty());
         let path = parent.unwrap_or(Path::new(".")).to_owned();
         Ok(Self { migration, manifest, path })
@@ -154,6 +165,10 @@ impl Folder {
     }
 }
 
+fn list(wrong: &[WrongField]) -> String {
+    wrong.iter().map(ToString::to_string).collect::<Vec<_>>().join("\n")
+}
+
 /// Whether a folder has a manifest.
 pub fn has_manifest(folder: &Path) -> bool {
     MANIFESTS.iter().any(|name| folder.join(name).is_file())
@@ -183,6 +198,17 @@ impl FolderError {
         let path = path.to_owned();
         move |source| Self::Io { action, path, source }
     }
+}
+
+/// Reads a manifest, whose fields are checked first: serde would drop those that it does not know.
+fn migration(path: &Path) -> Result<DataMigration, FolderError> {
+    const KIND: &str = "DataMigration";
+    let written: Value = yaml(path, "YAML")?;
+    let wrong = fields::wrong(&written, KIND);
+    if !wrong.is_empty() {
+        return Err(FolderError::Fields { path: path.to_owned(), wrong });
+    }
+    yaml(path, "a DataMigration")
 }
 
 fn yaml<T: serde::de::DeserializeOwned>(path: &Path, what: &'static str) -> Result<T, FolderError> {

@@ -34,6 +34,7 @@ mod database;
 mod embedded;
 mod ending;
 mod environment;
+mod fields;
 mod folder;
 mod journalled;
 mod kept_log;

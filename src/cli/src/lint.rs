@@ -1,7 +1,9 @@
 //! `datamigration lint`: what would go wrong with a migration's folder, before anything runs.
 
 mod code;
+mod lines;
 mod manifest;
+mod transform;
 
 use std::ffi::OsStr;
 use std::fmt;
@@ -98,7 +100,7 @@ pub fn lint(flags: &Flags) -> io::Result<u8> {
 pub fn findings(path: &Path) -> Vec<Finding> {
     let folder = match Folder::read(path) {
         Ok(folder) => folder,
-        Err(error) => return vec![manifest::unreadable(path, &error)],
+        Err(error) => return manifest::unreadable(path, &error),
     };
     let mut found = manifest::findings(&folder, path);
     found.extend(seed(path));
@@ -107,7 +109,7 @@ pub fn findings(path: &Path) -> Vec<Finding> {
     let keys = match folder.config_map(&script.config_map.name) {
         Ok(keys) => keys,
         Err(error) => {
-            let line = manifest::line_of(&kustomization, "files");
+            let line = lines::line_of(&kustomization, "files");
             found.push(Finding::error(
                 &kustomization,
                 line,
@@ -123,7 +125,7 @@ pub fn findings(path: &Path) -> Vec<Finding> {
             found.extend(code::findings(&folder.path, &files));
         }
         Err(problem) => {
-            let line = manifest::line_of(&folder.manifest, "configMap");
+            let line = lines::line_of(&folder.manifest, "configMap");
             found.push(Finding::error(&folder.manifest, line, problem.to_string()));
         }
     }
@@ -136,14 +138,14 @@ fn size(folder: &Folder, keys: &Files) -> Option<Finding> {
         "the script's files have {bytes} bytes; a ConfigMap holds {CONFIG_MAP_BYTES_MAX}. Put them \
          into an image, or read the data from the database"
     );
-    let line = manifest::line_of(&folder.manifest, "configMap");
+    let line = lines::line_of(&folder.manifest, "configMap");
     (bytes > CONFIG_MAP_BYTES_MAX).then(|| Finding::error(&folder.manifest, line, message))
 }
 
 /// Whether something here would start the script.
 fn startable(folder: &Folder, files: &Files) -> Option<Finding> {
     let script = folder.migration.spec.script.as_ref()?;
-    let line = manifest::line_of(&folder.manifest, "script");
+    let line = lines::line_of(&folder.manifest, "script");
     if !script.command.is_empty() {
         return None;
     }

@@ -9,6 +9,7 @@ use std::collections::BTreeMap;
 use std::io;
 use std::path::{Path, PathBuf};
 
+use dm_dynamodb::schema::TableSchema;
 use dm_dynamodb::value::item_from_json;
 use serde::Deserialize;
 use serde_json::value::RawValue;
@@ -105,6 +106,15 @@ struct Scanned {
 }
 
 impl Seed {
+    /// The tables as the database will describe them, by their names.
+    pub fn schemas(&self) -> BTreeMap<String, TableSchema> {
+        let schema = |table: &Table| {
+            // One that the database would not take is a mistake of the seed and is found there.
+            Some((table.name.clone(), TableSchema::from_json(&table.create).ok()?))
+        };
+        self.tables.iter().filter_map(schema).collect()
+    }
+
     /// Reads a seed from a file, or from the `seed.json` of a folder.
     pub fn read(path: &Path) -> Result<Self, SeedError> {
         let file = if path.is_dir() { path.join(SEED_FILE) } else { path.to_owned() };

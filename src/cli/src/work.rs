@@ -42,8 +42,8 @@ pub enum WorkError {
     #[error("spec: give exactly one source: script, container or transform")]
     NoSource,
     /// A transform's declaration.
-    #[error("{}", .0.in_spec())]
-    Transform(#[from] SpecError),
+    #[error("{0}")]
+    Transform(String),
     /// A transform that this build does not read.
     #[error("reading spec.transform: {0}")]
     Declaration(String),
@@ -56,6 +56,13 @@ pub enum WorkError {
          the script here"
     )]
     FromCluster(String),
+}
+
+impl From<SpecError> for WorkError {
+    fn from(error: SpecError) -> Self {
+        // Its source would repeat the message with another path.
+        Self::Transform(error.in_spec())
+    }
 }
 
 /// Work that was read from a folder and checked.

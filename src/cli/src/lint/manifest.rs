@@ -1,24 +1,31 @@
-//! What is wrong with a manifest. Lines are found by their text: a parsed manifest has none.
+//! What is wrong with a manifest.
 
 use std::fs;
 use std::path::Path;
 
+use crate::fields::WrongField;
 use crate::folder::{Folder, FolderError};
-use crate::work;
 
 use super::Finding;
+use super::lines::{line_of, line_of_field};
 
 /// A folder whose manifest cannot be used at all.
-pub fn unreadable(path: &Path, error: &FolderError) -> Finding {
+pub fn unreadable(path: &Path, error: &FolderError) -> Vec<Finding> {
     let message = dm_contract::error_chain::chain(error);
-    match error {
+    vec![match error {
+        FolderError::Fields { path, wrong } => {
+            let finding = |wrong: &WrongField| {
+                Finding::error(path, line_of_field(path, &wrong.path), wrong.to_string())
+            };
+            return wrong.iter().map(finding).collect();
+        }
         FolderError::Yaml { path, source, .. } => {
             let line = source.location().map_or(1, |at| usize::try_from(at.line()).unwrap_or(1));
             Finding::error(path, line, message)
         }
         FolderError::Io { path, .. } => Finding::error(path, 1, message),
         FolderError::NoManifest(_) | FolderError::Outside(_) => Finding::error(path, 1, message),
-    }
+    }]
 }
 
 /// What is wrong with the manifest of a folder that was asked for by this path.
@@ -42,11 +49,7 @@ pub fn findings(folder: &Folder, path: &Path) -> Vec<Finding> {
         (Some(script), None, None) => &script.image,
         (None, Some(container), None) => &container.image,
         (None, None, Some(source)) => {
-            // The transform itself is read as `run` reads it.
-            if let Err(error) = work::of_transform(folder, source) {
-                let line = line_of(manifest, "transform");
-                found.push(Finding::error(manifest, line, error.to_string()));
-            }
+            found.extend(super::transform::findings(folder, path, source));
             return found;
         }
         _ => {
@@ -63,18 +66,4 @@ pub fn findings(folder: &Folder, path: &Path) -> Vec<Finding> {
         found.push(Finding::warning(manifest, line_of(manifest, "image"), message));
     }
     found
-}
-
-/// The first line of a file with this YAML member, or 1.
-pub fn line_of(file: &Path, member: &str) -> usize {
-    let text = fs::read_to_string(file).unwrap_or_default();
-    let has = |line: &str| {
-        let line = line.trim_start().trim_start_matches("- ");
-        let rest = line.strip_prefix(member).or_else(|| {
-            // Within braces, as in `{name: x}`.
-            line.split(['{', ',']).find_map(|part| part.trim_start().strip_prefix(member))
-        });
-        rest.is_some_and(|rest| rest.starts_with(':'))
-    };
-    text.lines().position(has).map_or(1, |at| at + 1)
 }

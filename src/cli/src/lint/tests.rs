@@ -49,12 +49,49 @@ fn mistakes_in_the_manifest_have_their_line() {
     };
     manifest(&with("image: i@sha256:0", "image: i:1"), "8: warning: image i:1 has no digest");
     manifest(&with("metadata: {name: m}", "metadata: {name: n}"), "3: warning: metadata.name is n");
-    manifest(&with("  script:", "  skript:"), "");
+    manifest(&with("  script:", "  skript:"), "6: error: spec.skript: there is no such field; did");
     manifest(
         &with("{name: m}\n    image", "{name: m}\n    file: x.py\n    image"),
         "6: error: spec.script.file",
     );
     check(&[("base/migration.yaml", None)], "m:1: error: ");
+}
+
+#[test]
+fn mistakes_in_transforms_have_their_line() {
+    let head = "apiVersion: datamigration.dev/v1alpha1\nkind: DataMigration\nmetadata: {name: m}\n\
+        spec:\n  target: {name: t}\n  transform:\n    table: t\n";
+    let transform = |text: &str, expected: &str| {
+        let manifest = format!("{head}{text}");
+        let expected = format!("m/base/migration.yaml:{expected}");
+        check(&[("base/migration.yaml", Some(&manifest))], &expected);
+    };
+    transform(
+        "    delete: true\n",
+        "8: warning: spec.transform.delete: without filter, every item of t is deleted",
+    );
+    transform(
+        "    fliter: a = 1\n    delete: true\n",
+        "8: error: spec.transform.fliter: there is no such field; did you mean filter?",
+    );
+    transform("    set:\n      a: b +\n", "9: error: spec.transform.set.a, column 4: expected");
+    transform(
+        "    set:\n      id: b\n",
+        "9: error: spec.transform.set.id: id is part of the key of t; use rekey",
+    );
+    transform("    set: {n: \"1\"}\n", "8: error: kubectl reads the bare word n as a truth value");
+    assert_eq!(
+        found(&[(
+            "base/migration.yaml",
+            Some(&format!("{head}    set: {{\"n\": \"1\"}}\n    convert: {{a: N}}\n"))
+        )]),
+        Vec::<String>::new()
+    );
+    let elsewhere = head.replace("table: t", "table: other");
+    check(
+        &[("base/migration.yaml", Some(&format!("{elsewhere}    remove: [a]\n")))],
+        "m/base/migration.yaml:7: warning: spec.transform.table: seed.json has no table other",
+    );
 }
 
 #[test]

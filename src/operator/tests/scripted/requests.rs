@@ -21,6 +21,9 @@ const REQUESTS_PER_RUN_MAX: usize = 10;
 /// Reconciles of one run, from its number to the last finalizer.
 const RECONCILES_PER_RUN_MAX: usize = 12;
 
+/// The same where many migrations wait for a target: each run that ends wakes them.
+const RECONCILES_OF_MANY_MAX: usize = 16;
+
 /// Changes of a pod's status that the kubelet writes and that say nothing new: scheduled, sandbox, volumes,
 /// init containers that start and end, addresses.
 const NOISE: usize = 6;
@@ -232,7 +235,7 @@ fn counted(calls: &[Call]) -> BTreeMap<String, usize> {
 }
 
 /// Lives through chains of migrations, and checks what each run has cost.
-async fn check(mut world: World, chains: Chains) {
+async fn check(mut world: World, chains: Chains, most: usize) {
     world.with_objects(|objects| chains.put(objects));
     let reconciles = live(&mut world).await;
     let counted = counted(&lock(&world.server).calls);
@@ -240,32 +243,33 @@ async fn check(mut world: World, chains: Chains) {
     let requests: usize = counted.values().sum();
     println!("{runs} runs: {reconciles} reconciles, {requests} requests: {counted:#?}");
     assert_eq!(crate::invariants::applied(&world), runs);
-    assert!(reconciles <= RECONCILES_PER_RUN_MAX * runs, "{reconciles} reconciles of {runs} runs");
+    assert!(reconciles <= most * runs, "{reconciles} reconciles of {runs} runs");
     assert!(requests <= REQUESTS_PER_RUN_MAX * runs, "{requests} requests of {runs} runs");
 }
 
 #[tokio::test]
 async fn one_run_costs_few_requests() {
-    check(World::new(), Chains { count: 1, links: 1, at_once: 1 }).await;
+    check(World::new(), Chains { count: 1, links: 1, at_once: 1 }, RECONCILES_PER_RUN_MAX).await;
 }
 
 #[tokio::test]
 async fn a_run_that_the_archive_records_costs_few_requests() {
-    check(World::with_archive(), Chains { count: 1, links: 1, at_once: 1 }).await;
+    check(World::with_archive(), Chains { count: 1, links: 1, at_once: 1 }, RECONCILES_PER_RUN_MAX)
+        .await;
 }
 
 #[tokio::test]
 async fn a_chain_costs_few_requests_per_run() {
-    check(World::new(), Chains { count: 1, links: 10, at_once: 1 }).await;
+    check(World::new(), Chains { count: 1, links: 10, at_once: 1 }, RECONCILES_PER_RUN_MAX).await;
 }
 
 #[tokio::test]
 async fn chains_that_share_a_target_cost_few_requests_per_run() {
-    check(World::new(), Chains { count: 3, links: 2, at_once: 2 }).await;
+    check(World::new(), Chains { count: 3, links: 2, at_once: 2 }, RECONCILES_PER_RUN_MAX).await;
 }
 
 #[tokio::test]
 #[ignore = "a measurement: cargo xtask bench requests"]
 async fn fifty_migrations_in_ten_chains() {
-    check(World::new(), Chains { count: 10, links: 5, at_once: 4 }).await;
+    check(World::new(), Chains { count: 10, links: 5, at_once: 4 }, RECONCILES_OF_MANY_MAX).await;
 }
