@@ -182,6 +182,7 @@ mod tests {
         assert_eq!(found, expected, "{manifest}");
     }
 
+    #[allow(clippy::needless_pass_by_value, reason = "reads better with json! literals")]
     fn transform(transform: Value) -> Value {
         json!({"target": {"name": "dev"}, "transform": transform})
     }
