@@ -249,7 +249,7 @@ mod tests {
             transform(json!({"convert": {"year": "number"}})),
             &[
                 "spec.transform.convert.year: number is not one of S, N, L, SS, NS, M, json, iso8601, epoch",
-                "spec.transform.table: it is missing: The table whose items change, by its name",
+                "spec.transform.table: it is missing: Name of the table whose items change",
             ],
         );
     }

@@ -4,6 +4,7 @@
 //! The restore's own writes go through a journal as any run's do, so it can be taken back too. It keeps
 //! no state of its own: interrupted, it is begun again, and finds done what is done.
 
+mod error;
 mod key;
 mod partitions;
 mod place;
@@ -16,7 +17,6 @@ use std::sync::{Arc, OnceLock};
 use crate::limits;
 use bytes::Bytes;
 use dm_contract::control::ControlState;
-use dm_contract::identity::Difference;
 use dm_contract::plan::OnConflict;
 use dm_contract::plan::{JournalMode, Mode, Plan, RateLimits};
 use dm_contract::report::JournalResult;
@@ -30,93 +30,20 @@ use futures::StreamExt as _;
 use futures::stream::FuturesUnordered;
 use tokio::sync::Mutex;
 
-use crate::archive::ledger::{self, Completed, Kind, LedgerError, RunOutcome};
+use crate::archive::ledger::{self, Completed, Kind, RunOutcome};
 use crate::archive::locks::LockTimes;
-use crate::archive::{Archive, ArchiveError, LayoutError, RunName};
+use crate::archive::{Archive, RunName};
 use crate::fault::Fault;
 use crate::journal::images::{BATCH_GET_KEYS_MAX, Images};
-use crate::journal::{Journal, JournalReader, JournalledRun, ReadError};
+use crate::journal::{Journal, JournalReader, JournalledRun};
 use crate::layers::apply::Apply;
 use crate::layers::tally::Tally;
+pub use crate::restore::error::RestoreError;
 use crate::restore::partitions::Partitions;
 use crate::restore::speed::Speed;
 use crate::restore::tables::TableCalls;
-use crate::upstream::{CallTimes, CredentialSource, Full, ReadOnly, UpstreamCalls, UpstreamError};
+use crate::upstream::{CallTimes, CredentialSource, Full, ReadOnly, UpstreamCalls};
 pub use dm_contract::report::{ListedConflict, RestoreReport};
-
-/// Why a run could not be taken back, or not wholly. What was put back stays put back, and a restore
-/// begun again goes on.
-#[derive(Debug, thiserror::Error)]
-pub enum RestoreError {
-    /// The plan names no archive.
-    #[error("the plan of a restore must name an archive")]
-    NoArchive,
-    /// A run cannot restore itself.
-    #[error("a restore is a run of its own: it cannot have the number of the run it takes back")]
-    SameRun,
-    /// The database.
-    #[error("preparing the connection to the database")]
-    Upstream(#[from] UpstreamError),
-    /// The archive.
-    #[error("opening the archive")]
-    Archive(#[from] ArchiveError),
-    /// A name.
-    #[error("naming the run in the archive")]
-    Name(#[from] LayoutError),
-    /// The journal of the run that is taken back.
-    #[error("reading the journal")]
-    Journal(#[from] ReadError),
-    /// The ledger.
-    #[error("keeping the ledger")]
-    Ledger(#[from] LedgerError),
-    /// Files that hold the journal in parts.
-    #[error("sorting the journal by keys")]
-    Sorting(#[source] std::io::Error),
-    /// The database could not be asked which one it is.
-    #[error("identifying the database")]
-    Identify(#[source] Fault),
-    /// The run was of another database, or of a table that was replaced.
-    #[error("run {run} cannot be restored here, and nothing was written: {}", .difference.what)]
-    Differs {
-        /// The run.
-        run: String,
-        /// What differs.
-        difference: Difference,
-    },
-    /// The run has not ended.
-    #[error(
-        "run {run} is still writing (since {since}), so nothing was restored. Wait for its end or stop \
-         it, then restore it"
-    )]
-    Writing {
-        /// The run.
-        run: String,
-        /// Since when its process has the lock.
-        since: String,
-    },
-    /// The archive, probably.
-    #[error("keeping run {run} from writing meanwhile: {fault}")]
-    Exclude {
-        /// The run.
-        run: String,
-        /// Why not.
-        fault: Fault,
-    },
-    /// It was told to stop.
-    #[error("the restore was interrupted; begun again, it goes on where it is")]
-    Interrupted,
-    /// The ledger or the archive did not let it begin.
-    #[error("beginning the restore, of which nothing was written: {0}")]
-    Begin(Fault),
-    /// The database refused, or the restore's own journal could not be written.
-    #[error("putting back an item of table {table}: {}", .fault)]
-    Write {
-        /// Its table.
-        table: String,
-        /// Why not.
-        fault: Fault,
-    },
-}
 
 type Result<T> = std::result::Result<T, RestoreError>;
 
