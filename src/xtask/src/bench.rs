@@ -21,6 +21,8 @@ pub enum Subject {
     Guard,
     /// A restore: items a second and memory, for a journal of a million entries.
     Restore,
+    /// Transforms before a mock of DynamoDB, beside programs with AWS's SDKs: CPU per item, memory, throttles.
+    Transform,
     /// The journal: a boto3 script direct and through the guard, the archive on S3 with slow puts.
     Journal,
 }
@@ -63,6 +65,11 @@ pub fn run(checkout: &Checkout, subject: Subject) -> Result<()> {
             command("cargo", ["bench", "--quiet", "-p", "dm-engine", "--bench", "restore"])
                 .current_dir(&checkout.root),
             "measuring a restore",
+        ),
+        Subject::Transform => show(
+            command("cargo", ["bench", "--quiet", "-p", "dm-runner", "--bench", "transform"])
+                .current_dir(&checkout.root),
+            "measuring transforms",
         ),
         Subject::Journal => {
             let build = ["build", "--quiet", "--release", "-p", "dm-guard"];
