@@ -181,8 +181,9 @@ async fn what_does_not_move_says_why_in_get_and_describe() {
     let wide = bed.kubectl(&["get", "dm", "--output", "wide"]);
     in_order(&wide, &["\nm ", "WaitingForDependency"]);
     let explained = bed.kubectl(&["explain", "datamigration.spec.dryRun"]);
+    let explained = explained.split_whitespace().collect::<Vec<_>>().join(" ");
     assert!(
-        explained.contains("nothing is written and status says what would change"),
+        explained.contains("nothing is written, and status shows what would change"),
         "{explained}"
     );
     bed.done().await;
