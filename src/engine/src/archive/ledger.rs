@@ -21,7 +21,9 @@ use crate::archive::RunName;
 use crate::archive::store::{Archive, ArchiveError, Created};
 
 pub use crate::archive::ledger::baseline::record_baseline;
-pub use crate::archive::ledger::entries::{entries, is_undone, readable, restored, restored_by};
+pub use crate::archive::ledger::entries::{
+    entries, is_undone, readable, restore_of, restored, restored_by,
+};
 pub use crate::archive::ledger::extent::{note, noted};
 pub use crate::archive::ledger::removal::{Removal, collect, removed};
 pub use crate::archive::ledger::verdict::Question;

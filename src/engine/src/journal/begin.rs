@@ -182,11 +182,9 @@ impl Journal {
 
     /// A run that was restored, by somebody who took it for dead, writes no more.
     async fn check_not_restored(&self) -> Result<(), Fault> {
-        let entries = ledger::entries(&self.archive, Some(self.run.name.migration())).await;
-        let entries = entries.map_err(|error| self.unreachable(&error))?;
-        let own = Kind::Restore(self.run.name.number());
-        match entries.iter().find(|entry| entry.begun.kind == own) {
-            Some(restore) => Err(self.closed(&format!("{} restores this run", restore.run))),
+        let restore = ledger::restore_of(&self.archive, &self.run.name).await;
+        match restore.map_err(|error| self.unreachable(&error))? {
+            Some(restore) => Err(self.closed(&format!("{restore} restores this run"))),
             None => Ok(()),
         }
     }

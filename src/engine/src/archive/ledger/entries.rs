@@ -22,6 +22,35 @@ pub async fn readable(
     archive: &Archive,
     migration: Option<&str>,
 ) -> Result<(Vec<LedgerEntry>, Vec<LedgerError>)> {
+    let runs = begun_runs(archive, migration).await?;
+    let (mut entries, mut damaged) = (Vec::with_capacity(runs.len()), Vec::new());
+    for run in runs {
+        match entry(archive, run).await {
+            Ok(entry) => entries.extend(entry),
+            Err(error @ (LedgerError::Entry { .. } | LedgerError::Version(_))) => {
+                damaged.push(error);
+            }
+            Err(error) => return Err(error),
+        }
+    }
+    Ok((entries, damaged))
+}
+
+/// The first restore of this run, if one was begun. Runs before it are not read: a restore has a higher
+/// number than its run.
+pub async fn restore_of(archive: &Archive, run: &RunName) -> Result<Option<RunName>> {
+    let all = begun_runs(archive, Some(run.migration())).await?;
+    for later in all.into_iter().filter(|other| other.number() > run.number()) {
+        let begun = begun(archive, &later).await?;
+        if begun.is_some_and(|begun| begun.kind == Kind::Restore(run.number())) {
+            return Ok(Some(later));
+        }
+    }
+    Ok(None)
+}
+
+/// The names of all runs of a migration, or of all, that were begun.
+async fn begun_runs(archive: &Archive, migration: Option<&str>) -> Result<BTreeSet<RunName>> {
     let folder = migration.map_or("ledger".to_owned(), |name| format!("ledger/{name}"));
     let mut runs: BTreeSet<RunName> = BTreeSet::new();
     for object in archive.list(&folder).await? {
@@ -36,17 +65,7 @@ pub async fn readable(
             }
         }
     }
-    let (mut entries, mut damaged) = (Vec::with_capacity(runs.len()), Vec::new());
-    for run in runs {
-        match entry(archive, run).await {
-            Ok(entry) => entries.extend(entry),
-            Err(error @ (LedgerError::Entry { .. } | LedgerError::Version(_))) => {
-                damaged.push(error);
-            }
-            Err(error) => return Err(error),
-        }
-    }
-    Ok((entries, damaged))
+    Ok(runs)
 }
 
 async fn entry(archive: &Archive, run: RunName) -> Result<Option<LedgerEntry>> {
