@@ -129,12 +129,7 @@ async fn pass(
 }
 
 async fn result(engine: &Engine) -> GuardResult {
-    let closed = engine.close().await;
-    let mut result = engine.result();
-    if !closed && result.problem.is_none() {
-        result.problem = Some(dm_guard::JOURNAL_NOT_CLOSED.to_owned());
-    }
-    result
+    if engine.close().await { engine.result() } else { ending::cut_off(engine) }
 }
 
 /// How the run ended, for the ledger.

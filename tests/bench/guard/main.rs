@@ -6,6 +6,8 @@
 //! requests a second are no property of the guard alone: what says most is its CPU per request, and
 //! every number is to be compared with the direct one of the same run.
 
+#[path = "../cpu.rs"]
+mod cpu;
 mod http;
 mod load;
 mod mock;

@@ -8,11 +8,10 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
-use anyhow::{Context as _, Result, bail, ensure};
+use anyhow::{Context as _, Result, bail};
 use serde_json::{Value, json};
 
-/// Ticks of /proc/PID/stat in a second: part of the kernel's interface, the same on every machine.
-const TICKS_PER_SECOND: u32 = 100;
+use crate::cpu::cpu_of;
 
 /// A guard that does not serve by then will not.
 const START_MAX: Duration = Duration::from_secs(20);
@@ -115,16 +114,6 @@ impl Drop for Process {
 /// CPU that this process has used: the load generator's.
 pub fn own_cpu() -> Result<Duration> {
     cpu_of("self")
-}
-
-fn cpu_of(process: &str) -> Result<Duration> {
-    let stat = fs::read_to_string(format!("/proc/{process}/stat"))?;
-    // The name, in brackets, may hold anything; after it come numbers (man proc_pid_stat, 3 and on).
-    let numbers = stat.rsplit(')').next().unwrap_or_default();
-    let ticks: Vec<u32> =
-        numbers.split_whitespace().skip(11).take(2).filter_map(|text| text.parse().ok()).collect();
-    ensure!(ticks.len() == 2, "/proc/{process}/stat is not understood: {stat}");
-    Ok(Duration::from_secs(1) * ticks.iter().sum() / TICKS_PER_SECOND)
 }
 
 /// What a guard does with writes.

@@ -7,13 +7,11 @@ use std::net::SocketAddr;
 use std::process::{ChildStdout, Command, Stdio};
 use std::time::Duration;
 
-use anyhow::{Context as _, Result, ensure};
+use anyhow::{Context as _, Result};
 
+use crate::cpu::cpu_of;
 use crate::table::Table;
 use crate::{node, python};
-
-/// Ticks of /proc/PID/stat in a second: part of the kernel's interface, the same on every machine.
-const TICKS_PER_SECOND: u32 = 100;
 
 /// The script for boto3.
 const SCRIPT: &str = include_str!("update.py");
@@ -89,7 +87,7 @@ impl Child {
         let line = self.line()?;
         let seconds = line.parse().with_context(|| format!("the program says: {line}"))?;
         let process = self.process.id();
-        Ok(Ended { seconds, cpu: cpu_of(process)?, peak_kib: peak_of(process)? })
+        Ok(Ended { seconds, cpu: cpu_of(&process.to_string())?, peak_kib: peak_of(process)? })
     }
 }
 
@@ -105,16 +103,6 @@ pub fn done(took: Duration) -> Result<()> {
     println!("{}", took.as_secs_f64());
     std::io::stdin().read_line(&mut String::new())?;
     Ok(())
-}
-
-fn cpu_of(process: u32) -> Result<Duration> {
-    let stat = fs::read_to_string(format!("/proc/{process}/stat"))?;
-    // The name, in brackets, may hold anything; after it come numbers (man proc_pid_stat, 3 and on).
-    let numbers = stat.rsplit(')').next().unwrap_or_default();
-    let ticks: Vec<u32> =
-        numbers.split_whitespace().skip(11).take(2).filter_map(|text| text.parse().ok()).collect();
-    ensure!(ticks.len() == 2, "/proc/{process}/stat is not understood: {stat}");
-    Ok(Duration::from_secs(1) * ticks.iter().sum() / TICKS_PER_SECOND)
 }
 
 fn peak_of(process: u32) -> Result<u64> {

@@ -8,6 +8,8 @@
 
 mod bare;
 mod child;
+#[path = "../cpu.rs"]
+mod cpu;
 #[path = "../guard/http.rs"]
 mod http;
 mod mock;

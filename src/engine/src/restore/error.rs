@@ -8,8 +8,8 @@ use crate::fault::Fault;
 use crate::journal::ReadError;
 use crate::upstream::UpstreamError;
 
-/// Why a run could not be taken back, or not wholly. What was put back stays put back, and a restore
-/// begun again goes on.
+/// Why a run could not be restored, or not completely. What was restored stays restored, and a restore
+/// that is started again continues.
 #[derive(Debug, thiserror::Error)]
 pub enum RestoreError {
     /// The plan names no archive.
@@ -27,7 +27,7 @@ pub enum RestoreError {
     /// A name.
     #[error("naming the run in the archive")]
     Name(#[from] LayoutError),
-    /// The journal of the run that is taken back.
+    /// The journal of the run that is restored.
     #[error("reading the journal")]
     Journal(#[from] ReadError),
     /// The ledger.
