@@ -11,6 +11,7 @@ use k8s_openapi::api::batch::v1::Job;
 use k8s_openapi::api::core::v1::{ConfigMap, Pod};
 use kube::core::PartialObjectMeta;
 use kube::runtime::reflector::{self, Store, store::Writer};
+use tokio::sync::watch;
 
 use self::contents::Contents;
 use self::latest::Latest;
@@ -29,6 +30,8 @@ pub struct Cache {
     pub config_maps: Store<PartialObjectMeta<ConfigMap>>,
     /// Contents of ConfigMaps that migrations name.
     pub contents: Contents,
+    /// Whether every watch has listed what there is.
+    is_filled: watch::Sender<bool>,
 }
 
 /// Where the watches put what they see.
@@ -60,6 +63,7 @@ impl Cache {
             pods: Latest::new(pods),
             config_maps,
             contents: Contents::default(),
+            is_filled: watch::Sender::new(false),
         };
         let writers = Writers {
             migrations: to_migrations,
@@ -71,8 +75,9 @@ impl Cache {
         (cache, writers)
     }
 
-    /// Waits until every watch has listed what there is: until then an absent object means nothing.
-    pub async fn until_filled(&self) {
+    /// Waits for every watch to list what there is, and wakes those that wait for it. It is for the task that
+    /// polls the watches: a store of kube wakes only one of several tasks that wait for its list.
+    pub async fn fill(&self) {
         // An error says that the watch is gone, and the process with it.
         let _ = tokio::join!(
             self.migrations.store().wait_until_ready(),
@@ -81,6 +86,13 @@ impl Cache {
             self.pods.store().wait_until_ready(),
             self.config_maps.wait_until_ready(),
         );
+        self.is_filled.send_replace(true);
+    }
+
+    /// Waits until every watch has listed what there is: until then an absent object means nothing.
+    pub async fn until_filled(&self) {
+        // The sender is in `self`, so it cannot be gone.
+        let _ = self.is_filled.subscribe().wait_for(|is_filled| *is_filled).await;
     }
 
     /// Forgets what this process has written and no watch has shown yet. After an error one of these may be
@@ -89,5 +101,41 @@ impl Cache {
         self.migrations.forget_all();
         self.jobs.forget_all();
         self.pods.forget_all();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+    use std::time::Duration;
+
+    use kube::runtime::watcher::Event;
+
+    use super::*;
+
+    #[tokio::test]
+    async fn every_reconcile_that_waits_for_the_first_lists_is_woken() {
+        let (cache, mut writers) = Cache::new();
+        let cache = Arc::new(cache);
+        let spawn = |fills: bool| {
+            let cache = Arc::clone(&cache);
+            tokio::spawn(async move {
+                if fills { cache.fill().await } else { cache.until_filled().await }
+            })
+        };
+        // Some come before the task that polls the watches, some after it, some when it is done.
+        let mut waiting: Vec<_> = [false, false, true, false, false].map(spawn).into();
+        tokio::task::yield_now().await;
+        writers.migrations.apply_watcher_event(&Event::InitDone);
+        writers.targets.apply_watcher_event(&Event::InitDone);
+        writers.jobs.apply_watcher_event(&Event::InitDone);
+        writers.pods.apply_watcher_event(&Event::InitDone);
+        tokio::task::yield_now().await;
+        assert!(waiting.iter().all(|task| !task.is_finished()), "ConfigMaps are not listed yet");
+        writers.config_maps.apply_watcher_event(&Event::InitDone);
+        waiting.push(spawn(false));
+        for task in waiting {
+            tokio::time::timeout(Duration::from_secs(10), task).await.unwrap().unwrap();
+        }
     }
 }

@@ -108,7 +108,7 @@ pub async fn run(
             std::future::ready(())
         });
     let filled = async {
-        cache.until_filled().await;
+        cache.fill().await;
         ready.store(true, Ordering::Relaxed);
     };
     tokio::join!(reconciles, filled);
