@@ -207,3 +207,26 @@ async fn a_program_that_may_be_repeated_is_started_again_as_often_as_it_may() {
     has_one_final_status(&bed, "m", RunResult::Failed).await;
     bed.done().await;
 }
+
+#[tokio::test]
+async fn what_was_applied_before_the_operator_came_is_on_record_and_does_not_run() {
+    let bed = Bed::new("once-baseline").await;
+    bed.database.table("executions", "id").await;
+    bed.submit(&counting("m", 0).set("baseline", json!(true))).await;
+    let known = bed.until("m", "it is on record", |m| {
+        m.status.as_ref().is_some_and(|status| status.phase == Some(Phase::Baseline))
+    });
+    let known = known.await;
+    assert!(status(&known).is_applied() && status(&known).runs[0].wrote_nothing, "{known:?}");
+    assert!(bed.jobs().await.is_empty());
+    let described = bed.kubectl(&["describe", "datamigration", "m"]);
+    assert!(described.contains("Baseline"), "{described}");
+    // What depends on it may run.
+    let next = counting("next", 0).set("dependsOn", json!([{"name": "m"}]));
+    bed.submit(&next).await;
+    bed.phase("next", Phase::Applied).await;
+    bed.no_new_pod().await;
+    assert_eq!(executions(&bed, "next").await, "1");
+    assert!(bed.database.items("executions").await.len() == 1, "m has not run");
+    bed.done().await;
+}

@@ -32,7 +32,7 @@ use serde_json::{Value, json};
 
 pub use database::{Database, canonical};
 pub use read::{condition, effects, failure, ready, status};
-pub use words::kubectl;
+pub use words::{kubectl, try_kubectl};
 pub use written::{Written, files_of};
 
 /// The namespace the operator runs in.
@@ -48,7 +48,7 @@ pub const CREDENTIALS: &str = "credentials";
 pub const REGION: &str = "eu-west-1";
 
 /// How long anything may take: ten pods start at the same time on a machine with two cores.
-pub const LONGEST: Duration = Duration::from_secs(120);
+pub const LONGEST: Duration = Duration::from_secs(180);
 
 /// How long nothing must happen before we believe that nothing will.
 pub const QUIET: Duration = Duration::from_secs(8);

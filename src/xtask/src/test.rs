@@ -157,15 +157,23 @@ fn integration_tests(packages: &Path) -> Result<Vec<String>> {
 
 /// One test binary of the package of tests. A binary in which no test ran has failed.
 fn tests(checkout: &Checkout, name: &str, environment: &[(String, String)]) -> Result<()> {
-    let mut list = command("cargo", ["test", "--quiet", "--workspace", "--test", name, "--"]);
-    list.arg("--list").current_dir(&checkout.root).envs(environment.iter().cloned());
+    let mut list = test(checkout, name, environment, &["--", "--list"]);
     let listed = capture(&mut list, &format!("building the {name} tests"))?;
     if !listed.lines().any(|line| line.ends_with(": test")) {
         bail!("there is not one {name} test");
     }
+    show(&mut test(checkout, name, environment, &[]), &format!("the {name} tests"))
+}
+
+fn test(
+    checkout: &Checkout,
+    name: &str,
+    environment: &[(String, String)],
+    arguments: &[&str],
+) -> Command {
     let mut test = command("cargo", ["test", "--quiet", "--workspace", "--test", name]);
-    test.current_dir(&checkout.root).envs(environment.iter().cloned());
-    show(&mut test, &format!("the {name} tests"))
+    test.args(arguments).current_dir(&checkout.root).envs(environment.iter().cloned());
+    test
 }
 
 fn deny(checkout: &Checkout) -> Result<()> {
@@ -229,7 +237,11 @@ fn cluster_tests(checkout: &Checkout, keep: bool) -> Result<()> {
     cluster::up(checkout, &cluster::Options::default())?;
     let mut variables = cluster::variables(checkout)?;
     variables.push(("RUST_TEST_THREADS".to_owned(), CLUSTER_TESTS_AT_ONCE.to_owned()));
-    let outcome = tests(checkout, "cluster", &variables);
+    // Some take the operator away from all others, so they run one at a time, at the end.
+    let outcome = tests(checkout, "cluster", &variables).and_then(|()| {
+        variables.push(("RUST_TEST_THREADS".to_owned(), "1".to_owned()));
+        show(&mut test(checkout, "cluster", &variables, &["--", "--ignored"]), "the cluster tests")
+    });
     if keep {
         return outcome;
     }

@@ -1,6 +1,7 @@
 //! kubectl, and everything it has to say of a namespace in which a test failed.
 
-use std::process::{Command, Output};
+use std::io::Write as _;
+use std::process::{Command, Output, Stdio};
 
 /// What kubectl prints; it must succeed.
 pub fn kubectl(arguments: &[&str]) -> String {
@@ -8,6 +9,18 @@ pub fn kubectl(arguments: &[&str]) -> String {
     let errors = String::from_utf8_lossy(&output.stderr);
     assert!(output.status.success(), "kubectl {}: {errors}", arguments.join(" "));
     String::from_utf8_lossy(&output.stdout).into_owned()
+}
+
+/// What kubectl prints when it reads this, or what it says of an error.
+pub fn try_kubectl(arguments: &[&str], input: &str) -> Result<String, String> {
+    let mut command = Command::new("kubectl");
+    command.args(arguments).stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
+    let mut child = command.spawn().expect("kubectl on the PATH");
+    // It may end without reading it.
+    let _ = child.stdin.take().expect("a pipe").write_all(input.as_bytes());
+    let output = child.wait_with_output().expect("kubectl's output");
+    let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
+    if output.status.success() { Ok(text(&output.stdout)) } else { Err(text(&output.stderr)) }
 }
 
 /// Prints a namespace's migrations, pods with their logs, and events.
