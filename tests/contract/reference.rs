@@ -122,14 +122,16 @@ fn below(folder: PathBuf, name: &str) -> Option<PathBuf> {
 
 #[test]
 fn every_metric_of_the_operator_is_described() {
-    let source = below(root().join("src/operator/src"), "metrics.rs").unwrap();
-    let source = fs::read_to_string(source).unwrap();
-    let names: Vec<&str> = source
-        .split("register(")
-        .skip(1)
-        .filter_map(|call| call.trim_start().strip_prefix('"')?.split('"').next())
-        .collect();
-    assert!(names.len() >= 4, "{names:?}");
+    let read = |name: &str| {
+        fs::read_to_string(below(root().join("src/operator/src"), name).unwrap()).unwrap()
+    };
+    let (registered, collected) = (read("metrics.rs"), read("metrics/states.rs"));
+    let name =
+        |call: &str| call.trim_start().strip_prefix('"')?.split('"').next().map(str::to_owned);
+    let mut names: Vec<String> = registered.split("register(").skip(1).filter_map(name).collect();
+    names.extend(collected.split("gauge(&mut encoder,").skip(1).filter_map(name));
+    names.extend(collected.split("gauge(\n            &mut encoder,").skip(1).filter_map(name));
+    assert!(names.len() >= 10, "{names:?}");
     let text = fs::read_to_string(root().join("docs/reference/metrics.md")).unwrap();
     let lost: Vec<String> = names
         .into_iter()

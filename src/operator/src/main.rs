@@ -52,7 +52,6 @@ async fn main() -> anyhow::Result<()> {
     let client = kube::Client::try_default().await.context("connecting to the API server")?;
     let reporter =
         Reporter { controller: "datamigration".into(), instance: flags.instance.clone() };
-    let metrics = Arc::new(Metrics::default());
     let settings = Settings {
         agent_image: flags.agent_image.clone(),
         agent_pull_policy: flags.agent_pull_policy.clone(),
@@ -66,11 +65,19 @@ async fn main() -> anyhow::Result<()> {
             some => some.into_iter().cloned().map(Some).collect(),
         };
     let ready: Vec<Arc<AtomicBool>> = namespaces.iter().map(|_| Arc::default()).collect();
+    let (caches, writers): (Vec<_>, Vec<_>) = namespaces
+        .iter()
+        .map(|_| {
+            let (cache, writers) = Cache::new();
+            (Arc::new(cache), writers)
+        })
+        .unzip();
+    let metrics = Arc::new(Metrics::of(caches.clone()));
     tokio::spawn(serve_health(flags.listen, ready.clone(), metrics.clone()));
-    let loops = namespaces.into_iter().zip(ready).map(|(namespace, ready)| {
-        let (cache, writers) = Cache::new();
+    let parts = namespaces.into_iter().zip(ready).zip(caches.into_iter().zip(writers));
+    let loops = parts.map(|((namespace, ready), (cache, writers))| {
         let context = Context {
-            cache: Arc::new(cache),
+            cache,
             turn: Mutex::default(),
             recorder: Recorder::new(client.clone(), reporter.clone()),
             client: client.clone(),

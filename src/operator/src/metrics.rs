@@ -1,4 +1,8 @@
-//! Counters of the controller, for Prometheus.
+//! Metrics of the controller, for Prometheus.
+
+mod states;
+
+use std::sync::Arc;
 
 use prometheus_client::encoding::EncodeLabelSet;
 use prometheus_client::encoding::text::encode;
@@ -7,6 +11,8 @@ use prometheus_client::metrics::family::Family;
 use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::metrics::histogram::{Histogram, exponential_buckets};
 use prometheus_client::registry::Registry;
+
+use crate::cache::Cache;
 
 /// Labels of a finished run. No names of objects: their number has no bound.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
@@ -28,7 +34,7 @@ pub struct TargetLabels {
     pub target: String,
 }
 
-/// The counters.
+/// The metrics.
 #[derive(Debug)]
 pub struct Metrics {
     registry: Registry,
@@ -59,6 +65,13 @@ impl Default for Metrics {
 }
 
 impl Metrics {
+    /// Metrics that also tell what the migrations in these caches do.
+    pub fn of(caches: Vec<Arc<Cache>>) -> Self {
+        let mut metrics = Self::default();
+        metrics.registry.register_collector(Box::new(states::OfCaches(caches)));
+        metrics
+    }
+
     fn registered(mut self) -> Self {
         let registry = &mut self.registry;
         registry.register("reconciles", "Reconciliations begun", self.reconciles.clone());
