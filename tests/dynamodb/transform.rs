@@ -17,7 +17,7 @@ use crate::bed::{ACCESS_KEY, archive, credentials, database, fresh_name, guard, 
 use crate::shorthand::expand;
 
 /// A table with these items; in shorthand.
-async fn table_of(items: impl IntoIterator<Item = Value>) -> String {
+pub(crate) async fn table_of(items: impl IntoIterator<Item = Value>) -> String {
     let table = fresh_name("transform");
     let database = database();
     database.ok("CreateTable", &crate::suite::table("hash", &table)).await;
@@ -33,21 +33,25 @@ async fn table_of(items: impl IntoIterator<Item = Value>) -> String {
 }
 
 /// A plan that shows values.
-fn open_plan(mode: Mode) -> Plan {
+pub(crate) fn open_plan(mode: Mode) -> Plan {
     plan(mode, Policy { show_values: true, ..Policy::default() })
 }
 
-fn transform(source: &Value) -> Transform {
+pub(crate) fn transform(source: &Value) -> Transform {
     let source: Source = serde_json::from_value(source.clone()).unwrap();
     Transform::parse(&source, &Files::default()).unwrap()
 }
 
-fn settings(on_item_error: OnItemError) -> Settings {
+pub(crate) fn settings(on_item_error: OnItemError) -> Settings {
     Settings { on_item_error, show_keys: true, now_s: 1_800_000_000, checkpoints: None }
 }
 
 /// Runs a transform to its end.
-async fn run(plan: &Plan, source: &Value, on: OnItemError) -> (TransformResult, GuardResult) {
+pub(crate) async fn run(
+    plan: &Plan,
+    source: &Value,
+    on: OnItemError,
+) -> (TransformResult, GuardResult) {
     let engine = Arc::new(Engine::open(plan, credentials(), Start::First).await.unwrap());
     let (_asked, stop) = watch::channel(false);
     let done = dm_runner::run(&engine, transform(source), settings(on), stop).await;
@@ -55,12 +59,12 @@ async fn run(plan: &Plan, source: &Value, on: OnItemError) -> (TransformResult, 
     (done, engine.result())
 }
 
-async fn applied(source: &Value) -> TransformResult {
+pub(crate) async fn applied(source: &Value) -> TransformResult {
     run(&open_plan(Mode::Apply), source, OnItemError::Continue).await.0
 }
 
 /// Read, skipped, unchanged, changed, failed.
-fn counts(result: &TransformResult) -> [u64; 5] {
+pub(crate) fn counts(result: &TransformResult) -> [u64; 5] {
     let TransformResult { read, skipped, unchanged, changed, failed, .. } = result;
     [*read, *skipped, *unchanged, *changed, *failed]
 }

@@ -34,7 +34,7 @@ async fn main() -> ExitCode {
     let flags = Flags::parse();
     open_files::raise();
     let (message, code) = match (flags::plan(&flags.plan), &flags.verb) {
-        (Ok(plan), None) => serve(&flags, &plan).await,
+        (Ok(plan), None) => Box::pin(serve(&flags, &plan)).await,
         (Ok(plan), Some(Verb::Check)) => {
             let found = check::check(&plan, ledger::credentials(&plan).await).await;
             (found.to_message(), 0)

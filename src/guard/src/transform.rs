@@ -120,6 +120,9 @@ fn log(result: &TransformResult) -> Vec<String> {
     let mut lines = vec![format!(
         "{read} items read, {changed} changed, {unchanged} right already, {skipped} not selected, {failed} failed"
     )];
+    if let Some(run) = &result.retried_run {
+        lines.push(format!("only the items that failed in run {run} were visited"));
+    }
     for failure in result.failures.iter().take(FAILURES_LOGGED_MAX) {
         let key = failure.key.as_ref().map(|key| format!(" {key}")).unwrap_or_default();
         lines.push(format!("{}{key}: {}", failure.table, failure.reason));

@@ -28,6 +28,12 @@ pub fn counts(mode: Mode, result: &TransformResult) -> String {
     if result.failed > 0 {
         parts.push(format!("{} failed", count(result.failed)));
     }
+    if let Some(run) = &result.retried_run {
+        parts.push(format!(
+            "only those that failed in run {}",
+            shown::text(run, KEY_CHARS_MAX).noted()
+        ));
+    }
     parts.join(" · ")
 }
 
@@ -84,6 +90,7 @@ mod tests {
             reason: "set.model: name is missing".into(),
         };
         TransformResult {
+            retried_run: None,
             end,
             read: 4000,
             changed: 20,
@@ -102,6 +109,8 @@ mod tests {
             counts(Mode::Apply, &result),
             "4,000 read · 20 changed · 1 right already · 2 not selected · 17 failed"
         );
+        let retried = TransformResult { retried_run: Some("m/1".into()), ..result.clone() };
+        assert!(counts(Mode::Apply, &retried).ends_with("only those that failed in run m/1"));
         let (listed, more) = failures(&result);
         assert_eq!((listed.len(), more), (LISTED_MAX, 7));
         assert_eq!(listed[0].item, "cars");

@@ -150,9 +150,18 @@ impl Work {
     /// Reads the item with the same key, as it is now.
     async fn read(&self, table: &TableSchema, item: &Item) -> Result<Option<Item>, RequestError> {
         let key = ItemKey::of(&table.keys, item).map(|key| key.to_item()).unwrap_or_default();
+        self.read_at(table, item_to_json(&key)).await
+    }
+
+    /// Reads the item of the table with this key, in DynamoDB's JSON.
+    pub async fn read_key(&self, key: &Value) -> Result<Option<Item>, RequestError> {
+        self.read_at(self.tables.tables().table, key.clone()).await
+    }
+
+    async fn read_at(&self, table: &TableSchema, key: Value) -> Result<Option<Item>, RequestError> {
         let body = Map::from_iter([
             ("TableName".to_owned(), Value::from(table.name.as_str())),
-            ("Key".to_owned(), item_to_json(&key)),
+            ("Key".to_owned(), key),
             ("ConsistentRead".to_owned(), true.into()),
         ]);
         let answer = send(&self.engine, Operation::GetItem, body).await?;

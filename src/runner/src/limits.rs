@@ -37,5 +37,9 @@ pub const RETRY_PAUSE_MAX: Duration = Duration::from_secs(30);
 /// Failed items that the report lists; the others are counted.
 pub const FAILURES_LISTED_MAX: usize = 1000;
 
+/// Failed items whose keys a checkpoint keeps: some megabytes at most, written every few seconds. With
+/// more, a run that continues scans the table again.
+pub const FAILED_KEYS_MAX: usize = 10_000;
+
 /// Time between two checkpoints: what an interruption makes a run read again.
 pub const CHECKPOINT_INTERVAL: Duration = Duration::from_secs(5);

@@ -7,16 +7,17 @@ use dm_contract::report::{TransformEnd, TransformResult};
 use dm_dynamodb::value::Number;
 use dm_engine::Engine;
 use dm_transform::{OnItemError, Transform};
+use serde_json::Value;
 use tokio::sync::{Mutex, mpsc, watch};
 use tokio::task::JoinSet;
 
 use crate::change::Work;
-use crate::checkpoint::{Checkpoints, Position};
+use crate::checkpoint::{Checkpoint, CheckpointError, Checkpoints, Position, Subject};
 use crate::limits::{CHECKPOINT_INTERVAL, QUEUE_ITEMS_MAX, SCANNERS, WRITERS};
 use crate::scan::{Going, Scan, write};
+use crate::segments;
 use crate::tables::{self, Described};
 use crate::tally::Tally;
-use crate::{checkpoint, segments};
 
 /// What a run does beside its transform.
 #[derive(Clone, Debug)]
@@ -47,27 +48,28 @@ pub async fn run(
         Ok(tables) => tables,
         Err(message) => return failed(message),
     };
-    let position = match position(&settings, &tables).await {
-        Ok(position) => Arc::new(position),
+    let subject = Subject { transform: transform.digest.clone(), table: tables.id() };
+    let begin = match beginning(&settings, &tables, subject).await {
+        Ok(begin) => begin,
         Err(error) => return failed(chain(&error)),
     };
+    let position = Arc::new(begin.position);
     let going = Arc::new(Going::new(settings.on_item_error == OnItemError::Stop));
     let work = Arc::new(Work {
         engine: Arc::clone(engine),
         transform,
         tables,
-        tally: Tally::new(settings.show_keys),
+        tally: Tally::new(settings.show_keys, begin.pending),
         now: Number::from(position.now().now_s),
     });
     let ended = scan(&work, &going, &position);
     tokio::select! {
         () = ended => {}
-        () = watch_over(&settings, &going, &position, stop) => {}
+        () = watch_over(&settings, &work, &going, &position, stop) => {}
     }
-    if let (Some(checkpoints), Some(checkpoint)) = (&settings.checkpoints, position.changed()) {
-        checkpoints.write(&checkpoint).await;
-    }
+    keep(&settings, &work, &position).await;
     let mut result = work.tally.result();
+    result.retried_run = begin.retried_run;
     match going.halted() {
         Some(halt) => (result.end, result.message) = (halt.end, Some(halt.message)),
         None if result.failed > 0 => result.end = TransformEnd::PartiallyFailed,
@@ -76,19 +78,58 @@ pub async fn run(
     result
 }
 
-/// Where the run begins.
-async fn position(
+/// Where a run begins.
+struct Beginning {
+    position: Position,
+    /// Keys of items that failed before, and are visited again.
+    pending: Vec<Value>,
+    /// The run whose failed items are all that is visited.
+    retried_run: Option<String>,
+}
+
+impl Beginning {
+    fn at(checkpoint: Checkpoint) -> Self {
+        let pending = checkpoint.failed.keys.clone();
+        Self { position: Position::at(checkpoint), pending, retried_run: None }
+    }
+}
+
+/// Returns where the run begins: where its own earlier process was, with the items that failed in the
+/// run before, or with the first item.
+async fn beginning(
     settings: &Settings,
     tables: &Described,
-) -> Result<Position, checkpoint::CheckpointError> {
-    let earlier = match &settings.checkpoints {
-        Some(checkpoints) => checkpoints.read().await?,
-        None => None,
-    };
-    Ok(match earlier {
-        Some(checkpoint) => Position::at(checkpoint),
-        None => Position::begin(segments::count(tables.bytes), settings.now_s),
-    })
+    subject: Subject,
+) -> Result<Beginning, CheckpointError> {
+    let mut now_s = settings.now_s;
+    if let Some(checkpoints) = &settings.checkpoints {
+        match checkpoints.read().await? {
+            Some(own) if !own.failed.more => return Ok(Beginning::at(own)),
+            // Not all failed items are known, so they have to be found again.
+            Some(own) => now_s = own.now_s,
+            None => {
+                if let Some(earlier) = checkpoints.earlier(&subject).await? {
+                    let mut begin = Beginning::at(earlier.checkpoint.at_time(now_s));
+                    begin.retried_run = Some(earlier.run);
+                    return Ok(begin);
+                }
+            }
+        }
+    }
+    let position = Position::begin(segments::count(tables.bytes), now_s, subject);
+    Ok(Beginning { position, pending: Vec::new(), retried_run: None })
+}
+
+/// Writes a checkpoint if anything has changed since the last one.
+async fn keep(settings: &Settings, work: &Work, position: &Position) {
+    let Some(checkpoints) = &settings.checkpoints else { return };
+    // The position first: of the items before it, none may be missing among the failed.
+    let (mut checkpoint, moved) = position.look();
+    let (failed, changed) = work.tally.failed_keys();
+    if moved || changed {
+        checkpoint.failed = failed;
+        checkpoints.write(&checkpoint).await;
+    }
 }
 
 /// Scans and writes until all is done or the run is halted.
@@ -111,6 +152,8 @@ async fn scan(work: &Arc<Work>, going: &Arc<Going>, position: &Arc<Position>) {
     for _ in 0..WRITERS {
         tasks.spawn(write(Arc::clone(work), Arc::clone(going), Arc::clone(&receiver)));
     }
+    let (first, jobs) = (Arc::clone(&scan), sender.clone());
+    tasks.spawn(async move { first.revisit(jobs).await });
     for _ in 0..SCANNERS {
         let (scan, sender) = (Arc::clone(&scan), sender.clone());
         tasks.spawn(async move { scan.scan(sender).await });
@@ -126,8 +169,9 @@ async fn scan(work: &Arc<Work>, going: &Arc<Going>, position: &Arc<Position>) {
 /// Writes checkpoints and passes on a request to stop. It has no end of its own: the run has.
 async fn watch_over(
     settings: &Settings,
-    going: &Arc<Going>,
-    position: &Arc<Position>,
+    work: &Work,
+    going: &Going,
+    position: &Position,
     mut stop: watch::Receiver<bool>,
 ) {
     let mut ticks = tokio::time::interval(CHECKPOINT_INTERVAL);
@@ -140,13 +184,7 @@ async fn watch_over(
                     going.halt(TransformEnd::Interrupted, "the run was asked to stop");
                 }
             }
-            _ = ticks.tick() => {
-                if let (Some(checkpoints), Some(checkpoint)) =
-                    (&settings.checkpoints, position.changed())
-                {
-                    checkpoints.write(&checkpoint).await;
-                }
-            }
+            _ = ticks.tick() => keep(settings, work, position).await,
         }
     }
 }

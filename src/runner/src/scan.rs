@@ -102,6 +102,36 @@ impl Scan {
         }
     }
 
+    /// Visits the items that failed before. They are before the positions from which the scan continues.
+    pub async fn revisit(&self, jobs: mpsc::Sender<Job>) {
+        for key in self.work.tally.pending() {
+            if self.going.is_halted() {
+                return;
+            }
+            if let Err(error) = self.revisit_one(&key, &jobs).await {
+                self.going.request_failed(&error);
+            }
+        }
+    }
+
+    async fn revisit_one(&self, key: &Value, jobs: &mpsc::Sender<Job>) -> Result<(), RequestError> {
+        let Some(item) = self.work.read_key(key).await? else {
+            self.work.tally.is_gone(key);
+            return Ok(());
+        };
+        self.work.tally.read(1);
+        match self.work.look(item) {
+            Ok(Some(change)) => {
+                // No page waits for it; a queue that is closed has seen the run's end.
+                let (page, _) = mpsc::channel(1);
+                let _ = jobs.send(Job { change, _page: page }).await;
+            }
+            Ok(None) => {}
+            Err(()) => self.going.item_failed(),
+        }
+        Ok(())
+    }
+
     async fn segment(
         &self,
         segment: Segment,

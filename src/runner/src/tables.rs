@@ -20,6 +20,11 @@ pub(crate) struct Described {
 }
 
 impl Described {
+    /// The id of the table whose items change, which tells it from another of the same name.
+    pub fn id(&self) -> Option<String> {
+        self.table.id.clone()
+    }
+
     /// Both, for a request.
     pub fn tables(&self) -> Tables<'_> {
         Tables { table: &self.table, to: self.to.as_ref().unwrap_or(&self.table) }

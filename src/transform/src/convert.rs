@@ -3,7 +3,7 @@
 
 use std::collections::BTreeSet;
 
-use dm_dynamodb::value::{AttributeValue, Item, Number};
+use dm_dynamodb::value::{AttributeType, AttributeValue, Item, Number};
 
 use crate::error::Cause;
 use crate::error::Result;
@@ -41,6 +41,18 @@ impl Conversion {
         Self::ALL.into_iter().find(|(known, _)| *known == name).map(|(_, conversion)| conversion)
     }
 
+    /// Returns the type that it makes.
+    pub fn kind(self) -> AttributeType {
+        match self {
+            Self::Text | Self::Json | Self::Iso8601 => AttributeType::S,
+            Self::Number | Self::Epoch => AttributeType::N,
+            Self::List => AttributeType::L,
+            Self::Strings => AttributeType::Ss,
+            Self::Numbers => AttributeType::Ns,
+            Self::Map => AttributeType::M,
+        }
+    }
+
     /// Lists the names for a message.
     pub fn names() -> String {
         Self::ALL.map(|(name, _)| name).join(", ")
@@ -68,7 +80,7 @@ impl Conversion {
             },
             (Self::Map, _) => match json_text::read(text::of(WHAT, value)?)? {
                 map @ AttributeValue::M(_) => Ok(map),
-                _ => Err(Cause::Unfit("the JSON is no object".into())),
+                _ => Err(Cause::Unfit("the JSON is not an object".into())),
             },
             (Self::Json, AttributeValue::S(text)) => json_text::read(text).map(|_| value.clone()),
             (Self::Json, _) => Ok(AttributeValue::S(json_text::write(value))),
@@ -87,7 +99,7 @@ pub(crate) fn to_number(what: &str, value: &AttributeValue) -> Result<AttributeV
         AttributeValue::S(text) => match Number::parse(text.trim()) {
             Ok(number) => Ok(AttributeValue::N(number)),
             // The message of the other errors would repeat the value.
-            Err(_) => Err(Cause::Unfit("the string is no number".into())),
+            Err(_) => Err(Cause::Unfit("the string is not a number".into())),
         },
         other => Err(Cause::wrong_type(what, "a string or a number", number::kind(other))),
     }
@@ -194,7 +206,7 @@ mod tests {
         for (name, value, expected) in [
             ("N", json!({"S": "1970"}), json!({"N": "1970"})),
             ("N", json!({"N": "1"}), json!({"N": "1"})),
-            ("N", json!({"S": "1970-01"}), json!("the string is no number")),
+            ("N", json!({"S": "1970-01"}), json!("the string is not a number")),
             ("S", json!({"N": "1.50"}), json!({"S": "1.5"})),
             (
                 "S",
@@ -214,9 +226,9 @@ mod tests {
             ("L", json!({"NS": ["2", "1"]}), json!({"L": [{"N": "1"}, {"N": "2"}]})),
             ("L", json!({"S": "a"}), json!("convert needs a set or a list, not a string")),
             ("M", json!({"S": "{\"a\": 1}"}), json!({"M": {"a": {"N": "1"}}})),
-            ("M", json!({"S": "[1]"}), json!("the JSON is no object")),
+            ("M", json!({"S": "[1]"}), json!("the JSON is not an object")),
             ("json", json!({"M": {"a": {"NULL": true}}}), json!({"S": "{\"a\":null}"})),
-            ("json", json!({"S": "no"}), json!("the string is no JSON: expected a value")),
+            ("json", json!({"S": "no"}), json!("the string is not JSON: expected a value")),
             ("iso8601", json!({"N": "0"}), json!({"S": "1970-01-01T00:00:00Z"})),
             ("iso8601", json!({"S": "1970-01-01T00:00:00Z"}), json!({"S": "1970-01-01T00:00:00Z"})),
             ("epoch", json!({"S": "1970-01-01T00:01:00Z"}), json!({"N": "60"})),

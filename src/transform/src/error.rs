@@ -48,6 +48,15 @@ impl Mistake {
         Self { at, message: message.into() }
     }
 
+    /// Adds what to write instead, if that is known.
+    pub fn with(mut self, hint: Option<&str>) -> Self {
+        if let Some(hint) = hint {
+            self.message.push_str("; ");
+            self.message.push_str(hint);
+        }
+        self
+    }
+
     /// The mistake as one of this field, whose text it is in.
     pub fn within(self, field: impl Into<String>, text: &str) -> SpecError {
         let before = text.get(..self.at).unwrap_or(text);
@@ -75,6 +84,9 @@ pub enum Cause {
     /// A path leads nowhere.
     #[error("{0} is missing")]
     Missing(String),
+    /// An expression that is only the name of an attribute, and the item has none of this name.
+    #[error("{0} is missing; if a string is meant, write \"'{0}'\" with both quotes")]
+    Word(String),
     /// A value has another type than the function or operator takes.
     #[error("{what} needs {wanted}, not {found}")]
     Type {
@@ -86,7 +98,7 @@ pub enum Cause {
         found: &'static str,
     },
     /// A number that DynamoDB cannot hold.
-    #[error("{0}")]
+    #[error("{error}{advice}", error = .0, advice = advice(.0))]
     Number(#[from] NumberError),
     /// A value that does not fit what is done with it.
     #[error("{0}")]
@@ -94,6 +106,15 @@ pub enum Cause {
     /// A lookup without a row and without a default.
     #[error("{0} has no row for the key, and lookup has no default")]
     NoRow(String),
+}
+
+fn advice(error: &NumberError) -> &'static str {
+    match error {
+        NumberError::DivisionByZero => {
+            "; exclude such items with filter, or choose with if(condition, a, b)"
+        }
+        _ => "",
+    }
 }
 
 impl Cause {
@@ -107,7 +128,7 @@ impl Cause {
 
     /// Whether a condition takes the operand for missing, as DynamoDB does, instead of failing.
     pub(crate) fn is_absence(&self) -> bool {
-        matches!(self, Self::Missing(_) | Self::Type { .. })
+        matches!(self, Self::Missing(_) | Self::Word(_) | Self::Type { .. })
     }
 }
 

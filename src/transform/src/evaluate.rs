@@ -83,6 +83,7 @@ impl<'i> Context<'i> {
             (Function::Substring, [value, start, length]) => {
                 text::substring(value, start, Some(length))?
             }
+            (Function::PadLeft, [value, length, fill]) => text::pad_left(value, length, fill)?,
             (Function::RoundTo, [value, step]) => {
                 let (value, step) = (number::of(name, value)?, number::of(name, step)?);
                 AttributeValue::N(value.to_multiple(step, Rounding::HalfEven)?)
@@ -152,8 +153,7 @@ fn hash(value: &AttributeValue) -> AttributeValue {
         AttributeValue::B(bytes) => Sha256::digest(bytes),
         other => Sha256::digest(json_text::write(other)),
     };
-    let digits: Vec<String> = digest.iter().map(|byte| format!("{byte:02x}")).collect();
-    AttributeValue::S(digits.concat())
+    AttributeValue::S(text::hex(&digest))
 }
 
 fn uuid5(namespace: &AttributeValue, value: &AttributeValue) -> Result<AttributeValue> {
@@ -220,9 +220,19 @@ mod tests {
             ("floor(-1.5)", json!({"N": "-2"})),
             ("ceil(1.2)", json!({"N": "2"})),
             ("abs(-3)", json!({"N": "3"})),
-            ("weight / 0", json!("Division by zero")),
-            ("round_to(1, 0)", json!("Division by zero")),
-            ("name + 1", json!("+ needs a number, not a string")),
+            (
+                "weight / 0",
+                json!(
+                    "Division by zero; exclude such items with filter, or choose with if(condition, a, b)"
+                ),
+            ),
+            (
+                "round_to(1, 0)",
+                json!(
+                    "Division by zero; exclude such items with filter, or choose with if(condition, a, b)"
+                ),
+            ),
+            ("name + 1", json!("+ needs a number (concat joins strings), not a string")),
             ("absent + 1", json!("absent is missing")),
             ("m.deep[1]", json!("m.deep[1] is missing")),
             ("if_not_exists(absent, weight) * 2", json!({"N": "6898"})),
@@ -233,7 +243,10 @@ mod tests {
     fn texts_are_cut_and_joined() {
         all(&[
             ("concat(name, '-', origin)", json!({"S": "ford torino-USA"})),
-            ("concat(name, weight)", json!("concat needs a string, not a number")),
+            (
+                "concat(name, weight)",
+                json!("concat needs a string (string(a) makes one), not a number"),
+            ),
             ("upper(name)", json!({"S": "FORD TORINO"})),
             ("lower(origin)", json!({"S": "usa"})),
             ("trim(empty)", json!({"S": "x"})),
@@ -242,6 +255,15 @@ mod tests {
             ("substring(day, 0, 4)", json!({"S": "1970"})),
             ("substring(name, 5)", json!({"S": "torino"})),
             ("substring(name, 99)", json!({"S": ""})),
+            ("pad_left(string(mpg), 6, '0')", json!({"S": "000017"})),
+            ("pad_left('äbc', 6, 'xy')", json!({"S": "xyxäbc"})),
+            ("pad_left(name, 3, '0')", json!({"S": "ford torino"})),
+            ("pad_left(mpg, 6, '0')", json!("pad_left needs a string, not a number")),
+            ("pad_left(name, 20, '')", json!("the text that pad_left fills with is empty")),
+            (
+                "pad_left(name, 1e9, 'x')",
+                json!("pad_left would make more than the 409600 bytes of an item"),
+            ),
             ("substring(name, -1)", json!("substring counts from 0 in whole numbers")),
             ("substring('äöü', 1, 1)", json!({"S": "ö"})),
             ("split(name, ' ')", json!({"L": [{"S": "ford"}, {"S": "torino"}]})),
@@ -256,7 +278,7 @@ mod tests {
     fn types_are_converted_without_loss() {
         all(&[
             ("number('12.50')", json!({"N": "12.5"})),
-            ("number('x')", json!("the string is no number")),
+            ("number('x')", json!("the string is not a number")),
             ("string(weight)", json!({"S": "3449"})),
             ("string(yes)", json!({"S": "true"})),
             (
@@ -284,7 +306,7 @@ mod tests {
                 "parse_json('{\"a\": [1.50, true, null, \"x\\u00e9\"]}')",
                 json!({"M": {"a": {"L": [{"N": "1.5"}, {"BOOL": true}, {"NULL": true}, {"S": "xé"}]}}}),
             ),
-            ("parse_json('{')", json!("the string is no JSON: an object does not end")),
+            ("parse_json('{')", json!("the string is not JSON: an object does not end")),
             ("size(tags)", json!({"N": "2"})),
             (
                 "size(weight)",
@@ -304,12 +326,12 @@ mod tests {
                 "epoch('2026-12-01T02:00:00')",
                 json!("the time has no zone; give it as epoch(time, '+01:00')"),
             ),
-            ("epoch('yesterday')", json!("the string is no ISO 8601 time")),
+            ("epoch('yesterday')", json!("the string is not an ISO 8601 time")),
             ("epoch(day, 'Europe/Madrid')", json!("a zone is Z or an offset such as +01:00")),
             ("iso8601(1796086800)", json!({"S": "2026-12-01T01:00:00Z"})),
             ("iso8601(1796086800.25)", json!({"S": "2026-12-01T01:00:00.25Z"})),
             ("iso8601(1796086800, '+01:00')", json!({"S": "2026-12-01T02:00:00+01:00"})),
-            ("iso8601(1e20)", json!("the number is no time between the years -9999 and 9999")),
+            ("iso8601(1e20)", json!("the number is not a time between the years -9999 and 9999")),
             ("iso8601(now())", json!({"S": "2023-11-14T22:13:20Z"})),
         ]);
     }
@@ -374,7 +396,12 @@ mod tests {
         ] {
             check(text, &json!({"BOOL": expected}));
         }
-        check("1 / 0 > 1", &json!("Division by zero"));
+        check(
+            "1 / 0 > 1",
+            &json!(
+                "Division by zero; exclude such items with filter, or choose with if(condition, a, b)"
+            ),
+        );
         check("if(weight > 3000, 'heavy', absent)", &json!({"S": "heavy"}));
     }
 }

@@ -12,6 +12,7 @@ pub(crate) enum Function {
     Trim,
     Replace,
     Substring,
+    PadLeft,
     RoundTo,
     Floor,
     Ceil,
@@ -67,13 +68,14 @@ const fn special(name: &'static str, named: Named, fewest: usize, most: usize) -
 }
 
 /// Every function, in the order of the reference page.
-pub(crate) const FUNCTIONS: [Signature; 33] = [
+pub(crate) const FUNCTIONS: [Signature; 34] = [
     of("concat", Function::Concat, 1, MANY),
     of("lower", Function::Lower, 1, 1),
     of("upper", Function::Upper, 1, 1),
     of("trim", Function::Trim, 1, 1),
     of("replace", Function::Replace, 3, 3),
     of("substring", Function::Substring, 2, 3),
+    of("pad_left", Function::PadLeft, 3, 3),
     special("split", Named::Split, 2, 3),
     special("matches", Named::Matches, 2, 2),
     of("round_to", Function::RoundTo, 2, 2),

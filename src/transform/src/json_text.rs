@@ -75,7 +75,7 @@ pub(crate) fn read(text: &str) -> Result<AttributeValue> {
 }
 
 fn wrong(why: &str) -> Cause {
-    Cause::Unfit(format!("the string is no JSON: {why}"))
+    Cause::Unfit(format!("the string is not JSON: {why}"))
 }
 
 struct Reader<'t> {
@@ -212,7 +212,7 @@ mod tests {
         let found = read(text).map_or_else(|cause| cause.to_string(), |value| write(&value));
         let expected = expected
             .strip_prefix('!')
-            .map_or_else(|| expected.to_owned(), |why| format!("the string is no JSON: {why}"));
+            .map_or_else(|| expected.to_owned(), |why| format!("the string is not JSON: {why}"));
         assert_eq!(found, expected, "{text:.80}");
     }
 

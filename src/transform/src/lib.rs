@@ -30,9 +30,13 @@ mod convert;
 mod error;
 mod evaluate;
 mod function;
+mod hint;
 mod json_text;
+mod kind;
 mod limits;
 mod lookup;
+#[cfg(test)]
+mod mistakes;
 mod number;
 mod parse;
 mod place;

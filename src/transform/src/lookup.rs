@@ -4,16 +4,19 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use dm_dynamodb::value::AttributeValue;
+use sha2::{Digest as _, Sha256};
 
 use crate::error::Cause;
 use crate::error::Result;
 use crate::limits::LOOKUP_ROWS_MAX;
+use crate::text::hex;
 use crate::{json_text, number};
 
 /// The lookup files of a transform.
 #[derive(Clone, Debug, Default)]
 pub struct Files {
     tables: BTreeMap<String, std::result::Result<Table, String>>,
+    digests: BTreeMap<String, String>,
 }
 
 /// The columns of one file.
@@ -40,7 +43,7 @@ impl Files {
     /// Reads files by their names: `.csv` with a header, whose first column is the key, and `.json`, an
     /// object of objects. What is wrong with one is a mistake of the lookup that names it.
     pub fn read<'f>(files: impl IntoIterator<Item = (&'f str, &'f [u8])>) -> Self {
-        let mut tables = BTreeMap::new();
+        let (mut tables, mut digests) = (BTreeMap::new(), BTreeMap::new());
         for (name, bytes) in files {
             let table = match name.rsplit_once('.') {
                 Some((_, suffix)) if suffix.eq_ignore_ascii_case("csv") => csv(name, bytes),
@@ -48,8 +51,14 @@ impl Files {
                 _ => continue,
             };
             tables.insert(name.to_owned(), table);
+            digests.insert(name.to_owned(), hex(&Sha256::digest(bytes)));
         }
-        Self { tables }
+        Self { tables, digests }
+    }
+
+    /// Returns the SHA-256 of each file's bytes.
+    pub(crate) fn digests(&self) -> &BTreeMap<String, String> {
+        &self.digests
     }
 
     pub(crate) fn column(
@@ -150,7 +159,7 @@ fn csv(file: &str, bytes: &[u8]) -> std::result::Result<Table, String> {
 fn json(file: &str, bytes: &[u8]) -> std::result::Result<Table, String> {
     let text = std::str::from_utf8(bytes).map_err(|_| "it is not UTF-8".to_owned())?;
     let AttributeValue::M(rows) = json_text::read(text).map_err(|cause| cause.to_string())? else {
-        return Err("it is no object of rows by their keys".into());
+        return Err("it is not an object of rows by their keys".into());
     };
     let mut cells: BTreeMap<String, BTreeMap<String, AttributeValue>> = BTreeMap::new();
     for (key, row) in rows {
@@ -179,12 +188,42 @@ mod tests {
         check("a.csv", "key\n", "a lookup file has a header with a key and at least one column");
         check("a.csv", "k,v,v\n", "the header has the column v twice");
         check("a.csv", "k,v\nx,1\nx,2\n", "line 3 has a key that an earlier line has");
-        check("a.json", "[]", "it is no object of rows by their keys");
+        check("a.json", "[]", "it is not an object of rows by their keys");
         check("a.json", "{\"x\": 1}", "each row is an object of columns");
-        check("a.json", "{", "the string is no JSON: an object does not end");
+        check("a.json", "{", "the string is not JSON: an object does not end");
         let uneven = Files::read([("a.csv", b"k,v\nx\n".as_slice())]);
         let Err(no) = uneven.column("a.csv", "v") else { panic!("an uneven file is read") };
         assert!(no.message.starts_with("a.csv cannot be looked up: CSV error"), "{}", no.message);
+    }
+
+    fn cell(name: &str, bytes: &[u8], key: &str, column: &str) -> Option<AttributeValue> {
+        let files = Files::read([(name, bytes)]);
+        let Ok(column) = files.column(name, column) else { panic!("{name} has no {column}") };
+        column.get(&key.into()).unwrap().cloned()
+    }
+
+    #[test]
+    fn files_of_spreadsheets_are_read() {
+        let csv = "\u{feff}key,\"the name\",note\r\n\"a,1\",\"says \"\"hi\"\"\",\"two\r\nlines\"\r\nb, x ,\r\n";
+        let cell = |key, column| cell("a.csv", csv.as_bytes(), key, column);
+        assert_eq!(cell("a,1", "the name"), Some("says \"hi\"".into()));
+        assert_eq!(cell("a,1", "note"), Some("two\r\nlines".into()));
+        assert_eq!(cell("b", "the name"), Some(" x ".into()), "spaces belong to the cell");
+        assert_eq!(cell("b", "note"), None, "an empty cell is absent");
+        assert_eq!(cell("c", "note"), None);
+    }
+
+    #[test]
+    fn cells_of_json_files_keep_their_type_and_depth() {
+        let json = br#"{"a": {"v": {"list": [1.50, null], "m": {"x": true}}}, "b": {"w": 1}}"#;
+        let cell = |key, column| cell("a.json", json, key, column).map(|value| value.to_json());
+        assert_eq!(
+            cell("a", "v"),
+            Some(serde_json::json!({"M": {
+                "list": {"L": [{"N": "1.5"}, {"NULL": true}]}, "m": {"M": {"x": {"BOOL": true}}},
+            }}))
+        );
+        assert_eq!(cell("b", "v"), None, "rows need not have all columns");
     }
 
     #[test]

@@ -6,9 +6,14 @@ use dm_dynamodb::value::{AttributeType, AttributeValue, Number, Rounding};
 use crate::error::Cause;
 use crate::error::Result;
 
-/// A type in words.
+/// The type of a value in words.
 pub(crate) fn kind(value: &AttributeValue) -> &'static str {
-    match value.kind() {
+    in_words(value.kind())
+}
+
+/// A type in words.
+pub(crate) fn in_words(kind: AttributeType) -> &'static str {
+    match kind {
         AttributeType::S => "a string",
         AttributeType::N => "a number",
         AttributeType::B => "a binary",
@@ -26,7 +31,11 @@ pub(crate) fn kind(value: &AttributeValue) -> &'static str {
 pub(crate) fn of(what: &str, value: &AttributeValue) -> Result<Number> {
     match value {
         AttributeValue::N(number) => Ok(*number),
-        other => Err(Cause::wrong_type(what, "a number", kind(other))),
+        other => {
+            let joins = what == "+" && matches!(other, AttributeValue::S(_));
+            let wanted = if joins { "a number (concat joins strings)" } else { "a number" };
+            Err(Cause::wrong_type(what, wanted, kind(other)))
+        }
     }
 }
 

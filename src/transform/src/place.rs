@@ -4,6 +4,7 @@ use dm_dynamodb::expression::{Path, Step};
 use dm_dynamodb::value::{AttributeValue, Item};
 
 use crate::error::Cause;
+use crate::number;
 
 /// Shows a path as it is written in a transform.
 pub(crate) fn shown(path: &Path) -> String {
@@ -44,10 +45,16 @@ pub(crate) fn put(item: &mut Item, path: &Path, value: AttributeValue) -> Result
             }
             Ok(())
         }
-        _ => {
-            let around = Path { root: path.root.clone(), steps: before.to_vec() };
-            let what = if matches!(last, Step::Field(_)) { "map" } else { "list" };
-            Err(Cause::Unfit(format!("{} is no {what}, so it holds nothing", shown(&around))))
+        (there, _) => {
+            let around = shown(&Path { root: path.root.clone(), steps: before.to_vec() });
+            let (what, all) = match last {
+                Step::Field(_) => ("a map", "map('name', value)"),
+                Step::Index(_) => ("a list", "list(value)"),
+            };
+            Err(Cause::Unfit(match there {
+                Some(value) => format!("{around} is {}, not {what}", number::kind(value)),
+                None => format!("{around} is missing; set all of it, with {all}"),
+            }))
         }
     }
 }
@@ -111,9 +118,10 @@ mod tests {
             "m.x[9]",
             Ok(("m", json!({"M": {"x": {"L": [{"S": "p"}, {"S": "q"}, yes]}, "y-z": {"S": "r"}}}))),
         );
-        check_put("n.x", Err("n is no map, so it holds nothing"));
-        check_put("a[0]", Err("a is no list, so it holds nothing"));
-        check_put("m.x.y", Err("m.x is no map, so it holds nothing"));
+        check_put("n.x", Err("n is missing; set all of it, with map('name', value)"));
+        check_put("m.q[0]", Err("m.q is missing; set all of it, with list(value)"));
+        check_put("a[0]", Err("a is a number, not a list"));
+        check_put("m.x.y", Err("m.x is a list, not a map"));
     }
 
     #[test]

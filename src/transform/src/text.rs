@@ -1,6 +1,6 @@
 //! Functions of strings. Positions and lengths count characters, not bytes.
 
-use dm_dynamodb::value::{AttributeValue, Number};
+use dm_dynamodb::value::AttributeValue;
 use regex::Regex;
 
 use crate::error::Cause;
@@ -8,11 +8,21 @@ use crate::error::Result;
 use crate::limits::VALUE_BYTES_MAX;
 use crate::number;
 
+/// Bytes in hexadecimal digits.
+pub(crate) fn hex(bytes: &[u8]) -> String {
+    let digit = |half: u8| char::from_digit(half.into(), 16).unwrap_or_default();
+    bytes.iter().flat_map(|byte| [digit(byte >> 4), digit(byte & 15)]).collect()
+}
+
 /// The string that this function needs.
 pub(crate) fn of<'v>(what: &str, value: &'v AttributeValue) -> Result<&'v str> {
     match value {
         AttributeValue::S(text) => Ok(text),
-        other => Err(Cause::wrong_type(what, "a string", number::kind(other))),
+        other => {
+            let wanted =
+                if what == "concat" { "a string (string(a) makes one)" } else { "a string" };
+            Err(Cause::wrong_type(what, wanted, number::kind(other)))
+        }
     }
 }
 
@@ -45,17 +55,35 @@ pub(crate) fn substring(
     length: Option<&AttributeValue>,
 ) -> Result<AttributeValue> {
     let text = of("substring", value)?;
-    let start = count(number::of("substring", start)?)?;
+    let start = count("substring", start)?;
     let length = match length {
-        Some(length) => count(number::of("substring", length)?)?,
+        Some(length) => count("substring", length)?,
         None => usize::MAX,
     };
     Ok(AttributeValue::S(text.chars().skip(start).take(length).collect()))
 }
 
-fn count(number: Number) -> Result<usize> {
-    let count = number.to_i64().and_then(|count| usize::try_from(count).ok());
-    count.ok_or_else(|| Cause::Unfit("substring counts from 0 in whole numbers".into()))
+pub(crate) fn pad_left(
+    value: &AttributeValue,
+    length: &AttributeValue,
+    fill: &AttributeValue,
+) -> Result<AttributeValue> {
+    const WHAT: &str = "pad_left";
+    let (text, length, fill) = (of(WHAT, value)?, count(WHAT, length)?, of(WHAT, fill)?);
+    if fill.is_empty() {
+        return Err(Cause::Unfit("the text that pad_left fills with is empty".into()));
+    }
+    // A character has at least one byte.
+    bounded(WHAT, length)?;
+    let missing = length.saturating_sub(text.chars().count());
+    let padded: String = fill.chars().cycle().take(missing).chain(text.chars()).collect();
+    bounded(WHAT, padded.len())?;
+    Ok(AttributeValue::S(padded))
+}
+
+fn count(what: &str, value: &AttributeValue) -> Result<usize> {
+    let count = number::of(what, value)?.to_i64().and_then(|count| usize::try_from(count).ok());
+    count.ok_or_else(|| Cause::Unfit(format!("{what} counts from 0 in whole numbers")))
 }
 
 pub(crate) fn split(text: &str, pattern: &Regex, most: Option<usize>) -> AttributeValue {

@@ -21,7 +21,7 @@ pub(crate) fn epoch(text: &str, zone: Option<&str>) -> Result<Number> {
     }
     let local = text.parse::<DateTime>().or_else(|_| text.parse::<Date>().map(DateTime::from));
     let Ok(local) = local else {
-        return Err(Cause::Unfit("the string is no ISO 8601 time".into()));
+        return Err(Cause::Unfit("the string is not an ISO 8601 time".into()));
     };
     let Some(zone) = zone else {
         return Err(Cause::Unfit("the time has no zone; give it as epoch(time, '+01:00')".into()));
@@ -53,7 +53,7 @@ pub(crate) fn iso8601(seconds: Number, zone: Option<&str>) -> Result<AttributeVa
 }
 
 fn out_of_range() -> Cause {
-    Cause::Unfit("the number is no time between the years -9999 and 9999".into())
+    Cause::Unfit("the number is not a time between the years -9999 and 9999".into())
 }
 
 /// The offset of `Z`, `+01:00` or `-0330`.

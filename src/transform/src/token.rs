@@ -1,6 +1,7 @@
 //! Cuts the text of an expression into tokens.
 
 use crate::error::Mistake;
+use crate::hint;
 
 /// One token.
 #[derive(Clone, Debug, PartialEq)]
@@ -27,8 +28,8 @@ pub(crate) struct Placed {
 }
 
 /// The longer ones first.
-const SYMBOLS: [&str; 17] =
-    ["<=", ">=", "<>", "<", ">", "=", "(", ")", "[", "]", ",", ".", "+", "-", "*", "/", "!="];
+const SYMBOLS: [&str; 16] =
+    ["<=", ">=", "<>", "<", ">", "=", "(", ")", "[", "]", ",", ".", "+", "-", "*", "/"];
 
 /// Returns all tokens, with the end last.
 pub(crate) fn tokens(text: &str) -> Result<Vec<Placed>, Mistake> {
@@ -42,11 +43,13 @@ pub(crate) fn tokens(text: &str) -> Result<Vec<Placed>, Mistake> {
         let rest = &text[at..];
         let (token, len) = match first {
             'a'..='z' | 'A'..='Z' | '_' => {
-                let len = rest.bytes().take_while(|byte| is_word(*byte)).count();
+                let len = word(rest);
+                check_no_dash(rest, len, at)?;
                 (Token::Name(rest[..len].to_owned()), len)
             }
             '0'..='9' => {
                 let len = numeral(rest);
+                check_no_zero(&rest[..len], at)?;
                 (Token::Numeral(rest[..len].to_owned()), len)
             }
             '\'' | '"' => quoted(rest, first, at)?,
@@ -57,6 +60,45 @@ pub(crate) fn tokens(text: &str) -> Result<Vec<Placed>, Mistake> {
     }
     found.push(Placed { token: Token::End, at: text.len() });
     Ok(found)
+}
+
+fn word(rest: &str) -> usize {
+    rest.bytes().take_while(|byte| is_word(*byte)).count()
+}
+
+/// `first-name` is an attribute of that name to its author, and a difference to the parser.
+fn check_no_dash(rest: &str, len: usize, at: usize) -> Result<(), Mistake> {
+    let mut end = len;
+    while let Some(next) = rest[end..].strip_prefix('-')
+        && next.starts_with(|c: char| c.is_ascii_alphabetic() || c == '_')
+    {
+        end += 1 + word(next);
+    }
+    // A call is a value: a-size(b) has one meaning only.
+    if end == len || rest[end..].starts_with('(') {
+        return Ok(());
+    }
+    let name = &rest[..end];
+    let difference = name.replace('-', " - ");
+    Err(Mistake::new(
+        at,
+        format!(
+            "{name} may be the attribute \"{name}\" or the difference {difference}; write one of the two"
+        ),
+    ))
+}
+
+/// A day such as 2026-01-31 without quotes would be a difference.
+fn check_no_zero(numeral: &str, at: usize) -> Result<(), Mistake> {
+    let mut digits = numeral.bytes();
+    let leads = digits.next() == Some(b'0') && digits.next().is_some_and(|b| b.is_ascii_digit());
+    if !leads {
+        return Ok(());
+    }
+    Err(Mistake::new(
+        at,
+        format!("the number {numeral} begins with 0; a string, such as a day, is in single quotes"),
+    ))
 }
 
 fn is_word(byte: u8) -> bool {
@@ -103,12 +145,19 @@ fn quoted(rest: &str, quote: char, at: usize) -> Result<(Token, usize), Mistake>
         return Ok((token, offset + 1));
     }
     let what = if quote == '\'' { "string" } else { "quoted name" };
-    Err(Mistake::new(at, format!("this {what} does not end; close it with {quote}")))
+    let yaml = if quote == '\'' {
+        "; a ' inside it is written twice, and YAML cuts an expression without quotes at \" #\""
+    } else {
+        ""
+    };
+    Err(Mistake::new(at, format!("this {what} does not end; close it with {quote}{yaml}")))
 }
 
 fn symbol(rest: &str, first: char, at: usize) -> Result<(Token, usize), Mistake> {
+    if let Some(hint) = hint::symbol(rest) {
+        return Err(Mistake::new(at, hint));
+    }
     match SYMBOLS.into_iter().find(|symbol| rest.starts_with(symbol)) {
-        Some("!=") => Err(Mistake::new(at, "unequal is written <>")),
         Some(symbol) => Ok((Token::Symbol(symbol), symbol.len())),
         None if first == ':' || first == '#' => Err(Mistake::new(
             at,
@@ -117,7 +166,13 @@ fn symbol(rest: &str, first: char, at: usize) -> Result<(Token, usize), Mistake>
                  unusual names in double quotes"
             ),
         )),
-        None => Err(Mistake::new(at, format!("the character {first} has no meaning here"))),
+        None => {
+            let hint = first
+                .is_alphabetic()
+                .then_some("names with letters other than a to z are in double quotes");
+            let message = format!("the character {first} has no meaning here");
+            Err(Mistake::new(at, message).with(hint))
+        }
     }
 }
 
@@ -170,7 +225,7 @@ mod tests {
         for (text, at, message) in [
             ("a = :v", 4, "a transform has no placeholders"),
             ("a != b", 2, "unequal is written <>"),
-            ("a ; b", 2, "the character ; has no meaning here"),
+            ("a & b", 2, "the character & has no meaning here"),
             ("ü + 1", 0, "the character ü has no meaning here"),
             ("x + 'abc", 4, "this string does not end; close it with '"),
             ("\"\"", 0, "an attribute has a name"),

@@ -21,6 +21,8 @@ type Field = String;
 /// A transform whose declaration was checked.
 #[derive(Clone, Debug)]
 pub struct Transform {
+    /// Digest of the declaration and its lookup files, and of the version that reads them.
+    pub digest: String,
     /// The table whose items change.
     pub table: String,
     /// The index that is scanned instead of the table.
@@ -103,7 +105,7 @@ impl Transform {
         }
         let mut after = self.changed(context)?;
         for (field, name, node) in &self.rekey {
-            let value = context.value(node).map_err(|cause| fails(field, cause))?;
+            let value = context.value(node).map_err(|cause| of_field(field, node, cause))?;
             after.insert(name.clone(), value.into_owned());
         }
         check_item_size(&after).map_err(|error| fails("transform", Cause::Unfit(error.message)))?;
@@ -120,7 +122,8 @@ impl Transform {
         let mut after = item.clone();
         let absent = self.default.iter().filter(|(_, path, _)| path.get(item).is_none());
         for (field, path, node) in self.set.iter().chain(absent) {
-            let value = context.value(node).map_err(|cause| fails(field, cause))?.into_owned();
+            let value = context.value(node).map_err(|cause| of_field(field, node, cause))?;
+            let value = value.into_owned();
             put(field, &mut after, path, value)?;
         }
         for (field, path, conversion) in &self.convert {
@@ -133,7 +136,8 @@ impl Transform {
         for (field, from, to) in &self.rename {
             let Some(value) = from.get(item) else { continue };
             if to.get(item).is_some() {
-                let message = format!("{} exists already", place::shown(to));
+                let message =
+                    format!("{} exists already; exclude such items with filter", place::shown(to));
                 return Err(fails(field, Cause::Unfit(message)));
             }
             put(field, &mut after, to, value.clone())?;
@@ -150,6 +154,15 @@ impl Transform {
 
 fn put(field: &str, item: &mut Item, path: &Path, value: AttributeValue) -> Result<(), ItemError> {
     place::put(item, path, value).map_err(|cause| fails(field, cause))
+}
+
+/// A field that is one word only: its author may have meant a text, of which YAML took the quotes.
+fn of_field(field: &str, node: &Node, cause: Cause) -> ItemError {
+    let cause = match (cause, node) {
+        (Cause::Missing(name), Node::Path(path)) if path.steps.is_empty() => Cause::Word(name),
+        (cause, _) => cause,
+    };
+    fails(field, cause)
 }
 
 fn fails(field: &str, cause: Cause) -> ItemError {
@@ -232,7 +245,7 @@ mod tests {
         check(
             json!({"rename": {"a": "b"}}),
             json!({"a": {"N": "1"}, "b": {"N": "2"}}),
-            json!("rename.a: b exists already"),
+            json!("rename.a: b exists already; exclude such items with filter"),
         );
     }
 
@@ -240,19 +253,26 @@ mod tests {
     fn what_fails_is_named_with_field_and_path() {
         check(json!({"set": {"x": "a.b + 1"}}), json!({}), json!("set.x: a.b is missing"));
         check(
+            json!({"set": {"x": "red"}}),
+            json!({}),
+            json!("set.x: red is missing; if a string is meant, write \"'red'\" with both quotes"),
+        );
+        check(
             json!({"set": {"m.x": "1"}}),
             json!({}),
-            json!("set.m.x: m is no map, so it holds nothing"),
+            json!("set.m.x: m is missing; set all of it, with map('name', value)"),
         );
         check(
             json!({"convert": {"year": "N"}}),
             json!({"year": {"S": "1970-01-01"}}),
-            json!("convert.year: the string is no number"),
+            json!("convert.year: the string is not a number"),
         );
         check(
             json!({"filter": "1 / a > 0", "delete": true}),
             json!({"a": {"N": "0"}}),
-            json!("filter: Division by zero"),
+            json!(
+                "filter: Division by zero; exclude such items with filter, or choose with if(condition, a, b)"
+            ),
         );
     }
 

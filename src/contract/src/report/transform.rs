@@ -12,6 +12,9 @@ pub struct TransformResult {
     /// Why it ended before it had seen every item, or what could not be done.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub message: Option<String>,
+    /// The run whose failed items were all that was visited. Absent where the table was scanned.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub retried_run: Option<String>,
     /// Items that the scan returned.
     pub read: u64,
     /// Items that the filter did not select.

@@ -7,6 +7,7 @@ use regex::{Regex, RegexBuilder};
 use crate::ast::Node;
 use crate::error::Mistake;
 use crate::function::{Named, Signature, named, similar};
+use crate::hint;
 use crate::limits::REGEX_BYTES_MAX;
 use crate::parse::{Parser, Result, must_be_condition};
 use crate::token::Token;
@@ -14,16 +15,18 @@ use crate::token::Token;
 /// Reads the call of a function whose name and opening parenthesis have been read.
 pub(crate) fn call(parser: &mut Parser, name: &str, at: usize) -> Result<Node> {
     let Some(signature) = named(name) else {
-        let hint = similar(name).map(|name| format!("; did you mean {name}?"));
-        let message = format!("there is no function {name}{}", hint.unwrap_or_default());
-        return Err(Mistake::new(at, message));
+        let hint = hint::function(name, similar(name));
+        let wrong = Mistake::new(at, format!("there is no function {name}"));
+        return Err(wrong.with(hint.as_deref()));
     };
     match signature.named {
         Named::Exists => Ok(Node::Exists(only_path(parser)?)),
         Named::NotExists => Ok(Node::NotExists(only_path(parser)?)),
         Named::IfNotExists => {
             let path = parser.path()?;
-            parser.expect(",")?;
+            if !parser.eat(",") {
+                return Err(parser.unexpected("expected a comma and the value for an absent path"));
+            }
             let otherwise = Box::new(parser.value()?);
             parser.expect(")")?;
             Ok(Node::IfNotExists { path, otherwise })
@@ -37,7 +40,9 @@ pub(crate) fn call(parser: &mut Parser, name: &str, at: usize) -> Result<Node> {
 
 fn only_path(parser: &mut Parser) -> Result<Path> {
     let path = parser.path()?;
-    parser.expect(")")?;
+    if !parser.eat(")") {
+        return Err(parser.unexpected("expected ), because this function takes one path"));
+    }
     Ok(path)
 }
 
@@ -60,8 +65,13 @@ fn arguments(parser: &mut Parser, signature: &Signature, at: usize) -> Result<Ve
         if !parser.eat(",") {
             break;
         }
+        if parser.is_symbol(")") {
+            return Err(parser.unexpected("expected an argument"));
+        }
     }
-    parser.expect(")")?;
+    if !parser.eat(")") {
+        return Err(parser.unexpected("expected a comma or )"));
+    }
     if found.len() < signature.fewest || found.len() > signature.most {
         let message =
             format!("{} takes {}, found {}", signature.name, wanted(signature), found.len());
@@ -71,8 +81,10 @@ fn arguments(parser: &mut Parser, signature: &Signature, at: usize) -> Result<Ve
 }
 
 fn wanted(signature: &Signature) -> String {
-    let arguments = |count: usize| {
-        if count == 1 { "1 argument".to_owned() } else { format!("{count} arguments") }
+    let arguments = |count: usize| match count {
+        0 => "no arguments".to_owned(),
+        1 => "1 argument".to_owned(),
+        _ => format!("{count} arguments"),
     };
     match (signature.fewest, signature.most) {
         (fewest, most) if fewest == most => arguments(fewest),
@@ -122,7 +134,7 @@ fn built(parser: &Parser, signature: &Signature, arguments: Vec<Argument>) -> Re
             let kind = written(&kind, at, "the type")?;
             let known = AttributeType::from_name(&kind).ok_or_else(|| {
                 let all = AttributeType::ALL.map(AttributeType::as_str).join(", ");
-                Mistake::new(at, format!("{kind} is no type; there are {all}"))
+                Mistake::new(at, format!("{kind} is not a type; there are {all}"))
             })?;
             Node::Type { value, kind: known }
         }
@@ -156,7 +168,7 @@ fn pattern(name: &str, (node, at): Argument) -> Result<Regex> {
         // The last line is the reason; those before it show the pattern.
         let reason = error.lines().last().unwrap_or_default();
         let reason = reason.trim_start_matches("error: ").to_owned();
-        Mistake::new(at, format!("this is no regular expression: {reason}"))
+        Mistake::new(at, format!("this is not a regular expression: {reason}"))
     })
 }
 

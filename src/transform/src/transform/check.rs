@@ -1,9 +1,12 @@
-//! From a declaration to a transform that cannot be wrong in itself, and its fit to a table's keys.
+//! From a declaration to a transform that cannot be wrong in itself. `tables.rs` checks it against the
+//! tables.
+
+mod tables;
 
 use std::collections::{BTreeMap, BTreeSet};
 
 use dm_dynamodb::expression::{Path, PathRelation, relation};
-use dm_dynamodb::schema::{IndexProjection, TableSchema};
+use sha2::{Digest as _, Sha256};
 
 use crate::ast::Node;
 use crate::convert::Conversion;
@@ -11,8 +14,9 @@ use crate::error::{Mistake, SpecError, WHOLE};
 use crate::limits::{ACTIONS_MAX, ATTRIBUTES_MAX};
 use crate::lookup::Files;
 use crate::source::Source;
+use crate::text::hex;
 use crate::transform::Transform;
-use crate::{parse, place};
+use crate::{hint, parse, place};
 
 type Result<T> = std::result::Result<T, SpecError>;
 
@@ -26,9 +30,10 @@ pub(crate) fn parse(source: &Source, files: &Files) -> Result<Transform> {
         parse::condition(text, files).map_err(|mistake| mistake.within("filter", text))
     });
     let mut transform = Transform {
+        digest: digest(source, files),
         table: source.table.clone(),
         index: source.index.clone(),
-        to: source.to.as_ref().map(|to| to.table.clone()).filter(|to| *to != source.table),
+        to: source.to.as_ref().map(|to| to.table.clone()),
         keep_original: source.keep_original,
         filter: filter.transpose()?,
         set: expressions("set", &source.set, files)?,
@@ -42,6 +47,9 @@ pub(crate) fn parse(source: &Source, files: &Files) -> Result<Transform> {
     };
     for (from, to) in &source.rename {
         let field = format!("rename.{from}");
+        if from == to {
+            return Err(wrong(field, "the new name is the old one; remove this entry"));
+        }
         let renamed = (path(&field, from)?, path(&field, to)?);
         transform.rename.push((field, renamed.0, renamed.1));
     }
@@ -65,6 +73,7 @@ pub(crate) fn parse(source: &Source, files: &Files) -> Result<Transform> {
             parse::expression(text, files).map_err(|mistake| mistake.within(&field, text))?;
         transform.rekey.push((field, name.clone(), node));
     }
+    check_moves(&transform)?;
     check_places(&transform)?;
     transform.reads = reads(&transform);
     if transform.reads.len() > ATTRIBUTES_MAX {
@@ -78,6 +87,18 @@ pub(crate) fn parse(source: &Source, files: &Files) -> Result<Transform> {
     Ok(transform)
 }
 
+/// The digest of all that decides what becomes of an item.
+fn digest(source: &Source, files: &Files) -> String {
+    let mut hasher = Sha256::new();
+    // A declaration is strings and maps of strings: nothing that JSON cannot hold.
+    let declared = serde_json::to_string(source).unwrap_or_default();
+    for part in [env!("CARGO_PKG_VERSION"), &declared, &format!("{:?}", files.digests())] {
+        hasher.update(part);
+        hasher.update([0]);
+    }
+    hex(&hasher.finalize())
+}
+
 /// Which fields may stand together.
 fn check_shape(source: &Source) -> Result<()> {
     if source.table.is_empty() {
@@ -85,6 +106,10 @@ fn check_shape(source: &Source) -> Result<()> {
     }
     if source.to.as_ref().is_some_and(|to| to.table.is_empty()) {
         return Err(wrong("to.table", "name the table that the items go to"));
+    }
+    if source.to.as_ref().is_some_and(|to| to.table == source.table) {
+        let message = "it is the table itself; name another, or remove to";
+        return Err(wrong("to.table", message));
     }
     let changes = source.set.len()
         + source.default.len()
@@ -128,8 +153,10 @@ fn expressions(
 }
 
 fn path(field: &str, text: &str) -> Result<Path> {
-    parse::path(text)
-        .map_err(|Mistake { message, .. }| wrong(field, format!("{text} is no path: {message}")))
+    parse::path(text).map_err(|Mistake { message, .. }| {
+        let message = hint::quoted_path(text).unwrap_or(message);
+        wrong(field, format!("{text} is not a path: {message}"))
+    })
 }
 
 /// The fields of a transform with the places that they write.
@@ -141,6 +168,20 @@ fn written(transform: &Transform) -> Vec<(&str, &Path)> {
         .chain(transform.remove.iter().map(|(field, path)| (field.as_str(), path)))
         .chain(renamed.flat_map(|(field, from, to)| [(field.as_str(), from), (field.as_str(), to)]))
         .collect()
+}
+
+/// Rejects a re-key that leaves every key unchanged: its author meant another field.
+fn check_moves(transform: &Transform) -> Result<()> {
+    let stays = |(_, name, node): &(String, String, Node)| match node {
+        Node::Path(path) => path.steps.is_empty() && path.root == *name,
+        _ => false,
+    };
+    match transform.rekey.first() {
+        Some((field, name, _)) if transform.to.is_none() && transform.rekey.iter().all(stays) => {
+            Err(wrong(field, format!("{name} keeps its value; give it another, or remove rekey")))
+        }
+        _ => Ok(()),
+    }
 }
 
 /// Rejects two actions on one place, as DynamoDB does in one expression.
@@ -175,52 +216,6 @@ fn reads(transform: &Transform) -> BTreeSet<String> {
         node.reads(&mut found);
     }
     found
-}
-
-impl Transform {
-    /// Checks the transform against its table, and against the one that the items go to.
-    pub fn check_tables(&self, table: &TableSchema, to: Option<&TableSchema>) -> Result<()> {
-        if let Some(name) = &self.index {
-            let Some(index) = table.index(name) else {
-                let known: Vec<&str> = table.indexes.iter().map(|i| i.name.as_str()).collect();
-                let known = if known.is_empty() { "none".into() } else { known.join(", ") };
-                return Err(wrong(
-                    "index",
-                    format!("{} has no index {name}; it has {known}", table.name),
-                ));
-            };
-            if index.projection != IndexProjection::All {
-                let message = format!("{name} does not project ALL, so its items lack attributes");
-                return Err(wrong("index", message));
-            }
-        }
-        for (field, path) in written(self) {
-            if table.keys.contains(&path.root) {
-                return Err(wrong(
-                    field,
-                    format!("{} is part of the key of {}; use rekey", path.root, table.name),
-                ));
-            }
-        }
-        let target = to.unwrap_or(table);
-        for (field, name, _) in &self.rekey {
-            if !target.keys.contains(name) {
-                return Err(wrong(
-                    field,
-                    format!("{name} is not part of the key of {}; use set", target.name),
-                ));
-            }
-        }
-        for attribute in target.keys.attributes() {
-            let given = self.rekey.iter().any(|(_, name, _)| *name == attribute.name);
-            if !given && !table.keys.contains(&attribute.name) && self.moves() {
-                let message =
-                    format!("{} has {} in its key; give it a value", target.name, attribute.name);
-                return Err(wrong("rekey", message));
-            }
-        }
-        Ok(())
-    }
 }
 
 #[cfg(test)]
@@ -260,7 +255,7 @@ mod tests {
         );
         check(
             json!({"set": {"a..b": "1"}}),
-            "set.a..b: a..b is no path: expected the name of an attribute, found .",
+            "set.a..b: a..b is not a path: expected the name of an attribute, found .",
         );
         check(
             json!({"convert": {"year": "BOOL"}}),
@@ -295,6 +290,18 @@ mod tests {
             "keepOriginal: only an item that moves (rekey, to) has an original",
         );
         check(json!({"to": {"table": ""}}), "to.table: name the table that the items go to");
+        check(
+            json!({"to": {"table": "cars"}, "set": {"a": "1"}}),
+            "to.table: it is the table itself; name another, or remove to",
+        );
+        check(
+            json!({"rename": {"a": "a"}}),
+            "rename.a: the new name is the old one; remove this entry",
+        );
+        check(
+            json!({"rekey": {"pk": "pk", "sk": "sk"}}),
+            "rekey.pk: pk keeps its value; give it another, or remove rekey",
+        );
         let many: BTreeMap<String, &str> = (0..101).map(|i| (format!("a{i}"), "1")).collect();
         check(
             json!({"set": many}),
@@ -302,58 +309,5 @@ mod tests {
         );
         let many: BTreeMap<String, &str> = (0..201).map(|i| (format!("m.a{i}"), "1")).collect();
         check(json!({"set": many}), "transform: it has more than 200 actions");
-    }
-
-    #[test]
-    fn a_transform_fits_its_table() {
-        let schema = |name: &str, keys: Value| {
-            let types: Vec<Value> = ["pk", "sk", "id"]
-                .iter()
-                .map(|name| json!({"AttributeName": name, "AttributeType": "S"}))
-                .collect();
-            TableSchema::from_json(&json!({
-                "TableName": name, "AttributeDefinitions": types, "KeySchema": keys,
-                "GlobalSecondaryIndexes": [{
-                    "IndexName": "by-sk", "Projection": {"ProjectionType": "KEYS_ONLY"},
-                    "KeySchema": [{"AttributeName": "sk", "KeyType": "HASH"}],
-                }],
-            }))
-            .unwrap()
-        };
-        let cars = schema("cars", json!([{"AttributeName": "id", "KeyType": "HASH"}]));
-        let other = schema(
-            "other",
-            json!([
-                {"AttributeName": "pk", "KeyType": "HASH"}, {"AttributeName": "sk", "KeyType": "RANGE"},
-            ]),
-        );
-        for (source, expected) in [
-            (json!({"set": {"a": "1"}}), "ok"),
-            (json!({"set": {"id": "1"}}), "set.id: id is part of the key of cars; use rekey"),
-            (
-                json!({"rename": {"id": "pk"}}),
-                "rename.id: id is part of the key of cars; use rekey",
-            ),
-            (json!({"index": "x", "delete": true}), "index: cars has no index x; it has by-sk"),
-            (
-                json!({"index": "by-sk", "delete": true}),
-                "index: by-sk does not project ALL, so its items lack attributes",
-            ),
-            (json!({"rekey": {"pk": "1"}}), "rekey.pk: pk is not part of the key of cars; use set"),
-            (
-                json!({"rekey": {"pk": "id"}, "to": {"table": "other"}}),
-                "rekey: other has sk in its key; give it a value",
-            ),
-            (json!({"rekey": {"pk": "id", "sk": "'x'"}, "to": {"table": "other"}}), "ok"),
-        ] {
-            let transform = parsed(&source).unwrap();
-            let to = transform.to.as_ref().map(|_| &other);
-            let found = transform.check_tables(&cars, to);
-            assert_eq!(
-                found.map_or_else(|e| e.to_string(), |()| "ok".into()),
-                expected,
-                "{source}"
-            );
-        }
     }
 }
