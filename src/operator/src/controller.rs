@@ -19,10 +19,11 @@ use kube::{Api, Resource, ResourceExt as _};
 use crate::cache::{Cache, Writers, slim};
 use crate::changed;
 use crate::cluster::Kept;
+use crate::context::Context;
 use crate::failures::{Failures, backoff};
 use crate::limits;
 use crate::read::{news, references};
-use crate::reconcile::{Context, ReconcileError, reconcile};
+use crate::reconcile::{ReconcileError, reconcile};
 use crate::reconnect::reconnect;
 use crate::sweep::Sweeper;
 

@@ -2,7 +2,10 @@
 //! error, and nothing here reads a clock or the cluster.
 
 pub mod adjust;
+pub mod again;
 pub mod baseline;
+mod begin;
+mod checks;
 pub mod deadline;
 pub mod fresh;
 pub mod ledger;
@@ -21,11 +24,11 @@ pub mod summary;
 pub mod under_way;
 
 use dm_api::condition::{Reason, types};
-use dm_api::status::{DataMigrationStatus, Phase, RunKind, RunRecord, RunResult};
+use dm_api::status::{DataMigrationStatus, Phase, RunKind, RunRecord};
 use k8s_openapi::api::batch::v1::Job;
-use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 use kube::ResourceExt as _;
 
+use self::checks::Candidate;
 use self::outcome::{Outcome, StopReason};
 use self::position::{Position, Standing};
 use self::queue::Turn;
@@ -33,9 +36,9 @@ pub use self::situation::Situation;
 pub use self::step::Step;
 use crate::history;
 use crate::objects::SETTINGS_DIGEST_ANNOTATION;
-use crate::objects::{image, names};
+use crate::objects::image;
 use crate::read::view::{self, JobEnd, RunObjects};
-use crate::runnable::{Program, Restoration, Runnable};
+use crate::runnable::{Restoration, Runnable};
 
 /// What to do now.
 pub fn decide(situation: Situation<'_>) -> Step {
@@ -269,195 +272,20 @@ fn idle(situation: Situation<'_>, status: &DataMigrationStatus) -> Step {
             ));
         }
     };
-    let kind = history::kind_wanted(situation.migration);
-    let rest = match restoration {
-        // A mistake is taken back at once, whatever it waited for when it was made.
-        Some(restoration) => {
-            let dry_run_first = runnable.target.spec.policy.dry_run_first;
-            restore::settled(situation.migration, restoration, &runnable.digest, dry_run_first)
-        }
-        None => restore::incomplete(situation.migration)
-            .or_else(|| settled(situation, status, runnable, kind))
-            .or_else(|| waiting(situation)),
+    let candidate = Candidate {
+        situation,
+        status,
+        runnable,
+        kind: history::kind_wanted(situation.migration),
+        restoration,
     };
-    rest.or_else(|| held(situation, status, kind))
-        .map_or_else(|| begin(situation, status, runnable, kind), Step::Rest)
-}
-
-/// What holds up a run that writes: the archive, which has not been told yet how the last one ended
-/// or has put it off, and other migrations of the target.
-fn held(situation: Situation<'_>, status: &DataMigrationStatus, kind: RunKind) -> Option<Position> {
-    if !kind.writes() {
-        return None;
-    }
-    let at_once = situation.runnable.map_or(1, Runnable::runs_at_once);
-    recording::before_begin(situation, status)
-        .or_else(|| queue::put_off(situation, status))
-        .or_else(|| {
-            let full = situation.holders.len() >= at_once;
-            situation.holders.first().filter(|_| full).map(queue::after_another)
-        })
+    checks::first_failed(candidate).map_or_else(|| begin::begin(candidate), Step::Rest)
 }
 
 fn turn(situation: Situation<'_>, record: &RunRecord) -> Turn {
     let at_once = situation.runnable.map_or(1, Runnable::runs_at_once);
     let name = situation.migration.metadata.name.as_deref().unwrap_or_default();
     queue::turn(situation.holders, name, record, at_once)
-}
-
-/// Whether earlier runs already answer what the spec asks for.
-fn settled(
-    situation: Situation<'_>,
-    status: &DataMigrationStatus,
-    runnable: &Runnable,
-    kind: RunKind,
-) -> Option<Position> {
-    let counts =
-        |run: &&RunRecord| run.result != RunResult::Cancelled && !history::is_baseline(run);
-    let last = |kind| status.runs.iter().filter(counts).find(|run| run.kind == kind);
-    let spec = &situation.migration.spec;
-    let excused =
-        |run: &RunRecord| spec.expect_no_requests && run.reason == Some(Reason::NoRequestsSeen);
-    let raised = |run: &RunRecord| spec.retry > run.retry || excused(run);
-    // What was tried before a restore was tried on other data.
-    let restored = last(RunKind::Restore).map_or(0, |run| run.number);
-    let dry_run = last(RunKind::DryRun)
-        .filter(|run| run.program_digest == runnable.digest && run.number > restored);
-    match kind {
-        // `restoring` says where these come to rest.
-        RunKind::RestorePreview | RunKind::Restore => None,
-        RunKind::DryRun => {
-            let run = dry_run.filter(|run| !raised(run))?;
-            Some(if run.result == RunResult::Succeeded {
-                rest::awaiting_promotion(status)
-            } else {
-                rest::failed(status, run)
-            })
-        }
-        RunKind::Apply => {
-            let applied = last(RunKind::Apply).filter(|run| run.restored_by.is_none());
-            let again = |run: &RunRecord| {
-                raised(run) || ledger::is_reconsidered(situation.migration, &runnable.digest, run)
-            };
-            if let Some(run) = applied.filter(|run| !again(run)) {
-                let mut position = rest::failed(status, run);
-                source_change::note(&mut position, situation, &run.program_digest);
-                return Some(position);
-            }
-            match dry_run {
-                Some(run) if run.result == RunResult::Succeeded => None,
-                Some(run) if !raised(run) => Some(rest::failed_dry_run(run)),
-                Some(_) | None if runnable.target.spec.policy.dry_run_first => Some(Position::new(
-                    Phase::Stalled,
-                    Standing::Stalled,
-                    Reason::DryRunRequired,
-                    format!(
-                        "Target {} wants a dry run of just this program to succeed first \
-                         (policy.dryRunFirst). Set spec.dryRun to true, look at its result, then set it \
-                         to false",
-                        situation.migration.spec.target.name
-                    ),
-                )),
-                Some(_) | None => None,
-            }
-        }
-    }
-}
-
-/// What has to happen first, other than by this migration's own runs.
-fn waiting(situation: Situation<'_>) -> Option<Position> {
-    let spec = &situation.migration.spec;
-    if let Some(cycle) = &situation.dependencies.cycle {
-        return Some(Position::new(
-            Phase::Stalled,
-            Standing::Stalled,
-            Reason::DependencyCycle,
-            format!(
-                "spec.dependsOn: these migrations wait for each other: {}. Remove one of the \
-                 dependencies",
-                cycle.join(" → ")
-            ),
-        ));
-    }
-    if let Some(start) = spec.start_at.as_ref().filter(|start| start.0 > situation.now) {
-        let time = start.0.strftime("%Y-%m-%dT%H:%M:%SZ");
-        let mut position = Position::new(
-            Phase::Waiting,
-            Standing::Reconciling,
-            Reason::WaitingForStart,
-            format!("Waiting until {time}, as spec.startAt says"),
-        );
-        position.set_text(&format!("waiting until {time}"));
-        position.next = Some(start.0);
-        position.conditions.push((
-            types::WAITING_FOR_START,
-            Reason::WaitingForStart,
-            position.message.clone(),
-        ));
-        return Some(position);
-    }
-    let waits = situation.dependencies.waits_for.first()?;
-    let mut position = Position::new(
-        Phase::Waiting,
-        Standing::Reconciling,
-        Reason::WaitingForDependency,
-        format!("Waiting for {waits}, as spec.dependsOn says"),
-    );
-    position.set_text(&format!("waiting for {}", waits.name));
-    position.conditions.push((
-        types::WAITING_FOR_DEPENDENCY,
-        Reason::WaitingForDependency,
-        position.message.clone(),
-    ));
-    Some(position)
-}
-
-fn begin(
-    situation: Situation<'_>,
-    status: &DataMigrationStatus,
-    runnable: &Runnable,
-    kind: RunKind,
-) -> Step {
-    let number = status.last_run + 1;
-    let put_off = status.runs.first().filter(|run| ledger::is_put_off(run));
-    let restoration = history::restoration_wanted(situation.migration);
-    let archive = runnable.target.spec.archive.as_ref().filter(|_| kind == RunKind::Apply);
-    let name = situation.migration.metadata.name.as_deref().unwrap_or_default();
-    let record = RunRecord {
-        number,
-        kind,
-        result: RunResult::Starting,
-        // Until this try is let go, what held up the last one is what is known.
-        reason: put_off.and_then(|run| run.reason),
-        job: names::job(name, number, kind),
-        job_uid: None,
-        retry: situation.migration.spec.retry,
-        target: Some(situation.migration.spec.target.name.clone()),
-        archive: archive.map(|archive| archive.url.clone()),
-        wrote_nothing: false,
-        adopted: None,
-        restored_by: None,
-        restores: restoration.and_then(|restoration| restoration.run),
-        on_conflict: restoration.map(|restoration| restoration.on_conflict),
-        program_digest: runnable.digest.clone(),
-        execution_time: None,
-        finalization_time: None,
-        requested_at: Time(situation.now),
-        recorded_at: None,
-        exit_code: None,
-        message: put_off.and_then(|run| run.message.clone()),
-        waiting_since: put_off.and_then(|run| run.waiting_since.clone()),
-        overrules: ledger::overrules(situation.migration, status, kind),
-        accepted: situation.migration.spec.accept.clone(),
-        archived: None,
-        log: None,
-        // The operator's own image carries out transforms, whichever it is.
-        image_id: match runnable.program {
-            Program::Transform { .. } => None,
-            _ => history::image_tried(status, &runnable.digest, kind),
-        },
-    };
-    Step::Begin { position: under_way::starting(&record), record: Box::new(record) }
 }
 
 #[cfg(test)]

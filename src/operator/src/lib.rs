@@ -1,12 +1,14 @@
 //! The controller: observe → validate → decide → write status → act.
 //!
-//! [`validate`], [`decide`], [`objects`], [`status`] and what [`read`] makes of objects are pure: they take
-//! values and the time. `read::observe` reads, [`act`] writes, [`reconcile`] puts them in order.
+//! [`validate`], [`decide`], [`plan`], [`objects`], [`status`] and what [`read`] makes of objects are pure: they
+//! take values and the time. `read::observe` reads, [`act`] writes, [`reconcile`] puts them in order.
 
 pub mod act;
 pub mod cache;
+mod carry_out;
 pub mod changed;
 pub mod cluster;
+pub mod context;
 pub mod controller;
 pub mod decide;
 pub mod failures;
@@ -17,6 +19,7 @@ pub mod limits;
 pub mod loops;
 pub mod metrics;
 pub mod objects;
+pub mod plan;
 pub mod publish;
 pub mod read;
 pub mod reconcile;
@@ -24,6 +27,7 @@ pub mod reconnect;
 pub mod runnable;
 #[cfg(test)]
 mod samples;
+mod seen;
 pub mod status;
 pub mod sweep;
 pub mod target;

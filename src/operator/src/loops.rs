@@ -4,8 +4,8 @@ use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 
 use crate::cache::Writers;
+use crate::context::Context;
 use crate::controller;
-use crate::reconcile::Context;
 use crate::target::{self, TargetContext};
 
 /// Runs both until the process is asked to stop.

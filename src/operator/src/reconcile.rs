@@ -1,65 +1,27 @@
 //! One reconcile of one migration: observe, validate, decide, write status, act. What is done is in status
 //! first, so the next reconcile finds and repairs a crash in between.
 
-use std::sync::Arc;
 use std::time::Duration;
 
 use dm_api::DataMigration;
 use dm_api::condition::Reason;
-use dm_api::status::{DataMigrationStatus, Phase, RunRecord};
-use jiff::Timestamp;
+use dm_api::status::{DataMigrationStatus, Phase};
 use kube::api::PostParams;
-use kube::runtime::events::Recorder;
-use kube::{Api, Client, ResourceExt as _};
-use tokio::sync::Mutex;
+use kube::{Api, ResourceExt as _};
 
-use crate::act::adopt::Created;
-use crate::act::isolate::Isolation;
-use crate::act::{self, ActError, recorders, release};
-use crate::cache::{Cache, slim};
-use crate::cluster::Cluster;
+use crate::act::{ActError, recorders, release};
+use crate::cache::slim;
+use crate::carry_out::carry_out;
+use crate::context::Context;
+use crate::decide::again::again;
 use crate::decide::fresh::{self, Fresh};
 use crate::decide::position::{Position, Standing};
-use crate::decide::{self, Situation, Step};
+use crate::decide::{self, Step};
 use crate::limits;
-use crate::metrics::Metrics;
-use crate::objects::Settings;
+use crate::plan;
 use crate::publish;
-use crate::read::observe::{self, Observed};
-use crate::read::recorders::RecordJob;
-use crate::read::references;
-use crate::read::view::RunObjects;
-use crate::runnable::{Problem, Runnable};
-use crate::status;
+use crate::seen::Seen;
 use crate::sweep;
-use crate::validate;
-
-/// What every reconciliation needs.
-pub struct Context {
-    /// The API server.
-    pub client: Client,
-    /// What the watches hold.
-    pub cache: Arc<Cache>,
-    /// Where events go.
-    pub recorder: Recorder,
-    /// What runs need.
-    pub settings: Settings,
-    /// Counters.
-    pub metrics: Arc<Metrics>,
-    /// Jobs that this process has created.
-    pub created: Arc<Created>,
-    /// Held by the reconcile whose run begins or is let go.
-    pub turn: Mutex<()>,
-    /// The clock; the only one.
-    pub clock: fn() -> Timestamp,
-}
-
-impl Context {
-    /// Returns the API server, and what the watches hold of it.
-    pub fn cluster(&self) -> Cluster<'_> {
-        Cluster { client: &self.client, cache: &self.cache }
-    }
-}
 
 /// Why a reconciliation has to be tried again.
 #[derive(Debug, thiserror::Error)]
@@ -118,7 +80,8 @@ async fn step(
     let mut turn = None;
     // Each round reads more from the API server, and there are four kinds of it.
     let (seen, step) = loop {
-        let seen = Seen::read(context, &migration, fresh).await?;
+        let seen = Seen::read(context, &migration, fresh).await;
+        let seen = seen.map_err(ReconcileError::Observe)?;
         let step = seen.with(context, &migration, decide::decide);
         let needed = fresh.and(fresh::needed(&step));
         if needed == fresh {
@@ -139,15 +102,15 @@ async fn step(
         }
     }
     let step = record(context, &migration, &seen, step).await?;
-    let new = seen.with(context, &migration, |situation| status::next(situation, &step));
+    let new = seen.with(context, &migration, |situation| plan::next(situation, &step));
     let written = write(context, &migration, &new).await?;
-    match Box::pin(act(context, &seen, &step, &written)).await {
+    match Box::pin(carry_out(context, &seen, &step, &written)).await {
         Ok(()) => Ok(seen.with(context, &migration, |situation| again(&step, situation))),
         Err(error) => {
             let (reason, message) = refusal(context, &migration, error).await?;
             let position = Position::new(Phase::Stalled, Standing::Stalled, reason, message);
             let step = Step::Rest(position);
-            let new = seen.with(context, &written, |situation| status::next(situation, &step));
+            let new = seen.with(context, &written, |situation| plan::next(situation, &step));
             write(context, &written, &new).await?;
             Ok(Some(limits::POLL_WAITING))
         }
@@ -176,74 +139,6 @@ async fn record(
     })
 }
 
-/// What was read, checked.
-struct Seen {
-    observed: Observed,
-    runnable: Result<Runnable, Problem>,
-    /// The run under way.
-    run: Option<RunRecord>,
-    recorders: Vec<RecordJob>,
-    is_complete: bool,
-    now: Timestamp,
-}
-
-impl Seen {
-    async fn read(
-        context: &Context,
-        migration: &DataMigration,
-        fresh: Fresh,
-    ) -> Result<Self, ReconcileError> {
-        let now = (context.clock)();
-        let observed = observe::observe(context.cluster(), migration, fresh, now)
-            .await
-            .map_err(ReconcileError::Observe)?;
-        let sources = &observed.sources;
-        let runnable = validate::validate(
-            migration,
-            sources.target.as_ref(),
-            sources.missing_account.as_deref(),
-            &sources.files,
-        )
-        .and_then(|runnable| references::settle(migration, runnable, &sources.references));
-        let status = migration.status.as_ref();
-        let run = status.and_then(|status| status.runs.first()).filter(|run| !run.result.is_over());
-        let job = run.and_then(|run| observed.job_of(run));
-        Ok(Self {
-            runnable,
-            run: run.cloned(),
-            recorders: crate::read::recorders::recorders(&observed.jobs),
-            is_complete: job.is_some_and(|job| context.created.has(job)),
-            now,
-            observed,
-        })
-    }
-
-    fn with<T>(
-        &self,
-        context: &Context,
-        migration: &DataMigration,
-        of: impl FnOnce(Situation<'_>) -> T,
-    ) -> T {
-        let run = self.run.as_ref();
-        let pods = run.map(|run| self.observed.pods(run.number)).unwrap_or_default();
-        let job = run.and_then(|run| self.observed.job_of(run));
-        of(Situation {
-            migration,
-            runnable: self.runnable.as_ref(),
-            dependencies: &self.observed.dependencies,
-            objects: RunObjects { job, pods: &pods },
-            is_complete: self.is_complete,
-            guard: self.observed.guard.as_ref(),
-            control: self.observed.control.as_ref(),
-            restore: self.observed.restore.as_ref(),
-            holders: &self.observed.holders,
-            recorders: &self.recorders,
-            agent_image: &context.settings.agent_image,
-            now: self.now,
-        })
-    }
-}
-
 /// Writes status if it differs, tied to the version that was read: who decided on an old
 /// object gets a conflict and starts over.
 async fn write(
@@ -268,77 +163,6 @@ async fn write(
     publish::count(&context.metrics, &old, new);
     publish::tell(&context.recorder, migration, &old, new).await;
     Ok(written)
-}
-
-async fn act(
-    context: &Context,
-    seen: &Seen,
-    step: &Step,
-    written: &DataMigration,
-) -> Result<(), ActError> {
-    let (cluster, observed) = (context.cluster(), &seen.observed);
-    let released = release::release(cluster, written, observed).await?;
-    let job = seen.run.as_ref().and_then(|run| observed.job_of(run));
-    match (step, &seen.run) {
-        (Step::Begin { record, .. }, _) => create(context, seen, written, record).await,
-        (Step::Create(_), Some(run)) => create(context, seen, written, run).await,
-        (Step::Launch { .. }, Some(run)) => match job {
-            Some(job) => {
-                let from = context.settings.network_policy_from.as_deref();
-                let isolation = from.zip(observed.sources.target.as_ref());
-                let isolation = isolation
-                    .map(|(operator_namespace, target)| Isolation { target, operator_namespace });
-                act::launch(cluster, written, run, job, isolation).await
-            }
-            None => Ok(()),
-        },
-        (Step::Suspend { .. }, Some(_)) => match job {
-            Some(job) => act::set_suspended(cluster, job, true).await,
-            None => Ok(()),
-        },
-        (Step::Follow { adjustment, deadline, .. }, Some(_)) => {
-            if let Some(adjustment) = adjustment {
-                act::adjust(observed, written, adjustment).await;
-            }
-            match (deadline, job) {
-                (Some(deadline), Some(job)) => act::set_deadline(cluster, job, *deadline).await,
-                (Some(_) | None, _) => Ok(()),
-            }
-        }
-        (Step::Stop { reason, .. }, Some(run)) => {
-            act::stop_run(cluster, observed, run, *reason).await
-        }
-        (Step::Release, _) => release::let_go(cluster, written).await,
-        // Held only while a run is open: without us, it can be deleted all the same.
-        (Step::Rest(_), None) if released && decide::release::may_vanish(written) => {
-            release::let_go(cluster, written).await
-        }
-        (
-            Step::Rest(_)
-            | Step::Baseline { .. }
-            | Step::Follow { .. }
-            | Step::Finish(_)
-            | Step::Discard
-            | Step::GiveWay(_)
-            | Step::Create(_)
-            | Step::Launch { .. }
-            | Step::Suspend { .. }
-            | Step::Stop { .. },
-            _,
-        ) => Ok(()),
-    }
-}
-
-async fn create(
-    context: &Context,
-    seen: &Seen,
-    written: &DataMigration,
-    record: &RunRecord,
-) -> Result<(), ActError> {
-    // `decide` creates nothing that was not validated.
-    let Ok(runnable) = &seen.runnable else { return Ok(()) };
-    let (cluster, created) = (context.cluster(), &context.created);
-    act::create_run(cluster, created, written, record, runnable, &context.settings).await
 }
 
 /// What is said of an object that could not be created as it must be. Other errors are tried again.
@@ -369,50 +193,4 @@ async fn refusal(
         }
         other @ (ActError::Random(_) | ActError::Transient { .. }) => Err(other.into()),
     }
-}
-
-/// When to reconcile again even if nothing happens.
-fn again(step: &Step, situation: Situation<'_>) -> Option<Duration> {
-    match step {
-        Step::Rest(position) => Some(match (position.next, position.standing) {
-            (Some(next), _) => {
-                let left = next.duration_since(situation.now).unsigned_abs();
-                left.clamp(Duration::from_millis(100), limits::POLL_RESTING)
-            }
-            (None, _) if position.reason == Reason::LockedByAnother => limits::POLL_TURN,
-            (None, Standing::Reconciling | Standing::Stalled) if waits_unwatched(position) => {
-                limits::POLL_WAITING
-            }
-            (None, _) => limits::POLL_RESTING,
-        }),
-        Step::Launch { .. } | Step::Suspend { .. } => Some(limits::POLL_RUNNING),
-        Step::Follow { adjustment: Some(_), .. } => Some(limits::POLL_ADJUSTED),
-        Step::Follow { execution_time, .. } => Some(progress_interval(*execution_time, situation)),
-        Step::Stop { .. } => Some(Duration::from_secs(2)),
-        // What follows is decided on the status just written: a new Job is let go, an end settled.
-        Step::Begin { .. }
-        | Step::Baseline { .. }
-        | Step::Create(_)
-        | Step::Finish(_)
-        | Step::Discard => Some(Duration::ZERO),
-        Step::GiveWay(_) => Some(limits::POLL_TURN),
-        Step::Release => None,
-    }
-}
-
-/// A short run is asked often, a long one seldom.
-fn progress_interval(started: Option<Timestamp>, situation: Situation<'_>) -> Duration {
-    let age = started.map(|started| situation.now.duration_since(started).unsigned_abs());
-    match age {
-        Some(age) if age < limits::PROGRESS_SLOWS_AFTER => limits::POLL_PROGRESS,
-        Some(_) | None => limits::POLL_RUNNING,
-    }
-}
-
-/// Whether it waits for something whose change no watch of ours tells.
-fn waits_unwatched(position: &Position) -> bool {
-    matches!(
-        position.reason,
-        Reason::ObjectRefused | Reason::NameTaken | Reason::ServiceAccountNotFound
-    )
 }

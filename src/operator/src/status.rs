@@ -17,13 +17,13 @@ use crate::decide::outcome::Outcome;
 use crate::decide::outcome::unseen::LIKELY_CAUSES;
 use crate::decide::position::{Position, Standing};
 use crate::decide::recording;
-use crate::decide::{self, Situation, Step};
+use crate::decide::{Situation, Step};
 use crate::history;
 use crate::limits;
 use crate::objects::digest;
 
-/// The status that a step leads to.
-pub fn next(situation: Situation<'_>, step: &Step) -> DataMigrationStatus {
+/// The status after a step. Where a run is over, its phase and conditions are still the run's (`plan`).
+pub fn after(situation: Situation<'_>, step: &Step) -> DataMigrationStatus {
     let mut status = situation.migration.status.clone().unwrap_or_default();
     status.observed_generation = situation.migration.metadata.generation;
     recording::note(&mut status, situation.recorders);
@@ -57,11 +57,9 @@ pub fn next(situation: Situation<'_>, step: &Step) -> DataMigrationStatus {
         Step::Finish(outcome) => {
             use_up_retry(&mut status, retry);
             finish(&mut status, outcome, situation.now);
-            settle(&mut status, situation);
         }
         Step::Discard => {
             discard(&mut status, situation.now);
-            settle(&mut status, situation);
         }
         Step::GiveWay(position) => {
             give_way(&mut status, position, situation.now);
@@ -70,21 +68,6 @@ pub fn next(situation: Situation<'_>, step: &Step) -> DataMigrationStatus {
         Step::Release => {}
     }
     status
-}
-
-/// After a run is over, what the migration's standing is without it.
-fn settle(status: &mut DataMigrationStatus, situation: Situation<'_>) {
-    let mut migration = situation.migration.clone();
-    migration.status = Some(status.clone());
-    let after = Situation {
-        migration: &migration,
-        objects: crate::read::view::RunObjects { job: None, pods: &[] },
-        ..situation
-    };
-    // Any other step writes a status of its own in the next round.
-    if let Step::Rest(position) = decide::decide(after) {
-        place(status, situation, &position);
-    }
 }
 
 fn begin(status: &mut DataMigrationStatus, record: &RunRecord) {
@@ -270,7 +253,7 @@ fn applied_report(run: &RunRecord, outcome: &Outcome) -> AppliedReport {
 }
 
 /// Phase, progress and conditions of a position.
-fn place(status: &mut DataMigrationStatus, situation: Situation<'_>, position: &Position) {
+pub fn place(status: &mut DataMigrationStatus, situation: Situation<'_>, position: &Position) {
     status.phase = Some(position.phase);
     status.progress = position.progress.text.is_some().then(|| position.progress.clone());
     let mut wanted = vec![(types::READY, position.standing == Standing::Ready, position)];

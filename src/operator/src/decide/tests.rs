@@ -6,10 +6,11 @@ mod paused;
 mod restore;
 
 use dm_api::DataMigration;
-use dm_api::status::DataMigrationStatus;
+use dm_api::status::{DataMigrationStatus, RunResult};
 use dm_contract::control::ControlState;
 use k8s_openapi::api::batch::v1::Job;
 use k8s_openapi::api::core::v1::Pod;
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 use serde_json::{Value, json};
 
 use super::*;

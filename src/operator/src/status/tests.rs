@@ -11,8 +11,8 @@ use k8s_openapi::api::core::v1::Pod;
 use serde_json::{Value, json};
 
 use super::*;
-use crate::decide::outcome;
-use crate::decide::under_way;
+use crate::decide::{self, outcome, under_way};
+use crate::plan::next;
 use crate::read::dependencies::Dependencies;
 use crate::read::recorders::RecordJob;
 use crate::read::view::RunObjects;

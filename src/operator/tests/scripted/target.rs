@@ -3,7 +3,8 @@
 
 use std::sync::Arc;
 
-use dm_operator::reconcile::{Context, reconcile};
+use dm_operator::context::Context;
+use dm_operator::reconcile::reconcile;
 use serde_json::json;
 use tokio::task::JoinHandle;
 

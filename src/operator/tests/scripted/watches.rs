@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 
 use dm_operator::cache::{Cache, Writers};
 use dm_operator::cluster::Kept;
-use dm_operator::reconcile::Context;
+use dm_operator::context::Context;
 use kube::runtime::reflector::Lookup;
 use kube::runtime::reflector::store::Writer;
 use kube::runtime::watcher::Event;

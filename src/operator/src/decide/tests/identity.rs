@@ -2,8 +2,8 @@
 
 use super::*;
 use crate::history;
+use crate::plan;
 use crate::read::view::JobEnd;
-use crate::status;
 use dm_api::identity::Mismatch;
 
 /// A run that stopped because what is on record differs.
@@ -63,7 +63,7 @@ fn recorded(case: &Case) -> DataMigrationStatus {
         agent_image: "",
         now: at(case.now),
     };
-    status::next(situation, &step)
+    plan::next(situation, &step)
 }
 
 #[test]

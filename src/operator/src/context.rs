@@ -1,0 +1,41 @@
+//! What every reconciliation needs.
+
+use std::sync::Arc;
+
+use jiff::Timestamp;
+use kube::Client;
+use kube::runtime::events::Recorder;
+use tokio::sync::Mutex;
+
+use crate::act::adopt::Created;
+use crate::cache::Cache;
+use crate::cluster::Cluster;
+use crate::metrics::Metrics;
+use crate::objects::Settings;
+
+/// What every reconciliation needs.
+pub struct Context {
+    /// The API server.
+    pub client: Client,
+    /// What the watches hold.
+    pub cache: Arc<Cache>,
+    /// Where events go.
+    pub recorder: Recorder,
+    /// What runs need.
+    pub settings: Settings,
+    /// Counters.
+    pub metrics: Arc<Metrics>,
+    /// Jobs that this process has created.
+    pub created: Arc<Created>,
+    /// Held by the reconcile whose run begins or is let go.
+    pub turn: Mutex<()>,
+    /// The clock; the only one.
+    pub clock: fn() -> Timestamp,
+}
+
+impl Context {
+    /// Returns the API server, and what the watches hold of it.
+    pub fn cluster(&self) -> Cluster<'_> {
+        Cluster { client: &self.client, cache: &self.cache }
+    }
+}

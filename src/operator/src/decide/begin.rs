@@ -1,0 +1,55 @@
+//! The run that begins. Pure.
+
+use dm_api::status::{RunKind, RunRecord, RunResult};
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
+
+use crate::decide::checks::Candidate;
+use crate::decide::step::Step;
+use crate::decide::{ledger, under_way};
+use crate::history;
+use crate::objects::names;
+use crate::runnable::Program;
+
+/// Gives a run its number and its place in the history.
+pub fn begin(candidate: Candidate<'_>) -> Step {
+    let Candidate { situation, status, runnable, kind, restoration } = candidate;
+    let number = status.last_run + 1;
+    let put_off = status.runs.first().filter(|run| ledger::is_put_off(run));
+    let archive = runnable.target.spec.archive.as_ref().filter(|_| kind == RunKind::Apply);
+    let name = situation.migration.metadata.name.as_deref().unwrap_or_default();
+    let record = RunRecord {
+        number,
+        kind,
+        result: RunResult::Starting,
+        // Until this try is let go, what held up the last one is what is known.
+        reason: put_off.and_then(|run| run.reason),
+        job: names::job(name, number, kind),
+        job_uid: None,
+        retry: situation.migration.spec.retry,
+        target: Some(situation.migration.spec.target.name.clone()),
+        archive: archive.map(|archive| archive.url.clone()),
+        wrote_nothing: false,
+        adopted: None,
+        restored_by: None,
+        restores: restoration.and_then(|restoration| restoration.run),
+        on_conflict: restoration.map(|restoration| restoration.on_conflict),
+        program_digest: runnable.digest.clone(),
+        execution_time: None,
+        finalization_time: None,
+        requested_at: Time(situation.now),
+        recorded_at: None,
+        exit_code: None,
+        message: put_off.and_then(|run| run.message.clone()),
+        waiting_since: put_off.and_then(|run| run.waiting_since.clone()),
+        overrules: ledger::overrules(situation.migration, status, kind),
+        accepted: situation.migration.spec.accept.clone(),
+        archived: None,
+        log: None,
+        // The operator's own image carries out transforms, whichever it is.
+        image_id: match runnable.program {
+            Program::Transform { .. } => None,
+            _ => history::image_tried(status, &runnable.digest, kind),
+        },
+    };
+    Step::Begin { position: under_way::starting(&record), record: Box::new(record) }
+}

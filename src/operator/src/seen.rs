@@ -1,0 +1,85 @@
+//! What was read of the cluster for one migration, checked.
+
+use dm_api::DataMigration;
+use dm_api::status::RunRecord;
+use jiff::Timestamp;
+
+use crate::context::Context;
+use crate::decide::Situation;
+use crate::decide::fresh::Fresh;
+use crate::read::observe::{self, Observed};
+use crate::read::recorders::{self, RecordJob};
+use crate::read::references;
+use crate::read::view::RunObjects;
+use crate::runnable::{Problem, Runnable};
+use crate::validate;
+
+/// What was read, checked.
+pub struct Seen {
+    /// What the cluster has.
+    pub observed: Observed,
+    /// What a run would be made of, or why none can be.
+    pub runnable: Result<Runnable, Problem>,
+    /// The run under way.
+    pub run: Option<RunRecord>,
+    recorders: Vec<RecordJob>,
+    is_complete: bool,
+    now: Timestamp,
+}
+
+impl Seen {
+    /// Reads what the next step depends on, and checks it.
+    pub async fn read(
+        context: &Context,
+        migration: &DataMigration,
+        fresh: Fresh,
+    ) -> Result<Self, kube::Error> {
+        let now = (context.clock)();
+        let observed = observe::observe(context.cluster(), migration, fresh, now).await?;
+        let sources = &observed.sources;
+        let runnable = validate::validate(
+            migration,
+            sources.target.as_ref(),
+            sources.missing_account.as_deref(),
+            &sources.files,
+        )
+        .and_then(|runnable| references::settle(migration, runnable, &sources.references));
+        let status = migration.status.as_ref();
+        let run = status.and_then(|status| status.runs.first()).filter(|run| !run.result.is_over());
+        let job = run.and_then(|run| observed.job_of(run));
+        Ok(Self {
+            runnable,
+            run: run.cloned(),
+            recorders: recorders::recorders(&observed.jobs),
+            is_complete: job.is_some_and(|job| context.created.has(job)),
+            now,
+            observed,
+        })
+    }
+
+    /// Makes of it what a pure decision is about.
+    pub fn with<T>(
+        &self,
+        context: &Context,
+        migration: &DataMigration,
+        of: impl FnOnce(Situation<'_>) -> T,
+    ) -> T {
+        let run = self.run.as_ref();
+        let pods = run.map(|run| self.observed.pods(run.number)).unwrap_or_default();
+        let job = run.and_then(|run| self.observed.job_of(run));
+        of(Situation {
+            migration,
+            runnable: self.runnable.as_ref(),
+            dependencies: &self.observed.dependencies,
+            objects: RunObjects { job, pods: &pods },
+            is_complete: self.is_complete,
+            guard: self.observed.guard.as_ref(),
+            control: self.observed.control.as_ref(),
+            restore: self.observed.restore.as_ref(),
+            holders: &self.observed.holders,
+            recorders: &self.recorders,
+            agent_image: &context.settings.agent_image,
+            now: self.now,
+        })
+    }
+}
