@@ -116,6 +116,9 @@ pub struct DataMigrationSpec {
     pub on_item_error: OnItemError,
     /// Earliest start of a dry run or an apply. Default: immediately.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[x_kube(validation = Rule::new("self < timestamp('9999-01-01T00:00:00Z')")
+        .message("must be before the year 9999"))]
+    #[schemars(extend("pattern" = "([Zz]|[+-]([01][0-9]|2[0-3]):[0-5][0-9])$"))]
     pub start_at: Option<Time>,
     /// Migrations of the same namespace that must be applied before a run starts, dry runs
     /// included. A cycle is reported as `DependencyCycle` and never starts.

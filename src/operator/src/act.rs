@@ -52,11 +52,12 @@ pub async fn create_run(
     control::give(&mut built, &random_token()?);
     let made = create(&cluster.api(&namespace), &built, migration, "Job").await?;
     let job = made.object;
-    if made.is_new {
-        cluster.note(None, job.clone());
-    } else if !created.has(&job) && !adopt::is_as_created(cluster.client, &job, &built).await? {
+    let is_known = made.is_new || created.has(&job);
+    if !is_known && !adopt::is_as_created(cluster.client, &job, &built).await? {
         return Err(ActError::NotAsCreated { job: job.name_any(), run: record.number });
     }
+    // The watch may not have shown it yet.
+    cluster.note(None, job.clone());
     let maps: Api<ConfigMap> = cluster.api(&namespace);
     let files = runnable.program.files().map(|files| files::build(migration, record, &job, files));
     for copy in files.into_iter().chain(copies::build(migration, record, &job, runnable)) {

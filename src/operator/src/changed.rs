@@ -1,6 +1,6 @@
 //! Which events of a watch pass: those after which something is new to whoever they would wake.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::future::ready;
 
 use futures::{Stream, TryStreamExt as _};
@@ -28,19 +28,30 @@ where
     N: PartialEq,
 {
     let mut seen: HashMap<ObjectRef<K>, N> = HashMap::new();
+    let mut listed = HashSet::new();
     events.try_filter(move |event| {
         ready(match event {
             Event::Apply(object) | Event::InitApply(object) => {
                 let new = news(object);
+                listed.insert(object.to_object_ref(()));
                 let is_same = seen.get(&object.to_object_ref(())) == Some(&new);
                 seen.insert(object.to_object_ref(()), new);
                 !is_same
             }
             Event::Delete(object) => {
                 seen.remove(&object.to_object_ref(()));
+                listed.remove(&object.to_object_ref(()));
                 true
             }
-            Event::Init | Event::InitDone => true,
+            Event::Init => {
+                listed.clear();
+                true
+            }
+            // What a new list lacks is gone, and nothing tells of it.
+            Event::InitDone => {
+                seen.retain(|object, _| listed.contains(object));
+                true
+            }
         })
     })
 }
@@ -73,6 +84,10 @@ mod tests {
             Event::Delete(target("a", 2, 2)),
             // Another object of the same name begins with the same generation.
             Event::Apply(target("b", 2, 0)),
+            // It was away in the meantime.
+            Event::Init,
+            Event::InitDone,
+            Event::Apply(target("b", 2, 0)),
         ];
         let passed = specs(futures::stream::iter(events.map(Ok)));
         let passed: Vec<String> = passed
@@ -85,6 +100,6 @@ mod tests {
             })
             .collect()
             .await;
-        assert_eq!(passed, ["a 1", "-", "a 2", "gone", "b 2"]);
+        assert_eq!(passed, ["a 1", "-", "a 2", "gone", "b 2", "-", "-", "b 2"]);
     }
 }

@@ -6,6 +6,7 @@ use std::time::Instant;
 
 use dm_api::{DataMigration, MIGRATION_NAME_ANNOTATION, MIGRATION_UID_LABEL, MigrationTarget};
 use dm_contract::error_chain::chain;
+use futures::channel::mpsc;
 use futures::{Stream, StreamExt as _, TryStreamExt as _};
 use k8s_openapi::api::batch::v1::Job;
 use k8s_openapi::api::core::v1::{ConfigMap, Pod};
@@ -14,7 +15,7 @@ use kube::runtime::controller::{self, Action, Config, Controller};
 use kube::runtime::reflector::store::Writer;
 use kube::runtime::reflector::{ObjectRef, Store};
 use kube::runtime::{Predicate as _, PredicateConfig, WatchStreamExt as _, predicates, watcher};
-use kube::{Api, Resource, ResourceExt as _};
+use kube::{Resource, ResourceExt as _};
 
 use crate::cache::{Cache, Writers, slim};
 use crate::changed;
@@ -24,8 +25,8 @@ use crate::failures::{Failures, backoff};
 use crate::limits;
 use crate::read::{news, references};
 use crate::reconcile::{ReconcileError, reconcile};
-use crate::reconnect::reconnect;
 use crate::sweep::Sweeper;
+use crate::watching::{after_lists, lasting, readable, scoped};
 
 /// The reconciliation's context and the errors of each object, counted for its backoff.
 struct Shared {
@@ -47,13 +48,17 @@ pub async fn run(
     let paged = watcher::Config::default().page_size(limits::PAGE_OBJECTS_MAX);
     let ours = paged.clone().labels(MIGRATION_UID_LABEL);
     let any = watcher::Config::default();
-    let migrations = watcher(scoped::<DataMigration>(&client, namespace), paged.clone());
+    let migrations = readable::<DataMigration>(&client, namespace, paged.clone());
+    // Others are woken by what this watch has shown: what they read is as new.
+    let (tell, told) = mpsc::unbounded();
     let migrations =
         held(migrations, writers.migrations, Arc::clone(&cache)).inspect_ok(move |event| {
             // One whose finalizer was removed goes without asking us, and may leave a program behind.
             if let watcher::Event::Delete(gone) = event {
                 swept.begin(&gone.namespace().unwrap_or_default(), &gone.name_any());
             }
+            // Whoever would hear it has ended with the process.
+            let _ = tell.unbounded_send(Ok(event.clone()));
         });
     // Our own writes of status wake nobody: what follows from them is asked for by time.
     let migrations = migrations.applied_objects().predicate_filter(
@@ -66,15 +71,14 @@ pub async fn run(
     let pods = watcher(scoped::<Pod>(&client, namespace), ours);
     let pods = held(pods, writers.pods, Arc::clone(&cache));
     let pods = changed::distinct(pods, news::of_pod).touched_objects();
-    let targets = watcher(scoped::<MigrationTarget>(&client, namespace), paged.clone());
-    let targets = targets.backoff(reconnect()).modify(slim::target).reflect(writers.targets);
+    let targets = readable::<MigrationTarget>(&client, namespace, paged);
+    let targets = lasting(targets).modify(slim::target).reflect(writers.targets);
     // What a check finds stands in a target's status and changes no run.
-    let targets = changed::specs(targets).touched_objects();
+    let targets = changed::specs(after_lists(targets)).touched_objects();
     let files = watcher(scoped::<PartialObjectMeta<ConfigMap>>(&client, namespace), any);
-    let files = files.backoff(reconnect()).modify(|map| map.metadata.managed_fields = None);
-    let files = files.reflect(writers.config_maps).touched_objects();
-    let others = watcher(scoped::<DataMigration>(&client, namespace), paged);
-    let others = changed::distinct(others.backoff(reconnect()), news::of_other).touched_objects();
+    let files = lasting(files).modify(|map| map.metadata.managed_fields = None);
+    let files = after_lists(files.reflect(writers.config_maps)).touched_objects();
+    let others = changed::distinct(told, news::of_other).touched_objects();
     let store = cache.migrations.store().clone();
     let (by_target, by_files, by_other) = (store.clone(), store.clone(), store.clone());
     let shared = Arc::new(Shared { context, failures: Failures::default() });
@@ -112,31 +116,24 @@ pub async fn run(
         cache.fill().await;
         ready.store(true, Ordering::Relaxed);
     };
-    tokio::join!(reconciles, filled);
+    // Once asked to stop, the watches are polled no more, and what they list may never come.
+    tokio::select! {
+        () = reconciles => {}
+        () = async { filled.await; std::future::pending().await } => {}
+    }
 }
 
-/// Has the cache hold what a watch sees.
+/// Has the cache hold what a watch sees, and passes it on.
 fn held<K: Kept + Send + Sync>(
     events: impl Stream<Item = watcher::Result<watcher::Event<K>>> + Send,
     writer: Writer<K>,
     cache: Arc<Cache>,
 ) -> impl Stream<Item = watcher::Result<watcher::Event<K>>> + Send {
-    events
-        .backoff(reconnect())
+    let held = lasting(events)
         .modify(K::slim)
         .reflect(writer)
-        .inspect_ok(move |event| K::of(&cache).seen(event))
-}
-
-/// Returns the API of a kind in one namespace, or in all.
-pub fn scoped<K>(client: &kube::Client, namespace: Option<&str>) -> Api<K>
-where
-    K: Resource<Scope = kube::core::NamespaceResourceScope, DynamicType = ()>,
-{
-    match namespace {
-        Some(namespace) => Api::namespaced(client.clone(), namespace),
-        None => Api::all(client.clone()),
-    }
+        .inspect_ok(move |event| K::of(&cache).seen(event));
+    after_lists(held)
 }
 
 /// The migration that a Job or pod belongs to, by its annotation.
@@ -180,7 +177,14 @@ async fn look(
     shared.context.cache.until_filled().await;
     let begun = Instant::now();
     let namespace = migration.namespace().unwrap_or_default();
-    let result = Box::pin(reconcile(&shared.context, &namespace, &migration.name_any())).await;
+    let name = migration.name_any();
+    let reconciled = Box::pin(reconcile(&shared.context, &namespace, &name));
+    // Stopped anywhere, it is as after a crash of the process.
+    let result = tokio::time::timeout(limits::RECONCILE_MAX, reconciled).await;
+    let result = result.unwrap_or_else(|_| {
+        shared.context.cache.forget_written();
+        Err(ReconcileError::TooSlow(limits::RECONCILE_MAX))
+    });
     metrics.seconds.observe(begun.elapsed().as_secs_f64());
     let next = result?;
     shared.failures.forget(&ObjectRef::from_obj(migration.as_ref()));

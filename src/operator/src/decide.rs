@@ -35,6 +35,7 @@ use self::queue::Turn;
 pub use self::situation::Situation;
 pub use self::step::Step;
 use crate::history;
+use crate::limits;
 use crate::objects::SETTINGS_DIGEST_ANNOTATION;
 use crate::objects::image;
 use crate::read::view::{self, JobEnd, RunObjects};
@@ -80,9 +81,21 @@ fn stop_for_deletion(situation: Situation<'_>, record: &RunRecord) -> Step {
 
 /// How the run ended, if its objects say that it is over.
 fn outcome_of(situation: Situation<'_>, record: &RunRecord) -> Option<Outcome> {
+    if may_get_a_pod(situation, record) {
+        return None;
+    }
     let outcome = outcome::of(record, situation.objects)?;
     let expected = situation.migration.spec.expect_no_requests;
     Some(outcome::unseen::complete(record, expected, outcome))
+}
+
+/// Whether the Job controller may still create a pod, as it had begun to when the run's Job was deleted. Without
+/// one the run looks as if nothing had started, which would be final.
+fn may_get_a_pod(situation: Situation<'_>, record: &RunRecord) -> bool {
+    let deleted = situation.objects.job.and_then(|job| job.metadata.deletion_timestamp.as_ref());
+    let is_recent =
+        deleted.is_some_and(|at| situation.now.duration_since(at.0) < limits::LATE_POD_MAX);
+    record.job_uid.is_some() && situation.objects.pods.is_empty() && is_recent
 }
 
 /// A run has its number and is not over.

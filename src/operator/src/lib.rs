@@ -32,6 +32,7 @@ pub mod status;
 pub mod sweep;
 pub mod target;
 pub mod validate;
+mod watching;
 
 /// The clock of a running controller.
 pub fn system_clock() -> jiff::Timestamp {

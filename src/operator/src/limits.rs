@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+use jiff::SignedDuration;
+
 /// Runs kept in `status.runs`: recorded executions show that 16 % of migrations run more than
 /// once, and hardly any more than ten times.
 pub const RUNS_MAX: usize = 10;
@@ -42,6 +44,25 @@ pub const DEPENDENCIES_FOLLOWED_MAX: usize = 1_000;
 /// Migrations reconciled at once: enough to hide the API server's latency, few enough not to
 /// burden it (kube has no client-side rate limit).
 pub const CONCURRENT_RECONCILES: u16 = 16;
+
+/// How long one reconcile may take. It makes some ten requests, and one that is never answered would keep its
+/// place, and perhaps the turn of all others.
+pub const RECONCILE_MAX: Duration = Duration::from_secs(120);
+
+/// How long one reconcile may have the turn that others wait for: a fraction of their own time.
+pub const TURN_MAX: Duration = Duration::from_secs(30);
+
+/// How long the API server may be silent in an answer: longer than a watch that it ends itself (290 s, kube's
+/// default).
+pub const API_SILENCE_MAX: Duration = Duration::from_secs(295);
+
+/// When a migration is looked at again that the watch still shows although it is gone.
+pub const POLL_BEHIND: Duration = Duration::from_secs(1);
+
+/// How long the Job controller may take to create a pod that it had begun to create when its Job was deleted: until
+/// then no pod does not mean that none comes. Admission webhooks have 10 s by default (Kubernetes documentation,
+/// "Dynamic Admission Control").
+pub const LATE_POD_MAX: SignedDuration = SignedDuration::from_secs(12);
 
 /// How long to wait before a transient error is tried again, doubled each time.
 pub const BACKOFF_MIN: Duration = Duration::from_millis(250);

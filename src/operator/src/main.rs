@@ -11,7 +11,7 @@ use dm_operator::cache::Cache;
 use dm_operator::context::Context;
 use dm_operator::metrics::Metrics;
 use dm_operator::objects::Settings;
-use dm_operator::{health, loops};
+use dm_operator::{health, limits, loops};
 use kube::runtime::events::{Recorder, Reporter};
 use tokio::sync::Mutex;
 
@@ -49,7 +49,7 @@ struct Flags {
 async fn main() -> anyhow::Result<()> {
     let flags = Flags::parse();
     start_logging(flags.log_json);
-    let client = kube::Client::try_default().await.context("connecting to the API server")?;
+    let client = client().await.context("connecting to the API server")?;
     let reporter =
         Reporter { controller: "datamigration".into(), instance: flags.instance.clone() };
     let settings = Settings {
@@ -91,6 +91,14 @@ async fn main() -> anyhow::Result<()> {
     tracing::info!(agent_image = settings.agent_image, "watching data migrations");
     futures::future::join_all(loops).await;
     Ok(())
+}
+
+async fn client() -> anyhow::Result<kube::Client> {
+    let mut config = kube::Config::infer().await?;
+    // By default kube waits for an answer forever.
+    config.read_timeout = Some(limits::API_SILENCE_MAX);
+    config.reset_reader_on_write = true;
+    Ok(kube::Client::try_from(config)?)
 }
 
 async fn serve_health(listen: SocketAddr, ready: Vec<Arc<AtomicBool>>, metrics: Arc<Metrics>) {

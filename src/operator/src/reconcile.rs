@@ -35,6 +35,9 @@ pub enum ReconcileError {
     /// Acting failed.
     #[error(transparent)]
     Act(#[from] ActError),
+    /// The API server did not answer in time.
+    #[error("the API server did not answer within {} s", .0.as_secs())]
+    TooSlow(Duration),
 }
 
 /// Reconciles a migration once. Returns when to do it again.
@@ -47,7 +50,7 @@ pub async fn reconcile(
         sweep::sweep(context.cluster(), namespace, name).await?;
         return Ok(None);
     };
-    let result = Box::pin(step(context, migration)).await;
+    let result = in_turn(context, migration).await;
     if result.is_err() {
         context.cache.forget_written();
     }
@@ -72,12 +75,40 @@ async fn read(
     }
 }
 
+/// What a reconcile has come to.
+enum Came {
+    /// To its end: when to do it again.
+    ToItsEnd(Option<Duration>),
+    /// To a step that one reconcile takes at a time, and what is read for it.
+    ToItsTurn(Fresh),
+}
+
+/// Takes a step, and waits for its turn if it is one of those that are taken one at a time.
+async fn in_turn(
+    context: &Context,
+    migration: DataMigration,
+) -> Result<Option<Duration>, ReconcileError> {
+    let fresh = match Box::pin(step(context, migration.clone(), Fresh::default(), false)).await? {
+        Came::ToItsEnd(next) => return Ok(next),
+        Came::ToItsTurn(fresh) => fresh,
+    };
+    let _turn = context.turn.lock().await;
+    // Others wait for it to be over.
+    let step = Box::pin(step(context, migration, fresh, true));
+    let step = tokio::time::timeout(limits::TURN_MAX, step).await;
+    match step.map_err(|_| ReconcileError::TooSlow(limits::TURN_MAX))?? {
+        Came::ToItsEnd(next) => Ok(next),
+        // It has it.
+        Came::ToItsTurn(_) => Ok(Some(Duration::ZERO)),
+    }
+}
+
 async fn step(
     context: &Context,
     mut migration: DataMigration,
-) -> Result<Option<Duration>, ReconcileError> {
-    let mut fresh = Fresh::default();
-    let mut turn = None;
+    mut fresh: Fresh,
+    has_turn: bool,
+) -> Result<Came, ReconcileError> {
     // Each round reads more from the API server, and there are four kinds of it.
     let (seen, step) = loop {
         let seen = Seen::read(context, &migration, fresh).await;
@@ -87,8 +118,8 @@ async fn step(
         if needed == fresh {
             break (seen, step);
         }
-        if needed.takes_turn() && turn.is_none() {
-            turn = Some(context.turn.lock().await);
+        if needed.takes_turn() && !has_turn {
+            return Ok(Came::ToItsTurn(needed));
         }
         fresh = needed;
     };
@@ -98,23 +129,25 @@ async fn step(
     {
         match release::hold(context.cluster(), &migration).await? {
             Some(held) => migration = held,
-            None => return Ok(Some(Duration::ZERO)),
+            // The watch is behind, and may be for some time.
+            None => return Ok(Came::ToItsEnd(Some(limits::POLL_BEHIND))),
         }
     }
     let step = record(context, &migration, &seen, step).await?;
     let new = seen.with(context, &migration, |situation| plan::next(situation, &step));
     let written = write(context, &migration, &new).await?;
-    match Box::pin(carry_out(context, &seen, &step, &written)).await {
-        Ok(()) => Ok(seen.with(context, &migration, |situation| again(&step, situation))),
+    let next = match Box::pin(carry_out(context, &seen, &step, &written)).await {
+        Ok(()) => seen.with(context, &migration, |situation| again(&step, situation)),
         Err(error) => {
             let (reason, message) = refusal(context, &migration, error).await?;
             let position = Position::new(Phase::Stalled, Standing::Stalled, reason, message);
             let step = Step::Rest(position);
             let new = seen.with(context, &written, |situation| plan::next(situation, &step));
             write(context, &written, &new).await?;
-            Ok(Some(limits::POLL_WAITING))
+            Some(limits::POLL_WAITING)
         }
-    }
+    };
+    Ok(Came::ToItsEnd(next))
 }
 
 /// Records in the archive how earlier runs ended. If a recording Job is refused, the status of a migration at rest

@@ -83,10 +83,15 @@ impl Sweeper {
         let mut wait = limits::BACKOFF_MIN;
         loop {
             let cluster = Cluster { client: &self.client, cache: &self.cache };
-            let swept = sweep(cluster, &gone.0, &gone.1).await;
-            if let Err(error) = swept {
+            let swept = sweep(cluster, &gone.0, &gone.1);
+            let swept = tokio::time::timeout(limits::RECONCILE_MAX, swept).await;
+            let failed = match swept {
+                Ok(swept) => swept.err().map(|error| chain(&error)),
+                Err(_) => Some("the API server did not answer in time".to_owned()),
+            };
+            if let Some(error) = failed {
                 let (namespace, migration) = (&gone.0, &gone.1);
-                tracing::warn!(namespace, migration, error = chain(&error), "sweeping failed");
+                tracing::warn!(namespace, migration, error, "sweeping failed");
                 tokio::time::sleep(wait).await;
                 wait = wait.saturating_mul(2).min(limits::BACKOFF_MAX);
                 continue;

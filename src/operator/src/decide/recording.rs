@@ -143,9 +143,12 @@ pub fn before_release(situation: Situation<'_>, status: &DataMigrationStatus) ->
     if late && long {
         return None;
     }
+    let end = recorded.max(deleted.0).checked_add(longest).ok();
     let message = format!(
         "The migration is being deleted; first the outcome of run {} is recorded in the archive",
         run.number
     );
-    Some(Position::new(Phase::Terminating, Standing::Reconciling, Reason::Terminating, message))
+    let (phase, standing) = (Phase::Terminating, Standing::Reconciling);
+    let position = Position::new(phase, standing, Reason::Terminating, message);
+    Some(Position { next: end, ..position })
 }

@@ -3,12 +3,11 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use dm_api::migration::PodSettings;
 use dm_api::name::DnsName;
 use dm_api::{DataMigration, MigrationTarget};
 use k8s_openapi::api::batch::v1::Job;
 use k8s_openapi::api::core::v1::Pod;
-use kube::api::ListParams;
+use kube::api::{ApiResource, DynamicObject, ListParams};
 use kube::{Api, Error, ResourceExt as _};
 
 use crate::cluster::Cluster;
@@ -58,10 +57,13 @@ pub async fn holders(
     };
     let namespace = migration.namespace().unwrap_or_default();
     let others: Vec<Arc<DataMigration>> = if fresh.queue {
-        let api: Api<DataMigration> = cluster.api(&namespace);
+        let kind = ApiResource::erase::<DataMigration>(&());
+        let api: Api<DynamicObject> =
+            Api::namespaced_with(cluster.client.clone(), &namespace, &kind);
         let of_target = ListParams::default().fields(&format!("spec.target.name={name}"));
         let of_target = of_target.limit(limits::QUEUE_PAGE_OBJECTS_MAX);
-        paging::list(&api, &of_target, |other| Some(Arc::new(slim(other)))).await?
+        let read = paging::list(&api, &of_target, |other| Some(slim(other))).await?;
+        read.into_iter().collect::<Result<_, _>>().map_err(Error::SerdeError)?
     } else {
         cluster.cache.migrations.all(&namespace)
     };
@@ -75,13 +77,13 @@ pub async fn holders(
     Ok(holders::holders(migration, others.iter().map(AsRef::as_ref), occupants))
 }
 
-/// Another migration without what nobody asks of it: what its program is.
-fn slim(mut migration: DataMigration) -> DataMigration {
+/// Another migration with what is asked of it: its target, its runs, and whether it is held. What else its spec has
+/// may be nothing that this version can read.
+fn slim(mut migration: DynamicObject) -> Result<Arc<DataMigration>, serde_json::Error> {
     migration.metadata.managed_fields = None;
     migration.metadata.annotations = None;
-    let spec = &mut migration.spec;
-    (spec.script, spec.container, spec.description) = (None, None, None);
-    spec.transform = None;
-    spec.pod_template = PodSettings::default();
-    migration
+    if let Some(spec) = migration.data["spec"].as_object_mut() {
+        spec.retain(|field, _| ["target", "suspend"].contains(&field.as_str()));
+    }
+    serde_json::from_value(serde_json::to_value(migration)?).map(Arc::new)
 }

@@ -8,17 +8,16 @@ use futures::{StreamExt as _, TryStreamExt as _};
 use k8s_openapi::api::batch::v1::Job;
 use k8s_openapi::api::core::v1::Pod;
 use kube::core::PartialObjectMeta;
-use kube::runtime::controller::{Action, Config, Controller};
+use kube::runtime::controller::{self, Action, Config, Controller};
 use kube::runtime::reflector::ObjectRef;
 use kube::runtime::{PredicateConfig, WatchStreamExt as _, predicates, reflector, watcher};
 use kube::{Resource, ResourceExt as _};
 
-use crate::controller::scoped;
 use crate::failures::{Failures, backoff};
 use crate::limits;
-use crate::reconnect::reconnect;
 use crate::target::TargetContext;
 use crate::target::reconcile::{TargetError, reconcile};
+use crate::watching::{after_lists, lasting, readable, scoped};
 
 /// The context and the errors of each target, counted for its backoff.
 struct Shared {
@@ -32,8 +31,7 @@ pub async fn run(context: TargetContext, namespace: Option<&str>) {
     let (store, writer) = reflector::store();
     let paged = watcher::Config::default().page_size(limits::PAGE_OBJECTS_MAX);
     let metrics = Arc::clone(&context.metrics);
-    let targets = watcher(scoped::<MigrationTarget>(&client, namespace), paged)
-        .backoff(reconnect())
+    let targets = lasting(readable::<MigrationTarget>(&client, namespace, paged))
         .modify(|target| target.metadata.managed_fields = None)
         .inspect_ok(move |event| {
             if let watcher::Event::Delete(gone) = event {
@@ -41,7 +39,8 @@ pub async fn run(context: TargetContext, namespace: Option<&str>) {
                 metrics.forget_target(&namespace, &gone.name_any());
             }
         })
-        .reflect(writer)
+        .reflect(writer);
+    let targets = after_lists(targets)
         .applied_objects()
         // What a reconcile writes to status wakes nobody: the next check is a matter of time.
         .predicate_filter(predicates::generation, PredicateConfig::default());
@@ -49,15 +48,22 @@ pub async fn run(context: TargetContext, namespace: Option<&str>) {
     let jobs = watcher(scoped::<PartialObjectMeta<Job>>(&client, namespace), ours.clone());
     let pods = watcher(scoped::<PartialObjectMeta<Pod>>(&client, namespace), ours);
     let shared = Arc::new(Shared { context, failures: Failures::default() });
+    let ended = Arc::clone(&shared);
     Controller::for_stream(targets, store)
         .with_config(Config::default().concurrency(limits::CONCURRENT_CHECKS))
-        .watches_stream(jobs.backoff(reconnect()).touched_objects(), |job| target_of(&job))
-        .watches_stream(pods.backoff(reconnect()).touched_objects(), |pod| target_of(&pod))
+        .watches_stream(lasting(jobs).touched_objects(), |job| target_of(&job))
+        .watches_stream(lasting(pods).touched_objects(), |pod| target_of(&pod))
         .shutdown_on_signal()
         .run(look, after_error, shared)
         .for_each(|result| {
             if let Err(error) = &result {
                 tracing::debug!(%error, "a reconcile of a target ended with an error");
+                // It was deleted while it was looked at.
+                if let controller::Error::ObjectNotFound(gone) = error {
+                    let namespace = gone.namespace.as_deref().unwrap_or_default();
+                    ended.context.metrics.forget_target(namespace, &gone.name);
+                    ended.failures.forget(&ObjectRef::new(&gone.name).within(namespace));
+                }
             }
             std::future::ready(())
         })
@@ -72,7 +78,10 @@ fn target_of<K: Resource>(object: &PartialObjectMeta<K>) -> Option<ObjectRef<Mig
 
 async fn look(target: Arc<MigrationTarget>, shared: Arc<Shared>) -> Result<Action, TargetError> {
     let namespace = target.namespace().unwrap_or_default();
-    let next = Box::pin(reconcile(&shared.context, &namespace, &target.name_any())).await?;
+    let name = target.name_any();
+    let reconciled = Box::pin(reconcile(&shared.context, &namespace, &name));
+    let next = tokio::time::timeout(limits::RECONCILE_MAX, reconciled).await;
+    let next = next.unwrap_or(Err(TargetError::TooSlow(limits::RECONCILE_MAX)))?;
     shared.failures.forget(&ObjectRef::from_obj(target.as_ref()));
     Ok(next.map_or_else(Action::await_change, Action::requeue))
 }

@@ -37,6 +37,9 @@ pub enum TargetError {
     /// Deleting the check failed.
     #[error(transparent)]
     Delete(#[from] ActError),
+    /// The API server did not answer in time.
+    #[error("the API server did not answer within {} s", .0.as_secs())]
+    TooSlow(Duration),
 }
 
 /// Reconciles a target once. Returns when to do it again.

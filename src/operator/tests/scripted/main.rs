@@ -14,6 +14,7 @@ mod connection;
 mod copied;
 mod crash;
 mod forged;
+mod hangs;
 mod happy;
 mod invariants;
 mod ledger;

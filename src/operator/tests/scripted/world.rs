@@ -10,6 +10,7 @@ use dm_api::agent_resources::AgentResources;
 use dm_api::status::DataMigrationStatus;
 use dm_operator::cache::Cache;
 use dm_operator::context::Context;
+use dm_operator::limits;
 use dm_operator::metrics::Metrics;
 use dm_operator::objects::Settings;
 use dm_operator::reconcile::{ReconcileError, reconcile};
@@ -165,7 +166,18 @@ impl World {
     pub async fn until_quiet(&mut self) {
         for _ in 0..STEPS_MAX {
             self.look_until_quiet().await;
-            if self.make_first_move().is_none() {
+            if self.make_first_move().is_some() {
+                continue;
+            }
+            // While a Job is being deleted, a pod may still come for some seconds.
+            let before = lock(&self.server).objects.version();
+            let is_going = |job: &&Value| !job["metadata"]["deletionTimestamp"].is_null();
+            if lock(&self.server).objects.all("jobs").iter().any(is_going) {
+                let seconds = limits::LATE_POD_MAX.as_secs();
+                self.with_objects(|objects| objects.pass_seconds(seconds));
+                self.look_until_quiet().await;
+            }
+            if lock(&self.server).objects.version() == before {
                 return;
             }
         }

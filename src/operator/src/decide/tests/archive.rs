@@ -117,6 +117,8 @@ fn a_deleted_migration_stays_until_the_archive_knows_but_not_for_ever() {
     let waits =
         check(&case(40, vec![]), Phase::Terminating, Standing::Reconciling, Reason::Terminating);
     assert!(waits.message.contains("outcome of run 1"), "{}", waits.message);
+    let next = waits.next.expect("nothing else may happen until then");
+    assert!(next >= at(120) && next <= at(150), "{next}");
     assert_eq!(case(40, noting(JobEnd::Complete)).step(), Step::Release);
     assert_eq!(case(151, vec![]).step(), Step::Release);
 }
