@@ -30,6 +30,7 @@ mod guard;
 mod hostile;
 mod identity;
 mod interrupted;
+mod item_limits;
 mod journal;
 mod journal_ahead;
 mod journal_effects;

@@ -52,6 +52,11 @@ pub const OPERATORS_MAX: usize = 300;
 /// Most bytes of the names and values of all placeholders of a request (Developer Guide, "Service
 /// quotas": 2 MB).
 pub const SUBSTITUTED_BYTES_MAX: usize = 2 * 1024 * 1024;
+/// Most bytes of a placeholder's own name, such as `#name` (Developer Guide, "Service quotas").
+pub const PLACEHOLDER_BYTES_MAX: usize = 255;
+/// Most bytes of one expression with what its placeholders stand for, each use counted. Undocumented;
+/// DynamoDB Local, whose expressions are AWS's own code, rejects more.
+pub const EXPANDED_BYTES_MAX: usize = 1024 * 1024;
 /// Most operands of one IN.
 pub const IN_OPERANDS_MAX: usize = 100;
 /// How deep parentheses and functions may stand in each other inside one operand. Our own bound, so

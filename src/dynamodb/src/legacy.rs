@@ -12,6 +12,7 @@ pub use update::attribute_updates;
 
 use crate::error::ServiceError;
 use crate::expression::{Path, Projection};
+use crate::value::check_name;
 
 type Result<T> = std::result::Result<T, ServiceError>;
 
@@ -31,6 +32,7 @@ pub fn attributes_to_get(json: &Value) -> Result<Projection> {
         ));
     }
     for (at, name) in names.iter().enumerate() {
+        check_name(name)?;
         if names[..at].contains(name) {
             return Err(ServiceError::invalid_parameter(format!(
                 "Duplicate value in attribute name: {name}"
@@ -63,7 +65,7 @@ fn structures<'a>(json: &'a Value, kind: &str) -> Result<Vec<(&'a str, &'a Map<S
     object
         .iter()
         .map(|(name, member)| match member {
-            Value::Object(structure) => Ok((name.as_str(), structure)),
+            Value::Object(structure) => check_name(name).map(|()| (name.as_str(), structure)),
             Value::Array(_) => Err(ServiceError::serialization(format!(
                 "Unrecognized collection type class com.amazonaws.dynamodb.v20120810.{kind}"
             ))),
@@ -102,6 +104,7 @@ mod tests {
             "1 validation error detected: Value '[]' at 'attributesToGet' failed to satisfy \
              constraint: Member must have length greater than or equal to 1",
         );
+        check(&json!(["a", ""]), "Empty attribute name");
         check(&json!("a"), "Unexpected field type");
         check(&json!([1]), "NUMBER_VALUE cannot be converted to String");
     }

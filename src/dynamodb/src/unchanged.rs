@@ -8,7 +8,9 @@
 
 use serde_json::{Map, Value};
 
-use crate::expression::{EXPRESSION_BYTES_MAX, OPERATORS_MAX, Outline, SUBSTITUTED_BYTES_MAX};
+use crate::expression::{
+    EXPANDED_BYTES_MAX, EXPRESSION_BYTES_MAX, OPERATORS_MAX, Outline, SUBSTITUTED_BYTES_MAX,
+};
 use crate::value::{AttributeValue, Item, value_to_folded_json};
 
 const CONDITION: &str = "ConditionExpression";
@@ -105,6 +107,8 @@ pub struct Binding<'i> {
     text_max: usize,
     operators_left: usize,
     bytes_max: usize,
+    /// Bytes left for the text with what its placeholders stand for, each use counted.
+    expanded_left: usize,
 }
 
 impl<'i> Binding<'i> {
@@ -117,15 +121,26 @@ impl<'i> Binding<'i> {
     ) -> Self {
         let own = request.get(CONDITION).and_then(Value::as_str).map(str::to_owned);
         let (mut text_max, mut operators_left) = (EXPRESSION_BYTES_MAX, OPERATORS_MAX);
+        let mut expanded_left = EXPANDED_BYTES_MAX;
         if let Some(own) = &own {
+            expanded_left = expanded_left.saturating_sub(expanded(own, request));
             text_max = text_max.saturating_sub(joined(own, "").len());
             // The AND between the two.
             operators_left = operators_left.saturating_sub(Outline::of(own).operators + 1);
         }
         let placeholding = Placeholding::beside(request);
         let bytes_max = bytes_max.min(SUBSTITUTED_BYTES_MAX.saturating_sub(substituted(request)));
-        let text = String::new();
-        Self { key, image, placeholding, own, text, text_max, operators_left, bytes_max }
+        Self {
+            key,
+            image,
+            placeholding,
+            own,
+            text: String::new(),
+            text_max,
+            operators_left,
+            bytes_max,
+            expanded_left,
+        }
     }
 
     /// With nothing beside it.
@@ -178,13 +193,16 @@ impl<'i> Binding<'i> {
         let and = if self.text.is_empty() { "" } else { " AND " };
         let clause = clause(&placeholder);
         let operators = 1 + usize::from(!and.is_empty());
+        let expanded = and.len() + clause.len() + name.len() + value_bytes;
         let fits = self.text.len() + and.len() + clause.len() <= self.text_max
             && operators <= self.operators_left
+            && expanded <= self.expanded_left
             && self.placeholding.added + bytes <= self.bytes_max;
         if fits {
             self.placeholding.name(name);
             self.text.extend([and, &clause]);
             self.operators_left -= operators;
+            self.expanded_left -= expanded;
         }
         fits
     }
@@ -217,12 +235,24 @@ impl<'i> Binding<'i> {
 
 /// Bytes of all names and values that a request's placeholders stand for, with the placeholders.
 pub fn substituted(request: &Map<String, Value>) -> usize {
+    placeholders(request).map(|(key, bytes)| key.len() + bytes).sum()
+}
+
+/// Each placeholder of a request, and the bytes of the name or value that it stands for.
+fn placeholders(request: &Map<String, Value>) -> impl Iterator<Item = (&str, usize)> {
     let members = |name| request.get(name).and_then(Value::as_object).into_iter().flatten();
-    let names = members(NAMES).map(|(key, name)| key.len() + name.as_str().map_or(0, str::len));
+    let names = members(NAMES).map(|(key, name)| (key.as_str(), name.as_str().map_or(0, str::len)));
     let values = members(VALUES).map(|(key, value)| {
-        key.len() + AttributeValue::from_json(value).map_or(0, |value| value.size())
+        (key.as_str(), AttributeValue::from_json(value).map_or(0, |value| value.size()))
     });
-    names.chain(values).sum()
+    names.chain(values)
+}
+
+/// At least the bytes of a request's own condition with what its placeholders stand for: one that
+/// begins with another's name counts for both.
+fn expanded(own: &str, request: &Map<String, Value>) -> usize {
+    let uses = placeholders(request).map(|(key, bytes)| own.matches(key).count() * bytes);
+    joined(own, "").len() + uses.sum::<usize>()
 }
 
 /// The request without its condition, and without the placeholders that only that one used.

@@ -1,12 +1,13 @@
 //! Attribute values and items, as DynamoDB holds them.
 //!
-//! Every value here is valid: numbers in range, sets neither empty nor with duplicates, nesting
-//! within DynamoDB's depth. So nothing after the conversion from JSON checks these again.
+//! Every value here is valid: numbers in range, sets neither empty nor with duplicates, names and
+//! nesting within DynamoDB's bounds. So nothing after the conversion from JSON checks these again.
 
 mod arithmetic;
 mod folded;
 mod json;
 mod map;
+mod name;
 mod number;
 mod parse;
 mod size;
@@ -19,8 +20,10 @@ pub use folded::{item_to_folded_json, unfolded, value_to_folded_json, write_json
 pub(crate) use json::{binary_from_json, bool_from_json, not_convertible, string_from_json};
 pub use json::{item_from_json, item_to_json};
 pub use map::Item;
+pub(crate) use name::check_name;
 pub use number::{Number, NumberError};
 pub use parse::{ParseError, parse_body};
+pub(crate) use size::check_document_size;
 pub use size::{ITEM_BYTES_MAX, check_item_size, item_size};
 
 /// How many levels an item may have, itself being the first (DynamoDB Developer Guide, "Service

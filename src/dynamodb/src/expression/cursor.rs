@@ -8,8 +8,8 @@ use std::collections::BTreeMap;
 
 use super::token::{Token, TokenKind, tokens};
 use super::{
-    DEPTH_MAX, EXPRESSION_BYTES_MAX, ExpressionKind, OPERATORS_MAX, PATH_ELEMENTS_MAX, Path,
-    Placeholders, Step, is_reserved,
+    DEPTH_MAX, EXPANDED_BYTES_MAX, EXPRESSION_BYTES_MAX, ExpressionKind, OPERATORS_MAX,
+    PATH_ELEMENTS_MAX, Path, Placeholders, Step, is_reserved,
 };
 use crate::error::ServiceError;
 use crate::value::AttributeValue;
@@ -26,6 +26,7 @@ pub(crate) enum Rank {
     UnknownFunction,
     MisusedFunction,
     Operators,
+    Size,
     Reserved,
     UnknownUpdateFunction,
     Section,
@@ -49,6 +50,8 @@ pub(crate) struct Cursor<'a, 'p> {
     at: usize,
     depth: usize,
     operators: usize,
+    /// Bytes of the source and of what its placeholders stand for.
+    expanded: usize,
     /// The last pair of parentheses read: where it opened, and the token after it.
     pub group: Option<(usize, usize)>,
     placeholders: &'p mut Placeholders,
@@ -77,6 +80,7 @@ impl<'a, 'p> Cursor<'a, 'p> {
             at: 0,
             depth: 0,
             operators: 0,
+            expanded: source.len(),
             group: None,
             placeholders,
             problems: BTreeMap::new(),
@@ -175,6 +179,14 @@ impl<'a, 'p> Cursor<'a, 'p> {
         }
     }
 
+    /// Counts what a placeholder stands for.
+    fn expand(&mut self, bytes: usize) {
+        self.expanded += bytes;
+        if self.expanded > EXPANDED_BYTES_MAX {
+            self.note(Rank::Size, "Expression size has exceeded the maximum allowed size;");
+        }
+    }
+
     /// Remembers an error of meaning; the first of each rank stays.
     pub fn note(&mut self, rank: Rank, message: impl Into<String>) {
         self.problems.entry(rank).or_insert_with(|| message.into());
@@ -204,7 +216,9 @@ impl<'a, 'p> Cursor<'a, 'p> {
     pub fn value(&mut self) -> AttributeValue {
         let name = self.peek().text;
         self.advance();
-        self.placeholders.value(name).unwrap_or_else(|| {
+        let value = self.placeholders.value(name);
+        self.expand(value.as_ref().map_or(0, AttributeValue::size));
+        value.unwrap_or_else(|| {
             self.note(
                 Rank::Placeholder,
                 format!(
@@ -262,7 +276,9 @@ impl<'a, 'p> Cursor<'a, 'p> {
             }
             TokenKind::NameRef => {
                 self.advance();
-                Ok(self.placeholders.name(token.text).unwrap_or_else(|| {
+                let name = self.placeholders.name(token.text);
+                self.expand(name.as_ref().map_or(0, String::len));
+                Ok(name.unwrap_or_else(|| {
                     self.note(
                         Rank::Placeholder,
                         format!(

@@ -131,16 +131,23 @@ impl<'a> Cursor<'a> {
         Ok(())
     }
 
-    /// A bare or quoted name.
+    /// A bare or quoted name, never an empty one.
     pub fn name(&mut self) -> Result<String> {
-        let token = self.peek();
-        match token.kind {
-            TokenKind::Quoted => {}
-            TokenKind::Word if !is_keyword(token.text) => {}
-            _ => return Err(self.unexpected()),
+        match self.peek().kind {
+            TokenKind::Quoted => self.component(),
+            TokenKind::Word if !is_keyword(self.peek().text) => self.component(),
+            _ => Err(self.unexpected()),
         }
+    }
+
+    /// The token at hand as the name of a table, an attribute, or a member of a map.
+    pub fn component(&mut self) -> Result<String> {
+        let content = self.peek().content();
         self.advance();
-        Ok(token.content())
+        if content.is_empty() {
+            return Err(ServiceError::validation("Path component cannot be an empty string"));
+        }
+        Ok(content)
     }
 
     /// A document path.
@@ -176,8 +183,10 @@ impl<'a> Cursor<'a> {
     }
 }
 
+/// What cannot be parsed is the whole request's error, in a transaction too; its code tells it from
+/// what is wrong with one statement.
 pub(super) fn malformed(what: &str) -> ServiceError {
-    ServiceError::validation(format!("Statement wasn't well formed, can't be processed: {what}"))
+    ServiceError::request(format!("Statement wasn't well formed, can't be processed: {what}"))
 }
 
 fn wrong_parameter_count() -> ServiceError {

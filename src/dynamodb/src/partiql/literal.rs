@@ -1,5 +1,7 @@
 //! Values in statements: strings, numbers, truth values, NULL, lists, maps, sets, parameters.
 
+use std::fmt;
+
 use super::cursor::{Cursor, Result};
 use super::token::TokenKind;
 use crate::error::ServiceError;
@@ -18,9 +20,48 @@ pub(super) fn is_literal(cursor: &Cursor) -> bool {
     }
 }
 
+/// A place in an attribute's value, as messages spell it.
+#[derive(Clone, Copy)]
+enum Place<'a> {
+    Root,
+    Field(&'a Place<'a>, &'a str),
+    Element(&'a Place<'a>, usize),
+}
+
+impl fmt::Display for Place<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Root => f.write_str("root"),
+            Self::Field(parent, name) => write!(f, "{parent}.{name}"),
+            Self::Element(parent, at) => write!(f, "{parent}.{at}"),
+        }
+    }
+}
+
+/// The item of an INSERT: a map whose attributes have an item's depth.
+pub(super) fn item(cursor: &mut Cursor) -> Result<Item> {
+    let mut item = Item::new();
+    cursor.expect_symbol("{")?;
+    if cursor.eat_symbol("}") {
+        return Ok(item);
+    }
+    loop {
+        let at = cursor.position();
+        let name = member(cursor)?;
+        if item.contains_key(&name) {
+            return Err(duplicate(&name, Place::Root, &at));
+        }
+        item.insert(name, literal(cursor)?);
+        if !cursor.eat_symbol(",") {
+            cursor.expect_symbol("}")?;
+            return Ok(item);
+        }
+    }
+}
+
 /// A value.
 pub(super) fn literal(cursor: &mut Cursor) -> Result<AttributeValue> {
-    let value = nested(cursor)?;
+    let value = nested(cursor, Place::Root)?;
     if value.levels() > NESTING_DEPTH_MAX {
         return Err(ServiceError::validation(
             "Nesting Levels have exceeded supported limits: Attributes in the item have nested \
@@ -30,21 +71,22 @@ pub(super) fn literal(cursor: &mut Cursor) -> Result<AttributeValue> {
     Ok(value)
 }
 
-fn nested(cursor: &mut Cursor) -> Result<AttributeValue> {
+fn nested(cursor: &mut Cursor, place: Place<'_>) -> Result<AttributeValue> {
     let token = cursor.peek();
     if !is_literal(cursor) {
         return Err(cursor.unexpected());
     }
+    let at = cursor.position();
     cursor.advance();
     match (token.kind, token.text) {
         (TokenKind::Text, _) => Ok(AttributeValue::S(token.content())),
-        (TokenKind::Number, text) => Ok(AttributeValue::N(Number::parse(text)?)),
+        (TokenKind::Number, text) => Ok(AttributeValue::N(number(text)?)),
         (_, "?") => cursor.parameter(),
         (_, sign @ ("-" | "+")) => signed(cursor, sign),
-        (_, "[") => cursor.descend(|cursor| elements(cursor, "]").map(AttributeValue::L)),
-        (_, "{") => cursor.descend(map),
+        (_, "[") => cursor.descend(|cursor| elements(cursor, "]", place).map(AttributeValue::L)),
+        (_, "{") => cursor.descend(|cursor| map(cursor, place, &at).map(AttributeValue::M)),
         (_, "<<") => {
-            let elements = cursor.descend(|cursor| elements(cursor, ">>"))?;
+            let elements = cursor.descend(|cursor| elements(cursor, ">>", place))?;
             set(elements)
         }
         (_, word) if word.eq_ignore_ascii_case("NULL") => Ok(AttributeValue::Null),
@@ -58,18 +100,22 @@ fn signed(cursor: &mut Cursor, sign: &str) -> Result<AttributeValue> {
         return Err(cursor.unexpected());
     }
     cursor.advance();
-    let number = Number::parse(token.text)?;
+    let number = number(token.text)?;
     Ok(AttributeValue::N(if sign == "-" { number.negated() } else { number }))
 }
 
+fn number(text: &str) -> Result<Number> {
+    Number::parse(text).map_err(|error| ServiceError::validation(error.to_string()))
+}
+
 /// Values with commas between them, up to `end`.
-fn elements(cursor: &mut Cursor, end: &str) -> Result<Vec<AttributeValue>> {
+fn elements(cursor: &mut Cursor, end: &str, place: Place<'_>) -> Result<Vec<AttributeValue>> {
     let mut found = Vec::new();
     if cursor.eat_symbol(end) {
         return Ok(found);
     }
     loop {
-        found.push(nested(cursor)?);
+        found.push(nested(cursor, Place::Element(&place, found.len()))?);
         if !cursor.eat_symbol(",") {
             cursor.expect_symbol(end)?;
             return Ok(found);
@@ -77,24 +123,38 @@ fn elements(cursor: &mut Cursor, end: &str) -> Result<Vec<AttributeValue>> {
     }
 }
 
-fn map(cursor: &mut Cursor) -> Result<AttributeValue> {
+/// The members of a map that opened at this position.
+fn map(cursor: &mut Cursor, place: Place<'_>, opened: &str) -> Result<Item> {
     let mut found = Item::new();
     if cursor.eat_symbol("}") {
-        return Ok(AttributeValue::M(found));
+        return Ok(found);
     }
     loop {
-        let name = cursor.peek();
-        if name.kind != TokenKind::Text {
-            return Err(cursor.unexpected());
+        let name = member(cursor)?;
+        if found.contains_key(&name) {
+            return Err(duplicate(&name, place, opened));
         }
-        cursor.advance();
-        cursor.expect_symbol(":")?;
-        found.insert(name.content(), nested(cursor)?);
+        let value = nested(cursor, Place::Field(&place, &name))?;
+        found.insert(name, value);
         if !cursor.eat_symbol(",") {
             cursor.expect_symbol("}")?;
-            return Ok(AttributeValue::M(found));
+            return Ok(found);
         }
     }
+}
+
+/// A member's name, and the colon after it.
+fn member(cursor: &mut Cursor) -> Result<String> {
+    if cursor.peek().kind != TokenKind::Text {
+        return Err(cursor.unexpected());
+    }
+    let name = cursor.component()?;
+    cursor.expect_symbol(":")?;
+    Ok(name)
+}
+
+fn duplicate(name: &str, place: Place<'_>, at: &str) -> ServiceError {
+    ServiceError::validation(format!("Duplicate keys in tuple. Key: {name} under {place} at {at}"))
 }
 
 /// Sets are of strings, numbers or binaries; neither empty nor with anything twice.
@@ -182,6 +242,19 @@ mod tests {
     }
 
     #[test]
+    fn a_map_names_each_member_once() {
+        let duplicate =
+            |place: &str| json!(format!("Duplicate keys in tuple. Key: a under {place}"));
+        check("{'a': 1, 'a': 2}", duplicate("root at 1:1:1"));
+        check("{'b': [0, {'a': 1, 'c': 2, 'a': 2}]}", duplicate("root.b.1 at 1:11:1"));
+        check("{'': 1}", json!("Path component cannot be an empty string"));
+        let text = "{'b': 1, 'a': {'b': 1}, 'a': 2}";
+        let mut cursor = Cursor::new(text, &[]).unwrap();
+        let found = item(&mut cursor).map_err(|error| json!(error.message));
+        assert_eq!(found, Err(duplicate("root at 1:25:3")));
+    }
+
+    #[test]
     fn nesting_is_bounded() {
         let list = |levels: usize| format!("{}1{}", "[".repeat(levels), "]".repeat(levels));
         let mut cursor = Cursor::new(&list(31), &[]).map(|mut cursor| literal(&mut cursor).is_ok());
@@ -189,6 +262,11 @@ mod tests {
         let levels = "Nesting Levels have exceeded supported limits: Attributes in the item have \
                       nested levels beyond supported limit";
         check(&list(32), json!(levels));
+        for (depth, fits) in [(31, true), (32, false)] {
+            let text = format!("{{'a': {}}}", list(depth));
+            let mut cursor = Cursor::new(&text, &[]).unwrap();
+            assert_eq!(item(&mut cursor).is_ok(), fits, "the item is the first of 32 levels");
+        }
         let deep = "Statement wasn't well formed, can't be processed: The statement is nested too \
                     deeply";
         check(&list(4_000), json!(deep));

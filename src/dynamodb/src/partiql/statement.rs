@@ -4,7 +4,7 @@ use std::collections::HashSet;
 
 use super::condition::condition;
 use super::cursor::{Cursor, Result, malformed};
-use super::literal::{is_literal, literal};
+use super::literal::{is_literal, item, literal};
 use super::token::TokenKind;
 use super::{Delete, Insert, Returning, Select, Statement, UpdateStatement, output_name};
 use crate::error::ServiceError;
@@ -114,13 +114,18 @@ fn insert(cursor: &mut Cursor) -> Result<Insert> {
     cursor.expect_word("INTO")?;
     let table = written_table(cursor)?;
     cursor.expect_word("VALUE")?;
-    match literal(cursor)? {
-        AttributeValue::M(_) if cursor.is_word("RETURNING") => {
-            Err(ServiceError::validation("RETURNING is not supported in INSERT"))
+    let item = if cursor.is_symbol("{") {
+        item(cursor)?
+    } else {
+        match literal(cursor)? {
+            AttributeValue::M(item) => item,
+            _ => return Err(malformed("The value of an INSERT must be a map")),
         }
-        AttributeValue::M(item) => Ok(Insert { table, item }),
-        _ => Err(malformed("The value of an INSERT must be a map")),
+    };
+    if cursor.is_word("RETURNING") {
+        return Err(ServiceError::validation("RETURNING is not supported in INSERT"));
     }
+    Ok(Insert { table, item })
 }
 
 fn update(cursor: &mut Cursor) -> Result<UpdateStatement> {

@@ -3,11 +3,11 @@
 use serde_json::{Map, Value};
 
 use super::members::{CapacityLevel, count, flag, given, listed, shows_on_failure, text};
-use crate::error::ServiceError;
+use crate::error::{ErrorCode, ServiceError};
 use crate::idempotency::ClientToken;
 use crate::partiql::{
     BATCH_STATEMENTS_MAX, Statement, TRANSACTION_STATEMENTS_MAX, check_batch, check_count,
-    check_transaction,
+    check_transaction, in_transaction,
 };
 use crate::value::AttributeValue;
 
@@ -61,7 +61,12 @@ pub struct ExecuteTransaction {
 impl StatementRequest {
     fn decode(body: &Map<String, Value>) -> Result<Self> {
         let consistent = flag(body, "ConsistentRead")?;
-        let (statement, shows_on_failure) = (parse(body), shows_on_failure(body));
+        let parameters = given(body, "Parameters").and_then(Value::as_array);
+        let parameters = parameters.into_iter().flatten().map(AttributeValue::from_json);
+        // A value that is wrong is the request's error, in a batch too.
+        let parameters: Vec<AttributeValue> = parameters.collect::<Result<_>>()?;
+        let statement = Statement::parse(text(body, "Statement").unwrap_or_default(), &parameters);
+        let shows_on_failure = shows_on_failure(body);
         Ok(Self { statement, consistent, shows_on_failure })
     }
 
@@ -91,7 +96,14 @@ impl ExecuteBatch {
 impl ExecuteTransaction {
     /// Decodes a body.
     pub(super) fn decode(body: &Map<String, Value>) -> Result<Self> {
-        let statements = statements(body, STATEMENTS, TRANSACTION_STATEMENTS_MAX)?;
+        let mut statements = statements(body, STATEMENTS, TRANSACTION_STATEMENTS_MAX)?;
+        for (at, one) in statements.iter_mut().enumerate() {
+            if let Err(error) = &one.statement
+                && error.code == ErrorCode::Validation
+            {
+                one.statement = Err(in_transaction(at, &error.message));
+            }
+        }
         let understood: Vec<&Statement> =
             statements.iter().filter_map(|one| one.statement.as_ref().ok()).collect();
         // A statement that is not understood is what is wrong with the request.
@@ -115,11 +127,4 @@ fn statements(
     let member = format!("{}{rest}", first.to_ascii_lowercase());
     check_count(listed(body, name).count(), &member, at_most)?;
     listed(body, name).map(|one| StatementRequest::decode(one?)).collect()
-}
-
-fn parse(body: &Map<String, Value>) -> Result<Statement> {
-    let parameters = given(body, "Parameters").and_then(Value::as_array);
-    let parameters = parameters.into_iter().flatten().map(AttributeValue::from_json);
-    let parameters: Vec<AttributeValue> = parameters.collect::<Result<_>>()?;
-    Statement::parse(text(body, "Statement").unwrap_or_default(), &parameters)
 }

@@ -1,7 +1,7 @@
 //! What is added to a request holds on the image and on no other, and never exceeds a limit.
 
 use super::*;
-use crate::expression::{Condition, ExpressionKind, Placeholders};
+use crate::expression::{Condition, EXPANDED_BYTES_MAX, ExpressionKind, Placeholders};
 use serde_json::json;
 
 fn item(attributes: &[(&str, i64)]) -> Item {
@@ -134,6 +134,25 @@ fn values_that_are_too_large_are_left_out_and_smaller_ones_compared() {
     let mut request = Map::new();
     none.finish(&mut request);
     assert!(request.is_empty());
+}
+
+#[test]
+fn a_condition_stays_within_the_bytes_that_its_placeholders_stand_for() {
+    let key = item(&[("id", 1)]);
+    let mut image = item(&[("id", 1), ("b", 2)]);
+    image.insert("a".to_owned(), AttributeValue::S("x".repeat(300_000)));
+    // Used twice, and so counted twice.
+    let own = "c <> :v AND d <> :v";
+    for (bytes, room) in [(100, true), (EXPANDED_BYTES_MAX / 2 - 100_000, false)] {
+        let mut request = json!({CONDITION: own, VALUES: {":v": {"S": "v".repeat(bytes)}}});
+        let request = request.as_object_mut().unwrap();
+        let mut binding = Binding::beside(request, &key, Some(&image), SUBSTITUTED_BYTES_MAX);
+        assert!(binding.presence());
+        assert_eq!(binding.attributes(["a"]), room);
+        assert!(binding.attributes(["b"]));
+        binding.finish(request);
+        parsed(request).unwrap();
+    }
 }
 
 #[test]

@@ -11,7 +11,9 @@ use serde_json::{Map, Value};
 
 use super::folded::unfolded;
 use super::text::{item_from_text, value_from_text};
-use super::{AttributeType, AttributeValue, Item, NESTING_DEPTH_MAX, Number, NumberError};
+use super::{
+    AttributeType, AttributeValue, Item, NESTING_DEPTH_MAX, Number, NumberError, check_name,
+};
 use crate::error::ServiceError;
 
 type Result<T> = std::result::Result<T, ServiceError>;
@@ -59,7 +61,11 @@ fn map_from_json(json: &Value, depth: usize) -> Result<Item> {
     match json {
         Value::Object(object) => object
             .iter()
-            .map(|(name, value)| Ok((name.clone(), value_from_json(value, depth)?)))
+            .map(|(name, value)| {
+                let value = value_from_json(value, depth)?;
+                check_name(name)?;
+                Ok((name.clone(), value))
+            })
             .collect(),
         Value::Array(_) => Err(ServiceError::serialization(
             "Unrecognized collection type java.util.Map<java.lang.String, \

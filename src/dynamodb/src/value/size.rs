@@ -16,10 +16,22 @@ pub fn item_size(item: &Item) -> usize {
 
 /// Refuses what PutItem refuses for its size.
 pub fn check_item_size(item: &Item) -> Result<(), ServiceError> {
-    if item_size(item) > ITEM_BYTES_MAX {
-        return Err(ServiceError::validation("Item size has exceeded the maximum allowed size"));
-    }
-    Ok(())
+    if item_size(item) > ITEM_BYTES_MAX { Err(too_large()) } else { Ok(()) }
+}
+
+/// Rejects a map or list that is larger than any item by what it contains: its own bytes, which
+/// [`AttributeValue::size`] counts, are not part of this limit.
+pub(crate) fn check_document_size(value: &AttributeValue) -> Result<(), ServiceError> {
+    let own = match value {
+        AttributeValue::M(map) => 3 + map.len(),
+        AttributeValue::L(list) => 3 + list.len(),
+        _ => return Ok(()),
+    };
+    if value.size() - own > ITEM_BYTES_MAX { Err(too_large()) } else { Ok(()) }
+}
+
+fn too_large() -> ServiceError {
+    ServiceError::validation("Item size has exceeded the maximum allowed size")
 }
 
 impl AttributeValue {

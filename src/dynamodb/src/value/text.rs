@@ -9,7 +9,7 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use serde::de::{DeserializeSeed, Deserializer, Error, MapAccess, SeqAccess, Visitor};
 
-use super::{AttributeType, AttributeValue, Item, NESTING_DEPTH_MAX, Number};
+use super::{AttributeType, AttributeValue, Item, NESTING_DEPTH_MAX, Number, check_name};
 
 /// The item of a text; `None` where anything is not as an item is written.
 pub fn item_from_text(text: &str) -> Option<Item> {
@@ -121,6 +121,7 @@ impl<'de> Visitor<'de> for Map {
     fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Item, A::Error> {
         let mut pairs = Vec::new();
         while let Some(name) = map.next_key::<String>()? {
+            right::<_, A::Error>(check_name(&name).ok())?;
             pairs.push((name, map.next_value_seed(One { depth: self.depth })?));
         }
         Ok(pairs.into_iter().collect())
@@ -253,7 +254,7 @@ mod tests {
         let deep = (0..31).fold(json!({"S": "deep"}), |inner, _| json!({"L": [inner]}));
         vec![
             json!({}),
-            json!({"": {"S": ""}, "b": {"S": "\u{0}\"\\ü𝄞\u{2028}"}, "a": {"N": "-1.50"}}),
+            json!({"~": {"S": ""}, "b": {"S": "\u{0}\"\\ü𝄞\u{2028}"}, "a": {"N": "-1.50"}}),
             json!({"b": {"B": "AAEC"}, "e": {"B": ""}, "t": {"BOOL": true}, "f": {"BOOL": false}}),
             json!({"n": {"NULL": true}, "m": {"M": {"b": {"M": {}}, "a": {"L": []}}}, "d": deep}),
             json!({"s": {"SS": ["b", "a", ""]}, "n": {"NS": ["2", "10", "-1"]}, "b": {"BS": ["AA==", ""]}}),
@@ -286,6 +287,8 @@ mod tests {
             json!({"SS": []}),
             json!({"NS": ["1", "1.0"]}),
             json!({"S": "a", "N": "1"}),
+            json!({"M": {"": {"S": "a"}}}),
+            json!({"L": [{"M": {"n".repeat(65_536): {"S": "a"}}}]}),
             json!({"X": "a"}),
             json!({}),
             json!([]),

@@ -24,7 +24,7 @@ const INCLUDED_ATTRIBUTES_MAX: usize = 100;
 /// Attributes that one index may include.
 const INDEX_INCLUDED_ATTRIBUTES_MAX: usize = 20;
 
-/// Length of a key attribute's name.
+/// Length of a key attribute's name, and of one that an index includes.
 const KEY_NAME_LENGTH: std::ops::RangeInclusive<usize> = 1..=255;
 
 type Result<T> = std::result::Result<T, ServiceError>;
@@ -315,8 +315,19 @@ fn included(projection: Parameters<'_>) -> Result<usize> {
         (Some(2), count) if count > INDEX_INCLUDED_ATTRIBUTES_MAX => Err(invalid(format!(
             "NonKeyAttributes of one index exceed the limit of {INDEX_INCLUDED_ATTRIBUTES_MAX}"
         ))),
-        (Some(2), count) if names.iter().all(Value::is_string) => Ok(count),
-        (Some(2), _) => Err(unexpected()),
+        (Some(2), count) => {
+            let names = names.iter().map(|name| name.as_str().ok_or_else(unexpected));
+            let names = names.collect::<Result<Vec<_>>>()?;
+            if names.iter().all(|name| KEY_NAME_LENGTH.contains(&name.chars().count())) {
+                return Ok(count);
+            }
+            Err(ServiceError::validation(format!(
+                "Names of key attributes and attributes projected into an index must be between {} \
+                 and {} characters, inclusive",
+                KEY_NAME_LENGTH.start(),
+                KEY_NAME_LENGTH.end()
+            )))
+        }
         (Some(_), 0) => Ok(0),
         (Some(kind), _) => Err(invalid(format!(
             "ProjectionType is {}, but NonKeyAttributes is specified",

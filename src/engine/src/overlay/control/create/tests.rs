@@ -129,6 +129,15 @@ fn indexes_are_checked() {
         |r| r["GlobalSecondaryIndexes"][0]["Projection"] = json!({"ProjectionType": "INCLUDE"}),
         "NonKeyAttributes is not specified",
     );
+    for name in [String::new(), "n".repeat(256)] {
+        check(
+            |r| {
+                r["GlobalSecondaryIndexes"][0]["Projection"] =
+                    json!({"ProjectionType": "INCLUDE", "NonKeyAttributes": [name]});
+            },
+            "between 1 and 255 characters, inclusive",
+        );
+    }
     check(
         |r| {
             let index = |i: usize| {
