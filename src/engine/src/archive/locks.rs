@@ -160,6 +160,21 @@ impl TableLocks {
         Ok(())
     }
 
+    /// Has a lock as [`Self::hold`] does. While it waits it watches the locks that are asked for next, so
+    /// that a dead owner of several is waited for once: what stood still meanwhile is taken over without
+    /// another lease.
+    pub async fn hold_before(&self, first: &str, next: &[String]) -> Result<(), Fault> {
+        let watched = async {
+            join_all(next.iter().map(|table| self.shared.watch(table))).await;
+            std::future::pending().await
+        };
+        tokio::select! {
+            biased;
+            held = self.hold(first) => held,
+            never = watched => match never {},
+        }
+    }
+
     /// Until when writes may be sent; an error when they must not be at all.
     pub fn until(&self) -> Result<Option<Moment>, Fault> {
         let mut until: Option<Moment> = None;

@@ -72,7 +72,7 @@ impl Journal {
         self.given_way()?;
         if self.writer.get().is_none() {
             // First: a run that gives way must not keep a table from the one that goes on.
-            Box::pin(self.hold_presence()).await?;
+            Box::pin(self.hold_presence(std::slice::from_ref(&table.name))).await?;
         }
         self.tables.hold(&table.name).await?;
         let Some(id) = &table.id else { return Ok(()) };
@@ -104,7 +104,7 @@ impl Journal {
     ) -> Result<Writer, Fault> {
         self.given_way()?;
         let judged = self.is_judged();
-        self.hold_presence().await?;
+        self.hold_presence(&[]).await?;
         let begun = self.begun_now(table);
         let entered = ledger::begin(&self.archive, &self.run.name, &begun).await;
         let entered = entered.map_err(|error| self.unreachable(&error))?;
@@ -154,11 +154,13 @@ impl Journal {
         begun
     }
 
-    /// Has the lock that tells others that this run writes: no restore of it begins meanwhile.
-    async fn hold_presence(&self) -> Result<(), Fault> {
+    /// Has the lock that tells others that this run writes: no restore of it begins meanwhile. `next` are
+    /// the tables that are locked after it.
+    pub(in crate::journal) async fn hold_presence(&self, next: &[String]) -> Result<(), Fault> {
+        self.given_way()?;
         let run = &self.run.name;
         let name = if self.is_judged() { lock_name(run.migration()) } else { run_lock(run) };
-        let held = self.tables.hold(&name).await;
+        let held = self.tables.hold_before(&name, next).await;
         let Err(fault @ Fault::Refused { .. }) = held else { return held };
         match self.tables.told().0 {
             Some(holder) => {
@@ -172,10 +174,16 @@ impl Journal {
         }
     }
 
-    /// Keeps another run from writing from now on, whichever lock it has as long as it lives.
+    /// Keeps another run from writing from now on, whichever lock it has as long as it lives. The locks
+    /// of the tables that it wrote are taken later, when they are written; if it is dead, their leases
+    /// run out during the same wait.
     pub(crate) async fn exclude(&self, run: &RunName) -> Result<(), Fault> {
-        for name in [run_lock(run), lock_name(run.migration())] {
-            self.tables.hold(&name).await?;
+        let tables = ledger::tables(&self.archive, run).await;
+        let tables = tables.map_err(|error| self.unreachable(&error))?.into_keys();
+        let names = [run_lock(run), lock_name(run.migration())].into_iter().chain(tables);
+        let names: Vec<String> = names.collect();
+        for at in 0..2 {
+            self.tables.hold_before(&names[at], &names[at + 1..]).await?;
         }
         Ok(())
     }

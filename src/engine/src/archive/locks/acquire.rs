@@ -72,6 +72,29 @@ impl Shared {
         }
     }
 
+    /// Notes since when a lock stands still, and takes nothing. Ends when nobody waits for it any more.
+    pub(in crate::archive::locks) async fn watch(&self, name: &str) {
+        let table = self.table(name);
+        if !matches!(table.is_ours(), Ok(false)) {
+            return;
+        }
+        let mut seen = table.gate.lock().await;
+        loop {
+            match look(&self.archive, &table.name).await {
+                Ok(Look::Held { fence, content, .. }) => {
+                    self.stands_still(&mut seen, fence, &content);
+                }
+                Ok(Look::Forced { fence, release }) => {
+                    self.stands_still(&mut seen, fence, &json(&release));
+                }
+                Ok(Look::Free { .. }) => *seen = None,
+                // Who takes the lock reports it.
+                Err(_) => {}
+            }
+            tokio::time::sleep(self.times.patience / limits::LOCK_LOOKS_PER_LEASE).await;
+        }
+    }
+
     fn refuse(&self, holder: &LockHolder) -> Fault {
         let LockHolder { table, by, namespace, name, since, .. } = holder;
         let what =

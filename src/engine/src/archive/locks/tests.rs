@@ -78,6 +78,41 @@ async fn a_dead_owners_lock_is_taken_over_after_the_lease_and_not_before() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_dead_owner_of_several_locks_is_waited_for_once() {
+    let archive = archive();
+    let names = ["migration", "cars", "bikes"].map(str::to_owned);
+    let first = locks(&archive, "first");
+    for name in &names {
+        first.hold(name).await.unwrap();
+    }
+    drop(first);
+    let second = locks(&archive, "second");
+    let begun = Instant::now();
+    second.hold_before(&names[0], &names[1..]).await.unwrap();
+    assert!(begun.elapsed() >= times().lease, "{:?}", begun.elapsed());
+    second.hold("cars").await.unwrap();
+    second.hold("bikes").await.unwrap();
+    assert!(begun.elapsed() < times().lease * 3 / 2, "{:?}", begun.elapsed());
+    assert_eq!(fence(&archive).await, (2, "second".into()));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_lock_that_was_watched_and_moved_is_not_taken_over() {
+    let archive = archive();
+    let (dead, alive) = (locks(&archive, "dead"), locks(&archive, "alive"));
+    dead.hold("migration").await.unwrap();
+    drop(dead);
+    alive.hold("cars").await.unwrap();
+    let second = locks(&archive, "second");
+    second.hold_before("migration", &["cars".to_owned()]).await.unwrap();
+    assert_eq!(fence(&archive).await, (1, "alive".into()), "watching takes nothing");
+    let Err(Fault::Refused { message, .. }) = second.hold("cars").await else { panic!("taken") };
+    assert!(message.contains("locked by run alive/1"), "{message}");
+    alive.release().await;
+    second.hold_before("cars", &["free".to_owned()]).await.unwrap();
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_late_owner_writes_nothing_any_more() {
     let archive = archive();
     let first = locks(&archive, "first");
