@@ -15,6 +15,7 @@
 
 mod absence;
 mod archive;
+mod batch_capacity;
 mod bed;
 mod cases;
 mod cli;

@@ -8,6 +8,7 @@
 mod ahead;
 mod batch;
 mod begin;
+mod consumed;
 mod control;
 mod done;
 mod effects;

@@ -12,6 +12,7 @@ use futures::future::join_all;
 use serde_json::{Map, Value, json};
 
 use crate::fault::Fault;
+use crate::journal::consumed::Consumed;
 use crate::journal::images::Consistency;
 use crate::journal::prepared::Prepared;
 use crate::journal::{Journal, Known};
@@ -53,15 +54,13 @@ impl Journal {
             results.extend(join_all(some).await);
         }
         let mut left: Map<String, Value> = Map::new();
-        let mut units: BTreeMap<String, f64> = BTreeMap::new();
+        let mut units = Consumed::default();
         let (mut done, mut fault): (usize, Option<Fault>) = (0, None);
         for (part, result) in parts.iter().zip(results) {
             match result {
                 Ok(written) => {
                     done += 1;
-                    let used = written.answer.get("ConsumedCapacity");
-                    *units.entry(part.prepared.table.name.clone()).or_default() +=
-                        used.map_or(0.0, crate::layers::metering::consumed_units);
+                    units.add(written.answer.get("ConsumedCapacity").cloned());
                 }
                 Err(error) => {
                     let requests = left.entry(part.table).or_insert_with(|| json!([]));
@@ -154,15 +153,11 @@ fn at_once(parts: &[Part<'_>]) -> usize {
     if bytes < limits::LARGE_BATCH_BYTES { BATCH_WRITES_MAX } else { limits::LARGE_BATCH_AT_ONCE }
 }
 
-fn answer(level: CapacityLevel, left: Map<String, Value>, units: BTreeMap<String, f64>) -> Bytes {
+fn answer(level: CapacityLevel, left: Map<String, Value>, units: Consumed) -> Bytes {
     let mut answer = Map::new();
     answer.insert("UnprocessedItems".into(), Value::Object(left));
     if level != CapacityLevel::None {
-        let told = units
-            .into_iter()
-            .map(|(table, units)| json!({"TableName": table, "CapacityUnits": units}))
-            .collect();
-        answer.insert("ConsumedCapacity".into(), Value::Array(told));
+        answer.insert("ConsumedCapacity".into(), units.into_json());
     }
     Bytes::from(write_json(&Value::Object(answer)))
 }

@@ -18,9 +18,13 @@ use serde_json::{Map, Value, json};
 
 use crate::call::{Answer, Call};
 use crate::fault::Fault;
+use crate::journal::consumed::Consumed;
 use crate::journal::prepared::Prepared;
 use crate::journal::{Journal, Known};
 use crate::operation::Operation;
+
+/// How much of its capacity a request asks for.
+const LEVEL: &str = "ReturnConsumedCapacity";
 
 /// Why a statement of a batch was not carried out. Once its item is known, the answer names the table.
 struct Refusal {
@@ -77,7 +81,7 @@ impl Journal {
         }
         let mut prepared = Vec::new();
         for (one, part) in batch.statements.into_iter().zip(members(body, "Statements")) {
-            prepared.push(self.prepare(one, part).await?);
+            prepared.push(self.prepare(one, &with_level(part, body)).await?);
         }
         let mut seen = HashSet::new();
         let mut items = prepared.iter().flatten();
@@ -95,14 +99,13 @@ impl Journal {
                 }
             }
         });
-        let mut units = 0.0;
+        let mut units = Consumed::default();
         let mut responses = Vec::new();
         for (prepared, result) in prepared.iter().zip(join_all(work).await) {
             let mut response = Map::new();
             let table = match (prepared, result) {
                 (Ok(prepared), Ok(mut answer)) => {
-                    let used = answer.remove("ConsumedCapacity").unwrap_or_default();
-                    units += crate::layers::metering::consumed_units(&used);
+                    units.add(answer.remove("ConsumedCapacity"));
                     response.extend(answer);
                     Some(prepared.table.name.clone())
                 }
@@ -118,7 +121,7 @@ impl Journal {
         let mut answer = Map::new();
         answer.insert("Responses".into(), Value::Array(responses));
         if batch.capacity != CapacityLevel::None {
-            answer.insert("ConsumedCapacity".into(), json!([{"CapacityUnits": units}]));
+            answer.insert("ConsumedCapacity".into(), units.into_json());
         }
         Ok(Bytes::from(write_json(&Value::Object(answer))))
     }
@@ -233,6 +236,14 @@ fn on_item(
 fn members<'a>(body: &'a Map<String, Value>, name: &str) -> Vec<&'a Map<String, Value>> {
     let listed = body.get(name).and_then(Value::as_array);
     listed.into_iter().flatten().filter_map(Value::as_object).collect()
+}
+
+/// A batch's statement as a request of its own, which returns its capacity as the batch asks for it.
+fn with_level(statement: &Map<String, Value>, batch: &Map<String, Value>) -> Map<String, Value> {
+    let mut alone = statement.clone();
+    let level = batch.get_key_value(LEVEL);
+    alone.extend(level.map(|(name, level)| (name.clone(), level.clone())));
+    alone
 }
 
 /// An error inside a batch's answer.

@@ -1,0 +1,110 @@
+//! The consumed capacity of batches that the journal sends as single writes: the sums that the database
+//! returns for the batch, by table and by index.
+
+use dm_contract::plan::{JournalMode, Mode, Policy};
+use serde_json::{Value, json};
+
+use crate::bed::{self, canonical, database, fresh_name};
+
+/// A table with an index by `g`.
+async fn table(name: &str) {
+    let key = |name: &str| json!([{"AttributeName": name, "KeyType": "HASH"}]);
+    let request = json!({
+        "TableName": name, "BillingMode": "PAY_PER_REQUEST", "KeySchema": key("id"),
+        "AttributeDefinitions": [
+            {"AttributeName": "id", "AttributeType": "S"},
+            {"AttributeName": "g", "AttributeType": "S"},
+        ],
+        "GlobalSecondaryIndexes": [
+            {"IndexName": "by-g", "KeySchema": key("g"), "Projection": {"ProjectionType": "ALL"}},
+        ],
+    });
+    database().ok("CreateTable", &request).await;
+}
+
+/// An answer's capacity with these tables called `$0`, `$1` …, in the order of their names.
+fn capacity(answer: &Value, tables: &[String]) -> Vec<String> {
+    let listed = answer["ConsumedCapacity"].as_array();
+    let mut shown: Vec<String> = listed.into_iter().flatten().map(canonical).collect();
+    for (at, table) in tables.iter().enumerate() {
+        shown = shown.iter().map(|one| one.replace(table.as_str(), &format!("${at}"))).collect();
+    }
+    shown.sort();
+    shown
+}
+
+/// A batch of puts in two tables, and statements on what they left.
+fn batches(level: &str, tables: &[String]) -> [(&'static str, Value); 2] {
+    let put = |id: &str, g: Option<&str>| {
+        let mut item = json!({"id": {"S": id}, "text": {"S": "x".repeat(1_500)}});
+        if let Some(g) = g {
+            item["g"] = json!({"S": g});
+        }
+        json!({"PutRequest": {"Item": item}})
+    };
+    let write = json!({
+        "ReturnConsumedCapacity": level,
+        "RequestItems": {
+            &tables[0]: [put("a", Some("x")), put("b", None), put("c", Some("y"))],
+            &tables[1]: [put("a", None), put("b", Some("y"))],
+        },
+    });
+    let statement =
+        |table: &str, rest: &str| json!({"Statement": format!("UPDATE \"{table}\" {rest}")});
+    let statements = json!({
+        "ReturnConsumedCapacity": level,
+        "Statements": [
+            statement(&tables[0], "SET g = 'z' WHERE id = 'a'"),
+            statement(&tables[0], "SET n = 1 WHERE id = 'b'"),
+            statement(&tables[1], "SET n = 1 WHERE id = 'a'"),
+            statement(&tables[1], "SET n = 1 WHERE id = 'none'"),
+        ],
+    });
+    [("BatchWriteItem", write), ("BatchExecuteStatement", statements)]
+}
+
+#[tokio::test]
+async fn a_journaled_batch_returns_the_capacity_of_each_table_and_index() {
+    let database = database();
+    for (level, mode) in [
+        ("TOTAL", JournalMode::Strict),
+        ("INDEXES", JournalMode::Strict),
+        ("INDEXES", JournalMode::Ahead),
+        ("NONE", JournalMode::Strict),
+    ] {
+        let [direct, dry, journaled] = ["direct", "dry", "journal"].map(|how| {
+            let name = fresh_name(how);
+            [format!("{name}-one"), format!("{name}-two")]
+        });
+        for name in [&direct, &dry, &journaled].into_iter().flatten() {
+            table(name).await;
+        }
+        let (dry_run, tried) = bed::guard(&bed::plan(Mode::DryRun, Policy::default())).await;
+        let policy = Policy { journal: mode, ..Policy::default() };
+        let mut plan = bed::plan(Mode::Apply, policy);
+        plan.archive = Some(bed::archive("memory://"));
+        let (guard, applied) = bed::guard(&plan).await;
+        for (at, (operation, body)) in batches(level, &direct).into_iter().enumerate() {
+            let found = applied.ok(operation, &batches(level, &journaled)[at].1).await;
+            let found = capacity(&found, &journaled);
+            let of_dry_run = tried.ok(operation, &batches(level, &dry)[at].1).await;
+            assert_eq!(found, capacity(&of_dry_run, &dry), "{level} {operation}: as the dry run");
+            let expected = database.ok(operation, &body).await;
+            // DynamoDB Local returns none for statements.
+            if operation == "BatchWriteItem" {
+                assert_eq!(found, capacity(&expected, &direct), "{level} {operation}");
+            }
+            let named = found.iter().filter(|one| one.contains("TableName")).count();
+            assert_eq!(
+                named,
+                if level == "NONE" { 0 } else { 2 },
+                "{level} {operation}: {found:?}"
+            );
+        }
+        dry_run.stop().await;
+        guard.stop().await;
+        for name in [direct, dry, journaled].into_iter().flatten() {
+            database.ok("DeleteTable", &json!({"TableName": name})).await;
+        }
+    }
+}
