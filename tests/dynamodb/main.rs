@@ -58,6 +58,7 @@ mod shorthand;
 mod single_table;
 mod suite;
 mod table_lock;
+mod table_names;
 mod tables_changed;
 mod target_check;
 mod tls;

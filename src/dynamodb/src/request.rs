@@ -127,6 +127,8 @@ enum First {
     NewTable,
     /// The name of a table that is described, changed or deleted.
     Table,
+    /// The ARN of a table whose tags are read or changed.
+    Resource,
 }
 
 /// Checks types and limits of an operation's members. Attribute values are left to what reads them. An
@@ -140,6 +142,23 @@ fn check_model(operation: Operation, body: &Map<String, Value>, depth: Depth) ->
     types::check(members, body, depth)?;
     check_first(first, operation, body)?;
     constraints::check(members, body)
+}
+
+/// Checks what is the name of a table, in the words of the parameter `TableName`.
+pub fn check_table_name(name: &str) -> Result<()> {
+    let mut body = Map::new();
+    body.insert("TableName".to_owned(), name.into());
+    constraints::check(&[model::TABLE], &body)
+}
+
+/// The error of a table's ARN that is none.
+pub fn no_table_arn() -> ServiceError {
+    ServiceError::validation(
+        "Valid ARN format is 'arn:<awsPartition>:<vendor>:<region>:<subscriber>:\
+         resourceType/resourceName', where Resource name must have length less than or equal to 255, \
+         Resource name must have length greater than or equal to 3, Resource name must satisfy regular \
+         expression pattern: [a-zA-Z0-9_.-]+",
+    )
 }
 
 /// The error of two writes, or two reads, of one item in a batch.
@@ -160,6 +179,13 @@ fn check_first(first: First, operation: Operation, body: &Map<String, Value>) ->
     let table = given("TableName").and_then(Value::as_str);
     match (first, table) {
         (First::Nothing, _) => Ok(()),
+        (First::Resource, _) => match given("ResourceArn").and_then(Value::as_str) {
+            None => Err(ServiceError::validation("Invalid TableArn")),
+            Some(arn) if is_table_arn(arn) => Ok(()),
+            Some(arn) => Err(ServiceError::validation(format!(
+                "Invalid TableArn: Invalid ResourceArn provided as input {arn:.MESSAGE_ARN_CHARS$}"
+            ))),
+        },
         (First::TableAlone, _) => constraints::check(&[model::TABLE], body),
         (First::RequestItems, _) => match given("RequestItems").and_then(Value::as_object) {
             Some(items) if items.is_empty() => Err(ServiceError::validation(format!(
@@ -178,6 +204,26 @@ fn check_first(first: First, operation: Operation, body: &Map<String, Value>) ->
             "TableName must be at least 3 characters long and at most 255 characters long",
         )),
     }
+}
+
+/// Characters of an ARN that a message repeats: the longest ARN (API Reference, TagResource).
+const MESSAGE_ARN_CHARS: usize = 1_283;
+
+/// Whether a text is the ARN of a table, and of nothing below it: only tables have tags.
+fn is_table_arn(text: &str) -> bool {
+    let mut parts = text.splitn(6, ':');
+    let mut next = || parts.next().unwrap_or_default();
+    let (arn, partition, service) = (next(), next(), next());
+    let (region, account, resource) = (next(), next(), next());
+    let is_number = !account.is_empty() && account.bytes().all(|byte| byte.is_ascii_digit());
+    let name = resource.strip_prefix("table/").unwrap_or_default();
+    arn == "arn"
+        && !partition.is_empty()
+        && service == "dynamodb"
+        && !region.is_empty()
+        && is_number
+        && constraints::NAME_LENGTH.contains(&name.len())
+        && constraints::is_name(name)
 }
 
 fn model_of(operation: Operation) -> Option<(First, &'static [Member])> {
@@ -203,8 +249,9 @@ fn model_of(operation: Operation) -> Option<(First, &'static [Member])> {
         | Operation::DescribeContinuousBackups => (First::Table, tables::NAMED),
         Operation::UpdateTimeToLive => (First::Table, tables::TIME_TO_LIVE),
         Operation::ListTables => (First::Nothing, tables::LIST),
-        Operation::TagResource => (First::Nothing, tables::TAG),
-        Operation::UntagResource => (First::Nothing, tables::UNTAG),
+        Operation::TagResource => (First::Resource, tables::TAG),
+        Operation::UntagResource => (First::Resource, tables::UNTAG),
+        Operation::ListTagsOfResource => (First::Resource, tables::LIST_TAGS),
         _ => return None,
     })
 }

@@ -17,7 +17,7 @@ const LISTED_MAX: usize = 10;
 const REPEATED_MAX: usize = 10;
 
 /// Characters of a table's name (API Reference, CreateTable).
-const NAME_LENGTH: std::ops::RangeInclusive<usize> = 3..=255;
+pub const NAME_LENGTH: std::ops::RangeInclusive<usize> = 3..=255;
 
 /// Checks the members of a body.
 pub fn check(members: &[Member], body: &Map<String, Value>) -> Result<()> {

@@ -157,6 +157,9 @@ pub const TAG: &[Member] = &[optional("ResourceArn", TEXT), optional("Tags", TAG
 /// UntagResource.
 pub const UNTAG: &[Member] = &[optional("ResourceArn", TEXT), optional("TagKeys", TEXTS)];
 
+/// ListTagsOfResource.
+pub const LIST_TAGS: &[Member] = &[optional("ResourceArn", TEXT), optional("NextToken", TEXT)];
+
 /// UpdateTimeToLive.
 pub const TIME_TO_LIVE: &[Member] = &[
     TABLE,

@@ -5,6 +5,7 @@
 use std::collections::BTreeSet;
 
 use bytes::Bytes;
+use dm_dynamodb::request;
 
 use crate::call::Call;
 use crate::fault::Fault;
@@ -17,7 +18,12 @@ impl Journal {
         // In one order, so that two who want several never wait for each other.
         let named: BTreeSet<&str> = tables_named(call.body()).into_iter().map(plain_name).collect();
         let tables: Vec<String> = named.into_iter().map(str::to_owned).collect();
+        // Before the locks, whose names are the tables': what cannot be a name is the program's mistake,
+        // and not the archive's.
+        call.request().map_err(Clone::clone)?;
+        tables.iter().try_for_each(|table| request::check_table_name(table))?;
         // First: a run that gives way must not keep a table from the one that goes on.
+        self.hold_presence(&tables).await?;
         let writer = self.writer().await?;
         for table in &tables {
             self.tables.hold(table).await?;

@@ -6,6 +6,7 @@ use std::collections::HashMap;
 use std::sync::{Mutex, PoisonError};
 
 use crate::limits;
+use dm_dynamodb::request;
 use serde_json::{Value, json};
 
 use crate::call::Call;
@@ -30,6 +31,10 @@ impl Arns {
     /// Refuses a call that names another account's or region's table. A dry run tells of ARNs
     /// whether it has made them.
     pub async fn check(&self, call: &Call, made: impl Fn(&str) -> bool) -> Result<(), Fault> {
+        // Tags have words of their own for what is not a table's ARN.
+        if call.body().contains_key("ResourceArn") {
+            request::check_members(call.operation, call.body())?;
+        }
         let statements = call.statements()?.iter();
         let in_statements = statements.filter_map(|one| Some(one.statement.as_ref().ok()?.table()));
         for text in tables_named(call.body()).into_iter().chain(in_statements) {
@@ -51,10 +56,14 @@ impl Arns {
                 if call.operation.class() == Class::MetadataRead {
                     continue;
                 }
-                return Err(refused());
+                return Err(request::no_table_arn().into());
             };
             let data = matches!(call.operation.class(), Class::DataRead | Class::DataWrite);
-            if (data && !arn.is_table) || !Box::pin(self.is_ours(arn)).await? {
+            let as_table = call.body().get("TableName").and_then(Value::as_str) == Some(text);
+            if (data || as_table) && !arn.is_table {
+                return Err(request::no_table_arn().into());
+            }
+            if !Box::pin(self.is_ours(arn)).await? {
                 return Err(refused());
             }
         }
