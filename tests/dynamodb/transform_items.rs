@@ -119,3 +119,30 @@ async fn items_that_expire_during_the_run_are_not_created_again() {
     assert_eq!(items.len(), 100);
     assert!(items.iter().all(|item| item["twice"]["N"].is_string()));
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn large_lists_are_changed_and_moved_whole() {
+    // Long enough that a request holds the list as text, and not as JSON values.
+    let list = |first: u32| (0..500).map(move |i| json!({"a": if i == 0 { first } else { i }}));
+    let items = ["a", "b"].map(|id| json!({"id": id, "l": list(0).collect::<Vec<_>>()}));
+    for (action, id) in [("set", "a"), ("rekey", "new")] {
+        let table = table_of(items.clone()).await;
+        let source = match action {
+            "set" => json!({"table": table, "filter": "id = 'a'", "set": {"l[0].a": "7"}}),
+            _ => json!({"table": table, "filter": "id = 'a'", "set": {"l[0].a": "7"},
+                "rekey": {"id": "'new'"}}),
+        };
+        let (tried, _) = run(&open_plan(Mode::DryRun), &source, OnItemError::Stop).await;
+        assert_eq!(counts(&tried), [2, 1, 0, 1, 0], "{action}: {tried:?}");
+        let done = applied(&source).await;
+        assert_eq!(counts(&done), [2, 1, 0, 1, 0], "{action}: {done:?}");
+        let changed = json!({"id": id, "l": list(7).collect::<Vec<_>>()});
+        let mut expected: Vec<Value> =
+            [&changed, &items[1]].map(|item| expand(&json!({"Item": item}))["Item"].clone()).into();
+        let mut found = database().items(&table).await;
+        for all in [&mut expected, &mut found] {
+            all.sort_by_key(|item| item["id"].to_string());
+        }
+        assert_eq!(found, expected, "{action}");
+    }
+}

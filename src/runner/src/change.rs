@@ -4,13 +4,16 @@
 use std::sync::Arc;
 
 use dm_dynamodb::schema::{ItemKey, TableSchema};
-use dm_dynamodb::value::{Item, Number, item_from_json, item_to_json};
+use dm_dynamodb::value::{Item, Number, item_to_json};
 use dm_engine::{Engine, Operation};
 use dm_transform::write::Request;
 use dm_transform::{Evaluation, ItemError, Transform};
+use serde::Deserialize;
+use serde_json::value::RawValue;
 use serde_json::{Map, Value};
 
 use crate::limits::CONFLICTS_MAX;
+use crate::page;
 use crate::request::{RequestError, send};
 use crate::tables::Described;
 use crate::tally::{Happened, Tally};
@@ -144,7 +147,7 @@ impl Work {
             let (operation, name) = (request.operation, "UnknownOperation".to_owned());
             return Err(RequestError::Run { operation, name, message });
         };
-        send(&self.engine, operation, request.body.clone()).await.map(drop)
+        send(&self.engine, operation, || request.body.clone()).await.map(drop)
     }
 
     /// Reads the item with the same key, as it is now.
@@ -159,13 +162,17 @@ impl Work {
     }
 
     async fn read_at(&self, table: &TableSchema, key: Value) -> Result<Option<Item>, RequestError> {
-        let body = Map::from_iter([
-            ("TableName".to_owned(), Value::from(table.name.as_str())),
-            ("Key".to_owned(), key),
-            ("ConsistentRead".to_owned(), true.into()),
-        ]);
-        let answer = send(&self.engine, Operation::GetItem, body).await?;
-        answer.get("Item").map(|item| parsed(item, Operation::GetItem)).transpose()
+        let parameters = || {
+            Map::from_iter([
+                ("TableName".to_owned(), Value::from(table.name.as_str())),
+                ("Key".to_owned(), key.clone()),
+                ("ConsistentRead".to_owned(), true.into()),
+            ])
+        };
+        let answer = send(&self.engine, Operation::GetItem, parameters).await?;
+        let found: Found<'_> = serde_json::from_slice(&answer)
+            .map_err(|_| page::not_understood(Operation::GetItem, "its answer"))?;
+        found.item.map(|item| page::item(item, Operation::GetItem)).transpose()
     }
 }
 
@@ -175,11 +182,9 @@ enum Decided {
     Write(Box<Change>),
 }
 
-/// An item of an answer.
-pub(crate) fn parsed(item: &Value, operation: Operation) -> Result<Item, RequestError> {
-    item_from_json(item).map_err(|error| RequestError::Run {
-        operation: operation.name(),
-        name: "an item that is not understood".into(),
-        message: error.message,
-    })
+/// An answer to a GetItem.
+#[derive(Deserialize)]
+struct Found<'a> {
+    #[serde(borrow, default, rename = "Item")]
+    item: Option<&'a RawValue>,
 }

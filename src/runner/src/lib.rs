@@ -6,6 +6,8 @@
 mod change;
 mod checkpoint;
 mod limits;
+mod page;
+mod queue;
 mod request;
 mod run;
 mod scan;

@@ -14,6 +14,10 @@ pub const WRITERS: usize = 64;
 /// items that are out of date when their turn comes.
 pub const QUEUE_ITEMS_MAX: usize = 512;
 
+/// Bytes of the items that wait for a writer or are being written, as text. Their values, before and
+/// after, take up to ten times that.
+pub const QUEUE_BYTES_MAX: usize = 8 * 1024 * 1024;
+
 /// Bytes of one segment to aim at: 16 pages of a scan.
 pub const SEGMENT_BYTES: u64 = 16 * 1024 * 1024;
 

@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use bytes::Bytes;
 use dm_engine::{Call, Engine, Operation};
 use serde_json::{Map, Value};
 
@@ -37,20 +38,20 @@ enum Meaning {
     Run,
 }
 
-/// Sends a request through the engine, as a program's would arrive.
+/// Sends a request through the engine, as a program's would arrive, and returns the body of its answer.
+/// The parameters are built again for each retry.
 pub(crate) async fn send(
     engine: &Arc<Engine>,
     operation: Operation,
-    body: Map<String, Value>,
-) -> Result<Value, RequestError> {
+    parameters: impl Fn() -> Map<String, Value>,
+) -> Result<Bytes, RequestError> {
     let mut pause = RETRY_PAUSE;
     for retries in 0.. {
-        let call = Call::new(operation, body.clone());
-        let answer = engine.handle(call).await;
-        let body: Value = serde_json::from_slice(&answer.body).unwrap_or_default();
+        let answer = engine.handle(Call::new(operation, parameters())).await;
         if answer.status == 200 {
-            return Ok(body);
+            return Ok(answer.body);
         }
+        let body: Value = serde_json::from_slice(&answer.body).unwrap_or_default();
         let name = error_name(&body);
         let message = body["message"].as_str().or(body["Message"].as_str());
         let message = message.unwrap_or_default().to_owned();

@@ -8,12 +8,13 @@ use dm_dynamodb::value::Number;
 use dm_engine::Engine;
 use dm_transform::{OnItemError, Transform};
 use serde_json::Value;
-use tokio::sync::{Mutex, mpsc, watch};
+use tokio::sync::{Mutex, watch};
 use tokio::task::JoinSet;
 
 use crate::change::Work;
 use crate::checkpoint::{Checkpoint, CheckpointError, Checkpoints, Position, Subject};
-use crate::limits::{CHECKPOINT_INTERVAL, QUEUE_ITEMS_MAX, SCANNERS, WRITERS};
+use crate::limits::{CHECKPOINT_INTERVAL, SCANNERS, WRITERS};
+use crate::queue::queue;
 use crate::scan::{Going, Scan, write};
 use crate::segments;
 use crate::tables::{self, Described};
@@ -146,11 +147,10 @@ async fn scan(work: &Arc<Work>, going: &Arc<Going>, position: &Arc<Position>) {
         left: Mutex::new(left),
         total: from.total,
     });
-    let (sender, receiver) = mpsc::channel(QUEUE_ITEMS_MAX);
-    let receiver = Arc::new(Mutex::new(receiver));
+    let (sender, receiver) = queue();
     let mut tasks = JoinSet::new();
     for _ in 0..WRITERS {
-        tasks.spawn(write(Arc::clone(work), Arc::clone(going), Arc::clone(&receiver)));
+        tasks.spawn(write(Arc::clone(work), Arc::clone(going), receiver.clone()));
     }
     let (first, jobs) = (Arc::clone(&scan), sender.clone());
     tasks.spawn(async move { first.revisit(jobs).await });

@@ -4,12 +4,15 @@
 use std::sync::Arc;
 
 use dm_contract::report::TransformEnd;
+use dm_dynamodb::value::item_size;
 use dm_engine::Operation;
 use serde_json::{Map, Value};
 use tokio::sync::{Mutex, mpsc, watch};
 
-use crate::change::{Change, Work, parsed};
+use crate::change::{Change, Work};
 use crate::checkpoint::Position;
+use crate::page::{self, ScanPage};
+use crate::queue::{Queued, Receiver, Sender};
 use crate::request::{RequestError, send};
 use crate::segments::Segment;
 
@@ -93,7 +96,7 @@ struct Page {
 
 impl Scan {
     /// Scans segments until none is left.
-    pub async fn scan(&self, jobs: mpsc::Sender<Job>) {
+    pub async fn scan(&self, jobs: Sender<Job>) {
         while !self.going.is_halted() {
             let Some(segment) = self.left.lock().await.pop() else { return };
             if let Err(error) = self.segment(segment, &jobs).await {
@@ -103,7 +106,7 @@ impl Scan {
     }
 
     /// Visits the items that failed before. They are before the positions from which the scan continues.
-    pub async fn revisit(&self, jobs: mpsc::Sender<Job>) {
+    pub async fn revisit(&self, jobs: Sender<Job>) {
         for key in self.work.tally.pending() {
             if self.going.is_halted() {
                 return;
@@ -114,17 +117,18 @@ impl Scan {
         }
     }
 
-    async fn revisit_one(&self, key: &Value, jobs: &mpsc::Sender<Job>) -> Result<(), RequestError> {
+    async fn revisit_one(&self, key: &Value, jobs: &Sender<Job>) -> Result<(), RequestError> {
         let Some(item) = self.work.read_key(key).await? else {
             self.work.tally.is_gone(key);
             return Ok(());
         };
         self.work.tally.read(1);
+        let bytes = item_size(&item);
         match self.work.look(item) {
             Ok(Some(change)) => {
                 // No page waits for it; a queue that is closed has seen the run's end.
                 let (page, _) = mpsc::channel(1);
-                let _ = jobs.send(Job { change, _page: page }).await;
+                let _ = jobs.send(Job { change, _page: page }, bytes).await;
             }
             Ok(None) => {}
             Err(()) => self.going.item_failed(),
@@ -132,11 +136,7 @@ impl Scan {
         Ok(())
     }
 
-    async fn segment(
-        &self,
-        segment: Segment,
-        jobs: &mpsc::Sender<Job>,
-    ) -> Result<(), RequestError> {
+    async fn segment(&self, segment: Segment, jobs: &Sender<Job>) -> Result<(), RequestError> {
         let Segment { number, mut after } = segment;
         let mut before: Option<Page> = None;
         loop {
@@ -164,12 +164,8 @@ impl Scan {
         }
     }
 
-    async fn page(
-        &self,
-        segment: u32,
-        after: Option<&Value>,
-        jobs: &mpsc::Sender<Job>,
-    ) -> Result<Page, RequestError> {
+    /// The parameters of the request for a page.
+    fn parameters(&self, segment: u32, after: Option<&Value>) -> Map<String, Value> {
         let transform = &self.work.transform;
         let mut body = Map::from_iter([
             ("TableName".to_owned(), Value::from(transform.table.as_str())),
@@ -182,16 +178,26 @@ impl Scan {
         if let Some(after) = after {
             body.insert("ExclusiveStartKey".into(), after.clone());
         }
-        let mut answer = send(&self.work.engine, Operation::Scan, body).await?;
-        let items = answer["Items"].as_array().map(Vec::as_slice).unwrap_or_default();
+        body
+    }
+
+    async fn page(
+        &self,
+        segment: u32,
+        after: Option<&Value>,
+        jobs: &Sender<Job>,
+    ) -> Result<Page, RequestError> {
+        let parameters = || self.parameters(segment, after);
+        let answer = send(&self.work.engine, Operation::Scan, parameters).await?;
+        let ScanPage { items, next } = ScanPage::of(&answer)?;
         self.work.tally.read(items.len());
         let (page, done) = mpsc::channel(1);
-        for item in items {
-            let item = parsed(item, Operation::Scan)?;
+        for raw in items {
+            let item = page::item(raw, Operation::Scan)?;
             match self.work.look(item) {
                 Ok(Some(change)) => {
                     let job = Job { change, _page: page.clone() };
-                    if jobs.send(job).await.is_err() {
+                    if jobs.send(job, raw.get().len()).await.is_err() {
                         break;
                     }
                 }
@@ -202,19 +208,14 @@ impl Scan {
                 break;
             }
         }
-        Ok(Page { done, next: answer.get_mut("LastEvaluatedKey").map(Value::take) })
+        Ok(Page { done, next })
     }
 }
 
 /// Makes changes until there are no more, or the run is halted; then it only empties the queue.
-pub(crate) async fn write(
-    work: Arc<Work>,
-    going: Arc<Going>,
-    jobs: Arc<Mutex<mpsc::Receiver<Job>>>,
-) {
-    loop {
-        let job = jobs.lock().await.recv().await;
-        let Some(Job { change, _page }) = job else { return };
+pub(crate) async fn write(work: Arc<Work>, going: Arc<Going>, jobs: Receiver<Job>) {
+    // A job has its room in the queue until its change is made.
+    while let Some(Queued { what: Job { change, _page }, _room }) = jobs.next().await {
         if going.is_halted() {
             continue;
         }

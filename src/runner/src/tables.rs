@@ -51,14 +51,16 @@ async fn described(
     name: &str,
 ) -> Result<(TableSchema, u64), String> {
     let wrong = |message| SpecError { field: field.to_owned(), column: None, message }.in_spec();
-    let body = Map::from_iter([("TableName".to_owned(), Value::from(name))]);
+    let parameters = || Map::from_iter([("TableName".to_owned(), Value::from(name))]);
     let answer =
-        send(engine, Operation::DescribeTable, body).await.map_err(|error| match error {
+        send(engine, Operation::DescribeTable, parameters).await.map_err(|error| match error {
             RequestError::Run { name: error, .. } if error == "ResourceNotFoundException" => {
                 wrong(format!("there is no table {name}"))
             }
             error => wrong(error.to_string()),
         })?;
+    let answer: Value =
+        serde_json::from_slice(&answer).map_err(|_| wrong("its description is not JSON".into()))?;
     let schema = TableSchema::from_json(&answer).map_err(|error| wrong(error.to_string()))?;
     Ok((schema, answer["Table"]["TableSizeBytes"].as_u64().unwrap_or_default()))
 }

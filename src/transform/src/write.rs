@@ -7,7 +7,9 @@
 use std::collections::BTreeSet;
 
 use dm_dynamodb::schema::{ItemKey, TableSchema};
-use dm_dynamodb::value::{AttributeValue, Item, item_to_json};
+use dm_dynamodb::value::{
+    AttributeValue, Item, item_to_folded_json, item_to_json, value_to_folded_json,
+};
 use serde_json::{Map, Value, json};
 
 use crate::error::{Cause, ItemError};
@@ -52,7 +54,7 @@ impl Placeholders {
 
     fn value(&mut self, value: &AttributeValue) -> String {
         let placeholder = format!(":{}", self.values.len());
-        self.values.insert(placeholder.clone(), value.to_json());
+        self.values.insert(placeholder.clone(), to_json(value));
         placeholder
     }
 
@@ -186,12 +188,20 @@ impl Transform {
             names.iter().map(|name| format!("attribute_not_exists({name})")).collect();
         let mut put = Map::from_iter([
             ("TableName".to_owned(), Value::from(tables.to.name.as_str())),
-            ("Item".to_owned(), item_to_json(after)),
+            ("Item".to_owned(), item_to_folded_json(after)),
             ("ConditionExpression".to_owned(), free.join(" AND ").into()),
         ]);
         placeholders.add_to(&mut put);
         let body = Map::from_iter([("TransactItems".to_owned(), json!([{"Put": put}, original]))]);
         Ok(Request { operation: "TransactWriteItems", body })
+    }
+}
+
+/// A value in a request; a large list or map as text, because as JSON values it takes seventy times that.
+fn to_json(value: &AttributeValue) -> Value {
+    match value {
+        AttributeValue::L(_) | AttributeValue::M(_) => value_to_folded_json(value),
+        _ => value.to_json(),
     }
 }
 
