@@ -113,13 +113,14 @@ impl Ending<'_> {
             Some(journalled) => {
                 let (started_at, finished_at) = (ran.started_at, ran.finished_at);
                 let ran = Ran { started_at, finished_at, result: &of_run.result };
-                let recorded = patience.wait(journalled.end(&outcome, Some(ran))).await;
-                let recorded = recorded.unwrap_or(Err(JournalledError::GaveUp));
+                let most = patience.left();
+                let recorded = patience.wait(journalled.end(&outcome, Some(ran), most)).await;
+                let recorded = recorded.unwrap_or_else(|over| Err(over.into()));
                 if let Err(error) = &recorded {
                     say(&not_recorded(journalled, error, &of_run.result, restore));
                 } else {
                     let kept = journalled.keep_report(plan, engine, &of_run.result);
-                    if patience.wait(Box::pin(kept)).await.is_none() {
+                    if patience.wait_long(Box::pin(kept)).await.is_err() {
                         say("not kept in the archive: the report");
                     }
                 }

@@ -164,7 +164,7 @@ async fn serve(
     let took = begun.elapsed();
     let finished_at = ledger::now();
     let mut patience = Patience::new(signals, journalled.map(Journalled::name));
-    let result = patience.wait(guard.stop()).await.unwrap_or_else(|| ending::cut_off(&engine));
+    let result = patience.wait(guard.stop()).await.unwrap_or_else(|_| ending::cut_off(&engine));
     let ran = Ran {
         started_at: &started_at,
         finished_at: &finished_at,

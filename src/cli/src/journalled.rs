@@ -1,6 +1,7 @@
 //! A run on a laptop that is journalled: its name in an archive, and its end in the ledger.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use clap::{Args, ValueEnum};
 use dm_contract::error_chain::chain;
@@ -12,6 +13,7 @@ use dm_engine::archive::{Archive, LayoutError, RunName};
 use dm_engine::journal::JournalledRun;
 
 use crate::archive_place::ArchiveVerbError;
+use crate::patience::Over;
 use crate::print::say;
 
 /// Numbers tried until one is free: each was taken by somebody else in the moment before.
@@ -86,6 +88,9 @@ pub enum JournalledError {
     /// A person does not want to wait.
     #[error("a second signal ended the wait for the archive")]
     GaveUp,
+    /// It takes longer than the end of a run is waited for.
+    #[error("the archive did not answer in time")]
+    TooLate,
     /// Nothing would be in it.
     #[error(
         "--archive keeps what a run that writes has changed, and a dry run writes nothing: leave it out, \
@@ -101,6 +106,15 @@ pub struct Journalled {
     run: JournalledRun,
     begun: Begun,
     restore: Option<String>,
+}
+
+impl From<Over> for JournalledError {
+    fn from(over: Over) -> Self {
+        match over {
+            Over::Signal => Self::GaveUp,
+            Over::Time => Self::TooLate,
+        }
+    }
 }
 
 /// How a run ended.
@@ -246,7 +260,7 @@ impl Journalled {
 
     /// Records that the run failed before anything ran. The caller reports why it failed.
     pub async fn not_started(&self, why: String) {
-        if let Err(error) = self.end(&Outcome::Failed(why), None).await {
+        if let Err(error) = self.end(&Outcome::Failed(why), None, Duration::MAX).await {
             say(&self.not_recorded(&error));
         }
     }
@@ -262,11 +276,12 @@ impl Journalled {
     }
 
     /// Says in the ledger how the run ended, whether or not it wrote anything. Where nobody knows,
-    /// nothing is noted, as of a run whose machine died.
+    /// nothing is noted, as of a run whose machine died. A call at the archive takes at most this long.
     pub async fn end(
         &self,
         outcome: &Outcome,
         ran: Option<Ran<'_>>,
+        most: Duration,
     ) -> Result<(), JournalledError> {
         let (outcome, message) = match outcome {
             Outcome::Succeeded => (RunOutcome::Succeeded, None),
@@ -295,7 +310,8 @@ impl Journalled {
             completed.finalization_time = Some(finished_at.to_owned());
             completed.summary = Some(dm_guard::keep::summary(result));
         }
-        let noted = ledger::record(&self.archive, &self.run.name, &self.begun, &completed).await;
+        let archive = self.archive.within(most);
+        let noted = ledger::record(&archive, &self.run.name, &self.begun, &completed).await;
         Ok(noted.map_err(ArchiveVerbError::Ledger)?)
     }
 }

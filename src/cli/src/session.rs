@@ -184,7 +184,7 @@ pub async fn run(session: Session<'_>) -> Result<u8, SessionError> {
     };
     let engine = Arc::clone(guard.engine());
     let mut patience = Patience::new(&mut forwarded, session.journalled.map(Journalled::name));
-    let result = patience.wait(guard.stop()).await.unwrap_or_else(|| ending::cut_off(&engine));
+    let result = patience.wait(guard.stop()).await.unwrap_or_else(|_| ending::cut_off(&engine));
     if let (Err(error), Some(journalled)) = (&ended, session.journalled) {
         journalled.not_started(format!("The program could not be run: {}.", chain(error))).await;
     }

@@ -65,7 +65,7 @@ pub async fn run(session: TransformSession<'_>) -> Result<u8, SessionError> {
     let run = session.journalled.map(Journalled::name);
     let mut patience = Patience::new(&mut stop.signals, run);
     let result = patience.wait(result(&engine)).await;
-    let mut result = result.unwrap_or_else(|| ending::cut_off(&engine));
+    let mut result = result.unwrap_or_else(|_| ending::cut_off(&engine));
     result.transform = Some(done.clone());
     let code = done.end.exit_code();
     let (started_at, finished_at) = (started_at.as_str(), finished_at.as_str());

@@ -12,6 +12,7 @@ mod s3_http;
 mod usable;
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use crate::limits;
 use bytes::Bytes;
@@ -84,6 +85,8 @@ pub struct Archive {
     /// On a disk, where only its owner may read it.
     folder: Option<Folder>,
     lists_late: bool,
+    /// Time for one call with all its attempts.
+    call_max: Duration,
 }
 
 /// What creating an object came to.
@@ -133,12 +136,20 @@ impl Archive {
 
     fn at(Location { store, prefix, folder }: Location) -> Self {
         let lists_late = folder.is_some();
-        Self { store, prefix, folder, lists_late }
+        Self { store, prefix, folder, lists_late, call_max: limits::ARCHIVE_CALL_MAX }
     }
 
     /// An archive in a store that is already there.
     pub fn over(store: Arc<dyn ObjectStore>) -> Self {
-        Self { store, prefix: Path::default(), folder: None, lists_late: false }
+        let (prefix, call_max) = (Path::default(), limits::ARCHIVE_CALL_MAX);
+        Self { store, prefix, folder: None, lists_late: false, call_max }
+    }
+
+    /// The same archive for one who waits less than usual: a call that fails returns its error in this
+    /// time.
+    #[must_use]
+    pub fn within(&self, call_max: Duration) -> Self {
+        Self { call_max: call_max.min(self.call_max), ..self.clone() }
     }
 
     /// The same of a store whose listings are late.
@@ -306,7 +317,7 @@ impl Archive {
                 Err(_) => ArchiveError::NoAnswer { what, path: path() },
             };
             let pause = backoff.mul_f64(crate::upstream::jitter());
-            if begun.elapsed() + pause > limits::ARCHIVE_CALL_MAX {
+            if begun.elapsed() + pause > self.call_max {
                 return Err(error);
             }
             tracing::debug!(error = &error as &dyn std::error::Error, "archive is tried again");
