@@ -89,7 +89,7 @@ async fn take_back(flags: &Flags, plan: &Plan) -> anyhow::Result<(String, u8)> {
 }
 
 async fn serve(flags: &Flags, plan: &Plan) -> (String, u8) {
-    match run(flags, plan).await {
+    match Box::pin(run(flags, plan)).await {
         Ok(result) => (termination::message(result), 0),
         Err(error) => never_served(flags, plan.mode, &error),
     }
