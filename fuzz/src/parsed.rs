@@ -25,7 +25,8 @@ fn placeholders() -> Option<Placeholders> {
     Placeholders::from_json(Some(&names), Some(&values)).ok()
 }
 
-/// The text as each kind of expression. What an update leaves is an item that its own JSON gives back.
+/// The text as each kind of expression. What an update leaves is an item that its own JSON gives
+/// back.
 pub fn expression(input: &[u8]) {
     let (Ok(text), Some(mut values)) = (std::str::from_utf8(input), placeholders()) else { return };
     let item = sample();

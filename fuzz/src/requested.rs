@@ -1,5 +1,5 @@
-//! The request path: bytes on a connection to a guard in dry run. The database behind it is a mock that
-//! answers reads at once and knows one table; it fails the process when a write arrives.
+//! The request path: bytes on a connection to a guard in dry run. The database behind it is a mock
+//! that answers reads at once and knows one table; it fails the process when a write arrives.
 
 use std::net::{Ipv4Addr, SocketAddr};
 use std::sync::OnceLock;
@@ -44,9 +44,9 @@ struct Served {
     guard: Guard,
 }
 
-/// A connection that gets these bytes and no more is answered or closed, the guard goes on serving, and no
-/// write reaches the database. An input whose first byte is below 16 is the body of an operation; any other
-/// is sent as it is.
+/// A connection that gets these bytes and no more is answered or closed, the guard goes on serving,
+/// and no write reaches the database. An input whose first byte is below 16 is the body of an
+/// operation; any other is sent as it is.
 pub fn request(input: &[u8]) {
     static SERVED: OnceLock<Option<Served>> = OnceLock::new();
     let Some(served) = SERVED.get_or_init(serve) else { panic!("the guard did not start") };

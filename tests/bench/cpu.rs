@@ -11,7 +11,8 @@ const TICKS_PER_SECOND: u32 = 100;
 /// Of a process by its id, or of this one as `self`.
 pub fn cpu_of(process: &str) -> Result<Duration> {
     let stat = fs::read_to_string(format!("/proc/{process}/stat"))?;
-    // The name, in brackets, may hold anything; after it come numbers (man proc_pid_stat, 3 and on).
+    // The name, in brackets, may hold anything; after it come numbers (man proc_pid_stat, 3 and
+    // on).
     let numbers = stat.rsplit(')').next().unwrap_or_default();
     let ticks: Vec<u32> =
         numbers.split_whitespace().skip(11).take(2).filter_map(|text| text.parse().ok()).collect();

@@ -1,9 +1,11 @@
-//! Measures a dry run that changes many items of 1 KB: the guard's memory, its time, the room it takes
-//! on disk, and its difference item by item. Run by `cargo xtask bench overlay`; prints, judges nothing.
+//! Measures a dry run that changes many items of 1 KB: the guard's memory, its time, the room it
+//! takes on disk, and its difference item by item. Run by `cargo xtask bench overlay`; prints,
+//! judges nothing.
 //!
-//! The database is a mock that answers in constant time from no memory at all, so that what is measured
-//! is the guard: the program that runs in a pod, asked over HTTP, with an archive in a folder into which
-//! it puts report and difference when it is stopped. All share one machine's cores.
+//! The database is a mock that answers in constant time from no memory at all, so that what is
+//! measured is the guard: the program that runs in a pod, asked over HTTP, with an archive in a
+//! folder into which it puts report and difference when it is stopped. All share one machine's
+//! cores.
 
 use std::fs::{self, File};
 use std::io::{self, BufRead, BufReader, Write};

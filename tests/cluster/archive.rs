@@ -1,6 +1,6 @@
-//! With an archive a migration runs once beyond its object's life: what is in the ledger is adopted, the
-//! end of a run that was killed is noted all the same, and nothing writes while the archive is away. The
-//! program counts its own executions in the database.
+//! With an archive a migration runs once beyond its object's life: what is in the ledger is
+//! adopted, the end of a run that was killed is noted all the same, and nothing writes while the
+//! archive is away. The program counts its own executions in the database.
 
 use dm_api::condition::{Reason, types};
 use dm_api::status::{Phase, RunResult};

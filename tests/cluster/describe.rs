@@ -1,5 +1,5 @@
-//! What a person reads: `kubectl get`, `get -o wide`, `describe`, and the events, in the order of the
-//! story.
+//! What a person reads: `kubectl get`, `get -o wide`, `describe`, and the events, in the order of
+//! the story.
 
 use dm_api::status::Phase;
 use dm_tests::cluster::{Bed, Written};

@@ -1,5 +1,5 @@
-//! A pod or Job that goes away from outside: a run that writes has failed and says so, a dry run starts
-//! over, and nothing runs again by itself that may have written.
+//! A pod or Job that goes away from outside: a run that writes has failed and says so, a dry run
+//! starts over, and nothing runs again by itself that may have written.
 
 use dm_api::condition::Reason;
 use dm_api::status::{Phase, RunResult};

@@ -1,4 +1,5 @@
-//! A dry run shows what a program would change, to the program as to its author, and changes nothing.
+//! A dry run shows what a program would change, to the program as to its author, and changes
+//! nothing.
 
 use dm_api::condition::{Reason, types};
 use dm_api::status::{Phase, RunKind, RunResult};
@@ -34,7 +35,8 @@ async fn seed(database: &Database) {
     database.put("things", &items).await;
 }
 
-/// A program that reads its own writes back is tried, promoted by one patch, and does what was said.
+/// A program that reads its own writes back is tried, promoted by one patch, and does what was
+/// said.
 async fn is_tried_and_promoted(bed: &Bed, migration: Written) {
     seed(&bed.database).await;
     let before = bed.database.items("things").await;

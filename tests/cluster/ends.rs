@@ -1,5 +1,5 @@
-//! Each way in which a program ends has a reason, a message that says what state the data is in, the
-//! program's last lines, and what to do now.
+//! Each way in which a program ends has a reason, a message that says what state the data is in,
+//! the program's last lines, and what to do now.
 
 use dm_api::condition::{Reason, types};
 use dm_api::status::{Phase, RunResult};

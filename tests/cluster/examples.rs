@@ -39,8 +39,8 @@ async fn bed_with_cars(test: &str) -> (Bed, Vec<Value>) {
     (bed, cars)
 }
 
-/// Applies an example with kubectl as its README says, by an overlay of our own: another target, and
-/// images that this cluster has.
+/// Applies an example with kubectl as its README says, by an overlay of our own: another target,
+/// and images that this cluster has.
 fn apply(bed: &Bed, example: &str) {
     let folder = root().join("target/cluster-tests").join(&bed.namespace);
     fs::create_dir_all(&folder).unwrap();

@@ -1,5 +1,5 @@
-//! What runs is what was hashed: a ConfigMap edited during or after a run neither changes it nor goes
-//! unnoticed.
+//! What runs is what was hashed: a ConfigMap edited during or after a run neither changes it nor
+//! goes unnoticed.
 
 use dm_api::condition::types;
 use dm_api::status::{Phase, RunKind};

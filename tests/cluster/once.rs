@@ -1,5 +1,5 @@
-//! A run that writes runs its program once: whoever deletes its pod or Job, and whenever the operator is
-//! killed. The program counts its own executions in the database.
+//! A run that writes runs its program once: whoever deletes its pod or Job, and whenever the
+//! operator is killed. The program counts its own executions in the database.
 
 use dm_api::DataMigration;
 use dm_api::condition::Reason;

@@ -1,5 +1,5 @@
-//! A run under way goes as the spec says now: it is paused where it is, goes on where it was, and its
-//! limits change, without the program noticing more than a slow database.
+//! A run under way goes as the spec says now: it is paused where it is, goes on where it was, and
+//! its limits change, without the program noticing more than a slow database.
 
 use std::time::Duration;
 

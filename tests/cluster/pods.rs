@@ -1,5 +1,5 @@
-//! The pod of a run: restricted, without credentials where the program is, and with files as they were
-//! written.
+//! The pod of a run: restricted, without credentials where the program is, and with files as they
+//! were written.
 
 use dm_api::condition::Reason;
 use dm_api::status::Phase;

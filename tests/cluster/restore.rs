@@ -1,5 +1,5 @@
-//! A migration is taken back, attribute by attribute: what others changed since stays. The archive is a
-//! bucket on a real server; the cars are some of the demo's.
+//! A migration is taken back, attribute by attribute: what others changed since stays. The archive
+//! is a bucket on a real server; the cars are some of the demo's.
 
 use dm_api::restore_status::{ConflictKind, RestoreEffects};
 use dm_api::status::{Phase, RunKind, RunResult};

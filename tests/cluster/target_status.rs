@@ -1,4 +1,5 @@
-//! A target says by itself whether its database and its archive can be used, before a migration runs on it.
+//! A target says by itself whether its database and its archive can be used, before a migration
+//! runs on it.
 
 use dm_api::MigrationTarget;
 use dm_api::target_condition::{TargetReason, types};

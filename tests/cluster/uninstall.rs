@@ -1,5 +1,5 @@
-//! The chart is uninstalled and installed again. It takes the operator away from every other test, so it runs
-//! alone, after them.
+//! The chart is uninstalled and installed again. It takes the operator away from every other test,
+//! so it runs alone, after them.
 
 use std::process::Command;
 

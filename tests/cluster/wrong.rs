@@ -1,5 +1,6 @@
-//! YAML that is wrong: the API server refuses it and names the field, or the migration stands still and
-//! its message does. Objects are sent as `kubectl apply` sends them: fields nobody knows are errors.
+//! YAML that is wrong: the API server refuses it and names the field, or the migration stands still
+//! and its message does. Objects are sent as `kubectl apply` sends them: fields nobody knows are
+//! errors.
 
 use dm_api::condition::{Reason, types};
 use dm_tests::cluster::{Bed, CREDENTIALS, Written, condition, target};

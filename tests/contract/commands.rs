@@ -1,5 +1,5 @@
-//! The command line in the documentation: every verb and flag is described, and every command that a page
-//! shows exists.
+//! The command line in the documentation: every verb and flag is described, and every command that
+//! a page shows exists.
 
 use std::collections::BTreeMap;
 use std::fs;

@@ -1,5 +1,5 @@
-//! How the documentation is written: lines, tables, links, words. A rule here names the file and the
-//! line that breaks it. What the pages say is checked in `reference`.
+//! How the documentation is written: lines, tables, links, words. A rule here names the file and
+//! the line that breaks it. What the pages say is checked in `reference`.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;

@@ -6,7 +6,8 @@ use std::fs;
 
 use crate::root;
 
-/// Packages by folder of src/, and those of ours that each may depend on. `tests` may see everything.
+/// Packages by folder of src/, and those of ours that each may depend on. `tests` may see
+/// everything.
 const EDGES: &[(&str, &[&str])] = &[
     ("contract", &[]),
     ("dynamodb", &["contract"]),

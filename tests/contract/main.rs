@@ -1,5 +1,5 @@
-//! Rules of the source tree that no compiler checks: who depends on whom, and how files are written.
-//! They need no service and read tracked files only.
+//! Rules of the source tree that no compiler checks: who depends on whom, and how files are
+//! written. They need no service and read tracked files only.
 
 // A rule's test says by its panic what is broken.
 #![allow(clippy::unwrap_used)]

@@ -1,5 +1,5 @@
-//! Manifests in the documentation: each is YAML, and those of our kinds have fields that exist. Values of
-//! the chart: each is described.
+//! Manifests in the documentation: each is YAML, and those of our kinds have fields that exist.
+//! Values of the chart: each is described.
 
 use std::collections::BTreeSet;
 use std::fs;

@@ -85,7 +85,8 @@ impl Page {
         tables
     }
 
-    /// Names in code spans that the first cells of tables have, with the names of the heading above.
+    /// Names in code spans that the first cells of tables have, with the names of the heading
+    /// above.
     pub fn defined(&self) -> Vec<(Vec<String>, String)> {
         let mut scopes = Vec::new();
         let mut found = Vec::new();

@@ -1,5 +1,5 @@
-//! What the reference pages must say, by the code: every field of a custom resource, reason, metric and
-//! AWS action. The command line is checked in `commands`, how pages are written in `docs`.
+//! What the reference pages must say, by the code: every field of a custom resource, reason, metric
+//! and AWS action. The command line is checked in `commands`, how pages are written in `docs`.
 
 use std::collections::BTreeSet;
 use std::fs;
@@ -19,7 +19,8 @@ fn page(name: &str) -> Page {
     Page::parse(name, &fs::read_to_string(root().join(name)).unwrap())
 }
 
-/// Fields whose own fields are Kubernetes' and described by `kubectl explain`, by the end of their path.
+/// Fields whose own fields are Kubernetes' and described by `kubectl explain`, by the end of their
+/// path.
 const OF_KUBERNETES: &[&str] = &[
     ".env",
     ".affinity",
@@ -50,7 +51,8 @@ fn fields(schema: &Value, path: &str, found: &mut Vec<String>) {
     }
 }
 
-/// Fields of a kind that its page describes in no table: `name` below a heading with the path before it.
+/// Fields of a kind that its page describes in no table: `name` below a heading with the path
+/// before it.
 fn missing(kind: &str, name: &str) -> Vec<String> {
     let definitions = dm_api::definitions();
     let definition =

@@ -1,4 +1,5 @@
-//! What the chart's roles for people allow: just what README and the operator's messages tell them to do.
+//! What the chart's roles for people allow: just what README and the operator's messages tell them
+//! to do.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;

@@ -9,6 +9,9 @@ use crate::root;
 /// Past this a file holds more than one thing. Tests at its end do not count.
 const LINES_MAX: usize = 500;
 
+/// Characters of a line of comments, as of a line of code (rustfmt).
+const COMMENT_CHARS_MAX: usize = 100;
+
 /// Names that say nothing about what a file holds.
 const EMPTY_NAMES: &[&str] =
     &["util", "utils", "helper", "helpers", "common", "misc", "manager", "managers"];
@@ -61,6 +64,21 @@ fn every_rust_file_says_what_it_is_for() {
         .map(|(name, _)| name)
         .collect();
     none("these files do not begin with `//! `", &broken);
+}
+
+#[test]
+fn comments_fit_a_screen() {
+    let mut broken = Vec::new();
+    for (name, text) in rust_files() {
+        let comments = text.lines().enumerate().filter(|(_, line)| line.trim().starts_with("//"));
+        for (number, line) in comments {
+            let count = line.chars().count();
+            if count > COMMENT_CHARS_MAX {
+                broken.push(format!("{name}:{}: {count} characters", number + 1));
+            }
+        }
+    }
+    none(&format!("these comments have more than {COMMENT_CHARS_MAX} characters"), &broken);
 }
 
 #[test]

@@ -1,5 +1,5 @@
-//! What is not there: a journal that was removed, a run that never was, segments that are gone, a run
-//! that wrote nothing. Each is told from the others, and none from a guess.
+//! What is not there: a journal that was removed, a run that never was, segments that are gone, a
+//! run that wrote nothing. Each is told from the others, and none from a guess.
 
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::Path;
@@ -194,8 +194,8 @@ fn guard(plan: &Plan, start: Start, archive: Option<Archive>) -> Arc<Engine> {
 }
 
 impl Run {
-    /// One that is on record and has written nothing; of a migration that others may run at the same
-    /// time, or of one that runs once.
+    /// One that is on record and has written nothing; of a migration that others may run at the
+    /// same time, or of one that runs once.
     async fn begun(again: bool) -> Self {
         let run = Self::with("", again).await;
         let begun = ledger::Begun::now(&run.plan, ledger::Kind::Apply);
@@ -393,8 +393,8 @@ async fn entries_that_were_noted_and_are_not_there_are_missed() {
     assert_eq!(ids(&run.table).await.len(), 7);
 }
 
-/// Where objects are not put in one piece, the put that a guard died in is torn. Nobody was told that it
-/// was durable: the next guard of the run gives it an end.
+/// Where objects are not put in one piece, the put that a guard died in is torn. Nobody was told
+/// that it was durable: the next guard of the run gives it an end.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_torn_segment_that_nobody_noted_does_not_stop_the_next_guard() {
     let run = Run::of("abcdefg").await;

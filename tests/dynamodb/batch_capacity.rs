@@ -1,5 +1,5 @@
-//! The consumed capacity of batches that the journal sends as single writes: the sums that the database
-//! returns for the batch, by table and by index.
+//! The consumed capacity of batches that the journal sends as single writes: the sums that the
+//! database returns for the batch, by table and by index.
 
 use dm_contract::plan::{JournalMode, Mode, Policy};
 use serde_json::{Value, json};

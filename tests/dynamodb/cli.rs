@@ -1,6 +1,6 @@
 //! The command line on a laptop: a boto3 program behind `datamigration exec`, a migration's folder
-//! behind `run`, any client behind `guard`. What a dry run leaves, what applying changes, and that the
-//! program has no credentials.
+//! behind `run`, any client behind `guard`. What a dry run leaves, what applying changes, and that
+//! the program has no credentials.
 
 use std::io::{BufRead as _, BufReader, Read as _};
 use std::path::{Path, PathBuf};

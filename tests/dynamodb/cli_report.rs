@@ -1,5 +1,5 @@
-//! Reports on the command line: what `exec` prints and writes of a dry run, and that `report` shows the
-//! same later, from the files and from an archive.
+//! Reports on the command line: what `exec` prints and writes of a dry run, and that `report` shows
+//! the same later, from the files and from an archive.
 
 use std::process::Output;
 

@@ -1,5 +1,5 @@
-//! The guard's control over HTTP: limits that change while a program runs, pause and resume, and what
-//! a database that throttles does to the rates by itself.
+//! The guard's control over HTTP: limits that change while a program runs, pause and resume, and
+//! what a database that throttles does to the rates by itself.
 
 use std::net::{Ipv4Addr, SocketAddr};
 use std::path::Path;

@@ -1,5 +1,6 @@
-//! Credentials that a service in the cluster gives out, as EKS Pod Identity and ECS do: they are fetched
-//! once, fetched anew when the database finds them expired, and the program notices nothing of it.
+//! Credentials that a service in the cluster gives out, as EKS Pod Identity and ECS do: they are
+//! fetched once, fetched anew when the database finds them expired, and the program notices nothing
+//! of it.
 
 use std::path::Path;
 use std::sync::Arc;
@@ -20,8 +21,9 @@ use crate::shorthand::expand;
 /// What a pod shows to get credentials.
 const POD_TOKEN: &str = "the-pods-own-token";
 
-/// A mock of AWS's side, as neither can be had here: who gives out credentials, each time with another
-/// session's token, and a database that takes none but those of one session. Behind it is a real one.
+/// A mock of AWS's side, as neither can be had here: who gives out credentials, each time with
+/// another session's token, and a database that takes none but those of one session. Behind it is a
+/// real one.
 #[derive(Debug, Default)]
 struct Aws {
     given: AtomicU64,

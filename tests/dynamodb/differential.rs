@@ -1,11 +1,13 @@
 //! Random programs run against a table direct, and against an equal table in another way: through a
-//! dry run, applied, and applied with a journal in each of its modes. Every answer must be equal, and
-//! the tables at the end; a dry run leaves its table unchanged, and a restore of what was journalled
-//! brings back what was there. A failure is shrunk by leaving out steps, and printed with its seed.
+//! dry run, applied, and applied with a journal in each of its modes. Every answer must be equal,
+//! and the tables at the end; a dry run leaves its table unchanged, and a restore of what was
+//! journalled brings back what was there. A failure is shrunk by leaving out steps, and printed
+//! with its seed.
 //!
-//! `DIFFERENTIAL_PROGRAMS` sets how many, `DIFFERENTIAL_SEED` the first seed, `DIFFERENTIAL_FAILURES`
-//! how many differences are shown before it ends (1). A seed means the same program as long as the
-//! generator is the same. In one program of four, several clients are at work at the same time.
+//! `DIFFERENTIAL_PROGRAMS` sets how many, `DIFFERENTIAL_SEED` the first seed,
+//! `DIFFERENTIAL_FAILURES` how many differences are shown before it ends (1). A seed means the same
+//! program as long as the generator is the same. In one program of four, several clients are at
+//! work at the same time.
 
 mod answers;
 mod database;

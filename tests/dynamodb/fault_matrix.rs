@@ -1,7 +1,7 @@
-//! The fault matrix: every path that writes, with and without a journal, when the outcome of its first
-//! write is not told, and whatever follows. The program sees no more than DynamoDB's own ambiguity: what
-//! is said to be done was done once, what is said not to be done was not, and what is unknown was done
-//! once or not at all. And a restore gives back the table as it was.
+//! The fault matrix: every path that writes, with and without a journal, when the outcome of its
+//! first write is not told, and whatever follows. The program sees no more than DynamoDB's own
+//! ambiguity: what is said to be done was done once, what is said not to be done was not, and what
+//! is unknown was done once or not at all. And a restore gives back the table as it was.
 //!
 //! `FAULT_CELL=12,13` runs these cells alone, and tells what came of them.
 

@@ -1,6 +1,6 @@
 //! Mocks that fail on demand: a proxy in front of the database and an archive's store. At a chosen
-//! call they die, before it or after it was carried out; from then on nothing is answered, as if the
-//! process had ended there.
+//! call they die, before it or after it was carried out; from then on nothing is answered, as if
+//! the process had ended there.
 
 use std::collections::BTreeSet;
 use std::fmt;
@@ -138,8 +138,8 @@ pub async fn proxy(endpoint: &str, fuse: Arc<Fuse>) -> String {
     .await
 }
 
-/// A proxy that answers writes itself, at once and without carrying them out: where memory or time is
-/// measured, the database must not be what is slow.
+/// A proxy that answers writes itself, at once and without carrying them out: where memory or time
+/// is measured, the database must not be what is slow.
 pub async fn instant_writes(endpoint: &str) -> String {
     let (target, client) = (endpoint.trim_end_matches('/').to_owned(), client());
     http_server(move |request: Request<Incoming>| {

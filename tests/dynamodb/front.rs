@@ -1,5 +1,6 @@
-//! What is answered before a request becomes a call, as DynamoDB answers it: methods, paths, content
-//! types, sizes, signatures. Expected words and checksums are those that clients recorded of the service.
+//! What is answered before a request becomes a call, as DynamoDB answers it: methods, paths,
+//! content types, sizes, signatures. Expected words and checksums are those that clients recorded
+//! of the service.
 
 use std::net::SocketAddr;
 use std::time::Duration;

@@ -1,5 +1,5 @@
-//! What a recorded run stands for, with a real database: another region, a table that was created again,
-//! two clusters with one archive at the same time.
+//! What a recorded run stands for, with a real database: another region, a table that was created
+//! again, two clusters with one archive at the same time.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -198,8 +198,8 @@ async fn another_region_is_neither_adopted_nor_written_by_a_restore() {
     scene.applied(&scene.plan, &[&table]).await;
     let mut plan = scene.plan_of("re-created", 2);
     plan.upstream.region = OTHER_REGION.into();
-    // DynamoDB Local keeps other tables for each region: one of the same name, with what a restore of
-    // the run would change.
+    // DynamoDB Local keeps other tables for each region: one of the same name, with what a restore
+    // of the run would change.
     let there = Plan {
         archive: None,
         policy: Policy { control_plane: true, ..Policy::default() },
@@ -229,7 +229,8 @@ async fn another_region_is_neither_adopted_nor_written_by_a_restore() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn of_two_runs_at_once_with_one_archive_one_gives_way() {
-    // The same number, as of two clusters, and two numbers, as where the ledger had been asked before.
+    // The same number, as of two clusters, and two numbers, as where the ledger had been asked
+    // before.
     for numbers in [[1, 1], [1, 2], [2, 1]] {
         let (scene, one, other) = (Scene::new(), fresh_name("one"), fresh_name("other"));
         create(&one).await;

@@ -1,5 +1,5 @@
-//! Runs on a laptop whose programs end with 0 and did not do their work: told to stop, or locked out
-//! and silent about it.
+//! Runs on a laptop whose programs end with 0 and did not do their work: told to stop, or locked
+//! out and silent about it.
 
 use std::io::{BufRead as _, BufReader, Read as _};
 use std::path::PathBuf;
@@ -157,8 +157,8 @@ async fn a_run_that_lost_its_lock_is_no_success_though_its_program_says_so() {
     assert_eq!(database().items(&bed.table).await.len(), 1);
 }
 
-/// Without an end in the ledger the run still has its summary, its report and its program's exit code.
-/// The wait for the archive is announced once, and a second signal ends it.
+/// Without an end in the ledger the run still has its summary, its report and its program's exit
+/// code. The wait for the archive is announced once, and a second signal ends it.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_run_whose_end_cannot_be_recorded_keeps_its_summary_and_the_exit_code_of_its_program() {
     for (of_program, expected) in [(3, 3), (0, 125)] {

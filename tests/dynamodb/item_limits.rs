@@ -1,6 +1,6 @@
-//! What DynamoDB rejects in items, keys, expressions, batches and transactions, each just within its
-//! limit and just beyond. The database answers each request directly, a guard in dry run and a guard
-//! with a journal answer it for equal tables: all three accept it or give the same error.
+//! What DynamoDB rejects in items, keys, expressions, batches and transactions, each just within
+//! its limit and just beyond. The database answers each request directly, a guard in dry run and a
+//! guard with a journal answer it for equal tables: all three accept it or give the same error.
 
 mod bounds;
 mod names;

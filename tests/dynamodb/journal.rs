@@ -1,5 +1,5 @@
-//! The journal through a guard: group commit, an archive that is away, retries, transactions under a
-//! token, others who write at the same time, and runs that the ledger does not let write.
+//! The journal through a guard: group commit, an archive that is away, retries, transactions under
+//! a token, others who write at the same time, and runs that the ledger does not let write.
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};

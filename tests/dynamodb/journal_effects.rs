@@ -1,5 +1,5 @@
-//! What a journaled apply reports beside what its dry run reported: the same categories, attributes and
-//! digest, whatever the program writes and however often.
+//! What a journaled apply reports beside what its dry run reported: the same categories, attributes
+//! and digest, whatever the program writes and however often.
 
 use dm_contract::plan::{JournalMode, Mode, Plan, Policy};
 use dm_contract::report::{GuardResult, TableEffect};

@@ -1,5 +1,6 @@
-//! What a program is told of a transaction that is cancelled: the same with a journal as in a dry run,
-//! in DynamoDB's words. Where a local database says something else is listed in tests/README.md.
+//! What a program is told of a transaction that is cancelled: the same with a journal as in a dry
+//! run, in DynamoDB's words. Where a local database says something else is listed in
+//! tests/README.md.
 
 use dm_contract::plan::{Mode, Policy};
 use dm_contract::report::GuardResult;

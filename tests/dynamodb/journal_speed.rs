@@ -1,5 +1,5 @@
-//! What the journal costs in time: the same updates sent to the database, through an engine without a
-//! journal and with one, over a store whose puts take 20 ms; then their restore. Not a test but a
+//! What the journal costs in time: the same updates sent to the database, through an engine without
+//! a journal and with one, over a store whose puts take 20 ms; then their restore. Not a test but a
 //! measurement, run by name: `cargo test … journal_speed -- --ignored --nocapture`.
 
 use std::sync::Arc;

@@ -1,6 +1,6 @@
-//! What the journal costs in read units, measured against the rule of docs/reference/archive.md: for each write of
-//! an item that the program did not just read, one per 4 KB of the item as it was, at least one; half of
-//! that in `Cheap`; none where the program has just read it.
+//! What the journal costs in read units, measured against the rule of docs/reference/archive.md:
+//! for each write of an item that the program did not just read, one per 4 KB of the item as it
+//! was, at least one; half of that in `Cheap`; none where the program has just read it.
 
 use std::sync::Arc;
 
@@ -18,7 +18,8 @@ const WRITES: u32 = 20;
 /// What a read of an item costs a unit for.
 const UNIT_BYTES: usize = 4 * 1024;
 
-/// Read units a write, for items of so many bytes of text, and whether the program reads them first.
+/// Read units a write, for items of so many bytes of text, and whether the program reads them
+/// first.
 async fn measured(mode: JournalMode, bytes: usize, reads_first: bool) -> f64 {
     let table = fresh_name("units");
     database().ok("CreateTable", &crate::suite::table("hash", &table)).await;

@@ -1,5 +1,5 @@
-//! Several segments of a journal put at once: acknowledged in their order, and a put that was cut off
-//! told from a segment that was lost. Needs no database.
+//! Several segments of a journal put at once: acknowledged in their order, and a put that was cut
+//! off told from a segment that was lost. Needs no database.
 
 use std::sync::Arc;
 use std::time::Duration;

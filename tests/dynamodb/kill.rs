@@ -1,7 +1,8 @@
-//! The kill campaign: the guard dies at every request it sends to the database and at every object it
-//! puts into the archive, before it and after it: the table's lock, the ledger's entries, segments, the
-//! lock's release. Then nothing may have changed that is not in the journal; a restore gives back the
-//! table as it was; and a run that goes on ends as if nothing had happened, or is known to be over.
+//! The kill campaign: the guard dies at every request it sends to the database and at every object
+//! it puts into the archive, before it and after it: the table's lock, the ledger's entries,
+//! segments, the lock's release. Then nothing may have changed that is not in the journal; a
+//! restore gives back the table as it was; and a run that goes on ends as if nothing had happened,
+//! or is known to be over.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -216,7 +217,8 @@ impl Scene {
     }
 }
 
-/// Items that are another before and now, and of whose change a run's journal does not tell as much.
+/// Items that are another before and now, and of whose change a run's journal does not tell as
+/// much.
 pub async fn untold(
     archive: &Archive,
     run: &RunName,
@@ -286,8 +288,8 @@ async fn check(point: Point, finished: &[Value]) -> Vec<String> {
     };
     let restored = Scene::new().await;
     let (ended, _, puts) = restored.apply(point, Start::First).await;
-    // What became of two writes goes into one segment or into two, as time has it: a run that has not
-    // come to its last puts is shorter than the one that was counted.
+    // What became of two writes goes into one segment or into two, as time has it: a run that has
+    // not come to its last puts is shorter than the one that was counted.
     let shorter = point.put.is_some_and(|(at, _)| puts < at && at <= puts + PUTS_FEWER_MAX);
     expect(!ended || shorter, "the guard did not die");
     expect(restored.unjournalled().await == 0, "something changed without an entry");

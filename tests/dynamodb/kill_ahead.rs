@@ -1,7 +1,7 @@
 //! The kill campaign for entries ahead of their writes: a program reads a table page by page and
-//! changes every item, and the guard dies at every request and every put. In strict mode all is as if
-//! there were nothing ahead. In the other modes a guard that dies may leave items of which nobody
-//! knows who changed them: each is listed, and none is overwritten unless that is asked for.
+//! changes every item, and the guard dies at every request and every put. In strict mode all is as
+//! if there were nothing ahead. In the other modes a guard that dies may leave items of which
+//! nobody knows who changed them: each is listed, and none is overwritten unless that is asked for.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -27,8 +27,8 @@ async fn call(engine: &Arc<Engine>, operation: &str, body: Value) -> Value {
     serde_json::from_slice(&answer.body).unwrap()
 }
 
-/// Reads five items at a time and changes each: in strict mode all in the same way, in the others each
-/// in its own.
+/// Reads five items at a time and changes each: in strict mode all in the same way, in the others
+/// each in its own.
 async fn program(engine: &Arc<Engine>, table: &str, mode: JournalMode) {
     let mut start = Value::Null;
     loop {
@@ -115,8 +115,8 @@ async fn the_guard_dies_ahead_of_writes_and_nothing_is_lost() {
         assert_eq!(database().items(&scene.table).await, scene.snapshot);
         scene.drop_table().await;
 
-        // What goes on beside the program has no fixed number of requests and puts: some of the last
-        // points are not reached.
+        // What goes on beside the program has no fixed number of requests and puts: some of the
+        // last points are not reached.
         let deaths = [Death::Before, Death::After];
         let of_requests = (1..=requests)
             .flat_map(|at| deaths.map(|death| Point { request: Some((at, death)), put: None }));

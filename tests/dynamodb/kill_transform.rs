@@ -1,6 +1,6 @@
 //! A transform whose guard dies again and again, at a request or at a put into the archive, and is
-//! started again each time: in the end each item was changed once, and the restore returns the table
-//! as it was.
+//! started again each time: in the end each item was changed once, and the restore returns the
+//! table as it was.
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex};

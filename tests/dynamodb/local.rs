@@ -1,5 +1,5 @@
-//! The embedded database by its command line: any SDK as its client, a migration's folder on it, and
-//! what is left after a kill.
+//! The embedded database by its command line: any SDK as its client, a migration's folder on it,
+//! and what is left after a kill.
 
 use std::io::{BufRead as _, BufReader};
 use std::path::{Path, PathBuf};
@@ -158,8 +158,8 @@ fn pairs() -> Value {
     })
 }
 
-/// Writes numbered pairs of items, each in a transaction, until the database is killed in the middle;
-/// up to which number all were answered.
+/// Writes numbered pairs of items, each in a transaction, until the database is killed in the
+/// middle; up to which number all were answered.
 async fn write_until_killed(local: Local, round: u64, from: u64) -> u64 {
     let answered = Arc::new(AtomicU64::new(from));
     let endpoint = local.endpoint.clone();

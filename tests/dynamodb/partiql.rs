@@ -1,5 +1,5 @@
-//! What cases cannot say of PartiQL: tokens and keys of pages, what the report tells, what the journal
-//! holds.
+//! What cases cannot say of PartiQL: tokens and keys of pages, what the report tells, what the
+//! journal holds.
 
 use dm_contract::plan::{Mode, Policy};
 use dm_contract::report::Fidelity;

@@ -1,5 +1,5 @@
-//! What a run's pod does, part by part: the ledger is asked, a guard serves, what it leaves is in the
-//! archive, another object adopts the result, and the run is taken back.
+//! What a run's pod does, part by part: the ledger is asked, a guard serves, what it leaves is in
+//! the archive, another object adopts the result, and the run is taken back.
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};

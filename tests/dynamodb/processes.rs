@@ -1,6 +1,6 @@
-//! The guard's program as a process of its own: killed in the middle of a run, nothing has changed that is
-//! not in its journal, and all of it can be taken back; stopped for longer than its lock lasts, it writes
-//! nothing when it wakes.
+//! The guard's program as a process of its own: killed in the middle of a run, nothing has changed
+//! that is not in its journal, and all of it can be taken back; stopped for longer than its lock
+//! lasts, it writes nothing when it wakes.
 
 use std::net::{Ipv4Addr, SocketAddr, TcpListener};
 use std::path::Path;
@@ -106,8 +106,8 @@ async fn table() -> (String, Vec<Value>) {
     (table, items)
 }
 
-/// Changes items over and over, from several clients, until the guard is gone; it is killed after so many
-/// answers. Returns how many there were.
+/// Changes items over and over, from several clients, until the guard is gone; it is killed after
+/// so many answers. Returns how many there were.
 async fn killed_after(answers: usize, mut guard: Process, table: &str) -> usize {
     let answered = Arc::new(AtomicUsize::new(0));
     let clients: Vec<_> = (0..AT_ONCE)

@@ -1,4 +1,5 @@
-//! The README's commands, run as they are printed: in a folder that holds what a clone holds of them.
+//! The README's commands, run as they are printed: in a folder that holds what a clone holds of
+//! them.
 
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};

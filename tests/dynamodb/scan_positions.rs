@@ -1,5 +1,5 @@
-//! Where a scan of a dry run continues: behind keys that no item has, and over items that the program
-//! creates while it scans.
+//! Where a scan of a dry run continues: behind keys that no item has, and over items that the
+//! program creates while it scans.
 
 use std::collections::BTreeMap;
 

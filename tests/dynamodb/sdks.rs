@@ -1,5 +1,6 @@
-//! AWS's SDKs as clients: one program for each has the same conversation (`tests/sdks/expected.txt`) with the
-//! database itself, through a guard that applies, and through a dry run. None of them knows which it is.
+//! AWS's SDKs as clients: one program for each has the same conversation
+//! (`tests/sdks/expected.txt`) with the database itself, through a guard that applies, and through
+//! a dry run. None of them knows which it is.
 
 use std::path::PathBuf;
 use std::process::Stdio;
@@ -58,7 +59,8 @@ async fn seeded(client: &str) -> String {
     table
 }
 
-/// Runs a client against an endpoint, with nothing in its environment but what a run's pod gives it.
+/// Runs a client against an endpoint, with nothing in its environment but what a run's pod gives
+/// it.
 async fn converses(client: &str, url: &str, table: &str) {
     let mut command = tokio::process::Command::new(starter(client));
     command.arg(table).env_clear().stdin(Stdio::null()).kill_on_drop(true);

@@ -1,15 +1,15 @@
 //! Reads the cases of `cases/*.txt` and runs each of them against every column: the database
 //! itself, a guard in apply mode, guards in dry run, and the embedded database.
 //!
-//! A case: `== name`, then `table KIND` (of [`table`]), `seed ITEM` lines, and steps. A step is
-//! `> Operation BODY`, then what is expected: `= MEMBERS` (each equal in the answer), `! Error` or
-//! `! Error: message`, or nothing (success). `pages Operation BODY` reads all pages and expects
-//! `= ITEMS`, in order for a Query. `sql STATEMENT` or `sql PARAMETERS STATEMENT` is an
-//! ExecuteStatement, `pages-sql` reads all its pages; without ORDER BY its items have no order. Where
-//! a request lists statements, a text stands for `{"Statement": text}`. `active TABLE` waits until it
-//! and its indexes are there. `$T` is the table. Lines that begin with a blank continue the one
-//! before. `departs: who: reason` before a step says that a local
-//! database departs from AWS there.
+//! A case: `== name`, then `table KIND` (of [`table`]), `seed ITEM` lines, and steps. A step is `>
+//! Operation BODY`, then what is expected: `= MEMBERS` (each equal in the answer), `! Error` or `!
+//! Error: message`, or nothing (success). `pages Operation BODY` reads all pages and expects `=
+//! ITEMS`, in order for a Query. `sql STATEMENT` or `sql PARAMETERS STATEMENT` is an
+//! ExecuteStatement, `pages-sql` reads all its pages; without ORDER BY its items have no order.
+//! Where a request lists statements, a text stands for `{"Statement": text}`. `active TABLE` waits
+//! until it and its indexes are there. `$T` is the table. Lines that begin with a blank continue
+//! the one before. `departs: who: reason` before a step says that a local database departs from AWS
+//! there.
 
 mod case;
 
@@ -141,8 +141,8 @@ async fn run_case(
         let (status, answer) = run_step(step, &name, endpoint).await;
         let of_database = matches!(column, Column::Direct | Column::Apply);
         let exempt = step.departs && (of_database || column == Column::Journalled);
-        // Elsewhere the words are the database's, and DynamoDB Local has its own. With a journal they
-        // are of either.
+        // Elsewhere the words are the database's, and DynamoDB Local has its own. With a journal
+        // they are of either.
         let own_words = column.has_own_words() && (step.writes() || step.is_statement());
         // The guard refuses a read that it takes for wrong and the database does not.
         let refused = answer["__type"].as_str().is_some_and(|name| name.contains("AccessDenied"));
@@ -338,8 +338,9 @@ fn comparable(step: &Step, mut answer: Value) -> Value {
     answer
 }
 
-/// What descriptions of a table must agree on. Each has its own times, ids and ARNs, statuses depend
-/// on when one looks, and counts of items are told late by DynamoDB and at once by DynamoDB Local.
+/// What descriptions of a table must agree on. Each has its own times, ids and ARNs, statuses
+/// depend on when one looks, and counts of items are told late by DynamoDB and at once by DynamoDB
+/// Local.
 fn description_compared(description: &Value) -> Value {
     let mut compared = json!({});
     for member in ["TableName", "KeySchema"] {

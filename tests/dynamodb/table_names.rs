@@ -1,5 +1,6 @@
-//! Names and ARNs of tables that cannot be: every request gets DynamoDB's error, at once and in every
-//! mode. The archive of a journal, whose locks are named after tables, must not see them first.
+//! Names and ARNs of tables that cannot be: every request gets DynamoDB's error, at once and in
+//! every mode. The archive of a journal, whose locks are named after tables, must not see them
+//! first.
 
 use std::time::{Duration, Instant};
 

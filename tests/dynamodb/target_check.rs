@@ -1,5 +1,5 @@
-//! `datamigration-guard check` as a process, as the operator's Job starts it: what it says of databases and
-//! archives that can and cannot be used.
+//! `datamigration-guard check` as a process, as the operator's Job starts it: what it says of
+//! databases and archives that can and cannot be used.
 
 use std::time::Duration;
 

@@ -1,5 +1,5 @@
-//! A database over TLS, as every one of AWS's is: DynamoDB Local behind something that ends TLS, as it
-//! speaks none itself.
+//! A database over TLS, as every one of AWS's is: DynamoDB Local behind something that ends TLS, as
+//! it speaks none itself.
 
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};

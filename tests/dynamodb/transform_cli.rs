@@ -1,5 +1,5 @@
-//! Transforms on a laptop: `datamigration run` dry, applied and restored; and the worked examples that
-//! exist as a script and as a transform, which must leave equal tables and give equal reports.
+//! Transforms on a laptop: `datamigration run` dry, applied and restored; and the worked examples
+//! that exist as a script and as a transform, which must leave equal tables and give equal reports.
 
 use std::path::Path;
 use std::process::{Command, Stdio};

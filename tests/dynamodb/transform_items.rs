@@ -61,7 +61,8 @@ async fn numbers_are_compared_by_value_and_the_filter_may_name_the_key() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn an_item_that_would_not_fit_fails_and_the_others_change() {
-    // 400 KB are 409,600 bytes: names and values. id, f and their names have 9 bytes beside the filler.
+    // 400 KB are 409,600 bytes: names and values. id, f and their names have 9 bytes beside the
+    // filler.
     let full = json!({"id": "full", "f": "x".repeat(409_591)});
     let almost = json!({"id": "room", "f": "x".repeat(409_580)});
     let table = table_of([full, almost, json!({"id": "tiny", "f": "x"})]).await;

@@ -1,4 +1,5 @@
-//! Items that a transform could not change: a run that is resumed, and the run after it, visit them again.
+//! Items that a transform could not change: a run that is resumed, and the run after it, visit them
+//! again.
 
 use std::sync::Arc;
 use std::time::Duration;

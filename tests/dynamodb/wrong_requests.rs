@@ -1,5 +1,5 @@
-//! Requests that are wrong in themselves: a guard that answers in the database's place answers them as
-//! AWS does, which checks a request before it looks for the table.
+//! Requests that are wrong in themselves: a guard that answers in the database's place answers them
+//! as AWS does, which checks a request before it looks for the table.
 
 use dm_contract::plan::{Mode, Policy};
 use serde_json::{Value, json};

@@ -1,5 +1,5 @@
-//! A place of its own for each test on a cluster: a namespace, a target, a database that nobody else
-//! sees, and everything there is to know about them when the test fails.
+//! A place of its own for each test on a cluster: a namespace, a target, a database that nobody
+//! else sees, and everything there is to know about them when the test fails.
 
 mod database;
 mod read;

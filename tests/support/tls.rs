@@ -1,4 +1,5 @@
-//! A server's side of TLS, with a certificate of its own that nobody vouches for but who is told to.
+//! A server's side of TLS, with a certificate of its own that nobody vouches for but who is told
+//! to.
 
 use std::path::Path;
 use std::sync::Arc;
@@ -6,8 +7,8 @@ use std::sync::Arc;
 use rustls::ServerConfig;
 use rustls::pki_types::{PrivateKeyDer, PrivatePkcs8KeyDer};
 
-/// For the server of this name or address, whose certificate is written to a file. Panics where that
-/// cannot be: nothing that needs it can go on.
+/// For the server of this name or address, whose certificate is written to a file. Panics where
+/// that cannot be: nothing that needs it can go on.
 pub fn server(name: &str, certificate: &Path) -> Arc<ServerConfig> {
     let made = rcgen::generate_simple_self_signed([name.to_owned()]).expect("a certificate");
     std::fs::write(certificate, made.cert.pem()).expect("a place for the certificate");

@@ -1,4 +1,5 @@
-//! The archive of a `MigrationTarget`: where ledger, journals, reports and logs outlive the cluster.
+//! The archive of a `MigrationTarget`: where ledger, journals, reports and logs outlive the
+//! cluster.
 
 use kube::KubeSchema;
 use serde::{Deserialize, Serialize};

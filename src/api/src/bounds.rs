@@ -1,6 +1,6 @@
-//! Bounds for every text, list and map of a spec in the generated definitions, also of the types that are
-//! Kubernetes' own: an object that the API server accepts is small enough for whoever reads it, and each
-//! name in it can be put into a request's path.
+//! Bounds for every text, list and map of a spec in the generated definitions, also of the types
+//! that are Kubernetes' own: an object that the API server accepts is small enough for whoever
+//! reads it, and each name in it can be put into a request's path.
 
 use serde_json::{Map, Value, json};
 

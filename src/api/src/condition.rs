@@ -65,8 +65,8 @@ reasons! {
     Applied,
     /// The migration was applied before this operator existed (`spec.baseline`); no program ran.
     Baseline,
-    /// The archive's ledger says that it was applied, by a run of an object that is gone; the program
-    /// was not run.
+    /// The archive's ledger says that it was applied, by a run of an object that is gone; the
+    /// program was not run.
     Adopted,
     /// The preview of a restore succeeded; `spec.dryRun: false` restores.
     AwaitingRestore,
@@ -106,14 +106,15 @@ reasons! {
     DependencyCycle,
     /// Another migration has the target or a table to itself.
     LockedByAnother,
-    /// The target's archive does not answer, or cannot be written. Nothing that writes runs without it.
+    /// The target's archive does not answer, or cannot be written. Nothing that writes runs without
+    /// it.
     ArchiveUnavailable,
     /// The database does not answer.
     DatabaseUnreachable,
     /// The archive's ledger and status disagree on how a run ended; neither is corrected.
     LedgerContradicts,
-    /// What is on record in the archive, or the dry run that must come first, was of another database:
-    /// another partition, account, region or endpoint.
+    /// What is on record in the archive, or the dry run that must come first, was of another
+    /// database: another partition, account, region or endpoint.
     OtherDatabase,
     /// The run on record in the archive ran another program.
     OtherProgram,
@@ -153,7 +154,8 @@ reasons! {
     ObjectRefused,
     /// The program ended with an exit code other than 0.
     ProgramFailed,
-    /// A transform stopped before it had seen every item: one could not be changed, or a request failed.
+    /// A transform stopped before it had seen every item: one could not be changed, or a request
+    /// failed.
     TransformFailed,
     /// A transform changed all items except those that its report lists.
     PartiallyFailed,
@@ -177,8 +179,8 @@ reasons! {
     PodDeleted,
     /// Somebody deleted the Job.
     JobDeleted,
-    /// The run's Job is gone and its outcome cannot be known, or the archive has a run that was begun
-    /// and never completed.
+    /// The run's Job is gone and its outcome cannot be known, or the archive has a run that was
+    /// begun and never completed.
     OutcomeUnknown,
     /// The spec changed before the program started, so a new run replaces this one.
     Superseded,

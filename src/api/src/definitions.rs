@@ -37,10 +37,12 @@ fn use_known_formats(value: &mut Value) {
     }
 }
 
-/// What `resource.ParseQuantity` of k8s.io/apimachinery takes, without a sign: nothing here is negative.
+/// What `resource.ParseQuantity` of k8s.io/apimachinery takes, without a sign: nothing here is
+/// negative.
 const QUANTITY: &str = r"^([0-9]+(\.[0-9]*)?|\.[0-9]+)([KMGTPE]i|[numkMGTPE]|[eE][+-]?[0-9]+)?$";
 
-/// Kubernetes' own types say only in prose what a quantity is, and refuse it no earlier than in a pod.
+/// Kubernetes' own types say only in prose what a quantity is, and refuse it no earlier than in a
+/// pod.
 fn bound_quantities(value: &mut Value) {
     match value {
         Value::Object(fields) => {

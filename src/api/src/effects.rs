@@ -1,5 +1,5 @@
-//! What a run's guard saw, as it stands in status: counts and names, never keys or values but for the
-//! samples of a target that shows them.
+//! What a run's guard saw, as it stands in status: counts and names, never keys or values but for
+//! the samples of a target that shows them.
 
 use kube::KubeSchema;
 use serde::{Deserialize, Serialize};

@@ -181,7 +181,8 @@ fn yes() -> bool {
 }
 
 impl DataMigrationSpec {
-    /// Returns the ConfigMap with the files of the source: a script's, or those that a transform looks up.
+    /// Returns the ConfigMap with the files of the source: a script's, or those that a transform
+    /// looks up.
     pub fn files(&self) -> Option<&FilesConfigMap> {
         let of_transform = self.transform.as_ref().and_then(|source| source.config_map.as_ref());
         self.script.as_ref().map(|script| &script.config_map).or(of_transform)

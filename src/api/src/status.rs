@@ -75,8 +75,8 @@ impl DataMigrationStatus {
         })
     }
 
-    /// The last restore after the run of this number that may have written. One that found no journal
-    /// has not.
+    /// The last restore after the run of this number that may have written. One that found no
+    /// journal has not.
     pub fn restore_after(&self, run: u32) -> Option<&RunRecord> {
         self.runs.iter().find(|later| {
             later.kind == RunKind::Restore

@@ -1,5 +1,5 @@
-//! Condition types and reasons of a `MigrationTarget`. Conditions, events and the documentation share these
-//! words.
+//! Condition types and reasons of a `MigrationTarget`. Conditions, events and the documentation
+//! share these words.
 
 /// Conditions of a `MigrationTarget`, next to `Ready`.
 pub mod types {

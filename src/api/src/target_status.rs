@@ -1,4 +1,5 @@
-//! The status of a `MigrationTarget`: whether its database and its archive can be used, by the last check.
+//! The status of a `MigrationTarget`: whether its database and its archive can be used, by the last
+//! check.
 
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{Condition, Time};
 use kube::KubeSchema;

@@ -88,7 +88,8 @@ impl TransformSource {
 #[serde(try_from = "WrittenType")]
 pub struct ConvertTo(pub String);
 
-/// What YAML makes of such a name: kubectl reads a bare `N` as the truth value false, as YAML 1.1 has it.
+/// What YAML makes of such a name: kubectl reads a bare `N` as the truth value false, as YAML 1.1
+/// has it.
 #[derive(Deserialize)]
 #[serde(untagged)]
 enum WrittenType {

@@ -7,7 +7,8 @@ use dm_report::file::{About, End};
 
 use crate::database;
 
-/// Variables with the name of who started the run: those of CI first, because its account is nobody.
+/// Variables with the name of who started the run: those of CI first, because its account is
+/// nobody.
 const WHO: [&str; 4] = ["GITHUB_ACTOR", "GITLAB_USER_LOGIN", "USER", "LOGNAME"];
 
 /// What is known when a program has ended.

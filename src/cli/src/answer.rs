@@ -1,5 +1,5 @@
-//! Answers in the format that is asked for: words for people, or typed data for programs. What an answer
-//! consists of is the verb's own business.
+//! Answers in the format that is asked for: words for people, or typed data for programs. What an
+//! answer consists of is the verb's own business.
 
 use std::io;
 

@@ -1,5 +1,5 @@
-//! `datamigration baseline`: manifests for migrations that were applied before the operator existed. It
-//! reads folders and writes manifests; it starts nothing and asks no cluster.
+//! `datamigration baseline`: manifests for migrations that were applied before the operator
+//! existed. It reads folders and writes manifests; it starts nothing and asks no cluster.
 
 mod found;
 

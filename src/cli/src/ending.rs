@@ -71,8 +71,8 @@ pub struct Finished {
 }
 
 impl Finished {
-    /// The code to end with, after a program that ended with this one. What the guard could not do the
-    /// program may not have noticed.
+    /// The code to end with, after a program that ended with this one. What the guard could not do
+    /// the program may not have noticed.
     pub fn code(self, of_program: u8) -> u8 {
         match of_program {
             0 if self.has_problem || !self.is_recorded => EXIT_OURS,

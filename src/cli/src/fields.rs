@@ -1,6 +1,6 @@
-//! Fields of a manifest against the schema of its kind, before it is read as one: the API server drops
-//! an unknown field or rejects a wrong type, and `filter` misspelled must not delete every item here.
-//! Pure.
+//! Fields of a manifest against the schema of its kind, before it is read as one: the API server
+//! drops an unknown field or rejects a wrong type, and `filter` misspelled must not delete every
+//! item here. Pure.
 
 use std::fmt;
 

@@ -97,7 +97,8 @@ pub fn called_as(program: Option<&OsStr>) -> &'static str {
 /// Flags of the cluster that kubectl accepts before a verb.
 const BEFORE_VERB: [&str; 4] = ["-n", "--namespace", "--context", "--kubeconfig"];
 
-/// Moves the cluster's flags from before the verb to behind it, because kubectl's users write them there.
+/// Moves the cluster's flags from before the verb to behind it, because kubectl's users write them
+/// there.
 pub fn verb_first(args: impl IntoIterator<Item = OsString>) -> Vec<OsString> {
     let mut args = args.into_iter();
     let mut moved: Vec<OsString> = args.next().into_iter().collect();

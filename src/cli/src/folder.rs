@@ -1,5 +1,5 @@
-//! A migration's folder as it is kept in Git: its manifest, and the files that kustomize would put into
-//! its ConfigMap. It reads files and starts nothing.
+//! A migration's folder as it is kept in Git: its manifest, and the files that kustomize would put
+//! into its ConfigMap. It reads files and starts nothing.
 
 use std::fs;
 use std::io;

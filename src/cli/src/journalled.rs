@@ -33,7 +33,8 @@ pub struct Flags {
     /// Region of the archive's bucket [default: the database's]
     #[arg(long, value_name = "REGION", requires = "archive")]
     archive_region: Option<String>,
-    /// The migration's name in the archive [default: exec; of `run`, the manifest's; of `guard`, guard]
+    /// The migration's name in the archive [default: exec; of `run`, the manifest's; of `guard`,
+    /// guard]
     #[arg(long, value_name = "NAME", requires = "archive")]
     migration: Option<String>,
     /// What the journal promises, and what it costs
@@ -150,8 +151,8 @@ pub struct Verb<'a> {
     pub apply: &'static str,
 }
 
-/// Begins the plan's run in the archive, if there is to be one: its number is taken from now on, and the
-/// caller has to record how it ended.
+/// Begins the plan's run in the archive, if there is to be one: its number is taken from now on,
+/// and the caller has to record how it ended.
 pub async fn begin(
     flags: &Flags,
     verb: Verb<'_>,
@@ -243,7 +244,8 @@ impl Journalled {
         Self { restore: Some(command), ..self }
     }
 
-    /// Keeps the result as the run's report in the archive. The program's output stays where it went.
+    /// Keeps the result as the run's report in the archive. The program's output stays where it
+    /// went.
     pub async fn keep_report(&self, plan: &Plan, engine: &Arc<Engine>, result: &GuardResult) {
         let Some(keep) = dm_guard::keep::Keep::of(plan, &self.archive, None) else { return };
         let mut kept = Archived { run: self.run.name.to_string(), ..Archived::default() };
@@ -276,7 +278,8 @@ impl Journalled {
     }
 
     /// Says in the ledger how the run ended, whether or not it wrote anything. Where nobody knows,
-    /// nothing is noted, as of a run whose machine died. A call at the archive takes at most this long.
+    /// nothing is noted, as of a run whose machine died. A call at the archive takes at most this
+    /// long.
     pub async fn end(
         &self,
         outcome: &Outcome,

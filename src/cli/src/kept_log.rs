@@ -1,4 +1,5 @@
-//! The output of a program as a target's archive keeps it, read with the credentials of this machine.
+//! The output of a program as a target's archive keeps it, read with the credentials of this
+//! machine.
 
 use std::io::{self, Read as _};
 

@@ -34,7 +34,8 @@ pub fn markdown_table(heads: &[&str], rows: &[Vec<String>]) -> String {
     text
 }
 
-/// Text in lines of at most so many columns, each behind the indent; a longer word has its own line.
+/// Text in lines of at most so many columns, each behind the indent; a longer word has its own
+/// line.
 pub fn wrap(text: &str, indent: &str, columns: usize) -> String {
     let mut lines: Vec<String> = Vec::new();
     let width = columns.saturating_sub(indent.chars().count());

@@ -1,5 +1,5 @@
-//! `datamigration archive unlock`, and the locks in what `archive ls` prints. Which run has a table is
-//! decided by the guards; a person only takes one away from its run, on record.
+//! `datamigration archive unlock`, and the locks in what `archive ls` prints. Which run has a table
+//! is decided by the guards; a person only takes one away from its run, on record.
 
 use clap::Args;
 use dm_engine::archive::locks::{self, Listed, LockState};

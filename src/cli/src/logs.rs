@@ -1,5 +1,5 @@
-//! `kubectl datamigration logs`: what a run's program wrote, or its guard; from the pod, or from the
-//! archive once the pod is gone.
+//! `kubectl datamigration logs`: what a run's program wrote, or its guard; from the pod, or from
+//! the archive once the pod is gone.
 
 use std::io;
 use std::time::Duration;

@@ -1,4 +1,5 @@
-//! `datamigration`, which also answers as `kubectl-datamigration`: logging and wiring, nothing else.
+//! `datamigration`, which also answers as `kubectl-datamigration`: logging and wiring, nothing
+//! else.
 
 use std::process::ExitCode;
 

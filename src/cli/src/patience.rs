@@ -1,5 +1,5 @@
-//! Waits for the archive at the end of a run: says so where it takes long, and ends at a second signal or
-//! when one patience for all steps is over.
+//! Waits for the archive at the end of a run: says so where it takes long, and ends at a second
+//! signal or when one patience for all steps is over.
 
 use std::pin::pin;
 use std::time::Duration;
@@ -13,8 +13,9 @@ use crate::signals::Forwarded;
 /// A wait that needs no explanation: a bucket far away closes a journal within it.
 const SILENCE_MAX: Duration = Duration::from_secs(3);
 
-/// How long the archive is waited for at the end of a run, all steps together: as long as for any other
-/// call at it. An archive that takes nothing, as a full disk, would hold each step up by itself.
+/// How long the archive is waited for at the end of a run, all steps together: as long as for any
+/// other call at it. An archive that takes nothing, as a full disk, would hold each step up by
+/// itself.
 const PATIENCE_MAX: Duration = Duration::from_secs(30);
 
 /// The part of the patience that is left for a step to report its error.

@@ -1,5 +1,5 @@
-//! `datamigration report`: the report of a run as a summary, a page, a comment or data; from a file, an
-//! archive or a cluster.
+//! `datamigration report`: the report of a run as a summary, a page, a comment or data; from a
+//! file, an archive or a cluster.
 
 mod source;
 

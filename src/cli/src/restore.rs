@@ -1,5 +1,5 @@
-//! `datamigration restore`: undoes what a journaled run changed. With a migration's name the cluster
-//! restores (`take_back`), with an archive and a run this process does.
+//! `datamigration restore`: undoes what a journaled run changed. With a migration's name the
+//! cluster restores (`take_back`), with an archive and a run this process does.
 
 use std::io;
 use std::path::{Path, PathBuf};
@@ -73,7 +73,8 @@ pub struct Flags {
         help_heading = HERE
     )]
     archive_region: String,
-    /// The run to restore, as MIGRATION/NUMBER [default with --folder: the last one that was applied]
+    /// The run to restore, as MIGRATION/NUMBER [default with --folder: the last one that was
+    /// applied]
     #[arg(
         long,
         value_name = "RUN",

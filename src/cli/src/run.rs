@@ -1,5 +1,5 @@
-//! `datamigration run`: a migration's script or transform, as the cluster would run it, on this machine.
-//! What is run is in `work.rs`.
+//! `datamigration run`: a migration's script or transform, as the cluster would run it, on this
+//! machine. What is run is in `work.rs`.
 
 use std::path::PathBuf;
 

@@ -1,5 +1,5 @@
-//! What an embedded database begins with: tables and items from a file (docs/reference/seed.md). It is
-//! read whole and checked before anything is written.
+//! What an embedded database begins with: tables and items from a file (docs/reference/seed.md). It
+//! is read whole and checked before anything is written.
 
 mod load;
 mod plain;

@@ -81,8 +81,8 @@ impl Forwarded {
         while !stops(self.next().await.signal) {}
     }
 
-    /// Waits for a signal that asks to end after an earlier one did. The first may arrive together with
-    /// the end of the program that it ended.
+    /// Waits for a signal that asks to end after an earlier one did. The first may arrive together
+    /// with the end of the program that it ended.
     pub async fn asked_again(&mut self) {
         if !self.asked_to_end {
             self.asked_to_end().await;

@@ -1,4 +1,5 @@
-//! `kubectl datamigration restore NAME`: asks the cluster to restore a migration, or to preview that.
+//! `kubectl datamigration restore NAME`: asks the cluster to restore a migration, or to preview
+//! that.
 
 use std::io;
 use std::time::Duration;

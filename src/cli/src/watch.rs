@@ -1,5 +1,5 @@
-//! `kubectl datamigration watch`: migrations as they go on; live on a terminal, else a line for each
-//! change.
+//! `kubectl datamigration watch`: migrations as they go on; live on a terminal, else a line for
+//! each change.
 
 use std::collections::HashMap;
 use std::io::{self, IsTerminal as _};

@@ -1,5 +1,5 @@
-//! Annotations in a manifest that people wrote: only their lines change, comments and order stay. What
-//! cannot be changed so is refused. Pure.
+//! Annotations in a manifest that people wrote: only their lines change, comments and order stay.
+//! What cannot be changed so is refused. Pure.
 
 use serde_json::Value;
 

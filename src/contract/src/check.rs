@@ -1,7 +1,7 @@
 //! What a check of a target found: the termination message of a check's containers.
 //!
-//! It crosses a process boundary, so it carries a version and has a golden file. Messages name the failed
-//! action; they hold no credential and no item.
+//! It crosses a process boundary, so it carries a version and has a golden file. Messages name the
+//! failed action; they hold no credential and no item.
 
 use serde::{Deserialize, Serialize};
 
@@ -51,7 +51,8 @@ pub enum Found {
 }
 
 impl TargetCheck {
-    /// Returns the termination message: JSON that the kubelet does not cut. Long texts are shortened.
+    /// Returns the termination message: JSON that the kubelet does not cut. Long texts are
+    /// shortened.
     pub fn to_message(&self) -> String {
         let mut short = self.clone();
         let mut chars_max = TERMINATION_MESSAGE_BYTES_MAX;

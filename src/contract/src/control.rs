@@ -1,5 +1,5 @@
-//! What a running guard tells and is told by who holds its token: how fast it may go, and whether it
-//! is paused. It crosses a process boundary, so it carries a version and has a golden file.
+//! What a running guard tells and is told by who holds its token: how fast it may go, and whether
+//! it is paused. It crosses a process boundary, so it carries a version and has a golden file.
 
 use serde::{Deserialize, Serialize};
 use sha2::{Digest as _, Sha256};

@@ -1,5 +1,6 @@
-//! Which program a run is of, and which database and tables it worked on. The ledger keeps it, so that
-//! a recorded run is taken for another one's only where program, database and tables are the same.
+//! Which program a run is of, and which database and tables it worked on. The ledger keeps it, so
+//! that a recorded run is taken for another one's only where program, database and tables are the
+//! same.
 //!
 //! Pure: what is compared is looked up elsewhere. What one of the two sides does not know, as in
 //! entries of older versions, differs from nothing.
@@ -12,8 +13,8 @@ use serde::{Deserialize, Serialize};
 
 pub use place::DatabaseId;
 
-/// Ids of tables (`TableId` of DescribeTable) by their names. A table that is created again, or restored
-/// from a backup under its name, has another id.
+/// Ids of tables (`TableId` of DescribeTable) by their names. A table that is created again, or
+/// restored from a backup under its name, has another id.
 pub type TableIds = BTreeMap<String, String>;
 
 /// What a run executes.

@@ -1,5 +1,5 @@
-//! What crosses a process boundary: the plan of a run, its results, the guard's control. No DynamoDB, no
-//! async, no IO, no clock. Types that are sent carry a version and have a golden file.
+//! What crosses a process boundary: the plan of a run, its results, the guard's control. No
+//! DynamoDB, no async, no IO, no clock. Types that are sent carry a version and have a golden file.
 //!
 //! - [`plan`]: what a run's pod is to do, from the operator.
 //! - [`report`]: the results of guard and program; [`restored`]: the result of a restore.

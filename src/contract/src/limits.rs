@@ -2,22 +2,23 @@
 
 use std::time::Duration;
 
-/// How long the guard keeps waiting who asks whether it is paused, before it says that nothing changed.
+/// How long the guard keeps waiting who asks whether it is paused, before it says that nothing
+/// changed.
 pub const PAUSED_ANSWER_MAX: Duration = Duration::from_secs(20);
 
-/// Characters of an access key that a person chooses; shorter ones could be guessed by other users of
-/// the machine.
+/// Characters of an access key that a person chooses; shorter ones could be guessed by other users
+/// of the machine.
 pub const ACCESS_KEY_CHARS_MIN: usize = 16;
 
-/// What a guard may need to stop: requests in work, journal, locks, ledger, uploads, cleaning. A pod's
-/// grace period must not be shorter, or the kubelet ends it in the middle.
+/// What a guard may need to stop: requests in work, journal, locks, ledger, uploads, cleaning. A
+/// pod's grace period must not be shorter, or the kubelet ends it in the middle.
 pub const GUARD_STOP_MAX: Duration = Duration::from_secs(100);
 
 /// Bytes of the beginning of a program's output that are kept.
 pub const PROGRAM_LOG_HEAD_BYTES_MAX: u64 = 16 * 1024 * 1024;
 
-/// Bytes of each of the two last pieces of a program's output that are kept beyond its beginning. With
-/// it they take at most 32 MiB of the pod's folder.
+/// Bytes of each of the two last pieces of a program's output that are kept beyond its beginning.
+/// With it they take at most 32 MiB of the pod's folder.
 pub const PROGRAM_LOG_PIECE_BYTES_MAX: u64 = 8 * 1024 * 1024;
 
 /// The kubelet keeps this many bytes of a container's termination message (Kubernetes

@@ -13,8 +13,8 @@ pub const PLAN_VERSION: u32 = 1;
 /// Name of the environment variable that carries the plan as JSON into the guard's container.
 pub const PLAN_ENV: &str = "DATAMIGRATION_PLAN";
 
-/// Name of the environment variable that names the one source of a guard's credentials: [`FROM_SECRET`]
-/// or [`FROM_ROLE`]. Without it, as on a laptop, AWS's default chain is asked.
+/// Name of the environment variable that names the one source of a guard's credentials:
+/// [`FROM_SECRET`] or [`FROM_ROLE`]. Without it, as on a laptop, AWS's default chain is asked.
 pub const CREDENTIALS_ENV: &str = "DATAMIGRATION_CREDENTIALS";
 
 /// The keys of a Secret, in the container's environment.
@@ -37,8 +37,8 @@ pub const ARCHIVE_SESSION_TOKEN_ENV: &str = "DATAMIGRATION_ARCHIVE_SESSION_TOKEN
 /// Without it nobody can control the guard.
 pub const CONTROL_TOKEN_ENV: &str = "DATAMIGRATION_CONTROL_TOKEN";
 
-/// Name of the environment variable with the access key that the guard's clients must sign with, where
-/// it does not follow from the control token ([`crate::control::access_key`]).
+/// Name of the environment variable with the access key that the guard's clients must sign with,
+/// where it does not follow from the control token ([`crate::control::access_key`]).
 pub const ACCESS_KEY_ENV: &str = "DATAMIGRATION_ACCESS_KEY_ID";
 
 /// Where the guard serves the program: loopback only.
@@ -50,8 +50,8 @@ pub const CONTROL_PORT: u16 = 8001;
 /// Where the guard is told, beside the program's requests, that the program now runs a second time.
 pub const SECOND_PASS_PATH: &str = "/datamigration/second-pass";
 
-/// Where the guard tells, beside the program's requests, whether it is paused: as soon as that is another
-/// than the query's `known`, `true` or `false`, or after a while.
+/// Where the guard tells, beside the program's requests, whether it is paused: as soon as that is
+/// another than the query's `known`, `true` or `false`, or after a while.
 pub const PAUSED_PATH: &str = "/datamigration/paused";
 
 /// What points a program's SDK at the guard: an endpoint, a region and credentials that are worth
@@ -105,8 +105,8 @@ pub struct Plan {
     /// How fast it may go.
     #[serde(default)]
     pub limits: RateLimits,
-    /// What the target's owner allows at most. The limits can be changed while the run goes on, these
-    /// cannot: whoever finds the control's token goes no faster.
+    /// What the target's owner allows at most. The limits can be changed while the run goes on,
+    /// these cannot: whoever finds the control's token goes no faster.
     #[serde(default, skip_serializing_if = "RateLimits::is_unlimited")]
     pub limits_max: RateLimits,
     /// Where an applied run is journalled. Without it writes are not journalled.
@@ -157,24 +157,26 @@ pub enum OnConflict {
 pub struct ArchivePlan {
     /// `s3://bucket/prefix`, `file:///folder` or, in tests, `memory://`.
     pub url: String,
-    /// An endpoint of S3's protocol other than AWS's, as `http://host:port`; paths begin with the bucket.
+    /// An endpoint of S3's protocol other than AWS's, as `http://host:port`; paths begin with the
+    /// bucket.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub endpoint: Option<String>,
     /// The bucket's region, if it is not the database's.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub region: Option<String>,
-    /// Names the migration beyond its object's and its cluster's life: letters, digits, `.`, `_`, `-`.
+    /// Names the migration beyond its object's and its cluster's life: letters, digits, `.`, `_`,
+    /// `-`.
     pub migration: String,
     /// Runs up to this number may have been begun and never completed: a person has decided to run
     /// again although nobody knows how they ended. 0: no run may.
     #[serde(default, skip_serializing_if = "is_zero")]
     pub overrule: u32,
-    /// Whether the Job starts the program again after it failed (`backoffLimit`). A failure then is not
-    /// the run's end, and the guard leaves it to the operator to note it in the ledger.
+    /// Whether the Job starts the program again after it failed (`backoffLimit`). A failure then is
+    /// not the run's end, and the guard leaves it to the operator to note it in the ledger.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub repeatable: bool,
-    /// Tables that the run is expected to write, by its dry run: whether one is locked by another run is
-    /// looked at before anything starts. Others are looked at when they are written first.
+    /// Tables that the run is expected to write, by its dry run: whether one is locked by another
+    /// run is looked at before anything starts. Others are looked at when they are written first.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub tables: Vec<String>,
     /// What goes from the archive after an applied run has succeeded. Without it nothing goes.
@@ -245,7 +247,8 @@ pub struct Policy {
     /// Globs (`*` and `?`) of table names that may be touched. Empty allows every table.
     #[serde(default)]
     pub tables: Vec<String>,
-    /// Whether control-plane writes (CreateTable, UpdateTable …) may pass, or are simulated in a dry run.
+    /// Whether control-plane writes (CreateTable, UpdateTable …) may pass, or are simulated in a
+    /// dry run.
     #[serde(default)]
     pub control_plane: bool,
     /// Whether item values may appear in reports.
@@ -262,10 +265,11 @@ pub enum JournalMode {
     /// The image before and the digest of what comes after are durable before a write is sent.
     #[default]
     Strict,
-    /// The image before and the names of the attributes that change are; the digest follows at once.
+    /// The image before and the names of the attributes that change are; the digest follows at
+    /// once.
     Ahead,
-    /// As `Ahead`, reads of its own are eventually consistent, and batches are sent as batches, which
-    /// nobody can make conditional: their entries are marked as unverified.
+    /// As `Ahead`, reads of its own are eventually consistent, and batches are sent as batches,
+    /// which nobody can make conditional: their entries are marked as unverified.
     Cheap,
 }
 

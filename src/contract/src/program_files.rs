@@ -1,5 +1,6 @@
-//! The digest of a program's files: the operator takes it of what it read, and `prepare` of what it copied
-//! in the pod. What runs is what was hashed, whatever became of the ConfigMap between the two.
+//! The digest of a program's files: the operator takes it of what it read, and `prepare` of what it
+//! copied in the pod. What runs is what was hashed, whatever became of the ConfigMap between the
+//! two.
 
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
@@ -9,8 +10,8 @@ use sha2::{Digest as _, Sha256};
 /// Files by their path in the program's folder, with `/` between its parts.
 pub type ProgramFiles = BTreeMap<String, Vec<u8>>;
 
-/// Returns the digest of the files, as `sha256:` and hexadecimal digits. Lengths come first, so that no
-/// two lists of files have the same text.
+/// Returns the digest of the files, as `sha256:` and hexadecimal digits. Lengths come first, so
+/// that no two lists of files have the same text.
 pub fn digest(files: &ProgramFiles) -> String {
     let mut hasher = Sha256::new();
     for (path, content) in files {

@@ -1,6 +1,6 @@
-//! How the entry program lays down a program's output for the guard: names of files and the mark where
-//! some was left out. The beginning is one file; what comes after it goes into numbered pieces of the
-//! same size, of which the last two stay.
+//! How the entry program lays down a program's output for the guard: names of files and the mark
+//! where some was left out. The beginning is one file; what comes after it goes into numbered
+//! pieces of the same size, of which the last two stay.
 
 use crate::limits::PROGRAM_LOG_PIECE_BYTES_MAX;
 

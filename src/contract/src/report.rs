@@ -206,8 +206,8 @@ pub struct ProgramResult {
     /// The signal that ended it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub signal: Option<i32>,
-    /// The signal by which it was asked to end, if one was passed on to it before it ended. With exit
-    /// code 0 it may have stopped half way.
+    /// The signal by which it was asked to end, if one was passed on to it before it ended. With
+    /// exit code 0 it may have stopped half way.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub asked_to_end: Option<i32>,
     /// Why it could not be started at all.
@@ -225,8 +225,8 @@ pub struct ProgramResult {
 }
 
 impl ProgramResult {
-    /// The signal by which the program was asked to end, where it then ended with exit code 0: what it
-    /// has done may be the half of it.
+    /// The signal by which the program was asked to end, where it then ended with exit code 0: what
+    /// it has done may be the half of it.
     pub fn interrupted(&self) -> Option<i32> {
         self.asked_to_end.filter(|_| self.exit_code == Some(0))
     }

@@ -1,8 +1,8 @@
-//! What a restore's pod tells the operator, as its container's termination message, which the kubelet
-//! cuts at 4,096 bytes. The full report and all conflicts are in the archive.
+//! What a restore's pod tells the operator, as its container's termination message, which the
+//! kubelet cuts at 4,096 bytes. The full report and all conflicts are in the archive.
 //!
-//! It crosses a process boundary, so it carries a version and has a golden file. Keys of items are in
-//! it only where the target's policy shows values; values never.
+//! It crosses a process boundary, so it carries a version and has a golden file. Keys of items are
+//! in it only where the target's policy shows values; values never.
 
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
@@ -66,7 +66,8 @@ pub struct RestoreResult {
     /// Why nothing was restored: the run worked on another database, or a table was replaced.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub differs: Option<Difference>,
-    /// What is wrong with the journal, where that is why it did not finish. Nothing was written then.
+    /// What is wrong with the journal, where that is why it did not finish. Nothing was written
+    /// then.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub journal_problem: Option<JournalProblem>,
     /// Calls of the run that changed tables themselves, the first of them: they stand.

@@ -1,5 +1,5 @@
-//! What the entry program and the guard say to each other of a transform: the order with its files, and
-//! how it ended. Both are of the same version of this project, in one pod.
+//! What the entry program and the guard say to each other of a transform: the order with its files,
+//! and how it ended. Both are of the same version of this project, in one pod.
 
 use std::collections::BTreeMap;
 
@@ -11,7 +11,8 @@ pub const ORDER_VERSION: u32 = 1;
 /// Name of the file with the transform, next to its lookup files.
 pub const TRANSFORM_FILE: &str = "transform.json";
 
-/// Where the guard takes the order (POST) and says how it ended (GET), next to the program's requests.
+/// Where the guard takes the order (POST) and says how it ended (GET), next to the program's
+/// requests.
 pub const TRANSFORM_PATH: &str = "/datamigration/transform";
 
 /// Most bytes of an order: a ConfigMap's 1 MiB, and what JSON adds to it.

@@ -1,8 +1,9 @@
-//! What the archive's ledger says before a run: the termination message of the pod's first container,
-//! and the exit code that goes with it, by which the Job knows what to do without reading.
+//! What the archive's ledger says before a run: the termination message of the pod's first
+//! container, and the exit code that goes with it, by which the Job knows what to do without
+//! reading.
 //!
-//! It crosses a process boundary, so it carries a version and has a golden file. No item's key or value
-//! is in it.
+//! It crosses a process boundary, so it carries a version and has a golden file. No item's key or
+//! value is in it.
 
 use serde::{Deserialize, Serialize};
 
@@ -15,8 +16,8 @@ pub const VERDICT_VERSION: u32 = 1;
 
 /// Exit code for [`Verdict::Go`].
 pub const EXIT_GO: u8 = 0;
-/// Exit code for [`Verdict::Adopt`]. No shell and no interpreter ends with it by itself, nor with the
-/// following ones.
+/// Exit code for [`Verdict::Adopt`]. No shell and no interpreter ends with it by itself, nor with
+/// the following ones.
 pub const EXIT_ADOPT: u8 = 80;
 /// Exit code for [`Verdict::Unknown`].
 pub const EXIT_UNKNOWN: u8 = 81;
@@ -178,7 +179,8 @@ pub struct Adopted {
     pub summary: Option<RunSummary>,
 }
 
-/// What a run did to the data, in a few numbers: kept in the ledger, so that another object can tell.
+/// What a run did to the data, in a few numbers: kept in the ledger, so that another object can
+/// tell.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct RunSummary {
@@ -228,12 +230,12 @@ pub struct UnknownRun {
     pub uid: String,
 }
 
-/// Before a migration's name: the lock of a run on its migration, among those of tables, under a name
-/// that no table can have.
+/// Before a migration's name: the lock of a run on its migration, among those of tables, under a
+/// name that no table can have.
 pub const MIGRATION_LOCK: &str = "migration=";
 
-/// Before a migration's name, `=` and a run's number: the lock of a run whose migration others may run at
-/// the same time.
+/// Before a migration's name, `=` and a run's number: the lock of a run whose migration others may
+/// run at the same time.
 pub const RUN_LOCK: &str = "run=";
 
 /// Who has a table's lock, or that of a migration or a run.

@@ -54,8 +54,8 @@ pub const OPERATORS_MAX: usize = 300;
 pub const SUBSTITUTED_BYTES_MAX: usize = 2 * 1024 * 1024;
 /// Most bytes of a placeholder's own name, such as `#name` (Developer Guide, "Service quotas").
 pub const PLACEHOLDER_BYTES_MAX: usize = 255;
-/// Most bytes of one expression with what its placeholders stand for, each use counted. Undocumented;
-/// DynamoDB Local, whose expressions are AWS's own code, rejects more.
+/// Most bytes of one expression with what its placeholders stand for, each use counted.
+/// Undocumented; DynamoDB Local, whose expressions are AWS's own code, rejects more.
 pub const EXPANDED_BYTES_MAX: usize = 1024 * 1024;
 /// Most operands of one IN.
 pub const IN_OPERANDS_MAX: usize = 100;

@@ -1,5 +1,5 @@
-//! When a request is a repetition of another: the token that a transaction carries, and a digest of a
-//! request by its value. Two requests that DynamoDB takes for the same have the same digest, in
+//! When a request is a repetition of another: the token that a transaction carries, and a digest of
+//! a request by its value. Two requests that DynamoDB takes for the same have the same digest, in
 //! whatever order their JSON members and sets are written, and however their numbers and binaries
 //! are spelled.
 
@@ -22,8 +22,8 @@ pub const TOKEN_CHARS_MAX: usize = 36;
 pub struct ClientToken {
     /// The token.
     pub text: String,
-    /// The digest of the parameter that lists actions or statements: how the transaction is answered
-    /// may differ between two requests.
+    /// The digest of the parameter that lists actions or statements: how the transaction is
+    /// answered may differ between two requests.
     pub digest: [u8; 32],
 }
 
@@ -129,8 +129,9 @@ fn put_object(hasher: &mut Sha256, members: &Map<String, Value>) {
     }
 }
 
-/// A number, a binary or a set, in the one form that all its spellings have. Nothing else in a request
-/// is an object of just such a member: where a map or a table has that name, it holds no text.
+/// A number, a binary or a set, in the one form that all its spellings have. Nothing else in a
+/// request is an object of just such a member: where a map or a table has that name, it holds no
+/// text.
 fn spelled_freely(members: &Map<String, Value>) -> Option<(&str, Vec<Vec<u8>>)> {
     let mut all = members.iter();
     let (Some((kind, content)), None) = (all.next(), all.next()) else { return None };

@@ -3,9 +3,9 @@
 //! Pure: what an entry is, how it is written as a line of JSON, and what all entries of one key say
 //! together. Where lines are kept, and that they are kept before the item changes, is the engine's.
 //!
-//! An entry holds the whole image before the write, but of what came after only digests: of the whole
-//! item, and of each top-level attribute that the write changed. A restore puts values back and only
-//! has to recognise what the migration left behind, attribute by attribute.
+//! An entry holds the whole image before the write, but of what came after only digests: of the
+//! whole item, and of each top-level attribute that the write changed. A restore puts values back
+//! and only has to recognise what the migration left behind, attribute by attribute.
 
 mod digest;
 mod line;

@@ -2,20 +2,21 @@
 //!
 //! What DynamoDB does with one item, without DynamoDB:
 //!
-//! - [`value`]: [`value::AttributeValue`], [`value::Item`], [`value::Number`]; from and to the wire's
-//!   JSON with DynamoDB's checks; sizes.
-//! - [`schema`]: [`schema::TableSchema`] from DescribeTable; [`schema::ItemKey`], whose bytes sort as
-//!   DynamoDB sorts.
+//! - [`value`]: [`value::AttributeValue`], [`value::Item`], [`value::Number`]; from and to the
+//!   wire's JSON with DynamoDB's checks; sizes.
+//! - [`schema`]: [`schema::TableSchema`] from DescribeTable; [`schema::ItemKey`], whose bytes sort
+//!   as DynamoDB sorts.
 //! - [`expression`]: [`expression::Condition`] (also filters), [`expression::KeyCondition`],
 //!   [`expression::Projection`], [`expression::Update`].
-//! - [`parameters`]: all expressions of one request at once, or the older parameters ([`legacy`]) in
-//!   their place.
+//! - [`parameters`]: all expressions of one request at once, or the older parameters ([`legacy`])
+//!   in their place.
 //! - [`operation`]: the operations of the service, and what each may do.
 //! - [`request`]: a request, decoded once: what AWS says of it before it looks for the table.
 //! - [`item_write`]: one write of one item, and what it makes of an image.
-//! - [`difference`]: what happened between two images of an item; [`changed_item`]: its line in a report.
-//! - [`journal`]: what a run did to items, written down before it happens; [`restore`]: how one item is
-//!   put back.
+//! - [`difference`]: what happened between two images of an item; [`changed_item`]: its line in a
+//!   report.
+//! - [`journal`]: what a run did to items, written down before it happens; [`restore`]: how one
+//!   item is put back.
 //! - [`partiql`]: statements, parsed into the same conditions and updates.
 //! - [`idempotency`]: when a request repeats another.
 //! - [`error`]: [`error::ServiceError`], which becomes the body of an answer.

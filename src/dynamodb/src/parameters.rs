@@ -177,8 +177,8 @@ pub fn mixed(older: &[&str], expressions: &[&str]) -> ServiceError {
     ))
 }
 
-/// Refuses a BatchGetItem with the older parameter for one table and the newer for another: all of it
-/// is one request (seed 3 of the random programs; so dynoxide's authors saw AWS answer).
+/// Refuses a BatchGetItem with the older parameter for one table and the newer for another: all of
+/// it is one request (seed 3 of the random programs; so dynoxide's authors saw AWS answer).
 pub fn check_one_kind(asked: &Map<String, Value>) -> Result<()> {
     let tables = asked.values().filter_map(Value::as_object);
     let any = |name: &str| tables.clone().any(|of_table| present(of_table, name).is_some());

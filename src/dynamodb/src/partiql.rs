@@ -32,8 +32,8 @@ pub use several::{
 
 /// Most characters of a statement (API reference, `ExecuteStatement`).
 pub const STATEMENT_CHARS_MAX: usize = 8192;
-/// Most partitions that one SELECT reads (Developer Guide, PartiQL operators: an IN may have up to 50
-/// values of a partition key).
+/// Most partitions that one SELECT reads (Developer Guide, PartiQL operators: an IN may have up to
+/// 50 values of a partition key).
 pub const PARTITIONS_MAX: usize = 50;
 /// How deep parentheses may stand in each other. Our own bound: no input may exhaust the stack.
 pub const DEPTH_MAX: usize = 64;

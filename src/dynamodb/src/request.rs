@@ -1,6 +1,7 @@
-//! A request, decoded once: what it asks for, as far as that can be said without its table. AWS checks a
-//! request before it looks for the table, first the JSON types of all members, then the limits of each,
-//! then values, expressions, and how the members go together; so does this, in its order and its words.
+//! A request, decoded once: what it asks for, as far as that can be said without its table. AWS
+//! checks a request before it looks for the table, first the JSON types of all members, then the
+//! limits of each, then values, expressions, and how the members go together; so does this, in its
+//! order and its words.
 //!
 //! Each family of operations has a file. Nothing is decided here about tables or items.
 
@@ -69,8 +70,9 @@ impl Request {
         let decoded = checked.and_then(|()| Self::decode_checked(operation, body));
         let understood = |request: &Self| request.statements().iter().all(|s| s.statement.is_ok());
         if !decoded.as_ref().is_ok_and(understood) {
-            // Wrong types of attribute values come before anything else that is wrong. Costs as much as
-            // reading the values again, so only a request that is wrong is gone through twice.
+            // Wrong types of attribute values come before anything else that is wrong. Costs as
+            // much as reading the values again, so only a request that is wrong is gone through
+            // twice.
             check_model(operation, body, Depth::Values)?;
         }
         decoded
@@ -131,8 +133,8 @@ enum First {
     Resource,
 }
 
-/// Checks types and limits of an operation's members. Attribute values are left to what reads them. An
-/// operation that is not known here passes.
+/// Checks types and limits of an operation's members. Attribute values are left to what reads them.
+/// An operation that is not known here passes.
 pub fn check_members(operation: Operation, body: &Map<String, Value>) -> Result<()> {
     check_model(operation, body, Depth::Members)
 }

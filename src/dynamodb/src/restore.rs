@@ -1,9 +1,9 @@
-//! How one item is put back: from what the journal of a run says of it and what it is now, to writes
-//! that hold only if it still is so. Pure.
+//! How one item is put back: from what the journal of a run says of it and what it is now, to
+//! writes that hold only if it still is so. Pure.
 //!
 //! An attribute that the run changed gets back its value if it still has what the run left. An item
-//! that the run created goes if it still is what the run left; one that the run deleted comes back if
-//! its place is free. Whatever others have changed since is a conflict.
+//! that the run created goes if it still is what the run left; one that the run deleted comes back
+//! if its place is free. Whatever others have changed since is a conflict.
 
 mod write;
 

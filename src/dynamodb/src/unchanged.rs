@@ -1,5 +1,5 @@
-//! A condition that an item is still as it was read: what makes a write depend on the image that the
-//! journal holds, or that a restore has decided on.
+//! A condition that an item is still as it was read: what makes a write depend on the image that
+//! the journal holds, or that a restore has decided on.
 //!
 //! A request never exceeds one of DynamoDB's limits by what is added here: what has no room is not
 //! compared, and whoever asked for it is told. No condition can say "and no other attribute": an
@@ -95,8 +95,8 @@ impl Placeholding {
     }
 }
 
-/// The condition that the item of a key is still an image, put together part by part, as far as there
-/// is room beside what a request has of its own.
+/// The condition that the item of a key is still an image, put together part by part, as far as
+/// there is room beside what a request has of its own.
 #[derive(Clone, Debug)]
 pub struct Binding<'i> {
     key: &'i Item,
@@ -217,8 +217,8 @@ impl<'i> Binding<'i> {
         self.placeholding.added <= self.bytes_max
     }
 
-    /// Puts it into the request, beside its own condition. Returns the bytes of names and values that
-    /// were added.
+    /// Puts it into the request, beside its own condition. Returns the bytes of names and values
+    /// that were added.
     pub fn finish(self, request: &mut Map<String, Value>) -> usize {
         let added = self.placeholding.added;
         if !self.text.is_empty() {
@@ -271,8 +271,8 @@ pub fn without_condition(request: &Map<String, Value>) -> Map<String, Value> {
     rest
 }
 
-/// Both conditions. DynamoDB refuses redundant parentheses, which every library writes around what it
-/// joins: so there are none here but where the meaning needs them.
+/// Both conditions. DynamoDB refuses redundant parentheses, which every library writes around what
+/// it joins: so there are none here but where the meaning needs them.
 fn joined(own: &str, unchanged: &str) -> String {
     if Outline::of(own).has_open_or {
         format!("({own}) AND {unchanged}")

@@ -1,6 +1,6 @@
-//! The archive: what outlives the cluster. [`store`] reads and writes objects behind a URL; [`layout`] names
-//! them; [`ledger`] records which runs began and ended; [`locks`] gives one run the right to write a table;
-//! [`kept`] and [`retention`] keep and delete logs and reports.
+//! The archive: what outlives the cluster. [`store`] reads and writes objects behind a URL;
+//! [`layout`] names them; [`ledger`] records which runs began and ended; [`locks`] gives one run
+//! the right to write a table; [`kept`] and [`retention`] keep and delete logs and reports.
 
 mod kept;
 mod layout;

@@ -56,8 +56,8 @@ impl Call {
         Self { invocation, ..self }
     }
 
-    /// The parameters. What is sent upstream is written from these, never from the bytes received, so
-    /// that what was checked and what is sent cannot be read differently.
+    /// The parameters. What is sent upstream is written from these, never from the bytes received,
+    /// so that what was checked and what is sent cannot be read differently.
     pub fn body(&self) -> &Map<String, Value> {
         &self.body
     }
@@ -101,8 +101,8 @@ impl Call {
 pub struct Invocation {
     /// The header `amz-sdk-invocation-id`.
     pub id: String,
-    /// Digest of target and body by value: a client that reuses an id for another request is not answered
-    /// with the first one's answer.
+    /// Digest of target and body by value: a client that reuses an id for another request is not
+    /// answered with the first one's answer.
     pub digest: [u8; 32],
 }
 

@@ -38,7 +38,8 @@ pub enum Fault {
     /// The request could not be sent: no connection, no credentials.
     #[error("the database could not be reached: {0}")]
     NotSent(String),
-    /// The database did not answer, or not in DynamoDB's protocol. A write may have been carried out.
+    /// The database did not answer, or not in DynamoDB's protocol. A write may have been carried
+    /// out.
     #[error("the database did not answer: {0}")]
     Unavailable(String),
 }
@@ -54,8 +55,8 @@ impl Fault {
         Self::Refused { message: message.into(), why: why.into() }
     }
 
-    /// Whether this answer alone says that the call was not carried out. A status of 5xx, no answer, and
-    /// a token's transaction that still runs do not, whatever else the answer says.
+    /// Whether this answer alone says that the call was not carried out. A status of 5xx, no
+    /// answer, and a token's transaction that still runs do not, whatever else the answer says.
     pub fn is_certain(&self) -> bool {
         match self {
             Self::Upstream { status, .. } => {

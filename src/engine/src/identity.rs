@@ -1,4 +1,5 @@
-//! Which database this is, and which tables are there: asked of the database, by reading calls only.
+//! Which database this is, and which tables are there: asked of the database, by reading calls
+//! only.
 
 use std::collections::{BTreeMap, BTreeSet};
 

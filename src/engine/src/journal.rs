@@ -2,8 +2,8 @@
 //! are durable in the archive, and the write is sent so that it can only change that image.
 //!
 //! Stands between policy and the sending of writes. Reads pass it by. A write is never sent without
-//! its entry: where the archive does not take entries, writes wait and are then refused. A crash may
-//! leave an entry without its write, never a write without its entry.
+//! its entry: where the archive does not take entries, writes wait and are then refused. A crash
+//! may leave an entry without its write, never a write without its entry.
 
 mod ahead;
 mod batch;
@@ -167,7 +167,8 @@ impl Journal {
         }
     }
 
-    /// The same, with a name for this guard that a restart keeps, and other times for its tables' locks.
+    /// The same, with a name for this guard that a restart keeps, and other times for its tables'
+    /// locks.
     #[must_use]
     pub fn locking(mut self, holder: Option<String>, times: LockTimes) -> Self {
         let owner = self.run.owner(holder.unwrap_or_else(crate::fresh_name::fresh_name));
@@ -257,8 +258,8 @@ impl Journal {
         self.writer.get_or_try_init(|| Box::pin(self.begin(None))).await
     }
 
-    /// Makes what is known of the last writes durable, writes down what the journal holds, and gives the
-    /// tables' locks back.
+    /// Makes what is known of the last writes durable, writes down what the journal holds, and
+    /// gives the tables' locks back.
     pub async fn close(&self) -> bool {
         let closed = self.close_writer().await;
         self.tables.release().await;
@@ -283,8 +284,8 @@ impl Journal {
         all && matches!(noted.await, Ok(Ok(())))
     }
 
-    /// Whether the first or the last segment of this guard is not in the archive any more. Names decide,
-    /// because a listing may be late.
+    /// Whether the first or the last segment of this guard is not in the archive any more. Names
+    /// decide, because a listing may be late.
     async fn is_gone(&self, writer: &Writer) -> bool {
         let counts = writer.counts();
         if counts.segments == 0 {

@@ -20,12 +20,12 @@ pub const UPSTREAM_ATTEMPTS_MAX: u32 = 10;
 /// reading and send the call again.
 pub const UPSTREAM_CALL_MAX: Duration = Duration::from_secs(50);
 
-/// Sendings of one journalled write, or one transaction, whose outcome is unknown; each is bound to the
-/// images that it changes, so that it happens once. What three do not tell, a fourth would not.
+/// Sendings of one journalled write, or one transaction, whose outcome is unknown; each is bound to
+/// the images that it changes, so that it happens once. What three do not tell, a fourth would not.
 pub const SENDINGS_MAX: u32 = 3;
 
-/// Time to look whether a write of unknown outcome was carried out: with the sendings before it, less
-/// than the 60 s after which SDKs give up.
+/// Time to look whether a write of unknown outcome was carried out: with the sendings before it,
+/// less than the 60 s after which SDKs give up.
 pub const SETTLING_READ_MAX: Duration = Duration::from_secs(5);
 
 /// First pause between two attempts; it doubles, with jitter.
@@ -54,14 +54,15 @@ pub const REMEMBERED_ANSWER_BYTES_MAX: usize = 32 * 1024 * 1024;
 /// How long an answer is remembered: longer than any SDK's whole series of attempts by default.
 pub const REMEMBERED_ANSWER_AGE_MAX: Duration = Duration::from_secs(600);
 
-/// Characters of what was said when archive or database did not answer: two of them are in a result.
+/// Characters of what was said when archive or database did not answer: two of them are in a
+/// result.
 pub const OUTAGE_MESSAGE_CHARS_MAX: usize = 200;
 
 /// Different remarks kept in a result. More say nothing new to a reader.
 pub const REMARKS_MAX: usize = 200;
 
-/// Operations that are counted by name: all of DynamoDB's, and some of other services, whose names a
-/// program chooses.
+/// Operations that are counted by name: all of DynamoDB's, and some of other services, whose names
+/// a program chooses.
 pub const OPERATIONS_COUNTED_MAX: usize = 128;
 
 /// Tables counted separately in a result. DynamoDB's default quota is 2,500 per region.
@@ -92,8 +93,8 @@ pub const LARGE_BATCH_BYTES: usize = 1024 * 1024;
 /// Client request tokens a dry run remembers. DynamoDB remembers each for ten minutes.
 pub const REMEMBERED_TOKENS_MAX: usize = 100_000;
 
-/// Ends of pages that a dry run remembers, so that it knows what a scan goes on behind: one for each
-/// segment of a scan that is as parallel as scans are, at about 100 bytes.
+/// Ends of pages that a dry run remembers, so that it knows what a scan goes on behind: one for
+/// each segment of a scan that is as parallel as scans are, at about 100 bytes.
 pub const REMEMBERED_PAGE_ENDS_MAX: usize = 10_000;
 
 /// Time for one attempt of a call at the archive. A put of some MB takes S3 well under a second.
@@ -140,8 +141,8 @@ pub const AHEAD_PAGES_BYTES_MAX: usize = 32 * 1024 * 1024;
 /// Bytes of images that are kept for writes to come, as JSON.
 pub const AHEAD_IMAGES_BYTES_MAX: usize = 32 * 1024 * 1024;
 
-/// Entries ahead of their writes: more than any program writes during one put. Those that are not used
-/// are written for nothing.
+/// Entries ahead of their writes: more than any program writes during one put. Those that are not
+/// used are written for nothing.
 pub const AHEAD_ENTRIES_MAX: usize = 512;
 
 /// Bytes of the images of such entries, as JSON.
@@ -154,8 +155,8 @@ pub const AHEAD_SKIPPED_MAX: u64 = 1_024;
 /// How long what became of writes may stay unwritten when no entry takes it along.
 pub const JOURNAL_SETTLE_DELAY: Duration = Duration::from_secs(2);
 
-/// How often a write is prepared anew because the item changed under it. Each time somebody else got
-/// through, so this only ends where one item is written by many at once.
+/// How often a write is prepared anew because the item changed under it. Each time somebody else
+/// got through, so this only ends where one item is written by many at once.
 pub const JOURNAL_TRIES_MAX: u32 = 16;
 
 /// Notes of how far a journal has come that are written one right after the other: a short run is
@@ -165,18 +166,19 @@ pub const JOURNAL_NOTES_AT_ONCE: u32 = 64;
 /// Time between two such notes afterwards: a long run must not write as many notes as segments.
 pub const JOURNAL_NOTE_SPACING: Duration = Duration::from_secs(1);
 
-/// Locks over the keys of a run: many more than requests in flight, so that two keys seldom share one.
+/// Locks over the keys of a run: many more than requests in flight, so that two keys seldom share
+/// one.
 pub const JOURNAL_KEY_LOCKS: usize = 4_096;
 
 /// How long a transaction's token is honoured (DynamoDB API Reference, TransactWriteItems).
 pub const TRANSACTION_TOKEN_AGE_MAX: Duration = Duration::from_secs(600);
 
-/// Transactions whose outcome is unknown that are kept with their images, of up to 4 MB each, until the
-/// program sends them again: as many as threads of a program mostly have.
+/// Transactions whose outcome is unknown that are kept with their images, of up to 4 MB each, until
+/// the program sends them again: as many as threads of a program mostly have.
 pub const TRANSACTIONS_IN_DOUBT_MAX: usize = 64;
 
-/// Segments of an earlier guard's journal that are searched for tokens: ten minutes of them, as long as
-/// tokens are honoured, at one every 10 ms.
+/// Segments of an earlier guard's journal that are searched for tokens: ten minutes of them, as
+/// long as tokens are honoured, at one every 10 ms.
 pub const RECOVERED_SEGMENTS_MAX: u32 = 60_000;
 
 /// How long a stopping guard waits for the last of its journal.
@@ -185,32 +187,33 @@ pub const JOURNAL_CLOSE_MAX: Duration = Duration::from_secs(15);
 /// Large segments of a journal that a restore reads at once.
 pub const RESTORE_READS_AHEAD: usize = 4;
 
-/// Segments of a journal read at once where they are small, as those of a program with one thread are.
+/// Segments of a journal read at once where they are small, as those of a program with one thread
+/// are.
 pub const RESTORE_SEGMENTS_AHEAD_MAX: usize = 64;
 
 /// Bytes of segments in the archive that are read at once, beyond [`RESTORE_READS_AHEAD`] of them.
 pub const RESTORE_SEGMENT_BYTES_AHEAD: u64 = 1024 * 1024;
 
-/// Pages of a hundred items that a restore reads and puts back at once. Each write waits for its entry in
-/// the restore's own journal, so they have to be more than come during one put.
+/// Pages of a hundred items that a restore reads and puts back at once. Each write waits for its
+/// entry in the restore's own journal, so they have to be more than come during one put.
 pub const RESTORE_PAGES_AT_ONCE: usize = 4;
 
 /// Bytes of entries that a restore keeps in memory at once, as values.
 pub const RESTORE_PARTITION_BYTES_MAX: u64 = 64 * 1024 * 1024;
 
-/// How much larger entries are in memory than in the archive. Measured with items that are much like each
-/// other, which compress to a tenth; values then take some eight times their JSON.
+/// How much larger entries are in memory than in the archive. Measured with items that are much
+/// like each other, which compress to a tenth; values then take some eight times their JSON.
 pub const RESTORE_INFLATION: u64 = 80;
 
-/// Files that a restore sorts entries into. More than this many are not open at once, so journals of
-/// more than 400 MB in the archive take more memory than the bound above.
+/// Files that a restore sorts entries into. More than this many are not open at once, so journals
+/// of more than 400 MB in the archive take more memory than the bound above.
 pub const RESTORE_PARTITIONS_MAX: usize = 512;
 
 /// How often one key is decided anew because it changed under the restore.
 pub const RESTORE_TRIES_MAX: u32 = 16;
 
-/// How often one write of a restore is tried again when the database throttles or does not answer, or
-/// the archive does not take its entry: some ten minutes.
+/// How often one write of a restore is tried again when the database throttles or does not answer,
+/// or the archive does not take its entry: some ten minutes.
 pub const RESTORE_THROTTLES_MAX: u32 = 60;
 
 /// Conflicts that a restore lists with their keys; the others are counted.
@@ -238,12 +241,12 @@ pub const RATE_RECHECK: Duration = Duration::from_millis(250);
 /// Tokens saved up while nobody asks: what comes in during this time.
 pub const RATE_BURST: Duration = Duration::from_millis(250);
 
-/// Bytes of items that a dry run keeps in memory, with what holding them takes; further ones go to a
-/// file. Some 25,000 changed items of 1 KB, so that most dry runs never touch a disk.
+/// Bytes of items that a dry run keeps in memory, with what holding them takes; further ones go to
+/// a file. Some 25,000 changed items of 1 KB, so that most dry runs never touch a disk.
 pub const OVERLAY_MEMORY_BYTES_MAX: usize = 64 * 1024 * 1024;
 
-/// Bytes of digests that a journaled run keeps in memory to count what it changed; further ones go to
-/// a file. Some 150,000 updated items.
+/// Bytes of digests that a journaled run keeps in memory to count what it changed; further ones go
+/// to a file. Some 150,000 updated items.
 pub const JOURNAL_EFFECTS_MEMORY_BYTES_MAX: usize = 32 * 1024 * 1024;
 
 /// Bytes of that file kept in memory: its inner pages, and those of a part that is being written.
@@ -254,7 +257,8 @@ pub const OVERLAY_DISK_CACHE_BYTES_MAX: usize = 32 * 1024 * 1024;
 /// items of 1 KB that do not compress at all.
 pub const OVERLAY_DISK_BYTES_MAX: u64 = 16 * 1024 * 1024 * 1024;
 
-/// Bytes of a dry run's items read at a time for its difference: calls of the program wait that long.
+/// Bytes of a dry run's items read at a time for its difference: calls of the program wait that
+/// long.
 pub const DIFFERENCE_READ_BYTES: usize = 1024 * 1024;
 
 /// zstd's default: about a tenth of the lines' size, at some hundred MB a second.
@@ -266,8 +270,9 @@ pub const SAMPLES_PER_TABLE_MAX: usize = 3;
 /// Bytes of JSON of each image in them, and of their keys: they are shown in a line.
 pub const SAMPLE_IMAGE_BYTES_MAX: usize = 256;
 
-/// How long a table's lock outlives its owner's last heartbeat. A run whose node died holds up others
-/// for so long; an archive that is away for longer stops writes until the lock is taken anew.
+/// How long a table's lock outlives its owner's last heartbeat. A run whose node died holds up
+/// others for so long; an archive that is away for longer stops writes until the lock is taken
+/// anew.
 pub const LOCK_LEASE: Duration = Duration::from_secs(30);
 
 /// Heartbeats of a lock in one lease: some may fail or be late.
@@ -297,8 +302,8 @@ pub const LOCK_RELEASE_MAX: Duration = Duration::from_secs(5);
 /// Numbers of each table's lock that stay in the archive for people to look at, with the last one.
 pub const LOCKS_KEPT: u32 = 5;
 
-/// Numbers above the highest listed that are looked for by their names in a folder: runs of one migration
-/// that others began since its listing was made.
+/// Numbers above the highest listed that are looked for by their names in a folder: runs of one
+/// migration that others began since its listing was made.
 pub const LEDGER_LOOKED_AHEAD: u32 = 16;
 
 /// Attempts of one run whose logs and reports are kept beside each other.

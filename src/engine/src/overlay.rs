@@ -140,7 +140,8 @@ impl Overlay {
         }
     }
 
-    /// Carries out a write. Its answer is a promise, so what it is about is saved before it is given.
+    /// Carries out a write. Its answer is a promise, so what it is about is saved before it is
+    /// given.
     async fn write(
         &self,
         operation: Operation,

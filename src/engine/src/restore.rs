@@ -1,8 +1,8 @@
-//! Takes back what a run did, from its journal: every key is looked at once, with all that is known of
-//! it, and put back attribute by attribute where nobody else has changed it since.
+//! Takes back what a run did, from its journal: every key is looked at once, with all that is known
+//! of it, and put back attribute by attribute where nobody else has changed it since.
 //!
-//! The restore's own writes go through a journal as any run's do, so it can be taken back too. It keeps
-//! no state of its own: interrupted, it is begun again, and finds done what is done.
+//! The restore's own writes go through a journal as any run's do, so it can be taken back too. It
+//! keeps no state of its own: interrupted, it is begun again, and finds done what is done.
 
 mod error;
 mod key;
@@ -246,8 +246,8 @@ impl Restore {
         Ok(())
     }
 
-    /// What a run writes while its journal is read would be left out, and counted as restored. One whose
-    /// end is on record writes no more.
+    /// What a run writes while its journal is read would be left out, and counted as restored. One
+    /// whose end is on record writes no more.
     async fn keep_from_writing(&self, journal: &Journal) -> Result<()> {
         let is_open = ledger::begun(&self.archive, &self.source).await?.is_some()
             && ledger::completed(&self.archive, &self.source).await?.is_none();
@@ -354,9 +354,9 @@ impl Restore {
         Ok(())
     }
 
-    /// Reads the items of a page and puts them all back, at the same time. What is begun here is polled
-    /// until its end: a read that waits unpolled, until the writes before it are through, may have been
-    /// given what these wait for, and then nothing moves any more.
+    /// Reads the items of a page and puts them all back, at the same time. What is begun here is
+    /// polled until its end: a read that waits unpolled, until the writes before it are through,
+    /// may have been given what these wait for, and then nothing moves any more.
     async fn restore_page(
         &self,
         table: &TableSchema,

@@ -1,5 +1,5 @@
-//! The layers in their order around one call. What each layer does is in its own file, and the result
-//! of them all in `result`.
+//! The layers in their order around one call. What each layer does is in its own file, and the
+//! result of them all in `result`.
 
 mod dry_run;
 mod embedded;
@@ -184,8 +184,8 @@ impl Engine {
         Self { bottom, ..self }
     }
 
-    /// The same, with a name for this guard that a restart keeps, and other times for the locks of the
-    /// tables that it writes.
+    /// The same, with a name for this guard that a restart keeps, and other times for the locks of
+    /// the tables that it writes.
     #[must_use]
     pub fn locking(mut self, holder: Option<String>, times: LockTimes) -> Self {
         if let Bottom::Journal(journal) = self.bottom {

@@ -1,5 +1,6 @@
-//! Which tables a body names, and how many items of them it writes, whether or not the body is right.
-//! Checks nothing, and reads nothing else: what a request asks for is decoded in `dm-dynamodb`.
+//! Which tables a body names, and how many items of them it writes, whether or not the body is
+//! right. Checks nothing, and reads nothing else: what a request asks for is decoded in
+//! `dm-dynamodb`.
 
 use dm_dynamodb::item_write::ChangeKind;
 use dm_dynamodb::request::one_action;

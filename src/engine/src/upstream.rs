@@ -244,8 +244,8 @@ impl Upstream {
                     failures += 1;
                     (fault, times.call)
                 }
-                // It may have been carried out. A read does no harm twice; whether a write may
-                // be sent again is for the journal to decide, which has bound it to an image, or for
+                // It may have been carried out. A read does no harm twice; whether a write may be
+                // sent again is for the journal to decide, which has bound it to an image, or for
                 // the program's SDK, as without a guard.
                 Outcome::Unknown(fault) => {
                     if operation.class() == Class::DataWrite
@@ -289,8 +289,8 @@ pub(crate) fn connector() -> Result<HttpsConnector<HttpConnector>, UpstreamError
         .wrap_connector(tcp))
 }
 
-/// A request's body, with what is folded in it. Straight into bytes: by way of a text formatter it takes
-/// twice as long.
+/// A request's body, with what is folded in it. Straight into bytes: by way of a text formatter it
+/// takes twice as long.
 fn json(body: &Value) -> Bytes {
     Bytes::from(write_json(body))
 }

@@ -34,7 +34,8 @@ impl Group {
     }
 }
 
-/// Sends a signal to a whole group. That fails when all of it has ended, and then nobody is left to tell.
+/// Sends a signal to a whole group. That fails when all of it has ended, and then nobody is left to
+/// tell.
 pub fn tell(group: Pid, signal: Signal) {
     kill_process_group(group, signal).ok();
 }

@@ -31,21 +31,22 @@ pub const SHEBANG_BYTES_MAX: usize = 256;
 /// as many as one likes.
 pub const FILES_DEPTH_MAX: usize = 32;
 
-/// How long the guard may take to say whether it is paused: it answers when that changes, and after 20
-/// seconds in any case (`dm_contract::limits::PAUSED_ANSWER_MAX`).
+/// How long the guard may take to say whether it is paused: it answers when that changes, and after
+/// 20 seconds in any case (`dm_contract::limits::PAUSED_ANSWER_MAX`).
 pub const GUARD_PAUSED_MAX: Duration = Duration::from_secs(30);
 
 /// Pause after a guard that did not answer: it is being started again.
 pub const GUARD_RETRY: Duration = Duration::from_secs(1);
 
-/// How long a guard may be away while it carries out a transform: the kubelet waits up to five minutes
-/// before it starts a container again (Kubernetes documentation, "Pod Lifecycle").
+/// How long a guard may be away while it carries out a transform: the kubelet waits up to five
+/// minutes before it starts a container again (Kubernetes documentation, "Pod Lifecycle").
 pub const GUARD_AWAY_MAX: Duration = Duration::from_secs(10 * 60);
 
 /// How long the guard may take to take an order in: it reads the files and checks the transform.
 pub const GUARD_ORDER_MAX: Duration = Duration::from_secs(30);
 
-/// Bytes of what the guard says of a transform: a summary, and ten items that failed with their keys.
+/// Bytes of what the guard says of a transform: a summary, and ten items that failed with their
+/// keys.
 pub const GUARD_STATE_BYTES_MAX: u64 = 256 * 1024;
 
 /// From the end of a pause until the program goes on: a database answers what was held in less.

@@ -1,6 +1,7 @@
-//! Keeps the program's whole output, both streams as they come, in a folder that the pod's guard reads
-//! afterwards. Bounded: the beginning and the last pieces stay (`dm_contract::program_log`). A disk that is
-//! full, or anything else that goes wrong here, never touches the program: it is only said.
+//! Keeps the program's whole output, both streams as they come, in a folder that the pod's guard
+//! reads afterwards. Bounded: the beginning and the last pieces stay (`dm_contract::program_log`).
+//! A disk that is full, or anything else that goes wrong here, never touches the program: it is
+//! only said.
 
 use std::fs::{self, File, OpenOptions, Permissions};
 use std::io::{self, Write};
@@ -118,8 +119,8 @@ pub fn write_result(dir: &Path, json: &str) -> io::Result<()> {
     fs::rename(part, whole)
 }
 
-/// Creates a file of its own in the folder: what the program may have put in its place (a pipe, at which
-/// an open would wait, a link) goes.
+/// Creates a file of its own in the folder: what the program may have put in its place (a pipe, at
+/// which an open would wait, a link) goes.
 fn create(path: &Path) -> io::Result<File> {
     match fs::remove_file(path) {
         Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),

@@ -1,5 +1,5 @@
-//! Stops the program while its guard is paused. Its requests are held anyway; but an SDK that is not
-//! answered for some minutes gives up, and a program that stands still does not.
+//! Stops the program while its guard is paused. Its requests are held anyway; but an SDK that is
+//! not answered for some minutes gives up, and a program that stands still does not.
 
 use std::io;
 use std::sync::Arc;

@@ -1,6 +1,6 @@
 //! Runs the program as process 1 would have to: in a process group of its own, with signals
-//! forwarded, orphans reaped, and both streams passed on unchanged while copies go to the tail and the
-//! log.
+//! forwarded, orphans reaped, and both streams passed on unchanged while copies go to the tail and
+//! the log.
 
 use std::env;
 use std::fs::File;
@@ -302,8 +302,9 @@ impl Tee {
     }
 }
 
-/// Passes on what is read as soon as it is read, until the last writers are gone. One thread for both
-/// streams keeps the lines in order as far as two pipes allow; an error comes after its output.
+/// Passes on what is read as soon as it is read, until the last writers are gone. One thread for
+/// both streams keeps the lines in order as far as two pipes allow; an error comes after its
+/// output.
 fn pass_on(tees: [Tee; 2], copies: &Mutex<Copies>) {
     let mut chunk = vec![0; CHUNK_BYTES];
     let mut open = Vec::from(tees);

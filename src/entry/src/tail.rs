@@ -1,5 +1,6 @@
-//! Remembers the last lines of the program's two streams, as text that is fit for a status: bounded,
-//! without colour codes and control characters. It never sees what is passed on, only a copy.
+//! Remembers the last lines of the program's two streams, as text that is fit for a status:
+//! bounded, without colour codes and control characters. It never sees what is passed on, only a
+//! copy.
 
 use std::collections::VecDeque;
 

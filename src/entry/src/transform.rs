@@ -1,5 +1,5 @@
-//! `datamigration-entry transform`: has the guard carry out a transform, waits for its end, and ends as a
-//! program would have that did the same.
+//! `datamigration-entry transform`: has the guard carry out a transform, waits for its end, and
+//! ends as a program would have that did the same.
 
 use std::collections::BTreeMap;
 use std::fs;

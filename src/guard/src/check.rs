@@ -1,5 +1,6 @@
-//! `datamigration-guard check`: whether a target's database and archive can be used with the credentials of
-//! its container. It sends one reading call to the database and writes nothing but the archive's probe.
+//! `datamigration-guard check`: whether a target's database and archive can be used with the
+//! credentials of its container. It sends one reading call to the database and writes nothing but
+//! the archive's probe.
 
 use dm_contract::check::{CHECK_VERSION, Finding, Found, TargetCheck};
 use dm_contract::error_chain::chain;
@@ -12,8 +13,8 @@ use serde_json::json;
 
 use crate::limits;
 
-/// The database's errors that are about credentials and not about what they allow (Amazon DynamoDB Developer
-/// Guide, "Error handling": these come before authorization).
+/// The database's errors that are about credentials and not about what they allow (Amazon DynamoDB
+/// Developer Guide, "Error handling": these come before authorization).
 const REJECTS: [&str; 7] = [
     "UnrecognizedClientException",
     "InvalidSignatureException",

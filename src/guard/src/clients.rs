@@ -1,5 +1,5 @@
-//! Whose requests the guard serves: those that are signed with the run's access key. Other users of the
-//! machine reach the same loopback address and would act with the owner's credentials.
+//! Whose requests the guard serves: those that are signed with the run's access key. Other users of
+//! the machine reach the same loopback address and would act with the owner's credentials.
 
 use std::fmt;
 use std::io;
@@ -31,7 +31,8 @@ impl AccessKey {
         Self(Sha256::digest(text).into())
     }
 
-    /// Compares digests, all their bytes in any case: the time it takes reveals nothing of either key.
+    /// Compares digests, all their bytes in any case: the time it takes reveals nothing of either
+    /// key.
     fn is(&self, presented: &str) -> bool {
         let presented: [u8; 32] = Sha256::digest(presented).into();
         let differing =
@@ -49,7 +50,8 @@ impl Clients {
         }
     }
 
-    /// Whether an Authorization header presents the key as a bearer token, as the entry program does.
+    /// Whether an Authorization header presents the key as a bearer token, as the entry program
+    /// does.
     pub fn include_bearer(&self, header: Option<&[u8]>) -> bool {
         let presented = header.and_then(|header| header.strip_prefix(b"Bearer "));
         let presented = presented.and_then(|key| std::str::from_utf8(key).ok());

@@ -1,7 +1,8 @@
-//! Connections, bounded in number and for each source. Where there are as many as may be, the one that has
-//! been idle for longest makes room for a new one: SDKs keep connections that they no longer use, and
-//! open another when one was closed. One with a request in work is never closed. One that sends
-//! nothing, or the head of a request byte by byte, is idle, and the latter is closed after a while.
+//! Connections, bounded in number and for each source. Where there are as many as may be, the one
+//! that has been idle for longest makes room for a new one: SDKs keep connections that they no
+//! longer use, and open another when one was closed. One with a request in work is never closed.
+//! One that sends nothing, or the head of a request byte by byte, is idle, and the latter is closed
+//! after a while.
 
 use std::collections::HashMap;
 use std::io;
@@ -172,8 +173,8 @@ impl State {
 }
 
 impl Connection {
-    /// A request has come. `false` if the connection is being closed: then nothing may be done for it,
-    /// and the client sends it again over another, as nothing was.
+    /// A request has come. `false` if the connection is being closed: then nothing may be done for
+    /// it, and the client sends it again over another, as nothing was.
     pub fn begin(&self) -> bool {
         let since = self.state.idle_since.load(Ordering::Acquire);
         self.state.head_seen.store(false, Ordering::Release);

@@ -1,5 +1,6 @@
-//! The kubelet's and the operator's side of the guard: is it there, how far is the run, and, for who
-//! shows the token, how fast it may go. It is a listener of its own: the program's serves none of it.
+//! The kubelet's and the operator's side of the guard: is it there, how far is the run, and, for
+//! who shows the token, how fast it may go. It is a listener of its own: the program's serves none
+//! of it.
 
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -86,8 +87,8 @@ async fn serve(control: Arc<Control>, stream: TcpStream, place: Connection) {
 }
 
 impl Control {
-    /// The guard is ready as soon as it can serve: a slow database must not keep a run from starting,
-    /// its requests are held and tried again.
+    /// The guard is ready as soon as it can serve: a slow database must not keep a run from
+    /// starting, its requests are held and tried again.
     async fn respond(&self, request: Request<Incoming>) -> Response<Body> {
         let (head, body) = request.into_parts();
         let allowed = match head.uri.path() {

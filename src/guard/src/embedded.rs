@@ -1,5 +1,5 @@
-//! An embedded database that serves any client: the guard's server without a guard's caution, because
-//! there is nothing behind it that a stranger could reach.
+//! An embedded database that serves any client: the guard's server without a guard's caution,
+//! because there is nothing behind it that a stranger could reach.
 
 use std::net::SocketAddr;
 use std::sync::Arc;

@@ -37,11 +37,12 @@ pub struct Flags {
     /// Address for the startup probe (/healthz) and the operator (/progress)
     #[arg(long, global = true, default_value_t = listen::everywhere(CONTROL_PORT))]
     pub control_listen: SocketAddr,
-    /// What must be shown there, as Bearer, to change limits, pause and resume; without it nobody can
+    /// What must be shown there, as Bearer, to change limits, pause and resume; without it nobody
+    /// can
     #[arg(long, env = CONTROL_TOKEN_ENV, hide_env_values = true)]
     pub control_token: Option<String>,
-    /// Access key that the program's requests must be signed with. Without it, the one that follows from
-    /// the control token
+    /// Access key that the program's requests must be signed with. Without it, the one that follows
+    /// from the control token
     #[arg(long, env = ACCESS_KEY_ENV, hide_env_values = true)]
     pub access_key_id: Option<String>,
 }
@@ -49,7 +50,8 @@ pub struct Flags {
 /// What the program does instead of serving. All but `check` need the plan's archive.
 #[derive(Clone, Debug, Subcommand)]
 pub enum Verb {
-    /// Find out whether the target's database and archive can be used, with the result as its last words
+    /// Find out whether the target's database and archive can be used, with the result as its last
+    /// words
     Check,
     /// Ask the ledger whether the run may begin: 0, or 80 to 87 with the reason as its last words
     Ledger,

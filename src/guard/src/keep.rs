@@ -1,5 +1,6 @@
 //! What a guard that stops leaves in the archive: how the run ended, in the ledger; the program's
-//! output; the full result; of a dry run its difference. Each has its time: the pod's does not last.
+//! output; the full result; of a dry run its difference. Each has its time: the pod's does not
+//! last.
 //!
 //! Nothing here changes what the run did: what cannot be kept is said in the result.
 
@@ -81,8 +82,8 @@ impl Keep {
         program_log::result(self.log_dir.as_deref()?)
     }
 
-    /// Keeps all there is. `say` is given the result as soon as the ledger is written: what comes after
-    /// it may take longer than the pod has.
+    /// Keeps all there is. `say` is given the result as soon as the ledger is written: what comes
+    /// after it may take longer than the pod has.
     pub async fn all(
         &self,
         engine: &Arc<Engine>,

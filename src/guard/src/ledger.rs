@@ -1,5 +1,5 @@
-//! `datamigration-guard ledger`: whether the run may begin. It reads the archive and the database, and
-//! writes nothing.
+//! `datamigration-guard ledger`: whether the run may begin. It reads the archive and the database,
+//! and writes nothing.
 
 use std::collections::BTreeSet;
 

@@ -1,5 +1,5 @@
-//! The guard: an HTTP server over the engine, for a program on the same machine; and what is done in a
-//! run's pod without a program, before it, after it, or in its place.
+//! The guard: an HTTP server over the engine, for a program on the same machine; and what is done
+//! in a run's pod without a program, before it, after it, or in its place.
 
 pub mod check;
 pub mod clients;

@@ -9,20 +9,20 @@ pub const REQUEST_BODY_BYTES_MAX: usize = 16 * 1024 * 1024;
 /// fill the memory: the same bound, because DynamoDB applies it to the decompressed body.
 pub const REQUEST_BODY_INFLATED_BYTES_MAX: usize = REQUEST_BODY_BYTES_MAX;
 
-/// How long an idle connection is kept: SDKs keep theirs open between calls and find out only on writing
-/// that it is closed.
+/// How long an idle connection is kept: SDKs keep theirs open between calls and find out only on
+/// writing that it is closed.
 pub const CLIENT_IDLE_MAX: Duration = Duration::from_secs(300);
 
-/// Time for a client to send a request's head once it has begun; up to half as much again. SDKs send
-/// it in one piece.
+/// Time for a client to send a request's head once it has begun; up to half as much again. SDKs
+/// send it in one piece.
 pub const CLIENT_HEAD_MAX: Duration = Duration::from_secs(10);
 
-/// Bytes of one connection that are read ahead, a request's head among them: a head of DynamoDB's SDKs
-/// has 1 KB, with a long session token some 4 KB.
+/// Bytes of one connection that are read ahead, a request's head among them: a head of DynamoDB's
+/// SDKs has 1 KB, with a long session token some 4 KB.
 pub const CLIENT_BUFFER_BYTES_MAX: usize = 32 * 1024;
 
-/// Time for a client to send its body. On loopback a body of 16 MB takes far less, but where clients and
-/// guard share a fraction of a core, each waits for the others' large requests.
+/// Time for a client to send its body. On loopback a body of 16 MB takes far less, but where
+/// clients and guard share a fraction of a core, each waits for the others' large requests.
 pub const CLIENT_BODY_MAX: Duration = Duration::from_secs(300);
 
 /// Time for the next piece of a body. A client that is slower holds memory that others wait for.
@@ -43,12 +43,12 @@ pub const CONNECTION_RECHECK: Duration = Duration::from_millis(50);
 /// Time for a connection that makes room to finish writing an answer.
 pub const CONNECTION_CLOSING_MAX: Duration = Duration::from_millis(250);
 
-/// Connections of the probe and the operator served at once; for a further one the one that has been
-/// silent for longest is closed.
+/// Connections of the probe and the operator served at once; for a further one the one that has
+/// been silent for longest is closed.
 pub const CONTROL_CONNECTIONS_MAX: usize = 64;
 
-/// Those of one address: the kubelet has one, each operator one, and whatever else reaches the pod is
-/// not to take theirs.
+/// Those of one address: the kubelet has one, each operator one, and whatever else reaches the pod
+/// is not to take theirs.
 pub const CONTROL_CONNECTIONS_PER_SOURCE_MAX: usize = 16;
 
 /// Requests worked on at once; further ones wait. Bounds memory by bodies held: most are small,
@@ -61,8 +61,8 @@ pub const GUARD_DRAIN_MAX: Duration = Duration::from_secs(10);
 /// Length of a region's or service's name quoted in a message; real ones have some 20 characters.
 pub const QUOTED_NAME_BYTES_MAX: usize = 64;
 
-/// Bytes of the body of a request that is refused anyway which are looked at, because DynamoDB names
-/// what is no JSON first. Whoever has no access key is not to make the guard read more.
+/// Bytes of the body of a request that is refused anyway which are looked at, because DynamoDB
+/// names what is no JSON first. Whoever has no access key is not to make the guard read more.
 pub const REFUSED_BODY_BYTES_MAX: usize = 64 * 1024;
 
 /// Bytes of the rest of a refused request that are read and dropped: a client that is still sending
@@ -72,8 +72,8 @@ pub const DRAINED_BYTES_MAX: usize = 4 * REQUEST_BODY_BYTES_MAX;
 /// Time for that. On loopback 64 MB take a fraction of it.
 pub const DRAINED_MAX: Duration = Duration::from_secs(5);
 
-/// Memory that a guard reckons with where its container has no limit, as on a laptop: what a run's pod
-/// has.
+/// Memory that a guard reckons with where its container has no limit, as on a laptop: what a run's
+/// pod has.
 pub const MEMORY_ASSUMED_BYTES: u64 = 768 * 1024 * 1024;
 
 /// Of its memory, what is not for requests: itself and idle connections (64 MiB), a dry run's items
@@ -87,10 +87,12 @@ pub const REQUEST_MEMORY_BYTES_MIN: u64 = 96 * 1024 * 1024;
 /// Memory for requests at most: more at once would wait for the database, not for memory.
 pub const REQUEST_MEMORY_BYTES_MAX: u64 = 1024 * 1024 * 1024;
 
-/// Copies of a request's text while it is carried out: received, folded, of single writes, and sent.
+/// Copies of a request's text while it is carried out: received, folded, of single writes, and
+/// sent.
 pub const REQUEST_TEXT_COPIES: usize = 5;
 
-/// Memory of an item for each brace, bracket and comma of its text. Measured with lists of small maps.
+/// Memory of an item for each brace, bracket and comma of its text. Measured with lists of small
+/// maps.
 pub const VALUE_NODE_BYTES: usize = 36;
 
 /// Length of an SDK's id of a call that is remembered; they are UUIDs. Longer ones are ignored.
@@ -120,10 +122,10 @@ pub const KEEP_UPLOADS_MAX: Duration = Duration::from_secs(30);
 /// How long a stopping guard cleans up the archive; the next run goes on with it.
 pub const KEEP_RETENTION_MAX: Duration = Duration::from_secs(10);
 
-/// Memory of a request's JSON besides its items. The largest that DynamoDB accepts have some hundred
-/// actions with as many placeholders as an expression of 4 KB names.
+/// Memory of a request's JSON besides its items. The largest that DynamoDB accepts have some
+/// hundred actions with as many placeholders as an expression of 4 KB names.
 pub const REQUEST_TREE_BYTES_MAX: usize = 16 * 1024 * 1024;
 
-/// How long a check waits for the database, and for the archive. Longer than one call with its attempts at
-/// either (50 s and 30 s), whose last error says more than a time-out.
+/// How long a check waits for the database, and for the archive. Longer than one call with its
+/// attempts at either (50 s and 30 s), whose last error says more than a time-out.
 pub const CHECK_PART_MAX: Duration = Duration::from_secs(60);

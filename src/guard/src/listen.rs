@@ -10,7 +10,8 @@ pub fn everywhere(port: u16) -> SocketAddr {
     (Ipv6Addr::UNSPECIFIED, port).into()
 }
 
-/// Listens. Every address of IPv6 is every one of IPv4 too, and that alone where the kernel has no IPv6.
+/// Listens. Every address of IPv6 is every one of IPv4 too, and that alone where the kernel has no
+/// IPv6.
 pub async fn listen(address: SocketAddr) -> io::Result<TcpListener> {
     match TcpListener::bind(address).await {
         Err(error) if address == everywhere(address.port()) => {

@@ -65,7 +65,8 @@ impl Room {
 /// What a request takes while it is carried out: copies of its text, and items as values, of which
 /// there are so many at once.
 pub fn cost(body: &[u8], copies: usize) -> usize {
-    // A value, or an attribute's name and value, begins at one of these. In text they count too much.
+    // A value, or an attribute's name and value, begins at one of these. In text they count too
+    // much.
     let nodes = body.iter().filter(|byte| matches!(byte, b'{' | b'[' | b',')).count();
     body.len() * limits::REQUEST_TEXT_COPIES + nodes * copies * limits::VALUE_NODE_BYTES
 }

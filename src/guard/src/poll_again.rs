@@ -1,8 +1,8 @@
 //! Polls work again immediately if it wakes itself while it is polled.
 //!
-//! hyper wakes a connection's task whenever a piece of a body was taken, and the task that takes it is
-//! that one. Tokio runs a task that was woken while it ran again later, and calls another thread for
-//! it: two threads per request, awake for nothing (decision 012).
+//! hyper wakes a connection's task whenever a piece of a body was taken, and the task that takes it
+//! is that one. Tokio runs a task that was woken while it ran again later, and calls another thread
+//! for it: two threads per request, awake for nothing (decision 012).
 
 use std::future::Future;
 use std::pin::Pin;

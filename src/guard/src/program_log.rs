@@ -1,5 +1,6 @@
 //! What the entry program left in the folder that it shares with the guard: the program's output in
-//! pieces, and its result. The program can write there too, so nothing in it is trusted to be sound.
+//! pieces, and its result. The program can write there too, so nothing in it is trusted to be
+//! sound.
 
 use std::fs::{File, OpenOptions};
 use std::io::{self, Read as _, Write as _};
@@ -48,8 +49,8 @@ pub fn packed(dir: &Path) -> io::Result<Option<Bytes>> {
     Ok(Some(Bytes::from(packed.finish()?)))
 }
 
-/// Opens a plain file. A link is not followed out of the folder, and a pipe, at which an ordinary open
-/// waits for a writer, is none.
+/// Opens a plain file. A link is not followed out of the folder, and a pipe, at which an ordinary
+/// open waits for a writer, is none.
 fn open(path: &Path) -> io::Result<Option<File>> {
     let flags = OFlags::NONBLOCK | OFlags::NOFOLLOW;
     let flags = i32::try_from(flags.bits()).map_err(io::Error::other)?;

@@ -1,5 +1,5 @@
-//! `datamigration-guard record`: notes in the ledger how a run ended whose guard could not say it: its
-//! pod was killed, or its program was not started by the entry program.
+//! `datamigration-guard record`: notes in the ledger how a run ended whose guard could not say it:
+//! its pod was killed, or its program was not started by the entry program.
 
 use dm_contract::plan::Plan;
 use dm_contract::verdict::EXIT_CONTRADICTED;

@@ -1,5 +1,5 @@
-//! What a guard knows of those before it in the same pod: files in a folder that outlives the container
-//! but not the pod.
+//! What a guard knows of those before it in the same pod: files in a folder that outlives the
+//! container but not the pod.
 
 use std::fs::OpenOptions;
 use std::io;
@@ -53,8 +53,8 @@ pub fn take_up_control(state_dir: &Path, run: &Run) -> io::Result<()> {
     Ok(())
 }
 
-/// The name under which this guard holds locks, and under which one that is started again in the same
-/// pod holds them still.
+/// The name under which this guard holds locks, and under which one that is started again in the
+/// same pod holds them still.
 pub fn holder(state_dir: &Path) -> io::Result<String> {
     let file = state_dir.join(HOLDER);
     match std::fs::read_to_string(&file) {

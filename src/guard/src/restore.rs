@@ -1,6 +1,6 @@
 //! `datamigration-guard restore`: takes back the run that the plan names, answers the probe and the
-//! operator meanwhile, and says at the end what was put back. Told to stop it begins no further key; the
-//! same restore begun again goes on.
+//! operator meanwhile, and says at the end what was put back. Told to stop it begins no further
+//! key; the same restore begun again goes on.
 
 use std::sync::Arc;
 
@@ -22,7 +22,8 @@ use crate::run::Run;
 use crate::token::ControlToken;
 use crate::{control, listen};
 
-/// Runs it until its end, or until it is told to stop. Who shows the token may change how fast it goes.
+/// Runs it until its end, or until it is told to stop. Who shows the token may change how fast it
+/// goes.
 pub async fn restore(
     plan: &Plan,
     credentials: CredentialSource,
@@ -89,7 +90,8 @@ async fn run(restore: &Restore, stop: impl Future<Output = ()>) -> Result<(), Re
     }
 }
 
-/// The full report in the archive, and of a preview its conflicts; a restore has written its own there.
+/// The full report in the archive, and of a preview its conflicts; a restore has written its own
+/// there.
 async fn keep(
     plan: &Plan,
     restore: &Restore,

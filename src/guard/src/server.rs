@@ -220,8 +220,8 @@ fn second_pass(engine: &Engine, head: &request::Parts) -> Response<Body> {
     wire::plain(status, "text/plain", Bytes::from(said + "\n"))
 }
 
-/// The entry program has a transform carried out here: POST begins it, GET says how it ended, or after a
-/// while that it has not.
+/// The entry program has a transform carried out here: POST begins it, GET says how it ended, or
+/// after a while that it has not.
 async fn transform(
     transforms: &Arc<Transforms>,
     head: &request::Parts,

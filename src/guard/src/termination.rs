@@ -13,8 +13,9 @@ pub fn message(result: GuardResult) -> String {
     String::from_utf8_lossy(&json).into_owned()
 }
 
-/// The result as JSON within the bound. Samples go first, then details (attributes of the table with
-/// most of them), then remarks, operations and tables; `left_out` counts the entries but for samples.
+/// The result as JSON within the bound. Samples go first, then details (attributes of the table
+/// with most of them), then remarks, operations and tables; `left_out` counts the entries but for
+/// samples.
 fn fitting(mut result: GuardResult) -> io::Result<Vec<u8>> {
     if let Some(problem) = &mut result.problem {
         *problem = problem.chars().take(1024).collect();

@@ -1,5 +1,6 @@
-//! A transform in the guard's process, begun by the entry program where it would have started a program.
-//! It goes through the same engine, so everything that holds for a program's requests holds for it.
+//! A transform in the guard's process, begun by the entry program where it would have started a
+//! program. It goes through the same engine, so everything that holds for a program's requests
+//! holds for it.
 
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
@@ -51,7 +52,8 @@ impl Transforms {
         }
     }
 
-    /// Begins a transform, unless one is under way: an order may come twice when its answer was lost.
+    /// Begins a transform, unless one is under way: an order may come twice when its answer was
+    /// lost.
     pub fn begin(self: &Arc<Self>, order: &[u8]) -> Result<(), OrderError> {
         let mut under_way = self.under_way.lock().unwrap_or_else(PoisonError::into_inner);
         if under_way.as_ref().is_some_and(|result| result.borrow().is_none()) {

@@ -1,8 +1,8 @@
 //! Between HTTP and calls: what is let in, and how answers look. Denies by default; decides nothing
 //! about operations or tables.
 //!
-//! The order of checks, and answers without a message, are DynamoDB's own as its clients have recorded
-//! them: method, content type, JSON, target, signature, body.
+//! The order of checks, and answers without a message, are DynamoDB's own as its clients have
+//! recorded them: method, content type, JSON, target, signature, body.
 
 mod credential;
 mod foreign;

@@ -37,8 +37,9 @@ use crate::read::observe::Observed;
 use crate::read::owned;
 use crate::runnable::Runnable;
 
-/// Creates a run's Job, suspended, and the copies that its pod needs, or finds them already there. The Job comes
-/// first: the copies are its own. What was there already is compared, once by each process.
+/// Creates a run's Job, suspended, and the copies that its pod needs, or finds them already there.
+/// The Job comes first: the copies are its own. What was there already is compared, once by each
+/// process.
 pub async fn create_run(
     cluster: Cluster<'_>,
     created: &Created,
@@ -67,8 +68,8 @@ pub async fn create_run(
     Ok(())
 }
 
-/// Creates a copy, or finds it. One of an earlier Job of the run, or of an operator that gave copies to the migration
-/// first, is handed to this Job.
+/// Creates a copy, or finds it. One of an earlier Job of the run, or of an operator that gave
+/// copies to the migration first, is handed to this Job.
 async fn create_copy(
     maps: &Api<ConfigMap>,
     copy: &ConfigMap,
@@ -105,8 +106,8 @@ fn random_token() -> Result<String, ActError> {
     Ok(format!("{first:032x}{second:032x}"))
 }
 
-/// Tells the guard of a run under way how it is to go on. Best effort: the next look sees whether it
-/// does, and tells it again.
+/// Tells the guard of a run under way how it is to go on. Best effort: the next look sees whether
+/// it does, and tells it again.
 pub async fn adjust(observed: &Observed, migration: &DataMigration, to: &Adjustment) {
     if let Some((pod, token)) = observed.controlled(migration)
         && guard_client::adjust(pod, token, to.limits.as_ref(), to.paused).await.is_none()
@@ -123,7 +124,8 @@ struct Made<K> {
     is_new: bool,
 }
 
-/// Creates an object that the migration controls. One of that name that is ours was created by an earlier attempt.
+/// Creates an object that the migration controls. One of that name that is ours was created by an
+/// earlier attempt.
 async fn create<K>(
     api: &Api<K>,
     object: &K,

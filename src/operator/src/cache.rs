@@ -1,6 +1,6 @@
-//! What the controller's watches hold: the migrations, targets, Jobs, pods and names of ConfigMaps that a
-//! reconcile reads instead of asking the API server. What must be read live is decided in `decide::fresh`
-//! (decision 026); this module only holds.
+//! What the controller's watches hold: the migrations, targets, Jobs, pods and names of ConfigMaps
+//! that a reconcile reads instead of asking the API server. What must be read live is decided in
+//! `decide::fresh` (decision 026); this module only holds.
 
 pub mod contents;
 pub mod latest;
@@ -75,8 +75,9 @@ impl Cache {
         (cache, writers)
     }
 
-    /// Waits for every watch to list what there is, and wakes those that wait for it. It is for the task that
-    /// polls the watches: a store of kube wakes only one of several tasks that wait for its list.
+    /// Waits for every watch to list what there is, and wakes those that wait for it. It is for the
+    /// task that polls the watches: a store of kube wakes only one of several tasks that wait for
+    /// its list.
     pub async fn fill(&self) {
         // An error says that the watch is gone, and the process with it.
         let _ = tokio::join!(
@@ -95,8 +96,8 @@ impl Cache {
         let _ = self.is_filled.subscribe().wait_for(|is_filled| *is_filled).await;
     }
 
-    /// Forgets what this process has written and no watch has shown yet. After an error one of these may be
-    /// the cause; without them a reconcile is at most based on an older object.
+    /// Forgets what this process has written and no watch has shown yet. After an error one of
+    /// these may be the cause; without them a reconcile is at most based on an older object.
     pub fn forget_written(&self) {
         self.migrations.forget_all();
         self.jobs.forget_all();

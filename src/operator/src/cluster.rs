@@ -1,5 +1,5 @@
-//! The API server, and what the watches hold of it. Writes go through here: their answers are kept until the
-//! watches show them.
+//! The API server, and what the watches hold of it. Writes go through here: their answers are kept
+//! until the watches show them.
 
 use dm_api::DataMigration;
 use k8s_openapi::NamespaceResourceScope;
@@ -76,8 +76,8 @@ impl Cluster<'_> {
         Api::namespaced(self.client.clone(), namespace)
     }
 
-    /// Patches an object, and returns what it is then. Patches name the version that they rest on: a stale object
-    /// is a conflict.
+    /// Patches an object, and returns what it is then. Patches name the version that they rest on:
+    /// a stale object is a conflict.
     pub async fn patch<K: Kept>(&self, object: &K, patch: &Value) -> Result<K, kube::Error> {
         let api: Api<K> = self.api(&object.namespace().unwrap_or_default());
         let name = object.name_any();

@@ -53,7 +53,8 @@ pub async fn run(
     let (tell, told) = mpsc::unbounded();
     let migrations =
         held(migrations, writers.migrations, Arc::clone(&cache)).inspect_ok(move |event| {
-            // One whose finalizer was removed goes without asking us, and may leave a program behind.
+            // One whose finalizer was removed goes without asking us, and may leave a program
+            // behind.
             if let watcher::Event::Delete(gone) = event {
                 swept.begin(&gone.namespace().unwrap_or_default(), &gone.name_any());
             }

@@ -89,8 +89,8 @@ fn outcome_of(situation: Situation<'_>, record: &RunRecord) -> Option<Outcome> {
     Some(outcome::unseen::complete(record, expected, outcome))
 }
 
-/// Whether the Job controller may still create a pod, as it had begun to when the run's Job was deleted. Without
-/// one the run looks as if nothing had started, which would be final.
+/// Whether the Job controller may still create a pod, as it had begun to when the run's Job was
+/// deleted. Without one the run looks as if nothing had started, which would be final.
 fn may_get_a_pod(situation: Situation<'_>, record: &RunRecord) -> bool {
     let deleted = situation.objects.job.and_then(|job| job.metadata.deletion_timestamp.as_ref());
     let is_recent =
@@ -157,7 +157,8 @@ fn is_suspended(job: &Job) -> bool {
     job.spec.as_ref().and_then(|spec| spec.suspend).unwrap_or(false)
 }
 
-/// What is said of a Job that somebody else let go: ours stays suspended until its uid is in status.
+/// What is said of a Job that somebody else let go: ours stays suspended until its uid is in
+/// status.
 fn foreign(record: &RunRecord, job: &Job) -> Option<Position> {
     let is_going = job.metadata.deletion_timestamp.is_some();
     let is_untouched = is_suspended(job) && view::job_end(job) == JobEnd::No;
@@ -172,7 +173,8 @@ fn foreign(record: &RunRecord, job: &Job) -> Option<Position> {
     Some(Position::new(Phase::Stalled, Standing::Stalled, Reason::NameTaken, message))
 }
 
-/// The Job of a run exists, and this process has not created it: it is compared, and its copies are created.
+/// The Job of a run exists, and this process has not created it: it is compared, and its copies are
+/// created.
 fn incomplete(situation: Situation<'_>, record: &RunRecord) -> Step {
     match situation.runnable {
         Ok(_) => {
@@ -220,10 +222,10 @@ pub fn is_another_image(record: &RunRecord, objects: RunObjects<'_>) -> bool {
     tried.is_some_and(|tried| running.any(|runs| image::differs(tried, runs)))
 }
 
-/// Whether another run is wanted and this one may be given up for it: a run that writes only
-/// before its program started, a dry run and a preview at any time. Other settings of the same program (its
-/// pod's, its limits, its target's credentials), and another image of ours, matter only as long as it has
-/// not started.
+/// Whether another run is wanted and this one may be given up for it: a run that writes only before
+/// its program started, a dry run and a preview at any time. Other settings of the same program
+/// (its pod's, its limits, its target's credentials), and another image of ours, matter only as
+/// long as it has not started.
 fn is_superseded(situation: Situation<'_>, record: &RunRecord, job: &Job, started: bool) -> bool {
     let other_program =
         situation.runnable.is_ok_and(|runnable| runnable.digest != record.program_digest);

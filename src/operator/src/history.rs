@@ -1,5 +1,5 @@
-//! What a migration's spec and the runs in its status say together: which run is wanted, what was applied,
-//! and what may still be there. Pure.
+//! What a migration's spec and the runs in its status say together: which run is wanted, what was
+//! applied, and what may still be there. Pure.
 
 use dm_api::DataMigration;
 use dm_api::condition::Reason;

@@ -1,7 +1,8 @@
 //! The controller: observe → validate → decide → write status → act.
 //!
-//! [`validate`], [`decide`], [`plan`], [`objects`], [`status`] and what [`read`] makes of objects are pure: they
-//! take values and the time. `read::observe` reads, [`act`] writes, [`reconcile`] puts them in order.
+//! [`validate`], [`decide`], [`plan`], [`objects`], [`status`] and what [`read`] makes of objects
+//! are pure: they take values and the time. `read::observe` reads, [`act`] writes, [`reconcile`]
+//! puts them in order.
 
 pub mod act;
 pub mod cache;

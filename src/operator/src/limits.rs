@@ -12,8 +12,8 @@ pub const RUNS_MAX: usize = 10;
 /// be. Each is a few hundred bytes of an object that may have 1.5 MB.
 pub const RUNS_HELD_MAX: usize = 50;
 
-/// Times that the Job of a restore starts a new pod after one that failed: what happens to a pod
-/// by chance (deleted, killed, a node lost) is over with the next one, and a restore goes on where it
+/// Times that the Job of a restore starts a new pod after one that failed: what happens to a pod by
+/// chance (deleted, killed, a node lost) is over with the next one, and a restore goes on where it
 /// was. The Job controller waits longer before each, some ten minutes in all.
 pub const RESTORE_BACKOFF_LIMIT: i32 = 6;
 
@@ -45,23 +45,23 @@ pub const DEPENDENCIES_FOLLOWED_MAX: usize = 1_000;
 /// burden it (kube has no client-side rate limit).
 pub const CONCURRENT_RECONCILES: u16 = 16;
 
-/// How long one reconcile may take. It makes some ten requests, and one that is never answered would keep its
-/// place, and perhaps the turn of all others.
+/// How long one reconcile may take. It makes some ten requests, and one that is never answered
+/// would keep its place, and perhaps the turn of all others.
 pub const RECONCILE_MAX: Duration = Duration::from_secs(120);
 
 /// How long one reconcile may have the turn that others wait for: a fraction of their own time.
 pub const TURN_MAX: Duration = Duration::from_secs(30);
 
-/// How long the API server may be silent in an answer: longer than a watch that it ends itself (290 s, kube's
-/// default).
+/// How long the API server may be silent in an answer: longer than a watch that it ends itself (290
+/// s, kube's default).
 pub const API_SILENCE_MAX: Duration = Duration::from_secs(295);
 
 /// When a migration is looked at again that the watch still shows although it is gone.
 pub const POLL_BEHIND: Duration = Duration::from_secs(1);
 
-/// How long the Job controller may take to create a pod that it had begun to create when its Job was deleted: until
-/// then no pod does not mean that none comes. Admission webhooks have 10 s by default (Kubernetes documentation,
-/// "Dynamic Admission Control").
+/// How long the Job controller may take to create a pod that it had begun to create when its Job
+/// was deleted: until then no pod does not mean that none comes. Admission webhooks have 10 s by
+/// default (Kubernetes documentation, "Dynamic Admission Control").
 pub const LATE_POD_MAX: SignedDuration = SignedDuration::from_secs(12);
 
 /// How long to wait before a transient error is tried again, doubled each time.
@@ -73,7 +73,8 @@ pub const BACKOFF_MAX: Duration = Duration::from_secs(120);
 /// The first wait after a watch broke, doubled each time.
 pub const WATCH_BACKOFF_MIN: Duration = Duration::from_millis(500);
 
-/// The longest wait: a broken watch costs one small request each time, and new objects wait as long.
+/// The longest wait: a broken watch costs one small request each time, and new objects wait as
+/// long.
 pub const WATCH_BACKOFF_MAX: Duration = Duration::from_secs(5);
 
 /// How long a watch holds before its next break counts as the first again.
@@ -102,8 +103,8 @@ pub const JOB_TTL_SECONDS: i32 = 7 * 24 * 3600;
 /// 1 MiB for the whole object, Kubernetes documentation, "ConfigMaps").
 pub const FILES_BYTES_MAX: usize = 1024 * 1024 - 16 * 1024;
 
-/// Bytes of memory the guard may use: 96 MiB for the items of a dry run and 32 MiB for remembered answers
-/// (`dm_engine::limits`), and the requests and answers that are being worked on.
+/// Bytes of memory the guard may use: 96 MiB for the items of a dry run and 32 MiB for remembered
+/// answers (`dm_engine::limits`), and the requests and answers that are being worked on.
 pub const GUARD_MEMORY_LIMIT: &str = "768Mi";
 
 /// Seconds until the guard must answer its probe, at one probe a second.
@@ -112,39 +113,41 @@ pub const GUARD_START_SECONDS_MAX: i32 = 120;
 /// Last lines of a program that status shows.
 pub const LAST_LINES_MAX: usize = 20;
 
-/// Seconds that a run's pod has at least between the request to stop and the kill, where the target has an
-/// archive. With 0 the kubelet kills the guard at once; with any time the guard closes the journal as far
-/// as it gets, and a Job notes what is left.
+/// Seconds that a run's pod has at least between the request to stop and the kill, where the target
+/// has an archive. With 0 the kubelet kills the guard at once; with any time the guard closes the
+/// journal as far as it gets, and a Job notes what is left.
 pub const GRACE_SECONDS_ARCHIVE_MIN: i64 = 1;
 
-/// Bytes of a spec as JSON: far more than any that was written by hand, and a sixth of what the API server
-/// stores (etcd's default request limit, 1.5 MiB).
+/// Bytes of a spec as JSON: far more than any that was written by hand, and a sixth of what the API
+/// server stores (etcd's default request limit, 1.5 MiB).
 pub const SPEC_BYTES_MAX: usize = 256 * 1024;
 
-/// Objects in one page of a list: each may have 1.5 MB, and several migrations are looked at at once.
+/// Objects in one page of a list: each may have 1.5 MB, and several migrations are looked at at
+/// once.
 pub const PAGE_OBJECTS_MAX: u32 = 20;
 
-/// Migrations of one target in one page of the queue's list. Only one reconcile reads the queue at a time, so
-/// that the largest page is 100 objects of at most 1.5 MB, and a queue of 100 costs one request.
+/// Migrations of one target in one page of the queue's list. Only one reconcile reads the queue at
+/// a time, so that the largest page is 100 objects of at most 1.5 MB, and a queue of 100 costs one
+/// request.
 pub const QUEUE_PAGE_OBJECTS_MAX: u32 = 100;
 
-/// Bytes of the contents of ConfigMaps that are held: a hundred programs of usual size, and at least 16 of the
-/// largest.
+/// Bytes of the contents of ConfigMaps that are held: a hundred programs of usual size, and at
+/// least 16 of the largest.
 pub const CONTENTS_BYTES_MAX: usize = 16 * 1024 * 1024;
 
-/// How long the pod of a Job that was let go may take to appear before the events of the Job are read: the Job
-/// controller takes less than a second, and who is over a quota reads why soon.
+/// How long the pod of a Job that was let go may take to appear before the events of the Job are
+/// read: the Job controller takes less than a second, and who is over a quota reads why soon.
 pub const POD_EXPECTED_WITHIN: Duration = Duration::from_secs(5);
 
 /// Events of one Job that are read: they repeat each other.
 pub const EVENTS_READ_MAX: u32 = 20;
 
-/// Jobs that a controller remembers as created by itself: their uids take little, and most are let go at
-/// the next look.
+/// Jobs that a controller remembers as created by itself: their uids take little, and most are let
+/// go at the next look.
 pub const CREATED_REMEMBERED_MAX: usize = 10_000;
 
-/// Seconds by which a time that a program's container claims may lie outside the container's life: the
-/// kubelet cuts its times to whole seconds.
+/// Seconds by which a time that a program's container claims may lie outside the container's life:
+/// the kubelet cuts its times to whole seconds.
 pub const CONTAINER_TIME_SLACK_SECONDS: i64 = 2;
 
 /// How long a client of the health port may take to send its request.
@@ -177,8 +180,8 @@ pub const RECORD_BACKOFF_LIMIT: i32 = 4;
 /// How long such a Job is kept after its end, and how long one that failed is left alone.
 pub const RECORD_TTL_SECONDS: i32 = 120;
 
-/// How often a migration looks whether the one before it on its target has ended, next to the watch that says so: what
-/// is left of a removed migration has no other.
+/// How often a migration looks whether the one before it on its target has ended, next to the watch
+/// that says so: what is left of a removed migration has no other.
 pub const POLL_TURN: Duration = Duration::from_secs(60);
 
 /// How long the Job of a try is kept that another migration's lock or the archive put off.
@@ -187,23 +190,23 @@ pub const PUT_OFF_TTL_SECONDS: i32 = 60;
 /// Bytes of memory that a container may use which reads or writes the ledger.
 pub const LEDGER_MEMORY_LIMIT: &str = "128Mi";
 
-/// Bytes of a program's output kept until it is in the archive. The entry program stops keeping before
-/// (see its limits): a pod whose volume is fuller than this is evicted.
+/// Bytes of a program's output kept until it is in the archive. The entry program stops keeping
+/// before (see its limits): a pod whose volume is fuller than this is evicted.
 pub const LOG_SIZE_LIMIT: &str = "1Gi";
 
-/// How often a target is checked whose last check succeeded: keys expire and buckets are deleted by day, and
-/// a check costs one small pod.
+/// How often a target is checked whose last check succeeded: keys expire and buckets are deleted by
+/// day, and a check costs one small pod.
 pub const CHECK_EVERY: Duration = Duration::from_secs(6 * 3600);
 
-/// The first wait after a check that failed, doubled each time; also the shortest time between the starts of
-/// two checks.
+/// The first wait after a check that failed, doubled each time; also the shortest time between the
+/// starts of two checks.
 pub const CHECK_AGAIN_MIN: Duration = Duration::from_secs(60);
 
 /// The longest wait after checks that failed in a row.
 pub const CHECK_AGAIN_MAX: Duration = Duration::from_secs(30 * 60);
 
-/// How long the Job of a check may take: two parts of 60 s at the same time, and the pull of an image. A
-/// missing Secret that is created within it is found by the same Job.
+/// How long the Job of a check may take: two parts of 60 s at the same time, and the pull of an
+/// image. A missing Secret that is created within it is found by the same Job.
 pub const CHECK_DEADLINE_SECONDS: i64 = 300;
 
 /// How long the Job of a check stays that no operator reads.

@@ -1,4 +1,5 @@
-//! Everything that runs in one namespace, or in all: the loop of migrations and the loop of targets.
+//! Everything that runs in one namespace, or in all: the loop of migrations and the loop of
+//! targets.
 
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;

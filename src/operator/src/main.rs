@@ -28,7 +28,8 @@ struct Flags {
     /// Resources of the guard's and the prepare container, as JSON: {"guard": …, "prepare": …}.
     #[arg(long, env = "DATAMIGRATION_AGENT_RESOURCES", default_value = "{}")]
     agent_resources: String,
-    /// Gives each run's pod a NetworkPolicy that lets this namespace, the operator's own, reach its guard.
+    /// Gives each run's pod a NetworkPolicy that lets this namespace, the operator's own, reach its
+    /// guard.
     #[arg(long, env = "DATAMIGRATION_NETWORK_POLICY_FROM")]
     network_policy_from: Option<String>,
     /// Namespaces to watch, separated by commas. Default: all.

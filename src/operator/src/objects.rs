@@ -36,7 +36,8 @@ pub const LEDGER_CONTAINER: &str = "ledger";
 /// Name of the volume with the copy of the program's files.
 pub const FILES_VOLUME: &str = "dm-files";
 
-/// Label with the run's number on the Job that notes its end in the archive, and on that Job's pods.
+/// Label with the run's number on the Job that notes its end in the archive, and on that Job's
+/// pods.
 pub const RECORD_OF_LABEL: &str = "datamigration.dev/record-of";
 /// Name of the container that takes back what a run changed; its pod has no other.
 pub const RESTORE_CONTAINER: &str = "restore";
@@ -53,8 +54,8 @@ pub const GENERATION_ANNOTATION: &str = "datamigration.dev/target-generation";
 /// Annotation on a Job with the digest of the settings it was made from.
 pub const SETTINGS_DIGEST_ANNOTATION: &str = "datamigration.dev/settings-digest";
 
-/// Why the Job controller could not create a Job's pod, by its last event. It stands on the Job as it was
-/// read, and on no object of the API server.
+/// Why the Job controller could not create a Job's pod, by its last event. It stands on the Job as
+/// it was read, and on no object of the API server.
 pub const FAILED_CREATE_ANNOTATION: &str = "datamigration.dev/failed-create";
 
 /// What the operator was started with and every run needs.

@@ -1,5 +1,5 @@
-//! The next status of a migration. After the end of a run it says where the migration stands without that
-//! run, which is decided on the status with its result. Pure.
+//! The next status of a migration. After the end of a run it says where the migration stands
+//! without that run, which is decided on the status with its result. Pure.
 
 use dm_api::status::DataMigrationStatus;
 

@@ -1,5 +1,5 @@
-//! What a decision rests on: [`observe`] reads it from the API server; the rest reads it off the objects
-//! that were found, without IO and without a clock.
+//! What a decision rests on: [`observe`] reads it from the API server; the rest reads it off the
+//! objects that were found, without IO and without a clock.
 
 pub mod dependencies;
 pub mod holders;

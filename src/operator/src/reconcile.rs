@@ -1,5 +1,5 @@
-//! One reconcile of one migration: observe, validate, decide, write status, act. What is done is in status
-//! first, so the next reconcile finds and repairs a crash in between.
+//! One reconcile of one migration: observe, validate, decide, write status, act. What is done is in
+//! status first, so the next reconcile finds and repairs a crash in between.
 
 use std::time::Duration;
 
@@ -57,8 +57,8 @@ pub async fn reconcile(
     result
 }
 
-/// Reads the migration. That of the cache is as good as one that was read a moment ago: status is written, and Jobs
-/// are changed, only if their versions are still the same.
+/// Reads the migration. That of the cache is as good as one that was read a moment ago: status is
+/// written, and Jobs are changed, only if their versions are still the same.
 async fn read(
     context: &Context,
     namespace: &str,
@@ -150,8 +150,8 @@ async fn step(
     Ok(Came::ToItsEnd(next))
 }
 
-/// Records in the archive how earlier runs ended. If a recording Job is refused, the status of a migration at rest
-/// reports that instead; there is one status write.
+/// Records in the archive how earlier runs ended. If a recording Job is refused, the status of a
+/// migration at rest reports that instead; there is one status write.
 async fn record(
     context: &Context,
     migration: &DataMigration,

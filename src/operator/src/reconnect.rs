@@ -1,5 +1,6 @@
-//! How long a broken watch waits before it is tried again. kube's own bound is a minute with its jitter:
-//! so long would new objects stay unseen after the custom resource definitions were created again.
+//! How long a broken watch waits before it is tried again. kube's own bound is a minute with its
+//! jitter: so long would new objects stay unseen after the custom resource definitions were created
+//! again.
 
 use std::time::Duration;
 

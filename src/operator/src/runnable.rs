@@ -1,4 +1,5 @@
-//! What can be run, or why nothing can: what `validate` makes of a migration, and what a Job is made from.
+//! What can be run, or why nothing can: what `validate` makes of a migration, and what a Job is
+//! made from.
 
 use std::collections::BTreeMap;
 
@@ -26,13 +27,15 @@ pub struct Runnable {
     pub program: Program,
     /// Digest of all of it.
     pub digest: String,
-    /// What the ledger knows the program by, whatever its target; none of the author's in a restore.
+    /// What the ledger knows the program by, whatever its target; none of the author's in a
+    /// restore.
     pub identity: Option<ProgramId>,
     /// Digest of the rest that a Job is made from.
     pub settings_digest: String,
     /// Settings of the pod.
     pub pod: PodSettings,
-    /// The ConfigMaps that the program's volumes and variables refer to; `None` where there is none.
+    /// The ConfigMaps that the program's volumes and variables refer to; `None` where there is
+    /// none.
     pub config_maps: BTreeMap<String, Option<ConfigMap>>,
     /// Highest speed.
     pub limits: Limits,

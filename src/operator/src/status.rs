@@ -22,7 +22,8 @@ use crate::history;
 use crate::limits;
 use crate::objects::digest;
 
-/// The status after a step. Where a run is over, its phase and conditions are still the run's (`plan`).
+/// The status after a step. Where a run is over, its phase and conditions are still the run's
+/// (`plan`).
 pub fn after(situation: Situation<'_>, step: &Step) -> DataMigrationStatus {
     let mut status = situation.migration.status.clone().unwrap_or_default();
     status.observed_generation = situation.migration.metadata.generation;
@@ -90,8 +91,8 @@ fn begin(status: &mut DataMigrationStatus, record: &RunRecord) {
 }
 
 /// Keeps the newest runs; among them the last that was to apply the migration: without it a failed
-/// one would be forgotten after ten dry runs, and run again unasked. And older ones whose changes may
-/// be there, so that they can be taken back.
+/// one would be forgotten after ten dry runs, and run again unasked. And older ones whose changes
+/// may be there, so that they can be taken back.
 fn forget_old_runs(runs: &mut Vec<RunRecord>) {
     let counts = |run: &RunRecord| {
         run.kind == RunKind::Apply && run.result != RunResult::Cancelled && run.result.is_over()

@@ -1,5 +1,5 @@
-//! Stops what is left of migrations that are gone: their Jobs and pods, whose finalizers nobody else
-//! removes. A migration goes without our doing when its finalizer was removed by hand.
+//! Stops what is left of migrations that are gone: their Jobs and pods, whose finalizers nobody
+//! else removes. A migration goes without our doing when its finalizer was removed by hand.
 
 use std::collections::{BTreeMap, HashMap};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};

@@ -1,8 +1,8 @@
-//! The status of targets: whether database and archive can be used, found out by a short Job with the target's
-//! credentials. It is advice: no run waits for it.
+//! The status of targets: whether database and archive can be used, found out by a short Job with
+//! the target's credentials. It is advice: no run waits for it.
 //!
-//! [`state`] reads the Job and its pod, [`findings`] makes conditions of results, [`decide`] says what is next.
-//! They are pure. [`reconcile`] reads and writes, [`controller`] is the loop.
+//! [`state`] reads the Job and its pod, [`findings`] makes conditions of results, [`decide`] says
+//! what is next. They are pure. [`reconcile`] reads and writes, [`controller`] is the loop.
 
 pub mod controller;
 pub mod decide;

@@ -22,8 +22,8 @@ where
     }
 }
 
-/// Watches a kind of ours. An object that this version cannot read is logged and left out: read as a part of a
-/// list it would end the list, and with it every other migration.
+/// Watches a kind of ours. An object that this version cannot read is logged and left out: read as
+/// a part of a list it would end the list, and with it every other migration.
 pub fn readable<K>(
     client: &Client,
     namespace: Option<&str>,
@@ -63,8 +63,8 @@ where
     })
 }
 
-/// Has a watch that broke tried again after a while. Its errors are logged and end here: a controller that sees
-/// one stops all of its watches for a while.
+/// Has a watch that broke tried again after a while. Its errors are logged and end here: a
+/// controller that sees one stops all of its watches for a while.
 pub fn lasting<K: Send>(
     events: impl Stream<Item = watcher::Result<Event<K>>> + Send,
 ) -> impl Stream<Item = watcher::Result<Event<K>>> + Send {
@@ -75,8 +75,8 @@ pub fn lasting<K: Send>(
     })
 }
 
-/// Holds back the objects of a list until the store has them. A store shows a list when it is complete: whoever
-/// is woken before finds no object, and is not woken again.
+/// Holds back the objects of a list until the store has them. A store shows a list when it is
+/// complete: whoever is woken before finds no object, and is not woken again.
 pub fn after_lists<K: Send>(
     events: impl Stream<Item = watcher::Result<Event<K>>> + Send,
 ) -> impl Stream<Item = watcher::Result<Event<K>>> + Send {

@@ -1,5 +1,5 @@
-//! The custom resources have golden files that show every field of their definitions. Today's program
-//! must read what yesterday's wrote, field by field, and write the same.
+//! The custom resources have golden files that show every field of their definitions. Today's
+//! program must read what yesterday's wrote, field by field, and write the same.
 #![allow(clippy::unwrap_used, reason = "a test may panic, and so may its helpers")]
 
 use std::path::Path;

@@ -1,4 +1,5 @@
-//! Conditions under which a report counts as a failed check: `deletes,refused,not-idempotent,writes>N`.
+//! Conditions under which a report counts as a failed check:
+//! `deletes,refused,not-idempotent,writes>N`.
 
 use std::fmt;
 use std::str::FromStr;

@@ -1,7 +1,8 @@
-//! The file `report.json`: what a guard saw, and beside it what only those know who started the run.
+//! The file `report.json`: what a guard saw, and beside it what only those know who started the
+//! run.
 //!
-//! It crosses a process boundary. Its version is that of the result; every other member may be absent,
-//! as in files of older versions.
+//! It crosses a process boundary. Its version is that of the result; every other member may be
+//! absent, as in files of older versions.
 
 use dm_contract::plan::Mode;
 use dm_contract::report::{GuardResult, REPORT_VERSION, Timeline};
@@ -110,7 +111,8 @@ impl RunReport {
         self.result.mode == Mode::DryRun
     }
 
-    /// Whether created, updated and deleted count items. Without a journal, an apply counts requests.
+    /// Whether created, updated and deleted count items. Without a journal, an apply counts
+    /// requests.
     pub fn counts_items(&self) -> bool {
         self.is_dry_run() || self.result.journal.is_some()
     }

@@ -1,5 +1,5 @@
-//! A report as one page of HTML that loads nothing: style, script and data are in it, and its policy
-//! forbids everything else. What comes from a database is text in every place.
+//! A report as one page of HTML that loads nothing: style, script and data are in it, and its
+//! policy forbids everything else. What comes from a database is text in every place.
 
 mod chart;
 mod data;

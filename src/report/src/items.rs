@@ -1,5 +1,6 @@
-//! Which items of a difference are listed. A report of a million items lists some thousands: a sample
-//! of each kind of change, drawn evenly, so that rare kinds are not lost among frequent ones.
+//! Which items of a difference are listed. A report of a million items lists some thousands: a
+//! sample of each kind of change, drawn evenly, so that rare kinds are not lost among frequent
+//! ones.
 //!
 //! The sample is the same each time it is drawn from the same lines.
 

@@ -1,7 +1,6 @@
-//! One renderer of reports: a summary for a terminal, Markdown for a pull
-//! request, a page of HTML, and the words that they share.
-//! Pure: it takes a report and the lines of its difference, and returns text. It opens no file, reads no
-//! clock and knows no database.
+//! One renderer of reports: a summary for a terminal, Markdown for a pull request, a page of HTML,
+//! and the words that they share. Pure: it takes a report and the lines of its difference, and
+//! returns text. It opens no file, reads no clock and knows no database.
 
 #![allow(
     clippy::format_push_string,

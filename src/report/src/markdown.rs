@@ -1,5 +1,5 @@
-//! A report as a comment on a pull request: GitHub's and GitLab's Markdown, within the size that both
-//! accept, with a collapsed part for each table.
+//! A report as a comment on a pull request: GitHub's and GitLab's Markdown, within the size that
+//! both accept, with a collapsed part for each table.
 //!
 //! Names and values are shown as code, so that nothing in them is a mention, a link or a tag.
 

@@ -38,7 +38,8 @@ pub(crate) struct Change {
 }
 
 impl Work {
-    /// Evaluates an item that was read, and counts it unless it needs a write. Returns whether it failed.
+    /// Evaluates an item that was read, and counts it unless it needs a write. Returns whether it
+    /// failed.
     pub fn look(&self, item: Item) -> Result<Option<Change>, ()> {
         match self.decided(item) {
             Ok(Decided::Write(change)) => Ok(Some(*change)),
@@ -117,8 +118,8 @@ impl Work {
         Ok(true)
     }
 
-    /// What is at the new place of an item that could not move there: nothing, the very item, or another,
-    /// which fails it.
+    /// What is at the new place of an item that could not move there: nothing, the very item, or
+    /// another, which fails it.
     async fn meets(&self, item: &Item, after: &Item) -> Result<Option<bool>, RequestError> {
         let tables = self.tables.tables();
         let Some(there) = self.read(tables.to, after).await? else { return Ok(None) };

@@ -1,6 +1,6 @@
-//! How far a run has come, in the archive: a guard that was restarted in the middle of a run continues
-//! from there, and the run after a partially failed one visits only the items that failed. What was
-//! changed after the last checkpoint is read again, and found to be right.
+//! How far a run has come, in the archive: a guard that was restarted in the middle of a run
+//! continues from there, and the run after a partially failed one visits only the items that
+//! failed. What was changed after the last checkpoint is read again, and found to be right.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Mutex, PoisonError};
@@ -23,7 +23,8 @@ pub struct Checkpoints {
     run: RunName,
 }
 
-/// What a checkpoint is of. Another transform, or another table of the same name, makes of it nothing.
+/// What a checkpoint is of. Another transform, or another table of the same name, makes of it
+/// nothing.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub(crate) struct Subject {
@@ -96,8 +97,9 @@ impl Checkpoints {
         parsed(&bytes).map(Some).ok_or(CheckpointError::Unknown(path))
     }
 
-    /// Returns the checkpoint of the run before, if that applied the same, has seen every item, and lists
-    /// all that failed. Any other run that wrote in between, such as a restore, makes it void.
+    /// Returns the checkpoint of the run before, if that applied the same, has seen every item, and
+    /// lists all that failed. Any other run that wrote in between, such as a restore, makes it
+    /// void.
     pub(crate) async fn earlier(
         &self,
         subject: &Subject,

@@ -1,7 +1,7 @@
 //! Runs a transform over an engine: a scan in many segments, one pool of writers, checkpoints.
 //!
-//! Each request goes through the engine like a program's, so policy, limits, overlay, journal, metering
-//! and progress need nothing here. What becomes of an item is `dm-transform`'s to say.
+//! Each request goes through the engine like a program's, so policy, limits, overlay, journal,
+//! metering and progress need nothing here. What becomes of an item is `dm-transform`'s to say.
 
 mod change;
 mod checkpoint;

@@ -2,34 +2,34 @@
 
 use std::time::Duration;
 
-/// Segments that are scanned at the same time. Each waits for the writes of its page before the last, so
-/// a few keep the writers busy.
+/// Segments that are scanned at the same time. Each waits for the writes of its page before the
+/// last, so a few keep the writers busy.
 pub const SCANNERS: usize = 8;
 
-/// Most writes under way. At 5 ms for a journaled write that is some 12,000 per second, above what a new
-/// on-demand table takes.
+/// Most writes under way. At 5 ms for a journaled write that is some 12,000 per second, above what
+/// a new on-demand table takes.
 pub const WRITERS: usize = 64;
 
-/// Items that wait for a writer. A few pages of small items; a scan that is far ahead of its writes reads
-/// items that are out of date when their turn comes.
+/// Items that wait for a writer. A few pages of small items; a scan that is far ahead of its writes
+/// reads items that are out of date when their turn comes.
 pub const QUEUE_ITEMS_MAX: usize = 512;
 
-/// Bytes of the items that wait for a writer or are being written, as text. Their values, before and
-/// after, take up to ten times that.
+/// Bytes of the items that wait for a writer or are being written, as text. Their values, before
+/// and after, take up to ten times that.
 pub const QUEUE_BYTES_MAX: usize = 8 * 1024 * 1024;
 
 /// Bytes of one segment to aim at: 16 pages of a scan.
 pub const SEGMENT_BYTES: u64 = 16 * 1024 * 1024;
 
-/// Most segments of a scan. Above that a checkpoint becomes large, and each segment still is a small
-/// share of any table's partitions.
+/// Most segments of a scan. Above that a checkpoint becomes large, and each segment still is a
+/// small share of any table's partitions.
 pub const SEGMENTS_MAX: u32 = 1024;
 
 /// Times that one item is read and evaluated again because others changed it in between.
 pub const CONFLICTS_MAX: u32 = 20;
 
-/// Times that a request is sent again after a throttle, a time-out or an error of the database. With the
-/// pauses below that is more than four minutes; the engine itself has waited before each.
+/// Times that a request is sent again after a throttle, a time-out or an error of the database.
+/// With the pauses below that is more than four minutes; the engine itself has waited before each.
 pub const RETRIES_MAX: u32 = 12;
 
 /// Pause before the first of them; it doubles each time.
@@ -41,8 +41,8 @@ pub const RETRY_PAUSE_MAX: Duration = Duration::from_secs(30);
 /// Failed items that the report lists; the others are counted.
 pub const FAILURES_LISTED_MAX: usize = 1000;
 
-/// Failed items whose keys a checkpoint keeps: some megabytes at most, written every few seconds. With
-/// more, a run that continues scans the table again.
+/// Failed items whose keys a checkpoint keeps: some megabytes at most, written every few seconds.
+/// With more, a run that continues scans the table again.
 pub const FAILED_KEYS_MAX: usize = 10_000;
 
 /// Time between two checkpoints: what an interruption makes a run read again.

@@ -21,8 +21,8 @@ pub(crate) struct ScanPage<'a> {
 }
 
 impl<'a> ScanPage<'a> {
-    /// Splits an answer into its items. An answer that cannot be read is an error: taken for an empty
-    /// page, it would end the segment.
+    /// Splits an answer into its items. An answer that cannot be read is an error: taken for an
+    /// empty page, it would end the segment.
     pub fn of(answer: &'a [u8]) -> Result<Self, RequestError> {
         serde_json::from_slice(answer).map_err(|_| not_understood(Operation::Scan, "its answer"))
     }

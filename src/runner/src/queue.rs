@@ -1,5 +1,6 @@
-//! Changes on their way from the scanners to the writers, bounded by their number and by the bytes of
-//! their items. A scan that is ahead of its writes waits here, so memory does not grow with the table.
+//! Changes on their way from the scanners to the writers, bounded by their number and by the bytes
+//! of their items. A scan that is ahead of its writes waits here, so memory does not grow with the
+//! table.
 
 use std::sync::Arc;
 
@@ -18,7 +19,8 @@ pub(crate) struct Sender<T> {
 #[derive(Debug)]
 pub(crate) struct Receiver<T>(Arc<Mutex<mpsc::Receiver<Queued<T>>>>);
 
-/// Something that was queued. Its bytes count until it is dropped, so also while it is being written.
+/// Something that was queued. Its bytes count until it is dropped, so also while it is being
+/// written.
 #[derive(Debug)]
 pub(crate) struct Queued<T> {
     pub what: T,
@@ -37,8 +39,8 @@ pub(crate) fn queue<T>() -> (Sender<T>, Receiver<T>) {
 }
 
 impl<T> Sender<T> {
-    /// Waits until there is room for an item of this many bytes, and queues it. A larger one than the
-    /// whole queue waits until it is alone.
+    /// Waits until there is room for an item of this many bytes, and queues it. A larger one than
+    /// the whole queue waits until it is alone.
     pub async fn send(&self, what: T, bytes: usize) -> Result<(), Closed> {
         let bytes = u32::try_from(bytes.min(QUEUE_BYTES_MAX)).unwrap_or(u32::MAX);
         // The semaphore is never closed.

@@ -38,8 +38,8 @@ enum Meaning {
     Run,
 }
 
-/// Sends a request through the engine, as a program's would arrive, and returns the body of its answer.
-/// The parameters are built again for each retry.
+/// Sends a request through the engine, as a program's would arrive, and returns the body of its
+/// answer. The parameters are built again for each retry.
 pub(crate) async fn send(
     engine: &Arc<Engine>,
     operation: Operation,

@@ -95,8 +95,8 @@ impl Beginning {
     }
 }
 
-/// Returns where the run begins: where its own earlier process was, with the items that failed in the
-/// run before, or with the first item.
+/// Returns where the run begins: where its own earlier process was, with the items that failed in
+/// the run before, or with the first item.
 async fn beginning(
     settings: &Settings,
     tables: &Described,

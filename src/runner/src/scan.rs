@@ -1,5 +1,5 @@
-//! Scanners and writers. A scanner reads one segment page by page and hands what has to change to the
-//! pool of writers; two pages of a segment are under way at most.
+//! Scanners and writers. A scanner reads one segment page by page and hands what has to change to
+//! the pool of writers; two pages of a segment are under way at most.
 
 use std::sync::Arc;
 
@@ -105,7 +105,8 @@ impl Scan {
         }
     }
 
-    /// Visits the items that failed before. They are before the positions from which the scan continues.
+    /// Visits the items that failed before. They are before the positions from which the scan
+    /// continues.
     pub async fn revisit(&self, jobs: Sender<Job>) {
         for key in self.work.tally.pending() {
             if self.going.is_halted() {
@@ -155,8 +156,8 @@ impl Scan {
         Ok(())
     }
 
-    /// Waits for the changes of a page, and takes note that they are made. A writer that leaves one out
-    /// has seen the run's halt before.
+    /// Waits for the changes of a page, and takes note that they are made. A writer that leaves one
+    /// out has seen the run's halt before.
     async fn finish(&self, segment: u32, mut page: Page) {
         while page.done.recv().await.is_some() {}
         if !self.going.is_halted() {

@@ -21,8 +21,8 @@ pub(crate) fn count(bytes: u64) -> u32 {
     wanted.clamp(u32::try_from(SCANNERS).unwrap_or(1), SEGMENTS_MAX)
 }
 
-/// Returns the segments that are left, in an order that this seed determines. A segment walks one range
-/// of the hash, so neighbors taken together would write to one partition.
+/// Returns the segments that are left, in an order that this seed determines. A segment walks one
+/// range of the hash, so neighbors taken together would write to one partition.
 pub(crate) fn left(
     total: u32,
     done: &BTreeSet<u32>,

@@ -31,7 +31,8 @@ impl Described {
     }
 }
 
-/// Describes the tables and checks the transform against them. The message of an error names the field.
+/// Describes the tables and checks the transform against them. The message of an error names the
+/// field.
 pub(crate) async fn describe(
     engine: &Arc<Engine>,
     transform: &Transform,

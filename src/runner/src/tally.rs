@@ -21,7 +21,8 @@ pub(crate) struct Tally {
 #[derive(Debug, Default)]
 struct State {
     result: TransformResult,
-    /// Keys of items that failed before this process, and have not been visited again; by their text.
+    /// Keys of items that failed before this process, and have not been visited again; by their
+    /// text.
     pending: BTreeMap<String, Value>,
     /// Keys of items that failed in this process.
     failed: BTreeMap<String, Value>,
@@ -41,8 +42,8 @@ pub(crate) enum Happened {
 }
 
 impl Tally {
-    /// An empty one, which lists keys only where they may be shown. Items with the pending keys are to be
-    /// visited again.
+    /// An empty one, which lists keys only where they may be shown. Items with the pending keys are
+    /// to be visited again.
     pub fn new(show_keys: bool, pending: Vec<Value>) -> Self {
         let pending = pending.into_iter().map(|key| (key.to_string(), key)).collect();
         Self { show_keys, state: Mutex::new(State { pending, ..State::default() }) }
@@ -87,8 +88,8 @@ impl Tally {
         self.with(|state| state.pending.values().cloned().collect())
     }
 
-    /// Returns the keys of all items that have failed so far or are still to be visited again, and whether
-    /// they have changed since the last call.
+    /// Returns the keys of all items that have failed so far or are still to be visited again, and
+    /// whether they have changed since the last call.
     pub fn failed_keys(&self) -> (FailedKeys, bool) {
         self.with(|state| {
             let keys = state.pending.values().chain(state.failed.values()).cloned().collect();

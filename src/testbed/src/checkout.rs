@@ -1,5 +1,5 @@
-//! The folders the tasks work in: this checkout, the machine's cache of built parts, and the state of
-//! the cluster that runs. It knows names, it creates nothing.
+//! The folders the tasks work in: this checkout, the machine's cache of built parts, and the state
+//! of the cluster that runs. It knows names, it creates nothing.
 
 use std::env;
 use std::path::{Path, PathBuf};
@@ -39,8 +39,8 @@ impl Checkout {
         self.root.join("src/testbed/recipes")
     }
 
-    /// State of the local cluster. One per machine, not per checkout: it outlives a deleted clone, and
-    /// a second checkout can see that the first one's cluster is up.
+    /// State of the local cluster. One per machine, not per checkout: it outlives a deleted clone,
+    /// and a second checkout can see that the first one's cluster is up.
     pub fn state(&self) -> PathBuf {
         self.cache.join("cluster")
     }

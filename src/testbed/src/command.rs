@@ -1,5 +1,5 @@
-//! Running other programs: what was being done is always part of the error, and so is the end of what
-//! the program printed. It must not know what any of the programs are for.
+//! Running other programs: what was being done is always part of the error, and so is the end of
+//! what the program printed. It must not know what any of the programs are for.
 
 use std::ffi::OsStr;
 use std::fmt::Write as _;

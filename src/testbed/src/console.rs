@@ -1,5 +1,5 @@
-//! What a person sees while a task runs: one line per step with its time, with a spinner on a terminal
-//! and plain lines in a log. Standard output stays free for results such as `cluster env`.
+//! What a person sees while a task runs: one line per step with its time, with a spinner on a
+//! terminal and plain lines in a log. Standard output stays free for results such as `cluster env`.
 
 use std::io::{IsTerminal as _, stderr};
 use std::time::{Duration, Instant};

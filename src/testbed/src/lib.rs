@@ -1,5 +1,6 @@
-//! The test bed: a cluster built from the sources of Kubernetes, the images that run on it, DynamoDB
-//! Local and clients of each AWS SDK. Everything is built once for a machine and kept in a cache.
+//! The test bed: a cluster built from the sources of Kubernetes, the images that run on it,
+//! DynamoDB Local and clients of each AWS SDK. Everything is built once for a machine and kept in a
+//! cache.
 //!
 //! `xtask` shows and tests with it; `cluster::release` tries a release on a cluster of its own.
 

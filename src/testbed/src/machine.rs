@@ -1,5 +1,5 @@
-//! What this machine must have before the test bed is built. Debian's packages are installed; what is
-//! not to be had there is named all at once, before any work starts.
+//! What this machine must have before the test bed is built. Debian's packages are installed; what
+//! is not to be had there is named all at once, before any work starts.
 
 use std::env;
 use std::path::{Path, PathBuf};
@@ -17,7 +17,8 @@ const GO_MINOR_MIN: u32 = 26;
 /// Java that runs DynamoDB Local.
 const JAVA_MAJOR_MIN: u32 = 17;
 
-/// Programs from Debian's packages: a file that shows that it is there, and the package it comes in.
+/// Programs from Debian's packages: a file that shows that it is there, and the package it comes
+/// in.
 const FROM_DEBIAN: &[(&str, &str)] = &[
     ("gcc", "gcc"),
     ("make", "make"),

@@ -1,5 +1,5 @@
-//! Whether an item meets a condition, by DynamoDB's rules: what is missing or of the wrong type makes a
-//! comparison false, and only `<>` is true of it. What cannot be calculated fails the item.
+//! Whether an item meets a condition, by DynamoDB's rules: what is missing or of the wrong type
+//! makes a comparison false, and only `<>` is true of it. What cannot be calculated fails the item.
 
 use std::borrow::Cow;
 

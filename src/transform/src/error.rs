@@ -26,7 +26,8 @@ impl std::fmt::Display for SpecError {
 }
 
 impl SpecError {
-    /// Says the same with the field's path in the whole spec: `spec.transform.set.price, column 5: …`.
+    /// Says the same with the field's path in the whole spec: `spec.transform.set.price, column 5:
+    /// …`.
     pub fn in_spec(&self) -> String {
         match self.field.as_str() {
             WHOLE => format!("spec.{self}"),

@@ -86,7 +86,8 @@ pub(crate) fn function(name: &str, similar: Option<&str>) -> Option<String> {
     }
 }
 
-/// Returns how a path is written whose names have characters that need quotes, if that is its mistake.
+/// Returns how a path is written whose names have characters that need quotes, if that is its
+/// mistake.
 pub(crate) fn quoted_path(text: &str) -> Option<String> {
     let unusual = |name: &str| {
         let plain = |c: char| c.is_ascii_alphanumeric() || c == '_';

@@ -1,5 +1,5 @@
-//! Plain JSON from and to attribute values, with numbers as their exact decimals: a parser that passes
-//! through binary floating point would change them.
+//! Plain JSON from and to attribute values, with numbers as their exact decimals: a parser that
+//! passes through binary floating point would change them.
 
 use dm_dynamodb::value::{AttributeValue, Item, NESTING_DEPTH_MAX, Number};
 
@@ -167,7 +167,8 @@ impl Reader<'_> {
         }
     }
 
-    /// The string at hand. Where it ends is found here; what its escapes mean is left to serde_json.
+    /// The string at hand. Where it ends is found here; what its escapes mean is left to
+    /// serde_json.
     fn string(&mut self) -> Result<String> {
         if !self.rest().starts_with('"') {
             return Err(wrong("expected a string in double quotes"));

@@ -6,7 +6,8 @@ use crate::ast::Node;
 use crate::function::Function;
 
 impl Node {
-    /// Returns the type of every value that the expression can have; none if that depends on the item.
+    /// Returns the type of every value that the expression can have; none if that depends on the
+    /// item.
     pub fn kind(&self) -> Option<AttributeType> {
         match self {
             Self::Literal(value) => Some(value.kind()),

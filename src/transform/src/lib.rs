@@ -1,8 +1,8 @@
 //! The language of transforms: migrations that are declared instead of programmed.
 //!
-//! Pure: no IO, no clock, no database. [`Transform::parse`] checks a declaration once, with every lookup
-//! file at hand; [`Transform::evaluate`] then says what becomes of one item; [`write`] turns that into
-//! one conditional request. The runner (`dm-runner`) scans and sends.
+//! Pure: no IO, no clock, no database. [`Transform::parse`] checks a declaration once, with every
+//! lookup file at hand; [`Transform::evaluate`] then says what becomes of one item; [`write`] turns
+//! that into one conditional request. The runner (`dm-runner`) scans and sends.
 //!
 //! ```
 //! use dm_dynamodb::value::{item_from_json, item_to_json};

@@ -40,8 +40,9 @@ pub(crate) struct NoColumn {
 }
 
 impl Files {
-    /// Reads files by their names: `.csv` with a header, whose first column is the key, and `.json`, an
-    /// object of objects. What is wrong with one is a mistake of the lookup that names it.
+    /// Reads files by their names: `.csv` with a header, whose first column is the key, and
+    /// `.json`, an object of objects. What is wrong with one is a mistake of the lookup that names
+    /// it.
     pub fn read<'f>(files: impl IntoIterator<Item = (&'f str, &'f [u8])>) -> Self {
         let (mut tables, mut digests) = (BTreeMap::new(), BTreeMap::new());
         for (name, bytes) in files {

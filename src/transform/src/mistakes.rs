@@ -1,5 +1,6 @@
 //! Every kind of wrong transform and the message that its author reads: `mistakes.txt` has each
-//! declaration, and below it the message. `DATAMIGRATION_ACCEPT=1` writes the messages of this build.
+//! declaration, and below it the message. `DATAMIGRATION_ACCEPT=1` writes the messages of this
+//! build.
 
 use std::path::Path;
 

@@ -26,8 +26,8 @@ fn name(name: &str) -> String {
     if plain && !name.is_empty() { name.to_owned() } else { format!("\"{name}\"") }
 }
 
-/// Puts a value at a path, as SET does: the map or list around it must be there, and an index past a
-/// list's end appends.
+/// Puts a value at a path, as SET does: the map or list around it must be there, and an index past
+/// a list's end appends.
 pub(crate) fn put(item: &mut Item, path: &Path, value: AttributeValue) -> Result<(), Cause> {
     let Some((last, before)) = path.steps.split_last() else {
         item.insert(path.root.clone(), value);

@@ -1,5 +1,5 @@
-//! A transform as its author writes it. The custom resource has the same fields; this is what crosses
-//! into a run.
+//! A transform as its author writes it. The custom resource has the same fields; this is what
+//! crosses into a run.
 
 use std::collections::BTreeMap;
 

@@ -1,5 +1,5 @@
-//! Times: seconds since 1970 as numbers, and ISO 8601 as strings. Zones are offsets only: their names
-//! mean what a database of zones says, which differs between machines.
+//! Times: seconds since 1970 as numbers, and ISO 8601 as strings. Zones are offsets only: their
+//! names mean what a database of zones says, which differs between machines.
 
 use dm_dynamodb::value::{AttributeValue, Number};
 use jiff::Timestamp;

@@ -59,8 +59,8 @@ pub enum Evaluation {
 }
 
 impl Transform {
-    /// Checks a declaration: syntax, functions, conversions, lookup files, and that no two actions write
-    /// the same place.
+    /// Checks a declaration: syntax, functions, conversions, lookup files, and that no two actions
+    /// write the same place.
     pub fn parse(source: &Source, files: &Files) -> Result<Self, SpecError> {
         check::parse(source, files)
     }
@@ -70,7 +70,8 @@ impl Transform {
         self.to.is_some() || !self.rekey.is_empty()
     }
 
-    /// Returns what becomes of an item. The same item always becomes the same: `now` is that of the run.
+    /// Returns what becomes of an item. The same item always becomes the same: `now` is that of the
+    /// run.
     pub fn evaluate(&self, item: &Item, now: Number) -> Result<Evaluation, ItemError> {
         let evaluation = self.once(item, now)?;
         let after = match &evaluation {

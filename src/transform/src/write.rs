@@ -1,8 +1,8 @@
 //! One conditional request for what becomes of one item.
 //!
 //! Every write holds only for an item that still has the attributes that were read to decide it. An
-//! attribute that changes is written whole: its condition is its old value, so nothing inside it that
-//! somebody else wrote is lost.
+//! attribute that changes is written whole: its condition is its old value, so nothing inside it
+//! that somebody else wrote is lost.
 
 use std::collections::BTreeSet;
 
@@ -93,7 +93,8 @@ impl Placeholders {
 }
 
 impl Transform {
-    /// Returns the request that makes of an item what [`Transform::evaluate`] says, if one is needed.
+    /// Returns the request that makes of an item what [`Transform::evaluate`] says, if one is
+    /// needed.
     pub fn request(
         &self,
         tables: Tables<'_>,
@@ -158,8 +159,8 @@ impl Transform {
         body
     }
 
-    /// Puts the item under its new key, if that is free, and deletes the old one, or checks that it is
-    /// still what was copied: all or nothing.
+    /// Puts the item under its new key, if that is free, and deletes the old one, or checks that it
+    /// is still what was copied: all or nothing.
     fn moving(
         &self,
         tables: Tables<'_>,
@@ -197,7 +198,8 @@ impl Transform {
     }
 }
 
-/// A value in a request; a large list or map as text, because as JSON values it takes seventy times that.
+/// A value in a request; a large list or map as text, because as JSON values it takes seventy times
+/// that.
 fn to_json(value: &AttributeValue) -> Value {
     match value {
         AttributeValue::L(_) | AttributeValue::M(_) => value_to_folded_json(value),

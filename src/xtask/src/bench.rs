@@ -11,7 +11,8 @@ use dm_testbed::parts::dynamodb;
 /// What is measured.
 #[derive(Clone, Copy, Debug, ValueEnum)]
 pub enum Subject {
-    /// The operator before a scripted API server: requests of 50 migrations in 10 chains, by verb and kind.
+    /// The operator before a scripted API server: requests of 50 migrations in 10 chains, by verb
+    /// and kind.
     Requests,
     /// The operator on a cluster: memory with 500 finished migrations, time from apply to Job.
     Operator,
@@ -21,7 +22,8 @@ pub enum Subject {
     Guard,
     /// A restore: items a second and memory, for a journal of a million entries.
     Restore,
-    /// Transforms before a mock of DynamoDB, beside programs with AWS's SDKs: CPU per item, memory, throttles.
+    /// Transforms before a mock of DynamoDB, beside programs with AWS's SDKs: CPU per item, memory,
+    /// throttles.
     Transform,
     /// The journal: a boto3 script direct and through the guard, the archive on S3 with slow puts.
     Journal,

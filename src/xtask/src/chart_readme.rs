@@ -1,5 +1,5 @@
-//! The README of the chart: a fixed text, and a table that is read from the comments of values.yaml. It
-//! knows the few forms of YAML that this file is written in, and rejects others.
+//! The README of the chart: a fixed text, and a table that is read from the comments of
+//! values.yaml. It knows the few forms of YAML that this file is written in, and rejects others.
 
 use std::fmt::Write as _;
 

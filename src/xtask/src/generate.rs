@@ -1,5 +1,5 @@
-//! `cargo xtask gen`: everything that is generated and committed. The custom resource definitions come
-//! from the Rust types, the chart's README from its values.
+//! `cargo xtask gen`: everything that is generated and committed. The custom resource definitions
+//! come from the Rust types, the chart's README from its values.
 
 use std::collections::BTreeMap;
 use std::fs;

@@ -50,7 +50,8 @@ enum Task {
     },
     /// Open the HTML page of reports in Chromium, and leave screenshots.
     Page,
-    /// Build every file of a release: programs, image, chart, install.yaml, bill of materials, checksums.
+    /// Build every file of a release: programs, image, chart, install.yaml, bill of materials,
+    /// checksums.
     Dist(dist::Options),
     /// Show the worked examples: first without a cluster, then on one.
     Demo {

@@ -1,5 +1,5 @@
-//! `cargo xtask page`: the HTML page of reports in a real browser. Not a stage of the tests, because a
-//! browser is large.
+//! `cargo xtask page`: the HTML page of reports in a real browser. Not a stage of the tests,
+//! because a browser is large.
 
 use std::fs;
 use std::path::PathBuf;

@@ -1,5 +1,5 @@
-//! `cargo xtask test`: the checks that CI runs, in order, each timed; the first that fails ends the run.
-//! What the tests print goes straight to the terminal, so that a log shows how many ran.
+//! `cargo xtask test`: the checks that CI runs, in order, each timed; the first that fails ends the
+//! run. What the tests print goes straight to the terminal, so that a log shows how many ran.
 
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -121,8 +121,8 @@ fn cargo(checkout: &Checkout, arguments: &[&str]) -> Result<()> {
     )
 }
 
-/// Everything but the package of tests. All packages are selected, here as in every stage: a choice of
-/// its own would have most dependencies built once more, with other features.
+/// Everything but the package of tests. All packages are selected, here as in every stage: a choice
+/// of its own would have most dependencies built once more, with other features.
 fn unit(checkout: &Checkout) -> Result<()> {
     let mut arguments = vec!["test", "--quiet", "--workspace", "--no-fail-fast", "--lib", "--bins"];
     let names = integration_tests(&checkout.root.join("src"))?;

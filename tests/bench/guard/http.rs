@@ -1,5 +1,6 @@
-//! As much of HTTP/1.1 as the mock and the load generator need of each other: messages with a length.
-//! Their clients and servers are ours, the guard and boto3; this is no parser for anybody else.
+//! As much of HTTP/1.1 as the mock and the load generator need of each other: messages with a
+//! length. Their clients and servers are ours, the guard and boto3; this is no parser for anybody
+//! else.
 
 /// A whole request or response at the beginning of what was received.
 pub struct Message<'a> {

@@ -1,6 +1,7 @@
-//! Load: so many connections, each a thread that sends a request and reads its answer. Closed, where
-//! each sends the next as soon as it is answered, and open, where requests come at their times
-//! whether those before were answered or not: a latency is counted from the time a request was due.
+//! Load: so many connections, each a thread that sends a request and reads its answer. Closed,
+//! where each sends the next as soon as it is answered, and open, where requests come at their
+//! times whether those before were answered or not: a latency is counted from the time a request
+//! was due.
 
 use std::io::{self, Read as _, Write as _};
 use std::net::{SocketAddr, TcpStream};

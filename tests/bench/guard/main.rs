@@ -1,10 +1,10 @@
-//! Measures what a guard costs: requests a second, CPU per request, added latency, and the time of a
-//! boto3 script, each direct and through a guard, before a mock of DynamoDB that answers in constant
-//! time. Run by `cargo xtask bench guard`; prints tables, judges nothing.
+//! Measures what a guard costs: requests a second, CPU per request, added latency, and the time of
+//! a boto3 script, each direct and through a guard, before a mock of DynamoDB that answers in
+//! constant time. Run by `cargo xtask bench guard`; prints tables, judges nothing.
 //!
-//! Mock, guards and load generator are processes of their own on one machine and share its cores, so
-//! requests a second are no property of the guard alone: what says most is its CPU per request, and
-//! every number is to be compared with the direct one of the same run.
+//! Mock, guards and load generator are processes of their own on one machine and share its cores,
+//! so requests a second are no property of the guard alone: what says most is its CPU per request,
+//! and every number is to be compared with the direct one of the same run.
 
 #[path = "../cpu.rs"]
 mod cpu;
@@ -82,8 +82,8 @@ fn main() -> Result<()> {
     Ok(())
 }
 
-/// How the mock is spoken to. A relay passes on what it gets; a guard is spoken to in plain text, as it
-/// shares the program's pod.
+/// How the mock is spoken to. A relay passes on what it gets; a guard is spoken to in plain text,
+/// as it shares the program's pod.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Wire {
     /// As DynamoDB Local is.

@@ -24,8 +24,8 @@ const KEY: &str = r#""id":{"S":""#;
 /// The rest of every item: some 280 bytes, as a row of a small table.
 const ITEM: &str = r#""brand":{"S":"chevrolet"},"model":{"S":"chevelle malibu"},"color":{"S":"midnight blue"},"year":{"N":"1970"},"weight":{"N":"3504"},"horsepower":{"N":"130"},"tags":{"SS":["classic","coupe"]},"owner":{"M":{"name":{"S":"nobody"},"since":{"N":"1971"}}},"sold":{"BOOL":false}"#;
 
-/// Serves for ever, on a free port of loopback that it prints first; over TLS, if it is told where its
-/// certificate is to be.
+/// Serves for ever, on a free port of loopback that it prints first; over TLS, if it is told where
+/// its certificate is to be.
 pub fn serve(delay: Duration, certificate: Option<&Path>) -> io::Result<()> {
     let tls = certificate.map(|path| tls::server("127.0.0.1", path));
     let listener = TcpListener::bind(SocketAddr::from((Ipv4Addr::LOCALHOST, 0)))?;

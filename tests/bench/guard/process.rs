@@ -1,5 +1,5 @@
-//! The processes that are measured: the mock and guards, each on its own, so that the CPU of one can
-//! be told from that of the others.
+//! The processes that are measured: the mock and guards, each on its own, so that the CPU of one
+//! can be told from that of the others.
 
 use std::fs;
 use std::io::{BufRead as _, BufReader};

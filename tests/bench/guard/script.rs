@@ -1,4 +1,5 @@
-//! boto3 scripts' times, direct, through a bare relay, and through a guard that passes their requests on.
+//! boto3 scripts' times, direct, through a bare relay, and through a guard that passes their
+//! requests on.
 
 use std::path::Path;
 use std::process::Command;
@@ -9,8 +10,8 @@ use anyhow::{Context as _, Result, ensure};
 use crate::process::Mode;
 use crate::{Bed, Way, Wire, python};
 
-/// A script, as migrations are written. It takes how many requests it makes, and prints how long they
-/// took: without the start of the interpreter, which is the same either way.
+/// A script, as migrations are written. It takes how many requests it makes, and prints how long
+/// they took: without the start of the interpreter, which is the same either way.
 struct Script {
     does: &'static str,
     /// What follows [`BEFORE`]; from `begun` on the time counts.
@@ -84,8 +85,8 @@ const ROUNDS: usize = 5;
 /// What DynamoDB takes for a small request, roughly.
 const DATABASE_TAKES: Duration = Duration::from_millis(3);
 
-/// Runs the scripts every way, before a mock that answers at once, and before one that takes its time,
-/// in plain text and over TLS.
+/// Runs the scripts every way, before a mock that answers at once, and before one that takes its
+/// time, in plain text and over TLS.
 pub fn compare() -> Result<()> {
     let python = python::with_boto3(env!("CARGO_TARGET_TMPDIR").as_ref());
     println!("\nScripts with boto3; the median of {ROUNDS} rounds");

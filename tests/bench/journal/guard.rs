@@ -1,4 +1,5 @@
-//! The guard's program with the plan of an applied run, started for one script and stopped after it.
+//! The guard's program with the plan of an applied run, started for one script and stopped after
+//! it.
 
 use std::process::Stdio;
 use std::sync::atomic::{AtomicU32, Ordering};

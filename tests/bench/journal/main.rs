@@ -1,11 +1,12 @@
-//! Measures what the journal costs: a boto3 script that reads a table and changes every item, direct,
-//! through the guard without a journal, and with one in each of its modes; the archive is a server
-//! that speaks S3, with 20 ms added to every put. Run by `cargo xtask bench journal`; prints a table,
-//! judges nothing.
+//! Measures what the journal costs: a boto3 script that reads a table and changes every item,
+//! direct, through the guard without a journal, and with one in each of its modes; the archive is a
+//! server that speaks S3, with 20 ms added to every put. Run by `cargo xtask bench journal`; prints
+//! a table, judges nothing.
 //!
-//! The guard is the program that is shipped, as it is built for release (`DATAMIGRATION_GUARD`). The
-//! database is `DYNAMODB_ENDPOINT`: it is no fast one, and everything runs on one machine, so only the
-//! ratios say something. The ways take turns in every round, and the best round of each counts.
+//! The guard is the program that is shipped, as it is built for release (`DATAMIGRATION_GUARD`).
+//! The database is `DYNAMODB_ENDPOINT`: it is no fast one, and everything runs on one machine, so
+//! only the ratios say something. The ways take turns in every round, and the best round of each
+//! counts.
 
 mod guard;
 mod s3;

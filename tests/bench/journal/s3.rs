@@ -1,4 +1,5 @@
-//! An archive for the measurement: a server that speaks S3 over a folder, with a time added to puts.
+//! An archive for the measurement: a server that speaks S3 over a folder, with a time added to
+//! puts.
 
 use std::time::Duration;
 

@@ -1,5 +1,5 @@
-//! A mock of a database with one table of cars: it answers in constant time, and keeps of each whether
-//! it has its price.
+//! A mock of a database with one table of cars: it answers in constant time, and keeps of each
+//! whether it has its price.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};

@@ -1,6 +1,6 @@
-//! Measures a restore: a journal of a million entries, written by the journal's own writer, is taken
-//! back in a process of its own, whose memory is what counts. Run by `cargo xtask bench restore`;
-//! prints, judges nothing.
+//! Measures a restore: a journal of a million entries, written by the journal's own writer, is
+//! taken back in a process of its own, whose memory is what counts. Run by `cargo xtask bench
+//! restore`; prints, judges nothing.
 //!
 //! The database is a mock that answers in constant time and keeps of each item whether it has its
 //! price: a real one would measure itself. The archive is a folder.

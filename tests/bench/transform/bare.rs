@@ -1,5 +1,5 @@
-//! The least that a program can do: the same requests, made from numbers, signed and sent by as many
-//! tasks as the runner has writers. Answers are received, and not read.
+//! The least that a program can do: the same requests, made from numbers, signed and sent by as
+//! many tasks as the runner has writers. Answers are received, and not read.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};

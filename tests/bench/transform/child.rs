@@ -1,5 +1,5 @@
-//! The processes that are measured. Each prints how long it took when its work is done, and then waits
-//! for the end of its input, so that its CPU and memory can be read.
+//! The processes that are measured. Each prints how long it took when its work is done, and then
+//! waits for the end of its input, so that its CPU and memory can be read.
 
 use std::fs;
 use std::io::{BufRead as _, BufReader};

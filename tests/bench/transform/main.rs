@@ -1,10 +1,10 @@
-//! Measures the runner of transforms against programs that do the same: items a second, CPU per item,
-//! peak memory, units, throttled requests. Run by `cargo xtask bench transform`; prints tables, judges
-//! nothing.
+//! Measures the runner of transforms against programs that do the same: items a second, CPU per
+//! item, peak memory, units, throttled requests. Run by `cargo xtask bench transform`; prints
+//! tables, judges nothing.
 //!
-//! The database is a mock in a process of its own that answers in constant time, with or without the
-//! buckets of a real table's partitions. All share the cores of one machine, so the number that says
-//! most is the CPU per item, beside that of a bare loop in the same run.
+//! The database is a mock in a process of its own that answers in constant time, with or without
+//! the buckets of a real table's partitions. All share the cores of one machine, so the number that
+//! says most is the CPU per item, beside that of a bare loop in the same run.
 
 mod bare;
 mod child;

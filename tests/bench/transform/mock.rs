@@ -15,7 +15,8 @@ use serde_json::{Value, json};
 use crate::http::{self, Message};
 use crate::table::{self, Table};
 
-/// Write units of a partition in a second (DynamoDB developer guide, "Burst and adaptive capacity").
+/// Write units of a partition in a second (DynamoDB developer guide, "Burst and adaptive
+/// capacity").
 pub const WRITE_UNITS: f64 = 1_000.0;
 /// Read units of a partition in a second.
 pub const READ_UNITS: f64 = 3_000.0;

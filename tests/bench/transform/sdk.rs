@@ -1,4 +1,5 @@
-//! A program with AWS's SDK for Rust, as one would write it: 64 tasks, each with a segment of the scan.
+//! A program with AWS's SDK for Rust, as one would write it: 64 tasks, each with a segment of the
+//! scan.
 
 use std::time::Instant;
 

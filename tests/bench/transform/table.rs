@@ -1,4 +1,5 @@
-//! The table that is migrated: its items follow from their numbers, so that nothing has to be loaded.
+//! The table that is migrated: its items follow from their numbers, so that nothing has to be
+//! loaded.
 
 use std::ops::Range;
 use std::str::FromStr;

@@ -9,8 +9,9 @@ use crate::bed::{Endpoint, canonical};
 use crate::shorthand::expand;
 use crate::suite::statements_in_full;
 
-/// Where DynamoDB Local is known to depart from AWS: a transaction's update that cannot be evaluated
-/// is a reason of its cancellation ("Troubleshooting TransactionCanceledException", ValidationError).
+/// Where DynamoDB Local is known to depart from AWS: a transaction's update that cannot be
+/// evaluated is a reason of its cancellation ("Troubleshooting TransactionCanceledException",
+/// ValidationError).
 pub fn is_known_departure(expected: &str, found: &str) -> bool {
     // No answer of AWS; where DynamoDB Local fails is listed in tests/README.md.
     expected.starts_with("InternalFailure")
@@ -69,8 +70,8 @@ pub async fn answer(step: &Step, names: &Names, endpoint: &Endpoint) -> String {
     format!("{status} {}", canonical(&answer))
 }
 
-/// Capacities, and sizes of item collections, as far as they are defined: the tables of a call have no
-/// order, and a size is an estimate.
+/// Capacities, and sizes of item collections, as far as they are defined: the tables of a call have
+/// no order, and a size is an estimate.
 fn told_beside(answer: &mut Value, request: &Value) {
     let members = answer.as_object_mut().unwrap();
     match members.get_mut("ConsumedCapacity") {

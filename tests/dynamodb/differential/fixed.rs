@@ -1,4 +1,5 @@
-//! Programs that once made a difference, or were near to: of single kinds of requests, in every way.
+//! Programs that once made a difference, or were near to: of single kinds of requests, in every
+//! way.
 
 use serde_json::{Map, Value, json};
 

@@ -1,5 +1,5 @@
-//! Requests as libraries write them, and near DynamoDB's limits: what is put beside them must neither
-//! break their grammar nor exceed what they are allowed.
+//! Requests as libraries write them, and near DynamoDB's limits: what is put beside them must
+//! neither break their grammar nor exceed what they are allowed.
 
 use serde_json::{Map, Value, json};
 

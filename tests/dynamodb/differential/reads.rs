@@ -163,8 +163,9 @@ impl Generator {
         step
     }
 
-    /// At times a query begins behind a key of the program's own making. Where index keys are equal,
-    /// what is behind one is not defined; and at the last key of a range DynamoDB Local takes none.
+    /// At times a query begins behind a key of the program's own making. Where index keys are
+    /// equal, what is behind one is not defined; and at the last key of a range DynamoDB Local
+    /// takes none.
     fn start_anywhere(&mut self, body: &mut Value, index: Option<&str>, ranged: bool) {
         let defined = index.is_none() && !self.is_simple();
         let takes_all = self.database.is_dynoxide() || !ranged;

@@ -70,8 +70,8 @@ impl Generator {
     /// One call with statements.
     pub fn statement_step(&mut self) -> Step {
         let mut step = self.statement_call();
-        // DynamoDB Local tells no capacity of statements. Dynoxide counts statements of a batch that
-        // failed only beside others that did not, and two partitions of a SELECT as one.
+        // DynamoDB Local tells no capacity of statements. Dynoxide counts statements of a batch
+        // that failed only beside others that did not, and two partitions of a SELECT as one.
         let one = step.operation == "ExecuteTransaction"
             || step.order.is_none() && step.operation == "ExecuteStatement";
         if one {
@@ -189,7 +189,8 @@ impl Generator {
         statement
     }
 
-    /// In a transaction that is cancelled, dynoxide calls the DELETE of a missing item a failed condition.
+    /// In a transaction that is cancelled, dynoxide calls the DELETE of a missing item a failed
+    /// condition.
     fn action_of_transaction(&mut self) -> Text {
         loop {
             let action = self.action();
@@ -404,7 +405,8 @@ impl Generator {
             statement.add(format!(" ORDER BY {sort}{direction}"));
         }
         let mut step = Self::call("ExecuteStatement", statement.request());
-        // Scans have no order, and equal index keys none; of several partitions it is not documented.
+        // Scans have no order, and equal index keys none; of several partitions it is not
+        // documented.
         step.order = Some((shape >= 3).then(|| sort.unwrap_or(partition).to_owned()));
         if index.is_none() && shape >= 3 {
             step.order = None;
@@ -412,11 +414,10 @@ impl Generator {
         if step.order.is_some() && list != "*" {
             step.order = Some(None);
         }
-        // Where one reads by the key and the other scans, only all pages together are the same; at the
-        // last key of a range DynamoDB Local loses some.
-        // It orders descending within each page only.
-        // Through a table without a sort key dynoxide pages for ever, and with documents or sets among the
-        // parameters it does not take its own token.
+        // Where one reads by the key and the other scans, only all pages together are the same; at
+        // the last key of a range DynamoDB Local loses some. It orders descending within each page
+        // only. Through a table without a sort key dynoxide pages for ever, and with documents or
+        // sets among the parameters it does not take its own token.
         let parameters = step.body["Parameters"].as_array().into_iter().flatten();
         let documents = parameters.filter(|value| value.is_array() || value.is_object()).count();
         let ends = !(self.database.is_dynoxide() && (self.is_simple() || documents > 0));

@@ -1,5 +1,5 @@
-//! The tables of the random programs: making one takes DynamoDB Local longer than a program does, so
-//! they are emptied and used again.
+//! The tables of the random programs: making one takes DynamoDB Local longer than a program does,
+//! so they are emptied and used again.
 
 use std::collections::HashMap;
 use std::collections::hash_map::Entry;

@@ -73,7 +73,8 @@ impl Generator {
             parameters["TableName"] = table.into();
             let item = parameters.get("Item").unwrap_or(&parameters["Key"]);
             let key = format!("{table} {} {}", item["id"], item["pos"]);
-            // The same item twice is refused by AWS before anything else, and by DynamoDB Local after.
+            // The same item twice is refused by AWS before anything else, and by DynamoDB Local
+            // after.
             if !keys.contains(&key) {
                 keys.push(key);
                 actions.push(json!({name: parameters}));

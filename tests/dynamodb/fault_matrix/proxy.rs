@@ -1,6 +1,6 @@
-//! A mock of bad days for writes: a proxy that passes everything on but the first writes, of which it
-//! tells no outcome, and answers the next ones with an error. It keeps what was written under which
-//! token.
+//! A mock of bad days for writes: a proxy that passes everything on but the first writes, of which
+//! it tells no outcome, and answers the next ones with an error. It keeps what was written under
+//! which token.
 
 use std::collections::BTreeMap;
 use std::fmt;

@@ -1,5 +1,5 @@
-//! Restores whose writes have unknown outcomes: the table is as before the run in the end, however often
-//! one is begun again.
+//! Restores whose writes have unknown outcomes: the table is as before the run in the end, however
+//! often one is begun again.
 
 use std::sync::Arc;
 use std::time::Duration;

@@ -1,5 +1,5 @@
-//! The program's own tokens and SDKs' ids of calls, when outcomes are unknown: the same request under the
-//! same token again, also by a guard that is started again.
+//! The program's own tokens and SDKs' ids of calls, when outcomes are unknown: the same request
+//! under the same token again, also by a guard that is started again.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -59,7 +59,8 @@ async fn a_token_sent_again_is_the_same_request_even_if_the_first_one_comes_late
     assert_eq!(script.tokens().len(), 1, "one token all along");
 }
 
-/// What a transaction comes to whose guard dies after it was sent, and what the guard after it says.
+/// What a transaction comes to whose guard dies after it was sent, and what the guard after it
+/// says.
 async fn after_a_restart(carried_out: bool, between: impl AsyncFnOnce(&Bed)) -> (Bed, Answer) {
     let bed = Bed::new(&new_table().await, 0, Some(JournalMode::Strict)).await;
     let script = Script::new(1, First { carried_out, lost: Lost::Late }, Then::Always);

@@ -124,7 +124,8 @@ pub fn expressions() -> Vec<Case> {
         let text = format!("id IN ({})", names.join(", "));
         cases.push(condition(&format!("IN {operands}"), &text, none(), values.into()));
     }
-    // What placeholders stand for: each use counts for the expression, each placeholder for the request.
+    // What placeholders stand for: each use counts for the expression, each placeholder for the
+    // request.
     for (bytes, uses) in [(1_048_570, 1), (1_048_571, 1), (524_280, 2), (524_281, 2)] {
         let text = vec!["b<>:aa"; uses].join(" OR ");
         let text = if uses == 1 { text } else { text.replace(":aa", ":a").replace("OR", "AND") };

@@ -1,5 +1,5 @@
-//! The database of a test, past the guard: plain JSON over HTTP, so that what it holds is compared as
-//! it is stored. DynamoDB Local keeps tables apart by access key and does not check signatures.
+//! The database of a test, past the guard: plain JSON over HTTP, so that what it holds is compared
+//! as it is stored. DynamoDB Local keeps tables apart by access key and does not check signatures.
 
 use std::time::Duration;
 

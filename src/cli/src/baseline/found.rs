@@ -60,8 +60,8 @@ pub fn all(path: &Path, prefix: &str) -> Result<Vec<Found>, BaselineError> {
     Ok(found)
 }
 
-/// A folder is one migration where it has a manifest, a script called `main`, or only one script and no
-/// folders; else each of its scripts and folders is one.
+/// A folder is one migration where it has a manifest, a script called `main`, or only one script
+/// and no folders; else each of its scripts and folders is one.
 fn folder(
     path: &Path,
     root: &Path,
@@ -166,8 +166,8 @@ fn join(prefix: &str, name: &str) -> String {
     if prefix.is_empty() { name.to_owned() } else { format!("{prefix}-{name}") }
 }
 
-/// A valid name of an object: lower-case letters, digits and single dashes. The end of one that is too
-/// long is a digest of the whole, so that equal beginnings stay apart.
+/// A valid name of an object: lower-case letters, digits and single dashes. The end of one that is
+/// too long is a digest of the whole, so that equal beginnings stay apart.
 fn name(text: &str) -> Option<String> {
     let mut name = String::new();
     for character in text.chars() {

@@ -1,5 +1,5 @@
-//! What goes wrong in programs, as far as their text shows it. It knows no language's grammar: what it
-//! finds is likely, and each message says what to do if it is so.
+//! What goes wrong in programs, as far as their text shows it. It knows no language's grammar: what
+//! it finds is likely, and each message says what to do if it is so.
 
 use std::path::Path;
 

@@ -1,5 +1,5 @@
-//! What is wrong with a transform: its declaration, its fit to the tables of the seed, and what other
-//! readers of YAML make of its manifest.
+//! What is wrong with a transform: its declaration, its fit to the tables of the seed, and what
+//! other readers of YAML make of its manifest.
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -68,8 +68,8 @@ fn unfit(
     Some(Finding::error(manifest, line_of_field(manifest, &message), message))
 }
 
-/// Members that are named with a bare word such as `n`. Their text is searched: a parsed manifest no
-/// longer has quotes.
+/// Members that are named with a bare word such as `n`. Their text is searched: a parsed manifest
+/// no longer has quotes.
 fn truth_words(manifest: &Path) -> Vec<Finding> {
     let text = fs::read_to_string(manifest).unwrap_or_default();
     let transform = text.lines().enumerate().skip_while(|(_, line)| !line.contains("transform:"));

@@ -20,8 +20,8 @@ use crate::output::{self, OutputError};
 use crate::print::say;
 use crate::report_files::difference_path;
 
-/// Compressed bytes of a difference that are read from an archive: some ten million items, and what a
-/// laptop has room for.
+/// Compressed bytes of a difference that are read from an archive: some ten million items, and what
+/// a laptop has room for.
 const DIFFERENCE_BYTES_MAX: u64 = 1 << 30;
 
 /// A report that was found.
@@ -161,8 +161,8 @@ pub async fn of_archive(archive: &Archive, run: &RunName) -> Result<Found, Repor
     Ok(found)
 }
 
-/// Adds what the ledger knows of a run, and its guard did not: the guard writes its report before it
-/// knows the program's times.
+/// Adds what the ledger knows of a run, and its guard did not: the guard writes its report before
+/// it knows the program's times.
 fn complete_from_ledger(about: &mut About, entry: &LedgerEntry) {
     let ended = entry.completed.as_ref();
     let started = ended.and_then(|end| end.execution_time.as_ref());
@@ -282,7 +282,8 @@ fn folder(path: &str) -> &str {
     path.rsplit_once('/').map_or("", |(folder, _)| folder)
 }
 
-/// The parts of a difference in a folder, in their order: `difference.ndjson.zst`, then `-2` and so on.
+/// The parts of a difference in a folder, in their order: `difference.ndjson.zst`, then `-2` and so
+/// on.
 fn difference_parts<'a>(listed: &'a [Listed], within: &str) -> Vec<&'a Listed> {
     let number = |object: &Listed| -> Option<u32> {
         let name = Path::new(&object.path).file_name()?.to_str()?;

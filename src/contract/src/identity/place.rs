@@ -63,8 +63,8 @@ impl DatabaseId {
         self.endpoint.as_deref().is_none_or(|text| Endpoint::read(text).is_aws())
     }
 
-    /// Whether this one, of a record, and that one, of now, are the same database. Where all tables of
-    /// the record are missing, an account that cannot be told is another one.
+    /// Whether this one, of a record, and that one, of now, are the same database. Where all tables
+    /// of the record are missing, an account that cannot be told is another one.
     pub fn is_same(&self, now: &Self, tables_missing: bool) -> bool {
         let known = |one: &Option<String>, other: &Option<String>| {
             one.as_ref().zip(other.as_ref()).map(|(one, other)| one == other)

@@ -1,7 +1,7 @@
 //! One line of a dry run's difference: what applying would make of one item.
 //!
-//! The lines cross a process boundary, so they carry a version and have golden files. Keys and values
-//! are in them only where the target allows it.
+//! The lines cross a process boundary, so they carry a version and have golden files. Keys and
+//! values are in them only where the target allows it.
 
 use std::collections::BTreeMap;
 

@@ -1,5 +1,5 @@
-//! What a guard says of a dry run beside its effects: how far they can be relied on, how long applying
-//! would take, examples, and whether a second pass changed anything.
+//! What a guard says of a dry run beside its effects: how far they can be relied on, how long
+//! applying would take, examples, and whether a second pass changed anything.
 
 use serde::{Deserialize, Serialize};
 

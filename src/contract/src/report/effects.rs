@@ -41,8 +41,8 @@ pub struct TableEffect {
     pub id: Option<String>,
     /// Items returned by reads of this table.
     pub items_read: u64,
-    /// Items in the table, as DynamoDB counts them about every six hours; absent where the guard did
-    /// not ask.
+    /// Items in the table, as DynamoDB counts them about every six hours; absent where the guard
+    /// did not ask.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub item_count: Option<u64>,
     /// Items that were not there before.

@@ -10,8 +10,8 @@ pub struct Outage {
     pub of: Behind,
     /// When the first such call failed, RFC 3339 in UTC.
     pub since: String,
-    /// Calls of the program that failed because of it. No write among those that the archive kept from
-    /// being journalled was sent; of those to the database it is not always known.
+    /// Calls of the program that failed because of it. No write among those that the archive kept
+    /// from being journalled was sent; of those to the database it is not always known.
     pub calls: u64,
     /// What it said, or what happened, at the last of them.
     pub message: String,

@@ -70,6 +70,6 @@ impl TransformEnd {
     }
 }
 
-/// The exit code of a transform that changed all items but some that failed. Not 2, which is that of
-/// wrong arguments.
+/// The exit code of a transform that changed all items but some that failed. Not 2, which is that
+/// of wrong arguments.
 pub const EXIT_PARTIALLY_FAILED: u8 = 3;

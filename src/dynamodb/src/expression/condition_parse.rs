@@ -1,8 +1,9 @@
 //! The grammar of conditions.
 //!
 //! Parentheses may hold a condition or an operand, and only what follows tells. So what is read is
-//! a [`Part`], judged when it is used: no backtracking. Conditions in conditions are kept on a stack
-//! of our own, so that no nesting exhausts the thread's; operands nest little, and are capped.
+//! a [`Part`], judged when it is used: no backtracking. Conditions in conditions are kept on a
+//! stack of our own, so that no nesting exhausts the thread's; operands nest little, and are
+//! capped.
 
 use super::condition_call::Call;
 use super::condition_check::{

@@ -1,5 +1,5 @@
-//! What a valid expression's text shows by its tokens alone: what it takes of an expression's limits,
-//! and how another condition can be put beside it.
+//! What a valid expression's text shows by its tokens alone: what it takes of an expression's
+//! limits, and how another condition can be put beside it.
 
 use std::collections::BTreeSet;
 

@@ -37,7 +37,8 @@ impl Placeholders {
         Ok(placeholders)
     }
 
-    /// Rejects more than the service holds of names and values, those that no expression uses included.
+    /// Rejects more than the service holds of names and values, those that no expression uses
+    /// included.
     fn check_size(&self) -> Result<()> {
         let names: usize = self.names.iter().map(|(key, name)| key.len() + name.len()).sum();
         let values: usize = self.values.iter().map(|(key, value)| key.len() + value.size()).sum();

@@ -67,14 +67,14 @@ impl UpdateOutcome {
         self.paths.iter().map(|path| path.root.as_str()).collect()
     }
 
-    /// What UPDATED_OLD returns: what stood in these places before. DynamoDB leaves out `Attributes`
-    /// when that is nothing.
+    /// What UPDATED_OLD returns: what stood in these places before. DynamoDB leaves out
+    /// `Attributes` when that is nothing.
     pub fn updated_old(&self, before: &Item) -> Item {
         Projection::of(self.paths.clone()).apply(before)
     }
 
-    /// What UPDATED_NEW returns: what stands in these places now, such as the element that moved to a
-    /// removed one's index. DynamoDB leaves out `Attributes` when that is nothing.
+    /// What UPDATED_NEW returns: what stands in these places now, such as the element that moved to
+    /// a removed one's index. DynamoDB leaves out `Attributes` when that is nothing.
     pub fn updated_new(&self) -> Item {
         Projection::of(self.paths.clone()).apply(&self.item)
     }

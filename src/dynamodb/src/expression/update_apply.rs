@@ -1,8 +1,9 @@
 //! Applies an update to an item.
 //!
 //! Every value is worked out on the item as it was. Then SET, ADD and DELETE write in the order of
-//! their paths, so that elements set beyond a list's end are appended in the order of their indexes,
-//! and REMOVE takes away from the back, so that an index means the same element throughout.
+//! their paths, so that elements set beyond a list's end are appended in the order of their
+//! indexes, and REMOVE takes away from the back, so that an index means the same element
+//! throughout.
 
 use std::collections::BTreeSet;
 

@@ -1,7 +1,8 @@
 //! Digests of items and values: SHA-256 over an encoding in which every value has exactly one form.
 //!
-//! Each value is its type's letter code, a length, and its content; maps and sets are in order, numbers
-//! in their canonical text. So equal values have equal digests, however they were written on the wire.
+//! Each value is its type's letter code, a length, and its content; maps and sets are in order,
+//! numbers in their canonical text. So equal values have equal digests, however they were written
+//! on the wire.
 
 use std::fmt;
 
@@ -18,8 +19,8 @@ pub struct Digest<const BYTES: usize>([u8; BYTES]);
 /// Of a whole item.
 pub type ItemDigest = Digest<32>;
 
-/// Of one value: half of it. It only has to tell values of one attribute apart, and there may be one
-/// for every attribute of every item.
+/// Of one value: half of it. It only has to tell values of one attribute apart, and there may be
+/// one for every attribute of every item.
 pub type ValueDigest = Digest<16>;
 
 /// Of a request, by its value.

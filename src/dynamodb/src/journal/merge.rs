@@ -23,8 +23,8 @@ pub struct MergedEntry {
     pub afters: Vec<Option<ItemDigest>>,
     /// The attributes that the run changed.
     pub attributes: BTreeMap<String, Touched>,
-    /// Whether nothing made sure that a write met its image, so that others may have changed the item
-    /// between the two.
+    /// Whether nothing made sure that a write met its image, so that others may have changed the
+    /// item between the two.
     pub unverified: bool,
     /// Whether any write is known to have been carried out.
     is_known: bool,

@@ -1,5 +1,5 @@
-//! What a statement does to the one item that it names: a write, or the check of an EXISTS. The same
-//! for whoever carries it out; nothing is read or written here.
+//! What a statement does to the one item that it names: a write, or the check of an EXISTS. The
+//! same for whoever carries it out; nothing is read or written here.
 
 use super::plan::wrong_key_type;
 use super::{Returning, Statement};

@@ -1,5 +1,5 @@
-//! What DynamoDB allows in one BatchExecuteStatement or ExecuteTransaction, as far as the statements'
-//! own words tell it.
+//! What DynamoDB allows in one BatchExecuteStatement or ExecuteTransaction, as far as the
+//! statements' own words tell it.
 
 use super::Statement;
 use crate::error::ServiceError;
@@ -25,7 +25,8 @@ pub fn check_count(count: usize, member: &str, at_most: usize) -> Result<(), Ser
     )))
 }
 
-/// A batch only reads or only writes. What is wrong with single statements is not the batch's error.
+/// A batch only reads or only writes. What is wrong with single statements is not the batch's
+/// error.
 pub fn check_batch<'s>(
     mut understood: impl Iterator<Item = &'s Statement>,
 ) -> Result<(), ServiceError> {
@@ -38,8 +39,8 @@ pub fn check_batch<'s>(
     Ok(())
 }
 
-/// A transaction only selects or only writes; EXISTS belongs to the writes. None returns images, and
-/// none is about an index.
+/// A transaction only selects or only writes; EXISTS belongs to the writes. None returns images,
+/// and none is about an index.
 pub fn check_transaction(statements: &[&Statement]) -> Result<(), ServiceError> {
     let selects = |statement: &&Statement| matches!(statement, Statement::Select(_));
     if statements.iter().any(selects) && !statements.iter().all(selects) {
@@ -72,8 +73,8 @@ pub fn check_transaction(statements: &[&Statement]) -> Result<(), ServiceError> 
     Ok(())
 }
 
-/// What a transaction's statement does to its item. What is wrong with a write is a reason for which the
-/// transaction is cancelled; what is wrong with an EXISTS, the request's error.
+/// What a transaction's statement does to its item. What is wrong with a write is a reason for
+/// which the transaction is cancelled; what is wrong with an EXISTS, the request's error.
 pub fn on_item_in_transaction(
     at: usize,
     statement: Statement,

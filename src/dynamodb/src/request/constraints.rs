@@ -12,8 +12,8 @@ type Result<T> = std::result::Result<T, ServiceError>;
 /// Violations that one message lists, as AWS's do.
 const LISTED_MAX: usize = 10;
 
-/// Elements of a list that a message repeats. AWS repeats all; a message is not to be as long as its
-/// request.
+/// Elements of a list that a message repeats. AWS repeats all; a message is not to be as long as
+/// its request.
 const REPEATED_MAX: usize = 10;
 
 /// Characters of a table's name (API Reference, CreateTable).

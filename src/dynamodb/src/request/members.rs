@@ -1,5 +1,5 @@
-//! Members of requests whose types and limits were checked before: what is not there, or was found to
-//! be of another type, is as if absent.
+//! Members of requests whose types and limits were checked before: what is not there, or was found
+//! to be of another type, is as if absent.
 
 use serde_json::{Map, Value};
 

@@ -88,8 +88,8 @@ impl Page {
     }
 }
 
-/// Checks the values of an ExclusiveStartKey. AWS says that the key is invalid, unless a number is wrong,
-/// or a set has duplicates.
+/// Checks the values of an ExclusiveStartKey. AWS says that the key is invalid, unless a number is
+/// wrong, or a set has duplicates.
 fn check_start_key(body: &Map<String, Value>) -> Result<()> {
     let has = |value: &Value, kind: &str| value.get(kind).is_some_and(|given| !given.is_null());
     let is_empty = |set: &Value| set.as_array().is_some_and(Vec::is_empty);

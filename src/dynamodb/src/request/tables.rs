@@ -1,5 +1,5 @@
-//! The members of the operations on tables that a dry run simulates, in the order in which AWS lists
-//! what is wrong with them. Others are not checked here: the database does.
+//! The members of the operations on tables that a dry run simulates, in the order in which AWS
+//! lists what is wrong with them. Others are not checked here: the database does.
 
 use super::model::{INDEX_NAME, Member, Rule, Shape, TEXT, TEXTS, optional, required};
 

@@ -1,5 +1,5 @@
-//! What AWS says of requests before it looks for their tables: what public conformance suites record
-//! of AWS's answers, and the errors seen in them.
+//! What AWS says of requests before it looks for their tables: what public conformance suites
+//! record of AWS's answers, and the errors seen in them.
 
 use serde_json::{Value, json};
 

@@ -1,5 +1,6 @@
-//! A write of one item, as its request asks for it: PutItem, UpdateItem, DeleteItem, and the actions of
-//! a transaction. What can be said of it before its table is known, and then of its table.
+//! A write of one item, as its request asks for it: PutItem, UpdateItem, DeleteItem, and the
+//! actions of a transaction. What can be said of it before its table is known, and then of its
+//! table.
 
 use serde_json::{Map, Value};
 
@@ -36,8 +37,8 @@ pub struct SingleWrite {
 }
 
 impl SingleWrite {
-    /// Decodes PutItem, UpdateItem or DeleteItem. Their errors count what they detect, also where they
-    /// detect one thing only (dynoxide's authors saw AWS answer so in 2026).
+    /// Decodes PutItem, UpdateItem or DeleteItem. Their errors count what they detect, also where
+    /// they detect one thing only (dynoxide's authors saw AWS answer so in 2026).
     pub fn decode(kind: ChangeKind, body: &Map<String, Value>) -> Result<Self> {
         let asks =
             if kind == ChangeKind::Update { RequestKind::Update } else { RequestKind::Write };

@@ -177,8 +177,8 @@ fn journal_and_restore_together_change_nothing_when_nobody_else_writes() {
     }
 }
 
-/// What must remain of one item when others wrote only after the run: attributes that others changed
-/// since keep what they have; all others have what they had.
+/// What must remain of one item when others wrote only after the run: attributes that others
+/// changed since keep what they have; all others have what they had.
 fn oracle(before: Option<&Item>, left: Option<&Item>, now: Option<&Item>) -> Option<Item> {
     match (before, left, now) {
         (None, Some(left), Some(now)) => (now != left).then(|| now.clone()),

@@ -1,7 +1,8 @@
 //! What tells a table from another one of its name.
 
-/// Returns the id of a table in DescribeTable's description of it. DynamoDB Local has none (3.1.0): there the
-/// moment of its creation, to the millisecond, tells a table from another one of its name.
+/// Returns the id of a table in DescribeTable's description of it. DynamoDB Local has none (3.1.0):
+/// there the moment of its creation, to the millisecond, tells a table from another one of its
+/// name.
 pub fn table_id(table: &serde_json::Value) -> Option<String> {
     let id = table.get("TableId").and_then(serde_json::Value::as_str).map(str::to_owned);
     let created = table.get("CreationDateTime").filter(|created| created.is_number());

@@ -1,5 +1,5 @@
-//! Arithmetic of transforms: like DynamoDB's, but rounded half-even at 38 digits where DynamoDB, whose
-//! expressions only add and subtract, rejects an inexact result.
+//! Arithmetic of transforms: like DynamoDB's, but rounded half-even at 38 digits where DynamoDB,
+//! whose expressions only add and subtract, rejects an inexact result.
 
 use std::cmp::Ordering;
 
@@ -122,8 +122,8 @@ impl Number {
     }
 }
 
-/// Whole part, rest and divisor of `left · 10^shift / right`. A divisor that overflows is more than twice
-/// any coefficient, so the quotient is 0 and its rest less than half.
+/// Whole part, rest and divisor of `left · 10^shift / right`. A divisor that overflows is more than
+/// twice any coefficient, so the quotient is 0 and its rest less than half.
 fn quotient(left: u128, right: u128, shift: i32) -> Result<(u128, u128, u128)> {
     if shift < 0 {
         let scale = 10_u128.checked_pow(shift.unsigned_abs());
@@ -170,8 +170,8 @@ fn rounds_up(rest: u128, by: u128, quotient: u128) -> bool {
 }
 
 impl Wide {
-    /// The number in units of this power of ten, which is at least 38 below that of its last digit that
-    /// counts.
+    /// The number in units of this power of ten, which is at least 38 below that of its last digit
+    /// that counts.
     fn of(number: Number, exponent: i32) -> Self {
         let shift = i32::from(number.exponent()) - exponent;
         let coefficient = number.coefficient();
@@ -197,8 +197,8 @@ impl Wide {
         Self { high, low: low % FULL, sticky: self.sticky || other.sticky, ..self }
     }
 
-    /// The difference, unless it is below zero. What follows the digits of the subtrahend takes one more
-    /// from the last digit and leaves something after it.
+    /// The difference, unless it is below zero. What follows the digits of the subtrahend takes one
+    /// more from the last digit and leaves something after it.
     fn minus(self, other: Self) -> Option<Self> {
         let taken = other.low + u128::from(other.sticky);
         let (low, borrow) =

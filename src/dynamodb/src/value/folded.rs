@@ -1,10 +1,10 @@
-//! Large items and values as text inside of a JSON value. As a tree a list of small maps takes seventy
-//! times its text, and a request of 5 MB would take 350 MB; folded it takes 5.
+//! Large items and values as text inside of a JSON value. As a tree a list of small maps takes
+//! seventy times its text, and a request of 5 MB would take 350 MB; folded it takes 5.
 //!
 //! A folded value is written by us of a value that was read, never the bytes received: so what was
 //! checked and what is sent cannot be read differently. It is unfolded where values are read
-//! ([`super::item_from_json`]) and where JSON is written ([`write_json`]); nothing in between looks into
-//! items.
+//! ([`super::item_from_json`]) and where JSON is written ([`write_json`]); nothing in between looks
+//! into items.
 
 use serde_json::{Map, Value};
 
@@ -14,8 +14,8 @@ use super::{AttributeValue, Item};
 /// Text from which on it is folded. Smaller ones are quicker as values.
 pub const FOLDED_BYTES_MIN: usize = 1024;
 
-/// The one member of a folded value. No client can send it ([`super::parse`]), and in an attribute of
-/// this name there is an object, and not text.
+/// The one member of a folded value. No client can send it ([`super::parse`]), and in an attribute
+/// of this name there is an object, and not text.
 pub(super) const MARK: &str = "\u{0}folded";
 
 /// The item on the wire, folded if it is large.

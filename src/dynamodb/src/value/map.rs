@@ -1,7 +1,7 @@
 //! Attributes by name, in the order of their names: an item, or the content of a map.
 //!
-//! A sorted vector. Maps in documents are mostly small, and a node of a B-tree takes 900 bytes where one
-//! attribute takes 80: a list of small maps would cost forty times its JSON.
+//! A sorted vector. Maps in documents are mostly small, and a node of a B-tree takes 900 bytes
+//! where one attribute takes 80: a list of small maps would cost forty times its JSON.
 
 use std::fmt;
 

@@ -2,8 +2,8 @@
 
 use crate::error::ServiceError;
 
-/// Most bytes of an attribute's name (Developer Guide, "Service quotas": 64 KB, in messages "less than
-/// 65536"). Names of key attributes are shorter: CreateTable checks them.
+/// Most bytes of an attribute's name (Developer Guide, "Service quotas": 64 KB, in messages "less
+/// than 65536"). Names of key attributes are shorter: CreateTable checks them.
 pub const NAME_BYTES_MAX: usize = 65_535;
 
 /// Rejects a name that no attribute can have, at the top level of an item or in a map.

@@ -1,8 +1,8 @@
 //! DynamoDB's numbers: exact decimals of up to 38 significant digits.
 //!
 //! Own arithmetic rather than a crate: 38 digits fit a `u128`, DynamoDB's expressions need sum and
-//! difference only, and what a general decimal crate would add (rounding, special values) is what must
-//! not happen here. What transforms need beyond that is in `arithmetic.rs`.
+//! difference only, and what a general decimal crate would add (rounding, special values) is what
+//! must not happen here. What transforms need beyond that is in `arithmetic.rs`.
 
 use std::cmp::Ordering;
 use std::fmt;
@@ -25,7 +25,8 @@ pub struct Number {
     exponent: i16,
 }
 
-/// Why something is not, or does not give, a number DynamoDB can hold. Displays as DynamoDB's words.
+/// Why something is not, or does not give, a number DynamoDB can hold. Displays as DynamoDB's
+/// words.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum NumberError {
     /// There is nothing.

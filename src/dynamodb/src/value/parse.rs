@@ -1,9 +1,9 @@
-//! Bodies of requests and answers as JSON values, with large items and values folded, within a bound
-//! of what the rest takes.
+//! Bodies of requests and answers as JSON values, with large items and values folded, within a
+//! bound of what the rest takes.
 //!
-//! Where items are follows from the names of members, which are the service model's. Names of tables
-//! and attributes, which are anybody's, are members of `RequestItems`, `Responses`, `Expected` and the
-//! like, and so are passed by.
+//! Where items are follows from the names of members, which are the service model's. Names of
+//! tables and attributes, which are anybody's, are members of `RequestItems`, `Responses`,
+//! `Expected` and the like, and so are passed by.
 
 use std::fmt;
 

@@ -1,6 +1,6 @@
-//! Items from and to JSON text, without a tree of JSON values between them: that takes up to seventy
-//! times the text. What is read here is exactly right; for DynamoDB's words on anything else see
-//! `json`.
+//! Items from and to JSON text, without a tree of JSON values between them: that takes up to
+//! seventy times the text. What is read here is exactly right; for DynamoDB's words on anything
+//! else see `json`.
 
 use std::collections::BTreeSet;
 use std::fmt;

@@ -1,5 +1,6 @@
-//! What a run leaves in the archive beside its journal: log, report, difference. Each object is created
-//! once; where a run has several attempts, those of the later ones stand in folders of their own.
+//! What a run leaves in the archive beside its journal: log, report, difference. Each object is
+//! created once; where a run has several attempts, those of the later ones stand in folders of
+//! their own.
 
 use crate::limits;
 use bytes::Bytes;
@@ -7,8 +8,8 @@ use bytes::Bytes;
 use crate::archive::store::{Archive, ArchiveError, Created};
 
 impl Archive {
-    /// Creates an object of a run's folder under this name, or of its first attempt's folder that has
-    /// none; its path.
+    /// Creates an object of a run's folder under this name, or of its first attempt's folder that
+    /// has none; its path.
     pub async fn keep(
         &self,
         folder: &str,

@@ -1,4 +1,5 @@
-//! Where things are in an archive (docs/reference/archive.md). Names only; nothing is read or written here.
+//! Where things are in an archive (docs/reference/archive.md). Names only; nothing is read or
+//! written here.
 
 use std::fmt;
 
@@ -74,8 +75,8 @@ impl RunName {
         format!("{}/journal.closed.json", self.folder())
     }
 
-    /// Where a dry run of this number keeps what it found. Dry runs are not in the ledger, so objects
-    /// that were re-created have some of the same number: the uid tells them apart.
+    /// Where a dry run of this number keeps what it found. Dry runs are not in the ledger, so
+    /// objects that were re-created have some of the same number: the uid tells them apart.
     pub fn dry_run(&self, uid: &str) -> String {
         let good = |c: &char| c.is_ascii_alphanumeric() || *c == '-';
         let uid: String = uid.chars().filter(good).take(UID_CHARS_MAX).collect();

@@ -1,7 +1,7 @@
 //! The ledger: which runs were begun and which were completed, beyond the cluster's life.
 //!
-//! An entry is created if absent, before a run's first write, and never changed; a second one says how
-//! the run ended. One without the other means that the outcome is unknown.
+//! An entry is created if absent, before a run's first write, and never changed; a second one says
+//! how the run ended. One without the other means that the outcome is unknown.
 
 mod baseline;
 mod entries;
@@ -98,8 +98,8 @@ pub struct Completed {
     /// What the run did to the data.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub summary: Option<RunSummary>,
-    /// How far its journal had come: at least so much of it must be there. Absent of runs of earlier
-    /// versions, of which nothing was noted.
+    /// How far its journal had come: at least so much of it must be there. Absent of runs of
+    /// earlier versions, of which nothing was noted.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub journal: Option<JournalExtent>,
     /// The database. Absent in entries of older versions.
@@ -291,7 +291,8 @@ impl Begun {
         }
     }
 
-    /// Whether the other entry is of the same run: a guard that is started again knows less of it, or more.
+    /// Whether the other entry is of the same run: a guard that is started again knows less of it,
+    /// or more.
     fn is_same_run(&self, other: &Self) -> bool {
         let of = |begun: &Self| {
             let Self { kind, namespace, name, uid, .. } = begun;
@@ -322,8 +323,8 @@ pub async fn write_tables(archive: &Archive, run: &RunName, tables: &TableIds) -
     Ok(archive.replace(&run.tables(), json(&record)).await?)
 }
 
-/// Completes a run, with how far its journal has come. To say the same again does no harm. What it began with, and the tables that it wrote
-/// since, become part of the entry.
+/// Completes a run, with how far its journal has come. To say the same again does no harm. What it
+/// began with, and the tables that it wrote since, become part of the entry.
 pub async fn complete(archive: &Archive, run: &RunName, completed: &Completed) -> Result<()> {
     let mut completed = completed.clone();
     let begun = run.begun();
@@ -356,8 +357,8 @@ pub async fn complete(archive: &Archive, run: &RunName, completed: &Completed) -
     }
 }
 
-/// Completes a run whose program ended, whether or not it wrote anything: one that did not is begun at
-/// its end, so that it is on record.
+/// Completes a run whose program ended, whether or not it wrote anything: one that did not is begun
+/// at its end, so that it is on record.
 pub async fn record(
     archive: &Archive,
     run: &RunName,

@@ -1,16 +1,18 @@
-//! One run on one table. Before a run's first write to a table it takes the table's lock, and keeps it
-//! by a heartbeat; each write is sent only while the lock is known to be its own.
+//! One run on one table. Before a run's first write to a table it takes the table's lock, and keeps
+//! it by a heartbeat; each write is sent only while the lock is known to be its own.
 //!
-//! An archive knows only to create an object if absent and to overwrite. So the number in a lock's name
-//! is the fencing number, and who creates the next one has the lock:
+//! An archive knows only to create an object if absent and to overwrite. So the number in a lock's
+//! name is the fencing number, and who creates the next one has the lock:
 //!
-//! - A contender that has seen the same heartbeat for a lease, by its own boot-time clock, creates the
-//!   next number. Then it reads the heartbeat again: if it moved after all, it waits for a lease more.
-//! - The owner counts a heartbeat from the moment before it was sent, and only if afterwards there is no
-//!   next number. When it is older than a lease, less a margin, nothing is written any more.
+//! - A contender that has seen the same heartbeat for a lease, by its own boot-time clock, creates
+//!   the next number. Then it reads the heartbeat again: if it moved after all, it waits for a
+//!   lease more.
+//! - The owner counts a heartbeat from the moment before it was sent, and only if afterwards there
+//!   is no next number. When it is older than a lease, less a margin, nothing is written any more.
 //!
-//! So two never write at once, however long calls take, whatever wall clocks say and whichever machine is
-//! suspended meanwhile; only the speed of the two boot-time clocks must agree, within the margin.
+//! So two never write at once, however long calls take, whatever wall clocks say and whichever
+//! machine is suspended meanwhile; only the speed of the two boot-time clocks must agree, within
+//! the margin.
 
 mod acquire;
 mod beat;
@@ -130,7 +132,8 @@ struct Seen {
     fence: u32,
     content: Bytes,
     since: Moment,
-    /// Whether it was looked at by the write that waits now: what moved before says nothing of today.
+    /// Whether it was looked at by the write that waits now: what moved before says nothing of
+    /// today.
     looked_at: bool,
     /// Whether it has moved meanwhile.
     moves: bool,
@@ -160,9 +163,9 @@ impl TableLocks {
         Ok(())
     }
 
-    /// Has a lock as [`Self::hold`] does. While it waits it watches the locks that are asked for next, so
-    /// that a dead owner of several is waited for once: what stood still meanwhile is taken over without
-    /// another lease.
+    /// Has a lock as [`Self::hold`] does. While it waits it watches the locks that are asked for
+    /// next, so that a dead owner of several is waited for once: what stood still meanwhile is
+    /// taken over without another lease.
     pub async fn hold_before(&self, first: &str, next: &[String]) -> Result<(), Fault> {
         let watched = async {
             join_all(next.iter().map(|table| self.shared.watch(table))).await;

@@ -75,7 +75,8 @@ impl Retention {
 }
 
 impl Archive {
-    /// Deletes these objects. Journals go only by [`crate::archive::ledger::collect`], which leaves a record.
+    /// Deletes these objects. Journals go only by [`crate::archive::ledger::collect`], which leaves
+    /// a record.
     pub(crate) async fn delete_all(&self, paths: &[String]) -> Result<(), ArchiveError> {
         for path in paths {
             self.delete(path).await?;

@@ -110,8 +110,8 @@ pub struct Listed {
 }
 
 impl Archive {
-    /// Opens the archive of a plan for writing, which makes a folder that is not there, and finds out
-    /// whether its store creates an object only if there is none.
+    /// Opens the archive of a plan for writing, which makes a folder that is not there, and finds
+    /// out whether its store creates an object only if there is none.
     pub async fn open(plan: &ArchivePlan, region: &str) -> Result<Self> {
         Self::open_as(plan, region, None).await
     }
@@ -128,8 +128,8 @@ impl Archive {
         Ok(archive)
     }
 
-    /// Opens an archive that must be there already, to look into it. Nothing is asked of it yet, but
-    /// credentials may be.
+    /// Opens an archive that must be there already, to look into it. Nothing is asked of it yet,
+    /// but credentials may be.
     pub async fn existing(plan: &ArchivePlan, region: &str) -> Result<Self> {
         Ok(Self::at(location::open(plan, region, None, Purpose::Reading).await?))
     }
@@ -145,8 +145,8 @@ impl Archive {
         Self { store, prefix, folder: None, lists_late: false, call_max }
     }
 
-    /// The same archive for one who waits less than usual: a call that fails returns its error in this
-    /// time.
+    /// The same archive for one who waits less than usual: a call that fails returns its error in
+    /// this time.
     #[must_use]
     pub fn within(&self, call_max: Duration) -> Self {
         Self { call_max: call_max.min(self.call_max), ..self.clone() }
@@ -158,19 +158,20 @@ impl Archive {
         Self { lists_late: true, ..Self::over(store) }
     }
 
-    /// Finds out whether its store creates an object only if there is none, before it is written to.
+    /// Finds out whether its store creates an object only if there is none, before it is written
+    /// to.
     pub async fn probe(&self) -> Result<()> {
         probe::creates_once(self).await
     }
 
-    /// Whether a listing may leave out what was created shortly before, as that of a folder on NFS does:
-    /// then names decide, and listings only say where to begin.
+    /// Whether a listing may leave out what was created shortly before, as that of a folder on NFS
+    /// does: then names decide, and listings only say where to begin.
     pub fn lists_late(&self) -> bool {
         self.lists_late
     }
 
-    /// Creates an object if there is none. A first attempt whose answer was lost counts as ours: what
-    /// is there then is what we sent.
+    /// Creates an object if there is none. A first attempt whose answer was lost counts as ours:
+    /// what is there then is what we sent.
     pub async fn create(&self, path: &str, content: Bytes) -> Result<Created> {
         let created = self.put("creating", path, &content, PutMode::Create).await;
         match created {

@@ -1,12 +1,13 @@
 //! Entries made durable ahead of their writes. A program that changes an item has mostly just read
 //! it, and what it changes is mostly what it changed in the item before. So the images that pass by
-//! in the answers of its reads are kept, the last write is tried on those that come next, and what it
-//! would leave becomes entries like any others, while the program is still busy with the item before.
+//! in the answers of its reads are kept, the last write is tried on those that come next, and what
+//! it would leave becomes entries like any others, while the program is still busy with the item
+//! before.
 //!
-//! When the write comes and leaves just that, its entry is durable already: it is sent at once, bound
-//! to every attribute of the image. When it leaves something else, the entry is noted as refused, and
-//! the write waits for its own. How far ahead it goes grows with each entry that is used and shrinks
-//! with each that is not, so that a program that cannot be foreseen costs little.
+//! When the write comes and leaves just that, its entry is durable already: it is sent at once,
+//! bound to every attribute of the image. When it leaves something else, the entry is noted as
+//! refused, and the write waits for its own. How far ahead it goes grows with each entry that is
+//! used and shrinks with each that is not, so that a program that cannot be foreseen costs little.
 //!
 //! Everything here happens beside the program's calls; nothing here may make a read wait.
 
@@ -89,7 +90,8 @@ impl Ahead {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// An answer that the program gets. It is looked at later: at once only while the program writes.
+    /// An answer that the program gets. It is looked at later: at once only while the program
+    /// writes.
     pub fn pass(self: &Arc<Self>, reading: Reading, answer: &Bytes) {
         let mut state = self.lock();
         state.pages_bytes += answer.len();
@@ -122,8 +124,8 @@ impl Ahead {
         self.lock().pool.knows(table, key)
     }
 
-    /// The entry ahead of a write that leaves this: its number, as soon as it is durable, and what it
-    /// says. `None` if there is none that is enough.
+    /// The entry ahead of a write that leaves this: its number, as soon as it is durable, and what
+    /// it says. `None` if there is none that is enough.
     pub async fn entry(
         &self,
         found: Found,

@@ -1,9 +1,10 @@
-//! How a run that writes begins: its own entry in the ledger, then the verdict once more, and the ids of
-//! the tables it writes. Nothing is sent here but reading calls.
+//! How a run that writes begins: its own entry in the ledger, then the verdict once more, and the
+//! ids of the tables it writes. Nothing is sent here but reading calls.
 //!
-//! The verdict before the program's start may be old by the time of its first write: another cluster with
-//! the same archive may have begun, or completed, the same migration. So the run takes the migration's
-//! lock, creates its entry, and judges again with the entries that are there then. Of two, one gives way.
+//! The verdict before the program's start may be old by the time of its first write: another
+//! cluster with the same archive may have begun, or completed, the same migration. So the run takes
+//! the migration's lock, creates its entry, and judges again with the entries that are there then.
+//! Of two, one gives way.
 
 use std::collections::BTreeSet;
 use std::sync::{Mutex, MutexGuard, OnceLock, PoisonError};
@@ -154,8 +155,8 @@ impl Journal {
         begun
     }
 
-    /// Has the lock that tells others that this run writes: no restore of it begins meanwhile. `next` are
-    /// the tables that are locked after it.
+    /// Has the lock that tells others that this run writes: no restore of it begins meanwhile.
+    /// `next` are the tables that are locked after it.
     pub(in crate::journal) async fn hold_presence(&self, next: &[String]) -> Result<(), Fault> {
         self.given_way()?;
         let run = &self.run.name;
@@ -174,9 +175,9 @@ impl Journal {
         }
     }
 
-    /// Keeps another run from writing from now on, whichever lock it has as long as it lives. The locks
-    /// of the tables that it wrote are taken later, when they are written; if it is dead, their leases
-    /// run out during the same wait.
+    /// Keeps another run from writing from now on, whichever lock it has as long as it lives. The
+    /// locks of the tables that it wrote are taken later, when they are written; if it is dead,
+    /// their leases run out during the same wait.
     pub(crate) async fn exclude(&self, run: &RunName) -> Result<(), Fault> {
         let tables = ledger::tables(&self.archive, run).await;
         let tables = tables.map_err(|error| self.unreachable(&error))?.into_keys();
@@ -288,7 +289,8 @@ impl Journal {
     }
 }
 
-/// A run with a higher number was begun before the own entry was there: numbers are in the order of runs.
+/// A run with a higher number was begun before the own entry was there: numbers are in the order of
+/// runs.
 fn overtaken(run: &RunName, entries: &[LedgerEntry]) -> Verdict {
     match entries.last().map(|entry| entry.run.number()) {
         Some(highest) if highest > run.number() => Verdict::Renumber { highest },

@@ -1,5 +1,5 @@
-//! The consumed capacity of a batch that was sent as single requests: their sums by table and index, as
-//! DynamoDB returns them for the batch.
+//! The consumed capacity of a batch that was sent as single requests: their sums by table and
+//! index, as DynamoDB returns them for the batch.
 
 use std::collections::BTreeMap;
 

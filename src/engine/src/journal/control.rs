@@ -1,6 +1,6 @@
-//! Calls that change tables themselves. They have no image, so no restore undoes them; but as any write
-//! they have the lock of their table, an entry in the ledger and one in the journal, which a restore and
-//! its preview name.
+//! Calls that change tables themselves. They have no image, so no restore undoes them; but as any
+//! write they have the lock of their table, an entry in the ledger and one in the journal, which a
+//! restore and its preview name.
 
 use std::collections::BTreeSet;
 
@@ -18,8 +18,8 @@ impl Journal {
         // In one order, so that two who want several never wait for each other.
         let named: BTreeSet<&str> = tables_named(call.body()).into_iter().map(plain_name).collect();
         let tables: Vec<String> = named.into_iter().map(str::to_owned).collect();
-        // Before the locks, whose names are the tables': what cannot be a name is the program's mistake,
-        // and not the archive's.
+        // Before the locks, whose names are the tables': what cannot be a name is the program's
+        // mistake, and not the archive's.
         call.request().map_err(Clone::clone)?;
         tables.iter().try_for_each(|table| request::check_table_name(table))?;
         // First: a run that gives way must not keep a table from the one that goes on.

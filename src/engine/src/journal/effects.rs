@@ -1,6 +1,7 @@
-//! What a journaled run has changed so far, per table, in the categories of a dry run: items created,
-//! updated, deleted, written and unchanged, and the attributes of those updated. Each item counts once
-//! for what it was before the run and what the run has left of it, however often it was written.
+//! What a journaled run has changed so far, per table, in the categories of a dry run: items
+//! created, updated, deleted, written and unchanged, and the attributes of those updated. Each item
+//! counts once for what it was before the run and what the run has left of it, however often it was
+//! written.
 //!
 //! Keeps digests of the attributes that the run touched, never values: in memory up to a bound, and
 //! beyond it on disk.

@@ -1,5 +1,6 @@
-//! What is known of a run's journal without reading it: how far it had come at least, and whether it was
-//! removed on purpose. Without this, a journal that is gone looks like one that was never written.
+//! What is known of a run's journal without reading it: how far it had come at least, and whether
+//! it was removed on purpose. Without this, a journal that is gone looks like one that was never
+//! written.
 
 use futures::try_join;
 use serde::Deserialize;
@@ -15,14 +16,15 @@ pub struct Evidence {
     pub begun: Option<Begun>,
     /// How it ended.
     pub completed: Option<Completed>,
-    /// How far its journal had come, at least; `None` where nothing was noted, by an earlier version.
+    /// How far its journal had come, at least; `None` where nothing was noted, by an earlier
+    /// version.
     pub extent: Option<JournalExtent>,
     /// That its journal was removed on purpose.
     pub removal: Option<Removal>,
 }
 
-/// What a guard wrote down when it closed the journal. Before there was `last`, `segments` counted those
-/// of that guard alone: no more than there are.
+/// What a guard wrote down when it closed the journal. Before there was `last`, `segments` counted
+/// those of that guard alone: no more than there are.
 #[derive(Deserialize)]
 struct Closed {
     segments: u32,

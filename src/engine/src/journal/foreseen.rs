@@ -1,10 +1,10 @@
-//! One write of an item that the program has just read: bound to every attribute of that image, with
-//! an entry that was durable before the write came, where it was foreseen.
+//! One write of an item that the program has just read: bound to every attribute of that image,
+//! with an entry that was durable before the write came, where it was foreseen.
 //!
 //! In modes other than strict the entry ahead needs to tell the image and the attributes only. The
-//! entry that tells what the write really leaves is then on its way while the write is; the one ahead
-//! is not taken back before the other is durable. So a crash in between leaves an entry after which a
-//! restore lists what was changed as a conflict, and does not overwrite it.
+//! entry that tells what the write really leaves is then on its way while the write is; the one
+//! ahead is not taken back before the other is durable. So a crash in between leaves an entry after
+//! which a restore lists what was changed as a conflict, and does not overwrite it.
 
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -35,8 +35,8 @@ enum Entry {
 pub struct Followers(Mutex<JoinSet<()>>);
 
 impl Journal {
-    /// Carries out a write of an item that was read; `None` if nothing is known of the item, or it has
-    /// changed since: then it has to be read.
+    /// Carries out a write of an item that was read; `None` if nothing is known of the item, or it
+    /// has changed since: then it has to be read.
     pub(in crate::journal) async fn write_foreseen(
         &self,
         prepared: &Arc<Prepared>,
@@ -125,7 +125,8 @@ impl Journal {
     }
 }
 
-/// Whether an entry ahead names all attributes that are changed, and whether there is an item after.
+/// Whether an entry ahead names all attributes that are changed, and whether there is an item
+/// after.
 fn tells_attributes(ahead: &After, own: &After) -> bool {
     ahead.item.is_some() == own.item.is_some()
         && own.attributes.keys().all(|name| ahead.attributes.contains_key(name))

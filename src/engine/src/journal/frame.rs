@@ -1,7 +1,7 @@
 //! Segments of a journal as bytes: lines of JSON, compressed, with a checksum.
 //!
-//! A frame is two frames of the zstd format: a skippable one, which zstd's own tools pass over, with
-//! what we check, and one with the lines. So `zstdcat 00000001.ndjson.zst` shows a segment.
+//! A frame is two frames of the zstd format: a skippable one, which zstd's own tools pass over,
+//! with what we check, and one with the lines. So `zstdcat 00000001.ndjson.zst` shows a segment.
 //!
 //! ```text
 //! 0x184D2A5D (LE)   length (LE)                                          skippable frame

@@ -1,9 +1,10 @@
 //! How one write of one item is sent, so that it can only change the image that was read.
 //!
 //! A request with expressions is sent as it is, with a condition of ours beside its own. Older
-//! parameters and statements cannot have one beside them: they are sent as the change that they make
-//! of the image, with a condition on what that depends on. Where the limits of DynamoDB leave no room
-//! for that, the program's request is sent as it is, and what it replaced is learnt from the answer.
+//! parameters and statements cannot have one beside them: they are sent as the change that they
+//! make of the image, with a condition on what that depends on. Where the limits of DynamoDB leave
+//! no room for that, the program's request is sent as it is, and what it replaced is learnt from
+//! the answer.
 //!
 //! What a write asks for is decoded and evaluated in `dm-dynamodb`.
 
@@ -63,8 +64,8 @@ pub struct Sent {
     pub body: Map<String, Value>,
     /// Whether the answer tells the whole item as it was, to be compared with the image.
     pub tells_old: bool,
-    /// Whether the condition compares every attribute of the image, so that the image need not be the
-    /// newest.
+    /// Whether the condition compares every attribute of the image, so that the image need not be
+    /// the newest.
     pub bound: bool,
     /// Whether it comes to the same when it is carried out twice.
     pub repeatable: bool,

@@ -1,6 +1,7 @@
-//! Reads a run's journal, segment by segment. Nothing that was acknowledged may be missing: only the
-//! puts that were under way when a guard ended can be, or be torn where the archive does not put
-//! objects in one piece. Those that came after them say so. Anything else that is wrong is refused.
+//! Reads a run's journal, segment by segment. Nothing that was acknowledged may be missing: only
+//! the puts that were under way when a guard ended can be, or be torn where the archive does not
+//! put objects in one piece. Those that came after them say so. Anything else that is wrong is
+//! refused.
 
 use std::collections::BTreeSet;
 
@@ -57,8 +58,8 @@ pub struct JournalSummary {
 }
 
 impl JournalReader {
-    /// The journal of a run that is on record: that it is whole, or that there is none because the run
-    /// wrote nothing, is known and not guessed.
+    /// The journal of a run that is on record: that it is whole, or that there is none because the
+    /// run wrote nothing, is known and not guessed.
     pub async fn of_run(archive: &Archive, run: &RunName) -> Result<Self> {
         let evidence = Evidence::read(archive, run).await?;
         if evidence.begun.is_none() {

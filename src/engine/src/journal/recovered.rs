@@ -1,5 +1,6 @@
-//! Transactions of an earlier guard of the run, by their tokens: what its journal says of them. A program
-//! that goes on while its guard is started again sends them again, and they must happen once.
+//! Transactions of an earlier guard of the run, by their tokens: what its journal says of them. A
+//! program that goes on while its guard is started again sends them again, and they must happen
+//! once.
 
 use std::collections::HashMap;
 
@@ -26,8 +27,8 @@ pub struct Earlier {
 }
 
 impl Recovered {
-    /// Reads the end of a journal up to this segment, backwards: so that what became of a write is known
-    /// before the write.
+    /// Reads the end of a journal up to this segment, backwards: so that what became of a write is
+    /// known before the write.
     pub async fn read(reader: &JournalReader, last: u32) -> Result<Self, ReadError> {
         let first = last.saturating_sub(limits::RECOVERED_SEGMENTS_MAX - 1).max(1);
         let mut segments = futures::stream::iter((first..=last).rev())

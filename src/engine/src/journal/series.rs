@@ -1,7 +1,7 @@
-//! The sendings of one bound write, judged together. Once the outcome of one is unknown, no error of a
-//! later one says that the write was not carried out: not a throttle, and not a failed condition, which
-//! is what a write meets that was carried out before. The item itself says it: it is read, and shows
-//! what the write leaves, or does not.
+//! The sendings of one bound write, judged together. Once the outcome of one is unknown, no error
+//! of a later one says that the write was not carried out: not a throttle, and not a failed
+//! condition, which is what a write meets that was carried out before. The item itself says it: it
+//! is read, and shows what the write leaves, or does not.
 //!
 //! A bound write can be sent again, because it only changes the image that it was made of.
 
@@ -29,8 +29,8 @@ pub enum Fate {
     Found,
     /// It was not carried out.
     Refused(Fault),
-    /// An error answered a later sending than one whose outcome is unknown, and says that it was not
-    /// carried out before; it may still be.
+    /// An error answered a later sending than one whose outcome is unknown, and says that it was
+    /// not carried out before; it may still be.
     RefusedAfterDoubt(Fault),
     /// Nobody knows. The error is the first one's that said so.
     InDoubt(Fault),
@@ -120,8 +120,9 @@ impl Journal {
     }
 }
 
-/// The answer to a later sending. Where it tells the item as it was, and that is what the write itself
-/// leaves, an earlier one was carried out: a condition cannot see an attribute that was added.
+/// The answer to a later sending. Where it tells the item as it was, and that is what the write
+/// itself leaves, an earlier one was carried out: a condition cannot see an attribute that was
+/// added.
 fn answered_again(answer: Bytes, before: Option<&Item>, made: &Made, sent: &Sent) -> Fate {
     let tells_old = sent.tells_old;
     if tells_old {

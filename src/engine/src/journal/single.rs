@@ -123,7 +123,8 @@ impl Journal {
         Err(Fault::Throttled)
     }
 
-    /// Sends a write that has its entry; the inner error is that of a write that was not carried out.
+    /// Sends a write that has its entry; the inner error is that of a write that was not carried
+    /// out.
     async fn carry_out(
         &self,
         prepared: &Arc<Prepared>,
@@ -209,8 +210,8 @@ impl Journal {
         Ok(Done { answer, before: met, made, tells_old })
     }
 
-    /// Makes the entry of a write durable that was carried out, and takes another back. The write is
-    /// there, so this goes on for as long as the archive needs.
+    /// Makes the entry of a write durable that was carried out, and takes another back. The write
+    /// is there, so this goes on for as long as the archive needs.
     async fn correct(&self, replaced: Option<Sequence>, draft: Option<Draft>) -> Result<(), Fault> {
         let Some(draft) = draft else {
             self.settle(replaced, Settlement::Refused);
@@ -233,8 +234,8 @@ impl Journal {
         Ok(())
     }
 
-    /// The item after a condition of ours was not met. The error tells it; where it does not, the item
-    /// is gone, or the database does not know that parameter: it is read again.
+    /// The item after a condition of ours was not met. The error tells it; where it does not, the
+    /// item is gone, or the database does not know that parameter: it is read again.
     async fn image_after_failure(
         &self,
         prepared: &Prepared,

@@ -1,4 +1,5 @@
-//! PartiQL: statements that write become conditional writes of their items. Those that read pass by.
+//! PartiQL: statements that write become conditional writes of their items. Those that read pass
+//! by.
 
 use std::collections::HashSet;
 use std::sync::Arc;
@@ -26,7 +27,8 @@ use crate::operation::Operation;
 /// How much of its capacity a request asks for.
 const LEVEL: &str = "ReturnConsumedCapacity";
 
-/// Why a statement of a batch was not carried out. Once its item is known, the answer names the table.
+/// Why a statement of a batch was not carried out. Once its item is known, the answer names the
+/// table.
 struct Refusal {
     table: Option<String>,
     fault: Fault,
@@ -238,7 +240,8 @@ fn members<'a>(body: &'a Map<String, Value>, name: &str) -> Vec<&'a Map<String, 
     listed.into_iter().flatten().filter_map(Value::as_object).collect()
 }
 
-/// A batch's statement as a request of its own, which returns its capacity as the batch asks for it.
+/// A batch's statement as a request of its own, which returns its capacity as the batch asks for
+/// it.
 fn with_level(statement: &Map<String, Value>, batch: &Map<String, Value>) -> Map<String, Value> {
     let mut alone = statement.clone();
     let level = batch.get_key_value(LEVEL);

@@ -1,5 +1,5 @@
-//! The sendings of one transaction, judged together, and what is known of the program's token before the
-//! first of them.
+//! The sendings of one transaction, judged together, and what is known of the program's token
+//! before the first of them.
 //!
 //! After a sending of unknown outcome only the same request under the same token is sent: that is
 //! carried out once. A throttle, or that the token's transaction still runs, says nothing of it.
@@ -21,8 +21,8 @@ use crate::journal::transaction::{Action, Asked, CANCELED, Images, Round, evalua
 use crate::journal::{Journal, JournalReader, Settlement};
 
 impl Journal {
-    /// Sends a transaction until its fate is known, or as long as a call may take. `doubt` is why it is
-    /// unknown whether it was carried out before.
+    /// Sends a transaction until its fate is known, or as long as a call may take. `doubt` is why
+    /// it is unknown whether it was carried out before.
     pub(in crate::journal) async fn send_transaction(
         &self,
         round: &Round,
@@ -46,7 +46,8 @@ impl Journal {
                 Err(fault) if doubt.is_none() && fault.is_certain() => return Fate::Refused(fault),
                 Err(fault) => fault,
             };
-            // Under its token it would have been answered as carried out, by a database that knows tokens.
+            // Under its token it would have been answered as carried out, by a database that knows
+            // tokens.
             if fault.is_upstream(CANCELED) {
                 let found = self.is_shown(round, actions).await;
                 return if found { Fate::Found } else { Fate::RefusedAfterDoubt(fault) };
@@ -162,8 +163,8 @@ impl Journal {
         Box::pin(self.recovered.get_or_try_init(|| read)).await
     }
 
-    /// A transaction that a guard has sent that ended before it could tell the outcome, as far as it
-    /// knew. The items say it; where others have changed them since, nobody can.
+    /// A transaction that a guard has sent that ended before it could tell the outcome, as far as
+    /// it knew. The items say it; where others have changed them since, nobody can.
     async fn done_by_earlier_guard(
         &self,
         asked: &Asked<'_>,

@@ -1,10 +1,10 @@
-//! Tokens of transactions: one that comes back with the same request gets the same answer, and nothing
-//! is written again.
+//! Tokens of transactions: one that comes back with the same request gets the same answer, and
+//! nothing is written again.
 //!
 //! What is sent depends on the images, so it carries a token of ours. It follows from the program's
 //! token and from what is sent: where the images are the same, a second sending is the same request
-//! under the same token, and the database carries it out once. A transaction whose outcome is unknown
-//! is kept with its images, to be sent again just so.
+//! under the same token, and the database carries it out once. A transaction whose outcome is
+//! unknown is kept with its images, to be sent again just so.
 
 use std::collections::{HashMap, VecDeque};
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -89,8 +89,8 @@ impl Token {
 }
 
 impl Tokens {
-    /// What is known of a token, or the error that another request under it gets. What is in doubt is
-    /// given out once: who gets it brings it to an end, or back.
+    /// What is known of a token, or the error that another request under it gets. What is in doubt
+    /// is given out once: who gets it brings it to an end, or back.
     pub fn known(&self, token: &Token) -> Result<Known, ServiceError> {
         let mut recent = self.lock();
         recent.forget_old();

@@ -1,9 +1,9 @@
-//! TransactWriteItems, and ExecuteTransaction with statements that write: the images of all items are
-//! read, all entries made durable, and then the transaction is sent with every action bound to its
-//! image.
+//! TransactWriteItems, and ExecuteTransaction with statements that write: the images of all items
+//! are read, all entries made durable, and then the transaction is sent with every action bound to
+//! its image.
 //!
-//! A transaction returns no old images. An action that its limits leave no room to bind is sent as the
-//! program's, and its entry says that nobody checked.
+//! A transaction returns no old images. An action that its limits leave no room to bind is sent as
+//! the program's, and its entry says that nobody checked.
 
 mod actions;
 mod round;
@@ -142,7 +142,8 @@ impl Journal {
         answer
     }
 
-    /// Nobody knows whether a transaction was carried out: under its token it is sent again as it is.
+    /// Nobody knows whether a transaction was carried out: under its token it is sent again as it
+    /// is.
     pub(in crate::journal) fn keep_in_doubt(
         &self,
         asked: &Asked<'_>,

@@ -1,5 +1,5 @@
-//! BatchWriteItem as it is, in the cheap mode: its items are read, their entries made durable, and the
-//! batch is sent. Nothing binds it to what was read, so its entries say that nobody checked.
+//! BatchWriteItem as it is, in the cheap mode: its items are read, their entries made durable, and
+//! the batch is sent. Nothing binds it to what was read, so its entries say that nobody checked.
 
 use bytes::Bytes;
 use dm_dynamodb::idempotency;

@@ -1,9 +1,9 @@
 //! Writes a run's journal. Entries that come within a moment share a segment, and several segments
 //! are put at once, so that the archive's latency bounds neither throughput nor the wait of others.
 //!
-//! Names are used one after the other, each created if absent, and an entry is acknowledged when its
-//! segment and all before it are durable: so of what was acknowledged a journal has no gaps, and two
-//! guards of one run notice each other.
+//! Names are used one after the other, each created if absent, and an entry is acknowledged when
+//! its segment and all before it are durable: so of what was acknowledged a journal has no gaps,
+//! and two guards of one run notice each other.
 
 mod batch;
 mod noting;
@@ -102,8 +102,8 @@ pub enum Settlement {
 }
 
 impl Writer {
-    /// Goes on after what the run's journal holds already. Puts of an earlier guard that were cut off
-    /// get their places filled, so that they can come no more.
+    /// Goes on after what the run's journal holds already. Puts of an earlier guard that were cut
+    /// off get their places filled, so that they can come no more.
     pub async fn open(archive: Archive, run: RunName) -> Result<Self, ReadError> {
         let reader = JournalReader::open(&archive, &run).await?;
         for unfinished in reader.unfinished().await? {
@@ -143,8 +143,8 @@ impl Writer {
         self.durable(self.enqueue(draft)?).await
     }
 
-    /// Makes durable that a call is about to change these tables themselves. When this fails it must not
-    /// be sent.
+    /// Makes durable that a call is about to change these tables themselves. When this fails it
+    /// must not be sent.
     pub async fn append_control(
         &self,
         operation: &str,
@@ -155,8 +155,8 @@ impl Writer {
         self.durable(receiver).await
     }
 
-    /// Begins to make an entry durable; its number comes when it is. One whose number nobody waits for
-    /// any more is noted as refused.
+    /// Begins to make an entry durable; its number comes when it is. One whose number nobody waits
+    /// for any more is noted as refused.
     pub(in crate::journal) fn enqueue(
         &self,
         draft: Draft,
@@ -203,7 +203,8 @@ impl Writer {
         }
     }
 
-    /// Notes what became of a write. Nobody waits for it: until it is durable the write is in doubt.
+    /// Notes what became of a write. Nobody waits for it: until it is durable the write is in
+    /// doubt.
     pub fn settle(&self, sequence: Sequence, settlement: Settlement) {
         // A journal that is over does not take it, which leaves the write in doubt.
         let _ = self.sender.send(Message::Settled(sequence, settlement));

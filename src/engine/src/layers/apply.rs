@@ -1,5 +1,5 @@
-//! An applied run: calls go to the database and are counted on their way. The journal stands between
-//! this layer and the writes it sends; reads do not pass it.
+//! An applied run: calls go to the database and are counted on their way. The journal stands
+//! between this layer and the writes it sends; reads do not pass it.
 
 use std::sync::Arc;
 

@@ -1,7 +1,7 @@
 //! How fast a run may go: items and units, read and written, per second. Requests are held, not
-//! refused, so that a program sees a slow database; the rates can be changed while it runs, it can be
-//! paused, and a database that throttles lowers them by itself for a while: from what was observed
-//! when it began to, so that this works without any rate given, too.
+//! refused, so that a program sees a slow database; the rates can be changed while it runs, it can
+//! be paused, and a database that throttles lowers them by itself for a while: from what was
+//! observed when it began to, so that this works without any rate given, too.
 
 mod bucket;
 mod gate;
@@ -148,8 +148,8 @@ impl Rates {
         &self.gate
     }
 
-    /// Holds a call until it may go on. In a dry run writes cost the reads of what they change. What
-    /// units a call uses is known afterwards, so calls that come behind it wait for them.
+    /// Holds a call until it may go on. In a dry run writes cost the reads of what they change.
+    /// What units a call uses is known afterwards, so calls that come behind it wait for them.
     pub async fn admit(&self, call: &Call) -> Result<(), Fault> {
         match (call.operation.class(), self.mode) {
             (Class::DataRead, _) => self.admit_reads(0.0).await,

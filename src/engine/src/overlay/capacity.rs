@@ -3,7 +3,8 @@
 //! From the Developer Guide, "Read and write operations consumption": reads by 4 KB of what is
 //! evaluated, half when eventually consistent; writes by 1 KB of the larger image, once more per
 //! index entry that changes, twice for one that moves; transactions double what the table uses, but
-//! not what its indexes do (they are written after the commit; so measured at AWS by dynoxide's authors).
+//! not what its indexes do (they are written after the commit; so measured at AWS by dynoxide's
+//! authors).
 
 use dm_dynamodb::request::CapacityLevel;
 use dm_dynamodb::value::{Item, item_size};

@@ -2,8 +2,8 @@
 //! described as they would be then. Each call checks what DynamoDB documents, so that one which
 //! would fail when applied fails here; what cannot be simulated exactly is refused.
 //!
-//! A table that is created is `CREATING` in the answer and `ACTIVE` from then on; one that is deleted
-//! is gone at once. So waiters end with their first look.
+//! A table that is created is `CREATING` in the answer and `ACTIVE` from then on; one that is
+//! deleted is gone at once. So waiters end with their first look.
 
 mod catalog_calls;
 mod create;
@@ -100,8 +100,8 @@ impl Overlay {
         Ok(Value::Object(table))
     }
 
-    /// The description of a table that exists here only. An embedded database counts its items; in a
-    /// dry run the counts stay 0, as DynamoDB's do for six hours.
+    /// The description of a table that exists here only. An embedded database counts its items; in
+    /// a dry run the counts stay 0, as DynamoDB's do for six hours.
     fn with_size(&self, table: &Table, mut members: Map<String, Value>) -> Map<String, Value> {
         if self.is_database() {
             let size = self.state().size(table);

@@ -145,8 +145,8 @@ fn line(named: &Named<'_>, values: Values, salt: &Salt) -> Option<ChangedItem> {
     changed_item(named.table, name, before, after)
 }
 
-/// Makes digests irreversible: keys are easily guessed, so their plain digests would tell them. It is
-/// of one report, and kept nowhere.
+/// Makes digests irreversible: keys are easily guessed, so their plain digests would tell them. It
+/// is of one report, and kept nowhere.
 struct Salt([u8; 16]);
 
 impl Salt {

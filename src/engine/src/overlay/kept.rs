@@ -1,8 +1,8 @@
-//! An embedded database that outlives its process: what it held is there when it opens, and a write is
-//! on disk before it is answered.
+//! An embedded database that outlives its process: what it held is there when it opens, and a write
+//! is on disk before it is answered.
 //!
-//! Writes that come while a batch is on its way to the disk share the next one, so that many clients do
-//! not wait for one sync each.
+//! Writes that come while a batch is on its way to the disk share the next one, so that many
+//! clients do not wait for one sync each.
 
 use std::path::Path;
 use std::sync::Arc;

@@ -48,8 +48,8 @@ impl Overlay {
         Ok(Value::Object(answer))
     }
 
-    /// A statement that is not understood may be wrong or not, and the database cannot be asked: it is
-    /// answered as wrong, and noted.
+    /// A statement that is not understood may be wrong or not, and the database cannot be asked: it
+    /// is answered as wrong, and noted.
     fn note_unknown(&self, operation: Operation, statements: &[StatementRequest]) {
         if statements.iter().any(|one| one.statement.is_err()) {
             let why = "a statement is answered as wrong that the guard does not understand";

@@ -1,5 +1,5 @@
-//! What a dry run knows: the items that the program has written, the tables that it has met, and the
-//! memory and the file that hold them.
+//! What a dry run knows: the items that the program has written, the tables that it has met, and
+//! the memory and the file that hold them.
 
 pub mod base;
 pub mod direction;

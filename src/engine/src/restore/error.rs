@@ -8,8 +8,8 @@ use crate::fault::Fault;
 use crate::journal::ReadError;
 use crate::upstream::UpstreamError;
 
-/// Why a run could not be restored, or not completely. What was restored stays restored, and a restore
-/// that is started again continues.
+/// Why a run could not be restored, or not completely. What was restored stays restored, and a
+/// restore that is started again continues.
 #[derive(Debug, thiserror::Error)]
 pub enum RestoreError {
     /// The plan names no archive.

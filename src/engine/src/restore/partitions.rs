@@ -1,5 +1,5 @@
-//! A journal sorted by keys within bounded memory: its entries go to files by a hash of their key, and
-//! each file is then merged by itself. A small journal stays in memory.
+//! A journal sorted by keys within bounded memory: its entries go to files by a hash of their key,
+//! and each file is then merged by itself. A small journal stays in memory.
 
 use std::collections::BTreeMap;
 use std::fs::File;

@@ -7,8 +7,8 @@ use crate::identity;
 use crate::restore::{Restore, RestoreError, Result};
 
 impl Restore {
-    /// Stops a restore in another database, or of a table that was replaced since, unless a person has
-    /// accepted that.
+    /// Stops a restore in another database, or of a table that was replaced since, unless a person
+    /// has accepted that.
     pub(in crate::restore) async fn check_place(&self) -> Result<()> {
         let entries = ledger::entries(&self.archive, Some(self.source.migration())).await?;
         let entry = entries.into_iter().find(|entry| entry.run == self.source);

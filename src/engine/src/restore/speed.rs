@@ -19,8 +19,8 @@ const WRITES_AT_ONCE_MAX: usize = limits::RESTORE_PAGES_AT_ONCE * BATCH_GET_KEYS
 #[derive(Debug)]
 pub struct Speed {
     rates: Rates,
-    /// Writes under way. What one costs in units is known when it has been made, so there are no more
-    /// than a second may take.
+    /// Writes under way. What one costs in units is known when it has been made, so there are no
+    /// more than a second may take.
     writing: AtomicUsize,
     fewer: Notify,
     stopping: watch::Sender<bool>,

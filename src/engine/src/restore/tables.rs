@@ -1,5 +1,5 @@
-//! What a run did to tables themselves. No restore undoes it: it is named, and items of a table that the
-//! run deleted are left alone.
+//! What a run did to tables themselves. No restore undoes it: it is named, and items of a table
+//! that the run deleted are left alone.
 
 use crate::limits;
 use dm_contract::restored::Conflict;
@@ -52,8 +52,8 @@ impl Restore {
         matches!(fate, Some((_, Operation::DeleteTable)))
     }
 
-    /// Leaves items of a table alone that the run deleted. Those that it had found there are lost to a
-    /// restore; of a table that it had created nothing is missed.
+    /// Leaves items of a table alone that the run deleted. Those that it had found there are lost
+    /// to a restore; of a table that it had created nothing is missed.
     pub(in crate::restore) async fn leave_all(&self, entries: &[MergedEntry]) {
         for entry in entries {
             self.count(entry, Step::Nothing);

@@ -20,8 +20,8 @@ use crate::stack::{Bottom, Engine};
 use crate::upstream::ReadOnly;
 
 impl Engine {
-    /// An empty database in memory, whose ARNs name this region. It takes every operation that a dry
-    /// run simulates, of every table.
+    /// An empty database in memory, whose ARNs name this region. It takes every operation that a
+    /// dry run simulates, of every table.
     pub fn embedded(region: &str) -> Self {
         let tally = Arc::new(Tally::default());
         let nothing = ReadOnly::nothing(region);

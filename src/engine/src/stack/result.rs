@@ -12,10 +12,10 @@ use crate::overlay::{DifferenceError, DifferenceParts, OnePart, Values};
 
 impl Engine {
     /// Writes what a dry run would change, a line for each item, as zstd-compressed
-    /// newline-delimited JSON ([`dm_contract::report::ChangedItem`]), with keys and values if the plan's
-    /// policy allows it; how many. `None` where there is no such difference: in an applied run (which
-    /// has a journal), and after a restart. To be called when no request is being worked on any
-    /// more; it blocks, and takes little memory, whatever the number of items.
+    /// newline-delimited JSON ([`dm_contract::report::ChangedItem`]), with keys and values if the
+    /// plan's policy allows it; how many. `None` where there is no such difference: in an applied
+    /// run (which has a journal), and after a restart. To be called when no request is being worked
+    /// on any more; it blocks, and takes little memory, whatever the number of items.
     pub fn write_difference(&self, to: impl Write) -> Result<Option<u64>, DifferenceError> {
         self.write_difference_in_parts(OnePart(to))
     }

@@ -22,8 +22,8 @@ use crate::upstream::trust::trusted_pem;
 /// Credentials are fetched anew this long before they expire, so that none expires on its way.
 const REFRESH_BEFORE_EXPIRY: Duration = Duration::from_secs(300);
 
-/// But not again within this time, where those that were fetched expire sooner: their source renews them
-/// when it does, and each request would ask it.
+/// But not again within this time, where those that were fetched expire sooner: their source renews
+/// them when it does, and each request would ask it.
 const REFRESH_AGAIN: Duration = Duration::from_secs(10);
 
 /// Credentials without an expiry (from the environment) are asked for again after this long.
@@ -34,7 +34,8 @@ const RECHECK: Duration = Duration::from_secs(3600);
 pub struct CredentialSource {
     provider: SharedCredentialsProvider,
     cached: Mutex<Option<(Credentials, SystemTime)>>,
-    /// One fetches while the others wait. What is cached is not behind it: nobody waits for what is there.
+    /// One fetches while the others wait. What is cached is not behind it: nobody waits for what is
+    /// there.
     fetching: tokio::sync::Mutex<()>,
 }
 
@@ -46,8 +47,8 @@ impl CredentialSource {
         Self { provider, cached: Mutex::default(), fetching: tokio::sync::Mutex::default() }
     }
 
-    /// The source that the environment names, as a run's pod has it, and no other: a guard whose role is
-    /// missing must not become the node. Else the default chain for a region.
+    /// The source that the environment names, as a run's pod has it, and no other: a guard whose
+    /// role is missing must not become the node. Else the default chain for a region.
     pub async fn default_chain(region: &str) -> Result<Self, UpstreamError> {
         let named = std::env::var(CREDENTIALS_ENV).ok();
         Self::named(region, named.as_deref()).await
@@ -96,8 +97,8 @@ impl CredentialSource {
         Self::new(SharedCredentialsProvider::new(keys))
     }
 
-    /// Forgets those that the database has refused, if they are the last ones: several requests find out
-    /// at once, and one of them may have newer ones already.
+    /// Forgets those that the database has refused, if they are the last ones: several requests
+    /// find out at once, and one of them may have newer ones already.
     pub fn forget(&self, refused: &Credentials) {
         self.lock().take_if(|(last, _)| last == refused);
     }

@@ -1,5 +1,5 @@
-//! The base of an embedded database: a DynamoDB without any table. It answers in DynamoDB's words and
-//! sends nothing.
+//! The base of an embedded database: a DynamoDB without any table. It answers in DynamoDB's words
+//! and sends nothing.
 
 use std::sync::Arc;
 

@@ -1,7 +1,7 @@
 //! The connections to the database, kept for the next request. Each is driven by the request that
 //! uses it, in that request's own task: with a task of its own, as in hyper-util's client, every
-//! request is handed from thread to thread, which costs more than the rest of the guard's work for a
-//! small one (decision 012).
+//! request is handed from thread to thread, which costs more than the rest of the guard's work for
+//! a small one (decision 012).
 
 use std::collections::VecDeque;
 use std::future::{Future, poll_fn};
@@ -53,7 +53,8 @@ impl Pool {
         Self { connector, to, idle: Mutex::default() }
     }
 
-    /// Sends a request and reads its answer whole, in this time. The request's path is all of its URI.
+    /// Sends a request and reads its answer whole, in this time. The request's path is all of its
+    /// URI.
     pub async fn exchange(
         &self,
         mut request: Request<Full<Bytes>>,
@@ -114,8 +115,8 @@ struct Connection {
     sender: http1::SendRequest<Full<Bytes>>,
     driver: http1::Connection<Io, Full<Bytes>>,
     ended: bool,
-    /// When the answer has to be here. One for all requests: a timer that is made anew for each, and
-    /// taken back, wakes the thread that waits for the first of them.
+    /// When the answer has to be here. One for all requests: a timer that is made anew for each,
+    /// and taken back, wakes the thread that waits for the first of them.
     deadline: Pin<Box<Sleep>>,
 }
 
@@ -207,8 +208,9 @@ mod tests {
         Nothing,
     }
 
-    /// A mock that does this with the first request, that with the second, whichever connection they
-    /// come by; it answers with the number of the connection. A database's own faults cannot be had.
+    /// A mock that does this with the first request, that with the second, whichever connection
+    /// they come by; it answers with the number of the connection. A database's own faults cannot
+    /// be had.
     async fn database(does: &'static [Does]) -> Pool {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();

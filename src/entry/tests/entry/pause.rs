@@ -1,4 +1,5 @@
-//! A program stands still while its guard is paused, and goes on afterwards, whatever happens meanwhile.
+//! A program stands still while its guard is paused, and goes on afterwards, whatever happens
+//! meanwhile.
 
 use std::fs;
 use std::io::{BufRead as _, BufReader, Write as _};

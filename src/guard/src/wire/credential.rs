@@ -1,6 +1,6 @@
-//! Who signed a request, and for which region and service: the credential scope of AWS's signatures,
-//! version 4, in the Authorization header or in the query. The signature itself is not verified: the
-//! guard signs again.
+//! Who signed a request, and for which region and service: the credential scope of AWS's
+//! signatures, version 4, in the Authorization header or in the query. The signature itself is not
+//! verified: the guard signs again.
 
 use std::borrow::Cow;
 

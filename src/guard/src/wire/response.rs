@@ -11,8 +11,8 @@ use http_body_util::Full;
 /// Bodies of the guard's responses: whole, so that they have a length and no chunks.
 pub type Body = Full<Bytes>;
 
-/// The response of an answer, of this content type if it is JSON. The checksum is of the very bytes sent: SDKs that check it send a
-/// write again when it is wrong.
+/// The response of an answer, of this content type if it is JSON. The checksum is of the very bytes
+/// sent: SDKs that check it send a write again when it is wrong.
 pub fn answered(answer: Answer, json: &'static str) -> Response<Body> {
     let Answer { status, body, retry_after_s } = answer;
     let content_type = match body.first() {

@@ -1,5 +1,5 @@
-//! Whether an object of a name that we would give is what we would create: another controller's, or an
-//! earlier attempt's, is; one that somebody put there is not.
+//! Whether an object of a name that we would give is what we would create: another controller's, or
+//! an earlier attempt's, is; one that somebody put there is not.
 
 use std::collections::HashSet;
 use std::sync::{Mutex, PoisonError};
@@ -14,7 +14,8 @@ use serde_json::Value;
 use crate::act::error::{ActError, transient};
 use crate::limits;
 
-/// Uids of Jobs that this process created, or compared, and whose copies it created: they are complete.
+/// Uids of Jobs that this process created, or compared, and whose copies it created: they are
+/// complete.
 #[derive(Debug, Default)]
 pub struct Created(Mutex<HashSet<String>>);
 
@@ -36,8 +37,8 @@ impl Created {
     }
 }
 
-/// Whether a Job that was not let go yet is what we would create. The API server says what that becomes
-/// with its defaults and admission webhooks.
+/// Whether a Job that was not let go yet is what we would create. The API server says what that
+/// becomes with its defaults and admission webhooks.
 pub async fn is_as_created(client: &Client, found: &Job, built: &Job) -> Result<bool, ActError> {
     let api: Api<Job> = Api::namespaced(client.clone(), &found.namespace().unwrap_or_default());
     let mut trial = built.clone();

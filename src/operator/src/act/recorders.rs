@@ -66,8 +66,8 @@ fn built(
     record::build(migration, run, &job, settings)
 }
 
-/// Deletes a Job that notes an end and may be waiting for an image that nobody has any more; the next
-/// reconcile creates another.
+/// Deletes a Job that notes an end and may be waiting for an image that nobody has any more; the
+/// next reconcile creates another.
 async fn replace(
     cluster: Cluster<'_>,
     observed: &Observed,

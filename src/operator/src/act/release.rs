@@ -1,4 +1,5 @@
-//! Lets objects go: takes our finalizers off Jobs, pods and migrations. Which ones, `decide::release` says.
+//! Lets objects go: takes our finalizers off Jobs, pods and migrations. Which ones,
+//! `decide::release` says.
 
 use dm_api::{DataMigration, OUTCOME_FINALIZER, RUN_FINALIZER};
 use k8s_openapi::api::batch::v1::Job;
@@ -74,7 +75,8 @@ pub async fn release_pod(cluster: Cluster<'_>, pod: &Pod) -> Result<(), ActError
     gone_is_fine(cluster.patch(pod, &patch).await, "releasing a pod").map(|_| ())
 }
 
-/// Makes sure that a migration with a run cannot vanish under it. Returns what it is then, unless it has vanished.
+/// Makes sure that a migration with a run cannot vanish under it. Returns what it is then, unless
+/// it has vanished.
 pub async fn hold(
     cluster: Cluster<'_>,
     migration: &DataMigration,

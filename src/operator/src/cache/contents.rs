@@ -1,5 +1,6 @@
-//! Contents of the ConfigMaps that migrations name, by their version. The watch of ConfigMaps holds no contents:
-//! most are other programs'. What was read once is as good as another read while its version is the same.
+//! Contents of the ConfigMaps that migrations name, by their version. The watch of ConfigMaps holds
+//! no contents: most are other programs'. What was read once is as good as another read while its
+//! version is the same.
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};

@@ -1,5 +1,5 @@
-//! The objects of one kind that a watch holds, and over them what this process itself has written since: the
-//! answer to a write is known some time before the watch shows it.
+//! The objects of one kind that a watch holds, and over them what this process itself has written
+//! since: the answer to a write is known some time before the watch shows it.
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -20,7 +20,8 @@ where
 /// What this process has written of an object.
 struct Written<K> {
     object: Arc<K>,
-    /// The versions that it replaced, of a created object none: the watch may still show one of them.
+    /// The versions that it replaced, of a created object none: the watch may still show one of
+    /// them.
     over: Vec<Option<String>>,
 }
 
@@ -57,14 +58,16 @@ where
         all
     }
 
-    /// Keeps the answer to a write until the watch shows it. `over` is the version that was replaced; a created
-    /// object has replaced none. An answer is dropped that comes after the watch has shown something else.
+    /// Keeps the answer to a write until the watch shows it. `over` is the version that was
+    /// replaced; a created object has replaced none. An answer is dropped that comes after the
+    /// watch has shown something else.
     pub fn note(&self, over: Option<&str>, object: K) {
         let key = object.to_object_ref(());
         let meta = object.meta();
         let is_gone =
             meta.deletion_timestamp.is_some() && meta.finalizers.as_ref().is_none_or(Vec::is_empty);
-        // Held until the end: `seen`, which follows each change of the store, comes before or after it.
+        // Held until the end: `seen`, which follows each change of the store, comes before or after
+        // it.
         let mut written = self.lock();
         let mut versions = written.remove(&key).map(|before| before.over).unwrap_or_default();
         versions.push(over.map(str::to_owned));
@@ -84,7 +87,8 @@ where
         self.lock().clear();
     }
 
-    /// Takes note of what the watch has put into its store: what is as new as an own write replaces it.
+    /// Takes note of what the watch has put into its store: what is as new as an own write replaces
+    /// it.
     pub fn seen(&self, event: &Event<K>) {
         match event {
             Event::Apply(object) => {

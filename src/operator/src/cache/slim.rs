@@ -1,5 +1,5 @@
-//! What the cache leaves out of objects: what no reconcile reads. It bounds the operator's memory where a namespace
-//! has many finished runs, or a migration of a megabyte. Pure.
+//! What the cache leaves out of objects: what no reconcile reads. It bounds the operator's memory
+//! where a namespace has many finished runs, or a migration of a megabyte. Pure.
 
 use dm_api::transform::TransformSource;
 use dm_api::{DataMigration, MigrationTarget, OUTCOME_FINALIZER};
@@ -17,8 +17,8 @@ const CUT_ANNOTATION: &str = "datamigration.dev/cut";
 /// Annotation with a second copy of the object (kubectl apply).
 const LAST_APPLIED: &str = "kubectl.kubernetes.io/last-applied-configuration";
 
-/// Leaves out what a migration's reconcile does not read. Of one with a spec above `SPEC_BYTES_MAX` only names
-/// and references stay: it is never run, and its reconcile reads it live to say why.
+/// Leaves out what a migration's reconcile does not read. Of one with a spec above `SPEC_BYTES_MAX`
+/// only names and references stay: it is never run, and its reconcile reads it live to say why.
 pub fn migration(migration: &mut DataMigration) {
     metadata(&mut migration.metadata);
     // Serializing a spec that was read from JSON cannot fail.
@@ -52,8 +52,8 @@ pub fn target(target: &mut MigrationTarget) {
     metadata(&mut target.metadata);
 }
 
-/// Leaves out what nobody reads of a Job. Of one that has ended and is released only its end is of interest; it is
-/// kept for a week.
+/// Leaves out what nobody reads of a Job. Of one that has ended and is released only its end is of
+/// interest; it is kept for a week.
 pub fn job(job: &mut Job) {
     metadata(&mut job.metadata);
     let is_over = is_released(job) && view::job_end(job) != JobEnd::No;

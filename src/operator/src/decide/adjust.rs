@@ -26,8 +26,8 @@ pub fn wanted(situation: Situation<'_>, record: &RunRecord) -> Option<Adjustment
     (limits.is_some() || paused.is_some()).then_some(Adjustment { limits, paused })
 }
 
-/// Whether the run is to be paused where it is, once its program runs. A restore is suspended with its
-/// Job instead, which takes no pod meanwhile: it goes on where it was all the same.
+/// Whether the run is to be paused where it is, once its program runs. A restore is suspended with
+/// its Job instead, which takes no pod meanwhile: it goes on where it was all the same.
 pub fn pauses(situation: Situation<'_>, record: &RunRecord) -> bool {
     situation.migration.spec.suspend && !record.kind.restores()
 }

@@ -1,5 +1,5 @@
-//! `spec.baseline`: the migration was applied before this operator existed. It is recorded, and nothing
-//! runs. Pure.
+//! `spec.baseline`: the migration was applied before this operator existed. It is recorded, and
+//! nothing runs. Pure.
 
 use dm_api::condition::Reason;
 use dm_api::status::{AppliedReport, DataMigrationStatus, Phase, RunKind, RunRecord, RunResult};

@@ -1,4 +1,5 @@
-//! What is checked before a run begins. The first check that does not pass says where the migration rests. Pure.
+//! What is checked before a run begins. The first check that does not pass says where the migration
+//! rests. Pure.
 
 use dm_api::condition::{Reason, types};
 use dm_api::status::{DataMigrationStatus, Phase, RunKind, RunRecord, RunResult};
@@ -59,7 +60,8 @@ pub fn first_failed(candidate: Candidate<'_>) -> Option<Position> {
 }
 
 impl<'a> Candidate<'a> {
-    /// Whether it runs the migration's program. A restore is begun at once, whatever the program waited for.
+    /// Whether it runs the migration's program. A restore is begun at once, whatever the program
+    /// waited for.
     const fn runs_program(self) -> bool {
         self.restoration.is_none()
     }
@@ -71,8 +73,8 @@ impl<'a> Candidate<'a> {
         self.status.runs.iter().filter(counts).find(|run| run.kind == kind)
     }
 
-    /// The last dry run of just this program, on the data as they are. What was tried before a restore was
-    /// tried on other data.
+    /// The last dry run of just this program, on the data as they are. What was tried before a
+    /// restore was tried on other data.
     fn dry_run(self) -> Option<&'a RunRecord> {
         let restored = self.last(RunKind::Restore).map_or(0, |run| run.number);
         let is_of_this =

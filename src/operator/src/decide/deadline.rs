@@ -1,5 +1,5 @@
-//! The time of a pause does not count: a run that is paused has no deadline, and has what was left of it
-//! when it goes on. Pure.
+//! The time of a pause does not count: a run that is paused has no deadline, and has what was left
+//! of it when it goes on. Pure.
 
 use dm_api::status::RunRecord;
 use kube::ResourceExt as _;

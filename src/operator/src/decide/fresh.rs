@@ -1,5 +1,6 @@
-//! What a decision must rest on that is read from the API server, not from what the watches hold. A reconcile
-//! decides on the cache first, and reads what its step needs before it decides again. Pure.
+//! What a decision must rest on that is read from the API server, not from what the watches hold. A
+//! reconcile decides on the cache first, and reads what its step needs before it decides again.
+//! Pure.
 
 use crate::decide::step::Step;
 
@@ -13,7 +14,8 @@ pub struct Fresh {
     pub sources: bool,
     /// Who else writes to the target.
     pub queue: bool,
-    /// What allows a run to begin: the ServiceAccount that it uses, and the Secrets that no program may use.
+    /// What allows a run to begin: the ServiceAccount that it uses, and the Secrets that no program
+    /// may use.
     pub permissions: bool,
 }
 
@@ -29,9 +31,9 @@ impl Fresh {
         }
     }
 
-    /// Whether the step is one of those that one reconcile of this process takes at a time: of two that would begin
-    /// at the same time, the second sees the first. It saves a run that would give way; what keeps two from
-    /// writing is the list that each reads after its number is in status.
+    /// Whether the step is one of those that one reconcile of this process takes at a time: of two
+    /// that would begin at the same time, the second sees the first. It saves a run that would give
+    /// way; what keeps two from writing is the list that each reads after its number is in status.
     pub const fn takes_turn(self) -> bool {
         self.queue || self.permissions
     }
@@ -41,13 +43,14 @@ impl Fresh {
 pub const fn needed(step: &Step) -> Fresh {
     const NOTHING: Fresh = Fresh { runs: false, sources: false, queue: false, permissions: false };
     match step {
-        // A stale migration is a conflict when the number is written, so no run begins twice. Stale sources are
-        // those of a moment ago; what they were is in the run's digest. Who writes to the target is read again
-        // before the Job is let go.
+        // A stale migration is a conflict when the number is written, so no run begins twice. Stale
+        // sources are those of a moment ago; what they were is in the run's digest. Who writes to
+        // the target is read again before the Job is let go.
         Step::Begin { .. } => Fresh { permissions: true, ..NOTHING },
         // Of two runs that are let go, the one that wrote its number later must see the other.
         Step::Launch { .. } => Fresh { queue: true, ..NOTHING },
-        // A result is final: pods that the cache lacks, or shows as they were, would make another one of it.
+        // A result is final: pods that the cache lacks, or shows as they were, would make another
+        // one of it.
         Step::Finish(_) => Fresh { runs: true, ..NOTHING },
         // What is given up for a change must have changed, and must not have started.
         Step::Stop { .. } | Step::Discard => Fresh { runs: true, sources: true, ..NOTHING },

@@ -197,8 +197,8 @@ fn locked(holder: &LockHolder) -> String {
     }
 }
 
-/// Whether a run was put off: it is not the last word, and its place in the history goes to the next
-/// try.
+/// Whether a run was put off: it is not the last word, and its place in the history goes to the
+/// next try.
 pub fn is_put_off(run: &RunRecord) -> bool {
     run.result == RunResult::Cancelled
         && matches!(
@@ -227,8 +227,8 @@ pub fn is_for_a_person(run: &RunRecord) -> bool {
     run.result == RunResult::Unknown || differs(run) || history::is_baseline(run)
 }
 
-/// Up to which number a person has decided to run again, although nobody knows how a run ended: those
-/// who raised `spec.retry` after status had said so.
+/// Up to which number a person has decided to run again, although nobody knows how a run ended:
+/// those who raised `spec.retry` after status had said so.
 pub fn overrules(
     migration: &DataMigration,
     status: &DataMigrationStatus,
@@ -242,8 +242,8 @@ pub fn overrules(
     if decided { Some(status.last_run) } else { last.overrules }
 }
 
-/// When the next try is due after a run was put off: as long again as it has waited already, between
-/// two bounds.
+/// When the next try is due after a run was put off: as long again as it has waited already,
+/// between two bounds.
 pub fn next_try(run: &RunRecord) -> Option<Timestamp> {
     let put_off = run.recorded_at.as_ref().filter(|_| is_put_off(run))?.0;
     let since = run.waiting_since.as_ref().map_or(run.requested_at.0, |since| since.0);

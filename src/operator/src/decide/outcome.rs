@@ -132,8 +132,8 @@ pub fn of(record: &RunRecord, objects: RunObjects<'_>) -> Option<Outcome> {
     Some(outcome)
 }
 
-/// Whether the database is known to have seen no write: the program did not start, by the kubelet or
-/// the guard, or the guard of its only pod sent none.
+/// Whether the database is known to have seen no write: the program did not start, by the kubelet
+/// or the guard, or the guard of its only pod sent none.
 fn wrote_nothing(objects: RunObjects<'_>, outcome: &Outcome) -> bool {
     let counted = outcome.guard.as_ref().filter(|_| objects.pods.len() == 1);
     // Of one that did not start because of an earlier one, that one counts.

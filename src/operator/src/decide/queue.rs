@@ -20,9 +20,10 @@ pub enum Turn {
     StepBack(Holder),
 }
 
-/// Whose turn it is, for a run whose number is in status. Each run says that it wants to begin before
-/// it looks whether others do; so of two, at least one sees the other. Who sees one that was let go, or
-/// that came before it, steps back; who sees one that came later waits until that one has.
+/// Whose turn it is, for a run whose number is in status. Each run says that it wants to begin
+/// before it looks whether others do; so of two, at least one sees the other. Who sees one that was
+/// let go, or that came before it, steps back; who sees one that came later waits until that one
+/// has.
 pub fn turn(holders: &[Holder], name: &str, run: &RunRecord, at_once: usize) -> Turn {
     let ahead: Vec<&Holder> = holders
         .iter()

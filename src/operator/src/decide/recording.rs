@@ -1,5 +1,5 @@
-//! The end of a run is noted in the archive's ledger by its own guard, or, where that could not, by a
-//! small Job. What waits for it, and what status says meanwhile. Pure.
+//! The end of a run is noted in the archive's ledger by its own guard, or, where that could not, by
+//! a small Job. What waits for it, and what status says meanwhile. Pure.
 
 use dm_api::condition::{Reason, types};
 use dm_api::migration::State;
@@ -61,7 +61,8 @@ pub fn condition(
     Some((types::NOT_ARCHIVED, reason, message))
 }
 
-/// Whether the ledger says something else of a run than status: its Job was told so, and has given up.
+/// Whether the ledger says something else of a run than status: its Job was told so, and has given
+/// up.
 fn is_contradicted(run: &RunRecord, recorders: &[RecordJob]) -> bool {
     recorders.iter().any(|recorder| {
         recorder.run == run.number
@@ -72,7 +73,8 @@ fn is_contradicted(run: &RunRecord, recorders: &[RecordJob]) -> bool {
     })
 }
 
-/// A person who raised `spec.retry` before status said that the ledger contradicts did not decide on that.
+/// A person who raised `spec.retry` before status said that the ledger contradicts did not decide
+/// on that.
 pub fn use_up_retry(status: &mut DataMigrationStatus, recorders: &[RecordJob], retry: i64) {
     let told = status.conditions.iter().any(|condition| {
         condition.type_ == types::NOT_ARCHIVED
@@ -113,8 +115,8 @@ fn name(run: &RunRecord) -> String {
     crate::objects::names::record(&run.job)
 }
 
-/// No run begins before the archive knows how the last one ended: it would find that nobody knows. Where
-/// the archive says otherwise a person decides: by `spec.retry`, or by having it taken back.
+/// No run begins before the archive knows how the last one ended: it would find that nobody knows.
+/// Where the archive says otherwise a person decides: by `spec.retry`, or by having it taken back.
 pub fn before_begin(situation: Situation<'_>, status: &DataMigrationStatus) -> Option<Position> {
     let (_, reason, message) = condition(status, situation.recorders)?;
     let contradicted = outstanding(status, situation.recorders)

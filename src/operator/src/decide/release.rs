@@ -29,8 +29,8 @@ pub fn is_held<K: Resource>(object: &K) -> bool {
     object.finalizers().iter().any(|finalizer| finalizer == OUTCOME_FINALIZER)
 }
 
-/// How long a Job is kept from now on, if its run's outcome is in status and in the archive. The Job
-/// of a try that was put off is of no interest: there may be many.
+/// How long a Job is kept from now on, if its run's outcome is in status and in the archive. The
+/// Job of a try that was put off is of no interest: there may be many.
 pub fn may_go(status: &DataMigrationStatus, run: Option<u32>) -> Option<i32> {
     let record = status.runs.iter().find(|record| Some(record.number) == run);
     let is_kept = record.is_none_or(|record| record.archived != Some(false));

@@ -1,5 +1,5 @@
-//! Where a migration stands when no run is under way: what was applied, what failed, what waits for a
-//! person. Pure; it decides nothing.
+//! Where a migration stands when no run is under way: what was applied, what failed, what waits for
+//! a person. Pure; it decides nothing.
 
 use dm_api::condition::{Reason, types};
 use dm_api::status::{AppliedReport, DataMigrationStatus, Phase, RunKind, RunRecord, TableChanged};

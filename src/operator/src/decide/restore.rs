@@ -1,8 +1,8 @@
-//! What `spec.state: Restored` means for a migration's history: which run is taken back next, and where
-//! the migration stands when none is left. Pure.
+//! What `spec.state: Restored` means for a migration's history: which run is taken back next, and
+//! where the migration stands when none is left. Pure.
 //!
-//! Runs are taken back one by one, the newest first, as they were laid one over the other: a run that
-//! succeeded on the second attempt first, then the failed one under it.
+//! Runs are taken back one by one, the newest first, as they were laid one over the other: a run
+//! that succeeded on the second attempt first, then the failed one under it.
 
 use dm_api::DataMigration;
 use dm_api::condition::Reason;

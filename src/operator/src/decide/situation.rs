@@ -23,7 +23,8 @@ pub struct Situation<'a> {
     pub dependencies: &'a Dependencies,
     /// The objects of the run under way, if there is one.
     pub objects: RunObjects<'a>,
-    /// Whether its Job is known to be what the operator creates, with all copies that its pod needs.
+    /// Whether its Job is known to be what the operator creates, with all copies that its pod
+    /// needs.
     pub is_complete: bool,
     /// What the guard of the run has counted so far, if it was asked and answered.
     pub guard: Option<&'a GuardResult>,

@@ -108,8 +108,8 @@ fn suspended(position: &mut Position, situation: Situation<'_>, record: &RunReco
     position.conditions.push((types::PAUSED, Reason::Suspended, position.message.clone()));
 }
 
-/// The progress that status has of the same run, between the end of its program and its result: the guard is not asked
-/// any more. How fast it was says nothing then.
+/// The progress that status has of the same run, between the end of its program and its result: the
+/// guard is not asked any more. How fast it was says nothing then.
 fn last_known(situation: Situation<'_>, record: &RunRecord) -> Option<Progress> {
     view::program_end(situation.objects.pods.last()?)?;
     let status = situation.migration.status.as_ref()?;

@@ -1,4 +1,5 @@
-//! Gauges of what migrations do now, made of the watches at each scrape: a series ends with its state.
+//! Gauges of what migrations do now, made of the watches at each scrape: a series ends with its
+//! state.
 
 use std::collections::BTreeMap;
 use std::fmt;

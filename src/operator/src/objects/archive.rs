@@ -1,5 +1,5 @@
-//! What a run's pod has of its target's archive: the plan, its credentials, its volume. All of it is
-//! for containers of ours; the program's gets none.
+//! What a run's pod has of its target's archive: the plan, its credentials, its volume. All of it
+//! is for containers of ours; the program's gets none.
 
 use dm_api::archive::{self, ArchiveSpec};
 use dm_api::status::{RunKind, RunRecord};
@@ -13,14 +13,14 @@ use crate::objects::parts;
 /// Name of the volume in the pod.
 pub const VOLUME: &str = "dm-archive";
 
-/// The archive that a run uses, of whichever kind. A dry run leaves its report and its output there; a
-/// preview of a restore reads another run's journal, too.
+/// The archive that a run uses, of whichever kind. A dry run leaves its report and its output
+/// there; a preview of a restore reads another run's journal, too.
 pub fn of(target: &MigrationTarget) -> Option<&ArchiveSpec> {
     target.spec.archive.as_ref()
 }
 
-/// The archive that is asked whether the run may begin. A dry run may always: it writes nothing to the
-/// database, and waits for no archive. A restore is begun by what status says.
+/// The archive that is asked whether the run may begin. A dry run may always: it writes nothing to
+/// the database, and waits for no archive. A restore is begun by what status says.
 pub fn asked(target: &MigrationTarget, kind: RunKind) -> Option<&ArchiveSpec> {
     match kind {
         RunKind::Apply => of(target),

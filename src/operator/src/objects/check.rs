@@ -1,5 +1,5 @@
-//! The Job that checks a target: the guard's program with the target's credentials and archive, and no
-//! migration. Pure.
+//! The Job that checks a target: the guard's program with the target's credentials and archive, and
+//! no migration. Pure.
 
 use std::collections::BTreeMap;
 
@@ -53,8 +53,8 @@ pub fn build(target: &MigrationTarget, settings: &Settings) -> Job {
     }
 }
 
-/// The NetworkPolicy of the pods that check a target. Nobody reaches them. It stays with the target; one
-/// with other credentials has another name, because policies add to each other.
+/// The NetworkPolicy of the pods that check a target. Nobody reaches them. It stays with the
+/// target; one with other credentials has another name, because policies add to each other.
 pub fn policy(target: &MigrationTarget) -> NetworkPolicy {
     let credentials = target_role(target).unwrap_or(&target.spec.credentials);
     let kind = if credentials.service_account.is_some() { "role" } else { "keys" };
@@ -91,7 +91,8 @@ fn target_role(target: &MigrationTarget) -> Option<&Credentials> {
     all.into_iter().flatten().find(|credentials| credentials.service_account.is_some())
 }
 
-/// The credentials that one pod can check: those of dry runs only where they need no other ServiceAccount.
+/// The credentials that one pod can check: those of dry runs only where they need no other
+/// ServiceAccount.
 fn checked(target: &MigrationTarget) -> Vec<(&'static str, &Credentials)> {
     let account = service_account(target);
     let fits = |credentials: &&Credentials| {

@@ -1,6 +1,6 @@
-//! The token by which the controller controls a run's guard. It is another one for each run and stands
-//! in its Job, where a controller finds it again that has no memory of it, and needs no permission on
-//! Secrets for it (decision 008). Pure.
+//! The token by which the controller controls a run's guard. It is another one for each run and
+//! stands in its Job, where a controller finds it again that has no memory of it, and needs no
+//! permission on Secrets for it (decision 008). Pure.
 
 use dm_contract::control::access_key;
 use dm_contract::plan::CONTROL_TOKEN_ENV;
@@ -13,8 +13,8 @@ use super::{GUARD_CONTAINER, PROGRAM_CONTAINER, RESTORE_CONTAINER};
 /// The program's variable with the access key that its guard knows it by.
 const ACCESS_KEY: &str = "AWS_ACCESS_KEY_ID";
 
-/// Gives the Job's guard its token, or its restore, and the program the access key that follows from
-/// it.
+/// Gives the Job's guard its token, or its restore, and the program the access key that follows
+/// from it.
 pub fn give(job: &mut Job, token: &str) {
     let Some(pod) = job.spec.as_mut().and_then(|spec| spec.template.spec.as_mut()) else { return };
     let containers = pod.init_containers.iter_mut().flatten().chain(&mut pod.containers);

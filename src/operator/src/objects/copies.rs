@@ -1,5 +1,5 @@
-//! Immutable copies of the ConfigMaps that a program's volumes and variables refer to: what the kubelet mounts
-//! is what was hashed, whatever happens to the originals. Pure.
+//! Immutable copies of the ConfigMaps that a program's volumes and variables refer to: what the
+//! kubelet mounts is what was hashed, whatever happens to the originals. Pure.
 
 use std::collections::BTreeMap;
 
@@ -13,7 +13,8 @@ use crate::objects::digest::short_hash;
 use crate::objects::{FILES_VOLUME, PROGRAM_CONTAINER, parts};
 use crate::runnable::Runnable;
 
-/// Builds the copies of a run, which go with its Job. Their names follow from the run and from their content.
+/// Builds the copies of a run, which go with its Job. Their names follow from the run and from
+/// their content.
 pub fn build(
     migration: &DataMigration,
     record: &RunRecord,
@@ -37,8 +38,8 @@ pub fn build(
     found.map(copy).collect()
 }
 
-/// Points a pod's references at the copies. A ConfigMap that is optional and was absent stays absent: its
-/// reference gets a name that nothing has.
+/// Points a pod's references at the copies. A ConfigMap that is optional and was absent stays
+/// absent: its reference gets a name that nothing has.
 pub fn refer_to_copies(pod: &mut PodSpec, job: &str, runnable: &Runnable) {
     let maps = &runnable.config_maps;
     for volume in pod.volumes.iter_mut().flatten().filter(|volume| volume.name != FILES_VOLUME) {

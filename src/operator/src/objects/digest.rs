@@ -134,8 +134,8 @@ pub fn of_script(
     })
 }
 
-/// Digest of a transform with its lookup files, on a target if one is given. The guard's image does not
-/// belong to it: another version of the operator carries out the same.
+/// Digest of a transform with its lookup files, on a target if one is given. The guard's image does
+/// not belong to it: another version of the operator carries out the same.
 pub fn of_transform(target: Option<&MigrationTarget>, files: &Files) -> String {
     let files = files.iter().map(|(path, bytes)| (path.as_str(), of_bytes(bytes)));
     of(&Fingerprint {

@@ -13,7 +13,8 @@ use crate::objects::names;
 use crate::objects::parts;
 use crate::runnable::Files;
 
-/// The ConfigMap with a run's files, under keys that do not depend on their names. It goes with the run's Job.
+/// The ConfigMap with a run's files, under keys that do not depend on their names. It goes with the
+/// run's Job.
 pub fn build(migration: &DataMigration, record: &RunRecord, job: &Job, files: &Files) -> ConfigMap {
     ConfigMap {
         metadata: ObjectMeta {

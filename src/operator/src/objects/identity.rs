@@ -1,5 +1,5 @@
-//! What a run's plan says of other runs: the differences that are accepted, and the dry run that must have
-//! come first. Pure.
+//! What a run's plan says of other runs: the differences that are accepted, and the dry run that
+//! must have come first. Pure.
 
 use dm_api::DataMigration;
 use dm_api::identity::Mismatch as Accepted;

@@ -1,8 +1,10 @@
-//! The image that a dry run's pod ran, and the same one for the apply: a tag may move between the two. Pure.
+//! The image that a dry run's pod ran, and the same one for the apply: a tag may move between the
+//! two. Pure.
 
-/// Returns the image as the apply's Job names it: by the digest that was tried, where the registry of the
-/// spec's own image has it under one. `None` where it does not: an image that was loaded onto the node, or
-/// one that the spec pins itself, or one that is never pulled, for which the node may know its tag only.
+/// Returns the image as the apply's Job names it: by the digest that was tried, where the registry
+/// of the spec's own image has it under one. `None` where it does not: an image that was loaded
+/// onto the node, or one that the spec pins itself, or one that is never pulled, for which the node
+/// may know its tag only.
 pub fn pinned(image: &str, pull_policy: Option<&str>, tried: Option<&str>) -> Option<String> {
     if image.contains('@') || pull_policy == Some("Never") {
         return None;
@@ -13,16 +15,16 @@ pub fn pinned(image: &str, pull_policy: Option<&str>, tried: Option<&str>) -> Op
     digest.filter(|_| same).map(|digest| format!("{repository}@{digest}"))
 }
 
-/// Whether a pod runs another image than the one that was tried. What cannot be compared (a registry's
-/// digest with a node's own id) is not said to differ.
+/// Whether a pod runs another image than the one that was tried. What cannot be compared (a
+/// registry's digest with a node's own id) is not said to differ.
 pub fn differs(tried: &str, runs: &str) -> bool {
     let ((tried_name, tried), (name, runs)) = (parts(tried), parts(runs));
     let comparable = tried_name.is_some() == name.is_some();
     comparable && tried.zip(runs).is_some_and(|(tried, runs)| tried != runs)
 }
 
-/// Name and digest in an image id of the kubelet: `docker.io/library/python@sha256:…`, with a scheme
-/// where the runtime is an old one; or only `sha256:…`, the node's own id.
+/// Name and digest in an image id of the kubelet: `docker.io/library/python@sha256:…`, with a
+/// scheme where the runtime is an old one; or only `sha256:…`, the node's own id.
 fn parts(id: &str) -> (Option<&str>, Option<&str>) {
     let id = id.rsplit_once("://").map_or(id, |(_, id)| id);
     let (name, digest) = match id.rsplit_once('@') {

@@ -79,8 +79,8 @@ pub fn build(
     }
 }
 
-/// What the Job controller does with a pod that was disrupted. A dry run starts over, a restore goes
-/// on; a run that applies does so only if its author said that its program may be repeated.
+/// What the Job controller does with a pod that was disrupted. A dry run starts over, a restore
+/// goes on; a run that applies does so only if its author said that its program may be repeated.
 fn failure_policy(
     migration: &DataMigration,
     record: &RunRecord,
@@ -117,8 +117,8 @@ fn fails_for_good(container: &str, codes: &[u8]) -> PodFailurePolicyRule {
     }
 }
 
-/// Whether the pod asks, before its program starts, whether the run may begin: the archive's ledger, and
-/// the database where a dry run of it must have come first.
+/// Whether the pod asks, before its program starts, whether the run may begin: the archive's
+/// ledger, and the database where a dry run of it must have come first.
 fn asks(migration: &DataMigration, record: &RunRecord, runnable: &Runnable) -> bool {
     archive::asked(&runnable.target, record.kind).is_some()
         || identity::tried(migration, record, runnable).is_some()
@@ -137,7 +137,8 @@ fn pod(
     let mut pod_annotations = extra.annotations;
     pod_annotations.extend(annotations(migration, record));
     if record.kind.writes() {
-        // A scale-down in the middle leaves data half done (cluster-autoscaler FAQ; Karpenter, "Disruption").
+        // A scale-down in the middle leaves data half done (cluster-autoscaler FAQ; Karpenter,
+        // "Disruption").
         for (name, value) in STAYS {
             pod_annotations.insert(name.into(), value.into());
         }

@@ -1,7 +1,7 @@
-//! Text that reaches a container of ours unchanged. The kubelet expands `$(NAME)` in `command`, `args` and
-//! `env` with the container's variables, which include its credentials (pkg/kubelet/kubelet_pods.go,
-//! `makeEnvironmentVariables`; third_party/forked/golang/expansion). Every string of such a
-//! container is therefore escaped here, whoever wrote it. Pure.
+//! Text that reaches a container of ours unchanged. The kubelet expands `$(NAME)` in `command`,
+//! `args` and `env` with the container's variables, which include its credentials
+//! (pkg/kubelet/kubelet_pods.go, `makeEnvironmentVariables`; third_party/forked/golang/expansion).
+//! Every string of such a container is therefore escaped here, whoever wrote it. Pure.
 
 use k8s_openapi::api::core::v1::{Container, EnvVar};
 
@@ -10,7 +10,8 @@ pub fn escaped(text: &str) -> String {
     text.replace('$', "$$")
 }
 
-/// Returns the text that a container sees whose variables are all unknown: the reverse of [`escaped`].
+/// Returns the text that a container sees whose variables are all unknown: the reverse of
+/// [`escaped`].
 pub fn plain(text: &str) -> String {
     text.replace("$$", "$")
 }

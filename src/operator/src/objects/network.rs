@@ -1,5 +1,6 @@
-//! The NetworkPolicy of a run's pod: its program reaches no metadata service of the node, and nobody but the
-//! operator its guard's control port. Pure. What it cannot do is in docs/concepts/security.md.
+//! The NetworkPolicy of a run's pod: its program reaches no metadata service of the node, and
+//! nobody but the operator its guard's control port. Pure. What it cannot do is in
+//! docs/concepts/security.md.
 
 use dm_api::DataMigration;
 use dm_api::status::RunRecord;
@@ -16,16 +17,16 @@ use kube::Resource as _;
 
 use crate::objects::parts;
 
-/// Every address, and of it what is the node's own: link-local, and AWS's metadata service over IPv6
-/// (Amazon EC2 User Guide, "Access instance metadata").
+/// Every address, and of it what is the node's own: link-local, and AWS's metadata service over
+/// IPv6 (Amazon EC2 User Guide, "Access instance metadata").
 const EVERYWHERE: [(&str, &[&str]); 2] =
     [("0.0.0.0/0", &["169.254.0.0/16"]), ("::/0", &["fe80::/10", "fd00:ec2::/32"])];
 
 /// Where a node answers names on a link-local address: node-local caches and a VPC's own resolver.
 const LINK_LOCAL: &str = "169.254.0.0/16";
 
-/// EKS's agent that hands out the credentials of a ServiceAccount's role (Amazon EKS User Guide, "Pod
-/// Identity"). It wants a token that only the guard's container has.
+/// EKS's agent that hands out the credentials of a ServiceAccount's role (Amazon EKS User Guide,
+/// "Pod Identity"). It wants a token that only the guard's container has.
 const ROLE_AGENTS: [&str; 2] = ["169.254.170.23/32", "fd00:ec2::23/128"];
 
 /// The policy of a run whose Job is there, which owns it.

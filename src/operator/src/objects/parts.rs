@@ -28,8 +28,8 @@ pub const GUARD_USER: i64 = 65_533;
 /// Seconds between the request to stop and the kill, as Kubernetes has it.
 pub const GRACE_SECONDS: i64 = 30;
 
-/// The same where the guard still has to bring log and report to an archive; its own bound for that is
-/// `GUARD_STOP_MAX`.
+/// The same where the guard still has to bring log and report to an archive; its own bound for that
+/// is `GUARD_STOP_MAX`.
 pub const GRACE_SECONDS_ARCHIVE: i64 = 120;
 
 /// Folder of the entry program. Every folder of ours is below `/dm`.

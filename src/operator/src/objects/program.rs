@@ -1,5 +1,5 @@
-//! The container of the user's program: behind the entry program where its command is known, with no
-//! credentials. Pure.
+//! The container of the user's program: behind the entry program where its command is known, with
+//! no credentials. Pure.
 
 use dm_api::DataMigration;
 use dm_api::migration::{ContainerProgram, ImagePullPolicy};
@@ -143,8 +143,8 @@ fn in_image(base: Container, command: &[String], args: &[String], flags: Vec<Str
     Container { command: Some(vec![ENTRY.into()]), args: Some(all), ..base }
 }
 
-/// The same for an image. One with its own entrypoint has no entry program that would keep a proxy out of
-/// the way to the guard.
+/// The same for an image. One with its own entrypoint has no entry program that would keep a proxy
+/// out of the way to the guard.
 fn own_env(runnable: &Runnable, container: &ContainerProgram) -> Vec<EnvVar> {
     let mut env = program_env(runnable, &container.env);
     let own = |name: &str| container.env.iter().any(|variable| variable.name == name);

@@ -1,5 +1,5 @@
-//! The Job that notes in the archive's ledger how a run ended whose own guard could not: it was killed,
-//! or does not know its program's end. It sees the archive as the run's guard saw it. Pure.
+//! The Job that notes in the archive's ledger how a run ended whose own guard could not: it was
+//! killed, or does not know its program's end. It sees the archive as the run's guard saw it. Pure.
 
 use std::collections::BTreeMap;
 
@@ -24,8 +24,8 @@ use crate::runnable::Runnable;
 /// Name of its container.
 const CONTAINER: &str = "record";
 
-/// The Job for a run that is over, after the run's own Job; with the current image, because the run's
-/// own may be the very reason why its guard could not note the end.
+/// The Job for a run that is over, after the run's own Job; with the current image, because the
+/// run's own may be the very reason why its guard could not note the end.
 pub fn build(
     migration: &DataMigration,
     run: &RunRecord,
@@ -72,8 +72,8 @@ pub fn is_outdated(job: &Job, settings: &Settings) -> bool {
     containers.any(|container| container.image.as_ref() != Some(&settings.agent_image))
 }
 
-/// The Job that notes that the migration was applied before: there is no run, so it is made after the pod
-/// of a restore, which has no program either.
+/// The Job that notes that the migration was applied before: there is no run, so it is made after
+/// the pod of a restore, which has no program either.
 pub fn baseline(
     migration: &DataMigration,
     run: &RunRecord,

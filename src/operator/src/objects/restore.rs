@@ -1,5 +1,5 @@
-//! The pod of a restore or its preview: one container of ours, with the credentials of the database and
-//! the archive. No program runs in it.
+//! The pod of a restore or its preview: one container of ours, with the credentials of the database
+//! and the archive. No program runs in it.
 
 use dm_api::DataMigration;
 use dm_api::status::RunRecord;

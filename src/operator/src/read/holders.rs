@@ -19,8 +19,8 @@ pub struct Holder {
     pub left: Option<String>,
 }
 
-/// The runs that stand in the way of one of `migration`, in their order: those that other migrations
-/// have in their status, and those that only Jobs and pods show.
+/// The runs that stand in the way of one of `migration`, in their order: those that other
+/// migrations have in their status, and those that only Jobs and pods show.
 pub fn holders<'a>(
     migration: &DataMigration,
     others: impl IntoIterator<Item = &'a DataMigration>,

@@ -1,5 +1,5 @@
-//! What of an object is news to a reconcile. The kubelet and the Job controller write the status of a pod and
-//! a Job many times during a run, and most of it changes no decision. Pure.
+//! What of an object is news to a reconcile. The kubelet and the Job controller write the status of
+//! a pod and a Job many times during a run, and most of it changes no decision. Pure.
 
 use dm_api::condition::Reason;
 use dm_api::status::Phase;
@@ -84,7 +84,8 @@ fn of_container(status: &ContainerStatus) -> Option<String> {
     (!is_usual).then(|| format!("{name} waits {reason} {message}"))
 }
 
-/// What is news of a migration to others, which depend on it or wait for its target: its progress is none.
+/// What is news of a migration to others, which depend on it or wait for its target: its progress
+/// is none.
 pub fn of_other(migration: &DataMigration) -> News {
     let status = migration.status.as_ref();
     let phase: Option<Phase> = status.and_then(|status| status.phase);
@@ -104,7 +105,8 @@ fn holds(migration: &DataMigration) -> bool {
     run.is_some_and(|run| run.kind.writes() && !run.result.is_over())
 }
 
-/// Whether a migration has to know what is news of another one: it depends on it, or waits for its target.
+/// Whether a migration has to know what is news of another one: it depends on it, or waits for its
+/// target.
 pub fn concerns(migration: &DataMigration, other: &DataMigration) -> bool {
     let depends = || {
         let mut names = migration.spec.depends_on.iter().map(|dependency| &dependency.name);

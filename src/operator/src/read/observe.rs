@@ -1,5 +1,5 @@
-//! Reads everything a decision rests on: from what the watches hold, and from the API server where the decision
-//! needs it (`decide::fresh`, decision 026).
+//! Reads everything a decision rests on: from what the watches hold, and from the API server where
+//! the decision needs it (`decide::fresh`, decision 026).
 
 use dm_api::status::RunRecord;
 use dm_api::{DataMigration, MIGRATION_UID_LABEL};
@@ -145,8 +145,8 @@ fn own(migration: &DataMigration, jobs: Vec<Job>, pods: Vec<Pod>) -> (Vec<Job>, 
     (jobs, pods)
 }
 
-/// Whether the cache shows what may only look so: the Job of a run under way is not there, which would end it; or a
-/// pod of it is being deleted, which is let go where its Job is suspended.
+/// Whether the cache shows what may only look so: the Job of a run under way is not there, which
+/// would end it; or a pod of it is being deleted, which is let go where its Job is suspended.
 fn is_doubtful(migration: &DataMigration, jobs: &[Job], pods: &[Pod]) -> bool {
     let status = migration.status.as_ref();
     let Some(run) = status.and_then(|s| s.runs.first()).filter(|run| !run.result.is_over()) else {
@@ -159,8 +159,8 @@ fn is_doubtful(migration: &DataMigration, jobs: &[Job], pods: &[Pod]) -> bool {
     (run.job_uid.is_some() && job_of(jobs, run).is_none()) || pods.iter().any(is_going)
 }
 
-/// Notes on the Job of a run whose pod does not appear why it could not be created, by the Job controller's
-/// last event. Best effort: the run does not depend on it.
+/// Notes on the Job of a run whose pod does not appear why it could not be created, by the Job
+/// controller's last event. Best effort: the run does not depend on it.
 async fn note_refusal(
     client: &Client,
     migration: &DataMigration,

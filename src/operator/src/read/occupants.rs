@@ -1,5 +1,5 @@
-//! Who still writes to a target although no migration says so: Jobs and pods of runs whose migration
-//! was removed with its finalizer, or is another one by now. Pure.
+//! Who still writes to a target although no migration says so: Jobs and pods of runs whose
+//! migration was removed with its finalizer, or is another one by now. Pure.
 
 use dm_api::{MIGRATION_NAME_ANNOTATION, MIGRATION_UID_LABEL, MigrationTarget};
 use dm_contract::plan::{Mode, Plan};
@@ -36,7 +36,8 @@ pub fn occupants<'a>(
     found
 }
 
-/// Whether the Job controller may create a pod of it. It creates none of a Job that is being deleted.
+/// Whether the Job controller may create a pod of it. It creates none of a Job that is being
+/// deleted.
 fn has_pods_to_come(job: &Job) -> bool {
     let suspended = job.spec.as_ref().and_then(|spec| spec.suspend).unwrap_or(false);
     !suspended && job.metadata.deletion_timestamp.is_none() && view::job_end(job) == JobEnd::No

@@ -1,5 +1,6 @@
-//! Which Jobs and pods are a migration's own: by their controller's uid, which the API server and the Job
-//! controller set. Labels find them and prove nothing: whoever may create a pod can give it any. Pure.
+//! Which Jobs and pods are a migration's own: by their controller's uid, which the API server and
+//! the Job controller set. Labels find them and prove nothing: whoever may create a pod can give it
+//! any. Pure.
 
 use std::collections::BTreeMap;
 
@@ -30,10 +31,10 @@ pub fn jobs(migration: &DataMigration, found: Vec<Job>) -> Vec<Job> {
         .collect()
 }
 
-/// Returns the pods of these Jobs and of Jobs that are gone but in the record, labeled as their Job is.
-/// Of pods that nobody controls, those are kept, and only as a shadow, whose run's Job is gone or going:
-/// `kubectl delete job --cascade=orphan` leaves a program running without an owner. Nothing that such a pod
-/// says is believed.
+/// Returns the pods of these Jobs and of Jobs that are gone but in the record, labeled as their Job
+/// is. Of pods that nobody controls, those are kept, and only as a shadow, whose run's Job is gone
+/// or going: `kubectl delete job --cascade=orphan` leaves a program running without an owner.
+/// Nothing that such a pod says is believed.
 pub fn pods(migration: &DataMigration, jobs: &[Job], found: Vec<Pod>) -> Vec<Pod> {
     found.into_iter().filter_map(|pod| own(migration, jobs, pod)).collect()
 }

@@ -19,9 +19,9 @@ use crate::read::holders::{self, Holder};
 use crate::read::occupants;
 use crate::read::paging;
 
-/// Returns where the migrations stand that this one depends on. They come from the watch that brought the
-/// migration itself, in one order: who is seen to depend on a migration is seen after what that one had become
-/// by then.
+/// Returns where the migrations stand that this one depends on. They come from the watch that
+/// brought the migration itself, in one order: who is seen to depend on a migration is seen after
+/// what that one had become by then.
 pub fn dependencies(cluster: Cluster<'_>, migration: &DataMigration) -> Dependencies {
     let namespace = migration.namespace().unwrap_or_default();
     let waits = migration.spec.depends_on.iter().any(|dependency| {
@@ -38,8 +38,9 @@ pub fn dependencies(cluster: Cluster<'_>, migration: &DataMigration) -> Dependen
     dependencies::resolve(migration, &all)
 }
 
-/// Reads what else writes to the target, for a run that may begin or be let go. Before a Job is let go it is a list
-/// of the API server: it shows every migration whose number was in status before. Before that the cache will do.
+/// Reads what else writes to the target, for a run that may begin or be let go. Before a Job is let
+/// go it is a list of the API server: it shows every migration whose number was in status before.
+/// Before that the cache will do.
 pub async fn holders(
     cluster: Cluster<'_>,
     migration: &DataMigration,
@@ -67,8 +68,9 @@ pub async fn holders(
     } else {
         cluster.cache.migrations.all(&namespace)
     };
-    // Of a migration that was removed by force these are left, and nobody else speaks for them. The cache will do:
-    // a list shows no more, as the Job controller may create the pod of such a Job just after it.
+    // Of a migration that was removed by force these are left, and nobody else speaks for them. The
+    // cache will do: a list shows no more, as the Job controller may create the pod of such a Job
+    // just after it.
     let jobs: Vec<Arc<Job>> = cluster.cache.jobs.all(&namespace);
     let pods: Vec<Arc<Pod>> = cluster.cache.pods.all(&namespace);
     let own = migration.uid().unwrap_or_default();
@@ -77,8 +79,8 @@ pub async fn holders(
     Ok(holders::holders(migration, others.iter().map(AsRef::as_ref), occupants))
 }
 
-/// Another migration with what is asked of it: its target, its runs, and whether it is held. What else its spec has
-/// may be nothing that this version can read.
+/// Another migration with what is asked of it: its target, its runs, and whether it is held. What
+/// else its spec has may be nothing that this version can read.
 fn slim(mut migration: DynamicObject) -> Result<Arc<DataMigration>, serde_json::Error> {
     migration.metadata.managed_fields = None;
     migration.metadata.annotations = None;

@@ -1,5 +1,5 @@
-//! What a program's pod refers to beside its files: Secrets, claims and ConfigMaps of the namespace, and
-//! what its target's owner allows. What it refers to is part of what is tried. Pure.
+//! What a program's pod refers to beside its files: Secrets, claims and ConfigMaps of the
+//! namespace, and what its target's owner allows. What it refers to is part of what is tried. Pure.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -15,8 +15,8 @@ use k8s_openapi::api::core::v1::{ConfigMap, EnvVar};
 use crate::objects::digest;
 use crate::runnable::{Problem, Program, Runnable};
 
-/// Prefixes of labels and annotations that give a pod an identity or an isolation, or that the operator
-/// finds it by: an author's pod has the operator's.
+/// Prefixes of labels and annotations that give a pod an identity or an isolation, or that the
+/// operator finds it by: an author's pod has the operator's.
 const KEYS_RESERVED: [&str; 9] = [
     "datamigration.dev/",
     "batch.kubernetes.io/",
@@ -52,14 +52,15 @@ pub fn config_maps(migration: &DataMigration) -> BTreeSet<String> {
     volumes.map(|map| map.name.clone()).chain(keys.map(|key| key.name.clone())).collect()
 }
 
-/// Whether a program refers to a Secret or a claim, so that the namespace's targets have to be known.
+/// Whether a program refers to a Secret or a claim, so that the namespace's targets have to be
+/// known.
 pub fn needs_targets(migration: &DataMigration) -> bool {
     let (secrets, claims) = secrets_and_claims(&migration.spec);
     !secrets.is_empty() || !claims.is_empty()
 }
 
-/// Checks what a program refers to against all targets and its own target's policy, and adds it to the
-/// digest of what runs.
+/// Checks what a program refers to against all targets and its own target's policy, and adds it to
+/// the digest of what runs.
 pub fn settle(
     migration: &DataMigration,
     runnable: Runnable,

@@ -53,8 +53,8 @@ pub async fn sources(
     })
 }
 
-/// Reads the target. The cache's is of a moment ago at most. That one is missing is read live: a target that was
-/// created just before its migration may reach us after it.
+/// Reads the target. The cache's is of a moment ago at most. That one is missing is read live: a
+/// target that was created just before its migration may reach us after it.
 async fn target(
     cluster: Cluster<'_>,
     namespace: &str,
@@ -90,8 +90,8 @@ async fn config_map(
     Ok(found)
 }
 
-/// Reads the object that a spec names. Nothing else than a name gets into a request: there is no object
-/// `../secrets/x`, and `t?x=1` is not `t`.
+/// Reads the object that a spec names. Nothing else than a name gets into a request: there is no
+/// object `../secrets/x`, and `t?x=1` is not `t`.
 async fn named<K>(api: &Api<K>, name: &str) -> Result<Option<K>, Error>
 where
     K: Resource<Scope = NamespaceResourceScope> + Clone + DeserializeOwned + std::fmt::Debug,
@@ -142,7 +142,8 @@ async fn references(
         return Ok(found);
     }
     if references::needs_targets(migration) {
-        // Which Secrets only guards may have: a target that has just been created counts when a run begins.
+        // Which Secrets only guards may have: a target that has just been created counts when a run
+        // begins.
         found.targets = if fresh.permissions {
             paging::all(&cluster.api(namespace), &ListParams::default()).await?
         } else {

@@ -130,8 +130,9 @@ pub fn program_started(pod: &Pod) -> Option<Timestamp> {
 
 /// Whether the program of this pod started, or may have: a node that was lost takes the knowledge
 /// with it (pkg/kubelet/kubelet_pods.go, `ContainerStatusUnknown`). Of a container that was never
-/// created, because its image could not be pulled, the kubelet says the same when its pod is deleted
-/// (pkg/kubelet/status/status_manager.go, `TerminatePod`); but that one has no id and no past.
+/// created, because its image could not be pulled, the kubelet says the same when its pod is
+/// deleted (pkg/kubelet/status/status_manager.go, `TerminatePod`); but that one has no id and no
+/// past.
 pub fn may_have_started(pod: &Pod) -> bool {
     let Some(status) = &pod.status else { return false };
     let unknown = |ended: &ContainerStateTerminated| {
@@ -150,9 +151,9 @@ pub fn may_have_started(pod: &Pod) -> bool {
     program_started(pod).is_some() || program_end(pod).is_some_and(unknown) || forgotten
 }
 
-/// Whether the program ended with exit code 0 before anybody asked it to stop: a program that handles
-/// the request may end with 0 half way. What the program's container says of itself counts only against
-/// it. A restore ends with 0 only where it has finished.
+/// Whether the program ended with exit code 0 before anybody asked it to stop: a program that
+/// handles the request may end with 0 half way. What the program's container says of itself counts
+/// only against it. A restore ends with 0 only where it has finished.
 pub fn ended_well(pod: &Pod) -> bool {
     let Some(ended) = program_end(pod).filter(|ended| ended.exit_code == 0) else { return false };
     if program_result(pod).is_some_and(|result| result.interrupted().is_some()) {
@@ -173,8 +174,8 @@ fn deletion_asked(pod: &Pod) -> Option<i64> {
     Some(deleted.0.as_second() - grace)
 }
 
-/// When the pod was disrupted, in seconds; the epoch where that is not known. A node that shuts down
-/// does not delete its pods.
+/// When the pod was disrupted, in seconds; the epoch where that is not known. A node that shuts
+/// down does not delete its pods.
 fn disruption_asked(pod: &Pod) -> Option<i64> {
     disruption(pod)?;
     let since = disruption_condition(pod).and_then(|c| c.last_transition_time.as_ref());
@@ -218,8 +219,8 @@ pub fn guard_result(pod: &Pod) -> Option<GuardResult> {
 }
 
 /// What the archive's ledger said before the run, if it was asked and the answer is known. The
-/// program starts after [`Verdict::Go`] only, which is the exit code 0; an end that is not understood
-/// is as good as no answer.
+/// program starts after [`Verdict::Go`] only, which is the exit code 0; an end that is not
+/// understood is as good as no answer.
 pub fn ledger_verdict(pod: &Pod) -> Option<Verdict> {
     let state = init_status(pod, LEDGER_CONTAINER)?.state.as_ref()?;
     let ended =
@@ -260,8 +261,8 @@ pub fn prepare_failure(pod: &Pod) -> Option<&ContainerStateTerminated> {
 /// (pkg/kubelet/preemption/preemption.go).
 const ENDED_BY_KUBELET: [&str; 3] = ["Evicted", "Terminated", "Preempting"];
 
-/// The message of a disruption (eviction, preemption, a node that is drained or shuts down), if there
-/// was one.
+/// The message of a disruption (eviction, preemption, a node that is drained or shuts down), if
+/// there was one.
 pub fn disruption(pod: &Pod) -> Option<String> {
     let status = pod.status.as_ref()?;
     let by_kubelet = status.reason.as_deref().is_some_and(|r| ENDED_BY_KUBELET.contains(&r));

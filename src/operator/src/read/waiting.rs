@@ -1,5 +1,5 @@
-//! Why a pod does not start yet, in the words of the scheduler and the kubelet. Pure, and the same for
-//! runs and checks: what to do about it differs.
+//! Why a pod does not start yet, in the words of the scheduler and the kubelet. Pure, and the same
+//! for runs and checks: what to do about it differs.
 
 use jiff::Timestamp;
 use k8s_openapi::api::core::v1::Pod;
@@ -32,9 +32,9 @@ pub fn unschedulable(pod: &Pod) -> Option<&str> {
     Some(condition.message.as_deref().unwrap_or("the scheduler gave no reason"))
 }
 
-/// Whether the kubelet of the pod's node says that it has no sandbox yet: that comes after its volumes
-/// were mounted, and before an image is pulled (pkg/kubelet/kubelet.go, `SyncPod`; the condition
-/// `PodReadyToStartContainers` is on by default from 1.29).
+/// Whether the kubelet of the pod's node says that it has no sandbox yet: that comes after its
+/// volumes were mounted, and before an image is pulled (pkg/kubelet/kubelet.go, `SyncPod`; the
+/// condition `PodReadyToStartContainers` is on by default from 1.29).
 pub fn is_without_sandbox(pod: &Pod) -> bool {
     let conditions = pod.status.as_ref().and_then(|status| status.conditions.as_ref());
     conditions.into_iter().flatten().any(|condition| {

@@ -104,8 +104,8 @@ fn time(text: Option<&String>) -> Option<Time> {
     text.and_then(|text| text.parse::<Timestamp>().ok()).map(seconds)
 }
 
-/// The run that is begun takes the place of a try that was put off, so that a long wait does not push
-/// the history out of the list.
+/// The run that is begun takes the place of a try that was put off, so that a long wait does not
+/// push the history out of the list.
 pub fn take_over(runs: &mut Vec<RunRecord>) {
     if runs.first().is_some_and(ledger::is_put_off) {
         runs.remove(0);

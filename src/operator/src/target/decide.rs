@@ -1,4 +1,5 @@
-//! What is next for a target: whether a check starts, what its status says, and when to look again. Pure.
+//! What is next for a target: whether a check starts, what its status says, and when to look again.
+//! Pure.
 
 use std::time::Duration;
 

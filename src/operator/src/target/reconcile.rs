@@ -1,5 +1,5 @@
-//! One reconcile of one target: reads its check, writes what follows to status, then acts. What is done is in
-//! status first, so the next reconcile repairs a crash in between.
+//! One reconcile of one target: reads its check, writes what follows to status, then acts. What is
+//! done is in status first, so the next reconcile repairs a crash in between.
 
 use std::time::Duration;
 
@@ -173,7 +173,8 @@ fn rejection(kind: &str, created: Result<(), kube::Error>) -> Result<Option<Trou
     }
 }
 
-/// Writes status if it differs, tied to the version that was read, then tells of a change of `Ready`.
+/// Writes status if it differs, tied to the version that was read, then tells of a change of
+/// `Ready`.
 async fn write(
     context: &TargetContext,
     api: &Api<MigrationTarget>,

@@ -239,7 +239,8 @@ fn secrets(target: &MigrationTarget, container: &str) -> String {
     [field, archive].into_iter().flatten().collect::<Vec<_>>().join(" or ")
 }
 
-/// The trouble of a target whose ServiceAccount does not exist: the Job controller could create no pod.
+/// The trouble of a target whose ServiceAccount does not exist: the Job controller could create no
+/// pod.
 pub fn without_account(target: &MigrationTarget) -> Trouble {
     Trouble {
         reason: TargetReason::ServiceAccountNotFound,

@@ -1,5 +1,5 @@
-//! Names in a spec that go into a request's path. The definitions' patterns refuse others at admission;
-//! an object may be older than its definition. Pure.
+//! Names in a spec that go into a request's path. The definitions' patterns refuse others at
+//! admission; an object may be older than its definition. Pure.
 
 use dm_api::name::DnsName;
 use dm_api::{DataMigration, MigrationTarget};

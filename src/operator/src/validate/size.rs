@@ -1,5 +1,6 @@
-//! The size of a spec as a whole. The definitions bound each field, and hundreds of small ones still make an
-//! object of more than a megabyte, which every list of the namespace then reads. Pure.
+//! The size of a spec as a whole. The definitions bound each field, and hundreds of small ones
+//! still make an object of more than a megabyte, which every list of the namespace then reads.
+//! Pure.
 
 use dm_api::DataMigration;
 

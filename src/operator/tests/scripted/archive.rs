@@ -1,6 +1,6 @@
-//! Runs on a target with an archive: a result that is in its ledger is adopted, an end that the guard
-//! could not note is noted by a Job, and nothing that writes starts while the archive does not answer.
-//! Each with a death of the controller at every write.
+//! Runs on a target with an archive: a result that is in its ledger is adopted, an end that the
+//! guard could not note is noted by a Job, and nothing that writes starts while the archive does
+//! not answer. Each with a death of the controller at every write.
 
 use dm_api::condition::Reason;
 use dm_api::status::{Phase, RunResult};

@@ -1,5 +1,5 @@
-//! The check of a target against the scripted API server: which calls are made, and that neither a crash at
-//! any write nor somebody's Job of the same name makes two checks or a wrong status.
+//! The check of a target against the scripted API server: which calls are made, and that neither a
+//! crash at any write nor somebody's Job of the same name makes two checks or a wrong status.
 
 use std::sync::Arc;
 use std::time::Duration;

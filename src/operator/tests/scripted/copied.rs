@@ -1,5 +1,5 @@
-//! The ConfigMaps of a program's volumes and variables are copied before its pod exists: what changes
-//! afterwards changes nothing of the run.
+//! The ConfigMaps of a program's volumes and variables are copied before its pod exists: what
+//! changes afterwards changes nothing of the run.
 
 use dm_api::status::Phase;
 use serde_json::{Value, json};

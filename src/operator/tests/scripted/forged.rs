@@ -1,5 +1,5 @@
-//! Somebody who may create Jobs, pods and ConfigMaps makes some that look like the operator's: nothing of
-//! them is run, believed or told.
+//! Somebody who may create Jobs, pods and ConfigMaps makes some that look like the operator's:
+//! nothing of them is run, believed or told.
 
 use dm_api::status::{Phase, RunResult};
 use serde_json::{Value, json};

@@ -1,5 +1,5 @@
-//! A controller whose requests are not answered, and one that meets an object that it cannot read: the other
-//! migrations go on.
+//! A controller whose requests are not answered, and one that meets an object that it cannot read:
+//! the other migrations go on.
 
 use std::cell::RefCell;
 use std::sync::Arc;
@@ -16,7 +16,8 @@ use crate::world::{NAME, World, context, migration};
 
 const SECOND: &str = "0002-add-wheels";
 
-/// Looks at the gate after which the controller has had its time, also for what it does after a time-out.
+/// Looks at the gate after which the controller has had its time, also for what it does after a
+/// time-out.
 const LOOKS_MAX: usize = 2_000;
 
 fn insert(world: &World, changes: impl FnOnce(&mut Value)) {
@@ -39,7 +40,8 @@ fn is_launched(objects: &Objects) -> bool {
     migration["status"]["runs"][0]["jobUid"].is_string()
 }
 
-/// Lets requests pass, but for those that are never answered, until something holds. Returns how many those were.
+/// Lets requests pass, but for those that are never answered, until something holds. Returns how
+/// many those were.
 async fn until(
     world: &World,
     gate: &Gate,
@@ -67,7 +69,8 @@ async fn a_request_that_is_never_answered_holds_nobody_else_up() {
     insert(&world, |_| {});
     let gate = Gate::default();
     let running = start(Connection::gated(&world.server, &gate));
-    // It is made while the turn is taken, which every run needs that begins. Which of the two comes first is open.
+    // It is made while the turn is taken, which every run needs that begins. Which of the two comes
+    // first is open.
     let first = RefCell::new(None);
     let hangs = |held: &Held| {
         let (call, mut first) = (&held.call, first.borrow_mut());

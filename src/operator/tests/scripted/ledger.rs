@@ -1,5 +1,6 @@
-//! A fake of an archive's ledger, and of the two tasks of the guard's program that ask and tell it. It
-//! keeps to what docs/reference/archive.md says: what was begun is never forgotten, and what was applied is adopted.
+//! A fake of an archive's ledger, and of the two tasks of the guard's program that ask and tell it.
+//! It keeps to what docs/reference/archive.md says: what was begun is never forgotten, and what was
+//! applied is adopted.
 
 use std::collections::{BTreeMap, BTreeSet};
 

@@ -1,5 +1,6 @@
-//! Migrations that somebody removed with their finalizer: what is left of them is stopped, stands in
-//! the way of others until it is, and holds nothing up. And migrations at rest, which nothing holds.
+//! Migrations that somebody removed with their finalizer: what is left of them is stopped, stands
+//! in the way of others until it is, and holds nothing up. And migrations at rest, which nothing
+//! holds.
 
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;

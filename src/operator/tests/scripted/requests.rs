@@ -1,5 +1,5 @@
-//! What a run costs the API server: chains of migrations on one target, reconciled when the controller would
-//! reconcile them, and every request counted.
+//! What a run costs the API server: chains of migrations on one target, reconciled when the
+//! controller would reconcile them, and every request counted.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -12,10 +12,10 @@ use crate::cluster::Move;
 use crate::connection::lock;
 use crate::world::{World, migration};
 
-/// Requests of one run beyond creates, status writes and events, with its share of those of migrations that
-/// wait for it. Five are patches: of the migration's finalizer, set and removed, of the Job, let go and released, and
-/// of the pod, released. Four are reads: the program's files, the queue before the Job is let go, and Jobs and pods
-/// before the result is recorded.
+/// Requests of one run beyond creates, status writes and events, with its share of those of
+/// migrations that wait for it. Five are patches: of the migration's finalizer, set and removed, of
+/// the Job, let go and released, and of the pod, released. Four are reads: the program's files, the
+/// queue before the Job is let go, and Jobs and pods before the result is recorded.
 const REQUESTS_PER_RUN_MAX: usize = 10;
 
 /// Reconciles of one run, from its number to the last finalizer.
@@ -24,8 +24,8 @@ const RECONCILES_PER_RUN_MAX: usize = 12;
 /// The same where many migrations wait for a target: each run that ends wakes them.
 const RECONCILES_OF_MANY_MAX: usize = 16;
 
-/// Changes of a pod's status that the kubelet writes and that say nothing new: scheduled, sandbox, volumes,
-/// init containers that start and end, addresses.
+/// Changes of a pod's status that the kubelet writes and that say nothing new: scheduled, sandbox,
+/// volumes, init containers that start and end, addresses.
 const NOISE: usize = 6;
 
 /// Reconciles after which a test has run away, per migration.
@@ -144,7 +144,8 @@ fn seconds(world: &World) -> i64 {
     lock(&world.server).objects.now().as_second()
 }
 
-/// Reconciles and moves the cluster until every migration is applied. Returns how many reconciles it took.
+/// Reconciles and moves the cluster until every migration is applied. Returns how many reconciles
+/// it took.
 async fn live(world: &mut World) -> usize {
     let mut queue = Queue::default();
     queue.wake(&Objects::default(), &lock(&world.server).objects.clone());

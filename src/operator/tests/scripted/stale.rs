@@ -26,9 +26,9 @@ async fn play(world: &mut World, lag: Lag) {
     world.until_quiet().await;
 }
 
-/// A look and those after it see what was so some changes ago, as far as the watches show it. A read from the
-/// API server is never stale: one without a resource version is consistent (Kubernetes documentation, "API
-/// Concepts", resource versions).
+/// A look and those after it see what was so some changes ago, as far as the watches show it. A
+/// read from the API server is never stale: one without a resource version is consistent
+/// (Kubernetes documentation, "API Concepts", resource versions).
 fn stale_from(from: usize, changes_ago: usize) -> Lag {
     let mut left = STALE_READS;
     let mut begun = false;

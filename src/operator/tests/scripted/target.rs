@@ -1,5 +1,5 @@
-//! Migrations of one target, looked after by two controllers whose requests are shuffled by a seed: no two
-//! programs that write ever run at the same time, and each runs once.
+//! Migrations of one target, looked after by two controllers whose requests are shuffled by a seed:
+//! no two programs that write ever run at the same time, and each runs once.
 
 use std::sync::Arc;
 

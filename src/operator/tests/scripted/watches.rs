@@ -1,5 +1,5 @@
-//! The watches of a controller: they show what has changed on the scripted server since they were asked last,
-//! or what was so some changes ago.
+//! The watches of a controller: they show what has changed on the scripted server since they were
+//! asked last, or what was so some changes ago.
 
 use std::collections::BTreeMap;
 

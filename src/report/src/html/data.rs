@@ -1,4 +1,5 @@
-//! The listed items as JSON inside the page. The script reads it as data: nothing in it is ever markup.
+//! The listed items as JSON inside the page. The script reads it as data: nothing in it is ever
+//! markup.
 
 use dm_contract::report::ChangeKind;
 use dm_contract::report::ItemChange;

@@ -1,5 +1,5 @@
-//! The parts of a page that are about the whole run: its numbers, what differs from an earlier report,
-//! its calls, and the record.
+//! The parts of a page that are about the whole run: its numbers, what differs from an earlier
+//! report, its calls, and the record.
 
 use dm_contract::report::{Fidelity, OperationCount, Remark};
 use maud::{Markup, html};

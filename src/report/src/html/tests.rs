@@ -1,4 +1,5 @@
-//! Pages as a browser gets them. What a browser does with them is tested in one: `cargo xtask page`.
+//! Pages as a browser gets them. What a browser does with them is tested in one: `cargo xtask
+//! page`.
 
 use super::*;
 use crate::items::Listing;

@@ -1,5 +1,5 @@
-//! The page in a real browser: `cargo xtask page` prepares one and runs this. Elsewhere the test says
-//! that it is skipped.
+//! The page in a real browser: `cargo xtask page` prepares one and runs this. Elsewhere the test
+//! says that it is skipped.
 //!
 //! `check.mjs` beside this file opens each page at several sizes, and looks for what only a browser
 //! knows: that no hostile script runs, that axe finds no serious fault, that the keyboard reaches

@@ -1,5 +1,5 @@
-//! The pages that are looked at: an ordinary dry run, a run that failed, one whose data is hostile, and
-//! one of a million items.
+//! The pages that are looked at: an ordinary dry run, a run that failed, one whose data is hostile,
+//! and one of a million items.
 
 use std::fs::{self, File};
 use std::io::{BufReader, BufWriter, Read, Write as _};

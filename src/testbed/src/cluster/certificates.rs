@@ -1,5 +1,6 @@
-//! The cluster's certificates: one authority signs everything, and one kubeconfig per client. They live
-//! as long as the cluster and are made by openssl, so that no key ever stands in the repository.
+//! The cluster's certificates: one authority signs everything, and one kubeconfig per client. They
+//! live as long as the cluster and are made by openssl, so that no key ever stands in the
+//! repository.
 
 use std::fs;
 use std::path::{Path, PathBuf};

@@ -1,4 +1,5 @@
-//! Configuration files of the daemons that read one. Each unusual setting says which machine needs it.
+//! Configuration files of the daemons that read one. Each unusual setting says which machine needs
+//! it.
 
 use std::fs;
 use std::path::Path;

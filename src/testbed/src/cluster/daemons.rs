@@ -1,5 +1,5 @@
-//! Processes that outlive the task that started them. A process is known by its number and by when it
-//! began, so that a number used again by the system is never taken for ours.
+//! Processes that outlive the task that started them. A process is known by its number and by when
+//! it began, so that a number used again by the system is never taken for ours.
 
 use std::fs::{self, File};
 use std::path::{Path, PathBuf};
@@ -12,8 +12,8 @@ use anyhow::{Context, Result, bail};
 use super::layout::State;
 use crate::command::{command, last_lines_of, succeeds};
 
-/// The only daemon with something to put in order before it ends. What the others hold is thrown away
-/// with the cluster; asked politely, the API server alone would wait for its clients.
+/// The only daemon with something to put in order before it ends. What the others hold is thrown
+/// away with the cluster; asked politely, the API server alone would wait for its clients.
 const ENDS_IN_ORDER: &str = "containerd";
 
 /// How long a daemon may take to end when asked or killed: containerd closes files, nothing more.
@@ -131,8 +131,8 @@ fn running(file: &Path) -> Option<u32> {
     (began(pid)? == recorded).then_some(pid)
 }
 
-/// When a process began, in the kernel's ticks and together with the boot it belongs to; nothing for a
-/// process that is gone or only waits to be collected.
+/// When a process began, in the kernel's ticks and together with the boot it belongs to; nothing
+/// for a process that is gone or only waits to be collected.
 fn began(pid: u32) -> Option<String> {
     let stat = fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
     // The second field is the name in parentheses and may hold anything, so count from its end.

@@ -1,5 +1,6 @@
-//! What the cluster asks of the kernel besides processes: a bridge, a packet filter table, forwarding
-//! and a cgroup. Everything made here is taken away by `remove`, and what was changed is put back.
+//! What the cluster asks of the kernel besides processes: a bridge, a packet filter table,
+//! forwarding and a cgroup. Everything made here is taken away by `remove`, and what was changed is
+//! put back.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -25,7 +26,8 @@ const SETTINGS: &[&str] = &[
     "kernel/keys/root_maxbytes",
 ];
 
-/// The cgroup of containerd's shims, below ours: they outlive containerd, so `remove` finds them here.
+/// The cgroup of containerd's shims, below ours: they outlive containerd, so `remove` finds them
+/// here.
 pub const SHIMS: &str = "shims";
 
 /// How long processes that were killed may take to leave their cgroup.

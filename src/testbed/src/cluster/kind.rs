@@ -62,8 +62,8 @@ pub fn up(checkout: &Checkout, state: &State, no_operator: bool) -> Result<()> {
     })
 }
 
-/// Uses the cluster KUBECONFIG names. Its nodes must be able to get the images: set DM_IMAGE_LOAD to a
-/// command that takes an archive's path, or push them yourself.
+/// Uses the cluster KUBECONFIG names. Its nodes must be able to get the images: set DM_IMAGE_LOAD
+/// to a command that takes an archive's path, or push them yourself.
 pub fn up_existing(checkout: &Checkout, state: &State, no_operator: bool) -> Result<()> {
     let given = env::var_os("KUBECONFIG")
         .map(PathBuf::from)

@@ -1,5 +1,5 @@
-//! Addresses, ports and names of the local cluster: the one place where they stand. Traffic stays on
-//! loopback and on the pods' own bridge.
+//! Addresses, ports and names of the local cluster: the one place where they stand. Traffic stays
+//! on loopback and on the pods' own bridge.
 
 use std::path::{Path, PathBuf};
 
@@ -46,7 +46,8 @@ pub const PROXY_METRICS_PORT: u16 = 21249;
 /// DynamoDB Local, on every address; a packet filter rule keeps other machines out.
 pub const DYNAMODB_PORT: u16 = 18000;
 
-/// The folder of sockets and of containerd's mounts. Short, because a socket's path may have 107 bytes.
+/// The folder of sockets and of containerd's mounts. Short, because a socket's path may have 107
+/// bytes.
 pub const RUN_FOLDER: &str = "/run/datamigration";
 
 /// Files of the running cluster.

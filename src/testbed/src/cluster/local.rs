@@ -115,8 +115,8 @@ pub fn load(state: &State, programs: &Programs, image: &Image) -> Result<()> {
     })
 }
 
-/// Imports an archive of the OCI layout under the repository's name with its digest, by which no registry
-/// is asked.
+/// Imports an archive of the OCI layout under the repository's name with its digest, by which no
+/// registry is asked.
 pub fn import(programs: &Programs, archive: &Path, repository: &str) -> Result<()> {
     let mut import = ctr(programs, &["images", "import", "--digests", "--base-name", repository]);
     run(import.arg(archive), &format!("importing {}", archive.display()))

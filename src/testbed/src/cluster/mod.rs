@@ -1,5 +1,6 @@
-//! `cargo xtask cluster`: a cluster to test against. One that somebody has comes first when asked for,
-//! then kind where a container engine answers, then one built from the sources of Kubernetes itself.
+//! `cargo xtask cluster`: a cluster to test against. One that somebody has comes first when asked
+//! for, then kind where a container engine answers, then one built from the sources of Kubernetes
+//! itself.
 
 mod certificates;
 mod configuration;
@@ -35,7 +36,8 @@ pub enum Verb {
     Up(Options),
     /// Stop the cluster and leave nothing behind.
     Down,
-    /// Install a release of `cargo xtask dist` on a new cluster, and run a migration up to DryRunOK.
+    /// Install a release of `cargo xtask dist` on a new cluster, and run a migration up to
+    /// DryRunOK.
     Release {
         /// The release's folder.
         #[arg(default_value = "target/dist")]

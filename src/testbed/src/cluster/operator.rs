@@ -69,7 +69,8 @@ pub fn install(checkout: &Checkout, state: &State, helm: &Path, image: &str) -> 
     fs::write(&record, installed).context("writing down what was installed")
 }
 
-/// What somebody changed by hand in a test cluster is put right; before version 4 helm always did so.
+/// What somebody changed by hand in a test cluster is put right; before version 4 helm always did
+/// so.
 fn forces_conflicts(helm: &Path) -> bool {
     capture(&mut command(helm, ["upgrade", "--help"]), "asking helm for its flags")
         .is_ok_and(|flags| flags.contains("--force-conflicts"))

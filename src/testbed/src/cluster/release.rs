@@ -1,5 +1,5 @@
-//! `cargo xtask cluster release`: a release on a new cluster, from its files alone. The image's archive
-//! stands in for a registry; then four commands lead to a successful dry run.
+//! `cargo xtask cluster release`: a release on a new cluster, from its files alone. The image's
+//! archive stands in for a registry; then four commands lead to a successful dry run.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -17,7 +17,8 @@ use crate::console::{say, seconds, step};
 use crate::fingerprint::{files_below, sha256_of};
 use crate::parts::golang;
 
-/// How long the operator and the dry run may take, each: seconds, and minutes on a machine that compiles.
+/// How long the operator and the dry run may take, each: seconds, and minutes on a machine that
+/// compiles.
 const WAIT_MAX: &str = "--timeout=180s";
 
 /// The namespace of the migration.

@@ -1,6 +1,6 @@
-//! The project's own image, and the one of a pod's sandbox. The operator and the guard are linked with
-//! this machine's C library, which is copied beside them; the entry program is fully static, because it
-//! is copied into images of which nothing is known.
+//! The project's own image, and the one of a pod's sandbox. The operator and the guard are linked
+//! with this machine's C library, which is copied beside them; the entry program is fully static,
+//! because it is copied into images of which nothing is known.
 
 use std::collections::BTreeSet;
 use std::fs;
@@ -150,7 +150,8 @@ fn fill(root: &Path, programs: &[(&str, PathBuf)]) -> Result<()> {
     write(&root.join("etc/nsswitch.conf"), "passwd: files\ngroup: files\nhosts: files dns\n")
 }
 
-/// The shared libraries a program is linked with, by the paths under which its loader looks for them.
+/// The shared libraries a program is linked with, by the paths under which its loader looks for
+/// them.
 fn libraries_of(program: &Path) -> Result<Vec<PathBuf>> {
     // ldd fails for a static program, which then has none.
     let output = command("ldd", [program]).output().context("asking ldd for shared libraries")?;

@@ -1,6 +1,6 @@
-//! Container images made without a container engine: a layer is a tar of a folder, an image is a tar of
-//! layers with a configuration. Images are tagged by what is in them, so equal content has equal names
-//! and changed content makes a Deployment roll.
+//! Container images made without a container engine: a layer is a tar of a folder, an image is a
+//! tar of layers with a configuration. Images are tagged by what is in them, so equal content has
+//! equal names and changed content makes a Deployment roll.
 
 pub mod datamigration;
 pub mod programs;

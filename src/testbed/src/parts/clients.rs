@@ -1,5 +1,5 @@
-//! Programs that speak to DynamoDB by AWS's SDKs, one for each SDK: their packages come from each language's
-//! own registry into the cache, and a folder gets one small starter for each.
+//! Programs that speak to DynamoDB by AWS's SDKs, one for each SDK: their packages come from each
+//! language's own registry into the cache, and a folder gets one small starter for each.
 
 use std::fs;
 use std::os::unix::fs::PermissionsExt as _;

@@ -1,6 +1,7 @@
-//! DynamoDB Local: fetched by Maven, run in memory. It keeps tables apart by access key and region (it
-//! is not started with `-sharedDb`), so a test that invents an access key has a database to itself, and
-//! a program that gets round the guard with worthless credentials finds no tables at all.
+//! DynamoDB Local: fetched by Maven, run in memory. It keeps tables apart by access key and region
+//! (it is not started with `-sharedDb`), so a test that invents an access key has a database to
+//! itself, and a program that gets round the guard with worthless credentials finds no tables at
+//! all.
 
 use std::fs;
 use std::net::{SocketAddr, TcpStream};
@@ -22,7 +23,8 @@ pub const READY_MAX: Duration = Duration::from_secs(60);
 /// Between two looks at its port.
 const POLL_PERIOD: Duration = Duration::from_millis(100);
 
-/// Heap of the JVM. The tests' tables are small; without a bound it would take a quarter of the memory.
+/// Heap of the JVM. The tests' tables are small; without a bound it would take a quarter of the
+/// memory.
 const HEAP: &str = "-Xmx768m";
 
 /// The folder with DynamoDB Local's jars and native libraries.
@@ -42,7 +44,8 @@ pub fn library(checkout: &Checkout) -> Result<PathBuf> {
     })
 }
 
-/// The command that serves DynamoDB on a port. It listens on every address, as it has no option for it.
+/// The command that serves DynamoDB on a port. It listens on every address, as it has no option for
+/// it.
 pub fn server(library: &Path, port: u16) -> Command {
     let mut server = command("java", [HEAP]);
     server
@@ -74,8 +77,8 @@ pub fn wait_until_ready(port: u16, log: &Path) -> Result<()> {
 /// A program that stands in for DynamoDB Local: dynoxide, which is nearer to AWS.
 const DYNOXIDE: &str = "DYNOXIDE";
 
-/// Runs `work` with a DynamoDB Local of its own on a free port, or with the dynoxide that `DYNOXIDE` names,
-/// and stops it afterwards.
+/// Runs `work` with a DynamoDB Local of its own on a free port, or with the dynoxide that
+/// `DYNOXIDE` names, and stops it afterwards.
 pub fn during<T>(checkout: &Checkout, work: impl FnOnce(&str) -> Result<T>) -> Result<T> {
     let port = free_port()?;
     let mut server = if let Some(dynoxide) = std::env::var_os(DYNOXIDE) {

@@ -1,5 +1,5 @@
-//! The parts that are built from Go modules: the control plane, the kubelet, containerd, runc, CNI and
-//! helm. Versions stand in the go.mod files below src/testbed/recipes/go and nowhere else.
+//! The parts that are built from Go modules: the control plane, the kubelet, containerd, runc, CNI
+//! and helm. Versions stand in the go.mod files below src/testbed/recipes/go and nowhere else.
 
 use std::path::{Path, PathBuf};
 

@@ -1,5 +1,5 @@
-//! From a declaration to a transform that cannot be wrong in itself. `tables.rs` checks it against the
-//! tables.
+//! From a declaration to a transform that cannot be wrong in itself. `tables.rs` checks it against
+//! the tables.
 
 mod tables;
 

@@ -1,6 +1,6 @@
-//! The files of the demo, as an author would have them: a target with its Secret and its archive in a
-//! namespace, for each migration an overlay that names the target and an image this cluster has, and the
-//! data.
+//! The files of the demo, as an author would have them: a target with its Secret and its archive in
+//! a namespace, for each migration an overlay that names the target and an image this cluster has,
+//! and the data.
 
 use std::fs;
 use std::path::Path;
@@ -24,8 +24,8 @@ pub const PRICES: &str = "0001-add-price-to-cars";
 /// The migration that fails.
 pub const FAILING: &str = "0005-split-name";
 
-/// Writes all of them. The archive is on this machine where `on_this_machine` says that the node is, else
-/// where the cluster's storage class has it.
+/// Writes all of them. The archive is on this machine where `on_this_machine` says that the node
+/// is, else where the cluster's storage class has it.
 pub fn write(
     checkout: &Checkout,
     variables: &[(String, String)],
@@ -56,8 +56,8 @@ fn variable<'a>(variables: &'a [(String, String)], name: &str) -> Result<&'a str
         .with_context(|| format!("the cluster's environment lacks {name}"))
 }
 
-/// The namespace with a claim to a volume for the archive, and the volume where it is a folder of this
-/// machine.
+/// The namespace with a claim to a volume for the archive, and the volume where it is a folder of
+/// this machine.
 fn volume(folder: Option<&Path>) -> String {
     let (volume, place) = match folder {
         Some(folder) => (

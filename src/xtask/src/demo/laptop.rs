@@ -1,6 +1,6 @@
-//! The part of the demonstration without a cluster: a migration on the embedded database. It is dry-run,
-//! applied and restored within minutes after a clone, and what the terminal showed becomes the README's
-//! recording.
+//! The part of the demonstration without a cluster: a migration on the embedded database. It is
+//! dry-run, applied and restored within minutes after a clone, and what the terminal showed becomes
+//! the README's recording.
 
 mod recording;
 

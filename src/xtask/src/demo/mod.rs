@@ -1,7 +1,7 @@
-//! `cargo xtask demo`: the main job on real data, told in commands. A migration is tried, looked at,
-//! promoted, taken back, and another one fails; or the cluster is lost under an applied one. Each command
-//! is printed before it runs, so that a reader can repeat it; each expectation is printed with its outcome,
-//! and one that does not hold fails the demo.
+//! `cargo xtask demo`: the main job on real data, told in commands. A migration is tried, looked
+//! at, promoted, taken back, and another one fails; or the cluster is lost under an applied one.
+//! Each command is printed before it runs, so that a reader can repeat it; each expectation is
+//! printed with its outcome, and one that does not hold fails the demo.
 
 mod files;
 mod laptop;
@@ -28,7 +28,8 @@ use teller::{Teller, print_chapter, print_command};
 
 pub use laptop::{Record, run as on_laptop};
 
-/// How long a migration of 406 items may take: seconds, and minutes where compilers have the processors.
+/// How long a migration of 406 items may take: seconds, and minutes where compilers have the
+/// processors.
 const RUN_MAX: &str = "180s";
 
 /// What loads and looks at the table.

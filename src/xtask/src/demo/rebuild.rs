@@ -1,5 +1,5 @@
-//! A chapter of the demo: the cluster is lost, and the database with it. A new cluster gets the same files
-//! and the same archive, and does not run what was applied.
+//! A chapter of the demo: the cluster is lost, and the database with it. A new cluster gets the
+//! same files and the same archive, and does not run what was applied.
 
 use anyhow::Result;
 

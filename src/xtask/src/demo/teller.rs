@@ -1,5 +1,5 @@
-//! Tells the demo: prints commands, runs them in the checkout's root folder, compares what came out with
-//! what was to come out. The story goes to standard output, whole, so that it can be kept.
+//! Tells the demo: prints commands, runs them in the checkout's root folder, compares what came out
+//! with what was to come out. The story goes to standard output, whole, so that it can be kept.
 
 use std::process::Command;
 

@@ -1,5 +1,5 @@
-//! The chart as helm's package: the files of charts/datamigration with the release's image as the default,
-//! and with the changelog as Artifact Hub shows it.
+//! The chart as helm's package: the files of charts/datamigration with the release's image as the
+//! default, and with the changelog as Artifact Hub shows it.
 
 use std::fmt::Write as _;
 use std::fs;
@@ -59,7 +59,8 @@ fn values(text: &str, release: &Release, digest: &str) -> Result<String> {
     replace_once(&text, "  digest: \"\"\n", &format!("  digest: {digest}\n"))
 }
 
-/// The chart's description with what only a release knows. Its annotations are the last part of the file.
+/// The chart's description with what only a release knows. Its annotations are the last part of the
+/// file.
 fn description(text: &str, changelog: &str, release: &Release) -> Result<String> {
     let image = format!("image: datamigration:{}\n", release.version);
     let mut text =
@@ -123,7 +124,8 @@ fn changes(changelog: &str, version: &str) -> Result<Vec<Value>> {
     Ok(found.iter().map(entry).collect())
 }
 
-/// Replaces text that must be there exactly once: a chart that has changed is not patched by accident.
+/// Replaces text that must be there exactly once: a chart that has changed is not patched by
+/// accident.
 fn replace_once(text: &str, from: &str, to: &str) -> Result<String> {
     match text.matches(from).count() {
         1 => Ok(text.replacen(from, to, 1)),

@@ -1,4 +1,5 @@
-//! The second of two builds: a copy of the source in another folder, and what differs between two releases.
+//! The second of two builds: a copy of the source in another folder, and what differs between two
+//! releases.
 
 use std::collections::BTreeMap;
 use std::fs;

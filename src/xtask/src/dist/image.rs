@@ -1,5 +1,5 @@
-//! The content of the image: three static programs, CA certificates, and what names and users are looked
-//! up in. There is no shell and no package manager.
+//! The content of the image: three static programs, CA certificates, and what names and users are
+//! looked up in. There is no shell and no package manager.
 
 use anyhow::{Context, Result};
 
@@ -9,8 +9,8 @@ use super::release::Release;
 use super::tarball::Tree;
 use dm_testbed::images::datamigration::{USER, certificates};
 
-/// Files that the C library and Kubernetes look into. Names are looked up in /etc/hosts, then by the
-/// cluster's DNS: other sources would be libraries, which a static program cannot load.
+/// Files that the C library and Kubernetes look into. Names are looked up in /etc/hosts, then by
+/// the cluster's DNS: other sources would be libraries, which a static program cannot load.
 const LOOKED_UP: &[(&str, &str)] = &[
     ("etc/passwd", "root:x:0:0:root:/:/none\nnonroot:x:65532:65532:nonroot:/home/nonroot:/none\n"),
     ("etc/group", "root:x:0:\nnonroot:x:65532:\n"),

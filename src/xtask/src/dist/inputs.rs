@@ -1,5 +1,5 @@
-//! What a release is made with besides its commit. Equal bytes need equal versions of these, so they are
-//! written down, and those that end up in the programs are in the bill of materials.
+//! What a release is made with besides its commit. Equal bytes need equal versions of these, so
+//! they are written down, and those that end up in the programs are in the bill of materials.
 
 use std::fmt::Write as _;
 

@@ -1,5 +1,5 @@
-//! `install.yaml`: the namespace, the custom resource definitions and what the chart renders with its
-//! defaults, in one file for `kubectl apply --server-side`.
+//! `install.yaml`: the namespace, the custom resource definitions and what the chart renders with
+//! its defaults, in one file for `kubectl apply --server-side`.
 
 use std::fs;
 use std::path::Path;
@@ -22,8 +22,8 @@ pub fn manifest(helm: Helm<'_>, release: &Release, digest: &str) -> Result<Strin
     Ok(joined(&title, &definitions(helm.chart)?, &rendered))
 }
 
-/// Checks that the manifest has every object that the chart renders, and the image by digest only. It
-/// returns how many objects there are.
+/// Checks that the manifest has every object that the chart renders, and the image by digest only.
+/// It returns how many objects there are.
 pub fn check(helm: Helm<'_>) -> Result<usize> {
     let digest = format!("sha256:{}", "0".repeat(64));
     let manifest = joined("", &definitions(helm.chart)?, &helm.render("image", &digest)?);

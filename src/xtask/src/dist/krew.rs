@@ -1,4 +1,5 @@
-//! The archives of programs, and the manifest by which krew installs the command line as kubectl's plugin.
+//! The archives of programs, and the manifest by which krew installs the command line as kubectl's
+//! plugin.
 
 use std::fmt::Write as _;
 

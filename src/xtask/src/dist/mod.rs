@@ -1,5 +1,5 @@
-//! `cargo xtask dist`: every file of a release, made from one commit without a container engine. The same
-//! commit gives the same bytes in any folder. It publishes nothing.
+//! `cargo xtask dist`: every file of a release, made from one commit without a container engine.
+//! The same commit gives the same bytes in any folder. It publishes nothing.
 
 mod chart;
 mod compare;
@@ -48,7 +48,8 @@ pub struct Options {
     /// The address of the source repository, for labels, chart and krew.
     #[arg(long, value_name = "URL")]
     source: Option<String>,
-    /// The address of the folder that the files will be downloaded from. Default: the source's releases.
+    /// The address of the folder that the files will be downloaded from. Default: the source's
+    /// releases.
     #[arg(long, value_name = "URL")]
     download_url: Option<String>,
     /// Cargo's profile. Others than `release` are for trying the recipe.

@@ -22,7 +22,8 @@ const SHELLS: &[(&str, &str)] = &[
     ("powershell", "_datamigration.ps1"),
 ];
 
-/// Collects the pages. The program of a target is asked if it runs here, else one is built for this machine.
+/// Collects the pages. The program of a target is asked if it runs here, else one is built for this
+/// machine.
 pub fn collect(recipe: Recipe<'_>, built: &[Built]) -> Result<Pages> {
     let ours = built.iter().map(|one| one.path(COMMAND_LINE));
     let program = match ours.into_iter().find(|path| succeeds(&mut command(path, ["--version"]))) {

@@ -1,4 +1,5 @@
-//! The programs of a release, linked statically and without a trace of the folder that they were built in.
+//! The programs of a release, linked statically and without a trace of the folder that they were
+//! built in.
 
 use std::env;
 use std::fs;
@@ -24,8 +25,8 @@ pub const COMMAND_LINE: &str = "datamigration";
 const JEMALLOC: (&str, &str) =
     ("JEMALLOC_SYS_WITH_MALLOC_CONF", "dirty_decay_ms:1000,muzzy_decay_ms:0");
 
-/// Kernels for arm64 have pages of 4, 16 or 64 KiB. jemalloc runs on all of them if it is built for the
-/// largest: 2^16.
+/// Kernels for arm64 have pages of 4, 16 or 64 KiB. jemalloc runs on all of them if it is built for
+/// the largest: 2^16.
 const JEMALLOC_ARM: (&str, &str) = ("JEMALLOC_SYS_WITH_LG_PAGE", "16");
 
 /// Separates flags in `CARGO_ENCODED_RUSTFLAGS`.
@@ -131,7 +132,8 @@ pub fn build(recipe: Recipe<'_>, target: &str) -> Result<Built> {
     Ok(built)
 }
 
-/// Folders of the build and the names that stand for them in programs. The compilers use the last that fits.
+/// Folders of the build and the names that stand for them in programs. The compilers use the last
+/// that fits.
 fn prefixes(recipe: Recipe<'_>) -> Result<Vec<(String, &'static str)>> {
     run_fetch(recipe.root)?;
     let home = env::var_os("CARGO_HOME")

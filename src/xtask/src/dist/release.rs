@@ -1,5 +1,5 @@
-//! What is released: the commit, its version and time, and the addresses under which people get it. It
-//! reads Git and Cargo and builds nothing.
+//! What is released: the commit, its version and time, and the addresses under which people get it.
+//! It reads Git and Cargo and builds nothing.
 
 use std::fs;
 use std::path::Path;
@@ -16,8 +16,8 @@ const CHANGED_MAX: usize = 20;
 /// The package whose version is the release's. All packages have the same.
 const VERSIONED: &str = "dm-cli";
 
-/// Where files are, unless something else is given. The name is reserved (RFC 2606), so that nothing is
-/// ever downloaded from it; `krew install --manifest --archive` does without.
+/// Where files are, unless something else is given. The name is reserved (RFC 2606), so that
+/// nothing is ever downloaded from it; `krew install --manifest --archive` does without.
 const NOWHERE: &str = "https://releases.example";
 
 /// A release.

@@ -1,6 +1,7 @@
-//! The bill of materials of a release as CycloneDX 1.5: every crate that is linked into the programs, by
-//! what cargo resolves for their targets, with the checksums of Cargo.lock, and the libraries that are no
-//! crates. Crates that only run while the programs are built are listed as excluded.
+//! The bill of materials of a release as CycloneDX 1.5: every crate that is linked into the
+//! programs, by what cargo resolves for their targets, with the checksums of Cargo.lock, and the
+//! libraries that are no crates. Crates that only run while the programs are built are listed as
+//! excluded.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;

@@ -1,5 +1,5 @@
-//! Archives whose bytes depend on nothing but their content: entries are sorted, owners are 0, modes and
-//! the time are given. It does not know what a release consists of.
+//! Archives whose bytes depend on nothing but their content: entries are sorted, owners are 0,
+//! modes and the time are given. It does not know what a release consists of.
 
 use std::collections::BTreeMap;
 use std::io::Write as _;
@@ -11,7 +11,8 @@ use tar::{Builder, EntryType, Header};
 /// Mode of a folder that nothing else is said of.
 const FOLDER_MODE: u32 = 0o755;
 
-/// gzip's own default. The last percent of a higher one takes minutes in a task runner that is not optimized.
+/// gzip's own default. The last percent of a higher one takes minutes in a task runner that is not
+/// optimized.
 const LEVEL: Compression = Compression::new(6);
 
 /// gzip's number of an unknown system: the builder's own would be recorded otherwise.

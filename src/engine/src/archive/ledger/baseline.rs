@@ -1,5 +1,5 @@
-//! A migration that was applied before the operator existed: a run that nobody ran, on record so that no
-//! cluster with this archive runs it.
+//! A migration that was applied before the operator existed: a run that nobody ran, on record so
+//! that no cluster with this archive runs it.
 
 use dm_contract::plan::Plan;
 

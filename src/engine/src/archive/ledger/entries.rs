@@ -1,5 +1,5 @@
-//! The ledger's entries, read together. A listing says where to look; where listings are late, as those of
-//! a folder on NFS, names decide.
+//! The ledger's entries, read together. A listing says where to look; where listings are late, as
+//! those of a folder on NFS, names decide.
 
 use std::collections::BTreeSet;
 
@@ -36,8 +36,8 @@ pub async fn readable(
     Ok((entries, damaged))
 }
 
-/// The first restore of this run, if one was begun. Runs before it are not read: a restore has a higher
-/// number than its run.
+/// The first restore of this run, if one was begun. Runs before it are not read: a restore has a
+/// higher number than its run.
 pub async fn restore_of(archive: &Archive, run: &RunName) -> Result<Option<RunName>> {
     let all = begun_runs(archive, Some(run.migration())).await?;
     for later in all.into_iter().filter(|other| other.number() > run.number()) {

@@ -1,5 +1,6 @@
-//! How far a run's journal has come, noted beside the ledger's entries and not beside the journal: so
-//! that segments which are gone are missed. What is noted is a lower bound, never more than was durable.
+//! How far a run's journal has come, noted beside the ledger's entries and not beside the journal:
+//! so that segments which are gone are missed. What is noted is a lower bound, never more than was
+//! durable.
 
 use dm_contract::verdict::JournalExtent;
 use serde::{Deserialize, Serialize};
@@ -25,8 +26,8 @@ impl Noted {
     }
 }
 
-/// Notes that a journal has not begun, unless something is noted already. It comes before the entry that
-/// the run was begun: so a run without a note is one of an earlier version, or has lost it.
+/// Notes that a journal has not begun, unless something is noted already. It comes before the entry
+/// that the run was begun: so a run without a note is one of an earlier version, or has lost it.
 pub async fn expect(archive: &Archive, run: &RunName) -> Result<()> {
     archive.create(&run.extent(), json(&Noted::of(JournalExtent::default()))).await?;
     Ok(())

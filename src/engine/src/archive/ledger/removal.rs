@@ -1,5 +1,5 @@
-//! Journals that were removed on purpose: a record that stays says so, with the time and by what. It is
-//! written before the first segment goes, so a journal never goes without it.
+//! Journals that were removed on purpose: a record that stays says so, with the time and by what.
+//! It is written before the first segment goes, so a journal never goes without it.
 
 use std::collections::BTreeMap;
 

@@ -1,5 +1,5 @@
-//! Whether a run may begin, by what the ledger says of the runs before it. Pure: the entries are read
-//! elsewhere, and nothing is begun here.
+//! Whether a run may begin, by what the ledger says of the runs before it. Pure: the entries are
+//! read elsewhere, and nothing is begun here.
 
 use std::collections::BTreeSet;
 
@@ -28,7 +28,8 @@ impl Question<'_> {
         recorded.chain(tried).cloned().collect()
     }
 
-    /// Whether the answer depends on more of the database than the plan says: its account, or tables.
+    /// Whether the answer depends on more of the database than the plan says: its account, or
+    /// tables.
     pub fn looks(&self, entries: &[LedgerEntry]) -> bool {
         let knows = |(entry, ..): &Standing<'_>| {
             let recorded = entry.recorded();
@@ -46,8 +47,8 @@ impl Question<'_> {
         Seen { database, ..Seen::default() }
     }
 
-    /// The answer. `entries` are those of the migration, in order; `now` is the database, where it was
-    /// looked at.
+    /// The answer. `entries` are those of the migration, in order; `now` is the database, where it
+    /// was looked at.
     pub fn answer(&self, entries: &[LedgerEntry], now: Option<&Seen>) -> Verdict {
         match (&self.plan.restore, self.plan.mode) {
             (Some(restore), mode) => {
@@ -85,9 +86,9 @@ impl Question<'_> {
         self.number(entries)
     }
 
-    /// The last applied run that stands and is of this program, this database and these tables. Where
-    /// the ones that stand are of others, how the last of them differs: unless a person has decided to
-    /// run again all the same.
+    /// The last applied run that stands and is of this program, this database and these tables.
+    /// Where the ones that stand are of others, how the last of them differs: unless a person has
+    /// decided to run again all the same.
     fn recorded<'e>(
         &self,
         entries: &'e [LedgerEntry],
@@ -175,8 +176,8 @@ impl Question<'_> {
     }
 }
 
-/// An applied run that was not taken back; with the restore of it that did not come to its end, if there
-/// was one.
+/// An applied run that was not taken back; with the restore of it that did not come to its end, if
+/// there was one.
 type Standing<'e> = (&'e LedgerEntry, &'e Completed, Option<&'e LedgerEntry>);
 
 /// Whether the migration was applied, by whichever run, and not taken back since.

@@ -1,5 +1,5 @@
-//! Getting a table's lock, keeping it, and losing it: what an owner and a contender do with the objects
-//! of one lock. Who asks for it, and when, is the module above's.
+//! Getting a table's lock, keeping it, and losing it: what an owner and a contender do with the
+//! objects of one lock. Who asks for it, and when, is the module above's.
 
 use crate::limits;
 use bytes::Bytes;
@@ -72,7 +72,8 @@ impl Shared {
         }
     }
 
-    /// Notes since when a lock stands still, and takes nothing. Ends when nobody waits for it any more.
+    /// Notes since when a lock stands still, and takes nothing. Ends when nobody waits for it any
+    /// more.
     pub(in crate::archive::locks) async fn watch(&self, name: &str) {
         let table = self.table(name);
         if !matches!(table.is_ours(), Ok(false)) {
@@ -198,8 +199,8 @@ impl Shared {
         }
     }
 
-    /// After our heartbeat ran out: nobody else may have come meanwhile, which only a number of its own
-    /// can tell.
+    /// After our heartbeat ran out: nobody else may have come meanwhile, which only a number of its
+    /// own can tell.
     async fn renew(
         &self,
         table: &Table,

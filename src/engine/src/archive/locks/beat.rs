@@ -1,5 +1,5 @@
-//! The heartbeat of a run's locks, for as long as the run keeps them. It decides nothing: a beat that
-//! fails leaves a lock to run out.
+//! The heartbeat of a run's locks, for as long as the run keeps them. It decides nothing: a beat
+//! that fails leaves a lock to run out.
 
 use std::sync::{Arc, Weak};
 

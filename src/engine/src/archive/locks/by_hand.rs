@@ -1,5 +1,5 @@
-//! Locks as people and the verdict before a run see them: all of them, whether one is held by somebody
-//! who lives, and taking one from its owner, on record.
+//! Locks as people and the verdict before a run see them: all of them, whether one is held by
+//! somebody who lives, and taking one from its owner, on record.
 
 use std::collections::BTreeMap;
 
@@ -103,8 +103,8 @@ pub async fn unlock(
     }
 }
 
-/// Objects of locks that were given back long ago: all but the last numbers of each table, which must
-/// never be given out again.
+/// Objects of locks that were given back long ago: all but the last numbers of each table, which
+/// must never be given out again.
 pub async fn prune(
     archive: &Archive,
     kept: u32,
@@ -125,8 +125,8 @@ pub async fn prune(
     Ok(objects.into_iter().filter(|object| old(&object.path)).collect())
 }
 
-/// Notes which numbers of which tables are about to be deleted, so that nobody who lists late takes one
-/// of them for free.
+/// Notes which numbers of which tables are about to be deleted, so that nobody who lists late takes
+/// one of them for free.
 pub async fn note_pruned(
     archive: &Archive,
     old: &[crate::archive::store::Listed],

@@ -1,6 +1,6 @@
-//! The clock of leases. It goes on while a machine is suspended: a laptop that was closed for a night must
-//! not take its lock for fresh. Linux's `CLOCK_MONOTONIC`, and with it `Instant`, stands still meanwhile
-//! (clock_gettime(2)); elsewhere there is no other clock, and macOS's goes on.
+//! The clock of leases. It goes on while a machine is suspended: a laptop that was closed for a
+//! night must not take its lock for fresh. Linux's `CLOCK_MONOTONIC`, and with it `Instant`, stands
+//! still meanwhile (clock_gettime(2)); elsewhere there is no other clock, and macOS's goes on.
 
 use std::ops::{Add, Sub};
 use std::time::Duration;
@@ -24,7 +24,8 @@ impl Moment {
         Self(Duration::new(seconds, u32::try_from(now.tv_nsec).unwrap_or(0)))
     }
 
-    /// The present one on tokio's clock, which tests move by hand, and after what was slept through.
+    /// The present one on tokio's clock, which tests move by hand, and after what was slept
+    /// through.
     #[cfg(test)]
     pub fn now() -> Self {
         tests::now()
@@ -35,8 +36,8 @@ impl Moment {
         Self::now() - self
     }
 
-    /// Returns when it has come. Timers stand still while a machine is suspended, so it looks again and
-    /// again.
+    /// Returns when it has come. Timers stand still while a machine is suspended, so it looks again
+    /// and again.
     pub async fn comes(self) {
         loop {
             let left = self - Self::now();

@@ -1,5 +1,5 @@
-//! What a table's lock looks like in the archive: who has it under which fencing number, and that it
-//! was given back. Names, types, and reading them; who gets it is decided elsewhere.
+//! What a table's lock looks like in the archive: who has it under which fencing number, and that
+//! it was given back. Names, types, and reading them; who gets it is decided elsewhere.
 
 use bytes::Bytes;
 use dm_contract::verdict::LockHolder;
@@ -180,8 +180,8 @@ async fn highest_by_name(archive: &Archive, table: &str, listed: u32) -> Result<
     Ok(highest)
 }
 
-/// Whether the lock of this number stands, which its owner asks; else how it is. Only names are looked
-/// at, no listing.
+/// Whether the lock of this number stands, which its owner asks; else how it is. Only names are
+/// looked at, no listing.
 pub async fn stands(archive: &Archive, table: &str, fence: u32) -> Result<Option<Look>, LockError> {
     if archive.exists(&lock_path(table, fence + 1)).await? {
         return look(archive, table).await.map(Some);

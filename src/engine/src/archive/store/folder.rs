@@ -1,5 +1,6 @@
-//! An archive in a folder: only its owner may read it, whatever the process's umask is, because journals
-//! hold whole items. The archive's own root is closed only where it is made here: it may be a volume.
+//! An archive in a folder: only its owner may read it, whatever the process's umask is, because
+//! journals hold whole items. The archive's own root is closed only where it is made here: it may
+//! be a volume.
 
 use std::fs::{DirBuilder, File, Permissions};
 use std::io;
@@ -49,8 +50,9 @@ impl Folder {
         Ok(folder)
     }
 
-    /// Makes the folders above an object, before it is put. The archive's own folder is never made again:
-    /// it was moved or unmounted, and a journal of which a part is elsewhere cannot be restored.
+    /// Makes the folders above an object, before it is put. The archive's own folder is never made
+    /// again: it was moved or unmounted, and a journal of which a part is elsewhere cannot be
+    /// restored.
     pub fn prepare(&self, path: &str) -> io::Result<()> {
         self.check_root()?;
         match self.root.join(path).parent() {
@@ -64,8 +66,8 @@ impl Folder {
         close(&self.root.join(path), FILE_MODE)
     }
 
-    /// An error where the archive's folder is gone, or an empty one is in its place as under a volume
-    /// that was unmounted.
+    /// An error where the archive's folder is gone, or an empty one is in its place as under a
+    /// volume that was unmounted.
     fn check_root(&self) -> io::Result<()> {
         match std::fs::metadata(self.root.join(MARKER)) {
             Ok(_) => {

@@ -1,5 +1,5 @@
-//! For tests: a store in memory whose listings may be old ones, as those of a folder on NFS. Names and
-//! contents are always the present ones.
+//! For tests: a store in memory whose listings may be old ones, as those of a folder on NFS. Names
+//! and contents are always the present ones.
 
 use std::fmt;
 use std::sync::{Arc, Mutex};

@@ -1,6 +1,6 @@
-//! Whether a store creates an object only if there is none. Everything that must happen once rests on
-//! it: one journal has one writer, and one run one number. Older gateways of S3's protocol ignore
-//! `If-None-Match` without a word, and overwrite.
+//! Whether a store creates an object only if there is none. Everything that must happen once rests
+//! on it: one journal has one writer, and one run one number. Older gateways of S3's protocol
+//! ignore `If-None-Match` without a word, and overwrite.
 
 use bytes::Bytes;
 

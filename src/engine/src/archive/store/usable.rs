@@ -1,4 +1,5 @@
-//! Whether an archive can do what runs ask of it: create an object once, read it, and list a folder.
+//! Whether an archive can do what runs ask of it: create an object once, read it, and list a
+//! folder.
 
 use crate::archive::store::{Archive, Result, probe};
 
@@ -6,7 +7,8 @@ use crate::archive::store::{Archive, Result, probe};
 const EMPTY_FOLDER: &str = "check";
 
 impl Archive {
-    /// Creates, reads and lists. The only object that it leaves is the probe's, which every archive has.
+    /// Creates, reads and lists. The only object that it leaves is the probe's, which every archive
+    /// has.
     pub async fn check_usable(&self) -> Result<()> {
         probe::creates_once(self).await?;
         self.get(probe::PROBE).await?;

@@ -1,5 +1,5 @@
-//! Images in the order in which the program has read them, within bounds; some have entries on their
-//! way.
+//! Images in the order in which the program has read them, within bounds; some have entries on
+//! their way.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::fmt;

@@ -1,5 +1,5 @@
-//! The last write, tried on another item: what it would leave there, if the program does to that item
-//! what it did to the last.
+//! The last write, tried on another item: what it would leave there, if the program does to that
+//! item what it did to the last.
 
 use std::sync::Arc;
 

@@ -1,5 +1,5 @@
-//! The requests that carry out a prepared write: each can only change the image that it was made of,
-//! as far as DynamoDB's limits let a condition say so.
+//! The requests that carry out a prepared write: each can only change the image that it was made
+//! of, as far as DynamoDB's limits let a condition say so.
 
 use std::collections::BTreeSet;
 
@@ -26,9 +26,9 @@ const OF_STATEMENTS: [&str; 4] =
     ["Statement", "Parameters", "ReturnConsumedCapacity", "ReturnValuesOnConditionCheckFailure"];
 
 impl Prepared {
-    /// The request that makes this of this image, and of no other, as far as it concerns the write. At
-    /// most `bytes_max` are added in names and values. `None` where what the change depends on has no
-    /// room in an expression: then only [`Self::as_it_is`] does what the program asked for.
+    /// The request that makes this of this image, and of no other, as far as it concerns the write.
+    /// At most `bytes_max` are added in names and values. `None` where what the change depends on
+    /// has no room in an expression: then only [`Self::as_it_is`] does what the program asked for.
     pub fn request(
         &self,
         before: Option<&Item>,
@@ -73,8 +73,8 @@ impl Prepared {
         let mut binding = Binding::beside(&body, &key, before, bytes_max);
         let mut complete = binding.presence() & binding.attributes(compared.iter().copied());
         if !complete && self.write.condition.is_some() {
-            // What meets the condition depends on these attributes only: while they are as they were,
-            // so is its outcome.
+            // What meets the condition depends on these attributes only: while they are as they
+            // were, so is its outcome.
             let rest = without_condition(&body);
             let mut alone = Binding::beside(&rest, &key, before, bytes_max);
             let names = compared.into_iter().chain(self.write.depends_on());

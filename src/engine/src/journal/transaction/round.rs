@@ -59,8 +59,8 @@ pub struct Images {
 }
 
 impl Journal {
-    /// Puts the request together and makes the entries durable, if they are not. `own_only` sends the
-    /// program's.
+    /// Puts the request together and makes the entries durable, if they are not. `own_only` sends
+    /// the program's.
     pub(crate) async fn round(
         &self,
         asked: &Asked<'_>,
@@ -119,8 +119,8 @@ struct Bound {
     unverified: bool,
 }
 
-/// All actions, bound to their images as far as the limits allow. `None` where one can only be sent as
-/// the program's.
+/// All actions, bound to their images as far as the limits allow. `None` where one can only be sent
+/// as the program's.
 fn bound(actions: &[Action], images: &[Option<Item>], made: &[Made]) -> Option<Vec<Bound>> {
     let own: usize = actions.iter().map(|action| action.prepared().bytes()).sum();
     let mut left = TRANSACTION_BYTES_MAX.saturating_sub(own);

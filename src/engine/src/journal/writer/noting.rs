@@ -1,6 +1,6 @@
-//! Notes in the ledger how far the journal has come, behind the segments and never before them: one note
-//! at a time, at once while there are few, and at most one a second in a long run. So of a run whose
-//! guard was killed only the end of the last second can go unmissed.
+//! Notes in the ledger how far the journal has come, behind the segments and never before them: one
+//! note at a time, at once while there are few, and at most one a second in a long run. So of a run
+//! whose guard was killed only the end of the last second can go unmissed.
 
 use crate::limits;
 use futures::future::BoxFuture;
@@ -42,8 +42,8 @@ impl Noting {
         self.noted.segments >= self.durable.segments
     }
 
-    /// Writes the next note, when there is one to write; whether it was written. Given up in the middle
-    /// it goes on where it was.
+    /// Writes the next note, when there is one to write; whether it was written. Given up in the
+    /// middle it goes on where it was.
     pub async fn next(&mut self) -> bool {
         if self.under_way.is_none() {
             if self.is_done() {

@@ -1,8 +1,9 @@
 //! Puts segments into the archive, several at once, and acknowledges them in their order: an entry
 //! counts as durable when its segment and all before it are.
 //!
-//! A put that is under way hides nothing: the segments begun meanwhile name it, so that a reader can
-//! tell a put that was cut off, of which nothing was acknowledged, from a segment that was lost.
+//! A put that is under way hides nothing: the segments begun meanwhile name it, so that a reader
+//! can tell a put that was cut off, of which nothing was acknowledged, from a segment that was
+//! lost.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -46,8 +47,8 @@ pub struct Task {
 /// How one put ended.
 struct Put {
     segment: u32,
-    /// Those who wait are with it in either case: they must not learn that nothing comes any more before
-    /// they can learn why.
+    /// Those who wait are with it in either case: they must not learn that nothing comes any more
+    /// before they can learn why.
     done: Done,
     ended: Result<(), String>,
 }

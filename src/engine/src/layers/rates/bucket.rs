@@ -76,8 +76,8 @@ impl Bucket {
         self.rate(share).map(|rate| rate.ceil() as u32)
     }
 
-    /// Waits for a token, then pays this many. The share is asked again and again; there is none while
-    /// nothing may pass.
+    /// Waits for a token, then pays this many. The share is asked again and again; there is none
+    /// while nothing may pass.
     pub async fn take(&self, tokens: f64, share: impl Fn() -> Option<u32>) {
         if share().is_some_and(|share| self.rate(share).is_none()) {
             lock(&self.meter).add(tokens, Instant::now());

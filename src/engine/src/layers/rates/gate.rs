@@ -1,6 +1,6 @@
-//! The gate that a pause closes. A request waits here before anything is done for it, as long as its
-//! client does: SDKs count a throttle as one of their few attempts, and waiting as none. One whose
-//! client goes away meanwhile is not carried out.
+//! The gate that a pause closes. A request waits here before anything is done for it, as long as
+//! its client does: SDKs count a throttle as one of their few attempts, and waiting as none. One
+//! whose client goes away meanwhile is not carried out.
 
 use std::sync::atomic::{AtomicU32, Ordering};
 

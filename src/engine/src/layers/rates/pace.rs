@@ -1,5 +1,5 @@
-//! How far the rates are lowered because the database throttles, and how they come back. Pure: it is
-//! told what time it is.
+//! How far the rates are lowered because the database throttles, and how they come back. Pure: it
+//! is told what time it is.
 
 use std::time::Duration;
 

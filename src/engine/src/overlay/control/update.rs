@@ -251,8 +251,8 @@ fn add_index(
     Ok(())
 }
 
-/// The table's definitions with those of a new index. All attributes of its key must be defined in the
-/// request itself, also those that the table has defined; others in it mean nothing.
+/// The table's definitions with those of a new index. All attributes of its key must be defined in
+/// the request itself, also those that the table has defined; others in it mean nothing.
 fn definitions_with(
     call: &Call<'_>,
     create: &Value,

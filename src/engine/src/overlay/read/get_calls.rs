@@ -19,7 +19,8 @@ use crate::overlay::state::table::Table;
 use crate::overlay::state::table::View;
 use crate::overlay::write::calls::{add_units, insert_capacities};
 
-/// The items of one table in a batch: those the overlay knows, and the keys of the others as they came.
+/// The items of one table in a batch: those the overlay knows, and the keys of the others as they
+/// came.
 struct Split {
     table: Arc<Table>,
     shown: Shown,

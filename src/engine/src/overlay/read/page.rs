@@ -184,8 +184,8 @@ impl Overlay {
         }
     }
 
-    /// Whether a scan of DynamoDB meets what is created while it is under way depends on a hash that is
-    /// not known. Here it meets all of it.
+    /// Whether a scan of DynamoDB meets what is created while it is under way depends on a hash
+    /// that is not known. Here it meets all of it.
     fn note_created(&self, page: &PageRequest) {
         if matches!(page.range, Range::Scan(_)) {
             let why = "a scan returned items that the program had created after it began";

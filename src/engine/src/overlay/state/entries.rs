@@ -360,8 +360,8 @@ impl State {
         Some(SecondPass { idempotent: tables.is_empty(), requests: None, tables })
     }
 
-    /// The next insertion in a view, among the keys with a prefix (a partition, or nothing), with its
-    /// number.
+    /// The next insertion in a view, among the keys with a prefix (a partition, or nothing), with
+    /// its number.
     pub fn next_insertion(
         &self,
         view: View<'_>,

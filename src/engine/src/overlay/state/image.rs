@@ -1,5 +1,5 @@
-//! Items as bytes, for the dry run's memory only: smaller than JSON and several times faster to read
-//! and to write. They are never seen by another program, nor by another run.
+//! Items as bytes, for the dry run's memory only: smaller than JSON and several times faster to
+//! read and to write. They are never seen by another program, nor by another run.
 
 use dm_dynamodb::value::{AttributeType, AttributeValue, Item};
 

@@ -1,5 +1,5 @@
-//! The file of an embedded database that outlives its process. Each batch is one transaction, synced
-//! to disk before it counts as written.
+//! The file of an embedded database that outlives its process. Each batch is one transaction,
+//! synced to disk before it counts as written.
 
 use std::fs::{self, File};
 use std::io;

@@ -1,5 +1,5 @@
-//! The overlay's memory: an ordered map of bytes, in memory up to a bound, and beyond it on disk. It
-//! knows nothing about items.
+//! The overlay's memory: an ordered map of bytes, in memory up to a bound, and beyond it on disk.
+//! It knows nothing about items.
 //!
 //! What memory holds of a key is newer than what the disk has of it. When memory is full, a part of
 //! it that is together in the order of keys moves to the disk, and the next part the next time.
@@ -54,7 +54,8 @@ pub struct StoreError(#[source] Arc<DiskError>);
 /// node.
 const ENTRY_OVERHEAD: usize = 128;
 
-/// So many parts move to the disk one after the other: each move is short, as all calls wait for it.
+/// So many parts move to the disk one after the other: each move is short, as all calls wait for
+/// it.
 const PARTS: usize = 16;
 
 impl Default for Room {

@@ -1,4 +1,5 @@
-//! A table as the overlay knows it, and what is read of it: the table itself, or one of its indexes.
+//! A table as the overlay knows it, and what is read of it: the table itself, or one of its
+//! indexes.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::atomic::AtomicBool;

@@ -56,7 +56,8 @@ impl Overlay {
         let known = state.entry(table, key)?.unwrap_or_default();
         let before = known.now.as_ref();
         let made = write.item.evaluate(&table.schema, before).inspect_err(|error| {
-            // It costs what writing the item as it is would ("Conditional writes", Developer Guide).
+            // It costs what writing the item as it is would ("Conditional writes", Developer
+            // Guide).
             if error.code == ErrorCode::ConditionalCheckFailed {
                 let units = Units::of_write(table, before, before, Atomicity::Single);
                 self.tally().write_units(units.total());

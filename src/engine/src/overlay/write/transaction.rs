@@ -173,8 +173,8 @@ impl Overlay {
         Ok(())
     }
 
-    /// Carries out all writes, or none; `None` if a call with this token has done it before. Two calls
-    /// with one token that come at once are one after the other here.
+    /// Carries out all writes, or none; `None` if a call with this token has done it before. Two
+    /// calls with one token that come at once are one after the other here.
     fn commit_once(
         &self,
         token: Option<&ClientToken>,

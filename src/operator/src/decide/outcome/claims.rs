@@ -1,6 +1,6 @@
-//! What a program's container says of itself. Whoever runs in it can write its termination message, so a
-//! claim is believed only where the kubelet's own record of the container agrees, and none says anything
-//! of the data: what was written the guard and the ledger know. Pure.
+//! What a program's container says of itself. Whoever runs in it can write its termination message,
+//! so a claim is believed only where the kubelet's own record of the container agrees, and none
+//! says anything of the data: what was written the guard and the ledger know. Pure.
 
 use dm_contract::report::{ProgramResult, SecondRun};
 use jiff::{SignedDuration, Timestamp};
@@ -27,7 +27,8 @@ pub struct Claims {
     pub interrupted: Option<i32>,
     /// The signal that ended it.
     pub signal: Option<i32>,
-    /// Why it could not be started. Whether it was not is decided with the guard's count of requests.
+    /// Why it could not be started. Whether it was not is decided with the guard's count of
+    /// requests.
     pub start_error: Option<String>,
     /// Its last lines.
     pub last_lines: Vec<String>,
@@ -35,9 +36,9 @@ pub struct Claims {
     pub second_run: Option<SecondRun>,
 }
 
-/// Returns what the program's container of a pod says of itself, as far as it is believed; `None` where
-/// the entry program said nothing. Where the container's exit code contradicts it, its last lines are
-/// all that is believed.
+/// Returns what the program's container of a pod says of itself, as far as it is believed; `None`
+/// where the entry program said nothing. Where the container's exit code contradicts it, its last
+/// lines are all that is believed.
 pub fn of(pod: &Pod) -> Option<Claims> {
     // An image with its own entrypoint has no entry program that could have written a result.
     if !runs_entry(pod) {

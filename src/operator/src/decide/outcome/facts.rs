@@ -69,8 +69,8 @@ fn last_lines(tail: &str) -> Vec<String> {
     lines[lines.len().saturating_sub(limits::LAST_LINES_MAX)..].to_vec()
 }
 
-/// Whether the guard of the run's only pod was there to its end and had not one request of the program:
-/// only then a program is believed that says it never started.
+/// Whether the guard of the run's only pod was there to its end and had not one request of the
+/// program: only then a program is believed that says it never started.
 pub fn sent_nothing(objects: RunObjects<'_>) -> bool {
     let [pod] = objects.pods else { return false };
     view::guard_result(pod).is_some_and(|guard| {

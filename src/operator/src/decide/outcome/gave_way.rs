@@ -1,5 +1,5 @@
-//! What the ledger said to a run: before its program started, and again before its first write, when it
-//! may have to give way to another one. Pure.
+//! What the ledger said to a run: before its program started, and again before its first write,
+//! when it may have to give way to another one. Pure.
 
 use dm_contract::verdict::Verdict;
 
@@ -7,8 +7,8 @@ use super::{Cause, Outcome};
 use crate::decide::ledger;
 use crate::read::view::{self, RunObjects};
 
-/// What the ledger said before the program started. Without an archive nothing is begun there: only the
-/// database was asked.
+/// What the ledger said before the program started. Without an archive nothing is begun there: only
+/// the database was asked.
 pub fn let_in(objects: RunObjects<'_>) -> Option<Verdict> {
     let said = objects.pods.iter().rev().find_map(|pod| view::ledger_verdict(pod));
     said.filter(|verdict| *verdict != Verdict::Go || !objects.job.is_some_and(view::has_no_archive))
@@ -21,7 +21,8 @@ pub fn cause(objects: RunObjects<'_>) -> Option<Cause> {
     Some(Cause::GaveWay(Box::new(verdict)))
 }
 
-/// What such a run stands for is another one; its own entry in the ledger is complete, or there is none.
+/// What such a run stands for is another one; its own entry in the ledger is complete, or there is
+/// none.
 pub fn complete(cause: &Cause, outcome: &mut Outcome) {
     let Cause::GaveWay(verdict) = cause else { return };
     outcome.wrote_nothing = !matches!(**verdict, Verdict::Unknown(_));

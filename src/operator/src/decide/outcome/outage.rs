@@ -1,5 +1,5 @@
-//! A run that ended while the archive or the database did not answer: that is the cause, whatever the
-//! program made of the errors. Pure.
+//! A run that ended while the archive or the database did not answer: that is the cause, whatever
+//! the program made of the errors. Pure.
 
 use dm_api::condition::{Reason, types};
 use dm_api::status::{RunKind, RunResult};
@@ -7,8 +7,8 @@ use dm_contract::report::{Behind, GuardResult, Outage};
 
 use super::{Cause, Outcome, bounded, state_of_data};
 
-/// Names the outage that lasted until the end as the cause of a failure. A program that ended with 0
-/// has swallowed errors, and did not do all of its work.
+/// Names the outage that lasted until the end as the cause of a failure. A program that ended with
+/// 0 has swallowed errors, and did not do all of its work.
 pub(super) fn complete(cause: &Cause, outcome: &mut Outcome) {
     let Some(outage) = outcome.guard.as_ref().and_then(GuardResult::outage) else { return };
     match cause {

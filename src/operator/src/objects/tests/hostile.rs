@@ -1,5 +1,5 @@
-//! Texts that a program or an author chooses, in every place that takes one: none may make the kubelet
-//! hand out a credential.
+//! Texts that a program or an author chooses, in every place that takes one: none may make the
+//! kubelet hand out a credential.
 
 use std::collections::BTreeMap;
 

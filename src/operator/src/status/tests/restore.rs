@@ -1,5 +1,5 @@
-//! What a restore leaves in status: its report, a mark at the run that it took back, and the times of
-//! the program as they were.
+//! What a restore leaves in status: its report, a mark at the run that it took back, and the times
+//! of the program as they were.
 
 use dm_api::restore_status::ConflictKind;
 use dm_api::status::Phase;

@@ -85,8 +85,8 @@ impl Transform {
         Ok(())
     }
 
-    /// Checks what becomes of attributes that are keys of indexes: the database rejects each item whose
-    /// value has another type there.
+    /// Checks what becomes of attributes that are keys of indexes: the database rejects each item
+    /// whose value has another type there.
     fn check_index_keys(&self, target: &TableSchema) -> Result<()> {
         let index_key = |path: &Path| {
             let index = target.indexes.iter().find(|index| index.keys.contains(&path.root))?;

@@ -1,5 +1,5 @@
-//! A terminal recording as one SVG: what commands printed, line after line, by animation of its own. It
-//! needs no script, so that every viewer of repositories shows it.
+//! A terminal recording as one SVG: what commands printed, line after line, by animation of its
+//! own. It needs no script, so that every viewer of repositories shows it.
 
 use std::fmt::Write as _;
 
@@ -13,7 +13,8 @@ const CHARACTER_TENTHS: usize = 84;
 /// Pixels around the text.
 const MARGIN_PIXELS: usize = 20;
 
-/// How long a command is alone on the screen, and how long a line of its answer, in tenths of a second.
+/// How long a command is alone on the screen, and how long a line of its answer, in tenths of a
+/// second.
 const COMMAND_TENTHS: usize = 15;
 const LINE_TENTHS: usize = 2;
 

@@ -1,5 +1,5 @@
-//! A store that outlives its process. Memory holds what is not on disk yet, and nothing else: whoever
-//! changed something takes a batch of it, writes that, and says so.
+//! A store that outlives its process. Memory holds what is not on disk yet, and nothing else:
+//! whoever changed something takes a batch of it, writes that, and says so.
 
 use std::collections::{BTreeMap, HashMap};
 use std::sync::OnceLock;

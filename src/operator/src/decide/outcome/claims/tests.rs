@@ -1,5 +1,5 @@
-//! Forged termination messages: whatever the program's container claims, the kubelet, the guard and the
-//! ledger decide.
+//! Forged termination messages: whatever the program's container claims, the kubelet, the guard and
+//! the ledger decide.
 
 use dm_api::condition::Reason;
 use dm_api::status::{RunKind, RunResult};
@@ -10,7 +10,8 @@ use super::*;
 use crate::read::view::RunObjects;
 use crate::samples::*;
 
-/// An apply of which the guard has seen five writes, whose container ended with a code and this message.
+/// An apply of which the guard has seen five writes, whose container ended with a code and this
+/// message.
 fn forged(code: i32, message: &str, guard: &Value) -> Outcome {
     let pod = pod_ended(code, message, guard);
     outcome_at(&[&pod])

@@ -1,5 +1,5 @@
-//! The identity matrix: what differs between a recorded run and the one that asks, and what the ledger
-//! says to each kind of run. docs/reference/identity.md has it in words.
+//! The identity matrix: what differs between a recorded run and the one that asks, and what the
+//! ledger says to each kind of run. docs/reference/identity.md has it in words.
 
 use super::*;
 use dm_contract::identity::{DatabaseId, Mismatch, ProgramId, TableIds, TriedOn};
