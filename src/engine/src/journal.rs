@@ -30,9 +30,12 @@ mod transaction;
 mod unverified;
 mod writer;
 
+use std::future::{Future as _, poll_fn};
 use std::path::PathBuf;
+use std::pin::pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::task::Poll;
 
 use bytes::Bytes;
 use dm_contract::plan::{JournalMode, Plan, RunId};
@@ -43,7 +46,7 @@ use serde_json::{Map, Value};
 use tokio::sync::OnceCell;
 
 use crate::archive::ledger::{Kind, LedgerError};
-use crate::archive::locks::{LockTimes, Owner, TableLocks};
+use crate::archive::locks::{LockTimes, Moment, Owner, TableLocks};
 use crate::archive::{Archive, ArchiveError, LayoutError, RunName};
 use crate::call::Call;
 use crate::fault::Fault;
@@ -325,17 +328,33 @@ impl Journal {
 
     /// Sends a request of ours to the layer below, while the tables' locks last.
     async fn send(&self, operation: Operation, body: Map<String, Value>) -> Result<Bytes, Fault> {
+        let _sending = self.tables.sending();
         let until = self.tables.until()?;
-        let sent = self.apply.handle(Call::new(operation, body));
-        let Some(until) = until else { return sent.await };
+        let mut sent = pin!(self.apply.handle(Call::new(operation, body)));
+        // After a suspension of the machine it would be sent before the timer is looked at.
+        let sent = poll_fn(|context| match until {
+            Some(until) if until <= Moment::now() => Poll::Ready(Err(ran_out())),
+            Some(_) | None => sent.as_mut().poll(context),
+        });
+        let comes = async {
+            match until {
+                Some(until) => until.comes().await,
+                None => std::future::pending().await,
+            }
+        };
         tokio::select! {
             biased;
             answer = sent => answer,
-            () = until.comes() => {
-                Err(Fault::Unavailable("the table's lock ran out before it answered".into()))
+            () = comes => Err(ran_out()),
+            () = self.tables.ended() => {
+                Err(Fault::Unavailable("the run ended before it answered".into()))
             }
         }
     }
+}
+
+fn ran_out() -> Fault {
+    Fault::Unavailable("the table's lock ran out before it answered".into())
 }
 
 fn not_journalled(operation: Operation) -> Fault {

@@ -229,7 +229,7 @@ impl Engine {
             self.note(call.operation, &fault);
             return fault.into();
         }
-        let writes = call.operation.class() == Class::DataWrite;
+        let writes = matches!(call.operation.class(), Class::DataWrite | Class::ControlPlaneWrite);
         if !writes {
             return self.answer(call).await;
         }

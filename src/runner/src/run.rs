@@ -158,7 +158,8 @@ async fn scan(work: &Arc<Work>, going: &Arc<Going>, position: &Arc<Position>) {
         let (scan, sender) = (Arc::clone(&scan), sender.clone());
         tasks.spawn(async move { scan.scan(sender).await });
     }
-    drop(sender);
+    // What is left in the queue has no reader once all writers have ended.
+    drop((sender, receiver));
     while let Some(ended) = tasks.join_next().await {
         if let Err(error) = ended {
             going.halt(TransformEnd::Failed, format!("a part of the run failed: {error}"));

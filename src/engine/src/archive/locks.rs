@@ -24,6 +24,7 @@ mod record;
 mod tests;
 
 use std::collections::BTreeMap;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -31,7 +32,7 @@ use crate::limits;
 use bytes::Bytes;
 use dm_contract::verdict::LockHolder;
 use futures::future::join_all;
-use tokio::sync::Mutex as AsyncMutex;
+use tokio::sync::{Mutex as AsyncMutex, watch};
 use tokio::task::JoinHandle;
 
 use crate::archive::ledger;
@@ -41,7 +42,7 @@ use crate::fault::Fault;
 pub use crate::archive::locks::by_hand::{
     Listed, LockState, all, locked, note_pruned, prune, unlock,
 };
-use crate::archive::locks::clock::Moment;
+pub(crate) use crate::archive::locks::clock::Moment;
 pub use crate::archive::locks::record::{
     LOCK_VERSION, LockError, LockRecord, Look, ReleaseRecord, look, stands,
 };
@@ -90,6 +91,20 @@ pub fn fresh_holder() -> String {
 pub struct TableLocks {
     shared: Arc<Shared>,
     beating: Mutex<Option<JoinHandle<()>>>,
+    /// Writes that are being sent under these locks.
+    sending: AtomicUsize,
+    /// Whether they are being given back.
+    ended: watch::Sender<bool>,
+}
+
+/// A write that is being sent.
+#[derive(Debug)]
+pub struct Sending<'a>(&'a TableLocks);
+
+impl Drop for Sending<'_> {
+    fn drop(&mut self) {
+        self.0.sending.fetch_sub(1, Ordering::SeqCst);
+    }
 }
 
 #[derive(Debug)]
@@ -144,7 +159,20 @@ impl TableLocks {
     pub fn new(archive: Archive, owner: Owner, times: LockTimes) -> Self {
         let (tables, told) = (Mutex::default(), Mutex::default());
         let shared = Arc::new(Shared { archive, owner, times, tables, told });
-        Self { shared, beating: Mutex::default() }
+        let (sending, ended) = (AtomicUsize::new(0), watch::Sender::new(false));
+        Self { shared, beating: Mutex::default(), sending, ended }
+    }
+
+    /// Notes that a write is about to be sent: to be called before [`Self::until`].
+    pub fn sending(&self) -> Sending<'_> {
+        self.sending.fetch_add(1, Ordering::SeqCst);
+        Sending(self)
+    }
+
+    /// Returns when the locks are being given back: what is still being sent must end.
+    pub async fn ended(&self) {
+        // The sender is in `self`, so it cannot be gone.
+        let _ = self.ended.subscribe().wait_for(|ended| *ended).await;
     }
 
     /// Has a table's lock, or says who has it. To be called before a write is prepared.
@@ -180,6 +208,9 @@ impl TableLocks {
 
     /// Until when writes may be sent; an error when they must not be at all.
     pub fn until(&self) -> Result<Option<Moment>, Fault> {
+        if *self.ended.borrow() {
+            return Err(lost("It has ended"));
+        }
         let mut until: Option<Moment> = None;
         for table in self.shared.all_tables() {
             match &*locked_state(&table.state) {
@@ -204,16 +235,23 @@ impl TableLocks {
         (told.waiting.clone(), told.problem.clone())
     }
 
-    /// Gives all locks back. Nothing may be written afterwards.
+    /// Gives all locks back. Nothing is written afterwards; what is being sent now may still be
+    /// carried out, and then the locks are left to run out.
     pub async fn release(&self) {
+        self.ended.send_replace(true);
+        let is_sending = self.sending.load(Ordering::SeqCst) > 0;
         if let Some(task) = locked_state(&self.beating).take() {
             task.abort();
         }
         let releases = self.shared.all_tables().into_iter().map(|table| async move {
-            let _gate = table.gate.lock().await;
+            let gate = tokio::time::timeout(limits::LOCK_RELEASE_MAX, table.gate.lock()).await;
             let state =
                 std::mem::replace(&mut *locked_state(&table.state), State::Lost("it ended".into()));
             let State::Held { fence, .. } = state else { return };
+            if is_sending || gate.is_err() {
+                tracing::warn!(table = table.name, "a write is under way: its lock runs out");
+                return;
+            }
             let record = ReleaseRecord {
                 version: LOCK_VERSION,
                 forced: false,

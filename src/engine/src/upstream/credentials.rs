@@ -10,6 +10,7 @@ use aws_config::meta::credentials::CredentialsProviderChain;
 use aws_config::provider_config::ProviderConfig;
 use aws_config::web_identity_token::WebIdentityTokenCredentialsProvider;
 use aws_credential_types::Credentials;
+use aws_credential_types::provider::error::CredentialsError;
 use aws_credential_types::provider::{ProvideCredentials, SharedCredentialsProvider};
 use aws_smithy_http_client::tls::{self, rustls_provider::CryptoMode};
 use aws_smithy_runtime_api::client::http::SharedHttpClient;
@@ -25,6 +26,9 @@ const REFRESH_BEFORE_EXPIRY: Duration = Duration::from_secs(300);
 /// But not again within this time, where those that were fetched expire sooner: their source renews
 /// them when it does, and each request would ask it.
 const REFRESH_AGAIN: Duration = Duration::from_secs(10);
+
+/// How long their source may take: AWS's own take milliseconds, and the SDK repeats a call itself.
+const FETCH_MAX: Duration = Duration::from_secs(15);
 
 /// Credentials without an expiry (from the environment) are asked for again after this long.
 const RECHECK: Duration = Duration::from_secs(3600);
@@ -114,7 +118,9 @@ impl CredentialSource {
             return Ok(credentials);
         }
         let now = SystemTime::now();
-        match self.provider.provide_credentials().await {
+        // A source that does not answer would hold every request.
+        let fetched = tokio::time::timeout(FETCH_MAX, self.provider.provide_credentials()).await;
+        match fetched.unwrap_or_else(|_| Err(CredentialsError::provider_timed_out(FETCH_MAX))) {
             Ok(credentials) => {
                 let until = refresh_at(credentials.expiry(), now);
                 *self.lock() = Some((credentials.clone(), until));
@@ -164,7 +170,6 @@ fn refresh_at(expiry: Option<SystemTime>, now: SystemTime) -> SystemTime {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use aws_credential_types::provider::error::CredentialsError;
     use aws_credential_types::provider::future;
     use std::sync::Arc;
     use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
@@ -175,12 +180,13 @@ mod tests {
         valid: Duration,
         given: AtomicU32,
         fails: AtomicBool,
+        hangs: AtomicBool,
     }
 
     impl Gives {
         fn valid_for(valid: Duration) -> (Arc<Self>, CredentialSource) {
-            let gives =
-                Arc::new(Self { valid, given: AtomicU32::new(0), fails: AtomicBool::new(false) });
+            let (fails, hangs) = (AtomicBool::new(false), AtomicBool::new(false));
+            let gives = Arc::new(Self { valid, given: AtomicU32::new(0), fails, hangs });
             let provider = SharedCredentialsProvider::new(Provider(Arc::clone(&gives)));
             (gives, CredentialSource::new(provider))
         }
@@ -197,6 +203,9 @@ mod tests {
             future::ProvideCredentials::new(async {
                 // Others come meanwhile.
                 tokio::task::yield_now().await;
+                if self.0.hangs.load(Ordering::SeqCst) {
+                    std::future::pending::<()>().await;
+                }
                 if self.0.fails.load(Ordering::SeqCst) {
                     return Err(CredentialsError::not_loaded("not today"));
                 }
@@ -236,6 +245,21 @@ mod tests {
         assert_eq!(secret(&source).await.unwrap(), "1");
         source.forget(&source.current().await.unwrap());
         assert!(matches!(secret(&source).await, Err(UpstreamError::Credentials(_))));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_source_that_does_not_answer_holds_nobody_for_long() {
+        let (gives, source) = Gives::valid_for(Duration::from_hours(1));
+        assert_eq!(secret(&source).await.unwrap(), "1");
+        gives.hangs.store(true, Ordering::SeqCst);
+        if let Some((_, until)) = &mut *source.lock() {
+            *until = SystemTime::now();
+        }
+        let begun = tokio::time::Instant::now();
+        assert_eq!(secret(&source).await.unwrap(), "1", "the last ones are valid");
+        source.forget(&source.current().await.unwrap());
+        assert!(matches!(secret(&source).await, Err(UpstreamError::Credentials(_))));
+        assert!(begun.elapsed() <= 3 * FETCH_MAX, "{:?}", begun.elapsed());
     }
 
     /// The tests' process has neither: with the default chain each would go on to the next source.

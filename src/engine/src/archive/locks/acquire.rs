@@ -16,7 +16,7 @@ use crate::archive::store::Created;
 use crate::fault::Fault;
 
 /// What one attempt came to.
-enum Attempt {
+pub(in crate::archive::locks) enum Attempt {
     Ours,
     /// Somebody was quicker: look again.
     Again,
@@ -201,16 +201,22 @@ impl Shared {
 
     /// After our heartbeat ran out: nobody else may have come meanwhile, which only a number of its
     /// own can tell.
-    async fn renew(
+    pub(in crate::archive::locks) async fn renew(
         &self,
         table: &Table,
         fence: u32,
         record: LockRecord,
     ) -> Result<Attempt, LockError> {
-        let free = matches!(
-            look(&self.archive, &table.name).await?,
-            Look::Held { fence: there, .. } if there == fence
-        );
+        let free = match look(&self.archive, &table.name).await? {
+            // It was created, and the answer was lost.
+            Look::Held { fence: there, record, .. }
+                if there == fence + 1 && record.holder == self.owner.holder =>
+            {
+                return self.go_on(table, there, record).await;
+            }
+            Look::Held { fence: there, .. } => there == fence,
+            Look::Free { .. } | Look::Forced { .. } => false,
+        };
         if free && matches!(self.take(table, fence + 1).await?, Attempt::Ours) {
             return Ok(Attempt::Ours);
         }

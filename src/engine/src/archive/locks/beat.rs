@@ -1,5 +1,5 @@
-//! The heartbeat of a run's locks, for as long as the run keeps them. It decides nothing: a beat
-//! that fails leaves a lock to run out.
+//! The heartbeat of a run's locks, for as long as the run keeps them. A beat that fails leaves a
+//! lock to run out; the next one takes it anew, if nobody came in between.
 
 use std::sync::{Arc, Weak};
 
@@ -24,13 +24,16 @@ async fn beat(shared: &Arc<Shared>, table: &Table) {
     let Ok(_gate) = table.gate.try_lock() else { return };
     let state = locked_state(&table.state).clone();
     let State::Held { fence, record, until } = state else { return };
-    if until <= Moment::now() {
-        // Only a number of its own tells whether somebody came in between; the next write takes it.
-        return;
-    }
-    let beaten = shared.heartbeat(table, fence, record);
+    let beaten = async {
+        if until > Moment::now() {
+            return shared.heartbeat(table, fence, record).await.map(|_| ());
+        }
+        // Only a number of its own tells whether somebody came in between. A write would take it
+        // for its own table only, and waits for all of them.
+        shared.renew(table, fence, record).await.map(|_| ())
+    };
     match tokio::time::timeout(shared.times.lease, beaten).await {
-        Ok(Ok(_)) => {}
+        Ok(Ok(())) => {}
         Ok(Err(error)) => {
             tracing::warn!(error = &error as &dyn std::error::Error, "a lock's heartbeat");
         }

@@ -32,6 +32,14 @@ fn locks(archive: &Archive, holder: &str) -> TableLocks {
     TableLocks::new(archive.clone(), owner(holder), times())
 }
 
+/// The second one has created the next number.
+async fn taken_over(archive: &Archive, table: &str, fence: u32) {
+    let Owner { run, namespace, name, uid, holder } = owner("second");
+    let (version, since) = (LOCK_VERSION, ledger::now());
+    let record = LockRecord { version, run, namespace, name, uid, holder, since, beat: 1 };
+    archive.create(&lock_path(table, fence), json(&record)).await.unwrap();
+}
+
 async fn fence(archive: &Archive) -> (u32, String) {
     match look(archive, "cars").await.unwrap() {
         Look::Held { fence, record, .. } => (fence, record.holder),
@@ -262,8 +270,8 @@ async fn a_run_whose_machine_was_suspended_looks_at_its_lock_before_it_writes() 
         matches!(first.until(), Err(Fault::NotJournalled(_))),
         "it holds for fresh what is old"
     );
-    let second = locks(&archive, "second");
-    second.hold("cars").await.unwrap();
+    // Another run has waited for a lease meanwhile.
+    taken_over(&archive, "cars", 2).await;
     assert_eq!(fence(&archive).await, (2, "second".into()));
     assert!(first.hold("cars").await.is_err(), "it wrote on another's table");
 }
@@ -315,4 +323,53 @@ async fn an_old_listing_hides_no_owner() {
     let next = locks(&archive, "next");
     next.hold("cars").await.unwrap();
     assert_eq!(fence(&archive).await, (9, "next".into()));
+}
+
+#[tokio::test(start_paused = true)]
+async fn after_a_suspension_all_locks_are_taken_anew_and_not_only_that_of_the_next_write() {
+    let archive = archive();
+    let first = locks(&archive, "first");
+    first.hold("migration").await.unwrap();
+    first.hold("cars").await.unwrap();
+    suspend(times().lease * 2);
+    assert!(first.until().is_err(), "nobody knows who came in between");
+    first.hold("cars").await.unwrap();
+    tokio::time::sleep(times().lease / 2).await;
+    assert!(first.until().unwrap().unwrap() > Moment::now());
+    assert_eq!(fence(&archive).await, (2, "first".into()));
+    // Somebody who did come in between keeps it.
+    suspend(times().lease * 2);
+    taken_over(&archive, "migration", 3).await;
+    tokio::time::sleep(times().lease / 2).await;
+    assert!(matches!(first.until(), Err(Fault::Refused { .. })), "it is lost for good");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_number_whose_answer_was_lost_is_the_owners_own() {
+    let archive = archive();
+    let first = locks(&archive, "first");
+    first.hold("cars").await.unwrap();
+    suspend(times().lease * 2);
+    // The renewal was carried out, and nobody heard of it.
+    let Look::Held { mut record, .. } = look(&archive, "cars").await.unwrap() else { panic!() };
+    record.beat = 1;
+    archive.create(&lock_path("cars", 2), json(&record)).await.unwrap();
+    first.hold("cars").await.unwrap();
+    assert!(first.until().unwrap().unwrap() > Moment::now());
+    assert_eq!(fence(&archive).await, (2, "first".into()));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_lock_under_which_a_write_is_being_sent_is_not_given_back() {
+    let archive = archive();
+    let (first, second) = (locks(&archive, "first"), locks(&archive, "second"));
+    first.hold("cars").await.unwrap();
+    let sending = first.sending();
+    assert!(first.until().is_ok());
+    let begun = Instant::now();
+    tokio::join!(first.release(), first.ended());
+    assert!(first.until().is_err(), "nothing more is sent");
+    drop(sending);
+    second.hold("cars").await.unwrap();
+    assert!(begun.elapsed() >= times().lease, "it ran out: {:?}", begun.elapsed());
 }
