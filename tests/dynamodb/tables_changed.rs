@@ -91,6 +91,42 @@ async fn a_table_that_another_run_has_is_not_deleted_under_it() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_deletion_whose_client_went_away_is_noted_all_the_same() {
+    let (archive, table) = (archive(), fresh_name("gone"));
+    database().ok("CreateTable", &crate::suite::table("hash", &table)).await;
+    let run = Run::new(&archive);
+    run.ok("PutItem", &put(&table, "a")).await;
+    let name = json!({"TableName": table});
+    let mut deletion = Box::pin(run.does("DeleteTable", &name));
+    assert!(futures::poll!(deletion.as_mut()).is_pending());
+    drop(deletion);
+    let mut left = 400;
+    while database().call("DescribeTable", &name).await.0 == 200 {
+        left -= 1;
+        assert!(left > 0, "it goes on to its end");
+        tokio::time::sleep(Duration::from_millis(25)).await;
+    }
+    // Another program's table of that name has other keys.
+    let other = json!({
+        "TableName": table, "BillingMode": "PAY_PER_REQUEST",
+        "KeySchema": [{"AttributeName": "pk", "KeyType": "HASH"}],
+        "AttributeDefinitions": [{"AttributeName": "pk", "AttributeType": "S"}],
+    });
+    database().ok("CreateTable", &other).await;
+    let item = expand(&json!({"TableName": table, "Item": {"pk": "b"}}));
+    // It notes what it did just after the table is gone.
+    while run.does("PutItem", &item).await.status != 200 {
+        left -= 1;
+        assert!(left > 0, "it takes the old keys for those of the table");
+        tokio::time::sleep(Duration::from_millis(25)).await;
+    }
+    assert!(run.engine.close().await);
+    let reader = JournalReader::of_run(&archive, &run.name()).await.unwrap();
+    assert_eq!(reader.verify().await.unwrap().control, 1);
+    assert_eq!(database().items(&table).await.len(), 1);
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_table_that_the_run_created_stays_and_is_named() {
     let (archive, table) = (archive(), fresh_name("created"));
     let run = Run::new(&archive);
