@@ -4,8 +4,8 @@ use std::future::ready;
 
 use futures::{Stream, StreamExt as _, TryStreamExt as _, stream};
 use kube::core::{ApiResource, DynamicObject, NamespaceResourceScope};
-use kube::runtime::watcher::{self, Event, watcher};
-use kube::runtime::{WatchStreamExt as _, watcher::Config};
+use kube::runtime::WatchStreamExt as _;
+use kube::runtime::watcher::{self, Config, Event, watcher};
 use kube::{Api, Client, Resource};
 use serde::de::DeserializeOwned;
 

@@ -18,18 +18,7 @@ impl Node {
                 then.kind().filter(|kind| otherwise.kind() == Some(*kind))
             }
             Self::Path(_) | Self::Step(..) | Self::IfNotExists { .. } | Self::Lookup { .. } => None,
-            Self::And(_)
-            | Self::Or(_)
-            | Self::Not(_)
-            | Self::Compare { .. }
-            | Self::Between { .. }
-            | Self::In { .. }
-            | Self::Exists(_)
-            | Self::NotExists(_)
-            | Self::Type { .. }
-            | Self::BeginsWith { .. }
-            | Self::Contains { .. }
-            | Self::Matches { .. } => Some(AttributeType::Bool),
+            condition => condition.is_condition().then_some(AttributeType::Bool),
         }
     }
 
