@@ -195,6 +195,8 @@ pub fn plan(mode: Mode, policy: Policy) -> Plan {
         program: None,
         accept: Vec::new(),
         tried: None,
+        parts: None,
+        now_s: None,
     }
 }
 

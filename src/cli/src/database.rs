@@ -140,6 +140,8 @@ pub fn plan(flags: &Flags, upstream: Upstream, mode: Mode, name: &str) -> Plan {
         program: None,
         accept: Vec::new(),
         tried: None,
+        parts: None,
+        now_s: None,
     }
 }
 

@@ -8,6 +8,7 @@
 //! - [`control`]: limits and pause of a running guard.
 //! - [`program_files`]: the digest of a program's files; [`program_log`]: the files of its output.
 //! - [`identity`]: whether a recorded run was of the same program, database and tables.
+//! - [`part`]: one pod's part of a run that is spread over pods.
 //! - [`glob`], [`error_chain`], [`limits`]: what the processes share otherwise.
 
 pub mod check;
@@ -16,6 +17,7 @@ pub mod error_chain;
 pub mod glob;
 pub mod identity;
 pub mod limits;
+pub mod part;
 pub mod plan;
 pub mod program_files;
 pub mod program_log;

@@ -14,6 +14,17 @@ pub const ACCESS_KEY_CHARS_MIN: usize = 16;
 /// pod's grace period must not be shorter, or the kubelet ends it in the middle.
 pub const GUARD_STOP_MAX: Duration = Duration::from_secs(100);
 
+/// Most parts of a run. Each has a guard to ask, a journal to merge and a row of the run's status;
+/// with one pod's rate (docs/design/performance.md) 64 of them are beyond a table's default quota
+/// of 40,000 write units per second.
+pub const PARTS_MAX: u32 = 64;
+
+/// Failed items that a transform's report lists; the others are counted.
+pub const FAILURES_LISTED_MAX: usize = 1000;
+
+/// Items of each table that a dry run's result shows.
+pub const SAMPLES_PER_TABLE_MAX: usize = 3;
+
 /// Bytes of the beginning of a program's output that are kept.
 pub const PROGRAM_LOG_HEAD_BYTES_MAX: u64 = 16 * 1024 * 1024;
 

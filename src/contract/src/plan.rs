@@ -128,6 +128,15 @@ pub struct Plan {
     /// What the dry run saw without which this run must not write; absent where none is required.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub tried: Option<TriedOn>,
+    /// How many parts the run has, each of which one pod does ([`crate::part::Part`]): from 2 to
+    /// [`crate::limits::PARTS_MAX`]. Absent where one pod does the whole run. The limits are those
+    /// of each part.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub parts: Option<u32>,
+    /// Seconds since 1970 that a transform's `now()` gives: the same in all parts. Absent where the
+    /// guard takes its own time.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub now_s: Option<i64>,
 }
 
 /// What a restore takes back.
@@ -322,8 +331,20 @@ impl RateLimits {
 }
 
 #[cfg(test)]
-mod tests {
+pub(crate) mod tests {
     use super::*;
+
+    /// A dry run without anything that may be absent.
+    pub(crate) fn plan() -> Plan {
+        let json = serde_json::json!({
+            "version": PLAN_VERSION,
+            "run": {"namespace": "team", "name": "m", "uid": "u", "number": 1},
+            "mode": "DryRun",
+            "upstream": {"region": "eu-west-1"},
+            "policy": {},
+        });
+        serde_json::from_value(json).unwrap()
+    }
 
     #[test]
     fn the_lower_limit_of_each_kind_holds() {

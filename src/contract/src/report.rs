@@ -5,9 +5,11 @@
 //! of attributes only, but for the samples of a dry run whose target shows values.
 
 mod changed_item;
+mod digest;
 mod dry_run;
 pub(crate) mod effects;
 pub mod example;
+mod merged;
 mod outage;
 mod restore;
 mod timeline;
@@ -16,16 +18,19 @@ mod transform;
 use serde::{Deserialize, Serialize};
 
 pub use changed_item::{CHANGED_ITEM_VERSION, ChangeKind, ChangedItem, ItemChange};
+pub use digest::effects_digest;
 pub use dry_run::{
     ApplyTime, ChangedAgain, DryRunResult, Limited, OperationCount, SecondPass, Use,
 };
 pub use effects::{AttributeEffect, TableChange, TableEffect};
+pub use merged::merged;
 pub use outage::{Behind, Outage};
 pub use restore::{ListedConflict, RestoreReport};
 pub use timeline::{Timeline, TimelineStep};
 pub use transform::{EXIT_PARTIALLY_FAILED, FailedItem, TransformEnd, TransformResult};
 
 use crate::identity::DatabaseId;
+use crate::part::Part;
 use crate::plan::Mode;
 use crate::verdict::{LockHolder, RunOutcome, Verdict};
 
@@ -89,6 +94,9 @@ pub struct GuardResult {
     /// What a transform did; absent where a program ran.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub transform: Option<TransformResult>,
+    /// The part of the run that this is the result of; absent where it is of the whole run.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub part: Option<Part>,
 }
 
 impl GuardResult {

@@ -264,8 +264,7 @@ pub const DIFFERENCE_READ_BYTES: usize = 1024 * 1024;
 /// zstd's default: about a tenth of the lines' size, at some hundred MB a second.
 pub const DIFFERENCE_COMPRESSION_LEVEL: i32 = 3;
 
-/// Items of each table that a dry run's result shows.
-pub const SAMPLES_PER_TABLE_MAX: usize = 3;
+pub use dm_contract::limits::SAMPLES_PER_TABLE_MAX;
 
 /// Bytes of JSON of each image in them, and of their keys: they are shown in a line.
 pub const SAMPLE_IMAGE_BYTES_MAX: usize = 256;

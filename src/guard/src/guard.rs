@@ -175,6 +175,7 @@ pub fn empty_result(mode: Mode) -> GuardResult {
         database: None,
         gave_way: None,
         transform: None,
+        part: None,
     }
 }
 

@@ -127,6 +127,7 @@ mod tests {
             database: None,
             gave_way: None,
             transform: None,
+            part: None,
         }
     }
 

@@ -31,6 +31,8 @@ pub fn plan(archive: &Path, mode: Mode) -> Plan {
         program: None,
         accept: Vec::new(),
         tried: None,
+        parts: None,
+        now_s: None,
     }
 }
 

@@ -7,6 +7,7 @@ use std::path::Path;
 use dm_contract::check::{CHECK_VERSION, Finding, Found, TargetCheck};
 use dm_contract::control::{CONTROL_VERSION, ControlState};
 use dm_contract::identity::{DatabaseId, Difference, Mismatch, ProgramId, TableIds, TriedOn};
+use dm_contract::part::Part;
 use dm_contract::plan::OnConflict;
 use dm_contract::plan::{
     ArchivePlan, JournalMode, Mode, PLAN_VERSION, Plan, Policy, RateLimits, RestorePlan,
@@ -131,6 +132,8 @@ fn a_plan_is_its_golden_file() {
             }),
             accept: vec![Mismatch::OtherDatabase, Mismatch::OtherProgram, Mismatch::TableReplaced],
             tried: Some(TriedOn { database: database_id(), tables: table_ids() }),
+            parts: Some(4),
+            now_s: Some(1_796_083_200),
         },
     );
 }
@@ -257,6 +260,7 @@ fn a_guards_result_is_its_golden_file() {
             database: Some(database_id()),
             gave_way: Some(differs()),
             transform: None,
+            part: Some(Part { index: 3, of: 4 }),
         },
     );
 }

@@ -49,6 +49,7 @@ pub fn report(mode: Mode) -> RunReport {
         database: None,
         gave_way: None,
         transform: None,
+        part: None,
     };
     RunReport { result, about: Some(about), timeline: None }
 }

@@ -38,8 +38,7 @@ pub const RETRY_PAUSE: Duration = Duration::from_millis(100);
 /// Longest of these pauses.
 pub const RETRY_PAUSE_MAX: Duration = Duration::from_secs(30);
 
-/// Failed items that the report lists; the others are counted.
-pub const FAILURES_LISTED_MAX: usize = 1000;
+pub use dm_contract::limits::FAILURES_LISTED_MAX;
 
 /// Failed items whose keys a checkpoint keeps: some megabytes at most, written every few seconds.
 /// With more, a run that continues scans the table again.

@@ -3,11 +3,9 @@
 use std::collections::BTreeMap;
 use std::io::Write;
 
-use dm_contract::report::{GuardResult, REPORT_VERSION, TableEffect};
-use sha2::{Digest as _, Sha256};
+use dm_contract::report::{GuardResult, REPORT_VERSION, TableEffect, effects_digest};
 
 use super::{Bottom, Engine};
-use crate::hex;
 use crate::overlay::{DifferenceError, DifferenceParts, OnePart, Values};
 
 impl Engine {
@@ -75,6 +73,7 @@ impl Engine {
         };
         GuardResult {
             transform: None,
+            part: None,
             version: REPORT_VERSION,
             mode: self.mode,
             requests: self.tally.requests(),
@@ -110,55 +109,5 @@ fn journaled(tables: &mut BTreeMap<String, TableEffect>, effects: Vec<TableEffec
             tables.remove(&effect.name).unwrap_or_default();
         let effect = TableEffect { items_read, change, settings, ..effect };
         tables.insert(effect.name.clone(), effect);
-    }
-}
-
-/// Digest over the shape of the effects: what was read does not belong to it.
-fn effects_digest(tables: &[TableEffect]) -> String {
-    let mut hasher = Sha256::new();
-    for table in tables {
-        if !table.changes() {
-            continue;
-        }
-        let line = serde_json::json!([
-            table.name,
-            table.created,
-            table.updated,
-            table.deleted,
-            table
-                .attributes
-                .iter()
-                .map(|a| serde_json::json!([a.name, a.added, a.changed, a.removed]))
-                .collect::<Vec<_>>(),
-        ]);
-        hasher.update(line.to_string().as_bytes());
-        if let Some(change) = table.change {
-            hasher.update(serde_json::json!([change, table.settings]).to_string().as_bytes());
-        }
-        hasher.update(b"\n");
-    }
-    format!("sha256:{}", hex::finished(hasher))
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use dm_contract::report::TableChange;
-
-    #[test]
-    fn the_digest_sees_effects_and_not_reads() {
-        let table = |items_read, updated| TableEffect {
-            name: "cars".into(),
-            items_read,
-            updated,
-            ..TableEffect::default()
-        };
-        assert_eq!(effects_digest(&[table(1, 5)]), effects_digest(&[table(2, 5)]));
-        assert_ne!(effects_digest(&[table(1, 5)]), effects_digest(&[table(1, 6)]));
-        assert_eq!(effects_digest(&[table(1, 0)]), effects_digest(&[]));
-        let changed = |change| TableEffect { change, ..table(1, 0) };
-        let of = |change| effects_digest(&[changed(Some(change))]);
-        assert_ne!(of(TableChange::Created), effects_digest(&[]));
-        assert_ne!(of(TableChange::Created), of(TableChange::Deleted));
     }
 }

@@ -182,6 +182,8 @@ fn plan(target: &MigrationTarget) -> Plan {
         program: None,
         accept: Vec::new(),
         tried: None,
+        parts: None,
+        now_s: None,
     }
 }
 

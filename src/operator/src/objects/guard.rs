@@ -145,6 +145,8 @@ fn plan(migration: &DataMigration, record: &RunRecord, runnable: &Runnable) -> P
         program: runnable.identity.clone(),
         accept: identity::accepted(record),
         tried: identity::tried(migration, record, runnable),
+        parts: None,
+        now_s: None,
     }
 }
 

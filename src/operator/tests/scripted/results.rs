@@ -33,6 +33,7 @@ pub fn guard_result(mode: Mode) -> GuardResult {
         database: None,
         gave_way: None,
         transform: None,
+        part: None,
     }
 }
 

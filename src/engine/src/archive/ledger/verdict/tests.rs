@@ -54,6 +54,8 @@ fn plan(number: u32, mode: Mode, restore: Option<RestorePlan>, overrule: u32) ->
         program: None,
         accept: Vec::new(),
         tried: None,
+        parts: None,
+        now_s: None,
     }
 }
 
