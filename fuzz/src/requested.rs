@@ -124,6 +124,7 @@ fn serve() -> Option<Served> {
             control_listen: any,
             control_token: None,
             state_dir: None,
+            part: None,
             clients: Clients::Any,
         };
         Guard::start(&plan, credentials, &options).await.ok()

@@ -255,7 +255,7 @@ impl Run {
     }
 
     async fn verify(&self) -> Result<u64, ReadError> {
-        let reader = JournalReader::of_run(&self.archive, &self.name()).await?;
+        let reader = JournalReader::of_run(&self.archive, &self.name()).await?.remove(0);
         Ok(reader.verify().await?.entries)
     }
 

@@ -210,6 +210,7 @@ pub fn archive(url: &str) -> ArchivePlan {
 pub async fn guard(plan: &Plan) -> (Guard, Endpoint) {
     let any = SocketAddr::from((Ipv4Addr::LOCALHOST, 0));
     let options = Options {
+        part: None,
         listen: any,
         control_listen: any,
         control_token: None,

@@ -32,6 +32,7 @@ async fn controlled_in(plan: &Plan, state: Option<&Path>) -> (Guard, Endpoint, E
     let token = Some(ControlToken::new(TOKEN).unwrap());
     let state_dir = state.map(Path::to_owned);
     let options = Options {
+        part: None,
         listen: any,
         control_listen: any,
         control_token: token,

@@ -109,6 +109,7 @@ async fn a_restarted_guard_refuses_a_dry_run_and_goes_on_with_an_applied_one() {
         std::fs::create_dir_all(&folder).unwrap();
         let any = SocketAddr::from((Ipv4Addr::LOCALHOST, 0));
         let options = Options {
+            part: None,
             listen: any,
             control_listen: any,
             control_token: None,

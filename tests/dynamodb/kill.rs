@@ -8,6 +8,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
 
+use dm_contract::part::Part;
 use dm_contract::plan::OnConflict;
 use dm_contract::plan::{Mode, Plan, Policy};
 use dm_contract::verdict::Verdict;
@@ -144,6 +145,17 @@ impl Scene {
         start: Start,
         program: impl AsyncFnOnce(Arc<Engine>),
     ) -> (bool, u64, u64) {
+        self.run_part_until(None, point, start, program).await
+    }
+
+    /// The same of one part of the run.
+    pub async fn run_part_until(
+        &self,
+        part: Option<Part>,
+        point: Point,
+        start: Start,
+        program: impl AsyncFnOnce(Arc<Engine>),
+    ) -> (bool, u64, u64) {
         let (requests, puts) = (Fuse::new(point.request), Fuse::new(point.put));
         let mut plan = self.plan.clone();
         plan.upstream.endpoint = Some(proxy(&database().url, Arc::clone(&requests)).await);
@@ -155,14 +167,15 @@ impl Scene {
             Start::First => LockTimes { lease: Duration::from_secs(600), ..LockTimes::default() },
             Start::Again => impatient(),
         };
-        let engine = Arc::new(engine.locking(None, times));
+        let engine = Arc::new(engine.in_part(part).locking(None, times));
         let whole = async {
             program(Arc::clone(&engine)).await;
             engine.close().await;
             let begun = Begun::now(&plan, Kind::Apply);
             let completed = Completed::now(RunOutcome::Succeeded);
             let archive = engine.archive().unwrap();
-            ledger::record(archive, &self.run(), &begun, &completed).await.unwrap();
+            let run = part.map_or_else(|| self.run(), |part| self.run().in_part(part));
+            ledger::record(archive, &run, &begun, &completed).await.unwrap();
         };
         let ended = tokio::select! {
             () = whole => true,
@@ -194,7 +207,7 @@ impl Scene {
     }
 
     /// What the ledger says before the run begins again.
-    async fn verdict(&self) -> Verdict {
+    pub async fn verdict(&self) -> Verdict {
         let archive = Archive::over(Arc::clone(&self.store) as Arc<_>);
         let entries = ledger::entries(&archive, None).await.unwrap();
         Question { run: &self.run(), plan: &self.plan }.answer(&entries, None)

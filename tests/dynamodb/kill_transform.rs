@@ -5,9 +5,10 @@
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex};
 
+use dm_contract::part::Part;
 use dm_contract::report::{TransformEnd, TransformResult};
 use dm_engine::{Engine, Start};
-use dm_runner::{Checkpoints, Settings};
+use dm_runner::{Checkpoints, Settings, Share};
 use dm_transform::{Files, OnItemError, Source, Transform};
 use serde_json::json;
 use tokio::sync::watch;
@@ -24,7 +25,7 @@ const ITEMS: usize = 1_000;
 const DEATHS: usize = 100;
 
 /// A table whose items count how often they were changed.
-async fn scene() -> Scene {
+pub async fn scene() -> Scene {
     let mut scene = Scene::new().await;
     let items: Vec<_> = (0..ITEMS).map(|i| json!({"id": {"S": format!("i{i}")}})).collect();
     for some in items.chunks(25) {
@@ -46,19 +47,31 @@ fn counting(table: &str) -> Transform {
     Transform::parse(&source, &Files::default()).unwrap()
 }
 
-async fn run(scene: &Scene, engine: &Arc<Engine>) -> TransformResult {
+pub async fn run(scene: &Scene, part: Option<Part>, engine: &Arc<Engine>) -> TransformResult {
     let settings = Settings {
         on_item_error: OnItemError::Stop,
         show_keys: true,
         now_s: 0,
-        checkpoints: Checkpoints::of(&scene.plan, engine.archive().unwrap()),
+        checkpoints: Checkpoints::of(&scene.plan, engine.archive().unwrap())
+            .map(|checkpoints| checkpoints.in_part(part)),
+        part: part.map(|part| Share::of(&scene.plan, part, engine.archive())),
     };
     let (_asked, stop) = watch::channel(false);
     dm_runner::run(engine, counting(&scene.table), settings, stop).await
 }
 
+/// How many items were changed how often.
+pub async fn changes(scene: &Scene) -> BTreeMap<String, usize> {
+    let mut changes: BTreeMap<String, usize> = BTreeMap::new();
+    for item in database().items(&scene.table).await {
+        let times = item["changes"]["N"].as_str().unwrap_or("none").to_owned();
+        *changes.entry(times).or_default() += 1;
+    }
+    changes
+}
+
 /// A place to die: soon, so that there are many deaths before the end.
-fn death(random: &mut Random) -> Point {
+pub fn death(random: &mut Random) -> Point {
     let when = random.pick(&[Death::Before, Death::After]);
     if random.one_in(5) {
         Point { request: None, put: Some((1 + random.below(12), when)) }
@@ -79,7 +92,7 @@ async fn a_transform_whose_guard_dies_again_and_again_changes_each_item_once() {
             _ => death(&mut random),
         };
         let whole = async |engine: Arc<Engine>| {
-            *done.lock().unwrap() = Some(run(&scene, &engine).await);
+            *done.lock().unwrap() = Some(run(&scene, None, &engine).await);
         };
         let (ended, ..) = scene.run_until(point, start, whole).await;
         start = Start::Again;
@@ -90,11 +103,7 @@ async fn a_transform_whose_guard_dies_again_and_again_changes_each_item_once() {
     }
     let result = done.into_inner().unwrap().unwrap();
     assert_eq!(result.end, TransformEnd::Succeeded, "after {deaths} deaths: {result:?}");
-    let mut changes: BTreeMap<String, usize> = BTreeMap::new();
-    for item in database().items(&scene.table).await {
-        *changes.entry(item["changes"]["N"].as_str().unwrap_or("none").to_owned()).or_default() +=
-            1;
-    }
+    let changes = changes(&scene).await;
     let all = scene.snapshot.len();
     assert_eq!(changes, BTreeMap::from([("1".to_owned(), all)]), "after {deaths} deaths");
     assert!(deaths >= DEATHS / 2, "the run was over after {deaths} deaths");

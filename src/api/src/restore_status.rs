@@ -94,6 +94,8 @@ pub enum ConflictKind {
     ItemDeleted,
     /// The run deleted an item, and another item now has its key.
     PlaceTaken,
+    /// Several pods of the run wrote the item, and their journals do not tell in which order.
+    OrderUnknown,
 }
 
 /// What a restore does with what others changed since.

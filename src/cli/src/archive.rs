@@ -243,6 +243,7 @@ fn facts(entry: &LedgerEntry, shown: &Shown) -> Vec<(&'static str, String)> {
         ("changes", changes(entry)),
         ("journal", journal),
     ];
+    facts.extend(run.parts.map(|parts| ("parts", parts.to_string())));
     facts.extend(run.execution_time.clone().map(|time| ("execution", time)));
     facts.extend(run.finalization_time.clone().map(|time| ("finalized", time)));
     let object =
@@ -253,11 +254,20 @@ fn facts(entry: &LedgerEntry, shown: &Shown) -> Vec<(&'static str, String)> {
 
 /// What a run's journal holds; nothing if the run wrote nothing.
 async fn journal(archive: &Archive, run: &RunName) -> Result<Option<JournalSummary>, ReadError> {
-    let reader = JournalReader::of_run(archive, run).await?;
-    if reader.is_empty() {
+    let readers = JournalReader::of_run(archive, run).await?;
+    if readers.iter().all(JournalReader::is_empty) {
         return Ok(None);
     }
-    reader.verify().await.map(Some)
+    verify_all(&readers).await.map(Some)
+}
+
+/// Reads and checks the journals of a run's parts; what they hold together.
+async fn verify_all(readers: &[JournalReader]) -> Result<JournalSummary, ReadError> {
+    let mut all = JournalSummary::default();
+    for reader in readers {
+        all = all.and(reader.verify().await?);
+    }
+    Ok(all)
 }
 
 fn journal_words(journal: &Journal) -> String {
@@ -281,7 +291,7 @@ fn journal_words(journal: &Journal) -> String {
 /// What else there is of a run: log, report and others.
 async fn kept(archive: &Archive, run: &RunName) -> Answered<Vec<Kept>> {
     let objects = archive.list(&run.folder()).await?;
-    let others = objects.into_iter().filter(|object| !object.path.starts_with(&run.journal()));
+    let others = objects.into_iter().filter(|object| !RunName::is_of_journal(&object.path));
     Ok(others.map(|object| Kept { path: object.path, bytes: object.bytes }).collect())
 }
 
@@ -304,8 +314,9 @@ async fn verify(flags: Verify) -> Answered<u8> {
 /// Whether a run can be restored from its journal, and what is to be said of it.
 async fn verified(archive: &Archive, run: &RunName) -> (bool, String) {
     let read = async {
-        let reader = JournalReader::of_run(archive, run).await?;
-        Ok((reader.is_empty(), reader.verify().await?))
+        let readers = JournalReader::of_run(archive, run).await?;
+        let is_empty = readers.iter().all(JournalReader::is_empty);
+        Ok((is_empty, verify_all(&readers).await?))
     };
     match read.await {
         Ok((true, _)) => (true, "empty: the run wrote nothing".into()),

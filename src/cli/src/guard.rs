@@ -131,6 +131,7 @@ async fn serve(
     let clients =
         if flags.any_client { Clients::Any } else { Clients::With(AccessKey::new(&access_key)) };
     let options = Options {
+        part: None,
         listen: flags.listen,
         control_listen: flags.control_listen,
         control_token: token,

@@ -397,6 +397,7 @@ fn text(
             Conflict::PlaceTaken => {
                 "another item with this key was created after the run".to_owned()
             }
+            Conflict::OrderUnknown => "several pods wrote the item in an unknown order".to_owned(),
         };
         text.extend([format!("    {} {}: {what}\n", listed.table, listed.key)]);
     }

@@ -282,6 +282,7 @@ async fn start_guard(
     access_key: &str,
 ) -> Result<Guard, SessionError> {
     let options = Options {
+        part: None,
         listen: ANY_PORT,
         control_listen: ANY_PORT,
         control_token: None,

@@ -268,6 +268,9 @@ fn restore(what: &str, report: &RestoreReport) -> String {
             (ConflictKind::ItemChanged, _) => "the item was changed since".into(),
             (ConflictKind::ItemDeleted, _) => "the item was deleted since".into(),
             (ConflictKind::PlaceTaken, _) => "another item has taken its place".into(),
+            (ConflictKind::OrderUnknown, _) => {
+                "several pods wrote the item in an unknown order".into()
+            }
         };
         let words =
             format!("{}: {what}, {} × {}", group.table, count(group.items), group.keys.join(" "));

@@ -115,6 +115,7 @@ async fn pass(
         show_keys: plan.policy.show_values,
         now_s: jiff::Timestamp::now().as_second(),
         checkpoints: engine.archive().and_then(|archive| Checkpoints::of(plan, archive)),
+        part: None,
     };
     let (transform, asked) = (session.transform.clone(), stop.asked.subscribe());
     let mut running = Box::pin(dm_runner::run(engine, transform, settings, asked));

@@ -146,6 +146,8 @@ pub enum Conflict {
     ItemDeleted,
     /// Where the run deleted an item there is another one.
     PlaceTaken,
+    /// Several parts of the run wrote the item, and their journals do not tell in which order.
+    OrderUnknown,
 }
 
 impl RestoreResult {

@@ -9,6 +9,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::identity::Difference;
 use crate::limits::TERMINATION_MESSAGE_BYTES_MAX;
+use crate::report;
 use crate::report::effects::TableEffect;
 
 /// The version this build writes and the only one it reads.
@@ -205,6 +206,24 @@ pub struct RunSummary {
     /// Whether the counts are items. Else they are requests, as of a run without a journal.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub counts_items: bool,
+}
+
+impl RunSummary {
+    /// Returns what the parts of a run did together.
+    #[must_use]
+    pub fn merged(parts: Vec<Self>) -> Self {
+        let tables = report::merged_tables(parts.iter().flat_map(|part| &part.tables));
+        let mut whole = Self { tables, counts_items: true, ..Self::default() };
+        for part in parts {
+            whole.requests = whole.requests.saturating_add(part.requests);
+            whole.items_read = whole.items_read.saturating_add(part.items_read);
+            whole.read_units += part.read_units;
+            whole.write_units += part.write_units;
+            whole.left_out = whole.left_out.saturating_add(part.left_out);
+            whole.counts_items &= part.counts_items;
+        }
+        whole
+    }
 }
 
 #[allow(clippy::trivially_copy_pass_by_ref, reason = "serde's signature")]

@@ -7,6 +7,7 @@
 //! whole item, and of each top-level attribute that the write changed. A restore puts values back
 //! and only has to recognise what the migration left behind, attribute by attribute.
 
+mod chain;
 mod digest;
 mod line;
 mod merge;
@@ -15,6 +16,7 @@ mod outcomes;
 use std::collections::BTreeMap;
 use std::fmt;
 
+pub use chain::MergedKey;
 pub use digest::{Digest, DigestError, ItemDigest, RequestDigest, ValueDigest};
 pub use line::LineError;
 pub use merge::{MergedEntry, Touched};
@@ -30,6 +32,9 @@ pub const JOURNAL_VERSION: u32 = 1;
 /// Bits of a sequence number that count the records inside one segment.
 const RECORD_BITS: u32 = 20;
 
+/// Bits of a sequence number below those that name the part of a run: a record's and a segment's.
+const PART_SHIFT: u32 = RECORD_BITS + u32::BITS;
+
 /// Most records of one segment: 2^20, which is far more than its bytes allow.
 pub const SEGMENT_RECORDS_MAX: usize = 1 << RECORD_BITS;
 
@@ -44,7 +49,19 @@ impl Sequence {
         Self(u64::from(segment) << RECORD_BITS | u64::from(record))
     }
 
-    /// The segment it is in.
+    /// The same place in the journal of one part of a run. No journal has such numbers: they tell
+    /// the records of several apart when these are read together.
+    #[must_use]
+    pub fn in_part(self, part: u32) -> Self {
+        Self(self.0 | u64::from(part) << PART_SHIFT)
+    }
+
+    /// The part of the run whose journal it is in.
+    pub fn part(self) -> u64 {
+        self.0 >> PART_SHIFT
+    }
+
+    /// The segment it is in, different for the segments of different parts.
     pub fn segment(self) -> u64 {
         self.0 >> RECORD_BITS
     }
@@ -68,6 +85,24 @@ pub enum Record {
     UnderWay(Vec<u32>),
     /// Written before a call is sent that changes tables themselves. No restore undoes it.
     Control(ControlEntry),
+}
+
+impl Record {
+    /// Returns the record as one of this part's journal.
+    #[must_use]
+    pub fn in_part(mut self, part: u32) -> Self {
+        match &mut self {
+            Self::Entry(entry) => entry.sequence = entry.sequence.in_part(part),
+            Self::Control(control) => control.sequence = control.sequence.in_part(part),
+            Self::Settled(Settled { written, refused }) => {
+                for sequence in written.iter_mut().chain(refused) {
+                    *sequence = sequence.in_part(part);
+                }
+            }
+            Self::UnderWay(_) => {}
+        }
+        self
+    }
 }
 
 /// A call that is about to create, change or delete tables.
@@ -198,6 +233,10 @@ mod tests {
         let sequence = Sequence::new(7, last);
         assert_eq!((sequence.segment(), sequence.record()), (7, SEGMENT_RECORDS_MAX - 1));
         assert!(sequence < Sequence::new(8, 0));
+        let of_part = Sequence::new(u32::MAX, last).in_part(63);
+        assert_eq!((of_part.part(), of_part.record()), (63, SEGMENT_RECORDS_MAX - 1));
+        assert_ne!(of_part.segment(), Sequence::new(u32::MAX, last).in_part(62).segment());
+        assert_eq!(sequence.in_part(0), sequence);
     }
 
     #[test]

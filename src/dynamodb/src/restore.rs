@@ -68,6 +68,10 @@ impl Decision {
 
 /// Decides for one key.
 pub fn decide(entry: &MergedEntry, now: Option<&Item>, on_conflict: OnConflict) -> Decision {
+    if entry.order_unknown {
+        // Nobody knows what to put back, so it is not overwritten either.
+        return Decision { conflicts: vec![Conflict::OrderUnknown], ..Decision::nothing() };
+    }
     match (&entry.before, now) {
         (None, None) => Decision::nothing(),
         (None, Some(now)) => created(entry, now, on_conflict),

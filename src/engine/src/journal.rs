@@ -38,6 +38,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::task::Poll;
 
 use bytes::Bytes;
+use dm_contract::part::Part;
 use dm_contract::plan::{JournalMode, Plan, RunId};
 use dm_contract::report::JournalResult;
 use dm_contract::verdict::LockHolder;
@@ -88,6 +89,8 @@ pub enum JournalError {
 pub struct JournalledRun {
     /// Its name in the archive.
     pub name: RunName,
+    /// The part of it that this process does; absent where that is the whole run.
+    pub part: Option<Part>,
     /// Whose run it is.
     pub id: RunId,
     /// What it does.
@@ -110,7 +113,19 @@ impl JournalledRun {
         let name = RunName::new(&archive.migration, plan.run.number)?;
         let kind = plan.restore.map_or(Kind::Apply, |restore| Kind::Restore(restore.run));
         let (id, mode) = (plan.run.clone(), plan.policy.journal);
-        Ok(Some(Self { name, id, kind, mode, plan: Box::new(plan.clone()) }))
+        let plan = Box::new(plan.clone());
+        Ok(Some(Self { name, part: None, id, kind, mode, plan }))
+    }
+
+    /// The same run, of which this process does one part.
+    #[must_use]
+    pub fn in_part(self, part: Option<Part>) -> Self {
+        Self { part, ..self }
+    }
+
+    /// Returns the name under which this process writes: that of its part.
+    pub fn own_name(&self) -> RunName {
+        self.part.map_or_else(|| self.name.clone(), |part| self.name.in_part(part))
     }
 }
 
@@ -146,11 +161,8 @@ impl Journal {
         reader: ReadOnly,
         tally: Arc<Tally>,
     ) -> Self {
-        let tables = TableLocks::new(
-            archive.clone(),
-            run.owner(crate::fresh_name::fresh_name()),
-            LockTimes::default(),
-        );
+        let owner = run.owner(crate::fresh_name::fresh_name());
+        let tables = TableLocks::of_part(archive.clone(), owner, run.part, LockTimes::default());
         let images = Arc::new(Images::new(reader, tally));
         Self {
             archive,
@@ -175,8 +187,15 @@ impl Journal {
     #[must_use]
     pub fn locking(mut self, holder: Option<String>, times: LockTimes) -> Self {
         let owner = self.run.owner(holder.unwrap_or_else(crate::fresh_name::fresh_name));
-        self.tables = TableLocks::new(self.archive.clone(), owner, times);
+        self.tables = TableLocks::of_part(self.archive.clone(), owner, self.run.part, times);
         self
+    }
+
+    /// The same, for one part of the run. Its locks are new ones.
+    #[must_use]
+    pub fn in_part(mut self, part: Option<Part>) -> Self {
+        self.run = self.run.in_part(part);
+        self.locking(None, LockTimes::default())
     }
 
     /// The same, which keeps in this folder what does not fit in memory.
@@ -279,7 +298,7 @@ impl Journal {
             return false;
         }
         let counts = serde_json::json!(writer.counts()).to_string() + "\n";
-        let closed = self.run.name.closed();
+        let closed = self.run.own_name().closed();
         let noted = tokio::time::timeout(
             crate::limits::JOURNAL_CLOSE_MAX,
             self.archive.replace(&closed, Bytes::from(counts)),
@@ -294,8 +313,9 @@ impl Journal {
         if counts.segments == 0 {
             return false;
         }
+        let own = self.run.own_name();
         let missing = async |segment| {
-            let there = self.archive.exists(&self.run.name.segment(segment)).await;
+            let there = self.archive.exists(&own.segment(segment)).await;
             matches!(there, Ok(false))
         };
         let look = async { missing(writer.earlier() + 1).await || missing(counts.last).await };

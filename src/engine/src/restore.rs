@@ -111,7 +111,9 @@ impl Restore {
         let own = JournalledRun::of_plan(plan)?.ok_or(RestoreError::NoArchive)?;
         // A restore knows the items it writes: it has no use for another mode.
         let mode = JournalMode::Strict;
-        let own = JournalledRun { kind: Kind::Restore(number), mode, ..own };
+        let mut own = JournalledRun { kind: Kind::Restore(number), mode, ..own };
+        // One process restores what many have written.
+        own.plan.parts = None;
         let source = RunName::new(own.name.migration(), number)?;
         let tally = Arc::new(Tally::default());
         let target = match plan.mode {
@@ -225,12 +227,13 @@ impl Restore {
             self.keep_from_writing(journal).await?;
         }
         // Before anything is noted of the restore itself.
-        let reader = JournalReader::of_run(&self.archive, &self.source).await?;
+        let readers = JournalReader::of_run(&self.archive, &self.source).await?;
         if matches!(self.target, Target::Database(_)) && self.source == self.own.name {
             return Err(RestoreError::SameRun);
         }
-        self.nothing_written.store(reader.is_empty(), Ordering::Relaxed);
-        let mut partitions = Partitions::fill(&reader).await?;
+        let is_empty = readers.iter().all(JournalReader::is_empty);
+        self.nothing_written.store(is_empty, Ordering::Relaxed);
+        let mut partitions = Partitions::fill(&readers).await?;
         self.table_calls.get_or_init(|| TableCalls::of(&partitions));
         self.check_place().await?;
         if let Target::Database(journal) = &self.target {

@@ -12,6 +12,7 @@ use std::sync::atomic::AtomicBool;
 use std::sync::{Arc, OnceLock};
 
 use dm_contract::control::ControlState;
+use dm_contract::part::Part;
 use dm_contract::plan::{Mode, Plan, RateLimits, Upstream as UpstreamPlan};
 use dm_contract::report::{Fidelity, GuardResult, JournalResult, Timeline};
 
@@ -45,6 +46,7 @@ pub struct Engine {
     outages: Outages,
     bottom: Bottom,
     archive: Option<Archive>,
+    part: Option<Part>,
     problem: Option<String>,
     second_pass: bool,
     /// The result as it was when the second pass began: the record of the run.
@@ -161,6 +163,7 @@ impl Engine {
             outages: Outages::default(),
             bottom,
             archive: kept,
+            part: None,
             problem,
             second_pass: plan.second_pass,
             first_pass: OnceLock::new(),
@@ -182,6 +185,15 @@ impl Engine {
             other @ (Bottom::Apply(_) | Bottom::Closed(..)) => other,
         };
         Self { bottom, ..self }
+    }
+
+    /// The same, which does one part of the run. To be called before [`Self::locking`].
+    #[must_use]
+    pub fn in_part(mut self, part: Option<Part>) -> Self {
+        if let Bottom::Journal(journal) = self.bottom {
+            self.bottom = Bottom::Journal(Box::new(journal.in_part(part)));
+        }
+        Self { part, ..self }
     }
 
     /// The same, with a name for this guard that a restart keeps, and other times for the locks of

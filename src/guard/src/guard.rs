@@ -6,6 +6,7 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::sync::Arc;
 
+use dm_contract::part::Part;
 use dm_contract::plan::{Mode, Plan};
 use dm_contract::report::{GuardResult, REPORT_VERSION};
 use dm_engine::archive::locks::LockTimes;
@@ -36,6 +37,8 @@ pub struct Options {
     pub clients: Clients,
     /// Folder of what outlives a restart, and of what a dry run cannot hold in memory.
     pub state_dir: Option<PathBuf>,
+    /// The part of the run that it does; absent where it does the whole.
+    pub part: Option<Part>,
 }
 
 /// Why a guard did not start.
@@ -78,7 +81,7 @@ impl Guard {
             Some(folder) => restart::mark(folder).map_err(StartError::StateDir)?,
             None => Start::First,
         };
-        let engine = Engine::open(plan, credentials, start).await?;
+        let engine = Engine::open(plan, credentials, start).await?.in_part(options.part);
         let engine = Arc::new(match &options.state_dir {
             Some(folder) => {
                 let holder = restart::holder(folder).map_err(StartError::StateDir)?;
@@ -91,7 +94,7 @@ impl Guard {
             signed_for: Regions::Its,
             clients: options.clients.clone(),
         };
-        let transforms = Arc::new(Transforms::new(plan, Arc::clone(&engine)));
+        let transforms = Arc::new(Transforms::new(plan, options.part, Arc::clone(&engine)));
         let server = Server::new(Arc::clone(&engine), whom);
         let server = Arc::new(server.with_transforms(Arc::clone(&transforms)));
         let run = Run::Program(Arc::clone(&engine));

@@ -12,6 +12,7 @@ use std::time::Duration;
 use crate::limits;
 use bytes::Bytes;
 use dm_contract::error_chain::chain;
+use dm_contract::part::Part;
 use dm_contract::plan::{Mode, Plan, RetentionPlan};
 use dm_contract::report::{Archived, GuardResult, ProgramResult, Timeline};
 use dm_contract::verdict::{RunOutcome, RunSummary};
@@ -55,20 +56,25 @@ impl Keep {
     pub fn of(plan: &Plan, archive: &Archive, log_dir: Option<PathBuf>) -> Option<Self> {
         let named = plan.archive.as_ref()?;
         let run = JournalledRun::of_plan(plan).ok().flatten()?;
-        let folder = match plan.mode {
-            Mode::Apply => run.name.folder(),
-            Mode::DryRun => run.name.dry_run(&run.id.uid),
-        };
+        let folder = folder(&run, plan.mode);
         Some(Self {
             archive: archive.clone(),
             run,
             mode: plan.mode,
             folder,
-            repeatable: named.repeatable,
+            // Its pods are replaced, and the end of one part is not the run's.
+            repeatable: named.repeatable || plan.parts.is_some(),
             retention: named.retention,
             log_dir,
             part_bytes: limits::DIFFERENCE_PART_BYTES,
         })
+    }
+
+    /// The same for one part of the run.
+    #[must_use]
+    pub fn in_part(self, part: Option<Part>) -> Self {
+        let run = self.run.in_part(part);
+        Self { folder: folder(&run, self.mode), run, ..self }
     }
 
     /// The same, with parts of a difference of this size, about.
@@ -99,7 +105,7 @@ impl Keep {
         result.archived = Some(kept.clone());
         say(&result);
         self.upload(engine, &result, &mut kept).await;
-        let cleans = kept.completed == Some(RunOutcome::Succeeded);
+        let cleans = kept.completed == Some(RunOutcome::Succeeded) && self.is_whole().await;
         result.archived = Some(kept);
         if cleans {
             say(&result);
@@ -131,11 +137,34 @@ impl Keep {
             database: result.database.clone(),
             ..Begun::now(&self.run.plan, self.run.kind.clone())
         };
-        let noted = ledger::record(&self.archive, &self.run.name, &begun, &completed);
+        let name = self.run.own_name();
+        let noted = ledger::record(&self.archive, &name, &begun, &completed);
         match tokio::time::timeout(limits::KEEP_LEDGER_MAX, noted).await {
-            Ok(Ok(())) => kept.completed = Some(outcome),
+            Ok(Ok(())) => {
+                kept.completed = Some(outcome);
+                self.release_run().await;
+            }
             Ok(Err(error)) => trouble(kept, &format!("the ledger: {}", chain(&error))),
             Err(_) => trouble(kept, "the ledger: no answer in time"),
+        }
+    }
+
+    /// Whether the run has succeeded with the part that has, as far as is known.
+    async fn is_whole(&self) -> bool {
+        let completed = ledger::completed(&self.archive, &self.run.name).await;
+        completed.is_ok_and(|end| end.is_some_and(|end| end.outcome == RunOutcome::Succeeded))
+    }
+
+    /// Gives the locks of a run with parts back, if it is completed. They run out by themselves.
+    async fn release_run(&self) {
+        if self.run.part.is_none() || !self.is_whole().await {
+            return;
+        }
+        let released = self.run.release_locks(&self.archive);
+        match tokio::time::timeout(limits::KEEP_LEDGER_MAX, released).await {
+            Ok(Ok(())) => {}
+            Ok(Err(error)) => tracing::warn!(error = chain(&error), "giving the run's locks back"),
+            Err(_) => tracing::warn!("giving the run's locks back takes too long"),
         }
     }
 
@@ -251,6 +280,14 @@ impl Keep {
 }
 
 const DAY_S: i64 = 24 * 60 * 60;
+
+/// Where a run's objects are kept, or those of a part of it.
+fn folder(run: &JournalledRun, mode: Mode) -> String {
+    match mode {
+        Mode::Apply => run.own_name().folder(),
+        Mode::DryRun => run.own_name().dry_run(&run.id.uid),
+    }
+}
 
 /// How the run ended; `None` where nobody knows, or where the Job starts the program again.
 fn outcome(program: &ProgramResult, result: &GuardResult, repeatable: bool) -> Option<RunOutcome> {

@@ -5,6 +5,7 @@ use std::process::ExitCode;
 use anyhow::Context as _;
 use clap::Parser as _;
 use dm_contract::error_chain::chain;
+use dm_contract::part::{INDEX_ENV, Part};
 use dm_contract::plan::{ACCESS_KEY_ENV, CONTROL_TOKEN_ENV, Mode, Plan};
 use dm_contract::report::GuardResult;
 use dm_engine::CredentialSource;
@@ -101,11 +102,14 @@ async fn run(flags: &Flags, plan: &Plan) -> anyhow::Result<GuardResult> {
     let access_key = flags.access_key().with_context(|| {
         format!("neither {ACCESS_KEY_ENV} nor {CONTROL_TOKEN_ENV} is set: one of them says whom to serve")
     })?;
+    let index = std::env::var(INDEX_ENV).ok();
+    let part = Part::of_plan(plan, index.as_deref())?;
     let options = Options {
         listen: flags.listen,
         control_listen: flags.control_listen,
         control_token: flags.control_token.as_deref().map(ControlToken::new).transpose()?,
         state_dir: flags.state_dir.clone(),
+        part,
         clients: Clients::With(AccessKey::new(&access_key)),
     };
     let guard = Guard::start(plan, credentials, &options).await?;
@@ -116,6 +120,7 @@ async fn run(flags: &Flags, plan: &Plan) -> anyhow::Result<GuardResult> {
     else {
         return Ok(result);
     };
+    let keep = keep.in_part(part);
     let say = |result: &GuardResult| {
         let early = termination::message(result.clone());
         if let Err(error) = std::fs::write(&flags.termination_log, early) {

@@ -64,8 +64,15 @@ pub async fn record(plan: &Plan, said: &Record) -> Result<(), RecordError> {
         finalization_time: said.finalization_time.clone(),
         ..Completed::now(outcome)
     };
-    let begun = Begun::now(plan, run.kind);
-    Ok(ledger::record(&archive, &run.name, &begun, &completed).await?)
+    let begun = Begun::now(plan, run.kind.clone());
+    ledger::record(&archive, &run.name, &begun, &completed).await?;
+    if plan.parts.is_some() {
+        // No pod of the run is left. Locks that cannot be given back run out.
+        if let Err(error) = run.release_locks(&archive).await {
+            tracing::warn!(error = &error as &dyn std::error::Error, "giving the run's locks back");
+        }
+    }
+    Ok(())
 }
 
 #[cfg(test)]

@@ -4,11 +4,12 @@
 
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
+use dm_contract::part::Part;
 use dm_contract::plan::Plan;
 use dm_contract::report::{TransformEnd, TransformResult};
 use dm_contract::transform::{ORDER_VERSION, TRANSFORM_FILE, TransformOrder, TransformState};
 use dm_engine::Engine;
-use dm_runner::{Checkpoints, Settings};
+use dm_runner::{Checkpoints, Settings, Share};
 use dm_transform::{Declaration, Files, Transform};
 use tokio::sync::watch;
 
@@ -21,6 +22,8 @@ pub struct Transforms {
     engine: Arc<Engine>,
     show_values: bool,
     checkpoints: Option<Checkpoints>,
+    part: Option<Share>,
+    now_s: Option<i64>,
     under_way: Mutex<Option<watch::Receiver<Option<TransformResult>>>>,
     /// The result of the first pass, which is the run's.
     first: OnceLock<TransformResult>,
@@ -40,12 +43,16 @@ pub enum OrderError {
 
 impl Transforms {
     /// Those of a plan's guard; none is under way.
-    pub fn new(plan: &Plan, engine: Arc<Engine>) -> Self {
+    pub fn new(plan: &Plan, part: Option<Part>, engine: Arc<Engine>) -> Self {
         let checkpoints = engine.archive().and_then(|archive| Checkpoints::of(plan, archive));
+        let checkpoints = checkpoints.map(|checkpoints| checkpoints.in_part(part));
+        let part = part.map(|part| Share::of(plan, part, engine.archive()));
         Self {
             engine,
             show_values: plan.policy.show_values,
             checkpoints,
+            part,
+            now_s: plan.now_s,
             under_way: Mutex::new(None),
             first: OnceLock::new(),
             stop: watch::Sender::new(false),
@@ -89,8 +96,9 @@ impl Transforms {
         let settings = Settings {
             on_item_error: declaration.on_item_error,
             show_keys: self.show_values,
-            now_s: jiff::Timestamp::now().as_second(),
+            now_s: self.now_s.unwrap_or_else(|| jiff::Timestamp::now().as_second()),
             checkpoints: self.checkpoints.clone(),
+            part: self.part.clone(),
         };
         Ok((transform, settings))
     }

@@ -6,12 +6,15 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Mutex, PoisonError};
 
 use bytes::Bytes;
+use dm_contract::part::Part;
 use dm_contract::plan::{Mode, Plan};
 use dm_engine::archive::ledger::{self, Kind, LedgerError};
 use dm_engine::archive::{Archive, ArchiveError, RunName};
 use dm_engine::journal::JournalledRun;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
+
+use crate::split::SplitError;
 
 /// The version that this build writes and the only one that it reads.
 const VERSION: u32 = 1;
@@ -20,7 +23,9 @@ const VERSION: u32 = 1;
 #[derive(Clone, Debug)]
 pub struct Checkpoints {
     archive: Archive,
+    /// The run's name, or that of the part that is done here.
     run: RunName,
+    part: Option<Part>,
 }
 
 /// What a checkpoint is of. Another transform, or another table of the same name, makes of it
@@ -79,6 +84,8 @@ pub(crate) enum CheckpointError {
     Archive(#[from] ArchiveError),
     #[error("reading which runs came before")]
     Ledger(#[from] LedgerError),
+    #[error(transparent)]
+    Split(#[from] SplitError),
     #[error("the checkpoint {0} is not understood; remove it to begin with the first item")]
     Unknown(String),
 }
@@ -88,7 +95,14 @@ impl Checkpoints {
     pub fn of(plan: &Plan, archive: &Archive) -> Option<Self> {
         let run =
             JournalledRun::of_plan(plan).ok().flatten().filter(|_| plan.mode == Mode::Apply)?;
-        Some(Self { archive: archive.clone(), run: run.name })
+        Some(Self { archive: archive.clone(), run: run.name, part: None })
+    }
+
+    /// Returns those of one part of the run.
+    #[must_use]
+    pub fn in_part(self, part: Option<Part>) -> Self {
+        let run = part.map_or_else(|| self.run.whole(), |part| self.run.in_part(part));
+        Self { run, part, ..self }
     }
 
     pub(crate) async fn read(&self) -> Result<Option<Checkpoint>, CheckpointError> {
@@ -99,7 +113,7 @@ impl Checkpoints {
 
     /// Returns the checkpoint of the run before, if that applied the same, has seen every item, and
     /// lists all that failed. Any other run that wrote in between, such as a restore, makes it
-    /// void.
+    /// void. Each part takes its share of the items that failed in whichever part of that run.
     pub(crate) async fn earlier(
         &self,
         subject: &Subject,
@@ -110,9 +124,23 @@ impl Checkpoints {
         if last.begun.kind != Kind::Apply || last.begun.baseline {
             return Ok(None);
         }
-        let Some(bytes) = self.archive.get(&last.run.checkpoint()).await? else { return Ok(None) };
-        let found = parsed(&bytes).filter(|checkpoint| checkpoint.leaves_only_failed(subject));
-        Ok(found.map(|checkpoint| Earlier { checkpoint, run: last.run.to_string() }))
+        let mut found: Option<Checkpoint> = None;
+        for name in ledger::part_names(&last.run, last.begun.parts) {
+            let Some(bytes) = self.archive.get(&name.checkpoint()).await? else { return Ok(None) };
+            let Some(checkpoint) = parsed(&bytes) else { return Ok(None) };
+            if let Some(found) = &mut found {
+                if !found.join(checkpoint) {
+                    return Ok(None);
+                }
+            } else {
+                found = Some(checkpoint);
+            }
+        }
+        let found = found.filter(|checkpoint| checkpoint.leaves_only_failed(subject));
+        Ok(found.map(|checkpoint| Earlier {
+            checkpoint: checkpoint.share_of(self.part),
+            run: last.run.to_string(),
+        }))
     }
 
     /// Writes one. It only saves reading, so its failure is not the run's.
@@ -135,6 +163,23 @@ impl Checkpoint {
         Self { now_s, ..self }
     }
 
+    /// Takes in that of another part of the same run; whether the two are of the same scan.
+    fn join(&mut self, other: Self) -> bool {
+        let same = self.total == other.total && self.subject == other.subject;
+        self.done.extend(other.done);
+        self.failed.keys.extend(other.failed.keys);
+        self.failed.more |= other.failed.more;
+        same
+    }
+
+    /// Returns it with those of the failed items that this part visits.
+    fn share_of(mut self, part: Option<Part>) -> Self {
+        if let Some(part) = part {
+            self.failed.keys.retain(|key| part.owns(checksum(&key.to_string())));
+        }
+        self
+    }
+
     /// Whether a run of this has nothing to do but to visit the items that are listed as failed.
     fn leaves_only_failed(&self, subject: &Subject) -> bool {
         let scanned = (0..self.total).all(|segment| self.done.contains(&segment));
@@ -144,6 +189,11 @@ impl Checkpoint {
             && !self.failed.more
             && !self.failed.keys.is_empty()
     }
+}
+
+/// The same number for the same text in every process: 32-bit FNV-1a.
+fn checksum(text: &str) -> u32 {
+    text.bytes().fold(0x811c_9dc5, |sum, byte| (sum ^ u32::from(byte)).wrapping_mul(0x0100_0193))
 }
 
 /// The checkpoint of a run under way.
@@ -256,6 +306,32 @@ mod tests {
         let mut none = whole;
         none.failed.keys.clear();
         assert!(!none.leaves_only_failed(&subject));
+    }
+
+    #[test]
+    fn the_checkpoints_of_all_parts_are_one_and_each_part_takes_its_share() {
+        let subject = Subject { transform: "d".into(), table: Some("t".into()) };
+        let keys = |from: u32| (from..from + 20).map(|i| json!({"id": {"N": i.to_string()}}));
+        let of = |done: [u32; 2], from| Checkpoint {
+            version: VERSION,
+            total: 4,
+            now_s: 7,
+            done: BTreeSet::from(done),
+            positions: BTreeMap::new(),
+            subject: subject.clone(),
+            failed: FailedKeys { keys: keys(from).collect(), more: false },
+        };
+        let mut whole = of([0, 2], 0);
+        assert!(!whole.leaves_only_failed(&subject), "one part alone is not the whole");
+        assert!(whole.join(of([1, 3], 20)));
+        assert!(whole.leaves_only_failed(&subject));
+        let shares: Vec<usize> =
+            Part::all(3).map(|part| whole.clone().share_of(Some(part)).failed.keys.len()).collect();
+        assert_eq!(shares.iter().sum::<usize>(), 40);
+        assert!(shares.iter().all(|share| *share > 0), "{shares:?}");
+        let mut other = of([1, 3], 0);
+        other.total = 8;
+        assert!(!whole.join(other), "another scan");
     }
 
     #[test]

@@ -12,9 +12,11 @@ mod request;
 mod run;
 mod scan;
 mod segments;
+mod split;
 mod tables;
 mod tally;
 
 pub use checkpoint::Checkpoints;
 pub use request::RequestError;
 pub use run::{Settings, run};
+pub use split::Share;

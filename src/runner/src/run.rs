@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use dm_contract::error_chain::chain;
+use dm_contract::part::Part;
 use dm_contract::report::{TransformEnd, TransformResult};
 use dm_dynamodb::value::Number;
 use dm_engine::Engine;
@@ -17,6 +18,7 @@ use crate::limits::{CHECKPOINT_INTERVAL, SCANNERS, WRITERS};
 use crate::queue::queue;
 use crate::scan::{Going, Scan, write};
 use crate::segments;
+use crate::split::{Share, Split};
 use crate::tables::{self, Described};
 use crate::tally::Tally;
 
@@ -31,6 +33,8 @@ pub struct Settings {
     pub now_s: i64,
     /// Where checkpoints are, if there are any.
     pub checkpoints: Option<Checkpoints>,
+    /// The part of the run's segments that is scanned here; absent where all are.
+    pub part: Option<Share>,
 }
 
 /// Runs a transform to its end, or until `stop` becomes true.
@@ -54,6 +58,7 @@ pub async fn run(
         Ok(begin) => begin,
         Err(error) => return failed(chain(&error)),
     };
+    let part = settings.part.as_ref().map(|share| share.part);
     let position = Arc::new(begin.position);
     let going = Arc::new(Going::new(settings.on_item_error == OnItemError::Stop));
     let work = Arc::new(Work {
@@ -63,7 +68,7 @@ pub async fn run(
         tally: Tally::new(settings.show_keys, begin.pending),
         now: Number::from(position.now().now_s),
     });
-    let ended = scan(&work, &going, &position);
+    let ended = scan(&work, &going, &position, part);
     tokio::select! {
         () = ended => {}
         () = watch_over(&settings, &work, &going, &position, stop) => {}
@@ -102,7 +107,11 @@ async fn beginning(
     tables: &Described,
     subject: Subject,
 ) -> Result<Beginning, CheckpointError> {
-    let mut now_s = settings.now_s;
+    let split = match &settings.part {
+        Some(share) => share.split(tables.bytes, settings.now_s).await?,
+        None => Split { segments: segments::count(tables.bytes), now_s: settings.now_s },
+    };
+    let mut now_s = split.now_s;
     if let Some(checkpoints) = &settings.checkpoints {
         match checkpoints.read().await? {
             Some(own) if !own.failed.more => return Ok(Beginning::at(own)),
@@ -117,7 +126,7 @@ async fn beginning(
             }
         }
     }
-    let position = Position::begin(segments::count(tables.bytes), now_s, subject);
+    let position = Position::begin(split.segments, now_s, subject);
     Ok(Beginning { position, pending: Vec::new(), retried_run: None })
 }
 
@@ -134,12 +143,13 @@ async fn keep(settings: &Settings, work: &Work, position: &Position) {
 }
 
 /// Scans and writes until all is done or the run is halted.
-async fn scan(work: &Arc<Work>, going: &Arc<Going>, position: &Arc<Position>) {
+async fn scan(work: &Arc<Work>, going: &Arc<Going>, position: &Arc<Position>, part: Option<Part>) {
     let from = position.now();
     let mut seed = [0; 8];
     // Any order will do; a fixed one is only worse.
     let _ = getrandom::fill(&mut seed);
-    let left = segments::left(from.total, &from.done, &from.positions, u64::from_ne_bytes(seed));
+    let left =
+        segments::left(from.total, part, (&from.done, &from.positions), u64::from_ne_bytes(seed));
     let scan = Arc::new(Scan {
         work: Arc::clone(work),
         going: Arc::clone(going),

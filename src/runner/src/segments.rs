@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use dm_contract::part::Part;
 use serde_json::Value;
 
 use crate::limits::{SCANNERS, SEGMENT_BYTES, SEGMENTS_MAX};
@@ -21,15 +22,23 @@ pub(crate) fn count(bytes: u64) -> u32 {
     wanted.clamp(u32::try_from(SCANNERS).unwrap_or(1), SEGMENTS_MAX)
 }
 
-/// Returns the segments that are left, in an order that this seed determines. A segment walks one
+/// How many segments a table of this size is scanned in by so many parts: as many for each, and as
+/// many as a part of a small table has alone.
+pub(crate) fn count_in_parts(bytes: u64, parts: u32) -> u32 {
+    let each = count(bytes).div_ceil(parts).max(u32::try_from(SCANNERS).unwrap_or(1));
+    each.saturating_mul(parts)
+}
+
+/// Returns the segments of a part that are left, in an order that this seed determines. A segment walks one
 /// range of the hash, so neighbors taken together would write to one partition.
 pub(crate) fn left(
     total: u32,
-    done: &BTreeSet<u32>,
-    positions: &BTreeMap<u32, Value>,
+    part: Option<Part>,
+    (done, positions): (&BTreeSet<u32>, &BTreeMap<u32, Value>),
     seed: u64,
 ) -> Vec<Segment> {
     let mut segments: Vec<Segment> = (0..total)
+        .filter(|number| part.is_none_or(|part| part.owns(*number)))
         .filter(|number| !done.contains(number))
         .map(|number| Segment { number, after: positions.get(&number).cloned() })
         .collect();
@@ -58,8 +67,26 @@ mod tests {
     }
 
     #[test]
+    fn parts_have_as_many_segments_each_and_all_of_them_together() {
+        for (bytes, parts, expected) in
+            [(0, 4, 32), (1 << 30, 4, 64), (1 << 30, 5, 65), (0, 64, 512), (u64::MAX, 64, 1024)]
+        {
+            let total = count_in_parts(bytes, parts);
+            assert_eq!(total, expected, "{bytes} {parts}");
+            let mut all = Vec::new();
+            for part in Part::all(parts) {
+                let own = left(total, Some(part), (&BTreeSet::new(), &BTreeMap::new()), 7);
+                assert_eq!(own.len(), usize::try_from(total / parts).unwrap());
+                all.extend(own.into_iter().map(|segment| segment.number));
+            }
+            all.sort_unstable();
+            assert_eq!(all, (0..total).collect::<Vec<_>>());
+        }
+    }
+
+    #[test]
     fn every_segment_is_taken_once_and_out_of_order() {
-        let segments = left(64, &BTreeSet::new(), &BTreeMap::new(), 7);
+        let segments = left(64, None, (&BTreeSet::new(), &BTreeMap::new()), 7);
         let mut numbers: Vec<u32> = segments.iter().map(|segment| segment.number).collect();
         let neighbors = numbers.windows(2).filter(|pair| pair[0].abs_diff(pair[1]) == 1).count();
         assert!(neighbors < 8, "{numbers:?}");
@@ -70,7 +97,7 @@ mod tests {
     #[test]
     fn what_is_done_is_left_out_and_positions_are_kept() {
         let positions = BTreeMap::from([(1, json!({"id": {"S": "x"}}))]);
-        let mut segments = left(3, &BTreeSet::from([0]), &positions, 7);
+        let mut segments = left(3, None, (&BTreeSet::from([0]), &positions), 7);
         segments.sort_by_key(|segment| segment.number);
         assert_eq!(
             segments,

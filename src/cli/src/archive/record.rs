@@ -48,6 +48,9 @@ pub struct Run {
     pub restores: Option<u32>,
     /// `succeeded`, `failed` or `unknown`.
     pub outcome: &'static str,
+    /// How many pods did parts of it. Absent where one did the whole.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub parts: Option<u32>,
     /// When the run began.
     pub begun_at: String,
     /// When its end was recorded.
@@ -149,6 +152,7 @@ impl From<&LedgerEntry> for Run {
             kind,
             restores,
             outcome: outcome(entry),
+            parts: entry.begun.parts,
             begun_at: entry.begun.begun_at.clone(),
             completed_at: completed.map(|end| end.completed_at.clone()),
             execution_time: completed.and_then(|end| end.execution_time.clone()),

@@ -22,7 +22,7 @@ pub fn merged(parts: Vec<GuardResult>) -> Option<GuardResult> {
     let (first, all) = (parts.first()?, parts.as_slice());
     let sum = |count: fn(&GuardResult) -> u64| all.iter().map(count).fold(0, u64::saturating_add);
     let units = |used: fn(&GuardResult) -> f64| all.iter().map(used).sum::<f64>();
-    let tables = tables(all);
+    let tables = tables(all.iter().flat_map(|part| &part.tables));
     let left_out = all.iter().map(|part| part.left_out).fold(0, u32::saturating_add);
     // Of what is not there whole the digest is made of the parts' digests, which are of all they
     // had.
@@ -79,9 +79,10 @@ fn joined(parts: &[GuardResult], text: fn(&GuardResult) -> Option<&str>) -> Opti
     (!texts.is_empty()).then(|| texts.join(" "))
 }
 
-fn tables(parts: &[GuardResult]) -> Vec<TableEffect> {
+/// The effects of all parts on each table, in order of the tables' names.
+pub(crate) fn tables<'a>(effects: impl Iterator<Item = &'a TableEffect>) -> Vec<TableEffect> {
     let mut tables: BTreeMap<&str, TableEffect> = BTreeMap::new();
-    for effect in parts.iter().flat_map(|part| &part.tables) {
+    for effect in effects {
         let name = effect.name.as_str();
         let both = match tables.remove(name) {
             Some(before) => table(before, effect),

@@ -26,6 +26,9 @@ pub struct MergedEntry {
     /// Whether nothing made sure that a write met its image, so that others may have changed the
     /// item between the two.
     pub unverified: bool,
+    /// Whether several parts of the run wrote the item, and nothing tells in which order: then it is
+    /// not known how it was before the run, nor what the run left.
+    pub order_unknown: bool,
     /// Whether any write is known to have been carried out.
     is_known: bool,
     last: Sequence,
@@ -52,6 +55,7 @@ impl MergedEntry {
             afters: vec![entry.before.as_ref().map(ItemDigest::of_item)],
             attributes: BTreeMap::new(),
             unverified: false,
+            order_unknown: false,
             is_known: false,
             last: entry.sequence,
         };

@@ -3,17 +3,21 @@
 
 use std::fmt;
 
+use dm_contract::part::Part;
+
 /// Most characters of a migration's name in the archive.
 const NAME_CHARS_MAX: usize = 200;
 
 /// Most characters of an object's uid in a path; they have 36.
 const UID_CHARS_MAX: usize = 64;
 
-/// One run of one migration in the archive.
+/// One run of one migration in the archive, or one part of it.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct RunName {
     migration: String,
     number: u32,
+    /// As it is in paths.
+    part: Option<String>,
 }
 
 /// A name cannot be one in the archive.
@@ -35,7 +39,7 @@ impl RunName {
         if !fits || migration.starts_with('.') || !migration.chars().all(good) {
             return Err(LayoutError::Migration(migration.to_owned()));
         }
-        Ok(Self { migration: migration.to_owned(), number })
+        Ok(Self { migration: migration.to_owned(), number, part: None })
     }
 
     /// Reads `MIGRATION/NUMBER`.
@@ -43,6 +47,24 @@ impl RunName {
         let wrong = || LayoutError::Run(text.to_owned());
         let (migration, number) = text.rsplit_once('/').ok_or_else(wrong)?;
         Self::new(migration, number.parse().map_err(|_| wrong())?)
+    }
+
+    /// Returns the name of a part of the run. What a part writes is under that name; that the run
+    /// was begun, and that its journal was removed, is on record of the whole run.
+    #[must_use]
+    pub fn in_part(&self, part: Part) -> Self {
+        Self { part: Some(part.to_string()), ..self.clone() }
+    }
+
+    /// Returns the name of the whole run.
+    #[must_use]
+    pub fn whole(&self) -> Self {
+        Self { part: None, ..self.clone() }
+    }
+
+    /// Whether it is the name of a part.
+    pub fn is_part(&self) -> bool {
+        self.part.is_some()
     }
 
     /// The migration's name.
@@ -57,7 +79,21 @@ impl RunName {
 
     /// The folder of everything but the ledger.
     pub fn folder(&self) -> String {
-        format!("runs/{}/{:06}", self.migration, self.number)
+        self.within(&format!("runs/{}/{:06}", self.migration, self.number))
+    }
+
+    /// The part's folder within one of the run; the folder itself for a whole run.
+    fn within(&self, folder: &str) -> String {
+        match &self.part {
+            Some(part) => format!("{folder}/{part}"),
+            None => folder.to_owned(),
+        }
+    }
+
+    /// An entry of the ledger.
+    fn entry(&self, what: &str) -> String {
+        let part = self.part.as_ref().map(|part| format!("{part}.")).unwrap_or_default();
+        format!("ledger/{}/{:06}.{part}{what}.json", self.migration, self.number)
     }
 
     /// The folder of the journal's segments.
@@ -80,7 +116,7 @@ impl RunName {
     pub fn dry_run(&self, uid: &str) -> String {
         let good = |c: &char| c.is_ascii_alphanumeric() || *c == '-';
         let uid: String = uid.chars().filter(good).take(UID_CHARS_MAX).collect();
-        format!("{}/dry-run-{uid}", self.folder())
+        self.within(&format!("{}/dry-run-{uid}", self.whole().folder()))
     }
 
     /// The guard's full report.
@@ -105,27 +141,27 @@ impl RunName {
 
     /// The ledger's entry that the run was begun.
     pub fn begun(&self) -> String {
-        format!("ledger/{}/{:06}.begun.json", self.migration, self.number)
+        self.whole().entry("begun")
     }
 
     /// The ledger's entry that the run was completed.
     pub fn completed(&self) -> String {
-        format!("ledger/{}/{:06}.completed.json", self.migration, self.number)
+        self.entry("completed")
     }
 
     /// The ids of the tables that the run writes, beside those that it began with.
     pub fn tables(&self) -> String {
-        format!("ledger/{}/{:06}.tables.json", self.migration, self.number)
+        self.entry("tables")
     }
 
     /// How far the run's journal has come, as far as was noted.
     pub fn extent(&self) -> String {
-        format!("ledger/{}/{:06}.journal.json", self.migration, self.number)
+        self.entry("journal")
     }
 
     /// The record that the run's journal was removed on purpose.
     pub fn removal(&self) -> String {
-        format!("ledger/{}/{:06}.journal-removed.json", self.migration, self.number)
+        self.whole().entry("journal-removed")
     }
 
     /// The run whose object this is, for any path under `runs/` or `ledger/`.
@@ -136,6 +172,14 @@ impl RunName {
         root.and_then(|_| Self::new(migration, number.split('.').next()?.parse().ok()?).ok())
     }
 
+    /// Whether a path under `runs/` is one of a journal, of a whole run or of a part.
+    pub fn is_of_journal(path: &str) -> bool {
+        let mut names = path.split('/').skip(3);
+        let first = names.next().unwrap_or_default();
+        let name = if first.starts_with("part-") { names.next() } else { Some(first) };
+        name.is_some_and(|name| name == "journal" || name.starts_with("journal."))
+    }
+
     /// The number of a segment's path.
     pub fn segment_number(path: &str) -> Option<u32> {
         path.rsplit('/').next()?.strip_suffix(".ndjson.zst")?.parse().ok()
@@ -144,7 +188,8 @@ impl RunName {
 
 impl fmt::Display for RunName {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}/{}", self.migration, self.number)
+        write!(f, "{}/{}", self.migration, self.number)?;
+        self.part.as_ref().map_or(Ok(()), |part| write!(f, "/{part}"))
     }
 }
 
@@ -164,6 +209,32 @@ mod tests {
         }
         assert_eq!(RunName::segment_number(&run.segment(3)), Some(3));
         assert_eq!(RunName::parse(&run.to_string()), Ok(run));
+    }
+
+    #[test]
+    fn a_part_has_names_of_its_own_within_those_of_its_run() {
+        let run = RunName::new("m", 12).unwrap();
+        let part = run.in_part(Part { index: 3, of: 4 });
+        assert_eq!(part.to_string(), "m/12/part-003");
+        assert_eq!(part.segment(1), "runs/m/000012/part-003/journal/00000001.ndjson.zst");
+        assert_eq!(part.closed(), "runs/m/000012/part-003/journal.closed.json");
+        assert_eq!(part.checkpoint(), "runs/m/000012/part-003/checkpoint.json");
+        assert_eq!(part.dry_run("u"), "runs/m/000012/dry-run-u/part-003");
+        assert_eq!(part.tables(), "ledger/m/000012.part-003.tables.json");
+        assert_eq!(part.extent(), "ledger/m/000012.part-003.journal.json");
+        assert_eq!(part.completed(), "ledger/m/000012.part-003.completed.json");
+        assert_eq!((part.begun(), part.removal()), (run.begun(), run.removal()));
+        assert_eq!(part.whole(), run);
+        for path in [part.segment(1), part.closed(), part.tables(), part.extent(), part.log()] {
+            assert_eq!(RunName::of_path(&path).as_ref(), Some(&run), "{path}");
+        }
+        for path in [part.segment(1), part.closed(), run.segment(1), run.closed()] {
+            assert!(RunName::is_of_journal(&path), "{path}");
+        }
+        for path in [part.report(), part.checkpoint(), run.report(), part.dry_run("u"), part.log()]
+        {
+            assert!(!RunName::is_of_journal(&path), "{path}");
+        }
     }
 
     #[test]

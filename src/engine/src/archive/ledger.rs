@@ -6,6 +6,7 @@
 mod baseline;
 mod entries;
 mod extent;
+mod parts;
 mod removal;
 mod verdict;
 
@@ -25,6 +26,7 @@ pub use crate::archive::ledger::entries::{
     entries, is_undone, readable, restore_of, restored, restored_by,
 };
 pub use crate::archive::ledger::extent::{note, noted};
+pub use crate::archive::ledger::parts::{begun_parts, part_names};
 pub use crate::archive::ledger::removal::{Removal, collect, removed};
 pub use crate::archive::ledger::verdict::Question;
 pub use dm_contract::verdict::{JournalExtent, LedgerKind as Kind, RunOutcome, RunSummary};
@@ -66,6 +68,10 @@ pub struct Begun {
     /// Runs up to this number were no obstacle, because a person had decided to run again.
     #[serde(default, skip_serializing_if = "is_zero")]
     pub overrules: u32,
+    /// How many parts the run has, each with a journal, tables and an end of its own; absent where
+    /// it is whole.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub parts: Option<u32>,
 }
 
 #[allow(clippy::trivially_copy_pass_by_ref, reason = "serde's signature")]
@@ -243,31 +249,56 @@ pub fn now() -> String {
     jiff::Timestamp::now().strftime("%Y-%m-%dT%H:%M:%S%.3fZ").to_string()
 }
 
-/// Begins a run, unless it was begun before.
+/// Begins a run, or one of its parts, unless it was begun before. The first part begins the run for
+/// all of them.
 pub async fn begin(archive: &Archive, run: &RunName, begun: &Begun) -> Result<Begin> {
     let path = run.begun();
-    let there = if let Some(there) = archive.get(&path).await? {
-        there
-    } else {
-        if is_left_over(archive, run).await? {
-            return Err(LedgerError::LeftOver { run: run.clone(), folder: run.journal() });
-        }
-        extent::expect(archive, run).await?;
-        match archive.create(&path, json(begun)).await? {
+    let there = match archive.get(&path).await? {
+        Some(there) => there,
+        None => match enter(archive, run, begun).await? {
             Created::New => return Ok(Begin::New),
             Created::Exists(there) => there,
-        }
+        },
     };
     let there = read_entry::<Begun>(&path, &there)?;
-    if let Some(completed) = completed(archive, run).await? {
-        return Ok(Begin::Over(completed));
+    // A part that has ended writes no more, even if others have not.
+    let part = run.is_part().then(|| run.clone());
+    for over in std::iter::once(run.whole()).chain(part) {
+        if let Some(completed) = completed(archive, &over).await? {
+            return Ok(Begin::Over(completed));
+        }
     }
     Ok(if begun.is_same_run(&there) { Begin::Again } else { Begin::Taken(there) })
 }
 
-/// Whether there is a journal of a run that was not begun. A listing may be late, a name is not.
-async fn is_left_over(archive: &Archive, run: &RunName) -> Result<bool> {
-    Ok(archive.exists(&run.segment(1)).await? || !archive.list(&run.journal()).await?.is_empty())
+/// Creates the entry that a run was begun.
+async fn enter(archive: &Archive, run: &RunName, begun: &Begun) -> Result<Created> {
+    let path = run.begun();
+    if let Some(folder) = left_over(archive, run, begun).await? {
+        // Another part may have begun the run meanwhile, and have written its journal.
+        return match archive.get(&path).await? {
+            Some(there) if begun.parts.is_some() => Ok(Created::Exists(there)),
+            Some(_) | None => Err(LedgerError::LeftOver { run: run.whole(), folder }),
+        };
+    }
+    for name in part_names(&run.whole(), begun.parts) {
+        extent::expect(archive, &name).await?;
+    }
+    Ok(archive.create(&path, json(begun)).await?)
+}
+
+/// The folder of a journal of a run that was not begun. A listing may be late, a name is not.
+async fn left_over(archive: &Archive, run: &RunName, begun: &Begun) -> Result<Option<String>> {
+    for name in part_names(&run.whole(), begun.parts) {
+        if archive.exists(&name.segment(1)).await? {
+            return Ok(Some(name.journal()));
+        }
+    }
+    let whole = run.whole();
+    let there = archive.list(&whole.folder()).await?;
+    let journal = there.into_iter().find(|object| RunName::is_of_journal(&object.path));
+    let folder = |path: &str| path.rsplit_once('/').map(|(folder, _)| folder.to_owned());
+    Ok(journal.map(|object| folder(&object.path).unwrap_or_else(|| whole.journal())))
 }
 
 impl Begun {
@@ -288,6 +319,7 @@ impl Begun {
             baseline: false,
             accepted: plan.accept.clone(),
             overrules: plan.archive.as_ref().map_or(0, |archive| archive.overrule),
+            parts: plan.parts.filter(|_| plan.restore.is_none()),
         }
     }
 
@@ -295,26 +327,34 @@ impl Begun {
     /// or more.
     fn is_same_run(&self, other: &Self) -> bool {
         let of = |begun: &Self| {
-            let Self { kind, namespace, name, uid, .. } = begun;
-            (kind.clone(), namespace.clone(), name.clone(), uid.clone())
+            let Self { kind, namespace, name, uid, parts, .. } = begun;
+            (kind.clone(), namespace.clone(), name.clone(), uid.clone(), *parts)
         };
-        of(self) == of(other)
+        // The parts of a run do the same, so none joins a run of another program.
+        let same_program = self.parts.is_none() || self.program == other.program;
+        of(self) == of(other) && same_program
     }
 }
 
-/// The tables on record of a run that was begun, with their ids.
+/// The tables on record of a run that was begun, or of one of its parts, with their ids.
 pub async fn tables(archive: &Archive, run: &RunName) -> Result<TableIds> {
-    let path = run.begun();
-    let begun = archive.get(&path).await?.map(|there| read_entry::<Begun>(&path, &there));
-    let mut tables = begun.transpose()?.map(|begun| begun.tables).unwrap_or_default();
-    tables.extend(more_tables(archive, run).await?);
+    let Some(begun) = begun(archive, run).await? else {
+        return more_tables(archive, run, None).await;
+    };
+    let mut tables = begun.tables;
+    tables.extend(more_tables(archive, run, begun.parts).await?);
     Ok(tables)
 }
 
-async fn more_tables(archive: &Archive, run: &RunName) -> Result<TableIds> {
-    let path = run.tables();
-    let there = archive.get(&path).await?.map(|there| read_entry::<Tables>(&path, &there));
-    Ok(there.transpose()?.map(|there| there.tables).unwrap_or_default())
+/// Those that were put on record after the beginning: of a whole run those of all its parts.
+async fn more_tables(archive: &Archive, run: &RunName, parts: Option<u32>) -> Result<TableIds> {
+    let mut tables = TableIds::new();
+    for name in part_names(run, parts) {
+        let path = name.tables();
+        let there = archive.get(&path).await?.map(|there| read_entry::<Tables>(&path, &there));
+        tables.extend(there.transpose()?.map(|there| there.tables).unwrap_or_default());
+    }
+    Ok(tables)
 }
 
 /// Puts all tables that a run writes on record.
@@ -323,21 +363,36 @@ pub async fn write_tables(archive: &Archive, run: &RunName, tables: &TableIds) -
     Ok(archive.replace(&run.tables(), json(&record)).await?)
 }
 
-/// Completes a run, with how far its journal has come. To say the same again does no harm. What it
-/// began with, and the tables that it wrote since, become part of the entry.
+/// Completes a run, or one of its parts, with how far its journal has come. To say the same again
+/// does no harm. What it began with, and the tables that it wrote since, become part of the entry.
+/// The last part that succeeds completes the run.
 pub async fn complete(archive: &Archive, run: &RunName, completed: &Completed) -> Result<()> {
+    let begun = begun(archive, run).await?;
+    enter_end(archive, run, begun.clone(), completed).await?;
+    match begun {
+        Some(begun) if run.is_part() => parts::complete_whole(archive, run, begun).await,
+        Some(_) | None => Ok(()),
+    }
+}
+
+/// Creates the entry that a run, or a part, has ended.
+async fn enter_end(
+    archive: &Archive,
+    run: &RunName,
+    begun: Option<Begun>,
+    completed: &Completed,
+) -> Result<()> {
     let mut completed = completed.clone();
-    let begun = run.begun();
-    if let Some(there) = archive.get(&begun).await? {
-        let begun = read_entry::<Begun>(&begun, &there)?;
+    if let Some(begun) = begun {
         completed.database = completed.database.or(begun.database);
         completed.program = completed.program.or(begun.program);
         let later = std::mem::take(&mut completed.tables);
         completed.tables = begun.tables;
-        completed.tables.extend(more_tables(archive, run).await?);
+        completed.tables.extend(more_tables(archive, run, begun.parts).await?);
         completed.tables.extend(later);
     }
     let path = run.completed();
+    // A whole run with parts has none of its own.
     completed.journal = noted(archive, run).await?;
     match archive.create(&path, json(&completed)).await? {
         Created::New => Ok(()),

@@ -18,6 +18,7 @@ mod acquire;
 mod beat;
 mod by_hand;
 pub(crate) mod clock;
+mod parts;
 mod record;
 
 #[cfg(test)]
@@ -30,6 +31,7 @@ use std::time::Duration;
 
 use crate::limits;
 use bytes::Bytes;
+use dm_contract::part::Part;
 use dm_contract::verdict::LockHolder;
 use futures::future::join_all;
 use tokio::sync::{Mutex as AsyncMutex, watch};
@@ -43,6 +45,8 @@ pub use crate::archive::locks::by_hand::{
     Listed, LockState, all, locked, note_pruned, prune, unlock,
 };
 pub(crate) use crate::archive::locks::clock::Moment;
+use crate::archive::locks::parts::Place;
+pub use crate::archive::locks::parts::release_run;
 pub use crate::archive::locks::record::{
     LOCK_VERSION, LockError, LockRecord, Look, ReleaseRecord, look, stands,
 };
@@ -111,6 +115,8 @@ impl Drop for Sending<'_> {
 struct Shared {
     archive: Archive,
     owner: Owner,
+    /// The part of the run that this guard does, if it is not the whole.
+    part: Option<Part>,
     times: LockTimes,
     tables: Mutex<BTreeMap<String, Arc<Table>>>,
     told: Mutex<Told>,
@@ -136,7 +142,7 @@ enum State {
     /// Not asked for yet.
     None,
     /// Ours, until this moment.
-    Held { fence: u32, record: LockRecord, until: Moment },
+    Held { place: Place, fence: u32, record: LockRecord, until: Moment },
     /// It was ours, and is not any more, for good.
     Lost(String),
 }
@@ -144,6 +150,7 @@ enum State {
 /// Another's lock, as it stood since a moment of our own clock.
 #[derive(Debug)]
 struct Seen {
+    name: String,
     fence: u32,
     content: Bytes,
     since: Moment,
@@ -154,11 +161,22 @@ struct Seen {
     moves: bool,
 }
 
+impl Seen {
+    fn is_of(&self, name: &str, fence: u32) -> bool {
+        self.name == name && self.fence == fence
+    }
+}
+
 impl TableLocks {
     /// Nothing is asked of the archive yet.
     pub fn new(archive: Archive, owner: Owner, times: LockTimes) -> Self {
+        Self::of_part(archive, owner, None, times)
+    }
+
+    /// The same for a guard that does one part of the run.
+    pub fn of_part(archive: Archive, owner: Owner, part: Option<Part>, times: LockTimes) -> Self {
         let (tables, told) = (Mutex::default(), Mutex::default());
-        let shared = Arc::new(Shared { archive, owner, times, tables, told });
+        let shared = Arc::new(Shared { archive, owner, part, times, tables, told });
         let (sending, ended) = (AtomicUsize::new(0), watch::Sender::new(false));
         Self { shared, beating: Mutex::default(), sending, ended }
     }
@@ -247,7 +265,7 @@ impl TableLocks {
             let gate = tokio::time::timeout(limits::LOCK_RELEASE_MAX, table.gate.lock()).await;
             let state =
                 std::mem::replace(&mut *locked_state(&table.state), State::Lost("it ended".into()));
-            let State::Held { fence, .. } = state else { return };
+            let State::Held { place, fence, .. } = state else { return };
             if is_sending || gate.is_err() {
                 tracing::warn!(table = table.name, "a write is under way: its lock runs out");
                 return;
@@ -259,7 +277,7 @@ impl TableLocks {
                 at: ledger::now(),
                 reason: None,
             };
-            let path = release_path(&table.name, fence);
+            let path = release_path(&place.name, fence);
             let created = self.shared.archive.create(&path, json(&record));
             // It ends by itself when its heartbeat does.
             if !matches!(tokio::time::timeout(limits::LOCK_RELEASE_MAX, created).await, Ok(Ok(_))) {

@@ -59,7 +59,7 @@ impl Retention {
             }
             let journal_goes = self.journals_too || restored.contains(run);
             for object in objects {
-                let of_journal = object.path.starts_with(&run.journal());
+                let of_journal = RunName::is_of_journal(&object.path);
                 if !of_journal || journal_goes {
                     collected.runs.insert(run.clone());
                     if restored.contains(run) {
@@ -110,6 +110,22 @@ mod tests {
         let short: Vec<String> =
             collected.paths.iter().map(|path| path.replace("runs/m/00000", "")).collect();
         assert_eq!(short, expected);
+    }
+
+    #[test]
+    fn the_journals_of_all_parts_stay_as_long_as_they_are_needed() {
+        let run = RunName::new("m", 1).unwrap();
+        let objects: Vec<Listed> = dm_contract::part::Part::all(2)
+            .map(|part| run.in_part(part))
+            .flat_map(|part| [object(part.segment(1), 0), object(part.report(), 0)])
+            .collect();
+        let retention = Retention { age_s_max: 1, runs_kept: 0, journals_too: false };
+        let collected = |restored: &[RunName]| {
+            retention.choose(&objects, &restored.iter().cloned().collect(), 1000)
+        };
+        assert_eq!(collected(&[]).paths.len(), 2, "the reports");
+        let all = collected(std::slice::from_ref(&run));
+        assert_eq!((all.paths.len(), all.runs), (4, BTreeSet::from([run])));
     }
 
     #[test]

@@ -15,13 +15,14 @@ use dm_contract::verdict::{MIGRATION_LOCK, RUN_LOCK, RunOutcome, Verdict};
 use dm_dynamodb::schema::TableSchema;
 use tokio::sync::Mutex as AsyncMutex;
 
-use crate::archive::RunName;
 use crate::archive::ledger::{
     self, Begin, Begun, Completed, Kind, LedgerEntry, LedgerError, Question,
 };
+use crate::archive::locks::{self, LockError};
+use crate::archive::{Archive, RunName};
 use crate::fault::Fault;
 use crate::identity;
-use crate::journal::{Journal, ReadError, Writer};
+use crate::journal::{Journal, JournalledRun, ReadError, Writer};
 
 /// What is on record of the tables that the run writes, and why it writes none.
 #[derive(Debug, Default)]
@@ -62,6 +63,17 @@ fn run_lock(run: &RunName) -> String {
     format!("{RUN_LOCK}{}={}", run.migration(), run.number())
 }
 
+impl JournalledRun {
+    /// Gives back the locks that a run with parts has as a whole. Each part has given its own back.
+    pub async fn release_locks(&self, archive: &Archive) -> Result<(), LockError> {
+        let tables = ledger::tables(archive, &self.name).await;
+        // What is not known runs out.
+        let mut names: Vec<String> = tables.unwrap_or_default().into_keys().collect();
+        names.extend([run_lock(&self.name), lock_name(self.name.migration())]);
+        locks::release_run(archive, &self.name.to_string(), &self.id.uid, &names).await
+    }
+}
+
 impl Journal {
     /// Why this run writes nothing, if the ledger says so.
     pub fn gave_way(&self) -> Option<&GaveWay> {
@@ -92,7 +104,8 @@ impl Journal {
         }
         let mut tables = self.beginning.lock().clone();
         tables.insert(table.name.clone(), id.to_owned());
-        let written = ledger::write_tables(&self.archive, &self.run.name, &tables).await;
+        let own = self.run.own_name();
+        let written = ledger::write_tables(&self.archive, &own, &tables).await;
         written.map_err(|error| self.unreachable(&error))?;
         *self.beginning.lock() = tables;
         Ok(())
@@ -106,20 +119,21 @@ impl Journal {
         self.given_way()?;
         let judged = self.is_judged();
         self.hold_presence(&[]).await?;
+        let own = self.run.own_name();
         let begun = self.begun_now(table);
-        let entered = ledger::begin(&self.archive, &self.run.name, &begun).await;
+        let entered = ledger::begin(&self.archive, &own, &begun).await;
         let entered = entered.map_err(|error| self.unreachable(&error))?;
         let tables = match &entered {
             Begin::New => begun.tables.clone(),
-            // By the guard that was here before.
+            // By the guard that was here before, or by another part.
             Begin::Again => {
                 self.check_not_restored().await?;
-                let there = ledger::tables(&self.archive, &self.run.name).await;
+                let there = ledger::tables(&self.archive, &own).await;
                 there.map_err(|error| self.unreachable(&error))?
             }
             Begin::Taken(_) => {
                 if judged && self.run.kind == Kind::Apply {
-                    self.judge(false).await?;
+                    self.judge(&entered).await?;
                 }
                 return Err(self.closed(match self.run.kind {
                     Kind::Apply => "another run of this name was begun",
@@ -128,10 +142,13 @@ impl Journal {
                     }
                 }));
             }
+            Begin::Over(_) if self.run.part.is_some() => {
+                return Err(self.closed("this part, or the run, was completed before"));
+            }
             Begin::Over(_) => return Err(self.closed("this run was completed before")),
         };
         if judged && self.run.kind == Kind::Apply {
-            self.judge(entered == Begin::New).await?;
+            self.judge(&entered).await?;
         }
         *self.beginning.lock() = tables;
         self.open_writer().await
@@ -159,6 +176,11 @@ impl Journal {
     /// `next` are the tables that are locked after it.
     pub(in crate::journal) async fn hold_presence(&self, next: &[String]) -> Result<(), Fault> {
         self.given_way()?;
+        if self.run.plan.parts != self.run.part.map(|part| part.of) {
+            let why = "The guard refuses to write: the plan has `parts`, and the guard does not \
+                       know which of them it does.";
+            return Err(Fault::refused(why.to_owned(), "the run's part is not known"));
+        }
         let run = &self.run.name;
         let name = if self.is_judged() { lock_name(run.migration()) } else { run_lock(run) };
         let held = self.tables.hold_before(&name, next).await;
@@ -198,8 +220,19 @@ impl Journal {
         }
     }
 
+    /// Whether nothing was written before: by the run, or by the own part of it.
+    async fn is_fresh(&self, entered: &Begin) -> Result<bool, Fault> {
+        if self.run.part.is_none() || *entered != Begin::Again {
+            return Ok(*entered == Begin::New);
+        }
+        let noted = ledger::noted(&self.archive, &self.run.own_name()).await;
+        let noted = noted.map_err(|error| self.unreachable(&error))?;
+        Ok(noted.is_some_and(|extent| extent.segments == 0))
+    }
+
     /// Reads the ledger with the own entry in it, and judges again.
-    async fn judge(&self, is_new: bool) -> Result<(), Fault> {
+    async fn judge(&self, entered: &Begin) -> Result<(), Fault> {
+        let (is_new, is_fresh) = (*entered == Begin::New, self.is_fresh(entered).await?);
         let entries = ledger::entries(&self.archive, Some(self.run.name.migration())).await;
         let entries = entries.map_err(|error| self.unreachable(&error))?;
         let question = Question { run: &self.run.name, plan: &self.run.plan };
@@ -211,12 +244,13 @@ impl Journal {
             question.planned()
         };
         let verdict = match question.answer(&entries, Some(&now)) {
-            Verdict::Go if is_new => overtaken(&self.run.name, &entries),
+            Verdict::Go if is_fresh => overtaken(&self.run.name, &entries),
             verdict => verdict,
         };
         let Some(why) = why(&verdict) else { return Ok(()) };
         if is_new {
-            // It has written nothing, and says so: nobody needs to ask how it ended.
+            // It has written nothing, and says so: nobody needs to ask how it ended. The other parts
+            // judge as this one does.
             let message = format!("It wrote nothing and gave way: {why}.");
             let completed =
                 Completed { message: Some(message), ..Completed::now(RunOutcome::Failed) };
@@ -251,7 +285,7 @@ impl Journal {
     }
 
     async fn open_writer(&self) -> Result<Writer, Fault> {
-        let writer = Writer::open(self.archive.clone(), self.run.name.clone()).await;
+        let writer = Writer::open(self.archive.clone(), self.run.own_name()).await;
         writer.inspect(|writer| self.ahead.enter_into(writer)).map_err(|error| match error {
             ReadError::Archive { .. } | ReadError::Evidence { .. } => {
                 let error = &error as &dyn std::error::Error;

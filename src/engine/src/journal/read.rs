@@ -7,8 +7,9 @@ use std::collections::BTreeSet;
 
 use crate::limits;
 use dm_dynamodb::journal::{Record, Settled};
+use futures::{StreamExt as _, TryStreamExt as _};
 
-use crate::archive::ledger::JournalExtent;
+use crate::archive::ledger::{self, JournalExtent};
 use crate::archive::{Archive, ArchiveError, RunName};
 use crate::journal::evidence::Evidence;
 use crate::journal::frame::{self, Segment};
@@ -57,10 +58,35 @@ pub struct JournalSummary {
     pub control: u64,
 }
 
+impl JournalSummary {
+    /// Returns what two journals hold together.
+    #[must_use]
+    pub fn and(self, other: Self) -> Self {
+        Self {
+            segments: self.segments + other.segments,
+            entries: self.entries + other.entries,
+            unverified: self.unverified + other.unverified,
+            written: self.written + other.written,
+            refused: self.refused + other.refused,
+            bytes: self.bytes + other.bytes,
+            torn_bytes: self.torn_bytes + other.torn_bytes,
+            control: self.control + other.control,
+        }
+    }
+}
+
 impl JournalReader {
-    /// The journal of a run that is on record: that it is whole, or that there is none because the
-    /// run wrote nothing, is known and not guessed.
-    pub async fn of_run(archive: &Archive, run: &RunName) -> Result<Self> {
+    /// The journal of a run that is on record, or those of all its parts in their order: that each
+    /// is whole, or that there is none because nothing was written, is known and not guessed.
+    pub async fn of_run(archive: &Archive, run: &RunName) -> Result<Vec<Self>> {
+        let names = ledger::begun_parts(archive, run).await;
+        let names = names.map_err(|source| ReadError::Evidence { run: run.clone(), source })?;
+        let reading = names.iter().map(|name| Self::on_record(archive, name));
+        let reading: Vec<_> = reading.collect();
+        futures::stream::iter(reading).buffered(limits::RESTORE_READS_AHEAD).try_collect().await
+    }
+
+    async fn on_record(archive: &Archive, run: &RunName) -> Result<Self> {
         let evidence = Evidence::read(archive, run).await?;
         if evidence.begun.is_none() {
             return Err(ReadError::NoRun { run: run.clone() });

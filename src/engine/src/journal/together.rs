@@ -148,7 +148,7 @@ impl Journal {
             if self.writer.get().is_some_and(|writer| writer.earlier() == 0) {
                 return Ok(Recovered::default());
             }
-            let reader = JournalReader::open(&self.archive, &self.run.name).await?;
+            let reader = JournalReader::open(&self.archive, &self.run.own_name()).await?;
             let last = self.writer.get().map_or(reader.segments(), crate::journal::Writer::earlier);
             Recovered::read(&reader, last).await
         };

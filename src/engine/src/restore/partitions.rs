@@ -8,7 +8,8 @@ use std::io::{self, BufRead as _, BufReader, BufWriter, Seek as _, Write as _};
 
 use crate::limits;
 use dm_dynamodb::journal::{
-    ControlEntry, Entry, ItemDigest, MergedEntry, Outcome, Outcomes, Record, SEGMENT_RECORDS_MAX,
+    ControlEntry, Entry, ItemDigest, MergedEntry, MergedKey, Outcome, Outcomes, Record,
+    SEGMENT_RECORDS_MAX,
 };
 use futures::{StreamExt as _, TryStreamExt as _};
 
@@ -21,6 +22,8 @@ pub struct Partitions {
     parts: Vec<Part>,
     outcomes: Outcomes,
     controls: Vec<ControlEntry>,
+    /// Whether the run has parts.
+    has_parts: bool,
 }
 
 #[derive(Debug)]
@@ -30,10 +33,19 @@ enum Part {
 }
 
 impl Partitions {
-    /// Reads the whole journal once.
-    pub async fn fill(reader: &JournalReader) -> Result<Self> {
+    /// Reads the whole journal once, or those of all parts of a run.
+    pub async fn fill(readers: &[JournalReader]) -> Result<Self> {
         let (outcomes, controls) = (Outcomes::default(), Vec::new());
-        let mut partitions = Self { parts: parts(reader.bytes())?, outcomes, controls };
+        let bytes = readers.iter().map(JournalReader::bytes).sum();
+        let has_parts = readers.len() > 1;
+        let mut partitions = Self { parts: parts(bytes)?, outcomes, controls, has_parts };
+        for (part, reader) in (0..).zip(readers) {
+            partitions.read(part, reader).await?;
+        }
+        Ok(partitions)
+    }
+
+    async fn read(&mut self, part: u32, reader: &JournalReader) -> Result<()> {
         let mut segments = futures::stream::iter(1..=reader.segments())
             .map(|segment| reader.segment(segment))
             .buffered(segments_ahead(reader));
@@ -41,11 +53,10 @@ impl Partitions {
         while let Some(segment) = segments.try_next().await? {
             for record in segment.records {
                 entries += u64::from(matches!(record, Record::Entry(_) | Record::Control(_)));
-                partitions.take(record).map_err(RestoreError::Sorting)?;
+                self.take(record.in_part(part)).map_err(RestoreError::Sorting)?;
             }
         }
-        reader.check_entries(entries)?;
-        Ok(partitions)
+        Ok(reader.check_entries(entries)?)
     }
 
     fn take(&mut self, record: Record) -> io::Result<()> {
@@ -86,11 +97,11 @@ impl Partitions {
     /// The merged entries of the next part, table by table.
     pub fn next(&mut self) -> io::Result<Option<Vec<MergedEntry>>> {
         let Some(part) = self.parts.pop() else { return Ok(None) };
-        let mut merged: BTreeMap<(String, ItemDigest), MergedEntry> = BTreeMap::new();
+        let mut keys: BTreeMap<(String, ItemDigest), MergedKey> = BTreeMap::new();
         match part {
             Part::Memory(entries) => {
                 for entry in entries {
-                    self.merge(&mut merged, entry);
+                    self.merge(&mut keys, entry);
                 }
             }
             Part::File(file) => {
@@ -99,23 +110,21 @@ impl Partitions {
                 for line in BufReader::new(file).split(b'\n') {
                     // Lines of ours, written a moment ago.
                     if let Ok(Record::Entry(entry)) = Record::read_line(&line?) {
-                        self.merge(&mut merged, entry);
+                        self.merge(&mut keys, entry);
                     } else {
                         return Err(io::ErrorKind::InvalidData.into());
                     }
                 }
             }
         }
-        Ok(Some(merged.into_values().collect()))
+        Ok(Some(keys.into_values().filter_map(MergedKey::whole).collect()))
     }
 
-    fn merge(&self, merged: &mut BTreeMap<(String, ItemDigest), MergedEntry>, entry: Entry) {
+    fn merge(&self, keys: &mut BTreeMap<(String, ItemDigest), MergedKey>, entry: Entry) {
         let outcome = self.outcomes.of(entry.sequence);
         let place = (entry.table.clone(), ItemDigest::of_item(&entry.key));
-        match merged.get_mut(&place) {
-            Some(known) => known.add(entry, outcome),
-            None => merged.extend(MergedEntry::begin(entry, outcome).map(|begun| (place, begun))),
-        }
+        let new = || MergedKey::new(self.has_parts);
+        keys.entry(place).or_insert_with(new).add(entry, outcome);
     }
 }
 

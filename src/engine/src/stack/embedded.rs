@@ -56,6 +56,7 @@ impl Engine {
             outages: Outages::default(),
             bottom: Bottom::Overlay(Box::new(overlay)),
             archive: None,
+            part: None,
             problem: None,
             second_pass: false,
             first_pass: OnceLock::new(),

@@ -73,7 +73,7 @@ impl Engine {
         };
         GuardResult {
             transform: None,
-            part: None,
+            part: self.part,
             version: REPORT_VERSION,
             mode: self.mode,
             requests: self.tally.requests(),

@@ -234,6 +234,7 @@ fn conflict_group(group: &ConflictGroup) -> String {
         (ConflictKind::ItemChanged, _) => "the item was changed since".into(),
         (ConflictKind::ItemDeleted, _) => "the item was deleted since".into(),
         (ConflictKind::PlaceTaken, _) => "another item has taken its place".into(),
+        (ConflictKind::OrderUnknown, _) => "several pods wrote the item in an unknown order".into(),
     };
     let mut keys: Vec<String> = group.keys.iter().take(2).cloned().collect();
     match (keys.is_empty(), group.items > keys.len() as u64) {

@@ -141,6 +141,7 @@ pub fn what(conflict: &Conflict) -> String {
         Conflict::ItemChanged => "the item changed".into(),
         Conflict::ItemDeleted => "the item was deleted".into(),
         Conflict::PlaceTaken => "another item has its key".into(),
+        Conflict::OrderUnknown => "several pods wrote the item in an unknown order".into(),
     }
 }
 

@@ -72,7 +72,9 @@ async fn entry(archive: &Archive, run: RunName) -> Result<Option<LedgerEntry>> {
     let Some(begun) = begun(archive, &run).await? else { return Ok(None) };
     let completed = completed(archive, &run).await?;
     let mut tables = begun.tables.clone();
-    tables.extend(more_tables(archive, &run).await?);
+    if completed.is_none() || begun.parts.is_none() {
+        tables.extend(more_tables(archive, &run, begun.parts).await?);
+    }
     tables.extend(completed.iter().flat_map(|completed| completed.tables.clone()));
     Ok(Some(LedgerEntry { run, begun, completed, tables }))
 }
@@ -133,6 +135,7 @@ mod tests {
             baseline: false,
             accepted: Vec::new(),
             overrules: 0,
+            parts: None,
         };
         begin(&archive, &run(2), &begun("a")).await.unwrap();
         store.freeze().await;

@@ -18,6 +18,7 @@ fn begun(uid: &str, at: &str) -> Begun {
         baseline: false,
         accepted: Vec::new(),
         overrules: 0,
+        parts: None,
     }
 }
 
@@ -144,5 +145,111 @@ async fn a_run_does_not_begin_in_the_journal_of_one_whose_ledger_is_gone() {
         assert!(archive.list("ledger").await.unwrap().is_empty());
         archive.delete(&run.segment(segment)).await.unwrap();
         assert_eq!(begin(&archive, &run, &begun("u", "4")).await.unwrap(), Begin::New);
+    }
+}
+
+fn part_of(run: &RunName, index: u32) -> RunName {
+    run.in_part(dm_contract::part::Part { index, of: 3 })
+}
+
+fn begun_in_parts(uid: &str) -> Begun {
+    Begun { parts: Some(3), ..begun(uid, "1") }
+}
+
+#[tokio::test]
+async fn the_first_part_begins_the_run_and_the_others_join_it() {
+    let archive = Archive::over(Arc::new(InMemory::new()));
+    let run = RunName::new("m", 1).unwrap();
+    let first = begin(&archive, &part_of(&run, 2), &begun_in_parts("u")).await.unwrap();
+    assert_eq!(first, Begin::New);
+    for index in 0..3 {
+        let joined = begin(&archive, &part_of(&run, index), &begun_in_parts("u")).await.unwrap();
+        assert_eq!(joined, Begin::Again);
+        assert!(noted(&archive, &part_of(&run, index)).await.unwrap().is_some(), "{index}");
+    }
+    let program = Begun {
+        program: Some(ProgramId { digest: "sha256:2".into(), images: BTreeMap::new() }),
+        ..begun_in_parts("u")
+    };
+    for other in [begun_in_parts("other"), begun("u", "1"), program] {
+        let taken = begin(&archive, &part_of(&run, 1), &other).await.unwrap();
+        assert!(matches!(taken, Begin::Taken(_)), "{other:?}");
+    }
+}
+
+#[tokio::test]
+async fn the_last_part_that_succeeds_completes_the_run() {
+    let archive = Archive::over(Arc::new(InMemory::new()));
+    let run = RunName::new("m", 1).unwrap();
+    let ended = |index: u32| Completed {
+        execution_time: Some(format!("2026-12-01T00:00:0{index}.000Z")),
+        finalization_time: Some(format!("2026-12-01T00:01:0{index}.000Z")),
+        summary: Some(RunSummary {
+            requests: 5,
+            counts_items: true,
+            tables: vec![dm_contract::report::TableEffect {
+                name: "cars".into(),
+                updated: 10,
+                ..Default::default()
+            }],
+            ..RunSummary::default()
+        }),
+        ..completed(RunOutcome::Succeeded)
+    };
+    for index in [1, 0, 2] {
+        let part = part_of(&run, index);
+        begin(&archive, &part, &begun_in_parts("u")).await.unwrap();
+        let table = TableIds::from([(format!("t{index}"), "id".to_owned())]);
+        write_tables(&archive, &part, &table).await.unwrap();
+        assert_eq!(super::completed(&archive, &run).await.unwrap(), None, "{index}");
+        complete(&archive, &part, &ended(index)).await.unwrap();
+        let over = begin(&archive, &part, &begun_in_parts("u")).await.unwrap();
+        assert!(matches!(over, Begin::Over(_)), "a part that has ended writes no more");
+    }
+    complete(&archive, &part_of(&run, 1), &ended(1)).await.unwrap();
+    let entries = entries(&archive, Some("m")).await.unwrap();
+    assert_eq!(entries.len(), 1, "{entries:?}");
+    let end = entries[0].completed.as_ref().unwrap();
+    assert_eq!(end.outcome, RunOutcome::Succeeded);
+    assert_eq!(end.execution_time.as_deref(), Some("2026-12-01T00:00:00.000Z"));
+    assert_eq!(end.finalization_time.as_deref(), Some("2026-12-01T00:01:02.000Z"));
+    let summary = end.summary.as_ref().unwrap();
+    assert_eq!((summary.requests, summary.tables[0].updated), (15, 30));
+    assert!(summary.counts_items);
+    let tables: Vec<&String> = entries[0].tables.keys().collect();
+    assert_eq!(tables, ["t0", "t1", "t2"]);
+}
+
+#[tokio::test]
+async fn a_failed_part_leaves_the_end_of_the_run_to_the_recorder() {
+    let archive = Archive::over(Arc::new(InMemory::new()));
+    let run = RunName::new("m", 1).unwrap();
+    for (index, outcome) in
+        [RunOutcome::Succeeded, RunOutcome::Failed, RunOutcome::Succeeded].into_iter().enumerate()
+    {
+        let part = part_of(&run, u32::try_from(index).unwrap());
+        begin(&archive, &part, &begun_in_parts("u")).await.unwrap();
+        complete(&archive, &part, &completed(outcome)).await.unwrap();
+    }
+    assert_eq!(super::completed(&archive, &run).await.unwrap(), None);
+    let failed = completed(RunOutcome::Failed);
+    record(&archive, &run, &begun_in_parts("u"), &failed).await.unwrap();
+    let known = entries(&archive, Some("m")).await.unwrap();
+    assert_eq!(known[0].completed.as_ref().unwrap().outcome, RunOutcome::Failed);
+}
+
+#[tokio::test]
+async fn the_journal_of_any_part_of_a_lost_run_is_found() {
+    for (found, begins) in [(1, Some(3)), (1, None)] {
+        let archive = Archive::over(Arc::new(InMemory::new()));
+        let run = RunName::new("m", 1).unwrap();
+        let segment = part_of(&run, found).segment(1);
+        archive.create(&segment, Bytes::from_static(b"x")).await.unwrap();
+        let begun = Begun { parts: begins, ..begun("u", "1") };
+        let name = if begins.is_some() { part_of(&run, 0) } else { run.clone() };
+        let Err(LedgerError::LeftOver { folder, .. }) = begin(&archive, &name, &begun).await else {
+            panic!("it is written over");
+        };
+        assert_eq!(folder, "runs/m/000001/part-001/journal");
     }
 }

@@ -1,16 +1,19 @@
 //! Getting a table's lock, keeping it, and losing it: what an owner and a contender do with the
 //! objects of one lock. Who asks for it, and when, is the module above's.
 
+use std::time::Duration;
+
 use crate::limits;
 use bytes::Bytes;
 use dm_contract::verdict::LockHolder;
 
 use crate::archive::ledger;
 use crate::archive::locks::clock::Moment;
-use crate::archive::locks::record::{json, lock_path};
+use crate::archive::locks::parts::Place;
+use crate::archive::locks::record::{content, json, lock_path, part_lock};
 use crate::archive::locks::{
     LOCK_VERSION, LockError, LockRecord, Look, Owner, ReleaseRecord, Seen, Shared, State, Table,
-    locked_state, look, stands,
+    locked_state, look,
 };
 use crate::archive::store::Created;
 use crate::fault::Fault;
@@ -61,7 +64,7 @@ impl Shared {
             };
             // A dead owner is waited for until it is sure; a living one not for long.
             let longest =
-                if alive { self.times.hold } else { self.times.patience + self.times.hold };
+                if alive { self.times.hold } else { self.of_the_dead() + self.times.hold };
             // It may have been lost.
             table.is_ours()?;
             locked_state(&self.told).waiting = Some(holder.clone());
@@ -70,6 +73,12 @@ impl Shared {
             }
             tokio::time::sleep(self.times.patience / limits::LOCK_LOOKS_PER_LEASE).await;
         }
+    }
+
+    /// How long the lock of a dead owner is waited for. A part may wait for a sibling that died while
+    /// it took over the run's lock, and for that lock's owner before.
+    fn of_the_dead(&self) -> Duration {
+        if self.part.is_some() { self.times.patience * 2 } else { self.times.patience }
     }
 
     /// Notes since when a lock stands still, and takes nothing. Ends when nobody waits for it any
@@ -81,19 +90,33 @@ impl Shared {
         }
         let mut seen = table.gate.lock().await;
         loop {
-            match look(&self.archive, &table.name).await {
-                Ok(Look::Held { fence, content, .. }) => {
-                    self.stands_still(&mut seen, fence, &content);
+            match self.look_in_the_way(&table.name).await {
+                Ok((name, Look::Held { fence, content, .. })) => {
+                    self.stands_still(&mut seen, &name, fence, &content);
                 }
-                Ok(Look::Forced { fence, release }) => {
-                    self.stands_still(&mut seen, fence, &json(&release));
+                Ok((name, Look::Forced { fence, release })) => {
+                    self.stands_still(&mut seen, &name, fence, &json(&release));
                 }
-                Ok(Look::Free { .. }) => *seen = None,
+                Ok((_, Look::Free { .. })) => *seen = None,
                 // Who takes the lock reports it.
                 Err(_) => {}
             }
             tokio::time::sleep(self.times.patience / limits::LOCK_LOOKS_PER_LEASE).await;
         }
+    }
+
+    /// Looks at the lock that would have to be waited for: the table's, or under that of the own run
+    /// the part's.
+    async fn look_in_the_way(&self, table: &str) -> Result<(String, Look), LockError> {
+        let there = look(&self.archive, table).await?;
+        if let (Look::Held { fence, record, .. }, Some(part)) = (&there, self.part)
+            && self.is_own_run(record)
+        {
+            let name = part_lock(table, *fence, part);
+            let there = look(&self.archive, &name).await?;
+            return Ok((name, there));
+        }
+        Ok((table.to_owned(), there))
     }
 
     fn refuse(&self, holder: &LockHolder) -> Fault {
@@ -109,40 +132,55 @@ impl Shared {
 
     async fn attempt(&self, table: &Table, seen: &mut Option<Seen>) -> Result<Attempt, LockError> {
         let state = locked_state(&table.state).clone();
-        if let State::Held { fence, record, .. } = state {
-            return self.renew(table, fence, record).await;
+        if let State::Held { place, fence, record, .. } = state {
+            return self.renew(table, &place, fence, record).await;
         }
-        match look(&self.archive, &table.name).await? {
-            Look::Free { next } => Ok(self.take(table, next).await?),
+        match self.place(table, seen).await? {
+            Ok(place) => self.attempt_at(table, &place, seen).await,
+            Err(attempt) => Ok(attempt),
+        }
+    }
+
+    async fn attempt_at(
+        &self,
+        table: &Table,
+        place: &Place,
+        seen: &mut Option<Seen>,
+    ) -> Result<Attempt, LockError> {
+        let name = &place.name;
+        match look(&self.archive, name).await? {
+            Look::Free { next } => Ok(self.take(table, place, next).await?),
             Look::Forced { fence, release } => {
                 let (content, holder) = (json(&release), self.nobody(table, fence, &release));
-                if self.stands_still(seen, fence, &content).0 {
-                    return self.take(table, fence + 1).await;
+                if self.stands_still(seen, name, fence, &content).0 {
+                    return self.take(table, place, fence + 1).await;
                 }
                 Ok(Attempt::Wait { holder, alive: false })
             }
             Look::Held { fence, record, .. } if record.holder == self.owner.holder => {
                 // The guard that was here before, in the same pod, is gone.
-                self.go_on(table, fence, record).await
+                self.go_on(table, place, fence, record).await
             }
-            Look::Held { fence, record, content } => {
-                let holder = record.told(&table.name, fence);
-                let (still, alive) = self.stands_still(seen, fence, &content);
+            Look::Held { fence, record, content: before } => {
+                let holder = record.told(&table.name, place.under.unwrap_or(fence));
+                let (still, alive) = self.stands_still(seen, name, fence, &before);
                 if !still {
                     return Ok(Attempt::Wait { holder, alive });
                 }
                 tracing::warn!(table = table.name, by = holder.by, "taking over a dead run's lock");
-                let Some(state) = self.create(table, fence + 1).await? else {
+                let Some(state) = self.create(table, place, fence + 1).await? else {
                     return Ok(Attempt::Again);
                 };
-                if self.archive.get(&lock_path(&table.name, fence)).await? == Some(content) {
+                if content(&self.archive, name, fence).await? == Some(before) {
                     *locked_state(&table.state) = state;
                     return Ok(Attempt::Ours);
                 }
                 // It lived after all: it sees the new number, or its heartbeat runs out.
                 tokio::time::sleep(self.times.patience).await;
                 match state {
-                    State::Held { fence, record, .. } => self.go_on(table, fence, record).await,
+                    State::Held { fence, record, .. } => {
+                        self.go_on(table, place, fence, record).await
+                    }
                     State::None | State::Lost(_) => Ok(Attempt::Again),
                 }
             }
@@ -150,21 +188,33 @@ impl Shared {
     }
 
     /// Whether another's lock has stood still for long enough, and whether it was seen to move.
-    fn stands_still(&self, seen: &mut Option<Seen>, fence: u32, content: &Bytes) -> (bool, bool) {
+    pub(in crate::archive::locks) fn stands_still(
+        &self,
+        seen: &mut Option<Seen>,
+        name: &str,
+        fence: u32,
+        content: &Bytes,
+    ) -> (bool, bool) {
         let now = Moment::now();
         let moves = match seen {
-            Some(seen) if seen.fence == fence && seen.content == *content => {
+            Some(seen) if seen.is_of(name, fence) && seen.content == *content => {
                 seen.looked_at = true;
                 return (now - seen.since >= self.times.patience, seen.moves);
             }
-            Some(seen) => seen.fence == fence && seen.looked_at,
+            Some(seen) => seen.is_of(name, fence) && seen.looked_at,
             None => false,
         };
-        *seen = Some(Seen { fence, content: content.clone(), since: now, looked_at: true, moves });
+        let (name, content) = (name.to_owned(), content.clone());
+        *seen = Some(Seen { name, fence, content, since: now, looked_at: true, moves });
         (false, moves)
     }
 
-    fn nobody(&self, table: &Table, fence: u32, release: &ReleaseRecord) -> LockHolder {
+    pub(in crate::archive::locks) fn nobody(
+        &self,
+        table: &Table,
+        fence: u32,
+        release: &ReleaseRecord,
+    ) -> LockHolder {
         LockHolder {
             table: table.name.clone(),
             by: format!("nobody: released by {}", release.by),
@@ -176,24 +226,39 @@ impl Shared {
     }
 
     /// Takes the next number, if it is free.
-    async fn take(&self, table: &Table, fence: u32) -> Result<Attempt, LockError> {
-        let Some(state) = self.create(table, fence).await? else { return Ok(Attempt::Again) };
+    async fn take(&self, table: &Table, place: &Place, fence: u32) -> Result<Attempt, LockError> {
+        let Some(state) = self.create(table, place, fence).await? else {
+            return Ok(Attempt::Again);
+        };
         *locked_state(&table.state) = state;
         Ok(Attempt::Ours)
     }
 
-    /// Creates a lock's object; what it makes of the lock, if it is ours.
-    async fn create(&self, table: &Table, fence: u32) -> Result<Option<State>, LockError> {
+    /// A record of this owner.
+    pub(in crate::archive::locks) fn record(&self, beat: u64, parts: Option<u32>) -> LockRecord {
         let Owner { run, namespace, name, uid, holder } = self.owner.clone();
-        let since = ledger::now();
-        let record =
-            LockRecord { version: LOCK_VERSION, run, namespace, name, uid, holder, since, beat: 1 };
+        let (version, since) = (LOCK_VERSION, ledger::now());
+        LockRecord { version, run, namespace, name, uid, holder, since, beat, parts }
+    }
+
+    /// Creates a lock's object; what it makes of the lock, if it is ours. That of a part counts only
+    /// if its run's lock still stands when it is there.
+    async fn create(
+        &self,
+        table: &Table,
+        place: &Place,
+        fence: u32,
+    ) -> Result<Option<State>, LockError> {
+        let record = self.record(1, None);
         let sent = Moment::now();
-        match self.archive.create(&lock_path(&table.name, fence), json(&record)).await? {
+        match self.archive.create(&lock_path(&place.name, fence), json(&record)).await? {
             Created::New => {
-                tracing::info!(table = table.name, fence, "table locked");
-                let until = self.good_until(sent);
-                Ok(Some(State::Held { fence, record, until }))
+                if self.fallen_above(table, place).await?.is_some() {
+                    return Ok(None);
+                }
+                tracing::info!(lock = place.name, fence, "table locked");
+                let (place, until) = (place.clone(), self.good_until(sent));
+                Ok(Some(State::Held { place, fence, record, until }))
             }
             Created::Exists(_) => Ok(None),
         }
@@ -204,24 +269,25 @@ impl Shared {
     pub(in crate::archive::locks) async fn renew(
         &self,
         table: &Table,
+        place: &Place,
         fence: u32,
         record: LockRecord,
     ) -> Result<Attempt, LockError> {
-        let free = match look(&self.archive, &table.name).await? {
+        let free = match look(&self.archive, &place.name).await? {
             // It was created, and the answer was lost.
             Look::Held { fence: there, record, .. }
                 if there == fence + 1 && record.holder == self.owner.holder =>
             {
-                return self.go_on(table, there, record).await;
+                return self.go_on(table, place, there, record).await;
             }
             Look::Held { fence: there, .. } => there == fence,
             Look::Free { .. } | Look::Forced { .. } => false,
         };
-        if free && matches!(self.take(table, fence + 1).await?, Attempt::Ours) {
+        if free && matches!(self.take(table, place, fence + 1).await?, Attempt::Ours) {
             return Ok(Attempt::Ours);
         }
         self.lose(table, "its heartbeat ran out, and others have had it since");
-        let holder = record.told(&table.name, fence);
+        let holder = record.told(&table.name, place.under.unwrap_or(fence));
         Ok(Attempt::Wait { holder, alive: true })
     }
 
@@ -229,10 +295,11 @@ impl Shared {
     async fn go_on(
         &self,
         table: &Table,
+        place: &Place,
         fence: u32,
         record: LockRecord,
     ) -> Result<Attempt, LockError> {
-        let still_ours = self.heartbeat(table, fence, record).await?;
+        let still_ours = self.heartbeat(table, place, fence, record).await?;
         Ok(if still_ours { Attempt::Ours } else { Attempt::Again })
     }
 
@@ -240,16 +307,18 @@ impl Shared {
     pub(in crate::archive::locks) async fn heartbeat(
         &self,
         table: &Table,
+        place: &Place,
         fence: u32,
         mut record: LockRecord,
     ) -> Result<bool, LockError> {
         record.beat += 1;
         let sent = Moment::now();
-        self.archive.replace(&lock_path(&table.name, fence), json(&record)).await?;
-        match stands(&self.archive, &table.name, fence).await? {
+        self.archive.replace(&lock_path(&place.name, fence), json(&record)).await?;
+        match self.fallen(table, place, fence).await? {
             None => {
                 let until = self.good_until(sent);
-                *locked_state(&table.state) = State::Held { fence, record, until };
+                let place = place.clone();
+                *locked_state(&table.state) = State::Held { place, fence, record, until };
                 return Ok(true);
             }
             Some(Look::Held { fence: there, record: by, .. }) => {

@@ -23,14 +23,14 @@ async fn beat(shared: &Arc<Shared>, table: &Table) {
     // Who has the gate is about to have the lock, or to lose it.
     let Ok(_gate) = table.gate.try_lock() else { return };
     let state = locked_state(&table.state).clone();
-    let State::Held { fence, record, until } = state else { return };
+    let State::Held { place, fence, record, until } = state else { return };
     let beaten = async {
         if until > Moment::now() {
-            return shared.heartbeat(table, fence, record).await.map(|_| ());
+            return shared.heartbeat(table, &place, fence, record).await.map(|_| ());
         }
         // Only a number of its own tells whether somebody came in between. A write would take it
         // for its own table only, and waits for all of them.
-        shared.renew(table, fence, record).await.map(|_| ())
+        shared.renew(table, &place, fence, record).await.map(|_| ())
     };
     match tokio::time::timeout(shared.times.lease, beaten).await {
         Ok(Ok(())) => {}

@@ -7,7 +7,9 @@ use dm_contract::verdict::LockHolder;
 
 use crate::archive::ledger;
 use crate::archive::locks::clock::Moment;
-use crate::archive::locks::record::{LOCKS, Pruned, json, of_path, pruned_path, release_path};
+use crate::archive::locks::record::{
+    LOCKS, Pruned, above, json, of_path, pruned_path, release_path,
+};
 use crate::archive::locks::{LOCK_VERSION, LockError, LockTimes, Look, ReleaseRecord, look};
 use crate::archive::store::{Archive, Created};
 
@@ -36,7 +38,9 @@ pub enum LockState {
 pub async fn all(archive: &Archive) -> Result<Vec<Listed>, LockError> {
     let mut beats: BTreeMap<String, (u32, i64)> = BTreeMap::new();
     for object in archive.list(LOCKS).await? {
-        if let Some((table, fence, false)) = of_path(&object.path) {
+        if let Some((name, fence, false)) = of_path(&object.path) {
+            // The heartbeats of a run with parts are those of its parts' locks.
+            let (table, fence) = above(name).unwrap_or((name, fence));
             let last = beats.entry(table.to_owned()).or_default();
             *last = (*last).max((fence, object.written_at_s));
         }
@@ -112,13 +116,16 @@ pub async fn prune(
     let objects = archive.list(LOCKS).await?;
     let mut highest: BTreeMap<String, u32> = BTreeMap::new();
     for object in &objects {
-        if let Some((table, fence, false)) = of_path(&object.path) {
+        if let Some((table, fence, false)) = of_path(&object.path)
+            && above(table).is_none()
+        {
             let last = highest.entry(table.to_owned()).or_default();
             *last = fence.max(*last);
         }
     }
     let old = |path: &str| {
-        of_path(path).is_some_and(|(table, fence, _)| {
+        of_path(path).is_some_and(|(name, fence, _)| {
+            let (table, fence) = above(name).unwrap_or((name, fence));
             highest.get(table).is_some_and(|last| fence.saturating_add(kept.max(1)) <= *last)
         })
     };
@@ -132,7 +139,9 @@ pub async fn note_pruned(
     old: &[crate::archive::store::Listed],
 ) -> Result<(), LockError> {
     let mut below: BTreeMap<&str, u32> = BTreeMap::new();
-    for (table, fence, _) in old.iter().filter_map(|object| of_path(&object.path)) {
+    let numbers = old.iter().filter_map(|object| of_path(&object.path));
+    // The numbers of a part's lock go with that of its run, under which none is taken any more.
+    for (table, fence, _) in numbers.filter(|(name, ..)| above(name).is_none()) {
         let first_kept = below.entry(table).or_default();
         *first_kept = (*first_kept).max(fence.saturating_add(1));
     }

@@ -2,10 +2,13 @@
 //! it was given back. Names, types, and reading them; who gets it is decided elsewhere.
 
 use bytes::Bytes;
+use dm_contract::part::Part;
 use dm_contract::verdict::LockHolder;
+use futures::{StreamExt as _, TryStreamExt as _};
 use serde::{Deserialize, Serialize};
 
 use crate::archive::store::{Archive, ArchiveError};
+use crate::limits;
 
 /// The version this build writes and the only one it reads.
 pub const LOCK_VERSION: u32 = 1;
@@ -31,8 +34,13 @@ pub struct LockRecord {
     pub holder: String,
     /// Since when, by the holder's clock, RFC 3339 in UTC. For people: nothing is decided by it.
     pub since: String,
-    /// Counts the heartbeats.
+    /// Counts the heartbeats. In the record of a run with parts, which has none: 0 until it is
+    /// known that no earlier owner writes any more.
     pub beat: u64,
+    /// How many parts the run has, each with a lock of its own under this one; absent where the
+    /// owner is one guard.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub parts: Option<u32>,
 }
 
 /// A lock was given back, or taken from its owner by a person.
@@ -87,7 +95,8 @@ pub enum Look {
         fence: u32,
         /// Who.
         record: LockRecord,
-        /// The whole object: another one means that the owner lives.
+        /// The whole object, and those of the locks of all parts: another one means that the owner
+        /// lives.
         content: Bytes,
     },
 }
@@ -102,9 +111,22 @@ pub fn release_path(table: &str, fence: u32) -> String {
     format!("{LOCKS}/{table}/{fence:06}.released.json")
 }
 
-/// Table and fencing number of a lock's object; whether it is the one of its release.
+/// The name of the lock that a part of a run has under its run's lock of this number. No table has
+/// such a name.
+pub fn part_lock(table: &str, fence: u32, part: Part) -> String {
+    format!("{table}/{fence:06}.{part}")
+}
+
+/// The table and the number of the run's lock over that of a part.
+pub fn above(name: &str) -> Option<(&str, u32)> {
+    let (table, folder) = name.split_once('/')?;
+    Some((table, folder.split_once('.')?.0.parse().ok()?))
+}
+
+/// Name and fencing number of a lock's object; whether it is the one of its release. The name is
+/// that of a table, or of a part's lock.
 pub fn of_path(path: &str) -> Option<(&str, u32, bool)> {
-    let (table, file) = path.strip_prefix(LOCKS)?.strip_prefix('/')?.split_once('/')?;
+    let (table, file) = path.strip_prefix(LOCKS)?.strip_prefix('/')?.rsplit_once('/')?;
     let (number, rest) = file.split_once('.')?;
     let released = match rest {
         "json" => false,
@@ -134,6 +156,8 @@ pub async fn look(archive: &Archive, table: &str) -> Result<Look, LockError> {
     let (mut highest, mut released) = (0, 0);
     for object in archive.list(&format!("{LOCKS}/{table}")).await? {
         match of_path(&object.path) {
+            // Those of parts are in folders below.
+            Some((name, ..)) if name != table => {}
             Some((_, fence, false)) => highest = highest.max(fence),
             Some((_, fence, true)) => released = released.max(fence),
             None => {}
@@ -161,11 +185,58 @@ async fn of_number(archive: &Archive, table: &str, fence: u32) -> Result<Look, L
         None => {}
     }
     let path = lock_path(table, fence);
-    match archive.get(&path).await? {
-        Some(content) => Ok(Look::Held { fence, record: read(&path, &content)?, content }),
-        // Somebody cleans up by hand: the number is not given out again.
-        None => Ok(Look::Free { next: fence + 1 }),
+    // Where there is none, somebody cleans up by hand: the number is not given out again.
+    let Some(content) = archive.get(&path).await? else {
+        return Ok(Look::Free { next: fence + 1 });
+    };
+    let record: LockRecord = read(&path, &content)?;
+    let content = with_parts(archive, table, fence, record.parts, content).await?;
+    Ok(Look::Held { fence, record, content })
+}
+
+/// What shows that the owner of the lock of this number lives; `None` if it is gone.
+pub async fn content(
+    archive: &Archive,
+    name: &str,
+    fence: u32,
+) -> Result<Option<Bytes>, LockError> {
+    let path = lock_path(name, fence);
+    let Some(content) = archive.get(&path).await? else { return Ok(None) };
+    let record: LockRecord = read(&path, &content)?;
+    with_parts(archive, name, fence, record.parts, content).await.map(Some)
+}
+
+/// A lock's object with what shows of the locks of its parts, whether they are there or not.
+async fn with_parts(
+    archive: &Archive,
+    table: &str,
+    fence: u32,
+    parts: Option<u32>,
+    content: Bytes,
+) -> Result<Bytes, LockError> {
+    let Some(of) = parts else { return Ok(content) };
+    let mut all = content.to_vec();
+    for look in looks_at_parts(archive, table, fence, of).await? {
+        // Two that differ in anything have another text.
+        all.extend_from_slice(format!("{look:?}\n").as_bytes());
     }
+    Ok(Bytes::from(all))
+}
+
+/// How the locks of all parts stand, in their order.
+pub async fn looks_at_parts(
+    archive: &Archive,
+    table: &str,
+    fence: u32,
+    of: u32,
+) -> Result<Vec<Look>, LockError> {
+    let looks = Part::all(of).map(|part| async move {
+        let name = part_lock(table, fence, part);
+        // A part's lock has none below it.
+        Box::pin(look(archive, &name)).await
+    });
+    let looks: Vec<_> = looks.collect();
+    futures::stream::iter(looks).buffered(limits::LOCK_LOOKS_AT_ONCE).try_collect().await
 }
 
 /// The highest number, where a listing may be an old one: numbers follow each other, so names tell.
@@ -230,6 +301,10 @@ mod tests {
         assert_eq!(lock_path("cars", 7), "locks/cars/000007.json");
         assert_eq!(of_path(&lock_path("a.b", 7)), Some(("a.b", 7, false)));
         assert_eq!(of_path(&release_path("a.b", 7)), Some(("a.b", 7, true)));
+        let part = part_lock("a.b", 7, Part { index: 3, of: 4 });
+        assert_eq!(lock_path(&part, 2), "locks/a.b/000007.part-003/000002.json");
+        assert_eq!(of_path(&lock_path(&part, 2)), Some((part.as_str(), 2, false)));
+        assert_eq!((above(&part), above("a.b")), (Some(("a.b", 7)), None));
         for other in ["locks/cars", "locks/cars/x.json", "runs/m/000001.json", "locks/c/1.other"] {
             assert_eq!(of_path(other), None, "{other}");
         }
@@ -246,6 +321,7 @@ mod tests {
             holder: "h".into(),
             since: "2026-12-01T00:00:00.000Z".into(),
             beat: 3,
+            parts: None,
         };
         let text = "{\"version\":1,\"run\":\"team.m/2\",\"namespace\":\"team\",\"name\":\"m\",\
                     \"uid\":\"u\",\"holder\":\"h\",\"since\":\"2026-12-01T00:00:00.000Z\",\
@@ -262,6 +338,8 @@ mod tests {
         let text = "{\"version\":1,\"forced\":true,\"by\":\"ada\",\
                     \"at\":\"2026-12-01T00:00:00.000Z\",\"reason\":\"its node is gone\"}\n";
         assert_eq!(json(&release), text);
+        let whole = LockRecord { parts: Some(4), ..lock };
+        assert!(String::from_utf8_lossy(&json(&whole)).ends_with("\"parts\":4}\n"));
         for wrong in ["", "{}", "{\"version\":2}", "{\"version\":1}"] {
             assert!(read::<LockRecord>("p", wrong.as_bytes()).is_err(), "{wrong}");
         }

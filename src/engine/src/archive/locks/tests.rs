@@ -1,5 +1,7 @@
 //! Two owners and one table, over a store in memory, on tokio's own clock.
 
+mod parts;
+
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -36,7 +38,8 @@ fn locks(archive: &Archive, holder: &str) -> TableLocks {
 async fn taken_over(archive: &Archive, table: &str, fence: u32) {
     let Owner { run, namespace, name, uid, holder } = owner("second");
     let (version, since) = (LOCK_VERSION, ledger::now());
-    let record = LockRecord { version, run, namespace, name, uid, holder, since, beat: 1 };
+    let parts = None;
+    let record = LockRecord { version, run, namespace, name, uid, holder, since, beat: 1, parts };
     archive.create(&lock_path(table, fence), json(&record)).await.unwrap();
 }
 
@@ -173,8 +176,17 @@ async fn wall_clocks_decide_nothing() {
         let Owner { run, namespace, name, uid, holder } = owner("first");
         let since = format!("{year}-01-01T00:00:00.000Z");
         let beat = 1;
-        let mut record =
-            LockRecord { version: LOCK_VERSION, run, namespace, name, uid, holder, since, beat };
+        let mut record = LockRecord {
+            version: LOCK_VERSION,
+            run,
+            namespace,
+            name,
+            uid,
+            holder,
+            since,
+            beat,
+            parts: None,
+        };
         archive.replace(&lock_path("cars", 1), json(&record)).await.unwrap();
         let second = Arc::new(locks(&archive, "second"));
         let contender = tokio::spawn({

@@ -88,7 +88,7 @@ impl Journal {
             None => self.writer().await?.append_all(drafts).await?,
         };
         let (operation, mut body) = request(asked, bound);
-        let token = asked.token.as_ref().map(|token| token.sent(&self.run.name, &body));
+        let token = asked.token.as_ref().map(|token| token.sent(&self.run.own_name(), &body));
         body.insert(
             idempotency::TOKEN.into(),
             token.unwrap_or_else(crate::fresh_name::fresh_name).into(),

@@ -32,6 +32,7 @@ fn entry((number, uid, restores, end): Run) -> LedgerEntry {
             baseline: false,
             accepted: Vec::new(),
             overrules: 0,
+            parts: None,
         },
         tables: TableIds::new(),
         completed: end
