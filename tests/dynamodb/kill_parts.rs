@@ -72,7 +72,7 @@ async fn a_run_that_some_parts_never_finished_is_restored_all_the_same() {
     let mut scene = scene().await;
     scene.plan.parts = Some(PARTS);
     let none = Point { request: None, put: None };
-    for part in Part::all(PARTS - 1) {
+    for part in Part::all(PARTS).take(3) {
         let point = match part.index {
             0 => none,
             _ => Point { request: Some((40, crate::faults::Death::After)), put: None },
