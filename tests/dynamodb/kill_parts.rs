@@ -1,6 +1,6 @@
-//! The parts of a transform, all at the same time, whose guards die again and again, each on its own,
-//! and are replaced by others: in the end each item was changed once, the run is completed by the
-//! last part, and the restore returns the table as it was.
+//! The parts of a transform, all at the same time, whose guards die again and again, each on its
+//! own, and are replaced by others: in the end each item was changed once, the run is completed by
+//! the last part, and the restore returns the table as it was.
 
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicUsize, Ordering};

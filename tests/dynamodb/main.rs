@@ -66,6 +66,7 @@ mod target_check;
 mod tls;
 mod transform;
 mod transform_cli;
+mod transform_held;
 mod transform_items;
 mod transform_retry;
 mod wrong_requests;

@@ -14,6 +14,7 @@ use dm_cli::{
 };
 
 /// As the guard's own program has it: `exec`, `run` and `guard` serve in this one.
+#[cfg(feature = "jemalloc")]
 #[global_allocator]
 static ALLOCATOR: tikv_jemallocator::Jemalloc = tikv_jemallocator::Jemalloc;
 

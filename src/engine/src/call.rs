@@ -37,6 +37,8 @@ pub struct Call {
     pub operation: Operation,
     /// The SDK's id of the call, the same over its retries.
     pub invocation: Option<Invocation>,
+    /// Whether it waits for rates and pauses as long as they last.
+    patient: bool,
     body: Map<String, Value>,
     /// Decoded when the first layer needs it, and then once for all of them: what only passes to a
     /// database that checks it itself is not decoded at all.
@@ -47,13 +49,25 @@ pub struct Call {
 impl Call {
     /// A call of an operation with these parameters.
     pub fn new(operation: Operation, body: Map<String, Value>) -> Self {
-        Self { operation, invocation: None, body, request: OnceLock::new() }
+        Self { operation, invocation: None, patient: false, body, request: OnceLock::new() }
     }
 
     /// The same, identified over its retries.
     #[must_use]
     pub fn with_invocation(self, invocation: Option<Invocation>) -> Self {
         Self { invocation, ..self }
+    }
+
+    /// The same of a caller in this process, which has no time-out of its own: rates and pauses
+    /// hold it as long as they last, and are no errors.
+    #[must_use]
+    pub fn patient(self) -> Self {
+        Self { patient: true, ..self }
+    }
+
+    /// Whether it waits for rates and pauses as long as they last.
+    pub fn is_patient(&self) -> bool {
+        self.patient
     }
 
     /// The parameters. What is sent upstream is written from these, never from the bytes received,

@@ -32,6 +32,12 @@ pub enum Fault {
     /// The database asked to slow down for longer than the guard can hold a request.
     #[error("the database throttles")]
     Throttled,
+    /// The run's own limits, or a pause, have held the request for as long as its client may wait.
+    #[error("the run's limits or a pause held it")]
+    Limited,
+    /// The guard stops, and has not sent it.
+    #[error("the guard is stopping")]
+    Stopping,
     /// The journal's entry could not be made durable in time, so the write was not sent.
     #[error("not journalled: {0}")]
     NotJournalled(String),
@@ -65,6 +71,8 @@ impl Fault {
             Self::Service(_)
             | Self::Refused { .. }
             | Self::Throttled
+            | Self::Limited
+            | Self::Stopping
             | Self::NotJournalled(_)
             | Self::NotSent(_) => true,
             Self::Unavailable(_) => false,
@@ -78,6 +86,8 @@ impl Fault {
             Self::Service(_)
             | Self::Refused { .. }
             | Self::Throttled
+            | Self::Limited
+            | Self::Stopping
             | Self::NotJournalled(_)
             | Self::NotSent(_)
             | Self::Unavailable(_) => false,
@@ -113,6 +123,15 @@ impl From<Fault> for Answer {
             Fault::Throttled => ServiceError::new(
                 ErrorCode::ProvisionedThroughputExceeded,
                 "The database throttles, and the guard has waited for it as long as it can.",
+            ),
+            Fault::Limited => ServiceError::new(
+                ErrorCode::ProvisionedThroughputExceeded,
+                "The rate limits of the run, or a pause, have held this request for as long as the guard \
+                 can hold one. Nothing was sent.",
+            ),
+            Fault::Stopping => ServiceError::new(
+                ErrorCode::InternalServerError,
+                "The guard is stopping, and has not sent this request.",
             ),
             Fault::NotJournalled(why) => ServiceError::new(
                 ErrorCode::ProvisionedThroughputExceeded,
@@ -165,6 +184,8 @@ mod tests {
         check(upstream(500, "ValidationException"), false);
         check(upstream(503, "ThrottlingException"), false);
         check(Fault::Throttled, true);
+        check(Fault::Limited, true);
+        check(Fault::Stopping, true);
         check(Fault::NotSent("refused".into()), true);
         check(Fault::Unavailable("cut".into()), false);
     }

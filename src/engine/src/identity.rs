@@ -103,6 +103,8 @@ fn not_allowed(fault: Fault) -> Result<(), Fault> {
         | Fault::Service(_)
         | Fault::Refused { .. }
         | Fault::Throttled
+        | Fault::Limited
+        | Fault::Stopping
         | Fault::NotJournalled(_)
         | Fault::NotSent(_)
         | Fault::Unavailable(_) => Err(fault),

@@ -237,7 +237,7 @@ impl Engine {
         self.tally.request();
         // Here, and not in the work below: that outlives a client that goes away, and what is held
         // would be carried out later although its client has sent it again.
-        if let Err(fault) = self.rates.gate().pass().await {
+        if let Err(fault) = self.rates.gate().pass(call.is_patient()).await {
             self.note(call.operation, &fault);
             return fault.into();
         }
@@ -344,7 +344,11 @@ impl Engine {
                 tracing::warn!(operation = operation.name(), why, "refused");
                 self.tally.remark(operation.name(), Fidelity::Refused, why);
             }
-            Fault::Throttled | Fault::NotJournalled(_) | Fault::NotSent(_) => {
+            Fault::Throttled
+            | Fault::Limited
+            | Fault::Stopping
+            | Fault::NotJournalled(_)
+            | Fault::NotSent(_) => {
                 tracing::warn!(operation = operation.name(), %fault, "not carried out");
             }
             Fault::Unavailable(_) => {

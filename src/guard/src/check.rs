@@ -105,12 +105,13 @@ fn judged(answer: Result<(), Fault>, action: &str, table: Option<&str>) -> Findi
     }
     let found = match &fault {
         // It answers, and slows everybody down.
-        Fault::Throttled => Found::Reachable,
+        Fault::Throttled | Fault::Limited => Found::Reachable,
         Fault::Service(_)
         | Fault::Refused { .. }
         | Fault::Upstream { .. }
         | Fault::NotJournalled(_)
         | Fault::NotSent(_)
+        | Fault::Stopping
         | Fault::Unavailable(_) => Found::Unreachable,
     };
     finding(found, chain(&fault))

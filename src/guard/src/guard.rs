@@ -126,6 +126,8 @@ impl Guard {
 
     /// Lets the requests in work end and tells what the run did.
     pub async fn stop(self) -> GuardResult {
+        // First: what is sent away below must not be sent again.
+        self.transforms.ask_to_stop();
         self.engine.let_nothing_wait();
         if tokio::time::timeout(limits::GUARD_DRAIN_MAX, self.transforms.stop()).await.is_err() {
             tracing::warn!("stopped with a transform still under way");

@@ -19,6 +19,7 @@ use dm_guard::{
 use tokio::signal::unix::{SignalKind, signal};
 
 /// Items are many small pieces of memory, and two threads at once ask for them (decision 012).
+#[cfg(feature = "jemalloc")]
 #[global_allocator]
 static ALLOCATOR: tikv_jemallocator::Jemalloc = tikv_jemallocator::Jemalloc;
 

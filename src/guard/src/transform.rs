@@ -112,9 +112,14 @@ impl Transforms {
         Some(TransformState { version: ORDER_VERSION, lines, exit_code })
     }
 
-    /// Asks a transform that is under way to stop, and waits for its end.
-    pub async fn stop(&self) {
+    /// Asks a transform that is under way to stop.
+    pub fn ask_to_stop(&self) {
         self.stop.send_replace(true);
+    }
+
+    /// The same, and waits for its end.
+    pub async fn stop(&self) {
+        self.ask_to_stop();
         let _ = self.state().await;
     }
 

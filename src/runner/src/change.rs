@@ -12,6 +12,7 @@ use serde::Deserialize;
 use serde_json::value::RawValue;
 use serde_json::{Map, Value};
 
+use crate::going::Going;
 use crate::limits::CONFLICTS_MAX;
 use crate::page;
 use crate::request::{RequestError, send};
@@ -25,6 +26,7 @@ pub(crate) struct Work {
     pub transform: Transform,
     pub tables: Described,
     pub tally: Tally,
+    pub going: Arc<Going>,
     /// Seconds since 1970 that `now()` gives.
     pub now: Number,
 }
@@ -88,7 +90,9 @@ impl Work {
                     return Ok(true);
                 }
                 Err(RequestError::Conflict) => {}
-                Err(error @ RequestError::Run { .. }) => return Err(error),
+                Err(error @ (RequestError::Halted | RequestError::Run { .. })) => {
+                    return Err(error);
+                }
             }
             let table = self.tables.tables().table;
             let Some(now) = self.read(table, &change.item).await? else {
@@ -148,7 +152,7 @@ impl Work {
             let (operation, name) = (request.operation, "UnknownOperation".to_owned());
             return Err(RequestError::Run { operation, name, message });
         };
-        send(&self.engine, operation, || request.body.clone()).await.map(drop)
+        send(&self.engine, &self.going, operation, || request.body.clone()).await.map(drop)
     }
 
     /// Reads the item with the same key, as it is now.
@@ -170,7 +174,7 @@ impl Work {
                 ("ConsistentRead".to_owned(), true.into()),
             ])
         };
-        let answer = send(&self.engine, Operation::GetItem, parameters).await?;
+        let answer = send(&self.engine, &self.going, Operation::GetItem, parameters).await?;
         let found: Found<'_> = serde_json::from_slice(&answer)
             .map_err(|_| page::not_understood(Operation::GetItem, "its answer"))?;
         found.item.map(|item| page::item(item, Operation::GetItem)).transpose()

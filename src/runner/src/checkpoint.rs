@@ -69,6 +69,9 @@ pub(crate) struct Checkpoint {
     /// Items before these positions that failed.
     #[serde(default)]
     pub failed: FailedKeys,
+    /// The run whose failed items are all that is visited, if one is.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub retried_run: Option<String>,
 }
 
 /// What an earlier run left: where this run begins, and the earlier run's name.
@@ -205,8 +208,16 @@ impl Position {
     pub fn begin(total: u32, now_s: i64, subject: Subject) -> Self {
         let (done, positions) = (BTreeSet::new(), BTreeMap::new());
         let failed = FailedKeys::default();
-        let checkpoint =
-            Checkpoint { version: VERSION, total, now_s, done, positions, subject, failed };
+        let checkpoint = Checkpoint {
+            version: VERSION,
+            total,
+            now_s,
+            done,
+            positions,
+            subject,
+            failed,
+            retried_run: None,
+        };
         // Written at once: what now() gives must not change.
         Self(Mutex::new((checkpoint, true)))
     }
@@ -285,6 +296,7 @@ mod tests {
             positions: BTreeMap::new(),
             subject: subject.clone(),
             failed: FailedKeys { keys: vec![json!({"id": {"S": "a"}})], more: false },
+            retried_run: None,
         };
         assert!(whole.leaves_only_failed(&subject));
         let other = |table: Option<&str>| Subject {
@@ -320,6 +332,7 @@ mod tests {
             positions: BTreeMap::new(),
             subject: subject.clone(),
             failed: FailedKeys { keys: keys(from).collect(), more: false },
+            retried_run: None,
         };
         let mut whole = of([0, 2], 0);
         assert!(!whole.leaves_only_failed(&subject), "one part alone is not the whole");

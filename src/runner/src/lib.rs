@@ -5,6 +5,7 @@
 
 mod change;
 mod checkpoint;
+mod going;
 mod limits;
 mod page;
 mod queue;

@@ -38,6 +38,13 @@ pub const RETRY_PAUSE: Duration = Duration::from_millis(100);
 /// Longest of these pauses.
 pub const RETRY_PAUSE_MAX: Duration = Duration::from_secs(30);
 
+/// How long a run that is asked to stop waits for answers to what it has sent: half of what a guard
+/// that stops has for everything.
+pub const STOP_MAX: Duration = Duration::from_secs(5);
+
+/// How long the last checkpoint may take. Without it a run that continues reads more again.
+pub const LAST_CHECKPOINT_MAX: Duration = Duration::from_secs(3);
+
 pub use dm_contract::limits::FAILURES_LISTED_MAX;
 
 /// Failed items whose keys a checkpoint keeps: some megabytes at most, written every few seconds.

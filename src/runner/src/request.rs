@@ -6,6 +6,7 @@ use bytes::Bytes;
 use dm_engine::{Call, Engine, Operation};
 use serde_json::{Map, Value};
 
+use crate::going::Going;
 use crate::limits::{RETRIES_MAX, RETRY_PAUSE, RETRY_PAUSE_MAX};
 
 /// Why a request was not carried out.
@@ -17,6 +18,9 @@ pub enum RequestError {
     /// The database does not take this item.
     #[error("the database rejects the item: {0}")]
     Item(String),
+    /// The run ends, and the request was not sent again.
+    #[error("the run has ended")]
+    Halted,
     /// Nothing of this kind will be carried out.
     #[error("{operation} failed with {name}: {message}")]
     Run {
@@ -39,15 +43,21 @@ enum Meaning {
 }
 
 /// Sends a request through the engine, as a program's would arrive, and returns the body of its
-/// answer. The parameters are built again for each retry.
+/// answer. The parameters are built again for each retry. The run's limits and a pause hold it as
+/// long as they last; what is counted are answers of the database. Once the run is halted nothing
+/// is sent again.
 pub(crate) async fn send(
     engine: &Arc<Engine>,
+    going: &Going,
     operation: Operation,
     parameters: impl Fn() -> Map<String, Value>,
 ) -> Result<Bytes, RequestError> {
     let mut pause = RETRY_PAUSE;
     for retries in 0.. {
-        let answer = engine.handle(Call::new(operation, parameters())).await;
+        if going.is_halted() {
+            return Err(RequestError::Halted);
+        }
+        let answer = engine.handle(Call::new(operation, parameters()).patient()).await;
         if answer.status == 200 {
             return Ok(answer.body);
         }
@@ -61,7 +71,8 @@ pub(crate) async fn send(
                 return Err(RequestError::Item(message));
             }
             Meaning::Again if retries < RETRIES_MAX => {
-                tokio::time::sleep(pause).await;
+                // Whether it was halted is asked above.
+                let _ = tokio::time::timeout(pause, going.ended()).await;
                 pause = (pause * 2).min(RETRY_PAUSE_MAX);
             }
             _ => {

@@ -14,9 +14,10 @@ use tokio::task::JoinSet;
 
 use crate::change::Work;
 use crate::checkpoint::{Checkpoint, CheckpointError, Checkpoints, Position, Subject};
-use crate::limits::{CHECKPOINT_INTERVAL, SCANNERS, WRITERS};
+use crate::going::Going;
+use crate::limits::{CHECKPOINT_INTERVAL, LAST_CHECKPOINT_MAX, SCANNERS, STOP_MAX, WRITERS};
 use crate::queue::queue;
-use crate::scan::{Going, Scan, write};
+use crate::scan::{Scan, write};
 use crate::segments;
 use crate::split::{Share, Split};
 use crate::tables::{self, Described};
@@ -49,7 +50,8 @@ pub async fn run(
         message: Some(message),
         ..TransformResult::default()
     };
-    let tables = match tables::describe(engine, &transform).await {
+    let going = Arc::new(Going::new(settings.on_item_error == OnItemError::Stop));
+    let tables = match tables::describe(engine, &going, &transform).await {
         Ok(tables) => tables,
         Err(message) => return failed(message),
     };
@@ -60,12 +62,12 @@ pub async fn run(
     };
     let part = settings.part.as_ref().map(|share| share.part);
     let position = Arc::new(begin.position);
-    let going = Arc::new(Going::new(settings.on_item_error == OnItemError::Stop));
     let work = Arc::new(Work {
         engine: Arc::clone(engine),
         transform,
         tables,
         tally: Tally::new(settings.show_keys, begin.pending),
+        going: Arc::clone(&going),
         now: Number::from(position.now().now_s),
     });
     let ended = scan(&work, &going, &position, part);
@@ -73,9 +75,13 @@ pub async fn run(
         () = ended => {}
         () = watch_over(&settings, &work, &going, &position, stop) => {}
     }
-    keep(&settings, &work, &position).await;
+    // Always: one that was being written when the run ended may not be there.
+    let last = keep(&settings, &work, &position, Keep::Always);
+    if tokio::time::timeout(LAST_CHECKPOINT_MAX, last).await.is_err() {
+        tracing::warn!("the last checkpoint could not be written in time");
+    }
     let mut result = work.tally.result();
-    result.retried_run = begin.retried_run;
+    result.retried_run = position.now().retried_run;
     match going.halted() {
         Some(halt) => (result.end, result.message) = (halt.end, Some(halt.message)),
         None if result.failed > 0 => result.end = TransformEnd::PartiallyFailed,
@@ -89,14 +95,12 @@ struct Beginning {
     position: Position,
     /// Keys of items that failed before, and are visited again.
     pending: Vec<Value>,
-    /// The run whose failed items are all that is visited.
-    retried_run: Option<String>,
 }
 
 impl Beginning {
     fn at(checkpoint: Checkpoint) -> Self {
         let pending = checkpoint.failed.keys.clone();
-        Self { position: Position::at(checkpoint), pending, retried_run: None }
+        Self { position: Position::at(checkpoint), pending }
     }
 }
 
@@ -119,24 +123,32 @@ async fn beginning(
             Some(own) => now_s = own.now_s,
             None => {
                 if let Some(earlier) = checkpoints.earlier(&subject).await? {
-                    let mut begin = Beginning::at(earlier.checkpoint.at_time(now_s));
-                    begin.retried_run = Some(earlier.run);
-                    return Ok(begin);
+                    let mut checkpoint = earlier.checkpoint.at_time(now_s);
+                    checkpoint.retried_run = Some(earlier.run);
+                    return Ok(Beginning::at(checkpoint));
                 }
             }
         }
     }
     let position = Position::begin(split.segments, now_s, subject);
-    Ok(Beginning { position, pending: Vec::new(), retried_run: None })
+    Ok(Beginning { position, pending: Vec::new() })
 }
 
-/// Writes a checkpoint if anything has changed since the last one.
-async fn keep(settings: &Settings, work: &Work, position: &Position) {
+/// When a checkpoint is written.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Keep {
+    /// If anything has changed since the last one.
+    IfChanged,
+    Always,
+}
+
+/// Writes a checkpoint.
+async fn keep(settings: &Settings, work: &Work, position: &Position, when: Keep) {
     let Some(checkpoints) = &settings.checkpoints else { return };
     // The position first: of the items before it, none may be missing among the failed.
     let (mut checkpoint, moved) = position.look();
     let (failed, changed) = work.tally.failed_keys();
-    if moved || changed {
+    if moved || changed || when == Keep::Always {
         checkpoint.failed = failed;
         checkpoints.write(&checkpoint).await;
     }
@@ -177,7 +189,8 @@ async fn scan(work: &Arc<Work>, going: &Arc<Going>, position: &Arc<Position>, pa
     }
 }
 
-/// Writes checkpoints and passes on a request to stop. It has no end of its own: the run has.
+/// Writes checkpoints and passes on a request to stop. It ends only where what was sent is not
+/// answered in time after such a request: what is then still under way is left to itself.
 async fn watch_over(
     settings: &Settings,
     work: &Work,
@@ -185,18 +198,24 @@ async fn watch_over(
     position: &Position,
     mut stop: watch::Receiver<bool>,
 ) {
-    let mut ticks = tokio::time::interval(CHECKPOINT_INTERVAL);
-    let mut stopping = false;
-    loop {
-        tokio::select! {
-            asked = asked(&mut stop), if !stopping => {
-                stopping = true;
-                if asked {
-                    going.halt(TransformEnd::Interrupted, "the run was asked to stop");
-                }
-            }
-            _ = ticks.tick() => keep(settings, work, position).await,
+    let checkpoints = async {
+        let mut ticks = tokio::time::interval(CHECKPOINT_INTERVAL);
+        loop {
+            ticks.tick().await;
+            keep(settings, work, position, Keep::IfChanged).await;
         }
+    };
+    let stopped = async {
+        if !asked(&mut stop).await {
+            return std::future::pending().await;
+        }
+        going.halt(TransformEnd::Interrupted, "the run was asked to stop");
+        tokio::time::sleep(STOP_MAX).await;
+    };
+    // Beside each other: an archive that is slow must not hide the request.
+    tokio::select! {
+        () = checkpoints => {}
+        () = stopped => {}
     }
 }
 

@@ -3,71 +3,18 @@
 
 use std::sync::Arc;
 
-use dm_contract::report::TransformEnd;
 use dm_dynamodb::value::item_size;
 use dm_engine::Operation;
 use serde_json::{Map, Value};
-use tokio::sync::{Mutex, mpsc, watch};
+use tokio::sync::{Mutex, mpsc};
 
 use crate::change::{Change, Work};
 use crate::checkpoint::Position;
+use crate::going::Going;
 use crate::page::{self, ScanPage};
 use crate::queue::{Queued, Receiver, Sender};
 use crate::request::{RequestError, send};
 use crate::segments::Segment;
-
-/// Why the run ends before it has seen every item.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct Halt {
-    pub end: TransformEnd,
-    pub message: String,
-}
-
-/// Whether the run goes on.
-#[derive(Debug)]
-pub(crate) struct Going {
-    halted: watch::Sender<Option<Halt>>,
-    /// Whether a failed item ends the run.
-    pub stops_at_failure: bool,
-}
-
-impl Going {
-    pub fn new(stops_at_failure: bool) -> Self {
-        Self { halted: watch::Sender::new(None), stops_at_failure }
-    }
-
-    /// Ends the run. The first reason stays.
-    pub fn halt(&self, end: TransformEnd, message: impl Into<String>) {
-        self.halted.send_if_modified(|halted| {
-            let first = halted.is_none();
-            if first {
-                *halted = Some(Halt { end, message: message.into() });
-            }
-            first
-        });
-    }
-
-    pub fn halted(&self) -> Option<Halt> {
-        self.halted.borrow().clone()
-    }
-
-    fn is_halted(&self) -> bool {
-        self.halted.borrow().is_some()
-    }
-
-    fn item_failed(&self) {
-        if self.stops_at_failure {
-            self.halt(
-                TransformEnd::Failed,
-                "an item could not be changed, and onItemError is Stop",
-            );
-        }
-    }
-
-    fn request_failed(&self, error: &RequestError) {
-        self.halt(TransformEnd::Failed, error.to_string());
-    }
-}
 
 /// A change, and the page whose end it delays.
 #[derive(Debug)]
@@ -189,7 +136,7 @@ impl Scan {
         jobs: &Sender<Job>,
     ) -> Result<Page, RequestError> {
         let parameters = || self.parameters(segment, after);
-        let answer = send(&self.work.engine, Operation::Scan, parameters).await?;
+        let answer = send(&self.work.engine, &self.going, Operation::Scan, parameters).await?;
         let ScanPage { items, next } = ScanPage::of(&answer)?;
         self.work.tally.read(items.len());
         let (page, done) = mpsc::channel(1);

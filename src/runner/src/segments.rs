@@ -29,8 +29,8 @@ pub(crate) fn count_in_parts(bytes: u64, parts: u32) -> u32 {
     each.saturating_mul(parts)
 }
 
-/// Returns the segments of a part that are left, in an order that this seed determines. A segment walks one
-/// range of the hash, so neighbors taken together would write to one partition.
+/// Returns the segments of a part that are left, in an order that this seed determines. A segment
+/// walks one range of the hash, so neighbors taken together would write to one partition.
 pub(crate) fn left(
     total: u32,
     part: Option<Part>,

@@ -1,6 +1,6 @@
-//! How the parts of a run share a scan. All must cut the table into the same segments, and a table's
-//! size changes: so the first part writes down how many there are, and the others read it. Without
-//! an archive the number follows from that of the parts alone.
+//! How the parts of a run share a scan. All must cut the table into the same segments, and the
+//! table's size changes: so the first part writes down how many there are, and the others read it.
+//! Without an archive the number follows from that of the parts alone.
 
 use bytes::Bytes;
 use dm_contract::part::Part;

@@ -8,6 +8,7 @@ use dm_transform::write::Tables;
 use dm_transform::{SpecError, Transform};
 use serde_json::{Map, Value};
 
+use crate::going::Going;
 use crate::request::{RequestError, send};
 
 /// The tables of one run.
@@ -35,11 +36,12 @@ impl Described {
 /// field.
 pub(crate) async fn describe(
     engine: &Arc<Engine>,
+    going: &Going,
     transform: &Transform,
 ) -> Result<Described, String> {
-    let (table, bytes) = described(engine, "table", &transform.table).await?;
+    let (table, bytes) = described(engine, going, "table", &transform.table).await?;
     let to = match &transform.to {
-        Some(name) => Some(described(engine, "to.table", name).await?.0),
+        Some(name) => Some(described(engine, going, "to.table", name).await?.0),
         None => None,
     };
     transform.check_tables(&table, to.as_ref()).map_err(|error| error.in_spec())?;
@@ -48,18 +50,20 @@ pub(crate) async fn describe(
 
 async fn described(
     engine: &Arc<Engine>,
+    going: &Going,
     field: &str,
     name: &str,
 ) -> Result<(TableSchema, u64), String> {
     let wrong = |message| SpecError { field: field.to_owned(), column: None, message }.in_spec();
     let parameters = || Map::from_iter([("TableName".to_owned(), Value::from(name))]);
-    let answer =
-        send(engine, Operation::DescribeTable, parameters).await.map_err(|error| match error {
+    let answer = send(engine, going, Operation::DescribeTable, parameters).await.map_err(
+        |error| match error {
             RequestError::Run { name: error, .. } if error == "ResourceNotFoundException" => {
                 wrong(format!("there is no table {name}"))
             }
             error => wrong(error.to_string()),
-        })?;
+        },
+    )?;
     let answer: Value =
         serde_json::from_slice(&answer).map_err(|_| wrong("its description is not JSON".into()))?;
     let schema = TableSchema::from_json(&answer).map_err(|error| wrong(error.to_string()))?;

@@ -113,6 +113,10 @@ impl State {
     }
 
     fn failed(&mut self, table: &str, key: Option<Value>, reason: String, show_keys: bool) {
+        // After a restart an item is visited by its key and by the scan.
+        if key.as_ref().is_some_and(|key| self.failed.contains_key(&key.to_string())) {
+            return;
+        }
         self.result.failed += 1;
         self.changed = true;
         if self.result.failures.len() < FAILURES_LISTED_MAX {
@@ -161,6 +165,7 @@ mod tests {
         let tally = Tally::new(false, vec![key("a"), key("b"), key("c")]);
         happened(&tally, "a", Happened::Changed);
         happened(&tally, "b", Happened::Failed("why".into()));
+        happened(&tally, "d", Happened::Failed("why".into()));
         happened(&tally, "d", Happened::Failed("why".into()));
         happened(&tally, "e", Happened::Unchanged);
         let expected = FailedKeys { keys: vec![key("c"), key("b"), key("d")], more: false };

@@ -146,6 +146,12 @@ impl Node {
         }
     }
 
+    /// Whether its value depends on when the run began.
+    pub fn depends_on_now(&self) -> bool {
+        matches!(self, Self::Call { function: Function::Now, .. })
+            || self.inner().into_iter().any(Self::depends_on_now)
+    }
+
     /// The expressions it is made of.
     fn inner(&self) -> Vec<&Self> {
         match self {

@@ -61,6 +61,8 @@ impl Conversion {
     /// Returns the value as the other type; one that has it already is unchanged.
     pub fn of(self, value: &AttributeValue) -> Result<AttributeValue> {
         const WHAT: &str = "convert";
+        const STRINGS: &str = "a list of strings";
+        const NUMBERS: &str = "a list of numbers";
         match (self, value) {
             (Self::List, AttributeValue::L(_))
             | (Self::Map, AttributeValue::M(_))
@@ -70,14 +72,20 @@ impl Conversion {
             (Self::List, _) => elements(value)
                 .map(AttributeValue::L)
                 .ok_or_else(|| Cause::wrong_type(WHAT, "a set or a list", number::kind(value))),
-            (Self::Strings, _) => match to_set(WHAT, &[value])? {
-                set @ AttributeValue::Ss(_) => Ok(set),
-                other => Err(Cause::wrong_type(WHAT, "a list of strings", number::kind(&other))),
-            },
-            (Self::Numbers, _) => match to_set(WHAT, &[value])? {
-                set @ AttributeValue::Ns(_) => Ok(set),
-                other => Err(Cause::wrong_type(WHAT, "a list of numbers", number::kind(&other))),
-            },
+            (Self::Strings, AttributeValue::L(_) | AttributeValue::Ss(_)) => {
+                match to_set(WHAT, &[value])? {
+                    set @ AttributeValue::Ss(_) => Ok(set),
+                    set => Err(Cause::wrong_type(WHAT, STRINGS, number::kind(&set))),
+                }
+            }
+            (Self::Strings, _) => Err(Cause::wrong_type(WHAT, STRINGS, number::kind(value))),
+            (Self::Numbers, AttributeValue::L(_) | AttributeValue::Ns(_)) => {
+                match to_set(WHAT, &[value])? {
+                    set @ AttributeValue::Ns(_) => Ok(set),
+                    set => Err(Cause::wrong_type(WHAT, NUMBERS, number::kind(&set))),
+                }
+            }
+            (Self::Numbers, _) => Err(Cause::wrong_type(WHAT, NUMBERS, number::kind(value))),
             (Self::Map, _) => match json_text::read(text::of(WHAT, value)?)? {
                 map @ AttributeValue::M(_) => Ok(map),
                 _ => Err(Cause::Unfit("the JSON is not an object".into())),
@@ -220,7 +228,13 @@ mod tests {
                 json!({"L": [{"N": "1"}]}),
                 json!("convert needs a list of strings, not a number set"),
             ),
-            ("SS", json!({"S": "a"}), json!({"SS": ["a"]})),
+            ("SS", json!({"S": "a"}), json!("convert needs a list of strings, not a string")),
+            (
+                "SS",
+                json!({"NS": ["1"]}),
+                json!("convert needs a list of strings, not a number set"),
+            ),
+            ("NS", json!({"N": "7"}), json!("convert needs a list of numbers, not a number")),
             ("SS", json!({"L": []}), json!("a set has at least one element")),
             ("NS", json!({"L": [{"N": "2"}, {"N": "1"}]}), json!({"NS": ["1", "2"]})),
             ("L", json!({"NS": ["2", "1"]}), json!({"L": [{"N": "1"}, {"N": "2"}]})),

@@ -126,9 +126,10 @@ impl Reader<'_> {
     }
 
     fn object(&mut self, level: usize) -> Result<AttributeValue> {
-        let mut map = Item::new();
+        // Sorted once: an item is kept in order, and names may come in any.
+        let mut pairs = Vec::new();
         if self.eat("}") {
-            return Ok(AttributeValue::M(map));
+            return Ok(AttributeValue::M(Item::new()));
         }
         loop {
             self.space();
@@ -139,10 +140,13 @@ impl Reader<'_> {
             if !self.eat(":") {
                 return Err(wrong("expected : after a name"));
             }
-            if map.insert(name, self.value(level + 1)?).is_some() {
-                return Err(wrong("an object has one name twice"));
-            }
+            pairs.push((name, self.value(level + 1)?));
             if self.eat("}") {
+                let names = pairs.len();
+                let map: Item = pairs.into_iter().collect();
+                if map.len() < names {
+                    return Err(wrong("an object has one name twice"));
+                }
                 return Ok(AttributeValue::M(map));
             }
             if !self.eat(",") {
@@ -246,5 +250,15 @@ mod tests {
             check(text, expected);
         }
         check(&"[".repeat(100_000), "!it is nested deeper than an item can be");
+    }
+
+    #[test]
+    fn an_object_whose_names_descend_is_in_order() {
+        let text = |names: &mut dyn Iterator<Item = u32>| {
+            let pairs: Vec<String> = names.map(|name| format!("\"{name:06}\":1")).collect();
+            format!("{{{}}}", pairs.join(","))
+        };
+        let count = 50_000;
+        check(&text(&mut (0..count).rev()), &text(&mut (0..count)));
     }
 }

@@ -45,7 +45,9 @@ pub(crate) fn replace(
     if from.is_empty() {
         return Err(Cause::Unfit("the text that replace looks for is empty".into()));
     }
-    bounded("replace", text.len() + text.matches(from).count().saturating_mul(to.len()))?;
+    let count = text.matches(from).count();
+    let kept = text.len() - count * from.len();
+    bounded("replace", kept.saturating_add(count.saturating_mul(to.len())))?;
     Ok(AttributeValue::S(text.replace(from, to)))
 }
 
@@ -99,4 +101,18 @@ fn bounded(what: &str, bytes: usize) -> Result<()> {
         return Ok(());
     }
     Err(Cause::Unfit(format!("{what} would make more than the {VALUE_BYTES_MAX} bytes of an item")))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_replacement_is_bounded_by_what_it_makes() {
+        let text = |text: &str| AttributeValue::S(text.into());
+        let long = text(&"ab".repeat(VALUE_BYTES_MAX / 2));
+        let same = replace(&long, &text("ab"), &text("xy")).unwrap();
+        assert_eq!(same, text(&"xy".repeat(VALUE_BYTES_MAX / 2)));
+        assert!(replace(&long, &text("ab"), &text("xyz")).is_err());
+    }
 }

@@ -49,6 +49,7 @@ pub(crate) fn tokens(text: &str) -> Result<Vec<Placed>, Mistake> {
             }
             '0'..='9' => {
                 let len = numeral(rest);
+                check_no_day(rest, len, at)?;
                 check_no_zero(&rest[..len], at)?;
                 (Token::Numeral(rest[..len].to_owned()), len)
             }
@@ -66,11 +67,12 @@ fn word(rest: &str) -> usize {
     rest.bytes().take_while(|byte| is_word(*byte)).count()
 }
 
-/// `first-name` is an attribute of that name to its author, and a difference to the parser.
+/// `first-name` and `line-2` are attributes of these names to their author, and differences to the
+/// parser.
 fn check_no_dash(rest: &str, len: usize, at: usize) -> Result<(), Mistake> {
     let mut end = len;
     while let Some(next) = rest[end..].strip_prefix('-')
-        && next.starts_with(|c: char| c.is_ascii_alphabetic() || c == '_')
+        && next.bytes().next().is_some_and(is_word)
     {
         end += 1 + word(next);
     }
@@ -88,7 +90,31 @@ fn check_no_dash(rest: &str, len: usize, at: usize) -> Result<(), Mistake> {
     ))
 }
 
-/// A day such as 2026-01-31 without quotes would be a difference.
+/// A day such as 2026-12-31 without quotes would be a difference.
+fn check_no_day(rest: &str, len: usize, at: usize) -> Result<(), Mistake> {
+    let form = rest.as_bytes().iter().take(DAY.len());
+    let is_day = form.len() == DAY.len()
+        && form.zip(DAY).all(|(byte, of_day)| match of_day {
+            b'-' => *byte == b'-',
+            _ => byte.is_ascii_digit(),
+        });
+    if len != YEAR_DIGITS || !is_day {
+        return Ok(());
+    }
+    let day = &rest[..DAY.len()];
+    Err(Mistake::new(
+        at,
+        format!("{day} is a difference of numbers; a day is a string, in single quotes: '{day}'"),
+    ))
+}
+
+/// The form of a day.
+const DAY: &[u8] = b"yyyy-mm-dd";
+
+/// Digits of its year.
+const YEAR_DIGITS: usize = 4;
+
+/// Part of a day, or of another code in digits, without its quotes.
 fn check_no_zero(numeral: &str, at: usize) -> Result<(), Mistake> {
     let mut digits = numeral.bytes();
     let leads = digits.next() == Some(b'0') && digits.next().is_some_and(|b| b.is_ascii_digit());
@@ -229,6 +255,9 @@ mod tests {
             ("ü + 1", 0, "the character ü has no meaning here"),
             ("x + 'abc", 4, "this string does not end; close it with '"),
             ("\"\"", 0, "an attribute has a name"),
+            ("a > 2026-12-31", 4, "2026-12-31 is a difference of numbers; a day is a string"),
+            ("2026-10-10T00:00:00Z", 0, "2026-10-10 is a difference of numbers"),
+            ("line-2 = 'x'", 0, "line-2 may be the attribute"),
         ] {
             let mistake = tokens(text).unwrap_err();
             assert_eq!(mistake.at, at, "{text}");

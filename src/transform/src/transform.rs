@@ -5,7 +5,7 @@ mod check;
 use std::collections::BTreeSet;
 
 use dm_dynamodb::expression::Path;
-use dm_dynamodb::value::{AttributeValue, Item, Number, check_item_size};
+use dm_dynamodb::value::{Item, Number, check_item_size};
 
 use crate::ast::Node;
 use crate::convert::Conversion;
@@ -120,17 +120,16 @@ impl Transform {
     /// The item after all actions but the re-key. Every expression reads the item as it was.
     fn changed(&self, context: Context<'_>) -> Result<Item, ItemError> {
         let item = context.item;
-        let mut after = item.clone();
+        let mut puts = Vec::new();
         let absent = self.default.iter().filter(|(_, path, _)| path.get(item).is_none());
         for (field, path, node) in self.set.iter().chain(absent) {
             let value = context.value(node).map_err(|cause| of_field(field, node, cause))?;
-            let value = value.into_owned();
-            put(field, &mut after, path, value)?;
+            puts.push((path, field, value.into_owned()));
         }
         for (field, path, conversion) in &self.convert {
             if let Some(value) = path.get(item) {
                 let value = conversion.of(value).map_err(|cause| fails(field, cause))?;
-                put(field, &mut after, path, value)?;
+                puts.push((path, field, value));
             }
         }
         let mut gone: Vec<&Path> = self.remove.iter().map(|(_, path)| path).collect();
@@ -141,8 +140,15 @@ impl Transform {
                     format!("{} exists already; exclude such items with filter", place::shown(to));
                 return Err(fails(field, Cause::Unfit(message)));
             }
-            put(field, &mut after, to, value.clone())?;
+            puts.push((to, field, value.clone()));
             gone.push(from);
+        }
+        // Of elements behind a list's end the first ones first: each is appended where it is, and none
+        // is found by an index that is behind the end, too.
+        puts.sort_by_key(|(path, ..)| *path);
+        let mut after = item.clone();
+        for (path, field, value) in puts {
+            place::put(&mut after, path, value).map_err(|cause| fails(field, cause))?;
         }
         // The last elements of a list first, so that those before them keep their places.
         gone.sort_unstable_by(|left, right| right.cmp(left));
@@ -151,10 +157,6 @@ impl Transform {
         }
         Ok(after)
     }
-}
-
-fn put(field: &str, item: &mut Item, path: &Path, value: AttributeValue) -> Result<(), ItemError> {
-    place::put(item, path, value).map_err(|cause| fails(field, cause))
 }
 
 /// A field that is one word only: its author may have meant a text, of which YAML took the quotes.
@@ -217,6 +219,17 @@ mod tests {
             json!({"default": {"a": "0", "b": "a + 1"}}),
             json!({"a": {"N": "1"}}),
             json!({"a": {"N": "1"}, "b": {"N": "2"}}),
+        );
+    }
+
+    #[test]
+    fn values_behind_the_end_of_a_list_are_appended_in_the_order_of_their_indexes() {
+        let two = json!({"l": {"L": [{"S": "a"}, {"S": "b"}]}, "old": {"S": "z"}});
+        let set = json!({"l[10]": "'y'", "l[2]": "'x'"});
+        check(
+            json!({"filter": "size(l) = 2", "set": set, "rename": {"old": "l[3]"}}),
+            two,
+            json!({"l": {"L": [{"S": "a"}, {"S": "b"}, {"S": "x"}, {"S": "z"}, {"S": "y"}]}}),
         );
     }
 

@@ -4,8 +4,8 @@
 
 use super::{Entry, ItemDigest, MergedEntry, Outcome, Sequence};
 
-/// Most entries of one key of several parts that are put in order. The parts of a transform write an
-/// item once or twice each; the search takes a step for each order of entries that fit.
+/// Most entries of one key of several parts that are put in order. The parts of a transform write
+/// an item once or twice each; the search takes a step for each order of entries that fit.
 const CHAINED_MAX: usize = 32;
 
 /// Most steps of the search. With more the order counts as unknown.

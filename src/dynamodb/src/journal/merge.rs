@@ -26,8 +26,8 @@ pub struct MergedEntry {
     /// Whether nothing made sure that a write met its image, so that others may have changed the
     /// item between the two.
     pub unverified: bool,
-    /// Whether several parts of the run wrote the item, and nothing tells in which order: then it is
-    /// not known how it was before the run, nor what the run left.
+    /// Whether several parts of the run wrote the item, and nothing tells in which order: then it
+    /// is not known how it was before the run, nor what the run left.
     pub order_unknown: bool,
     /// Whether any write is known to have been carried out.
     is_known: bool,

@@ -104,7 +104,10 @@ impl Number {
             return Err(NumberError::DivisionByZero);
         }
         let shift = i32::from(self.exponent()) - i32::from(step.exponent());
-        let (whole, rest, by) = quotient(self.coefficient(), step.coefficient(), shift)?;
+        let Some((whole, rest, by)) = quotient(self.coefficient(), step.coefficient(), shift)?
+        else {
+            return Ok(self);
+        };
         let up = match rounding {
             Rounding::HalfEven => rounds_up(rest, by, whole),
             // The magnitude of a negative number grows downwards.
@@ -122,18 +125,22 @@ impl Number {
     }
 }
 
-/// Whole part, rest and divisor of `left · 10^shift / right`. A divisor that overflows is more than
-/// twice any coefficient, so the quotient is 0 and its rest less than half.
-fn quotient(left: u128, right: u128, shift: i32) -> Result<(u128, u128, u128)> {
+/// Whole part, rest and divisor of `left · 10^shift / right`; `None` if nothing is left, however
+/// many digits the whole part has. A divisor that overflows is more than twice any coefficient, so
+/// the quotient is 0 and its rest less than half.
+fn quotient(left: u128, right: u128, shift: i32) -> Result<Option<(u128, u128, u128)>> {
     if shift < 0 {
         let scale = 10_u128.checked_pow(shift.unsigned_abs());
-        return Ok(match scale.and_then(|scale| right.checked_mul(scale)) {
+        return Ok(Some(match scale.and_then(|scale| right.checked_mul(scale)) {
             Some(by) => (left / by, left % by, by),
             None => (0, left, u128::MAX),
-        });
+        }));
     }
     let (mut whole, mut rest) = (left / right, left % right);
     for _ in 0..shift {
+        if rest == 0 {
+            return Ok(None);
+        }
         let (digit, left) = next_digit(rest, right);
         whole = whole.checked_mul(10).ok_or(NumberError::TooPrecise)? + digit;
         rest = left;
@@ -141,7 +148,7 @@ fn quotient(left: u128, right: u128, shift: i32) -> Result<(u128, u128, u128)> {
             return Err(NumberError::TooPrecise);
         }
     }
-    Ok((whole, rest, right))
+    Ok((rest > 0).then_some((whole, rest, right)))
 }
 
 /// The next digit of a long division, and what it leaves.
@@ -354,6 +361,8 @@ mod tests {
                 HalfEven,
                 "Attempting to store more than 38 significant digits in a Number",
             ),
+            ("1e40", "1", Down, "10000000000000000000000000000000000000000"),
+            ("-1e40", "5", Up, "-10000000000000000000000000000000000000000"),
             ("1.5", "0", HalfEven, "Division by zero"),
             ("1.5", "1", Down, "1"),
             ("-1.5", "1", Down, "-2"),

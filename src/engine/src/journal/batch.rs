@@ -139,7 +139,7 @@ impl Journal {
 /// Which of several faults is the batch's: the one that leaves most to be known.
 fn weight(fault: &Fault) -> u8 {
     match fault {
-        Fault::Throttled | Fault::NotJournalled(_) => 0,
+        Fault::Throttled | Fault::Limited | Fault::NotJournalled(_) => 0,
         fault if fault.is_certain() => 1,
         _ => 2,
     }

@@ -249,8 +249,8 @@ impl Journal {
         };
         let Some(why) = why(&verdict) else { return Ok(()) };
         if is_new {
-            // It has written nothing, and says so: nobody needs to ask how it ended. The other parts
-            // judge as this one does.
+            // It has written nothing, and says so: nobody needs to ask how it ended. The other
+            // parts judge as this one does.
             let message = format!("It wrote nothing and gave way: {why}.");
             let completed =
                 Completed { message: Some(message), ..Completed::now(RunOutcome::Failed) };

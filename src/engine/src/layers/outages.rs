@@ -26,7 +26,9 @@ impl Outages {
             Fault::Upstream { .. }
             | Fault::Service(_)
             | Fault::Refused { .. }
-            | Fault::Throttled => return,
+            | Fault::Throttled
+            | Fault::Limited
+            | Fault::Stopping => return,
         };
         let message: String = message.chars().take(limits::OUTAGE_MESSAGE_CHARS_MAX).collect();
         let mut outages = self.lock();

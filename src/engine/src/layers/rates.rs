@@ -151,36 +151,58 @@ impl Rates {
     /// Holds a call until it may go on. In a dry run writes cost the reads of what they change.
     /// What units a call uses is known afterwards, so calls that come behind it wait for them.
     pub async fn admit(&self, call: &Call) -> Result<(), Fault> {
+        let patient = call.is_patient();
         match (call.operation.class(), self.mode) {
-            (Class::DataRead, _) => self.admit_reads(0.0).await,
-            (Class::DataWrite, Mode::DryRun) => self.admit_reads(items_written(call)).await,
-            (Class::DataWrite, Mode::Apply) => self.admit_writes(items_written(call)).await,
+            (Class::DataRead, _) => self.admit_reads(0.0, patient).await,
+            (Class::DataWrite, Mode::DryRun) => {
+                self.admit_reads(items_written(call), patient).await
+            }
+            (Class::DataWrite, Mode::Apply) => {
+                self.admit_writes(items_written(call), patient).await
+            }
             (Class::MetadataRead | Class::ControlPlaneWrite | Class::AlwaysDenied, _) => Ok(()),
         }
     }
 
     /// Holds who reads until it may go on; so many items are paid for at once.
-    pub async fn admit_reads(&self, items: f64) -> Result<(), Fault> {
-        self.take(&self.read_units, &self.read_pace, 0.0).await?;
-        self.take(&self.reads, &self.read_pace, items).await
+    pub async fn admit_reads(&self, items: f64, patient: bool) -> Result<(), Fault> {
+        self.take(&self.read_units, &self.read_pace, 0.0, patient).await?;
+        self.take(&self.reads, &self.read_pace, items, patient).await
     }
 
     /// The same of who writes.
-    pub async fn admit_writes(&self, items: f64) -> Result<(), Fault> {
-        self.take(&self.write_units, &self.write_pace, 0.0).await?;
-        self.take(&self.writes, &self.write_pace, items).await
+    pub async fn admit_writes(&self, items: f64, patient: bool) -> Result<(), Fault> {
+        self.take(&self.write_units, &self.write_pace, 0.0, patient).await?;
+        self.take(&self.writes, &self.write_pace, items, patient).await
     }
 
     /// Waits for a token, then pays this many. Those who wait are served in their order, and none
-    /// while the run is paused.
-    async fn take(&self, bucket: &Bucket, pace: &Mutex<Pace>, tokens: f64) -> Result<(), Fault> {
+    /// while the run is paused. Who is patient waits as long as it takes, or until the guard stops.
+    async fn take(
+        &self,
+        bucket: &Bucket,
+        pace: &Mutex<Pace>,
+        tokens: f64,
+        patient: bool,
+    ) -> Result<(), Fault> {
         loop {
-            self.gate.pass().await?;
+            self.gate.pass(patient).await?;
             let share = || (!self.gate.is_paused()).then(|| share(pace));
-            match tokio::time::timeout(limits::RATE_HELD_MAX, bucket.take(tokens, share)).await {
-                Ok(()) => return Ok(()),
-                Err(_) if self.gate.is_paused() => {}
-                Err(_) => return Err(Fault::Throttled),
+            let longest = async {
+                if patient {
+                    return std::future::pending().await;
+                }
+                tokio::time::sleep(limits::RATE_HELD_MAX).await;
+            };
+            tokio::select! {
+                biased;
+                () = bucket.take(tokens, share) => return Ok(()),
+                () = self.gate.closing() => return Err(Fault::Stopping),
+                () = longest => {
+                    if !self.gate.is_paused() {
+                        return Err(Fault::Limited);
+                    }
+                }
             }
         }
     }

@@ -72,7 +72,7 @@ impl Speed {
     /// Waits until so many items may be read; `false` if it was told to stop before.
     pub async fn may_read(&self, items: usize) -> bool {
         let items = u32::try_from(items).map_or(f64::MAX, f64::from);
-        self.unless_stopped(async { while self.rates.admit_reads(items).await.is_err() {} })
+        self.unless_stopped(async { while self.rates.admit_reads(items, true).await.is_err() {} })
             .await
             .is_some()
     }
@@ -81,7 +81,7 @@ impl Speed {
     pub async fn may_write(&self) -> Option<Turn<'_>> {
         self.unless_stopped(async {
             let turn = self.turn().await;
-            while self.rates.admit_writes(1.0).await.is_err() {}
+            while self.rates.admit_writes(1.0, true).await.is_err() {}
             turn
         })
         .await

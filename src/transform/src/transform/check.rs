@@ -74,6 +74,7 @@ pub(crate) fn parse(source: &Source, files: &Files) -> Result<Transform> {
         transform.rekey.push((field, name.clone(), node));
     }
     check_moves(&transform)?;
+    check_copies(&transform)?;
     check_places(&transform)?;
     transform.reads = reads(&transform);
     if transform.reads.len() > ATTRIBUTES_MAX {
@@ -184,6 +185,24 @@ fn check_moves(transform: &Transform) -> Result<()> {
     }
 }
 
+/// Rejects a copy that a later run of the same transform would make with another content: it would
+/// take the one that is there for somebody else's.
+fn check_copies(transform: &Transform) -> Result<()> {
+    if !transform.keep_original {
+        return Ok(());
+    }
+    let set = transform.set.iter().chain(&transform.default).map(|(field, _, node)| (field, node));
+    let rekey = transform.rekey.iter().map(|(field, _, node)| (field, node));
+    match set.chain(rekey).find(|(_, node)| node.depends_on_now()) {
+        Some((field, _)) => Err(wrong(
+            field,
+            "a copy with now() has another content in each run, so an interrupted run could not be \
+             repeated; write the time itself, or remove keepOriginal",
+        )),
+        None => Ok(()),
+    }
+}
+
 /// Rejects two actions on one place, as DynamoDB does in one expression.
 fn check_places(transform: &Transform) -> Result<()> {
     let written = written(transform);
@@ -289,6 +308,13 @@ mod tests {
             json!({"keepOriginal": true, "set": {"a": "1"}}),
             "keepOriginal: only an item that moves (rekey, to) has an original",
         );
+        check(
+            json!({"to": {"table": "x"}, "keepOriginal": true, "set": {"at": "iso8601(now())"}}),
+            "set.at: a copy with now() has another content in each run, so an interrupted run could not \
+             be repeated; write the time itself, or remove keepOriginal",
+        );
+        let moved = json!({"to": {"table": "x"}, "set": {"at": "now()"}});
+        assert!(parsed(&moved).is_ok(), "its original goes");
         check(json!({"to": {"table": ""}}), "to.table: name the table that the items go to");
         check(
             json!({"to": {"table": "cars"}, "set": {"a": "1"}}),

@@ -75,8 +75,8 @@ impl Shared {
         }
     }
 
-    /// How long the lock of a dead owner is waited for. A part may wait for a sibling that died while
-    /// it took over the run's lock, and for that lock's owner before.
+    /// How long the lock of a dead owner is waited for. A part may wait for a sibling that died
+    /// while it took over the run's lock, and for that lock's owner before.
     fn of_the_dead(&self) -> Duration {
         if self.part.is_some() { self.times.patience * 2 } else { self.times.patience }
     }
@@ -105,8 +105,8 @@ impl Shared {
         }
     }
 
-    /// Looks at the lock that would have to be waited for: the table's, or under that of the own run
-    /// the part's.
+    /// Looks at the lock that would have to be waited for: the table's, or under that of the own
+    /// run the part's.
     async fn look_in_the_way(&self, table: &str) -> Result<(String, Look), LockError> {
         let there = look(&self.archive, table).await?;
         if let (Look::Held { fence, record, .. }, Some(part)) = (&there, self.part)
@@ -168,12 +168,14 @@ impl Shared {
                     return Ok(Attempt::Wait { holder, alive });
                 }
                 tracing::warn!(table = table.name, by = holder.by, "taking over a dead run's lock");
-                let Some(state) = self.create(table, place, fence + 1).await? else {
+                let Some(state) = self.create(place, fence + 1).await? else {
                     return Ok(Attempt::Again);
                 };
-                if content(&self.archive, name, fence).await? == Some(before) {
-                    *locked_state(&table.state) = state;
-                    return Ok(Attempt::Ours);
+                // What cannot be read may have moved: the number is ours already, and asking again
+                // would not wait any more.
+                let read = content(&self.archive, name, fence).await;
+                if read.is_ok_and(|now| now == Some(before)) {
+                    return self.keep(table, place, state).await;
                 }
                 // It lived after all: it sees the new number, or its heartbeat runs out.
                 tokio::time::sleep(self.times.patience).await;
@@ -227,9 +229,16 @@ impl Shared {
 
     /// Takes the next number, if it is free.
     async fn take(&self, table: &Table, place: &Place, fence: u32) -> Result<Attempt, LockError> {
-        let Some(state) = self.create(table, place, fence).await? else {
+        let Some(state) = self.create(place, fence).await? else { return Ok(Attempt::Again) };
+        self.keep(table, place, state).await
+    }
+
+    /// Has a lock that was created. That of a part counts only if its run's lock still stands when
+    /// it is there.
+    async fn keep(&self, table: &Table, place: &Place, state: State) -> Result<Attempt, LockError> {
+        if self.fallen_above(table, place).await?.is_some() {
             return Ok(Attempt::Again);
-        };
+        }
         *locked_state(&table.state) = state;
         Ok(Attempt::Ours)
     }
@@ -241,21 +250,12 @@ impl Shared {
         LockRecord { version, run, namespace, name, uid, holder, since, beat, parts }
     }
 
-    /// Creates a lock's object; what it makes of the lock, if it is ours. That of a part counts only
-    /// if its run's lock still stands when it is there.
-    async fn create(
-        &self,
-        table: &Table,
-        place: &Place,
-        fence: u32,
-    ) -> Result<Option<State>, LockError> {
+    /// Creates a lock's object; what it makes of the lock, if it is ours.
+    async fn create(&self, place: &Place, fence: u32) -> Result<Option<State>, LockError> {
         let record = self.record(1, None);
         let sent = Moment::now();
         match self.archive.create(&lock_path(&place.name, fence), json(&record)).await? {
             Created::New => {
-                if self.fallen_above(table, place).await?.is_some() {
-                    return Ok(None);
-                }
                 tracing::info!(lock = place.name, fence, "table locked");
                 let (place, until) = (place.clone(), self.good_until(sent));
                 Ok(Some(State::Held { place, fence, record, until }))

@@ -1,6 +1,6 @@
 //! The locks of a run that is spread over pods, on two levels with one fencing number. The lock of
 //! a table has one number for the whole run: whichever part comes first creates it, and the others
-//! join it. It has no heartbeat. Under it each part has a lock of its own, by the same rules as any.
+//! join it. It has no heartbeat. Under it each part has its own lock, by the same rules as any.
 //!
 //! A part writes while its own lock is held and the run's lock stands, which it looks at after each
 //! heartbeat. To others the run's lock stands still while nothing moves under it, what is not there

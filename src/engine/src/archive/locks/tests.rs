@@ -89,6 +89,19 @@ async fn a_dead_owners_lock_is_taken_over_after_the_lease_and_not_before() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn who_cannot_read_whether_the_owner_moved_waits_a_lease_more() {
+    let store = crate::archive::store::late::Late::new();
+    let archive = Archive::over(Arc::new(store.clone()));
+    let first = locks(&archive, "first");
+    first.hold("cars").await.unwrap();
+    drop(first);
+    store.fail_read(&lock_path("cars", 1), &lock_path("cars", 2));
+    let begun = Instant::now();
+    locks(&archive, "second").hold("cars").await.unwrap();
+    assert!(begun.elapsed() >= times().lease * 2, "{:?}", begun.elapsed());
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_dead_owner_of_several_locks_is_waited_for_once() {
     let archive = archive();
     let names = ["migration", "cars", "bikes"].map(str::to_owned);

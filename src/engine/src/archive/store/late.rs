@@ -1,5 +1,5 @@
 //! For tests: a store in memory whose listings may be old ones, as those of a folder on NFS. Names
-//! and contents are always the present ones.
+//! and contents are always the present ones. It also fails to read an object when a test asks.
 
 use std::fmt;
 use std::sync::{Arc, Mutex};
@@ -10,7 +10,7 @@ use object_store::memory::InMemory;
 use object_store::path::Path;
 use object_store::{
     CopyOptions, GetOptions, GetResult, ListResult, MultipartUpload, ObjectMeta, ObjectStore,
-    PutMultipartOptions, PutOptions, PutPayload, PutResult, Result,
+    ObjectStoreExt as _, PutMultipartOptions, PutOptions, PutPayload, PutResult, Result,
 };
 
 /// The store.
@@ -18,6 +18,7 @@ use object_store::{
 pub struct Late {
     inner: Arc<InMemory>,
     old: Arc<Mutex<Option<Vec<ObjectMeta>>>>,
+    unread: Arc<Mutex<Option<(Path, Path)>>>,
 }
 
 impl Late {
@@ -40,6 +41,20 @@ impl Late {
     /// From now on it lists what there is.
     pub fn let_list(&self) {
         *self.old.lock().unwrap() = None;
+    }
+
+    /// Once the second object is there, the first one cannot be read, one time.
+    pub fn fail_read(&self, path: &str, once_there: &str) {
+        *self.unread.lock().unwrap() = Some((path.into(), once_there.into()));
+    }
+
+    async fn fails(&self, path: &Path) -> bool {
+        let Some((unread, once_there)) = self.unread.lock().unwrap().clone() else { return false };
+        let fails = unread == *path && self.inner.head(&once_there).await.is_ok();
+        if fails {
+            *self.unread.lock().unwrap() = None;
+        }
+        fails
     }
 }
 
@@ -69,6 +84,11 @@ impl ObjectStore for Late {
     }
 
     async fn get_opts(&self, path: &Path, options: GetOptions) -> Result<GetResult> {
+        if self.fails(path).await {
+            // Of the kinds that are not tried again.
+            let (path, source) = (path.to_string(), "a test wants it so".into());
+            return Err(object_store::Error::PermissionDenied { path, source });
+        }
         self.inner.get_opts(path, options).await
     }
 

@@ -13,8 +13,11 @@ use crate::fault::Fault;
 enum State {
     Open,
     Paused,
-    /// What is held is sent away.
-    Closing,
+    /// What is held is sent away. What comes after a pause is not let through either: who paused
+    /// the run has not resumed it.
+    Closing {
+        paused: bool,
+    },
 }
 
 /// Open, or closed by a pause.
@@ -58,7 +61,7 @@ impl Gate {
 
     fn set(&self, to: State) {
         self.state.send_if_modified(|state| {
-            let changes = *state != to && *state != State::Closing;
+            let changes = *state != to && !matches!(state, State::Closing { .. });
             if changes {
                 *state = to;
             }
@@ -68,7 +71,17 @@ impl Gate {
 
     /// Sends away what is held: the guard stops.
     pub fn close(&self) {
-        self.state.send_replace(State::Closing);
+        self.state.send_modify(|state| {
+            let paused = matches!(state, State::Paused | State::Closing { paused: true });
+            *state = State::Closing { paused };
+        });
+    }
+
+    /// Returns when the guard stops.
+    pub async fn closing(&self) {
+        let mut state = self.state.subscribe();
+        // The sender is this gate's own, which is there.
+        let _ = state.wait_for(|state| matches!(state, State::Closing { .. })).await;
     }
 
     /// Whether it is closed by a pause.
@@ -89,19 +102,27 @@ impl Gate {
         self.held.load(Ordering::Relaxed)
     }
 
-    /// Waits while it is paused.
-    pub async fn pass(&self) -> Result<(), Fault> {
-        if !self.is_paused() {
-            return Ok(());
+    /// Waits while it is paused; who is patient, as long as that takes.
+    pub async fn pass(&self, patient: bool) -> Result<(), Fault> {
+        let now = *self.state.borrow();
+        match now {
+            State::Open | State::Closing { paused: false } => return Ok(()),
+            State::Closing { paused: true } => return Err(Fault::Stopping),
+            State::Paused => {}
         }
         let _held = Held::new(&self.held);
         let mut state = self.state.subscribe();
-        let left = state.wait_for(|state| *state != State::Paused);
-        match tokio::time::timeout(limits::PAUSE_HELD_MAX, left).await {
-            Ok(Ok(state)) if *state == State::Open => Ok(()),
-            Ok(_) => Err(Fault::Unavailable("the guard is stopping".into())),
-            Err(_) => Err(Fault::Throttled),
+        let left = async {
+            match state.wait_for(|state| *state != State::Paused).await {
+                Ok(state) if *state == State::Open => Ok(()),
+                Ok(_) | Err(_) => Err(Fault::Stopping),
+            }
+        };
+        if patient {
+            return left.await;
         }
+        let left = tokio::time::timeout(limits::PAUSE_HELD_MAX, left).await;
+        left.unwrap_or(Err(Fault::Limited))
     }
 }
 
@@ -114,11 +135,11 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn what_comes_while_it_is_paused_waits_until_it_is_open_again() {
         let gate = Arc::new(Gate::new());
-        gate.pass().await.unwrap();
+        gate.pass(false).await.unwrap();
         gate.pause();
         let waiting = tokio::spawn({
             let gate = Arc::clone(&gate);
-            async move { gate.pass().await }
+            async move { gate.pass(false).await }
         });
         tokio::time::sleep(Duration::from_secs(600)).await;
         assert!(!waiting.is_finished());
@@ -132,16 +153,22 @@ mod tests {
     async fn nobody_waits_for_ever_nor_longer_than_the_guard_is_there() {
         let gate = Arc::new(Gate::new());
         gate.pause();
-        assert!(matches!(gate.pass().await, Err(Fault::Throttled)));
+        assert!(matches!(gate.pass(false).await, Err(Fault::Limited)));
+        let patient = gate.pass(true);
+        let long = Duration::from_secs(14 * 24 * 60 * 60);
+        assert!(tokio::time::timeout(long, patient).await.is_err(), "an operator takes a week off");
         let waiting = tokio::spawn({
             let gate = Arc::clone(&gate);
-            async move { gate.pass().await }
+            async move { gate.pass(false).await }
         });
         tokio::time::sleep(Duration::from_secs(1)).await;
         gate.close();
-        assert!(matches!(waiting.await.unwrap(), Err(Fault::Unavailable(_))));
-        // What comes after it was not held, and is for the server to refuse.
-        gate.pause();
-        gate.pass().await.unwrap();
+        assert!(matches!(waiting.await.unwrap(), Err(Fault::Stopping)));
+        // Nobody has resumed the run.
+        gate.resume();
+        assert!(matches!(gate.pass(true).await, Err(Fault::Stopping)));
+        let open = Gate::new();
+        open.close();
+        open.pass(false).await.unwrap();
     }
 }

@@ -112,7 +112,7 @@ async fn a_raised_limit_is_felt_at_once_and_a_long_wait_ends_as_a_throttle() {
     let hundred: Vec<Value> = (0..100).map(|_| json!({})).collect();
     let batch = call(Operation::TransactWriteItems, json!({"TransactItems": hundred}));
     rates.admit(&batch).await.unwrap();
-    assert!(matches!(rates.admit(&put).await, Err(Fault::Throttled)));
+    assert!(matches!(rates.admit(&put).await, Err(Fault::Limited)));
     rates.set(&RateLimits { writes_per_second: Some(1000), ..RateLimits::default() });
     assert!(seconds_for(&rates, 1, &put).await < 1.0);
 }
@@ -181,4 +181,24 @@ async fn a_pause_holds_what_comes_and_what_waits_for_its_rate() {
     rates.gate().resume();
     waiting.await.unwrap().unwrap();
     behind.await.unwrap().unwrap();
+}
+
+#[tokio::test(start_paused = true)]
+async fn who_is_patient_is_held_as_long_as_it_takes_and_until_the_guard_stops() {
+    let rates = std::sync::Arc::new(limited(None, Some(1)));
+    let admit = || {
+        let rates = std::sync::Arc::clone(&rates);
+        let put = call(Operation::PutItem, json!({})).patient();
+        tokio::spawn(async move { rates.admit(&put).await })
+    };
+    let writers: Vec<_> = (0..64).map(|_| admit()).collect();
+    let started = Instant::now();
+    for writer in writers {
+        writer.await.unwrap().unwrap();
+    }
+    assert!(started.elapsed() > limits::RATE_HELD_MAX * 2, "longer than a program's call is held");
+    let (waiting, behind) = (admit(), admit());
+    waiting.await.unwrap().unwrap();
+    rates.gate().close();
+    assert!(matches!(behind.await.unwrap(), Err(Fault::Stopping)));
 }
