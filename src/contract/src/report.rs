@@ -24,7 +24,6 @@ pub use dry_run::{
 };
 pub use effects::{AttributeEffect, TableChange, TableEffect};
 pub use merged::merged;
-pub(crate) use merged::tables as merged_tables;
 pub use outage::{Behind, Outage};
 pub use restore::{ListedConflict, RestoreReport};
 pub use timeline::{Timeline, TimelineStep};

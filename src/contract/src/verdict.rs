@@ -9,7 +9,6 @@ use serde::{Deserialize, Serialize};
 
 use crate::identity::Difference;
 use crate::limits::TERMINATION_MESSAGE_BYTES_MAX;
-use crate::report;
 use crate::report::effects::TableEffect;
 
 /// The version this build writes and the only one it reads.
@@ -212,7 +211,7 @@ impl RunSummary {
     /// Returns what the parts of a run did together.
     #[must_use]
     pub fn merged(parts: Vec<Self>) -> Self {
-        let tables = report::merged_tables(parts.iter().flat_map(|part| &part.tables));
+        let tables = TableEffect::merged(parts.iter().flat_map(|part| &part.tables));
         let mut whole = Self { tables, counts_items: true, ..Self::default() };
         for part in parts {
             whole.requests = whole.requests.saturating_add(part.requests);

@@ -1,5 +1,7 @@
 //! What a run changed, or in a dry run would change, per table.
 
+use std::collections::BTreeMap;
+
 use serde::{Deserialize, Serialize};
 
 /// What happened to a table itself.
@@ -69,6 +71,20 @@ impl TableEffect {
     pub fn changes(&self) -> bool {
         self.created + self.updated + self.deleted > 0 || self.change.is_some()
     }
+
+    /// Returns the effects of all parts of a run on each table, in order of the tables' names.
+    pub(crate) fn merged<'a>(effects: impl Iterator<Item = &'a Self>) -> Vec<Self> {
+        let mut tables: BTreeMap<&str, Self> = BTreeMap::new();
+        for effect in effects {
+            let name = effect.name.as_str();
+            let both = match tables.remove(name) {
+                Some(before) => table(before, effect),
+                None => effect.clone(),
+            };
+            tables.insert(name, both);
+        }
+        tables.into_values().collect()
+    }
 }
 
 /// What changed in one top-level attribute of one table's items (of updated items only).
@@ -86,4 +102,39 @@ pub struct AttributeEffect {
     /// Items that lost it.
     #[serde(default)]
     pub removed: u64,
+}
+
+fn table(one: TableEffect, other: &TableEffect) -> TableEffect {
+    let mut settings: Vec<String> = one.settings.iter().chain(&other.settings).cloned().collect();
+    settings.sort();
+    settings.dedup();
+    TableEffect {
+        id: one.id.or_else(|| other.id.clone()),
+        items_read: one.items_read.saturating_add(other.items_read),
+        // Of the whole table, by whichever part.
+        item_count: one.item_count.max(other.item_count),
+        created: one.created.saturating_add(other.created),
+        updated: one.updated.saturating_add(other.updated),
+        deleted: one.deleted.saturating_add(other.deleted),
+        unchanged: one.unchanged.saturating_add(other.unchanged),
+        attributes: attributes(&one.attributes, &other.attributes),
+        change: match (one.change, other.change) {
+            (before, Some(next)) => TableChange::then(before, next),
+            (before, None) => before,
+        },
+        settings,
+        name: one.name,
+    }
+}
+
+fn attributes(one: &[AttributeEffect], other: &[AttributeEffect]) -> Vec<AttributeEffect> {
+    let mut all: BTreeMap<&str, AttributeEffect> = BTreeMap::new();
+    for effect in one.iter().chain(other) {
+        let sum = all.entry(&effect.name).or_default();
+        sum.name.clone_from(&effect.name);
+        sum.added = sum.added.saturating_add(effect.added);
+        sum.changed = sum.changed.saturating_add(effect.changed);
+        sum.removed = sum.removed.saturating_add(effect.removed);
+    }
+    all.into_values().collect()
 }

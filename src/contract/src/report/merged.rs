@@ -4,9 +4,9 @@ use std::collections::BTreeMap;
 
 use super::digest::of_digests;
 use super::{
-    Archived, AttributeEffect, Behind, ChangedAgain, ChangedItem, DryRunResult, FailedItem,
-    GuardResult, JournalResult, OperationCount, Outage, REPORT_VERSION, Remark, SecondPass,
-    TableChange, TableEffect, TransformEnd, TransformResult, effects_digest,
+    Archived, Behind, ChangedAgain, ChangedItem, DryRunResult, FailedItem, GuardResult,
+    JournalResult, OperationCount, Outage, REPORT_VERSION, Remark, SecondPass, TableEffect,
+    TransformEnd, TransformResult, effects_digest,
 };
 use crate::limits::{FAILURES_LISTED_MAX, SAMPLES_PER_TABLE_MAX};
 use crate::plan::Mode;
@@ -22,7 +22,7 @@ pub fn merged(parts: Vec<GuardResult>) -> Option<GuardResult> {
     let (first, all) = (parts.first()?, parts.as_slice());
     let sum = |count: fn(&GuardResult) -> u64| all.iter().map(count).fold(0, u64::saturating_add);
     let units = |used: fn(&GuardResult) -> f64| all.iter().map(used).sum::<f64>();
-    let tables = tables(all.iter().flat_map(|part| &part.tables));
+    let tables = TableEffect::merged(all.iter().flat_map(|part| &part.tables));
     let left_out = all.iter().map(|part| part.left_out).fold(0, u32::saturating_add);
     // Of what is not there whole the digest is made of the parts' digests, which are of all they
     // had.
@@ -77,55 +77,6 @@ fn joined(parts: &[GuardResult], text: fn(&GuardResult) -> Option<&str>) -> Opti
     };
     let texts: Vec<String> = texts.into_iter().map(of_parts).collect();
     (!texts.is_empty()).then(|| texts.join(" "))
-}
-
-/// The effects of all parts on each table, in order of the tables' names.
-pub(crate) fn tables<'a>(effects: impl Iterator<Item = &'a TableEffect>) -> Vec<TableEffect> {
-    let mut tables: BTreeMap<&str, TableEffect> = BTreeMap::new();
-    for effect in effects {
-        let name = effect.name.as_str();
-        let both = match tables.remove(name) {
-            Some(before) => table(before, effect),
-            None => effect.clone(),
-        };
-        tables.insert(name, both);
-    }
-    tables.into_values().collect()
-}
-
-fn table(one: TableEffect, other: &TableEffect) -> TableEffect {
-    let mut settings: Vec<String> = one.settings.iter().chain(&other.settings).cloned().collect();
-    settings.sort();
-    settings.dedup();
-    TableEffect {
-        id: one.id.or_else(|| other.id.clone()),
-        items_read: one.items_read.saturating_add(other.items_read),
-        // Of the whole table, by whichever part.
-        item_count: one.item_count.max(other.item_count),
-        created: one.created.saturating_add(other.created),
-        updated: one.updated.saturating_add(other.updated),
-        deleted: one.deleted.saturating_add(other.deleted),
-        unchanged: one.unchanged.saturating_add(other.unchanged),
-        attributes: attributes(&one.attributes, &other.attributes),
-        change: match (one.change, other.change) {
-            (before, Some(next)) => TableChange::then(before, next),
-            (before, None) => before,
-        },
-        settings,
-        name: one.name,
-    }
-}
-
-fn attributes(one: &[AttributeEffect], other: &[AttributeEffect]) -> Vec<AttributeEffect> {
-    let mut all: BTreeMap<&str, AttributeEffect> = BTreeMap::new();
-    for effect in one.iter().chain(other) {
-        let sum = all.entry(&effect.name).or_default();
-        sum.name.clone_from(&effect.name);
-        sum.added = sum.added.saturating_add(effect.added);
-        sum.changed = sum.changed.saturating_add(effect.changed);
-        sum.removed = sum.removed.saturating_add(effect.removed);
-    }
-    all.into_values().collect()
 }
 
 fn remarks(parts: &[GuardResult]) -> Vec<Remark> {

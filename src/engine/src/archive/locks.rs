@@ -45,7 +45,6 @@ pub use crate::archive::locks::by_hand::{
     Listed, LockState, all, locked, note_pruned, prune, unlock,
 };
 pub(crate) use crate::archive::locks::clock::Moment;
-use crate::archive::locks::parts::Place;
 pub use crate::archive::locks::parts::release_run;
 pub use crate::archive::locks::record::{
     LOCK_VERSION, LockError, LockRecord, Look, ReleaseRecord, look, stands,
@@ -145,6 +144,26 @@ enum State {
     Held { place: Place, fence: u32, record: LockRecord, until: Moment },
     /// It was ours, and is not any more, for good.
     Lost(String),
+}
+
+/// Where a guard's own lock of a table is.
+#[derive(Clone, Debug, PartialEq, Eq)]
+struct Place {
+    /// The name of the lock: the table's, or that of a part's.
+    name: String,
+    /// The number of the run's lock, where this one is a part's.
+    under: Option<u32>,
+}
+
+/// What one attempt came to.
+enum Attempt {
+    Ours,
+    /// Somebody was quicker: look again.
+    Again,
+    Wait {
+        holder: LockHolder,
+        alive: bool,
+    },
 }
 
 /// Another's lock, as it stood since a moment of our own clock.

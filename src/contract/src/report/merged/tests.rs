@@ -1,6 +1,6 @@
 use super::*;
 use crate::part::Part;
-use crate::report::{ApplyTime, Fidelity, Limited};
+use crate::report::{ApplyTime, AttributeEffect, Fidelity, Limited};
 use serde_json::json;
 
 fn part(index: u32) -> GuardResult {

@@ -9,25 +9,13 @@ use dm_contract::verdict::LockHolder;
 
 use crate::archive::ledger;
 use crate::archive::locks::clock::Moment;
-use crate::archive::locks::parts::Place;
 use crate::archive::locks::record::{content, json, lock_path, part_lock};
 use crate::archive::locks::{
-    LOCK_VERSION, LockError, LockRecord, Look, Owner, ReleaseRecord, Seen, Shared, State, Table,
-    locked_state, look,
+    Attempt, LOCK_VERSION, LockError, LockRecord, Look, Owner, Place, ReleaseRecord, Seen, Shared,
+    State, Table, locked_state, look,
 };
 use crate::archive::store::Created;
 use crate::fault::Fault;
-
-/// What one attempt came to.
-pub(in crate::archive::locks) enum Attempt {
-    Ours,
-    /// Somebody was quicker: look again.
-    Again,
-    Wait {
-        holder: LockHolder,
-        alive: bool,
-    },
-}
 
 impl Shared {
     /// How long a heartbeat that is sent now is good for.

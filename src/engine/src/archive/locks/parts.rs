@@ -8,23 +8,14 @@
 //! by the run that has just created it.
 
 use crate::archive::ledger;
-use crate::archive::locks::acquire::Attempt;
 use crate::archive::locks::record::{
     content, json, lock_path, looks_at_parts, part_lock, release_path,
 };
 use crate::archive::locks::{
-    LOCK_VERSION, LockError, LockRecord, Look, ReleaseRecord, Seen, Shared, Table, look, stands,
+    Attempt, LOCK_VERSION, LockError, LockRecord, Look, Place, ReleaseRecord, Seen, Shared, Table,
+    look, stands,
 };
 use crate::archive::store::{Archive, Created};
-
-/// Where a guard's own lock of a table is.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(in crate::archive::locks) struct Place {
-    /// The name of the lock: the table's, or that of a part's.
-    pub name: String,
-    /// The number of the run's lock, where this one is a part's.
-    pub under: Option<u32>,
-}
 
 /// What joining the lock of the own run came to.
 pub(in crate::archive::locks) enum Joined {
