@@ -1,3 +1,5 @@
+//! Results of two parts as one.
+
 use super::*;
 use crate::part::Part;
 use crate::report::{ApplyTime, AttributeEffect, Fidelity, Limited};
