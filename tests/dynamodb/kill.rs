@@ -257,15 +257,18 @@ pub async fn untold(
             let is_told = merged.get(*id).is_some_and(|entry| {
                 let none = Item::new();
                 let (old, new) = (before.get(*id).unwrap_or(&none), now.get(*id).unwrap_or(&none));
-                entry.before.as_ref() == before.get(*id)
+                let life = entry.life(now.get(*id));
+                life.before.as_ref() == before.get(*id)
                     && old
                         .keys()
                         .chain(new.keys())
                         .filter(|name| old.get(name) != new.get(name))
                         .all(|name| {
-                            let touched = entry.attributes.get(name);
+                            let touched = life.attributes.get(name);
                             touched.is_some_and(|touched| {
-                                told == Told::Names || touched.left(new.get(name))
+                                told == Told::Names
+                                    || life.left(now.get(*id))
+                                    || touched.left(new.get(name))
                             })
                         })
             });

@@ -8,6 +8,7 @@
 //! and only has to recognise what the migration left behind, attribute by attribute.
 
 mod digest;
+mod life;
 mod line;
 mod merge;
 mod outcomes;
@@ -16,8 +17,9 @@ use std::collections::BTreeMap;
 use std::fmt;
 
 pub use digest::{Digest, DigestError, ItemDigest, RequestDigest, ValueDigest};
+pub use life::{Life, Overtaken, Touched};
 pub use line::LineError;
-pub use merge::{MergedEntry, Touched};
+pub use merge::MergedEntry;
 pub use outcomes::{Outcome, Outcomes};
 
 use serde::{Deserialize, Serialize};

@@ -59,7 +59,7 @@ impl Restore {
             self.count(entry, Step::Nothing);
             let fate = self.table_calls.get().and_then(|calls| calls.fate(&entry.table));
             let own = matches!(fate, Some((Operation::CreateTable, _)));
-            if !own && entry.before.is_some() {
+            if !own && entry.found_item() {
                 self.note(entry, vec![Conflict::ItemDeleted]).await;
             }
         }
