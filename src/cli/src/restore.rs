@@ -397,6 +397,8 @@ fn text(
             Conflict::PlaceTaken => {
                 "another item with this key was created after the run".to_owned()
             }
+            Conflict::Rejected(Some(name)) => format!("the database rejects the earlier {name}"),
+            Conflict::Rejected(None) => "the database rejects the earlier item".to_owned(),
         };
         text.extend([format!("    {} {}: {what}\n", listed.table, listed.key)]);
     }

@@ -268,6 +268,10 @@ fn restore(what: &str, report: &RestoreReport) -> String {
             (ConflictKind::ItemChanged, _) => "the item was changed since".into(),
             (ConflictKind::ItemDeleted, _) => "the item was deleted since".into(),
             (ConflictKind::PlaceTaken, _) => "another item has taken its place".into(),
+            (ConflictKind::Rejected, Some(name)) => {
+                format!("the database rejects the earlier {name}")
+            }
+            (ConflictKind::Rejected, None) => "the database rejects the earlier item".into(),
         };
         let words =
             format!("{}: {what}, {} × {}", group.table, count(group.items), group.keys.join(" "));

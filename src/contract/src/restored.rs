@@ -146,6 +146,9 @@ pub enum Conflict {
     ItemDeleted,
     /// Where the run deleted an item there is another one.
     PlaceTaken,
+    /// The database rejects the earlier value, for example under the key of an index that was added
+    /// since: of this attribute, or of the whole item.
+    Rejected(Option<String>),
 }
 
 impl RestoreResult {

@@ -347,9 +347,11 @@ impl Restore {
             let mut work = futures::stream::iter(these.chunks(BATCH_GET_KEYS_MAX))
                 .map(|chunk| self.restore_page(&table, chunk))
                 .buffer_unordered(limits::RESTORE_PAGES_AT_ONCE);
+            let mut first = Ok(());
             while let Some(done) = work.next().await {
-                done.map_err(failed)?;
+                first = self.first_of(first, done);
             }
+            first.map_err(failed)?;
         }
         Ok(())
     }
@@ -376,10 +378,25 @@ impl Restore {
                 self.restore_key(table, entry, &key, now).await
             })
             .collect();
+        let mut first = Ok(());
         while let Some(done) = work.next().await {
-            done?;
+            first = self.first_of(first, done);
         }
-        Ok(())
+        first
+    }
+
+    /// The first of two results that is an error. No key is begun after it, and those under way are
+    /// polled until their end: what they have sent may still be carried out, so the locks of the
+    /// tables are kept until then.
+    fn first_of(
+        &self,
+        first: std::result::Result<(), Fault>,
+        next: std::result::Result<(), Fault>,
+    ) -> std::result::Result<(), Fault> {
+        if next.is_err() {
+            self.speed.fail();
+        }
+        first.and(next)
     }
 
     async fn with_images<'e>(

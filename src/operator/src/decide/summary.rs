@@ -234,6 +234,10 @@ fn conflict_group(group: &ConflictGroup) -> String {
         (ConflictKind::ItemChanged, _) => "the item was changed since".into(),
         (ConflictKind::ItemDeleted, _) => "the item was deleted since".into(),
         (ConflictKind::PlaceTaken, _) => "another item has taken its place".into(),
+        (ConflictKind::Rejected, Some(name)) => {
+            format!("the database rejects the earlier {name}")
+        }
+        (ConflictKind::Rejected, None) => "the database rejects the earlier item".into(),
     };
     let mut keys: Vec<String> = group.keys.iter().take(2).cloned().collect();
     match (keys.is_empty(), group.items > keys.len() as u64) {

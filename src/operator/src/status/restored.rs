@@ -70,6 +70,7 @@ fn conflict_group(group: &restored::ConflictGroup) -> ConflictGroup {
         Conflict::ItemChanged => (ConflictKind::ItemChanged, None),
         Conflict::ItemDeleted => (ConflictKind::ItemDeleted, None),
         Conflict::PlaceTaken => (ConflictKind::PlaceTaken, None),
+        Conflict::Rejected(name) => (ConflictKind::Rejected, name.clone()),
     };
     ConflictGroup {
         table: group.table.clone(),

@@ -141,6 +141,10 @@ pub fn what(conflict: &Conflict) -> String {
         Conflict::ItemChanged => "the item changed".into(),
         Conflict::ItemDeleted => "the item was deleted".into(),
         Conflict::PlaceTaken => "another item has its key".into(),
+        Conflict::Rejected(Some(name)) => {
+            format!("the database rejects the earlier {}", words::name(name))
+        }
+        Conflict::Rejected(None) => "the database rejects the earlier item".into(),
     }
 }
 
