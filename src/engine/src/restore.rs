@@ -213,6 +213,11 @@ impl Restore {
             journal.close().await;
         }
         done?;
+        if let Target::Database(journal) = &self.target
+            && let Some(problem) = journal.problem()
+        {
+            return Err(RestoreError::OwnJournal(problem));
+        }
         let report = self.report().await;
         if let Target::Database(_) = &self.target {
             self.complete(&report, started_at).await?;

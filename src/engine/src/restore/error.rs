@@ -69,6 +69,12 @@ pub enum RestoreError {
     /// It was told to stop.
     #[error("the restore was interrupted; begun again, it goes on where it is")]
     Interrupted,
+    /// Its own journal is not in the archive any more.
+    #[error(
+        "all items were restored, but the restore is not recorded as completed and cannot itself be \
+         restored. {0}"
+    )]
+    OwnJournal(String),
     /// The ledger or the archive did not let it begin.
     #[error("beginning the restore, of which nothing was written: {0}")]
     Begin(Fault),
