@@ -202,20 +202,22 @@ impl Archive {
         content: &Bytes,
         mode: PutMode,
     ) -> Result<()> {
-        let private = |source| ArchiveError::Private { path: path.to_owned(), source };
-        if let Some(folder) = &self.folder {
-            folder.prepare(path).map_err(private)?;
-        }
         let whole = self.whole(path);
-        let put = || {
+        let put = || async {
+            if let Some(folder) = &self.folder
+                && let Err(error) = folder.prepare(path).await
+            {
+                return Ok(Err(error));
+            }
             let options = PutOptions { mode: mode.clone(), ..PutOptions::default() };
-            self.store.put_opts(&whole, PutPayload::from(content.clone()), options)
+            self.store.put_opts(&whole, PutPayload::from(content.clone()), options).await?;
+            match &self.folder {
+                Some(folder) => Ok(folder.close(path).await),
+                None => Ok(Ok(())),
+            }
         };
-        self.tried(what, path, put).await?;
-        match &self.folder {
-            Some(folder) => folder.close(path).map_err(private),
-            None => Ok(()),
-        }
+        let done = self.tried(what, path, put).await?;
+        done.map_err(|source| ArchiveError::Private { path: path.to_owned(), source })
     }
 
     /// Whether there is an object of this name.
@@ -376,6 +378,24 @@ mod tests {
         assert_eq!(archive.create("a/b", bytes("y")).await.unwrap(), Created::Exists(bytes("x")));
         assert_eq!(archive.get("a/b").await.unwrap(), Some(bytes("x")));
         assert_eq!(archive.get("a/c").await.unwrap(), None);
+    }
+
+    #[tokio::test]
+    async fn a_folder_whose_server_is_away_holds_nothing_but_its_own_calls() {
+        let outer = tempfile::tempdir().unwrap();
+        let mut folder = Folder::for_writing(outer.path().to_owned()).unwrap();
+        folder.answers_after = Duration::from_millis(300);
+        let store = object_store::local::LocalFileSystem::new_with_prefix(outer.path()).unwrap();
+        let archive = Archive { folder: Some(folder), ..Archive::over(Arc::new(store)) };
+        let put = archive.replace("a/b", bytes("1"));
+        tokio::pin!(put);
+        let mut turns = 0;
+        // There is one thread: if the folder held it, nothing else would come to its turn.
+        while tokio::time::timeout(Duration::from_millis(10), &mut put).await.is_err() {
+            turns += 1;
+        }
+        assert!(turns > 10, "{turns}");
+        assert_eq!(archive.get("a/b").await.unwrap(), Some(bytes("1")));
     }
 
     #[tokio::test]
