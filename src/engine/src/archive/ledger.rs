@@ -267,7 +267,16 @@ pub async fn begin(archive: &Archive, run: &RunName, begun: &Begun) -> Result<Be
 
 /// Whether there is a journal of a run that was not begun. A listing may be late, a name is not.
 async fn is_left_over(archive: &Archive, run: &RunName) -> Result<bool> {
-    Ok(archive.exists(&run.segment(1)).await? || !archive.list(&run.journal()).await?.is_empty())
+    let mut is_there = archive.exists(&run.segment(1)).await?;
+    if !is_there {
+        // The first is enough.
+        let any = |_| {
+            is_there = true;
+            false
+        };
+        archive.visit(&run.journal(), any).await?;
+    }
+    Ok(is_there)
 }
 
 impl Begun {

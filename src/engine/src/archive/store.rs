@@ -6,6 +6,7 @@
 mod folder;
 #[cfg(test)]
 pub mod late;
+mod listing;
 pub mod location;
 mod probe;
 mod s3_http;
@@ -17,7 +18,6 @@ use std::time::Duration;
 use crate::limits;
 use bytes::Bytes;
 use dm_contract::plan::ArchivePlan;
-use futures::{StreamExt as _, TryStreamExt as _};
 use object_store::path::Path;
 use object_store::{ObjectStore, ObjectStoreExt as _, PutMode, PutOptions, PutPayload};
 use tokio::time::Instant;
@@ -71,7 +71,10 @@ pub enum ArchiveError {
     #[error("`{0}` in the archive is larger than anything that is kept there")]
     TooLarge(String),
     /// More objects than are ever listed.
-    #[error("more objects under `{0}` in the archive than are ever listed")]
+    #[error(
+        "more objects under `{0}` in the archive than are kept in memory. `datamigration archive gc` \
+         deletes those of old runs"
+    )]
     TooMany(String),
 }
 
@@ -248,34 +251,6 @@ impl Archive {
             Err(ArchiveError::Store { source, .. }) if is_missing(&source) => Ok(None),
             Err(error) => Err(error),
         }
-    }
-
-    /// The objects under a folder, in order of their paths.
-    pub async fn list(&self, folder: &str) -> Result<Vec<Listed>> {
-        let whole = self.whole(folder);
-        let own = self.prefix.parts().count();
-        let listed = self
-            .tried("listing", folder, || async {
-                let listing = self.store.list(Some(&whole)).take(limits::ARCHIVE_LISTED_MAX + 1);
-                listing
-                    .map_ok(|object| Listed {
-                        path: object.location.parts().skip(own).collect::<Path>().to_string(),
-                        bytes: object.size,
-                        written_at_s: object.last_modified.timestamp(),
-                    })
-                    .try_collect::<Vec<_>>()
-                    .await
-            })
-            .await;
-        let mut listed = match listed {
-            Err(ArchiveError::Store { source, .. }) if is_missing(&source) => Vec::new(),
-            other => other?,
-        };
-        if listed.len() > limits::ARCHIVE_LISTED_MAX {
-            return Err(ArchiveError::TooMany(folder.to_owned()));
-        }
-        listed.sort_by(|left, right| left.path.cmp(&right.path));
-        Ok(listed)
     }
 
     /// Takes an object away, if it is there.
