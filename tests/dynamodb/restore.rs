@@ -1,5 +1,7 @@
 //! Restores over a real database: others who wrote since keep what they wrote.
 
+mod conflicts;
+
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -216,60 +218,6 @@ async fn prices(count: u32) -> (Bed, Vec<Value>, Plan) {
     (bed, before, plan)
 }
 
-#[tokio::test(flavor = "multi_thread")]
-async fn what_others_did_to_whole_items_between_two_writes_of_a_run_is_theirs() {
-    let seeds = [
-        json!({"id": "expired", "color": "red"}),
-        json!({"id": "replaced", "color": "red", "old": 1}),
-        json!({"id": "last", "color": "red"}),
-    ];
-    let bed = Bed::new("hash", &seeds).await;
-    let archive = Some(bed.archive.clone());
-    let engine =
-        Engine::with_archive(&bed.plan, bed::credentials(), Start::First, archive).unwrap();
-    let engine = Arc::new(engine);
-    let run = async |operation: &str, body: Value| {
-        let Value::Object(body) = bed.body(&body) else { unreachable!() };
-        let call = Call::new(Operation::named(operation).unwrap(), body);
-        assert_eq!(engine.handle(call).await.status, 200);
-    };
-    run("PutItem", json!({"Item": {"id": "created", "a": 1}})).await;
-    bed.others("UpdateItem", set("created", "b", &json!(2))).await;
-    run("UpdateItem", set("created", "a", &json!(3))).await;
-    run("UpdateItem", set("expired", "price", &json!(1))).await;
-    bed.others("DeleteItem", json!({"Key": {"id": "expired"}})).await;
-    run("UpdateItem", set("expired", "price", &json!(2))).await;
-    run("DeleteItem", json!({"Key": {"id": "replaced"}})).await;
-    bed.others("PutItem", json!({"Item": {"id": "replaced", "color": "blue"}})).await;
-    run("UpdateItem", set("replaced", "price", &json!(1))).await;
-    run("UpdateItem", set("last", "color", &json!("green"))).await;
-    assert!(engine.close().await);
-
-    let preview = bed.restore(1, 2, Mode::DryRun, OnConflict::Skip).await;
-    let report = bed.restore(1, 2, Mode::Apply, OnConflict::Skip).await;
-    let mut conflicts: Vec<String> = report
-        .listed
-        .iter()
-        .map(|listed| format!("{} {:?}", listed.key["id"]["S"], listed.conflict))
-        .collect();
-    conflicts.sort();
-    assert_eq!(
-        conflicts,
-        ["\"created\" ItemChanged", "\"expired\" ItemDeleted", "\"replaced\" PlaceTaken"]
-    );
-    assert_eq!((preview.conflicts, preview.updated, preview.deleted), (3, 2, 1));
-    assert_eq!((report.conflicts, report.updated, report.deleted), (3, 2, 1));
-    let mut items: Vec<Value> = bed.items().await;
-    items.sort_by_key(|item| item["id"]["S"].to_string());
-    let expected = [
-        json!({"id": "created", "a": 3, "b": 2}),
-        json!({"id": "last", "color": "red"}),
-        json!({"id": "replaced", "color": "blue"}),
-    ];
-    assert_eq!(items, expected.map(|item| expand(&json!({"Item": item}))["Item"].take()));
-}
-
-
 fn restore_of(bed: &Bed, plan: &Plan) -> Restore {
     let archive = bed.archive.clone();
     Restore::over(plan, bed::credentials(), 1, OnConflict::Skip, archive).unwrap()
@@ -304,7 +252,7 @@ async fn a_slow_restore_that_is_told_to_stop_stops_and_goes_on_later() {
     let slow = RateLimits { writes_per_second: Some(1), ..RateLimits::default() };
     let restore = restore_of(&bed, &Plan { limits: slow, ..plan.clone() });
     let stop = async {
-        while restore.report().await.updated < 2 {
+        while restore.report().updated < 2 {
             tokio::time::sleep(Duration::from_millis(20)).await;
         }
         restore.stop();

@@ -113,7 +113,8 @@ pub const ARCHIVE_BACKOFF_MAX: Duration = Duration::from_secs(2);
 /// Bytes of one object that is read from the archive into memory: segments of journals and reports.
 pub const ARCHIVE_OBJECT_BYTES_MAX: u64 = 64 * 1024 * 1024;
 
-/// Objects of one listing kept in memory: a journal of a million group commits.
+/// Objects of one listing kept in memory, some 200 MB. A journal may have more: of its listing only
+/// numbers are kept.
 pub const ARCHIVE_LISTED_MAX: usize = 1_000_000;
 
 /// Bytes of journal lines after which a segment is closed, before compression. One more entry may
@@ -216,8 +217,18 @@ pub const RESTORE_TRIES_MAX: u32 = 16;
 /// or the archive does not take its entry: some ten minutes.
 pub const RESTORE_THROTTLES_MAX: u32 = 60;
 
-/// Conflicts that a restore lists with their keys; the others are counted.
+/// Conflicts that a restore keeps in memory with their keys; all are in files of the archive.
 pub const RESTORE_CONFLICTS_LISTED_MAX: usize = 10_000;
+
+/// Bytes of conflicts in one object of the archive: read and put whole.
+pub const RESTORE_CONFLICTS_PART_BYTES: u64 = 8 * 1024 * 1024;
+
+/// Tables and kinds of conflicts that are counted separately. An attribute is a kind of its own,
+/// and programs that use values as names of attributes would otherwise fill the memory.
+pub const RESTORE_CONFLICT_GROUPS_MAX: usize = 1_000;
+
+/// Keys that are named for each of them.
+pub const RESTORE_CONFLICT_KEYS_MAX: usize = 5;
 
 /// Calls that changed tables which a restore lists; all are in the journal.
 pub const RESTORE_TABLE_CALLS_LISTED_MAX: usize = 100;

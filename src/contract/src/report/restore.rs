@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::restored::{Conflict, NotRestored};
+use crate::restored::{Conflict, ConflictGroup, NotRestored};
 
 /// What a restore has done, or would do.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
@@ -22,6 +22,12 @@ pub struct RestoreReport {
     pub conflicts: u64,
     /// The first of them.
     pub listed: Vec<ListedConflict>,
+    /// All of them by table and kind, the largest group first.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub groups: Vec<ConflictGroup>,
+    /// Conflicts that are in no group, because there were too many groups.
+    #[serde(default)]
+    pub left_out: u64,
     /// Items put back of which it is not certain that they were just so before the run: their batch
     /// was journalled without being checked.
     #[serde(default)]

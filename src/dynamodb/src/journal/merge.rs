@@ -86,9 +86,9 @@ impl MergedEntry {
             .unwrap_or_else(|| &self.lives[self.likely()])
     }
 
-    /// Whether there was an item before the run.
-    pub fn found_item(&self) -> bool {
-        self.lives[self.likely()].first().is_some()
+    /// The item before the run.
+    pub fn first(&self) -> Option<&Item> {
+        self.lives[self.likely()].first()
     }
 
     /// The proven life, or else the last: an image in it shows that the writes before were not

@@ -36,6 +36,11 @@ pub enum RestoreError {
     /// Files that hold the journal in parts.
     #[error("sorting the journal by keys")]
     Sorting(#[source] std::io::Error),
+    /// The file with the conflicts.
+    #[error(
+        "keeping the list of conflicts: free some space for temporary files, and restore again"
+    )]
+    Conflicts(#[source] std::io::Error),
     /// The database could not be asked which one it is.
     #[error("identifying the database")]
     Identify(#[source] Fault),

@@ -16,6 +16,7 @@ use serde_json::{Map, Value, json};
 
 use crate::fault::Fault;
 use crate::journal::{Journal, Known};
+use crate::restore::earlier::EarlierPart;
 use crate::restore::{Restore, Target};
 
 /// How a write of a restore ended.
@@ -45,7 +46,7 @@ impl Restore {
     pub(in crate::restore) async fn restore_key(
         &self,
         table: &TableSchema,
-        entry: &MergedEntry,
+        (entry, earlier): (&MergedEntry, &EarlierPart),
         key: &ItemKey,
         mut now: Option<Item>,
     ) -> Result<(), Fault> {
@@ -59,12 +60,13 @@ impl Restore {
                 Ended::Done | Ended::Rejected => {
                     let is_left = written.done == 0 && !written.rejected.is_empty();
                     self.count(entry, if is_left { Step::Nothing } else { decision.step });
-                    self.note(entry, [decision.conflicts, written.rejected].concat()).await;
+                    let conflicts = [decision.conflicts, written.rejected].concat();
+                    self.note(entry, earlier.with(entry, conflicts));
                     return Ok(());
                 }
                 Ended::PutBack => {
                     self.count(entry, Step::Nothing);
-                    self.note(entry, vec![Conflict::ItemChanged]).await;
+                    self.note(entry, earlier.with(entry, vec![Conflict::ItemChanged]));
                     return Ok(());
                 }
                 Ended::Stopped => return Ok(()),
@@ -73,7 +75,7 @@ impl Restore {
         }
         // Somebody writes this item all the time: what is decided is a conflict in any case.
         self.count(entry, Step::Nothing);
-        self.note(entry, vec![Conflict::ItemChanged]).await;
+        self.note(entry, earlier.with(entry, vec![Conflict::ItemChanged]));
         Ok(())
     }
 

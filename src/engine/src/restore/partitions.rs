@@ -15,6 +15,9 @@ use futures::{StreamExt as _, TryStreamExt as _};
 use crate::journal::JournalReader;
 use crate::restore::{RestoreError, Result};
 
+/// Merged entries by their tables and the digests of their keys.
+pub type Merged = BTreeMap<(String, ItemDigest), MergedEntry>;
+
 /// Entries by a hash of their keys, and what became of their writes.
 #[derive(Debug)]
 pub struct Partitions {
@@ -32,8 +35,13 @@ enum Part {
 impl Partitions {
     /// Reads the whole journal once.
     pub async fn fill(reader: &JournalReader) -> Result<Self> {
+        Self::fill_in(reader, count(reader.bytes())).await
+    }
+
+    /// The same in so many parts: a key is in the same part as in another journal with as many.
+    pub async fn fill_in(reader: &JournalReader, count: usize) -> Result<Self> {
         let (outcomes, controls) = (Outcomes::default(), Vec::new());
-        let mut partitions = Self { parts: parts(reader.bytes())?, outcomes, controls };
+        let mut partitions = Self { parts: parts(count)?, outcomes, controls };
         let mut segments = futures::stream::iter(1..=reader.segments())
             .map(|segment| reader.segment(segment))
             .buffered(segments_ahead(reader));
@@ -78,6 +86,11 @@ impl Partitions {
         Ok(())
     }
 
+    /// How many parts are left.
+    pub fn len(&self) -> usize {
+        self.parts.len()
+    }
+
     /// Calls that changed tables, in their order, and what became of them.
     pub fn controls(&self) -> impl Iterator<Item = (&ControlEntry, Outcome)> {
         self.controls.iter().map(|control| (control, self.outcomes.of(control.sequence)))
@@ -85,8 +98,13 @@ impl Partitions {
 
     /// The merged entries of the next part, table by table.
     pub fn next(&mut self) -> io::Result<Option<Vec<MergedEntry>>> {
+        Ok(self.next_merged()?.map(|merged| merged.into_values().collect()))
+    }
+
+    /// The same, by table and key.
+    pub fn next_merged(&mut self) -> io::Result<Option<Merged>> {
         let Some(part) = self.parts.pop() else { return Ok(None) };
-        let mut merged: BTreeMap<(String, ItemDigest), MergedEntry> = BTreeMap::new();
+        let mut merged = Merged::new();
         match part {
             Part::Memory(entries) => {
                 for entry in entries {
@@ -106,10 +124,10 @@ impl Partitions {
                 }
             }
         }
-        Ok(Some(merged.into_values().collect()))
+        Ok(Some(merged))
     }
 
-    fn merge(&self, merged: &mut BTreeMap<(String, ItemDigest), MergedEntry>, entry: Entry) {
+    fn merge(&self, merged: &mut Merged, entry: Entry) {
         let outcome = self.outcomes.of(entry.sequence);
         let place = (entry.table.clone(), ItemDigest::of_item(&entry.key));
         match merged.get_mut(&place) {
@@ -128,14 +146,17 @@ fn segments_ahead(reader: &JournalReader) -> usize {
 }
 
 /// As many as keep each within its bytes.
-fn parts(archived_bytes: u64) -> Result<Vec<Part>> {
+fn count(archived_bytes: u64) -> usize {
     let bytes = archived_bytes.saturating_mul(limits::RESTORE_INFLATION);
     let wanted = bytes.div_ceil(limits::RESTORE_PARTITION_BYTES_MAX);
-    let count = usize::try_from(wanted).unwrap_or(usize::MAX);
+    usize::try_from(wanted).unwrap_or(usize::MAX).clamp(1, limits::RESTORE_PARTITIONS_MAX)
+}
+
+fn parts(count: usize) -> Result<Vec<Part>> {
     if count <= 1 {
         return Ok(vec![Part::Memory(Vec::new())]);
     }
-    (0..count.min(limits::RESTORE_PARTITIONS_MAX))
+    (0..count)
         .map(|_| tempfile::tempfile().map(|file| Part::File(BufWriter::new(file))))
         .collect::<io::Result<_>>()
         .map_err(RestoreError::Sorting)

@@ -87,7 +87,11 @@ fn conflicts(report: &RestoreReport) -> Markup {
         return html! { section.card #items tabindex="-1" { p { "No conflicts." } } };
     }
     let mut groups: BTreeMap<(&str, &Conflict), u64> = BTreeMap::new();
-    for listed in &report.listed {
+    for group in &report.groups {
+        groups.insert((&group.table, &group.conflict), group.count);
+    }
+    // Reports of an earlier version have only a list.
+    for listed in report.listed.iter().filter(|_| report.groups.is_empty()) {
         *groups.entry((&listed.table, &listed.conflict)).or_default() += 1;
     }
     let mut groups: Vec<_> = groups.into_iter().collect();
