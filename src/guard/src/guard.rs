@@ -75,7 +75,7 @@ impl Guard {
         let (program, program_address) = bound(options.listen).await?;
         let (control, control_address) = bound(options.control_listen).await?;
         let start = match &options.state_dir {
-            Some(folder) => restart::mark(folder).map_err(StartError::StateDir)?,
+            Some(folder) => restart::served(folder).map_err(StartError::StateDir)?,
             None => Start::First,
         };
         let engine = Engine::open(plan, credentials, start).await?;
@@ -100,6 +100,10 @@ impl Guard {
         }
         let (token, state_dir) = (options.control_token.clone(), options.state_dir.clone());
         let behind = Control { run, token, state_dir };
+        // Last: whatever fails before this has cost the run nothing, and the kubelet tries again.
+        if let Some(folder) = &options.state_dir {
+            restart::mark_served(folder).map_err(StartError::StateDir)?;
+        }
         let tasks = [
             tokio::spawn(Arc::clone(&server).accept(program)),
             tokio::spawn(control::accept(Arc::new(behind), control)),
@@ -185,4 +189,39 @@ pub(crate) async fn bound(address: SocketAddr) -> Result<(TcpListener, SocketAdd
     let listener = listen::listen(address).await.map_err(failed)?;
     let bound = listener.local_addr().map_err(failed)?;
     Ok((listener, bound))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::testing;
+
+    async fn start(plan: &Plan, state: &std::path::Path) -> Result<Guard, StartError> {
+        let loopback: SocketAddr = ([127, 0, 0, 1], 0).into();
+        let options = Options {
+            listen: loopback,
+            control_listen: loopback,
+            control_token: None,
+            clients: Clients::Any,
+            state_dir: Some(state.to_owned()),
+        };
+        Guard::start(plan, testing::credentials().unwrap(), &options).await
+    }
+
+    #[tokio::test]
+    async fn a_guard_that_did_not_start_has_lost_nothing() {
+        for mode in [Mode::DryRun, Mode::Apply] {
+            let (state, parent) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+            // No folder can be made in a file: this archive does not open.
+            let archive = parent.path().join("archive");
+            std::fs::write(&archive, b"").unwrap();
+            let plan = testing::plan(&archive, mode);
+            assert!(matches!(start(&plan, state.path()).await, Err(StartError::Engine(_))));
+            std::fs::remove_file(&archive).unwrap();
+            let guard = start(&plan, state.path()).await.unwrap();
+            assert_eq!(guard.stop().await.problem, None, "{mode:?}");
+            let again = start(&plan, state.path()).await.unwrap();
+            assert!(again.stop().await.problem.is_some(), "{mode:?}");
+        }
+    }
 }
