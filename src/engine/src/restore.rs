@@ -340,8 +340,8 @@ impl Restore {
         }
     }
 
-    async fn observe(&self) {
-        self.speed.observe(&self.tally, self.calls()).await;
+    fn observe(&self) {
+        self.speed.observe(&self.tally, self.calls());
     }
 
     fn images(&self) -> &Images {
@@ -395,7 +395,7 @@ impl Restore {
             return Ok(());
         }
         let read = self.with_images(table, entries).await?;
-        self.observe().await;
+        self.observe();
         let mut work: FuturesUnordered<_> = read
             .into_iter()
             .map(|(entry, key, now)| async move {

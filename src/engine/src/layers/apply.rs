@@ -16,7 +16,7 @@ use crate::layers::metering::Metered;
 use crate::layers::tally::{Tally, WriteKind};
 use crate::operation::{Class, Operation};
 use crate::tables::{plain_name, writes_named};
-use crate::upstream::{CallTimes, Full, UpstreamCalls};
+use crate::upstream::{Access, CallTimes, Full, UpstreamCalls};
 
 /// The layer of an applied run.
 #[derive(Debug)]
@@ -61,18 +61,19 @@ impl Apply {
         match operation.class() {
             Class::DataRead | Class::DataWrite => {}
             Class::MetadataRead | Class::AlwaysDenied => {
-                return self.upstream.send(operation, &Value::Object(call.into_body())).await;
+                let (access, request) = (Access::of(operation), Value::Object(call.into_body()));
+                return self.upstream.send(operation, access, &request).await;
             }
             Class::ControlPlaneWrite => {
                 let request = Value::Object(call.into_body());
-                let answer = self.upstream.send(operation, &request).await?;
+                let answer = self.upstream.send(operation, Access::Writes, &request).await?;
                 self.count_table(operation, &request);
                 return Ok(answer);
             }
         }
         let statements = written_by_statements(&call);
-        let metered = Metered::new(operation, Value::Object(call.into_body()));
-        let answer = self.upstream.send(operation, metered.body()).await?;
+        let metered = Metered::of(call);
+        let answer = self.upstream.send(operation, metered.access(), metered.body()).await?;
         let members = Members::of(&answer).ok_or_else(crate::layers::metering::not_an_object)?;
         if let Value::Object(request) = metered.body() {
             self.count_writes(operation, request, &members);

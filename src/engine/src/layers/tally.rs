@@ -110,8 +110,7 @@ impl Tally {
             items_read: counts.items_read,
             read_units: counts.read_units,
             write_units: counts.write_units,
-            read_throttles: 0,
-            write_throttles: 0,
+            ..Used::default()
         }
     }
 

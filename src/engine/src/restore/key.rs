@@ -97,7 +97,7 @@ impl Restore {
                 Known::Nothing
             };
             let ended = self.write_one(journal, &write, known).await;
-            self.observe().await;
+            self.observe();
             match ended? {
                 Ended::Done => written.done += 1,
                 Ended::Rejected => written.reject(&write, &mut rest),

@@ -119,10 +119,10 @@ impl Speed {
     }
 
     /// Takes note of what was used and throttled so far. Items were paid for when they were let in.
-    pub async fn observe(&self, tally: &Tally, calls: UpstreamCalls) {
+    pub fn observe(&self, tally: &Tally, calls: UpstreamCalls) {
         let UpstreamCalls { read_throttles, write_throttles, .. } = calls;
         let used = Used { items_read: 0, read_throttles, write_throttles, ..tally.used() };
-        self.rates.observe(used).await;
+        self.rates.observe(used);
     }
 }
 

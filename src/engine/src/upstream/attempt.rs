@@ -10,8 +10,8 @@ use http_body_util::Full;
 use crate::error_name::error_name;
 use crate::fault::Fault;
 use crate::operation::Operation;
-use crate::upstream::Upstream;
 use crate::upstream::pool::ExchangeError;
+use crate::upstream::{Access, Upstream};
 
 /// How an attempt ended.
 #[derive(Debug)]
@@ -30,7 +30,7 @@ pub enum Outcome {
 
 impl Upstream {
     /// Sends the call once.
-    pub async fn attempt(&self, operation: Operation, body: Bytes) -> Outcome {
+    pub async fn attempt(&self, operation: Operation, access: Access, body: Bytes) -> Outcome {
         let credentials = match self.credentials.current().await {
             Ok(credentials) => credentials,
             Err(error) => {
@@ -43,7 +43,7 @@ impl Upstream {
             Ok(request) => request,
             Err(error) => return Outcome::Failed(Fault::NotSent(error.to_string())),
         };
-        self.count(operation);
+        self.count(access);
         let outcome = self.exchange(request).await;
         if let Outcome::NotCarriedOut(Fault::Upstream { body, .. }) = &outcome
             && error_name(body).as_deref() == Some("ExpiredTokenException")
