@@ -254,15 +254,16 @@ impl Engine {
 
     async fn answer(&self, call: Call, client: Client) -> Answer {
         let operation = call.operation;
+        let writes = operation.class() == Class::DataWrite && !call.only_reads();
         match self.descend(call, client).await {
             Ok(answer) => {
                 self.tally.answered(operation.name());
-                self.outages.carried_out(operation.class());
+                self.outages.carried_out(writes);
                 answer
             }
             Err(fault) => {
                 self.note(operation, &fault);
-                self.outages.failed(&fault);
+                self.outages.failed(&fault, self.calls().answered);
                 self.worded(operation, fault).into()
             }
         }

@@ -65,6 +65,7 @@ struct Upstream {
     credentials: CredentialSource,
     reads: AtomicU64,
     writes: AtomicU64,
+    answered: AtomicU64,
     read_throttles: AtomicU64,
     write_throttles: AtomicU64,
     times: OnceLock<CallTimes>,
@@ -117,6 +118,8 @@ pub struct UpstreamCalls {
     pub reads: u64,
     /// Those that can.
     pub writes: u64,
+    /// Calls that the database answered, with an error of the request's too.
+    pub answered: u64,
     /// Reads answered with a throttle.
     pub read_throttles: u64,
     /// Writes answered with a throttle.
@@ -230,6 +233,7 @@ impl Upstream {
             credentials,
             reads: AtomicU64::new(0),
             writes: AtomicU64::new(0),
+            answered: AtomicU64::new(0),
             read_throttles: AtomicU64::new(0),
             write_throttles: AtomicU64::new(0),
             times: OnceLock::new(),
@@ -244,6 +248,7 @@ impl Upstream {
         UpstreamCalls {
             reads: self.reads.load(Ordering::Relaxed),
             writes: self.writes.load(Ordering::Relaxed),
+            answered: self.answered.load(Ordering::Relaxed),
             read_throttles: self.read_throttles.load(Ordering::Relaxed),
             write_throttles: self.write_throttles.load(Ordering::Relaxed),
         }

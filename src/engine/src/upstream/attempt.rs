@@ -1,5 +1,6 @@
 //! One attempt of a call: signed, sent, its answer read whole and judged.
 
+use std::sync::atomic::Ordering;
 use std::time::SystemTime;
 
 use bytes::Bytes;
@@ -28,6 +29,19 @@ pub enum Outcome {
     Unknown(Fault),
 }
 
+impl Outcome {
+    /// Whether the database itself answered, and was well.
+    fn is_answer(&self) -> bool {
+        match self {
+            Self::Answered(_) | Self::Throttled => true,
+            Self::Failed(fault) | Self::NotCarriedOut(fault) => {
+                matches!(fault, Fault::Upstream { .. })
+            }
+            Self::Unknown(_) => false,
+        }
+    }
+}
+
 impl Upstream {
     /// Sends the call once.
     pub async fn attempt(&self, operation: Operation, access: Access, body: Bytes) -> Outcome {
@@ -45,6 +59,9 @@ impl Upstream {
         };
         self.count(access);
         let outcome = self.exchange(request).await;
+        if outcome.is_answer() {
+            self.answered.fetch_add(1, Ordering::Relaxed);
+        }
         if let Outcome::NotCarriedOut(Fault::Upstream { body, .. }) = &outcome
             && error_name(body).as_deref() == Some("ExpiredTokenException")
         {
