@@ -130,18 +130,18 @@ impl Guard {
         // First: what is sent away below must not be sent again.
         self.transforms.ask_to_stop();
         self.engine.let_nothing_wait();
-        if tokio::time::timeout(limits::GUARD_DRAIN_MAX, self.transforms.stop()).await.is_err() {
-            tracing::warn!("stopped with a transform still under way");
-        }
-        self.server.drain().await;
+        let stopping = tokio::time::timeout(limits::GUARD_DRAIN_MAX, self.transforms.stop());
+        let transform_ended = stopping.await.is_ok();
+        let left = self.server.drain().await;
         for task in &self.tasks {
             task.abort();
         }
         let closed = self.engine.close().await;
         let mut result = self.engine.result();
         result.transform = self.transforms.result();
-        if !closed && result.problem.is_none() {
-            result.problem = Some(JOURNAL_NOT_CLOSED.to_owned());
+        if let Some(problem) = left_over(transform_ended, left, closed) {
+            tracing::warn!(problem, "stopped before everything had ended");
+            result.problem.get_or_insert(problem);
         }
         tracing::info!(
             requests = result.requests,
@@ -152,6 +152,25 @@ impl Guard {
         result
     }
 }
+
+/// What is wrong with the result of a guard that stopped before all its work had ended.
+fn left_over(transform_ended: bool, requests: usize, journal_closed: bool) -> Option<String> {
+    if !transform_ended {
+        return Some(TRANSFORM_NOT_ENDED.to_owned());
+    }
+    match requests {
+        0 => (!journal_closed).then(|| JOURNAL_NOT_CLOSED.to_owned()),
+        1 => Some(format!("The guard stopped during 1 request. {OUTCOME_NOT_KNOWN}")),
+        many => Some(format!("The guard stopped during {many} requests. {OUTCOME_NOT_KNOWN}")),
+    }
+}
+
+/// Problem of a run whose transform did not stop in time.
+const TRANSFORM_NOT_ENDED: &str = "The guard stopped during the transform. Whether its last writes \
+     were carried out is not known.";
+
+/// Problem of a run whose last requests the database did not answer in time.
+const OUTCOME_NOT_KNOWN: &str = "Whether what they write was carried out is not known.";
 
 /// Problem of a run whose journal could not be closed.
 pub const JOURNAL_NOT_CLOSED: &str = "The last of the journal could not be written: of some writes it is \
@@ -223,5 +242,14 @@ mod tests {
             let again = start(&plan, state.path()).await.unwrap();
             assert!(again.stop().await.problem.is_some(), "{mode:?}");
         }
+    }
+
+    #[test]
+    fn a_result_does_not_claim_what_was_not_seen_to_its_end() {
+        assert_eq!(left_over(true, 0, true), None);
+        assert_eq!(left_over(true, 0, false).as_deref(), Some(JOURNAL_NOT_CLOSED));
+        assert!(left_over(true, 1, true).unwrap().contains("during 1 request."));
+        assert!(left_over(true, 7, false).unwrap().contains("during 7 requests."));
+        assert_eq!(left_over(false, 7, false).as_deref(), Some(TRANSFORM_NOT_ENDED));
     }
 }

@@ -76,16 +76,19 @@ impl Server {
         }
     }
 
-    /// Waits until no request is being worked on, and lets no further one begin.
-    pub async fn drain(&self) {
+    /// Waits until no request is being worked on, and lets no further one begin. Returns how many
+    /// had not ended when the time was up.
+    pub async fn drain(&self) -> usize {
         let all = u32::try_from(limits::REQUESTS_IN_FLIGHT_MAX).unwrap_or(u32::MAX);
-        let drained =
-            tokio::time::timeout(limits::GUARD_DRAIN_MAX, self.requests.acquire_many(all));
-        match drained.await {
-            Ok(Ok(permits)) => permits.forget(),
-            Ok(Err(_)) => {}
-            Err(_) => tracing::warn!("stopped with requests still being worked on"),
-        }
+        let ended = self.requests.acquire_many(all);
+        let drained = tokio::time::timeout(limits::GUARD_DRAIN_MAX, ended).await;
+        let left = match &drained {
+            Ok(_) => 0,
+            Err(_) => limits::REQUESTS_IN_FLIGHT_MAX - self.requests.available_permits(),
+        };
+        // Later ones, and those that wait for their turn, get their answer from this.
+        self.requests.close();
+        left
     }
 
     async fn serve(self: Arc<Self>, stream: TcpStream, peer: SocketAddr, place: Connection) {
