@@ -19,6 +19,7 @@ use hyper_util::rt::{TokioIo, TokioTimer};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::Semaphore;
 
+use crate::answer_room::{self, AnswerSizes};
 use crate::connections::{Connection, Connections, MakingRoom};
 use crate::memory::{self, Memory};
 use crate::open_files;
@@ -35,6 +36,7 @@ pub struct Server {
     transforms: Option<Arc<Transforms>>,
     requests: Arc<Semaphore>,
     memory: Memory,
+    answers: AnswerSizes,
 }
 
 impl Server {
@@ -46,6 +48,7 @@ impl Server {
             transforms: None,
             requests: Arc::new(Semaphore::new(limits::REQUESTS_IN_FLIGHT_MAX)),
             memory: Memory::of_this_process(),
+            answers: AnswerSizes::default(),
         }
     }
 
@@ -172,8 +175,16 @@ impl Server {
         let call = wire::call(operation, &head.headers, &body)?;
         // What is sent is written of the call.
         drop((body, room));
-        // A write whose client goes away goes on, and counts as long as it does.
-        Ok(self.engine.handle_with(call, (request, more)).await)
+        let expected = self.answers.expected(&call);
+        if expected == 0 {
+            // A write whose client goes away goes on, and counts as long as it does.
+            return Ok(self.engine.handle_with(call, (request, more)).await);
+        }
+        let taken = expected * self.engine.answer_copies();
+        let space = self.memory.answer(taken).await.map_err(|_| closing())?;
+        let answer = self.engine.handle_with(call, (request, more)).await;
+        self.answers.seen(operation, answer.body.len());
+        Ok(answer_room::accounted(answer, space))
     }
 
     fn note(&self, not: &NotACall) {
