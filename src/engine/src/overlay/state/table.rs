@@ -62,6 +62,17 @@ pub struct Shape {
     pub backups: Option<Value>,
 }
 
+impl Shape {
+    /// A setting has this value now, and began with that one: it is no change if both are equal.
+    pub fn set(&mut self, setting: &str, to: String, began: &Value) {
+        if began.as_str() == Some(to.as_str()) {
+            self.settings.remove(setting);
+        } else {
+            self.settings.insert(setting.to_owned(), to);
+        }
+    }
+}
+
 /// What is read: a table, or one of its indexes.
 #[derive(Clone, Copy, Debug)]
 pub struct View<'t> {
