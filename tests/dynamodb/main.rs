@@ -48,6 +48,7 @@ mod overlay_report;
 mod partiql;
 mod pod;
 mod processes;
+mod read_while_changed;
 mod readme;
 mod restore;
 mod restore_cli;

@@ -93,8 +93,9 @@ pub const LARGE_BATCH_BYTES: usize = 1024 * 1024;
 /// Client request tokens a dry run remembers. DynamoDB remembers each for ten minutes.
 pub const REMEMBERED_TOKENS_MAX: usize = 100_000;
 
-/// Ends of pages that a dry run remembers, so that it knows what a scan goes on behind: one for
-/// each segment of a scan that is as parallel as scans are, at about 100 bytes.
+/// Ends of pages that a dry run remembers, of scans and of queries each, so that it knows what the
+/// next page begins behind: one for each segment of a scan that is as parallel as scans are, at
+/// about 100 bytes.
 pub const REMEMBERED_PAGE_ENDS_MAX: usize = 10_000;
 
 /// Time for one attempt of a call at the archive. A put of some MB takes S3 well under a second.
@@ -251,6 +252,11 @@ pub const RATE_RECHECK: Duration = Duration::from_millis(250);
 
 /// Tokens saved up while nobody asks: what comes in during this time.
 pub const RATE_BURST: Duration = Duration::from_millis(250);
+
+/// Longest time that one page of a dry run reads items of the database that the program has deleted
+/// or moved, before the page ends without further ones: SDKs wait for 60 s, and the request that is
+/// under way then may take half of that.
+pub const HIDDEN_ITEMS_TIME_MAX: Duration = Duration::from_secs(20);
 
 /// Bytes of items that a dry run keeps in memory, with what holding them takes; further ones go to
 /// a file. Some 25,000 changed items of 1 KB, so that most dry runs never touch a disk.

@@ -6,7 +6,7 @@ use dm_dynamodb::error::ServiceError;
 
 use crate::fault::Fault;
 use crate::overlay::state::entries::{
-    Direction, ENTRY, Entry, INSERTION, State, Table, after_prefix, as_slice, damaged,
+    Direction, ENTRY, Entry, INSERTION, State, Table, after_prefix, as_slice, damaged, scans,
 };
 
 /// A shape that no table has: it was deleted.
@@ -37,8 +37,8 @@ impl State {
             let entry = Entry::decode(&bytes).ok_or_else(damaged)?;
             for view in table.views() {
                 if let Some(place) = view.insertion(&entry) {
-                    let numbered = self.numbered(&place);
-                    self.store.put(view.stored(&place), numbered)?;
+                    // A scan that is under way returns all of them.
+                    self.store.put(view.stored(&place), scans::stored(&place, 0))?;
                 }
             }
             from = Bound::Excluded(key);

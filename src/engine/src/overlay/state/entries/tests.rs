@@ -8,7 +8,14 @@ fn table() -> Table {
     let described = json!({"Table": {
         "TableName": "cars",
         "KeySchema": [{"AttributeName": "id", "KeyType": "HASH"}],
-        "AttributeDefinitions": [{"AttributeName": "id", "AttributeType": "N"}],
+        "AttributeDefinitions": [
+            {"AttributeName": "id", "AttributeType": "N"},
+            {"AttributeName": "n", "AttributeType": "N"},
+        ],
+        "GlobalSecondaryIndexes": [{
+            "IndexName": "by-n", "KeySchema": [{"AttributeName": "n", "KeyType": "HASH"}],
+            "Projection": {"ProjectionType": "ALL"},
+        }],
     }});
     let schema = TableSchema::from_json(&described).unwrap();
     Table {
@@ -52,6 +59,20 @@ impl Bed {
         let entry = self.entry(id);
         let after = entry.written_as(item(id, n));
         self.state.put(&self.table, &key, Some(&entry), &after).unwrap();
+    }
+
+    /// The keys and numbers of the insertions in the table, or in its index.
+    fn insertions(&self, index: Option<usize>) -> Vec<(i64, u64)> {
+        let view = View { table: &self.table, index };
+        let (mut found, mut from) = (Vec::new(), From::Start);
+        let next =
+            |from: &From| self.state.next_insertion(view, None, from, Direction::Forward).unwrap();
+        while let Some((place, item, number)) = next(&from) {
+            let id = (0..100).find(|id| item["id"] == (*id).into()).unwrap();
+            found.push((id, number));
+            from = From::Behind(place);
+        }
+        found
     }
 
     fn entry(&self, id: i64) -> Entry {
@@ -138,4 +159,24 @@ fn examples_are_the_first_items_that_stay_changed() {
     let sampled = bed.state.sampled().unwrap();
     let sampled: Vec<_> = sampled.into_iter().map(|named| named.entry.now).collect();
     assert_eq!(sampled, [item(1, Some(1)), item(3, Some(1)), item(5, Some(7))]);
+}
+
+#[test]
+fn an_item_that_others_moved_is_an_insertion_in_the_index_and_not_in_the_table() {
+    let mut bed = Bed::new();
+    bed.look_at(1, Some(1));
+    assert_eq!(bed.insertions(Some(0)), []);
+    for _ in 0..2 {
+        let (key, entry) = (bed.key(1), bed.entry(1));
+        bed.state.displace(&bed.table, &key, &entry).unwrap();
+    }
+    assert_eq!(bed.state.count_changed_underneath(), 1);
+    assert_eq!((bed.insertions(None), bed.insertions(Some(0))), (vec![], vec![(1, 0)]));
+    let view = View { table: &bed.table, index: Some(0) };
+    assert!(!view.is_in_place(&bed.entry(1)));
+    bed.write(1, Some(2));
+    bed.write(1, Some(1));
+    assert_eq!(bed.insertions(Some(0)), [(1, 1)], "written again at its first place");
+    bed.write(1, None);
+    assert_eq!(bed.insertions(Some(0)), []);
 }
