@@ -36,7 +36,7 @@ impl Overlay {
             let mut state = self.state();
             self.schemas().create(schema, shape);
             self.keep_table(&mut state, name)?;
-            state.table_changed(name);
+            state.table_created(name);
         }
         set_status(&mut answer, "CREATING", "CREATING");
         Ok(json!({"TableDescription": answer}))
@@ -122,7 +122,7 @@ impl Overlay {
             let mut state = self.state();
             state.drop_table(&table)?;
             self.schemas().delete(&table);
-            state.table_changed(name);
+            state.table_deleted(name);
         }
         set_status(&mut description, "DELETING", "DELETING");
         Ok(json!({"TableDescription": description}))

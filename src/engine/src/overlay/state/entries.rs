@@ -10,7 +10,7 @@ mod scans;
 mod size;
 mod tables;
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::ops::Bound;
 
 use crate::limits;
@@ -53,8 +53,9 @@ pub struct State {
     changed_underneath: u64,
     /// In a second pass, entries per table that it changed again; everything else is the first's.
     changed_again: Option<BTreeMap<String, u64>>,
-    /// Tables that a second pass itself created, changed or deleted.
-    tables_again: BTreeSet<String>,
+    /// Tables that a second pass itself created, changed or deleted, and whether it began without
+    /// them.
+    tables_again: BTreeMap<String, bool>,
     /// How much each table with entries holds, by their numbers.
     sizes: BTreeMap<u32, TableSize>,
     /// Shapes of tables that the program has changed, by their number.
@@ -196,7 +197,7 @@ impl State {
             samples: BTreeMap::new(),
             changed_underneath: 0,
             changed_again: None,
-            tables_again: BTreeSet::new(),
+            tables_again: BTreeMap::new(),
             sizes: BTreeMap::new(),
             shapes: BTreeMap::new(),
             insertions: 0,
@@ -336,7 +337,7 @@ impl State {
     pub fn second_pass(&self) -> Option<SecondPass> {
         let mut changed = self.changed_again.clone()?;
         changed.retain(|_, items| *items > 0);
-        for table in &self.tables_again {
+        for table in self.tables_again.keys() {
             changed.entry(table.clone()).or_default();
         }
         let again = |(name, items)| ChangedAgain { name, items };

@@ -180,3 +180,60 @@ fn an_item_that_others_moved_is_an_insertion_in_the_index_and_not_in_the_table()
     bed.write(1, None);
     assert_eq!(bed.insertions(Some(0)), []);
 }
+
+#[test]
+fn a_second_pass_that_deletes_a_table_leaves_what_the_first_pass_would_change() {
+    let mut bed = Bed::new();
+    bed.look_at(1, None);
+    bed.write(1, Some(1));
+    let first = bed.state.effects();
+    bed.state.begin_second_pass();
+    bed.write(1, Some(2));
+    assert_eq!(bed.again(), 1);
+    bed.state.drop_table(&bed.table).unwrap();
+    assert_eq!(bed.again(), 0, "the table is gone, and its items with it");
+    assert_eq!(bed.state.effects(), first);
+    let difference = bed.state.entries_behind(None, usize::MAX).unwrap();
+    let outcomes: Vec<_> = difference.iter().map(|named| named.entry.outcome().cloned()).collect();
+    assert_eq!(outcomes, [item(1, Some(1))]);
+    assert_eq!(bed.state.sampled().unwrap().len(), 1);
+}
+
+#[test]
+fn a_second_pass_that_deletes_the_table_that_it_made_changes_nothing() {
+    let again = |made: &[&str]| {
+        let mut bed = Bed::new();
+        bed.state.begin_second_pass();
+        for step in made {
+            match *step {
+                "create" => bed.state.table_created("t"),
+                "change" => bed.state.table_changed("t"),
+                _ => bed.state.table_deleted("t"),
+            }
+        }
+        !bed.state.second_pass().unwrap().idempotent
+    };
+    assert!(again(&["create"]));
+    assert!(!again(&["create", "change", "delete"]));
+    assert!(again(&["delete"]));
+    assert!(again(&["delete", "create"]), "the items were deleted");
+    assert!(again(&["delete", "create", "delete"]));
+}
+
+#[test]
+fn a_table_whose_items_are_on_disk_is_deleted_in_steps_that_do_not_grow() {
+    let folder = tempfile::tempdir().unwrap();
+    let room =
+        Room { folder: folder.path().to_owned(), memory_bytes_max: 1 << 20, ..Room::default() };
+    let mut bed = Bed { table: table(), state: State::new(room) };
+    bed.table.upstream = false;
+    for id in 0..10_000 {
+        bed.write(id, Some(1));
+    }
+    let started = std::time::Instant::now();
+    bed.state.drop_table(&bed.table).unwrap();
+    let took = started.elapsed();
+    assert!(!bed.state.touches(&bed.table).unwrap());
+    // Some seconds on a slow machine; minutes if each step met all the steps before it.
+    assert!(took < std::time::Duration::from_secs(60), "{took:?}");
+}
