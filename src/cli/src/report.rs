@@ -13,7 +13,7 @@ use dm_report::terminal;
 use crate::archive_place::ArchiveVerbError;
 use crate::cluster::{self, ClusterError};
 use crate::kept_log::KeptError;
-use crate::output::{self, OutputError, Reported};
+use crate::output::{self, OutputError, Reported, SecondPass};
 use crate::print;
 use source::{Found, FoundRun};
 
@@ -49,7 +49,7 @@ item is read from the file next to the report: that of tried.json from tried.ndj
 
 Examples:
   datamigration report tried.json --html
-  datamigration report tried.json -o markdown --compare last.json --fail-on deletes,writes>1000
+  datamigration report tried.json -o markdown --compare last.json --fail-on deletes,'writes>1000'
   datamigration report --archive s3://bucket/prefix --run 0001-add-price-to-cars/2 --html page.html
   kubectl datamigration report 0001-add-price-to-cars --html page.html";
 
@@ -104,7 +104,7 @@ pub enum ReportVerbError {
 
 /// Prints the report; 0, or 4 where a check failed.
 pub async fn report(flags: Flags) -> Result<u8, ReportVerbError> {
-    let prepared = flags.output.prepare()?;
+    let prepared = flags.output.prepare(SecondPass::Reported)?;
     let found = Box::pin(find(&flags)).await?;
     let found = match found {
         Found::Run(found) => found,

@@ -12,7 +12,7 @@ use crate::ending::EXIT_OURS;
 use crate::exec::Writes;
 use crate::folder::{Folder, FolderError};
 use crate::journalled;
-use crate::output;
+use crate::output::{self, Prepared, SecondPass};
 use crate::print::say;
 use crate::session::{self, SessionError};
 use crate::work::{Place, Work, WorkError};
@@ -113,10 +113,12 @@ pub async fn run(flags: Flags) -> Result<u8, RunError> {
             settings.write_units_per_second.or(limits.write_units_per_second);
     }
     let mut work = Work::of(&folder)?;
+    let output = flags.output.prepare(SecondPass::of(flags.writes.mode()));
+    let output = output.map_err(SessionError::Output)?;
     work.expects_requests = !(flags.expect_no_requests || spec.expect_no_requests);
     match flags.database.upstream {
-        Some(_) => run_upstream(&flags, &settings, work).await,
-        None => run_embedded(&flags, &settings, work).await,
+        Some(_) => run_upstream(&flags, &settings, &output, work).await,
+        None => run_embedded(&flags, &settings, &output, work).await,
     }
 }
 
@@ -125,6 +127,7 @@ async fn run_upstream(
     flags: &Flags,
     settings: &database::Flags,
     work: Work,
+    output: &Prepared<'_>,
 ) -> Result<u8, RunError> {
     let upstream = database::find(settings).await.map_err(SessionError::Database)?;
     flags.writes.announce(&upstream);
@@ -136,7 +139,7 @@ async fn run_upstream(
     let place = Place {
         plan: &plan,
         report: flags.report.as_deref(),
-        output: &flags.output,
+        output,
         journalled: journalled.as_ref(),
         database: session::Database::OfChain,
     };
@@ -148,6 +151,7 @@ async fn run_embedded(
     flags: &Flags,
     settings: &database::Flags,
     work: Work,
+    output: &Prepared<'_>,
 ) -> Result<u8, RunError> {
     let home = Home::of(&flags.folder);
     if flags.journal.names_an_archive() {
@@ -175,7 +179,7 @@ async fn run_embedded(
     let place = Place {
         plan: &plan,
         report: flags.report.as_deref(),
-        output: &flags.output,
+        output,
         journalled: journalled.as_ref(),
         database: session::Database::Embedded,
     };
