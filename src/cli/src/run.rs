@@ -14,6 +14,7 @@ use crate::folder::{Folder, FolderError};
 use crate::journalled;
 use crate::output::{self, Prepared, SecondPass};
 use crate::print::say;
+use crate::quoted::word;
 use crate::session::{self, SessionError};
 use crate::work::{Place, Work, WorkError};
 
@@ -112,9 +113,9 @@ pub async fn run(flags: Flags) -> Result<u8, RunError> {
         settings.write_units_per_second =
             settings.write_units_per_second.or(limits.write_units_per_second);
     }
-    let mut work = Work::of(&folder)?;
     let output = flags.output.prepare(SecondPass::of(flags.writes.mode()));
     let output = output.map_err(SessionError::Output)?;
+    let mut work = Work::of(&folder)?;
     work.expects_requests = !(flags.expect_no_requests || spec.expect_no_requests);
     match flags.database.upstream {
         Some(_) => run_upstream(&flags, &settings, &output, work).await,
@@ -126,8 +127,8 @@ pub async fn run(flags: Flags) -> Result<u8, RunError> {
 async fn run_upstream(
     flags: &Flags,
     settings: &database::Flags,
-    work: Work,
     output: &Prepared<'_>,
+    work: Work,
 ) -> Result<u8, RunError> {
     let upstream = database::find(settings).await.map_err(SessionError::Database)?;
     flags.writes.announce(&upstream);
@@ -150,8 +151,8 @@ async fn run_upstream(
 async fn run_embedded(
     flags: &Flags,
     settings: &database::Flags,
-    work: Work,
     output: &Prepared<'_>,
+    work: Work,
 ) -> Result<u8, RunError> {
     let home = Home::of(&flags.folder);
     if flags.journal.names_an_archive() {
@@ -170,7 +171,8 @@ async fn run_embedded(
             let verb = journalled::Verb { migration: &work.name, apply: "--apply" };
             let journal = journalled::Flags::in_archive(home.archive()?);
             let begun = journalled::begin(&journal, verb, &mut plan).await;
-            let command = format!("datamigration restore --folder {}", home.folder().display());
+            let folder = home.folder().display().to_string();
+            let command = format!("datamigration restore --folder {}", word(&folder));
             let begun = begun.map_err(SessionError::Journalled)?;
             begun.map(|journalled| journalled.restored_by_command(command))
         }
@@ -187,7 +189,8 @@ async fn run_embedded(
     served.stop().await;
     let code = ended?;
     if code == 0 && mode == Mode::DryRun {
-        let folder = flags.folder.display();
+        let folder = flags.folder.display().to_string();
+        let folder = word(&folder);
         say(&format!("apply it to the embedded database: datamigration run {folder} --apply"));
     }
     Ok(code)
