@@ -19,6 +19,7 @@ mod batch_capacity;
 mod bed;
 mod cases;
 mod cli;
+mod cli_edges;
 mod cli_journal;
 mod cli_report;
 mod control;

@@ -7,7 +7,7 @@ use std::path::Path;
 
 use clap::Args;
 use dm_engine::archive::{LayoutError, RunName};
-use dm_report::html::restore::Restored;
+use dm_report::restore::Restored;
 use dm_report::terminal;
 
 use crate::archive_place::ArchiveVerbError;
@@ -97,6 +97,29 @@ pub enum ReportVerbError {
          what status says"
     )]
     NotKept(String),
+    /// Status names other reports.
+    #[error(
+        "status of {name} names the last report of each kind, and run {run} has none of them; give \
+         --archive URL --run {namespace}.{name}/{run}"
+    )]
+    NotNamed {
+        /// The migration.
+        name: String,
+        /// Where it is.
+        namespace: String,
+        /// The run.
+        run: u32,
+    },
+    /// There was no such run.
+    #[error("{name} has no run {run}; its last run is {last}")]
+    NoRun {
+        /// The migration.
+        name: String,
+        /// The run.
+        run: u32,
+        /// The last one.
+        last: u32,
+    },
     /// Neither.
     #[error("give a report.json, a migration of the cluster, or --archive with --run")]
     NothingNamed,
@@ -108,8 +131,8 @@ pub async fn report(flags: Flags) -> Result<u8, ReportVerbError> {
     let found = Box::pin(find(&flags)).await?;
     let found = match found {
         Found::Run(found) => found,
-        Found::Restore { report, of, preview, page } => {
-            let restored = Restored { report: &report, of: &of, preview };
+        Found::Restore { report, of, page } => {
+            let restored = Restored { report: &report, of: &of };
             prepared.finish_restore(&restored, &page)?;
             return Ok(0);
         }

@@ -304,6 +304,8 @@ impl Restore {
             write_units: units.write_units,
             not_restored: self.table_calls.get().map(TableCalls::listed).unwrap_or_default(),
             nothing_written: self.nothing_written.load(Ordering::Relaxed),
+            preview: Some(matches!(self.target, Target::Preview(_))),
+            on_conflict: Some(self.on_conflict),
         }
     }
 
@@ -461,7 +463,7 @@ impl Restore {
 
     fn note(&self, entry: &MergedEntry, conflicts: Vec<Conflict>) {
         for conflict in conflicts {
-            let (table, key) = (entry.table.clone(), item_to_json(&entry.key));
+            let (table, key) = (entry.table.clone(), Some(item_to_json(&entry.key)));
             self.conflicts.add(ListedConflict { table, key, conflict });
         }
     }

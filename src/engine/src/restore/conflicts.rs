@@ -112,7 +112,7 @@ impl State {
         let group = self.groups.entry(place).or_default();
         group.count += 1;
         if group.keys.len() < limits::RESTORE_CONFLICT_KEYS_MAX {
-            group.keys.push(found.key.clone());
+            group.keys.extend(found.key.clone());
         }
     }
 
@@ -147,7 +147,7 @@ mod tests {
     fn conflict(key: usize, name: &str) -> ListedConflict {
         ListedConflict {
             table: "cars".into(),
-            key: serde_json::json!({"id": {"S": format!("{key:0>1000}")}}),
+            key: Some(serde_json::json!({"id": {"S": format!("{key:0>1000}")}})),
             conflict: Conflict::AttributeChanged(name.into()),
         }
     }
