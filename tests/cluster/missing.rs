@@ -39,7 +39,7 @@ async fn an_image_that_cannot_be_pulled() {
         runs,
         [
             (2, RunResult::Succeeded, Some(Reason::Applied)),
-            (1, RunResult::Cancelled, Some(Reason::Superseded)),
+            (1, RunResult::Canceled, Some(Reason::Superseded)),
         ]
     );
     assert!(condition(&applied, types::STALLED).is_none());
@@ -61,7 +61,7 @@ async fn a_node_that_nobody_has() {
     let kinds: Vec<_> = status(&applied).runs.iter().map(|run| (run.kind, run.result)).collect();
     assert_eq!(
         kinds,
-        [(RunKind::Apply, RunResult::Succeeded), (RunKind::Apply, RunResult::Cancelled)]
+        [(RunKind::Apply, RunResult::Succeeded), (RunKind::Apply, RunResult::Canceled)]
     );
     bed.done().await;
 }

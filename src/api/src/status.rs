@@ -82,7 +82,7 @@ impl DataMigrationStatus {
             later.kind == RunKind::Restore
                 && later.number > run
                 && later.reason != Some(condition::Reason::ArchiveRequired)
-                && later.result != RunResult::Cancelled
+                && later.result != RunResult::Canceled
                 && later.execution_time.is_some()
         })
     }

@@ -44,7 +44,7 @@ pub fn settled(
             && !ledger::is_reconsidered(migration, digest, run)
     };
     let newest = |kinds: &[RunKind]| {
-        let over = |run: &&RunRecord| run.result != RunResult::Cancelled;
+        let over = |run: &&RunRecord| run.result != RunResult::Canceled;
         status.runs.iter().filter(over).find(|run| kinds.contains(&run.kind))
     };
     let last_writing = newest(&[RunKind::Apply, RunKind::Restore]).map_or(0, |run| run.number);

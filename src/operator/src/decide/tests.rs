@@ -270,7 +270,7 @@ fn a_failed_run_is_not_forgotten_for_dry_runs_after_it() {
 
 #[test]
 fn a_cancelled_run_counts_for_nothing() {
-    let runs = vec![ended(RunKind::Apply, RunResult::Cancelled)];
+    let runs = vec![ended(RunKind::Apply, RunResult::Canceled)];
     begins(&Case::new(applying(json!({}))).after(runs), RunKind::Apply, 2);
 }
 

@@ -69,7 +69,7 @@ fn what_was_never_run_needs_no_restore() {
     for runs in [
         vec![tried],
         vec![RunRecord { wrote_nothing: true, ..journalled(1, FAILED) }],
-        vec![journalled(1, RunResult::Cancelled)],
+        vec![journalled(1, RunResult::Canceled)],
     ] {
         check(&case(restored(), runs), Phase::Restored, Standing::Ready, Reason::Restored);
     }
@@ -324,7 +324,7 @@ fn half_way_back_it_does_not_run_again_unless_retry_says_so() {
     begins(&case(json!({"retry": 1}), runs()), RunKind::Apply, 3);
     // A restore that was given up before it began has changed nothing.
     let mut given_up = runs();
-    (given_up[0].result, given_up[0].execution_time) = (RunResult::Cancelled, None);
+    (given_up[0].result, given_up[0].execution_time) = (RunResult::Canceled, None);
     check(&case(json!({}), given_up), Phase::Applied, Standing::Ready, Reason::Applied);
 }
 

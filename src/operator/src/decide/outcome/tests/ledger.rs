@@ -73,21 +73,21 @@ fn each_verdict_has_its_end_and_none_lets_the_program_start() {
         (
             82,
             verdict(&json!({"Renumber": {"highest": 4}})),
-            RunResult::Cancelled,
+            RunResult::Canceled,
             Reason::Renumbered,
             "up to number 4",
         ),
         (
             83,
             verdict(&json!({"Locked": holder})),
-            RunResult::Cancelled,
+            RunResult::Canceled,
             Reason::LockedByAnother,
             "table cars is locked by 0006-repaint (run team.0006-repaint/1) since 2026-11-02T01:12:00Z",
         ),
         (
             84,
             unavailable,
-            RunResult::Cancelled,
+            RunResult::Canceled,
             Reason::ArchiveUnavailable,
             "Waiting for the target's archive, without which nothing is written: no answer in time",
         ),
@@ -109,7 +109,7 @@ fn each_verdict_has_its_end_and_none_lets_the_program_start() {
         (
             87,
             verdict(&json!({"Unreachable": {"message": "no route"}})),
-            RunResult::Cancelled,
+            RunResult::Canceled,
             Reason::DatabaseUnreachable,
             "Waiting for the target's database, which is asked which one it is",
         ),
@@ -140,7 +140,7 @@ fn an_end_that_is_not_understood_is_no_answer() {
         let pod = pod_refused(code, message);
         let outcome = end(RunKind::Apply, Some(&failed_job()), &[&pod]).unwrap();
         let found = (outcome.result, outcome.reason);
-        assert_eq!(found, (RunResult::Cancelled, Reason::ArchiveUnavailable), "{message}");
+        assert_eq!(found, (RunResult::Canceled, Reason::ArchiveUnavailable), "{message}");
     }
 }
 
