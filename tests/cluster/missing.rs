@@ -28,7 +28,7 @@ async fn an_image_that_cannot_be_pulled() {
     bed.submit(&migration).await;
     let message = stands_still(&bed, Reason::ImagePullFailed).await;
     assert!(message.contains("registry.invalid/nothing:1"), "{message}");
-    assert!(message.contains("nothing has been run"), "{message}");
+    assert!(message.contains("Nothing has run"), "{message}");
 
     let image = variable("DM_IMAGE_PYTHON");
     bed.patch("m", &json!({"spec": {"script": {"image": image}}})).await;

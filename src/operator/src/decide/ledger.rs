@@ -164,7 +164,7 @@ pub fn message_at_first_write(verdict: &Verdict) -> String {
         }
     };
     format!(
-        "The run gave way before its first write: {why}. Its program had started, its writes were \
+        "The run stopped before its first write: {why}. Its program had started, its writes were \
          refused, nothing was written."
     )
 }
@@ -234,8 +234,7 @@ pub fn overrules(
     status: &DataMigrationStatus,
     kind: RunKind,
 ) -> Option<u32> {
-    let wrote =
-        |run: &&RunRecord| run.kind != RunKind::DryRun && run.result != RunResult::Canceled;
+    let wrote = |run: &&RunRecord| run.kind != RunKind::DryRun && run.result != RunResult::Canceled;
     let last = status.runs.iter().find(wrote).filter(|_| kind != RunKind::DryRun)?;
     let raised = migration.spec.retry > last.retry;
     let decided = is_for_a_person(last) && raised;

@@ -143,7 +143,7 @@ pub fn restored(status: &DataMigrationStatus, report: &RestoreReport) -> String 
 /// What a restore would do, in a sentence.
 pub fn would_restore(status: &DataMigrationStatus, report: &RestoreReport) -> String {
     let Some(effects) = &report.effects else {
-        return "Restored (dry run): the preview did not get to say what it saw".into();
+        return "Restored (dry run): the preview left no result".into();
     };
     let parts = [
         (effects.restored, "would be restored", "would be restored"),

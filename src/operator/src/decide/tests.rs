@@ -430,7 +430,7 @@ fn suspending_stops_a_run_that_has_not_started() {
     };
     let dry_run = case(trying, RunKind::DryRun).step();
     let Step::Suspend { position } = dry_run else { panic!("{dry_run:#?}") };
-    assert!(position.message.contains("its program starts when it is false"), "{position:?}");
+    assert!(position.message.contains("Its program starts when that is false"), "{position:?}");
     is_stop(&case(applying, RunKind::Apply), Some(StopReason::Suspended));
 }
 

@@ -64,7 +64,7 @@ fn an_applied_migration_is_previewed_and_then_taken_back() {
 fn what_was_never_run_needs_no_restore() {
     let position =
         check(&case(restored(), vec![]), Phase::Restored, Standing::Ready, Reason::Restored);
-    assert!(position.message.contains("nothing to take back"), "{}", position.message);
+    assert!(position.message.contains("nothing to restore"), "{}", position.message);
     let tried = ended(RunKind::DryRun, SUCCEEDED);
     for runs in [
         vec![tried],
@@ -254,7 +254,7 @@ fn suspending_holds_a_restore_and_it_goes_on() {
     let job = |suspend: bool| Some(job(json!({"spec": {"suspend": suspend}})));
     let running = case(spec, runs()).with_objects(job(false), vec![pod_running()]);
     let Step::Suspend { position } = running.step() else { panic!("{:#?}", running.step()) };
-    assert!(position.message.contains("goes on where it was"), "{}", position.message);
+    assert!(position.message.contains("resumes where it stopped"), "{}", position.message);
     let resumed = case(restored(), runs()).with_objects(job(true), vec![]);
     assert!(matches!(resumed.step(), Step::Launch { .. }), "{:#?}", resumed.step());
 }

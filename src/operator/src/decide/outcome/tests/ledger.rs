@@ -33,7 +33,7 @@ fn a_run_that_gives_way_before_its_first_write_has_failed_and_changed_nothing() 
         (differs("TableReplaced", true), 1, RunResult::Failed, Reason::TableReplaced),
     ] {
         let guard = guard_says(json!({
-            "mode": "Apply", "gaveWay": gave_way, "problem": "The run gave way",
+            "mode": "Apply", "gaveWay": gave_way, "problem": "The run stopped before its first write",
         }));
         let program = program_says(json!({"exitCode": exit_code}));
         let pod = let_through(&pod_ended(exit_code, &program, &guard));
@@ -42,7 +42,7 @@ fn a_run_that_gives_way_before_its_first_write_has_failed_and_changed_nothing() 
         let outcome = end(RunKind::Apply, Some(&job), &[&pod]).expect("it is over");
         assert_eq!((outcome.result, outcome.reason), (result, reason), "{}", outcome.message);
         assert_eq!(outcome.wrote_nothing, result == RunResult::Failed);
-        assert!(outcome.message.contains("gave way before its first write"), "{}", outcome.message);
+        assert!(outcome.message.contains("stopped before its first write"), "{}", outcome.message);
         assert_ne!(outcome.verdict, Some(Verdict::Go));
     }
 }
@@ -180,7 +180,7 @@ fn a_failure_says_what_is_journalled_how_to_take_it_back_and_where_the_log_is() 
     let job = with(&failed_job(), spec);
     let pod = let_through(&pod_ended(3, &program_says(json!({"exitCode": 3})), &journalling()));
     let outcome = end(RunKind::Apply, Some(&job), &[&pod]).unwrap();
-    let words = "exit code 3 after 3s; 2 items were written, all of them journalled.";
+    let words = "exit code 3 after 3s; 2 items were written, all of them journaled.";
     assert!(outcome.message.ends_with(words), "{}", outcome.message);
     let advice = "set spec.retry to 1, or set spec.state to Restored to undo what it changed.";
     assert!(outcome.what_now.ends_with(advice), "{}", outcome.what_now);
