@@ -4,6 +4,7 @@
 // A rule's test says by its panic what is broken.
 #![allow(clippy::unwrap_used)]
 
+mod alerts;
 mod circles;
 mod commands;
 mod commits;
