@@ -11,6 +11,7 @@ mod commits;
 mod corpus;
 mod docs;
 mod layering;
+mod literals;
 mod manifests;
 mod markdown;
 mod reference;

@@ -62,7 +62,7 @@ pub enum ClusterError {
         namespace: String,
     },
     /// Somebody was quicker.
-    #[error("{0} was changed meanwhile; look at it again")]
+    #[error("{0} changed since it was read. Nothing was written; run the command again")]
     Conflict(String),
     /// The API server.
     #[error("{action}")]
@@ -199,9 +199,13 @@ pub fn gitops_warning(migration: &DataMigration) -> Option<&'static str> {
         labels.clone().chain(annotations.clone()).any(|(key, _)| key.starts_with(prefix))
     };
     if has("argocd.argoproj.io/") {
-        Some("Argo CD keeps this object as it is in Git: change it there too, or it is set back")
+        Some(
+            "Argo CD keeps this object in sync with Git. Make the same change in Git, or it is reverted",
+        )
     } else if has("kustomize.toolkit.fluxcd.io/") || has("helm.toolkit.fluxcd.io/") {
-        Some("Flux keeps this object as it is in Git: change it there too, or it is set back")
+        Some(
+            "Flux keeps this object in sync with Git. Make the same change in Git, or it is reverted",
+        )
     } else {
         None
     }

@@ -23,7 +23,7 @@ pub struct Flags {
     /// What to do.
     #[command(subcommand)]
     pub verb: Verb,
-    /// Log what the guard does to standard error; twice for more
+    /// Log the guard's actions to standard error; repeat for more detail
     #[arg(short, long, global = true, action = ArgAction::Count)]
     pub verbose: u8,
 }
@@ -33,8 +33,8 @@ Examples:
   datamigration exec --dry-run -- python3 main.py                # what would it change?
   datamigration run migrations/0001-add-price-to-cars --dry-run  # the same for a migration's folder
   datamigration report tried.json --html                         # the same as a page
-  kubectl datamigration list                                     # in which state are they?
-  kubectl datamigration promote 0001-add-price-to-cars           # from a dry run to applying it";
+  kubectl datamigration list                                     # state of all migrations
+  kubectl datamigration promote 0001-add-price-to-cars           # apply after a successful dry run";
 
 /// What to do.
 #[derive(Clone, Debug, Subcommand)]

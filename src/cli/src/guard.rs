@@ -153,7 +153,7 @@ async fn serve(
     if let Some(file) = &flags.env_file {
         write_environment(file, &environment)
             .map_err(|error| SessionError::EnvFile(file.clone(), error))?;
-        say(&format!("clients find it by the environment in {}", file.display()));
+        say(&format!("environment for clients written to {}", file.display()));
     }
     if flags.any_client {
         say("everybody who reaches this address acts with your credentials");

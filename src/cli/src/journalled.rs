@@ -85,7 +85,9 @@ pub enum JournalledError {
     #[error(transparent)]
     Name(#[from] LayoutError),
     /// Others take each number first.
-    #[error("no number for a run of {0}: others begin runs all the time")]
+    #[error(
+        "no free run number for {0}: other processes begin runs concurrently. Run the command again"
+    )]
     NoNumber(String),
     /// A person does not want to wait.
     #[error("a second signal ended the wait for the archive")]

@@ -33,7 +33,7 @@ pub async fn restore(
 ) -> RestoreResult {
     let started_at = ledger::now();
     let Some(asked) = plan.restore else {
-        return failed(plan, started_at, "the plan does not say which run to take back".into());
+        return failed(plan, started_at, "the plan does not name the run to restore".into());
     };
     let restore = match Restore::open(plan, credentials, asked.run, asked.on_conflict).await {
         Ok(restore) => restore,

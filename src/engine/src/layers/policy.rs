@@ -113,9 +113,9 @@ impl Policy {
             Class::AlwaysDenied => Err(Fault::refused(
                 format!(
                     "The guard refuses {name}: the database itself would write the items, which \
-                     can be neither simulated nor journalled. Write them one by one or in batches."
+                     can be neither simulated nor journaled. Write them one by one or in batches."
                 ),
-                "writes items on the database's side, which can be neither simulated nor journalled",
+                "writes items on the database's side, which can be neither simulated nor journaled",
             )),
             Class::ControlPlaneWrite if lets_data_out(call) => Err(Fault::refused(
                 format!(

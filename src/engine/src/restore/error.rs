@@ -16,7 +16,7 @@ pub enum RestoreError {
     #[error("the plan of a restore must name an archive")]
     NoArchive,
     /// A run cannot restore itself.
-    #[error("a restore is a run of its own: it cannot have the number of the run it takes back")]
+    #[error("a restore is a separate run: it cannot have the number of the run that it restores")]
     SameRun,
     /// The database.
     #[error("preparing the connection to the database")]
@@ -64,7 +64,7 @@ pub enum RestoreError {
         since: String,
     },
     /// The archive, probably.
-    #[error("keeping run {run} from writing meanwhile: {fault}")]
+    #[error("keeping run {run} from writing during the restore: {fault}")]
     Exclude {
         /// The run.
         run: String,
@@ -72,7 +72,7 @@ pub enum RestoreError {
         fault: Fault,
     },
     /// It was told to stop.
-    #[error("the restore was interrupted; begun again, it goes on where it is")]
+    #[error("the restore was interrupted. Start it again: it resumes")]
     Interrupted,
     /// Its own journal is not in the archive any more.
     #[error(

@@ -105,7 +105,7 @@ impl Folder {
             Err(error) if error.kind() == io::ErrorKind::NotFound => {
                 if self.marked.load(Ordering::Relaxed) || !self.root.is_dir() {
                     let root = self.root.display();
-                    let gone = format!("the archive is no longer in {root}: put it back");
+                    let gone = format!("the archive is no longer in {root}: restore the folder");
                     return Err(io::Error::new(error.kind(), gone));
                 }
                 Ok(())

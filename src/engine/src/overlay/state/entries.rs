@@ -210,7 +210,7 @@ impl State {
     pub fn problem(&self) -> Option<String> {
         self.store.failure().map(|error| {
             format!(
-                "The guard could not go on with the dry run, and its counts are those until then; \
+                "The guard could not continue the dry run, and its counts are those until then; \
                  nothing was written to the database: {}.",
                 causes(error)
             )
