@@ -94,7 +94,8 @@ pub enum ConflictKind {
     ItemDeleted,
     /// The run deleted an item, and another item now has its key.
     PlaceTaken,
-    /// The database rejects the earlier value, for example because of an index that was added since.
+    /// The database rejects the earlier value, for example because of an index that was added
+    /// since.
     Rejected,
 }
 

@@ -360,7 +360,7 @@ mod tests {
             cluster: cluster::Flags::default(),
         };
         for (result, expected) in
-            [("Starting", "has not started yet; --follow"), ("Cancelled", "started no program")]
+            [("Starting", "has not started yet; --follow"), ("Canceled", "started no program")]
         {
             let error = kept(&cluster(Vec::new(), false), &with_run(result), 2, &flags).await;
             let error = error.unwrap_err().to_string();
