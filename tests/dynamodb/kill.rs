@@ -241,7 +241,7 @@ pub async fn untold(
         let outcome = outcomes.of(entry.sequence);
         let id = id(&entry.key);
         match merged.get_mut(&id) {
-            Some(known) => known.add(entry, outcome),
+            Some(known) => known.add(&entry, outcome),
             None => merged.extend(MergedEntry::begin(entry, outcome).map(|begun| (id, begun))),
         }
     }

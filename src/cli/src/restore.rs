@@ -23,6 +23,7 @@ use crate::archive_place::{ArchiveVerbError, Place};
 use crate::cluster;
 use crate::database::{self, DatabaseError};
 use crate::embedded::{EmbeddedError, Home, Keeps, Served};
+use crate::folder::Folder;
 use crate::journalled::{self, JournalledError};
 use crate::output::Format;
 use crate::print;
@@ -289,7 +290,7 @@ async fn restore_folder(flags: &Flags, folder: &Path) -> Result<u8, RestoreVerbE
     let place = flags.place(home.archive()?);
     let run = match &flags.run {
         Some(run) => run.clone(),
-        None => last_applied(&place, &home).await?,
+        None => last_applied(&place, &home, folder).await?,
     };
     let served = home.serve(None, Keeps::IfBegun).await?;
     // It serves at another port each time. That it is the same follows from the ids of its tables.
@@ -302,15 +303,25 @@ async fn restore_folder(flags: &Flags, folder: &Path) -> Result<u8, RestoreVerbE
     restored
 }
 
-/// The last apply that changed something. An apply that failed at its start, or found nothing to
-/// do, is not what a person wants to undo.
-async fn last_applied(place: &Place, home: &Home) -> Result<RunName, RestoreVerbError> {
+/// The folder's last apply that changed something and is not restored yet. An apply that failed at
+/// its start, or found nothing to do, is not what a person wants to undo. Folders whose migrations
+/// share a database share its archive, too.
+async fn last_applied(
+    place: &Place,
+    home: &Home,
+    folder: &Path,
+) -> Result<RunName, RestoreVerbError> {
     let archive = place.open().await.map_err(ArchiveVerbError::Archive)?;
     let entries = ledger::entries(&archive, None).await.map_err(ArchiveVerbError::Ledger)?;
-    let applies = entries.into_iter().filter(|entry| entry.begun.kind == ledger::Kind::Apply);
-    let mut applies: Vec<LedgerEntry> = applies.collect();
+    let migration = Folder::read(folder).ok().map(|folder| folder.name());
+    let is_of_it = |entry: &&LedgerEntry| {
+        entry.begun.kind == ledger::Kind::Apply
+            && migration.as_ref().is_none_or(|name| entry.run.migration() == name)
+    };
+    let mut applies: Vec<&LedgerEntry> = entries.iter().filter(is_of_it).collect();
     applies.sort_by(|one, other| other.begun.begun_at.cmp(&one.begun.begun_at));
-    for entry in &applies {
+    let open = applies.iter().filter(|apply| ledger::restored_by(&entries, &apply.run).is_none());
+    for entry in open {
         // A journal that cannot be read may have entries, and its restore says what is wrong.
         let journal = JournalReader::of_run(&archive, &entry.run).await;
         if journal.map_or(true, |journal| !journal.is_empty()) {
@@ -322,7 +333,7 @@ async fn last_applied(place: &Place, home: &Home) -> Result<RunName, RestoreVerb
         let named = folder.display().to_string();
         RestoreVerbError::NoRun(folder.to_owned(), word(&named).into_owned())
     };
-    applies.into_iter().next().map(|entry| entry.run).ok_or_else(none)
+    applies.first().map(|entry| entry.run.clone()).ok_or_else(none)
 }
 
 /// Where a restore writes.

@@ -163,12 +163,12 @@ fn changed(
     // Just what the run left: nobody else has changed anything since.
     let is_left = life.left(Some(now));
     if is_left {
-        let differs = |name: &&String| before.get(*name) != now.get(*name);
+        let differs = |name: &&String| before.get(name) != now.get(name);
         let names = before.keys().chain(now.keys()).filter(differs);
         back.extend(names.map(|name| (name.as_str(), before.get(name))));
     }
     // No update changes a key.
-    let attributes = life.attributes.iter().filter(|(name, _)| !entry.key.contains_key(*name));
+    let attributes = life.attributes.iter().filter(|(name, _)| !entry.key.contains_key(name));
     for (name, touched) in attributes.filter(|(_, touched)| !is_left || touched.is_lost()) {
         match attribute(touched, now.get(name)) {
             Attribute::Done => {}
@@ -306,7 +306,7 @@ mod tests {
             };
             match &mut merged {
                 None => merged = MergedEntry::begin(entry, *outcome),
-                Some(merged) => merged.add(entry, *outcome),
+                Some(merged) => merged.add(&entry, *outcome),
             }
         }
         merged.unwrap()

@@ -18,7 +18,7 @@ pub struct Restoring {
 
 impl Restoring {
     /// What it has done so far.
-    pub async fn result(&self) -> RestoreResult {
+    pub fn result(&self) -> RestoreResult {
         let report = self.restore.report();
         result(&self.plan, &self.restore, &report, self.started_at.clone())
     }
@@ -62,7 +62,9 @@ pub fn result(
 fn groups(all: &[ConflictGroup], show_keys: bool) -> Vec<ConflictGroup> {
     let mut groups = all.to_vec();
     if !show_keys {
-        groups.iter_mut().for_each(|group| group.keys.clear());
+        for group in &mut groups {
+            group.keys.clear();
+        }
     }
     groups
 }

@@ -86,6 +86,7 @@ impl Life {
     }
 
     /// The life that begins where a write met an image that this one did not leave.
+    #[must_use]
     pub fn overtaken_by(&self, image: Option<&Item>) -> Self {
         let begun = Self::begin(image);
         let left_item = self.afters.first().is_some_and(Option::is_some);

@@ -41,7 +41,7 @@ impl MergedEntry {
     }
 
     /// Takes in the key's next entry, in the order of their sequence.
-    pub fn add(&mut self, entry: Entry, outcome: Outcome) {
+    pub fn add(&mut self, entry: &Entry, outcome: Outcome) {
         debug_assert!(entry.sequence > self.last, "entries come in their order");
         if outcome == Outcome::Refused {
             return;
@@ -49,9 +49,10 @@ impl MergedEntry {
         self.last = entry.sequence;
         self.unverified |= entry.unverified;
         let met = entry.before.as_ref().map(ItemDigest::of_item);
-        let found = match self.lives[0].afters.contains(&met) {
-            true => Some(0),
-            false => self.lives.iter().rposition(|life| life.afters.contains(&met)),
+        let found = if self.lives[0].afters.contains(&met) {
+            Some(0)
+        } else {
+            self.lives.iter().rposition(|life| life.afters.contains(&met))
         };
         let at = found.unwrap_or_else(|| self.likely());
         // An image that nobody checked may be older than the run's own last write.
@@ -62,7 +63,7 @@ impl MergedEntry {
         } else {
             at
         };
-        self.lives[at].take_in(&entry, outcome);
+        self.lives[at].take_in(entry, outcome);
         if outcome == Outcome::Written {
             let life = self.lives.swap_remove(at);
             self.lives = vec![life];
@@ -141,7 +142,7 @@ mod tests {
             };
             match &mut merged {
                 None => merged = MergedEntry::begin(entry, *outcome),
-                Some(merged) => merged.add(entry, *outcome),
+                Some(merged) => merged.add(&entry, *outcome),
             }
         }
         merged

@@ -109,7 +109,7 @@ impl Run {
             transaction: None,
         };
         match self.merged.get_mut(&id) {
-            Some(merged) => merged.add(entry, outcome),
+            Some(merged) => merged.add(&entry, outcome),
             None => {
                 self.merged.extend(MergedEntry::begin(entry, outcome).map(|merged| (id, merged)));
             }

@@ -131,7 +131,7 @@ impl Partitions {
         let outcome = self.outcomes.of(entry.sequence);
         let place = (entry.table.clone(), ItemDigest::of_item(&entry.key));
         match merged.get_mut(&place) {
-            Some(known) => known.add(entry, outcome),
+            Some(known) => known.add(&entry, outcome),
             None => merged.extend(MergedEntry::begin(entry, outcome).map(|begun| (place, begun))),
         }
     }

@@ -70,7 +70,7 @@ impl Archive {
                     }
                     Ok(Some(Ok(object))) => held.push(of(&object)),
                     Ok(Some(Err(source))) if is_missing(&source) => break None,
-                    Ok(Some(Err(source))) => break Some(self.listing_failed(folder, source)),
+                    Ok(Some(Err(source))) => break Some(failed(folder, source)),
                     Ok(None) => break None,
                     Err(_) => {
                         let path = folder.to_owned();
@@ -90,12 +90,13 @@ impl Archive {
             backoff = (backoff * 2).min(limits::ARCHIVE_BACKOFF_MAX);
         }
     }
+}
 
-    fn listing_failed(&self, folder: &str, source: object_store::Error) -> (ArchiveError, bool) {
-        let is_final = is_final(&source);
-        let (path, source) = (folder.to_owned(), Box::new(source));
-        (ArchiveError::Store { what: LISTING, path, source }, is_final)
-    }
+/// The error of a listing, and whether trying again is of no use.
+fn failed(folder: &str, source: object_store::Error) -> (ArchiveError, bool) {
+    let is_final = is_final(&source);
+    let (path, source) = (folder.to_owned(), Box::new(source));
+    (ArchiveError::Store { what: LISTING, path, source }, is_final)
 }
 
 const LISTING: &str = "listing";
