@@ -44,9 +44,9 @@ struct Served {
     guard: Guard,
 }
 
-/// A connection that gets these bytes and no more is answered or closed, the guard goes on serving,
-/// and no write reaches the database. An input whose first byte is below 16 is the body of an
-/// operation; any other is sent as it is.
+/// A connection that gets these bytes and no more is answered or closed, the guard continues to
+/// serve, and no write reaches the database. An input whose first byte is below 16 is the body of
+/// an operation; any other is sent unchanged.
 pub fn request(input: &[u8]) {
     static SERVED: OnceLock<Option<Served>> = OnceLock::new();
     let Some(served) = SERVED.get_or_init(serve) else { panic!("the guard did not start") };

@@ -16,7 +16,7 @@ const CARS: &str = include_str!("programs/cars_of_vega_datasets.json");
 /// Each folder of migrations/ with a migration in it.
 const EXAMPLES: &[&str] = &[
     "0001-add-price-to-cars",
-    "0002-normalise-origin",
+    "0002-normalize-origin",
     "0003-index-cars-by-maker",
     "0004-fuel-economy-from-csv",
     "0005-split-name",

@@ -28,7 +28,7 @@ async fn an_image_that_cannot_be_pulled() {
     bed.submit(&migration).await;
     let message = stands_still(&bed, Reason::ImagePullFailed).await;
     assert!(message.contains("registry.invalid/nothing:1"), "{message}");
-    assert!(message.contains("nothing has been run"), "{message}");
+    assert!(message.contains("Nothing has run"), "{message}");
 
     let image = variable("DM_IMAGE_PYTHON");
     bed.patch("m", &json!({"spec": {"script": {"image": image}}})).await;
@@ -39,7 +39,7 @@ async fn an_image_that_cannot_be_pulled() {
         runs,
         [
             (2, RunResult::Succeeded, Some(Reason::Applied)),
-            (1, RunResult::Cancelled, Some(Reason::Superseded)),
+            (1, RunResult::Canceled, Some(Reason::Superseded)),
         ]
     );
     assert!(condition(&applied, types::STALLED).is_none());
@@ -61,7 +61,7 @@ async fn a_node_that_nobody_has() {
     let kinds: Vec<_> = status(&applied).runs.iter().map(|run| (run.kind, run.result)).collect();
     assert_eq!(
         kinds,
-        [(RunKind::Apply, RunResult::Succeeded), (RunKind::Apply, RunResult::Cancelled)]
+        [(RunKind::Apply, RunResult::Succeeded), (RunKind::Apply, RunResult::Canceled)]
     );
     bed.done().await;
 }

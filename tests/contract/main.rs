@@ -4,12 +4,14 @@
 // A rule's test says by its panic what is broken.
 #![allow(clippy::unwrap_used)]
 
+mod alerts;
 mod circles;
 mod commands;
 mod commits;
 mod corpus;
 mod docs;
 mod layering;
+mod literals;
 mod manifests;
 mod markdown;
 mod reference;

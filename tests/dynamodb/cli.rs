@@ -417,7 +417,10 @@ async fn a_guards_clients_find_it_by_a_file_that_only_its_owner_reads() {
     for _ in 0..2 {
         err.read_line(&mut said).unwrap();
     }
-    assert!(said.contains("by the environment in") && !said.contains("ACCESS_KEY_ID="), "{said}");
+    assert!(
+        said.contains("environment for clients written to") && !said.contains("ACCESS_KEY_ID="),
+        "{said}"
+    );
     assert_eq!(std::fs::metadata(&file).unwrap().permissions().mode() & 0o777, 0o600);
     let look = ". \"$0\" && echo $AWS_ENDPOINT_URL_DYNAMODB $AWS_ACCESS_KEY_ID $AWS_REGION";
     let output = Command::new("sh").args(["-c", look]).arg(&file).output().unwrap();

@@ -249,7 +249,7 @@ async fn of_two_runs_at_once_with_one_archive_one_gives_way() {
         let result = engines[loser].result();
         assert!(matches!(result.gave_way, Some(Verdict::Locked(_))), "{:?}", result.gave_way);
         assert_eq!(result.write_calls_upstream, 0);
-        assert!(result.problem.unwrap().contains("gave way"));
+        assert!(result.problem.unwrap().contains("stopped before its first write"));
         end(&engines[winner], &plans[winner]).await;
         engines[loser].close().await;
         assert_eq!(scene.entries().await.len(), 1, "{numbers:?}");
@@ -273,7 +273,7 @@ async fn a_run_that_was_let_go_before_another_applied_gives_way_at_its_first_wri
     // Its own entry says that it wrote nothing: nobody has to ask how it ended.
     let own = scene.entries().await.remove(1).completed.unwrap();
     assert_eq!(own.outcome, RunOutcome::Failed);
-    assert!(own.message.unwrap().contains("gave way"));
+    assert!(own.message.unwrap().contains("stopped before its first write"));
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -254,7 +254,7 @@ pub async fn untold(
         let outcome = outcomes.of(entry.sequence);
         let id = id(&entry.key);
         match merged.get_mut(&id) {
-            Some(known) => known.add(entry, outcome),
+            Some(known) => known.add(&entry, outcome),
             None => merged.extend(MergedEntry::begin(entry, outcome).map(|begun| (id, begun))),
         }
     }
@@ -270,15 +270,18 @@ pub async fn untold(
             let is_told = merged.get(*id).is_some_and(|entry| {
                 let none = Item::new();
                 let (old, new) = (before.get(*id).unwrap_or(&none), now.get(*id).unwrap_or(&none));
-                entry.before.as_ref() == before.get(*id)
+                let life = entry.life(now.get(*id));
+                life.before.as_ref() == before.get(*id)
                     && old
                         .keys()
                         .chain(new.keys())
                         .filter(|name| old.get(name) != new.get(name))
                         .all(|name| {
-                            let touched = entry.attributes.get(name);
+                            let touched = life.attributes.get(name);
                             touched.is_some_and(|touched| {
-                                told == Told::Names || touched.left(new.get(name))
+                                told == Told::Names
+                                    || life.left(now.get(*id))
+                                    || touched.left(new.get(name))
                             })
                         })
             });

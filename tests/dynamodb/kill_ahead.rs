@@ -83,7 +83,10 @@ async fn check(mode: JournalMode, point: Point) -> (bool, u64, Vec<String>) {
     let restored = database().items(&scene.table).await;
     let listed = |item: &Value| {
         let id = canonical(&item["id"]);
-        report.listed.iter().any(|conflict| canonical(&conflict.key["id"]) == id)
+        report
+            .listed
+            .iter()
+            .any(|conflict| conflict.key.as_ref().is_some_and(|key| canonical(&key["id"]) == id))
     };
     let differ: Vec<&Value> =
         restored.iter().filter(|item| !scene.snapshot.contains(item)).collect();

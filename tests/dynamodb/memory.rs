@@ -1,12 +1,18 @@
 //! What large requests cost the guard in memory, whatever becomes of them.
 
+use std::convert::Infallible;
+
+use bytes::Bytes;
 use dm_contract::plan::{JournalMode, Mode, Plan, Policy};
+use http::{Request, Response};
+use http_body_util::{BodyExt as _, Full};
+use hyper::body::Incoming;
 use serde_json::json;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
 
 use crate::bed::{self, database, fresh_name};
-use crate::faults::instant_writes;
+use crate::faults::{http_server, instant_writes};
 use crate::processes::{Process, keys};
 
 /// Clients that send at once.
@@ -14,6 +20,12 @@ const CLIENTS: usize = 8;
 
 /// Memory for all of them; the pod's limit is 768 MiB.
 const BATCHES_MIB_MAX: u64 = 400;
+
+/// Clients that read at once: their answers, each in two copies, would take more than the pod has.
+const READERS: usize = 32;
+
+/// Memory for their answers.
+const ANSWERS_MIB_MAX: u64 = 400;
 
 /// Memory for what is refused.
 const REFUSED_MIB_MAX: u64 = 100;
@@ -65,6 +77,53 @@ async fn batches_of_small_maps_fit_into_half_of_a_pod_in_every_mode() {
         plan.archive = Some(bed::archive(&format!("file://{}", folder.path().display())));
         check(&format!("a run with a journal, {journal:?}"), &plan).await;
     }
+}
+
+/// A database that answers everything with 16 MB of items, and says what they cost.
+async fn large_answers() -> String {
+    let list = "x".repeat(400_000);
+    let item = format!(r#"{{"id":{{"S":"a"}},"s":{{"S":"{list}"}}}}"#);
+    let items = vec![item; 40].join(",");
+    let capacity = r#"[{"TableName":"t","CapacityUnits":2000.0}]"#;
+    let answer = format!(
+        r#"{{"Responses":{{"t":[{items}]}},"UnprocessedKeys":{{}},"ConsumedCapacity":{capacity}}}"#
+    );
+    let answer = Bytes::from(answer);
+    http_server(move |request: Request<Incoming>| {
+        let answer = answer.clone();
+        async move {
+            let _ = request.into_body().collect().await;
+            Ok::<_, Infallible>(Response::new(Full::new(answer)))
+        }
+    })
+    .await
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn large_answers_to_many_clients_fit_into_a_pod() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut plan = bed::plan(Mode::Apply, Policy::default());
+    plan.upstream.endpoint = Some(large_answers().await);
+    let guard = Process::start_with(&plan, folder.path(), &keys()).await;
+    let asked: Vec<_> = (0..40).map(|id| json!({"id": {"S": id.to_string()}})).collect();
+    let asked = json!({"RequestItems": {"t": {"Keys": asked}}}).to_string();
+    let clients: Vec<_> = (0..READERS)
+        .map(|_| {
+            let (through, body) = (guard.endpoint.clone(), asked.clone());
+            tokio::spawn(async move {
+                let (status, answer) = through.sent("BatchGetItem", body).await;
+                (status, answer.len(), answer.contains("ConsumedCapacity"))
+            })
+        })
+        .collect();
+    for client in clients {
+        let (status, bytes, tells_capacity) = client.await.unwrap();
+        assert_eq!((status, tells_capacity), (200, false));
+        assert!(bytes > 16_000_000, "{bytes}");
+    }
+    let peak = guard.peak_mib();
+    println!("{READERS} answers of 16 MB took {peak} MiB at most");
+    assert!(peak < ANSWERS_MIB_MAX, "{peak} MiB");
 }
 
 #[tokio::test]

@@ -1,5 +1,7 @@
 //! Restores over a real database: others who wrote since keep what they wrote.
 
+mod conflicts;
+
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -250,7 +252,7 @@ async fn a_slow_restore_that_is_told_to_stop_stops_and_goes_on_later() {
     let slow = RateLimits { writes_per_second: Some(1), ..RateLimits::default() };
     let restore = restore_of(&bed, &Plan { limits: slow, ..plan.clone() });
     let stop = async {
-        while restore.report().await.updated < 2 {
+        while restore.report().updated < 2 {
             tokio::time::sleep(Duration::from_millis(20)).await;
         }
         restore.stop();

@@ -88,12 +88,15 @@ async fn a_run_on_a_laptop_is_journalled_looked_at_and_taken_back() {
     let (code, answer, told) = restore(&["--dry-run"]);
     assert_eq!(code, 3, "{told}");
     assert!(answer.contains("2  items would be restored to their earlier attributes"), "{answer}");
-    assert!(answer.contains("price changed after the run"), "{answer}");
+    assert!(answer.contains("{id: \"c\"}: price changed after the run"), "{answer}");
+    hidden_keys_and_previews(&restore, folder.path());
     let (code, answer, told) = restore(&[]);
     assert_eq!(code, 3, "{told}");
     assert!(answer.contains("restored 0001-prices/1 as run 0001-prices/2"), "{answer}");
-    let (code, _, told) = restore(&["--on-conflict", "overwrite"]);
+    let (code, answer, told) = restore(&["--on-conflict", "overwrite", "-o", "markdown"]);
     assert_eq!(code, 3, "{told}");
+    assert!(answer.starts_with("### ⚠️ Restore of `0001-prices/1`"), "{answer}");
+    assert!(answer.contains("1 attribute or item changed after the apply and was overwritten"));
     assert_eq!(database().items(&table).await, before);
     let (code, answer, _) = restore(&["--json"]);
     assert_eq!(code, 0);
@@ -129,6 +132,28 @@ async fn a_run_on_a_laptop_is_journalled_looked_at_and_taken_back() {
     let (code, _, told) = exec("0");
     assert_eq!(code, 0, "{told}");
     assert!(told.contains("run: 0001-prices/5"), "{told}");
+}
+
+/// No form of a preview shows keys that are to be hidden, and its file says that it is one.
+fn hidden_keys_and_previews(
+    restore: &impl Fn(&[&str]) -> (i32, String, String),
+    folder: &std::path::Path,
+) {
+    for format in ["text", "json", "yaml", "markdown"] {
+        let (code, answer, told) = restore(&["--dry-run", "--hide-values", "-o", format]);
+        assert_eq!(code, 3, "{told}");
+        assert!(answer.contains("price"), "{answer}");
+        assert!(!answer.contains("id:") && !answer.contains("\"id\""), "{answer}");
+    }
+    let (_, json, _) = restore(&["--dry-run", "-o", "json"]);
+    let file = folder.join("preview.json");
+    std::fs::write(&file, json).unwrap();
+    let words = ["report", &file.display().to_string(), "-o", "markdown"];
+    let (code, comment, told) = datamigration(&words);
+    assert_eq!(code, 0, "{told}");
+    assert!(comment.starts_with("### ⚠️ Preview of a restore of `preview`"), "{comment}");
+    assert!(comment.contains("Nothing was written") && comment.contains("left unchanged"));
+    std::fs::remove_file(file).unwrap();
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -8,8 +8,9 @@ use serde::{Deserialize, Serialize};
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, KubeSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct AgentResources {
-    /// Resources of the guard, and of a restore's container. The memory limit bounds what a dry run
-    /// can hold. Default: the chart's `agentResources.guard`.
+    /// Resources of the guard, and of a restore's container. The overlay of a dry run keeps 64 MiB
+    /// in memory and the rest on disk; with less memory than the default, large requests may end a
+    /// run. Default: the chart's `agentResources.guard`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub guard: Option<ResourceRequirements>,
     /// Resources of the containers that copy files and read or write the ledger. Default: the

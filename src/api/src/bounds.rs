@@ -169,6 +169,7 @@ mod tests {
             "credentials.serviceAccount.name",
             "dryRunCredentials.secret.name",
             "archive.credentials.secret.name",
+            "imagePullSecrets.items.name",
             "archive.volume.persistentVolumeClaim.claimName",
         ] {
             check(1, path);

@@ -6,7 +6,7 @@
 pub mod types {
     /// The state that `spec.state` requests is reached: applied, or restored.
     pub const READY: &str = "Ready";
-    /// The controller or a run is working towards the spec.
+    /// The operator or a run is working towards the spec.
     pub const RECONCILING: &str = "Reconciling";
     /// A person must change something.
     pub const STALLED: &str = "Stalled";

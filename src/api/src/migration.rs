@@ -93,8 +93,8 @@ pub struct DataMigrationSpec {
     /// status shows what would change. False: apply, or restore. Default: true.
     #[serde(default = "yes")]
     pub dry_run: bool,
-    /// Whether the migration is to take effect (`Applied`), or its effect is to be undone
-    /// (`Restored`). Default: `Applied`.
+    /// Whether the migration takes effect (`Applied`), or its effect is restored (`Restored`).
+    /// Default: `Applied`.
     #[serde(default)]
     pub state: State,
     /// Settings of a restore.
@@ -202,7 +202,7 @@ pub enum State {
     /// The migration is to take effect.
     #[default]
     Applied,
-    /// The migration's effect is to be undone.
+    /// The migration's effect is to be restored.
     Restored,
 }
 
@@ -245,13 +245,13 @@ pub struct Script {
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = 200))]
     pub env: Vec<EnvVar>,
-    /// When the image is pulled: `Always`, `IfNotPresent` or `Never`. Default: as in Kubernetes
+    /// Pull policy of the image: `Always`, `IfNotPresent` or `Never`. Default: as in Kubernetes
     /// (`Always` for the tag `latest`, else `IfNotPresent`).
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub image_pull_policy: Option<ImagePullPolicy>,
 }
 
-/// When an image is pulled.
+/// Pull policy of an image: `Always`, `IfNotPresent` or `Never`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
 pub enum ImagePullPolicy {
     /// Before every start.
@@ -297,7 +297,7 @@ pub struct ContainerProgram {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(min = 1, max = 500))]
     pub working_dir: Option<String>,
-    /// When the image is pulled: `Always`, `IfNotPresent` or `Never`. Default: as in Kubernetes
+    /// Pull policy of the image: `Always`, `IfNotPresent` or `Never`. Default: as in Kubernetes
     /// (`Always` for the tag `latest`, else `IfNotPresent`).
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub image_pull_policy: Option<ImagePullPolicy>,
@@ -327,7 +327,8 @@ pub struct PodSettings {
     /// Priority class of the pod.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub priority_class_name: Option<String>,
-    /// Secrets for pulling the program's image.
+    /// Secrets for pulling the pod's images, the guard's included, in addition to the target's
+    /// `imagePullSecrets`. Default: those of the pod's ServiceAccount.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = 20))]
     pub image_pull_secrets: Vec<LocalObjectReference>,

@@ -13,7 +13,7 @@ use crate::run_kind::RunResult;
 pub struct RestoreReport {
     /// Number of the run.
     pub run: u32,
-    /// Number of the run that it undoes.
+    /// Number of the run that it restores.
     pub restores: u32,
     /// What the restore does with values that others changed since.
     pub on_conflict: OnConflict,
@@ -43,7 +43,7 @@ pub struct RestoreEffects {
     pub restored: u64,
     /// Items that the run had created and the restore deleted.
     pub deleted: u64,
-    /// Items that the run had deleted and the restore re-created.
+    /// Items that the run had deleted and the restore recreated.
     pub recreated: u64,
     /// Items that were as before the run, or whose changes are all in conflict.
     pub unchanged: u64,
@@ -96,6 +96,9 @@ pub enum ConflictKind {
     PlaceTaken,
     /// Several pods of the run wrote the item, and their journals do not tell in which order.
     OrderUnknown,
+    /// The database rejects the earlier value, for example because of an index that was added
+    /// since.
+    Rejected,
 }
 
 /// What a restore does with what others changed since.

@@ -11,7 +11,7 @@ pub enum RunKind {
     Apply,
     /// The preview of a restore: nothing is written.
     RestorePreview,
-    /// A restore: undoes an earlier run.
+    /// A restore of an earlier run.
     Restore,
 }
 
@@ -24,7 +24,7 @@ impl RunKind {
         }
     }
 
-    /// Whether it is about taking back, and runs no program of the migration's author.
+    /// Whether it is a restore or its preview, which run no program of the migration's author.
     pub const fn restores(self) -> bool {
         match self {
             Self::DryRun | Self::Apply => false,
@@ -47,7 +47,9 @@ pub enum RunResult {
     /// It ended with an unknown outcome.
     Unknown,
     /// It was canceled before its program started, or it was a dry run of an older spec.
-    Cancelled,
+    // Statuses of operators before 0.1.0 spell it so; the next status write replaces it.
+    #[serde(alias = "Cancelled")]
+    Canceled,
 }
 
 impl RunResult {
@@ -55,7 +57,7 @@ impl RunResult {
     pub const fn is_over(self) -> bool {
         match self {
             Self::Starting | Self::Running => false,
-            Self::Succeeded | Self::Failed | Self::Unknown | Self::Cancelled => true,
+            Self::Succeeded | Self::Failed | Self::Unknown | Self::Canceled => true,
         }
     }
 }

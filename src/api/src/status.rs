@@ -82,7 +82,7 @@ impl DataMigrationStatus {
             later.kind == RunKind::Restore
                 && later.number > run
                 && later.reason != Some(condition::Reason::ArchiveRequired)
-                && later.result != RunResult::Cancelled
+                && later.result != RunResult::Canceled
                 && later.execution_time.is_some()
         })
     }
@@ -139,7 +139,7 @@ pub enum Phase {
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, KubeSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct Progress {
-    /// In a few words: a percentage, or what the migration waits for.
+    /// Short text for `kubectl get`: a percentage, or what the migration waits for.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub text: Option<String>,
     /// Items that the program has read.
@@ -181,7 +181,7 @@ pub struct RunRecord {
     /// a program starts in no other Job.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub job_uid: Option<String>,
-    /// `spec.retry` when the outcome was recorded here; before that, when the run started. A higher
+    /// Value of `spec.retry` at the end of the run, or at its start while it is under way. A higher
     /// value starts another run after a failure or an unknown outcome.
     #[serde(default)]
     pub retry: i64,
@@ -192,17 +192,17 @@ pub struct RunRecord {
     /// can then not be restored.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub archive: Option<String>,
-    /// For an apply: it is known to have changed nothing.
+    /// Whether an apply is known to have changed nothing.
     #[serde(default, skip_serializing_if = "is_false")]
     pub wrote_nothing: bool,
-    /// Number of the recorded run that this run stands for: that one had applied the migration, or
-    /// has an unknown outcome. Its journal is the one to restore.
+    /// Number of the recorded run whose outcome this run adopted, or whose outcome is unknown. A
+    /// restore uses that run's journal.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub adopted: Option<u32>,
-    /// For an apply: number of the restore that undid it.
+    /// For an apply: number of the restore that restored it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub restored_by: Option<u32>,
-    /// For a restore or its preview: number of the run that it undoes.
+    /// For a restore or its preview: number of the run that it restores.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub restores: Option<u32>,
     /// For a restore or its preview: what it does with values that others changed since.
@@ -216,9 +216,9 @@ pub struct RunRecord {
     /// End of the program, by its container.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub finalization_time: Option<Time>,
-    /// Time at which the controller decided to start the run, by its clock.
+    /// Time at which the operator decided to start the run, by its clock.
     pub requested_at: Time,
-    /// Time at which the controller saw the end of the run, by its clock.
+    /// Time at which the operator saw the end of the run, by its clock.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub recorded_at: Option<Time>,
     /// Exit code of the program.
@@ -237,7 +237,8 @@ pub struct RunRecord {
     /// Differences from a recorded run that `spec.accept` had when the run started.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub accepted: Vec<Mismatch>,
-    /// Whether the outcome is recorded in the archive. Absent if the run has begun nothing there.
+    /// Whether the outcome is recorded in the archive. Absent if the run has no entry in the
+    /// ledger.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub archived: Option<bool>,
     /// Path of the program's output in the archive.
@@ -279,7 +280,8 @@ pub struct DryRunReport {
     /// The database and the tables that it read. `policy.dryRunFirst` compares them.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub tried_on: Option<TriedOn>,
-    /// Digest of what ran: files or image, command, arguments, environment, target.
+    /// Digest of what ran: files, transform or image; command, arguments, environment; volumes,
+    /// mounts, user and ConfigMaps; name, region and endpoint of the target.
     pub program_digest: String,
     /// Digest of what ran and of the shape of its effects.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -316,7 +318,8 @@ pub struct AppliedReport {
     /// What the guard counted. Absent if the guard left no result.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub effects: Option<Changed>,
-    /// Digest of what ran: files or image, command, arguments, environment, target.
+    /// Digest of what ran: files, transform or image; command, arguments, environment; volumes,
+    /// mounts, user and ConfigMaps; name, region and endpoint of the target.
     pub program_digest: String,
     /// Digest of what ran and of the shape of its effects, if the run has a journal. It equals the
     /// dry run's if the effects are those that the dry run reported.
@@ -331,7 +334,7 @@ pub struct AppliedReport {
     /// Path of the full report in the archive.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub report: Option<String>,
-    /// Number of the restore that undid the run. The migration is then no longer applied.
+    /// Number of the restore that restored the run. The migration is then no longer applied.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub restored_by: Option<u32>,
 }

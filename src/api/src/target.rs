@@ -1,5 +1,6 @@
 //! `MigrationTarget`: one database environment, owned by the platform team.
 
+use k8s_openapi::api::core::v1::LocalObjectReference;
 use kube::{CustomResource, KubeSchema};
 use serde::{Deserialize, Serialize};
 
@@ -80,8 +81,13 @@ pub struct MigrationTargetSpec {
     /// restored, and only the object records that it ran.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub archive: Option<ArchiveSpec>,
-    /// Resources of the operator's containers in the pods of runs: the guard, and the small
-    /// containers.
+    /// Secrets for pulling images in the pods of runs and of the target's check. A run also uses
+    /// those of its migration's `podTemplate`. Default: those of the pod's ServiceAccount.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = 20))]
+    pub image_pull_secrets: Vec<LocalObjectReference>,
+    /// Resources of the operator's containers in the pods of runs: the guard, and the containers
+    /// that prepare a run, record its end or check the target.
     #[serde(default, skip_serializing_if = "AgentResources::is_empty")]
     pub resources: AgentResources,
     /// What migrations may do on this target.

@@ -32,7 +32,7 @@ pub struct TransformSource {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(min = 1, max = 4096))]
     pub filter: Option<String>,
-    /// Expressions by the path that gets their value, for example `price: weight / 2`. Text in an
+    /// Expressions, by the path that they set, for example `price: weight / 2`. Text in an
     /// expression is in single quotes.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     #[schemars(inner(length(min = 1, max = 4096)))]
@@ -48,15 +48,15 @@ pub struct TransformSource {
     /// Types by path: S, N, L, SS, NS, M (from JSON text), json, iso8601 or epoch.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub convert: BTreeMap<String, ConvertTo>,
-    /// Paths that are removed.
+    /// Paths to remove.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = 64), inner(length(min = 1, max = 1024)))]
     pub remove: Vec<String>,
     /// Whether the items are deleted. Default: false.
     #[serde(default)]
     pub delete: bool,
-    /// Expressions by the key attribute that gets their value. The item moves in one transaction,
-    /// if its new key is free.
+    /// Expressions for key attributes, by attribute name. The item moves in one transaction, if its
+    /// new key is free.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     #[schemars(inner(length(min = 1, max = 4096)))]
     pub rekey: BTreeMap<String, String>,

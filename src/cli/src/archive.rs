@@ -342,7 +342,7 @@ async fn gc(flags: Gc) -> Answered<u8> {
         runs_kept: flags.keep,
         journals_too: flags.journals_too,
     };
-    let objects = archive.list("runs").await?;
+    let objects = archive.list_all("runs").await?;
     let mut chosen = retention.choose(&objects, &restored, jiff::Timestamp::now().as_second());
     let locks = table_locks::prune(&archive, limits::LOCKS_KEPT).await?;
     if !flags.dry_run {

@@ -1,6 +1,7 @@
 //! The cluster behind the plugin's verbs: found by kubectl's own flags and files.
 
 use std::path::PathBuf;
+use std::time::Duration;
 
 use clap::Args;
 use dm_api::name::DnsName;
@@ -13,6 +14,11 @@ use serde_json::json;
 
 /// Who changed a field, in its managed fields.
 const FIELD_MANAGER: &str = "kubectl-datamigration";
+
+/// Longest silence of the API server. Without a bound, a connection that a sleeping laptop or a
+/// load balancer has lost would be waited for without an end. A watch is ended by the server after
+/// 290 s (kube's default), so a healthy one is never cut.
+const SILENCE_MAX: Duration = Duration::from_mins(5);
 
 /// Which cluster and namespace.
 #[derive(Clone, Debug, Default, Args)]
@@ -56,7 +62,7 @@ pub enum ClusterError {
         namespace: String,
     },
     /// Somebody was quicker.
-    #[error("{0} was changed meanwhile; look at it again")]
+    #[error("{0} changed since it was read. Nothing was written; run the command again")]
     Conflict(String),
     /// The API server.
     #[error("{action}")]
@@ -78,9 +84,20 @@ pub struct Cluster {
 }
 
 impl Cluster {
-    /// Finds the cluster; nothing is sent yet.
+    /// Finds the cluster; nothing is sent yet. An answer that does not come is an error.
     pub async fn connect(flags: &Flags) -> Result<Self, ClusterError> {
-        let config = config(flags).await?;
+        let mut config = config(flags).await?;
+        config.read_timeout = Some(SILENCE_MAX);
+        config.reset_reader_on_write = true;
+        Self::with(flags, config)
+    }
+
+    /// The same for a log that is followed: its program may be silent for as long as it likes.
+    pub async fn connect_patiently(flags: &Flags) -> Result<Self, ClusterError> {
+        Self::with(flags, config(flags).await?)
+    }
+
+    fn with(flags: &Flags, config: Config) -> Result<Self, ClusterError> {
         let namespace = flags.namespace.clone().unwrap_or_else(|| config.default_namespace.clone());
         if parsed(&namespace).is_none() {
             return Err(ClusterError::Namespace(namespace));
@@ -182,9 +199,13 @@ pub fn gitops_warning(migration: &DataMigration) -> Option<&'static str> {
         labels.clone().chain(annotations.clone()).any(|(key, _)| key.starts_with(prefix))
     };
     if has("argocd.argoproj.io/") {
-        Some("Argo CD keeps this object as it is in Git: change it there too, or it is set back")
+        Some(
+            "Argo CD keeps this object in sync with Git. Make the same change in Git, or it is reverted",
+        )
     } else if has("kustomize.toolkit.fluxcd.io/") || has("helm.toolkit.fluxcd.io/") {
-        Some("Flux keeps this object as it is in Git: change it there too, or it is set back")
+        Some(
+            "Flux keeps this object in sync with Git. Make the same change in Git, or it is reverted",
+        )
     } else {
         None
     }

@@ -13,7 +13,7 @@ use dm_guard::{Embedded, StartError};
 use crate::layout::count;
 use crate::local::{ANY_PORT, REGION};
 use crate::print::say;
-use crate::seed::{SEED_FILE, Seed, SeedError};
+use crate::seed::{self, Loaded, SEED_FILE, Seed, SeedError};
 
 /// What a migration's folder keeps, next to its seed.
 const KEPT: &str = ".datamigration";
@@ -80,14 +80,15 @@ impl Home {
         &self.folder
     }
 
-    /// Whether an earlier run has left something.
+    /// Whether there is a database of earlier runs. One whose seed is not loaded whole is none.
     pub fn is_kept(&self) -> bool {
-        self.kept().is_dir()
+        let database = self.database();
+        database.is_dir() && !seed::is_unfinished(&database)
     }
 
     /// The archive of its runs, as a URL.
     pub fn archive(&self) -> Result<String, EmbeddedError> {
-        let folder = self.kept().join("archive");
+        let folder = self.archive_folder();
         let making = |error| EmbeddedError::Folder(folder.clone(), error);
         fs::create_dir_all(&folder).map_err(making)?;
         let folder = fs::canonicalize(&folder).map_err(making)?;
@@ -107,44 +108,74 @@ impl Home {
     /// Starts the database with what earlier runs have left, or with the seed.
     pub async fn serve(&self, region: Option<&str>, keeps: Keeps) -> Result<Served, EmbeddedError> {
         let region = region.unwrap_or(REGION).to_owned();
-        let begun = self.is_kept();
-        let engine = if begun || keeps == Keeps::FromNowOn {
-            let kept = self.kept();
-            fs::create_dir_all(&kept)
-                .and_then(|()| fs::write(kept.join(".gitignore"), "*\n"))
-                .map_err(|error| EmbeddedError::Folder(kept.clone(), error))?;
-            Engine::embedded_in(&kept.join("database"), &region)?
+        let engine = if self.is_kept() || keeps == Keeps::FromNowOn {
+            self.on_disk(&region).await?
         } else {
-            Engine::embedded(&region)
+            let engine = Arc::new(Engine::embedded(&region));
+            if let Some(seed) = self.seed()? {
+                self.say_loaded(seed.load(&engine).await?);
+            }
+            engine
         };
-        let engine = Arc::new(engine);
-        if begun {
-            let kept = self.kept();
-            say(&format!("database: embedded, kept in {}", kept.display()));
-        } else {
-            self.seed(&engine).await?;
-        }
         let database = Embedded::start(engine, ANY_PORT).await?;
         Ok(Served { database, region })
     }
 
-    async fn seed(&self, engine: &Arc<Engine>) -> Result<(), EmbeddedError> {
-        let file = self.folder.join(SEED_FILE);
-        if !file.is_file() {
-            say(&format!(
-                "{} is missing, so the embedded database has no tables; --upstream URL names another \
-                 database, --upstream aws AWS's",
-                file.display()
-            ));
-            return Ok(());
+    /// The database on disk, with the seed if no run has begun there.
+    async fn on_disk(&self, region: &str) -> Result<Arc<Engine>, EmbeddedError> {
+        // Before anything is made: a seed that cannot be read must not leave a database behind.
+        let seed = if self.is_kept() { None } else { Some(self.seed()?) };
+        let kept = self.kept();
+        fs::create_dir_all(&kept)
+            .and_then(|()| fs::write(kept.join(".gitignore"), "*\n"))
+            .map_err(|error| EmbeddedError::Folder(kept.clone(), error))?;
+        let folder = self.database();
+        let engine = Arc::new(Engine::embedded_in(&folder, region)?);
+        // Only one process has it open: what another one was loading is finished or never will be.
+        seed::discard_unfinished(&engine, &folder).await?;
+        if seed::has_tables(&engine).await || self.archive_folder().is_dir() {
+            say(&format!("database: embedded, kept in {}", kept.display()));
+            return Ok(engine);
         }
-        let loaded = Seed::read(&file)?.load(engine).await?;
+        let seed = match seed {
+            Some(seed) => seed,
+            None => self.seed()?,
+        };
+        if let Some(seed) = seed {
+            self.say_loaded(seed.load_into(&engine, &folder).await?);
+        }
+        Ok(engine)
+    }
+
+    /// The seed, if there is one.
+    fn seed(&self) -> Result<Option<Seed>, SeedError> {
+        let file = self.folder.join(SEED_FILE);
+        if file.is_file() {
+            return Seed::read(&file).map(Some);
+        }
+        say(&format!(
+            "{} is missing, so the embedded database has no tables; --upstream URL names another \
+             database, --upstream aws AWS's",
+            file.display()
+        ));
+        Ok(None)
+    }
+
+    fn say_loaded(&self, loaded: Loaded) {
+        let file = self.folder.join(SEED_FILE);
         let (tables, items) = (count(loaded.tables as u64), count(loaded.items as u64));
         say(&format!(
             "database: embedded, from {}: tables {tables}, items {items}",
             file.display()
         ));
-        Ok(())
+    }
+
+    fn database(&self) -> PathBuf {
+        self.kept().join("database")
+    }
+
+    fn archive_folder(&self) -> PathBuf {
+        self.kept().join("archive")
     }
 
     fn kept(&self) -> PathBuf {

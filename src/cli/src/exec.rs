@@ -10,7 +10,7 @@ use dm_entry::args::Program;
 
 use crate::database;
 use crate::journalled;
-use crate::output;
+use crate::output::{self, SecondPass};
 use crate::print::say;
 use crate::session::{self, Session, SessionError};
 
@@ -93,6 +93,7 @@ pub async fn exec(flags: Flags) -> Result<u8, SessionError> {
     let title = name.to_string_lossy().into_owned();
     let program = Program::Command { name, args: words.collect() };
     let dir = std::env::current_dir().map_err(SessionError::Folder)?;
+    let output = flags.output.prepare(SecondPass::of(flags.writes.mode()))?;
     let upstream = database::find(&flags.database).await?;
     flags.writes.announce(&upstream);
     let mut plan = database::plan(&flags.database, upstream, flags.writes.mode(), &title);
@@ -105,7 +106,7 @@ pub async fn exec(flags: Flags) -> Result<u8, SessionError> {
         dir: &dir,
         env: BTreeMap::new(),
         report: flags.report.as_deref(),
-        output: &flags.output,
+        output: &output,
         journalled: journalled.as_ref(),
         database: session::Database::OfChain,
         expects_requests: !flags.expect_no_requests,

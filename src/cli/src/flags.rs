@@ -23,7 +23,7 @@ pub struct Flags {
     /// What to do.
     #[command(subcommand)]
     pub verb: Verb,
-    /// Log what the guard does to standard error; twice for more
+    /// Log the guard's actions to standard error; repeat for more detail
     #[arg(short, long, global = true, action = ArgAction::Count)]
     pub verbose: u8,
 }
@@ -33,8 +33,8 @@ Examples:
   datamigration exec --dry-run -- python3 main.py                # what would it change?
   datamigration run migrations/0001-add-price-to-cars --dry-run  # the same for a migration's folder
   datamigration report tried.json --html                         # the same as a page
-  kubectl datamigration list                                     # in which state are they?
-  kubectl datamigration promote 0001-add-price-to-cars           # from a dry run to applying it";
+  kubectl datamigration list                                     # state of all migrations
+  kubectl datamigration promote 0001-add-price-to-cars           # apply after a successful dry run";
 
 /// What to do.
 #[derive(Clone, Debug, Subcommand)]
@@ -155,6 +155,9 @@ mod tests {
             "datamigration restore 0001-price --dry-run -n shop",
             "datamigration restore 0001-price --yes --on-conflict overwrite",
             "datamigration restore --archive file:///a --run 0001-price/1 --upstream http://x",
+            // Nothing is asked there, so nothing is skipped.
+            "datamigration restore --archive file:///a --run 0001-price/1 --yes",
+            "datamigration restore --folder m --hide-values --tables cars --writes-per-second 10",
         ] {
             assert!(parse(right).is_ok(), "{right}");
         }
@@ -163,6 +166,16 @@ mod tests {
             "datamigration restore --archive file:///a",
             "datamigration restore --run 0001-price/1",
             "datamigration restore 0001-price --archive file:///a --run 0001-price/1",
+            // The operator has its own limits, tables and policy.
+            "datamigration restore 0001-price --yes --writes-per-second 10",
+            "datamigration restore 0001-price --tables cars",
+            "datamigration restore 0001-price --hide-values",
+            "datamigration restore 0001-price --upstream http://x",
+            "datamigration restore 0001-price --region eu-west-1",
+            "datamigration restore 0001-price --control-plane",
+            "datamigration restore 0001-price --archive-endpoint http://x",
+            "datamigration restore --archive file:///a --run 0001-price/1 -n shop",
+            "datamigration restore --folder m --context production",
         ] {
             assert!(parse(wrong).is_err(), "{wrong}");
         }

@@ -16,6 +16,9 @@ use crate::fields::{self, WrongField};
 /// Where a folder's manifest may be.
 const MANIFESTS: [&str; 2] = ["base/migration.yaml", "migration.yaml"];
 
+/// Names of a kustomization.
+const KUSTOMIZATIONS: [&str; 3] = ["kustomization.yaml", "kustomization.yml", "Kustomization"];
+
 /// Files of a folder that are about the migration, not of it.
 const NOT_THE_PROGRAMS: [&str; 6] = [
     "migration.yaml",
@@ -59,6 +62,19 @@ pub enum FolderError {
         path: PathBuf,
         /// Each of them.
         wrong: Vec<WrongField>,
+    },
+    /// A ConfigMap that nothing generates.
+    #[error(
+        "{file} generates no ConfigMap {name}, which the manifest names (configMap.name); it generates \
+         {there}. Give both the same name"
+    )]
+    NoGenerator {
+        /// The kustomization.
+        file: PathBuf,
+        /// The name in the manifest.
+        name: String,
+        /// Names of the generators.
+        there: String,
     },
     /// A path that would leave the program's folder.
     #[error("spec.script.configMap.items: {0} must stay within the program's folder")]
@@ -114,19 +130,26 @@ impl Folder {
         self.migration.metadata.name.clone().unwrap_or_default()
     }
 
-    /// What the ConfigMap of this name would hold: what a generator says, else every file.
+    /// What the ConfigMap of this name would hold: what its generator says; every file, if there is
+    /// no generator at all.
     pub fn config_map(&self, name: &str) -> Result<Files, FolderError> {
-        let kustomization = self.path.join("kustomization.yaml");
-        let kustomization: Kustomization = if kustomization.is_file() {
-            yaml(&kustomization, "a kustomization")?
-        } else {
-            Kustomization::default()
-        };
-        let named = |generator: &&Generator| generator.name == name;
-        match kustomization.config_map_generator.iter().find(named) {
+        let Some(file) = self.kustomization() else { return self.every_file() };
+        let kustomization: Kustomization = yaml(&file, "a kustomization")?;
+        let generators = &kustomization.config_map_generator;
+        match generators.iter().find(|generator| generator.name == name) {
             Some(generator) => self.generated(generator),
-            None => self.every_file(),
+            None if generators.is_empty() => self.every_file(),
+            None => {
+                let names = generators.iter().map(|generator| generator.name.as_str());
+                let there = names.collect::<Vec<_>>().join(", ");
+                Err(FolderError::NoGenerator { file, name: name.to_owned(), there })
+            }
         }
+    }
+
+    /// The kustomization next to the manifest, under any name that kustomize finds.
+    pub fn kustomization(&self) -> Option<PathBuf> {
+        KUSTOMIZATIONS.iter().map(|name| self.path.join(name)).find(|file| file.is_file())
     }
 
     fn generated(&self, generator: &Generator) -> Result<Files, FolderError> {
@@ -269,6 +292,17 @@ mod tests {
             ],
             &["data.csv", "k", "main.py"],
         );
+    }
+
+    #[test]
+    fn generators_of_other_names_are_an_error() {
+        for file in KUSTOMIZATIONS {
+            let text = "configMapGenerator:\n- name: other\n  files: [main.py]\n";
+            let root = folder(&[("migration.yaml", MANIFEST), (file, text), ("main.py", "")]);
+            let found = Folder::read(root.path()).unwrap().config_map("m");
+            let error = found.unwrap_err().to_string();
+            assert!(error.contains(file) && error.contains("generates other"), "{error}");
+        }
     }
 
     #[test]

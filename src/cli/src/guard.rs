@@ -21,7 +21,7 @@ use crate::about::Ran;
 use crate::database;
 use crate::ending::{self, Ending};
 use crate::journalled::{self, Journalled, Outcome};
-use crate::output;
+use crate::output::{self, Prepared, SecondPass};
 use crate::patience::Patience;
 use crate::print::say;
 use crate::report_files;
@@ -102,10 +102,11 @@ Examples:
 pub async fn guard(flags: Flags) -> Result<u8, SessionError> {
     // Before anything is served, so that no signal is missed.
     let mut signals = Forwarded::of_server().map_err(SessionError::Signals)?;
+    let output = flags.output.prepare(SecondPass::Never)?;
     let mut plan = plan(&flags).await?;
     let verb = journalled::Verb { migration: "guard", apply: "--mode apply" };
     let journalled = journalled::begin(&flags.journal, verb, &mut plan).await?;
-    let served = Box::pin(serve(&flags, &plan, journalled.as_ref(), &mut signals)).await;
+    let served = Box::pin(serve(&flags, &plan, &output, journalled.as_ref(), &mut signals)).await;
     if let (Err(error), Some(journalled)) = (&served, &journalled) {
         journalled.not_started(format!("{}.", chain(error))).await;
     }
@@ -116,11 +117,11 @@ pub async fn guard(flags: Flags) -> Result<u8, SessionError> {
 async fn serve(
     flags: &Flags,
     plan: &Plan,
+    output: &Prepared<'_>,
     journalled: Option<&Journalled>,
     signals: &mut Forwarded,
 ) -> Result<u8, SessionError> {
     dm_guard::open_files::raise();
-    let output = flags.output.prepare()?;
     let report = report_files::prepare(flags.report.as_deref(), plan.mode)?;
     let token = flags.control_token_file.as_deref().map(ControlToken::of_file).transpose()?;
     let controlled = token.is_some();
@@ -153,7 +154,7 @@ async fn serve(
     if let Some(file) = &flags.env_file {
         write_environment(file, &environment)
             .map_err(|error| SessionError::EnvFile(file.clone(), error))?;
-        say(&format!("clients find it by the environment in {}", file.display()));
+        say(&format!("environment for clients written to {}", file.display()));
     }
     if flags.any_client {
         say("everybody who reaches this address acts with your credentials");
@@ -173,7 +174,7 @@ async fn serve(
         end: End::Stopped,
         second_end: None,
     };
-    let ending = Ending { plan, journalled, engine: &engine, report, output: &output };
+    let ending = Ending { plan, journalled, engine: &engine, report, output };
     let ended = ending::Ended { result, ran, outcome: Outcome::Unseen };
     let finished = Box::pin(ending.finish(ended, &mut patience)).await?;
     Ok(finished.code(0))

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use clap::{Args, ValueEnum};
 use dm_contract::error_chain::chain;
-use dm_contract::plan::{JournalMode, Mode, Plan};
+use dm_contract::plan::{ArchivePlan, JournalMode, Mode, Plan, Upstream};
 use dm_contract::report::{Archived, GuardResult};
 use dm_engine::Engine;
 use dm_engine::archive::ledger::{self, Begin, Begun, Completed, RunOutcome};
@@ -15,6 +15,7 @@ use dm_engine::journal::JournalledRun;
 use crate::archive_place::ArchiveVerbError;
 use crate::patience::Over;
 use crate::print::say;
+use crate::quoted::word;
 
 /// Numbers tried until one is free: each was taken by somebody else in the moment before.
 const NUMBERS_TRIED_MAX: u32 = 64;
@@ -84,7 +85,9 @@ pub enum JournalledError {
     #[error(transparent)]
     Name(#[from] LayoutError),
     /// Others take each number first.
-    #[error("no number for a run of {0}: others begin runs all the time")]
+    #[error(
+        "no free run number for {0}: other processes begin runs concurrently. Run the command again"
+    )]
     NoNumber(String),
     /// A person does not want to wait.
     #[error("a second signal ended the wait for the archive")]
@@ -167,13 +170,13 @@ pub async fn begin(
     if plan.mode == Mode::DryRun {
         return Err(JournalledError::DryRun(verb.apply));
     }
-    let named = dm_contract::plan::ArchivePlan {
+    let named = ArchivePlan {
         url: url.clone(),
         endpoint: flags.archive_endpoint.clone(),
         region: flags.archive_region.clone(),
         migration: flags.migration.as_deref().unwrap_or(verb.migration).to_owned(),
         again: true,
-        ..dm_contract::plan::ArchivePlan::default()
+        ..ArchivePlan::default()
     };
     let archive =
         Archive::open(&named, &plan.upstream.region).await.map_err(ArchiveVerbError::Archive)?;
@@ -208,6 +211,28 @@ async fn begin_next(archive: Archive, plan: &mut Plan) -> Result<Journalled, Jou
     Err(JournalledError::NoNumber(migration))
 }
 
+/// The command that restores a run of an archive. It depends on no variable of the shell that the
+/// run was started from: it may be needed in another one.
+fn restore_command(named: &ArchivePlan, upstream: &Upstream, run: &RunName) -> String {
+    let flag = |name: &str, value: &str| format!(" --{name} {}", word(value));
+    let optional = |name: &str, value: Option<&String>| {
+        value.map(|value| flag(name, value)).unwrap_or_default()
+    };
+    // A folder has no region.
+    let bucket = named.url.starts_with("s3://");
+    let region = named.region.as_ref().unwrap_or(&upstream.region);
+    [
+        "datamigration restore".to_owned(),
+        flag("archive", &named.url),
+        optional("archive-endpoint", named.endpoint.as_ref()),
+        optional("archive-region", bucket.then_some(region)),
+        optional("upstream", upstream.endpoint.as_ref()),
+        flag("region", &upstream.region),
+        flag("run", &run.to_string()),
+    ]
+    .concat()
+}
+
 /// The next run of a migration.
 pub async fn next(archive: &Archive, migration: &str) -> Result<RunName, JournalledError> {
     let entries = ledger::entries(archive, Some(migration)).await;
@@ -219,23 +244,11 @@ pub async fn next(archive: &Archive, migration: &str) -> Result<RunName, Journal
 impl Journalled {
     /// The command that restores the run.
     pub fn restore_command(&self, plan: &Plan) -> String {
-        if let Some(command) = &self.restore {
-            return command.clone();
+        match (&self.restore, &plan.archive) {
+            (Some(command), _) => command.clone(),
+            (None, Some(named)) => restore_command(named, &plan.upstream, &self.run.name),
+            (None, None) => format!("datamigration restore --run {}", self.run.name),
         }
-        let at = plan.archive.as_ref().map(|named| {
-            let flag = |name: &str, value: &Option<String>| {
-                value.as_ref().map(|value| format!(" --{name} {value}")).unwrap_or_default()
-            };
-            format!(
-                "{}{}{}{}",
-                named.url,
-                flag("archive-endpoint", &named.endpoint),
-                flag("archive-region", &named.region),
-                flag("upstream", &plan.upstream.endpoint),
-            )
-        });
-        let (at, run) = (at.unwrap_or_default(), &self.run.name);
-        format!("datamigration restore --archive {at} --run {run}")
     }
 
     /// The same run, restored by another command than that of its archive.
@@ -316,5 +329,44 @@ impl Journalled {
         let archive = self.archive.within(most);
         let noted = ledger::record(&archive, &self.run.name, &self.begun, &completed).await;
         Ok(noted.map_err(ArchiveVerbError::Ledger)?)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn check(url: &str, region: Option<&str>, endpoint: Option<&str>, expected: &str) {
+        let named = ArchivePlan {
+            url: url.into(),
+            region: region.map(Into::into),
+            ..ArchivePlan::default()
+        };
+        let upstream = Upstream { region: "eu-west-1".into(), endpoint: endpoint.map(Into::into) };
+        let command = restore_command(&named, &upstream, &RunName::parse("exec/1").unwrap());
+        assert_eq!(command, format!("datamigration restore {expected} --run exec/1"));
+    }
+
+    #[test]
+    fn a_restore_command_names_all_that_the_run_found_elsewhere() {
+        check(
+            "s3://bucket/prefix",
+            None,
+            None,
+            "--archive s3://bucket/prefix --archive-region eu-west-1 --region eu-west-1",
+        );
+        check(
+            "s3://bucket",
+            Some("us-east-1"),
+            Some("http://127.0.0.1:8000"),
+            "--archive s3://bucket --archive-region us-east-1 --upstream http://127.0.0.1:8000 \
+             --region eu-west-1",
+        );
+        check(
+            "file:///my archives/a",
+            None,
+            None,
+            "--archive 'file:///my archives/a' --region eu-west-1",
+        );
     }
 }

@@ -1,5 +1,7 @@
 //! How numbers, times and tables look. Pure.
 
+use dm_contract::visible::visible;
+use dm_report::markdown::escape;
 use jiff::Timestamp;
 
 pub use dm_report::numbers::{count, span, units};
@@ -11,6 +13,8 @@ pub fn age(since: Timestamp, now: Timestamp) -> String {
 
 /// Columns under their heads, two spaces apart; the last one is not padded. No rows, no text.
 pub fn table(heads: &[&str], rows: &[Vec<String>]) -> String {
+    let rows: Vec<Vec<String>> =
+        rows.iter().map(|row| row.iter().map(|cell| on_one_line(cell)).collect()).collect();
     let width = |at: usize| {
         let cells = rows.iter().filter_map(|row| row.get(at)).map(|cell| cell.chars().count());
         cells.chain([heads[at].chars().count()]).max().unwrap_or(0)
@@ -21,17 +25,22 @@ pub fn table(heads: &[&str], rows: &[Vec<String>]) -> String {
         let cells = row.iter().zip(&widths).map(|(cell, width)| format!("{cell:<width$}  "));
         format!("{}\n", cells.collect::<String>().trim_end())
     };
-    std::iter::once(&heads).chain(rows).map(line).collect()
+    std::iter::once(&heads).chain(&rows).map(line).collect()
 }
 
 /// The same as a table of Markdown.
 pub fn markdown_table(heads: &[&str], rows: &[Vec<String>]) -> String {
     let line = |cells: Vec<String>| format!("| {} |\n", cells.join(" | "));
-    let cell = |text: &String| text.replace('\\', "\\\\").replace('|', "\\|").replace('\n', " ");
+    let cell = |cell: &String| escape::text(&on_one_line(cell));
     let mut text = line(heads.iter().map(|head| (*head).to_owned()).collect());
     text.extend(["|".to_owned(), "---|".repeat(heads.len()), "\n".to_owned()]);
     text.extend(rows.iter().map(|row| line(row.iter().map(cell).collect())));
     text
+}
+
+/// A cell: the lines of a description in one, and nothing in it that a terminal obeys.
+fn on_one_line(cell: &str) -> String {
+    visible(&cell.lines().collect::<Vec<_>>().join(" "))
 }
 
 /// Text in lines of at most so many columns, each behind the indent; a longer word has its own
@@ -92,10 +101,16 @@ mod tests {
 
     #[test]
     fn a_cell_of_markdown_ends_no_cell_and_no_line() {
-        let rows = [vec!["a|b".into(), "c\nd".into()]];
+        let rows = [vec!["a|b".into(), "c\nd".into()], vec!["@org/x".into(), "<img>".into()]];
         assert_eq!(
             markdown_table(&["N", "TEXT"], &rows),
-            "| N | TEXT |\n|---|---|\n| a\\|b | c d |\n"
+            "| N | TEXT |\n|---|---|\n| a\\|b | c d |\n| &#64;org/x | &lt;img&gt; |\n"
         );
+    }
+
+    #[test]
+    fn a_cell_of_a_terminal_is_one_line_that_can_be_seen() {
+        let rows = [vec!["a".into(), "one\ntwo \u{1b}[2K".into()]];
+        assert_eq!(table(&["N", "TEXT"], &rows), "N  TEXT\na  one two \\u{1b}[2K\n");
     }
 }

@@ -43,6 +43,7 @@ mod locks;
 mod patience;
 mod print;
 mod progress;
+mod quoted;
 mod report_files;
 mod seed;
 mod signals;

@@ -15,7 +15,7 @@ use dm_api::script::{self, Files};
 use dm_entry::args::Program;
 use dm_entry::program;
 
-use crate::folder::{self, Folder};
+use crate::folder::{self, Folder, FolderError};
 use crate::print;
 use crate::seed::{SEED_FILE, Seed};
 
@@ -105,11 +105,16 @@ pub fn findings(path: &Path) -> Vec<Finding> {
     let mut found = manifest::findings(&folder, path);
     found.extend(seed(path));
     let Some(script) = &folder.migration.spec.script else { return found };
-    let kustomization = folder.path.join("kustomization.yaml");
     let keys = match folder.config_map(&script.config_map.name) {
         Ok(keys) => keys,
         Err(error) => {
-            let line = lines::line_of(&kustomization, "files");
+            let kustomization = folder.kustomization();
+            let kustomization = kustomization.unwrap_or_else(|| folder.manifest.clone());
+            let word = match &error {
+                FolderError::NoGenerator { .. } => "configMapGenerator",
+                _ => "files",
+            };
+            let line = lines::line_of(&kustomization, word);
             found.push(Finding::error(
                 &kustomization,
                 line,

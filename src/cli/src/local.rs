@@ -5,14 +5,13 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use clap::Args;
-use dm_engine::{Call, Engine, KeptError, Operation};
+use dm_engine::{Engine, KeptError};
 use dm_guard::{Embedded, StartError};
-use serde_json::{Map, Value};
 use tokio::signal::unix::{SignalKind, signal};
 
 use crate::layout::count;
 use crate::print::say;
-use crate::seed::{Seed, SeedError};
+use crate::seed::{self, Seed, SeedError};
 
 /// Port 0 on loopback: a free one that nobody else reaches.
 pub const ANY_PORT: SocketAddr = SocketAddr::new(std::net::IpAddr::V4(Ipv4Addr::LOCALHOST), 0);
@@ -76,8 +75,13 @@ pub async fn local(flags: Flags) -> Result<u8, LocalError> {
         Some(folder) => Engine::embedded_in(folder, &flags.region)?,
         None => Engine::embedded(&flags.region),
     });
+    if let Some(folder) = &flags.data
+        && seed::discard_unfinished(&engine, folder).await?
+    {
+        say("an earlier seed was not loaded whole; what was loaded of it is deleted");
+    }
     if let Some(path) = &flags.seed {
-        seed(&engine, path).await?;
+        load(&engine, path, flags.data.as_deref()).await?;
     }
     let database = Embedded::start(engine, flags.listen).await?;
     let kept = match &flags.data {
@@ -94,21 +98,17 @@ pub async fn local(flags: Flags) -> Result<u8, LocalError> {
 }
 
 /// Loads a seed, unless there are tables.
-async fn seed(engine: &Arc<Engine>, path: &Path) -> Result<(), LocalError> {
+async fn load(engine: &Arc<Engine>, path: &Path, data: Option<&Path>) -> Result<(), LocalError> {
     let seed = Seed::read(path)?;
-    if has_tables(engine).await {
+    if seed::has_tables(engine).await {
         say(&format!("not seeded from {}: the database has tables", path.display()));
         return Ok(());
     }
-    let loaded = seed.load(engine).await?;
+    let loaded = match data {
+        Some(folder) => seed.load_into(engine, folder).await?,
+        None => seed.load(engine).await?,
+    };
     let (tables, items) = (count(loaded.tables as u64), count(loaded.items as u64));
     say(&format!("seeded from {}: tables {tables}, items {items}", path.display()));
     Ok(())
-}
-
-async fn has_tables(engine: &Arc<Engine>) -> bool {
-    let list = Call::new(Operation::ListTables, Map::new());
-    let answer = engine.handle(list).await;
-    let answer: Value = serde_json::from_slice(&answer.body).unwrap_or_default();
-    answer["TableNames"].as_array().is_none_or(|names| !names.is_empty())
 }

@@ -81,6 +81,14 @@ pub enum LogsError {
         /// The run.
         run: u32,
     },
+    /// It has no pod yet.
+    #[error("run {run} of {name} has not started yet; --follow waits for it")]
+    NotYet {
+        /// The migration.
+        name: String,
+        /// The run.
+        run: u32,
+    },
     /// The pod is gone.
     #[error(
         "the pod of run {run} of {name} is gone, and no archive has its log; describe shows the last \
@@ -111,17 +119,15 @@ pub enum LogsError {
 
 /// Prints the log.
 pub async fn logs(flags: Flags) -> Result<u8, LogsError> {
-    let cluster = Cluster::connect(&flags.cluster).await?;
+    let cluster = if flags.follow {
+        Cluster::connect_patiently(&flags.cluster).await?
+    } else {
+        Cluster::connect(&flags.cluster).await?
+    };
     let migration = cluster.migration(&flags.name).await?;
     let run = run(&migration, flags.run)?;
-    let selector =
-        format!("{MIGRATION_UID_LABEL}={},{RUN_LABEL}={run}", migration.uid().unwrap_or_default());
-    let pods = cluster
-        .pods()
-        .list(&ListParams::default().labels(&selector))
-        .await
-        .map_err(cluster::failed("listing the run's pods"))?;
-    let Some(pod) = newest(pods.items) else {
+    let (migration, pod) = found(&cluster, migration, run, flags.follow).await?;
+    let Some(pod) = pod else {
         return kept(&cluster, &migration, run, &flags).await;
     };
     let params = LogParams {
@@ -142,6 +148,36 @@ pub async fn logs(flags: Flags) -> Result<u8, LogsError> {
     Ok(0)
 }
 
+/// The run's pod, and the migration as it was read before. A run is in status before its Job and
+/// its pod exist; with `follow` the pod is waited for until the run is over.
+async fn found(
+    cluster: &Cluster,
+    mut migration: DataMigration,
+    run: u32,
+    follow: bool,
+) -> Result<(DataMigration, Option<String>), ClusterError> {
+    let uid = migration.uid().unwrap_or_default();
+    let selector = format!("{MIGRATION_UID_LABEL}={uid},{RUN_LABEL}={run}");
+    let listed = ListParams::default().labels(&selector);
+    loop {
+        let pods = cluster.pods().list(&listed).await;
+        let pods = pods.map_err(cluster::failed("listing the run's pods"))?;
+        let pod = newest(pods.items);
+        if pod.is_some() || !follow || !is_awaited(&migration, run) {
+            return Ok((migration, pod));
+        }
+        tokio::time::sleep(POLL_PERIOD).await;
+        let name = migration.name_any();
+        migration = cluster.migration(&name).await?;
+    }
+}
+
+/// Whether a run is on record and not over.
+fn is_awaited(migration: &DataMigration, run: u32) -> bool {
+    let mut runs = migration.status.iter().flat_map(|status| &status.runs);
+    runs.any(|record| record.number == run && !record.result.is_over())
+}
+
 /// The log of a run whose pod is gone, from the archive.
 async fn kept(
     cluster: &Cluster,
@@ -157,6 +193,8 @@ async fn kept(
         let started = record.is_none_or(|record| record.execution_time.is_some());
         return Err(if started {
             LogsError::Gone { name: name(), run }
+        } else if is_awaited(migration, run) {
+            LogsError::NotYet { name: name(), run }
         } else {
             LogsError::NotStarted { name: name(), run }
         });
@@ -237,8 +275,14 @@ async fn copy(stream: impl futures::AsyncBufRead) -> io::Result<()> {
 
 #[cfg(test)]
 mod tests {
+    use std::collections::VecDeque;
+    use std::sync::{Arc, Mutex};
+
     use super::*;
     use crate::story::tests::migration;
+    use http::{Request, Response};
+    use kube::Client;
+    use kube::client::Body;
     use serde_json::json;
 
     fn check(last: u32, asked: Option<u32>, expected: Result<u32, &str>) {
@@ -259,5 +303,68 @@ mod tests {
         check(3, Some(99), Err("has no run 99; its last run is 3"));
         check(3, Some(0), Err("has no run 0; its last run is 3"));
         check(0, None, Err("has not run yet"));
+    }
+
+    /// A cluster where each read of the migration returns the next of these, and which has a pod
+    /// once the last one was read.
+    fn cluster(reads: Vec<DataMigration>, has_pod: bool) -> Cluster {
+        let reads = Arc::new(Mutex::new(VecDeque::from(reads)));
+        let service = tower::service_fn(move |request: Request<Body>| {
+            let mut reads = reads.lock().unwrap();
+            let body = if request.uri().path().ends_with("/pods") {
+                let pods = if has_pod && reads.is_empty() {
+                    json!([{"metadata": {"name": "pod-2"}}])
+                } else {
+                    json!([])
+                };
+                json!({"apiVersion": "v1", "kind": "PodList", "metadata": {}, "items": pods})
+            } else {
+                json!(reads.pop_front().unwrap())
+            };
+            let body = Body::from(serde_json::to_vec(&body).unwrap());
+            async { Ok::<_, std::convert::Infallible>(Response::new(body)) }
+        });
+        Cluster { client: Client::new(service, "shop"), namespace: "shop".into() }
+    }
+
+    fn with_run(result: &str) -> DataMigration {
+        let run = json!({
+            "number": 2, "kind": "Apply", "result": result, "job": "j", "programDigest": "",
+            "requestedAt": "2026-12-01T10:02:00Z", "retry": 0,
+        });
+        migration(json!({}), json!({"lastRun": 2, "runs": [run]}))
+    }
+
+    async fn waited(reads: &[&str], has_pod: bool, follow: bool) -> Option<String> {
+        let reads = reads.iter().map(|result| with_run(result)).collect();
+        let first = with_run("Starting");
+        found(&cluster(reads, has_pod), first, 2, follow).await.unwrap().1
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_pod_that_does_not_exist_yet_is_waited_for_until_the_run_is_over() {
+        let pod = waited(&["Starting", "Starting"], true, true).await;
+        assert_eq!(pod.as_deref(), Some("pod-2"));
+        assert_eq!(waited(&["Starting", "Failed"], false, true).await, None);
+        assert_eq!(waited(&[], false, false).await, None, "not without --follow");
+    }
+
+    #[tokio::test]
+    async fn a_run_that_has_not_started_is_not_said_to_have_started_nothing() {
+        let flags = Flags {
+            name: "m".into(),
+            run: None,
+            follow: false,
+            guard: false,
+            tail: None,
+            cluster: cluster::Flags::default(),
+        };
+        for (result, expected) in
+            [("Starting", "has not started yet; --follow"), ("Canceled", "started no program")]
+        {
+            let error = kept(&cluster(Vec::new(), false), &with_run(result), 2, &flags).await;
+            let error = error.unwrap_err().to_string();
+            assert!(error.contains(expected), "{error}");
+        }
     }
 }

@@ -10,9 +10,9 @@ use dm_report::Content;
 use dm_report::checks::{Check, CheckError, violations};
 use dm_report::compare::{Comparison, compare};
 use dm_report::file::{ReadError, RunReport};
-use dm_report::html::restore::Restored;
 use dm_report::items::{ItemsError, Listing};
 use dm_report::printed::Printed;
+use dm_report::restore::Restored;
 use dm_report::{html, markdown};
 
 use crate::print::{self, say};
@@ -36,7 +36,8 @@ pub struct Flags {
     #[arg(long, value_name = "FILE")]
     compare: Option<PathBuf>,
     /// End with exit code 4 if one of these holds: deletes, creates, updates, writes, refused,
-    /// approximate, each also as writes>1000; not-idempotent, which implies --second-pass
+    /// approximate, each also with a bound in quotes, as 'writes>1000'; of a dry run,
+    /// not-idempotent, which implies --second-pass
     #[arg(long, value_name = "CONDITION", value_delimiter = ',', value_parser = check)]
     fail_on: Vec<Check>,
 }
@@ -77,6 +78,12 @@ pub enum OutputError {
     /// A page with the name of something else.
     #[error("--html {0}: a page has a name that ends in .html")]
     NotHtml(PathBuf),
+    /// A condition that the run cannot answer.
+    #[error(
+        "--fail-on not-idempotent needs a second pass, which only dry runs by `exec` and `run` make: \
+         leave it out here, and check it in a dry run"
+    )]
+    NoSecondPass,
     /// Flags for runs of programs.
     #[error(
         "--compare and --fail-on are for the reports of dry runs and applies; this is a restore"
@@ -100,9 +107,49 @@ pub struct Prepared<'a> {
     before: Option<RunReport>,
 }
 
+/// Whether a verb's run has a second pass, where a condition needs one.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum SecondPass {
+    /// The run makes one.
+    Made,
+    /// It makes none: an apply, or the run of a guard.
+    Never,
+    /// The run is over, and its report says.
+    Reported,
+}
+
+impl SecondPass {
+    /// That of a program or a transform in this mode.
+    pub fn of(mode: Mode) -> Self {
+        match mode {
+            Mode::DryRun => Self::Made,
+            Mode::Apply => Self::Never,
+        }
+    }
+}
+
+impl OutputError {
+    /// Whether the command line was wrong, as clap has it.
+    pub fn is_usage(&self) -> bool {
+        match self {
+            Self::NotHtml(_) | Self::NoSecondPass | Self::OfRestore => true,
+            Self::File { .. }
+            | Self::Report(..)
+            | Self::Items(_)
+            | Self::Yaml(_)
+            | Self::Json(_)
+            | Self::Output(_) => false,
+        }
+    }
+}
+
 impl Flags {
-    /// Checks the flags and reads the earlier report.
-    pub fn prepare(&self) -> Result<Prepared<'_>, OutputError> {
+    /// Checks the flags and reads the earlier report. To be called before a run begins in an
+    /// archive: one that cannot start would stay there with an unknown outcome.
+    pub fn prepare(&self, second_pass: SecondPass) -> Result<Prepared<'_>, OutputError> {
+        if second_pass == SecondPass::Never && self.fail_on.contains(&Check::NotIdempotent) {
+            return Err(OutputError::NoSecondPass);
+        }
         if let Some(Some(page)) = &self.html
             && page.extension().is_none_or(|suffix| suffix != "html")
         {
@@ -134,6 +181,11 @@ pub struct Reported<'a, L> {
 }
 
 impl Prepared<'_> {
+    /// Whether the program's standard output must not mix with the report's.
+    pub fn takes_standard_output(&self) -> bool {
+        self.flags.takes_standard_output()
+    }
+
     /// Prints the report and writes its page. `Some` exit code where a check failed.
     pub fn finish<L>(&self, reported: Reported<'_, L>) -> Result<Option<u8>, OutputError>
     where
@@ -251,7 +303,7 @@ mod tests {
             (Some("tried.json"), false),
             (Some("x"), false),
         ] {
-            assert_eq!(flags(name).prepare().is_ok(), right, "{name:?}");
+            assert_eq!(flags(name).prepare(SecondPass::Made).is_ok(), right, "{name:?}");
         }
     }
 
@@ -260,10 +312,10 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("old.json");
         let flags = Flags { compare: Some(path.clone()), ..Flags::default() };
-        let error = flags.prepare().unwrap_err().to_string();
+        let error = flags.prepare(SecondPass::Made).unwrap_err().to_string();
         assert!(error.starts_with("reading ") && error.contains("old.json"), "{error}");
         fs::write(&path, "{}").unwrap();
-        let error = dm_contract::error_chain::chain(&flags.prepare().unwrap_err());
+        let error = dm_contract::error_chain::chain(&flags.prepare(SecondPass::Made).unwrap_err());
         assert!(error.contains("this is not the report of a run"), "{error}");
     }
 
@@ -272,6 +324,21 @@ mod tests {
         let flags = Flags { fail_on: vec![Check::NotIdempotent], ..Flags::default() };
         assert!(flags.needs_second_pass(Mode::DryRun) && !flags.needs_second_pass(Mode::Apply));
         assert!(!Flags::default().needs_second_pass(Mode::DryRun));
+    }
+
+    #[test]
+    fn a_condition_that_a_run_cannot_answer_is_refused_before_it() {
+        let flags = Flags { fail_on: vec![Check::NotIdempotent], ..Flags::default() };
+        for (second_pass, right) in [
+            (SecondPass::of(Mode::DryRun), true),
+            (SecondPass::Reported, true),
+            (SecondPass::of(Mode::Apply), false),
+        ] {
+            assert_eq!(flags.prepare(second_pass).is_ok(), right, "{second_pass:?}");
+        }
+        let error = flags.prepare(SecondPass::Never).unwrap_err();
+        assert!(error.is_usage(), "{error}");
+        assert!(Flags::default().prepare(SecondPass::Never).is_ok());
     }
 
     #[test]

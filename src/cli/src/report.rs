@@ -7,13 +7,13 @@ use std::path::Path;
 
 use clap::Args;
 use dm_engine::archive::{LayoutError, RunName};
-use dm_report::html::restore::Restored;
+use dm_report::restore::Restored;
 use dm_report::terminal;
 
 use crate::archive_place::ArchiveVerbError;
 use crate::cluster::{self, ClusterError};
 use crate::kept_log::KeptError;
-use crate::output::{self, OutputError, Reported};
+use crate::output::{self, OutputError, Reported, SecondPass};
 use crate::print;
 use source::{Found, FoundRun};
 
@@ -49,7 +49,7 @@ item is read from the file next to the report: that of tried.json from tried.ndj
 
 Examples:
   datamigration report tried.json --html
-  datamigration report tried.json -o markdown --compare last.json --fail-on deletes,writes>1000
+  datamigration report tried.json -o markdown --compare last.json --fail-on deletes,'writes>1000'
   datamigration report --archive s3://bucket/prefix --run 0001-add-price-to-cars/2 --html page.html
   kubectl datamigration report 0001-add-price-to-cars --html page.html";
 
@@ -97,6 +97,29 @@ pub enum ReportVerbError {
          what status says"
     )]
     NotKept(String),
+    /// Status names other reports.
+    #[error(
+        "status of {name} names the last report of each kind, and run {run} has none of them; give \
+         --archive URL --run {namespace}.{name}/{run}"
+    )]
+    NotNamed {
+        /// The migration.
+        name: String,
+        /// Where it is.
+        namespace: String,
+        /// The run.
+        run: u32,
+    },
+    /// There was no such run.
+    #[error("{name} has no run {run}; its last run is {last}")]
+    NoRun {
+        /// The migration.
+        name: String,
+        /// The run.
+        run: u32,
+        /// The last one.
+        last: u32,
+    },
     /// Neither.
     #[error("give a report.json, a migration of the cluster, or --archive with --run")]
     NothingNamed,
@@ -104,12 +127,12 @@ pub enum ReportVerbError {
 
 /// Prints the report; 0, or 4 where a check failed.
 pub async fn report(flags: Flags) -> Result<u8, ReportVerbError> {
-    let prepared = flags.output.prepare()?;
+    let prepared = flags.output.prepare(SecondPass::Reported)?;
     let found = Box::pin(find(&flags)).await?;
     let found = match found {
         Found::Run(found) => found,
-        Found::Restore { report, of, preview, page } => {
-            let restored = Restored { report: &report, of: &of, preview };
+        Found::Restore { report, of, page } => {
+            let restored = Restored { report: &report, of: &of };
             prepared.finish_restore(&restored, &page)?;
             return Ok(0);
         }

@@ -1,19 +1,21 @@
 //! `datamigration restore`: undoes what a journaled run changed. With a migration's name the
 //! cluster restores (`take_back`), with an archive and a run this process does.
 
+mod words;
+
 use std::io;
 use std::path::{Path, PathBuf};
 
 use clap::{Args, ValueEnum};
 use dm_contract::identity::Mismatch;
 use dm_contract::plan::{Mode, OnConflict, Plan, Upstream};
-use dm_contract::restored::Conflict;
 use dm_engine::CredentialSource;
 use dm_engine::archive::RunName;
 use dm_engine::archive::ledger::{self, LedgerEntry};
+use dm_engine::journal::JournalReader;
 use dm_engine::restore::{Restore, RestoreError, RestoreReport};
-use dm_report::html::restore::Restored;
 use dm_report::markdown;
+use dm_report::restore::Restored;
 
 use crate::answer::{self, AnswerError, Words};
 use crate::archive;
@@ -21,22 +23,26 @@ use crate::archive_place::{ArchiveVerbError, Place};
 use crate::cluster;
 use crate::database::{self, DatabaseError};
 use crate::embedded::{EmbeddedError, Home, Keeps, Served};
+use crate::folder::Folder;
 use crate::journalled::{self, JournalledError};
 use crate::output::Format;
+use crate::print;
+use crate::quoted::word;
 use crate::take_back::{self, Asked, TakeBackError};
-use crate::{layout, print};
-
-/// Conflicts shown; all are in the archive.
-const CONFLICTS_SHOWN_MAX: usize = 20;
+use words::{already, text};
 
 /// Flags of `datamigration restore`.
 #[derive(Clone, Debug, Args)]
 #[command(after_help = EXAMPLES)]
 pub struct Flags {
-    /// The migration of a cluster. Without it give --folder, or --archive and --run
+    /// The migration of a cluster, whose operator restores it. Without it give --folder, or
+    /// --archive and --run
     #[arg(
         required_unless_present_any = ["archive", "folder"],
-        conflicts_with_all = ["archive", "folder", "run", "json", "output", "accept"]
+        // `archive_region` is set wherever the variable AWS_REGION is.
+        conflicts_with_all = [
+            "archive", "folder", "run", "json", "output", "accept", "archive_endpoint", "database",
+        ]
     )]
     name: Option<String>,
     /// Write nothing, and print what a restore would do
@@ -54,12 +60,18 @@ pub struct Flags {
     #[arg(
         long,
         value_name = "FOLDER",
-        conflicts_with_all = ["archive", "upstream", "region"],
+        conflicts_with_all = ["archive", "upstream", "region", "cluster"],
         help_heading = HERE
     )]
     folder: Option<PathBuf>,
     /// The archive: s3://bucket/prefix or file:///folder
-    #[arg(long, value_name = "URL", requires = "run", help_heading = HERE)]
+    #[arg(
+        long,
+        value_name = "URL",
+        requires = "run",
+        conflicts_with = "cluster",
+        help_heading = HERE
+    )]
     archive: Option<String>,
     /// Endpoint of a server of S3's protocol, as http(s)://host[:port] [default: AWS's]
     #[arg(long, value_name = "URL", help_heading = HERE)]
@@ -73,8 +85,8 @@ pub struct Flags {
         help_heading = HERE
     )]
     archive_region: String,
-    /// The run to restore, as MIGRATION/NUMBER [default with --folder: the last one that was
-    /// applied]
+    /// The run to restore, as MIGRATION/NUMBER [default with --folder: the last apply that changed
+    /// something]
     #[arg(
         long,
         value_name = "RUN",
@@ -167,8 +179,8 @@ pub enum RestoreVerbError {
     #[error(transparent)]
     Embedded(#[from] EmbeddedError),
     /// Nothing that could be restored.
-    #[error("{0} has no applied run; `datamigration run {0} --apply` makes one")]
-    NoRun(PathBuf),
+    #[error("{0} has no applied run; `datamigration run {1} --apply` makes one")]
+    NoRun(PathBuf, String),
     /// The restore's own run.
     #[error(transparent)]
     Run(#[from] JournalledError),
@@ -227,19 +239,22 @@ impl Flags {
     /// The result in the format that is asked for; `words` for a terminal.
     fn formatted(
         &self,
-        report: &RestoreReport,
+        report: &mut RestoreReport,
         of: &RunName,
-        words: impl FnOnce() -> String,
+        words: impl FnOnce(&RestoreReport) -> String,
     ) -> Result<String, AnswerError> {
+        if self.database.hide_values {
+            report.hide_keys();
+        }
+        let report = &*report;
         if self.json {
             return Ok(serde_json::to_string(report)? + "\n");
         }
         answer::formatted(self.output, report, |style| match style {
-            Words::Terminal => words(),
+            Words::Terminal => words(report),
             Words::Markdown => {
                 let of = of.to_string();
-                let restored = Restored { report, of: &of, preview: Some(self.dry_run) };
-                markdown::restore::comment(&restored)
+                markdown::restore::comment(&Restored { report, of: &of })
             }
         })
     }
@@ -275,7 +290,7 @@ async fn restore_folder(flags: &Flags, folder: &Path) -> Result<u8, RestoreVerbE
     let place = flags.place(home.archive()?);
     let run = match &flags.run {
         Some(run) => run.clone(),
-        None => last_applied(&place, &home).await?,
+        None => last_applied(&place, &home, folder).await?,
     };
     let served = home.serve(None, Keeps::IfBegun).await?;
     // It serves at another port each time. That it is the same follows from the ids of its tables.
@@ -288,13 +303,37 @@ async fn restore_folder(flags: &Flags, folder: &Path) -> Result<u8, RestoreVerbE
     restored
 }
 
-async fn last_applied(place: &Place, home: &Home) -> Result<RunName, RestoreVerbError> {
+/// The folder's last apply that changed something and is not restored yet. An apply that failed at
+/// its start, or found nothing to do, is not what a person wants to undo. Folders whose migrations
+/// share a database share its archive, too.
+async fn last_applied(
+    place: &Place,
+    home: &Home,
+    folder: &Path,
+) -> Result<RunName, RestoreVerbError> {
     let archive = place.open().await.map_err(ArchiveVerbError::Archive)?;
     let entries = ledger::entries(&archive, None).await.map_err(ArchiveVerbError::Ledger)?;
-    let applied = entries.into_iter().filter(|entry| entry.begun.kind == ledger::Kind::Apply);
-    let last = applied.max_by(|one, other| one.begun.begun_at.cmp(&other.begun.begun_at));
-    let last = last.map(|entry| entry.run);
-    last.ok_or_else(|| RestoreVerbError::NoRun(home.folder().to_owned()))
+    let migration = Folder::read(folder).ok().map(|folder| folder.name());
+    let is_of_it = |entry: &&LedgerEntry| {
+        entry.begun.kind == ledger::Kind::Apply
+            && migration.as_ref().is_none_or(|name| entry.run.migration() == name)
+    };
+    let mut applies: Vec<&LedgerEntry> = entries.iter().filter(is_of_it).collect();
+    applies.sort_by(|one, other| other.begun.begun_at.cmp(&one.begun.begun_at));
+    let open = applies.iter().filter(|apply| ledger::restored_by(&entries, &apply.run).is_none());
+    for entry in open {
+        // A journal that cannot be read may have entries, and its restore says what is wrong.
+        let journal = JournalReader::of_run(&archive, &entry.run).await;
+        if journal.map_or(true, |parts| !parts.iter().all(JournalReader::is_empty)) {
+            return Ok(entry.run.clone());
+        }
+    }
+    let folder = home.folder();
+    let none = || {
+        let named = folder.display().to_string();
+        RestoreVerbError::NoRun(folder.to_owned(), word(&named).into_owned())
+    };
+    applies.first().map(|entry| entry.run.clone()).ok_or_else(none)
 }
 
 /// Where a restore writes.
@@ -335,71 +374,15 @@ async fn restore_here(
         let preview = Plan { mode: Mode::DryRun, ..plan.clone() };
         let (credentials, archive) = (credentials.again(), archive.clone());
         let preview = Restore::over(&preview, credentials, number, on_conflict, archive)?;
-        let report = preview.run().await?;
+        let mut report = preview.run().await?;
         if report.changes_nothing() {
-            print::answer(&flags.formatted(&report, run, || already(run, earlier))?)?;
+            print::answer(&flags.formatted(&mut report, run, |_| already(run, earlier))?)?;
             return Ok(0);
         }
     }
     let restore = Restore::over(&plan, credentials, number, on_conflict, archive)?;
-    let report = restore.run().await?;
+    let mut report = restore.run().await?;
     let own = (mode == Mode::Apply).then_some(&own);
-    let words = || text(&report, run, own, on_conflict);
-    print::answer(&flags.formatted(&report, run, words)?)?;
+    print::answer(&flags.formatted(&mut report, run, |report| text(report, run, own))?)?;
     Ok(if report.conflicts == 0 { 0 } else { 3 })
-}
-
-/// What is printed of a run that another restore has restored.
-fn already(of: &RunName, by: &LedgerEntry) -> String {
-    let at = by.completed.as_ref().map_or("", |end| end.completed_at.as_str());
-    format!("{of} was restored by {} at {at}; nothing is left to restore\n", by.run)
-}
-
-fn text(
-    report: &RestoreReport,
-    of: &RunName,
-    own: Option<&RunName>,
-    on_conflict: OnConflict,
-) -> String {
-    let count = layout::count;
-    let (done, would) = match own {
-        Some(own) => (format!("restored {of} as run {own}"), ""),
-        None => (format!("preview of the restore of {of}: nothing was written"), "would be "),
-    };
-    if report.nothing_written {
-        return format!("{done}\n  nothing to restore: {of} wrote nothing\n");
-    }
-    let line = |items: u64, what: &str| format!("  {:>9}  {what}\n", count(items));
-    let mut text = format!("{done}\n");
-    text += &line(report.updated, &format!("items {would}restored to their earlier attributes"));
-    text += &line(report.deleted, &format!("items {would}deleted, because the run created them"));
-    text += &line(report.put, &format!("items {would}recreated, because the run deleted them"));
-    text += &line(report.untouched, "items left unchanged");
-    let fate = match on_conflict {
-        OnConflict::Skip => "left unchanged".to_owned(),
-        OnConflict::Overwrite => format!("{would}overwritten"),
-    };
-    text += &line(report.conflicts, &format!("conflicts: changed after the run, and {fate}"));
-    if report.unverified > 0 {
-        text += &line(report.unverified, "of them journaled without a check (mode cheap)");
-    }
-    if !report.not_restored.is_empty() {
-        text.push_str(
-            "  not restored, because a restore does not create, change or delete tables:\n",
-        );
-        text.extend(report.not_restored.iter().map(|call| format!("    {call}\n")));
-    }
-    for listed in report.listed.iter().take(CONFLICTS_SHOWN_MAX) {
-        let what = match &listed.conflict {
-            Conflict::AttributeChanged(name) => format!("{name} changed after the run"),
-            Conflict::ItemChanged => "the item changed after the run".to_owned(),
-            Conflict::ItemDeleted => "the item was deleted after the run".to_owned(),
-            Conflict::PlaceTaken => {
-                "another item with this key was created after the run".to_owned()
-            }
-            Conflict::OrderUnknown => "several pods wrote the item in an unknown order".to_owned(),
-        };
-        text.extend([format!("    {} {}: {what}\n", listed.table, listed.key)]);
-    }
-    text
 }

@@ -56,7 +56,7 @@ pub async fn retry(flags: Flags) -> Result<u8, RetryError> {
 fn raised(migration: &DataMigration) -> Result<i64, String> {
     let status = migration.status.as_ref();
     let last =
-        status.and_then(|status| status.runs.iter().find(|run| run.result != RunResult::Cancelled));
+        status.and_then(|status| status.runs.iter().find(|run| run.result != RunResult::Canceled));
     let Some(last) = last else { return Err("it has not run yet".into()) };
     if !last.result.is_over() {
         return Err(format!("run {} is under way", last.number));
@@ -104,7 +104,7 @@ mod tests {
         check(0, &json!([run("DryRun", "Succeeded", 0)]), Ok(1));
         check(0, &json!([run("Apply", "Succeeded", 0)]), Err("run 2 applied it"));
         check(0, &json!([run("Apply", "Running", 0)]), Err("run 2 is under way"));
-        let given_up = json!([run("Apply", "Cancelled", 0), run("DryRun", "Failed", 0)]);
+        let given_up = json!([run("Apply", "Canceled", 0), run("DryRun", "Failed", 0)]);
         check(0, &given_up, Ok(1));
     }
 }

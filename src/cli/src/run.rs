@@ -12,8 +12,9 @@ use crate::ending::EXIT_OURS;
 use crate::exec::Writes;
 use crate::folder::{Folder, FolderError};
 use crate::journalled;
-use crate::output;
+use crate::output::{self, Prepared, SecondPass};
 use crate::print::say;
+use crate::quoted::word;
 use crate::session::{self, SessionError};
 use crate::work::{Place, Work, WorkError};
 
@@ -112,11 +113,13 @@ pub async fn run(flags: Flags) -> Result<u8, RunError> {
         settings.write_units_per_second =
             settings.write_units_per_second.or(limits.write_units_per_second);
     }
+    let output = flags.output.prepare(SecondPass::of(flags.writes.mode()));
+    let output = output.map_err(SessionError::Output)?;
     let mut work = Work::of(&folder)?;
     work.expects_requests = !(flags.expect_no_requests || spec.expect_no_requests);
     match flags.database.upstream {
-        Some(_) => run_upstream(&flags, &settings, work).await,
-        None => run_embedded(&flags, &settings, work).await,
+        Some(_) => run_upstream(&flags, &settings, &output, work).await,
+        None => run_embedded(&flags, &settings, &output, work).await,
     }
 }
 
@@ -124,6 +127,7 @@ pub async fn run(flags: Flags) -> Result<u8, RunError> {
 async fn run_upstream(
     flags: &Flags,
     settings: &database::Flags,
+    output: &Prepared<'_>,
     work: Work,
 ) -> Result<u8, RunError> {
     let upstream = database::find(settings).await.map_err(SessionError::Database)?;
@@ -136,7 +140,7 @@ async fn run_upstream(
     let place = Place {
         plan: &plan,
         report: flags.report.as_deref(),
-        output: &flags.output,
+        output,
         journalled: journalled.as_ref(),
         database: session::Database::OfChain,
     };
@@ -147,6 +151,7 @@ async fn run_upstream(
 async fn run_embedded(
     flags: &Flags,
     settings: &database::Flags,
+    output: &Prepared<'_>,
     work: Work,
 ) -> Result<u8, RunError> {
     let home = Home::of(&flags.folder);
@@ -166,7 +171,8 @@ async fn run_embedded(
             let verb = journalled::Verb { migration: &work.name, apply: "--apply" };
             let journal = journalled::Flags::in_archive(home.archive()?);
             let begun = journalled::begin(&journal, verb, &mut plan).await;
-            let command = format!("datamigration restore --folder {}", home.folder().display());
+            let folder = home.folder().display().to_string();
+            let command = format!("datamigration restore --folder {}", word(&folder));
             let begun = begun.map_err(SessionError::Journalled)?;
             begun.map(|journalled| journalled.restored_by_command(command))
         }
@@ -175,7 +181,7 @@ async fn run_embedded(
     let place = Place {
         plan: &plan,
         report: flags.report.as_deref(),
-        output: &flags.output,
+        output,
         journalled: journalled.as_ref(),
         database: session::Database::Embedded,
     };
@@ -183,7 +189,8 @@ async fn run_embedded(
     served.stop().await;
     let code = ended?;
     if code == 0 && mode == Mode::DryRun {
-        let folder = flags.folder.display();
+        let folder = flags.folder.display().to_string();
+        let folder = word(&folder);
         say(&format!("apply it to the embedded database: datamigration run {folder} --apply"));
     }
     Ok(code)

@@ -4,6 +4,7 @@
 mod load;
 mod plain;
 mod tables;
+mod whole;
 
 use std::collections::BTreeMap;
 use std::io;
@@ -17,6 +18,9 @@ use serde_json::{Map, Value};
 
 use plain::PlainError;
 use tables::IndexSeed;
+
+pub use load::{Loaded, has_tables};
+pub use whole::{discard_unfinished, is_unfinished};
 
 /// The file's name in a folder.
 pub const SEED_FILE: &str = "seed.json";
@@ -50,6 +54,12 @@ pub enum SeedError {
         /// What is wrong there, and what to do.
         why: String,
     },
+    /// The note that a load is not finished.
+    #[error("noting in {0} that the seed is being loaded")]
+    Mark(PathBuf, #[source] io::Error),
+    /// What an earlier load has left.
+    #[error("the seed was not loaded whole into {0}, and its tables cannot be deleted: {1}")]
+    Discard(PathBuf, String),
 }
 
 impl SeedError {
@@ -57,7 +67,12 @@ impl SeedError {
     pub fn line(&self) -> usize {
         match self {
             Self::Json(_, error) => error.line().max(1),
-            Self::Read(..) | Self::NoSeed(_) | Self::TooLarge(_) | Self::Member { .. } => 1,
+            Self::Read(..)
+            | Self::NoSeed(_)
+            | Self::TooLarge(_)
+            | Self::Member { .. }
+            | Self::Mark(..)
+            | Self::Discard(..) => 1,
         }
     }
 }

@@ -103,6 +103,7 @@ impl SessionError {
             Self::NoInterpreter { .. } => 127,
             // A wrong command line, as clap has it.
             Self::Journalled(JournalledError::DryRun(_)) => 2,
+            Self::Output(error) if error.is_usage() => 2,
             Self::Database(_)
             | Self::Guard(_)
             | Self::Token(_)
@@ -143,7 +144,7 @@ pub struct Session<'a> {
     /// File for the result.
     pub report: Option<&'a Path>,
     /// What is printed of it.
-    pub output: &'a output::Flags,
+    pub output: &'a output::Prepared<'a>,
     /// The run in the archive, whose end is noted there.
     pub journalled: Option<&'a Journalled>,
     /// Which credentials the guard has.
@@ -163,7 +164,6 @@ pub enum Database {
 
 /// Runs it; its exit code.
 pub async fn run(session: Session<'_>) -> Result<u8, SessionError> {
-    let output = session.output.prepare()?;
     let prepared = prepare(&session).await;
     if let (Err(error), Some(journalled)) = (&prepared, session.journalled) {
         journalled.not_started(format!("The program was not started: {}.", chain(error))).await;
@@ -195,7 +195,7 @@ pub async fn run(session: Session<'_>) -> Result<u8, SessionError> {
     let unseen = session.plan.mode == Mode::DryRun && result.requests == 0;
     let outcome = outcome(end, &result);
     let (plan, journalled) = (session.plan, session.journalled);
-    let ending = Ending { plan, journalled, engine: &engine, report, output: &output };
+    let ending = Ending { plan, journalled, engine: &engine, report, output: session.output };
     let ended = ending::Ended { result, ran, outcome };
     let finished = Box::pin(ending.finish(ended, &mut patience)).await?;
     Ok(match finished.code(u8::try_from(code).unwrap_or(u8::MAX)) {

@@ -1,5 +1,6 @@
 //! Signals that are passed on to the program.
 
+use std::fs;
 use std::io;
 use std::os::fd::AsFd as _;
 
@@ -7,7 +8,7 @@ use rustix::process::{Pid, Signal};
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::mpsc;
 
-/// All that somebody may send to end or to tell a program something.
+/// Every signal that a person or a supervisor sends to a program.
 const FORWARDED: [Signal; 6] =
     [Signal::INT, Signal::QUIT, Signal::TERM, Signal::HUP, Signal::USR1, Signal::USR2];
 
@@ -36,12 +37,19 @@ pub struct Forwarded {
 }
 
 impl Forwarded {
-    /// Takes all that a program can be sent.
+    /// Takes every signal that a program can be sent and that this process does not ignore.
+    ///
+    /// `nohup` and a shell's `&` start a process with signals ignored. A handler would end that,
+    /// for the program as well: execve(2) keeps what is ignored, and resets what is handled.
     pub fn new() -> io::Result<Self> {
-        Self::of(&FORWARDED)
+        let status = fs::read_to_string("/proc/self/status").unwrap_or_default();
+        let ignored = ignored(&status);
+        let taken: Vec<Signal> = FORWARDED.into_iter().filter(|one| !has(ignored, *one)).collect();
+        Self::of(&taken)
     }
 
-    /// Takes only the two that end a server. `nohup` must keep its effect on SIGHUP.
+    /// Takes only the two that end a server, also where a script's `&` has made the shell ignore
+    /// SIGINT: a server has no other end. `nohup` must keep its effect on SIGHUP.
     pub fn of_server() -> io::Result<Self> {
         Self::of(&[Signal::INT, Signal::TERM])
     }
@@ -99,9 +107,39 @@ pub fn pass_on(signal: Signal, program: u32) {
     }
 }
 
+/// The signals that a process ignores, a bit for each, by its status in proc(5).
+fn ignored(status: &str) -> u64 {
+    let mask = status.lines().find_map(|line| line.strip_prefix("SigIgn:"));
+    mask.and_then(|mask| u64::from_str_radix(mask.trim(), 16).ok()).unwrap_or(0)
+}
+
+fn has(mask: u64, signal: Signal) -> bool {
+    mask >> (signal.as_raw() - 1) & 1 == 1
+}
+
 /// Whether this process, and with it the program, is what the terminal's keys are for.
 fn in_foreground() -> bool {
     let Ok(terminal) = std::fs::File::open("/dev/tty") else { return false };
     rustix::termios::tcgetpgrp(terminal.as_fd())
         .is_ok_and(|group| group == rustix::process::getpgrp())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn check(status: &str, expected: &[Signal]) {
+        let mask = ignored(status);
+        let found: Vec<Signal> = FORWARDED.into_iter().filter(|one| has(mask, *one)).collect();
+        assert_eq!(found, expected, "{status}");
+    }
+
+    #[test]
+    fn what_is_ignored_is_read_from_the_mask() {
+        check("SigBlk:\tffffffffffffffff\nSigIgn:\t0000000000000001\n", &[Signal::HUP]);
+        check("SigIgn:\t0000000000001006\n", &[Signal::INT, Signal::QUIT]);
+        check("SigIgn:\tffffffffffffffff\n", &FORWARDED);
+        check("SigIgn:\t0000000000000000\n", &[]);
+        check("", &[]);
+    }
 }

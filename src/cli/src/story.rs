@@ -156,7 +156,7 @@ fn dry_run(report: &DryRunReport) -> String {
         report.finalization_time.as_ref(),
     );
     let Some(effects) = &report.effects else {
-        return text + &line("The guard did not get to say what it saw.");
+        return text + &line("The guard left no result.");
     };
     let rows: Vec<Vec<String>> = effects
         .tables
@@ -185,7 +185,7 @@ fn dry_run(report: &DryRunReport) -> String {
     }
     if effects.changed_underneath > 0 {
         let items = count(effects.changed_underneath);
-        text += &line(&format!("{items} items were changed by others meanwhile"));
+        text += &line(&format!("{items} items were changed by others during the run"));
     }
     text += &remarks(&effects.remarks);
     if let Some(idempotent) = report.idempotent {
@@ -208,7 +208,7 @@ fn applied(report: &AppliedReport) -> String {
         report.finalization_time.as_ref(),
     );
     let Some(effects) = &report.effects else {
-        return text + &line("The guard did not get to say what it saw.");
+        return text + &line("The guard left no result.");
     };
     // Without a journal only requests are known.
     let journaled = report.digest.is_some();
@@ -249,9 +249,9 @@ fn restore(what: &str, report: &RestoreReport) -> String {
         report.finalization_time.as_ref(),
     );
     let Some(effects) = &report.effects else {
-        return text + &line("It did not get to say what it saw.");
+        return text + &line("It left no result.");
     };
-    let heads = ["ITEMS", "GOT BACK", "REMOVED", "BROUGHT BACK", "UNTOUCHED", "CONFLICTS"];
+    let heads = ["ITEMS", "RESTORED", "DELETED", "RECREATED", "UNCHANGED", "CONFLICTS"];
     let counts = [
         effects.items,
         effects.restored,
@@ -271,6 +271,10 @@ fn restore(what: &str, report: &RestoreReport) -> String {
             (ConflictKind::OrderUnknown, _) => {
                 "several pods wrote the item in an unknown order".into()
             }
+            (ConflictKind::Rejected, Some(name)) => {
+                format!("the database rejects the earlier {name}")
+            }
+            (ConflictKind::Rejected, None) => "the database rejects the earlier item".into(),
         };
         let words =
             format!("{}: {what}, {} × {}", group.table, count(group.items), group.keys.join(" "));

@@ -29,7 +29,7 @@ pub async fn suspend(flags: Flags, suspend: bool) -> Result<u8, ClusterError> {
     say(&format!("{} is {word}", flags.name));
     if let Some(number) = started_run(&migration).filter(|_| suspend) {
         say(&format!(
-            "Run {number} is under way: it is paused where it is, and `resume` lets it go on"
+            "Run {number} is under way: it is paused in place, and `resume` continues it"
         ));
     }
     cluster::gitops_warning(&migration).map(say);

@@ -37,7 +37,7 @@ pub struct TransformSession<'a> {
     /// File for the result.
     pub report: Option<&'a Path>,
     /// What is printed of it.
-    pub output: &'a output::Flags,
+    pub output: &'a output::Prepared<'a>,
     /// The run in the archive, whose end is noted there.
     pub journalled: Option<&'a Journalled>,
     /// Which credentials the engine has.
@@ -46,7 +46,6 @@ pub struct TransformSession<'a> {
 
 /// Runs it, and returns the exit code.
 pub async fn run(session: TransformSession<'_>) -> Result<u8, SessionError> {
-    let output = session.output.prepare()?;
     let prepared = prepare(&session).await;
     if let (Err(error), Some(journalled)) = (&prepared, session.journalled) {
         journalled.not_started(format!("The transform was not started: {}.", chain(error))).await;
@@ -73,7 +72,7 @@ pub async fn run(session: TransformSession<'_>) -> Result<u8, SessionError> {
         about::Ran { started_at, finished_at, took, end: End::Exited(code.into()), second_end };
     let outcome = outcome(&done, &result);
     let (plan, journalled) = (session.plan, session.journalled);
-    let ending = Ending { plan, journalled, engine: &engine, report, output: &output };
+    let ending = Ending { plan, journalled, engine: &engine, report, output: session.output };
     let ended = ending::Ended { result, ran, outcome };
     let finished = Box::pin(ending.finish(ended, &mut patience)).await?;
     Ok(finished.code(code))

@@ -102,7 +102,7 @@ pub struct Place<'a> {
     /// File for the result.
     pub report: Option<&'a Path>,
     /// What is printed of it.
-    pub output: &'a output::Flags,
+    pub output: &'a output::Prepared<'a>,
     /// The run in the archive, whose end is noted there.
     pub journalled: Option<&'a Journalled>,
     /// Which credentials the guard has.

@@ -25,3 +25,4 @@ pub mod report;
 pub mod restored;
 pub mod transform;
 pub mod verdict;
+pub mod visible;

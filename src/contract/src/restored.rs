@@ -47,7 +47,8 @@ pub struct RestoreResult {
     /// The same by table and kind.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub groups: Vec<ConflictGroup>,
-    /// Entries of `groups` that had to be left out to fit the message.
+    /// Entries of `groups` that had to be left out to fit the message, and conflicts that are in no
+    /// group because there were too many.
     #[serde(default)]
     pub left_out: u32,
     /// Read units used.
@@ -127,7 +128,7 @@ pub struct ConflictGroup {
     pub table: String,
     /// What was changed; of an attribute, its name.
     pub conflict: Conflict,
-    /// In how many items, as far as they were listed.
+    /// In how many items.
     pub count: u64,
     /// Keys of the first of them, in DynamoDB's JSON; empty where values are not shown.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
@@ -148,6 +149,9 @@ pub enum Conflict {
     PlaceTaken,
     /// Several parts of the run wrote the item, and their journals do not tell in which order.
     OrderUnknown,
+    /// The database rejects the earlier value, for example under the key of an index that was added
+    /// since: of this attribute, or of the whole item.
+    Rejected(Option<String>),
 }
 
 impl RestoreResult {

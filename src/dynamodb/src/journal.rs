@@ -9,6 +9,7 @@
 
 mod chain;
 mod digest;
+mod life;
 mod line;
 mod merge;
 mod outcomes;
@@ -18,8 +19,9 @@ use std::fmt;
 
 pub use chain::MergedKey;
 pub use digest::{Digest, DigestError, ItemDigest, RequestDigest, ValueDigest};
+pub use life::{Life, Overtaken, Touched};
 pub use line::LineError;
-pub use merge::{MergedEntry, Touched};
+pub use merge::MergedEntry;
 pub use outcomes::{Outcome, Outcomes};
 
 use serde::{Deserialize, Serialize};

@@ -12,10 +12,12 @@ mod model;
 
 pub use write::{ConditionalWrite, WriteOperation, WriteRequest};
 
+use std::collections::BTreeMap;
+
 use dm_contract::plan::OnConflict;
 use dm_contract::restored::Conflict;
 
-use crate::journal::{ItemDigest, MergedEntry, Touched};
+use crate::journal::{Life, MergedEntry, Overtaken, Touched};
 use crate::value::{AttributeValue, Item};
 
 /// What is to be done with an item.
@@ -72,58 +74,120 @@ pub fn decide(entry: &MergedEntry, now: Option<&Item>, on_conflict: OnConflict) 
         // Nobody knows what to put back, so it is not overwritten either.
         return Decision { conflicts: vec![Conflict::OrderUnknown], ..Decision::nothing() };
     }
-    match (&entry.before, now) {
+    let life = entry.life(now);
+    match &life.overtaken {
+        None => own(entry, life, now, on_conflict),
+        Some(over) => overtaken(entry, (life, over), now, on_conflict),
+    }
+}
+
+/// Of an item that others deleted, replaced or changed as a whole between two writes of the run. It
+/// goes back to what they left, and what was before that is a conflict.
+fn overtaken(
+    entry: &MergedEntry,
+    (life, over): (&Life, &Overtaken),
+    now: Option<&Item>,
+    on_conflict: OnConflict,
+) -> Decision {
+    // Of what the run created and others changed nobody knows whose it is.
+    let is_shared = over.conflict == Conflict::ItemChanged;
+    // The run may itself have left what was there first: over what others had written.
+    let is_left = life.left(now) && on_conflict == OnConflict::Skip;
+    if now == over.first.as_ref() && !is_left {
+        return Decision::nothing();
+    }
+    let mut decision = match now {
+        Some(_) if is_shared => Decision::nothing(),
+        _ => own(entry, life, now, OnConflict::Skip),
+    };
+    if !decision.conflicts.contains(&over.conflict) {
+        decision.conflicts.insert(0, over.conflict.clone());
+    }
+    match (on_conflict, &over.first, now) {
+        (OnConflict::Skip, ..) | (_, None, None) => decision,
+        (OnConflict::Overwrite, Some(first), now) => {
+            let put = Decision::write(Step::Put, ConditionalWrite::put(entry, first, now));
+            Decision { conflicts: decision.conflicts, ..put }
+        }
+        (OnConflict::Overwrite, None, Some(now)) => {
+            let delete = Decision::write(Step::Delete, ConditionalWrite::delete(entry, now));
+            Decision { conflicts: decision.conflicts, ..delete }
+        }
+    }
+}
+
+/// Of an item between whose writes others did not replace it.
+fn own(entry: &MergedEntry, life: &Life, now: Option<&Item>, on_conflict: OnConflict) -> Decision {
+    match (&life.before, now) {
         (None, None) => Decision::nothing(),
-        (None, Some(now)) => created(entry, now, on_conflict),
-        (Some(before), None) => gone(entry, before, on_conflict),
-        (Some(before), Some(now)) if entry.left_nothing() => {
+        (None, Some(now)) => created(entry, life, now, on_conflict),
+        (Some(before), None) => gone(entry, life, before, on_conflict),
+        (Some(before), Some(now)) if life.left_nothing() => {
             if now == before {
                 return Decision::nothing();
             }
             let put = ConditionalWrite::put(entry, before, Some(now));
             Decision::conflict(Conflict::PlaceTaken, on_conflict, Decision::write(Step::Put, put))
         }
-        (Some(_), Some(now)) => changed(entry, now, on_conflict),
+        (Some(before), Some(now)) => changed(entry, life, (before, now), on_conflict),
     }
 }
 
-fn created(entry: &MergedEntry, now: &Item, on_conflict: OnConflict) -> Decision {
+fn created(entry: &MergedEntry, life: &Life, now: &Item, on_conflict: OnConflict) -> Decision {
     // The run took away again what it had created: this one is somebody else's.
-    if entry.left_nothing() {
+    if life.left_nothing() {
         return Decision::nothing();
     }
     let delete = Decision::write(Step::Delete, ConditionalWrite::delete(entry, now));
-    if entry.afters.contains(&Some(ItemDigest::of_item(now))) {
+    if life.left(Some(now)) {
         delete
     } else {
         Decision::conflict(Conflict::ItemChanged, on_conflict, delete)
     }
 }
 
-fn gone(entry: &MergedEntry, before: &Item, on_conflict: OnConflict) -> Decision {
-    let put = Decision::write(Step::Put, ConditionalWrite::put(entry, before, None));
-    if entry.afters.contains(&None) {
-        put
+fn gone(entry: &MergedEntry, life: &Life, before: &Item, on_conflict: OnConflict) -> Decision {
+    let put = |item| Decision::write(Step::Put, ConditionalWrite::put(entry, item, None));
+    if life.left(None) {
+        put(before)
     } else {
-        Decision::conflict(Conflict::ItemDeleted, on_conflict, put)
+        let whole = life.overwritten(before);
+        Decision::conflict(Conflict::ItemDeleted, on_conflict, put(&whole))
     }
 }
 
-fn changed(entry: &MergedEntry, now: &Item, on_conflict: OnConflict) -> Decision {
+fn changed(
+    entry: &MergedEntry,
+    life: &Life,
+    (before, now): (&Item, &Item),
+    on_conflict: OnConflict,
+) -> Decision {
     let mut conflicts = Vec::new();
-    let mut back: Vec<(&str, Option<&AttributeValue>)> = Vec::new();
-    for (name, touched) in &entry.attributes {
+    let mut back: BTreeMap<&str, Option<&AttributeValue>> = BTreeMap::new();
+    // Just what the run left: nobody else has changed anything since.
+    let is_left = life.left(Some(now));
+    if is_left {
+        let differs = |name: &&String| before.get(name) != now.get(name);
+        let names = before.keys().chain(now.keys()).filter(differs);
+        back.extend(names.map(|name| (name.as_str(), before.get(name))));
+    }
+    // No update changes a key.
+    let attributes = life.attributes.iter().filter(|(name, _)| !entry.key.contains_key(name));
+    for (name, touched) in attributes.filter(|(_, touched)| !is_left || touched.is_lost()) {
         match attribute(touched, now.get(name)) {
             Attribute::Done => {}
-            Attribute::Back => back.push((name, touched.before.as_ref())),
+            Attribute::Back => {
+                back.insert(name, touched.before.as_ref());
+            }
             Attribute::Conflict => {
                 conflicts.push(Conflict::AttributeChanged(name.clone()));
                 if on_conflict == OnConflict::Overwrite {
-                    back.push((name, touched.before.as_ref()));
+                    back.insert(name, touched.before.as_ref());
                 }
             }
         }
     }
+    let back: Vec<_> = back.into_iter().collect();
     let writes = ConditionalWrite::updates(entry, now, &back);
     let step = if writes.is_empty() { Step::Nothing } else { Step::Update };
     Decision { step, writes, conflicts }
@@ -229,5 +293,103 @@ mod tests {
         let decision = decide(&entry, Some(&now), OnConflict::Skip);
         assert_eq!(decision.conflicts, [Conflict::AttributeChanged("b".to_owned())]);
         assert_eq!(decision.writes.len(), 1);
+    }
+
+    /// One key's writes, each known or in doubt, from one image to another.
+    fn history(writes: &[(Option<&Item>, Option<&Item>, Outcome)]) -> MergedEntry {
+        let mut merged: Option<MergedEntry> = None;
+        for (record, (before, after, outcome)) in (0..).zip(writes) {
+            let entry = Entry {
+                sequence: Sequence::new(1, record),
+                table: "cars".into(),
+                key: Item::from([("id".to_owned(), "a".into())]),
+                before: before.cloned(),
+                after: After::of(*before, *after),
+                unverified: false,
+                transaction: None,
+            };
+            match &mut merged {
+                None => merged = MergedEntry::begin(entry, *outcome),
+                Some(merged) => merged.add(&entry, *outcome),
+            }
+        }
+        merged.unwrap()
+    }
+
+    #[test]
+    fn an_item_that_others_changed_between_two_writes_of_the_run_stays() {
+        let (ours, shared) = (item(&[("a", 1)]), item(&[("a", 1), ("b", 2)]));
+        let last = item(&[("a", 3), ("b", 2)]);
+        let entry = history(&[
+            (None, Some(&ours), Outcome::Written),
+            (Some(&shared), Some(&last), Outcome::Written),
+        ]);
+        let skipped = decide(&entry, Some(&last), OnConflict::Skip);
+        assert_eq!((skipped.step, skipped.writes.len()), (Step::Nothing, 0));
+        assert_eq!(skipped.conflicts, [Conflict::ItemChanged]);
+        let forced = decide(&entry, Some(&last), OnConflict::Overwrite);
+        assert_eq!((forced.step, forced.conflicts), (Step::Delete, vec![Conflict::ItemChanged]));
+        // Deleted by the run, it comes back as they left it.
+        let entry = history(&[
+            (None, Some(&ours), Outcome::Written),
+            (Some(&shared), None, Outcome::Written),
+        ]);
+        let skipped = decide(&entry, None, OnConflict::Skip);
+        assert_eq!((skipped.step, skipped.conflicts), (Step::Put, vec![Conflict::ItemChanged]));
+        let again = decide(&entry, Some(&shared), OnConflict::Skip);
+        assert_eq!((again.step, again.conflicts), (Step::Nothing, vec![Conflict::ItemChanged]));
+    }
+
+    #[test]
+    fn an_item_that_others_deleted_between_two_writes_of_the_run_is_a_conflict_and_no_update_of_keys()
+     {
+        let (before, after) = (item(&[("p", 1)]), item(&[("p", 2)]));
+        let anew = item(&[("q", 5)]);
+        let entry = history(&[
+            (Some(&before), Some(&after), Outcome::Written),
+            (None, Some(&anew), Outcome::Written),
+        ]);
+        let skipped = decide(&entry, Some(&anew), OnConflict::Skip);
+        assert_eq!((skipped.step, skipped.conflicts), (Step::Delete, vec![Conflict::ItemDeleted]));
+        let again = decide(&entry, None, OnConflict::Skip);
+        assert_eq!((again.step, again.conflicts), (Step::Nothing, vec![Conflict::ItemDeleted]));
+        let forced = decide(&entry, Some(&anew), OnConflict::Overwrite);
+        assert_eq!((forced.step, forced.conflicts), (Step::Put, vec![Conflict::ItemDeleted]));
+        assert!(decide(&entry, Some(&before), OnConflict::Overwrite).is_done());
+    }
+
+    #[test]
+    fn an_item_that_others_created_in_the_place_of_a_deleted_one_loses_only_what_the_run_gave_it() {
+        let before = item(&[("color", 1), ("old", 1)]);
+        let (theirs, last) = (item(&[("color", 2)]), item(&[("color", 2), ("price", 1)]));
+        let entry = history(&[
+            (Some(&before), None, Outcome::Written),
+            (Some(&theirs), Some(&last), Outcome::Written),
+        ]);
+        let skipped = decide(&entry, Some(&last), OnConflict::Skip);
+        assert_eq!((skipped.step, skipped.conflicts), (Step::Update, vec![Conflict::PlaceTaken]));
+        let body = skipped.writes[0].request().body;
+        assert_eq!(body["UpdateExpression"], "REMOVE #m1");
+        let again = decide(&entry, Some(&theirs), OnConflict::Skip);
+        assert_eq!((again.step, again.conflicts), (Step::Nothing, vec![Conflict::PlaceTaken]));
+    }
+
+    #[test]
+    fn a_write_in_doubt_that_a_later_image_disproves_leaves_no_trace() {
+        let before = item(&[("color", 1), ("old", 1)]);
+        let (theirs, last) = (item(&[("color", 2)]), item(&[("color", 2), ("price", 1)]));
+        let changed = item(&[("color", 7), ("old", 1)]);
+        for after in [None, Some(&changed)] {
+            let entry = history(&[
+                (Some(&before), after, Outcome::InDoubt),
+                (Some(&theirs), Some(&last), Outcome::Written),
+            ]);
+            for on_conflict in [OnConflict::Skip, OnConflict::Overwrite] {
+                let decision = decide(&entry, Some(&last), on_conflict);
+                assert_eq!((decision.step, decision.conflicts), (Step::Update, Vec::new()));
+                assert_eq!(decision.writes[0].request().body["UpdateExpression"], "REMOVE #m1");
+                assert!(decide(&entry, Some(&theirs), on_conflict).is_done());
+            }
+        }
     }
 }

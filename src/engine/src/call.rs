@@ -4,6 +4,7 @@ use std::sync::OnceLock;
 
 use bytes::Bytes;
 use dm_dynamodb::error::ServiceError;
+use dm_dynamodb::partiql::Statement;
 use dm_dynamodb::request::{Request, StatementRequest};
 use dm_dynamodb::value::write_json;
 use serde_json::{Map, Value};
@@ -94,6 +95,14 @@ impl Call {
         }
     }
 
+    /// Whether the call only reads, although its operation may write: all its statements are
+    /// SELECT. One that is not understood may write, and EXISTS is part of a transaction of writes.
+    pub fn only_reads(&self) -> bool {
+        let statements = self.statements().unwrap_or_default();
+        let selects = |one: &StatementRequest| matches!(one.statement, Ok(Statement::Select(_)));
+        !statements.is_empty() && statements.iter().all(selects)
+    }
+
     /// The parameters alone.
     pub fn into_body(self) -> Map<String, Value> {
         self.body
@@ -147,5 +156,34 @@ impl Answer {
     pub fn is_final(&self) -> bool {
         let transient = || error_name(&self.body).is_some_and(|name| is_transient(&name));
         self.status < 500 && self.retry_after_s.is_none() && (self.status < 400 || !transient())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    #[test]
+    fn a_call_only_reads_when_all_its_statements_do() {
+        let check = |operation, body: Value, expected| {
+            let Value::Object(body) = body else { unreachable!() };
+            assert_eq!(Call::new(operation, body.clone()).only_reads(), expected, "{body:?}");
+        };
+        let one = |text: &str| json!({"Statement": text});
+        let (select, update) =
+            ("select * from cars where id = 'a'", "UPDATE cars SET b = 1 WHERE id = 'a'");
+        check(Operation::ExecuteStatement, one(select), true);
+        check(Operation::ExecuteStatement, one(update), false);
+        check(Operation::ExecuteStatement, one("SELECT of nothing"), false);
+        let batch = |all: &[&str]| {
+            let all: Vec<Value> = all.iter().map(|text| one(text)).collect();
+            json!({"Statements": all})
+        };
+        check(Operation::BatchExecuteStatement, batch(&[select, select]), true);
+        check(Operation::BatchExecuteStatement, batch(&[select, update]), false);
+        check(Operation::BatchExecuteStatement, batch(&[]), false);
+        check(Operation::PutItem, json!({"TableName": "cars"}), false);
+        check(Operation::Scan, json!({"TableName": "cars"}), false);
     }
 }

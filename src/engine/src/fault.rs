@@ -39,7 +39,7 @@ pub enum Fault {
     #[error("the guard is stopping")]
     Stopping,
     /// The journal's entry could not be made durable in time, so the write was not sent.
-    #[error("not journalled: {0}")]
+    #[error("not journaled: {0}")]
     NotJournalled(String),
     /// The request could not be sent: no connection, no credentials.
     #[error("the database could not be reached: {0}")]

@@ -150,7 +150,7 @@ pub struct Journal {
 
 /// Problem of a journal that was written and is not in the archive any more.
 const LOST: &str = "The run's journal is missing from the archive: segments that were written during \
-     the run are not there. The run cannot be restored unless they are put back.";
+     the run are not there. The run cannot be restored without them.";
 
 impl Journal {
     /// Over the layer that sends. Nothing is asked of the archive before the first write.
@@ -380,9 +380,9 @@ fn ran_out() -> Fault {
 fn not_journalled(operation: Operation) -> Fault {
     Fault::refused(
         format!(
-            "The guard cannot journal {}, and lets no write through without.",
+            "The guard cannot journal {}, and sends no write without an entry.",
             operation.name()
         ),
-        "it cannot be journalled",
+        "it cannot be journaled",
     )
 }

@@ -93,8 +93,9 @@ pub const LARGE_BATCH_BYTES: usize = 1024 * 1024;
 /// Client request tokens a dry run remembers. DynamoDB remembers each for ten minutes.
 pub const REMEMBERED_TOKENS_MAX: usize = 100_000;
 
-/// Ends of pages that a dry run remembers, so that it knows what a scan goes on behind: one for
-/// each segment of a scan that is as parallel as scans are, at about 100 bytes.
+/// Ends of pages that a dry run remembers, of scans and of queries each, so that it knows what the
+/// next page begins behind: one for each segment of a scan that is as parallel as scans are, at
+/// about 100 bytes.
 pub const REMEMBERED_PAGE_ENDS_MAX: usize = 10_000;
 
 /// Time for one attempt of a call at the archive. A put of some MB takes S3 well under a second.
@@ -113,7 +114,8 @@ pub const ARCHIVE_BACKOFF_MAX: Duration = Duration::from_secs(2);
 /// Bytes of one object that is read from the archive into memory: segments of journals and reports.
 pub const ARCHIVE_OBJECT_BYTES_MAX: u64 = 64 * 1024 * 1024;
 
-/// Objects of one listing kept in memory: a journal of a million group commits.
+/// Objects of one listing kept in memory, some 200 MB. A journal may have more: of its listing only
+/// numbers are kept.
 pub const ARCHIVE_LISTED_MAX: usize = 1_000_000;
 
 /// Bytes of journal lines after which a segment is closed, before compression. One more entry may
@@ -216,8 +218,18 @@ pub const RESTORE_TRIES_MAX: u32 = 16;
 /// or the archive does not take its entry: some ten minutes.
 pub const RESTORE_THROTTLES_MAX: u32 = 60;
 
-/// Conflicts that a restore lists with their keys; the others are counted.
+/// Conflicts that a restore keeps in memory with their keys; all are in files of the archive.
 pub const RESTORE_CONFLICTS_LISTED_MAX: usize = 10_000;
+
+/// Bytes of conflicts in one object of the archive: read and put whole.
+pub const RESTORE_CONFLICTS_PART_BYTES: u64 = 8 * 1024 * 1024;
+
+/// Tables and kinds of conflicts that are counted separately. An attribute is a kind of its own,
+/// and programs that use values as names of attributes would otherwise fill the memory.
+pub const RESTORE_CONFLICT_GROUPS_MAX: usize = 1_000;
+
+/// Keys that are named for each of them.
+pub const RESTORE_CONFLICT_KEYS_MAX: usize = 5;
 
 /// Calls that changed tables which a restore lists; all are in the journal.
 pub const RESTORE_TABLE_CALLS_LISTED_MAX: usize = 100;
@@ -240,6 +252,15 @@ pub const RATE_RECHECK: Duration = Duration::from_millis(250);
 
 /// Tokens saved up while nobody asks: what comes in during this time.
 pub const RATE_BURST: Duration = Duration::from_millis(250);
+
+/// Bytes of a deleted table's items that are read at a time to remove them: enough that a disk is
+/// asked seldom, and little memory.
+pub const CLEARED_BYTES: usize = 1024 * 1024;
+
+/// Longest time that one page of a dry run reads items of the database that the program has deleted
+/// or moved, before the page ends without further ones: SDKs wait for 60 s, and the request that is
+/// under way then may take half of that.
+pub const HIDDEN_ITEMS_TIME_MAX: Duration = Duration::from_secs(20);
 
 /// Bytes of items that a dry run keeps in memory, with what holding them takes; further ones go to
 /// a file. Some 25,000 changed items of 1 KB, so that most dry runs never touch a disk.

@@ -222,9 +222,20 @@ impl Overlay {
 
     /// A read that no write of the program can have changed: the database answers it.
     async fn forward(&self, operation: ReadOperation, body: &Value) -> Result<Bytes, Fault> {
+        self.forward_seen(operation, body, |_| {}).await
+    }
+
+    /// The same for a caller that looks at the members of the answer.
+    async fn forward_seen(
+        &self,
+        operation: ReadOperation,
+        body: &Value,
+        see: impl FnOnce(&Members<'_>),
+    ) -> Result<Bytes, Fault> {
         let metered = Metered::new(operation.operation(), body.clone());
         let answer = self.upstream.read(operation, metered.body()).await?;
         let members = Members::of(&answer).ok_or_else(metering::not_an_object)?;
+        see(&members);
         Ok(metered.finish(&answer, &members, &self.tally))
     }
 

@@ -4,6 +4,8 @@
 //! The restore's own writes go through a journal as any run's do, so it can be taken back too. It
 //! keeps no state of its own: interrupted, it is begun again, and finds done what is done.
 
+mod conflicts;
+mod earlier;
 mod error;
 mod key;
 mod partitions;
@@ -28,7 +30,6 @@ use dm_dynamodb::schema::{ItemKey, TableSchema};
 use dm_dynamodb::value::{Item, item_to_json};
 use futures::StreamExt as _;
 use futures::stream::FuturesUnordered;
-use tokio::sync::Mutex;
 
 use crate::archive::ledger::{self, Completed, Kind, RunOutcome};
 use crate::archive::locks::LockTimes;
@@ -38,6 +39,9 @@ use crate::journal::images::{BATCH_GET_KEYS_MAX, Images};
 use crate::journal::{Journal, JournalReader, JournalledRun};
 use crate::layers::apply::Apply;
 use crate::layers::tally::Tally;
+use crate::restore::conflicts::Conflicts;
+pub use crate::restore::conflicts::part_name;
+use crate::restore::earlier::{Earlier, EarlierPart};
 pub use crate::restore::error::RestoreError;
 use crate::restore::partitions::Partitions;
 use crate::restore::speed::Speed;
@@ -57,7 +61,7 @@ pub struct Restore {
     tally: Arc<Tally>,
     on_conflict: OnConflict,
     counts: Counts,
-    listed: Mutex<Vec<ListedConflict>>,
+    conflicts: Conflicts,
     speed: Speed,
     nothing_written: AtomicBool,
     table_calls: OnceLock<TableCalls>,
@@ -79,7 +83,6 @@ struct Counts {
     deleted: AtomicU64,
     put: AtomicU64,
     untouched: AtomicU64,
-    conflicts: AtomicU64,
     unverified: AtomicU64,
 }
 
@@ -130,7 +133,7 @@ impl Restore {
                 Target::Database(Box::new(journal))
             }
         };
-        let (counts, listed) = (Counts::default(), Mutex::default());
+        let (counts, conflicts) = (Counts::default(), Conflicts::default());
         let speed = Speed::of(plan);
         Ok(Self {
             archive,
@@ -140,7 +143,7 @@ impl Restore {
             tally,
             on_conflict,
             counts,
-            listed,
+            conflicts,
             speed,
             nothing_written: AtomicBool::new(false),
             table_calls: OnceLock::new(),
@@ -215,7 +218,12 @@ impl Restore {
             journal.close().await;
         }
         done?;
-        let report = self.report().await;
+        if let Target::Database(journal) = &self.target
+            && let Some(problem) = journal.problem()
+        {
+            return Err(RestoreError::OwnJournal(problem));
+        }
+        let report = self.report();
         if let Target::Database(_) = &self.target {
             self.complete(&report, started_at).await?;
         }
@@ -235,18 +243,30 @@ impl Restore {
         self.nothing_written.store(is_empty, Ordering::Relaxed);
         let mut partitions = Partitions::fill(&readers).await?;
         self.table_calls.get_or_init(|| TableCalls::of(&partitions));
+        let mut earlier = self.earlier(partitions.len()).await?;
         self.check_place().await?;
         if let Target::Database(journal) = &self.target {
             let begun = journal.begun().await;
             begun.map_err(RestoreError::Begin)?;
         }
         while let Some(entries) = partitions.next().map_err(RestoreError::Sorting)? {
-            self.restore_all(entries).await?;
+            let earlier = earlier.next().map_err(RestoreError::Sorting)?;
+            self.restore_all(entries, &earlier).await?;
             if self.speed.is_stopping() {
                 return Err(RestoreError::Interrupted);
             }
         }
         Ok(())
+    }
+
+    async fn earlier(&self, parts: usize) -> Result<Earlier> {
+        match &self.target {
+            Target::Preview(_) => Ok(Earlier::default()),
+            Target::Database(_) => {
+                let runs = (&self.source, &self.own.name);
+                Earlier::of(&self.archive, runs, self.on_conflict, parts).await
+            }
+        }
     }
 
     /// What a run writes while its journal is read would be left out, and counted as restored. One
@@ -268,33 +288,36 @@ impl Restore {
     }
 
     /// What was done so far.
-    pub async fn report(&self) -> RestoreReport {
+    pub fn report(&self) -> RestoreReport {
         let count = |counter: &AtomicU64| counter.load(Ordering::Relaxed);
         let units = self.tally.counts();
+        let conflicts = self.conflicts.summary();
         RestoreReport {
             keys: count(&self.counts.keys),
             updated: count(&self.counts.updated),
             deleted: count(&self.counts.deleted),
             put: count(&self.counts.put),
             untouched: count(&self.counts.untouched),
-            conflicts: count(&self.counts.conflicts),
-            listed: self.listed.lock().await.clone(),
+            conflicts: conflicts.count,
+            listed: conflicts.listed,
+            groups: conflicts.groups,
+            left_out: conflicts.left_out,
             unverified: count(&self.counts.unverified),
             read_units: units.read_units,
             write_units: units.write_units,
             not_restored: self.table_calls.get().map(TableCalls::listed).unwrap_or_default(),
             nothing_written: self.nothing_written.load(Ordering::Relaxed),
+            preview: Some(matches!(self.target, Target::Preview(_))),
+            on_conflict: Some(self.on_conflict),
         }
     }
 
     async fn complete(&self, report: &RestoreReport, started_at: String) -> Result<()> {
-        let lines: String = report
-            .listed
-            .iter()
-            .map(|listed| serde_json::json!(listed).to_string() + "\n")
-            .collect();
-        if !lines.is_empty() {
-            self.archive.replace(&self.own.name.conflicts(), Bytes::from(lines)).await?;
+        let mut part = 0;
+        while let Some(lines) = self.conflicts_part(part).map_err(RestoreError::Conflicts)? {
+            let path = format!("{}/{}", self.own.name.folder(), part_name(part));
+            self.archive.replace(&path, lines).await?;
+            part += 1;
         }
         let message = format!(
             "{} restored, {} deleted, {} recreated, {} conflicts",
@@ -310,6 +333,11 @@ impl Restore {
         Ok(ledger::complete(&self.archive, &self.own.name, &completed).await?)
     }
 
+    /// One part of all conflicts as lines of JSON, from 0; `None` behind the last.
+    pub fn conflicts_part(&self, part: usize) -> std::io::Result<Option<Bytes>> {
+        self.conflicts.part(part)
+    }
+
     fn calls(&self) -> UpstreamCalls {
         match &self.target {
             Target::Preview(images) => images.calls(),
@@ -317,8 +345,8 @@ impl Restore {
         }
     }
 
-    async fn observe(&self) {
-        self.speed.observe(&self.tally, self.calls()).await;
+    fn observe(&self) {
+        self.speed.observe(&self.tally, self.calls());
     }
 
     fn images(&self) -> &Images {
@@ -329,7 +357,7 @@ impl Restore {
     }
 
     /// Restores keys, tables one after the other, many keys at once.
-    async fn restore_all(&self, entries: Vec<MergedEntry>) -> Result<()> {
+    async fn restore_all(&self, entries: Vec<MergedEntry>, earlier: &EarlierPart) -> Result<()> {
         let mut rest = entries.as_slice();
         while let Some(first) = rest.first() {
             let of_table = rest.iter().take_while(|entry| entry.table == first.table).count();
@@ -342,17 +370,19 @@ impl Restore {
                     if error.code == ErrorCode::ResourceNotFound
                         && self.was_deleted(&first.table) =>
                 {
-                    self.leave_all(these).await;
+                    self.leave_all(these);
                     continue;
                 }
                 Err(fault) => return Err(failed(fault)),
             };
             let mut work = futures::stream::iter(these.chunks(BATCH_GET_KEYS_MAX))
-                .map(|chunk| self.restore_page(&table, chunk))
+                .map(|chunk| self.restore_page(&table, chunk, earlier))
                 .buffer_unordered(limits::RESTORE_PAGES_AT_ONCE);
+            let mut first = Ok(());
             while let Some(done) = work.next().await {
-                done.map_err(failed)?;
+                first = self.first_of(first, done);
             }
+            first.map_err(failed)?;
         }
         Ok(())
     }
@@ -364,25 +394,41 @@ impl Restore {
         &self,
         table: &TableSchema,
         entries: &[MergedEntry],
+        earlier: &EarlierPart,
     ) -> std::result::Result<(), Fault> {
         if !self.speed.may_read(entries.len()).await {
             return Ok(());
         }
         let read = self.with_images(table, entries).await?;
-        self.observe().await;
+        self.observe();
         let mut work: FuturesUnordered<_> = read
             .into_iter()
             .map(|(entry, key, now)| async move {
                 if self.speed.is_stopping() {
                     return Ok(());
                 }
-                self.restore_key(table, entry, &key, now).await
+                self.restore_key(table, (entry, earlier), &key, now).await
             })
             .collect();
+        let mut first = Ok(());
         while let Some(done) = work.next().await {
-            done?;
+            first = self.first_of(first, done);
         }
-        Ok(())
+        first
+    }
+
+    /// The first of two results that is an error. No key is begun after it, and those under way are
+    /// polled until their end: what they have sent may still be carried out, so the locks of the
+    /// tables are kept until then.
+    fn first_of(
+        &self,
+        first: std::result::Result<(), Fault>,
+        next: std::result::Result<(), Fault>,
+    ) -> std::result::Result<(), Fault> {
+        if next.is_err() {
+            self.speed.fail();
+        }
+        first.and(next)
     }
 
     async fn with_images<'e>(
@@ -418,17 +464,10 @@ impl Restore {
         counter.fetch_add(1, Ordering::Relaxed);
     }
 
-    async fn note(&self, entry: &MergedEntry, conflicts: Vec<Conflict>) {
-        if conflicts.is_empty() {
-            return;
-        }
-        self.counts.conflicts.fetch_add(conflicts.len() as u64, Ordering::Relaxed);
-        let mut listed = self.listed.lock().await;
+    fn note(&self, entry: &MergedEntry, conflicts: Vec<Conflict>) {
         for conflict in conflicts {
-            if listed.len() < limits::RESTORE_CONFLICTS_LISTED_MAX {
-                let key = item_to_json(&entry.key);
-                listed.push(ListedConflict { table: entry.table.clone(), key, conflict });
-            }
+            let (table, key) = (entry.table.clone(), Some(item_to_json(&entry.key)));
+            self.conflicts.add(ListedConflict { table, key, conflict });
         }
     }
 }

@@ -23,7 +23,7 @@ use crate::fault::Fault;
 use crate::journal::{Journal, JournalledRun};
 use crate::layers::apply::Apply;
 use crate::layers::arns::Arns;
-use crate::layers::completion::RunToCompletion;
+use crate::layers::completion::{Client, RunToCompletion};
 use crate::layers::outages::Outages;
 use crate::layers::policy::Policy;
 use crate::layers::rates::{Rates, Used};
@@ -243,13 +243,13 @@ impl Engine {
         }
         let writes = matches!(call.operation.class(), Class::DataWrite | Class::ControlPlaneWrite);
         if !writes {
-            return self.answer(call).await;
+            return self.answer(call, Client::default()).await;
         }
         let engine = Arc::clone(self);
         let invocation = call.invocation.take();
-        let work = RunToCompletion::new(async move {
+        let work = RunToCompletion::new(|client| async move {
             let _held = held;
-            let work = std::pin::pin!(engine.answer(call));
+            let work = std::pin::pin!(engine.answer(call, client));
             engine.replay.once(invocation, work).await
         });
         match work.await {
@@ -264,23 +264,24 @@ impl Engine {
         self.tally.remark(operation, Fidelity::Refused, why);
     }
 
-    async fn answer(&self, call: Call) -> Answer {
+    async fn answer(&self, call: Call, client: Client) -> Answer {
         let operation = call.operation;
-        match self.descend(call).await {
+        let writes = operation.class() == Class::DataWrite && !call.only_reads();
+        match self.descend(call, client).await {
             Ok(answer) => {
                 self.tally.answered(operation.name());
-                self.outages.carried_out(operation.class());
+                self.outages.carried_out(writes);
                 answer
             }
             Err(fault) => {
                 self.note(operation, &fault);
-                self.outages.failed(&fault);
+                self.outages.failed(&fault, self.calls().answered);
                 self.worded(operation, fault).into()
             }
         }
     }
 
-    async fn descend(&self, call: Call) -> Result<Answer, Fault> {
+    async fn descend(&self, call: Call, client: Client) -> Result<Answer, Fault> {
         if let Bottom::Closed(_, why) = &self.bottom {
             return Err(Fault::refused(why.clone(), "the guard was restarted"));
         }
@@ -290,7 +291,7 @@ impl Engine {
             Bottom::Apply(_) | Bottom::Journal(_) | Bottom::Closed(..) => false,
         };
         self.arns.check(&call, made).await.map_err(|fault| self.arn_fault(fault))?;
-        self.rates.admit(&call).await?;
+        self.rates.admit(&call, &client).await?;
         let body = match &self.bottom {
             // These are large, and a call that only passes is not to have room for them.
             Bottom::Overlay(overlay) => Box::pin(overlay.handle(call)).await,
@@ -298,9 +299,17 @@ impl Engine {
             Bottom::Journal(journal) => Box::pin(journal.handle(call)).await,
             Bottom::Closed(..) => Err(Fault::Unavailable("closed".into())),
         };
-        let UpstreamCalls { read_throttles, write_throttles, .. } = self.calls();
-        self.rates.observe(Used { read_throttles, write_throttles, ..self.tally.used() }).await;
+        self.rates.observe(self.used());
         body.map(Answer::ok)
+    }
+
+    fn used(&self) -> Used {
+        let UpstreamCalls { read_throttles, write_throttles, .. } = self.calls();
+        let journal_units = match &self.bottom {
+            Bottom::Journal(journal) => journal.images().read_units(),
+            Bottom::Overlay(_) | Bottom::Apply(_) | Bottom::Closed(..) => 0.0,
+        };
+        Used { journal_units, read_throttles, write_throttles, ..self.tally.used() }
     }
 
     /// Changes how fast the run may go, from now on.

@@ -18,9 +18,10 @@ const TABLE_PARAMETERS: [&str; 6] = [
     "GlobalTableName",
 ];
 
-/// Parameters whose ARN lies below a table's (`…:table/NAME/backup/…`).
-const RESOURCE_PARAMETERS: [&str; 6] =
-    ["ResourceArn", "BackupArn", "ExportArn", "ImportArn", "BulkOperationArn", "StreamArn"];
+/// Parameters whose ARN lies below a table's (`…:table/NAME/backup/…`). `StreamArn` is not among
+/// them: it is a stream of Kinesis (API reference, DisableKinesisStreamingDestination).
+const RESOURCE_PARAMETERS: [&str; 5] =
+    ["ResourceArn", "BackupArn", "ExportArn", "ImportArn", "BulkOperationArn"];
 
 /// The tables a call names, as it names them, each once. Parameters that the operation does not
 /// know are looked at too: one name too many is at worst a denial.
@@ -162,6 +163,8 @@ mod tests {
             &["a", "b", "c", "d"],
         );
         check(&json!({"Limit": 3}), &[]);
+        let stream = "arn:aws:kinesis:eu-west-1:1:stream/s";
+        check(&json!({"TableName": "cars", "StreamArn": stream}), &["cars"]);
     }
 
     #[test]

@@ -65,6 +65,7 @@ struct Upstream {
     credentials: CredentialSource,
     reads: AtomicU64,
     writes: AtomicU64,
+    answered: AtomicU64,
     read_throttles: AtomicU64,
     write_throttles: AtomicU64,
     times: OnceLock<CallTimes>,
@@ -91,13 +92,34 @@ impl Default for CallTimes {
     }
 }
 
+/// What a call may do to the database.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Access {
+    /// It cannot write.
+    Reads,
+    /// It can.
+    Writes,
+}
+
+impl Access {
+    /// That of an operation. Of PartiQL's only the statements tell.
+    pub fn of(operation: Operation) -> Self {
+        match operation.class() {
+            Class::DataRead | Class::MetadataRead => Self::Reads,
+            Class::DataWrite | Class::ControlPlaneWrite | Class::AlwaysDenied => Self::Writes,
+        }
+    }
+}
+
 /// How many calls were sent to the database, each attempt counted.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct UpstreamCalls {
-    /// Of operations that cannot write.
+    /// Those that cannot write.
     pub reads: u64,
-    /// Of operations that can.
+    /// Those that can.
     pub writes: u64,
+    /// Calls that the database answered, with an error of the request's too.
+    pub answered: u64,
     /// Reads answered with a throttle.
     pub read_throttles: u64,
     /// Writes answered with a throttle.
@@ -148,7 +170,9 @@ impl ReadOnly {
     /// Sends a reading call.
     pub async fn read(&self, operation: ReadOperation, body: &Value) -> Result<Bytes, Fault> {
         match &self.0 {
-            Base::Database(upstream) => upstream.send(operation.operation(), json(body)).await,
+            Base::Database(upstream) => {
+                upstream.send(operation.operation(), Access::Reads, json(body)).await
+            }
             Base::Nothing(_) => nothing::read(operation.operation(), body),
         }
     }
@@ -169,8 +193,13 @@ impl Full {
     }
 
     /// Sends any call.
-    pub async fn send(&self, operation: Operation, body: &Value) -> Result<Bytes, Fault> {
-        self.0.send(operation, json(body)).await
+    pub async fn send(
+        &self,
+        operation: Operation,
+        access: Access,
+        body: &Value,
+    ) -> Result<Bytes, Fault> {
+        self.0.send(operation, access, json(body)).await
     }
 
     /// How long calls may take.
@@ -204,6 +233,7 @@ impl Upstream {
             credentials,
             reads: AtomicU64::new(0),
             writes: AtomicU64::new(0),
+            answered: AtomicU64::new(0),
             read_throttles: AtomicU64::new(0),
             write_throttles: AtomicU64::new(0),
             times: OnceLock::new(),
@@ -218,6 +248,7 @@ impl Upstream {
         UpstreamCalls {
             reads: self.reads.load(Ordering::Relaxed),
             writes: self.writes.load(Ordering::Relaxed),
+            answered: self.answered.load(Ordering::Relaxed),
             read_throttles: self.read_throttles.load(Ordering::Relaxed),
             write_throttles: self.write_throttles.load(Ordering::Relaxed),
         }
@@ -225,34 +256,28 @@ impl Upstream {
 
     /// One call with its attempts. Attempts end with the time, or with their number; throttled
     /// ones do not count, because each was answered in good order.
-    async fn send(&self, operation: Operation, body: Bytes) -> Result<Bytes, Fault> {
+    async fn send(
+        &self,
+        operation: Operation,
+        access: Access,
+        body: Bytes,
+    ) -> Result<Bytes, Fault> {
         let (started, times) = (Instant::now(), self.times());
         let mut backoff = limits::UPSTREAM_BACKOFF_FIRST;
         let mut failures = 0;
         loop {
-            let (fault, time_max) = match self.attempt(operation, body.clone()).await {
+            let (fault, time_max) = match self.attempt(operation, access, body.clone()).await {
                 Outcome::Answered(body) => return Ok(body),
                 Outcome::Failed(fault) => return Err(fault),
                 Outcome::Throttled => {
-                    let writes = operation.class() == Class::DataWrite;
-                    let throttles =
-                        if writes { &self.write_throttles } else { &self.read_throttles };
-                    throttles.fetch_add(1, Ordering::Relaxed);
+                    self.throttles(operation, access).fetch_add(1, Ordering::Relaxed);
                     (Fault::Throttled, times.throttled)
-                }
-                Outcome::NotCarriedOut(fault) => {
-                    failures += 1;
-                    (fault, times.call)
                 }
                 // It may have been carried out. A read does no harm twice; whether a write may be
                 // sent again is for the journal to decide, which has bound it to an image, or for
                 // the program's SDK, as without a guard.
-                Outcome::Unknown(fault) => {
-                    if operation.class() == Class::DataWrite
-                        || operation.class() == Class::ControlPlaneWrite
-                    {
-                        return Err(fault);
-                    }
+                Outcome::Unknown(fault) if access == Access::Writes => return Err(fault),
+                Outcome::NotCarriedOut(fault) | Outcome::Unknown(fault) => {
                     failures += 1;
                     (fault, times.call)
                 }
@@ -267,10 +292,16 @@ impl Upstream {
         }
     }
 
-    fn count(&self, operation: Operation) {
-        let counter = match operation.class() {
-            Class::DataRead | Class::MetadataRead => &self.reads,
-            Class::DataWrite | Class::ControlPlaneWrite | Class::AlwaysDenied => &self.writes,
+    /// Calls that change tables are not items written, and are throttled apart from these.
+    fn throttles(&self, operation: Operation, access: Access) -> &AtomicU64 {
+        let writes = operation.class() == Class::DataWrite && access == Access::Writes;
+        if writes { &self.write_throttles } else { &self.read_throttles }
+    }
+
+    fn count(&self, access: Access) {
+        let counter = match access {
+            Access::Reads => &self.reads,
+            Access::Writes => &self.writes,
         };
         counter.fetch_add(1, Ordering::Relaxed);
     }

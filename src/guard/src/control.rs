@@ -106,7 +106,7 @@ impl Control {
         }
         match head.uri.path() {
             "/healthz" => return said(StatusCode::OK, "ok"),
-            "/progress" => return json(self.run.progress().await),
+            "/progress" => return json(self.run.progress()),
             _ => {}
         }
         let shown = head.headers.get(AUTHORIZATION).map(HeaderValue::as_bytes);

@@ -78,7 +78,7 @@ impl Guard {
         let (program, program_address) = bound(options.listen).await?;
         let (control, control_address) = bound(options.control_listen).await?;
         let start = match &options.state_dir {
-            Some(folder) => restart::mark(folder).map_err(StartError::StateDir)?,
+            Some(folder) => restart::served(folder).map_err(StartError::StateDir)?,
             None => Start::First,
         };
         let engine = Engine::open(plan, credentials, start).await?.in_part(options.part);
@@ -103,6 +103,10 @@ impl Guard {
         }
         let (token, state_dir) = (options.control_token.clone(), options.state_dir.clone());
         let behind = Control { run, token, state_dir };
+        // Last: whatever fails before this has cost the run nothing, and the kubelet tries again.
+        if let Some(folder) = &options.state_dir {
+            restart::mark_served(folder).map_err(StartError::StateDir)?;
+        }
         let tasks = [
             tokio::spawn(Arc::clone(&server).accept(program)),
             tokio::spawn(control::accept(Arc::new(behind), control)),
@@ -129,18 +133,18 @@ impl Guard {
         // First: what is sent away below must not be sent again.
         self.transforms.ask_to_stop();
         self.engine.let_nothing_wait();
-        if tokio::time::timeout(limits::GUARD_DRAIN_MAX, self.transforms.stop()).await.is_err() {
-            tracing::warn!("stopped with a transform still under way");
-        }
-        self.server.drain().await;
+        let stopping = tokio::time::timeout(limits::GUARD_DRAIN_MAX, self.transforms.stop());
+        let transform_ended = stopping.await.is_ok();
+        let left = self.server.drain().await;
         for task in &self.tasks {
             task.abort();
         }
         let closed = self.engine.close().await;
         let mut result = self.engine.result();
         result.transform = self.transforms.result();
-        if !closed && result.problem.is_none() {
-            result.problem = Some(JOURNAL_NOT_CLOSED.to_owned());
+        if let Some(problem) = left_over(transform_ended, left, closed) {
+            tracing::warn!(problem, "stopped before everything had ended");
+            result.problem.get_or_insert(problem);
         }
         tracing::info!(
             requests = result.requests,
@@ -151,6 +155,25 @@ impl Guard {
         result
     }
 }
+
+/// What is wrong with the result of a guard that stopped before all its work had ended.
+fn left_over(transform_ended: bool, requests: usize, journal_closed: bool) -> Option<String> {
+    if !transform_ended {
+        return Some(TRANSFORM_NOT_ENDED.to_owned());
+    }
+    match requests {
+        0 => (!journal_closed).then(|| JOURNAL_NOT_CLOSED.to_owned()),
+        1 => Some(format!("The guard stopped during 1 request. {OUTCOME_NOT_KNOWN}")),
+        many => Some(format!("The guard stopped during {many} requests. {OUTCOME_NOT_KNOWN}")),
+    }
+}
+
+/// Problem of a run whose transform did not stop in time.
+const TRANSFORM_NOT_ENDED: &str = "The guard stopped during the transform. Whether its last writes \
+     were carried out is not known.";
+
+/// Problem of a run whose last requests the database did not answer in time.
+const OUTCOME_NOT_KNOWN: &str = "Whether what they write was carried out is not known.";
 
 /// Problem of a run whose journal could not be closed.
 pub const JOURNAL_NOT_CLOSED: &str = "The last of the journal could not be written: of some writes it is \
@@ -189,4 +212,48 @@ pub(crate) async fn bound(address: SocketAddr) -> Result<(TcpListener, SocketAdd
     let listener = listen::listen(address).await.map_err(failed)?;
     let bound = listener.local_addr().map_err(failed)?;
     Ok((listener, bound))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::testing;
+
+    async fn start(plan: &Plan, state: &std::path::Path) -> Result<Guard, StartError> {
+        let loopback: SocketAddr = ([127, 0, 0, 1], 0).into();
+        let options = Options {
+            listen: loopback,
+            control_listen: loopback,
+            control_token: None,
+            clients: Clients::Any,
+            state_dir: Some(state.to_owned()),
+        };
+        Guard::start(plan, testing::credentials().unwrap(), &options).await
+    }
+
+    #[tokio::test]
+    async fn a_guard_that_did_not_start_has_lost_nothing() {
+        for mode in [Mode::DryRun, Mode::Apply] {
+            let (state, parent) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+            // No folder can be made in a file: this archive does not open.
+            let archive = parent.path().join("archive");
+            std::fs::write(&archive, b"").unwrap();
+            let plan = testing::plan(&archive, mode);
+            assert!(matches!(start(&plan, state.path()).await, Err(StartError::Engine(_))));
+            std::fs::remove_file(&archive).unwrap();
+            let guard = start(&plan, state.path()).await.unwrap();
+            assert_eq!(guard.stop().await.problem, None, "{mode:?}");
+            let again = start(&plan, state.path()).await.unwrap();
+            assert!(again.stop().await.problem.is_some(), "{mode:?}");
+        }
+    }
+
+    #[test]
+    fn a_result_does_not_claim_what_was_not_seen_to_its_end() {
+        assert_eq!(left_over(true, 0, true), None);
+        assert_eq!(left_over(true, 0, false).as_deref(), Some(JOURNAL_NOT_CLOSED));
+        assert!(left_over(true, 1, true).unwrap().contains("during 1 request."));
+        assert!(left_over(true, 7, false).unwrap().contains("during 7 requests."));
+        assert_eq!(left_over(false, 7, false).as_deref(), Some(TRANSFORM_NOT_ENDED));
+    }
 }

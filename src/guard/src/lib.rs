@@ -1,6 +1,7 @@
 //! The guard: an HTTP server over the engine, for a program on the same machine; and what is done
 //! in a run's pod without a program, before it, after it, or in its place.
 
+mod answer_room;
 pub mod check;
 pub mod clients;
 mod connections;

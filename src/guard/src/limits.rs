@@ -76,16 +76,31 @@ pub const DRAINED_MAX: Duration = Duration::from_secs(5);
 /// pod has.
 pub const MEMORY_ASSUMED_BYTES: u64 = 768 * 1024 * 1024;
 
-/// Of its memory, what is not for requests: itself and idle connections (64 MiB), a dry run's items
-/// (96 MiB) or a journal's images and segments (128 MiB), remembered answers (32 MiB), pages of the
-/// database that are read (128 MiB).
-pub const MEMORY_RESERVED_BYTES: u64 = 448 * 1024 * 1024;
+/// Of its memory, what is neither for requests nor for answers: itself and idle connections
+/// (64 MiB), a dry run's items (96 MiB) or a journal's images and segments (128 MiB), remembered
+/// answers (32 MiB), what the allocator keeps of all this (96 MiB).
+pub const MEMORY_RESERVED_BYTES: u64 = 320 * 1024 * 1024;
 
 /// Memory for requests where a container has hardly any: one of 16 MB must pass.
 pub const REQUEST_MEMORY_BYTES_MIN: u64 = 96 * 1024 * 1024;
 
 /// Memory for requests at most: more at once would wait for the database, not for memory.
 pub const REQUEST_MEMORY_BYTES_MAX: u64 = 1024 * 1024 * 1024;
+
+/// Memory for answers where a container has hardly any: one of 16 MB, in two copies, must pass.
+pub const ANSWER_MEMORY_BYTES_MIN: u64 = 32 * 1024 * 1024;
+
+/// Bytes that an answer is reckoned with at least, so that a few large ones among many small do
+/// not come unexpected.
+pub const ANSWER_EXPECTED_BYTES_MIN: usize = 16 * 1024;
+
+/// By what part, one in so many, the size that is expected of an answer falls with each smaller
+/// one: some thirty small answers make a large one forgotten.
+pub const ANSWER_EXPECTED_DECAY: usize = 8;
+
+/// Bytes of JSON for each byte of an item as DynamoDB measures it, about. Numbers and lists take
+/// more, long texts half.
+pub const ANSWER_JSON_BYTES: usize = 2;
 
 /// Copies of a request's text while it is carried out: received, folded, of single writes, and
 /// sent.

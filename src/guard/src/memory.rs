@@ -1,5 +1,6 @@
-//! How much memory requests may take at once, by the limit of this process's container. A further
-//! request waits; one that would take more than there is for all waits until it is alone.
+//! How much memory requests and their answers may take at once, by the limit of this process's
+//! container. A further request waits; one that would take more than there is for all waits until
+//! it is alone.
 
 use std::fs;
 use std::path::Path;
@@ -8,11 +9,13 @@ use std::sync::Arc;
 use crate::limits;
 use tokio::sync::{AcquireError, OwnedSemaphorePermit, Semaphore};
 
-/// Room for requests: for their bodies while they come, and for what is made of them.
+/// Room for requests: for their bodies while they come, for what is made of them, and for their
+/// answers until these are sent.
 #[derive(Debug)]
 pub struct Memory {
     bodies: Room,
     trees: Room,
+    answers: Room,
 }
 
 #[derive(Debug)]
@@ -23,7 +26,17 @@ struct Room {
 
 /// What a request holds of it; free again when dropped.
 #[derive(Debug)]
-pub struct Held(#[allow(dead_code)] OwnedSemaphorePermit);
+pub struct Held(OwnedSemaphorePermit);
+
+impl Held {
+    /// Gives back what is held beyond so many bytes.
+    #[must_use]
+    pub fn shrunk_to(self, bytes: usize) -> Self {
+        let Self(mut all) = self;
+        let kept = all.split(kib(bytes) as usize);
+        Self(kept.unwrap_or(all))
+    }
+}
 
 impl Memory {
     /// Of this process.
@@ -35,8 +48,17 @@ impl Memory {
     fn within(limit: Option<u64>) -> Self {
         let limit = limit.unwrap_or(limits::MEMORY_ASSUMED_BYTES);
         let left = limit.saturating_sub(limits::MEMORY_RESERVED_BYTES);
-        let left = left.clamp(limits::REQUEST_MEMORY_BYTES_MIN, limits::REQUEST_MEMORY_BYTES_MAX);
-        Self { bodies: Room::of(left / 3), trees: Room::of(left - left / 3) }
+        let answers = left / 7 * 2;
+        let requests = left - answers;
+        let requests =
+            requests.clamp(limits::REQUEST_MEMORY_BYTES_MIN, limits::REQUEST_MEMORY_BYTES_MAX);
+        let answers =
+            answers.clamp(limits::ANSWER_MEMORY_BYTES_MIN, limits::REQUEST_MEMORY_BYTES_MAX);
+        Self {
+            bodies: Room::of(requests / 3),
+            trees: Room::of(requests - requests / 3),
+            answers: Room::of(answers),
+        }
     }
 
     /// Waits for room for a body of so many bytes.
@@ -48,6 +70,11 @@ impl Memory {
     pub async fn tree(&self, bytes: usize) -> Result<Held, AcquireError> {
         self.trees.take(bytes).await
     }
+
+    /// Waits for room for an answer and what it is made of.
+    pub async fn answer(&self, bytes: usize) -> Result<Held, AcquireError> {
+        self.answers.take(bytes).await
+    }
 }
 
 impl Room {
@@ -57,9 +84,13 @@ impl Room {
     }
 
     async fn take(&self, bytes: usize) -> Result<Held, AcquireError> {
-        let kib = u32::try_from(bytes.div_ceil(1024)).unwrap_or(u32::MAX).min(self.kib_max);
+        let kib = kib(bytes).min(self.kib_max);
         Arc::clone(&self.kib).acquire_many_owned(kib).await.map(Held)
     }
+}
+
+fn kib(bytes: usize) -> u32 {
+    u32::try_from(bytes.div_ceil(1024)).unwrap_or(u32::MAX)
 }
 
 /// What a request takes while it is carried out: copies of its text, and items as values, of which
@@ -149,6 +180,23 @@ mod tests {
         assert!(waits(1).await);
         drop(large);
         assert!(!waits(1).await);
+    }
+
+    #[tokio::test]
+    async fn what_is_held_for_an_answer_shrinks_to_its_size() {
+        let memory = Memory::within(Some(0));
+        let all = usize::try_from(limits::ANSWER_MEMORY_BYTES_MIN).unwrap();
+        let waits = async |bytes| {
+            tokio::time::timeout(Duration::from_millis(5), memory.answer(bytes)).await.is_err()
+        };
+        let held = memory.answer(10 * all).await.unwrap();
+        assert!(waits(1).await);
+        let held = held.shrunk_to(all / 2);
+        assert!(!waits(all / 2).await && waits(all / 2 + 1024).await);
+        let held = held.shrunk_to(all);
+        assert!(waits(all / 2 + 1024).await, "nothing more is held than before, nor less");
+        drop(held);
+        assert!(!waits(all).await);
     }
 
     #[test]

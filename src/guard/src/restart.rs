@@ -49,7 +49,7 @@ pub fn take_up_control(state_dir: &Path, run: &Run) -> io::Result<()> {
     if asked.paused {
         run.pause(true);
     }
-    tracing::info!(asked.paused, ?asked.limits, "goes on as the guard before it was told");
+    tracing::info!(asked.paused, ?asked.limits, "keeps the limits and the pause of the guard before it");
     Ok(())
 }
 
@@ -71,15 +71,19 @@ fn fresh(file: &Path) -> io::Result<String> {
     Ok(holder)
 }
 
-/// Marks the start. The mark is never taken away: a guard that ended, well or not, has lost what
-/// it held, and the kubelet starts a sidecar again while the program runs.
-pub fn mark(state_dir: &Path) -> io::Result<Start> {
-    let created = OpenOptions::new().write(true).create_new(true).open(state_dir.join(MARKER));
-    match created {
-        Ok(_) => Ok(Start::First),
-        Err(error) if error.kind() == io::ErrorKind::AlreadyExists => Ok(Start::Again),
-        Err(error) => Err(error),
-    }
+/// Whether a guard before this one served in the same pod. One that did not come so far has lost
+/// nothing: no request reached it.
+pub fn served(state_dir: &Path) -> io::Result<Start> {
+    let before = state_dir.join(MARKER).try_exists()?;
+    Ok(if before { Start::Again } else { Start::First })
+}
+
+/// Notes that a guard serves, before it accepts the first connection. The mark is never deleted: a
+/// guard that ended, well or not, has lost what it held, and the kubelet restarts a sidecar while
+/// the program runs.
+pub fn mark_served(state_dir: &Path) -> io::Result<()> {
+    OpenOptions::new().write(true).create(true).truncate(false).open(state_dir.join(MARKER))?;
+    Ok(())
 }
 
 #[cfg(test)]
@@ -92,5 +96,16 @@ mod tests {
         let name = holder(one.path()).unwrap();
         assert_eq!(holder(one.path()).unwrap(), name);
         assert_ne!(holder(other.path()).unwrap(), name);
+    }
+
+    #[test]
+    fn only_a_guard_that_served_is_missed_by_the_next() {
+        let folder = tempfile::tempdir().unwrap();
+        assert_eq!(served(folder.path()).unwrap(), Start::First);
+        assert_eq!(served(folder.path()).unwrap(), Start::First, "asking marks nothing");
+        for _ in 0..2 {
+            mark_served(folder.path()).unwrap();
+            assert_eq!(served(folder.path()).unwrap(), Start::Again);
+        }
     }
 }

@@ -13,7 +13,7 @@ use dm_contract::restored::{RESTORE_RESULT_VERSION, RestoreResult};
 use dm_contract::verdict::RunOutcome;
 use dm_engine::CredentialSource;
 use dm_engine::archive::ledger;
-use dm_engine::restore::{Restore, RestoreError, RestoreReport};
+use dm_engine::restore::{Restore, RestoreError, RestoreReport, part_name};
 
 use crate::control::Control;
 use crate::keep::{Keep, trouble};
@@ -33,7 +33,7 @@ pub async fn restore(
 ) -> RestoreResult {
     let started_at = ledger::now();
     let Some(asked) = plan.restore else {
-        return failed(plan, started_at, "the plan does not say which run to take back".into());
+        return failed(plan, started_at, "the plan does not name the run to restore".into());
     };
     let restore = match Restore::open(plan, credentials, asked.run, asked.on_conflict).await {
         Ok(restore) => restore,
@@ -54,7 +54,7 @@ pub async fn restore(
     let ended = run(restore, stop).await;
     serving.abort();
 
-    let report = restore.report().await;
+    let report = restore.report();
     let mut result = result(plan, restore, &report, started_at);
     match &ended {
         Ok(()) => result.finished = true,
@@ -116,14 +116,19 @@ async fn keep(
             kept.conflicts = Some(restore.name().conflicts());
             return;
         }
-        let lines: String = report
-            .listed
-            .iter()
-            .map(|listed| serde_json::json!(listed).to_string() + "\n")
-            .collect();
-        match keep.put("conflicts.ndjson", Bytes::from(lines)).await {
-            Ok(path) => kept.conflicts = Some(path),
-            Err(why) => trouble(&mut kept, &format!("the conflicts: {why}")),
+        let mut part = 0;
+        loop {
+            let lines = match restore.conflicts_part(part) {
+                Ok(Some(lines)) => lines,
+                Ok(None) => return,
+                Err(why) => return trouble(&mut kept, &format!("the conflicts: {why}")),
+            };
+            match keep.put(&part_name(part), lines).await {
+                Ok(path) if part == 0 => kept.conflicts = Some(path),
+                Ok(_) => {}
+                Err(why) => return trouble(&mut kept, &format!("the conflicts: {why}")),
+            }
+            part += 1;
         }
     };
     if tokio::time::timeout(limits::KEEP_UPLOADS_MAX, uploads).await.is_err() {

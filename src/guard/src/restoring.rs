@@ -1,14 +1,9 @@
 //! A restore under way, and its result so far.
 
-use std::collections::BTreeMap;
-
 use dm_contract::plan::Plan;
 use dm_contract::restored::{ConflictGroup, RESTORE_RESULT_VERSION, RestoreResult};
 use dm_engine::archive::ledger;
-use dm_engine::restore::{ListedConflict, Restore, RestoreReport};
-
-/// Keys of one group in a result; all are in the archive.
-const KEYS_SHOWN_MAX: usize = 5;
+use dm_engine::restore::{Restore, RestoreReport};
 
 /// A restore under way.
 #[derive(Debug)]
@@ -23,8 +18,8 @@ pub struct Restoring {
 
 impl Restoring {
     /// What it has done so far.
-    pub async fn result(&self) -> RestoreResult {
-        let report = self.restore.report().await;
+    pub fn result(&self) -> RestoreResult {
+        let report = self.restore.report();
         result(&self.plan, &self.restore, &report, self.started_at.clone())
     }
 }
@@ -49,8 +44,8 @@ pub fn result(
         put: report.put,
         untouched: report.untouched,
         conflicts: report.conflicts,
-        groups: groups(&report.listed, plan.policy.show_values),
-        left_out: 0,
+        groups: groups(&report.groups, plan.policy.show_values),
+        left_out: u32::try_from(report.left_out).unwrap_or(u32::MAX),
         read_units: report.read_units,
         write_units: report.write_units,
         journal: restore.journalled().map(|(journal, _)| journal),
@@ -63,22 +58,14 @@ pub fn result(
     }
 }
 
-/// Conflicts by table and kind, most first.
-fn groups(listed: &[ListedConflict], show_keys: bool) -> Vec<ConflictGroup> {
-    let mut groups: BTreeMap<_, (u64, Vec<serde_json::Value>)> = BTreeMap::new();
-    for ListedConflict { table, key, conflict } in listed {
-        let (count, keys) = groups.entry((table, conflict)).or_default();
-        *count += 1;
-        if show_keys && keys.len() < KEYS_SHOWN_MAX {
-            keys.push(key.clone());
+/// Conflicts by table and kind, with keys only where they may be seen.
+fn groups(all: &[ConflictGroup], show_keys: bool) -> Vec<ConflictGroup> {
+    let mut groups = all.to_vec();
+    if !show_keys {
+        for group in &mut groups {
+            group.keys.clear();
         }
     }
-    let group =
-        |((table, conflict), (count, keys)): ((&String, &dm_contract::restored::Conflict), _)| {
-            ConflictGroup { table: table.clone(), conflict: conflict.clone(), count, keys }
-        };
-    let mut groups: Vec<ConflictGroup> = groups.into_iter().map(group).collect();
-    groups.sort_by_key(|group| std::cmp::Reverse(group.count));
     groups
 }
 
@@ -88,19 +75,15 @@ mod tests {
     use dm_contract::restored::Conflict;
 
     #[test]
-    fn conflicts_are_told_together_and_keys_only_where_they_may_be_seen() {
-        let listed = |id: &str, conflict| ListedConflict {
+    fn keys_of_conflicts_are_told_only_where_they_may_be_seen() {
+        let all = [ConflictGroup {
             table: "cars".into(),
-            key: serde_json::json!({"id": {"S": id}}),
-            conflict,
-        };
-        let all: Vec<ListedConflict> = (0..7)
-            .map(|i| listed(&i.to_string(), Conflict::AttributeChanged("price".into())))
-            .chain([listed("x", Conflict::ItemDeleted)])
-            .collect();
-        let shown = groups(&all, true);
-        assert_eq!(shown.iter().map(|group| group.count).collect::<Vec<_>>(), [7, 1]);
-        assert_eq!(shown[0].keys.len(), KEYS_SHOWN_MAX);
-        assert!(groups(&all, false).iter().all(|group| group.keys.is_empty()));
+            conflict: Conflict::AttributeChanged("price".into()),
+            count: 7,
+            keys: vec![serde_json::json!({"id": {"S": "a"}})],
+        }];
+        assert_eq!(groups(&all, true), all);
+        let hidden = groups(&all, false);
+        assert_eq!((hidden[0].count, hidden[0].keys.len()), (7, 0));
     }
 }

@@ -20,10 +20,10 @@ pub enum Run {
 
 impl Run {
     /// Returns how far it is, as JSON.
-    pub async fn progress(&self) -> serde_json::Result<Vec<u8>> {
+    pub fn progress(&self) -> serde_json::Result<Vec<u8>> {
         match self {
             Self::Program(engine) => serde_json::to_vec(&without_samples(engine)),
-            Self::Restore(restoring) => serde_json::to_vec(&restoring.result().await),
+            Self::Restore(restoring) => serde_json::to_vec(&restoring.result()),
         }
     }
 

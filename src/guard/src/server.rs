@@ -19,6 +19,7 @@ use hyper_util::rt::{TokioIo, TokioTimer};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::Semaphore;
 
+use crate::answer_room::{self, AnswerSizes};
 use crate::connections::{Connection, Connections, MakingRoom};
 use crate::memory::{self, Memory};
 use crate::open_files;
@@ -35,6 +36,7 @@ pub struct Server {
     transforms: Option<Arc<Transforms>>,
     requests: Arc<Semaphore>,
     memory: Memory,
+    answers: AnswerSizes,
 }
 
 impl Server {
@@ -46,6 +48,7 @@ impl Server {
             transforms: None,
             requests: Arc::new(Semaphore::new(limits::REQUESTS_IN_FLIGHT_MAX)),
             memory: Memory::of_this_process(),
+            answers: AnswerSizes::default(),
         }
     }
 
@@ -76,16 +79,19 @@ impl Server {
         }
     }
 
-    /// Waits until no request is being worked on, and lets no further one begin.
-    pub async fn drain(&self) {
+    /// Waits until no request is being worked on, and lets no further one begin. Returns how many
+    /// had not ended when the time was up.
+    pub async fn drain(&self) -> usize {
         let all = u32::try_from(limits::REQUESTS_IN_FLIGHT_MAX).unwrap_or(u32::MAX);
-        let drained =
-            tokio::time::timeout(limits::GUARD_DRAIN_MAX, self.requests.acquire_many(all));
-        match drained.await {
-            Ok(Ok(permits)) => permits.forget(),
-            Ok(Err(_)) => {}
-            Err(_) => tracing::warn!("stopped with requests still being worked on"),
-        }
+        let ended = self.requests.acquire_many(all);
+        let drained = tokio::time::timeout(limits::GUARD_DRAIN_MAX, ended).await;
+        let left = match &drained {
+            Ok(_) => 0,
+            Err(_) => limits::REQUESTS_IN_FLIGHT_MAX - self.requests.available_permits(),
+        };
+        // Later ones, and those that wait for their turn, get their answer from this.
+        self.requests.close();
+        left
     }
 
     async fn serve(self: Arc<Self>, stream: TcpStream, peer: SocketAddr, place: Connection) {
@@ -169,8 +175,16 @@ impl Server {
         let call = wire::call(operation, &head.headers, &body)?;
         // What is sent is written of the call.
         drop((body, room));
-        // A write whose client goes away goes on, and counts as long as it does.
-        Ok(self.engine.handle_with(call, (request, more)).await)
+        let expected = self.answers.expected(&call);
+        if expected == 0 {
+            // A write whose client goes away goes on, and counts as long as it does.
+            return Ok(self.engine.handle_with(call, (request, more)).await);
+        }
+        let taken = expected * self.engine.answer_copies();
+        let space = self.memory.answer(taken).await.map_err(|_| closing())?;
+        let answer = self.engine.handle_with(call, (request, more)).await;
+        self.answers.seen(operation, answer.body.len());
+        Ok(answer_room::accounted(answer, space))
     }
 
     fn note(&self, not: &NotACall) {

@@ -12,6 +12,7 @@ use dm_engine::Engine;
 use dm_runner::{Checkpoints, Settings, Share};
 use dm_transform::{Declaration, Files, Transform};
 use tokio::sync::watch;
+use tokio::task::JoinError;
 
 /// Failed items that the run's log names; the report has more.
 const FAILURES_LOGGED_MAX: usize = 10;
@@ -69,10 +70,12 @@ impl Transforms {
         let (transform, settings) = self.read(order)?;
         let (done, result) = watch::channel(None);
         *under_way = Some(result);
-        let this = Arc::clone(self);
+        let (this, engine, stop) =
+            (Arc::clone(self), Arc::clone(&self.engine), self.stop.subscribe());
+        let run =
+            tokio::spawn(async move { dm_runner::run(&engine, transform, settings, stop).await });
         tokio::spawn(async move {
-            let stop = this.stop.subscribe();
-            let result = dm_runner::run(&this.engine, transform, settings, stop).await;
+            let result = run.await.unwrap_or_else(|error| panicked(&error));
             let _ = this.first.set(result.clone());
             done.send_replace(Some(result));
         });
@@ -129,6 +132,18 @@ impl Transforms {
     }
 }
 
+/// The result of a transform whose task did not return one. Without it the entry program would
+/// find no transform, and order it again.
+fn panicked(error: &JoinError) -> TransformResult {
+    tracing::error!(%error, "the transform's task failed");
+    let message =
+        "The transform failed because of an error in the guard; its log has the details. \
+                   The items that were changed before are not counted here."
+            .to_owned();
+    let end = TransformEnd::Failed;
+    TransformResult { end, message: Some(message), ..TransformResult::default() }
+}
+
 /// What the run's log says of a transform.
 fn log(result: &TransformResult) -> Vec<String> {
     let TransformResult { read, changed, unchanged, skipped, failed, .. } = result;
@@ -148,4 +163,19 @@ fn log(result: &TransformResult) -> Vec<String> {
         lines.push(message.clone());
     }
     lines
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn a_transform_that_panics_has_failed_and_says_so() {
+        let panics = tokio::spawn(async { panic!("a panic, as the test wants it") });
+        let result: TransformResult = panics.await.unwrap_or_else(|error| panicked(&error));
+        assert_eq!(result.end, TransformEnd::Failed);
+        assert_ne!(result.end.exit_code(), 0);
+        let last = log(&result).pop().unwrap();
+        assert!(last.contains("an error in the guard"), "{last}");
+    }
 }

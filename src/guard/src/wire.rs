@@ -156,7 +156,7 @@ fn signed_for_us(
             format!(
                 "The guard of this migration serves DynamoDB in {ours} only, and this {} is signed \
                  for the region \"{theirs}\". It was sent to neither. Create the client without a \
-                 region of its own: AWS_REGION names this one. A program that works in two regions \
+                 region: AWS_REGION names this one. A program that works in two regions \
                  needs a migration, and a target, for each.",
                 operation.name()
             ),
@@ -169,8 +169,8 @@ fn signed_for_us(
             format!(
                 "The security token included in the request is invalid. The guard of this migration \
                  serves its own program only, which it knows by the access key in AWS_ACCESS_KEY_ID, \
-                 and this {} is signed with another one. Create the client without credentials or a \
-                 profile of its own; if it is for another account, the guard does not reach that.",
+                 and this {} is signed with another one. Create the client without its own credentials \
+                 or profile; if it is for another account, the guard does not reach that.",
                 operation.name()
             ),
             "signed with another access key than the run's".into(),

@@ -65,7 +65,7 @@ fn next(migration: &DataMigration) -> Option<&RunRecord> {
 pub fn has_applied(run: &RunRecord) -> bool {
     run.kind == RunKind::Apply
         && run.result.is_over()
-        && run.result != RunResult::Cancelled
+        && run.result != RunResult::Canceled
         && !is_baseline(run)
 }
 

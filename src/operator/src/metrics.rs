@@ -19,7 +19,7 @@ use crate::cache::Cache;
 pub struct RunLabels {
     /// `DryRun`, `Apply`, `RestorePreview` or `Restore`.
     pub kind: String,
-    /// `Succeeded`, `Failed`, `Unknown` or `Cancelled`.
+    /// `Succeeded`, `Failed`, `Unknown` or `Canceled`.
     pub result: String,
     /// The reason, as in status.
     pub reason: String,

@@ -95,7 +95,7 @@ fn begin(status: &mut DataMigrationStatus, record: &RunRecord) {
 /// may be there, so that they can be taken back.
 fn forget_old_runs(runs: &mut Vec<RunRecord>) {
     let counts = |run: &RunRecord| {
-        run.kind == RunKind::Apply && run.result != RunResult::Cancelled && run.result.is_over()
+        run.kind == RunKind::Apply && run.result != RunResult::Canceled && run.result.is_over()
     };
     let last_applying = runs.iter().position(counts);
     while runs.len() > limits::RUNS_MAX {
@@ -140,7 +140,7 @@ fn follow(status: &mut DataMigrationStatus, execution_time: Option<Timestamp>) {
 
 fn discard(status: &mut DataMigrationStatus, now: Timestamp) {
     if let Some(run) = status.runs.first_mut() {
-        run.result = RunResult::Cancelled;
+        run.result = RunResult::Canceled;
         run.reason = Some(Reason::Superseded);
         run.recorded_at = Some(seconds(now));
     }
@@ -148,7 +148,7 @@ fn discard(status: &mut DataMigrationStatus, now: Timestamp) {
 
 fn give_way(status: &mut DataMigrationStatus, position: &Position, now: Timestamp) {
     if let Some(run) = status.runs.first_mut() {
-        run.result = RunResult::Cancelled;
+        run.result = RunResult::Canceled;
         run.reason = Some(position.reason);
         run.message = Some(position.message.clone());
         run.recorded_at = Some(seconds(now));
@@ -176,7 +176,7 @@ fn finish(status: &mut DataMigrationStatus, outcome: &Outcome, now: Timestamp) {
     run.log = outcome.kept(|archived| archived.log.as_ref());
     ledger::note(status, outcome);
     let Some(run) = status.runs.first().cloned() else { return };
-    if outcome.result == RunResult::Cancelled {
+    if outcome.result == RunResult::Canceled {
         if !run.kind.restores() {
             status.execution_time = None;
         }

@@ -96,6 +96,15 @@ fn a_target_is_its_golden_file() {
 }
 
 #[test]
+fn a_status_with_the_former_spelling_is_read_and_written_with_the_new_one() {
+    let mut given: Value = serde_json::from_str(&golden("datamigration.json")).unwrap();
+    given["status"]["runs"][0]["result"] = "Cancelled".into();
+    let read: DataMigration = serde_json::from_value(given.clone()).unwrap();
+    given["status"]["runs"][0]["result"] = "Canceled".into();
+    assert_eq!(serde_json::to_value(&read).unwrap(), given);
+}
+
+#[test]
 fn defaults_are_filled_in_where_the_server_has_not() {
     let least: DataMigration = serde_json::from_str(
         r#"{

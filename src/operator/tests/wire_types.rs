@@ -387,7 +387,7 @@ fn a_restores_result_is_its_golden_file() {
                 problem: None,
             }),
             archived: Some(archived()),
-            problem: Some("interrupted: the same restore goes on where it is".into()),
+            problem: Some("interrupted: start it again, and it resumes".into()),
             differs: Some(Difference {
                 reason: Mismatch::OtherDatabase,
                 what: "it worked on DynamoDB in eu-west-1, and the database is now DynamoDB in \

@@ -55,11 +55,11 @@ pub enum CheckError {
     /// Its name.
     #[error(
         "`{0}` is not a condition; use deletes, creates, updates, writes, refused or approximate, each \
-         also with a number as in writes>1000, or not-idempotent"
+         also with a number, in quotes, as in 'writes>1000', or not-idempotent"
     )]
     Unknown(String),
     /// Its number.
-    #[error("`{0}`: a whole number is needed after `>`, as in writes>1000")]
+    #[error("`{0}`: a whole number is needed after `>`, in quotes, as in 'writes>1000'")]
     Number(String),
     /// A number where none belongs.
     #[error("`{0}`: not-idempotent takes no number")]
@@ -129,7 +129,10 @@ fn not_idempotent(report: &RunReport) -> Option<String> {
     match again.as_ref().map(|again| again.safe) {
         Some(Some(true)) => None,
         Some(_) => again.map(|again| again.text),
-        None => Some("There was no second pass, so it is not known: pass --second-pass.".into()),
+        None => Some(
+            "There was no second pass, so it is not known: pass --second-pass to the dry run."
+                .into(),
+        ),
     }
 }
 
@@ -290,7 +293,10 @@ mod tests {
         check(
             &report,
             "not-idempotent",
-            &["not-idempotent: There was no second pass, so it is not known: pass --second-pass."],
+            &[
+                "not-idempotent: There was no second pass, so it is not known: pass --second-pass to \
+                 the dry run.",
+            ],
         );
     }
 

@@ -15,6 +15,7 @@ pub mod items;
 pub mod markdown;
 pub mod numbers;
 pub mod printed;
+pub mod restore;
 pub mod shown;
 pub mod terminal;
 pub mod transform;

@@ -3,7 +3,7 @@
 //!
 //! Names and values are shown as code, so that nothing in them is a mention, a link or a tag.
 
-mod escape;
+pub mod escape;
 pub mod restore;
 mod table;
 

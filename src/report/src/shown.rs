@@ -1,8 +1,7 @@
 //! Text from a database, as a person may see it: nothing in it moves, hides or ends what is around
 //! it. What each format escapes beyond that is the format's own.
 
-use std::fmt::Write as _;
-
+use dm_contract::visible::{is_invisible, spell_out};
 use serde_json::{Map, Value};
 
 /// Text that may have been cut.
@@ -48,16 +47,6 @@ pub fn item(item: &Value, chars_max: usize) -> Shown {
     shown.done()
 }
 
-/// Whether a character shows nothing, breaks a line or changes the direction of what follows.
-fn is_invisible(c: char) -> bool {
-    c.is_control()
-        || matches!(c,
-            '\u{ad}' | '\u{61c}' | '\u{115f}' | '\u{1160}' | '\u{17b4}' | '\u{17b5}' | '\u{180e}'
-            | '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2060}'..='\u{206f}'
-            | '\u{3164}' | '\u{feff}' | '\u{ffa0}' | '\u{fff9}'..='\u{fffb}'
-            | '\u{e0000}'..='\u{e0fff}')
-}
-
 /// Collects characters up to a bound and counts the rest, so that a value of 400 KB costs no more
 /// memory than what is shown of it.
 struct Bounded {
@@ -93,16 +82,9 @@ impl Bounded {
     }
 
     fn escape(&mut self, c: char) {
-        match c {
-            '\n' => self.piece("\\n"),
-            '\t' => self.piece("\\t"),
-            '\r' => self.piece("\\r"),
-            c => {
-                let mut escape = String::new();
-                write!(escape, "\\u{{{:x}}}", u32::from(c)).ok();
-                self.piece(&escape);
-            }
-        }
+        let mut escape = String::new();
+        spell_out(&mut escape, c);
+        self.piece(&escape);
     }
 
     fn plain(&mut self, text: &str) {

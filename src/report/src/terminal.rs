@@ -116,7 +116,7 @@ fn of_transform(mode: Mode, result: &TransformResult) -> Vec<String> {
 
 fn no_request(end: Option<End>) -> Vec<String> {
     let hint = [
-        "If it should have: it may name an endpoint itself, or its SDK may be too old to honour",
+        "If it should have: it may name an endpoint itself, or its SDK may be too old to honor",
         "AWS_ENDPOINT_URL_DYNAMODB. That takes boto3 1.28.0, JS SDK v3.428.0, Go SDK v2 with config 1.22,",
         "Java SDK v2 2.28.1, or the Rust SDK; JS SDK v2 and Go SDK v1 do not know it at all.",
     ];
@@ -257,7 +257,7 @@ fn underneath(dry_run: &DryRunResult) -> Option<String> {
         many => format!("{} items were", count(many)),
     };
     Some(format!(
-        "  {items} changed by somebody else meanwhile; the dry run kept to what it first saw"
+        "  {items} changed by others during the dry run, which used the values that it read first"
     ))
 }
 

@@ -73,7 +73,7 @@ pub fn prepare_for_cluster() -> Result<()> {
     if !missing.is_empty() {
         bail!(
             "a cluster cannot be built on this machine; it lacks:\n  - {}\nInstall these, or start \
-             a container engine with kind, or give a cluster of your own: KUBECONFIG=… cargo xtask \
+             a container engine with kind, or name your cluster: KUBECONFIG=… cargo xtask \
              cluster up --existing",
             missing.join("\n  - ")
         );

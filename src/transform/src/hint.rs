@@ -11,7 +11,7 @@ pub(crate) const AFTER_NUMBER: &str =
 /// Symbols of other languages, the longer ones first, and how a transform says the same.
 const SYMBOLS: [(&str, &str); 14] = [
     ("**", "there is no power; a * a is the square of a"),
-    (";", "a field has one expression; write each in a field of its own"),
+    (";", "a field has one expression; write each in a separate field"),
     ("!=", "unequal is written <>"),
     ("==", "equal is written ="),
     ("&&", "write AND"),

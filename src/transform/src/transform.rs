@@ -143,8 +143,8 @@ impl Transform {
             puts.push((to, field, value.clone()));
             gone.push(from);
         }
-        // Of elements behind a list's end the first ones first: each is appended where it is, and none
-        // is found by an index that is behind the end, too.
+        // Elements behind a list's end are put in order: each is appended, and none is found by an
+        // index that is still behind the end.
         puts.sort_by_key(|(path, ..)| *path);
         let mut after = item.clone();
         for (path, field, value) in puts {

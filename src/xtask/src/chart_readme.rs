@@ -40,7 +40,7 @@ kubectl apply --server-side --force-conflicts --filename crds/
 
 ## Uninstall
 
-The operator removes its finalizers. Let open runs end first, then:
+Wait until no run is open, because the operator removes its finalizer when a run ends. Then:
 
 ```
 helm uninstall datamigration --namespace datamigration-system

@@ -3,7 +3,7 @@
 --
 -- Ready, Reconciling and Stalled follow kstatus. None of them true means that it is a person's turn, as
 -- planned: a dry run or the preview of a restore to be promoted, a suspended migration. That is Suspended and
--- never Degraded. A migration that was taken back, as spec.state wants it, is Healthy.
+-- never Degraded. A restored migration, as spec.state requests, is Healthy.
 local health = {status = "Progressing", message = "Waiting for the datamigration operator"}
 
 if obj.metadata.deletionTimestamp ~= nil or obj.status == nil or obj.status.conditions == nil then

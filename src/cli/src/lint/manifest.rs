@@ -24,7 +24,9 @@ pub fn unreadable(path: &Path, error: &FolderError) -> Vec<Finding> {
             Finding::error(path, line, message)
         }
         FolderError::Io { path, .. } => Finding::error(path, 1, message),
-        FolderError::NoManifest(_) | FolderError::Outside(_) => Finding::error(path, 1, message),
+        FolderError::NoManifest(_) | FolderError::Outside(_) | FolderError::NoGenerator { .. } => {
+            Finding::error(path, 1, message)
+        }
     }]
 }
 

@@ -6,6 +6,8 @@ use std::path::{Path, PathBuf};
 
 use bytes::Bytes;
 use dm_api::DataMigration;
+use dm_api::migration::OnConflict;
+use dm_api::status::RunRecord;
 use dm_contract::report::RestoreReport;
 use dm_engine::archive::ledger::{self, LedgerEntry};
 use dm_engine::archive::{Archive, Listed, RunName};
@@ -35,8 +37,6 @@ pub enum Found {
         report: RestoreReport,
         /// The restore.
         of: String,
-        /// Whether it was a preview, where that is known.
-        preview: Option<bool>,
         /// The name of its page, where none is given.
         page: PathBuf,
     },
@@ -101,7 +101,7 @@ pub fn of_file(path: &Path) -> Result<Found, ReportVerbError> {
         Parsed::Run(report) => *report,
         Parsed::Restore(report) => {
             let of = path.file_stem().unwrap_or_default().to_string_lossy().into_owned();
-            return Ok(Found::Restore { report, of, preview: None, page });
+            return Ok(Found::Restore { report, of, page });
         }
     };
     let difference = difference_path(path);
@@ -191,8 +191,9 @@ pub async fn of_cluster(
 ) -> Result<Found, ReportVerbError> {
     let cluster = Cluster::connect(flags).await?;
     let migration = cluster.migration(name).await?;
+    let namespace = &cluster.namespace;
     let (run, at) =
-        report_url(&migration, run).ok_or_else(|| ReportVerbError::NotKept(name.to_owned()))?;
+        report_url(&migration, run).ok_or_else(|| unnamed(&migration, namespace, name, run))?;
     let status = migration.status.as_ref();
     let record = status.and_then(|status| status.runs.iter().find(|record| record.number == run));
     let target = record.and_then(|record| record.target.clone());
@@ -208,9 +209,42 @@ pub async fn of_cluster(
         kept(&archive, &listed, &path, PathBuf::from(format!("{name}-{run}.html"))).await?;
     match &mut found {
         Found::Run(found) => complete(&mut found.report, &migration, run),
-        Found::Restore { preview, .. } => *preview = record.map(|record| !record.kind.writes()),
+        Found::Restore { report, .. } => {
+            complete_restore(report, record);
+            if !target.is_some_and(|target| target.spec.policy.show_values) {
+                report.hide_keys();
+            }
+        }
     }
     Ok(found)
+}
+
+/// Adds what status knows of a restore, and reports of earlier versions do not say.
+fn complete_restore(report: &mut RestoreReport, record: Option<&RunRecord>) {
+    let Some(record) = record else { return };
+    report.preview = Some(!record.kind.writes());
+    report.on_conflict = report.on_conflict.or(record.on_conflict.map(|on| match on {
+        OnConflict::Skip => dm_contract::plan::OnConflict::Skip,
+        OnConflict::Overwrite => dm_contract::plan::OnConflict::Overwrite,
+    }));
+}
+
+/// Why status names no report, or not that of this run.
+fn unnamed(
+    migration: &DataMigration,
+    namespace: &str,
+    name: &str,
+    asked: Option<u32>,
+) -> ReportVerbError {
+    let (name, namespace) = (name.to_owned(), namespace.to_owned());
+    let last = migration.status.as_ref().map_or(0, |status| status.last_run);
+    match asked {
+        Some(run) if run == 0 || run > last => ReportVerbError::NoRun { name, run, last },
+        Some(run) if report_url(migration, None).is_some() => {
+            ReportVerbError::NotNamed { name, namespace, run }
+        }
+        Some(_) | None => ReportVerbError::NotKept(name),
+    }
 }
 
 /// The number of a run and the URL of its report: of the one that is asked for, or of the last.
@@ -252,11 +286,11 @@ async fn kept(
     let json = archive.get(path).await.map_err(ArchiveVerbError::Archive)?.unwrap_or_default();
     let report = match parsed(&json, Path::new(path))? {
         Parsed::Run(report) => *report,
-        Parsed::Restore(report) => {
+        Parsed::Restore(mut report) => {
             let of = page.with_extension("").display().to_string();
             // Dry runs have folders of their own in the archive.
-            let preview = Some(path.contains("/dry-run-"));
-            return Ok(Found::Restore { report, of, preview, page });
+            report.preview.get_or_insert(path.contains("/dry-run-"));
+            return Ok(Found::Restore { report, of, page });
         }
     };
     let mut parts = Vec::new();
@@ -380,5 +414,22 @@ mod tests {
         assert_eq!(url(None).as_deref(), Some("s3://b/2"));
         assert_eq!(url(Some(1)).as_deref(), Some("s3://b/1"));
         assert_eq!(url(Some(3)), None);
+    }
+
+    #[test]
+    fn a_report_that_status_does_not_name_is_not_said_to_be_missing() {
+        let dry_run =
+            json!({"run": 2, "result": "Succeeded", "programDigest": "", "report": "s3://b/2"});
+        let named = migration(json!({}), json!({"dryRun": dry_run, "lastRun": 2}));
+        let none = migration(json!({}), json!({"lastRun": 2}));
+        for (migration, run, expected) in [
+            (&named, Some(1), "give --archive URL --run shop.m/1"),
+            (&named, Some(3), "m has no run 3; its last run is 2"),
+            (&none, Some(1), "its target needs spec.archive"),
+            (&none, None, "its target needs spec.archive"),
+        ] {
+            let error = unnamed(migration, "shop", "m", run).to_string();
+            assert!(error.contains(expected), "{error}");
+        }
     }
 }

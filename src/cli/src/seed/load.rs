@@ -46,7 +46,7 @@ impl Seed {
             "TimeToLiveSpecification": {"Enabled": true, "AttributeName": attribute},
         });
         let set = call(engine, Operation::UpdateTimeToLive, request).await;
-        set.map_err(|why| self.wrong(format!("tables.{}.timeToLive", table.name), why))
+        set.map(drop).map_err(|why| self.wrong(format!("tables.{}.timeToLive", table.name), why))
     }
 
     async fn put(
@@ -58,7 +58,8 @@ impl Seed {
     ) -> Result<(), SeedError> {
         let request = json!({"TableName": table.name, "Item": item});
         let put = call(engine, Operation::PutItem, request).await;
-        put.map_err(|why| self.wrong(format!("tables.{}.{}[{at}]", table.name, table.member), why))
+        put.map(drop)
+            .map_err(|why| self.wrong(format!("tables.{}.{}[{at}]", table.name, table.member), why))
     }
 
     fn wrong(&self, at: String, why: String) -> SeedError {
@@ -66,14 +67,31 @@ impl Seed {
     }
 }
 
-/// One call, or the words in which it was refused.
-async fn call(engine: &Arc<Engine>, operation: Operation, body: Value) -> Result<(), String> {
+/// Whether a database has tables; one that does not answer has.
+pub async fn has_tables(engine: &Arc<Engine>) -> bool {
+    tables(engine).await.map_or(true, |names| !names.is_empty())
+}
+
+/// Names of tables: the first page of them.
+pub async fn tables(engine: &Arc<Engine>) -> Result<Vec<String>, String> {
+    let listed = call(engine, Operation::ListTables, json!({})).await?;
+    let names = listed["TableNames"].as_array().ok_or("ListTables returned no names")?;
+    Ok(names.iter().filter_map(Value::as_str).map(str::to_owned).collect())
+}
+
+/// One call: its answer, or the words in which it was refused.
+pub async fn call(
+    engine: &Arc<Engine>,
+    operation: Operation,
+    body: Value,
+) -> Result<Value, String> {
     let Value::Object(body) = body else { return Err("not a request".into()) };
     let answer = engine.handle(Call::new(operation, body)).await;
-    if answer.status == 200 {
-        return Ok(());
-    }
+    let status = answer.status;
     let answer: Value = serde_json::from_slice(&answer.body).unwrap_or_default();
+    if status == 200 {
+        return Ok(answer);
+    }
     let message = answer.get("message").or_else(|| answer.get("Message")).and_then(Value::as_str);
     Err(message.unwrap_or("the database rejected it").to_owned())
 }

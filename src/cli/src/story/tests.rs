@@ -78,7 +78,7 @@ fn a_dry_run_tells_of_its_time_of_others_and_of_a_second_pass() {
     };
     let safe = told(json!({"idempotent": true}));
     assert!(safe.contains("  would take 1,200 s at the allowed rate, at least\n"), "{safe}");
-    assert!(safe.contains("  2 items were changed by others meanwhile\n"), "{safe}");
+    assert!(safe.contains("  2 items were changed by others during the run\n"), "{safe}");
     assert!(safe.contains("  second pass: no changes, safe to run again\n"), "{safe}");
     let unsafe_ = told(json!({"idempotent": false}));
     assert!(unsafe_.contains("not safe to run again"), "{unsafe_}");

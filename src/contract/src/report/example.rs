@@ -3,6 +3,7 @@
 use serde_json::Value;
 
 use super::{ChangeKind, ChangedItem, ItemChange};
+use crate::visible::visible;
 
 /// Characters of a line, and of one value in it.
 const LINE_CHARS_MAX: usize = 110;
@@ -20,7 +21,7 @@ pub fn line(item: &ChangedItem) -> String {
             .map(|(name, kind)| change(name, *kind, item.before.as_ref(), item.after.as_ref()))
             .collect(),
     };
-    cut(&format!("{key}  {}", changes.join("  ")), LINE_CHARS_MAX)
+    cut(&visible(&format!("{key}  {}", changes.join("  "))), LINE_CHARS_MAX)
 }
 
 fn change(name: &str, kind: ChangeKind, before: Option<&Value>, after: Option<&Value>) -> String {
@@ -92,6 +93,21 @@ mod tests {
         check(
             json!({"kind": "created", "key": {"id": {"S": "x"}}, "attributes": {}}),
             r#"{id: "x"}  created"#,
+        );
+    }
+
+    #[test]
+    fn a_name_or_a_value_forges_no_line_and_no_color() {
+        check(
+            json!({
+                "kind": "updated", "key": {"i\u{1b}[2Kd": {"S": "a\u{9b}31m"}},
+                "attributes": {"x\n::stop-commands::x": "added", "y": "changed"},
+                "before": {"y": {"S": "\u{202e}"}}, "after": {"y": {"L": [{"S": "\u{2028}"}]}},
+            }),
+            concat!(
+                r#"{i\u{1b}[2Kd: "a\u{9b}31m"}  + x\n::stop-commands::x"#,
+                r#"  ~ y "\u{202e}" → {"L":[{"S":"\u{2028}"}]}"#,
+            ),
         );
     }
 

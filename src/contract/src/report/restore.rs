@@ -2,7 +2,8 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::restored::{Conflict, NotRestored};
+use crate::plan::OnConflict;
+use crate::restored::{Conflict, ConflictGroup, NotRestored};
 
 /// What a restore has done, or would do.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
@@ -22,6 +23,12 @@ pub struct RestoreReport {
     pub conflicts: u64,
     /// The first of them.
     pub listed: Vec<ListedConflict>,
+    /// All of them by table and kind, the largest group first.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub groups: Vec<ConflictGroup>,
+    /// Conflicts that are in no group, because there were too many groups.
+    #[serde(default)]
+    pub left_out: u64,
     /// Items put back of which it is not certain that they were just so before the run: their batch
     /// was journalled without being checked.
     #[serde(default)]
@@ -36,9 +43,25 @@ pub struct RestoreReport {
     /// Whether the run is on record and wrote nothing, so that there is nothing to restore.
     #[serde(default)]
     pub nothing_written: bool,
+    /// Whether it is a preview, which writes nothing. Reports of earlier versions do not say.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub preview: Option<bool>,
+    /// What happens to conflicts. Reports of earlier versions do not say.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub on_conflict: Option<OnConflict>,
 }
 
 impl RestoreReport {
+    /// Leaves the keys of items out. What changed, and how often, stays.
+    pub fn hide_keys(&mut self) {
+        for listed in &mut self.listed {
+            listed.key = None;
+        }
+        for group in &mut self.groups {
+            group.keys.clear();
+        }
+    }
+
     /// Whether the table already is as the restore would leave it.
     pub fn changes_nothing(&self) -> bool {
         self.updated + self.deleted + self.put + self.conflicts == 0
@@ -51,8 +74,29 @@ impl RestoreReport {
 pub struct ListedConflict {
     /// The table's name.
     pub table: String,
-    /// The item's key, in DynamoDB's JSON.
-    pub key: serde_json::Value,
+    /// The item's key, in DynamoDB's JSON. Absent where keys are hidden.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub key: Option<serde_json::Value>,
     /// What was changed.
     pub conflict: Conflict,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    #[test]
+    fn a_report_of_an_earlier_version_is_read_and_says_neither() {
+        let old = json!({
+            "keys": 1, "updated": 1, "deleted": 0, "put": 0, "untouched": 0, "conflicts": 1,
+            "listed": [{"table": "cars", "key": {"id": {"S": "a"}}, "conflict": "itemChanged"}],
+            "readUnits": 1.0, "writeUnits": 1.0,
+        });
+        let mut report: RestoreReport = serde_json::from_value(old).unwrap();
+        assert_eq!((report.preview, report.on_conflict), (None, None));
+        assert_eq!(report.listed[0].key, Some(json!({"id": {"S": "a"}})));
+        report.hide_keys();
+        assert_eq!(json!(report)["listed"], json!([{"table": "cars", "conflict": "itemChanged"}]));
+    }
 }

@@ -3,6 +3,7 @@
 use super::condition_match::begins_with;
 use super::key_clause::{KeyClause, SortCondition};
 use super::key_condition_parse::key_clauses;
+use super::key_range::KeyRange;
 use super::{Comparator, Condition, ExpressionKind, Path, Placeholders};
 use crate::error::ServiceError;
 use crate::schema::{ItemKey, KeyAttribute, KeySchema};
@@ -25,6 +26,7 @@ pub struct KeyCondition {
     sort: Vec<KeyClause>,
     /// The partition as [`ItemKey::partition_bytes`] has it.
     partition_bytes: Vec<u8>,
+    range: KeyRange,
 }
 
 impl KeyExpression {
@@ -60,10 +62,14 @@ impl KeyExpression {
             .collect();
         let schema = KeySchema { partition: keys.partition.clone(), sort: Vec::new() };
         let key = ItemKey::of(&schema, &partition).ok_or_else(not_supported)?;
+        let sort: Vec<KeyClause> =
+            keys.sort.iter().filter_map(|key| self.clause(key).cloned()).collect();
+        let range = KeyRange::of(keys, &partition, &sort).ok_or_else(not_supported)?;
         Ok(KeyCondition {
             partition: key.attributes().to_vec(),
-            sort: keys.sort.iter().filter_map(|key| self.clause(key).cloned()).collect(),
+            sort,
             partition_bytes: key.partition_bytes().to_vec(),
+            range,
         })
     }
 
@@ -127,6 +133,11 @@ impl KeyCondition {
     /// The partition as [`ItemKey::partition_bytes`] of its items has it.
     pub fn partition_bytes(&self) -> &[u8] {
         &self.partition_bytes
+    }
+
+    /// The keys that meet it.
+    pub fn range(&self) -> &KeyRange {
+        &self.range
     }
 
     /// Names and conditions of the sort attributes that are mentioned, in the key's order.

@@ -50,7 +50,7 @@ impl MergedKey {
             return;
         }
         match &mut self.merged {
-            Some(merged) => merged.add(entry, outcome),
+            Some(merged) => merged.add(&entry, outcome),
             None => self.merged = MergedEntry::begin(entry, outcome),
         }
     }
@@ -75,7 +75,7 @@ fn merged(entries: impl IntoIterator<Item = (Entry, Outcome)>) -> Option<MergedE
     let mut merged: Option<MergedEntry> = None;
     for (entry, outcome) in entries {
         match &mut merged {
-            Some(merged) => merged.add(entry, outcome),
+            Some(merged) => merged.add(&entry, outcome),
             None => merged = MergedEntry::begin(entry, outcome),
         }
     }
@@ -174,7 +174,7 @@ fn next(ends: Option<&Ends>, link: Link) -> Option<Ends> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::journal::{After, digest_of};
+    use crate::journal::After;
     use crate::value::Item;
 
     fn item(n: i64) -> Item {
@@ -206,8 +206,9 @@ mod tests {
         let merged = of(writes);
         assert_eq!(merged.order_unknown, expected.is_none(), "{writes:?}");
         if let Some((first, last)) = expected {
-            assert_eq!(merged.before, Some(item(first)), "{writes:?}");
-            assert_eq!(merged.attributes["n"].afters, [digest_of(Some(&last.into()))]);
+            assert_eq!(merged.first(), Some(&item(first)), "{writes:?}");
+            let left = merged.life(Some(&item(last)));
+            assert_eq!(left.afters, [Some(ItemDigest::of_item(&item(last)))]);
         }
     }
 
@@ -244,7 +245,7 @@ mod tests {
         check(&[(0, Some(1), Some(2), doubt), (1, Some(1), Some(3), OK)], Some((1, 3)));
         check(&[(0, Some(1), Some(2), doubt), (1, Some(2), Some(3), OK)], Some((1, 3)));
         let created = of(&[(0, None, Some(1), OK), (1, Some(1), Some(2), OK)]);
-        assert_eq!((created.before, created.order_unknown), (None, false));
+        assert_eq!((created.first(), created.order_unknown), (None, false));
     }
 
     #[test]

@@ -1,14 +1,17 @@
 //! What all entries of one key say together: how it was before the run, and what the run left.
 //!
-//! The first image of the run wins, attribute by attribute: an attribute that others changed before
-//! the run touched it counts as it was then. The last value the run wrote wins. Where nobody knows
-//! whether a write was carried out, what it would have left counts beside what was there before it;
-//! and where a later entry shows that it was neither, it counts as not carried out.
+//! The image of an entry shows what the item was when the run wrote it again. What it shows and the
+//! entry before did not leave is the work of others. A write that is known to have met its image
+//! proves that, and the key's [`Life`] begins again there. A write in doubt does not: perhaps its
+//! image is an old one and it never came. Its life is kept beside the proven one, for the case that
+//! the item is found exactly as that write would have left it.
 
-use std::collections::BTreeMap;
+use super::{Entry, ItemDigest, Life, Outcome, Sequence};
+use crate::value::Item;
 
-use super::{Entry, ItemDigest, Outcome, Sequence, ValueDigest};
-use crate::value::{AttributeValue, Item};
+/// Lives of one key that are kept beside the first. Each holds an image. An item is found as the
+/// last of them left it, if at all; where it is not, its changes are conflicts.
+const LIVES_IN_DOUBT_MAX: usize = 8;
 
 /// One key's entries of a run, merged.
 #[derive(Clone, PartialEq)]
@@ -17,113 +20,92 @@ pub struct MergedEntry {
     pub table: String,
     /// The item's key.
     pub key: Item,
-    /// The item before the run's first write of it.
-    pub before: Option<Item>,
-    /// What the run may have left: mostly one; several where the outcome of writes is in doubt.
-    pub afters: Vec<Option<ItemDigest>>,
-    /// The attributes that the run changed.
-    pub attributes: BTreeMap<String, Touched>,
     /// Whether nothing made sure that a write met its image, so that others may have changed the
     /// item between the two.
     pub unverified: bool,
     /// Whether several parts of the run wrote the item, and nothing tells in which order: then it
     /// is not known how it was before the run, nor what the run left.
     pub order_unknown: bool,
-    /// Whether any write is known to have been carried out.
-    is_known: bool,
+    /// The first is proven, if any is; each other one ends in a write in doubt.
+    lives: Vec<Life>,
     last: Sequence,
-}
-
-/// One attribute that a run changed.
-#[derive(Clone, PartialEq)]
-pub struct Touched {
-    /// Its value before the run's first write of it.
-    pub before: Option<AttributeValue>,
-    /// What the run may have left, as [`MergedEntry::afters`].
-    pub afters: Vec<Option<ValueDigest>>,
-    /// Whether any write of it is known to have been carried out.
-    is_known: bool,
 }
 
 impl MergedEntry {
     /// Of a key's first entry; `None` if its write was refused.
     pub fn begin(entry: Entry, outcome: Outcome) -> Option<Self> {
-        let mut merged = Self {
-            table: entry.table.clone(),
-            key: entry.key.clone(),
-            before: entry.before.clone(),
-            afters: vec![entry.before.as_ref().map(ItemDigest::of_item)],
-            attributes: BTreeMap::new(),
-            unverified: false,
-            order_unknown: false,
-            is_known: false,
-            last: entry.sequence,
-        };
-        match outcome {
-            Outcome::Refused => None,
-            Outcome::Written | Outcome::InDoubt => {
-                merged.take_in(entry, outcome);
-                Some(merged)
-            }
+        if outcome == Outcome::Refused {
+            return None;
         }
+        let mut life = Life::begin(entry.before.as_ref());
+        life.take_in(&entry, outcome);
+        let Entry { sequence: last, table, key, unverified, .. } = entry;
+        let (order_unknown, lives) = (false, vec![life]);
+        Some(Self { table, key, unverified, order_unknown, lives, last })
     }
 
     /// Takes in the key's next entry, in the order of their sequence.
-    pub fn add(&mut self, entry: Entry, outcome: Outcome) {
+    pub fn add(&mut self, entry: &Entry, outcome: Outcome) {
         debug_assert!(entry.sequence > self.last, "entries come in their order");
-        if outcome != Outcome::Refused {
-            self.take_in(entry, outcome);
+        if outcome == Outcome::Refused {
+            return;
         }
-    }
-
-    fn take_in(&mut self, entry: Entry, outcome: Outcome) {
         self.last = entry.sequence;
         self.unverified |= entry.unverified;
-        if !self.is_known {
-            let met = entry.before.as_ref().map(ItemDigest::of_item);
-            if !self.afters.contains(&met) {
-                self.before.clone_from(&entry.before);
-                self.afters = vec![met];
-            }
+        let met = entry.before.as_ref().map(ItemDigest::of_item);
+        let found = if self.lives[0].afters.contains(&met) {
+            Some(0)
+        } else {
+            self.lives.iter().rposition(|life| life.afters.contains(&met))
+        };
+        let at = found.unwrap_or_else(|| self.likely());
+        // An image that nobody checked may be older than the run's own last write.
+        let by_others = found.is_none() && !(entry.unverified && self.lives[at].is_known());
+        let at = if by_others {
+            self.lives.push(self.lives[at].overtaken_by(entry.before.as_ref()));
+            self.lives.len() - 1
+        } else {
+            at
+        };
+        self.lives[at].take_in(entry, outcome);
+        if outcome == Outcome::Written {
+            let life = self.lives.swap_remove(at);
+            self.lives = vec![life];
+        } else if self.lives.len() > 1 + LIVES_IN_DOUBT_MAX {
+            self.lives.remove(1);
         }
-        self.is_known |= outcome == Outcome::Written;
-        keep(&mut self.afters, entry.after.item, outcome);
-        for (name, after) in entry.after.attributes {
-            let before = entry.before.as_ref().and_then(|item| item.get(&name));
-            let new = || Touched {
-                before: before.cloned(),
-                afters: vec![before.map(ValueDigest::of_value)],
-                is_known: false,
-            };
-            let touched = self.attributes.entry(name).or_insert_with(new);
-            if !touched.is_known && !touched.left(before) {
-                *touched = new();
-            }
-            touched.is_known |= outcome == Outcome::Written;
-            keep(&mut touched.afters, after, outcome);
-        }
     }
 
-    /// Whether the run left no item, as far as anybody knows.
-    pub fn left_nothing(&self) -> bool {
-        self.afters.iter().all(Option::is_none)
+    /// The life that an item belongs to which is like this now.
+    pub fn life(&self, now: Option<&Item>) -> &Life {
+        let digest = now.map(ItemDigest::of_item);
+        let (proven, in_doubt) = self.lives.split_at(1);
+        let is_before = |life: &&Life| life.before.as_ref() == now;
+        // What a life in doubt began with was left by others, not by the run.
+        let is_left = |life: &&Life| life.afters[1..].contains(&digest);
+        // First those to which it was restored, so that a second restore decides nothing else.
+        let found = proven.iter().find(|life| is_before(life) || life.afters.contains(&digest));
+        found
+            .or_else(|| in_doubt.iter().rev().find(is_before))
+            .or_else(|| in_doubt.iter().rev().find(is_left))
+            .unwrap_or_else(|| &self.lives[self.likely()])
     }
-}
 
-impl Touched {
-    /// Whether this is a value that the run may have left.
-    pub fn left(&self, value: Option<&AttributeValue>) -> bool {
-        self.afters.contains(&value.map(ValueDigest::of_value))
+    /// The item before the run.
+    pub fn first(&self) -> Option<&Item> {
+        self.lives[self.likely()].first()
     }
-}
 
-/// What is known to have been written replaces everything before it; what is in doubt joins it.
-fn keep<T: PartialEq>(afters: &mut Vec<T>, after: T, outcome: Outcome) {
-    if outcome == Outcome::Written {
-        afters.clear();
+    /// The proven life, or else the last: an image in it shows that the writes before were not
+    /// carried out.
+    fn likely(&self) -> usize {
+        if self.lives[0].is_known() { 0 } else { self.lives.len() - 1 }
     }
-    if !afters.contains(&after) {
-        afters.push(after);
+
+    /// Whether the outcome of a write that counts is in doubt.
+    #[cfg(test)]
+    pub(crate) fn is_in_doubt(&self) -> bool {
+        self.lives.len() > 1 || self.lives[0].is_in_doubt()
     }
 }
 
@@ -131,9 +113,7 @@ impl std::fmt::Debug for MergedEntry {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("MergedEntry")
             .field("table", &self.table)
-            .field("before", &self.before.is_some())
-            .field("afters", &self.afters.len())
-            .field("attributes", &self.attributes.keys().collect::<Vec<_>>())
+            .field("lives", &self.lives)
             .finish_non_exhaustive()
     }
 }
@@ -141,7 +121,8 @@ impl std::fmt::Debug for MergedEntry {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::journal::{After, digest_of};
+    use crate::journal::{After, ValueDigest, digest_of};
+    use crate::value::AttributeValue;
 
     fn item(price: Option<i64>, color: &str) -> Item {
         let mut item =
@@ -165,14 +146,14 @@ mod tests {
             };
             match &mut merged {
                 None => merged = MergedEntry::begin(entry, *outcome),
-                Some(merged) => merged.add(entry, *outcome),
+                Some(merged) => merged.add(&entry, *outcome),
             }
         }
         merged
     }
 
     fn price(merged: &MergedEntry) -> (Option<AttributeValue>, Vec<Option<ValueDigest>>) {
-        let touched = &merged.attributes["price"];
+        let touched = &merged.lives[0].attributes["price"];
         (touched.before.clone(), touched.afters.clone())
     }
 
@@ -181,15 +162,21 @@ mod tests {
     }
 
     #[test]
-    fn the_first_image_and_the_last_value_win_and_what_others_did_between_is_not_touched() {
-        let merged = merged(&[
+    fn the_first_image_and_the_last_value_win_and_what_others_did_between_is_theirs() {
+        let own = merged(&[
+            (Some(item(None, "red")), Some(item(Some(1), "red")), Outcome::Written),
+            (Some(item(Some(1), "red")), Some(item(Some(3), "red")), Outcome::Written),
+        ])
+        .unwrap();
+        assert_eq!(price(&own), (None, vec![digest(3)]));
+        let others = merged(&[
             (Some(item(None, "red")), Some(item(Some(1), "red")), Outcome::Written),
             (Some(item(Some(5), "blue")), Some(item(Some(2), "blue")), Outcome::Written),
         ])
         .unwrap();
-        assert_eq!(price(&merged), (None, vec![digest(2)]));
-        assert_eq!(merged.attributes.len(), 1);
-        assert_eq!(merged.before, Some(item(None, "red")));
+        assert_eq!(price(&others), (Some(5.into()), vec![digest(2)]));
+        assert_eq!(others.lives[0].attributes.len(), 1);
+        assert_eq!(others.lives[0].before, Some(item(Some(5), "blue")));
     }
 
     #[test]
@@ -213,11 +200,11 @@ mod tests {
         let merged_of = |writes: &[_]| merged(writes).unwrap();
         let others = merged_of(&[doubt.clone(), later]);
         assert_eq!(price(&others), (Some(5.into()), vec![digest(3)]));
-        assert_eq!(others.before, Some(item(Some(5), "blue")));
+        assert_eq!(others.lives[0].before, Some(item(Some(5), "blue")));
         let ours = (Some(item(Some(2), "red")), Some(item(Some(3), "red")), Outcome::Written);
         let ours = merged_of(&[doubt, ours]);
         assert_eq!(price(&ours), (Some(1.into()), vec![digest(3)]));
-        assert_eq!(ours.before, Some(item(Some(1), "red")));
+        assert_eq!(ours.lives[0].before, Some(item(Some(1), "red")));
     }
 
     #[test]
@@ -226,21 +213,22 @@ mod tests {
         assert!(merged(std::slice::from_ref(&refused)).is_none());
         let written = (Some(item(None, "blue")), Some(item(Some(2), "blue")), Outcome::Written);
         let later = merged(&[refused.clone(), written, refused]).unwrap();
-        assert_eq!(later.before, Some(item(None, "blue")));
+        assert_eq!(later.lives[0].before, Some(item(None, "blue")));
         assert_eq!(price(&later), (None, vec![digest(2)]));
     }
 
     #[test]
     fn a_deleted_item_leaves_nothing_and_a_created_one_had_nothing_before() {
         let deleted = merged(&[(Some(item(None, "red")), None, Outcome::Written)]).unwrap();
-        assert!(deleted.left_nothing());
+        assert!(deleted.lives[0].left_nothing());
         let created = merged(&[(None, Some(item(None, "red")), Outcome::Written)]).unwrap();
+        let created = &created.lives[0];
         assert_eq!((created.before.clone(), created.left_nothing()), (None, false));
         let both = merged(&[
             (None, Some(item(None, "red")), Outcome::Written),
             (Some(item(None, "red")), None, Outcome::InDoubt),
         ])
         .unwrap();
-        assert_eq!(both.afters.len(), 2);
+        assert_eq!(both.lives[0].afters.len(), 2);
     }
 }

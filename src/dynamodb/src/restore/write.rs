@@ -2,9 +2,11 @@
 
 use std::collections::BTreeSet;
 
+use dm_contract::restored::Conflict;
 use serde_json::{Map, Value};
 
 use crate::journal::MergedEntry;
+use crate::schema::TableSchema;
 use crate::unchanged::{Binding, Placeholding};
 use crate::value::{AttributeValue, Item, item_to_json};
 
@@ -79,6 +81,44 @@ impl ConditionalWrite {
     fn new(entry: &MergedEntry, change: Change, expected: Option<&Item>) -> Self {
         let (table, key) = (entry.table.clone(), entry.key.clone());
         Self { table, key, change, expected: expected.cloned() }
+    }
+
+    /// The writes of one attribute each that together do the same, for a database that rejects one
+    /// of them; none where the write cannot be divided.
+    pub fn divided(&self) -> Vec<Self> {
+        match &self.change {
+            Change::Update(attributes) if attributes.len() > 1 => attributes
+                .iter()
+                .map(|one| Self { change: Change::Update(vec![one.clone()]), ..self.clone() })
+                .collect(),
+            Change::Update(_) | Change::Put(_) | Change::Delete => Vec::new(),
+        }
+    }
+
+    /// The conflict that it is if the database rejects it.
+    pub fn rejected(&self) -> Conflict {
+        match &self.change {
+            Change::Update(attributes) => match attributes.as_slice() {
+                [(name, _)] => Conflict::Rejected(Some(name.clone())),
+                _ => Conflict::Rejected(None),
+            },
+            Change::Put(_) | Change::Delete => Conflict::Rejected(None),
+        }
+    }
+
+    /// Whether this table's schema allows what the write leaves.
+    pub fn fits(&self, table: &TableSchema) -> bool {
+        match &self.change {
+            Change::Put(item) => table.check_item(item).is_ok(),
+            Change::Delete => true,
+            Change::Update(attributes) => {
+                let set = |(name, value): &(String, Option<AttributeValue>)| {
+                    value.clone().map(|value| (name.clone(), value))
+                };
+                let set: Item = attributes.iter().filter_map(set).collect();
+                table.check_index_keys(&set).is_ok()
+            }
+        }
     }
 
     /// The item before the write, as it was read.

@@ -130,7 +130,7 @@ impl Number {
         } else {
             (low.negative, low.coefficient - scaled)
         };
-        Self::normalised(negative, coefficient, low.exponent)
+        Self::normalized(negative, coefficient, low.exponent)
     }
 
     /// The exact difference, or why DynamoDB cannot hold it.
@@ -208,10 +208,10 @@ impl Number {
         exponent: i32,
     ) -> Result<Self, NumberError> {
         let exponent = i16::try_from(exponent).map_err(|_| NumberError::Overflow)?;
-        Self::normalised(negative, coefficient, exponent)
+        Self::normalized(negative, coefficient, exponent)
     }
 
-    fn normalised(
+    fn normalized(
         negative: bool,
         mut coefficient: u128,
         exponent: i16,

@@ -19,7 +19,7 @@ use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
 use crate::archive::RunName;
-use crate::archive::store::{Archive, ArchiveError, Created};
+use crate::archive::store::{Archive, ArchiveError, Created, Listed};
 
 pub use crate::archive::ledger::baseline::record_baseline;
 pub use crate::archive::ledger::entries::{
@@ -295,10 +295,17 @@ async fn left_over(archive: &Archive, run: &RunName, begun: &Begun) -> Result<Op
         }
     }
     let whole = run.whole();
-    let there = archive.list(&whole.folder()).await?;
-    let journal = there.into_iter().find(|object| RunName::is_of_journal(&object.path));
-    let folder = |path: &str| path.rsplit_once('/').map(|(folder, _)| folder.to_owned());
-    Ok(journal.map(|object| folder(&object.path).unwrap_or_else(|| whole.journal())))
+    let mut journal = None;
+    // The first is enough.
+    let look = |object: Listed| {
+        if RunName::is_of_journal(&object.path) {
+            journal = Some(object.path);
+        }
+        journal.is_none()
+    };
+    archive.visit(&whole.folder(), look).await?;
+    let folder = |path: String| path.rsplit_once('/').map(|(folder, _)| folder.to_owned());
+    Ok(journal.map(|path| folder(path).unwrap_or_else(|| whole.journal())))
 }
 
 impl Begun {

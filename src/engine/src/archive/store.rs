@@ -6,6 +6,7 @@
 mod folder;
 #[cfg(test)]
 pub mod late;
+mod listing;
 pub mod location;
 mod probe;
 mod s3_http;
@@ -17,7 +18,6 @@ use std::time::Duration;
 use crate::limits;
 use bytes::Bytes;
 use dm_contract::plan::ArchivePlan;
-use futures::{StreamExt as _, TryStreamExt as _};
 use object_store::path::Path;
 use object_store::{ObjectStore, ObjectStoreExt as _, PutMode, PutOptions, PutPayload};
 use tokio::time::Instant;
@@ -71,7 +71,10 @@ pub enum ArchiveError {
     #[error("`{0}` in the archive is larger than anything that is kept there")]
     TooLarge(String),
     /// More objects than are ever listed.
-    #[error("more objects under `{0}` in the archive than are ever listed")]
+    #[error(
+        "more objects under `{0}` in the archive than are kept in memory. `datamigration archive gc` \
+         deletes those of old runs"
+    )]
     TooMany(String),
 }
 
@@ -202,20 +205,22 @@ impl Archive {
         content: &Bytes,
         mode: PutMode,
     ) -> Result<()> {
-        let private = |source| ArchiveError::Private { path: path.to_owned(), source };
-        if let Some(folder) = &self.folder {
-            folder.prepare(path).map_err(private)?;
-        }
         let whole = self.whole(path);
-        let put = || {
+        let put = || async {
+            if let Some(folder) = &self.folder
+                && let Err(error) = folder.prepare(path).await
+            {
+                return Ok(Err(error));
+            }
             let options = PutOptions { mode: mode.clone(), ..PutOptions::default() };
-            self.store.put_opts(&whole, PutPayload::from(content.clone()), options)
+            self.store.put_opts(&whole, PutPayload::from(content.clone()), options).await?;
+            match &self.folder {
+                Some(folder) => Ok(folder.close(path).await),
+                None => Ok(Ok(())),
+            }
         };
-        self.tried(what, path, put).await?;
-        match &self.folder {
-            Some(folder) => folder.close(path).map_err(private),
-            None => Ok(()),
-        }
+        let done = self.tried(what, path, put).await?;
+        done.map_err(|source| ArchiveError::Private { path: path.to_owned(), source })
     }
 
     /// Whether there is an object of this name.
@@ -246,34 +251,6 @@ impl Archive {
             Err(ArchiveError::Store { source, .. }) if is_missing(&source) => Ok(None),
             Err(error) => Err(error),
         }
-    }
-
-    /// The objects under a folder, in order of their paths.
-    pub async fn list(&self, folder: &str) -> Result<Vec<Listed>> {
-        let whole = self.whole(folder);
-        let own = self.prefix.parts().count();
-        let listed = self
-            .tried("listing", folder, || async {
-                let listing = self.store.list(Some(&whole)).take(limits::ARCHIVE_LISTED_MAX + 1);
-                listing
-                    .map_ok(|object| Listed {
-                        path: object.location.parts().skip(own).collect::<Path>().to_string(),
-                        bytes: object.size,
-                        written_at_s: object.last_modified.timestamp(),
-                    })
-                    .try_collect::<Vec<_>>()
-                    .await
-            })
-            .await;
-        let mut listed = match listed {
-            Err(ArchiveError::Store { source, .. }) if is_missing(&source) => Vec::new(),
-            other => other?,
-        };
-        if listed.len() > limits::ARCHIVE_LISTED_MAX {
-            return Err(ArchiveError::TooMany(folder.to_owned()));
-        }
-        listed.sort_by(|left, right| left.path.cmp(&right.path));
-        Ok(listed)
     }
 
     /// Takes an object away, if it is there.
@@ -376,6 +353,24 @@ mod tests {
         assert_eq!(archive.create("a/b", bytes("y")).await.unwrap(), Created::Exists(bytes("x")));
         assert_eq!(archive.get("a/b").await.unwrap(), Some(bytes("x")));
         assert_eq!(archive.get("a/c").await.unwrap(), None);
+    }
+
+    #[tokio::test]
+    async fn a_folder_whose_server_is_away_holds_nothing_but_its_own_calls() {
+        let outer = tempfile::tempdir().unwrap();
+        let mut folder = Folder::for_writing(outer.path().to_owned()).unwrap();
+        folder.answers_after = Duration::from_millis(300);
+        let store = object_store::local::LocalFileSystem::new_with_prefix(outer.path()).unwrap();
+        let archive = Archive { folder: Some(folder), ..Archive::over(Arc::new(store)) };
+        let put = archive.replace("a/b", bytes("1"));
+        tokio::pin!(put);
+        let mut turns = 0;
+        // There is one thread: if the folder held it, nothing else would come to its turn.
+        while tokio::time::timeout(Duration::from_millis(10), &mut put).await.is_err() {
+            turns += 1;
+        }
+        assert!(turns > 10, "{turns}");
+        assert_eq!(archive.get("a/b").await.unwrap(), Some(bytes("1")));
     }
 
     #[tokio::test]

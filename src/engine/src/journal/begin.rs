@@ -251,7 +251,7 @@ impl Journal {
         if is_new {
             // It has written nothing, and says so: nobody needs to ask how it ended. The other
             // parts judge as this one does.
-            let message = format!("It wrote nothing and gave way: {why}.");
+            let message = format!("It stopped before its first write: {why}.");
             let completed =
                 Completed { message: Some(message), ..Completed::now(RunOutcome::Failed) };
             let noted = ledger::complete(&self.archive, &self.run.name, &completed).await;
@@ -304,7 +304,7 @@ impl Journal {
                 let error = chain(&error);
                 Fault::refused(
                     format!(
-                        "The guard writes nothing, because it cannot go on with the journal: {error}."
+                        "The guard writes nothing, because it cannot continue the journal: {error}."
                     ),
                     "the run's journal is damaged",
                 )

@@ -10,7 +10,7 @@ use dm_dynamodb::journal::{Record, Settled};
 use futures::{StreamExt as _, TryStreamExt as _};
 
 use crate::archive::ledger::{self, JournalExtent};
-use crate::archive::{Archive, ArchiveError, RunName};
+use crate::archive::{Archive, ArchiveError, Listed, RunName};
 use crate::journal::evidence::Evidence;
 use crate::journal::frame::{self, Segment};
 use crate::journal::read_error::ReadError;
@@ -111,9 +111,13 @@ impl JournalReader {
             return Err(ReadError::Removed { run: run.clone(), removal });
         }
         let failed = |source| ReadError::Archive { run: run.clone(), source };
-        let listed = archive.list(&run.journal()).await.map_err(failed)?;
-        let mut there: BTreeSet<u32> =
-            listed.iter().filter_map(|object| RunName::segment_number(&object.path)).collect();
+        let (mut there, mut bytes) = (BTreeSet::new(), 0);
+        let take = |object: Listed| {
+            there.extend(RunName::segment_number(&object.path));
+            bytes += object.bytes;
+            true
+        };
+        archive.visit(&run.journal(), take).await.map_err(failed)?;
         let known = evidence.extent.map_or(0, |extent| extent.segments);
         look_behind(archive, run, &mut there, known).await.map_err(failed)?;
         let segments = there.last().copied().unwrap_or(0);
@@ -127,7 +131,6 @@ impl JournalReader {
                 last: known,
             });
         }
-        let bytes = listed.iter().map(|object| object.bytes).sum();
         let (archive, run, cut_off) = (archive.clone(), run.clone(), BTreeSet::new());
         let mut reader = Self { archive, run, evidence, segments, cut_off, bytes };
         // The first that is missing is enough: of more than a few there is no reason to look.

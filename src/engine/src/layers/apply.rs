@@ -16,7 +16,7 @@ use crate::layers::metering::Metered;
 use crate::layers::tally::{Tally, WriteKind};
 use crate::operation::{Class, Operation};
 use crate::tables::{plain_name, writes_named};
-use crate::upstream::{CallTimes, Full, UpstreamCalls};
+use crate::upstream::{Access, CallTimes, Full, UpstreamCalls};
 
 /// The layer of an applied run.
 #[derive(Debug)]
@@ -61,18 +61,19 @@ impl Apply {
         match operation.class() {
             Class::DataRead | Class::DataWrite => {}
             Class::MetadataRead | Class::AlwaysDenied => {
-                return self.upstream.send(operation, &Value::Object(call.into_body())).await;
+                let (access, request) = (Access::of(operation), Value::Object(call.into_body()));
+                return self.upstream.send(operation, access, &request).await;
             }
             Class::ControlPlaneWrite => {
                 let request = Value::Object(call.into_body());
-                let answer = self.upstream.send(operation, &request).await?;
+                let answer = self.upstream.send(operation, Access::Writes, &request).await?;
                 self.count_table(operation, &request);
                 return Ok(answer);
             }
         }
         let statements = written_by_statements(&call);
-        let metered = Metered::new(operation, Value::Object(call.into_body()));
-        let answer = self.upstream.send(operation, metered.body()).await?;
+        let metered = Metered::of(call);
+        let answer = self.upstream.send(operation, metered.access(), metered.body()).await?;
         let members = Members::of(&answer).ok_or_else(crate::layers::metering::not_an_object)?;
         if let Value::Object(request) = metered.body() {
             self.count_writes(operation, request, &members);
@@ -81,15 +82,9 @@ impl Apply {
         Ok(metered.finish(&answer, &members, &self.tally))
     }
 
-    /// A call changed a table itself. What of it, only the request knows.
+    /// A call may have changed a table itself. What of it, only the request knows.
     fn count_table(&self, operation: Operation, request: &Value) {
-        let change = match operation {
-            Operation::CreateTable => TableChange::Created,
-            Operation::DeleteTable => TableChange::Deleted,
-            _ => TableChange::Updated,
-        };
-        let named = ["TableName", "ResourceArn"].iter().find_map(|member| request.get(*member));
-        if let Some(table) = named.and_then(Value::as_str) {
+        if let Some((table, change)) = table_changed(operation, request) {
             self.tally.table_changed(plain_name(table), change);
         }
     }
@@ -128,6 +123,25 @@ impl Apply {
     }
 }
 
+/// The table that a control-plane call changes, and how. Backups are not part of their table, and
+/// what is restored from one is a table of its own.
+fn table_changed(operation: Operation, request: &Value) -> Option<(&str, TableChange)> {
+    let (member, change) = match operation {
+        Operation::CreateTable => ("TableName", TableChange::Created),
+        Operation::RestoreTableFromBackup | Operation::RestoreTableToPointInTime => {
+            ("TargetTableName", TableChange::Created)
+        }
+        Operation::DeleteTable => ("TableName", TableChange::Deleted),
+        Operation::CreateBackup
+        | Operation::DeleteBackup
+        | Operation::CancelBulkOperation
+        | Operation::ExportTableToPointInTime => return None,
+        Operation::TagResource | Operation::UntagResource => ("ResourceArn", TableChange::Updated),
+        _ => ("TableName", TableChange::Updated),
+    };
+    Some((request.get(member)?.as_str()?, change))
+}
+
 /// Statements that write. Those of a batch that failed alone are counted too.
 fn written_by_statements(call: &Call) -> Vec<(String, WriteKind)> {
     let statements = call.statements().unwrap_or_default().iter();
@@ -142,4 +156,32 @@ fn written_by_statements(call: &Call) -> Vec<(String, WriteKind)> {
         Some((statement.table().to_owned(), kind))
     });
     written.collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    #[test]
+    fn a_control_plane_call_counts_for_the_table_that_it_changes() {
+        let check = |operation, request: Value, expected| {
+            assert_eq!(table_changed(operation, &request), expected, "{request}");
+        };
+        let cars = json!({"TableName": "cars"});
+        check(Operation::CreateTable, cars.clone(), Some(("cars", TableChange::Created)));
+        check(Operation::DeleteTable, cars.clone(), Some(("cars", TableChange::Deleted)));
+        for update in [Operation::UpdateTable, Operation::UpdateContinuousBackups] {
+            check(update, cars.clone(), Some(("cars", TableChange::Updated)));
+        }
+        let tag = json!({"ResourceArn": "cars", "Tags": []});
+        check(Operation::TagResource, tag, Some(("cars", TableChange::Updated)));
+        check(Operation::CreateBackup, json!({"TableName": "cars", "BackupName": "b"}), None);
+        check(Operation::DeleteBackup, json!({"BackupArn": "b"}), None);
+        let target = json!({"SourceTableName": "cars", "TargetTableName": "copy"});
+        let created = Some(("copy", TableChange::Created));
+        check(Operation::RestoreTableToPointInTime, target, created);
+        let target = json!({"BackupArn": "b", "TargetTableName": "copy"});
+        check(Operation::RestoreTableFromBackup, target, created);
+    }
 }

@@ -10,10 +10,12 @@ use serde::de::IgnoredAny;
 use serde_json::{Map, Value};
 
 use crate::answer_members::Members;
+use crate::call::Call;
 use crate::fault::Fault;
 use crate::layers::tally::Tally;
-use crate::operation::{Class, Operation};
+use crate::operation::Operation;
 use crate::tables::{plain_name, table_of};
+use crate::upstream::Access;
 
 /// Asks for consumed capacity in a request.
 const RETURN_CAPACITY: &str = "ReturnConsumedCapacity";
@@ -27,13 +29,26 @@ pub struct Metered {
     operation: Operation,
     body: Value,
     added: bool,
+    /// The tables of a call's statements, if all of them only read.
+    selected: Vec<String>,
 }
 
 impl Metered {
     /// Of a data operation's parameters.
     pub fn new(operation: Operation, mut body: Value) -> Self {
         let added = body.as_object_mut().is_some_and(ask_for_capacity);
-        Self { operation, body, added }
+        Self { operation, body, added, selected: Vec::new() }
+    }
+
+    /// Of a data operation's call.
+    pub fn of(call: Call) -> Self {
+        let selected = if call.only_reads() { tables_of_statements(&call) } else { Vec::new() };
+        Self { selected, ..Self::new(call.operation, Value::Object(call.into_body())) }
+    }
+
+    /// What the request does.
+    pub fn access(&self) -> Access {
+        if self.selected.is_empty() { Access::of(self.operation) } else { Access::Reads }
     }
 
     /// What is to be sent.
@@ -64,33 +79,51 @@ impl Metered {
                     tally.items_read(plain_name(&table), items.len() as u64);
                 }
             }
-            Operation::TransactGetItems => self.count_transact_get(answer, tally),
+            Operation::TransactGetItems => {
+                let actions = self.body.get("TransactItems").and_then(Value::as_array);
+                let actions = actions.into_iter().flatten();
+                let gets = actions.map(|action| action.get("Get").unwrap_or(&Value::Null));
+                count_responses(gets.map(table_of), answer, tally);
+            }
+            // Which items a SELECT has looked at, its answer does not say.
+            Operation::ExecuteStatement => {
+                if let [table] = self.selected.as_slice() {
+                    tally.items_read(plain_name(table), answer.count("Items").unwrap_or(0));
+                }
+            }
+            Operation::BatchExecuteStatement | Operation::ExecuteTransaction => {
+                count_responses(self.selected.iter().map(|one| plain_name(one)), answer, tally);
+            }
             _ => {}
-        }
-    }
-
-    fn count_transact_get(&self, answer: &Members<'_>, tally: &Tally) {
-        #[derive(Deserialize)]
-        struct Response {
-            #[serde(rename = "Item")]
-            item: Option<IgnoredAny>,
-        }
-        let responses: Vec<Response> = answer.get("Responses").unwrap_or_default();
-        let actions = self.body.get("TransactItems").and_then(Value::as_array);
-        for (action, response) in actions.into_iter().flatten().zip(responses) {
-            let found = response.item.is_some().into();
-            tally.items_read(table_of(action.get("Get").unwrap_or(&Value::Null)), found);
         }
     }
 
     fn count_units(&self, answer: &Members<'_>, tally: &Tally) {
         let units = answer.get(CAPACITY).map_or(0.0, |capacity| consumed_units(&capacity));
-        if self.operation.class() == Class::DataRead || is_select(self.operation, &self.body) {
-            tally.read_units(units);
-        } else {
-            tally.write_units(units);
+        match self.access() {
+            Access::Reads => tally.read_units(units),
+            Access::Writes => tally.write_units(units),
         }
     }
+}
+
+/// Counts the items of an answer that has one response for each action, or none.
+fn count_responses<'a>(tables: impl Iterator<Item = &'a str>, answer: &Members<'_>, tally: &Tally) {
+    #[derive(Deserialize)]
+    struct Response {
+        #[serde(rename = "Item")]
+        item: Option<IgnoredAny>,
+    }
+    let responses: Vec<Response> = answer.get("Responses").unwrap_or_default();
+    for (table, response) in tables.zip(responses) {
+        tally.items_read(table, response.item.is_some().into());
+    }
+}
+
+fn tables_of_statements(call: &Call) -> Vec<String> {
+    let statements = call.statements().unwrap_or_default().iter();
+    let understood = statements.filter_map(|one| one.statement.as_ref().ok());
+    understood.map(|statement| statement.table().to_owned()).collect()
 }
 
 /// The members of the database's answer, with large items folded.
@@ -111,18 +144,6 @@ pub fn consumed_units(capacity: &Value) -> f64 {
     }
 }
 
-/// Whether PartiQL reads; batches and transactions of statements do not mix reads and writes.
-fn is_select(operation: Operation, request: &Value) -> bool {
-    let statement = match operation {
-        Operation::ExecuteStatement => request.get("Statement"),
-        Operation::BatchExecuteStatement => request.pointer("/Statements/0/Statement"),
-        Operation::ExecuteTransaction => request.pointer("/TransactStatements/0/Statement"),
-        _ => None,
-    };
-    let words = statement.and_then(Value::as_str).and_then(|text| text.split_whitespace().next());
-    words.is_some_and(|word| word.eq_ignore_ascii_case("select"))
-}
-
 /// Makes the request ask for consumed capacity; whether it did not by itself.
 fn ask_for_capacity(body: &mut Map<String, Value>) -> bool {
     let asks = match body.get(RETURN_CAPACITY) {
@@ -140,6 +161,7 @@ fn ask_for_capacity(body: &mut Map<String, Value>) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::layers::rates::Used;
     use serde_json::json;
 
     #[test]
@@ -166,13 +188,35 @@ mod tests {
         }
     }
 
+    fn selects(operation: Operation, body: Value, answer: &Value) -> (Access, Used, u64) {
+        let Value::Object(body) = body else { unreachable!() };
+        let (metered, tally) = (Metered::of(Call::new(operation, body)), Tally::default());
+        let answer = Bytes::from(answer.to_string());
+        metered.finish(&answer, &Members::of(&answer).unwrap(), &tally);
+        let of_cars = tally.counts().tables.get("cars").map_or(0, |table| table.items_read);
+        (metered.access(), tally.used(), of_cars)
+    }
+
     #[test]
-    fn a_statement_reads_when_it_selects() {
-        let execute =
-            |text: &str| is_select(Operation::ExecuteStatement, &json!({"Statement": text}));
-        assert!(execute(" select * from x"));
-        assert!(!execute("UPDATE x"));
-        let batch = json!({"Statements": [{"Statement": "SELECT 1"}]});
-        assert!(is_select(Operation::BatchExecuteStatement, &batch));
+    fn what_a_select_returns_has_been_read() {
+        let select = json!({"Statement": "SELECT * FROM cars"});
+        let answer = json!({"Items": [{}, {}], "ConsumedCapacity": {"CapacityUnits": 3.0}});
+        let read = |items_read, read_units| Used { items_read, read_units, ..Used::default() };
+        let expected = (Access::Reads, read(2, 3.0), 2);
+        assert_eq!(selects(Operation::ExecuteStatement, select.clone(), &answer), expected);
+        let one = json!({"Statement": "SELECT * FROM cars WHERE id = 'a'"});
+        let responses = json!({"Responses": [{"TableName": "cars", "Item": {}}, {}]});
+        for (operation, member) in [
+            (Operation::BatchExecuteStatement, "Statements"),
+            (Operation::ExecuteTransaction, "TransactStatements"),
+        ] {
+            let found = selects(operation, json!({member: [one, one]}), &responses);
+            assert_eq!(found, (Access::Reads, read(1, 0.0), 1), "{operation:?}");
+        }
+        let update =
+            json!({"Statement": "UPDATE cars SET b = 1 WHERE id = 'a' RETURNING ALL NEW *"});
+        let written = Used { write_units: 3.0, ..Used::default() };
+        let expected = (Access::Writes, written, 0);
+        assert_eq!(selects(Operation::ExecuteStatement, update, &answer), expected);
     }
 }

@@ -48,7 +48,7 @@ impl Policy {
     /// Whether the call may pass: its operation, then each of its tables.
     pub fn check(&self, call: &Call) -> Result<(), Fault> {
         let (operation, field) = (call.operation, self.settings.tables);
-        self.check_operation(operation)?;
+        self.check_operation(call)?;
         let tables = tables_named(call.body());
         for table in &tables {
             self.check_table(operation, table)?;
@@ -106,15 +106,23 @@ impl Policy {
         ))
     }
 
-    fn check_operation(&self, operation: Operation) -> Result<(), Fault> {
+    fn check_operation(&self, call: &Call) -> Result<(), Fault> {
+        let operation = call.operation;
         let (name, field) = (operation.name(), self.settings.control_plane);
         match operation.class() {
             Class::AlwaysDenied => Err(Fault::refused(
                 format!(
                     "The guard refuses {name}: the database itself would write the items, which \
-                     can be neither simulated nor journalled. Write them one by one or in batches."
+                     can be neither simulated nor journaled. Write them one by one or in batches."
                 ),
-                "writes items on the database's side, which can be neither simulated nor journalled",
+                "writes items on the database's side, which can be neither simulated nor journaled",
+            )),
+            Class::ControlPlaneWrite if lets_data_out(call) => Err(Fault::refused(
+                format!(
+                    "The guard refuses {name}: it can make data readable outside of the target's \
+                     account or region. Do it outside of a migration."
+                ),
+                "it can make data readable outside of the target's account or region",
             )),
             // In a dry run too: it must not succeed where the applied run would be denied.
             Class::ControlPlaneWrite if !self.plan.control_plane => Err(Fault::refused(
@@ -131,6 +139,23 @@ impl Policy {
                 Ok(())
             }
         }
+    }
+}
+
+/// Whether a call would export data, replicate it, or let others read it. A permission to change
+/// tables is none for this, whoever may grant it.
+fn lets_data_out(call: &Call) -> bool {
+    let has = |member: &str| call.body().get(member).is_some_and(|value| !value.is_null());
+    match call.operation {
+        Operation::CreateGlobalTable
+        | Operation::DeleteResourcePolicy
+        | Operation::EnableKinesisStreamingDestination
+        | Operation::ExportTableToPointInTime
+        | Operation::PutResourcePolicy
+        | Operation::UpdateGlobalTable => true,
+        Operation::CreateTable => has("ResourcePolicy"),
+        Operation::UpdateTable => has("ReplicaUpdates") || has("GlobalTableWitnessUpdates"),
+        _ => false,
     }
 }
 
@@ -225,5 +250,32 @@ mod tests {
         assert!(check(&plan(&[], true), Operation::StartBulkPutItems).is_some());
         assert_eq!(check(&plan(&[], false), Operation::DescribeTable), None);
         assert!(check(&plan(&[], true), Operation::DescribeEndpoints).is_some());
+    }
+
+    #[test]
+    fn a_permission_for_tables_is_none_to_let_data_out() {
+        let check = |operation, more: Value, refused: bool| {
+            let mut body = json!({"TableName": "cars"});
+            body.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
+            let found = refusal(&plan(&["cars"], true), operation, body);
+            assert_eq!(found.is_some(), refused, "{operation:?} {more}: {found:?}");
+        };
+        for operation in [
+            Operation::CreateGlobalTable,
+            Operation::DeleteResourcePolicy,
+            Operation::EnableKinesisStreamingDestination,
+            Operation::ExportTableToPointInTime,
+            Operation::PutResourcePolicy,
+            Operation::UpdateGlobalTable,
+        ] {
+            check(operation, json!({}), true);
+        }
+        check(Operation::CreateTable, json!({"ResourcePolicy": "{}"}), true);
+        check(Operation::CreateTable, json!({"ResourcePolicy": null}), false);
+        let replica = json!({"ReplicaUpdates": [{"Create": {"RegionName": "us-east-1"}}]});
+        check(Operation::UpdateTable, replica, true);
+        check(Operation::UpdateTable, json!({"GlobalTableWitnessUpdates": []}), true);
+        check(Operation::UpdateTable, json!({"BillingMode": "PAY_PER_REQUEST"}), false);
+        check(Operation::CreateBackup, json!({"BackupName": "b"}), false);
     }
 }

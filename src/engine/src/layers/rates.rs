@@ -8,6 +8,7 @@ mod gate;
 mod history;
 mod pace;
 
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use crate::limits;
@@ -18,6 +19,7 @@ use tokio::time::Instant;
 
 use crate::call::Call;
 use crate::fault::Fault;
+use crate::layers::completion::Client;
 use crate::layers::rates::bucket::Bucket;
 use crate::layers::rates::gate::Gate;
 use crate::layers::rates::history::History;
@@ -43,6 +45,8 @@ pub struct Rates {
     max: RateLimits,
     /// What has been paid for.
     paid: Mutex<Used>,
+    /// Whether the journal has read since a write last waited for what reads cost.
+    journal_read: AtomicBool,
     /// When the run began, and what was used since, for its report.
     begun: Instant,
     history: Mutex<History>,
@@ -55,6 +59,8 @@ pub struct Used {
     pub items_read: u64,
     /// Read units.
     pub read_units: f64,
+    /// Those of them that the journal used for writes.
+    pub journal_units: f64,
     /// Write units.
     pub write_units: f64,
     /// Answers of the database to reads that were throttles.
@@ -78,6 +84,7 @@ impl Rates {
             limits: Mutex::default(),
             max,
             paid: Mutex::default(),
+            journal_read: AtomicBool::new(false),
             begun: Instant::now(),
             history: Mutex::new(History::new()),
         };
@@ -150,18 +157,43 @@ impl Rates {
 
     /// Holds a call until it may go on. In a dry run writes cost the reads of what they change.
     /// What units a call uses is known afterwards, so calls that come behind it wait for them.
-    pub async fn admit(&self, call: &Call) -> Result<(), Fault> {
+    /// During a pause a call whose client is gone is not held any longer, and not carried out.
+    pub async fn admit(&self, call: &Call, client: &Client) -> Result<(), Fault> {
+        let given_up = async {
+            client.gone().await;
+            self.gate.paused().await;
+        };
+        tokio::select! {
+            biased;
+            () = given_up => Err(Fault::Limited),
+            admitted = self.admit_class(call) => admitted,
+        }
+    }
+
+    async fn admit_class(&self, call: &Call) -> Result<(), Fault> {
         let patient = call.is_patient();
         match (call.operation.class(), self.mode) {
             (Class::DataRead, _) => self.admit_reads(0.0, patient).await,
+            (Class::DataWrite, _) if call.only_reads() => self.admit_reads(0.0, patient).await,
             (Class::DataWrite, Mode::DryRun) => {
                 self.admit_reads(items_written(call), patient).await
             }
             (Class::DataWrite, Mode::Apply) => {
+                self.admit_journal(patient).await?;
                 self.admit_writes(items_written(call), patient).await
             }
             (Class::MetadataRead | Class::ControlPlaneWrite | Class::AlwaysDenied, _) => Ok(()),
         }
+    }
+
+    /// Holds a write until what the journal has read for others is paid for. One whose image the
+    /// journal has from the program's own reads costs no read, so where all are such, none waits.
+    async fn admit_journal(&self, patient: bool) -> Result<(), Fault> {
+        if self.journal_read.load(Ordering::Relaxed) {
+            self.take(&self.read_units, &self.read_pace, 0.0, patient).await?;
+            self.journal_read.store(false, Ordering::Relaxed);
+        }
+        Ok(())
     }
 
     /// Holds who reads until it may go on; so many items are paid for at once.
@@ -207,37 +239,47 @@ impl Rates {
         }
     }
 
-    /// Takes note of what has been used and throttled so far, over all calls.
-    pub async fn observe(&self, used: Used) {
+    /// Takes note of what has been used and throttled so far, over all calls. Waits for nobody:
+    /// what was used is paid for even if the client of the call that used it is gone.
+    pub fn observe(&self, used: Used) {
         lock(&self.history).add(self.begun.elapsed(), used);
         let before = {
             let mut paid = lock(&self.paid);
             let before = *paid;
-            // Of two calls that end together, the later may bring the earlier counts.
-            *paid = Used {
-                items_read: before.items_read.max(used.items_read),
-                read_units: before.read_units.max(used.read_units),
-                write_units: before.write_units.max(used.write_units),
-                read_throttles: before.read_throttles.max(used.read_throttles),
-                write_throttles: before.write_throttles.max(used.write_throttles),
-            };
+            *paid = before.later(used);
             before
         };
         let items = used.items_read.saturating_sub(before.items_read);
         let items = u32::try_from(items).map_or(f64::MAX, f64::from);
-        self.reads.pay(items, share(&self.read_pace)).await;
-        let units = used.read_units - before.read_units;
-        self.read_units.pay(units, share(&self.read_pace)).await;
+        self.reads.pay(items, share(&self.read_pace));
+        self.read_units.pay(used.read_units - before.read_units, share(&self.read_pace));
+        if used.journal_units > before.journal_units {
+            self.journal_read.store(true, Ordering::Relaxed);
+        }
         // In a dry run they are what applying would cost, and nothing has been written.
         if self.mode == Mode::Apply {
-            let units = used.write_units - before.write_units;
-            self.write_units.pay(units, share(&self.write_pace)).await;
+            self.write_units.pay(used.write_units - before.write_units, share(&self.write_pace));
         }
         if used.read_throttles > before.read_throttles {
             throttled(&self.read_pace, &self.reads);
         }
         if used.write_throttles > before.write_throttles {
             throttled(&self.write_pace, &self.writes);
+        }
+    }
+}
+
+impl Used {
+    /// The later of two counts: of two calls that end together, the later may bring the earlier
+    /// counts.
+    fn later(self, other: Self) -> Self {
+        Self {
+            items_read: self.items_read.max(other.items_read),
+            read_units: self.read_units.max(other.read_units),
+            journal_units: self.journal_units.max(other.journal_units),
+            write_units: self.write_units.max(other.write_units),
+            read_throttles: self.read_throttles.max(other.read_throttles),
+            write_throttles: self.write_throttles.max(other.write_throttles),
         }
     }
 }

@@ -22,6 +22,8 @@ pub struct Tally {
 pub struct Counts {
     /// Items returned by reads, before filters.
     pub items_read: u64,
+    /// Items of the database that were read on the way and not returned.
+    items_hidden: u64,
     /// Read units.
     pub read_units: f64,
     /// Write units.
@@ -74,18 +76,26 @@ impl Tally {
 
     /// A call was not answered exactly.
     pub fn remark(&self, operation: &str, fidelity: Fidelity, why: &str) {
-        let mut counts = self.lock();
         let place = match fidelity {
             Fidelity::Approximate => APPROXIMATE,
             Fidelity::Refused => REFUSED,
         };
+        let mut counts = self.lock();
         counts.count(operation, place);
-        let key = (operation.to_owned(), fidelity, why.to_owned());
-        if counts.remarks.len() >= limits::REMARKS_MAX && !counts.remarks.contains_key(&key) {
-            counts.dropped = counts.dropped.saturating_add(1);
+        counts.remark(operation, fidelity, why);
+    }
+
+    /// One call was answered approximately, for each of these reasons; exactly if there are none.
+    pub fn approximate<'a>(&self, operation: &str, reasons: impl IntoIterator<Item = &'a str>) {
+        let mut reasons = reasons.into_iter().peekable();
+        if reasons.peek().is_none() {
             return;
         }
-        *counts.remarks.entry(key).or_default() += 1;
+        let mut counts = self.lock();
+        counts.count(operation, APPROXIMATE);
+        for why in reasons {
+            counts.remark(operation, Fidelity::Approximate, why);
+        }
     }
 
     /// Reads returned items of a table.
@@ -93,6 +103,12 @@ impl Tally {
         let mut counts = self.lock();
         counts.items_read += items;
         counts.table(table, |effect| effect.items_read += items);
+    }
+
+    /// Reads of the database returned items that the program does not see: it has deleted or moved
+    /// them. They count towards the run's rate only.
+    pub fn items_hidden(&self, items: u64) {
+        self.lock().items_hidden += items;
     }
 
     /// A table's description says how many items it has.
@@ -107,11 +123,10 @@ impl Tally {
     pub fn used(&self) -> Used {
         let counts = self.lock();
         Used {
-            items_read: counts.items_read,
+            items_read: counts.items_read + counts.items_hidden,
             read_units: counts.read_units,
             write_units: counts.write_units,
-            read_throttles: 0,
-            write_throttles: 0,
+            ..Used::default()
         }
     }
 
@@ -164,6 +179,15 @@ impl Counts {
         let mut effect = TableEffect { name: name.to_owned(), ..TableEffect::default() };
         change(&mut effect);
         self.tables.insert(name.to_owned(), effect);
+    }
+
+    fn remark(&mut self, operation: &str, fidelity: Fidelity, why: &str) {
+        let key = (operation.to_owned(), fidelity, why.to_owned());
+        if self.remarks.len() >= limits::REMARKS_MAX && !self.remarks.contains_key(&key) {
+            self.dropped = self.dropped.saturating_add(1);
+            return;
+        }
+        *self.remarks.entry(key).or_default() += 1;
     }
 
     fn count(&mut self, operation: &str, place: usize) {
@@ -233,6 +257,27 @@ mod tests {
             .map(|count| (count.operation.as_str(), count.exact, count.approximate, count.refused))
             .collect();
         assert_eq!(counts, [("Scan", 2, 1, 0), ("UpdateTable", 0, 0, 1)]);
+    }
+
+    #[test]
+    fn a_call_is_approximate_once_for_all_its_reasons() {
+        let tally = Tally::default();
+        for reasons in [&[][..], &["one", "another"]] {
+            tally.answered("Scan");
+            tally.approximate("Scan", reasons.iter().copied());
+        }
+        let counts = tally.counts();
+        let scans = &counts.operations()[0];
+        assert_eq!((scans.exact, scans.approximate), (1, 1));
+        assert_eq!(counts.remarks().len(), 2);
+    }
+
+    #[test]
+    fn items_that_are_not_returned_count_towards_the_rate_only() {
+        let tally = Tally::default();
+        tally.items_read("cars", 1);
+        tally.items_hidden(2);
+        assert_eq!((tally.used().items_read, tally.counts().items_read), (3, 1));
     }
 
     #[test]

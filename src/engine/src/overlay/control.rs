@@ -6,6 +6,7 @@
 //! deleted is gone at once. So waiters end with their first look.
 
 mod catalog_calls;
+mod changed_settings;
 mod create;
 mod keys;
 mod parameters;
@@ -190,3 +191,6 @@ fn only(parameters: Parameters<'_>, what: &str, known: &[&str]) -> Result<(), Fa
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

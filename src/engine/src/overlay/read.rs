@@ -1,5 +1,7 @@
 //! Reads, merged from the database and what the program has written.
 
+pub mod base_request;
+pub mod begin;
 pub mod get_calls;
 pub mod page;
 pub mod page_answer;

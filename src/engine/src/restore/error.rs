@@ -16,7 +16,7 @@ pub enum RestoreError {
     #[error("the plan of a restore must name an archive")]
     NoArchive,
     /// A run cannot restore itself.
-    #[error("a restore is a run of its own: it cannot have the number of the run it takes back")]
+    #[error("a restore is a separate run: it cannot have the number of the run that it restores")]
     SameRun,
     /// The database.
     #[error("preparing the connection to the database")]
@@ -36,6 +36,11 @@ pub enum RestoreError {
     /// Files that hold the journal in parts.
     #[error("sorting the journal by keys")]
     Sorting(#[source] std::io::Error),
+    /// The file with the conflicts.
+    #[error(
+        "keeping the list of conflicts: free some space for temporary files, and restore again"
+    )]
+    Conflicts(#[source] std::io::Error),
     /// The database could not be asked which one it is.
     #[error("identifying the database")]
     Identify(#[source] Fault),
@@ -59,7 +64,7 @@ pub enum RestoreError {
         since: String,
     },
     /// The archive, probably.
-    #[error("keeping run {run} from writing meanwhile: {fault}")]
+    #[error("keeping run {run} from writing during the restore: {fault}")]
     Exclude {
         /// The run.
         run: String,
@@ -67,8 +72,14 @@ pub enum RestoreError {
         fault: Fault,
     },
     /// It was told to stop.
-    #[error("the restore was interrupted; begun again, it goes on where it is")]
+    #[error("the restore was interrupted. Start it again: it resumes")]
     Interrupted,
+    /// Its own journal is not in the archive any more.
+    #[error(
+        "all items were restored, but the restore is not recorded as completed and cannot itself be \
+         restored. {0}"
+    )]
+    OwnJournal(String),
     /// The ledger or the archive did not let it begin.
     #[error("beginning the restore, of which nothing was written: {0}")]
     Begin(Fault),

@@ -16,6 +16,9 @@ use futures::{StreamExt as _, TryStreamExt as _};
 use crate::journal::JournalReader;
 use crate::restore::{RestoreError, Result};
 
+/// Merged entries by their tables and the digests of their keys.
+pub type Merged = BTreeMap<(String, ItemDigest), MergedEntry>;
+
 /// Entries by a hash of their keys, and what became of their writes.
 #[derive(Debug)]
 pub struct Partitions {
@@ -35,10 +38,15 @@ enum Part {
 impl Partitions {
     /// Reads the whole journal once, or those of all parts of a run.
     pub async fn fill(readers: &[JournalReader]) -> Result<Self> {
-        let (outcomes, controls) = (Outcomes::default(), Vec::new());
         let bytes = readers.iter().map(JournalReader::bytes).sum();
+        Self::fill_in(readers, count(bytes)).await
+    }
+
+    /// The same in so many parts: a key is in the same part as in another journal with as many.
+    pub async fn fill_in(readers: &[JournalReader], count: usize) -> Result<Self> {
+        let (outcomes, controls) = (Outcomes::default(), Vec::new());
         let has_parts = readers.len() > 1;
-        let mut partitions = Self { parts: parts(bytes)?, outcomes, controls, has_parts };
+        let mut partitions = Self { parts: parts(count)?, outcomes, controls, has_parts };
         for (part, reader) in (0..).zip(readers) {
             partitions.read(part, reader).await?;
         }
@@ -89,6 +97,11 @@ impl Partitions {
         Ok(())
     }
 
+    /// How many parts are left.
+    pub fn len(&self) -> usize {
+        self.parts.len()
+    }
+
     /// Calls that changed tables, in their order, and what became of them.
     pub fn controls(&self) -> impl Iterator<Item = (&ControlEntry, Outcome)> {
         self.controls.iter().map(|control| (control, self.outcomes.of(control.sequence)))
@@ -96,6 +109,11 @@ impl Partitions {
 
     /// The merged entries of the next part, table by table.
     pub fn next(&mut self) -> io::Result<Option<Vec<MergedEntry>>> {
+        Ok(self.next_merged()?.map(|merged| merged.into_values().collect()))
+    }
+
+    /// The same, by table and key.
+    pub fn next_merged(&mut self) -> io::Result<Option<Merged>> {
         let Some(part) = self.parts.pop() else { return Ok(None) };
         let mut keys: BTreeMap<(String, ItemDigest), MergedKey> = BTreeMap::new();
         match part {
@@ -117,7 +135,8 @@ impl Partitions {
                 }
             }
         }
-        Ok(Some(keys.into_values().filter_map(MergedKey::whole).collect()))
+        let whole = |(place, key): (_, MergedKey)| Some((place, key.whole()?));
+        Ok(Some(keys.into_iter().filter_map(whole).collect()))
     }
 
     fn merge(&self, keys: &mut BTreeMap<(String, ItemDigest), MergedKey>, entry: Entry) {
@@ -137,14 +156,17 @@ fn segments_ahead(reader: &JournalReader) -> usize {
 }
 
 /// As many as keep each within its bytes.
-fn parts(archived_bytes: u64) -> Result<Vec<Part>> {
+fn count(archived_bytes: u64) -> usize {
     let bytes = archived_bytes.saturating_mul(limits::RESTORE_INFLATION);
     let wanted = bytes.div_ceil(limits::RESTORE_PARTITION_BYTES_MAX);
-    let count = usize::try_from(wanted).unwrap_or(usize::MAX);
+    usize::try_from(wanted).unwrap_or(usize::MAX).clamp(1, limits::RESTORE_PARTITIONS_MAX)
+}
+
+fn parts(count: usize) -> Result<Vec<Part>> {
     if count <= 1 {
         return Ok(vec![Part::Memory(Vec::new())]);
     }
-    (0..count.min(limits::RESTORE_PARTITIONS_MAX))
+    (0..count)
         .map(|_| tempfile::tempfile().map(|file| Part::File(BufWriter::new(file))))
         .collect::<io::Result<_>>()
         .map_err(RestoreError::Sorting)

@@ -24,6 +24,7 @@ pub struct Speed {
     writing: AtomicUsize,
     fewer: Notify,
     stopping: watch::Sender<bool>,
+    failed: watch::Sender<bool>,
 }
 
 /// A write under way, as long as it is there.
@@ -45,6 +46,7 @@ impl Speed {
             writing: AtomicUsize::new(0),
             fewer: Notify::new(),
             stopping: watch::Sender::new(false),
+            failed: watch::Sender::new(false),
         }
     }
 
@@ -62,6 +64,17 @@ impl Speed {
     /// Lets nothing more begin.
     pub fn stop(&self) {
         self.stopping.send_replace(true);
+    }
+
+    /// The same, and no write is tried again: another one has shown that it cannot go on.
+    pub fn fail(&self) {
+        self.failed.send_replace(true);
+        self.stop();
+    }
+
+    /// Waits, unless the restore fails before.
+    pub async fn unless_failed<T>(&self, waits: impl Future<Output = T>) -> Option<T> {
+        unless(&self.failed, waits).await
     }
 
     /// Whether it was told to stop.
@@ -102,19 +115,23 @@ impl Speed {
     }
 
     async fn unless_stopped<T>(&self, waits: impl Future<Output = T>) -> Option<T> {
-        let mut stopping = self.stopping.subscribe();
-        tokio::select! {
-            biased;
-            _ = stopping.wait_for(|stopping| *stopping) => None,
-            done = waits => Some(done),
-        }
+        unless(&self.stopping, waits).await
     }
 
     /// Takes note of what was used and throttled so far. Items were paid for when they were let in.
-    pub async fn observe(&self, tally: &Tally, calls: UpstreamCalls) {
+    pub fn observe(&self, tally: &Tally, calls: UpstreamCalls) {
         let UpstreamCalls { read_throttles, write_throttles, .. } = calls;
         let used = Used { items_read: 0, read_throttles, write_throttles, ..tally.used() };
-        self.rates.observe(used).await;
+        self.rates.observe(used);
+    }
+}
+
+async fn unless<T>(ended: &watch::Sender<bool>, waits: impl Future<Output = T>) -> Option<T> {
+    let mut ended = ended.subscribe();
+    tokio::select! {
+        biased;
+        _ = ended.wait_for(|ended| *ended) => None,
+        done = waits => Some(done),
     }
 }
 

@@ -54,13 +54,13 @@ impl Restore {
 
     /// Leaves items of a table alone that the run deleted. Those that it had found there are lost
     /// to a restore; of a table that it had created nothing is missed.
-    pub(in crate::restore) async fn leave_all(&self, entries: &[MergedEntry]) {
+    pub(in crate::restore) fn leave_all(&self, entries: &[MergedEntry]) {
         for entry in entries {
             self.count(entry, Step::Nothing);
             let fate = self.table_calls.get().and_then(|calls| calls.fate(&entry.table));
             let own = matches!(fate, Some((Operation::CreateTable, _)));
-            if !own && entry.before.is_some() {
-                self.note(entry, vec![Conflict::ItemDeleted]).await;
+            if !own && entry.first().is_some() {
+                self.note(entry, vec![Conflict::ItemDeleted]);
             }
         }
     }

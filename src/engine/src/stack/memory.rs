@@ -15,4 +15,14 @@ impl Engine {
             ) => 1,
         }
     }
+
+    /// Copies of an answer's text that carrying out a call takes at once. It is there as it came
+    /// from the database, and as the program gets it; a dry run makes values of its items, which
+    /// take some six times their text where they are small.
+    pub fn answer_copies(&self) -> usize {
+        match &self.bottom {
+            Bottom::Overlay(_) => 8,
+            Bottom::Journal(_) | Bottom::Apply(_) | Bottom::Closed(..) => 2,
+        }
+    }
 }

@@ -61,7 +61,7 @@ impl Engine {
                 let (locked, problem) = journal.locks_told();
                 let gave_way = journal.gave_way();
                 let why = gave_way.map(|gave_way| {
-                    format!("The run gave way, and nothing was written: {}.", gave_way.why)
+                    format!("The run stopped before its first write: {}.", gave_way.why)
                 });
                 (
                     gave_way.map(|gave_way| gave_way.verdict.clone()),

@@ -1,5 +1,6 @@
 //! One attempt of a call: signed, sent, its answer read whole and judged.
 
+use std::sync::atomic::Ordering;
 use std::time::SystemTime;
 
 use bytes::Bytes;
@@ -10,8 +11,8 @@ use http_body_util::Full;
 use crate::error_name::error_name;
 use crate::fault::Fault;
 use crate::operation::Operation;
-use crate::upstream::Upstream;
 use crate::upstream::pool::ExchangeError;
+use crate::upstream::{Access, Upstream};
 
 /// How an attempt ended.
 #[derive(Debug)]
@@ -28,9 +29,22 @@ pub enum Outcome {
     Unknown(Fault),
 }
 
+impl Outcome {
+    /// Whether the database itself answered, and was well.
+    fn is_answer(&self) -> bool {
+        match self {
+            Self::Answered(_) | Self::Throttled => true,
+            Self::Failed(fault) | Self::NotCarriedOut(fault) => {
+                matches!(fault, Fault::Upstream { .. })
+            }
+            Self::Unknown(_) => false,
+        }
+    }
+}
+
 impl Upstream {
     /// Sends the call once.
-    pub async fn attempt(&self, operation: Operation, body: Bytes) -> Outcome {
+    pub async fn attempt(&self, operation: Operation, access: Access, body: Bytes) -> Outcome {
         let credentials = match self.credentials.current().await {
             Ok(credentials) => credentials,
             Err(error) => {
@@ -43,8 +57,11 @@ impl Upstream {
             Ok(request) => request,
             Err(error) => return Outcome::Failed(Fault::NotSent(error.to_string())),
         };
-        self.count(operation);
+        self.count(access);
         let outcome = self.exchange(request).await;
+        if outcome.is_answer() {
+            self.answered.fetch_add(1, Ordering::Relaxed);
+        }
         if let Outcome::NotCarriedOut(Fault::Upstream { body, .. }) = &outcome
             && error_name(body).as_deref() == Some("ExpiredTokenException")
         {

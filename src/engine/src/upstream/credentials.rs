@@ -1,7 +1,7 @@
 //! The database's credentials, by AWS's default chain: environment, web identity, container,
 //! instance. They are cached until shortly before they expire. Nothing here logs them.
 
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, SystemTime};
 
 use aws_config::ecs::EcsCredentialsProvider;
@@ -16,6 +16,7 @@ use aws_smithy_http_client::tls::{self, rustls_provider::CryptoMode};
 use aws_smithy_runtime_api::client::http::SharedHttpClient;
 use aws_types::region::Region;
 use dm_contract::plan::{CREDENTIALS_ENV, FROM_ROLE, FROM_SECRET};
+use tokio::time::Instant;
 
 use crate::upstream::UpstreamError;
 use crate::upstream::trust::trusted_pem;
@@ -38,9 +39,16 @@ const RECHECK: Duration = Duration::from_secs(3600);
 pub struct CredentialSource {
     provider: SharedCredentialsProvider,
     cached: Mutex<Option<(Credentials, SystemTime)>>,
-    /// One fetches while the others wait. What is cached is not behind it: nobody waits for what is
-    /// there.
-    fetching: tokio::sync::Mutex<()>,
+    /// One fetches while the others wait, and leaves them its failure. What is cached is not behind
+    /// it: nobody waits for what is there.
+    fetching: tokio::sync::Mutex<Option<Failure>>,
+}
+
+/// Why the last fetch brought nothing, and when it ended.
+#[derive(Debug)]
+struct Failure {
+    error: Arc<CredentialsError>,
+    at: Instant,
 }
 
 impl CredentialSource {
@@ -112,29 +120,51 @@ impl CredentialSource {
         if let Some(credentials) = self.valid() {
             return Ok(credentials);
         }
-        let _fetching = self.fetching.lock().await;
+        let asked = Instant::now();
+        let mut failed = self.fetching.lock().await;
         // Who was first has fetched them for all.
         if let Some(credentials) = self.valid() {
             return Ok(credentials);
         }
-        let now = SystemTime::now();
+        // Or has waited for all: else each would wait as long as the one before it.
+        if let Some(Failure { error, at }) = &*failed
+            && asked < *at
+        {
+            return Err(UpstreamError::Credentials(Box::new(Arc::clone(error))));
+        }
         // A source that does not answer would hold every request.
         let fetched = tokio::time::timeout(FETCH_MAX, self.provider.provide_credentials()).await;
+        let now = SystemTime::now();
         match fetched.unwrap_or_else(|_| Err(CredentialsError::provider_timed_out(FETCH_MAX))) {
             Ok(credentials) => {
                 let until = refresh_at(credentials.expiry(), now);
                 *self.lock() = Some((credentials.clone(), until));
                 Ok(credentials)
             }
-            // The last ones may be good until they really expire.
-            Err(error) => match &*self.lock() {
-                Some((credentials, _)) if credentials.expiry().is_none_or(|at| now < at) => {
+            Err(error) => {
+                if let Some(credentials) = self.last_until_the_next_try(now) {
                     tracing::warn!(%error, "credentials could not be refreshed");
-                    Ok(credentials.clone())
+                    return Ok(credentials);
                 }
-                Some(_) | None => Err(UpstreamError::Credentials(error.into())),
-            },
+                let error = Arc::new(error);
+                *failed = Some(Failure { error: Arc::clone(&error), at: Instant::now() });
+                Err(UpstreamError::Credentials(Box::new(error)))
+            }
         }
+    }
+
+    /// The last credentials, if they have not really expired. They serve all until their source is
+    /// asked again.
+    fn last_until_the_next_try(&self, now: SystemTime) -> Option<Credentials> {
+        let mut cached = self.lock();
+        let (last, until) = cached.as_mut()?;
+        let expiry = last.expiry();
+        if expiry.is_some_and(|at| at <= now) {
+            return None;
+        }
+        let again = now + REFRESH_AGAIN;
+        *until = expiry.map_or(again, |at| at.min(again));
+        Some(last.clone())
     }
 
     fn valid(&self) -> Option<Credentials> {
@@ -243,7 +273,9 @@ mod tests {
             *until = SystemTime::now();
         }
         assert_eq!(secret(&source).await.unwrap(), "1");
-        source.forget(&source.current().await.unwrap());
+        let last = source.current().await.unwrap();
+        assert_eq!(source.last_until_the_next_try(last.expiry().unwrap()), None, "expired");
+        source.forget(&last);
         assert!(matches!(secret(&source).await, Err(UpstreamError::Credentials(_))));
     }
 
@@ -255,11 +287,21 @@ mod tests {
         if let Some((_, until)) = &mut *source.lock() {
             *until = SystemTime::now();
         }
-        let begun = tokio::time::Instant::now();
-        assert_eq!(secret(&source).await.unwrap(), "1", "the last ones are valid");
+        let all = || futures::future::join_all((0..50).map(|_| secret(&source)));
+        let begun = Instant::now();
+        let last = all().await;
+        assert!(last.iter().all(|last| last.as_deref().is_ok_and(|last| last == "1")), "{last:?}");
+        assert!(begun.elapsed() < 2 * FETCH_MAX, "one waits for all: {:?}", begun.elapsed());
+        let begun = Instant::now();
+        assert_eq!(secret(&source).await.unwrap(), "1");
+        assert_eq!(begun.elapsed(), Duration::ZERO, "the source is not asked again so soon");
         source.forget(&source.current().await.unwrap());
-        assert!(matches!(secret(&source).await, Err(UpstreamError::Credentials(_))));
-        assert!(begun.elapsed() <= 3 * FETCH_MAX, "{:?}", begun.elapsed());
+        let begun = Instant::now();
+        let failed = all().await;
+        assert!(failed.iter().all(|one| matches!(one, Err(UpstreamError::Credentials(_)))));
+        assert!(begun.elapsed() < 2 * FETCH_MAX, "one waits for all: {:?}", begun.elapsed());
+        gives.hangs.store(false, Ordering::SeqCst);
+        assert_eq!(secret(&source).await.unwrap(), "2", "who comes later asks again");
     }
 
     /// The tests' process has neither: with the default chain each would go on to the next source.

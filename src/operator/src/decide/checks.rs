@@ -69,7 +69,7 @@ impl<'a> Candidate<'a> {
     /// The newest run of a kind that says something of the program.
     fn last(self, kind: RunKind) -> Option<&'a RunRecord> {
         let counts =
-            |run: &&RunRecord| run.result != RunResult::Cancelled && !history::is_baseline(run);
+            |run: &&RunRecord| run.result != RunResult::Canceled && !history::is_baseline(run);
         self.status.runs.iter().filter(counts).find(|run| run.kind == kind)
     }
 

@@ -45,7 +45,7 @@ pub const fn result(verdict: &Verdict) -> RunResult {
         Verdict::Renumber { .. }
         | Verdict::Locked(_)
         | Verdict::Unavailable { .. }
-        | Verdict::Unreachable { .. } => RunResult::Cancelled,
+        | Verdict::Unreachable { .. } => RunResult::Canceled,
         Verdict::Differs(_) => RunResult::Failed,
     }
 }
@@ -164,7 +164,7 @@ pub fn message_at_first_write(verdict: &Verdict) -> String {
         }
     };
     format!(
-        "The run gave way before its first write: {why}. Its program had started, its writes were \
+        "The run stopped before its first write: {why}. Its program had started, its writes were \
          refused, nothing was written."
     )
 }
@@ -200,7 +200,7 @@ fn locked(holder: &LockHolder) -> String {
 /// Whether a run was put off: it is not the last word, and its place in the history goes to the
 /// next try.
 pub fn is_put_off(run: &RunRecord) -> bool {
-    run.result == RunResult::Cancelled
+    run.result == RunResult::Canceled
         && matches!(
             run.reason,
             Some(
@@ -234,8 +234,7 @@ pub fn overrules(
     status: &DataMigrationStatus,
     kind: RunKind,
 ) -> Option<u32> {
-    let wrote =
-        |run: &&RunRecord| run.kind != RunKind::DryRun && run.result != RunResult::Cancelled;
+    let wrote = |run: &&RunRecord| run.kind != RunKind::DryRun && run.result != RunResult::Canceled;
     let last = status.runs.iter().find(wrote).filter(|_| kind != RunKind::DryRun)?;
     let raised = migration.spec.retry > last.retry;
     let decided = is_for_a_person(last) && raised;

@@ -324,7 +324,7 @@ fn result(kind: RunKind, cause: &Cause, outcome: &Outcome) -> RunResult {
         Cause::Stopped(reason)
             if *reason != StopReason::ImageChanged && (!outcome.started || !kind.writes()) =>
         {
-            RunResult::Cancelled
+            RunResult::Canceled
         }
         Cause::Gone => RunResult::Unknown,
         Cause::Ledger(verdict) => ledger::result(verdict),

@@ -50,11 +50,11 @@ pub fn condition(
         Some(()) => (
             Reason::ArchiveUnavailable,
             format!(
-                "the archive cannot be written; it is tried again (kubectl logs job/{})",
+                "the archive cannot be written; the operator retries (kubectl logs job/{})",
                 name(run)
             ),
         ),
-        None => (Reason::Recording, format!("Job {} notes it", name(run))),
+        None => (Reason::Recording, format!("Job {} records it", name(run))),
     };
     let message =
         format!("How run {} ended is in this status, but not in the archive: {how}", run.number);

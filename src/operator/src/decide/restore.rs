@@ -18,9 +18,9 @@ pub fn restored(status: &DataMigrationStatus) -> Position {
     let message = match &status.restored {
         Some(report) if report.result == RunResult::Succeeded => summary::restored(status, report),
         Some(_) | None => {
-            "No run of this object has changed anything, so there is nothing to take \
-                           back. What an object of this name applied before is adopted first, \
-                           with spec.state Applied, where the target has an archive"
+            "No run of this object has changed anything, so there is nothing to restore. To restore \
+             what an earlier object of this name applied, set spec.state to Applied first: with an \
+             archive, its run is adopted"
                 .into()
         }
     };
@@ -44,7 +44,7 @@ pub fn settled(
             && !ledger::is_reconsidered(migration, digest, run)
     };
     let newest = |kinds: &[RunKind]| {
-        let over = |run: &&RunRecord| run.result != RunResult::Cancelled;
+        let over = |run: &&RunRecord| run.result != RunResult::Canceled;
         status.runs.iter().filter(over).find(|run| kinds.contains(&run.kind))
     };
     let last_writing = newest(&[RunKind::Apply, RunKind::Restore]).map_or(0, |run| run.number);

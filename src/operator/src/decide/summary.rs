@@ -143,7 +143,7 @@ pub fn restored(status: &DataMigrationStatus, report: &RestoreReport) -> String 
 /// What a restore would do, in a sentence.
 pub fn would_restore(status: &DataMigrationStatus, report: &RestoreReport) -> String {
     let Some(effects) = &report.effects else {
-        return "Restored (dry run): the preview did not get to say what it saw".into();
+        return "Restored (dry run): the preview left no result".into();
     };
     let parts = [
         (effects.restored, "would be restored", "would be restored"),
@@ -235,6 +235,10 @@ fn conflict_group(group: &ConflictGroup) -> String {
         (ConflictKind::ItemDeleted, _) => "the item was deleted since".into(),
         (ConflictKind::PlaceTaken, _) => "another item has taken its place".into(),
         (ConflictKind::OrderUnknown, _) => "several pods wrote the item in an unknown order".into(),
+        (ConflictKind::Rejected, Some(name)) => {
+            format!("the database rejects the earlier {name}")
+        }
+        (ConflictKind::Rejected, None) => "the database rejects the earlier item".into(),
     };
     let mut keys: Vec<String> = group.keys.iter().take(2).cloned().collect();
     match (keys.is_empty(), group.items > keys.len() as u64) {

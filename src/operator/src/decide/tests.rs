@@ -270,7 +270,7 @@ fn a_failed_run_is_not_forgotten_for_dry_runs_after_it() {
 
 #[test]
 fn a_cancelled_run_counts_for_nothing() {
-    let runs = vec![ended(RunKind::Apply, RunResult::Cancelled)];
+    let runs = vec![ended(RunKind::Apply, RunResult::Canceled)];
     begins(&Case::new(applying(json!({}))).after(runs), RunKind::Apply, 2);
 }
 
@@ -430,7 +430,7 @@ fn suspending_stops_a_run_that_has_not_started() {
     };
     let dry_run = case(trying, RunKind::DryRun).step();
     let Step::Suspend { position } = dry_run else { panic!("{dry_run:#?}") };
-    assert!(position.message.contains("its program starts when it is false"), "{position:?}");
+    assert!(position.message.contains("Its program starts when that is false"), "{position:?}");
     is_stop(&case(applying, RunKind::Apply), Some(StopReason::Suspended));
 }
 

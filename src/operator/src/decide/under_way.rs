@@ -56,11 +56,12 @@ pub fn position(
     if let Some(lowered) = situation.control.and_then(|control| control.lowered.as_ref()) {
         let rates = summary::rates(lowered);
         let message = format!(
-            "The database throttles the run: it goes at {rates} a second, and faster again by itself"
+            "The database throttles the run. The guard has lowered its rate to {rates} per second and raises \
+             it again automatically"
         );
         let percent = position.progress.percent.map(|percent| format!("{percent}%, "));
         position.progress.text = Some(format!(
-            "{}throttled by the database, going at {rates} a second",
+            "{}throttled by the database to {rates} a second",
             percent.unwrap_or_default()
         ));
         position.conditions.push((types::THROTTLED, Reason::Throttled, message));
@@ -90,10 +91,10 @@ fn suspended(position: &mut Position, situation: Situation<'_>, record: &RunReco
              pause it. The operator retries. No other run starts"
         ),
         _ if record.kind.restores() => format!(
-            "Run {number} is suspended by spec.suspend; it goes on where it was when it is false"
+            "Run {number} is suspended by spec.suspend. It resumes where it stopped when that is false"
         ),
         _ => format!(
-            "Run {number} is suspended by spec.suspend; its program starts when it is false"
+            "Run {number} is suspended by spec.suspend. Its program starts when that is false"
         ),
     };
     if in_place && paused != Some(true) {

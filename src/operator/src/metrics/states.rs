@@ -6,8 +6,8 @@ use std::fmt;
 use std::sync::Arc;
 
 use dm_api::DataMigration;
-use dm_api::condition::types;
-use dm_api::status::{DataMigrationStatus, Phase, RunKind};
+use dm_api::condition::{Reason, types};
+use dm_api::status::{DataMigrationStatus, Phase, RunKind, RunResult};
 use jiff::Timestamp;
 use kube::ResourceExt as _;
 use prometheus_client::collector::Collector;
@@ -78,6 +78,7 @@ impl States {
             let running = Running { namespace: namespace.clone(), migration: name.clone(), kind };
             self.running.insert(running, at.as_second());
         } else if let Some((reason, since)) = waiting.filter(|_| phase != Phase::Terminating) {
+            let since = waits_since(migration, status, reason, since);
             self.waiting.insert(reasoned(reason), since.as_second());
         }
         if is_true(status, types::THROTTLED).is_some() {
@@ -90,6 +91,30 @@ impl States {
 fn is_true<'a>(status: &'a DataMigrationStatus, type_: &str) -> Option<(&'a str, Timestamp)> {
     let found = status.conditions.iter().find(|one| one.type_ == type_ && one.status == "True")?;
     Some((&found.reason, found.last_transition_time.0))
+}
+
+/// Since when a migration waits for what `reason` names. `Reconciling` became True at
+/// `reconciling`, perhaps for an earlier reason: a start time, or a run that has ended since.
+fn waits_since(
+    migration: &DataMigration,
+    status: &DataMigrationStatus,
+    reason: &str,
+    reconciling: Timestamp,
+) -> Timestamp {
+    let start = migration.spec.start_at.as_ref().map(|time| time.0);
+    let start = start.filter(|_| reason != Reason::WaitingForStart.as_str());
+    let run = status.runs.first().map(|run| {
+        // A run that was put off keeps the time of its first attempt.
+        let put_off = run.waiting_since.as_ref();
+        let ended = run.recorded_at.as_ref();
+        let since = match run.result {
+            RunResult::Starting | RunResult::Running => put_off,
+            RunResult::Canceled => put_off.or(ended),
+            RunResult::Succeeded | RunResult::Failed | RunResult::Unknown => ended,
+        };
+        since.unwrap_or(&run.requested_at).0
+    });
+    [Some(reconciling), start, run].into_iter().flatten().max().unwrap_or(reconciling)
 }
 
 /// The kind of the run whose program has started and not ended, and when it did.
@@ -154,7 +179,6 @@ fn gauge<L: EncodeLabelSet>(
 
 #[cfg(test)]
 mod tests {
-    use dm_api::condition::Reason;
     use kube::runtime::watcher::Event;
     use serde_json::{Value, json};
 
@@ -249,5 +273,43 @@ mod tests {
         expected.sort();
         assert_eq!(lines, expected);
         assert_eq!(scrape(Vec::new()), Vec::<String>::new(), "a series ends with its state");
+    }
+
+    /// The reason and the age of the one migration that waits.
+    fn waiting(reason: Reason, spec: &Value, status: &Value) -> String {
+        let one = migration("a", "Waiting", &[(types::RECONCILING, reason)], status);
+        let lines = scrape(vec![samples::with(&one, json!({"spec": spec}))]);
+        let found = lines.iter().find(|line| line.contains("waiting_since")).unwrap();
+        found.rsplit_once(' ').unwrap().1.to_owned()
+    }
+
+    #[test]
+    fn a_wait_begins_when_its_reason_does() {
+        let at = |seconds: i64| samples::at(seconds).as_second().to_string();
+        let run = |changes: Value| {
+            let run = samples::with(&samples::record(RunKind::Apply), changes);
+            json!({"lastRun": 1, "runs": [run]})
+        };
+        let none = json!({});
+        assert_eq!(waiting(Reason::LockedByAnother, &none, &none), at(60));
+        // After a wait for its start time, for which `Reconciling` was already True.
+        let later = json!({"startAt": samples::time(900)});
+        assert_eq!(waiting(Reason::LockedByAnother, &later, &none), at(900));
+        assert_eq!(waiting(Reason::WaitingForStart, &later, &none), at(60));
+        // After a wait for a dependency.
+        let starting = run(json!({"result": "Starting", "requestedAt": samples::time(700)}));
+        assert_eq!(waiting(Reason::Starting, &none, &starting), at(700));
+        // Attempts that were put off are one wait.
+        let put_off = run(json!({
+            "result": "Canceled", "requestedAt": samples::time(800), "recordedAt": samples::time(810),
+            "waitingSince": samples::time(200),
+        }));
+        assert_eq!(waiting(Reason::LockedByAnother, &none, &put_off), at(200));
+        // Its program has ended; the record of that is what it waits for.
+        let ended = run(json!({
+            "result": "Succeeded", "recordedAt": samples::time(5_000),
+            "waitingSince": samples::time(200), "executionTime": samples::time(300),
+        }));
+        assert_eq!(waiting(Reason::Recording, &none, &ended), at(5_000));
     }
 }

@@ -16,7 +16,7 @@ use k8s_openapi::api::networking::v1::{NetworkPolicy, NetworkPolicySpec};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{ObjectMeta, OwnerReference};
 
 use super::parts::{self, GUARD_USER, PROGRAM_USER};
-use super::{GENERATION_ANNOTATION, Settings, archive, guard, job, literal, names, network};
+use super::{GENERATION_ANNOTATION, Settings, archive, guard, job, literal, names, network, pod};
 use crate::limits;
 
 /// Containers of a check, each with the field whose credentials it has.
@@ -45,7 +45,7 @@ pub fn build(target: &MigrationTarget, settings: &Settings) -> Job {
             ttl_seconds_after_finished: Some(limits::CHECK_TTL_SECONDS),
             template: PodTemplateSpec {
                 metadata: Some(metadata),
-                spec: Some(pod(target, settings)),
+                spec: Some(pod_spec(target, settings)),
             },
             ..JobSpec::default()
         }),
@@ -108,7 +108,7 @@ fn checked(target: &MigrationTarget) -> Vec<(&'static str, &Credentials)> {
         .collect()
 }
 
-fn pod(target: &MigrationTarget, settings: &Settings) -> PodSpec {
+fn pod_spec(target: &MigrationTarget, settings: &Settings) -> PodSpec {
     let containers = checked(target).into_iter();
     let containers = containers.map(|(name, of)| container(name, of, target, settings));
     let volume = archive::of(target).and_then(archive::volume);
@@ -118,6 +118,7 @@ fn pod(target: &MigrationTarget, settings: &Settings) -> PodSpec {
         enable_service_links: Some(false),
         service_account_name: service_account(target).map(str::to_owned),
         security_context: Some(parts::pod_security_as(PROGRAM_USER)),
+        image_pull_secrets: pod::pull_secrets(target, &[]),
         volumes: volume.map(|volume| vec![volume]),
         containers: containers.collect(),
         ..PodSpec::default()

@@ -1,7 +1,8 @@
 //! What the pods of all runs have in common.
 
+use dm_api::MigrationTarget;
 use dm_api::status::RunRecord;
-use k8s_openapi::api::core::v1::PodSpec;
+use k8s_openapi::api::core::v1::{LocalObjectReference, PodSpec};
 
 use crate::objects::archive;
 use crate::objects::parts::{GRACE_SECONDS, GRACE_SECONDS_ARCHIVE, pod_security};
@@ -25,11 +26,25 @@ pub fn pod_spec(record: &RunRecord, runnable: &Runnable) -> PodSpec {
         tolerations: (!pod.tolerations.is_empty()).then(|| pod.tolerations.clone()),
         affinity: pod.affinity.clone(),
         priority_class_name: pod.priority_class_name.clone(),
-        image_pull_secrets: (!pod.image_pull_secrets.is_empty())
-            .then(|| pod.image_pull_secrets.clone()),
+        image_pull_secrets: pull_secrets(&runnable.target, &pod.image_pull_secrets),
         termination_grace_period_seconds: Some(
             pod.termination_grace_period_seconds.unwrap_or(grace),
         ),
         ..PodSpec::default()
     }
+}
+
+/// Returns the target's pull secrets and then those of the pod, each once; `None` if there are
+/// none, because Kubernetes then adds those of the ServiceAccount.
+pub fn pull_secrets(
+    target: &MigrationTarget,
+    of_pod: &[LocalObjectReference],
+) -> Option<Vec<LocalObjectReference>> {
+    let mut all: Vec<LocalObjectReference> = Vec::new();
+    for secret in target.spec.image_pull_secrets.iter().chain(of_pod) {
+        if !all.contains(secret) {
+            all.push(secret.clone());
+        }
+    }
+    (!all.is_empty()).then_some(all)
 }

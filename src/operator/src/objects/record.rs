@@ -178,8 +178,8 @@ fn args(run: &RunRecord, migration: &DataMigration) -> Vec<String> {
     let failure = status.and_then(|status| status.failure.as_ref());
     let message = match (failure.filter(|failure| failure.run == run.number), run.result) {
         (Some(failure), _) => Some(format!("{}: {}", failure.reason, failure.message)),
-        (None, RunResult::Cancelled) => {
-            Some(format!("{}: given up", run.reason.map_or("Cancelled", |reason| reason.as_str())))
+        (None, RunResult::Canceled) => {
+            Some(format!("{}: given up", run.reason.map_or("Canceled", |reason| reason.as_str())))
         }
         (None, _) => None,
     };

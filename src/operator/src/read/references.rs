@@ -188,6 +188,7 @@ fn holder_of_secret<'a>(targets: &'a [MigrationTarget], name: &str) -> Option<&'
         names(&spec.credentials)
             || spec.dry_run_credentials.as_ref().is_some_and(names)
             || archive.is_some_and(|credentials| credentials.secret.name == name)
+            || spec.image_pull_secrets.iter().any(|secret| secret.name == name)
     })
 }
 

@@ -356,7 +356,7 @@ fn waiting_reason(container: &ContainerStatus) -> Option<Obstacle> {
                 format!(
                     "the guard lacks the credentials of the target or of its archive: {detail}. Create the \
                  Secret that the target names, with AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY; the \
-                 run goes on by itself"
+                 run continues automatically"
                 ),
             )
         }
@@ -384,15 +384,14 @@ fn cannot_be_pulled(container: &str, image: &str, detail: &str) -> String {
     let what = format!("image {image} of container {container} cannot be pulled: {detail}");
     if container == PROGRAM_CONTAINER {
         return format!(
-            "{what}. Correct the image in the spec or spec.podTemplate.imagePullSecrets; nothing has \
-             been run"
+            "{what}. Nothing has run. Correct the image in the spec, or the pull secrets in \
+             spec.podTemplate.imagePullSecrets or the target's spec.imagePullSecrets"
         );
     }
     format!(
-        "{what}. This image is the operator's, and nothing in the migration can mend it. The platform \
-         team corrects agentImage (or image) of the operator's Helm release, or sees to it that this \
-         namespace can pull it; nothing has been run, and the run is begun again with the new image by \
-         itself"
+        "{what}. Nothing has run. This is the operator's image. The platform team corrects agentImage \
+         (or image) of the operator's Helm release, or the target's spec.imagePullSecrets. The run then \
+         starts automatically with the new image"
     )
 }
 
@@ -409,7 +408,7 @@ fn late(pod: &Pod, now: Timestamp) -> Option<Obstacle> {
             message: format!(
                 "the pod has neither volumes nor network after {} s. See whether these exist: {volumes} \
                  (kubectl describe pod {}). Create what is missing, or correct \
-                 spec.podTemplate.volumes; the run goes on by itself",
+                 spec.podTemplate.volumes; the run continues automatically",
                 limits::LATE_AFTER.as_secs(),
                 pod.metadata.name.as_deref().unwrap_or_default()
             ),

@@ -119,7 +119,7 @@ fn ended(run: &RunRecord, status: &DataMigrationStatus) -> Told {
         _ => status.failure.as_ref().map(|failure| failure.message.clone()),
     };
     Told {
-        warning: !matches!(run.result, RunResult::Succeeded | RunResult::Cancelled),
+        warning: !matches!(run.result, RunResult::Succeeded | RunResult::Canceled),
         reason: reason.to_string(),
         note: outcome::bounded(format!(
             "Run {}: {}",

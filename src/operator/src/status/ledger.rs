@@ -56,7 +56,7 @@ fn is_completed(outcome: &Outcome) -> bool {
 /// Of a run whose end nobody knows the ledger says just that: it was begun, and no more.
 fn is_known(run: &RunRecord) -> bool {
     match run.result {
-        RunResult::Succeeded | RunResult::Failed | RunResult::Cancelled => true,
+        RunResult::Succeeded | RunResult::Failed | RunResult::Canceled => true,
         RunResult::Unknown | RunResult::Starting | RunResult::Running => false,
     }
 }

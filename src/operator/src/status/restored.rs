@@ -71,6 +71,7 @@ fn conflict_group(group: &restored::ConflictGroup) -> ConflictGroup {
         Conflict::ItemDeleted => (ConflictKind::ItemDeleted, None),
         Conflict::PlaceTaken => (ConflictKind::PlaceTaken, None),
         Conflict::OrderUnknown => (ConflictKind::OrderUnknown, None),
+        Conflict::Rejected(name) => (ConflictKind::Rejected, name.clone()),
     };
     ConflictGroup {
         table: group.table.clone(),

@@ -243,7 +243,7 @@ fn a_cancelled_run_leaves_no_report() {
     let objects = RunObjects { job: Some(&job), pods: &[] };
     let outcome = outcome::of(&record(RunKind::Apply), objects).unwrap();
     let status = check(&running(RunKind::Apply), &Step::Finish(Box::new(outcome)), 40);
-    assert_eq!(status.runs[0].result, RunResult::Cancelled);
+    assert_eq!(status.runs[0].result, RunResult::Canceled);
     assert_eq!((status.applied, status.failure, status.execution_time), (None, None, None));
 }
 

@@ -209,7 +209,7 @@ fn waits(target: &MigrationTarget, status: &ContainerStatus) -> Option<Trouble> 
             TargetReason::ImagePullFailed,
             format!(
                 "image {} of the check cannot be pulled: {detail}. Correct agentImage (or image) of the \
-                 operator's Helm release, or let this namespace pull it",
+                 operator's Helm release, or name a pull secret in spec.imagePullSecrets",
                 status.image
             ),
             false,

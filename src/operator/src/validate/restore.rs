@@ -21,8 +21,8 @@ pub fn obstacle(
         return Some(Problem {
             reason: Reason::InvalidSpec,
             message: format!(
-                "spec.target.name: run {number} worked on target {other}, and only there it can be \
-                 taken back. Set spec.target.name to {other}"
+                "spec.target.name: run {number} worked on target {other} and can be restored only \
+                 there. Set spec.target.name to {other}"
             ),
         });
     }
@@ -30,13 +30,13 @@ pub fn obstacle(
     let message = match (&run.archive, now) {
         (Some(then), Some(now)) if then == now => return None,
         (Some(then), _) => format!(
-            "The journal of run {number} is in the archive {then}, which target {name} does not name \
-             any more. Set its spec.archive.url back"
+            "The journal of run {number} is in the archive {then}, which target {name} no longer \
+             names. Set its spec.archive.url to that one again"
         ),
         (None, _) => format!(
             "Run {number} kept no journal, because target {name} had no archive when it ran, so \
-             what it changed cannot be taken back. Give the target an archive (spec.archive), and \
-             runs from then on can be"
+             it cannot be restored. Give the target an archive (spec.archive): later runs can then be \
+             restored"
         ),
     };
     Some(Problem { reason: Reason::ArchiveRequired, message })

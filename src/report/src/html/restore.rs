@@ -1,13 +1,11 @@
 //! The page of a restore: what was restored, and each conflict.
 
-use std::collections::BTreeMap;
-
 use dm_contract::report::{ListedConflict, RestoreReport};
-use dm_contract::restored::Conflict;
 use maud::{Markup, html};
 
 use super::{Shell, shell};
 use crate::numbers::{count, counted, units};
+use crate::restore::{self, Group, Restored, what};
 use crate::shown;
 use crate::words::{self, Notice, Tone};
 
@@ -17,29 +15,22 @@ const LISTED_MAX: usize = 2_000;
 /// Characters of a key.
 const KEY_CHARS_MAX: usize = 300;
 
-/// A restore and what is known of it beside its report.
-#[derive(Clone, Copy, Debug)]
-pub struct Restored<'a> {
-    /// The report.
-    pub report: &'a RestoreReport,
-    /// The restored run, or the migration.
-    pub of: &'a str,
-    /// Whether it was a preview, which writes nothing; `None` where that is not known.
-    pub preview: Option<bool>,
-}
-
 /// The page.
 pub fn page(restored: &Restored<'_>) -> String {
     let report = restored.report;
-    let (tone, head) = match (restored.preview, report.conflicts) {
-        (Some(true), 0) => (Tone::Good, "Preview of a restore: nothing was written"),
-        (Some(true), _) => {
-            (Tone::Warning, "Preview of a restore, with conflicts: nothing was written")
-        }
-        (Some(false) | None, 0) => (Tone::Good, "Restore without conflicts"),
-        (Some(false) | None, _) => (Tone::Warning, "Restore with conflicts"),
+    let conflicts_in = if report.conflicts == 0 { "" } else { " with conflicts" };
+    let kind = restore::kind(report);
+    let head = match report.preview {
+        Some(true) => format!("{kind}{conflicts_in}: nothing was written"),
+        Some(false) if report.conflicts == 0 => format!("{kind} without conflicts"),
+        Some(false) => format!("{kind}{conflicts_in}"),
+        None => format!("{kind}{conflicts_in}: the report does not say which"),
     };
-    let headline = Notice { tone, text: head.into() };
+    let tone = match (report.preview, report.conflicts) {
+        (Some(_), 0) => Tone::Good,
+        (Some(_) | None, _) => Tone::Warning,
+    };
+    let headline = Notice { tone, text: head };
     let name = words::name(restored.of);
     let shown = Shell { name: &name, headline: &headline, summary: &summary(report), facts: &[] };
     shell(
@@ -56,14 +47,8 @@ fn summary(report: &RestoreReport) -> String {
     if report.nothing_written {
         return "The run wrote nothing, so there is nothing to restore.".into();
     }
-    let conflicts = match report.conflicts {
-        0 => "Nobody changed them since the apply.".into(),
-        some => format!(
-            "{} changed after the apply and {} left alone.",
-            counted(some, "attribute or item").replace("attribute or items", "attributes or items"),
-            if some == 1 { "is" } else { "are" }
-        ),
-    };
+    let conflicts = restore::conflicts(report);
+    let conflicts = conflicts.unwrap_or_else(|| "Nobody changed them since the apply.".into());
     format!("{} in the journal. {conflicts}", counted(report.keys, "item"))
 }
 
@@ -86,12 +71,7 @@ fn conflicts(report: &RestoreReport) -> Markup {
     if report.conflicts == 0 {
         return html! { section.card #items tabindex="-1" { p { "No conflicts." } } };
     }
-    let mut groups: BTreeMap<(&str, &Conflict), u64> = BTreeMap::new();
-    for listed in &report.listed {
-        *groups.entry((&listed.table, &listed.conflict)).or_default() += 1;
-    }
-    let mut groups: Vec<_> = groups.into_iter().collect();
-    groups.sort_by_key(|(_, items)| std::cmp::Reverse(*items));
+    let groups = restore::groups(report);
     let more = report.conflicts.saturating_sub(report.listed.len().min(LISTED_MAX) as u64);
     html! {
         section.card aria-labelledby="items" {
@@ -103,7 +83,7 @@ fn conflicts(report: &RestoreReport) -> Markup {
                         th.number scope="col" { "Items" }
                     } }
                     tbody {
-                        @for ((table, conflict), items) in &groups {
+                        @for Group { table, conflict, items } in &groups {
                             tr {
                                 th scope="row" { (words::name(table)) }
                                 td { (what(conflict)) } td.number { (count(*items)) }
@@ -112,13 +92,15 @@ fn conflicts(report: &RestoreReport) -> Markup {
                     }
                 }
             }
-            details {
-                summary { "Each conflict" }
-                ul.remarks {
-                    @for listed in report.listed.iter().take(LISTED_MAX) { (one(listed)) }
-                }
-                @if more > 0 {
-                    p.note { "and " (count(more)) " more, in conflicts.ndjson of the archive" }
+            @if restore::names_items(report) {
+                details {
+                    summary { "Each conflict" }
+                    ul.remarks {
+                        @for listed in report.listed.iter().take(LISTED_MAX) { (one(listed)) }
+                    }
+                    @if more > 0 {
+                        p.note { "and " (count(more)) " more, in conflicts.ndjson of the archive" }
+                    }
                 }
             }
         }
@@ -128,20 +110,12 @@ fn conflicts(report: &RestoreReport) -> Markup {
 fn one(listed: &ListedConflict) -> Markup {
     html! {
         li {
-            code dir="auto" { (shown::item(&listed.key, KEY_CHARS_MAX).noted()) }
+            @match &listed.key {
+                Some(key) => code dir="auto" { (shown::item(key, KEY_CHARS_MAX).noted()) },
+                None => "an item",
+            }
             " in " (words::name(&listed.table)) ": " (what(&listed.conflict))
         }
-    }
-}
-
-/// What others changed, in words.
-pub fn what(conflict: &Conflict) -> String {
-    match conflict {
-        Conflict::AttributeChanged(name) => format!("{} changed", words::name(name)),
-        Conflict::ItemChanged => "the item changed".into(),
-        Conflict::ItemDeleted => "the item was deleted".into(),
-        Conflict::PlaceTaken => "another item has its key".into(),
-        Conflict::OrderUnknown => "several pods wrote the item in an unknown order".into(),
     }
 }
 

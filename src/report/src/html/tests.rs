@@ -107,3 +107,36 @@ fn a_page_without_items_says_why() {
     let applied = samples::report(dm_contract::plan::Mode::Apply);
     assert!(page_of(&applied, &[]).contains("Its journal in the archive has their values."));
 }
+
+#[test]
+fn the_page_of_a_restore_says_what_was_written_and_names_no_hidden_key() {
+    use crate::restore::Restored;
+    use dm_contract::plan::OnConflict;
+    use dm_contract::report::{ListedConflict, RestoreReport};
+    use dm_contract::restored::Conflict;
+
+    let mut report = RestoreReport {
+        keys: 406,
+        conflicts: 1,
+        listed: vec![ListedConflict {
+            table: "users".into(),
+            key: Some(json!({"id": {"S": "jane@example.com"}})),
+            conflict: Conflict::AttributeChanged("price".into()),
+        }],
+        on_conflict: Some(OnConflict::Overwrite),
+        ..RestoreReport::default()
+    };
+    for (preview, head, fate) in [
+        (Some(false), "Restore with conflicts", "and was overwritten."),
+        (Some(true), "nothing was written", "and would be overwritten."),
+        (None, "the report does not say which", "and is overwritten by the restore."),
+    ] {
+        report.preview = preview;
+        let page = restore::page(&Restored { report: &report, of: "m/1" });
+        assert!(page.contains(head) && page.contains(fate), "{page}");
+        assert!(page.contains("jane@example.com") && !page.contains("left alone"));
+    }
+    report.hide_keys();
+    let page = restore::page(&Restored { report: &report, of: "m/1" });
+    assert!(!page.contains("jane@example.com") && page.contains("price changed"), "{page}");
+}

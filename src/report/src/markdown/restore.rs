@@ -1,10 +1,10 @@
 //! A restore as a comment.
 
-use dm_contract::report::RestoreReport;
+use dm_contract::report::{ListedConflict, RestoreReport};
 
 use super::escape::{code, text};
-use crate::html::restore::{Restored, what};
-use crate::numbers::{count, units};
+use crate::numbers::{count, counted, units};
+use crate::restore::{self, Group, Restored, what};
 use crate::shown;
 
 /// Conflicts that are listed.
@@ -17,8 +17,13 @@ const CHARS_MAX: usize = 160;
 pub fn comment(restored: &Restored<'_>) -> String {
     let RestoreReport { keys, updated, put, deleted, untouched, conflicts, .. } = *restored.report;
     let icon = if conflicts == 0 { "✅" } else { "⚠️" };
-    let kind = if restored.preview == Some(true) { "Preview of the restore" } else { "Restore" };
+    let kind = restore::kind(restored.report);
     let mut all = format!("### {icon} {kind} of {}\n\n", code(restored.of, CHARS_MAX));
+    for sentence in
+        [restore::caveat(restored.report).map(str::to_owned), restore::conflicts(restored.report)]
+    {
+        all.extend(sentence.map(|sentence| format!("{}\n\n", text(&sentence))));
+    }
     all += "| Items | Restored | Re-created | Deleted | Untouched | Conflicts |\n";
     all += "|--:|--:|--:|--:|--:|--:|\n";
     let numbers = [keys, updated, put, deleted, untouched, conflicts].map(count);
@@ -28,19 +33,89 @@ pub fn comment(restored: &Restored<'_>) -> String {
         units(restored.report.write_units),
         units(restored.report.read_units)
     );
-    for listed in restored.report.listed.iter().take(LISTED_MAX) {
-        let key = code(&shown::item(&listed.key, CHARS_MAX).noted(), CHARS_MAX);
-        let table = code(&listed.table, CHARS_MAX);
-        all += &format!("- {key} in {table}: {}\n", text(&what(&listed.conflict)));
-    }
-    let listed = restored.report.listed.len().min(LISTED_MAX) as u64;
-    let more = conflicts.saturating_sub(listed);
-    if more > 0 {
-        all += &format!("- and {} more\n", count(more));
-    }
+    all += &listed_conflicts(restored.report);
     for call in restored.report.not_restored.iter().take(LISTED_MAX) {
         let call = shown::text(&call.to_string(), CHARS_MAX).noted();
         all += &format!("- not restored: {}\n", text(&call));
     }
     all
+}
+
+/// Each conflict with its item; where keys are hidden, how many there are of each kind.
+fn listed_conflicts(report: &RestoreReport) -> String {
+    let table = |name: &str| code(name, CHARS_MAX);
+    let (lines, shown): (Vec<String>, usize) = if restore::names_items(report) {
+        let line = |listed: &ListedConflict| {
+            let key = listed.key.as_ref().map(|key| shown::item(key, CHARS_MAX).noted());
+            let key = key.map_or_else(|| "an item".into(), |key| code(&key, CHARS_MAX));
+            format!("- {key} in {}: {}\n", table(&listed.table), text(&what(&listed.conflict)))
+        };
+        let shown = report.listed.len().min(LISTED_MAX);
+        (report.listed.iter().take(shown).map(line).collect(), shown)
+    } else {
+        let line = |group: &Group<'_>| {
+            let items = counted(group.items, "item");
+            format!("- {items} in {}: {}\n", table(group.table), text(&what(group.conflict)))
+        };
+        let groups = restore::groups(report);
+        let shown = groups.iter().take(LISTED_MAX).map(|group| group.items).sum::<u64>();
+        let lines = groups.iter().take(LISTED_MAX).map(line).collect();
+        (lines, usize::try_from(shown).unwrap_or(usize::MAX))
+    };
+    let mut all = lines.concat();
+    let more = report.conflicts.saturating_sub(shown as u64);
+    if more > 0 {
+        all += &format!("- and {} more\n", count(more));
+    }
+    all
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use dm_contract::plan::OnConflict;
+    use dm_contract::restored::Conflict;
+    use serde_json::json;
+
+    fn report(preview: Option<bool>) -> RestoreReport {
+        let listed = |id: &str| ListedConflict {
+            table: "users".into(),
+            key: Some(json!({"id": {"S": id}})),
+            conflict: Conflict::AttributeChanged("price".into()),
+        };
+        RestoreReport {
+            keys: 406,
+            updated: 404,
+            conflicts: 3,
+            listed: vec![listed("jane@example.com"), listed("joe@example.com")],
+            preview,
+            on_conflict: Some(OnConflict::Overwrite),
+            ..RestoreReport::default()
+        }
+    }
+
+    #[test]
+    fn a_comment_says_what_was_written_and_what_was_not() {
+        for (preview, heading, sentence) in [
+            (Some(true), "⚠️ Preview of a restore of `m/1`", "Nothing was written: the counts"),
+            (Some(false), "⚠️ Restore of `m/1`", "changed after the apply and were overwritten."),
+            (None, "⚠️ Restore or its preview of `m/1`", "does not say whether it is a restore"),
+        ] {
+            let report = report(preview);
+            let comment = comment(&Restored { report: &report, of: "m/1" });
+            assert!(comment.starts_with(&format!("### {heading}\n")), "{comment}");
+            assert!(comment.contains(sentence), "{comment}");
+            assert!(comment.contains("jane@example.com"), "{comment}");
+        }
+    }
+
+    #[test]
+    fn hidden_keys_are_counted() {
+        let mut report = report(Some(false));
+        report.hide_keys();
+        let comment = comment(&Restored { report: &report, of: "m/1" });
+        assert!(!comment.contains("example.com"), "{comment}");
+        let expected = "- 2 items in `users`: price changed\n- and 1 more\n";
+        assert!(comment.contains(expected), "{comment}");
+    }
 }

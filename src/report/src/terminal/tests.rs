@@ -86,7 +86,7 @@ fn a_program_that_sent_nothing_is_told_which_sdks_would() {
 dry run · nothing was written (0 write calls reached the database)
   database  http://127.0.0.1:8000 (eu-west-1)
   the program sent no request to the guard
-  If it should have: it may name an endpoint itself, or its SDK may be too old to honour
+  If it should have: it may name an endpoint itself, or its SDK may be too old to honor
   AWS_ENDPOINT_URL_DYNAMODB. That takes boto3 1.28.0, JS SDK v3.428.0, Go SDK v2 with config 1.22,
   Java SDK v2 2.28.1, or the Rust SDK; JS SDK v2 and Go SDK v1 do not know it at all.
 ",
@@ -131,7 +131,7 @@ dry run · nothing was written (0 write calls reached the database)
   3 calls were refused, and the program got an error instead:
     ExecuteStatement approximate, 1 ×: a dry run does not simulate it yet
     ExecuteStatement refused, 3 ×: a dry run does not simulate it yet
-  2 items were changed by somebody else meanwhile; the dry run kept to what it first saw
+  2 items were changed by others during the dry run, which used the values that it read first
   would cost 406 write units, 50.5 read units
   2 more tables or remarks are not counted
   calls     4 ExecuteStatement (1 approximate, 3 refused)

@@ -11,8 +11,8 @@ use dm_report::checks::{Check, violations};
 use dm_report::compare::compare;
 use dm_report::file::RunReport;
 use dm_report::html;
-use dm_report::html::restore::Restored;
 use dm_report::items::Listing;
+use dm_report::restore::Restored;
 use serde_json::{Value, json};
 
 /// Items of the longest report.
@@ -32,8 +32,7 @@ pub fn write(folder: &Path) {
     page(folder, "failed", &read(&failed()), &Listing::default(), false);
     page(folder, "applied", &read(&applied()), &Listing::default(), false);
     let restored: RestoreReport = serde_json::from_value(restored()).unwrap();
-    let restored =
-        Restored { report: &restored, of: "0001-add-price-to-cars/2", preview: Some(true) };
+    let restored = Restored { report: &restored, of: "0001-add-price-to-cars/2" };
     fs::write(folder.join("restore.html"), html::restore::page(&restored)).unwrap();
     let listing = Listing::read(lines(&hostile_items()).as_slice()).unwrap();
     page(folder, "hostile", &read(&hostile()), &listing, false);

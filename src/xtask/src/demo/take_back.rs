@@ -18,7 +18,7 @@ const GOT_BACK: &str = "404";
 
 /// Tells it. `on_this_machine` says that the archive's files can be looked at.
 pub fn tell(teller: &mut Teller, on_this_machine: bool) -> Result<()> {
-    print_chapter("Life goes on: somebody paints ten cars, somebody corrects two prices");
+    print_chapter("Others keep writing: somebody paints ten cars, somebody corrects two prices");
     let others = teller.read(&format!("{CARS} digest price color"))?;
     teller.show(&format!("{CARS} change {PAINTED} color red"))?;
     teller.show(&format!("{CARS} change {REPRICED} price 1"))?;
@@ -50,7 +50,7 @@ fn preview(teller: &mut Teller) -> Result<()> {
 }
 
 fn restore(teller: &mut Teller) -> Result<()> {
-    print_chapter("It is taken back, attribute by attribute");
+    print_chapter("It is restored, attribute by attribute");
     let patch = "--type merge --patch '{\"spec\": {\"dryRun\": false}}'";
     teller.show(&format!("kubectl -n demo patch dm {PRICES} {patch}"))?;
     await_field(teller, PRICES, "restored.result")?;

@@ -1,5 +1,6 @@
-//! `install.yaml`: the namespace, the custom resource definitions and what the chart renders with
-//! its defaults, in one file for `kubectl apply --server-side`.
+//! Manifests for `kubectl apply --server-side`: `crds.yaml` has the custom resource definitions,
+//! `operator.yaml` the namespace and what the chart renders with its defaults, and `install.yaml`
+//! both. Deleting a definition deletes every migration, so the operator can be deleted by itself.
 
 use std::fs;
 use std::path::Path;
@@ -15,18 +16,28 @@ pub const NAMESPACE: &str = "datamigration-system";
 /// Labels that would say that helm installed the objects, and could upgrade them.
 const OF_HELM: &[&str] = &["app.kubernetes.io/managed-by: Helm", "helm.sh/chart: "];
 
-/// Makes the manifest of a release. `digest` is the image's.
-pub fn manifest(helm: Helm<'_>, release: &Release, digest: &str) -> Result<String> {
+/// Returns the manifests of a release, each with its file's name. `digest` is the image's.
+pub fn manifests(
+    helm: Helm<'_>,
+    release: &Release,
+    digest: &str,
+) -> Result<[(&'static str, String); 3]> {
     let title = format!("# datamigration {}, commit {}\n", release.version, release.commit);
     let rendered = helm.render(&release.image, digest)?;
-    Ok(joined(&title, &definitions(helm.chart)?, &rendered))
+    Ok(files(&title, &definitions(helm.chart)?, &rendered))
 }
 
-/// Checks that the manifest has every object that the chart renders, and the image by digest only.
+/// Checks that `install.yaml` has every object that the chart renders, and the image by digest
+/// only, and that the definitions are in `crds.yaml` and not in `operator.yaml`.
 /// It returns how many objects there are.
 pub fn check(helm: Helm<'_>) -> Result<usize> {
     let digest = format!("sha256:{}", "0".repeat(64));
-    let manifest = joined("", &definitions(helm.chart)?, &helm.render("image", &digest)?);
+    let rendered = helm.render("image", &digest)?;
+    let [(_, crds), (_, operator), (_, manifest)] = files("", &definitions(helm.chart)?, &rendered);
+    let is_definition = |kind: &&str| *kind == "CustomResourceDefinition";
+    if !kinds(&crds).iter().all(is_definition) || kinds(&operator).iter().any(is_definition) {
+        bail!("crds.yaml must have the custom resource definitions only, and operator.yaml none");
+    }
     let whole = helm.template(&["--include-crds"])?;
     let (mut found, mut expected) = (kinds(&manifest), kinds(&whole));
     expected.push("Namespace");
@@ -88,26 +99,31 @@ fn definitions(chart: &Path) -> Result<Vec<String>> {
     paths.iter().map(read).collect()
 }
 
-/// All documents in the order in which they are applied.
-fn joined(title: &str, definitions: &[String], rendered: &str) -> String {
-    let mut text = format!(
-        "{title}# kubectl apply --server-side --filename install.yaml\n\
-         apiVersion: v1\nkind: Namespace\nmetadata:\n  name: {NAMESPACE}\n  labels:\n    \
+/// The files with all documents in the order in which they are applied.
+fn files(title: &str, definitions: &[String], rendered: &str) -> [(&'static str, String); 3] {
+    let namespace = format!(
+        "apiVersion: v1\nkind: Namespace\nmetadata:\n  name: {NAMESPACE}\n  labels:\n    \
          pod-security.kubernetes.io/enforce: restricted\n"
     );
-    for definition in definitions {
-        text.push_str("---\n");
-        text.push_str(definition.trim_start_matches("---\n").trim_end());
-        text.push('\n');
-    }
+    let definitions: Vec<&str> =
+        definitions.iter().map(|one| one.trim_start_matches("---\n").trim_end()).collect();
+    let crds = definitions.join("\n---\n") + "\n";
+    let mut operator = namespace;
     for line in rendered.lines() {
         let content = line.trim_start();
         if !OF_HELM.iter().any(|label| content.starts_with(label)) {
-            text.push_str(line);
-            text.push('\n');
+            operator.push_str(line);
+            operator.push('\n');
         }
     }
-    text
+    let file = |name: &'static str, content: &str| {
+        (name, format!("{title}# kubectl apply --server-side --filename {name}\n{content}"))
+    };
+    [
+        file("crds.yaml", &crds),
+        file("operator.yaml", &operator),
+        file("install.yaml", &format!("{crds}---\n{operator}")),
+    ]
 }
 
 /// Kinds of the objects in a manifest, in its order.
@@ -129,26 +145,31 @@ mod tests {
     #[test]
     fn all_documents_parse_and_none_is_lost() {
         let definitions = definitions(&root().join("charts/datamigration")).unwrap();
-        let manifest = joined("# title\n", &definitions, RENDERED);
-        let found: Vec<Value> = manifest
-            .split("\n---\n")
-            .map(|document| serde_saphyr::from_str(document).unwrap())
-            .collect();
-        let found: Vec<&str> = found.iter().map(|one| one["kind"].as_str().unwrap()).collect();
         let expected = [
+            "CustomResourceDefinition",
+            "CustomResourceDefinition",
             "Namespace",
-            "CustomResourceDefinition",
-            "CustomResourceDefinition",
             "ServiceAccount",
             "Deployment",
         ];
-        assert_eq!(found, expected);
-        assert_eq!(kinds(&manifest), expected);
+        let [crds, operator, install] = files("# title\n", &definitions, RENDERED);
+        for ((name, manifest), expected) in
+            [(crds, &expected[..2]), (operator, &expected[2..]), (install, &expected)]
+        {
+            assert!(manifest.starts_with("# title\n"), "{name}");
+            let found: Vec<Value> = manifest
+                .split("\n---\n")
+                .map(|document| serde_saphyr::from_str(document).unwrap())
+                .collect();
+            let found: Vec<&str> = found.iter().map(|one| one["kind"].as_str().unwrap()).collect();
+            assert_eq!(found, expected, "{name}");
+            assert_eq!(kinds(&manifest), expected, "{name}");
+        }
     }
 
     #[test]
     fn no_object_says_that_helm_owns_it() {
-        let manifest = joined("", &[], RENDERED);
+        let [_, _, (_, manifest)] = files("", &[], RENDERED);
         assert!(!manifest.contains("Helm") && !manifest.contains("helm.sh"), "{manifest}");
         assert!(manifest.contains("app.kubernetes.io/name: a"));
     }

@@ -140,8 +140,10 @@ fn build(
         let chart = place.root.join("charts/datamigration");
         let home = place.build.join("helm");
         let helm = install::Helm { program: helm, chart: &chart, home: &home };
-        let manifest = install::manifest(helm, release, &image.digest)?;
-        files.write("install.yaml", manifest.as_bytes())
+        for (name, manifest) in install::manifests(helm, release, &image.digest)? {
+            files.write(name, manifest.as_bytes())?;
+        }
+        Ok(())
     })?;
     step("listing the dependencies", || {
         let inputs = Inputs::read()?;

@@ -96,7 +96,8 @@ pub fn is_undone(entries: &[LedgerEntry], run: u32) -> bool {
     })
 }
 
-/// The last restore of a run that left no conflict, unless that restore was itself restored.
+/// The last restore of a run that left no conflict, unless a restore of that one was begun which
+/// was not itself restored in the same way: it may have applied again what the run had done.
 pub fn restored_by<'e>(entries: &'e [LedgerEntry], run: &RunName) -> Option<&'e LedgerEntry> {
     let by = entries.iter().rev().find(|entry| {
         let ended = entry.completed.as_ref();
@@ -105,9 +106,15 @@ pub fn restored_by<'e>(entries: &'e [LedgerEntry], run: &RunName) -> Option<&'e 
             && ended
                 .is_some_and(|end| end.outcome == RunOutcome::Succeeded && end.conflicts == Some(0))
     })?;
-    // Each restore has a higher number than its run, so this ends.
+    let is_of_it = |entry: &&LedgerEntry| {
+        entry.run.migration() == by.run.migration()
+            && entry.begun.kind == Kind::Restore(by.run.number())
+            // Each restore has a higher number than its run, so this ends.
+            && entry.run.number() > by.run.number()
+    };
+    let mut reverts = entries.iter().filter(is_of_it);
     let later = by.run.number() > run.number();
-    (later && restored_by(entries, &by.run).is_none()).then_some(by)
+    (later && reverts.all(|entry| restored_by(entries, &entry.run).is_some())).then_some(by)
 }
 
 #[cfg(test)]
@@ -117,12 +124,40 @@ mod tests {
     use crate::archive::store::late::Late;
     use std::sync::Arc;
 
-    #[tokio::test]
-    async fn an_old_listing_hides_no_run_and_no_end() {
-        let store = Late::new();
-        let archive = Archive::listing_late(Arc::new(store.clone()));
-        let run = |number| RunName::new("m", number).unwrap();
-        let begun = |uid: &str| Begun {
+    fn restore(number: u32, of: u32, conflicts: Option<u64>) -> LedgerEntry {
+        let kind = if of == 0 { Kind::Apply } else { Kind::Restore(of) };
+        let completed = conflicts.map(|conflicts| Completed {
+            conflicts: Some(conflicts),
+            ..Completed::now(RunOutcome::Succeeded)
+        });
+        let begun = Begun { kind, ..begun("a") };
+        let (run, tables) = (RunName::new("m", number).unwrap(), begun.tables.clone());
+        LedgerEntry { run, begun, completed, tables }
+    }
+
+    #[test]
+    fn a_run_counts_as_restored_only_while_its_restore_stands_whole() {
+        let is_restored =
+            |entries: &[LedgerEntry]| restored(entries).contains(&RunName::new("m", 1).unwrap());
+        let mut entries = vec![restore(1, 0, Some(0)), restore(2, 1, Some(0))];
+        assert!(is_restored(&entries));
+        // Interrupted, with a conflict, and whole: each applies again a part or all.
+        for conflicts in [None, Some(1), Some(0)] {
+            entries.push(restore(3, 2, conflicts));
+            assert!(!is_restored(&entries), "{conflicts:?}");
+            entries.push(restore(4, 3, Some(1)));
+            assert!(!is_restored(&entries), "{conflicts:?}, and partly undone");
+            entries.pop();
+            entries.push(restore(4, 3, Some(0)));
+            assert!(is_restored(&entries), "{conflicts:?}, and undone");
+            entries.truncate(2);
+        }
+        entries.push(restore(5, 1, Some(2)));
+        assert!(is_restored(&entries), "a later restore with conflicts changes nothing of it");
+    }
+
+    fn begun(uid: &str) -> Begun {
+        Begun {
             version: LEDGER_VERSION,
             kind: Kind::Apply,
             namespace: "n".into(),
@@ -136,7 +171,14 @@ mod tests {
             accepted: Vec::new(),
             overrules: 0,
             parts: None,
-        };
+        }
+    }
+
+    #[tokio::test]
+    async fn an_old_listing_hides_no_run_and_no_end() {
+        let store = Late::new();
+        let archive = Archive::listing_late(Arc::new(store.clone()));
+        let run = |number| RunName::new("m", number).unwrap();
         begin(&archive, &run(2), &begun("a")).await.unwrap();
         store.freeze().await;
         begin(&archive, &run(5), &begun("b")).await.unwrap();

@@ -131,7 +131,7 @@ impl Question<'_> {
     ) -> Verdict {
         if !entries.iter().any(|entry| entry.run.number() == of) {
             let message = format!(
-                "the archive's ledger has no run {of} of {} that could be taken back",
+                "the archive's ledger has no run {of} of {} to restore",
                 self.run.migration()
             );
             return Verdict::Unavailable { message };

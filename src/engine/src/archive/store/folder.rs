@@ -24,6 +24,9 @@ pub struct Folder {
     root: PathBuf,
     /// Whether the marker was seen in it.
     marked: Arc<AtomicBool>,
+    /// As of a server that is slow.
+    #[cfg(test)]
+    pub answers_after: std::time::Duration,
 }
 
 impl Folder {
@@ -32,7 +35,12 @@ impl Folder {
         if !std::fs::metadata(&root)?.is_dir() {
             return Err(io::ErrorKind::NotADirectory.into());
         }
-        Ok(Self { root, marked: Arc::default() })
+        Ok(Self {
+            root,
+            marked: Arc::default(),
+            #[cfg(test)]
+            answers_after: std::time::Duration::ZERO,
+        })
     }
 
     /// The same, made if it is not there. What an earlier version has left open in it is closed.
@@ -53,17 +61,37 @@ impl Folder {
     /// Makes the folders above an object, before it is put. The archive's own folder is never made
     /// again: it was moved or unmounted, and a journal of which a part is elsewhere cannot be
     /// restored.
-    pub fn prepare(&self, path: &str) -> io::Result<()> {
-        self.check_root()?;
-        match self.root.join(path).parent() {
-            Some(folder) if !folder.is_dir() => make(folder),
-            Some(_) | None => Ok(()),
-        }
+    pub async fn prepare(&self, path: &str) -> io::Result<()> {
+        let path = self.root.join(path);
+        self.blocking(move |folder| {
+            folder.check_root()?;
+            match path.parent() {
+                Some(above) if !above.is_dir() => make(above),
+                Some(_) | None => Ok(()),
+            }
+        })
+        .await
     }
 
     /// Closes an object, after it was put.
-    pub fn close(&self, path: &str) -> io::Result<()> {
-        close(&self.root.join(path), FILE_MODE)
+    pub async fn close(&self, path: &str) -> io::Result<()> {
+        let path = self.root.join(path);
+        self.blocking(move |_| close(&path, FILE_MODE)).await
+    }
+
+    /// Does it on a thread that may wait: a server of NFS that is away holds each call in the
+    /// kernel, and with it whatever else the thread would do.
+    async fn blocking(
+        &self,
+        work: impl FnOnce(&Self) -> io::Result<()> + Send + 'static,
+    ) -> io::Result<()> {
+        let folder = self.clone();
+        let work = tokio::task::spawn_blocking(move || {
+            #[cfg(test)]
+            std::thread::sleep(folder.answers_after);
+            work(&folder)
+        });
+        work.await.unwrap_or_else(|error| Err(io::Error::other(error)))
     }
 
     /// An error where the archive's folder is gone, or an empty one is in its place as under a
@@ -77,7 +105,7 @@ impl Folder {
             Err(error) if error.kind() == io::ErrorKind::NotFound => {
                 if self.marked.load(Ordering::Relaxed) || !self.root.is_dir() {
                     let root = self.root.display();
-                    let gone = format!("the archive is no longer in {root}: put it back");
+                    let gone = format!("the archive is no longer in {root}: restore the folder");
                     return Err(io::Error::new(error.kind(), gone));
                 }
                 Ok(())
@@ -113,24 +141,24 @@ fn close(path: &Path, mode: u32) -> io::Result<()> {
 mod tests {
     use super::*;
 
-    #[test]
-    fn an_archive_that_was_moved_is_not_begun_again_in_its_place() {
+    #[tokio::test]
+    async fn an_archive_that_was_moved_is_not_begun_again_in_its_place() {
         let outer = tempfile::tempdir().unwrap();
         let (root, away) = (outer.path().join("archive"), outer.path().join("away"));
         let folder = Folder::for_writing(root.clone()).unwrap();
-        folder.prepare("runs/m/1").unwrap();
+        folder.prepare("runs/m/1").await.unwrap();
         std::fs::write(root.join(MARKER), "x").unwrap();
-        folder.prepare("runs/m/2").unwrap();
+        folder.prepare("runs/m/2").await.unwrap();
         std::fs::rename(&root, &away).unwrap();
-        assert!(folder.prepare("runs/n/1").is_err());
+        assert!(folder.prepare("runs/n/1").await.is_err());
         assert!(!root.exists());
         // As under a volume that was unmounted.
         std::fs::create_dir(&root).unwrap();
-        let error = folder.prepare("runs/n/1").unwrap_err();
+        let error = folder.prepare("runs/n/1").await.unwrap_err();
         assert!(error.to_string().contains("no longer in"), "{error}");
         std::fs::remove_dir(&root).unwrap();
         std::fs::rename(&away, &root).unwrap();
-        folder.prepare("runs/n/1").unwrap();
+        folder.prepare("runs/n/1").await.unwrap();
         assert!(root.join("runs/n").is_dir());
     }
 }

@@ -2,7 +2,9 @@
 //! and contents are always the present ones. It also fails to read an object when a test asks.
 
 use std::fmt;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
+use std::time::Duration;
 
 use async_trait::async_trait;
 use futures::stream::{BoxStream, StreamExt as _};
@@ -19,7 +21,12 @@ pub struct Late {
     inner: Arc<InMemory>,
     old: Arc<Mutex<Option<Vec<ObjectMeta>>>>,
     unread: Arc<Mutex<Option<(Path, Path)>>>,
+    is_slow: Arc<AtomicBool>,
+    listings: Arc<AtomicUsize>,
 }
+
+/// What a slow one lists before it stops to answer.
+const LISTED_SLOWLY: usize = 10;
 
 impl Late {
     /// An empty one that lists what there is.
@@ -31,6 +38,32 @@ impl Late {
     pub async fn freeze(&self) {
         let all = self.inner.list(None).collect::<Vec<_>>().await;
         *self.old.lock().unwrap() = Some(all.into_iter().map(Result::unwrap).collect());
+    }
+
+    /// From now on it lists an object every two seconds, and after some of them does not answer.
+    pub fn list_slowly(&self) {
+        self.is_slow.store(true, Ordering::Relaxed);
+    }
+
+    /// How many listings were begun.
+    pub fn listings(&self) -> usize {
+        self.listings.load(Ordering::Relaxed)
+    }
+
+    fn slowly(
+        &self,
+        objects: BoxStream<'static, Result<ObjectMeta>>,
+    ) -> BoxStream<'static, Result<ObjectMeta>> {
+        self.listings.fetch_add(1, Ordering::Relaxed);
+        if !self.is_slow.load(Ordering::Relaxed) {
+            return objects;
+        }
+        let paced = objects.enumerate().then(|(at, object)| async move {
+            let pause = if at == LISTED_SLOWLY { 60 } else { 2 };
+            tokio::time::sleep(Duration::from_secs(pause)).await;
+            object
+        });
+        paced.boxed()
     }
 
     /// From now on it lists nothing.
@@ -101,11 +134,19 @@ impl ObjectStore for Late {
 
     fn list(&self, prefix: Option<&Path>) -> BoxStream<'static, Result<ObjectMeta>> {
         let old = self.old.lock().unwrap().clone();
-        let Some(old) = old else { return self.inner.list(prefix) };
+        let Some(old) = old else { return self.slowly(self.inner.list(prefix)) };
         let prefix = prefix.cloned().unwrap_or_default();
         let under = move |object: &ObjectMeta| object.location.prefix_matches(&prefix);
         let listed: Vec<_> = old.into_iter().filter(under).map(Ok).collect();
         futures::stream::iter(listed).boxed()
+    }
+
+    fn list_with_offset(
+        &self,
+        prefix: Option<&Path>,
+        offset: &Path,
+    ) -> BoxStream<'static, Result<ObjectMeta>> {
+        self.slowly(self.inner.list_with_offset(prefix, offset))
     }
 
     async fn list_with_delimiter(&self, prefix: Option<&Path>) -> Result<ListResult> {

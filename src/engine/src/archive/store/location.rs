@@ -74,13 +74,11 @@ pub async fn open(
 ) -> Result<Location> {
     let wrong = || LocationError::Url(without_secrets(&plan.url));
     let (scheme, rest) = plan.url.split_once("://").ok_or_else(wrong)?;
-    if rest.contains(['?', '#', '@']) {
-        return Err(wrong());
-    }
     let store = |error| LocationError::Store(Box::new(error));
     match scheme {
         "memory" if rest.is_empty() => Ok(Location::new(InMemory::new())),
         "file" if rest.starts_with('/') => {
+            // A path, not a URL's: any character of it is its own.
             let root = PathBuf::from(rest);
             let folder = match purpose {
                 Purpose::Writing => Folder::for_writing(root.clone())
@@ -94,7 +92,7 @@ pub async fn open(
         }
         "s3" => {
             let (bucket, prefix) = rest.split_once('/').unwrap_or((rest, ""));
-            if bucket.is_empty() {
+            if bucket.is_empty() || rest.contains(['?', '#', '@']) {
                 return Err(wrong());
             }
             let prefix = Path::parse(prefix.trim_end_matches('/')).map_err(|_| wrong())?;
@@ -195,10 +193,29 @@ mod tests {
         assert_eq!(opened("memory://").await.unwrap(), Path::default());
         assert_eq!(opened("s3://bucket").await.unwrap(), Path::default());
         assert_eq!(opened("s3://bucket/a/b/").await.unwrap(), Path::from("a/b"));
-        for wrong in
-            ["", "bucket", "s3://", "s3:///a", "gs://b", "file://a", "s3://b/../c", "s3://b?x"]
-        {
+        for wrong in [
+            "",
+            "bucket",
+            "s3://",
+            "s3:///a",
+            "gs://b",
+            "file://a",
+            "s3://b/../c",
+            "s3://b?x",
+            "s3://key:secret@b",
+            "s3://b/a#b",
+        ] {
             assert!(matches!(opened(wrong).await, Err(LocationError::Url(_))), "{wrong}");
+        }
+    }
+
+    #[tokio::test]
+    async fn a_folder_has_any_name() {
+        let root = tempfile::tempdir().unwrap();
+        for name in ["jane@corp.example", "a#1", "what?", "100%", "%20", "with blank"] {
+            let folder = root.path().join(name);
+            opened(&format!("file://{}", folder.display())).await.unwrap();
+            assert!(folder.is_dir(), "{name}");
         }
     }
 

@@ -1,11 +1,11 @@
 //! Tokens for one kind of thing. They may be owed: a call is let in when there is any token, and
 //! pays for all its items, those that come behind it wait the longer.
 
+use std::sync::Mutex;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
 use crate::limits;
-use tokio::sync::Mutex;
 use tokio::time::Instant;
 
 use crate::layers::rates::lock;
@@ -22,8 +22,11 @@ pub struct Bucket {
     limit: AtomicU32,
     /// Tokens per second that were observed when the database began to throttle; 0 if it never did.
     observed: AtomicU32,
+    /// Never locked over an await: what has been used is paid for, whoever waits.
     level: Mutex<Level>,
-    meter: std::sync::Mutex<Meter>,
+    /// Whose turn it is to wait for a token; the others wait behind it.
+    turn: tokio::sync::Mutex<()>,
+    meter: Mutex<Meter>,
 }
 
 #[derive(Debug)]
@@ -40,7 +43,8 @@ impl Bucket {
             limit: AtomicU32::new(0),
             observed: AtomicU32::new(0),
             level: Mutex::new(Level { tokens: 1.0, at: now }),
-            meter: std::sync::Mutex::new(Meter::new(now)),
+            turn: tokio::sync::Mutex::new(()),
+            meter: Mutex::new(Meter::new(now)),
         }
     }
 
@@ -83,33 +87,40 @@ impl Bucket {
             lock(&self.meter).add(tokens, Instant::now());
             return;
         }
-        let mut level = self.level.lock().await;
+        let _turn = self.turn.lock().await;
         loop {
             let wait = match share().map(|share| self.rate(share)) {
                 None => limits::RATE_RECHECK,
                 Some(None) => break,
-                Some(Some(rate)) if level.refill(rate) > 0.0 => {
-                    level.pay(tokens, self.debt_max(rate));
-                    break;
-                }
-                Some(Some(rate)) => {
-                    let most = limits::RATE_RECHECK.as_secs_f64();
-                    Duration::from_secs_f64((-level.tokens / rate).clamp(0.001, most))
-                }
+                Some(Some(rate)) => match self.pay_if_any(tokens, rate) {
+                    Ok(()) => break,
+                    Err(wait) => wait,
+                },
             };
             tokio::time::sleep(wait).await;
         }
         lock(&self.meter).add(tokens, Instant::now());
     }
 
+    /// Pays this many if there is a token; else how long to wait for one.
+    fn pay_if_any(&self, tokens: f64, rate: f64) -> Result<(), Duration> {
+        let mut level = lock(&self.level);
+        if level.refill(rate) > 0.0 {
+            level.pay(tokens, self.debt_max(rate));
+            return Ok(());
+        }
+        let most = limits::RATE_RECHECK.as_secs_f64();
+        Err(Duration::from_secs_f64((-level.tokens / rate).clamp(0.001, most)))
+    }
+
     /// Pays for what has happened already.
-    pub async fn pay(&self, tokens: f64, share: u32) {
+    pub fn pay(&self, tokens: f64, share: u32) {
         if tokens <= 0.0 {
             return;
         }
         lock(&self.meter).add(tokens, Instant::now());
         if let Some(rate) = self.rate(share) {
-            self.level.lock().await.pay(tokens, self.debt_max(rate));
+            lock(&self.level).pay(tokens, self.debt_max(rate));
         }
     }
 

@@ -97,6 +97,13 @@ impl Gate {
         !known
     }
 
+    /// Waits until it is closed by a pause.
+    pub async fn paused(&self) {
+        let mut state = self.state.subscribe();
+        // As above.
+        let _ = state.wait_for(|state| *state == State::Paused).await;
+    }
+
     /// How many wait.
     pub fn held(&self) -> u32 {
         self.held.load(Ordering::Relaxed)

@@ -45,13 +45,7 @@ impl History {
             step.write_units += (used.write_units - self.last.write_units).max(0.0);
             step.throttles += throttles;
         }
-        self.last = Used {
-            items_read: self.last.items_read.max(used.items_read),
-            read_units: self.last.read_units.max(used.read_units),
-            write_units: self.last.write_units.max(used.write_units),
-            read_throttles: self.last.read_throttles.max(used.read_throttles),
-            write_throttles: self.last.write_throttles.max(used.write_throttles),
-        };
+        self.last = self.last.later(used);
     }
 
     fn halve(&mut self) {

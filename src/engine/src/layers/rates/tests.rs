@@ -21,10 +21,14 @@ fn used(items_read: u64, write_throttles: u64) -> Used {
     Used { items_read, write_throttles, ..Used::default() }
 }
 
+async fn admitted(rates: &Rates, call: &Call) -> Result<(), Fault> {
+    rates.admit(call, &Client::default()).await
+}
+
 async fn seconds_for(rates: &Rates, calls: u32, call: &Call) -> f64 {
     let started = Instant::now();
     for _ in 0..calls {
-        rates.admit(call).await.unwrap();
+        admitted(rates, call).await.unwrap();
     }
     started.elapsed().as_secs_f64()
 }
@@ -67,8 +71,8 @@ async fn reads_pay_for_the_items_they_returned() {
     let scan = call(Operation::Scan, json!({}));
     let started = Instant::now();
     for page in 1..=5 {
-        rates.admit(&scan).await.unwrap();
-        rates.observe(used(page * 200, 0)).await;
+        admitted(&rates, &scan).await.unwrap();
+        rates.observe(used(page * 200, 0));
     }
     let took = started.elapsed().as_secs_f64();
     assert!((7.5..=8.5).contains(&took), "{took}");
@@ -87,18 +91,18 @@ async fn units_are_paid_for_by_the_calls_that_come_behind() {
         let started = Instant::now();
         let mut so_far = Used::default();
         for _ in 0..20 {
-            rates.admit(&put).await.unwrap();
+            admitted(&rates, &put).await.unwrap();
             so_far.write_units += 5.0;
-            rates.observe(so_far).await;
+            rates.observe(so_far);
         }
         let took = started.elapsed().as_secs_f64();
         assert!(writes_s.contains(&took), "{mode:?} {took}");
         let scan = call(Operation::Scan, json!({}));
         let started = Instant::now();
         for _ in 0..5 {
-            rates.admit(&scan).await.unwrap();
+            admitted(&rates, &scan).await.unwrap();
             so_far.read_units += 128.0;
-            rates.observe(so_far).await;
+            rates.observe(so_far);
         }
         let took = started.elapsed().as_secs_f64();
         assert!((4.5..=5.5).contains(&took), "{mode:?} {took}");
@@ -111,8 +115,8 @@ async fn a_raised_limit_is_felt_at_once_and_a_long_wait_ends_as_a_throttle() {
     let put = call(Operation::PutItem, json!({}));
     let hundred: Vec<Value> = (0..100).map(|_| json!({})).collect();
     let batch = call(Operation::TransactWriteItems, json!({"TransactItems": hundred}));
-    rates.admit(&batch).await.unwrap();
-    assert!(matches!(rates.admit(&put).await, Err(Fault::Limited)));
+    admitted(&rates, &batch).await.unwrap();
+    assert!(matches!(admitted(&rates, &put).await, Err(Fault::Limited)));
     rates.set(&RateLimits { writes_per_second: Some(1000), ..RateLimits::default() });
     assert!(seconds_for(&rates, 1, &put).await < 1.0);
 }
@@ -124,10 +128,10 @@ async fn throttling_lowers_a_limit_and_it_comes_back() {
     let writes = |rates: &Rates| rates.lowered().map(|lowered| lowered.writes_per_second);
     seconds_for(&rates, 300, &put).await;
     assert_eq!(writes(&rates), None);
-    rates.observe(used(0, 1)).await;
+    rates.observe(used(0, 1));
     let lowered = writes(&rates).flatten().unwrap();
     assert!((65..=75).contains(&lowered), "{lowered}");
-    rates.observe(used(0, 5)).await;
+    rates.observe(used(0, 5));
     assert_eq!(writes(&rates).flatten(), Some(lowered), "one group");
     let took = seconds_for(&rates, 70, &put).await;
     assert!((0.7..=1.2).contains(&took), "{took}");
@@ -146,10 +150,10 @@ async fn without_a_limit_throttling_lowers_from_what_was_observed_and_then_it_is
     let get = call(Operation::GetItem, json!({}));
     // A database that takes 5 ms: some 200 a second.
     for _ in 0..400 {
-        rates.admit(&put).await.unwrap();
+        admitted(&rates, &put).await.unwrap();
         tokio::time::sleep(Duration::from_millis(5)).await;
     }
-    rates.observe(used(0, 1)).await;
+    rates.observe(used(0, 1));
     let lowered = rates.lowered().and_then(|lowered| lowered.writes_per_second).unwrap();
     assert!((130..=150).contains(&lowered), "{lowered}");
     let took = seconds_for(&rates, 140, &put).await;
@@ -166,7 +170,7 @@ async fn a_pause_holds_what_comes_and_what_waits_for_its_rate() {
     let rates = std::sync::Arc::new(limited(None, Some(1)));
     let admit = |rates: &std::sync::Arc<Rates>| {
         let rates = std::sync::Arc::clone(rates);
-        tokio::spawn(async move { rates.admit(&call(Operation::PutItem, json!({}))).await })
+        tokio::spawn(async move { admitted(&rates, &call(Operation::PutItem, json!({}))).await })
     };
     // The second is let in by what has come in since, and owes the rest of its token.
     for _ in 0..2 {
@@ -189,7 +193,7 @@ async fn who_is_patient_is_held_as_long_as_it_takes_and_until_the_guard_stops() 
     let admit = || {
         let rates = std::sync::Arc::clone(&rates);
         let put = call(Operation::PutItem, json!({})).patient();
-        tokio::spawn(async move { rates.admit(&put).await })
+        tokio::spawn(async move { admitted(&rates, &put).await })
     };
     let writers: Vec<_> = (0..64).map(|_| admit()).collect();
     let started = Instant::now();
@@ -201,4 +205,91 @@ async fn who_is_patient_is_held_as_long_as_it_takes_and_until_the_guard_stops() 
     waiting.await.unwrap().unwrap();
     rates.gate().close();
     assert!(matches!(behind.await.unwrap(), Err(Fault::Stopping)));
+}
+
+fn units(read: Option<u32>) -> Rates {
+    let limits = RateLimits { read_units_per_second: read, ..RateLimits::default() };
+    Rates::new(Mode::Apply, &limits, RateLimits::default())
+}
+
+#[tokio::test(start_paused = true)]
+async fn writes_wait_for_what_the_journal_reads_and_not_for_what_the_program_reads() {
+    let put = call(Operation::PutItem, json!({}));
+    let run = async |of_journal: f64| {
+        let (rates, started) = (units(Some(100)), Instant::now());
+        let mut so_far = Used::default();
+        for _ in 0..500 {
+            admitted(&rates, &put).await.unwrap();
+            so_far.read_units += 1.0;
+            so_far.journal_units += of_journal;
+            rates.observe(so_far);
+        }
+        (started.elapsed().as_secs_f64(), rates)
+    };
+    let (took, rates) = run(1.0).await;
+    assert!((4.5..=5.5).contains(&took), "{took}");
+    let scan = call(Operation::Scan, json!({}));
+    assert!(seconds_for(&rates, 1, &scan).await < 1.0, "nothing else is owed");
+    // All images were known from the program's reads, which pay for themselves.
+    assert!(run(0.0).await.0 < 0.01);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_select_is_held_as_a_read() {
+    let select = call(Operation::ExecuteStatement, json!({"Statement": "SELECT * FROM cars"}));
+    let rates = units(Some(100));
+    let started = Instant::now();
+    let mut so_far = Used::default();
+    for _ in 0..5 {
+        admitted(&rates, &select).await.unwrap();
+        so_far.read_units += 128.0;
+        rates.observe(so_far);
+    }
+    let took = started.elapsed().as_secs_f64();
+    assert!((4.5..=5.5).contains(&took), "{took}");
+    assert!(seconds_for(&limited(None, Some(1)), 100, &select).await < 0.01, "it writes nothing");
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_was_used_is_paid_for_while_others_wait() {
+    let rates = std::sync::Arc::new(units(Some(100)));
+    rates.observe(Used { read_units: 1_000.0, ..Used::default() });
+    let waiting = tokio::spawn({
+        let rates = std::sync::Arc::clone(&rates);
+        async move { admitted(&rates, &call(Operation::Scan, json!({}))).await }
+    });
+    tokio::time::sleep(Duration::from_secs(1)).await;
+    // As of a call whose client is gone: it is not awaited.
+    rates.observe(Used { read_units: 1_500.0, ..Used::default() });
+    let since = Instant::now();
+    waiting.await.unwrap().unwrap();
+    let took = since.elapsed().as_secs_f64();
+    assert!((13.0..=15.0).contains(&took), "{took}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_its_client_gave_up_is_not_held_by_a_pause() {
+    use crate::layers::completion::RunToCompletion;
+    let rates = std::sync::Arc::new(limited(None, Some(1)));
+    let put = || call(Operation::PutItem, json!({}));
+    seconds_for(&rates, 2, &put()).await;
+    let (done, mut ended) = tokio::sync::mpsc::channel(2);
+    let waits = || {
+        let (rates, done) = (std::sync::Arc::clone(&rates), done.clone());
+        RunToCompletion::new(|client| async move {
+            let admitted = rates.admit(&put(), &client).await;
+            done.send(admitted.is_ok()).await.unwrap();
+        })
+    };
+    let (given_up, waiting) = (waits(), tokio::spawn(waits()));
+    assert!(tokio::time::timeout(Duration::from_millis(100), given_up).await.is_err());
+    // It waits for its rate, also without a client: a retry looks for its answer.
+    assert!(ended.try_recv().is_err());
+    rates.gate().pause();
+    assert_eq!(ended.recv().await, Some(false), "it is not carried out");
+    tokio::time::sleep(Duration::from_secs(300)).await;
+    assert!(ended.try_recv().is_err(), "the other has a client");
+    rates.gate().resume();
+    assert_eq!(ended.recv().await, Some(true));
+    waiting.await.unwrap().unwrap();
 }

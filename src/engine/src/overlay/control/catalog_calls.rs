@@ -9,6 +9,7 @@ use serde_json::{Value, json};
 
 use crate::fault::Fault;
 use crate::overlay::Overlay;
+use crate::overlay::control::changed_settings::differs;
 use crate::overlay::control::create::create;
 use crate::overlay::control::parameters::Parameters;
 use crate::overlay::control::update::{check, update};
@@ -35,7 +36,7 @@ impl Overlay {
             let mut state = self.state();
             self.schemas().create(schema, shape);
             self.keep_table(&mut state, name)?;
-            state.table_changed(name);
+            state.table_created(name);
         }
         set_status(&mut answer, "CREATING", "CREATING");
         Ok(json!({"TableDescription": answer}))
@@ -50,6 +51,7 @@ impl Overlay {
         check_active(name, &description)?;
         let at = self.circumstances(name).await?;
         let update = update(parameters, &description, &at)?;
+        let before = description.clone();
         let going = update.removed.as_deref();
         let going = indexes(&mut description).find(|i| i["IndexName"].as_str() == going).cloned();
         if let Some(described) = description.as_object_mut() {
@@ -75,9 +77,10 @@ impl Overlay {
             if reshaped {
                 state.reshape(&next)?;
             }
-            let changed = self.schemas().change(next, |shape| {
+            let changed = self.schemas().change(next, ("table", before), |shape, began| {
                 shape.members.extend(update.members);
                 shape.settings.extend(update.settings);
+                shape.settings.retain(|setting, _| differs(setting, began, &description));
             });
             self.keep_table(&mut state, name)?;
             if changed {
@@ -119,7 +122,7 @@ impl Overlay {
             let mut state = self.state();
             state.drop_table(&table)?;
             self.schemas().delete(&table);
-            state.table_changed(name);
+            state.table_deleted(name);
         }
         set_status(&mut description, "DELETING", "DELETING");
         Ok(json!({"TableDescription": description}))

@@ -16,14 +16,13 @@ impl Overlay {
     pub async fn update_time_to_live(&self, parameters: Parameters<'_>) -> Result<Value, Fault> {
         let name = named(parameters, "TableName")?;
         let table = self.table_to_change(name).await?;
-        let next = settings::time_to_live(parameters, &self.time_to_live(name).await?)?;
-        let to = match next.get("AttributeName").and_then(Value::as_str) {
-            Some(attribute) => format!("on {attribute}"),
-            None => "off".to_owned(),
-        };
-        let changed = self.schemas().change(table, |shape| {
+        let before = self.time_to_live(name).await?;
+        let next = settings::time_to_live(parameters, &before)?;
+        let to = settings::time_to_live_in_words(&next);
+        let before = settings::time_to_live_in_words(&before).into();
+        let changed = self.schemas().change(table, ("time to live", before), |shape, began| {
             shape.time_to_live = Some(next);
-            shape.settings.insert("time to live".into(), to);
+            shape.set("time to live", to, began);
         });
         self.settings_changed(name, changed)?;
         Ok(json!({"TimeToLiveSpecification": parameters.required("TimeToLiveSpecification")?}))
@@ -34,15 +33,13 @@ impl Overlay {
         let name = named(parameters, "TableName")?;
         let table = self.table_to_change(name).await?;
         let now_s = self.circumstances(name).await?.now_s;
-        let next = settings::backups(parameters, &self.backups(name).await?, now_s)?;
-        let recovery = &next["PointInTimeRecoveryDescription"];
-        let to = match recovery["RecoveryPeriodInDays"].as_u64() {
-            Some(days) => format!("{days} days"),
-            None => "off".to_owned(),
-        };
-        let changed = self.schemas().change(table, |shape| {
+        let before = self.backups(name).await?;
+        let next = settings::backups(parameters, &before, now_s)?;
+        let to = settings::backups_in_words(&next);
+        let began = ("point-in-time recovery", settings::backups_in_words(&before).into());
+        let changed = self.schemas().change(table, began, |shape, began| {
             shape.backups = Some(next.clone());
-            shape.settings.insert("point-in-time recovery".into(), to);
+            shape.set("point-in-time recovery", to, began);
         });
         self.settings_changed(name, changed)?;
         Ok(json!({"ContinuousBackupsDescription": next}))
@@ -63,6 +60,7 @@ impl Overlay {
         })?;
         let arn = table.schema.arn.clone().unwrap_or_default();
         let mut tags = self.tags(name, &arn).await?;
+        let before = json!(tags);
         if operation == Operation::TagResource {
             parameters.required("Tags")?;
             tags.extend(tags::of_request(parameters)?);
@@ -72,8 +70,12 @@ impl Overlay {
                 tags.remove(&key);
             }
         }
-        let changed = self.schemas().change(table, |shape| {
-            shape.settings.insert("tags".into(), tags.len().to_string());
+        let changed = self.schemas().change(table, ("tags", before), |shape, began| {
+            if *began == json!(tags) {
+                shape.settings.remove("tags");
+            } else {
+                shape.settings.insert("tags".into(), tags.len().to_string());
+            }
             shape.tags = Some(tags);
         });
         self.settings_changed(name, changed)?;

@@ -44,6 +44,25 @@ pub fn time_to_live(parameters: Parameters<'_>, before: &Value) -> Result<Value,
     }
 }
 
+/// A TimeToLiveDescription, for the report.
+pub fn time_to_live_in_words(described: &Value) -> String {
+    let is_on = |status: &Value| ["ENABLED", "ENABLING"].iter().any(|on| status == on);
+    match described["AttributeName"].as_str() {
+        Some(attribute) if is_on(&described["TimeToLiveStatus"]) => format!("on {attribute}"),
+        Some(_) | None => "off".to_owned(),
+    }
+}
+
+/// A ContinuousBackupsDescription, for the report.
+pub fn backups_in_words(described: &Value) -> String {
+    let recovery = &described["PointInTimeRecoveryDescription"];
+    if recovery["PointInTimeRecoveryStatus"] != "ENABLED" {
+        return "off".to_owned();
+    }
+    let days = recovery["RecoveryPeriodInDays"].as_u64();
+    format!("{} days", days.unwrap_or(RECOVERY_DAYS_MAX.into()))
+}
+
 /// TimeToLiveDescription of a new table.
 pub fn no_time_to_live() -> Value {
     json!({"TimeToLiveStatus": "DISABLED"})
@@ -113,6 +132,9 @@ mod tests {
         let off = no_time_to_live();
         let on = to_live(true, "expires", &off).unwrap();
         assert_eq!(on["TimeToLiveStatus"], "ENABLED");
+        assert_eq!([&on, &off].map(time_to_live_in_words), ["on expires", "off"]);
+        let disabling = json!({"TimeToLiveStatus": "DISABLING", "AttributeName": "expires"});
+        assert_eq!(time_to_live_in_words(&disabling), "off");
         assert!(to_live(true, "expires", &on).unwrap_err().contains("already enabled"));
         assert!(to_live(true, "other", &on).unwrap_err().contains("different AttributeName"));
         assert!(to_live(false, "other", &on).unwrap_err().contains("different AttributeName"));
@@ -126,6 +148,7 @@ mod tests {
         let on = request(json!({"PointInTimeRecoveryEnabled": true}));
         let first = backups(Parameters::of(&on).unwrap(), &no_backups(), 100.0).unwrap();
         let again = backups(Parameters::of(&on).unwrap(), &first, 200.0).unwrap();
+        assert_eq!([&first, &no_backups()].map(backups_in_words), ["35 days", "off"]);
         let of = |described: &Value, member: &str| {
             described["PointInTimeRecoveryDescription"][member].as_f64().unwrap()
         };

@@ -75,7 +75,6 @@ impl Overlay {
         let mut units = Units::default();
         for range in ranges {
             let page = PageRequest::of_select(selected, range, after.take().as_ref())?;
-            self.note_filter("ExecuteStatement", &page);
             let before = answer.bytes();
             self.merge_page(&page, &mut answer).await?;
             let bytes = answer.bytes() - before;
@@ -86,6 +85,7 @@ impl Overlay {
             }
         }
         self.tally().items_read(&selected.table.schema.name, answer.evaluated().into());
+        self.tally().approximate(Operation::ExecuteStatement.name(), answer.remarks());
         let (items, end) = answer.into_parts();
         let mut told = Map::new();
         told.insert("Items".into(), items.into());

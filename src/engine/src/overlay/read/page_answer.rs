@@ -1,5 +1,7 @@
 //! A page as it is gathered, and as it is answered.
 
+use std::collections::BTreeSet;
+
 use dm_dynamodb::schema::KeySchema;
 use dm_dynamodb::value::{Item, item_size, item_to_folded_json, item_to_json};
 use serde_json::{Map, Value};
@@ -16,6 +18,7 @@ pub struct PageAnswer {
     bytes: usize,
     last: Option<Item>,
     end: Option<Value>,
+    remarks: BTreeSet<&'static str>,
 }
 
 impl PageAnswer {
@@ -29,12 +32,21 @@ impl PageAnswer {
         self.bytes
     }
 
-    /// One more item of the view; whether it passes the filter.
-    pub fn evaluate(&mut self, page: &PageRequest, item: &Item) -> bool {
+    /// Why the answer is approximate: once for the call, whatever gave rise to it.
+    pub fn remark(&mut self, why: &'static str) {
+        self.remarks.insert(why);
+    }
+
+    /// Every reason why the answer is approximate.
+    pub fn remarks(&self) -> impl Iterator<Item = &'static str> {
+        self.remarks.iter().copied()
+    }
+
+    /// One more item of the view.
+    pub fn evaluate(&mut self, page: &PageRequest, item: &Item) {
         self.evaluated += 1;
         self.bytes += item_size(item);
-        let passes = page.filter.as_ref().is_none_or(|filter| filter.matches(item));
-        if passes {
+        if page.passes(item) {
             self.matched += 1;
             if !page.counts_only {
                 self.items.push(match &page.shown {
@@ -45,7 +57,6 @@ impl PageAnswer {
         }
         let view = page.view();
         self.last = Some(keys_of(item, view.keys(), &page.table.schema.keys));
-        passes
     }
 
     /// The page ends with the last item that was evaluated.

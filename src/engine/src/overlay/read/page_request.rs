@@ -21,8 +21,6 @@ use crate::overlay::state::table::{Place, View};
 /// A page that is asked for.
 #[derive(Debug)]
 pub struct PageRequest {
-    /// What asks for it.
-    pub operation: Operation,
     /// The table.
     pub table: Arc<Table>,
     /// The index, by its position in the table's schema.
@@ -166,7 +164,6 @@ impl PageRequest {
         let fetches = fetches(view, select, paths)?;
         let start = asked.start.as_ref().map(|json| Start::of(json, view, &range)).transpose()?;
         Ok(Self {
-            operation,
             range,
             filter,
             shown: Shown::projected(projection),
@@ -197,7 +194,6 @@ impl PageRequest {
         let fetches = fetches(view, kind, list.unwrap_or_default())?;
         let start = start.map(|json| Start::of(json, view, &range)).transpose()?;
         Ok(Self {
-            operation: Operation::ExecuteStatement,
             table: Arc::clone(&selected.table),
             index: selected.index,
             range,
@@ -215,6 +211,11 @@ impl PageRequest {
     /// The table or index.
     pub fn view(&self) -> View<'_> {
         View { table: &self.table, index: self.index }
+    }
+
+    /// Whether the filter lets an item pass.
+    pub fn passes(&self, item: &Item) -> bool {
+        self.filter.as_ref().is_none_or(|filter| filter.matches(item))
     }
 
     /// Whether an item has the last sort key that the condition includes.

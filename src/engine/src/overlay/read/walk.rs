@@ -10,16 +10,21 @@ use std::collections::VecDeque;
 
 use dm_dynamodb::expression::{Comparator, SortCondition};
 use dm_dynamodb::schema::ItemKey;
-use dm_dynamodb::value::{AttributeValue, Item, item_from_json};
+use dm_dynamodb::value::{Item, item_from_json};
 use serde_json::{Map, Value, json};
 
 use crate::fault::Fault;
 use crate::operation::ReadOperation;
 use crate::overlay::Overlay;
+use crate::overlay::read::base_request::{ask_from, base_request};
+use crate::overlay::read::begin::{Begin, Beginning};
 use crate::overlay::read::page_request::{PageRequest, Range, Start};
 use crate::overlay::state::direction::Direction;
 use crate::overlay::state::entries::From;
 use crate::overlay::state::table::Place;
+
+/// Most items asked for in one request (the largest Integer of the API).
+const LIMIT_MAX: u32 = i32::MAX.unsigned_abs();
 
 /// The database's items of a view.
 #[derive(Debug)]
@@ -33,6 +38,13 @@ pub struct BaseItems {
     page_was_full: bool,
     /// Items before this place are passed over: the database cannot be asked to begin behind it.
     skip: Option<Skip>,
+    /// Items of the last batch that the program sees, and that it does not.
+    shown: u32,
+    hidden: u32,
+    /// How many items the last batch was to have at most.
+    asked: u32,
+    /// Items of all batches that the program does not see.
+    hidden_in_all: u64,
 }
 
 /// Items that lie before the start of a page.
@@ -42,19 +54,6 @@ struct Skip {
     direction: Direction,
 }
 
-/// Behind what a page begins.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Beginning {
-    /// Nothing: it is a first page.
-    Start,
-    /// An item that the database has where the start key points.
-    Base,
-    /// An insertion.
-    Insertion,
-    /// A key of a scan that no item has. Each source goes on behind it in its own order.
-    Nobodys,
-}
-
 /// Where both sources begin.
 #[derive(Debug)]
 pub struct Walk {
@@ -62,11 +61,16 @@ pub struct Walk {
     pub base: BaseItems,
     /// The overlay's.
     pub from: From,
+    /// Insertions of this number and above were made after the scan began.
+    pub began: u64,
+    /// Whether one of those was passed over that would have been returned.
+    pub passed_over: bool,
 }
 
 impl Walk {
-    /// Both sources at the start of a page. Insertions of a scan may begin behind a place.
-    pub fn of(page: &PageRequest, beginning: Beginning, behind: Option<&Place>) -> Self {
+    /// Both sources at the start of a page.
+    pub fn of(page: &PageRequest, begin: &Begin) -> Self {
+        let (beginning, behind) = (begin.at, begin.behind.as_ref());
         let mut request = base_request(page);
         let (mut ended, mut skip) = (!page.table.upstream, None);
         let from = match &page.start {
@@ -100,8 +104,12 @@ impl Walk {
             ended,
             page_was_full: false,
             skip,
+            shown: 0,
+            hidden: 0,
+            asked: 0,
+            hidden_in_all: 0,
         };
-        Self { base, from }
+        Self { base, from, began: begin.insertions, passed_over: false }
     }
 }
 
@@ -146,23 +154,6 @@ fn behind_last_included(
     }
 }
 
-/// Asks for the items of a partition from a sort key on. Ranges have no gaps, so those that come
-/// are in range until the first that is not.
-fn ask_from(
-    partition: &[(String, AttributeValue)],
-    name: &str,
-    operator: &str,
-    value: &AttributeValue,
-    request: &mut Map<String, Value>,
-) {
-    ask_for_partition(partition, request);
-    let expression = request.get("KeyConditionExpression").and_then(Value::as_str);
-    let expression = format!("{} AND #s {operator} :s", expression.unwrap_or_default());
-    request.insert("KeyConditionExpression".into(), expression.into());
-    request["ExpressionAttributeNames"]["#s"] = name.into();
-    request["ExpressionAttributeValues"][":s"] = value.to_json();
-}
-
 fn behind_insertion(page: &PageRequest, start: &Start, request: &mut Map<String, Value>) -> Behind {
     let Range::Query(condition, direction) = &page.range else { return Behind::Nothing };
     let direction = *direction;
@@ -188,82 +179,6 @@ fn behind_insertion(page: &PageRequest, start: &Start, request: &mut Map<String,
     }
 }
 
-/// The request for the database's items: whole, unfiltered, so that they can be judged here.
-fn base_request(page: &PageRequest) -> Map<String, Value> {
-    let mut request = Map::new();
-    request.insert("TableName".into(), page.table.schema.name.clone().into());
-    request.insert("ReturnConsumedCapacity".into(), "TOTAL".into());
-    if let Some(index) = page.view().index_schema() {
-        request.insert("IndexName".into(), index.name.clone().into());
-        let select = if page.fetches { "ALL_ATTRIBUTES" } else { "ALL_PROJECTED_ATTRIBUTES" };
-        request.insert("Select".into(), select.into());
-    }
-    if page.consistent {
-        request.insert("ConsistentRead".into(), true.into());
-    }
-    match &page.range {
-        Range::Scan(None) => {}
-        Range::Scan(Some((segment, total))) => {
-            request.insert("Segment".into(), (*segment).into());
-            request.insert("TotalSegments".into(), (*total).into());
-        }
-        Range::Query(condition, direction) => {
-            request.insert("ScanIndexForward".into(), (*direction == Direction::Forward).into());
-            ask_for_partition(condition.partition(), &mut request);
-            for (at, (name, sort)) in condition.sort().enumerate() {
-                ask_for_sort(at, name, sort, &mut request);
-            }
-        }
-    }
-    request
-}
-
-fn ask_for_partition(partition: &[(String, AttributeValue)], request: &mut Map<String, Value>) {
-    let (mut clauses, mut names, mut values) = (Vec::new(), Map::new(), Map::new());
-    for (at, (name, value)) in partition.iter().enumerate() {
-        clauses.push(format!("#p{at} = :p{at}"));
-        names.insert(format!("#p{at}"), name.clone().into());
-        values.insert(format!(":p{at}"), value.to_json());
-    }
-    request.insert("KeyConditionExpression".into(), clauses.join(" AND ").into());
-    request.insert("ExpressionAttributeNames".into(), names.into());
-    request.insert("ExpressionAttributeValues".into(), values.into());
-}
-
-fn ask_for_sort(at: usize, name: &str, sort: &SortCondition, request: &mut Map<String, Value>) {
-    let name_key = format!("#k{at}");
-    let (low, high) = (format!(":k{at}"), format!(":l{at}"));
-    let (clause, values) = match sort {
-        SortCondition::Compare(comparator, value) => {
-            (format!("{name_key} {} {low}", symbol(*comparator)), vec![(low, value)])
-        }
-        SortCondition::Between(from, to) => {
-            (format!("{name_key} BETWEEN {low} AND {high}"), vec![(low, from), (high, to)])
-        }
-        SortCondition::BeginsWith(prefix) => {
-            (format!("begins_with({name_key}, {low})"), vec![(low, prefix)])
-        }
-    };
-    let expression = request.get("KeyConditionExpression").and_then(Value::as_str);
-    let expression = format!("{} AND {clause}", expression.unwrap_or_default());
-    request.insert("KeyConditionExpression".into(), expression.into());
-    request["ExpressionAttributeNames"][&name_key] = name.into();
-    for (key, value) in values {
-        request["ExpressionAttributeValues"][&key] = value.to_json();
-    }
-}
-
-fn symbol(comparator: Comparator) -> &'static str {
-    match comparator {
-        Comparator::Eq => "=",
-        Comparator::Ne => "<>",
-        Comparator::Lt => "<",
-        Comparator::Le => "<=",
-        Comparator::Gt => ">",
-        Comparator::Ge => ">=",
-    }
-}
-
 impl BaseItems {
     /// The next item, with its key in the view, left in its place. Fetches a page if none is at
     /// hand, unless the page before it was full: then a page of the program ends too.
@@ -279,14 +194,48 @@ impl BaseItems {
         Ok(self.buffer.front())
     }
 
-    /// Takes the item that was peeked at.
-    pub fn take(&mut self) -> Option<(ItemKey, Item)> {
-        self.buffer.pop_front()
+    /// Takes the item that was peeked at. The program sees it, or does not.
+    pub fn take(&mut self, shown: bool) {
+        if self.buffer.pop_front().is_some() {
+            self.count(shown);
+        }
+    }
+
+    fn count(&mut self, shown: bool) {
+        self.shown += u32::from(shown);
+        self.hidden += u32::from(!shown);
+        self.hidden_in_all += u64::from(!shown);
+    }
+
+    /// Items of the database that were read and that the program does not see.
+    pub fn hidden(&self) -> u64 {
+        self.hidden_in_all
     }
 
     /// Where the next page of the database begins, if its last one was full.
     pub fn full_page_end(&self) -> Option<&Value> {
         self.next.as_ref().filter(|_| self.page_was_full && self.buffer.is_empty())
+    }
+
+    /// Whether the program does not see some of the last batch.
+    pub fn ends_with_hidden(&self) -> bool {
+        self.hidden > 0
+    }
+
+    /// Fetches the next page although the last one was full.
+    pub fn continue_behind_page(&mut self) {
+        self.page_was_full = false;
+    }
+
+    /// How many items to ask for where so many are wanted. Twice as many as before behind a batch
+    /// that the program does not see most of: those that it deleted may be any number, and each
+    /// batch is a request.
+    fn ask_for(&mut self, wanted: Option<u32>) -> Option<u32> {
+        let wanted = wanted?.max(1);
+        let mostly_hidden = self.hidden > self.shown;
+        let more = if mostly_hidden { self.asked.saturating_mul(2) } else { 0 };
+        self.asked = more.max(wanted).min(LIMIT_MAX);
+        Some(self.asked)
     }
 
     async fn fetch(
@@ -296,8 +245,9 @@ impl BaseItems {
         wanted: Option<u32>,
     ) -> Result<(), Fault> {
         let mut request = self.request.clone();
-        if let Some(wanted) = wanted {
-            request.insert("Limit".into(), wanted.max(1).into());
+        let asked = self.ask_for(wanted);
+        if let Some(asked) = asked {
+            request.insert("Limit".into(), asked.into());
         }
         if let Some(next) = &self.next {
             request.insert("ExclusiveStartKey".into(), next.clone());
@@ -310,7 +260,7 @@ impl BaseItems {
         let Some(Value::Array(items)) = answer.remove("Items") else {
             return Err(Fault::Unavailable("it returned no items".into()));
         };
-        let count = items.len();
+        (self.shown, self.hidden) = (0, 0);
         for item in &items {
             let item = item_from_json(item)?;
             if let Range::Query(condition, _) = &page.range
@@ -322,16 +272,16 @@ impl BaseItems {
             }
             let key = ItemKey::of(page.view().keys(), &item)
                 .ok_or_else(|| Fault::Unavailable("it returned an item without its key".into()))?;
-            if !self.skip.as_ref().is_some_and(|skip| skip.passes_over(&key)) {
+            if self.skip.as_ref().is_some_and(|skip| skip.passes_over(&key)) {
+                self.count(false);
+            } else {
                 self.buffer.push_back((key, item));
             }
         }
         self.next = answer.remove("LastEvaluatedKey").filter(|next| !next.is_null());
         self.ended = self.next.is_none();
-        let limited = wanted.is_some_and(|wanted| count >= wanted as usize);
-        // A page that was passed over whole is not one of the program's.
-        let passed_over = self.skip.is_some() && self.buffer.is_empty();
-        self.page_was_full = self.next.is_some() && !limited && !passed_over;
+        let limited = asked.is_some_and(|asked| items.len() >= asked as usize);
+        self.page_was_full = self.next.is_some() && !limited;
         Ok(())
     }
 }

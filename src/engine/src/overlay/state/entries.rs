@@ -5,15 +5,17 @@
 //! an *insertion*, listed beside, in the order of the view.
 
 mod kept;
+mod others;
 mod scans;
 mod size;
 mod tables;
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::ops::Bound;
 
 use crate::limits;
 use dm_contract::report::{ChangedAgain, ItemChange, SecondPass, TableEffect};
+use dm_dynamodb::expression::{KeyRange, after_prefix};
 use dm_dynamodb::schema::{ItemKey, KeySchema};
 use dm_dynamodb::value::Item;
 
@@ -21,10 +23,10 @@ use crate::fault::Fault;
 use crate::overlay::state::direction::Direction;
 use crate::overlay::state::effect::Effects;
 use crate::overlay::state::entries::scans::PageEnds;
-pub use crate::overlay::state::entries::scans::{PageEnd, Source};
+pub use crate::overlay::state::entries::scans::{PageEnd, PageKind, Source};
 pub use crate::overlay::state::entries::size::TableSize;
 use crate::overlay::state::entry::{Entry, FirstPass};
-use crate::overlay::state::store::{Room, Store, StoreError, after_prefix};
+use crate::overlay::state::store::{Room, Store, StoreError};
 use crate::overlay::state::table::{Place, Table, View};
 
 /// Where a walk over insertions begins.
@@ -51,15 +53,17 @@ pub struct State {
     changed_underneath: u64,
     /// In a second pass, entries per table that it changed again; everything else is the first's.
     changed_again: Option<BTreeMap<String, u64>>,
-    /// Tables that a second pass itself created, changed or deleted.
-    tables_again: BTreeSet<String>,
+    /// Tables that a second pass itself created, changed or deleted, and whether it began without
+    /// them.
+    tables_again: BTreeMap<String, bool>,
     /// How much each table with entries holds, by their numbers.
     sizes: BTreeMap<u32, TableSize>,
     /// Shapes of tables that the program has changed, by their number.
     shapes: BTreeMap<u32, u32>,
     /// How many insertions there have been.
     insertions: u64,
-    page_ends: PageEnds,
+    scan_ends: PageEnds,
+    query_ends: PageEnds,
 }
 
 /// An entry with the names of what it is.
@@ -107,11 +111,13 @@ impl View<'_> {
     }
 
     /// Between which stored keys a walk's next insertion lies.
-    fn bounds(self, prefix: &[u8], from: &From, direction: Direction) -> (Limit, Limit) {
-        let mut least = self.prefix();
-        least.extend_from_slice(prefix);
-        let end = after_prefix(&least).map_or(Bound::Unbounded, Bound::Excluded);
-        let least = Bound::Included(least);
+    fn bounds(self, range: Option<&KeyRange>, from: &From, direction: Direction) -> (Limit, Limit) {
+        let prefix = self.prefix();
+        let behind = |bytes: &[u8]| [&prefix, bytes].concat();
+        let least = Bound::Included(behind(range.map_or(&[], |range| &range.from)));
+        let until = range.and_then(|range| range.until.as_deref()).map(behind);
+        let end = until.or_else(|| after_prefix(&prefix));
+        let end = end.map_or(Bound::Unbounded, Bound::Excluded);
         match (from, direction) {
             (From::Start, _) => (least, end),
             (From::Behind(place), Direction::Forward) => (Bound::Excluded(self.stored(place)), end),
@@ -119,8 +125,7 @@ impl View<'_> {
                 (least, Bound::Excluded(self.stored(place)))
             }
             (From::Beside(key), direction) => {
-                let mut beside = self.prefix();
-                beside.extend_from_slice(key);
+                let beside = behind(key);
                 match direction {
                     Direction::Forward => (Bound::Included(beside), end),
                     Direction::Backward => (least, Bound::Excluded(beside)),
@@ -192,11 +197,12 @@ impl State {
             samples: BTreeMap::new(),
             changed_underneath: 0,
             changed_again: None,
-            tables_again: BTreeSet::new(),
+            tables_again: BTreeMap::new(),
             sizes: BTreeMap::new(),
             shapes: BTreeMap::new(),
             insertions: 0,
-            page_ends: PageEnds::default(),
+            scan_ends: PageEnds::default(),
+            query_ends: PageEnds::default(),
         }
     }
 
@@ -204,7 +210,7 @@ impl State {
     pub fn problem(&self) -> Option<String> {
         self.store.failure().map(|error| {
             format!(
-                "The guard could not go on with the dry run, and its counts are those until then; \
+                "The guard could not continue the dry run, and its counts are those until then; \
                  nothing was written to the database: {}.",
                 causes(error)
             )
@@ -322,27 +328,6 @@ impl State {
         Ok(sampled)
     }
 
-    /// Somebody else has changed the item of an entry in the database. It is counted once.
-    pub fn changed_underneath(
-        &mut self,
-        table: &Table,
-        key: &ItemKey,
-        entry: &Entry,
-    ) -> Result<(), Fault> {
-        if entry.changed_underneath || self.changed_again.is_some() {
-            return Ok(());
-        }
-        let entry = Entry { changed_underneath: true, ..entry.clone() };
-        self.store.put(entry_key(table, key.bytes()), entry.encode())?;
-        self.changed_underneath += 1;
-        Ok(())
-    }
-
-    /// How many items somebody else has changed.
-    pub fn count_changed_underneath(&self) -> u64 {
-        self.changed_underneath
-    }
-
     /// From now on the program runs a second time.
     pub fn begin_second_pass(&mut self) {
         self.changed_again.get_or_insert_default();
@@ -352,7 +337,7 @@ impl State {
     pub fn second_pass(&self) -> Option<SecondPass> {
         let mut changed = self.changed_again.clone()?;
         changed.retain(|_, items| *items > 0);
-        for table in &self.tables_again {
+        for table in self.tables_again.keys() {
             changed.entry(table.clone()).or_default();
         }
         let again = |(name, items)| ChangedAgain { name, items };
@@ -360,17 +345,16 @@ impl State {
         Some(SecondPass { idempotent: tables.is_empty(), requests: None, tables })
     }
 
-    /// The next insertion in a view, among the keys with a prefix (a partition, or nothing), with
-    /// its number.
+    /// The next insertion in a view, among the keys of a range or all of them, with its number.
     pub fn next_insertion(
         &self,
         view: View<'_>,
-        prefix: &[u8],
+        range: Option<&KeyRange>,
         from: &From,
         direction: Direction,
     ) -> Result<Option<(Place, Item, u64)>, Fault> {
         self.check_current(view.table)?;
-        let (low, high) = view.bounds(prefix, from, direction);
+        let (low, high) = view.bounds(range, from, direction);
         let found = self.store.first(as_slice(&low), as_slice(&high), direction)?;
         let Some((key, stored)) = found else { return Ok(None) };
         let (table_key, number) = scans::parts(&stored).ok_or_else(damaged)?;

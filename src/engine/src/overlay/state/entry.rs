@@ -18,6 +18,9 @@ pub struct Entry {
     pub first_pass: FirstPass,
     /// Whether somebody else has changed it in the database since.
     pub changed_underneath: bool,
+    /// Whether somebody else has moved it in an index since: the database's place of it proves
+    /// nothing any more.
+    pub displaced: bool,
 }
 
 /// What the first pass of the program left of an item.
@@ -39,6 +42,7 @@ const HAS_LEFT: u8 = 16;
 /// What was left is an item.
 const LEFT_ITEM: u8 = 32;
 const CHANGED_UNDERNEATH: u8 = 64;
+const DISPLACED: u8 = 128;
 /// Flags and two lengths come first.
 const IMAGES_AT: usize = 9;
 
@@ -90,6 +94,9 @@ impl Entry {
         let mut flags = if self.written { WRITTEN } else { 0 };
         if self.changed_underneath {
             flags |= CHANGED_UNDERNEATH;
+        }
+        if self.displaced {
+            flags |= DISPLACED;
         }
         let is_same = self.now == self.base;
         if self.base.is_some() {
@@ -149,6 +156,7 @@ impl Entry {
             written: flags & WRITTEN != 0,
             first_pass,
             changed_underneath: flags & CHANGED_UNDERNEATH != 0,
+            displaced: flags & DISPLACED != 0,
         })
     }
 }
@@ -167,7 +175,14 @@ mod tests {
                     for (written, changed_underneath) in [(false, true), (true, false)] {
                         let (base, now, first_pass) =
                             (base.clone(), now.clone(), first_pass.clone());
-                        let entry = Entry { base, now, written, first_pass, changed_underneath };
+                        let entry = Entry {
+                            base,
+                            now,
+                            written,
+                            first_pass,
+                            changed_underneath,
+                            displaced: written,
+                        };
                         assert_eq!(Entry::decode(&entry.encode()), Some(entry));
                     }
                 }

@@ -1,7 +1,7 @@
 //! The tables a dry run has met: their schemas, asked from the database once, and what the program
 //! has made of the tables themselves.
 
-use std::collections::{BTreeSet, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::atomic::Ordering;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
@@ -25,6 +25,8 @@ struct Known {
     /// Whether the database has a table of that name.
     upstream: bool,
     shape: Shape,
+    /// How what the program has changed was before that.
+    began: BTreeMap<&'static str, Value>,
 }
 
 /// Tables by name.
@@ -161,16 +163,24 @@ impl Schemas {
         let mut names = self.lock();
         names.count = names.count.max(table.number.saturating_add(1));
         let name = table.schema.name.clone();
-        let known = Known { table: Some(Arc::new(table)), upstream: false, shape };
+        let (upstream, began) = (false, BTreeMap::new());
+        let known = Known { table: Some(Arc::new(table)), upstream, shape, began };
         names.by_name.insert(name, known);
     }
 
-    /// The program changed a table; whether it has other settings than before.
-    pub fn change(&self, table: Arc<Table>, change: impl FnOnce(&mut Shape)) -> bool {
+    /// The program changed a part of a table, which was like this before; whether the table has
+    /// other settings now. The change is given how that part was before the first of its changes.
+    pub fn change(
+        &self,
+        table: Arc<Table>,
+        (part, before): (&'static str, Value),
+        change: impl FnOnce(&mut Shape, &Value),
+    ) -> bool {
         let mut names = self.lock();
         let Some(known) = names.by_name.get_mut(&table.schema.name) else { return false };
+        let began = &*known.began.entry(part).or_insert(before);
         let before = (known.shape.settings.clone(), known.shape.tags.clone());
-        change(&mut known.shape);
+        change(&mut known.shape, began);
         known.table = Some(table);
         before != (known.shape.settings.clone(), known.shape.tags.clone())
     }
@@ -180,6 +190,7 @@ impl Schemas {
         if let Some(known) = self.lock().by_name.get_mut(&table.schema.name) {
             known.table = None;
             known.shape = Shape::default();
+            known.began.clear();
         }
     }
 
@@ -219,7 +230,9 @@ impl Names {
             awaited: upstream.into(),
         });
         let upstream = upstream || self.by_name.get(&name).is_some_and(|known| known.upstream);
-        self.by_name.insert(name, Known { table: Some(Arc::clone(&table)), upstream, shape });
+        let began = BTreeMap::new();
+        let known = Known { table: Some(Arc::clone(&table)), upstream, shape, began };
+        self.by_name.insert(name, known);
         table
     }
 }

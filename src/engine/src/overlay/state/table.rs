@@ -62,6 +62,17 @@ pub struct Shape {
     pub backups: Option<Value>,
 }
 
+impl Shape {
+    /// A setting has this value now, and began with that one: it is no change if both are equal.
+    pub fn set(&mut self, setting: &str, to: String, began: &Value) {
+        if began.as_str() == Some(to.as_str()) {
+            self.settings.remove(setting);
+        } else {
+            self.settings.insert(setting.to_owned(), to);
+        }
+    }
+}
+
 /// What is read: a table, or one of its indexes.
 #[derive(Clone, Copy, Debug)]
 pub struct View<'t> {
@@ -99,16 +110,17 @@ impl<'t> View<'t> {
         })
     }
 
-    /// Whether the program put the entry where it now stands in this view.
+    /// Where the entry now stands in this view, unless the database has it there.
     pub fn insertion(self, entry: &Entry) -> Option<Place> {
         let now = entry.now.as_ref().and_then(|item| self.place(item))?;
-        let base = entry.base.as_ref().and_then(|item| self.place(item));
-        (base.as_ref() != Some(&now)).then_some(now)
+        (!self.base_is_at(entry, &now)).then_some(now)
     }
 
-    /// Whether the database, as it was first seen, has the entry at this place.
+    /// Whether the database, as it was first seen, has the entry at this place, and nobody has
+    /// moved it since. In the table itself no item moves.
     pub fn base_is_at(self, entry: &Entry, place: &Place) -> bool {
-        entry.base.as_ref().and_then(|item| self.place(item)).as_ref() == Some(place)
+        let moved = entry.displaced && self.index.is_some();
+        !moved && entry.base.as_ref().and_then(|item| self.place(item)).as_ref() == Some(place)
     }
 
     /// Whether the entry stands where the database has it.

@@ -23,7 +23,7 @@ pub fn what_now(record: &RunRecord, outcome: &Outcome) -> String {
     }
     let hint = match outcome.reason {
         Reason::Applied | Reason::Adopted | Reason::DryRunSucceeded => return String::new(),
-        _ if outcome.result == RunResult::Cancelled => return "Nothing.".into(),
+        _ if outcome.result == RunResult::Canceled => return "Nothing.".into(),
         Reason::ArchiveUnavailable => {
             "Make the target's archive writable again (space, permissions, network)"
         }

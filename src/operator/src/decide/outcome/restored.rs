@@ -137,7 +137,7 @@ fn what_now(record: &RunRecord, outcome: &Outcome) -> String {
     if outcome.result == RunResult::Succeeded {
         return String::new();
     }
-    if outcome.result == RunResult::Cancelled {
+    if outcome.result == RunResult::Canceled {
         return "Nothing.".into();
     }
     let retry = record.retry + 1;

@@ -417,8 +417,8 @@ fn a_run_that_was_given_up_is_cancelled_if_nothing_can_have_been_written() {
         ("Suspended", Reason::Suspended),
     ] {
         let job = stopped(reason);
-        check(RunKind::Apply, Some(&job), &[], (RunResult::Cancelled, expected, "not started"));
-        check(RunKind::DryRun, Some(&job), &[&ran], (RunResult::Cancelled, expected, "nothing"));
+        check(RunKind::Apply, Some(&job), &[], (RunResult::Canceled, expected, "not started"));
+        check(RunKind::DryRun, Some(&job), &[&ran], (RunResult::Canceled, expected, "nothing"));
         check(RunKind::Apply, Some(&job), &[&ran], (RunResult::Failed, expected, "2 items"));
         let outcome = end(RunKind::Apply, Some(&job), &[&ran]).unwrap();
         assert!(outcome.what_now.contains("Look at the data"), "{}", outcome.what_now);

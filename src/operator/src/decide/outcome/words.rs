@@ -136,13 +136,13 @@ pub fn state_of_data(kind: RunKind, started: bool, guard: Option<&GuardResult>) 
         (RunKind::Apply | RunKind::Restore, Some(guard)) => {
             let written = items_written(guard);
             // No write is sent before its entry is in the journal.
-            let all = if guard.journal.is_some() { ", all of them journalled" } else { "" };
+            let all = if guard.journal.is_some() { ", all of them journaled" } else { "" };
             match (written, &guard.problem) {
                 // A guard that was restarted has forgotten what it counted before.
                 (counted, Some(_)) => format!("{counted} items or more were written{all}"),
                 (0, None) => "no item was written".into(),
                 (1, None) if all.is_empty() => "1 item was written".into(),
-                (1, None) => "1 item was written, and journalled".into(),
+                (1, None) => "1 item was written and journaled".into(),
                 (many, None) => format!("{many} items were written{all}"),
             }
         }

@@ -12,7 +12,7 @@ fn put_off(waited: i64) -> RunRecord {
         reason: Some(Reason::ArchiveUnavailable),
         message: Some("Waiting for the target's archive".into()),
         waiting_since: Some(Time(at(30 - waited))),
-        ..ended(RunKind::Apply, RunResult::Cancelled)
+        ..ended(RunKind::Apply, RunResult::Canceled)
     }
 }
 
@@ -77,7 +77,7 @@ fn a_ledger_that_says_otherwise_holds_up_what_nobody_has_decided() {
         Case { recorders: contradicted(), ..Case::new(migration).after(vec![failed]) }
     };
     // Of a run that was raised before, the second try has ended otherwise.
-    let lost = RunRecord { wrote_nothing: true, ..not_noted(RunResult::Cancelled) };
+    let lost = RunRecord { wrote_nothing: true, ..not_noted(RunResult::Canceled) };
     let held =
         Case { recorders: contradicted(), ..Case::new(applying(json!({}))).after(vec![lost]) };
     let position = check(&held, Phase::Stalled, Standing::Stalled, Reason::LedgerContradicts);

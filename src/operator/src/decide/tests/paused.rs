@@ -174,9 +174,9 @@ fn a_database_that_throttles_is_told_while_it_does() {
     assert_eq!(adjustment, None);
     let (type_, reason, message) = &position.conditions[0];
     assert_eq!((*type_, *reason), (types::THROTTLED, Reason::Throttled));
-    assert!(message.contains("40 writes a second"), "{message}");
+    assert!(message.contains("40 writes per second"), "{message}");
     let text = position.progress.text.as_deref();
-    assert_eq!(text, Some("throttled by the database, going at 40 writes a second"));
+    assert_eq!(text, Some("throttled by the database to 40 writes a second"));
     let (position, _) = under_way(spec, Some(control(false, writes(200))));
     assert_eq!(position.conditions, vec![]);
 }

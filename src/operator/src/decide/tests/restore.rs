@@ -64,12 +64,12 @@ fn an_applied_migration_is_previewed_and_then_taken_back() {
 fn what_was_never_run_needs_no_restore() {
     let position =
         check(&case(restored(), vec![]), Phase::Restored, Standing::Ready, Reason::Restored);
-    assert!(position.message.contains("nothing to take back"), "{}", position.message);
+    assert!(position.message.contains("nothing to restore"), "{}", position.message);
     let tried = ended(RunKind::DryRun, SUCCEEDED);
     for runs in [
         vec![tried],
         vec![RunRecord { wrote_nothing: true, ..journalled(1, FAILED) }],
-        vec![journalled(1, RunResult::Cancelled)],
+        vec![journalled(1, RunResult::Canceled)],
     ] {
         check(&case(restored(), runs), Phase::Restored, Standing::Ready, Reason::Restored);
     }
@@ -254,7 +254,7 @@ fn suspending_holds_a_restore_and_it_goes_on() {
     let job = |suspend: bool| Some(job(json!({"spec": {"suspend": suspend}})));
     let running = case(spec, runs()).with_objects(job(false), vec![pod_running()]);
     let Step::Suspend { position } = running.step() else { panic!("{:#?}", running.step()) };
-    assert!(position.message.contains("goes on where it was"), "{}", position.message);
+    assert!(position.message.contains("resumes where it stopped"), "{}", position.message);
     let resumed = case(restored(), runs()).with_objects(job(true), vec![]);
     assert!(matches!(resumed.step(), Step::Launch { .. }), "{:#?}", resumed.step());
 }
@@ -324,7 +324,7 @@ fn half_way_back_it_does_not_run_again_unless_retry_says_so() {
     begins(&case(json!({"retry": 1}), runs()), RunKind::Apply, 3);
     // A restore that was given up before it began has changed nothing.
     let mut given_up = runs();
-    (given_up[0].result, given_up[0].execution_time) = (RunResult::Cancelled, None);
+    (given_up[0].result, given_up[0].execution_time) = (RunResult::Canceled, None);
     check(&case(json!({}), given_up), Phase::Applied, Standing::Ready, Reason::Applied);
 }
 

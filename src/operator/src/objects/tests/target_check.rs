@@ -67,6 +67,31 @@ fn a_check_keeps_to_pod_securitys_restricted_profile() {
 }
 
 #[test]
+fn pods_of_checks_and_runs_use_the_pull_secrets_of_the_target() {
+    let named =
+        |names: &[&str]| -> Vec<Value> { names.iter().map(|name| json!({"name": name})).collect() };
+    let secrets = |pod: &PodSpec| serde_json::to_value(&pod.image_pull_secrets).unwrap();
+    let of_target = json!({"imagePullSecrets": named(&["mirror", "registry"])});
+    assert_eq!(
+        secrets(&pod_of(&built_for(of_target.clone()))),
+        json!(named(&["mirror", "registry"]))
+    );
+    assert_eq!(secrets(&pod_of(&built_for(json!({})))), Value::Null);
+
+    let mut runnable = runnable(&container());
+    runnable.target = target(of_target);
+    for kind in [RunKind::DryRun, RunKind::Apply, RunKind::RestorePreview, RunKind::Restore] {
+        let job = job::build(&container(), &record(kind), &runnable, &settings());
+        let expected = json!(named(&["mirror", "registry"]));
+        assert_eq!(
+            secrets(&pod_of(&job)),
+            expected,
+            "{kind:?}: `registry` is in both, and once here"
+        );
+    }
+}
+
+#[test]
 fn a_checks_resources_are_those_of_prepare() {
     let limits = |memory: &str| json!({"limits": {"memory": memory}});
     let of = |job: &Job| {

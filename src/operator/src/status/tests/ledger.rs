@@ -35,7 +35,7 @@ fn an_adopted_result_is_the_original_runs() {
 #[test]
 fn a_number_that_is_taken_is_passed_over() {
     let status = refused(82, &verdict(&json!({"Renumber": {"highest": 7}})));
-    assert_eq!((status.last_run, status.runs[0].result), (7, RunResult::Cancelled));
+    assert_eq!((status.last_run, status.runs[0].result), (7, RunResult::Canceled));
     assert_eq!(status.failure, None, "it is no failure");
 }
 

@@ -13,6 +13,12 @@ use crate::overlay::state::store::{Batch, StoreError};
 /// Kinds of stored keys, behind those of entries and insertions.
 const TABLE: u8 = 2;
 const SIZE: u8 = 3;
+/// The number of the first insertion since the database was last opened.
+const OPENED: u8 = 4;
+
+/// More insertions than there are between two openings. So those of a later opening have higher
+/// numbers, and only that is written about them.
+const INSERTIONS_OF_AN_OPENING: u64 = 1 << 40;
 
 /// A table that a database kept.
 #[derive(Debug)]
@@ -39,6 +45,7 @@ impl State {
 
     /// The tables that were kept, and what they hold from now on.
     pub fn kept_tables(&mut self) -> Result<Vec<KeptTable>, Fault> {
+        self.begin_numbers()?;
         let (mut tables, mut from) = (Vec::new(), Bound::Included(vec![TABLE]));
         let end = after_prefix(&[TABLE]);
         loop {
@@ -53,6 +60,17 @@ impl State {
             tables.push(KeptTable { number, record });
             from = Bound::Excluded(key);
         }
+    }
+
+    /// Insertions from now on have higher numbers than those that were kept.
+    fn begin_numbers(&mut self) -> Result<(), Fault> {
+        let last = match self.store.get(&[OPENED])? {
+            Some(bytes) => u64::from_be_bytes(bytes.try_into().map_err(|_| damaged())?),
+            None => 0,
+        };
+        self.insertions = last.saturating_add(INSERTIONS_OF_AN_OPENING);
+        self.store.put(vec![OPENED], self.insertions.to_be_bytes().to_vec())?;
+        Ok(())
     }
 
     /// Counts an entry of a table.

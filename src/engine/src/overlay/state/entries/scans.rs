@@ -1,5 +1,5 @@
-//! What a dry run remembers of scans under way: where their pages ended, and which insertions came
-//! after they began.
+//! What a dry run remembers of scans and queries under way: where their pages ended, and which
+//! insertions came after a scan began.
 //!
 //! A scan has no name: a page belongs to the one whose page ended at the key that it starts behind.
 
@@ -14,7 +14,7 @@ use crate::overlay::state::table::{Place, View};
 /// Bytes of an insertion's number behind its table's key.
 const NUMBER_BYTES: usize = size_of::<u64>();
 
-/// Which of both sources of a scan an item, and so a start key, is of.
+/// Which of both sources of a page an item, and so a start key, is of.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Source {
     /// The database's items, which come first.
@@ -23,7 +23,17 @@ pub enum Source {
     Insertion,
 }
 
-/// Where a page of a scan ended.
+/// What a page is one of. A scan's pages are remembered apart: a program may send any number of
+/// queries between two of them.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum PageKind {
+    /// Of a query.
+    Query,
+    /// Of a scan.
+    Scan,
+}
+
+/// Where a page ended.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct PageEnd {
     /// What its last item was of.
@@ -49,16 +59,18 @@ impl State {
 
     /// What is stored for one more insertion at a place.
     pub(in crate::overlay::state::entries) fn numbered(&mut self, place: &Place) -> Vec<u8> {
-        let mut stored = place.table_key.clone();
-        stored.extend_from_slice(&self.insertions.to_be_bytes());
+        let stored = stored(place, self.insertions);
         self.insertions += 1;
         stored
     }
 
-    /// A page of a scan ends with the item at this place.
-    pub fn page_ends(&mut self, view: View<'_>, place: &Place, end: PageEnd) {
+    /// A page ends with the item at this place.
+    pub fn page_ends(&mut self, view: View<'_>, kind: PageKind, place: &Place, end: PageEnd) {
         let name = name_of(view, place);
-        let ends = &mut self.page_ends;
+        let ends = match kind {
+            PageKind::Query => &mut self.query_ends,
+            PageKind::Scan => &mut self.scan_ends,
+        };
         if ends.known.insert(name, end).is_none() {
             ends.oldest_first.push_back(name);
         }
@@ -70,8 +82,12 @@ impl State {
     }
 
     /// The page that ended at this place, if one did.
-    pub fn page_ended(&self, view: View<'_>, place: &Place) -> Option<PageEnd> {
-        self.page_ends.known.get(&name_of(view, place)).cloned()
+    pub fn page_ended(&self, view: View<'_>, kind: PageKind, place: &Place) -> Option<PageEnd> {
+        let ends = match kind {
+            PageKind::Query => &self.query_ends,
+            PageKind::Scan => &self.scan_ends,
+        };
+        ends.known.get(&name_of(view, place)).cloned()
     }
 
     /// What the overlay itself tells of a start key: whose item is there, if one is.
@@ -82,6 +98,11 @@ impl State {
             (view.insertion(entry).as_ref() == Some(place)).then_some(Source::Insertion)
         }
     }
+}
+
+/// What is stored for an insertion of this number.
+pub(in crate::overlay::state::entries) fn stored(place: &Place, number: u64) -> Vec<u8> {
+    [place.table_key.as_slice(), &number.to_be_bytes()].concat()
 }
 
 /// An insertion's table key and number, as stored.

@@ -5,8 +5,9 @@ use std::ops::Bound;
 use dm_dynamodb::error::ServiceError;
 
 use crate::fault::Fault;
+use crate::limits;
 use crate::overlay::state::entries::{
-    Direction, ENTRY, Entry, INSERTION, State, Table, after_prefix, as_slice, damaged,
+    Direction, ENTRY, Entry, INSERTION, State, Table, after_prefix, as_slice, damaged, scans,
 };
 
 /// A shape that no table has: it was deleted.
@@ -37,8 +38,8 @@ impl State {
             let entry = Entry::decode(&bytes).ok_or_else(damaged)?;
             for view in table.views() {
                 if let Some(place) = view.insertion(&entry) {
-                    let numbered = self.numbered(&place);
-                    self.store.put(view.stored(&place), numbered)?;
+                    // A scan that is under way returns all of them.
+                    self.store.put(view.stored(&place), scans::stored(&place, 0))?;
                 }
             }
             from = Bound::Excluded(key);
@@ -50,30 +51,56 @@ impl State {
     /// The table is gone, with all its entries and what they would have changed.
     pub fn drop_table(&mut self, table: &Table) -> Result<(), Fault> {
         self.clear(&of_table(INSERTION, table))?;
-        self.clear(&of_table(ENTRY, table))?;
-        self.samples.remove(&table.number);
-        self.forget_table(table)?;
-        if self.changed_again.is_none() {
+        if let Some(changed_again) = &mut self.changed_again {
+            // What the first pass left stays for its difference. No other table has the number.
+            changed_again.remove(&table.schema.name);
+        } else {
+            self.clear(&of_table(ENTRY, table))?;
+            self.samples.remove(&table.number);
             self.effects.remove(&table.schema.name);
         }
+        self.forget_table(table)?;
         self.shapes.insert(table.number, GONE);
         Ok(())
     }
 
-    /// A table itself was created, changed or deleted; in a second pass that is told.
+    /// A table itself was changed; in a second pass that is reported.
     pub fn table_changed(&mut self, name: &str) {
         if self.changed_again.is_some() {
-            self.tables_again.insert(name.to_owned());
+            self.tables_again.entry(name.to_owned()).or_insert(false);
         }
     }
 
+    /// The same of a table that was created.
+    pub fn table_created(&mut self, name: &str) {
+        if self.changed_again.is_some() {
+            self.tables_again.entry(name.to_owned()).or_insert(true);
+        }
+    }
+
+    /// The same of one that was deleted, unless the pass had made it: then it is as before.
+    pub fn table_deleted(&mut self, name: &str) {
+        let was_made = self.tables_again.get(name).copied().unwrap_or_default();
+        if was_made {
+            self.tables_again.remove(name);
+        } else {
+            self.table_changed(name);
+        }
+    }
+
+    /// Removes all keys with a prefix. Each step begins behind the one before: with a disk, keys
+    /// that were removed are still known to be, and a walk from the beginning would meet them all.
     fn clear(&mut self, prefix: &[u8]) -> Result<(), Fault> {
         let end = after_prefix(prefix);
+        let to = end.as_deref().map_or(Bound::Unbounded, Bound::Excluded);
+        let mut from = Bound::Included(prefix.to_vec());
         loop {
-            let to = end.as_deref().map_or(Bound::Unbounded, Bound::Excluded);
-            let next = self.store.first(Bound::Included(prefix), to, Direction::Forward)?;
-            let Some((key, _)) = next else { return Ok(()) };
-            self.store.remove(&key)?;
+            let keys = self.store.beginning(as_slice(&from), to, limits::CLEARED_BYTES)?;
+            let Some((last, _)) = keys.last() else { return Ok(()) };
+            from = Bound::Excluded(last.clone());
+            for (key, _) in &keys {
+                self.store.remove(key)?;
+            }
         }
     }
 }

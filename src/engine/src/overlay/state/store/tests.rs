@@ -29,13 +29,6 @@ fn ranges_are_walked_both_ways_and_may_be_empty() {
     assert!(store.disk.is_none(), "so little stays in memory");
 }
 
-#[test]
-fn the_end_of_a_prefix_is_above_all_its_keys() {
-    assert_eq!(after_prefix(b"ab"), Some(b"ac".to_vec()));
-    assert_eq!(after_prefix(&[1, 255]), Some(vec![2]));
-    assert_eq!(after_prefix(&[255, 255]), None);
-}
-
 /// Numbers that differ from seed to seed, and are the same for one.
 struct Numbers(u64);
 

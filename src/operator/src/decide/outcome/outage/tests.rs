@@ -66,5 +66,5 @@ fn a_condition_says_so_while_it_lasts() {
     let said: Vec<_> = conditions(RunKind::Apply, &lasting).collect();
     let [(type_, reason, message)] = said.as_slice() else { panic!("{said:?}") };
     assert_eq!((*type_, *reason), ("ArchiveUnavailable", Reason::ArchiveUnavailable));
-    assert!(message.contains("So far 2 items were written, all of them journalled"), "{message}");
+    assert!(message.contains("So far 2 items were written, all of them journaled"), "{message}");
 }

@@ -128,6 +128,6 @@ fn a_restore_whose_job_was_deleted_has_failed_and_a_preview_given_up_is_cancelle
         "datamigration.dev/stop-reason": "Superseded",
     }}});
     let stopped = with(&job_deleted(), annotation);
-    let expected = (RunResult::Cancelled, Reason::Superseded, "nothing was written");
+    let expected = (RunResult::Canceled, Reason::Superseded, "nothing was written");
     check(RunKind::RestorePreview, &stopped, &[&pod], expected);
 }

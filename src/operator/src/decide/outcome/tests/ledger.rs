@@ -33,7 +33,7 @@ fn a_run_that_gives_way_before_its_first_write_has_failed_and_changed_nothing() 
         (differs("TableReplaced", true), 1, RunResult::Failed, Reason::TableReplaced),
     ] {
         let guard = guard_says(json!({
-            "mode": "Apply", "gaveWay": gave_way, "problem": "The run gave way",
+            "mode": "Apply", "gaveWay": gave_way, "problem": "The run stopped before its first write",
         }));
         let program = program_says(json!({"exitCode": exit_code}));
         let pod = let_through(&pod_ended(exit_code, &program, &guard));
@@ -42,7 +42,7 @@ fn a_run_that_gives_way_before_its_first_write_has_failed_and_changed_nothing() 
         let outcome = end(RunKind::Apply, Some(&job), &[&pod]).expect("it is over");
         assert_eq!((outcome.result, outcome.reason), (result, reason), "{}", outcome.message);
         assert_eq!(outcome.wrote_nothing, result == RunResult::Failed);
-        assert!(outcome.message.contains("gave way before its first write"), "{}", outcome.message);
+        assert!(outcome.message.contains("stopped before its first write"), "{}", outcome.message);
         assert_ne!(outcome.verdict, Some(Verdict::Go));
     }
 }
@@ -73,21 +73,21 @@ fn each_verdict_has_its_end_and_none_lets_the_program_start() {
         (
             82,
             verdict(&json!({"Renumber": {"highest": 4}})),
-            RunResult::Cancelled,
+            RunResult::Canceled,
             Reason::Renumbered,
             "up to number 4",
         ),
         (
             83,
             verdict(&json!({"Locked": holder})),
-            RunResult::Cancelled,
+            RunResult::Canceled,
             Reason::LockedByAnother,
             "table cars is locked by 0006-repaint (run team.0006-repaint/1) since 2026-11-02T01:12:00Z",
         ),
         (
             84,
             unavailable,
-            RunResult::Cancelled,
+            RunResult::Canceled,
             Reason::ArchiveUnavailable,
             "Waiting for the target's archive, without which nothing is written: no answer in time",
         ),
@@ -109,7 +109,7 @@ fn each_verdict_has_its_end_and_none_lets_the_program_start() {
         (
             87,
             verdict(&json!({"Unreachable": {"message": "no route"}})),
-            RunResult::Cancelled,
+            RunResult::Canceled,
             Reason::DatabaseUnreachable,
             "Waiting for the target's database, which is asked which one it is",
         ),
@@ -140,7 +140,7 @@ fn an_end_that_is_not_understood_is_no_answer() {
         let pod = pod_refused(code, message);
         let outcome = end(RunKind::Apply, Some(&failed_job()), &[&pod]).unwrap();
         let found = (outcome.result, outcome.reason);
-        assert_eq!(found, (RunResult::Cancelled, Reason::ArchiveUnavailable), "{message}");
+        assert_eq!(found, (RunResult::Canceled, Reason::ArchiveUnavailable), "{message}");
     }
 }
 
@@ -180,7 +180,7 @@ fn a_failure_says_what_is_journalled_how_to_take_it_back_and_where_the_log_is() 
     let job = with(&failed_job(), spec);
     let pod = let_through(&pod_ended(3, &program_says(json!({"exitCode": 3})), &journalling()));
     let outcome = end(RunKind::Apply, Some(&job), &[&pod]).unwrap();
-    let words = "exit code 3 after 3s; 2 items were written, all of them journalled.";
+    let words = "exit code 3 after 3s; 2 items were written, all of them journaled.";
     assert!(outcome.message.ends_with(words), "{}", outcome.message);
     let advice = "set spec.retry to 1, or set spec.state to Restored to undo what it changed.";
     assert!(outcome.what_now.ends_with(advice), "{}", outcome.what_now);

@@ -11,7 +11,7 @@ const AT_ONCE = 8;
 const client = DynamoDBDocumentClient.from(new DynamoDBClient());
 
 /** Whether the car was changed; it is not if its origin is another one by now. */
-async function normalise({ id, origin }) {
+async function normalize({ id, origin }) {
   try {
     await client.send(new UpdateCommand({
       TableName: "cars",
@@ -43,7 +43,7 @@ for await (const page of paginateScan({ client }, { TableName: "cars" })) {
     }
   }
   while (todo.length > 0) {
-    const results = await Promise.all(todo.splice(0, AT_ONCE).map(normalise));
+    const results = await Promise.all(todo.splice(0, AT_ONCE).map(normalize));
     changed += results.filter(Boolean).length;
   }
   console.log(`${read} cars read, ${changed} origins changed`);

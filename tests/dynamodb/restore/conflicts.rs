@@ -1,0 +1,173 @@
+//! Restores that meet the work of others, of indexes that came later, and of themselves.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use dm_contract::plan::{Mode, OnConflict, Plan, RateLimits};
+use dm_engine::archive::RunName;
+use dm_engine::archive::ledger;
+use dm_engine::restore::{Restore, RestoreError, RestoreReport};
+use dm_engine::{Call, Engine, Operation, Start};
+use serde_json::{Value, json};
+
+use super::{Bed, set};
+use crate::bed::{self, database};
+use crate::shorthand::expand;
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_others_did_to_whole_items_between_two_writes_of_a_run_is_theirs() {
+    let seeds = [
+        json!({"id": "expired", "color": "red"}),
+        json!({"id": "replaced", "color": "red", "old": 1}),
+        json!({"id": "last", "color": "red"}),
+    ];
+    let bed = Bed::new("hash", &seeds).await;
+    let archive = Some(bed.archive.clone());
+    let engine =
+        Engine::with_archive(&bed.plan, bed::credentials(), Start::First, archive).unwrap();
+    let engine = Arc::new(engine);
+    let run = async |operation: &str, body: Value| {
+        let Value::Object(body) = bed.body(&body) else { unreachable!() };
+        let call = Call::new(Operation::named(operation).unwrap(), body);
+        assert_eq!(engine.handle(call).await.status, 200);
+    };
+    run("PutItem", json!({"Item": {"id": "created", "a": 1}})).await;
+    bed.others("UpdateItem", set("created", "b", &json!(2))).await;
+    run("UpdateItem", set("created", "a", &json!(3))).await;
+    run("UpdateItem", set("expired", "price", &json!(1))).await;
+    bed.others("DeleteItem", json!({"Key": {"id": "expired"}})).await;
+    run("UpdateItem", set("expired", "price", &json!(2))).await;
+    run("DeleteItem", json!({"Key": {"id": "replaced"}})).await;
+    bed.others("PutItem", json!({"Item": {"id": "replaced", "color": "blue"}})).await;
+    run("UpdateItem", set("replaced", "price", &json!(1))).await;
+    run("UpdateItem", set("last", "color", &json!("green"))).await;
+    assert!(engine.close().await);
+
+    let preview = bed.restore(1, 2, Mode::DryRun, OnConflict::Skip).await;
+    let report = bed.restore(1, 2, Mode::Apply, OnConflict::Skip).await;
+    assert_eq!(
+        listed(&report),
+        ["\"created\" ItemChanged", "\"expired\" ItemDeleted", "\"replaced\" PlaceTaken"]
+    );
+    assert_eq!((preview.conflicts, preview.updated, preview.deleted), (3, 2, 1));
+    assert_eq!((report.conflicts, report.updated, report.deleted), (3, 2, 1));
+    let mut items: Vec<Value> = bed.items().await;
+    items.sort_by_key(|item| item["id"]["S"].to_string());
+    let expected = [
+        json!({"id": "created", "a": 3, "b": 2}),
+        json!({"id": "last", "color": "red"}),
+        json!({"id": "replaced", "color": "blue"}),
+    ];
+    assert_eq!(items, expected.map(|item| expand(&json!({"Item": item}))["Item"].take()));
+}
+
+/// The conflicts of a report as text, in order.
+fn listed(report: &RestoreReport) -> Vec<String> {
+    let text = |listed: &dm_engine::restore::ListedConflict| {
+        format!("{} {:?}", listed.key.as_ref().unwrap()["id"]["S"], listed.conflict)
+    };
+    let mut all: Vec<String> = report.listed.iter().map(text).collect();
+    all.sort();
+    all
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_value_that_an_index_that_came_later_rejects_stays_and_all_else_goes_back() {
+    let ids = ["a", "b", "c"];
+    let cars: Vec<Value> =
+        ids.iter().map(|id| json!({"id": id, "price": "10", "color": "red"})).collect();
+    let bed = Bed::new("hash", &cars).await;
+    let mut writes = Vec::new();
+    for id in ids {
+        writes.push(("UpdateItem", set(id, "color", &json!("blue"))));
+    }
+    for id in ["a", "c"] {
+        writes.push(("UpdateItem", set(id, "price", &json!(10))));
+    }
+    bed.migrate(&writes).await;
+    bed.others("UpdateItem", json!({"Key": {"id": "b"}, "UpdateExpression": "REMOVE price"})).await;
+    let index = json!({"TableName": bed.table,
+        "AttributeDefinitions": [{"AttributeName": "price", "AttributeType": "N"}],
+        "GlobalSecondaryIndexUpdates": [{"Create": {"IndexName": "prices",
+            "KeySchema": [{"AttributeName": "price", "KeyType": "HASH"}],
+            "Projection": {"ProjectionType": "ALL"},
+            "ProvisionedThroughput": {"ReadCapacityUnits": 5, "WriteCapacityUnits": 5}}}]});
+    database().ok("UpdateTable", &index).await;
+
+    let preview = bed.restore(1, 2, Mode::DryRun, OnConflict::Skip).await;
+    let report = bed.restore(1, 2, Mode::Apply, OnConflict::Skip).await;
+    let expected = ["\"a\" Rejected(Some(\"price\"))", "\"c\" Rejected(Some(\"price\"))"];
+    assert_eq!((listed(&report), report.updated), (expected.map(str::to_owned).to_vec(), 3));
+    assert_eq!((listed(&preview), preview.updated), (listed(&report), 3));
+    for item in bed.items().await {
+        assert_eq!(item["color"], json!({"S": "red"}), "{item}");
+    }
+}
+
+/// Items whose prices others have changed since the run, and a plan of a slow restore as run 2.
+async fn changed_by_others(count: usize) -> (Bed, Plan) {
+    let ids: Vec<String> = (0..count).map(|i| format!("car-{i:02}")).collect();
+    let cars: Vec<Value> = ids.iter().map(|id| json!({"id": id, "price": 1})).collect();
+    let bed = Bed::new("hash", &cars).await;
+    let writes: Vec<(&str, Value)> =
+        ids.iter().map(|id| ("UpdateItem", set(id, "price", &json!(2)))).collect();
+    bed.migrate(&writes).await;
+    for id in &ids {
+        bed.others("UpdateItem", set(id, "price", &json!(3))).await;
+    }
+    let mut plan = bed.plan.clone();
+    plan.run.number = 2;
+    plan.limits = RateLimits { writes_per_second: Some(2), ..RateLimits::default() };
+    (bed, plan)
+}
+
+fn overwriting(bed: &Bed, plan: &Plan) -> Restore {
+    let archive = bed.archive.clone();
+    Restore::over(plan, bed::credentials(), 1, OnConflict::Overwrite, archive).unwrap()
+}
+
+async fn until_written(restore: &Restore, count: u64) {
+    while restore.report().updated < count {
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_an_interrupted_restore_has_overwritten_is_listed_by_the_one_that_ends() {
+    // The same run again, as a second pod; and another run, as a second command.
+    for number in [2, 3] {
+        let (bed, slow) = changed_by_others(8).await;
+        let restore = overwriting(&bed, &slow);
+        let stop = async {
+            until_written(&restore, 2).await;
+            restore.stop();
+        };
+        let (ended, ()) = tokio::join!(restore.run(), stop);
+        assert!(matches!(ended, Err(RestoreError::Interrupted)), "{ended:?}");
+        let mut plan = Plan { limits: RateLimits::default(), ..slow };
+        plan.run.number = number;
+        let report = overwriting(&bed, &plan).run().await.unwrap();
+        assert!(report.updated < 8, "some were done: {}", report.updated);
+        assert_eq!((report.conflicts, report.listed.len()), (8, 8));
+        assert_eq!((report.groups.len(), report.groups[0].count), (1, 8));
+        let run = RunName::new(&plan.archive.as_ref().unwrap().migration, number).unwrap();
+        let completed = ledger::completed(&bed.archive, &run).await.unwrap().unwrap();
+        assert_eq!(completed.conflicts, Some(8));
+        let lines = bed.archive.get(&run.conflicts()).await.unwrap().unwrap();
+        assert_eq!(String::from_utf8_lossy(&lines).lines().count(), 8);
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_restore_whose_own_journal_is_gone_is_no_success() {
+    let (bed, slow) = changed_by_others(6).await;
+    let restore = overwriting(&bed, &slow);
+    let run = RunName::new(&slow.archive.as_ref().unwrap().migration, 2).unwrap();
+    let remove = async {
+        until_written(&restore, 2).await;
+        bed.archive.delete(&run.segment(1)).await.unwrap();
+    };
+    let (ended, ()) = tokio::join!(restore.run(), remove);
+    assert!(matches!(ended, Err(RestoreError::OwnJournal(_))), "{ended:?}");
+    assert!(ledger::completed(&bed.archive, &run).await.unwrap().is_none());
+}
