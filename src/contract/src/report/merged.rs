@@ -175,7 +175,7 @@ fn outages(parts: &[GuardResult]) -> Vec<Outage> {
             since: one.since.clone().min(other.since.clone()),
             calls: one.calls.saturating_add(other.calls),
             lasts: one.lasts || other.lasts,
-            message: if other.lasts > one.lasts { other.message } else { one.message },
+            message: if other.lasts && !one.lasts { other.message } else { one.message },
         })
     };
     [Behind::Archive, Behind::Database].into_iter().filter_map(of).collect()
