@@ -173,7 +173,8 @@ async fn a_run_whose_end_cannot_be_recorded_keeps_its_summary_and_the_exit_code_
             assert_ne!(errors.read_line(&mut told).unwrap(), 0, "{told}");
         }
         let asked = std::time::Instant::now();
-        // Two at once may arrive as one, and SIGINT is ignored where a script's `&` has started this.
+        // Two at once may arrive as one, and SIGINT is ignored where a script's `&` has started
+        // this.
         tell(&child, "TERM");
         std::thread::sleep(Duration::from_millis(300));
         tell(&child, "TERM");
