@@ -297,23 +297,7 @@ mod tests {
 
     /// One key's writes, each known or in doubt, from one image to another.
     fn history(writes: &[(Option<&Item>, Option<&Item>, Outcome)]) -> MergedEntry {
-        let mut merged: Option<MergedEntry> = None;
-        for (record, (before, after, outcome)) in (0..).zip(writes) {
-            let entry = Entry {
-                sequence: Sequence::new(1, record),
-                table: "cars".into(),
-                key: Item::from([("id".to_owned(), "a".into())]),
-                before: before.cloned(),
-                after: After::of(*before, *after),
-                unverified: false,
-                transaction: None,
-            };
-            match &mut merged {
-                None => merged = MergedEntry::begin(entry, *outcome),
-                Some(merged) => merged.add(&entry, *outcome),
-            }
-        }
-        merged.unwrap()
+        MergedEntry::of_writes(writes.iter().copied()).unwrap()
     }
 
     #[test]

@@ -177,7 +177,7 @@ impl Server {
         drop((body, room));
         let expected = self.answers.expected(&call);
         if expected == 0 {
-            // A write whose client goes away goes on, and counts as long as it does.
+            // A write whose client goes away continues, and counts until it ends.
             return Ok(self.engine.handle_with(call, (request, more)).await);
         }
         let taken = expected * self.engine.answer_copies();

@@ -26,7 +26,7 @@ pub(crate) struct Work {
     pub transform: Transform,
     pub tables: Described,
     pub tally: Tally,
-    pub going: Arc<Going>,
+    pub going: Going,
     /// Seconds since 1970 that `now()` gives.
     pub now: Number,
 }

@@ -50,7 +50,7 @@ pub async fn run(
         message: Some(message),
         ..TransformResult::default()
     };
-    let going = Arc::new(Going::new(settings.on_item_error == OnItemError::Stop));
+    let going = Going::new(settings.on_item_error == OnItemError::Stop);
     let tables = match tables::describe(engine, &going, &transform).await {
         Ok(tables) => tables,
         Err(message) => return failed(message),
@@ -67,13 +67,13 @@ pub async fn run(
         transform,
         tables,
         tally: Tally::new(settings.show_keys, begin.pending),
-        going: Arc::clone(&going),
+        going,
         now: Number::from(position.now().now_s),
     });
-    let ended = scan(&work, &going, &position, part);
+    let ended = scan(&work, &position, part);
     tokio::select! {
         () = ended => {}
-        () = watch_over(&settings, &work, &going, &position, stop) => {}
+        () = watch_over(&settings, &work, &position, stop) => {}
     }
     // Always: one that was being written when the run ended may not be there.
     let last = keep(&settings, &work, &position, Keep::Always);
@@ -82,7 +82,7 @@ pub async fn run(
     }
     let mut result = work.tally.result();
     result.retried_run = position.now().retried_run;
-    match going.halted() {
+    match work.going.halted() {
         Some(halt) => (result.end, result.message) = (halt.end, Some(halt.message)),
         None if result.failed > 0 => result.end = TransformEnd::PartiallyFailed,
         None => result.end = TransformEnd::Succeeded,
@@ -155,7 +155,7 @@ async fn keep(settings: &Settings, work: &Work, position: &Position, when: Keep)
 }
 
 /// Scans and writes until all is done or the run is halted.
-async fn scan(work: &Arc<Work>, going: &Arc<Going>, position: &Arc<Position>, part: Option<Part>) {
+async fn scan(work: &Arc<Work>, position: &Arc<Position>, part: Option<Part>) {
     let from = position.now();
     let mut seed = [0; 8];
     // Any order will do; a fixed one is only worse.
@@ -164,7 +164,6 @@ async fn scan(work: &Arc<Work>, going: &Arc<Going>, position: &Arc<Position>, pa
         segments::left(from.total, part, (&from.done, &from.positions), u64::from_ne_bytes(seed));
     let scan = Arc::new(Scan {
         work: Arc::clone(work),
-        going: Arc::clone(going),
         position: Arc::clone(position),
         left: Mutex::new(left),
         total: from.total,
@@ -172,7 +171,7 @@ async fn scan(work: &Arc<Work>, going: &Arc<Going>, position: &Arc<Position>, pa
     let (sender, receiver) = queue();
     let mut tasks = JoinSet::new();
     for _ in 0..WRITERS {
-        tasks.spawn(write(Arc::clone(work), Arc::clone(going), receiver.clone()));
+        tasks.spawn(write(Arc::clone(work), receiver.clone()));
     }
     let (first, jobs) = (Arc::clone(&scan), sender.clone());
     tasks.spawn(async move { first.revisit(jobs).await });
@@ -184,7 +183,7 @@ async fn scan(work: &Arc<Work>, going: &Arc<Going>, position: &Arc<Position>, pa
     drop((sender, receiver));
     while let Some(ended) = tasks.join_next().await {
         if let Err(error) = ended {
-            going.halt(TransformEnd::Failed, format!("a part of the run failed: {error}"));
+            work.going.halt(TransformEnd::Failed, format!("a part of the run failed: {error}"));
         }
     }
 }
@@ -194,7 +193,6 @@ async fn scan(work: &Arc<Work>, going: &Arc<Going>, position: &Arc<Position>, pa
 async fn watch_over(
     settings: &Settings,
     work: &Work,
-    going: &Going,
     position: &Position,
     mut stop: watch::Receiver<bool>,
 ) {
@@ -209,7 +207,7 @@ async fn watch_over(
         if !asked(&mut stop).await {
             return std::future::pending().await;
         }
-        going.halt(TransformEnd::Interrupted, "the run was asked to stop");
+        work.going.halt(TransformEnd::Interrupted, "the run was asked to stop");
         tokio::time::sleep(STOP_MAX).await;
     };
     // Beside each other: an archive that is slow must not hide the request.

@@ -10,7 +10,6 @@ use tokio::sync::{Mutex, mpsc};
 
 use crate::change::{Change, Work};
 use crate::checkpoint::Position;
-use crate::going::Going;
 use crate::page::{self, ScanPage};
 use crate::queue::{Queued, Receiver, Sender};
 use crate::request::{RequestError, send};
@@ -27,7 +26,6 @@ pub(crate) struct Job {
 #[derive(Debug)]
 pub(crate) struct Scan {
     pub work: Arc<Work>,
-    pub going: Arc<Going>,
     pub position: Arc<Position>,
     /// Segments that no scanner has taken yet, the next one last.
     pub left: Mutex<Vec<Segment>>,
@@ -44,10 +42,10 @@ struct Page {
 impl Scan {
     /// Scans segments until none is left.
     pub async fn scan(&self, jobs: Sender<Job>) {
-        while !self.going.is_halted() {
+        while !self.work.going.is_halted() {
             let Some(segment) = self.left.lock().await.pop() else { return };
             if let Err(error) = self.segment(segment, &jobs).await {
-                self.going.request_failed(&error);
+                self.work.going.request_failed(&error);
             }
         }
     }
@@ -56,11 +54,11 @@ impl Scan {
     /// continues.
     pub async fn revisit(&self, jobs: Sender<Job>) {
         for key in self.work.tally.pending() {
-            if self.going.is_halted() {
+            if self.work.going.is_halted() {
                 return;
             }
             if let Err(error) = self.revisit_one(&key, &jobs).await {
-                self.going.request_failed(&error);
+                self.work.going.request_failed(&error);
             }
         }
     }
@@ -79,7 +77,7 @@ impl Scan {
                 let _ = jobs.send(Job { change, _page: page }, bytes).await;
             }
             Ok(None) => {}
-            Err(()) => self.going.item_failed(),
+            Err(()) => self.work.going.item_failed(),
         }
         Ok(())
     }
@@ -93,7 +91,7 @@ impl Scan {
             if let Some(before) = before.replace(page) {
                 self.finish(number, before).await;
             }
-            if after.is_none() || self.going.is_halted() {
+            if after.is_none() || self.work.going.is_halted() {
                 break;
             }
         }
@@ -107,7 +105,7 @@ impl Scan {
     /// out has seen the run's halt before.
     async fn finish(&self, segment: u32, mut page: Page) {
         while page.done.recv().await.is_some() {}
-        if !self.going.is_halted() {
+        if !self.work.going.is_halted() {
             self.position.reached(segment, page.next.as_ref());
         }
     }
@@ -136,7 +134,7 @@ impl Scan {
         jobs: &Sender<Job>,
     ) -> Result<Page, RequestError> {
         let parameters = || self.parameters(segment, after);
-        let answer = send(&self.work.engine, &self.going, Operation::Scan, parameters).await?;
+        let answer = send(&self.work.engine, &self.work.going, Operation::Scan, parameters).await?;
         let ScanPage { items, next } = ScanPage::of(&answer)?;
         self.work.tally.read(items.len());
         let (page, done) = mpsc::channel(1);
@@ -150,9 +148,9 @@ impl Scan {
                     }
                 }
                 Ok(None) => {}
-                Err(()) => self.going.item_failed(),
+                Err(()) => self.work.going.item_failed(),
             }
-            if self.going.is_halted() {
+            if self.work.going.is_halted() {
                 break;
             }
         }
@@ -161,16 +159,16 @@ impl Scan {
 }
 
 /// Makes changes until there are no more, or the run is halted; then it only empties the queue.
-pub(crate) async fn write(work: Arc<Work>, going: Arc<Going>, jobs: Receiver<Job>) {
+pub(crate) async fn write(work: Arc<Work>, jobs: Receiver<Job>) {
     // A job has its room in the queue until its change is made.
     while let Some(Queued { what: Job { change, _page }, _room }) = jobs.next().await {
-        if going.is_halted() {
+        if work.going.is_halted() {
             continue;
         }
         match work.change(change).await {
             Ok(false) => {}
-            Ok(true) => going.item_failed(),
-            Err(error) => going.request_failed(&error),
+            Ok(true) => work.going.item_failed(),
+            Err(error) => work.going.request_failed(&error),
         }
     }
 }

@@ -102,6 +102,30 @@ impl MergedEntry {
         if self.lives[0].is_known() { 0 } else { self.lives.len() - 1 }
     }
 
+    /// Of the key `a` of the table `cars`: writes, each from one image to another.
+    #[cfg(test)]
+    pub(crate) fn of_writes<'i>(
+        writes: impl IntoIterator<Item = (Option<&'i Item>, Option<&'i Item>, Outcome)>,
+    ) -> Option<Self> {
+        let mut merged: Option<Self> = None;
+        for (record, (before, after, outcome)) in (0..).zip(writes) {
+            let entry = Entry {
+                sequence: Sequence::new(1, record),
+                table: "cars".into(),
+                key: Item::from([("id".to_owned(), "a".into())]),
+                before: before.cloned(),
+                after: super::After::of(before, after),
+                unverified: false,
+                transaction: None,
+            };
+            match &mut merged {
+                None => merged = Self::begin(entry, outcome),
+                Some(merged) => merged.add(&entry, outcome),
+            }
+        }
+        merged
+    }
+
     /// Whether the outcome of a write that counts is in doubt.
     #[cfg(test)]
     pub(crate) fn is_in_doubt(&self) -> bool {
@@ -121,7 +145,7 @@ impl std::fmt::Debug for MergedEntry {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::journal::{After, ValueDigest, digest_of};
+    use crate::journal::{ValueDigest, digest_of};
     use crate::value::AttributeValue;
 
     fn item(price: Option<i64>, color: &str) -> Item {
@@ -133,23 +157,10 @@ mod tests {
 
     /// Merges writes, each from one image to another.
     fn merged(writes: &[(Option<Item>, Option<Item>, Outcome)]) -> Option<MergedEntry> {
-        let mut merged: Option<MergedEntry> = None;
-        for (record, (before, after, outcome)) in (0..).zip(writes) {
-            let entry = Entry {
-                sequence: Sequence::new(1, record),
-                table: "cars".into(),
-                key: Item::from([("id".to_owned(), "a".into())]),
-                before: before.clone(),
-                after: After::of(before.as_ref(), after.as_ref()),
-                unverified: false,
-                transaction: None,
-            };
-            match &mut merged {
-                None => merged = MergedEntry::begin(entry, *outcome),
-                Some(merged) => merged.add(&entry, *outcome),
-            }
-        }
-        merged
+        let images = writes
+            .iter()
+            .map(|(before, after, outcome)| (before.as_ref(), after.as_ref(), *outcome));
+        MergedEntry::of_writes(images)
     }
 
     fn price(merged: &MergedEntry) -> (Option<AttributeValue>, Vec<Option<ValueDigest>>) {

@@ -174,7 +174,7 @@ mod tests {
             .collect();
         assert_eq!(lines.len(), count + 1);
         assert_eq!(lines.last(), Some(&conflict(count, "rare")));
-        // It goes on where it was.
+        // It continues behind the last line.
         all.add(conflict(0, "late"));
         let last = all.part(parts.len() - 1).unwrap().unwrap();
         assert!(last.starts_with(&parts[parts.len() - 1]) && last.ends_with(b"}\n"));

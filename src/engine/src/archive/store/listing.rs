@@ -39,7 +39,7 @@ impl Archive {
         Ok(listed)
     }
 
-    /// Shows each object under a folder once, as they come, until it is told to end.
+    /// Shows each object under a folder once, as they come, until `take` returns false.
     pub async fn visit(&self, folder: &str, mut take: impl FnMut(Listed) -> bool) -> Result<()> {
         let whole = self.whole(folder);
         let own = self.prefix.parts().count();
