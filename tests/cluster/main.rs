@@ -22,6 +22,7 @@ mod pods;
 mod promoted;
 mod restore;
 mod roles;
+mod split;
 mod target_status;
 mod transform;
 mod uninstall;

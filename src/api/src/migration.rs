@@ -79,7 +79,9 @@ use crate::transform::{OnItemError, TransformSource};
     validation = Rule::new("!self.baseline || self.state == 'Applied'")
         .field_path(".baseline").message("nothing is known of what was changed before, so it cannot be restored"),
     validation = Rule::new("!self.secondPass || !has(self.container) || (has(self.container.command) && size(self.container.command) > 0)")
-        .field_path(".secondPass").message("a program in an image needs a command, so that it can be run a second time")
+        .field_path(".secondPass").message("a program in an image needs a command, so that it can be run a second time"),
+    validation = Rule::new("self.parallelism == 1 || has(self.transform)")
+        .field_path(".parallelism").message("only a transform can be split among pods; set parallelism to 1, or use transform as the source")
 )]
 #[serde(rename_all = "camelCase")]
 pub struct DataMigrationSpec {
@@ -114,6 +116,12 @@ pub struct DataMigrationSpec {
     /// report. Default: `Stop`.
     #[serde(default)]
     pub on_item_error: OnItemError,
+    /// Number of pods that carry out a transform at the same time, each on its share of the table.
+    /// Only with `transform`. `limits` are those of all pods together. A run under way keeps its
+    /// number. Default: 1.
+    #[serde(default = "one_pod")]
+    #[schemars(range(min = 1, max = 64))]
+    pub parallelism: u32,
     /// Earliest start of a dry run or an apply. Default: immediately.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[x_kube(validation = Rule::new("self < timestamp('9999-01-01T00:00:00Z')")
@@ -126,8 +134,8 @@ pub struct DataMigrationSpec {
     #[schemars(length(max = 32))]
     pub depends_on: Vec<ObjectName>,
     /// Number of times that a failed program is started again within one run. Above 0 the program
-    /// must be safe to repeat, because a program that failed has usually written already. Default:
-    /// 0.
+    /// must be safe to repeat, because a program that failed has usually written already. A
+    /// transform that lost its pod continues in another one regardless of this. Default: 0.
     #[serde(default)]
     #[schemars(range(min = 0, max = 10))]
     pub backoff_limit: i32,
@@ -178,6 +186,10 @@ pub struct DataMigrationSpec {
 
 fn yes() -> bool {
     true
+}
+
+fn one_pod() -> u32 {
+    1
 }
 
 impl DataMigrationSpec {

@@ -208,6 +208,9 @@ pub struct RunRecord {
     /// For a restore or its preview: what it does with values that others changed since.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub on_conflict: Option<OnConflict>,
+    /// Number of pods among which the run was split (`spec.parallelism`). Absent for one pod.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub parallelism: Option<u32>,
     /// Digest of what runs: files or image, command, arguments, environment, target.
     pub program_digest: String,
     /// Start of the program, by its container.
@@ -254,6 +257,11 @@ impl RunRecord {
     /// The number under which the archive has the journal of what this run stands for.
     pub fn in_archive(&self) -> u32 {
         self.adopted.unwrap_or(self.number)
+    }
+
+    /// Returns the number of parts that the run was split into; 1 if it was not split.
+    pub fn parts(&self) -> u32 {
+        self.parallelism.unwrap_or(1).max(1)
     }
 }
 

@@ -8,6 +8,8 @@ use dm_contract::limits::{PROGRAM_LOG_HEAD_BYTES_MAX, PROGRAM_LOG_PIECE_BYTES_MA
 use dm_contract::plan::ArchivePlan;
 use dm_engine::archive::{Archive, ArchiveError};
 
+use crate::kept_parts;
+
 /// Bytes of a whole log: its beginning, its two last pieces, and the line between them.
 const LOG_BYTES_MAX: u64 = PROGRAM_LOG_HEAD_BYTES_MAX + 2 * PROGRAM_LOG_PIECE_BYTES_MAX + 1024;
 
@@ -31,11 +33,26 @@ pub enum KeptError {
     Content(#[source] io::Error),
 }
 
-/// Reads the log at this URL, which is below that of the target's archive.
-pub async fn read(target: Option<&MigrationTarget>, at: &str) -> Result<Vec<u8>, KeptError> {
+/// Reads the log at this URL, which is below that of the target's archive; of a run that is split
+/// those of these parts, as far as they are there.
+pub async fn read(
+    target: Option<&MigrationTarget>,
+    at: &str,
+    parts: &[u32],
+) -> Result<Vec<(u32, Vec<u8>)>, KeptError> {
     let (archive, path) = open(target, at).await?;
-    let packed = archive.get(&path).await?.ok_or(KeptError::Missing)?;
-    inflated(&packed).map_err(KeptError::Content)
+    let listed = if kept_parts::is_of_all(&path) {
+        archive.list(kept_parts::folder(&path)).await?
+    } else {
+        Vec::new()
+    };
+    let paths = kept_parts::paths(&listed, &path);
+    let mut logs = Vec::new();
+    for (part, path) in paths.into_iter().filter(|(part, _)| parts.contains(part)) {
+        let packed = archive.get(&path).await?.ok_or(KeptError::Missing)?;
+        logs.push((part, inflated(&packed).map_err(KeptError::Content)?));
+    }
+    if logs.is_empty() { Err(KeptError::Missing) } else { Ok(logs) }
 }
 
 /// Opens a target's archive for reading; with the path in it of what a URL names.

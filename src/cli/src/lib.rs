@@ -38,6 +38,7 @@ mod fields;
 mod folder;
 mod journalled;
 mod kept_log;
+mod kept_parts;
 mod layout;
 mod locks;
 mod patience;

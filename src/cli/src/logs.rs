@@ -1,19 +1,21 @@
 //! `kubectl datamigration logs`: what a run's program wrote, or its guard; from the pod, or from
 //! the archive once the pod is gone.
 
+mod parts;
+
 use std::io;
 use std::time::Duration;
 
 use clap::Args;
 use dm_api::{DataMigration, MIGRATION_UID_LABEL, RUN_LABEL};
 use futures::AsyncBufReadExt as _;
-use k8s_openapi::api::core::v1::Pod;
-use kube::ResourceExt;
+use kube::ResourceExt as _;
 use kube::api::{ListParams, LogParams};
 
 use crate::cluster::{self, Cluster, ClusterError};
 use crate::kept_log::{self, KeptError};
 use crate::print;
+use parts::PartPod;
 
 /// The program's container.
 const PROGRAM: &str = "program";
@@ -36,6 +38,10 @@ pub struct Flags {
     /// Number of the run [default: the last one]
     #[arg(long, value_name = "N")]
     run: Option<u32>,
+    /// Of a run that is split among pods, print only this part, from 0 [default: all parts, each
+    /// line with its part in front]
+    #[arg(long, value_name = "N")]
+    part: Option<u32>,
     /// Continue until the program ends
     #[arg(short, long)]
     follow: bool,
@@ -52,7 +58,8 @@ pub struct Flags {
 const EXAMPLES: &str = "\
 Examples:
   kubectl datamigration logs 0001-add-price-to-cars --follow
-  kubectl datamigration logs 0001-add-price-to-cars --run 1 --guard";
+  kubectl datamigration logs 0001-add-price-to-cars --run 1 --guard
+  kubectl datamigration logs 0001-add-price-to-cars --part 3 --tail 20";
 
 /// What went wrong.
 #[derive(Debug, thiserror::Error)]
@@ -70,6 +77,18 @@ pub enum LogsError {
         name: String,
         /// The run.
         run: u32,
+        /// The last one.
+        last: u32,
+    },
+    /// There was no such part.
+    #[error("run {run} of {name} has no part {part}; it has parts 0 to {last}")]
+    NoPart {
+        /// The migration.
+        name: String,
+        /// The run.
+        run: u32,
+        /// The part.
+        part: u32,
         /// The last one.
         last: u32,
     },
@@ -126,45 +145,41 @@ pub async fn logs(flags: Flags) -> Result<u8, LogsError> {
     };
     let migration = cluster.migration(&flags.name).await?;
     let run = run(&migration, flags.run)?;
-    let (migration, pod) = found(&cluster, migration, run, flags.follow).await?;
-    let Some(pod) = pod else {
+    let wanted = parts::wanted(&migration, run, flags.part)?;
+    let (migration, pods) = found(&cluster, migration, run, (&wanted, flags.follow)).await?;
+    if pods.is_empty() {
         return kept(&cluster, &migration, run, &flags).await;
-    };
+    }
     let params = LogParams {
         container: Some(container(&migration, run, flags.guard).into()),
         follow: flags.follow,
         tail_lines: flags.tail,
         ..LogParams::default()
     };
-    if flags.follow {
-        started(&cluster, &pod, params.container.as_deref()).await?;
+    match pods.as_slice() {
+        [only] if wanted.len() == 1 => copy(opened(&cluster, &only.pod, &params).await?).await?,
+        all => parts::copy(&cluster, all, &params).await?,
     }
-    let stream = cluster
-        .pods()
-        .log_stream(&pod, &params)
-        .await
-        .map_err(cluster::failed(&format!("reading the log of pod {pod}")))?;
-    copy(stream).await?;
     Ok(0)
 }
 
-/// The run's pod, and the migration as it was read before. A run is in status before its Job and
-/// its pod exist; with `follow` the pod is waited for until the run is over.
+/// The newest pod of each wanted part, and the migration as it was read before. A run is in status
+/// before its Job and its pods exist; with `follow` they are waited for until the run is over.
 async fn found(
     cluster: &Cluster,
     mut migration: DataMigration,
     run: u32,
-    follow: bool,
-) -> Result<(DataMigration, Option<String>), ClusterError> {
+    (wanted, follow): (&[u32], bool),
+) -> Result<(DataMigration, Vec<PartPod>), ClusterError> {
     let uid = migration.uid().unwrap_or_default();
     let selector = format!("{MIGRATION_UID_LABEL}={uid},{RUN_LABEL}={run}");
     let listed = ListParams::default().labels(&selector);
     loop {
         let pods = cluster.pods().list(&listed).await;
         let pods = pods.map_err(cluster::failed("listing the run's pods"))?;
-        let pod = newest(pods.items);
-        if pod.is_some() || !follow || !is_awaited(&migration, run) {
-            return Ok((migration, pod));
+        let pods = parts::newest(&pods.items, wanted);
+        if pods.len() == wanted.len() || !follow || !is_awaited(&migration, run) {
+            return Ok((migration, pods));
         }
         tokio::time::sleep(POLL_PERIOD).await;
         let name = migration.name_any();
@@ -176,6 +191,19 @@ async fn found(
 fn is_awaited(migration: &DataMigration, run: u32) -> bool {
     let mut runs = migration.status.iter().flat_map(|status| &status.runs);
     runs.any(|record| record.number == run && !record.result.is_over())
+}
+
+/// Opens the log of a pod's container, once there is one.
+async fn opened(
+    cluster: &Cluster,
+    pod: &str,
+    params: &LogParams,
+) -> Result<impl futures::AsyncBufRead + use<>, ClusterError> {
+    if params.follow {
+        started(cluster, pod, params.container.as_deref()).await?;
+    }
+    let stream = cluster.pods().log_stream(pod, params).await;
+    stream.map_err(cluster::failed(&format!("reading the log of pod {pod}")))
 }
 
 /// The log of a run whose pod is gone, from the archive.
@@ -201,13 +229,18 @@ async fn kept(
     };
     let target = record.and_then(|record| record.target.clone());
     let target = target.unwrap_or_else(|| migration.spec.target.name.clone());
-    match kept_log::read(cluster.target(&target).await.as_ref(), &at).await {
-        Ok(text) => {
-            print::bytes(&kept_log::tail(text, flags.tail))?;
-            Ok(0)
+    let target = cluster.target(&target).await;
+    let wanted = parts::wanted(migration, run, flags.part)?;
+    let kept = kept_log::read(target.as_ref(), &at, &wanted).await;
+    let kept = kept.map_err(|source| LogsError::Archived { name: name(), run, at, source })?;
+    for (part, text) in kept {
+        let text = kept_log::tail(text, flags.tail);
+        let text = if wanted.len() > 1 { parts::prefixed(part, &text) } else { text };
+        if !print::bytes(&text)? {
+            break;
         }
-        Err(source) => Err(LogsError::Archived { name: name(), run, at, source }),
     }
+    Ok(0)
 }
 
 /// A restore has a single container, of ours.
@@ -229,12 +262,6 @@ fn run(migration: &DataMigration, asked: Option<u32>) -> Result<u32, LogsError> 
         run if run == 0 || run > last => Err(LogsError::NoRun { name, run, last }),
         run => Ok(run),
     }
-}
-
-/// A run may have several pods, one after the other.
-fn newest(pods: Vec<Pod>) -> Option<String> {
-    let newest = pods.into_iter().max_by_key(ResourceExt::creation_timestamp)?;
-    Some(newest.name_any())
 }
 
 /// Waits until the container has a log, or never will.

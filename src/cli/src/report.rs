@@ -1,6 +1,7 @@
 //! `datamigration report`: the report of a run as a summary, a page, a comment or data; from a
 //! file, an archive or a cluster.
 
+mod parts;
 mod source;
 
 use std::path::Path;
@@ -91,6 +92,9 @@ pub enum ReportVerbError {
     /// Nothing is kept of the run.
     #[error("the archive has no report of run {0}")]
     NoReport(RunName),
+    /// The objects of a report are gone.
+    #[error("the archive has no report at {0} any more")]
+    Gone(String),
     /// The migration has none.
     #[error(
         "no run of {0} has a report in an archive; its target needs spec.archive, and describe shows \

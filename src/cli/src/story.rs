@@ -119,7 +119,11 @@ fn place(migration: &DataMigration, target: Option<&MigrationTarget>) -> String 
 
 fn program(migration: &DataMigration) -> String {
     if let Some(transform) = &migration.spec.transform {
-        return format!("transform of {}", transform.table);
+        let pods = match migration.spec.parallelism {
+            0 | 1 => String::new(),
+            pods => format!(" on {pods} pods"),
+        };
+        return format!("transform of {}{pods}", transform.table);
     }
     match (&migration.spec.script, &migration.spec.container) {
         (Some(script), _) => {
@@ -304,12 +308,7 @@ fn history(runs: &[RunRecord]) -> String {
         .map(|run| {
             vec![
                 run.number.to_string(),
-                match run.kind {
-                    RunKind::DryRun => "dry run".into(),
-                    RunKind::Apply => "apply".into(),
-                    RunKind::RestorePreview => "restore preview".into(),
-                    RunKind::Restore => "restore".into(),
-                },
+                kind(run),
                 format!("{:?}", run.result),
                 run.reason.map(|reason| reason.to_string()).unwrap_or_default(),
                 time(&run.execution_time),
@@ -321,6 +320,19 @@ fn history(runs: &[RunRecord]) -> String {
         .collect();
     let heads = ["RUN", "KIND", "RESULT", "REASON", "EXECUTION TIME", "TOOK", "EXIT"];
     format!("Runs\n{}", indented(&table(&heads, &rows)))
+}
+
+fn kind(run: &RunRecord) -> String {
+    let kind = match run.kind {
+        RunKind::DryRun => "dry run",
+        RunKind::Apply => "apply",
+        RunKind::RestorePreview => "restore preview",
+        RunKind::Restore => "restore",
+    };
+    match run.parallelism {
+        Some(pods) => format!("{kind}, {pods} pods"),
+        None => kind.to_owned(),
+    }
 }
 
 fn title(what: &str, begun: Option<&Time>, ended: Option<&Time>) -> String {

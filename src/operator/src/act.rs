@@ -10,6 +10,7 @@ pub mod release;
 
 use dm_api::DataMigration;
 use dm_api::status::RunRecord;
+use futures::future::join_all;
 use k8s_openapi::NamespaceResourceScope;
 use k8s_openapi::api::batch::v1::Job;
 use k8s_openapi::api::core::v1::ConfigMap;
@@ -106,14 +107,22 @@ fn random_token() -> Result<String, ActError> {
     Ok(format!("{first:032x}{second:032x}"))
 }
 
-/// Tells the guard of a run under way how it is to go on. Best effort: the next look sees whether
-/// it does, and tells it again.
+/// Sends limits and pause state to all guards of a run under way at the same time. Best effort: the
+/// next reconcile compares them, and sends again what differs.
 pub async fn adjust(observed: &Observed, migration: &DataMigration, to: &Adjustment) {
-    if let Some((pod, token)) = observed.controlled(migration)
-        && guard_client::adjust(pod, token, to.limits.as_ref(), to.paused).await.is_none()
-    {
+    let Some((pods, token)) = observed.controlled(migration) else { return };
+    let each = pods.iter().map(async |pod| {
+        guard_client::adjust(pod, token, to.limits.as_ref(), to.paused).await.is_none()
+    });
+    let failed = join_all(each).await.into_iter().filter(|failed| *failed).count();
+    if failed > 0 {
         let migration = migration.name_any();
-        tracing::warn!(migration, ?to, "the guard did not take what it was told");
+        tracing::warn!(
+            migration,
+            ?to,
+            failed,
+            "guards did not answer when limits or pause were sent"
+        );
     }
 }
 

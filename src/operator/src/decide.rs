@@ -9,6 +9,7 @@ mod checks;
 pub mod deadline;
 pub mod fresh;
 pub mod ledger;
+mod many_pods;
 pub mod outcome;
 pub mod position;
 pub mod progress;
@@ -108,7 +109,7 @@ fn follow(situation: Situation<'_>, record: &RunRecord) -> Step {
     if let Some(outcome) = outcome_of(situation, record) {
         return Step::Finish(Box::new(outcome));
     }
-    let started = objects.pods.iter().find_map(|pod| view::program_started(pod));
+    let started = objects.pods.iter().filter_map(|pod| view::program_started(pod)).min();
     // What was seen once stays true when the pod that showed it is gone.
     let started = started.or(record.execution_time.as_ref().map(|time| time.0));
     let launched = record.job_uid.is_some();

@@ -17,6 +17,10 @@ pub const RUNS_HELD_MAX: usize = 50;
 /// was. The Job controller waits longer before each, some ten minutes in all.
 pub const RESTORE_BACKOFF_LIMIT: i32 = 6;
 
+/// Times that the Job of a transform starts another pod after one that failed, for each part of the
+/// run: the same accidents as those of a restore, and the transform continues at its checkpoint.
+pub const TRANSFORM_BACKOFF_LIMIT: i32 = 6;
+
 /// Calls that changed tables themselves which status keeps of a restore; all are in the journal.
 pub const NOT_RESTORED_MAX: usize = 20;
 

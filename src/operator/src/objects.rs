@@ -7,6 +7,7 @@ pub mod check;
 pub mod control;
 pub mod copies;
 pub mod digest;
+pub mod failure;
 pub mod files;
 pub mod guard;
 pub mod identity;
@@ -20,6 +21,7 @@ pub mod pod;
 pub mod program;
 pub mod record;
 pub mod restore;
+pub mod share;
 
 /// Name of the container that runs the program.
 pub const PROGRAM_CONTAINER: &str = "program";

@@ -12,8 +12,13 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
 
+use crate::read::answers::Answers;
 use crate::runnable::{FilesFound, Runnable};
 use crate::validate;
+
+/// Of guards that were not asked.
+pub static NO_ANSWERS: Answers =
+    Answers { guard: None, restore: None, controls: vec![], silent: vec![], is_partial: false };
 
 /// When every test begins.
 const BEGINNING: &str = "2026-11-02T10:00:00Z";
@@ -99,6 +104,7 @@ pub fn record(kind: RunKind) -> RunRecord {
         restored_by: None,
         restores: None,
         on_conflict: None,
+        parallelism: None,
         program_digest: runnable().digest,
         execution_time: None,
         finalization_time: None,
@@ -210,6 +216,12 @@ pub fn pod_ended(exit_code: i32, message: &str, guard: &Value) -> Pod {
             "containerStatuses": [container("program", &end)],
         }}),
     )
+}
+
+/// The same pod as one of an Indexed Job, named for its index.
+pub fn of_part(pod: &Pod, index: u32) -> Pod {
+    let annotations = json!({crate::read::indexes::INDEX: index.to_string()});
+    with(pod, json!({"metadata": {"name": format!("pod-{index}"), "annotations": annotations}}))
 }
 
 /// The same pod with other changes.

@@ -2,6 +2,7 @@
 //! value. Every problem names the field and what to do.
 
 mod names;
+mod parallelism;
 mod restore;
 mod size;
 mod transform;
@@ -76,6 +77,7 @@ pub fn validate(
         let digest = digest::of_baseline(target);
         return Ok(put_together(migration, target, Program::Baseline, digest, identity));
     }
+    parallelism::check(migration, target)?;
     check_mounts(&spec.pod_template)?;
     check_pod(&spec.pod_template, target)?;
     let (program, digest, identity) = match (&spec.script, &spec.container, &spec.transform) {

@@ -14,10 +14,11 @@ use dm_engine::archive::{Archive, Listed, RunName};
 use dm_report::file::{About, ReadError, RunReport};
 use dm_report::items::Listing;
 
-use super::ReportVerbError;
+use super::{ReportVerbError, parts};
 use crate::archive_place::ArchiveVerbError;
 use crate::cluster::{self, Cluster};
 use crate::kept_log::{self, KeptError};
+use crate::kept_parts;
 use crate::output::{self, OutputError};
 use crate::print::say;
 use crate::report_files::difference_path;
@@ -141,7 +142,8 @@ pub async fn of_archive(archive: &Archive, run: &RunName) -> Result<Found, Repor
         .max_by_key(|object| object.written_at_s)
         .ok_or_else(|| ReportVerbError::NoReport(run.clone()))?;
     let page = PathBuf::from(format!("{}-{}.html", run.migration(), run.number()));
-    let mut found = kept(archive, &listed, &newest.path, page).await?;
+    let path = kept_parts::of_all(&newest.path);
+    let mut found = kept(archive, &listed, &path, page).await?;
     if let Found::Run(found) = &mut found {
         // Dry runs are not in the ledger.
         let entries = if found.report.is_dry_run() {
@@ -202,8 +204,7 @@ pub async fn of_cluster(
     let failed =
         |source| ReportVerbError::Kept { name: name.to_owned(), run, at: at.clone(), source };
     let (archive, path) = kept_log::open(target.as_ref(), &at).await.map_err(failed)?;
-    let folder = folder(&path).to_owned();
-    let listed = archive.list(&folder).await;
+    let listed = archive.list(kept_parts::folder(&path)).await;
     let listed = listed.map_err(|error| failed(KeptError::Archive(error)))?;
     let mut found =
         kept(&archive, &listed, &path, PathBuf::from(format!("{name}-{run}.html"))).await?;
@@ -283,19 +284,25 @@ async fn kept(
     path: &str,
     page: PathBuf,
 ) -> Result<Found, ReportVerbError> {
-    let json = archive.get(path).await.map_err(ArchiveVerbError::Archive)?.unwrap_or_default();
-    let report = match parsed(&json, Path::new(path))? {
-        Parsed::Run(report) => *report,
-        Parsed::Restore(mut report) => {
-            let of = page.with_extension("").display().to_string();
-            // Dry runs have folders of their own in the archive.
-            report.preview.get_or_insert(path.contains("/dry-run-"));
-            return Ok(Found::Restore { report, of, page });
+    let paths = kept_parts::paths(listed, path);
+    let mut reports = Vec::new();
+    for path in paths.values() {
+        let json = archive.get(path).await.map_err(ArchiveVerbError::Archive)?.unwrap_or_default();
+        match parsed(&json, Path::new(path))? {
+            Parsed::Run(report) => reports.push(*report),
+            Parsed::Restore(mut report) => {
+                let of = page.with_extension("").display().to_string();
+                // Dry runs have folders of their own in the archive.
+                report.preview.get_or_insert(path.contains("/dry-run-"));
+                return Ok(Found::Restore { report, of, page });
+            }
         }
-    };
+    }
+    let report = parts::together(reports).ok_or_else(|| ReportVerbError::Gone(path.to_owned()))?;
     let mut parts = Vec::new();
     let mut bytes = 0;
-    for object in difference_parts(listed, folder(path)) {
+    let folders = paths.values().map(|path| kept_parts::folder(path));
+    for object in folders.flat_map(|folder| difference_parts(listed, folder)) {
         bytes += object.bytes;
         if bytes > DIFFERENCE_BYTES_MAX {
             say("the difference is too long to be read: only its first part is sampled");
@@ -312,10 +319,6 @@ async fn kept(
     Ok(Found::Run(Box::new(FoundRun { report, listing, page, files: None })))
 }
 
-fn folder(path: &str) -> &str {
-    path.rsplit_once('/').map_or("", |(folder, _)| folder)
-}
-
 /// The parts of a difference in a folder, in their order: `difference.ndjson.zst`, then `-2` and so
 /// on.
 fn difference_parts<'a>(listed: &'a [Listed], within: &str) -> Vec<&'a Listed> {
@@ -326,7 +329,7 @@ fn difference_parts<'a>(listed: &'a [Listed], within: &str) -> Vec<&'a Listed> {
     };
     let mut parts: Vec<(u32, &Listed)> = listed
         .iter()
-        .filter(|object| folder(&object.path) == within)
+        .filter(|object| kept_parts::folder(&object.path) == within)
         .filter_map(|object| Some((number(object)?, object)))
         .collect();
     parts.sort_by_key(|(number, _)| *number);

@@ -1,5 +1,5 @@
-//! What the guard of a run under way is told, so that it goes as the spec says now: how fast, and
-//! whether it is paused. Pure.
+//! What is sent to the guards of a run under way, so that it follows the spec: limits, and whether
+//! it is paused. Pure.
 
 use dm_api::status::RunRecord;
 use dm_contract::plan::RateLimits;
@@ -16,13 +16,15 @@ pub struct Adjustment {
     pub paused: Option<bool>,
 }
 
-/// What differs from the spec in how the run goes, as far as its guard can be asked.
+/// Returns what differs from the spec, as far as the run's guards answered.
 pub fn wanted(situation: Situation<'_>, record: &RunRecord) -> Option<Adjustment> {
-    let control = situation.control?;
-    let limits = situation.runnable.ok().map(objects::guard::limits_of);
-    let limits = limits.filter(|limits| *limits != control.limits);
+    let controls = &situation.answers.controls;
+    let limits = situation.runnable.ok();
+    let limits = limits.map(|runnable| objects::guard::limits_of(runnable, record.parts()));
+    // Each guard that differs is reason enough to send it to all.
+    let limits = limits.filter(|limits| controls.iter().any(|it| it.limits != *limits));
     let paused = pauses(situation, record);
-    let paused = (paused != control.paused).then_some(paused);
+    let paused = controls.iter().any(|control| control.paused != paused).then_some(paused);
     (limits.is_some() || paused.is_some()).then_some(Adjustment { limits, paused })
 }
 

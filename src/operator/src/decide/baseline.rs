@@ -45,6 +45,7 @@ pub fn step(situation: Situation<'_>, status: &DataMigrationStatus) -> Option<St
         restored_by: None,
         restores: None,
         on_conflict: None,
+        parallelism: None,
         program_digest: runnable.digest.clone(),
         execution_time: None,
         finalization_time: None,

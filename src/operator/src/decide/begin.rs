@@ -33,6 +33,11 @@ pub fn begin(candidate: Candidate<'_>) -> Step {
         restored_by: None,
         restores: restoration.and_then(|restoration| restoration.run),
         on_conflict: restoration.map(|restoration| restoration.on_conflict),
+        parallelism: match runnable.program {
+            Program::Transform { .. } => Some(situation.migration.spec.parallelism),
+            _ => None,
+        }
+        .filter(|parts| *parts > 1),
         program_digest: runnable.digest.clone(),
         execution_time: None,
         finalization_time: None,

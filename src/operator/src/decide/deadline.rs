@@ -25,7 +25,7 @@ pub fn wanted(situation: Situation<'_>, record: &RunRecord) -> Option<Deadline> 
     let deadline = job.spec.as_ref()?.active_deadline_seconds;
     let left = job.annotations().get(DEADLINE_LEFT_ANNOTATION);
     let is_to_stand = adjust::pauses(situation, record);
-    let stands = situation.control.is_some_and(|control| control.paused);
+    let stands = situation.answers.paused() == Some(true);
     match (deadline, left) {
         (Some(deadline), _) if is_to_stand && stands => {
             Some(Deadline::Hold((deadline - passed).max(1)))

@@ -141,7 +141,16 @@ pub fn noted_at_first_write(verdict: &Verdict) -> Option<Verdict> {
 
 /// The same in a sentence.
 pub fn message_at_first_write(verdict: &Verdict) -> String {
-    let why = match verdict {
+    format!(
+        "The run stopped before its first write: {}. Its program had started, its writes were \
+         refused, nothing was written.",
+        why(verdict)
+    )
+}
+
+/// Why the ledger refuses a run whose program had started.
+pub fn why(verdict: &Verdict) -> String {
+    match verdict {
         Verdict::Adopt(run) => format!(
             "{} applied the migration while this run was starting (noted {})",
             run_of(run),
@@ -159,14 +168,14 @@ pub fn message_at_first_write(verdict: &Verdict) -> String {
         }
         Verdict::Locked(holder) => locked(holder),
         Verdict::Differs(differs) => format!("of what is on record, {}", differs.difference.what),
-        Verdict::Go | Verdict::Unavailable { .. } | Verdict::Unreachable { .. } => {
-            "the ledger was asked again".into()
+        Verdict::Go => "the ledger was asked again".into(),
+        Verdict::Unavailable { message } => {
+            format!("the archive does not answer ({})", message.trim_end_matches('.'))
         }
-    };
-    format!(
-        "The run stopped before its first write: {why}. Its program had started, its writes were \
-         refused, nothing was written."
-    )
+        Verdict::Unreachable { message } => {
+            format!("the database does not answer ({})", message.trim_end_matches('.'))
+        }
+    }
 }
 
 /// The two ways out of a run whose end nobody knows.

@@ -7,6 +7,7 @@ mod facts;
 mod gave_way;
 pub(crate) mod outage;
 mod restored;
+mod split;
 mod transform;
 pub mod unseen;
 mod words;
@@ -110,26 +111,39 @@ pub fn of(record: &RunRecord, objects: RunObjects<'_>) -> Option<Outcome> {
     if !is_over(objects) {
         return None;
     }
-    let pod = objects.pods.last().copied();
-    let mut outcome = facts::of(record, objects);
-    let cause = cause(objects, pod);
-    outcome.reason = cause.reason();
-    outcome.result = result(record.kind, &cause, &outcome);
-    if let Cause::Signal(signal) = cause {
-        outcome.signal = Some(signal);
+    if record.parts() > 1 {
+        return Some(split::of(record, objects));
     }
+    let (cause, mut outcome) = seen(record, objects);
     if record.kind.restores() {
         restored::complete(record, objects, &cause, &mut outcome);
         return Some(outcome);
     }
     outcome.wrote_nothing = record.kind == RunKind::Apply && wrote_nothing(objects, &outcome);
-    gave_way::complete(&cause, &mut outcome);
+    Some(complete(record, &cause, outcome))
+}
+
+/// What ended the run, or a part of it, and what is known of that.
+fn seen(record: &RunRecord, objects: RunObjects<'_>) -> (Cause, Outcome) {
+    let mut outcome = facts::of(record, objects);
+    let cause = cause(objects, objects.pods.last().copied());
+    outcome.reason = cause.reason();
+    outcome.result = result(record.kind, &cause, &outcome);
+    if let Cause::Signal(signal) = cause {
+        outcome.signal = Some(signal);
+    }
+    (cause, outcome)
+}
+
+/// Adds the reason, the sentences and the advice.
+fn complete(record: &RunRecord, cause: &Cause, mut outcome: Outcome) -> Outcome {
+    gave_way::complete(cause, &mut outcome);
     complete_dry_run(record.kind, &mut outcome);
-    transform::complete(&cause, &mut outcome);
-    outcome.message = message(record.kind, &cause, &outcome);
-    outage::complete(&cause, &mut outcome);
+    transform::complete(cause, &mut outcome);
+    outcome.message = message(record.kind, cause, &outcome);
+    outage::complete(cause, &mut outcome);
     outcome.what_now = advice::what_now(record, &outcome);
-    Some(outcome)
+    outcome
 }
 
 /// Whether the database is known to have seen no write: the program did not start, by the kubelet
@@ -193,6 +207,8 @@ enum Cause {
     Guard(String),
     Ledger(Box<Verdict>),
     GaveWay(Box<Verdict>),
+    /// Its program had started, and the ledger let no other pod continue.
+    Refused(Box<Verdict>),
     Gone,
 }
 
@@ -217,7 +233,9 @@ impl Cause {
             Self::Interrupted(_) => Reason::Interrupted,
             Self::Guard(_) => Reason::GuardFailed,
             Self::Ledger(verdict) => ledger::reason(verdict),
-            Self::GaveWay(verdict) => ledger::reason_at_first_write(verdict),
+            Self::GaveWay(verdict) | Self::Refused(verdict) => {
+                ledger::reason_at_first_write(verdict)
+            }
             Self::Gone => Reason::OutcomeUnknown,
         }
     }
@@ -227,7 +245,10 @@ fn cause(objects: RunObjects<'_>, pod: Option<&Pod>) -> Cause {
     let end = objects.job.map_or(JobEnd::No, view::job_end);
     // Where the ledger kept the program from starting, nothing that came after matters.
     if let Some(verdict) = pod.and_then(view::ledger_verdict).filter(|said| *said != Verdict::Go) {
-        return Cause::Ledger(Box::new(verdict));
+        // Of a run whose program had started in an earlier pod it is the end all the same.
+        let started = objects.pods.iter().any(|pod| view::may_have_started(pod));
+        let verdict = Box::new(verdict);
+        return if started { Cause::Refused(verdict) } else { Cause::Ledger(verdict) };
     }
     if let Some(cause) = gave_way::cause(objects) {
         return cause;

@@ -1,11 +1,9 @@
 //! Everything that a decision rests on.
 
 use dm_api::DataMigration;
-use dm_contract::control::ControlState;
-use dm_contract::report::GuardResult;
-use dm_contract::restored::RestoreResult;
 use jiff::Timestamp;
 
+use crate::read::answers::Answers;
 use crate::read::dependencies::Dependencies;
 use crate::read::holders::Holder;
 use crate::read::recorders::RecordJob;
@@ -26,16 +24,12 @@ pub struct Situation<'a> {
     /// Whether its Job is known to be what the operator creates, with all copies that its pod
     /// needs.
     pub is_complete: bool,
-    /// What the guard of the run has counted so far, if it was asked and answered.
-    pub guard: Option<&'a GuardResult>,
-    /// How fast the run goes, if its guard was asked and answered.
-    pub control: Option<&'a ControlState>,
+    /// What the guards of the run answered, as far as they were asked.
+    pub answers: &'a Answers,
     /// Runs of other migrations on the same target that write, or are about to.
     pub holders: &'a [Holder],
     /// Jobs that note the end of runs in the archive.
     pub recorders: &'a [RecordJob],
-    /// The same of a restore under way.
-    pub restore: Option<&'a RestoreResult>,
     /// The image of guard and entry program that new Jobs get.
     pub agent_image: &'a str,
     /// The controller's clock.

@@ -2,6 +2,7 @@
 #![allow(clippy::needless_pass_by_value, reason = "literals of JSON read best by themselves")]
 
 mod image;
+mod many_pods;
 mod paused;
 mod restore;
 
@@ -16,6 +17,7 @@ use serde_json::{Value, json};
 use super::*;
 use crate::decide::adjust::Adjustment;
 use crate::decide::deadline::Deadline;
+use crate::read::answers::Answers;
 use crate::read::dependencies::{Dependencies, Waiting};
 use crate::read::holders::{self, Holder};
 use crate::read::recorders::RecordJob;
@@ -32,6 +34,7 @@ struct Case {
     pods: Vec<Pod>,
     holders: Vec<Holder>,
     control: Option<ControlState>,
+    answers: Answers,
     recorders: Vec<RecordJob>,
     now: i64,
 }
@@ -47,6 +50,7 @@ impl Case {
             pods: vec![],
             holders: vec![],
             control: None,
+            answers: Answers::default(),
             recorders: vec![],
             now: 40,
         }
@@ -73,22 +77,25 @@ impl Case {
         self
     }
 
-    fn step(&self) -> Step {
-        let pods: Vec<&Pod> = self.pods.iter().collect();
-        decide(Situation {
+    fn situation<'a>(&'a self, pods: &'a [&'a Pod], answers: &'a Answers) -> Situation<'a> {
+        Situation {
             migration: &self.migration,
             runnable: self.runnable.as_ref(),
             dependencies: &self.dependencies,
-            objects: RunObjects { job: self.job.as_ref(), pods: &pods },
+            objects: RunObjects { job: self.job.as_ref(), pods },
             is_complete: true,
-            guard: None,
-            control: self.control.as_ref(),
-            restore: None,
+            answers,
             holders: &self.holders,
             recorders: &self.recorders,
             agent_image: "agent:1",
             now: at(self.now),
-        })
+        }
+    }
+
+    fn step(&self) -> Step {
+        let pods: Vec<&Pod> = self.pods.iter().collect();
+        let controls = self.control.iter().cloned().collect();
+        decide(self.situation(&pods, &Answers { controls, ..Answers::default() }))
     }
 }
 
@@ -132,21 +139,6 @@ fn suspended_job() -> Job {
 
 fn not_let_go(kind: RunKind) -> RunRecord {
     RunRecord { result: RunResult::Starting, job_uid: None, ..record(kind) }
-}
-
-#[test]
-fn a_run_whose_job_was_deleted_is_over_when_no_pod_can_come_any_more() {
-    let run = RunRecord { job_uid: Some("uid-j".into()), ..record(RunKind::Apply) };
-    let case = Case::new(applying(json!({}))).after(vec![run]);
-    // It was deleted at 20 s.
-    let at = |now, pods| Case { now, ..case.clone().with_objects(Some(job_deleted()), pods) };
-    is_stop(&at(21, vec![]), None);
-    is_stop(&at(31, vec![]), None);
-    assert!(matches!(at(32, vec![]).step(), Step::Finish(_)));
-    // One that has come tells by itself how it ended.
-    is_stop(&at(32, vec![pod_running()]), None);
-    let ended = at(21, vec![pod_ended(143, "", &Value::Null)]);
-    assert!(matches!(ended.step(), Step::Finish(_)));
 }
 
 mod archive;

@@ -6,7 +6,7 @@ use jiff::Timestamp;
 
 use crate::decide::position::{Position, Standing};
 use crate::decide::situation::Situation;
-use crate::decide::{adjust, outcome, progress, queue, source_change, summary};
+use crate::decide::{adjust, many_pods, outcome, progress, queue, source_change, summary};
 use crate::read::view::{self, Obstacle};
 
 /// A run has its number, and its objects or its pod are on their way.
@@ -27,34 +27,38 @@ pub fn position(
     record: &RunRecord,
     started: Option<Timestamp>,
 ) -> Position {
-    let obstacle = view::obstacle(situation.objects, situation.now);
+    let answers = situation.answers;
+    let obstacle = many_pods::obstacle(situation, record);
     let put_off = queue::waiting(record).filter(|_| started.is_none() && obstacle.is_none());
-    let mut position = match (started, obstacle) {
+    let mut position = match (started, &obstacle) {
         (Some(started), _) => {
             let mut position = starting(record);
             position.reason = Reason::Running;
             position.message = format!("Run {} is running as Job {}", record.number, record.job);
             position.set_text("running");
-            position.progress = last_known(situation, record).unwrap_or(position.progress);
-            if let Some(guard) = situation.guard {
+            many_pods::note(&mut position, situation, record, obstacle.as_ref());
+            let known = last_known(situation, record);
+            let counted = answers.guard.as_ref().filter(|_| !answers.is_partial || known.is_none());
+            position.progress = known.unwrap_or(position.progress);
+            if let Some(guard) = counted {
                 let status = situation.migration.status.as_ref();
                 let estimate = status.and_then(|status| status.dry_run.as_ref());
                 let estimate = estimate.and_then(|report| report.effects.as_ref());
                 position.progress =
                     progress::of(record.kind, guard, estimate, started, situation.now);
             }
-            if let Some(restore) = situation.restore {
+            if let Some(restore) = &answers.restore {
                 let total = restoring_total(situation, record);
                 position.progress = progress::of_restore(restore, total, started, situation.now);
             }
             position
         }
-        (None, Some(obstacle)) => held_up(record, &obstacle),
+        (None, Some(obstacle)) => held_up(record, obstacle),
         // A try after one that was put off has nothing new to say until it is let through.
         (None, None) => put_off.unwrap_or_else(|| starting(record)),
     };
-    if let Some(lowered) = situation.control.and_then(|control| control.lowered.as_ref()) {
-        let rates = summary::rates(lowered);
+    if let Some(lowered) = answers.lowered() {
+        let rates = summary::rates(&lowered);
         let message = format!(
             "The database throttles the run. The guard has lowered its rate to {rates} per second and raises \
              it again automatically"
@@ -66,7 +70,7 @@ pub fn position(
         ));
         position.conditions.push((types::THROTTLED, Reason::Throttled, message));
     }
-    let outages = situation.guard.into_iter();
+    let outages = answers.guard.iter();
     position.conditions.extend(outages.flat_map(|g| outcome::outage::conditions(record.kind, g)));
     if situation.migration.spec.suspend {
         suspended(&mut position, situation, record, started.is_some());
@@ -79,13 +83,18 @@ pub fn position(
 fn suspended(position: &mut Position, situation: Situation<'_>, record: &RunRecord, started: bool) {
     let number = record.number;
     let in_place = adjust::pauses(situation, record) && started;
-    let paused = situation.control.map(|control| control.paused);
+    let paused = situation.answers.paused();
     position.message = match paused {
         Some(true) if in_place => format!(
             "Run {number} is paused by spec.suspend where it is: its requests are held. It resumes when \
              spec.suspend is false"
         ),
-        Some(false) if in_place => format!("Run {number} is being paused by spec.suspend"),
+        Some(false) if in_place => {
+            let silent = many_pods::silent(situation).map(|silent| {
+                format!(". {silent}, so what runs there continues. The operator retries")
+            });
+            format!("Run {number} is being paused by spec.suspend{}", silent.unwrap_or_default())
+        }
         None if in_place => format!(
             "Run {number} continues although spec.suspend is true: its guard could not be reached to \
              pause it. The operator retries. No other run starts"
@@ -110,12 +119,20 @@ fn suspended(position: &mut Position, situation: Situation<'_>, record: &RunReco
 }
 
 /// The progress that status has of the same run, between the end of its program and its result: the
-/// guard is not asked any more. How fast it was says nothing then.
+/// guard is not asked any more. The rate is left out. In a run that is split it is used whenever
+/// counts of a part are missing.
 fn last_known(situation: Situation<'_>, record: &RunRecord) -> Option<Progress> {
-    view::program_end(situation.objects.pods.last()?)?;
+    if record.parts() == 1 {
+        view::program_end(situation.objects.pods.last()?)?;
+    } else if !situation.answers.is_partial {
+        return None;
+    }
     let status = situation.migration.status.as_ref()?;
     let run = status.runs.first().filter(|run| run.number == record.number)?;
     let known = status.progress.clone().filter(|_| run.execution_time.is_some())?;
+    if record.parts() > 1 && known.items_read.is_none() {
+        return None;
+    }
     Some(Progress { items_per_second: None, eta_seconds: None, ..known })
 }
 

@@ -48,7 +48,7 @@ pub fn plan(migration: &DataMigration, record: &RunRecord, archive: &ArchiveSpec
         migration: archive::migration_name(namespace, name),
         again: false,
         overrule: record.overrules.unwrap_or(0),
-        repeatable: record.kind.restores() || migration.spec.backoff_limit > 0,
+        repeatable: is_repeatable(migration, record),
         tables: tables(migration, record),
         retention: archive.retention.as_ref().map(|retention| RetentionPlan {
             max_age_days: retention.max_age_days,
@@ -56,6 +56,13 @@ pub fn plan(migration: &DataMigration, record: &RunRecord, archive: &ArchiveSpec
             journals: retention.journals,
         }),
     }
+}
+
+/// Whether the Job may start another pod after one that failed, which is then not the run's end. A
+/// transform is repeatable (decision 021), and a restore continues where it was.
+pub fn is_repeatable(migration: &DataMigration, record: &RunRecord) -> bool {
+    let spec = &migration.spec;
+    record.kind.restores() || spec.transform.is_some() || spec.backoff_limit > 0
 }
 
 /// The tables that the run will write, by the dry run of just this program.

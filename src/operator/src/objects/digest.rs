@@ -80,6 +80,8 @@ struct Settings<'a> {
     #[serde(skip_serializing_if = "std::ops::Not::not")]
     second_pass: bool,
     backoff_limit: i32,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    parallelism: Option<u32>,
     active_deadline_seconds: Option<i64>,
     image_pull_policy: Option<&'static str>,
     credentials: &'a Credentials,
@@ -100,6 +102,7 @@ pub fn of_settings(migration: &DataMigration, target: &MigrationTarget) -> Strin
         limits: spec.limits.as_ref(),
         second_pass: spec.second_pass,
         backoff_limit: spec.backoff_limit,
+        parallelism: Some(spec.parallelism).filter(|pods| *pods > 1),
         active_deadline_seconds: spec.active_deadline_seconds,
         image_pull_policy: pull.map(dm_api::migration::ImagePullPolicy::as_str),
         credentials: &target.spec.credentials,

@@ -1,10 +1,10 @@
 //! The guard's container, its environment and its plan.
 
-use dm_api::DataMigration;
 use dm_api::archive::ArchiveSpec;
 use dm_api::migration::Limits;
 use dm_api::status::{RunKind, RunRecord};
 use dm_api::target::Credentials;
+use dm_api::{DataMigration, MigrationTarget};
 use dm_contract::plan::{
     CONTROL_PORT, CREDENTIALS_ENV, FROM_ROLE, FROM_SECRET, Mode, OnConflict, PLAN_ENV,
     PLAN_VERSION, Plan, Policy, RateLimits, RestorePlan, RunId, Upstream,
@@ -18,7 +18,7 @@ use crate::limits;
 use crate::objects::parts::{
     GUARD_USER, LOG_DIR, STATE_DIR, container_security, mount, resources, secret_variable, variable,
 };
-use crate::objects::{GUARD_CONTAINER, Settings, archive, identity, literal, program};
+use crate::objects::{GUARD_CONTAINER, Settings, archive, identity, literal, program, share};
 use crate::runnable::{Program, Restoration, Runnable};
 
 /// Returns the guard as a native sidecar.
@@ -130,8 +130,8 @@ fn plan(migration: &DataMigration, record: &RunRecord, runnable: &Runnable) -> P
             show_values: target.policy.show_values,
             journal: archive::journal_mode(target.policy.journal),
         },
-        limits: limits_of(runnable),
-        limits_max: limits_max(runnable),
+        limits: limits_of(runnable, record.parts()),
+        limits_max: share::of(&max_of(&runnable.target), record.parts()),
         archive: archive::of(&runnable.target)
             .map(|archive| archive::plan(migration, record, archive)),
         second_pass: program::has_second_pass(migration, record),
@@ -145,18 +145,25 @@ fn plan(migration: &DataMigration, record: &RunRecord, runnable: &Runnable) -> P
         program: runnable.identity.clone(),
         accept: identity::accepted(record),
         tried: identity::tried(migration, record, runnable),
-        parts: None,
-        now_s: None,
+        parts: record.parallelism.filter(|parts| *parts > 1),
+        // Each part gives the same, and so does a pod that replaces another one.
+        now_s: record.parallelism.map(|_| record.requested_at.0.as_second()),
     }
 }
 
-/// The highest speed of a run: what its author asks for and the target's owner allows.
-pub fn limits_of(runnable: &Runnable) -> RateLimits {
-    rates(&runnable.limits).lower(&limits_max(runnable))
+/// The highest speed of each part of a run: its share of what its author asks for and the target's
+/// owner allows.
+pub fn limits_of(runnable: &Runnable, parts: u32) -> RateLimits {
+    share::of(&limits_of_run(&runnable.limits, &runnable.target), parts)
 }
 
-fn limits_max(runnable: &Runnable) -> RateLimits {
-    runnable.target.spec.policy.limits.as_ref().map(rates).unwrap_or_default()
+/// The highest speed of a run.
+pub fn limits_of_run(limits: &Limits, target: &MigrationTarget) -> RateLimits {
+    rates(limits).lower(&max_of(target))
+}
+
+fn max_of(target: &MigrationTarget) -> RateLimits {
+    target.spec.policy.limits.as_ref().map(rates).unwrap_or_default()
 }
 
 fn rates(limits: &Limits) -> RateLimits {

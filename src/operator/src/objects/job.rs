@@ -2,15 +2,10 @@
 //! reach the database with but the guard.
 
 use dm_api::archive::ArchiveSpec;
-use dm_api::status::{RunKind, RunRecord};
+use dm_api::status::RunRecord;
 use dm_api::{DataMigration, MigrationTarget, OUTCOME_FINALIZER};
 use dm_contract::program_files;
-use dm_contract::restored::EXIT_JOURNAL;
-use dm_contract::verdict::{EXIT_DIFFERS, EXITS_FINAL};
-use k8s_openapi::api::batch::v1::{
-    Job, JobSpec, PodFailurePolicy, PodFailurePolicyOnExitCodesRequirement,
-    PodFailurePolicyOnPodConditionsPattern, PodFailurePolicyRule,
-};
+use k8s_openapi::api::batch::v1::{Job, JobSpec};
 use k8s_openapi::api::core::v1::{
     ConfigMapVolumeSource, Container, EmptyDirVolumeSource, PodSpec, PodTemplateSpec,
     ResourceRequirements, SecurityContext, Volume,
@@ -26,9 +21,9 @@ use crate::objects::parts::{
 };
 use crate::objects::pod::pod_spec;
 use crate::objects::{
-    FILES_VOLUME, LEDGER_CONTAINER, PREPARE_CONTAINER, PROGRAM_CONTAINER, RESTORE_CONTAINER,
-    SETTINGS_DIGEST_ANNOTATION, Settings, archive, copies, files, identity, literal, names,
-    program, restore,
+    FILES_VOLUME, LEDGER_CONTAINER, PREPARE_CONTAINER, PROGRAM_CONTAINER,
+    SETTINGS_DIGEST_ANNOTATION, Settings, archive, copies, failure, files, identity, literal,
+    names, program, restore,
 };
 use crate::runnable::Runnable;
 
@@ -47,12 +42,11 @@ pub fn build(
 ) -> Job {
     let mut job_annotations = annotations(migration, record);
     job_annotations.insert(SETTINGS_DIGEST_ANNOTATION.into(), runnable.settings_digest.clone());
-    // Those of the spec are about the program. A restore has to come to its end.
-    let (backoff_limit, deadline) = if record.kind.restores() {
-        (limits::RESTORE_BACKOFF_LIMIT, None)
-    } else {
-        (migration.spec.backoff_limit, migration.spec.active_deadline_seconds)
-    };
+    // That of the spec is about the program. A restore has to come to its end.
+    let deadline = migration.spec.active_deadline_seconds.filter(|_| !record.kind.restores());
+    let backoff_limit = failure::backoff_limit(migration, record);
+    let is_split = record.parts() > 1;
+    let pods = i32::try_from(record.parts()).unwrap_or(1);
     Job {
         metadata: ObjectMeta {
             name: Some(record.job.clone()),
@@ -64,56 +58,25 @@ pub fn build(
             ..ObjectMeta::default()
         },
         spec: Some(JobSpec {
-            backoff_limit: Some(backoff_limit),
-            completions: Some(1),
-            parallelism: Some(1),
+            backoff_limit: Some(backoff_limit).filter(|_| !is_split),
+            backoff_limit_per_index: Some(backoff_limit).filter(|_| is_split),
+            // Each pod has an index, and does the part of that number.
+            completion_mode: is_split.then(|| "Indexed".into()),
+            completions: Some(pods),
+            parallelism: Some(pods),
             // It is let go once its uid is in status; see `Step::Launch`.
             suspend: Some(true),
             active_deadline_seconds: deadline,
             pod_replacement_policy: Some("Failed".into()),
-            pod_failure_policy: Some(failure_policy(migration, record, runnable)),
+            pod_failure_policy: Some(failure::policy(
+                migration,
+                record,
+                asks(migration, record, runnable),
+            )),
             template: pod(migration, record, runnable, settings),
             ..JobSpec::default()
         }),
         status: None,
-    }
-}
-
-/// What the Job controller does with a pod that was disrupted. A dry run starts over, a restore
-/// goes on; a run that applies does so only if its author said that its program may be repeated.
-fn failure_policy(
-    migration: &DataMigration,
-    record: &RunRecord,
-    runnable: &Runnable,
-) -> PodFailurePolicy {
-    let kind = record.kind;
-    let repeatable = kind != RunKind::Apply || migration.spec.backoff_limit > 0;
-    let disrupted = PodFailurePolicyRule {
-        action: if repeatable { "Ignore" } else { "FailJob" }.into(),
-        on_pod_conditions: Some(vec![PodFailurePolicyOnPodConditionsPattern {
-            type_: "DisruptionTarget".into(),
-            status: Some("True".into()),
-        }]),
-        on_exit_codes: None,
-    };
-    // What the ledger says it says to every pod.
-    let asks = asks(migration, record, runnable);
-    let ledger = asks.then(|| fails_for_good(LEDGER_CONTAINER, &EXITS_FINAL));
-    // A restore that is in the wrong place, or has no journal, is so in every pod.
-    let codes = [EXIT_DIFFERS, EXIT_JOURNAL];
-    let restore = kind.restores().then(|| fails_for_good(RESTORE_CONTAINER, &codes));
-    PodFailurePolicy { rules: ledger.into_iter().chain(restore).chain([disrupted]).collect() }
-}
-
-fn fails_for_good(container: &str, codes: &[u8]) -> PodFailurePolicyRule {
-    PodFailurePolicyRule {
-        action: "FailJob".into(),
-        on_pod_conditions: None,
-        on_exit_codes: Some(PodFailurePolicyOnExitCodesRequirement {
-            container_name: Some(container.into()),
-            operator: "In".into(),
-            values: codes.iter().map(|code| i32::from(*code)).collect(),
-        }),
     }
 }
 

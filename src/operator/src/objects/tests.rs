@@ -19,6 +19,7 @@ use crate::{runnable, validate};
 mod hostile;
 mod isolation;
 mod target_check;
+mod transform;
 
 const TARGET: &str = r#"{
     "endpoint": "http://dynamodb:8000",
@@ -152,19 +153,6 @@ fn the_job_of_a_scripts_dry_run_is_the_golden_one() {
 #[test]
 fn the_job_of_an_image_with_every_setting_is_the_golden_one() {
     check("job-container-apply", &built(&container(), RunKind::Apply));
-}
-
-#[test]
-fn the_job_of_a_transform_is_the_golden_one() {
-    let migration = samples::applying(json!({
-        "script": null, "secondPass": true,
-        "transform": {"table": "cars", "set": {"price": "weight / 2"}},
-    }));
-    let job = built(&migration, RunKind::DryRun);
-    check("job-transform-dry-run", &job);
-    let pod = pod_of(&job);
-    let guard = pod.init_containers.unwrap().pop().unwrap();
-    assert_eq!(pod.containers[0].image, guard.image, "the operator's own image, and no other");
 }
 
 #[test]

@@ -4,8 +4,7 @@
 use dm_api::status::RunRecord;
 use dm_api::{DataMigration, MIGRATION_UID_LABEL};
 use dm_contract::control::ControlState;
-use dm_contract::report::GuardResult;
-use dm_contract::restored::RestoreResult;
+use futures::future::join_all;
 use jiff::Timestamp;
 use k8s_openapi::api::batch::v1::Job;
 use k8s_openapi::api::core::v1::{Event, Pod};
@@ -17,8 +16,11 @@ use crate::decide::fresh::Fresh;
 use crate::guard_client;
 use crate::limits;
 use crate::objects::{FAILED_CREATE_ANNOTATION, control};
+use crate::read::answers::Answers;
+use crate::read::counts;
 use crate::read::dependencies::Dependencies;
 use crate::read::holders::Holder;
+use crate::read::indexes::{self, PartPods};
 use crate::read::owned;
 use crate::read::paging;
 use crate::read::queue;
@@ -34,12 +36,8 @@ pub struct Observed {
     pub jobs: Vec<Job>,
     /// Pods of all its runs, in the order of their creation.
     pub pods: Vec<Pod>,
-    /// What the guard of the run under way has counted so far, if there is one and it answered.
-    pub guard: Option<GuardResult>,
-    /// How fast that run goes, if its guard can be controlled.
-    pub control: Option<ControlState>,
-    /// The same as `guard` of a restore under way.
-    pub restore: Option<RestoreResult>,
+    /// What the guards of the run under way answered.
+    pub answers: Answers,
     /// Where the migrations stand that it depends on.
     pub dependencies: Dependencies,
     /// Runs of other migrations on the same target that write, or are about to.
@@ -52,17 +50,18 @@ impl Observed {
         job_of(&self.jobs, run)
     }
 
-    /// The pod of the run under way and the token of its guard, if it can be controlled now.
-    pub fn controlled<'a>(&'a self, migration: &DataMigration) -> Option<(&'a Pod, &'a str)> {
-        controlled(migration, &self.jobs, &self.pods)
+    /// The pods of the run under way whose guards can be controlled now, and the token of them all.
+    pub fn controlled<'a>(&'a self, migration: &DataMigration) -> Option<(Vec<&'a Pod>, &'a str)> {
+        let run = under_way(migration)?;
+        let token = control::token_of(self.job_of(run)?)?;
+        let pods = self.pods(run.number);
+        let parts = indexes::parts(run, &pods);
+        Some((parts.iter().filter_map(asked).collect(), token))
     }
 
     /// The pods of a run, in the order of their creation.
     pub fn pods(&self, run: u32) -> Vec<&Pod> {
-        self.pods
-            .iter()
-            .filter(|pod| view::run_of(pod.metadata.labels.as_ref()) == Some(run))
-            .collect()
+        pods_of(&self.pods, run).collect()
     }
 }
 
@@ -76,30 +75,13 @@ pub async fn observe(
     let sources = sources::sources(cluster, migration, fresh).await?;
     let (mut jobs, pods) = runs(cluster, migration, fresh).await?;
     note_refusal(cluster.client, migration, &mut jobs, &pods, now).await;
-    let asked = asked(migration, &pods);
-    // What is asked of one guard is asked at once.
-    let (guard, restore, control) = tokio::join!(
-        async {
-            let (run, pod) = asked?;
-            if run.kind.restores() { None } else { guard_client::progress(pod).await }
-        },
-        async {
-            let (run, pod) = asked?;
-            if run.kind.restores() { guard_client::restore(pod).await } else { None }
-        },
-        async {
-            let (pod, token) = controlled(migration, &jobs, &pods)?;
-            guard_client::control(pod, token).await
-        },
-    );
+    let answers = ask(migration, &jobs, &pods).await;
     Ok(Observed {
         holders: queue::holders(cluster, migration, sources.target.as_ref(), fresh).await?,
         dependencies: queue::dependencies(cluster, migration),
         sources,
         jobs,
-        guard,
-        restore,
-        control,
+        answers,
         pods,
     })
 }
@@ -148,10 +130,7 @@ fn own(migration: &DataMigration, jobs: Vec<Job>, pods: Vec<Pod>) -> (Vec<Job>, 
 /// Whether the cache shows what may only look so: the Job of a run under way is not there, which
 /// would end it; or a pod of it is being deleted, which is let go where its Job is suspended.
 fn is_doubtful(migration: &DataMigration, jobs: &[Job], pods: &[Pod]) -> bool {
-    let status = migration.status.as_ref();
-    let Some(run) = status.and_then(|s| s.runs.first()).filter(|run| !run.result.is_over()) else {
-        return false;
-    };
+    let Some(run) = under_way(migration) else { return false };
     let is_going = |pod: &Pod| {
         pod.metadata.deletion_timestamp.is_some()
             && view::run_of(pod.metadata.labels.as_ref()) == Some(run.number)
@@ -168,12 +147,10 @@ async fn note_refusal(
     pods: &[Pod],
     now: Timestamp,
 ) {
-    let status = migration.status.as_ref();
-    let run = status.and_then(|status| status.runs.first()).filter(|run| !run.result.is_over());
-    let Some(run) = run.filter(|run| run.job_uid.is_some()) else { return };
-    let has_pod =
-        pods.iter().any(|pod| view::run_of(pod.metadata.labels.as_ref()) == Some(run.number));
-    let job = jobs.iter_mut().find(|job| job.metadata.uid == run.job_uid).filter(|_| !has_pod);
+    let Some(run) = under_way(migration).filter(|run| run.job_uid.is_some()) else { return };
+    let ours: Vec<&Pod> = pods_of(pods, run.number).collect();
+    let has_pods = indexes::parts(run, &ours).iter().all(|part| !part.pods.is_empty());
+    let job = jobs.iter_mut().find(|job| job.metadata.uid == run.job_uid).filter(|_| !has_pods);
     let Some((job, uid)) = job.zip(run.job_uid.as_ref()) else { return };
     let created = job.metadata.creation_timestamp.as_ref().map_or(now, |time| time.0);
     if now.duration_since(created).unsigned_abs() < limits::POD_EXPECTED_WITHIN {
@@ -196,27 +173,61 @@ async fn note_refusal(
     }
 }
 
-/// The pod of the run under way, if its program runs: its guard can be asked how far it is.
-fn asked<'a, 'b>(
-    migration: &'a DataMigration,
-    pods: &'b [Pod],
-) -> Option<(&'a RunRecord, &'b Pod)> {
-    let run = migration.status.as_ref()?.runs.first().filter(|run| !run.result.is_over())?;
-    let pod = pods.iter().rev().find(|pod| {
-        view::run_of(pod.metadata.labels.as_ref()) == Some(run.number)
-            && view::program_started(pod).is_some()
-            && view::program_end(pod).is_none()
-    })?;
-    Some((run, pod))
+/// Asks the guards of the run under way how far its parts are and how fast they go, all at the same
+/// time.
+async fn ask(migration: &DataMigration, jobs: &[Job], pods: &[Pod]) -> Answers {
+    let Some(run) = under_way(migration) else { return Answers::default() };
+    let ours: Vec<&Pod> = pods_of(pods, run.number).collect();
+    let token = job_of(jobs, run).and_then(control::token_of);
+    let parts = indexes::parts(run, &ours);
+    let mut answers = Answers::default();
+    let running = parts.iter().find_map(asked);
+    // Between the end of a program and its result status keeps what it has.
+    if running.is_none() && run.parts() == 1 {
+        return answers;
+    }
+    if run.kind.restores() {
+        let Some(pod) = running else { return answers };
+        let (restore, control) = tokio::join!(guard_client::restore(pod), state(pod, token));
+        answers.restore = restore;
+        answers.controls.extend(control);
+        return answers;
+    }
+    let each = parts.iter().map(async |part| match asked(part) {
+        Some(pod) => tokio::join!(guard_client::progress(pod), state(pod, token)),
+        None => (None, None),
+    });
+    let mut counted = Vec::new();
+    for (part, (progress, state)) in parts.iter().zip(join_all(each).await) {
+        if asked(part).is_some() && state.is_none() {
+            answers.silent.push(part.index);
+        }
+        answers.controls.extend(state);
+        counted.push(counts::of_part(run, part, progress));
+    }
+    answers.is_partial = counted.iter().any(|counted| !counted.is_whole);
+    answers.guard = counts::of_run(counted);
+    answers
 }
 
-fn controlled<'a>(
-    migration: &DataMigration,
-    jobs: &'a [Job],
-    pods: &'a [Pod],
-) -> Option<(&'a Pod, &'a str)> {
-    let (run, pod) = asked(migration, pods)?;
-    Some((pod, control::token_of(job_of(jobs, run)?)?))
+async fn state(pod: &Pod, token: Option<&str>) -> Option<ControlState> {
+    guard_client::control(pod, token?).await
+}
+
+/// The run under way.
+fn under_way(migration: &DataMigration) -> Option<&RunRecord> {
+    migration.status.as_ref()?.runs.first().filter(|run| !run.result.is_over())
+}
+
+/// The pod of a part whose program runs: its guard can be asked how far it is.
+fn asked<'a>(part: &PartPods<'a>) -> Option<&'a Pod> {
+    let runs =
+        |pod: &&&Pod| view::program_started(pod).is_some() && view::program_end(pod).is_none();
+    part.pods.iter().rev().find(runs).copied()
+}
+
+fn pods_of(pods: &[Pod], run: u32) -> impl Iterator<Item = &Pod> {
+    pods.iter().filter(move |pod| view::run_of(pod.metadata.labels.as_ref()) == Some(run))
 }
 
 fn job_of<'a>(jobs: &'a [Job], run: &RunRecord) -> Option<&'a Job> {

@@ -2,7 +2,7 @@
 //! that are taken, runs that are put off, and what is kept of a run. Pure.
 
 use dm_api::status::{AppliedReport, Changed, DataMigrationStatus, RunRecord, RunResult};
-use dm_contract::verdict::{Adopted, LedgerKind, RunSummary, Verdict};
+use dm_contract::verdict::{Adopted, LedgerKind, RunOutcome, RunSummary, Verdict};
 use jiff::Timestamp;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 
@@ -17,7 +17,7 @@ pub fn note(status: &mut DataMigrationStatus, outcome: &Outcome) {
     let Some(verdict) = &outcome.verdict else { return };
     let Some(run) = status.runs.first_mut() else { return };
     match verdict {
-        Verdict::Go => run.archived = Some(is_completed(outcome)).filter(|_| is_known(run)),
+        Verdict::Go => run.archived = Some(is_completed(run, outcome)).filter(|_| is_known(run)),
         Verdict::Adopt(adopted) => {
             run.message = Some(outcome.message.clone());
             adopt(status, adopted);
@@ -47,10 +47,15 @@ pub fn note(status: &mut DataMigrationStatus, outcome: &Outcome) {
     }
 }
 
-/// Whether the run's own guard has noted its end in the ledger.
-fn is_completed(outcome: &Outcome) -> bool {
+/// Whether the run's own guard has noted its end in the ledger. Of a run that is split the guards
+/// note a success only: the last of them, when all parts have succeeded.
+fn is_completed(run: &RunRecord, outcome: &Outcome) -> bool {
     let archived = outcome.guard.as_ref().and_then(|guard| guard.archived.as_ref());
-    archived.is_some_and(|archived| archived.completed.is_some())
+    let completed = archived.and_then(|archived| archived.completed);
+    if run.parts() == 1 {
+        return completed.is_some();
+    }
+    run.result == RunResult::Succeeded && completed == Some(RunOutcome::Succeeded)
 }
 
 /// Of a run whose end nobody knows the ledger says just that: it was begun, and no more.

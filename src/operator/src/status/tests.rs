@@ -30,9 +30,7 @@ fn situation<'a>(
         dependencies,
         objects: RunObjects { job: None, pods: &[] },
         is_complete: true,
-        guard: None,
-        control: None,
-        restore: None,
+        answers: &NO_ANSWERS,
         holders: &[],
         recorders: &[],
         agent_image: "agent:1",
@@ -55,6 +53,7 @@ fn having(migration: &DataMigration, status: &DataMigrationStatus) -> DataMigrat
 }
 
 mod ledger;
+mod split;
 
 fn rest(standing: Standing, reason: Reason) -> Step {
     let phase = dm_api::status::Phase::Stalled;

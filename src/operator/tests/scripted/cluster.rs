@@ -8,33 +8,13 @@ use dm_contract::verdict::{LedgerVerdict, RunOutcome};
 use dm_operator::objects::RECORD_OF_LABEL;
 use serde_json::{Value, json};
 
-use crate::api_server::{Objects, finalizers, is_deleting};
+use crate::api_server::{Objects, is_deleting};
+use crate::job_controller::{
+    TRACKING, count_pods, create_pod, drop_finalizer, index_of, is_tracked, job_moves,
+};
 use crate::ledger::Ledger;
-use crate::results::{guard_result, restore_result, without_journal};
-
-/// The Job controller's own finalizer on pods that it has not counted yet.
-const TRACKING: &str = "batch.kubernetes.io/job-tracking";
-
-/// One thing that the cluster does.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Move {
-    /// The Job controller creates a pod.
-    CreatePod(String),
-    /// The Job controller stops a suspended Job's pod.
-    StopPod(String),
-    /// The Job controller counts ended pods, and says how the Job ended.
-    CountPods(String),
-    /// The kubelet starts the program.
-    StartProgram(String),
-    /// The program ends, by itself or because its pod is deleted.
-    EndProgram(String),
-    /// A pod is given up before anything ran in it.
-    GiveUpPod(String),
-    /// The Job controller takes its finalizer off a pod whose Job is gone.
-    Untrack(String),
-    /// The garbage collector deletes an object (plural, name) whose owner is gone.
-    Collect(String, String),
-}
+pub use crate::moves::{Move, name};
+use crate::results::{guard_result, of_part, restore_result, without_journal};
 
 /// One start of a program.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -47,6 +27,8 @@ pub struct Start {
     pub restores: Option<u32>,
     /// Uid of the Job.
     pub job: String,
+    /// Of a run that is split: the part.
+    pub part: Option<u32>,
 }
 
 /// A node that shuts down: it asks its pods' programs to end and deletes no pod.
@@ -71,6 +53,8 @@ pub struct Cluster {
     pub laid_over: Vec<Start>,
     /// Exit code of programs that are not stopped.
     pub exit_code: i32,
+    /// The part whose program alone ends with that code; the others end with 0.
+    pub failing: Option<u32>,
     /// Whether programs run until they are stopped.
     pub endless: bool,
     /// Whether a stopped program ends with 0, as one with a handler of its own may.
@@ -144,6 +128,11 @@ impl Cluster {
         }
     }
 
+    /// Ends the program of one pod, which is not the next in turn.
+    pub fn end_program(&mut self, objects: &mut Objects, pod: &str) {
+        self.end(objects, pod);
+    }
+
     fn start(&mut self, objects: &mut Objects, pod: &str) {
         let at = objects.now().to_string();
         let object = objects.get("pods", pod).unwrap();
@@ -171,6 +160,7 @@ impl Cluster {
             mode: plan.mode,
             restores: plan.restore.map(|restore| restore.run),
             job: object["metadata"]["ownerReferences"][0]["uid"].as_str().unwrap().to_owned(),
+            part: plan.parts.and_then(|_| index_of(object)),
         };
         let is_under = |earlier: &Start| {
             earlier.applies() && earlier.run != start.run && !self.taken_back.contains(&earlier.run)
@@ -212,6 +202,9 @@ impl Cluster {
             _ if shut_down.is_some() => (0, None),
             (true, false) => (143, Some(15)),
             (true, true) => (0, None),
+            (false, _) if self.failing.is_some_and(|part| index_of(object) != Some(part)) => {
+                (0, None)
+            }
             (false, _) => (self.exit_code, None),
         };
         let ended = |message: String, code: i32| {
@@ -261,10 +254,11 @@ impl Cluster {
             log_problem: None,
         };
         let asked = has_ledger(object);
-        let mut result_of_guard = guard_result(mode);
+        let part = plan.parts.and_then(|_| index_of(object));
+        let mut result_of_guard = of_part(guard_result(mode), part, code_of_pod);
         if asked && !mute {
             let outcome = if code_of_pod == 0 { RunOutcome::Succeeded } else { RunOutcome::Failed };
-            let completed = self.ledger.complete(plan.run.number, outcome).then_some(outcome);
+            let completed = self.ledger.end(&plan, part, outcome).then_some(outcome);
             result_of_guard.archived = Some(Archived { completed, ..Archived::default() });
         }
         let guard = serde_json::to_string(&result_of_guard).unwrap();
@@ -298,100 +292,6 @@ impl Start {
     }
 }
 
-fn job_moves(objects: &Objects, job: &Value) -> Vec<Move> {
-    if is_deleting(job) || has_ended(job) {
-        return Vec::new();
-    }
-    let pods = pods_of(objects, job);
-    let over =
-        |pod: &&Value| matches!(pod["status"]["phase"].as_str(), Some("Succeeded" | "Failed"));
-    let mut moves = Vec::new();
-    if pods.iter().any(|pod| over(pod) && is_tracked(pod)) {
-        moves.push(Move::CountPods(name(job)));
-    } else if job["spec"]["suspend"] == true {
-        let active = pods.iter().filter(|pod| !over(pod) && !is_deleting(pod));
-        moves.extend(active.map(|pod| Move::StopPod(name(pod))));
-    } else if pods.iter().all(over) {
-        // podReplacementPolicy Failed: not before every other pod has ended.
-        moves.push(Move::CreatePod(name(job)));
-    }
-    moves
-}
-
-fn create_pod(objects: &mut Objects, job: &str) {
-    let job = objects.get("jobs", job).unwrap().clone();
-    let template = &job["spec"]["template"];
-    let is_recorder = job["metadata"]["labels"][RECORD_OF_LABEL].is_string();
-    assert!(is_recorder || job["spec"]["podReplacementPolicy"] == "Failed");
-    let mut held = finalizers(template);
-    held.push(TRACKING.into());
-    let number = objects.version();
-    let pod = json!({
-        "apiVersion": "v1",
-        "kind": "Pod",
-        "metadata": {
-            "name": format!("{}-{number}", name(&job)),
-            "labels": template["metadata"]["labels"],
-            "annotations": template["metadata"]["annotations"],
-            "finalizers": held,
-            "ownerReferences": [{
-                "apiVersion": "batch/v1", "kind": "Job", "name": name(&job),
-                "uid": job["metadata"]["uid"], "controller": true,
-            }],
-        },
-        "spec": template["spec"],
-        "status": {"phase": "Pending"},
-    });
-    objects.insert("pods", pod);
-}
-
-fn count_pods(objects: &mut Objects, job: &str) {
-    let job_object = objects.get("jobs", job).unwrap().clone();
-    let rules = job_object["spec"]["podFailurePolicy"]["rules"].as_array();
-    let disruption = |rule: &&Value| rule["onPodConditions"][0]["type"] == "DisruptionTarget";
-    let rule = rules.into_iter().flatten().find(disruption).cloned().unwrap_or_default();
-    let codes = rules.into_iter().flatten().find(|rule| rule["onExitCodes"].is_object()).cloned();
-    let mut failed = job_object["status"]["failed"].as_i64().unwrap_or(0);
-    let mut end = None;
-    let counted: Vec<Value> =
-        pods_of(objects, &job_object).into_iter().filter(|pod| is_tracked(pod)).cloned().collect();
-    for pod in &counted {
-        match pod["status"]["phase"].as_str().unwrap() {
-            "Succeeded" => end = Some(("Complete", "CompletionsReached")),
-            "Failed" if is_disrupted(pod) && rule["action"] == "Ignore" => {}
-            "Failed" if is_disrupted(pod) => end = Some(("Failed", "PodFailurePolicy")),
-            "Failed" if codes.as_ref().is_some_and(|rule| is_of(rule, pod)) => {
-                end = Some(("Failed", "PodFailurePolicy"));
-            }
-            "Failed" => failed += 1,
-            _ => continue,
-        }
-        objects.change("pods", &name(pod), |pod| drop_finalizer(pod, TRACKING));
-    }
-    if end.is_none() && failed > job_object["spec"]["backoffLimit"].as_i64().unwrap() {
-        end = Some(("Failed", "BackoffLimitExceeded"));
-    }
-    objects.change("jobs", job, |job| {
-        job["status"]["failed"] = json!(failed);
-        if let Some((type_, reason)) = end {
-            job["status"]["conditions"] =
-                json!([{"type": type_, "status": "True", "reason": reason}]);
-        }
-    });
-}
-
-/// Whether a Job has ended.
-pub fn has_ended(job: &Value) -> bool {
-    let conditions = job["status"]["conditions"].as_array();
-    conditions.into_iter().flatten().any(|c| c["type"] == "Complete" || c["type"] == "Failed")
-}
-
-fn pods_of<'a>(objects: &'a Objects, job: &Value) -> Vec<&'a Value> {
-    let uid = &job["metadata"]["uid"];
-    let owned = |pod: &&Value| pod["metadata"]["ownerReferences"][0]["uid"] == *uid;
-    objects.all("pods").into_iter().filter(owned).collect()
-}
-
 fn is_orphan(objects: &Objects, object: &Value) -> bool {
     let owner = &object["metadata"]["ownerReferences"][0];
     let Some(uid) = owner["uid"].as_str() else { return false };
@@ -401,34 +301,6 @@ fn is_orphan(objects: &Objects, object: &Value) -> bool {
         other => panic!("nothing of ours is owned by a {other}"),
     };
     !objects.all(plural).iter().any(|owner| owner["metadata"]["uid"] == uid)
-}
-
-fn is_tracked(pod: &Value) -> bool {
-    finalizers(pod).iter().any(|finalizer| finalizer == TRACKING)
-}
-
-fn is_disrupted(pod: &Value) -> bool {
-    pod["status"]["conditions"]
-        .as_array()
-        .into_iter()
-        .flatten()
-        .any(|c| c["type"] == "DisruptionTarget")
-}
-
-fn drop_finalizer(object: &mut Value, finalizer: &str) {
-    let rest: Vec<String> = finalizers(object).into_iter().filter(|f| f != finalizer).collect();
-    object["metadata"]["finalizers"] = json!(rest);
-}
-
-/// Whether a rule of the failure policy speaks of this pod's exit code.
-fn is_of(rule: &Value, pod: &Value) -> bool {
-    let codes = &rule["onExitCodes"];
-    let statuses = ["initContainerStatuses", "containerStatuses"];
-    let statuses = statuses.iter().filter_map(|list| pod["status"][list].as_array()).flatten();
-    statuses.filter(|status| status["name"] == codes["containerName"]).any(|status| {
-        let code = &status["state"]["terminated"]["exitCode"];
-        codes["values"].as_array().unwrap().contains(code)
-    })
 }
 
 fn has_ledger(pod: &Value) -> bool {
@@ -475,9 +347,4 @@ fn status(name: &str, state: &Value) -> Value {
 
 fn label(object: &Value, label: &str) -> String {
     object["metadata"]["labels"][label].as_str().unwrap().to_owned()
-}
-
-/// An object's name.
-pub fn name(object: &Value) -> String {
-    object["metadata"]["name"].as_str().unwrap().to_owned()
 }

@@ -4,8 +4,9 @@ use dm_contract::plan::Mode;
 use serde_json::Value;
 
 use crate::api_server::finalizers;
-use crate::cluster::{Start, has_ended};
+use crate::cluster::Start;
 use crate::connection::lock;
+use crate::job_controller::has_ended;
 use crate::world::{NAME, World};
 
 /// How often programs were started that write.
@@ -23,7 +24,11 @@ pub fn tried(world: &World) -> usize {
 pub fn check(world: &World, what: &str) {
     for (index, start) in world.cluster.starts.iter().enumerate() {
         // A restore that was interrupted goes on in another pod of the same Job.
-        let other = |s: &&Start| s.run == start.run && (s.restores.is_none() || s.job != start.job);
+        let other = |s: &&Start| {
+            s.run == start.run
+                && s.part == start.part
+                && (s.restores.is_none() || s.job != start.job)
+        };
         let again = world.cluster.starts[index + 1..].iter().find(other);
         assert_eq!(again, None, "{what}: run {} was started twice", start.run);
     }

@@ -25,6 +25,8 @@ pub struct Entry {
 pub struct Ledger {
     /// The runs by their number.
     pub entries: BTreeMap<u32, Entry>,
+    /// The parts of each run that ended well.
+    pub parts: BTreeMap<u32, BTreeSet<u32>>,
     /// Runs that were taken back: they are not adopted.
     pub restored: BTreeSet<u32>,
     /// Whether the archive does not answer.
@@ -84,6 +86,27 @@ impl Ledger {
         let entry = self.entries.get_mut(&run).expect("only what was begun is completed");
         assert!(entry.completed.is_none_or(|before| before == outcome), "completed otherwise");
         entry.completed = Some(outcome);
+        true
+    }
+
+    /// What a guard notes at the end of its run, or of its part of it; whether it noted something.
+    /// A failure that may be repeated is not the run's end.
+    pub fn end(&mut self, plan: &Plan, part: Option<u32>, outcome: RunOutcome) -> bool {
+        let repeatable = plan.archive.as_ref().is_some_and(|archive| archive.repeatable);
+        if repeatable && outcome == RunOutcome::Failed {
+            return false;
+        }
+        let (Some(part), Some(parts)) = (part, plan.parts) else {
+            return self.complete(plan.run.number, outcome);
+        };
+        if self.unreachable {
+            return false;
+        }
+        let ended = self.parts.entry(plan.run.number).or_default();
+        ended.insert(part);
+        if ended.len() == usize::try_from(parts).unwrap() {
+            self.complete(plan.run.number, outcome);
+        }
         true
     }
 

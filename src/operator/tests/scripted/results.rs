@@ -1,7 +1,10 @@
 //! What the containers of a run say at their end, where the fake has to say it for them.
 
+use dm_contract::part::Part;
 use dm_contract::plan::Mode;
-use dm_contract::report::{GuardResult, REPORT_VERSION, TableEffect};
+use dm_contract::report::{
+    GuardResult, REPORT_VERSION, TableEffect, TransformEnd, TransformResult,
+};
 use dm_contract::restored::{JournalProblem, RESTORE_RESULT_VERSION, RestoreResult};
 
 /// What the guard of a run that changes two cars says.
@@ -35,6 +38,20 @@ pub fn guard_result(mode: Mode) -> GuardResult {
         transform: None,
         part: None,
     }
+}
+
+/// The result of a part of a transform whose program ended with a code; of a whole run unchanged.
+pub fn of_part(result: GuardResult, part: Option<u32>, exit_code: i32) -> GuardResult {
+    let Some(index) = part else { return result };
+    let end = match exit_code {
+        0 => TransformEnd::Succeeded,
+        3 => TransformEnd::PartiallyFailed,
+        143 => TransformEnd::Interrupted,
+        _ => TransformEnd::Failed,
+    };
+    let failed = u64::from(matches!(end, TransformEnd::PartiallyFailed | TransformEnd::Failed));
+    let transform = TransformResult { end, read: 2, changed: 2, failed, ..Default::default() };
+    GuardResult { part: Some(Part { index, of: 4 }), transform: Some(transform), ..result }
 }
 
 /// What a restore of a run that changed two cars says.

@@ -16,7 +16,8 @@ pub fn what_now(record: &RunRecord, outcome: &Outcome) -> String {
     if let Some(Verdict::Differs(differs)) = &outcome.verdict {
         return ledger::what_now_differs(differs, retry);
     }
-    if outcome.reason == Reason::LockedByAnother && outcome.result == RunResult::Failed {
+    let gave_way = outcome.result == RunResult::Failed && outcome.wrote_nothing;
+    if outcome.reason == Reason::LockedByAnother && gave_way {
         return format!(
             "Set spec.retry to {retry} to read the ledger again: what the other run applied is then adopted."
         );
@@ -30,6 +31,7 @@ pub fn what_now(record: &RunRecord, outcome: &Outcome) -> String {
         Reason::DatabaseUnreachable => {
             "Find out why the database cannot be reached (endpoint, network, credentials)"
         }
+        Reason::LockedByAnother => "Wait until the other run has ended",
         Reason::OutOfMemory => "Raise spec.podTemplate.resources.limits.memory",
         Reason::DeadlineExceeded => "Raise spec.activeDeadlineSeconds",
         Reason::ImageChanged => {
@@ -53,6 +55,11 @@ pub fn what_now(record: &RunRecord, outcome: &Outcome) -> String {
         Reason::PodDeleted | Reason::JobDeleted | Reason::OutcomeUnknown => {
             "The log was deleted with the pod; only status is left"
         }
+        _ if record.parts() > 1 => &format!(
+            "Find the cause in the last lines and in the logs (kubectl logs --prefix -c program \
+             -l batch.kubernetes.io/job-name={})",
+            record.job
+        ),
         _ => &format!(
             "Find the cause in the last lines and in the log (kubectl logs job/{} -c program)",
             record.job

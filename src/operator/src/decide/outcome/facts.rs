@@ -3,9 +3,13 @@
 
 use dm_api::condition::Reason;
 use dm_api::status::{RunRecord, RunResult};
+use dm_contract::report::GuardResult;
+use k8s_openapi::api::core::v1::Pod;
 
 use super::{Outcome, claims, gave_way};
 use crate::limits;
+use crate::read::counts;
+use crate::read::indexes::PartPods;
 use crate::read::view::{self, RunObjects};
 
 /// Returns times, exit code, last lines and counts.
@@ -50,7 +54,7 @@ pub fn of(record: &RunRecord, objects: RunObjects<'_>) -> Outcome {
         exit_code: ended.map(|ended| ended.exit_code),
         signal: claims.as_ref().and_then(|claims| claims.signal),
         last_lines: lines,
-        guard: pod.or(objects.pods.last()).and_then(|pod| view::guard_result(pod)),
+        guard: counted(record, objects, pod.copied()),
         second_run: claims.and_then(|claims| claims.second_run),
         verdict: gave_way::let_in(objects),
         archive: objects.job.and_then(view::archive_url),
@@ -61,6 +65,17 @@ pub fn of(record: &RunRecord, objects: RunObjects<'_>) -> Outcome {
         restore: None,
         wrote_nothing: false,
     }
+}
+
+/// What the guard saw: of a program its last pod's, of a transform that of all its pods.
+fn counted(record: &RunRecord, objects: RunObjects<'_>, pod: Option<&Pod>) -> Option<GuardResult> {
+    let last = pod.or(objects.pods.last().copied()).and_then(view::guard_result);
+    let is_transform = last.as_ref().is_some_and(|result| result.transform.is_some());
+    if objects.pods.len() < 2 || !is_transform {
+        return last;
+    }
+    let part = PartPods { index: 0, pods: objects.pods.to_vec() };
+    counts::of_part(record, &part, None).result
 }
 
 /// The last lines of a log's tail as the kubelet gives it for a container without our entry.

@@ -10,7 +10,10 @@ use crate::read::view::{self, RunObjects};
 /// What the ledger said before the program started. Without an archive nothing is begun there: only
 /// the database was asked.
 pub fn let_in(objects: RunObjects<'_>) -> Option<Verdict> {
-    let said = objects.pods.iter().rev().find_map(|pod| view::ledger_verdict(pod));
+    let mut all = objects.pods.iter().rev().filter_map(|pod| view::ledger_verdict(pod));
+    let last = all.next();
+    // What was begun stays begun when another pod of the run is refused.
+    let said = all.find(|verdict| *verdict == Verdict::Go).or(last);
     said.filter(|verdict| *verdict != Verdict::Go || !objects.job.is_some_and(view::has_no_archive))
 }
 

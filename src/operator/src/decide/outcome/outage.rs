@@ -26,6 +26,7 @@ pub(super) fn complete(cause: &Cause, outcome: &mut Outcome) {
         | Cause::Guard(_)
         | Cause::Ledger(_)
         | Cause::GaveWay(_)
+        | Cause::Refused(_)
         | Cause::Gone => return,
     }
     let what = what_failed(outage);

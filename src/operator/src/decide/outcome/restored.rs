@@ -111,7 +111,9 @@ fn message(record: &RunRecord, cause: &Cause, outcome: &Outcome) -> String {
         },
         Cause::Interrupted(_) => "The restore was asked to end".into(),
         Cause::Guard(problem) => format!("The restore failed: {problem}"),
-        Cause::Ledger(verdict) | Cause::GaveWay(verdict) => crate::decide::ledger::message(verdict),
+        Cause::Ledger(verdict) | Cause::GaveWay(verdict) | Cause::Refused(verdict) => {
+            crate::decide::ledger::message(verdict)
+        }
         Cause::Gone => "Nothing is left that says how the restore ended".into(),
     };
     bounded(format!("{what}{}; {}.", duration(outcome), state_of_data(record, outcome)))

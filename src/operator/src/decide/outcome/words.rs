@@ -62,6 +62,9 @@ pub(super) fn message(kind: RunKind, cause: &Cause, outcome: &Outcome) -> String
         }
         Cause::Ledger(verdict) => return bounded(ledger::message(verdict)),
         Cause::GaveWay(verdict) => return bounded(ledger::message_at_first_write(verdict)),
+        Cause::Refused(verdict) => {
+            format!("No other pod could continue the run: {}", ledger::why(verdict))
+        }
         Cause::Gone => "Nothing is left that says how the run ended".to_owned(),
     };
     bounded(format!("{what}{}; {}.", duration(outcome), data_after(kind, outcome)))

@@ -60,3 +60,18 @@ fn a_run_that_has_not_started_is_given_up_for_the_current_image_of_ours() {
         assert!(goes_on(case("agent:0", vec![pod_running()])), "a program that runs is left alone");
     }
 }
+
+#[test]
+fn a_run_whose_job_was_deleted_is_over_when_no_pod_can_come_any_more() {
+    let run = RunRecord { job_uid: Some("uid-j".into()), ..record(RunKind::Apply) };
+    let case = Case::new(applying(json!({}))).after(vec![run]);
+    // It was deleted at 20 s.
+    let at = |now, pods| Case { now, ..case.clone().with_objects(Some(job_deleted()), pods) };
+    is_stop(&at(21, vec![]), None);
+    is_stop(&at(31, vec![]), None);
+    assert!(matches!(at(32, vec![]).step(), Step::Finish(_)));
+    // One that has come tells by itself how it ended.
+    is_stop(&at(32, vec![pod_running()]), None);
+    let ended = at(21, vec![pod_ended(143, "", &Value::Null)]);
+    assert!(matches!(ended.step(), Step::Finish(_)));
+}

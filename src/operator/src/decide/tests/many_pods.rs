@@ -1,0 +1,155 @@
+//! A run under way that is split among pods: its status, and what is sent to its guards.
+
+use dm_contract::control::CONTROL_VERSION;
+use dm_contract::plan::RateLimits;
+
+use super::*;
+
+fn writes(count: u32) -> RateLimits {
+    RateLimits { writes_per_second: Some(count), ..RateLimits::default() }
+}
+
+fn control(paused: bool, limits: RateLimits) -> ControlState {
+    ControlState {
+        version: CONTROL_VERSION,
+        paused,
+        held: 0,
+        limits,
+        limits_max: RateLimits::default(),
+        lowered: None,
+        throttled: 0,
+    }
+}
+
+fn transform(spec: Value) -> DataMigration {
+    let mut whole = json!({
+        "script": null, "transform": {"table": "cars", "remove": ["price"]}, "parallelism": 4,
+    });
+    whole.as_object_mut().unwrap().extend(spec.as_object().unwrap().clone());
+    applying(whole)
+}
+
+/// A run of four pods.
+fn case(spec: Value, pods: Vec<Pod>, answers: Answers) -> Case {
+    let run = RunRecord {
+        parallelism: Some(4),
+        execution_time: Some(Time(at(5))),
+        ..record(RunKind::Apply)
+    };
+    let case = Case::new(transform(spec)).after(vec![run]);
+    Case { answers, ..case.with_objects(Some(job(json!({}))), pods) }
+}
+
+fn four_running() -> Vec<Pod> {
+    (0..4).map(|index| of_part(&pod_running(), index)).collect()
+}
+
+fn followed(case: &Case) -> (Position, Option<Adjustment>) {
+    let pods: Vec<&Pod> = case.pods.iter().collect();
+    let step = decide(case.situation(&pods, &case.answers));
+    let Step::Follow { position, adjustment, .. } = step else { panic!("no follow: {step:#?}") };
+    (position, adjustment)
+}
+
+fn goes(each: &[(bool, u32)], silent: &[u32]) -> Answers {
+    let controls = each.iter().map(|(paused, count)| control(*paused, writes(*count))).collect();
+    Answers { controls, silent: silent.to_vec(), ..Answers::default() }
+}
+
+#[test]
+fn a_run_begins_with_the_number_of_pods_of_its_spec() {
+    let begun = begins(&Case::new(transform(json!({}))), RunKind::Apply, 1);
+    assert_eq!(begun.parallelism, Some(4));
+    let one = begins(&Case::new(transform(json!({"parallelism": 1}))), RunKind::Apply, 1);
+    assert_eq!(one.parallelism, None);
+}
+
+#[test]
+fn each_guard_has_its_share_of_the_limits() {
+    let check = |each: &[(bool, u32)], expected| {
+        let limits = json!({"limits": {"writesPerSecond": 203}});
+        let (_, adjustment) = followed(&case(limits, four_running(), goes(each, &[])));
+        let sent = |limits| Adjustment { limits: Some(writes(limits)), paused: None };
+        assert_eq!(adjustment, Option::map(expected, sent), "{each:?}");
+    };
+    check(&[(false, 50); 4], None);
+    check(&[(false, 203); 4], Some(50));
+    check(&[(false, 50), (false, 50), (false, 51), (false, 50)], Some(50));
+}
+
+#[test]
+fn a_run_is_paused_when_every_guard_says_so() {
+    let spec = || json!({"suspend": true, "limits": {"writesPerSecond": 200}});
+    let paused = Some(Adjustment { limits: None, paused: Some(true) });
+    let of = |each: &[(bool, u32)], silent: &[u32]| {
+        followed(&case(spec(), four_running(), goes(each, silent)))
+    };
+    let (position, adjustment) = of(&[(true, 50), (false, 50), (true, 50), (true, 50)], &[]);
+    assert_eq!((position.phase, adjustment), (Phase::Running, paused));
+    assert_eq!(position.message, "Run 1 is being paused by spec.suspend");
+
+    let (position, adjustment) = of(&[(true, 50); 3], &[2]);
+    assert_eq!((position.phase, adjustment), (Phase::Running, None));
+    let said = "Run 1 is being paused by spec.suspend. The guard of part 2 does not answer, so what \
+                runs there continues. The operator retries";
+    assert_eq!(position.message, said);
+
+    let (position, adjustment) = of(&[(true, 50); 4], &[]);
+    assert_eq!((position.phase, adjustment), (Phase::Suspended, None));
+    assert!(position.conditions.iter().any(|(type_, ..)| *type_ == types::PAUSED));
+
+    let (position, _) = of(&[], &[0, 1, 2, 3]);
+    assert!(position.message.contains("could not be reached"), "{}", position.message);
+}
+
+#[test]
+fn status_says_how_many_pods_have_ended_and_what_one_waits_for() {
+    let ended = |index| {
+        let said = guard_says(json!({"mode": "Apply"}));
+        of_part(&pod_ended(0, &program_says(json!({"exitCode": 0})), &said), index)
+    };
+    let deleted = |index| {
+        let pod = of_part(&pod_ended(143, "", &Value::Null), index);
+        with(&pod, json!({"metadata": {"deletionTimestamp": time(9)}}))
+    };
+    let full = json!([{
+        "type": "PodScheduled", "status": "False", "reason": "Unschedulable", "message": "no cpu",
+    }]);
+    let waiting = |index| of_part(&pod("Pending", json!({"status": {"conditions": full}})), index);
+    let running = |index| of_part(&pod_running(), index);
+    let said = |pods: Vec<Pod>, answers: Answers| followed(&case(json!({}), pods, answers)).0;
+
+    let pods = vec![ended(0), ended(1), running(2), ended(3)];
+    let position = said(pods.clone(), Answers::default());
+    let expected = "Run 1 is running as Job 0001-cars-1-apply; 3 of 4 pods have ended";
+    assert_eq!((position.message.as_str(), position.standing), (expected, Standing::Reconciling));
+    let position = said(pods, Answers { silent: vec![2], ..Answers::default() });
+    let silent =
+        format!("{expected}. The guard of part 2 does not answer, so counts may be missing");
+    assert_eq!(position.message, silent);
+
+    let pods = vec![ended(0), deleted(1), running(2), ended(3), waiting(1)];
+    let position = said(pods, Answers::default());
+    let expected = "Run 1 is running as Job 0001-cars-1-apply; 2 of 4 pods have ended, 1 pod was \
+                    replaced. Waiting: part 1: no node can take the pod: no cpu";
+    assert!(position.message.starts_with(expected), "{}", position.message);
+    assert_eq!((position.standing, position.reason), (Standing::Reconciling, Reason::Running));
+
+    // Nothing else runs: a person must act.
+    let position = said(vec![ended(0), deleted(1), ended(3), waiting(1)], Answers::default());
+    assert_eq!((position.standing, position.reason), (Standing::Stalled, Reason::Unschedulable));
+}
+
+#[test]
+fn the_counts_of_all_parts_are_one_progress_and_stay_while_some_are_missing() {
+    let guard: dm_contract::report::GuardResult =
+        serde_json::from_value(guard_says(json!({"mode": "Apply", "itemsRead": 90}))).unwrap();
+    let answers = Answers { guard: Some(guard), ..Answers::default() };
+    let mut case = case(json!({}), four_running(), answers);
+    let known = json!({"text": "100 read, 50 written, 3/s", "itemsRead": 100, "itemsPerSecond": 3});
+    case.migration.status.as_mut().unwrap().progress = serde_json::from_value(known).unwrap();
+    assert_eq!(followed(&case).0.progress.items_read, Some(90));
+    case.answers.is_partial = true;
+    let progress = followed(&case).0.progress;
+    assert_eq!((progress.items_read, progress.items_per_second), (Some(100), None));
+}

@@ -1,0 +1,187 @@
+//! A transform that is split among the pods of an Indexed Job.
+
+use dm_api::condition::Reason;
+use dm_api::status::{Phase, RunResult};
+use serde_json::{Value, json};
+
+use crate::cluster::{Move, Start};
+use crate::connection::lock;
+use crate::invariants::{check, check_released, tried};
+use crate::world::World;
+
+fn world() -> World {
+    let world = World::with_archive();
+    world.edit(|spec| {
+        spec["script"] = Value::Null;
+        spec["transform"] = json!({"table": "cars", "set": {"price": "round_to(weight, 50)"}});
+        spec["parallelism"] = json!(4);
+    });
+    world
+}
+
+/// The parts of run 2 that were started, in order.
+fn parts(world: &World) -> Vec<u32> {
+    let of_run = world.cluster.starts.iter().filter(|start| start.run == 2);
+    let mut parts: Vec<u32> = of_run.map(|start| start.part.unwrap()).collect();
+    parts.sort_unstable();
+    parts
+}
+
+fn updated(world: &World) -> u64 {
+    let status = world.status();
+    status.applied.unwrap().effects.unwrap().tables[0].updated
+}
+
+/// Tried, promoted, and its four programs running.
+async fn running() -> World {
+    let mut world = world();
+    world.until_quiet().await;
+    assert_eq!(world.status().phase, Some(Phase::DryRunOk));
+    world.cluster.endless = true;
+    world.promote();
+    world.until_quiet().await;
+    assert_eq!(parts(&world), [0, 1, 2, 3]);
+    world
+}
+
+fn pod_of(world: &World, index: &str) -> String {
+    let server = lock(&world.server);
+    let annotation = |pod: &&Value| {
+        let metadata = &pod["metadata"];
+        metadata["annotations"][dm_operator::read::indexes::INDEX] == index
+            && metadata["labels"][dm_api::RUN_LABEL] == "2"
+            && metadata["deletionTimestamp"].is_null()
+    };
+    crate::cluster::name(server.objects.all("pods").into_iter().rfind(annotation).unwrap())
+}
+
+#[tokio::test]
+async fn each_part_runs_once_and_their_results_are_one() {
+    let mut world = running().await;
+    let status = world.status();
+    assert_eq!(status.runs[0].parallelism, Some(4));
+    let message = &status.conditions[0].message;
+    assert!(
+        message.contains("0 of 4 pods have ended. The guards of parts 0, 1, 2, 3"),
+        "{message}"
+    );
+    world.cluster.endless = false;
+    // One of them ends before the others.
+    let ended = world.make_first_move();
+    assert!(matches!(ended, Some(Move::EndProgram(_))), "{ended:?}");
+    world.look_until_quiet().await;
+    let message = world.status().conditions[0].message.clone();
+    assert!(message.contains("; 1 of 4 pods have ended"), "{message}");
+    world.until_quiet().await;
+    assert_eq!(world.status().phase, Some(Phase::Applied));
+    assert_eq!((parts(&world), updated(&world)), (vec![0, 1, 2, 3], 8));
+    assert_eq!((tried(&world), world.cluster.writing.1), (4, 4));
+    let status = world.status();
+    assert_eq!(status.dry_run.unwrap().effects.unwrap().tables[0].would_update, 8);
+    assert_eq!(status.runs[0].archived, Some(true), "the last guard has recorded it");
+    check_split(&world);
+}
+
+/// As `check`, for a run that four programs carry out.
+fn check_split(world: &World) {
+    for (index, start) in world.cluster.starts.iter().enumerate() {
+        let same = |other: &&Start| (other.run, other.part) == (start.run, start.part);
+        let again = world.cluster.starts[index + 1..].iter().find(same);
+        assert_eq!(again, None, "part {:?} of run {} was started twice", start.part, start.run);
+    }
+    check_released(world, "split");
+}
+
+#[tokio::test]
+async fn a_part_that_fails_ends_the_run_and_the_others_are_stopped() {
+    let mut world = running().await;
+    (world.cluster.failing, world.cluster.exit_code) = (Some(2), 1);
+    let pod = pod_of(&world, "2");
+    world.cluster.end_program(&mut lock(&world.server).objects, &pod);
+    lock(&world.server).remember();
+    world.until_quiet().await;
+    let status = world.status();
+    let failure = status.failure.clone().unwrap();
+    assert_eq!((status.phase, failure.reason), (Some(Phase::Failed), Reason::TransformFailed));
+    assert!(failure.message.starts_with(&format!("Part 2 (pod {pod}): ")), "{}", failure.message);
+    assert_eq!(status.runs[0].archived, Some(true), "a Job has recorded the failure");
+    assert_eq!(parts(&world), [0, 1, 2, 3], "nothing was started again");
+    check_released(&world, "failed");
+
+    world.cluster.endless = false;
+    world.cluster.failing = None;
+    world.cluster.exit_code = 0;
+    world.edit(|spec| spec["retry"] = json!(1));
+    world.until_quiet().await;
+    assert_eq!(world.status().phase, Some(Phase::Applied));
+}
+
+#[tokio::test]
+async fn a_pod_that_is_deleted_is_replaced_and_both_count() {
+    let mut world = running().await;
+    let pod = pod_of(&world, "1");
+    world.with_objects(|objects| objects.delete("pods", &pod));
+    world.until_quiet().await;
+    assert_eq!(parts(&world), [0, 1, 1, 2, 3]);
+    let message = world.status().conditions[0].message.clone();
+    assert!(message.contains("0 of 4 pods have ended, 1 pod was replaced"), "{message}");
+    assert_eq!(world.status().runs[0].result, RunResult::Running);
+    world.cluster.endless = false;
+    world.until_quiet().await;
+    assert_eq!(world.status().phase, Some(Phase::Applied));
+    assert_eq!(updated(&world), 10, "what the first pod had written counts");
+    check_released(&world, "replaced");
+}
+
+#[tokio::test]
+async fn items_that_fail_in_one_part_do_not_stop_the_others() {
+    let mut world = world();
+    world.edit(|spec| spec["onItemError"] = json!("Continue"));
+    world.until_quiet().await;
+    (world.cluster.failing, world.cluster.exit_code) = (Some(0), 3);
+    world.promote();
+    world.until_quiet().await;
+    let failure = world.status().failure.unwrap();
+    assert_eq!(failure.reason, Reason::PartiallyFailed);
+    assert!(failure.message.starts_with("The transform could not change 1 item"), "{failure:?}");
+    assert_eq!((parts(&world), updated(&world)), (vec![0, 1, 2, 3], 8));
+    check_split(&world);
+}
+
+#[tokio::test]
+async fn a_pod_of_a_transform_that_is_not_split_is_replaced_too() {
+    let mut world = World::with_archive();
+    world.edit(|spec| {
+        spec["script"] = Value::Null;
+        spec["transform"] = json!({"table": "cars", "remove": ["price"]});
+    });
+    world.until_quiet().await;
+    world.cluster.endless = true;
+    world.promote();
+    world.until_quiet().await;
+    let running = world.cluster.starts.len();
+    let pod = {
+        let server = lock(&world.server);
+        let pods = server.objects.all("pods");
+        let of_apply = |pod: &&&Value| pod["metadata"]["labels"][dm_api::RUN_LABEL] == "2";
+        crate::cluster::name(pods.iter().find(of_apply).unwrap())
+    };
+    world.with_objects(|objects| objects.delete("pods", &pod));
+    world.until_quiet().await;
+    assert_eq!(world.cluster.starts.len(), running + 1);
+    world.cluster.endless = false;
+    world.until_quiet().await;
+    assert_eq!((world.status().phase, world.status().last_run), (Some(Phase::Applied), 2));
+    check_released(&world, "replaced");
+}
+
+#[tokio::test]
+async fn only_a_transform_is_split() {
+    let mut world = World::new();
+    world.edit(|spec| spec["parallelism"] = json!(2));
+    world.until_quiet().await;
+    let condition = world.status().conditions.into_iter().find(|c| c.type_ == "Stalled").unwrap();
+    assert_eq!(condition.reason, "InvalidSpec");
+    assert!(condition.message.starts_with("spec.parallelism: only a transform"));
+    check(&world, "nothing has run");
+}
