@@ -365,7 +365,8 @@ mod tests {
     async fn waited(reads: &[&str], has_pod: bool, follow: bool) -> Option<String> {
         let reads = reads.iter().map(|result| with_run(result)).collect();
         let first = with_run("Starting");
-        found(&cluster(reads, has_pod), first, 2, follow).await.unwrap().1
+        let found = found(&cluster(reads, has_pod), first, 2, (&[0], follow)).await.unwrap().1;
+        found.into_iter().next().map(|part| part.pod)
     }
 
     #[tokio::test(start_paused = true)]
@@ -381,6 +382,7 @@ mod tests {
         let flags = Flags {
             name: "m".into(),
             run: None,
+            part: None,
             follow: false,
             guard: false,
             tail: None,

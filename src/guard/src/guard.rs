@@ -227,6 +227,7 @@ mod tests {
             control_token: None,
             clients: Clients::Any,
             state_dir: Some(state.to_owned()),
+            part: None,
         };
         Guard::start(plan, testing::credentials().unwrap(), &options).await
     }

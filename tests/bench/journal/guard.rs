@@ -56,6 +56,8 @@ pub async fn start(
         program: None,
         accept: Vec::new(),
         tried: None,
+        parts: None,
+        now_s: None,
     };
     let folder = tempfile::tempdir()?;
     let (program, control) = (free_address().await?, free_address().await?);

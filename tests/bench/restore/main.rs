@@ -128,6 +128,8 @@ async fn take_back(url: &str, database: &str) -> Result<(), Error> {
         program: None,
         accept: Vec::new(),
         tried: None,
+        parts: None,
+        now_s: None,
     };
     let keys = Credentials::new("bench", "bench", None, None, "bench");
     let credentials = CredentialSource::new(SharedCredentialsProvider::new(keys));

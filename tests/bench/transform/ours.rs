@@ -36,6 +36,7 @@ pub async fn run(url: &str, archive: Option<&str>) -> Result<()> {
         on_item_error: OnItemError::Stop,
         show_keys: false,
         now_s: 1_800_000_000,
+        part: None,
         checkpoints,
     };
     let (_asked, stop) = watch::channel(false);
@@ -80,5 +81,7 @@ fn plan(url: &str, archive: Option<&str>) -> Plan {
         program: None,
         accept: Vec::new(),
         tried: None,
+        parts: None,
+        now_s: None,
     }
 }

@@ -188,7 +188,7 @@ fn a_ledger_that_lets_no_part_in_puts_the_run_off_and_one_part_only_fails_it() {
     let refused = |index| of_part(&pod_refused(83, &locked.to_string()), index);
     let record = split(RunKind::Apply, 2);
     let outcome = end(&record, &policy(), &[refused(0), refused(1)]);
-    assert_eq!((outcome.result, outcome.reason), (RunResult::Cancelled, Reason::LockedByAnother));
+    assert_eq!((outcome.result, outcome.reason), (RunResult::Canceled, Reason::LockedByAnother));
     assert!(outcome.wrote_nothing && !outcome.started);
     let begun = of_part(&let_through(&stopped(0)), 0);
     let outcome = end(&record, &policy(), &[begun, refused(1)]);
