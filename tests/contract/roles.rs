@@ -80,6 +80,9 @@ fn needs(command: &str) -> Vec<(String, &'static str)> {
         "patch" => [of("get"), of("patch")].concat(),
         "create" => of("create"),
         "delete" => of("delete"),
+        "logs" if rest.contains(&"-l") => {
+            vec![("pods".into(), "list"), ("pods/log".into(), "get")]
+        }
         "logs" => [of("get"), vec![("pods".into(), "list"), ("pods/log".into(), "get")]].concat(),
         "apply" => {
             let apply = |verb| ("datamigrations".to_owned(), verb);

@@ -234,7 +234,8 @@ mod tests {
 
     #[test]
     fn one_part_needs_no_chain_and_refused_writes_are_no_links() {
-        check(&[(3, Some(1), Some(2), OK), (3, Some(5), Some(6), OK)], Some((1, 6)));
+        // What others wrote between two writes of one part is what is restored.
+        check(&[(3, Some(1), Some(2), OK), (3, Some(5), Some(6), OK)], Some((5, 6)));
         let refused = (1, Some(9), Some(10), Outcome::Refused);
         check(&[(0, Some(1), Some(2), OK), refused], Some((1, 2)));
     }
