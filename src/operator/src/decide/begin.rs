@@ -33,11 +33,7 @@ pub fn begin(candidate: Candidate<'_>) -> Step {
         restored_by: None,
         restores: restoration.and_then(|restoration| restoration.run),
         on_conflict: restoration.map(|restoration| restoration.on_conflict),
-        parallelism: match runnable.program {
-            Program::Transform { .. } => Some(situation.migration.spec.parallelism),
-            _ => None,
-        }
-        .filter(|parts| *parts > 1),
+        parallelism: parts(candidate),
         program_digest: runnable.digest.clone(),
         execution_time: None,
         finalization_time: None,
@@ -57,4 +53,17 @@ pub fn begin(candidate: Candidate<'_>) -> Step {
         },
     };
     Step::Begin { position: under_way::starting(&record), record: Box::new(record) }
+}
+
+/// Among how many pods the run is split, if it is. A dry run that moves items is not: each pod sees
+/// only its own writes, so two items that move to one key would both find it free.
+fn parts(candidate: Candidate<'_>) -> Option<u32> {
+    let Candidate { situation, runnable, kind, .. } = candidate;
+    if !matches!(runnable.program, Program::Transform { .. }) {
+        return None;
+    }
+    let spec = &situation.migration.spec;
+    let moves =
+        spec.transform.as_ref().is_some_and(|source| !source.rekey.is_empty() || source.to.is_some());
+    Some(spec.parallelism).filter(|parts| *parts > 1 && (kind == RunKind::Apply || !moves))
 }

@@ -21,7 +21,7 @@ fn control(paused: bool, limits: RateLimits) -> ControlState {
     }
 }
 
-fn transform(spec: Value) -> DataMigration {
+fn transform_of(spec: Value) -> DataMigration {
     let mut whole = json!({
         "script": null, "transform": {"table": "cars", "remove": ["price"]}, "parallelism": 4,
     });
@@ -36,7 +36,7 @@ fn case(spec: Value, pods: Vec<Pod>, answers: Answers) -> Case {
         execution_time: Some(Time(at(5))),
         ..record(RunKind::Apply)
     };
-    let case = Case::new(transform(spec)).after(vec![run]);
+    let case = Case::new(transform_of(spec)).after(vec![run]);
     Case { answers, ..case.with_objects(Some(job(json!({}))), pods) }
 }
 
@@ -58,10 +58,26 @@ fn goes(each: &[(bool, u32)], silent: &[u32]) -> Answers {
 
 #[test]
 fn a_run_begins_with_the_number_of_pods_of_its_spec() {
-    let begun = begins(&Case::new(transform(json!({}))), RunKind::Apply, 1);
+    let begun = begins(&Case::new(transform_of(json!({}))), RunKind::Apply, 1);
     assert_eq!(begun.parallelism, Some(4));
-    let one = begins(&Case::new(transform(json!({"parallelism": 1}))), RunKind::Apply, 1);
+    let one = begins(&Case::new(transform_of(json!({"parallelism": 1}))), RunKind::Apply, 1);
     assert_eq!(one.parallelism, None);
+}
+
+#[test]
+fn a_dry_run_that_moves_items_has_one_pod() {
+    let parts = |transform: Value, dry_run: bool| {
+        let case = Case::new(transform_of(json!({"transform": transform, "dryRun": dry_run})));
+        let kind = if dry_run { RunKind::DryRun } else { RunKind::Apply };
+        begins(&case, kind, 1).parallelism
+    };
+    let rekey = || json!({"table": "cars", "rekey": {"id": "lower(id)"}});
+    let to = || json!({"table": "cars", "to": {"table": "vehicles"}});
+    for moves in [rekey(), to()] {
+        assert_eq!(parts(moves.clone(), true), None, "{moves}");
+        assert_eq!(parts(moves, false), Some(4));
+    }
+    assert_eq!(parts(json!({"table": "cars", "remove": ["price"]}), true), Some(4));
 }
 
 #[test]
