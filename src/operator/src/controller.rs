@@ -47,7 +47,8 @@ pub async fn run(
     // Pages: a list from the cache comes whole, whatever its size.
     let paged = watcher::Config::default().page_size(limits::PAGE_OBJECTS_MAX);
     let ours = paged.clone().labels(MIGRATION_UID_LABEL);
-    let any = watcher::Config::default();
+    // Only metadata, which may be as large as an object.
+    let any = paged.clone();
     let migrations = readable::<DataMigration>(&client, namespace, paged.clone());
     // Others are woken by what this watch has shown: what they read is as new.
     let (tell, told) = mpsc::unbounded();
@@ -77,7 +78,7 @@ pub async fn run(
     // What a check finds stands in a target's status and changes no run.
     let targets = changed::specs(after_lists(targets)).touched_objects();
     let files = watcher(scoped::<PartialObjectMeta<ConfigMap>>(&client, namespace), any);
-    let files = lasting(files).modify(|map| map.metadata.managed_fields = None);
+    let files = lasting(files).modify(slim::config_map);
     let files = after_lists(files.reflect(writers.config_maps)).touched_objects();
     let others = changed::distinct(told, news::of_other).touched_objects();
     let store = cache.migrations.store().clone();

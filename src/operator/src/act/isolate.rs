@@ -1,4 +1,5 @@
-//! Gives the pods of a run their NetworkPolicy, before its Job is let go.
+//! Gives the pods of a run their NetworkPolicy before its Job is let go, and those of the Job that
+//! notes its end.
 
 use dm_api::status::RunRecord;
 use dm_api::{DataMigration, MigrationTarget};
@@ -29,9 +30,18 @@ pub async fn isolate(
 ) -> Result<(), ActError> {
     let credentials = isolation.target.spec.credentials_of(run.kind);
     let policy = network::build(migration, run, job, credentials, isolation.operator_namespace);
+    create(client, &policy).await
+}
+
+/// Creates the policy of a Job that notes how a run ended.
+pub async fn isolate_recorder(client: &Client, recorder: &Job) -> Result<(), ActError> {
+    create(client, &network::of_recorder(recorder)).await
+}
+
+async fn create(client: &Client, policy: &NetworkPolicy) -> Result<(), ActError> {
     let policies: Api<NetworkPolicy> =
-        Api::namespaced(client.clone(), &job.namespace().unwrap_or_default());
-    match policies.create(&PostParams::default(), &policy).await {
+        Api::namespaced(client.clone(), &policy.namespace().unwrap_or_default());
+    match policies.create(&PostParams::default(), policy).await {
         Ok(_) => Ok(()),
         // Policies add to each other: one of that name takes nothing away.
         Err(kube::Error::Api(status)) if status.is_already_exists() => Ok(()),

@@ -6,7 +6,7 @@ use k8s_openapi::api::batch::v1::Job;
 use kube::{Api, ResourceExt as _};
 
 use crate::act::error::ActError;
-use crate::act::{create, release};
+use crate::act::{create, isolate, release};
 use crate::cluster::Cluster;
 use crate::decide::recording;
 use crate::history;
@@ -35,7 +35,13 @@ pub async fn record(
         let Some(recorder) = built else { continue };
         let jobs: Api<Job> = cluster.api(&migration.namespace().unwrap_or_default());
         match create(&jobs, &recorder, migration, "Job").await {
-            Ok(made) if made.is_new => cluster.note(None, made.object),
+            // One that ends before it has its policy fails, is removed, and is created again.
+            Ok(made) if made.is_new => {
+                if settings.network_policy_from.is_some() {
+                    isolate::isolate_recorder(cluster.client, &made.object).await?;
+                }
+                cluster.note(None, made.object);
+            }
             Ok(_) => {}
             // A namespace that is going takes no new Job: its migration must not hold it up.
             Err(ActError::Refused { .. })
@@ -63,7 +69,8 @@ fn built(
     // Somebody removed the Job with its finalizer: another like it tells where the archive is.
     let of = |runnable: &Runnable| job::build(migration, run, runnable, settings);
     let job = observed.job_of(run).cloned().or_else(|| runnable.map(of))?;
-    record::build(migration, run, &job, settings)
+    let target = runnable.map(|runnable| &runnable.target);
+    record::build(migration, run, &job, target, settings)
 }
 
 /// Deletes a Job that notes an end and may be waiting for an image that nobody has any more; the

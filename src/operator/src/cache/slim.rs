@@ -4,8 +4,9 @@
 use dm_api::transform::TransformSource;
 use dm_api::{DataMigration, MigrationTarget, OUTCOME_FINALIZER};
 use k8s_openapi::api::batch::v1::Job;
-use k8s_openapi::api::core::v1::{Pod, PodSpec};
+use k8s_openapi::api::core::v1::{ConfigMap, Pod, PodSpec};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
+use kube::core::PartialObjectMeta;
 use kube::{Resource, ResourceExt as _};
 
 use crate::limits;
@@ -50,6 +51,19 @@ pub fn is_cut(migration: &DataMigration) -> bool {
 /// Leaves out what a target's reader does not read.
 pub fn target(target: &mut MigrationTarget) {
     metadata(&mut target.metadata);
+}
+
+/// Leaves out all but the name and version of a ConfigMap: its annotations may be as large as its
+/// content, and it may be anybody's.
+pub fn config_map(map: &mut PartialObjectMeta<ConfigMap>) {
+    let all = std::mem::take(&mut map.metadata);
+    map.metadata = ObjectMeta {
+        name: all.name,
+        namespace: all.namespace,
+        uid: all.uid,
+        resource_version: all.resource_version,
+        ..ObjectMeta::default()
+    };
 }
 
 /// Leaves out what nobody reads of a Job. Of one that has ended and is released only its end is of
@@ -109,6 +123,19 @@ mod tests {
         migration(&mut large);
         assert!(is_cut(&large) && serde_json::json!(large).to_string().len() < 2_000);
         assert_eq!(large.spec.files().map(|files| files.name.as_str()), Some("files"));
+    }
+
+    #[test]
+    fn of_a_config_map_only_name_and_version_stay() {
+        let metadata = json!({
+            "name": "m", "namespace": "n", "uid": "u", "resourceVersion": "7",
+            "labels": {"a": "b"}, "annotations": {LAST_APPLIED: "{}", "c": "d"},
+        });
+        let map = json!({"apiVersion": "v1", "kind": "ConfigMap", "metadata": metadata});
+        let mut map: PartialObjectMeta<ConfigMap> = serde_json::from_value(map).unwrap();
+        config_map(&mut map);
+        let kept = json!({"name": "m", "namespace": "n", "uid": "u", "resourceVersion": "7"});
+        assert_eq!(json!(map.metadata), kept);
     }
 
     #[test]

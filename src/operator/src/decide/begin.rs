@@ -63,7 +63,9 @@ fn parts(candidate: Candidate<'_>) -> Option<u32> {
         return None;
     }
     let spec = &situation.migration.spec;
-    let moves =
-        spec.transform.as_ref().is_some_and(|source| !source.rekey.is_empty() || source.to.is_some());
+    let moves = spec
+        .transform
+        .as_ref()
+        .is_some_and(|source| !source.rekey.is_empty() || source.to.is_some());
     Some(spec.parallelism).filter(|parts| *parts > 1 && (kind == RunKind::Apply || !moves))
 }

@@ -25,17 +25,14 @@ pub const CHECKS: [(&str, &str); 2] =
 
 /// The Job. Its owner is the target, and its name allows one at a time.
 pub fn build(target: &MigrationTarget, settings: &Settings) -> Job {
-    let metadata = ObjectMeta {
-        labels: Some(labels(target)),
-        annotations: Some(annotations(target)),
-        ..ObjectMeta::default()
-    };
     Job {
         metadata: ObjectMeta {
+            labels: Some(labels(target)),
+            annotations: Some(annotations(target)),
             name: Some(names::check(name_of(target))),
             namespace: target.metadata.namespace.clone(),
             owner_references: Some(vec![owner(target)]),
-            ..metadata.clone()
+            ..ObjectMeta::default()
         },
         spec: Some(JobSpec {
             backoff_limit: Some(0),
@@ -44,7 +41,7 @@ pub fn build(target: &MigrationTarget, settings: &Settings) -> Job {
             active_deadline_seconds: Some(limits::CHECK_DEADLINE_SECONDS),
             ttl_seconds_after_finished: Some(limits::CHECK_TTL_SECONDS),
             template: PodTemplateSpec {
-                metadata: Some(metadata),
+                metadata: Some(parts::pod_metadata(labels(target), annotations(target))),
                 spec: Some(pod_spec(target, settings)),
             },
             ..JobSpec::default()
@@ -74,7 +71,7 @@ pub fn policy(target: &MigrationTarget) -> NetworkPolicy {
             )])),
             policy_types: Some(vec!["Ingress".into(), "Egress".into()]),
             ingress: None,
-            egress: Some(network::egress(credentials)),
+            egress: Some(network::egress(credentials.service_account.is_some())),
         }),
     }
 }

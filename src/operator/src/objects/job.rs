@@ -17,7 +17,7 @@ use crate::limits;
 use crate::objects::guard::guard;
 use crate::objects::parts::{
     BIN_DIR, FILES_DIR, WORK_DIR, annotations, container_security, empty, labels, mount, owner,
-    resources,
+    pod_metadata, resources,
 };
 use crate::objects::pod::pod_spec;
 use crate::objects::{
@@ -114,10 +114,8 @@ fn pod(
     );
     PodTemplateSpec {
         metadata: Some(ObjectMeta {
-            labels: Some(pod_labels),
-            annotations: Some(pod_annotations),
             finalizers: Some(vec![OUTCOME_FINALIZER.into()]),
-            ..ObjectMeta::default()
+            ..pod_metadata(pod_labels, pod_annotations)
         }),
         spec: Some(if record.kind.restores() {
             restore::pod(migration, record, runnable, settings)
@@ -196,7 +194,15 @@ fn prepare(runnable: &Runnable, settings: &Settings) -> Container {
 
 /// The same of containers with small tasks.
 pub fn of_prepare(target: &MigrationTarget, settings: &Settings) -> ResourceRequirements {
-    let of_target = target.spec.resources.prepare.as_ref();
+    of_small_task(Some(target), settings)
+}
+
+/// The same where the target may be gone.
+pub fn of_small_task(
+    target: Option<&MigrationTarget>,
+    settings: &Settings,
+) -> ResourceRequirements {
+    let of_target = target.and_then(|target| target.spec.resources.prepare.as_ref());
     let said = of_target.or(settings.resources.prepare.as_ref());
     said.cloned().unwrap_or_else(|| resources("10m", "32Mi", limits::LEDGER_MEMORY_LIMIT))
 }

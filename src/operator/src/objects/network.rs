@@ -62,13 +62,41 @@ pub fn build(
                 }]),
                 ports: Some(vec![port("TCP", CONTROL_PORT)]),
             }]),
-            egress: Some(egress(credentials)),
+            egress: Some(egress(credentials.service_account.is_some())),
         }),
     }
 }
 
-/// Returns what a pod with these credentials may reach.
-pub fn egress(credentials: &Credentials) -> Vec<NetworkPolicyEgressRule> {
+/// The policy of the pods of a Job that notes in the archive how a run ended, which owns it. Nobody
+/// reaches them.
+pub fn of_recorder(recorder: &Job) -> NetworkPolicy {
+    let metadata = &recorder.metadata;
+    let labels = metadata.labels.clone().unwrap_or_default();
+    let pod = recorder.spec.as_ref().and_then(|spec| spec.template.spec.as_ref());
+    let has_role = pod.is_some_and(|pod| pod.service_account_name.is_some());
+    NetworkPolicy {
+        metadata: ObjectMeta {
+            name: metadata.name.clone(),
+            namespace: metadata.namespace.clone(),
+            labels: Some(labels.clone()),
+            annotations: metadata.annotations.clone(),
+            owner_references: recorder.controller_owner_ref(&()).map(|owner| vec![owner]),
+            ..ObjectMeta::default()
+        },
+        spec: Some(NetworkPolicySpec {
+            pod_selector: Some(selector(
+                labels.into_iter().filter(|(name, _)| name.starts_with(dm_api::GROUP)),
+            )),
+            policy_types: Some(vec!["Ingress".into(), "Egress".into()]),
+            ingress: None,
+            egress: Some(egress(has_role)),
+        }),
+    }
+}
+
+/// Returns what a pod may reach; one whose credentials are its ServiceAccount's role, also the
+/// agent that hands them out.
+pub fn egress(has_role: bool) -> Vec<NetworkPolicyEgressRule> {
     let rule = |to: Vec<NetworkPolicyPeer>, ports: Option<Vec<NetworkPolicyPort>>| {
         NetworkPolicyEgressRule { to: Some(to), ports }
     };
@@ -83,7 +111,7 @@ pub fn egress(credentials: &Credentials) -> Vec<NetworkPolicyEgressRule> {
         rule(anywhere.chain([pods]).collect(), None),
         rule(vec![block(LINK_LOCAL, &[])], Some(names)),
     ];
-    if credentials.service_account.is_some() {
+    if has_role {
         let agents = ROLE_AGENTS.iter().map(|cidr| block(cidr, &[])).collect();
         rules.push(rule(agents, Some(vec![port("TCP", 80)])));
     }

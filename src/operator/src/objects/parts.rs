@@ -14,7 +14,7 @@ use k8s_openapi::api::core::v1::{
     ResourceRequirements, SeccompProfile, SecretKeySelector, SecurityContext, Volume, VolumeMount,
 };
 use k8s_openapi::apimachinery::pkg::api::resource::Quantity;
-use k8s_openapi::apimachinery::pkg::apis::meta::v1::OwnerReference;
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::{ObjectMeta, OwnerReference};
 
 use crate::objects::GUARD_CONTAINER;
 use crate::runnable::Runnable;
@@ -50,6 +50,28 @@ pub fn labels(migration: &DataMigration, record: &RunRecord) -> BTreeMap<String,
         (MIGRATION_UID_LABEL.into(), migration.metadata.uid.clone().unwrap_or_default()),
         (RUN_LABEL.into(), record.number.to_string()),
     ])
+}
+
+/// Keep service meshes from adding a container, which would never end, and from redirecting the
+/// kubelet's probes (Istio documentation, "Resource labels"; Linkerd, "Automatic proxy injection").
+const MESH_LABELS: [(&str, &str); 2] =
+    [("istio.io/dataplane-mode", "none"), ("sidecar.istio.io/inject", "false")];
+const MESH_ANNOTATIONS: [(&str, &str); 1] = [("linkerd.io/inject", "disabled")];
+
+/// Metadata of a pod with these labels and annotations. Outside of meshes, unless they say
+/// otherwise.
+pub fn pod_metadata(
+    mut labels: BTreeMap<String, String>,
+    mut annotations: BTreeMap<String, String>,
+) -> ObjectMeta {
+    let add = |to: &mut BTreeMap<String, String>, all: &[(&str, &str)]| {
+        for (name, value) in all {
+            to.entry((*name).to_owned()).or_insert_with(|| (*value).to_owned());
+        }
+    };
+    add(&mut labels, &MESH_LABELS);
+    add(&mut annotations, &MESH_ANNOTATIONS);
+    ObjectMeta { labels: Some(labels), annotations: Some(annotations), ..ObjectMeta::default() }
 }
 
 /// The annotations of everything that belongs to a run.

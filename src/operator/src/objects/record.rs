@@ -4,7 +4,7 @@
 use std::collections::BTreeMap;
 
 use dm_api::status::{RunKind, RunRecord, RunResult};
-use dm_api::{DataMigration, MIGRATION_UID_LABEL};
+use dm_api::{DataMigration, MIGRATION_UID_LABEL, MigrationTarget};
 use dm_contract::verdict::EXIT_CONTRADICTED;
 use k8s_openapi::api::batch::v1::{
     Job, JobSpec, PodFailurePolicy, PodFailurePolicyOnExitCodesRequirement, PodFailurePolicyRule,
@@ -25,11 +25,13 @@ use crate::runnable::Runnable;
 const CONTAINER: &str = "record";
 
 /// The Job for a run that is over, after the run's own Job; with the current image, because the
-/// run's own may be the very reason why its guard could not note the end.
+/// run's own may be the very reason why its guard could not note the end. `target` is the run's, if
+/// it is still there.
 pub fn build(
     migration: &DataMigration,
     run: &RunRecord,
     of: &Job,
+    target: Option<&MigrationTarget>,
     settings: &Settings,
 ) -> Option<Job> {
     let pod = of.spec.as_ref()?.template.spec.as_ref()?;
@@ -38,6 +40,12 @@ pub fn build(
         guard_of(of).or_else(|| pod.containers.iter().find(|c| c.name == RESTORE_CONTAINER))?;
     let labels = labels(migration, run);
     let annotations = parts::annotations(migration, run);
+    let resources = match prepare_of(pod) {
+        // A quota let it through.
+        Some(prepare) => prepare.resources.clone(),
+        None => Some(job::of_small_task(target, settings)),
+    };
+    let recorder = Container { resources, ..recorder(guard, run, migration, settings) };
     Some(Job {
         metadata: ObjectMeta {
             name: Some(names::record(&run.job)),
@@ -52,12 +60,8 @@ pub fn build(
             pod_failure_policy: Some(failure_policy()),
             ttl_seconds_after_finished: Some(limits::RECORD_TTL_SECONDS),
             template: PodTemplateSpec {
-                metadata: Some(ObjectMeta {
-                    labels: Some(labels),
-                    annotations: Some(annotations),
-                    ..ObjectMeta::default()
-                }),
-                spec: Some(pod_spec(pod, recorder(pod, guard, run, migration, settings))),
+                metadata: Some(parts::pod_metadata(labels, annotations)),
+                spec: Some(pod_spec(pod, recorder)),
             },
             ..JobSpec::default()
         }),
@@ -81,7 +85,8 @@ pub fn baseline(
     settings: &Settings,
 ) -> Option<Job> {
     let like = RunRecord { kind: RunKind::Restore, ..run.clone() };
-    build(migration, run, &job::build(migration, &like, runnable, settings), settings)
+    let job = job::build(migration, &like, runnable, settings);
+    build(migration, run, &job, Some(&runnable.target), settings)
 }
 
 /// A ledger that says otherwise says so to every pod.
@@ -131,7 +136,6 @@ fn pod_spec(of: &PodSpec, container: Container) -> PodSpec {
 
 /// The guard's container with another task, its plan and credentials the same.
 fn recorder(
-    of: &PodSpec,
     guard: &Container,
     run: &RunRecord,
     migration: &DataMigration,
@@ -155,9 +159,6 @@ fn recorder(
         command: guard.command.clone().map(|words| words.into_iter().take(1).collect()),
         args: Some(args),
         env,
-        resources: prepare_of(of)
-            .and_then(|prepare| prepare.resources.clone())
-            .or_else(|| Some(parts::resources("10m", "32Mi", limits::LEDGER_MEMORY_LIMIT))),
         security_context: guard.security_context.clone(),
         termination_message_policy: Some("FallbackToLogsOnError".into()),
         volume_mounts: (!mounts.is_empty()).then_some(mounts),
@@ -165,7 +166,7 @@ fn recorder(
     }
 }
 
-/// A small task of the same run, which a quota let through.
+/// The small task of the same run.
 fn prepare_of(of: &PodSpec) -> Option<&Container> {
     of.init_containers.iter().flatten().find(|container| container.name == PREPARE_CONTAINER)
 }

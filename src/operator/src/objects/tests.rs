@@ -251,7 +251,7 @@ fn the_job_that_notes_a_runs_end_is_the_golden_one() {
     let (migration, run) = killed();
     for (name, archive) in [("bucket", in_a_bucket()), ("volume", on_a_volume())] {
         let of = built_with(archive, RunKind::Apply);
-        let job = record::build(&migration, &run, &of, &settings()).unwrap();
+        let job = record::build(&migration, &run, &of, None, &settings()).unwrap();
         check(&format!("job-record-{name}"), &job);
         assert_ne!(job.metadata.name, of.metadata.name);
         let labels = job.spec.unwrap().template.metadata.unwrap().labels.unwrap();
@@ -452,7 +452,7 @@ fn only_the_guard_has_the_controls_token_and_no_other_job_inherits_it() {
         let knows = serde_json::to_string(&container).unwrap().contains(&key);
         assert_eq!(knows, container.name == PROGRAM_CONTAINER, "{}", container.name);
     }
-    let recorder = record::build(&migration, &run, &job, &settings()).unwrap();
+    let recorder = record::build(&migration, &run, &job, None, &settings()).unwrap();
     assert!(!containers(&recorder).iter().any(has));
     let mut restore = taken_back(RunKind::Restore, &container(), &in_a_bucket());
     control::give(&mut restore, "0123456789abcdef0123456789abcdef");

@@ -127,12 +127,16 @@ fn is_outdated(target: &MigrationTarget, job: &Job, settings: &Settings) -> bool
         || containers.any(|container| container.image.as_ref() != Some(&settings.agent_image))
 }
 
-/// What the containers of a check left, once all have ended.
+/// What the containers of a check left, once all have ended. Others may have been added to the pod,
+/// which end or do not.
 fn results(pod: &Pod) -> Option<State> {
-    let expected = pod.spec.as_ref()?.containers.len();
+    let is_ours = |name: &str| CHECKS.iter().any(|(ours, _)| *ours == name);
+    let containers = pod.spec.as_ref()?.containers.iter();
+    let expected = containers.filter(|container| is_ours(&container.name)).count();
     let statuses = pod.status.as_ref()?.container_statuses.as_ref()?;
     let ended: Vec<_> = statuses
         .iter()
+        .filter(|status| is_ours(&status.name))
         .filter_map(|status| Some((status, status.state.as_ref()?.terminated.as_ref()?)))
         .collect();
     if ended.len() < expected || ended.is_empty() {

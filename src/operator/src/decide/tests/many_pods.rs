@@ -67,7 +67,8 @@ fn a_run_begins_with_the_number_of_pods_of_its_spec() {
 #[test]
 fn a_dry_run_that_moves_items_has_one_pod() {
     let parts = |transform: Value, dry_run: bool| {
-        let case = Case::new(transform_of(json!({"transform": transform, "dryRun": dry_run})));
+        let applied = transform_of(json!({"transform": transform}));
+        let case = Case::new(with(&applied, json!({"spec": {"dryRun": dry_run}})));
         let kind = if dry_run { RunKind::DryRun } else { RunKind::Apply };
         begins(&case, kind, 1).parallelism
     };

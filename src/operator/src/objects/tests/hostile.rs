@@ -115,7 +115,7 @@ fn all_jobs() -> Vec<Job> {
         let with_agent = Settings { agent_image: "agent:1".into(), ..settings() };
         let mut job = job::build(&migration, &run, &runnable, &with_agent);
         control::give(&mut job, "0123456789abcdef");
-        jobs.extend(record::build(&migration, &run, &job, &settings()));
+        jobs.extend(record::build(&migration, &run, &job, None, &settings()));
         jobs.push(job);
     }
     assert_eq!(jobs.len(), 8, "each has a guard whose end a recorder can note");
@@ -206,7 +206,7 @@ fn a_recorder_after_an_older_operators_job_is_escaped_too() {
             variable.value = variable.value.as_deref().map(literal::plain);
         }
     }
-    let recorder = record::build(&migration, &run, &job, &settings()).unwrap();
+    let recorder = record::build(&migration, &run, &job, None, &settings()).unwrap();
     for text in strings(&containers(&recorder)[0]) {
         assert!(!text.contains("LEAKED"), "{text}");
     }

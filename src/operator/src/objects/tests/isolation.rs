@@ -70,6 +70,53 @@ fn the_network_policy_of_a_run_is_the_golden_one() {
 }
 
 #[test]
+fn each_pod_is_selected_by_one_policy() {
+    let target = samples::target(json!({"archive": in_a_bucket()}));
+    let (migration, run) = killed();
+    let of = samples::with(
+        &built_with(in_a_bucket(), RunKind::Apply),
+        json!({"metadata": {"uid": "uid-j"}}),
+    );
+    let recorder = record::build(&migration, &run, &of, None, &settings()).unwrap();
+    let recorder = samples::with(&recorder, json!({"metadata": {"uid": "uid-r"}}));
+    let checked = crate::objects::check::build(&target, &settings());
+    let credentials = &target.spec.credentials;
+    let policies = [
+        network::build(&migration, &run, &of, credentials, "datamigration-system"),
+        network::of_recorder(&recorder),
+        crate::objects::check::policy(&target),
+    ];
+    for job in [of, recorder.clone(), checked] {
+        let labels = job.spec.unwrap().template.metadata.unwrap().labels.unwrap();
+        let selects = |policy: &&k8s_openapi::api::networking::v1::NetworkPolicy| {
+            let selector = policy.spec.clone().unwrap().pod_selector.unwrap();
+            selector.match_labels.unwrap().iter().all(|(key, value)| labels.get(key) == Some(value))
+        };
+        assert_eq!(policies.iter().filter(selects).count(), 1, "{labels:?}");
+    }
+    let owner = &policies[1].metadata.owner_references.as_ref().unwrap()[0];
+    assert_eq!((owner.kind.as_str(), owner.uid.as_str()), ("Job", "uid-r"));
+    assert_eq!(policies[1].spec.as_ref().unwrap().ingress, None);
+}
+
+#[test]
+fn pods_are_outside_of_meshes_unless_their_author_says_otherwise() {
+    let of = |migration: &DataMigration| {
+        let metadata = built(migration, RunKind::Apply).spec.unwrap().template.metadata.unwrap();
+        let (labels, annotations) = (metadata.labels.unwrap(), metadata.annotations.unwrap());
+        let inject = labels.get("sidecar.istio.io/inject").cloned();
+        (inject.unwrap(), annotations.get("linkerd.io/inject").cloned().unwrap())
+    };
+    assert_eq!(of(&script()), ("false".to_owned(), "disabled".to_owned()));
+    let author = json!({"metadata": {
+        "labels": {"sidecar.istio.io/inject": "true"},
+        "annotations": {"linkerd.io/inject": "enabled"},
+    }});
+    let migration = samples::with(&script(), json!({"spec": {"podTemplate": author}}));
+    assert_eq!(of(&migration), ("true".to_owned(), "enabled".to_owned()));
+}
+
+#[test]
 fn an_apply_runs_the_image_that_was_tried() {
     let digest = format!("sha256:{}", "a".repeat(64));
     let image = |kind, id: Option<String>| {
@@ -112,6 +159,17 @@ fn a_target_gives_the_guards_resources_before_the_operator_does() {
     target["resources"] = json!({"guard": {"limits": {"memory": "512Mi"}}});
     assert_eq!(limits(&built(&target))[2].1, json!({"memory": "512Mi"}));
     let (migration, run) = killed();
-    let recorder = record::build(&migration, &run, &built(&target), &settings).unwrap();
+    let recorder = record::build(&migration, &run, &built(&target), None, &settings).unwrap();
     assert_eq!(limits(&recorder)[0].1, small);
+    // A restore has no small task: the target's is used, or else the operator's.
+    target["resources"] = json!({"prepare": {"limits": {"cpu": "2"}}});
+    let on = runnable_on(&script(), &target);
+    let restore = RunRecord { kind: RunKind::Restore, ..run.clone() };
+    let of = job::build(&migration, &restore, &on, &settings);
+    for (target, expected) in [(Some(&on.target), json!({"cpu": "2"})), (None, small)] {
+        let recorder = record::build(&migration, &restore, &of, target, &settings).unwrap();
+        assert_eq!(limits(&recorder)[0].1, expected);
+    }
+    let noted = record::baseline(&migration, &run, &on, &settings).unwrap();
+    assert_eq!(limits(&noted)[0].1, json!({"cpu": "2"}));
 }
