@@ -39,6 +39,7 @@ use crate::history;
 use crate::limits;
 use crate::objects::SETTINGS_DIGEST_ANNOTATION;
 use crate::objects::image;
+use crate::read::indexes;
 use crate::read::view::{self, JobEnd, RunObjects};
 use crate::runnable::{Restoration, Runnable};
 
@@ -91,12 +92,14 @@ fn outcome_of(situation: Situation<'_>, record: &RunRecord) -> Option<Outcome> {
 }
 
 /// Whether the Job controller may still create a pod, as it had begun to when the run's Job was
-/// deleted. Without one the run looks as if nothing had started, which would be final.
+/// deleted. Without one the run, or a part of it, looks as if nothing had started, which would be
+/// final.
 fn may_get_a_pod(situation: Situation<'_>, record: &RunRecord) -> bool {
     let deleted = situation.objects.job.and_then(|job| job.metadata.deletion_timestamp.as_ref());
     let is_recent =
         deleted.is_some_and(|at| situation.now.duration_since(at.0) < limits::LATE_POD_MAX);
-    record.job_uid.is_some() && situation.objects.pods.is_empty() && is_recent
+    let parts = indexes::parts(record, situation.objects.pods);
+    record.job_uid.is_some() && is_recent && parts.iter().any(|part| part.pods.is_empty())
 }
 
 /// A run has its number and is not over.

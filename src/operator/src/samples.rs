@@ -17,8 +17,14 @@ use crate::runnable::{FilesFound, Runnable};
 use crate::validate;
 
 /// Of guards that were not asked.
-pub static NO_ANSWERS: Answers =
-    Answers { guard: None, restore: None, controls: vec![], silent: vec![], is_partial: false };
+pub static NO_ANSWERS: Answers = Answers {
+    guard: None,
+    restore: None,
+    controls: vec![],
+    silent: vec![],
+    waiting: vec![],
+    is_partial: false,
+};
 
 /// When every test begins.
 const BEGINNING: &str = "2026-11-02T10:00:00Z";

@@ -70,6 +70,7 @@ impl Seen {
         of(Situation {
             migration,
             runnable: self.runnable.as_ref(),
+            target: self.observed.sources.target.as_ref(),
             dependencies: &self.observed.dependencies,
             objects: RunObjects { job, pods: &pods },
             is_complete: self.is_complete,

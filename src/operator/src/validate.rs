@@ -12,7 +12,7 @@ use std::collections::BTreeMap;
 use dm_api::condition::Reason;
 use dm_api::migration::{FilesConfigMap, PodSettings, Script};
 use dm_api::script::{self, FilesProblem};
-use dm_api::{DataMigration, MigrationTarget};
+use dm_api::{DataMigration, DataMigrationSpec, MigrationTarget};
 use dm_contract::identity::ProgramId;
 use dm_contract::plan::PROGRAM_ENVIRONMENT_RESERVED;
 use k8s_openapi::api::core::v1::EnvVar;
@@ -33,26 +33,7 @@ pub fn validate(
     let spec = &migration.spec;
     names::check(migration, target)?;
     size::check(migration)?;
-    let target = target.ok_or_else(|| {
-        problem(
-            Reason::TargetNotFound,
-            format!(
-                "spec.target.name: there is no MigrationTarget {0} in this namespace. Create it, or name \
-                 another: kubectl get migrationtargets",
-                spec.target.name
-            ),
-        )
-    })?;
-    if let Some(account) = missing_account {
-        return Err(problem(
-            Reason::ServiceAccountNotFound,
-            format!(
-                "target {}: there is no ServiceAccount {account} in this namespace. Create it, or correct \
-                 the target's credentials",
-                spec.target.name
-            ),
-        ));
-    }
+    let target = usable(target, missing_account, &spec.target.name)?;
     if let Some(restoration) = history::restoration_wanted(migration) {
         // What is taken back needs no program any more, and no files of it.
         if let Some(problem) = restore::obstacle(migration, target, restoration) {
@@ -62,43 +43,81 @@ pub fn validate(
         return Ok(put_together(migration, target, Program::Restore(restoration), digest, None));
     }
     if history::is_baseline_wanted(migration) {
-        let identity = match (&spec.script, &spec.container, &spec.transform) {
-            (Some(script), None, None) => {
-                script_program(script, target, files).ok().map(|found| found.2)
-            }
-            (None, Some(container), None) => Some(digest::of_container(None, container)),
-            (None, None, Some(source)) => {
-                transform::program(source, spec.on_item_error, target, files)
-                    .ok()
-                    .map(|found| found.2)
-            }
-            _ => None,
-        };
+        let identity = identity_if_known(spec, target, files);
         let digest = digest::of_baseline(target);
         return Ok(put_together(migration, target, Program::Baseline, digest, identity));
     }
     parallelism::check(migration, target)?;
     check_mounts(&spec.pod_template)?;
     check_pod(&spec.pod_template, target)?;
-    let (program, digest, identity) = match (&spec.script, &spec.container, &spec.transform) {
-        (Some(script), None, None) => script_program(script, target, files)?,
+    let (program, digest, identity) = source(spec, target, files)?;
+    Ok(put_together(migration, target, program, digest, Some(identity)))
+}
+
+/// The target, if it and the ServiceAccount that it names exist.
+fn usable<'a>(
+    target: Option<&'a MigrationTarget>,
+    missing_account: Option<&str>,
+    name: &str,
+) -> Result<&'a MigrationTarget, Problem> {
+    let target = target.ok_or_else(|| {
+        problem(
+            Reason::TargetNotFound,
+            format!(
+                "spec.target.name: there is no MigrationTarget {name} in this namespace. Create it, or name \
+                 another: kubectl get migrationtargets"
+            ),
+        )
+    })?;
+    match missing_account {
+        None => Ok(target),
+        Some(account) => Err(problem(
+            Reason::ServiceAccountNotFound,
+            format!(
+                "target {name}: there is no ServiceAccount {account} in this namespace. Create it, or correct \
+                 the target's credentials"
+            ),
+        )),
+    }
+}
+
+/// What the ledger knows the program of a baseline by, as far as its files are there: nothing of it
+/// runs.
+fn identity_if_known(
+    spec: &DataMigrationSpec,
+    target: &MigrationTarget,
+    files: &FilesFound,
+) -> Option<String> {
+    match (&spec.script, &spec.container, &spec.transform) {
+        (Some(script), None, None) => Some(script_program(script, target, files).ok()?.2),
+        (None, Some(container), None) => Some(digest::of_container(None, container)),
         (None, None, Some(source)) => {
-            transform::program(source, spec.on_item_error, target, files)?
+            Some(transform::program(source, spec.on_item_error, target, files).ok()?.2)
         }
+        _ => None,
+    }
+}
+
+/// The program of the only source, with its digest on this target and alone.
+fn source(
+    spec: &DataMigrationSpec,
+    target: &MigrationTarget,
+    files: &FilesFound,
+) -> Result<(Program, String, String), Problem> {
+    match (&spec.script, &spec.container, &spec.transform) {
+        (Some(script), None, None) => script_program(script, target, files),
+        (None, None, Some(source)) => transform::program(source, spec.on_item_error, target, files),
         (None, Some(container), None) => {
             check_env("spec.container.env", &container.env)?;
             let digest = digest::of_container(Some(target), container);
             let alone = digest::of_container(None, container);
-            (Program::Container(container.clone()), digest, alone)
+            Ok((Program::Container(container.clone()), digest, alone))
         }
-        _ => {
-            return Err(problem(
-                Reason::InvalidSpec,
-                "spec.script: give exactly one source: script, container or transform".into(),
-            ));
-        }
-    };
-    Ok(put_together(migration, target, program, digest, Some(identity)))
+        _ => Err(problem(
+            Reason::InvalidSpec,
+            "spec.script: give exactly one source: script, container or transform".into(),
+        )),
+    }
 }
 
 fn put_together(

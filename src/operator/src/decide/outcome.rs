@@ -6,6 +6,7 @@ mod claims;
 mod facts;
 mod gave_way;
 pub(crate) mod outage;
+mod recorded;
 mod restored;
 mod split;
 mod transform;
@@ -23,6 +24,7 @@ use k8s_openapi::api::core::v1::{ContainerStateTerminated, Pod};
 use crate::decide::ledger;
 use crate::objects::STOP_REASON_ANNOTATION;
 use crate::read::view::{self, JobEnd, RunObjects};
+pub use split::reason_of_part;
 pub use words::{bounded, state_of_data};
 use words::{duration, items_written, message};
 
@@ -126,7 +128,14 @@ pub fn of(record: &RunRecord, objects: RunObjects<'_>) -> Option<Outcome> {
 /// What ended the run, or a part of it, and what is known of that.
 fn seen(record: &RunRecord, objects: RunObjects<'_>) -> (Cause, Outcome) {
     let mut outcome = facts::of(record, objects);
-    let cause = cause(objects, objects.pods.last().copied());
+    let recorded = recorded::of(record, objects);
+    let cause = match &recorded {
+        Some(_) => Cause::Success,
+        None => cause(objects, objects.pods.last().copied()),
+    };
+    if let Some(adopted) = &recorded {
+        recorded::complete(adopted, &mut outcome);
+    }
     outcome.reason = cause.reason();
     outcome.result = result(record.kind, &cause, &outcome);
     if let Cause::Signal(signal) = cause {

@@ -66,16 +66,31 @@ pub fn put_off(situation: Situation<'_>, status: &DataMigrationStatus) -> Option
     Some(position)
 }
 
+/// Whether a run waits because the archive or the database does not answer.
+pub const fn is_outage(reason: Reason) -> bool {
+    matches!(reason, Reason::ArchiveUnavailable | Reason::DatabaseUnreachable)
+}
+
+/// Where a migration stands whose run has not begun, because the archive or the database did not
+/// answer its pods.
+pub fn unanswered(reason: Reason, message: String) -> Position {
+    held(reason, message, text(reason))
+}
+
 /// What is said of a run that was put off, or of the try after it.
 pub fn waiting(run: &RunRecord) -> Option<Position> {
     let reason = run.reason.filter(|_| run.waiting_since.is_some())?;
     let message = run.message.clone().unwrap_or_default();
-    let text = match reason {
+    Some(held(reason, message, text(reason)))
+}
+
+/// A few words for `kubectl get`.
+const fn text(reason: Reason) -> &'static str {
+    match reason {
         Reason::LockedByAnother => "locked by another",
         Reason::DatabaseUnreachable => "waiting for the database",
         _ => "waiting for the archive",
-    };
-    Some(held(reason, message, text))
+    }
 }
 
 fn held(reason: Reason, message: String, text: &str) -> Position {

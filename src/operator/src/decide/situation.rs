@@ -1,6 +1,6 @@
 //! Everything that a decision rests on.
 
-use dm_api::DataMigration;
+use dm_api::{DataMigration, MigrationTarget};
 use jiff::Timestamp;
 
 use crate::read::answers::Answers;
@@ -17,6 +17,8 @@ pub struct Situation<'a> {
     pub migration: &'a DataMigration,
     /// It and its files and target, checked.
     pub runnable: Result<&'a Runnable, &'a Problem>,
+    /// Its target, as far as it exists.
+    pub target: Option<&'a MigrationTarget>,
     /// Where the migrations stand that it depends on.
     pub dependencies: &'a Dependencies,
     /// The objects of the run under way, if there is one.

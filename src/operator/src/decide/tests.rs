@@ -6,8 +6,8 @@ mod many_pods;
 mod paused;
 mod restore;
 
-use dm_api::DataMigration;
 use dm_api::status::{DataMigrationStatus, RunResult};
+use dm_api::{DataMigration, MigrationTarget};
 use dm_contract::control::ControlState;
 use k8s_openapi::api::batch::v1::Job;
 use k8s_openapi::api::core::v1::Pod;
@@ -29,6 +29,7 @@ use crate::samples::*;
 struct Case {
     migration: DataMigration,
     runnable: Result<Runnable, Problem>,
+    target: MigrationTarget,
     dependencies: Dependencies,
     job: Option<Job>,
     pods: Vec<Pod>,
@@ -45,6 +46,7 @@ impl Case {
         Self {
             migration,
             runnable,
+            target: target(json!({})),
             dependencies: Dependencies::default(),
             job: None,
             pods: vec![],
@@ -81,6 +83,7 @@ impl Case {
         Situation {
             migration: &self.migration,
             runnable: self.runnable.as_ref(),
+            target: Some(&self.target),
             dependencies: &self.dependencies,
             objects: RunObjects { job: self.job.as_ref(), pods },
             is_complete: true,

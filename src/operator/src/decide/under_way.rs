@@ -31,45 +31,12 @@ pub fn position(
     let obstacle = many_pods::obstacle(situation, record);
     let put_off = queue::waiting(record).filter(|_| started.is_none() && obstacle.is_none());
     let mut position = match (started, &obstacle) {
-        (Some(started), _) => {
-            let mut position = starting(record);
-            position.reason = Reason::Running;
-            position.message = format!("Run {} is running as Job {}", record.number, record.job);
-            position.set_text("running");
-            many_pods::note(&mut position, situation, record, obstacle.as_ref());
-            let known = last_known(situation, record);
-            let counted = answers.guard.as_ref().filter(|_| !answers.is_partial || known.is_none());
-            position.progress = known.unwrap_or(position.progress);
-            if let Some(guard) = counted {
-                let status = situation.migration.status.as_ref();
-                let estimate = status.and_then(|status| status.dry_run.as_ref());
-                let estimate = estimate.and_then(|report| report.effects.as_ref());
-                position.progress =
-                    progress::of(record.kind, guard, estimate, started, situation.now);
-            }
-            if let Some(restore) = &answers.restore {
-                let total = restoring_total(situation, record);
-                position.progress = progress::of_restore(restore, total, started, situation.now);
-            }
-            position
-        }
+        (Some(started), _) => running(situation, record, started, obstacle.as_ref()),
         (None, Some(obstacle)) => held_up(record, obstacle),
         // A try after one that was put off has nothing new to say until it is let through.
         (None, None) => put_off.unwrap_or_else(|| starting(record)),
     };
-    if let Some(lowered) = answers.lowered() {
-        let rates = summary::rates(&lowered);
-        let message = format!(
-            "The database throttles the run. The guard has lowered its rate to {rates} per second and raises \
-             it again automatically"
-        );
-        let percent = position.progress.percent.map(|percent| format!("{percent}%, "));
-        position.progress.text = Some(format!(
-            "{}throttled by the database to {rates} a second",
-            percent.unwrap_or_default()
-        ));
-        position.conditions.push((types::THROTTLED, Reason::Throttled, message));
-    }
+    throttled(&mut position, situation);
     let outages = answers.guard.iter();
     position.conditions.extend(outages.flat_map(|g| outcome::outage::conditions(record.kind, g)));
     if situation.migration.spec.suspend {
@@ -77,6 +44,57 @@ pub fn position(
     }
     source_change::note(&mut position, situation, &record.program_digest);
     position
+}
+
+/// A run's program has started.
+fn running(
+    situation: Situation<'_>,
+    record: &RunRecord,
+    started: Timestamp,
+    obstacle: Option<&Obstacle>,
+) -> Position {
+    let answers = situation.answers;
+    let mut position = starting(record);
+    position.reason = Reason::Running;
+    position.message = format!("Run {} is running as Job {}", record.number, record.job);
+    position.set_text("running");
+    many_pods::note(&mut position, situation, record, obstacle);
+    if let Err(problem) = situation.runnable {
+        position.message = outcome::bounded(format!(
+            "{}. The spec has a problem that does not stop this run, but the next: {}",
+            position.message, problem.message
+        ));
+    }
+    let known = last_known(situation, record);
+    let counted = answers.guard.as_ref().filter(|_| !answers.is_partial || known.is_none());
+    position.progress = known.unwrap_or(position.progress);
+    if let Some(guard) = counted {
+        let status = situation.migration.status.as_ref();
+        let estimate = status.and_then(|status| status.dry_run.as_ref());
+        let estimate = estimate.and_then(|report| report.effects.as_ref());
+        position.progress = progress::of(record.kind, guard, estimate, started, situation.now);
+    }
+    if let Some(restore) = &answers.restore {
+        let total = restoring_total(situation, record);
+        position.progress = progress::of_restore(restore, total, started, situation.now);
+    }
+    position
+}
+
+/// Adds that the database throttles the run.
+fn throttled(position: &mut Position, situation: Situation<'_>) {
+    let Some(lowered) = situation.answers.lowered() else { return };
+    let rates = summary::rates(&lowered);
+    let message = format!(
+        "The database throttles the run. The guard has lowered its rate to {rates} per second and raises \
+         it again automatically"
+    );
+    let percent = position.progress.percent.map(|percent| format!("{percent}%, "));
+    position.progress.text = Some(format!(
+        "{}throttled by the database to {rates} a second",
+        percent.unwrap_or_default()
+    ));
+    position.conditions.push((types::THROTTLED, Reason::Throttled, message));
 }
 
 /// What `spec.suspend` makes of a run under way.
@@ -90,10 +108,9 @@ fn suspended(position: &mut Position, situation: Situation<'_>, record: &RunReco
              spec.suspend is false"
         ),
         Some(false) if in_place => {
-            let silent = many_pods::silent(situation).map(|silent| {
-                format!(". {silent}, so what runs there continues. The operator retries")
-            });
-            format!("Run {number} is being paused by spec.suspend{}", silent.unwrap_or_default())
+            let unpaused = many_pods::unpaused(situation, record);
+            let unpaused = unpaused.map(|unpaused| format!(". {unpaused}")).unwrap_or_default();
+            format!("Run {number} is being paused by spec.suspend{unpaused}")
         }
         None if in_place => format!(
             "Run {number} continues although spec.suspend is true: its guard could not be reached to \
@@ -136,17 +153,21 @@ fn last_known(situation: Situation<'_>, record: &RunRecord) -> Option<Progress> 
     Some(Progress { items_per_second: None, eta_seconds: None, ..known })
 }
 
-/// A run whose pod cannot start waits for a person, unless it is merely slow.
+/// A run whose pod cannot start waits for a person, unless it is merely slow, or the archive or the
+/// database does not answer.
 fn held_up(record: &RunRecord, obstacle: &Obstacle) -> Position {
+    let message = outcome::bounded(format!("Run {}: {}", record.number, obstacle.message));
+    if queue::is_outage(obstacle.reason) {
+        return queue::unanswered(obstacle.reason, message);
+    }
     let mut position = starting(record);
-    let slow = obstacle.reason == Reason::Starting;
-    position.standing = if slow { Standing::Reconciling } else { Standing::Stalled };
-    position.phase = if slow { position.phase } else { Phase::Stalled };
-    if !slow {
+    if many_pods::needs_a_person(obstacle) {
+        position.standing = Standing::Stalled;
+        position.phase = Phase::Stalled;
         position.set_text(obstacle.reason.as_str());
     }
     position.reason = obstacle.reason;
-    position.message = outcome::bounded(format!("Run {}: {}", record.number, obstacle.message));
+    position.message = message;
     position
 }
 

@@ -4,7 +4,7 @@ use dm_api::DataMigration;
 use dm_api::status::{RunKind, RunRecord};
 use dm_contract::report::{EXIT_PARTIALLY_FAILED, TransformEnd};
 use dm_contract::restored::EXIT_JOURNAL;
-use dm_contract::verdict::{EXIT_DIFFERS, EXITS_FINAL};
+use dm_contract::verdict::{EXIT_DIFFERS, EXITS_FINAL, EXITS_ON_RECORD};
 use k8s_openapi::api::batch::v1::{
     PodFailurePolicy, PodFailurePolicyOnExitCodesRequirement,
     PodFailurePolicyOnPodConditionsPattern, PodFailurePolicyRule,
@@ -43,8 +43,7 @@ pub fn policy(migration: &DataMigration, record: &RunRecord, asks: bool) -> PodF
         }]),
         on_exit_codes: None,
     };
-    // Every pod gets the same answer from the ledger.
-    let ledger = asks.then(|| on_codes("FailJob", LEDGER_CONTAINER, &EXITS_FINAL));
+    let ledger = asks.then(|| on_codes("FailJob", LEDGER_CONTAINER, refusals(migration)));
     // A restore that is in the wrong place, or has no journal, is so in every pod.
     let codes = [EXIT_DIFFERS, EXIT_JOURNAL];
     let restores = record.kind.restores();
@@ -52,6 +51,13 @@ pub fn policy(migration: &DataMigration, record: &RunRecord, asks: bool) -> PodF
     let transform = if restores { Vec::new() } else { of_transform(migration, record) };
     let rules = ledger.into_iter().chain(restore).chain(transform).chain([disrupted]);
     PodFailurePolicy { rules: rules.collect() }
+}
+
+/// Returns the answers of the ledger that end the run. A program that is refused has run nowhere: the
+/// operator puts its run off and tries again. A transform may run in other pods of the Job, or have
+/// run in the pod that this one replaces. An outage that one pod meets must not end these.
+const fn refusals(migration: &DataMigration) -> &'static [u8] {
+    if migration.spec.transform.is_some() { &EXITS_ON_RECORD } else { &EXITS_FINAL }
 }
 
 /// A transform that stopped at an item, or could not change some, would do so again, unless its

@@ -16,15 +16,22 @@ pub struct Answers {
     pub controls: Vec<ControlState>,
     /// Parts whose program runs and whose guard did not answer.
     pub silent: Vec<u32>,
+    /// Parts without a running program that have neither ended well nor been given up: their next
+    /// pod starts as its Job says, which knows of no pause.
+    pub waiting: Vec<u32>,
     /// Whether counts of a part that has begun are missing.
     pub is_partial: bool,
 }
 
 impl Answers {
-    /// Whether every guard reports that it is paused; `None` if none answered.
+    /// Whether every guard reports that it is paused, and no part waits for a pod; `None` if no guard
+    /// answered and no part waits.
     pub fn paused(&self) -> Option<bool> {
+        if self.controls.is_empty() && self.waiting.is_empty() {
+            return None;
+        }
         let each = self.controls.iter().all(|control| control.paused);
-        (!self.controls.is_empty()).then_some(each && self.silent.is_empty())
+        Some(each && self.silent.is_empty() && self.waiting.is_empty())
     }
 
     /// The rates that the database's throttles have lowered the run to. A part that is not
@@ -75,6 +82,13 @@ mod tests {
 
     fn answers(controls: Vec<ControlState>, silent: Vec<u32>) -> Answers {
         Answers { controls, silent, ..Answers::default() }
+    }
+
+    #[test]
+    fn a_part_that_waits_for_a_pod_is_not_paused() {
+        let of = |controls| Answers { waiting: vec![1], ..answers(controls, vec![]) }.paused();
+        assert_eq!(of(vec![control(true, None)]), Some(false));
+        assert_eq!(of(vec![]), Some(false));
     }
 
     #[test]

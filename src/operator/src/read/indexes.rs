@@ -2,6 +2,7 @@
 //! pods of an Indexed Job. A run that is not split has one part. Pure.
 
 use dm_api::status::RunRecord;
+use k8s_openapi::api::batch::v1::Job;
 use k8s_openapi::api::core::v1::Pod;
 
 use crate::read::view;
@@ -50,6 +51,20 @@ pub fn parts<'a>(record: &RunRecord, pods: &[&'a Pod]) -> Vec<PartPods<'a>> {
     (0..count).map(|index| PartPods { index, pods: of(index).collect() }).collect()
 }
 
+/// Returns the parts that have failed for good, which the Job controller does not replace. Its text
+/// has numbers and ranges: `0,3-5` (pkg/apis/batch/types.go, `FailedIndexes`).
+pub fn given_up(job: Option<&Job>, parts: u32) -> Vec<u32> {
+    let status = job.and_then(|job| job.status.as_ref());
+    let text = status.and_then(|status| status.failed_indexes.as_deref()).unwrap_or_default();
+    let range = |piece: &str| {
+        let (first, last) = piece.split_once('-').unwrap_or((piece, piece));
+        let first: u32 = first.trim().parse().ok()?;
+        Some(first..=last.trim().parse().ok()?)
+    };
+    let ranges: Vec<_> = text.split(',').filter_map(range).collect();
+    (0..parts).filter(|part| ranges.iter().any(|range| range.contains(part))).collect()
+}
+
 #[cfg(test)]
 mod tests {
     use dm_api::status::RunKind;
@@ -57,6 +72,17 @@ mod tests {
 
     use super::*;
     use crate::samples;
+
+    #[test]
+    fn parts_that_were_given_up_are_those_of_the_job() {
+        let of = |text: &str| {
+            let job = samples::job(json!({"status": {"failedIndexes": text}}));
+            given_up(Some(&job), 8)
+        };
+        assert_eq!(of("0,3-5"), [0, 3, 4, 5]);
+        assert_eq!(of("7-9"), [7]);
+        assert!(of("").is_empty() && of("all").is_empty() && given_up(None, 8).is_empty());
+    }
 
     #[test]
     fn each_part_has_its_pods_in_their_order() {

@@ -29,6 +29,7 @@ pub fn of_job(job: &Job) -> News {
         job.finalizers().join(","),
         suspended.to_string(),
         format!("{:?}", spec.and_then(|spec| spec.active_deadline_seconds)),
+        job.status.as_ref().and_then(|s| s.failed_indexes.clone()).unwrap_or_default(),
         end,
     ]
 }
@@ -181,6 +182,7 @@ mod tests {
         let complete = json!([{"type": "Complete", "status": "True"}]);
         for news in [
             json!({"status": {"conditions": complete}}),
+            json!({"status": {"failedIndexes": "0"}}),
             json!({"spec": {"suspend": true}}),
             json!({"spec": {"activeDeadlineSeconds": 60}}),
             json!({"metadata": {"deletionTimestamp": samples::time(9)}}),

@@ -128,14 +128,14 @@ fn own(migration: &DataMigration, jobs: Vec<Job>, pods: Vec<Pod>) -> (Vec<Job>, 
 }
 
 /// Whether the cache shows what may only look so: the Job of a run under way is not there, which
-/// would end it; or a pod of it is being deleted, which is let go where its Job is suspended.
+/// would end it; or a pod of it is being deleted, which is let go where its Job is suspended. A pod
+/// that was replaced keeps our finalizer until the run is over, so it is no reason by itself.
 fn is_doubtful(migration: &DataMigration, jobs: &[Job], pods: &[Pod]) -> bool {
     let Some(run) = under_way(migration) else { return false };
-    let is_going = |pod: &Pod| {
-        pod.metadata.deletion_timestamp.is_some()
-            && view::run_of(pod.metadata.labels.as_ref()) == Some(run.number)
-    };
-    (run.job_uid.is_some() && job_of(jobs, run).is_none()) || pods.iter().any(is_going)
+    let Some(job) = job_of(jobs, run) else { return run.job_uid.is_some() };
+    let is_suspended = job.spec.as_ref().and_then(|spec| spec.suspend).unwrap_or(false);
+    let is_going = |pod: &Pod| pod.metadata.deletion_timestamp.is_some();
+    is_suspended && pods_of(pods, run.number).any(is_going)
 }
 
 /// Notes on the Job of a run whose pod does not appear why it could not be created, by the Job
@@ -180,7 +180,12 @@ async fn ask(migration: &DataMigration, jobs: &[Job], pods: &[Pod]) -> Answers {
     let ours: Vec<&Pod> = pods_of(pods, run.number).collect();
     let token = job_of(jobs, run).and_then(control::token_of);
     let parts = indexes::parts(run, &ours);
-    let mut answers = Answers::default();
+    let given_up = indexes::given_up(job_of(jobs, run), run.parts());
+    let waits = |part: &&PartPods<'_>| {
+        asked(part).is_none() && !part.has_ended_well() && !given_up.contains(&part.index)
+    };
+    let waiting = parts.iter().filter(waits).map(|part| part.index).collect();
+    let mut answers = Answers { waiting, ..Answers::default() };
     let running = parts.iter().find_map(asked);
     // Between the end of a program and its result status keeps what it has.
     if running.is_none() && run.parts() == 1 {

@@ -27,6 +27,7 @@ fn situation<'a>(
     Situation {
         migration,
         runnable: Ok(runnable),
+        target: Some(&runnable.target),
         dependencies,
         objects: RunObjects { job: None, pods: &[] },
         is_complete: true,

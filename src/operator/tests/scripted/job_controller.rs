@@ -127,6 +127,7 @@ pub fn count_pods(objects: &mut Objects, job: &str) {
         objects.change("pods", &name(pod), |pod| drop_finalizer(pod, TRACKING));
     }
     let end = end.or_else(|| end_of(&mut object));
+    publish_failed(&mut object);
     objects.change("jobs", job, |job| {
         job["status"] = object["status"].clone();
         if let Some((type_, reason)) = end {
@@ -134,6 +135,15 @@ pub fn count_pods(objects: &mut Objects, job: &str) {
                 json!([{"type": type_, "status": "True", "reason": reason}]);
         }
     });
+}
+
+/// Says which indexes have failed for good, as the real one does.
+fn publish_failed(job: &mut Value) {
+    let Some(all) = job["status"]["fakeGivenUp"].as_array() else { return };
+    let mut all: Vec<u64> = all.iter().filter_map(Value::as_u64).collect();
+    all.sort_unstable();
+    let all: Vec<String> = all.iter().map(ToString::to_string).collect();
+    job["status"]["failedIndexes"] = json!(all.join(","));
 }
 
 /// Notes the index of a pod that ended; without indexes each has 0.

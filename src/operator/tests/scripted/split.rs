@@ -61,10 +61,7 @@ async fn each_part_runs_once_and_their_results_are_one() {
     let status = world.status();
     assert_eq!(status.runs[0].parallelism, Some(4));
     let message = &status.conditions[0].message;
-    assert!(
-        message.contains("0 of 4 pods have ended. The guards of parts 0, 1, 2, 3"),
-        "{message}"
-    );
+    assert!(message.contains("0 of 4 pods have ended. The guards of parts 0 to 3"), "{message}");
     world.cluster.endless = false;
     // One of them ends before the others.
     let ended = world.make_first_move();
@@ -116,6 +113,83 @@ async fn a_part_that_fails_ends_the_run_and_the_others_are_stopped() {
     assert_eq!(world.status().phase, Some(Phase::Applied));
 }
 
+/// Deletes the pod of a part, and has the kubelet end it.
+fn lose(world: &mut World, index: &str) {
+    let pod = pod_of(world, index);
+    world.with_objects(|objects| objects.delete("pods", &pod));
+    world.cluster.end_program(&mut lock(&world.server).objects, &pod);
+    lock(&world.server).remember();
+}
+
+#[tokio::test]
+async fn a_pod_that_the_archive_does_not_answer_is_replaced_and_the_others_run_on() {
+    let mut world = running().await;
+    lose(&mut world, "1");
+    world.cluster.ledger.unreachable = true;
+    while parts_asked(&world, "1") < 2 {
+        world.look_until_quiet().await;
+        assert!(world.make_first_move().is_some(), "a pod takes its place");
+    }
+    world.look_until_quiet().await;
+    let message = world.status().conditions[0].message.clone();
+    assert!(message.contains("part 1: the archive does not answer"), "{message}");
+    world.cluster.ledger.unreachable = false;
+    world.until_quiet().await;
+    assert_eq!(world.status().runs[0].result, RunResult::Running);
+    assert_eq!(parts(&world), [0, 1, 1, 2, 3], "one pod was refused");
+    world.cluster.endless = false;
+    world.until_quiet().await;
+    assert_eq!((world.status().phase, updated(&world)), (Some(Phase::Applied), 10));
+    check_released(&world, "refused once");
+}
+
+/// How many pods of a part of run 2 have ended.
+fn parts_asked(world: &World, index: &str) -> usize {
+    let server = lock(&world.server);
+    let over = |pod: &&&Value| {
+        let metadata = &pod["metadata"];
+        metadata["annotations"][dm_operator::read::indexes::INDEX] == index
+            && metadata["labels"][dm_api::RUN_LABEL] == "2"
+            && pod["status"]["phase"] == "Failed"
+    };
+    server.objects.all("pods").iter().filter(over).count()
+}
+
+#[tokio::test]
+async fn a_run_that_is_complete_in_the_ledger_is_applied_although_a_pod_was_lost() {
+    let mut world = running().await;
+    lose(&mut world, "1");
+    // Its guard had noted its end before its node was lost.
+    world.cluster.ledger.parts.entry(2).or_default().insert(1);
+    for index in ["0", "2", "3"] {
+        let pod = pod_of(&world, index);
+        world.cluster.end_program(&mut lock(&world.server).objects, &pod);
+        lock(&world.server).remember();
+    }
+    world.until_quiet().await;
+    let status = world.status();
+    assert_eq!((status.phase, status.last_run), (Some(Phase::Applied), 2));
+    assert_eq!(status.applied.as_ref().unwrap().adopted_from, None);
+    assert_eq!((parts(&world), status.runs[0].archived), (vec![0, 1, 2, 3], Some(true)));
+    check_released(&world, "complete in the ledger");
+}
+
+#[tokio::test]
+async fn a_pod_that_was_replaced_makes_no_reconcile_read_its_run_from_the_api_server() {
+    let mut world = running().await;
+    lose(&mut world, "1");
+    world.until_quiet().await;
+    assert_eq!(parts(&world), [0, 1, 1, 2, 3]);
+    let before = lock(&world.server).calls.len();
+    world.look().await.unwrap();
+    let read = |plural: &str| {
+        let server = lock(&world.server);
+        let calls = server.calls[before..].iter();
+        calls.filter(|call| call.plural == plural && call.method == "GET").count()
+    };
+    assert_eq!((read("pods"), read("jobs")), (0, 0));
+}
+
 #[tokio::test]
 async fn a_pod_that_is_deleted_is_replaced_and_both_count() {
     let mut world = running().await;
@@ -139,7 +213,17 @@ async fn items_that_fail_in_one_part_do_not_stop_the_others() {
     world.edit(|spec| spec["onItemError"] = json!("Continue"));
     world.until_quiet().await;
     (world.cluster.failing, world.cluster.exit_code) = (Some(0), 3);
+    world.cluster.endless = true;
     world.promote();
+    world.until_quiet().await;
+    let pod = pod_of(&world, "0");
+    world.cluster.end_program(&mut lock(&world.server).objects, &pod);
+    lock(&world.server).remember();
+    world.until_quiet().await;
+    let message = world.status().conditions[0].message.clone();
+    let expected = "1 of 4 pods have ended. Part 0 (PartiallyFailed) has failed, so the run fails";
+    assert!(message.contains(expected), "{message}");
+    world.cluster.endless = false;
     world.until_quiet().await;
     let failure = world.status().failure.unwrap();
     assert_eq!(failure.reason, Reason::PartiallyFailed);

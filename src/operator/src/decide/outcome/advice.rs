@@ -22,9 +22,34 @@ pub fn what_now(record: &RunRecord, outcome: &Outcome) -> String {
             "Set spec.retry to {retry} to read the ledger again: what the other run applied is then adopted."
         );
     }
-    let hint = match outcome.reason {
+    match outcome.reason {
         Reason::Applied | Reason::Adopted | Reason::DryRunSucceeded => return String::new(),
         _ if outcome.result == RunResult::Canceled => return "Nothing.".into(),
+        _ => {}
+    }
+    let hint = hint(record, outcome.reason);
+    match record.kind {
+        RunKind::DryRun | RunKind::RestorePreview => format!(
+            "{hint}. A changed program is tried again by itself; to repeat the same one, set \
+             spec.retry to {retry}."
+        ),
+        RunKind::Apply | RunKind::Restore if changed_nothing(outcome) => {
+            format!("{hint}. Then set spec.retry to {retry}.")
+        }
+        RunKind::Apply if outcome.verdict == Some(Verdict::Go) => format!(
+            "{hint}. Look at the data: it may be half done. Then set spec.retry to {retry}, or set \
+             spec.state to Restored to undo what it changed."
+        ),
+        RunKind::Apply | RunKind::Restore => format!(
+            "{hint}. Look at the data before you run the program again: it may be half done. Then \
+             set spec.retry to {retry}."
+        ),
+    }
+}
+
+/// What to mend, by the reason.
+fn hint(record: &RunRecord, reason: Reason) -> String {
+    let hint = match reason {
         Reason::ArchiveUnavailable => {
             "Make the target's archive writable again (space, permissions, network)"
         }
@@ -55,33 +80,21 @@ pub fn what_now(record: &RunRecord, outcome: &Outcome) -> String {
         Reason::PodDeleted | Reason::JobDeleted | Reason::OutcomeUnknown => {
             "The log was deleted with the pod; only status is left"
         }
-        _ if record.parts() > 1 => &format!(
-            "Find the cause in the last lines and in the logs (kubectl logs --prefix -c program \
-             -l batch.kubernetes.io/job-name={})",
-            record.job
-        ),
-        _ => &format!(
-            "Find the cause in the last lines and in the log (kubectl logs job/{} -c program)",
-            record.job
-        ),
-    };
-    match record.kind {
-        RunKind::DryRun | RunKind::RestorePreview => format!(
-            "{hint}. A changed program is tried again by itself; to repeat the same one, set \
-             spec.retry to {retry}."
-        ),
-        RunKind::Apply | RunKind::Restore if changed_nothing(outcome) => {
-            format!("{hint}. Then set spec.retry to {retry}.")
+        _ if record.parts() > 1 => {
+            return format!(
+                "Find the cause in the last lines and in the logs (kubectl logs --prefix -c program \
+                 -l batch.kubernetes.io/job-name={})",
+                record.job
+            );
         }
-        RunKind::Apply if outcome.verdict == Some(Verdict::Go) => format!(
-            "{hint}. Look at the data: it may be half done. Then set spec.retry to {retry}, or set \
-             spec.state to Restored to undo what it changed."
-        ),
-        RunKind::Apply | RunKind::Restore => format!(
-            "{hint}. Look at the data before you run the program again: it may be half done. Then \
-             set spec.retry to {retry}."
-        ),
-    }
+        _ => {
+            return format!(
+                "Find the cause in the last lines and in the log (kubectl logs job/{} -c program)",
+                record.job
+            );
+        }
+    };
+    hint.to_owned()
 }
 
 /// Whether the data cannot be half done.

@@ -1,10 +1,11 @@
 //! How a run ended that was split among pods: from the ends of its parts. Pure.
 
+use dm_api::condition::Reason;
 use dm_api::status::{RunKind, RunRecord, RunResult};
 use dm_contract::report::TransformEnd;
 use dm_contract::verdict::Verdict;
 
-use super::{Cause, Outcome, bounded, complete, seen, wrote_nothing};
+use super::{Cause, Outcome, bounded, complete, recorded, seen, wrote_nothing};
 use crate::read::counts;
 use crate::read::indexes::{self, PartPods};
 use crate::read::view::RunObjects;
@@ -42,14 +43,16 @@ pub(super) fn of(record: &RunRecord, objects: RunObjects<'_>) -> Outcome {
     // It has at least two parts.
     let first = |ended: &&Ended<'_>| (weight(ended), ended.outcome.finalization_time);
     let Some(blamed) = ended.iter().min_by_key(first) else { return super::unknown(record) };
+    // The ledger has the success of all parts, whatever became of their pods since.
+    let well = ended.iter().find(|ended| ended.cause == Cause::Success);
+    let is_recorded = recorded::of(record, objects).is_some();
+    let blamed = well.filter(|_| is_recorded).unwrap_or(blamed);
     let others_wrote =
         ended.iter().any(|other| other.part.index != blamed.part.index && !other.wrote_nothing);
     let cause = match &blamed.cause {
         // It is not the run that gave way if another part has written.
         Cause::GaveWay(verdict) if others_wrote => Cause::Refused(verdict.clone()),
-        Cause::Ledger(verdict) if ended.iter().any(|other| other.outcome.started) => {
-            Cause::Refused(verdict.clone())
-        }
+        Cause::Ledger(verdict) if has_started(record, &ended) => Cause::Refused(verdict.clone()),
         cause => cause.clone(),
     };
     let mut outcome = together(record, &ended, blamed, &cause);
@@ -60,6 +63,17 @@ pub(super) fn of(record: &RunRecord, objects: RunObjects<'_>) -> Outcome {
         outcome.message = bounded(format!("{}: {}", named(blamed.part), outcome.message));
     }
     outcome
+}
+
+/// Returns why a part failed that its Job does not replace, while others may still run.
+pub fn reason_of_part(record: &RunRecord, objects: RunObjects<'_>, part: &PartPods<'_>) -> Reason {
+    let Ended { cause, outcome, .. } = end_of(record, objects, part);
+    complete(record, &cause, outcome).reason
+}
+
+/// Whether the program of any part has started, or may have.
+fn has_started(record: &RunRecord, ended: &[Ended<'_>]) -> bool {
+    record.execution_time.is_some() || ended.iter().any(|ended| ended.outcome.started)
 }
 
 fn end_of<'a>(record: &RunRecord, objects: RunObjects<'_>, part: &'a PartPods<'a>) -> Ended<'a> {
@@ -89,16 +103,18 @@ fn together(record: &RunRecord, ended: &[Ended<'_>], blamed: &Ended<'_>, cause: 
     }
     // A success rests on the results of all parts.
     let guard = guard.filter(|_| is_whole || *cause != Cause::Success);
+    let started = has_started(record, ended);
+    // What one part has begun is begun. Before a program has started nothing is.
     let begun = ended.iter().find(|ended| ended.outcome.verdict == Some(Verdict::Go));
+    let begun = begun.filter(|_| started);
     let known = record.execution_time.as_ref().map(|time| time.0);
     let own = &blamed.outcome;
     let mut outcome = Outcome {
         reason: cause.reason(),
-        started: known.is_some() || ended.iter().any(|ended| ended.outcome.started),
+        started,
         execution_time: times(|outcome| outcome.execution_time).chain(known).min(),
         finalization_time: times(|outcome| outcome.finalization_time).max(),
         second_run: second_run(ended),
-        // What one part has begun is begun.
         verdict: begun.map_or_else(|| own.verdict.clone(), |begun| begun.outcome.verdict.clone()),
         image_id: ended.iter().find_map(|ended| ended.outcome.image_id.clone()),
         guard,
@@ -119,6 +135,8 @@ fn second_run(ended: &[Ended<'_>]) -> Option<dm_contract::report::SecondRun> {
 fn weight(ended: &Ended<'_>) -> Weight {
     match &ended.cause {
         Cause::Success => Weight::Well,
+        // The deadline ended the parts that had not ended before.
+        Cause::Deadline(_) if ended.part.has_ended_well() => Weight::Well,
         Cause::Deadline(_)
         | Cause::Stopped(_)
         | Cause::JobDeleted

@@ -52,6 +52,7 @@ fn recorded(case: &Case) -> DataMigrationStatus {
     let situation = Situation {
         migration: &case.migration,
         runnable: case.runnable.as_ref(),
+        target: Some(&case.target),
         dependencies: &case.dependencies,
         objects: RunObjects { job: None, pods: &[] },
         is_complete: true,

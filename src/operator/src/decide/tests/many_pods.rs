@@ -95,6 +95,50 @@ fn each_guard_has_its_share_of_the_limits() {
 }
 
 #[test]
+fn limits_that_the_pods_cannot_share_reach_them_all_the_same() {
+    let said = |case: Case, given: u32| {
+        let mut case = case;
+        case.migration.spec.limits.get_or_insert_default().writes_per_second = Some(given);
+        let files = files(json!({"main.py": ""}));
+        case.runnable =
+            crate::validate::validate(&case.migration, Some(&case.target), None, &files);
+        let (position, adjustment) = followed(&case);
+        (position.message, adjustment.and_then(|adjustment| adjustment.limits))
+    };
+    let running = || {
+        let limits = json!({"limits": {"writesPerSecond": 400}});
+        case(limits, four_running(), goes(&[(false, 100); 4], &[]))
+    };
+    let (message, sent) = said(running(), 3);
+    assert_eq!(sent, Some(writes(1)));
+    let expected = "writesPerSecond is 3, but the run continues at 4 per second, because each of \
+                    its 4 pods needs 1 at least. To stop it, set spec.suspend to true. The spec has \
+                    a problem that does not stop this run, but the next: spec.parallelism: 4 pods \
+                    cannot share writesPerSecond 3";
+    assert!(message.contains(expected), "{message}");
+    let (message, sent) = said(running(), 4);
+    assert_eq!(sent, Some(writes(1)));
+    assert!(!message.contains("needs 1") && !message.contains("problem"), "{message}");
+
+    // The number of pods that the next run is to have says nothing of this one.
+    let mut more = running();
+    more.migration.spec.parallelism = 64;
+    let (message, sent) = said(more, 50);
+    assert_eq!(sent, Some(writes(12)));
+    assert!(message.contains("64 pods cannot share writesPerSecond 50"), "{message}");
+
+    // A lowered policy is no change of the migration.
+    let mut policy = running();
+    policy.target.spec.policy.limits = policy.migration.spec.limits.clone();
+    policy.target.spec.policy.limits.as_mut().unwrap().writes_per_second = Some(2);
+    assert_eq!(said(policy, 400).1, Some(writes(1)));
+    // Another target's is not that of the database that the run writes to.
+    let mut other = running();
+    other.migration.spec.target.name = "production".into();
+    assert_eq!(said(other, 8).1, None);
+}
+
+#[test]
 fn a_run_is_paused_when_every_guard_says_so() {
     let spec = || json!({"suspend": true, "limits": {"writesPerSecond": 200}});
     let paused = Some(Adjustment { limits: None, paused: Some(true) });
@@ -117,6 +161,26 @@ fn a_run_is_paused_when_every_guard_says_so() {
 
     let (position, _) = of(&[], &[0, 1, 2, 3]);
     assert!(position.message.contains("could not be reached"), "{}", position.message);
+}
+
+#[test]
+fn a_run_whose_parts_wait_for_a_pod_is_not_paused() {
+    let said = |each: &[(bool, u32)], silent: &[u32], waiting: &[u32]| {
+        let spec = json!({"suspend": true, "limits": {"writesPerSecond": 200}});
+        let answers = Answers { waiting: waiting.to_vec(), ..goes(each, silent) };
+        let position = followed(&case(spec, four_running(), answers)).0;
+        assert_eq!((position.phase, position.reason), (Phase::Running, Reason::Running));
+        assert!(position.conditions.iter().all(|(type_, ..)| *type_ != types::PAUSED));
+        let begins = "Run 1 is being paused by spec.suspend. ";
+        position.message.strip_prefix(begins).expect(&position.message).to_owned()
+    };
+    let one = "Part 3 has no running pod; its next one is paused when it starts";
+    assert_eq!(said(&[(true, 50); 3], &[], &[3]), one);
+    let many = "Parts 1 to 3 have no running pods; each is paused when it starts";
+    assert_eq!(said(&[(true, 50)], &[], &[1, 2, 3]), many);
+    let both = "The guard of part 1 does not answer, so what runs there continues. The operator \
+                retries. Parts 0, 3 have no running pods; each is paused when it starts";
+    assert_eq!(said(&[(true, 50)], &[1], &[0, 3]), both);
 }
 
 #[test]
@@ -155,6 +219,75 @@ fn status_says_how_many_pods_have_ended_and_what_one_waits_for() {
     // Nothing else runs: a person must act.
     let position = said(vec![ended(0), deleted(1), ended(3), waiting(1)], Answers::default());
     assert_eq!((position.standing, position.reason), (Standing::Stalled, Reason::Unschedulable));
+}
+
+#[test]
+fn a_part_that_has_failed_for_good_is_named_while_the_others_run() {
+    let partial = guard_says(json!({"mode": "Apply", "transform": {
+        "end": "PartiallyFailed", "read": 2, "skipped": 0, "unchanged": 0, "changed": 1, "failed": 1,
+    }}));
+    let failed = pod_ended(3, &program_says(json!({"exitCode": 3})), &partial);
+    let deleted = pod_ended(143, "", &Value::Null);
+    let deleted = with(&deleted, json!({"metadata": {"deletionTimestamp": time(9)}}));
+    let running = |index| of_part(&pod_running(), index);
+    let said = |given_up: &str| {
+        let pods = vec![of_part(&failed, 0), of_part(&deleted, 1), running(2), running(3)];
+        let mut case = case(json!({}), pods, Answers::default());
+        case.job = Some(job(json!({"status": {"failedIndexes": given_up}})));
+        let position = followed(&case).0;
+        let (_, message) = position.message.split_once("; ").unwrap();
+        message.to_owned()
+    };
+    assert_eq!(said(""), "0 of 4 pods have ended");
+    let one = "1 of 4 pods have ended. Part 0 (PartiallyFailed) has failed, so the run fails when \
+               the other pods have ended";
+    assert_eq!(said("0"), one);
+    let two = "2 of 4 pods have ended. Parts 0 (PartiallyFailed), 1 (PodDeleted) have failed, so \
+               the run fails when the other pods have ended";
+    assert_eq!(said("0,1"), two);
+}
+
+#[test]
+fn a_pod_that_the_archive_does_not_answer_is_named_until_another_asks() {
+    let says = json!({"version": 1, "verdict": {"Unavailable": {"message": "no answer"}}});
+    let refused = |index| of_part(&pod_refused(84, &says.to_string()), index);
+    let waiting = |index| of_part(&pod("Pending", json!({})), index);
+    let why = "part 1: the archive does not answer (no answer); another pod asks again";
+
+    let pods = vec![of_part(&pod_running(), 0), refused(1), waiting(1)];
+    let position = followed(&case(json!({}), pods, Answers::default())).0;
+    assert_eq!((position.phase, position.standing), (Phase::Running, Standing::Reconciling));
+    assert!(position.message.ends_with(&format!(". Waiting: {why}")), "{}", position.message);
+
+    let mut case = case(json!({}), vec![refused(1), waiting(1)], Answers::default());
+    let digest = case.runnable.as_ref().unwrap().digest.clone();
+    let run = &mut case.migration.status.as_mut().unwrap().runs[0];
+    (run.execution_time, run.program_digest) = (None, digest);
+    let position = followed(&case).0;
+    assert_eq!((position.phase, position.reason), (Phase::Waiting, Reason::ArchiveUnavailable));
+    assert_eq!(position.standing, Standing::Reconciling);
+    assert_eq!(position.message, format!("Run 1: {why}"));
+    // Once it answers, nothing is said of it.
+    case.pods.push(of_part(&let_through(&pod("Pending", json!({}))), 1));
+    assert_eq!(followed(&case).0.reason, Reason::Starting);
+}
+
+#[test]
+fn a_deleted_job_may_still_get_a_pod_for_a_part_that_has_none() {
+    let deleted = |index| {
+        let pod = of_part(&pod_ended(143, "", &Value::Null), index);
+        with(&pod, json!({"metadata": {"deletionTimestamp": time(20)}}))
+    };
+    let step = |pods: Vec<Pod>, now| {
+        let mut case = case(json!({}), pods, Answers::default());
+        (case.job, case.now) = (Some(job_deleted()), now);
+        case.step()
+    };
+    let three = || vec![deleted(0), deleted(1), deleted(2)];
+    assert!(matches!(step(three(), 25), Step::Stop { .. }));
+    assert!(matches!(step(three(), 40), Step::Finish(_)));
+    let four = three().into_iter().chain([deleted(3)]).collect();
+    assert!(matches!(step(four, 25), Step::Finish(_)));
 }
 
 #[test]

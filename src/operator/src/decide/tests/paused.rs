@@ -146,24 +146,23 @@ fn the_targets_limit_holds_whatever_the_migration_asks_for() {
     let mut case = Case::new(applying(json!({"limits": {"writesPerSecond": 500}})))
         .after(vec![record(RunKind::Apply)])
         .with_objects(Some(job(json!({}))), vec![pod_running()]);
-    let allowed = target(json!({"policy": {"limits": {"writesPerSecond": 100}}}));
-    let data = files(json!({"main.py": "print('cars')"}));
-    case.runnable = crate::validate::validate(&case.migration, Some(&allowed), None, &data);
+    case.target = target(json!({"policy": {"limits": {"writesPerSecond": 100}}}));
     case.control = Some(control(false, writes(50)));
     let Step::Follow { adjustment, .. } = case.step() else { panic!("{:#?}", case.step()) };
     assert_eq!(adjustment, Some(Adjustment { limits: Some(writes(100)), paused: None }));
 }
 
 #[test]
-fn of_a_broken_spec_only_the_pause_is_told() {
-    let mut case = Case::new(applying(json!({"suspend": true})))
+fn a_spec_that_no_run_could_begin_with_still_limits_and_pauses_the_one_under_way() {
+    let spec = json!({"suspend": true, "limits": {"writesPerSecond": 20}});
+    let mut case = Case::new(applying(spec))
         .after(vec![record(RunKind::Apply)])
         .with_objects(Some(job(json!({}))), vec![pod_running()]);
     case.runnable =
         Err(Problem { reason: Reason::ConfigMapNotFound, message: "no files".to_owned() });
     case.control = Some(control(false, writes(50)));
     let Step::Follow { adjustment, .. } = case.step() else { panic!("{:#?}", case.step()) };
-    assert_eq!(adjustment, Some(Adjustment { limits: None, paused: Some(true) }));
+    assert_eq!(adjustment, Some(Adjustment { limits: Some(writes(20)), paused: Some(true) }));
 }
 
 #[test]

@@ -1,6 +1,7 @@
 //! The Job of a transform, on one pod and on several.
 
 use dm_contract::plan::Plan;
+use k8s_openapi::api::batch::v1::PodFailurePolicyRule;
 
 use super::*;
 use crate::read::view;
@@ -36,6 +37,25 @@ fn the_job_of_a_transform_on_four_pods_is_the_golden_one() {
     assert_eq!((plan.parts, plan.limits.writes_per_second), (Some(4), Some(50)));
     assert_eq!(plan.now_s, Some(run.requested_at.0.as_second()));
     assert!(plan.archive.unwrap().repeatable, "a failed pod is not the end of the run");
+}
+
+#[test]
+fn a_pod_that_the_archive_does_not_answer_ends_no_transform() {
+    let codes = |spec: Value, parallelism: Option<u32>| {
+        let migration = samples::applying(spec);
+        let run = RunRecord { parallelism, ..record(RunKind::Apply) };
+        let policy = crate::objects::failure::policy(&migration, &run, true);
+        let of_ledger = |rule: &PodFailurePolicyRule| {
+            let codes = rule.on_exit_codes.clone()?;
+            (codes.container_name.as_deref() == Some("ledger")).then_some(codes.values)
+        };
+        policy.rules.iter().find_map(of_ledger).unwrap()
+    };
+    let transform = || json!({"script": null, "transform": {"table": "cars", "remove": ["a"]}});
+    let on_record = vec![80, 81, 82, 83, 86];
+    assert_eq!(codes(transform(), Some(4)), on_record);
+    assert_eq!(codes(transform(), None), on_record);
+    assert_eq!(codes(json!({}), None), [80, 81, 82, 83, 84, 86, 87]);
 }
 
 #[test]

@@ -97,6 +97,7 @@ fn what_a_job_has_noted_is_noted_and_until_then_a_condition_says_so() {
         let situation = Situation {
             migration: &migration,
             runnable: Ok(&runnable),
+            target: Some(&runnable.target),
             dependencies: &Dependencies::default(),
             objects: RunObjects { job: None, pods: &[] },
             is_complete: true,

@@ -190,6 +190,13 @@ fn a_ledger_that_lets_no_part_in_puts_the_run_off_and_one_part_only_fails_it() {
     let outcome = end(&record, &policy(), &[refused(0), refused(1)]);
     assert_eq!((outcome.result, outcome.reason), (RunResult::Canceled, Reason::LockedByAnother));
     assert!(outcome.wrote_nothing && !outcome.started);
+    // Another part was let in and deleted before its program started: nothing was begun.
+    let gone = json!({"metadata": {"deletionTimestamp": time(9)}});
+    let unstarted = of_part(&with(&let_through(&pod("Failed", json!({}))), gone), 0);
+    let outcome = end(&record, &policy(), &[unstarted, refused(1)]);
+    assert_eq!((outcome.result, outcome.reason), (RunResult::Canceled, Reason::LockedByAnother));
+    assert!(matches!(&outcome.verdict, Some(Verdict::Locked(_))), "{:?}", outcome.verdict);
+    assert!(outcome.wrote_nothing && !outcome.started);
     let begun = of_part(&let_through(&stopped(0)), 0);
     let outcome = end(&record, &policy(), &[begun, refused(1)]);
     assert_eq!((outcome.result, outcome.reason), (RunResult::Failed, Reason::LockedByAnother));
@@ -198,6 +205,52 @@ fn a_ledger_that_lets_no_part_in_puts_the_run_off_and_one_part_only_fails_it() {
     let expected = "Part 1 (pod pod-1): No other pod could continue the run: table cars is locked";
     assert!(outcome.message.starts_with(expected), "{}", outcome.message);
     assert!(outcome.what_now.contains("may be half done"), "{}", outcome.what_now);
+}
+
+#[test]
+fn a_success_that_only_the_ledger_saw_is_a_success() {
+    let adopts = |run: u32, uid: &str| {
+        let mut said = ledger_adopts();
+        let adopted = &mut said["verdict"]["Adopt"];
+        (adopted["run"], adopted["uid"]) = (json!(run), json!(uid));
+        of_part(&with(&pod_refused(80, &said.to_string()), json!({})), 1)
+    };
+    let owner = json!([{
+        "apiVersion": "v1", "kind": "DataMigration", "name": "m", "uid": "uid-m", "controller": true,
+    }]);
+    let job = with(&policy(), json!({"metadata": {"ownerReferences": owner}}));
+    let lost = of_part(&let_through(&stopped(1)), 1);
+    let of = |parts, pods: &[Pod]| end(&split(RunKind::Apply, parts), &job, pods);
+    for pods in [
+        vec![ended(0), lost.clone(), adopts(1, "uid-m")],
+        vec![ended(0), adopts(1, "uid-m")],
+        // The pod of another part looks as if it had been stopped for this one.
+        vec![ended(0), stopped(2), adopts(1, "uid-m")],
+    ] {
+        let outcome = of(3, &pods);
+        assert_eq!((outcome.result, outcome.reason), (RunResult::Succeeded, Reason::Applied));
+        assert_eq!(outcome.verdict, Some(Verdict::Go), "the run is not adopted from another");
+        assert!(outcome.started && !outcome.wrote_nothing && outcome.what_now.is_empty());
+        assert!(matches!(outcome.exit_code, None | Some(0)), "{:?}", outcome.exit_code);
+    }
+    let outcome = end(&record(RunKind::Apply), &job, &[lost.clone(), adopts(1, "uid-m")]);
+    assert_eq!((outcome.result, outcome.signal), (RunResult::Succeeded, None));
+    // Another run's success, or another object's, is not this run's.
+    for other in [adopts(2, "uid-m"), adopts(1, "uid-gone")] {
+        let outcome = of(2, &[ended(0), lost.clone(), other]);
+        assert_eq!((outcome.result, outcome.reason), (RunResult::Failed, Reason::LockedByAnother));
+    }
+}
+
+#[test]
+fn a_deadline_is_blamed_on_a_part_that_it_ended() {
+    let job = job_ended("Failed", "DeadlineExceeded");
+    let early = at_seconds(&ended(0), 5, 9);
+    let late = at_seconds(&stopped(1), 5, 60);
+    let outcome = end(&split(RunKind::Apply, 2), &job, &[early, late]);
+    assert_eq!((outcome.reason, outcome.exit_code), (Reason::DeadlineExceeded, Some(143)));
+    let end = outcome.guard.unwrap().transform.unwrap().end;
+    assert_eq!(end, TransformEnd::Interrupted);
 }
 
 #[test]

@@ -1,0 +1,42 @@
+//! A run whose success is in the ledger although its pods do not show it: a part had ended, the
+//! ledger noted it, and the pod was lost before the kubelet said so. The pod that replaces it is
+//! refused with the run's own success. Pure.
+
+use dm_api::status::{RunKind, RunRecord};
+use dm_contract::verdict::{Adopted, LedgerKind, Verdict};
+use jiff::Timestamp;
+
+use super::Outcome;
+use crate::read::owned;
+use crate::read::view::{self, RunObjects};
+
+/// Returns what the ledger told one of these pods, if that is the success of this very run: by its
+/// number, and by the uid of the migration that controls its Job.
+pub fn of(record: &RunRecord, objects: RunObjects<'_>) -> Option<Adopted> {
+    let uid = owned::controller(objects.job?, "DataMigration")?;
+    let is_own = |adopted: &Adopted| {
+        record.kind == RunKind::Apply
+            && adopted.kind == LedgerKind::Apply
+            && adopted.run == record.number
+            && adopted.uid == uid
+    };
+    let mut verdicts = objects.pods.iter().rev().filter_map(|pod| view::ledger_verdict(pod));
+    verdicts.find_map(|verdict| match verdict {
+        Verdict::Adopt(adopted) if is_own(&adopted) => Some(adopted),
+        _ => None,
+    })
+}
+
+/// Puts what the ledger has in place of what the pods left open. The exit code of a pod that was
+/// lost is not that of the program.
+pub fn complete(adopted: &Adopted, outcome: &mut Outcome) {
+    let time = |text: Option<&String>| text.and_then(|text| text.parse::<Timestamp>().ok());
+    outcome.started = true;
+    outcome.verdict = Some(Verdict::Go);
+    outcome.exit_code = outcome.exit_code.filter(|code| *code == 0);
+    outcome.signal = None;
+    outcome.execution_time =
+        outcome.execution_time.or_else(|| time(adopted.execution_time.as_ref()));
+    outcome.finalization_time =
+        outcome.finalization_time.or_else(|| time(adopted.finalization_time.as_ref()));
+}
