@@ -46,19 +46,22 @@ pub fn restoration_wanted(migration: &DataMigration) -> Option<Restoration> {
 /// The newest run whose changes may be there and are to be taken back.
 fn next(migration: &DataMigration) -> Option<&RunRecord> {
     let runs = &migration.status.as_ref()?.runs;
-    let last_applying = runs.iter().find(|run| has_applied(run))?.number;
-    runs.iter().filter(|run| has_applied(run)).find(|run| match run.restored_by {
-        None => may_have_written(run),
-        // What was taken back is taken back once more where that is asked for: with what others
-        // had changed this time, or because `retry` was raised. Not below a newer run that applied.
-        Some(by) => {
-            by > last_applying
-                && runs.iter().find(|restore| restore.number == by).is_some_and(|restore| {
-                    migration.spec.retry > restore.retry
-                        || restore.on_conflict != Some(migration.spec.on_conflict())
-                })
-        }
-    })
+    let mut applied = runs.iter().filter(|run| has_applied(run));
+    let last_applying = applied.clone().next()?.number;
+    // What is not restored comes first: restoring a newer run again would write over what the
+    // restore of an older one has already done.
+    let open = applied.clone().find(|run| run.restored_by.is_none() && may_have_written(run));
+    // What was restored is restored once more where that is asked for: with what others had changed
+    // this time, or because `retry` was raised. Not below a newer run that applied.
+    let is_asked_for = |run: &&RunRecord| {
+        let by = run.restored_by.filter(|by| *by > last_applying);
+        let restore = by.and_then(|by| runs.iter().find(|restore| restore.number == by));
+        restore.is_some_and(|restore| {
+            migration.spec.retry > restore.retry
+                || restore.on_conflict != Some(migration.spec.on_conflict())
+        })
+    };
+    open.or_else(|| applied.find(is_asked_for))
 }
 
 /// Whether a run was to apply the migration and is over.

@@ -268,7 +268,12 @@ fn cause(objects: RunObjects<'_>, pod: Option<&Pod>) -> Cause {
     if end == JobEnd::Complete && (ended_well || !any_ended) {
         return success(objects.pods);
     }
-    if end == JobEnd::Failed("DeadlineExceeded".into()) {
+    // The guard was still storing log and report when the deadline stopped its pod.
+    let before_stop =
+        |pod: &&Pod| pod.metadata.deletion_timestamp.is_some() && view::ended_well(pod);
+    if end == JobEnd::Failed("DeadlineExceeded".into())
+        && !objects.pods.iter().any(|pod| before_stop(&pod))
+    {
         let spec = objects.job.and_then(|job| job.spec.as_ref());
         return Cause::Deadline(spec.and_then(|spec| spec.active_deadline_seconds));
     }

@@ -248,6 +248,20 @@ fn a_deadline_is_a_deadline_however_the_program_took_it() {
 }
 
 #[test]
+fn a_program_that_ended_before_the_deadline_stopped_its_guard_has_succeeded() {
+    let job = job_ended("Failed", "DeadlineExceeded");
+    let deleted = |after: i64| {
+        let pod = pod_ended(0, &program_says(json!({"exitCode": 0})), &guard());
+        let asked = json!({"deletionTimestamp": time(9 + after), "deletionGracePeriodSeconds": 0});
+        with(&pod, json!({"metadata": asked}))
+    };
+    let expected = (RunResult::Succeeded, Reason::Applied, "exit code 0");
+    check(RunKind::Apply, Some(&job), &[&deleted(1)], expected);
+    let expected = (RunResult::Failed, Reason::DeadlineExceeded, "activeDeadlineSeconds");
+    check(RunKind::Apply, Some(&job), &[&deleted(0)], expected);
+}
+
+#[test]
 fn a_deadline_is_told_from_how_long_the_program_ran() {
     let job = with(
         &job_ended("Failed", "DeadlineExceeded"),

@@ -129,6 +129,18 @@ fn runs_one_over_the_other_are_taken_back_the_newest_first() {
 }
 
 #[test]
+fn a_resumed_restore_of_an_older_run_does_not_begin_with_the_newer_one_again() {
+    let runs = vec![
+        restore(4, RunKind::Restore, 1, FAILED),
+        restore(3, RunKind::Restore, 2, SUCCEEDED),
+        taken_back(journalled(2, SUCCEEDED), 3),
+        journalled(1, FAILED),
+    ];
+    let resumed = json!({"state": "Restored", "retry": 1});
+    takes_back(&case(resumed, runs), RunKind::Restore, 5, 1);
+}
+
+#[test]
 fn what_others_had_changed_is_overwritten_when_that_is_asked_for_afterwards() {
     let runs = || {
         vec![restore(2, RunKind::Restore, 1, SUCCEEDED), taken_back(journalled(1, SUCCEEDED), 2)]
