@@ -8,10 +8,12 @@ mod conflicts;
 mod earlier;
 mod error;
 mod key;
+mod lost;
 mod partitions;
 mod place;
 mod speed;
 mod tables;
+mod write;
 
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, OnceLock};
@@ -258,7 +260,7 @@ impl Restore {
 
     async fn earlier(&self, parts: usize) -> Result<Earlier> {
         match &self.target {
-            Target::Preview(_) => Ok(Earlier::default()),
+            Target::Preview(_) => Ok(Earlier::none(self.on_conflict)),
             Target::Database(_) => {
                 let runs = (&self.source, &self.own.name);
                 Earlier::of(&self.archive, runs, self.on_conflict, parts).await
