@@ -13,6 +13,9 @@ pub const UPSTREAM_CONNECT_MAX: Duration = Duration::from_secs(5);
 /// SDKs themselves wait for 60 s.
 pub const UPSTREAM_ATTEMPT_MAX: Duration = Duration::from_secs(30);
 
+/// Least time for an attempt to be worth its request: most answers come within it.
+pub const UPSTREAM_ATTEMPT_LEAST: Duration = Duration::from_secs(1);
+
 /// Attempts of one call at the database, the first included, as far as the call's time allows.
 pub const UPSTREAM_ATTEMPTS_MAX: u32 = 10;
 

@@ -7,6 +7,7 @@ use bytes::Bytes;
 use dm_contract::error_chain::chain;
 use http::{HeaderMap, StatusCode};
 use http_body_util::Full;
+use tokio::time::Instant;
 
 use crate::error_name::error_name;
 use crate::fault::Fault;
@@ -43,8 +44,14 @@ impl Outcome {
 }
 
 impl Upstream {
-    /// Sends the call once.
-    pub async fn attempt(&self, operation: Operation, access: Access, body: Bytes) -> Outcome {
+    /// Sends the call once, to be answered by this time at the latest.
+    pub async fn attempt(
+        &self,
+        operation: Operation,
+        access: Access,
+        body: Bytes,
+        until: Instant,
+    ) -> Outcome {
         let credentials = match self.credentials.current().await {
             Ok(credentials) => credentials,
             Err(error) => {
@@ -58,7 +65,7 @@ impl Upstream {
             Err(error) => return Outcome::Failed(Fault::NotSent(error.to_string())),
         };
         self.count(access);
-        let outcome = self.exchange(request).await;
+        let outcome = self.exchange(request, until).await;
         if outcome.is_answer() {
             self.answered.fetch_add(1, Ordering::Relaxed);
         }
@@ -70,8 +77,9 @@ impl Upstream {
         outcome
     }
 
-    async fn exchange(&self, request: http::Request<Full<Bytes>>) -> Outcome {
-        let response = match self.pool.exchange(request, self.times().attempt).await {
+    async fn exchange(&self, request: http::Request<Full<Bytes>>, until: Instant) -> Outcome {
+        let time_max = self.times().attempt.min(until.saturating_duration_since(Instant::now()));
+        let response = match self.pool.exchange(request, time_max).await {
             Ok(response) => response,
             Err(error) => {
                 tracing::debug!(error = &error as &dyn std::error::Error, "no answer");
