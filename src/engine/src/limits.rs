@@ -16,6 +16,11 @@ pub const UPSTREAM_ATTEMPT_MAX: Duration = Duration::from_secs(30);
 /// Least time for an attempt to be worth its request: most answers come within it.
 pub const UPSTREAM_ATTEMPT_LEAST: Duration = Duration::from_secs(1);
 
+/// How far the database's clock must be from the time of a rejected signature to be the reason. AWS
+/// accepts signatures of five minutes (IAM User Guide, "Elements of an AWS API request signature");
+/// the answer has taken some seconds.
+pub const CLOCK_OFFSET_LEAST: Duration = Duration::from_secs(240);
+
 /// Attempts of one call at the database, the first included, as far as the call's time allows.
 pub const UPSTREAM_ATTEMPTS_MAX: u32 = 10;
 

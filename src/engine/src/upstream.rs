@@ -4,6 +4,7 @@
 //! run has no way to write, and [`Full`] takes everything. Both count their calls by kind.
 
 mod attempt;
+mod clock;
 mod credentials;
 mod endpoint;
 #[cfg(test)]
@@ -32,6 +33,7 @@ pub use crate::upstream::signing::{CONTENT_TYPE, TARGET_PREFIX};
 use crate::fault::Fault;
 use crate::operation::{Class, Operation, ReadOperation};
 use crate::upstream::attempt::Outcome;
+use crate::upstream::clock::Clock;
 use crate::upstream::nothing::Nothing;
 use crate::upstream::pool::Pool;
 use crate::upstream::signing::Signer;
@@ -64,6 +66,7 @@ pub enum UpstreamError {
 struct Upstream {
     pool: Pool,
     signer: Signer,
+    clock: Clock,
     credentials: CredentialSource,
     reads: AtomicU64,
     writes: AtomicU64,
@@ -232,6 +235,7 @@ impl Upstream {
         Ok(Self {
             pool: Pool::new(connector()?, endpoint.clone()),
             signer: Signer::new(&endpoint, plan.region.clone())?,
+            clock: Clock::default(),
             credentials,
             reads: AtomicU64::new(0),
             writes: AtomicU64::new(0),

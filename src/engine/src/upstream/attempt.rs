@@ -13,7 +13,7 @@ use crate::error_name::error_name;
 use crate::fault::Fault;
 use crate::operation::Operation;
 use crate::upstream::pool::ExchangeError;
-use crate::upstream::{Access, Upstream};
+use crate::upstream::{Access, Upstream, clock};
 
 /// How an attempt ended.
 #[derive(Debug)]
@@ -59,13 +59,14 @@ impl Upstream {
                 return Outcome::NotCarriedOut(Fault::NotSent(chain(&error)));
             }
         };
-        let signed = self.signer.request(&credentials, operation, body, SystemTime::now());
+        let now = self.clock.now();
+        let signed = self.signer.request(&credentials, operation, body, now);
         let request = match signed {
             Ok(request) => request,
             Err(error) => return Outcome::Failed(Fault::NotSent(error.to_string())),
         };
         self.count(access);
-        let outcome = self.exchange(request, until).await;
+        let outcome = self.exchange(request, now, until).await;
         if outcome.is_answer() {
             self.answered.fetch_add(1, Ordering::Relaxed);
         }
@@ -77,7 +78,12 @@ impl Upstream {
         outcome
     }
 
-    async fn exchange(&self, request: http::Request<Full<Bytes>>, until: Instant) -> Outcome {
+    async fn exchange(
+        &self,
+        request: http::Request<Full<Bytes>>,
+        signed_at: SystemTime,
+        until: Instant,
+    ) -> Outcome {
         let time_max = self.times().attempt.min(until.saturating_duration_since(Instant::now()));
         let response = match self.pool.exchange(request, time_max).await {
             Ok(response) => response,
@@ -96,7 +102,15 @@ impl Upstream {
         if !crc_agrees(&head.headers, &body) {
             return Outcome::Unknown(Fault::Unavailable("answer damaged".into()));
         }
-        judge(head.status, body)
+        match judge(head.status, body) {
+            Outcome::Failed(fault)
+                if fault.upstream_name().is_some_and(|name| clock::may_be_of_time(&name))
+                    && self.clock.correct(&head.headers, signed_at) =>
+            {
+                Outcome::NotCarriedOut(fault)
+            }
+            outcome => outcome,
+        }
     }
 }
 

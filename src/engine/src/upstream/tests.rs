@@ -1,4 +1,4 @@
-//! Calls at a database that is silent.
+//! Calls at a database that is silent, or has another time.
 
 use serde_json::json;
 
@@ -25,6 +25,46 @@ async fn a_call_that_is_never_answered_ends_in_the_time_of_a_call() {
     assert!(took > limits::UPSTREAM_ATTEMPT_MAX, "{took:?}");
     assert!(took <= limits::UPSTREAM_CALL_MAX + Duration::from_millis(10), "{took:?}");
     assert_eq!(silent.calls().reads, 3);
+}
+
+/// The time of a head, as seconds of the day.
+fn signed_at(head: &str) -> u32 {
+    let date = head.lines().find_map(|line| line.strip_prefix("x-amz-date: ")).unwrap();
+    let part = |at: usize| date[at..at + 2].parse::<u32>().unwrap();
+    part(9) * 3600 + part(11) * 60 + part(13)
+}
+
+#[tokio::test]
+async fn a_machine_with_a_wrong_clock_signs_with_the_databases_time() {
+    let there = jiff::Timestamp::now() + jiff::SignedDuration::from_hours(5);
+    let date = there.strftime("%a, %d %b %Y %H:%M:%S GMT").to_string();
+    let second = there.as_second().rem_euclid(86_400).unsigned_abs();
+    let skewed = full(move |_, head| {
+        let off = u64::from(signed_at(head)).abs_diff(second);
+        if off.min(86_400 - off) < 300 {
+            return Answer::new(200, "{}");
+        }
+        let body = json!({"__type": "a#InvalidSignatureException"}).to_string();
+        Some(Answer { status: 400, date: Some(date.clone()), body })
+    })
+    .await;
+    assert_eq!(send(&skewed, Operation::PutItem).await.unwrap(), "{}");
+    assert_eq!(skewed.calls().writes, 2);
+    assert_eq!(send(&skewed, Operation::PutItem).await.unwrap(), "{}");
+    assert_eq!(skewed.calls().writes, 3, "it knows the time");
+}
+
+#[tokio::test]
+async fn a_signature_that_is_rejected_in_time_is_an_error_at_once() {
+    let now = jiff::Timestamp::now().strftime("%a, %d %b %Y %H:%M:%S GMT").to_string();
+    let wrong = full(move |_, _| {
+        let body = json!({"__type": "a#InvalidSignatureException"}).to_string();
+        Some(Answer { status: 400, date: Some(now.clone()), body })
+    })
+    .await;
+    let fault = send(&wrong, Operation::PutItem).await.unwrap_err();
+    assert!(fault.is_upstream("InvalidSignatureException"));
+    assert_eq!(wrong.calls().writes, 1);
 }
 
 #[test]
