@@ -21,6 +21,11 @@ pub const UPSTREAM_ATTEMPT_LEAST: Duration = Duration::from_secs(1);
 /// the answer has taken some seconds.
 pub const CLOCK_OFFSET_LEAST: Duration = Duration::from_secs(240);
 
+/// Bytes of an answer to BatchGetItem below which only a throttle leaves out keys. DynamoDB also
+/// leaves out those of a partition behind its first MB and those behind 16 MB. Such an answer has
+/// 1 MB at least, less an item of 400 KB, and JSON is longer than what it holds.
+pub const PARTIAL_ANSWER_BYTES_MIN: usize = 600_000;
+
 /// Attempts of one call at the database, the first included, as far as the call's time allows.
 pub const UPSTREAM_ATTEMPTS_MAX: u32 = 10;
 

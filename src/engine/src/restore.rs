@@ -11,6 +11,7 @@ mod key;
 mod lost;
 mod partitions;
 mod place;
+mod read;
 mod speed;
 mod tables;
 mod write;
@@ -28,8 +29,8 @@ use dm_contract::restored::Conflict;
 use dm_dynamodb::error::ErrorCode;
 use dm_dynamodb::journal::MergedEntry;
 use dm_dynamodb::restore::Step;
-use dm_dynamodb::schema::{ItemKey, TableSchema};
-use dm_dynamodb::value::{Item, item_to_json};
+use dm_dynamodb::schema::TableSchema;
+use dm_dynamodb::value::item_to_json;
 use futures::StreamExt as _;
 use futures::stream::FuturesUnordered;
 
@@ -428,25 +429,6 @@ impl Restore {
             self.speed.fail();
         }
         first.and(next)
-    }
-
-    async fn with_images<'e>(
-        &self,
-        table: &TableSchema,
-        entries: &'e [MergedEntry],
-    ) -> std::result::Result<Vec<(&'e MergedEntry, ItemKey, Option<Item>)>, Fault> {
-        let keys: Vec<ItemKey> = entries
-            .iter()
-            .map(|entry| ItemKey::from_key(table, &entry.key))
-            .collect::<std::result::Result<_, _>>()?;
-        let asked: Vec<&ItemKey> = keys.iter().collect();
-        let images = self.images().read_all(table, &asked).await?;
-        Ok(entries
-            .iter()
-            .zip(keys)
-            .zip(images)
-            .map(|((entry, key), now)| (entry, key, now))
-            .collect())
     }
 
     fn count(&self, entry: &MergedEntry, step: Step) {

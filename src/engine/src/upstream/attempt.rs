@@ -13,7 +13,7 @@ use crate::error_name::error_name;
 use crate::fault::Fault;
 use crate::operation::Operation;
 use crate::upstream::pool::ExchangeError;
-use crate::upstream::{Access, Upstream, clock};
+use crate::upstream::{Access, Upstream, clock, partial};
 
 /// How an attempt ended.
 #[derive(Debug)]
@@ -22,8 +22,8 @@ pub enum Outcome {
     Answered(Bytes),
     /// With an error that will be the same next time.
     Failed(Fault),
-    /// With a request to slow down; nothing was done.
-    Throttled,
+    /// With a request to slow down; nothing was done. The program gets this error in the end.
+    Throttled(Fault),
     /// Nothing was done, and the next attempt may succeed.
     NotCarriedOut(Fault),
     /// Nobody knows whether it was done.
@@ -34,7 +34,7 @@ impl Outcome {
     /// Whether the database itself answered, and was well.
     fn is_answer(&self) -> bool {
         match self {
-            Self::Answered(_) | Self::Throttled => true,
+            Self::Answered(_) | Self::Throttled(_) => true,
             Self::Failed(fault) | Self::NotCarriedOut(fault) => {
                 matches!(fault, Fault::Upstream { .. })
             }
@@ -123,6 +123,9 @@ fn crc_agrees(headers: &HeaderMap, body: &[u8]) -> bool {
 const THROTTLES: [&str; 3] =
     ["ProvisionedThroughputExceededException", "ThrottlingException", "RequestLimitExceeded"];
 
+/// The error of a transaction of which nothing was carried out.
+const CANCELED: &str = "TransactionCanceledException";
+
 /// What an answer says. With a status of 5xx the call may have been carried out, whatever name the
 /// error has: a server in front of the database knows no more than that it got no answer.
 fn judge(status: StatusCode, body: Bytes) -> Outcome {
@@ -136,7 +139,10 @@ fn judge(status: StatusCode, body: Bytes) -> Outcome {
         (500.., None) => {
             Outcome::Unknown(Fault::Unavailable(format!("status {status} from a proxy")))
         }
-        (400..500, Some(name)) if THROTTLES.contains(&name) => Outcome::Throttled,
+        (400..500, Some(name)) if THROTTLES.contains(&name) => Outcome::Throttled(Fault::Throttled),
+        (400..500, Some(CANCELED)) if partial::is_throttled_transaction(&body) => {
+            Outcome::Throttled(Fault::Upstream { status, body })
+        }
         (400..500, Some("ExpiredTokenException")) => {
             Outcome::NotCarriedOut(Fault::Upstream { status, body })
         }
@@ -168,6 +174,12 @@ mod tests {
         check(400, r#"{"__type":"a#ThrottlingException"}"#, "Throttled");
         check(400, r#"{"__type":"a#ProvisionedThroughputExceededException"}"#, "Throttled");
         check(400, r#"{"__type":"a#ExpiredTokenException"}"#, "NotCarriedOut");
+        let canceled = r#"{"__type":"a#TransactionCanceledException","CancellationReasons":[
+            {"Code":"None"},{"Code":"ThrottlingError"}]}"#;
+        check(400, canceled, "Throttled(Upstream");
+        let canceled = r#"{"__type":"a#TransactionCanceledException","CancellationReasons":[
+            {"Code":"ConditionalCheckFailed"},{"Code":"ThrottlingError"}]}"#;
+        check(400, canceled, "Failed(Upstream");
         check(500, r#"{"__type":"a#InternalServerError"}"#, "Unknown");
         check(503, r#"{"__type":"a#ServiceUnavailable"}"#, "Unknown");
         check(503, r#"{"__type":"a#ThrottlingException"}"#, "Unknown");

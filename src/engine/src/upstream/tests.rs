@@ -1,4 +1,4 @@
-//! Calls at a database that is silent, or has another time.
+//! Calls at a database that throttles, is silent, or has another time.
 
 use serde_json::json;
 
@@ -11,6 +11,54 @@ async fn full(answer: impl Fn(usize, &str) -> Option<Answer> + Send + Sync + 'st
 
 async fn send(full: &Full, operation: Operation) -> Result<Bytes, Fault> {
     full.send(operation, Access::of(operation), &json!({})).await
+}
+
+fn throttles(full: &Full) -> (u64, u64) {
+    let UpstreamCalls { read_throttles, write_throttles, .. } = full.calls();
+    (read_throttles, write_throttles)
+}
+
+fn canceled(code: &str) -> Option<Answer> {
+    let body = json!({"__type": "a#TransactionCanceledException",
+        "CancellationReasons": [{"Code": "None"}, {"Code": code}]});
+    Answer::new(400, body)
+}
+
+#[tokio::test]
+async fn a_throttled_transaction_is_repeated_and_counted_and_at_last_passed_on_as_it_came() {
+    let transact = Operation::TransactWriteItems;
+    let once = full(|number, _| match number {
+        0 => canceled("ThrottlingError"),
+        _ => Answer::new(200, "{}"),
+    })
+    .await;
+    assert_eq!(send(&once, transact).await.unwrap(), "{}");
+    assert_eq!((throttles(&once), once.calls().writes), ((0, 1), 2));
+    let always = full(|_, _| canceled("ProvisionedThroughputExceeded")).await;
+    let (attempt, throttled) = (Duration::from_secs(5), Duration::from_millis(200));
+    always.set_times(CallTimes { attempt, call: Duration::from_secs(5), throttled });
+    let fault = send(&always, transact).await.unwrap_err();
+    assert!(fault.is_upstream("TransactionCanceledException"), "{fault:?}");
+    assert!(throttles(&always).1 > 1);
+    let conflict = full(|_, _| canceled("TransactionConflict")).await;
+    send(&conflict, transact).await.unwrap_err();
+    assert_eq!((throttles(&conflict), conflict.calls().writes), ((0, 0), 1));
+}
+
+#[tokio::test]
+async fn what_a_batch_leaves_is_counted_as_a_throttle() {
+    let left = full(|_, head| {
+        let left = json!({"cars": {"Keys": []}});
+        match head.contains("batchgetitem") {
+            true => Answer::new(200, json!({"UnprocessedKeys": left})),
+            false => Answer::new(200, json!({"UnprocessedItems": left})),
+        }
+    })
+    .await;
+    send(&left, Operation::BatchGetItem).await.unwrap();
+    assert_eq!(throttles(&left), (1, 0));
+    send(&left, Operation::BatchWriteItem).await.unwrap();
+    assert_eq!((throttles(&left), left.calls().answered), ((1, 1), 2));
 }
 
 #[tokio::test]
@@ -65,18 +113,4 @@ async fn a_signature_that_is_rejected_in_time_is_an_error_at_once() {
     let fault = send(&wrong, Operation::PutItem).await.unwrap_err();
     assert!(fault.is_upstream("InvalidSignatureException"));
     assert_eq!(wrong.calls().writes, 1);
-}
-
-#[test]
-fn jitter_stays_around_one() {
-    for _ in 0..1000 {
-        assert!((0.5..=1.5).contains(&jitter()));
-    }
-}
-
-#[test]
-fn backoff_reaches_its_longest_pause_within_the_attempts() {
-    let doublings = limits::UPSTREAM_ATTEMPTS_MAX - 1;
-    let last = limits::UPSTREAM_BACKOFF_FIRST * 2_u32.pow(doublings);
-    assert!(last >= limits::UPSTREAM_BACKOFF_MAX);
 }
