@@ -271,9 +271,13 @@ pub const RATE_BURST: Duration = Duration::from_millis(250);
 pub const CLEARED_BYTES: usize = 1024 * 1024;
 
 /// Longest time that one page of a dry run reads items of the database that the program has deleted
-/// or moved, before the page ends without further ones: SDKs wait for 60 s, and the request that is
-/// under way then may take half of that.
+/// or moved, or passes over items that it has created, before the page ends without further ones:
+/// SDKs wait for 60 s, and the request that is under way then may take half of that.
 pub const HIDDEN_ITEMS_TIME_MAX: Duration = Duration::from_secs(20);
+
+/// Bytes of a scan's insertions that are read at a time where it passes over many: all other calls
+/// wait that long.
+pub const INSERTIONS_READ_BYTES: usize = 256 * 1024;
 
 /// Bytes of items that a dry run keeps in memory, with what holding them takes; further ones go to
 /// a file. Some 25,000 changed items of 1 KB, so that most dry runs never touch a disk.

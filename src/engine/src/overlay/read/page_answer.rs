@@ -67,6 +67,12 @@ impl PageAnswer {
         self.end = self.last.as_ref().map(item_to_json);
     }
 
+    /// The page ends with this item, which is no part of it.
+    pub fn end_with(&mut self, page: &PageRequest, item: &Item) {
+        let (view, table) = (page.view().keys(), &page.table.schema.keys);
+        self.end = Some(item_to_json(&keys_of(item, view, table)));
+    }
+
     /// The page ends at this key.
     pub fn end_at(&mut self, key: Value) {
         self.end = Some(key);
