@@ -1,6 +1,7 @@
 //! Restores over a real database: others who wrote since keep what they wrote.
 
 mod conflicts;
+mod overrun;
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};

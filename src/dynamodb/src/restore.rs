@@ -193,6 +193,16 @@ fn changed(
     Decision { step, writes, conflicts }
 }
 
+/// The writes that return an item which a restore has deleted together with what others had just
+/// put into it: all of it, or the attributes that the item lacks which others have put in its place
+/// since.
+pub fn put_back(entry: &MergedEntry, image: &Item, now: Option<&Item>) -> Vec<ConditionalWrite> {
+    let Some(now) = now else { return vec![ConditionalWrite::put(entry, image, None)] };
+    let lacking = image.iter().filter(|(name, _)| !now.contains_key(*name));
+    let lacking: Vec<_> = lacking.map(|(name, value)| (name.as_str(), Some(value))).collect();
+    ConditionalWrite::updates(entry, now, &lacking)
+}
+
 enum Attribute {
     Done,
     Back,
@@ -267,6 +277,26 @@ mod tests {
         check(deleted, None, Step::Put, &[]);
         check(deleted, Some(&one), Step::Nothing, &[]);
         check(deleted, Some(&two), Step::Nothing, &[Conflict::PlaceTaken]);
+    }
+
+    #[test]
+    fn an_item_deleted_with_the_work_of_others_returns_whole_or_with_what_its_successor_lacks() {
+        let (ours, shared) = (item(&[("a", 1)]), item(&[("a", 1), ("b", 2)]));
+        let entry = entry(None, Some(&ours), Outcome::Written);
+        let [put] = put_back(&entry, &shared, None).try_into().unwrap();
+        let put = put.request();
+        assert_eq!(put.operation, WriteOperation::Put);
+        assert!(put.body["ConditionExpression"].as_str().unwrap().contains("attribute_not_exists"));
+        let successor = item(&[("a", 7), ("c", 3)]);
+        let [update] = put_back(&entry, &shared, Some(&successor)).try_into().unwrap();
+        let update = update.request();
+        assert_eq!(update.operation, WriteOperation::Update);
+        let set = update.body["UpdateExpression"].as_str().unwrap();
+        assert!(set.starts_with("SET ") && !set.contains(','), "only `b`: {set}");
+        assert!(
+            update.body["ConditionExpression"].as_str().unwrap().contains("attribute_not_exists")
+        );
+        assert_eq!(put_back(&entry, &shared, Some(&item(&[("a", 7), ("b", 8)]))), []);
     }
 
     #[test]

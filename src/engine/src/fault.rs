@@ -79,10 +79,10 @@ impl Fault {
         }
     }
 
-    /// Whether it is the database's error of this name.
-    pub fn is_upstream(&self, name: &str) -> bool {
+    /// The name of the database's error, if it is one.
+    pub fn upstream_name(&self) -> Option<String> {
         match self {
-            Self::Upstream { body, .. } => error_name(body).as_deref() == Some(name),
+            Self::Upstream { body, .. } => error_name(body),
             Self::Service(_)
             | Self::Refused { .. }
             | Self::Throttled
@@ -90,8 +90,13 @@ impl Fault {
             | Self::Stopping
             | Self::NotJournalled(_)
             | Self::NotSent(_)
-            | Self::Unavailable(_) => false,
+            | Self::Unavailable(_) => None,
         }
+    }
+
+    /// Whether it is the database's error of this name.
+    pub fn is_upstream(&self, name: &str) -> bool {
+        self.upstream_name().as_deref() == Some(name)
     }
 }
 

@@ -13,6 +13,19 @@ pub const UPSTREAM_CONNECT_MAX: Duration = Duration::from_secs(5);
 /// SDKs themselves wait for 60 s.
 pub const UPSTREAM_ATTEMPT_MAX: Duration = Duration::from_secs(30);
 
+/// Least time for an attempt to be worth its request: most answers come within it.
+pub const UPSTREAM_ATTEMPT_LEAST: Duration = Duration::from_secs(1);
+
+/// How far the database's clock must be from the time of a rejected signature to be the reason. AWS
+/// accepts signatures of five minutes (IAM User Guide, "Elements of an AWS API request signature");
+/// the answer has taken some seconds.
+pub const CLOCK_OFFSET_LEAST: Duration = Duration::from_secs(240);
+
+/// Bytes of an answer to BatchGetItem below which only a throttle leaves out keys. DynamoDB also
+/// leaves out those of a partition behind its first MB and those behind 16 MB. Such an answer has
+/// 1 MB at least, less an item of 400 KB, and JSON is longer than what it holds.
+pub const PARTIAL_ANSWER_BYTES_MIN: usize = 600_000;
+
 /// Attempts of one call at the database, the first included, as far as the call's time allows.
 pub const UPSTREAM_ATTEMPTS_MAX: u32 = 10;
 
@@ -258,9 +271,13 @@ pub const RATE_BURST: Duration = Duration::from_millis(250);
 pub const CLEARED_BYTES: usize = 1024 * 1024;
 
 /// Longest time that one page of a dry run reads items of the database that the program has deleted
-/// or moved, before the page ends without further ones: SDKs wait for 60 s, and the request that is
-/// under way then may take half of that.
+/// or moved, or passes over items that it has created, before the page ends without further ones:
+/// SDKs wait for 60 s, and the request that is under way then may take half of that.
 pub const HIDDEN_ITEMS_TIME_MAX: Duration = Duration::from_secs(20);
+
+/// Bytes of a scan's insertions that are read at a time where it passes over many: all other calls
+/// wait that long.
+pub const INSERTIONS_READ_BYTES: usize = 256 * 1024;
 
 /// Bytes of items that a dry run keeps in memory, with what holding them takes; further ones go to
 /// a file. Some 25,000 changed items of 1 KB, so that most dry runs never touch a disk.

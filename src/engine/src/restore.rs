@@ -8,10 +8,13 @@ mod conflicts;
 mod earlier;
 mod error;
 mod key;
+mod lost;
 mod partitions;
 mod place;
+mod read;
 mod speed;
 mod tables;
+mod write;
 
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, OnceLock};
@@ -26,8 +29,8 @@ use dm_contract::restored::Conflict;
 use dm_dynamodb::error::ErrorCode;
 use dm_dynamodb::journal::MergedEntry;
 use dm_dynamodb::restore::Step;
-use dm_dynamodb::schema::{ItemKey, TableSchema};
-use dm_dynamodb::value::{Item, item_to_json};
+use dm_dynamodb::schema::TableSchema;
+use dm_dynamodb::value::item_to_json;
 use futures::StreamExt as _;
 use futures::stream::FuturesUnordered;
 
@@ -261,7 +264,7 @@ impl Restore {
 
     async fn earlier(&self, parts: usize) -> Result<Earlier> {
         match &self.target {
-            Target::Preview(_) => Ok(Earlier::default()),
+            Target::Preview(_) => Ok(Earlier::none(self.on_conflict)),
             Target::Database(_) => {
                 let runs = (&self.source, &self.own.name);
                 Earlier::of(&self.archive, runs, self.on_conflict, parts).await
@@ -429,25 +432,6 @@ impl Restore {
             self.speed.fail();
         }
         first.and(next)
-    }
-
-    async fn with_images<'e>(
-        &self,
-        table: &TableSchema,
-        entries: &'e [MergedEntry],
-    ) -> std::result::Result<Vec<(&'e MergedEntry, ItemKey, Option<Item>)>, Fault> {
-        let keys: Vec<ItemKey> = entries
-            .iter()
-            .map(|entry| ItemKey::from_key(table, &entry.key))
-            .collect::<std::result::Result<_, _>>()?;
-        let asked: Vec<&ItemKey> = keys.iter().collect();
-        let images = self.images().read_all(table, &asked).await?;
-        Ok(entries
-            .iter()
-            .zip(keys)
-            .zip(images)
-            .map(|((entry, key), now)| (entry, key, now))
-            .collect())
     }
 
     fn count(&self, entry: &MergedEntry, step: Step) {

@@ -4,9 +4,14 @@
 //! run has no way to write, and [`Full`] takes everything. Both count their calls by kind.
 
 mod attempt;
+mod backoff;
+mod clock;
 mod credentials;
 mod endpoint;
+#[cfg(test)]
+pub(crate) mod mock;
 mod nothing;
+mod partial;
 mod pool;
 mod signing;
 mod trust;
@@ -24,12 +29,15 @@ use hyper_util::client::legacy::connect::HttpConnector;
 use serde_json::Value;
 use tokio::time::Instant;
 
+pub use crate::upstream::backoff::Backoff;
+pub(crate) use crate::upstream::backoff::jitter;
 pub use crate::upstream::credentials::CredentialSource;
 pub use crate::upstream::signing::{CONTENT_TYPE, TARGET_PREFIX};
 
 use crate::fault::Fault;
 use crate::operation::{Class, Operation, ReadOperation};
 use crate::upstream::attempt::Outcome;
+use crate::upstream::clock::Clock;
 use crate::upstream::nothing::Nothing;
 use crate::upstream::pool::Pool;
 use crate::upstream::signing::Signer;
@@ -62,6 +70,7 @@ pub enum UpstreamError {
 struct Upstream {
     pool: Pool,
     signer: Signer,
+    clock: Clock,
     credentials: CredentialSource,
     reads: AtomicU64,
     writes: AtomicU64,
@@ -120,9 +129,9 @@ pub struct UpstreamCalls {
     pub writes: u64,
     /// Calls that the database answered, with an error of the request's too.
     pub answered: u64,
-    /// Reads answered with a throttle.
+    /// Reads answered with a throttle, also of a part of a batch.
     pub read_throttles: u64,
-    /// Writes answered with a throttle.
+    /// Writes answered with a throttle, also of a part of a batch.
     pub write_throttles: u64,
 }
 
@@ -174,6 +183,14 @@ impl ReadOnly {
                 upstream.send(operation.operation(), Access::Reads, json(body)).await
             }
             Base::Nothing(_) => nothing::read(operation.operation(), body),
+        }
+    }
+
+    /// How long calls may take.
+    pub fn times(&self) -> CallTimes {
+        match &self.0 {
+            Base::Database(upstream) => upstream.times(),
+            Base::Nothing(_) => CallTimes::default(),
         }
     }
 
@@ -230,6 +247,7 @@ impl Upstream {
         Ok(Self {
             pool: Pool::new(connector()?, endpoint.clone()),
             signer: Signer::new(&endpoint, plan.region.clone())?,
+            clock: Clock::default(),
             credentials,
             reads: AtomicU64::new(0),
             writes: AtomicU64::new(0),
@@ -262,16 +280,22 @@ impl Upstream {
         access: Access,
         body: Bytes,
     ) -> Result<Bytes, Fault> {
-        let (started, times) = (Instant::now(), self.times());
-        let mut backoff = limits::UPSTREAM_BACKOFF_FIRST;
+        let (mut backoff, times) = (Backoff::new(), self.times());
+        let until = Instant::now() + times.call;
         let mut failures = 0;
         loop {
-            let (fault, time_max) = match self.attempt(operation, access, body.clone()).await {
-                Outcome::Answered(body) => return Ok(body),
+            let attempt = self.attempt(operation, access, body.clone(), until);
+            let (fault, time_max) = match attempt.await {
+                Outcome::Answered(body) => {
+                    if partial::is_throttled(operation, &body) {
+                        self.throttles(operation, access).fetch_add(1, Ordering::Relaxed);
+                    }
+                    return Ok(body);
+                }
                 Outcome::Failed(fault) => return Err(fault),
-                Outcome::Throttled => {
+                Outcome::Throttled(fault) => {
                     self.throttles(operation, access).fetch_add(1, Ordering::Relaxed);
-                    (Fault::Throttled, times.throttled)
+                    (fault, times.throttled)
                 }
                 // It may have been carried out. A read does no harm twice; whether a write may be
                 // sent again is for the journal to decide, which has bound it to an image, or for
@@ -279,16 +303,14 @@ impl Upstream {
                 Outcome::Unknown(fault) if access == Access::Writes => return Err(fault),
                 Outcome::NotCarriedOut(fault) | Outcome::Unknown(fault) => {
                     failures += 1;
-                    (fault, times.call)
+                    (fault, times.call.saturating_sub(limits::UPSTREAM_ATTEMPT_LEAST))
                 }
             };
-            let pause = backoff.mul_f64(jitter());
-            if failures >= limits::UPSTREAM_ATTEMPTS_MAX || started.elapsed() + pause > time_max {
+            let is_last = failures >= limits::UPSTREAM_ATTEMPTS_MAX;
+            if is_last || !backoff.pause_within(time_max).await {
                 tracing::warn!(operation = operation.name(), %fault, "given up");
                 return Err(fault);
             }
-            tokio::time::sleep(pause).await;
-            backoff = (backoff * 2).min(limits::UPSTREAM_BACKOFF_MAX);
         }
     }
 
@@ -326,28 +348,5 @@ fn json(body: &Value) -> Bytes {
     Bytes::from(write_json(body))
 }
 
-/// Between a half and one and a half, so that calls throttled together do not come back together.
-pub(crate) fn jitter() -> f64 {
-    use std::hash::{BuildHasher as _, RandomState};
-    let random = u32::try_from(RandomState::new().hash_one(0) >> 32).unwrap_or(0);
-    0.5 + f64::from(random) / f64::from(u32::MAX)
-}
-
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn jitter_stays_around_one() {
-        for _ in 0..1000 {
-            assert!((0.5..=1.5).contains(&jitter()));
-        }
-    }
-
-    #[test]
-    fn backoff_reaches_its_longest_pause_within_the_attempts() {
-        let doublings = limits::UPSTREAM_ATTEMPTS_MAX - 1;
-        let last = limits::UPSTREAM_BACKOFF_FIRST * 2_u32.pow(doublings);
-        assert!(last >= limits::UPSTREAM_BACKOFF_MAX);
-    }
-}
+mod tests;

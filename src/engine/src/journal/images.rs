@@ -16,7 +16,7 @@ use crate::layers::metering::consumed_units;
 use crate::layers::tally::Tally;
 use crate::operation::ReadOperation;
 use crate::tables::plain_name;
-use crate::upstream::{ReadOnly, UpstreamCalls};
+use crate::upstream::{Backoff, ReadOnly, UpstreamCalls};
 
 /// Keys of one BatchGetItem (DynamoDB API Reference).
 pub const BATCH_GET_KEYS_MAX: usize = 100;
@@ -205,8 +205,8 @@ impl Images {
         let asked: Vec<Value> = keys.iter().map(|key| item_to_json(&key.to_item())).collect();
         let strong = consistency == Consistency::Strong;
         let mut asked = json!({ &table.name: {"Keys": asked, "ConsistentRead": strong} });
-        // Each answer holds at least one of the keys, or the upstream's own attempts have ended.
-        for _ in 0..=keys.len() {
+        let mut backoff = Backoff::new();
+        loop {
             let request = json!({"RequestItems": asked, "ReturnConsumedCapacity": "TOTAL"});
             let answer = self.ask(ReadOperation::BATCH_GET_ITEM, &request).await?;
             let items = answer.get("Responses").and_then(|all| all.get(&table.name));
@@ -220,8 +220,11 @@ impl Images {
                 Some(left) if !left.is_empty() => asked = Value::Object(left.clone()),
                 Some(_) | None => return Ok(()),
             }
+            // Each answer has some of the keys, so this ends later than with a single throttle.
+            if !backoff.pause_within(self.upstream.times().call).await {
+                return Err(Fault::Throttled);
+            }
         }
-        Err(Fault::Throttled)
     }
 
     async fn ask(
@@ -236,5 +239,45 @@ impl Images {
         #[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss)] // A small count.
         self.half_units.fetch_add((units * 2.0).round().max(0.0) as u64, Ordering::Relaxed);
         Ok(answer)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::upstream::mock::{Answer, credentials, database};
+    use tokio::time::Instant;
+
+    #[tokio::test]
+    async fn a_throttled_batch_is_read_to_its_end_with_pauses() {
+        let plan = database(|number, _| {
+            let found = json!({"id": {"S": number.to_string()}});
+            let left: Vec<Value> =
+                (number + 1..6).map(|n| json!({"id": {"S": n.to_string()}})).collect();
+            let left = if left.is_empty() { json!({}) } else { json!({"cars": {"Keys": left}}) };
+            Answer::new(200, json!({"Responses": {"cars": [found]}, "UnprocessedKeys": left}))
+        })
+        .await;
+        let reader = ReadOnly::new(&plan, credentials()).unwrap();
+        let images = Images::new(reader, Arc::default());
+        let table = TableSchema::from_json(&json!({"Table": {"TableName": "cars",
+            "KeySchema": [{"AttributeName": "id", "KeyType": "HASH"}],
+            "AttributeDefinitions": [{"AttributeName": "id", "AttributeType": "S"}]}}));
+        let table = table.unwrap();
+        let key = |n: u32| {
+            let item = item_from_json(&json!({"id": {"S": n.to_string()}})).unwrap();
+            ItemKey::from_key(&table, &item).unwrap()
+        };
+        let keys: Vec<ItemKey> = (0..6).map(key).collect();
+        let begun = Instant::now();
+        let found = images.read_all(&table, &keys.iter().collect::<Vec<_>>()).await.unwrap();
+        assert!(found.iter().all(Option::is_some));
+        // Five pauses from 25 ms on, each at least half of its length.
+        assert!(
+            begun.elapsed() >= limits::UPSTREAM_BACKOFF_FIRST * 31 / 2,
+            "{:?}",
+            begun.elapsed()
+        );
+        assert_eq!((images.calls().reads, images.calls().read_throttles), (6, 5));
     }
 }

@@ -7,6 +7,8 @@ use bytes::Bytes;
 use dm_contract::report::TableChange;
 use dm_dynamodb::item_write::ChangeKind;
 use dm_dynamodb::partiql::Statement;
+use serde::Deserialize;
+use serde::de::IgnoredAny;
 use serde_json::{Map, Value};
 
 use crate::answer_members::Members;
@@ -52,7 +54,7 @@ impl Apply {
             self.count_writes(operation, request, &nothing);
         }
         let call = Call::new(operation, request.clone());
-        self.count_statements(written_by_statements(&call));
+        self.count_statements(written_by_statements(&call).into_iter().flatten());
     }
 
     /// Sends the call and counts what it did.
@@ -78,7 +80,7 @@ impl Apply {
         if let Value::Object(request) = metered.body() {
             self.count_writes(operation, request, &members);
         }
-        self.count_statements(statements);
+        self.count_statements(carried_out(statements, &members));
         Ok(metered.finish(&answer, &members, &self.tally))
     }
 
@@ -89,7 +91,7 @@ impl Apply {
         }
     }
 
-    fn count_statements(&self, written: Vec<(String, WriteKind)>) {
+    fn count_statements(&self, written: impl IntoIterator<Item = (String, WriteKind)>) {
         for (table, kind) in written {
             self.tally.written(plain_name(&table), kind, 1);
         }
@@ -142,10 +144,10 @@ fn table_changed(operation: Operation, request: &Value) -> Option<(&str, TableCh
     Some((request.get(member)?.as_str()?, change))
 }
 
-/// Statements that write. Those of a batch that failed alone are counted too.
-fn written_by_statements(call: &Call) -> Vec<(String, WriteKind)> {
+/// What each statement of a call writes, in their order; `None` where it does not.
+fn written_by_statements(call: &Call) -> Vec<Option<(String, WriteKind)>> {
     let statements = call.statements().unwrap_or_default().iter();
-    let written = statements.filter_map(|one| {
+    let written = statements.map(|one| {
         let statement = one.statement.as_ref().ok()?;
         let kind = match statement {
             Statement::Insert(_) => WriteKind::Put,
@@ -158,10 +160,50 @@ fn written_by_statements(call: &Call) -> Vec<(String, WriteKind)> {
     written.collect()
 }
 
+/// What was written of a call that was answered. In a batch each statement may fail alone.
+fn carried_out(
+    written: Vec<Option<(String, WriteKind)>>,
+    answer: &Members<'_>,
+) -> impl Iterator<Item = (String, WriteKind)> {
+    #[derive(Deserialize)]
+    struct Response {
+        #[serde(rename = "Error")]
+        error: Option<IgnoredAny>,
+    }
+    // Answers to other operations have no errors in them.
+    let responses: Vec<Response> = answer.get("Responses").unwrap_or_default();
+    let failed = move |at: usize| responses.get(at).is_some_and(|one| one.error.is_some());
+    let written = written.into_iter().enumerate().filter(move |(at, _)| !failed(*at));
+    written.filter_map(|(_, write)| write)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::upstream::mock::{Answer, credentials, database};
     use serde_json::json;
+
+    #[tokio::test]
+    async fn statements_of_a_batch_that_failed_have_written_nothing() {
+        let plan = database(|_, _| {
+            let failed = json!({"Error": {"Code": "ConditionalCheckFailed"}});
+            Answer::new(200, json!({"Responses": [failed, {"TableName": "cars"}, failed]}))
+        })
+        .await;
+        let tally = Arc::new(Tally::default());
+        let apply = Apply::new(Full::new(&plan, credentials()).unwrap(), Arc::clone(&tally));
+        let statement = |text: &str| json!({"Statement": text});
+        let Value::Object(batch) = json!({"Statements": [
+            statement("UPDATE cars SET price = 1 WHERE id = 'a'"),
+            statement("UPDATE cars SET price = 1 WHERE id = 'b'"),
+            statement("DELETE FROM cars WHERE id = 'c'"),
+        ]}) else {
+            unreachable!()
+        };
+        apply.handle(Call::new(Operation::BatchExecuteStatement, batch)).await.unwrap();
+        let cars = &tally.counts().tables["cars"];
+        assert_eq!((cars.updated, cars.deleted), (1, 0));
+    }
 
     #[test]
     fn a_control_plane_call_counts_for_the_table_that_it_changes() {

@@ -13,6 +13,9 @@ use serde_json::{Map, Value, json};
 use crate::overlay::state::table::Table;
 use crate::overlay::state::table::View;
 
+/// Bytes of a block that a read pays for.
+const READ_BLOCK: usize = 4096;
+
 /// Whether a call is part of a transaction.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Atomicity {
@@ -40,6 +43,37 @@ pub struct Units {
     pub table: f64,
     /// By its indexes, those used.
     pub indexes: Vec<(usize, f64)>,
+}
+
+/// What a page has evaluated in a view.
+#[derive(Clone, Debug, Default)]
+pub struct Evaluated {
+    /// Bytes of what the view holds.
+    bytes: usize,
+    /// Blocks of the items that were fetched from the table.
+    fetched: f64,
+}
+
+impl Evaluated {
+    /// One more item. A local index that `fetches` attributes that it does not hold reads each
+    /// item from the table, rounded up by itself (Developer Guide, "Local secondary indexes").
+    pub fn add(&mut self, view: View<'_>, item: &Item, fetches: bool) {
+        let size = item_size(item);
+        match view.index_schema().filter(|_| fetches) {
+            Some(index) => {
+                self.bytes += item_size(&index.project(&view.table.schema, item));
+                self.fetched += blocks(size, READ_BLOCK);
+            }
+            None => self.bytes += size,
+        }
+    }
+
+    /// Its units.
+    pub fn units(&self, view: View<'_>, consistent: bool) -> Units {
+        let mut units = Units::of_read(view, self.bytes, consistent, Atomicity::Single);
+        units.table += if consistent { self.fetched } else { self.fetched / 2.0 };
+        units
+    }
 }
 
 impl Units {
@@ -70,7 +104,7 @@ impl Units {
 
     /// Of a read that evaluated this many bytes in a view.
     pub fn of_read(view: View<'_>, bytes: usize, consistent: bool, atomicity: Atomicity) -> Self {
-        let blocks = blocks(bytes, 4096);
+        let blocks = blocks(bytes, READ_BLOCK);
         let units = match (atomicity, consistent) {
             (Atomicity::Transaction, _) => blocks * 2.0,
             (Atomicity::Single, true) => blocks,

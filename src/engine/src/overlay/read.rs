@@ -3,6 +3,7 @@
 pub mod base_request;
 pub mod begin;
 pub mod get_calls;
+pub mod insertions;
 pub mod page;
 pub mod page_answer;
 pub mod page_request;

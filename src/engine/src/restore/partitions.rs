@@ -16,8 +16,11 @@ use futures::{StreamExt as _, TryStreamExt as _};
 use crate::journal::JournalReader;
 use crate::restore::{RestoreError, Result};
 
-/// Merged entries by their tables and the digests of their keys.
-pub type Merged = BTreeMap<(String, ItemDigest), MergedEntry>;
+/// A table and the digest of an item's key.
+pub type Place = (String, ItemDigest);
+
+/// Merged entries by their places.
+pub type Merged = BTreeMap<Place, MergedEntry>;
 
 /// Entries by a hash of their keys, and what became of their writes.
 #[derive(Debug)]
@@ -114,36 +117,38 @@ impl Partitions {
 
     /// The same, by table and key.
     pub fn next_merged(&mut self) -> io::Result<Option<Merged>> {
-        let Some(part) = self.parts.pop() else { return Ok(None) };
         let mut keys: BTreeMap<(String, ItemDigest), MergedKey> = BTreeMap::new();
+        let has_parts = self.has_parts;
+        let any = self.next_entries(|entry, outcome| {
+            let place = (entry.table.clone(), ItemDigest::of_item(&entry.key));
+            keys.entry(place).or_insert_with(|| MergedKey::new(has_parts)).add(entry, outcome);
+        })?;
+        let whole = |(place, key): (_, MergedKey)| Some((place, key.whole()?));
+        Ok(any.then(|| keys.into_iter().filter_map(whole).collect()))
+    }
+
+    /// Hands over the entries of the next part in their order; `false` if there is no further part.
+    pub fn next_entries(&mut self, mut see: impl FnMut(Entry, Outcome)) -> io::Result<bool> {
+        let Some(part) = self.parts.pop() else { return Ok(false) };
+        let mut see = |entry: Entry| {
+            let outcome = self.outcomes.of(entry.sequence);
+            see(entry, outcome);
+        };
         match part {
-            Part::Memory(entries) => {
-                for entry in entries {
-                    self.merge(&mut keys, entry);
-                }
-            }
+            Part::Memory(entries) => entries.into_iter().for_each(see),
             Part::File(file) => {
                 let mut file = file.into_inner().map_err(io::IntoInnerError::into_error)?;
                 file.rewind()?;
                 for line in BufReader::new(file).split(b'\n') {
                     // Lines of ours, written a moment ago.
-                    if let Ok(Record::Entry(entry)) = Record::read_line(&line?) {
-                        self.merge(&mut keys, entry);
-                    } else {
+                    let Ok(Record::Entry(entry)) = Record::read_line(&line?) else {
                         return Err(io::ErrorKind::InvalidData.into());
-                    }
+                    };
+                    see(entry);
                 }
             }
         }
-        let whole = |(place, key): (_, MergedKey)| Some((place, key.whole()?));
-        Ok(Some(keys.into_iter().filter_map(whole).collect()))
-    }
-
-    fn merge(&self, keys: &mut BTreeMap<(String, ItemDigest), MergedKey>, entry: Entry) {
-        let outcome = self.outcomes.of(entry.sequence);
-        let place = (entry.table.clone(), ItemDigest::of_item(&entry.key));
-        let new = || MergedKey::new(self.has_parts);
-        keys.entry(place).or_insert_with(new).add(entry, outcome);
+        Ok(true)
     }
 }
 

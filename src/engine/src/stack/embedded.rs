@@ -149,6 +149,44 @@ mod tests {
     }
 
     #[tokio::test]
+    async fn a_local_index_that_fetches_reads_each_item_from_the_table() {
+        let engine = Arc::new(Engine::embedded("eu-west-1"));
+        let key = |name: &str, kind: &str| json!({"AttributeName": name, "KeyType": kind});
+        let is = |name: &str| json!({"AttributeName": name, "AttributeType": "S"});
+        let table = json!({
+            "TableName": "cars",
+            "KeySchema": [key("id", "HASH"), key("pos", "RANGE")],
+            "AttributeDefinitions": [is("id"), is("pos"), is("brand")],
+            "LocalSecondaryIndexes": [{"IndexName": "by-brand",
+                "KeySchema": [key("id", "HASH"), key("brand", "RANGE")],
+                "Projection": {"ProjectionType": "KEYS_ONLY"}}],
+            "BillingMode": "PAY_PER_REQUEST",
+        });
+        assert_eq!(call(&engine, Operation::CreateTable, table).await.0, 200);
+        for pos in 0..10 {
+            let item = json!({"id": {"S": "a"}, "pos": {"S": pos.to_string()},
+                "brand": {"S": "x".repeat(90)}, "text": {"S": "x".repeat(900)}});
+            let put = json!({"TableName": "cars", "Item": item});
+            assert_eq!(call(&engine, Operation::PutItem, put).await.0, 200);
+        }
+        let units = async |select: &str, consistent: bool| {
+            let query = json!({"TableName": "cars", "IndexName": "by-brand", "Select": select,
+                "KeyConditionExpression": "id = :a", "ConsistentRead": consistent,
+                "ExpressionAttributeValues": {":a": {"S": "a"}},
+                "ReturnConsumedCapacity": "INDEXES"});
+            let (status, answer) = call(&engine, Operation::Query, query).await;
+            assert_eq!((status, &answer["Count"]), (200, &json!(10)), "{answer}");
+            let of = |part: &Value| part["CapacityUnits"].as_f64().unwrap();
+            let told = &answer["ConsumedCapacity"];
+            (of(&told["Table"]), of(&told["LocalSecondaryIndexes"]["by-brand"]))
+        };
+        // Ten entries of about 100 bytes in the index, ten items of 1 KB in the table.
+        assert_eq!(units("ALL_PROJECTED_ATTRIBUTES", false).await, (0.0, 0.5));
+        assert_eq!(units("ALL_ATTRIBUTES", false).await, (5.0, 0.5));
+        assert_eq!(units("ALL_ATTRIBUTES", true).await, (10.0, 1.0));
+    }
+
+    #[tokio::test]
     async fn a_table_has_its_arn_and_nobody_elses() {
         let engine = with_cars().await;
         let read = |arn: &str| {

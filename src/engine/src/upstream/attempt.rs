@@ -7,12 +7,13 @@ use bytes::Bytes;
 use dm_contract::error_chain::chain;
 use http::{HeaderMap, StatusCode};
 use http_body_util::Full;
+use tokio::time::Instant;
 
 use crate::error_name::error_name;
 use crate::fault::Fault;
 use crate::operation::Operation;
 use crate::upstream::pool::ExchangeError;
-use crate::upstream::{Access, Upstream};
+use crate::upstream::{Access, Upstream, clock, partial};
 
 /// How an attempt ended.
 #[derive(Debug)]
@@ -21,8 +22,8 @@ pub enum Outcome {
     Answered(Bytes),
     /// With an error that will be the same next time.
     Failed(Fault),
-    /// With a request to slow down; nothing was done.
-    Throttled,
+    /// With a request to slow down; nothing was done. The program gets this error in the end.
+    Throttled(Fault),
     /// Nothing was done, and the next attempt may succeed.
     NotCarriedOut(Fault),
     /// Nobody knows whether it was done.
@@ -33,7 +34,7 @@ impl Outcome {
     /// Whether the database itself answered, and was well.
     fn is_answer(&self) -> bool {
         match self {
-            Self::Answered(_) | Self::Throttled => true,
+            Self::Answered(_) | Self::Throttled(_) => true,
             Self::Failed(fault) | Self::NotCarriedOut(fault) => {
                 matches!(fault, Fault::Upstream { .. })
             }
@@ -43,8 +44,14 @@ impl Outcome {
 }
 
 impl Upstream {
-    /// Sends the call once.
-    pub async fn attempt(&self, operation: Operation, access: Access, body: Bytes) -> Outcome {
+    /// Sends the call once, to be answered by this time at the latest.
+    pub async fn attempt(
+        &self,
+        operation: Operation,
+        access: Access,
+        body: Bytes,
+        until: Instant,
+    ) -> Outcome {
         let credentials = match self.credentials.current().await {
             Ok(credentials) => credentials,
             Err(error) => {
@@ -52,13 +59,14 @@ impl Upstream {
                 return Outcome::NotCarriedOut(Fault::NotSent(chain(&error)));
             }
         };
-        let signed = self.signer.request(&credentials, operation, body, SystemTime::now());
+        let now = self.clock.now();
+        let signed = self.signer.request(&credentials, operation, body, now);
         let request = match signed {
             Ok(request) => request,
             Err(error) => return Outcome::Failed(Fault::NotSent(error.to_string())),
         };
         self.count(access);
-        let outcome = self.exchange(request).await;
+        let outcome = self.exchange(request, now, until).await;
         if outcome.is_answer() {
             self.answered.fetch_add(1, Ordering::Relaxed);
         }
@@ -70,8 +78,14 @@ impl Upstream {
         outcome
     }
 
-    async fn exchange(&self, request: http::Request<Full<Bytes>>) -> Outcome {
-        let response = match self.pool.exchange(request, self.times().attempt).await {
+    async fn exchange(
+        &self,
+        request: http::Request<Full<Bytes>>,
+        signed_at: SystemTime,
+        until: Instant,
+    ) -> Outcome {
+        let time_max = self.times().attempt.min(until.saturating_duration_since(Instant::now()));
+        let response = match self.pool.exchange(request, time_max).await {
             Ok(response) => response,
             Err(error) => {
                 tracing::debug!(error = &error as &dyn std::error::Error, "no answer");
@@ -88,7 +102,15 @@ impl Upstream {
         if !crc_agrees(&head.headers, &body) {
             return Outcome::Unknown(Fault::Unavailable("answer damaged".into()));
         }
-        judge(head.status, body)
+        match judge(head.status, body) {
+            Outcome::Failed(fault)
+                if fault.upstream_name().is_some_and(|name| clock::may_be_of_time(&name))
+                    && self.clock.correct(&head.headers, signed_at) =>
+            {
+                Outcome::NotCarriedOut(fault)
+            }
+            outcome => outcome,
+        }
     }
 }
 
@@ -100,6 +122,9 @@ fn crc_agrees(headers: &HeaderMap, body: &[u8]) -> bool {
 /// Errors that ask to slow down.
 const THROTTLES: [&str; 3] =
     ["ProvisionedThroughputExceededException", "ThrottlingException", "RequestLimitExceeded"];
+
+/// The error of a transaction of which nothing was carried out.
+const CANCELED: &str = "TransactionCanceledException";
 
 /// What an answer says. With a status of 5xx the call may have been carried out, whatever name the
 /// error has: a server in front of the database knows no more than that it got no answer.
@@ -114,7 +139,10 @@ fn judge(status: StatusCode, body: Bytes) -> Outcome {
         (500.., None) => {
             Outcome::Unknown(Fault::Unavailable(format!("status {status} from a proxy")))
         }
-        (400..500, Some(name)) if THROTTLES.contains(&name) => Outcome::Throttled,
+        (400..500, Some(name)) if THROTTLES.contains(&name) => Outcome::Throttled(Fault::Throttled),
+        (400..500, Some(CANCELED)) if partial::is_throttled_transaction(&body) => {
+            Outcome::Throttled(Fault::Upstream { status, body })
+        }
         (400..500, Some("ExpiredTokenException")) => {
             Outcome::NotCarriedOut(Fault::Upstream { status, body })
         }
@@ -146,6 +174,12 @@ mod tests {
         check(400, r#"{"__type":"a#ThrottlingException"}"#, "Throttled");
         check(400, r#"{"__type":"a#ProvisionedThroughputExceededException"}"#, "Throttled");
         check(400, r#"{"__type":"a#ExpiredTokenException"}"#, "NotCarriedOut");
+        let canceled = r#"{"__type":"a#TransactionCanceledException","CancellationReasons":[
+            {"Code":"None"},{"Code":"ThrottlingError"}]}"#;
+        check(400, canceled, "Throttled(Upstream");
+        let canceled = r#"{"__type":"a#TransactionCanceledException","CancellationReasons":[
+            {"Code":"ConditionalCheckFailed"},{"Code":"ThrottlingError"}]}"#;
+        check(400, canceled, "Failed(Upstream");
         check(500, r#"{"__type":"a#InternalServerError"}"#, "Unknown");
         check(503, r#"{"__type":"a#ServiceUnavailable"}"#, "Unknown");
         check(503, r#"{"__type":"a#ThrottlingException"}"#, "Unknown");

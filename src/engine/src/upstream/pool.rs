@@ -19,7 +19,7 @@ use hyper_rustls::{HttpsConnector, MaybeHttpsStream};
 use hyper_util::client::legacy::connect::HttpConnector;
 use hyper_util::rt::TokioIo;
 use tokio::net::TcpStream;
-use tokio::time::{Instant, Sleep, sleep};
+use tokio::time::{Instant, Sleep, sleep_until};
 use tower::{BoxError, ServiceExt as _};
 
 type Io = MaybeHttpsStream<TokioIo<TcpStream>>;
@@ -53,21 +53,25 @@ impl Pool {
         Self { connector, to, idle: Mutex::default() }
     }
 
-    /// Sends a request and reads its answer whole, in this time. The request's path is all of its
-    /// URI.
+    /// Sends a request and reads its answer whole, in this time, connecting included. The request's
+    /// path is all of its URI.
     pub async fn exchange(
         &self,
         mut request: Request<Full<Bytes>>,
         time_max: Duration,
     ) -> Result<Response<Bytes>, ExchangeError> {
+        let until = Instant::now() + time_max;
         loop {
             let kept = self.take();
             let old = kept.is_some();
             let mut connection = match kept {
                 Some(connection) => connection,
-                None => Box::new(Box::pin(Connection::open(&self.connector, &self.to)).await?),
+                None => {
+                    let opening = Connection::open(&self.connector, &self.to, until);
+                    Box::new(Box::pin(opening).await?)
+                }
             };
-            match connection.exchange(request, time_max).await {
+            match connection.exchange(request, until).await {
                 Ok(response) => {
                     self.keep(connection);
                     return Ok(response);
@@ -124,15 +128,17 @@ impl Connection {
     async fn open(
         connector: &HttpsConnector<HttpConnector>,
         to: &Uri,
+        until: Instant,
     ) -> Result<Self, ExchangeError> {
         // The connector's own bound is one for TCP; a handshake of TLS can hang as well.
         let opening = async {
             let io = connector.clone().oneshot(to.clone()).await?;
             let (sender, driver) = http1::handshake(io).await?;
-            let deadline = Box::pin(sleep(limits::UPSTREAM_ATTEMPT_MAX));
+            let deadline = Box::pin(sleep_until(until));
             Ok(Self { sender, driver, ended: false, deadline })
         };
-        let opened = tokio::time::timeout(limits::UPSTREAM_CONNECT_MAX, opening).await;
+        let until = until.min(Instant::now() + limits::UPSTREAM_CONNECT_MAX);
+        let opened = tokio::time::timeout_at(until, opening).await;
         opened.unwrap_or_else(|late| Err(late.into())).map_err(ExchangeError::NotSent)
     }
 
@@ -150,9 +156,9 @@ impl Connection {
     async fn exchange(
         &mut self,
         request: Request<Full<Bytes>>,
-        time_max: Duration,
+        until: Instant,
     ) -> Result<Response<Bytes>, (ExchangeError, Option<Request<Full<Bytes>>>)> {
-        self.deadline.as_mut().reset(Instant::now() + time_max);
+        self.deadline.as_mut().reset(until);
         let sent = self.sender.try_send_request(request);
         let answer = async {
             let response = sent.await.map_err(|mut failed| {

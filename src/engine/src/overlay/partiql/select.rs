@@ -12,7 +12,7 @@ use serde_json::{Map, Value};
 use crate::fault::Fault;
 use crate::operation::Operation;
 use crate::overlay::Overlay;
-use crate::overlay::capacity::{Atomicity, Units};
+use crate::overlay::capacity::Units;
 use crate::overlay::partiql::next_token;
 use crate::overlay::read::page::not_built;
 use crate::overlay::read::page_answer::PageAnswer;
@@ -75,11 +75,8 @@ impl Overlay {
         let mut units = Units::default();
         for range in ranges {
             let page = PageRequest::of_select(selected, range, after.take().as_ref())?;
-            let before = answer.bytes();
             self.merge_page(&page, &mut answer).await?;
-            let bytes = answer.bytes() - before;
-            let of_range = Units::of_read(page.view(), bytes, page.consistent, Atomicity::Single);
-            units.add(&of_range);
+            units.add(&answer.take_units(&page));
             if answer.is_cut() {
                 break;
             }

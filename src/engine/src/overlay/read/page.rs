@@ -9,10 +9,10 @@ use dm_dynamodb::value::{Item, item_from_json, item_size, write_json};
 use serde_json::Value;
 
 use crate::fault::Fault;
-use crate::limits;
 use crate::operation::{Operation, ReadOperation};
 use crate::overlay::Overlay;
 use crate::overlay::read::begin::Begin;
+use crate::overlay::read::insertions::{NextOfScan, as_held};
 use crate::overlay::read::page_answer::PageAnswer;
 use crate::overlay::read::page_request::{PageRequest, Range, attributes_not_held};
 use crate::overlay::read::walk::{Walk, base_comes_first};
@@ -39,6 +39,11 @@ pub fn not_built(operation: Operation) -> Fault {
 enum Next {
     Base(Item),
     Insertion {
+        place: Place,
+        item: Item,
+    },
+    /// So many insertions were passed over that the page ends with this one, which is not returned.
+    PassedOver {
         place: Place,
         item: Item,
     },
@@ -112,14 +117,14 @@ impl Overlay {
         merged
     }
 
-    async fn merge(
+    pub(in crate::overlay::read) async fn merge(
         &self,
         page: &PageRequest,
         answer: &mut PageAnswer,
         begin: &Begin,
         walk: &mut Walk,
     ) -> Result<(), Fault> {
-        let (started, mut last) = (Instant::now(), None);
+        let mut last = None;
         loop {
             if page.limit.is_some_and(|limit| answer.evaluated() >= limit) {
                 self.end_at_last(page, answer, last, begin);
@@ -129,8 +134,8 @@ impl Overlay {
             let (item, source) = match &next {
                 Next::Base(item) => (self.shown_base(page, item)?, Source::Base),
                 Next::Insertion { item, .. } => (Some(as_held(page, item)), Source::Insertion),
-                Next::PageEnd(_) if continues(walk, answer, started) => continue,
-                Next::PageEnd(_) | Next::End => (None, Source::Base),
+                Next::PageEnd(_) if continues(walk, answer) => continue,
+                Next::PassedOver { .. } | Next::PageEnd(_) | Next::End => (None, Source::Base),
             };
             let shown = item.is_some();
             if let Some(item) = item {
@@ -145,6 +150,12 @@ impl Overlay {
             match next {
                 Next::Base(_) => walk.base.take(shown),
                 Next::Insertion { place, .. } => walk.from = From::Behind(place),
+                Next::PassedOver { place, item } => {
+                    answer.remark("a page ended early: it took too long to pass over new items");
+                    self.remember_end(page, Some((Source::Insertion, place)), begin);
+                    answer.end_with(page, &item);
+                    return Ok(());
+                }
                 Next::PageEnd(key) => {
                     let place = item_from_json(&key).ok().and_then(|key| page.view().place(&key));
                     self.remember_end(page, place.map(|place| (Source::Base, place)), begin);
@@ -175,10 +186,25 @@ impl Overlay {
     ) -> Result<Next, Fault> {
         let wanted = page.limit.map(|limit| limit.saturating_sub(evaluated));
         let base = walk.base.peek(self, page, wanted).await?.cloned();
+        if let (None, Some(end)) = (&base, walk.base.full_page_end()) {
+            return Ok(Next::PageEnd(end.clone()));
+        }
         let insertion = match (&base, &page.range) {
             // In a scan, insertions come after the database's items.
             (Some(_), Range::Scan(_)) => None,
-            _ => self.next_insertion(page, walk)?,
+            (None, Range::Scan(segment)) => match self.next_of_scan(page, *segment, walk).await? {
+                NextOfScan::Returned(place, item) => Some((place, item)),
+                NextOfScan::PassedOver(place, item) => {
+                    return Ok(Next::PassedOver { place, item });
+                }
+                NextOfScan::End => None,
+            },
+            (_, Range::Query(condition, _)) => {
+                let (view, direction) = (page.view(), page.direction());
+                let range = Some(condition.range());
+                let next = self.state().next_insertion(view, range, &walk.from, direction)?;
+                next.map(|(place, item, _)| (place, item))
+            }
         };
         Ok(match (base, insertion) {
             (Some((key, item)), Some((place, inserted))) => {
@@ -189,43 +215,9 @@ impl Overlay {
                 }
             }
             (Some((_, item)), None) => Next::Base(item),
-            (None, insertion) => match (walk.base.full_page_end(), insertion) {
-                (Some(end), _) => Next::PageEnd(end.clone()),
-                (None, Some((place, item))) => Next::Insertion { place, item },
-                (None, None) => Next::End,
-            },
+            (None, Some((place, item))) => Next::Insertion { place, item },
+            (None, None) => Next::End,
         })
-    }
-
-    /// The next insertion of a walk. Those that are not in the page's range are not looked at.
-    fn next_insertion(
-        &self,
-        page: &PageRequest,
-        walk: &mut Walk,
-    ) -> Result<Option<(Place, Item)>, Fault> {
-        let range = match &page.range {
-            Range::Query(condition, _) => Some(condition.range()),
-            Range::Scan(_) => None,
-        };
-        let state = self.state();
-        loop {
-            let next = state.next_insertion(page.view(), range, &walk.from, page.direction())?;
-            let Some((place, item, number)) = next else { return Ok(None) };
-            let (belongs, is_new) = match &page.range {
-                Range::Query(..) => (true, false),
-                Range::Scan(None) => (true, number >= walk.began),
-                Range::Scan(Some((segment, total))) => {
-                    (place.segment(*total) == *segment, number >= walk.began)
-                }
-            };
-            // The page before ended with it, when the database still had it there.
-            let is_start = page.start.as_ref().is_some_and(|start| start.place == place);
-            if belongs && !is_new && !is_start {
-                return Ok(Some((place, item)));
-            }
-            walk.passed_over |= belongs && is_new && page.passes(&as_held(page, &item));
-            walk.from = From::Behind(place);
-        }
     }
 
     /// What the program sees of an item of the database: the overlay's image where it has one at
@@ -254,11 +246,11 @@ impl Overlay {
 
 /// Whether the program's page continues behind a page of the database: items that the program does
 /// not see are no part of its page, unless a client would time out over them.
-fn continues(walk: &mut Walk, answer: &mut PageAnswer, started: Instant) -> bool {
+fn continues(walk: &mut Walk, answer: &mut PageAnswer) -> bool {
     if !walk.base.ends_with_hidden() {
         return false;
     }
-    let in_time = started.elapsed() < limits::HIDDEN_ITEMS_TIME_MAX;
+    let in_time = Instant::now() < walk.until;
     if in_time {
         walk.base.continue_behind_page();
     } else {
@@ -285,12 +277,4 @@ fn is_displaced(page: &PageRequest, entry: &Entry, item: &Item) -> bool {
             Some(_) => elsewhere(view),
             None => page.table.views().any(elsewhere),
         }
-}
-
-/// An item of the overlay as the view holds it.
-fn as_held(page: &PageRequest, item: &Item) -> Item {
-    match page.view().index_schema() {
-        Some(index) if !page.fetches => index.project(&page.table.schema, item),
-        Some(_) | None => item.clone(),
-    }
 }

@@ -6,7 +6,7 @@ use dm_dynamodb::schema::KeySchema;
 use dm_dynamodb::value::{Item, item_size, item_to_folded_json, item_to_json};
 use serde_json::{Map, Value};
 
-use crate::overlay::capacity::{Atomicity, Units};
+use crate::overlay::capacity::{Evaluated, Units};
 use crate::overlay::read::page_request::{PageRequest, Shown};
 
 /// Items of one page, and where it ends.
@@ -16,6 +16,8 @@ pub struct PageAnswer {
     matched: u32,
     evaluated: u32,
     bytes: usize,
+    /// What was evaluated since the units were last taken.
+    unpaid: Evaluated,
     last: Option<Item>,
     end: Option<Value>,
     remarks: BTreeSet<&'static str>,
@@ -46,6 +48,7 @@ impl PageAnswer {
     pub fn evaluate(&mut self, page: &PageRequest, item: &Item) {
         self.evaluated += 1;
         self.bytes += item_size(item);
+        self.unpaid.add(page.view(), item, page.fetches);
         if page.passes(item) {
             self.matched += 1;
             if !page.counts_only {
@@ -64,6 +67,12 @@ impl PageAnswer {
         self.end = self.last.as_ref().map(item_to_json);
     }
 
+    /// The page ends with this item, which is no part of it.
+    pub fn end_with(&mut self, page: &PageRequest, item: &Item) {
+        let (view, table) = (page.view().keys(), &page.table.schema.keys);
+        self.end = Some(item_to_json(&keys_of(item, view, table)));
+    }
+
     /// The page ends at this key.
     pub fn end_at(&mut self, key: Value) {
         self.end = Some(key);
@@ -74,13 +83,19 @@ impl PageAnswer {
         self.end.is_some()
     }
 
+    /// The units of what was evaluated since they were last taken.
+    pub fn take_units(&mut self, page: &PageRequest) -> Units {
+        std::mem::take(&mut self.unpaid).units(page.view(), page.consistent)
+    }
+
     /// The items that passed, and the key that the page ends at, if it ends before the items do.
     pub fn into_parts(self) -> (Vec<Value>, Option<Value>) {
         (self.items, self.end)
     }
 
     /// The body of the answer.
-    pub fn into_json(self, page: &PageRequest) -> Value {
+    pub fn into_json(mut self, page: &PageRequest) -> Value {
+        let units = self.take_units(page);
         let mut answer = Map::new();
         if !page.counts_only {
             answer.insert("Items".into(), self.items.into());
@@ -90,7 +105,6 @@ impl PageAnswer {
         if let Some(end) = self.end {
             answer.insert("LastEvaluatedKey".into(), end);
         }
-        let units = Units::of_read(page.view(), self.bytes, page.consistent, Atomicity::Single);
         if let Some(capacity) = units.to_json(&page.table, page.level) {
             answer.insert("ConsumedCapacity".into(), capacity);
         }

@@ -7,6 +7,7 @@
 //! else it was an insertion.
 
 use std::collections::VecDeque;
+use std::time::Instant;
 
 use dm_dynamodb::expression::{Comparator, SortCondition};
 use dm_dynamodb::schema::ItemKey;
@@ -14,6 +15,7 @@ use dm_dynamodb::value::{Item, item_from_json};
 use serde_json::{Map, Value, json};
 
 use crate::fault::Fault;
+use crate::limits;
 use crate::operation::ReadOperation;
 use crate::overlay::Overlay;
 use crate::overlay::read::base_request::{ask_from, base_request};
@@ -65,6 +67,8 @@ pub struct Walk {
     pub began: u64,
     /// Whether one of those was passed over that would have been returned.
     pub passed_over: bool,
+    /// When the page has passed over items for as long as its client may wait.
+    pub until: Instant,
 }
 
 impl Walk {
@@ -109,7 +113,8 @@ impl Walk {
             asked: 0,
             hidden_in_all: 0,
         };
-        Self { base, from, began: begin.insertions, passed_over: false }
+        let until = Instant::now() + limits::HIDDEN_ITEMS_TIME_MAX;
+        Self { base, from, began: begin.insertions, passed_over: false, until }
     }
 }
 

@@ -9,6 +9,7 @@ use crate::operation::ReadOperation;
 use crate::overlay::Overlay;
 use crate::overlay::state::entry::Entry;
 use crate::overlay::state::table::Table;
+use crate::upstream::Backoff;
 
 /// Keys of one BatchGetItem (DynamoDB API Reference).
 const BATCH_GET_KEYS_MAX: usize = 100;
@@ -82,8 +83,8 @@ impl Overlay {
         let keys: Vec<Value> = keys.iter().map(|key| item_to_json(&key.to_item())).collect();
         let mut asked = json!({ &table.schema.name: {"Keys": keys, "ConsistentRead": true} });
         let mut images = Vec::new();
-        // Each answer holds at least one of the keys, or the upstream's own retries have ended.
-        for _ in 0..=keys.len() {
+        let mut backoff = Backoff::new();
+        loop {
             let request = json!({"RequestItems": asked, "ReturnConsumedCapacity": "TOTAL"});
             let answer = self.ask(ReadOperation::BATCH_GET_ITEM, &request).await?;
             let found = answer.get("Responses").and_then(|all| all.get(&table.schema.name));
@@ -94,8 +95,11 @@ impl Overlay {
                 Some(left) if !left.is_empty() => asked = Value::Object(left.clone()),
                 Some(_) | None => return Ok(images),
             }
+            // Each answer has some of the keys, so this ends later than with a single throttle.
+            if !backoff.pause_within(self.upstream().times().call).await {
+                return Err(Fault::Throttled);
+            }
         }
-        Err(Fault::Throttled)
     }
 
     /// Sends a read and counts its units.

@@ -159,7 +159,8 @@ fn entry_key(table: &Table, key: &[u8]) -> Vec<u8> {
     bytes
 }
 
-fn damaged() -> Fault {
+/// What is stored contradicts itself.
+pub fn damaged() -> Fault {
     Fault::Unavailable("the dry run's memory is damaged".into())
 }
 
@@ -357,15 +358,10 @@ impl State {
         let (low, high) = view.bounds(range, from, direction);
         let found = self.store.first(as_slice(&low), as_slice(&high), direction)?;
         let Some((key, stored)) = found else { return Ok(None) };
-        let (table_key, number) = scans::parts(&stored).ok_or_else(damaged)?;
-        let view_key = key
-            .strip_prefix(view.prefix().as_slice())
-            .and_then(|key| key.strip_suffix(table_key))
-            .ok_or_else(damaged)?
-            .to_vec();
-        let entry = self.entry_at(view.table, table_key)?.ok_or_else(damaged)?;
+        let (place, number) = scans::numbered_place(view, &key, &stored)?;
+        let entry = self.entry_at(view.table, &place.table_key)?.ok_or_else(damaged)?;
         let item = entry.now.ok_or_else(damaged)?;
-        Ok(Some((Place { view_key, table_key: table_key.to_vec() }, item, number)))
+        Ok(Some((place, item, number)))
     }
 
     /// Some of the entries behind a place, all tables' in order; none if there are no further.

@@ -5,10 +5,13 @@
 
 use std::collections::{HashMap, VecDeque};
 
-use crate::limits;
+use dm_dynamodb::value::Item;
 use sha2::{Digest as _, Sha256};
 
-use crate::overlay::state::entries::{Entry, State};
+use crate::fault::Fault;
+use crate::limits;
+use crate::overlay::state::direction::Direction;
+use crate::overlay::state::entries::{Entry, From, State, as_slice, damaged};
 use crate::overlay::state::table::{Place, View};
 
 /// Bytes of an insertion's number behind its table's key.
@@ -90,6 +93,40 @@ impl State {
         ends.known.get(&name_of(view, place)).cloned()
     }
 
+    /// About so many bytes of the insertions of a view behind a place, with their numbers, at least
+    /// one if there is one. Their items are not read.
+    pub fn insertions_from(
+        &self,
+        view: View<'_>,
+        from: &From,
+        bytes: usize,
+    ) -> Result<Vec<(Place, u64)>, Fault> {
+        self.check_current(view.table)?;
+        let (low, high) = view.bounds(None, from, Direction::Forward);
+        let pairs = self.store.beginning(as_slice(&low), as_slice(&high), bytes)?;
+        pairs.iter().map(|(key, stored)| numbered_place(view, key, stored)).collect()
+    }
+
+    /// The item of an insertion; `None` if it is no more.
+    pub fn inserted(&self, view: View<'_>, place: &Place) -> Result<Option<Item>, Fault> {
+        let entry = self.entry_at(view.table, &place.table_key)?;
+        let stands = |entry: &Entry| view.insertion(entry).as_ref() == Some(place);
+        Ok(entry.filter(stands).and_then(|entry| entry.now))
+    }
+
+    /// As if no item could be read any more.
+    #[cfg(test)]
+    pub(in crate::overlay) fn lose_entries(&mut self) {
+        let keys = self.store.beginning(
+            std::ops::Bound::Included(&[super::ENTRY]),
+            std::ops::Bound::Excluded(&[super::INSERTION]),
+            usize::MAX,
+        );
+        for (key, _) in keys.unwrap() {
+            self.store.remove(&key).unwrap();
+        }
+    }
+
     /// What the overlay itself tells of a start key: whose item is there, if one is.
     pub fn source_at(view: View<'_>, entry: &Entry, place: &Place) -> Option<Source> {
         if view.base_is_at(entry, place) {
@@ -105,8 +142,23 @@ pub(in crate::overlay::state::entries) fn stored(place: &Place, number: u64) -> 
     [place.table_key.as_slice(), &number.to_be_bytes()].concat()
 }
 
+/// An insertion of a view, as stored.
+pub(in crate::overlay::state::entries) fn numbered_place(
+    view: View<'_>,
+    key: &[u8],
+    stored: &[u8],
+) -> Result<(Place, u64), Fault> {
+    let (table_key, number) = parts(stored).ok_or_else(damaged)?;
+    let view_key = key
+        .strip_prefix(view.prefix().as_slice())
+        .and_then(|key| key.strip_suffix(table_key))
+        .ok_or_else(damaged)?
+        .to_vec();
+    Ok((Place { view_key, table_key: table_key.to_vec() }, number))
+}
+
 /// An insertion's table key and number, as stored.
-pub(in crate::overlay::state::entries) fn parts(stored: &[u8]) -> Option<(&[u8], u64)> {
+fn parts(stored: &[u8]) -> Option<(&[u8], u64)> {
     let (table_key, number) = stored.split_at_checked(stored.len().checked_sub(NUMBER_BYTES)?)?;
     Some((table_key, u64::from_be_bytes(number.try_into().ok()?)))
 }
