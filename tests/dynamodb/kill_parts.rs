@@ -4,18 +4,20 @@
 
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex};
 
 use dm_contract::part::Part;
 use dm_contract::plan::OnConflict;
-use dm_contract::report::TransformEnd;
+use dm_contract::report::{GuardResult, TransformEnd, merged};
 use dm_contract::verdict::Verdict;
-use dm_engine::Start;
+use dm_engine::{Engine, Start};
 use futures::future::join_all;
 
 use crate::bed::database;
 use crate::differential::random::Random;
 use crate::kill::{Point, Scene};
 use crate::kill_transform::{changes, death, run, scene};
+use crate::transform::counts;
 
 /// Parts of the run.
 const PARTS: u32 = 4;
@@ -24,7 +26,8 @@ const PARTS: u32 = 4;
 const DEATHS: usize = 25;
 
 /// Does one part to its end, through all its deaths, which are counted.
-async fn survive(scene: &Scene, part: Part, died: &AtomicUsize) {
+async fn survive(scene: &Scene, part: Part, died: &AtomicUsize) -> GuardResult {
+    let counted = Mutex::new(None);
     let mut random = Random(1_000 + u64::from(part.index));
     let (mut deaths, mut start) = (0, Start::First);
     loop {
@@ -32,17 +35,19 @@ async fn survive(scene: &Scene, part: Part, died: &AtomicUsize) {
             DEATHS.. => Point { request: None, put: None },
             _ => death(&mut random),
         };
-        let whole = async |engine| {
+        let whole = async |engine: Arc<Engine>| {
             let result = run(scene, Some(part), &engine).await;
             assert_eq!(
                 result.end,
                 TransformEnd::Succeeded,
                 "{part} after {deaths} deaths: {result:?}"
             );
+            let transform = Some(result);
+            *counted.lock().unwrap() = Some(GuardResult { transform, ..engine.result() });
         };
         let (ended, ..) = scene.run_part_until(Some(part), point, start, whole).await;
         if ended {
-            return;
+            return counted.into_inner().unwrap().unwrap();
         }
         start = Start::Again;
         deaths += 1;
@@ -55,13 +60,19 @@ async fn parts_whose_guards_die_again_and_again_change_each_item_once() {
     let mut scene = scene().await;
     scene.plan.parts = Some(PARTS);
     let died = AtomicUsize::new(0);
-    join_all(Part::all(PARTS).map(|part| survive(&scene, part, &died))).await;
+    let results = join_all(Part::all(PARTS).map(|part| survive(&scene, part, &died))).await;
     let deaths = died.into_inner();
     println!("{deaths} deaths of the guards of {PARTS} parts");
     let all = scene.snapshot.len();
     assert_eq!(changes(&scene).await, BTreeMap::from([("1".to_owned(), all)]), "{deaths} deaths");
     assert!(deaths >= DEATHS * 2, "the run was over after {deaths} deaths");
     assert!(matches!(scene.verdict().await, Verdict::Adopt(_)), "{:?}", scene.verdict().await);
+    // The last guard of each part counts for all of them.
+    let whole = merged(results).unwrap();
+    let every = all as u64;
+    assert_eq!(counts(whole.transform.as_ref().unwrap()), [every, 0, 0, every, 0]);
+    assert_eq!((whole.tables[0].updated, whole.items_read, whole.problem), (every, every, None));
+    assert!(whole.journal.unwrap().entries >= every);
     let report = scene.restore_as(2, OnConflict::Skip).await;
     assert_eq!((report.conflicts, report.updated), (0, all as u64), "{report:?}");
     assert_eq!(database().items(&scene.table).await, scene.snapshot);

@@ -17,6 +17,7 @@ use crate::bed::database;
 use crate::differential::random::Random;
 use crate::faults::Death;
 use crate::kill::{Point, Scene};
+use crate::transform::counts;
 
 /// Items of the table; each takes one request of the run.
 const ITEMS: usize = 1_000;
@@ -92,7 +93,8 @@ async fn a_transform_whose_guard_dies_again_and_again_changes_each_item_once() {
             _ => death(&mut random),
         };
         let whole = async |engine: Arc<Engine>| {
-            *done.lock().unwrap() = Some(run(&scene, None, &engine).await);
+            let result = run(&scene, None, &engine).await;
+            *done.lock().unwrap() = Some((result, engine.result()));
         };
         let (ended, ..) = scene.run_until(point, start, whole).await;
         start = Start::Again;
@@ -101,11 +103,15 @@ async fn a_transform_whose_guard_dies_again_and_again_changes_each_item_once() {
         }
         deaths += 1;
     }
-    let result = done.into_inner().unwrap().unwrap();
+    let (result, counted) = done.into_inner().unwrap().unwrap();
     assert_eq!(result.end, TransformEnd::Succeeded, "after {deaths} deaths: {result:?}");
     let changes = changes(&scene).await;
     let all = scene.snapshot.len();
     assert_eq!(changes, BTreeMap::from([("1".to_owned(), all)]), "after {deaths} deaths");
+    let every = all as u64;
+    assert_eq!(counts(&result), [every, 0, 0, every, 0], "of all guards together");
+    assert_eq!((counted.tables[0].updated, counted.items_read), (every, every));
+    assert!(counted.continued.unwrap().at_least && counted.problem.is_none(), "{counted:?}");
     assert!(deaths >= DEATHS / 2, "the run was over after {deaths} deaths");
     let report = scene.restore_as(2, dm_contract::plan::OnConflict::Skip).await;
     assert_eq!(report.conflicts, 0, "{report:?}");

@@ -47,6 +47,7 @@ mod kill_transform;
 mod local;
 mod memory;
 mod overlay_report;
+mod part_processes;
 mod partiql;
 mod parts;
 mod pod;

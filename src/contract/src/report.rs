@@ -5,6 +5,7 @@
 //! of attributes only, but for the samples of a dry run whose target shows values.
 
 mod changed_item;
+mod continued;
 mod digest;
 mod dry_run;
 pub(crate) mod effects;
@@ -18,6 +19,7 @@ mod transform;
 use serde::{Deserialize, Serialize};
 
 pub use changed_item::{CHANGED_ITEM_VERSION, ChangeKind, ChangedItem, ItemChange};
+pub use continued::Continued;
 pub use digest::effects_digest;
 pub use dry_run::{
     ApplyTime, ChangedAgain, DryRunResult, Limited, OperationCount, SecondPass, Use,
@@ -97,6 +99,10 @@ pub struct GuardResult {
     /// The part of the run that this is the result of; absent where it is of the whole run.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub part: Option<Part>,
+    /// The guards before this one whose counts are contained. Absent of a program, without an
+    /// archive, and until the guard has read what they left.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub continued: Option<Continued>,
 }
 
 impl GuardResult {

@@ -11,6 +11,7 @@ mod begin;
 mod consumed;
 mod control;
 mod done;
+mod earlier;
 mod effects;
 mod evidence;
 mod foreseen;
@@ -53,6 +54,7 @@ use crate::call::Call;
 use crate::fault::Fault;
 use crate::journal::ahead::{Ahead, Reading};
 use crate::journal::begin::Beginning;
+use crate::journal::earlier::{Earlier, InDoubt};
 use crate::journal::effects::JournaledEffects;
 use crate::journal::foreseen::Followers;
 use crate::journal::images::Images;
@@ -144,6 +146,8 @@ pub struct Journal {
     tables: TableLocks,
     tokens: Tokens,
     recovered: OnceCell<Recovered>,
+    earlier: OnceCell<Earlier>,
+    in_doubt: InDoubt,
     effects: JournaledEffects,
     lost: AtomicBool,
 }
@@ -177,6 +181,8 @@ impl Journal {
             locks: KeyLocks::default(),
             tokens: Tokens::default(),
             recovered: OnceCell::new(),
+            earlier: OnceCell::new(),
+            in_doubt: InDoubt::default(),
             effects: JournaledEffects::default(),
             lost: AtomicBool::new(false),
         }
@@ -330,11 +336,12 @@ impl Journal {
     /// What was journalled so far, for a result.
     pub fn result(&self) -> JournalResult {
         let counts = self.counts();
+        let earlier = self.earlier.get().copied().unwrap_or_default();
         JournalResult {
             run: self.run.name.to_string(),
-            entries: counts.entries,
-            segments: counts.segments,
-            bytes: counts.bytes,
+            entries: earlier.entries + counts.entries,
+            segments: earlier.segments + counts.segments,
+            bytes: earlier.bytes + counts.bytes,
             ahead: self.ahead.used(),
             read_units: self.images.read_units(),
             problem: self.problem(),

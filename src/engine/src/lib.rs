@@ -26,5 +26,5 @@ pub use crate::call::{Answer, Call, Invocation};
 pub use crate::fault::Fault;
 pub use crate::operation::{Class, Operation, ReadOperation};
 pub use crate::overlay::{DifferenceError, DifferenceParts, KeptError, Values};
-pub use crate::stack::{Engine, OpenError, SecondPassError, Start};
+pub use crate::stack::{Before, Engine, OpenError, SecondPassError, Start, Usage};
 pub use crate::upstream::{CallTimes, CredentialSource};

@@ -199,6 +199,10 @@ pub const RECOVERED_SEGMENTS_MAX: u32 = 60_000;
 /// How long a stopping guard waits for the last of its journal.
 pub const JOURNAL_CLOSE_MAX: Duration = Duration::from_secs(15);
 
+/// Items read at once to find out what became of an earlier guard's last writes: a second for
+/// thousands of them, and a small part of what a table of any size allows.
+pub const IN_DOUBT_READS_AT_ONCE: usize = 16;
+
 /// Large segments of a journal that a restore reads at once.
 pub const RESTORE_READS_AHEAD: usize = 4;
 

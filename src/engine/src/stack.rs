@@ -1,6 +1,7 @@
 //! The layers in their order around one call. What each layer does is in its own file, and the
 //! result of them all in `result`.
 
+mod continued;
 mod dry_run;
 mod embedded;
 mod identity;
@@ -53,6 +54,8 @@ pub struct Engine {
     first_pass: OnceLock<GuardResult>,
     /// Whether two asked for a second pass: then nobody knows whose calls the first one's were.
     begun_twice: AtomicBool,
+    /// What earlier guards counted whose transform this one continues.
+    before: OnceLock<Before>,
 }
 
 /// The lowest layer: where writes go.
@@ -74,6 +77,7 @@ pub enum Start {
     Again,
 }
 
+pub use crate::stack::continued::{Before, Usage};
 pub use crate::stack::dry_run::SecondPassError;
 
 /// Why there is no engine for a plan.
@@ -168,6 +172,7 @@ impl Engine {
             second_pass: plan.second_pass,
             first_pass: OnceLock::new(),
             begun_twice: AtomicBool::new(false),
+            before: OnceLock::new(),
         })
     }
 

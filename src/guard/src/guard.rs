@@ -65,6 +65,7 @@ pub struct Guard {
     engine: Arc<Engine>,
     server: Arc<Server>,
     transforms: Arc<Transforms>,
+    start: Start,
     tasks: [JoinHandle<()>; 2],
 }
 
@@ -115,7 +116,7 @@ impl Guard {
             mode = ?plan.mode, %program_address, %control_address, ?start,
             migration = plan.run.name, run = plan.run.number, "guard serves"
         );
-        Ok(Self { program_address, control_address, engine, server, transforms, tasks })
+        Ok(Self { program_address, control_address, engine, server, transforms, start, tasks })
     }
 
     /// What is behind it; still there when it has stopped.
@@ -139,7 +140,13 @@ impl Guard {
         for task in &self.tasks {
             task.abort();
         }
+        if self.start == Start::Again && transform_ended {
+            self.transforms.recall().await;
+        }
         let closed = self.engine.close().await;
+        if let Some(result) = self.transforms.completed() {
+            return result;
+        }
         let mut result = self.engine.result();
         result.transform = self.transforms.result();
         if let Some(problem) = left_over(transform_ended, left, closed) {
@@ -204,6 +211,7 @@ pub fn empty_result(mode: Mode) -> GuardResult {
         gave_way: None,
         transform: None,
         part: None,
+        continued: None,
     }
 }
 

@@ -23,6 +23,7 @@ use dm_engine::{DifferenceParts, Engine};
 use serde::Serialize;
 use tokio::sync::mpsc;
 
+use crate::outcome::{message, outcome};
 use crate::program_log;
 
 /// Where things go, and where they come from.
@@ -47,6 +48,9 @@ struct ReportFile<'a> {
     #[serde(skip_serializing_if = "Option::is_none")]
     timeline: Option<Timeline>,
 }
+
+/// The result of a run, as an object in its folder.
+const REPORT: &str = "report.json";
 
 /// The first, and mostly the only, part of a difference.
 const DIFFERENCE: &str = "difference.ndjson.zst";
@@ -96,6 +100,10 @@ impl Keep {
         mut result: GuardResult,
         say: impl Fn(&GuardResult),
     ) -> GuardResult {
+        if result.archived.is_some() {
+            say(&result);
+            return self.again(result).await;
+        }
         let mut kept = Archived { run: self.name(), ..Archived::default() };
         say(&result);
         if self.mode == Mode::Apply {
@@ -111,6 +119,33 @@ impl Keep {
             say(&result);
             self.clean().await;
         }
+        result
+    }
+
+    /// Does what the guard that completed the part may have left undone when it was lost: mostly
+    /// nothing.
+    async fn again(&self, mut result: GuardResult) -> GuardResult {
+        let own = self.run.own_name();
+        let completed = ledger::complete_run_of(&self.archive, &own);
+        match tokio::time::timeout(limits::KEEP_LEDGER_MAX, completed).await {
+            Ok(Ok(true)) => self.release_run().await,
+            Ok(Ok(false)) => {}
+            Ok(Err(error)) => tracing::warn!(error = chain(&error), "completing the run"),
+            Err(_) => tracing::warn!("completing the run takes too long"),
+        }
+        let mut kept = result.archived.take().unwrap_or_default();
+        if kept.report.is_none() {
+            let file = ReportFile { result: &result, timeline: None };
+            let report = async {
+                let json = serde_json::to_vec_pretty(&file).map_err(|error| error.to_string());
+                Some(match json {
+                    Ok(json) => self.put(REPORT, Bytes::from(json)).await,
+                    Err(error) => Err(error),
+                })
+            };
+            kept.report = noted(&mut kept, "the report", in_time(report).await);
+        }
+        result.archived = Some(kept);
         result
     }
 
@@ -131,6 +166,7 @@ impl Keep {
             finalization_time: program.finished_at,
             summary: Some(summary(result)),
             database: result.database.clone(),
+            result: self.run.part.map(|_| Box::new(result.clone())),
             ..Completed::now(outcome)
         };
         let begun = Begun {
@@ -183,7 +219,7 @@ impl Keep {
         let report = async {
             let file = ReportFile { result, timeline: engine.timeline() };
             match serde_json::to_vec_pretty(&file) {
-                Ok(json) => self.put("report.json", Bytes::from(json)).await,
+                Ok(json) => self.put(REPORT, Bytes::from(json)).await,
                 Err(error) => Err(error.to_string()),
             }
         };
@@ -289,44 +325,6 @@ fn folder(run: &JournalledRun, mode: Mode) -> String {
     }
 }
 
-/// How the run ended; `None` where nobody knows, or where the Job starts the program again.
-fn outcome(program: &ProgramResult, result: &GuardResult, repeatable: bool) -> Option<RunOutcome> {
-    match (program.exit_code, program.signal, &program.start_error) {
-        // It ended because it was told to, and may have stopped half way.
-        (Some(0), None, None) if program.interrupted().is_some() => {
-            (!repeatable).then_some(RunOutcome::Failed)
-        }
-        // Its last calls failed for want of the archive or the database, and it has swallowed that.
-        (Some(0), None, None) if result.outage().is_some() => {
-            (!repeatable).then_some(RunOutcome::Failed)
-        }
-        // What a guard with a problem has seen is for a person to judge.
-        (Some(0), None, None) => result.problem.is_none().then_some(RunOutcome::Succeeded),
-        (None, None, None) => None,
-        (Some(_), _, _) | (None, Some(_), _) | (None, None, Some(_)) => {
-            (!repeatable).then_some(RunOutcome::Failed)
-        }
-    }
-}
-
-fn message(program: &ProgramResult, result: &GuardResult) -> Option<String> {
-    if let Some(signal) = program.interrupted() {
-        return Some(format!(
-            "The program was asked to end by signal {signal} and ended with exit code 0."
-        ));
-    }
-    match (program.exit_code, program.signal, &program.start_error) {
-        (Some(0), ..) | (None, None, None) => None,
-        (Some(code), ..) => Some(format!("The program ended with exit code {code}.")),
-        (None, Some(signal), _) => Some(format!("The program was ended by signal {signal}.")),
-        (None, None, Some(_)) if result.requests > 0 => Some(format!(
-            "The program's container says that it never started, but {} requests came from it.",
-            result.requests
-        )),
-        (None, None, Some(_)) => Some("The program could not be started.".into()),
-    }
-}
-
 /// What a run did to the data, for the ledger.
 pub fn summary(result: &GuardResult) -> RunSummary {
     let tables = result
@@ -405,52 +403,8 @@ pub fn trouble(kept: &mut Archived, what: &str) {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::outcome::tests::{program, result};
     use crate::testing;
-    use dm_contract::report::REPORT_VERSION;
-
-    fn program(exit_code: Option<i32>, signal: Option<i32>, start: Option<&str>) -> ProgramResult {
-        ProgramResult {
-            version: REPORT_VERSION,
-            started_at: Some("2026-12-01T00:00:00.000Z".into()),
-            finished_at: Some("2026-12-01T00:01:00.000Z".into()),
-            exit_code,
-            signal,
-            asked_to_end: None,
-            start_error: start.map(str::to_owned),
-            second_run: None,
-            last_lines: Vec::new(),
-            log_problem: None,
-        }
-    }
-
-    fn result(problem: Option<&str>) -> GuardResult {
-        GuardResult { problem: problem.map(str::to_owned), ..crate::empty_result(Mode::Apply) }
-    }
-
-    #[test]
-    fn an_end_is_noted_only_where_it_is_known() {
-        let check = |program: &ProgramResult, problem, repeatable, expected| {
-            let found = outcome(program, &result(problem), repeatable);
-            assert_eq!(found, expected, "{program:?} {problem:?} {repeatable}");
-        };
-        let (ok, failed) = (Some(RunOutcome::Succeeded), Some(RunOutcome::Failed));
-        for repeatable in [false, true] {
-            check(&program(Some(0), None, None), None, repeatable, ok);
-            check(&program(Some(0), None, None), Some("lost"), repeatable, None);
-            check(&program(None, None, None), None, repeatable, None);
-        }
-        let interrupted = ProgramResult { asked_to_end: Some(15), ..program(Some(0), None, None) };
-        for ended in [
-            interrupted,
-            program(Some(3), None, None),
-            program(None, Some(9), None),
-            program(None, None, Some("no python3")),
-        ] {
-            check(&ended, None, false, failed);
-            check(&ended, Some("lost"), false, failed);
-            check(&ended, None, true, None);
-        }
-    }
 
     #[tokio::test]
     async fn a_run_that_wrote_nothing_is_on_record_too_and_old_runs_go() {

@@ -5,6 +5,7 @@ use std::collections::BTreeSet;
 
 use dm_contract::error_chain::chain;
 use dm_contract::identity::Seen;
+use dm_contract::part::Part;
 use dm_contract::plan::{Mode, Plan};
 use dm_contract::verdict::{LedgerVerdict, Verdict};
 use dm_engine::archive::ledger::{self, LedgerError, Question};
@@ -13,6 +14,8 @@ use dm_engine::archive::{Archive, ArchiveError, LayoutError, RunName};
 use dm_engine::journal::lock_name;
 use dm_engine::upstream::{ReadOnly, UpstreamError};
 use dm_engine::{CredentialSource, Fault, identity};
+
+use crate::completed;
 
 /// Why nothing is known.
 #[derive(Debug, thiserror::Error)]
@@ -36,6 +39,32 @@ enum AskError {
 /// The credentials of the plan's database, by AWS's default chain.
 pub async fn credentials(plan: &Plan) -> Result<CredentialSource, UpstreamError> {
     CredentialSource::default_chain(&plan.upstream.region).await
+}
+
+/// Asks for one part of a run. One that is completed may begin: its guard says its result again.
+pub async fn ask_for(
+    plan: &Plan,
+    part: Option<Part>,
+    credentials: Result<CredentialSource, UpstreamError>,
+) -> LedgerVerdict {
+    match is_completed(plan, part).await {
+        Ok(true) => LedgerVerdict::new(Verdict::Go),
+        Ok(false) => ask(plan, credentials).await,
+        Err(error) => LedgerVerdict::new(Verdict::Unavailable { message: chain(&error) }),
+    }
+}
+
+/// Whether another pod has completed this part of this very run.
+async fn is_completed(plan: &Plan, part: Option<Part>) -> Result<bool, AskError> {
+    let Some((part, named)) = part.zip(plan.archive.as_ref()) else { return Ok(false) };
+    if plan.mode == Mode::DryRun {
+        return Ok(false);
+    }
+    let archive = Archive::open(named, &plan.upstream.region).await?;
+    let run = RunName::new(&named.migration, plan.run.number)?.in_part(part);
+    let begun = ledger::begun(&archive, &run).await?;
+    let is_own = begun.is_some_and(|begun| begun.uid == plan.run.uid && begun.parts == plan.parts);
+    Ok(is_own && completed::completed(&archive, &run).await?.is_some())
 }
 
 /// Asks. What cannot be known is a verdict too.

@@ -4,6 +4,7 @@
 mod answer_room;
 pub mod check;
 pub mod clients;
+mod completed;
 mod connections;
 mod control;
 mod embedded;
@@ -15,6 +16,7 @@ pub mod limits;
 mod listen;
 mod memory;
 pub mod open_files;
+mod outcome;
 mod poll_again;
 mod program_log;
 pub mod record;

@@ -5,7 +5,7 @@ use std::process::ExitCode;
 use anyhow::Context as _;
 use clap::Parser as _;
 use dm_contract::error_chain::chain;
-use dm_contract::part::{INDEX_ENV, Part};
+use dm_contract::part::{INDEX_ENV, Part, PartError};
 use dm_contract::plan::{ACCESS_KEY_ENV, CONTROL_TOKEN_ENV, Mode, Plan};
 use dm_contract::report::GuardResult;
 use dm_engine::CredentialSource;
@@ -42,7 +42,9 @@ async fn main() -> ExitCode {
             (found.to_message(), 0)
         }
         (Ok(plan), Some(Verb::Ledger)) => {
-            let verdict = ledger::ask(&plan, ledger::credentials(&plan).await).await;
+            // Without its part the guard, which comes next, does not start.
+            let part = part(&plan).ok().flatten();
+            let verdict = ledger::ask_for(&plan, part, ledger::credentials(&plan).await).await;
             (verdict.to_message(), verdict.exit_code())
         }
         (Ok(plan), Some(Verb::Record(said))) => match record::record(&plan, said).await {
@@ -103,8 +105,7 @@ async fn run(flags: &Flags, plan: &Plan) -> anyhow::Result<GuardResult> {
     let access_key = flags.access_key().with_context(|| {
         format!("neither {ACCESS_KEY_ENV} nor {CONTROL_TOKEN_ENV} is set: one of them says whom to serve")
     })?;
-    let index = std::env::var(INDEX_ENV).ok();
-    let part = Part::of_plan(plan, index.as_deref())?;
+    let part = part(plan)?;
     let options = Options {
         listen: flags.listen,
         control_listen: flags.control_listen,
@@ -129,6 +130,11 @@ async fn run(flags: &Flags, plan: &Plan) -> anyhow::Result<GuardResult> {
         }
     };
     Ok(keep.all(&engine, result, say).await)
+}
+
+/// The part of the run that this pod does.
+fn part(plan: &Plan) -> Result<Option<Part>, PartError> {
+    Part::of_plan(plan, std::env::var(INDEX_ENV).ok().as_deref())
 }
 
 /// The last words of a guard that could not start.

@@ -128,6 +128,7 @@ mod tests {
             gave_way: None,
             transform: None,
             part: None,
+            continued: None,
         }
     }
 

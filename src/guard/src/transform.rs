@@ -4,15 +4,21 @@
 
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
+use dm_contract::error_chain::chain;
 use dm_contract::part::Part;
-use dm_contract::plan::Plan;
-use dm_contract::report::{TransformEnd, TransformResult};
+use dm_contract::plan::{Mode, Plan};
+use dm_contract::report::{GuardResult, TransformEnd, TransformResult};
 use dm_contract::transform::{ORDER_VERSION, TRANSFORM_FILE, TransformOrder, TransformState};
 use dm_engine::Engine;
+use dm_engine::archive::RunName;
+use dm_engine::archive::ledger::LedgerError;
+use dm_engine::journal::JournalledRun;
 use dm_runner::{Checkpoints, Settings, Share};
 use dm_transform::{Declaration, Files, Transform};
 use tokio::sync::watch;
 use tokio::task::JoinError;
+
+use crate::completed;
 
 /// Failed items that the run's log names; the report has more.
 const FAILURES_LOGGED_MAX: usize = 10;
@@ -28,6 +34,10 @@ pub struct Transforms {
     under_way: Mutex<Option<watch::Receiver<Option<TransformResult>>>>,
     /// The result of the first pass, which is the run's.
     first: OnceLock<TransformResult>,
+    /// The part's name in the archive, in a run that writes.
+    own: Option<RunName>,
+    /// The result of the part, if another guard has completed it.
+    completed: OnceLock<GuardResult>,
     stop: watch::Sender<bool>,
 }
 
@@ -45,6 +55,10 @@ pub enum OrderError {
 impl Transforms {
     /// Those of a plan's guard; none is under way.
     pub fn new(plan: &Plan, part: Option<Part>, engine: Arc<Engine>) -> Self {
+        let own = part.filter(|_| plan.mode == Mode::Apply).and_then(|part| {
+            let run = JournalledRun::of_plan(plan).ok().flatten()?;
+            Some(run.in_part(Some(part)).own_name())
+        });
         let checkpoints = engine.archive().and_then(|archive| Checkpoints::of(plan, archive));
         let checkpoints = checkpoints.map(|checkpoints| checkpoints.in_part(part));
         let part = part.map(|part| Share::of(plan, part, engine.archive()));
@@ -56,6 +70,8 @@ impl Transforms {
             now_s: plan.now_s,
             under_way: Mutex::new(None),
             first: OnceLock::new(),
+            own,
+            completed: OnceLock::new(),
             stop: watch::Sender::new(false),
         }
     }
@@ -72,14 +88,31 @@ impl Transforms {
         *under_way = Some(result);
         let (this, engine, stop) =
             (Arc::clone(self), Arc::clone(&self.engine), self.stop.subscribe());
-        let run =
-            tokio::spawn(async move { dm_runner::run(&engine, transform, settings, stop).await });
+        let before = Arc::clone(self);
+        let run = tokio::spawn(async move {
+            match before.completed_before().await {
+                Ok(Some(result)) => result,
+                Ok(None) => dm_runner::run(&engine, transform, settings, stop).await,
+                Err(error) => failed(chain(&error)),
+            }
+        });
         tokio::spawn(async move {
             let result = run.await.unwrap_or_else(|error| panicked(&error));
             let _ = this.first.set(result.clone());
             done.send_replace(Some(result));
         });
         Ok(())
+    }
+
+    /// Returns what another guard said of the part when it completed it, as the ledger has it. Then
+    /// there is nothing to do but to say it again.
+    async fn completed_before(&self) -> Result<Option<TransformResult>, LedgerError> {
+        let (Some(own), Some(archive)) = (&self.own, self.engine.archive()) else {
+            return Ok(None);
+        };
+        let Some(result) = completed::completed(archive, own).await? else { return Ok(None) };
+        tracing::info!(part = %own, "the part was completed by another guard");
+        Ok(self.completed.get_or_init(|| result).transform.clone())
     }
 
     fn read(&self, order: &[u8]) -> Result<(Transform, Settings), OrderError> {
@@ -130,6 +163,29 @@ impl Transforms {
     pub fn result(&self) -> Option<TransformResult> {
         self.first.get().cloned()
     }
+
+    /// The result of the part, if another guard had completed it.
+    pub fn completed(&self) -> Option<GuardResult> {
+        self.completed.get().cloned()
+    }
+
+    /// Finds the result of a transform that ended before this guard was started again in its pod:
+    /// nobody orders it a second time.
+    pub async fn recall(&self) {
+        let Some(checkpoints) = self.checkpoints.as_ref().filter(|_| self.first.get().is_none())
+        else {
+            return;
+        };
+        let part = self.part.as_ref().map(|share| share.part);
+        if let Some(result) = dm_runner::recall(&self.engine, checkpoints, part).await {
+            let _ = self.first.set(result);
+        }
+    }
+}
+
+fn failed(message: String) -> TransformResult {
+    let end = TransformEnd::Failed;
+    TransformResult { end, message: Some(message), ..TransformResult::default() }
 }
 
 /// The result of a transform whose task did not return one. Without it the entry program would
@@ -140,8 +196,7 @@ fn panicked(error: &JoinError) -> TransformResult {
         "The transform failed because of an error in the guard; its log has the details. \
                    The items that were changed before are not counted here."
             .to_owned();
-    let end = TransformEnd::Failed;
-    TransformResult { end, message: Some(message), ..TransformResult::default() }
+    failed(message)
 }
 
 /// What the run's log says of a transform.

@@ -16,8 +16,9 @@ use dm_contract::plan::{
 use dm_contract::report::ChangeKind;
 use dm_contract::report::{
     ApplyTime, Archived, AttributeEffect, Behind, CHANGED_ITEM_VERSION, ChangedAgain, ChangedItem,
-    DryRunResult, Fidelity, GuardResult, ItemChange, JournalResult, Limited, OperationCount,
-    Outage, ProgramResult, REPORT_VERSION, Remark, SecondPass, SecondRun, TableChange, TableEffect,
+    Continued, DryRunResult, Fidelity, GuardResult, ItemChange, JournalResult, Limited,
+    OperationCount, Outage, ProgramResult, REPORT_VERSION, Remark, SecondPass, SecondRun,
+    TableChange, TableEffect,
 };
 use dm_contract::restored::Conflict;
 use dm_contract::restored::{ConflictGroup, RESTORE_RESULT_VERSION, RestoreResult};
@@ -261,6 +262,7 @@ fn a_guards_result_is_its_golden_file() {
             gave_way: Some(differs()),
             transform: None,
             part: Some(Part { index: 3, of: 4 }),
+            continued: Some(Continued { guards: 1, at_least: true }),
         },
     );
 }

@@ -50,6 +50,7 @@ pub fn report(mode: Mode) -> RunReport {
         gave_way: None,
         transform: None,
         part: None,
+        continued: None,
     };
     RunReport { result, about: Some(about), timeline: None }
 }

@@ -138,6 +138,11 @@ pub fn notices(report: &RunReport) -> Vec<Notice> {
         let text = format!("{calls} failed because the {of} did not answer.{lasts}");
         all.push(notice(if outage.lasts { Tone::Bad } else { Tone::Warning }, text));
     }
+    if result.continued.is_some_and(|before| before.at_least) {
+        let text = "A guard was killed during the run. Counts of items are exact; requests, calls and \
+                    units are lower bounds.";
+        all.push(notice(Tone::Neutral, text));
+    }
     if result.gave_way.is_some() {
         let text = "The run wrote nothing: the ledger already has its outcome.";
         all.push(notice(Tone::Neutral, text));
@@ -267,6 +272,7 @@ pub fn second_pass(report: &RunReport) -> Option<Again> {
 pub fn cost(result: &GuardResult) -> String {
     let verb = match result.mode {
         Mode::DryRun => "would cost",
+        Mode::Apply if result.continued.is_some_and(|before| before.at_least) => "used at least",
         Mode::Apply => "used",
     };
     let cost = format!(
@@ -379,6 +385,7 @@ fn sentence(text: &str) -> String {
 mod tests {
     use super::*;
     use crate::samples;
+    use dm_contract::report::Continued;
 
     #[test]
     fn a_dry_run_says_first_that_nothing_was_written() {
@@ -393,6 +400,20 @@ mod tests {
             cost(&report.result),
             "would cost 406 write units, 50.5 read units · about 3s at 200 writes a second"
         );
+    }
+
+    #[test]
+    fn what_a_killed_guard_used_is_said_to_be_a_lower_bound() {
+        let mut report = samples::report(Mode::Apply);
+        let said = |report: &RunReport| {
+            let notices = notices(report);
+            let told = notices.iter().any(|notice| notice.text.contains("lower bounds"));
+            (told, cost(&report.result).starts_with("used at least "))
+        };
+        for (at_least, expected) in [(false, (false, false)), (true, (true, true))] {
+            report.result.continued = Some(Continued { guards: 1, at_least });
+            assert_eq!(said(&report), expected);
+        }
     }
 
     #[test]

@@ -3,6 +3,7 @@
 
 use std::sync::Arc;
 
+use dm_contract::report::ItemChange;
 use dm_dynamodb::schema::{ItemKey, TableSchema};
 use dm_dynamodb::value::{Item, Number, item_to_json};
 use dm_engine::{Engine, Operation};
@@ -15,9 +16,10 @@ use serde_json::{Map, Value};
 use crate::going::Going;
 use crate::limits::CONFLICTS_MAX;
 use crate::page;
+use crate::position::{PageCounts, Position};
 use crate::request::{RequestError, send};
 use crate::tables::Described;
-use crate::tally::{Happened, Tally};
+use crate::tally::{Happened, Tally, key_of};
 
 /// What all items of a run share.
 #[derive(Debug)]
@@ -26,7 +28,10 @@ pub(crate) struct Work {
     pub transform: Transform,
     pub tables: Described,
     pub tally: Tally,
+    pub position: Arc<Position>,
     pub going: Going,
+    /// Whether an earlier guard has changed items.
+    pub is_continued: bool,
     /// Seconds since 1970 that `now()` gives.
     pub now: Number,
 }
@@ -35,38 +40,76 @@ pub(crate) struct Work {
 #[derive(Debug)]
 pub(crate) struct Change {
     item: Item,
+    origin: Origin,
     evaluation: Evaluation,
     request: Request,
+}
+
+/// Why an item is looked at.
+#[derive(Clone, Debug)]
+pub(crate) enum Origin {
+    /// It is in a page of the scan.
+    Page(Arc<PageCounts>),
+    /// It failed before.
+    Failed,
 }
 
 impl Work {
     /// Evaluates an item that was read, and counts it unless it needs a write. Returns whether it
     /// failed.
-    pub fn look(&self, item: Item) -> Result<Option<Change>, ()> {
-        match self.decided(item) {
+    pub fn look(&self, item: Item, origin: &Origin) -> Result<Option<Change>, ()> {
+        match self.decided(item, origin) {
             Ok(Decided::Write(change)) => Ok(Some(*change)),
             Ok(Decided::Nothing(item, what)) => {
-                self.happened(&item, what);
+                self.happened(&item, origin, what);
                 Ok(None)
             }
             Err((item, error)) => {
-                self.happened(&item, Happened::Failed(error.to_string()));
+                self.happened(&item, origin, Happened::Failed(error.to_string()));
                 Err(())
             }
         }
     }
 
-    fn happened(&self, item: &Item, what: Happened) {
-        self.tally.happened(self.tables.tables().table, item, what);
+    fn happened(&self, item: &Item, origin: &Origin, what: Happened) {
+        let table = self.tables.tables().table;
+        let what = match what {
+            // An earlier guard changed it after its last checkpoint.
+            Happened::Skipped | Happened::Unchanged if self.was_changed(table, item) => {
+                Happened::Changed
+            }
+            what => what,
+        };
+        self.tally.happened(table, item, &what);
+        match origin {
+            Origin::Page(page) => page.happened(&what, || key_of(table, item)),
+            Origin::Failed => self.position.revisited(key_of(table, item).as_ref(), &what),
+        }
     }
 
-    fn decided(&self, item: Item) -> Result<Decided, (Item, ItemError)> {
+    /// Notes that an item that had failed is no longer there.
+    pub fn is_gone(&self, key: &Value) {
+        // A run that retries another one counts only what it finds.
+        if self.position.now().retried_run.is_none() {
+            self.tally.is_gone();
+        }
+        self.position.is_gone(key);
+    }
+
+    fn was_changed(&self, table: &TableSchema, item: &Item) -> bool {
+        self.is_continued && self.engine.change_of(table, item) == Some(ItemChange::Updated)
+    }
+
+    fn decided(&self, item: Item, origin: &Origin) -> Result<Decided, (Item, ItemError)> {
         let evaluation = match self.transform.evaluate(&item, self.now) {
             Ok(evaluation) => evaluation,
             Err(error) => return Err((item, error)),
         };
         match self.transform.request(self.tables.tables(), &item, &evaluation) {
-            Ok(Some(request)) => Ok(Decided::Write(Box::new(Change { item, evaluation, request }))),
+            Ok(Some(request)) => {
+                let origin = origin.clone();
+                Ok(Decided::Write(Box::new(Change { item, origin, evaluation, request })))
+            }
             Ok(None) if evaluation == Evaluation::Skipped => {
                 Ok(Decided::Nothing(item, Happened::Skipped))
             }
@@ -81,12 +124,12 @@ impl Work {
         for _ in 0..CONFLICTS_MAX {
             match self.sent(&change.request).await {
                 Ok(()) => {
-                    self.happened(&change.item, Happened::Changed);
+                    self.happened(&change.item, &change.origin, self.made(&change.evaluation));
                     return Ok(false);
                 }
                 Err(RequestError::Item(message)) => {
                     let message = format!("the database rejects the item: {message}");
-                    self.happened(&change.item, Happened::Failed(message));
+                    self.happened(&change.item, &change.origin, Happened::Failed(message));
                     return Ok(true);
                 }
                 Err(RequestError::Conflict) => {}
@@ -97,52 +140,68 @@ impl Work {
             let table = self.tables.tables().table;
             let Some(now) = self.read(table, &change.item).await? else {
                 // Somebody deleted it: there is nothing to change any more.
-                self.happened(&change.item, Happened::Skipped);
+                self.happened(&change.item, &change.origin, Happened::Skipped);
                 return Ok(false);
             };
-            match self.decided(now) {
+            match self.decided(now, &change.origin) {
                 Ok(Decided::Write(again)) => change = *again,
                 Ok(Decided::Nothing(item, what)) => {
-                    self.happened(&item, what);
+                    self.happened(&item, &change.origin, what);
                     return Ok(false);
                 }
                 Err((item, error)) => {
-                    self.happened(&item, Happened::Failed(error.to_string()));
+                    let what = Happened::Failed(error.to_string());
+                    self.happened(&item, &change.origin, what);
                     return Ok(true);
                 }
             }
             if let Evaluation::Move(after) = &change.evaluation
-                && let Some(ended) = self.meets(&change.item, after).await?
+                && let Some(ended) = self.meets(&change, after).await?
             {
                 return Ok(ended);
             }
         }
         let message = format!("others changed it {CONFLICTS_MAX} times while it was being changed");
-        self.happened(&change.item, Happened::Failed(message));
+        self.happened(&change.item, &change.origin, Happened::Failed(message));
         Ok(true)
     }
 
     /// What is at the new place of an item that could not move there: nothing, the very item, or
     /// another, which fails it.
-    async fn meets(&self, item: &Item, after: &Item) -> Result<Option<bool>, RequestError> {
+    async fn meets(&self, change: &Change, after: &Item) -> Result<Option<bool>, RequestError> {
+        let (item, origin) = (&change.item, &change.origin);
         let tables = self.tables.tables();
         let Some(there) = self.read(tables.to, after).await? else { return Ok(None) };
         if there != *after {
             let message = format!("{} has another item under the new key", tables.to.name);
-            self.happened(item, Happened::Failed(message));
+            self.happened(item, origin, Happened::Failed(message));
             return Ok(Some(true));
         }
         if self.transform.keep_original {
-            self.happened(item, Happened::Unchanged);
+            let is_own = self.is_continued
+                && self.engine.change_of(tables.to, after) == Some(ItemChange::Created);
+            let what = if is_own { Happened::Changed } else { Happened::Unchanged };
+            self.happened(item, origin, what);
             return Ok(Some(false));
         }
         match self.sent(&self.transform.deletion(tables, item)).await {
             Ok(()) => {
-                self.happened(item, Happened::Changed);
+                self.happened(item, origin, Happened::Moved);
                 Ok(Some(false))
             }
             Err(RequestError::Conflict) => Ok(None),
             Err(error) => Err(error),
+        }
+    }
+
+    /// What an item became by its write.
+    fn made(&self, evaluation: &Evaluation) -> Happened {
+        match evaluation {
+            Evaluation::Move(_) if self.transform.keep_original => Happened::Changed,
+            Evaluation::Move(_) | Evaluation::Delete => Happened::Moved,
+            Evaluation::Update(_) | Evaluation::Skipped | Evaluation::Unchanged => {
+                Happened::Changed
+            }
         }
     }
 

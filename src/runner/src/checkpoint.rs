@@ -1,13 +1,13 @@
-//! How far a run has come, in the archive: a guard that was restarted in the middle of a run
-//! continues from there, and the run after a partially failed one visits only the items that
-//! failed. What was changed after the last checkpoint is read again, and found to be right.
+//! How far a run has come, in the archive: a guard that takes the place of another continues from
+//! there and counts on from there, and the run after a partially failed one visits only the items
+//! that failed. What was changed after the last checkpoint is read again, and found to be right.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::sync::{Mutex, PoisonError};
 
 use bytes::Bytes;
 use dm_contract::part::Part;
 use dm_contract::plan::{Mode, Plan};
+use dm_engine::Usage;
 use dm_engine::archive::ledger::{self, Kind, LedgerError};
 use dm_engine::archive::{Archive, ArchiveError, RunName};
 use dm_engine::journal::JournalledRun;
@@ -72,6 +72,39 @@ pub(crate) struct Checkpoint {
     /// The run whose failed items are all that is visited, if one is.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub retried_run: Option<String>,
+    /// What became of the items before these positions. Absent in checkpoints of older versions.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub counts: Option<Counts>,
+    /// The guards that came so far.
+    #[serde(default)]
+    pub guards: Guards,
+}
+
+/// What became of the items before the positions of a checkpoint, but for those that failed. Written
+/// with the positions in one object, so none is counted twice or left out by who continues.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub(crate) struct Counts {
+    /// The table that is scanned.
+    pub table: String,
+    pub skipped: u64,
+    pub unchanged: u64,
+    pub changed: u64,
+    /// Those of the changed that are no longer in the table.
+    pub gone: u64,
+}
+
+/// What the guards of a run were and used.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub(crate) struct Guards {
+    /// How many there were.
+    pub number: u32,
+    /// Whether one of them was killed after its last checkpoint.
+    pub lost: bool,
+    /// Whether the last one has ended, and this is its last checkpoint.
+    pub ended: bool,
+    pub usage: Usage,
 }
 
 /// What an earlier run left: where this run begins, and the earlier run's name.
@@ -80,7 +113,21 @@ pub(crate) struct Earlier {
     pub run: String,
 }
 
-/// Why a run cannot go on from its checkpoint.
+impl Counts {
+    /// Items that were read and did not fail.
+    pub fn read(&self) -> u64 {
+        self.skipped + self.unchanged + self.changed
+    }
+
+    pub fn add(&mut self, other: &Self) {
+        self.skipped += other.skipped;
+        self.unchanged += other.unchanged;
+        self.changed += other.changed;
+        self.gone += other.gone;
+    }
+}
+
+/// Why a run cannot continue from its checkpoint.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum CheckpointError {
     #[error("reading the checkpoint")]
@@ -161,9 +208,32 @@ fn parsed(bytes: &[u8]) -> Option<Checkpoint> {
 }
 
 impl Checkpoint {
-    /// Returns it for a run in which `now()` gives this time.
-    pub fn at_time(self, now_s: i64) -> Self {
-        Self { now_s, ..self }
+    /// Returns the one that a run begins with.
+    pub fn new(total: u32, now_s: i64, subject: Subject) -> Self {
+        Self {
+            version: VERSION,
+            total,
+            now_s,
+            done: BTreeSet::new(),
+            positions: BTreeMap::new(),
+            subject,
+            failed: FailedKeys::default(),
+            retried_run: None,
+            counts: None,
+            guards: Guards::default(),
+        }
+    }
+
+    /// Returns the one with which a run of the items that failed in this one begins.
+    pub fn retried(self, run: String, now_s: i64) -> Self {
+        let (retried_run, guards) = (Some(run), Guards::default());
+        Self { now_s, retried_run, counts: None, guards, ..self }
+    }
+
+    /// Whether all segments of a part are done, or of the whole scan.
+    pub fn is_whole(&self, part: Option<Part>) -> bool {
+        let own = |segment: &u32| part.is_none_or(|part| part.owns(*segment));
+        (0..self.total).filter(own).all(|segment| self.done.contains(&segment))
     }
 
     /// Takes in that of another part of the same run; whether the two are of the same scan.
@@ -185,8 +255,7 @@ impl Checkpoint {
 
     /// Whether a run of this has nothing to do but to visit the items that are listed as failed.
     fn leaves_only_failed(&self, subject: &Subject) -> bool {
-        let scanned = (0..self.total).all(|segment| self.done.contains(&segment));
-        scanned
+        self.is_whole(None)
             && self.subject == *subject
             && self.subject.table.is_some()
             && !self.failed.more
@@ -199,104 +268,18 @@ fn checksum(text: &str) -> u32 {
     text.bytes().fold(0x811c_9dc5, |sum, byte| (sum ^ u32::from(byte)).wrapping_mul(0x0100_0193))
 }
 
-/// The checkpoint of a run under way.
-#[derive(Debug)]
-pub(crate) struct Position(Mutex<(Checkpoint, bool)>);
-
-impl Position {
-    /// At the beginning.
-    pub fn begin(total: u32, now_s: i64, subject: Subject) -> Self {
-        let (done, positions) = (BTreeSet::new(), BTreeMap::new());
-        let failed = FailedKeys::default();
-        let checkpoint = Checkpoint {
-            version: VERSION,
-            total,
-            now_s,
-            done,
-            positions,
-            subject,
-            failed,
-            retried_run: None,
-        };
-        // Written at once: what now() gives must not change.
-        Self(Mutex::new((checkpoint, true)))
-    }
-
-    /// Where an earlier process, or an earlier run, was.
-    pub fn at(checkpoint: Checkpoint) -> Self {
-        Self(Mutex::new((checkpoint, true)))
-    }
-
-    fn with<T>(&self, work: impl FnOnce(&mut (Checkpoint, bool)) -> T) -> T {
-        work(&mut self.0.lock().unwrap_or_else(PoisonError::into_inner))
-    }
-
-    /// Everything up to this key is done; without a key, the whole segment.
-    pub fn reached(&self, segment: u32, key: Option<&Value>) {
-        self.with(|(checkpoint, changed)| {
-            if let Some(key) = key {
-                checkpoint.positions.insert(segment, key.clone());
-            } else {
-                checkpoint.positions.remove(&segment);
-                checkpoint.done.insert(segment);
-            }
-            *changed = true;
-        });
-    }
-
-    /// Returns the checkpoint.
-    pub fn now(&self) -> Checkpoint {
-        self.with(|(checkpoint, _)| checkpoint.clone())
-    }
-
-    /// Returns the checkpoint, and whether it has changed since the last call.
-    pub fn look(&self) -> (Checkpoint, bool) {
-        self.with(|(checkpoint, changed)| (checkpoint.clone(), std::mem::take(changed)))
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
     use serde_json::json;
 
     #[test]
-    fn a_position_moves_on_and_says_whether_it_did() {
-        let subject = Subject { transform: "d".into(), table: Some("t".into()) };
-        let position = Position::begin(4, 7, subject);
-        assert!(position.look().1, "what now() gives is to be kept");
-        assert!(!position.look().1);
-        position.reached(1, Some(&json!({"id": {"S": "a"}})));
-        position.reached(2, None);
-        let written = serde_json::to_value(position.look().0).unwrap();
-        assert_eq!(
-            written,
-            json!({
-                "version": 1, "total": 4, "nowS": 7, "done": [2],
-                "positions": {"1": {"id": {"S": "a"}}},
-                "subject": {"transform": "d", "table": "t"},
-                "failed": {"keys": [], "more": false},
-            })
-        );
-        assert!(!position.look().1);
-        position.reached(1, None);
-        let now = position.now();
-        assert_eq!((now.done, now.positions), (BTreeSet::from([1, 2]), BTreeMap::new()));
-        assert_eq!(serde_json::from_value::<Checkpoint>(written).unwrap().now_s, 7);
-    }
-
-    #[test]
     fn only_a_whole_scan_of_the_same_leaves_only_failed_items() {
         let subject = Subject { transform: "d".into(), table: Some("t".into()) };
         let whole = Checkpoint {
-            version: VERSION,
-            total: 2,
-            now_s: 7,
             done: BTreeSet::from([0, 1]),
-            positions: BTreeMap::new(),
-            subject: subject.clone(),
             failed: FailedKeys { keys: vec![json!({"id": {"S": "a"}})], more: false },
-            retried_run: None,
+            ..Checkpoint::new(2, 7, subject.clone())
         };
         assert!(whole.leaves_only_failed(&subject));
         let other = |table: Option<&str>| Subject {
@@ -325,14 +308,9 @@ mod tests {
         let subject = Subject { transform: "d".into(), table: Some("t".into()) };
         let keys = |from: u32| (from..from + 20).map(|i| json!({"id": {"N": i.to_string()}}));
         let of = |done: [u32; 2], from| Checkpoint {
-            version: VERSION,
-            total: 4,
-            now_s: 7,
             done: BTreeSet::from(done),
-            positions: BTreeMap::new(),
-            subject: subject.clone(),
             failed: FailedKeys { keys: keys(from).collect(), more: false },
-            retried_run: None,
+            ..Checkpoint::new(4, 7, subject.clone())
         };
         let mut whole = of([0, 2], 0);
         assert!(!whole.leaves_only_failed(&subject), "one part alone is not the whole");
@@ -352,5 +330,6 @@ mod tests {
         let old = br#"{"version":1,"total":2,"nowS":7,"done":[],"positions":{}}"#;
         let read = parsed(old).unwrap();
         assert_eq!((read.subject, read.failed), (Subject::default(), FailedKeys::default()));
+        assert_eq!((read.counts, read.guards), (None, Guards::default()));
     }
 }

@@ -3,11 +3,13 @@
 //! Each request goes through the engine like a program's, so policy, limits, overlay, journal,
 //! metering and progress need nothing here. What becomes of an item is `dm-transform`'s to say.
 
+mod beginning;
 mod change;
 mod checkpoint;
 mod going;
 mod limits;
 mod page;
+mod position;
 mod queue;
 mod request;
 mod run;
@@ -17,6 +19,7 @@ mod split;
 mod tables;
 mod tally;
 
+pub use beginning::recall;
 pub use checkpoint::Checkpoints;
 pub use request::RequestError;
 pub use run::{Settings, run};

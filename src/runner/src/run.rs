@@ -8,14 +8,15 @@ use dm_contract::report::{TransformEnd, TransformResult};
 use dm_dynamodb::value::Number;
 use dm_engine::Engine;
 use dm_transform::{OnItemError, Transform};
-use serde_json::Value;
 use tokio::sync::{Mutex, watch};
 use tokio::task::JoinSet;
 
+use crate::beginning::Beginning;
 use crate::change::Work;
-use crate::checkpoint::{Checkpoint, CheckpointError, Checkpoints, Position, Subject};
+use crate::checkpoint::{Checkpoint, CheckpointError, Checkpoints, Subject};
 use crate::going::Going;
 use crate::limits::{CHECKPOINT_INTERVAL, LAST_CHECKPOINT_MAX, SCANNERS, STOP_MAX, WRITERS};
+use crate::position::Position;
 use crate::queue::queue;
 use crate::scan::{Scan, write};
 use crate::segments;
@@ -56,32 +57,48 @@ pub async fn run(
         Err(message) => return failed(message),
     };
     let subject = Subject { transform: transform.digest.clone(), table: tables.id() };
-    let begin = match beginning(&settings, &tables, subject).await {
+    let mut asked_to_stop = stop.clone();
+    let beginning = async {
+        let beginning = beginning(&settings, &tables, subject).await.map_err(|e| chain(&e))?;
+        let counted = settings.checkpoints.is_some();
+        if counted { beginning.continued(engine, &going).await } else { Ok(beginning) }
+    };
+    let begin = tokio::select! {
+        begin = beginning => begin,
+        true = asked(&mut asked_to_stop) => {
+            let (end, message) = (TransformEnd::Interrupted, Some(ASKED_TO_STOP.to_owned()));
+            return TransformResult { end, message, ..TransformResult::default() };
+        }
+    };
+    let Beginning { checkpoint, is_continued } = match begin {
         Ok(begin) => begin,
-        Err(error) => return failed(chain(&error)),
+        Err(message) => return failed(message),
     };
     let part = settings.part.as_ref().map(|share| share.part);
-    let position = Arc::new(begin.position);
     let work = Arc::new(Work {
         engine: Arc::clone(engine),
         transform,
         tables,
-        tally: Tally::new(settings.show_keys, begin.pending),
+        tally: Tally::new(settings.show_keys, &checkpoint.counts.clone().unwrap_or_default()),
         going,
-        now: Number::from(position.now().now_s),
+        is_continued,
+        now: Number::from(checkpoint.now_s),
+        position: Arc::new(Position::at(checkpoint)),
     });
-    let ended = scan(&work, &position, part);
     tokio::select! {
-        () = ended => {}
-        () = watch_over(&settings, &work, &position, stop) => {}
+        () = scan(&work, part) => {}
+        () = watch_over(&settings, &work, stop) => {}
+    }
+    if is_continued && !work.going.is_halted() {
+        count_gone(&work).await;
     }
     // Always: one that was being written when the run ended may not be there.
-    let last = keep(&settings, &work, &position, Keep::Always);
+    let last = keep(&settings, &work, Keep::Last);
     if tokio::time::timeout(LAST_CHECKPOINT_MAX, last).await.is_err() {
         tracing::warn!("the last checkpoint could not be written in time");
     }
     let mut result = work.tally.result();
-    result.retried_run = position.now().retried_run;
+    result.retried_run = work.position.now().retried_run;
     match work.going.halted() {
         Some(halt) => (result.end, result.message) = (halt.end, Some(halt.message)),
         None if result.failed > 0 => result.end = TransformEnd::PartiallyFailed,
@@ -90,21 +107,10 @@ pub async fn run(
     result
 }
 
-/// Where a run begins.
-struct Beginning {
-    position: Position,
-    /// Keys of items that failed before, and are visited again.
-    pending: Vec<Value>,
-}
+/// Why a run ends that was asked to.
+const ASKED_TO_STOP: &str = "the run was asked to stop";
 
-impl Beginning {
-    fn at(checkpoint: Checkpoint) -> Self {
-        let pending = checkpoint.failed.keys.clone();
-        Self { position: Position::at(checkpoint), pending }
-    }
-}
-
-/// Returns where the run begins: where its own earlier process was, with the items that failed in
+/// Returns where the run begins: where its own earlier guard was, with the items that failed in
 /// the run before, or with the first item.
 async fn beginning(
     settings: &Settings,
@@ -115,23 +121,32 @@ async fn beginning(
         Some(share) => share.split(tables.bytes, settings.now_s).await?,
         None => Split { segments: segments::count(tables.bytes), now_s: settings.now_s },
     };
-    let mut now_s = split.now_s;
+    let mut begin = Checkpoint::new(split.segments, split.now_s, subject.clone());
     if let Some(checkpoints) = &settings.checkpoints {
         match checkpoints.read().await? {
-            Some(own) if !own.failed.more => return Ok(Beginning::at(own)),
+            Some(own) if !own.failed.more => begin = own,
             // Not all failed items are known, so they have to be found again.
-            Some(own) => now_s = own.now_s,
+            Some(own) => (begin.now_s, begin.guards) = (own.now_s, own.guards),
             None => {
                 if let Some(earlier) = checkpoints.earlier(&subject).await? {
-                    let mut checkpoint = earlier.checkpoint.at_time(now_s);
-                    checkpoint.retried_run = Some(earlier.run);
-                    return Ok(Beginning::at(checkpoint));
+                    begin = earlier.checkpoint.retried(earlier.run, split.now_s);
                 }
             }
         }
     }
-    let position = Position::begin(split.segments, now_s, subject);
-    Ok(Beginning { position, pending: Vec::new() })
+    Ok(Beginning::at(begin, &tables.tables().table.name))
+}
+
+/// Counts the items that earlier guards have deleted and that were still there when this one began:
+/// a write that was on its way when its guard was killed.
+async fn count_gone(work: &Work) {
+    if let Err(error) = work.engine.find_out().await {
+        tracing::warn!(%error, "what became of the last writes of the guard before is not known");
+    }
+    let counts = work.position.now().counts.unwrap_or_default();
+    let gone = work.engine.deleted(&counts.table).saturating_sub(counts.gone);
+    work.tally.were_gone(gone);
+    work.position.were_gone(gone);
 }
 
 /// When a checkpoint is written.
@@ -139,24 +154,23 @@ async fn beginning(
 enum Keep {
     /// If anything has changed since the last one.
     IfChanged,
-    Always,
+    /// At the end.
+    Last,
 }
 
 /// Writes a checkpoint.
-async fn keep(settings: &Settings, work: &Work, position: &Position, when: Keep) {
+async fn keep(settings: &Settings, work: &Work, when: Keep) {
     let Some(checkpoints) = &settings.checkpoints else { return };
-    // The position first: of the items before it, none may be missing among the failed.
-    let (mut checkpoint, moved) = position.look();
-    let (failed, changed) = work.tally.failed_keys();
-    if moved || changed || when == Keep::Always {
-        checkpoint.failed = failed;
+    let last = when == Keep::Last;
+    let (checkpoint, changed) = work.position.look(work.engine.usage(), last);
+    if changed || last {
         checkpoints.write(&checkpoint).await;
     }
 }
 
 /// Scans and writes until all is done or the run is halted.
-async fn scan(work: &Arc<Work>, position: &Arc<Position>, part: Option<Part>) {
-    let from = position.now();
+async fn scan(work: &Arc<Work>, part: Option<Part>) {
+    let from = work.position.now();
     let mut seed = [0; 8];
     // Any order will do; a fixed one is only worse.
     let _ = getrandom::fill(&mut seed);
@@ -164,7 +178,7 @@ async fn scan(work: &Arc<Work>, position: &Arc<Position>, part: Option<Part>) {
         segments::left(from.total, part, (&from.done, &from.positions), u64::from_ne_bytes(seed));
     let scan = Arc::new(Scan {
         work: Arc::clone(work),
-        position: Arc::clone(position),
+        failed: from.failed.keys,
         left: Mutex::new(left),
         total: from.total,
     });
@@ -190,24 +204,19 @@ async fn scan(work: &Arc<Work>, position: &Arc<Position>, part: Option<Part>) {
 
 /// Writes checkpoints and passes on a request to stop. It ends only where what was sent is not
 /// answered in time after such a request: what is then still under way is left to itself.
-async fn watch_over(
-    settings: &Settings,
-    work: &Work,
-    position: &Position,
-    mut stop: watch::Receiver<bool>,
-) {
+async fn watch_over(settings: &Settings, work: &Work, mut stop: watch::Receiver<bool>) {
     let checkpoints = async {
         let mut ticks = tokio::time::interval(CHECKPOINT_INTERVAL);
         loop {
             ticks.tick().await;
-            keep(settings, work, position, Keep::IfChanged).await;
+            keep(settings, work, Keep::IfChanged).await;
         }
     };
     let stopped = async {
         if !asked(&mut stop).await {
             return std::future::pending().await;
         }
-        work.going.halt(TransformEnd::Interrupted, "the run was asked to stop");
+        work.going.halt(TransformEnd::Interrupted, ASKED_TO_STOP);
         tokio::time::sleep(STOP_MAX).await;
     };
     // Beside each other: an archive that is slow must not hide the request.

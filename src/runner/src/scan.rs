@@ -8,9 +8,9 @@ use dm_engine::Operation;
 use serde_json::{Map, Value};
 use tokio::sync::{Mutex, mpsc};
 
-use crate::change::{Change, Work};
-use crate::checkpoint::Position;
+use crate::change::{Change, Origin, Work};
 use crate::page::{self, ScanPage};
+use crate::position::PageCounts;
 use crate::queue::{Queued, Receiver, Sender};
 use crate::request::{RequestError, send};
 use crate::segments::Segment;
@@ -26,7 +26,8 @@ pub(crate) struct Job {
 #[derive(Debug)]
 pub(crate) struct Scan {
     pub work: Arc<Work>,
-    pub position: Arc<Position>,
+    /// Keys of items that failed before, to be visited again.
+    pub failed: Vec<Value>,
     /// Segments that no scanner has taken yet, the next one last.
     pub left: Mutex<Vec<Segment>>,
     pub total: u32,
@@ -35,6 +36,7 @@ pub(crate) struct Scan {
 /// A page whose changes are under way.
 struct Page {
     done: mpsc::Receiver<()>,
+    counts: Arc<PageCounts>,
     /// The key after it; none behind the last page of a segment.
     next: Option<Value>,
 }
@@ -53,11 +55,11 @@ impl Scan {
     /// Visits the items that failed before. They are before the positions from which the scan
     /// continues.
     pub async fn revisit(&self, jobs: Sender<Job>) {
-        for key in self.work.tally.pending() {
+        for key in &self.failed {
             if self.work.going.is_halted() {
                 return;
             }
-            if let Err(error) = self.revisit_one(&key, &jobs).await {
+            if let Err(error) = self.revisit_one(key, &jobs).await {
                 self.work.going.request_failed(&error);
             }
         }
@@ -65,12 +67,12 @@ impl Scan {
 
     async fn revisit_one(&self, key: &Value, jobs: &Sender<Job>) -> Result<(), RequestError> {
         let Some(item) = self.work.read_key(key).await? else {
-            self.work.tally.is_gone(key);
+            self.work.is_gone(key);
             return Ok(());
         };
         self.work.tally.read(1);
         let bytes = item_size(&item);
-        match self.work.look(item) {
+        match self.work.look(item, &Origin::Failed) {
             Ok(Some(change)) => {
                 // No page waits for it; a queue that is closed has seen the run's end.
                 let (page, _) = mpsc::channel(1);
@@ -106,7 +108,7 @@ impl Scan {
     async fn finish(&self, segment: u32, mut page: Page) {
         while page.done.recv().await.is_some() {}
         if !self.work.going.is_halted() {
-            self.position.reached(segment, page.next.as_ref());
+            self.work.position.reached(segment, page.next.as_ref(), &page.counts);
         }
     }
 
@@ -138,9 +140,11 @@ impl Scan {
         let ScanPage { items, next } = ScanPage::of(&answer)?;
         self.work.tally.read(items.len());
         let (page, done) = mpsc::channel(1);
+        let counts = Arc::new(PageCounts::default());
+        let origin = Origin::Page(Arc::clone(&counts));
         for raw in items {
             let item = page::item(raw, Operation::Scan)?;
-            match self.work.look(item) {
+            match self.work.look(item, &origin) {
                 Ok(Some(change)) => {
                     let job = Job { change, _page: page.clone() };
                     if jobs.send(job, raw.get().len()).await.is_err() {
@@ -154,7 +158,7 @@ impl Scan {
                 break;
             }
         }
-        Ok(Page { done, next })
+        Ok(Page { done, counts, next })
     }
 }
 

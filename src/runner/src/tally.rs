@@ -1,6 +1,5 @@
-//! What happened to the items of one run.
+//! What happened to the items of one run so far, whether or not their pages are done.
 
-use std::collections::BTreeMap;
 use std::sync::{Mutex, PoisonError};
 
 use dm_contract::report::{FailedItem, TransformResult};
@@ -8,28 +7,14 @@ use dm_dynamodb::schema::{ItemKey, TableSchema};
 use dm_dynamodb::value::{Item, item_to_json};
 use serde_json::Value;
 
-use crate::checkpoint::FailedKeys;
-use crate::limits::{FAILED_KEYS_MAX, FAILURES_LISTED_MAX};
+use crate::checkpoint::Counts;
+use crate::limits::FAILURES_LISTED_MAX;
 
 /// Counts of items, and those that failed.
 #[derive(Debug, Default)]
 pub(crate) struct Tally {
-    state: Mutex<State>,
+    result: Mutex<TransformResult>,
     show_keys: bool,
-}
-
-#[derive(Debug, Default)]
-struct State {
-    result: TransformResult,
-    /// Keys of items that failed before this process, and have not been visited again; by their
-    /// text.
-    pending: BTreeMap<String, Value>,
-    /// Keys of items that failed in this process.
-    failed: BTreeMap<String, Value>,
-    /// Whether more items failed than there is room for.
-    more: bool,
-    /// Whether the keys have changed since they were last asked for.
-    changed: bool,
 }
 
 /// What happened to one item.
@@ -38,68 +23,69 @@ pub(crate) enum Happened {
     Skipped,
     Unchanged,
     Changed,
+    /// It changed, and is no longer where it was.
+    Moved,
     Failed(String),
 }
 
 impl Tally {
-    /// An empty one, which lists keys only where they may be shown. Items with the pending keys are
-    /// to be visited again.
-    pub fn new(show_keys: bool, pending: Vec<Value>) -> Self {
-        let pending = pending.into_iter().map(|key| (key.to_string(), key)).collect();
-        Self { show_keys, state: Mutex::new(State { pending, ..State::default() }) }
+    /// Returns one that continues these counts, and lists keys only where they may be shown.
+    pub fn new(show_keys: bool, counts: &Counts) -> Self {
+        let result = TransformResult {
+            read: counts.read(),
+            skipped: counts.skipped,
+            unchanged: counts.unchanged,
+            changed: counts.changed,
+            ..TransformResult::default()
+        };
+        Self { show_keys, result: Mutex::new(result) }
     }
 
-    fn with<T>(&self, change: impl FnOnce(&mut State) -> T) -> T {
-        change(&mut self.state.lock().unwrap_or_else(PoisonError::into_inner))
+    fn with<T>(&self, change: impl FnOnce(&mut TransformResult) -> T) -> T {
+        change(&mut self.result.lock().unwrap_or_else(PoisonError::into_inner))
     }
 
     /// Counts items that the scan returned.
     pub fn read(&self, items: usize) {
-        self.with(|state| state.result.read += u64::try_from(items).unwrap_or_default());
+        self.with(|result| result.read += u64::try_from(items).unwrap_or_default());
     }
 
     /// Counts one item.
-    pub fn happened(&self, table: &TableSchema, item: &Item, what: Happened) {
-        self.with(|state| {
-            if !state.pending.is_empty()
-                && let Some(key) = key_of(table, item)
-            {
-                state.forget(&key);
-            }
-            match what {
-                Happened::Skipped => state.result.skipped += 1,
-                Happened::Unchanged => state.result.unchanged += 1,
-                Happened::Changed => state.result.changed += 1,
-                Happened::Failed(reason) => {
-                    let key = key_of(table, item);
-                    state.failed(&table.name, key, reason, self.show_keys);
+    pub fn happened(&self, table: &TableSchema, item: &Item, what: &Happened) {
+        self.with(|result| match what {
+            Happened::Skipped => result.skipped += 1,
+            Happened::Unchanged => result.unchanged += 1,
+            Happened::Changed | Happened::Moved => result.changed += 1,
+            Happened::Failed(reason) => {
+                result.failed += 1;
+                if result.failures.len() < FAILURES_LISTED_MAX {
+                    let key = self.show_keys.then(|| key_of(table, item)).flatten();
+                    let (table, reason) = (table.name.clone(), reason.clone());
+                    result.failures.push(FailedItem { table, key, reason });
                 }
             }
         });
     }
 
-    /// Notes that there is no item with this pending key any more.
-    pub fn is_gone(&self, key: &Value) {
-        self.with(|state| state.forget(key));
+    /// Counts an item that was read, failed, and is no longer there.
+    pub fn is_gone(&self) {
+        self.with(|result| {
+            result.read += 1;
+            result.skipped += 1;
+        });
     }
 
-    /// Returns the keys of items that are to be visited again.
-    pub fn pending(&self) -> Vec<Value> {
-        self.with(|state| state.pending.values().cloned().collect())
-    }
-
-    /// Returns the keys of all items that have failed so far or are still to be visited again, and
-    /// whether they have changed since the last call.
-    pub fn failed_keys(&self) -> (FailedKeys, bool) {
-        self.with(|state| {
-            let keys = state.pending.values().chain(state.failed.values()).cloned().collect();
-            (FailedKeys { keys, more: state.more }, std::mem::take(&mut state.changed))
-        })
+    /// Counts items that changed, are no longer there, and were not met.
+    pub fn were_gone(&self, items: u64) {
+        self.with(|result| {
+            result.read += items;
+            result.changed += items;
+        });
     }
 
     /// What happened so far, the failed items in the order of their keys.
     pub fn result(&self) -> TransformResult {
-        let mut result = self.with(|state| state.result.clone());
+        let mut result = self.with(|result| result.clone());
         result.failures.sort_by_cached_key(|failed| {
             (failed.key.as_ref().map(ToString::to_string), failed.reason.clone())
         });
@@ -107,32 +93,8 @@ impl Tally {
     }
 }
 
-impl State {
-    fn forget(&mut self, key: &Value) {
-        self.changed |= self.pending.remove(&key.to_string()).is_some();
-    }
-
-    fn failed(&mut self, table: &str, key: Option<Value>, reason: String, show_keys: bool) {
-        // After a restart an item is visited by its key and by the scan.
-        if key.as_ref().is_some_and(|key| self.failed.contains_key(&key.to_string())) {
-            return;
-        }
-        self.result.failed += 1;
-        self.changed = true;
-        if self.result.failures.len() < FAILURES_LISTED_MAX {
-            let key = key.clone().filter(|_| show_keys);
-            self.result.failures.push(FailedItem { table: table.to_owned(), key, reason });
-        }
-        match key {
-            Some(key) if self.failed.len() < FAILED_KEYS_MAX => {
-                self.failed.insert(key.to_string(), key);
-            }
-            _ => self.more = true,
-        }
-    }
-}
-
-fn key_of(table: &TableSchema, item: &Item) -> Option<Value> {
+/// Returns an item's key as DynamoDB's JSON.
+pub(crate) fn key_of(table: &TableSchema, item: &Item) -> Option<Value> {
     ItemKey::of(&table.keys, item).map(|key| item_to_json(&key.to_item()))
 }
 
@@ -142,51 +104,41 @@ mod tests {
     use dm_dynamodb::value::item_from_json;
     use serde_json::json;
 
-    fn table() -> TableSchema {
-        TableSchema::from_json(&json!({
+    fn happened(tally: &Tally, id: &str, what: &Happened) {
+        let table = TableSchema::from_json(&json!({
             "TableName": "cars",
             "AttributeDefinitions": [{"AttributeName": "id", "AttributeType": "S"}],
             "KeySchema": [{"AttributeName": "id", "KeyType": "HASH"}],
         }))
-        .unwrap()
-    }
-
-    fn key(id: &str) -> Value {
-        json!({"id": {"S": id}})
-    }
-
-    fn happened(tally: &Tally, id: &str, what: Happened) {
+        .unwrap();
         let item = item_from_json(&json!({"id": {"S": id}, "n": {"N": "1"}})).unwrap();
-        tally.happened(&table(), &item, what);
+        tally.happened(&table, &item, what);
     }
 
     #[test]
-    fn failed_and_pending_keys_are_kept_until_their_items_are_right() {
-        let tally = Tally::new(false, vec![key("a"), key("b"), key("c")]);
-        happened(&tally, "a", Happened::Changed);
-        happened(&tally, "b", Happened::Failed("why".into()));
-        happened(&tally, "d", Happened::Failed("why".into()));
-        happened(&tally, "d", Happened::Failed("why".into()));
-        happened(&tally, "e", Happened::Unchanged);
-        let expected = FailedKeys { keys: vec![key("c"), key("b"), key("d")], more: false };
-        assert_eq!(tally.failed_keys(), (expected.clone(), true));
-        assert_eq!(tally.failed_keys(), (expected, false), "nothing has changed");
-        tally.is_gone(&key("c"));
-        assert_eq!(tally.pending(), Vec::<Value>::new());
-        assert_eq!(tally.failed_keys().0.keys, [key("b"), key("d")]);
+    fn counts_continue_those_of_earlier_guards() {
+        let counts = Counts { skipped: 5, unchanged: 4, changed: 3, ..Counts::default() };
+        let tally = Tally::new(false, &counts);
+        tally.read(3);
+        happened(&tally, "a", &Happened::Changed);
+        happened(&tally, "b", &Happened::Moved);
+        happened(&tally, "c", &Happened::Failed("why".into()));
+        tally.is_gone();
         let result = tally.result();
-        assert_eq!((result.failed, result.changed, result.unchanged), (2, 1, 1));
+        assert_eq!((result.read, result.skipped, result.unchanged), (16, 6, 4));
+        assert_eq!((result.changed, result.failed), (5, 1));
         assert!(result.failures.iter().all(|failed| failed.key.is_none()), "keys stay hidden");
     }
 
     #[test]
-    fn too_many_failed_items_are_said_to_be_more() {
-        let tally = Tally::new(true, Vec::new());
-        for number in 0..=FAILED_KEYS_MAX {
-            happened(&tally, &number.to_string(), Happened::Failed("why".into()));
+    fn as_many_failed_items_are_listed_as_there_is_room_for() {
+        let tally = Tally::new(true, &Counts::default());
+        for number in 0..=FAILURES_LISTED_MAX {
+            happened(&tally, &number.to_string(), &Happened::Failed("why".into()));
         }
-        let (found, _) = tally.failed_keys();
-        assert_eq!((found.keys.len(), found.more), (FAILED_KEYS_MAX, true));
-        assert_eq!(tally.result().failures.len(), FAILURES_LISTED_MAX);
+        let result = tally.result();
+        assert_eq!(result.failures.len(), FAILURES_LISTED_MAX);
+        assert_eq!(result.failed, FAILURES_LISTED_MAX as u64 + 1);
+        assert!(result.failures.iter().all(|failed| failed.key.is_some()));
     }
 }

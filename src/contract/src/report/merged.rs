@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use super::digest::of_digests;
 use super::{
-    Archived, Behind, ChangedAgain, ChangedItem, DryRunResult, FailedItem, GuardResult,
+    Archived, Behind, ChangedAgain, ChangedItem, Continued, DryRunResult, FailedItem, GuardResult,
     JournalResult, OperationCount, Outage, REPORT_VERSION, Remark, SecondPass, TableEffect,
     TransformEnd, TransformResult, effects_digest,
 };
@@ -53,6 +53,7 @@ pub fn merged(parts: Vec<GuardResult>) -> Option<GuardResult> {
         gave_way: all.iter().find_map(|part| part.gave_way.clone()),
         transform: transform(all),
         part: None,
+        continued: all.iter().filter_map(|part| part.continued).reduce(Continued::and),
         tables,
     })
 }

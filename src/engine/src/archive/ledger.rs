@@ -15,6 +15,7 @@ use std::collections::BTreeMap;
 use bytes::Bytes;
 use dm_contract::identity::{DatabaseId, Mismatch, ProgramId, Recorded, TableIds};
 use dm_contract::plan::{Plan, RunId};
+use dm_contract::report::GuardResult;
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
@@ -26,7 +27,7 @@ pub use crate::archive::ledger::entries::{
     entries, is_undone, readable, restore_of, restored, restored_by,
 };
 pub use crate::archive::ledger::extent::{note, noted};
-pub use crate::archive::ledger::parts::{begun_parts, part_names};
+pub use crate::archive::ledger::parts::{begun_parts, complete_run_of, part_names};
 pub use crate::archive::ledger::removal::{Removal, collect, removed};
 pub use crate::archive::ledger::verdict::Question;
 pub use dm_contract::verdict::{JournalExtent, LedgerKind as Kind, RunOutcome, RunSummary};
@@ -117,6 +118,9 @@ pub struct Completed {
     /// Tables that it wrote, with their ids.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub tables: TableIds,
+    /// Of a part: its result. A pod that is started once more for it reports this one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub result: Option<Box<GuardResult>>,
 }
 
 /// The ids of the tables that a run writes. Overwritten when it writes to one more.
@@ -145,6 +149,7 @@ impl Completed {
             program: None,
             tables: TableIds::new(),
             journal: None,
+            result: None,
         }
     }
 }

@@ -274,7 +274,7 @@ impl Journal {
         self.gave_way().map_or(Ok(()), |GaveWay { why, .. }| Err(refused(why)))
     }
 
-    fn unreachable(&self, error: &LedgerError) -> Fault {
+    pub(in crate::journal) fn unreachable(&self, error: &LedgerError) -> Fault {
         if let LedgerError::LeftOver { .. } = error {
             let why = format!("The guard refuses to write: {error}.");
             return Fault::refused(why, "the archive has a journal that its ledger does not know");
@@ -286,9 +286,16 @@ impl Journal {
 
     async fn open_writer(&self) -> Result<Writer, Fault> {
         let writer = Writer::open(self.archive.clone(), self.run.own_name()).await;
-        writer.inspect(|writer| self.ahead.enter_into(writer)).map_err(|error| match error {
+        let writer = writer.map_err(|error| self.unreadable(&error))?;
+        self.ahead.enter_into(&writer);
+        Ok(writer)
+    }
+
+    /// Why nothing is written where the journal of earlier guards cannot be read.
+    pub(in crate::journal) fn unreadable(&self, error: &ReadError) -> Fault {
+        match error {
             ReadError::Archive { .. } | ReadError::Evidence { .. } => {
-                let error = &error as &dyn std::error::Error;
+                let error = error as &dyn std::error::Error;
                 tracing::warn!(error, run = %self.run.name, "beginning the journal");
                 Fault::NotJournalled("the archive cannot be reached".into())
             }
@@ -300,8 +307,8 @@ impl Journal {
             | ReadError::Damaged { .. }
             | ReadError::Torn { .. }
             | ReadError::Closed { .. } => {
-                tracing::error!(error = &error as &dyn std::error::Error, "opening the journal");
-                let error = chain(&error);
+                tracing::error!(error = error as &dyn std::error::Error, "opening the journal");
+                let error = chain(error);
                 Fault::refused(
                     format!(
                         "The guard writes nothing, because it cannot continue the journal: {error}."
@@ -309,7 +316,7 @@ impl Journal {
                     "the run's journal is damaged",
                 )
             }
-        })
+        }
     }
 
     fn closed(&self, why: &str) -> Fault {

@@ -11,8 +11,8 @@ use std::path::PathBuf;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use crate::limits;
-use dm_contract::report::TableEffect;
-use dm_dynamodb::journal::ValueDigest;
+use dm_contract::report::{ItemChange, TableEffect};
+use dm_dynamodb::journal::{Entry as JournalEntry, ValueDigest};
 use dm_dynamodb::schema::{ItemKey, TableSchema};
 use dm_dynamodb::value::{AttributeValue, Item};
 
@@ -54,14 +54,50 @@ impl JournaledEffects {
         before: Option<&Item>,
         after: Option<&Item>,
     ) {
+        let absent = Item::new();
+        let (old, new) = (before.unwrap_or(&absent), after.unwrap_or(&absent));
+        let names = old.keys().chain(new.keys().filter(|name| !old.contains_key(name)));
+        let changes = names
+            .filter(|name| old.get(name) != new.get(name))
+            .map(|name| (name, new.get(name).map(digest)));
+        let write = Write { before, is_there: after.is_some(), changes };
+        self.count(&table.name, key, write);
+    }
+
+    /// The same for a write of an earlier guard, of which its journal's entry has the digests.
+    pub fn journaled(&self, entry: &JournalEntry, key: &ItemKey) {
+        let left = |digest: &ValueDigest| AttributeValue::B(digest.bytes().to_vec());
+        let changes = entry.after.attributes.iter();
+        let changes = changes.map(|(name, digest)| (name, digest.as_ref().map(left)));
+        let is_there = entry.after.item.is_some();
+        let write = Write { before: entry.before.as_ref(), is_there, changes };
+        self.count(&entry.table, key, write);
+    }
+
+    fn count<'a>(&self, table: &str, key: &ItemKey, write: Write<'a, impl Changes<'a>>) {
         let mut kept = self.kept();
         if kept.lost.is_some() {
             return;
         }
-        if let Err(error) = kept.wrote(&table.name, key.bytes(), before, after) {
+        if let Err(error) = kept.wrote(table, key.bytes(), write) {
             tracing::warn!(error = &error as &dyn std::error::Error, "counting effects");
             kept.lost = Some(error);
         }
+    }
+
+    /// What the run has made of an item, if it has changed it and that is still known.
+    pub fn change_of(&self, table: &str, key: &ItemKey) -> Option<ItemChange> {
+        let kept = self.kept();
+        let number = kept.tables.get(table)?.0;
+        // A store that cannot be read is found by the next write, which says so.
+        let known = kept.store.get(&place(number, key.bytes())).ok()??;
+        Entry::decode(&known)?.change()
+    }
+
+    /// Items of a table that the run has deleted.
+    pub fn deleted(&self, table: &str) -> u64 {
+        let kept = self.kept();
+        kept.tables.get(table).map_or(0, |(_, effects)| effects.report(table).deleted)
     }
 
     /// What the run has changed so far.
@@ -89,12 +125,11 @@ impl JournaledEffects {
 }
 
 impl Kept {
-    fn wrote(
+    fn wrote<'a>(
         &mut self,
         table: &str,
         key: &[u8],
-        before: Option<&Item>,
-        after: Option<&Item>,
+        write: Write<'a, impl Changes<'a>>,
     ) -> Result<(), StoreError> {
         let number = u32::try_from(self.tables.len()).unwrap_or(u32::MAX);
         if !self.tables.contains_key(table) {
@@ -104,30 +139,45 @@ impl Kept {
             self.tables.insert(table.to_owned(), (number, Effects::default()));
         }
         let Some((number, effects)) = self.tables.get_mut(table) else { return Ok(()) };
-        let mut at = number.to_be_bytes().to_vec();
-        at.extend_from_slice(key);
+        let at = place(*number, key);
         // An entry that cannot be read back is counted as a new one.
         let known = self.store.get(&at)?.and_then(|bytes| Entry::decode(&bytes));
-        let next = merged(known.as_ref(), before, after);
+        let next = merged(known.as_ref(), write);
         effects.replace(&known.unwrap_or_default(), &next);
         self.store.put(at, next.encode())
     }
 }
 
+/// Where an item's entry is in the store.
+fn place(table: u32, key: &[u8]) -> Vec<u8> {
+    let mut at = table.to_be_bytes().to_vec();
+    at.extend_from_slice(key);
+    at
+}
+
+/// Attributes that a write changes, with the digests of what it leaves of them.
+trait Changes<'a>: Iterator<Item = (&'a String, Option<AttributeValue>)> {}
+
+impl<'a, T: Iterator<Item = (&'a String, Option<AttributeValue>)>> Changes<'a> for T {}
+
+/// One write of an item.
+struct Write<'a, C> {
+    before: Option<&'a Item>,
+    /// Whether there is an item afterwards.
+    is_there: bool,
+    changes: C,
+}
+
 /// An entry after one more write: of each touched attribute the digest before the run, and now.
-fn merged(known: Option<&Entry>, before: Option<&Item>, after: Option<&Item>) -> Entry {
+fn merged<'a>(known: Option<&Entry>, write: Write<'a, impl Changes<'a>>) -> Entry {
+    let Write { before, is_there, changes } = write;
     let mut base = known.map_or_else(|| before.map(|_| Item::new()), |entry| entry.base.clone());
     let was = known.and_then(|entry| entry.now.clone());
-    let mut now = after.map(|_| was.clone().unwrap_or_default());
+    let mut now = is_there.then(|| was.clone().unwrap_or_default());
     // Of an item that the run created it only counts that it is there.
     if let Some(base) = &mut base {
-        let absent = Item::new();
-        let (old, new) = (before.unwrap_or(&absent), after.unwrap_or(&absent));
-        let written = |name: &&String| old.get(name) != new.get(name);
-        for name in
-            old.keys().chain(new.keys().filter(|name| !old.contains_key(name))).filter(written)
-        {
-            let met = old.get(name).map(digest);
+        for (name, value) in changes {
+            let met = before.and_then(|item| item.get(name)).map(digest);
             let left = was.as_ref().and_then(|was| was.get(name));
             let touched = base.contains_key(name) || left.is_some();
             // An attribute that somebody else changed since the run wrote it counts from there.
@@ -136,7 +186,7 @@ fn merged(known: Option<&Entry>, before: Option<&Item>, after: Option<&Item>) ->
                 set(base, name, met);
             }
             if let Some(now) = &mut now {
-                set(now, name, new.get(name).map(digest));
+                set(now, name, value);
             }
         }
     }
@@ -157,9 +207,22 @@ fn digest(value: &AttributeValue) -> AttributeValue {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use dm_dynamodb::journal::{After, Sequence};
     use serde_json::json;
 
     type Image = Option<Vec<(&'static str, i64)>>;
+
+    fn entry(key: &ItemKey, before: Option<Item>, after: After) -> JournalEntry {
+        JournalEntry {
+            sequence: Sequence::new(1, 0),
+            table: "cars".into(),
+            key: key.to_item(),
+            before,
+            after,
+            unverified: false,
+            transaction: None,
+        }
+    }
 
     /// Runs writes of one item and returns created, updated, deleted, unchanged, and the attributes
     /// added, changed and removed.
@@ -180,6 +243,18 @@ mod tests {
             effects.wrote(&table, &key, item(before).as_ref(), item(after).as_ref());
         }
         let found = effects.tables().remove(0);
+        // Writes that change nothing have no entry.
+        let by_journal = JournaledEffects::default();
+        for (before, after) in writes {
+            let (before, after) = (item(before), item(after));
+            let left = After::of(before.as_ref(), after.as_ref());
+            if !left.is_unchanged(before.as_ref()) {
+                by_journal.journaled(&entry(&key, before, left), &key);
+            }
+        }
+        if let Some(journaled) = by_journal.tables().first() {
+            assert_eq!(*journaled, found, "as the journal has it: {writes:?}");
+        }
         let [created, updated, deleted, unchanged] = counts;
         assert_eq!(
             (found.created, found.updated, found.deleted, found.unchanged),

@@ -61,6 +61,7 @@ impl Engine {
             second_pass: false,
             first_pass: OnceLock::new(),
             begun_twice: AtomicBool::new(false),
+            before: OnceLock::new(),
         }
     }
 

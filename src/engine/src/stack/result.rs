@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::io::Write;
 
+use dm_contract::plan::Mode;
 use dm_contract::report::{GuardResult, REPORT_VERSION, TableEffect, effects_digest};
 
 use super::{Bottom, Engine};
@@ -37,7 +38,9 @@ impl Engine {
         let remarks = counts.remarks();
         let dry_run = self.dry_run(&counts);
         let mut tables = counts.tables;
-        let mut problem = self.problem.clone();
+        // A transform that was taken up has lost nothing by a restart of its guard.
+        let taken_up = self.mode == Mode::Apply && self.before.get().is_some();
+        let mut problem = self.problem.clone().filter(|_| !taken_up);
         if let Bottom::Overlay(overlay) = &self.bottom {
             problem = problem.or_else(|| overlay.problem());
             for effect in overlay.effects() {
@@ -54,6 +57,7 @@ impl Engine {
                 table.item_count = Some(items);
             }
         }
+        let earlier_reads = self.add_earlier_reads(&mut tables);
         let mut tables: Vec<TableEffect> = tables.into_values().collect();
         let database = self.identify(&mut tables);
         let (gave_way, locked, journal_problem) = match &self.bottom {
@@ -71,15 +75,16 @@ impl Engine {
             }
             Bottom::Overlay(_) | Bottom::Apply(_) | Bottom::Closed(..) => (None, None, None),
         };
-        GuardResult {
+        self.with_earlier(GuardResult {
             transform: None,
+            continued: None,
             part: self.part,
             version: REPORT_VERSION,
             mode: self.mode,
             requests: self.tally.requests(),
             write_calls_upstream: calls.writes,
             read_calls_upstream: calls.reads,
-            items_read: counts.items_read,
+            items_read: counts.items_read + earlier_reads,
             read_units: counts.read_units,
             write_units: counts.write_units,
             effects_digest: effects_digest(&tables),
@@ -94,7 +99,7 @@ impl Engine {
             archived: None,
             database,
             gave_way,
-        }
+        })
     }
 }
 

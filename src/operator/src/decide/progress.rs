@@ -37,6 +37,15 @@ pub fn of(
     }
 }
 
+/// Returns the progress, or the known one of the same run while that is further: a guard that takes
+/// the place of another begins at the last checkpoint.
+pub fn not_before(progress: Progress, known: Option<&Progress>) -> Progress {
+    match known {
+        Some(known) if known.items_written > progress.items_written => known.clone(),
+        Some(_) | None => progress,
+    }
+}
+
 /// How far a restore is; the number of items that its run wrote is the estimate of the whole. One
 /// that was interrupted begins its count anew, and is quick where it finds things done.
 pub fn of_restore(
@@ -145,6 +154,17 @@ mod tests {
             text(RunKind::DryRun, &Counts { total: Some(1_000), percent: Some(50), ..counts }),
             "50% (500 of ~1000 read, 198/s, 2s left), 150 would change"
         );
+    }
+
+    #[test]
+    fn progress_does_not_fall_back() {
+        let at = |written| Progress { items_written: written, ..Progress::default() };
+        for (now, known, expected) in
+            [(5, Some(7), 7), (7, Some(7), 7), (8, Some(7), 8), (5, None, 5)]
+        {
+            let known = known.map(|written| at(Some(written)));
+            assert_eq!(not_before(at(Some(now)), known.as_ref()), at(Some(expected)));
+        }
     }
 
     #[test]

@@ -67,12 +67,15 @@ fn running(
     }
     let known = last_known(situation, record);
     let counted = answers.guard.as_ref().filter(|_| !answers.is_partial || known.is_none());
+    // A dry run starts over in a new pod.
+    let before = known.clone().filter(|_| record.kind == RunKind::Apply);
     position.progress = known.unwrap_or(position.progress);
     if let Some(guard) = counted {
         let status = situation.migration.status.as_ref();
         let estimate = status.and_then(|status| status.dry_run.as_ref());
         let estimate = estimate.and_then(|report| report.effects.as_ref());
-        position.progress = progress::of(record.kind, guard, estimate, started, situation.now);
+        let now = progress::of(record.kind, guard, estimate, started, situation.now);
+        position.progress = progress::not_before(now, before.as_ref());
     }
     if let Some(restore) = &answers.restore {
         let total = restoring_total(situation, record);

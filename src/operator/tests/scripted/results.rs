@@ -37,6 +37,7 @@ pub fn guard_result(mode: Mode) -> GuardResult {
         gave_way: None,
         transform: None,
         part: None,
+        continued: None,
     }
 }
 

@@ -29,6 +29,7 @@ fn part(index: u32) -> GuardResult {
         gave_way: None,
         transform: None,
         part: Some(Part { index, of: 2 }),
+        continued: None,
     }
 }
 

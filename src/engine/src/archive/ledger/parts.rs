@@ -23,6 +23,18 @@ pub async fn begun_parts(archive: &Archive, run: &RunName) -> Result<Vec<RunName
     Ok(part_names(run, parts))
 }
 
+/// Completes the run of a part that has ended, if the others have too and nobody has: the pod of
+/// the last part may have been lost between the two entries. Returns whether it completed it.
+pub async fn complete_run_of(archive: &Archive, part: &RunName) -> Result<bool> {
+    if completed(archive, &part.whole()).await?.is_some() {
+        return Ok(false);
+    }
+    if let Some(begun) = begun(archive, part).await? {
+        complete_whole(archive, part, begun).await?;
+    }
+    Ok(completed(archive, &part.whole()).await?.is_some())
+}
+
 /// Completes the run of a part whose end is on record, if all others have succeeded too. Two parts
 /// that do it at the same time say the same.
 pub(super) async fn complete_whole(archive: &Archive, part: &RunName, begun: Begun) -> Result<()> {

@@ -1,0 +1,102 @@
+//! How a run ended, from what its program and its guard say. Pure.
+
+use dm_contract::report::{GuardResult, ProgramResult};
+use dm_contract::verdict::RunOutcome;
+
+/// How the run ended; `None` where nobody knows, or where the Job starts the program again.
+pub fn outcome(
+    program: &ProgramResult,
+    result: &GuardResult,
+    repeatable: bool,
+) -> Option<RunOutcome> {
+    match (program.exit_code, program.signal, &program.start_error) {
+        // It ended because it was told to, and may have stopped half way.
+        (Some(0), None, None) if program.interrupted().is_some() => {
+            (!repeatable).then_some(RunOutcome::Failed)
+        }
+        // Its last calls failed for want of the archive or the database, and it has swallowed that.
+        (Some(0), None, None) if result.outage().is_some() => {
+            (!repeatable).then_some(RunOutcome::Failed)
+        }
+        // What a guard with a problem has seen is for a person to judge.
+        (Some(0), None, None) => result.problem.is_none().then_some(RunOutcome::Succeeded),
+        (None, None, None) => None,
+        (Some(_), _, _) | (None, Some(_), _) | (None, None, Some(_)) => {
+            (!repeatable).then_some(RunOutcome::Failed)
+        }
+    }
+}
+
+/// What a person should know of it.
+pub fn message(program: &ProgramResult, result: &GuardResult) -> Option<String> {
+    if let Some(signal) = program.interrupted() {
+        return Some(format!(
+            "The program was asked to end by signal {signal} and ended with exit code 0."
+        ));
+    }
+    match (program.exit_code, program.signal, &program.start_error) {
+        (Some(0), ..) | (None, None, None) => None,
+        (Some(code), ..) => Some(format!("The program ended with exit code {code}.")),
+        (None, Some(signal), _) => Some(format!("The program was ended by signal {signal}.")),
+        (None, None, Some(_)) if result.requests > 0 => Some(format!(
+            "The program's container says that it never started, but {} requests came from it.",
+            result.requests
+        )),
+        (None, None, Some(_)) => Some("The program could not be started.".into()),
+    }
+}
+
+#[cfg(test)]
+pub mod tests {
+    use super::*;
+    use dm_contract::plan::Mode;
+    use dm_contract::report::REPORT_VERSION;
+
+    pub fn program(
+        exit_code: Option<i32>,
+        signal: Option<i32>,
+        start: Option<&str>,
+    ) -> ProgramResult {
+        ProgramResult {
+            version: REPORT_VERSION,
+            started_at: Some("2026-12-01T00:00:00.000Z".into()),
+            finished_at: Some("2026-12-01T00:01:00.000Z".into()),
+            exit_code,
+            signal,
+            asked_to_end: None,
+            start_error: start.map(str::to_owned),
+            second_run: None,
+            last_lines: Vec::new(),
+            log_problem: None,
+        }
+    }
+
+    pub fn result(problem: Option<&str>) -> GuardResult {
+        GuardResult { problem: problem.map(str::to_owned), ..crate::empty_result(Mode::Apply) }
+    }
+
+    #[test]
+    fn an_end_is_noted_only_where_it_is_known() {
+        let check = |program: &ProgramResult, problem, repeatable, expected| {
+            let found = outcome(program, &result(problem), repeatable);
+            assert_eq!(found, expected, "{program:?} {problem:?} {repeatable}");
+        };
+        let (ok, failed) = (Some(RunOutcome::Succeeded), Some(RunOutcome::Failed));
+        for repeatable in [false, true] {
+            check(&program(Some(0), None, None), None, repeatable, ok);
+            check(&program(Some(0), None, None), Some("lost"), repeatable, None);
+            check(&program(None, None, None), None, repeatable, None);
+        }
+        let interrupted = ProgramResult { asked_to_end: Some(15), ..program(Some(0), None, None) };
+        for ended in [
+            interrupted,
+            program(Some(3), None, None),
+            program(None, Some(9), None),
+            program(None, None, Some("no python3")),
+        ] {
+            check(&ended, None, false, failed);
+            check(&ended, Some("lost"), false, failed);
+            check(&ended, None, true, None);
+        }
+    }
+}
