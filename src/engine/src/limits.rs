@@ -340,9 +340,9 @@ pub const LOCK_AGAIN: Duration = Duration::from_millis(50);
 /// How long a stopping guard tries to give its locks back; they run out by themselves.
 pub const LOCK_RELEASE_MAX: Duration = Duration::from_secs(5);
 
-/// Locks of a run's parts that are looked at at the same time: a store answers that many requests
-/// of one client without slowing down.
-pub const LOCK_LOOKS_AT_ONCE: usize = 16;
+/// Entries and locks of a run's parts that are read at the same time: a store answers that many
+/// requests of one client without slowing down.
+pub const ARCHIVE_READS_AT_ONCE: usize = 16;
 
 /// Numbers of each table's lock that stay in the archive for people to look at, with the last one.
 pub const LOCKS_KEPT: u32 = 5;

@@ -14,6 +14,7 @@ use dm_engine::journal::JournalledRun;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
+use crate::limits::FAILED_KEYS_MAX;
 use crate::split::SplitError;
 
 /// The version that this build writes and the only one that it reads.
@@ -26,6 +27,8 @@ pub struct Checkpoints {
     /// The run's name, or that of the part that is done here.
     run: RunName,
     part: Option<Part>,
+    /// Of the object whose run it is. One that was re-created has runs of the same number.
+    uid: String,
 }
 
 /// What a checkpoint is of. Another transform, or another table of the same name, makes of it
@@ -55,6 +58,9 @@ pub(crate) struct FailedKeys {
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub(crate) struct Checkpoint {
     version: u32,
+    /// Of the object whose run it is. Absent in checkpoints of older versions.
+    #[serde(default)]
+    pub uid: String,
     /// Segments of the scan.
     pub total: u32,
     /// Seconds since 1970 that `now()` gives.
@@ -145,7 +151,7 @@ impl Checkpoints {
     pub fn of(plan: &Plan, archive: &Archive) -> Option<Self> {
         let run =
             JournalledRun::of_plan(plan).ok().flatten().filter(|_| plan.mode == Mode::Apply)?;
-        Some(Self { archive: archive.clone(), run: run.name, part: None })
+        Some(Self { archive: archive.clone(), run: run.name, part: None, uid: run.id.uid })
     }
 
     /// Returns those of one part of the run.
@@ -155,10 +161,18 @@ impl Checkpoints {
         Self { run, part, ..self }
     }
 
+    /// Returns the run's own. One that another object of the same name left, which never wrote an
+    /// item, is none: its segments were scanned with another transform, or long ago.
     pub(crate) async fn read(&self) -> Result<Option<Checkpoint>, CheckpointError> {
         let path = self.run.checkpoint();
         let Some(bytes) = self.archive.get(&path).await? else { return Ok(None) };
-        parsed(&bytes).map(Some).ok_or(CheckpointError::Unknown(path))
+        let found = parsed(&bytes).ok_or(CheckpointError::Unknown(path))?;
+        Ok(Some(found).filter(|found| found.uid == self.uid))
+    }
+
+    /// Returns a checkpoint of this run.
+    pub(crate) fn of_run(&self, checkpoint: Checkpoint) -> Checkpoint {
+        Checkpoint { uid: self.uid.clone(), ..checkpoint }
     }
 
     /// Returns the checkpoint of the run before, if that applied the same, has seen every item, and
@@ -178,8 +192,11 @@ impl Checkpoints {
         for name in ledger::part_names(&last.run, last.begun.parts) {
             let Some(bytes) = self.archive.get(&name.checkpoint()).await? else { return Ok(None) };
             let Some(checkpoint) = parsed(&bytes) else { return Ok(None) };
+            if !checkpoint.uid.is_empty() && checkpoint.uid != last.begun.uid {
+                return Ok(None);
+            }
             if let Some(found) = &mut found {
-                if !found.join(checkpoint) {
+                if !found.join(checkpoint) || found.failed.keys.len() > FAILED_KEYS_MAX {
                     return Ok(None);
                 }
             } else {
@@ -212,6 +229,7 @@ impl Checkpoint {
     pub fn new(total: u32, now_s: i64, subject: Subject) -> Self {
         Self {
             version: VERSION,
+            uid: String::new(),
             total,
             now_s,
             done: BTreeSet::new(),
@@ -259,7 +277,8 @@ impl Checkpoint {
             && self.subject == *subject
             && self.subject.table.is_some()
             && !self.failed.more
-            && !self.failed.keys.is_empty()
+            // So no part's share can have more than a checkpoint lists.
+            && (1..=FAILED_KEYS_MAX).contains(&self.failed.keys.len())
     }
 }
 
@@ -320,6 +339,9 @@ mod tests {
             Part::all(3).map(|part| whole.clone().share_of(Some(part)).failed.keys.len()).collect();
         assert_eq!(shares.iter().sum::<usize>(), 40);
         assert!(shares.iter().all(|share| *share > 0), "{shares:?}");
+        let mut many = whole.clone();
+        many.failed.keys = vec![json!({}); FAILED_KEYS_MAX + 1];
+        assert!(!many.leaves_only_failed(&subject), "each part lists its own, all of them too many");
         let mut other = of([1, 3], 0);
         other.total = 8;
         assert!(!whole.join(other), "another scan");

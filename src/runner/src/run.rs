@@ -123,7 +123,8 @@ async fn beginning(
     };
     let mut begin = Checkpoint::new(split.segments, split.now_s, subject.clone());
     if let Some(checkpoints) = &settings.checkpoints {
-        match checkpoints.read().await? {
+        let own = checkpoints.read().await?.filter(|own| own.subject == subject);
+        match own {
             Some(own) if !own.failed.more => begin = own,
             // Not all failed items are known, so they have to be found again.
             Some(own) => (begin.now_s, begin.guards) = (own.now_s, own.guards),
@@ -133,6 +134,7 @@ async fn beginning(
                 }
             }
         }
+        begin = checkpoints.of_run(begin);
     }
     Ok(Beginning::at(begin, &tables.tables().table.name))
 }

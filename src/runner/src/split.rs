@@ -14,9 +14,6 @@ use crate::segments;
 /// The version that this build writes and the only one that it reads.
 const VERSION: u32 = 1;
 
-/// Name of the object in the run's folder.
-const OBJECT: &str = "split.json";
-
 /// The part of a scan that one process does, and where the parts agree on what they share.
 #[derive(Clone, Debug)]
 pub struct Share {
@@ -60,11 +57,11 @@ impl Share {
     pub fn of(plan: &Plan, part: Part, archive: Option<&Archive>) -> Self {
         let run = JournalledRun::of_plan(plan).ok().flatten();
         let agreed = archive.zip(run).map(|(archive, run)| {
-            let folder = match plan.mode {
-                Mode::Apply => run.name.folder(),
-                Mode::DryRun => run.name.dry_run(&run.id.uid),
+            let path = match plan.mode {
+                Mode::Apply => run.name.split(&run.id.uid),
+                Mode::DryRun => format!("{}/split.json", run.name.dry_run(&run.id.uid)),
             };
-            (archive.clone(), format!("{folder}/{OBJECT}"))
+            (archive.clone(), path)
         });
         Self { part, agreed }
     }

@@ -114,9 +114,13 @@ impl RunName {
     /// Where a dry run of this number keeps what it found. Dry runs are not in the ledger, so
     /// objects that were re-created have some of the same number: the uid tells them apart.
     pub fn dry_run(&self, uid: &str) -> String {
-        let good = |c: &char| c.is_ascii_alphanumeric() || *c == '-';
-        let uid: String = uid.chars().filter(good).take(UID_CHARS_MAX).collect();
-        self.within(&format!("{}/dry-run-{uid}", self.whole().folder()))
+        self.within(&format!("{}/dry-run-{}", self.whole().folder(), in_path(uid)))
+    }
+
+    /// What the parts of an apply agree on. One that never wrote an item is not in the ledger, so
+    /// the uid tells runs of the same number apart.
+    pub fn split(&self, uid: &str) -> String {
+        format!("{}/split-{}.json", self.whole().folder(), in_path(uid))
     }
 
     /// The guard's full report.
@@ -184,6 +188,12 @@ impl RunName {
     pub fn segment_number(path: &str) -> Option<u32> {
         path.rsplit('/').next()?.strip_suffix(".ndjson.zst")?.parse().ok()
     }
+}
+
+/// An object's uid as it is in paths.
+fn in_path(uid: &str) -> String {
+    let good = |c: &char| c.is_ascii_alphanumeric() || *c == '-';
+    uid.chars().filter(good).take(UID_CHARS_MAX).collect()
 }
 
 impl fmt::Display for RunName {

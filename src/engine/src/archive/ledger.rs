@@ -16,11 +16,13 @@ use bytes::Bytes;
 use dm_contract::identity::{DatabaseId, Mismatch, ProgramId, Recorded, TableIds};
 use dm_contract::plan::{Plan, RunId};
 use dm_contract::report::GuardResult;
+use futures::{StreamExt as _, TryStreamExt as _, stream};
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
 use crate::archive::RunName;
 use crate::archive::store::{Archive, ArchiveError, Created, Listed};
+use crate::limits;
 
 pub use crate::archive::ledger::baseline::record_baseline;
 pub use crate::archive::ledger::entries::{
@@ -360,13 +362,14 @@ pub async fn tables(archive: &Archive, run: &RunName) -> Result<TableIds> {
 
 /// Those that were put on record after the beginning: of a whole run those of all its parts.
 async fn more_tables(archive: &Archive, run: &RunName, parts: Option<u32>) -> Result<TableIds> {
-    let mut tables = TableIds::new();
-    for name in part_names(run, parts) {
+    let names = part_names(run, parts);
+    let each = names.iter().map(|name| async move {
         let path = name.tables();
         let there = archive.get(&path).await?.map(|there| read_entry::<Tables>(&path, &there));
-        tables.extend(there.transpose()?.map(|there| there.tables).unwrap_or_default());
-    }
-    Ok(tables)
+        Ok::<_, LedgerError>(there.transpose()?.map(|there| there.tables).unwrap_or_default())
+    });
+    let each: Vec<_> = each.collect();
+    stream::iter(each).buffered(limits::ARCHIVE_READS_AT_ONCE).try_concat().await
 }
 
 /// Puts all tables that a run writes on record.

@@ -3,10 +3,12 @@
 
 use dm_contract::part::Part;
 use dm_contract::verdict::RunSummary;
+use futures::{StreamExt as _, TryStreamExt as _, stream};
 
 use crate::archive::RunName;
 use crate::archive::ledger::{Begun, Completed, Result, RunOutcome, begun, completed, enter_end};
 use crate::archive::store::Archive;
+use crate::limits;
 
 /// Returns the names under which a run with this many parts writes: its own where it is whole, or
 /// where it is the name of a part.
@@ -39,13 +41,14 @@ pub async fn complete_run_of(archive: &Archive, part: &RunName) -> Result<bool> 
 /// that do it at the same time say the same.
 pub(super) async fn complete_whole(archive: &Archive, part: &RunName, begun: Begun) -> Result<()> {
     let whole = part.whole();
-    let mut ends = Vec::new();
-    for name in part_names(&whole, begun.parts) {
-        match completed(archive, &name).await? {
-            Some(end) if end.outcome == RunOutcome::Succeeded => ends.push(end),
-            Some(_) | None => return Ok(()),
-        }
-    }
+    let names = part_names(&whole, begun.parts);
+    let ends = names.iter().map(|name| completed(archive, name)).collect::<Vec<_>>();
+    let ends = stream::iter(ends).buffered(limits::ARCHIVE_READS_AT_ONCE);
+    let ends: Vec<Option<Completed>> = ends.try_collect().await?;
+    let succeeded = |end: Option<Completed>| end.filter(|end| end.outcome == RunOutcome::Succeeded);
+    let Some(ends) = ends.into_iter().map(succeeded).collect::<Option<Vec<_>>>() else {
+        return Ok(());
+    };
     enter_end(archive, &whole, Some(begun), &end_of(ends)).await
 }
 

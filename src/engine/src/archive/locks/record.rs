@@ -236,7 +236,7 @@ pub async fn looks_at_parts(
         Box::pin(look(archive, &name)).await
     });
     let looks: Vec<_> = looks.collect();
-    futures::stream::iter(looks).buffered(limits::LOCK_LOOKS_AT_ONCE).try_collect().await
+    futures::stream::iter(looks).buffered(limits::ARCHIVE_READS_AT_ONCE).try_collect().await
 }
 
 /// The highest number, where a listing may be an old one: numbers follow each other, so names tell.
