@@ -114,7 +114,8 @@ impl Ending<'_> {
                 let (started_at, finished_at) = (ran.started_at, ran.finished_at);
                 let ran = Ran { started_at, finished_at, result: &of_run.result };
                 let most = patience.left();
-                let recorded = patience.wait(journalled.end(&outcome, Some(ran), most)).await;
+                let end = Box::pin(journalled.end(&outcome, Some(ran), most));
+                let recorded = patience.wait(end).await;
                 let recorded = recorded.unwrap_or_else(|over| Err(over.into()));
                 if let Err(error) = &recorded {
                     say(&not_recorded(journalled, error, &of_run.result, restore));

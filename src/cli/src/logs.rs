@@ -3,6 +3,7 @@
 
 mod parts;
 
+use std::collections::BTreeMap;
 use std::io;
 use std::time::Duration;
 
@@ -15,7 +16,7 @@ use kube::api::{ListParams, LogParams};
 use crate::cluster::{self, Cluster, ClusterError};
 use crate::kept_log::{self, KeptError};
 use crate::print;
-use parts::PartPod;
+use parts::{PartPod, Parts, Piece};
 
 /// The program's container.
 const PROGRAM: &str = "program";
@@ -156,35 +157,97 @@ pub async fn logs(flags: Flags) -> Result<u8, LogsError> {
         tail_lines: flags.tail,
         ..LogParams::default()
     };
-    match pods.as_slice() {
-        [only] if wanted.len() == 1 => copy(opened(&cluster, &only.pod, &params).await?).await?,
-        all => parts::copy(&cluster, all, &params).await?,
+    if let ([only], [_]) = (pods.as_slice(), wanted.as_slice()) {
+        copy(opened(&cluster, &only.pod, &params).await?).await?;
+        return Ok(0);
     }
-    Ok(0)
+    let parts = Parts {
+        cluster: &cluster,
+        migration: &migration,
+        run,
+        wanted: &wanted,
+        pods,
+        params: &params,
+    };
+    // Of a run that is over, a part without a pod has its log in the archive.
+    let is_whole = if flags.follow && is_awaited(parts.migration, run) {
+        parts.follow(printed).await?
+    } else {
+        let kept = kept_of(&parts, &flags).await;
+        parts.print(&kept, printed).await?
+    };
+    Ok(u8::from(!is_whole))
 }
 
-/// The newest pod of each wanted part, and the migration as it was read before. A run is in status
-/// before its Job and its pods exist; with `follow` they are waited for until the run is over.
+/// Prints lines to standard output, and what is missing to standard error; whether there is still a
+/// reader.
+fn printed(piece: Piece) -> io::Result<bool> {
+    match piece {
+        Piece::Lines(lines) => print::bytes(&lines),
+        Piece::Missing(why) => {
+            print::say(&why);
+            Ok(true)
+        }
+    }
+}
+
+/// What the archive has of the parts without a pod, or why it has nothing.
+async fn kept_of(parts: &Parts<'_>, flags: &Flags) -> BTreeMap<u32, Result<Vec<u8>, String>> {
+    let missing = parts.without_pod();
+    if missing.is_empty() {
+        return BTreeMap::new();
+    }
+    let (migration, run) = (parts.migration, parts.run);
+    let mut found = BTreeMap::new();
+    let why = if is_awaited(migration, run) {
+        "it has no pod now; --follow waits for one".to_owned()
+    } else {
+        match archived(parts.cluster, migration, run, (flags, &missing)).await {
+            Ok(kept) => {
+                found.extend(kept.into_iter().map(|(part, text)| (part, Ok(text))));
+                "its pod is gone, and the archive does not have its log".to_owned()
+            }
+            Err(error) => parts::chain(&error),
+        }
+    };
+    for part in missing {
+        found.entry(part).or_insert_with(|| Err(why.clone()));
+    }
+    found
+}
+
+/// The newest pod of each wanted part that has one, and the migration as it was read before. A run
+/// is in status before its Job and its pods exist; with `follow` the first pod is waited for until
+/// the run is over.
 async fn found(
     cluster: &Cluster,
     mut migration: DataMigration,
     run: u32,
     (wanted, follow): (&[u32], bool),
 ) -> Result<(DataMigration, Vec<PartPod>), ClusterError> {
-    let uid = migration.uid().unwrap_or_default();
-    let selector = format!("{MIGRATION_UID_LABEL}={uid},{RUN_LABEL}={run}");
-    let listed = ListParams::default().labels(&selector);
     loop {
-        let pods = cluster.pods().list(&listed).await;
-        let pods = pods.map_err(cluster::failed("listing the run's pods"))?;
-        let pods = parts::newest(&pods.items, wanted);
-        if pods.len() == wanted.len() || !follow || !is_awaited(&migration, run) {
+        let pods = pods_of(cluster, &migration, run, wanted).await?;
+        if !pods.is_empty() || !follow || !is_awaited(&migration, run) {
             return Ok((migration, pods));
         }
         tokio::time::sleep(POLL_PERIOD).await;
         let name = migration.name_any();
         migration = cluster.migration(&name).await?;
     }
+}
+
+/// The newest pod of each wanted part of a run that has one.
+async fn pods_of(
+    cluster: &Cluster,
+    migration: &DataMigration,
+    run: u32,
+    wanted: &[u32],
+) -> Result<Vec<PartPod>, ClusterError> {
+    let uid = migration.uid().unwrap_or_default();
+    let selector = format!("{MIGRATION_UID_LABEL}={uid},{RUN_LABEL}={run}");
+    let pods = cluster.pods().list(&ListParams::default().labels(&selector)).await;
+    let pods = pods.map_err(cluster::failed("listing the run's pods"))?;
+    Ok(parts::newest(&pods.items, wanted))
 }
 
 /// Whether a run is on record and not over.
@@ -206,13 +269,42 @@ async fn opened(
     stream.map_err(cluster::failed(&format!("reading the log of pod {pod}")))
 }
 
-/// The log of a run whose pod is gone, from the archive.
+/// Prints the log of a run whose pods are gone, from the archive.
 async fn kept(
     cluster: &Cluster,
     migration: &DataMigration,
     run: u32,
     flags: &Flags,
 ) -> Result<u8, LogsError> {
+    let wanted = parts::wanted(migration, run, flags.part)?;
+    let mut found = archived(cluster, migration, run, (flags, &wanted)).await?;
+    if let [_] = wanted.as_slice() {
+        for text in found.values() {
+            print::bytes(text)?;
+        }
+        return Ok(0);
+    }
+    let mut is_whole = true;
+    for part in wanted {
+        let piece = match found.remove(&part) {
+            Some(text) => Piece::Lines(parts::prefixed(part, &text)),
+            None => Piece::Missing(format!("part {part}: the archive does not have its log")),
+        };
+        is_whole &= matches!(piece, Piece::Lines(_));
+        if !printed(piece)? {
+            break;
+        }
+    }
+    Ok(u8::from(!is_whole))
+}
+
+/// The logs of parts of a run whose pods are gone, as far as the archive has them.
+async fn archived(
+    cluster: &Cluster,
+    migration: &DataMigration,
+    run: u32,
+    (flags, wanted): (&Flags, &[u32]),
+) -> Result<BTreeMap<u32, Vec<u8>>, LogsError> {
     let name = || flags.name.clone();
     let status = migration.status.as_ref();
     let record = status.and_then(|status| status.runs.iter().find(|record| record.number == run));
@@ -230,17 +322,10 @@ async fn kept(
     let target = record.and_then(|record| record.target.clone());
     let target = target.unwrap_or_else(|| migration.spec.target.name.clone());
     let target = cluster.target(&target).await;
-    let wanted = parts::wanted(migration, run, flags.part)?;
-    let kept = kept_log::read(target.as_ref(), &at, &wanted).await;
+    let kept = kept_log::read(target.as_ref(), &at, wanted).await;
     let kept = kept.map_err(|source| LogsError::Archived { name: name(), run, at, source })?;
-    for (part, text) in kept {
-        let text = kept_log::tail(text, flags.tail);
-        let text = if wanted.len() > 1 { parts::prefixed(part, &text) } else { text };
-        if !print::bytes(&text)? {
-            break;
-        }
-    }
-    Ok(0)
+    let tail = |(part, text)| (part, kept_log::tail(text, flags.tail));
+    Ok(kept.into_iter().map(tail).collect())
 }
 
 /// A restore has a single container, of ours.

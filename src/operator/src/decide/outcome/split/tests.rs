@@ -1,4 +1,5 @@
 //! Ends of runs that were split among pods.
+#![allow(clippy::needless_pass_by_value, reason = "literals of JSON read best by themselves")]
 
 use dm_api::condition::Reason;
 use k8s_openapi::api::batch::v1::Job;
