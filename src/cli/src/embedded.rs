@@ -18,6 +18,10 @@ use crate::seed::{self, Loaded, SEED_FILE, Seed, SeedError};
 /// What a migration's folder keeps, next to its seed.
 const KEPT: &str = ".datamigration";
 
+/// The file's name in it that says that the database has had no table yet. So a seed that is
+/// written later is loaded, while tables that an apply has deleted stay deleted.
+const UNSEEDED: &str = "unseeded";
+
 /// Why there is no embedded database.
 #[derive(Debug, thiserror::Error)]
 pub enum EmbeddedError {
@@ -108,21 +112,30 @@ impl Home {
     /// Starts the database with what earlier runs have left, or with the seed.
     pub async fn serve(&self, region: Option<&str>, keeps: Keeps) -> Result<Served, EmbeddedError> {
         let region = region.unwrap_or(REGION).to_owned();
-        let engine = if self.is_kept() || keeps == Keeps::FromNowOn {
-            self.on_disk(&region).await?
-        } else {
-            let engine = Arc::new(Engine::embedded(&region));
-            if let Some(seed) = self.seed()? {
-                self.say_loaded(seed.load(&engine).await?);
-            }
-            engine
-        };
+        let engine = self.engine(&region, keeps).await?;
         let database = Embedded::start(engine, ANY_PORT).await?;
         Ok(Served { database, region })
     }
 
-    /// The database on disk, with the seed if no run has begun there.
-    async fn on_disk(&self, region: &str) -> Result<Arc<Engine>, EmbeddedError> {
+    async fn engine(&self, region: &str, keeps: Keeps) -> Result<Arc<Engine>, EmbeddedError> {
+        let on_disk = self.is_kept() || keeps == Keeps::FromNowOn;
+        if on_disk && let Some(engine) = self.on_disk(region, keeps).await? {
+            return Ok(engine);
+        }
+        let engine = Arc::new(Engine::embedded(region));
+        if let Some(seed) = self.seed()? {
+            self.say_loaded(seed.load(&engine).await?);
+        }
+        Ok(engine)
+    }
+
+    /// The database on disk, with the seed if no run has begun there, or none has found a table
+    /// there. `None` where a run that keeps nothing would load the seed.
+    async fn on_disk(
+        &self,
+        region: &str,
+        keeps: Keeps,
+    ) -> Result<Option<Arc<Engine>>, EmbeddedError> {
         // Before anything is made: a seed that cannot be read must not leave a database behind.
         let seed = if self.is_kept() { None } else { Some(self.seed()?) };
         let kept = self.kept();
@@ -133,18 +146,50 @@ impl Home {
         let engine = Arc::new(Engine::embedded_in(&folder, region)?);
         // Only one process has it open: what another one was loading is finished or never will be.
         seed::discard_unfinished(&engine, &folder).await?;
-        if seed::has_tables(&engine).await || self.archive_folder().is_dir() {
-            say(&format!("database: embedded, kept in {}", kept.display()));
-            return Ok(engine);
+        let has_tables = seed::has_tables(&engine).await;
+        let is_unseeded = kept.join(UNSEEDED).exists();
+        if has_tables || (self.archive_folder().is_dir() && !is_unseeded) {
+            self.mark_unseeded(false)?;
+            self.say_kept(has_tables);
+            return Ok(Some(engine));
+        }
+        if keeps == Keeps::IfBegun {
+            return Ok(None);
         }
         let seed = match seed {
             Some(seed) => seed,
             None => self.seed()?,
         };
+        self.mark_unseeded(true)?;
         if let Some(seed) = seed {
-            self.say_loaded(seed.load_into(&engine, &folder).await?);
+            let loaded = seed.load_into(&engine, &folder).await?;
+            self.mark_unseeded(loaded.tables == 0)?;
+            self.say_loaded(loaded);
         }
-        Ok(engine)
+        Ok(Some(engine))
+    }
+
+    /// Notes whether the database has had no table yet.
+    fn mark_unseeded(&self, unseeded: bool) -> Result<(), EmbeddedError> {
+        let mark = self.kept().join(UNSEEDED);
+        let marked = if unseeded { fs::write(&mark, "") } else { fs::remove_file(&mark) };
+        match marked {
+            Err(error) if error.kind() != io::ErrorKind::NotFound => {
+                Err(EmbeddedError::Folder(mark, error))
+            }
+            Ok(()) | Err(_) => Ok(()),
+        }
+    }
+
+    fn say_kept(&self, has_tables: bool) {
+        let kept = self.kept();
+        say(&format!("database: embedded, kept in {}", kept.display()));
+        if !has_tables {
+            say(&format!(
+                "It has no tables. {SEED_FILE} is not loaded, because an apply ran in this database. \
+                 --reset deletes it and begins with {SEED_FILE}."
+            ));
+        }
     }
 
     /// The seed, if there is one.
@@ -205,7 +250,11 @@ impl Served {
 
 #[cfg(test)]
 mod tests {
+    use std::time::Duration;
+
     use super::*;
+    use dm_engine::{Call, Operation};
+    use serde_json::{Value, json};
 
     #[test]
     fn the_place_is_next_to_the_seed_wherever_the_manifest_is() {
@@ -216,5 +265,68 @@ mod tests {
             assert_eq!(Home::of(&migration.join(path)).folder.components().as_path(), migration);
         }
         assert_eq!(Home::of(Path::new("migration.yaml")).folder, Path::new("."));
+    }
+
+    const SEED: &str = r#"{"tables": {"cars": {"key": {"id": "S"}, "items": [{"id": "1"}]}}}"#;
+
+    async fn opened(home: &Home, keeps: Keeps) -> Arc<Engine> {
+        loop {
+            match home.engine("us-east-1", keeps).await {
+                Ok(engine) => return engine,
+                // What the engine before has answered may hold it for a moment.
+                Err(EmbeddedError::Kept(KeptError::InUse(_))) => {
+                    tokio::time::sleep(Duration::from_millis(10)).await;
+                }
+                Err(error) => panic!("{error}"),
+            }
+        }
+    }
+
+    /// Whether the database of the next run has tables, and whether it is in memory.
+    async fn next(home: &Home, keeps: Keeps) -> (bool, bool) {
+        let engine = opened(home, keeps).await;
+        let in_memory = Engine::embedded_in(&home.database(), "us-east-1").is_ok();
+        (seed::has_tables(&engine).await, in_memory)
+    }
+
+    #[tokio::test]
+    async fn a_seed_that_is_written_after_the_first_apply_is_loaded() {
+        let root = tempfile::tempdir().unwrap();
+        let home = Home::of(root.path());
+        assert_eq!(next(&home, Keeps::FromNowOn).await, (false, false));
+        home.archive().unwrap();
+        fs::write(root.path().join(SEED_FILE), SEED).unwrap();
+        let in_memory = next(&home, Keeps::IfBegun).await;
+        assert_eq!(in_memory, (true, true), "a dry run keeps nothing, not even the seed");
+        assert_eq!(next(&home, Keeps::FromNowOn).await, (true, false));
+        assert_eq!(next(&home, Keeps::IfBegun).await, (true, false));
+    }
+
+    #[tokio::test]
+    async fn tables_that_an_apply_has_deleted_are_not_loaded_again() {
+        for seeded_late in [false, true] {
+            let root = tempfile::tempdir().unwrap();
+            let home = Home::of(root.path());
+            if seeded_late {
+                assert_eq!(next(&home, Keeps::FromNowOn).await, (false, false));
+                home.archive().unwrap();
+            }
+            fs::write(root.path().join(SEED_FILE), SEED).unwrap();
+            assert_eq!(next(&home, Keeps::FromNowOn).await, (true, false));
+            home.archive().unwrap();
+            delete_cars(&home).await;
+            for keeps in [Keeps::FromNowOn, Keeps::IfBegun] {
+                assert_eq!(next(&home, keeps).await, (false, false), "late: {seeded_late}");
+            }
+        }
+    }
+
+    async fn delete_cars(home: &Home) {
+        let engine = opened(home, Keeps::FromNowOn).await;
+        let Value::Object(request) = json!({"TableName": "cars"}) else {
+            unreachable!("an object")
+        };
+        let answer = engine.handle(Call::new(Operation::DeleteTable, request)).await;
+        assert_eq!(answer.status, 200);
     }
 }

@@ -1,8 +1,10 @@
 //! `datamigration lint`: what would go wrong with a migration's folder, before anything runs.
 
 mod code;
+mod language;
 mod lines;
 mod manifest;
+mod past_guard;
 mod transform;
 
 use std::ffi::OsStr;

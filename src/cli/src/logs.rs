@@ -16,6 +16,7 @@ use kube::api::{ListParams, LogParams};
 use crate::cluster::{self, Cluster, ClusterError};
 use crate::kept_log::{self, KeptError};
 use crate::print;
+use crate::progress;
 use parts::{PartPod, Parts, Piece};
 
 /// The program's container.
@@ -144,8 +145,7 @@ pub async fn logs(flags: Flags) -> Result<u8, LogsError> {
     } else {
         Cluster::connect(&flags.cluster).await?
     };
-    let migration = cluster.migration(&flags.name).await?;
-    let run = run(&migration, flags.run)?;
+    let (migration, run) = chosen(&cluster, &flags).await?;
     let wanted = parts::wanted(&migration, run, flags.part)?;
     let (migration, pods) = found(&cluster, migration, run, (&wanted, flags.follow)).await?;
     if pods.is_empty() {
@@ -214,6 +214,26 @@ async fn kept_of(parts: &Parts<'_>, flags: &Flags) -> BTreeMap<u32, Result<Vec<u
         found.entry(part).or_insert_with(|| Err(why.clone()));
     }
     found
+}
+
+/// The migration and the run that the flags mean. `--follow` waits until the operator has seen the
+/// migration's spec: before that the last run may be the dry run that was just promoted, whose log
+/// is over.
+async fn chosen(cluster: &Cluster, flags: &Flags) -> Result<(DataMigration, u32), LogsError> {
+    let mut migration = cluster.migration(&flags.name).await?;
+    let is_chosen = |migration: &DataMigration| {
+        !flags.follow || flags.run.is_some() || progress::is_current(migration)
+    };
+    if !is_chosen(&migration) {
+        print::say("waiting for the operator to read the last change of the migration");
+    }
+    // Without a bound, like the wait for the program's output: a person ends both.
+    while !is_chosen(&migration) {
+        tokio::time::sleep(POLL_PERIOD).await;
+        migration = cluster.migration(&flags.name).await?;
+    }
+    let run = run(&migration, flags.run)?;
+    Ok((migration, run))
 }
 
 /// The newest pod of each wanted part that has one, and the migration as it was read before. A run
@@ -462,9 +482,8 @@ mod tests {
         assert_eq!(waited(&[], false, false).await, None, "not without --follow");
     }
 
-    #[tokio::test]
-    async fn a_run_that_has_not_started_is_not_said_to_have_started_nothing() {
-        let flags = Flags {
+    fn flags() -> Flags {
+        Flags {
             name: "m".into(),
             run: None,
             part: None,
@@ -472,7 +491,26 @@ mod tests {
             guard: false,
             tail: None,
             cluster: cluster::Flags::default(),
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_promotion_that_the_operator_has_not_seen_is_waited_for_to_follow_its_run() {
+        let chosen_by = async |flags: Flags| {
+            let status = |observed, last| json!({"observedGeneration": observed, "lastRun": last});
+            let reads = [status(2, 1), status(2, 1), status(3, 2)];
+            let reads = reads.map(|status| migration(json!({}), status));
+            chosen(&cluster(reads.into(), false), &flags).await.unwrap().1
         };
+        assert_eq!(chosen_by(Flags { follow: true, ..flags() }).await, 2);
+        assert_eq!(chosen_by(flags()).await, 1, "the log of the last run is wanted now");
+        let named = Flags { follow: true, run: Some(1), ..flags() };
+        assert_eq!(chosen_by(named).await, 1);
+    }
+
+    #[tokio::test]
+    async fn a_run_that_has_not_started_is_not_said_to_have_started_nothing() {
+        let flags = flags();
         for (result, expected) in
             [("Starting", "has not started yet; --follow"), ("Canceled", "started no program")]
         {

@@ -1,12 +1,17 @@
 //! The files of a report: the result, and next to it what a dry run would change, item by item.
 
-use std::fs::File;
-use std::io::{self, BufWriter, Write as _};
+use std::fs::{self, File, OpenOptions, Permissions};
+use std::io::{self, BufWriter, Write};
+use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 
 use dm_contract::plan::Mode;
 use dm_engine::{DifferenceError, Engine};
 use dm_report::file::RunReport;
+use tempfile::NamedTempFile;
+
+/// Permissions of a new file before the process's umask, as those of any other program.
+const NEW_FILE_MODE: u32 = 0o666;
 
 /// The report could not be written.
 #[derive(Debug, thiserror::Error)]
@@ -19,12 +24,11 @@ pub enum ReportError {
     Difference(PathBuf, #[source] DifferenceError),
 }
 
-/// Files that are open for a report.
+/// Files that can be written when a run has ended.
 #[derive(Debug)]
 pub struct Prepared {
-    path: PathBuf,
-    file: File,
-    difference: Option<(PathBuf, File)>,
+    result: Place,
+    difference: Option<Place>,
 }
 
 /// What was written.
@@ -36,45 +40,165 @@ pub struct Written {
     pub difference: Option<PathBuf>,
 }
 
-/// Opens the files before anything runs: a run's result must not be lost to a wrong path.
+/// Checks that the files can be written before anything runs: a run's result must not be lost to a
+/// wrong path. The files of an earlier run stay unchanged until this one has ended.
 pub fn prepare(path: Option<&Path>, mode: Mode) -> Result<Option<Prepared>, ReportError> {
     let Some(path) = path else { return Ok(None) };
-    let create =
-        |path: &Path| File::create(path).map_err(|source| ReportError::Result(path.into(), source));
+    let find = |path: PathBuf| {
+        Place::find(&path).map_err(|source| ReportError::Result(path.clone(), source))
+    };
     let difference = match mode {
-        Mode::DryRun => {
-            let path = difference_path(path);
-            let file = create(&path)?;
-            Some((path, file))
-        }
+        Mode::DryRun => Some(find(difference_path(path))?),
         Mode::Apply => None,
     };
-    Ok(Some(Prepared { path: path.into(), file: create(path)?, difference }))
+    Ok(Some(Prepared { result: find(path.into())?, difference }))
 }
 
-/// Writes the result as JSON, and the difference.
+/// Writes the result as JSON, and the difference. Both are complete before either replaces the
+/// file of an earlier run.
 pub fn write(
     prepared: Option<Prepared>,
     report: &RunReport,
     engine: &Engine,
 ) -> Result<Option<Written>, ReportError> {
-    let Some(Prepared { path, mut file, difference }) = prepared else { return Ok(None) };
-    let mut json = match serde_json::to_vec_pretty(report) {
-        Ok(json) => json,
-        Err(error) => return Err(ReportError::Result(path, error.into())),
+    let Some(Prepared { result, difference }) = prepared else { return Ok(None) };
+    let failed = |place: &Place| {
+        let path = place.path.clone();
+        move |source| ReportError::Result(path, source)
     };
+    let mut json = serde_json::to_vec_pretty(report)
+        .map_err(|error| failed(&result)(io::Error::from(error)))?;
     json.push(b'\n');
-    if let Err(source) = file.write_all(&json).and_then(|()| file.flush()) {
-        return Err(ReportError::Result(path, source));
-    }
-    let difference = match difference {
-        Some((path, file)) => match engine.write_difference(BufWriter::new(file)) {
-            Ok(_) => Some(path),
-            Err(source) => return Err(ReportError::Difference(path, source)),
-        },
+    let difference = match &difference {
+        Some(place) => {
+            let mut file = place.begin().map_err(failed(place))?;
+            let written = engine.write_difference(BufWriter::new(&mut file));
+            written.map_err(|source| ReportError::Difference(place.path.clone(), source))?;
+            Some((place, file))
+        }
         None => None,
     };
-    Ok(Some(Written { result: path, difference }))
+    let mut file = result.begin().map_err(failed(&result))?;
+    file.write_all(&json).map_err(failed(&result))?;
+    let difference = match difference {
+        Some((place, file)) => {
+            file.end().map_err(failed(place))?;
+            Some(place.path.clone())
+        }
+        None => None,
+    };
+    file.end().map_err(failed(&result))?;
+    Ok(Some(Written { result: result.path, difference }))
+}
+
+/// A file to write, and how.
+#[derive(Debug)]
+struct Place {
+    /// As it was given.
+    path: PathBuf,
+    kind: PlaceKind,
+}
+
+#[derive(Debug)]
+enum PlaceKind {
+    /// A new file takes this path in one step, with the permissions of the file that it replaces.
+    Replaced { path: PathBuf, permissions: Option<Permissions> },
+    /// A terminal, a pipe or a device is written where it is, and so is a file whose folder does
+    /// not accept another.
+    InPlace(File),
+}
+
+/// A file that is being written.
+#[derive(Debug)]
+enum Output<'a> {
+    Beside(NamedTempFile, &'a Path),
+    InPlace(&'a File),
+}
+
+impl Place {
+    /// Finds out how a path can be written. What is there stays unchanged.
+    fn find(path: &Path) -> io::Result<Self> {
+        let kind = match OpenOptions::new().write(true).open(path) {
+            Ok(file) => PlaceKind::of_existing(path, file)?,
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {
+                beside(path)?;
+                PlaceKind::Replaced { path: path.to_owned(), permissions: None }
+            }
+            Err(error) => return Err(error),
+        };
+        Ok(Self { path: path.to_owned(), kind })
+    }
+
+    fn begin(&self) -> io::Result<Output<'_>> {
+        match &self.kind {
+            PlaceKind::Replaced { path, permissions } => {
+                let file = beside(path)?;
+                if let Some(permissions) = permissions {
+                    file.as_file().set_permissions(permissions.clone())?;
+                }
+                Ok(Output::Beside(file, path))
+            }
+            PlaceKind::InPlace(file) => {
+                if file.metadata()?.is_file() {
+                    file.set_len(0)?;
+                }
+                Ok(Output::InPlace(file))
+            }
+        }
+    }
+}
+
+impl PlaceKind {
+    fn of_existing(path: &Path, file: File) -> io::Result<Self> {
+        let metadata = file.metadata()?;
+        // A name in /dev is of a file that this process has open; another file would not be it.
+        if !metadata.is_file() || path.starts_with("/dev") {
+            return Ok(Self::InPlace(file));
+        }
+        // The file is replaced, not a link to it.
+        let path = fs::canonicalize(path)?;
+        if beside(&path).is_err() {
+            return Ok(Self::InPlace(file));
+        }
+        Ok(Self::Replaced { path, permissions: Some(metadata.permissions()) })
+    }
+}
+
+impl Output<'_> {
+    /// Puts the file in its place.
+    fn end(self) -> io::Result<()> {
+        let Self::Beside(file, path) = self else { return Ok(()) };
+        // Else a power failure could leave the name with an empty file.
+        file.as_file().sync_all()?;
+        // No other file takes the name of a mount point.
+        file.persist(path)
+            .map(drop)
+            .or_else(|refused| fs::copy(refused.file.path(), path).map(drop))
+    }
+}
+
+impl Write for Output<'_> {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        match self {
+            Self::Beside(file, _) => file.write(bytes),
+            Self::InPlace(file) => file.write(bytes),
+        }
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        match self {
+            Self::Beside(file, _) => file.flush(),
+            Self::InPlace(file) => file.flush(),
+        }
+    }
+}
+
+/// An empty file in the folder of a path. It is deleted when dropped.
+fn beside(path: &Path) -> io::Result<NamedTempFile> {
+    let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty());
+    let mut builder = tempfile::Builder::new();
+    builder.prefix(".report-").permissions(Permissions::from_mode(NEW_FILE_MODE));
+    builder.tempfile_in(folder.unwrap_or(Path::new(".")))
 }
 
 impl std::fmt::Display for Written {
@@ -101,6 +225,7 @@ pub fn difference_path(report: &Path) -> PathBuf {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use serde_json::{Value, json};
 
     #[test]
     fn the_difference_lies_beside_the_result() {
@@ -112,5 +237,77 @@ mod tests {
         ] {
             assert_eq!(difference_path(Path::new(report)), Path::new(expected), "{report}");
         }
+    }
+
+    fn report(mode: Mode) -> RunReport {
+        let Value::Object(mut report) = json!({
+            "version": 1, "mode": mode, "requests": 3, "writeCallsUpstream": 0,
+            "readCallsUpstream": 0, "itemsRead": 0, "readUnits": 0.0, "writeUnits": 0.0,
+            "tables": [], "effectsDigest": "",
+        }) else {
+            unreachable!("an object");
+        };
+        report.insert("about".into(), json!({"name": "new"}));
+        serde_json::from_value(report.into()).unwrap()
+    }
+
+    fn names(folder: &Path) -> Vec<String> {
+        let files = fs::read_dir(folder).unwrap();
+        let mut names: Vec<String> =
+            files.map(|file| file.unwrap().file_name().into_string().unwrap()).collect();
+        names.sort();
+        names
+    }
+
+    #[test]
+    fn a_run_that_does_not_start_leaves_the_report_of_the_last_one() {
+        let folder = tempfile::tempdir().unwrap();
+        let (tried, items) =
+            (folder.path().join("tried.json"), folder.path().join("tried.ndjson.zst"));
+        fs::write(&tried, "approved").unwrap();
+        fs::write(&items, "its items").unwrap();
+        drop(prepare(Some(&tried), Mode::DryRun).unwrap());
+        assert_eq!(fs::read_to_string(&tried).unwrap(), "approved");
+        assert_eq!(fs::read_to_string(&items).unwrap(), "its items");
+        drop(prepare(Some(&folder.path().join("new.json")), Mode::DryRun).unwrap());
+        assert_eq!(names(folder.path()), ["tried.json", "tried.ndjson.zst"], "nothing is left");
+        let missing = folder.path().join("missing/tried.json");
+        assert!(prepare(Some(&missing), Mode::Apply).is_err(), "a wrong path is found first");
+        assert!(prepare(Some(folder.path()), Mode::Apply).is_err(), "a folder is no file");
+    }
+
+    #[tokio::test]
+    async fn a_finished_run_replaces_both_files_and_keeps_links_and_permissions() {
+        let folder = tempfile::tempdir().unwrap();
+        let (tried, link) = (folder.path().join("tried.json"), folder.path().join("last.json"));
+        fs::write(&tried, "approved").unwrap();
+        fs::set_permissions(&tried, Permissions::from_mode(0o640)).unwrap();
+        std::os::unix::fs::symlink("tried.json", &link).unwrap();
+        let engine = Engine::embedded("us-east-1");
+        let prepared = prepare(Some(&link), Mode::DryRun).unwrap();
+        let written = write(prepared, &report(Mode::DryRun), &engine).unwrap().unwrap();
+        assert_eq!(written.result, link);
+        assert!(fs::read_to_string(&tried).unwrap().contains("\"name\": \"new\""));
+        assert_eq!(fs::metadata(&tried).unwrap().permissions().mode() & 0o777, 0o640);
+        assert!(fs::symlink_metadata(&link).unwrap().is_symlink());
+        assert!(!fs::read(folder.path().join("last.ndjson.zst")).unwrap().is_empty());
+        assert_eq!(names(folder.path()), ["last.json", "last.ndjson.zst", "tried.json"]);
+    }
+
+    #[tokio::test]
+    async fn a_pipe_is_written_where_it_is() {
+        let folder = tempfile::tempdir().unwrap();
+        let pipe = folder.path().join("pipe");
+        let made = std::process::Command::new("mkfifo").arg(&pipe).status().unwrap();
+        assert!(made.success());
+        let reader = std::thread::spawn({
+            let pipe = pipe.clone();
+            move || fs::read_to_string(pipe).unwrap()
+        });
+        let engine = Engine::embedded("us-east-1");
+        let prepared = prepare(Some(&pipe), Mode::Apply).unwrap();
+        write(prepared, &report(Mode::Apply), &engine).unwrap();
+        assert!(reader.join().unwrap().contains("\"name\": \"new\""));
+        assert_eq!(names(folder.path()), ["pipe"]);
     }
 }

@@ -292,7 +292,7 @@ async fn restore_folder(flags: &Flags, folder: &Path) -> Result<u8, RestoreVerbE
         Some(run) => run.clone(),
         None => last_applied(&place, &home, folder).await?,
     };
-    let served = home.serve(None, Keeps::IfBegun).await?;
+    let served = home.serve(None, Keeps::FromNowOn).await?;
     // It serves at another port each time. That it is the same follows from the ids of its tables.
     let accept = flags.accept.iter().copied().map(Mismatch::from);
     let accept = accept.chain([Mismatch::OtherDatabase]).collect();

@@ -3,6 +3,7 @@
 
 use std::collections::{HashMap, HashSet};
 use std::io::{self, IsTerminal as _};
+use std::os::fd::AsFd;
 use std::time::Duration;
 
 use clap::Args;
@@ -45,11 +46,13 @@ pub struct Flags {
 
 const EXAMPLES: &str = "\
 With a name it ends when the migration is done or waits for a person: with 0 after a successful dry run,
-when applied or suspended, and with 1 if a person is needed.
+when applied or suspended, and with 1 if a person is needed. It also ends, with 0, when the reader of its
+output is gone, as in the last example.
 
 Examples:
   kubectl datamigration watch
-  kubectl datamigration watch 0001-add-price-to-cars && echo done";
+  kubectl datamigration watch 0001-add-price-to-cars && echo done
+  kubectl datamigration watch | grep -m1 Failed";
 
 /// What went wrong.
 #[derive(Debug, thiserror::Error)]
@@ -68,7 +71,21 @@ pub async fn watch(flags: Flags) -> Result<u8, WatchError> {
     if let Some(name) = &flags.name {
         cluster.migration(name).await?;
     }
-    watch_in(&cluster, flags.name.as_deref(), &mut View::new()).await
+    watch_until_unread(&cluster, flags.name.as_deref(), &mut View::new(), io::stdout()).await
+}
+
+/// Watches as long as somebody reads the output: in `watch | grep -m1 Applied` nothing may change
+/// after the line that ends grep, so that no write would find it gone.
+async fn watch_until_unread(
+    cluster: &Cluster,
+    name: Option<&str>,
+    view: &mut View,
+    output: impl AsFd,
+) -> Result<u8, WatchError> {
+    tokio::select! {
+        code = watch_in(cluster, name, view) => code,
+        () = print::unread(output) => Ok(0),
+    }
 }
 
 /// Lists, then watches from that list on. Each watch ends after some minutes; the next list shows
@@ -368,5 +385,27 @@ mod tests {
     async fn a_deletion_that_no_watch_saw_ends_it() {
         assert_eq!(watched(vec![Answer::Running, Answer::Nothing]).await, Ok(1));
         assert_eq!(watched(vec![Answer::Nothing]).await, Ok(1));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_watch_of_all_ends_when_its_reader_is_gone_though_nothing_changes() {
+        let (reader, writer) = io::pipe().unwrap();
+        let lists = (0..1_000).map(|_| Answer::Running);
+        let cluster = cluster(lists.collect());
+        let mut view = View::Lines(HashMap::new());
+        let begun = Instant::now();
+        let watched = watch_until_unread(&cluster, None, &mut view, &writer);
+        let gone = async {
+            tokio::time::sleep(Duration::from_secs(60)).await;
+            drop(reader);
+            std::future::pending::<()>().await
+        };
+        let code = tokio::select! {
+            code = watched => code.unwrap(),
+            () = gone => unreachable!("it never ends"),
+        };
+        assert_eq!(code, 0);
+        let after = begun.elapsed();
+        assert!((60..63).contains(&after.as_secs()), "{after:?}");
     }
 }

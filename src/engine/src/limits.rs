@@ -270,10 +270,6 @@ pub const RATE_RECHECK: Duration = Duration::from_millis(250);
 /// Tokens saved up while nobody asks: what comes in during this time.
 pub const RATE_BURST: Duration = Duration::from_millis(250);
 
-/// Bytes of a deleted table's items that are read at a time to remove them: enough that a disk is
-/// asked seldom, and little memory.
-pub const CLEARED_BYTES: usize = 1024 * 1024;
-
 /// Longest time that one page of a dry run reads items of the database that the program has deleted
 /// or moved, or passes over items that it has created, before the page ends without further ones:
 /// SDKs wait for 60 s, and the request that is under way then may take half of that.

@@ -341,7 +341,10 @@ mod tests {
         assert!(shares.iter().all(|share| *share > 0), "{shares:?}");
         let mut many = whole.clone();
         many.failed.keys = vec![json!({}); FAILED_KEYS_MAX + 1];
-        assert!(!many.leaves_only_failed(&subject), "each part lists its own, all of them too many");
+        assert!(
+            !many.leaves_only_failed(&subject),
+            "each part lists its own, all of them too many"
+        );
         let mut other = of([1, 3], 0);
         other.total = 8;
         assert!(!whole.join(other), "another scan");

@@ -6,15 +6,8 @@ use std::path::Path;
 use dm_api::script::Files;
 
 use super::Finding;
-
-/// Text that points a client past the guard, and what is there instead.
-const PAST_THE_GUARD: [(&str, &str); 5] = [
-    ("AWS_ENDPOINT_URL", "the environment names the guard already"),
-    ("endpoint_url", "create the client without an endpoint"),
-    ("endpoint:", "create the client without an endpoint"),
-    ("--endpoint-url", "call the AWS CLI without an endpoint"),
-    ("aws_access_key_id", "create the client without credentials"),
-];
+use super::language::Language;
+use super::past_guard::Code;
 
 /// What is wrong in files of this folder.
 pub fn findings(folder: &Path, files: &Files) -> Vec<Finding> {
@@ -24,16 +17,12 @@ pub fn findings(folder: &Path, files: &Files) -> Vec<Finding> {
         let Some(language) = Language::of(name, text) else { continue };
         let path = folder.join(name);
         let lines: Vec<&str> = text.lines().collect();
-        for (at, line) in lines.iter().enumerate() {
-            if language.is_comment(line) {
-                continue;
-            }
-            if let Some((named, instead)) =
-                PAST_THE_GUARD.iter().find(|(named, _)| line.contains(named))
-            {
-                let message =
-                    format!("{named} leads past the guard, where the program fails: {instead}");
-                found.push(Finding::error(&path, at + 1, message));
+        let is_prose = language.prose(&lines);
+        let code = Code::new(language, &lines, &is_prose);
+        for at in (0..lines.len()).filter(|at| !is_prose[*at]) {
+            if let Some(past) = code.past_guard(at) {
+                let finding = if past.is_certain { Finding::error } else { Finding::warning };
+                found.push(finding(&path, at + 1, past.message));
             }
             if let Some(message) = language.swallowed(&lines, at) {
                 found.push(Finding::warning(&path, at + 1, message));
@@ -48,33 +37,7 @@ pub fn findings(folder: &Path, files: &Files) -> Vec<Finding> {
     found
 }
 
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Language {
-    Python,
-    JavaScript,
-    Shell,
-}
-
 impl Language {
-    fn of(name: &str, text: &str) -> Option<Self> {
-        let first = text.lines().next().filter(|line| line.starts_with("#!")).unwrap_or_default();
-        let suffix = name.rsplit_once('.').map_or("", |(_, suffix)| suffix);
-        match suffix {
-            "py" => Some(Self::Python),
-            "js" | "mjs" | "cjs" | "ts" | "mts" | "cts" => Some(Self::JavaScript),
-            "sh" | "bash" => Some(Self::Shell),
-            _ if first.contains("python") => Some(Self::Python),
-            _ if first.contains("node") => Some(Self::JavaScript),
-            _ if first.ends_with("sh") => Some(Self::Shell),
-            _ => None,
-        }
-    }
-
-    fn is_comment(self, line: &str) -> bool {
-        let mark = if self == Self::JavaScript { "//" } else { "#" };
-        line.trim_start().starts_with(mark)
-    }
-
     /// Why a failure that this line handles would not be seen.
     fn swallowed(self, lines: &[&str], at: usize) -> Option<&'static str> {
         let line = lines[at];

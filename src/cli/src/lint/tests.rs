@@ -141,3 +141,83 @@ fn mistakes_in_programs_have_their_line() {
     shell("#!/bin/sh\nset -eu\nf || true\n", "3: warning: the failure is ignored");
     shell("#!/bin/sh -e\naws dynamodb --endpoint-url x\n", "2: error: --endpoint-url leads");
 }
+
+/// A JavaScript program, and what is found in it.
+fn in_javascript(text: &str) -> Vec<String> {
+    let generator = GENERATOR.replace("main.py", "main.mjs");
+    found(&[("base/kustomization.yaml", Some(generator.as_str())), ("base/main.mjs", Some(text))])
+}
+
+#[test]
+fn a_program_that_uses_the_words_of_clients_for_other_things_is_right() {
+    for right in [
+        "print(item[\"endpoint_url\"])\n",
+        "endpoint_url = item['endpoint_url']\n",
+        "c = client('dynamodb')\nc.update_item(UpdateExpression=\"SET endpoint_url = :u\")\n",
+        "def f():\n  \"\"\"Use client('dynamodb', endpoint_url=u).\n\n  endpoint_url=x\n  \"\"\"\n",
+        "c = client('dynamodb', endpoint_url=os.environ.get('AWS_ENDPOINT_URL_DYNAMODB'))\n",
+        "if os.environ['AWS_ENDPOINT_URL'] == 'x':\n  f()\n",
+        "os.environ.setdefault('AWS_ENDPOINT_URL', 'x')\n",
+        "query_endpoint_url = 'http://a'\n",
+    ] {
+        assert_eq!(found(&[("base/main.py", Some(right))]), Vec::<String>::new(), "{right}");
+    }
+    for right in [
+        "const c = new DynamoDBClient({});\nput({ Item: { id, endpoint: url } });\n",
+        "const { endpoint: old } = item;\n",
+        "/* endpoint: 'http://a'\n * AWS_ENDPOINT_URL\n */\nf();\n",
+        "new DynamoDB({ endpoint: process.env.AWS_ENDPOINT_URL_DYNAMODB });\n",
+        "const { AWS_ENDPOINT_URL_DYNAMODB } = process.env;\n",
+    ] {
+        let generator = in_javascript(right);
+        let of_code: Vec<_> = generator.iter().filter(|found| found.contains("guard")).collect();
+        assert_eq!(of_code, Vec::<&String>::new(), "{right}");
+    }
+}
+
+#[test]
+fn what_a_client_is_given_is_an_error_and_what_it_may_be_given_a_warning() {
+    let python = |text: &str, expected: &str| {
+        check(&[("base/main.py", Some(text))], &format!("m/base/main.py:{expected}"));
+    };
+    python("c = client(\n  'dynamodb',\n  endpoint_url=u,\n)\n", "3: error: endpoint_url leads");
+    python("s = Session(aws_access_key_id='x')\n", "1: error: aws_access_key_id leads");
+    python("where = dict(endpoint_url=u)\n", "1: warning: endpoint_url may lead");
+    python("where = {'endpoint_url': 'http://a'}\n", "1: warning: endpoint_url may lead");
+    python("del os.environ['AWS_ENDPOINT_URL']\n", "1: error: AWS_ENDPOINT_URL leads");
+    python("run(env={'AWS_ENDPOINT_URL': u})\n", "1: warning: AWS_ENDPOINT_URL may lead");
+    python("add_argument('--endpoint-url')\n", "1: warning: --endpoint-url may lead");
+    python(
+        "u = os.environ['AWS_ENDPOINT_URL_DYNAMODB']\nc = client('dynamodb', endpoint_url=u)\n",
+        "2: warning: endpoint_url may lead",
+    );
+    for (text, expected) in [
+        ("process.env.AWS_ENDPOINT_URL = 'x';\n", "1: error: AWS_ENDPOINT_URL leads"),
+        ("new DynamoDBClient({\n  endpoint: u,\n});\n", "2: error: endpoint leads"),
+        ("const c = { endpoint: 'http://a' };\n", "1: warning: endpoint may lead"),
+    ] {
+        let found = in_javascript(text);
+        let expected = format!("m/base/main.mjs:{expected}");
+        assert!(found.iter().any(|found| found.starts_with(&expected)), "{text}{found:#?}");
+    }
+    let generator = GENERATOR.replace("main.py", "main.sh");
+    for (line, expected) in [
+        ("aws dynamodb scan \\\n  --endpoint-url x\n", Some("4: error: --endpoint-url leads")),
+        ("echo 'usage: --endpoint-url'\n", Some("3: warning: --endpoint-url may lead")),
+        ("export AWS_ENDPOINT_URL=x\n", Some("3: error: AWS_ENDPOINT_URL leads")),
+        ("aws dynamodb scan --endpoint-url \"$AWS_ENDPOINT_URL\"\n", None),
+        ("[ \"$AWS_ENDPOINT_URL\" = x ] && exit 1\n", None),
+    ] {
+        let text = format!("#!/bin/sh\nset -eu\n{line}");
+        let found = found(&[
+            ("base/kustomization.yaml", Some(generator.as_str())),
+            ("base/main.sh", Some(&text)),
+        ]);
+        let expected = expected.map(|expected| format!("m/base/main.sh:{expected}"));
+        let is_right = match &expected {
+            Some(expected) => found.len() == 1 && found[0].starts_with(expected),
+            None => found.is_empty(),
+        };
+        assert!(is_right, "{line}{found:#?}");
+    }
+}

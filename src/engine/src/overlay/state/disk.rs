@@ -76,7 +76,15 @@ impl Disk {
         batch: impl Iterator<Item = (&'a [u8], Option<&'a [u8]>)>,
     ) -> Result<(), DiskError> {
         self.reader = None;
-        write(&self.database, &self.packer, batch)?;
+        write(&self.database, &self.packer, &[], batch)?;
+        self.refresh()
+    }
+
+    /// Removes all keys of a range, whose end is not part of it.
+    pub fn clear(&mut self, from: &[u8], end: &[u8]) -> Result<(), DiskError> {
+        self.reader = None;
+        let range = (from.to_vec(), end.to_vec());
+        write(&self.database, &self.packer, &[range], std::iter::empty())?;
         self.refresh()
     }
 
@@ -125,15 +133,20 @@ impl Disk {
     }
 }
 
-/// Sets the values of keys, or removes those without, in one transaction.
+/// Removes all keys of some ranges, whose ends are not part of them. Then sets the values of keys,
+/// or removes those without. All of that is one transaction.
 pub fn write<'a>(
     database: &Database,
     packer: &Packer,
+    cleared: &[(Vec<u8>, Vec<u8>)],
     batch: impl Iterator<Item = (&'a [u8], Option<&'a [u8]>)>,
 ) -> Result<(), DiskError> {
     let transaction = database.begin_write().map_err(map_error)?;
     {
         let mut table = transaction.open_table(MAP).map_err(map_error)?;
+        for (from, end) in cleared {
+            table.retain_in::<&[u8], _>(&from[..]..&end[..], |_, _| false).map_err(map_error)?;
+        }
         for (key, value) in batch {
             match value {
                 Some(value) => {

@@ -66,7 +66,7 @@ impl Writer {
     /// Makes a batch durable. It blocks.
     pub fn write(&self, batch: &Batch) -> Result<(), DiskError> {
         let pairs = batch.pairs.iter().map(|(key, value)| (key.as_slice(), value.as_deref()));
-        disk::write(&self.database, &self.packer, pairs)
+        disk::write(&self.database, &self.packer, &batch.cleared, pairs)
     }
 }
 
@@ -96,7 +96,7 @@ pub fn open(folder: &Path) -> Result<(Disk, Writer), KeptError> {
     let packer = Packer::new().map_err(|error| of_disk(DiskError::File(error)))?;
     let writer = Writer { database: Arc::clone(&database), packer };
     // Makes the map where there is none yet.
-    disk::write(&database, &writer.packer, std::iter::empty()).map_err(of_disk)?;
+    disk::write(&database, &writer.packer, &[], std::iter::empty()).map_err(of_disk)?;
     Ok((Disk::over(database).map_err(of_disk)?, writer))
 }
 

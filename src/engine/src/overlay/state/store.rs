@@ -34,6 +34,9 @@ pub struct Store {
     unsaved: Option<Unsaved>,
 }
 
+/// Both ends of a range of keys.
+type KeyBounds<'a> = (Bound<&'a [u8]>, Bound<&'a [u8]>);
+
 /// Where a store may be, and how large.
 #[derive(Clone, Debug)]
 pub struct Room {
@@ -90,7 +93,7 @@ impl Store {
     /// The value of a key.
     pub fn get(&self, key: &[u8]) -> Result<Option<Vec<u8>>, StoreError> {
         self.check()?;
-        match (self.memory.get(key), &self.disk) {
+        match (self.memory.get(key), self.disk_of(key)) {
             (Some(value), _) => Ok(value.clone()),
             (None, Some(disk)) => disk.get(key).map_err(|error| self.fail(error)),
             (None, None) => Ok(None),
@@ -100,7 +103,7 @@ impl Store {
     /// Whether a key has a value.
     pub fn contains(&self, key: &[u8]) -> Result<bool, StoreError> {
         self.check()?;
-        match (self.memory.get(key), &self.disk) {
+        match (self.memory.get(key), self.disk_of(key)) {
             (Some(value), _) => Ok(value.is_some()),
             (None, Some(disk)) => {
                 disk.get(key).map(|value| value.is_some()).map_err(|error| self.fail(error))
@@ -125,6 +128,32 @@ impl Store {
         Ok(())
     }
 
+    /// Removes all keys of a range, whose end is not part of it. Of a store that outlives its
+    /// process, this takes no longer if more of them are on disk.
+    pub fn clear(&mut self, from: Vec<u8>, end: Vec<u8>) -> Result<(), StoreError> {
+        self.check()?;
+        if from >= end {
+            return Ok(());
+        }
+        let range = (Bound::Included(&from[..]), Bound::Excluded(&end[..]));
+        let keys = self.memory.range::<[u8], _>(range).map(|(key, _)| key.clone());
+        let keys: Vec<Vec<u8>> = keys.collect();
+        for key in &keys {
+            if let Some(value) = self.memory.remove(key) {
+                self.memory_bytes -= entry_bytes(key, value.as_deref());
+            }
+        }
+        match (&mut self.unsaved, &mut self.disk) {
+            (Some(unsaved), _) => unsaved.cleared(from, end, keys.iter().map(Vec::as_slice)),
+            (None, Some(disk)) => {
+                let cleared = disk.clear(&from, &end);
+                cleared.map_err(|error| self.fail(error))?;
+            }
+            (None, None) => {}
+        }
+        Ok(())
+    }
+
     /// The first key in a range, in this direction, with its value.
     pub fn first(
         &self,
@@ -144,11 +173,19 @@ impl Store {
         .find_map(|(key, value)| value.as_ref().map(|value| (key, value)));
         // What memory knows, or knows to be removed, the disk is not asked for.
         let known = |key: &[u8]| self.memory.contains_key(key);
-        let on_disk = match &self.disk {
-            Some(disk) => disk.first((from, to), direction, known),
-            None => Ok(None),
-        };
-        let on_disk = on_disk.map_err(|error| self.fail(error))?;
+        let mut parts = self.on_disk((from, to));
+        if direction == Direction::Backward {
+            parts.reverse();
+        }
+        let mut on_disk = None;
+        if let Some(disk) = &self.disk {
+            for part in parts {
+                on_disk = disk.first(part, direction, known).map_err(|error| self.fail(error))?;
+                if on_disk.is_some() {
+                    break;
+                }
+            }
+        }
         Ok(match (in_memory, on_disk) {
             (Some((key, value)), Some(pair)) => {
                 let memory_first = match direction {
@@ -177,14 +214,15 @@ impl Store {
         self.merge((from, to), bytes).map_err(|error| self.fail(error))
     }
 
-    fn merge(
-        &self,
-        range: (Bound<&[u8]>, Bound<&[u8]>),
-        bytes_wanted: usize,
-    ) -> Result<Vec<Pair>, DiskError> {
+    fn merge(&self, range: KeyBounds<'_>, bytes_wanted: usize) -> Result<Vec<Pair>, DiskError> {
         let mut in_memory = self.memory.range::<[u8], _>(range).peekable();
-        let on_disk = self.disk.as_ref().map(|disk| disk.walk(range)).transpose()?;
-        let mut on_disk = on_disk.into_iter().flatten().peekable();
+        let mut walks = Vec::new();
+        if let Some(disk) = &self.disk {
+            for part in self.on_disk(range) {
+                walks.push(disk.walk(part)?);
+            }
+        }
+        let mut on_disk = walks.into_iter().flatten().peekable();
         let (mut pairs, mut bytes) = (Vec::new(), 0);
         while bytes < bytes_wanted {
             let from_disk = match (in_memory.peek(), on_disk.peek()) {
@@ -255,6 +293,17 @@ impl Store {
         // Behind the last, or from the least on again.
         self.next = if bytes >= wanted { keys.pop().unwrap_or_default() } else { Vec::new() };
         Ok(())
+    }
+
+    /// The disk, unless what it has of a key was removed.
+    fn disk_of(&self, key: &[u8]) -> Option<&Disk> {
+        let hidden = self.unsaved.as_ref().is_some_and(|unsaved| unsaved.hides(key));
+        self.disk.as_ref().filter(|_| !hidden)
+    }
+
+    /// The parts of a range, in order, where the disk holds what is there.
+    fn on_disk<'a>(&'a self, range: KeyBounds<'a>) -> Vec<KeyBounds<'a>> {
+        self.unsaved.as_ref().map_or_else(|| vec![range], |unsaved| unsaved.visible(range))
     }
 
     fn check(&self) -> Result<(), StoreError> {

@@ -5,7 +5,6 @@ use std::ops::Bound;
 use dm_dynamodb::error::ServiceError;
 
 use crate::fault::Fault;
-use crate::limits;
 use crate::overlay::state::entries::{
     Direction, ENTRY, Entry, INSERTION, State, Table, after_prefix, as_slice, damaged, scans,
 };
@@ -27,7 +26,7 @@ impl State {
 
     /// The table has other indexes from now on: every entry gets its places in them.
     pub fn reshape(&mut self, table: &Table) -> Result<(), Fault> {
-        self.clear(&of_table(INSERTION, table))?;
+        self.clear(of_table(INSERTION, table))?;
         let prefix = of_table(ENTRY, table);
         let end = after_prefix(&prefix);
         let mut from = Bound::Included(prefix);
@@ -50,12 +49,12 @@ impl State {
 
     /// The table is gone, with all its entries and what they would have changed.
     pub fn drop_table(&mut self, table: &Table) -> Result<(), Fault> {
-        self.clear(&of_table(INSERTION, table))?;
+        self.clear(of_table(INSERTION, table))?;
         if let Some(changed_again) = &mut self.changed_again {
             // What the first pass left stays for its difference. No other table has the number.
             changed_again.remove(&table.schema.name);
         } else {
-            self.clear(&of_table(ENTRY, table))?;
+            self.clear(of_table(ENTRY, table))?;
             self.samples.remove(&table.number);
             self.effects.remove(&table.schema.name);
         }
@@ -88,20 +87,11 @@ impl State {
         }
     }
 
-    /// Removes all keys with a prefix. Each step begins behind the one before: with a disk, keys
-    /// that were removed are still known to be, and a walk from the beginning would meet them all.
-    fn clear(&mut self, prefix: &[u8]) -> Result<(), Fault> {
-        let end = after_prefix(prefix);
-        let to = end.as_deref().map_or(Bound::Unbounded, Bound::Excluded);
-        let mut from = Bound::Included(prefix.to_vec());
-        loop {
-            let keys = self.store.beginning(as_slice(&from), to, limits::CLEARED_BYTES)?;
-            let Some((last, _)) = keys.last() else { return Ok(()) };
-            from = Bound::Excluded(last.clone());
-            for (key, _) in &keys {
-                self.store.remove(key)?;
-            }
-        }
+    /// Removes all keys with a prefix.
+    fn clear(&mut self, prefix: Vec<u8>) -> Result<(), Fault> {
+        // Only keys of the last kind of all would have no end.
+        let end = after_prefix(&prefix).ok_or_else(damaged)?;
+        Ok(self.store.clear(prefix, end)?)
     }
 }
 

@@ -1,6 +1,7 @@
 //! The store is a map, wherever its parts are; random operations are compared with a plain map.
 
 use super::*;
+use crate::overlay::state::kept_disk;
 
 const KIB: usize = 1024;
 
@@ -53,6 +54,46 @@ impl Numbers {
     }
 }
 
+/// Removes a range of both.
+fn clear(store: &mut Store, model: &mut BTreeMap<Vec<u8>, Vec<u8>>, one: Vec<u8>, other: Vec<u8>) {
+    let (from, end) = if one < other { (one, other) } else { (other, one) };
+    model.retain(|key, _| *key < from || *key >= end);
+    store.clear(from, end).unwrap();
+}
+
+/// The first key of a random range is the model's.
+fn check_first(
+    store: &Store,
+    model: &BTreeMap<Vec<u8>, Vec<u8>>,
+    numbers: &mut Numbers,
+    direction: Direction,
+) {
+    let state = numbers.0;
+    let (from, to) = (numbers.bound(), numbers.bound());
+    let (from, to) = (from.as_ref().map(Vec::as_slice), to.as_ref().map(Vec::as_slice));
+    let mut expected: Vec<_> =
+        if is_empty(from, to) { Vec::new() } else { model.range::<[u8], _>((from, to)).collect() };
+    if direction == Direction::Backward {
+        expected.reverse();
+    }
+    let expected = expected.first().map(|(k, v)| ((*k).clone(), (*v).clone()));
+    let found = store.first(from, to, direction).unwrap();
+    assert_eq!(found, expected, "numbers {state} {direction:?}");
+}
+
+/// All of a store, read in parts.
+fn all(store: &Store) -> Vec<Pair> {
+    let mut walked: Vec<Pair> = Vec::new();
+    loop {
+        let from = walked.last().map_or(Bound::Unbounded, |(key, _)| Bound::Excluded(&key[..]));
+        let part = store.beginning(from, Bound::Unbounded, 3 * KIB).unwrap();
+        if part.is_empty() {
+            return walked;
+        }
+        walked.extend(part);
+    }
+}
+
 /// Random operations on a store that moves to the disk all the time, and on a plain map.
 fn check(seed: u64) {
     let folder = tempfile::tempdir().unwrap();
@@ -73,36 +114,16 @@ fn check(seed: u64) {
                 model.remove(&key);
             }
             6 => assert_eq!(store.get(&key).unwrap(), model.get(&key).cloned(), "seed {seed}"),
+            7 if step % 50 == 0 => clear(&mut store, &mut model, key, numbers.key()),
             _ => {
-                let (from, to) = (numbers.bound(), numbers.bound());
-                let (from, to) = (from.as_ref().map(Vec::as_slice), to.as_ref().map(Vec::as_slice));
-                let mut expected: Vec<_> = if is_empty(from, to) {
-                    Vec::new()
-                } else {
-                    model.range::<[u8], _>((from, to)).collect()
-                };
                 let direction =
                     if step % 2 == 0 { Direction::Forward } else { Direction::Backward };
-                if direction == Direction::Backward {
-                    expected.reverse();
-                }
-                let expected = expected.first().map(|(k, v)| ((*k).clone(), (*v).clone()));
-                let found = store.first(from, to, direction).unwrap();
-                assert_eq!(found, expected, "seed {seed} step {step} {direction:?}");
+                check_first(&store, &model, &mut numbers, direction);
             }
         }
         assert!(store.memory_bytes <= 16 * KIB, "seed {seed}");
     }
-    let mut walked: Vec<Pair> = Vec::new();
-    loop {
-        let from = walked.last().map_or(Bound::Unbounded, |(key, _)| Bound::Excluded(&key[..]));
-        let part = store.beginning(from, Bound::Unbounded, 3 * KIB).unwrap();
-        if part.is_empty() {
-            break;
-        }
-        walked.extend(part);
-    }
-    assert!(walked.into_iter().eq(model), "seed {seed}");
+    assert!(all(&store).into_iter().eq(model), "seed {seed}");
     let counted: usize =
         store.memory.iter().map(|(key, value)| entry_bytes(key, value.as_deref())).sum();
     assert_eq!(store.memory_bytes, counted, "seed {seed}");
@@ -173,4 +194,95 @@ fn without_a_folder_to_write_to_it_is_lost_and_says_why() {
     assert!(store.put(vec![1], vec![0; KIB]).is_err());
     assert!(store.remove(&[1]).is_ok() || store.failure().is_some());
     assert!(store.get(&[1]).is_err());
+}
+
+fn open(folder: &std::path::Path) -> (Store, kept_disk::Writer) {
+    let (disk, writer) = kept_disk::open(folder).unwrap();
+    (Store::kept(disk).unwrap(), writer)
+}
+
+/// Random operations on a store that outlives its process, with batches that are on their way to
+/// the disk for a while, and with kills.
+fn check_kept(seed: u64) {
+    let folder = tempfile::tempdir().unwrap();
+    let mut opened = Some(open(folder.path()));
+    let (mut model, mut on_disk) = (BTreeMap::new(), BTreeMap::new());
+    let mut under_way = None;
+    let mut numbers = Numbers(seed);
+    for step in 0..3_000_u32 {
+        let (store, writer) = opened.as_mut().unwrap();
+        let key = numbers.key();
+        match numbers.below(12) {
+            0..4 => {
+                let value = step.to_be_bytes().to_vec();
+                store.put(key.clone(), value.clone()).unwrap();
+                model.insert(key, value);
+            }
+            4 => {
+                store.remove(&key).unwrap();
+                model.remove(&key);
+            }
+            5 if step % 4 == 0 => clear(store, &mut model, key, numbers.key()),
+            6 => {
+                assert_eq!(store.get(&key).unwrap(), model.get(&key).cloned(), "seed {seed}");
+                assert_eq!(store.contains(&key).unwrap(), model.contains_key(&key), "seed {seed}");
+            }
+            7 if under_way.is_none() => {
+                let batch = store.batch();
+                writer.write(&batch).unwrap();
+                on_disk.clone_from(&model);
+                under_way = Some(batch);
+            }
+            8 => {
+                if let Some(batch) = under_way.take() {
+                    store.saved(&batch, Ok(())).unwrap();
+                }
+            }
+            9 if step % 16 == 0 => {
+                under_way = None;
+                drop(opened.take());
+                opened = Some(open(folder.path()));
+                model.clone_from(&on_disk);
+            }
+            10 if step % 8 == 0 => {
+                assert!(all(store).into_iter().eq(model.clone()), "seed {seed} step {step}");
+            }
+            _ => {
+                let direction =
+                    if step % 2 == 0 { Direction::Forward } else { Direction::Backward };
+                check_first(store, &model, &mut numbers, direction);
+            }
+        }
+    }
+}
+
+#[test]
+fn a_store_that_outlives_its_process_is_the_same_map_as_far_as_it_is_saved() {
+    for seed in 1..=4 {
+        check_kept(seed);
+    }
+}
+
+#[test]
+fn a_range_is_removed_without_memory_for_each_of_its_keys() {
+    let folder = tempfile::tempdir().unwrap();
+    let (mut store, writer) = open(folder.path());
+    for number in 0..10_000_u32 {
+        store.put(number.to_be_bytes().to_vec(), vec![7; 100]).unwrap();
+    }
+    let batch = store.batch();
+    store.saved(&batch, writer.write(&batch)).unwrap();
+    let key = |number: u32| number.to_be_bytes().to_vec();
+    store.put(key(5), vec![8]).unwrap();
+    store.clear(key(1), key(9_999)).unwrap();
+    store.put(key(7), vec![9]).unwrap();
+    let batch = store.batch();
+    assert_eq!(batch.pairs, [(key(7), Some(vec![9]))], "only what came after it");
+    assert_eq!((store.memory.len(), batch.cleared.len()), (1, 1));
+    let left = [(key(0), vec![7; 100]), (key(7), vec![9]), (key(9_999), vec![7; 100])];
+    assert_eq!(all(&store), left);
+    store.saved(&batch, writer.write(&batch)).unwrap();
+    assert_eq!(all(&store), left);
+    drop((store, writer));
+    assert_eq!(all(&open(folder.path()).0), left);
 }

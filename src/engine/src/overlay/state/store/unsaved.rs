@@ -2,10 +2,11 @@
 //! whoever changed something takes a batch of it, writes that, and says so.
 
 use std::collections::{BTreeMap, HashMap};
+use std::ops::Bound;
 use std::sync::OnceLock;
 
 use crate::overlay::state::disk::{Disk, DiskError};
-use crate::overlay::state::store::{Room, Store, StoreError, entry_bytes};
+use crate::overlay::state::store::{KeyBounds, Room, Store, StoreError, entry_bytes, is_empty};
 
 /// Changes that are not on disk yet.
 #[derive(Debug, Default)]
@@ -16,12 +17,27 @@ pub struct Unsaved {
     saved: u64,
     /// The last change of each key.
     keys: HashMap<Vec<u8>, u64>,
+    /// Ranges of the disk whose keys were all removed, by where they begin.
+    cleared: BTreeMap<Vec<u8>, Cleared>,
+}
+
+/// A range whose keys are still on disk, though they were removed. Nothing is known of each key, so
+/// that a range of millions takes no memory.
+#[derive(Debug)]
+struct Cleared {
+    /// Its end, which is not part of it.
+    end: Vec<u8>,
+    /// The change that removed the keys.
+    change: u64,
 }
 
 /// All changes of a store up to one of them.
 #[derive(Debug)]
 pub struct Batch {
     to: u64,
+    /// Ranges that are empty, except for the pairs: where each begins, and its end, which is not
+    /// part of it.
+    pub cleared: Vec<(Vec<u8>, Vec<u8>)>,
     /// Keys with their values, or without where they were removed.
     pub pairs: Vec<(Vec<u8>, Option<Vec<u8>>)>,
 }
@@ -31,6 +47,46 @@ impl Unsaved {
     pub fn changed(&mut self, key: &[u8]) {
         self.changes += 1;
         self.keys.insert(key.to_owned(), self.changes);
+    }
+
+    /// A range has no keys any more, of which these were in memory.
+    pub fn cleared<'a>(
+        &mut self,
+        from: Vec<u8>,
+        end: Vec<u8>,
+        in_memory: impl Iterator<Item = &'a [u8]>,
+    ) {
+        self.changes += 1;
+        for key in in_memory {
+            self.keys.remove(key);
+        }
+        self.cleared.insert(from, Cleared { end, change: self.changes });
+    }
+
+    /// Whether what the disk has of a key was removed.
+    pub fn hides(&self, key: &[u8]) -> bool {
+        self.cleared.iter().any(|(from, cleared)| **from <= *key && *key < *cleared.end)
+    }
+
+    /// The parts of a range, in order, where the disk holds what is there.
+    pub fn visible<'a>(&'a self, (from, to): KeyBounds<'a>) -> Vec<KeyBounds<'a>> {
+        let (mut parts, mut from) = (Vec::new(), from);
+        for (begin, Cleared { end, .. }) in &self.cleared {
+            if is_empty(Bound::Included(begin), to) {
+                break;
+            }
+            if is_empty(from, Bound::Excluded(end)) {
+                continue;
+            }
+            if !is_empty(from, Bound::Excluded(begin)) {
+                parts.push((from, Bound::Excluded(&begin[..])));
+            }
+            from = Bound::Included(&end[..]);
+        }
+        if !is_empty(from, to) {
+            parts.push((from, to));
+        }
+        parts
     }
 }
 
@@ -68,9 +124,16 @@ impl Store {
 
     /// All changes that are not on disk yet.
     pub fn batch(&self) -> Batch {
-        let Some(unsaved) = &self.unsaved else { return Batch { to: 0, pairs: Vec::new() } };
+        let Some(unsaved) = &self.unsaved else {
+            return Batch { to: 0, cleared: Vec::new(), pairs: Vec::new() };
+        };
         let value = |key: &Vec<u8>| (key.clone(), self.memory.get(key).cloned().flatten());
-        Batch { to: unsaved.changes, pairs: unsaved.keys.keys().map(value).collect() }
+        let range = |(from, cleared): (&Vec<u8>, &Cleared)| (from.clone(), cleared.end.clone());
+        Batch {
+            to: unsaved.changes,
+            cleared: unsaved.cleared.iter().map(range).collect(),
+            pairs: unsaved.keys.keys().map(value).collect(),
+        }
     }
 
     /// A batch is on disk, so memory need not hold it any more; or it could not be written.
@@ -86,6 +149,7 @@ impl Store {
         refreshed.map_err(|error| self.fail(error))?;
         let Some(unsaved) = &mut self.unsaved else { return Ok(()) };
         unsaved.saved = batch.to;
+        unsaved.cleared.retain(|_, cleared| cleared.change > batch.to);
         for (key, _) in &batch.pairs {
             // One that was changed since is in the next batch.
             if unsaved.keys.get(key).is_some_and(|change| *change <= batch.to) {
@@ -101,8 +165,6 @@ impl Store {
 
 #[cfg(test)]
 mod tests {
-    use std::ops::Bound;
-
     use super::*;
     use crate::overlay::state::direction::Direction;
     use crate::overlay::state::kept_disk;
