@@ -255,7 +255,7 @@ mod tests {
             let left: Vec<Value> =
                 (number + 1..6).map(|n| json!({"id": {"S": n.to_string()}})).collect();
             let left = if left.is_empty() { json!({}) } else { json!({"cars": {"Keys": left}}) };
-            Answer::new(200, json!({"Responses": {"cars": [found]}, "UnprocessedKeys": left}))
+            Answer::new(200, &json!({"Responses": {"cars": [found]}, "UnprocessedKeys": left}))
         })
         .await;
         let reader = ReadOnly::new(&plan, credentials()).unwrap();

@@ -187,7 +187,7 @@ mod tests {
     async fn statements_of_a_batch_that_failed_have_written_nothing() {
         let plan = database(|_, _| {
             let failed = json!({"Error": {"Code": "ConditionalCheckFailed"}});
-            Answer::new(200, json!({"Responses": [failed, {"TableName": "cars"}, failed]}))
+            Answer::new(200, &json!({"Responses": [failed, {"TableName": "cars"}, failed]}))
         })
         .await;
         let tally = Arc::new(Tally::default());

@@ -23,7 +23,7 @@ pub struct Answer {
 
 impl Answer {
     /// An answer without a date.
-    pub fn new(status: u16, body: impl ToString) -> Option<Self> {
+    pub fn new(status: u16, body: &(impl ToString + ?Sized)) -> Option<Self> {
         Some(Self { status, date: None, body: body.to_string() })
     }
 }

@@ -21,7 +21,7 @@ fn throttles(full: &Full) -> (u64, u64) {
 fn canceled(code: &str) -> Option<Answer> {
     let body = json!({"__type": "a#TransactionCanceledException",
         "CancellationReasons": [{"Code": "None"}, {"Code": code}]});
-    Answer::new(400, body)
+    Answer::new(400, &body)
 }
 
 #[tokio::test]
@@ -49,9 +49,10 @@ async fn a_throttled_transaction_is_repeated_and_counted_and_at_last_passed_on_a
 async fn what_a_batch_leaves_is_counted_as_a_throttle() {
     let left = full(|_, head| {
         let left = json!({"cars": {"Keys": []}});
-        match head.contains("batchgetitem") {
-            true => Answer::new(200, json!({"UnprocessedKeys": left})),
-            false => Answer::new(200, json!({"UnprocessedItems": left})),
+        if head.contains("batchgetitem") {
+            Answer::new(200, &json!({"UnprocessedKeys": left}))
+        } else {
+            Answer::new(200, &json!({"UnprocessedItems": left}))
         }
     })
     .await;

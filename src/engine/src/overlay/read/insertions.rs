@@ -1,8 +1,10 @@
-//! The insertions of a scan. Those that the program has created since it began, and those of other
-//! segments, are passed over by what is stored of their places: their items are not read.
+//! The insertions of a query or scan. Those that the program has created since a scan began, and
+//! those of other segments, are passed over by what is stored of their places: their items are not
+//! read.
 
 use std::time::Instant;
 
+use dm_dynamodb::expression::KeyRange;
 use dm_dynamodb::value::Item;
 
 use crate::fault::Fault;
@@ -28,6 +30,24 @@ pub enum NextOfScan {
 type Segment = Option<(u32, u32)>;
 
 impl Overlay {
+    /// The next insertion of a query.
+    pub(in crate::overlay::read) fn next_of_query(
+        &self,
+        page: &PageRequest,
+        range: &KeyRange,
+        walk: &mut Walk,
+    ) -> Result<Option<(Place, Item)>, Fault> {
+        let (view, direction, state) = (page.view(), page.direction(), self.state());
+        loop {
+            let next = state.next_insertion(view, Some(range), &walk.from, direction)?;
+            let Some((place, item, _)) = next else { return Ok(None) };
+            if !begins_behind(page, &place) {
+                return Ok(Some((place, item)));
+            }
+            walk.from = From::Behind(place);
+        }
+    }
+
     /// The next insertion of a scan. Other calls get on between the parts that it reads, of which
     /// each is larger than the one before.
     pub(in crate::overlay::read) async fn next_of_scan(
@@ -86,9 +106,7 @@ fn judge(
         return Ok(Judged::Others);
     }
     let is_new = number >= walk.began;
-    // The page before ended with it, when the database still had it there.
-    let is_start = page.start.as_ref().is_some_and(|start| start.place == *place);
-    if !is_new && !is_start {
+    if !is_new && !begins_behind(page, place) {
         let item = state.inserted(page.view(), place)?.ok_or_else(damaged)?;
         return Ok(Judged::Returned(item));
     }
@@ -102,6 +120,11 @@ fn judge(
         };
     }
     Ok(Judged::PassedOver)
+}
+
+/// Whether the page before ended with an insertion, when the database still had it there.
+fn begins_behind(page: &PageRequest, place: &Place) -> bool {
+    page.start.as_ref().is_some_and(|start| start.place == *place)
 }
 
 /// An item of the overlay as the view holds it.

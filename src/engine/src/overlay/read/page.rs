@@ -199,12 +199,7 @@ impl Overlay {
                 }
                 NextOfScan::End => None,
             },
-            (_, Range::Query(condition, _)) => {
-                let (view, direction) = (page.view(), page.direction());
-                let range = Some(condition.range());
-                let next = self.state().next_insertion(view, range, &walk.from, direction)?;
-                next.map(|(place, item, _)| (place, item))
-            }
+            (_, Range::Query(condition, _)) => self.next_of_query(page, condition.range(), walk)?,
         };
         Ok(match (base, insertion) {
             (Some((key, item)), Some((place, inserted))) => {
