@@ -198,7 +198,7 @@ fn changed(
 /// since.
 pub fn put_back(entry: &MergedEntry, image: &Item, now: Option<&Item>) -> Vec<ConditionalWrite> {
     let Some(now) = now else { return vec![ConditionalWrite::put(entry, image, None)] };
-    let lacking = image.iter().filter(|(name, _)| !now.contains_key(*name));
+    let lacking = image.iter().filter(|(name, _)| !now.contains_key(name));
     let lacking: Vec<_> = lacking.map(|(name, value)| (name.as_str(), Some(value))).collect();
     ConditionalWrite::updates(entry, now, &lacking)
 }

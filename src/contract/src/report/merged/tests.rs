@@ -142,7 +142,7 @@ fn a_dry_run_takes_as_long_as_its_slowest_part_at_the_whole_rate() {
             tables: Vec::new(),
         });
         part.dry_run =
-            Some(DryRunResult { apply_time, operations, second_pass, ..Default::default() });
+            Some(DryRunResult { operations, apply_time, second_pass, ..Default::default() });
         part.remarks = vec![Remark {
             operation: "Scan".into(),
             fidelity: Fidelity::Approximate,
