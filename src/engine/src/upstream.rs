@@ -280,7 +280,7 @@ impl Upstream {
         access: Access,
         body: Bytes,
     ) -> Result<Bytes, Fault> {
-        let (mut backoff, times) = (Backoff::new(), self.times());
+        let (mut backoff, times) = (Backoff::begin(), self.times());
         let until = Instant::now() + times.call;
         let mut failures = 0;
         loop {

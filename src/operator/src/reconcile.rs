@@ -133,7 +133,7 @@ async fn step(
             None => return Ok(Came::ToItsEnd(Some(limits::POLL_BEHIND))),
         }
     }
-    let step = record(context, &migration, &seen, step).await?;
+    let step = Box::pin(record(context, &migration, &seen, step)).await?;
     let new = seen.with(context, &migration, |situation| plan::next(situation, &step));
     let written = write(context, &migration, &new).await?;
     let next = match Box::pin(carry_out(context, &seen, &step, &written)).await {

@@ -26,7 +26,7 @@ impl Beginning {
         // One of an older version does not say what became of the items before its positions.
         checkpoint.guards.lost |=
             checkpoint.counts.is_none() && has_moved && checkpoint.retried_run.is_none();
-        checkpoint.counts.get_or_insert_default().table = table.to_owned();
+        table.clone_into(&mut checkpoint.counts.get_or_insert_default().table);
         Self { checkpoint, is_continued: false }
     }
 

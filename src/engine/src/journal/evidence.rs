@@ -36,7 +36,7 @@ struct Closed {
 impl Evidence {
     /// Reads it.
     pub async fn read(archive: &Archive, run: &RunName) -> Result<Self, ReadError> {
-        let ledger = |source| ReadError::Evidence { run: run.clone(), source };
+        let ledger = |source| ReadError::Evidence { run: run.clone(), source: Box::new(source) };
         let read = async {
             try_join!(
                 ledger::begun(archive, run),

@@ -205,7 +205,7 @@ impl Images {
         let asked: Vec<Value> = keys.iter().map(|key| item_to_json(&key.to_item())).collect();
         let strong = consistency == Consistency::Strong;
         let mut asked = json!({ &table.name: {"Keys": asked, "ConsistentRead": strong} });
-        let mut backoff = Backoff::new();
+        let mut backoff = Backoff::begin();
         loop {
             let request = json!({"RequestItems": asked, "ReturnConsumedCapacity": "TOTAL"});
             let answer = self.ask(ReadOperation::BATCH_GET_ITEM, &request).await?;

@@ -80,7 +80,8 @@ impl JournalReader {
     /// is whole, or that there is none because nothing was written, is known and not guessed.
     pub async fn of_run(archive: &Archive, run: &RunName) -> Result<Vec<Self>> {
         let names = ledger::begun_parts(archive, run).await;
-        let names = names.map_err(|source| ReadError::Evidence { run: run.clone(), source })?;
+        let unread = |source| ReadError::Evidence { run: run.clone(), source: Box::new(source) };
+        let names = names.map_err(unread)?;
         let reading = names.iter().map(|name| Self::on_record(archive, name));
         let reading: Vec<_> = reading.collect();
         futures::stream::iter(reading).buffered(limits::RESTORE_READS_AHEAD).try_collect().await

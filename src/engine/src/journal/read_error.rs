@@ -23,7 +23,7 @@ pub enum ReadError {
         /// Whose.
         run: RunName,
         /// Why.
-        source: LedgerError,
+        source: Box<LedgerError>,
     },
     /// What its guard wrote down at its end.
     #[error("reading `{}` in the archive", .run.closed())]

@@ -15,7 +15,7 @@ pub struct Backoff {
 
 impl Backoff {
     /// Begins with the shortest pause.
-    pub fn new() -> Self {
+    pub fn begin() -> Self {
         Self { started: Instant::now(), pause: limits::UPSTREAM_BACKOFF_FIRST }
     }
 
@@ -59,7 +59,7 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn pauses_end_within_their_time() {
-        let (mut backoff, begun) = (Backoff::new(), Instant::now());
+        let (mut backoff, begun) = (Backoff::begin(), Instant::now());
         let time_max = Duration::from_secs(10);
         let mut pauses = 0;
         while backoff.pause_within(time_max).await {

@@ -64,12 +64,11 @@ impl Pool {
         loop {
             let kept = self.take();
             let old = kept.is_some();
-            let mut connection = match kept {
-                Some(connection) => connection,
-                None => {
-                    let opening = Connection::open(&self.connector, &self.to, until);
-                    Box::new(Box::pin(opening).await?)
-                }
+            let mut connection = if let Some(connection) = kept {
+                connection
+            } else {
+                let opening = Connection::open(&self.connector, &self.to, until);
+                Box::new(Box::pin(opening).await?)
             };
             match connection.exchange(request, until).await {
                 Ok(response) => {

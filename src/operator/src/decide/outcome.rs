@@ -271,9 +271,7 @@ fn cause(objects: RunObjects<'_>, pod: Option<&Pod>) -> Cause {
     // The guard was still storing log and report when the deadline stopped its pod.
     let before_stop =
         |pod: &&Pod| pod.metadata.deletion_timestamp.is_some() && view::ended_well(pod);
-    if end == JobEnd::Failed("DeadlineExceeded".into())
-        && !objects.pods.iter().any(|pod| before_stop(&pod))
-    {
+    if end == JobEnd::Failed("DeadlineExceeded".into()) && !objects.pods.iter().any(before_stop) {
         let spec = objects.job.and_then(|job| job.spec.as_ref());
         return Cause::Deadline(spec.and_then(|spec| spec.active_deadline_seconds));
     }

@@ -111,12 +111,9 @@ fn judge(
         return Ok(Judged::Returned(item));
     }
     if is_new && !walk.passed_over {
-        walk.passed_over = match page.filter {
-            None => true,
-            Some(_) => {
-                let item = state.inserted(page.view(), place)?.ok_or_else(damaged)?;
-                page.passes(&as_held(page, &item))
-            }
+        walk.passed_over = page.filter.is_none() || {
+            let item = state.inserted(page.view(), place)?.ok_or_else(damaged)?;
+            page.passes(&as_held(page, &item))
         };
     }
     Ok(Judged::PassedOver)
@@ -189,12 +186,12 @@ mod tests {
         loop {
             pages += 1;
             let page = scan(overlay, parameters.clone()).await;
-            let mut begin = overlay.begin_of(&page).await.unwrap();
-            begin.insertions = began;
-            let mut walk = Walk::of(&page, &begin);
+            let mut start = overlay.begin_of(&page).await.unwrap();
+            start.insertions = began;
+            let mut walk = Walk::of(&page, &start);
             walk.until = Instant::now();
             let mut answer = PageAnswer::default();
-            overlay.merge(&page, &mut answer, &begin, &mut walk).await.unwrap();
+            overlay.merge(&page, &mut answer, &start, &mut walk).await.unwrap();
             let mut answer = answer.into_json(&page);
             if let Value::Array(of_page) = answer["Items"].take() {
                 items.extend(of_page);
@@ -234,9 +231,9 @@ mod tests {
             "ExpressionAttributeValues": {":c": {"S": "blue"}}});
         for (parameters, is_read) in [(json!({}), false), (filter, true)] {
             let page = scan(&overlay, parameters).await;
-            let mut begin = overlay.begin_of(&page).await.unwrap();
-            begin.insertions = began;
-            let mut walk = Walk::of(&page, &begin);
+            let mut start = overlay.begin_of(&page).await.unwrap();
+            start.insertions = began;
+            let mut walk = Walk::of(&page, &start);
             let next = overlay.next_of_scan(&page, None, &mut walk).await;
             assert_eq!(next.is_err(), is_read);
             assert_eq!(walk.passed_over, !is_read);

@@ -83,7 +83,7 @@ impl Overlay {
         let keys: Vec<Value> = keys.iter().map(|key| item_to_json(&key.to_item())).collect();
         let mut asked = json!({ &table.schema.name: {"Keys": keys, "ConsistentRead": true} });
         let mut images = Vec::new();
-        let mut backoff = Backoff::new();
+        let mut backoff = Backoff::begin();
         loop {
             let request = json!({"RequestItems": asked, "ReturnConsumedCapacity": "TOTAL"});
             let answer = self.ask(ReadOperation::BATCH_GET_ITEM, &request).await?;

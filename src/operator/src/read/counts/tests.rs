@@ -6,15 +6,16 @@ use serde_json::{Value, json};
 use super::*;
 use crate::samples::{guard_says, pod_ended, pod_running, record};
 
-/// What a guard says of so many changed items; `changes` are other fields.
-fn says(changed: u64, changes: Value) -> Value {
+/// What a guard says of so many changed items; `others` are other fields.
+#[allow(clippy::needless_pass_by_value, reason = "reads better with json! literals")]
+fn says(changed: u64, others: Value) -> Value {
     let mut guard = guard_says(json!({"mode": "Apply", "itemsRead": changed + 1}));
     guard["tables"][0]["updated"] = json!(changed);
     guard["transform"] = json!({
         "end": "Interrupted", "read": changed + 1, "skipped": 0, "unchanged": 1,
         "changed": changed, "failed": 0,
     });
-    for (name, value) in changes.as_object().unwrap() {
+    for (name, value) in others.as_object().unwrap() {
         guard[name] = value.clone();
     }
     guard
