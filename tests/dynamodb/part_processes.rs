@@ -1,6 +1,6 @@
 //! A transform in parts as its pods carry it out: a guard and an entry program for each, as
-//! processes that know their part by the index of an Indexed Job. One is killed and replaced, one is
-//! started again in its pod, one is started for a part that is completed, and some have no part.
+//! processes that know their part by the index of an Indexed Job. One is killed and replaced, one
+//! is started again in its pod, one is started for a part that is completed, and some have no part.
 
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
@@ -27,8 +27,8 @@ use crate::transform::{counts, table_of};
 /// Items of the table.
 const ITEMS: u64 = 3_000;
 
-/// Writes a second of a part that is to be met in the middle: it takes some sixteen seconds, so that
-/// there are checkpoints, and writes after them.
+/// Writes a second of a part that is to be met in the middle: it takes some sixteen seconds, so
+/// that there are checkpoints, and writes after them.
 const SLOW: u32 = 60;
 
 /// How long anything here may take, on a machine with other work.
@@ -63,7 +63,7 @@ impl Scene {
         json!({"version": 1, "transform": transform, "onItemError": "Stop"}).to_string()
     }
 
-    /// The objects of the archive with their content, but for the owners of locks.
+    /// The objects of the archive with their content.
     fn archived(&self) -> BTreeMap<PathBuf, Vec<u8>> {
         let mut found = BTreeMap::new();
         let mut folders = vec![self.folder.path().to_owned()];

@@ -86,8 +86,9 @@ pub(crate) struct Checkpoint {
     pub guards: Guards,
 }
 
-/// What became of the items before the positions of a checkpoint, but for those that failed. Written
-/// with the positions in one object, so none is counted twice or left out by who continues.
+/// What became of the items before the positions of a checkpoint, but for those that failed. It is
+/// written with the positions in one object, so a guard that continues counts none of them twice
+/// and leaves none out.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub(crate) struct Counts {

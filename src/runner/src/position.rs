@@ -50,8 +50,8 @@ fn count(counts: &mut Counts, what: &Happened) {
 pub(crate) struct Position(Mutex<(Checkpoint, bool)>);
 
 impl Position {
-    /// Where the run begins, or an earlier guard was. The first checkpoint is always a new one: what
-    /// `now()` gives must not change, and there is one more guard.
+    /// Begins where the run begins, or where an earlier guard was. The first checkpoint is always
+    /// written: what `now()` gives must not change, and there is one more guard.
     pub fn at(checkpoint: Checkpoint) -> Self {
         Self(Mutex::new((checkpoint, true)))
     }

@@ -195,3 +195,75 @@ fn was_left(after: &After, now: Option<&Item>) -> bool {
         (Some(_), None) | (None, Some(_)) => false,
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    type Image = Option<i64>;
+
+    fn table() -> TableSchema {
+        let described = json!({"Table": {
+            "TableName": "cars",
+            "KeySchema": [{"AttributeName": "id", "KeyType": "HASH"}],
+            "AttributeDefinitions": [{"AttributeName": "id", "AttributeType": "N"}],
+        }});
+        TableSchema::from_json(&described).unwrap()
+    }
+
+    fn item(image: Image) -> Option<Item> {
+        let pairs = [("id", 1), ("price", image?)];
+        Some(pairs.into_iter().map(|(name, n)| (name.to_owned(), n.into())).collect())
+    }
+
+    fn entry(record: u32, before: Image, after: Image) -> Entry {
+        let (before, after) = (item(before), item(after));
+        let key = Item::from_iter([("id".to_owned(), 1.into())]);
+        Entry {
+            sequence: Sequence::new(1, record),
+            table: "cars".into(),
+            key,
+            after: After::of(before.as_ref(), after.as_ref()),
+            before,
+            unverified: false,
+            transaction: None,
+        }
+    }
+
+    #[test]
+    fn a_write_was_carried_out_if_its_item_is_as_it_leaves_it() {
+        for (before, after, now, expected) in [
+            (Some(1), Some(2), Some(2), true),
+            (Some(1), Some(2), Some(1), false),
+            (Some(1), Some(2), None, false),
+            (Some(1), None, None, true),
+            (Some(1), None, Some(1), false),
+            (None, Some(2), Some(2), true),
+            (None, Some(2), None, false),
+        ] {
+            let found = was_left(&entry(0, before, after).after, item(now).as_ref());
+            assert_eq!(found, expected, "{before:?} {after:?} {now:?}");
+        }
+        // What others add to the item does not matter.
+        let mut more = item(Some(2)).unwrap();
+        more.insert("color".into(), "red".into());
+        assert!(was_left(&entry(0, Some(1), Some(2)).after, Some(&more)));
+    }
+
+    #[test]
+    fn the_next_write_of_an_item_says_what_became_of_the_one_before() {
+        // What the second write met, the entries in doubt, and what is known to be updated.
+        for (met, in_doubt, updated) in [(Some(2), vec![1], 1), (Some(1), vec![0, 1], 0)] {
+            let (mut open, effects) = (Open::default(), JournaledEffects::default());
+            open.add(&effects, &table(), entry(0, Some(1), Some(2)));
+            open.add(&effects, &table(), entry(1, met, Some(3)));
+            let left: Vec<usize> = open.entries.keys().map(|sequence| sequence.record()).collect();
+            assert_eq!(left, in_doubt, "{met:?}");
+            let found: u64 = effects.tables().iter().map(|table| table.updated).sum();
+            assert_eq!(found, updated, "{met:?}");
+            open.written(&effects, Sequence::new(1, 1));
+            assert_eq!(effects.tables()[0].updated, 1, "an item counts once");
+        }
+    }
+}

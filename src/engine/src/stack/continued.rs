@@ -84,15 +84,15 @@ impl Engine {
         }
     }
 
-    /// Returns what the run has made of an item that is now like this, if it has changed it and has a
-    /// journal.
+    /// Returns what the run has made of an item that is now like this, if it has changed it and
+    /// has a journal.
     pub fn change_of(&self, table: &TableSchema, item: &Item) -> Option<ItemChange> {
         let Bottom::Journal(journal) = &self.bottom else { return None };
         journal.change_of(table, item)
     }
 
-    /// Finds out what became of the last writes of earlier guards, as far as it is not known yet. To
-    /// be called after the last write.
+    /// Finds out what became of the last writes of earlier guards, as far as it is not known yet.
+    /// To be called after the last write.
     pub async fn find_out(&self) -> Result<(), Fault> {
         match &self.bottom {
             Bottom::Journal(journal) => journal.find_out().await,
