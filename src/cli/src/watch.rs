@@ -398,7 +398,7 @@ mod tests {
         let gone = async {
             tokio::time::sleep(Duration::from_secs(60)).await;
             drop(reader);
-            std::future::pending::<()>().await
+            std::future::pending::<()>().await;
         };
         let code = tokio::select! {
             code = watched => code.unwrap(),

@@ -103,7 +103,7 @@ async fn killed(bed: &Bed, store: &Arc<InMemory>, plan: &Plan, dies: Dies) {
         let reached = Arc::clone(&reached);
         async move {
             reached.notify_one();
-            std::future::pending().await
+            std::future::pending::<()>().await;
         }
     };
     let delete = {

@@ -322,6 +322,7 @@ mod tests {
     }
 
     /// What was printed: lines as they are, and what is missing after an exclamation mark.
+    #[allow(clippy::unnecessary_wraps, reason = "what the parts expect")]
     fn note(all: &mut Vec<String>, piece: Piece) -> io::Result<bool> {
         match piece {
             Piece::Lines(lines) => {
