@@ -97,7 +97,7 @@ fn four_parts_that_succeed_are_one_success() {
     assert_eq!(outcome.finalization_time, Some(at(60)), "the last end");
     assert_eq!((written(&outcome), outcome.journalled()), (8, Some(8)));
     assert!(!outcome.wrote_nothing && outcome.what_now.is_empty());
-    let message = "The program ended with exit code 0 after 56s; 8 items were written, all of them journalled.";
+    let message = "The program ended with exit code 0 after 56s; 8 items were written, all of them journaled.";
     assert_eq!(outcome.message, message);
     let log = Outcome { archive: Some("s3://a/".into()), ..outcome }.kept(|kept| kept.log.as_ref());
     assert_eq!(log.as_deref(), Some("s3://a/runs/m/000001/part-*/program.log.zst"));
@@ -110,7 +110,7 @@ fn the_part_that_failed_by_itself_is_named_and_not_those_that_were_stopped_for_i
     let outcome = end(&split(RunKind::Apply, 4), &policy(), &pods);
     assert_eq!((outcome.result, outcome.reason), (RunResult::Failed, Reason::TransformFailed));
     let expected = "Part 2 (pod pod-2): The transform stopped at 1 item \
-                    (set.price: weight is missing) after 4s; 8 items were written, all of them journalled.";
+                    (set.price: weight is missing) after 4s; 8 items were written, all of them journaled.";
     assert_eq!(outcome.message, expected);
     assert_eq!((outcome.exit_code, written(&outcome)), (Some(1), 8));
     assert!(outcome.what_now.contains("transform.failures"), "{}", outcome.what_now);
