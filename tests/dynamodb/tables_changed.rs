@@ -4,6 +4,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use dm_contract::identity::Mismatch;
 use dm_contract::plan::OnConflict;
 use dm_contract::plan::{Mode, Plan, Policy};
 use dm_contract::restored::Conflict;
@@ -11,7 +12,7 @@ use dm_engine::archive::ledger;
 use dm_engine::archive::locks::LockTimes;
 use dm_engine::archive::{Archive, RunName};
 use dm_engine::journal::JournalReader;
-use dm_engine::restore::{Restore, RestoreReport};
+use dm_engine::restore::{Restore, RestoreError, RestoreReport};
 use dm_engine::{Answer, Call, Engine, Operation, Start};
 use object_store::memory::InMemory;
 use serde_json::{Value, json};
@@ -54,11 +55,19 @@ impl Run {
     }
 
     async fn restored(&self, mode: Mode) -> RestoreReport {
-        let mut plan = Plan { mode, ..self.plan.clone() };
+        self.restored_accepting(mode, &[]).await.unwrap()
+    }
+
+    async fn restored_accepting(
+        &self,
+        mode: Mode,
+        accept: &[Mismatch],
+    ) -> Result<RestoreReport, RestoreError> {
+        let mut plan = Plan { mode, accept: accept.to_vec(), ..self.plan.clone() };
         plan.run.number = 2;
         let archive = self.archive.clone();
         let skip = OnConflict::Skip;
-        Restore::over(&plan, bed::credentials(), 1, skip, archive).unwrap().run().await.unwrap()
+        Restore::over(&plan, bed::credentials(), 1, skip, archive).unwrap().run().await
     }
 }
 
@@ -167,7 +176,14 @@ async fn a_table_that_the_run_deleted_is_a_loss_only_where_it_was_there_before()
         run.ok("DeleteTable", &json!({"TableName": table})).await;
     }
     assert!(run.engine.close().await);
-    let report = run.restored(Mode::Apply).await;
+    for mode in [Mode::DryRun, Mode::Apply] {
+        let error = run.restored_accepting(mode, &[]).await.unwrap_err().to_string();
+        let expected = format!("nothing was written: the run deleted table {old}, which a restore");
+        assert!(error.contains(&expected), "{error}");
+    }
+    assert_eq!(database().items(&kept).await.len(), 0);
+    let accepted = [Mismatch::TableReplaced];
+    let report = run.restored_accepting(Mode::Apply, &accepted).await.unwrap();
     assert_eq!((report.put, report.conflicts), (1, 1), "{report:?}");
     assert_eq!(
         (&report.listed[0].table, &report.listed[0].conflict),

@@ -246,6 +246,7 @@ impl Restore {
         self.nothing_written.store(is_empty, Ordering::Relaxed);
         let mut partitions = Partitions::fill(&readers).await?;
         self.table_calls.get_or_init(|| TableCalls::of(&partitions));
+        self.check_tables()?;
         let mut earlier = self.earlier(partitions.len()).await?;
         self.check_place().await?;
         if let Target::Database(journal) = &self.target {

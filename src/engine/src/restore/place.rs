@@ -1,12 +1,27 @@
 //! Whether a restore is where its run was: asked before anything is written, of a preview too.
 
-use dm_contract::identity::Absent;
+use dm_contract::identity::{Absent, Difference, Mismatch};
 
 use crate::archive::ledger;
 use crate::identity;
+use crate::restore::tables::TableCalls;
 use crate::restore::{Restore, RestoreError, Result};
 
 impl Restore {
+    /// Stops the restore of a run that deleted a table, unless a person has accepted that: no restore
+    /// brings it back, so what the run wrote elsewhere may be the only copy of its items.
+    pub(in crate::restore) fn check_tables(&self) -> Result<()> {
+        let lost = self.table_calls.get().and_then(TableCalls::lost_table);
+        let is_accepted = self.own.plan.accept.contains(&Mismatch::TableReplaced);
+        let Some(table) = lost.filter(|_| !is_accepted) else { return Ok(()) };
+        let what = format!(
+            "the run deleted table {table}, which a restore does not bring back. What the run wrote \
+             elsewhere may be the only copy of its items"
+        );
+        let difference = Difference { reason: Mismatch::TableReplaced, what };
+        Err(RestoreError::Differs { run: self.source.to_string(), difference })
+    }
+
     /// Stops a restore in another database, or of a table that was replaced since, unless a person
     /// has accepted that.
     pub(in crate::restore) async fn check_place(&self) -> Result<()> {

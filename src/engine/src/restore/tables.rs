@@ -33,6 +33,16 @@ impl TableCalls {
         self.0.iter().take(limits::RESTORE_TABLE_CALLS_LISTED_MAX).cloned().collect()
     }
 
+    /// A table that the run deleted and that was there before it.
+    pub fn lost_table(&self) -> Option<&str> {
+        let deletions = self.0.iter().filter(|call| call.operation == "DeleteTable");
+        let mut deleted = deletions.flat_map(|call| &call.tables).map(String::as_str);
+        let was_there = |table: &&str| {
+            self.fate(table).is_some_and(|(first, _)| first == Operation::DeleteTable)
+        };
+        deleted.find(was_there)
+    }
+
     /// The first and the last of them that created or deleted this table.
     fn fate(&self, table: &str) -> Option<(Operation, Operation)> {
         let mut of_table = self.0.iter().filter_map(|call| {
@@ -89,5 +99,6 @@ mod tests {
         assert_eq!(calls.fate("a"), Some((create, delete)));
         assert_eq!(calls.fate("b"), Some((delete, create)));
         assert_eq!(calls.fate("c"), None);
+        assert_eq!(calls.lost_table(), Some("b"), "the run had created a");
     }
 }
