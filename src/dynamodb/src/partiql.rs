@@ -13,6 +13,7 @@
 mod condition;
 mod cursor;
 mod item;
+mod keywords;
 mod literal;
 mod plan;
 mod several;

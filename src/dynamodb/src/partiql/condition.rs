@@ -279,7 +279,7 @@ mod tests {
             ("NOT (a > 5) AND NOT s = 'x'", "true"),
             ("a != 5", "false"),
             ("a <> 6", "true"),
-            ("nothing <> 6", "true"),
+            ("absent <> 6", "true"),
             ("a BETWEEN 1 AND 5", "true"),
             ("a IN [1, 5]", "true"),
             ("a IN (1, 2)", "false"),

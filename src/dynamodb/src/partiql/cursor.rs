@@ -1,5 +1,6 @@
 //! A place among a statement's tokens, its parameters, and its syntax errors.
 
+use super::keywords::is_keyword;
 use super::token::{Token, TokenKind, tokens};
 use super::{DEPTH_MAX, STATEMENT_CHARS_MAX};
 use crate::error::ServiceError;
@@ -191,40 +192,4 @@ pub(super) fn malformed(what: &str) -> ServiceError {
 
 fn wrong_parameter_count() -> ServiceError {
     ServiceError::validation("Number of parameters in request and statement don't match.")
-}
-
-/// Words that are names only in double quotes.
-fn is_keyword(word: &str) -> bool {
-    const KEYWORDS: [&str; 29] = [
-        "AND",
-        "ASC",
-        "BETWEEN",
-        "BY",
-        "DELETE",
-        "DESC",
-        "EXISTS",
-        "FALSE",
-        "FROM",
-        "IN",
-        "INSERT",
-        "INTO",
-        "IS",
-        "LIKE",
-        "MISSING",
-        "NOT",
-        "NULL",
-        "OR",
-        "ORDER",
-        "REMOVE",
-        "RETURNING",
-        "SELECT",
-        "SET",
-        "TRUE",
-        "UPDATE",
-        "VALUE",
-        "WHERE",
-        "GROUP",
-        "HAVING",
-    ];
-    KEYWORDS.iter().any(|keyword| word.eq_ignore_ascii_case(keyword))
 }
