@@ -8,6 +8,8 @@
 mod write;
 
 #[cfg(test)]
+mod histories;
+#[cfg(test)]
 mod model;
 
 pub use write::{ConditionalWrite, WriteOperation, WriteRequest};

@@ -72,7 +72,8 @@ impl Life {
         // An item that is there is no evidence of its deletion, whatever attribute it lacks.
         let may_vanish = entry.after.item.is_none() && !is_written;
         for (name, after) in &entry.after.attributes {
-            let value = image.and_then(|item| item.get(name));
+            // The image says the same, except one that is older than the run's own last write.
+            let value = self.before.as_ref().and_then(|item| item.get(name));
             let new = || Touched::begin(value);
             let touched = self.attributes.entry(name.clone()).or_insert_with(new);
             if touched.is_lost() {

@@ -8,7 +8,7 @@ use crate::journal::{After, Entry, MergedEntry, Outcome, Sequence};
 use crate::parameters::{Parameters, RequestKind};
 use crate::value::{AttributeValue, Item, item_from_json};
 
-type Table = BTreeMap<u64, Item>;
+pub(super) type Table = BTreeMap<u64, Item>;
 
 /// A small generator (xorshift64*): the same numbers for the same seed on every machine.
 struct Random(u64);
@@ -130,7 +130,7 @@ impl Run {
 }
 
 /// Evaluates a request as DynamoDB does.
-fn carry_out(table: &mut Table, id: u64, request: &WriteRequest) {
+pub(super) fn carry_out(table: &mut Table, id: u64, request: &WriteRequest) {
     let kind = match request.operation {
         WriteOperation::Update => RequestKind::Update,
         WriteOperation::Put | WriteOperation::Delete => RequestKind::Write,
