@@ -104,11 +104,15 @@ impl MergedEntry {
         let is_before = |life: &&Life| life.before.as_ref() == now;
         // What a life in doubt began with was left by others, not by the run.
         let is_left = |life: &&Life| life.afters[1..].contains(&digest);
-        // First those to which it was restored, so that a second restore decides nothing else.
-        let found = proven.iter().find(|life| is_before(life) || life.afters.contains(&digest));
-        found
+        // First those to which it was restored, so that a second restore decides nothing else. Then
+        // the writes in doubt before the proven ones: if the item is just what both left, others
+        // would otherwise have undone their own change, which the later image shows.
+        proven
+            .iter()
+            .find(is_before)
             .or_else(|| in_doubt.iter().rev().find(is_before))
             .or_else(|| in_doubt.iter().rev().find(is_left))
+            .or_else(|| proven.iter().find(|life| life.afters.contains(&digest)))
             .unwrap_or_else(|| &self.lives[self.likely()])
     }
 

@@ -7,6 +7,7 @@ use crate::journal::{MergedEntry, Outcome};
 use crate::value::Item;
 
 const W: Outcome = Outcome::Written;
+const D: Outcome = Outcome::InDoubt;
 
 /// How a write met and left the item, its outcome, and whether its entry is unverified.
 type Write<'a> = (Option<&'a str>, Option<&'a str>, Outcome, bool);
@@ -87,4 +88,15 @@ fn an_unverified_image_that_the_run_met_or_left_before_is_an_old_one() {
     ];
     skip(&writes, Some("x4 y1001"), (Some("x1 y1001"), &[]));
     skip(&writes, Some("x4 y1001 z1002"), (Some("x1 y1001 z1002"), &[]));
+}
+
+#[test]
+fn a_write_in_doubt_that_left_the_item_as_an_earlier_one_did_counts() {
+    let doubt = (Some("s2 b1001"), Some("s2"), D, false);
+    let updated = [(Some("s1"), Some("s2"), W, false), doubt];
+    skip(&updated, Some("s2"), (Some("s1 b1001"), &[]));
+    skip(&updated, Some("s1 b1001"), (Some("s1 b1001"), &[]));
+    skip(&updated, Some("s2 b1001"), (Some("s1 b1001"), &[]));
+    let created = [(None, Some("s2"), W, false), doubt];
+    skip(&created, Some("s2"), (Some("s2"), &[Conflict::ItemChanged]));
 }
