@@ -61,11 +61,12 @@ impl Life {
     pub fn take_in(&mut self, entry: &Entry, outcome: Outcome) {
         let image = entry.before.as_ref();
         let is_written = outcome == Outcome::Written;
-        if is_written && self.left(image) {
-            // So a deletion that was in doubt was carried out.
-            for (name, touched) in &mut self.attributes {
-                touched.found(image.and_then(|item| item.get(name)));
-            }
+        if is_written {
+            // Of the writes in doubt the image shows which were carried out. Where it is an old one,
+            // the write left the whole item: with these values unless the entry names others.
+            self.attributes.retain(|name, touched| {
+                touched.is_lost() || touched.found(image.and_then(|item| item.get(name)))
+            });
         }
         keep(&mut self.afters, entry.after.item, outcome);
         self.is_known |= is_written;
@@ -182,12 +183,14 @@ impl Touched {
         Self { before: before.cloned(), afters, is_known: false }
     }
 
-    /// It is known to have had this value where the item was just what the run left.
-    fn found(&mut self, value: Option<&AttributeValue>) {
-        if !self.is_lost() && !self.left(value) {
-            self.afters = vec![value.map(ValueDigest::of_value)];
-            self.is_known = true;
-        }
+    /// It is known to have had this value where the item was just what the run left. Returns whether
+    /// any write of it counts.
+    fn found(&mut self, value: Option<&AttributeValue>) -> bool {
+        let digest = value.map(ValueDigest::of_value);
+        // The first possibility needs no write in doubt.
+        self.is_known |= self.afters.first() != Some(&digest);
+        self.afters = vec![digest];
+        self.is_known || value != self.before.as_ref()
     }
 
     /// Whether this is a value that the run may have left.

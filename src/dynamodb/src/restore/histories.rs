@@ -100,3 +100,21 @@ fn a_write_in_doubt_that_left_the_item_as_an_earlier_one_did_counts() {
     let created = [(None, Some("s2"), W, false), doubt];
     skip(&created, Some("s2"), (Some("s2"), &[Conflict::ItemChanged]));
 }
+
+#[test]
+fn a_write_in_doubt_that_the_next_image_shows_is_known_for_each_attribute() {
+    let changed = [Conflict::AttributeChanged("x".to_owned())];
+    let doubt = (Some("x0"), Some("x2"), D, false);
+    let proof = (Some("x2"), Some("x2 y1"), W, false);
+    let later = (Some("x1001 y1"), Some("x1001 y2"), W, false);
+    let now = Some("x1001 y2");
+    skip(&[doubt, proof, later], now, (Some("x1001"), &changed));
+    check(&[doubt, proof, later], now, OnConflict::Overwrite, (Some("x0"), &changed));
+    // What the run left before that, written by others, is theirs.
+    let writes = [(Some("x0"), Some("x1"), W, false), (Some("x1"), Some("x2"), D, false), proof];
+    skip(&writes, Some("x1 y1"), (Some("x1"), &changed));
+    skip(&writes, Some("x2 y1"), (Some("x0"), &[]));
+    // A write that was not carried out touched nothing.
+    let disproof = (Some("x0"), Some("x0 y1"), W, false);
+    skip(&[doubt, disproof], Some("x1001 y1"), (Some("x1001"), &[]));
+}
