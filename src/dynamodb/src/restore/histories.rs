@@ -118,3 +118,12 @@ fn a_write_in_doubt_that_the_next_image_shows_is_known_for_each_attribute() {
     let disproof = (Some("x0"), Some("x0 y1"), W, false);
     skip(&[doubt, disproof], Some("x1001 y1"), (Some("x1001"), &[]));
 }
+
+#[test]
+fn overwriting_lists_what_others_wrote_and_the_run_itself_discarded() {
+    let writes = [(None, Some("c1"), W, false), (Some("c1 b1001"), None, W, false)];
+    let changed = [Conflict::ItemChanged];
+    check(&writes, None, OnConflict::Overwrite, (None, &changed));
+    skip(&writes, None, (Some("c1 b1001"), &changed));
+    check(&writes, Some("c1 b1001"), OnConflict::Overwrite, (None, &changed));
+}
