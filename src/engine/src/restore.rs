@@ -399,7 +399,9 @@ impl Restore {
         if !self.speed.may_read(entries.len()).await {
             return Ok(());
         }
-        let read = self.with_images(table, entries).await?;
+        let (here, elsewhere) = tables::by_schema(table, entries);
+        self.leave_all(elsewhere);
+        let read = self.with_images(table, here).await?;
         self.observe();
         let mut work: FuturesUnordered<_> = read
             .into_iter()
@@ -434,20 +436,11 @@ impl Restore {
     async fn with_images<'e>(
         &self,
         table: &TableSchema,
-        entries: &'e [MergedEntry],
+        entries: Vec<(&'e MergedEntry, ItemKey)>,
     ) -> std::result::Result<Vec<(&'e MergedEntry, ItemKey, Option<Item>)>, Fault> {
-        let keys: Vec<ItemKey> = entries
-            .iter()
-            .map(|entry| ItemKey::from_key(table, &entry.key))
-            .collect::<std::result::Result<_, _>>()?;
-        let asked: Vec<&ItemKey> = keys.iter().collect();
+        let asked: Vec<&ItemKey> = entries.iter().map(|(_, key)| key).collect();
         let images = self.images().read_all(table, &asked).await?;
-        Ok(entries
-            .iter()
-            .zip(keys)
-            .zip(images)
-            .map(|((entry, key), now)| (entry, key, now))
-            .collect())
+        Ok(entries.into_iter().zip(images).map(|((entry, key), now)| (entry, key, now)).collect())
     }
 
     fn count(&self, entry: &MergedEntry, step: Step) {
