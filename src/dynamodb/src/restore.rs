@@ -8,6 +8,8 @@
 mod write;
 
 #[cfg(test)]
+mod histories;
+#[cfg(test)]
 mod model;
 
 pub use write::{ConditionalWrite, WriteOperation, WriteRequest};
@@ -94,7 +96,9 @@ fn overtaken(
     // The run may itself have left what was there first: over what others had written.
     let is_left = life.left(now) && on_conflict == OnConflict::Skip;
     if now == over.first.as_ref() && !is_left {
-        return Decision::nothing();
+        // There is nothing to overwrite where the run itself discarded what others wrote.
+        let conflicts = if life.left(now) { vec![over.conflict.clone()] } else { Vec::new() };
+        return Decision { conflicts, ..Decision::nothing() };
     }
     let mut decision = match now {
         Some(_) if is_shared => Decision::nothing(),

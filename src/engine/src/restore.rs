@@ -403,7 +403,9 @@ impl Restore {
         if !self.speed.may_read(entries.len()).await {
             return Ok(());
         }
-        let read = self.with_images(table, entries).await?;
+        let (here, elsewhere) = tables::by_schema(table, entries);
+        self.leave_all(elsewhere);
+        let read = self.with_images(table, here).await?;
         self.observe();
         let mut work: FuturesUnordered<_> = read
             .into_iter()

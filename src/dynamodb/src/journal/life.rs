@@ -61,18 +61,20 @@ impl Life {
     pub fn take_in(&mut self, entry: &Entry, outcome: Outcome) {
         let image = entry.before.as_ref();
         let is_written = outcome == Outcome::Written;
-        if is_written && self.left(image) {
-            // So a deletion that was in doubt was carried out.
-            for (name, touched) in &mut self.attributes {
-                touched.found(image.and_then(|item| item.get(name)));
-            }
+        if is_written {
+            // Of the writes in doubt the image shows which were carried out. Where it is an old one,
+            // the write left the whole item: with these values unless the entry names others.
+            self.attributes.retain(|name, touched| {
+                touched.is_lost() || touched.found(image.and_then(|item| item.get(name)))
+            });
         }
         keep(&mut self.afters, entry.after.item, outcome);
         self.is_known |= is_written;
         // An item that is there is no evidence of its deletion, whatever attribute it lacks.
         let may_vanish = entry.after.item.is_none() && !is_written;
         for (name, after) in &entry.after.attributes {
-            let value = image.and_then(|item| item.get(name));
+            // The image says the same, except one that is older than the run's own last write.
+            let value = self.before.as_ref().and_then(|item| item.get(name));
             let new = || Touched::begin(value);
             let touched = self.attributes.entry(name.clone()).or_insert_with(new);
             if touched.is_lost() {
@@ -181,12 +183,14 @@ impl Touched {
         Self { before: before.cloned(), afters, is_known: false }
     }
 
-    /// It is known to have had this value where the item was just what the run left.
-    fn found(&mut self, value: Option<&AttributeValue>) {
-        if !self.is_lost() && !self.left(value) {
-            self.afters = vec![value.map(ValueDigest::of_value)];
-            self.is_known = true;
-        }
+    /// It is known to have had this value where the item was just what the run left. Returns whether
+    /// any write of it counts.
+    fn found(&mut self, value: Option<&AttributeValue>) -> bool {
+        let digest = value.map(ValueDigest::of_value);
+        // The first possibility needs no write in doubt.
+        self.is_known |= self.afters.first() != Some(&digest);
+        self.afters = vec![digest];
+        self.is_known || value != self.before.as_ref()
     }
 
     /// Whether this is a value that the run may have left.

@@ -13,6 +13,10 @@ use crate::value::Item;
 /// last of them left it, if at all; where it is not, its changes are conflicts.
 const LIVES_IN_DOUBT_MAX: usize = 8;
 
+/// Digests kept of what the run met and left of one key, the newest: those of eight writes. An
+/// eventually consistent read is about a second behind; an older image counts as the work of others.
+const STATES_MAX: usize = 16;
+
 /// One key's entries of a run, merged.
 #[derive(Clone, PartialEq)]
 pub struct MergedEntry {
@@ -28,6 +32,8 @@ pub struct MergedEntry {
     pub order_unknown: bool,
     /// The first is proven, if any is; each other one ends in a write in doubt.
     lives: Vec<Life>,
+    /// What the run met and left, the newest last, up to [`STATES_MAX`].
+    states: Vec<Option<ItemDigest>>,
     last: Sequence,
 }
 
@@ -38,10 +44,12 @@ impl MergedEntry {
             return None;
         }
         let mut life = Life::begin(entry.before.as_ref());
+        let mut states = life.afters.clone();
+        states.push(entry.after.item);
         life.take_in(&entry, outcome);
         let Entry { sequence: last, table, key, unverified, .. } = entry;
         let (order_unknown, lives) = (false, vec![life]);
-        Some(Self { table, key, unverified, order_unknown, lives, last })
+        Some(Self { table, key, unverified, order_unknown, lives, states, last })
     }
 
     /// Takes in the key's next entry, in the order of their sequence.
@@ -59,8 +67,13 @@ impl MergedEntry {
             self.lives.iter().rposition(|life| life.afters.contains(&met))
         };
         let at = found.unwrap_or_else(|| self.likely());
-        // An image that nobody checked may be older than the run's own last write.
-        let by_others = found.is_none() && !(entry.unverified && self.lives[at].is_known());
+        // An image that nobody checked may be older than the run's own last write, but only if the
+        // run itself met it or left it. Any other shows what others wrote.
+        let is_old = entry.unverified && self.states.contains(&met);
+        let by_others = found.is_none() && !is_old;
+        for state in [met, entry.after.item] {
+            self.keep_state(state);
+        }
         let at = if by_others {
             self.lives.push(self.lives[at].overtaken_by(entry.before.as_ref()));
             self.lives.len() - 1
@@ -76,6 +89,14 @@ impl MergedEntry {
         }
     }
 
+    fn keep_state(&mut self, state: Option<ItemDigest>) {
+        self.states.retain(|other| *other != state);
+        self.states.push(state);
+        if self.states.len() > STATES_MAX {
+            self.states.remove(0);
+        }
+    }
+
     /// The life that an item belongs to which is like this now.
     pub fn life(&self, now: Option<&Item>) -> &Life {
         let digest = now.map(ItemDigest::of_item);
@@ -83,11 +104,15 @@ impl MergedEntry {
         let is_before = |life: &&Life| life.before.as_ref() == now;
         // What a life in doubt began with was left by others, not by the run.
         let is_left = |life: &&Life| life.afters[1..].contains(&digest);
-        // First those to which it was restored, so that a second restore decides nothing else.
-        let found = proven.iter().find(|life| is_before(life) || life.afters.contains(&digest));
-        found
+        // First those to which it was restored, so that a second restore decides nothing else. Then
+        // the writes in doubt before the proven ones: if the item is just what both left, others
+        // would otherwise have undone their own change, which the later image shows.
+        proven
+            .iter()
+            .find(is_before)
             .or_else(|| in_doubt.iter().rev().find(is_before))
             .or_else(|| in_doubt.iter().rev().find(is_left))
+            .or_else(|| proven.iter().find(|life| life.afters.contains(&digest)))
             .unwrap_or_else(|| &self.lives[self.likely()])
     }
 
@@ -107,15 +132,24 @@ impl MergedEntry {
     pub(crate) fn of_writes<'i>(
         writes: impl IntoIterator<Item = (Option<&'i Item>, Option<&'i Item>, Outcome)>,
     ) -> Option<Self> {
+        let with = |(before, after, outcome)| (before, after, outcome, false);
+        Self::of_entries(writes.into_iter().map(with))
+    }
+
+    /// The same, each with whether it is unverified.
+    #[cfg(test)]
+    pub(crate) fn of_entries<'i>(
+        writes: impl IntoIterator<Item = (Option<&'i Item>, Option<&'i Item>, Outcome, bool)>,
+    ) -> Option<Self> {
         let mut merged: Option<Self> = None;
-        for (record, (before, after, outcome)) in (0..).zip(writes) {
+        for (record, (before, after, outcome, unverified)) in (0..).zip(writes) {
             let entry = Entry {
                 sequence: Sequence::new(1, record),
                 table: "cars".into(),
                 key: Item::from([("id".to_owned(), "a".into())]),
                 before: before.cloned(),
                 after: super::After::of(before, after),
-                unverified: false,
+                unverified,
                 transaction: None,
             };
             match &mut merged {

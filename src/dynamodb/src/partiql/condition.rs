@@ -286,7 +286,7 @@ mod tests {
             ("\"data\" = true", "true"),
             ("m.k[0] = 'v'", "true"),
             ("\"m\".\"k\"[0] = 'v'", "true"),
-            ("nothing IS MISSING", "true"),
+            ("absent IS MISSING", "true"),
             ("a IS NOT MISSING", "true"),
             ("nil IS NULL", "true"),
             ("a IS NULL", "false"),

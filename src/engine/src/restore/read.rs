@@ -13,20 +13,11 @@ impl Restore {
     pub(in crate::restore) async fn with_images<'e>(
         &self,
         table: &TableSchema,
-        entries: &'e [MergedEntry],
+        entries: Vec<(&'e MergedEntry, ItemKey)>,
     ) -> Result<Vec<(&'e MergedEntry, ItemKey, Option<Item>)>, Fault> {
-        let keys: Vec<ItemKey> = entries
-            .iter()
-            .map(|entry| ItemKey::from_key(table, &entry.key))
-            .collect::<Result<_, _>>()?;
-        let asked: Vec<&ItemKey> = keys.iter().collect();
+        let asked: Vec<&ItemKey> = entries.iter().map(|(_, key)| key).collect();
         let images = self.read_patiently(table, &asked).await?;
-        Ok(entries
-            .iter()
-            .zip(keys)
-            .zip(images)
-            .map(|((entry, key), now)| (entry, key, now))
-            .collect())
+        Ok(entries.into_iter().zip(images).map(|((entry, key), now)| (entry, key, now)).collect())
     }
 
     /// A restore has time: it waits where a program would get a throttling error.

@@ -6,6 +6,7 @@ use dm_contract::restored::Conflict;
 use dm_contract::restored::NotRestored;
 use dm_dynamodb::journal::{MergedEntry, Outcome};
 use dm_dynamodb::restore::Step;
+use dm_dynamodb::schema::{ItemKey, TableSchema};
 
 use crate::operation::Operation;
 use crate::restore::{Partitions, Restore};
@@ -55,6 +56,22 @@ impl TableCalls {
     }
 }
 
+/// Separates the keys that this table can have from those of a former table of its name, whose key
+/// schema differs. No item of the table has one of those.
+pub fn by_schema<'e>(
+    table: &TableSchema,
+    entries: &'e [MergedEntry],
+) -> (Vec<(&'e MergedEntry, ItemKey)>, Vec<&'e MergedEntry>) {
+    let (mut here, mut elsewhere) = (Vec::new(), Vec::new());
+    for entry in entries {
+        match ItemKey::from_key(table, &entry.key) {
+            Ok(key) => here.push((entry, key)),
+            Err(_) => elsewhere.push(entry),
+        }
+    }
+    (here, elsewhere)
+}
+
 impl Restore {
     /// Whether the run itself deleted this table, which is not there.
     pub(in crate::restore) fn was_deleted(&self, table: &str) -> bool {
@@ -62,9 +79,12 @@ impl Restore {
         matches!(fate, Some((_, Operation::DeleteTable)))
     }
 
-    /// Leaves items of a table alone that the run deleted. Those that it had found there are lost
-    /// to a restore; of a table that it had created nothing is missed.
-    pub(in crate::restore) fn leave_all(&self, entries: &[MergedEntry]) {
+    /// Leaves items of a deleted table alone. Those that the run had found there are lost to a
+    /// restore; of a table that it had created nothing is missed.
+    pub(in crate::restore) fn leave_all<'e>(
+        &self,
+        entries: impl IntoIterator<Item = &'e MergedEntry>,
+    ) {
         for entry in entries {
             self.count(entry, Step::Nothing);
             let fate = self.table_calls.get().and_then(|calls| calls.fate(&entry.table));
@@ -79,6 +99,9 @@ impl Restore {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use dm_dynamodb::journal::{After, Entry, Sequence};
+    use dm_dynamodb::value::{Item, item_from_json};
+    use serde_json::json;
 
     #[test]
     fn a_tables_fate_is_what_was_done_to_it_first_and_last() {
@@ -100,5 +123,47 @@ mod tests {
         assert_eq!(calls.fate("b"), Some((delete, create)));
         assert_eq!(calls.fate("c"), None);
         assert_eq!(calls.lost_table(), Some("b"), "the run had created a");
+    }
+
+    #[test]
+    fn keys_of_a_former_table_of_the_name_are_no_keys_of_this_one() {
+        let described = json!({
+            "TableName": "cars",
+            "KeySchema": [
+                {"AttributeName": "id", "KeyType": "HASH"},
+                {"AttributeName": "year", "KeyType": "RANGE"},
+            ],
+            "AttributeDefinitions": [
+                {"AttributeName": "id", "AttributeType": "S"},
+                {"AttributeName": "year", "AttributeType": "N"},
+            ],
+        });
+        let table = TableSchema::from_json(&described).unwrap();
+        let keys = [
+            json!({"id": {"S": "a"}}),
+            json!({"id": {"S": "a"}, "year": {"N": "1"}}),
+            json!({"id": {"S": "a"}, "year": {"S": "1"}}),
+        ];
+        let merged = |key: &serde_json::Value| {
+            let key = item_from_json(key).unwrap();
+            let entry = Entry {
+                sequence: Sequence::new(1, 0),
+                table: "cars".into(),
+                after: After::of(None, Some(&key)),
+                key,
+                before: None,
+                unverified: false,
+                transaction: None,
+            };
+            MergedEntry::begin(entry, Outcome::Written).unwrap()
+        };
+        let entries: Vec<MergedEntry> = keys.iter().map(merged).collect();
+        let (here, elsewhere) = by_schema(&table, &entries);
+        let here: Vec<&Item> = here.iter().map(|(entry, _)| &entry.key).collect();
+        let elsewhere: Vec<&Item> = elsewhere.iter().map(|entry| &entry.key).collect();
+        assert_eq!(
+            (here, elsewhere),
+            (vec![&entries[1].key], vec![&entries[0].key, &entries[2].key])
+        );
     }
 }
