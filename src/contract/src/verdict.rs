@@ -48,9 +48,9 @@ pub const EXITS_FINAL: [u8; 7] = [
     EXIT_UNREACHABLE,
 ];
 
-/// Those of them that rest on what the ledger has on record, which every pod reads alike. The others
-/// say that the archive or the database did not answer one pod at one moment: where a pod that
-/// failed is replaced, the next one may be answered.
+/// Those of them that rest on what the ledger has on record, which every pod reads alike. The
+/// others say that the archive or the database did not answer one pod at one moment: where a pod
+/// that failed is replaced, the next one may be answered.
 pub const EXITS_ON_RECORD: [u8; 5] =
     [EXIT_ADOPT, EXIT_UNKNOWN, EXIT_RENUMBER, EXIT_LOCKED, EXIT_DIFFERS];
 

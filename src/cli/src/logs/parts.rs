@@ -174,8 +174,8 @@ impl Parts<'_> {
         Ok(is_whole)
     }
 
-    /// The pods of the parts now, and whether the run is not over. Pods last: those of a run that is
-    /// over are then complete.
+    /// The pods of the parts now, and whether the run is not over. Pods last: those of a run that
+    /// is over are then complete.
     async fn look(&self, name: &str) -> Result<(Vec<PartPod>, bool), LogsError> {
         let migration = self.cluster.migration(name).await?;
         let pods = pods_of(self.cluster, &migration, self.run, self.wanted).await?;

@@ -62,8 +62,8 @@ impl Life {
         let image = entry.before.as_ref();
         let is_written = outcome == Outcome::Written;
         if is_written {
-            // Of the writes in doubt the image shows which were carried out. Where it is an old one,
-            // the write left the whole item: with these values unless the entry names others.
+            // Of the writes in doubt the image shows which were carried out. Where it is an old
+            // one, the write left the whole item: with these values unless the entry names others.
             self.attributes.retain(|name, touched| {
                 touched.is_lost() || touched.found(image.and_then(|item| item.get(name)))
             });
@@ -183,8 +183,8 @@ impl Touched {
         Self { before: before.cloned(), afters, is_known: false }
     }
 
-    /// It is known to have had this value where the item was just what the run left. Returns whether
-    /// any write of it counts.
+    /// It is known to have had this value where the item was just what the run left. Returns
+    /// whether any write of it counts.
     fn found(&mut self, value: Option<&AttributeValue>) -> bool {
         let digest = value.map(ValueDigest::of_value);
         // The first possibility needs no write in doubt.

@@ -14,7 +14,8 @@ use crate::value::Item;
 const LIVES_IN_DOUBT_MAX: usize = 8;
 
 /// Digests kept of what the run met and left of one key, the newest: those of eight writes. An
-/// eventually consistent read is about a second behind; an older image counts as the work of others.
+/// eventually consistent read is about a second behind; an older image counts as the work of
+/// others.
 const STATES_MAX: usize = 16;
 
 /// One key's entries of a run, merged.

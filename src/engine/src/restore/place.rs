@@ -8,14 +8,14 @@ use crate::restore::tables::TableCalls;
 use crate::restore::{Restore, RestoreError, Result};
 
 impl Restore {
-    /// Stops the restore of a run that deleted a table, unless a person has accepted that: no restore
-    /// brings it back, so what the run wrote elsewhere may be the only copy of its items.
+    /// Stops the restore of a run that deleted a table, unless a person has accepted that: no
+    /// restore recreates it, so what the run wrote elsewhere may be the only copy of its items.
     pub(in crate::restore) fn check_tables(&self) -> Result<()> {
         let lost = self.table_calls.get().and_then(TableCalls::lost_table);
         let is_accepted = self.own.plan.accept.contains(&Mismatch::TableReplaced);
         let Some(table) = lost.filter(|_| !is_accepted) else { return Ok(()) };
         let what = format!(
-            "the run deleted table {table}, which a restore does not bring back. What the run wrote \
+            "the run deleted table {table}, which a restore cannot recreate. What the run wrote \
              elsewhere may be the only copy of its items"
         );
         let difference = Difference { reason: Mismatch::TableReplaced, what };

@@ -53,9 +53,9 @@ pub fn policy(migration: &DataMigration, record: &RunRecord, asks: bool) -> PodF
     PodFailurePolicy { rules: rules.collect() }
 }
 
-/// Returns the answers of the ledger that end the run. A program that is refused has run nowhere: the
-/// operator puts its run off and tries again. A transform may run in other pods of the Job, or have
-/// run in the pod that this one replaces. An outage that one pod meets must not end these.
+/// Returns the answers of the ledger that end the run. A program that is refused has run nowhere:
+/// the operator puts its run off and tries again. A transform may run in other pods of the Job, or
+/// have run in the pod that this one replaces. An outage that one pod meets must not end these.
 const fn refusals(migration: &DataMigration) -> &'static [u8] {
     if migration.spec.transform.is_some() { &EXITS_ON_RECORD } else { &EXITS_FINAL }
 }

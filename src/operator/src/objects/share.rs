@@ -4,8 +4,8 @@ use dm_contract::plan::RateLimits;
 
 /// Returns the limits of one part. Each part has the same, because its pod is made from the same
 /// template; together they have no more than the whole. `validate` rejects a limit that is lower
-/// than the number of parts; if one is lowered below it during the run, each part keeps 1, and status
-/// says that they exceed it.
+/// than the number of parts; if one is lowered below it during the run, each part keeps 1, and
+/// status says that they exceed it.
 pub fn of(limits: &RateLimits, parts: u32) -> RateLimits {
     let share = |limit: Option<u32>| limit.map(|limit| (limit / parts.max(1)).max(1));
     RateLimits {

@@ -24,8 +24,8 @@ pub struct Answers {
 }
 
 impl Answers {
-    /// Whether every guard reports that it is paused, and no part waits for a pod; `None` if no guard
-    /// answered and no part waits.
+    /// Whether every guard reports that it is paused, and no part waits for a pod; `None` if no
+    /// guard answered and no part waits.
     pub fn paused(&self) -> Option<bool> {
         if self.controls.is_empty() && self.waiting.is_empty() {
             return None;
