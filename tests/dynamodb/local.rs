@@ -41,7 +41,7 @@ try:
     orders.put_item(Item={'shop': 'a', 'at': 0}, ConditionExpression='attribute_not_exists(shop)')
 except client.exceptions.ConditionalCheckFailedException:
     print('condition failed')
-rows = client.execute_statement(Statement=\"SELECT * FROM orders WHERE shop = 'a' AND at = 0\")['Items']
+rows = client.execute_statement(Statement=\"SELECT * FROM orders WHERE shop = 'a' AND \\\"at\\\" = 0\")['Items']
 print('partiql', rows[0]['state']['S'])
 print('pages', sum(len(p['Items']) for p in client.get_paginator('scan').paginate(
     TableName='orders', PaginationConfig={'PageSize': 7})))
