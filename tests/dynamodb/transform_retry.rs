@@ -158,8 +158,8 @@ async fn a_run_that_is_resumed_remembers_what_had_failed() {
     assert!(first.failed > 0 && first.failed < 80, "{:?}", counts(&first));
     let second = scene.pass(&source, Start::Again, None).await;
     assert_eq!(second.end, TransformEnd::PartiallyFailed);
-    // It counts for both. An item whose page was not done is visited by its key and by the scan, and
-    // counted once.
+    // It counts for both. An item whose page was not done is visited by its key and by the scan,
+    // and counted once.
     assert_eq!(counts(&second), [400, 0, 0, 320, 80], "before it was stopped {:?}", counts(&first));
     let mut keys: Vec<String> =
         second.failures.iter().map(|failed| failed.key.as_ref().unwrap().to_string()).collect();
