@@ -160,10 +160,11 @@ pub fn ended_well(pod: &Pod) -> bool {
         return false;
     }
     let restores = program_status(pod).is_some_and(|status| status.name == RESTORE_CONTAINER);
-    let asked = [deletion_asked(pod), disruption_asked(pod).filter(|_| !restores)];
-    asked.into_iter().flatten().all(|asked| {
-        ended.finished_at.as_ref().is_some_and(|finished| finished.0.as_second() < asked)
-    })
+    let mut asked = [deletion_asked(pod), disruption_asked(pod)].into_iter().flatten();
+    restores
+        || asked.all(|asked| {
+            ended.finished_at.as_ref().is_some_and(|finished| finished.0.as_second() < asked)
+        })
 }
 
 /// When the pod's deletion was asked for, in seconds.

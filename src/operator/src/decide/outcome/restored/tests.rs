@@ -41,6 +41,15 @@ fn a_restore_and_a_preview_end_well_in_words_of_their_own() {
 }
 
 #[test]
+fn a_restore_that_finished_while_its_pod_was_being_deleted_has_ended_well() {
+    let pod = restore_pod(0, &restore_says(json!({})));
+    let asked = json!({"deletionTimestamp": time(38), "deletionGracePeriodSeconds": 30});
+    let pod = with(&pod, json!({"metadata": asked}));
+    let expected = (RunResult::Succeeded, Reason::Restored, "404 items of run 1 were restored");
+    check(RunKind::Restore, &complete(), &[&pod], expected);
+}
+
+#[test]
 fn what_an_interrupted_restore_did_before_is_counted() {
     let first = restore_pod(
         1,
