@@ -9,7 +9,7 @@
 //! - [`program_files`]: the digest of a program's files; [`program_log`]: the files of its output.
 //! - [`identity`]: whether a recorded run was of the same program, database and tables.
 //! - [`part`]: one pod's part of a run that is spread over pods.
-//! - [`glob`], [`error_chain`], [`limits`]: what the processes share otherwise.
+//! - [`glob`], [`error_chain`], [`limits`], [`sha256`]: what the processes share otherwise.
 
 pub mod check;
 pub mod control;
@@ -23,6 +23,7 @@ pub mod program_files;
 pub mod program_log;
 pub mod report;
 pub mod restored;
+pub mod sha256;
 pub mod transform;
 pub mod verdict;
 pub mod visible;

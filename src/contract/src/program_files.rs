@@ -3,9 +3,10 @@
 //! two.
 
 use std::collections::BTreeMap;
-use std::fmt::Write as _;
 
 use sha2::{Digest as _, Sha256};
+
+use crate::sha256::finished;
 
 /// Files by their path in the program's folder, with `/` between its parts.
 pub type ProgramFiles = BTreeMap<String, Vec<u8>>;
@@ -20,11 +21,7 @@ pub fn digest(files: &ProgramFiles) -> String {
             hasher.update(part);
         }
     }
-    let mut text = String::from("sha256:");
-    for byte in hasher.finalize() {
-        let _ = write!(text, "{byte:02x}");
-    }
-    text
+    finished(hasher)
 }
 
 #[cfg(test)]

@@ -73,7 +73,7 @@ impl Decision {
 /// Decides for one key.
 pub fn decide(entry: &MergedEntry, now: Option<&Item>, on_conflict: OnConflict) -> Decision {
     if entry.order_unknown {
-        // Nobody knows what to put back, so it is not overwritten either.
+        // It is not known what to restore, so it is not overwritten either.
         return Decision { conflicts: vec![Conflict::OrderUnknown], ..Decision::nothing() };
     }
     let life = entry.life(now);

@@ -1,10 +1,9 @@
 //! The digest over the shape of a run's effects. Pure.
 
-use std::fmt::Write as _;
-
 use sha2::{Digest as _, Sha256};
 
 use super::TableEffect;
+use crate::sha256::finished;
 
 /// Returns the digest over the shape of the effects: tables, kinds of writes, attributes, counts.
 /// What was read does not belong to it.
@@ -43,15 +42,6 @@ pub(super) fn of_digests<'a>(digests: impl Iterator<Item = &'a str>) -> String {
         hasher.update(b"\n");
     }
     finished(hasher)
-}
-
-fn finished(hasher: Sha256) -> String {
-    let mut text = String::from("sha256:");
-    for byte in hasher.finalize() {
-        // Writing to a String never fails.
-        let _ = write!(text, "{byte:02x}");
-    }
-    text
 }
 
 #[cfg(test)]

@@ -1,13 +1,13 @@
 //! Digests of what runs, as `sha256:` and hexadecimal digits.
 
 use std::collections::BTreeMap;
-use std::fmt::Write as _;
 
 use dm_api::agent_resources::AgentResources;
 use dm_api::archive::ArchiveSpec;
 use dm_api::migration::{ContainerProgram, Limits, OnConflict, PodSettings, PodVolume, Script};
 use dm_api::target::{Credentials, TargetPolicy};
 use dm_api::{DataMigration, MigrationTarget};
+use dm_contract::sha256;
 use k8s_openapi::ByteString;
 use k8s_openapi::api::core::v1::{ConfigMap, VolumeMount};
 use serde::Serialize;
@@ -227,11 +227,7 @@ fn of(all: &impl Serialize) -> String {
 }
 
 fn of_bytes(bytes: &[u8]) -> String {
-    let mut text = String::from("sha256:");
-    for byte in Sha256::digest(bytes) {
-        let _ = write!(text, "{byte:02x}");
-    }
-    text
+    sha256::finished(Sha256::new_with_prefix(bytes))
 }
 
 #[cfg(test)]
