@@ -179,8 +179,8 @@ fn what_is_next(folder: &Path, source: &Source) -> String {
         Source::Script(Script { file, needs, .. }) => (
             format!(" ({needs} needed)"),
             format!(
-                "  base/{file}            what changes\n  base/migration.yaml     the description and \
-                 the image"
+                "  {:<24}what changes\n  base/migration.yaml     the description and the image",
+                format!("base/{file}")
             ),
         ),
         Source::Transform => (
