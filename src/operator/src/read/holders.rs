@@ -1,5 +1,7 @@
 //! The runs of other migrations that write to the same target, in their order. Pure.
 
+use std::sync::Arc;
+
 use dm_api::DataMigration;
 use jiff::Timestamp;
 use kube::ResourceExt as _;
@@ -20,26 +22,41 @@ pub struct Holder {
 }
 
 /// The runs that stand in the way of one of `migration`, in their order: those that other
-/// migrations have in their status, and those that only Jobs and pods show.
+/// migrations have in their status, and those that only Jobs and pods show. A run of a migration
+/// that exists is never one that was left: it is of the target that its status names.
 pub fn holders<'a>(
     migration: &DataMigration,
     others: impl IntoIterator<Item = &'a DataMigration>,
+    existing: &[Arc<DataMigration>],
     occupants: Vec<Holder>,
 ) -> Vec<Holder> {
     let mut holders: Vec<Holder> = others
         .into_iter()
         .filter(|other| {
-            other.spec.target == migration.spec.target && other.name_any() != migration.name_any()
+            target_of_run(other) == Some(&migration.spec.target.name)
+                && other.name_any() != migration.name_any()
         })
         .filter_map(holder)
         .collect();
     for occupant in occupants {
-        if !holders.iter().any(|holder| holder.uid == occupant.uid) {
-            holders.push(occupant);
+        let exists = existing.iter().find(|other| other.uid().as_ref() == Some(&occupant.uid));
+        let is_elsewhere = exists.and_then(|other| target_of_run(other));
+        if is_elsewhere.is_some_and(|target| target != migration.spec.target.name)
+            || holders.iter().any(|holder| holder.uid == occupant.uid)
+        {
+            continue;
         }
+        let left = occupant.left.filter(|_| exists.is_none());
+        holders.push(Holder { left, ..occupant });
     }
     holders.sort_by(|a, b| (a.since, &a.name).cmp(&(b.since, &b.name)));
     holders
+}
+
+/// The target of a migration's open run, which may be another than its spec names by now.
+fn target_of_run(other: &DataMigration) -> Option<&str> {
+    let run = other.status.as_ref()?.runs.first().filter(|run| !run.result.is_over())?;
+    Some(run.target.as_deref().unwrap_or(&other.spec.target.name))
 }
 
 fn holder(other: &DataMigration) -> Option<Holder> {

@@ -64,11 +64,11 @@ fn occupant<K: Resource>(
     })
 }
 
-/// Whether a run's pod writes to the target's database. A plan that is not understood may.
+/// Whether a run's pod writes to the target's database. A plan that is not understood may; a pod
+/// without one is none of ours, whatever its labels say.
 fn may_write(target: &MigrationTarget, pod: Option<&PodSpec>) -> bool {
-    let plan = pod
-        .and_then(view::plan_text)
-        .and_then(|text| serde_json::from_str(&literal::plain(text)).ok());
+    let Some(text) = pod.and_then(view::plan_text) else { return false };
+    let plan = serde_json::from_str(&literal::plain(text)).ok();
     plan.is_none_or(|plan: Plan| {
         plan.mode == Mode::Apply
             && plan.upstream.region == target.spec.region

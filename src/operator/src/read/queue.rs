@@ -68,15 +68,16 @@ pub async fn holders(
     } else {
         cluster.cache.migrations.all(&namespace)
     };
-    // Of a migration that was removed by force these are left, and nobody else speaks for them. The
-    // cache will do: a list shows no more, as the Job controller may create the pod of such a Job
-    // just after it.
+    // Of a migration that was removed by force these are left, and nobody else speaks for them; of
+    // one whose spec names another target by now too. The cache will do: a list shows no more, as
+    // the Job controller may create the pod of such a Job just after it.
     let jobs: Vec<Arc<Job>> = cluster.cache.jobs.all(&namespace);
     let pods: Vec<Arc<Pod>> = cluster.cache.pods.all(&namespace);
     let own = migration.uid().unwrap_or_default();
     let jobs = jobs.iter().map(AsRef::as_ref);
     let occupants = occupants::occupants(&own, target, jobs, pods.iter().map(AsRef::as_ref));
-    Ok(holders::holders(migration, others.iter().map(AsRef::as_ref), occupants))
+    let existing = cluster.cache.migrations.all(&namespace);
+    Ok(holders::holders(migration, others.iter().map(AsRef::as_ref), &existing, occupants))
 }
 
 /// Another migration with what is asked of it: its target, its runs, and whether it is held. What

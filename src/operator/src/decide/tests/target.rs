@@ -1,5 +1,7 @@
 //! Migrations of one target are applied one after another.
 
+use std::sync::Arc;
+
 use super::*;
 
 pub fn holder(name: &str, since: i64, launched: bool) -> Holder {
@@ -75,7 +77,8 @@ fn who_counts_as_another() {
     let other = |name: &str, target: &str, suspend: bool, run: Option<RunRecord>| {
         let mut other = applying(json!({"target": {"name": target}, "suspend": suspend}));
         other.metadata.name = Some(name.into());
-        let runs = run.into_iter().collect();
+        let runs = run.into_iter().map(|run| RunRecord { target: Some(target.into()), ..run });
+        let runs = runs.collect();
         other.status = Some(DataMigrationStatus { runs, ..DataMigrationStatus::default() });
         other
     };
@@ -90,7 +93,36 @@ fn who_counts_as_another() {
         other("fresh", "dev", false, None),
         other("0001-cars", "dev", false, waiting()),
     ];
-    let found = holders::holders(&applying(json!({})), &others, vec![]);
+    let found = holders::holders(&applying(json!({})), &others, &[], vec![]);
     let names: Vec<(&str, bool)> = found.iter().map(|h| (h.name.as_str(), h.launched)).collect();
     assert_eq!(names, [("beginning", false), ("running", true)]);
+}
+
+/// Two targets may have the same region, and be databases of two accounts.
+#[test]
+fn what_a_living_migration_runs_on_another_target_is_not_left_over() {
+    let living = |name: &str, spec_target: &str, run_target: &str| {
+        let mut other = applying(json!({"target": {"name": spec_target}}));
+        (other.metadata.name, other.metadata.uid) = (Some(name.into()), Some(name.into()));
+        let run = RunRecord { target: Some(run_target.into()), ..record(RunKind::Apply) };
+        other.status =
+            Some(DataMigrationStatus { runs: vec![run], ..DataMigrationStatus::default() });
+        Arc::new(other)
+    };
+    let left = |name: &str| Holder {
+        uid: name.into(),
+        left: Some(format!("pod {name}-1-apply-x")),
+        ..holder(name, -60, true)
+    };
+    let existing = [
+        living("elsewhere", "production", "production"),
+        living("moved", "production", "dev"),
+        living("moved-here", "dev", "production"),
+    ];
+    let occupants = ["elsewhere", "moved", "moved-here", "gone"].map(left).to_vec();
+    let others = existing.iter().map(AsRef::as_ref);
+    let found = holders::holders(&applying(json!({})), others, &existing, occupants);
+    let found: Vec<(&str, bool)> =
+        found.iter().map(|holder| (holder.name.as_str(), holder.left.is_some())).collect();
+    assert_eq!(found, [("gone", true), ("moved", false)]);
 }

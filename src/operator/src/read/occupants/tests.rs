@@ -69,7 +69,11 @@ fn only_pods_that_write_to_this_database_count() {
     let recorder = json!({"metadata": {"labels": {"datamigration.dev/record-of": "2"}}});
     let recorder = living_pod(spec("Apply", "eu-west-1"), recorder);
     assert_eq!(found("uid-m", &[], &[dry_run, elsewhere, recorder]), []);
-    let unread = living_pod(json!({"containers": [{"name": "program"}]}), json!({}));
+    let foreign = living_pod(json!({"containers": [{"name": "program"}]}), json!({}));
+    assert_eq!(found("uid-m", &[], &[foreign]), [], "only its label is one of ours");
+    let mut unread = spec("Apply", "eu-west-1");
+    unread["initContainers"][0]["env"][0]["value"] = json!("{\"version\": 9}");
+    let unread = living_pod(unread, json!({}));
     assert_eq!(found("uid-m", &[], &[unread]), one("pod 0001-cars-1-apply-x"));
 }
 
