@@ -47,7 +47,8 @@ pub struct RestoreEffects {
     pub recreated: u64,
     /// Items that were as before the run, or whose changes are all in conflict.
     pub unchanged: u64,
-    /// Attributes and whole items that others changed since the run.
+    /// Attributes and whole items that were not returned to their earlier state, or only by
+    /// `Overwrite`; `conflictGroups` has the reasons.
     pub conflicts: u64,
     /// Conflicts by table and kind, the first 20 groups. The archive has all conflicts.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
@@ -69,7 +70,7 @@ pub struct RestoreEffects {
 pub struct ConflictGroup {
     /// Name of the table.
     pub table: String,
-    /// What others did to the items.
+    /// Why: what others did to the items, or why the database rejected them.
     pub kind: ConflictKind,
     /// The attribute, if the conflict is about one.
     #[serde(default, skip_serializing_if = "Option::is_none")]

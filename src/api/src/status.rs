@@ -148,13 +148,14 @@ pub struct Progress {
     /// Items that the program has written, or in a dry run would have written.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub items_written: Option<u64>,
-    /// Items that the run will write, by the dry run's count.
+    /// The whole of the work. Of an apply: items that it will write, by the dry run's count; of a
+    /// dry run: items in the tables that it scans; of a restore: items that the run wrote.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub total_estimate: Option<u64>,
-    /// `itemsWritten` as a share of `totalEstimate`, 0 to 99 during the run.
+    /// What is done as a share of `totalEstimate`, 0 to 99 during the run.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub percent: Option<u64>,
-    /// Items written per second since the program started.
+    /// Items done per second since the program started.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub items_per_second: Option<u64>,
     /// Seconds left at that rate.

@@ -35,15 +35,15 @@ pub struct TransformSource {
     /// Expressions, by the path that they set, for example `price: weight / 2`. Text in an
     /// expression is in single quotes.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
-    #[schemars(inner(length(min = 1, max = 4096)))]
+    #[schemars(with = "BTreeMap<String, Expression>")]
     pub set: BTreeMap<String, String>,
     /// Expressions by path, as in `set`, for paths that are absent. Other paths keep their value.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
-    #[schemars(inner(length(min = 1, max = 4096)))]
+    #[schemars(with = "BTreeMap<String, Expression>")]
     pub default: BTreeMap<String, String>,
     /// New paths by old paths. An item that has both fails.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
-    #[schemars(inner(length(min = 1, max = 1024)))]
+    #[schemars(with = "BTreeMap<String, Path>")]
     pub rename: BTreeMap<String, String>,
     /// Types by path: S, N, L, SS, NS, M (from JSON text), json, iso8601 or epoch.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
@@ -58,7 +58,7 @@ pub struct TransformSource {
     /// Expressions for key attributes, by attribute name. The item moves in one transaction, if its
     /// new key is free.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
-    #[schemars(inner(length(min = 1, max = 4096)))]
+    #[schemars(with = "BTreeMap<String, Expression>")]
     pub rekey: BTreeMap<String, String>,
     /// Table that the items move to. Default: their own table.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -82,6 +82,22 @@ impl TransformSource {
         json!({"version": 1, "onItemError": on_item_error, "transform": transform})
     }
 }
+
+// The schema of an expression: `inner` has no effect on the values of a map.
+#[derive(JsonSchema)]
+struct Expression(
+    #[schemars(length(min = 1, max = 4096))]
+    #[allow(dead_code)]
+    String,
+);
+
+// The schema of a path.
+#[derive(JsonSchema)]
+struct Path(
+    #[schemars(length(min = 1, max = 1024))]
+    #[allow(dead_code)]
+    String,
+);
 
 /// A type that values are converted to, by its name.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
