@@ -214,8 +214,9 @@ fn applied(report: &AppliedReport) -> String {
     let Some(effects) = &report.effects else {
         return text + &line("The guard left no result.");
     };
-    // Without a journal only requests are known.
-    let journaled = report.digest.is_some();
+    // Without a journal only requests are known. An adopted run has no digest.
+    let journaled = effects.tables.iter().all(|table| table.put == 0)
+        && (report.digest.is_some() || report.adopted_from.is_some());
     let rows: Vec<Vec<String>> = effects
         .tables
         .iter()
