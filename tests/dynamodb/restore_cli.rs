@@ -128,7 +128,7 @@ async fn a_run_on_a_laptop_is_journalled_looked_at_and_taken_back() {
     assert!(code == 0 && comment.starts_with("### "), "{told} {comment}");
 
     let gone = look(&["gc", "--older-than-days", "0", "--keep", "0", "--dry-run"]);
-    assert!(gone.contains("would go"), "{gone}");
+    assert!(gone.contains("would be deleted"), "{gone}");
     let (code, _, told) = exec("0");
     assert_eq!(code, 0, "{told}");
     assert!(told.contains("run: 0001-prices/5"), "{told}");

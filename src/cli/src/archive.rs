@@ -357,7 +357,7 @@ async fn gc(flags: Gc) -> Answered<u8> {
         let by = format!("`datamigration archive gc{by}`");
         ledger::collect(&archive, &chosen, &by).await?;
     }
-    let done = if flags.dry_run { "would go" } else { "deleted" };
+    let done = if flags.dry_run { "would be deleted" } else { "deleted" };
     print::answer(&format!(
         "{} objects of {} runs, {} bytes {done}\n",
         layout::count(chosen.paths.len() as u64),

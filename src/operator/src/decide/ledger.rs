@@ -62,8 +62,8 @@ pub fn message(verdict: &Verdict) -> String {
             seconds(&adopted.completed_at)
         ),
         Verdict::Unknown(run) => format!(
-            "Run {} of {}.{} was begun at {} and never completed, as the archive's ledger says: nobody \
-             knows how far it came. The program was not run again, nothing was written now.",
+            "Run {} of {}.{} was begun at {} and has no recorded end in the archive's \
+             ledger, so its outcome is unknown. The program was not run again, and nothing was written now.",
             run.run,
             run.namespace,
             run.name,
@@ -84,7 +84,7 @@ pub fn message(verdict: &Verdict) -> String {
         ),
         Verdict::Differs(Differs { run: Some(run), difference }) => format!(
             "Run {} of {}.{} (begun {}) is in the archive as the one that applied this migration, but {}. \
-             The program was not run, nothing was written.",
+             The program was not run, and nothing was written.",
             run.run,
             run.namespace,
             run.name,
@@ -93,7 +93,7 @@ pub fn message(verdict: &Verdict) -> String {
         ),
         Verdict::Differs(Differs { run: None, difference }) => format!(
             "The dry run that must come first was of something else: {}. The program was not run, \
-             nothing was written.",
+             and nothing was written.",
             difference.what
         ),
     }
@@ -196,11 +196,11 @@ fn locked(holder: &LockHolder) -> String {
     let since = seconds(&holder.since);
     match holder.table.strip_prefix(MIGRATION_LOCK) {
         Some(_) => format!(
-            "run {} of {}.{} is at work on this migration since {since}",
+            "run {} of {}.{} has been writing for this migration since {since}",
             holder.by, holder.namespace, holder.name
         ),
         None => format!(
-            "table {} is locked by {} (run {}) since {since}",
+            "table {} has been locked by {} (run {}) since {since}",
             holder.table, holder.name, holder.by
         ),
     }

@@ -12,7 +12,7 @@ pub fn note(position: &mut Position, situation: Situation<'_>, digest: &str) {
         position.conditions.push((
             types::SOURCE_CHANGED,
             Reason::SourceChanged,
-            format!("What was run is kept by its digest; {why}"),
+            format!("The last run used an earlier version: {why}"),
         ));
     }
 }
@@ -23,7 +23,7 @@ pub fn changed_since(situation: Situation<'_>, digest: &str) -> Option<&'static 
         // What is validated then is a restore.
         Ok(Runnable { program: Program::Restore(_) | Program::Baseline, .. }) => None,
         Ok(runnable) if runnable.digest != digest => {
-            Some("the program's files, its settings or its target have changed since")
+            Some("the program's files, its settings or its target have changed")
         }
         Ok(_) | Err(_) => None,
     }

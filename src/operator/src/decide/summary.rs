@@ -128,7 +128,7 @@ pub fn restored(status: &DataMigrationStatus, report: &RestoreReport) -> String 
     let what = told(&parts).unwrap_or_else(|| "nothing had to be restored".into());
     let others = others(status, report.run, &[RunKind::Restore]);
     let fate = match report.on_conflict {
-        OnConflict::Skip => ", left as they are",
+        OnConflict::Skip => ", left unchanged",
         OnConflict::Overwrite => ", overwritten",
     };
     format!(
@@ -143,7 +143,7 @@ pub fn restored(status: &DataMigrationStatus, report: &RestoreReport) -> String 
 /// What a restore would do, in a sentence.
 pub fn would_restore(status: &DataMigrationStatus, report: &RestoreReport) -> String {
     let Some(effects) = &report.effects else {
-        return "Restored (dry run): the preview left no result".into();
+        return "The preview of the restore left no result".into();
     };
     let parts = [
         (effects.restored, "would be restored", "would be restored"),
@@ -166,7 +166,7 @@ pub fn would_restore(status: &DataMigrationStatus, report: &RestoreReport) -> St
         below => format!(" · then run {} is restored", below.join(", ")),
     };
     format!(
-        "Restored (dry run): {what}{}{}{below}",
+        "Preview of the restore: {what}{}{}{below}",
         conflicts(effects, fate),
         not_restored(effects)
     )

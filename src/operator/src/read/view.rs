@@ -373,7 +373,7 @@ fn waiting_reason(container: &ContainerStatus) -> Option<Obstacle> {
         "CrashLoopBackOff" => {
             let last = container.last_state.as_ref().and_then(|state| state.terminated.as_ref());
             let message = last.and_then(|ended| ended.message.as_deref()).unwrap_or(detail);
-            (Reason::GuardFailed, format!("container {name} ends again and again: {message}"))
+            (Reason::GuardFailed, format!("container {name} ended repeatedly: {message}"))
         }
         _ => return None,
     };

@@ -39,7 +39,7 @@ const WRITES: &[&str] = &[
 /// What `kubectl describe` tells of it.
 const EVENTS: &[(&str, &str)] = &[
     ("RestorePreviewStarted", "Run 3 starts as Job 0001-add-price-3-restore-preview"),
-    ("RestorePreviewSucceeded", "Run 3: Restored (dry run): 2 items would be restored"),
+    ("RestorePreviewSucceeded", "Run 3: Preview of the restore: 2 items would be restored"),
     ("RestoreStarted", "Run 4 starts as Job 0001-add-price-4-restore"),
     ("Restored", "Run 4: Run 4 restored run 2: 2 items were restored"),
 ];

@@ -27,11 +27,11 @@ pub fn what_now(record: &RunRecord, outcome: &Outcome) -> String {
         _ if outcome.result == RunResult::Canceled => return "Nothing.".into(),
         _ => {}
     }
-    let hint = hint(record, outcome.reason);
+    let hint = hint(record, outcome);
     match record.kind {
         RunKind::DryRun | RunKind::RestorePreview => format!(
-            "{hint}. A changed program is tried again by itself; to repeat the same one, set \
-             spec.retry to {retry}."
+            "{hint}. A changed program gets a new dry run without being asked for; to repeat the same one, \
+             set spec.retry to {retry}."
         ),
         RunKind::Apply | RunKind::Restore if changed_nothing(outcome) => {
             format!("{hint}. Then set spec.retry to {retry}.")
@@ -48,8 +48,8 @@ pub fn what_now(record: &RunRecord, outcome: &Outcome) -> String {
 }
 
 /// What to mend, by the reason.
-fn hint(record: &RunRecord, reason: Reason) -> String {
-    let hint = match reason {
+fn hint(record: &RunRecord, outcome: &Outcome) -> String {
+    let hint = match outcome.reason {
         Reason::ArchiveUnavailable => {
             "Make the target's archive writable again (space, permissions, network)"
         }
@@ -74,27 +74,47 @@ fn hint(record: &RunRecord, reason: Reason) -> String {
         }
         Reason::ContainerStartFailed => "Correct the image, the command or the pod's settings",
         Reason::Evicted => {
-            "The log was deleted with the pod. If the message names ephemeral storage, disk or memory, raise the \
-             limit in spec.podTemplate.resources, or write fewer files"
+            return format!(
+                "{}. If the message names ephemeral storage, disk or memory, raise the limit in \
+                 spec.podTemplate.resources, or write fewer files",
+                log_without_pod(outcome)
+            );
         }
         Reason::PodDeleted | Reason::JobDeleted | Reason::OutcomeUnknown => {
-            "The log was deleted with the pod; only status is left"
+            return log_without_pod(outcome);
         }
-        _ if record.parts() > 1 => {
+        Reason::GuardFailed => {
             return format!(
-                "Find the cause in the last lines and in the logs (kubectl logs --prefix -c program \
-                 -l batch.kubernetes.io/job-name={})",
-                record.job
+                "Find the cause in the guard's log ({}). If it ran out of memory, raise spec.resources.guard \
+                 of the target",
+                logs(record, "guard")
             );
         }
         _ => {
-            return format!(
-                "Find the cause in the last lines and in the log (kubectl logs job/{} -c program)",
-                record.job
-            );
+            let logs = logs(record, "program");
+            return format!("Find the cause in the last lines and in the log ({logs})");
         }
     };
     hint.to_owned()
+}
+
+/// The command that prints what the containers of this name wrote.
+fn logs(record: &RunRecord, container: &str) -> String {
+    let job = &record.job;
+    if record.parts() > 1 {
+        return format!(
+            "kubectl logs --prefix --tail=-1 -c {container} -l batch.kubernetes.io/job-name={job}"
+        );
+    }
+    format!("kubectl logs job/{job} -c {container}")
+}
+
+/// Where the output of a program is whose pod no longer exists.
+fn log_without_pod(outcome: &Outcome) -> String {
+    outcome.kept(|archived| archived.log.as_ref()).map_or_else(
+        || "The log was deleted with the pod; only status is left".to_owned(),
+        |log| format!("Read the program's output in the archive: {log}"),
+    )
 }
 
 /// Whether the data cannot be half done.

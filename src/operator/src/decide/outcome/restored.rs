@@ -99,7 +99,7 @@ fn message(record: &RunRecord, cause: &Cause, outcome: &Outcome) -> String {
         Cause::Disruption(detail) => format!(
             "The restore's pod was evicted or preempted, or its node is drained or shuts down: {detail}"
         ),
-        Cause::PodDeleted => "The restore's pods were deleted by hand again and again".into(),
+        Cause::PodDeleted => "A pod of the restore was deleted by hand".into(),
         Cause::OutOfMemory => "The restore used more memory than its limit".into(),
         Cause::NotStarted(detail) | Cause::Prepare(detail) | Cause::Container(detail) => {
             format!("The restore's container could not be started: {detail}")
@@ -124,7 +124,7 @@ fn state_of_data(record: &RunRecord, outcome: &Outcome) -> String {
     let run = record.restores.unwrap_or_default();
     match (record.kind, &outcome.restore) {
         (RunKind::RestorePreview, _) => "nothing was written".into(),
-        _ if !outcome.started => "it had not started, nothing was written".into(),
+        _ if !outcome.started => "it had not started, and nothing was written".into(),
         (_, None) => {
             format!("how much of run {run} it had restored is not known; the rest is unchanged")
         }
@@ -162,12 +162,12 @@ fn what_now(record: &RunRecord, outcome: &Outcome) -> String {
     let hint = match outcome.reason {
         Reason::ArchiveRequired => {
             return format!(
-                "Put the journal back from a copy of the archive, if there is one, then set spec.retry to \
+                "Copy the journal's objects into the archive again, if there is a copy, then set spec.retry to \
                  {}; or set spec.state to Applied to leave the data as they are.",
                 record.retry + 1
             );
         }
-        Reason::OutOfMemory => "Report it, with the size of the journal",
+        Reason::OutOfMemory => "Raise spec.resources.guard.limits.memory of the target",
         Reason::ContainerStartFailed => "Correct the pod's settings",
         Reason::Evicted | Reason::PodDeleted | Reason::JobDeleted | Reason::OutcomeUnknown => {
             "Nothing is wrong with the restore itself"

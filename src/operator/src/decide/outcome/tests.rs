@@ -168,7 +168,7 @@ fn a_missing_interpreter_is_a_program_that_did_not_start() {
     check(RunKind::Apply, Some(&failed_job()), &[&pod], expected);
     let outcome = end(RunKind::Apply, Some(&failed_job()), &[&pod]).unwrap();
     assert_eq!((outcome.execution_time, outcome.started), (None, false));
-    assert!(outcome.message.ends_with("had not started, nothing was written."));
+    assert!(outcome.message.ends_with("had not started, and nothing was written."));
     assert!(!outcome.what_now.contains("half done"), "{}", outcome.what_now);
 }
 
@@ -386,7 +386,7 @@ fn a_program_that_was_asked_to_end_and_ended_with_0_was_interrupted() {
 
 #[test]
 fn a_job_deleted_by_hand_ends_its_run_unless_the_program_had_ended_well() {
-    let gone = (RunResult::Failed, Reason::JobDeleted, "had not started, nothing was written");
+    let gone = (RunResult::Failed, Reason::JobDeleted, "had not started, and nothing was written");
     check(RunKind::Apply, Some(&job_deleted()), &[], gone);
     let well = pod_ended(0, &program_says(json!({"exitCode": 0})), &guard());
     let done = (RunResult::Succeeded, Reason::Applied, "2 items were written");
@@ -447,6 +447,9 @@ fn a_guard_with_a_problem_fails_the_run() {
     let expected = (RunResult::Failed, Reason::GuardFailed, "restarted in the middle");
     check(RunKind::Apply, Some(&job), &[&pod], expected);
     check(RunKind::Apply, Some(&job), &[&pod], (expected.0, expected.1, "2 items or more were"));
+    let advice = end(RunKind::Apply, Some(&job), &[&pod]).unwrap().what_now;
+    assert!(advice.starts_with("Find the cause in the guard's log (kubectl logs job/"), "{advice}");
+    assert!(advice.contains(" -c guard)") && advice.contains("resources.guard"), "{advice}");
 }
 
 #[test]

@@ -32,7 +32,7 @@ pub fn complete(record: &RunRecord, expected: bool, mut outcome: Outcome) -> Out
     ));
     outcome.what_now = format!(
         "Let its client take the endpoint and the credentials from the environment; a changed program is \
-         tried again by itself. If no request is expected, set spec.expectNoRequests to true. To repeat \
+         given a new dry run. If no request is expected, set spec.expectNoRequests to true. To repeat \
          the same program, set spec.retry to {}.",
         record.retry + 1
     );

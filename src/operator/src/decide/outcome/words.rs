@@ -131,7 +131,7 @@ pub fn state_of_data(kind: RunKind, started: bool, guard: Option<&GuardResult>) 
         }
         (RunKind::DryRun | RunKind::RestorePreview, _) => "nothing was written".into(),
         (RunKind::Apply | RunKind::Restore, _) if !started => {
-            "the program had not started, nothing was written".into()
+            "the program had not started, and nothing was written".into()
         }
         (RunKind::Apply | RunKind::Restore, None) => {
             "how many items it had changed is not known, because the guard left no result".into()

@@ -108,7 +108,7 @@ fn a_container_that_cannot_be_started_is_said() {
         check(&pod, Some((Reason::ContainerStartFailed, "no such file")));
     }
     let pod = waiting("guard", "CrashLoopBackOff", "back-off 10s");
-    check(&pod, Some((Reason::GuardFailed, "ends again and again: back-off 10s")));
+    check(&pod, Some((Reason::GuardFailed, "ended repeatedly: back-off 10s")));
 }
 
 #[test]

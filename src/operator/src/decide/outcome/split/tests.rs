@@ -205,7 +205,8 @@ fn a_ledger_that_lets_no_part_in_puts_the_run_off_and_one_part_only_fails_it() {
     assert_eq!((outcome.result, outcome.reason), (RunResult::Failed, Reason::LockedByAnother));
     assert_eq!(outcome.verdict, Some(Verdict::Go), "what was begun is recorded");
     assert!(!outcome.wrote_nothing);
-    let expected = "Part 1 (pod pod-1): No other pod could continue the run: table cars is locked";
+    let expected =
+        "Part 1 (pod pod-1): No other pod could continue the run: table cars has been locked";
     assert!(outcome.message.starts_with(expected), "{}", outcome.message);
     assert!(outcome.what_now.contains("may be half done"), "{}", outcome.what_now);
 }

@@ -68,7 +68,7 @@ fn each_verdict_has_its_end_and_none_lets_the_program_start() {
             ledger_knows_not(),
             RunResult::Unknown,
             Reason::OutcomeUnknown,
-            "Run 3 of team.0001-cars was begun at 2026-10-01T10:00:00Z and never completed",
+            "Run 3 of team.0001-cars was begun at 2026-10-01T10:00:00Z and has no recorded end",
         ),
         (
             82,
@@ -82,7 +82,7 @@ fn each_verdict_has_its_end_and_none_lets_the_program_start() {
             verdict(&json!({"Locked": holder})),
             RunResult::Canceled,
             Reason::LockedByAnother,
-            "table cars is locked by 0006-repaint (run team.0006-repaint/1) since 2026-11-02T01:12:00Z",
+            "table cars has been locked by 0006-repaint (run team.0006-repaint/1) since 2026-11-02T01:12:00Z",
         ),
         (
             84,
@@ -189,4 +189,14 @@ fn a_failure_says_what_is_journalled_how_to_take_it_back_and_where_the_log_is() 
         Some("s3://archive/prod/runs/team.0001-cars/000001/program.log.zst")
     );
     assert_eq!(outcome.kept(|archived| archived.report.as_ref()), None);
+    for (guard, advice) in [
+        (journalling(), "Read the program's output in the archive: s3://archive/prod/runs/"),
+        (super::guard(), "The log was deleted with the pod"),
+    ] {
+        let pod = let_through(&pod_ended(143, &program_says(json!({"signal": 15})), &guard));
+        let evicted =
+            with(&pod, json!({"status": {"reason": "Evicted", "message": "low on disk"}}));
+        let outcome = end(RunKind::Apply, Some(&job), &[&evicted]).unwrap();
+        assert!(outcome.what_now.starts_with(advice), "{}", outcome.what_now);
+    }
 }
