@@ -291,8 +291,8 @@ pub const JOURNAL_EFFECTS_MEMORY_BYTES_MAX: usize = 32 * 1024 * 1024;
 pub const OVERLAY_DISK_CACHE_BYTES_MAX: usize = 32 * 1024 * 1024;
 
 /// Bytes of that file. It lies on the node's disk, which others need too; a dry run that wants more
-/// is ended by its guard, with the reason, before the kubelet evicts pods. Some 2.5 million changed
-/// items of 1 KB that do not compress at all.
+/// is ended by its guard, with the reason, before the kubelet evicts pods. Some 7 million changed
+/// items of 1 KB whose text does not repeat (docs/design/performance.md).
 pub const OVERLAY_DISK_BYTES_MAX: u64 = 16 * 1024 * 1024 * 1024;
 
 /// Bytes of a dry run's items read at a time for its difference: calls of the program wait that
