@@ -15,7 +15,7 @@ use crate::listen;
 #[derive(Clone, Debug, Parser)]
 #[command(name = "datamigration-guard", version)]
 pub struct Flags {
-    /// What to do; without it, to serve a program until it is stopped
+    /// What to do. Default: serve a program until SIGTERM
     #[command(subcommand)]
     pub verb: Option<Verb>,
     /// The run's plan, as JSON
@@ -37,8 +37,8 @@ pub struct Flags {
     /// Address for the startup probe (/healthz) and the operator (/progress)
     #[arg(long, global = true, default_value_t = listen::everywhere(CONTROL_PORT))]
     pub control_listen: SocketAddr,
-    /// What must be shown there, as Bearer, to change limits, pause and resume; without it nobody
-    /// can
+    /// Bearer token that requests to the control address must present to change limits, pause and
+    /// resume. Default: nobody can
     #[arg(long, env = CONTROL_TOKEN_ENV, hide_env_values = true)]
     pub control_token: Option<String>,
     /// Access key that the program's requests must be signed with. Without it, the one that follows
@@ -50,14 +50,15 @@ pub struct Flags {
 /// What the program does instead of serving. All but `check` need the plan's archive.
 #[derive(Clone, Debug, Subcommand)]
 pub enum Verb {
-    /// Find out whether the target's database and archive can be used, with the result as its last
-    /// words
+    /// Check that the target's database and archive can be used, and write the result to the
+    /// termination log
     Check,
-    /// Ask the ledger whether the run may begin: 0, or 80 to 87 with the reason as its last words
+    /// Ask the ledger whether the run may begin: exits with 0, or 80 to 87 and the reason in the
+    /// termination log
     Ledger,
-    /// Take back the run that the plan names; told to stop, it can be begun again
+    /// Restore the run that the plan names; can be interrupted and started again
     Restore,
-    /// Note in the ledger how the run ended, where its guard could not
+    /// Record in the ledger how the run ended, where its guard could not
     Record(Record),
 }
 
@@ -70,7 +71,7 @@ pub struct Record {
     /// How it ended
     #[arg(long, value_enum, ignore_case = true)]
     pub outcome: Outcome,
-    /// What a person should know beside it
+    /// A message for the ledger
     #[arg(long)]
     pub message: Option<String>,
     /// When the program was started, RFC 3339

@@ -42,7 +42,7 @@ enum Task {
         /// What is measured.
         subject: bench::Subject,
     },
-    /// Run a command with a DynamoDB Local of its own: DYNAMODB_ENDPOINT says where.
+    /// Start a DynamoDB Local, run a command with its address in DYNAMODB_ENDPOINT, and stop it.
     Dynamodb {
         /// The command and its arguments.
         #[arg(required = true, trailing_var_arg = true, allow_hyphen_values = true)]
