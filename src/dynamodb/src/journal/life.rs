@@ -91,11 +91,12 @@ impl Life {
     #[must_use]
     pub fn overtaken_by(&self, image: Option<&Item>) -> Self {
         let begun = Self::begin(image);
-        let left_item = self.afters.first().is_some_and(Option::is_some);
+        let is_shown = self.shows(image, None);
+        let left_item = self.afters.first().is_some_and(Option::is_some) || is_shown;
         match (image, &self.before) {
             (Some(image), Some(_)) if left_item => self.changed_by_others(image),
-            // What is in doubt counts as not carried out.
-            _ if !self.is_known => begun,
+            // What is in doubt counts as not carried out, if no value shows that it was.
+            _ if !self.is_known && !is_shown => begun,
             (None, _) => {
                 let deleted = self.first().is_some().then_some(Conflict::ItemDeleted);
                 Self { overtaken: self.overtaken_as(deleted), ..begun }
@@ -164,6 +165,19 @@ impl Life {
     /// Whether the run may have left just this.
     pub fn left(&self, now: Option<&Item>) -> bool {
         self.afters.contains(&now.map(ItemDigest::of_item))
+    }
+
+    /// Whether an attribute of an item is as only a write in doubt has left it, among those that
+    /// another life does not explain.
+    pub fn shows(&self, item: Option<&Item>, other: Option<&Self>) -> bool {
+        let Some(item) = item else { return false };
+        self.attributes.iter().any(|(name, touched)| {
+            let value = item.get(name);
+            let left = value.map(ValueDigest::of_value);
+            let in_doubt = touched.afters.iter().skip(1).any(|after| *after == left);
+            let other = other.and_then(|other| other.attributes.get(name));
+            in_doubt && !other.is_some_and(|other| other.left(value))
+        })
     }
 
     /// Whether any of its writes is known to have been carried out.

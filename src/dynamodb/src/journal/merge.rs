@@ -62,12 +62,12 @@ impl MergedEntry {
         self.last = entry.sequence;
         self.unverified |= entry.unverified;
         let met = entry.before.as_ref().map(ItemDigest::of_item);
-        let found = if self.lives[0].afters.contains(&met) {
+        let found = if self.lives[0].is_known() && self.lives[0].afters.contains(&met) {
             Some(0)
         } else {
             self.lives.iter().rposition(|life| life.afters.contains(&met))
         };
-        let at = found.unwrap_or_else(|| self.likely());
+        let at = found.unwrap_or_else(|| self.evident(entry.before.as_ref()));
         // An image that nobody checked may be older than the run's own last write, but only if the
         // run itself met it or left it. Any other shows what others wrote.
         let is_old = entry.unverified && self.states.contains(&met);
@@ -105,21 +105,33 @@ impl MergedEntry {
         let is_before = |life: &&Life| life.before.as_ref() == now;
         // What a life in doubt began with was left by others, not by the run.
         let is_left = |life: &&Life| life.afters[1..].contains(&digest);
-        // First those to which it was restored, so that a second restore decides nothing else. Then
+        // No restore deletes what the run created and others changed, but the run may have.
+        let is_deleted = |life: &&Life| now.is_none() && life.overtaken.is_some() && is_left(life);
+        // Then those to which it was restored, so that a second restore decides nothing else. Then
         // the writes in doubt before the proven ones: if the item is just what both left, others
         // would otherwise have undone their own change, which the later image shows.
-        proven
+        in_doubt
             .iter()
-            .find(is_before)
+            .rev()
+            .find(is_deleted)
+            .or_else(|| proven.iter().find(is_before))
             .or_else(|| in_doubt.iter().rev().find(is_before))
             .or_else(|| in_doubt.iter().rev().find(is_left))
             .or_else(|| proven.iter().find(|life| life.afters.contains(&digest)))
-            .unwrap_or_else(|| &self.lives[self.likely()])
+            .unwrap_or_else(|| &self.lives[self.evident(now)])
     }
 
     /// The item before the run.
     pub fn first(&self) -> Option<&Item> {
         self.lives[self.likely()].first()
+    }
+
+    /// The last life with a write in doubt that alone explains a value of the item, or else the
+    /// likely one.
+    fn evident(&self, item: Option<&Item>) -> usize {
+        let (proven, in_doubt) = self.lives.split_at(usize::from(self.lives[0].is_known()));
+        let found = in_doubt.iter().rposition(|life| life.shows(item, proven.first()));
+        found.map_or_else(|| self.likely(), |at| at + proven.len())
     }
 
     /// The proven life, or else the last: an image in it shows that the writes before were not
