@@ -53,9 +53,15 @@ impl Bed {
 
     /// The migration's writes, as run 1.
     async fn migrate(&self, writes: &[(&str, Value)]) {
-        let archive = Some(self.archive.clone());
+        self.migrate_as(1, writes).await;
+    }
+
+    async fn migrate_as(&self, number: u32, writes: &[(&str, Value)]) {
+        let (mut plan, archive) = (self.plan.clone(), Some(self.archive.clone()));
+        plan.run.number = number;
+        plan.archive.as_mut().unwrap().overrule = number - 1;
         let engine =
-            Engine::with_archive(&self.plan, bed::credentials(), Start::First, archive).unwrap();
+            Engine::with_archive(&plan, bed::credentials(), Start::First, archive).unwrap();
         let engine = Arc::new(engine);
         for (operation, body) in writes {
             let Value::Object(body) = self.body(body) else { unreachable!() };

@@ -19,7 +19,7 @@ use std::fmt;
 
 pub use chain::MergedKey;
 pub use digest::{Digest, DigestError, ItemDigest, RequestDigest, ValueDigest};
-pub use life::{Life, Overtaken, Touched};
+pub use life::{Life, Overtaken, Touched, Undone};
 pub use line::LineError;
 pub use merge::MergedEntry;
 pub use outcomes::{Outcome, Outcomes};

@@ -19,7 +19,7 @@ use std::collections::BTreeMap;
 use dm_contract::plan::OnConflict;
 use dm_contract::restored::Conflict;
 
-use crate::journal::{Life, MergedEntry, Overtaken, Touched};
+use crate::journal::{Life, MergedEntry, Overtaken, Touched, Undone};
 use crate::value::{AttributeValue, Item};
 
 /// What is to be done with an item.
@@ -122,6 +122,9 @@ fn overtaken(
 
 /// Of an item between whose writes others did not replace it.
 fn own(entry: &MergedEntry, life: &Life, now: Option<&Item>, on_conflict: OnConflict) -> Decision {
+    if life.undone == Undone::Item {
+        return Decision::nothing();
+    }
     match (&life.before, now) {
         (None, None) => Decision::nothing(),
         (None, Some(now)) => created(entry, life, now, on_conflict),
@@ -154,6 +157,9 @@ fn gone(entry: &MergedEntry, life: &Life, before: &Item, on_conflict: OnConflict
     let put = |item| Decision::write(Step::Put, ConditionalWrite::put(entry, item, None));
     if life.left(None) {
         put(before)
+    } else if life.attributes.is_empty() {
+        // The run left it as it was, or all that it changed is restored.
+        Decision::nothing()
     } else {
         let whole = life.overwritten(before);
         Decision::conflict(Conflict::ItemDeleted, on_conflict, put(&whole))
@@ -169,7 +175,7 @@ fn changed(
     let mut conflicts = Vec::new();
     let mut back: BTreeMap<&str, Option<&AttributeValue>> = BTreeMap::new();
     // Just what the run left: nobody else has changed anything since.
-    let is_left = life.left(Some(now));
+    let is_left = life.undone == Undone::Nothing && life.left(Some(now));
     if is_left {
         let differs = |name: &&String| before.get(name) != now.get(name);
         let names = before.keys().chain(now.keys()).filter(differs);

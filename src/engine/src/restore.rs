@@ -264,13 +264,12 @@ impl Restore {
     }
 
     async fn earlier(&self, parts: usize) -> Result<Earlier> {
-        match &self.target {
-            Target::Preview(_) => Ok(Earlier::none(self.on_conflict)),
-            Target::Database(_) => {
-                let runs = (&self.source, &self.own.name);
-                Earlier::of(&self.archive, runs, self.on_conflict, parts).await
-            }
-        }
+        let last = match &self.target {
+            // It may have the number of any run.
+            Target::Preview(_) => u32::MAX,
+            Target::Database(_) => self.own.name.number(),
+        };
+        Earlier::of(&self.archive, (&self.source, last), self.on_conflict, parts).await
     }
 
     /// What a run writes while its journal is read would be left out, and counted as restored. One

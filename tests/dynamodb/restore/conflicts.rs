@@ -121,9 +121,12 @@ async fn changed_by_others(count: usize) -> (Bed, Plan) {
     (bed, plan)
 }
 
+fn restoring(bed: &Bed, plan: &Plan, on_conflict: OnConflict) -> Restore {
+    Restore::over(plan, bed::credentials(), 1, on_conflict, bed.archive.clone()).unwrap()
+}
+
 fn overwriting(bed: &Bed, plan: &Plan) -> Restore {
-    let archive = bed.archive.clone();
-    Restore::over(plan, bed::credentials(), 1, OnConflict::Overwrite, archive).unwrap()
+    restoring(bed, plan, OnConflict::Overwrite)
 }
 
 async fn until_written(restore: &Restore, count: u64) {
@@ -156,6 +159,94 @@ async fn what_an_interrupted_restore_has_overwritten_is_listed_by_the_one_that_e
         let lines = bed.archive.get(&run.conflicts()).await.unwrap().unwrap();
         assert_eq!(String::from_utf8_lossy(&lines).lines().count(), 8);
     }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_an_interrupted_restore_has_overwritten_is_listed_by_one_that_keeps_conflicts() {
+    let (bed, slow) = changed_by_others(8).await;
+    let restore = overwriting(&bed, &slow);
+    let stop = async {
+        until_written(&restore, 2).await;
+        restore.stop();
+    };
+    let (ended, ()) = tokio::join!(restore.run(), stop);
+    assert!(matches!(ended, Err(RestoreError::Interrupted)), "{ended:?}");
+    let mut plan = Plan { limits: RateLimits::default(), ..slow };
+    plan.run.number = 3;
+    let report = restoring(&bed, &plan, OnConflict::Skip).run().await.unwrap();
+    assert_eq!((report.updated, report.conflicts), (0, 8));
+    // Behind that one only what is left is in conflict.
+    let overwritten = restore.report().updated;
+    plan.run.number = 4;
+    let report = overwriting(&bed, &plan).run().await.unwrap();
+    assert_eq!((report.updated, report.conflicts), (8 - overwritten, 8 - overwritten));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_others_write_after_a_restore_stays_also_where_the_run_had_left_the_same() {
+    let seeds = ["updated", "deleted", "conflict"].map(|id| json!({"id": id, "price": 1}));
+    let bed = Bed::new("hash", &seeds).await;
+    let created = json!({"Item": {"id": "created", "price": 2}});
+    bed.migrate(&[
+        ("UpdateItem", set("updated", "price", &json!(2))),
+        ("UpdateItem", set("conflict", "price", &json!(2))),
+        ("DeleteItem", json!({"Key": {"id": "deleted"}})),
+        ("PutItem", created.clone()),
+    ])
+    .await;
+    bed.others("UpdateItem", set("conflict", "price", &json!(3))).await;
+    let report = bed.restore(1, 2, Mode::Apply, OnConflict::Skip).await;
+    assert_eq!((report.updated, report.put, report.deleted, report.conflicts), (1, 1, 1, 1));
+    bed.others("UpdateItem", set("updated", "price", &json!(2))).await;
+    bed.others("DeleteItem", json!({"Key": {"id": "deleted"}})).await;
+    bed.others("PutItem", created.clone()).await;
+    let left = bed.items().await;
+    for (number, mode) in [(3, Mode::DryRun), (3, Mode::Apply)] {
+        let again = bed.restore(1, number, mode, OnConflict::Skip).await;
+        assert_eq!((again.untouched, again.conflicts), (4, 1), "{mode:?}");
+        assert_eq!(bed.items().await, left);
+    }
+    let forced = bed.restore(1, 4, Mode::Apply, OnConflict::Overwrite).await;
+    assert_eq!((forced.untouched, forced.updated, forced.conflicts), (3, 1, 1));
+    let mut expected = [
+        json!({"id": "conflict", "price": 1}),
+        json!({"id": "created", "price": 2}),
+        json!({"id": "updated", "price": 2}),
+    ];
+    let expected = expected.each_mut().map(|item| expand(&json!({"Item": item}))["Item"].take());
+    assert_eq!(bed.items().await, expected);
+    // Restores of the restores apply the run again: then it can be restored once more.
+    for (of, own) in [(4, 5), (2, 6)] {
+        bed.restore(of, own, Mode::Apply, OnConflict::Overwrite).await;
+    }
+    let again = bed.restore(1, 7, Mode::Apply, OnConflict::Overwrite).await;
+    assert_eq!((again.updated, again.put, again.deleted), (2, 1, 1));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn overwriting_what_a_restore_left_brings_back_no_values_of_an_older_run() {
+    let seeds = ["own", "conflict"].map(|id| json!({"id": id, "price": 1}));
+    let bed = Bed::new("hash", &seeds).await;
+    for number in [1, 2] {
+        let price = json!(10 * number);
+        let writes = ["own", "conflict"].map(|id| ("UpdateItem", set(id, "price", &price)));
+        bed.migrate_as(number, &writes).await;
+    }
+    bed.others("UpdateItem", set("conflict", "price", &json!(99))).await;
+    // The newest first. The conflict is of both.
+    for (of, own) in [(2, 3), (1, 4)] {
+        let report = bed.restore(of, own, Mode::Apply, OnConflict::Skip).await;
+        assert_eq!((report.updated, report.conflicts), (1, 1));
+    }
+    for (of, own) in [(2, 5), (1, 6)] {
+        let report = bed.restore(of, own, Mode::Apply, OnConflict::Overwrite).await;
+        assert_eq!((report.updated, report.untouched, report.conflicts > 0), (1, 1, of == 2));
+        let items = bed.items().await;
+        let own = items.iter().find(|item| item["id"]["S"] == "own").unwrap();
+        assert_eq!(own["price"]["N"], "1", "after {of}");
+    }
+    let before = seeds.map(|seed| expand(&json!({"Item": seed}))["Item"].take());
+    assert_eq!(bed.items().await, [before[1].clone(), before[0].clone()]);
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -21,8 +21,21 @@ pub struct Life {
     pub attributes: BTreeMap<String, Touched>,
     /// What others did to the whole item between two writes of the run.
     pub overtaken: Option<Overtaken>,
+    /// What an earlier restore has undone of it.
+    pub undone: Undone,
     /// Whether any write is known to have been carried out.
     is_known: bool,
+}
+
+/// What an earlier restore has undone.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Undone {
+    /// Nothing.
+    Nothing,
+    /// Some attributes, which are not among those of the life any more.
+    Attributes,
+    /// The whole item: it was deleted or recreated, or became as it was before the run.
+    Item,
 }
 
 /// What others did to the whole item, so that the run's writes before that cannot be undone.
@@ -53,8 +66,27 @@ impl Life {
             afters: vec![before.map(ItemDigest::of_item)],
             attributes: BTreeMap::new(),
             overtaken: None,
+            undone: Undone::Nothing,
             is_known: false,
         }
+    }
+
+    /// Takes in the life of the item in a restore of the run.
+    pub(super) fn restored(&mut self, by: &Self) {
+        if !by.is_known {
+            return;
+        }
+        let is_other = by.before.is_some() == by.afters.iter().all(Option::is_none);
+        if is_other || by.left(self.before.as_ref()) {
+            self.undone = Undone::Item;
+        } else if self.undone == Undone::Nothing && self.before.is_some() {
+            self.undone = Undone::Attributes;
+        }
+        self.attributes.retain(|name, touched| {
+            let is_written = by.attributes.get(name).is_some_and(|by| by.is_known);
+            let found = by.before.as_ref().and_then(|item| item.get(name));
+            !is_written && found != touched.before.as_ref()
+        });
     }
 
     /// Takes in a write of what this life left.
@@ -135,7 +167,8 @@ impl Life {
         }
         let afters = vec![Some(ItemDigest::of_item(image))];
         let (overtaken, is_known) = (self.overtaken.clone(), self.is_known);
-        Self { before: Some(before), afters, attributes, overtaken, is_known }
+        let undone = Undone::Nothing;
+        Self { before: Some(before), afters, attributes, overtaken, undone, is_known }
     }
 
     /// The item before the run's first write.

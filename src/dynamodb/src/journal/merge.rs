@@ -121,6 +121,20 @@ impl MergedEntry {
             .unwrap_or_else(|| &self.lives[self.evident(now)])
     }
 
+    /// Takes in what an earlier restore of the run has written, by its own journal. What it restored
+    /// is not the run's any more: whatever others write there stays, also where it is just what the
+    /// run had left.
+    pub fn restored(&mut self, by: &Self) {
+        for life in &mut self.lives {
+            life.restored(&by.lives[0]);
+        }
+    }
+
+    /// Whether a write changed this attribute, or may have.
+    pub fn touches(&self, name: &str) -> bool {
+        self.lives.iter().any(|life| life.attributes.contains_key(name))
+    }
+
     /// The item before the run.
     pub fn first(&self) -> Option<&Item> {
         self.lives[self.likely()].first()

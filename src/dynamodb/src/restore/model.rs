@@ -1,6 +1,8 @@
 //! Random runs with others writing in between, restored, against an oracle that keeps for every
 //! attribute who wrote it last. A failure prints the seed.
 
+mod again;
+
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::{Conflict, OnConflict, WriteOperation, WriteRequest, decide};

@@ -1,7 +1,8 @@
-//! Earlier attempts of a restore, by their own journals. What one that overwrites has overwritten
-//! is as before the run now, and is listed as a conflict all the same. What one that keeps
-//! conflicts has deleted by accident is returned.
+//! Earlier restores of a run, by their own journals. What one has restored is not the run's any
+//! more. What one that did not come to its end has overwritten is as before the run now, and is
+//! listed as a conflict all the same; what it has deleted by accident is returned.
 
+use std::borrow::Cow;
 use std::io;
 
 use dm_contract::plan::OnConflict;
@@ -14,50 +15,56 @@ use crate::archive::{Archive, RunName};
 use crate::journal::JournalReader;
 use crate::restore::Result;
 use crate::restore::lost::{Lost, LostItems};
-use crate::restore::partitions::{Merged, Partitions};
+use crate::restore::partitions::{Merged, Partitions, Place};
 
-/// Attempts that did not come to their end.
+/// Earlier restores that stand.
 #[derive(Debug)]
 pub struct Earlier {
     on_conflict: OnConflict,
-    attempts: Vec<Partitions>,
+    restores: Vec<(Partitions, Reach)>,
+}
+
+/// How far a restore came.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Reach {
+    /// To its end, or a later one came to its end: what it left is known and listed.
+    Whole,
+    /// It was interrupted.
+    Part,
 }
 
 /// What their entries of one part of the keys say.
 #[derive(Debug)]
-pub enum EarlierPart {
-    /// What was overwritten.
-    Overwritten(Vec<Merged>),
-    /// What was deleted and not returned.
-    Lost(LostItems),
+pub struct EarlierPart {
+    on_conflict: OnConflict,
+    /// What each has written.
+    written: Vec<(Merged, Reach)>,
+    /// What was deleted by accident and not returned.
+    lost: LostItems,
 }
 
 impl Earlier {
-    /// Without attempts.
-    pub fn none(on_conflict: OnConflict) -> Self {
-        Self { on_conflict, attempts: Vec::new() }
-    }
-
-    /// Those of a restore, their entries in as many parts as those of its source.
+    /// Those up to the run of a number, their entries in as many parts as those of its source.
     pub async fn of(
         archive: &Archive,
-        (source, own): (&RunName, &RunName),
+        (source, last): (&RunName, u32),
         on_conflict: OnConflict,
         parts: usize,
     ) -> Result<Self> {
-        let mut earlier = Self::none(on_conflict);
+        let mut earlier = Self { on_conflict, restores: Vec::new() };
         let entries = ledger::entries(archive, Some(source.migration())).await?;
-        for entry in attempts(&entries, (source, own), on_conflict) {
+        for (entry, reach) in standing(&entries, (source, last)) {
             match JournalReader::of_run(archive, &entry.run).await {
                 Ok(readers) => {
-                    earlier.attempts.push(Partitions::fill_in(&readers, parts).await?);
+                    let partitions = Partitions::fill_in(&readers, parts).await?;
+                    earlier.restores.push((partitions, reach));
                 }
                 Err(error) if error.problem().is_none() => return Err(error.into()),
                 // What is left can be restored all the same. If the journal is the restore's own,
                 // its first write shows that.
                 Err(error) => {
                     let error = &error as &dyn std::error::Error;
-                    tracing::warn!(run = %entry.run, error, "an earlier attempt cannot be read");
+                    tracing::warn!(run = %entry.run, error, "an earlier restore cannot be read");
                 }
             }
         }
@@ -66,62 +73,79 @@ impl Earlier {
 
     /// The entries of the next part.
     pub fn next(&mut self) -> io::Result<EarlierPart> {
-        if self.on_conflict == OnConflict::Overwrite {
-            let parts = self.attempts.iter_mut();
-            let parts = parts.map(|attempt| Ok(attempt.next_merged()?.unwrap_or_default()));
-            return Ok(EarlierPart::Overwritten(parts.collect::<io::Result<_>>()?));
-        }
-        let mut lost = LostItems::default();
-        for attempt in &mut self.attempts {
+        let (mut written, mut lost) = (Vec::new(), LostItems::default());
+        for (restore, reach) in &mut self.restores {
             lost.begin_attempt();
-            attempt.next_entries(|entry, outcome| lost.see(entry, outcome))?;
+            let merged = restore.next_merged(|entry, outcome| {
+                if *reach == Reach::Part {
+                    lost.see(entry, outcome);
+                }
+            })?;
+            written.push((merged.unwrap_or_default(), *reach));
         }
-        Ok(EarlierPart::Lost(lost))
+        Ok(EarlierPart { on_conflict: self.on_conflict, written, lost })
     }
 }
 
-/// The attempts among the runs of a migration. Behind a restore that came to its end nothing of
-/// those before it is left to be returned: what is missing now was deleted by others.
-fn attempts<'e>(
+/// The restores among the runs of a migration that were not themselves restored, not even in part.
+/// Behind one that came to its end nothing of those before it is left to be returned: what is
+/// missing now was deleted by others.
+fn standing<'e>(
     entries: &'e [LedgerEntry],
-    (source, own): (&RunName, &RunName),
-    on_conflict: OnConflict,
-) -> Vec<&'e LedgerEntry> {
+    (source, last): (&RunName, u32),
+) -> Vec<(&'e LedgerEntry, Reach)> {
     let restores = entries.iter().filter(|entry| {
-        entry.begun.kind == Kind::Restore(source.number()) && entry.run.number() <= own.number()
+        let number = entry.run.number();
+        entry.begun.kind == Kind::Restore(source.number())
+            && number <= last
+            && entries.iter().all(|other| other.begun.kind != Kind::Restore(number))
     });
-    let mut attempts = Vec::new();
-    for entry in restores {
-        if entry.completed.is_none() {
-            attempts.push(entry);
-        } else if on_conflict == OnConflict::Skip {
-            attempts.clear();
-        }
-    }
-    attempts
+    let restores: Vec<_> = restores.collect();
+    let ended = restores.iter().rposition(|entry| entry.completed.is_some());
+    let reach =
+        |at| if ended.is_some_and(|ended| at <= ended) { Reach::Whole } else { Reach::Part };
+    restores.into_iter().enumerate().map(|(at, entry)| (entry, reach(at))).collect()
 }
 
 impl EarlierPart {
-    /// What earlier attempts overwrote of this key, and what is in conflict now.
+    /// What is known of this key besides the run's own entries.
+    pub fn restored<'e>(&self, entry: &'e MergedEntry) -> Cow<'e, MergedEntry> {
+        let mut entry = Cow::Borrowed(entry);
+        let place = place(&entry);
+        for by in self.written.iter().filter_map(|(merged, _)| merged.get(&place)) {
+            entry.to_mut().restored(by);
+        }
+        entry
+    }
+
+    /// What interrupted restores overwrote of this key, and what is in conflict now.
     pub fn with(&self, entry: &MergedEntry, now: Vec<Conflict>) -> Vec<Conflict> {
-        let place = || (entry.table.clone(), ItemDigest::of_item(&entry.key));
-        let mut conflicts = now;
-        let Self::Overwritten(attempts) = self else { return conflicts };
-        for written in attempts.iter().filter_map(|attempt| attempt.get(&place())) {
+        let (mut conflicts, place) = (now, place(entry));
+        let interrupted = self.written.iter().filter(|(_, reach)| *reach == Reach::Part);
+        for written in interrupted.filter_map(|(merged, _)| merged.get(&place)) {
             let overwritten = decide(entry, written.first(), OnConflict::Overwrite);
             for conflict in overwritten.conflicts {
-                if !conflicts.contains(&conflict) {
+                // Another attribute was left, and is still in conflict, or not any more.
+                let is_written = match &conflict {
+                    Conflict::AttributeChanged(name) => written.touches(name),
+                    _ => true,
+                };
+                if is_written && !conflicts.contains(&conflict) {
                     conflicts.push(conflict);
                 }
             }
         }
         conflicts
     }
-    /// What an earlier attempt deleted of this key and did not return.
+
+    /// What an interrupted restore deleted of this key by accident and did not return. One that
+    /// overwrites discards it.
     pub fn lost(&self, entry: &MergedEntry) -> Option<&Lost> {
-        match self {
-            Self::Overwritten(_) => None,
-            Self::Lost(lost) => lost.get(&(entry.table.clone(), ItemDigest::of_item(&entry.key))),
-        }
+        let is_kept = self.on_conflict == OnConflict::Skip;
+        self.lost.get(&place(entry)).filter(|_| is_kept)
     }
+}
+
+fn place(entry: &MergedEntry) -> Place {
+    (entry.table.clone(), ItemDigest::of_item(&entry.key))
 }

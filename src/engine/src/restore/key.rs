@@ -31,8 +31,9 @@ impl Restore {
             self.leave(entry, earlier, rejected);
             return Ok(());
         }
+        let left = earlier.restored(entry);
         for _ in 0..limits::RESTORE_TRIES_MAX {
-            let decision = decide(entry, now.as_ref(), self.on_conflict);
+            let decision = decide(&left, now.as_ref(), self.on_conflict);
             let written = match &self.target {
                 Target::Database(journal) => {
                     self.write_all(journal, &decision.writes, Pace::Limited).await?

@@ -37,11 +37,11 @@ impl LostItems {
     }
 
     /// Takes in the next entry of an attempt.
-    pub fn see(&mut self, entry: Entry, outcome: Outcome) {
-        let place = (entry.table, ItemDigest::of_item(&entry.key));
-        match (entry.before, entry.after.item) {
+    pub fn see(&mut self, entry: &Entry, outcome: Outcome) {
+        let place = (entry.table.clone(), ItemDigest::of_item(&entry.key));
+        match (&entry.before, entry.after.item) {
             (Some(image), None) => {
-                let digest = ItemDigest::of_item(&image);
+                let digest = ItemDigest::of_item(image);
                 let first = *self.deleted.entry(place.clone()).or_insert(digest);
                 if outcome == Outcome::Refused {
                     return;
@@ -50,7 +50,8 @@ impl LostItems {
                 if first == digest {
                     self.lost.remove(&place);
                 } else {
-                    self.lost.insert(place, Lost { image, may_be_back: false });
+                    let lost = Lost { image: image.clone(), may_be_back: false };
+                    self.lost.insert(place, lost);
                 }
             }
             (_, Some(_)) => match outcome {
@@ -103,7 +104,7 @@ mod tests {
                 unverified: false,
                 transaction: None,
             };
-            items.see(entry, *outcome);
+            items.see(&entry, *outcome);
         }
         let found = items.get(&("cars".into(), ItemDigest::of_item(&key)));
         let found = found.map(|lost| (lost.image.clone(), lost.may_be_back));

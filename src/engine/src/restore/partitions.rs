@@ -112,14 +112,18 @@ impl Partitions {
 
     /// The merged entries of the next part, table by table.
     pub fn next(&mut self) -> io::Result<Option<Vec<MergedEntry>>> {
-        Ok(self.next_merged()?.map(|merged| merged.into_values().collect()))
+        Ok(self.next_merged(|_, _| {})?.map(|merged| merged.into_values().collect()))
     }
 
-    /// The same, by table and key.
-    pub fn next_merged(&mut self) -> io::Result<Option<Merged>> {
+    /// The same, by table and key. Hands over their entries before, in their order.
+    pub fn next_merged(
+        &mut self,
+        mut see: impl FnMut(&Entry, Outcome),
+    ) -> io::Result<Option<Merged>> {
         let mut keys: BTreeMap<(String, ItemDigest), MergedKey> = BTreeMap::new();
         let has_parts = self.has_parts;
         let any = self.next_entries(|entry, outcome| {
+            see(&entry, outcome);
             let place = (entry.table.clone(), ItemDigest::of_item(&entry.key));
             keys.entry(place).or_insert_with(|| MergedKey::new(has_parts)).add(entry, outcome);
         })?;
@@ -128,7 +132,7 @@ impl Partitions {
     }
 
     /// Hands over the entries of the next part in their order; `false` if there is no further part.
-    pub fn next_entries(&mut self, mut see: impl FnMut(Entry, Outcome)) -> io::Result<bool> {
+    fn next_entries(&mut self, mut see: impl FnMut(Entry, Outcome)) -> io::Result<bool> {
         let Some(part) = self.parts.pop() else { return Ok(false) };
         let mut see = |entry: Entry| {
             let outcome = self.outcomes.of(entry.sequence);
