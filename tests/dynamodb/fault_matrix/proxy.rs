@@ -5,7 +5,7 @@
 use std::collections::BTreeMap;
 use std::fmt;
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use http::{Request, Response};
@@ -62,6 +62,14 @@ pub enum Then {
     Condition,
     /// All are denied.
     Denied,
+    /// Nothing is answered with success for so long, reads included.
+    Silent(Duration),
+}
+
+impl Then {
+    fn silence(self) -> Option<Duration> {
+        if let Self::Silent(length) = self { Some(length) } else { None }
+    }
 }
 
 /// What happens to one write.
@@ -84,6 +92,7 @@ pub struct Script {
 #[derive(Debug, Default)]
 struct Seen {
     writes: usize,
+    lost_at: Option<Instant>,
     healed: bool,
     tokens: BTreeMap<String, Vec<String>>,
 }
@@ -110,6 +119,10 @@ impl Script {
         match (since, self.then) {
             _ if seen.healed => Fate::Passes,
             (0, _) => Fate::Passes,
+            (1, Then::Silent(_)) => {
+                seen.lost_at = Some(Instant::now());
+                Fate::Lost(self.first)
+            }
             (1, _) | (2, Then::Again) | (_, Then::Always) => Fate::Lost(self.first),
             (_, Then::Throttled(count)) if within(count) => {
                 Fate::Fails("ProvisionedThroughputExceededException")
@@ -124,6 +137,12 @@ impl Script {
             (_, Then::Denied) => Fate::Fails("AccessDeniedException"),
             _ => Fate::Passes,
         }
+    }
+
+    /// Whether nothing is answered now.
+    fn is_silent(&self) -> bool {
+        let since = self.seen().lost_at;
+        since.is_some_and(|at| self.then.silence().is_some_and(|length| at.elapsed() < length))
     }
 
     /// All is well from now on.
@@ -201,6 +220,9 @@ async fn answer(
     let named = head.headers["x-amz-target"].to_str().unwrap();
     let operation = named.rsplit('.').next().unwrap_or_default();
     let read: Value = serde_json::from_slice(&body).unwrap();
+    if script.is_silent() {
+        return Ok(error(500, "InternalServerError", &read));
+    }
     let fate = if WRITES.contains(&operation) { script.next(&read) } else { Fate::Passes };
     let forwarded = async {
         let response = client.request(Request::from_parts(head, Full::new(body))).await;

@@ -16,7 +16,11 @@ use crate::shorthand::expand;
 /// Writes of the restore: an update, an item that goes, and one that comes back.
 const WRITES: usize = 3;
 
-const THENS: [Then; 4] = [Then::Healthy, Then::Again, Then::Throttled(2), Then::Condition];
+/// Longer than the guard looks for a write of unknown outcome.
+const SILENCE: Duration = Duration::from_secs(6);
+
+const THENS: [Then; 5] =
+    [Then::Healthy, Then::Again, Then::Throttled(2), Then::Condition, Then::Silent(SILENCE)];
 
 async fn check(table: &str, number: usize, (at, first, then): (usize, First, Then)) -> Vec<String> {
     let bed = Bed::new(table, number, Some(JournalMode::Strict)).await;

@@ -32,6 +32,7 @@ impl Restore {
             return Ok(());
         }
         let left = earlier.restored(entry);
+        let mut earlier_step = Step::Nothing;
         for _ in 0..limits::RESTORE_TRIES_MAX {
             let decision = decide(&left, now.as_ref(), self.on_conflict);
             let written = match &self.target {
@@ -43,7 +44,8 @@ impl Restore {
             match written.ended {
                 Ended::Done | Ended::Rejected => {
                     let is_left = written.done == 0 && !written.rejected.is_empty();
-                    self.count(entry, if is_left { Step::Nothing } else { decision.step });
+                    let step = if is_left { Step::Nothing } else { decision.step };
+                    self.count(entry, if step == Step::Nothing { earlier_step } else { step });
                     let conflicts = [decision.conflicts, written.rejected].concat();
                     self.note(entry, earlier.with(entry, conflicts));
                     return Ok(());
@@ -54,7 +56,16 @@ impl Restore {
                     return Ok(());
                 }
                 Ended::Stopped => return Ok(()),
-                Ended::Changed => now = self.images().read(table, key).await?,
+                Ended::Changed => {
+                    now = self.images().read(table, key).await?;
+                    let next = decide(&left, now.as_ref(), self.on_conflict);
+                    let is_found = written.in_doubt
+                        && next.writes.is_empty()
+                        && next.conflicts == decision.conflicts;
+                    if written.done > 0 || is_found {
+                        earlier_step = decision.step;
+                    }
+                }
             }
         }
         // Somebody writes this item all the time: what is decided is a conflict in any case.

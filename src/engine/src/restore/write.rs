@@ -33,6 +33,8 @@ pub struct Written {
     pub ended: Ended,
     /// Writes that were carried out.
     pub done: usize,
+    /// Whether the outcome of one is unknown. Its condition fails afterwards if it was carried out.
+    pub in_doubt: bool,
     /// What the database rejected.
     pub rejected: Vec<Conflict>,
 }
@@ -49,7 +51,7 @@ pub enum Pace {
 impl Written {
     /// No write.
     pub fn nothing() -> Self {
-        Self { ended: Ended::Done, done: 0, rejected: Vec::new() }
+        Self { ended: Ended::Done, done: 0, in_doubt: false, rejected: Vec::new() }
     }
 
     /// Attributes that the database does not reject are restored all the same.
@@ -88,7 +90,7 @@ impl Restore {
             } else {
                 Known::Nothing
             };
-            let ended = self.write_one(journal, &write, known).await;
+            let ended = self.write_one(journal, &write, known, &mut written.in_doubt).await;
             drop(turn);
             self.observe();
             match ended? {
@@ -105,6 +107,7 @@ impl Restore {
         journal: &Journal,
         write: &ConditionalWrite,
         known: Known,
+        in_doubt: &mut bool,
     ) -> Result<Ended, Fault> {
         let request = write.request();
         let kind = match request.operation {
@@ -116,7 +119,7 @@ impl Restore {
         if kind == ChangeKind::Delete {
             body.insert("ReturnValues".into(), "ALL_OLD".into());
         }
-        let answer = match self.patiently(journal, kind, &body, known).await {
+        let answer = match self.patiently(journal, kind, &body, known, in_doubt).await {
             Ok(answer) => answer,
             Err(fault) if is_condition(&fault) => return Ok(Ended::Changed),
             Err(fault) if is_rejection(&fault) => return Ok(Ended::Rejected),
@@ -137,6 +140,7 @@ impl Restore {
         kind: ChangeKind,
         body: &Map<String, Value>,
         known: Known,
+        in_doubt: &mut bool,
     ) -> Result<Bytes, Fault> {
         let mut known = known;
         let mut patience = limits::RESTORE_THROTTLES_MAX;
@@ -145,6 +149,7 @@ impl Restore {
                 Err(fault) if patience > 0 && may_pass(&fault) => fault,
                 result => return result,
             };
+            *in_doubt |= !fault.is_certain();
             patience -= 1;
             let pause = tokio::time::sleep(limits::UPSTREAM_BACKOFF_MAX);
             // Where the restore has failed in another key, it ends as soon as nothing is under way.
