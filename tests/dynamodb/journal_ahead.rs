@@ -51,7 +51,7 @@ impl Bed {
     }
 
     async fn call(&self, operation: &str, mut body: Value) -> Value {
-        if operation != "BatchWriteItem" {
+        if !["BatchWriteItem", "TransactWriteItems"].contains(&operation) {
             body["TableName"] = self.table.as_str().into();
         }
         let Value::Object(body) = body else { unreachable!() };
@@ -135,6 +135,47 @@ async fn a_change_that_is_the_same_for_all_items_waits_for_few_puts_and_reads_no
     // Nearly all went without waiting for a put: they share few.
     assert!(journal.segments < 100, "{journal:?}");
     bed.check(ITEMS).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_entry_ahead_of_other_writes_of_its_item_is_not_used_behind_them() {
+    let bed = Bed::new(JournalMode::Strict).await;
+    let items = bed.scan().await;
+    let (first, rest) = items.split_at(100);
+    for item in first {
+        bed.price(item, 7).await;
+    }
+    // Entries ahead of these are there already. The items change, and are again what was read.
+    let table = &bed.table;
+    for item in &rest[..10] {
+        for change in ["SET price = n", "REMOVE price"] {
+            let update = json!({"TableName": table, "Key": {"id": item["id"]},
+                "UpdateExpression": change});
+            bed.call("TransactWriteItems", json!({"TransactItems": [{"Update": update}]})).await;
+        }
+        bed.price(item, 7).await;
+    }
+    bed.close().await;
+    let report = bed.restore().await;
+    assert_eq!((report.updated, report.conflicts), (110, 0));
+    assert_eq!(database().items(&bed.table).await, bed.seeds);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_batch_that_nothing_binds_has_entries_also_where_it_leaves_items_as_they_were_read() {
+    let bed = Bed::new(JournalMode::Cheap).await;
+    let table = &bed.table;
+    let same = json!({"PutRequest": {"Item": bed.seeds[0]}});
+    let absent = json!({"DeleteRequest": {"Key": {"id": {"S": "nowhere"}}}});
+    bed.call("BatchWriteItem", json!({"RequestItems": {table: [same, absent]}})).await;
+    bed.close().await;
+    let summary = bed.summary().await;
+    assert_eq!((summary.entries, summary.unverified, summary.written), (2, 2, 2));
+    let gone = json!({"TableName": table, "Key": {"id": bed.seeds[0]["id"]}});
+    database().ok("DeleteItem", &gone).await;
+    let report = bed.restore().await;
+    assert_eq!((report.untouched, report.conflicts), (2, 0), "the run had changed nothing");
+    assert_eq!(database().items(&bed.table).await, bed.seeds[1..]);
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -127,3 +127,18 @@ fn overwriting_lists_what_others_wrote_and_the_run_itself_discarded() {
     skip(&writes, None, (Some("c1 b1001"), &changed));
     check(&writes, Some("c1 b1001"), OnConflict::Overwrite, (None, &changed));
 }
+
+#[test]
+fn an_unverified_write_that_leaves_its_old_image_is_the_last_one_all_the_same() {
+    let updated = [
+        (Some("x1"), Some("x2"), W, false),
+        (Some("x2"), Some("x3"), W, false),
+        (Some("x2"), Some("x2"), W, true),
+    ];
+    skip(&updated, Some("x2"), (Some("x1"), &[]));
+    let deleted =
+        [(Some("x1"), None, W, false), (None, Some("x2"), W, false), (None, None, W, true)];
+    skip(&deleted, None, (Some("x1"), &[]));
+    // One that changed nothing is no reason to keep others from a deletion.
+    skip(&[(Some("x1"), Some("x1"), W, true)], None, (None, &[]));
+}

@@ -154,6 +154,13 @@ impl Ahead {
         self.used.load(Ordering::Relaxed)
     }
 
+    /// An entry of this item went into the journal. One that was made ahead of it comes before it
+    /// there, so it must not become the entry of a later write.
+    pub fn forget(&self, prepared: &Prepared) {
+        let known = self.lock().pool.take(&prepared.table.name, &prepared.write.key);
+        self.drop_entries(known.and_then(|(_, held)| held.entering));
+    }
+
     /// Nothing comes of what was found.
     pub fn give_up(&self, found: Found) {
         self.drop_entries(found.entering);

@@ -67,6 +67,7 @@ impl Journal {
             }
             None => Entry::Whole(self.writer().await?.append(draft).await?),
         };
+        self.ahead.forget(prepared);
         match self.send_bound(prepared, before.as_ref(), &made, &sent).await {
             Fate::Answered(answered) => {
                 let whole = match &entry {

@@ -151,7 +151,7 @@ impl Journal {
         Ok(Ok(done))
     }
 
-    /// Makes the entry of a write durable; `None` for a write that changes nothing.
+    /// Makes the entry of a write durable; `None` for a write that is known to change nothing.
     async fn enter(
         &self,
         prepared: &Prepared,
@@ -159,8 +159,16 @@ impl Journal {
         made: &Made,
         unverified: bool,
     ) -> Result<Option<Sequence>, Fault> {
-        let Some(draft) = draft(prepared, before, made.after.as_ref()) else { return Ok(None) };
-        self.writer().await?.append(Draft { unverified, ..draft }).await.map(Some)
+        let after = made.after.as_ref();
+        let draft = if unverified {
+            Some(unverified_draft(prepared, before, after))
+        } else {
+            draft(prepared, before, after)
+        };
+        let Some(draft) = draft else { return Ok(None) };
+        let entry = self.writer().await?.append(draft).await?;
+        self.ahead.forget(prepared);
+        Ok(Some(entry))
     }
 
     /// Counts a write that was carried out among the run's effects.
@@ -205,14 +213,20 @@ impl Journal {
         let made = prepared.evaluate(met.as_ref()).unwrap_or(made);
         // Where an earlier sending may have met the image, the entry stays.
         let replaced = entry.filter(|_| !in_doubt);
-        self.correct(replaced, draft(prepared, met.as_ref(), made.after.as_ref())).await?;
+        let draft = draft(prepared, met.as_ref(), made.after.as_ref());
+        self.correct(prepared, replaced, draft).await?;
         self.count(prepared, met.as_ref(), made.after.as_ref());
         Ok(Done { answer, before: met, made, tells_old })
     }
 
     /// Makes the entry of a write durable that was carried out, and takes another back. The write
     /// is there, so this goes on for as long as the archive needs.
-    async fn correct(&self, replaced: Option<Sequence>, draft: Option<Draft>) -> Result<(), Fault> {
+    async fn correct(
+        &self,
+        prepared: &Prepared,
+        replaced: Option<Sequence>,
+        draft: Option<Draft>,
+    ) -> Result<(), Fault> {
         let Some(draft) = draft else {
             self.settle(replaced, Settlement::Refused);
             return Ok(());
@@ -222,6 +236,7 @@ impl Journal {
         };
         let writer = self.writer().await.map_err(not_journalled)?;
         let mut own = writer.enqueue(draft).map_err(not_journalled)?;
+        self.ahead.forget(prepared);
         let written = Some(Settlement::Written);
         match tokio::time::timeout(limits::JOURNAL_HOLD_MAX, &mut own).await {
             Ok(Ok(own)) => {
@@ -271,15 +286,21 @@ fn to_send(
 
 /// The entry of a write; `None` if it changes nothing.
 pub fn draft(prepared: &Prepared, before: Option<&Item>, after: Option<&Item>) -> Option<Draft> {
-    let left = After::of(before, after);
-    (!left.is_unchanged(before)).then(|| Draft {
+    let draft = unverified_draft(prepared, before, after);
+    (!draft.after.is_unchanged(before)).then_some(Draft { unverified: false, ..draft })
+}
+
+/// The entry of a write that nothing binds to its image: it may change another one, also where it
+/// leaves this one as it is.
+pub fn unverified_draft(prepared: &Prepared, before: Option<&Item>, after: Option<&Item>) -> Draft {
+    Draft {
         table: prepared.table.name.clone(),
         key: prepared.write.key.to_item(),
         before: before.cloned(),
-        after: left,
-        unverified: false,
+        after: After::of(before, after),
+        unverified: true,
         transaction: None,
-    })
+    }
 }
 
 /// The error without the item, unless the program asked for it.

@@ -3,7 +3,6 @@
 
 use bytes::Bytes;
 use dm_dynamodb::idempotency;
-use dm_dynamodb::journal::Sequence;
 use dm_dynamodb::request::BatchWrite;
 use dm_dynamodb::value::Item;
 use serde_json::{Map, Value};
@@ -11,8 +10,8 @@ use serde_json::{Map, Value};
 use crate::fault::Fault;
 use crate::journal::batch::Part;
 use crate::journal::images::Consistency;
-use crate::journal::single::draft;
-use crate::journal::{Draft, Journal, Known, Settlement};
+use crate::journal::single::unverified_draft;
+use crate::journal::{Journal, Known, Settlement};
 use crate::operation::Operation;
 
 impl Journal {
@@ -31,23 +30,15 @@ impl Journal {
             .map(|part| (part.prepared.table.name.as_str(), part.prepared.write.key.bytes()));
         let _held = self.locks.lock(keys).await;
         let images = self.images_of(&parts, |_| true, Consistency::Eventual).await?;
-        let (mut drafts, mut places, mut afters) = (Vec::new(), Vec::new(), Vec::new());
-        for (at, (part, known)) in parts.iter().zip(&images).enumerate() {
+        let (mut drafts, mut afters) = (Vec::new(), Vec::new());
+        for (part, known) in parts.iter().zip(&images) {
             let image = image_of(known);
             let after = part.prepared.evaluate(image)?.after;
-            if let Some(draft) = draft(&part.prepared, image, after.as_ref()) {
-                drafts.push(Draft { unverified: true, ..draft });
-                places.push(at);
-            }
+            drafts.push(unverified_draft(&part.prepared, image, after.as_ref()));
             afters.push(after);
-            // What was read before is not what is there afterwards.
-            if let Some(found) =
-                self.ahead.take(&part.prepared.table.name, &part.prepared.write.key)
-            {
-                self.ahead.give_up(found);
-            }
         }
         let entries = self.writer().await?.append_all(drafts).await?;
+        parts.iter().for_each(|part| self.ahead.forget(&part.prepared));
         let result = self.send(Operation::BatchWriteItem, body.clone()).await;
         let not_done: Vec<bool> = match &result {
             Ok(answer) => unprocessed(&parts, answer),
@@ -55,18 +46,14 @@ impl Journal {
             // Nobody knows.
             Err(_) => return result,
         };
-        for (at, sequence) in places.into_iter().zip(entries) {
-            self.settle_part(sequence, not_done[at]);
+        for (sequence, not_done) in entries.into_iter().zip(&not_done) {
+            let outcome = if *not_done { Settlement::Refused } else { Settlement::Written };
+            self.settle(Some(sequence), outcome);
         }
         for (at, part) in parts.iter().enumerate().filter(|(at, _)| !not_done[*at]) {
             self.count(&part.prepared, image_of(&images[at]), afters[at].as_ref());
         }
         result
-    }
-
-    fn settle_part(&self, sequence: Sequence, not_done: bool) {
-        let outcome = if not_done { Settlement::Refused } else { Settlement::Written };
-        self.settle(Some(sequence), outcome);
     }
 }
 

@@ -190,7 +190,14 @@ impl Writer {
         let appending: Vec<_> = drafts.into_iter().map(|draft| self.enqueue(draft)).collect();
         let mut sequences = Vec::with_capacity(appending.len());
         for appending in appending {
-            sequences.push(self.durable(appending?).await?);
+            match self.durable(appending?).await {
+                Ok(sequence) => sequences.push(sequence),
+                Err(fault) => {
+                    // None of their writes is sent.
+                    sequences.into_iter().for_each(|one| self.settle(one, Settlement::Refused));
+                    return Err(fault);
+                }
+            }
         }
         Ok(sequences)
     }

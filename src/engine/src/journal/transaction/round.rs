@@ -10,7 +10,7 @@ use serde_json::{Map, Value, json};
 
 use crate::fault::Fault;
 use crate::journal::prepared::Scope;
-use crate::journal::single::draft;
+use crate::journal::single::{draft, unverified_draft};
 use crate::journal::tokens::Token;
 use crate::journal::transaction::actions::Action;
 use crate::journal::{Draft, Journal};
@@ -74,10 +74,16 @@ impl Journal {
         for (at, ((action, image), made)) in
             asked.actions.iter().zip(&images).zip(&made).enumerate()
         {
-            let draft = draft(action.prepared(), image.as_ref(), made.after.as_ref());
-            left.push(draft.as_ref().map(|draft| draft.after.clone()));
+            let (prepared, after) = (action.prepared(), made.after.as_ref());
+            let verified = draft(prepared, image.as_ref(), after);
+            left.push(verified.as_ref().map(|draft| draft.after.clone()));
             let unverified = bound.as_ref().is_none_or(|bound| bound[at].unverified);
-            drafts.extend(draft.map(|draft| Draft { unverified, transaction, ..draft }));
+            let draft = if unverified && prepared.write.changes() {
+                Some(unverified_draft(prepared, image.as_ref(), after))
+            } else {
+                verified
+            };
+            drafts.extend(draft.map(|draft| Draft { transaction, ..draft }));
         }
         if drafts.iter().any(|draft| draft.unverified) {
             tracing::warn!("a transaction is too large to be bound to the items as they were read");
@@ -85,7 +91,11 @@ impl Journal {
         let entries = match entries {
             Some(entries) => entries,
             None if drafts.is_empty() => Vec::new(),
-            None => self.writer().await?.append_all(drafts).await?,
+            None => {
+                let entries = self.writer().await?.append_all(drafts).await?;
+                asked.actions.iter().for_each(|action| self.ahead.forget(action.prepared()));
+                entries
+            }
         };
         let (operation, mut body) = request(asked, bound);
         let token = asked.token.as_ref().map(|token| token.sent(&self.run.own_name(), &body));
