@@ -104,3 +104,43 @@ async fn without_a_journal_requests_are_counted() {
     let [effect] = effects(&applied).try_into().unwrap();
     assert_eq!((effect.created, effect.updated, effect.deleted), (3, 5, 3));
 }
+
+/// A program that fills and deletes tables: one that it creates, and one that was there, in whose
+/// place it creates another.
+async fn tables(endpoint: &Endpoint, (brief, replaced): (&str, &str)) {
+    let put = |table: &str, id: &str| json!({"TableName": table, "Item": {"id": {"S": id}}});
+    endpoint.ok("CreateTable", &crate::suite::table("hash", brief)).await;
+    endpoint.ok("PutItem", &put(brief, "a")).await;
+    endpoint.ok("DeleteTable", &json!({"TableName": brief})).await;
+    endpoint.ok("PutItem", &put(replaced, "new")).await;
+    endpoint.ok("DeleteItem", &json!({"TableName": replaced, "Key": {"id": {"S": "a"}}})).await;
+    endpoint.ok("DeleteTable", &json!({"TableName": replaced})).await;
+    endpoint.ok("CreateTable", &crate::suite::table("hash", replaced)).await;
+    endpoint.ok("PutItem", &put(replaced, "b")).await;
+}
+
+#[tokio::test]
+async fn items_of_a_table_that_the_run_itself_deletes_are_counted_as_in_the_dry_run() {
+    let (brief, replaced) = (fresh_name("brief"), fresh_name("replaced"));
+    filled(&replaced).await;
+    let policy = Policy { control_plane: true, ..Policy::default() };
+    let effects_of = async |plan: &Plan| {
+        let (guard, through) = bed::guard(plan).await;
+        tables(&through, (&brief, &replaced)).await;
+        effects(&guard.stop().await)
+    };
+    let dry_run = effects_of(&bed::plan(Mode::DryRun, policy.clone())).await;
+    let mut plan = bed::plan(Mode::Apply, policy);
+    plan.archive = Some(bed::archive("memory://"));
+    let applied = effects_of(&plan).await;
+    let counts = |effects: &[TableEffect]| -> Vec<(String, [u64; 4])> {
+        let count = |one: &TableEffect| [one.created, one.updated, one.deleted, one.unchanged];
+        effects
+            .iter()
+            .map(|one| (one.name.clone(), count(one)))
+            .filter(|one| one.1 != [0; 4])
+            .collect()
+    };
+    assert_eq!(counts(&applied), counts(&dry_run));
+    assert_eq!(counts(&applied), [(replaced, [1, 0, 0, 0])]);
+}

@@ -10,6 +10,7 @@ use dm_dynamodb::request;
 use crate::call::Call;
 use crate::fault::Fault;
 use crate::journal::{Journal, Settlement};
+use crate::operation::Operation;
 use crate::tables::{plain_name, tables_named};
 
 impl Journal {
@@ -29,10 +30,15 @@ impl Journal {
             self.tables.hold(table).await?;
         }
         let operation = call.operation;
-        let sequence = writer.append_control(operation.name(), tables).await?;
+        let sequence = writer.append_control(operation.name(), tables.clone()).await?;
         let answer = self.send(operation, call.into_body()).await;
         match &answer {
-            Ok(_) => writer.settle(sequence, Settlement::Written),
+            Ok(_) => {
+                writer.settle(sequence, Settlement::Written);
+                if operation == Operation::DeleteTable {
+                    tables.iter().for_each(|table| self.effects.table_deleted(table));
+                }
+            }
             Err(fault) if fault.is_certain() => writer.settle(sequence, Settlement::Refused),
             Err(_) => {}
         }

@@ -28,6 +28,8 @@ pub struct JournaledEffects(Mutex<Kept>);
 struct Kept {
     store: Store,
     tables: BTreeMap<String, (u32, Effects)>,
+    /// Tables that were counted, also those that were deleted since: the number of the next one.
+    numbered: u32,
     /// Set when the store is lost: the counts are those until then.
     lost: Option<StoreError>,
 }
@@ -43,7 +45,12 @@ impl JournaledEffects {
     pub fn in_folder(folder: PathBuf) -> Self {
         let memory_bytes_max = limits::JOURNAL_EFFECTS_MEMORY_BYTES_MAX;
         let room = Room { folder, memory_bytes_max, ..Room::default() };
-        Self(Mutex::new(Kept { store: Store::new(room), tables: BTreeMap::new(), lost: None }))
+        Self(Mutex::new(Kept {
+            store: Store::new(room),
+            tables: BTreeMap::new(),
+            numbered: 0,
+            lost: None,
+        }))
     }
 
     /// A write was carried out on this image, and left that one.
@@ -83,6 +90,12 @@ impl JournaledEffects {
             tracing::warn!(error = &error as &dyn std::error::Error, "counting effects");
             kept.lost = Some(error);
         }
+    }
+
+    /// The run has deleted a table: what it had changed of its items is gone with it, as a dry run
+    /// counts it. A new table of the name is counted from there.
+    pub fn table_deleted(&self, table: &str) {
+        self.kept().tables.remove(table);
     }
 
     /// What the run has made of an item, if it has changed it and that is still known.
@@ -131,12 +144,12 @@ impl Kept {
         key: &[u8],
         write: Write<'a, impl Changes<'a>>,
     ) -> Result<(), StoreError> {
-        let number = u32::try_from(self.tables.len()).unwrap_or(u32::MAX);
         if !self.tables.contains_key(table) {
             if self.tables.len() >= limits::TABLES_COUNTED_MAX {
                 return Ok(());
             }
-            self.tables.insert(table.to_owned(), (number, Effects::default()));
+            self.tables.insert(table.to_owned(), (self.numbered, Effects::default()));
+            self.numbered = self.numbered.saturating_add(1);
         }
         let Some((number, effects)) = self.tables.get_mut(table) else { return Ok(()) };
         let at = place(*number, key);
