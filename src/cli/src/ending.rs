@@ -7,7 +7,7 @@ use std::sync::Arc;
 use dm_contract::plan::Plan;
 use dm_contract::report::GuardResult;
 use dm_engine::Engine;
-use dm_report::file::RunReport;
+use dm_report::file::{End, RunReport};
 use dm_report::items::Listing;
 use dm_report::terminal;
 
@@ -97,7 +97,10 @@ impl Ending<'_> {
         patience: &mut Patience<'_>,
     ) -> Result<Finished, EndingError> {
         let Self { plan, journalled, engine, report, output } = self;
-        let Ended { result, ran, outcome } = ended;
+        let Ended { mut result, ran, outcome } = ended;
+        if ran.second_end.is_some_and(End::failed) {
+            result.second_run_failed();
+        }
         let of_run =
             RunReport { result, about: Some(about(plan, &ran)), timeline: engine.timeline() };
         let restore = match journalled {

@@ -111,6 +111,15 @@ impl GuardResult {
         let lasting = |of| self.outages.iter().find(|outage| outage.lasts && outage.of == of);
         lasting(Behind::Archive).or_else(|| lasting(Behind::Database))
     }
+
+    /// Notes that the program failed when it ran a second time. It is then not safe to run again,
+    /// even if it changed nothing until then.
+    pub fn second_run_failed(&mut self) {
+        let dry_run = self.dry_run.as_mut();
+        if let Some(pass) = dry_run.and_then(|dry_run| dry_run.second_pass.as_mut()) {
+            pass.idempotent = false;
+        }
+    }
 }
 
 /// What is kept of a run in the archive, by paths in it.
@@ -200,6 +209,13 @@ pub struct SecondRun {
     /// Why it did not run.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub not_run: Option<String>,
+}
+
+impl SecondRun {
+    /// Whether it ran and did not succeed.
+    pub fn failed(&self) -> bool {
+        self.not_run.is_none() && self.exit_code != Some(0)
+    }
 }
 
 /// What the entry program saw of the user's program, as its container's termination message.

@@ -100,6 +100,9 @@ impl Keep {
         mut result: GuardResult,
         say: impl Fn(&GuardResult),
     ) -> GuardResult {
+        if self.program().and_then(|program| program.second_run).is_some_and(|run| run.failed()) {
+            result.second_run_failed();
+        }
         if result.archived.is_some() {
             say(&result);
             return self.again(result).await;

@@ -257,6 +257,7 @@ pub fn second_pass(report: &RunReport) -> Option<Again> {
             let text = "no changes, safe to run again".into();
             return Some(Again { safe: Some(true), text });
         }
+        _ if pass.tables.is_empty() => format!("the {who} failed the second time"),
         _ => {
             let table = |table: &ChangedAgain| {
                 format!("{} in {}", counted(table.items, "item"), name(&table.name))

@@ -94,7 +94,7 @@ pub struct Use {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct SecondPass {
-    /// Whether it changed nothing.
+    /// Whether it succeeded and changed nothing.
     pub idempotent: bool,
     /// Requests that it sent. With none, that it changed nothing says nothing.
     #[serde(default, skip_serializing_if = "Option::is_none")]

@@ -148,7 +148,7 @@ fn a_second_pass_says_whether_it_is_safe_to_run_again() {
             .map(|(name, items)| ChangedAgain { name: (*name).into(), items: *items })
             .collect();
         let second_pass = Some(dm_contract::report::SecondPass {
-            idempotent: tables.is_empty(),
+            idempotent: tables.is_empty() && end == End::Exited(0),
             requests,
             tables,
         });
