@@ -121,8 +121,8 @@ impl MergedEntry {
             .unwrap_or_else(|| &self.lives[self.evident(now)])
     }
 
-    /// Takes in what an earlier restore of the run has written, by its own journal. What it restored
-    /// is not the run's any more: whatever others write there stays, also where it is just what the
+    /// Takes in what an earlier restore of the run has written, by its own journal. What it has
+    /// restored is not the run's any more: what others write there stays, also if it is what the
     /// run had left.
     pub fn restored(&mut self, by: &Self) {
         for life in &mut self.lives {
