@@ -186,6 +186,52 @@ async fn a_table_that_was_created_again_keeps_no_applied_and_is_not_restored() {
     assert_eq!(asked.exit_code(), dm_contract::verdict::EXIT_DIFFERS);
 }
 
+#[tokio::test(flavor = "multi_thread")]
+async fn a_run_that_only_changes_tables_has_them_on_record() {
+    let settings = json!({"TimeToLiveSpecification": {"AttributeName": "t", "Enabled": true}});
+    let create = |table: &str| crate::suite::table("hash", table);
+    for operation in [Operation::CreateTable, Operation::UpdateTimeToLive] {
+        let (mut scene, table) = (Scene::new(), fresh_name("changed"));
+        scene.plan.policy.control_plane = true;
+        let body = if operation == Operation::CreateTable {
+            create(&table)
+        } else {
+            database().ok("CreateTable", &create(&table)).await;
+            let mut body = settings.clone();
+            body["TableName"] = table.clone().into();
+            body
+        };
+        let engine = scene.engine(&scene.plan);
+        assert_eq!(call(&engine, operation, body).await.status, 200);
+        assert_eq!(scene.entries().await[0].tables, table_ids(&table).await, "{operation:?}");
+        end(&engine, &scene.plan).await;
+        let later = scene.plan_of("later", 2);
+        assert!(matches!(scene.verdict(&later).await, Verdict::Adopt(_)));
+        create_again(&table).await;
+        let verdict = scene.verdict(&later).await;
+        assert_eq!(difference(&verdict), Some(Mismatch::TableReplaced), "{operation:?}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_table_that_the_run_itself_deleted_is_not_compared_with_a_later_one() {
+    let (mut scene, table) = (Scene::new(), fresh_name("dropped"));
+    create(&table).await;
+    scene.plan.policy.control_plane = true;
+    let engine = scene.engine(&scene.plan);
+    assert_eq!(price(&engine, &table).await.status, 200);
+    let name = json!({"TableName": table});
+    assert_eq!(call(&engine, Operation::DeleteTable, name).await.status, 200);
+    end(&engine, &scene.plan).await;
+    let later = scene.plan_of("later", 2);
+    assert!(matches!(scene.verdict(&later).await, Verdict::Adopt(_)));
+    create(&table).await;
+    assert!(matches!(scene.verdict(&later).await, Verdict::Adopt(_)));
+    // But a restore takes the later one for none of the run's.
+    let error = scene.restore(&later).await.unwrap_err().to_string();
+    assert!(error.contains(&format!("the run deleted table {table}")), "{error}");
+}
+
 async fn table_ids(table: &str) -> dm_contract::identity::TableIds {
     let described = database().ok("DescribeTable", &json!({"TableName": table})).await;
     [(table.to_owned(), dm_dynamodb::schema::table_id(&described["Table"]).unwrap())].into()

@@ -14,7 +14,8 @@ use serde::{Deserialize, Serialize};
 pub use place::DatabaseId;
 
 /// Ids of tables (`TableId` of DescribeTable) by their names. A table that is created again, or
-/// restored from a backup under its name, has another id.
+/// restored from a backup under its name, has another id. A table that the run itself deleted has
+/// an empty one, which is compared with nothing.
 pub type TableIds = BTreeMap<String, String>;
 
 /// What a run executes.
@@ -103,8 +104,11 @@ impl Recorded<'_> {
             && !self.is_same_database(recorded, now)
         {
             let what = format!("it worked on {recorded}, and the database is now {}", now.database);
+            let difference = difference(Mismatch::OtherDatabase, what, accepted);
             // Other tables are what another database has.
-            return difference(Mismatch::OtherDatabase, what, accepted);
+            if difference.is_some() || !self.shares_a_table(now) {
+                return difference;
+            }
         }
         let what = self.replaced(now, absent)?;
         difference(Mismatch::TableReplaced, what, accepted)
@@ -132,21 +136,31 @@ impl Recorded<'_> {
     }
 
     fn is_same_database(self, recorded: &DatabaseId, now: &Seen) -> bool {
-        // Ids are random: who has one of them has the table.
-        let shares_a_table = self.tables.iter().any(|(name, id)| {
-            now.tables.get(name).and_then(Option::as_ref).is_some_and(|other| other == id)
-        });
+        // Ids are random: who has one of them has the table. But a local database's files can be
+        // copied, ids included.
+        let shares_a_table = recorded.may_be(&now.database) && self.shares_a_table(now);
         shares_a_table || recorded.is_same(&now.database, self.none_is_there(now))
+    }
+
+    fn shares_a_table(self, now: &Seen) -> bool {
+        self.tables.iter().any(|(name, id)| {
+            now.tables.get(name).and_then(Option::as_ref).is_some_and(|other| other == id)
+        })
     }
 
     /// Whether all tables of the record are known to be absent.
     fn none_is_there(self, now: &Seen) -> bool {
         let absent = |name: &String| now.tables.get(name).is_some_and(Option::is_none);
-        !self.tables.is_empty() && self.tables.keys().all(absent)
+        self.kept().next().is_some() && self.kept().all(|(name, _)| absent(name))
+    }
+
+    /// The tables that the run has not deleted itself.
+    fn kept(&self) -> impl Iterator<Item = (&String, &String)> {
+        self.tables.iter().filter(|(_, id)| !id.is_empty())
     }
 
     fn replaced(self, now: &Seen, absent: Absent) -> Option<String> {
-        let other = self.tables.iter().find_map(|(name, id)| {
+        let other = self.kept().find_map(|(name, id)| {
             let found = now.tables.get(name)?;
             match (found, absent) {
                 (Some(other), _) if other != id => Some(format!(
@@ -160,7 +174,7 @@ impl Recorded<'_> {
             }
         });
         other.or_else(|| {
-            let name = self.tables.keys().next().filter(|_| now.is_empty)?;
+            let (name, _) = self.kept().next().filter(|_| now.is_empty)?;
             self.none_is_there(now).then(|| {
                 format!("it worked on table {name}, and the database has no tables at all now")
             })

@@ -70,6 +70,16 @@ operations! {
     AlwaysDenied: ImportTable StartBulkPutItems;
 }
 
+impl Operation {
+    /// Whether it makes a table that was not there.
+    pub fn creates_table(self) -> bool {
+        matches!(
+            self,
+            Self::CreateTable | Self::RestoreTableFromBackup | Self::RestoreTableToPointInTime
+        )
+    }
+}
+
 /// An operation that cannot write. Only such ones fit through a read-only handle.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct ReadOperation(Operation);

@@ -65,19 +65,29 @@ pub async fn look(
     Ok(Seen { database, tables: ids, is_empty })
 }
 
-/// A table; `Some(None)` where there is none, `None` where that is not known.
+/// A table; `Some(None)` where there is none, or it is being deleted; `None` where that is not
+/// known.
 async fn describe(reader: &ReadOnly, name: &str) -> Result<Option<Option<Described>>, Fault> {
     let request = json!({"TableName": name});
     match reader.read(ReadOperation::DESCRIBE_TABLE, &request).await {
         Ok(answer) => {
             let answer: Value = serde_json::from_slice(&answer).unwrap_or_default();
             let table = answer.get("Table").cloned().unwrap_or_default();
+            if table.get("TableStatus").and_then(Value::as_str) == Some("DELETING") {
+                return Ok(Some(None));
+            }
             let arn = table.get("TableArn").and_then(Value::as_str).map(str::to_owned);
             Ok(Some(Some(Described { arn, id: table_id(&table) })))
         }
         Err(fault) if fault.is_upstream("ResourceNotFoundException") => Ok(Some(None)),
         Err(fault) => not_allowed(fault).map(|()| None),
     }
+}
+
+/// The ARN of some table, if one is known.
+pub async fn some_arn(reader: &ReadOnly) -> Result<Option<String>, Fault> {
+    let Some(name) = any_table(reader).await?.flatten() else { return Ok(None) };
+    Ok(describe(reader, &name).await?.flatten().and_then(|table| table.arn))
 }
 
 /// The name of some table; `Some(None)` where there is none, `None` where that is not known.

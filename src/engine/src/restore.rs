@@ -245,8 +245,7 @@ impl Restore {
         let is_empty = readers.iter().all(JournalReader::is_empty);
         self.nothing_written.store(is_empty, Ordering::Relaxed);
         let mut partitions = Partitions::fill(&readers).await?;
-        self.table_calls.get_or_init(|| TableCalls::of(&partitions));
-        self.check_tables()?;
+        self.check_tables(TableCalls::of(&partitions)).await?;
         let mut earlier = self.earlier(partitions.len()).await?;
         self.check_place().await?;
         if let Target::Database(journal) = &self.target {

@@ -2,6 +2,8 @@
 //! right. Checks nothing, and reads nothing else: what a request asks for is decoded in
 //! `dm-dynamodb`.
 
+use std::collections::BTreeSet;
+
 use dm_dynamodb::item_write::ChangeKind;
 use dm_dynamodb::request::one_action;
 use serde_json::{Map, Value};
@@ -54,6 +56,18 @@ pub fn tables_named(body: &Map<String, Value>) -> Vec<&str> {
         }
     }
     names
+}
+
+/// The tables that a call changes, by their plain names. What a table is restored from is only
+/// read.
+pub fn tables_changed(operation: Operation, body: &Map<String, Value>) -> BTreeSet<String> {
+    let named = match operation {
+        Operation::RestoreTableFromBackup | Operation::RestoreTableToPointInTime => {
+            body.get("TargetTableName").and_then(Value::as_str).into_iter().collect()
+        }
+        _ => tables_named(body),
+    };
+    named.into_iter().map(|table| plain_name(table).to_owned()).collect()
 }
 
 /// The writes and checks that a body asks for, each with its table. Statements are not among them.

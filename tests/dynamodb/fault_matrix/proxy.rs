@@ -173,7 +173,7 @@ impl Drop for Proxy {
     }
 }
 
-const WRITES: [&str; 8] = [
+const WRITES: [&str; 10] = [
     "PutItem",
     "UpdateItem",
     "DeleteItem",
@@ -182,6 +182,8 @@ const WRITES: [&str; 8] = [
     "ExecuteStatement",
     "BatchExecuteStatement",
     "ExecuteTransaction",
+    "CreateTable",
+    "DeleteTable",
 ];
 
 impl Proxy {

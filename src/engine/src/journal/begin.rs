@@ -10,7 +10,7 @@ use std::collections::BTreeSet;
 use std::sync::{Mutex, MutexGuard, OnceLock, PoisonError};
 
 use dm_contract::error_chain::chain;
-use dm_contract::identity::{DatabaseId, TableIds};
+use dm_contract::identity::{Seen, TableIds};
 use dm_contract::verdict::{MIGRATION_LOCK, RUN_LOCK, RunOutcome, Verdict};
 use dm_dynamodb::schema::TableSchema;
 use tokio::sync::Mutex as AsyncMutex;
@@ -92,18 +92,30 @@ impl Journal {
         if self.beginning.has(&table.name, id) {
             return Ok(());
         }
+        let mut seen = self.planned();
+        if let Some(arn) = &table.arn {
+            seen.database = seen.database.with_arn(arn);
+        }
+        seen.tables.insert(table.name.clone(), Some(id.clone()));
         // Seldom, and large: it must not make every write's future as large.
-        Box::pin(self.note(table, id)).await
+        Box::pin(self.note(&seen)).await
     }
 
-    async fn note(&self, table: &TableSchema, id: &str) -> Result<(), Fault> {
+    /// The database as far as the plan says.
+    fn planned(&self) -> Seen {
+        Question { run: &self.run.name, plan: &self.run.plan }.planned()
+    }
+
+    /// Has these tables on record; begins the run, if it is not begun, in this database.
+    pub(in crate::journal) async fn note(&self, seen: &Seen) -> Result<(), Fault> {
         let _gate = self.beginning.gate.lock().await;
-        self.writer.get_or_try_init(|| Box::pin(self.begin(Some(table)))).await?;
-        if self.beginning.has(&table.name, id) {
+        self.writer.get_or_try_init(|| Box::pin(self.begin(Some(seen)))).await?;
+        let ids = ids(seen);
+        if ids.iter().all(|(table, id)| self.beginning.has(table, id)) {
             return Ok(());
         }
         let mut tables = self.beginning.lock().clone();
-        tables.insert(table.name.clone(), id.to_owned());
+        tables.extend(ids);
         let own = self.run.own_name();
         let written = ledger::write_tables(&self.archive, &own, &tables).await;
         written.map_err(|error| self.unreachable(&error))?;
@@ -111,16 +123,13 @@ impl Journal {
         Ok(())
     }
 
-    /// Begins the run; `table` is the one that it is about to write.
-    pub(in crate::journal) async fn begin(
-        &self,
-        table: Option<&TableSchema>,
-    ) -> Result<Writer, Fault> {
+    /// Begins the run; `seen` are the tables that it is about to write, and their database.
+    pub(in crate::journal) async fn begin(&self, seen: Option<&Seen>) -> Result<Writer, Fault> {
         self.given_way()?;
         let judged = self.is_judged();
         self.hold_presence(&[]).await?;
         let own = self.run.own_name();
-        let begun = self.begun_now(table);
+        let begun = self.begun_now(seen);
         let entered = ledger::begin(&self.archive, &own, &begun).await;
         let entered = entered.map_err(|error| self.unreachable(&error))?;
         let tables = match &entered {
@@ -159,15 +168,11 @@ impl Journal {
         !self.run.plan.archive.as_ref().is_some_and(|archive| archive.again)
     }
 
-    fn begun_now(&self, table: Option<&TableSchema>) -> Begun {
+    fn begun_now(&self, seen: Option<&Seen>) -> Begun {
         let mut begun = Begun::now(&self.run.plan, self.run.kind.clone());
-        if let Some(table) = table {
-            let with_arn = |database: DatabaseId| match &table.arn {
-                Some(arn) => database.with_arn(arn),
-                None => database,
-            };
-            begun.database = begun.database.map(with_arn);
-            begun.tables.extend(table.id.clone().map(|id| (table.name.clone(), id)));
+        if let Some(seen) = seen {
+            begun.database = Some(seen.database.clone());
+            begun.tables = ids(seen);
         }
         begun
     }
@@ -241,7 +246,7 @@ impl Journal {
             let reader = self.images.reader();
             identity::look(reader, &self.run.plan.upstream, &tables).await?
         } else {
-            question.planned()
+            self.planned()
         };
         let verdict = match question.answer(&entries, Some(&now)) {
             Verdict::Go if is_fresh => overtaken(&self.run.name, &entries),
@@ -337,6 +342,12 @@ fn overtaken(run: &RunName, entries: &[LedgerEntry]) -> Verdict {
         Some(highest) if highest > run.number() => Verdict::Renumber { highest },
         Some(_) | None => Verdict::Go,
     }
+}
+
+/// The ids of the tables that are there.
+fn ids(seen: &Seen) -> TableIds {
+    let tables = seen.tables.iter();
+    tables.filter_map(|(table, id)| Some((table.clone(), id.clone()?))).collect()
 }
 
 fn refused(why: &str) -> Fault {
