@@ -340,3 +340,37 @@ async fn a_run_that_lives_is_waited_for_and_its_end_is_unknown_only_afterwards()
     let asked = dm_guard::ledger::ask(&other, Ok(bed::credentials())).await.verdict;
     assert!(matches!(asked, Verdict::Unknown(_)), "{asked:?}");
 }
+
+/// A run as a laptop begins it: its entry comes first, and it may read for long.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_laptops_run_or_restore_that_lives_is_waited_for_even_before_its_first_write() {
+    for kind in [Kind::Apply, Kind::Restore(1)] {
+        let (folder, table) = (tempfile::tempdir().unwrap(), fresh_name("laptop"));
+        create(&table).await;
+        let mut plan = bed::plan(Mode::Apply, Policy::default());
+        let mut named = bed::archive(&format!("file://{}", folder.path().display()));
+        named.again = true;
+        plan.archive = Some(named);
+        plan.run.number = 2;
+        let engine = Engine::open(&plan, bed::credentials(), Start::First).await.unwrap();
+        let engine = Arc::new(engine);
+        let begun = Begun::now(&plan, kind.clone());
+        ledger::begin(engine.archive().unwrap(), &name(&plan), &begun).await.unwrap();
+        engine.take_presence().await.unwrap();
+        let mut pod = plan.clone();
+        pod.archive.as_mut().unwrap().again = false;
+        (pod.run.uid, pod.run.number) = ("pod".into(), 3);
+        let asked = dm_guard::ledger::ask(&pod, Ok(bed::credentials())).await.verdict;
+        assert!(matches!(asked, Verdict::Locked(_)), "{kind:?}: {asked:?}");
+        let late = Engine::open(&pod, bed::credentials(), Start::First).await.unwrap();
+        let late = Arc::new(late);
+        assert_eq!(price(&late, &table).await.status, 400);
+        let gave_way = late.result().gave_way;
+        assert!(matches!(gave_way, Some(Verdict::Locked(_))), "{kind:?}: {gave_way:?}");
+        late.close().await;
+        engine.close().await;
+        pod.run.number = 4;
+        let asked = dm_guard::ledger::ask(&pod, Ok(bed::credentials())).await.verdict;
+        assert!(matches!(asked, Verdict::Unknown(_)), "{kind:?}: {asked:?}");
+    }
+}

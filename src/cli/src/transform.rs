@@ -99,6 +99,7 @@ async fn prepare(session: &TransformSession<'_>) -> Result<Ready, SessionError> 
     };
     let engine = Engine::open(session.plan, credentials, Start::First).await;
     let engine = Arc::new(engine.map_err(dm_guard::StartError::Engine)?);
+    engine.take_presence().await.map_err(dm_guard::StartError::Engine)?;
     let signals = Forwarded::new().map_err(SessionError::Signals)?;
     Ok(Ready { report, engine, stop: Stop { signals, asked: watch::Sender::new(false) } })
 }

@@ -66,7 +66,7 @@ use crate::layers::tally::Tally;
 use crate::operation::{Class, Operation};
 use crate::upstream::ReadOnly;
 
-pub use crate::journal::begin::{GaveWay, lock_name};
+pub use crate::journal::begin::{GaveWay, lock_name, presence_locks};
 pub use crate::journal::read::{JournalReader, JournalSummary};
 pub use crate::journal::read_error::ReadError;
 pub use crate::journal::single::Known;

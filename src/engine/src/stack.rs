@@ -95,6 +95,9 @@ pub enum OpenError {
     /// The plan names an archive, and none was given.
     #[error("the plan names an archive, and there is none")]
     NoArchive,
+    /// The lock by which others see that the run lives.
+    #[error("taking the run's lock in the archive")]
+    Presence(#[source] Fault),
 }
 
 impl Engine {
@@ -220,6 +223,15 @@ impl Engine {
             Bottom::Overlay(_) | Bottom::Closed(..) => {}
         }
         self
+    }
+
+    /// Takes the lock by which others see that the run lives, where its entry in the ledger is
+    /// already there: a program may read for long before its first write.
+    pub async fn take_presence(&self) -> Result<(), OpenError> {
+        match &self.bottom {
+            Bottom::Journal(journal) => journal.take_presence().await.map_err(OpenError::Presence),
+            Bottom::Overlay(_) | Bottom::Apply(_) | Bottom::Closed(..) => Ok(()),
+        }
     }
 
     /// The archive that the plan names.

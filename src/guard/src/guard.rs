@@ -90,6 +90,7 @@ impl Guard {
             }
             None => engine,
         });
+        engine.take_presence().await?;
         let whom = Serves {
             region: plan.upstream.region.clone(),
             signed_for: Regions::Its,

@@ -11,7 +11,7 @@ use dm_contract::verdict::{LedgerVerdict, Verdict};
 use dm_engine::archive::ledger::{self, LedgerError, Question};
 use dm_engine::archive::locks::{self, LockError, LockTimes};
 use dm_engine::archive::{Archive, ArchiveError, LayoutError, RunName};
-use dm_engine::journal::lock_name;
+use dm_engine::journal::presence_locks;
 use dm_engine::upstream::{ReadOnly, UpstreamError};
 use dm_engine::{CredentialSource, Fault, identity};
 
@@ -114,10 +114,10 @@ async fn answer(
             Ok(locked.map_or(verdict, Verdict::Locked))
         }
         // Begun and not completed is what every run is that goes on.
-        Verdict::Unknown(_) => {
-            let lock = [lock_name(&named.migration)];
+        Verdict::Unknown(unknown) => {
+            let locks = presence_locks(&RunName::new(&named.migration, unknown.run)?);
             // No uid is left out: the run may be an earlier one of the same object.
-            let alive = locks::locked(&archive, &lock, "", times).await?;
+            let alive = locks::locked(&archive, &locks, "", times).await?;
             Ok(alive.map_or(verdict, Verdict::Locked))
         }
         Verdict::Adopt(_)

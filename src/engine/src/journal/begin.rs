@@ -11,14 +11,14 @@ use std::sync::{Mutex, MutexGuard, OnceLock, PoisonError};
 
 use dm_contract::error_chain::chain;
 use dm_contract::identity::{Seen, TableIds};
-use dm_contract::verdict::{MIGRATION_LOCK, RUN_LOCK, RunOutcome, Verdict};
+use dm_contract::verdict::{LockHolder, MIGRATION_LOCK, RUN_LOCK, RunOutcome, Verdict};
 use dm_dynamodb::schema::TableSchema;
 use tokio::sync::Mutex as AsyncMutex;
 
 use crate::archive::ledger::{
     self, Begin, Begun, Completed, Kind, LedgerEntry, LedgerError, Question,
 };
-use crate::archive::locks::{self, LockError};
+use crate::archive::locks::{self, LockError, Look};
 use crate::archive::{Archive, RunName};
 use crate::fault::Fault;
 use crate::identity;
@@ -58,6 +58,11 @@ pub fn lock_name(migration: &str) -> String {
     format!("{MIGRATION_LOCK}{migration}")
 }
 
+/// The locks that a run has as long as it lives: the one or the other.
+pub fn presence_locks(run: &RunName) -> [String; 2] {
+    [lock_name(run.migration()), run_lock(run)]
+}
+
 /// The lock of a run whose migration others may run at the same time.
 fn run_lock(run: &RunName) -> String {
     format!("{RUN_LOCK}{}={}", run.migration(), run.number())
@@ -69,7 +74,7 @@ impl JournalledRun {
         let tables = ledger::tables(archive, &self.name).await;
         // What is not known runs out.
         let mut names: Vec<String> = tables.unwrap_or_default().into_keys().collect();
-        names.extend([run_lock(&self.name), lock_name(self.name.migration())]);
+        names.extend(presence_locks(&self.name));
         locks::release_run(archive, &self.name.to_string(), &self.id.uid, &names).await
     }
 }
@@ -177,6 +182,11 @@ impl Journal {
         begun
     }
 
+    /// Takes the run's lock where its beginner has entered it in the ledger: on a laptop.
+    pub(crate) async fn take_presence(&self) -> Result<(), Fault> {
+        if self.is_judged() { Ok(()) } else { Box::pin(self.hold_presence(&[])).await }
+    }
+
     /// Has the lock that tells others that this run writes: no restore of it begins meanwhile.
     /// `next` are the tables that are locked after it.
     pub(in crate::journal) async fn hold_presence(&self, next: &[String]) -> Result<(), Fault> {
@@ -252,6 +262,10 @@ impl Journal {
             Verdict::Go if is_fresh => overtaken(&self.run.name, &entries),
             verdict => verdict,
         };
+        let verdict = match self.living(&verdict).await? {
+            Some(holder) => Verdict::Locked(holder),
+            None => verdict,
+        };
         let Some(why) = why(&verdict) else { return Ok(()) };
         if is_new {
             // It has written nothing, and says so: nobody needs to ask how it ended. The other
@@ -263,6 +277,23 @@ impl Journal {
             noted.map_err(|error| self.unreachable(&error))?;
         }
         Err(self.give_way(verdict, why))
+    }
+
+    /// Who has the lock of the run that has no end on record. Whether that one lives, only waiting
+    /// shows: it is asked before the next run.
+    async fn living(&self, verdict: &Verdict) -> Result<Option<LockHolder>, Fault> {
+        let Verdict::Unknown(unknown) = verdict else { return Ok(None) };
+        let run = RunName::new(self.run.name.migration(), unknown.run);
+        let Ok(lock) = run.map(|run| run_lock(&run)) else { return Ok(None) };
+        match locks::look(&self.archive, &lock).await {
+            Ok(Look::Held { fence, record, .. }) => Ok(Some(record.told(&lock, fence))),
+            Ok(Look::Free { .. } | Look::Forced { .. }) => Ok(None),
+            Err(error) => {
+                let error = &error as &dyn std::error::Error;
+                tracing::warn!(error, run = %self.run.name, "beginning the journal");
+                Err(Fault::NotJournalled("the archive cannot be reached".into()))
+            }
+        }
     }
 
     fn give_way(&self, mut verdict: Verdict, why: String) -> Fault {

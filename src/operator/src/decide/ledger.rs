@@ -7,7 +7,9 @@ use dm_api::DataMigration;
 use dm_api::condition::Reason;
 use dm_api::status::{DataMigrationStatus, RunKind, RunRecord, RunResult};
 use dm_contract::identity::Mismatch;
-use dm_contract::verdict::{Adopted, Differs, LockHolder, MIGRATION_LOCK, UnknownRun, Verdict};
+use dm_contract::verdict::{
+    Adopted, Differs, LockHolder, MIGRATION_LOCK, RUN_LOCK, UnknownRun, Verdict,
+};
 use jiff::Timestamp;
 
 use crate::history;
@@ -194,12 +196,15 @@ pub fn run_of(adopted: &Adopted) -> String {
 
 fn locked(holder: &LockHolder) -> String {
     let since = seconds(&holder.since);
-    match holder.table.strip_prefix(MIGRATION_LOCK) {
-        Some(_) => format!(
-            "run {} of {}.{} has been writing for this migration since {since}",
+    let is_of_run = [MIGRATION_LOCK, RUN_LOCK].iter().any(|lock| holder.table.starts_with(lock));
+    match (is_of_run, holder.namespace.as_str()) {
+        // On a laptop there is neither a namespace nor an object.
+        (true, "") => format!("run {} has been under way since {since}", holder.by),
+        (true, _) => format!(
+            "run {} of {}.{} has been under way since {since}",
             holder.by, holder.namespace, holder.name
         ),
-        None => format!(
+        (false, _) => format!(
             "table {} has been locked by {} (run {}) since {since}",
             holder.table, holder.name, holder.by
         ),
@@ -264,5 +269,29 @@ fn seconds(time: &str) -> String {
     match time.parse::<Timestamp>() {
         Ok(time) => time.strftime("%Y-%m-%dT%H:%M:%SZ").to_string(),
         Err(_) => time.to_owned(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_lock_is_told_by_what_it_is_of() {
+        let check = |table: &str, namespace: &str, expected: &str| {
+            let holder = LockHolder {
+                table: table.into(),
+                by: "shop.m/2".into(),
+                namespace: namespace.into(),
+                name: "m".into(),
+                since: "2026-11-02T09:12:00.000Z".into(),
+                fence: 7,
+            };
+            let told = locked(&holder);
+            assert!(told.starts_with(expected), "{told}");
+        };
+        check("cars", "shop", "table cars is locked by m (run shop.m/2) since 2026-11-02");
+        check("migration=shop.m", "shop", "run shop.m/2 of shop.m is at work on this migration");
+        check("run=shop.m=2", "", "run shop.m/2 is at work on this migration since");
     }
 }
