@@ -1,6 +1,8 @@
 //! What is not there: a journal that was removed, a run that never was, segments that are gone, a
 //! run that wrote nothing. Each is told from the others, and none from a guess.
 
+mod ledger_gone;
+
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::Path;
 use std::process::{Command, Stdio};

@@ -6,15 +6,16 @@ use std::collections::BTreeSet;
 
 use clap::{Args, Subcommand};
 use dm_contract::error_chain::chain;
-use dm_engine::archive::ledger::{self, Kind, LedgerEntry, Removal};
+use dm_engine::archive::ledger::{self, Kind, LedgerEntry, LedgerError, Removal};
 use dm_engine::archive::locks as table_locks;
-use dm_engine::archive::{Archive, LayoutError, Retention, RunName};
+use dm_engine::archive::{Archive, LayoutError, Listed, Retention, RunName};
 use dm_engine::journal::{JournalReader, JournalSummary, ReadError};
 use dm_engine::limits;
 
 use crate::answer::{self, Words};
 use crate::archive_place::{Answered, ArchiveVerbError, Place};
-use crate::{layout, locks, print};
+use crate::print::{self, say};
+use crate::{layout, locks};
 use record::{Changes, Journal, Kept, Lock, Run, Runs, Shown};
 
 /// Seconds of a day.
@@ -152,7 +153,10 @@ async fn ls(flags: Ls) -> Answered<u8> {
         }
     })?;
     for error in &damaged {
-        print::say(&format!("not listed: {}", chain(error)));
+        say(&format!("not listed: {}", chain(error)));
+    }
+    if entries.is_empty() && damaged.is_empty() && flags.migration.is_none() {
+        return none(&flags.place, &archive).await;
     }
     Ok(u8::from(!damaged.is_empty()))
 }
@@ -302,13 +306,59 @@ async fn verify(flags: Verify) -> Answered<u8> {
         print::answer(&format!("{run}  {told}\n"))?;
         return Ok(u8::from(!whole));
     }
+    let (entries, damaged) = ledger::readable(&archive, None).await?;
     let mut code = 0;
-    for entry in ledger::entries(&archive, None).await? {
-        let (whole, told) = verified(&archive, &entry.run).await;
+    let mut tell = |run: &RunName, whole: bool, told: &str| {
         code = code.max(u8::from(!whole));
-        print::answer(&format!("{}  {told}\n", entry.run))?;
+        print::answer(&format!("{run}  {told}\n"))
+    };
+    let mut known: BTreeSet<RunName> = damaged.iter().filter_map(LedgerError::run).collect();
+    for run in entries.iter().map(|entry| &entry.run) {
+        let (whole, told) = verified(&archive, run).await;
+        tell(run, whole, &told)?;
+        known.insert(run.clone());
+    }
+    for error in &damaged {
+        let Some(run) = error.run() else { continue };
+        tell(&run, false, &chain(error))?;
+    }
+    for run in journaled(&archive).await?.difference(&known) {
+        tell(
+            run,
+            false,
+            "a journal of a run that is not in the ledger, which was lost or deleted",
+        )?;
+    }
+    if known.is_empty() && code == 0 {
+        return none(&flags.place, &archive).await;
     }
     Ok(code)
+}
+
+/// The runs that have a journal.
+async fn journaled(archive: &Archive) -> Answered<BTreeSet<RunName>> {
+    let mut runs = BTreeSet::new();
+    let see = |object: Listed| {
+        if RunName::is_of_journal(&object.path) {
+            runs.extend(RunName::of_path(&object.path));
+        }
+        true
+    };
+    archive.visit("runs", see).await?;
+    Ok(runs)
+}
+
+/// Says that there are no runs, which is no error of a new archive only.
+async fn none(place: &Place, archive: &Archive) -> Answered<u8> {
+    let is_new = archive.is_marked().await? && table_locks::all(archive).await?.is_empty();
+    let url = &place.archive;
+    let told = if is_new {
+        format!("no runs in {url} yet")
+    } else {
+        format!("no runs: there is no archive at {url}, or its ledger is gone")
+    };
+    say(&told);
+    Ok(u8::from(!is_new))
 }
 
 /// Whether a run can be restored from its journal, and what is to be said of it.
@@ -336,14 +386,20 @@ async fn verified(archive: &Archive, run: &RunName) -> (bool, String) {
 
 async fn gc(flags: Gc) -> Answered<u8> {
     let archive = flags.place.open().await?;
-    let restored: BTreeSet<RunName> = ledger::restored(&ledger::entries(&archive, None).await?);
+    let (entries, damaged) = ledger::readable(&archive, None).await?;
     let retention = Retention {
         age_s_max: i64::from(flags.older_than_days) * DAY_S,
         runs_kept: flags.keep,
         journals_too: flags.journals_too,
     };
-    let objects = archive.list_all("runs").await?;
-    let mut chosen = retention.choose(&objects, &restored, jiff::Timestamp::now().as_second());
+    let mut objects = archive.list_all("runs").await?;
+    for error in &damaged {
+        let migration = error.run().map(|run| run.migration().to_owned());
+        let of_it = |run: RunName| migration.as_deref().is_none_or(|name| run.migration() == name);
+        objects.retain(|object| !RunName::of_path(&object.path).is_some_and(of_it));
+        say(&format!("nothing of its migration is deleted: {}", chain(error)));
+    }
+    let mut chosen = retention.choose(&objects, &entries, jiff::Timestamp::now().as_second());
     let locks = table_locks::prune(&archive, limits::LOCKS_KEPT).await?;
     if !flags.dry_run {
         table_locks::note_pruned(&archive, &locks).await?;
@@ -364,5 +420,5 @@ async fn gc(flags: Gc) -> Answered<u8> {
         layout::count(chosen.runs.len() as u64),
         layout::count(chosen.bytes),
     ))?;
-    Ok(0)
+    Ok(u8::from(!damaged.is_empty()))
 }

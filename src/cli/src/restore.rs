@@ -312,8 +312,15 @@ async fn last_applied(
     folder: &Path,
 ) -> Result<RunName, RestoreVerbError> {
     let archive = place.open().await.map_err(ArchiveVerbError::Archive)?;
-    let entries = ledger::entries(&archive, None).await.map_err(ArchiveVerbError::Ledger)?;
+    let (entries, damaged) =
+        ledger::readable(&archive, None).await.map_err(ArchiveVerbError::Ledger)?;
     let migration = Folder::read(folder).ok().map(|folder| folder.name());
+    for error in damaged {
+        let of = error.run().map(|run| run.migration().to_owned());
+        if migration.is_none() || of.is_none() || of == migration {
+            return Err(ArchiveVerbError::Ledger(error).into());
+        }
+    }
     let is_of_it = |entry: &&LedgerEntry| {
         entry.begun.kind == ledger::Kind::Apply
             && migration.as_ref().is_none_or(|name| entry.run.migration() == name)

@@ -294,7 +294,7 @@ impl Keep {
     async fn clean_now(&self, plan: RetentionPlan) -> Result<usize, String> {
         let migration = self.run.name.migration();
         let entries = ledger::entries(&self.archive, Some(migration)).await;
-        let restored = ledger::restored(&entries.map_err(|error| chain(&error))?);
+        let entries = entries.map_err(|error| chain(&error))?;
         let objects = self.archive.list(&format!("runs/{migration}")).await;
         let retention = Retention {
             age_s_max: i64::from(plan.max_age_days) * DAY_S,
@@ -303,7 +303,7 @@ impl Keep {
         };
         let objects = objects.map_err(|error| chain(&error))?;
         let now_s = jiff::Timestamp::now().as_second();
-        let mut chosen = retention.choose(&objects, &restored, now_s);
+        let mut chosen = retention.choose(&objects, &entries, now_s);
         let own = self.run.name.clone();
         chosen.paths.retain(|path| RunName::of_path(path).as_ref() != Some(&own));
         let by = "the target's archive.retention";

@@ -26,7 +26,7 @@ use crate::limits;
 
 pub use crate::archive::ledger::baseline::record_baseline;
 pub use crate::archive::ledger::entries::{
-    entries, is_undone, readable, restore_of, restored, restored_by,
+    entries, in_use, is_undone, readable, restore_of, restored, restored_by,
 };
 pub use crate::archive::ledger::extent::{note, noted};
 pub use crate::archive::ledger::parts::{begun_parts, complete_run_of, part_names};
@@ -247,6 +247,17 @@ pub enum LedgerError {
         /// Who began it.
         begun: Box<Begun>,
     },
+}
+
+impl LedgerError {
+    /// The run whose entry cannot be read, if that is what it says.
+    pub fn run(&self) -> Option<RunName> {
+        match self {
+            Self::Entry { path, .. } | Self::Version(path) => RunName::of_path(path),
+            Self::LeftOver { run, .. } | Self::CompletedOtherwise { run, .. } => Some(run.clone()),
+            Self::Archive(_) | Self::Taken { .. } => None,
+        }
+    }
 }
 
 type Result<T> = std::result::Result<T, LedgerError>;

@@ -5,6 +5,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use crate::archive::RunName;
+use crate::archive::ledger::{self, LedgerEntry};
 use crate::archive::store::{Archive, ArchiveError, Listed};
 
 /// What is kept.
@@ -32,14 +33,10 @@ pub struct Collected {
 }
 
 impl Retention {
-    /// Which of these objects may go, at this time. `restored` are the runs that were taken back
-    /// wholly: their journals serve nobody any more.
-    pub fn choose(
-        &self,
-        objects: &[Listed],
-        restored: &BTreeSet<RunName>,
-        now_s: i64,
-    ) -> Collected {
+    /// Which of these objects may go, at this time, by what the ledger says of their runs. Journals
+    /// of runs that were restored wholly serve nobody any more; those that are in use stay.
+    pub fn choose(&self, objects: &[Listed], entries: &[LedgerEntry], now_s: i64) -> Collected {
+        let (restored, in_use) = (ledger::restored(entries), ledger::in_use(entries));
         let mut runs: BTreeMap<RunName, Vec<&Listed>> = BTreeMap::new();
         for object in objects.iter().filter(|object| object.path.starts_with("runs/")) {
             if let Some(run) = RunName::of_path(&object.path) {
@@ -57,7 +54,8 @@ impl Retention {
             if !old || younger < self.runs_kept {
                 continue;
             }
-            let journal_goes = self.journals_too || restored.contains(run);
+            let wanted = self.journals_too || restored.contains(run);
+            let journal_goes = wanted && !in_use.contains(run);
             for object in objects {
                 let of_journal = RunName::is_of_journal(&object.path);
                 if !of_journal || journal_goes {
@@ -88,9 +86,64 @@ impl Archive {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::archive::ledger::{Begun, Completed, Kind};
 
     fn object(path: String, written_at_s: i64) -> Listed {
         Listed { path, bytes: 10, written_at_s }
+    }
+
+    fn entry(run: &RunName, kind: Kind, is_over: bool) -> LedgerEntry {
+        let begun = Begun {
+            version: ledger::LEDGER_VERSION,
+            kind,
+            namespace: String::new(),
+            name: run.migration().to_owned(),
+            uid: "u".into(),
+            begun_at: "t".into(),
+            database: None,
+            program: None,
+            tables: dm_contract::identity::TableIds::new(),
+            baseline: false,
+            accepted: Vec::new(),
+            overrules: 0,
+            parts: None,
+        };
+        let completed = Completed {
+            conflicts: Some(0),
+            ..Completed::now(dm_contract::verdict::RunOutcome::Succeeded)
+        };
+        LedgerEntry {
+            run: run.clone(),
+            tables: begun.tables.clone(),
+            begun,
+            completed: is_over.then_some(completed),
+        }
+    }
+
+    /// The runs, which are over, and their restores.
+    fn ledger_of(runs: &[RunName], restored: &[RunName]) -> Vec<LedgerEntry> {
+        let applies = runs.iter().map(|run| entry(run, Kind::Apply, true));
+        let restores = (10..).zip(restored).map(|(number, run)| {
+            let restore = RunName::new(run.migration(), number).unwrap();
+            entry(&restore, Kind::Restore(run.number()), true)
+        });
+        applies.chain(restores).collect()
+    }
+
+    #[test]
+    fn the_journal_of_a_run_without_an_end_stays_and_so_does_that_of_an_open_restores_source() {
+        let run = |number| RunName::new("m", number).unwrap();
+        let objects: Vec<Listed> =
+            (1..=4).map(|number| object(run(number).segment(1), 0)).collect();
+        let entries = [
+            entry(&run(1), Kind::Apply, true),
+            entry(&run(2), Kind::Apply, true),
+            entry(&run(3), Kind::Apply, false),
+            entry(&run(4), Kind::Restore(2), false),
+        ];
+        let retention = Retention { age_s_max: 1, runs_kept: 0, journals_too: true };
+        let collected = retention.choose(&objects, &entries, 1000);
+        assert_eq!(collected.runs, BTreeSet::from([run(1)]));
     }
 
     fn check(retention: Retention, restored: &[u32], expected: &[&str]) {
@@ -105,8 +158,9 @@ mod tests {
                 ]
             })
             .collect();
-        let restored = restored.iter().map(|number| run(*number)).collect();
-        let collected = retention.choose(&objects, &restored, 1000);
+        let restored: Vec<RunName> = restored.iter().map(|number| run(*number)).collect();
+        let entries = ledger_of(&[run(1), run(2), run(3)], &restored);
+        let collected = retention.choose(&objects, &entries, 1000);
         let short: Vec<String> =
             collected.paths.iter().map(|path| path.replace("runs/m/00000", "")).collect();
         assert_eq!(short, expected);
@@ -121,7 +175,7 @@ mod tests {
             .collect();
         let retention = Retention { age_s_max: 1, runs_kept: 0, journals_too: false };
         let collected = |restored: &[RunName]| {
-            retention.choose(&objects, &restored.iter().cloned().collect(), 1000)
+            retention.choose(&objects, &ledger_of(std::slice::from_ref(&run), restored), 1000)
         };
         assert_eq!(collected(&[]).paths.len(), 2, "the reports");
         let all = collected(std::slice::from_ref(&run));

@@ -85,6 +85,20 @@ pub fn restored(entries: &[LedgerEntry]) -> BTreeSet<RunName> {
     runs.filter(|run| restored_by(entries, run).is_some()).cloned().collect()
 }
 
+/// The runs whose journals somebody may be writing or reading: those without an end on record, and
+/// those that a restore without an end is of.
+pub fn in_use(entries: &[LedgerEntry]) -> BTreeSet<RunName> {
+    let open = entries.iter().filter(|entry| entry.completed.is_none());
+    let runs = open.flat_map(|entry| {
+        let source = match entry.begun.kind {
+            Kind::Restore(number) => RunName::new(entry.run.migration(), number).ok(),
+            Kind::Apply => None,
+        };
+        source.into_iter().chain([entry.run.clone()])
+    });
+    runs.collect()
+}
+
 /// Whether a restore of this run succeeded that was not itself restored since.
 pub fn is_undone(entries: &[LedgerEntry], run: u32) -> bool {
     entries.iter().any(|entry| {

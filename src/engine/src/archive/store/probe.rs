@@ -26,6 +26,13 @@ pub async fn creates_once(archive: &Archive) -> Result<(), ArchiveError> {
     Err(ArchiveError::Overwrites)
 }
 
+impl Archive {
+    /// Whether it was ever opened for writing.
+    pub async fn is_marked(&self) -> Result<bool, ArchiveError> {
+        self.exists(PROBE).await
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
