@@ -1,8 +1,9 @@
 //! A migration's folder with a database of its own: in memory for a dry run, or below
 //! `.datamigration/`, next to the migration, once something was applied there.
 
-use std::fs;
+use std::fs::{self, DirBuilder};
 use std::io;
+use std::os::unix::fs::DirBuilderExt as _;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -94,7 +95,7 @@ impl Home {
     pub fn archive(&self) -> Result<String, EmbeddedError> {
         let folder = self.archive_folder();
         let making = |error| EmbeddedError::Folder(folder.clone(), error);
-        fs::create_dir_all(&folder).map_err(making)?;
+        private(&folder).map_err(making)?;
         let folder = fs::canonicalize(&folder).map_err(making)?;
         Ok(format!("file://{}", folder.display()))
     }
@@ -139,7 +140,7 @@ impl Home {
         // Before anything is made: a seed that cannot be read must not leave a database behind.
         let seed = if self.is_kept() { None } else { Some(self.seed()?) };
         let kept = self.kept();
-        fs::create_dir_all(&kept)
+        private(&kept)
             .and_then(|()| fs::write(kept.join(".gitignore"), "*\n"))
             .map_err(|error| EmbeddedError::Folder(kept.clone(), error))?;
         let folder = self.database();
@@ -246,6 +247,11 @@ impl Served {
     pub async fn stop(self) {
         self.database.stop().await;
     }
+}
+
+/// Makes a folder that is its owner's only: in it are whole items.
+fn private(folder: &Path) -> io::Result<()> {
+    DirBuilder::new().recursive(true).mode(0o700).create(folder)
 }
 
 #[cfg(test)]

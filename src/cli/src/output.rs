@@ -16,6 +16,7 @@ use dm_report::restore::Restored;
 use dm_report::{html, markdown};
 
 use crate::print::{self, say};
+use crate::report_files::write_page;
 
 /// The exit code where a check of `--fail-on` failed. No other verb ends with it.
 pub const EXIT_CHECK_FAILED: u8 = 4;
@@ -204,7 +205,7 @@ impl Prepared<'_> {
         };
         if let Some(named) = &self.flags.html {
             let page = named.as_ref().unwrap_or(&page);
-            let written = fs::write(page, html::page(&content));
+            let written = write_page(page, html::page(&content));
             written.map_err(file("writing", page))?;
             say(&format!("page: {}", page.display()));
         }
@@ -235,7 +236,7 @@ impl Prepared<'_> {
         }
         if let Some(named) = &self.flags.html {
             let page = named.as_deref().unwrap_or(page);
-            let written = fs::write(page, html::restore::page(restored));
+            let written = write_page(page, html::restore::page(restored));
             written.map_err(file("writing", page))?;
             say(&format!("page: {}", page.display()));
         }

@@ -2,7 +2,7 @@
 
 use std::fs::{self, File, OpenOptions, Permissions};
 use std::io::{self, BufWriter, Write};
-use std::os::unix::fs::PermissionsExt as _;
+use std::os::unix::fs::{OpenOptionsExt as _, PermissionsExt as _};
 use std::path::{Path, PathBuf};
 
 use dm_contract::plan::Mode;
@@ -10,8 +10,9 @@ use dm_engine::{DifferenceError, Engine};
 use dm_report::file::RunReport;
 use tempfile::NamedTempFile;
 
-/// Permissions of a new file before the process's umask, as those of any other program.
-const NEW_FILE_MODE: u32 = 0o666;
+/// Permissions of a new file: a report may show whole items, which others of the machine may not
+/// read.
+const NEW_FILE_MODE: u32 = 0o600;
 
 /// The report could not be written.
 #[derive(Debug, thiserror::Error)]
@@ -89,6 +90,13 @@ pub fn write(
     };
     file.end().map_err(failed(&result))?;
     Ok(Some(Written { result: result.path, difference }))
+}
+
+/// Writes a page. A new file is its owner's only; one that is there keeps its permissions.
+pub fn write_page(path: &Path, text: impl AsRef<[u8]>) -> io::Result<()> {
+    let mut options = OpenOptions::new();
+    let file = options.write(true).create(true).truncate(true).mode(NEW_FILE_MODE).open(path);
+    file?.write_all(text.as_ref())
 }
 
 /// A file to write, and how.
@@ -290,7 +298,9 @@ mod tests {
         assert!(fs::read_to_string(&tried).unwrap().contains("\"name\": \"new\""));
         assert_eq!(fs::metadata(&tried).unwrap().permissions().mode() & 0o777, 0o640);
         assert!(fs::symlink_metadata(&link).unwrap().is_symlink());
-        assert!(!fs::read(folder.path().join("last.ndjson.zst")).unwrap().is_empty());
+        let items = folder.path().join("last.ndjson.zst");
+        assert!(!fs::read(&items).unwrap().is_empty());
+        assert_eq!(fs::metadata(&items).unwrap().permissions().mode() & 0o777, 0o600);
         assert_eq!(names(folder.path()), ["last.json", "last.ndjson.zst", "tried.json"]);
     }
 

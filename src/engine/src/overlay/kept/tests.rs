@@ -117,3 +117,13 @@ fn what_is_kept_has_these_bytes() {
         })
     );
 }
+
+#[tokio::test]
+async fn a_database_is_its_owners_only() {
+    use std::os::unix::fs::PermissionsExt as _;
+    let parent = tempfile::tempdir().unwrap();
+    let folder = parent.path().join("kept");
+    drop(open(&folder));
+    let mode = |path: &Path| path.metadata().unwrap().permissions().mode() & 0o777;
+    assert_eq!((mode(&folder), mode(&folder.join("database.redb"))), (0o700, 0o600));
+}

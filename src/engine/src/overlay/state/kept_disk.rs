@@ -1,8 +1,9 @@
 //! The file of an embedded database that outlives its process. Each batch is one transaction,
 //! synced to disk before it counts as written.
 
-use std::fs::{self, File};
+use std::fs::{DirBuilder, File, OpenOptions};
 use std::io;
+use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -14,6 +15,12 @@ use crate::overlay::state::store::Batch;
 
 /// The file's name in its folder.
 const FILE: &str = "database.redb";
+
+/// Permissions of a new folder.
+const FOLDER_MODE: u32 = 0o700;
+
+/// Permissions of a new file.
+const FILE_MODE: u32 = 0o600;
 
 /// What the file says of itself.
 const ABOUT: TableDefinition<'_, &str, u64> = TableDefinition::new("about");
@@ -73,9 +80,14 @@ impl Writer {
 /// Opens the database of a folder; both are made if they are missing.
 pub fn open(folder: &Path) -> Result<(Disk, Writer), KeptError> {
     let making = |error| KeptError::Folder(folder.to_owned(), error);
-    fs::create_dir_all(folder).map_err(making)?;
+    // It holds whole items, which others of the machine may not read.
+    let made = DirBuilder::new().recursive(true).mode(FOLDER_MODE).create(folder);
+    made.map_err(making)?;
     let file = folder.join(FILE);
     let is_new = !file.exists();
+    let mut options = OpenOptions::new();
+    options.read(true).write(true).create(true).truncate(false).mode(FILE_MODE);
+    drop(options.open(&file).map_err(making)?);
     let opened = Database::builder()
         .set_cache_size(limits::OVERLAY_DISK_CACHE_BYTES_MAX)
         .create(&file)
