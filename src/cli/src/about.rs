@@ -24,6 +24,8 @@ pub struct Ran<'a> {
     pub end: End,
     /// How its second pass ended, if there was one.
     pub second_end: Option<End>,
+    /// Why there was none.
+    pub second_not_run: Option<String>,
 }
 
 /// Who ran this plan.
@@ -38,5 +40,6 @@ pub fn about(plan: &Plan, ran: &Ran<'_>) -> About {
         end: Some(ran.end),
         second_pass: plan.second_pass,
         second_end: ran.second_end,
+        second_not_run: ran.second_not_run.clone(),
     }
 }

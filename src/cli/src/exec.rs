@@ -104,6 +104,7 @@ pub async fn exec(flags: Flags) -> Result<u8, SessionError> {
         plan: &plan,
         program: &program,
         dir: &dir,
+        again_in: None,
         env: BTreeMap::new(),
         report: flags.report.as_deref(),
         output: &output,

@@ -173,6 +173,7 @@ async fn serve(
         took,
         end: End::Stopped,
         second_end: None,
+        second_not_run: None,
     };
     let ending = Ending { plan, journalled, engine: &engine, report, output };
     let ended = ending::Ended { result, ran, outcome: Outcome::Unseen };

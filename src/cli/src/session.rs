@@ -17,6 +17,7 @@ use dm_contract::plan::{Mode, Plan};
 use dm_contract::report::GuardResult;
 use dm_engine::archive::ledger;
 use dm_entry::args::Program;
+use dm_entry::leftover::Files;
 use dm_entry::program::{self, Start, StartError};
 use dm_guard::clients::{AccessKey, Clients, fresh_access_key};
 use dm_guard::token::TokenError;
@@ -139,6 +140,9 @@ pub struct Session<'a> {
     pub program: &'a Program,
     /// The folder it starts in.
     pub dir: &'a Path,
+    /// The folder that a second pass starts in, with the files that the first one began with;
+    /// without it those of `dir` must not have changed.
+    pub again_in: Option<&'a Path>,
     /// Variables of its own.
     pub env: BTreeMap<OsString, OsString>,
     /// File for the result.
@@ -172,13 +176,19 @@ pub async fn run(session: Session<'_>) -> Result<u8, SessionError> {
 
     let (begun, started_at) = (Instant::now(), ledger::now());
     let at = Served { address: guard.program_address, access_key: &access_key };
-    let ended = execute(&session, &start, at, Pass::First, &mut forwarded).await;
+    let before = session.plan.second_pass.then(|| Files::look(session.dir));
+    let first = Pass::First(&start);
+    let ended = execute(&session, at, first, &mut forwarded).await;
     let took = begun.elapsed();
     let finished_at = ledger::now();
     let first_succeeded = ended.as_ref().is_ok_and(|ended| end(*ended).0 == End::Exited(0));
-    let second = if first_succeeded && session.plan.second_pass {
+    let left = before.filter(|_| first_succeeded).map(|before| match session.again_in {
+        Some(_) => None,
+        None => before.left(),
+    });
+    let second = if left == Some(None) {
         guard.engine().begin_second_pass().map_err(SessionError::SecondPass)?;
-        Some(execute(&session, &start, at, Pass::Second, &mut forwarded).await)
+        Some(second_pass(&session, at, &mut forwarded).await)
     } else {
         None
     };
@@ -191,7 +201,8 @@ pub async fn run(session: Session<'_>) -> Result<u8, SessionError> {
     let (end, code) = end(ended?);
     let second_end = second.transpose()?.map(|ended| self::end(ended).0);
     let (started_at, finished_at) = (started_at.as_str(), finished_at.as_str());
-    let ran = about::Ran { started_at, finished_at, took, end, second_end };
+    let second_not_run = left.flatten();
+    let ran = about::Ran { started_at, finished_at, took, end, second_end, second_not_run };
     let unseen = session.plan.mode == Mode::DryRun && result.requests == 0;
     let outcome = outcome(end, &result);
     let (plan, journalled) = (session.plan, session.journalled);
@@ -261,11 +272,24 @@ fn end(ended: Ended) -> (End, i32) {
 }
 
 /// Which run of the program it is.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Pass {
-    First,
-    /// Over what the first wrote. Its standard output is not wanted: it would be there twice.
-    Second,
+#[derive(Clone, Copy, Debug)]
+enum Pass<'a> {
+    First(&'a Start),
+    /// Over what the first wrote, in this folder and with another one for temporary files. Its
+    /// standard output is not wanted: it would be there twice.
+    Second(&'a Start, &'a Path, &'a Path),
+}
+
+/// Runs the program again, with the files that it began with.
+async fn second_pass(
+    session: &Session<'_>,
+    served: Served<'_>,
+    forwarded: &mut Forwarded,
+) -> Result<Ended, SessionError> {
+    let dir = session.again_in.unwrap_or(session.dir);
+    let start = program::resolve(dir, session.program, std::env::var_os("PATH").as_deref())?;
+    let temporary = tempfile::tempdir().map_err(SessionError::Folder)?;
+    execute(session, served, Pass::Second(&start, dir, temporary.path()), forwarded).await
 }
 
 /// Where a guard serves, and whom.
@@ -305,29 +329,33 @@ pub async fn start_guard_with(plan: &Plan, options: &Options) -> Result<Guard, S
 
 async fn execute(
     session: &Session<'_>,
-    start: &Start,
     served: Served<'_>,
-    pass: Pass,
+    pass: Pass<'_>,
     forwarded: &mut Forwarded,
 ) -> Result<Ended, SessionError> {
     let endpoint = format!("http://{}", served.address);
     let region = &session.plan.upstream.region;
     let environment =
         environment::of_program(std::env::vars_os(), &endpoint, region, served.access_key);
+    let (start, dir) = match pass {
+        Pass::First(start) => (start, session.dir),
+        Pass::Second(start, dir, _) => (start, dir),
+    };
     let mut command = Command::new(&start.file);
-    if pass == Pass::Second {
-        command.stdout(Stdio::null());
-    } else if session.output.takes_standard_output() {
-        // Standard output is the report's.
-        let errors = io::stderr().as_fd().try_clone_to_owned().map_err(SessionError::Wait)?;
-        command.stdout(errors);
+    command.args(&start.args).current_dir(dir);
+    command.env_clear().envs(environment).envs(&session.env);
+    match pass {
+        Pass::Second(_, _, temporary) => {
+            command.stdout(Stdio::null()).env("TMPDIR", temporary);
+        }
+        Pass::First(_) if session.output.takes_standard_output() => {
+            // Standard output is the report's.
+            let errors = io::stderr().as_fd().try_clone_to_owned().map_err(SessionError::Wait)?;
+            command.stdout(errors);
+        }
+        Pass::First(_) => {}
     }
     let mut child = command
-        .args(&start.args)
-        .current_dir(session.dir)
-        .env_clear()
-        .envs(environment)
-        .envs(&session.env)
         .spawn()
         .map_err(|source| SessionError::Start(StartError::refused(&start.file, source)))?;
     let mut told_to_stop = None;

@@ -68,8 +68,8 @@ pub async fn run(session: TransformSession<'_>) -> Result<u8, SessionError> {
     result.transform = Some(done.clone());
     let code = done.end.exit_code();
     let (started_at, finished_at) = (started_at.as_str(), finished_at.as_str());
-    let ran =
-        about::Ran { started_at, finished_at, took, end: End::Exited(code.into()), second_end };
+    let end = End::Exited(code.into());
+    let ran = about::Ran { started_at, finished_at, took, end, second_end, second_not_run: None };
     let outcome = outcome(&done, &result);
     let (plan, journalled) = (session.plan, session.journalled);
     let ending = Ending { plan, journalled, engine: &engine, report, output: session.output };

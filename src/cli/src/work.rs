@@ -80,8 +80,8 @@ pub enum Kind {
     Script {
         /// What is started.
         program: Program,
-        /// The folder that it starts in, a copy.
-        copy: tempfile::TempDir,
+        /// The folder that it starts in, a copy, and one for a second pass.
+        copies: [tempfile::TempDir; 2],
         /// Its own variables.
         env: BTreeMap<OsString, OsString>,
     },
@@ -129,12 +129,13 @@ impl Work {
     pub async fn run(self, place: Place<'_>) -> Result<u8, SessionError> {
         let Place { plan, report, output, journalled, database } = place;
         match self.kind {
-            Kind::Script { program, copy, env } => {
-                let (program, dir) = (&program, copy.path());
+            Kind::Script { program, copies: [copy, again], env } => {
+                let (program, dir, again_in) = (&program, copy.path(), Some(again.path()));
                 Box::pin(session::run(Session {
                     plan,
                     program,
                     dir,
+                    again_in,
                     env,
                     report,
                     output,
@@ -166,7 +167,8 @@ fn of_script(folder: &Folder, script: &Script) -> Result<Kind, WorkError> {
     let files = script::lay_out("spec.script.configMap", &script.config_map, &keys)?;
     let program = program(script, &files)?;
     let env = environment(&script.env, |name| std::env::var_os(name))?;
-    Ok(Kind::Script { program, copy: copied(folder, &files)?, env })
+    let copies = [copied(folder, &files)?, copied(folder, &files)?];
+    Ok(Kind::Script { program, copies, env })
 }
 
 /// Reads and checks a transform with its lookup files.

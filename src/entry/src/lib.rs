@@ -9,6 +9,7 @@
 pub mod args;
 mod group;
 pub mod guard;
+pub mod leftover;
 pub mod limits;
 pub mod log;
 pub mod pause;

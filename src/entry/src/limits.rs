@@ -31,6 +31,13 @@ pub const SHEBANG_BYTES_MAX: usize = 256;
 /// as many as one likes.
 pub const FILES_DEPTH_MAX: usize = 32;
 
+/// Files that are compared before and after a program: those of a base image, and more.
+pub const FILES_COMPARED_MAX: usize = 100_000;
+
+/// Bytes of a program's own files that are held to be put back: a ConfigMap has at most 1 MiB
+/// (Kubernetes documentation, "ConfigMaps"), and some are in more than one place.
+pub const FILES_KEPT_BYTES_MAX: u64 = 16 * 1024 * 1024;
+
 /// How long the guard may take to say whether it is paused: it answers when that changes, and after
 /// 20 seconds in any case (`dm_contract::limits::PAUSED_ANSWER_MAX`).
 pub const GUARD_PAUSED_MAX: Duration = Duration::from_secs(30);

@@ -25,6 +25,7 @@ use signal_hook::iterator::Signals;
 use crate::args::Run;
 use crate::group::{Group, tell};
 use crate::guard::Guard;
+use crate::leftover::Fresh;
 use crate::limits::{CHUNK_BYTES, DRAIN_WAIT, START_ERROR_BYTES_MAX};
 use crate::log::{self, Log};
 use crate::pause;
@@ -97,6 +98,7 @@ fn start_and_wait(run: &Run) -> Result<(ProgramResult, u8), StartError> {
     let copies = Arc::new(Mutex::new(Copies { tail: Tail::default(), log }));
     let streams = Streams::open(&copies).map_err(StartError::Setup)?;
 
+    let fresh = run.second_pass.is_some().then(|| Fresh::of(&run.dir, &dir));
     let started_at = SystemTime::now();
     let child = spawn(&dir, &start, streams.out, streams.err)?;
     group.is(child);
@@ -127,7 +129,7 @@ fn start_and_wait(run: &Run) -> Result<(ProgramResult, u8), StartError> {
         asked_to_end: asked_to_end_by,
         last_lines,
         log_problem,
-        second_run: second_run(run, status, || {
+        second_run: second_run(run, status, fresh, || {
             if asked_to_end.load(Ordering::SeqCst) {
                 return Err("the run was being stopped".to_owned());
             }
@@ -152,14 +154,18 @@ fn start_and_wait(run: &Run) -> Result<(ProgramResult, u8), StartError> {
 fn second_run(
     run: &Run,
     first: Option<WaitStatus>,
+    fresh: Option<Fresh>,
     again: impl FnOnce() -> Result<Option<WaitStatus>, String>,
 ) -> Option<SecondRun> {
     let guard = run.second_pass.as_deref()?;
     if first.and_then(WaitStatus::exit_status) != Some(0) {
         return None;
     }
-    let told = Guard::at(guard).and_then(Guard::begin_second_pass);
-    let ended = told.map_err(|error| chain(&error)).and_then(|()| {
+    let told = fresh.map_or(Ok(()), Fresh::begin).and_then(|()| {
+        let told = Guard::at(guard).and_then(Guard::begin_second_pass);
+        told.map_err(|error| chain(&error))
+    });
+    let ended = told.and_then(|()| {
         warn("the program runs a second time, over what it wrote");
         again()
     });

@@ -320,5 +320,14 @@ mod tests {
                not known",
             ],
         );
+        report.result.dry_run.as_mut().unwrap().second_pass = None;
+        let left = "the program changed done.json, which a new pod has as before";
+        report.about.as_mut().unwrap().second_not_run = Some(left.into());
+        check(
+            &report,
+            "not-idempotent",
+            &["not-idempotent: not run: the program changed done.json, which a new pod has as \
+               before, so whether the program is safe to run again is not known"],
+        );
     }
 }

@@ -53,6 +53,9 @@ pub struct About {
     /// How the second pass ended, if there was one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub second_end: Option<End>,
+    /// Why there was none although it was asked for and the program succeeded.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub second_not_run: Option<String>,
 }
 
 /// How a program ended.

@@ -240,8 +240,12 @@ pub fn second_pass(report: &RunReport) -> Option<Again> {
     let dry_run = report.result.dry_run.as_ref()?;
     let Some(pass) = &dry_run.second_pass else {
         let skipped = about.second_pass && about.end.is_some_and(End::failed);
-        let text = format!("skipped, because the {} failed", source(&report.result));
-        return skipped.then_some(Again { safe: None, text });
+        let failed = || format!("skipped, because the {} failed", source(&report.result));
+        let not_run = about.second_not_run.map(|why| {
+            format!("not run: {why}, so whether the program is safe to run again is not known")
+        });
+        let text = if skipped { Some(failed()) } else { not_run };
+        return text.map(|text| Again { safe: None, text });
     };
     let who = source(&report.result);
     let why = match about.second_end {
