@@ -11,6 +11,7 @@ use serde_json::{Value, json};
 
 use crate::call::Call;
 use crate::fault::Fault;
+use crate::identity;
 use crate::operation::{Class, ReadOperation};
 use crate::tables::{TableArn, tables_named};
 use crate::upstream::ReadOnly;
@@ -85,7 +86,13 @@ impl Arns {
                 let described: Value = serde_json::from_slice(&body).unwrap_or_default();
                 described.pointer("/Table/TableArn").and_then(Value::as_str) == Some(table_arn)
             }
-            Err(fault) if fault.is_upstream("ResourceNotFoundException") => return Ok(false),
+            // A backup outlives its table. Another table tells of which account and region it is.
+            Err(fault) if is_missing(&fault) && !arn.is_table => {
+                let prefix = &table_arn[..below + "table/".len()];
+                let some = identity::some_arn(&self.upstream).await?;
+                return Ok(some.is_some_and(|arn| arn.starts_with(prefix)));
+            }
+            Err(fault) if is_missing(&fault) => return Ok(false),
             Err(fault) => return Err(fault),
         };
         let mut known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
@@ -93,5 +100,41 @@ impl Arns {
             known.insert(table_arn.to_owned(), ours);
         }
         Ok(ours)
+    }
+}
+
+fn is_missing(fault: &Fault) -> bool {
+    fault.is_upstream("ResourceNotFoundException")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::operation::Operation;
+    use crate::upstream::mock::{Answer, credentials, database};
+
+    #[tokio::test]
+    async fn a_backup_of_a_deleted_table_is_of_the_account_of_the_other_tables() {
+        // The table of the backup, the list, and its first table.
+        let plan = database(|number, _| match number % 3 {
+            0 => Answer::new(400, &json!({"__type": "x#ResourceNotFoundException"})),
+            1 => Answer::new(200, &json!({"TableNames": ["makers"]})),
+            _ => {
+                let arn = "arn:aws:dynamodb:eu-west-1:111122223333:table/makers";
+                Answer::new(200, &json!({"Table": {"TableArn": arn}}))
+            }
+        })
+        .await;
+        let arns = Arns::new(ReadOnly::new(&plan, credentials()).unwrap());
+        for (place, is_ours) in [
+            ("eu-west-1:111122223333", true),
+            ("eu-west-1:444455556666", false),
+            ("us-east-1:111122223333", false),
+        ] {
+            let backup = format!("arn:aws:dynamodb:{place}:table/cars/backup/01");
+            let Value::Object(body) = json!({"BackupArn": backup}) else { unreachable!() };
+            let call = Call::new(Operation::DeleteBackup, body);
+            assert_eq!(arns.check(&call, |_| false).await.is_ok(), is_ours, "{place}");
+        }
     }
 }
