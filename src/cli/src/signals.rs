@@ -42,16 +42,17 @@ impl Forwarded {
     /// `nohup` and a shell's `&` start a process with signals ignored. A handler would end that,
     /// for the program as well: execve(2) keeps what is ignored, and resets what is handled.
     pub fn new() -> io::Result<Self> {
-        let status = fs::read_to_string("/proc/self/status").unwrap_or_default();
-        let ignored = ignored(&status);
-        let taken: Vec<Signal> = FORWARDED.into_iter().filter(|one| !has(ignored, *one)).collect();
+        let taken: Vec<Signal> = FORWARDED.into_iter().filter(|one| !ignores(*one)).collect();
         Self::of(&taken)
     }
 
-    /// Takes only the two that end a server, also where a script's `&` has made the shell ignore
-    /// SIGINT: a server has no other end. `nohup` must keep its effect on SIGHUP.
+    /// Takes only those that end a server, also where a script's `&` has made the shell ignore
+    /// SIGINT: a server has no other end. `nohup` must keep its effect on SIGHUP, which a terminal
+    /// that is closed sends.
     pub fn of_server() -> io::Result<Self> {
-        Self::of(&[Signal::INT, Signal::TERM])
+        let hangs_up = (!ignores(Signal::HUP)).then_some(Signal::HUP);
+        let taken: Vec<Signal> = [Signal::INT, Signal::TERM].into_iter().chain(hangs_up).collect();
+        Self::of(&taken)
     }
 
     fn of(signals: &[Signal]) -> io::Result<Self> {
@@ -105,6 +106,12 @@ pub fn pass_on(signal: Signal, program: u32) {
     if let Some(program) = program {
         rustix::process::kill_process(program, signal).ok();
     }
+}
+
+/// Whether this process ignores it.
+fn ignores(signal: Signal) -> bool {
+    let status = fs::read_to_string("/proc/self/status").unwrap_or_default();
+    has(ignored(&status), signal)
 }
 
 /// The signals that a process ignores, a bit for each, by its status in proc(5).

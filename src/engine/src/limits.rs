@@ -58,13 +58,15 @@ pub const UPSTREAM_IDLE_CONNECTIONS_MAX: usize = 256;
 /// call would be cut.
 pub const UPSTREAM_IDLE_MAX: Duration = Duration::from_secs(20);
 
-/// Calls whose answers are remembered for a retry. SDKs retry within seconds.
+/// Calls whose answers are remembered for a retry: those of 8 s at 1,000 writes a second, where the
+/// age is not what ends it. SDKs retry within seconds.
 pub const REMEMBERED_ANSWERS_MAX: usize = 8_192;
 
 /// Bytes of remembered answers. Answers to writes are mostly tiny; old images can be 400 KB.
 pub const REMEMBERED_ANSWER_BYTES_MAX: usize = 32 * 1024 * 1024;
 
-/// How long an answer is remembered: longer than any SDK's whole series of attempts by default.
+/// How long an answer is remembered at most: longer than any SDK's whole series of attempts by
+/// default.
 pub const REMEMBERED_ANSWER_AGE_MAX: Duration = Duration::from_secs(600);
 
 /// Characters of what was said when archive or database did not answer: two of them are in a
@@ -103,7 +105,8 @@ pub const LARGE_BATCH_AT_ONCE: usize = 4;
 
 /// Bytes of items from which on a batch is large.
 pub const LARGE_BATCH_BYTES: usize = 1024 * 1024;
-/// Client request tokens a dry run remembers. DynamoDB remembers each for ten minutes.
+/// Client request tokens a dry run remembers. DynamoDB remembers each for ten minutes; at more than
+/// 160 a second a dry run does so for less.
 pub const REMEMBERED_TOKENS_MAX: usize = 100_000;
 
 /// Ends of pages that a dry run remembers, of scans and of queries each, so that it knows what the
