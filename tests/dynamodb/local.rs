@@ -1,11 +1,13 @@
 //! The embedded database by its command line: any SDK as its client, a migration's folder on it,
 //! and what is left after a kill.
 
-use std::io::{BufRead as _, BufReader};
+use std::io::{BufRead as _, BufReader, Read as _, Write as _};
+use std::net::{Shutdown, TcpStream};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Output, Stdio};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
 
 use serde_json::{Value, json};
 
@@ -121,6 +123,30 @@ fn boto3_with_any_credentials_and_region_finds_a_dynamodb() {
                     items 59 arn:aws:dynamodb:us-east-1:000000000000:table/orders\n\
                     tables ['orders']\n";
     assert_eq!((out.as_str(), code), (expected, Some(0)), "{err}");
+}
+
+#[tokio::test]
+async fn a_client_that_has_closed_its_sending_side_is_answered() {
+    let folder = tempfile::tempdir().unwrap();
+    let local = Local::start(&["--data", folder.path().join("data").to_str().unwrap()]);
+    local.endpoint.ok("CreateTable", &pairs()).await;
+    let put = json!({"TableName": "pairs", "Item": {"id": {"S": "half-closed"}}}).to_string();
+    // Signed for no service, as clients do that derive it from the host's name.
+    let request = format!(
+        "POST / HTTP/1.1\r\nhost: x\r\ncontent-type: application/x-amz-json-1.0\r\n\
+         x-amz-target: DynamoDB_20120810.PutItem\r\nx-amz-date: 20261201T000000Z\r\n\
+         authorization: AWS4-HMAC-SHA256 Credential=anybody/20261201/us-east-1//aws4_request, \
+         SignedHeaders=host, Signature=0\r\ncontent-length: {}\r\n\r\n{put}",
+        put.len()
+    );
+    let address = local.endpoint.url.strip_prefix("http://").unwrap();
+    let mut stream = TcpStream::connect(address).unwrap();
+    stream.set_read_timeout(Some(Duration::from_secs(60))).unwrap();
+    stream.write_all(request.as_bytes()).unwrap();
+    stream.shutdown(Shutdown::Write).unwrap();
+    let mut answer = String::new();
+    stream.read_to_string(&mut answer).unwrap();
+    assert!(answer.starts_with("HTTP/1.1 200 "), "{answer}");
 }
 
 #[tokio::test]

@@ -25,7 +25,7 @@ use crate::memory::{self, Memory};
 use crate::open_files;
 use crate::poll_again::PollAgain;
 use crate::transform::Transforms;
-use crate::wire::{self, Asked, Body, NotACall, Serves};
+use crate::wire::{self, Asked, Body, NotACall, Regions, Serves};
 
 /// The program's side of the guard.
 #[derive(Debug)]
@@ -108,6 +108,9 @@ impl Server {
         let served = http1::Builder::new()
             .timer(TokioTimer::new())
             .header_read_timeout(limits::CLIENT_IDLE_MAX)
+            // A guard takes a client that sends no more for one that gave up: a pause must not
+            // hold its call, which it sends again.
+            .half_close(self.serves.signed_for == Regions::Any)
             .max_buf_size(limits::CLIENT_BUFFER_BYTES_MAX)
             .serve_connection(TokioIo::new(place.watch(stream)), service);
         let mut served = std::pin::pin!(served);

@@ -254,17 +254,18 @@ pub fn inflated(headers: &HeaderMap, body: Bytes) -> Result<Bytes, NotACall> {
         None => return Ok(body),
         Some(encoding) => encoding.to_str().unwrap_or_default().trim().to_ascii_lowercase(),
     };
-    match encoding.as_str() {
+    let decoder: Box<dyn std::io::Read + '_> = match encoding.as_str() {
         "" | "identity" => return Ok(body),
-        "gzip" => {}
-        _ => return Err(serialization("The only known Content-Encoding is gzip.")),
-    }
+        "gzip" => Box::new(flate2::read::MultiGzDecoder::new(body.as_ref())),
+        "deflate" => Box::new(flate2::read::ZlibDecoder::new(body.as_ref())),
+        _ => return Err(serialization("The known Content-Encodings are gzip and deflate.")),
+    };
     let bytes_max = limits::REQUEST_BODY_INFLATED_BYTES_MAX;
     let mut inflated = Vec::new();
-    flate2::read::MultiGzDecoder::new(body.as_ref())
+    decoder
         .take(bytes_max as u64 + 1)
         .read_to_end(&mut inflated)
-        .map_err(|_| serialization("The request's body is not gzip."))?;
+        .map_err(|_| serialization(&format!("The request's body is not {encoding}.")))?;
     if inflated.len() > bytes_max { Err(NotACall::TooLarge) } else { Ok(Bytes::from(inflated)) }
 }
 
@@ -434,14 +435,28 @@ mod tests {
         Bytes::from(encoder.finish().unwrap())
     }
 
+    fn zlib(bytes: &[u8]) -> Bytes {
+        let mut encoder = flate2::write::ZlibEncoder::new(Vec::new(), flate2::Compression::fast());
+        encoder.write_all(bytes).unwrap();
+        Bytes::from(encoder.finish().unwrap())
+    }
+
     #[test]
     fn a_compressed_body_is_inflated_up_to_the_bound() {
-        let headers = head(&[("content-encoding", "gzip")]).headers;
-        let read = |body| call(Operation::GetItem, &headers, &inflated(&headers, body)?);
-        assert_eq!(read(gzip(br#"{"a":1}"#)).unwrap().body()["a"], 1);
-        let bomb = gzip(&vec![b' '; limits::REQUEST_BODY_INFLATED_BYTES_MAX + 1]);
-        assert!(matches!(read(bomb), Err(NotACall::TooLarge)));
-        assert!(matches!(read(Bytes::from_static(b"{}")), Err(NotACall::Wrong(_))));
+        let codings: [(&str, fn(&[u8]) -> Bytes); 2] = [("gzip", gzip), ("Deflate", zlib)];
+        for (name, coded) in codings {
+            let headers = head(&[("content-encoding", name)]).headers;
+            let read = |body| call(Operation::GetItem, &headers, &inflated(&headers, body)?);
+            assert_eq!(read(coded(br#"{"a":1}"#)).unwrap().body()["a"], 1);
+            let bomb = coded(&vec![b' '; limits::REQUEST_BODY_INFLATED_BYTES_MAX + 1]);
+            assert!(matches!(read(bomb), Err(NotACall::TooLarge)));
+            let cut = coded(br#"{"a":1}"#);
+            for wrong in [cut.slice(..cut.len() - 1), Bytes::from_static(b"{}")] {
+                assert!(matches!(read(wrong), Err(NotACall::Wrong(_))), "{name}");
+            }
+        }
+        let unknown = head(&[("content-encoding", "br")]).headers;
+        assert!(inflated(&unknown, Bytes::from_static(b"{}")).is_err());
     }
 
     #[test]

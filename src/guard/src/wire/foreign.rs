@@ -33,7 +33,8 @@ impl ForeignCall {
             Some((target, operation)) => (Some(target), Some(operation)),
             None => (None, None),
         };
-        let scope = signed_service(head);
+        // Clients that derive the service from the host find none in an address.
+        let scope = signed_service(head).filter(|service| !service.is_empty());
         let service = match (scope.as_deref(), target) {
             (_, Some(target)) if target.starts_with("DynamoDBStreams_") => "streams.dynamodb",
             (Some("dynamodb"), _) | (None, None) => return None,
@@ -157,6 +158,7 @@ mod tests {
         let dynamodb = signed("dynamodb");
         let target = ("x-amz-target", "DynamoDB_20120810.GetItem");
         check(&[("authorization", &dynamodb), target], None);
+        check(&[("authorization", &signed("")), target], None);
         check(&[target], None);
         check(&[], None);
     }
