@@ -190,15 +190,16 @@ impl Overlay {
         Ok(Some(units))
     }
 
-    /// TransactGetItems.
+    /// TransactGetItems. A key that does not fit its table cancels it.
     pub async fn transact_get(&self, transaction: TransactGet) -> Result<Value, Fault> {
         let mut gets = Vec::new();
         for get in transaction.gets {
             let table = self.schemas().table_of_items(&get.table).await?;
-            let key = ItemKey::from_key(&table.schema, &get.key)?;
-            gets.push(Get { key, shown: shown(get.projection, &table)?, table });
+            let key = ItemKey::from_key(&table.schema, &get.key);
+            let shown = shown(get.projection, &table)?;
+            gets.push(key.map(|key| Get { table, key, shown }));
         }
-        self.read_together(&gets, transaction.capacity).await
+        self.read_together(&all_or_canceled(gets)?, transaction.capacity).await
     }
 
     /// Reads all of a transaction's items as they are at one moment.
