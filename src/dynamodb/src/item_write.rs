@@ -136,7 +136,8 @@ impl ItemWrite {
                 };
                 update.check_outcome(table, &outcome)?;
                 let UpdateOutcome { item, paths } = outcome;
-                Ok(Made { after: Some(item), updated: Some(paths) })
+                let after = (before.is_some() || !update.only_removes()).then_some(item);
+                Ok(Made { after, updated: Some(paths) })
             }
         }
     }
@@ -254,6 +255,21 @@ mod tests {
             image.map_or(Value::Null, |image| item_to_json(&image))
         });
         assert_eq!(image.unwrap_or_else(|error| error.code.name().into()), *expected);
+    }
+
+    #[test]
+    fn an_update_that_only_removes_is_known() {
+        for (text, value, only) in [
+            ("REMOVE a", None, true),
+            ("REMOVE a, b DELETE s :v", Some(json!({":v": {"SS": ["x"]}})), true),
+            ("REMOVE a SET b = :v", Some(json!({":v": {"N": "1"}})), false),
+            ("REMOVE a ADD s :v", Some(json!({":v": {"SS": ["x"]}})), false),
+        ] {
+            let mut placeholders = Placeholders::from_json(None, value.as_ref()).unwrap();
+            let update = Update::parse(text, &mut placeholders).unwrap();
+            assert_eq!(update.only_removes(), only, "{text}");
+        }
+        assert!(!Update::nothing().only_removes());
     }
 
     #[test]

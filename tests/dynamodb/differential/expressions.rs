@@ -148,6 +148,10 @@ impl Generator {
                 }
             }
         }
+        // One that only removes creates no item at AWS, unlike in local databases.
+        if sets.is_empty() && adds.is_empty() {
+            sets.push(format!("touched = {}", self.placeholder(json!(1))));
+        }
         let clause = |word: &str, parts: Vec<String>| {
             if parts.is_empty() { String::new() } else { format!("{word} {} ", parts.join(", ")) }
         };

@@ -123,6 +123,10 @@ impl Generator {
             };
             updates.insert(name.to_owned(), update);
         }
+        // One that only removes creates no item at AWS, unlike in local databases.
+        if updates.values().all(|update| update["Action"] == "DELETE") {
+            updates.insert("touched".into(), json!({"Action": "PUT", "Value": 1}));
+        }
         updates.into()
     }
 }

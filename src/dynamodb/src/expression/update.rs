@@ -91,6 +91,13 @@ impl Update {
         Self { actions: Vec::new(), words: Words::Expression }
     }
 
+    /// Whether it has actions, all of which remove. AWS creates no item for it ("Legacy conditional
+    /// parameters", `AttributeUpdates`; expressions likewise), unlike for one without any action.
+    pub fn only_removes(&self) -> bool {
+        let removes = |target: &Target| matches!(target.action, Action::Remove | Action::Delete(_));
+        !self.actions.is_empty() && self.actions.iter().all(removes)
+    }
+
     /// The places it names, in the order of the text.
     pub fn paths(&self) -> Vec<&Path> {
         self.actions.iter().map(|target| &target.path).collect()

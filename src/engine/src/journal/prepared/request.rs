@@ -3,7 +3,7 @@
 
 use std::collections::BTreeSet;
 
-use dm_dynamodb::expression::EXPRESSION_BYTES_MAX;
+use dm_dynamodb::expression::{EXPRESSION_BYTES_MAX, Update};
 use dm_dynamodb::item_write::{Change, Made};
 use dm_dynamodb::unchanged::{Binding, Placeholding, without_condition};
 use dm_dynamodb::value::{AttributeValue, Item, item_to_folded_json, item_to_json};
@@ -129,9 +129,14 @@ impl Prepared {
             (Change::Put(item), _) => {
                 body.insert("Item".into(), item_to_folded_json(item));
             }
-            (Change::Update(_), Some(after)) => {
+            (Change::Update(update), after) => {
                 body.insert("Key".into(), item_to_json(&key));
-                let text = change_text(binding.placeholding(), &key, before, after);
+                let placeholding = binding.placeholding();
+                let text = match after {
+                    Some(after) => change_text(placeholding, &key, before, after),
+                    // It only removes; without an expression it would create the item.
+                    None => removal(placeholding, update),
+                };
                 if text.len() > EXPRESSION_BYTES_MAX || !binding.fits() {
                     return None;
                 }
@@ -139,7 +144,7 @@ impl Prepared {
                     body.insert("UpdateExpression".into(), text.into());
                 }
             }
-            (Change::Update(_) | Change::Delete | Change::Check, _) => {
+            (Change::Delete | Change::Check, _) => {
                 body.insert("Key".into(), item_to_json(&key));
             }
         }
@@ -166,6 +171,12 @@ impl Prepared {
 
 fn first<'a>((name, _): (&'a String, &'a AttributeValue)) -> &'a str {
     name
+}
+
+/// An update that, like this one, removes from an item that does not exist.
+fn removal(placeholding: &mut Placeholding, update: &Update) -> String {
+    let names: Vec<String> = update.roots().into_iter().map(|n| placeholding.name(n)).collect();
+    format!("REMOVE {}", names.join(", "))
 }
 
 /// The update that makes `after` of `before`; empty where they are equal.

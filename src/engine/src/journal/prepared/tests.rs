@@ -97,6 +97,23 @@ fn what_is_sent_does_the_same_and_only_to_the_image_that_was_read() {
 }
 
 #[test]
+fn an_update_that_only_removes_creates_no_item() {
+    let key = json!({"id": {"S": "a"}});
+    for (body, left) in [
+        (json!({"AttributeUpdates": {"x": {"Action": "DELETE"}}}), None),
+        (json!({"UpdateExpression": "REMOVE x"}), None),
+        (json!({"AttributeUpdates": {}}), Some(item(&key))),
+    ] {
+        let mut body = body;
+        (body["TableName"], body["Key"]) = ("t".into(), key.clone());
+        let prepared = prepared(ChangeKind::Update, &body);
+        assert_eq!(prepared.evaluate(None).unwrap().after, left, "{body}");
+        assert_eq!(sent(&prepared, None, None), Ok(left), "{body}");
+        assert!(sent(&prepared, None, Some(&item(&key))).is_err(), "{body}");
+    }
+}
+
+#[test]
 fn an_attribute_that_older_parameters_want_missing_stays_missing() {
     let body = json!({"TableName": "t", "Item": {"id": {"S": "a"}},
         "Expected": {"z": {"Exists": false}}});
