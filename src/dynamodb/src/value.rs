@@ -25,6 +25,7 @@ pub use number::{Number, NumberError};
 pub use parse::{ParseError, parse_body};
 pub(crate) use size::check_document_size;
 pub use size::{ITEM_BYTES_MAX, check_item_size, item_size};
+pub(crate) use text::ItemText;
 pub use text::item_from_text;
 
 /// How many levels an item may have, itself being the first (DynamoDB Developer Guide, "Service

@@ -33,6 +33,8 @@ pub struct DigestError(usize);
 
 const PREFIX: &str = "sha256:";
 
+const DIGITS: &[u8; 16] = b"0123456789abcdef";
+
 impl<const BYTES: usize> Digest<BYTES> {
     fn finish(hasher: Sha256) -> Self {
         let whole: [u8; 32] = hasher.finalize().into();
@@ -129,8 +131,11 @@ impl<const BYTES: usize> Digest<BYTES> {
 
 impl<const BYTES: usize> fmt::Display for Digest<BYTES> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(PREFIX)?;
-        self.0.iter().try_for_each(|byte| write!(f, "{byte:02x}"))
+        let mut text = String::with_capacity(PREFIX.len() + 2 * BYTES);
+        text.push_str(PREFIX);
+        let halves = self.0.iter().flat_map(|byte| [byte >> 4, byte & 15]);
+        text.extend(halves.map(|half| char::from(DIGITS[usize::from(half)])));
+        f.write_str(&text)
     }
 }
 

@@ -1,6 +1,7 @@
 //! Records as lines of JSON, so that people can read a journal with ordinary tools. What is not
 //! understood is refused: a field that this version does not know may change what the others mean.
 
+use std::borrow::Cow;
 use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
@@ -9,7 +10,7 @@ use serde_json::Value;
 use super::{
     After, ControlEntry, Entry, ItemDigest, Record, Sequence, Settled, TransactionMark, ValueDigest,
 };
-use crate::value::{Item, item_from_json, item_to_json};
+use crate::value::{Item, ItemText, item_from_json};
 
 /// Why a line is no record. Never shows the line.
 #[derive(Debug, thiserror::Error)]
@@ -26,8 +27,8 @@ pub enum LineError {
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 // Nearly every line is an entry, so a box would cost an allocation for each.
 #[allow(clippy::large_enum_variant)]
-enum Line {
-    Entry(EntryLine),
+enum Line<'a, I> {
+    Entry(EntryLine<'a, I>),
     Settled(SettledLine),
     UnderWay(Vec<u32>),
     Control(ControlLine),
@@ -41,18 +42,19 @@ struct ControlLine {
     tables: Vec<String>,
 }
 
+/// An entry with its images: text to be written, or JSON that was read.
 #[derive(Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
-struct EntryLine {
+struct EntryLine<'a, I> {
     sequence: u64,
-    table: String,
-    key: Value,
+    table: Cow<'a, str>,
+    key: I,
     // Null says that there is no item; a line that says nothing is no record.
     #[serde(deserialize_with = "Option::deserialize")]
-    before: Option<Value>,
+    before: Option<I>,
     #[serde(deserialize_with = "Option::deserialize")]
     after: Option<ItemDigest>,
-    changed: BTreeMap<String, Option<ValueDigest>>,
+    changed: Cow<'a, BTreeMap<String, Option<ValueDigest>>>,
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     unverified: bool,
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -74,11 +76,11 @@ impl Record {
         let line = match self {
             Self::Entry(entry) => Line::Entry(EntryLine {
                 sequence: entry.sequence.0,
-                table: entry.table.clone(),
-                key: item_to_json(&entry.key),
-                before: entry.before.as_ref().map(item_to_json),
+                table: Cow::Borrowed(&entry.table),
+                key: ItemText(&entry.key),
+                before: entry.before.as_ref().map(ItemText),
                 after: entry.after.item,
-                changed: entry.after.attributes.clone(),
+                changed: Cow::Borrowed(&entry.after.attributes),
                 unverified: entry.unverified,
                 transaction: entry.transaction,
             }),
@@ -93,20 +95,21 @@ impl Record {
                 tables: control.tables.clone(),
             }),
         };
-        // Strings, numbers and maps with text keys: nothing here that JSON cannot hold.
-        out.extend_from_slice(serde_json::json!(line).to_string().as_bytes());
+        // Strings, numbers and maps with text keys: nothing here that JSON cannot hold, and nothing
+        // fails to be written into memory.
+        let _ = serde_json::to_writer(&mut *out, &line);
         out.push(b'\n');
     }
 
     /// Reads one line.
     pub fn read_line(line: &[u8]) -> Result<Self, LineError> {
-        match serde_json::from_slice(line).map_err(LineError::Json)? {
+        match serde_json::from_slice::<Line<'_, Value>>(line).map_err(LineError::Json)? {
             Line::Entry(line) => Ok(Self::Entry(Entry {
                 sequence: Sequence(line.sequence),
-                table: line.table,
+                table: line.table.into_owned(),
                 key: image(&line.key, "its key")?,
                 before: line.before.map(|json| image(&json, "its before-image")).transpose()?,
-                after: After { item: line.after, attributes: line.changed },
+                after: After { item: line.after, attributes: line.changed.into_owned() },
                 unverified: line.unverified,
                 transaction: line.transaction,
             })),

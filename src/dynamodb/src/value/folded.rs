@@ -25,8 +25,13 @@ pub fn item_to_folded_json(item: &Item) -> Value {
     folded_if_large(text).unwrap_or_else(|| super::item_to_json(item))
 }
 
-/// The value on the wire, folded if it is large.
+/// The value on the wire, folded if it is a large list, map or set: others take no more as JSON
+/// values.
 pub fn value_to_folded_json(value: &AttributeValue) -> Value {
+    use AttributeValue::{B, Bool, N, Null, S};
+    if matches!(value, S(_) | N(_) | B(_) | Bool(_) | Null) {
+        return value.to_json();
+    }
     let mut text = Vec::new();
     write_value(&mut text, value);
     folded_if_large(text).unwrap_or_else(|| value.to_json())

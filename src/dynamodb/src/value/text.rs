@@ -8,6 +8,7 @@ use std::fmt;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use serde::de::{DeserializeSeed, Deserializer, Error, MapAccess, SeqAccess, Visitor};
+use serde::ser::{Serialize, SerializeMap as _, Serializer};
 
 use super::{AttributeType, AttributeValue, Item, NESTING_DEPTH_MAX, Number, check_name};
 
@@ -29,60 +30,60 @@ fn read<'de, T: DeserializeSeed<'de>>(text: &'de str, seed: T) -> Option<T::Valu
 
 /// Appends an item's text.
 pub fn write_item(out: &mut Vec<u8>, item: &Item) {
-    out.push(b'{');
-    for (at, (name, value)) in item.iter().enumerate() {
-        if at > 0 {
-            out.push(b',');
-        }
-        write_text(out, name);
-        out.push(b':');
-        write_value(out, value);
-    }
-    out.push(b'}');
+    // Nothing fails to be written into memory.
+    let _ = serde_json::to_writer(out, &ItemText(item));
 }
 
 /// Appends a value's text.
 pub fn write_value(out: &mut Vec<u8>, value: &AttributeValue) {
-    out.extend_from_slice(b"{\"");
-    out.extend_from_slice(value.kind().as_str().as_bytes());
-    out.extend_from_slice(b"\":");
-    match value {
-        AttributeValue::S(text) => write_text(out, text),
-        AttributeValue::N(number) => write_text(out, &number.to_string()),
-        AttributeValue::B(bytes) => write_text(out, &STANDARD.encode(bytes)),
-        AttributeValue::Bool(true) | AttributeValue::Null => out.extend_from_slice(b"true"),
-        AttributeValue::Bool(false) => out.extend_from_slice(b"false"),
-        AttributeValue::M(map) => write_item(out, map),
-        AttributeValue::L(list) => write_all(out, list, write_value),
-        AttributeValue::Ss(set) => write_all(out, set, |out, text| write_text(out, text)),
-        AttributeValue::Ns(set) => {
-            write_all(out, set, |out, number| write_text(out, &number.to_string()));
-        }
-        AttributeValue::Bs(set) => {
-            write_all(out, set, |out, bytes| write_text(out, &STANDARD.encode(bytes)));
-        }
-    }
-    out.push(b'}');
+    // As above.
+    let _ = serde_json::to_writer(out, &ValueText(value));
 }
 
-fn write_all<'a, T: 'a>(
-    out: &mut Vec<u8>,
-    all: impl IntoIterator<Item = &'a T>,
-    write: impl Fn(&mut Vec<u8>, &T),
-) {
-    out.push(b'[');
-    for (at, one) in all.into_iter().enumerate() {
-        if at > 0 {
-            out.push(b',');
-        }
-        write(out, one);
+/// An item that is written as its text.
+pub struct ItemText<'a>(pub &'a Item);
+
+/// A value that is written as its text.
+struct ValueText<'a>(&'a AttributeValue);
+
+impl Serialize for ItemText<'_> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_map(self.0.iter().map(|(name, value)| (name, ValueText(value))))
     }
-    out.push(b']');
 }
 
-fn write_text(out: &mut Vec<u8>, text: &str) {
-    // Nothing fails to be written into memory.
-    let _ = serde_json::to_writer(out, text);
+impl Serialize for ValueText<'_> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let mut map = serializer.serialize_map(Some(1))?;
+        let kind = self.0.kind().as_str();
+        match self.0 {
+            AttributeValue::S(text) => map.serialize_entry(kind, text)?,
+            AttributeValue::N(number) => map.serialize_entry(kind, &number.to_string())?,
+            AttributeValue::B(bytes) => map.serialize_entry(kind, &STANDARD.encode(bytes))?,
+            AttributeValue::Bool(truth) => map.serialize_entry(kind, truth)?,
+            AttributeValue::Null => map.serialize_entry(kind, &true)?,
+            AttributeValue::M(item) => map.serialize_entry(kind, &ItemText(item))?,
+            AttributeValue::L(list) => map.serialize_entry(kind, &All(list, ValueText))?,
+            AttributeValue::Ss(set) => map.serialize_entry(kind, set)?,
+            AttributeValue::Ns(set) => map.serialize_entry(kind, &All(set, Number::to_string))?,
+            AttributeValue::Bs(set) => {
+                map.serialize_entry(kind, &All(set, |bytes| STANDARD.encode(bytes)))?;
+            }
+        }
+        map.end()
+    }
+}
+
+/// The elements of a list or set, each written as this makes it.
+struct All<'a, C, F>(&'a C, F);
+
+impl<'a, C, T: 'a, W: Serialize, F: Fn(&'a T) -> W> Serialize for All<'a, C, F>
+where
+    &'a C: IntoIterator<Item = &'a T>,
+{
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_seq(self.0.into_iter().map(&self.1))
+    }
 }
 
 /// The content of a map, in so many others.
