@@ -9,8 +9,10 @@
 //! - [`program_files`]: the digest of a program's files; [`program_log`]: the files of its output.
 //! - [`identity`]: whether a recorded run was of the same program, database and tables.
 //! - [`part`]: one pod's part of a run that is spread over pods.
-//! - [`glob`], [`error_chain`], [`limits`], [`sha256`]: what the processes share otherwise.
+//! - [`addresses`], [`glob`], [`error_chain`], [`limits`], [`sha256`]: what the processes share
+//!   otherwise.
 
+pub mod addresses;
 pub mod check;
 pub mod control;
 pub mod error_chain;

@@ -4,12 +4,11 @@ use std::net::{Ipv4Addr, SocketAddr};
 use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
+use dm_contract::addresses;
 use dm_contract::control::access_key;
 use dm_contract::plan::{
     ACCESS_KEY_ENV, CONTROL_PORT, CONTROL_TOKEN_ENV, PLAN_ENV, PLAN_VERSION, PROGRAM_PORT, Plan,
 };
-
-use crate::listen;
 
 /// Stands between a migration's program and its database.
 #[derive(Clone, Debug, Parser)]
@@ -35,7 +34,7 @@ pub struct Flags {
     #[arg(long, default_value_t = SocketAddr::from((Ipv4Addr::LOCALHOST, PROGRAM_PORT)))]
     pub listen: SocketAddr,
     /// Address for the startup probe (/healthz) and the operator (/progress)
-    #[arg(long, global = true, default_value_t = listen::everywhere(CONTROL_PORT))]
+    #[arg(long, global = true, default_value_t = addresses::everywhere(CONTROL_PORT))]
     pub control_listen: SocketAddr,
     /// Bearer token that requests to the control address must present to change limits, pause and
     /// resume. Default: nobody can

@@ -6,6 +6,7 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::sync::Arc;
 
+use dm_contract::addresses;
 use dm_contract::part::Part;
 use dm_contract::plan::{Mode, Plan};
 use dm_contract::report::{GuardResult, REPORT_VERSION};
@@ -22,7 +23,7 @@ use crate::server::Server;
 use crate::token::ControlToken;
 use crate::transform::Transforms;
 use crate::wire::{Regions, Serves};
-use crate::{control, listen, restart};
+use crate::{control, restart};
 
 /// Where a guard listens and what it remembers.
 #[derive(Clone, Debug)]
@@ -218,7 +219,7 @@ pub fn empty_result(mode: Mode) -> GuardResult {
 
 pub(crate) async fn bound(address: SocketAddr) -> Result<(TcpListener, SocketAddr), StartError> {
     let failed = |error| StartError::Listen(address, error);
-    let listener = listen::listen(address).await.map_err(failed)?;
+    let listener = TcpListener::bind(&*addresses::to_bind(address)).await.map_err(failed)?;
     let bound = listener.local_addr().map_err(failed)?;
     Ok((listener, bound))
 }

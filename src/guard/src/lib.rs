@@ -13,7 +13,6 @@ mod guard;
 pub mod keep;
 pub mod ledger;
 pub mod limits;
-mod listen;
 mod memory;
 pub mod open_files;
 mod outcome;

@@ -6,6 +6,7 @@ use std::sync::Arc;
 
 use crate::limits;
 use bytes::Bytes;
+use dm_contract::addresses;
 use dm_contract::error_chain::chain;
 use dm_contract::plan::{Mode, Plan};
 use dm_contract::report::Archived;
@@ -14,13 +15,13 @@ use dm_contract::verdict::RunOutcome;
 use dm_engine::CredentialSource;
 use dm_engine::archive::ledger;
 use dm_engine::restore::{Restore, RestoreError, RestoreReport, part_name};
+use tokio::net::TcpListener;
 
-use crate::control::Control;
+use crate::control::{self, Control};
 use crate::keep::{Keep, trouble};
 use crate::restoring::{Restoring, result};
 use crate::run::Run;
 use crate::token::ControlToken;
-use crate::{control, listen};
 
 /// Runs it until its end, or until it is told to stop. Who shows the token may change how fast it
 /// goes.
@@ -39,7 +40,7 @@ pub async fn restore(
         Ok(restore) => restore,
         Err(error) => return failed(plan, started_at, chain(&error)),
     };
-    let listener = match listen::listen(control_listen).await {
+    let listener = match TcpListener::bind(&*addresses::to_bind(control_listen)).await {
         Ok(listener) => listener,
         Err(error) => {
             return failed(plan, started_at, format!("listening on {control_listen}: {error}"));

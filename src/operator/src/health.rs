@@ -1,10 +1,11 @@
 //! The controller's own HTTP port: `/healthz`, `/readyz` and `/metrics`.
 
 use std::convert::Infallible;
-use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
+use dm_contract::addresses;
 use http_body_util::Full;
 use hyper::body::{Bytes, Incoming};
 use hyper::service::service_fn;
@@ -21,7 +22,7 @@ pub async fn serve(
     ready: Vec<Arc<AtomicBool>>,
     metrics: Arc<Metrics>,
 ) -> std::io::Result<()> {
-    let listener = listen(address).await?;
+    let listener = TcpListener::bind(&*addresses::to_bind(address)).await?;
     loop {
         // A failed accept is about one connection, or passes.
         let Ok((stream, _)) = listener.accept().await else { continue };
@@ -42,17 +43,6 @@ pub async fn serve(
     }
 }
 
-/// Every address of IPv6 is every one of IPv4 too, and that alone where the kernel has no IPv6.
-async fn listen(address: SocketAddr) -> std::io::Result<TcpListener> {
-    match TcpListener::bind(address).await {
-        Err(error) if address.ip() == Ipv6Addr::UNSPECIFIED => {
-            let on_ipv4 = TcpListener::bind((Ipv4Addr::UNSPECIFIED, address.port())).await;
-            on_ipv4.map_err(|_| error)
-        }
-        listens => listens,
-    }
-}
-
 fn answer(path: &str, ready: &[Arc<AtomicBool>], metrics: &Metrics) -> Response<Full<Bytes>> {
     let (status, body) = match path {
         "/healthz" => (StatusCode::OK, "ok\n".to_owned()),
@@ -68,19 +58,4 @@ fn answer(path: &str, ready: &[Arc<AtomicBool>], metrics: &Metrics) -> Response<
     let mut response = Response::new(Full::from(body));
     *response.status_mut() = status;
     response
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use tokio::net::TcpStream;
-
-    #[tokio::test]
-    async fn every_address_is_listened_on_as_far_as_there_are_both_families() {
-        let listener = listen((Ipv6Addr::UNSPECIFIED, 0).into()).await.unwrap();
-        let port = listener.local_addr().unwrap().port();
-        assert!(TcpStream::connect((Ipv4Addr::LOCALHOST, port)).await.is_ok());
-        let has_ipv6 = TcpListener::bind((Ipv6Addr::LOCALHOST, 0)).await.is_ok();
-        assert_eq!(TcpStream::connect((Ipv6Addr::LOCALHOST, port)).await.is_ok(), has_ipv6);
-    }
 }
