@@ -65,6 +65,11 @@ pub struct DataMigrationStatus {
 }
 
 impl DataMigrationStatus {
+    /// The run that is not over; it is the last one.
+    pub fn under_way(&self) -> Option<&RunRecord> {
+        self.runs.first().filter(|run| !run.result.is_over())
+    }
+
     /// Whether the migration is applied: a run applied it, and no restore has begun to take that
     /// run back.
     pub fn is_applied(&self) -> bool {

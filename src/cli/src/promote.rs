@@ -118,8 +118,7 @@ fn obstacle(migration: &DataMigration) -> Option<String> {
             "its status is of an older spec, the operator has not seen this one yet".into(),
         );
     }
-    let running = status.runs.first().filter(|run| !run.result.is_over());
-    if let Some(run) = running {
+    if let Some(run) = status.under_way() {
         return Some(format!("run {} is under way", run.number));
     }
     if migration.spec.state == State::Restored {

@@ -8,7 +8,6 @@ pub mod isolate;
 pub mod recorders;
 pub mod release;
 
-use dm_api::DataMigration;
 use dm_api::status::RunRecord;
 use futures::future::join_all;
 use k8s_openapi::NamespaceResourceScope;
@@ -31,6 +30,7 @@ use crate::decide::adjust::Adjustment;
 use crate::decide::deadline::Deadline;
 use crate::decide::outcome::StopReason;
 use crate::guard_client;
+use crate::identified::{Identified, Migration};
 use crate::objects::{
     DEADLINE_LEFT_ANNOTATION, STOP_REASON_ANNOTATION, Settings, control, copies, files, job,
 };
@@ -44,23 +44,22 @@ use crate::runnable::Runnable;
 pub async fn create_run(
     cluster: Cluster<'_>,
     created: &Created,
-    migration: &DataMigration,
+    migration: &Migration,
     record: &RunRecord,
     runnable: &Runnable,
     settings: &Settings,
 ) -> Result<(), ActError> {
-    let namespace = migration.namespace().unwrap_or_default();
     let mut built = job::build(migration, record, runnable, settings);
     control::give(&mut built, &random_token()?);
-    let made = create(&cluster.api(&namespace), &built, migration, "Job").await?;
-    let job = made.object;
+    let made = create(&cluster.api(), &built, migration, "Job").await?;
+    let job = Identified::parse(made.object)?;
     let is_known = made.is_new || created.has(&job);
-    if !is_known && !adopt::is_as_created(cluster.client, &job, &built).await? {
-        return Err(ActError::NotAsCreated { job: job.name_any(), run: record.number });
+    if !is_known && !adopt::is_as_created(&cluster.api(), &job, &built).await? {
+        return Err(ActError::NotAsCreated { job: job.name().into(), run: record.number });
     }
     // The watch may not have shown it yet.
-    cluster.note(None, job.clone());
-    let maps: Api<ConfigMap> = cluster.api(&namespace);
+    cluster.note(None, Job::clone(&job));
+    let maps: Api<ConfigMap> = cluster.api();
     let files = runnable.program.files().map(|files| files::build(migration, record, &job, files));
     for copy in files.into_iter().chain(copies::build(migration, record, &job, runnable)) {
         create_copy(&maps, &copy, migration, &job).await?;
@@ -74,20 +73,23 @@ pub async fn create_run(
 async fn create_copy(
     maps: &Api<ConfigMap>,
     copy: &ConfigMap,
-    migration: &DataMigration,
-    job: &Job,
+    migration: &Migration,
+    job: &Identified<Job>,
 ) -> Result<(), ActError> {
     let taken = || ActError::NameTaken { object: format!("ConfigMap {}", copy.name_any()) };
-    let Some(found) = create_or_find(maps, copy, "ConfigMap").await?.found else { return Ok(()) };
+    let made = create_or_find(maps, copy, "ConfigMap").await?;
+    if made.is_new {
+        return Ok(());
+    }
+    let found = made.object;
     let owners = found.metadata.owner_references.iter().flatten();
     let is_ours = |owner: &OwnerReference| {
-        (owner.kind == "Job" && owner.name == job.name_any())
-            || Some(&owner.uid) == migration.metadata.uid.as_ref()
+        (owner.kind == "Job" && owner.name == job.name()) || owner.uid == migration.uid()
     };
     if !owners.clone().any(is_ours) || !adopt::is_same_copy(&found, copy) {
         return Err(taken());
     }
-    if owners.clone().any(|owner| Some(&owner.uid) == job.metadata.uid.as_ref()) {
+    if owners.clone().any(|owner| owner.uid == job.uid()) {
         return Ok(());
     }
     let patch = json!({"metadata": {
@@ -109,16 +111,15 @@ fn random_token() -> Result<String, ActError> {
 
 /// Sends limits and pause state to all guards of a run under way at the same time. Best effort: the
 /// next reconcile compares them, and sends again what differs.
-pub async fn adjust(observed: &Observed, migration: &DataMigration, to: &Adjustment) {
+pub async fn adjust(observed: &Observed, migration: &Migration, to: &Adjustment) {
     let Some((pods, token)) = observed.controlled(migration) else { return };
     let each = pods.iter().map(async |pod| {
         guard_client::adjust(pod, token, to.limits.as_ref(), to.paused).await.is_none()
     });
     let failed = join_all(each).await.into_iter().filter(|failed| *failed).count();
     if failed > 0 {
-        let migration = migration.name_any();
         tracing::warn!(
-            migration,
+            migration = migration.name(),
             ?to,
             failed,
             "guards did not answer when limits or pause were sent"
@@ -138,7 +139,7 @@ struct Made<K> {
 async fn create<K>(
     api: &Api<K>,
     object: &K,
-    migration: &DataMigration,
+    migration: &Migration,
     kind: &str,
 ) -> Result<Made<K>, ActError>
 where
@@ -148,25 +149,14 @@ where
         + Serialize
         + std::fmt::Debug,
 {
-    let answer = create_or_find(api, object, kind).await?;
-    let Some(found) = answer.found else {
-        let object = answer.created.unwrap_or_else(|| object.clone());
-        return Ok(Made { object, is_new: true });
-    };
-    let owner = owned::controller(&found, "DataMigration");
-    if owner.is_some() && owner == migration.uid().as_deref() {
-        return Ok(Made { object: found, is_new: false });
+    let made = create_or_find(api, object, kind).await?;
+    if made.is_new || owned::controller(&made.object, "DataMigration") == Some(migration.uid()) {
+        return Ok(made);
     }
     Err(ActError::NameTaken { object: format!("{kind} {}", object.name_any()) })
 }
 
-/// What became of a creation: one of both is there.
-struct Answer<K> {
-    created: Option<K>,
-    found: Option<K>,
-}
-
-async fn create_or_find<K>(api: &Api<K>, object: &K, kind: &str) -> Result<Answer<K>, ActError>
+async fn create_or_find<K>(api: &Api<K>, object: &K, kind: &str) -> Result<Made<K>, ActError>
 where
     K: Resource<Scope = NamespaceResourceScope, DynamicType = ()>
         + Clone
@@ -175,11 +165,11 @@ where
         + std::fmt::Debug,
 {
     match api.create(&PostParams::default(), object).await {
-        Ok(object) => Ok(Answer { created: Some(object), found: None }),
+        Ok(object) => Ok(Made { object, is_new: true }),
         Err(kube::Error::Api(status)) if status.is_already_exists() => {
             let what = "reading an object that exists already";
-            let found = api.get(&object.name_any()).await.map_err(transient(what))?;
-            Ok(Answer { created: None, found: Some(found) })
+            let object = api.get(&object.name_any()).await.map_err(transient(what))?;
+            Ok(Made { object, is_new: false })
         }
         Err(kube::Error::Api(status)) if matches!(status.code, 400 | 403 | 422) => {
             let object = format!("{kind} {}", object.name_any());
@@ -193,13 +183,13 @@ where
 /// older one may know an older status, too.
 pub async fn launch(
     cluster: Cluster<'_>,
-    migration: &DataMigration,
+    migration: &Migration,
     run: &RunRecord,
-    job: &Job,
+    job: &Identified<Job>,
     isolation: Option<Isolation<'_>>,
 ) -> Result<(), ActError> {
     if let Some(isolation) = isolation {
-        isolate::isolate(cluster.client, migration, run, job, isolation).await?;
+        isolate::isolate(cluster, migration, run, job, isolation).await?;
     }
     set_suspended(cluster, job, false).await
 }
@@ -244,13 +234,13 @@ pub async fn stop_run(
         {
             let patch =
                 json!({"metadata": {"annotations": {STOP_REASON_ANNOTATION: reason.as_str()}}});
-            let noted = cluster.patch(job, &patch).await;
+            let noted = cluster.patch::<Job>(job, &patch).await;
             noted.map_err(transient("noting on a Job why it is stopped"))?;
         }
-        delete(&cluster.api(&job.namespace().unwrap_or_default()), job).await?;
+        delete::<Job>(&cluster.api(), job).await?;
     }
     for pod in observed.pods(run.number) {
-        delete(&cluster.api(&pod.namespace().unwrap_or_default()), pod).await?;
+        delete(&cluster.api(), pod).await?;
     }
     Ok(())
 }

@@ -1,12 +1,12 @@
 //! What a step does in the cluster.
 
-use dm_api::DataMigration;
 use dm_api::status::RunRecord;
 
 use crate::act::isolate::Isolation;
 use crate::act::{self, ActError, release};
 use crate::context::Context;
 use crate::decide::{self, Step};
+use crate::identified::Migration;
 use crate::seen::Seen;
 
 /// Does what a step asks for; status says it already.
@@ -14,9 +14,9 @@ pub async fn carry_out(
     context: &Context,
     seen: &Seen,
     step: &Step,
-    written: &DataMigration,
+    written: &Migration,
 ) -> Result<(), ActError> {
-    let (cluster, observed) = (context.cluster(), &seen.observed);
+    let (cluster, observed) = (context.cluster(written.namespace()), &seen.observed);
     let released = release::release(cluster, written, observed).await?;
     let job = seen.run.as_ref().and_then(|run| observed.job_of(run));
     match (step, &seen.run) {
@@ -72,11 +72,11 @@ pub async fn carry_out(
 async fn create(
     context: &Context,
     seen: &Seen,
-    written: &DataMigration,
+    written: &Migration,
     record: &RunRecord,
 ) -> Result<(), ActError> {
     // `decide` creates nothing that was not validated.
     let Ok(runnable) = &seen.runnable else { return Ok(()) };
-    let (cluster, created) = (context.cluster(), &context.created);
+    let (cluster, created) = (context.cluster(written.namespace()), &context.created);
     act::create_run(cluster, created, written, record, runnable, &context.settings).await
 }

@@ -65,7 +65,7 @@ mod tests {
     use super::*;
 
     fn target(uid: &str, generation: i64, status: u32) -> MigrationTarget {
-        let mut target = crate::samples::target(json!({}));
+        let mut target = MigrationTarget::clone(&crate::samples::target(json!({})));
         target.metadata.uid = Some(uid.into());
         target.metadata.generation = Some(generation);
         let status = json!({"failedChecks": status});

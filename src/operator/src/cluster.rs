@@ -12,6 +12,7 @@ use serde_json::Value;
 
 use crate::cache::latest::Latest;
 use crate::cache::{Cache, slim};
+use crate::identified::Unidentified;
 
 /// The API server, and what the watches hold of it.
 #[derive(Clone, Copy)]
@@ -20,6 +21,18 @@ pub struct Cluster<'a> {
     pub client: &'a Client,
     /// What the watches hold.
     pub cache: &'a Cache,
+    /// The namespace of all that is read and written.
+    pub namespace: &'a str,
+}
+
+/// Why objects could not be read.
+#[derive(Debug, thiserror::Error)]
+#[error(transparent)]
+pub enum ReadError {
+    /// The API server did not answer, or with an error.
+    Api(#[from] kube::Error),
+    /// An object came without its identity.
+    Unidentified(#[from] Unidentified),
 }
 
 /// A kind that the cache holds and the operator writes.
@@ -68,20 +81,20 @@ impl Kept for Pod {
 }
 
 impl Cluster<'_> {
-    /// Returns the API of a kind in one namespace.
-    pub fn api<K>(&self, namespace: &str) -> Api<K>
+    /// Returns the API of a kind.
+    pub fn api<K>(&self) -> Api<K>
     where
         K: Resource<DynamicType = (), Scope = NamespaceResourceScope>,
     {
-        Api::namespaced(self.client.clone(), namespace)
+        Api::namespaced(self.client.clone(), self.namespace)
     }
 
     /// Patches an object, and returns what it is then. Patches name the version that they rest on:
     /// a stale object is a conflict.
     pub async fn patch<K: Kept>(&self, object: &K, patch: &Value) -> Result<K, kube::Error> {
-        let api: Api<K> = self.api(&object.namespace().unwrap_or_default());
-        let name = object.name_any();
-        let patched = api.patch(&name, &PatchParams::default(), &Patch::Merge(patch)).await;
+        let patch = Patch::Merge(patch);
+        let patched =
+            self.api::<K>().patch(&object.name_any(), &PatchParams::default(), &patch).await;
         match &patched {
             Ok(new) => self.note(object.meta().resource_version.as_deref(), new.clone()),
             Err(_) => K::of(self.cache).forget(object),

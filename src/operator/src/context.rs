@@ -34,8 +34,8 @@ pub struct Context {
 }
 
 impl Context {
-    /// Returns the API server, and what the watches hold of it.
-    pub fn cluster(&self) -> Cluster<'_> {
-        Cluster { client: &self.client, cache: &self.cache }
+    /// Returns a namespace of the API server, and what the watches hold of it.
+    pub fn cluster<'a>(&'a self, namespace: &'a str) -> Cluster<'a> {
+        Cluster { client: &self.client, cache: &self.cache, namespace }
     }
 }

@@ -22,6 +22,7 @@ use crate::changed;
 use crate::cluster::Kept;
 use crate::context::Context;
 use crate::failures::{Failures, backoff};
+use crate::identified::Unidentified;
 use crate::limits;
 use crate::read::{news, references};
 use crate::reconcile::{ReconcileError, reconcile};
@@ -51,16 +52,16 @@ pub async fn run(
     let any = paged.clone();
     let migrations = readable::<DataMigration>(&client, namespace, paged.clone());
     // Others are woken by what this watch has shown: what they read is as new.
-    let (tell, told) = mpsc::unbounded();
+    let (to_others, for_others) = mpsc::unbounded();
     let migrations =
         held(migrations, writers.migrations, Arc::clone(&cache)).inspect_ok(move |event| {
             // One whose finalizer was removed goes without asking us, and may leave a program
             // behind.
             if let watcher::Event::Delete(gone) = event {
-                swept.begin(&gone.namespace().unwrap_or_default(), &gone.name_any());
+                swept.begin(gone.metadata.namespace.as_deref(), &gone.name_any());
             }
             // Whoever would hear it has ended with the process.
-            let _ = tell.unbounded_send(Ok(event.clone()));
+            let _ = to_others.unbounded_send(Ok(event.clone()));
         });
     // Our own writes of status wake nobody: what follows from them is asked for by time.
     let migrations = migrations.applied_objects().predicate_filter(
@@ -80,7 +81,7 @@ pub async fn run(
     let files = watcher(scoped::<PartialObjectMeta<ConfigMap>>(&client, namespace), any);
     let files = lasting(files).modify(slim::config_map);
     let files = after_lists(files.reflect(writers.config_maps)).touched_objects();
-    let others = changed::distinct(told, news::of_other).touched_objects();
+    let others = changed::distinct(for_others, news::of_other).touched_objects();
     let store = cache.migrations.store().clone();
     let (by_target, by_files, by_other) = (store.clone(), store.clone(), store.clone());
     let shared = Arc::new(Shared { context, failures: Failures::default() });
@@ -102,14 +103,14 @@ pub async fn run(
             referring(&by_other, &other, |migration, _| news::concerns(migration, &other))
         })
         .shutdown_on_signal()
-        .run(look, after_error, shared)
+        .run(reconcile_one, after_error, shared)
         .for_each(|result| {
             if let Err(error) = &result {
                 tracing::debug!(%error, "a reconciliation ended with an error");
                 if let controller::Error::ObjectNotFound(gone) = error {
                     ended.failures.forget(&of_migration(gone));
                     // A Job or pod of ours woke us whose migration is gone. At the start all do.
-                    sweeper.begin(gone.namespace.as_deref().unwrap_or_default(), &gone.name);
+                    sweeper.begin(gone.namespace.as_deref(), &gone.name);
                 }
             }
             std::future::ready(())
@@ -150,7 +151,7 @@ fn referring<K: Resource>(
     object: &K,
     refers: impl Fn(&DataMigration, &str) -> bool,
 ) -> Vec<ObjectRef<DataMigration>> {
-    let name = object.meta().name.clone().unwrap_or_default();
+    let name = object.name_any();
     store
         .state()
         .iter()
@@ -169,7 +170,7 @@ fn of_migration(reference: &ObjectRef<DynamicObject>) -> ObjectRef<DataMigration
     }
 }
 
-async fn look(
+async fn reconcile_one(
     migration: Arc<DataMigration>,
     shared: Arc<Shared>,
 ) -> Result<Action, ReconcileError> {
@@ -178,7 +179,7 @@ async fn look(
     // Until then an object that is absent from the cache may exist.
     shared.context.cache.until_filled().await;
     let begun = Instant::now();
-    let namespace = migration.namespace().unwrap_or_default();
+    let namespace = migration.namespace().ok_or_else(|| Unidentified::of(&*migration))?;
     let name = migration.name_any();
     let reconciled = Box::pin(reconcile(&shared.context, &namespace, &name));
     // Stopped anywhere, it is as after a crash of the process.
@@ -218,7 +219,7 @@ mod tests {
 
     #[test]
     fn failures_of_an_object_that_is_gone_are_forgotten() {
-        let migration = crate::samples::migration(serde_json::json!({}));
+        let migration = DataMigration::clone(&crate::samples::migration(serde_json::json!({})));
         let failures = Failures::default();
         for count in 1..=3 {
             assert_eq!(failures.one_more(ObjectRef::from_obj(&migration)), count);

@@ -48,7 +48,7 @@ pub fn decide(situation: Situation<'_>) -> Step {
     let mut status = situation.migration.status.clone().unwrap_or_default();
     let retry = situation.migration.spec.retry;
     recording::use_up_retry(&mut status, situation.recorders, retry);
-    let active = status.runs.first().filter(|run| !run.result.is_over()).cloned();
+    let active = status.under_way().cloned();
     // What was raised by now was raised by somebody who did not know how the run ends.
     let active = active.map(|run| RunRecord { retry: run.retry.max(retry), ..run });
     let deleting = situation.migration.metadata.deletion_timestamp.is_some();
@@ -129,7 +129,7 @@ fn follow(situation: Situation<'_>, record: &RunRecord) -> Step {
     if !launched && !situation.is_complete {
         return incomplete(situation, record);
     }
-    let suspended = is_suspended(job);
+    let suspended = view::is_suspended(job);
     if suspended && !launched && record.kind != RunKind::DryRun && !situation.migration.spec.suspend
     {
         match turn(situation, record) {
@@ -139,9 +139,7 @@ fn follow(situation: Situation<'_>, record: &RunRecord) -> Step {
         }
     }
     match (suspended, situation.migration.spec.suspend, record.kind) {
-        (true, false, _) => {
-            Step::Launch { job_uid: job.metadata.uid.clone().unwrap_or_default(), position }
-        }
+        (true, false, _) => Step::Launch { job_uid: job.uid().into(), position },
         (false, true, RunKind::RestorePreview | RunKind::Restore) => Step::Suspend { position },
         // One that starts at this very moment starts a second time later, which does no harm.
         (false, true, RunKind::DryRun) if started.is_none() => Step::Suspend { position },
@@ -157,15 +155,11 @@ fn follow(situation: Situation<'_>, record: &RunRecord) -> Step {
     }
 }
 
-fn is_suspended(job: &Job) -> bool {
-    job.spec.as_ref().and_then(|spec| spec.suspend).unwrap_or(false)
-}
-
 /// What is said of a Job that somebody else let go: ours stays suspended until its uid is in
 /// status.
 fn foreign(record: &RunRecord, job: &Job) -> Option<Position> {
     let is_going = job.metadata.deletion_timestamp.is_some();
-    let is_untouched = is_suspended(job) && view::job_end(job) == JobEnd::No;
+    let is_untouched = view::is_suspended(job) && view::job_end(job) == JobEnd::No;
     if record.job_uid.is_some() || is_going || is_untouched {
         return None;
     }
@@ -303,8 +297,7 @@ fn idle(situation: Situation<'_>, status: &DataMigrationStatus) -> Step {
 
 fn turn(situation: Situation<'_>, record: &RunRecord) -> Turn {
     let at_once = situation.runnable.map_or(1, Runnable::runs_at_once);
-    let name = situation.migration.metadata.name.as_deref().unwrap_or_default();
-    queue::turn(situation.holders, name, record, at_once)
+    queue::turn(situation.holders, situation.migration.name(), record, at_once)
 }
 
 #[cfg(test)]

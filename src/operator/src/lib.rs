@@ -16,6 +16,7 @@ pub mod failures;
 pub mod guard_client;
 pub mod health;
 pub mod history;
+pub mod identified;
 pub mod limits;
 pub mod loops;
 pub mod metrics;

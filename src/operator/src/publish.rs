@@ -1,13 +1,13 @@
 //! Publishes what a status write means: an event of each step, and the counters of runs that ended.
 
-use dm_api::DataMigration;
 use dm_api::status::DataMigrationStatus;
 use k8s_openapi::api::core::v1::ObjectReference;
+use kube::Resource as _;
 use kube::runtime::events::{Event, EventType, Recorder};
-use kube::{Resource as _, ResourceExt as _};
 
+use crate::identified::Migration;
 use crate::metrics::{Metrics, RunLabels};
-use crate::status::events;
+use crate::status;
 
 /// Counts the runs that ended between two statuses.
 pub fn count(metrics: &Metrics, old: &DataMigrationStatus, new: &DataMigrationStatus) {
@@ -26,30 +26,30 @@ pub fn count(metrics: &Metrics, old: &DataMigrationStatus, new: &DataMigrationSt
 }
 
 /// Publishes the events between two statuses.
-pub async fn tell(
+pub async fn events(
     recorder: &Recorder,
-    migration: &DataMigration,
+    migration: &Migration,
     old: &DataMigrationStatus,
     new: &DataMigrationStatus,
 ) {
     let reference = migration.object_ref(&());
-    for told in events::between(old, new) {
+    for step in status::events::between(old, new) {
         let event = Event {
-            type_: if told.warning { EventType::Warning } else { EventType::Normal },
-            reason: told.reason,
-            note: Some(told.note),
+            type_: if step.warning { EventType::Warning } else { EventType::Normal },
+            reason: step.reason,
+            note: Some(step.note),
             action: "Reconcile".into(),
-            secondary: told.job.map(|job| ObjectReference {
+            secondary: step.job.map(|job| ObjectReference {
                 api_version: Some("batch/v1".into()),
                 kind: Some("Job".into()),
-                namespace: migration.namespace(),
+                namespace: Some(migration.namespace().into()),
                 name: Some(job),
                 ..ObjectReference::default()
             }),
         };
         if let Err(error) = recorder.publish(&event, &reference).await {
             // Status holds the same; an event is only its echo.
-            tracing::warn!(%error, migration = migration.name_any(), "an event was lost");
+            tracing::warn!(%error, migration = migration.name(), "an event was lost");
         }
     }
 }

@@ -3,11 +3,12 @@
 
 use std::collections::BTreeMap;
 
-use dm_api::MigrationTarget;
 use dm_api::condition::Reason;
 use dm_api::migration::{ContainerProgram, Limits, OnConflict, PodSettings, Script};
 use dm_contract::identity::ProgramId;
 use k8s_openapi::api::core::v1::ConfigMap;
+
+use crate::identified::Target;
 
 /// Why a migration cannot be run as it is written.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -22,7 +23,7 @@ pub struct Problem {
 #[derive(Clone, Debug, PartialEq)]
 pub struct Runnable {
     /// The target it works on.
-    pub target: MigrationTarget,
+    pub target: Target,
     /// What is run.
     pub program: Program,
     /// Digest of all of it.

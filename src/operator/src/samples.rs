@@ -4,14 +4,18 @@
 
 use dm_api::migration::OnConflict;
 use dm_api::status::{RunKind, RunRecord, RunResult};
-use dm_api::{DataMigration, MigrationTarget};
+use dm_contract::control::{CONTROL_VERSION, ControlState};
+use dm_contract::plan::RateLimits;
 use jiff::{SignedDuration, Timestamp};
 use k8s_openapi::api::batch::v1::Job;
 use k8s_openapi::api::core::v1::{ConfigMap, Pod};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
-use serde::de::DeserializeOwned;
+use kube::Resource;
+use serde::de::{DeserializeOwned, Error as _};
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use serde_json::{Value, json};
 
+pub use crate::identified::{Identified, Migration, Target};
 use crate::read::answers::Answers;
 use crate::runnable::{FilesFound, Runnable};
 use crate::validate;
@@ -25,6 +29,24 @@ pub static NO_ANSWERS: Answers = Answers {
     waiting: vec![],
     is_partial: false,
 };
+
+/// A limit of writes.
+pub fn writes(count: u32) -> RateLimits {
+    RateLimits { writes_per_second: Some(count), ..RateLimits::default() }
+}
+
+/// What a guard says of its limits and pause.
+pub fn control(paused: bool, limits: RateLimits) -> ControlState {
+    ControlState {
+        version: CONTROL_VERSION,
+        paused,
+        held: 0,
+        limits,
+        limits_max: RateLimits::default(),
+        lowered: None,
+        throttled: 0,
+    }
+}
 
 /// When every test begins.
 const BEGINNING: &str = "2026-11-02T10:00:00Z";
@@ -41,7 +63,7 @@ pub fn time(seconds: i64) -> String {
 }
 
 /// A migration that runs a script, with changes to the whole object.
-pub fn migration(changes: Value) -> DataMigration {
+pub fn migration(changes: Value) -> Migration {
     changed(
         json!({
             "apiVersion": "datamigration.dev/v1alpha1",
@@ -57,19 +79,19 @@ pub fn migration(changes: Value) -> DataMigration {
 }
 
 /// A migration that applies, with changes to its spec.
-pub fn applying(spec: Value) -> DataMigration {
+pub fn applying(spec: Value) -> Migration {
     let mut migration = migration(json!({"spec": spec}));
     migration.spec.dry_run = false;
     migration
 }
 
 /// Its target, with changes to the spec.
-pub fn target(spec: Value) -> MigrationTarget {
+pub fn target(spec: Value) -> Target {
     changed(
         json!({
             "apiVersion": "datamigration.dev/v1alpha1",
             "kind": "MigrationTarget",
-            "metadata": {"name": "dev", "namespace": "team"},
+            "metadata": {"name": "dev", "namespace": "team", "uid": "uid-t"},
             "spec": {"region": "eu-west-1", "credentials": {"secret": {"name": "aws"}}},
         }),
         json!({"spec": spec}),
@@ -88,7 +110,7 @@ pub fn runnable() -> Runnable {
 }
 
 /// What is run of a migration that is all right.
-pub fn runnable_of(migration: &DataMigration) -> Runnable {
+pub fn runnable_of(migration: &Migration) -> Runnable {
     let files = files(json!({"main.py": "print('cars')"}));
     validate::validate(migration, Some(&target(json!({}))), None, &files).unwrap()
 }
@@ -128,7 +150,7 @@ pub fn record(kind: RunKind) -> RunRecord {
 }
 
 /// A run that applied, or was to, and kept a journal.
-pub fn journalled(number: u32, result: RunResult) -> RunRecord {
+pub fn journaled(number: u32, result: RunResult) -> RunRecord {
     let archive = Some("s3://archive".into());
     RunRecord { number, archive, ..ended(RunKind::Apply, result) }
 }
@@ -152,7 +174,7 @@ pub fn ended(kind: RunKind, result: RunResult) -> RunRecord {
 }
 
 /// The Job of a run that goes on, with changes.
-pub fn job(changes: Value) -> Job {
+pub fn job(changes: Value) -> Identified<Job> {
     changed(
         json!({
             "metadata": {
@@ -165,13 +187,19 @@ pub fn job(changes: Value) -> Job {
     )
 }
 
+/// A Job that was built, as the API server returns it.
+pub fn created(built: &Job, uid: &str) -> Identified<Job> {
+    let job = with(built, json!({"metadata": {"uid": uid}}));
+    Identified::parse(job).unwrap()
+}
+
 /// A Job with a final condition.
-pub fn job_ended(type_: &str, reason: &str) -> Job {
+pub fn job_ended(type_: &str, reason: &str) -> Identified<Job> {
     job(json!({"status": {"conditions": [{"type": type_, "status": "True", "reason": reason}]}}))
 }
 
 /// A Job that was deleted and waits for our finalizer.
-pub fn job_deleted() -> Job {
+pub fn job_deleted() -> Identified<Job> {
     job(json!({"metadata": {"deletionTimestamp": time(20)}}))
 }
 
@@ -231,7 +259,7 @@ pub fn of_part(pod: &Pod, index: u32) -> Pod {
 }
 
 /// The same pod with other changes.
-pub fn with<T: serde::Serialize + DeserializeOwned>(object: &T, changes: Value) -> T {
+pub fn with<T: Serialize + DeserializeOwned>(object: &T, changes: Value) -> T {
     changed(serde_json::to_value(object).unwrap(), changes)
 }
 
@@ -300,6 +328,18 @@ pub fn guard_says(changes: Value) -> Value {
     });
     merge(&mut result, changes);
     result
+}
+
+impl<K: Serialize> Serialize for Identified<K> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        K::serialize(self, serializer)
+    }
+}
+
+impl<'de, K: Resource<DynamicType = ()> + Deserialize<'de>> Deserialize<'de> for Identified<K> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        Self::parse(K::deserialize(deserializer)?).map_err(D::Error::custom)
+    }
 }
 
 fn changed<T: DeserializeOwned>(mut object: Value, changes: Value) -> T {

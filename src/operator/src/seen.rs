@@ -1,12 +1,14 @@
 //! What was read of the cluster for one migration, checked.
 
-use dm_api::DataMigration;
+use dm_api::DataMigrationStatus;
 use dm_api::status::RunRecord;
 use jiff::Timestamp;
 
+use crate::cluster::ReadError;
 use crate::context::Context;
 use crate::decide::Situation;
 use crate::decide::fresh::Fresh;
+use crate::identified::Migration;
 use crate::read::observe::{self, Observed};
 use crate::read::recorders::{self, RecordJob};
 use crate::read::references;
@@ -31,11 +33,12 @@ impl Seen {
     /// Reads what the next step depends on, and checks it.
     pub async fn read(
         context: &Context,
-        migration: &DataMigration,
+        migration: &Migration,
         fresh: Fresh,
-    ) -> Result<Self, kube::Error> {
+    ) -> Result<Self, ReadError> {
         let now = (context.clock)();
-        let observed = observe::observe(context.cluster(), migration, fresh, now).await?;
+        let observed =
+            observe::observe(context.cluster(migration.namespace()), migration, fresh, now).await?;
         let sources = &observed.sources;
         let runnable = validate::validate(
             migration,
@@ -44,8 +47,7 @@ impl Seen {
             &sources.files,
         )
         .and_then(|runnable| references::settle(migration, runnable, &sources.references));
-        let status = migration.status.as_ref();
-        let run = status.and_then(|status| status.runs.first()).filter(|run| !run.result.is_over());
+        let run = migration.status.as_ref().and_then(DataMigrationStatus::under_way);
         let job = run.and_then(|run| observed.job_of(run));
         Ok(Self {
             runnable,
@@ -61,7 +63,7 @@ impl Seen {
     pub fn with<T>(
         &self,
         context: &Context,
-        migration: &DataMigration,
+        migration: &Migration,
         of: impl FnOnce(Situation<'_>) -> T,
     ) -> T {
         let run = self.run.as_ref();

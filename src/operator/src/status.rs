@@ -246,7 +246,7 @@ fn applied_report(run: &RunRecord, outcome: &Outcome) -> AppliedReport {
             .map(|guard| digest::of_dry_run(&run.program_digest, &guard.effects_digest)),
         adopted_from: None,
         baseline: false,
-        journaled: outcome.journalled(),
+        journaled: outcome.journaled(),
         log: run.log.clone(),
         report: outcome.kept(|archived| archived.report.as_ref()),
         restored_by: None,

@@ -12,12 +12,13 @@ use std::collections::BTreeMap;
 use dm_api::condition::Reason;
 use dm_api::migration::{FilesConfigMap, PodSettings, Script};
 use dm_api::script::{self, FilesProblem};
-use dm_api::{DataMigration, DataMigrationSpec, MigrationTarget};
+use dm_api::{DataMigration, DataMigrationSpec};
 use dm_contract::identity::ProgramId;
 use dm_contract::plan::PROGRAM_ENVIRONMENT_RESERVED;
 use k8s_openapi::api::core::v1::EnvVar;
 
 use crate::history;
+use crate::identified::Target;
 use crate::limits;
 use crate::objects::digest;
 use crate::objects::parts::GUARD_USER;
@@ -26,7 +27,7 @@ use crate::runnable::{Files, FilesFound, Problem, Program, Runnable};
 /// Checks a migration against its target and its files.
 pub fn validate(
     migration: &DataMigration,
-    target: Option<&MigrationTarget>,
+    target: Option<&Target>,
     missing_account: Option<&str>,
     files: &FilesFound,
 ) -> Result<Runnable, Problem> {
@@ -56,10 +57,10 @@ pub fn validate(
 
 /// The target, if it and the ServiceAccount that it names exist.
 fn usable<'a>(
-    target: Option<&'a MigrationTarget>,
+    target: Option<&'a Target>,
     missing_account: Option<&str>,
     name: &str,
-) -> Result<&'a MigrationTarget, Problem> {
+) -> Result<&'a Target, Problem> {
     let target = target.ok_or_else(|| {
         problem(
             Reason::TargetNotFound,
@@ -85,7 +86,7 @@ fn usable<'a>(
 /// runs.
 fn identity_if_known(
     spec: &DataMigrationSpec,
-    target: &MigrationTarget,
+    target: &Target,
     files: &FilesFound,
 ) -> Option<String> {
     match (&spec.script, &spec.container, &spec.transform) {
@@ -101,7 +102,7 @@ fn identity_if_known(
 /// The program of the only source, with its digest on this target and alone.
 fn source(
     spec: &DataMigrationSpec,
-    target: &MigrationTarget,
+    target: &Target,
     files: &FilesFound,
 ) -> Result<(Program, String, String), Problem> {
     match (&spec.script, &spec.container, &spec.transform) {
@@ -122,7 +123,7 @@ fn source(
 
 fn put_together(
     migration: &DataMigration,
-    target: &MigrationTarget,
+    target: &Target,
     program: Program,
     digest: String,
     identity: Option<String>,
@@ -142,7 +143,7 @@ fn put_together(
 
 fn script_program(
     script: &Script,
-    target: &MigrationTarget,
+    target: &Target,
     files: &FilesFound,
 ) -> Result<(Program, String, String), Problem> {
     check_env("spec.script.env", &script.env)?;
@@ -244,7 +245,7 @@ fn check_mount_path(path: &str) -> Result<(), &'static str> {
 }
 
 /// Checks what would make the pod's user or its end another than the operator needs.
-fn check_pod(pod: &PodSettings, target: &MigrationTarget) -> Result<(), Problem> {
+fn check_pod(pod: &PodSettings, target: &Target) -> Result<(), Problem> {
     if pod.run_as_user == Some(GUARD_USER) {
         return Err(invalid_spec(format!(
             "spec.podTemplate.runAsUser: {GUARD_USER} is the guard's user; use another"

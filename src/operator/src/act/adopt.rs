@@ -7,11 +7,12 @@ use std::sync::{Mutex, PoisonError};
 use dm_contract::plan::CONTROL_TOKEN_ENV;
 use k8s_openapi::api::batch::v1::Job;
 use k8s_openapi::api::core::v1::ConfigMap;
+use kube::Api;
 use kube::api::PostParams;
-use kube::{Api, Client, ResourceExt as _};
 use serde_json::Value;
 
 use crate::act::error::{ActError, transient};
+use crate::identified::Identified;
 use crate::limits;
 
 /// Uids of Jobs that this process created, or compared, and whose copies it created: they are
@@ -21,26 +22,25 @@ pub struct Created(Mutex<HashSet<String>>);
 
 impl Created {
     /// Remembers a Job.
-    pub fn note(&self, uid: Option<String>) {
+    pub fn note(&self, uid: &str) {
         let mut all = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         // Whoever is forgotten is compared, which costs one request.
         if all.len() >= limits::CREATED_REMEMBERED_MAX {
             all.clear();
         }
-        all.extend(uid);
+        all.insert(uid.into());
     }
 
     /// Whether it is known to be complete.
-    pub fn has(&self, job: &Job) -> bool {
+    pub fn has(&self, job: &Identified<Job>) -> bool {
         let all = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        job.metadata.uid.as_ref().is_some_and(|uid| all.contains(uid))
+        all.contains(job.uid())
     }
 }
 
 /// Whether a Job that was not let go yet is what we would create. The API server says what that
 /// becomes with its defaults and admission webhooks.
-pub async fn is_as_created(client: &Client, found: &Job, built: &Job) -> Result<bool, ActError> {
-    let api: Api<Job> = Api::namespaced(client.clone(), &found.namespace().unwrap_or_default());
+pub async fn is_as_created(api: &Api<Job>, found: &Job, built: &Job) -> Result<bool, ActError> {
     let mut trial = built.clone();
     trial.metadata.name = None;
     trial.metadata.generate_name = Some("datamigration-compare-".into());

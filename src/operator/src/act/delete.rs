@@ -5,6 +5,7 @@ use kube::{Api, Resource, ResourceExt as _};
 use serde::de::DeserializeOwned;
 
 use crate::act::error::ActError;
+use crate::identified::Unidentified;
 
 /// Deletes just this object, not another of its name.
 pub async fn delete<K>(api: &Api<K>, object: &K) -> Result<(), ActError>
@@ -14,9 +15,10 @@ where
     if object.meta().deletion_timestamp.is_some() {
         return Ok(());
     }
+    let uid = object.uid().ok_or_else(|| Unidentified::of(object))?;
     let params = DeleteParams {
         propagation_policy: Some(PropagationPolicy::Background),
-        preconditions: Some(Preconditions { uid: object.uid(), resource_version: None }),
+        preconditions: Some(Preconditions { uid: Some(uid), resource_version: None }),
         ..DeleteParams::default()
     };
     match api.delete(&object.name_any(), &params).await {

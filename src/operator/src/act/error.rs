@@ -1,5 +1,7 @@
 //! Why a step could not be carried out.
 
+use crate::identified::Unidentified;
+
 /// Why a step could not be carried out.
 #[derive(Debug, thiserror::Error)]
 pub enum ActError {
@@ -28,6 +30,9 @@ pub enum ActError {
     /// The machine gives no random bytes.
     #[error("making a control token")]
     Random(#[from] getrandom::Error),
+    /// An object was read without its identity.
+    #[error(transparent)]
+    Unidentified(#[from] Unidentified),
     /// Anything else: it is tried again.
     #[error("while {what}")]
     Transient {

@@ -1,14 +1,16 @@
 //! Gives the pods of a run their NetworkPolicy before its Job is let go, and those of the Job that
 //! notes its end.
 
+use dm_api::MigrationTarget;
 use dm_api::status::RunRecord;
-use dm_api::{DataMigration, MigrationTarget};
 use k8s_openapi::api::batch::v1::Job;
 use k8s_openapi::api::networking::v1::NetworkPolicy;
+use kube::ResourceExt as _;
 use kube::api::PostParams;
-use kube::{Api, Client, ResourceExt as _};
 
 use crate::act::error::ActError;
+use crate::cluster::Cluster;
+use crate::identified::{Identified, Migration};
 use crate::objects::network;
 
 /// What a run's NetworkPolicy is made from.
@@ -22,26 +24,24 @@ pub struct Isolation<'a> {
 
 /// Creates the policy of a run, or finds it already there.
 pub async fn isolate(
-    client: &Client,
-    migration: &DataMigration,
+    cluster: Cluster<'_>,
+    migration: &Migration,
     run: &RunRecord,
-    job: &Job,
+    job: &Identified<Job>,
     isolation: Isolation<'_>,
 ) -> Result<(), ActError> {
     let credentials = isolation.target.spec.credentials_of(run.kind);
     let policy = network::build(migration, run, job, credentials, isolation.operator_namespace);
-    create(client, &policy).await
+    create(cluster, &policy).await
 }
 
 /// Creates the policy of a Job that notes how a run ended.
-pub async fn isolate_recorder(client: &Client, recorder: &Job) -> Result<(), ActError> {
-    create(client, &network::of_recorder(recorder)).await
+pub async fn isolate_recorder(cluster: Cluster<'_>, recorder: &Job) -> Result<(), ActError> {
+    create(cluster, &network::of_recorder(recorder)).await
 }
 
-async fn create(client: &Client, policy: &NetworkPolicy) -> Result<(), ActError> {
-    let policies: Api<NetworkPolicy> =
-        Api::namespaced(client.clone(), &policy.namespace().unwrap_or_default());
-    match policies.create(&PostParams::default(), policy).await {
+async fn create(cluster: Cluster<'_>, policy: &NetworkPolicy) -> Result<(), ActError> {
+    match cluster.api().create(&PostParams::default(), policy).await {
         Ok(_) => Ok(()),
         // Policies add to each other: one of that name takes nothing away.
         Err(kube::Error::Api(status)) if status.is_already_exists() => Ok(()),

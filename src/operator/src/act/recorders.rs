@@ -1,15 +1,14 @@
 //! Records in the archive how runs ended whose guards could not do so: one small Job each.
 
-use dm_api::DataMigration;
 use dm_api::status::RunRecord;
 use k8s_openapi::api::batch::v1::Job;
-use kube::{Api, ResourceExt as _};
 
 use crate::act::error::ActError;
 use crate::act::{create, isolate, release};
 use crate::cluster::Cluster;
 use crate::decide::recording;
 use crate::history;
+use crate::identified::{Identified, Migration};
 use crate::objects::{Settings, job, record};
 use crate::read::observe::Observed;
 use crate::read::recorders::{self, RecordJob};
@@ -19,7 +18,7 @@ use crate::runnable::Runnable;
 /// Creates the Jobs that are missing, and replaces those that cannot end.
 pub async fn record(
     cluster: Cluster<'_>,
-    migration: &DataMigration,
+    migration: &Migration,
     observed: &Observed,
     runnable: Option<&Runnable>,
     settings: &Settings,
@@ -33,12 +32,11 @@ pub async fn record(
         }
         let built = built(migration, observed, run, runnable, settings);
         let Some(recorder) = built else { continue };
-        let jobs: Api<Job> = cluster.api(&migration.namespace().unwrap_or_default());
-        match create(&jobs, &recorder, migration, "Job").await {
+        match create(&cluster.api(), &recorder, migration, "Job").await {
             // One that ends before it has its policy fails, is removed, and is created again.
             Ok(made) if made.is_new => {
                 if settings.network_policy_from.is_some() {
-                    isolate::isolate_recorder(cluster.client, &made.object).await?;
+                    isolate::isolate_recorder(cluster, &made.object).await?;
                 }
                 cluster.note(None, made.object);
             }
@@ -57,7 +55,7 @@ pub async fn record(
 }
 
 fn built(
-    migration: &DataMigration,
+    migration: &Migration,
     observed: &Observed,
     run: &RunRecord,
     runnable: Option<&Runnable>,
@@ -68,7 +66,7 @@ fn built(
     }
     // Somebody removed the Job with its finalizer: another like it tells where the archive is.
     let of = |runnable: &Runnable| job::build(migration, run, runnable, settings);
-    let job = observed.job_of(run).cloned().or_else(|| runnable.map(of))?;
+    let job = observed.job_of(run).map(|job| Job::clone(job)).or_else(|| runnable.map(of))?;
     let target = runnable.map(|runnable| &runnable.target);
     record::build(migration, run, &job, target, settings)
 }
@@ -81,7 +79,7 @@ async fn replace(
     recorder: &RecordJob,
     settings: &Settings,
 ) -> Result<(), ActError> {
-    let is_it = |job: &&Job| recorders::recorder_of(job) == Some(recorder.run);
+    let is_it = |job: &&Identified<Job>| recorders::recorder_of(job) == Some(recorder.run);
     match observed.jobs.iter().find(is_it) {
         Some(job) if recorder.end == JobEnd::No && record::is_outdated(job, settings) => {
             release::discard(cluster, job).await

@@ -11,6 +11,7 @@ use crate::act::delete::delete;
 use crate::act::error::{ActError, transient};
 use crate::cluster::Cluster;
 use crate::decide::release;
+use crate::identified::Migration;
 use crate::limits;
 use crate::read::observe::Observed;
 use crate::read::view;
@@ -19,11 +20,11 @@ use crate::read::view;
 /// gave up. Returns whether no object is held any more.
 pub async fn release(
     cluster: Cluster<'_>,
-    migration: &DataMigration,
+    migration: &Migration,
     observed: &Observed,
 ) -> Result<bool, ActError> {
     let status = migration.status.clone().unwrap_or_default();
-    let active = status.runs.first().filter(|run| !run.result.is_over());
+    let active = status.under_way();
     let mut all = true;
     for job in &observed.jobs {
         if release::is_stray(&status, job) {
@@ -33,7 +34,7 @@ pub async fn release(
         {
             release_job(cluster, job, seconds).await?;
         } else {
-            all &= !release::is_held(job);
+            all &= !release::is_held::<Job>(job);
         }
     }
     for pod in &observed.pods {
@@ -52,7 +53,7 @@ pub async fn release(
 /// Lets go of a Job and deletes it.
 pub async fn discard(cluster: Cluster<'_>, job: &Job) -> Result<(), ActError> {
     release_job(cluster, job, limits::JOB_TTL_SECONDS).await?;
-    delete(&cluster.api(&job.namespace().unwrap_or_default()), job).await
+    delete(&cluster.api(), job).await
 }
 
 async fn release_job(cluster: Cluster<'_>, job: &Job, kept_seconds: i32) -> Result<(), ActError> {
@@ -79,7 +80,7 @@ pub async fn release_pod(cluster: Cluster<'_>, pod: &Pod) -> Result<(), ActError
 /// it has vanished.
 pub async fn hold(
     cluster: Cluster<'_>,
-    migration: &DataMigration,
+    migration: &Migration,
 ) -> Result<Option<DataMigration>, ActError> {
     let mut finalizers = migration.finalizers().to_vec();
     finalizers.push(RUN_FINALIZER.into());
@@ -87,7 +88,7 @@ pub async fn hold(
 }
 
 /// Removes the finalizer of a migration that is being deleted, or has no open run.
-pub async fn let_go(cluster: Cluster<'_>, migration: &DataMigration) -> Result<(), ActError> {
+pub async fn let_go(cluster: Cluster<'_>, migration: &Migration) -> Result<(), ActError> {
     let Some(finalizers) = without_ours(migration.finalizers(), RUN_FINALIZER) else {
         return Ok(());
     };
@@ -96,14 +97,14 @@ pub async fn let_go(cluster: Cluster<'_>, migration: &DataMigration) -> Result<(
 
 async fn set_finalizers(
     cluster: Cluster<'_>,
-    migration: &DataMigration,
+    migration: &Migration,
     finalizers: &[String],
     what: &'static str,
 ) -> Result<Option<DataMigration>, ActError> {
     let patch = json!({
         "metadata": {"finalizers": finalizers, "resourceVersion": migration.resource_version()},
     });
-    gone_is_fine(cluster.patch(migration, &patch).await, what)
+    gone_is_fine(cluster.patch::<DataMigration>(migration, &patch).await, what)
 }
 
 fn without_ours(finalizers: &[String], ours: &str) -> Option<Vec<String>> {

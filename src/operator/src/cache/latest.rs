@@ -123,7 +123,7 @@ mod tests {
     use crate::samples;
 
     fn job(version: &str) -> Job {
-        samples::job(json!({"metadata": {"resourceVersion": version}}))
+        Job::clone(&samples::job(json!({"metadata": {"resourceVersion": version}})))
     }
 
     struct Bed(Latest<Job>, Writer<Job>);

@@ -143,7 +143,7 @@ mod tests {
         let held = json!({"metadata": {"finalizers": [OUTCOME_FINALIZER]}});
         let complete = json!({"status": {"conditions": [{"type": "Complete", "status": "True"}]}});
         let spec = json!({"spec": {"template": {"spec": {"containers": [{"name": "program"}]}}}});
-        let going = samples::with(&samples::job(json!({})), spec);
+        let going = samples::with::<Job>(&samples::job(json!({})), spec);
         let over = samples::with(&going, complete);
         let template = |mut of: Job| {
             job(&mut of);

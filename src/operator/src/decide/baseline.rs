@@ -28,14 +28,13 @@ pub fn step(situation: Situation<'_>, status: &DataMigrationStatus) -> Option<St
         }
     };
     let number = status.last_run + 1;
-    let name = situation.migration.metadata.name.as_deref().unwrap_or_default();
     let archive = runnable.target.spec.archive.as_ref();
     let record = RunRecord {
         number,
         kind: RunKind::Apply,
         result: RunResult::Succeeded,
         reason: Some(Reason::Baseline),
-        job: names::job(name, number, RunKind::Apply),
+        job: names::job(situation.migration.name(), number, RunKind::Apply),
         job_uid: None,
         retry: situation.migration.spec.retry,
         target: Some(situation.migration.spec.target.name.clone()),

@@ -16,14 +16,13 @@ pub fn begin(candidate: Candidate<'_>) -> Step {
     let number = status.last_run + 1;
     let put_off = status.runs.first().filter(|run| ledger::is_put_off(run));
     let archive = runnable.target.spec.archive.as_ref().filter(|_| kind == RunKind::Apply);
-    let name = situation.migration.metadata.name.as_deref().unwrap_or_default();
     let record = RunRecord {
         number,
         kind,
         result: RunResult::Starting,
         // Until this try is let go, what held up the last one is what is known.
         reason: put_off.and_then(|run| run.reason),
-        job: names::job(name, number, kind),
+        job: names::job(situation.migration.name(), number, kind),
         job_uid: None,
         retry: situation.migration.spec.retry,
         target: Some(situation.migration.spec.target.name.clone()),

@@ -77,8 +77,8 @@ impl Outcome {
         Some(format!("{}/{path}", self.archive.as_ref()?.trim_end_matches('/')))
     }
 
-    /// How many changes were journalled, each before it was made.
-    pub fn journalled(&self) -> Option<u64> {
+    /// How many changes were journaled, each before it was made.
+    pub fn journaled(&self) -> Option<u64> {
         Some(self.guard.as_ref()?.journal.as_ref()?.entries)
     }
 }
@@ -251,7 +251,7 @@ impl Cause {
 }
 
 fn cause(objects: RunObjects<'_>, pod: Option<&Pod>) -> Cause {
-    let end = objects.job.map_or(JobEnd::No, view::job_end);
+    let end = objects.job.map_or(JobEnd::No, |job| view::job_end(job));
     // Where the ledger kept the program from starting, nothing that came after matters.
     if let Some(verdict) = pod.and_then(view::ledger_verdict).filter(|said| *said != Verdict::Go) {
         // Of a run whose program had started in an earlier pod it is the end all the same.

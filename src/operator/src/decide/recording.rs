@@ -76,11 +76,11 @@ fn is_contradicted(run: &RunRecord, recorders: &[RecordJob]) -> bool {
 /// A person who raised `spec.retry` before status said that the ledger contradicts did not decide
 /// on that.
 pub fn use_up_retry(status: &mut DataMigrationStatus, recorders: &[RecordJob], retry: i64) {
-    let told = status.conditions.iter().any(|condition| {
+    let is_reported = status.conditions.iter().any(|condition| {
         condition.type_ == types::NOT_ARCHIVED
             && condition.reason == Reason::LedgerContradicts.as_str()
     });
-    for run in status.runs.iter_mut().filter(|run| !told && run.archived == Some(false)) {
+    for run in status.runs.iter_mut().filter(|run| !is_reported && run.archived == Some(false)) {
         if !is_contradicted(run, recorders) || run.retry >= retry {
             continue;
         }

@@ -7,6 +7,7 @@ use k8s_openapi::api::core::v1::Pod;
 use kube::{Resource, ResourceExt as _};
 
 use crate::decide::ledger;
+use crate::identified::Identified;
 use crate::limits;
 use crate::read::view;
 
@@ -42,7 +43,7 @@ pub fn may_go(status: &DataMigrationStatus, run: Option<u32>) -> Option<i32> {
 /// Whether a run is over. One whose number is not in this status yet was begun by another
 /// controller since it was read.
 pub fn is_over(status: &DataMigrationStatus, run: Option<u32>) -> bool {
-    let active = status.runs.first().filter(|run| !run.result.is_over()).map(|run| run.number);
+    let active = status.under_way().map(|run| run.number);
     run.is_none_or(|run| run <= status.last_run && Some(run) != active)
 }
 
@@ -53,14 +54,12 @@ pub fn is_stray(status: &DataMigrationStatus, job: &Job) -> bool {
     let record = status.runs.iter().find(|run| Some(run.number) == number);
     let launched = record.is_some_and(|run| run.job_uid == job.metadata.uid);
     let other = record.is_some_and(|run| run.job_uid.is_some()) && !launched;
-    let suspended = job.spec.as_ref().and_then(|spec| spec.suspend).unwrap_or(false);
-    !launched && suspended && (other || is_over(status, number))
+    !launched && view::is_suspended(job) && (other || is_over(status, number))
 }
 
 /// A pod that its suspended Job has stopped says nothing of the run's outcome.
-pub fn given_up(job: Option<&Job>, pod: &Pod, run: &RunRecord) -> bool {
+pub fn given_up(job: Option<&Identified<Job>>, pod: &Pod, run: &RunRecord) -> bool {
     let ours = view::run_of(pod.metadata.labels.as_ref()) == Some(run.number);
-    let job = job.filter(|_| ours);
-    let suspended = job.and_then(|job| job.spec.as_ref()).and_then(|spec| spec.suspend);
-    suspended == Some(true) && pod.metadata.deletion_timestamp.is_some() && view::pod_is_over(pod)
+    let suspended = ours && job.is_some_and(|job| view::is_suspended(job));
+    suspended && pod.metadata.deletion_timestamp.is_some() && view::pod_is_over(pod)
 }

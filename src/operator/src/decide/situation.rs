@@ -1,8 +1,8 @@
 //! Everything that a decision rests on.
 
-use dm_api::{DataMigration, MigrationTarget};
 use jiff::Timestamp;
 
+use crate::identified::{Migration, Target};
 use crate::read::answers::Answers;
 use crate::read::dependencies::Dependencies;
 use crate::read::holders::Holder;
@@ -14,11 +14,11 @@ use crate::runnable::{Problem, Runnable};
 #[derive(Clone, Copy, Debug)]
 pub struct Situation<'a> {
     /// The migration as the watch shows it. A write to it names its version.
-    pub migration: &'a DataMigration,
+    pub migration: &'a Migration,
     /// It and its files and target, checked.
     pub runnable: Result<&'a Runnable, &'a Problem>,
     /// Its target, as far as it exists.
-    pub target: Option<&'a MigrationTarget>,
+    pub target: Option<&'a Target>,
     /// Where the migrations stand that it depends on.
     pub dependencies: &'a Dependencies,
     /// The objects of the run under way, if there is one.

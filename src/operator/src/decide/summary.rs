@@ -31,9 +31,9 @@ pub fn rates(rates: &RateLimits) -> String {
         (rates.reads_per_second, "reads"),
         (rates.read_units_per_second, "read units"),
     ];
-    let told: Vec<String> =
+    let set: Vec<String> =
         kinds.iter().filter_map(|(rate, kind)| rate.map(|rate| format!("{rate} {kind}"))).collect();
-    told.join(" and ")
+    set.join(" and ")
 }
 
 fn would_change(effects: &WouldChange) -> String {
@@ -125,7 +125,7 @@ pub fn restored(status: &DataMigrationStatus, report: &RestoreReport) -> String 
         (effects.deleted, "was deleted", "were deleted"),
         (effects.recreated, "was recreated", "were recreated"),
     ];
-    let what = told(&parts).unwrap_or_else(|| "nothing had to be restored".into());
+    let what = counted(&parts).unwrap_or_else(|| "nothing had to be restored".into());
     let others = others(status, report.run, &[RunKind::Restore]);
     let fate = match report.on_conflict {
         OnConflict::Skip => ", left unchanged",
@@ -150,7 +150,7 @@ pub fn would_restore(status: &DataMigrationStatus, report: &RestoreReport) -> St
         (effects.deleted, "would be deleted", "would be deleted"),
         (effects.recreated, "would be recreated", "would be recreated"),
     ];
-    let what = told(&parts).unwrap_or_else(|| "nothing would have to be restored".into());
+    let what = counted(&parts).unwrap_or_else(|| "nothing would have to be restored".into());
     let fate = match report.on_conflict {
         OnConflict::Skip => "",
         OnConflict::Overwrite => ", which would be overwritten",
@@ -196,15 +196,15 @@ fn others(status: &DataMigrationStatus, run: u32, kinds: &[RunKind]) -> String {
     if before.is_empty() { String::new() } else { format!(" ({} before)", before.join(", ")) }
 }
 
-fn told(parts: &[(u64, &str, &str)]) -> Option<String> {
-    let told: Vec<String> = parts
+fn counted(parts: &[(u64, &str, &str)]) -> Option<String> {
+    let counted: Vec<String> = parts
         .iter()
         .filter(|(count, _, _)| *count > 0)
         .map(|(count, one, many)| {
             format!("{} {}", items(*count), if *count == 1 { one } else { many })
         })
         .collect();
-    (!told.is_empty()).then(|| told.join(", "))
+    (!counted.is_empty()).then(|| counted.join(", "))
 }
 
 /// ` · 2 conflicts: price was changed since (cars/audi)`.

@@ -7,7 +7,6 @@ mod paused;
 mod restore;
 
 use dm_api::status::{DataMigrationStatus, RunResult};
-use dm_api::{DataMigration, MigrationTarget};
 use dm_contract::control::ControlState;
 use k8s_openapi::api::batch::v1::Job;
 use k8s_openapi::api::core::v1::Pod;
@@ -27,11 +26,11 @@ use crate::samples::*;
 /// What a decision rests on, owned.
 #[derive(Clone)]
 struct Case {
-    migration: DataMigration,
+    migration: Migration,
     runnable: Result<Runnable, Problem>,
-    target: MigrationTarget,
+    target: Target,
     dependencies: Dependencies,
-    job: Option<Job>,
+    job: Option<Identified<Job>>,
     pods: Vec<Pod>,
     holders: Vec<Holder>,
     control: Option<ControlState>,
@@ -41,7 +40,7 @@ struct Case {
 }
 
 impl Case {
-    fn new(migration: DataMigration) -> Self {
+    fn new(migration: Migration) -> Self {
         let runnable = Ok(runnable_of(&migration));
         Self {
             migration,
@@ -66,7 +65,7 @@ impl Case {
         self
     }
 
-    fn with_objects(mut self, job: Option<Job>, pods: Vec<Pod>) -> Self {
+    fn with_objects(mut self, job: Option<Identified<Job>>, pods: Vec<Pod>) -> Self {
         (self.job, self.pods) = (job, pods);
         self
     }
@@ -102,7 +101,7 @@ impl Case {
     }
 }
 
-fn trying(spec: Value) -> DataMigration {
+fn trying(spec: Value) -> Migration {
     migration(json!({"spec": spec}))
 }
 
@@ -136,7 +135,7 @@ fn numbered(number: u32, run: RunRecord) -> RunRecord {
     RunRecord { number, ..run }
 }
 
-fn suspended_job() -> Job {
+fn suspended_job() -> Identified<Job> {
     job(json!({"spec": {"suspend": true}}))
 }
 
@@ -264,7 +263,7 @@ fn a_failed_run_is_not_forgotten_for_dry_runs_after_it() {
 }
 
 #[test]
-fn a_cancelled_run_counts_for_nothing() {
+fn a_canceled_run_counts_for_nothing() {
     let runs = vec![ended(RunKind::Apply, RunResult::Canceled)];
     begins(&Case::new(applying(json!({}))).after(runs), RunKind::Apply, 2);
 }
@@ -418,7 +417,7 @@ fn a_run_whose_promotion_was_taken_back_is_stopped_before_it_starts() {
 
 #[test]
 fn suspending_stops_a_run_that_has_not_started() {
-    let case = |spec: fn(Value) -> DataMigration, kind| {
+    let case = |spec: fn(Value) -> Migration, kind| {
         Case::new(spec(json!({"suspend": true})))
             .after(vec![record(kind)])
             .with_objects(Some(job(json!({}))), vec![])

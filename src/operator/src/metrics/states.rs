@@ -60,7 +60,7 @@ impl States {
     fn add(&mut self, migration: &DataMigration) {
         let Some(status) = &migration.status else { return };
         let Some(phase) = status.phase else { return };
-        let (namespace, name) = (migration.namespace().unwrap_or_default(), migration.name_any());
+        let (Some(namespace), name) = (migration.namespace(), migration.name_any()) else { return };
         let word = serde_json::json!(phase).as_str().unwrap_or_default().to_owned();
         let phases = Phases { namespace: namespace.clone(), phase: word };
         *self.phases.entry(phases).or_default() += 1;
@@ -119,7 +119,7 @@ fn waits_since(
 
 /// The kind of the run whose program has started and not ended, and when it did.
 fn started(status: &DataMigrationStatus) -> Option<(RunKind, Timestamp)> {
-    let run = status.runs.first().filter(|run| !run.result.is_over())?;
+    let run = status.under_way()?;
     Some((run.kind, run.execution_time.as_ref()?.0))
 }
 

@@ -8,6 +8,7 @@ use dm_api::{DataMigration, MigrationTarget};
 use dm_contract::plan::{self, ArchivePlan, JournalMode, RetentionPlan};
 use k8s_openapi::api::core::v1::{EnvVar, PersistentVolumeClaimVolumeSource, Volume, VolumeMount};
 
+use crate::identified::Migration;
 use crate::objects::parts;
 
 /// Name of the volume in the pod.
@@ -38,14 +39,12 @@ pub fn journal_mode(policy: JournalPolicy) -> JournalMode {
 }
 
 /// What the guard is told of it.
-pub fn plan(migration: &DataMigration, record: &RunRecord, archive: &ArchiveSpec) -> ArchivePlan {
-    let namespace = migration.metadata.namespace.as_deref().unwrap_or_default();
-    let name = migration.metadata.name.as_deref().unwrap_or_default();
+pub fn plan(migration: &Migration, record: &RunRecord, archive: &ArchiveSpec) -> ArchivePlan {
     ArchivePlan {
         url: archive.url.clone(),
         endpoint: archive.endpoint.clone(),
         region: archive.region.clone(),
-        migration: archive::migration_name(namespace, name),
+        migration: archive::migration_name(migration.namespace(), migration.name()),
         again: false,
         overrule: record.overrules.unwrap_or(0),
         repeatable: is_repeatable(migration, record),

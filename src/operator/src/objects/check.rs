@@ -4,9 +4,7 @@
 use std::collections::BTreeMap;
 
 use dm_api::target::Credentials;
-use dm_api::{
-    GROUP, MigrationTarget, TARGET_NAME_ANNOTATION, TARGET_UID_LABEL, archive as archive_name,
-};
+use dm_api::{GROUP, TARGET_NAME_ANNOTATION, TARGET_UID_LABEL, archive as archive_name};
 use dm_contract::plan::{
     ArchivePlan, Mode, PLAN_VERSION, Plan, Policy, RateLimits, RunId, Upstream,
 };
@@ -17,6 +15,7 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::{ObjectMeta, OwnerReference}
 
 use super::parts::{self, GUARD_USER, PROGRAM_USER};
 use super::{GENERATION_ANNOTATION, Settings, archive, guard, job, literal, names, network, pod};
+use crate::identified::Target;
 use crate::limits;
 
 /// Containers of a check, each with the field whose credentials it has.
@@ -24,12 +23,12 @@ pub const CHECKS: [(&str, &str); 2] =
     [("check", "spec.credentials"), ("check-dry-run", "spec.dryRunCredentials")];
 
 /// The Job. Its owner is the target, and its name allows one at a time.
-pub fn build(target: &MigrationTarget, settings: &Settings) -> Job {
+pub fn build(target: &Target, settings: &Settings) -> Job {
     Job {
         metadata: ObjectMeta {
             labels: Some(labels(target)),
             annotations: Some(annotations(target)),
-            name: Some(names::check(name_of(target))),
+            name: Some(names::check(target.name())),
             namespace: target.metadata.namespace.clone(),
             owner_references: Some(vec![owner(target)]),
             ..ObjectMeta::default()
@@ -52,12 +51,12 @@ pub fn build(target: &MigrationTarget, settings: &Settings) -> Job {
 
 /// The NetworkPolicy of the pods that check a target. Nobody reaches them. It stays with the
 /// target; one with other credentials has another name, because policies add to each other.
-pub fn policy(target: &MigrationTarget) -> NetworkPolicy {
+pub fn policy(target: &Target) -> NetworkPolicy {
     let credentials = target_role(target).unwrap_or(&target.spec.credentials);
     let kind = if credentials.service_account.is_some() { "role" } else { "keys" };
     NetworkPolicy {
         metadata: ObjectMeta {
-            name: Some(format!("{}-{kind}", names::check(name_of(target)))),
+            name: Some(format!("{}-{kind}", names::check(target.name()))),
             namespace: target.metadata.namespace.clone(),
             labels: Some(labels(target)),
             annotations: Some(annotations(target)),
@@ -67,7 +66,7 @@ pub fn policy(target: &MigrationTarget) -> NetworkPolicy {
         spec: Some(NetworkPolicySpec {
             pod_selector: Some(network::selector([(
                 TARGET_UID_LABEL.to_owned(),
-                target.metadata.uid.clone().unwrap_or_default(),
+                target.uid().into(),
             )])),
             policy_types: Some(vec!["Ingress".into(), "Egress".into()]),
             ingress: None,
@@ -77,20 +76,20 @@ pub fn policy(target: &MigrationTarget) -> NetworkPolicy {
 }
 
 /// Returns the ServiceAccount of a check's pod, if the target names any.
-pub fn service_account(target: &MigrationTarget) -> Option<&str> {
+pub fn service_account(target: &Target) -> Option<&str> {
     let credentials = target_role(target)?;
     credentials.service_account.as_ref().map(|account| account.name.as_str())
 }
 
 /// The credentials of the target that are a ServiceAccount's role; a pod has one.
-fn target_role(target: &MigrationTarget) -> Option<&Credentials> {
+fn target_role(target: &Target) -> Option<&Credentials> {
     let all = [Some(&target.spec.credentials), target.spec.dry_run_credentials.as_ref()];
     all.into_iter().flatten().find(|credentials| credentials.service_account.is_some())
 }
 
 /// The credentials that one pod can check: those of dry runs only where they need no other
 /// ServiceAccount.
-fn checked(target: &MigrationTarget) -> Vec<(&'static str, &Credentials)> {
+fn checked(target: &Target) -> Vec<(&'static str, &Credentials)> {
     let account = service_account(target);
     let fits = |credentials: &&Credentials| {
         let own = credentials.service_account.as_ref().map(|account| account.name.as_str());
@@ -105,7 +104,7 @@ fn checked(target: &MigrationTarget) -> Vec<(&'static str, &Credentials)> {
         .collect()
 }
 
-fn pod_spec(target: &MigrationTarget, settings: &Settings) -> PodSpec {
+fn pod_spec(target: &Target, settings: &Settings) -> PodSpec {
     let containers = checked(target).into_iter();
     let containers = containers.map(|(name, of)| container(name, of, target, settings));
     let volume = archive::of(target).and_then(archive::volume);
@@ -125,7 +124,7 @@ fn pod_spec(target: &MigrationTarget, settings: &Settings) -> PodSpec {
 fn container(
     name: &str,
     credentials: &Credentials,
-    target: &MigrationTarget,
+    target: &Target,
     settings: &Settings,
 ) -> Container {
     let archive = archive::of(target);
@@ -151,10 +150,8 @@ fn container(
 }
 
 /// What a run's guard would be given of database and archive.
-fn plan(target: &MigrationTarget) -> Plan {
+fn plan(target: &Target) -> Plan {
     let spec = &target.spec;
-    let namespace = target.metadata.namespace.clone().unwrap_or_default();
-    let name = name_of(target).to_owned();
     Plan {
         version: PLAN_VERSION,
         mode: Mode::DryRun,
@@ -166,13 +163,13 @@ fn plan(target: &MigrationTarget) -> Plan {
             url: archive.url.clone(),
             endpoint: archive.endpoint.clone(),
             region: archive.region.clone(),
-            migration: archive_name::migration_name(&namespace, &name),
+            migration: archive_name::migration_name(target.namespace(), target.name()),
             ..ArchivePlan::default()
         }),
         run: RunId {
-            namespace,
-            name,
-            uid: target.metadata.uid.clone().unwrap_or_default(),
+            namespace: target.namespace().into(),
+            name: target.name().into(),
+            uid: target.uid().into(),
             number: 1,
         },
         second_pass: false,
@@ -185,31 +182,27 @@ fn plan(target: &MigrationTarget) -> Plan {
     }
 }
 
-fn name_of(target: &MigrationTarget) -> &str {
-    target.metadata.name.as_deref().unwrap_or_default()
-}
-
-fn labels(target: &MigrationTarget) -> BTreeMap<String, String> {
+fn labels(target: &Target) -> BTreeMap<String, String> {
     BTreeMap::from([
         ("app.kubernetes.io/managed-by".into(), "datamigration".into()),
-        (TARGET_UID_LABEL.into(), target.metadata.uid.clone().unwrap_or_default()),
+        (TARGET_UID_LABEL.into(), target.uid().into()),
     ])
 }
 
-fn annotations(target: &MigrationTarget) -> BTreeMap<String, String> {
+fn annotations(target: &Target) -> BTreeMap<String, String> {
     let generation = target.metadata.generation.unwrap_or_default();
     BTreeMap::from([
-        (TARGET_NAME_ANNOTATION.into(), name_of(target).to_owned()),
+        (TARGET_NAME_ANNOTATION.into(), target.name().into()),
         (GENERATION_ANNOTATION.into(), generation.to_string()),
     ])
 }
 
-fn owner(target: &MigrationTarget) -> OwnerReference {
+fn owner(target: &Target) -> OwnerReference {
     OwnerReference {
         api_version: format!("{GROUP}/v1alpha1"),
         kind: "MigrationTarget".into(),
-        name: name_of(target).to_owned(),
-        uid: target.metadata.uid.clone().unwrap_or_default(),
+        name: target.name().into(),
+        uid: target.uid().into(),
         controller: Some(true),
         block_owner_deletion: Some(true),
     }

@@ -3,12 +3,12 @@
 
 use std::collections::BTreeMap;
 
-use dm_api::DataMigration;
 use dm_api::status::RunRecord;
 use k8s_openapi::api::batch::v1::Job;
 use k8s_openapi::api::core::v1::{ConfigMap, ConfigMapKeySelector, PodSpec};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 
+use crate::identified::{Identified, Migration};
 use crate::objects::digest::short_hash;
 use crate::objects::{FILES_VOLUME, PROGRAM_CONTAINER, parts};
 use crate::runnable::Runnable;
@@ -16,9 +16,9 @@ use crate::runnable::Runnable;
 /// Builds the copies of a run, which go with its Job. Their names follow from the run and from
 /// their content.
 pub fn build(
-    migration: &DataMigration,
+    migration: &Migration,
     record: &RunRecord,
-    job: &Job,
+    job: &Identified<Job>,
     runnable: &Runnable,
 ) -> Vec<ConfigMap> {
     let found = runnable.config_maps.iter().filter_map(|(name, map)| Some((name, map.as_ref()?)));

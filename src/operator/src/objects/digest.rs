@@ -2,17 +2,18 @@
 
 use std::collections::BTreeMap;
 
+use dm_api::DataMigration;
 use dm_api::agent_resources::AgentResources;
 use dm_api::archive::ArchiveSpec;
 use dm_api::migration::{ContainerProgram, Limits, OnConflict, PodSettings, PodVolume, Script};
 use dm_api::target::{Credentials, TargetPolicy};
-use dm_api::{DataMigration, MigrationTarget};
 use dm_contract::sha256;
 use k8s_openapi::ByteString;
 use k8s_openapi::api::core::v1::{ConfigMap, VolumeMount};
 use serde::Serialize;
 use sha2::{Digest as _, Sha256};
 
+use crate::identified::Target;
 use crate::runnable::{Files, Restoration};
 
 /// Everything that decides what a run does. Whatever is not in here can change without making it
@@ -94,7 +95,7 @@ struct Settings<'a> {
 }
 
 /// Digest of the settings of a migration's runs.
-pub fn of_settings(migration: &DataMigration, target: &MigrationTarget) -> String {
+pub fn of_settings(migration: &DataMigration, target: &Target) -> String {
     let spec = &migration.spec;
     let pull = spec.script.as_ref().and_then(|script| script.image_pull_policy);
     let settings = Settings {
@@ -116,7 +117,7 @@ pub fn of_settings(migration: &DataMigration, target: &MigrationTarget) -> Strin
 
 /// Digest of a script with its files, on a target if one is given.
 pub fn of_script(
-    target: Option<&MigrationTarget>,
+    target: Option<&Target>,
     script: &Script,
     file: Option<&str>,
     files: &Files,
@@ -139,7 +140,7 @@ pub fn of_script(
 
 /// Digest of a transform with its lookup files, on a target if one is given. The guard's image does
 /// not belong to it: another version of the operator carries out the same.
-pub fn of_transform(target: Option<&MigrationTarget>, files: &Files) -> String {
+pub fn of_transform(target: Option<&Target>, files: &Files) -> String {
     let files = files.iter().map(|(path, bytes)| (path.as_str(), of_bytes(bytes)));
     of(&Fingerprint {
         version: 1,
@@ -177,7 +178,7 @@ pub fn with_pod(
 }
 
 /// Digest of a program in an image, on a target if one is given.
-pub fn of_container(target: Option<&MigrationTarget>, container: &ContainerProgram) -> String {
+pub fn of_container(target: Option<&Target>, container: &ContainerProgram) -> String {
     of(&Fingerprint {
         version: 1,
         target: target.map(target_fingerprint),
@@ -188,13 +189,13 @@ pub fn of_container(target: Option<&MigrationTarget>, container: &ContainerProgr
 }
 
 /// Digest of what was applied before: nothing but where.
-pub fn of_baseline(target: &MigrationTarget) -> String {
+pub fn of_baseline(target: &Target) -> String {
     let target = Some(target_fingerprint(target));
     of(&Fingerprint { version: 1, target, script: None, container: None, transform: None })
 }
 
 /// Digest of a restore: what is taken back and how, on a target.
-pub fn of_restore(target: &MigrationTarget, restoration: Restoration) -> String {
+pub fn of_restore(target: &Target, restoration: Restoration) -> String {
     of(&RestoreFingerprint {
         version: 1,
         target: target_fingerprint(target),
@@ -213,16 +214,16 @@ pub fn short_hash(text: &str) -> String {
     of_bytes(text.as_bytes())["sha256:".len()..][..8].to_owned()
 }
 
-fn target_fingerprint(target: &MigrationTarget) -> TargetFingerprint<'_> {
+fn target_fingerprint(target: &Target) -> TargetFingerprint<'_> {
     TargetFingerprint {
-        name: target.metadata.name.as_deref().unwrap_or_default(),
+        name: target.name(),
         region: &target.spec.region,
         endpoint: target.spec.endpoint.as_deref(),
     }
 }
 
 fn of(all: &impl Serialize) -> String {
-    // Serialising a struct of strings, lists and string maps cannot fail.
+    // Serializing a struct of strings, lists and string maps cannot fail.
     of_bytes(&serde_json::to_vec(all).unwrap_or_default())
 }
 

@@ -2,20 +2,25 @@
 
 use std::collections::BTreeMap;
 
-use dm_api::DataMigration;
 use dm_api::status::RunRecord;
 use k8s_openapi::ByteString;
 use k8s_openapi::api::batch::v1::Job;
 use k8s_openapi::api::core::v1::{ConfigMap, KeyToPath};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 
+use crate::identified::{Identified, Migration};
 use crate::objects::names;
 use crate::objects::parts;
 use crate::runnable::Files;
 
 /// The ConfigMap with a run's files, under keys that do not depend on their names. It goes with the
 /// run's Job.
-pub fn build(migration: &DataMigration, record: &RunRecord, job: &Job, files: &Files) -> ConfigMap {
+pub fn build(
+    migration: &Migration,
+    record: &RunRecord,
+    job: &Identified<Job>,
+    files: &Files,
+) -> ConfigMap {
     ConfigMap {
         metadata: ObjectMeta {
             name: Some(names::files(&record.job)),

@@ -1,10 +1,10 @@
 //! The guard's container, its environment and its plan.
 
+use dm_api::MigrationTarget;
 use dm_api::archive::ArchiveSpec;
 use dm_api::migration::Limits;
 use dm_api::status::{RunKind, RunRecord};
 use dm_api::target::Credentials;
-use dm_api::{DataMigration, MigrationTarget};
 use dm_contract::plan::{
     CONTROL_PORT, CREDENTIALS_ENV, FROM_ROLE, FROM_SECRET, Mode, OnConflict, PLAN_ENV,
     PLAN_VERSION, Plan, Policy, RateLimits, RestorePlan, RunId, Upstream,
@@ -14,6 +14,7 @@ use k8s_openapi::api::core::v1::{
 };
 use k8s_openapi::apimachinery::pkg::util::intstr::IntOrString;
 
+use crate::identified::Migration;
 use crate::limits;
 use crate::objects::parts::{
     GUARD_USER, LOG_DIR, STATE_DIR, container_security, mount, resources, secret_variable, variable,
@@ -23,7 +24,7 @@ use crate::runnable::{Program, Restoration, Runnable};
 
 /// Returns the guard as a native sidecar.
 pub fn guard(
-    migration: &DataMigration,
+    migration: &Migration,
     record: &RunRecord,
     runnable: &Runnable,
     settings: &Settings,
@@ -73,11 +74,7 @@ pub fn of_guard(runnable: &Runnable, settings: &Settings) -> ResourceRequirement
 }
 
 /// What a container of the guard's program gets: the plan, and the credentials.
-pub fn guard_env(
-    migration: &DataMigration,
-    record: &RunRecord,
-    runnable: &Runnable,
-) -> Vec<EnvVar> {
+pub fn guard_env(migration: &Migration, record: &RunRecord, runnable: &Runnable) -> Vec<EnvVar> {
     let plan = plan(migration, record, runnable);
     let target = &runnable.target;
     environment(&plan, target.spec.credentials_of(record.kind), archive::of(target))
@@ -90,7 +87,7 @@ pub fn environment(
     archive: Option<&ArchiveSpec>,
 ) -> Vec<EnvVar> {
     let mut env = vec![
-        // Serialising a struct of strings, numbers and lists cannot fail.
+        // Serializing a struct of strings, numbers and lists cannot fail.
         variable(PLAN_ENV, &serde_json::to_string(plan).unwrap_or_default()),
         variable("AWS_REGION", &plan.upstream.region),
         // It takes what the target names, and is never the node.
@@ -109,14 +106,14 @@ pub fn environment(
     env
 }
 
-fn plan(migration: &DataMigration, record: &RunRecord, runnable: &Runnable) -> Plan {
+fn plan(migration: &Migration, record: &RunRecord, runnable: &Runnable) -> Plan {
     let target = &runnable.target.spec;
     Plan {
         version: PLAN_VERSION,
         run: RunId {
-            namespace: migration.metadata.namespace.clone().unwrap_or_default(),
-            name: migration.metadata.name.clone().unwrap_or_default(),
-            uid: migration.metadata.uid.clone().unwrap_or_default(),
+            namespace: migration.namespace().into(),
+            name: migration.name().into(),
+            uid: migration.uid().into(),
             number: record.number,
         },
         mode: match record.kind {

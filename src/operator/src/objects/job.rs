@@ -1,9 +1,9 @@
 //! The Job of a run: the guard as a native sidecar, the program, and nothing for the program to
 //! reach the database with but the guard.
 
+use dm_api::OUTCOME_FINALIZER;
 use dm_api::archive::ArchiveSpec;
 use dm_api::status::RunRecord;
-use dm_api::{DataMigration, MigrationTarget, OUTCOME_FINALIZER};
 use dm_contract::program_files;
 use k8s_openapi::api::batch::v1::{Job, JobSpec};
 use k8s_openapi::api::core::v1::{
@@ -13,6 +13,7 @@ use k8s_openapi::api::core::v1::{
 use k8s_openapi::apimachinery::pkg::api::resource::Quantity;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 
+use crate::identified::{Migration, Target};
 use crate::limits;
 use crate::objects::guard::guard;
 use crate::objects::parts::{
@@ -35,7 +36,7 @@ const STAYS: [(&str, &str); 2] = [
 
 /// The Job of a run.
 pub fn build(
-    migration: &DataMigration,
+    migration: &Migration,
     record: &RunRecord,
     runnable: &Runnable,
     settings: &Settings,
@@ -82,13 +83,13 @@ pub fn build(
 
 /// Whether the pod asks, before its program starts, whether the run may begin: the archive's
 /// ledger, and the database where a dry run of it must have come first.
-fn asks(migration: &DataMigration, record: &RunRecord, runnable: &Runnable) -> bool {
+fn asks(migration: &Migration, record: &RunRecord, runnable: &Runnable) -> bool {
     archive::asked(&runnable.target, record.kind).is_some()
         || identity::tried(migration, record, runnable).is_some()
 }
 
 fn pod(
-    migration: &DataMigration,
+    migration: &Migration,
     record: &RunRecord,
     runnable: &Runnable,
     settings: &Settings,
@@ -134,7 +135,7 @@ fn pod(
 
 /// In their order: what needs no archive, what asks it whether the run may begin, the guard.
 fn init_containers(
-    migration: &DataMigration,
+    migration: &Migration,
     record: &RunRecord,
     runnable: &Runnable,
     settings: &Settings,
@@ -193,15 +194,12 @@ fn prepare(runnable: &Runnable, settings: &Settings) -> Container {
 }
 
 /// The same of containers with small tasks.
-pub fn of_prepare(target: &MigrationTarget, settings: &Settings) -> ResourceRequirements {
+pub fn of_prepare(target: &Target, settings: &Settings) -> ResourceRequirements {
     of_small_task(Some(target), settings)
 }
 
 /// The same where the target may be gone.
-pub fn of_small_task(
-    target: Option<&MigrationTarget>,
-    settings: &Settings,
-) -> ResourceRequirements {
+pub fn of_small_task(target: Option<&Target>, settings: &Settings) -> ResourceRequirements {
     let of_target = target.and_then(|target| target.spec.resources.prepare.as_ref());
     let said = of_target.or(settings.resources.prepare.as_ref());
     said.cloned().unwrap_or_else(|| resources("10m", "32Mi", limits::LEDGER_MEMORY_LIMIT))

@@ -2,7 +2,6 @@
 //! nobody but the operator its guard's control port. Pure. What it cannot do is in
 //! docs/concepts/security.md.
 
-use dm_api::DataMigration;
 use dm_api::status::RunRecord;
 use dm_api::target::Credentials;
 use dm_contract::plan::CONTROL_PORT;
@@ -15,6 +14,7 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::{LabelSelector, ObjectMeta};
 use k8s_openapi::apimachinery::pkg::util::intstr::IntOrString;
 use kube::Resource as _;
 
+use crate::identified::{Identified, Migration};
 use crate::objects::parts;
 
 /// Every address, and of it what is the node's own: link-local, and AWS's metadata service over
@@ -31,9 +31,9 @@ const ROLE_AGENTS: [&str; 2] = ["169.254.170.23/32", "fd00:ec2::23/128"];
 
 /// The policy of a run whose Job is there, which owns it.
 pub fn build(
-    migration: &DataMigration,
+    migration: &Migration,
     record: &RunRecord,
-    job: &Job,
+    job: &Identified<Job>,
     credentials: &Credentials,
     operator_namespace: &str,
 ) -> NetworkPolicy {

@@ -5,8 +5,7 @@ use std::collections::BTreeMap;
 
 use dm_api::status::RunRecord;
 use dm_api::{
-    DataMigration, GROUP, MIGRATION_NAME_ANNOTATION, MIGRATION_UID_LABEL,
-    PROGRAM_DIGEST_ANNOTATION, RUN_LABEL,
+    GROUP, MIGRATION_NAME_ANNOTATION, MIGRATION_UID_LABEL, PROGRAM_DIGEST_ANNOTATION, RUN_LABEL,
 };
 use k8s_openapi::api::batch::v1::Job;
 use k8s_openapi::api::core::v1::{
@@ -16,6 +15,7 @@ use k8s_openapi::api::core::v1::{
 use k8s_openapi::apimachinery::pkg::api::resource::Quantity;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{ObjectMeta, OwnerReference};
 
+use crate::identified::{Identified, Migration};
 use crate::objects::GUARD_CONTAINER;
 use crate::runnable::Runnable;
 
@@ -44,10 +44,10 @@ pub const STATE_DIR: &str = "/dm/state";
 pub const LOG_DIR: &str = "/dm/log";
 
 /// The labels of everything that belongs to a run.
-pub fn labels(migration: &DataMigration, record: &RunRecord) -> BTreeMap<String, String> {
+pub fn labels(migration: &Migration, record: &RunRecord) -> BTreeMap<String, String> {
     BTreeMap::from([
         ("app.kubernetes.io/managed-by".into(), "datamigration".into()),
-        (MIGRATION_UID_LABEL.into(), migration.metadata.uid.clone().unwrap_or_default()),
+        (MIGRATION_UID_LABEL.into(), migration.uid().into()),
         (RUN_LABEL.into(), record.number.to_string()),
     ])
 }
@@ -75,32 +75,32 @@ pub fn pod_metadata(
 }
 
 /// The annotations of everything that belongs to a run.
-pub fn annotations(migration: &DataMigration, record: &RunRecord) -> BTreeMap<String, String> {
+pub fn annotations(migration: &Migration, record: &RunRecord) -> BTreeMap<String, String> {
     BTreeMap::from([
-        (MIGRATION_NAME_ANNOTATION.into(), migration.metadata.name.clone().unwrap_or_default()),
+        (MIGRATION_NAME_ANNOTATION.into(), migration.name().into()),
         (PROGRAM_DIGEST_ANNOTATION.into(), record.program_digest.clone()),
     ])
 }
 
 /// The migration as the owner of a run's objects.
-pub fn owner(migration: &DataMigration) -> OwnerReference {
+pub fn owner(migration: &Migration) -> OwnerReference {
     OwnerReference {
         api_version: format!("{GROUP}/v1alpha1"),
         kind: "DataMigration".into(),
-        name: migration.metadata.name.clone().unwrap_or_default(),
-        uid: migration.metadata.uid.clone().unwrap_or_default(),
+        name: migration.name().into(),
+        uid: migration.uid().into(),
         controller: Some(true),
         block_owner_deletion: Some(true),
     }
 }
 
 /// A run's Job as the owner of what its pod needs: both are kept as long as each other.
-pub fn owner_job(job: &Job) -> OwnerReference {
+pub fn owner_job(job: &Identified<Job>) -> OwnerReference {
     OwnerReference {
         api_version: "batch/v1".into(),
         kind: "Job".into(),
-        name: job.metadata.name.clone().unwrap_or_default(),
-        uid: job.metadata.uid.clone().unwrap_or_default(),
+        name: job.name().into(),
+        uid: job.uid().into(),
         controller: None,
         block_owner_deletion: None,
     }

@@ -3,8 +3,8 @@
 
 use std::collections::BTreeMap;
 
+use dm_api::MIGRATION_UID_LABEL;
 use dm_api::status::{RunKind, RunRecord, RunResult};
-use dm_api::{DataMigration, MIGRATION_UID_LABEL, MigrationTarget};
 use dm_contract::verdict::EXIT_CONTRADICTED;
 use k8s_openapi::api::batch::v1::{
     Job, JobSpec, PodFailurePolicy, PodFailurePolicyOnExitCodesRequirement, PodFailurePolicyRule,
@@ -17,6 +17,7 @@ use super::{
     PREPARE_CONTAINER, RECORD_OF_LABEL, RESTORE_CONTAINER, Settings, archive, control, job, literal,
 };
 use crate::history;
+use crate::identified::{Migration, Target};
 use crate::limits;
 use crate::objects::names;
 use crate::runnable::Runnable;
@@ -28,10 +29,10 @@ const CONTAINER: &str = "record";
 /// run's own may be the very reason why its guard could not note the end. `target` is the run's, if
 /// it is still there.
 pub fn build(
-    migration: &DataMigration,
+    migration: &Migration,
     run: &RunRecord,
     of: &Job,
-    target: Option<&MigrationTarget>,
+    target: Option<&Target>,
     settings: &Settings,
 ) -> Option<Job> {
     let pod = of.spec.as_ref()?.template.spec.as_ref()?;
@@ -79,7 +80,7 @@ pub fn is_outdated(job: &Job, settings: &Settings) -> bool {
 /// The Job that notes that the migration was applied before: there is no run, so it is made after
 /// the pod of a restore, which has no program either.
 pub fn baseline(
-    migration: &DataMigration,
+    migration: &Migration,
     run: &RunRecord,
     runnable: &Runnable,
     settings: &Settings,
@@ -104,10 +105,10 @@ fn failure_policy() -> PodFailurePolicy {
 }
 
 /// Labels by which it is found, and not taken for a Job or pod of the run itself.
-fn labels(migration: &DataMigration, run: &RunRecord) -> BTreeMap<String, String> {
+fn labels(migration: &Migration, run: &RunRecord) -> BTreeMap<String, String> {
     BTreeMap::from([
         ("app.kubernetes.io/managed-by".into(), "datamigration".into()),
-        (MIGRATION_UID_LABEL.into(), migration.metadata.uid.clone().unwrap_or_default()),
+        (MIGRATION_UID_LABEL.into(), migration.uid().into()),
         (RECORD_OF_LABEL.into(), run.number.to_string()),
     ])
 }
@@ -138,7 +139,7 @@ fn pod_spec(of: &PodSpec, container: Container) -> PodSpec {
 fn recorder(
     guard: &Container,
     run: &RunRecord,
-    migration: &DataMigration,
+    migration: &Migration,
     settings: &Settings,
 ) -> Container {
     let mounts: Vec<_> = guard
@@ -171,7 +172,7 @@ fn prepare_of(of: &PodSpec) -> Option<&Container> {
     of.init_containers.iter().flatten().find(|container| container.name == PREPARE_CONTAINER)
 }
 
-fn args(run: &RunRecord, migration: &DataMigration) -> Vec<String> {
+fn args(run: &RunRecord, migration: &Migration) -> Vec<String> {
     let outcome = if run.result == RunResult::Succeeded { "Succeeded" } else { "Failed" };
     let mut args: Vec<String> = vec!["record".into(), "--outcome".into(), outcome.into()];
     args.extend(history::is_baseline(run).then(|| "--baseline".into()));

@@ -1,18 +1,18 @@
 //! The pod of a restore or its preview: one container of ours, with the credentials of the database
 //! and the archive. No program runs in it.
 
-use dm_api::DataMigration;
 use dm_api::status::RunRecord;
 use k8s_openapi::api::core::v1::{Container, EnvVar, PodSpec, SecurityContext};
 
 use super::parts::{self, GUARD_USER, STATE_DIR};
 use super::{RESTORE_CONTAINER, Settings, archive, guard, literal, pod};
+use crate::identified::Migration;
 use crate::runnable::Runnable;
 
 /// The pod. Where it runs is as the migration's author wants it for the program; what the program
 /// has beside that, it has not.
 pub fn pod(
-    migration: &DataMigration,
+    migration: &Migration,
     record: &RunRecord,
     runnable: &Runnable,
     settings: &Settings,
@@ -28,7 +28,7 @@ pub fn pod(
 }
 
 fn container(
-    migration: &DataMigration,
+    migration: &Migration,
     record: &RunRecord,
     runnable: &Runnable,
     settings: &Settings,

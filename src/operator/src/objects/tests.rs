@@ -3,7 +3,6 @@
 
 use std::path::Path;
 
-use dm_api::DataMigration;
 use dm_api::condition::Reason;
 use dm_api::status::{DataMigrationStatus, RunKind, RunRecord, RunResult};
 use k8s_openapi::api::batch::v1::Job;
@@ -12,6 +11,7 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 use serde_json::{Value, json};
 
 use super::*;
+use crate::identified::Migration;
 use crate::runnable::{FilesFound, Runnable};
 use crate::samples;
 use crate::{runnable, validate};
@@ -52,11 +52,11 @@ fn record(kind: RunKind) -> RunRecord {
     RunRecord { program_digest: digest, job_uid: None, ..samples::record(kind) }
 }
 
-fn runnable(migration: &DataMigration) -> Runnable {
+fn runnable(migration: &Migration) -> Runnable {
     runnable_on(migration, &serde_json::from_str(TARGET).unwrap())
 }
 
-fn runnable_on(migration: &DataMigration, target: &Value) -> Runnable {
+fn runnable_on(migration: &Migration, target: &Value) -> Runnable {
     let target = samples::target(target.clone());
     let files = samples::files(json!({"main.py": "print('cars')", "data.csv": "a,b"}));
     let files = if migration.spec.script.is_some() { files } else { FilesFound::NotNeeded };
@@ -64,7 +64,7 @@ fn runnable_on(migration: &DataMigration, target: &Value) -> Runnable {
     Runnable { settings_digest: "sha256:4567".into(), ..found }
 }
 
-fn built(migration: &DataMigration, kind: RunKind) -> Job {
+fn built(migration: &Migration, kind: RunKind) -> Job {
     job::build(migration, &record(kind), &runnable(migration), &settings())
 }
 
@@ -88,7 +88,7 @@ fn on_a_volume() -> Value {
     json!({"url": "file:///archive/", "volume": volume})
 }
 
-fn script() -> DataMigration {
+fn script() -> Migration {
     samples::migration(json!({"spec": {
         "script": {"args": ["--all"], "env": [{"name": "MODE", "value": "fast"}]},
         "limits": {"writesPerSecond": 200},
@@ -96,7 +96,7 @@ fn script() -> DataMigration {
 }
 
 /// A program in an image, with every setting of its pod.
-fn container() -> DataMigration {
+fn container() -> Migration {
     samples::applying(json!({
         "script": null,
         "container": {
@@ -132,7 +132,7 @@ fn container() -> DataMigration {
 }
 
 /// An image that brings its own command.
-fn bare_image() -> DataMigration {
+fn bare_image() -> Migration {
     samples::applying(json!({"script": null, "container": {"image": "cars:1", "args": ["--all"]}}))
 }
 
@@ -224,7 +224,7 @@ fn the_job_of_a_run_with_an_archive_is_the_golden_one() {
 }
 
 /// A run that was killed, of a migration that has something to say of it.
-fn killed() -> (DataMigration, RunRecord) {
+fn killed() -> (Migration, RunRecord) {
     let mut migration = script();
     let time = |text: &str| Some(Time(text.parse().unwrap()));
     let run = RunRecord {
@@ -274,7 +274,7 @@ fn the_guard_is_told_what_a_person_has_decided_and_which_tables_to_expect() {
         ..DataMigrationStatus::default()
     });
     migration.spec.backoff_limit = 1;
-    let target: dm_api::MigrationTarget = samples::target(json!({"archive": {
+    let target = samples::target(json!({"archive": {
         "url": "s3://archive", "retention": {"maxAgeDays": 90},
     }}));
     let run = RunRecord { overrules: Some(4), ..record(RunKind::Apply) };
@@ -340,7 +340,7 @@ fn a_dry_run_leaves_its_report_in_the_archive_asks_no_ledger_and_reads_with_its_
     assert!(guard.args.iter().flatten().any(|arg| arg == "--log-dir"));
 }
 
-fn taken_back(kind: RunKind, migration: &DataMigration, archive: &Value) -> Job {
+fn taken_back(kind: RunKind, migration: &Migration, archive: &Value) -> Job {
     let mut target: Value = serde_json::from_str(TARGET).unwrap();
     target["archive"] = archive.clone();
     let then = RunRecord {
@@ -401,7 +401,7 @@ fn a_job_is_created_suspended_with_both_finalizers() {
 
 #[test]
 fn a_disrupted_run_that_writes_is_repeated_only_where_its_author_allows_it() {
-    let action = |migration: &DataMigration, kind| {
+    let action = |migration: &Migration, kind| {
         let job = built(migration, kind);
         job.spec.unwrap().pod_failure_policy.unwrap().rules[0].action.clone()
     };

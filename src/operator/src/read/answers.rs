@@ -60,24 +60,11 @@ fn added(one: &RateLimits, other: &RateLimits) -> RateLimits {
 
 #[cfg(test)]
 mod tests {
-    use dm_contract::control::CONTROL_VERSION;
-
     use super::*;
-
-    fn writes(count: u32) -> RateLimits {
-        RateLimits { writes_per_second: Some(count), ..RateLimits::default() }
-    }
+    use crate::samples::{self, writes};
 
     fn control(paused: bool, lowered: Option<RateLimits>) -> ControlState {
-        ControlState {
-            version: CONTROL_VERSION,
-            paused,
-            held: 0,
-            limits: writes(100),
-            limits_max: RateLimits::default(),
-            lowered,
-            throttled: 0,
-        }
+        ControlState { lowered, ..samples::control(paused, writes(100)) }
     }
 
     fn answers(controls: Vec<ControlState>, silent: Vec<u32>) -> Answers {

@@ -6,13 +6,15 @@ use dm_api::DataMigration;
 use jiff::Timestamp;
 use kube::ResourceExt as _;
 
+use crate::identified::Migration;
+
 /// A run of another migration on the same target that writes, or is about to.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Holder {
     /// The other migration.
     pub name: String,
-    /// Its uid.
-    pub uid: String,
+    /// Its uid; of an object that is left, the one that it names.
+    pub uid: Option<String>,
     /// When its run was asked for: who came first goes first.
     pub since: Timestamp,
     /// Whether its program may have been let go.
@@ -25,7 +27,7 @@ pub struct Holder {
 /// migrations have in their status, and those that only Jobs and pods show. A run of a migration
 /// that exists is never one that was left: it is of the target that its status names.
 pub fn holders<'a>(
-    migration: &DataMigration,
+    migration: &Migration,
     others: impl IntoIterator<Item = &'a DataMigration>,
     existing: &[Arc<DataMigration>],
     occupants: Vec<Holder>,
@@ -34,7 +36,7 @@ pub fn holders<'a>(
         .into_iter()
         .filter(|other| {
             target_of_run(other) == Some(&migration.spec.target.name)
-                && other.name_any() != migration.name_any()
+                && other.name_any() != migration.name()
         })
         .filter_map(holder)
         .collect();
@@ -55,18 +57,18 @@ pub fn holders<'a>(
 
 /// The target of a migration's open run, which may be another than its spec names by now.
 fn target_of_run(other: &DataMigration) -> Option<&str> {
-    let run = other.status.as_ref()?.runs.first().filter(|run| !run.result.is_over())?;
+    let run = other.status.as_ref()?.under_way()?;
     Some(run.target.as_deref().unwrap_or(&other.spec.target.name))
 }
 
 fn holder(other: &DataMigration) -> Option<Holder> {
-    let run = other.status.as_ref()?.runs.first().filter(|run| !run.result.is_over())?;
+    let run = other.status.as_ref()?.under_way()?;
     let launched = run.job_uid.is_some();
     // One that is held before it was let go will look at the others once more before it is.
     let counts = run.kind.writes() && (launched || !other.spec.suspend);
     counts.then(|| Holder {
         name: other.name_any(),
-        uid: other.uid().unwrap_or_default(),
+        uid: other.uid(),
         since: run.requested_at.0,
         launched,
         left: None,

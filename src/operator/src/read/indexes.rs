@@ -5,6 +5,7 @@ use dm_api::status::RunRecord;
 use k8s_openapi::api::batch::v1::Job;
 use k8s_openapi::api::core::v1::Pod;
 
+use crate::identified::Identified;
 use crate::read::view;
 
 /// Label and annotation of a pod with its index (Kubernetes documentation, "Well-Known Labels,
@@ -53,7 +54,7 @@ pub fn parts<'a>(record: &RunRecord, pods: &[&'a Pod]) -> Vec<PartPods<'a>> {
 
 /// Returns the parts that have failed for good, which the Job controller does not replace. Its text
 /// has numbers and ranges: `0,3-5` (pkg/apis/batch/types.go, `FailedIndexes`).
-pub fn given_up(job: Option<&Job>, parts: u32) -> Vec<u32> {
+pub fn given_up(job: Option<&Identified<Job>>, parts: u32) -> Vec<u32> {
     let status = job.and_then(|job| job.status.as_ref());
     let text = status.and_then(|status| status.failed_indexes.as_deref()).unwrap_or_default();
     let range = |piece: &str| {

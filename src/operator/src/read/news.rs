@@ -17,17 +17,16 @@ pub type News = Vec<String>;
 /// What is news of a Job.
 pub fn of_job(job: &Job) -> News {
     let spec = job.spec.as_ref();
-    let suspended = spec.and_then(|spec| spec.suspend).unwrap_or(false);
     let end = match view::job_end(job) {
         JobEnd::No => String::new(),
         JobEnd::Complete => "Complete".into(),
         JobEnd::Failed(reason) => format!("Failed {reason}"),
     };
     vec![
-        job.uid().unwrap_or_default(),
+        format!("{:?}", job.metadata.uid),
         job.metadata.deletion_timestamp.is_some().to_string(),
         job.finalizers().join(","),
-        suspended.to_string(),
+        view::is_suspended(job).to_string(),
         format!("{:?}", spec.and_then(|spec| spec.active_deadline_seconds)),
         job.status.as_ref().and_then(|s| s.failed_indexes.clone()).unwrap_or_default(),
         end,
@@ -40,7 +39,7 @@ pub fn of_pod(pod: &Pod) -> News {
     let phase = status.and_then(|status| status.phase.as_deref()).unwrap_or_default();
     let is_over = matches!(phase, "Succeeded" | "Failed");
     let mut news = vec![
-        pod.uid().unwrap_or_default(),
+        format!("{:?}", pod.metadata.uid),
         pod.metadata.deletion_timestamp.is_some().to_string(),
         pod.finalizers().join(","),
         if is_over { phase.to_owned() } else { String::new() },
@@ -91,7 +90,7 @@ pub fn of_other(migration: &DataMigration) -> News {
     let status = migration.status.as_ref();
     let phase: Option<Phase> = status.and_then(|status| status.phase);
     vec![
-        migration.uid().unwrap_or_default(),
+        format!("{:?}", migration.metadata.uid),
         migration.spec.baseline.to_string(),
         format!("{phase:?}"),
         status.is_some_and(DataMigrationStatus::is_applied).to_string(),
@@ -102,8 +101,8 @@ pub fn of_other(migration: &DataMigration) -> News {
 
 /// Whether a run of the migration stands in the way of others of its target.
 fn holds(migration: &DataMigration) -> bool {
-    let run = migration.status.as_ref().and_then(|status| status.runs.first());
-    run.is_some_and(|run| run.kind.writes() && !run.result.is_over())
+    let run = migration.status.as_ref().and_then(DataMigrationStatus::under_way);
+    run.is_some_and(|run| run.kind.writes())
 }
 
 /// Whether a migration has to know what is news of another one: it depends on it, or waits for its

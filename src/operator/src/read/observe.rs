@@ -8,12 +8,13 @@ use futures::future::join_all;
 use jiff::Timestamp;
 use k8s_openapi::api::batch::v1::Job;
 use k8s_openapi::api::core::v1::{Event, Pod};
+use kube::ResourceExt as _;
 use kube::api::ListParams;
-use kube::{Api, Client, Error, ResourceExt as _};
 
-use crate::cluster::{Cluster, Kept};
+use crate::cluster::{Cluster, Kept, ReadError};
 use crate::decide::fresh::Fresh;
 use crate::guard_client;
+use crate::identified::{Identified, Migration, Unidentified};
 use crate::limits;
 use crate::objects::{FAILED_CREATE_ANNOTATION, control};
 use crate::read::answers::Answers;
@@ -33,7 +34,7 @@ pub struct Observed {
     /// What a run is made from.
     pub sources: Sources,
     /// Jobs of all its runs.
-    pub jobs: Vec<Job>,
+    pub jobs: Vec<Identified<Job>>,
     /// Pods of all its runs, in the order of their creation.
     pub pods: Vec<Pod>,
     /// What the guards of the run under way answered.
@@ -46,7 +47,7 @@ pub struct Observed {
 
 impl Observed {
     /// The Job of a run: the one in its record, or one that has not been let go yet.
-    pub fn job_of(&self, run: &RunRecord) -> Option<&Job> {
+    pub fn job_of(&self, run: &RunRecord) -> Option<&Identified<Job>> {
         job_of(&self.jobs, run)
     }
 
@@ -68,13 +69,13 @@ impl Observed {
 /// Reads what a migration's next step depends on.
 pub async fn observe(
     cluster: Cluster<'_>,
-    migration: &DataMigration,
+    migration: &Migration,
     fresh: Fresh,
     now: Timestamp,
-) -> Result<Observed, Error> {
+) -> Result<Observed, ReadError> {
     let sources = sources::sources(cluster, migration, fresh).await?;
     let (mut jobs, pods) = runs(cluster, migration, fresh).await?;
-    note_refusal(cluster.client, migration, &mut jobs, &pods, now).await;
+    note_refusal(cluster, migration, &mut jobs, &pods, now).await;
     let answers = ask(migration, &jobs, &pods).await;
     Ok(Observed {
         holders: queue::holders(cluster, migration, sources.target.as_ref(), fresh).await?,
@@ -89,78 +90,80 @@ pub async fn observe(
 /// Reads the Jobs and pods of a migration's runs.
 async fn runs(
     cluster: Cluster<'_>,
-    migration: &DataMigration,
+    migration: &Migration,
     fresh: Fresh,
-) -> Result<(Vec<Job>, Vec<Pod>), Error> {
+) -> Result<(Vec<Identified<Job>>, Vec<Pod>), ReadError> {
     // A run's number is in status before its Job exists: without one there is none.
     if migration.status.as_ref().is_none_or(|status| status.last_run == 0) {
         return Ok((Vec::new(), Vec::new()));
     }
     if !fresh.runs {
-        let held = own(migration, held(cluster, migration), held(cluster, migration));
+        let held = own(migration, held(cluster, migration), held(cluster, migration))?;
         if !is_doubtful(migration, &held.0, &held.1) {
             return Ok(held);
         }
     }
-    let namespace = migration.namespace().unwrap_or_default();
-    let uid = migration.uid().unwrap_or_default();
-    let ours = ListParams::default().labels(&format!("{MIGRATION_UID_LABEL}={uid}"));
+    let ours = format!("{MIGRATION_UID_LABEL}={}", migration.uid());
+    let ours = ListParams::default().labels(&ours);
     // Jobs first: a pod that is listed later is at least as new as its Job.
-    let jobs = paging::all(&cluster.api::<Job>(&namespace), &ours).await?;
-    let pods = paging::all(&cluster.api::<Pod>(&namespace), &ours).await?;
-    Ok(own(migration, jobs, pods))
+    let jobs = paging::all(&cluster.api::<Job>(), &ours).await?;
+    let pods = paging::all(&cluster.api::<Pod>(), &ours).await?;
+    Ok(own(migration, jobs, pods)?)
 }
 
 /// The objects of a kind with the migration's label that the cache holds.
-fn held<K: Kept>(cluster: Cluster<'_>, migration: &DataMigration) -> Vec<K> {
-    let all = K::of(cluster.cache).all(&migration.namespace().unwrap_or_default()).into_iter();
-    let is_ours = |object: &K| object.labels().get(MIGRATION_UID_LABEL) == migration.uid().as_ref();
-    all.filter(|object| is_ours(object)).map(|object| object.as_ref().clone()).collect()
+fn held<K: Kept>(cluster: Cluster<'_>, migration: &Migration) -> Vec<K> {
+    let all = K::of(cluster.cache).all(cluster.namespace).into_iter();
+    let label = |object: &K| object.labels().get(MIGRATION_UID_LABEL).cloned();
+    all.filter(|object| label(object).as_deref() == Some(migration.uid()))
+        .map(|object| object.as_ref().clone())
+        .collect()
 }
 
-fn own(migration: &DataMigration, jobs: Vec<Job>, pods: Vec<Pod>) -> (Vec<Job>, Vec<Pod>) {
-    let jobs = owned::jobs(migration, jobs);
+fn own(
+    migration: &Migration,
+    jobs: Vec<Job>,
+    pods: Vec<Pod>,
+) -> Result<(Vec<Identified<Job>>, Vec<Pod>), Unidentified> {
+    let jobs = owned::jobs(migration, jobs)?;
     let mut pods = owned::pods(migration, &jobs, pods);
     pods.sort_by_key(|pod| {
         (pod.metadata.creation_timestamp.as_ref().map(|time| time.0), pod.name_any())
     });
-    (jobs, pods)
+    Ok((jobs, pods))
 }
 
 /// Whether the cache shows what may only look so: the Job of a run under way is not there, which
 /// would end it; or a pod of it is being deleted, which is let go where its Job is suspended. A pod
 /// that was replaced keeps our finalizer until the run is over, so it is no reason by itself.
-fn is_doubtful(migration: &DataMigration, jobs: &[Job], pods: &[Pod]) -> bool {
+fn is_doubtful(migration: &DataMigration, jobs: &[Identified<Job>], pods: &[Pod]) -> bool {
     let Some(run) = under_way(migration) else { return false };
     let Some(job) = job_of(jobs, run) else { return run.job_uid.is_some() };
-    let is_suspended = job.spec.as_ref().and_then(|spec| spec.suspend).unwrap_or(false);
     let is_going = |pod: &Pod| pod.metadata.deletion_timestamp.is_some();
-    is_suspended && pods_of(pods, run.number).any(is_going)
+    view::is_suspended(job) && pods_of(pods, run.number).any(is_going)
 }
 
 /// Notes on the Job of a run whose pod does not appear why it could not be created, by the Job
 /// controller's last event. Best effort: the run does not depend on it.
 async fn note_refusal(
-    client: &Client,
+    cluster: Cluster<'_>,
     migration: &DataMigration,
-    jobs: &mut [Job],
+    jobs: &mut [Identified<Job>],
     pods: &[Pod],
     now: Timestamp,
 ) {
     let Some(run) = under_way(migration).filter(|run| run.job_uid.is_some()) else { return };
     let ours: Vec<&Pod> = pods_of(pods, run.number).collect();
     let has_pods = indexes::parts(run, &ours).iter().all(|part| !part.pods.is_empty());
-    let job = jobs.iter_mut().find(|job| job.metadata.uid == run.job_uid).filter(|_| !has_pods);
-    let Some((job, uid)) = job.zip(run.job_uid.as_ref()) else { return };
+    let is_it = |job: &&mut Identified<Job>| run.job_uid.as_deref() == Some(job.uid());
+    let Some(job) = jobs.iter_mut().find(is_it).filter(|_| !has_pods) else { return };
     let created = job.metadata.creation_timestamp.as_ref().map_or(now, |time| time.0);
     if now.duration_since(created).unsigned_abs() < limits::POD_EXPECTED_WITHIN {
         return;
     }
-    let events: Api<Event> =
-        Api::namespaced(client.clone(), &migration.namespace().unwrap_or_default());
-    let of_job = format!("involvedObject.uid={uid},reason=FailedCreate");
+    let of_job = format!("involvedObject.uid={},reason=FailedCreate", job.uid());
     let params = ListParams::default().fields(&of_job).limit(limits::EVENTS_READ_MAX);
-    match events.list(&params).await {
+    match cluster.api::<Event>().list(&params).await {
         Ok(found) => {
             let time = |event: &Event| event.last_timestamp.as_ref().map(|time| time.0);
             let last = found.items.into_iter().max_by_key(time);
@@ -175,10 +178,10 @@ async fn note_refusal(
 
 /// Asks the guards of the run under way how far its parts are and how fast they go, all at the same
 /// time.
-async fn ask(migration: &DataMigration, jobs: &[Job], pods: &[Pod]) -> Answers {
+async fn ask(migration: &DataMigration, jobs: &[Identified<Job>], pods: &[Pod]) -> Answers {
     let Some(run) = under_way(migration) else { return Answers::default() };
     let ours: Vec<&Pod> = pods_of(pods, run.number).collect();
-    let token = job_of(jobs, run).and_then(control::token_of);
+    let token = job_of(jobs, run).and_then(|job| control::token_of(job));
     let parts = indexes::parts(run, &ours);
     let given_up = indexes::given_up(job_of(jobs, run), run.parts());
     let waits = |part: &&PartPods<'_>| {
@@ -221,7 +224,7 @@ async fn state(pod: &Pod, token: Option<&str>) -> Option<ControlState> {
 
 /// The run under way.
 fn under_way(migration: &DataMigration) -> Option<&RunRecord> {
-    migration.status.as_ref()?.runs.first().filter(|run| !run.result.is_over())
+    migration.status.as_ref()?.under_way()
 }
 
 /// The pod of a part whose program runs: its guard can be asked how far it is.
@@ -235,13 +238,13 @@ fn pods_of(pods: &[Pod], run: u32) -> impl Iterator<Item = &Pod> {
     pods.iter().filter(move |pod| view::run_of(pod.metadata.labels.as_ref()) == Some(run))
 }
 
-fn job_of<'a>(jobs: &'a [Job], run: &RunRecord) -> Option<&'a Job> {
+fn job_of<'a>(jobs: &'a [Identified<Job>], run: &RunRecord) -> Option<&'a Identified<Job>> {
     jobs.iter().find(|job| {
         // One that was not let go yet has the name that was made for it.
         view::run_of(job.metadata.labels.as_ref()) == Some(run.number)
             && match &run.job_uid {
-                Some(uid) => job.metadata.uid.as_ref() == Some(uid),
-                None => job.metadata.name.as_ref() == Some(&run.job),
+                Some(uid) => job.uid() == uid,
+                None => job.name() == run.job,
             }
     })
 }

@@ -39,8 +39,9 @@ pub fn occupants<'a>(
 /// Whether the Job controller may create a pod of it. It creates none of a Job that is being
 /// deleted.
 fn has_pods_to_come(job: &Job) -> bool {
-    let suspended = job.spec.as_ref().and_then(|spec| spec.suspend).unwrap_or(false);
-    !suspended && job.metadata.deletion_timestamp.is_none() && view::job_end(job) == JobEnd::No
+    !view::is_suspended(job)
+        && job.metadata.deletion_timestamp.is_none()
+        && view::job_end(job) == JobEnd::No
 }
 
 fn occupant<K: Resource>(
@@ -57,7 +58,7 @@ fn occupant<K: Resource>(
     let name = object.annotations().get(MIGRATION_NAME_ANNOTATION).cloned();
     Some(Holder {
         name: name.unwrap_or_else(|| "a migration that is gone".into()),
-        uid,
+        uid: Some(uid),
         since: object.meta().creation_timestamp.as_ref().map(|time| time.0).unwrap_or_default(),
         launched: true,
         left: Some(described),

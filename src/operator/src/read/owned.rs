@@ -5,10 +5,12 @@
 use std::collections::BTreeMap;
 
 use dm_api::status::RunRecord;
-use dm_api::{DataMigration, RUN_LABEL};
+use dm_api::{DataMigration, DataMigrationStatus, RUN_LABEL};
 use k8s_openapi::api::batch::v1::Job;
 use k8s_openapi::api::core::v1::{Pod, PodStatus};
 use kube::{Resource, ResourceExt as _};
+
+use crate::identified::{Identified, Migration, Unidentified};
 
 /// Uid of the object that controls another, of the given kind.
 pub fn controller<'a, K: Resource>(object: &'a K, kind: &str) -> Option<&'a str> {
@@ -18,15 +20,15 @@ pub fn controller<'a, K: Resource>(object: &'a K, kind: &str) -> Option<&'a str>
 }
 
 /// Returns the Jobs that the migration controls.
-pub fn jobs(migration: &DataMigration, found: Vec<Job>) -> Vec<Job> {
-    let uid = migration.metadata.uid.as_deref();
+pub fn jobs(migration: &Migration, found: Vec<Job>) -> Result<Vec<Identified<Job>>, Unidentified> {
     found
         .into_iter()
-        .filter(|job| uid.is_some() && controller(job, "DataMigration") == uid)
-        .map(|mut job| {
-            let run = record_of(migration, job.metadata.uid.as_deref()).map(|run| run.number);
-            relabel(&mut job, run);
-            job
+        .filter(|job| controller(job, "DataMigration") == Some(migration.uid()))
+        .map(|job| {
+            let mut job = Identified::parse(job)?;
+            let run = record_of(migration, job.uid()).map(|run| run.number);
+            relabel(&mut *job, run);
+            Ok(job)
         })
         .collect()
 }
@@ -35,19 +37,19 @@ pub fn jobs(migration: &DataMigration, found: Vec<Job>) -> Vec<Job> {
 /// is. Of pods that nobody controls, those are kept, and only as a shadow, whose run's Job is gone
 /// or going: `kubectl delete job --cascade=orphan` leaves a program running without an owner.
 /// Nothing that such a pod says is believed.
-pub fn pods(migration: &DataMigration, jobs: &[Job], found: Vec<Pod>) -> Vec<Pod> {
+pub fn pods(migration: &Migration, jobs: &[Identified<Job>], found: Vec<Pod>) -> Vec<Pod> {
     found.into_iter().filter_map(|pod| own(migration, jobs, pod)).collect()
 }
 
-fn own(migration: &DataMigration, jobs: &[Job], mut pod: Pod) -> Option<Pod> {
+fn own(migration: &Migration, jobs: &[Identified<Job>], mut pod: Pod) -> Option<Pod> {
     let has_controller =
         pod.metadata.owner_references.iter().flatten().any(|owner| owner.controller == Some(true));
     if !has_controller {
         return is_orphan(migration, jobs, &pod).then(|| shadow(pod));
     }
     let uid = controller(&pod, "Job")?.to_owned();
-    let job = jobs.iter().find(|job| job.metadata.uid.as_ref() == Some(&uid));
-    let record = record_of(migration, Some(&uid));
+    let job = jobs.iter().find(|job| job.uid() == uid);
+    let record = record_of(migration, &uid);
     let labeled = job.and_then(|job| job.labels().get(RUN_LABEL)?.parse().ok());
     if job.is_none() && record.is_none() {
         return None;
@@ -57,9 +59,9 @@ fn own(migration: &DataMigration, jobs: &[Job], mut pod: Pod) -> Option<Pod> {
 }
 
 /// The run whose Job was let go under this uid.
-fn record_of<'a>(migration: &'a DataMigration, uid: Option<&str>) -> Option<&'a RunRecord> {
+fn record_of<'a>(migration: &'a DataMigration, uid: &str) -> Option<&'a RunRecord> {
     let runs = migration.status.as_ref().map(|status| status.runs.as_slice()).unwrap_or_default();
-    runs.iter().find(|run| uid.is_some() && run.job_uid.as_deref() == uid)
+    runs.iter().find(|run| run.job_uid.as_deref() == Some(uid))
 }
 
 /// Has the label say what the owner says.
@@ -69,12 +71,11 @@ fn relabel<K: Resource>(object: &mut K, run: Option<u32>) {
     }
 }
 
-fn is_orphan(migration: &DataMigration, jobs: &[Job], pod: &Pod) -> bool {
-    let status = migration.status.as_ref();
-    let active = status.and_then(|status| status.runs.first()).filter(|run| !run.result.is_over());
+fn is_orphan(migration: &Migration, jobs: &[Identified<Job>], pod: &Pod) -> bool {
+    let active = migration.status.as_ref().and_then(DataMigrationStatus::under_way);
     let Some(run) = active.filter(|run| run.job_uid.is_some()) else { return false };
     let labels = pod.metadata.labels.as_ref();
-    let job = jobs.iter().find(|job| job.metadata.uid == run.job_uid);
+    let job = jobs.iter().find(|job| run.job_uid.as_deref() == Some(job.uid()));
     crate::read::view::run_of(labels) == Some(run.number)
         && job.is_none_or(|job| job.metadata.deletion_timestamp.is_some())
 }
@@ -111,14 +112,14 @@ mod tests {
         ]}})
     }
 
-    fn running() -> DataMigration {
+    fn running() -> Migration {
         let mut migration = samples::migration(json!({}));
         let status = migration.status.get_or_insert_default();
         status.runs = vec![samples::record(RunKind::Apply)];
         migration
     }
 
-    fn ours() -> Job {
+    fn ours() -> Identified<Job> {
         samples::job(owned_by("DataMigration", "uid-m"))
     }
 
@@ -135,11 +136,14 @@ mod tests {
                 ]}}),
             ),
         ];
-        assert_eq!(jobs(&running(), fakes.to_vec()), []);
-        assert_eq!(jobs(&running(), vec![ours()]), [ours()]);
+        let of = |found: &[Identified<Job>]| {
+            jobs(&running(), found.iter().map(|job| Job::clone(job)).collect()).unwrap()
+        };
+        assert_eq!(of(&fakes), []);
+        assert_eq!(of(&[ours()]), [ours()]);
         let relabeled =
             samples::with(&ours(), json!({"metadata": {"labels": {"datamigration.dev/run": "7"}}}));
-        assert_eq!(jobs(&running(), vec![relabeled]), [ours()], "the record says which run it is");
+        assert_eq!(of(&[relabeled]), [ours()], "the record says which run it is");
     }
 
     #[test]

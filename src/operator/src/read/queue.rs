@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use dm_api::name::DnsName;
-use dm_api::{DataMigration, MigrationTarget};
+use dm_api::{DataMigration, DataMigrationStatus};
 use k8s_openapi::api::batch::v1::Job;
 use k8s_openapi::api::core::v1::Pod;
 use kube::api::{ApiResource, DynamicObject, ListParams};
@@ -13,6 +13,7 @@ use kube::{Api, Error, ResourceExt as _};
 use crate::cluster::Cluster;
 use crate::decide::fresh::Fresh;
 use crate::history;
+use crate::identified::{Migration, Target};
 use crate::limits;
 use crate::read::dependencies::{self, Dependencies};
 use crate::read::holders::{self, Holder};
@@ -23,16 +24,15 @@ use crate::read::paging;
 /// brought the migration itself, in one order: who is seen to depend on a migration is seen after
 /// what that one had become by then.
 pub fn dependencies(cluster: Cluster<'_>, migration: &DataMigration) -> Dependencies {
-    let namespace = migration.namespace().unwrap_or_default();
     let waits = migration.spec.depends_on.iter().any(|dependency| {
-        let found = cluster.cache.migrations.get(&namespace, &dependency.name);
+        let found = cluster.cache.migrations.get(cluster.namespace, &dependency.name);
         !found.is_some_and(|found| dependencies::is_applied(&found))
     });
     if !waits {
         return Dependencies::default();
     }
     // Only among those that wait can there be a circle.
-    let others = cluster.cache.migrations.all(&namespace).into_iter();
+    let others = cluster.cache.migrations.all(cluster.namespace).into_iter();
     let all: BTreeMap<String, Arc<DataMigration>> =
         others.map(|migration| (migration.name_any(), migration)).collect();
     dependencies::resolve(migration, &all)
@@ -43,40 +43,38 @@ pub fn dependencies(cluster: Cluster<'_>, migration: &DataMigration) -> Dependen
 /// Before that the cache will do.
 pub async fn holders(
     cluster: Cluster<'_>,
-    migration: &DataMigration,
-    target: Option<&MigrationTarget>,
+    migration: &Migration,
+    target: Option<&Target>,
     fresh: Fresh,
 ) -> Result<Vec<Holder>, Error> {
     let Some(target) = target else { return Ok(Vec::new()) };
-    let status = migration.status.as_ref();
-    let active = status.and_then(|status| status.runs.first()).filter(|run| !run.result.is_over());
+    let active = migration.status.as_ref().and_then(DataMigrationStatus::under_way);
     let kind = active.map_or_else(|| history::kind_wanted(migration), |run| run.kind);
     let is_let_go = active.is_some_and(|run| run.job_uid.is_some());
     let name = DnsName::parse(&migration.spec.target.name);
     let Some(name) = name.filter(|_| kind.writes() && !is_let_go) else {
         return Ok(Vec::new());
     };
-    let namespace = migration.namespace().unwrap_or_default();
     let others: Vec<Arc<DataMigration>> = if fresh.queue {
         let kind = ApiResource::erase::<DataMigration>(&());
         let api: Api<DynamicObject> =
-            Api::namespaced_with(cluster.client.clone(), &namespace, &kind);
+            Api::namespaced_with(cluster.client.clone(), cluster.namespace, &kind);
         let of_target = ListParams::default().fields(&format!("spec.target.name={name}"));
         let of_target = of_target.limit(limits::QUEUE_PAGE_OBJECTS_MAX);
         let read = paging::list(&api, &of_target, |other| Some(slim(other))).await?;
         read.into_iter().collect::<Result<_, _>>().map_err(Error::SerdeError)?
     } else {
-        cluster.cache.migrations.all(&namespace)
+        cluster.cache.migrations.all(cluster.namespace)
     };
     // Of a migration that was removed by force these are left, and nobody else speaks for them; of
     // one whose spec names another target by now too. The cache will do: a list shows no more, as
     // the Job controller may create the pod of such a Job just after it.
-    let jobs: Vec<Arc<Job>> = cluster.cache.jobs.all(&namespace);
-    let pods: Vec<Arc<Pod>> = cluster.cache.pods.all(&namespace);
-    let own = migration.uid().unwrap_or_default();
+    let jobs: Vec<Arc<Job>> = cluster.cache.jobs.all(cluster.namespace);
+    let pods: Vec<Arc<Pod>> = cluster.cache.pods.all(cluster.namespace);
     let jobs = jobs.iter().map(AsRef::as_ref);
-    let occupants = occupants::occupants(&own, target, jobs, pods.iter().map(AsRef::as_ref));
-    let existing = cluster.cache.migrations.all(&namespace);
+    let occupants =
+        occupants::occupants(migration.uid(), target, jobs, pods.iter().map(AsRef::as_ref));
+    let existing = cluster.cache.migrations.all(cluster.namespace);
     Ok(holders::holders(migration, others.iter().map(AsRef::as_ref), &existing, occupants))
 }
 

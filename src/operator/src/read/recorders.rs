@@ -3,6 +3,7 @@
 use k8s_openapi::api::batch::v1::Job;
 use kube::ResourceExt as _;
 
+use crate::identified::Identified;
 use crate::objects::RECORD_OF_LABEL;
 use crate::read::view::{self, JobEnd};
 
@@ -16,8 +17,9 @@ pub struct RecordJob {
 }
 
 /// The recorders among a migration's Jobs.
-pub fn recorders(jobs: &[Job]) -> Vec<RecordJob> {
-    let recorder = |job: &Job| Some(RecordJob { run: recorder_of(job)?, end: view::job_end(job) });
+pub fn recorders(jobs: &[Identified<Job>]) -> Vec<RecordJob> {
+    let recorder =
+        |job: &Identified<Job>| Some(RecordJob { run: recorder_of(job)?, end: view::job_end(job) });
     jobs.iter().filter_map(recorder).collect()
 }
 

@@ -11,6 +11,7 @@ use dm_api::{DataMigration, MigrationTarget};
 use dm_contract::glob;
 use dm_contract::identity::ProgramId;
 use k8s_openapi::api::core::v1::{ConfigMap, EnvVar};
+use kube::ResourceExt as _;
 
 use crate::objects::digest;
 use crate::runnable::{Problem, Program, Runnable};
@@ -161,7 +162,7 @@ fn refuse_held(
     holder: Option<&MigrationTarget>,
 ) -> Result<(), Problem> {
     let Some(holder) = holder else { return Ok(()) };
-    let target = holder.metadata.name.as_deref().unwrap_or_default();
+    let target = holder.name_any();
     Err(invalid(format!(
         "{field}: {kind} {name} is of MigrationTarget {target}, and only the guard may have it. Use another"
     )))

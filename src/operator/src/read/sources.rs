@@ -6,13 +6,14 @@ use k8s_openapi::NamespaceResourceScope;
 use k8s_openapi::api::core::v1::{ConfigMap, ServiceAccount};
 use kube::api::ListParams;
 use kube::runtime::reflector::ObjectRef;
-use kube::{Api, Error, Resource, ResourceExt as _};
+use kube::{Api, Error, Resource};
 use serde::de::DeserializeOwned;
 use std::sync::Arc;
 
-use crate::cluster::Cluster;
+use crate::cluster::{Cluster, ReadError};
 use crate::decide::fresh::Fresh;
 use crate::history;
+use crate::identified::Target;
 use crate::read::paging;
 use crate::read::references::{self, References};
 use crate::runnable::FilesFound;
@@ -21,7 +22,7 @@ use crate::runnable::FilesFound;
 #[derive(Clone, Debug)]
 pub struct Sources {
     /// The target, if it exists.
-    pub target: Option<MigrationTarget>,
+    pub target: Option<Target>,
     /// The ServiceAccount that runs would use, if the target names one that does not exist.
     pub missing_account: Option<String>,
     /// The ConfigMap with the files.
@@ -35,20 +36,17 @@ pub async fn sources(
     cluster: Cluster<'_>,
     migration: &DataMigration,
     fresh: Fresh,
-) -> Result<Sources, Error> {
-    let namespace = migration.namespace().unwrap_or_default();
-    let target = target(cluster, &namespace, migration, fresh).await?;
+) -> Result<Sources, ReadError> {
+    let target = target(cluster, migration, fresh).await?;
     // Only a run that would begin needs it: there is no watch of ServiceAccounts.
     let missing_account = match &target {
-        Some(target) if fresh.permissions => {
-            missing_account(cluster, &namespace, migration, target).await?
-        }
+        Some(target) if fresh.permissions => missing_account(cluster, migration, target).await?,
         Some(_) | None => None,
     };
     Ok(Sources {
         missing_account,
-        files: files(cluster, &namespace, migration, fresh).await?,
-        references: references(cluster, &namespace, migration, fresh).await?,
+        files: files(cluster, migration, fresh).await?,
+        references: references(cluster, migration, fresh).await?,
         target,
     })
 }
@@ -57,35 +55,35 @@ pub async fn sources(
 /// target that was created just before its migration may reach us after it.
 async fn target(
     cluster: Cluster<'_>,
-    namespace: &str,
     migration: &DataMigration,
     fresh: Fresh,
-) -> Result<Option<MigrationTarget>, Error> {
+) -> Result<Option<Target>, ReadError> {
     let name = &migration.spec.target.name;
-    let held = cluster.cache.targets.get(namespace, name).filter(|_| !fresh.sources);
-    match held {
-        Some(target) => Ok(Some(target.as_ref().clone())),
-        None => named(&cluster.api(namespace), name).await,
-    }
+    let held = cluster.cache.targets.get(cluster.namespace, name).filter(|_| !fresh.sources);
+    let found = match held {
+        Some(target) => Some(target.as_ref().clone()),
+        None => named::<MigrationTarget>(&cluster.api(), name).await?,
+    };
+    Ok(found.map(Target::parse).transpose()?)
 }
 
 /// Reads a ConfigMap. Its content is held by its version, and the watch knows the version.
 async fn config_map(
     cluster: Cluster<'_>,
-    namespace: &str,
     name: &str,
     fresh: Fresh,
 ) -> Result<Option<Arc<ConfigMap>>, Error> {
-    let known = cluster.cache.config_maps.get(&ObjectRef::new(name).within(namespace));
+    let known = cluster.cache.config_maps.get(&ObjectRef::new(name).within(cluster.namespace));
     let version = known.and_then(|known| known.metadata.resource_version.clone());
     let held = version.filter(|_| !fresh.sources);
-    let held = held.and_then(|version| cluster.cache.contents.get(namespace, name, &version));
+    let held =
+        held.and_then(|version| cluster.cache.contents.get(cluster.namespace, name, &version));
     if held.is_some() {
         return Ok(held);
     }
-    let found = named::<ConfigMap>(&cluster.api(namespace), name).await?.map(Arc::new);
+    let found = named::<ConfigMap>(&cluster.api(), name).await?.map(Arc::new);
     if let Some(map) = &found {
-        cluster.cache.contents.keep(namespace, map);
+        cluster.cache.contents.keep(cluster.namespace, map);
     }
     Ok(found)
 }
@@ -104,7 +102,6 @@ where
 
 async fn missing_account(
     cluster: Cluster<'_>,
-    namespace: &str,
     migration: &DataMigration,
     target: &MigrationTarget,
 ) -> Result<Option<String>, Error> {
@@ -112,13 +109,12 @@ async fn missing_account(
     let Some(account) = &target.spec.credentials_of(kind).service_account else {
         return Ok(None);
     };
-    let api: Api<ServiceAccount> = cluster.api(namespace);
+    let api: Api<ServiceAccount> = cluster.api();
     Ok(named(&api, &account.name).await?.is_none().then(|| account.name.clone()))
 }
 
 async fn files(
     cluster: Cluster<'_>,
-    namespace: &str,
     migration: &DataMigration,
     fresh: Fresh,
 ) -> Result<FilesFound, Error> {
@@ -127,13 +123,12 @@ async fn files(
     let Some(source) = migration.spec.files().filter(|_| !restores) else {
         return Ok(FilesFound::NotNeeded);
     };
-    let found = config_map(cluster, namespace, &source.name, fresh).await?;
+    let found = config_map(cluster, &source.name, fresh).await?;
     Ok(found.map_or(FilesFound::Missing, |map| FilesFound::Found(Box::new(map.as_ref().clone()))))
 }
 
 async fn references(
     cluster: Cluster<'_>,
-    namespace: &str,
     migration: &DataMigration,
     fresh: Fresh,
 ) -> Result<References, Error> {
@@ -145,14 +140,14 @@ async fn references(
         // Which Secrets only guards may have: a target that has just been created counts when a run
         // begins.
         found.targets = if fresh.permissions {
-            paging::all(&cluster.api(namespace), &ListParams::default()).await?
+            paging::all(&cluster.api(), &ListParams::default()).await?
         } else {
-            let held = cluster.cache.targets.all(namespace);
+            let held = cluster.cache.targets.all(cluster.namespace);
             held.iter().map(|target| target.as_ref().clone()).collect()
         };
     }
     for name in references::config_maps(migration) {
-        let map = config_map(cluster, namespace, &name, fresh).await?;
+        let map = config_map(cluster, &name, fresh).await?;
         found.config_maps.insert(name, map.map(|map| map.as_ref().clone()));
     }
     Ok(found)

@@ -15,7 +15,9 @@ use k8s_openapi::api::core::v1::{
     Container, ContainerState, ContainerStateTerminated, ContainerStatus, Pod, PodCondition,
     PodSpec,
 };
+use kube::ResourceExt as _;
 
+use crate::identified::Identified;
 use crate::limits;
 use crate::objects::{
     FAILED_CREATE_ANNOTATION, FILES_VOLUME, GUARD_CONTAINER, LEDGER_CONTAINER, PREPARE_CONTAINER,
@@ -38,7 +40,7 @@ const MAIN_CONTAINERS: [&str; 2] = [PROGRAM_CONTAINER, RESTORE_CONTAINER];
 #[derive(Clone, Copy, Debug)]
 pub struct RunObjects<'a> {
     /// Its Job, if there is one.
-    pub job: Option<&'a Job>,
+    pub job: Option<&'a Identified<Job>>,
     /// Its pods, in the order of their creation.
     pub pods: &'a [&'a Pod],
 }
@@ -98,6 +100,11 @@ pub fn agent_image(job: &Job) -> Option<&str> {
 fn ours_in(pod: &PodSpec) -> Option<&Container> {
     let mut containers = pod.init_containers.iter().flatten().chain(&pod.containers);
     containers.find(|c| [GUARD_CONTAINER, RESTORE_CONTAINER].contains(&c.name.as_str()))
+}
+
+/// Whether the Job controller keeps a Job from having pods.
+pub fn is_suspended(job: &Job) -> bool {
+    job.spec.as_ref().and_then(|spec| spec.suspend).unwrap_or(false)
 }
 
 /// How the Job ended.
@@ -296,11 +303,10 @@ pub fn obstacle(objects: RunObjects<'_>, now: Timestamp) -> Option<Obstacle> {
 }
 
 fn no_pod(job: &Job, now: Timestamp) -> Option<Obstacle> {
-    let suspended = job.spec.as_ref().and_then(|spec| spec.suspend).unwrap_or(false);
     let created = job.metadata.creation_timestamp.as_ref()?.0;
     let refused =
         job.metadata.annotations.as_ref().and_then(|all| all.get(FAILED_CREATE_ANNOTATION));
-    if let Some(words) = refused.filter(|_| !suspended) {
+    if let Some(words) = refused.filter(|_| !is_suspended(job)) {
         return Some(Obstacle {
             reason: Reason::ObjectRefused,
             message: format!(
@@ -310,13 +316,13 @@ fn no_pod(job: &Job, now: Timestamp) -> Option<Obstacle> {
             ),
         });
     }
-    (!suspended && waiting::is_late(created, now)).then(|| Obstacle {
+    (!is_suspended(job) && waiting::is_late(created, now)).then(|| Obstacle {
         reason: Reason::ObjectRefused,
         message: format!(
             "the Job has no pod after {} s; a quota or an admission rule may refuse it: kubectl \
              describe job {}",
             limits::LATE_AFTER.as_secs(),
-            job.metadata.name.as_deref().unwrap_or_default()
+            job.name_any()
         ),
     })
 }
@@ -411,7 +417,7 @@ fn late(pod: &Pod, now: Timestamp) -> Option<Obstacle> {
                  (kubectl describe pod {}). Create what is missing, or correct \
                  spec.podTemplate.volumes; the run continues automatically",
                 limits::LATE_AFTER.as_secs(),
-                pod.metadata.name.as_deref().unwrap_or_default()
+                pod.name_any()
             ),
         });
     }
@@ -421,7 +427,7 @@ fn late(pod: &Pod, now: Timestamp) -> Option<Obstacle> {
             "the pod has not started the program after {} s (a large image, or a volume that cannot \
              be mounted): kubectl describe pod {}",
             limits::LATE_AFTER.as_secs(),
-            pod.metadata.name.as_deref().unwrap_or_default()
+            pod.name_any()
         ),
     })
 }

@@ -4,7 +4,6 @@
 
 mod restore;
 
-use dm_api::DataMigration;
 use dm_api::status::Phase;
 use k8s_openapi::api::batch::v1::Job;
 use k8s_openapi::api::core::v1::Pod;
@@ -20,7 +19,7 @@ use crate::samples::*;
 
 /// A migration without objects, a minute after the beginning.
 fn situation<'a>(
-    migration: &'a DataMigration,
+    migration: &'a Migration,
     runnable: &'a crate::runnable::Runnable,
     dependencies: &'a Dependencies,
 ) -> Situation<'a> {
@@ -40,14 +39,14 @@ fn situation<'a>(
 }
 
 /// The status that a step leads to at a time.
-fn check(migration: &DataMigration, step: &Step, now: i64) -> DataMigrationStatus {
+fn check(migration: &Migration, step: &Step, now: i64) -> DataMigrationStatus {
     let (runnable, dependencies) = (runnable(), Dependencies::default());
     let situation = Situation { now: at(now), ..situation(migration, &runnable, &dependencies) };
     next(situation, step)
 }
 
 /// The same migration with another status.
-fn having(migration: &DataMigration, status: &DataMigrationStatus) -> DataMigration {
+fn having(migration: &Migration, status: &DataMigrationStatus) -> Migration {
     let mut migration = migration.clone();
     migration.status = Some(status.clone());
     migration
@@ -66,12 +65,12 @@ fn transition(status: &DataMigrationStatus, type_: &str) -> Timestamp {
     found.expect("the condition holds").last_transition_time.0
 }
 
-fn finished(kind: RunKind, job: &Job, pod: &Pod) -> Step {
+fn finished(kind: RunKind, job: &Identified<Job>, pod: &Pod) -> Step {
     let objects = RunObjects { job: Some(job), pods: &[pod] };
     Step::Finish(Box::new(outcome::of(&record(kind), objects).unwrap()))
 }
 
-fn running(kind: RunKind) -> DataMigration {
+fn running(kind: RunKind) -> Migration {
     let mut migration = applying(json!({}));
     migration.spec.dry_run = kind == RunKind::DryRun;
     let runs = vec![record(kind)];
@@ -141,7 +140,7 @@ fn the_history_ends_and_never_forgets_the_last_run_that_applied() {
         let new = check(&migration, &step, 20);
         migration = having(&migration, &new);
     }
-    let runs = migration.status.unwrap().runs;
+    let runs = migration.status.clone().unwrap().runs;
     let numbers: Vec<u32> = runs.iter().map(|run| run.number).collect();
     assert_eq!(numbers, [30, 29, 28, 27, 26, 25, 24, 23, 22, 1]);
 }
@@ -237,7 +236,7 @@ fn a_failure_says_what_happened_and_what_to_do() {
 }
 
 #[test]
-fn a_cancelled_run_leaves_no_report() {
+fn a_canceled_run_leaves_no_report() {
     let annotations = json!({"datamigration.dev/stop-reason": "Superseded"});
     let job = with(&job_deleted(), json!({"metadata": {"annotations": annotations}}));
     let objects = RunObjects { job: Some(&job), pods: &[] };

@@ -14,6 +14,7 @@ use kube::runtime::{PredicateConfig, WatchStreamExt as _, predicates, reflector,
 use kube::{Resource, ResourceExt as _};
 
 use crate::failures::{Failures, backoff};
+use crate::identified::Unidentified;
 use crate::limits;
 use crate::target::TargetContext;
 use crate::target::reconcile::{TargetError, reconcile};
@@ -34,8 +35,9 @@ pub async fn run(context: TargetContext, namespace: Option<&str>) {
     let targets = lasting(readable::<MigrationTarget>(&client, namespace, paged))
         .modify(|target| target.metadata.managed_fields = None)
         .inspect_ok(move |event| {
-            if let watcher::Event::Delete(gone) = event {
-                let namespace = gone.namespace().unwrap_or_default();
+            if let watcher::Event::Delete(gone) = event
+                && let Some(namespace) = gone.namespace()
+            {
                 metrics.forget_target(&namespace, &gone.name_any());
             }
         })
@@ -54,13 +56,14 @@ pub async fn run(context: TargetContext, namespace: Option<&str>) {
         .watches_stream(lasting(jobs).touched_objects(), |job| target_of(&job))
         .watches_stream(lasting(pods).touched_objects(), |pod| target_of(&pod))
         .shutdown_on_signal()
-        .run(look, after_error, shared)
+        .run(reconcile_one, after_error, shared)
         .for_each(|result| {
             if let Err(error) = &result {
                 tracing::debug!(%error, "a reconcile of a target ended with an error");
                 // It was deleted while it was looked at.
-                if let controller::Error::ObjectNotFound(gone) = error {
-                    let namespace = gone.namespace.as_deref().unwrap_or_default();
+                if let controller::Error::ObjectNotFound(gone) = error
+                    && let Some(namespace) = &gone.namespace
+                {
                     ended.context.metrics.forget_target(namespace, &gone.name);
                     ended.failures.forget(&ObjectRef::new(&gone.name).within(namespace));
                 }
@@ -76,8 +79,11 @@ fn target_of<K: Resource>(object: &PartialObjectMeta<K>) -> Option<ObjectRef<Mig
     Some(ObjectRef::new(name).within(object.metadata.namespace.as_deref()?))
 }
 
-async fn look(target: Arc<MigrationTarget>, shared: Arc<Shared>) -> Result<Action, TargetError> {
-    let namespace = target.namespace().unwrap_or_default();
+async fn reconcile_one(
+    target: Arc<MigrationTarget>,
+    shared: Arc<Shared>,
+) -> Result<Action, TargetError> {
+    let namespace = target.namespace().ok_or_else(|| Unidentified::of(&*target))?;
     let name = target.name_any();
     let reconciled = Box::pin(reconcile(&shared.context, &namespace, &name));
     let next = tokio::time::timeout(limits::RECONCILE_MAX, reconciled).await;

@@ -11,10 +11,11 @@ use k8s_openapi::api::core::v1::{Event as PodEvent, Pod, ServiceAccount};
 use k8s_openapi::api::networking::v1::NetworkPolicy;
 use kube::api::{ListParams, PostParams};
 use kube::runtime::events::{Event, EventType};
-use kube::{Api, Client, Resource as _, ResourceExt as _};
+use kube::{Api, Client, Resource as _};
 
 use crate::act::ActError;
 use crate::act::delete::delete;
+use crate::identified::{Identified, Target, Unidentified};
 use crate::limits;
 use crate::objects::{check, names};
 use crate::read::paging;
@@ -31,6 +32,9 @@ pub enum TargetError {
     /// Writing status failed, or somebody else wrote the object first.
     #[error("while writing the status of a target")]
     Status(#[source] kube::Error),
+    /// An object was read without its identity.
+    #[error(transparent)]
+    Unidentified(#[from] Unidentified),
     /// Creating the check failed.
     #[error("while creating the check of a target")]
     Create(#[source] kube::Error),
@@ -50,13 +54,15 @@ pub async fn reconcile(
 ) -> Result<Option<Duration>, TargetError> {
     let api: Api<MigrationTarget> = Api::namespaced(context.client.clone(), namespace);
     let found = api.get_opt(name).await.map_err(TargetError::Observe)?;
-    let Some(target) = found.filter(|target| target.metadata.deletion_timestamp.is_none()) else {
+    let found = found.filter(|target| target.metadata.deletion_timestamp.is_none());
+    let Some(target) = found.map(Target::parse).transpose()? else {
         // Its Job goes with it.
         context.metrics.forget_target(namespace, name);
         return Ok(None);
     };
     let jobs: Api<Job> = Api::namespaced(context.client.clone(), namespace);
     let job = jobs.get_opt(&names::check(name)).await.map_err(TargetError::Observe)?;
+    let job = job.map(Identified::parse).transpose()?;
     let now = (context.clock)();
     let state = observe(context, &target, job.as_ref()).await.map_err(TargetError::Observe)?;
     let mut next = decide::decide(&target, &state, now);
@@ -87,18 +93,16 @@ pub async fn reconcile(
 /// Reads how far the check is.
 async fn observe(
     context: &TargetContext,
-    target: &MigrationTarget,
-    job: Option<&Job>,
+    target: &Target,
+    job: Option<&Identified<Job>>,
 ) -> Result<State, kube::Error> {
-    let namespace = target.namespace().unwrap_or_default();
     let (mut pods, mut refused) = (Vec::new(), None);
     if let Some(job) = job.filter(|job| state::is_own(target, job)) {
-        let api: Api<Pod> = Api::namespaced(context.client.clone(), &namespace);
-        let uid = target.uid().unwrap_or_default();
-        let ours = ListParams::default().labels(&format!("{TARGET_UID_LABEL}={uid}"));
-        pods = paging::all(&api, &ours).await?;
+        let api: Api<Pod> = Api::namespaced(context.client.clone(), target.namespace());
+        let ours = format!("{TARGET_UID_LABEL}={}", target.uid());
+        pods = paging::all(&api, &ListParams::default().labels(&ours)).await?;
         if pods.is_empty() {
-            refused = refusal(&context.client, &namespace, job).await;
+            refused = refusal(&context.client, job).await;
         }
     }
     let seen = Seen { target, job, pods: &pods, refused: refused.as_deref() };
@@ -106,9 +110,9 @@ async fn observe(
 }
 
 /// Why the Job controller could not create the pod of a Job, by its last event. Best effort.
-async fn refusal(client: &Client, namespace: &str, job: &Job) -> Option<String> {
-    let events: Api<PodEvent> = Api::namespaced(client.clone(), namespace);
-    let of_job = format!("involvedObject.uid={},reason=FailedCreate", job.uid()?);
+async fn refusal(client: &Client, job: &Identified<Job>) -> Option<String> {
+    let events: Api<PodEvent> = Api::namespaced(client.clone(), job.namespace());
+    let of_job = format!("involvedObject.uid={},reason=FailedCreate", job.uid());
     let params = ListParams::default().fields(&of_job).limit(limits::EVENTS_READ_MAX);
     let found = match events.list(&params).await {
         Ok(found) => found.items,
@@ -122,15 +126,11 @@ async fn refusal(client: &Client, namespace: &str, job: &Job) -> Option<String> 
 }
 
 /// Whether the target names a ServiceAccount that does not exist.
-async fn is_without_account(
-    client: &Client,
-    target: &MigrationTarget,
-) -> Result<bool, TargetError> {
+async fn is_without_account(client: &Client, target: &Target) -> Result<bool, TargetError> {
     let Some(name) = check::service_account(target) else { return Ok(false) };
     // A name that is no name is no object, and gets into no request.
     let Some(name) = dm_api::name::DnsName::parse(name) else { return Ok(true) };
-    let namespace = target.namespace().unwrap_or_default();
-    let accounts: Api<ServiceAccount> = Api::namespaced(client.clone(), &namespace);
+    let accounts: Api<ServiceAccount> = Api::namespaced(client.clone(), target.namespace());
     let found = accounts.get_opt(name.as_str()).await.map_err(TargetError::Observe)?;
     Ok(found.is_none())
 }
@@ -139,11 +139,11 @@ async fn is_without_account(
 async fn create(
     context: &TargetContext,
     jobs: &Api<Job>,
-    target: &MigrationTarget,
+    target: &Target,
 ) -> Result<Option<Trouble>, TargetError> {
     if context.settings.network_policy_from.is_some() {
-        let namespace = target.namespace().unwrap_or_default();
-        let policies: Api<NetworkPolicy> = Api::namespaced(context.client.clone(), &namespace);
+        let policies: Api<NetworkPolicy> =
+            Api::namespaced(context.client.clone(), target.namespace());
         let created = policies.create(&PostParams::default(), &check::policy(target)).await;
         if let Some(trouble) = rejection("NetworkPolicy", created.map(drop))? {
             return Ok(Some(trouble));
@@ -173,37 +173,36 @@ fn rejection(kind: &str, created: Result<(), kube::Error>) -> Result<Option<Trou
     }
 }
 
-/// Writes status if it differs, tied to the version that was read, then tells of a change of
+/// Writes status if it differs, tied to the version that was read, then publishes a change of
 /// `Ready`.
 async fn write(
     context: &TargetContext,
     api: &Api<MigrationTarget>,
-    target: &MigrationTarget,
+    target: &Target,
     new: &MigrationTargetStatus,
-) -> Result<MigrationTarget, TargetError> {
+) -> Result<Target, TargetError> {
     let old = target.status.clone().unwrap_or_default();
     let is_ready = new.condition(types::READY).is_some_and(|ready| ready.status == "True");
-    let namespace = target.namespace().unwrap_or_default();
-    context.metrics.note_target(&namespace, &target.name_any(), is_ready);
+    context.metrics.note_target(target.namespace(), target.name(), is_ready);
     if old == *new {
         return Ok(target.clone());
     }
-    let mut object = target.clone();
+    let mut object = MigrationTarget::clone(target);
     object.status = Some(new.clone());
     object.metadata.managed_fields = None;
-    let name = target.name_any();
     let written = api
-        .replace_status(&name, &PostParams::default(), &object)
+        .replace_status(target.name(), &PostParams::default(), &object)
         .await
         .map_err(TargetError::Status)?;
-    tell(context, &written, &old, new).await;
+    let written = Target::parse(written)?;
+    publish_ready(context, &written, &old, new).await;
     Ok(written)
 }
 
 /// Publishes an event when `Ready` has another status or reason. A check that begins is no news.
-async fn tell(
+async fn publish_ready(
     context: &TargetContext,
-    target: &MigrationTarget,
+    target: &Target,
     old: &MigrationTargetStatus,
     new: &MigrationTargetStatus,
 ) {
@@ -223,6 +222,6 @@ async fn tell(
     };
     if let Err(error) = context.recorder.publish(&event, &target.object_ref(&())).await {
         // Status holds the same.
-        tracing::warn!(%error, target = target.name_any(), "an event was lost");
+        tracing::warn!(%error, target = target.name(), "an event was lost");
     }
 }

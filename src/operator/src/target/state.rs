@@ -1,6 +1,5 @@
 //! How far the check of a target is, by its Job and pod. Pure; it decides nothing.
 
-use dm_api::MigrationTarget;
 use dm_api::target_condition::TargetReason;
 use dm_contract::check::TargetCheck;
 use jiff::Timestamp;
@@ -8,6 +7,7 @@ use k8s_openapi::api::batch::v1::Job;
 use k8s_openapi::api::core::v1::{ContainerStatus, Pod};
 use kube::ResourceExt as _;
 
+use crate::identified::{Identified, Target};
 use crate::objects::check::{CHECKS, service_account};
 use crate::objects::{GENERATION_ANNOTATION, Settings};
 use crate::read::view::{self, JobEnd};
@@ -58,9 +58,9 @@ pub struct Checked {
 #[derive(Clone, Copy, Debug)]
 pub struct Seen<'a> {
     /// The target.
-    pub target: &'a MigrationTarget,
+    pub target: &'a Target,
     /// The Job of the check's name, if there is one.
-    pub job: Option<&'a Job>,
+    pub job: Option<&'a Identified<Job>>,
     /// Pods with the target's label.
     pub pods: &'a [Pod],
     /// Why the Job controller could not create the Job's pod, by its last event.
@@ -68,9 +68,8 @@ pub struct Seen<'a> {
 }
 
 /// Whether a Job is controlled by the target. The API server sets uids; a label proves nothing.
-pub fn is_own(target: &MigrationTarget, job: &Job) -> bool {
-    let uid = target.metadata.uid.as_deref();
-    uid.is_some() && owned::controller(job, "MigrationTarget") == uid
+pub fn is_own(target: &Target, job: &Job) -> bool {
+    owned::controller(job, "MigrationTarget") == Some(target.uid())
 }
 
 /// Returns how far the check of a target is.
@@ -79,8 +78,7 @@ pub fn state(seen: Seen<'_>, settings: &Settings, now: Timestamp) -> State {
     if !is_own(seen.target, job) {
         return State::Foreign;
     }
-    let uid = job.metadata.uid.as_deref();
-    let own = |pod: &&Pod| uid.is_some() && owned::controller(*pod, "Job") == uid;
+    let own = |pod: &&Pod| owned::controller(*pod, "Job") == Some(job.uid());
     let pod = seen.pods.iter().rfind(own);
     // What it found is a result whatever the image is by now.
     if let Some(ended) = pod.and_then(results).filter(|_| is_of_generation(seen.target, job)) {
@@ -115,12 +113,12 @@ pub fn state(seen: Seen<'_>, settings: &Settings, now: Timestamp) -> State {
     }
 }
 
-fn is_of_generation(target: &MigrationTarget, job: &Job) -> bool {
+fn is_of_generation(target: &Target, job: &Job) -> bool {
     let generation = target.metadata.generation.unwrap_or_default().to_string();
     job.annotations().get(GENERATION_ANNOTATION) == Some(&generation)
 }
 
-fn is_outdated(target: &MigrationTarget, job: &Job, settings: &Settings) -> bool {
+fn is_outdated(target: &Target, job: &Job, settings: &Settings) -> bool {
     let pod = job.spec.as_ref().and_then(|spec| spec.template.spec.as_ref());
     let mut containers = pod.into_iter().flat_map(|pod| &pod.containers);
     !is_of_generation(target, job)
@@ -168,7 +166,7 @@ fn without_result(container: &str, exit_code: i32, message: &str) -> Trouble {
 }
 
 /// Why a check's pod does not start, by the scheduler and the kubelet.
-fn blocked(target: &MigrationTarget, pod: &Pod, now: Timestamp) -> Option<Trouble> {
+fn blocked(target: &Target, pod: &Pod, now: Timestamp) -> Option<Trouble> {
     let created = pod.metadata.creation_timestamp.as_ref()?.0;
     let is_late = waiting::is_late(created, now);
     let volume = target.spec.archive.as_ref().and_then(|archive| archive.volume.as_ref());
@@ -204,7 +202,7 @@ fn blocked(target: &MigrationTarget, pod: &Pod, now: Timestamp) -> Option<Troubl
 }
 
 /// The kubelet's reasons for a container that waits.
-fn waits(target: &MigrationTarget, status: &ContainerStatus) -> Option<Trouble> {
+fn waits(target: &Target, status: &ContainerStatus) -> Option<Trouble> {
     let waiting = status.state.as_ref()?.waiting.as_ref()?;
     let detail = waiting.message.as_deref().unwrap_or("the kubelet gave no detail");
     let trouble = |reason, message, is_fault| Some(Trouble { reason, message, is_fault });
@@ -236,7 +234,7 @@ fn waits(target: &MigrationTarget, status: &ContainerStatus) -> Option<Trouble> 
 }
 
 /// The fields that name Secrets of a container.
-fn secrets(target: &MigrationTarget, container: &str) -> String {
+fn secrets(target: &Target, container: &str) -> String {
     let field = CHECKS.iter().find(|(name, _)| *name == container).map(|(_, field)| *field);
     let archive = target.spec.archive.as_ref().and_then(|archive| archive.credentials.as_ref());
     let archive = archive.map(|_| "spec.archive.credentials");
@@ -245,7 +243,7 @@ fn secrets(target: &MigrationTarget, container: &str) -> String {
 
 /// The trouble of a target whose ServiceAccount does not exist: the Job controller could create no
 /// pod.
-pub fn without_account(target: &MigrationTarget) -> Trouble {
+pub fn without_account(target: &Target) -> Trouble {
     Trouble {
         reason: TargetReason::ServiceAccountNotFound,
         message: format!(

@@ -1,14 +1,15 @@
 //! Names in a spec that go into a request's path. The definitions' patterns refuse others at
 //! admission; an object may be older than its definition. Pure.
 
+use dm_api::DataMigration;
 use dm_api::name::DnsName;
-use dm_api::{DataMigration, MigrationTarget};
 
 use super::invalid_spec;
+use crate::identified::Target;
 use crate::runnable::Problem;
 
 /// Checks the names of a migration, and of its target.
-pub fn check(migration: &DataMigration, target: Option<&MigrationTarget>) -> Result<(), Problem> {
+pub fn check(migration: &DataMigration, target: Option<&Target>) -> Result<(), Problem> {
     let spec = &migration.spec;
     check_one("spec.target.name", &spec.target.name)?;
     for (index, dependency) in spec.depends_on.iter().enumerate() {

@@ -1,6 +1,7 @@
 //! Each problem names the field and what to do.
 #![allow(clippy::needless_pass_by_value, reason = "literals of JSON read best by themselves")]
 
+use dm_api::MigrationTarget;
 use serde_json::{Value, json};
 
 use super::*;
@@ -14,7 +15,8 @@ fn check(spec: Value, target_spec: Value, reason: Reason, field: &str) {
     let target = target(target_spec);
     let found = validate(&migration, Some(&target), None, &data);
     // Secrets and claims are looked at with all targets of the namespace.
-    let all = References { targets: vec![target], ..References::default() };
+    let all =
+        References { targets: vec![MigrationTarget::clone(&target)], ..References::default() };
     let found = found.and_then(|runnable| references::settle(&migration, runnable, &all));
     let problem = found.expect_err("it is a problem");
     assert_eq!(problem.reason, reason, "{}", problem.message);
@@ -98,7 +100,7 @@ fn a_transform_is_checked_to_its_last_column() {
 #[test]
 fn a_missing_target_configmap_or_account_is_named() {
     let data = files(json!({"main.py": ""}));
-    let missing = |target: Option<&MigrationTarget>, account: Option<&str>, files: &FilesFound| {
+    let missing = |target: Option<&Target>, account: Option<&str>, files: &FilesFound| {
         validate(&migration(json!({})), target, account, files).expect_err("it is a problem")
     };
     let problem = missing(None, None, &data);

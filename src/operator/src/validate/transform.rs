@@ -1,12 +1,12 @@
 //! A transform: its declaration and lookup files, checked before anything runs. Pure.
 
-use dm_api::MigrationTarget;
 use dm_api::condition::Reason;
 use dm_api::transform::{OnItemError, TransformSource};
 use dm_contract::transform::TRANSFORM_FILE;
 use dm_transform::{Declaration, Transform};
 
 use super::{collect_files, invalid_spec, problem};
+use crate::identified::Target;
 use crate::objects::digest;
 use crate::runnable::{Files, FilesFound, Problem, Program};
 
@@ -14,7 +14,7 @@ use crate::runnable::{Files, FilesFound, Problem, Program};
 pub fn program(
     source: &TransformSource,
     on_item_error: OnItemError,
-    target: &MigrationTarget,
+    target: &Target,
     found: &FilesFound,
 ) -> Result<(Program, String, String), Problem> {
     let mut files = match &source.config_map {

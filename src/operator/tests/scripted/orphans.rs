@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use dm_api::status::Phase;
 use dm_api::{OUTCOME_FINALIZER, RUN_FINALIZER};
-use dm_operator::controller;
+use dm_operator::{controller, sweep};
 use serde_json::json;
 
 use crate::api_server::{NAMESPACE, finalizers};
@@ -119,6 +119,20 @@ async fn an_orphan_that_is_found_at_start_up_is_stopped_and_let_go() {
     let pods = server.objects.all("pods");
     let running = pods.iter().filter(|pod| pod["status"]["phase"] == "Running");
     assert!(running.clone().all(|pod| !pod["metadata"]["deletionTimestamp"].is_null()), "stopped");
+}
+
+#[tokio::test]
+async fn a_migration_that_is_read_without_its_uid_keeps_its_program() {
+    let world = writing().await;
+    world.with_objects(|objects| {
+        objects.change("datamigrations", NAME, |m| m["metadata"]["uid"] = json!(null));
+    });
+    let (context, _) = context(Connection::direct(&world.server));
+    let swept = sweep::sweep(context.cluster(NAMESPACE), NAME).await;
+    assert!(swept.unwrap_err().to_string().contains("its uid"));
+    let server = lock(&world.server);
+    let objects = [server.objects.all("jobs"), server.objects.all("pods")].concat();
+    assert!(objects.iter().all(|object| object["metadata"]["deletionTimestamp"].is_null()));
 }
 
 #[tokio::test]

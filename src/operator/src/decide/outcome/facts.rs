@@ -57,7 +57,7 @@ pub fn of(record: &RunRecord, objects: RunObjects<'_>) -> Outcome {
         guard: counted(record, objects, pod.copied()),
         second_run: claims.and_then(|claims| claims.second_run),
         verdict: gave_way::let_in(objects),
-        archive: objects.job.and_then(view::archive_url),
+        archive: objects.job.and_then(|job| view::archive_url(job)),
         image_id: pod
             .or(objects.pods.last())
             .and_then(|pod| view::program_image(pod))

@@ -14,7 +14,9 @@ pub fn let_in(objects: RunObjects<'_>) -> Option<Verdict> {
     let last = all.next();
     // What was begun stays begun when another pod of the run is refused.
     let said = all.find(|verdict| *verdict == Verdict::Go).or(last);
-    said.filter(|verdict| *verdict != Verdict::Go || !objects.job.is_some_and(view::has_no_archive))
+    said.filter(|verdict| {
+        *verdict != Verdict::Go || !objects.job.is_some_and(|job| view::has_no_archive(job))
+    })
 }
 
 /// Whether the run gave way before its first write: then nothing else that came after matters.

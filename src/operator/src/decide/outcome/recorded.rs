@@ -5,6 +5,7 @@
 use dm_api::status::{RunKind, RunRecord};
 use dm_contract::verdict::{Adopted, LedgerKind, Verdict};
 use jiff::Timestamp;
+use k8s_openapi::api::batch::v1::Job;
 
 use super::Outcome;
 use crate::read::owned;
@@ -13,7 +14,7 @@ use crate::read::view::{self, RunObjects};
 /// Returns what the ledger told one of these pods, if that is the success of this very run: by its
 /// number, and by the uid of the migration that controls its Job.
 pub fn of(record: &RunRecord, objects: RunObjects<'_>) -> Option<Adopted> {
-    let uid = owned::controller(objects.job?, "DataMigration")?;
+    let uid = owned::controller::<Job>(objects.job?, "DataMigration")?;
     let is_own = |adopted: &Adopted| {
         record.kind == RunKind::Apply
             && adopted.kind == LedgerKind::Apply

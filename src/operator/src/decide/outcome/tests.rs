@@ -8,7 +8,12 @@ use crate::samples::*;
 use k8s_openapi::api::batch::v1::Job;
 
 /// A run's end: result, reason and a part of its message.
-fn check(kind: RunKind, job: Option<&Job>, pods: &[&Pod], expected: (RunResult, Reason, &str)) {
+fn check(
+    kind: RunKind,
+    job: Option<&Identified<Job>>,
+    pods: &[&Pod],
+    expected: (RunResult, Reason, &str),
+) {
     let outcome = end(kind, job, pods).expect("it is over");
     assert_eq!((outcome.result, outcome.reason), (expected.0, expected.1), "{}", outcome.message);
     assert!(outcome.message.contains(expected.2), "{}", outcome.message);
@@ -16,13 +21,13 @@ fn check(kind: RunKind, job: Option<&Job>, pods: &[&Pod], expected: (RunResult, 
     assert!(advised, "it does not say what to do");
 }
 
-fn end(kind: RunKind, job: Option<&Job>, pods: &[&Pod]) -> Option<Outcome> {
+fn end(kind: RunKind, job: Option<&Identified<Job>>, pods: &[&Pod]) -> Option<Outcome> {
     of(&record(kind), RunObjects { job, pods })
 }
 
 mod ledger;
 
-fn failed_job() -> Job {
+fn failed_job() -> Identified<Job> {
     job_ended("Failed", "BackoffLimitExceeded")
 }
 
@@ -415,7 +420,7 @@ fn a_run_whose_objects_are_all_gone_is_unknown() {
 }
 
 #[test]
-fn a_run_that_was_given_up_is_cancelled_if_nothing_can_have_been_written() {
+fn a_run_that_was_given_up_is_canceled_if_nothing_can_have_been_written() {
     let stopped = |reason: &str| {
         with(
             &job_deleted(),

@@ -1,27 +1,8 @@
 //! A run under way that is split among pods: its status, and what is sent to its guards.
 
-use dm_contract::control::CONTROL_VERSION;
-use dm_contract::plan::RateLimits;
-
 use super::*;
 
-fn writes(count: u32) -> RateLimits {
-    RateLimits { writes_per_second: Some(count), ..RateLimits::default() }
-}
-
-fn control(paused: bool, limits: RateLimits) -> ControlState {
-    ControlState {
-        version: CONTROL_VERSION,
-        paused,
-        held: 0,
-        limits,
-        limits_max: RateLimits::default(),
-        lowered: None,
-        throttled: 0,
-    }
-}
-
-fn transform_of(spec: Value) -> DataMigration {
+fn transform_of(spec: Value) -> Migration {
     let mut whole = json!({
         "script": null, "transform": {"table": "cars", "remove": ["price"]}, "parallelism": 4,
     });

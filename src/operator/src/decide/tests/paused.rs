@@ -1,26 +1,9 @@
 //! A run under way goes as the spec says now: how fast, and not at all while it is paused.
 
-use dm_contract::control::CONTROL_VERSION;
 use dm_contract::plan::RateLimits;
 
 use super::*;
 use crate::objects::DEADLINE_LEFT_ANNOTATION;
-
-fn writes(count: u32) -> RateLimits {
-    RateLimits { writes_per_second: Some(count), ..RateLimits::default() }
-}
-
-fn control(paused: bool, limits: RateLimits) -> ControlState {
-    ControlState {
-        version: CONTROL_VERSION,
-        paused,
-        held: 0,
-        limits,
-        limits_max: RateLimits::default(),
-        lowered: None,
-        throttled: 0,
-    }
-}
 
 /// A run whose program writes, and how its guard goes.
 fn under_way(spec: Value, control: Option<ControlState>) -> (Position, Option<Adjustment>) {
@@ -28,7 +11,7 @@ fn under_way(spec: Value, control: Option<ControlState>) -> (Position, Option<Ad
 }
 
 fn followed(
-    migration: DataMigration,
+    migration: Migration,
     kind: RunKind,
     control: Option<ControlState>,
 ) -> (Position, Option<Adjustment>) {

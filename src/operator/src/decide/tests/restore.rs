@@ -52,7 +52,7 @@ fn taken_back(run: RunRecord, by: u32) -> RunRecord {
 
 #[test]
 fn an_applied_migration_is_previewed_and_then_taken_back() {
-    let runs = vec![journalled(1, SUCCEEDED)];
+    let runs = vec![journaled(1, SUCCEEDED)];
     let record = takes_back(&case(preview(), runs.clone()), RunKind::RestorePreview, 2, 1);
     assert_eq!(record.job, "0001-cars-2-restore-preview");
     let record = takes_back(&case(restored(), runs), RunKind::Restore, 2, 1);
@@ -68,8 +68,8 @@ fn what_was_never_run_needs_no_restore() {
     let tried = ended(RunKind::DryRun, SUCCEEDED);
     for runs in [
         vec![tried],
-        vec![RunRecord { wrote_nothing: true, ..journalled(1, FAILED) }],
-        vec![journalled(1, RunResult::Canceled)],
+        vec![RunRecord { wrote_nothing: true, ..journaled(1, FAILED) }],
+        vec![journaled(1, RunResult::Canceled)],
     ] {
         check(&case(restored(), runs), Phase::Restored, Standing::Ready, Reason::Restored);
     }
@@ -77,14 +77,14 @@ fn what_was_never_run_needs_no_restore() {
 
 #[test]
 fn one_that_succeeded_without_a_change_is_taken_back_so_that_it_can_run_again() {
-    let run = RunRecord { wrote_nothing: true, ..journalled(1, SUCCEEDED) };
+    let run = RunRecord { wrote_nothing: true, ..journaled(1, SUCCEEDED) };
     takes_back(&case(restored(), vec![run]), RunKind::Restore, 2, 1);
 }
 
 #[test]
 fn what_an_object_that_is_gone_had_run_is_taken_back_by_its_number_in_the_archive() {
     for result in [SUCCEEDED, RunResult::Unknown] {
-        let adopted = RunRecord { adopted: Some(3), ..journalled(1, result) };
+        let adopted = RunRecord { adopted: Some(3), ..journaled(1, result) };
         let mut case = case(restored(), vec![adopted]);
         case.migration.status.as_mut().unwrap().last_run = 3;
         takes_back(&case, RunKind::Restore, 4, 3);
@@ -93,10 +93,10 @@ fn what_an_object_that_is_gone_had_run_is_taken_back_by_its_number_in_the_archiv
 
 #[test]
 fn a_restore_waits_for_its_turn_on_the_target() {
-    let mut case = case(restored(), vec![journalled(1, SUCCEEDED)]);
+    let mut case = case(restored(), vec![journaled(1, SUCCEEDED)]);
     case.holders = vec![super::target::holder("0002", 1, true)];
     check(&case, Phase::Waiting, Standing::Reconciling, Reason::LockedByAnother);
-    let mut case = self::case(preview(), vec![journalled(1, SUCCEEDED)]);
+    let mut case = self::case(preview(), vec![journaled(1, SUCCEEDED)]);
     case.holders = vec![super::target::holder("0002", 1, true)];
     takes_back(&case, RunKind::RestorePreview, 2, 1);
 }
@@ -104,13 +104,13 @@ fn a_restore_waits_for_its_turn_on_the_target() {
 #[test]
 fn failed_and_unknown_runs_are_taken_back() {
     for result in [FAILED, RunResult::Unknown] {
-        takes_back(&case(restored(), vec![journalled(1, result)]), RunKind::Restore, 2, 1);
+        takes_back(&case(restored(), vec![journaled(1, result)]), RunKind::Restore, 2, 1);
     }
 }
 
 #[test]
 fn runs_one_over_the_other_are_taken_back_the_newest_first() {
-    let (upper, lower) = (journalled(2, SUCCEEDED), journalled(1, FAILED));
+    let (upper, lower) = (journaled(2, SUCCEEDED), journaled(1, FAILED));
     let both = vec![upper.clone(), lower.clone()];
     takes_back(&case(restored(), both), RunKind::Restore, 3, 2);
     let runs = vec![
@@ -133,8 +133,8 @@ fn a_resumed_restore_of_an_older_run_does_not_begin_with_the_newer_one_again() {
     let runs = vec![
         restore(4, RunKind::Restore, 1, FAILED),
         restore(3, RunKind::Restore, 2, SUCCEEDED),
-        taken_back(journalled(2, SUCCEEDED), 3),
-        journalled(1, FAILED),
+        taken_back(journaled(2, SUCCEEDED), 3),
+        journaled(1, FAILED),
     ];
     let resumed = json!({"state": "Restored", "retry": 1});
     takes_back(&case(resumed, runs), RunKind::Restore, 5, 1);
@@ -142,9 +142,8 @@ fn a_resumed_restore_of_an_older_run_does_not_begin_with_the_newer_one_again() {
 
 #[test]
 fn what_others_had_changed_is_overwritten_when_that_is_asked_for_afterwards() {
-    let runs = || {
-        vec![restore(2, RunKind::Restore, 1, SUCCEEDED), taken_back(journalled(1, SUCCEEDED), 2)]
-    };
+    let runs =
+        || vec![restore(2, RunKind::Restore, 1, SUCCEEDED), taken_back(journaled(1, SUCCEEDED), 2)];
     check(&case(restored(), runs()), Phase::Restored, Standing::Ready, Reason::Restored);
     let overwriting = json!({"state": "Restored", "restore": {"onConflict": "Overwrite"}});
     let record = takes_back(&case(overwriting, runs()), RunKind::Restore, 3, 1);
@@ -156,9 +155,9 @@ fn what_others_had_changed_is_overwritten_when_that_is_asked_for_afterwards() {
 #[test]
 fn what_was_taken_back_below_a_newer_run_stays_so() {
     let runs = vec![
-        journalled(3, SUCCEEDED),
+        journaled(3, SUCCEEDED),
         restore(2, RunKind::Restore, 1, SUCCEEDED),
-        taken_back(journalled(1, SUCCEEDED), 2),
+        taken_back(journaled(1, SUCCEEDED), 2),
     ];
     let repeated = json!({"state": "Restored", "retry": 1});
     takes_back(&case(repeated, runs), RunKind::Restore, 4, 3);
@@ -166,7 +165,7 @@ fn what_was_taken_back_below_a_newer_run_stays_so() {
 
 #[test]
 fn a_preview_says_what_it_saw_until_it_is_asked_anew() {
-    let runs = || vec![restore(2, RunKind::RestorePreview, 1, SUCCEEDED), journalled(1, SUCCEEDED)];
+    let runs = || vec![restore(2, RunKind::RestorePreview, 1, SUCCEEDED), journaled(1, SUCCEEDED)];
     let expected = Reason::AwaitingRestore;
     let position =
         check(&case(preview(), runs()), Phase::RestorePreviewOk, Standing::Resting, expected);
@@ -184,7 +183,7 @@ fn a_preview_says_what_it_saw_until_it_is_asked_anew() {
 
 #[test]
 fn a_preview_that_failed_is_repeated_by_retry() {
-    let runs = || vec![restore(2, RunKind::RestorePreview, 1, FAILED), journalled(1, SUCCEEDED)];
+    let runs = || vec![restore(2, RunKind::RestorePreview, 1, FAILED), journaled(1, SUCCEEDED)];
     let expected = Reason::OutcomeUnknown;
     check(&case(preview(), runs()), Phase::RestorePreviewFailed, Standing::Stalled, expected);
     let again = json!({"state": "Restored", "dryRun": true, "retry": 1});
@@ -193,7 +192,7 @@ fn a_preview_that_failed_is_repeated_by_retry() {
 
 #[test]
 fn a_restore_that_failed_goes_on_by_retry() {
-    let runs = || vec![restore(2, RunKind::Restore, 1, FAILED), journalled(1, SUCCEEDED)];
+    let runs = || vec![restore(2, RunKind::Restore, 1, FAILED), journaled(1, SUCCEEDED)];
     let expected = Reason::OutcomeUnknown;
     check(&case(restored(), runs()), Phase::RestoreFailed, Standing::Stalled, expected);
     let again = json!({"state": "Restored", "retry": 1});
@@ -204,29 +203,29 @@ fn a_restore_that_failed_goes_on_by_retry() {
 fn a_target_may_want_a_preview_first() {
     let target = json!({"archive": {"url": "s3://archive"}, "policy": {"dryRunFirst": true}});
     let on = |spec, runs| on(target.clone(), spec, runs);
-    let runs = vec![journalled(1, SUCCEEDED)];
+    let runs = vec![journaled(1, SUCCEEDED)];
     let blocked = on(restored(), runs.clone());
     check(&blocked, Phase::Stalled, Standing::Stalled, Reason::DryRunRequired);
     takes_back(&on(preview(), runs), RunKind::RestorePreview, 2, 1);
-    let seen = vec![restore(2, RunKind::RestorePreview, 1, SUCCEEDED), journalled(1, SUCCEEDED)];
+    let seen = vec![restore(2, RunKind::RestorePreview, 1, SUCCEEDED), journaled(1, SUCCEEDED)];
     takes_back(&on(restored(), seen), RunKind::Restore, 3, 1);
     let runs = vec![
         restore(3, RunKind::Restore, 2, SUCCEEDED),
-        taken_back(journalled(2, SUCCEEDED), 3),
-        journalled(1, FAILED),
+        taken_back(journaled(2, SUCCEEDED), 3),
+        journaled(1, FAILED),
     ];
     takes_back(&on(restored(), runs), RunKind::Restore, 4, 1);
 }
 
 #[test]
 fn without_its_journal_a_run_cannot_be_taken_back() {
-    let without = RunRecord { archive: None, ..journalled(1, SUCCEEDED) };
+    let without = RunRecord { archive: None, ..journaled(1, SUCCEEDED) };
     let expected = Reason::ArchiveRequired;
     let position =
         check(&case(restored(), vec![without]), Phase::Stalled, Standing::Stalled, expected);
     assert!(position.message.contains("Run 1 kept no journal"), "{}", position.message);
     let elsewhere = json!({"archive": {"url": "s3://other"}});
-    let runs = vec![journalled(1, SUCCEEDED)];
+    let runs = vec![journaled(1, SUCCEEDED)];
     for target in [elsewhere, json!({})] {
         let moved = on(target, restored(), runs.clone());
         let position = check(&moved, Phase::Stalled, Standing::Stalled, expected);
@@ -236,7 +235,7 @@ fn without_its_journal_a_run_cannot_be_taken_back() {
 
 #[test]
 fn a_run_is_taken_back_only_where_it_worked() {
-    let elsewhere = RunRecord { target: Some("prod".into()), ..journalled(1, FAILED) };
+    let elsewhere = RunRecord { target: Some("prod".into()), ..journaled(1, FAILED) };
     let stalled = case(restored(), vec![elsewhere]);
     let position = check(&stalled, Phase::Stalled, Standing::Stalled, Reason::InvalidSpec);
     assert!(position.message.contains("Set spec.target.name to prod"), "{}", position.message);
@@ -246,7 +245,7 @@ fn a_run_is_taken_back_only_where_it_worked() {
 fn a_restore_needs_no_program_and_waits_for_no_time() {
     let mut migration = case(
         json!({"state": "Restored", "startAt": time(99), "dependsOn": [{"name": "0000"}]}),
-        vec![journalled(1, SUCCEEDED)],
+        vec![journaled(1, SUCCEEDED)],
     );
     let target = target(json!({"archive": {"url": "s3://archive"}}));
     let missing = crate::runnable::FilesFound::Missing;
@@ -259,10 +258,10 @@ fn a_restore_needs_no_program_and_waits_for_no_time() {
 #[test]
 fn suspending_holds_a_restore_and_it_goes_on() {
     let spec = json!({"state": "Restored", "suspend": true});
-    let held = case(spec.clone(), vec![journalled(1, SUCCEEDED)]);
+    let held = case(spec.clone(), vec![journaled(1, SUCCEEDED)]);
     check(&held, Phase::Suspended, Standing::Resting, Reason::Suspended);
     let runs =
-        || vec![restore(2, RunKind::Restore, 1, RunResult::Running), journalled(1, SUCCEEDED)];
+        || vec![restore(2, RunKind::Restore, 1, RunResult::Running), journaled(1, SUCCEEDED)];
     let job = |suspend: bool| Some(job(json!({"spec": {"suspend": suspend}})));
     let running = case(spec, runs()).with_objects(job(false), vec![pod_running()]);
     let Step::Suspend { position } = running.step() else { panic!("{:#?}", running.step()) };
@@ -283,7 +282,7 @@ fn a_restore_waits_for_the_run_under_way() {
 #[test]
 fn a_restore_that_has_begun_is_not_given_up_for_another_wish() {
     let runs =
-        || vec![restore(2, RunKind::Restore, 1, RunResult::Running), journalled(1, SUCCEEDED)];
+        || vec![restore(2, RunKind::Restore, 1, RunResult::Running), journaled(1, SUCCEEDED)];
     for spec in
         [json!({}), preview(), json!({"state": "Restored", "restore": {"onConflict": "Overwrite"}})]
     {
@@ -299,7 +298,7 @@ fn a_restore_that_has_begun_is_not_given_up_for_another_wish() {
 #[test]
 fn a_preview_and_a_dry_run_are_given_up_when_the_state_changes() {
     let previewing =
-        vec![restore(2, RunKind::RestorePreview, 1, RunResult::Running), journalled(1, SUCCEEDED)];
+        vec![restore(2, RunKind::RestorePreview, 1, RunResult::Running), journaled(1, SUCCEEDED)];
     let case_ = case(json!({}), previewing).with_objects(Some(job(json!({}))), vec![pod_running()]);
     is_stop(&case_, Some(StopReason::Superseded));
     let trying = case(restored(), vec![record(RunKind::DryRun)])
@@ -312,7 +311,7 @@ fn after_a_restore_the_migration_runs_anew_when_its_state_is_applied_again() {
     let runs = || {
         vec![
             restore(3, RunKind::Restore, 2, SUCCEEDED),
-            taken_back(journalled(2, SUCCEEDED), 3),
+            taken_back(journaled(2, SUCCEEDED), 3),
             ended(RunKind::DryRun, SUCCEEDED),
         ]
     };
@@ -320,13 +319,13 @@ fn after_a_restore_the_migration_runs_anew_when_its_state_is_applied_again() {
     // What was tried before the restore was tried on other data.
     begins(&case(json!({"dryRun": true}), runs()), RunKind::DryRun, 4);
     let failed =
-        vec![restore(3, RunKind::Restore, 2, SUCCEEDED), taken_back(journalled(2, FAILED), 3)];
+        vec![restore(3, RunKind::Restore, 2, SUCCEEDED), taken_back(journaled(2, FAILED), 3)];
     begins(&case(json!({}), failed), RunKind::Apply, 4);
 }
 
 #[test]
 fn half_way_back_it_does_not_run_again_unless_retry_says_so() {
-    let runs = || vec![restore(2, RunKind::Restore, 1, FAILED), journalled(1, SUCCEEDED)];
+    let runs = || vec![restore(2, RunKind::Restore, 1, FAILED), journaled(1, SUCCEEDED)];
     for dry_run in [false, true] {
         let held = case(json!({"dryRun": dry_run}), runs());
         let expected = Reason::RestoreIncomplete;
@@ -343,7 +342,7 @@ fn half_way_back_it_does_not_run_again_unless_retry_says_so() {
 #[test]
 fn a_restore_whose_job_vanished_is_unknown_and_goes_on_by_retry() {
     let runs =
-        || vec![restore(2, RunKind::Restore, 1, RunResult::Running), journalled(1, SUCCEEDED)];
+        || vec![restore(2, RunKind::Restore, 1, RunResult::Running), journaled(1, SUCCEEDED)];
     let Step::Finish(outcome) = case(restored(), runs()).step() else { panic!("it goes on") };
     assert_eq!((outcome.result, outcome.reason), (RunResult::Unknown, Reason::OutcomeUnknown));
     assert!(outcome.what_now.contains("set spec.retry to 1"), "{}", outcome.what_now);

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use super::*;
 
 pub fn holder(name: &str, since: i64, launched: bool) -> Holder {
-    let uid = format!("uid-{name}");
+    let uid = Some(format!("uid-{name}"));
     Holder { name: name.into(), uid, since: at(since), launched, left: None }
 }
 
@@ -93,7 +93,8 @@ fn who_counts_as_another() {
         other("fresh", "dev", false, None),
         other("0001-cars", "dev", false, waiting()),
     ];
-    let found = holders::holders(&applying(json!({})), &others, &[], vec![]);
+    let others = others.iter().map(|other| &**other);
+    let found = holders::holders(&applying(json!({})), others, &[], vec![]);
     let names: Vec<(&str, bool)> = found.iter().map(|h| (h.name.as_str(), h.launched)).collect();
     assert_eq!(names, [("beginning", false), ("running", true)]);
 }
@@ -107,7 +108,7 @@ fn what_a_living_migration_runs_on_another_target_is_not_left_over() {
         let run = RunRecord { target: Some(run_target.into()), ..record(RunKind::Apply) };
         other.status =
             Some(DataMigrationStatus { runs: vec![run], ..DataMigrationStatus::default() });
-        Arc::new(other)
+        Arc::new(DataMigration::clone(&other))
     };
     let left = |name: &str| Holder {
         uid: name.into(),

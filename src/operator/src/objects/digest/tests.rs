@@ -1,14 +1,13 @@
 //! What makes it another program, and what does not.
 #![allow(clippy::needless_pass_by_value, reason = "literals of JSON read best by themselves")]
 
-use dm_api::DataMigration;
 use serde_json::{Value, json};
 
 use crate::runnable::Runnable;
 use crate::samples::*;
 use crate::validate;
 
-fn run(migration: &DataMigration, target_spec: Value, data: Value) -> Runnable {
+fn run(migration: &Migration, target_spec: Value, data: Value) -> Runnable {
     validate::validate(migration, Some(&target(target_spec)), None, &files(data)).unwrap()
 }
 
@@ -60,8 +59,7 @@ fn every_byte_and_name_of_its_files_changes_it() {
 fn where_it_works_changes_it() {
     check(json!({}), json!({"region": "eu-west-2"}), same_files(), true);
     check(json!({}), json!({"endpoint": "http://db:8000"}), same_files(), true);
-    let mut renamed = target(json!({}));
-    renamed.metadata.name = Some("production".into());
+    let renamed = with(&target(json!({})), json!({"metadata": {"name": "production"}}));
     let data = files(json!({"main.py": "print('cars')"}));
     let other = validate::validate(&migration(json!({})), Some(&renamed), None, &data).unwrap();
     assert_ne!(runnable().digest, other.digest);

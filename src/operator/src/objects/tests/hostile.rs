@@ -46,7 +46,7 @@ const HOSTILE: &str =
 
 /// A migration and its target with hostile text wherever their types take any, whatever the API
 /// server's validation would say to it.
-fn hostile(kind: RunKind) -> (DataMigration, RunRecord, Runnable) {
+fn hostile(kind: RunKind) -> (Migration, RunRecord, Runnable) {
     let text = |what: &str| format!("{what} {HOSTILE}");
     let (migration, mut run) = killed();
     let spec = json!({"spec": {
@@ -104,7 +104,7 @@ fn hostile(kind: RunKind) -> (DataMigration, RunRecord, Runnable) {
     (migration, run, runnable)
 }
 
-fn script_of_cars() -> DataMigration {
+fn script_of_cars() -> Migration {
     super::script()
 }
 

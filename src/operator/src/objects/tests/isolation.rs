@@ -48,8 +48,7 @@ fn a_guard_is_told_its_one_source_of_credentials() {
 
 #[test]
 fn the_network_policy_of_a_run_is_the_golden_one() {
-    let job =
-        samples::with(&built(&script(), RunKind::Apply), json!({"metadata": {"uid": "uid-j"}}));
+    let job = samples::created(&built(&script(), RunKind::Apply), "uid-j");
     let from = |credentials: Value| {
         let target = samples::target(json!({"credentials": credentials}));
         let run = record(RunKind::Apply);
@@ -73,10 +72,7 @@ fn the_network_policy_of_a_run_is_the_golden_one() {
 fn each_pod_is_selected_by_one_policy() {
     let target = samples::target(json!({"archive": in_a_bucket()}));
     let (migration, run) = killed();
-    let of = samples::with(
-        &built_with(in_a_bucket(), RunKind::Apply),
-        json!({"metadata": {"uid": "uid-j"}}),
-    );
+    let of = samples::created(&built_with(in_a_bucket(), RunKind::Apply), "uid-j");
     let recorder = record::build(&migration, &run, &of, None, &settings()).unwrap();
     let recorder = samples::with(&recorder, json!({"metadata": {"uid": "uid-r"}}));
     let checked = crate::objects::check::build(&target, &settings());
@@ -86,7 +82,7 @@ fn each_pod_is_selected_by_one_policy() {
         network::of_recorder(&recorder),
         crate::objects::check::policy(&target),
     ];
-    for job in [of, recorder.clone(), checked] {
+    for job in [Job::clone(&of), recorder.clone(), checked] {
         let labels = job.spec.unwrap().template.metadata.unwrap().labels.unwrap();
         let selects = |policy: &&k8s_openapi::api::networking::v1::NetworkPolicy| {
             let selector = policy.spec.clone().unwrap().pod_selector.unwrap();
@@ -101,7 +97,7 @@ fn each_pod_is_selected_by_one_policy() {
 
 #[test]
 fn pods_are_outside_of_meshes_unless_their_author_says_otherwise() {
-    let of = |migration: &DataMigration| {
+    let of = |migration: &Migration| {
         let metadata = built(migration, RunKind::Apply).spec.unwrap().template.metadata.unwrap();
         let (labels, annotations) = (metadata.labels.unwrap(), metadata.annotations.unwrap());
         let inject = labels.get("sidecar.istio.io/inject").cloned();

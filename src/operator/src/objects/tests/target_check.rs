@@ -1,12 +1,12 @@
 //! The Job that checks a target has what a run's guard has, and nothing else.
 
-use dm_api::MigrationTarget;
 use dm_api::agent_resources::AgentResources;
 
 use super::*;
+use crate::identified::Target;
 use crate::objects::check as target_check;
 
-fn target(spec: Value) -> MigrationTarget {
+fn target(spec: Value) -> Target {
     let metadata = json!({"metadata": {"uid": "uid-t", "generation": 3}});
     samples::with(&samples::target(spec), metadata)
 }

@@ -16,7 +16,7 @@ fn graph(edges: &[(&str, &[&str])]) -> BTreeMap<String, DataMigration> {
         let object = json!({
             "metadata": {"name": bare}, "spec": {"dependsOn": list}, "status": status,
         });
-        (bare, migration(object))
+        (bare, DataMigration::clone(&migration(object)))
     };
     edges.iter().map(node).collect()
 }

@@ -34,13 +34,13 @@ fn living_pod(spec: Value, changes: Value) -> Pod {
 }
 
 #[allow(clippy::needless_pass_by_value)] // reads better with json! literals
-fn living_job(changes: Value) -> Job {
+fn living_job(changes: Value) -> Identified<Job> {
     let template = json!({"template": {"spec": spec("Apply", "eu-west-1")}});
     with(&samples::job(json!({"metadata": metadata(), "spec": template})), changes)
 }
 
-fn found(own: &str, jobs: &[Job], pods: &[Pod]) -> Vec<(String, String)> {
-    let found = occupants(own, &target(json!({})), jobs, pods);
+fn found(own: &str, jobs: &[Identified<Job>], pods: &[Pod]) -> Vec<(String, String)> {
+    let found = occupants(own, &target(json!({})), jobs.iter().map(|job| &**job), pods);
     assert!(found.iter().all(|holder| holder.launched), "none of them waits for anybody");
     found.into_iter().map(|holder| (holder.name, holder.left.unwrap())).collect()
 }

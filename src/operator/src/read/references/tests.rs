@@ -4,9 +4,10 @@
 use serde_json::{Value, json};
 
 use super::*;
+use crate::identified::Target;
 use crate::samples;
 
-fn on(target: Value) -> MigrationTarget {
+fn on(target: Value) -> Target {
     samples::target(target)
 }
 
@@ -54,7 +55,10 @@ fn two_targets() -> References {
     let bucket = json!({"archive": {
         "url": "s3://archive", "credentials": {"secret": {"name": "archive-keys"}},
     }});
-    References { targets: vec![on(bucket), other], ..References::default() }
+    References {
+        targets: vec![on(bucket), other].iter().map(|one| MigrationTarget::clone(one)).collect(),
+        ..References::default()
+    }
 }
 
 #[test]

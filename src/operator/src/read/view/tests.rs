@@ -127,7 +127,7 @@ fn nothing_stands_in_the_way_of_a_program_that_runs_or_has_ended() {
 
 #[test]
 fn a_job_without_a_pod_is_told_unless_it_is_suspended() {
-    let lone = |job: &Job| obstacle(RunObjects { job: Some(job), pods: &[] }, at(121));
+    let lone = |job: &Identified<Job>| obstacle(RunObjects { job: Some(job), pods: &[] }, at(121));
     assert_eq!(lone(&job(json!({}))).map(|found| found.reason), Some(Reason::ObjectRefused));
     assert_eq!(lone(&job(json!({"spec": {"suspend": true}}))), None);
     assert_eq!(lone(&job(json!({"metadata": {"creationTimestamp": time(100)}}))), None);

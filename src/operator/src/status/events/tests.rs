@@ -88,8 +88,8 @@ fn a_failure_is_a_warning_and_not_told_again_by_the_condition() {
 #[test]
 fn a_run_that_was_given_up_is_no_warning() {
     let before = status(vec![record(RunKind::Apply)], "Starting", json!({}));
-    let cancelled = over(RunKind::Apply, RunResult::Canceled, Reason::Superseded);
-    check(&before, &status(vec![cancelled], "Starting", json!({})), &[("Superseded", false)]);
+    let canceled = over(RunKind::Apply, RunResult::Canceled, Reason::Superseded);
+    check(&before, &status(vec![canceled], "Starting", json!({})), &[("Superseded", false)]);
 }
 
 #[test]

@@ -7,21 +7,21 @@ use dm_api::status::Phase;
 use super::*;
 
 /// A migration with a restore under way over a run that applied it.
-fn restoring(kind: RunKind) -> DataMigration {
+fn restoring(kind: RunKind) -> Migration {
     let mut migration = with(
         &applying(json!({"state": "Restored"})),
         json!({"status": {
             "lastRun": 2,
             "executionTime": time(1), "finalizationTime": time(2),
             "applied": {"run": 1, "result": "Succeeded", "programDigest": runnable().digest},
-            "runs": [restore(2, kind, 1, RunResult::Running), journalled(1, RunResult::Succeeded)],
+            "runs": [restore(2, kind, 1, RunResult::Running), journaled(1, RunResult::Succeeded)],
         }}),
     );
     migration.spec.dry_run = kind == RunKind::RestorePreview;
     migration
 }
 
-fn ends(kind: RunKind, job: &Job, pod: &Pod) -> DataMigrationStatus {
+fn ends(kind: RunKind, job: &Identified<Job>, pod: &Pod) -> DataMigrationStatus {
     let objects = RunObjects { job: Some(job), pods: &[pod] };
     let record = restore(2, kind, 1, RunResult::Running);
     let step = Step::Finish(Box::new(outcome::of(&record, objects).unwrap()));
@@ -98,7 +98,7 @@ fn the_program_of_a_suspended_dry_run_starts_over_and_a_restore_goes_on() {
 fn runs_that_were_not_taken_back_are_not_forgotten() {
     let mut migration = applying(json!({}));
     let mut status = DataMigrationStatus {
-        runs: vec![journalled(2, RunResult::Failed), journalled(1, RunResult::Failed)],
+        runs: vec![journaled(2, RunResult::Failed), journaled(1, RunResult::Failed)],
         last_run: 2,
         ..DataMigrationStatus::default()
     };
@@ -114,7 +114,7 @@ fn runs_that_were_not_taken_back_are_not_forgotten() {
     // Many of them are kept in all, and then the oldest goes.
     for number in 41..=140 {
         migration.status = Some(status);
-        let record = journalled(number, RunResult::Failed);
+        let record = journaled(number, RunResult::Failed);
         let step = Step::Begin { position: under_way::starting(&record), record: Box::new(record) };
         status = check(&migration, &step, 20);
     }

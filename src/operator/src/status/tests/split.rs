@@ -9,14 +9,14 @@ const STATUS_BYTES_MAX: usize = 300_000;
 /// Bytes of a termination message that the kubelet keeps.
 const MESSAGE_BYTES_MAX: usize = 4096;
 
-fn split(parts: u32) -> DataMigration {
+fn split(parts: u32) -> Migration {
     let mut migration = running(RunKind::Apply);
     migration.status.as_mut().unwrap().runs[0].parallelism = Some(parts);
     migration
 }
 
 /// The status after these pods of a run have ended.
-fn after(migration: &DataMigration, job: &Job, pods: &[Pod]) -> DataMigrationStatus {
+fn after(migration: &Migration, job: &Identified<Job>, pods: &[Pod]) -> DataMigrationStatus {
     let pods: Vec<&Pod> = pods.iter().collect();
     let run = &migration.status.as_ref().unwrap().runs[0];
     let outcome = outcome::of(run, RunObjects { job: Some(job), pods: &pods }).unwrap();
@@ -76,7 +76,7 @@ fn the_success_of_all_parts_is_recorded_by_the_last_and_a_failure_by_a_job() {
         let pod = pod_ended(code, &program_says(json!({"exitCode": code})), &said);
         of_part(&let_through(&pod), index)
     };
-    let check = |pods: &[Pod], job: &Job, expected| {
+    let check = |pods: &[Pod], job: &Identified<Job>, expected| {
         assert_eq!(after(&split(2), job, pods).runs[0].archived, Some(expected));
     };
     let done = || json!("Succeeded");

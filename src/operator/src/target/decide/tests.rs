@@ -10,7 +10,7 @@ use dm_contract::check::{CHECK_VERSION, Finding, Found, TargetCheck};
 fn target(archive: bool) -> MigrationTarget {
     let spec = if archive { json!({"archive": {"url": "s3://archive/prod"}}) } else { json!({}) };
     let metadata = json!({"metadata": {"uid": "uid-t", "generation": 3}});
-    samples::with(&samples::target(spec), metadata)
+    MigrationTarget::clone(&samples::with(&samples::target(spec), metadata))
 }
 
 /// The target with the status that was decided on.

@@ -16,17 +16,17 @@ fn settings() -> Settings {
     }
 }
 
-fn target() -> MigrationTarget {
+fn target() -> Target {
     let metadata = json!({"metadata": {"uid": "uid-t", "generation": 3}});
     let claim = json!({"persistentVolumeClaim": {"claimName": "disk"}});
     let spec = json!({"archive": {"url": "file:///archive", "volume": claim}});
     samples::with(&samples::target(spec), metadata)
 }
 
-fn job(changes: Value) -> Job {
+fn job(changes: Value) -> Identified<Job> {
     let built = check::build(&target(), &settings());
-    let there = json!({"metadata": {"uid": "uid-j", "creationTimestamp": samples::time(0)}});
-    samples::with(&samples::with(&built, there), changes)
+    let there = json!({"metadata": {"creationTimestamp": samples::time(0)}});
+    samples::with(&samples::created(&samples::with(&built, there), "uid-j"), changes)
 }
 
 fn ended(reason: &str) -> Value {
@@ -48,7 +48,7 @@ fn pod(state: &Value, changes: Value) -> Pod {
     samples::with(&base, changes)
 }
 
-fn seen(job: &Job, pods: &[Pod], refused: Option<&str>) -> State {
+fn seen(job: &Identified<Job>, pods: &[Pod], refused: Option<&str>) -> State {
     let target = target();
     let seen = Seen { target: &target, job: Some(job), pods, refused };
     state(seen, &settings(), samples::at(100))

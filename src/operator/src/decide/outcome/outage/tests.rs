@@ -17,7 +17,7 @@ fn away(of: &str, lasts: bool) -> Value {
     })
 }
 
-fn journalling(outages: Vec<Value>) -> Value {
+fn journaling(outages: Vec<Value>) -> Value {
     guard_says(json!({
         "mode": "Apply", "writeCallsUpstream": 2, "outages": outages,
         "journal": {"run": "m/1", "entries": 2, "segments": 1, "bytes": 9, "readUnits": 1.0},
@@ -26,7 +26,7 @@ fn journalling(outages: Vec<Value>) -> Value {
 
 fn end(kind: RunKind, code: i32, outages: Vec<Value>) -> Outcome {
     let says = program_says(json!({"exitCode": code}));
-    let pod = pod_ended(code, &says, &journalling(outages));
+    let pod = pod_ended(code, &says, &journaling(outages));
     let job = if code == 0 { job_ended("Complete", "") } else { job_ended("Failed", "") };
     of(&record(kind), RunObjects { job: Some(&job), pods: &[&pod] }).unwrap()
 }
@@ -61,7 +61,7 @@ fn an_outage_that_is_over_is_no_cause() {
 
 #[test]
 fn a_condition_says_so_while_it_lasts() {
-    let guard = |outages| serde_json::from_value::<GuardResult>(journalling(outages)).unwrap();
+    let guard = |outages| serde_json::from_value::<GuardResult>(journaling(outages)).unwrap();
     let lasting = guard(vec![away("Archive", true), away("Database", false)]);
     let said: Vec<_> = conditions(RunKind::Apply, &lasting).collect();
     let [(type_, reason, message)] = said.as_slice() else { panic!("{said:?}") };

@@ -7,12 +7,17 @@ use serde_json::{Value, json};
 use super::*;
 use crate::samples::*;
 
-fn end(kind: RunKind, job: &Job, pods: &[&Pod]) -> Outcome {
+fn end(kind: RunKind, job: &Identified<Job>, pods: &[&Pod]) -> Outcome {
     let record = restore(2, kind, 1, RunResult::Running);
     super::super::of(&record, RunObjects { job: Some(job), pods }).expect("it is over")
 }
 
-fn check(kind: RunKind, job: &Job, pods: &[&Pod], expected: (RunResult, Reason, &str)) -> Outcome {
+fn check(
+    kind: RunKind,
+    job: &Identified<Job>,
+    pods: &[&Pod],
+    expected: (RunResult, Reason, &str),
+) -> Outcome {
     let outcome = end(kind, job, pods);
     assert_eq!((outcome.result, outcome.reason), (expected.0, expected.1), "{}", outcome.message);
     assert!(outcome.message.contains(expected.2), "{}", outcome.message);
@@ -21,11 +26,11 @@ fn check(kind: RunKind, job: &Job, pods: &[&Pod], expected: (RunResult, Reason, 
     outcome
 }
 
-fn complete() -> Job {
+fn complete() -> Identified<Job> {
     job_ended("Complete", "CompletionsReached")
 }
 
-fn failed() -> Job {
+fn failed() -> Identified<Job> {
     job_ended("Failed", "BackoffLimitExceeded")
 }
 
@@ -128,7 +133,7 @@ fn a_restore_that_ended_without_a_word_or_early_is_no_success() {
 }
 
 #[test]
-fn a_restore_whose_job_was_deleted_has_failed_and_a_preview_given_up_is_cancelled() {
+fn a_restore_whose_job_was_deleted_has_failed_and_a_preview_given_up_is_canceled() {
     let pod =
         with(&restore_pod(143, &Value::Null), json!({"metadata": {"deletionTimestamp": time(9)}}));
     let expected = (RunResult::Failed, Reason::JobDeleted, "is not known");

@@ -15,16 +15,16 @@ fn split(kind: RunKind, parts: u32) -> RunRecord {
     RunRecord { parallelism: Some(parts), ..record(kind) }
 }
 
-fn end(record: &RunRecord, job: &Job, pods: &[Pod]) -> Outcome {
+fn end(record: &RunRecord, job: &Identified<Job>, pods: &[Pod]) -> Outcome {
     let pods: Vec<&Pod> = pods.iter().collect();
     outcome::of(record, RunObjects { job: Some(job), pods: &pods }).expect("it is over")
 }
 
-fn complete() -> Job {
+fn complete() -> Identified<Job> {
     job_ended("Complete", "CompletionsReached")
 }
 
-fn policy() -> Job {
+fn policy() -> Identified<Job> {
     job_ended("Failed", view::POD_FAILURE_POLICY)
 }
 
@@ -96,7 +96,7 @@ fn four_parts_that_succeed_are_one_success() {
     assert_eq!((outcome.result, outcome.reason), (RunResult::Succeeded, Reason::Applied));
     assert_eq!(outcome.execution_time, Some(at(4)), "the first start");
     assert_eq!(outcome.finalization_time, Some(at(60)), "the last end");
-    assert_eq!((written(&outcome), outcome.journalled()), (8, Some(8)));
+    assert_eq!((written(&outcome), outcome.journaled()), (8, Some(8)));
     assert!(!outcome.wrote_nothing && outcome.what_now.is_empty());
     let message = "The program ended with exit code 0 after 56s; 8 items were written, all of them journaled.";
     assert_eq!(outcome.message, message);

@@ -153,8 +153,8 @@ fn a_run_that_was_let_through_ends_as_its_program_does() {
     assert_eq!(outcome.verdict, Some(Verdict::Go));
 }
 
-/// A guard that journalled, and kept what there was to keep.
-fn journalling() -> Value {
+/// A guard that journaled, and kept what there was to keep.
+fn journaling() -> Value {
     guard_says(json!({
         "mode": "Apply",
         "journal": {"run": "team.0001-cars/1", "entries": 2, "segments": 1, "bytes": 90, "readUnits": 1.0},
@@ -166,7 +166,7 @@ fn journalling() -> Value {
 }
 
 #[test]
-fn a_failure_says_what_is_journalled_how_to_take_it_back_and_where_the_log_is() {
+fn a_failure_says_what_is_journaled_how_to_take_it_back_and_where_the_log_is() {
     let plan = json!({
         "version": 1,
         "run": {"namespace": "team", "name": "0001-cars", "uid": "u", "number": 1},
@@ -178,7 +178,7 @@ fn a_failure_says_what_is_journalled_how_to_take_it_back_and_where_the_log_is() 
     ]});
     let spec = json!({"spec": {"template": {"spec": {"initContainers": [guard]}}}});
     let job = with(&failed_job(), spec);
-    let pod = let_through(&pod_ended(3, &program_says(json!({"exitCode": 3})), &journalling()));
+    let pod = let_through(&pod_ended(3, &program_says(json!({"exitCode": 3})), &journaling()));
     let outcome = end(RunKind::Apply, Some(&job), &[&pod]).unwrap();
     let words = "exit code 3 after 3s; 2 items were written, all of them journaled.";
     assert!(outcome.message.ends_with(words), "{}", outcome.message);
