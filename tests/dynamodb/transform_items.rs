@@ -39,7 +39,7 @@ async fn missing_null_and_empty_values_are_told_apart() {
     let source = json!({"table": table, "set": {"w": "upper(v)"}});
     let result = applied(&source).await;
     assert_eq!(result.end, TransformEnd::PartiallyFailed);
-    assert_eq!(reasons(&result), [("number", "set.w: upper needs a string, not a number")]);
+    assert_eq!(reasons(&result), [("number", "set.w: upper needs a string, not a number (v)")]);
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -1,5 +1,6 @@
-//! Whether an item meets a condition, by DynamoDB's rules: what is missing or of the wrong type
-//! makes a comparison false, and only `<>` is true of it. What cannot be calculated fails the item.
+//! Whether an item meets a condition, by DynamoDB's rules: an operand that is missing or of another
+//! type makes a comparison false, and only `<>` is true of it. An operand that cannot be calculated
+//! fails the item.
 
 use std::borrow::Cow;
 
@@ -65,16 +66,16 @@ impl<'i> Context<'i> {
             Node::Contains { value, element } => self
                 .both(value, element)?
                 .is_some_and(|(value, element)| contains(&value, &element)),
-            Node::Matches { text, pattern } => match self.present(text)?.as_deref() {
-                Some(AttributeValue::S(text)) => pattern.is_match(text),
-                _ => false,
+            Node::Matches { text, pattern } => match self.present(text)? {
+                Some(value) => pattern.is_match(self.text("matches", text, &value)?),
+                None => false,
             },
             // The parser lets no other node stand where a condition is.
             _ => matches!(&*self.value(node)?, AttributeValue::Bool(true)),
         })
     }
 
-    /// The value of an operand, unless something it needs is missing or of the wrong type.
+    /// The value of an operand, unless something it needs is missing.
     fn present<'n: 'v, 'v>(self, node: &'n Node) -> Result<Option<Cow<'v, AttributeValue>>>
     where
         'i: 'v,

@@ -101,7 +101,7 @@ impl Conversion {
     }
 }
 
-pub(crate) fn to_number(what: &str, value: &AttributeValue) -> Result<AttributeValue> {
+pub(crate) fn to_number(what: &'static str, value: &AttributeValue) -> Result<AttributeValue> {
     match value {
         AttributeValue::N(_) => Ok(value.clone()),
         AttributeValue::S(text) => match Number::parse(text.trim()) {
@@ -113,7 +113,7 @@ pub(crate) fn to_number(what: &str, value: &AttributeValue) -> Result<AttributeV
     }
 }
 
-pub(crate) fn to_string(what: &str, value: &AttributeValue) -> Result<AttributeValue> {
+pub(crate) fn to_string(what: &'static str, value: &AttributeValue) -> Result<AttributeValue> {
     match value {
         AttributeValue::S(_) => Ok(value.clone()),
         AttributeValue::N(number) => Ok(AttributeValue::S(number.to_string())),
@@ -142,7 +142,7 @@ fn elements(value: &AttributeValue) -> Option<Vec<AttributeValue>> {
 }
 
 /// The set of the only argument's elements if it is a list, else of the arguments.
-pub(crate) fn to_set(what: &str, values: &[&AttributeValue]) -> Result<AttributeValue> {
+pub(crate) fn to_set(what: &'static str, values: &[&AttributeValue]) -> Result<AttributeValue> {
     let elements: Vec<&AttributeValue> = match values {
         [AttributeValue::L(list)] => list.iter().collect(),
         [set] if set.kind().is_set() => return Ok((*set).clone()),
@@ -184,7 +184,7 @@ pub(crate) fn to_set(what: &str, values: &[&AttributeValue]) -> Result<Attribute
     }
 }
 
-pub(crate) fn to_map(what: &str, values: &[&AttributeValue]) -> Result<AttributeValue> {
+pub(crate) fn to_map(what: &'static str, values: &[&AttributeValue]) -> Result<AttributeValue> {
     let mut map = Item::new();
     for pair in values.chunks(2) {
         let [name, value] = pair else {

@@ -89,15 +89,20 @@ pub enum Cause {
     #[error("{0} is missing; if a string is meant, write \"'{0}'\" with both quotes")]
     Word(String),
     /// A value has another type than the function or operator takes.
-    #[error("{what} needs {wanted}, not {found}")]
+    #[error("{what} needs {wanted}, not {found}{of}", of = of(.path.as_deref()))]
     Type {
         /// The function or operator.
-        what: String,
+        what: &'static str,
         /// The types it takes.
         wanted: &'static str,
         /// The type it got.
         found: &'static str,
+        /// Where the item has that value, if the operand is a path.
+        path: Option<String>,
     },
+    /// A value of a type that has no size. DynamoDB's own `size` has no result then.
+    #[error("size needs a string, a binary, a set, a list or a map, not {0}")]
+    NoSize(&'static str),
     /// A number that DynamoDB cannot hold.
     #[error("{error}{advice}", error = .0, advice = advice(.0))]
     Number(#[from] NumberError),
@@ -118,18 +123,34 @@ fn advice(error: &NumberError) -> &'static str {
     }
 }
 
+fn of(path: Option<&str>) -> String {
+    path.map(|path| format!(" ({path})")).unwrap_or_default()
+}
+
 impl Cause {
     pub(crate) fn wrong_type(
-        what: impl Into<String>,
+        what: &'static str,
         wanted: &'static str,
         found: &'static str,
     ) -> Self {
-        Self::Type { what: what.into(), wanted, found }
+        Self::Type { what, wanted, found, path: None }
     }
 
-    /// Whether a condition takes the operand for missing, as DynamoDB does, instead of failing.
+    /// Adds where the item has the operand of the wrong type.
+    pub(crate) fn of_operand(self, shown: impl FnOnce(&'static str) -> Option<String>) -> Self {
+        match self {
+            Self::Type { what, wanted, found, path: None } => {
+                Self::Type { what, wanted, found, path: shown(found) }
+            }
+            other => other,
+        }
+    }
+
+    /// Whether a condition takes the operand for missing, as DynamoDB does, instead of failing. A
+    /// value of the wrong type in arithmetic or in a function of this language is there, so it
+    /// fails the item: as an absence it would make `<>` and `NOT` true.
     pub(crate) fn is_absence(&self) -> bool {
-        matches!(self, Self::Missing(_) | Self::Word(_) | Self::Type { .. })
+        matches!(self, Self::Missing(_) | Self::Word(_) | Self::NoSize(_))
     }
 }
 

@@ -32,16 +32,17 @@ impl<'i> Context<'i> {
             Node::Path(path) => Cow::Borrowed(self.at(path)?),
             Node::Step(inner, step) => Cow::Owned(stepped(self.value(inner)?.into_owned(), step)?),
             Node::Negate(inner) => {
-                let number = number::of("-", &*self.value(inner)?)?;
-                Cow::Owned(AttributeValue::N(number.negated()))
+                Cow::Owned(AttributeValue::N(self.number("-", inner)?.negated()))
             }
             Node::Arithmetic { operator, left, right } => {
                 let what = operator.symbol();
-                let left = number::of(what, &*self.value(left)?)?;
-                let right = number::of(what, &*self.value(right)?)?;
+                let (left, right) = (self.number(what, left)?, self.number(what, right)?);
                 Cow::Owned(AttributeValue::N(calculated(*operator, left, right)?))
             }
-            Node::Call { function, arguments } => Cow::Owned(self.call(*function, arguments)?),
+            Node::Call { function, arguments } => {
+                let called = self.call(*function, arguments);
+                Cow::Owned(called.map_err(|cause| self.of_path(cause, arguments))?)
+            }
             Node::IfNotExists { path, otherwise } => match path.get(self.item) {
                 Some(value) => Cow::Borrowed(value),
                 None => self.value(otherwise)?,
@@ -50,8 +51,11 @@ impl<'i> Context<'i> {
                 self.value(if self.holds(condition)? { then } else { otherwise })?
             }
             Node::Lookup { column, key, otherwise } => {
-                let key = self.value(key)?;
-                match (column.get(&key)?, otherwise) {
+                let value = self.value(key)?;
+                let cell = column.get(&value);
+                let cell =
+                    cell.map_err(|cause| self.of_path(cause, std::slice::from_ref(&**key)))?;
+                match (cell, otherwise) {
                     (Some(value), _) => Cow::Borrowed(value),
                     (None, Some(otherwise)) => self.value(otherwise)?,
                     (None, None) => return Err(Cause::NoRow(column.file.clone())),
@@ -59,9 +63,36 @@ impl<'i> Context<'i> {
             }
             Node::Split { text, pattern, most } => {
                 let value = self.value(text)?;
-                Cow::Owned(text::split(text::of("split", &value)?, pattern, *most))
+                Cow::Owned(text::split(self.text("split", text, &value)?, pattern, *most))
             }
             _ => Cow::Owned(AttributeValue::Bool(self.holds(node)?)),
+        })
+    }
+
+    /// The number that an operator needs of its operand.
+    fn number(self, what: &'static str, operand: &Node) -> Result<Number> {
+        let found = number::of(what, &*self.value(operand)?);
+        found.map_err(|cause| self.of_path(cause, std::slice::from_ref(operand)))
+    }
+
+    /// The string that a function needs of its argument, which has this value.
+    pub fn text<'v>(
+        self,
+        what: &'static str,
+        node: &Node,
+        value: &'v AttributeValue,
+    ) -> Result<&'v str> {
+        text::of(what, value).map_err(|cause| self.of_path(cause, std::slice::from_ref(node)))
+    }
+
+    /// Adds the path of the operand of the wrong type, if only one of them can be it.
+    fn of_path(self, cause: Cause, operands: &[Node]) -> Cause {
+        cause.of_operand(|found| {
+            let mut paths = operands.iter().filter_map(|node| match node {
+                Node::Path(path) if number::kind(path.get(self.item)?) == found => Some(path),
+                _ => None,
+            });
+            paths.next().filter(|_| paths.next().is_none()).map(place::shown)
         })
     }
 
@@ -232,7 +263,7 @@ mod tests {
                     "Division by zero; exclude such items with filter, or choose with if(condition, a, b)"
                 ),
             ),
-            ("name + 1", json!("+ needs a number (concat joins strings), not a string")),
+            ("name + 1", json!("+ needs a number (concat joins strings), not a string (name)")),
             ("absent + 1", json!("absent is missing")),
             ("m.deep[1]", json!("m.deep[1] is missing")),
             ("if_not_exists(absent, weight) * 2", json!({"N": "6898"})),
@@ -245,7 +276,7 @@ mod tests {
             ("concat(name, '-', origin)", json!({"S": "ford torino-USA"})),
             (
                 "concat(name, weight)",
-                json!("concat needs a string (string(a) makes one), not a number"),
+                json!("concat needs a string (string(a) makes one), not a number (weight)"),
             ),
             ("upper(name)", json!({"S": "FORD TORINO"})),
             ("lower(origin)", json!({"S": "usa"})),
@@ -258,7 +289,7 @@ mod tests {
             ("pad_left(string(mpg), 6, '0')", json!({"S": "000017"})),
             ("pad_left('äbc', 6, 'xy')", json!({"S": "xyxäbc"})),
             ("pad_left(name, 3, '0')", json!({"S": "ford torino"})),
-            ("pad_left(mpg, 6, '0')", json!("pad_left needs a string, not a number")),
+            ("pad_left(mpg, 6, '0')", json!("pad_left needs a string, not a number (mpg)")),
             ("pad_left(name, 20, '')", json!("the text that pad_left fills with is empty")),
             (
                 "pad_left(name, 1e9, 'x')",
@@ -270,7 +301,6 @@ mod tests {
             ("split('a1b22c', '[0-9]+', 2)[1]", json!({"S": "b22c"})),
             ("split(name, ' ')[2]", json!("the element [2] of the value is missing")),
             ("matches(name, '^ford')", json!({"BOOL": true})),
-            ("matches(weight, '^ford')", json!({"BOOL": false})),
         ]);
     }
 
@@ -283,7 +313,7 @@ mod tests {
             ("string(yes)", json!({"S": "true"})),
             (
                 "string(tags)",
-                json!("string needs a string, a number or a truth value, not a string set"),
+                json!("string needs a string, a number or a truth value, not a string set (tags)"),
             ),
             ("list(tags)", json!({"L": [{"S": "a"}, {"S": "b"}]})),
             ("list(1, 'x')", json!({"L": [{"N": "1"}, {"S": "x"}]})),
@@ -352,7 +382,7 @@ mod tests {
             ("lookup('rates.json', 7, 'tags', 'none')", json!({"S": "none"})),
             (
                 "lookup('origins.csv', tags, 'name')",
-                json!("lookup needs a string or a number, not a string set"),
+                json!("lookup needs a string or a number, not a string set (tags)"),
             ),
             (
                 "hash('abc')",
@@ -374,7 +404,10 @@ mod tests {
             ("absent <> 1", true),
             ("NOT absent = 1", true),
             ("absent + 1 > 0", false),
-            ("name + 1 > 0", false),
+            ("lower(absent) <> 'x'", true),
+            ("matches(absent, 'x')", false),
+            ("size(weight) <> 1", true),
+            ("contains(weight, 'x')", false),
             ("weight BETWEEN 1 AND 5000", true),
             ("absent BETWEEN 1 AND 5000", false),
             ("origin IN ('Japan', 'USA')", true),
@@ -403,5 +436,32 @@ mod tests {
             ),
         );
         check("if(weight > 3000, 'heavy', absent)", &json!({"S": "heavy"}));
+    }
+
+    #[test]
+    fn a_value_of_the_wrong_type_is_no_absence() {
+        for (text, expected) in [
+            ("name + 1 > 0", "+ needs a number (concat joins strings), not a string (name)"),
+            ("-name <> 1", "- needs a number, not a string (name)"),
+            ("NOT contains(lower(tags), 'a')", "lower needs a string, not a string set (tags)"),
+            ("substring(year, 0, 3) <> '197'", "substring needs a string, not a number (year)"),
+            (
+                "concat(nil, '') <> 'active'",
+                "concat needs a string (string(a) makes one), not null (nil)",
+            ),
+            ("NOT matches(weight, '^ford')", "matches needs a string, not a number (weight)"),
+            ("split(m.deep, 'x') <> 1", "split needs a string, not a list (m.deep)"),
+            (
+                "lookup('origins.csv', tags, 'name') <> 'x'",
+                "lookup needs a string or a number, not a string set (tags)",
+            ),
+            ("if(lower(year) = 'x', 1, 2)", "lower needs a string, not a number (year)"),
+            (
+                "concat(year, weight) <> 'x'",
+                "concat needs a string (string(a) makes one), not a number",
+            ),
+        ] {
+            check(text, &json!(expected));
+        }
     }
 }

@@ -28,7 +28,7 @@ pub(crate) fn in_words(kind: AttributeType) -> &'static str {
 }
 
 /// The number that this function or operator needs.
-pub(crate) fn of(what: &str, value: &AttributeValue) -> Result<Number> {
+pub(crate) fn of(what: &'static str, value: &AttributeValue) -> Result<Number> {
     match value {
         AttributeValue::N(number) => Ok(*number),
         other => {
@@ -40,7 +40,11 @@ pub(crate) fn of(what: &str, value: &AttributeValue) -> Result<Number> {
 }
 
 /// The whole number next to a number.
-pub(crate) fn whole(what: &str, value: &AttributeValue, to: Rounding) -> Result<AttributeValue> {
+pub(crate) fn whole(
+    what: &'static str,
+    value: &AttributeValue,
+    to: Rounding,
+) -> Result<AttributeValue> {
     Ok(AttributeValue::N(of(what, value)?.to_multiple(Number::from(1_i64), to)?))
 }
 
@@ -48,10 +52,6 @@ pub(crate) fn whole(what: &str, value: &AttributeValue, to: Rounding) -> Result<
 pub(crate) fn size(value: &AttributeValue) -> Result<AttributeValue> {
     match size_of(value) {
         Some(size) => Ok(AttributeValue::N(Number::from(size))),
-        None => Err(Cause::wrong_type(
-            "size",
-            "a string, a binary, a set, a list or a map",
-            kind(value),
-        )),
+        None => Err(Cause::NoSize(kind(value))),
     }
 }

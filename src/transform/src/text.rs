@@ -15,7 +15,7 @@ pub(crate) fn hex(bytes: &[u8]) -> String {
 }
 
 /// The string that this function needs.
-pub(crate) fn of<'v>(what: &str, value: &'v AttributeValue) -> Result<&'v str> {
+pub(crate) fn of<'v>(what: &'static str, value: &'v AttributeValue) -> Result<&'v str> {
     match value {
         AttributeValue::S(text) => Ok(text),
         other => {
@@ -83,7 +83,7 @@ pub(crate) fn pad_left(
     Ok(AttributeValue::S(padded))
 }
 
-fn count(what: &str, value: &AttributeValue) -> Result<usize> {
+fn count(what: &'static str, value: &AttributeValue) -> Result<usize> {
     let count = number::of(what, value)?.to_i64().and_then(|count| usize::try_from(count).ok());
     count.ok_or_else(|| Cause::Unfit(format!("{what} counts from 0 in whole numbers")))
 }
