@@ -184,7 +184,7 @@ pub fn of_transform(folder: &Folder, source: &TransformSource) -> Result<Kind, W
         None => script::Files::new(),
     };
     let files = files.iter().map(|(name, bytes)| (name.as_str(), bytes.as_slice()));
-    let files = dm_transform::Files::read(files);
+    let files = dm_transform::Files::of(files);
     let transform = Box::new(Transform::parse(&declaration.transform, &files)?);
     Ok(Kind::Transform { transform, on_item_error: declaration.on_item_error })
 }

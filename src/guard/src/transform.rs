@@ -127,7 +127,7 @@ impl Transforms {
             declaration.ok_or_else(|| wrong(format!("it has no {TRANSFORM_FILE}")))?;
         let declaration = Declaration::from_json(declaration.as_bytes()).map_err(wrong)?;
         let lookups = order.files.iter().filter(|(name, _)| *name != TRANSFORM_FILE);
-        let files = Files::read(lookups.map(|(name, text)| (name.as_str(), text.as_bytes())));
+        let files = Files::of(lookups.map(|(name, text)| (name.as_str(), text.as_bytes())));
         let transform = Transform::parse(&declaration.transform, &files)?;
         let settings = Settings {
             on_item_error: declaration.on_item_error,

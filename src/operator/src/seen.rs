@@ -3,6 +3,7 @@
 use dm_api::DataMigrationStatus;
 use dm_api::status::RunRecord;
 use jiff::Timestamp;
+use tokio::sync::Semaphore;
 
 use crate::cluster::ReadError;
 use crate::context::Context;
@@ -12,6 +13,7 @@ use crate::identified::Migration;
 use crate::read::observe::{self, Observed};
 use crate::read::recorders::{self, RecordJob};
 use crate::read::references;
+use crate::read::sources::Sources;
 use crate::read::view::RunObjects;
 use crate::runnable::{Problem, Runnable};
 use crate::validate;
@@ -29,6 +31,31 @@ pub struct Seen {
     now: Timestamp,
 }
 
+/// Held while a transform is checked.
+static ONE_TRANSFORM: Semaphore = Semaphore::const_new(1);
+
+/// Checks what a run would be made of. A transform's patterns and files take memory and time, within
+/// bounds that its author can use up: one transform at a time is checked, on a separate thread.
+async fn validated(migration: &Migration, sources: &Sources) -> Result<Runnable, Problem> {
+    if migration.spec.transform.is_none() {
+        return checked(migration, sources);
+    }
+    // The semaphore is never closed.
+    let permit = ONE_TRANSFORM.acquire().await;
+    let (migration, sources) = (migration.clone(), sources.clone());
+    let check = tokio::task::spawn_blocking(move || {
+        let _held = permit;
+        checked(&migration, &sources)
+    });
+    check.await.unwrap_or_else(|error| std::panic::resume_unwind(error.into_panic()))
+}
+
+fn checked(migration: &Migration, sources: &Sources) -> Result<Runnable, Problem> {
+    let Sources { target, missing_account, files, references } = sources;
+    validate::validate(migration, target.as_ref(), missing_account.as_deref(), files)
+        .and_then(|runnable| references::settle(migration, runnable, references))
+}
+
 impl Seen {
     /// Reads what the next step depends on, and checks it.
     pub async fn read(
@@ -39,14 +66,7 @@ impl Seen {
         let now = (context.clock)();
         let observed =
             observe::observe(context.cluster(migration.namespace()), migration, fresh, now).await?;
-        let sources = &observed.sources;
-        let runnable = validate::validate(
-            migration,
-            sources.target.as_ref(),
-            sources.missing_account.as_deref(),
-            &sources.files,
-        )
-        .and_then(|runnable| references::settle(migration, runnable, &sources.references));
+        let runnable = validated(migration, &observed.sources).await;
         let run = migration.status.as_ref().and_then(DataMigrationStatus::under_way);
         let job = run.and_then(|run| observed.job_of(run));
         Ok(Self {

@@ -205,14 +205,14 @@ fn uuid5(namespace: &AttributeValue, value: &AttributeValue) -> Result<Attribute
 mod tests {
     use super::*;
     use crate::lookup::Files;
-    use crate::parse;
+    use crate::parse::{self, Shared};
     use dm_dynamodb::value::item_from_json;
     use serde_json::{Value, json};
 
-    fn files() -> Files {
+    fn files() -> Files<'static> {
         let csv = "origin,name,seats\nUSA,United States,4\nEurope,European Union,5\n1970,\"old, very\",\n";
         let json = r#"{"USA": {"rate": 1.10, "tags": ["a"]}, "7": {"rate": 0.5}}"#;
-        Files::read([("origins.csv", csv.as_bytes()), ("rates.json", json.as_bytes())])
+        Files::of([("origins.csv", csv.as_bytes()), ("rates.json", json.as_bytes())])
     }
 
     fn check(text: &str, expected: &Value) {
@@ -224,7 +224,8 @@ mod tests {
             "bytes": {"B": "AAEC"}, "at": {"S": "2026-12-01T02:00:00+01:00"},
         }))
         .unwrap();
-        let node = parse::expression(text, &files()).unwrap_or_else(|m| panic!("{text}: {m:?}"));
+        let node = parse::expression(text, &Shared::of(&files()))
+            .unwrap_or_else(|m| panic!("{text}: {m:?}"));
         let context = Context { item: &item, now: Number::from(1_700_000_000_i64) };
         let found = match context.value(&node) {
             Ok(value) => value.to_json(),

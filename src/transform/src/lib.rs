@@ -39,6 +39,7 @@ mod lookup;
 mod mistakes;
 mod number;
 mod parse;
+mod pattern;
 mod place;
 mod source;
 mod text;

@@ -18,9 +18,16 @@ pub const ATTRIBUTES_MAX: usize = 100;
 /// Most top-level attributes of an item that moves to another key: its deletion is bound to each.
 pub const MOVED_ATTRIBUTES_MAX: usize = 140;
 
-/// Most bytes of a compiled regular expression. They match in linear time; this bounds their
-/// memory.
-pub const REGEX_BYTES_MAX: usize = 1 << 20;
+/// Most bytes of a transform's regular expressions, compiled. They match in linear time; this
+/// bounds their memory, in the guard and in the operator. Four of `\w{10}` fit, and 32 short ones.
+pub const PATTERN_BYTES_MAX: usize = 2 << 20;
+
+/// What a regular expression counts at least: most of them need less.
+pub const PATTERN_BYTES_LEAST: usize = 16 << 10;
+
+/// Most different regular expressions of a transform. Each also has automata that the compiler
+/// builds within its own limits, some 1 MiB for one.
+pub const PATTERNS_MAX: usize = 32;
 
 /// Most bytes of a value that an expression makes. No item may be larger, so no value needs more.
 pub const VALUE_BYTES_MAX: usize = dm_dynamodb::value::ITEM_BYTES_MAX;

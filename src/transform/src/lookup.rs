@@ -1,5 +1,6 @@
 //! The files of lookups: read and checked once, then columns by key.
 
+use std::cell::OnceCell;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
@@ -12,11 +13,13 @@ use crate::limits::LOOKUP_ROWS_MAX;
 use crate::text::hex;
 use crate::{json_text, number};
 
-/// The lookup files of a transform.
+/// What a file's bytes are, or why they are no table.
+type Read = std::result::Result<Table, String>;
+
+/// The lookup files of a transform. A file is read when a lookup names it.
 #[derive(Clone, Debug, Default)]
-pub struct Files {
-    tables: BTreeMap<String, std::result::Result<Table, String>>,
-    digests: BTreeMap<String, String>,
+pub struct Files<'f> {
+    files: BTreeMap<&'f str, (&'f [u8], OnceCell<Read>)>,
 }
 
 /// The columns of one file.
@@ -39,27 +42,20 @@ pub(crate) struct NoColumn {
     pub message: String,
 }
 
-impl Files {
-    /// Reads files by their names: `.csv` with a header, whose first column is the key, and
-    /// `.json`, an object of objects. What is wrong with one is a mistake of the lookup that names
-    /// it.
-    pub fn read<'f>(files: impl IntoIterator<Item = (&'f str, &'f [u8])>) -> Self {
-        let (mut tables, mut digests) = (BTreeMap::new(), BTreeMap::new());
-        for (name, bytes) in files {
-            let table = match name.rsplit_once('.') {
-                Some((_, suffix)) if suffix.eq_ignore_ascii_case("csv") => csv(name, bytes),
-                Some((_, suffix)) if suffix.eq_ignore_ascii_case("json") => json(name, bytes),
-                _ => continue,
-            };
-            tables.insert(name.to_owned(), table);
-            digests.insert(name.to_owned(), hex(&Sha256::digest(bytes)));
-        }
-        Self { tables, digests }
+impl<'f> Files<'f> {
+    /// Takes files by their names: `.csv` with a header, whose first column is the key, and
+    /// `.json`, an object of objects. Others are left out. What is wrong with one is a mistake of
+    /// the lookup that names it.
+    pub fn of(files: impl IntoIterator<Item = (&'f str, &'f [u8])>) -> Self {
+        let files = files.into_iter().filter(|(name, _)| is(name, "csv") || is(name, "json"));
+        Self { files: files.map(|(name, bytes)| (name, (bytes, OnceCell::new()))).collect() }
     }
 
     /// Returns the SHA-256 of each file's bytes.
-    pub(crate) fn digests(&self) -> &BTreeMap<String, String> {
-        &self.digests
+    pub(crate) fn digests(&self) -> BTreeMap<&str, String> {
+        let digest =
+            |(name, (bytes, _)): (&&'f str, &(&[u8], _))| (*name, hex(&Sha256::digest(bytes)));
+        self.files.iter().map(digest).collect()
     }
 
     pub(crate) fn column(
@@ -67,24 +63,22 @@ impl Files {
         file: &str,
         column: &str,
     ) -> std::result::Result<Arc<Column>, NoColumn> {
-        let list = |names: Vec<&String>| match names.as_slice() {
+        let list = |names: Vec<&str>| match names.as_slice() {
             [] => "there are none".to_owned(),
-            names => {
-                let names: Vec<&str> = names.iter().map(|name| name.as_str()).collect();
-                format!("there are {}", names.join(", "))
-            }
+            names => format!("there are {}", names.join(", ")),
         };
-        let Some(table) = self.tables.get(file) else {
+        let Some((bytes, table)) = self.files.get(file) else {
             return Err(NoColumn {
                 of_column: false,
                 message: format!(
                     "there is no file {file} in configMap ({}); lookup files end with .csv or \
                      .json",
-                    list(self.tables.keys().collect())
+                    list(self.files.keys().copied().collect())
                 ),
             });
         };
-        let table = table.as_ref().map_err(|why| NoColumn {
+        let read = || if is(file, "csv") { csv(file, bytes) } else { json(file, bytes) };
+        let table = table.get_or_init(read).as_ref().map_err(|why| NoColumn {
             of_column: false,
             message: format!("{file} cannot be looked up: {why}"),
         })?;
@@ -92,7 +86,7 @@ impl Files {
             of_column: true,
             message: format!(
                 "{file} has no column {column}; {}",
-                list(table.columns.keys().collect())
+                list(table.columns.keys().map(String::as_str).collect())
             ),
         })
     }
@@ -115,12 +109,17 @@ impl Column {
     }
 }
 
+/// Whether the file's name ends with this suffix.
+fn is(name: &str, suffix: &str) -> bool {
+    name.rsplit_once('.').is_some_and(|(_, found)| found.eq_ignore_ascii_case(suffix))
+}
+
 fn table(file: &str, cells: BTreeMap<String, BTreeMap<String, AttributeValue>>) -> Table {
     let column = |(name, cells)| (name, Arc::new(Column { file: file.to_owned(), cells }));
     Table { columns: cells.into_iter().map(column).collect() }
 }
 
-fn csv(file: &str, bytes: &[u8]) -> std::result::Result<Table, String> {
+fn csv(file: &str, bytes: &[u8]) -> Read {
     // Spreadsheets write a byte order mark.
     let bytes = bytes.strip_prefix("\u{feff}".as_bytes()).unwrap_or(bytes);
     let mut reader = csv::ReaderBuilder::new().from_reader(bytes);
@@ -157,7 +156,7 @@ fn csv(file: &str, bytes: &[u8]) -> std::result::Result<Table, String> {
     Ok(table(file, cells))
 }
 
-fn json(file: &str, bytes: &[u8]) -> std::result::Result<Table, String> {
+fn json(file: &str, bytes: &[u8]) -> Read {
     let text = std::str::from_utf8(bytes).map_err(|_| "it is not UTF-8".to_owned())?;
     let AttributeValue::M(rows) = json_text::read(text).map_err(|cause| cause.to_string())? else {
         return Err("it is not an object of rows by their keys".into());
@@ -179,7 +178,7 @@ mod tests {
     use super::*;
 
     fn check(name: &str, text: &str, expected: &str) {
-        let files = Files::read([(name, text.as_bytes())]);
+        let files = Files::of([(name, text.as_bytes())]);
         let Err(no) = files.column(name, "v") else { panic!("{name} {text} has the column") };
         assert_eq!(no.message, format!("{name} cannot be looked up: {expected}"));
     }
@@ -192,13 +191,13 @@ mod tests {
         check("a.json", "[]", "it is not an object of rows by their keys");
         check("a.json", "{\"x\": 1}", "each row is an object of columns");
         check("a.json", "{", "the string is not JSON: an object does not end");
-        let uneven = Files::read([("a.csv", b"k,v\nx\n".as_slice())]);
+        let uneven = Files::of([("a.csv", b"k,v\nx\n".as_slice())]);
         let Err(no) = uneven.column("a.csv", "v") else { panic!("an uneven file is read") };
         assert!(no.message.starts_with("a.csv cannot be looked up: CSV error"), "{}", no.message);
     }
 
     fn cell(name: &str, bytes: &[u8], key: &str, column: &str) -> Option<AttributeValue> {
-        let files = Files::read([(name, bytes)]);
+        let files = Files::of([(name, bytes)]);
         let Ok(column) = files.column(name, column) else { panic!("{name} has no {column}") };
         column.get(&key.into()).unwrap().cloned()
     }
@@ -228,8 +227,16 @@ mod tests {
     }
 
     #[test]
-    fn other_files_are_not_read() {
-        let files = Files::read([("README.md", b"x".as_slice()), ("a.CSV", b"k,v\n".as_slice())]);
-        assert_eq!(files.tables.keys().collect::<Vec<_>>(), ["a.CSV"]);
+    fn only_files_that_a_lookup_names_are_read() {
+        let files = Files::of([("a.csv", b"k,v\nx,1\n".as_slice()), ("b.csv", b"k,v\n")]);
+        assert!(files.column("a.csv", "v").is_ok());
+        let read: Vec<_> = files.files.values().map(|(_, table)| table.get().is_some()).collect();
+        assert_eq!(read, [true, false]);
+    }
+
+    #[test]
+    fn other_files_are_left_out() {
+        let files = Files::of([("README.md", b"x".as_slice()), ("a.CSV", b"k,v\n".as_slice())]);
+        assert_eq!(files.files.keys().collect::<Vec<_>>(), [&"a.CSV"]);
     }
 }

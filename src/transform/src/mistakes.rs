@@ -13,8 +13,8 @@ use crate::{Files, Source, Transform};
 
 const TABLE: &str = "shop";
 
-fn files() -> Files {
-    Files::read([
+fn files() -> Files<'static> {
+    Files::of([
         ("codes.csv", b"origin,code\nUSA,US\n".as_slice()),
         ("twice.csv", b"k,v\nx,1\nx,2\n"),
         ("one.csv", b"key\n"),

@@ -4,6 +4,8 @@
 
 mod call;
 
+use std::cell::RefCell;
+
 use dm_dynamodb::expression::{Comparator, Path, Step};
 use dm_dynamodb::value::{AttributeValue, Number};
 
@@ -12,6 +14,7 @@ use crate::error::Mistake;
 use crate::hint;
 use crate::limits::{DEPTH_MAX, EXPRESSION_BYTES_MAX};
 use crate::lookup::Files;
+use crate::pattern::Patterns;
 use crate::token::{Placed, Token, tokens};
 
 pub(crate) type Result<T> = std::result::Result<T, Mistake>;
@@ -22,25 +25,37 @@ const KEYWORDS: [&str; 8] = ["AND", "OR", "NOT", "IN", "BETWEEN", "TRUE", "FALSE
 /// What DynamoDB holds of a number.
 const NUMBERS: &str = "a number has at most 38 digits and a magnitude between 1e-130 and 1e126";
 
+/// What the expressions of one transform share.
+pub(crate) struct Shared<'f> {
+    pub files: &'f Files<'f>,
+    pub patterns: RefCell<Patterns>,
+}
+
+impl<'f> Shared<'f> {
+    pub fn of(files: &'f Files<'f>) -> Self {
+        Self { files, patterns: RefCell::default() }
+    }
+}
+
 /// A place among the tokens of one expression.
-pub(crate) struct Parser<'f> {
+pub(crate) struct Parser<'s> {
     tokens: Vec<Placed>,
     next: usize,
     depth: usize,
-    pub files: &'f Files,
+    pub shared: &'s Shared<'s>,
 }
 
 /// Returns the tree of an expression that has a value.
-pub(crate) fn expression(text: &str, files: &Files) -> Result<Node> {
-    let mut parser = Parser::new(text, files)?;
+pub(crate) fn expression(text: &str, shared: &Shared<'_>) -> Result<Node> {
+    let mut parser = Parser::new(text, shared)?;
     let node = parser.any()?;
     parser.end()?;
     Ok(node)
 }
 
 /// Returns the tree of a condition.
-pub(crate) fn condition(text: &str, files: &Files) -> Result<Node> {
-    let mut parser = Parser::new(text, files)?;
+pub(crate) fn condition(text: &str, shared: &Shared<'_>) -> Result<Node> {
+    let mut parser = Parser::new(text, shared)?;
     let node = parser.any()?;
     parser.end()?;
     must_be_condition(&node, 0)?;
@@ -50,14 +65,15 @@ pub(crate) fn condition(text: &str, files: &Files) -> Result<Node> {
 /// Returns a path that is written like one in an expression.
 pub(crate) fn path(text: &str) -> Result<Path> {
     let files = Files::default();
-    let mut parser = Parser::new(text, &files)?;
+    let shared = Shared::of(&files);
+    let mut parser = Parser::new(text, &shared)?;
     let path = parser.path()?;
     parser.end()?;
     Ok(path)
 }
 
-impl<'f> Parser<'f> {
-    fn new(text: &str, files: &'f Files) -> Result<Self> {
+impl<'s> Parser<'s> {
+    fn new(text: &str, shared: &'s Shared<'s>) -> Result<Self> {
         if text.len() > EXPRESSION_BYTES_MAX {
             return Err(Mistake::new(
                 EXPRESSION_BYTES_MAX,
@@ -68,7 +84,7 @@ impl<'f> Parser<'f> {
         if tokens.len() == 1 {
             return Err(Mistake::new(0, "there is no expression; an empty string is written ''"));
         }
-        Ok(Self { tokens, next: 0, depth: 0, files })
+        Ok(Self { tokens, next: 0, depth: 0, shared })
     }
 
     pub fn peek(&self) -> &Token {

@@ -61,7 +61,7 @@ pub enum Evaluation {
 impl Transform {
     /// Checks a declaration: syntax, functions, conversions, lookup files, and that no two actions
     /// write the same place.
-    pub fn parse(source: &Source, files: &Files) -> Result<Self, SpecError> {
+    pub fn parse(source: &Source, files: &Files<'_>) -> Result<Self, SpecError> {
         check::parse(source, files)
     }
 

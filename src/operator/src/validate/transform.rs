@@ -47,7 +47,7 @@ fn check(declaration: &[u8], files: &Files) -> Result<(), Problem> {
         }
     }
     let files = files.iter().map(|(name, bytes)| (name.as_str(), bytes.as_slice()));
-    let files = dm_transform::Files::read(files);
+    let files = dm_transform::Files::of(files);
     match Transform::parse(&declaration.transform, &files) {
         Ok(_) => Ok(()),
         Err(error) => Err(invalid_spec(error.in_spec())),

@@ -2,13 +2,12 @@
 
 use dm_dynamodb::expression::Path;
 use dm_dynamodb::value::{AttributeType, AttributeValue};
-use regex::{Regex, RegexBuilder};
+use regex::Regex;
 
 use crate::ast::Node;
 use crate::error::Mistake;
 use crate::function::{Named, Signature, named, similar};
 use crate::hint;
-use crate::limits::REGEX_BYTES_MAX;
 use crate::parse::{Parser, Result, must_be_condition};
 use crate::token::Token;
 
@@ -109,13 +108,13 @@ fn built(parser: &Parser, signature: &Signature, arguments: Vec<Argument>) -> Re
             Node::If { condition, then, otherwise: boxed(next()) }
         }
         Named::Split => {
-            let (text, pattern) = (boxed(next()), pattern(name, next())?);
+            let (text, pattern) = (boxed(next()), pattern(parser, name, next())?);
             let most = rest.next().map(parts).transpose()?;
             Node::Split { text, pattern, most }
         }
         Named::Matches => {
             let text = boxed(next());
-            Node::Matches { text, pattern: pattern(name, next())? }
+            Node::Matches { text, pattern: pattern(parser, name, next())? }
         }
         Named::Lookup => {
             let (file, file_at) = next();
@@ -123,7 +122,7 @@ fn built(parser: &Parser, signature: &Signature, arguments: Vec<Argument>) -> Re
             let (column, column_at) = next();
             let file = written(&file, file_at, "the file of lookup")?;
             let column = written(&column, column_at, "the column of lookup")?;
-            let column = parser.files.column(&file, &column).map_err(|wrong| {
+            let column = parser.shared.files.column(&file, &column).map_err(|wrong| {
                 Mistake::new(if wrong.of_column { column_at } else { file_at }, wrong.message)
             })?;
             Node::Lookup { column, key, otherwise: rest.next().map(boxed) }
@@ -161,15 +160,10 @@ fn written(node: &Node, at: usize, what: &str) -> Result<String> {
     }
 }
 
-fn pattern(name: &str, (node, at): Argument) -> Result<Regex> {
+fn pattern(parser: &Parser, name: &str, (node, at): Argument) -> Result<Regex> {
     let text = written(&node, at, &format!("the pattern of {name}"))?;
-    RegexBuilder::new(&text).size_limit(REGEX_BYTES_MAX).build().map_err(|error| {
-        let error = error.to_string();
-        // The last line is the reason; those before it show the pattern.
-        let reason = error.lines().last().unwrap_or_default();
-        let reason = reason.trim_start_matches("error: ").to_owned();
-        Mistake::new(at, format!("this is not a regular expression: {reason}"))
-    })
+    let compiled = parser.shared.patterns.borrow_mut().compiled(&text);
+    compiled.map_err(|why| Mistake::new(at, why))
 }
 
 /// How many parts a split gives at most.

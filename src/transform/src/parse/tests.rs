@@ -3,7 +3,7 @@
 use super::*;
 
 fn check(text: &str, column: usize, message: &str) {
-    let mistake = expression(text, &Files::default()).unwrap_err();
+    let mistake = expression(text, &Shared::of(&Files::default())).unwrap_err();
     let error = mistake.within("set.x", text);
     assert_eq!(error.column, Some(column), "{text}: {error}");
     assert!(error.message.starts_with(message), "{text}: {}", error.message);
@@ -28,7 +28,7 @@ fn every_form_is_understood() {
         "\"true\"",
         "year",
     ] {
-        assert!(expression(text, &Files::default()).is_ok(), "{text}");
+        assert!(expression(text, &Shared::of(&Files::default())).is_ok(), "{text}");
     }
 }
 
@@ -66,17 +66,21 @@ fn mistakes_are_named_with_their_column() {
 fn hostile_input_gets_a_mistake_and_no_more() {
     for text in ["(", "-", "NOT ", "abs(", "a+", "[", "a.", "\"x ", "'x "] {
         for count in [1, 100, 2_000, 100_000] {
-            assert!(expression(&text.repeat(count), &Files::default()).is_err(), "{text}");
+            assert!(
+                expression(&text.repeat(count), &Shared::of(&Files::default())).is_err(),
+                "{text}"
+            );
         }
     }
     let long = format!("a{}", "+1".repeat(2_000));
-    assert!(expression(&long, &Files::default()).is_err());
+    assert!(expression(&long, &Shared::of(&Files::default())).is_err());
 }
 
 #[test]
 fn operators_bind_as_everywhere() {
     let same = |left: &str, right: &str| {
-        let shown = |text| format!("{:?}", expression(text, &Files::default()).unwrap());
+        let shown =
+            |text| format!("{:?}", expression(text, &Shared::of(&Files::default())).unwrap());
         assert_eq!(shown(left), shown(right), "{left}");
     };
     same("a + b * c", "a + (b * c)");

@@ -13,6 +13,7 @@ use crate::convert::Conversion;
 use crate::error::{Mistake, SpecError, WHOLE};
 use crate::limits::{ACTIONS_MAX, ATTRIBUTES_MAX};
 use crate::lookup::Files;
+use crate::parse::Shared;
 use crate::source::Source;
 use crate::text::hex;
 use crate::transform::Transform;
@@ -24,10 +25,11 @@ fn wrong(field: impl Into<String>, message: impl Into<String>) -> SpecError {
     SpecError { field: field.into(), column: None, message: message.into() }
 }
 
-pub(crate) fn parse(source: &Source, files: &Files) -> Result<Transform> {
+pub(crate) fn parse(source: &Source, files: &Files<'_>) -> Result<Transform> {
     check_shape(source)?;
+    let shared = &Shared::of(files);
     let filter = source.filter.as_ref().map(|text| {
-        parse::condition(text, files).map_err(|mistake| mistake.within("filter", text))
+        parse::condition(text, shared).map_err(|mistake| mistake.within("filter", text))
     });
     let mut transform = Transform {
         digest: digest(source, files),
@@ -36,8 +38,8 @@ pub(crate) fn parse(source: &Source, files: &Files) -> Result<Transform> {
         to: source.to.as_ref().map(|to| to.table.clone()),
         keep_original: source.keep_original,
         filter: filter.transpose()?,
-        set: expressions("set", &source.set, files)?,
-        default: expressions("default", &source.default, files)?,
+        set: expressions("set", &source.set, shared)?,
+        default: expressions("default", &source.default, shared)?,
         rename: Vec::new(),
         convert: Vec::new(),
         remove: Vec::new(),
@@ -70,7 +72,7 @@ pub(crate) fn parse(source: &Source, files: &Files) -> Result<Transform> {
     for (name, text) in &source.rekey {
         let field = format!("rekey.{name}");
         let node =
-            parse::expression(text, files).map_err(|mistake| mistake.within(&field, text))?;
+            parse::expression(text, shared).map_err(|mistake| mistake.within(&field, text))?;
         transform.rekey.push((field, name.clone(), node));
     }
     check_moves(&transform)?;
@@ -89,7 +91,7 @@ pub(crate) fn parse(source: &Source, files: &Files) -> Result<Transform> {
 }
 
 /// The digest of all that decides what becomes of an item.
-fn digest(source: &Source, files: &Files) -> String {
+fn digest(source: &Source, files: &Files<'_>) -> String {
     let mut hasher = Sha256::new();
     // A declaration is strings and maps of strings: nothing that JSON cannot hold.
     let declared = serde_json::to_string(source).unwrap_or_default();
@@ -141,13 +143,13 @@ fn check_shape(source: &Source) -> Result<()> {
 fn expressions(
     action: &str,
     all: &BTreeMap<String, String>,
-    files: &Files,
+    shared: &Shared<'_>,
 ) -> Result<Vec<(String, Path, Node)>> {
     let one = |(place, text): (&String, &String)| {
         let field = format!("{action}.{place}");
         let path = path(&field, place)?;
         let node =
-            parse::expression(text, files).map_err(|mistake| mistake.within(&field, text))?;
+            parse::expression(text, shared).map_err(|mistake| mistake.within(&field, text))?;
         Ok((field, path, node))
     };
     all.iter().map(one).collect()
