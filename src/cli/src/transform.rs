@@ -10,7 +10,7 @@ use dm_contract::report::{GuardResult, TransformEnd, TransformResult};
 use dm_engine::archive::ledger;
 use dm_engine::{Engine, Start};
 use dm_report::file::End;
-use dm_runner::{Checkpoints, Settings};
+use dm_runner::{Checkpoints, SECOND_PASS_LATER_S, Settings};
 use dm_transform::{OnItemError, Transform};
 use tokio::sync::watch;
 
@@ -52,12 +52,14 @@ pub async fn run(session: TransformSession<'_>) -> Result<u8, SessionError> {
     }
     let Ready { report, engine, mut stop } = prepared?;
     let (begun, started_at) = (Instant::now(), ledger::now());
-    let done = pass(&session, &engine, &mut stop).await;
+    let now_s = jiff::Timestamp::now().as_second();
+    let done = pass(&session, &engine, &mut stop, now_s).await;
     let took = begun.elapsed();
     let finished_at = ledger::now();
     let second_end = if done.end == TransformEnd::Succeeded && session.plan.second_pass {
         engine.begin_second_pass().map_err(SessionError::SecondPass)?;
-        Some(End::Exited(pass(&session, &engine, &mut stop).await.end.exit_code().into()))
+        let again = pass(&session, &engine, &mut stop, now_s + SECOND_PASS_LATER_S).await;
+        Some(End::Exited(again.end.exit_code().into()))
     } else {
         None
     };
@@ -108,12 +110,13 @@ async fn pass(
     session: &TransformSession<'_>,
     engine: &Arc<Engine>,
     stop: &mut Stop,
+    now_s: i64,
 ) -> TransformResult {
     let plan = session.plan;
     let settings = Settings {
         on_item_error: session.on_item_error,
         show_keys: plan.policy.show_values,
-        now_s: jiff::Timestamp::now().as_second(),
+        now_s,
         checkpoints: engine.archive().and_then(|archive| Checkpoints::of(plan, archive)),
         part: None,
     };

@@ -133,8 +133,8 @@ pub struct Plan {
     /// of each part.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub parts: Option<u32>,
-    /// Seconds since 1970 that a transform's `now()` gives: the same in all parts. Absent where the
-    /// guard takes its own time.
+    /// Seconds since 1970 that a transform's `now()` gives: the same in all parts and in all guards
+    /// of the run. Absent for programs, and where the guard takes the time of its start.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub now_s: Option<i64>,
 }

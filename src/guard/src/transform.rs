@@ -13,7 +13,7 @@ use dm_engine::Engine;
 use dm_engine::archive::RunName;
 use dm_engine::archive::ledger::LedgerError;
 use dm_engine::journal::JournalledRun;
-use dm_runner::{Checkpoints, Settings, Share};
+use dm_runner::{Checkpoints, SECOND_PASS_LATER_S, Settings, Share};
 use dm_transform::{Declaration, Files, Transform};
 use tokio::sync::watch;
 use tokio::task::JoinError;
@@ -30,8 +30,8 @@ pub struct Transforms {
     show_values: bool,
     checkpoints: Option<Checkpoints>,
     part: Option<Share>,
-    now_s: Option<i64>,
-    under_way: Mutex<Option<watch::Receiver<Option<TransformResult>>>>,
+    now_s: i64,
+    under_way: Mutex<Option<UnderWay>>,
     /// The result of the first pass, which is the run's.
     first: OnceLock<TransformResult>,
     /// The part's name in the archive, in a run that writes.
@@ -39,6 +39,13 @@ pub struct Transforms {
     /// The result of the part, if another guard has completed it.
     completed: OnceLock<GuardResult>,
     stop: watch::Sender<bool>,
+}
+
+/// A transform that was begun.
+#[derive(Clone, Debug)]
+struct UnderWay {
+    in_second_pass: bool,
+    result: watch::Receiver<Option<TransformResult>>,
 }
 
 /// Why a transform does not begin.
@@ -67,7 +74,7 @@ impl Transforms {
             show_values: plan.policy.show_values,
             checkpoints,
             part,
-            now_s: plan.now_s,
+            now_s: plan.now_s.unwrap_or_else(|| jiff::Timestamp::now().as_second()),
             under_way: Mutex::new(None),
             first: OnceLock::new(),
             own,
@@ -76,16 +83,17 @@ impl Transforms {
         }
     }
 
-    /// Begins a transform, unless one is under way: an order may come twice when its answer was
-    /// lost.
+    /// Begins a transform, unless the one of this pass was begun: an order may come twice when its
+    /// answer was lost.
     pub fn begin(self: &Arc<Self>, order: &[u8]) -> Result<(), OrderError> {
         let mut under_way = self.under_way.lock().unwrap_or_else(PoisonError::into_inner);
-        if under_way.as_ref().is_some_and(|result| result.borrow().is_none()) {
+        let in_second_pass = self.engine.is_in_second_pass();
+        if under_way.as_ref().is_some_and(|begun| begun.in_second_pass == in_second_pass) {
             return Ok(());
         }
-        let (transform, settings) = self.read(order)?;
+        let (transform, settings) = self.read(order, in_second_pass)?;
         let (done, result) = watch::channel(None);
-        *under_way = Some(result);
+        *under_way = Some(UnderWay { in_second_pass, result });
         let (this, engine, stop) =
             (Arc::clone(self), Arc::clone(&self.engine), self.stop.subscribe());
         let before = Arc::clone(self);
@@ -115,7 +123,11 @@ impl Transforms {
         Ok(self.completed.get_or_init(|| result).transform.clone())
     }
 
-    fn read(&self, order: &[u8]) -> Result<(Transform, Settings), OrderError> {
+    fn read(
+        &self,
+        order: &[u8],
+        in_second_pass: bool,
+    ) -> Result<(Transform, Settings), OrderError> {
         let wrong = |why: String| OrderError::Order(why);
         let order: TransformOrder =
             serde_json::from_slice(order).map_err(|error| wrong(error.to_string()))?;
@@ -132,7 +144,7 @@ impl Transforms {
         let settings = Settings {
             on_item_error: declaration.on_item_error,
             show_keys: self.show_values,
-            now_s: self.now_s.unwrap_or_else(|| jiff::Timestamp::now().as_second()),
+            now_s: self.now_s + if in_second_pass { SECOND_PASS_LATER_S } else { 0 },
             checkpoints: self.checkpoints.clone(),
             part: self.part.clone(),
         };
@@ -142,7 +154,7 @@ impl Transforms {
     /// Returns how far the transform is, as soon as it has ended; `None` if none was begun.
     pub async fn state(&self) -> Option<TransformState> {
         let under_way = self.under_way.lock().unwrap_or_else(PoisonError::into_inner).clone();
-        let mut result = under_way?;
+        let mut result = under_way?.result;
         let result = result.wait_for(Option::is_some).await.ok()?.clone()?;
         let (lines, exit_code) = (log(&result), Some(result.end.exit_code()));
         Some(TransformState { version: ORDER_VERSION, lines, exit_code })

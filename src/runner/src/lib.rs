@@ -21,6 +21,7 @@ mod tally;
 
 pub use beginning::recall;
 pub use checkpoint::Checkpoints;
+pub use limits::SECOND_PASS_LATER_S;
 pub use request::RequestError;
 pub use run::{Settings, run};
 pub use split::Share;

@@ -51,5 +51,9 @@ pub use dm_contract::limits::FAILURES_LISTED_MAX;
 /// With more, a run that continues scans the table again.
 pub const FAILED_KEYS_MAX: usize = 10_000;
 
+/// How much later than the first pass `now()` is in a second one: it shows what a repetition
+/// another day would change, and does not depend on how long the first pass took.
+pub const SECOND_PASS_LATER_S: i64 = 24 * 60 * 60;
+
 /// Time between two checkpoints: what an interruption makes a run read again.
 pub const CHECKPOINT_INTERVAL: Duration = Duration::from_secs(5);

@@ -51,7 +51,7 @@ pub(crate) struct Position(Mutex<(Checkpoint, bool)>);
 
 impl Position {
     /// Begins where the run begins, or where an earlier guard was. The first checkpoint is always
-    /// written: what `now()` gives must not change, and there is one more guard.
+    /// written.
     pub fn at(checkpoint: Checkpoint) -> Self {
         Self(Mutex::new((checkpoint, true)))
     }

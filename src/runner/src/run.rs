@@ -85,6 +85,11 @@ pub async fn run(
         now: Number::from(checkpoint.now_s),
         position: Arc::new(Position::at(checkpoint)),
     });
+    // Before the first write: what `now()` gives must not change, and there is one more guard.
+    tokio::select! {
+        () = keep(&settings, &work, Keep::IfChanged) => {}
+        true = asked(&mut asked_to_stop) => {}
+    }
     tokio::select! {
         () = scan(&work, part) => {}
         () = watch_over(&settings, &work, stop) => {}

@@ -34,6 +34,11 @@ impl Engine {
         Ok(())
     }
 
+    /// Whether the second pass has begun.
+    pub fn is_in_second_pass(&self) -> bool {
+        self.first_pass.get().is_some()
+    }
+
     /// What the run did so far, or what its first pass did.
     pub fn result(&self) -> GuardResult {
         let now = self.result_so_far();

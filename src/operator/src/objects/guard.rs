@@ -143,8 +143,9 @@ fn plan(migration: &Migration, record: &RunRecord, runnable: &Runnable) -> Plan 
         accept: identity::accepted(record),
         tried: identity::tried(migration, record, runnable),
         parts: record.parallelism.filter(|parts| *parts > 1),
-        // Each part gives the same, and so does a pod that replaces another one.
-        now_s: record.parallelism.map(|_| record.requested_at.0.as_second()),
+        // Each part gives the same, and so does a guard that replaces another one.
+        now_s: matches!(runnable.program, Program::Transform { .. })
+            .then(|| record.requested_at.0.as_second()),
     }
 }
 
