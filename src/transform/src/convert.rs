@@ -68,7 +68,13 @@ impl Conversion {
             | (Self::Map, AttributeValue::M(_))
             | (Self::Epoch, AttributeValue::N(_)) => Ok(value.clone()),
             (Self::Text, _) => to_string(WHAT, value),
-            (Self::Number, _) => to_number(WHAT, value),
+            (Self::Number, _) => {
+                let number = to_number(WHAT, value)?;
+                if let (AttributeValue::S(text), AttributeValue::N(number)) = (value, &number) {
+                    check_all_kept(text, *number)?;
+                }
+                Ok(number)
+            }
             (Self::List, _) => elements(value)
                 .map(AttributeValue::L)
                 .ok_or_else(|| Cause::wrong_type(WHAT, "a set or a list", number::kind(value))),
@@ -99,6 +105,22 @@ impl Conversion {
             (Self::Epoch, _) => Ok(AttributeValue::N(time::epoch(text::of(WHAT, value)?, None)?)),
         }
     }
+}
+
+/// A code such as `01234` or `12E3` is no number: as one it would lose characters.
+fn check_all_kept(text: &str, number: Number) -> Result<()> {
+    let plain = match text.split_once('.') {
+        Some(_) => text.trim_end_matches('0').trim_end_matches('.'),
+        None => text,
+    };
+    if plain == number.to_string() {
+        return Ok(());
+    }
+    Err(Cause::Unfit(
+        "the string is not how its number is written (a zero or a sign in front, an exponent, a \
+         space); if only the number counts, use set with number(a)"
+            .into(),
+    ))
 }
 
 pub(crate) fn to_number(what: &'static str, value: &AttributeValue) -> Result<AttributeValue> {
@@ -184,6 +206,50 @@ pub(crate) fn to_set(what: &'static str, values: &[&AttributeValue]) -> Result<A
     }
 }
 
+/// Both lists, one behind the other.
+pub(crate) fn list_append(left: &AttributeValue, right: &AttributeValue) -> Result<AttributeValue> {
+    let list = |value: &AttributeValue| match value {
+        AttributeValue::L(list) => Ok(list.clone()),
+        other => Err(Cause::wrong_type("list_append", "a list", number::kind(other))),
+    };
+    let mut all = list(left)?;
+    all.extend(list(right)?);
+    Ok(AttributeValue::L(all))
+}
+
+/// The elements of both sets, or those of the left one that the right one does not have.
+pub(crate) fn combined(
+    what: &'static str,
+    left: &AttributeValue,
+    right: &AttributeValue,
+    with_right: bool,
+) -> Result<AttributeValue> {
+    fn of<T: Ord + Clone>(left: &BTreeSet<T>, right: &BTreeSet<T>, with: bool) -> BTreeSet<T> {
+        if with { left | right } else { left - right }
+    }
+    let set = match (left, right) {
+        (AttributeValue::Ss(left), AttributeValue::Ss(right)) => {
+            AttributeValue::Ss(of(left, right, with_right))
+        }
+        (AttributeValue::Ns(left), AttributeValue::Ns(right)) => {
+            AttributeValue::Ns(of(left, right, with_right))
+        }
+        (AttributeValue::Bs(left), AttributeValue::Bs(right)) => {
+            AttributeValue::Bs(of(left, right, with_right))
+        }
+        _ => {
+            return Err(match [left, right].into_iter().find(|value| !value.kind().is_set()) {
+                Some(other) => Cause::wrong_type(what, "a set", number::kind(other)),
+                None => Cause::Unfit(format!("{what} needs two sets of one type")),
+            });
+        }
+    };
+    if elements(&set).is_none_or(|elements| elements.is_empty()) {
+        return Err(Cause::Unfit("a set has at least one element".into()));
+    }
+    Ok(set)
+}
+
 pub(crate) fn to_map(what: &'static str, values: &[&AttributeValue]) -> Result<AttributeValue> {
     let mut map = Item::new();
     for pair in values.chunks(2) {
@@ -215,6 +281,9 @@ mod tests {
             ("N", json!({"S": "1970"}), json!({"N": "1970"})),
             ("N", json!({"N": "1"}), json!({"N": "1"})),
             ("N", json!({"S": "1970-01"}), json!("the string is not a number")),
+            ("N", json!({"S": "-0.50"}), json!({"N": "-0.5"})),
+            ("N", json!({"S": "7.00"}), json!({"N": "7"})),
+            ("N", json!({"S": "100"}), json!({"N": "100"})),
             ("S", json!({"N": "1.50"}), json!({"S": "1.5"})),
             (
                 "S",
@@ -250,6 +319,13 @@ mod tests {
             ("epoch", json!({"BOOL": true}), json!("convert needs a string, not a truth value")),
         ] {
             check(name, &value, &expected);
+        }
+        for code in ["01234", "12E3", " 5 ", "+49", "00", "-0"] {
+            let kept = Conversion::Number.of(&code.into());
+            assert!(
+                kept.is_err_and(|why| why.to_string().contains("not how its number")),
+                "{code}"
+            );
         }
         assert!(Conversion::named("BOOL").is_none());
     }

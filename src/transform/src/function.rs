@@ -4,6 +4,8 @@
 //! itself and have nodes of their own; they are listed here, so that one table names every
 //! function.
 
+use dm_dynamodb::value::AttributeType;
+
 /// Functions of values: all arguments are evaluated first.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Function {
@@ -25,6 +27,9 @@ pub(crate) enum Function {
     Map,
     Json,
     ParseJson,
+    ListAppend,
+    Union,
+    Difference,
     Epoch,
     Iso8601,
     Now,
@@ -69,7 +74,7 @@ const fn special(name: &'static str, named: Named, fewest: usize, most: usize) -
 }
 
 /// Every function, in the order of the reference page.
-pub(crate) const FUNCTIONS: [Signature; 34] = [
+pub(crate) const FUNCTIONS: [Signature; 37] = [
     of("concat", Function::Concat, 1, MANY),
     of("lower", Function::Lower, 1, 1),
     of("upper", Function::Upper, 1, 1),
@@ -90,6 +95,9 @@ pub(crate) const FUNCTIONS: [Signature; 34] = [
     of("string", Function::String, 1, 1),
     of("list", Function::List, 0, MANY),
     of("set", Function::Set, 1, MANY),
+    of("list_append", Function::ListAppend, 2, 2),
+    of("union", Function::Union, 2, 2),
+    of("difference", Function::Difference, 2, 2),
     of("map", Function::Map, 0, MANY),
     of("json", Function::Json, 1, 1),
     of("parse_json", Function::ParseJson, 1, 1),
@@ -107,6 +115,68 @@ pub(crate) const FUNCTIONS: [Signature; 34] = [
 ];
 
 impl Function {
+    /// Whether its value has all that its arguments have.
+    pub fn keeps_all(self) -> bool {
+        matches!(
+            self,
+            Self::Concat
+                | Self::List
+                | Self::Set
+                | Self::Map
+                | Self::Json
+                | Self::ListAppend
+                | Self::Union
+        )
+    }
+
+    /// Returns the types that the argument at this place may have; none if any will do.
+    pub fn takes(self, at: usize) -> Option<(&'static [AttributeType], &'static str)> {
+        const STRING: (&[AttributeType], &str) = (&[AttributeType::S], "a string");
+        const NUMBER: (&[AttributeType], &str) = (&[AttributeType::N], "a number");
+        const SETS: (&[AttributeType], &str) =
+            (&[AttributeType::Ss, AttributeType::Ns, AttributeType::Bs], "a set");
+        Some(match (self, at) {
+            (Self::Substring, 1 | 2)
+            | (Self::PadLeft, 1)
+            | (Self::RoundTo | Self::Floor | Self::Ceil | Self::Abs, _)
+            | (Self::Iso8601, 0) => NUMBER,
+            (Self::Concat, _) => (&[AttributeType::S], "a string (string(a) makes one)"),
+            (
+                Self::Lower
+                | Self::Upper
+                | Self::Trim
+                | Self::Replace
+                | Self::Substring
+                | Self::PadLeft
+                | Self::ParseJson
+                | Self::Epoch
+                | Self::Iso8601
+                | Self::Uuid5,
+                _,
+            ) => STRING,
+            (Self::Map, at) if at.is_multiple_of(2) => STRING,
+            (Self::Number, _) => (&[AttributeType::S, AttributeType::N], "a string or a number"),
+            (Self::String, _) => (
+                &[AttributeType::S, AttributeType::N, AttributeType::Bool],
+                "a string, a number or a truth value",
+            ),
+            (Self::ListAppend, _) => (&[AttributeType::L], "a list"),
+            (Self::Union | Self::Difference, _) => SETS,
+            (
+                Self::List
+                | Self::Set
+                | Self::Map
+                | Self::Json
+                | Self::Now
+                | Self::Size
+                | Self::Hash,
+                _,
+            ) => {
+                return None;
+            }
+        })
+    }
+
     /// Its name.
     pub fn name(self) -> &'static str {
         let is_it = |signature: &&Signature| signature.named == Named::Value(self);

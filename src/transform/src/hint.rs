@@ -5,8 +5,8 @@
 const REPEATED_CHARS_MAX: usize = 60;
 
 /// What to write instead of letters or `_` directly after a number, as in `1_000` or `0x10`.
-pub(crate) const AFTER_NUMBER: &str =
-    "a number has digits, a point and an exponent only: 1000, 0.5 or 1e6";
+pub(crate) const AFTER_NUMBER: &str = "a number has digits, a point and an exponent only: 1000, 0.5 or 1e6; a name that begins with a \
+     digit is in double quotes";
 
 /// Symbols of other languages, the longer ones first, and how a transform says the same.
 const SYMBOLS: [(&str, &str); 14] = [
@@ -27,7 +27,7 @@ const SYMBOLS: [(&str, &str); 14] = [
 ];
 
 /// Functions of other languages by their names in lower case, and those that do the same here.
-const FUNCTIONS: [(&str, &str); 24] = [
+const FUNCTIONS: [(&str, &str); 27] = [
     ("coalesce", "if_not_exists"),
     ("ifnull", "if_not_exists"),
     ("nvl", "if_not_exists"),
@@ -46,6 +46,9 @@ const FUNCTIONS: [(&str, &str); 24] = [
     ("cast", "convert"),
     ("strip", "trim"),
     ("join", "concat"),
+    ("append", "list_append"),
+    ("push", "list_append"),
+    ("add", "union"),
     ("lpad", "pad_left"),
     ("zfill", "pad_left"),
     ("today", "now"),

@@ -54,8 +54,8 @@ fn of_function(function: Function) -> Option<AttributeType> {
         | Function::Epoch
         | Function::Now
         | Function::Size => Some(AttributeType::N),
-        Function::List => Some(AttributeType::L),
+        Function::List | Function::ListAppend => Some(AttributeType::L),
         Function::Map => Some(AttributeType::M),
-        Function::Set | Function::ParseJson => None,
+        Function::Set | Function::Union | Function::Difference | Function::ParseJson => None,
     }
 }

@@ -65,7 +65,8 @@ impl<'f> Files<'f> {
     ) -> std::result::Result<Arc<Column>, NoColumn> {
         let list = |names: Vec<&str>| match names.as_slice() {
             [] => "there are none".to_owned(),
-            names => format!("there are {}", names.join(", ")),
+            // A name may have spaces at its ends.
+            names => format!("there are '{}'", names.join("', '")),
         };
         let Some((bytes, table)) = self.files.get(file) else {
             return Err(NoColumn {
@@ -77,6 +78,8 @@ impl<'f> Files<'f> {
                 ),
             });
         };
+        // Spreadsheets and editors write a byte order mark.
+        let bytes = bytes.strip_prefix("\u{feff}".as_bytes()).unwrap_or(bytes);
         let read = || if is(file, "csv") { csv(file, bytes) } else { json(file, bytes) };
         let table = table.get_or_init(read).as_ref().map_err(|why| NoColumn {
             of_column: false,
@@ -120,12 +123,12 @@ fn table(file: &str, cells: BTreeMap<String, BTreeMap<String, AttributeValue>>) 
 }
 
 fn csv(file: &str, bytes: &[u8]) -> Read {
-    // Spreadsheets write a byte order mark.
-    let bytes = bytes.strip_prefix("\u{feff}".as_bytes()).unwrap_or(bytes);
     let mut reader = csv::ReaderBuilder::new().from_reader(bytes);
     let header = reader.headers().map_err(|error| error.to_string())?.clone();
     if header.len() < 2 {
-        return Err("a lookup file has a header with a key and at least one column".into());
+        return Err("a lookup file has a header with a key and at least one column, separated by \
+                    commas: key,name"
+            .into());
     }
     let mut cells: BTreeMap<String, BTreeMap<String, AttributeValue>> = BTreeMap::new();
     for (at, name) in header.iter().enumerate().skip(1) {
@@ -164,7 +167,7 @@ fn json(file: &str, bytes: &[u8]) -> Read {
     let mut cells: BTreeMap<String, BTreeMap<String, AttributeValue>> = BTreeMap::new();
     for (key, row) in rows {
         let AttributeValue::M(row) = row else {
-            return Err("each row is an object of columns".into());
+            return Err("each row is an object of columns: {\"key\": {\"column\": value}}".into());
         };
         for (name, value) in row {
             cells.entry(name).or_default().insert(key.clone(), value);
@@ -185,11 +188,15 @@ mod tests {
 
     #[test]
     fn files_that_cannot_be_looked_up_are_named() {
-        check("a.csv", "key\n", "a lookup file has a header with a key and at least one column");
+        let header = "a lookup file has a header with a key and at least one column, separated by \
+                      commas: key,name";
+        check("a.csv", "key\n", header);
+        check("a.csv", "key;v\nx;1\n", header);
         check("a.csv", "k,v,v\n", "the header has the column v twice");
         check("a.csv", "k,v\nx,1\nx,2\n", "line 3 has a key that an earlier line has");
         check("a.json", "[]", "it is not an object of rows by their keys");
-        check("a.json", "{\"x\": 1}", "each row is an object of columns");
+        let rows = "each row is an object of columns: {\"key\": {\"column\": value}}";
+        check("a.json", "{\"x\": 1}", rows);
         check("a.json", "{", "the string is not JSON: an object does not end");
         let uneven = Files::of([("a.csv", b"k,v\nx\n".as_slice())]);
         let Err(no) = uneven.column("a.csv", "v") else { panic!("an uneven file is read") };
@@ -215,6 +222,8 @@ mod tests {
 
     #[test]
     fn cells_of_json_files_keep_their_type_and_depth() {
+        let json = "\u{feff}{\"a\": {\"v\": 1}}";
+        assert!(cell("a.json", json.as_bytes(), "a", "v").is_some(), "a byte order mark");
         let json = br#"{"a": {"v": {"list": [1.50, null], "m": {"x": true}}}, "b": {"w": 1}}"#;
         let cell = |key, column| cell("a.json", json, key, column).map(|value| value.to_json());
         assert_eq!(

@@ -3,6 +3,7 @@
 //! From loose to tight: OR, AND, NOT, comparison, + and -, * and /, sign, steps.
 
 mod call;
+mod constant;
 
 use std::cell::RefCell;
 
@@ -285,10 +286,13 @@ impl<'s> Parser<'s> {
             operators.iter().copied().find(|(symbol, _)| self.is_symbol(symbol))
         {
             must_be_value(&left, at)?;
+            constant::check_operand(operator, &left, at)?;
             self.next += 1;
             let at = self.at();
             let right = part(self)?;
             must_be_value(&right, at)?;
+            constant::check_operand(operator, &right, at)?;
+            constant::check_divisor(operator, &right, at)?;
             let (left_of, right) = (Box::new(left), Box::new(right));
             left = Node::Arithmetic { operator, left: left_of, right };
             // The tree of a chain is as deep as the chain is long.
@@ -311,7 +315,10 @@ impl<'s> Parser<'s> {
             Node::Literal(AttributeValue::N(number)) => {
                 Node::Literal(AttributeValue::N(number.negated()))
             }
-            other => Node::Negate(Box::new(other)),
+            other => {
+                constant::check_operand(Operator::Minus, &other, at)?;
+                Node::Negate(Box::new(other))
+            }
         })
     }
 

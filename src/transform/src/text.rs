@@ -41,10 +41,7 @@ pub(crate) fn replace(
     from: &AttributeValue,
     to: &AttributeValue,
 ) -> Result<AttributeValue> {
-    let (text, from, to) = (of("replace", value)?, of("replace", from)?, of("replace", to)?);
-    if from.is_empty() {
-        return Err(Cause::Unfit("the text that replace looks for is empty".into()));
-    }
+    let (text, from, to) = (of("replace", value)?, filled("replace", from)?, of("replace", to)?);
     let count = text.matches(from).count();
     let kept = text.len() - count * from.len();
     bounded("replace", kept.saturating_add(count.saturating_mul(to.len())))?;
@@ -71,10 +68,7 @@ pub(crate) fn pad_left(
     fill: &AttributeValue,
 ) -> Result<AttributeValue> {
     const WHAT: &str = "pad_left";
-    let (text, length, fill) = (of(WHAT, value)?, count(WHAT, length)?, of(WHAT, fill)?);
-    if fill.is_empty() {
-        return Err(Cause::Unfit("the text that pad_left fills with is empty".into()));
-    }
+    let (text, length, fill) = (of(WHAT, value)?, count(WHAT, length)?, filled(WHAT, fill)?);
     // A character has at least one byte.
     bounded(WHAT, length)?;
     let missing = length.saturating_sub(text.chars().count());
@@ -83,7 +77,16 @@ pub(crate) fn pad_left(
     Ok(AttributeValue::S(padded))
 }
 
-fn count(what: &'static str, value: &AttributeValue) -> Result<usize> {
+/// The string that `replace` looks for, or that `pad_left` fills with.
+pub(crate) fn filled<'v>(what: &'static str, value: &'v AttributeValue) -> Result<&'v str> {
+    match of(what, value)? {
+        "" => Err(Cause::Unfit(format!("the text that {what} needs is empty"))),
+        text => Ok(text),
+    }
+}
+
+/// A position or a length.
+pub(crate) fn count(what: &'static str, value: &AttributeValue) -> Result<usize> {
     let count = number::of(what, value)?.to_i64().and_then(|count| usize::try_from(count).ok());
     count.ok_or_else(|| Cause::Unfit(format!("{what} counts from 0 in whole numbers")))
 }
@@ -96,7 +99,8 @@ pub(crate) fn split(text: &str, pattern: &Regex, most: Option<usize>) -> Attribu
     })
 }
 
-fn bounded(what: &str, bytes: usize) -> Result<()> {
+/// Whether a value that a function has made, or would make, may exist.
+pub(crate) fn bounded(what: &str, bytes: usize) -> Result<()> {
     if bytes <= VALUE_BYTES_MAX {
         return Ok(());
     }

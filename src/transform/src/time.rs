@@ -19,6 +19,11 @@ pub(crate) fn epoch(text: &str, zone: Option<&str>) -> Result<Number> {
     if let Ok(time) = text.parse::<Timestamp>() {
         return seconds(time);
     }
+    if text.contains('[') {
+        return Err(Cause::Unfit(
+            "the time names its zone in brackets; give it an offset such as +01:00".into(),
+        ));
+    }
     let local = text.parse::<DateTime>().or_else(|_| text.parse::<Date>().map(DateTime::from));
     let Ok(local) = local else {
         return Err(Cause::Unfit("the string is not an ISO 8601 time".into()));
@@ -53,11 +58,14 @@ pub(crate) fn iso8601(seconds: Number, zone: Option<&str>) -> Result<AttributeVa
 }
 
 fn out_of_range() -> Cause {
-    Cause::Unfit("the number is not a time between the years -9999 and 9999".into())
+    Cause::Unfit(
+        "the number is not a time between the years -9999 and 9999; of milliseconds, divide by 1000"
+            .into(),
+    )
 }
 
 /// The offset of `Z`, `+01:00` or `-0330`.
-fn offset(text: &str) -> Result<Offset> {
+pub(crate) fn offset(text: &str) -> Result<Offset> {
     if text == "Z" {
         return Ok(Offset::UTC);
     }

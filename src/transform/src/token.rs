@@ -196,7 +196,12 @@ fn symbol(rest: &str, first: char, at: usize) -> Result<(Token, usize), Mistake>
             let hint = first
                 .is_alphabetic()
                 .then_some("names with letters other than a to z are in double quotes");
-            let message = format!("the character {first} has no meaning here");
+            let message = if first.is_alphanumeric() || first.is_ascii_graphic() {
+                format!("the character {first} has no meaning here")
+            } else {
+                let code = u32::from(first);
+                format!("the character {first} (U+{code:04X}) has no meaning here")
+            };
             Err(Mistake::new(at, message).with(hint))
         }
     }
@@ -252,6 +257,7 @@ mod tests {
             ("a = :v", 4, "a transform has no placeholders"),
             ("a != b", 2, "unequal is written <>"),
             ("a & b", 2, "the character & has no meaning here"),
+            ("a\u{a0}= 1", 1, "the character \u{a0} (U+00A0) has no meaning here"),
             ("ü + 1", 0, "the character ü has no meaning here"),
             ("x + 'abc", 4, "this string does not end; close it with '"),
             ("\"\"", 0, "an attribute has a name"),

@@ -8,6 +8,7 @@ use crate::ast::Node;
 use crate::error::Mistake;
 use crate::function::{Named, Signature, named, similar};
 use crate::hint;
+use crate::parse::constant::check_call;
 use crate::parse::{Parser, Result, must_be_condition};
 use crate::token::Token;
 
@@ -101,6 +102,7 @@ fn built(parser: &Parser, signature: &Signature, arguments: Vec<Argument>) -> Re
     let boxed = |(node, _): Argument| Box::new(node);
     Ok(match signature.named {
         Named::Value(function) => {
+            check_call(name, function, rest.as_slice())?;
             Node::Call { function, arguments: rest.map(|(node, _)| node).collect() }
         }
         Named::If => {
@@ -108,7 +110,10 @@ fn built(parser: &Parser, signature: &Signature, arguments: Vec<Argument>) -> Re
             Node::If { condition, then, otherwise: boxed(next()) }
         }
         Named::Split => {
-            let (text, pattern) = (boxed(next()), pattern(parser, name, next())?);
+            let text = boxed(next());
+            let separator = next();
+            check_separator(&separator)?;
+            let pattern = pattern(parser, name, separator)?;
             let most = rest.next().map(parts).transpose()?;
             Node::Split { text, pattern, most }
         }
@@ -158,6 +163,20 @@ fn written(node: &Node, at: usize, what: &str) -> Result<String> {
         Node::Literal(AttributeValue::S(text)) => Ok(text.clone()),
         _ => Err(Mistake::new(at, format!("{what} is written out as a string, in single quotes"))),
     }
+}
+
+/// A separator that is one symbol of regular expressions splits everywhere, or nowhere.
+fn check_separator((node, at): &Argument) -> Result<()> {
+    let Node::Literal(AttributeValue::S(text)) = node else { return Ok(()) };
+    let escaped = regex::escape(text);
+    if text.chars().count() != 1 || escaped == *text || text == "-" || text == "#" {
+        return Ok(());
+    }
+    let literal = if "^[]\\&~".contains(text.as_str()) { escaped } else { format!("[{text}]") };
+    let why = format!(
+        "{text} has a meaning in regular expressions; to split at this character write '{literal}'"
+    );
+    Err(Mistake::new(*at, why))
 }
 
 fn pattern(parser: &Parser, name: &str, (node, at): Argument) -> Result<Regex> {

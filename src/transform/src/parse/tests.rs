@@ -24,6 +24,9 @@ fn every_form_is_understood() {
         "attribute_exists(a.b) OR attribute_not_exists(c) OR attribute_type(d, 'N')",
         "begins_with(a, 'x') AND contains(b, 1)",
         "size(a) > 3",
+        "split(a, '-')[0]",
+        "split(a, '[.]')",
+        "epoch(a, zone)",
         "true",
         "\"true\"",
         "year",
@@ -59,6 +62,22 @@ fn mistakes_are_named_with_their_column() {
     check("a BETWEEN 1 OR 2", 13, "expected AND and the upper bound");
     check("lookup('x.csv', a, 'b')", 8, "there is no file x.csv");
     check("attribute_type(a, 'X')", 19, "X is not a type");
+    check("concat(a, 5)", 11, "concat needs a string (string(a) makes one), not a number");
+    check("upper(size(x))", 7, "upper needs a string, not a number");
+    check("weight + '5'", 10, "+ needs a number (concat joins strings), not a string");
+    check("-lower(a)", 2, "- needs a number, not a string");
+    check("round_to(x, 0)", 13, "round_to needs a step other than 0");
+    check("x / 0", 5, "a division by zero has no result");
+    check("replace(a, '', 'x')", 12, "the text that replace needs is empty");
+    check("pad_left(a, 5, '')", 16, "the text that pad_left needs is empty");
+    check("substring(a, -1)", 14, "substring counts from 0 in whole numbers");
+    check("uuid5('foo', a)", 7, "the namespace of uuid5 is dns");
+    check("epoch(day, 'Europe/Madrid')", 12, "a zone is Z or an offset");
+    check("number('abc') <> 1", 8, "the string is not a number");
+    check("union(a, 'x')", 10, "union needs a set, not a string");
+    check("split(email, '.')", 14, ". has a meaning in regular expressions; to split at this");
+    check("split(k, '|')", 10, "| has a meaning in regular expressions");
+    check("split(k, '^')", 10, "^ has a meaning in regular expressions; to split at this");
     check("if_not_exists(1, 2)", 15, "expected the name of an attribute");
 }
 
