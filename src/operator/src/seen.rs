@@ -34,8 +34,8 @@ pub struct Seen {
 /// Held while a transform is checked.
 static ONE_TRANSFORM: Semaphore = Semaphore::const_new(1);
 
-/// Checks what a run would be made of. A transform's patterns and files take memory and time, within
-/// bounds that its author can use up: one transform at a time is checked, on a separate thread.
+/// Checks what a run would be made of. A transform's patterns and files take memory and time,
+/// within bounds that its author can use up: one at a time is checked, on a separate thread.
 async fn validated(migration: &Migration, sources: &Sources) -> Result<Runnable, Problem> {
     if migration.spec.transform.is_none() {
         return checked(migration, sources);

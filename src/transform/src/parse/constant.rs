@@ -1,5 +1,5 @@
-//! What is wrong with a call or an operation for every item: arguments of a type that it never takes,
-//! and constants without a result.
+//! What is wrong with a call or an operation for every item: arguments of a type that it never
+//! takes, and constants without a result.
 
 use dm_dynamodb::value::{AttributeType, AttributeValue, Item, Number};
 
