@@ -70,12 +70,18 @@ impl Home {
     pub fn of(path: &Path) -> Self {
         let folder = if path.is_dir() { path } else { path.parent().unwrap_or(path) };
         // A manifest in base/, or beside it, belongs to the folder above, where the seed is.
+        let folder = if folder.as_os_str().is_empty() { Path::new(".") } else { folder };
+        // `.` and `..` have no name of their own, and none above them.
+        let full = fs::canonicalize(folder).unwrap_or_else(|_| folder.to_owned());
         let belongs = |above: &&Path| {
-            let base = folder.file_name().is_some_and(|name| name == "base");
-            base || !folder.join(SEED_FILE).exists() && above.join(SEED_FILE).exists()
+            let base = full.file_name().is_some_and(|name| name == "base");
+            base || !full.join(SEED_FILE).exists() && above.join(SEED_FILE).exists()
         };
-        let above = folder.parent().filter(belongs);
-        let folder = above.unwrap_or(folder);
+        let folder = match full.parent().filter(belongs) {
+            Some(above) if folder.file_name().is_none() => above,
+            Some(_) => folder.parent().unwrap_or(folder),
+            None => folder,
+        };
         let folder = if folder.as_os_str().is_empty() { Path::new(".") } else { folder };
         Self { folder: folder.to_owned() }
     }
@@ -271,6 +277,10 @@ mod tests {
             assert_eq!(Home::of(&migration.join(path)).folder.components().as_path(), migration);
         }
         assert_eq!(Home::of(Path::new("migration.yaml")).folder, Path::new("."));
+        // As in `cd base/inner && datamigration run ..`.
+        fs::create_dir(migration.join("base/inner")).unwrap();
+        let full = fs::canonicalize(&migration).unwrap();
+        assert_eq!(Home::of(&migration.join("base/inner/..")).folder, full);
     }
 
     const SEED: &str = r#"{"tables": {"cars": {"key": {"id": "S"}, "items": [{"id": "1"}]}}}"#;

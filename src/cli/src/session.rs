@@ -316,7 +316,8 @@ async fn start_guard(
     match database {
         Database::OfChain => start_guard_with(plan, &options).await,
         Database::Embedded => {
-            Ok(Guard::start(plan, embedded::Served::credentials(), &options).await?)
+            let credentials = embedded::Served::credentials();
+            Ok(Guard::start_before_embedded(plan, credentials, &options).await?)
         }
     }
 }

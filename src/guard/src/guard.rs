@@ -77,6 +77,24 @@ impl Guard {
         credentials: CredentialSource,
         options: &Options,
     ) -> Result<Self, StartError> {
+        Self::start_for(plan, credentials, options, Regions::Its).await
+    }
+
+    /// The same before an embedded database, which has all regions.
+    pub async fn start_before_embedded(
+        plan: &Plan,
+        credentials: CredentialSource,
+        options: &Options,
+    ) -> Result<Self, StartError> {
+        Self::start_for(plan, credentials, options, Regions::Any).await
+    }
+
+    async fn start_for(
+        plan: &Plan,
+        credentials: CredentialSource,
+        options: &Options,
+        signed_for: Regions,
+    ) -> Result<Self, StartError> {
         let (program, program_address) = bound(options.listen).await?;
         let (control, control_address) = bound(options.control_listen).await?;
         let start = match &options.state_dir {
@@ -94,7 +112,7 @@ impl Guard {
         engine.take_presence().await?;
         let whom = Serves {
             region: plan.upstream.region.clone(),
-            signed_for: Regions::Its,
+            signed_for,
             clients: options.clients.clone(),
         };
         let transforms = Arc::new(Transforms::new(plan, options.part, Arc::clone(&engine)));
