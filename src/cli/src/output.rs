@@ -17,8 +17,9 @@ use dm_report::{html, markdown};
 
 use crate::print::{self, say};
 use crate::report_files::write_page;
+use crate::restore::words;
 
-/// The exit code where a check of `--fail-on` failed. No other verb ends with it.
+/// The exit code where a check of `--fail-on` failed. A program may end with it as well.
 pub const EXIT_CHECK_FAILED: u8 = 4;
 
 /// Flags of verbs that print a report.
@@ -30,14 +31,14 @@ pub struct Flags {
     #[arg(short, long, value_name = "FORMAT", value_enum, default_value_t)]
     output: Format,
     /// File to write the report to as a page for a browser [default name: the report's, with .html]
-    #[arg(long, value_name = "FILE", num_args = 0..=1)]
+    #[arg(long, value_name = "FILE", num_args = 0..=1, value_parser = page)]
     #[allow(clippy::option_option, reason = "a flag whose value may be left out")]
     html: Option<Option<PathBuf>>,
     /// Report of an earlier run: the output shows what differs from it
     #[arg(long, value_name = "FILE")]
     compare: Option<PathBuf>,
     /// End with exit code 4 if one of these holds: deletes, creates, updates, writes, refused,
-    /// approximate, each also with a bound in quotes, as 'writes>1000'; of a dry run,
+    /// approximate, each also with a bound in quotes, as 'writes>1000'; failed; of a dry run,
     /// not-idempotent, which implies --second-pass
     #[arg(long, value_name = "CONDITION", value_delimiter = ',', value_parser = check)]
     fail_on: Vec<Check>,
@@ -76,9 +77,6 @@ pub enum OutputError {
     /// The items.
     #[error("reading the items of the report")]
     Items(#[from] ItemsError),
-    /// A page with the name of something else.
-    #[error("--html {0}: a page has a name that ends in .html")]
-    NotHtml(PathBuf),
     /// A condition that the run cannot answer.
     #[error(
         "--fail-on not-idempotent needs a second pass, which only dry runs by `exec` and `run` make: \
@@ -133,7 +131,7 @@ impl OutputError {
     /// Whether the command line was wrong, as clap has it.
     pub fn is_usage(&self) -> bool {
         match self {
-            Self::NotHtml(_) | Self::NoSecondPass | Self::OfRestore => true,
+            Self::NoSecondPass | Self::OfRestore => true,
             Self::File { .. }
             | Self::Report(..)
             | Self::Items(_)
@@ -151,12 +149,20 @@ impl Flags {
         if second_pass == SecondPass::Never && self.fail_on.contains(&Check::NotIdempotent) {
             return Err(OutputError::NoSecondPass);
         }
-        if let Some(Some(page)) = &self.html
-            && page.extension().is_none_or(|suffix| suffix != "html")
-        {
-            return Err(OutputError::NotHtml(page.clone()));
+        let folder = self.html.iter().flatten().filter_map(|page| page.parent());
+        for folder in folder.filter(|folder| !folder.as_os_str().is_empty()) {
+            fs::read_dir(folder).map_err(file("finding the folder of --html,", folder))?;
         }
-        let before = self.compare.as_deref().map(read).transpose()?;
+        let before = match self.compare.as_deref().map(read).transpose() {
+            Ok(before) => before,
+            // A job must not fail because it keeps a report of before an upgrade.
+            Err(OutputError::Report(path, ReadError::Version(version))) => {
+                let path = path.display();
+                say(&format!("{path} has version {version}, so nothing is compared with it"));
+                None
+            }
+            Err(error) => return Err(error),
+        };
         Ok(Prepared { flags: self, before })
     }
 
@@ -244,16 +250,27 @@ impl Prepared<'_> {
             Format::Json => serde_json::to_string_pretty(restored.report)? + "\n",
             Format::Yaml => serde_saphyr::to_string(restored.report)
                 .map_err(|error| OutputError::Yaml(Box::new(error)))?,
-            Format::Text | Format::Markdown => markdown::restore::comment(restored),
+            Format::Text => words::of_report(restored),
+            Format::Markdown => markdown::restore::comment(restored),
         };
         Ok(print::answer(&text)?)
     }
 }
 
+/// The name of a page. It must not replace a report, and a word behind `--html` that is meant for
+/// another argument is none.
+fn page(name: &str) -> Result<PathBuf, String> {
+    let page = PathBuf::from(name);
+    if page.extension().is_some_and(|suffix| suffix == "html") {
+        return Ok(page);
+    }
+    Err("a page has a name that ends in .html; without a name, --html is the last flag".into())
+}
+
 /// What differs, for a terminal.
 fn compared(comparison: &Comparison) -> String {
-    if comparison.differences.is_empty() {
-        return "since the last report: no difference".into();
+    if let Some(known) = comparison.without_difference() {
+        return format!("since the last report: {known}");
     }
     let heads = ["TABLE", "WHAT", "BEFORE", "NOW"];
     let rows: Vec<Vec<String>> = comparison

@@ -167,7 +167,7 @@ async fn find(flags: &Flags) -> Result<Found, ReportVerbError> {
         return source::of_archive(&archive, &run).await;
     }
     let named = flags.source.as_deref().ok_or(ReportVerbError::NothingNamed)?;
-    if named.contains(['/', '.']) {
+    if named.contains(['/', '.']) || Path::new(named).is_file() {
         return source::of_file(Path::new(named));
     }
     let run = match &flags.run {

@@ -1,7 +1,7 @@
 //! `datamigration restore`: undoes what a journaled run changed. With a migration's name the
 //! cluster restores (`take_back`), with an archive and a run this process does.
 
-mod words;
+pub mod words;
 
 use std::io;
 use std::path::{Path, PathBuf};

@@ -19,6 +19,8 @@ pub enum Check {
     More(Counted, u64),
     /// The program is not known to be safe to run again.
     NotIdempotent,
+    /// The run failed, or items of a transform did.
+    Failed,
 }
 
 /// What a condition counts.
@@ -49,20 +51,22 @@ const COUNTED: [(&str, Counted); 6] = [
 
 const NOT_IDEMPOTENT: &str = "not-idempotent";
 
+const FAILED: &str = "failed";
+
 /// A condition that is not understood.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum CheckError {
     /// Its name.
     #[error(
         "`{0}` is not a condition; use deletes, creates, updates, writes, refused or approximate, each \
-         also with a number, in quotes, as in 'writes>1000', or not-idempotent"
+         also with a number, in quotes, as in 'writes>1000', or not-idempotent, or failed"
     )]
     Unknown(String),
     /// Its number.
     #[error("`{0}`: a whole number is needed after `>`, in quotes, as in 'writes>1000'")]
     Number(String),
     /// A number where none belongs.
-    #[error("`{0}`: not-idempotent takes no number")]
+    #[error("`{0}`: this condition takes no number")]
     NoNumber(String),
 }
 
@@ -74,9 +78,11 @@ impl FromStr for Check {
             Some((name, number)) => (name.trim(), Some(number.trim())),
             None => (text.trim(), None),
         };
-        if name == NOT_IDEMPOTENT {
-            let none = number.is_none().then_some(Self::NotIdempotent);
-            return none.ok_or_else(|| CheckError::NoNumber(text.to_owned()));
+        for (known, check) in [(NOT_IDEMPOTENT, Self::NotIdempotent), (FAILED, Self::Failed)] {
+            if name == known {
+                let none = number.is_none().then_some(check);
+                return none.ok_or_else(|| CheckError::NoNumber(text.to_owned()));
+            }
         }
         let counted = COUNTED.iter().find(|(known, _)| *known == name);
         let counted = counted.ok_or_else(|| CheckError::Unknown(text.to_owned()))?.1;
@@ -87,7 +93,11 @@ impl FromStr for Check {
 
 impl fmt::Display for Check {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self::More(counted, max) = self else { return f.write_str(NOT_IDEMPOTENT) };
+        let (counted, max) = match self {
+            Self::More(counted, max) => (counted, max),
+            Self::NotIdempotent => return f.write_str(NOT_IDEMPOTENT),
+            Self::Failed => return f.write_str(FAILED),
+        };
         let name = COUNTED.iter().find(|(_, known)| known == counted).map_or("", |(name, _)| name);
         match max {
             0 => f.write_str(name),
@@ -117,11 +127,19 @@ pub fn violations(report: &RunReport, checks: &[Check]) -> Vec<Violation> {
     let violation = |check: &Check| {
         let why = match *check {
             Check::NotIdempotent => not_idempotent(report)?,
+            Check::Failed => failed(report)?,
             Check::More(counted, max) => more(report, counted, max)?,
         };
         Some(Violation { check: *check, why })
     };
     checks.iter().filter_map(violation).collect()
+}
+
+fn failed(report: &RunReport) -> Option<String> {
+    match report.result.transform.as_ref().map(|done| done.failed) {
+        Some(items @ 1..) => Some(format!("{} failed.", counted(items, "item"))),
+        Some(0) | None => report.failed().then(|| "The run failed.".into()),
+    }
 }
 
 fn not_idempotent(report: &RunReport) -> Option<String> {
@@ -208,10 +226,13 @@ mod tests {
     use super::*;
     use crate::samples;
     use dm_contract::plan::Mode;
+    use dm_contract::report::TransformResult;
 
     #[test]
     fn conditions_are_read_and_written_alike() {
-        for text in ["deletes", "refused", "not-idempotent", "writes>1000", "approximate>2"] {
+        for text in
+            ["deletes", "refused", "not-idempotent", "failed", "writes>1000", "approximate>2"]
+        {
             assert_eq!(text.parse::<Check>().unwrap().to_string(), text);
         }
         assert_eq!(" writes > 5 ".parse(), Ok(Check::More(Counted::Writes, 5)));
@@ -276,6 +297,18 @@ mod tests {
         check(&report, "deletes,writes>1", &["deletes: 1 item or table would be deleted."]);
         report.result.tables[0].change = Some(TableChange::Updated);
         check(&report, "deletes,writes", &["writes: 1 item or table would be written."]);
+    }
+
+    #[test]
+    fn a_failed_run_and_failed_items_fail_the_check() {
+        let mut report = samples::dry_run();
+        check(&report, "failed", &[]);
+        let done = TransformResult { failed: 2, ..TransformResult::default() };
+        report.result.transform = Some(done);
+        check(&report, "failed", &["failed: 2 items failed."]);
+        report.result.transform = None;
+        report.result.problem = Some("x".into());
+        check(&report, "failed", &["failed: The run failed."]);
     }
 
     #[test]

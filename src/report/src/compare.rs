@@ -25,6 +25,20 @@ pub struct Comparison {
     pub same_effects: bool,
 }
 
+impl Comparison {
+    /// Returns what is known where no number differs. Reports have no values of items.
+    pub fn without_difference(&self) -> Option<&'static str> {
+        if !self.differences.is_empty() {
+            return None;
+        }
+        Some(if self.same_effects {
+            "the counts are the same; values are not compared"
+        } else {
+            "the counts are the same, and the digest of the effects differs; values are not compared"
+        })
+    }
+}
+
 /// One fact that differs.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct Difference {
@@ -165,6 +179,8 @@ mod tests {
         let comparison = compare(&report, &report);
         assert_eq!(comparison.differences, []);
         assert!(comparison.same_effects);
+        let known = "the counts are the same; values are not compared";
+        assert_eq!(comparison.without_difference(), Some(known));
     }
 
     #[test]

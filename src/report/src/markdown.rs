@@ -113,13 +113,8 @@ fn transformed(content: &Content<'_>) -> String {
 
 fn compared(comparison: &Comparison) -> String {
     let title = "**Since the last report**";
-    if comparison.differences.is_empty() {
-        let same = if comparison.same_effects {
-            "the effects are the same"
-        } else {
-            "the counts are the same, and the digest of the effects differs"
-        };
-        return format!("{title}: {same}.\n\n");
+    if let Some(known) = comparison.without_difference() {
+        return format!("{title}: {known}.\n\n");
     }
     let row = |difference: &crate::compare::Difference| {
         let table = difference.table.as_ref().map(|table| code(table, CELL_CHARS_MAX));

@@ -5,7 +5,7 @@ use dm_contract::report::RestoreReport;
 use dm_contract::restored::Conflict;
 use dm_engine::archive::RunName;
 use dm_engine::archive::ledger::LedgerEntry;
-use dm_report::restore::{groups, names_items};
+use dm_report::restore::{Restored, groups, kind, names_items};
 use dm_report::shown;
 
 use crate::layout::count;
@@ -24,10 +24,22 @@ pub fn already(of: &RunName, by: &LedgerEntry) -> String {
 
 /// What is printed of a restore of a run; without a number of its own it is a preview.
 pub fn text(report: &RestoreReport, of: &RunName, own: Option<&RunName>) -> String {
-    let (done, would) = match own {
-        Some(own) => (format!("restored {of} as run {own}"), ""),
-        None => (format!("preview of the restore of {of}: nothing was written"), "would be "),
+    let done = match own {
+        Some(own) => format!("restored {of} as run {own}"),
+        None => format!("preview of the restore of {of}: nothing was written"),
     };
+    told(report, &of.to_string(), (&done, own.is_none()))
+}
+
+/// What is printed of the report of a restore or of its preview.
+pub fn of_report(restored: &Restored<'_>) -> String {
+    let (report, of) = (restored.report, visible(restored.of));
+    let done = format!("{} of {of}", kind(report));
+    told(report, &of, (&done, report.preview == Some(true)))
+}
+
+fn told(report: &RestoreReport, of: &str, (done, is_preview): (&str, bool)) -> String {
+    let would = if is_preview { "would be " } else { "" };
     if report.nothing_written {
         return format!("{done}\n  nothing to restore: {of} wrote nothing\n");
     }

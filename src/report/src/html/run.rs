@@ -60,10 +60,8 @@ pub fn comparison(comparison: Option<&Comparison>) -> Markup {
     html! {
         section.card aria-labelledby="comparison" {
             h2 #comparison { "Since the last report" }
-            @if comparison.differences.is_empty() && comparison.same_effects {
-                p { "The effects are the same." }
-            } @else if comparison.differences.is_empty() {
-                p { "The counts are the same, and the digest of the effects differs." }
+            @if let Some(known) = comparison.without_difference() {
+                p { (known) "." }
             } @else {
                 div.scroll tabindex="0" role="group" aria-labelledby="comparison" {
                     table {
