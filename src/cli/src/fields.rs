@@ -4,7 +4,7 @@
 
 use std::fmt;
 
-use serde_json::{Map, Value};
+use serde_json::{Map, Value, json};
 
 /// Fields listed for a name that resembles none of them. More would hide the message.
 const LISTED_MAX: usize = 16;
@@ -27,13 +27,18 @@ impl fmt::Display for WrongField {
     }
 }
 
-/// Returns what is wrong with the spec of a manifest of this kind.
+/// Returns what is wrong with the names and the spec of a manifest of this kind.
 pub fn wrong(manifest: &Value, kind: &str) -> Vec<WrongField> {
     let definitions = dm_api::definitions();
     let of_kind = |definition: &&Value| definition["spec"]["names"]["kind"] == kind;
     let Some(definition) = definitions.iter().find(of_kind) else { return Vec::new() };
     let schema = &definition["spec"]["versions"][0]["schema"]["openAPIV3Schema"];
     let mut found = Vec::new();
+    for name in ["name", "namespace"] {
+        if let Some(value) = manifest["metadata"].get(name) {
+            check(&format!("metadata.{name}"), value, &json!({"type": "string"}), &mut found);
+        }
+    }
     if let (Some(spec), Some(schema)) = (manifest.get("spec"), schema["properties"].get("spec")) {
         check("spec", spec, schema, &mut found);
     }
@@ -52,6 +57,9 @@ fn check(path: &str, value: &Value, schema: &Value, found: &mut Vec<WrongField>)
         }
         return;
     }
+    if let Some(message) = out_of_bounds(value, schema) {
+        return wrong(message);
+    }
     let Some(kind) = schema["type"].as_str() else { return };
     match (kind, value) {
         ("object", Value::Object(members)) => object(path, members, schema, found),
@@ -64,11 +72,35 @@ fn check(path: &str, value: &Value, schema: &Value, found: &mut Vec<WrongField>)
         | ("boolean", Value::Bool(_))
         | ("integer" | "number", Value::Number(_)) => {}
         ("string", Value::Bool(_) | Value::Number(_)) => {
-            let (text, what) = (shown(value), in_words(value));
-            wrong(format!("a text is needed, and YAML reads {text} as {what}; write \"{text}\""));
+            // What was written is not known here: YAML reads n as false, and cuts long numbers.
+            let what = in_words(value);
+            wrong(format!("a text is needed, and YAML reads this as {what}; put it in quotes"));
         }
         (kind, _) => wrong(format!("{} is needed, found {}", needed(kind), in_words(value))),
     }
+}
+
+/// What of a value is more or less than its schema allows.
+fn out_of_bounds(value: &Value, schema: &Value) -> Option<String> {
+    let (what, count, least, most) = match value {
+        Value::String(text) => ("characters", text.chars().count(), "minLength", "maxLength"),
+        Value::Array(elements) => ("elements", elements.len(), "minItems", "maxItems"),
+        Value::Object(members) => ("names", members.len(), "minProperties", "maxProperties"),
+        Value::Number(number) => {
+            let (number, bound) = (number.as_f64()?, |name: &str| schema[name].as_f64());
+            let low = bound("minimum").filter(|least| number < *least);
+            let high = bound("maximum").filter(|most| number > *most);
+            return low
+                .map(|least| format!("it is at least {least}"))
+                .or_else(|| high.map(|most| format!("it is at most {most}")));
+        }
+        Value::Null | Value::Bool(_) => return None,
+    };
+    let count = count as u64;
+    let low = schema[least].as_u64().filter(|least| count < *least);
+    let high = schema[most].as_u64().filter(|most| count > *most);
+    low.map(|least| format!("it has {count} {what}; at least {least} are needed"))
+        .or_else(|| high.map(|most| format!("it has {count} {what}; at most {most} are allowed")))
 }
 
 fn object(path: &str, members: &Map<String, Value>, schema: &Value, found: &mut Vec<WrongField>) {
@@ -172,7 +204,6 @@ fn shown(value: &Value) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use serde_json::json;
 
     #[allow(clippy::needless_pass_by_value, reason = "reads better with json! literals")]
     fn check(spec: Value, expected: &[&str]) {
@@ -204,6 +235,29 @@ mod tests {
     }
 
     #[test]
+    fn bounds_of_the_api_are_checked() {
+        let many: Vec<String> = (0..65).map(|n| format!("a{n}")).collect();
+        check(
+            transform(json!({"table": "cars", "remove": many})),
+            &["spec.transform.remove: it has 65 elements; at most 64 are allowed"],
+        );
+        let mut spec = transform(json!({"table": "cars", "remove": ["a"]}));
+        spec["parallelism"] = json!(65);
+        check(spec, &["spec.parallelism: it is at most 64"]);
+    }
+
+    #[test]
+    fn a_name_is_a_text() {
+        let manifest = json!({"metadata": {"name": 20_261_129}});
+        let found = super::wrong(&manifest, "DataMigration");
+        assert_eq!(found.len(), 1, "{found:?}");
+        assert_eq!(
+            found[0].to_string(),
+            "metadata.name: a text is needed, and YAML reads this as a number; put it in quotes"
+        );
+    }
+
+    #[test]
     fn unknown_fields_are_named_with_the_field_that_was_meant() {
         for (name, meant) in [
             ("fliter", "filter"),
@@ -231,8 +285,8 @@ mod tests {
         check(
             transform(json!({"table": "cars", "set": {"a": 4, "b": true, "c": null, "d": {}}})),
             &[
-                "spec.transform.set.a: a text is needed, and YAML reads 4 as a number; write \"4\"",
-                "spec.transform.set.b: a text is needed, and YAML reads true as a truth value; write \"true\"",
+                "spec.transform.set.a: a text is needed, and YAML reads this as a number; put it in quotes",
+                "spec.transform.set.b: a text is needed, and YAML reads this as a truth value; put it in quotes",
                 "spec.transform.set.c: a text is needed, found nothing",
                 "spec.transform.set.d: a text is needed, found a map",
             ],

@@ -98,6 +98,15 @@ pub struct Folder {
 struct Kustomization {
     #[serde(default)]
     config_map_generator: Vec<Generator>,
+    #[serde(default)]
+    images: Vec<Image>,
+}
+
+#[derive(Debug, Default, Deserialize)]
+struct Image {
+    #[serde(default)]
+    name: String,
+    digest: Option<String>,
 }
 
 #[derive(Debug, Default, Deserialize)]
@@ -150,6 +159,20 @@ impl Folder {
     /// The kustomization next to the manifest, under any name that kustomize finds.
     pub fn kustomization(&self) -> Option<PathBuf> {
         KUSTOMIZATIONS.iter().map(|name| self.path.join(name)).find(|file| file.is_file())
+    }
+
+    /// Whether the kustomization gives the image a digest.
+    pub fn pins(&self, image: &str) -> bool {
+        let kustomization = self
+            .kustomization()
+            .and_then(|file| yaml::<Kustomization>(&file, "a kustomization").ok());
+        let images = kustomization.map(|kustomization| kustomization.images).unwrap_or_default();
+        // A port may precede the name, and a tag follows it.
+        let of = |name: &str| {
+            let rest = image.strip_prefix(name);
+            rest.is_some_and(|rest| rest.is_empty() || rest.starts_with(':') && !rest.contains('/'))
+        };
+        images.iter().any(|known| known.digest.is_some() && of(&known.name))
     }
 
     fn generated(&self, generator: &Generator) -> Result<Files, FolderError> {

@@ -17,6 +17,7 @@ use dm_api::script::{self, Files};
 use dm_entry::args::Program;
 use dm_entry::program;
 
+use crate::embedded::Home;
 use crate::folder::{self, Folder, FolderError};
 use crate::print;
 use crate::seed::{SEED_FILE, Seed};
@@ -104,8 +105,16 @@ pub fn findings(path: &Path) -> Vec<Finding> {
         Ok(folder) => folder,
         Err(error) => return manifest::unreadable(path, &error),
     };
-    let mut found = manifest::findings(&folder, path);
-    found.extend(seed(path));
+    // The seed is where `run` finds it, also if a manifest is named.
+    let seed_file = Home::of(path).folder().join(SEED_FILE);
+    let mut found = manifest::findings(&folder, path, &seed_file);
+    found.extend(seed(&seed_file));
+    let transform = folder.migration.spec.transform.as_ref();
+    if let Some(config_map) = transform.and_then(|source| source.config_map.as_ref())
+        && let Ok(keys) = folder.config_map(&config_map.name)
+    {
+        found.extend(size(&folder, &keys));
+    }
     let Some(script) = &folder.migration.spec.script else { return found };
     let keys = match folder.config_map(&script.config_map.name) {
         Ok(keys) => keys,
@@ -142,7 +151,7 @@ pub fn findings(path: &Path) -> Vec<Finding> {
 fn size(folder: &Folder, keys: &Files) -> Option<Finding> {
     let bytes: usize = keys.iter().map(|(key, bytes)| key.len() + bytes.len()).sum();
     let message = format!(
-        "the script's files have {bytes} bytes; a ConfigMap holds {CONFIG_MAP_BYTES_MAX}. Put them \
+        "the files have {bytes} bytes; a ConfigMap holds {CONFIG_MAP_BYTES_MAX}. Put them \
          into an image, or read the data from the database"
     );
     let line = lines::line_of(&folder.manifest, "configMap");
@@ -178,18 +187,14 @@ fn startable(folder: &Folder, files: &Files) -> Option<Finding> {
     }
 }
 
-fn seed(path: &Path) -> Option<Finding> {
-    let file = path.join(SEED_FILE);
-    if !path.is_dir() {
-        return None;
-    }
+fn seed(file: &Path) -> Option<Finding> {
     if !file.is_file() {
         let message = "there is no seed, so `datamigration run` has nothing to try the migration on \
                        (docs/reference/seed.md)";
-        return Some(Finding::warning(&file, 1, message));
+        return Some(Finding::warning(file, 1, message));
     }
-    let error = Seed::read(&file).err()?;
-    Some(Finding::error(&file, error.line(), dm_contract::error_chain::chain(&error)))
+    let error = Seed::read(file).err()?;
+    Some(Finding::error(file, error.line(), dm_contract::error_chain::chain(&error)))
 }
 
 #[cfg(test)]

@@ -235,19 +235,22 @@ mod tests {
             Language { shell: true, ..none },
             Language { transform: true, ..none },
         ];
-        for (at, language) in languages.into_iter().enumerate() {
-            let folder = root.path().join(format!("m{at}"));
+        // Names that YAML reads as numbers and a truth value, unless they are quoted.
+        let names = ["20261129", "1e3", "true", "0001"];
+        for (name, language) in names.into_iter().zip(languages) {
+            let folder = root.path().join(name);
             let flags = Flags { folder: folder.clone(), language };
             new(&flags).unwrap();
             assert!(matches!(new(&flags), Err(NewError::Exists(_))));
-            for (path, _) in files(&format!("m{at}"), &language.source()) {
+            for (path, _) in files(name, &language.source()) {
                 let text = fs::read_to_string(folder.join(&path)).unwrap();
                 assert!(!text.contains("{{"), "{path}: {text}");
             }
             let migration = crate::folder::Folder::read(&folder).unwrap();
-            let named = migration.migration.metadata.name.clone().unwrap();
+            let found = migration.migration.metadata.name.as_deref();
+            assert_eq!(found, Some(name));
             if !language.transform {
-                assert_eq!(migration.config_map(&named).unwrap().len(), 1);
+                assert_eq!(migration.config_map(name).unwrap().len(), 1);
             }
             let found = crate::lint::findings(&folder);
             let errors: Vec<_> = found.iter().filter(|finding| finding.is_error()).collect();

@@ -220,7 +220,9 @@ fn text(path: &Path) -> Result<String, SeedError> {
     if std::fs::metadata(path).map_err(reading)?.len() > FILE_BYTES_MAX {
         return Err(SeedError::TooLarge(path.to_owned()));
     }
-    std::fs::read_to_string(path).map_err(reading)
+    let text = std::fs::read_to_string(path).map_err(reading)?;
+    // Editors write a byte order mark.
+    Ok(text.strip_prefix('\u{feff}').map(str::to_owned).unwrap_or(text))
 }
 
 #[cfg(test)]

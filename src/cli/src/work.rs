@@ -8,6 +8,7 @@ use dm_api::migration::Script;
 use dm_api::script::{self, FilesProblem};
 use dm_api::transform::TransformSource;
 use dm_contract::plan::{PROGRAM_ENVIRONMENT_RESERVED, Plan};
+use dm_contract::transform::check_files;
 use dm_entry::args::Program;
 use dm_transform::{Declaration, OnItemError, SpecError, Transform};
 use k8s_openapi::api::core::v1::EnvVar;
@@ -183,6 +184,7 @@ pub fn of_transform(folder: &Folder, source: &TransformSource) -> Result<Kind, W
         }
         None => script::Files::new(),
     };
+    check_files(&files).map_err(WorkError::Transform)?;
     let files = files.iter().map(|(name, bytes)| (name.as_str(), bytes.as_slice()));
     let files = dm_transform::Files::of(files);
     let transform = Box::new(Transform::parse(&declaration.transform, &files)?);

@@ -42,6 +42,20 @@ pub struct TransformState {
     pub exit_code: Option<u8>,
 }
 
+/// Returns what is wrong with the files of a transform's ConfigMap, by the field's name.
+pub fn check_files(files: &BTreeMap<String, Vec<u8>>) -> Result<(), String> {
+    const FIELD: &str = "spec.transform.configMap";
+    if files.contains_key(TRANSFORM_FILE) {
+        return Err(format!(
+            "{FIELD}: {TRANSFORM_FILE} is the operator's; give the file another name"
+        ));
+    }
+    match files.iter().find(|(_, bytes)| std::str::from_utf8(bytes).is_err()) {
+        Some((name, _)) => Err(format!("{FIELD}: {name} is not UTF-8; lookup files are text")),
+        None => Ok(()),
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

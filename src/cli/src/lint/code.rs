@@ -52,7 +52,9 @@ impl Language {
                 )
             }
             Self::JavaScript => {
-                let caught = line.contains(".catch(console.") || line.contains("catch {}");
+                let caught = [".catch(", "catch (", "catch(", "catch {"];
+                let caught =
+                    caught.iter().any(|begin| line.contains(begin)) && logs_only(&block(lines, at));
                 caught.then_some(
                     "the failure is caught and the program ends with 0; throw it, or set \
                                   process.exitCode = 1",
@@ -70,13 +72,27 @@ impl Language {
 
 /// Whether the indented block below a line raises, ends the program, or counts what failed.
 fn leaves(lines: &[&str], at: usize) -> bool {
+    let inline = lines[at].rsplit_once(':').map_or("", |(_, rest)| rest);
+    let leaves = ["raise", "exit(", "return ", "+= 1", ".append("];
+    let leaves =
+        |line: &str| leaves.iter().any(|word| line.contains(word)) && !line.contains("exit(0)");
+    block(lines, at).into_iter().skip(1).chain([inline]).any(leaves)
+}
+
+/// A line and the lines below it that are indented more.
+fn block<'l>(lines: &[&'l str], at: usize) -> Vec<&'l str> {
     let indent = |line: &str| line.len() - line.trim_start().len();
     let outer = indent(lines[at]);
-    let block =
-        lines[at + 1..].iter().take_while(|line| line.trim().is_empty() || indent(line) > outer);
-    let inline = lines[at].rsplit_once(':').map_or("", |(_, rest)| rest);
-    let leaves = ["raise", "exit(", "return", "+= 1", ".append("];
-    block.copied().chain([inline]).any(|line| leaves.iter().any(|word| line.contains(word)))
+    let inside = |line: &&&str| line.trim().is_empty() || indent(line) > outer;
+    std::iter::once(lines[at]).chain(lines[at + 1..].iter().take_while(inside).copied()).collect()
+}
+
+/// Whether a block of JavaScript that catches a failure is empty or prints it, and no more.
+fn logs_only(block: &[&str]) -> bool {
+    let leaves = ["throw", "exit", "reject", "return ", "+= 1", "++", ".push("];
+    let any =
+        |words: &[&str]| block.iter().any(|line| words.iter().any(|word| line.contains(word)));
+    (any(&["console.", "catch {}", "=> {})"])) && !any(&leaves)
 }
 
 /// `set -e`, `set -eu`, `set -o errexit`, or a first line with `-e`.

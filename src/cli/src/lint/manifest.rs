@@ -31,7 +31,7 @@ pub fn unreadable(path: &Path, error: &FolderError) -> Vec<Finding> {
 }
 
 /// What is wrong with the manifest of a folder that was asked for by this path.
-pub fn findings(folder: &Folder, path: &Path) -> Vec<Finding> {
+pub fn findings(folder: &Folder, path: &Path, seed: &Path) -> Vec<Finding> {
     let (spec, manifest) = (&folder.migration.spec, &folder.manifest);
     let mut found = Vec::new();
     let name = folder.migration.metadata.name.as_deref().unwrap_or_default();
@@ -51,7 +51,7 @@ pub fn findings(folder: &Folder, path: &Path) -> Vec<Finding> {
         (Some(script), None, None) => &script.image,
         (None, Some(container), None) => &container.image,
         (None, None, Some(source)) => {
-            found.extend(super::transform::findings(folder, path, source));
+            found.extend(super::transform::findings(folder, seed, source));
             return found;
         }
         _ => {
@@ -60,10 +60,10 @@ pub fn findings(folder: &Folder, path: &Path) -> Vec<Finding> {
             return found;
         }
     };
-    if !image.contains("@sha256:") {
+    if !image.contains("@sha256:") && !folder.pins(image) {
         let message = format!(
             "image {image} has no digest, so what is applied may differ from what was tried; pin it as \
-             IMAGE@sha256:… here or in kustomize's images"
+             IMAGE@sha256:… here or with `digest` in the kustomization's images"
         );
         found.push(Finding::warning(manifest, line_of(manifest, "image"), message));
     }

@@ -42,6 +42,54 @@ fn a_good_folder_has_no_findings() {
 }
 
 #[test]
+fn an_image_is_pinned_in_the_kustomization_as_well() {
+    let manifest = MANIFEST.replace("i@sha256:0", "registry:5000/i:1");
+    let with = |images: &str| {
+        let generator = format!("{GENERATOR}images:\n- {{name: {images}}}\n");
+        let manifest = ("base/migration.yaml", Some(manifest.as_str()));
+        found(&[manifest, ("base/kustomization.yaml", Some(&generator))]).len()
+    };
+    assert_eq!(with("'registry:5000/i', digest: 'sha256:0'"), 0);
+    assert_eq!(with("'registry:5000/i', newTag: '2'"), 1);
+    assert_eq!(with("registry, digest: 'sha256:0'"), 1);
+}
+
+#[test]
+fn a_manifest_that_is_named_itself_has_the_seed_of_its_folder() {
+    let root = tempfile::tempdir().unwrap();
+    let manifest = root.path().join("m/base/migration.yaml");
+    std::fs::create_dir_all(manifest.parent().unwrap()).unwrap();
+    let transform = "transform: {table: other, set: {a: \"1\"}}\n";
+    let (before, _) = MANIFEST.split_once("script:").unwrap();
+    std::fs::write(&manifest, format!("{before}{transform}")).unwrap();
+    std::fs::write(root.path().join("m/seed.json"), SEED).unwrap();
+    let found = findings(&manifest);
+    assert_eq!(found.len(), 1, "{found:?}");
+    assert!(found[0].message.contains("has no table other"), "{found:?}");
+}
+
+#[test]
+fn the_files_of_a_transform_are_checked_as_the_cluster_does() {
+    let transform = "transform: {table: t, set: {a: \"1\"}, configMap: {name: m}}\n";
+    let (before, _) = MANIFEST.split_once("script:").unwrap();
+    let manifest = format!("{before}{transform}");
+    let with = |name: &str, text: &str| {
+        let generator = GENERATOR.replace("main.py", name);
+        let path = format!("base/{name}");
+        found(&[
+            ("base/migration.yaml", Some(&manifest)),
+            ("base/kustomization.yaml", Some(&generator)),
+            (&path, Some(text)),
+        ])
+    };
+    assert_eq!(with("a.csv", "k,v\n"), Vec::<String>::new());
+    let large = with("a.csv", &"x".repeat(CONFIG_MAP_BYTES_MAX));
+    assert!(large.len() == 1 && large[0].contains("a ConfigMap holds"), "{large:?}");
+    let reserved = with("transform.json", "{}");
+    assert!(reserved.len() == 1 && reserved[0].contains("is the operator's"), "{reserved:?}");
+}
+
+#[test]
 fn mistakes_in_the_manifest_have_their_line() {
     let with = |from: &str, to: &str| MANIFEST.replace(from, to);
     let manifest = |text: &str, expected: &str| {
@@ -123,6 +171,10 @@ fn mistakes_in_programs_have_their_line() {
         "3: warning: the failure is caught",
     );
     python("try:\n  f()\nexcept: pass\n", "3: warning: the failure is caught");
+    for ends_well in ["return", "sys.exit(0)"] {
+        let text = format!("try:\n  f()\nexcept Exception as e:\n  print(e)\n  {ends_well}\nf()\n");
+        python(&text, "3: warning: the failure is caught");
+    }
     for right in [
         "try:\n  f()\nexcept Exception:\n  raise\n",
         "try:\n  f()\nexcept Exception:\n  sys.exit(1)\n",
@@ -146,6 +198,28 @@ fn mistakes_in_programs_have_their_line() {
 fn in_javascript(text: &str) -> Vec<String> {
     let generator = GENERATOR.replace("main.py", "main.mjs");
     found(&[("base/kustomization.yaml", Some(generator.as_str())), ("base/main.mjs", Some(text))])
+}
+
+#[test]
+fn a_failure_that_javascript_only_prints_is_a_finding() {
+    let swallowed = |text: &str| {
+        in_javascript(text).iter().filter(|found| found.contains("failure is caught")).count()
+    };
+    for text in [
+        "main().catch(console.error);\n",
+        "main().catch(e => { console.error(e) })\n",
+        "try {\n  f();\n} catch (e) {\n  console.log(e);\n}\n",
+        "try {\n  f();\n} catch {}\n",
+    ] {
+        assert_eq!(swallowed(text), 1, "{text}");
+    }
+    for text in [
+        "main().catch(e => { console.error(e); process.exit(1) })\n",
+        "try {\n  f();\n} catch (e) {\n  console.log(e);\n  throw e;\n}\n",
+        "try {\n  f();\n} catch (e) {\n  if (e.name === 'X') return false;\n  throw e;\n}\n",
+    ] {
+        assert_eq!(swallowed(text), 0, "{text}");
+    }
 }
 
 #[test]

@@ -18,8 +18,8 @@ use crate::work::{self, Kind};
 /// Words that YAML 1.1 reads as truth values, and kubectl with it.
 const TRUTH_WORDS: [&str; 8] = ["y", "n", "yes", "no", "on", "off", "true", "false"];
 
-/// Returns what is wrong with the transform of a folder that was asked for by this path.
-pub fn findings(folder: &Folder, path: &Path, source: &TransformSource) -> Vec<Finding> {
+/// Returns what is wrong with the transform of a folder with this seed.
+pub fn findings(folder: &Folder, seed: &Path, source: &TransformSource) -> Vec<Finding> {
     let manifest = &folder.manifest;
     let mut found = truth_words(manifest);
     // It is read as `run` reads it.
@@ -40,7 +40,7 @@ pub fn findings(folder: &Folder, path: &Path, source: &TransformSource) -> Vec<F
         );
         found.push(Finding::warning(manifest, line_of(manifest, "delete"), message));
     }
-    if let Ok(seed) = Seed::read(&path.join(SEED_FILE)) {
+    if let Ok(seed) = Seed::read(seed) {
         found.extend(unfit(manifest, &transform, &seed.schemas()));
     }
     found

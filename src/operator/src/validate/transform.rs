@@ -1,11 +1,10 @@
 //! A transform: its declaration and lookup files, checked before anything runs. Pure.
 
-use dm_api::condition::Reason;
 use dm_api::transform::{OnItemError, TransformSource};
-use dm_contract::transform::TRANSFORM_FILE;
+use dm_contract::transform::{TRANSFORM_FILE, check_files};
 use dm_transform::{Declaration, Transform};
 
-use super::{collect_files, invalid_spec, problem};
+use super::{collect_files, invalid_spec};
 use crate::identified::Target;
 use crate::objects::digest;
 use crate::runnable::{Files, FilesFound, Problem, Program};
@@ -22,15 +21,9 @@ pub fn program(
         None => Files::new(),
     };
     let declaration = source.declaration(on_item_error).to_string().into_bytes();
+    check_files(&files).map_err(invalid_spec)?;
     check(&declaration, &files)?;
-    if files.insert(TRANSFORM_FILE.into(), declaration).is_some() {
-        return Err(problem(
-            Reason::InvalidSpec,
-            format!(
-                "spec.transform.configMap: {TRANSFORM_FILE} is the operator's; give the file another name"
-            ),
-        ));
-    }
+    files.insert(TRANSFORM_FILE.into(), declaration);
     let digest = digest::of_transform(Some(target), &files);
     let identity = digest::of_transform(None, &files);
     Ok((Program::Transform { files }, digest, identity))
@@ -39,13 +32,6 @@ pub fn program(
 fn check(declaration: &[u8], files: &Files) -> Result<(), Problem> {
     let declaration = Declaration::from_json(declaration)
         .map_err(|error| invalid_spec(format!("spec.transform: {error}")))?;
-    for (name, bytes) in files {
-        if std::str::from_utf8(bytes).is_err() {
-            return Err(invalid_spec(format!(
-                "spec.transform.configMap: {name} is not UTF-8; lookup files are text"
-            )));
-        }
-    }
     let files = files.iter().map(|(name, bytes)| (name.as_str(), bytes.as_slice()));
     let files = dm_transform::Files::of(files);
     match Transform::parse(&declaration.transform, &files) {

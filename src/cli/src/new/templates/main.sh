@@ -8,11 +8,16 @@ table=products
 
 migrate() {
   # EDIT: what changes in an item
-  aws dynamodb update-item --table-name "$table" --key "{\"id\": {\"S\": \"$1\"}}" \
+  aws dynamodb update-item --table-name "$table" --key "$(key "$1")" \
     --update-expression "SET #status = :status" \
     --condition-expression "attribute_exists(id) AND attribute_not_exists(#status)" \
     --expression-attribute-names '{"#status": "status"}' \
-    --expression-attribute-values '{":status": {"S": "active"}}'
+    --expression-attribute-values '{":status": {"S": "active"}}' 2>&1
+}
+
+# In JSON, a backslash is in front of a quote and of a backslash.
+key() {
+  printf '{"id": {"S": "%s"}}' "$(printf '%s' "$1" | sed 's/[\\"]/\\&/g')"
 }
 
 # EDIT: which items
@@ -20,8 +25,20 @@ without_status=$(aws dynamodb scan --table-name "$table" --output text \
   --filter-expression "attribute_not_exists(#status)" \
   --expression-attribute-names '{"#status": "status"}' --query "Items[].[id.S]")
 changed=0
-for id in $without_status; do
-  migrate "$id"
-  changed=$((changed + 1))
-done
+while IFS= read -r id; do
+  if [ -z "$id" ]; then continue; fi
+  if answer=$(migrate "$id"); then
+    changed=$((changed + 1))
+  else
+    case $answer in
+      *ConditionalCheckFailedException*) ;; # others gave it a status, or deleted it
+      *)
+        echo "$answer" >&2
+        exit 1
+        ;;
+    esac
+  fi
+done <<END
+$without_status
+END
 echo "Done: $changed products changed"
