@@ -11,6 +11,7 @@ use serde_json::{Map, Value};
 
 use crate::error_name::{TRANSACTION_IN_PROGRESS, error_name};
 use crate::operation::Operation;
+use crate::turns::Turns;
 
 /// Errors of status 400 that pass: whoever sends the call again may get another answer (DynamoDB
 /// Developer Guide, "Error handling": those with "OK to retry").
@@ -40,6 +41,8 @@ pub struct Call {
     pub invocation: Option<Invocation>,
     /// Whether it waits for rates and pauses as long as they last.
     patient: bool,
+    /// What its throttled attempts wait for.
+    pub(crate) turns: Option<Turns>,
     body: Map<String, Value>,
     /// Decoded when the first layer needs it, and then once for all of them: what only passes to a
     /// database that checks it itself is not decoded at all.
@@ -50,7 +53,14 @@ pub struct Call {
 impl Call {
     /// A call of an operation with these parameters.
     pub fn new(operation: Operation, body: Map<String, Value>) -> Self {
-        Self { operation, invocation: None, patient: false, body, request: OnceLock::new() }
+        Self {
+            operation,
+            invocation: None,
+            patient: false,
+            turns: None,
+            body,
+            request: OnceLock::new(),
+        }
     }
 
     /// The same, identified over its retries.
@@ -64,6 +74,13 @@ impl Call {
     #[must_use]
     pub fn patient(self) -> Self {
         Self { patient: true, ..self }
+    }
+
+    /// The same of a caller that adapts to throttles itself: a throttled attempt is repeated when
+    /// its turn has come, and lowers no rate of the run.
+    #[must_use]
+    pub fn paced(self, turns: Turns) -> Self {
+        Self { turns: Some(turns), ..self }
     }
 
     /// Whether it waits for rates and pauses as long as they last.

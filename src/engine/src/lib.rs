@@ -18,6 +18,7 @@ mod overlay;
 pub mod restore;
 mod stack;
 mod tables;
+mod turns;
 pub mod upstream;
 
 pub use dm_dynamodb::operation;
@@ -27,4 +28,5 @@ pub use crate::fault::Fault;
 pub use crate::operation::{Class, Operation, ReadOperation};
 pub use crate::overlay::{DifferenceError, DifferenceParts, KeptError, Values};
 pub use crate::stack::{Before, Engine, OpenError, SecondPassError, Start, Usage};
+pub use crate::turns::{Reach, Throttle, Turns};
 pub use crate::upstream::{CallTimes, CredentialSource};

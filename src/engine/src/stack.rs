@@ -32,6 +32,7 @@ use crate::layers::replay::Replay;
 use crate::layers::tally::Tally;
 use crate::operation::{Class, Operation};
 use crate::overlay::Overlay;
+use crate::turns::Turns;
 use crate::upstream::{CallTimes, CredentialSource, Full, ReadOnly, UpstreamCalls, UpstreamError};
 
 /// What stands between a program and its database.
@@ -298,7 +299,7 @@ impl Engine {
         }
     }
 
-    async fn descend(&self, call: Call, client: Client) -> Result<Answer, Fault> {
+    async fn descend(&self, mut call: Call, client: Client) -> Result<Answer, Fault> {
         if let Bottom::Closed(_, why) = &self.bottom {
             return Err(Fault::refused(why.clone(), "the guard was restarted"));
         }
@@ -309,29 +310,45 @@ impl Engine {
         };
         self.arns.check(&call, made).await.map_err(|fault| self.arn_fault(fault))?;
         self.rates.admit(&call, &client).await?;
-        let body = match &self.bottom {
-            // These are large, and a call that only passes is not to have room for them.
-            Bottom::Overlay(overlay) => Box::pin(overlay.handle(call)).await,
-            Bottom::Apply(apply) => apply.handle(call).await,
-            Bottom::Journal(journal) => Box::pin(journal.handle(call)).await,
-            Bottom::Closed(..) => Err(Fault::Unavailable("closed".into())),
-        };
+        let turns = call.turns.take().map(|turns| (call.operation.class(), turns));
+        let body = Turns::within(turns, async {
+            match &self.bottom {
+                // These are large, and a call that only passes is not to have room for them.
+                Bottom::Overlay(overlay) => Box::pin(overlay.handle(call)).await,
+                Bottom::Apply(apply) => apply.handle(call).await,
+                Bottom::Journal(journal) => Box::pin(journal.handle(call)).await,
+                Bottom::Closed(..) => Err(Fault::Unavailable("closed".into())),
+            }
+        });
+        let body = body.await;
         self.rates.observe(self.used());
         body.map(Answer::ok)
     }
 
     fn used(&self) -> Used {
-        let UpstreamCalls { read_throttles, write_throttles, .. } = self.calls();
+        let UpstreamCalls { read_throttles, write_throttles, paced_throttles, .. } = self.calls();
         let journal_units = match &self.bottom {
             Bottom::Journal(journal) => journal.images().read_units(),
             Bottom::Overlay(_) | Bottom::Apply(_) | Bottom::Closed(..) => 0.0,
         };
-        Used { journal_units, read_throttles, write_throttles, ..self.tally.used() }
+        Used {
+            journal_units,
+            read_throttles,
+            write_throttles,
+            paced_throttles,
+            ..self.tally.used()
+        }
     }
 
     /// Changes how fast the run may go, from now on.
     pub fn set_rates(&self, limits: &RateLimits) {
         self.rates.set(limits);
+    }
+
+    /// Notes the write units a second that throttles have led a caller to which paces its own
+    /// calls, for people.
+    pub fn note_paced(&self, write_units_per_second: Option<u32>) {
+        self.rates.note_paced(write_units_per_second);
     }
 
     /// Holds every call from now on. Those that are under way go on to their end.

@@ -27,7 +27,7 @@ use dm_dynamodb::value::write_json;
 use hyper_rustls::HttpsConnector;
 use hyper_util::client::legacy::connect::HttpConnector;
 use serde_json::Value;
-use tokio::time::Instant;
+use tokio::time::{Instant, timeout_at};
 
 pub use crate::upstream::backoff::Backoff;
 pub(crate) use crate::upstream::backoff::jitter;
@@ -36,6 +36,7 @@ pub use crate::upstream::signing::{CONTENT_TYPE, TARGET_PREFIX};
 
 use crate::fault::Fault;
 use crate::operation::{Class, Operation, ReadOperation};
+use crate::turns::{Throttle, Turns};
 use crate::upstream::attempt::Outcome;
 use crate::upstream::clock::Clock;
 use crate::upstream::nothing::Nothing;
@@ -77,6 +78,7 @@ struct Upstream {
     answered: AtomicU64,
     read_throttles: AtomicU64,
     write_throttles: AtomicU64,
+    paced_throttles: AtomicU64,
     times: OnceLock<CallTimes>,
 }
 
@@ -133,6 +135,8 @@ pub struct UpstreamCalls {
     pub read_throttles: u64,
     /// Writes answered with a throttle, also of a part of a batch.
     pub write_throttles: u64,
+    /// Further throttles, of calls whose callers pace them ([`Turns`]).
+    pub paced_throttles: u64,
 }
 
 /// A handle that cannot write.
@@ -254,6 +258,7 @@ impl Upstream {
             answered: AtomicU64::new(0),
             read_throttles: AtomicU64::new(0),
             write_throttles: AtomicU64::new(0),
+            paced_throttles: AtomicU64::new(0),
             times: OnceLock::new(),
         })
     }
@@ -269,6 +274,7 @@ impl Upstream {
             answered: self.answered.load(Ordering::Relaxed),
             read_throttles: self.read_throttles.load(Ordering::Relaxed),
             write_throttles: self.write_throttles.load(Ordering::Relaxed),
+            paced_throttles: self.paced_throttles.load(Ordering::Relaxed),
         }
     }
 
@@ -281,9 +287,11 @@ impl Upstream {
         body: Bytes,
     ) -> Result<Bytes, Fault> {
         let (mut backoff, times) = (Backoff::begin(), self.times());
-        let until = Instant::now() + times.call;
+        let (begun, turns) = (Instant::now(), Turns::current(operation));
+        let until = begun + times.call;
         let mut failures = 0;
         loop {
+            let sent_at = Instant::now();
             let attempt = self.attempt(operation, access, body.clone(), until);
             let (fault, time_max) = match attempt.await {
                 Outcome::Answered(body) => {
@@ -293,10 +301,20 @@ impl Upstream {
                     return Ok(body);
                 }
                 Outcome::Failed(fault) => return Err(fault),
-                Outcome::Throttled(fault) => {
-                    self.throttles(operation, access).fetch_add(1, Ordering::Relaxed);
-                    (fault, times.throttled)
-                }
+                Outcome::Throttled(fault, reach) => match &turns {
+                    Some(turns) => {
+                        self.paced_throttles.fetch_add(1, Ordering::Relaxed);
+                        let turn = turns.next(Throttle { sent_at, reach });
+                        if timeout_at(begun + times.throttled, turn).await == Ok(true) {
+                            continue;
+                        }
+                        return Err(fault);
+                    }
+                    None => {
+                        self.throttles(operation, access).fetch_add(1, Ordering::Relaxed);
+                        (fault, times.throttled)
+                    }
+                },
                 // It may have been carried out. A read does no harm twice; whether a write may be
                 // sent again is for the journal to decide, which has bound it to an image, or for
                 // the program's SDK, as without a guard.

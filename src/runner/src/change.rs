@@ -1,12 +1,13 @@
 //! One item: evaluated, written under its condition, and read and evaluated again when others were
 //! quicker.
 
+use std::hash::{DefaultHasher, Hash as _, Hasher as _};
 use std::sync::Arc;
 
 use dm_contract::report::ItemChange;
 use dm_dynamodb::schema::{ItemKey, TableSchema};
-use dm_dynamodb::value::{Item, Number, item_to_json};
-use dm_engine::{Engine, Operation};
+use dm_dynamodb::value::{Item, Number, item_size, item_to_json};
+use dm_engine::{Engine, Operation, Turns};
 use dm_transform::write::Request;
 use dm_transform::{Evaluation, ItemError, Transform};
 use serde::Deserialize;
@@ -17,7 +18,8 @@ use crate::going::Going;
 use crate::limits::CONFLICTS_MAX;
 use crate::page;
 use crate::position::{PageCounts, Position};
-use crate::request::{RequestError, send};
+use crate::queue::Cost;
+use crate::request::{RequestError, send, send_paced};
 use crate::tables::Described;
 use crate::tally::{Happened, Tally, key_of};
 
@@ -43,6 +45,10 @@ pub(crate) struct Change {
     origin: Origin,
     evaluation: Evaluation,
     request: Request,
+    /// Write units of the item as it is.
+    units: f64,
+    /// A digest of its partition key, where other items may have the same.
+    partition: Option<u64>,
 }
 
 /// Why an item is looked at.
@@ -108,7 +114,9 @@ impl Work {
         match self.transform.request(self.tables.tables(), &item, &evaluation) {
             Ok(Some(request)) => {
                 let origin = origin.clone();
-                Ok(Decided::Write(Box::new(Change { item, origin, evaluation, request })))
+                let (units, partition) = (units(&item), self.partition(&item));
+                let change = Change { item, origin, evaluation, request, units, partition };
+                Ok(Decided::Write(Box::new(change)))
             }
             Ok(None) if evaluation == Evaluation::Skipped => {
                 Ok(Decided::Nothing(item, Happened::Skipped))
@@ -118,11 +126,24 @@ impl Work {
         }
     }
 
+    /// Of a table without a sort key every item has its own.
+    fn partition(&self, item: &Item) -> Option<u64> {
+        let keys = &self.tables.tables().table.keys;
+        if keys.sort.is_empty() {
+            return None;
+        }
+        let mut hasher = DefaultHasher::new();
+        for attribute in &keys.partition {
+            item.get(&attribute.name).hash(&mut hasher);
+        }
+        Some(hasher.finish())
+    }
+
     /// Makes one change; whether the item failed.
-    pub async fn change(&self, change: Change) -> Result<bool, RequestError> {
+    pub async fn change(&self, change: Change, turns: &Turns) -> Result<bool, RequestError> {
         let mut change = change;
         for _ in 0..CONFLICTS_MAX {
-            match self.sent(&change.request).await {
+            match self.sent(&change.request, turns).await {
                 Ok(()) => {
                     self.happened(&change.item, &change.origin, self.made(&change.evaluation));
                     return Ok(false);
@@ -156,7 +177,7 @@ impl Work {
                 }
             }
             if let Evaluation::Move(after) = &change.evaluation
-                && let Some(ended) = self.meets(&change, after).await?
+                && let Some(ended) = self.meets(&change, after, turns).await?
             {
                 return Ok(ended);
             }
@@ -168,7 +189,12 @@ impl Work {
 
     /// What is at the new place of an item that could not move there: nothing, the very item, or
     /// another, which fails it.
-    async fn meets(&self, change: &Change, after: &Item) -> Result<Option<bool>, RequestError> {
+    async fn meets(
+        &self,
+        change: &Change,
+        after: &Item,
+        turns: &Turns,
+    ) -> Result<Option<bool>, RequestError> {
         let (item, origin) = (&change.item, &change.origin);
         let tables = self.tables.tables();
         let Some(there) = self.read(tables.to, after).await? else { return Ok(None) };
@@ -184,7 +210,7 @@ impl Work {
             self.happened(item, origin, what);
             return Ok(Some(false));
         }
-        match self.sent(&self.transform.deletion(tables, item)).await {
+        match self.sent(&self.transform.deletion(tables, item), turns).await {
             Ok(()) => {
                 self.happened(item, origin, Happened::Moved);
                 Ok(Some(false))
@@ -205,13 +231,15 @@ impl Work {
         }
     }
 
-    async fn sent(&self, request: &Request) -> Result<(), RequestError> {
+    async fn sent(&self, request: &Request, turns: &Turns) -> Result<(), RequestError> {
         let Some(operation) = Operation::named(request.operation) else {
             let message = "it is no operation of DynamoDB".to_owned();
             let (operation, name) = (request.operation, "UnknownOperation".to_owned());
             return Err(RequestError::Run { operation, name, message });
         };
-        send(&self.engine, &self.going, operation, || request.body.clone()).await.map(drop)
+        let parameters = || request.body.clone();
+        let (engine, going) = (&self.engine, &self.going);
+        send_paced(engine, going, operation, parameters, Some(turns)).await.map(drop)
     }
 
     /// Reads the item with the same key, as it is now.
@@ -238,6 +266,18 @@ impl Work {
             .map_err(|_| page::not_understood(Operation::GetItem, "its answer"))?;
         found.item.map(|item| page::item(item, Operation::GetItem)).transpose()
     }
+}
+
+impl Change {
+    /// What it takes in a queue, with so many bytes of text.
+    pub fn cost(&self, bytes: usize) -> Cost {
+        Cost { bytes, units: self.units, partition: self.partition }
+    }
+}
+
+/// Write units of an item (DynamoDB Developer Guide, "Read and write units").
+fn units(item: &Item) -> f64 {
+    u32::try_from(item_size(item).div_ceil(1024)).map_or(f64::MAX, f64::from)
 }
 
 /// What is to be done about an item.

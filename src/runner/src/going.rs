@@ -48,6 +48,19 @@ impl Going {
         let _ = self.halted.subscribe().wait_for(Option::is_some).await;
     }
 
+    /// Waits for something, unless the run is halted before.
+    pub async fn unless_ended<T>(&self, waits: impl Future<Output = T>) -> Option<T> {
+        tokio::select! {
+            biased;
+            () = self.ended() => None,
+            done = waits => Some(done),
+        }
+    }
+
+    pub fn part_failed(&self, error: &impl std::fmt::Display) {
+        self.halt(TransformEnd::Failed, format!("a part of the run failed: {error}"));
+    }
+
     pub fn item_failed(&self) {
         if self.stops_at_failure {
             self.halt(

@@ -11,6 +11,7 @@ mod limits;
 mod page;
 mod position;
 mod queue;
+mod rate;
 mod request;
 mod run;
 mod scan;

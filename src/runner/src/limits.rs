@@ -6,17 +6,29 @@ use std::time::Duration;
 /// last, so a few keep the writers busy.
 pub const SCANNERS: usize = 8;
 
+/// The same while throttles hold the lanes of all of these and writers have nothing to do: each
+/// further segment is in another partition of a large table. A page of 1 MB each is in memory.
+pub const SCANNERS_MAX: usize = 32;
+
+/// How often it is asked whether a further segment would be of use.
+pub const SCANNERS_INTERVAL: Duration = Duration::from_millis(250);
+
 /// Most writes under way. At 5 ms for a journaled write that is some 12,000 per second, above what
-/// a new on-demand table takes.
+/// a new on-demand table takes. Throttled ones that wait for another turn are not among them.
 pub const WRITERS: usize = 64;
 
-/// Items that wait for a writer. A few pages of small items; a scan that is far ahead of its writes
-/// reads items that are out of date when their turn comes.
-pub const QUEUE_ITEMS_MAX: usize = 512;
+/// Bytes of a lane's items that wait for a writer or are being written, as text, so 8 MiB for all
+/// lanes. Their values, before and after, take up to ten times that. A quarter of a second of what
+/// a partition takes: as long as the next page may need to come.
+pub const LANE_BYTES_MAX: usize = 8 * 1024 * 1024 / SCANNERS_MAX;
 
-/// Bytes of the items that wait for a writer or are being written, as text. Their values, before
-/// and after, take up to ten times that.
-pub const QUEUE_BYTES_MAX: usize = 8 * 1024 * 1024;
+/// What an item counts at least, so a lane has at most 64: a scan that is far ahead of its writes
+/// reads items that are out of date when their turn comes.
+pub const LANE_ITEM_BYTES_MIN: usize = LANE_BYTES_MAX / 64;
+
+/// Items of one partition key, one after the other, from which on it may have a partition to
+/// itself: five seconds of what that takes. Learning the rate again behind it costs some throttles.
+pub const LANE_KEY_ITEMS: u32 = 5_000;
 
 /// Bytes of one segment to aim at: 16 pages of a scan.
 pub const SEGMENT_BYTES: u64 = 16 * 1024 * 1024;
@@ -57,3 +69,38 @@ pub const SECOND_PASS_LATER_S: i64 = 24 * 60 * 60;
 
 /// Time between two checkpoints: what an interruption makes a run read again.
 pub const CHECKPOINT_INTERVAL: Duration = Duration::from_secs(5);
+
+/// Units a second with which a lane begins: what a partition takes (DynamoDB Developer Guide,
+/// "Burst and adaptive capacity"). Until a throttle comes, the rate doubles after each
+/// [`LANE_RISE`], so that the first burst is bounded.
+pub const LANE_RATE_FIRST: f64 = 1_000.0;
+
+/// Units a second with which a table begins: what a new on-demand table takes (DynamoDB Developer
+/// Guide, "DynamoDB warm throughput"). It rises as that of a lane.
+pub const TABLE_RATE_FIRST: f64 = 4_000.0;
+
+/// Pages a second with which the scan of a segment begins: with 1 MB each, twice what a partition
+/// takes.
+pub const LANE_PAGES_FIRST: f64 = 50.0;
+
+/// How long a rate that no throttle has limited takes to double: some round trips.
+pub const LANE_RISE: Duration = Duration::from_millis(50);
+
+/// The least rate that throttles lead to: a held request is to be sent again within its time.
+pub const LANE_RATE_MIN: f64 = 0.2;
+
+/// Above this a rate limits nothing.
+pub const LANE_RATE_MAX: f64 = 1e6;
+
+/// What a lane may send without a pause after it had nothing to send, or no timer woke it.
+pub const LANE_BURST: Duration = Duration::from_millis(100);
+
+/// Units from a throttle until the rate is that capacity again. A cycle of twice as many leads to
+/// one throttle, or to two.
+pub const LANE_CYCLE_UNITS: f64 = 200.0;
+
+/// Least time for these: many round trips, each of which adds to the requests throttled.
+pub const LANE_CYCLE_SHORTEST: Duration = Duration::from_millis(500);
+
+/// Most time for these, so that a capacity that has grown is found.
+pub const LANE_CYCLE_LONGEST: Duration = Duration::from_secs(10);

@@ -1,127 +1,272 @@
-//! Changes on their way from the scanners to the writers, bounded by their number and by the bytes
-//! of their items. A scan that is ahead of its writes waits here, so memory does not grow with the
+//! Changes on their way from the scanners to the writers, in lanes: one for each segment that is
+//! scanned. A segment is a range of the hash, so what one lane meets is the capacity of its
+//! partition, and a lane whose turn has not come lets the others pass.
+//!
+//! A scan that is ahead of its writes waits for room in its lane, so memory does not grow with the
 //! table.
 
-use std::sync::Arc;
+mod state;
 
-use tokio::sync::{Mutex, OwnedSemaphorePermit, Semaphore, mpsc};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 
-use crate::limits::{QUEUE_BYTES_MAX, QUEUE_ITEMS_MAX};
+use dm_engine::{Reach, Throttle};
+use tokio::sync::{Notify, OwnedSemaphorePermit, Semaphore, oneshot};
+use tokio::time::{Instant, sleep_until};
 
-/// The end of the scanners.
+use crate::limits::{LANE_BYTES_MAX, LANE_ITEM_BYTES_MIN, LANE_PAGES_FIRST};
+use crate::queue::state::{Next, State};
+use crate::rate::Rate;
+
+#[derive(Debug)]
+struct Shared<T> {
+    state: Mutex<State<T>>,
+    /// Something that the receiver waits for may have come.
+    changed: Notify,
+}
+
+/// Opens lanes.
+#[derive(Debug)]
+pub(crate) struct Lanes<T> {
+    shared: Arc<Shared<T>>,
+    open: Arc<Open<T>>,
+}
+
+/// What is known of all lanes, without keeping them open.
+#[derive(Debug)]
+pub(crate) struct Gauge<T> {
+    shared: Arc<Shared<T>>,
+    open: Weak<Open<T>>,
+}
+
+/// The end of one scanner.
 #[derive(Debug)]
 pub(crate) struct Sender<T> {
-    sender: mpsc::Sender<Queued<T>>,
+    shared: Arc<Shared<T>>,
+    lane: u64,
     room: Arc<Semaphore>,
+    pages: Mutex<Rate>,
+    _open: Arc<Open<T>>,
 }
 
 /// The end of the writers.
 #[derive(Debug)]
-pub(crate) struct Receiver<T>(Arc<Mutex<mpsc::Receiver<Queued<T>>>>);
+pub(crate) struct Receiver<T>(Arc<Shared<T>>);
 
-/// Something that was queued. Its bytes count until it is dropped, so also while it is being
-/// written.
+/// Something that was queued.
 #[derive(Debug)]
 pub(crate) struct Queued<T> {
     pub what: T,
-    pub _room: Option<OwnedSemaphorePermit>,
+    pub flight: Flight<T>,
+}
+
+/// The place of something queued among what is sent. It has its room in the lane until it is
+/// dropped, so also while it is being written.
+#[derive(Debug)]
+pub(crate) struct Flight<T> {
+    shared: Arc<Shared<T>>,
+    lane: u64,
+    units: f64,
+    _room: Option<OwnedSemaphorePermit>,
+}
+
+/// What is queued, and what it takes.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Cost {
+    /// Bytes of memory.
+    pub bytes: usize,
+    /// Write units.
+    pub units: f64,
+    /// A digest of its partition key, where other items may have the same.
+    pub partition: Option<u64>,
 }
 
 /// The queue is closed: there are no writers any more.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Closed;
 
+/// While one exists, something may still be queued.
+#[derive(Debug)]
+struct Open<T>(Arc<Shared<T>>);
+
 /// Returns both ends of an empty queue.
-pub(crate) fn queue<T>() -> (Sender<T>, Receiver<T>) {
-    let (sender, receiver) = mpsc::channel(QUEUE_ITEMS_MAX);
-    let room = Arc::new(Semaphore::new(QUEUE_BYTES_MAX));
-    (Sender { sender, room }, Receiver(Arc::new(Mutex::new(receiver))))
+pub(crate) fn queue<T>() -> (Lanes<T>, Receiver<T>) {
+    let state = Mutex::new(State::new(Instant::now()));
+    let shared = Arc::new(Shared { state, changed: Notify::new() });
+    let open = Arc::new(Open(Arc::clone(&shared)));
+    (Lanes { shared: Arc::clone(&shared), open }, Receiver(shared))
+}
+
+impl<T> Shared<T> {
+    /// What is behind the lock is whole after every statement.
+    fn state(&self) -> MutexGuard<'_, State<T>> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn change<R>(&self, change: impl FnOnce(&mut State<T>) -> R) -> R {
+        let done = change(&mut self.state());
+        self.changed.notify_one();
+        done
+    }
+}
+
+impl<T> Lanes<T> {
+    /// Opens a lane.
+    pub fn open(&self) -> Sender<T> {
+        let now = Instant::now();
+        let room = Arc::new(Semaphore::new(LANE_BYTES_MAX));
+        Sender {
+            lane: self.shared.state().open(Arc::clone(&room), now),
+            shared: Arc::clone(&self.shared),
+            room,
+            pages: Mutex::new(Rate::rising(LANE_PAGES_FIRST, now)),
+            _open: Arc::clone(&self.open),
+        }
+    }
+
+    /// What is known of all lanes.
+    pub fn gauge(&self) -> Gauge<T> {
+        Gauge { shared: Arc::clone(&self.shared), open: Arc::downgrade(&self.open) }
+    }
+}
+
+impl<T> Gauge<T> {
+    /// Opens lanes, where some still do.
+    pub fn lanes(&self) -> Option<Lanes<T>> {
+        let open = self.open.upgrade()?;
+        Some(Lanes { shared: Arc::clone(&self.shared), open })
+    }
+
+    /// Units a second that throttles limit the run to, if they limit all lanes.
+    pub fn limited(&self) -> Option<u32> {
+        let limit = self.shared.state().limited(Instant::now());
+        #[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "saturates")]
+        limit.map(|limit| limit.ceil() as u32)
+    }
+
+    /// Whether throttles hold all lanes while most writers have nothing to do: a further lane would
+    /// be of use.
+    pub fn is_held(&self) -> bool {
+        self.shared.state().is_held(Instant::now())
+    }
 }
 
 impl<T> Sender<T> {
-    /// Waits until there is room for an item of this many bytes, and queues it. A larger one than
-    /// the whole queue waits until it is alone.
-    pub async fn send(&self, what: T, bytes: usize) -> Result<(), Closed> {
-        let bytes = u32::try_from(bytes.min(QUEUE_BYTES_MAX)).unwrap_or(u32::MAX);
-        // The semaphore is never closed.
-        let room = Arc::clone(&self.room).acquire_many_owned(bytes).await.ok();
-        self.sender.send(Queued { what, _room: room }).await.map_err(|_| Closed)
+    /// Waits until there is room in the lane, and queues. A larger item than the whole lane waits
+    /// until it is alone.
+    pub async fn send(&self, what: T, cost: Cost) -> Result<(), Closed> {
+        let bytes = cost.bytes.clamp(LANE_ITEM_BYTES_MIN, LANE_BYTES_MAX);
+        let bytes = u32::try_from(bytes).unwrap_or(u32::MAX);
+        let room = Arc::clone(&self.room).acquire_many_owned(bytes).await.map_err(|_| Closed)?;
+        let (shared, lane, units) = (Arc::clone(&self.shared), self.lane, cost.units);
+        let flight = Flight { shared, lane, units, _room: Some(room) };
+        // What comes back is dropped behind the lock.
+        let pushed = self.shared.change(|state| state.push(lane, cost, Queued { what, flight }));
+        pushed.map_err(|_| Closed)
+    }
+
+    fn pages(&self) -> MutexGuard<'_, Rate> {
+        self.pages.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Waits until the next page may be read.
+    pub async fn page_turn(&self) {
+        loop {
+            let now = Instant::now();
+            let ready = self.pages().ready_at(now);
+            if ready <= now {
+                return self.pages().sent(1.0);
+            }
+            sleep_until(ready).await;
+        }
+    }
+
+    /// A page was read.
+    pub fn page_read(&self) {
+        self.pages().carried_out(1.0);
+    }
+
+    /// The request for a page was throttled.
+    pub fn page_throttled(&self, throttle: Throttle) {
+        self.pages().throttled(throttle.sent_at, Instant::now(), 0.0);
     }
 }
 
 impl<T> Receiver<T> {
-    /// Returns the next one; none once all senders are gone and the queue is empty.
-    pub async fn next(&self) -> Option<Queued<T>> {
-        self.0.lock().await.recv().await
+    /// Returns what is next to be written, when its turn has come; none once all lanes are closed
+    /// and empty. Who holds a [`Flight`] is one of a bounded number.
+    pub async fn next(&mut self) -> Option<Queued<T>> {
+        loop {
+            let next = self.0.state().next(Instant::now());
+            match next {
+                Next::Send(queued) => return Some(*queued),
+                Next::At(time) => tokio::select! {
+                    () = sleep_until(time) => {}
+                    () = self.0.changed.notified() => {}
+                },
+                Next::Changed => self.0.changed.notified().await,
+                Next::End => return None,
+            }
+        }
     }
 }
 
-impl<T> Clone for Sender<T> {
-    fn clone(&self) -> Self {
-        Self { sender: self.sender.clone(), room: Arc::clone(&self.room) }
+impl<T> Flight<T> {
+    /// Waits for another turn after a throttle; false once there is none. Others are written while
+    /// it waits.
+    pub async fn again(&self, throttle: Throttle) -> bool {
+        let (turn, comes) = oneshot::channel();
+        self.shared.change(|state| {
+            match throttle.reach {
+                Reach::KeyRange => state.throttled(self.lane, throttle.sent_at, Instant::now()),
+                Reach::Table => state.table.throttled(throttle.sent_at, Instant::now(), 0.0),
+            }
+            state.wait(self.lane, self.units, turn);
+        });
+        let _waiting = Waiting(&self.shared);
+        comes.await.is_ok()
     }
 }
 
-impl<T> Clone for Receiver<T> {
+/// Who waits for another turn is not in flight.
+struct Waiting<'a, T>(&'a Shared<T>);
+
+impl<T> Drop for Waiting<'_, T> {
+    fn drop(&mut self) {
+        self.0.change(State::resume);
+    }
+}
+
+impl<T> Clone for Lanes<T> {
     fn clone(&self) -> Self {
-        Self(Arc::clone(&self.0))
+        Self { shared: Arc::clone(&self.shared), open: Arc::clone(&self.open) }
+    }
+}
+
+impl<T> Drop for Flight<T> {
+    fn drop(&mut self) {
+        self.shared.change(|state| state.landed(self.lane, self.units));
+    }
+}
+
+impl<T> Drop for Sender<T> {
+    fn drop(&mut self) {
+        self.shared.change(|state| state.close(self.lane));
+    }
+}
+
+impl<T> Drop for Open<T> {
+    fn drop(&mut self) {
+        self.0.change(|state| state.is_over = true);
+    }
+}
+
+impl<T> Drop for Receiver<T> {
+    fn drop(&mut self) {
+        // What is left has no writer any more, and gives back its room after the lock is free.
+        let left = self.0.state().abandon();
+        drop(left);
     }
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use std::time::Duration;
-
-    /// Whether an item is queued without waiting for a writer.
-    async fn is_taken(sender: &Sender<u32>, bytes: usize) -> bool {
-        let send = tokio::task::coop::unconstrained(sender.send(0, bytes));
-        tokio::time::timeout(Duration::ZERO, send).await.is_ok()
-    }
-
-    async fn taken(sender: &Sender<u32>, bytes: usize) -> usize {
-        let mut count = 0;
-        while count <= 2 * QUEUE_ITEMS_MAX && is_taken(sender, bytes).await {
-            count += 1;
-        }
-        count
-    }
-
-    #[tokio::test]
-    async fn a_scan_ahead_of_its_writers_waits() {
-        for (bytes, expected) in [
-            (1, QUEUE_ITEMS_MAX),
-            (QUEUE_BYTES_MAX / QUEUE_ITEMS_MAX, QUEUE_ITEMS_MAX),
-            (400_000, QUEUE_BYTES_MAX / 400_000),
-            (QUEUE_BYTES_MAX, 1),
-            (usize::MAX, 1),
-        ] {
-            let (sender, _receiver) = queue();
-            assert_eq!(taken(&sender, bytes).await, expected, "{bytes}");
-        }
-    }
-
-    #[tokio::test]
-    async fn an_item_has_its_room_until_it_is_written() {
-        let (sender, receiver) = queue();
-        let half = QUEUE_BYTES_MAX / 2;
-        assert_eq!(taken(&sender, half).await, 2);
-        let first = receiver.next().await;
-        assert!(!is_taken(&sender, half).await, "the first one is being written");
-        drop(first);
-        assert!(is_taken(&sender, half).await);
-    }
-
-    #[tokio::test]
-    async fn a_queue_ends_with_its_senders() {
-        let (sender, receiver) = queue();
-        let other = sender.clone();
-        assert_eq!(sender.send(7, 1).await, Ok(()));
-        drop((sender, other));
-        assert_eq!(receiver.next().await.map(|queued| queued.what), Some(7));
-        assert!(receiver.next().await.is_none());
-        let (sender, receiver) = queue();
-        drop(receiver);
-        assert_eq!(sender.send(7, 1).await, Err(Closed));
-    }
-}
+mod tests;

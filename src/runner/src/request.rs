@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use bytes::Bytes;
-use dm_engine::{Call, Engine, Operation};
+use dm_engine::{Call, Engine, Operation, Turns};
 use serde_json::{Map, Value};
 
 use crate::going::Going;
@@ -52,12 +52,28 @@ pub(crate) async fn send(
     operation: Operation,
     parameters: impl Fn() -> Map<String, Value>,
 ) -> Result<Bytes, RequestError> {
+    send_paced(engine, going, operation, parameters, None).await
+}
+
+/// The same; a throttled attempt waits for its turn, if there is one who gives it.
+pub(crate) async fn send_paced(
+    engine: &Arc<Engine>,
+    going: &Going,
+    operation: Operation,
+    parameters: impl Fn() -> Map<String, Value>,
+    turns: Option<&Turns>,
+) -> Result<Bytes, RequestError> {
     let mut pause = RETRY_PAUSE;
     for retries in 0.. {
         if going.is_halted() {
             return Err(RequestError::Halted);
         }
-        let answer = engine.handle(Call::new(operation, parameters()).patient()).await;
+        let call = Call::new(operation, parameters()).patient();
+        let call = match turns {
+            Some(turns) => call.paced(turns.clone()),
+            None => call,
+        };
+        let answer = engine.handle(call).await;
         if answer.status == 200 {
             return Ok(answer.body);
         }

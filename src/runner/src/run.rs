@@ -15,7 +15,9 @@ use crate::beginning::Beginning;
 use crate::change::Work;
 use crate::checkpoint::{Checkpoint, CheckpointError, Checkpoints, Subject};
 use crate::going::Going;
-use crate::limits::{CHECKPOINT_INTERVAL, LAST_CHECKPOINT_MAX, SCANNERS, STOP_MAX, WRITERS};
+use crate::limits::{
+    CHECKPOINT_INTERVAL, LAST_CHECKPOINT_MAX, SCANNERS, SCANNERS_INTERVAL, SCANNERS_MAX, STOP_MAX,
+};
 use crate::position::Position;
 use crate::queue::queue;
 use crate::scan::{Scan, write};
@@ -189,22 +191,34 @@ async fn scan(work: &Arc<Work>, part: Option<Part>) {
         left: Mutex::new(left),
         total: from.total,
     });
-    let (sender, receiver) = queue();
+    let (lanes, receiver) = queue();
     let mut tasks = JoinSet::new();
-    for _ in 0..WRITERS {
-        tasks.spawn(write(Arc::clone(work), receiver.clone()));
-    }
-    let (first, jobs) = (Arc::clone(&scan), sender.clone());
-    tasks.spawn(async move { first.revisit(jobs).await });
+    tasks.spawn(write(Arc::clone(work), receiver));
+    let (first, revisited) = (Arc::clone(&scan), lanes.clone());
+    tasks.spawn(async move { first.revisit(revisited).await });
     for _ in 0..SCANNERS {
-        let (scan, sender) = (Arc::clone(&scan), sender.clone());
-        tasks.spawn(async move { scan.scan(sender).await });
+        let (scan, lanes) = (Arc::clone(&scan), lanes.clone());
+        tasks.spawn(async move { scan.scan(lanes).await });
     }
-    // What is left in the queue has no reader once all writers have ended.
-    drop((sender, receiver));
-    while let Some(ended) = tasks.join_next().await {
-        if let Err(error) = ended {
-            work.going.halt(TransformEnd::Failed, format!("a part of the run failed: {error}"));
+    let gauge = lanes.gauge();
+    // The queue ends with its last scanner.
+    drop(lanes);
+    let (mut scanners, mut ticks) = (SCANNERS, tokio::time::interval(SCANNERS_INTERVAL));
+    loop {
+        tokio::select! {
+            ended = tasks.join_next() => match ended {
+                Some(Ok(())) => {}
+                Some(Err(error)) => work.going.part_failed(&error),
+                None => break work.engine.note_paced(None),
+            },
+            _ = ticks.tick() => {
+                work.engine.note_paced(gauge.limited());
+                if scanners < SCANNERS_MAX && gauge.is_held() && let Some(lanes) = gauge.lanes() {
+                    scanners += 1;
+                    let scan = Arc::clone(&scan);
+                    tasks.spawn(async move { scan.scan(lanes).await });
+                }
+            }
         }
     }
 }

@@ -1,18 +1,19 @@
-//! Scanners and writers. A scanner reads one segment page by page and hands what has to change to
-//! the pool of writers; two pages of a segment are under way at most.
+//! Scanners and writers. A scanner reads one segment page by page and queues what has to change in
+//! the segment's lane; two pages of a segment are under way at most.
 
 use std::sync::Arc;
 
 use dm_dynamodb::value::item_size;
-use dm_engine::Operation;
+use dm_engine::{Operation, Turns};
 use serde_json::{Map, Value};
 use tokio::sync::{Mutex, mpsc};
+use tokio::task::JoinSet;
 
 use crate::change::{Change, Origin, Work};
 use crate::page::{self, ScanPage};
 use crate::position::PageCounts;
-use crate::queue::{Queued, Receiver, Sender};
-use crate::request::{RequestError, send};
+use crate::queue::{Flight, Lanes, Queued, Receiver, Sender};
+use crate::request::{RequestError, send_paced};
 use crate::segments::Segment;
 
 /// A change, and the page whose end it delays.
@@ -43,10 +44,10 @@ struct Page {
 
 impl Scan {
     /// Scans segments until none is left.
-    pub async fn scan(&self, jobs: Sender<Job>) {
+    pub async fn scan(&self, lanes: Lanes<Job>) {
         while !self.work.going.is_halted() {
             let Some(segment) = self.left.lock().await.pop() else { return };
-            if let Err(error) = self.segment(segment, &jobs).await {
+            if let Err(error) = self.segment(segment, &Arc::new(lanes.open())).await {
                 self.work.going.request_failed(&error);
             }
         }
@@ -54,7 +55,9 @@ impl Scan {
 
     /// Visits the items that failed before. They are before the positions from which the scan
     /// continues.
-    pub async fn revisit(&self, jobs: Sender<Job>) {
+    pub async fn revisit(&self, lanes: Lanes<Job>) {
+        let jobs = lanes.open();
+        drop(lanes);
         for key in &self.failed {
             if self.work.going.is_halted() {
                 return;
@@ -76,7 +79,8 @@ impl Scan {
             Ok(Some(change)) => {
                 // No page waits for it; a queue that is closed has seen the run's end.
                 let (page, _) = mpsc::channel(1);
-                let _ = jobs.send(Job { change, _page: page }, bytes).await;
+                let cost = change.cost(bytes);
+                let _ = jobs.send(Job { change, _page: page }, cost).await;
             }
             Ok(None) => {}
             Err(()) => self.work.going.item_failed(),
@@ -84,7 +88,7 @@ impl Scan {
         Ok(())
     }
 
-    async fn segment(&self, segment: Segment, jobs: &Sender<Job>) -> Result<(), RequestError> {
+    async fn segment(&self, segment: Segment, jobs: &Arc<Sender<Job>>) -> Result<(), RequestError> {
         let Segment { number, mut after } = segment;
         let mut before: Option<Page> = None;
         loop {
@@ -133,10 +137,22 @@ impl Scan {
         &self,
         segment: u32,
         after: Option<&Value>,
-        jobs: &Sender<Job>,
+        jobs: &Arc<Sender<Job>>,
     ) -> Result<Page, RequestError> {
         let parameters = || self.parameters(segment, after);
-        let answer = send(&self.work.engine, &self.work.going, Operation::Scan, parameters).await?;
+        let (lane, work) = (Arc::clone(jobs), Arc::clone(&self.work));
+        let turns = Turns::new(move |throttle| {
+            let (lane, work) = (Arc::clone(&lane), Arc::clone(&work));
+            async move {
+                lane.page_throttled(throttle);
+                work.going.unless_ended(lane.page_turn()).await.is_some()
+            }
+        });
+        let (engine, going) = (&self.work.engine, &self.work.going);
+        // Whether it was halted is asked below.
+        let _ = going.unless_ended(jobs.page_turn()).await;
+        let answer = send_paced(engine, going, Operation::Scan, parameters, Some(&turns)).await?;
+        jobs.page_read();
         let ScanPage { items, next } = ScanPage::of(&answer)?;
         self.work.tally.read(items.len());
         let (page, done) = mpsc::channel(1);
@@ -146,8 +162,9 @@ impl Scan {
             let item = page::item(raw, Operation::Scan)?;
             match self.work.look(item, &origin) {
                 Ok(Some(change)) => {
+                    let cost = change.cost(raw.get().len());
                     let job = Job { change, _page: page.clone() };
-                    if jobs.send(job, raw.get().len()).await.is_err() {
+                    if jobs.send(job, cost).await.is_err() {
                         break;
                     }
                 }
@@ -163,16 +180,49 @@ impl Scan {
 }
 
 /// Makes changes until there are no more, or the run is halted; then it only empties the queue.
-pub(crate) async fn write(work: Arc<Work>, jobs: Receiver<Job>) {
-    // A job has its room in the queue until its change is made.
-    while let Some(Queued { what: Job { change, _page }, _room }) = jobs.next().await {
+pub(crate) async fn write(work: Arc<Work>, mut jobs: Receiver<Job>) {
+    let mut writes = JoinSet::new();
+    while let Some(Queued { what: Job { change, _page: page }, flight }) = jobs.next().await {
+        // Those that have ended.
+        while writes.try_join_next().is_some() {}
         if work.going.is_halted() {
             continue;
         }
-        match work.change(change).await {
-            Ok(false) => {}
-            Ok(true) => work.going.item_failed(),
-            Err(error) => work.going.request_failed(&error),
+        let work = Arc::clone(&work);
+        writes.spawn(async move {
+            let _page = page;
+            let mut write = Unfinished { work: &work, is_finished: false };
+            write_one(&work, change, flight).await;
+            write.is_finished = true;
+        });
+    }
+    while writes.join_next().await.is_some() {}
+}
+
+/// A write that is under way. One that ends by a panic halts the run before its page counts as
+/// done.
+struct Unfinished<'a> {
+    work: &'a Work,
+    is_finished: bool,
+}
+
+impl Drop for Unfinished<'_> {
+    fn drop(&mut self) {
+        if !self.is_finished {
+            self.work.going.part_failed(&"the write of an item did not end");
         }
+    }
+}
+
+async fn write_one(work: &Arc<Work>, change: Change, flight: Flight<Job>) {
+    let (flight, run) = (Arc::new(flight), Arc::clone(work));
+    let turns = Turns::new(move |throttle| {
+        let (flight, run) = (Arc::clone(&flight), Arc::clone(&run));
+        async move { run.going.unless_ended(flight.again(throttle)).await == Some(true) }
+    });
+    match work.change(change, &turns).await {
+        Ok(false) => {}
+        Ok(true) => work.going.item_failed(),
+        Err(error) => work.going.request_failed(&error),
     }
 }

@@ -153,7 +153,8 @@ impl Mock {
             "UpdateItem" => self.update(&body),
             // Found again is what was written.
             "GetItem" => {
-                let item = table::number(&body).map(table::item).unwrap_or_default();
+                let item =
+                    table::number(&body).map(|item| self.table.item(item)).unwrap_or_default();
                 http::response(format!(r#"{{"Item":{item}}}"#).as_bytes())
             }
             _ => http::response(b"{}"),
@@ -196,15 +197,15 @@ impl Mock {
             return self.throttle();
         }
         self.read_bytes.fetch_add(bytes, Ordering::Relaxed);
-        let items: Vec<String> = (begin..end).map(table::item).collect();
+        let items: Vec<String> = (begin..end).map(|item| self.table.item(item)).collect();
         let mut answer = format!(
             r#"{{"Items":[{}],"Count":{1},"ScannedCount":{1}"#,
             items.join(","),
             items.len()
         );
         if end < range.end {
-            let last = table::key(end - 1);
-            let _ = write!(answer, r#","LastEvaluatedKey":{{"id":{{"S":"{last}"}}}}"#);
+            let last = self.table.key(end - 1);
+            let _ = write!(answer, r#","LastEvaluatedKey":{{{last}}}"#);
         }
         if request.get("ReturnConsumedCapacity").is_some() {
             let _ = write!(
@@ -231,11 +232,15 @@ impl Mock {
     }
 
     fn description(&self) -> String {
+        let keys = self.table.keys();
+        let element = |(name, kind)| json!({"AttributeName": name, "KeyType": kind});
+        let schema: Vec<Value> = keys.iter().zip(["HASH", "RANGE"]).map(element).collect();
+        let string = |name: &&str| json!({"AttributeName": name, "AttributeType": "S"});
+        let definitions: Vec<Value> = keys.iter().map(string).collect();
         json!({"Table": {
             "TableName": "cars", "TableStatus": "ACTIVE",
             "TableArn": "arn:aws:dynamodb:eu-west-1:1:table/cars", "TableId": "cars",
-            "KeySchema": [{"AttributeName": "id", "KeyType": "HASH"}],
-            "AttributeDefinitions": [{"AttributeName": "id", "AttributeType": "S"}],
+            "KeySchema": schema, "AttributeDefinitions": definitions,
             "BillingModeSummary": {"BillingMode": "PAY_PER_REQUEST"},
             "ItemCount": self.table.items, "TableSizeBytes": Table::bytes(self.table.items),
         }})

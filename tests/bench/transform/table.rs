@@ -87,6 +87,30 @@ impl Table {
         begin..at(segment + 1)
     }
 
+    /// An item's key as members of a JSON object. A table with a hot key has the maker as its
+    /// partition key, and there is one maker of most items.
+    pub fn key(self, item: u64) -> String {
+        let id = format!(r#""id":{{"S":"{}"}}"#, key(item));
+        match self.shape {
+            Shape::Even => id,
+            Shape::Hot if item < self.hot() => format!(r#""maker":{{"S":"ford"}},{id}"#),
+            Shape::Hot => format!(r#""maker":{{"S":"maker-{item}"}},{id}"#),
+        }
+    }
+
+    /// Its key's attributes, the partition key's first.
+    pub fn keys(self) -> &'static [&'static str] {
+        match self.shape {
+            Shape::Even => &["id"],
+            Shape::Hot => &["maker", "id"],
+        }
+    }
+
+    /// An item as JSON.
+    pub fn item(self, item: u64) -> String {
+        format!(r#"{{{},"weight":{{"N":"{}"}},{REST}}}"#, self.key(item), weight(item))
+    }
+
     /// Bytes of a number of items.
     pub fn bytes(items: u64) -> u64 {
         items * ITEM_BYTES
@@ -133,9 +157,4 @@ pub fn price(item: u64) -> u64 {
     // Half of it, to the nearest 50, ties to the even one.
     let (whole, rest) = (exact / 100, exact % 100);
     50 * (whole + u64::from(rest > 50 || rest == 50 && whole % 2 == 1))
-}
-
-/// An item as JSON.
-pub fn item(number: u64) -> String {
-    format!(r#"{{"id":{{"S":"{}"}},"weight":{{"N":"{}"}},{REST}}}"#, key(number), weight(number))
 }

@@ -43,6 +43,8 @@ pub struct Rates {
     limits: Mutex<RateLimits>,
     /// Whatever is asked for, it goes no faster.
     max: RateLimits,
+    /// Write units a second that throttles have led a caller to which paces its own calls.
+    paced: Mutex<Option<u32>>,
     /// What has been paid for.
     paid: Mutex<Used>,
     /// Whether the journal has read since a write last waited for what reads cost.
@@ -67,6 +69,8 @@ pub struct Used {
     pub read_throttles: u64,
     /// The same to writes.
     pub write_throttles: u64,
+    /// Further throttles, of calls whose callers adapt to them: they lower no rate here.
+    pub paced_throttles: u64,
 }
 
 impl Rates {
@@ -83,6 +87,7 @@ impl Rates {
             write_pace: Mutex::new(Pace::new(Instant::now())),
             limits: Mutex::default(),
             max,
+            paced: Mutex::default(),
             paid: Mutex::default(),
             journal_read: AtomicBool::new(false),
             begun: Instant::now(),
@@ -129,7 +134,15 @@ impl Rates {
             read_units_per_second: told(&self.read_units, &self.read_pace),
             write_units_per_second: told(&self.write_units, &self.write_pace),
         };
+        let paced = *lock(&self.paced);
+        let lowered =
+            lowered.lower(&RateLimits { write_units_per_second: paced, ..RateLimits::default() });
         (lowered != RateLimits::default()).then_some(lowered)
+    }
+
+    /// Notes what a caller that paces its own calls has lowered its rate to.
+    pub fn note_paced(&self, write_units_per_second: Option<u32>) {
+        *lock(&self.paced) = write_units_per_second;
     }
 
     /// How a run goes that has made these calls.
@@ -141,7 +154,7 @@ impl Rates {
             limits: self.limits(),
             limits_max: self.max(),
             lowered: self.lowered(),
-            throttled: calls.read_throttles + calls.write_throttles,
+            throttled: calls.read_throttles + calls.write_throttles + calls.paced_throttles,
         }
     }
 
@@ -280,6 +293,7 @@ impl Used {
             write_units: self.write_units.max(other.write_units),
             read_throttles: self.read_throttles.max(other.read_throttles),
             write_throttles: self.write_throttles.max(other.write_throttles),
+            paced_throttles: self.paced_throttles.max(other.paced_throttles),
         }
     }
 }

@@ -12,6 +12,7 @@ use tokio::time::Instant;
 use crate::error_name::error_name;
 use crate::fault::Fault;
 use crate::operation::Operation;
+use crate::turns::Reach;
 use crate::upstream::pool::ExchangeError;
 use crate::upstream::{Access, Upstream, clock, partial};
 
@@ -23,7 +24,7 @@ pub enum Outcome {
     /// With an error that will be the same next time.
     Failed(Fault),
     /// With a request to slow down; nothing was done. The program gets this error in the end.
-    Throttled(Fault),
+    Throttled(Fault, Reach),
     /// Nothing was done, and the next attempt may succeed.
     NotCarriedOut(Fault),
     /// Nobody knows whether it was done.
@@ -34,7 +35,7 @@ impl Outcome {
     /// Whether the database itself answered, and was well.
     fn is_answer(&self) -> bool {
         match self {
-            Self::Answered(_) | Self::Throttled(_) => true,
+            Self::Answered(_) | Self::Throttled(..) => true,
             Self::Failed(fault) | Self::NotCarriedOut(fault) => {
                 matches!(fault, Fault::Upstream { .. })
             }
@@ -139,9 +140,12 @@ fn judge(status: StatusCode, body: Bytes) -> Outcome {
         (500.., None) => {
             Outcome::Unknown(Fault::Unavailable(format!("status {status} from a proxy")))
         }
-        (400..500, Some(name)) if THROTTLES.contains(&name) => Outcome::Throttled(Fault::Throttled),
+        (400..500, Some(name)) if THROTTLES.contains(&name) => {
+            Outcome::Throttled(Fault::Throttled, Reach::of(&body))
+        }
         (400..500, Some(CANCELED)) if partial::is_throttled_transaction(&body) => {
-            Outcome::Throttled(Fault::Upstream { status, body })
+            let reach = Reach::of(&body);
+            Outcome::Throttled(Fault::Upstream { status, body }, reach)
         }
         (400..500, Some("ExpiredTokenException")) => {
             Outcome::NotCarriedOut(Fault::Upstream { status, body })

@@ -4,6 +4,7 @@ use serde_json::json;
 
 use super::mock::{Answer, credentials, database};
 use super::*;
+use crate::turns::Reach;
 
 async fn full(answer: impl Fn(usize, &str) -> Option<Answer> + Send + Sync + 'static) -> Full {
     Full::new(&database(answer).await, credentials()).unwrap()
@@ -60,6 +61,59 @@ async fn what_a_batch_leaves_is_counted_as_a_throttle() {
     assert_eq!(throttles(&left), (1, 0));
     send(&left, Operation::BatchWriteItem).await.unwrap();
     assert_eq!((throttles(&left), left.calls().answered), ((1, 1), 2));
+}
+
+/// Throttles these, answers the others.
+async fn throttling(throttled: std::ops::Range<usize>) -> Full {
+    full(move |number, _| {
+        let body = json!({"__type": "a#ThrottlingException", "ThrottlingReasons": [
+            {"reason": "IndexWriteKeyRangeThroughputExceeded", "resource": "i"}]});
+        let throttled = throttled.contains(&number);
+        if throttled { Answer::new(400, &body) } else { Answer::new(200, "{}") }
+    })
+    .await
+}
+
+/// A call of a caller that paces it, and how often it was asked for a turn.
+async fn paced(full: &Full, operation: Operation, given: bool) -> (Result<Bytes, Fault>, u64) {
+    let asked = Arc::new(AtomicU64::new(0));
+    let (begun, counted) = (Instant::now(), Arc::clone(&asked));
+    let turns = Turns::new(move |throttle| {
+        assert!(throttle.sent_at >= begun && throttle.reach == Reach::Table, "{throttle:?}");
+        counted.fetch_add(1, Ordering::SeqCst);
+        async move { given }
+    });
+    let turns = Some((Class::DataWrite, turns));
+    let answer = Turns::within(turns, send(full, operation)).await;
+    (answer, asked.load(Ordering::SeqCst))
+}
+
+#[tokio::test]
+async fn a_throttled_attempt_of_a_paced_call_waits_for_its_turn_alone() {
+    let twice = throttling(0..2).await;
+    let (answer, asked) = paced(&twice, Operation::UpdateItem, true).await;
+    assert_eq!((answer.unwrap(), asked), (Bytes::from("{}"), 2));
+    assert_eq!((throttles(&twice), twice.calls().paced_throttles), ((0, 0), 2));
+    let given_up = throttling(0..1).await;
+    let (answer, asked) = paced(&given_up, Operation::UpdateItem, false).await;
+    assert!(matches!(answer, Err(Fault::Throttled)), "{answer:?}");
+    assert_eq!((asked, given_up.calls().writes), (1, 1));
+    // What a write reads is retried as everything else.
+    let read = throttling(0..1).await;
+    let (answer, asked) = paced(&read, Operation::GetItem, false).await;
+    assert_eq!((answer.unwrap(), asked), (Bytes::from("{}"), 0));
+    assert_eq!((throttles(&read), read.calls().paced_throttles), ((1, 0), 0));
+}
+
+#[tokio::test]
+async fn a_turn_that_does_not_come_ends_with_the_time_of_throttled_calls() {
+    let throttled = throttling(0..1).await;
+    let times = CallTimes { throttled: Duration::from_millis(50), ..CallTimes::default() };
+    throttled.set_times(times);
+    let turns = Turns::new(|_| std::future::pending());
+    let sent = send(&throttled, Operation::UpdateItem);
+    let answer = Turns::within(Some((Class::DataWrite, turns)), sent).await;
+    assert!(matches!(answer, Err(Fault::Throttled)), "{answer:?}");
 }
 
 #[tokio::test]

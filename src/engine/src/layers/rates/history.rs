@@ -39,7 +39,8 @@ impl History {
         // Of two calls that end together, the later may bring the earlier counts.
         let more = |now: u64, before: u64| now.saturating_sub(before);
         let throttles = more(used.read_throttles, self.last.read_throttles)
-            + more(used.write_throttles, self.last.write_throttles);
+            + more(used.write_throttles, self.last.write_throttles)
+            + more(used.paced_throttles, self.last.paced_throttles);
         if let Some(step) = self.steps.get_mut(place) {
             step.read_units += (used.read_units - self.last.read_units).max(0.0);
             step.write_units += (used.write_units - self.last.write_units).max(0.0);
