@@ -313,15 +313,18 @@ mod tests {
 
     #[test]
     fn a_page_never_replaces_a_report() {
-        let flags =
-            |html: Option<&str>| Flags { html: Some(html.map(Into::into)), ..Flags::default() };
-        for (name, right) in [
-            (None, true),
-            (Some("a/b.html"), true),
-            (Some("tried.json"), false),
-            (Some("x"), false),
-        ] {
-            assert_eq!(flags(name).prepare(SecondPass::Made).is_ok(), right, "{name:?}");
+        for (name, right) in [("a/b.html", true), ("tried.json", false), ("x", false)] {
+            assert_eq!(page(name).is_ok(), right, "{name}");
+        }
+    }
+
+    #[test]
+    fn the_folder_of_a_page_is_looked_for_before_anything_runs() {
+        let folder = tempfile::tempdir().unwrap();
+        for (name, right) in [("b.html", true), ("missing/b.html", false)] {
+            let html = Some(Some(folder.path().join(name)));
+            let flags = Flags { html, ..Flags::default() };
+            assert_eq!(flags.prepare(SecondPass::Made).is_ok(), right, "{name}");
         }
     }
 

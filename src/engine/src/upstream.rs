@@ -301,8 +301,8 @@ impl Upstream {
                     return Ok(body);
                 }
                 Outcome::Failed(fault) => return Err(fault),
-                Outcome::Throttled(fault, reach) => match &turns {
-                    Some(turns) => {
+                Outcome::Throttled(fault, reach) => {
+                    if let Some(turns) = &turns {
                         self.paced_throttles.fetch_add(1, Ordering::Relaxed);
                         let turn = turns.next(Throttle { sent_at, reach });
                         if timeout_at(begun + times.throttled, turn).await == Ok(true) {
@@ -310,11 +310,9 @@ impl Upstream {
                         }
                         return Err(fault);
                     }
-                    None => {
-                        self.throttles(operation, access).fetch_add(1, Ordering::Relaxed);
-                        (fault, times.throttled)
-                    }
-                },
+                    self.throttles(operation, access).fetch_add(1, Ordering::Relaxed);
+                    (fault, times.throttled)
+                }
                 // It may have been carried out. A read does no harm twice; whether a write may be
                 // sent again is for the journal to decide, which has bound it to an image, or for
                 // the program's SDK, as without a guard.

@@ -443,7 +443,8 @@ mod tests {
 
     #[test]
     fn a_compressed_body_is_inflated_up_to_the_bound() {
-        let codings: [(&str, fn(&[u8]) -> Bytes); 2] = [("gzip", gzip), ("Deflate", zlib)];
+        type Coding = fn(&[u8]) -> Bytes;
+        let codings = [("gzip", gzip as Coding), ("Deflate", zlib)];
         for (name, coded) in codings {
             let headers = head(&[("content-encoding", name)]).headers;
             let read = |body| call(Operation::GetItem, &headers, &inflated(&headers, body)?);

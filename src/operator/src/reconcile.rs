@@ -52,7 +52,7 @@ pub async fn reconcile(
     name: &str,
 ) -> Result<Option<Duration>, ReconcileError> {
     let Some(migration) = read(context, namespace, name).await? else {
-        sweep::sweep(context.cluster(namespace), name).await?;
+        Box::pin(sweep::sweep(context.cluster(namespace), name)).await?;
         return Ok(None);
     };
     let result = in_turn(context, migration).await;
@@ -217,7 +217,8 @@ async fn refusal(
             Ok((Reason::ObjectRefused, format!("the API server refused {object}: {message}")))
         }
         ActError::NameTaken { object } => {
-            sweep::sweep(context.cluster(migration.namespace()), migration.name()).await?;
+            Box::pin(sweep::sweep(context.cluster(migration.namespace()), migration.name()))
+                .await?;
             let message = format!(
                 "{object} exists and belongs to another owner, perhaps a deleted migration of the same name \
                  that is being cleaned up. If it stays, delete it"

@@ -85,7 +85,7 @@ impl Sweeper {
         let mut wait = limits::BACKOFF_MIN;
         loop {
             let cluster = Cluster { client: &self.client, cache: &self.cache, namespace: &gone.0 };
-            let swept = sweep(cluster, &gone.1);
+            let swept = Box::pin(sweep(cluster, &gone.1));
             let swept = tokio::time::timeout(limits::RECONCILE_MAX, swept).await;
             let failed = match swept {
                 Ok(swept) => swept.err().map(|error| chain(&error)),

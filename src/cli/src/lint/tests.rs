@@ -7,7 +7,7 @@ const MANIFEST: &str = "apiVersion: datamigration.dev/v1alpha1\nkind: DataMigrat
 
 const GENERATOR: &str = "configMapGenerator:\n- name: m\n  files:\n  - main.py\n";
 
-const SEED: &str = r#"{"tables": {"t": {"key": {"id": "S"}}}}"#;
+const SEED: &str = r#"{"tables": {"cars": {"key": {"id": "S"}}}}"#;
 
 /// A migration without a mistake, with some files in other forms, or without them.
 fn found(changed: &[(&str, Option<&str>)]) -> Vec<String> {
@@ -70,7 +70,7 @@ fn a_manifest_that_is_named_itself_has_the_seed_of_its_folder() {
 
 #[test]
 fn the_files_of_a_transform_are_checked_as_the_cluster_does() {
-    let transform = "transform: {table: t, set: {a: \"1\"}, configMap: {name: m}}\n";
+    let transform = "transform: {table: cars, set: {a: \"1\"}, configMap: {name: m}}\n";
     let (before, _) = MANIFEST.split_once("script:").unwrap();
     let manifest = format!("{before}{transform}");
     let with = |name: &str, text: &str| {
@@ -96,7 +96,10 @@ fn mistakes_in_the_manifest_have_their_line() {
         check(&[("base/migration.yaml", Some(text))], &format!("m/base/migration.yaml:{expected}"));
     };
     manifest(&with("image: i@sha256:0", "image: i:1"), "8: warning: image i:1 has no digest");
-    manifest(&with("metadata: {name: m}", "metadata: {name: n}"), "3: warning: metadata.name is n");
+    manifest(
+        &with("metadata: {name: m}", "metadata: {name: other}"),
+        "3: warning: metadata.name is o",
+    );
     manifest(&with("  script:", "  skript:"), "6: error: spec.skript: there is no such field; did");
     manifest(
         &with("{name: m}\n    image", "{name: m}\n    file: x.py\n    image"),
@@ -108,7 +111,7 @@ fn mistakes_in_the_manifest_have_their_line() {
 #[test]
 fn mistakes_in_transforms_have_their_line() {
     let head = "apiVersion: datamigration.dev/v1alpha1\nkind: DataMigration\nmetadata: {name: m}\n\
-        spec:\n  target: {name: t}\n  transform:\n    table: t\n";
+        spec:\n  target: {name: t}\n  transform:\n    table: cars\n";
     let transform = |text: &str, expected: &str| {
         let manifest = format!("{head}{text}");
         let expected = format!("m/base/migration.yaml:{expected}");
@@ -116,7 +119,7 @@ fn mistakes_in_transforms_have_their_line() {
     };
     transform(
         "    delete: true\n",
-        "8: warning: spec.transform.delete: without filter, every item of t is deleted",
+        "8: warning: spec.transform.delete: without filter, every item of cars is deleted",
     );
     transform(
         "    fliter: a = 1\n    delete: true\n",
@@ -125,7 +128,7 @@ fn mistakes_in_transforms_have_their_line() {
     transform("    set:\n      a: b +\n", "9: error: spec.transform.set.a, column 4: expected");
     transform(
         "    set:\n      id: b\n",
-        "9: error: spec.transform.set.id: id is part of the key of t; use rekey",
+        "9: error: spec.transform.set.id: id is part of the key of cars; use rekey",
     );
     transform("    set: {n: \"1\"}\n", "8: error: kubectl reads the bare word n as a truth value");
     assert_eq!(
@@ -135,7 +138,7 @@ fn mistakes_in_transforms_have_their_line() {
         )]),
         Vec::<String>::new()
     );
-    let elsewhere = head.replace("table: t", "table: other");
+    let elsewhere = head.replace("table: cars", "table: other");
     check(
         &[("base/migration.yaml", Some(&format!("{elsewhere}    remove: [a]\n")))],
         "m/base/migration.yaml:7: warning: spec.transform.table: seed.json has no table other",
@@ -148,10 +151,7 @@ fn mistakes_in_files_have_their_line() {
     check(&[(SEED_FILE, None)], "m/seed.json:1: warning: there is no seed");
     check(&[(SEED_FILE, Some("{\n\"table\": 1}"))], "m/seed.json:2: error: ");
     let large = "#".repeat(CONFIG_MAP_BYTES_MAX);
-    check(
-        &[("base/main.py", Some(&large))],
-        "m/base/migration.yaml:7: error: the script's files have",
-    );
+    check(&[("base/main.py", Some(&large))], "m/base/migration.yaml:7: error: the files have");
     let unknown = GENERATOR.replace("main.py", "main.xyz");
     check(
         &[("base/kustomization.yaml", Some(&unknown)), ("base/main.xyz", Some(""))],

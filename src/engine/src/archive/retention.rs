@@ -123,11 +123,11 @@ mod tests {
     /// The runs, which are over, and their restores.
     fn ledger_of(runs: &[RunName], restored: &[RunName]) -> Vec<LedgerEntry> {
         let applies = runs.iter().map(|run| entry(run, Kind::Apply, true));
-        let restores = (10..).zip(restored).map(|(number, run)| {
-            let restore = RunName::new(run.migration(), number).unwrap();
-            entry(&restore, Kind::Restore(run.number()), true)
+        let later = (10..).zip(restored).map(|(number, run)| {
+            let own = RunName::new(run.migration(), number).unwrap();
+            entry(&own, Kind::Restore(run.number()), true)
         });
-        applies.chain(restores).collect()
+        applies.chain(later).collect()
     }
 
     #[test]

@@ -58,7 +58,9 @@ impl Journal {
         if let Some(after) = after {
             writer.settle(sequence, Settlement::Written);
             if operation == Operation::DeleteTable {
-                names.iter().for_each(|table| self.effects.table_deleted(table));
+                for table in &names {
+                    self.effects.table_deleted(table);
+                }
             }
             if let Err(fault) = self.note(&after).await {
                 tracing::warn!(%fault, "putting a changed table on record");

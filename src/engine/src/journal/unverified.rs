@@ -38,7 +38,9 @@ impl Journal {
             afters.push(after);
         }
         let entries = self.writer().await?.append_all(drafts).await?;
-        parts.iter().for_each(|part| self.ahead.forget(&part.prepared));
+        for part in &parts {
+            self.ahead.forget(&part.prepared);
+        }
         let result = self.send(Operation::BatchWriteItem, body.clone()).await;
         let not_done: Vec<bool> = match &result {
             Ok(answer) => unprocessed(&parts, answer),

@@ -194,7 +194,9 @@ impl Writer {
                 Ok(sequence) => sequences.push(sequence),
                 Err(fault) => {
                     // None of their writes is sent.
-                    sequences.into_iter().for_each(|one| self.settle(one, Settlement::Refused));
+                    for sequence in sequences {
+                        self.settle(sequence, Settlement::Refused);
+                    }
                     return Err(fault);
                 }
             }

@@ -369,13 +369,13 @@ mod tests {
             } else {
                 "TableName"
             };
-            for member in members.iter().copied().chain(["MembersOfTomorrow"]) {
-                let body = json!({name: "cars", member: "x"});
-                let found = refusal(&plan(&["cars"], true), operation, body).expect(member);
+            for other in members.iter().copied().chain(["MembersOfTomorrow"]) {
+                let body = json!({name: "cars", other: "x"});
+                let found = refusal(&plan(&["cars"], true), operation, body).expect(other);
                 let let_out = found.contains("outside of the target's account");
-                assert!(let_out || found.contains(member), "{found}");
-                let left_out = json!({name: "cars", member: null});
-                assert_eq!(refusal(&plan(&["cars"], true), operation, left_out), None);
+                assert!(let_out || found.contains(other), "{found}");
+                let absent = json!({name: "cars", other: null});
+                assert_eq!(refusal(&plan(&["cars"], true), operation, absent), None);
             }
         };
         check(

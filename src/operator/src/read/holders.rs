@@ -35,13 +35,15 @@ pub fn holders<'a>(
     let mut holders: Vec<Holder> = others
         .into_iter()
         .filter(|other| {
-            target_of_run(other) == Some(&migration.spec.target.name)
+            target_of_run(other) == Some(migration.spec.target.name.as_str())
                 && other.name_any() != migration.name()
         })
         .filter_map(holder)
         .collect();
     for occupant in occupants {
-        let exists = existing.iter().find(|other| other.uid().as_ref() == Some(&occupant.uid));
+        let is_its =
+            |other: &&Arc<DataMigration>| occupant.uid.is_some() && other.uid() == occupant.uid;
+        let exists = existing.iter().find(is_its);
         let is_elsewhere = exists.and_then(|other| target_of_run(other));
         if is_elsewhere.is_some_and(|target| target != migration.spec.target.name)
             || holders.iter().any(|holder| holder.uid == occupant.uid)

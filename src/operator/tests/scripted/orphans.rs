@@ -128,7 +128,7 @@ async fn a_migration_that_is_read_without_its_uid_keeps_its_program() {
         objects.change("datamigrations", NAME, |m| m["metadata"]["uid"] = json!(null));
     });
     let (context, _) = context(Connection::direct(&world.server));
-    let swept = sweep::sweep(context.cluster(NAMESPACE), NAME).await;
+    let swept = Box::pin(sweep::sweep(context.cluster(NAMESPACE), NAME)).await;
     assert!(swept.unwrap_err().to_string().contains("its uid"));
     let server = lock(&world.server);
     let objects = [server.objects.all("jobs"), server.objects.all("pods")].concat();

@@ -2,6 +2,8 @@
 
 use std::sync::Arc;
 
+use dm_api::DataMigration;
+
 use super::*;
 
 pub fn holder(name: &str, since: i64, launched: bool) -> Holder {
@@ -73,6 +75,7 @@ fn a_run_that_was_let_go_looks_at_nobody() {
 }
 
 #[test]
+#[allow(clippy::useless_vec)] // as an array it is too large for a test's stack
 fn who_counts_as_another() {
     let other = |name: &str, target: &str, suspend: bool, run: Option<RunRecord>| {
         let mut other = applying(json!({"target": {"name": target}, "suspend": suspend}));
@@ -111,7 +114,7 @@ fn what_a_living_migration_runs_on_another_target_is_not_left_over() {
         Arc::new(DataMigration::clone(&other))
     };
     let left = |name: &str| Holder {
-        uid: name.into(),
+        uid: Some(name.into()),
         left: Some(format!("pod {name}-1-apply-x")),
         ..holder(name, -60, true)
     };

@@ -56,7 +56,7 @@ fn two_targets() -> References {
         "url": "s3://archive", "credentials": {"secret": {"name": "archive-keys"}},
     }});
     References {
-        targets: vec![on(bucket), other].iter().map(|one| MigrationTarget::clone(one)).collect(),
+        targets: [on(bucket), other].iter().map(|one| MigrationTarget::clone(one)).collect(),
         ..References::default()
     }
 }

@@ -190,7 +190,7 @@ fn a_failure_says_what_is_journaled_how_to_take_it_back_and_where_the_log_is() {
     );
     assert_eq!(outcome.kept(|archived| archived.report.as_ref()), None);
     for (guard, advice) in [
-        (journalling(), "Read the program's output in the archive: s3://archive/prod/runs/"),
+        (journaling(), "Read the program's output in the archive: s3://archive/prod/runs/"),
         (super::guard(), "The log was deleted with the pod"),
     ] {
         let pod = let_through(&pod_ended(143, &program_says(json!({"signal": 15})), &guard));
