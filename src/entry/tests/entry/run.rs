@@ -55,11 +55,14 @@ fn the_programs_environment_and_arguments_are_as_given() {
 
 #[test]
 fn a_program_runs_a_second_time_after_the_guard_was_told() {
-    let once = "echo run >> runs; test $(wc -l < runs) -le 1 || exit 4";
+    // A database, as it were: neither in the program's folder nor among its temporary files.
+    let once = "echo run >> $RUNS; test $(wc -l < $RUNS) -le 1 || exit 4";
+    let with_progress = "test ! -e done || exit 5; touch done; echo run >> $RUNS";
     for (program, answer, runs, code, second) in [
-        ("echo run >> runs", "200 OK", 2, 0, json!({"exitCode": 0})),
+        ("echo run >> $RUNS", "200 OK", 2, 0, json!({"exitCode": 0})),
+        (with_progress, "200 OK", 2, 0, json!({"exitCode": 0})),
         (once, "200 OK", 2, 0, json!({"exitCode": 4})),
-        ("echo run >> runs; exit 3", "200 OK", 1, 3, json!(null)),
+        ("echo run >> $RUNS; exit 3", "200 OK", 1, 3, json!(null)),
         (once, "409 Conflict", 1, 0, json!({"notRun": "the guard refused: it has begun already"})),
     ] {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
@@ -76,14 +79,27 @@ fn a_program_runs_a_second_time_after_the_guard_was_told() {
         let pod = Pod::new(&[]);
         let mut entry = pod.entry();
         entry.args(["--second-pass", &address, "--", "sh", "-c", program]);
+        entry.env("RUNS", pod.path("runs")).env("TMPDIR", pod.path("tmp"));
         let seen = pod.seen(entry.output().unwrap());
         assert_eq!(seen.code, code, "the first run counts: {}", seen.stderr);
-        assert_eq!(json!(seen.result.second_run), second);
-        assert_eq!(fs::read_to_string(pod.path("work/runs")).unwrap().lines().count(), runs);
+        assert_eq!(json!(seen.result.second_run), second, "{program}");
+        assert_eq!(fs::read_to_string(pod.path("runs")).unwrap().lines().count(), runs);
         if code == 0 {
             assert_eq!(guard.join().unwrap(), "POST /datamigration/second-pass HTTP/1.1\r\n");
         }
     }
+}
+
+#[test]
+fn a_program_that_leaves_temporary_files_does_not_run_a_second_time() {
+    let pod = Pod::new(&[]);
+    fs::create_dir(pod.path("tmp")).unwrap();
+    let mut entry = pod.entry();
+    entry.args(["--second-pass", "127.0.0.1:1", "--", "sh", "-c", "touch $TMPDIR/done"]);
+    let seen = pod.seen(entry.env("TMPDIR", pod.path("tmp")).output().unwrap());
+    let why = seen.result.second_run.unwrap().not_run.unwrap();
+    assert!(why.contains("tmp/done"), "{why}");
+    assert_eq!(seen.code, 0);
 }
 
 #[test]

@@ -290,7 +290,7 @@ mod tests {
             let told = locked(&holder);
             assert!(told.starts_with(expected), "{told}");
         };
-        check("cars", "shop", "table cars is locked by m (run shop.m/2) since 2026-11-02");
+        check("cars", "shop", "table cars has been locked by m (run shop.m/2) since 2026-11-02");
         check("migration=shop.m", "shop", "run shop.m/2 of shop.m has been under way since");
         check("run=shop.m=2", "", "run shop.m/2 has been under way since");
     }
