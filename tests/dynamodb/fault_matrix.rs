@@ -14,7 +14,6 @@ mod tokens;
 use std::sync::Arc;
 use std::time::Duration;
 
-use dm_contract::identity::Mismatch;
 use dm_contract::plan::OnConflict;
 use dm_contract::plan::{JournalMode, Mode, Plan, Policy};
 use dm_engine::archive::Archive;
@@ -157,8 +156,6 @@ impl Bed {
         let mut plan = self.plan.clone();
         plan.run.number = number;
         plan.upstream.endpoint = Some(endpoint.to_owned());
-        // The run and its restore have the database at different addresses.
-        plan.accept = vec![Mismatch::OtherDatabase];
         let (credentials, archive) = (bed::credentials(), self.archive());
         let restore = Restore::over(&plan, credentials, 1, OnConflict::Skip, archive).unwrap();
         let times = LockTimes { patience: Duration::from_millis(50), ..LockTimes::default() };

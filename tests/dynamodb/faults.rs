@@ -173,6 +173,8 @@ pub enum Trouble {
     Slow(Duration),
     /// It is answered with 503, and not carried out.
     Unavailable,
+    /// It is answered with a throttle, and not carried out.
+    Throttled,
     /// It is carried out, and the connection is cut before the answer.
     Cut,
 }
@@ -188,6 +190,7 @@ pub async fn troubled_proxy(endpoint: &str, trouble: fn(u64) -> Trouble) -> Stri
                     let late = Response::builder().status(503);
                     return Ok(late.body(Full::default()).unwrap());
                 }
+                Trouble::Throttled => return Ok(throttle()),
                 Trouble::Slow(time) => tokio::time::sleep(time).await,
                 Trouble::None | Trouble::Cut => {}
             }

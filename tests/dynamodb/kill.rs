@@ -8,7 +8,6 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
 
-use dm_contract::identity::Mismatch;
 use dm_contract::part::Part;
 use dm_contract::plan::OnConflict;
 use dm_contract::plan::{Mode, Plan, Policy};
@@ -198,8 +197,6 @@ impl Scene {
     pub async fn restore_as(&self, number: u32, on_conflict: OnConflict) -> RestoreReport {
         let mut plan = self.plan.clone();
         plan.run.number = number;
-        // The run had it behind a proxy.
-        plan.accept = vec![Mismatch::OtherDatabase];
         let archive = Archive::over(Arc::clone(&self.store) as Arc<_>);
         let restore = Restore::over(&plan, bed::credentials(), 1, on_conflict, archive).unwrap();
         match restore.locking(None, impatient()).run().await {

@@ -72,4 +72,5 @@ mod transform_cli;
 mod transform_held;
 mod transform_items;
 mod transform_retry;
+mod transform_throttled;
 mod wrong_requests;

@@ -104,11 +104,8 @@ impl Recorded<'_> {
             && !self.is_same_database(recorded, now)
         {
             let what = format!("it worked on {recorded}, and the database is now {}", now.database);
-            let difference = difference(Mismatch::OtherDatabase, what, accepted);
             // Other tables are what another database has.
-            if difference.is_some() || !self.shares_a_table(now) {
-                return difference;
-            }
+            return difference(Mismatch::OtherDatabase, what, accepted);
         }
         let what = self.replaced(now, absent)?;
         difference(Mismatch::TableReplaced, what, accepted)
@@ -136,16 +133,11 @@ impl Recorded<'_> {
     }
 
     fn is_same_database(self, recorded: &DatabaseId, now: &Seen) -> bool {
-        // Ids are random: who has one of them has the table. But a local database's files can be
-        // copied, ids included.
-        let shares_a_table = recorded.may_be(&now.database) && self.shares_a_table(now);
-        shares_a_table || recorded.is_same(&now.database, self.none_is_there(now))
-    }
-
-    fn shares_a_table(self, now: &Seen) -> bool {
-        self.tables.iter().any(|(name, id)| {
+        // Ids are random: who has one of them has the table.
+        let shares_a_table = self.tables.iter().any(|(name, id)| {
             now.tables.get(name).and_then(Option::as_ref).is_some_and(|other| other == id)
-        })
+        });
+        shares_a_table || recorded.is_same(&now.database, self.none_is_there(now))
     }
 
     /// Whether all tables of the record are known to be absent.

@@ -5,7 +5,6 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
-use dm_contract::identity::Mismatch;
 use dm_contract::plan::{OnConflict, Plan};
 use dm_contract::restored::Conflict;
 use dm_engine::archive::locks::LockTimes;
@@ -63,10 +62,8 @@ fn others(bed: &Bed, attribute: &str) -> BoxFuture<'static, ()> {
     async move { _ = database().ok("UpdateItem", &body).await }.boxed()
 }
 
-/// It has the database behind a proxy.
 fn restore(plan: &Plan, archive: Archive) -> Restore {
-    let plan = Plan { accept: vec![Mismatch::OtherDatabase], ..plan.clone() };
-    let restore = Restore::over(&plan, bed::credentials(), 1, OnConflict::Skip, archive).unwrap();
+    let restore = Restore::over(plan, bed::credentials(), 1, OnConflict::Skip, archive).unwrap();
     let patience = Duration::from_millis(50);
     restore.locking(None, LockTimes { patience, ..LockTimes::default() })
 }

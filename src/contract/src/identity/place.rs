@@ -63,11 +63,6 @@ impl DatabaseId {
         self.endpoint.as_deref().is_none_or(|text| Endpoint::read(text).is_aws())
     }
 
-    /// Whether both may be one database: two local ones at different addresses may not.
-    pub fn may_be(&self, now: &Self) -> bool {
-        self.is_aws() || now.is_aws() || self.endpoint == now.endpoint
-    }
-
     /// Whether this one, of a record, and that one, of now, are the same database. Where all tables
     /// of the record are missing, an account that cannot be told is another one.
     pub fn is_same(&self, now: &Self, tables_missing: bool) -> bool {
