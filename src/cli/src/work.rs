@@ -177,13 +177,15 @@ pub fn of_transform(folder: &Folder, source: &TransformSource) -> Result<Kind, W
     let declaration = source.declaration(folder.migration.spec.on_item_error);
     let declaration = Declaration::from_json(declaration.to_string().as_bytes());
     let declaration = declaration.map_err(WorkError::Declaration)?;
-    let files = match &source.config_map {
+    let mut files = match &source.config_map {
         Some(config_map) => {
             let keys = folder.config_map(&config_map.name)?;
             script::lay_out("spec.transform.configMap", config_map, &keys)?
         }
         None => script::Files::new(),
     };
+    // A folder also holds what was written next to its manifest, such as a report.
+    files.retain(|name, _| [".csv", ".json"].iter().any(|suffix| name.ends_with(suffix)));
     check_files(&files).map_err(WorkError::Transform)?;
     let files = files.iter().map(|(name, bytes)| (name.as_str(), bytes.as_slice()));
     let files = dm_transform::Files::of(files);
