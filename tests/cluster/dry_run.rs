@@ -155,7 +155,11 @@ async fn a_dry_run_that_fails_half_way_has_written_nothing() {
     let failure = failure(&failed);
     assert_eq!(failure.reason, Reason::ProgramFailed);
     assert!(failure.message.contains("nothing was written"), "{}", failure.message);
-    assert!(failure.what_now.contains("A changed program is tried again"), "{}", failure.what_now);
+    assert!(
+        failure.what_now.contains("A changed program gets a new dry run"),
+        "{}",
+        failure.what_now
+    );
     assert_eq!(failure.last_lines.last().unwrap(), "KeyError: 'number'");
     assert_eq!(effects(&failed).write_calls_that_reached_the_database, 0);
     bed.done().await;
