@@ -98,7 +98,7 @@ Examples:
     http://127.0.0.1:8002/limits
   curl -X POST -H \"Authorization: Bearer $(cat token)\" http://127.0.0.1:8002/pause";
 
-/// Serves until SIGINT, SIGTERM or SIGHUP, then tells what was done.
+/// Serves until SIGINT, SIGTERM or SIGHUP, then reports what was done.
 pub async fn guard(flags: Flags) -> Result<u8, SessionError> {
     // Before anything is served, so that no signal is missed.
     let mut signals = Forwarded::of_server().map_err(SessionError::Signals)?;

@@ -135,18 +135,22 @@ async fn until_written(restore: &Restore, count: u64) {
     }
 }
 
+/// Runs a restore until it has written two items.
+async fn interrupted(restore: &Restore) {
+    let stop = async {
+        until_written(restore, 2).await;
+        restore.stop();
+    };
+    let (ended, ()) = tokio::join!(restore.run(), stop);
+    assert!(matches!(ended, Err(RestoreError::Interrupted)), "{ended:?}");
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn what_an_interrupted_restore_has_overwritten_is_listed_by_the_one_that_ends() {
     // The same run again, as a second pod; and another run, as a second command.
     for number in [2, 3] {
         let (bed, slow) = changed_by_others(8).await;
-        let restore = overwriting(&bed, &slow);
-        let stop = async {
-            until_written(&restore, 2).await;
-            restore.stop();
-        };
-        let (ended, ()) = tokio::join!(restore.run(), stop);
-        assert!(matches!(ended, Err(RestoreError::Interrupted)), "{ended:?}");
+        interrupted(&overwriting(&bed, &slow)).await;
         let mut plan = Plan { limits: RateLimits::default(), ..slow };
         plan.run.number = number;
         let report = overwriting(&bed, &plan).run().await.unwrap();
@@ -165,12 +169,7 @@ async fn what_an_interrupted_restore_has_overwritten_is_listed_by_the_one_that_e
 async fn what_an_interrupted_restore_has_overwritten_is_listed_by_one_that_keeps_conflicts() {
     let (bed, slow) = changed_by_others(8).await;
     let restore = overwriting(&bed, &slow);
-    let stop = async {
-        until_written(&restore, 2).await;
-        restore.stop();
-    };
-    let (ended, ()) = tokio::join!(restore.run(), stop);
-    assert!(matches!(ended, Err(RestoreError::Interrupted)), "{ended:?}");
+    interrupted(&restore).await;
     let mut plan = Plan { limits: RateLimits::default(), ..slow };
     plan.run.number = 3;
     let report = restoring(&bed, &plan, OnConflict::Skip).run().await.unwrap();

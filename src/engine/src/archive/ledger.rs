@@ -24,6 +24,8 @@ use crate::archive::RunName;
 use crate::archive::store::{Archive, ArchiveError, Created, Listed};
 use crate::limits;
 
+#[cfg(test)]
+pub(in crate::archive) use self::entries::tests::begun as begun_by;
 pub use crate::archive::ledger::baseline::record_baseline;
 pub use crate::archive::ledger::entries::{
     entries, in_use, is_undone, readable, restore_of, restored, restored_by,

@@ -93,21 +93,7 @@ mod tests {
     }
 
     fn entry(run: &RunName, kind: Kind, is_over: bool) -> LedgerEntry {
-        let begun = Begun {
-            version: ledger::LEDGER_VERSION,
-            kind,
-            namespace: String::new(),
-            name: run.migration().to_owned(),
-            uid: "u".into(),
-            begun_at: "t".into(),
-            database: None,
-            program: None,
-            tables: dm_contract::identity::TableIds::new(),
-            baseline: false,
-            accepted: Vec::new(),
-            overrules: 0,
-            parts: None,
-        };
+        let begun = Begun { kind, ..ledger::begun_by("u") };
         let completed = Completed {
             conflicts: Some(0),
             ..Completed::now(dm_contract::verdict::RunOutcome::Succeeded)

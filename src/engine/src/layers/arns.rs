@@ -86,7 +86,7 @@ impl Arns {
                 let described: Value = serde_json::from_slice(&body).unwrap_or_default();
                 described.pointer("/Table/TableArn").and_then(Value::as_str) == Some(table_arn)
             }
-            // A backup outlives its table. Another table tells of which account and region it is.
+            // A backup outlives its table. The ARN of another table has the account and region.
             Err(fault) if is_missing(&fault) && !arn.is_table => {
                 let prefix = &table_arn[..below + "table/".len()];
                 let some = identity::some_arn(&self.upstream).await?;

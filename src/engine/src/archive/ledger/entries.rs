@@ -132,7 +132,7 @@ pub fn restored_by<'e>(entries: &'e [LedgerEntry], run: &RunName) -> Option<&'e 
 }
 
 #[cfg(test)]
-mod tests {
+pub(super) mod tests {
     use super::*;
     use crate::archive::ledger::{Begun, Completed, LEDGER_VERSION, begin, complete};
     use crate::archive::store::late::Late;
@@ -170,7 +170,7 @@ mod tests {
         assert!(is_restored(&entries), "a later restore with conflicts changes nothing of it");
     }
 
-    fn begun(uid: &str) -> Begun {
+    pub fn begun(uid: &str) -> Begun {
         Begun {
             version: LEDGER_VERSION,
             kind: Kind::Apply,
