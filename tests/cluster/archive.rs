@@ -39,7 +39,7 @@ async fn is_adopted(bed: &Bed, name: &str) {
 }
 
 #[tokio::test]
-async fn in_a_bucket_a_run_is_journalled_and_adopted_by_a_created_again_object() {
+async fn in_a_bucket_a_run_is_journaled_and_adopted_by_a_created_again_object() {
     let bed = Bed::new("archive-s3").await;
     let bucket = Bucket::start().await;
     bucket.is_archive_of(&bed).await;
@@ -95,7 +95,7 @@ async fn volume(bed: &Bed, folder: &std::path::Path) {
 }
 
 #[tokio::test]
-async fn on_a_volume_a_run_is_journalled_and_adopted_by_a_created_again_object() {
+async fn on_a_volume_a_run_is_journaled_and_adopted_by_a_created_again_object() {
     let bed = Bed::new("archive-volume").await;
     let folder = tempfile::tempdir().unwrap();
     volume(&bed, folder.path()).await;

@@ -12,7 +12,6 @@ use tokio::task::JoinHandle;
 /// The only access key.
 const KEY: &str = "archive-key";
 
-/// Its secret.
 const SECRET: &str = "archive-secret";
 
 /// A bucket called `bucket`; it goes away when dropped.
@@ -23,7 +22,6 @@ pub struct Bucket {
 }
 
 impl Bucket {
-    /// One that answers.
     pub async fn start() -> Self {
         Self::away().await.come_back().await
     }
@@ -58,7 +56,6 @@ impl Bucket {
         self
     }
 
-    /// Where it is.
     pub fn endpoint(&self) -> String {
         format!("http://{}", self.address)
     }
@@ -73,7 +70,6 @@ impl Bucket {
         bed.apply(&target(TARGET, &json!({"archive": archive}))).await;
     }
 
-    /// An object's content.
     pub fn read(&self, path: &str) -> Vec<u8> {
         let path = self.folder.path().join("bucket").join(path);
         fs::read(&path).unwrap_or_else(|error| panic!("reading {}: {error}", path.display()))

@@ -1,4 +1,4 @@
-//! A migration is taken back, attribute by attribute: what others changed since stays. The archive
+//! A migration is restored, attribute by attribute: what others changed since stays. The archive
 //! is a bucket on a real server; the cars are some of the demo's.
 
 use dm_api::restore_status::{ConflictKind, RestoreEffects};
@@ -56,7 +56,7 @@ fn effects(report: Option<&dm_api::restore_status::RestoreReport>) -> RestoreEff
 }
 
 #[tokio::test]
-async fn an_applied_migration_is_previewed_and_taken_back_but_for_what_others_changed() {
+async fn an_applied_migration_is_previewed_and_restored_but_for_what_others_changed() {
     let (bed, _bucket, ids) = bed("restore").await;
     let count = ids.len() as u64;
     bed.submit(&pricing("-1")).await;
@@ -116,7 +116,7 @@ async fn an_applied_migration_is_previewed_and_taken_back_but_for_what_others_ch
 }
 
 #[tokio::test]
-async fn what_a_failed_run_managed_to_change_is_taken_back_although_the_restore_is_killed() {
+async fn what_a_failed_run_managed_to_change_is_restored_although_the_restore_is_killed() {
     let (bed, _bucket, _) = bed("restore-failed").await;
     let before = bed.database.items("cars").await;
     bed.submit(&pricing("15")).await;

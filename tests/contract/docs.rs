@@ -51,7 +51,6 @@ pub const DENIED: &[&str] = &[
     "its turn",
 ];
 
-/// Every tracked page.
 pub fn pages() -> Vec<Page> {
     let is_page = |name: &String| Path::new(name).extension().is_some_and(|suffix| suffix == "md");
     let names = tracked().into_iter().filter(is_page);

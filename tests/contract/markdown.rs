@@ -3,7 +3,6 @@
 
 use std::collections::BTreeMap;
 
-/// One page.
 pub struct Page {
     /// Path relative to the repository's root.
     pub name: String,
@@ -14,7 +13,6 @@ pub struct Page {
 }
 
 impl Page {
-    /// Parses a page.
     pub fn parse(name: &str, text: &str) -> Self {
         let (mut lines, mut code) = (Vec::new(), Vec::new());
         let mut block: Option<(String, String)> = None;
@@ -125,7 +123,6 @@ fn cells(line: &str) -> Vec<String> {
     line.split('|').map(|cell| cell.trim().replace('\u{0}', "|")).collect()
 }
 
-/// Texts between backticks.
 pub fn spans(text: &str) -> Vec<String> {
     text.split('`').skip(1).step_by(2).map(str::to_owned).collect()
 }

@@ -6,7 +6,6 @@ use std::fs;
 
 use crate::root;
 
-/// Verbs by resource.
 type Rules = BTreeMap<String, BTreeSet<String>>;
 
 /// The rules of the role whose name ends so, and its labels, from the chart's template.

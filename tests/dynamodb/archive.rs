@@ -61,7 +61,7 @@ fn plan() -> Plan {
     plan
 }
 
-/// Writes items through a journalled engine; restores them; how long the writes took.
+/// Writes items through a journaled engine; restores them; how long the writes took.
 async fn write_and_restore(archive: &Archive, writes: usize) -> Duration {
     let table = fresh_name("archive");
     database().ok("CreateTable", &crate::suite::table("hash", &table)).await;
@@ -107,7 +107,7 @@ async fn s3_holds_the_archive() {
     archive.delete("a/b").await.unwrap();
     assert_eq!(archive.list("a").await.unwrap(), []);
     let took = write_and_restore(&archive, 100).await;
-    println!("100 writes journalled on S3 in {took:?}");
+    println!("100 writes journaled on S3 in {took:?}");
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -121,7 +121,7 @@ async fn slow_puts_refused_ones_and_cut_connections_delay_a_run_and_nothing_else
     };
     let archive = archive(&troubled_proxy(&endpoint, trouble).await).await;
     let took = write_and_restore(&archive, 100).await;
-    println!("100 writes journalled on a troubled S3 in {took:?}");
+    println!("100 writes journaled on a troubled S3 in {took:?}");
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -153,7 +153,7 @@ async fn a_folder_holds_the_archive_and_damage_is_noticed() {
 
 /// A mock of an older gateway of S3's protocol: it keeps what it is given, and heeds no condition.
 pub async fn heedless_s3() -> String {
-    type Objects = Arc<std::sync::Mutex<std::collections::BTreeMap<String, Bytes>>>;
+    type Objects = Arc<parking_lot::Mutex<std::collections::BTreeMap<String, Bytes>>>;
     let objects = Objects::default();
     crate::faults::http_server(move |request| {
         let objects = Arc::clone(&objects);
@@ -161,7 +161,7 @@ pub async fn heedless_s3() -> String {
             let path = request.uri().path().to_owned();
             let is_put = request.method() == http::Method::PUT;
             let body = request.into_body().collect().await?.to_bytes();
-            let mut objects = objects.lock().unwrap();
+            let mut objects = objects.lock();
             let answer = http::Response::builder();
             if is_put {
                 objects.insert(path, body);

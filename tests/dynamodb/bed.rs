@@ -31,7 +31,6 @@ pub struct Endpoint {
     client: Client<HttpConnector, Full<Bytes>>,
 }
 
-/// The database itself.
 pub fn database() -> Endpoint {
     let url = std::env::var("DYNAMODB_ENDPOINT").unwrap_or_else(|_| {
         panic!(

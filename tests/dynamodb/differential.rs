@@ -1,7 +1,7 @@
 //! Random programs run against a table direct, and against an equal table in another way: through a
 //! dry run, applied, and applied with a journal in each of its modes. Every answer must be equal,
 //! and the tables at the end; a dry run leaves its table unchanged, and a restore of what was
-//! journalled brings back what was there. A failure is shrunk by leaving out steps, and printed
+//! journaled brings back what was there. A failure is shrunk by leaving out steps, and printed
 //! with its seed.
 //!
 //! `DIFFERENTIAL_PROGRAMS` sets how many, `DIFFERENTIAL_SEED` the first seed,
@@ -63,18 +63,18 @@ async fn random_programs_that_are_applied_are_answered_as_by_the_database() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn random_programs_with_a_strict_journal_see_no_difference_and_are_taken_back() {
-    run_programs(Leg::Journalled(JournalMode::Strict), |seed| seed % 2 == 0).await;
+async fn random_programs_with_a_strict_journal_see_no_difference_and_are_restored() {
+    run_programs(Leg::Journaled(JournalMode::Strict), |seed| seed % 2 == 0).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn random_programs_with_a_journal_ahead_see_no_difference_and_are_taken_back() {
-    run_programs(Leg::Journalled(JournalMode::Ahead), |seed| seed % 2 == 0).await;
+async fn random_programs_with_a_journal_ahead_see_no_difference_and_are_restored() {
+    run_programs(Leg::Journaled(JournalMode::Ahead), |seed| seed % 2 == 0).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn random_programs_with_a_cheap_journal_see_no_difference_and_are_taken_back() {
-    run_programs(Leg::Journalled(JournalMode::Cheap), |seed| seed % 2 == 0).await;
+async fn random_programs_with_a_cheap_journal_see_no_difference_and_are_restored() {
+    run_programs(Leg::Journaled(JournalMode::Cheap), |seed| seed % 2 == 0).await;
 }
 
 /// `statements` says of a seed whether its program has PartiQL.

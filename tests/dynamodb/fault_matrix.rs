@@ -47,7 +47,6 @@ const TIMES: CallTimes = CallTimes {
 
 const LOST: [Lost; 4] = [Lost::Cut, Lost::Late, Lost::Failure, Lost::Away];
 
-/// One cell.
 #[derive(Clone, Copy, Debug)]
 struct Cell {
     path: Path,
@@ -218,8 +217,8 @@ async fn check(table: &str, number: usize, cell: Cell) -> Came {
         let report = bed.restore(2, &bed.database.url).run().await.unwrap();
         let changed = bed.changed().await;
         if !changed.is_empty() || report.conflicts > 0 {
-            let put_back = report.updated + report.deleted + report.put;
-            wrong.push(format!("{changed:?} after {put_back} restored, {}", report.conflicts));
+            let restored = report.updated + report.deleted + report.put;
+            wrong.push(format!("{changed:?} after {restored} restored, {}", report.conflicts));
         }
     }
     let wrong = wrong.iter().map(|why| format!("{number} {cell:?}: {why}")).collect();

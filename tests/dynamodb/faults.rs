@@ -30,7 +30,6 @@ use object_store::{
 use tokio::net::TcpListener;
 use tokio::sync::watch;
 
-/// Where something dies.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Death {
     /// The call is not carried out.
@@ -53,7 +52,6 @@ impl Fuse {
         Arc::new(Self { count: AtomicU64::new(0), at, dead: watch::Sender::new(false) })
     }
 
-    /// Calls so far.
     pub fn calls(&self) -> u64 {
         self.count.load(Ordering::SeqCst)
     }
@@ -216,7 +214,6 @@ impl Throttling {
         self.forced.store(forced, Ordering::SeqCst);
     }
 
-    /// Throttles so far.
     pub fn throttled(&self) -> u64 {
         self.throttled.load(Ordering::SeqCst)
     }
@@ -246,7 +243,6 @@ fn throttle() -> Response<Full<Bytes>> {
     response.body(Full::new(Bytes::from(body))).unwrap()
 }
 
-/// Ends a connection.
 #[derive(Debug)]
 struct Gone;
 
@@ -293,7 +289,6 @@ impl FaultyStore {
         self.held.send_modify(|held| _ = held.insert(name.to_owned()));
     }
 
-    /// Lets them go.
     pub fn let_go(&self, name: &str) {
         self.held.send_modify(|held| _ = held.remove(name));
     }

@@ -167,7 +167,6 @@ impl OwnProcess {
         Endpoint::new(format!("http://{}", self.address)).signing(KEY, bed::REGION)
     }
 
-    /// Resident memory.
     fn mib(&self) -> u64 {
         let path = format!("/proc/{}/status", self.child.id());
         let status = std::fs::read_to_string(path).unwrap();

@@ -114,7 +114,7 @@ async fn many_writers_wait_for_few_puts() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_call_sent_again_is_carried_out_and_journalled_once() {
+async fn a_call_sent_again_is_carried_out_and_journaled_once() {
     let bed = Bed::new().await;
     let engine = bed.engine();
     let invocation = Some(Invocation { id: "i".into(), digest: [7; 32] });

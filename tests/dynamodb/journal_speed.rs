@@ -54,17 +54,16 @@ async fn updates_direct_without_and_with_a_journal() {
     database().ok("CreateTable", &crate::suite::table("hash", &table)).await;
     let store = Arc::new(InMemory::new());
     let mut plan = bed::plan(Mode::Apply, Policy::default());
-    let unjournalled = Engine::with_archive(&plan, bed::credentials(), Start::First, None).unwrap();
+    let unjournaled = Engine::with_archive(&plan, bed::credentials(), Start::First, None).unwrap();
     plan.archive = Some(bed::archive("memory://"));
     let slow = FaultyStore::new(Arc::clone(&store), Fuse::new(None), PUT_TAKES);
     let archive = Some(Archive::over(Arc::new(slow)));
-    let journalled =
-        Engine::with_archive(&plan, bed::credentials(), Start::First, archive).unwrap();
-    let journalled = Arc::new(journalled);
+    let journaled = Engine::with_archive(&plan, bed::credentials(), Start::First, archive).unwrap();
+    let journaled = Arc::new(journaled);
     let ways = [
         ("direct", Way::Direct(database())),
-        ("engine without journal", Way::Through(Arc::new(unjournalled))),
-        ("engine with journal", Way::Through(Arc::clone(&journalled))),
+        ("engine without journal", Way::Through(Arc::new(unjournaled))),
+        ("engine with journal", Way::Through(Arc::clone(&journaled))),
     ];
     updates(&ways[0].1, &table, 3000, 32, 0).await;
     for (at_once, items) in [(1, 300), (32, 3000)] {
@@ -73,8 +72,8 @@ async fn updates_direct_without_and_with_a_journal() {
             println!("{at_once:>2} at once, {name}: {rate:.0} updates a second");
         }
     }
-    assert!(journalled.close().await);
-    let journal = journalled.result().journal.unwrap();
+    assert!(journaled.close().await);
+    let journal = journaled.result().journal.unwrap();
     println!("{journal:?}");
     plan.run.number = 2;
     let archive = Archive::over(store);

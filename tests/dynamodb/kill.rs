@@ -214,7 +214,7 @@ impl Scene {
     }
 
     /// Changes of the table of which the journal does not tell.
-    async fn unjournalled(&self) -> usize {
+    async fn unjournaled(&self) -> usize {
         self.untold(Told::Values).await
     }
 
@@ -308,7 +308,7 @@ async fn check(point: Point, finished: &[Value]) -> Vec<String> {
     // not come to its last puts is shorter than the one that was counted.
     let shorter = point.put.is_some_and(|(at, _)| puts < at && at <= puts + PUTS_FEWER_MAX);
     expect(!ended || shorter, "the guard did not die");
-    expect(restored.unjournalled().await == 0, "something changed without an entry");
+    expect(restored.unjournaled().await == 0, "something changed without an entry");
     let report = restored.restore(2).await;
     expect(report.conflicts == 0, "the restore found conflicts");
     let table = database().items(&restored.table).await;
@@ -330,7 +330,7 @@ async fn check(point: Point, finished: &[Value]) -> Vec<String> {
         Verdict::Adopt(_) => {}
         other => expect(false, &format!("the ledger says {other:?}")),
     }
-    expect(resumed.unjournalled().await == 0, "something changed without an entry, after resuming");
+    expect(resumed.unjournaled().await == 0, "something changed without an entry, after resuming");
     let table = database().items(&resumed.table).await;
     expect(table == finished, "the resumed run ended otherwise");
     resumed.restore(2).await;
@@ -348,10 +348,10 @@ async fn the_guard_dies_at_every_point_and_nothing_is_lost() {
     assert!(ended);
     let finished = database().items(&whole.table).await;
     assert_ne!(finished, whole.snapshot);
-    assert_eq!(whole.unjournalled().await, 0);
+    assert_eq!(whole.unjournaled().await, 0);
     // What looks for changes without an entry does find them.
     let store = std::mem::replace(&mut whole.store, Arc::new(InMemory::new()));
-    assert_eq!(whole.unjournalled().await, 10);
+    assert_eq!(whole.unjournaled().await, 10);
     whole.store = store;
     whole.restore(2).await;
     assert_eq!(database().items(&whole.table).await, whole.snapshot);

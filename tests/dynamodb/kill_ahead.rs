@@ -99,7 +99,7 @@ async fn check(mode: JournalMode, point: Point) -> (bool, u64, Vec<String>) {
     let in_doubt = differ.len() as u64;
     scene.restore_as(3, OnConflict::Overwrite).await;
     let restored = database().items(&scene.table).await;
-    expect(restored == scene.snapshot, "the table is another although all was put back");
+    expect(restored == scene.snapshot, "the table is another although all was restored");
     scene.drop_table().await;
     (!ended, in_doubt, wrong)
 }

@@ -76,7 +76,7 @@ async fn a_transaction_of_statements_has_an_entry_for_each_item_that_it_changes(
     let name = seeded("range").await;
     let mut plan = bed::plan(Mode::Apply, Policy::default());
     plan.archive = Some(bed::archive("memory://"));
-    let (guard, journalled) = bed::guard(&plan).await;
+    let (guard, journaled) = bed::guard(&plan).await;
     let statements = |exists: u32| {
         let texts = [
             format!("EXISTS(SELECT * FROM \"{name}\" WHERE id = 'a' AND pos = 0 AND n = {exists})"),
@@ -87,13 +87,13 @@ async fn a_transaction_of_statements_has_an_entry_for_each_item_that_it_changes(
         let listed: Vec<Value> = texts.iter().map(|text| json!({"Statement": text})).collect();
         json!({"ClientRequestToken": format!("token-{exists}"), "TransactStatements": listed})
     };
-    let (status, refused) = journalled.call("ExecuteTransaction", &statements(5)).await;
+    let (status, refused) = journaled.call("ExecuteTransaction", &statements(5)).await;
     assert_eq!(
         (status, &refused["CancellationReasons"][0]["Code"]),
         (400, &json!("ConditionalCheckFailed"))
     );
     for _ in 0..2 {
-        let answer = journalled.ok("ExecuteTransaction", &statements(1)).await;
+        let answer = journaled.ok("ExecuteTransaction", &statements(1)).await;
         assert_eq!(answer, json!({"Responses": []}));
     }
     let journal = guard.stop().await.journal.unwrap();

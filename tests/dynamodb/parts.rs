@@ -15,7 +15,7 @@ use dm_engine::archive::{Archive, RunName, ledger};
 use dm_engine::journal::JournalReader;
 use dm_engine::restore::Restore;
 use dm_engine::{Call, Engine, Operation, Start};
-use dm_guard::keep::Keep;
+use dm_guard::uploader::Uploader;
 use dm_runner::{Checkpoints, Settings, Share};
 use dm_transform::OnItemError;
 use futures::future::join_all;
@@ -90,8 +90,8 @@ async fn pod(plan: &Plan, part: Option<Part>, source: &Value) -> GuardResult {
     assert!(engine.close().await);
     let result = GuardResult { transform: Some(done), ..engine.result() };
     let archive = engine.archive().unwrap();
-    let keep = Keep::of(plan, archive, Some(logs.path().to_owned())).unwrap().in_part(part);
-    keep.all(&engine, result, |_| ()).await
+    let uploader = Uploader::of(plan, archive, Some(logs.path().to_owned())).unwrap().in_part(part);
+    uploader.all(&engine, result, |_| ()).await
 }
 
 async fn transformed(

@@ -1,5 +1,5 @@
 //! What a run's pod does, part by part: the ledger is asked, a guard serves, what it leaves is in
-//! the archive, another object adopts the result, and the run is taken back.
+//! the archive, another object adopts the result, and the run is restored.
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -12,8 +12,8 @@ use dm_contract::restored::Conflict;
 use dm_contract::verdict::{RunOutcome, Verdict};
 use dm_engine::archive::Archive;
 use dm_engine::restore::RestoreReport;
-use dm_guard::keep::Keep;
 use dm_guard::token::ControlToken;
+use dm_guard::uploader::Uploader;
 use dm_guard::{ledger, restore};
 use serde_json::{Value, json};
 use tempfile::TempDir;
@@ -63,10 +63,10 @@ impl Pod {
         let engine = Arc::clone(guard.engine());
         let result = guard.stop().await;
         let logs = Some(self.logs.path().to_owned());
-        let keep = Keep::of(&self.plan, engine.archive().unwrap(), logs).unwrap();
-        let said = std::sync::Mutex::new(0);
-        let result = keep.all(&engine, result, |_| *said.lock().unwrap() += 1).await;
-        assert!(*said.lock().unwrap() >= 2, "the result is told before the uploads");
+        let uploader = Uploader::of(&self.plan, engine.archive().unwrap(), logs).unwrap();
+        let said = parking_lot::Mutex::new(0);
+        let result = uploader.all(&engine, result, |_| *said.lock() += 1).await;
+        assert!(*said.lock() >= 2, "the result is told before the uploads");
         result
     }
 
@@ -92,7 +92,7 @@ fn unpacked(packed: &[u8]) -> String {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_run_is_kept_adopted_taken_back_and_may_then_run_anew() {
+async fn a_run_is_kept_adopted_restored_and_may_then_run_anew() {
     let pod = Pod::new(Mode::Apply).await;
     assert_eq!(pod.ask("u", 1).await, Verdict::Go);
     let before = database().items(&pod.table).await;
@@ -114,7 +114,7 @@ async fn a_run_is_kept_adopted_taken_back_and_may_then_run_anew() {
         assert_eq!(adopted.summary.unwrap().tables[0].updated, 3);
     }
 
-    // Somebody changes a price; the rest is taken back.
+    // Somebody changes a price; the rest is restored.
     let body = expand(&json!({"TableName": pod.table, "Key": {"id": "b"},
         "UpdateExpression": "SET price = :p", "ExpressionAttributeValues": {":p": 9}}));
     database().ok("UpdateItem", &body).await;
@@ -193,9 +193,10 @@ async fn a_large_difference_is_kept_in_parts_that_can_each_be_read_alone() {
     let engine = Arc::clone(guard.engine());
     let result = guard.stop().await;
     for attempt in ["", "attempt-2/"] {
-        let keep = Keep::of(&pod.plan, engine.archive().unwrap(), None).unwrap().in_parts_of(100);
+        let uploader =
+            Uploader::of(&pod.plan, engine.archive().unwrap(), None).unwrap().in_parts_of(100);
         let mut kept = Archived::default();
-        keep.upload(&engine, &result, &mut kept).await;
+        uploader.upload(&engine, &result, &mut kept).await;
         assert_eq!(kept.problem, None);
         let parts = kept.difference_parts.unwrap();
         assert!((2..=12).contains(&parts), "{parts}");

@@ -1,5 +1,5 @@
 //! The guard's program as a process of its own: killed in the middle of a run, nothing has changed
-//! that is not in its journal, and all of it can be taken back; stopped for longer than its lock
+//! that is not in its journal, and all of it can be restored; stopped for longer than its lock
 //! lasts, it writes nothing when it wakes.
 
 use std::net::{Ipv4Addr, SocketAddr, TcpListener};
@@ -142,7 +142,7 @@ async fn killed_after(answers: usize, mut guard: Process, table: &str) -> usize 
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_guard_that_is_killed_has_journalled_all_that_changed_and_it_is_taken_back() {
+async fn a_guard_that_is_killed_has_journaled_all_that_changed_and_it_is_restored() {
     for answers in [1, 7, 40, 150] {
         let folder = tempfile::tempdir().unwrap();
         let (table, before) = table().await;
@@ -155,7 +155,7 @@ async fn a_guard_that_is_killed_has_journalled_all_that_changed_and_it_is_taken_
         let run = RunName::new(&plan.archive.as_ref().unwrap().migration, 1).unwrap();
         let lost = untold(&archive, &run, (&before, &now), Told::Values).await;
         let changed = now.iter().filter(|item| !before.contains(item)).count();
-        println!("killed after {answered} answers: {changed} items changed, {lost} unjournalled");
+        println!("killed after {answered} answers: {changed} items changed, {lost} unjournaled");
         assert_eq!(lost, 0, "changed without an entry");
 
         // Who comes now, as another object, is told that nobody knows how it ended.

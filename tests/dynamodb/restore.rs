@@ -136,7 +136,7 @@ async fn cars_lose_their_prices_but_for_two_that_others_changed_and_keep_ten_new
     assert_eq!((again.updated, again.conflicts), (0, 2), "repeated without effect");
     assert_eq!(bed.items().await, expected(false));
 
-    // A restore is a run, and can be taken back itself.
+    // A restore is a run, and can be restored itself.
     bed.restore(2, 4, Mode::Apply, OnConflict::Skip).await;
     assert_eq!(bed.items().await, left);
     let forced = bed.restore(1, 5, Mode::Apply, OnConflict::Overwrite).await;
@@ -154,7 +154,7 @@ async fn cars_lose_their_prices_but_for_two_that_others_changed_and_keep_ten_new
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn more_items_than_are_put_back_at_once_are_taken_back_to_the_last() {
+async fn more_items_than_are_restored_at_once_are_restored_to_the_last() {
     let bed = Bed::new("hash", &[]).await;
     let created: Vec<(&str, Value)> = (0..1_000)
         .map(|i| ("PutItem", json!({"Item": {"id": format!("car-{i:04}"), "brand": "x"}})))
@@ -196,7 +196,7 @@ async fn items_moved_to_other_keys_come_back() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn an_item_of_hundreds_of_attributes_is_put_back_in_parts() {
+async fn an_item_of_hundreds_of_attributes_is_restored_in_parts() {
     let names: Vec<String> = (0..350).map(|i| format!("attribute-{i}")).collect();
     let mut wide = json!({"id": "wide"});
     for name in &names {

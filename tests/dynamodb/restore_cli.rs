@@ -40,7 +40,7 @@ fn datamigration(words: &[&str]) -> (i32, String, String) {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_run_on_a_laptop_is_journalled_looked_at_and_taken_back() {
+async fn a_run_on_a_laptop_is_journaled_looked_at_and_restored() {
     let table = fresh_name("laptop");
     database().ok("CreateTable", &crate::suite::table("hash", &table)).await;
     for car in ["a", "b", "c"] {

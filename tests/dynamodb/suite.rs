@@ -25,7 +25,7 @@ enum Column {
     Direct,
     Apply,
     /// Applied with a journal.
-    Journalled,
+    Journaled,
     /// Items lie in the database, and the overlay has looked at the table.
     DryRun,
     /// Items were put through the guard, and lie in the overlay only.
@@ -50,7 +50,7 @@ impl Column {
 const COLUMNS: [Column; 7] = [
     Column::Direct,
     Column::Apply,
-    Column::Journalled,
+    Column::Journaled,
     Column::DryRun,
     Column::DryRunSeeded,
     Column::DryRunCreated,
@@ -68,7 +68,7 @@ pub async fn run(file: &str, text: &str) {
         let mode = if column.is_dry_run() { Mode::DryRun } else { Mode::Apply };
         let policy = Policy { control_plane: true, ..Policy::default() };
         let mut plan = bed::plan(mode, policy);
-        plan.archive = (column == Column::Journalled).then(|| bed::archive("memory://"));
+        plan.archive = (column == Column::Journaled).then(|| bed::archive("memory://"));
         let (guard, through) = bed::guard(&plan).await;
         let (embedded, served) = bed::embedded().await;
         let database = if column == Column::Embedded { &served } else { &database };
@@ -140,7 +140,7 @@ async fn run_case(
     for (at, step) in case.steps.iter().enumerate() {
         let (status, answer) = run_step(step, &name, endpoint).await;
         let of_database = matches!(column, Column::Direct | Column::Apply);
-        let exempt = step.departs && (of_database || column == Column::Journalled);
+        let exempt = step.departs && (of_database || column == Column::Journaled);
         // Elsewhere the words are the database's, and DynamoDB Local has its own. With a journal
         // they are of either.
         let own_words = column.has_own_words() && (step.writes() || step.is_statement());

@@ -68,7 +68,6 @@ pub fn variable(name: &str) -> String {
 pub struct Bed {
     /// The cluster, seen as its administrator.
     pub client: Client,
-    /// The namespace.
     pub namespace: String,
     /// The access key under which the database keeps this test's tables.
     pub access_key: String,
@@ -355,9 +354,9 @@ fn is_settled(migration: &DataMigration) -> bool {
     use Phase::{RestoreFailed, RestorePreviewFailed, RestorePreviewOk, Restored};
     let phase = migration.status.as_ref().and_then(|status| status.phase);
     let tried = matches!(phase, Some(DryRunOk | DryRunFailed | Applied | Failed));
-    let taken_back =
+    let restored =
         matches!(phase, Some(RestorePreviewOk | RestorePreviewFailed | Restored | RestoreFailed));
-    is_current(migration) && (tried || taken_back)
+    is_current(migration) && (tried || restored)
 }
 
 fn manager() -> PatchParams {

@@ -3,6 +3,8 @@
 //! Types only. What a field means for a run is decided in the operator; what the API server can
 //! refuse at once is said here, as CEL rules next to the fields.
 
+#![warn(missing_docs)]
+
 pub mod agent_resources;
 pub mod archive;
 pub mod bounds;

@@ -20,7 +20,6 @@ pub struct Ran<'a> {
     pub finished_at: &'a str,
     /// How long it ran.
     pub took: Duration,
-    /// How it ended.
     pub end: End,
     /// How its second pass ended, if there was one.
     pub second_end: Option<End>,

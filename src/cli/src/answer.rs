@@ -21,13 +21,10 @@ pub struct Flags {
 /// Why an answer was not printed.
 #[derive(Debug, thiserror::Error)]
 pub enum AnswerError {
-    /// The format.
     #[error("writing the answer as JSON")]
     Json(#[from] serde_json::Error),
-    /// The format.
     #[error("writing the answer as YAML")]
     Yaml(#[source] Box<serde_saphyr::ser::Error>),
-    /// Standard output.
     #[error("writing the answer")]
     Write(#[from] io::Error),
 }
@@ -51,7 +48,6 @@ impl Flags {
 /// Where words are read.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Words {
-    /// On a terminal.
     Terminal,
     /// In a comment, as Markdown.
     Markdown,

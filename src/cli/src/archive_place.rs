@@ -47,28 +47,21 @@ impl Place {
 /// Why an archive could not be looked at.
 #[derive(Debug, thiserror::Error)]
 pub enum ArchiveVerbError {
-    /// The archive.
     #[error(transparent)]
     Archive(#[from] ArchiveError),
-    /// The ledger.
     #[error(transparent)]
     Ledger(#[from] LedgerError),
-    /// A journal.
     #[error(transparent)]
     Journal(#[from] ReadError),
-    /// A table's lock.
     #[error(transparent)]
     Lock(#[from] LockError),
     /// Nobody is there to be asked.
     #[error("a run may still write; pass --yes to remove its lock nevertheless")]
     Unasked,
-    /// No such run.
     #[error("the archive has no run {0}")]
     NoRun(RunName),
-    /// The answer's format.
     #[error(transparent)]
     Answer(#[from] AnswerError),
-    /// Standard output.
     #[error("writing the answer")]
     Output(#[from] io::Error),
 }

@@ -51,7 +51,6 @@ pub enum BaselineError {
     /// A folder or a manifest.
     #[error(transparent)]
     Folder(#[from] FolderError),
-    /// Nothing to write.
     #[error("{0} has no script and no migration.yaml")]
     Nothing(PathBuf),
     /// A name is empty.
@@ -62,21 +61,13 @@ pub enum BaselineError {
         "{first} and {second} both give the name {name}; rename one, or give them in two calls with \
          different --prefix"
     )]
-    SameName {
-        /// The name.
-        name: String,
-        /// One.
-        first: PathBuf,
-        /// The other.
-        second: PathBuf,
-    },
+    SameName { name: String, first: PathBuf, second: PathBuf },
     /// Nothing names the target.
     #[error("{0} names no target; give --target")]
     NoTarget(PathBuf),
     /// A file is there already, and is another.
     #[error("{0} exists and differs; nothing was written. Remove it, or choose another folder")]
     Exists(PathBuf),
-    /// Standard output.
     #[error("writing the answer")]
     Output(#[from] io::Error),
 }

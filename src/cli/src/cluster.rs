@@ -38,13 +38,11 @@ pub struct Flags {
 /// What went wrong with a cluster.
 #[derive(Debug, thiserror::Error)]
 pub enum ClusterError {
-    /// The kubeconfig.
     #[error("reading the kubeconfig")]
     Kubeconfig(#[source] Box<KubeconfigError>),
     /// Neither a kubeconfig nor a pod.
     #[error("finding a cluster; give --kubeconfig, or set KUBECONFIG")]
     Infer(#[source] Box<kube::config::InferConfigError>),
-    /// The client.
     #[error("preparing the connection to the cluster")]
     Client(#[source] Box<kube::Error>),
     /// The definitions are missing.
@@ -53,23 +51,14 @@ pub enum ClusterError {
     /// A namespace that cannot be one.
     #[error("{0:?} cannot be the name of a namespace")]
     Namespace(String),
-    /// No such migration.
     #[error("there is no DataMigration {name} in namespace {namespace}")]
-    NotFound {
-        /// Asked for.
-        name: String,
-        /// Where.
-        namespace: String,
-    },
-    /// Somebody was quicker.
+    NotFound { name: String, namespace: String },
     #[error("{0} changed since it was read. Nothing was written; run the command again")]
     Conflict(String),
-    /// The API server.
     #[error("{action}")]
     Api {
         /// What was being done.
         action: String,
-        /// Its answer.
         source: Box<kube::Error>,
     },
 }
@@ -77,9 +66,7 @@ pub enum ClusterError {
 /// A cluster and the namespace that is meant.
 #[derive(Clone)]
 pub struct Cluster {
-    /// Speaks to it.
     pub client: Client,
-    /// The namespace.
     pub namespace: String,
 }
 
@@ -107,17 +94,14 @@ impl Cluster {
         Ok(Self { client, namespace })
     }
 
-    /// The namespace's migrations.
     pub fn migrations(&self) -> Api<DataMigration> {
         Api::namespaced(self.client.clone(), &self.namespace)
     }
 
-    /// The namespace's pods.
     pub fn pods(&self) -> Api<Pod> {
         Api::namespaced(self.client.clone(), &self.namespace)
     }
 
-    /// One migration.
     pub async fn migration(&self, name: &str) -> Result<DataMigration, ClusterError> {
         let not_found =
             || ClusterError::NotFound { name: name.to_owned(), namespace: self.namespace.clone() };

@@ -22,7 +22,6 @@ Examples:
   datamigration completion zsh > \"${fpath[1]}/_datamigration\"
   datamigration completion fish > ~/.config/fish/completions/datamigration.fish";
 
-/// Standard output.
 #[derive(Debug, thiserror::Error)]
 #[error("writing the completion")]
 pub struct CompletionError(#[from] io::Error);

@@ -69,7 +69,6 @@ pub enum DatabaseError {
     Credentials(#[source] UpstreamError),
 }
 
-/// Finds the database.
 pub async fn find(flags: &Flags) -> Result<Upstream, DatabaseError> {
     // Neither the instance's metadata nor any other service is asked.
     let regions = RegionProviderChain::first_try(EnvironmentVariableRegionProvider::new())

@@ -22,18 +22,14 @@ pub struct Flags {
     cluster: cluster::Flags,
 }
 
-/// What went wrong.
 #[derive(Debug, thiserror::Error)]
 pub enum DescribeError {
-    /// The cluster.
     #[error(transparent)]
     Cluster(#[from] ClusterError),
-    /// The description.
     #[error(transparent)]
     Answer(#[from] AnswerError),
 }
 
-/// Prints the story.
 pub async fn describe(flags: Flags) -> Result<u8, DescribeError> {
     let cluster = Cluster::connect(&flags.cluster).await?;
     let migration = cluster.migration(&flags.name).await?;

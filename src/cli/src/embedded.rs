@@ -26,19 +26,14 @@ const UNSEEDED: &str = "unseeded";
 /// Why there is no embedded database.
 #[derive(Debug, thiserror::Error)]
 pub enum EmbeddedError {
-    /// The seed.
     #[error(transparent)]
     Seed(#[from] SeedError),
-    /// The folder.
     #[error(transparent)]
     Kept(#[from] KeptError),
-    /// Its server.
     #[error("starting the embedded database")]
     Start(#[from] StartError),
-    /// What is kept.
     #[error("preparing {0}")]
     Folder(PathBuf, #[source] io::Error),
-    /// Nothing was applied.
     #[error("{0} has no {KEPT}: nothing was applied there with `datamigration run --apply`")]
     NothingKept(PathBuf),
 }
@@ -48,7 +43,6 @@ pub enum EmbeddedError {
 pub enum Keeps {
     /// Only if an earlier run has begun to.
     IfBegun,
-    /// From now on.
     FromNowOn,
 }
 
@@ -86,7 +80,6 @@ impl Home {
         Self { folder: folder.to_owned() }
     }
 
-    /// The migration's folder.
     pub fn folder(&self) -> &Path {
         &self.folder
     }

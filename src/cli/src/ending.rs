@@ -12,7 +12,7 @@ use dm_report::items::Listing;
 use dm_report::terminal;
 
 use crate::about::{self, about};
-use crate::journalled::{Journalled, JournalledError, Outcome, Ran};
+use crate::journaled::{Journaled, JournaledError, Outcome, Ran};
 use crate::output::{OutputError, Prepared, Reported};
 use crate::patience::Patience;
 use crate::print::say;
@@ -30,10 +30,8 @@ const GONE: &str = "not possible: the run's journal is missing from the archive"
 /// Why a run's result was not shown.
 #[derive(Debug, thiserror::Error)]
 pub enum EndingError {
-    /// The report.
     #[error(transparent)]
     Report(#[from] ReportError),
-    /// Its other forms.
     #[error(transparent)]
     Output(#[from] OutputError),
 }
@@ -43,7 +41,7 @@ pub struct Ending<'a> {
     /// What the engine did.
     pub plan: &'a Plan,
     /// The run in the archive, whose end is noted there.
-    pub journalled: Option<&'a Journalled>,
+    pub journaled: Option<&'a Journaled>,
     /// The engine, which has the items.
     pub engine: &'a Arc<Engine>,
     /// The files of the report.
@@ -96,34 +94,34 @@ impl Ending<'_> {
         ended: Ended<'_>,
         patience: &mut Patience<'_>,
     ) -> Result<Finished, EndingError> {
-        let Self { plan, journalled, engine, report, output } = self;
+        let Self { plan, journaled, engine, report, output } = self;
         let Ended { mut result, ran, outcome } = ended;
         if ran.second_end.is_some_and(End::failed) {
             result.second_run_failed();
         }
         let of_run =
             RunReport { result, about: Some(about(plan, &ran)), timeline: engine.timeline() };
-        let restore = match journalled {
+        let restore = match journaled {
             None => Err(NOT_ARCHIVED),
             Some(_) if is_gone(&of_run.result) => Err(GONE),
-            Some(journalled) => Ok(journalled.restore_command(plan)),
+            Some(journaled) => Ok(journaled.restore_command(plan)),
         };
         let restore = restore.as_deref().map_err(|why| *why);
         let shown = Shown { report: &of_run, engine, restore };
         let shown = shown.finish(report, output);
-        let is_recorded = match journalled {
+        let is_recorded = match journaled {
             None => true,
-            Some(journalled) => {
+            Some(journaled) => {
                 let (started_at, finished_at) = (ran.started_at, ran.finished_at);
                 let ran = Ran { started_at, finished_at, result: &of_run.result };
                 let most = patience.left();
-                let end = Box::pin(journalled.end(&outcome, Some(ran), most));
+                let end = Box::pin(journaled.end(&outcome, Some(ran), most));
                 let recorded = patience.wait(end).await;
                 let recorded = recorded.unwrap_or_else(|over| Err(over.into()));
                 if let Err(error) = &recorded {
-                    say(&not_recorded(journalled, error, &of_run.result, restore));
+                    say(&not_recorded(journaled, error, &of_run.result, restore));
                 } else {
-                    let kept = journalled.keep_report(plan, engine, &of_run.result);
+                    let kept = journaled.keep_report(plan, engine, &of_run.result);
                     if patience.wait_long(Box::pin(kept)).await.is_err() {
                         say("not kept in the archive: the report");
                     }
@@ -138,12 +136,12 @@ impl Ending<'_> {
 
 /// What it means that the archive does not know the end, and what to do.
 fn not_recorded(
-    journalled: &Journalled,
-    error: &JournalledError,
+    journaled: &Journaled,
+    error: &JournaledError,
     result: &GuardResult,
     restore: Result<&str, &str>,
 ) -> String {
-    let means = journalled.not_recorded(error);
+    let means = journaled.not_recorded(error);
     match restore {
         _ if result.write_calls_upstream == 0 => format!("{means} The run wrote nothing."),
         Ok(restore) => format!(

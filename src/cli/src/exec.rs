@@ -9,7 +9,7 @@ use dm_contract::plan::Mode;
 use dm_entry::args::Program;
 
 use crate::database;
-use crate::journalled;
+use crate::journaled;
 use crate::output::{self, SecondPass};
 use crate::print::say;
 use crate::session::{self, Session, SessionError};
@@ -23,7 +23,7 @@ pub struct Flags {
     #[command(flatten)]
     database: database::Flags,
     #[command(flatten)]
-    journal: journalled::Flags,
+    journal: journaled::Flags,
     /// After a successful dry run, run the program again over its own result, to see whether it
     /// changes anything again
     #[arg(long, conflicts_with = "apply")]
@@ -98,8 +98,8 @@ pub async fn exec(flags: Flags) -> Result<u8, SessionError> {
     flags.writes.announce(&upstream);
     let mut plan = database::plan(&flags.database, upstream, flags.writes.mode(), &title);
     plan.second_pass = flags.second_pass || flags.output.needs_second_pass(plan.mode);
-    let verb = journalled::Verb { migration: "exec", apply: "--apply" };
-    let journalled = journalled::begin(&flags.journal, verb, &mut plan).await?;
+    let verb = journaled::Verb { migration: "exec", apply: "--apply" };
+    let journaled = journaled::begin(&flags.journal, verb, &mut plan).await?;
     let session = Session {
         plan: &plan,
         program: &program,
@@ -108,7 +108,7 @@ pub async fn exec(flags: Flags) -> Result<u8, SessionError> {
         env: BTreeMap::new(),
         report: flags.report.as_deref(),
         output: &output,
-        journalled: journalled.as_ref(),
+        journaled: journaled.as_ref(),
         database: session::Database::OfChain,
         expects_requests: !flags.expect_no_requests,
     };

@@ -10,7 +10,6 @@ use crate::{
     promote, report, restore, retry, run, stamp, suspend, watch,
 };
 
-/// The program's name.
 pub const NAME: &str = "datamigration";
 
 /// Name under which kubectl finds it as its plugin.

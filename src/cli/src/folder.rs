@@ -32,23 +32,18 @@ const NOT_THE_PROGRAMS: [&str; 6] = [
 /// What cannot be used of a folder.
 #[derive(Debug, thiserror::Error)]
 pub enum FolderError {
-    /// No manifest.
     #[error("{0} has neither base/migration.yaml nor migration.yaml")]
     NoManifest(PathBuf),
-    /// The system.
     #[error("{action} {path}")]
     Io {
         /// What was being done.
         action: &'static str,
-        /// With what.
         path: PathBuf,
-        /// Why it failed.
         source: io::Error,
     },
     /// A file that is not what it should be.
     #[error("reading {path} as {what}")]
     Yaml {
-        /// The file.
         path: PathBuf,
         /// What it should be.
         what: &'static str,
@@ -57,19 +52,13 @@ pub enum FolderError {
     },
     /// Fields that a migration does not have, or not so.
     #[error("{}", list(.wrong))]
-    Fields {
-        /// The manifest.
-        path: PathBuf,
-        /// Each of them.
-        wrong: Vec<WrongField>,
-    },
+    Fields { path: PathBuf, wrong: Vec<WrongField> },
     /// A ConfigMap that nothing generates.
     #[error(
         "{file} generates no ConfigMap {name}, which the manifest names (configMap.name); it generates \
          {there}. Give both the same name"
     )]
     NoGenerator {
-        /// The kustomization.
         file: PathBuf,
         /// The name in the manifest.
         name: String,
@@ -84,9 +73,7 @@ pub enum FolderError {
 /// A migration and where its files are.
 #[derive(Debug)]
 pub struct Folder {
-    /// The manifest.
     pub migration: DataMigration,
-    /// Its file.
     pub manifest: PathBuf,
     /// The folder it is in.
     pub path: PathBuf,
@@ -134,7 +121,6 @@ impl Folder {
         Ok(Self { migration, manifest, path })
     }
 
-    /// The migration's name.
     pub fn name(&self) -> String {
         self.migration.metadata.name.clone().unwrap_or_default()
     }

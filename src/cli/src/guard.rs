@@ -20,7 +20,7 @@ use dm_report::file::End;
 use crate::about::Ran;
 use crate::database;
 use crate::ending::{self, Ending};
-use crate::journalled::{self, Journalled, Outcome};
+use crate::journaled::{self, Journaled, Outcome};
 use crate::output::{self, Prepared, SecondPass};
 use crate::patience::Patience;
 use crate::print::say;
@@ -61,7 +61,7 @@ pub struct Flags {
     #[command(flatten)]
     database: database::Flags,
     #[command(flatten)]
-    journal: journalled::Flags,
+    journal: journaled::Flags,
     /// File for the report as JSON. A dry run also writes each changed item next to it: for
     /// tried.json, to tried.ndjson.zst
     #[arg(long, value_name = "FILE")]
@@ -104,11 +104,11 @@ pub async fn guard(flags: Flags) -> Result<u8, SessionError> {
     let mut signals = Forwarded::of_server().map_err(SessionError::Signals)?;
     let output = flags.output.prepare(SecondPass::Never)?;
     let mut plan = plan(&flags).await?;
-    let verb = journalled::Verb { migration: "guard", apply: "--mode apply" };
-    let journalled = journalled::begin(&flags.journal, verb, &mut plan).await?;
-    let served = Box::pin(serve(&flags, &plan, &output, journalled.as_ref(), &mut signals)).await;
-    if let (Err(error), Some(journalled)) = (&served, &journalled) {
-        journalled.not_started(format!("{}.", chain(error))).await;
+    let verb = journaled::Verb { migration: "guard", apply: "--mode apply" };
+    let journaled = journaled::begin(&flags.journal, verb, &mut plan).await?;
+    let served = Box::pin(serve(&flags, &plan, &output, journaled.as_ref(), &mut signals)).await;
+    if let (Err(error), Some(journaled)) = (&served, &journaled) {
+        journaled.not_started(format!("{}.", chain(error))).await;
     }
     served
 }
@@ -118,7 +118,7 @@ async fn serve(
     flags: &Flags,
     plan: &Plan,
     output: &Prepared<'_>,
-    journalled: Option<&Journalled>,
+    journaled: Option<&Journaled>,
     signals: &mut Forwarded,
 ) -> Result<u8, SessionError> {
     dm_guard::open_files::raise();
@@ -165,7 +165,7 @@ async fn serve(
     let engine = Arc::clone(guard.engine());
     let took = begun.elapsed();
     let finished_at = ledger::now();
-    let mut patience = Patience::new(signals, journalled.map(Journalled::name));
+    let mut patience = Patience::new(signals, journaled.map(Journaled::name));
     let result = patience.wait(guard.stop()).await.unwrap_or_else(|_| ending::cut_off(&engine));
     let ran = Ran {
         started_at: &started_at,
@@ -175,7 +175,7 @@ async fn serve(
         second_end: None,
         second_not_run: None,
     };
-    let ending = Ending { plan, journalled, engine: &engine, report, output };
+    let ending = Ending { plan, journaled, engine: &engine, report, output };
     let ended = ending::Ended { result, ran, outcome: Outcome::Unseen };
     let finished = Box::pin(ending.finish(ended, &mut patience)).await?;
     Ok(finished.code(0))

@@ -22,13 +22,10 @@ pub enum KeptError {
     /// It is on a volume of the cluster.
     #[error("the archive is a volume of the cluster; mount it to read the file")]
     Volume,
-    /// The archive.
     #[error("reading it with the AWS credentials of this machine")]
     Archive(#[from] ArchiveError),
-    /// The object.
     #[error("there is no such object in the archive")]
     Missing,
-    /// The object's content.
     #[error("decompressing it")]
     Content(#[source] io::Error),
 }
@@ -88,7 +85,6 @@ fn inflated(packed: &[u8]) -> io::Result<Vec<u8>> {
     Ok(text)
 }
 
-/// The last lines.
 pub fn tail(text: Vec<u8>, lines: Option<i64>) -> Vec<u8> {
     let Some(lines) = lines.and_then(|lines| usize::try_from(lines).ok()) else { return text };
     let content = text.strip_suffix(b"\n").unwrap_or(&text);

@@ -4,6 +4,7 @@
 pub mod archive;
 mod archive_place;
 pub mod baseline;
+pub mod cluster_restore;
 pub mod completion;
 pub mod describe;
 pub mod exec;
@@ -24,7 +25,6 @@ pub mod run;
 pub mod session;
 pub mod stamp;
 pub mod suspend;
-pub mod take_back;
 pub mod watch;
 
 mod about;
@@ -36,7 +36,7 @@ mod ending;
 mod environment;
 mod fields;
 mod folder;
-mod journalled;
+mod journaled;
 mod kept_log;
 mod kept_parts;
 mod layout;

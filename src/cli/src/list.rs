@@ -31,18 +31,14 @@ Examples:
   kubectl datamigration list --all-namespaces
   kubectl datamigration list -o json";
 
-/// What went wrong.
 #[derive(Debug, thiserror::Error)]
 pub enum ListError {
-    /// The cluster.
     #[error(transparent)]
     Cluster(#[from] ClusterError),
-    /// The list.
     #[error(transparent)]
     Answer(#[from] AnswerError),
 }
 
-/// Prints the list.
 pub async fn list(flags: Flags) -> Result<u8, ListError> {
     let cluster = Cluster::connect(&flags.cluster).await?;
     let api: Api<DataMigration> =

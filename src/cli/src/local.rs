@@ -51,16 +51,12 @@ Examples:
 /// Why there is no database.
 #[derive(Debug, thiserror::Error)]
 pub enum LocalError {
-    /// The seed.
     #[error(transparent)]
     Seed(#[from] SeedError),
-    /// The folder.
     #[error(transparent)]
     Kept(#[from] KeptError),
-    /// The address.
     #[error("starting the database")]
     Start(#[from] StartError),
-    /// Signals.
     #[error("listening for signals")]
     Signals(#[source] std::io::Error),
 }

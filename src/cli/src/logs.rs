@@ -19,10 +19,8 @@ use crate::print;
 use crate::progress;
 use parts::{PartPod, Parts, Piece};
 
-/// The program's container.
 const PROGRAM: &str = "program";
 
-/// The guard's container.
 const GUARD: &str = "guard";
 
 /// The container of a restore.
@@ -63,10 +61,8 @@ Examples:
   kubectl datamigration logs 0001-add-price-to-cars --run 1 --guard
   kubectl datamigration logs 0001-add-price-to-cars --part 3 --tail 20";
 
-/// What went wrong.
 #[derive(Debug, thiserror::Error)]
 pub enum LogsError {
-    /// The cluster.
     #[error(transparent)]
     Cluster(#[from] ClusterError),
     /// There is nothing to show.
@@ -74,59 +70,26 @@ pub enum LogsError {
     NotRun(String),
     /// There was no such run.
     #[error("{name} has no run {run}; its last run is {last}")]
-    NoRun {
-        /// The migration.
-        name: String,
-        /// The run.
-        run: u32,
-        /// The last one.
-        last: u32,
-    },
+    NoRun { name: String, run: u32, last: u32 },
     /// There was no such part.
     #[error("run {run} of {name} has no part {part}; it has parts 0 to {last}")]
-    NoPart {
-        /// The migration.
-        name: String,
-        /// The run.
-        run: u32,
-        /// The part.
-        part: u32,
-        /// The last one.
-        last: u32,
-    },
+    NoPart { name: String, run: u32, part: u32, last: u32 },
     /// Its program never began.
     #[error("run {run} of {name} started no program, so there is no log; describe shows why")]
-    NotStarted {
-        /// The migration.
-        name: String,
-        /// The run.
-        run: u32,
-    },
+    NotStarted { name: String, run: u32 },
     /// It has no pod yet.
     #[error("run {run} of {name} has not started yet; --follow waits for it")]
-    NotYet {
-        /// The migration.
-        name: String,
-        /// The run.
-        run: u32,
-    },
+    NotYet { name: String, run: u32 },
     /// The pod is gone.
     #[error(
         "the pod of run {run} of {name} is gone, and no archive has its log; describe shows the last \
          lines of a failure"
     )]
-    Gone {
-        /// The migration.
-        name: String,
-        /// The run.
-        run: u32,
-    },
+    Gone { name: String, run: u32 },
     /// The pod is gone, and its archive cannot be read from here.
     #[error("the pod of run {run} of {name} is gone; its log is kept at {at}")]
     Archived {
-        /// The migration.
         name: String,
-        /// The run.
         run: u32,
         /// Where the log is.
         at: String,
@@ -138,7 +101,6 @@ pub enum LogsError {
     Copy(#[from] io::Error),
 }
 
-/// Prints the log.
 pub async fn logs(flags: Flags) -> Result<u8, LogsError> {
     let cluster = if flags.follow {
         Cluster::connect_patiently(&flags.cluster).await?

@@ -55,16 +55,13 @@ Examples:
 /// Why there is no new migration.
 #[derive(Debug, thiserror::Error)]
 pub enum NewError {
-    /// The name.
     #[error(
         "{0:?} cannot be a migration's name: use at most {NAME_CHARS_MAX} lower-case letters, digits \
          and dashes, with a letter or digit at both ends, as in 0006-add-status-to-products"
     )]
     Name(String),
-    /// The folder.
     #[error("{0} is there already; name another folder")]
     Exists(PathBuf),
-    /// A file.
     #[error("writing {0}")]
     Write(PathBuf, #[source] io::Error),
 }
@@ -115,7 +112,6 @@ impl Language {
     }
 }
 
-/// Makes the folder.
 pub fn new(flags: &Flags) -> Result<u8, NewError> {
     let folder = &flags.folder;
     let name = folder.file_name().unwrap_or_default().to_string_lossy().into_owned();

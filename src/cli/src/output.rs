@@ -61,20 +61,15 @@ pub enum Format {
 /// Why a report was not printed.
 #[derive(Debug, thiserror::Error)]
 pub enum OutputError {
-    /// A file.
     #[error("{action} {path}")]
     File {
         /// What was being done.
         action: &'static str,
-        /// With which file.
         path: PathBuf,
-        /// Why not.
         source: io::Error,
     },
-    /// A report.
     #[error("reading {0}")]
     Report(PathBuf, #[source] ReadError),
-    /// The items.
     #[error("reading the items of the report")]
     Items(#[from] ItemsError),
     /// A condition that the run cannot answer.
@@ -88,13 +83,10 @@ pub enum OutputError {
         "--compare and --fail-on are for the reports of dry runs and applies; this is a restore"
     )]
     OfRestore,
-    /// The format.
     #[error("writing the report as YAML")]
     Yaml(#[source] Box<serde_saphyr::ser::Error>),
-    /// The format.
     #[error("writing the report as JSON")]
     Json(#[from] serde_json::Error),
-    /// Standard output.
     #[error("writing the report")]
     Output(#[from] io::Error),
 }
@@ -179,7 +171,6 @@ impl Flags {
 
 /// A report, and how to get the items that it lists.
 pub struct Reported<'a, L> {
-    /// The report.
     pub report: &'a RunReport,
     /// Reads its items; called at most once, and only where they are shown.
     pub listing: L,
@@ -290,7 +281,6 @@ fn compared(comparison: &Comparison) -> String {
     format!("since the last report:\n{table}{more}").trim_end().to_owned()
 }
 
-/// Reads a report.json.
 pub fn read(path: &Path) -> Result<RunReport, OutputError> {
     let json = fs::read(path).map_err(file("reading", path))?;
     RunReport::from_json(&json).map_err(|error| OutputError::Report(path.to_owned(), error))

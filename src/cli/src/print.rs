@@ -11,7 +11,6 @@ use rustix::event::{PollFd, PollFlags, Timespec, poll};
 /// last command.
 const READER_CHECK_PERIOD: Duration = Duration::from_millis(500);
 
-/// Writes an answer.
 pub fn answer(text: &str) -> io::Result<()> {
     bytes(text.as_bytes()).map(|_| ())
 }
@@ -54,7 +53,6 @@ pub fn say(text: &str) {
 /// The answer to a question.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Confirmed {
-    /// Yes.
     Yes,
     /// No, or nothing clear.
     No,

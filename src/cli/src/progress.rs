@@ -5,12 +5,9 @@ use dm_api::condition::types;
 use dm_api::status::Phase;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
 
-/// Where it stands.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Standing {
-    /// Its name.
     pub name: String,
-    /// One word.
     pub phase: String,
     /// How far, or what it waits for.
     pub text: String,
@@ -23,7 +20,6 @@ pub struct Standing {
 /// Whether anything goes on by itself.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Rest {
-    /// Yes.
     No,
     /// No, and all is well.
     Well,

@@ -38,26 +38,18 @@ Examples:
 /// Why it is not promoted.
 #[derive(Debug, thiserror::Error)]
 pub enum PromoteError {
-    /// The cluster.
     #[error(transparent)]
     Cluster(#[from] ClusterError),
     /// The dry run does not allow it.
     #[error("{name} is not promoted: {why}; pass --force to promote it nevertheless")]
-    Refused {
-        /// The migration.
-        name: String,
-        /// Why.
-        why: String,
-    },
+    Refused { name: String, why: String },
     /// The answer was no.
     #[error("{0} was not changed")]
     Declined(String),
-    /// Nobody to ask.
     #[error(
         "{0} needs confirmation, and standard input is not a terminal. Pass --yes to promote it"
     )]
     NobodyToAsk(String),
-    /// The terminal.
     #[error("asking")]
     Ask(#[from] io::Error),
 }

@@ -57,36 +57,28 @@ Examples:
 /// Why there is no report.
 #[derive(Debug, thiserror::Error)]
 pub enum ReportVerbError {
-    /// The files.
     #[error(transparent)]
     Output(#[from] OutputError),
-    /// The cluster.
     #[error(transparent)]
     Cluster(#[from] ClusterError),
-    /// The archive.
     #[error(transparent)]
     Archive(#[from] ArchiveVerbError),
     /// The archive of a target.
     #[error("the report of run {run} of {name} is kept at {at}")]
     Kept {
-        /// The migration.
         name: String,
-        /// The run.
         run: u32,
         /// Where the report is.
         at: String,
         /// Why it cannot be read from here.
         source: KeptError,
     },
-    /// The flag.
     #[error("--run {text}: with --archive, MIGRATION/NUMBER is needed")]
     RunName {
-        /// What was given.
         text: String,
         /// Why it is none.
         source: LayoutError,
     },
-    /// The flag.
     #[error("--run {0}: for a migration of a cluster, the number of a run is needed")]
     RunNumber(String),
     /// Nothing is kept of the run.
@@ -106,25 +98,10 @@ pub enum ReportVerbError {
         "status of {name} names the last report of each kind, and run {run} has none of them; give \
          --archive URL --run {namespace}.{name}/{run}"
     )]
-    NotNamed {
-        /// The migration.
-        name: String,
-        /// Where it is.
-        namespace: String,
-        /// The run.
-        run: u32,
-    },
+    NotNamed { name: String, namespace: String, run: u32 },
     /// There was no such run.
     #[error("{name} has no run {run}; its last run is {last}")]
-    NoRun {
-        /// The migration.
-        name: String,
-        /// The run.
-        run: u32,
-        /// The last one.
-        last: u32,
-    },
-    /// Neither.
+    NoRun { name: String, run: u32, last: u32 },
     #[error("give a report.json, a migration of the cluster, or --archive with --run")]
     NothingNamed,
 }

@@ -17,10 +17,8 @@ const NEW_FILE_MODE: u32 = 0o600;
 /// The report could not be written.
 #[derive(Debug, thiserror::Error)]
 pub enum ReportError {
-    /// The result.
     #[error("writing the report {0}")]
     Result(PathBuf, #[source] io::Error),
-    /// The difference.
     #[error("writing the report {0}")]
     Difference(PathBuf, #[source] DifferenceError),
 }
@@ -32,10 +30,8 @@ pub struct Prepared {
     difference: Option<Place>,
 }
 
-/// What was written.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Written {
-    /// The result.
     pub result: PathBuf,
     /// The difference, if there is one.
     pub difference: Option<PathBuf>,

@@ -1,5 +1,5 @@
 //! `datamigration restore`: undoes what a journaled run changed. With a migration's name the
-//! cluster restores (`take_back`), with an archive and a run this process does.
+//! cluster restores (`cluster_restore`), with an archive and a run this process does.
 
 pub mod words;
 
@@ -21,14 +21,14 @@ use crate::answer::{self, AnswerError, Words};
 use crate::archive;
 use crate::archive_place::{ArchiveVerbError, Place};
 use crate::cluster;
+use crate::cluster_restore::{self, Asked, ClusterRestoreError};
 use crate::database::{self, DatabaseError};
 use crate::embedded::{EmbeddedError, Home, Keeps, Served};
 use crate::folder::Folder;
-use crate::journalled::{self, JournalledError};
+use crate::journaled::{self, JournaledError};
 use crate::output::Format;
 use crate::print;
 use crate::quoted::word;
-use crate::take_back::{self, Asked, TakeBackError};
 use words::{already, text};
 
 /// Flags of `datamigration restore`.
@@ -163,19 +163,15 @@ impl From<Accept> for Mismatch {
 /// Why a run was not restored, or not wholly.
 #[derive(Debug, thiserror::Error)]
 pub enum RestoreVerbError {
-    /// The database.
     #[error(transparent)]
     Database(#[from] DatabaseError),
-    /// The archive.
     #[error(transparent)]
     Archive(#[from] ArchiveVerbError),
-    /// The cluster.
     #[error(transparent)]
-    Cluster(#[from] TakeBackError),
+    Cluster(#[from] ClusterRestoreError),
     /// Neither a migration nor a run.
     #[error("name a migration of the cluster, or give --folder, or --archive and --run")]
     NothingNamed,
-    /// The folder's database.
     #[error(transparent)]
     Embedded(#[from] EmbeddedError),
     /// Nothing that could be restored.
@@ -183,17 +179,14 @@ pub enum RestoreVerbError {
     NoRun(PathBuf, String),
     /// The restore's own run.
     #[error(transparent)]
-    Run(#[from] JournalledError),
-    /// The restore.
+    Run(#[from] JournaledError),
     #[error(transparent)]
     Restore(RestoreError),
     /// The run was of another database or table.
     #[error("{0}. {1}")]
     Differs(RestoreError, &'static str),
-    /// The result's format.
     #[error(transparent)]
     Answer(#[from] AnswerError),
-    /// Standard output.
     #[error("writing the answer")]
     Output(#[from] io::Error),
 }
@@ -218,7 +211,7 @@ impl From<RestoreError> for RestoreVerbError {
 /// Restores; 0, or 3 where there are conflicts. In a cluster 0: the restore is asked for.
 pub async fn restore(flags: Flags) -> Result<u8, RestoreVerbError> {
     match (&flags.name, &flags.folder, &flags.archive, &flags.run) {
-        (Some(name), ..) => Ok(take_back::ask(&flags.cluster, &flags.asked(name)).await?),
+        (Some(name), ..) => Ok(cluster_restore::ask(&flags.cluster, &flags.asked(name)).await?),
         (None, Some(folder), ..) => Box::pin(restore_folder(&flags, folder)).await,
         (None, None, Some(archive), Some(run)) => {
             Box::pin(restore_named(&flags, archive, run)).await
@@ -362,7 +355,7 @@ async fn restore_here(
     if mode == Mode::Apply {
         archive.probe().await.map_err(ArchiveVerbError::Archive)?;
     }
-    let own = journalled::next(&archive, run.migration()).await?;
+    let own = journaled::next(&archive, run.migration()).await?;
     let entries = ledger::entries(&archive, Some(run.migration())).await;
     let entries = entries.map_err(ArchiveVerbError::Ledger)?;
     let earlier = ledger::restored_by(&entries, run).filter(|_| mode == Mode::Apply);

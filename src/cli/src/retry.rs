@@ -21,17 +21,11 @@ pub struct Flags {
 /// Why it is not run again.
 #[derive(Debug, thiserror::Error)]
 pub enum RetryError {
-    /// The cluster.
     #[error(transparent)]
     Cluster(#[from] ClusterError),
     /// There is nothing to run again.
     #[error("{name}: {why}")]
-    Refused {
-        /// The migration.
-        name: String,
-        /// Why.
-        why: String,
-    },
+    Refused { name: String, why: String },
 }
 
 /// Raises `spec.retry`.

@@ -11,7 +11,7 @@ use crate::embedded::{EmbeddedError, Home, Keeps};
 use crate::ending::EXIT_OURS;
 use crate::exec::Writes;
 use crate::folder::{Folder, FolderError};
-use crate::journalled;
+use crate::journaled;
 use crate::output::{self, Prepared, SecondPass};
 use crate::print::say;
 use crate::quoted::word;
@@ -34,7 +34,7 @@ pub struct Flags {
     #[arg(long, conflicts_with = "upstream")]
     reset: bool,
     #[command(flatten)]
-    journal: journalled::Flags,
+    journal: journaled::Flags,
     /// After a successful dry run, run the program again over its own result, to see whether it
     /// changes anything again
     #[arg(long, conflicts_with = "apply")]
@@ -68,16 +68,13 @@ Examples:
 /// Why a migration was not run.
 #[derive(Debug, thiserror::Error)]
 pub enum RunError {
-    /// The folder.
     #[error(transparent)]
     Folder(#[from] FolderError),
     /// What it is to run.
     #[error(transparent)]
     Work(#[from] WorkError),
-    /// The run.
     #[error(transparent)]
     Session(#[from] SessionError),
-    /// The embedded database.
     #[error(transparent)]
     Embedded(#[from] EmbeddedError),
     /// An archive for the embedded database.
@@ -134,14 +131,14 @@ async fn run_upstream(
     flags.writes.announce(&upstream);
     let mut plan = database::plan(settings, upstream, flags.writes.mode(), &work.name);
     plan.second_pass = flags.second_pass || flags.output.needs_second_pass(plan.mode);
-    let verb = journalled::Verb { migration: &work.name, apply: "--apply" };
-    let journalled = journalled::begin(&flags.journal, verb, &mut plan).await;
-    let journalled = journalled.map_err(SessionError::Journalled)?;
+    let verb = journaled::Verb { migration: &work.name, apply: "--apply" };
+    let journaled = journaled::begin(&flags.journal, verb, &mut plan).await;
+    let journaled = journaled.map_err(SessionError::Journaled)?;
     let place = Place {
         plan: &plan,
         report: flags.report.as_deref(),
         output,
-        journalled: journalled.as_ref(),
+        journaled: journaled.as_ref(),
         database: session::Database::OfChain,
     };
     Ok(Box::pin(work.run(place)).await?)
@@ -166,15 +163,15 @@ async fn run_embedded(
     let served = home.serve(settings.region.as_deref(), keeps).await?;
     let mut plan = database::plan(settings, served.upstream(), mode, &work.name);
     plan.second_pass = flags.second_pass || flags.output.needs_second_pass(mode);
-    let journalled = match mode {
+    let journaled = match mode {
         Mode::Apply => {
-            let verb = journalled::Verb { migration: &work.name, apply: "--apply" };
-            let journal = journalled::Flags::in_archive(home.archive()?);
-            let begun = journalled::begin(&journal, verb, &mut plan).await;
+            let verb = journaled::Verb { migration: &work.name, apply: "--apply" };
+            let journal = journaled::Flags::in_archive(home.archive()?);
+            let begun = journaled::begin(&journal, verb, &mut plan).await;
             let folder = home.folder().display().to_string();
             let command = format!("datamigration restore --folder {}", word(&folder));
-            let begun = begun.map_err(SessionError::Journalled)?;
-            begun.map(|journalled| journalled.restored_by_command(command))
+            let begun = begun.map_err(SessionError::Journaled)?;
+            begun.map(|journaled| journaled.restored_by_command(command))
         }
         Mode::DryRun => None,
     };
@@ -182,7 +179,7 @@ async fn run_embedded(
         plan: &plan,
         report: flags.report.as_deref(),
         output,
-        journalled: journalled.as_ref(),
+        journaled: journaled.as_ref(),
         database: session::Database::Embedded,
     };
     let ended = Box::pin(work.run(place)).await;

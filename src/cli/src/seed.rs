@@ -32,7 +32,6 @@ const FILE_BYTES_MAX: u64 = 256 * 1024 * 1024;
 /// Why a seed was not loaded.
 #[derive(Debug, thiserror::Error)]
 pub enum SeedError {
-    /// A file.
     #[error("reading {0}")]
     Read(PathBuf, #[source] io::Error),
     /// A folder without a seed.
@@ -44,12 +43,9 @@ pub enum SeedError {
     /// Not JSON, or not a seed.
     #[error("{0} is not a seed: {1}")]
     Json(PathBuf, serde_json::Error),
-    /// A member.
     #[error("{file}: {at}: {why}")]
     Member {
-        /// The file.
         file: PathBuf,
-        /// Where in it.
         at: String,
         /// What is wrong there, and what to do.
         why: String,

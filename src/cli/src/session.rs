@@ -31,7 +31,7 @@ use crate::database::{self, DatabaseError};
 use crate::embedded;
 use crate::ending::{self, EXIT_OURS, Ending, EndingError};
 use crate::environment;
-use crate::journalled::{Journalled, JournalledError, Outcome};
+use crate::journaled::{Journaled, JournaledError, Outcome};
 use crate::local::ANY_PORT;
 use crate::output::{self, OutputError};
 use crate::patience::Patience;
@@ -41,25 +41,20 @@ use crate::signals::{self, Arrived, Forwarded};
 /// Why a program did not run behind a guard, or its result was not kept.
 #[derive(Debug, thiserror::Error)]
 pub enum SessionError {
-    /// The database.
     #[error(transparent)]
     Database(#[from] DatabaseError),
-    /// The guard.
     #[error("starting the guard")]
     Guard(#[from] dm_guard::StartError),
     /// The token of its control.
     #[error("preparing the guard's control")]
     Token(#[from] TokenError),
-    /// The system's randomness.
     #[error("making an access key for the program")]
     AccessKey(#[source] io::Error),
     /// The file for clients.
     #[error("writing the environment of clients to {0}")]
     EnvFile(PathBuf, #[source] io::Error),
-    /// The guard.
     #[error("beginning the second pass")]
     SecondPass(#[source] dm_engine::SecondPassError),
-    /// Signals.
     #[error("listening for signals")]
     Signals(#[source] io::Error),
     /// The folder of this process.
@@ -73,27 +68,18 @@ pub enum SessionError {
         "nothing here runs {file}: looked for {wanted} in PATH; install one of them, or start the \
          program by `datamigration exec -- PROGRAM …`"
     )]
-    NoInterpreter {
-        /// The script.
-        file: PathBuf,
-        /// Interpreters that would.
-        wanted: String,
-    },
-    /// The system.
+    NoInterpreter { file: PathBuf, wanted: String },
     #[error("waiting for the program")]
     Wait(#[source] io::Error),
-    /// The report.
     #[error(transparent)]
     Report(#[from] ReportError),
-    /// Its other forms.
     #[error(transparent)]
     Output(#[from] OutputError),
     /// The same after the program's end.
     #[error(transparent)]
     Ending(#[from] EndingError),
-    /// The archive.
     #[error("keeping the run in the archive")]
-    Journalled(#[from] JournalledError),
+    Journaled(#[from] JournaledError),
 }
 
 impl SessionError {
@@ -103,7 +89,7 @@ impl SessionError {
             Self::Start(error) => error.exit_code(),
             Self::NoInterpreter { .. } => 127,
             // A wrong command line, as clap has it.
-            Self::Journalled(JournalledError::DryRun(_)) => 2,
+            Self::Journaled(JournaledError::DryRun(_)) => 2,
             Self::Output(error) if error.is_usage() => 2,
             Self::Database(_)
             | Self::Guard(_)
@@ -117,7 +103,7 @@ impl SessionError {
             | Self::Report(_)
             | Self::Output(_)
             | Self::Ending(_)
-            | Self::Journalled(_) => EXIT_OURS,
+            | Self::Journaled(_) => EXIT_OURS,
         }
     }
 }
@@ -136,7 +122,6 @@ impl From<StartError> for SessionError {
 pub struct Session<'a> {
     /// What the guard does.
     pub plan: &'a Plan,
-    /// What is started.
     pub program: &'a Program,
     /// The folder it starts in.
     pub dir: &'a Path,
@@ -150,7 +135,7 @@ pub struct Session<'a> {
     /// What is printed of it.
     pub output: &'a output::Prepared<'a>,
     /// The run in the archive, whose end is noted there.
-    pub journalled: Option<&'a Journalled>,
+    pub journaled: Option<&'a Journaled>,
     /// Which credentials the guard has.
     pub database: Database,
     /// Whether a dry run without a request is a failure.
@@ -169,8 +154,8 @@ pub enum Database {
 /// Runs it; its exit code.
 pub async fn run(session: Session<'_>) -> Result<u8, SessionError> {
     let prepared = prepare(&session).await;
-    if let (Err(error), Some(journalled)) = (&prepared, session.journalled) {
-        journalled.not_started(format!("The program was not started: {}.", chain(error))).await;
+    if let (Err(error), Some(journaled)) = (&prepared, session.journaled) {
+        journaled.not_started(format!("The program was not started: {}.", chain(error))).await;
     }
     let Ready { start, report, access_key, guard, mut forwarded } = prepared?;
 
@@ -193,10 +178,10 @@ pub async fn run(session: Session<'_>) -> Result<u8, SessionError> {
         None
     };
     let engine = Arc::clone(guard.engine());
-    let mut patience = Patience::new(&mut forwarded, session.journalled.map(Journalled::name));
+    let mut patience = Patience::new(&mut forwarded, session.journaled.map(Journaled::name));
     let result = patience.wait(guard.stop()).await.unwrap_or_else(|_| ending::cut_off(&engine));
-    if let (Err(error), Some(journalled)) = (&ended, session.journalled) {
-        journalled.not_started(format!("The program could not be run: {}.", chain(error))).await;
+    if let (Err(error), Some(journaled)) = (&ended, session.journaled) {
+        journaled.not_started(format!("The program could not be run: {}.", chain(error))).await;
     }
     let (end, code) = end(ended?);
     let second_end = second.transpose()?.map(|ended| self::end(ended).0);
@@ -205,8 +190,8 @@ pub async fn run(session: Session<'_>) -> Result<u8, SessionError> {
     let ran = about::Ran { started_at, finished_at, took, end, second_end, second_not_run };
     let unseen = session.plan.mode == Mode::DryRun && result.requests == 0;
     let outcome = outcome(end, &result);
-    let (plan, journalled) = (session.plan, session.journalled);
-    let ending = Ending { plan, journalled, engine: &engine, report, output: session.output };
+    let (plan, journaled) = (session.plan, session.journaled);
+    let ending = Ending { plan, journaled, engine: &engine, report, output: session.output };
     let ended = ending::Ended { result, ran, outcome };
     let finished = Box::pin(ending.finish(ended, &mut patience)).await?;
     Ok(match finished.code(u8::try_from(code).unwrap_or(u8::MAX)) {

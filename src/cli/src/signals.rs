@@ -23,7 +23,6 @@ pub fn stops(signal: Signal) -> bool {
 /// A signal that arrived.
 #[derive(Clone, Copy, Debug)]
 pub struct Arrived {
-    /// Which.
     pub signal: Signal,
     /// Whether the program did not get it by itself.
     pub pass_on: bool,
@@ -71,7 +70,6 @@ impl Forwarded {
         Ok(Self { arrivals, asked_to_end: false })
     }
 
-    /// The next one.
     pub async fn next(&mut self) -> Arrived {
         let arrived = self.arrivals.recv().await;
         self.asked_to_end |= arrived.is_some_and(stops);

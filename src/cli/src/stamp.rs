@@ -45,7 +45,6 @@ Examples:
 /// Why a manifest was not stamped.
 #[derive(Debug, thiserror::Error)]
 pub enum StampError {
-    /// The cluster.
     #[error(transparent)]
     Cluster(#[from] ClusterError),
     /// There are no times.
@@ -54,24 +53,15 @@ pub enum StampError {
     /// The target's name does not fit.
     #[error("the target's name {0} is too long for the name of an annotation")]
     LongTarget(String),
-    /// A file.
     #[error("{action} {path}")]
     File {
         /// What was being done.
         action: &'static str,
-        /// With what.
         path: PathBuf,
-        /// Why it failed.
         source: io::Error,
     },
-    /// A manifest.
     #[error("{path} is not changed")]
-    Manifest {
-        /// The file.
-        path: PathBuf,
-        /// Why.
-        source: ManifestError,
-    },
+    Manifest { path: PathBuf, source: ManifestError },
 }
 
 /// Stamps the files, all or none.

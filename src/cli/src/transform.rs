@@ -18,7 +18,7 @@ use crate::about;
 use crate::database;
 use crate::embedded;
 use crate::ending::{self, Ending};
-use crate::journalled::{Journalled, Outcome};
+use crate::journaled::{Journaled, Outcome};
 use crate::output;
 use crate::patience::Patience;
 use crate::report_files;
@@ -39,7 +39,7 @@ pub struct TransformSession<'a> {
     /// What is printed of it.
     pub output: &'a output::Prepared<'a>,
     /// The run in the archive, whose end is noted there.
-    pub journalled: Option<&'a Journalled>,
+    pub journaled: Option<&'a Journaled>,
     /// Which credentials the engine has.
     pub database: session::Database,
 }
@@ -47,8 +47,8 @@ pub struct TransformSession<'a> {
 /// Runs it, and returns the exit code.
 pub async fn run(session: TransformSession<'_>) -> Result<u8, SessionError> {
     let prepared = prepare(&session).await;
-    if let (Err(error), Some(journalled)) = (&prepared, session.journalled) {
-        journalled.not_started(format!("The transform was not started: {}.", chain(error))).await;
+    if let (Err(error), Some(journaled)) = (&prepared, session.journaled) {
+        journaled.not_started(format!("The transform was not started: {}.", chain(error))).await;
     }
     let Ready { report, engine, mut stop } = prepared?;
     let (begun, started_at) = (Instant::now(), ledger::now());
@@ -63,7 +63,7 @@ pub async fn run(session: TransformSession<'_>) -> Result<u8, SessionError> {
     } else {
         None
     };
-    let run = session.journalled.map(Journalled::name);
+    let run = session.journaled.map(Journaled::name);
     let mut patience = Patience::new(&mut stop.signals, run);
     let result = patience.wait(result(&engine)).await;
     let mut result = result.unwrap_or_else(|_| ending::cut_off(&engine));
@@ -73,8 +73,8 @@ pub async fn run(session: TransformSession<'_>) -> Result<u8, SessionError> {
     let end = End::Exited(code.into());
     let ran = about::Ran { started_at, finished_at, took, end, second_end, second_not_run: None };
     let outcome = outcome(&done, &result);
-    let (plan, journalled) = (session.plan, session.journalled);
-    let ending = Ending { plan, journalled, engine: &engine, report, output: session.output };
+    let (plan, journaled) = (session.plan, session.journaled);
+    let ending = Ending { plan, journaled, engine: &engine, report, output: session.output };
     let ended = ending::Ended { result, ran, outcome };
     let finished = Box::pin(ending.finish(ended, &mut patience)).await?;
     Ok(finished.code(code))

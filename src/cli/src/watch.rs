@@ -54,13 +54,10 @@ Examples:
   kubectl datamigration watch 0001-add-price-to-cars && echo done
   kubectl datamigration watch | grep -m1 Failed";
 
-/// What went wrong.
 #[derive(Debug, thiserror::Error)]
 pub enum WatchError {
-    /// The cluster.
     #[error(transparent)]
     Cluster(#[from] ClusterError),
-    /// Standard output.
     #[error("writing the view")]
     Write(#[from] io::Error),
 }

@@ -14,7 +14,7 @@ use dm_transform::{Declaration, OnItemError, SpecError, Transform};
 use k8s_openapi::api::core::v1::EnvVar;
 
 use crate::folder::{self, Folder, FolderError};
-use crate::journalled::Journalled;
+use crate::journaled::Journaled;
 use crate::output;
 use crate::session::{self, Session, SessionError};
 use crate::transform::{self, TransformSession};
@@ -22,10 +22,8 @@ use crate::transform::{self, TransformSession};
 /// Why a folder's migration cannot be run here.
 #[derive(Debug, thiserror::Error)]
 pub enum WorkError {
-    /// The folder.
     #[error(transparent)]
     Folder(#[from] FolderError),
-    /// The files.
     #[error(transparent)]
     Files(#[from] FilesProblem),
     /// The program is in an image.
@@ -33,16 +31,10 @@ pub enum WorkError {
         "{name} is a program in the image {image}, which only a cluster runs; for the program itself \
          use `datamigration exec -- PROGRAM …`"
     )]
-    Image {
-        /// The migration.
-        name: String,
-        /// Its image.
-        image: String,
-    },
+    Image { name: String, image: String },
     /// The spec is not whole.
     #[error("spec: give exactly one source: script, container or transform")]
     NoSource,
-    /// A transform's declaration.
     #[error("{0}")]
     Transform(String),
     /// A transform that this build does not read.
@@ -68,7 +60,6 @@ impl From<SpecError> for WorkError {
 
 /// Work that was read from a folder and checked.
 pub struct Work {
-    /// The migration's name.
     pub name: String,
     /// Whether a program that sends no request has failed.
     pub expects_requests: bool,
@@ -79,14 +70,11 @@ pub struct Work {
 pub enum Kind {
     /// A program behind a guard.
     Script {
-        /// What is started.
         program: Program,
         /// The folder that it starts in, a copy, and one for a second pass.
         copies: [tempfile::TempDir; 2],
-        /// Its own variables.
         env: BTreeMap<OsString, OsString>,
     },
-    /// A transform.
     Transform {
         /// What becomes of each item.
         transform: Box<Transform>,
@@ -105,7 +93,7 @@ pub struct Place<'a> {
     /// What is printed of it.
     pub output: &'a output::Prepared<'a>,
     /// The run in the archive, whose end is noted there.
-    pub journalled: Option<&'a Journalled>,
+    pub journaled: Option<&'a Journaled>,
     /// Which credentials the guard has.
     pub database: session::Database,
 }
@@ -128,7 +116,7 @@ impl Work {
 
     /// Carries it out, and returns its exit code.
     pub async fn run(self, place: Place<'_>) -> Result<u8, SessionError> {
-        let Place { plan, report, output, journalled, database } = place;
+        let Place { plan, report, output, journaled, database } = place;
         match self.kind {
             Kind::Script { program, copies: [copy, again], env } => {
                 let (program, dir, again_in) = (&program, copy.path(), Some(again.path()));
@@ -140,7 +128,7 @@ impl Work {
                     env,
                     report,
                     output,
-                    journalled,
+                    journaled,
                     database,
                     expects_requests: self.expects_requests,
                 }))
@@ -154,7 +142,7 @@ impl Work {
                     on_item_error,
                     report,
                     output,
-                    journalled,
+                    journaled,
                     database,
                 }))
                 .await

@@ -6,10 +6,8 @@ use serde_json::Value;
 /// Why a manifest was left as it is.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum ManifestError {
-    /// No such object.
     #[error("it has no DataMigration {0}")]
     Absent(String),
-    /// More than one.
     #[error("it has more than one DataMigration {0}")]
     Twice(String),
     /// Not the plain style.

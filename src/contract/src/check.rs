@@ -27,7 +27,6 @@ pub struct TargetCheck {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct Finding {
-    /// What was found.
     pub found: Found,
     /// What was asked and answered, in one or two sentences.
     pub message: String,

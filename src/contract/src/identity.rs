@@ -33,9 +33,7 @@ pub struct ProgramId {
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct TriedOn {
-    /// The database.
     pub database: DatabaseId,
-    /// Its tables.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub tables: TableIds,
 }
@@ -55,7 +53,6 @@ pub enum Mismatch {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Difference {
-    /// What.
     pub reason: Mismatch,
     /// What the record has, and what is there now, in a sentence without a full stop.
     pub what: String,
@@ -64,7 +61,6 @@ pub struct Difference {
 /// A database as it is now.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Seen {
-    /// Which one.
     pub database: DatabaseId,
     /// The ids of tables that were looked at; `None` where there is no such table.
     pub tables: BTreeMap<String, Option<String>>,
@@ -77,7 +73,6 @@ pub struct Seen {
 pub enum Absent {
     /// A later migration may have dropped it.
     MayBe,
-    /// It is needed.
     IsReplaced,
 }
 

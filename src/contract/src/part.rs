@@ -24,7 +24,6 @@ pub struct Part {
 /// Why a guard cannot know its part.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum PartError {
-    /// The plan's number.
     #[error("the plan's `parts` is {0}; it must be from 2 to {PARTS_MAX}, or absent")]
     Parts(u32),
     /// The environment has no index.
@@ -36,7 +35,6 @@ pub enum PartError {
     /// The environment has an index that the run does not have.
     #[error("{INDEX_ENV} is `{index}`; it must be a number below {of}, the plan's `parts`")]
     Index {
-        /// What is set.
         index: String,
         /// How many parts the run has.
         of: u32,

@@ -109,14 +109,14 @@ pub struct Plan {
     /// these cannot: whoever finds the control's token goes no faster.
     #[serde(default, skip_serializing_if = "RateLimits::is_unlimited")]
     pub limits_max: RateLimits,
-    /// Where an applied run is journalled. Without it writes are not journalled.
+    /// Where an applied run is journaled. Without it writes are not journaled.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub archive: Option<ArchivePlan>,
     /// Whether the program of a dry run runs a second time over what it wrote, to see whether it
     /// changes anything again.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub second_pass: bool,
-    /// Of a restore: what it takes back. The mode says whether it writes.
+    /// Of a restore: what it restores. The mode says whether it writes.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub restore: Option<RestorePlan>,
     /// What the run executes. Absent where nobody has fixed it, as for a program of a laptop.
@@ -139,11 +139,11 @@ pub struct Plan {
     pub now_s: Option<i64>,
 }
 
-/// What a restore takes back.
+/// What a restore restores.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct RestorePlan {
-    /// The number of the run that is taken back, of the same migration.
+    /// The number of the run that is restored, of the same migration.
     pub run: u32,
     /// What happens to what others have changed since.
     #[serde(default)]
@@ -210,7 +210,7 @@ pub struct RetentionPlan {
     pub max_age_days: u32,
     /// The last runs stay, so many of them, however old.
     pub keep_runs: u32,
-    /// Whether a journal goes although its run was not taken back.
+    /// Whether a journal goes although its run was not restored.
     #[serde(default)]
     pub journals: bool,
 }

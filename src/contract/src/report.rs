@@ -75,7 +75,7 @@ pub struct GuardResult {
     /// What only a dry run has.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub dry_run: Option<DryRunResult>,
-    /// What was journalled; absent where the plan names no archive.
+    /// What was journaled; absent where the plan names no archive.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub journal: Option<JournalResult>,
     /// Who has the table that a write waits for, or was refused for, last.
@@ -128,10 +128,8 @@ impl GuardResult {
 pub struct Archived {
     /// The run's name in the archive, `MIGRATION/NUMBER`.
     pub run: String,
-    /// The program's output.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub log: Option<String>,
-    /// The full result.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub report: Option<String>,
     /// Of a dry run: what would change, item by item; its first part.
@@ -151,7 +149,7 @@ pub struct Archived {
     pub problem: Option<String>,
 }
 
-/// What an applied run has journalled.
+/// What an applied run has journaled.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct JournalResult {
@@ -192,7 +190,6 @@ pub struct Remark {
     pub fidelity: Fidelity,
     /// Why, in one sentence.
     pub why: String,
-    /// How often.
     pub count: u64,
 }
 

@@ -22,9 +22,8 @@ pub const RESTORE_RESULT_VERSION: u32 = 1;
 pub struct RestoreResult {
     /// Always [`RESTORE_RESULT_VERSION`].
     pub version: u32,
-    /// Whether it wrote.
     pub mode: Mode,
-    /// The number of the run that is taken back.
+    /// The number of the run that is restored.
     pub of: u32,
     /// When it began, RFC 3339 in UTC with milliseconds.
     pub started_at: String,
@@ -55,7 +54,7 @@ pub struct RestoreResult {
     pub read_units: f64,
     /// Write units used.
     pub write_units: f64,
-    /// What the restore journalled of itself; absent where it wrote nothing.
+    /// What the restore journaled of itself; absent where it wrote nothing.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub journal: Option<JournalResult>,
     /// What is kept of it.
@@ -124,7 +123,6 @@ pub const EXIT_JOURNAL: u8 = 88;
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct ConflictGroup {
-    /// The table's name.
     pub table: String,
     /// What was changed; of an attribute, its name.
     pub conflict: Conflict,
@@ -135,7 +133,7 @@ pub struct ConflictGroup {
     pub keys: Vec<Value>,
 }
 
-/// Something that others changed since the run, so that it cannot simply be put back.
+/// Something that others changed since the run, so that it cannot simply be restored.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub enum Conflict {

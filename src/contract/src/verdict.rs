@@ -54,7 +54,6 @@ pub const EXITS_FINAL: [u8; 7] = [
 pub const EXITS_ON_RECORD: [u8; 5] =
     [EXIT_ADOPT, EXIT_UNKNOWN, EXIT_RENUMBER, EXIT_LOCKED, EXIT_DIFFERS];
 
-/// The whole message.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct LedgerVerdict {
@@ -67,7 +66,6 @@ pub struct LedgerVerdict {
 /// Whether a run may begin.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub enum Verdict {
-    /// It may.
     Go,
     /// It must not: what it is to do was done. The object takes over this result as its own.
     Adopt(Adopted),
@@ -103,7 +101,6 @@ pub struct Differs {
     /// The run in the ledger; absent where it is the dry run that must come first.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub run: Option<RecordedRun>,
-    /// What differs.
     pub difference: Difference,
 }
 
@@ -111,13 +108,11 @@ pub struct Differs {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct RecordedRun {
-    /// Its number.
     pub run: u32,
     /// When it was begun, RFC 3339 in UTC.
     pub begun_at: String,
     /// Namespace of the object whose run it was.
     pub namespace: String,
-    /// That object's name.
     pub name: String,
 }
 
@@ -127,7 +122,7 @@ pub struct RecordedRun {
 pub enum LedgerKind {
     /// It applies the migration.
     Apply,
-    /// It takes back the run of this number.
+    /// It restores the run of this number.
     Restore(u32),
 }
 
@@ -146,7 +141,6 @@ pub enum RunOutcome {
 pub struct JournalExtent {
     /// Its segments, which are numbered from 1.
     pub segments: u32,
-    /// Entries in them.
     pub entries: u64,
 }
 
@@ -154,13 +148,10 @@ pub struct JournalExtent {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Adopted {
-    /// Its number.
     pub run: u32,
-    /// What it did.
     pub kind: LedgerKind,
     /// Namespace of the object whose run it was.
     pub namespace: String,
-    /// That object's name.
     pub name: String,
     /// That object's uid: the own one, or that of an object that is gone.
     pub uid: String,
@@ -240,7 +231,6 @@ fn is_zero(count: &u32) -> bool {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct UnknownRun {
-    /// Its number.
     pub run: u32,
     /// What it was to do.
     pub kind: LedgerKind,
@@ -248,9 +238,7 @@ pub struct UnknownRun {
     pub begun_at: String,
     /// Namespace of the object whose run it was.
     pub namespace: String,
-    /// That object's name.
     pub name: String,
-    /// That object's uid.
     pub uid: String,
 }
 
@@ -266,13 +254,11 @@ pub const RUN_LOCK: &str = "run=";
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct LockHolder {
-    /// The table.
     pub table: String,
     /// The run that has it, as `MIGRATION/NUMBER`.
     pub by: String,
     /// Namespace of that run's object.
     pub namespace: String,
-    /// That object's name.
     pub name: String,
     /// Since when, by the holder's clock, RFC 3339 in UTC.
     pub since: String,

@@ -9,9 +9,7 @@ use crate::value::Item;
 pub enum Difference {
     /// It was not there.
     Created,
-    /// It is gone.
     Deleted,
-    /// It is another.
     Updated(Vec<AttributeChange>),
     /// It is as it was, or still not there.
     Unchanged,
@@ -20,7 +18,6 @@ pub enum Difference {
 /// What happened to one top-level attribute of an item that was updated.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct AttributeChange {
-    /// The attribute's name.
     pub name: String,
     /// What happened to it.
     pub kind: ChangeKind,

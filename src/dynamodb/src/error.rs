@@ -22,7 +22,6 @@ pub enum ErrorCode {
     IdempotentParameterMismatch,
     /// The signature lacks a part, or its scope cannot be read.
     IncompleteSignature,
-    /// The service failed.
     InternalServerError,
     /// The signature is not for this service.
     InvalidSignature,
@@ -54,7 +53,6 @@ pub enum ErrorCode {
     TransactionInProgress,
     /// No such operation.
     UnknownOperation,
-    /// Unknown credentials.
     UnrecognizedClient,
     /// The request is wrong.
     Validation,
@@ -156,7 +154,6 @@ impl ErrorCode {
 #[derive(Clone, Debug, PartialEq, thiserror::Error)]
 #[error("{}: {message}", code.name())]
 pub struct ServiceError {
-    /// Which error.
     pub code: ErrorCode,
     /// DynamoDB's words, for the program that sent the request.
     pub message: String,

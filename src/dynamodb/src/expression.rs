@@ -70,20 +70,14 @@ pub const PATH_ELEMENTS_MAX: usize = 32;
 /// Which parameter of a request an expression is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum ExpressionKind {
-    /// ConditionExpression.
     Condition,
-    /// FilterExpression.
     Filter,
-    /// KeyConditionExpression.
     KeyCondition,
-    /// ProjectionExpression.
     Projection,
-    /// UpdateExpression.
     Update,
 }
 
 impl ExpressionKind {
-    /// The parameter's name.
     pub fn name(self) -> &'static str {
         match self {
             Self::Condition => "ConditionExpression",

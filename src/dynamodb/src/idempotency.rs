@@ -20,7 +20,6 @@ pub const TOKEN_CHARS_MAX: usize = 36;
 /// A transaction's token, with the digest of what its request does.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ClientToken {
-    /// The token.
     pub text: String,
     /// The digest of the parameter that lists actions or statements: how the transaction is
     /// answered may differ between two requests.

@@ -14,7 +14,6 @@ type Result<T> = std::result::Result<T, ServiceError>;
 /// A write that has passed all checks that do not need the item.
 #[derive(Clone, Debug, PartialEq)]
 pub struct ItemWrite {
-    /// The item's key.
     pub key: ItemKey,
     /// What the write does to the item.
     pub change: Change,
@@ -31,11 +30,9 @@ pub struct ItemWrite {
 /// What a write does to its item.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Change {
-    /// Replaces the item.
     Put(Item),
     /// Changes parts of the item.
     Update(Update),
-    /// Deletes the item.
     Delete,
     /// Leaves the item unchanged: a ConditionCheck, or a statement's EXISTS.
     Check,
@@ -72,14 +69,12 @@ pub enum Presence {
 pub enum Remaining {
     /// The condition is evaluated and the change is made.
     Change,
-    /// Nothing.
     Nothing,
 }
 
 /// Which image of the item a write returns.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum ReturnValues {
-    /// No image.
     None,
     /// The item before the write.
     AllOld,
@@ -101,7 +96,6 @@ pub struct Made {
 }
 
 impl Change {
-    /// Its kind.
     pub fn kind(&self) -> ChangeKind {
         match self {
             Self::Put(_) => ChangeKind::Put,

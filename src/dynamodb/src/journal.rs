@@ -123,9 +123,7 @@ pub struct ControlEntry {
 pub struct Entry {
     /// Its place in the journal.
     pub sequence: Sequence,
-    /// The table's name.
     pub table: String,
-    /// The item's key.
     pub key: Item,
     /// The item as it is before the write; `None` if there is none.
     pub before: Option<Item>,
@@ -141,7 +139,6 @@ pub struct Entry {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct TransactionMark {
-    /// The token's digest.
     pub token: ValueDigest,
     /// Of what the transaction does.
     pub request: RequestDigest,

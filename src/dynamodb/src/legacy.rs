@@ -16,7 +16,6 @@ use crate::value::check_name;
 
 type Result<T> = std::result::Result<T, ServiceError>;
 
-/// AttributesToGet.
 pub fn attributes_to_get(json: &Value) -> Result<Projection> {
     let names = json
         .as_array()

@@ -16,7 +16,7 @@
 //! - [`difference`]: what happened between two images of an item; [`changed_item`]: its line in a
 //!   report.
 //! - [`journal`]: what a run did to items, written down before it happens; [`restore`]: how one
-//!   item is put back.
+//!   item is restored.
 //! - [`partiql`]: statements, parsed into the same conditions and updates.
 //! - [`idempotency`]: when a request repeats another.
 //! - [`error`]: [`error::ServiceError`], which becomes the body of an answer.

@@ -6,15 +6,13 @@
 /// What an operation does to data or to tables.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Class {
-    /// Reads items.
     DataRead,
-    /// May write items.
     DataWrite,
     /// Reads descriptions of tables, backups and the like.
     MetadataRead,
     /// Creates, changes or deletes tables, backups and the like.
     ControlPlaneWrite,
-    /// Writes items on the server's side, where they can be neither simulated nor journalled.
+    /// Writes items on the server's side, where they can be neither simulated nor journaled.
     AlwaysDenied,
 }
 
@@ -42,7 +40,6 @@ macro_rules! operations {
                 match self { $($(Operation::$name => stringify!($name),)+)+ }
             }
 
-            /// What it does.
             pub fn class(self) -> Class {
                 match self { $($(Operation::$name)|+ => Class::$class,)+ }
             }
@@ -87,23 +84,14 @@ pub struct ReadOperation(Operation);
 impl ReadOperation {
     /// GetItem, by far the commonest.
     pub const GET_ITEM: Self = Self(Operation::GetItem);
-    /// BatchGetItem.
     pub const BATCH_GET_ITEM: Self = Self(Operation::BatchGetItem);
-    /// TransactGetItems.
     pub const TRANSACT_GET_ITEMS: Self = Self(Operation::TransactGetItems);
-    /// Query.
     pub const QUERY: Self = Self(Operation::Query);
-    /// Scan.
     pub const SCAN: Self = Self(Operation::Scan);
-    /// DescribeTable.
     pub const DESCRIBE_TABLE: Self = Self(Operation::DescribeTable);
-    /// ListTables.
     pub const LIST_TABLES: Self = Self(Operation::ListTables);
-    /// ListTagsOfResource.
     pub const LIST_TAGS: Self = Self(Operation::ListTagsOfResource);
-    /// DescribeTimeToLive.
     pub const TIME_TO_LIVE: Self = Self(Operation::DescribeTimeToLive);
-    /// DescribeContinuousBackups.
     pub const CONTINUOUS_BACKUPS: Self = Self(Operation::DescribeContinuousBackups);
 
     /// The operation as a reading one, if it is.

@@ -19,32 +19,24 @@ pub enum RequestKind {
     Get,
     /// The Get of a transaction, which has no older parameters.
     TransactGet,
-    /// PutItem and DeleteItem.
     Write,
-    /// UpdateItem.
     Update,
     /// The Put, Delete and ConditionCheck of a transaction, which have no older parameters.
     TransactWrite,
     /// The Update of a transaction, which has none either.
     TransactUpdate,
-    /// Query.
     Query,
-    /// Scan.
     Scan,
 }
 
 /// What a request's expressions, or its older parameters, ask for.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Parameters {
-    /// ConditionExpression or Expected.
     pub condition: Option<Condition>,
     /// FilterExpression, ScanFilter or QueryFilter.
     pub filter: Option<Condition>,
-    /// KeyConditionExpression or KeyConditions.
     pub key: Option<KeyExpression>,
-    /// ProjectionExpression or AttributesToGet.
     pub projection: Option<Projection>,
-    /// UpdateExpression or AttributeUpdates.
     pub update: Option<Update>,
 }
 

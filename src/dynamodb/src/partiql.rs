@@ -39,16 +39,12 @@ pub const PARTITIONS_MAX: usize = 50;
 /// How deep parentheses may stand in each other. Our own bound: no input may exhaust the stack.
 pub const DEPTH_MAX: usize = 64;
 
-/// One statement.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Statement {
-    /// Reads items.
     Select(Select),
     /// Puts an item that is not there yet.
     Insert(Insert),
-    /// Changes one item.
     Update(UpdateStatement),
-    /// Deletes one item.
     Delete(Delete),
     /// `EXISTS(SELECT …)`, a condition check; in transactions only.
     Exists(Select),
@@ -74,7 +70,6 @@ pub struct Select {
 pub struct Insert {
     /// The table's name or ARN, as written.
     pub table: String,
-    /// The new item.
     pub item: Item,
 }
 
@@ -87,7 +82,6 @@ pub struct UpdateStatement {
     pub update: Update,
     /// The item's key, and what else it must meet: see [`UpdateStatement::key`].
     pub condition: Option<Condition>,
-    /// What is returned.
     pub returning: Option<Returning>,
 }
 
@@ -102,7 +96,6 @@ pub struct Delete {
     pub returns_old: bool,
 }
 
-/// What UPDATE returns.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Returning {
     /// The whole item, as it was.

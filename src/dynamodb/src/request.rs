@@ -41,30 +41,20 @@ type Result<T> = std::result::Result<T, ServiceError>;
 pub enum Request {
     /// PutItem, UpdateItem or DeleteItem.
     Write(SingleWrite),
-    /// BatchWriteItem.
     BatchWrite(BatchWrite),
-    /// TransactWriteItems.
     TransactWrite(TransactWrite),
-    /// ExecuteStatement.
     Execute(Execute),
-    /// BatchExecuteStatement.
     ExecuteBatch(ExecuteBatch),
-    /// ExecuteTransaction.
     ExecuteTransaction(ExecuteTransaction),
-    /// GetItem.
     Get(Get),
-    /// BatchGetItem.
     BatchGet(BatchGet),
-    /// TransactGetItems.
     TransactGet(TransactGet),
-    /// Query or Scan.
     Page(Page),
     /// Any other, of which only types and limits are known.
     Other,
 }
 
 impl Request {
-    /// Decodes a body.
     pub fn decode(operation: Operation, body: &Map<String, Value>) -> Result<Self> {
         let checked = check_members(operation, body);
         let decoded = checked.and_then(|()| Self::decode_checked(operation, body));

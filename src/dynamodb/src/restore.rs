@@ -1,4 +1,4 @@
-//! How one item is put back: from what the journal of a run says of it and what it is now, to
+//! How one item is restored: from what the journal of a run says of it and what it is now, to
 //! writes that hold only if it still is so. Pure.
 //!
 //! An attribute that the run changed gets back its value if it still has what the run left. An item
@@ -31,7 +31,6 @@ pub enum Step {
     Update,
     /// It goes: the run created it.
     Delete,
-    /// It comes back.
     Put,
 }
 
@@ -55,7 +54,7 @@ impl Decision {
         Self { step, writes: vec![write], conflicts: Vec::new() }
     }
 
-    /// A conflict about the whole item, put back if conflicts are.
+    /// A conflict about the whole item, restored if conflicts are.
     fn conflict(conflict: Conflict, on_conflict: OnConflict, overwritten: Self) -> Self {
         let decision = match on_conflict {
             OnConflict::Skip => Self::nothing(),
@@ -206,7 +205,11 @@ fn changed(
 /// The writes that return an item which a restore has deleted together with what others had just
 /// put into it: all of it, or the attributes that the item lacks which others have put in its place
 /// since.
-pub fn put_back(entry: &MergedEntry, image: &Item, now: Option<&Item>) -> Vec<ConditionalWrite> {
+pub fn writes_to_restore(
+    entry: &MergedEntry,
+    image: &Item,
+    now: Option<&Item>,
+) -> Vec<ConditionalWrite> {
     let Some(now) = now else { return vec![ConditionalWrite::put(entry, image, None)] };
     let lacking = image.iter().filter(|(name, _)| !now.contains_key(name));
     let lacking: Vec<_> = lacking.map(|(name, value)| (name.as_str(), Some(value))).collect();
@@ -268,7 +271,7 @@ mod tests {
     }
 
     #[test]
-    fn each_kind_of_change_is_taken_back_unless_others_came_after() {
+    fn each_kind_of_change_is_restored_unless_others_came_after() {
         let (one, two, three) = (item(&[("p", 1)]), item(&[("p", 2)]), item(&[("p", 3)]));
         let more = item(&[("p", 2), ("q", 9)]);
         let price = || Conflict::AttributeChanged("p".to_owned());
@@ -293,12 +296,12 @@ mod tests {
     fn an_item_deleted_with_the_work_of_others_returns_whole_or_with_what_its_successor_lacks() {
         let (ours, shared) = (item(&[("a", 1)]), item(&[("a", 1), ("b", 2)]));
         let entry = entry(None, Some(&ours), Outcome::Written);
-        let [put] = put_back(&entry, &shared, None).try_into().unwrap();
+        let [put] = writes_to_restore(&entry, &shared, None).try_into().unwrap();
         let put = put.request();
         assert_eq!(put.operation, WriteOperation::Put);
         assert!(put.body["ConditionExpression"].as_str().unwrap().contains("attribute_not_exists"));
         let successor = item(&[("a", 7), ("c", 3)]);
-        let [update] = put_back(&entry, &shared, Some(&successor)).try_into().unwrap();
+        let [update] = writes_to_restore(&entry, &shared, Some(&successor)).try_into().unwrap();
         let update = update.request();
         assert_eq!(update.operation, WriteOperation::Update);
         let set = update.body["UpdateExpression"].as_str().unwrap();
@@ -306,11 +309,11 @@ mod tests {
         assert!(
             update.body["ConditionExpression"].as_str().unwrap().contains("attribute_not_exists")
         );
-        assert_eq!(put_back(&entry, &shared, Some(&item(&[("a", 7), ("b", 8)]))), []);
+        assert_eq!(writes_to_restore(&entry, &shared, Some(&item(&[("a", 7), ("b", 8)]))), []);
     }
 
     #[test]
-    fn a_write_in_doubt_is_taken_back_where_it_happened_and_else_nothing_is_done() {
+    fn a_write_in_doubt_is_restored_where_it_happened_and_else_nothing_is_done() {
         let (one, two) = (item(&[("p", 1)]), item(&[("p", 2)]));
         let check = |before, after, now, step| {
             let entry = entry(before, after, Outcome::InDoubt);

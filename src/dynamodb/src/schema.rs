@@ -19,7 +19,6 @@ use crate::value::{AttributeType, Item, check_item_size};
 /// A table as DescribeTable tells it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct TableSchema {
-    /// The table's name.
     pub name: String,
     /// Its ARN, where it was told.
     pub arn: Option<String>,
@@ -47,20 +46,15 @@ pub struct KeySchema {
 /// One attribute of a key.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct KeyAttribute {
-    /// Its name.
     pub name: String,
-    /// Its type.
     pub kind: KeyType,
 }
 
 /// The types a key attribute can have.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum KeyType {
-    /// String.
     S,
-    /// Number.
     N,
-    /// Binary.
     B,
 }
 
@@ -75,12 +69,9 @@ impl KeyType {
     }
 }
 
-/// A secondary index.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct IndexSchema {
-    /// Its name.
     pub name: String,
-    /// Local or global.
     pub kind: IndexKind,
     /// Its key, without the table's.
     pub keys: KeySchema,
@@ -88,7 +79,6 @@ pub struct IndexSchema {
     pub projection: IndexProjection,
 }
 
-/// Local or global.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum IndexKind {
     /// Shares the table's partition key; can be read consistently and fetch from the table.
@@ -100,18 +90,14 @@ pub enum IndexKind {
 /// The attributes an index holds beside its own and the table's keys.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum IndexProjection {
-    /// All of them.
     All,
-    /// None.
     KeysOnly,
-    /// These.
     Include(Vec<String>),
 }
 
 /// How a table's throughput is billed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Billing {
-    /// By requests.
     OnDemand,
     /// By capacity set aside.
     Provisioned {

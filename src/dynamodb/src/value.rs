@@ -35,19 +35,12 @@ pub const NESTING_DEPTH_MAX: usize = 32;
 /// The value of one attribute. Sets keep their elements in order, so equal sets are equal values.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub enum AttributeValue {
-    /// A string.
     S(String),
-    /// A number.
     N(Number),
-    /// Bytes.
     B(Vec<u8>),
-    /// A truth value.
     Bool(bool),
-    /// The null value.
     Null,
-    /// A map.
     M(Item),
-    /// A list.
     L(Vec<AttributeValue>),
     /// A set of strings.
     Ss(BTreeSet<String>),
@@ -60,25 +53,15 @@ pub enum AttributeValue {
 /// The type of an attribute's value.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum AttributeType {
-    /// String.
     S,
-    /// Number.
     N,
-    /// Binary.
     B,
-    /// Boolean.
     Bool,
-    /// Null.
     Null,
-    /// Map.
     M,
-    /// List.
     L,
-    /// String set.
     Ss,
-    /// Number set.
     Ns,
-    /// Binary set.
     Bs,
 }
 
@@ -147,7 +130,6 @@ impl std::fmt::Display for AttributeType {
 }
 
 impl AttributeValue {
-    /// Its type.
     pub fn kind(&self) -> AttributeType {
         match self {
             Self::S(_) => AttributeType::S,

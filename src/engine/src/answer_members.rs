@@ -17,7 +17,6 @@ impl<'a> Members<'a> {
         serde_json::from_slice(body).ok()
     }
 
-    /// One member, decoded.
     pub fn get<T: Deserialize<'a>>(&self, name: &str) -> Option<T> {
         let raw = self.0.iter().find(|(member, _)| member == name)?.1;
         serde_json::from_str(raw.get()).ok()

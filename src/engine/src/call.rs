@@ -120,7 +120,6 @@ impl Call {
         !statements.is_empty() && statements.iter().all(selects)
     }
 
-    /// The parameters alone.
     pub fn into_body(self) -> Map<String, Value> {
         self.body
     }
@@ -151,7 +150,6 @@ pub struct Invocation {
 pub struct Answer {
     /// 200, or DynamoDB's status of the error.
     pub status: u16,
-    /// JSON.
     pub body: Bytes,
     /// Seconds after which a throttled client is asked to come back.
     pub retry_after_s: Option<u32>,

@@ -23,12 +23,7 @@ pub enum Fault {
     },
     /// The database's error, as it came.
     #[error("the database answered with status {status}")]
-    Upstream {
-        /// Its HTTP status.
-        status: u16,
-        /// Its body.
-        body: Bytes,
-    },
+    Upstream { status: u16, body: Bytes },
     /// The database asked to slow down for longer than the guard can hold a request.
     #[error("the database throttles")]
     Throttled,
@@ -40,7 +35,7 @@ pub enum Fault {
     Stopping,
     /// The journal's entry could not be made durable in time, so the write was not sent.
     #[error("not journaled: {0}")]
-    NotJournalled(String),
+    NotJournaled(String),
     /// The request could not be sent: no connection, no credentials.
     #[error("the database could not be reached: {0}")]
     NotSent(String),
@@ -73,7 +68,7 @@ impl Fault {
             | Self::Throttled
             | Self::Limited
             | Self::Stopping
-            | Self::NotJournalled(_)
+            | Self::NotJournaled(_)
             | Self::NotSent(_) => true,
             Self::Unavailable(_) => false,
         }
@@ -88,7 +83,7 @@ impl Fault {
             | Self::Throttled
             | Self::Limited
             | Self::Stopping
-            | Self::NotJournalled(_)
+            | Self::NotJournaled(_)
             | Self::NotSent(_)
             | Self::Unavailable(_) => None,
         }
@@ -138,7 +133,7 @@ impl From<Fault> for Answer {
                 ErrorCode::InternalServerError,
                 "The guard is stopping, and has not sent this request.",
             ),
-            Fault::NotJournalled(why) => ServiceError::new(
+            Fault::NotJournaled(why) => ServiceError::new(
                 ErrorCode::ProvisionedThroughputExceeded,
                 format!(
                     "The guard has not sent this write, because it could not journal it: {why}"

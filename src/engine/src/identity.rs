@@ -115,7 +115,7 @@ fn not_allowed(fault: Fault) -> Result<(), Fault> {
         | Fault::Throttled
         | Fault::Limited
         | Fault::Stopping
-        | Fault::NotJournalled(_)
+        | Fault::NotJournaled(_)
         | Fault::NotSent(_)
         | Fault::Unavailable(_) => Err(fault),
     }

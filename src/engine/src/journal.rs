@@ -75,35 +75,30 @@ pub use crate::journal::writer::{Draft, JournalCounts, Settlement, Writer};
 /// Why a journal cannot be kept.
 #[derive(Debug, thiserror::Error)]
 pub enum JournalError {
-    /// The archive.
     #[error("opening the journal")]
     Archive(#[from] ArchiveError),
-    /// The run's name.
     #[error("naming the run in the archive")]
     Name(#[from] LayoutError),
-    /// The ledger.
     #[error("opening the journal")]
     Ledger(#[from] LedgerError),
 }
 
 /// Which run a journal is of.
 #[derive(Clone, Debug)]
-pub struct JournalledRun {
+pub struct JournaledRun {
     /// Its name in the archive.
     pub name: RunName,
     /// The part of it that this process does; absent where that is the whole run.
     pub part: Option<Part>,
     /// Whose run it is.
     pub id: RunId,
-    /// What it does.
     pub kind: Kind,
     /// What its journal promises.
     pub mode: JournalMode,
-    /// Its plan.
     pub plan: Box<Plan>,
 }
 
-impl JournalledRun {
+impl JournaledRun {
     fn owner(&self, holder: String) -> Owner {
         let RunId { namespace, name, uid, .. } = self.id.clone();
         Owner { run: self.name.to_string(), namespace, name, uid, holder }
@@ -131,11 +126,10 @@ impl JournalledRun {
     }
 }
 
-/// The layer.
 #[derive(Debug)]
 pub struct Journal {
     archive: Archive,
-    run: JournalledRun,
+    run: JournaledRun,
     writer: OnceCell<Writer>,
     beginning: Beginning,
     apply: Apply,
@@ -160,7 +154,7 @@ impl Journal {
     /// Over the layer that sends. Nothing is asked of the archive before the first write.
     pub fn new(
         archive: Archive,
-        run: JournalledRun,
+        run: JournaledRun,
         apply: Apply,
         reader: ReadOnly,
         tally: Arc<Tally>,
@@ -235,12 +229,10 @@ impl Journal {
         self.writer().await.map(|_| ())
     }
 
-    /// What is below.
     pub fn apply(&self) -> &Apply {
         &self.apply
     }
 
-    /// Answers one call.
     pub async fn handle(&self, call: Call) -> Result<Bytes, Fault> {
         match call.operation.class() {
             Class::DataWrite => {}
@@ -272,12 +264,12 @@ impl Journal {
             Request::ExecuteTransaction(transaction) => {
                 self.execute_transaction(transaction, &body).await
             }
-            // A writing operation that is not known here cannot be journalled. No read comes here.
+            // A writing operation that is not known here cannot be journaled. No read comes here.
             Request::Get(_)
             | Request::BatchGet(_)
             | Request::TransactGet(_)
             | Request::Page(_)
-            | Request::Other => Err(not_journalled(operation)),
+            | Request::Other => Err(not_journaled(operation)),
         }
     }
 
@@ -333,7 +325,7 @@ impl Journal {
         self.lost.load(Ordering::Relaxed).then(|| LOST.to_owned())
     }
 
-    /// What was journalled so far, for a result.
+    /// What was journaled so far, for a result.
     pub fn result(&self) -> JournalResult {
         let counts = self.counts();
         let earlier = self.earlier.get().copied().unwrap_or_default();
@@ -348,7 +340,7 @@ impl Journal {
         }
     }
 
-    /// What was journalled so far.
+    /// What was journaled so far.
     pub fn counts(&self) -> JournalCounts {
         self.writer.get().map(Writer::counts).unwrap_or_default()
     }
@@ -384,7 +376,7 @@ fn ran_out() -> Fault {
     Fault::Unavailable("the table's lock ran out before it answered".into())
 }
 
-fn not_journalled(operation: Operation) -> Fault {
+fn not_journaled(operation: Operation) -> Fault {
     Fault::refused(
         format!(
             "The guard cannot journal {}, and sends no write without an entry.",

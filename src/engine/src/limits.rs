@@ -33,7 +33,7 @@ pub const UPSTREAM_ATTEMPTS_MAX: u32 = 10;
 /// reading and send the call again.
 pub const UPSTREAM_CALL_MAX: Duration = Duration::from_secs(50);
 
-/// Sendings of one journalled write, or one transaction, whose outcome is unknown; each is bound to
+/// Sendings of one journaled write, or one transaction, whose outcome is unknown; each is bound to
 /// the images that it changes, so that it happens once. What three do not tell, a fourth would not.
 pub const SENDINGS_MAX: u32 = 3;
 

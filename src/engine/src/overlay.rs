@@ -13,7 +13,7 @@ pub(crate) mod state;
 mod write;
 
 use std::path::PathBuf;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::Arc;
 
 use bytes::Bytes;
 use dm_contract::report::{SecondPass, TableEffect};
@@ -21,6 +21,7 @@ use dm_dynamodb::error::ErrorCode;
 use dm_dynamodb::request::Request;
 use dm_dynamodb::schema::TableSchema;
 use dm_dynamodb::value::write_json;
+use parking_lot::{Mutex, MutexGuard};
 use serde_json::Value;
 
 use crate::answer_members::Members;
@@ -106,7 +107,7 @@ impl Overlay {
     pub fn begin_second_pass(&self) {
         self.state().begin_second_pass();
         // They would make a repetition of what is meant to be done anew.
-        *self.tokens.lock().unwrap_or_else(PoisonError::into_inner) = Tokens::default();
+        *self.tokens.lock() = Tokens::default();
     }
 
     /// What the second pass changed again, if there is one.
@@ -121,7 +122,6 @@ impl Overlay {
         effects
     }
 
-    /// Answers one call.
     pub async fn handle(&self, call: Call) -> Result<Bytes, Fault> {
         let operation = call.operation;
         let class = operation.class();
@@ -213,7 +213,7 @@ impl Overlay {
     fn state(&self) -> MutexGuard<'_, State> {
         // A panic in the middle of a change could leave places without their entry; they are then
         // found damaged, and the call fails.
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+        self.state.lock()
     }
 
     fn count_units(&self, capacity: Option<&Value>) {

@@ -1,7 +1,7 @@
-//! Takes back what a run did, from its journal: every key is looked at once, with all that is known
-//! of it, and put back attribute by attribute where nobody else has changed it since.
+//! Restores what a run did, from its journal: every key is looked at once, with all that is known
+//! of it, and restored attribute by attribute where nobody else has changed it since.
 //!
-//! The restore's own writes go through a journal as any run's do, so it can be taken back too. It
+//! The restore's own writes go through a journal as any run's do, so it can be restored too. It
 //! keeps no state of its own: interrupted, it is begun again, and finds done what is done.
 
 mod conflicts;
@@ -39,7 +39,7 @@ use crate::archive::locks::LockTimes;
 use crate::archive::{Archive, RunName};
 use crate::fault::Fault;
 use crate::journal::images::{BATCH_GET_KEYS_MAX, Images};
-use crate::journal::{Journal, JournalReader, JournalledRun};
+use crate::journal::{Journal, JournalReader, JournaledRun};
 use crate::layers::apply::Apply;
 use crate::layers::tally::Tally;
 use crate::restore::conflicts::Conflicts;
@@ -59,7 +59,7 @@ type Result<T> = std::result::Result<T, RestoreError>;
 pub struct Restore {
     archive: Archive,
     source: RunName,
-    own: JournalledRun,
+    own: JournaledRun,
     target: Target,
     tally: Arc<Tally>,
     on_conflict: OnConflict,
@@ -75,7 +75,6 @@ pub struct Restore {
 enum Target {
     /// Of a preview: it cannot write.
     Preview(Images),
-    /// Writes, each journalled.
     Database(Box<Journal>),
 }
 
@@ -114,10 +113,10 @@ impl Restore {
         on_conflict: OnConflict,
         archive: Archive,
     ) -> Result<Self> {
-        let own = JournalledRun::of_plan(plan)?.ok_or(RestoreError::NoArchive)?;
+        let own = JournaledRun::of_plan(plan)?.ok_or(RestoreError::NoArchive)?;
         // A restore knows the items it writes: it has no use for another mode.
         let mode = JournalMode::Strict;
-        let mut own = JournalledRun { kind: Kind::Restore(number), mode, ..own };
+        let mut own = JournaledRun { kind: Kind::Restore(number), mode, ..own };
         // One process restores what many have written.
         own.plan.parts = None;
         let source = RunName::new(own.name.migration(), number)?;
@@ -206,9 +205,9 @@ impl Restore {
         &self.archive
     }
 
-    /// What it has journalled of itself, and what went wrong with the tables' locks; `None` for a
+    /// What it has journaled of itself, and what went wrong with the tables' locks; `None` for a
     /// preview.
-    pub fn journalled(&self) -> Option<(JournalResult, Option<String>)> {
+    pub fn journaled(&self) -> Option<(JournalResult, Option<String>)> {
         let Target::Database(journal) = &self.target else { return None };
         Some((journal.result(), journal.locks_told().1))
     }

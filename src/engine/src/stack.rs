@@ -21,7 +21,7 @@ use crate::archive::locks::LockTimes;
 use crate::archive::{Archive, ArchiveError, LayoutError};
 use crate::call::{Answer, Call};
 use crate::fault::Fault;
-use crate::journal::{Journal, JournalledRun};
+use crate::journal::{Journal, JournaledRun};
 use crate::layers::apply::Apply;
 use crate::layers::arns::Arns;
 use crate::layers::completion::{Client, RunToCompletion};
@@ -72,7 +72,6 @@ enum Bottom {
 /// What became of an earlier guard of the same run.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Start {
-    /// There was none.
     First,
     /// It was ended in the middle of the run, and its memory is lost.
     Again,
@@ -84,10 +83,8 @@ pub use crate::stack::dry_run::SecondPassError;
 /// Why there is no engine for a plan.
 #[derive(Debug, thiserror::Error)]
 pub enum OpenError {
-    /// The database.
     #[error("preparing the connection to the database")]
     Upstream(#[from] UpstreamError),
-    /// The archive.
     #[error("preparing the journal")]
     Archive(#[from] ArchiveError),
     /// The migration's name in the archive.
@@ -146,7 +143,7 @@ impl Engine {
                         .to_owned()
                 });
                 let apply = Apply::new(upstream, Arc::clone(&tally));
-                let bottom = match (JournalledRun::of_plan(plan)?, archive) {
+                let bottom = match (JournaledRun::of_plan(plan)?, archive) {
                     (None, _) => Bottom::Apply(apply),
                     (Some(_), None) => return Err(OpenError::NoArchive),
                     (Some(run), Some(archive)) => Bottom::Journal(Box::new(Journal::new(
@@ -390,7 +387,7 @@ impl Engine {
             Fault::Throttled
             | Fault::Limited
             | Fault::Stopping
-            | Fault::NotJournalled(_)
+            | Fault::NotJournaled(_)
             | Fault::NotSent(_) => {
                 tracing::warn!(operation = operation.name(), %fault, "not carried out");
             }
@@ -422,7 +419,7 @@ impl Engine {
         }
     }
 
-    fn journalled(&self) -> Option<JournalResult> {
+    fn journaled(&self) -> Option<JournalResult> {
         let Bottom::Journal(journal) = &self.bottom else { return None };
         Some(journal.result())
     }

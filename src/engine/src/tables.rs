@@ -120,7 +120,6 @@ fn elements<'a>(body: &'a Map<String, Value>, name: &str) -> impl Iterator<Item 
 /// A table named by its ARN.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct TableArn<'a> {
-    /// The whole text.
     pub arn: &'a str,
     /// The table's name in it.
     pub name: &'a str,

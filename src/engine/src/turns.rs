@@ -17,7 +17,6 @@ tokio::task_local! {
     static CURRENT: Option<(Class, Turns)>;
 }
 
-/// What ran out.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Reach {
     /// The capacity of the item's partition, or the answer does not say what.
@@ -27,12 +26,10 @@ pub enum Reach {
     Table,
 }
 
-/// One throttled attempt.
 #[derive(Clone, Copy, Debug)]
 pub struct Throttle {
     /// When it was sent.
     pub sent_at: Instant,
-    /// What ran out.
     pub reach: Reach,
 }
 

@@ -49,7 +49,6 @@ pub enum UpstreamError {
     /// The plan's endpoint or region.
     #[error("`{0}` is not an endpoint: http(s)://host[:port] is needed")]
     Endpoint(String),
-    /// Certificates.
     #[error("preparing TLS: {0}")]
     Tls(String),
     /// The chain is empty.
@@ -61,7 +60,6 @@ pub enum UpstreamError {
     /// The chain gave none.
     #[error("getting credentials for the database")]
     Credentials(#[source] Box<dyn std::error::Error + Send + Sync>),
-    /// The signature.
     #[error("signing a request: {0}")]
     Signing(String),
 }
@@ -85,7 +83,6 @@ struct Upstream {
 /// How long one call may take. Tests of what becomes of late calls have less time.
 #[derive(Clone, Copy, Debug)]
 pub struct CallTimes {
-    /// One attempt.
     pub attempt: Duration,
     /// All attempts of a call.
     pub call: Duration,
@@ -106,9 +103,7 @@ impl Default for CallTimes {
 /// What a call may do to the database.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Access {
-    /// It cannot write.
     Reads,
-    /// It can.
     Writes,
 }
 
@@ -127,7 +122,6 @@ impl Access {
 pub struct UpstreamCalls {
     /// Those that cannot write.
     pub reads: u64,
-    /// Those that can.
     pub writes: u64,
     /// Calls that the database answered, with an error of the request's too.
     pub answered: u64,
@@ -172,7 +166,6 @@ impl ReadOnly {
         matches!(self.0, Base::Nothing(_))
     }
 
-    /// The database's region.
     pub fn region(&self) -> &str {
         match &self.0 {
             Base::Database(upstream) => upstream.signer.region(),
@@ -213,7 +206,6 @@ impl Full {
         Upstream::new(plan, credentials).map(|upstream| Self(Arc::new(upstream)))
     }
 
-    /// Sends any call.
     pub async fn send(
         &self,
         operation: Operation,

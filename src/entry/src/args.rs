@@ -32,18 +32,15 @@ Usage:
   datamigration-entry --version | --help
 ";
 
-/// What to do.
 #[derive(Debug, PartialEq, Eq)]
 pub enum Verb {
     /// Fill the pod's folders.
     Prepare(Prepare),
-    /// Run the program.
     Run(Run),
     /// Have a transform carried out.
     Transform(TransformArgs),
     /// Print [`USAGE`].
     Help,
-    /// Print the version.
     Version,
 }
 
@@ -68,7 +65,6 @@ pub struct Prepare {
 /// Where the program's files come from and go to.
 #[derive(Debug, PartialEq, Eq)]
 pub struct Files {
-    /// A mounted ConfigMap.
     pub from: PathBuf,
     /// The folder the program will run in.
     pub to: PathBuf,
@@ -79,7 +75,6 @@ pub struct Files {
 /// How to run the program.
 #[derive(Debug, PartialEq, Eq)]
 pub struct Run {
-    /// Its working directory.
     pub dir: PathBuf,
     /// Where the result goes.
     pub termination_log: PathBuf,
@@ -89,11 +84,9 @@ pub struct Run {
     pub second_pass: Option<String>,
     /// Address of the guard with whose pauses the program is stopped.
     pub follow_pause: Option<String>,
-    /// What to start.
     pub program: Program,
 }
 
-/// What to start.
 #[derive(Debug, PartialEq, Eq)]
 pub enum Program {
     /// A file in the working directory, whose interpreter has to be found.

@@ -1,7 +1,6 @@
 //! The process group of the program, which is another one when it runs a second time.
 
-use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
-
+use parking_lot::{Condvar, Mutex};
 use rustix::process::{Pid, Signal, kill_process_group};
 
 /// The group that runs now, for those who tell it something.
@@ -14,23 +13,19 @@ pub struct Group {
 impl Group {
     /// It is this one from now on.
     pub fn is(&self, group: Pid) {
-        *self.lock() = Some(group);
+        *self.now.lock() = Some(group);
         self.known.notify_all();
     }
 
     /// Which it is, as soon as there is one.
     pub fn wait(&self) -> Pid {
-        let mut now = self.lock();
+        let mut now = self.now.lock();
         loop {
             match *now {
                 Some(group) => return group,
-                None => now = self.known.wait(now).unwrap_or_else(PoisonError::into_inner),
+                None => self.known.wait(&mut now),
             }
         }
-    }
-
-    fn lock(&self) -> MutexGuard<'_, Option<Pid>> {
-        self.now.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 

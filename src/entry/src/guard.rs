@@ -19,13 +19,11 @@ pub enum GuardError {
     /// The address in the arguments.
     #[error("{0} is not the address of a guard")]
     Address(String),
-    /// The connection.
     #[error("asking the guard")]
     Connection(#[from] io::Error),
     /// It was started again, and knows of no transform.
     #[error("the guard knows of no transform")]
     NoTransform,
-    /// Its answer.
     #[error("the guard refused: {0}")]
     Refused(String),
 }

@@ -89,7 +89,7 @@ fn look(folder: &Path) -> io::Result<Option<BTreeMap<PathBuf, Stamp>>> {
     Ok(Some(seen))
 }
 
-/// The files of a folder that is the program's alone, which can be put back.
+/// The files of a folder that is the program's alone, which can be restored.
 #[derive(Debug)]
 pub struct Own {
     folder: PathBuf,
@@ -98,7 +98,6 @@ pub struct Own {
 }
 
 impl Own {
-    /// Reads them all.
     pub fn read(folder: &Path) -> io::Result<Self> {
         let (mut kept, mut folders) = (Vec::new(), vec![folder.to_owned()]);
         let mut bytes = 0;
@@ -121,7 +120,7 @@ impl Own {
     }
 
     /// Has them in the folder as they were, and nothing else.
-    pub fn put_back(&self) -> io::Result<()> {
+    pub fn rewrite(&self) -> io::Result<()> {
         for entry in fs::read_dir(&self.folder)? {
             let entry = entry?;
             if entry.file_type()?.is_dir() {
@@ -151,7 +150,7 @@ pub struct Fresh {
 
 impl Fresh {
     /// Of a program in this folder, which is the pod's own if its path is absolute: then its files
-    /// are put back. Those of an image, and temporary files, are compared.
+    /// are restored. Those of an image, and temporary files, are compared.
     pub fn of(given: &Path, folder: &Path) -> Self {
         let own = given.is_absolute().then(|| Own::read(folder));
         let shared = own.is_none().then(|| Files::look(folder));
@@ -164,8 +163,8 @@ impl Fresh {
         if let Some(left) = self.compared.iter().find_map(Files::left) {
             return Err(left);
         }
-        let put_back = self.own.map_or(Ok(()), |own| own.and_then(|own| own.put_back()));
-        put_back.map_err(|error| format!("the program's files could not be written again: {error}"))
+        let rewrite = self.own.map_or(Ok(()), |own| own.and_then(|own| own.rewrite()));
+        rewrite.map_err(|error| format!("the program's files could not be written again: {error}"))
     }
 }
 
@@ -211,7 +210,7 @@ mod tests {
         fs::write(path("done.json"), "{}").unwrap();
         fs::create_dir_all(path("cache/b")).unwrap();
         fs::remove_dir_all(path("lib")).unwrap();
-        own.put_back().unwrap();
+        own.rewrite().unwrap();
         let names: Vec<_> =
             fs::read_dir(folder.path()).unwrap().map(|entry| entry.unwrap().file_name()).collect();
         assert_eq!(names, ["lib"]);

@@ -34,7 +34,7 @@ pub const FILES_DEPTH_MAX: usize = 32;
 /// Files that are compared before and after a program: those of a base image, and more.
 pub const FILES_COMPARED_MAX: usize = 100_000;
 
-/// Bytes of a program's own files that are held to be put back: a ConfigMap has at most 1 MiB
+/// Bytes of a program's own files that are held to be restored: a ConfigMap has at most 1 MiB
 /// (Kubernetes documentation, "ConfigMaps"), and some are in more than one place.
 pub const FILES_KEPT_BYTES_MAX: u64 = 16 * 1024 * 1024;
 

@@ -28,7 +28,6 @@ pub enum PrepareError {
         action: &'static str,
         /// With which file or folder.
         path: PathBuf,
-        /// Why not.
         source: io::Error,
     },
     /// The files are others than those that the run was made for.

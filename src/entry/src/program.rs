@@ -42,7 +42,6 @@ pub enum StartError {
     Unreadable {
         /// The script asked for.
         file: PathBuf,
-        /// Why.
         source: io::Error,
     },
     /// Neither first line nor suffix tells what runs the script.
@@ -61,7 +60,6 @@ pub enum StartError {
         file: PathBuf,
         /// The interpreters looked for.
         wanted: String,
-        /// Where.
         path: String,
     },
     /// The command's name is not in `PATH`.
@@ -69,7 +67,6 @@ pub enum StartError {
     NotInPath {
         /// The name looked for.
         name: String,
-        /// Where.
         path: String,
         /// What may have been meant.
         hint: String,
@@ -85,7 +82,6 @@ pub enum StartError {
     Refused {
         /// The file that was to be executed.
         file: PathBuf,
-        /// Why.
         source: io::Error,
         /// What that means for a file that is there.
         hint: &'static str,

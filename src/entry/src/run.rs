@@ -9,14 +9,15 @@ use std::os::fd::{AsFd, BorrowedFd};
 use std::os::unix::process::CommandExt;
 use std::path::Path;
 use std::process::{Command, Stdio};
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicI32, Ordering};
 use std::sync::mpsc::{self, Receiver};
-use std::sync::{Arc, Mutex, PoisonError};
 use std::thread;
 use std::time::SystemTime;
 
 use dm_contract::error_chain::chain;
 use dm_contract::report::{ProgramResult, SecondRun};
+use parking_lot::Mutex;
 use rustix::event::{PollFd, PollFlags};
 use rustix::process::{Pid, Signal, WaitOptions, WaitStatus};
 use signal_hook::consts::signal;
@@ -117,7 +118,7 @@ fn start_and_wait(run: &Run) -> Result<(ProgramResult, u8), StartError> {
 
     drain(&streams.done);
     let (last_lines, log_problem) = {
-        let copies = copies.lock().unwrap_or_else(PoisonError::into_inner);
+        let copies = copies.lock();
         let problem = copies.log.as_ref().and_then(Log::problem).map(str::to_owned);
         (copies.tail.lines(), problem)
     };
@@ -195,7 +196,6 @@ fn spawn(dir: &Path, start: &Start, out: Stdio, err: Stdio) -> Result<Pid, Start
 
 /// Signals on their way to the program.
 struct Forwarding {
-    /// Where they go.
     group: Arc<Group>,
     /// Whether one of them was to end the program.
     asked_to_end: Arc<AtomicBool>,
@@ -300,7 +300,7 @@ impl Tee {
             Ok(read) => &chunk[..read],
             Err(error) => return error.kind() == io::ErrorKind::Interrupted,
         };
-        copies.lock().unwrap_or_else(PoisonError::into_inner).push(self.stream, read);
+        copies.lock().push(self.stream, read);
         if self.to.as_mut().is_some_and(|to| to.write_all(read).is_err()) {
             self.to = None;
         }

@@ -9,9 +9,7 @@ use crate::limits::{LAST_LINES_BYTES_MAX, LAST_LINES_MAX, LINE_BYTES_MAX, RAW_LI
 /// The program's two streams.
 #[derive(Clone, Copy, Debug)]
 pub enum Stream {
-    /// Standard output.
     Out,
-    /// Standard error.
     Err,
 }
 

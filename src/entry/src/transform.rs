@@ -20,10 +20,8 @@ pub enum TransformError {
     /// A file of the folder.
     #[error("reading {0}")]
     File(PathBuf, #[source] io::Error),
-    /// Folders in folders.
     #[error("{0} has more folders in each other than a ConfigMap's files make")]
     Depth(PathBuf),
-    /// The guard.
     #[error(transparent)]
     Guard(#[from] GuardError),
 }

@@ -2,12 +2,12 @@
 //! most, and, as soon as answers to the same operation were seen, what these took.
 
 use std::collections::HashMap;
-use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use crate::limits;
 use bytes::Bytes;
 use dm_dynamodb::operation::Operation;
 use dm_engine::{Answer, Call};
+use parking_lot::Mutex;
 use serde_json::Value;
 
 use crate::memory::Held;
@@ -33,21 +33,16 @@ impl AnswerSizes {
     pub fn expected(&self, call: &Call) -> usize {
         match most(call) {
             0 => 0,
-            most => self.lock().get(&call.operation).copied().unwrap_or(most),
+            most => self.0.lock().get(&call.operation).copied().unwrap_or(most),
         }
     }
 
     /// Takes note of an answer's size. A larger one counts at once, a smaller one by and by.
     pub fn seen(&self, operation: Operation, bytes: usize) {
-        let mut recent = self.lock();
+        let mut recent = self.0.lock();
         let before = recent.get(&operation).copied().unwrap_or(bytes);
         let fallen = before - before / limits::ANSWER_EXPECTED_DECAY;
         recent.insert(operation, bytes.max(fallen).max(limits::ANSWER_EXPECTED_BYTES_MIN));
-    }
-
-    fn lock(&self) -> MutexGuard<'_, HashMap<Operation, usize>> {
-        // A map is whole after every statement.
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 

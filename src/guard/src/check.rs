@@ -109,7 +109,7 @@ fn judged(answer: Result<(), Fault>, action: &str, table: Option<&str>) -> Findi
         Fault::Service(_)
         | Fault::Refused { .. }
         | Fault::Upstream { .. }
-        | Fault::NotJournalled(_)
+        | Fault::NotJournaled(_)
         | Fault::NotSent(_)
         | Fault::Stopping
         | Fault::Unavailable(_) => Found::Unreachable,

@@ -8,11 +8,12 @@ use std::collections::HashMap;
 use std::io;
 use std::net::IpAddr;
 use std::pin::Pin;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll};
 
 use crate::limits;
+use parking_lot::{Mutex, MutexGuard};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::TcpStream;
 use tokio::sync::{Notify, OwnedSemaphorePermit, Semaphore};
@@ -22,7 +23,6 @@ const BUSY: u64 = 0;
 /// It is being closed to make room.
 const CLOSING: u64 = u64::MAX;
 
-/// All connections.
 #[derive(Debug)]
 pub struct Connections {
     permits: Arc<Semaphore>,
@@ -143,7 +143,7 @@ impl Connections {
 
     fn open(&self) -> MutexGuard<'_, HashMap<u64, Arc<State>>> {
         // A map is whole after every statement, so a poisoned lock still holds a good one.
-        self.open.lock().unwrap_or_else(PoisonError::into_inner)
+        self.open.lock()
     }
 }
 
@@ -187,7 +187,6 @@ impl Connection {
         Watched { stream, state: Arc::clone(&self.state) }
     }
 
-    /// It was answered.
     pub fn end(&self) {
         self.state.idle_since.store(self.all.tick(), Ordering::Release);
     }
@@ -198,7 +197,6 @@ impl Connection {
     }
 }
 
-/// A connection's stream.
 #[derive(Debug)]
 pub struct Watched {
     stream: TcpStream,

@@ -27,7 +27,6 @@ use crate::wire::{Body, plain};
 /// What stands behind the control's address.
 #[derive(Debug)]
 pub struct Control {
-    /// The run.
     pub run: Run,
     /// What must be shown to change anything; without it nothing can be changed.
     pub token: Option<ControlToken>,

@@ -36,7 +36,6 @@ impl Embedded {
         Ok(Self { address, engine, server, accepting })
     }
 
-    /// What answers.
     pub fn engine(&self) -> &Arc<Engine> {
         &self.engine
     }

@@ -96,7 +96,6 @@ pub enum PlanError {
     /// It is no plan.
     #[error("reading the plan of {PLAN_ENV}")]
     Json(#[from] serde_json::Error),
-    /// Of another version.
     #[error("the plan has version {0}, and this guard reads version {PLAN_VERSION} only")]
     Version(u64),
 }

@@ -45,7 +45,6 @@ pub struct Options {
 /// Why a guard did not start.
 #[derive(Debug, thiserror::Error)]
 pub enum StartError {
-    /// An address.
     #[error("listening on {0}")]
     Listen(SocketAddr, #[source] io::Error),
     /// The folder of the marker.
@@ -71,7 +70,6 @@ pub struct Guard {
 }
 
 impl Guard {
-    /// Starts to serve.
     pub async fn start(
         plan: &Plan,
         credentials: CredentialSource,

@@ -10,7 +10,6 @@ mod control;
 mod embedded;
 pub mod flags;
 mod guard;
-pub mod keep;
 pub mod ledger;
 pub mod limits;
 mod memory;
@@ -29,6 +28,7 @@ pub mod termination;
 mod testing;
 pub mod token;
 pub mod transform;
+pub mod uploader;
 mod wire;
 
 pub use embedded::Embedded;

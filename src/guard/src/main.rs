@@ -11,8 +11,8 @@ use dm_contract::report::GuardResult;
 use dm_engine::CredentialSource;
 use dm_guard::clients::{AccessKey, Clients};
 use dm_guard::flags::{self, Flags, Verb};
-use dm_guard::keep::Keep;
 use dm_guard::token::ControlToken;
+use dm_guard::uploader::Uploader;
 use dm_guard::{
     Guard, Options, check, empty_result, ledger, open_files, record, restore, termination,
 };
@@ -51,7 +51,7 @@ async fn main() -> ExitCode {
             Ok(()) => (String::new(), 0),
             Err(error) => (told(&chain(&error)).0, error.exit_code()),
         },
-        (Ok(plan), Some(Verb::Restore)) => match take_back(&flags, &plan).await {
+        (Ok(plan), Some(Verb::Restore)) => match restore(&flags, &plan).await {
             Ok(done) => done,
             Err(error) => told(&format!("{error:#}")),
         },
@@ -84,7 +84,7 @@ fn stopped() -> anyhow::Result<impl Future<Output = ()>> {
     })
 }
 
-async fn take_back(flags: &Flags, plan: &Plan) -> anyhow::Result<(String, u8)> {
+async fn restore(flags: &Flags, plan: &Plan) -> anyhow::Result<(String, u8)> {
     let stop = stopped()?;
     let credentials = CredentialSource::default_chain(&plan.upstream.region).await?;
     let token = flags.control_token.as_deref().map(ControlToken::new).transpose()?;
@@ -118,18 +118,19 @@ async fn run(flags: &Flags, plan: &Plan) -> anyhow::Result<GuardResult> {
     stop.await;
     let engine = std::sync::Arc::clone(guard.engine());
     let result = guard.stop().await;
-    let Some(keep) = engine.archive().and_then(|to| Keep::of(plan, to, flags.log_dir.clone()))
+    let Some(uploader) =
+        engine.archive().and_then(|to| Uploader::of(plan, to, flags.log_dir.clone()))
     else {
         return Ok(result);
     };
-    let keep = keep.in_part(part);
+    let uploader = uploader.in_part(part);
     let say = |result: &GuardResult| {
         let early = termination::message(result.clone());
         if let Err(error) = std::fs::write(&flags.termination_log, early) {
             tracing::error!(%error, "writing the result early");
         }
     };
-    Ok(keep.all(&engine, result, say).await)
+    Ok(uploader.all(&engine, result, say).await)
 }
 
 /// The part of the run that this pod does.

@@ -39,7 +39,6 @@ impl Held {
 }
 
 impl Memory {
-    /// Of this process.
     pub fn of_this_process() -> Self {
         let cgroups = fs::read_to_string("/proc/self/cgroup").unwrap_or_default();
         Self::within(limit(&cgroups, Path::new("/sys/fs/cgroup")))

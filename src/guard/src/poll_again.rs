@@ -6,9 +6,11 @@
 
 use std::future::Future;
 use std::pin::Pin;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicU8, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
 use std::task::{Context, Poll, Wake, Waker};
+
+use parking_lot::Mutex;
 
 /// It waits; who wakes it wakes the task.
 const WAITING: u8 = 0;
@@ -35,7 +37,6 @@ struct State {
 }
 
 impl<F: Future> PollAgain<F> {
-    /// The same work.
     pub fn new(work: F) -> Self {
         let task = Mutex::new(Waker::noop().clone());
         let state = Arc::new(State { now: AtomicU8::new(WAITING), task });
@@ -68,7 +69,7 @@ impl<F: Future> Future for PollAgain<F> {
 
 impl State {
     fn belongs_to(&self, task: &Waker) {
-        self.task.lock().unwrap_or_else(PoisonError::into_inner).clone_from(task);
+        self.task.lock().clone_from(task);
     }
 
     fn change(&self, from: u8, to: u8) -> bool {
@@ -88,7 +89,7 @@ impl Wake for State {
                 return;
             }
         }
-        let task = self.task.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        let task = self.task.lock().clone();
         task.wake();
     }
 }

@@ -5,17 +5,15 @@ use dm_contract::plan::Plan;
 use dm_contract::verdict::EXIT_CONTRADICTED;
 use dm_engine::archive::ledger::{self, Begun, Completed, LedgerError, RunOutcome};
 use dm_engine::archive::{Archive, ArchiveError, LayoutError};
-use dm_engine::journal::JournalledRun;
+use dm_engine::journal::JournaledRun;
 
 use crate::flags::{Outcome, Record};
 
 /// Why nothing was noted.
 #[derive(Debug, thiserror::Error)]
 pub enum RecordError {
-    /// The plan.
     #[error("the plan names no archive")]
     NoArchive,
-    /// The archive.
     #[error(transparent)]
     Archive(#[from] ArchiveError),
     /// The migration's name in the archive.
@@ -49,7 +47,7 @@ impl RecordError {
 /// Notes it. To say the same again does no harm; what contradicts is an error.
 pub async fn record(plan: &Plan, said: &Record) -> Result<(), RecordError> {
     let named = plan.archive.as_ref().ok_or(RecordError::NoArchive)?;
-    let run = JournalledRun::of_plan(plan)?.ok_or(RecordError::NoArchive)?;
+    let run = JournaledRun::of_plan(plan)?.ok_or(RecordError::NoArchive)?;
     let archive = Archive::open(named, &plan.upstream.region).await?;
     if said.baseline {
         return Ok(ledger::record_baseline(&archive, &run.name, plan).await?);
@@ -101,7 +99,7 @@ mod tests {
         let archive = Archive::open(plan.archive.as_ref().unwrap(), "r").await.unwrap();
         // The number may be taken: an attempt of which nobody knows how it ended.
         let other = Begun { uid: "other".into(), ..Begun::now(&plan, ledger::Kind::Apply) };
-        let run = JournalledRun::of_plan(&plan).unwrap().unwrap();
+        let run = JournaledRun::of_plan(&plan).unwrap().unwrap();
         ledger::begin(&archive, &run.name, &other).await.unwrap();
         for uid in ["u", "u", "another object"] {
             plan.run.uid = uid.into();
@@ -112,7 +110,7 @@ mod tests {
         assert_eq!(told, [(1, false), (2, true)]);
         plan.run.number = 3;
         let verdict = |plan: &Plan| {
-            let run = JournalledRun::of_plan(plan).unwrap().unwrap();
+            let run = JournaledRun::of_plan(plan).unwrap().unwrap();
             ledger::Question { run: &run.name, plan }.answer(&entries, None)
         };
         assert!(matches!(verdict(&plan), Verdict::Adopt(adopted) if adopted.run == 2));
@@ -142,7 +140,7 @@ mod tests {
         record(&plan, &said(Outcome::Failed)).await.unwrap();
         plan.run.number = 3;
         let archive = Archive::open(plan.archive.as_ref().unwrap(), "r").await.unwrap();
-        let run = JournalledRun::of_plan(&plan).unwrap().unwrap();
+        let run = JournaledRun::of_plan(&plan).unwrap().unwrap();
         let mut other = plan.clone();
         other.run.uid = "other".into();
         let begun = Begun::now(&other, run.kind.clone());

@@ -1,5 +1,5 @@
-//! `datamigration-guard restore`: takes back the run that the plan names, answers the probe and the
-//! operator meanwhile, and says at the end what was put back. Told to stop it begins no further
+//! `datamigration-guard restore`: restores the run that the plan names, answers the probe and the
+//! operator meanwhile, and says at the end what was restored. Told to stop it begins no further
 //! key; the same restore begun again goes on.
 
 use std::sync::Arc;
@@ -18,10 +18,10 @@ use dm_engine::restore::{Restore, RestoreError, RestoreReport, part_name};
 use tokio::net::TcpListener;
 
 use crate::control::{self, Control};
-use crate::keep::{Keep, trouble};
 use crate::restoring::{Restoring, result};
 use crate::run::Run;
 use crate::token::ControlToken;
+use crate::uploader::{Uploader, trouble};
 
 /// Runs it until its end, or until it is told to stop. Who shows the token may change how fast it
 /// goes.
@@ -70,10 +70,10 @@ pub async fn restore(
             }
         }
     }
-    if let (None, Some((_, Some(problem)))) = (&result.problem, restore.journalled()) {
+    if let (None, Some((_, Some(problem)))) = (&result.problem, restore.journaled()) {
         result.problem = Some(problem);
     }
-    result.archived = keep(plan, restore, &report, ended.is_ok()).await;
+    result.archived = upload(plan, restore, &report, ended.is_ok()).await;
     result
 }
 
@@ -93,18 +93,18 @@ async fn run(restore: &Restore, stop: impl Future<Output = ()>) -> Result<(), Re
 
 /// The full report in the archive, and of a preview its conflicts; a restore has written its own
 /// there.
-async fn keep(
+async fn upload(
     plan: &Plan,
     restore: &Restore,
     report: &RestoreReport,
     finished: bool,
 ) -> Option<Archived> {
-    let keep = Keep::of(plan, restore.archive(), None)?;
-    let mut kept = Archived { run: keep.name(), ..Archived::default() };
+    let uploader = Uploader::of(plan, restore.archive(), None)?;
+    let mut kept = Archived { run: uploader.name(), ..Archived::default() };
     let uploads = async {
         let json = serde_json::to_vec_pretty(report).map_err(|error| error.to_string());
         match json {
-            Ok(json) => match keep.put("report.json", Bytes::from(json)).await {
+            Ok(json) => match uploader.put("report.json", Bytes::from(json)).await {
                 Ok(path) => kept.report = Some(path),
                 Err(why) => trouble(&mut kept, &format!("the report: {why}")),
             },
@@ -124,7 +124,7 @@ async fn keep(
                 Ok(None) => return,
                 Err(why) => return trouble(&mut kept, &format!("the conflicts: {why}")),
             };
-            match keep.put(&part_name(part), lines).await {
+            match uploader.put(&part_name(part), lines).await {
                 Ok(path) if part == 0 => kept.conflicts = Some(path),
                 Ok(_) => {}
                 Err(why) => return trouble(&mut kept, &format!("the conflicts: {why}")),

@@ -8,9 +8,7 @@ use dm_engine::restore::{Restore, RestoreReport};
 /// A restore under way.
 #[derive(Debug)]
 pub struct Restoring {
-    /// The work.
     pub restore: Restore,
-    /// Its plan.
     pub plan: Plan,
     /// When it began, RFC 3339.
     pub started_at: String,
@@ -48,7 +46,7 @@ pub fn result(
         left_out: u32::try_from(report.left_out).unwrap_or(u32::MAX),
         read_units: report.read_units,
         write_units: report.write_units,
-        journal: restore.journalled().map(|(journal, _)| journal),
+        journal: restore.journaled().map(|(journal, _)| journal),
         archived: None,
         problem: None,
         differs: None,

@@ -9,12 +9,9 @@ use dm_engine::Engine;
 
 use crate::restoring::Restoring;
 
-/// What is controlled.
 #[derive(Debug)]
 pub enum Run {
-    /// A program's.
     Program(Arc<Engine>),
-    /// A restore.
     Restore(Arc<Restoring>),
 }
 
@@ -27,7 +24,6 @@ impl Run {
         }
     }
 
-    /// How it goes.
     pub fn state(&self) -> ControlState {
         match self {
             Self::Program(engine) => engine.control(),
@@ -35,7 +31,6 @@ impl Run {
         }
     }
 
-    /// Changes its limits.
     pub fn set_rates(&self, limits: &RateLimits) {
         match self {
             Self::Program(engine) => engine.set_rates(limits),

@@ -15,7 +15,6 @@ pub struct ControlToken([u8; 32]);
 /// Why there is no token.
 #[derive(Debug, thiserror::Error)]
 pub enum TokenError {
-    /// Its file.
     #[error("reading the control token's file")]
     File(#[from] io::Error),
     /// It could be guessed.
@@ -40,7 +39,6 @@ impl ControlToken {
         Ok(Self(Sha256::digest(text).into()))
     }
 
-    /// Of a file.
     pub fn of_file(path: &Path) -> Result<Self, TokenError> {
         Self::new(&std::fs::read_to_string(path)?)
     }

@@ -2,7 +2,7 @@
 //! program. It goes through the same engine, so everything that holds for a program's requests
 //! holds for it.
 
-use std::sync::{Arc, Mutex, OnceLock, PoisonError};
+use std::sync::{Arc, OnceLock};
 
 use dm_contract::error_chain::chain;
 use dm_contract::part::Part;
@@ -12,9 +12,10 @@ use dm_contract::transform::{ORDER_VERSION, TRANSFORM_FILE, TransformOrder, Tran
 use dm_engine::Engine;
 use dm_engine::archive::RunName;
 use dm_engine::archive::ledger::LedgerError;
-use dm_engine::journal::JournalledRun;
+use dm_engine::journal::JournaledRun;
 use dm_runner::{Checkpoints, SECOND_PASS_LATER_S, Settings, Share};
 use dm_transform::{Declaration, Files, Transform};
+use parking_lot::Mutex;
 use tokio::sync::watch;
 use tokio::task::JoinError;
 
@@ -54,7 +55,6 @@ pub enum OrderError {
     /// What was sent is not understood.
     #[error("the order is not understood: {0}")]
     Order(String),
-    /// The declaration.
     #[error("{}", .0.in_spec())]
     Transform(#[from] dm_transform::SpecError),
 }
@@ -63,7 +63,7 @@ impl Transforms {
     /// Those of a plan's guard; none is under way.
     pub fn new(plan: &Plan, part: Option<Part>, engine: Arc<Engine>) -> Self {
         let own = part.filter(|_| plan.mode == Mode::Apply).and_then(|part| {
-            let run = JournalledRun::of_plan(plan).ok().flatten()?;
+            let run = JournaledRun::of_plan(plan).ok().flatten()?;
             Some(run.in_part(Some(part)).own_name())
         });
         let checkpoints = engine.archive().and_then(|archive| Checkpoints::of(plan, archive));
@@ -86,7 +86,7 @@ impl Transforms {
     /// Begins a transform, unless the one of this pass was begun: an order may come twice when its
     /// answer was lost.
     pub fn begin(self: &Arc<Self>, order: &[u8]) -> Result<(), OrderError> {
-        let mut under_way = self.under_way.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut under_way = self.under_way.lock();
         let in_second_pass = self.engine.is_in_second_pass();
         if under_way.as_ref().is_some_and(|begun| begun.in_second_pass == in_second_pass) {
             return Ok(());
@@ -153,7 +153,7 @@ impl Transforms {
 
     /// Returns how far the transform is, as soon as it has ended; `None` if none was begun.
     pub async fn state(&self) -> Option<TransformState> {
-        let under_way = self.under_way.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        let under_way = self.under_way.lock().clone();
         let mut result = under_way?.result;
         let result = result.wait_for(Option::is_some).await.ok()?.clone()?;
         let (lines, exit_code) = (log(&result), Some(result.end.exit_code()));

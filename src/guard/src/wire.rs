@@ -39,7 +39,6 @@ pub struct Serves {
     pub region: String,
     /// The regions that requests may be signed for.
     pub signed_for: Regions,
-    /// The clients.
     pub clients: Clients,
 }
 

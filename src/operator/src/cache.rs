@@ -18,9 +18,7 @@ use self::latest::Latest;
 
 /// What the controller's watches hold.
 pub struct Cache {
-    /// Migrations, whole.
     pub migrations: Latest<DataMigration>,
-    /// Targets, whole.
     pub targets: Latest<MigrationTarget>,
     /// Jobs of runs, whole until they are released.
     pub jobs: Latest<Job>,
@@ -36,15 +34,10 @@ pub struct Cache {
 
 /// Where the watches put what they see.
 pub struct Writers {
-    /// Of migrations.
     pub migrations: Writer<DataMigration>,
-    /// Of targets.
     pub targets: Writer<MigrationTarget>,
-    /// Of Jobs.
     pub jobs: Writer<Job>,
-    /// Of pods.
     pub pods: Writer<Pod>,
-    /// Of ConfigMaps.
     pub config_maps: Writer<PartialObjectMeta<ConfigMap>>,
 }
 

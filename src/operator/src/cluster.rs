@@ -17,7 +17,6 @@ use crate::identified::Unidentified;
 /// The API server, and what the watches hold of it.
 #[derive(Clone, Copy)]
 pub struct Cluster<'a> {
-    /// The API server.
     pub client: &'a Client,
     /// What the watches hold.
     pub cache: &'a Cache,

@@ -15,15 +15,11 @@ use crate::objects::Settings;
 
 /// What every reconciliation needs.
 pub struct Context {
-    /// The API server.
     pub client: Client,
     /// What the watches hold.
     pub cache: Arc<Cache>,
-    /// Where events go.
     pub recorder: Recorder,
-    /// What runs need.
     pub settings: Settings,
-    /// Counters.
     pub metrics: Arc<Metrics>,
     /// Jobs that this process has created.
     pub created: Arc<Created>,

@@ -2,11 +2,11 @@
 
 use std::collections::HashMap;
 use std::hash::Hash;
-use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use kube::Resource;
 use kube::runtime::reflector::{Lookup, ObjectRef};
+use parking_lot::Mutex;
 
 use crate::limits;
 
@@ -33,7 +33,7 @@ where
 {
     /// Counts one more of an object, and returns how many that makes.
     pub fn one_more(&self, of: ObjectRef<K>) -> u32 {
-        let mut failures = self.lock();
+        let mut failures = self.0.lock();
         let count = failures.entry(of).or_insert(0);
         *count = count.saturating_add(1);
         *count
@@ -41,12 +41,7 @@ where
 
     /// Resets an object that succeeded, or is gone.
     pub fn forget(&self, of: &ObjectRef<K>) {
-        self.lock().remove(of);
-    }
-
-    fn lock(&self) -> MutexGuard<'_, HashMap<ObjectRef<K>, u32>> {
-        // A map is whole after every statement, so a poisoned lock still holds a good one.
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        self.0.lock().remove(of);
     }
 }
 

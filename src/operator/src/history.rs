@@ -34,7 +34,7 @@ pub fn is_baseline(run: &RunRecord) -> bool {
     run.reason == Some(Reason::Baseline)
 }
 
-/// What is to be taken back next, where the spec asks for it.
+/// What is to be restored next, where the spec asks for it.
 pub fn restoration_wanted(migration: &DataMigration) -> Option<Restoration> {
     let spec = &migration.spec;
     (spec.state == State::Restored).then(|| Restoration {
@@ -43,7 +43,7 @@ pub fn restoration_wanted(migration: &DataMigration) -> Option<Restoration> {
     })
 }
 
-/// The newest run whose changes may be there and are to be taken back.
+/// The newest run whose changes may be there and are to be restored.
 fn next(migration: &DataMigration) -> Option<&RunRecord> {
     let runs = &migration.status.as_ref()?.runs;
     let mut applied = runs.iter().filter(|run| has_applied(run));
@@ -72,7 +72,7 @@ pub fn has_applied(run: &RunRecord) -> bool {
         && !is_baseline(run)
 }
 
-/// Whether a run that is over may have left changes. One that succeeded is taken back even if it
+/// Whether a run that is over may have left changes. One that succeeded is restored even if it
 /// changed nothing, so that it can run again.
 fn may_have_written(run: &RunRecord) -> bool {
     !run.wrote_nothing || run.result == RunResult::Succeeded

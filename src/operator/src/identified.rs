@@ -51,17 +51,14 @@ impl<K: Resource<DynamicType = ()>> Identified<K> {
 }
 
 impl<K> Identified<K> {
-    /// Returns its namespace.
     pub fn namespace(&self) -> &str {
         &self.namespace
     }
 
-    /// Returns its name.
     pub fn name(&self) -> &str {
         &self.name
     }
 
-    /// Returns its uid.
     pub fn uid(&self) -> &str {
         &self.uid
     }

@@ -8,7 +8,7 @@ use jiff::SignedDuration;
 /// once, and hardly any more than ten times.
 pub const RUNS_MAX: usize = 10;
 
-/// Runs kept in all: older ones stay while what they changed was not taken back, so that it can
+/// Runs kept in all: older ones stay while what they changed was not restored, so that it can
 /// be. Each is a few hundred bytes of an object that may have 1.5 MB.
 pub const RUNS_HELD_MAX: usize = 50;
 

@@ -28,23 +28,18 @@ pub struct RunLabels {
 /// Labels of a target. A platform team has few of them, and a series goes with its target.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
 pub struct TargetLabels {
-    /// Its namespace.
     pub namespace: String,
-    /// Its name.
     pub target: String,
 }
 
-/// The metrics.
 #[derive(Debug)]
 pub struct Metrics {
     registry: Registry,
-    /// Reconciliations begun.
     pub reconciles: Counter,
     /// Reconciliations that failed and are tried again.
     pub errors: Counter,
     /// Seconds one reconciliation took.
     pub seconds: Histogram,
-    /// Runs that ended.
     pub runs: Family<RunLabels, Counter>,
     /// 1 for each target that is `Ready`, 0 for each other one.
     pub target_ready: Family<TargetLabels, Gauge>,

@@ -41,7 +41,7 @@ pub const FILES_VOLUME: &str = "dm-files";
 /// Label with the run's number on the Job that notes its end in the archive, and on that Job's
 /// pods.
 pub const RECORD_OF_LABEL: &str = "datamigration.dev/record-of";
-/// Name of the container that takes back what a run changed; its pod has no other.
+/// Name of the container that restores what a run changed; its pod has no other.
 pub const RESTORE_CONTAINER: &str = "restore";
 
 /// Annotation on a Job that the controller itself stops, with the reason.

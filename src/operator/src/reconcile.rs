@@ -37,7 +37,6 @@ pub enum ReconcileError {
     /// The migration was read without its identity.
     #[error(transparent)]
     Unidentified(#[from] Unidentified),
-    /// Acting failed.
     #[error(transparent)]
     Act(#[from] ActError),
     /// The API server did not answer in time.

@@ -13,7 +13,6 @@ use crate::identified::Target;
 /// Why a migration cannot be run as it is written.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Problem {
-    /// One word.
     pub reason: Reason,
     /// What is wrong, by the field's name, and what to do.
     pub message: String,
@@ -24,7 +23,6 @@ pub struct Problem {
 pub struct Runnable {
     /// The target it works on.
     pub target: Target,
-    /// What is run.
     pub program: Program,
     /// Digest of all of it.
     pub digest: String,
@@ -38,7 +36,6 @@ pub struct Runnable {
     /// The ConfigMaps that the program's volumes and variables refer to; `None` where there is
     /// none.
     pub config_maps: BTreeMap<String, Option<ConfigMap>>,
-    /// Highest speed.
     pub limits: Limits,
 }
 
@@ -50,7 +47,6 @@ impl Runnable {
     }
 }
 
-/// What is run.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Program {
     /// Files, run in their folder.
@@ -69,7 +65,7 @@ pub enum Program {
         /// The declaration and its lookup files, by their path.
         files: Files,
     },
-    /// None of the author's: what a run changed is taken back.
+    /// None of the author's: what a run changed is restored.
     Restore(Restoration),
     /// None: it was applied before this operator existed.
     Baseline,
@@ -88,10 +84,10 @@ impl Program {
 /// The files of a program: path in its folder and content.
 pub type Files = BTreeMap<String, Vec<u8>>;
 
-/// What is taken back, and how.
+/// What is restored, and how.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Restoration {
-    /// Number of the run; `None` where nothing is left to take back.
+    /// Number of the run; `None` where nothing is left to restore.
     pub run: Option<u32>,
     /// What happens to what others changed since.
     pub on_conflict: OnConflict,
@@ -104,6 +100,5 @@ pub enum FilesFound {
     NotNeeded,
     /// There is no such ConfigMap.
     Missing,
-    /// Here it is.
     Found(Box<ConfigMap>),
 }

@@ -92,7 +92,7 @@ fn begin(status: &mut DataMigrationStatus, record: &RunRecord) {
 
 /// Keeps the newest runs; among them the last that was to apply the migration: without it a failed
 /// one would be forgotten after ten dry runs, and run again unasked. And older ones whose changes
-/// may be there, so that they can be taken back.
+/// may be there, so that they can be restored.
 fn forget_old_runs(runs: &mut Vec<RunRecord>) {
     let counts = |run: &RunRecord| {
         run.kind == RunKind::Apply && run.result != RunResult::Canceled && run.result.is_over()

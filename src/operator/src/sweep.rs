@@ -2,7 +2,7 @@
 //! else removes. A migration goes without our doing when its finalizer was removed by hand.
 
 use std::collections::HashMap;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::Arc;
 
 use dm_api::{DataMigration, MIGRATION_NAME_ANNOTATION, MIGRATION_UID_LABEL};
 use dm_contract::error_chain::chain;
@@ -10,6 +10,7 @@ use k8s_openapi::api::batch::v1::Job;
 use k8s_openapi::api::core::v1::Pod;
 use kube::api::ListParams;
 use kube::{Api, Client, ResourceExt};
+use parking_lot::Mutex;
 
 use crate::act::delete::delete;
 use crate::act::error::{ActError, transient};
@@ -72,7 +73,7 @@ impl Sweeper {
             return;
         };
         let gone = (namespace.to_owned(), name.to_owned());
-        let mut under_way = self.lock();
+        let mut under_way = self.under_way.lock();
         if let Some(again) = under_way.get_mut(&gone) {
             *again = true;
             return;
@@ -98,7 +99,7 @@ impl Sweeper {
                 wait = wait.saturating_mul(2).min(limits::BACKOFF_MAX);
                 continue;
             }
-            let mut under_way = self.lock();
+            let mut under_way = self.under_way.lock();
             match under_way.get_mut(&gone) {
                 Some(again) if *again => *again = false,
                 Some(_) | None => {
@@ -107,10 +108,5 @@ impl Sweeper {
                 }
             }
         }
-    }
-
-    fn lock(&self) -> MutexGuard<'_, HashMap<(String, String), bool>> {
-        // A map is whole after every statement, so a poisoned lock still holds a good one.
-        self.under_way.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

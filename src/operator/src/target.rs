@@ -21,13 +21,9 @@ use crate::objects::Settings;
 
 /// What every reconcile of a target needs.
 pub struct TargetContext {
-    /// The API server.
     pub client: Client,
-    /// Where events go.
     pub recorder: Recorder,
-    /// What checks need.
     pub settings: Settings,
-    /// Counters.
     pub metrics: Arc<Metrics>,
     /// The clock; the only one.
     pub clock: fn() -> Timestamp,

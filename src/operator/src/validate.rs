@@ -36,7 +36,7 @@ pub fn validate(
     size::check(migration)?;
     let target = usable(target, missing_account, &spec.target.name)?;
     if let Some(restoration) = history::restoration_wanted(migration) {
-        // What is taken back needs no program any more, and no files of it.
+        // What is restored needs no program any more, and no files of it.
         if let Some(problem) = restore::obstacle(migration, target, restoration) {
             return Err(problem);
         }

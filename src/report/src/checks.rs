@@ -12,7 +12,6 @@ use crate::file::RunReport;
 use crate::numbers::{count, counted};
 use crate::words;
 
-/// One condition.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Check {
     /// More than this many of something.
@@ -28,9 +27,7 @@ pub enum Check {
 pub enum Counted {
     /// Items deleted, and tables deleted with all their items.
     Deletes,
-    /// Items created.
     Creates,
-    /// Items updated.
     Updates,
     /// Items created, updated and deleted, and tables changed.
     Writes,
@@ -56,13 +53,11 @@ const FAILED: &str = "failed";
 /// A condition that is not understood.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum CheckError {
-    /// Its name.
     #[error(
         "`{0}` is not a condition; use deletes, creates, updates, writes, refused or approximate, each \
          also with a number, in quotes, as in 'writes>1000', or not-idempotent, or failed"
     )]
     Unknown(String),
-    /// Its number.
     #[error("`{0}`: a whole number is needed after `>`, in quotes, as in 'writes>1000'")]
     Number(String),
     /// A number where none belongs.
@@ -115,7 +110,6 @@ impl Serialize for Check {
 /// A condition that holds for a report.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct Violation {
-    /// The condition.
     pub check: Check,
     /// What the report has, in a sentence.
     pub why: String,

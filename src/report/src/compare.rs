@@ -19,7 +19,6 @@ const LISTED_MAX: usize = 200;
 pub struct Comparison {
     /// The differences, table by table, then those of the whole run.
     pub differences: Vec<Difference>,
-    /// Differences beyond those.
     pub left_out: usize,
     /// Whether both have the same effects: tables, kinds of writes, attributes and counts.
     pub same_effects: bool,
@@ -45,15 +44,11 @@ pub struct Difference {
     /// The table; `None` where it is about the whole run.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub table: Option<String>,
-    /// The fact.
     pub what: String,
-    /// As it was.
     pub before: String,
-    /// As it is.
     pub after: String,
 }
 
-/// Compares two reports.
 pub fn compare(before: &RunReport, after: &RunReport) -> Comparison {
     let mut differences = tables(before, after);
     differences.extend(whole(before, after));

@@ -64,7 +64,6 @@ pub struct About {
 pub enum End {
     /// With this exit code.
     Exited(i32),
-    /// By this signal.
     Signaled(i32),
     /// With exit code 0 after this signal asked it to stop. Its work may be incomplete.
     Interrupted(i32),
@@ -86,16 +85,13 @@ impl End {
 /// Why a file is no report.
 #[derive(Debug, thiserror::Error)]
 pub enum ReadError {
-    /// Its content.
     #[error("this is not the report of a run: a JSON object with `mode` and `tables` is needed")]
     Json(#[from] serde_json::Error),
-    /// Its version.
     #[error("the report has version {0}, and this program reads version {REPORT_VERSION}")]
     Version(u32),
 }
 
 impl RunReport {
-    /// Reads a report.
     pub fn from_json(json: &[u8]) -> Result<Self, ReadError> {
         let report: Self = serde_json::from_slice(json)?;
         match report.result.version {

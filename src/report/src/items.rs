@@ -31,12 +31,10 @@ pub enum ItemsError {
     /// Where it comes from.
     #[error("reading the difference")]
     Read(#[from] io::Error),
-    /// A line.
     #[error("line {line} of the difference is not a changed item")]
     Line {
         /// Its number, from 1.
         line: u64,
-        /// Why not.
         source: serde_json::Error,
     },
     /// A line of another version.
@@ -47,7 +45,6 @@ pub enum ItemsError {
     Version {
         /// Its number, from 1.
         line: u64,
-        /// The version.
         version: u32,
     },
     /// A line without an end.

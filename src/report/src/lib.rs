@@ -32,9 +32,7 @@ use items::Listing;
 /// All that a rendering shows.
 #[derive(Clone, Copy, Debug)]
 pub struct Content<'a> {
-    /// The report.
     pub report: &'a RunReport,
-    /// Its items.
     pub listing: &'a Listing,
     /// What differs from an earlier report, if there is one to compare with.
     pub comparison: Option<&'a Comparison>,

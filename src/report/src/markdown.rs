@@ -28,7 +28,6 @@ const TAIL_BYTES_MAX: usize = 1_500;
 /// Characters of a cell and of a sentence.
 const CELL_CHARS_MAX: usize = 160;
 
-/// The comment.
 pub fn comment(content: &Content<'_>) -> String {
     let report = content.report;
     let name = report.about.as_ref().map_or("", |about| about.name.as_str());

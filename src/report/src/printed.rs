@@ -7,7 +7,6 @@ use crate::checks::Violation;
 use crate::compare::Comparison;
 use crate::file::RunReport;
 
-/// What is printed.
 #[derive(Clone, Copy, Debug, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Printed<'a> {

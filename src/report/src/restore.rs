@@ -12,7 +12,6 @@ use crate::words;
 /// A restore, and the run or the migration that it restores.
 #[derive(Clone, Copy, Debug)]
 pub struct Restored<'a> {
-    /// The report.
     pub report: &'a RestoreReport,
     /// The restored run, or the migration.
     pub of: &'a str,
@@ -21,9 +20,7 @@ pub struct Restored<'a> {
 /// Conflicts of one kind in one table.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Group<'a> {
-    /// The table's name.
     pub table: &'a str,
-    /// What others changed.
     pub conflict: &'a Conflict,
     /// In how many items.
     pub items: u64,

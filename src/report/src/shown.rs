@@ -7,7 +7,6 @@ use serde_json::{Map, Value};
 /// Text that may have been cut.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Shown {
-    /// What is shown.
     pub text: String,
     /// Characters that are left out behind it.
     pub left_out: u64,

@@ -27,7 +27,6 @@ pub struct Beside<'a> {
     pub restore: Option<&'a str>,
 }
 
-/// The whole summary.
 pub fn text(report: &RunReport, beside: Beside<'_>) -> String {
     let result = &report.result;
     let message = |text: &str| shown::text(text, MESSAGE_CHARS_MAX).noted();

@@ -19,13 +19,9 @@ const MESSAGE_CHARS_MAX: usize = 600;
 /// How a sentence is to be taken.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Tone {
-    /// Something is wrong.
     Bad,
-    /// Somebody should look.
     Warning,
-    /// For information.
     Neutral,
-    /// All is well.
     Good,
 }
 
@@ -34,7 +30,6 @@ pub enum Tone {
 pub struct Notice {
     /// How it is to be taken.
     pub tone: Tone,
-    /// The sentence.
     pub text: String,
 }
 
@@ -321,9 +316,7 @@ pub fn fate(mode: Mode, change: TableChange) -> String {
 /// A fact with its name.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Fact {
-    /// What it is.
     pub label: &'static str,
-    /// The fact.
     pub value: String,
 }
 

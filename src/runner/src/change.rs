@@ -56,7 +56,6 @@ pub(crate) struct Change {
 pub(crate) enum Origin {
     /// It is in a page of the scan.
     Page(Arc<PageCounts>),
-    /// It failed before.
     Failed,
 }
 

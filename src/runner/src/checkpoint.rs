@@ -10,7 +10,7 @@ use dm_contract::plan::{Mode, Plan};
 use dm_engine::Usage;
 use dm_engine::archive::ledger::{self, Kind, LedgerError};
 use dm_engine::archive::{Archive, ArchiveError, RunName};
-use dm_engine::journal::JournalledRun;
+use dm_engine::journal::JournaledRun;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
@@ -38,7 +38,6 @@ pub struct Checkpoints {
 pub(crate) struct Subject {
     /// Digest of the transform and its files.
     pub transform: String,
-    /// The table's id.
     pub table: Option<String>,
 }
 
@@ -151,7 +150,7 @@ impl Checkpoints {
     /// Returns those of a plan's run. Dry runs have none, because what their overlay held is gone.
     pub fn of(plan: &Plan, archive: &Archive) -> Option<Self> {
         let run =
-            JournalledRun::of_plan(plan).ok().flatten().filter(|_| plan.mode == Mode::Apply)?;
+            JournaledRun::of_plan(plan).ok().flatten().filter(|_| plan.mode == Mode::Apply)?;
         Some(Self { archive: archive.clone(), run: run.name, part: None, uid: run.id.uid })
     }
 

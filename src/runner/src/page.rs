@@ -28,7 +28,6 @@ impl<'a> ScanPage<'a> {
     }
 }
 
-/// Reads one item.
 pub(crate) fn item(raw: &RawValue, operation: Operation) -> Result<Item, RequestError> {
     if let Some(item) = item_from_text(raw.get()) {
         return Ok(item);

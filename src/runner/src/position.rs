@@ -1,9 +1,8 @@
 //! The checkpoint of a run under way: positions and counts that always belong together. An item is
 //! counted when the page that it came with is done.
 
-use std::sync::{Mutex, PoisonError};
-
 use dm_engine::Usage;
+use parking_lot::Mutex;
 use serde_json::Value;
 
 use crate::checkpoint::{Checkpoint, Counts};
@@ -24,7 +23,7 @@ struct Page {
 impl PageCounts {
     /// Counts one item. `key` is asked for where it failed.
     pub fn happened(&self, what: &Happened, key: impl FnOnce() -> Option<Value>) {
-        let mut page = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut page = self.0.lock();
         match what {
             Happened::Failed(_) => page.failed.push(key()),
             other => count(&mut page.counts, other),
@@ -57,7 +56,7 @@ impl Position {
     }
 
     fn with<T>(&self, work: impl FnOnce(&mut (Checkpoint, bool)) -> T) -> T {
-        work(&mut self.0.lock().unwrap_or_else(PoisonError::into_inner))
+        work(&mut self.0.lock())
     }
 
     fn change(&self, work: impl FnOnce(&mut Checkpoint)) {
@@ -70,7 +69,7 @@ impl Position {
     /// Everything up to this key is done; without a key, the whole segment. `page` is what became
     /// of the items since the position before.
     pub fn reached(&self, segment: u32, key: Option<&Value>, page: &PageCounts) {
-        let page = std::mem::take(&mut *page.0.lock().unwrap_or_else(PoisonError::into_inner));
+        let page = std::mem::take(&mut *page.0.lock());
         self.change(|checkpoint| {
             if let Some(key) = key {
                 checkpoint.positions.insert(segment, key.clone());
@@ -118,7 +117,6 @@ impl Position {
         self.change(|checkpoint| checkpoint.counts.get_or_insert_default().add(&counts));
     }
 
-    /// Returns the checkpoint.
     pub fn now(&self) -> Checkpoint {
         self.with(|(checkpoint, _)| checkpoint.clone())
     }

@@ -7,9 +7,10 @@
 
 mod state;
 
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
+use std::sync::{Arc, Weak};
 
 use dm_engine::{Reach, Throttle};
+use parking_lot::{Mutex, MutexGuard};
 use tokio::sync::{Notify, OwnedSemaphorePermit, Semaphore, oneshot};
 use tokio::time::{Instant, sleep_until};
 
@@ -24,7 +25,6 @@ struct Shared<T> {
     changed: Notify,
 }
 
-/// Opens lanes.
 #[derive(Debug)]
 pub(crate) struct Lanes<T> {
     shared: Arc<Shared<T>>,
@@ -72,7 +72,6 @@ pub(crate) struct Flight<T> {
 /// What is queued, and what it takes.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Cost {
-    /// Bytes of memory.
     pub bytes: usize,
     /// Write units.
     pub units: f64,
@@ -99,7 +98,7 @@ pub(crate) fn queue<T>() -> (Lanes<T>, Receiver<T>) {
 impl<T> Shared<T> {
     /// What is behind the lock is whole after every statement.
     fn state(&self) -> MutexGuard<'_, State<T>> {
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+        self.state.lock()
     }
 
     fn change<R>(&self, change: impl FnOnce(&mut State<T>) -> R) -> R {
@@ -110,7 +109,6 @@ impl<T> Shared<T> {
 }
 
 impl<T> Lanes<T> {
-    /// Opens a lane.
     pub fn open(&self) -> Sender<T> {
         let now = Instant::now();
         let room = Arc::new(Semaphore::new(LANE_BYTES_MAX));
@@ -165,7 +163,7 @@ impl<T> Sender<T> {
     }
 
     fn pages(&self) -> MutexGuard<'_, Rate> {
-        self.pages.lock().unwrap_or_else(PoisonError::into_inner)
+        self.pages.lock()
     }
 
     /// Waits until the next page may be read.

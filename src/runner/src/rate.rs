@@ -57,7 +57,6 @@ impl Rate {
         Self { curve, since: now, throttled: None, done: 0.0, left: 1.0, at: now }
     }
 
-    /// Units a second.
     pub fn per_second(&self, now: Instant) -> f64 {
         let time = now.saturating_duration_since(self.since);
         let rate = match self.curve {

@@ -26,9 +26,7 @@ pub enum RequestError {
     Run {
         /// The operation.
         operation: &'static str,
-        /// The error's name.
         name: String,
-        /// Its message.
         message: String,
     },
 }

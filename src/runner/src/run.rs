@@ -89,7 +89,7 @@ pub async fn run(
     });
     // Before the first write: what `now()` gives must not change, and there is one more guard.
     tokio::select! {
-        () = keep(&settings, &work, Keep::IfChanged) => {}
+        () = save_checkpoint(&settings, &work, Save::IfChanged) => {}
         true = asked(&mut asked_to_stop) => {}
     }
     tokio::select! {
@@ -100,7 +100,7 @@ pub async fn run(
         count_gone(&work).await;
     }
     // Always: one that was being written when the run ended may not be there.
-    let last = keep(&settings, &work, Keep::Last);
+    let last = save_checkpoint(&settings, &work, Save::Last);
     if tokio::time::timeout(LAST_CHECKPOINT_MAX, last).await.is_err() {
         tracing::warn!("the last checkpoint could not be written in time");
     }
@@ -160,17 +160,15 @@ async fn count_gone(work: &Work) {
 
 /// When a checkpoint is written.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Keep {
+enum Save {
     /// If anything has changed since the last one.
     IfChanged,
-    /// At the end.
     Last,
 }
 
-/// Writes a checkpoint.
-async fn keep(settings: &Settings, work: &Work, when: Keep) {
+async fn save_checkpoint(settings: &Settings, work: &Work, when: Save) {
     let Some(checkpoints) = &settings.checkpoints else { return };
-    let last = when == Keep::Last;
+    let last = when == Save::Last;
     let (checkpoint, changed) = work.position.look(work.engine.usage(), last);
     if changed || last {
         checkpoints.write(&checkpoint).await;
@@ -230,7 +228,7 @@ async fn watch_over(settings: &Settings, work: &Work, mut stop: watch::Receiver<
         let mut ticks = tokio::time::interval(CHECKPOINT_INTERVAL);
         loop {
             ticks.tick().await;
-            keep(settings, work, Keep::IfChanged).await;
+            save_checkpoint(settings, work, Save::IfChanged).await;
         }
     };
     let stopped = async {

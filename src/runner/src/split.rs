@@ -6,7 +6,7 @@ use bytes::Bytes;
 use dm_contract::part::Part;
 use dm_contract::plan::{Mode, Plan};
 use dm_engine::archive::{Archive, ArchiveError, Created};
-use dm_engine::journal::JournalledRun;
+use dm_engine::journal::JournaledRun;
 use serde::{Deserialize, Serialize};
 
 use crate::segments;
@@ -17,7 +17,6 @@ const VERSION: u32 = 1;
 /// The part of a scan that one process does, and where the parts agree on what they share.
 #[derive(Clone, Debug)]
 pub struct Share {
-    /// The part.
     pub part: Part,
     agreed: Option<(Archive, String)>,
 }
@@ -55,7 +54,7 @@ pub(crate) enum SplitError {
 impl Share {
     /// Returns the share of a plan's part. `archive` is the plan's, if it names one.
     pub fn of(plan: &Plan, part: Part, archive: Option<&Archive>) -> Self {
-        let run = JournalledRun::of_plan(plan).ok().flatten();
+        let run = JournaledRun::of_plan(plan).ok().flatten();
         let agreed = archive.zip(run).map(|(archive, run)| {
             let path = match plan.mode {
                 Mode::Apply => run.name.split(&run.id.uid),

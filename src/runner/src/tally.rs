@@ -1,10 +1,9 @@
 //! What happened to the items of one run so far, whether or not their pages are done.
 
-use std::sync::{Mutex, PoisonError};
-
 use dm_contract::report::{FailedItem, TransformResult};
 use dm_dynamodb::schema::{ItemKey, TableSchema};
 use dm_dynamodb::value::{Item, item_to_json};
+use parking_lot::Mutex;
 use serde_json::Value;
 
 use crate::checkpoint::Counts;
@@ -42,7 +41,7 @@ impl Tally {
     }
 
     fn with<T>(&self, change: impl FnOnce(&mut TransformResult) -> T) -> T {
-        change(&mut self.result.lock().unwrap_or_else(PoisonError::into_inner))
+        change(&mut self.result.lock())
     }
 
     /// Counts items that the scan returned.
@@ -50,7 +49,6 @@ impl Tally {
         self.with(|result| result.read += u64::try_from(items).unwrap_or_default());
     }
 
-    /// Counts one item.
     pub fn happened(&self, table: &TableSchema, item: &Item, what: &Happened) {
         self.with(|result| match what {
             Happened::Skipped => result.skipped += 1,

@@ -6,7 +6,6 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result};
 
-/// Where things are.
 #[derive(Clone, Debug)]
 pub struct Checkout {
     /// The repository's root folder.

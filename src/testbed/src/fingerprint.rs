@@ -42,7 +42,6 @@ impl Fingerprint {
         Ok(self)
     }
 
-    /// The key.
     pub fn key(self) -> String {
         let mut digits = hex(&self.0.finalize());
         digits.truncate(KEY_DIGITS);

@@ -75,7 +75,6 @@ impl Mistake {
 pub struct ItemError {
     /// The field of the transform that failed.
     pub field: String,
-    /// Why.
     pub cause: Cause,
 }
 

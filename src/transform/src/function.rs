@@ -177,7 +177,6 @@ impl Function {
         })
     }
 
-    /// Its name.
     pub fn name(self) -> &'static str {
         let is_it = |signature: &&Signature| signature.named == Named::Value(self);
         FUNCTIONS.iter().find(is_it).map_or("", |signature| signature.name)

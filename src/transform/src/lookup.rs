@@ -31,7 +31,6 @@ struct Table {
 /// One column of a file, by the key of its rows.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Column {
-    /// The file's name.
     pub file: String,
     cells: BTreeMap<String, AttributeValue>,
 }

@@ -17,7 +17,6 @@ pub struct Declaration {
     /// What a failed item means.
     #[serde(default)]
     pub on_item_error: OnItemError,
-    /// The transform.
     pub transform: Source,
 }
 
@@ -73,11 +72,9 @@ pub struct Source {
     pub keep_original: bool,
 }
 
-/// Where items go.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct To {
-    /// The table's name.
     pub table: String,
 }
 

@@ -3,7 +3,6 @@
 use crate::error::Mistake;
 use crate::hint;
 
-/// One token.
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) enum Token {
     /// An attribute's name, a function's, or a keyword.
@@ -16,7 +15,6 @@ pub(crate) enum Token {
     Numeral(String),
     /// A comparator, an operator or punctuation.
     Symbol(&'static str),
-    /// The end.
     End,
 }
 

@@ -52,7 +52,6 @@ pub enum Evaluation {
     Unchanged,
     /// It becomes this one.
     Update(Item),
-    /// It is deleted.
     Delete,
     /// It becomes this one, under another key or in another table.
     Move(Item),

@@ -21,7 +21,6 @@ use crate::transform::{Evaluation, Transform};
 pub struct Request {
     /// The operation.
     pub operation: &'static str,
-    /// Its parameters.
     pub body: Map<String, Value>,
 }
 

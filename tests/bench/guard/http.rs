@@ -5,7 +5,6 @@
 /// A whole request or response at the beginning of what was received.
 pub struct Message<'a> {
     head: &'a str,
-    /// Its body.
     pub body: &'a [u8],
     /// How many bytes it has in all.
     pub bytes: usize,
@@ -29,7 +28,6 @@ impl<'a> Message<'a> {
         Some(end + header(head, "content-length")?.parse::<usize>().ok()?)
     }
 
-    /// A header's value.
     pub fn header(&self, name: &str) -> Option<&'a str> {
         header(self.head, name)
     }

@@ -50,9 +50,7 @@ impl Connection {
 /// What a load came to.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Closed {
-    /// Requests answered.
     pub requests: u64,
-    /// In this time.
     pub took: Duration,
 }
 
@@ -92,7 +90,6 @@ impl Open {
             .unwrap_or_default()
     }
 
-    /// Requests answered.
     pub fn requests(&self) -> u64 {
         self.latencies.len() as u64
     }

@@ -88,7 +88,6 @@ fn main() -> Result<()> {
 pub enum Wire {
     /// As DynamoDB Local is.
     Plain,
-    /// As DynamoDB is.
     Tls,
 }
 
@@ -145,7 +144,6 @@ impl Bed {
 enum Between {
     /// What reads nothing: see `relay.rs`.
     Relay,
-    /// A guard.
     Guard(Mode),
 }
 
@@ -163,7 +161,7 @@ impl Way<'_> {
             None => "direct",
             Some(Between::Relay) => "a bare relay",
             Some(Between::Guard(Mode::Pass)) => "pass",
-            Some(Between::Guard(Mode::Journal)) => "apply, journalled",
+            Some(Between::Guard(Mode::Journal)) => "apply, journaled",
             Some(Between::Guard(Mode::DryRun)) => "dry run",
         }
     }

@@ -24,7 +24,6 @@ pub fn certificate(folder: &Path) -> PathBuf {
 /// A child of ours, ended with us.
 pub struct Process {
     child: Child,
-    /// Where it serves.
     pub address: SocketAddr,
 }
 
@@ -128,7 +127,6 @@ pub enum Mode {
 }
 
 impl Mode {
-    /// All of them.
     pub const ALL: [Mode; 3] = [Mode::Pass, Mode::Journal, Mode::DryRun];
 
     fn plan(self, mock: &str, folder: &Path) -> Value {

@@ -4,7 +4,6 @@
 /// A kind of request.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Kind {
-    /// One item.
     GetItem,
     /// An attribute of one item.
     UpdateItem,
@@ -15,7 +14,6 @@ pub enum Kind {
 }
 
 impl Kind {
-    /// All of them.
     pub const ALL: [Kind; 4] = [Kind::GetItem, Kind::UpdateItem, Kind::Query, Kind::BatchWriteItem];
 
     /// The operation.

@@ -77,7 +77,6 @@ count = int(sys.argv[1])
 table = items()
 ";
 
-/// What ends them.
 const AFTER: &str = "print(time.perf_counter() - begun)\n";
 
 /// So often, in turn.

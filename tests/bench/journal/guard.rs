@@ -23,7 +23,6 @@ pub const KEY: &str = "bench";
 
 /// A guard that serves.
 pub struct Guard {
-    /// Where.
     pub endpoint: String,
     child: Child,
     folder: TempDir,

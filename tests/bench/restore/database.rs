@@ -17,9 +17,7 @@ use tokio::net::TcpListener;
 
 use crate::{Error, item};
 
-/// The mock.
 pub struct Database {
-    /// Where it serves.
     pub endpoint: String,
     priced: Arc<Vec<AtomicBool>>,
 }

@@ -1,5 +1,5 @@
 //! Measures a restore: a journal of a million entries, written by the journal's own writer, is
-//! taken back in a process of its own, whose memory is what counts. Run by `cargo xtask bench
+//! restored in a process of its own, whose memory is what counts. Run by `cargo xtask bench
 //! restore`; prints, judges nothing.
 //!
 //! The database is a mock that answers in constant time and keeps of each item whether it has its
@@ -24,7 +24,7 @@ use dm_engine::archive::{Archive, RunName};
 use dm_engine::journal::{Draft, JournalReader, Settlement, Writer};
 use dm_engine::restore::Restore;
 
-/// Items of the run that is taken back, unless the first argument says otherwise.
+/// Items of the run that is restored, unless the first argument says otherwise.
 const ITEMS: usize = 1_000_000;
 /// Entries that come together: a segment each.
 const TOGETHER: usize = 2_000;
@@ -35,7 +35,7 @@ type Error = Box<dyn std::error::Error + Send + Sync>;
 async fn main() -> Result<(), Error> {
     let words: Vec<String> = std::env::args().skip(1).filter(|word| word != "--bench").collect();
     match words.iter().map(String::as_str).collect::<Vec<_>>()[..] {
-        ["take-back", archive, database] => take_back(archive, database).await,
+        ["restore", archive, database] => restore(archive, database).await,
         [] => measure(ITEMS).await,
         [items] => measure(items.parse()?).await,
         _ => Err("one argument at most: how many items".into()),
@@ -60,7 +60,7 @@ async fn measure(items: usize) -> Result<(), Error> {
     let begun = Instant::now();
     let output = tokio::task::spawn_blocking({
         let (url, endpoint) = (url.clone(), database.endpoint.clone());
-        move || Command::new(std::env::current_exe()?).args(["take-back", &url, &endpoint]).output()
+        move || Command::new(std::env::current_exe()?).args(["restore", &url, &endpoint]).output()
     })
     .await??;
     let took = begun.elapsed().as_secs_f64();
@@ -71,7 +71,7 @@ async fn measure(items: usize) -> Result<(), Error> {
     let left = database.left();
     #[allow(clippy::cast_precision_loss)] // A number of items.
     let per_second = items as f64 / took;
-    println!("taken back in {took:.1} s: {per_second:.0} items a second; {left} items left over");
+    println!("restored in {took:.1} s: {per_second:.0} items a second; {left} items left over");
     Ok(())
 }
 
@@ -113,7 +113,7 @@ async fn write_journal(archive: &Archive, run: &RunName, items: usize) -> Result
 }
 
 /// In a process of its own.
-async fn take_back(url: &str, database: &str) -> Result<(), Error> {
+async fn restore(url: &str, database: &str) -> Result<(), Error> {
     let plan = Plan {
         version: PLAN_VERSION,
         run: RunId { namespace: "n".into(), name: "bench".into(), uid: "u".into(), number: 2 },
@@ -136,7 +136,7 @@ async fn take_back(url: &str, database: &str) -> Result<(), Error> {
     let restore = Restore::open(&plan, credentials, 1, OnConflict::Skip).await?;
     let report = restore.run().await?;
     println!(
-        "{} keys, {} put back, {} conflicts, at most {} MB of memory",
+        "{} keys, {} restored, {} conflicts, at most {} MB of memory",
         report.keys,
         report.updated,
         report.conflicts,

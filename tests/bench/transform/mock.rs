@@ -5,11 +5,12 @@
 use std::fmt::Write as _;
 use std::io::{self, Read as _, Write as _};
 use std::net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream};
+use std::sync::Arc;
 use std::sync::atomic::{AtomicU8, AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Instant;
 
 use anyhow::{Context as _, Result, ensure};
+use parking_lot::Mutex;
 use serde_json::{Value, json};
 
 use crate::http::{self, Message};
@@ -30,17 +31,13 @@ pub struct Stats {
     pub once: u64,
     /// Items that were written more than once.
     pub again: u64,
-    /// Requests.
     pub requests: u64,
     /// Of these, refused for want of units.
     pub throttled: u64,
-    /// Units of writes.
     pub write_units: f64,
-    /// Units of reads.
     pub read_units: f64,
 }
 
-/// Asks a mock.
 pub fn stats(address: SocketAddr) -> Result<Stats> {
     let mut stream = TcpStream::connect(address)?;
     stream
@@ -77,7 +74,7 @@ impl Bucket {
     }
 
     fn take(&self, units: f64) -> bool {
-        let mut left = self.left.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut left = self.left.lock();
         let now = Instant::now();
         let grown = left.0 + now.duration_since(left.1).as_secs_f64() * self.rate;
         *left = (grown.min(self.rate), now);

@@ -6,7 +6,6 @@ use std::process::Command;
 
 use anyhow::{Context as _, Result, ensure};
 
-/// The script.
 const SCRIPT: &str = include_str!("update.mjs");
 /// The SDK that it takes; the npm registry's newest of this version.
 const PACKAGE: &str = "@aws-sdk/client-dynamodb@3";

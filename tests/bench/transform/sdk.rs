@@ -12,10 +12,8 @@ use tokio::task::JoinSet;
 
 use crate::child;
 
-/// Tasks, and segments.
 const TASKS: i32 = 64;
 
-/// Runs the migration.
 #[tokio::main]
 pub async fn run(url: &str) -> Result<()> {
     let config = Config::builder()

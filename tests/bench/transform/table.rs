@@ -12,7 +12,6 @@ const REST: &str = r#""brand":{"S":"chevrolet"},"model":{"S":"chevelle malibu"},
 /// Bytes of an item in the database, about; a write of it takes one unit.
 const ITEM_BYTES: u64 = 230;
 
-/// Where items are.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Shape {
     /// The same number in each partition.
@@ -38,12 +37,10 @@ pub struct Table {
     pub items: u64,
     /// Partitions with buckets, or 0.
     pub partitions: u64,
-    /// Where they are.
     pub shape: Shape,
 }
 
 impl Table {
-    /// One without buckets.
     pub fn even(items: u64) -> Self {
         Self { items, partitions: 0, shape: Shape::Even }
     }

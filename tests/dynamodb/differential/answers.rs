@@ -32,7 +32,6 @@ fn without_last_key(answer: &str) -> String {
     }
 }
 
-/// A table's items.
 pub async fn items(endpoint: &Endpoint, table: &str) -> Vec<String> {
     let mut items = endpoint.items(table).await;
     items.iter_mut().for_each(sort_sets);

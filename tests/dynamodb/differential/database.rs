@@ -4,9 +4,7 @@
 /// The database behind `DYNAMODB_ENDPOINT`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Database {
-    /// DynamoDB Local.
     Local,
-    /// dynoxide.
     Dynoxide,
 }
 

@@ -14,9 +14,9 @@ use dm_contract::plan::JournalMode;
 const LEGS: [Leg; 5] = [
     Leg::DryRun,
     Leg::Applied,
-    Leg::Journalled(JournalMode::Strict),
-    Leg::Journalled(JournalMode::Ahead),
-    Leg::Journalled(JournalMode::Cheap),
+    Leg::Journaled(JournalMode::Strict),
+    Leg::Journaled(JournalMode::Ahead),
+    Leg::Journaled(JournalMode::Cheap),
 ];
 
 /// Runs steps over these items in every way. The database itself must accept each of them, so that
@@ -189,7 +189,7 @@ async fn items_of_hundreds_of_attributes_are_written_in_every_way() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn transactions_near_their_size_are_carried_out_and_taken_back() {
+async fn transactions_near_their_size_are_carried_out_and_restored() {
     let large = |id: usize, letter: &str| json!({"id": format!("i{id}"), "text": letter.repeat(390 * 1024)});
     let put = |id: usize| json!({"Put": {"TableName": "$T", "Item": large(id, "y")}});
     let puts: Vec<Value> = (0..10).map(put).collect();

@@ -10,15 +10,12 @@ use tempfile::TempDir;
 use super::Names;
 use crate::bed::{self, Endpoint, REGION, database};
 
-/// A way.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Leg {
-    /// Nothing is written.
     DryRun,
-    /// Without a journal.
     Applied,
-    /// With a journal in this mode, and taken back afterwards.
-    Journalled(JournalMode),
+    /// With a journal in this mode, and restored afterwards.
+    Journaled(JournalMode),
 }
 
 /// A guard that carries out a program.
@@ -32,12 +29,11 @@ pub struct Running {
 }
 
 impl Leg {
-    /// Starts a guard.
     pub async fn begin(self) -> Running {
         let mode = if self == Self::DryRun { Mode::DryRun } else { Mode::Apply };
         let mut plan = bed::plan(mode, Policy::default());
         let mut folder = None;
-        if let Self::Journalled(journal) = self {
+        if let Self::Journaled(journal) = self {
             let place = tempfile::tempdir().unwrap();
             plan.archive = Some(bed::archive(&format!("file://{}", place.path().display())));
             plan.policy.journal = journal;
@@ -64,11 +60,11 @@ impl Running {
             Leg::DryRun => {}
             Leg::Applied => return None,
             // A run that wrote nothing has no journal.
-            Leg::Journalled(_) if result.journal.is_none_or(|journal| journal.entries == 0) => {}
-            Leg::Journalled(_) => {
+            Leg::Journaled(_) if result.journal.is_none_or(|journal| journal.entries == 0) => {}
+            Leg::Journaled(_) => {
                 // Not as a part of this future: what a restore awaits is not known to be `Send`.
                 let handle = tokio::runtime::Handle::current();
-                let restored = take_back(self.plan);
+                let restored = restore(self.plan);
                 let wrong = tokio::task::block_in_place(|| handle.block_on(restored));
                 if wrong.is_some() {
                     return wrong;
@@ -83,7 +79,7 @@ impl Running {
 }
 
 /// Restores what a plan's run wrote; what is wrong with that.
-async fn take_back(mut plan: Plan) -> Option<String> {
+async fn restore(mut plan: Plan) -> Option<String> {
     let run = plan.run.number;
     plan.run.number = run + 1;
     let archive = Archive::open(plan.archive.as_ref().unwrap(), REGION).await.unwrap();

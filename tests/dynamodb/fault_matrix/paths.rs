@@ -90,7 +90,6 @@ impl Items {
         }
     }
 
-    /// The program's request.
     pub fn request(&self, path: Path) -> (Operation, Map<String, Value>) {
         let table = &self.table;
         let (a, b, new) = (self.id("a"), self.id("b"), self.id("new"));

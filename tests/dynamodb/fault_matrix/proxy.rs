@@ -4,7 +4,7 @@
 
 use std::collections::BTreeMap;
 use std::fmt;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
@@ -16,6 +16,7 @@ use hyper::service::service_fn;
 use hyper_util::client::legacy::Client;
 use hyper_util::client::legacy::connect::HttpConnector;
 use hyper_util::rt::TokioIo;
+use parking_lot::Mutex;
 use serde_json::{Value, json};
 use tokio::net::TcpListener;
 use tokio::task::{JoinHandle, JoinSet};
@@ -28,7 +29,6 @@ use crate::faults::client;
 pub enum Lost {
     /// The connection is cut.
     Cut,
-    /// No answer comes.
     Late,
     /// A 500.
     Failure,
@@ -36,7 +36,6 @@ pub enum Lost {
     Away,
 }
 
-/// The first write.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct First {
     /// Whether it is carried out.
@@ -48,7 +47,6 @@ pub struct First {
 /// The writes after it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Then {
-    /// They pass.
     Healthy,
     /// The next one goes as the first.
     Again,
@@ -60,7 +58,6 @@ pub enum Then {
     InProgress(usize),
     /// The next one's condition fails, whatever it is.
     Condition,
-    /// All are denied.
     Denied,
     /// Nothing is answered with success for so long, reads included.
     Silent(Duration),
@@ -103,8 +100,8 @@ impl Script {
         Arc::new(Self { at, first, then, seen: Mutex::default() })
     }
 
-    fn seen(&self) -> std::sync::MutexGuard<'_, Seen> {
-        self.seen.lock().unwrap_or_else(PoisonError::into_inner)
+    fn seen(&self) -> parking_lot::MutexGuard<'_, Seen> {
+        self.seen.lock()
     }
 
     fn next(&self, body: &Value) -> Fate {
@@ -267,7 +264,6 @@ fn error(status: u16, name: &str, request: &Value) -> Response<Full<Bytes>> {
     response.body(Full::new(Bytes::from(body.to_string()))).unwrap()
 }
 
-/// Ends a connection.
 #[derive(Debug)]
 struct Gone;
 

@@ -52,9 +52,9 @@ async fn check(table: &str, number: usize, (at, first, then): (usize, First, The
             wrong.push(format!("{} conflicts", report.conflicts));
         }
         Ok(Ok(report)) => {
-            let put_back = report.updated + report.deleted + report.put;
-            if put_back != WRITES as u64 {
-                wrong.push(format!("{put_back} of {WRITES} are said to be restored"));
+            let restored = report.updated + report.deleted + report.put;
+            if restored != WRITES as u64 {
+                wrong.push(format!("{restored} of {WRITES} are said to be restored"));
             }
         }
         Ok(Err(error)) => wrong.push(format!("it failed: {error}")),

@@ -2,7 +2,6 @@
 
 use serde_json::{Value, json};
 
-/// One case.
 #[derive(Debug, Default, Clone)]
 pub struct Case {
     pub name: String,

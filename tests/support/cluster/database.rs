@@ -74,7 +74,6 @@ impl Database {
         self.ok("CreateTable", &request).await;
     }
 
-    /// Puts items.
     pub async fn put(&self, table: &str, items: &[Value]) {
         for batch in items.chunks(BATCH_MAX) {
             let puts: Vec<_> =

@@ -4,7 +4,6 @@ use dm_api::DataMigration;
 use dm_api::status::{DataMigrationStatus, Failure, WouldChange};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
 
-/// The status.
 pub fn status(migration: &DataMigration) -> &DataMigrationStatus {
     migration.status.as_ref().expect("a status")
 }

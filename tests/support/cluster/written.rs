@@ -11,7 +11,6 @@ use super::{TARGET, variable};
 pub struct Written {
     /// Its name, and its ConfigMap's.
     pub name: String,
-    /// The object.
     pub object: Value,
     files: BTreeMap<String, String>,
 }
@@ -22,12 +21,10 @@ impl Written {
         Self::script(name, &variable("DM_IMAGE_PYTHON"), "main.py", program)
     }
 
-    /// A Node.js script.
     pub fn node(name: &str, program: &str) -> Self {
         Self::script(name, &variable("DM_IMAGE_NODE"), "main.mjs", program)
     }
 
-    /// A shell script.
     pub fn shell(name: &str, program: &str) -> Self {
         Self::script(name, &variable("DM_IMAGE_PYTHON"), "main.sh", program)
     }
@@ -42,7 +39,6 @@ impl Written {
         Self::with(name, json!({"container": container}))
     }
 
-    /// A transform.
     pub fn transform(name: &str, transform: &Value) -> Self {
         Self::with(name, json!({"transform": transform}))
     }

@@ -21,7 +21,6 @@ pub struct Runs {
 #[derive(Debug, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Shown {
-    /// The run.
     #[serde(flatten)]
     pub run: Run,
     /// Its journal, unless the run wrote nothing.
@@ -85,9 +84,7 @@ pub struct Changes {
     /// Put requests of a run without a journal.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub put: Option<u64>,
-    /// Items updated.
     pub updated: u64,
-    /// Items deleted.
     pub deleted: u64,
 }
 
@@ -95,13 +92,11 @@ pub struct Changes {
 #[derive(Debug, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Lock {
-    /// The table.
     pub table: String,
     /// `held` by a run, or `forced`: a person took it from one.
     pub state: &'static str,
     /// The run, or the person.
     pub by: String,
-    /// Since when.
     pub since: String,
     /// The reason that the person gave.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -112,9 +107,7 @@ pub struct Lock {
 #[derive(Debug, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Journal {
-    /// Entries.
     pub entries: u64,
-    /// Segments.
     pub segments: u64,
     /// Bytes in the archive.
     pub bytes: u64,
@@ -136,7 +129,6 @@ pub struct Journal {
 pub struct Kept {
     /// Its path in the archive.
     pub path: String,
-    /// Its size.
     pub bytes: u64,
 }
 

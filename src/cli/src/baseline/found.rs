@@ -24,10 +24,8 @@ const SUFFIXES: [&str; 12] =
 /// Folders that hold no scripts of the team's own.
 const NOT_THEIRS: [&str; 5] = ["node_modules", "__pycache__", "venv", "vendor", "overlays"];
 
-/// One migration.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Found {
-    /// Its object's name.
     pub name: String,
     /// What stands for it: a script or a folder.
     pub path: PathBuf,

@@ -29,9 +29,7 @@ const INDEX: &str = "batch.kubernetes.io/job-completion-index";
 /// The pod of a part.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct PartPod {
-    /// The part.
     pub part: u32,
-    /// The pod's name.
     pub pod: String,
 }
 
@@ -78,13 +76,9 @@ pub enum Piece {
 
 /// The wanted parts of a run, and where their logs are.
 pub struct Parts<'a> {
-    /// The cluster.
     pub cluster: &'a Cluster,
-    /// The migration.
     pub migration: &'a DataMigration,
-    /// The run's number.
     pub run: u32,
-    /// The wanted parts.
     pub wanted: &'a [u32],
     /// Pods of these parts, one of each that has one.
     pub pods: Vec<PartPod>,

@@ -34,9 +34,7 @@ pub enum Found {
     Run(Box<FoundRun>),
     /// Of a restore or its preview.
     Restore {
-        /// The report.
         report: RestoreReport,
-        /// The restore.
         of: String,
         /// The name of its page, where none is given.
         page: PathBuf,
@@ -46,9 +44,7 @@ pub enum Found {
 /// The report of a dry run or an apply.
 #[derive(Debug)]
 pub struct FoundRun {
-    /// The report.
     pub report: RunReport,
-    /// Its items.
     pub listing: Items,
     /// The name of its page, where none is given.
     pub page: PathBuf,
@@ -68,7 +64,6 @@ pub enum Items {
 }
 
 impl Items {
-    /// Reads them.
     pub fn read(self) -> Result<Listing, OutputError> {
         match self {
             Self::File(path) => of_zstd(File::open(&path).map_err(output::file("opening", &path))?),

@@ -11,12 +11,9 @@ use super::{Seed, SeedError, Table};
 /// Items written at once: where each is made durable, they share what that takes.
 const PUTS_AT_ONCE: usize = 256;
 
-/// What was loaded.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Loaded {
-    /// How many tables.
     pub tables: usize,
-    /// How many items.
     pub items: usize,
 }
 

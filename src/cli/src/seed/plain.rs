@@ -10,7 +10,6 @@ use std::collections::BTreeMap;
 pub struct PlainError {
     /// Where, as `.color[0]`.
     pub at: String,
-    /// Why.
     pub why: String,
 }
 

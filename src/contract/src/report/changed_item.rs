@@ -17,7 +17,6 @@ pub const CHANGED_ITEM_VERSION: u32 = 1;
 pub struct ChangedItem {
     /// Always [`CHANGED_ITEM_VERSION`].
     pub version: u32,
-    /// The table's name.
     pub table: String,
     /// The item's key, in DynamoDB's JSON, where values may be shown.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -43,9 +42,7 @@ pub struct ChangedItem {
 pub enum ItemChange {
     /// It is not there yet.
     Created,
-    /// It becomes another.
     Updated,
-    /// It goes.
     Deleted,
 }
 
@@ -57,6 +54,5 @@ pub enum ChangeKind {
     Added,
     /// It has another value.
     Changed,
-    /// It is gone.
     Removed,
 }

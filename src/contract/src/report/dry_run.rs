@@ -67,9 +67,7 @@ pub struct ApplyTime {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Limited {
-    /// Items read.
     Reads,
-    /// Items written.
     Writes,
     /// Read units.
     ReadUnits,
@@ -80,9 +78,7 @@ pub enum Limited {
 /// What a run uses, as far as its rates are limited.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
 pub struct Use {
-    /// Items read.
     pub items_read: u64,
-    /// Items written.
     pub items_written: u64,
     /// Read units.
     pub read_units: f64,
@@ -107,9 +103,7 @@ pub struct SecondPass {
 /// Items of one table that a second pass changed again.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ChangedAgain {
-    /// The table's name.
     pub name: String,
-    /// How many.
     pub items: u64,
 }
 
@@ -141,7 +135,6 @@ impl ApplyTime {
     }
 }
 
-/// Units, rounded up.
 #[allow(
     clippy::cast_possible_truncation,
     clippy::cast_sign_loss,

@@ -36,7 +36,6 @@ impl TableChange {
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct TableEffect {
-    /// The table's name.
     pub name: String,
     /// The table's id, where it is known: another table of this name has another one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -91,7 +90,6 @@ impl TableEffect {
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct AttributeEffect {
-    /// The attribute's name.
     pub name: String,
     /// Items that got it.
     #[serde(default)]

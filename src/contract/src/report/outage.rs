@@ -11,7 +11,7 @@ pub struct Outage {
     /// When the first such call failed, RFC 3339 in UTC.
     pub since: String,
     /// Calls of the program that failed because of it. No write among those that the archive kept
-    /// from being journalled was sent; of those to the database it is not always known.
+    /// from being journaled was sent; of those to the database it is not always known.
     pub calls: u64,
     /// What it said, or what happened, at the last of them.
     pub message: String,
@@ -24,6 +24,5 @@ pub struct Outage {
 pub enum Behind {
     /// The archive, without which no write is sent.
     Archive,
-    /// The database.
     Database,
 }

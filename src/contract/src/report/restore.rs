@@ -29,8 +29,8 @@ pub struct RestoreReport {
     /// Conflicts that are in no group, because there were too many groups.
     #[serde(default)]
     pub left_out: u64,
-    /// Items put back of which it is not certain that they were just so before the run: their batch
-    /// was journalled without being checked.
+    /// Items restored of which it is not certain that they were just so before the run: their batch
+    /// was journaled without being checked.
     #[serde(default)]
     pub unverified: u64,
     /// Read units used.
@@ -72,12 +72,10 @@ impl RestoreReport {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct ListedConflict {
-    /// The table's name.
     pub table: String,
     /// The item's key, in DynamoDB's JSON. Absent where keys are hidden.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub key: Option<serde_json::Value>,
-    /// What was changed.
     pub conflict: Conflict,
 }
 

@@ -7,7 +7,6 @@ use serde_json::Value;
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct TransformResult {
-    /// How it ended.
     pub end: TransformEnd,
     /// Why it ended before it had seen every item, or what could not be done.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -48,7 +47,6 @@ pub enum TransformEnd {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct FailedItem {
-    /// The table.
     pub table: String,
     /// The item's key, as DynamoDB's JSON; absent where the target does not show values.
     #[serde(default, skip_serializing_if = "Option::is_none")]

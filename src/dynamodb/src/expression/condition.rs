@@ -35,39 +35,17 @@ pub enum Comparator {
 /// One node of a condition.
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) enum Node {
-    /// All of them.
     And(Vec<Node>),
-    /// Any of them.
     Or(Vec<Node>),
     Not(Box<Node>),
-    Compare {
-        left: Operand,
-        comparator: Comparator,
-        right: Operand,
-    },
-    Between {
-        value: Operand,
-        low: Operand,
-        high: Operand,
-    },
-    In {
-        value: Operand,
-        options: Vec<Operand>,
-    },
+    Compare { left: Operand, comparator: Comparator, right: Operand },
+    Between { value: Operand, low: Operand, high: Operand },
+    In { value: Operand, options: Vec<Operand> },
     Exists(Path),
     NotExists(Path),
-    Type {
-        value: Operand,
-        kind: AttributeType,
-    },
-    BeginsWith {
-        value: Operand,
-        prefix: Operand,
-    },
-    Contains {
-        value: Operand,
-        element: Operand,
-    },
+    Type { value: Operand, kind: AttributeType },
+    BeginsWith { value: Operand, prefix: Operand },
+    Contains { value: Operand, element: Operand },
 }
 
 /// What a comparison or function works on.
@@ -126,7 +104,6 @@ impl Condition {
         Ok(Self { root: parse_condition(kind, text, placeholders)? })
     }
 
-    /// Both conditions.
     #[must_use]
     pub fn and(self, other: Self) -> Self {
         Self { root: Node::And(vec![self.root, other.root]) }

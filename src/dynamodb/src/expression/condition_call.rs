@@ -2,7 +2,6 @@
 
 use super::Operand;
 
-/// A function's call.
 pub(crate) struct Call {
     pub name: String,
     pub arguments: Vec<Operand>,

@@ -15,8 +15,6 @@ pub(crate) struct KeyClause {
 pub enum SortCondition {
     /// `=`, `<`, `<=`, `>` or `>=`; never `<>`.
     Compare(Comparator, AttributeValue),
-    /// Both bounds included.
     Between(AttributeValue, AttributeValue),
-    /// Strings and binaries.
     BeginsWith(AttributeValue),
 }

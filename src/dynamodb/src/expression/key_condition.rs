@@ -30,7 +30,6 @@ pub struct KeyCondition {
 }
 
 impl KeyExpression {
-    /// Parses a KeyConditionExpression.
     pub fn parse(text: &str, placeholders: &mut Placeholders) -> Result<Self> {
         Self::from_condition(Condition::parse(ExpressionKind::KeyCondition, text, placeholders)?)
     }

@@ -18,7 +18,6 @@ pub struct Outline<'t> {
 }
 
 impl<'t> Outline<'t> {
-    /// Of an expression.
     pub fn of(text: &'t str) -> Self {
         let mut outline = Self { operators: 0, has_open_or: false, placeholders: BTreeSet::new() };
         let mut depth = 0_usize;

@@ -7,16 +7,13 @@ use crate::value::{AttributeValue, Item};
 /// A place inside an item.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Path {
-    /// The top-level attribute.
     pub root: String,
-    /// From there inwards.
     pub steps: Vec<Step>,
 }
 
 /// One step into a map or a list.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Step {
-    /// A map's field.
     Field(String),
     /// A list's element, from 0.
     Index(usize),
@@ -34,7 +31,6 @@ pub enum PathRelation {
 }
 
 impl Path {
-    /// A top-level attribute.
     pub fn of(name: impl Into<String>) -> Self {
         Self { root: name.into(), steps: Vec::new() }
     }

@@ -24,7 +24,6 @@ enum Part {
 }
 
 impl Projection {
-    /// Parses a ProjectionExpression.
     pub fn parse(text: &str, placeholders: &mut Placeholders) -> Result<Self> {
         let mut cursor = Cursor::new(ExpressionKind::Projection, text, placeholders)?;
         let mut paths = vec![cursor.path(never_keyword)?];

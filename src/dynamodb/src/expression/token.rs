@@ -10,11 +10,9 @@ pub(crate) enum TokenKind {
     NameRef,
     /// `:value`.
     ValueRef,
-    /// Digits.
     Digits,
     /// A comparator or punctuation.
     Symbol,
-    /// Anything else.
     Other,
     /// The end of the expression.
     End,

@@ -55,7 +55,6 @@ pub(crate) enum SetValue {
 /// What an update made of an item.
 #[derive(Clone, Debug, PartialEq)]
 pub struct UpdateOutcome {
-    /// The item afterwards.
     pub item: Item,
     /// The places the update names, whether or not anything changed there.
     pub paths: Vec<Path>,
@@ -81,7 +80,6 @@ impl UpdateOutcome {
 }
 
 impl Update {
-    /// Parses an UpdateExpression.
     pub fn parse(text: &str, placeholders: &mut Placeholders) -> Result<Self, ServiceError> {
         Ok(Self { actions: parse_update(text, placeholders)?, words: Words::Expression })
     }

@@ -52,7 +52,6 @@ impl RequestDigest {
 }
 
 impl ItemDigest {
-    /// The item's.
     pub fn of_item(item: &Item) -> Self {
         let mut hasher = Sha256::new();
         put_map(&mut hasher, item);
@@ -61,7 +60,6 @@ impl ItemDigest {
 }
 
 impl ValueDigest {
-    /// The value's.
     pub fn of_value(value: &AttributeValue) -> Self {
         let mut hasher = Sha256::new();
         put(&mut hasher, value);

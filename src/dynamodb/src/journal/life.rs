@@ -30,7 +30,6 @@ pub struct Life {
 /// What an earlier restore has undone.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Undone {
-    /// Nothing.
     Nothing,
     /// Some attributes, which are not among those of the life any more.
     Attributes,

@@ -101,7 +101,6 @@ impl Record {
         out.push(b'\n');
     }
 
-    /// Reads one line.
     pub fn read_line(line: &[u8]) -> Result<Self, LineError> {
         match serde_json::from_slice::<Line<'_, Value>>(line).map_err(LineError::Json)? {
             Line::Entry(line) => Ok(Self::Entry(Entry {

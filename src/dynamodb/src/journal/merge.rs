@@ -21,9 +21,7 @@ const STATES_MAX: usize = 16;
 /// One key's entries of a run, merged.
 #[derive(Clone, PartialEq)]
 pub struct MergedEntry {
-    /// The table's name.
     pub table: String,
-    /// The item's key.
     pub key: Item,
     /// Whether nothing made sure that a write met its image, so that others may have changed the
     /// item between the two.

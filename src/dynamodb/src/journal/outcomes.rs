@@ -9,7 +9,6 @@ use super::{SEGMENT_RECORDS_MAX, Sequence, Settled};
 pub enum Outcome {
     /// It was carried out.
     Written,
-    /// It was not.
     Refused,
     /// Nobody knows: the guard ended before the answer, or before it could note it.
     InDoubt,

@@ -12,9 +12,7 @@ use crate::value::{AttributeType, AttributeValue, bool_from_json, string_from_js
 /// Which parameter a filter is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum FilterKind {
-    /// ScanFilter.
     Scan,
-    /// QueryFilter.
     Query,
 }
 
@@ -46,7 +44,6 @@ pub fn filter(kind: FilterKind, json: &Value, operator: Option<&Value>) -> Resul
     joined(nodes, operator)
 }
 
-/// KeyConditions.
 pub fn key_conditions(json: &Value) -> Result<KeyExpression> {
     let conditions = structures(json, "Condition")?;
     let clauses = conditions

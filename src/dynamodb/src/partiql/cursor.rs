@@ -151,7 +151,6 @@ impl<'a> Cursor<'a> {
         Ok(content)
     }
 
-    /// A document path.
     pub fn path(&mut self) -> Result<Path> {
         let mut path = Path::of(self.name()?);
         loop {

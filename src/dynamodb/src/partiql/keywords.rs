@@ -6,7 +6,6 @@ pub fn is_keyword(word: &str) -> bool {
     KEYWORDS.binary_search(&word.to_ascii_lowercase().as_str()).is_ok()
 }
 
-/// In alphabetical order.
 #[rustfmt::skip]
 const KEYWORDS: [&str; 230] = [
     "absolute", "action", "add", "all", "allocate", "alter", "and", "any", "are", "as", "asc",

@@ -59,7 +59,6 @@ pub(super) fn item(cursor: &mut Cursor) -> Result<Item> {
     }
 }
 
-/// A value.
 pub(super) fn literal(cursor: &mut Cursor) -> Result<AttributeValue> {
     let value = nested(cursor, Place::Root)?;
     if value.levels() > NESTING_DEPTH_MAX {

@@ -9,7 +9,6 @@ pub(super) enum TokenKind {
     Quoted,
     /// A string in single quotes.
     Text,
-    /// A number.
     Number,
     /// An operator or punctuation.
     Symbol,

@@ -14,7 +14,6 @@ type Result<T> = std::result::Result<T, ServiceError>;
 /// Requests of one BatchWriteItem (DynamoDB API Reference).
 pub const BATCH_WRITES_MAX: usize = 25;
 
-/// A BatchWriteItem.
 #[derive(Clone, Debug, PartialEq)]
 pub struct BatchWrite {
     /// The tables as the request names them, in its order, each with its writes.
@@ -35,7 +34,6 @@ pub enum BatchPart {
 }
 
 impl BatchWrite {
-    /// Decodes a body.
     pub(super) fn decode(body: &Map<String, Value>) -> Result<Self> {
         let requests = |requests: &Value| requests.as_array().map_or(0, Vec::len);
         let asked = || mapped(body, "RequestItems");

@@ -19,7 +19,6 @@ pub const BATCH_GET_KEYS_MAX: usize = 100;
 pub struct Get {
     /// The table as the request names it.
     pub table: String,
-    /// The key.
     pub key: Item,
     /// What is returned of the item.
     pub projection: Option<Projection>,
@@ -29,7 +28,6 @@ pub struct Get {
     pub capacity: CapacityLevel,
 }
 
-/// A BatchGetItem.
 #[derive(Clone, Debug, PartialEq)]
 pub struct BatchGet {
     /// The tables, in the order of the request.
@@ -51,7 +49,6 @@ pub struct TableGet {
     pub consistent: bool,
 }
 
-/// A TransactGetItems.
 #[derive(Clone, Debug, PartialEq)]
 pub struct TransactGet {
     /// The items, in the order of the request.
@@ -61,7 +58,6 @@ pub struct TransactGet {
 }
 
 impl Get {
-    /// Decodes a GetItem.
     pub(super) fn decode(body: &Map<String, Value>) -> Result<Self> {
         Self::with(RequestKind::Get, body)
     }
@@ -80,7 +76,6 @@ impl Get {
 }
 
 impl BatchGet {
-    /// Decodes a body.
     pub(super) fn decode(body: &Map<String, Value>) -> Result<Self> {
         let none = Map::new();
         let asked = given(body, "RequestItems").and_then(Value::as_object).unwrap_or(&none);
@@ -118,7 +113,6 @@ impl TableGet {
 }
 
 impl TransactGet {
-    /// Decodes a body.
     pub(super) fn decode(body: &Map<String, Value>) -> Result<Self> {
         let none = Map::new();
         let decode = |action: Result<&Map<String, Value>>| {

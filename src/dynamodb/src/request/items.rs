@@ -102,7 +102,6 @@ const SELECT: Member = optional(
 const TOKEN: Member =
     optional("ClientRequestToken", Shape::Text(&[Rule::LengthAtLeast(1), Rule::LengthAtMost(36)]));
 
-/// PutItem.
 pub const PUT: &[Member] = &[
     TABLE,
     CAPACITY,
@@ -117,7 +116,6 @@ pub const PUT: &[Member] = &[
     ON_FAILURE,
 ];
 
-/// UpdateItem.
 pub const UPDATE: &[Member] = &[
     TABLE,
     CAPACITY,
@@ -134,7 +132,6 @@ pub const UPDATE: &[Member] = &[
     ON_FAILURE,
 ];
 
-/// DeleteItem.
 pub const DELETE: &[Member] = &[
     CAPACITY,
     TABLE,
@@ -149,7 +146,6 @@ pub const DELETE: &[Member] = &[
     ON_FAILURE,
 ];
 
-/// GetItem.
 pub const GET: &[Member] = &[
     CAPACITY,
     ATTRIBUTES_TO_GET,
@@ -160,7 +156,6 @@ pub const GET: &[Member] = &[
     ATTRIBUTE_NAMES,
 ];
 
-/// Query.
 pub const QUERY: &[Member] = &[
     SELECT,
     INDEX,
@@ -181,7 +176,6 @@ pub const QUERY: &[Member] = &[
     ATTRIBUTE_NAMES,
 ];
 
-/// Scan.
 pub const SCAN: &[Member] = &[
     SELECT,
     INDEX,
@@ -204,7 +198,6 @@ pub const SCAN: &[Member] = &[
     ATTRIBUTE_NAMES,
 ];
 
-/// BatchGetItem.
 pub const BATCH_GET: &[Member] = &[
     CAPACITY,
     required(
@@ -229,7 +222,6 @@ pub const BATCH_GET: &[Member] = &[
     ),
 ];
 
-/// BatchWriteItem.
 pub const BATCH_WRITE: &[Member] = &[
     CAPACITY,
     COLLECTION_METRICS,
@@ -262,7 +254,6 @@ const fn action(name: &'static str, kind: &'static str, members: &'static [Membe
     optional(name, Shape::Structure(kind, members))
 }
 
-/// TransactWriteItems.
 pub const TRANSACT_WRITE: &[Member] = &[
     CAPACITY,
     COLLECTION_METRICS,
@@ -329,7 +320,6 @@ pub const TRANSACT_WRITE: &[Member] = &[
     ),
 ];
 
-/// TransactGetItems.
 pub const TRANSACT_GET: &[Member] = &[
     CAPACITY,
     required(
@@ -356,7 +346,6 @@ const STATEMENT: Member =
 
 const PARAMETERS: Member = optional("Parameters", Shape::List(&Shape::Attribute, &[]));
 
-/// ExecuteStatement.
 pub const STATEMENT_ALONE: &[Member] = &[
     STATEMENT,
     PARAMETERS,
@@ -382,7 +371,6 @@ pub const STATEMENTS: &[Member] = &[
     CAPACITY,
 ];
 
-/// ExecuteTransaction.
 pub const STATEMENTS_TOGETHER: &[Member] = &[
     required(
         "TransactStatements",

@@ -11,9 +11,7 @@ type Result<T> = std::result::Result<T, ServiceError>;
 /// How much of its consumed capacity a request asks for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum CapacityLevel {
-    /// Nothing.
     None,
-    /// The sum.
     Total,
     /// The sum, and the parts of the table and of each index.
     Indexes,
@@ -35,7 +33,6 @@ pub fn given<'a>(body: &'a Map<String, Value>, name: &str) -> Option<&'a Value> 
     body.get(name).filter(|value| !value.is_null())
 }
 
-/// A string.
 pub fn text<'a>(body: &'a Map<String, Value>, name: &str) -> Option<&'a str> {
     given(body, name).and_then(Value::as_str)
 }

@@ -15,13 +15,10 @@ pub struct Member {
 /// The type of a member, with the limits of its values.
 #[derive(Clone, Copy, Debug)]
 pub enum Shape {
-    /// A string.
     Text(&'static [Rule]),
-    /// A truth value.
     Flag,
     /// A whole number: the name of its type in messages, and its limits.
     Whole(&'static str, &'static [Rule]),
-    /// An attribute value.
     Attribute,
     /// A list of these.
     List(&'static Shape, &'static [Rule]),
@@ -78,7 +75,6 @@ pub const ITEM: Shape = Shape::Map(ATTRIBUTE_VALUE, &Shape::Attribute, &[]);
 /// The type of an attribute value in messages.
 pub const ATTRIBUTE_VALUE: &str = "com.amazonaws.dynamodb.v20120810.AttributeValue";
 
-/// Names by placeholder.
 pub const NAMES: Shape = Shape::Map("java.lang.String", &TEXT, &[]);
 
 /// A list of strings.

@@ -42,7 +42,6 @@ pub struct Page {
 /// What a page returns of its items.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Select {
-    /// All attributes.
     All,
     /// What the index holds.
     Projected,
@@ -53,12 +52,10 @@ pub enum Select {
 }
 
 impl Page {
-    /// Decodes a Query.
     pub(super) fn query(body: &Map<String, Value>) -> Result<Self> {
         Self::with(RequestKind::Query, body)
     }
 
-    /// Decodes a Scan.
     pub(super) fn scan(body: &Map<String, Value>) -> Result<Self> {
         Self::with(RequestKind::Scan, body)
     }

@@ -27,10 +27,8 @@ pub struct StatementRequest {
     pub shows_on_failure: bool,
 }
 
-/// An ExecuteStatement.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Execute {
-    /// The statement.
     pub one: StatementRequest,
     /// How many items are evaluated at most.
     pub limit: Option<u32>,
@@ -38,7 +36,6 @@ pub struct Execute {
     pub capacity: CapacityLevel,
 }
 
-/// A BatchExecuteStatement.
 #[derive(Clone, Debug, PartialEq)]
 pub struct ExecuteBatch {
     /// The statements, in its order.
@@ -47,12 +44,10 @@ pub struct ExecuteBatch {
     pub capacity: CapacityLevel,
 }
 
-/// An ExecuteTransaction.
 #[derive(Clone, Debug, PartialEq)]
 pub struct ExecuteTransaction {
     /// The statements, in its order.
     pub statements: Vec<StatementRequest>,
-    /// Its token.
     pub token: Option<ClientToken>,
     /// How much of its capacity is asked for.
     pub capacity: CapacityLevel,
@@ -77,7 +72,6 @@ impl StatementRequest {
 }
 
 impl Execute {
-    /// Decodes a body.
     pub(super) fn decode(body: &Map<String, Value>) -> Result<Self> {
         let one = StatementRequest::decode(body)?;
         Ok(Self { one, limit: count(body, "Limit")?, capacity: CapacityLevel::of(body) })
@@ -85,7 +79,6 @@ impl Execute {
 }
 
 impl ExecuteBatch {
-    /// Decodes a body.
     pub(super) fn decode(body: &Map<String, Value>) -> Result<Self> {
         let statements = statements(body, "Statements", BATCH_STATEMENTS_MAX)?;
         check_batch(statements.iter().filter_map(|one| one.statement.as_ref().ok()))?;
@@ -94,7 +87,6 @@ impl ExecuteBatch {
 }
 
 impl ExecuteTransaction {
-    /// Decodes a body.
     pub(super) fn decode(body: &Map<String, Value>) -> Result<Self> {
         let mut statements = statements(body, STATEMENTS, TRANSACTION_STATEMENTS_MAX)?;
         for (at, one) in statements.iter_mut().enumerate() {

@@ -74,7 +74,6 @@ const PROTECTION: Member = optional("DeletionProtectionEnabled", Shape::Flag);
 const TAGS: Shape =
     Shape::List(&Shape::Structure("Tag", &[optional("Key", TEXT), optional("Value", TEXT)]), &[]);
 
-/// CreateTable.
 pub const CREATE: &[Member] = &[
     optional("TableName", Shape::Text(&[])),
     BILLING,
@@ -103,7 +102,6 @@ pub const CREATE: &[Member] = &[
     optional("Tags", TAGS),
 ];
 
-/// UpdateTable.
 pub const UPDATE: &[Member] = &[
     TABLE,
     OPTIONAL_THROUGHPUT,
@@ -145,22 +143,17 @@ pub const UPDATE: &[Member] = &[
 /// DeleteTable, DescribeTable, and others that name a table and nothing else.
 pub const NAMED: &[Member] = &[TABLE];
 
-/// ListTables.
 pub const LIST: &[Member] = &[
     optional("Limit", Shape::Whole("Integer", &[Rule::AtLeast(1), Rule::AtMost(100)])),
     optional("ExclusiveStartTableName", INDEX_NAME),
 ];
 
-/// TagResource.
 pub const TAG: &[Member] = &[optional("ResourceArn", TEXT), optional("Tags", TAGS)];
 
-/// UntagResource.
 pub const UNTAG: &[Member] = &[optional("ResourceArn", TEXT), optional("TagKeys", TEXTS)];
 
-/// ListTagsOfResource.
 pub const LIST_TAGS: &[Member] = &[optional("ResourceArn", TEXT), optional("NextToken", TEXT)];
 
-/// UpdateTimeToLive.
 pub const TIME_TO_LIVE: &[Member] = &[
     TABLE,
     required(

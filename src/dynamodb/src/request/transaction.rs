@@ -33,12 +33,10 @@ const KINDS: [(&str, ChangeKind); 4] = [
     ("Update", ChangeKind::Update),
 ];
 
-/// A TransactWriteItems.
 #[derive(Clone, Debug, PartialEq)]
 pub struct TransactWrite {
     /// Its actions, in its order.
     pub actions: Vec<SingleWrite>,
-    /// Its token.
     pub token: Option<ClientToken>,
     /// How much of its capacity is asked for.
     pub capacity: CapacityLevel,
@@ -47,7 +45,6 @@ pub struct TransactWrite {
 }
 
 impl TransactWrite {
-    /// Decodes a body.
     pub(super) fn decode(body: &Map<String, Value>) -> Result<Self> {
         let decode = |action: Result<_>| {
             let (kind, parameters) = one_action(action.map_err(|_| not_one())?)?;

@@ -23,7 +23,6 @@ enum Place {
 pub enum Depth {
     /// Attribute values are left to who reads them.
     Members,
-    /// Attribute values, too.
     Values,
 }
 

@@ -116,7 +116,7 @@ impl Run {
     }
 
     /// An entry that was made ahead of a write, of an image that may be an old one; the write never
-    /// came. It is taken back, or in doubt where the guard ended before.
+    /// came. It is restored, or in doubt where the guard ended before.
     fn foresee(&mut self, random: &mut Random, id: u64, image: Option<&Item>) {
         let Some(image) = image else { return };
         let mut after = random_write(random, id, Some(image));

@@ -35,11 +35,8 @@ enum Change {
 /// Which operation carries a write.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum WriteOperation {
-    /// PutItem.
     Put,
-    /// UpdateItem.
     Update,
-    /// DeleteItem.
     Delete,
 }
 
@@ -48,7 +45,6 @@ pub enum WriteOperation {
 pub struct WriteRequest {
     /// Its operation.
     pub operation: WriteOperation,
-    /// Its parameters.
     pub body: Map<String, Value>,
     /// Whether the condition compares every attribute that was asked for.
     pub complete: bool,

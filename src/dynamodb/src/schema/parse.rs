@@ -20,12 +20,7 @@ pub enum SchemaError {
     Undefined(String),
     /// A word stands where the service model lists others.
     #[error("the table's description has the unknown {what} {found}")]
-    Unknown {
-        /// Which member.
-        what: &'static str,
-        /// The word.
-        found: String,
-    },
+    Unknown { what: &'static str, found: String },
 }
 
 type Result<T> = std::result::Result<T, SchemaError>;

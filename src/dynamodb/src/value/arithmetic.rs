@@ -17,9 +17,7 @@ const FULL: u128 = 10_u128.pow(DIGITS_MAX);
 pub enum Rounding {
     /// The nearest one, an even one where both are equally near.
     HalfEven,
-    /// The one below.
     Down,
-    /// The one above.
     Up,
 }
 

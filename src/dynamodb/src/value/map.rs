@@ -22,7 +22,6 @@ fn split((name, value): &Pair) -> (&String, &AttributeValue) {
 }
 
 impl Item {
-    /// No attributes.
     pub const fn new() -> Self {
         Self(Vec::new())
     }
@@ -45,7 +44,6 @@ impl Item {
         }
     }
 
-    /// An attribute's value.
     pub fn get(&self, name: &str) -> Option<&AttributeValue> {
         self.find(name).ok().map(|at| &self.0[at].1)
     }
@@ -81,17 +79,14 @@ impl Item {
         self.find(name).ok().map(|at| self.0.remove(at).1)
     }
 
-    /// Its attributes.
     pub fn iter(&self) -> Iter<'_> {
         self.0.iter().map(split)
     }
 
-    /// Their names.
     pub fn keys(&self) -> impl DoubleEndedIterator<Item = &String> + ExactSizeIterator {
         self.0.iter().map(|(name, _)| name)
     }
 
-    /// Their values.
     pub fn values(&self) -> impl DoubleEndedIterator<Item = &AttributeValue> + ExactSizeIterator {
         self.0.iter().map(|(_, value)| value)
     }

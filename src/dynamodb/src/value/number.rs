@@ -29,7 +29,6 @@ pub struct Number {
 /// words.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum NumberError {
-    /// There is nothing.
     #[error("The parameter cannot be converted to a numeric value")]
     Empty,
     /// It is no decimal numeral.
@@ -83,7 +82,6 @@ impl Digits {
 }
 
 impl Number {
-    /// Zero.
     pub const ZERO: Self = Self { negative: false, coefficient: 0, exponent: 0 };
 
     /// Reads a numeral as DynamoDB accepts it: sign, digits, point, exponent.

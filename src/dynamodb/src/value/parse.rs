@@ -78,13 +78,10 @@ enum Place {
     OlderOne,
     /// An item, or a key.
     Item,
-    /// Items.
     Items,
     /// Placeholders, each with a value.
     Placeholders,
-    /// A value.
     Value,
-    /// Values.
     Values,
     /// Nothing that is folded.
     Plain,

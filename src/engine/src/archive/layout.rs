@@ -23,10 +23,8 @@ pub struct RunName {
 /// A name cannot be one in the archive.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum LayoutError {
-    /// A migration's.
     #[error("`{0}` is no name of a migration: letters, digits, `.`, `_` and `-` are needed")]
     Migration(String),
-    /// A run's.
     #[error("`{0}` is no run: MIGRATION/NUMBER is needed")]
     Run(String),
 }
@@ -67,12 +65,10 @@ impl RunName {
         self.part.is_some()
     }
 
-    /// The migration's name.
     pub fn migration(&self) -> &str {
         &self.migration
     }
 
-    /// The run's number.
     pub fn number(&self) -> u32 {
         self.number
     }
@@ -128,7 +124,6 @@ impl RunName {
         format!("{}/report.json", self.folder())
     }
 
-    /// The program's output.
     pub fn log(&self) -> String {
         format!("{}/program.log.zst", self.folder())
     }

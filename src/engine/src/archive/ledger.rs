@@ -49,7 +49,6 @@ pub struct Begun {
     pub kind: Kind,
     /// Namespace of the migration's object.
     pub namespace: String,
-    /// Its name.
     pub name: String,
     /// Its uid, which tells a re-created object from the one that began the run.
     pub uid: String,
@@ -90,7 +89,6 @@ fn is_zero(number: &u32) -> bool {
 pub struct Completed {
     /// Always [`LEDGER_VERSION`].
     pub version: u32,
-    /// How it ended.
     pub outcome: RunOutcome,
     /// When, RFC 3339 in UTC.
     pub completed_at: String,
@@ -161,7 +159,6 @@ impl Completed {
 /// Both entries of a run.
 #[derive(Clone, Debug, PartialEq)]
 pub struct LedgerEntry {
-    /// The run.
     pub run: RunName,
     /// That it was begun.
     pub begun: Begun,
@@ -199,17 +196,11 @@ pub enum Begin {
 /// Why the ledger cannot be read or written.
 #[derive(Debug, thiserror::Error)]
 pub enum LedgerError {
-    /// The archive.
     #[error("keeping the ledger")]
     Archive(#[from] ArchiveError),
     /// An entry is not what this version writes.
     #[error("reading the ledger's entry `{path}`")]
-    Entry {
-        /// Its path.
-        path: String,
-        /// Why not.
-        source: serde_json::Error,
-    },
+    Entry { path: String, source: serde_json::Error },
     /// An entry is of another version.
     #[error("the ledger's entry `{0}` has a version that this program does not know")]
     Version(String),
@@ -218,11 +209,9 @@ pub enum LedgerError {
         "the ledger says that the run {run} ended at {at} and has {there:?}: it cannot have {said:?}"
     )]
     CompletedOtherwise {
-        /// The run.
         run: RunName,
         /// How it was completed.
         there: RunOutcome,
-        /// When.
         at: String,
         /// How it was to be completed now.
         said: RunOutcome,
@@ -243,12 +232,7 @@ pub enum LedgerError {
         "the run {run} is that of {}/{} with uid {}, begun at {}",
         .begun.namespace, .begun.name, .begun.uid, .begun.begun_at
     )]
-    Taken {
-        /// The run.
-        run: RunName,
-        /// Who began it.
-        begun: Box<Begun>,
-    },
+    Taken { run: RunName, begun: Box<Begun> },
 }
 
 impl LedgerError {

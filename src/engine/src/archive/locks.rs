@@ -25,8 +25,8 @@ mod record;
 mod tests;
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use crate::limits;
@@ -34,6 +34,7 @@ use bytes::Bytes;
 use dm_contract::part::Part;
 use dm_contract::verdict::LockHolder;
 use futures::future::join_all;
+use parking_lot::Mutex;
 use tokio::sync::{Mutex as AsyncMutex, watch};
 use tokio::task::JoinHandle;
 
@@ -69,16 +70,13 @@ impl Default for LockTimes {
     }
 }
 
-/// Who takes locks.
 #[derive(Clone, Debug)]
 pub struct Owner {
     /// The run, as `MIGRATION/NUMBER`.
     pub run: String,
     /// Namespace of the run's object.
     pub namespace: String,
-    /// Its name.
     pub name: String,
-    /// Its uid.
     pub uid: String,
     /// Tells this guard from others of the same run; a guard restarted in its pod keeps it.
     pub holder: String,
@@ -250,7 +248,7 @@ impl TableLocks {
         }
         let mut until: Option<Moment> = None;
         for table in self.shared.all_tables() {
-            match &*locked_state(&table.state) {
+            match &*table.state.lock() {
                 State::None => {}
                 State::Held { until: of_this, .. } => {
                     until = Some(until.map_or(*of_this, |other| other.min(*of_this)));
@@ -259,7 +257,7 @@ impl TableLocks {
             }
         }
         match until {
-            Some(until) if until <= Moment::now() => Err(Fault::NotJournalled(
+            Some(until) if until <= Moment::now() => Err(Fault::NotJournaled(
                 "the archive does not take the heartbeat of the table's lock".into(),
             )),
             until => Ok(until),
@@ -268,7 +266,7 @@ impl TableLocks {
 
     /// Who has the table that was waited for last, and what went wrong with locks.
     pub fn told(&self) -> (Option<LockHolder>, Option<String>) {
-        let told = locked_state(&self.shared.told);
+        let told = self.shared.told.lock();
         (told.waiting.clone(), told.problem.clone())
     }
 
@@ -277,13 +275,12 @@ impl TableLocks {
     pub async fn release(&self) {
         self.ended.send_replace(true);
         let is_sending = self.sending.load(Ordering::SeqCst) > 0;
-        if let Some(task) = locked_state(&self.beating).take() {
+        if let Some(task) = self.beating.lock().take() {
             task.abort();
         }
         let releases = self.shared.all_tables().into_iter().map(|table| async move {
             let gate = tokio::time::timeout(limits::LOCK_RELEASE_MAX, table.gate.lock()).await;
-            let state =
-                std::mem::replace(&mut *locked_state(&table.state), State::Lost("it ended".into()));
+            let state = std::mem::replace(&mut *table.state.lock(), State::Lost("it ended".into()));
             let State::Held { place, fence, .. } = state else { return };
             if is_sending || gate.is_err() {
                 tracing::warn!(table = table.name, "a write is under way: its lock runs out");
@@ -307,7 +304,7 @@ impl TableLocks {
     }
 
     fn beat(&self) {
-        let mut beating = locked_state(&self.beating);
+        let mut beating = self.beating.lock();
         if beating.is_none() {
             *beating = Some(tokio::spawn(beat::run(Arc::downgrade(&self.shared))));
         }
@@ -316,7 +313,7 @@ impl TableLocks {
 
 impl Drop for TableLocks {
     fn drop(&mut self) {
-        if let Some(task) = locked_state(&self.beating).take() {
+        if let Some(task) = self.beating.lock().take() {
             task.abort();
         }
     }
@@ -324,7 +321,7 @@ impl Drop for TableLocks {
 
 impl Shared {
     fn table(&self, name: &str) -> Arc<Table> {
-        let mut tables = locked_state(&self.tables);
+        let mut tables = self.tables.lock();
         if let Some(table) = tables.get(name) {
             return Arc::clone(table);
         }
@@ -335,14 +332,14 @@ impl Shared {
     }
 
     fn all_tables(&self) -> Vec<Arc<Table>> {
-        locked_state(&self.tables).values().cloned().collect()
+        self.tables.lock().values().cloned().collect()
     }
 }
 
 impl Table {
     /// Whether it is ours now; an error if it is lost.
     fn is_ours(&self) -> Result<bool, Fault> {
-        match &*locked_state(&self.state) {
+        match &*self.state.lock() {
             State::None => Ok(false),
             State::Held { until, .. } => Ok(*until > Moment::now()),
             State::Lost(why) => Err(lost(why)),
@@ -355,8 +352,4 @@ fn lost(why: &str) -> Fault {
         format!("The guard writes nothing any more. {why}."),
         "the lock of a table is lost",
     )
-}
-
-fn locked_state<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }

@@ -8,7 +8,6 @@ use crate::archive::RunName;
 use crate::archive::ledger::{self, LedgerEntry};
 use crate::archive::store::{Archive, ArchiveError, Listed};
 
-/// What is kept.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Retention {
     /// Runs whose last object is younger than this stay.
@@ -24,7 +23,6 @@ pub struct Retention {
 pub struct Collected {
     /// Runs of which something went.
     pub runs: BTreeSet<RunName>,
-    /// Objects.
     pub paths: Vec<String>,
     /// Their bytes.
     pub bytes: u64,

@@ -39,9 +39,7 @@ pub enum ArchiveError {
     Store {
         /// What was being done.
         what: &'static str,
-        /// With which object.
         path: String,
-        /// Why not.
         source: Box<object_store::Error>,
     },
     /// The store did not answer.
@@ -49,7 +47,6 @@ pub enum ArchiveError {
     NoAnswer {
         /// What was being done.
         what: &'static str,
-        /// With which object.
         path: String,
     },
     /// The store overwrites what is to be created once.
@@ -61,12 +58,7 @@ pub enum ArchiveError {
     Overwrites,
     /// A file's permissions or its folder.
     #[error("preparing the file `{path}` in the archive")]
-    Private {
-        /// Which object.
-        path: String,
-        /// Why not.
-        source: std::io::Error,
-    },
+    Private { path: String, source: std::io::Error },
     /// More than is ever read into memory.
     #[error("`{0}` in the archive is larger than anything that is kept there")]
     TooLarge(String),

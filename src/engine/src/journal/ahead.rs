@@ -17,13 +17,14 @@ mod template;
 
 use std::collections::VecDeque;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
+use std::sync::{Arc, OnceLock};
 
 use crate::limits;
 use bytes::Bytes;
 use dm_dynamodb::journal::{After, Sequence};
 use dm_dynamodb::schema::ItemKey;
 use dm_dynamodb::value::Item;
+use parking_lot::Mutex;
 use tokio::sync::oneshot;
 
 use crate::fault::Fault;
@@ -60,7 +61,6 @@ struct State {
 /// An image that the program has read, and perhaps the entry of the write that comes.
 #[derive(Debug)]
 pub struct Found {
-    /// The item.
     pub image: Item,
     entering: Option<Entering>,
 }
@@ -73,27 +73,20 @@ struct Entering {
 }
 
 impl Ahead {
-    /// Knows nothing yet.
     pub fn new(images: Arc<Images>) -> Self {
         let (state, used) = (Mutex::default(), AtomicU64::new(0));
         Self { images, writer: OnceLock::new(), state, used }
     }
 
-    /// Entries go here.
     pub fn enter_into(&self, writer: &Writer) {
         // There is one writer for the whole run.
         let _ = self.writer.set(writer.clone());
     }
 
-    fn lock(&self) -> MutexGuard<'_, State> {
-        // What is held is whole after every statement, so a poisoned lock still holds a good one.
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
     /// An answer that the program gets. It is looked at later: at once only while the program
     /// writes.
     pub fn pass(self: &Arc<Self>, reading: Reading, answer: &Bytes) {
-        let mut state = self.lock();
+        let mut state = self.state.lock();
         state.pages_bytes += answer.len();
         state.pages.push_back(Page { reading, answer: answer.clone() });
         while state.pages_bytes > limits::AHEAD_PAGES_BYTES_MAX
@@ -108,7 +101,7 @@ impl Ahead {
 
     /// What is known of an item that is about to be written. It is forgotten: the write changes it.
     pub fn take(self: &Arc<Self>, table: &str, key: &ItemKey) -> Option<Found> {
-        let mut state = self.lock();
+        let mut state = self.state.lock();
         if !state.pages.is_empty() {
             self.work(&mut state);
         }
@@ -121,7 +114,7 @@ impl Ahead {
 
     /// Whether something is known of an item.
     pub fn knows(&self, table: &str, key: &ItemKey) -> bool {
-        self.lock().pool.knows(table, key)
+        self.state.lock().pool.knows(table, key)
     }
 
     /// The entry ahead of a write that leaves this: its number, as soon as it is durable, and what
@@ -138,13 +131,13 @@ impl Ahead {
         if enough(&entering.after) {
             self.used.fetch_add(1, Ordering::Relaxed);
             {
-                let mut state = self.lock();
+                let mut state = self.state.lock();
                 state.window = (state.window + 1).min(limits::AHEAD_ENTRIES_MAX);
             }
             let durable = self.writer.get()?.durable(entering.sequence).await;
             return Some((durable, entering.after));
         }
-        self.lock().window /= 2;
+        self.state.lock().window /= 2;
         self.drop_entry(entering);
         None
     }
@@ -157,7 +150,7 @@ impl Ahead {
     /// An entry of this item went into the journal. One that was made ahead of it comes before it
     /// there, so it must not become the entry of a later write.
     pub fn forget(&self, prepared: &Prepared) {
-        let known = self.lock().pool.take(&prepared.table.name, &prepared.write.key);
+        let known = self.state.lock().pool.take(&prepared.table.name, &prepared.write.key);
         self.drop_entries(known.and_then(|(_, held)| held.entering));
     }
 
@@ -168,10 +161,10 @@ impl Ahead {
 
     /// Whether a write could have been foreseen, for the next ones.
     fn foresee(&self, image: &Item, enough: impl Fn(&After) -> bool) {
-        let template = self.lock().template.clone();
+        let template = self.state.lock().template.clone();
         let foreseen = template.and_then(|template| template.predict(image));
         if foreseen.is_some_and(|(foreseen, _)| enough(&foreseen)) {
-            let mut state = self.lock();
+            let mut state = self.state.lock();
             state.window = (state.window + 2).min(limits::AHEAD_ENTRIES_MAX);
         }
     }
@@ -179,7 +172,7 @@ impl Ahead {
     /// A write was carried out: what comes next may be like it.
     pub fn learn(self: &Arc<Self>, prepared: &Arc<Prepared>, before: &Item, after: Option<&Item>) {
         let template = Template::of(prepared, before, after).map(Arc::new);
-        let mut state = self.lock();
+        let mut state = self.state.lock();
         if template.is_some() {
             state.template = template;
         }
@@ -190,7 +183,7 @@ impl Ahead {
 
     /// Nothing more is written.
     pub fn close(&self) {
-        let mut state = self.lock();
+        let mut state = self.state.lock();
         state.template = None;
         let left = state.pool.clear();
         drop(state);
@@ -223,7 +216,7 @@ impl Ahead {
     async fn look(self: Arc<Self>) {
         loop {
             let page = {
-                let mut state = self.lock();
+                let mut state = self.state.lock();
                 let page = state.pages.pop_front();
                 match &page {
                     Some(page) => state.pages_bytes -= page.answer.len(),
@@ -236,7 +229,7 @@ impl Ahead {
                 // A table that cannot be described cannot be written to either.
                 let Ok(schema) = self.images.table(&table).await else { continue };
                 let dropped = pages::held(&schema, items, |key, text| {
-                    self.lock().pool.hold(&schema.name, key, text)
+                    self.state.lock().pool.hold(&schema.name, key, text)
                 });
                 self.drop_entries(dropped);
             }
@@ -250,7 +243,7 @@ impl Ahead {
         let Some(writer) = self.writer.get() else { return };
         loop {
             let (template, candidates) = {
-                let mut state = self.lock();
+                let mut state = self.state.lock();
                 let room = state.window.saturating_sub(state.pool.ahead());
                 let Some(template) = state.template.clone().filter(|_| room > 0) else { return };
                 let next = state.pool.next(template.table(), room);
@@ -268,7 +261,7 @@ impl Ahead {
 
     fn enter(&self, writer: &Writer, number: u64, after: After, draft: Draft) {
         let Ok(sequence) = writer.enqueue(draft) else { return };
-        let left = self.lock().pool.enter(number, Entering { after, sequence });
+        let left = self.state.lock().pool.enter(number, Entering { after, sequence });
         // Its write came in the meantime.
         self.drop_entries(left);
     }

@@ -21,7 +21,6 @@ use crate::journal::{Journal, Known};
 pub struct Part<'a> {
     /// The table as the request names it.
     pub table: &'a str,
-    /// The request.
     pub request: &'a Value,
     /// The write it asks for.
     pub prepared: Arc<Prepared>,
@@ -77,7 +76,7 @@ impl Journal {
             // As DynamoDB does: a batch of which nothing was written is an error. Of one that was
             // written in part, the rest is left: what is wrong with it shows when it comes alone.
             Some(fault) if done == 0 || !fault.is_certain() => Err(match fault {
-                Fault::NotJournalled(_) => Fault::Throttled,
+                Fault::NotJournaled(_) => Fault::Throttled,
                 fault => fault,
             }),
             Some(_) | None => Ok(answer(level, left, units)),
@@ -139,7 +138,7 @@ impl Journal {
 /// Which of several faults is the batch's: the one that leaves most to be known.
 fn weight(fault: &Fault) -> u8 {
     match fault {
-        Fault::Throttled | Fault::Limited | Fault::NotJournalled(_) => 0,
+        Fault::Throttled | Fault::Limited | Fault::NotJournaled(_) => 0,
         fault if fault.is_certain() => 1,
         _ => 2,
     }

@@ -7,12 +7,13 @@
 //! Of two, one gives way.
 
 use std::collections::BTreeSet;
-use std::sync::{Mutex, MutexGuard, OnceLock, PoisonError};
+use std::sync::OnceLock;
 
 use dm_contract::error_chain::chain;
 use dm_contract::identity::{Seen, TableIds};
 use dm_contract::verdict::{LockHolder, MIGRATION_LOCK, RUN_LOCK, RunOutcome, Verdict};
 use dm_dynamodb::schema::TableSchema;
+use parking_lot::Mutex;
 use tokio::sync::Mutex as AsyncMutex;
 
 use crate::archive::ledger::{
@@ -22,7 +23,7 @@ use crate::archive::locks::{self, LockError, Look};
 use crate::archive::{Archive, RunName};
 use crate::fault::Fault;
 use crate::identity;
-use crate::journal::{Journal, JournalledRun, ReadError, Writer};
+use crate::journal::{Journal, JournaledRun, ReadError, Writer};
 
 /// What is on record of the tables that the run writes, and why it writes none.
 #[derive(Debug, Default)]
@@ -43,13 +44,8 @@ pub struct GaveWay {
 }
 
 impl Beginning {
-    fn lock(&self) -> MutexGuard<'_, TableIds> {
-        // A map is whole after every statement, so a poisoned lock still holds a good one.
-        self.recorded.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
     fn has(&self, table: &str, id: &str) -> bool {
-        self.lock().get(table).is_some_and(|there| there == id)
+        self.recorded.lock().get(table).is_some_and(|there| there == id)
     }
 }
 
@@ -68,7 +64,7 @@ fn run_lock(run: &RunName) -> String {
     format!("{RUN_LOCK}{}={}", run.migration(), run.number())
 }
 
-impl JournalledRun {
+impl JournaledRun {
     /// Gives back the locks that a run with parts has as a whole. Each part has given its own back.
     pub async fn release_locks(&self, archive: &Archive) -> Result<(), LockError> {
         let tables = ledger::tables(archive, &self.name).await;
@@ -119,12 +115,12 @@ impl Journal {
         if ids.iter().all(|(table, id)| self.beginning.has(table, id)) {
             return Ok(());
         }
-        let mut tables = self.beginning.lock().clone();
+        let mut tables = self.beginning.recorded.lock().clone();
         tables.extend(ids);
         let own = self.run.own_name();
         let written = ledger::write_tables(&self.archive, &own, &tables).await;
         written.map_err(|error| self.unreachable(&error))?;
-        *self.beginning.lock() = tables;
+        *self.beginning.recorded.lock() = tables;
         Ok(())
     }
 
@@ -164,7 +160,7 @@ impl Journal {
         if judged && self.run.kind == Kind::Apply {
             self.judge(&entered).await?;
         }
-        *self.beginning.lock() = tables;
+        *self.beginning.recorded.lock() = tables;
         self.open_writer().await
     }
 
@@ -291,7 +287,7 @@ impl Journal {
             Err(error) => {
                 let error = &error as &dyn std::error::Error;
                 tracing::warn!(error, run = %self.run.name, "beginning the journal");
-                Err(Fault::NotJournalled("the archive cannot be reached".into()))
+                Err(Fault::NotJournaled("the archive cannot be reached".into()))
             }
         }
     }
@@ -317,7 +313,7 @@ impl Journal {
         }
         let error = error as &dyn std::error::Error;
         tracing::warn!(error, run = %self.run.name, "beginning the journal");
-        Fault::NotJournalled("the archive cannot be reached".into())
+        Fault::NotJournaled("the archive cannot be reached".into())
     }
 
     async fn open_writer(&self) -> Result<Writer, Fault> {
@@ -333,7 +329,7 @@ impl Journal {
             ReadError::Archive { .. } | ReadError::Evidence { .. } => {
                 let error = error as &dyn std::error::Error;
                 tracing::warn!(error, run = %self.run.name, "beginning the journal");
-                Fault::NotJournalled("the archive cannot be reached".into())
+                Fault::NotJournaled("the archive cannot be reached".into())
             }
             ReadError::NoRun { .. }
             | ReadError::Removed { .. }

@@ -7,7 +7,6 @@ use serde_json::{Map, Value};
 /// A write that was carried out.
 #[derive(Debug)]
 pub struct Done {
-    /// The database's answer.
     pub answer: Map<String, Value>,
     /// The image that was changed.
     pub before: Option<Item>,

@@ -3,13 +3,13 @@
 //! guard that was killed is found out by reading their items.
 
 use std::collections::{BTreeMap, HashMap};
-use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use dm_contract::report::ItemChange;
 use dm_dynamodb::journal::{After, Entry, ItemDigest, Record, Sequence, ValueDigest};
 use dm_dynamodb::schema::{ItemKey, TableSchema};
 use dm_dynamodb::value::Item;
 use futures::{StreamExt as _, TryStreamExt as _};
+use parking_lot::Mutex;
 
 use crate::archive::ledger;
 use crate::fault::Fault;
@@ -21,9 +21,7 @@ use crate::limits;
 /// What is in the journal of earlier guards.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Earlier {
-    /// Entries.
     pub entries: u64,
-    /// Segments.
     pub segments: u64,
     /// Bytes in the archive.
     pub bytes: u64,
@@ -71,7 +69,7 @@ impl Journal {
         }
         let reader = open().await?;
         let (entries, open) = self.read_writes(&reader).await?;
-        *self.in_doubt.lock() = open;
+        *self.in_doubt.0.lock() = open;
         self.find_out().await?;
         let (segments, bytes) = (u64::from(reader.segments()), reader.bytes());
         Ok(Earlier { entries, segments, bytes })
@@ -114,7 +112,7 @@ impl Journal {
     /// items, and at its end.
     pub(crate) async fn find_out(&self) -> Result<(), Fault> {
         let keys: Vec<(String, ItemKey)> = {
-            let doubts = self.in_doubt.lock();
+            let doubts = self.in_doubt.0.lock();
             doubts.values().map(|(entry, key)| (entry.table.clone(), key.clone())).collect()
         };
         let read = async |(table, key): (String, ItemKey)| {
@@ -139,7 +137,7 @@ impl Journal {
 
     /// Counts the writes in doubt that leave the item as it is now.
     fn meets(&self, table: &str, key: &ItemKey, now: Option<&Item>) {
-        let mut doubts = self.in_doubt.lock();
+        let mut doubts = self.in_doubt.0.lock();
         doubts.retain(|sequence, (entry, of)| {
             let is_found = of == key && entry.table == table && was_left(&entry.after, now);
             if is_found {
@@ -151,12 +149,7 @@ impl Journal {
     }
 }
 
-impl InDoubt {
-    fn lock(&self) -> MutexGuard<'_, Entries> {
-        // A map is whole after every statement, so a poisoned lock still holds a good one.
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-}
+impl InDoubt {}
 
 impl Open {
     fn add(&mut self, effects: &JournaledEffects, table: &TableSchema, entry: Entry) {

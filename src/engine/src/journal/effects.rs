@@ -8,13 +8,13 @@
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
-use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use crate::limits;
 use dm_contract::report::{ItemChange, TableEffect};
 use dm_dynamodb::journal::{Entry as JournalEntry, ValueDigest};
 use dm_dynamodb::schema::{ItemKey, TableSchema};
 use dm_dynamodb::value::{AttributeValue, Item};
+use parking_lot::{Mutex, MutexGuard};
 
 use crate::overlay::state::effect::Effects;
 use crate::overlay::state::entry::Entry;
@@ -133,7 +133,7 @@ impl JournaledEffects {
 impl JournaledEffects {
     fn kept(&self) -> MutexGuard<'_, Kept> {
         // Counts change after the store, so a poisoned lock still holds counts of whole writes.
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        self.0.lock()
     }
 }
 

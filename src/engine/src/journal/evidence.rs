@@ -14,7 +14,6 @@ use crate::journal::read_error::ReadError;
 pub struct Evidence {
     /// That the run was begun.
     pub begun: Option<Begun>,
-    /// How it ended.
     pub completed: Option<Completed>,
     /// How far its journal had come, at least; `None` where nothing was noted, by an earlier
     /// version.
@@ -34,7 +33,6 @@ struct Closed {
 }
 
 impl Evidence {
-    /// Reads it.
     pub async fn read(archive: &Archive, run: &RunName) -> Result<Self, ReadError> {
         let ledger = |source| ReadError::Evidence { run: run.clone(), source: Box::new(source) };
         let read = async {

@@ -3,15 +3,16 @@
 //!
 //! In modes other than strict the entry ahead needs to tell the image and the attributes only. The
 //! entry that tells what the write really leaves is then on its way while the write is; the one
-//! ahead is not taken back before the other is durable. So a crash in between leaves an entry after
+//! ahead is not restored before the other is durable. So a crash in between leaves an entry after
 //! which a restore lists what was changed as a conflict, and does not overwrite it.
 
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 
 use crate::limits;
 use dm_contract::plan::JournalMode;
 use dm_dynamodb::expression::SUBSTITUTED_BYTES_MAX;
 use dm_dynamodb::journal::{After, Sequence};
+use parking_lot::Mutex;
 use tokio::sync::oneshot;
 use tokio::task::JoinSet;
 
@@ -30,7 +31,7 @@ enum Entry {
     OnItsWay(Sequence, oneshot::Receiver<Sequence>),
 }
 
-/// Entries that follow their writes: each takes back the one that was ahead.
+/// Entries that follow their writes: each restores the one that was ahead.
 #[derive(Debug, Default)]
 pub struct Followers(Mutex<JoinSet<()>>);
 
@@ -134,7 +135,7 @@ fn tells_attributes(ahead: &After, own: &After) -> bool {
 }
 
 impl Followers {
-    /// Waits for an entry in the background: then the one that it replaces is taken back.
+    /// Waits for an entry in the background: then the one that it replaces is restored.
     pub fn add(
         &self,
         writer: Writer,
@@ -142,7 +143,7 @@ impl Followers {
         own: oneshot::Receiver<Sequence>,
         outcome: Option<Settlement>,
     ) {
-        let mut tasks = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut tasks = self.0.lock();
         // Those that have ended.
         while tasks.try_join_next().is_some() {}
         tasks.spawn(async move {
@@ -159,7 +160,7 @@ impl Followers {
 
     /// Waits until all have ended.
     pub async fn end(&self) {
-        let tasks = std::mem::take(&mut *self.0.lock().unwrap_or_else(PoisonError::into_inner));
+        let tasks = std::mem::take(&mut *self.0.lock());
         // What has not ended by then stays in doubt.
         let _ = tokio::time::timeout(limits::JOURNAL_CLOSE_MAX, tasks.join_all()).await;
     }

@@ -22,7 +22,6 @@ use sha2::{Digest as _, Sha256};
 /// The skippable frame's magic number: one of the sixteen that the format sets aside.
 const MAGIC: [u8; 4] = 0x184D_2A5D_u32.to_le_bytes();
 
-/// Ours, inside it.
 const MARK: [u8; 3] = *b"DMJ";
 
 /// Bytes of the skippable frame before the name: mark, version, two numbers, checksum.
@@ -37,16 +36,13 @@ const COMPRESSION_LEVEL: i32 = 1;
 /// Why bytes are no segment. Never shows them.
 #[derive(Debug, thiserror::Error)]
 pub enum FrameError {
-    /// Compression.
     #[error("compressing a segment")]
     Compress(#[source] std::io::Error),
     /// Not a frame of ours.
     #[error("there is no frame of a journal where one should begin")]
     NoFrame,
-    /// Of another version.
     #[error("the journal has version {0}, and this program reads version {JOURNAL_VERSION} only")]
     Version(u8),
-    /// The checksum.
     #[error("a frame's checksum is wrong")]
     Checksum,
     /// Of another run, or another segment.
@@ -54,10 +50,8 @@ pub enum FrameError {
     Name {
         /// What it should be.
         expected: String,
-        /// What it is.
         found: String,
     },
-    /// Decompression.
     #[error("decompressing a frame")]
     Decompress(#[source] std::io::Error),
     /// More lines than a segment can have.
@@ -68,10 +62,8 @@ pub enum FrameError {
     Count {
         /// As its head says.
         expected: usize,
-        /// As they are.
         found: usize,
     },
-    /// A line.
     #[error(transparent)]
     Line(#[from] LineError),
 }

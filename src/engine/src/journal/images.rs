@@ -2,13 +2,14 @@
 //! journal's cost.
 
 use std::collections::HashMap;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use crate::limits;
 use dm_dynamodb::error::ServiceError;
 use dm_dynamodb::schema::{ItemKey, TableSchema};
 use dm_dynamodb::value::{Item, item_from_json, item_to_json};
+use parking_lot::Mutex;
 use serde_json::{Map, Value, json};
 
 use crate::fault::Fault;
@@ -41,7 +42,6 @@ pub struct Images {
 }
 
 impl Images {
-    /// Over this connection.
     pub fn new(upstream: ReadOnly, tally: Arc<Tally>) -> Self {
         let half_units = AtomicU64::new(0);
         Self { upstream, tally, schemas: Mutex::default(), half_units }
@@ -66,7 +66,7 @@ impl Images {
     /// The table of a name or ARN.
     pub async fn table(&self, name_or_arn: &str) -> Result<Arc<TableSchema>, Fault> {
         let name = plain_name(name_or_arn);
-        if let Some(schema) = self.lock().get(name) {
+        if let Some(schema) = self.schemas.lock().get(name) {
             return Ok(Arc::clone(schema));
         }
         let request = json!({"TableName": name});
@@ -88,7 +88,7 @@ impl Images {
                     "the table's description is not understood",
                 )
             })?;
-        let mut schemas = self.lock();
+        let mut schemas = self.schemas.lock();
         if schemas.len() < limits::TABLES_COUNTED_MAX {
             schemas.insert(name.to_owned(), Arc::clone(&schema));
         }
@@ -97,17 +97,12 @@ impl Images {
 
     /// What is known of tables.
     pub fn for_each_table(&self, mut see: impl FnMut(&TableSchema)) {
-        self.lock().values().for_each(|schema| see(schema));
+        self.schemas.lock().values().for_each(|schema| see(schema));
     }
 
     /// Tables may have changed.
     pub fn forget_tables(&self) {
-        self.lock().clear();
-    }
-
-    fn lock(&self) -> MutexGuard<'_, HashMap<String, Arc<TableSchema>>> {
-        // A map is whole after every statement, so a poisoned lock still holds a good one.
-        self.schemas.lock().unwrap_or_else(PoisonError::into_inner)
+        self.schemas.lock().clear();
     }
 
     /// One item as it is now.
@@ -115,7 +110,6 @@ impl Images {
         self.read_as(table, key, Consistency::Strong).await
     }
 
-    /// One item.
     pub async fn read_as(
         &self,
         table: &TableSchema,

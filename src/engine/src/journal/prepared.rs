@@ -33,7 +33,6 @@ const OF_PARTS: [&str; 2] = ["Item", "Key"];
 /// A write that has passed all checks that do not need the item.
 #[derive(Debug)]
 pub struct Prepared {
-    /// The table.
     pub table: Arc<TableSchema>,
     /// What is done to an item of it.
     pub write: ItemWrite,
@@ -60,7 +59,6 @@ enum Form {
 pub struct Sent {
     /// Its operation.
     pub operation: Operation,
-    /// Its parameters.
     pub body: Map<String, Value>,
     /// Whether the answer tells the whole item as it was, to be compared with the image.
     pub tells_old: bool,

@@ -40,9 +40,7 @@ pub enum Unfinished {
 /// What a whole journal holds.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct JournalSummary {
-    /// Segments.
     pub segments: u64,
-    /// Entries.
     pub entries: u64,
     /// Entries of writes that nothing bound to their images.
     pub unverified: u64,

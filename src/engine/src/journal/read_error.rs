@@ -9,43 +9,23 @@ use crate::journal::frame::FrameError;
 /// Why a journal cannot be read.
 #[derive(Debug, thiserror::Error)]
 pub enum ReadError {
-    /// The archive.
     #[error("reading the journal of {run}")]
-    Archive {
-        /// Whose.
-        run: RunName,
-        /// Why.
-        source: ArchiveError,
-    },
+    Archive { run: RunName, source: ArchiveError },
     /// What the ledger says of it.
     #[error("reading what the ledger says of the journal of {run}")]
-    Evidence {
-        /// Whose.
-        run: RunName,
-        /// Why.
-        source: Box<LedgerError>,
-    },
+    Evidence { run: RunName, source: Box<LedgerError> },
     /// What its guard wrote down at its end.
     #[error("reading `{}` in the archive", .run.closed())]
-    Closed {
-        /// Whose.
-        run: RunName,
-        /// Why.
-        source: serde_json::Error,
-    },
+    Closed { run: RunName, source: serde_json::Error },
     /// There never was such a run.
     #[error("no run {run} in the archive's ledger")]
-    NoRun {
-        /// Which.
-        run: RunName,
-    },
+    NoRun { run: RunName },
     /// The journal was removed on purpose.
     #[error(
         "JournalGone: the journal of {run} was removed at {} by {}. What the run changed cannot be \
          restored", .removal.removed_at, .removal.by
     )]
     Removed {
-        /// Whose.
         run: RunName,
         /// The record of it.
         removal: Box<Removal>,
@@ -56,28 +36,22 @@ pub enum ReadError {
          them", .segments.map_or("segments were written".into(), |all| format!("it had {all} segments"))
     )]
     Gone {
-        /// Whose.
         run: RunName,
         /// How many there were at least, where that was noted.
         segments: Option<u32>,
     },
-    /// Segments are missing.
     #[error("JournalIncomplete: {}", missing(run, *.segment, *.last))]
     Missing {
-        /// Whose.
         run: RunName,
-        /// The first.
         segment: u32,
         /// The last of those that follow each other.
         last: u32,
     },
-    /// Entries are missing.
     #[error(
         "JournalIncomplete: the journal of {run} has {found} entries, and {noted} were noted when \
          they were written"
     )]
     Fewer {
-        /// Whose.
         run: RunName,
         /// How many there are.
         found: u64,
@@ -86,22 +60,10 @@ pub enum ReadError {
     },
     /// A segment is damaged.
     #[error("segment {segment} of the journal of {run} cannot be read")]
-    Damaged {
-        /// Whose.
-        run: RunName,
-        /// Which.
-        segment: u32,
-        /// Why.
-        source: FrameError,
-    },
+    Damaged { run: RunName, segment: u32, source: FrameError },
     /// A segment that was known to be durable ends too early.
     #[error("segment {segment} of the journal of {run} is torn, and was whole once")]
-    Torn {
-        /// Whose.
-        run: RunName,
-        /// Which.
-        segment: u32,
-    },
+    Torn { run: RunName, segment: u32 },
 }
 
 fn missing(run: &RunName, first: u32, last: u32) -> String {

@@ -16,7 +16,6 @@ use dm_dynamodb::error::ServiceError;
 #[derive(Debug, Default)]
 pub struct Recovered(HashMap<ValueDigest, Earlier>);
 
-/// One token's transaction.
 #[derive(Debug)]
 pub struct Earlier {
     request: RequestDigest,

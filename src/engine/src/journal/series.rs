@@ -38,7 +38,6 @@ pub enum Fate {
 
 /// The answer to a write.
 pub struct Answered {
-    /// The answer's JSON.
     pub answer: Bytes,
     /// Whether it tells the whole item as it was, to be compared with the image.
     pub tells_old: bool,

@@ -48,7 +48,6 @@ impl Journal {
         self.write_one(request, body.clone(), known).await
     }
 
-    /// PutItem, UpdateItem, DeleteItem.
     pub(in crate::journal) async fn write_one(
         &self,
         request: SingleWrite,
@@ -231,11 +230,11 @@ impl Journal {
             self.settle(replaced, Settlement::Refused);
             return Ok(());
         };
-        let not_journalled = |fault: Fault| {
+        let not_journaled = |fault: Fault| {
             Fault::Unavailable(format!("the write was carried out, and its entry was not: {fault}"))
         };
-        let writer = self.writer().await.map_err(not_journalled)?;
-        let mut own = writer.enqueue(draft).map_err(not_journalled)?;
+        let writer = self.writer().await.map_err(not_journaled)?;
+        let mut own = writer.enqueue(draft).map_err(not_journaled)?;
         self.ahead.forget(prepared);
         let written = Some(Settlement::Written);
         match tokio::time::timeout(limits::JOURNAL_HOLD_MAX, &mut own).await {
@@ -243,7 +242,7 @@ impl Journal {
                 self.settle(Some(own), Settlement::Written);
                 self.settle(replaced, Settlement::Refused);
             }
-            Ok(Err(_)) => return Err(not_journalled(Fault::NotJournalled("it is closed".into()))),
+            Ok(Err(_)) => return Err(not_journaled(Fault::NotJournaled("it is closed".into()))),
             Err(_) => self.followers.add(writer.clone(), replaced, own, written),
         }
         Ok(())

@@ -155,7 +155,7 @@ impl Journal {
         let read = async {
             read.await.map_err(|error: crate::journal::ReadError| {
                 tracing::warn!(error = &error as &dyn std::error::Error, "looking for a token");
-                Fault::NotJournalled(
+                Fault::NotJournaled(
                     "the journal of the guard before this one cannot be read".into(),
                 )
             })

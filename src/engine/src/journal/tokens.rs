@@ -7,7 +7,6 @@
 //! unknown is kept with its images, to be sent again just so.
 
 use std::collections::{HashMap, VecDeque};
-use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use crate::limits;
 use bytes::Bytes;
@@ -15,6 +14,7 @@ use dm_dynamodb::error::ServiceError;
 use dm_dynamodb::idempotency::{self, ClientToken};
 use dm_dynamodb::journal::{RequestDigest, Sequence, TransactionMark};
 use dm_dynamodb::value::Item;
+use parking_lot::Mutex;
 use serde_json::{Map, Value};
 use sha2::{Digest as _, Sha256};
 use tokio::time::Instant;
@@ -36,16 +36,13 @@ pub struct Doubt {
     pub images: Vec<Option<Item>>,
     /// Whether it is the program's, with nothing added.
     pub own_only: bool,
-    /// Its entries.
     pub entries: Vec<Sequence>,
-    /// Why nobody knows.
     pub fault: Fault,
 }
 
 /// What is known of a token.
 #[derive(Debug)]
 pub enum Known {
-    /// Nothing.
     Nothing,
     /// Its transaction was carried out, with this answer.
     Answered(Bytes),
@@ -92,7 +89,7 @@ impl Tokens {
     /// What is known of a token, or the error that another request under it gets. What is in doubt
     /// is given out once: who gets it brings it to an end, or back.
     pub fn known(&self, token: &Token) -> Result<Known, ServiceError> {
-        let mut recent = self.lock();
+        let mut recent = self.0.lock();
         recent.forget_old();
         if let Some((request, answer)) = recent.answers.get(&token.text) {
             check(*request, token)?;
@@ -107,7 +104,7 @@ impl Tokens {
 
     /// Remembers a transaction that was carried out.
     pub fn remember(&self, token: &Token, answer: Bytes) {
-        let mut recent = self.lock();
+        let mut recent = self.0.lock();
         recent.answers.insert(token.text.clone(), (token.request, answer));
         recent.order.push_back((token.text.clone(), Instant::now()));
         recent.forget_old();
@@ -115,15 +112,11 @@ impl Tokens {
 
     /// Remembers a transaction that may have been.
     pub fn doubt(&self, token: &Token, doubt: Doubt) {
-        let mut recent = self.lock();
+        let mut recent = self.0.lock();
         recent.doubts.push_back((token.clone(), doubt));
         if recent.doubts.len() > limits::TRANSACTIONS_IN_DOUBT_MAX {
             recent.doubts.pop_front();
         }
-    }
-
-    fn lock(&self) -> MutexGuard<'_, Recent> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 

@@ -30,7 +30,6 @@ pub use crate::journal::transaction::round::{Asked, Images, Round};
 pub const CANCELED: &str = "TransactionCanceledException";
 
 impl Journal {
-    /// TransactWriteItems.
     pub(in crate::journal) async fn write_transaction(
         &self,
         transaction: TransactWrite,

@@ -29,9 +29,7 @@ use crate::journal::{JournalReader, ReadError, frame};
 /// An entry that has no place in the journal yet.
 #[derive(Clone)]
 pub struct Draft {
-    /// The table's name.
     pub table: String,
-    /// The item's key.
     pub key: Item,
     /// The item before the write.
     pub before: Option<Item>,
@@ -49,7 +47,6 @@ pub struct Draft {
 pub struct JournalCounts {
     /// Segments put by this guard.
     pub segments: u64,
-    /// Entries made durable.
     pub entries: u64,
     /// Bytes in the archive.
     pub bytes: u64,
@@ -207,8 +204,8 @@ impl Writer {
     fn reason(&self) -> Fault {
         match &*self.state.borrow() {
             State::Over(why) => over(why),
-            State::Waits(why) => Fault::NotJournalled(why.clone()),
-            State::Works => Fault::NotJournalled("the archive is too slow".into()),
+            State::Waits(why) => Fault::NotJournaled(why.clone()),
+            State::Works => Fault::NotJournaled("the archive is too slow".into()),
         }
     }
 

@@ -3,10 +3,10 @@
 //! allow the `cars` of any account.
 
 use std::collections::HashMap;
-use std::sync::{Mutex, PoisonError};
 
 use crate::limits;
 use dm_dynamodb::request;
+use parking_lot::Mutex;
 use serde_json::{Value, json};
 
 use crate::call::Call;
@@ -24,7 +24,6 @@ pub struct Arns {
 }
 
 impl Arns {
-    /// Asks this database.
     pub fn new(upstream: ReadOnly) -> Self {
         Self { upstream, known: Mutex::default() }
     }
@@ -74,9 +73,7 @@ impl Arns {
     async fn is_ours(&self, arn: TableArn<'_>) -> Result<bool, Fault> {
         let below = arn.arn.find(&format!("table/{}", arn.name)).unwrap_or(0);
         let table_arn = &arn.arn[..below + "table/".len() + arn.name.len()];
-        let known = |known: &Mutex<HashMap<String, bool>>| {
-            known.lock().unwrap_or_else(PoisonError::into_inner).get(table_arn).copied()
-        };
+        let known = |known: &Mutex<HashMap<String, bool>>| known.lock().get(table_arn).copied();
         if let Some(ours) = known(&self.known) {
             return Ok(ours);
         }
@@ -95,7 +92,7 @@ impl Arns {
             Err(fault) if is_missing(&fault) => return Ok(false),
             Err(fault) => return Err(fault),
         };
-        let mut known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut known = self.known.lock();
         if known.len() < limits::TABLES_COUNTED_MAX {
             known.insert(table_arn.to_owned(), ours);
         }

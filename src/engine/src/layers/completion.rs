@@ -25,7 +25,6 @@ impl Client {
     }
 }
 
-/// The work.
 pub struct RunToCompletion<T: Send + 'static> {
     /// Nothing once it has ended.
     work: Option<Pin<Box<dyn Future<Output = T> + Send>>>,

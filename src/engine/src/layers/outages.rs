@@ -1,11 +1,10 @@
 //! Notes when the archive or the database does not answer, and when it does again: a run may end
 //! because of it, and its owner is to know of it meanwhile.
 
-use std::sync::{Mutex, MutexGuard, PoisonError};
-
 use crate::limits;
 use dm_contract::report::{Behind, Outage};
 use jiff::{Timestamp, Unit};
+use parking_lot::Mutex;
 
 use crate::fault::Fault;
 
@@ -26,7 +25,7 @@ impl Outages {
     /// an error in the request or a condition that fails is an answer as well.
     pub fn failed(&self, fault: &Fault, answered: u64) {
         let (of, message) = match fault {
-            Fault::NotJournalled(why) => (Behind::Archive, why.clone()),
+            Fault::NotJournaled(why) => (Behind::Archive, why.clone()),
             Fault::NotSent(why) | Fault::Unavailable(why) => (Behind::Database, why.clone()),
             Fault::Upstream { status, .. } if *status >= 500 => {
                 (Behind::Database, format!("it answered with status {status}"))
@@ -39,7 +38,7 @@ impl Outages {
             | Fault::Stopping => return self.answered(answered),
         };
         let message: String = message.chars().take(limits::OUTAGE_MESSAGE_CHARS_MAX).collect();
-        let mut outages = self.lock();
+        let mut outages = self.0.lock();
         match outages.iter_mut().find(|noted| noted.outage.of == of) {
             Some(noted) if noted.outage.lasts => {
                 noted.outage.calls = noted.outage.calls.saturating_add(1);
@@ -59,7 +58,7 @@ impl Outages {
 
     /// The database has answered so many calls.
     fn answered(&self, answered: u64) {
-        for noted in self.lock().iter_mut() {
+        for noted in self.0.lock().iter_mut() {
             if noted.outage.of == Behind::Database && answered > noted.answered {
                 noted.outage.lasts = false;
             }
@@ -69,19 +68,14 @@ impl Outages {
     /// A call was carried out: the database answers, and so does the archive where it is a write.
     /// A statement that only reads is none.
     pub fn carried_out(&self, writes: bool) {
-        for Noted { outage, .. } in self.lock().iter_mut().filter(|noted| noted.outage.lasts) {
+        for Noted { outage, .. } in self.0.lock().iter_mut().filter(|noted| noted.outage.lasts) {
             outage.lasts = outage.of == Behind::Archive && !writes;
         }
     }
 
     /// All that were noted.
     pub fn all(&self) -> Vec<Outage> {
-        self.lock().iter().map(|noted| noted.outage.clone()).collect()
-    }
-
-    fn lock(&self) -> MutexGuard<'_, Vec<Noted>> {
-        // The list is whole after every statement.
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        self.0.lock().iter().map(|noted| noted.outage.clone()).collect()
     }
 }
 
@@ -101,7 +95,7 @@ mod tests {
     #[test]
     fn an_outage_lasts_until_a_call_of_its_kind_is_carried_out() {
         let outages = Outages::default();
-        let full = || Fault::NotJournalled("no space left on device".into());
+        let full = || Fault::NotJournaled("no space left on device".into());
         outages.failed(&full(), 0);
         outages.failed(&full(), 0);
         outages.failed(&Fault::Unavailable("connection refused".into()), 0);
@@ -130,7 +124,7 @@ mod tests {
     fn an_answer_that_is_an_error_ends_an_outage_of_the_database_and_none_of_the_archive() {
         let outages = Outages::default();
         let condition = || Fault::Upstream { status: 400, body: bytes::Bytes::new() };
-        outages.failed(&Fault::NotJournalled("no space left on device".into()), 7);
+        outages.failed(&Fault::NotJournaled("no space left on device".into()), 7);
         outages.failed(&Fault::Unavailable("connection refused".into()), 7);
         let (archive, database) = (Behind::Archive, Behind::Database);
         outages.failed(&Fault::refused("no", "not allowed"), 7);

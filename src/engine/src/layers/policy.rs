@@ -9,7 +9,6 @@ use crate::fault::Fault;
 use crate::operation::{Class, Operation};
 use crate::tables::{plain_name, tables_named};
 
-/// What may pass.
 #[derive(Clone, Debug)]
 pub struct Policy {
     plan: PolicyPlan,
@@ -186,7 +185,6 @@ fn unknown_member(call: &Call) -> Option<&str> {
     given.map(|(member, _)| member.as_str()).find(|member| !known.contains(member))
 }
 
-/// Of CreateTable.
 const CREATE_MEMBERS: [&str; 15] = [
     "AttributeDefinitions",
     "BillingMode",
@@ -205,7 +203,6 @@ const CREATE_MEMBERS: [&str; 15] = [
     "WarmThroughput",
 ];
 
-/// Of UpdateTable.
 const UPDATE_MEMBERS: [&str; 12] = [
     "AttributeDefinitions",
     "BillingMode",

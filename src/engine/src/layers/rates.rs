@@ -9,12 +9,12 @@ mod history;
 mod pace;
 
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use crate::limits;
 use dm_contract::control::{CONTROL_VERSION, ControlState};
 use dm_contract::plan::{Mode, RateLimits};
 use dm_contract::report::Timeline;
+use parking_lot::Mutex;
 use tokio::time::Instant;
 
 use crate::call::Call;
@@ -99,7 +99,7 @@ impl Rates {
 
     /// Changes the limits of a run that goes on.
     pub fn set(&self, asked: &RateLimits) {
-        *lock(&self.limits) = asked.clone();
+        *self.limits.lock() = asked.clone();
         let to = self.in_force();
         self.reads.limit(to.reads_per_second);
         self.writes.limit(to.writes_per_second);
@@ -109,15 +109,14 @@ impl Rates {
 
     /// The limits as they were asked for.
     pub fn limits(&self) -> RateLimits {
-        lock(&self.limits).clone()
+        self.limits.lock().clone()
     }
 
     /// Those of them that hold.
     pub fn in_force(&self) -> RateLimits {
-        lock(&self.limits).lower(&self.max)
+        self.limits.lock().lower(&self.max)
     }
 
-    /// What none exceed.
     pub fn max(&self) -> RateLimits {
         self.max.clone()
     }
@@ -134,7 +133,7 @@ impl Rates {
             read_units_per_second: told(&self.read_units, &self.read_pace),
             write_units_per_second: told(&self.write_units, &self.write_pace),
         };
-        let paced = *lock(&self.paced);
+        let paced = *self.paced.lock();
         let lowered =
             lowered.lower(&RateLimits { write_units_per_second: paced, ..RateLimits::default() });
         (lowered != RateLimits::default()).then_some(lowered)
@@ -142,7 +141,7 @@ impl Rates {
 
     /// Notes what a caller that paces its own calls has lowered its rate to.
     pub fn note_paced(&self, write_units_per_second: Option<u32>) {
-        *lock(&self.paced) = write_units_per_second;
+        *self.paced.lock() = write_units_per_second;
     }
 
     /// How a run goes that has made these calls.
@@ -160,7 +159,7 @@ impl Rates {
 
     /// What was used over time.
     pub fn timeline(&self) -> Timeline {
-        lock(&self.history).timeline()
+        self.history.lock().timeline()
     }
 
     /// The gate that a pause closes.
@@ -255,9 +254,9 @@ impl Rates {
     /// Takes note of what has been used and throttled so far, over all calls. Waits for nobody:
     /// what was used is paid for even if the client of the call that used it is gone.
     pub fn observe(&self, used: Used) {
-        lock(&self.history).add(self.begun.elapsed(), used);
+        self.history.lock().add(self.begun.elapsed(), used);
         let before = {
-            let mut paid = lock(&self.paid);
+            let mut paid = self.paid.lock();
             let before = *paid;
             *paid = before.later(used);
             before
@@ -299,23 +298,18 @@ impl Used {
 }
 
 fn share(pace: &Mutex<Pace>) -> u32 {
-    lock(pace).share(Instant::now())
+    pace.lock().share(Instant::now())
 }
 
 fn throttled(pace: &Mutex<Pace>, bucket: &Bucket) {
     let now = Instant::now();
-    let mut pace = lock(pace);
+    let mut pace = pace.lock();
     match pace.throttled(now) {
         Lowering::None => return,
         Lowering::Afresh => bucket.observe(now),
         Lowering::Further => {}
     }
     tracing::info!(share_per_mille = pace.share(now), "the database throttles: rates lowered");
-}
-
-/// What is behind these locks is whole after every statement, so a poisoned one still holds good.
-fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 /// How many items a call writes, as its body says. A body of which nothing is counted is one write.

@@ -4,9 +4,9 @@
 use std::collections::{HashMap, VecDeque};
 use std::future::Future;
 use std::pin::Pin;
-use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use crate::limits;
+use parking_lot::Mutex;
 use tokio::sync::watch;
 use tokio::time::Instant;
 
@@ -64,7 +64,7 @@ impl Replay {
     }
 
     fn claim(&self, invocation: &Invocation) -> Claim {
-        let mut recent = self.lock();
+        let mut recent = self.0.lock();
         recent.forget_old();
         match recent.slots.get(invocation) {
             Some(Slot::Working(receiver)) => Claim::Working(receiver.clone()),
@@ -75,11 +75,6 @@ impl Replay {
                 Claim::Ours(sender)
             }
         }
-    }
-
-    fn lock(&self) -> MutexGuard<'_, Recent> {
-        // Nothing in here panics between two writes, so a poisoned lock still holds good data.
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -99,7 +94,7 @@ struct Claimed<'a> {
 impl Claimed<'_> {
     fn finish(mut self, answer: &Answer) {
         self.done = true;
-        let mut recent = self.replay.lock();
+        let mut recent = self.replay.0.lock();
         if answer.is_final() {
             recent.remember(self.invocation.clone(), answer.clone());
         } else {
@@ -111,7 +106,7 @@ impl Claimed<'_> {
 impl Drop for Claimed<'_> {
     fn drop(&mut self) {
         if !self.done {
-            self.replay.lock().slots.remove(&self.invocation);
+            self.replay.0.lock().slots.remove(&self.invocation);
         }
     }
 }
@@ -201,7 +196,7 @@ mod tests {
                 .once(id(&i.to_string()), pin!(async { Answer::ok(Bytes::from_static(b"{}")) }))
                 .await;
         }
-        let recent = replay.lock();
+        let recent = replay.0.lock();
         assert_eq!(recent.slots.len(), limits::REMEMBERED_ANSWERS_MAX);
         assert_eq!(recent.bytes, 2 * limits::REMEMBERED_ANSWERS_MAX);
     }

@@ -3,10 +3,10 @@
 
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use crate::limits;
 use dm_contract::report::{Fidelity, OperationCount, Remark, TableChange, TableEffect};
+use parking_lot::Mutex;
 
 use crate::layers::rates::Used;
 
@@ -28,7 +28,6 @@ pub struct Counts {
     pub read_units: f64,
     /// Write units.
     pub write_units: f64,
-    /// Per table.
     pub tables: BTreeMap<String, TableEffect>,
     /// Items in each table, as its description has it.
     pub table_items: BTreeMap<String, u64>,
@@ -64,14 +63,13 @@ impl Tally {
         self.requests.fetch_add(1, Ordering::Relaxed);
     }
 
-    /// Requests so far.
     pub fn requests(&self) -> u64 {
         self.requests.load(Ordering::Relaxed)
     }
 
     /// A call was answered.
     pub fn answered(&self, operation: &str) {
-        self.lock().count(operation, ANSWERED);
+        self.counts.lock().count(operation, ANSWERED);
     }
 
     /// A call was not answered exactly.
@@ -80,7 +78,7 @@ impl Tally {
             Fidelity::Approximate => APPROXIMATE,
             Fidelity::Refused => REFUSED,
         };
-        let mut counts = self.lock();
+        let mut counts = self.counts.lock();
         counts.count(operation, place);
         counts.remark(operation, fidelity, why);
     }
@@ -91,7 +89,7 @@ impl Tally {
         if reasons.peek().is_none() {
             return;
         }
-        let mut counts = self.lock();
+        let mut counts = self.counts.lock();
         counts.count(operation, APPROXIMATE);
         for why in reasons {
             counts.remark(operation, Fidelity::Approximate, why);
@@ -100,7 +98,7 @@ impl Tally {
 
     /// Reads returned items of a table.
     pub fn items_read(&self, table: &str, items: u64) {
-        let mut counts = self.lock();
+        let mut counts = self.counts.lock();
         counts.items_read += items;
         counts.table(table, |effect| effect.items_read += items);
     }
@@ -108,12 +106,12 @@ impl Tally {
     /// Reads of the database returned items that the program does not see: it has deleted or moved
     /// them. They count towards the run's rate only.
     pub fn items_hidden(&self, items: u64) {
-        self.lock().items_hidden += items;
+        self.counts.lock().items_hidden += items;
     }
 
     /// A table's description says how many items it has.
     pub fn item_count(&self, table: &str, items: u64) {
-        let mut counts = self.lock();
+        let mut counts = self.counts.lock();
         if counts.table_items.len() < limits::TABLES_COUNTED_MAX {
             counts.table_items.insert(table.to_owned(), items);
         }
@@ -121,7 +119,7 @@ impl Tally {
 
     /// What has been used so far; throttles are not counted here.
     pub fn used(&self) -> Used {
-        let counts = self.lock();
+        let counts = self.counts.lock();
         Used {
             items_read: counts.items_read + counts.items_hidden,
             read_units: counts.read_units,
@@ -132,7 +130,7 @@ impl Tally {
 
     /// A table's items were written, by requests of this kind.
     pub fn written(&self, table: &str, kind: WriteKind, items: u64) {
-        self.lock().table(table, |effect| match kind {
+        self.counts.lock().table(table, |effect| match kind {
             WriteKind::Put => effect.created += items,
             WriteKind::Update => effect.updated += items,
             WriteKind::Delete => effect.deleted += items,
@@ -141,29 +139,26 @@ impl Tally {
 
     /// A table itself was changed.
     pub fn table_changed(&self, table: &str, change: TableChange) {
-        self.lock().table(table, |effect| effect.change = TableChange::then(effect.change, change));
+        self.counts
+            .lock()
+            .table(table, |effect| effect.change = TableChange::then(effect.change, change));
     }
 
     /// Read units were used.
     pub fn read_units(&self, units: f64) {
-        self.lock().read_units += units;
+        self.counts.lock().read_units += units;
     }
 
     /// Write units were used.
     pub fn write_units(&self, units: f64) {
-        let mut counts = self.lock();
+        let mut counts = self.counts.lock();
         counts.write_units += units;
         counts.writes += 1;
     }
 
     /// The counts so far.
     pub fn counts(&self) -> Counts {
-        self.lock().clone()
-    }
-
-    fn lock(&self) -> MutexGuard<'_, Counts> {
-        // Counts are whole after every statement, so a poisoned lock still holds good ones.
-        self.counts.lock().unwrap_or_else(PoisonError::into_inner)
+        self.counts.lock().clone()
     }
 }
 

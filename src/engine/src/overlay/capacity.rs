@@ -19,7 +19,6 @@ const READ_BLOCK: usize = 4096;
 /// Whether a call is part of a transaction.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Atomicity {
-    /// It stands alone.
     Single,
     /// In a transaction all but the writing of indexes costs twice.
     Transaction,
@@ -28,11 +27,8 @@ pub enum Atomicity {
 /// Which kind of units a transaction used; its answer tells every sum under this name too.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum TransactionUnits {
-    /// It is none.
     NotOne,
-    /// TransactGetItems.
     Read,
-    /// TransactWriteItems.
     Write,
 }
 
@@ -77,7 +73,6 @@ impl Evaluated {
 }
 
 impl Units {
-    /// The sum.
     pub fn total(&self) -> f64 {
         self.table + self.indexes.iter().map(|(_, units)| units).sum::<f64>()
     }
@@ -116,7 +111,6 @@ impl Units {
         }
     }
 
-    /// Both together.
     pub fn add(&mut self, other: &Self) {
         self.table += other.table;
         for (index, units) in &other.indexes {

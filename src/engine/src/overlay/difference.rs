@@ -29,7 +29,6 @@ pub enum Values {
 /// Why a difference was not written whole.
 #[derive(Debug, thiserror::Error)]
 pub enum DifferenceError {
-    /// Where it goes.
     #[error("writing the difference item by item")]
     Write(#[from] io::Error),
     /// Where it comes from.

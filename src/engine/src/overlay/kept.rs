@@ -8,6 +8,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 use dm_dynamodb::schema::TableSchema;
+use parking_lot::Mutex;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
@@ -48,7 +49,7 @@ impl Overlay {
             overlay.schemas().restore(Table::kept(schema, kept.number, shape), made);
         }
         let keeper = Arc::new(tokio::sync::Mutex::new(writer));
-        Ok(Self { state: std::sync::Mutex::new(state), keeper: Some(keeper), ..overlay })
+        Ok(Self { state: Mutex::new(state), keeper: Some(keeper), ..overlay })
     }
 
     /// Keeps a table in its present form, together with what is changed under the same lock.

@@ -20,7 +20,6 @@ use crate::overlay::partiql::select::Asked;
 use crate::overlay::write::item::Write;
 
 impl Overlay {
-    /// ExecuteStatement.
     pub async fn execute_statement(&self, execute: Execute, body: &Value) -> Result<Value, Fault> {
         self.note_unknown(Operation::ExecuteStatement, std::slice::from_ref(&execute.one));
         let Execute { one, limit, capacity } = execute;

@@ -3,12 +3,12 @@
 use std::collections::BTreeMap;
 use std::fs::File;
 use std::io::{self, BufWriter, Read as _, Seek as _, SeekFrom, Write as _};
-use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use crate::limits;
 use bytes::Bytes;
 use dm_contract::report::ListedConflict;
 use dm_contract::restored::{Conflict, ConflictGroup};
+use parking_lot::Mutex;
 
 /// The conflicts found so far.
 #[derive(Debug, Default)]
@@ -36,9 +36,7 @@ struct Group {
 /// The conflicts as a report has them.
 #[derive(Debug)]
 pub struct Summary {
-    /// All.
     pub count: u64,
-    /// The first.
     pub listed: Vec<ListedConflict>,
     /// By table and kind, the largest first.
     pub groups: Vec<ConflictGroup>,
@@ -47,14 +45,8 @@ pub struct Summary {
 }
 
 impl Conflicts {
-    fn lock(&self) -> MutexGuard<'_, State> {
-        // What is held is whole after every statement, so a poisoned lock still holds a good one.
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    /// Takes one in.
     pub fn add(&self, conflict: ListedConflict) {
-        let mut state = self.lock();
+        let mut state = self.0.lock();
         state.count += 1;
         state.group(&conflict);
         if state.failed.is_none()
@@ -69,7 +61,7 @@ impl Conflicts {
 
     /// What a report says of them.
     pub fn summary(&self) -> Summary {
-        let state = self.lock();
+        let state = self.0.lock();
         let group = |((table, conflict), group): (&(String, Conflict), &Group)| ConflictGroup {
             table: table.clone(),
             conflict: conflict.clone(),
@@ -84,7 +76,7 @@ impl Conflicts {
 
     /// One part of all lines, from 0; `None` behind the last.
     pub fn part(&self, part: usize) -> io::Result<Option<Bytes>> {
-        let mut state = self.lock();
+        let mut state = self.0.lock();
         if let Some(error) = &state.failed {
             return Err(io::Error::new(error.kind(), error.to_string()));
         }

@@ -29,7 +29,6 @@ pub struct Earlier {
 enum Reach {
     /// To its end, or a later one came to its end: what it left is known and listed.
     Whole,
-    /// It was interrupted.
     Part,
 }
 

@@ -18,19 +18,15 @@ pub enum RestoreError {
     /// A run cannot restore itself.
     #[error("a restore is a separate run: it cannot have the number of the run that it restores")]
     SameRun,
-    /// The database.
     #[error("preparing the connection to the database")]
     Upstream(#[from] UpstreamError),
-    /// The archive.
     #[error("opening the archive")]
     Archive(#[from] ArchiveError),
-    /// A name.
     #[error("naming the run in the archive")]
     Name(#[from] LayoutError),
     /// The journal of the run that is restored.
     #[error("reading the journal")]
     Journal(#[from] ReadError),
-    /// The ledger.
     #[error("keeping the ledger")]
     Ledger(#[from] LedgerError),
     /// Files that hold the journal in parts.
@@ -46,31 +42,19 @@ pub enum RestoreError {
     Identify(#[source] Fault),
     /// The run was of another database, or of a table that was replaced.
     #[error("run {run} cannot be restored here, and nothing was written: {}", .difference.what)]
-    Differs {
-        /// The run.
-        run: String,
-        /// What differs.
-        difference: Difference,
-    },
+    Differs { run: String, difference: Difference },
     /// The run has not ended.
     #[error(
         "run {run} is still writing (since {since}), so nothing was restored. Wait for its end or stop \
          it, then restore it"
     )]
     Writing {
-        /// The run.
         run: String,
         /// Since when its process has the lock.
         since: String,
     },
-    /// The archive, probably.
     #[error("keeping run {run} from writing during the restore: {fault}")]
-    Exclude {
-        /// The run.
-        run: String,
-        /// Why not.
-        fault: Fault,
-    },
+    Exclude { run: String, fault: Fault },
     /// It was told to stop.
     #[error("the restore was interrupted. Start it again: it resumes")]
     Interrupted,
@@ -84,11 +68,6 @@ pub enum RestoreError {
     #[error("beginning the restore, of which nothing was written: {0}")]
     Begin(Fault),
     /// The database refused, or the restore's own journal could not be written.
-    #[error("putting back an item of table {table}: {}", .fault)]
-    Write {
-        /// Its table.
-        table: String,
-        /// Why not.
-        fault: Fault,
-    },
+    #[error("restoring an item of table {table}: {}", .fault)]
+    Write { table: String, fault: Fault },
 }

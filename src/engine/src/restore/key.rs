@@ -5,7 +5,7 @@ use std::collections::VecDeque;
 
 use dm_contract::restored::Conflict;
 use dm_dynamodb::journal::MergedEntry;
-use dm_dynamodb::restore::{ConditionalWrite, Step, decide, put_back};
+use dm_dynamodb::restore::{ConditionalWrite, Step, decide, writes_to_restore};
 use dm_dynamodb::schema::{ItemKey, TableSchema};
 use dm_dynamodb::value::Item;
 
@@ -16,7 +16,6 @@ use crate::restore::write::{Ended, Pace, Written};
 use crate::restore::{Restore, Target};
 
 impl Restore {
-    /// Restores one key.
     pub(in crate::restore) async fn restore_key(
         &self,
         table: &TableSchema,
@@ -27,7 +26,7 @@ impl Restore {
         if let Some(lost) = earlier.lost(entry)
             && (now.is_none() || !lost.may_be_back)
         {
-            let rejected = self.put_back(table, (entry, key), &lost.image, now).await?;
+            let rejected = self.write_image(table, (entry, key), &lost.image, now).await?;
             self.leave(entry, earlier, rejected);
             return Ok(());
         }
@@ -51,7 +50,7 @@ impl Restore {
                     return Ok(());
                 }
                 Ended::DeletedMore(image) => {
-                    let rejected = self.put_back(table, (entry, key), &image, None).await?;
+                    let rejected = self.write_image(table, (entry, key), &image, None).await?;
                     self.leave(entry, earlier, rejected);
                     return Ok(());
                 }
@@ -83,7 +82,7 @@ impl Restore {
     /// Returns an item that was deleted with what others had put into it, and gives back what the
     /// database rejects of it. An item that others have put in its place since gets the attributes
     /// that it lacks: an update by them has met no item.
-    async fn put_back(
+    async fn write_image(
         &self,
         table: &TableSchema,
         (entry, key): (&MergedEntry, &ItemKey),
@@ -92,7 +91,7 @@ impl Restore {
     ) -> Result<Vec<Conflict>, Fault> {
         let Target::Database(journal) = &self.target else { return Ok(Vec::new()) };
         for _ in 0..limits::RESTORE_TRIES_MAX {
-            let writes = put_back(entry, image, now.as_ref());
+            let writes = writes_to_restore(entry, image, now.as_ref());
             let written = self.write_all(journal, &writes, Pace::Immediate).await?;
             match written.ended {
                 Ended::Changed => now = self.images().read(table, key).await?,

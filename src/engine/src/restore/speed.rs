@@ -39,7 +39,6 @@ impl Drop for Turn<'_> {
 }
 
 impl Speed {
-    /// Of a plan.
     pub fn of(plan: &Plan) -> Self {
         Self {
             rates: Rates::new(plan.mode, &plan.limits, plan.limits_max.clone()),
@@ -50,13 +49,11 @@ impl Speed {
         }
     }
 
-    /// Changes the limits.
     pub fn set(&self, limits: &RateLimits) {
         self.rates.set(limits);
         self.fewer.notify_waiters();
     }
 
-    /// The rates themselves.
     pub fn rates(&self) -> &Rates {
         &self.rates
     }

@@ -49,7 +49,6 @@ pub enum Pace {
 }
 
 impl Written {
-    /// No write.
     pub fn nothing() -> Self {
         Self { ended: Ended::Done, done: 0, in_doubt: false, rejected: Vec::new() }
     }
@@ -164,7 +163,7 @@ impl Restore {
 /// Whether the same write may succeed later. Whether one without an answer was carried out shows
 /// when it is tried again: its condition depends on it.
 fn may_pass(fault: &Fault) -> bool {
-    matches!(fault, Fault::Throttled | Fault::NotJournalled(_) | Fault::NotSent(_))
+    matches!(fault, Fault::Throttled | Fault::NotJournaled(_) | Fault::NotSent(_))
         || !fault.is_certain()
 }
 

@@ -15,7 +15,6 @@ use crate::fault::Fault;
 #[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct Usage {
-    /// Requests.
     pub requests: u64,
     /// Calls of writing operations.
     pub write_calls: u64,
@@ -36,7 +35,6 @@ pub struct Usage {
 pub struct Before {
     /// How many there were, and whether one was killed.
     pub guards: Continued,
-    /// What they used.
     pub usage: Usage,
     /// The table that they scanned.
     pub table: String,
@@ -70,7 +68,7 @@ impl Engine {
     /// Returns what this guard and those before it have used so far.
     pub fn usage(&self) -> Usage {
         let (counts, calls) = (self.tally.counts(), self.calls());
-        let journal = self.journalled();
+        let journal = self.journaled();
         let before = self.before.get().map(|before| before.usage).unwrap_or_default();
         Usage {
             requests: before.requests + self.tally.requests(),

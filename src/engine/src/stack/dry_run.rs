@@ -13,7 +13,6 @@ pub enum SecondPassError {
     /// The plan does not provide for one, or the run is no dry run.
     #[error("this run has no second pass")]
     NotPlanned,
-    /// It has begun.
     #[error("the second pass has begun already")]
     Begun,
 }

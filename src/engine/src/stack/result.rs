@@ -93,7 +93,7 @@ impl Engine {
             problem: problem.or(journal_problem),
             left_out: counts.dropped,
             dry_run,
-            journal: self.journalled(),
+            journal: self.journaled(),
             locked,
             outages: self.outages.all(),
             archived: None,

@@ -19,7 +19,6 @@ use crate::upstream::{Access, Upstream, clock, partial};
 /// How an attempt ended.
 #[derive(Debug)]
 pub enum Outcome {
-    /// With DynamoDB's answer.
     Answered(Bytes),
     /// With an error that will be the same next time.
     Failed(Fault),

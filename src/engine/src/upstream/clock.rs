@@ -31,7 +31,6 @@ pub struct Clock {
 }
 
 impl Clock {
-    /// The time.
     pub fn now(&self) -> SystemTime {
         let (now, offset_s) = (SystemTime::now(), self.offset_s.load(Ordering::Relaxed));
         let offset = Duration::from_secs(offset_s.unsigned_abs());

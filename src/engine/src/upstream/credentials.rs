@@ -1,7 +1,7 @@
 //! The database's credentials, by AWS's default chain: environment, web identity, container,
 //! instance. They are cached until shortly before they expire. Nothing here logs them.
 
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
 use aws_config::ecs::EcsCredentialsProvider;
@@ -16,6 +16,7 @@ use aws_smithy_http_client::tls::{self, rustls_provider::CryptoMode};
 use aws_smithy_runtime_api::client::http::SharedHttpClient;
 use aws_types::region::Region;
 use dm_contract::plan::{CREDENTIALS_ENV, FROM_ROLE, FROM_SECRET};
+use parking_lot::Mutex;
 use tokio::time::Instant;
 
 use crate::upstream::UpstreamError;
@@ -98,7 +99,6 @@ impl CredentialSource {
         Ok(Self::new(provider))
     }
 
-    /// Another provider.
     pub fn new(provider: SharedCredentialsProvider) -> Self {
         Self { provider, cached: Mutex::default(), fetching: tokio::sync::Mutex::default() }
     }
@@ -112,7 +112,7 @@ impl CredentialSource {
     /// Forgets those that the database has refused, if they are the last ones: several requests
     /// find out at once, and one of them may have newer ones already.
     pub fn forget(&self, refused: &Credentials) {
-        self.lock().take_if(|(last, _)| last == refused);
+        self.cached.lock().take_if(|(last, _)| last == refused);
     }
 
     /// Credentials that are valid for some time yet.
@@ -138,7 +138,7 @@ impl CredentialSource {
         match fetched.unwrap_or_else(|_| Err(CredentialsError::provider_timed_out(FETCH_MAX))) {
             Ok(credentials) => {
                 let until = refresh_at(credentials.expiry(), now);
-                *self.lock() = Some((credentials.clone(), until));
+                *self.cached.lock() = Some((credentials.clone(), until));
                 Ok(credentials)
             }
             Err(error) => {
@@ -156,7 +156,7 @@ impl CredentialSource {
     /// The last credentials, if they have not really expired. They serve all until their source is
     /// asked again.
     fn last_until_the_next_try(&self, now: SystemTime) -> Option<Credentials> {
-        let mut cached = self.lock();
+        let mut cached = self.cached.lock();
         let (last, until) = cached.as_mut()?;
         let expiry = last.expiry();
         if expiry.is_some_and(|at| at <= now) {
@@ -169,12 +169,11 @@ impl CredentialSource {
 
     fn valid(&self) -> Option<Credentials> {
         let now = SystemTime::now();
-        self.lock().as_ref().filter(|(_, until)| now < *until).map(|(known, _)| known.clone())
-    }
-
-    fn lock(&self) -> MutexGuard<'_, Option<(Credentials, SystemTime)>> {
-        // It is replaced whole, so a poisoned lock still holds a good one.
-        self.cached.lock().unwrap_or_else(PoisonError::into_inner)
+        self.cached
+            .lock()
+            .as_ref()
+            .filter(|(_, until)| now < *until)
+            .map(|(known, _)| known.clone())
     }
 }
 
@@ -269,7 +268,7 @@ mod tests {
         let (gives, source) = Gives::valid_for(Duration::from_hours(1));
         assert_eq!(secret(&source).await.unwrap(), "1");
         gives.fails.store(true, Ordering::SeqCst);
-        if let Some((_, until)) = &mut *source.lock() {
+        if let Some((_, until)) = &mut *source.cached.lock() {
             *until = SystemTime::now();
         }
         assert_eq!(secret(&source).await.unwrap(), "1");
@@ -284,7 +283,7 @@ mod tests {
         let (gives, source) = Gives::valid_for(Duration::from_hours(1));
         assert_eq!(secret(&source).await.unwrap(), "1");
         gives.hangs.store(true, Ordering::SeqCst);
-        if let Some((_, until)) = &mut *source.lock() {
+        if let Some((_, until)) = &mut *source.cached.lock() {
             *until = SystemTime::now();
         }
         let all = || futures::future::join_all((0..50).map(|_| secret(&source)));

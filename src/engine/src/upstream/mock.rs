@@ -11,13 +11,10 @@ use tokio::net::{TcpListener, TcpStream};
 
 use crate::upstream::CredentialSource;
 
-/// An answer.
 pub struct Answer {
-    /// Its HTTP status.
     pub status: u16,
     /// Its `Date`.
     pub date: Option<String>,
-    /// Its body.
     pub body: String,
 }
 

@@ -23,7 +23,6 @@ impl Nothing {
         Self { region: region.into() }
     }
 
-    /// That region.
     pub fn region(&self) -> &str {
         &self.region
     }

@@ -6,7 +6,6 @@
 use std::collections::VecDeque;
 use std::future::{Future, poll_fn};
 use std::pin::{Pin, pin};
-use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll, Waker};
 use std::time::Duration;
 
@@ -18,6 +17,7 @@ use hyper::client::conn::http1;
 use hyper_rustls::{HttpsConnector, MaybeHttpsStream};
 use hyper_util::client::legacy::connect::HttpConnector;
 use hyper_util::rt::TokioIo;
+use parking_lot::{Mutex, MutexGuard};
 use tokio::net::TcpStream;
 use tokio::time::{Instant, Sleep, sleep_until};
 use tower::{BoxError, ServiceExt as _};
@@ -33,7 +33,6 @@ pub enum ExchangeError {
     /// It may have been carried out.
     #[error("connection cut")]
     Cut(#[source] BoxError),
-    /// As before.
     #[error("no answer in time")]
     Late,
 }
@@ -48,7 +47,6 @@ pub struct Pool {
 }
 
 impl Pool {
-    /// None yet.
     pub fn new(connector: HttpsConnector<HttpConnector>, to: Uri) -> Self {
         Self { connector, to, idle: Mutex::default() }
     }
@@ -108,7 +106,7 @@ impl Pool {
 
     fn idle(&self) -> MutexGuard<'_, VecDeque<(Instant, Box<Connection>)>> {
         // A queue is whole after every statement, so a poisoned lock still holds a good one.
-        self.idle.lock().unwrap_or_else(PoisonError::into_inner)
+        self.idle.lock()
     }
 }
 
@@ -119,7 +117,7 @@ struct Connection {
     driver: http1::Connection<Io, Full<Bytes>>,
     ended: bool,
     /// When the answer has to be here. One for all requests: a timer that is made anew for each,
-    /// and taken back, wakes the thread that waits for the first of them.
+    /// and restored, wakes the thread that waits for the first of them.
     deadline: Pin<Box<Sleep>>,
 }
 

@@ -6,7 +6,7 @@
 //! against the one that it makes from the same request.
 
 use std::fmt;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 use std::time::SystemTime;
 
 use aws_credential_types::Credentials;
@@ -15,6 +15,7 @@ use bytes::Bytes;
 use http::header::{AUTHORIZATION, CONTENT_TYPE as CONTENT_TYPE_HEADER, HOST};
 use http::{HeaderName, HeaderValue, Request, Uri};
 use http_body_util::Full;
+use parking_lot::Mutex;
 
 use crate::hex;
 use crate::operation::Operation;
@@ -61,7 +62,6 @@ impl Signer {
         Ok(Self { host, region, key: Mutex::default() })
     }
 
-    /// The database's region.
     pub fn region(&self) -> &str {
         &self.region
     }
@@ -122,7 +122,7 @@ impl Signer {
     fn key(&self, credentials: &Credentials, day: &str, now: SystemTime) -> Arc<Key> {
         let wanted = credentials.secret_access_key();
         // It is replaced whole, so a poisoned lock still holds a good one.
-        let mut kept = self.key.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut kept = self.key.lock();
         if let Some(key) = kept.as_ref().filter(|key| key.day == day && key.secret == wanted) {
             return Arc::clone(key);
         }

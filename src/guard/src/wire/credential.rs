@@ -76,7 +76,6 @@ impl<'a> Credential<'a> {
         Ok(Self { text, several })
     }
 
-    /// The access key.
     pub fn access_key(&self) -> &str {
         self.text.split('/').next().unwrap_or_default()
     }

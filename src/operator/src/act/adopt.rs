@@ -2,13 +2,13 @@
 //! an earlier attempt's, is; one that somebody put there is not.
 
 use std::collections::HashSet;
-use std::sync::{Mutex, PoisonError};
 
 use dm_contract::plan::CONTROL_TOKEN_ENV;
 use k8s_openapi::api::batch::v1::Job;
 use k8s_openapi::api::core::v1::ConfigMap;
 use kube::Api;
 use kube::api::PostParams;
+use parking_lot::Mutex;
 use serde_json::Value;
 
 use crate::act::error::{ActError, transient};
@@ -21,9 +21,8 @@ use crate::limits;
 pub struct Created(Mutex<HashSet<String>>);
 
 impl Created {
-    /// Remembers a Job.
     pub fn note(&self, uid: &str) {
-        let mut all = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut all = self.0.lock();
         // Whoever is forgotten is compared, which costs one request.
         if all.len() >= limits::CREATED_REMEMBERED_MAX {
             all.clear();
@@ -33,7 +32,7 @@ impl Created {
 
     /// Whether it is known to be complete.
     pub fn has(&self, job: &Identified<Job>) -> bool {
-        let all = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let all = self.0.lock();
         all.contains(job.uid())
     }
 }

@@ -7,26 +7,13 @@ use crate::identified::Unidentified;
 pub enum ActError {
     /// The API server refused an object; it will refuse it again until somebody changes something.
     #[error("the API server refused {object}: {message}")]
-    Refused {
-        /// Kind and name.
-        object: String,
-        /// Its words.
-        message: String,
-    },
+    Refused { object: String, message: String },
     /// An object of that name belongs to somebody else.
     #[error("{object} exists and belongs to another owner")]
-    NameTaken {
-        /// Kind and name.
-        object: String,
-    },
+    NameTaken { object: String },
     /// A Job of a run's name is not what the operator creates.
     #[error("Job {job} of run {run} is not what the operator creates")]
-    NotAsCreated {
-        /// The Job's name.
-        job: String,
-        /// The run's number.
-        run: u32,
-    },
+    NotAsCreated { job: String, run: u32 },
     /// The machine gives no random bytes.
     #[error("making a control token")]
     Random(#[from] getrandom::Error),
@@ -38,7 +25,6 @@ pub enum ActError {
     Transient {
         /// What we were doing.
         what: &'static str,
-        /// Why it failed.
         #[source]
         source: kube::Error,
     },

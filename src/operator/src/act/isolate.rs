@@ -16,7 +16,6 @@ use crate::objects::network;
 /// What a run's NetworkPolicy is made from.
 #[derive(Clone, Copy, Debug)]
 pub struct Isolation<'a> {
-    /// The run's target.
     pub target: &'a MigrationTarget,
     /// Where the operator runs.
     pub operator_namespace: &'a str,

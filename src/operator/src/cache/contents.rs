@@ -3,10 +3,11 @@
 //! version is the same.
 
 use std::collections::HashMap;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::Arc;
 
 use k8s_openapi::api::core::v1::ConfigMap;
 use kube::ResourceExt as _;
+use parking_lot::Mutex;
 
 use crate::limits;
 
@@ -24,14 +25,14 @@ impl Contents {
     /// Returns a ConfigMap of just this version, if it is held.
     pub fn get(&self, namespace: &str, name: &str, version: &str) -> Option<Arc<ConfigMap>> {
         let key = (namespace.to_owned(), name.to_owned());
-        let found = self.lock().maps.get(&key).map(Arc::clone)?;
+        let found = self.0.lock().maps.get(&key).map(Arc::clone)?;
         (found.metadata.resource_version.as_deref() == Some(version)).then_some(found)
     }
 
     /// Keeps a ConfigMap that was read.
     pub fn keep(&self, namespace: &str, map: &Arc<ConfigMap>) {
         let bytes = bytes(map);
-        let mut kept = self.lock();
+        let mut kept = self.0.lock();
         // Whoever is dropped is read again, which costs one request.
         if kept.bytes.saturating_add(bytes) > limits::CONTENTS_BYTES_MAX {
             *kept = Kept::default();
@@ -43,11 +44,6 @@ impl Contents {
         let before = kept.maps.insert(key, Arc::clone(map));
         let before = before.map_or(0, |before| self::bytes(&before));
         kept.bytes = kept.bytes.saturating_add(bytes).saturating_sub(before);
-    }
-
-    fn lock(&self) -> MutexGuard<'_, Kept> {
-        // Sizes are only a bound, so a poisoned lock still holds good contents.
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 

@@ -2,11 +2,12 @@
 //! since: the answer to a write is known some time before the watch shows it.
 
 use std::collections::HashMap;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::Arc;
 
 use kube::Resource;
 use kube::runtime::reflector::{Lookup as _, ObjectRef, Store};
 use kube::runtime::watcher::Event;
+use parking_lot::Mutex;
 
 /// The newest objects of a kind that this process knows.
 pub struct Latest<K>
@@ -39,17 +40,16 @@ where
         &self.store
     }
 
-    /// Returns an object.
     pub fn get(&self, namespace: &str, name: &str) -> Option<Arc<K>> {
         let key = ObjectRef::new(name).within(namespace);
-        let written = self.lock().get(&key).map(|written| Arc::clone(&written.object));
+        let written = self.written.lock().get(&key).map(|written| Arc::clone(&written.object));
         written.or_else(|| self.store.get(&key))
     }
 
     /// Returns the objects of a namespace, in no order.
     pub fn all(&self, namespace: &str) -> Vec<Arc<K>> {
         let is_in = |object: &Arc<K>| object.meta().namespace.as_deref() == Some(namespace);
-        let written = self.lock();
+        let written = self.written.lock();
         let stored = self.store.state().into_iter().filter(is_in);
         let is_older = |object: &Arc<K>| written.contains_key(&object.to_object_ref(()));
         let mut all: Vec<Arc<K>> = stored.filter(|object| !is_older(object)).collect();
@@ -68,7 +68,7 @@ where
             meta.deletion_timestamp.is_some() && meta.finalizers.as_ref().is_none_or(Vec::is_empty);
         // Held until the end: `seen`, which follows each change of the store, comes before or after
         // it.
-        let mut written = self.lock();
+        let mut written = self.written.lock();
         let mut versions = written.remove(&key).map(|before| before.over).unwrap_or_default();
         versions.push(over.map(str::to_owned));
         let shown = self.store.get(&key).and_then(|shown| shown.meta().resource_version.clone());
@@ -79,12 +79,12 @@ where
 
     /// Drops what was written of an object: the API server has said that it is no more so.
     pub fn forget(&self, object: &K) {
-        self.lock().remove(&object.to_object_ref(()));
+        self.written.lock().remove(&object.to_object_ref(()));
     }
 
     /// Drops all that was written.
     pub fn forget_all(&self) {
-        self.lock().clear();
+        self.written.lock().clear();
     }
 
     /// Takes note of what the watch has put into its store: what is as new as an own write replaces
@@ -93,7 +93,7 @@ where
         match event {
             Event::Apply(object) => {
                 let key = object.to_object_ref(());
-                let mut written = self.lock();
+                let mut written = self.written.lock();
                 let is_older =
                     |own: &Written<K>| own.over.contains(&object.meta().resource_version);
                 if !written.get(&key).is_some_and(is_older) {
@@ -105,11 +105,6 @@ where
             Event::InitDone => self.forget_all(),
             Event::Init | Event::InitApply(_) => {}
         }
-    }
-
-    fn lock(&self) -> MutexGuard<'_, HashMap<ObjectRef<K>, Written<K>>> {
-        // A map is whole after every statement, so a poisoned lock still holds a good one.
-        self.written.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 

@@ -10,7 +10,6 @@ use crate::objects::{guard, share};
 /// What is to be another than it is.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Adjustment {
-    /// The limits.
     pub limits: Option<RateLimits>,
     /// Whether it is paused.
     pub paused: Option<bool>,

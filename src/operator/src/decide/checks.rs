@@ -13,7 +13,6 @@ use crate::runnable::{Restoration, Runnable};
 /// A run that would begin now.
 #[derive(Clone, Copy)]
 pub struct Candidate<'a> {
-    /// What was observed.
     pub situation: Situation<'a>,
     /// Status, with the raises of `spec.retry` that count.
     pub status: &'a DataMigrationStatus,

@@ -31,9 +31,7 @@ use words::{duration, items_written, message};
 /// The end of a run.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Outcome {
-    /// How it ended.
     pub result: RunResult,
-    /// Why.
     pub reason: Reason,
     /// What happened, and what state the data is in.
     pub message: String,
@@ -45,7 +43,6 @@ pub struct Outcome {
     pub execution_time: Option<Timestamp>,
     /// When it had ended.
     pub finalization_time: Option<Timestamp>,
-    /// Its exit code.
     pub exit_code: Option<i32>,
     /// The signal that ended it.
     pub signal: Option<i32>,
@@ -97,7 +94,6 @@ pub enum StopReason {
 }
 
 impl StopReason {
-    /// The annotation's value.
     pub const fn as_str(self) -> &'static str {
         match self {
             Self::Superseded => "Superseded",

@@ -14,7 +14,6 @@ pub struct Position {
     pub phase: Phase,
     /// One word for machines.
     pub reason: Reason,
-    /// A sentence.
     pub message: String,
     /// How far it is, for `kubectl get`.
     pub progress: Progress,

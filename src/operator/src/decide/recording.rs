@@ -116,7 +116,7 @@ fn name(run: &RunRecord) -> String {
 }
 
 /// No run begins before the archive knows how the last one ended: it would find that nobody knows.
-/// Where the archive says otherwise a person decides: by `spec.retry`, or by having it taken back.
+/// Where the archive says otherwise a person decides: by `spec.retry`, or by having it restored.
 pub fn before_begin(situation: Situation<'_>, status: &DataMigrationStatus) -> Option<Position> {
     let (_, reason, message) = condition(status, situation.recorders)?;
     let contradicted = outstanding(status, situation.recorders)

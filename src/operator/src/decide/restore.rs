@@ -1,7 +1,7 @@
-//! What `spec.state: Restored` means for a migration's history: which run is taken back next, and
+//! What `spec.state: Restored` means for a migration's history: which run is restored next, and
 //! where the migration stands when none is left. Pure.
 //!
-//! Runs are taken back one by one, the newest first, as they were laid one over the other: a run
+//! Runs are restored one by one, the newest first, as they were laid one over the other: a run
 //! that succeeded on the second attempt first, then the failed one under it.
 
 use dm_api::DataMigration;
@@ -13,7 +13,7 @@ use crate::decide::{ledger, rest, summary};
 use crate::history::has_applied;
 use crate::runnable::Restoration;
 
-/// Nothing is left to take back.
+/// Nothing is left to restore.
 pub fn restored(status: &DataMigrationStatus) -> Position {
     let message = match &status.restored {
         Some(report) if report.result == RunResult::Succeeded => summary::restored(status, report),
@@ -68,7 +68,7 @@ pub fn settled(
         return Some(rest::failed(&status, run));
     }
     let previewed = preview.is_some_and(|preview| preview.result == RunResult::Succeeded);
-    // Under a run that was taken back, the next one follows without being asked for again.
+    // Under a run that was restored, the next one follows without being asked for again.
     let under_way = newest(&[RunKind::Restore]).is_some_and(|run| run.number == last_writing);
     (dry_run_first && !previewed && !under_way).then(|| {
         Position::new(

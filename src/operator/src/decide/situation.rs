@@ -34,6 +34,5 @@ pub struct Situation<'a> {
     pub recorders: &'a [RecordJob],
     /// The image of guard and entry program that new Jobs get.
     pub agent_image: &'a str,
-    /// The controller's clock.
     pub now: Timestamp,
 }

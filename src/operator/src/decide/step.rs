@@ -17,21 +17,18 @@ pub enum Step {
     Begin {
         /// The run's place in the history.
         record: Box<RunRecord>,
-        /// What status says.
         position: Position,
     },
     /// Record that the migration was applied before this operator existed.
     Baseline {
         /// Its place in the history.
         record: Box<RunRecord>,
-        /// What status says.
         position: Position,
     },
     /// Create the objects of a run that has its number.
     Create(Position),
     /// A run goes on.
     Follow {
-        /// What status says.
         position: Position,
         /// When its program began, if it did.
         execution_time: Option<Timestamp>,
@@ -45,19 +42,14 @@ pub enum Step {
     Launch {
         /// Uid of the Job.
         job_uid: String,
-        /// What status says.
         position: Position,
     },
     /// Suspend the Job of a run that can be begun again: a dry run, a restore.
-    Suspend {
-        /// What status says.
-        position: Position,
-    },
+    Suspend { position: Position },
     /// Stop the run's program: delete its Job and pods, keep their last status.
     Stop {
         /// Why, as it is noted on the Job; `None` where somebody else deleted it.
         reason: Option<StopReason>,
-        /// What status says.
         position: Position,
     },
     /// The run is over: record how.

@@ -180,7 +180,7 @@ fn not_restored(effects: &RestoreEffects) -> String {
     }
 }
 
-/// Runs that were taken back together with the one of a report.
+/// Runs that were restored together with the one of a report.
 fn others(status: &DataMigrationStatus, run: u32, kinds: &[RunKind]) -> String {
     let restores = status.runs.iter().take_while(|other| other.kind != RunKind::Apply);
     let before: Vec<String> = restores

@@ -319,8 +319,8 @@ fn a_run_without_a_job_that_is_not_wanted_any_more_is_discarded() {
     assert_eq!(edited.step(), Step::Discard);
     let suspended = Case::new(applying(json!({"suspend": true}))).after(runs());
     assert_eq!(suspended.step(), Step::Discard);
-    let taken_back = Case::new(trying(json!({}))).after(runs());
-    assert_eq!(taken_back.step(), Step::Discard);
+    let restored = Case::new(trying(json!({}))).after(runs());
+    assert_eq!(restored.step(), Step::Discard);
 }
 
 #[test]
@@ -405,7 +405,7 @@ fn a_program_that_was_seen_to_start_is_not_superseded_when_its_pod_is_gone() {
 }
 
 #[test]
-fn a_run_whose_promotion_was_taken_back_is_stopped_before_it_starts() {
+fn a_run_whose_promotion_was_withdrawn_is_stopped_before_it_starts() {
     let case = |pods| {
         Case::new(trying(json!({})))
             .after(vec![record(RunKind::Apply)])

@@ -194,7 +194,7 @@ pub fn of_baseline(target: &Target) -> String {
     of(&Fingerprint { version: 1, target, script: None, container: None, transform: None })
 }
 
-/// Digest of a restore: what is taken back and how, on a target.
+/// Digest of a restore: what is restored and how, on a target.
 pub fn of_restore(target: &Target, restoration: Restoration) -> String {
     of(&RestoreFingerprint {
         version: 1,

@@ -112,7 +112,6 @@ pub fn guard_of(job: &Job) -> Option<&Container> {
     pod.init_containers.iter().flatten().find(|container| container.name == GUARD_CONTAINER)
 }
 
-/// A mount.
 pub fn mount(name: &str, path: &str, read_only: bool) -> VolumeMount {
     VolumeMount {
         name: name.into(),

@@ -173,8 +173,8 @@ fn every_container_keeps_to_pod_securitys_restricted_profile() {
         built(&script(), RunKind::DryRun),
         built(&container(), RunKind::Apply),
         built(&bare_image(), RunKind::Apply),
-        taken_back(RunKind::Restore, &container(), &in_a_bucket()),
-        taken_back(RunKind::RestorePreview, &script(), &on_a_volume()),
+        restore_job(RunKind::Restore, &container(), &in_a_bucket()),
+        restore_job(RunKind::RestorePreview, &script(), &on_a_volume()),
     ] {
         let pod = pod_of(&job);
         let all = pod.security_context.clone().unwrap();
@@ -340,7 +340,7 @@ fn a_dry_run_leaves_its_report_in_the_archive_asks_no_ledger_and_reads_with_its_
     assert!(guard.args.iter().flatten().any(|arg| arg == "--log-dir"));
 }
 
-fn taken_back(kind: RunKind, migration: &Migration, archive: &Value) -> Job {
+fn restore_job(kind: RunKind, migration: &Migration, archive: &Value) -> Job {
     let mut target: Value = serde_json::from_str(TARGET).unwrap();
     target["archive"] = archive.clone();
     let then = RunRecord {
@@ -360,15 +360,15 @@ fn taken_back(kind: RunKind, migration: &Migration, archive: &Value) -> Job {
 
 #[test]
 fn the_jobs_of_a_restore_and_its_preview_are_the_golden_ones() {
-    check("job-restore", &taken_back(RunKind::Restore, &container(), &in_a_bucket()));
-    let preview = taken_back(RunKind::RestorePreview, &script(), &on_a_volume());
+    check("job-restore", &restore_job(RunKind::Restore, &container(), &in_a_bucket()));
+    let preview = restore_job(RunKind::RestorePreview, &script(), &on_a_volume());
     check("job-restore-preview", &preview);
 }
 
 #[test]
 fn a_restore_runs_nothing_of_the_author_and_goes_on_after_a_disruption() {
     for kind in [RunKind::Restore, RunKind::RestorePreview] {
-        let job = taken_back(kind, &container(), &in_a_bucket());
+        let job = restore_job(kind, &container(), &in_a_bucket());
         let names: Vec<String> = containers(&job).into_iter().map(|c| c.name).collect();
         assert_eq!(names, [RESTORE_CONTAINER]);
         let text = serde_json::to_string(&job).unwrap();
@@ -454,7 +454,7 @@ fn only_the_guard_has_the_controls_token_and_no_other_job_inherits_it() {
     }
     let recorder = record::build(&migration, &run, &job, None, &settings()).unwrap();
     assert!(!containers(&recorder).iter().any(has));
-    let mut restore = taken_back(RunKind::Restore, &container(), &in_a_bucket());
+    let mut restore = restore_job(RunKind::Restore, &container(), &in_a_bucket());
     control::give(&mut restore, "0123456789abcdef0123456789abcdef");
     assert_eq!(control::token_of(&restore), Some("0123456789abcdef0123456789abcdef"));
 }

@@ -21,7 +21,6 @@ pub struct Dependencies {
 /// A migration that has not been applied.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Waiting {
-    /// Its name.
     pub name: String,
     /// Where it stands; `None` if it does not exist.
     pub phase: Option<Phase>,

@@ -11,7 +11,6 @@ use crate::identified::Migration;
 /// A run of another migration on the same target that writes, or is about to.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Holder {
-    /// The other migration.
     pub name: String,
     /// Its uid; of an object that is left, the one that it names.
     pub uid: Option<String>,

@@ -18,7 +18,6 @@ pub const INDEX: &str = "batch.kubernetes.io/job-completion-index";
 pub struct PartPods<'a> {
     /// Its number, from 0.
     pub index: u32,
-    /// Its pods.
     pub pods: Vec<&'a Pod>,
 }
 

@@ -28,7 +28,6 @@ use crate::read::queue;
 use crate::read::sources::{self, Sources};
 use crate::read::view;
 
-/// What was found.
 #[derive(Clone, Debug)]
 pub struct Observed {
     /// What a run is made from.

@@ -10,7 +10,6 @@ use crate::read::view::{self, JobEnd};
 /// A Job that notes the end of a run in the archive.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct RecordJob {
-    /// The run's number.
     pub run: u32,
     /// How the Job ended, if it did.
     pub end: JobEnd,

@@ -48,9 +48,7 @@ pub struct RunObjects<'a> {
 /// How a Job ended, by its own conditions.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum JobEnd {
-    /// It goes on.
     No,
-    /// It succeeded.
     Complete,
     /// It failed, with the Job controller's reason.
     Failed(String),
@@ -59,7 +57,6 @@ pub enum JobEnd {
 /// Why the program is not running yet.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Obstacle {
-    /// One word.
     pub reason: Reason,
     /// What it is and what to do.
     pub message: String,

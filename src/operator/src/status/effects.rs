@@ -111,7 +111,6 @@ pub(super) fn changed(guard: &GuardResult) -> Changed {
 pub(super) enum Counted {
     /// Items, which a journal knows.
     Items,
-    /// Requests that succeeded.
     Requests,
 }
 

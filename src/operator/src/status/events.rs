@@ -8,14 +8,12 @@ use crate::decide::outcome;
 use crate::decide::summary;
 use crate::history;
 
-/// One event.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Told {
     /// Whether a person should look at it.
     pub warning: bool,
     /// One word, the same as in conditions.
     pub reason: String,
-    /// A sentence.
     pub note: String,
     /// The Job of the run it speaks of. Without it an event of a later run would be taken for a
     /// repetition of the first, and keep its note.

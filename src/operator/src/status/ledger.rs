@@ -23,7 +23,7 @@ pub fn note(status: &mut DataMigrationStatus, outcome: &Outcome) {
             adopt(status, adopted);
         }
         Verdict::Unknown(unknown) => {
-            // What can be taken back is what a run applied, also where a restore of it is unknown.
+            // What can be restored is what a run applied, also where a restore of it is unknown.
             run.adopted = Some(match unknown.kind {
                 LedgerKind::Apply => unknown.run,
                 LedgerKind::Restore(restores) => restores,

@@ -22,7 +22,7 @@ pub fn report(run: &RunRecord, outcome: &Outcome) -> RestoreReport {
     }
 }
 
-/// Notes at the run that it was taken back: it is applied no more.
+/// Notes at the run that it was restored: it is applied no more.
 pub fn note(status: &mut DataMigrationStatus, restore: &RunRecord) {
     if restore.result != RunResult::Succeeded {
         return;

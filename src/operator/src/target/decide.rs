@@ -16,7 +16,6 @@ use crate::target::state::{State, Trouble};
 /// What is done after the status is written.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Step {
-    /// Nothing.
     Wait,
     /// The check's Job is created.
     Create,
@@ -24,7 +23,6 @@ pub enum Step {
     Delete,
 }
 
-/// What is next.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Next {
     /// The status to write first.

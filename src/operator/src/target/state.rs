@@ -37,7 +37,6 @@ pub enum State {
 /// Why a check has no result.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Trouble {
-    /// One word.
     pub reason: TargetReason,
     /// What it is and what to do.
     pub message: String,
@@ -50,14 +49,12 @@ pub struct Trouble {
 pub struct Checked {
     /// The field whose credentials were checked.
     pub credentials: &'static str,
-    /// What was found.
     pub result: TargetCheck,
 }
 
 /// What was read from the API server.
 #[derive(Clone, Copy, Debug)]
 pub struct Seen<'a> {
-    /// The target.
     pub target: &'a Target,
     /// The Job of the check's name, if there is one.
     pub job: Option<&'a Identified<Job>>,

@@ -7,7 +7,7 @@ use dm_api::{DataMigration, MigrationTarget};
 use crate::history::has_applied;
 use crate::runnable::{Problem, Restoration};
 
-/// Why a run cannot be taken back on this target, if so: its journal has to be there.
+/// Why a run cannot be restored on this target, if so: its journal has to be there.
 pub fn obstacle(
     migration: &DataMigration,
     target: &MigrationTarget,

@@ -8,7 +8,6 @@ use serde_json::{Value, json};
 
 use crate::merge::merge;
 
-/// The only namespace.
 pub const NAMESPACE: &str = "team";
 
 /// When every test begins, in seconds since the epoch: 2026-11-02T10:00:00Z.
@@ -23,7 +22,6 @@ pub type Key = (String, String);
 /// One request, taken apart.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Call {
-    /// HTTP method.
     pub method: String,
     /// Plural of the kind.
     pub plural: String,
@@ -31,13 +29,11 @@ pub struct Call {
     pub name: Option<String>,
     /// `status` or another subresource.
     pub subresource: Option<String>,
-    /// Label selector.
     pub selector: Option<String>,
     /// Of a list: objects of one page, and how many earlier pages had.
     pub page: Option<(usize, usize)>,
     /// Whether nothing is to be kept of it.
     pub dry_run: bool,
-    /// Body.
     pub body: Value,
 }
 
@@ -73,7 +69,6 @@ pub struct Objects {
 }
 
 impl Objects {
-    /// An object.
     pub fn get(&self, plural: &str, name: &str) -> Option<&Value> {
         self.items.get(&(plural.to_owned(), name.to_owned()))
     }
@@ -93,7 +88,6 @@ impl Objects {
         jiff::Timestamp::from_second(BEGINNING + self.seconds).unwrap()
     }
 
-    /// Moves the clock.
     pub fn pass_seconds(&mut self, seconds: i64) {
         self.seconds += seconds;
     }

@@ -17,14 +17,12 @@ pub fn delete_jobs(objects: &mut Objects) {
     }
 }
 
-/// Deletes every pod.
 pub fn delete_pods(objects: &mut Objects) {
     for name in objects.names("pods") {
         objects.delete("pods", &name);
     }
 }
 
-/// Deletes the migration.
 pub fn delete_migration(objects: &mut Objects) {
     objects.delete("datamigrations", NAME);
 }
@@ -49,7 +47,6 @@ pub fn evict_pods(objects: &mut Objects) {
     }
 }
 
-/// Edits the program.
 pub fn edit_files(objects: &mut Objects) {
     objects.change("configmaps", "files", |map| map["data"]["main.py"] = json!("print('two')"));
 }

@@ -19,11 +19,10 @@ use crate::results::{guard_result, of_part, restore_result, without_journal};
 /// One start of a program.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Start {
-    /// The run's number.
     pub run: u32,
     /// What happens to its writes.
     pub mode: Mode,
-    /// Of a restore or its preview: the run that it takes back.
+    /// Of a restore or its preview: the run that it restores.
     pub restores: Option<u32>,
     /// Uid of the Job.
     pub job: String,
@@ -47,9 +46,9 @@ pub struct Cluster {
     pub starts: Vec<Start>,
     /// Programs that write and ended with 0 without having been asked to stop.
     pub completed: usize,
-    /// Runs that a restore has taken back whole.
-    pub taken_back: Vec<u32>,
-    /// Starts of a program that applies over an earlier one that was not taken back whole.
+    /// Runs that a restore has restored whole.
+    pub restored: Vec<u32>,
+    /// Starts of a program that applies over an earlier one that was not restored whole.
     pub laid_over: Vec<Start>,
     /// Exit code of programs that are not stopped.
     pub exit_code: i32,
@@ -94,7 +93,6 @@ impl Cluster {
         moves
     }
 
-    /// Makes a move.
     pub fn make(&mut self, objects: &mut Objects, step: &Move) {
         objects.pass_seconds(1);
         match step {
@@ -163,7 +161,7 @@ impl Cluster {
             part: plan.parts.and_then(|_| index_of(object)),
         };
         let is_under = |earlier: &Start| {
-            earlier.applies() && earlier.run != start.run && !self.taken_back.contains(&earlier.run)
+            earlier.applies() && earlier.run != start.run && !self.restored.contains(&earlier.run)
         };
         if start.applies() && self.starts.iter().any(is_under) {
             self.laid_over.push(start.clone());
@@ -221,7 +219,7 @@ impl Cluster {
             let said = if self.ledger.journals_gone { without_journal(said) } else { said };
             let code = i32::from(said.exit_code());
             if finished && mode == Mode::Apply {
-                self.taken_back.push(restore.run);
+                self.restored.push(restore.run);
                 self.ledger.restored.insert(restore.run);
             }
             let said = said.to_message();

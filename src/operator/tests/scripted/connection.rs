@@ -27,7 +27,6 @@ pub enum Fault {
 /// The server and what a test wants of it.
 #[derive(Default)]
 pub struct Server {
-    /// The objects.
     pub objects: Objects,
     /// Every request that was answered or lost, in order.
     pub calls: Vec<Call>,
@@ -141,13 +140,11 @@ pub type Gate = Arc<Mutex<VecDeque<Held>>>;
 
 /// One request that waits.
 pub struct Held {
-    /// What it asks.
     pub call: Call,
     answer: oneshot::Sender<Option<Answer>>,
 }
 
 impl Held {
-    /// Lets it pass.
     pub fn pass(self, server: &Shared) {
         let answer = lock(server).serve(&self.call);
         // A controller that was killed does not wait for it any more.
@@ -155,7 +152,6 @@ impl Held {
     }
 }
 
-/// One controller's connection.
 #[derive(Clone)]
 pub struct Connection {
     server: Shared,

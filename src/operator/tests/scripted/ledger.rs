@@ -27,7 +27,7 @@ pub struct Ledger {
     pub entries: BTreeMap<u32, Entry>,
     /// The parts of each run that ended well.
     pub parts: BTreeMap<u32, BTreeSet<u32>>,
-    /// Runs that were taken back: they are not adopted.
+    /// Runs that were restored: they are not adopted.
     pub restored: BTreeSet<u32>,
     /// Whether the archive does not answer.
     pub unreachable: bool,

@@ -23,7 +23,6 @@ pub enum Move {
     Collect(String, String),
 }
 
-/// An object's name.
 pub fn name(object: &Value) -> String {
     object["metadata"]["name"].as_str().unwrap().to_owned()
 }

@@ -1,4 +1,4 @@
-//! A migration is taken back: in a life without trouble, with a death at any write, with hands that
+//! A migration is restored: in a life without trouble, with a death at any write, with hands that
 //! delete and evict, and with two controllers at once.
 
 use dm_api::status::{Phase, RunKind};
@@ -45,7 +45,7 @@ const EVENTS: &[(&str, &str)] = &[
 ];
 
 /// How often restores, and previews of them, were started.
-fn taken_back(world: &World) -> (usize, usize) {
+fn restored(world: &World) -> (usize, usize) {
     let of = |kind: RunKind| {
         let writes = kind.writes();
         let starts = world.cluster.starts.iter().filter(|start| start.restores.is_some());
@@ -71,7 +71,7 @@ fn ask(world: &World, dry_run: bool) {
     });
 }
 
-/// It is previewed and taken back, with one death on the way.
+/// It is previewed and restored, with one death on the way.
 async fn play(fault: Option<(usize, Fault)>, late: bool) -> World {
     let mut world = applied_world().await;
     world.late = late;
@@ -93,19 +93,19 @@ fn writes_since(world: &World, count: usize) -> Vec<String> {
 }
 
 #[tokio::test]
-async fn an_applied_migration_is_previewed_taken_back_and_applied_anew() {
+async fn an_applied_migration_is_previewed_restored_and_applied_anew() {
     let mut world = applied_world().await;
     let before = lock(&world.server).writes().len();
     let told = events(&world).len();
     let times = (world.status().execution_time, world.status().finalization_time);
     ask(&world, true);
     world.until_quiet().await;
-    assert_eq!((world.status().phase, taken_back(&world)), (Some(Phase::RestorePreviewOk), (0, 1)));
+    assert_eq!((world.status().phase, restored(&world)), (Some(Phase::RestorePreviewOk), (0, 1)));
     assert!(world.status().is_applied(), "a preview takes nothing back");
     ask(&world, false);
     world.until_quiet().await;
     let status = world.status();
-    assert_eq!((status.phase, taken_back(&world)), (Some(Phase::Restored), (1, 1)));
+    assert_eq!((status.phase, restored(&world)), (Some(Phase::Restored), (1, 1)));
     assert!(!status.is_applied());
     assert_eq!(status.applied.as_ref().unwrap().restored_by, Some(4));
     assert_eq!((status.execution_time, status.finalization_time), times, "those of the program");
@@ -139,7 +139,7 @@ async fn a_death_at_any_write_of_a_restore_changes_nothing() {
                 let world = play(Some((write, fault)), late).await;
                 check(&world, &what);
                 assert_eq!((tried(&world), applied(&world)), (1, 1), "{what}");
-                assert_eq!(taken_back(&world), (1, 1), "{what}");
+                assert_eq!(restored(&world), (1, 1), "{what}");
                 assert_eq!(end_of(&world), expected, "{what}");
                 points += 1;
             }
@@ -150,7 +150,7 @@ async fn a_death_at_any_write_of_a_restore_changes_nothing() {
 }
 
 #[tokio::test]
-async fn a_failed_run_and_the_one_over_it_are_taken_back_the_newest_first() {
+async fn a_failed_run_and_the_one_over_it_are_restored_the_newest_first() {
     let mut world = World::with_archive();
     world.cluster.exit_code = 3;
     world.edit(|spec| spec["dryRun"] = json!(false));
@@ -164,7 +164,7 @@ async fn a_failed_run_and_the_one_over_it_are_taken_back_the_newest_first() {
     ask(&world, false);
     world.until_quiet().await;
     assert_eq!(
-        (world.status().phase, &world.cluster.taken_back),
+        (world.status().phase, &world.cluster.restored),
         (Some(Phase::Restored), &vec![2, 1])
     );
     let message = world.status().conditions[0].message.clone();
@@ -181,7 +181,7 @@ async fn a_restore_whose_pods_are_deleted_and_evicted_goes_on_by_itself() {
         assert_eq!(world.status().phase, Some(Phase::Restoring));
         world.with_objects(hand);
         world.until_quiet().await;
-        assert_eq!((world.status().phase, taken_back(&world)), (Some(Phase::Restoring), (2, 0)));
+        assert_eq!((world.status().phase, restored(&world)), (Some(Phase::Restoring), (2, 0)));
         world.cluster.endless = false;
         world.until_quiet().await;
         assert_eq!((world.status().phase, world.status().last_run), (Some(Phase::Restored), 3));
@@ -198,7 +198,7 @@ async fn a_restore_is_suspended_and_goes_on() {
     world.with_objects(toggle_suspend);
     world.until_quiet().await;
     assert_eq!(world.status().phase, Some(Phase::Suspended));
-    assert!(!world.status().is_applied(), "a part of it may be taken back");
+    assert!(!world.status().is_applied(), "a part of it may be restored");
     // Half way, nothing else begins.
     world.edit(|spec| spec["state"] = json!("Applied"));
     world.until_quiet().await;
@@ -219,7 +219,7 @@ async fn a_restore_that_fails_goes_on_by_retry() {
     ask(&world, false);
     world.until_quiet().await;
     assert_eq!(world.status().phase, Some(Phase::RestoreFailed));
-    assert_eq!(taken_back(&world).0, 7, "the first pod and six after it");
+    assert_eq!(restored(&world).0, 7, "the first pod and six after it");
     world.cluster.exit_code = 0;
     world.edit(|spec| spec["state"] = json!("Applied"));
     world.until_quiet().await;
@@ -255,7 +255,7 @@ fn set(objects: &mut Objects, field: &str, value: Value) {
 }
 
 #[tokio::test]
-async fn two_controllers_take_back_once() {
+async fn two_controllers_restore_once() {
     println!("seeds 5001 to 5040");
     for seed in 5001..=5040 {
         let mut world = applied_world().await;
@@ -279,7 +279,7 @@ async fn two_controllers_take_back_once() {
 }
 
 #[tokio::test]
-async fn two_controllers_never_apply_over_what_was_not_taken_back() {
+async fn two_controllers_never_apply_over_what_was_not_restored() {
     println!("seeds 6001 to 6040");
     for seed in 6001..=6040 {
         let mut world = applied_world().await;
@@ -292,8 +292,8 @@ async fn two_controllers_never_apply_over_what_was_not_taken_back() {
         let is_applied = world.status().phase == Some(Phase::Applied);
         let last = world.cluster.starts.iter().rfind(|start| start.applies()).unwrap().run;
         assert!(
-            !is_applied || !world.cluster.taken_back.contains(&last),
-            "{what}: it says Applied and was taken back"
+            !is_applied || !world.cluster.restored.contains(&last),
+            "{what}: it says Applied and was restored"
         );
     }
 }
@@ -311,7 +311,7 @@ async fn a_migration_whose_journal_is_gone_stays_applied_and_never_runs_over_its
         assert_ne!(status.phase, Some(Phase::Restored));
     }
     // Each was tried once: another pod would find no more.
-    assert_eq!(taken_back(&world), (1, 1));
+    assert_eq!(restored(&world), (1, 1));
     world.edit(|spec| spec["state"] = json!("Applied"));
     world.until_quiet().await;
     assert_eq!((world.status().phase, applied(&world)), (Some(Phase::Applied), 1));

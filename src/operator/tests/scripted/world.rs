@@ -24,7 +24,6 @@ use crate::cluster::{Cluster, Move};
 use crate::connection::{Connection, Shared, lock};
 use crate::watches::Watches;
 
-/// The migration's name.
 pub const NAME: &str = "0001-add-price";
 
 /// Looks and moves after which a test has run away.
@@ -42,7 +41,6 @@ pub fn clock() -> Timestamp {
 
 /// The server, the cluster, and one controller.
 pub struct World {
-    /// The scripted server.
     pub server: Shared,
     /// The fake of the cluster.
     pub cluster: Cluster,
@@ -79,7 +77,6 @@ impl World {
         server.remember();
     }
 
-    /// Promotes the migration.
     pub fn promote(&self) {
         self.edit(|spec| spec["dryRun"] = json!(false));
     }
@@ -97,7 +94,6 @@ impl World {
         Some(serde_json::from_value(object).unwrap())
     }
 
-    /// Its status.
     pub fn status(&self) -> DataMigrationStatus {
         self.migration().unwrap().status.unwrap_or_default()
     }

@@ -14,7 +14,6 @@ use crate::words;
 /// Items that are shown without a script.
 const PLAIN_MAX: usize = 20;
 
-/// The section.
 pub fn section(content: &Content<'_>) -> Markup {
     let listing = content.listing;
     html! {

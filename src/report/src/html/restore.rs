@@ -15,7 +15,6 @@ const LISTED_MAX: usize = 2_000;
 /// Characters of a key.
 const KEY_CHARS_MAX: usize = 300;
 
-/// The page.
 pub fn page(restored: &Restored<'_>) -> String {
     let report = restored.report;
     let conflicts_in = if report.conflicts == 0 { "" } else { " with conflicts" };

@@ -22,7 +22,6 @@ const UNCHANGED_MAX: usize = 40;
 /// An item that is listed.
 #[derive(Clone, Debug, PartialEq)]
 pub struct ListedItem {
-    /// The table's name.
     pub table: String,
     /// What would happen to it.
     pub kind: ItemChange,
@@ -37,7 +36,6 @@ pub struct ListedItem {
 /// An attribute of a listed item.
 #[derive(Clone, Debug, PartialEq)]
 pub struct ListedAttribute {
-    /// Its name.
     pub name: Shown,
     /// What would happen to it; `None` where it stays.
     pub change: Option<ChangeKind>,
@@ -48,7 +46,6 @@ pub struct ListedAttribute {
 }
 
 impl ListedItem {
-    /// Lists an item.
     pub fn of(item: &ChangedItem) -> Self {
         let name = match (&item.key, &item.key_digest) {
             (Some(key), _) => shown::item(key, KEY_CHARS_MAX),

@@ -13,7 +13,6 @@ const LISTED_MAX: usize = 50;
 /// Characters of a name or a key.
 const CHARS_MAX: usize = 160;
 
-/// The comment.
 pub fn comment(restored: &Restored<'_>) -> String {
     let RestoreReport { keys, updated, put, deleted, untouched, conflicts, .. } = *restored.report;
     let icon = if conflicts == 0 { "✅" } else { "⚠️" };

@@ -10,7 +10,6 @@ use crate::limits::{LANE_KEY_ITEMS, LANE_RATE_FIRST, TABLE_RATE_FIRST, WRITERS};
 use crate::queue::{Cost, Queued};
 use crate::rate::Rate;
 
-/// All lanes.
 #[derive(Debug)]
 pub(crate) struct State<T> {
     lanes: Vec<Lane<T>>,
@@ -142,7 +141,6 @@ impl<T> State<T> {
         self.remove_if_done(id);
     }
 
-    /// What is next.
     pub fn next(&mut self, now: Instant) -> Next<T> {
         if self.in_flight >= WRITERS {
             return Next::Changed;

@@ -113,7 +113,7 @@ async fn a_bounded_number_is_in_flight_and_who_waits_for_a_turn_is_not_among_the
 async fn write_slowly(flight: Flight<u32>, next: Arc<Mutex<Instant>>, written: Arc<AtomicU32>) {
     loop {
         {
-            let (mut next, now) = (next.lock().unwrap(), Instant::now());
+            let (mut next, now) = (next.lock(), Instant::now());
             if *next <= now {
                 *next = now + Duration::from_millis(100);
                 written.fetch_add(1, Ordering::SeqCst);

@@ -14,7 +14,6 @@ use crate::images::programs::ProgramImages;
 /// Environment variables, in the order in which they are printed.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Environment {
-    /// Names and values.
     pub variables: Vec<(String, String)>,
 }
 

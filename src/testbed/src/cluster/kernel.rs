@@ -1,6 +1,6 @@
 //! What the cluster asks of the kernel besides processes: a bridge, a packet filter table,
 //! forwarding and a cgroup. Everything made here is taken away by `remove`, and what was changed is
-//! put back.
+//! restored.
 
 use std::fs;
 use std::path::{Path, PathBuf};

@@ -9,16 +9,13 @@ pub const BRIDGE: &str = "dmbr0";
 pub const NODE_ADDRESS: &str = "10.213.0.1";
 /// Prefix length of the pods' network.
 pub const POD_PREFIX: u8 = 24;
-/// The pods' network.
 pub const POD_NETWORK: &str = "10.213.0.0/24";
 /// The first address given to a pod.
 pub const POD_RANGE_START: &str = "10.213.0.10";
-/// The services' network.
 pub const SERVICE_NETWORK: &str = "10.214.0.0/24";
 /// The API server's service address.
 pub const API_SERVICE_ADDRESS: &str = "10.214.0.1";
 
-/// The node's name.
 pub const NODE_NAME: &str = "datamigration";
 /// The cgroup below which everything runs that the cluster starts.
 pub const CGROUP: &str = "datamigration";
@@ -90,13 +87,11 @@ impl State {
         self.join("logs")
     }
 
-    /// Certificates and keys.
     pub fn certificates(&self) -> PathBuf {
         self.join("certificates")
     }
 }
 
-/// containerd's socket.
 pub fn containerd_socket() -> PathBuf {
     Path::new(RUN_FOLDER).join("containerd.sock")
 }

@@ -64,15 +64,12 @@ pub struct Options {
 /// Where the cluster comes from.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Origin {
-    /// Somebody's own.
     Existing,
     /// kind, in a container engine.
     InEngine,
-    /// Built from source.
     Local,
 }
 
-/// Runs a verb.
 pub fn run(checkout: &Checkout, verb: &Verb) -> Result<()> {
     match verb {
         Verb::Up(options) => up(checkout, options),

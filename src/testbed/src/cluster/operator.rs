@@ -15,7 +15,6 @@ use crate::fingerprint::Fingerprint;
 /// The namespace the operator runs in.
 pub const NAMESPACE: &str = "datamigration-system";
 
-/// The release's name.
 const RELEASE: &str = "datamigration";
 
 /// Helm's patience with a rollout: one image that is already on the node, one start.

@@ -102,7 +102,6 @@ pub fn run(checkout: &Checkout, folder: &Path) -> Result<()> {
 struct Release {
     image: PathBuf,
     install: PathBuf,
-    /// The image's repository.
     name: String,
 }
 

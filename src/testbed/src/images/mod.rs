@@ -17,7 +17,6 @@ use crate::fingerprint::sha256_of;
 /// Name and place of an image that can be imported.
 #[derive(Clone, Debug)]
 pub struct Image {
-    /// Repository and tag.
     pub reference: String,
     /// The archive, as `docker save` would write it.
     pub archive: PathBuf,
@@ -35,7 +34,6 @@ pub struct Layer {
 pub struct Start {
     /// Numeric user, empty for root.
     pub user: &'static str,
-    /// What runs always.
     pub entrypoint: Vec<&'static str>,
     /// What runs when nothing else is asked for.
     pub command: Vec<&'static str>,

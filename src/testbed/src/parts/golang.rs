@@ -99,7 +99,6 @@ pub struct Programs {
     pub runc: PathBuf,
     /// The program of a pod's sandbox.
     pub pause: PathBuf,
-    /// The helm program.
     pub helm: PathBuf,
 }
 

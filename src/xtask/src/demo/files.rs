@@ -18,7 +18,7 @@ pub const ARCHIVE: &str = "target/demo/archive";
 /// Where the archive's volume is, for those who delete it.
 pub const VOLUME: &str = "demo-archive";
 
-/// The migration that is tried, promoted and taken back.
+/// The migration that is tried, promoted and restored.
 pub const PRICES: &str = "0001-add-price-to-cars";
 
 /// The migration that fails.

@@ -37,7 +37,6 @@ pub enum Record {
     Yes,
 }
 
-/// Tells it.
 pub fn run(checkout: &Checkout, record: Record) -> Result<()> {
     let begun = Instant::now();
     let programs = build(checkout)?;

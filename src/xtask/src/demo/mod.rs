@@ -1,12 +1,12 @@
 //! `cargo xtask demo`: the main job on real data, told in commands. A migration is tried, looked
-//! at, promoted, taken back, and another one fails; or the cluster is lost under an applied one.
+//! at, promoted, restored, and another one fails; or the cluster is lost under an applied one.
 //! Each command is printed before it runs, so that a reader can repeat it; each expectation is
 //! printed with its outcome, and one that does not hold fails the demo.
 
 mod files;
 mod laptop;
 mod rebuild;
-mod take_back;
+mod restore;
 mod teller;
 
 use std::env;
@@ -41,7 +41,6 @@ const CAR: &str = "chevrolet-chevelle-malibu-1970-1";
 /// How many cars the data has.
 const COUNT: &str = "406";
 
-/// What is shown.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Story {
     /// A dry run, its promotion, its restore, a failure.
@@ -109,7 +108,7 @@ fn tell(checkout: &Checkout, teller: &mut Teller, story: Story) -> Result<()> {
     promote(teller, &before)?;
     match story {
         Story::Whole => {
-            take_back::tell(teller, cluster::is_local(checkout))?;
+            restore::tell(teller, cluster::is_local(checkout))?;
             fail(teller)
         }
         Story::Rebuild => rebuild::tell(checkout, teller),

@@ -9,7 +9,6 @@ use super::{CARS, await_field, expect_field, give_target};
 use dm_testbed::checkout::Checkout;
 use dm_testbed::cluster;
 
-/// Tells it.
 pub fn tell(checkout: &Checkout, teller: &mut Teller) -> Result<()> {
     let times = format!(
         "kubectl -n demo get dm {PRICES} -o \

@@ -8,12 +8,10 @@ use anyhow::{Result, bail};
 use dm_testbed::checkout::Checkout;
 use dm_testbed::command::{capture, command, show};
 
-/// What happens next.
 pub fn print_chapter(title: &str) {
     println!("\n# {title}");
 }
 
-/// Prints a command.
 pub fn print_command(line: &str) {
     println!("\n$ {line}");
 }

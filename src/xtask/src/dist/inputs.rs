@@ -12,7 +12,6 @@ use dm_testbed::command::{capture, command};
 pub struct Library {
     /// The name of its package.
     pub name: &'static str,
-    /// The version.
     pub version: String,
     /// Whether Debian packaged it.
     pub is_debians: bool,

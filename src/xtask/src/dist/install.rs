@@ -57,9 +57,7 @@ pub fn check(helm: Helm<'_>) -> Result<usize> {
 /// The helm program, the chart that it renders, and a folder for its own files.
 #[derive(Clone, Copy, Debug)]
 pub struct Helm<'a> {
-    /// The program.
     pub program: &'a Path,
-    /// The chart's folder.
     pub chart: &'a Path,
     /// A folder for helm's configuration and caches: a person's own must not count.
     pub home: &'a Path,

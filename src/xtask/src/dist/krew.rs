@@ -14,11 +14,9 @@ use dm_testbed::fingerprint::sha256;
 /// A downloadable archive of the command line.
 #[derive(Clone, Debug)]
 pub struct Download {
-    /// The file's name.
     pub name: String,
     /// The architecture, as krew names it.
     pub architecture: &'static str,
-    /// The file.
     pub content: Vec<u8>,
 }
 

@@ -71,7 +71,6 @@ struct Place {
     out: PathBuf,
 }
 
-/// Builds a release.
 pub fn run(checkout: &Checkout, options: &Options) -> Result<()> {
     let targets =
         if options.targets.is_empty() { vec![programs::host()?] } else { options.targets.clone() };

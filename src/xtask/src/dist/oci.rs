@@ -17,13 +17,10 @@ const LAYER_TYPE: &str = "application/vnd.oci.image.layer.v1.tar+gzip";
 pub struct Description {
     /// Repository without a tag, as it is written in a pod.
     pub name: String,
-    /// The tag.
     pub tag: String,
     /// Commit time as RFC 3339.
     pub created: String,
-    /// Numeric user.
     pub user: &'static str,
-    /// Program and arguments.
     pub entrypoint: Vec<&'static str>,
     /// `org.opencontainers.image.…`, as labels and as annotations.
     pub labels: Vec<(&'static str, String)>,
@@ -34,14 +31,12 @@ pub struct Description {
 pub struct Platform {
     /// The architecture by its OCI name.
     pub architecture: &'static str,
-    /// The uncompressed layer.
     pub layer: Vec<u8>,
 }
 
 /// An image archive, and the digest by which a registry serves the image that is in it.
 #[derive(Clone, Debug)]
 pub struct Archive {
-    /// The archive's tree.
     pub tree: Tree,
     /// `sha256:…` of the image index.
     pub digest: String,

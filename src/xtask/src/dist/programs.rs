@@ -35,19 +35,16 @@ const SEPARATOR: &str = "\u{1f}";
 /// A target and its programs.
 #[derive(Clone, Debug)]
 pub struct Built {
-    /// The target triple.
     pub target: String,
     folder: PathBuf,
 }
 
 impl Built {
-    /// A program's content.
     pub fn program(&self, name: &str) -> Result<Vec<u8>> {
         let path = self.path(name);
         fs::read(&path).with_context(|| format!("reading {}", path.display()))
     }
 
-    /// A program's place.
     pub fn path(&self, name: &str) -> PathBuf {
         self.folder.join(name)
     }
@@ -61,13 +58,9 @@ impl Built {
 /// Where and how programs are built.
 #[derive(Clone, Copy, Debug)]
 pub struct Recipe<'a> {
-    /// The source tree.
     pub root: &'a Path,
-    /// Cargo's target folder.
     pub folder: &'a Path,
-    /// Cargo's profile.
     pub profile: &'a str,
-    /// The commit's time.
     pub time: u64,
 }
 

@@ -20,7 +20,6 @@ const VERSIONED: &str = "dm-cli";
 /// nothing is ever downloaded from it; `krew install --manifest --archive` does without.
 const NOWHERE: &str = "https://releases.example";
 
-/// A release.
 #[derive(Clone, Debug)]
 pub struct Release {
     /// The version without a leading `v`.

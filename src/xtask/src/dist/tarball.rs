@@ -29,7 +29,6 @@ enum Node {
 pub struct Tree(BTreeMap<String, (Node, u32)>);
 
 impl Tree {
-    /// Adds a folder.
     pub fn folder(&mut self, path: &str, mode: u32) {
         self.parents(path);
         self.0.insert(path.to_owned(), (Node::Folder, mode));

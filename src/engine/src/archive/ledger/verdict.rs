@@ -16,7 +16,6 @@ use crate::archive::ledger::{Begun, Completed, Kind, LedgerEntry, RunOutcome, is
 pub struct Question<'a> {
     /// The run that is to begin.
     pub run: &'a RunName,
-    /// Its plan.
     pub plan: &'a Plan,
 }
 
@@ -67,7 +66,7 @@ impl Question<'_> {
             Ok(Some((entry, completed, None))) => {
                 return Verdict::Adopt(adopted(entry, completed));
             }
-            // It was taken back in part: what the data is like now, nobody knows.
+            // It was restored in part: what the data is like now, nobody knows.
             Ok(Some((_, _, Some(restore)))) if restore.run.number() > self.overrule() => {
                 return Verdict::Unknown(unknown(restore));
             }
@@ -176,11 +175,11 @@ impl Question<'_> {
     }
 }
 
-/// An applied run that was not taken back; with the restore of it that did not come to its end, if
+/// An applied run that was not restored; with the restore of it that did not come to its end, if
 /// there was one.
 type Standing<'e> = (&'e LedgerEntry, &'e Completed, Option<&'e LedgerEntry>);
 
-/// Whether the migration was applied, by whichever run, and not taken back since.
+/// Whether the migration was applied, by whichever run, and not restored since.
 pub fn is_applied(entries: &[LedgerEntry]) -> bool {
     !standing(entries).is_empty()
 }

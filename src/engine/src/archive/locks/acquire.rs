@@ -12,7 +12,7 @@ use crate::archive::locks::clock::Moment;
 use crate::archive::locks::record::{content, json, lock_path, part_lock};
 use crate::archive::locks::{
     Attempt, LOCK_VERSION, LockError, LockRecord, Look, Owner, Place, ReleaseRecord, Seen, Shared,
-    State, Table, locked_state, look,
+    State, Table, look,
 };
 use crate::archive::store::Created;
 use crate::fault::Fault;
@@ -35,11 +35,11 @@ impl Shared {
         loop {
             let attempt = self.attempt(table, seen).await.map_err(|error| {
                 tracing::warn!(error = &error as &dyn std::error::Error, "taking a table's lock");
-                Fault::NotJournalled("the archive does not give the table's lock".into())
+                Fault::NotJournaled("the archive does not give the table's lock".into())
             })?;
             let (holder, alive) = match attempt {
                 Attempt::Ours => {
-                    locked_state(&self.told).waiting = None;
+                    self.told.lock().waiting = None;
                     *seen = None;
                     return Ok(());
                 }
@@ -55,7 +55,7 @@ impl Shared {
                 if alive { self.times.hold } else { self.of_the_dead() + self.times.hold };
             // It may have been lost.
             table.is_ours()?;
-            locked_state(&self.told).waiting = Some(holder.clone());
+            self.told.lock().waiting = Some(holder.clone());
             if begun.elapsed() >= longest {
                 return Err(self.refuse(&holder));
             }
@@ -111,7 +111,7 @@ impl Shared {
         let LockHolder { table, by, namespace, name, since, .. } = holder;
         let what =
             format!("Table {table} is locked by run {by} of {namespace}/{name} since {since}");
-        locked_state(&self.told).problem.get_or_insert(format!("{what}: writes were refused."));
+        self.told.lock().problem.get_or_insert(format!("{what}: writes were refused."));
         Fault::refused(
             format!("The guard refuses to write. {what}."),
             "the table is locked by another run",
@@ -119,7 +119,7 @@ impl Shared {
     }
 
     async fn attempt(&self, table: &Table, seen: &mut Option<Seen>) -> Result<Attempt, LockError> {
-        let state = locked_state(&table.state).clone();
+        let state = table.state.lock().clone();
         if let State::Held { place, fence, record, .. } = state {
             return self.renew(table, &place, fence, record).await;
         }
@@ -227,7 +227,7 @@ impl Shared {
         if self.fallen_above(table, place).await?.is_some() {
             return Ok(Attempt::Again);
         }
-        *locked_state(&table.state) = state;
+        *table.state.lock() = state;
         Ok(Attempt::Ours)
     }
 
@@ -306,7 +306,7 @@ impl Shared {
             None => {
                 let until = self.good_until(sent);
                 let place = place.clone();
-                *locked_state(&table.state) = State::Held { place, fence, record, until };
+                *table.state.lock() = State::Held { place, fence, record, until };
                 return Ok(true);
             }
             Some(Look::Held { fence: there, record: by, .. }) => {
@@ -325,7 +325,7 @@ impl Shared {
     fn lose(&self, table: &Table, why: &str) {
         let why = format!("The lock of table {} is lost: {why}", table.name);
         tracing::error!(why, "nothing is written any more");
-        locked_state(&self.told).problem = Some(format!("{why}. Nothing was written after that."));
-        *locked_state(&table.state) = State::Lost(why);
+        self.told.lock().problem = Some(format!("{why}. Nothing was written after that."));
+        *table.state.lock() = State::Lost(why);
     }
 }

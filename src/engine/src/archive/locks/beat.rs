@@ -7,7 +7,7 @@ use crate::limits;
 use futures::future::join_all;
 
 use crate::archive::locks::clock::Moment;
-use crate::archive::locks::{Shared, State, Table, locked_state};
+use crate::archive::locks::{Shared, State, Table};
 
 /// Beats until nobody holds the locks any more.
 pub async fn run(shared: Weak<Shared>) {
@@ -22,7 +22,7 @@ pub async fn run(shared: Weak<Shared>) {
 async fn beat(shared: &Arc<Shared>, table: &Table) {
     // Who has the gate is about to have the lock, or to lose it.
     let Ok(_gate) = table.gate.try_lock() else { return };
-    let state = locked_state(&table.state).clone();
+    let state = table.state.lock().clone();
     let State::Held { place, fence, record, until } = state else { return };
     let beaten = async {
         if until > Moment::now() {

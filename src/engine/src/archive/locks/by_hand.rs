@@ -13,19 +13,15 @@ use crate::archive::locks::record::{
 use crate::archive::locks::{LOCK_VERSION, LockError, LockTimes, Look, ReleaseRecord, look};
 use crate::archive::store::{Archive, Created};
 
-/// One table's lock.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Listed {
-    /// The table.
     pub table: String,
-    /// How it stands.
     pub state: LockState,
 }
 
 /// How a lock stands. Whether an owner lives shows only to who waits.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum LockState {
-    /// Nobody has it.
     Free,
     /// A run has it, and has written its heartbeat last at this time, in seconds since 1970, by the
     /// store's clock.

@@ -12,7 +12,6 @@ use crate::limits;
 pub struct Moment(Duration);
 
 impl Moment {
-    /// The present one.
     #[cfg(not(test))]
     pub fn now() -> Self {
         use rustix::time::{ClockId, clock_gettime};

@@ -26,9 +26,7 @@ pub struct LockRecord {
     pub run: String,
     /// Namespace of the run's object.
     pub namespace: String,
-    /// Its name.
     pub name: String,
-    /// Its uid.
     pub uid: String,
     /// Tells this guard from others of the same run.
     pub holder: String,
@@ -63,7 +61,6 @@ pub struct ReleaseRecord {
 /// Why a lock cannot be looked at.
 #[derive(Debug, thiserror::Error)]
 pub enum LockError {
-    /// The archive.
     #[error("keeping the tables' locks")]
     Archive(#[from] ArchiveError),
     /// A lock is not what this version writes.
@@ -78,22 +75,16 @@ pub enum LockError {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Look {
     /// Nobody has it. The next one gets this number.
-    Free {
-        /// The number.
-        next: u32,
-    },
+    Free { next: u32 },
     /// A person took it from its owner, who may not know it yet.
     Forced {
-        /// Its number.
         fence: u32,
         /// Who did it, and why.
         release: ReleaseRecord,
     },
     /// A run has it, as far as is known.
     Held {
-        /// Its number.
         fence: u32,
-        /// Who.
         record: LockRecord,
         /// The whole object, and those of the locks of all parts: another one means that the owner
         /// lives.
@@ -263,7 +254,6 @@ pub async fn stands(archive: &Archive, table: &str, fence: u32) -> Result<Option
     Ok(None)
 }
 
-/// An object's content.
 pub fn json(record: &impl Serialize) -> Bytes {
     // Texts and numbers: nothing that JSON cannot hold.
     Bytes::from(serde_json::json!(record).to_string() + "\n")

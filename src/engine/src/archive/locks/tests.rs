@@ -142,10 +142,10 @@ async fn a_late_owner_writes_nothing_any_more() {
     let first = locks(&archive, "first");
     first.hold("cars").await.unwrap();
     // It stands still, as a process does that is stopped.
-    first.beating.lock().unwrap().take().unwrap().abort();
+    first.beating.lock().take().unwrap().abort();
     let second = locks(&archive, "second");
     second.hold("cars").await.unwrap();
-    assert!(matches!(first.until(), Err(Fault::NotJournalled(_))), "its time is over");
+    assert!(matches!(first.until(), Err(Fault::NotJournaled(_))), "its time is over");
     let Err(Fault::Refused { message, .. }) = first.hold("cars").await else { panic!("it wrote") };
     assert!(message.contains("writes nothing any more"), "{message}");
     assert!(matches!(first.until(), Err(Fault::Refused { .. })));
@@ -160,9 +160,9 @@ async fn an_owner_whose_heartbeat_ran_out_goes_on_if_nobody_came() {
     let archive = archive();
     let first = locks(&archive, "first");
     first.hold("cars").await.unwrap();
-    first.beating.lock().unwrap().take().unwrap().abort();
+    first.beating.lock().take().unwrap().abort();
     tokio::time::sleep(times().lease * 2).await;
-    assert!(matches!(first.until(), Err(Fault::NotJournalled(_))));
+    assert!(matches!(first.until(), Err(Fault::NotJournaled(_))));
     first.hold("cars").await.unwrap();
     assert_eq!(fence(&archive).await, (2, "first".into()));
     assert!(first.until().is_ok());
@@ -291,10 +291,7 @@ async fn a_run_whose_machine_was_suspended_looks_at_its_lock_before_it_writes() 
     first.hold("cars").await.unwrap();
     // Timers stand still meanwhile, the heartbeat's too.
     suspend(times().lease * 2);
-    assert!(
-        matches!(first.until(), Err(Fault::NotJournalled(_))),
-        "it holds for fresh what is old"
-    );
+    assert!(matches!(first.until(), Err(Fault::NotJournaled(_))), "it holds for fresh what is old");
     // Another run has waited for a lease meanwhile.
     taken_over(&archive, "cars", 2).await;
     assert_eq!(fence(&archive).await, (2, "second".into()));

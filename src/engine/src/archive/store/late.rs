@@ -15,7 +15,6 @@ use object_store::{
     ObjectStoreExt as _, PutMultipartOptions, PutOptions, PutPayload, PutResult, Result,
 };
 
-/// The store.
 #[derive(Clone, Debug, Default)]
 pub struct Late {
     inner: Arc<InMemory>,

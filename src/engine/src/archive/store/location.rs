@@ -20,7 +20,6 @@ use crate::upstream::{CredentialSource, UpstreamError};
 /// Why an archive cannot be opened.
 #[derive(Debug, thiserror::Error)]
 pub enum LocationError {
-    /// The URL.
     #[error("`{0}` is not an archive: s3://bucket/prefix or file:///folder is needed")]
     Url(String),
     /// The folder of a `file:` URL.
@@ -32,7 +31,6 @@ pub enum LocationError {
     /// The store does not want to be.
     #[error("preparing the archive's store")]
     Store(#[source] Box<object_store::Error>),
-    /// Credentials or TLS.
     #[error("preparing the connection to the archive")]
     Connection(#[from] UpstreamError),
 }
@@ -51,7 +49,6 @@ pub enum Purpose {
 /// A store, and where in it the archive is.
 #[derive(Clone, Debug)]
 pub struct Location {
-    /// The store.
     pub store: Arc<dyn ObjectStore>,
     /// The folder in it that is the archive.
     pub prefix: Path,

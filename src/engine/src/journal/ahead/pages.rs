@@ -16,7 +16,6 @@ use crate::tables::plain_name;
 /// A read whose answer holds whole items.
 #[derive(Debug)]
 pub enum Reading {
-    /// One item.
     One(String),
     /// A page of items of one table.
     Page(String),
@@ -27,9 +26,7 @@ pub enum Reading {
 /// An answer and what was asked.
 #[derive(Debug)]
 pub struct Page {
-    /// What was asked.
     pub reading: Reading,
-    /// The answer.
     pub answer: Bytes,
 }
 

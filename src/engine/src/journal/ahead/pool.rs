@@ -10,7 +10,6 @@ use dm_dynamodb::value::{Item, item_from_json};
 
 use crate::journal::ahead::Entering;
 
-/// The images.
 #[derive(Default)]
 pub struct Pool {
     tables: HashMap<String, HashMap<ItemKey, u64>>,
@@ -23,13 +22,11 @@ pub struct Pool {
     looked_at: u64,
 }
 
-/// One image.
 pub struct Held {
     table: String,
     key: ItemKey,
     /// JSON, as it came: most images are never looked into.
     text: Box<str>,
-    /// Its entry.
     pub entering: Option<Entering>,
 }
 
@@ -37,12 +34,10 @@ pub struct Held {
 pub struct Candidate {
     /// Its place in the pool.
     pub number: u64,
-    /// The item.
     pub image: Item,
 }
 
 impl Held {
-    /// The item.
     pub fn image(&self) -> Option<Item> {
         item_from_json(&serde_json::from_str(&self.text).ok()?).ok()
     }
@@ -137,7 +132,6 @@ impl Pool {
         None
     }
 
-    /// Forgets everything.
     pub fn clear(&mut self) -> Vec<Entering> {
         let held = std::mem::take(self).held;
         held.into_values().filter_map(|held| held.entering).collect()
@@ -145,7 +139,6 @@ impl Pool {
 }
 
 impl fmt::Debug for Pool {
-    /// Counts only.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Pool")
             .field("held", &self.held.len())

@@ -21,7 +21,6 @@ pub enum Scope {
     Whole,
 }
 
-/// Parameters of statements.
 const OF_STATEMENTS: [&str; 4] =
     ["Statement", "Parameters", "ReturnConsumedCapacity", "ReturnValuesOnConditionCheckFailure"];
 

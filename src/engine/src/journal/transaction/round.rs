@@ -34,19 +34,15 @@ pub struct Round {
     pub own_only: bool,
     /// What it leaves, of each action that changes something.
     pub left: Vec<Option<After>>,
-    /// Its entries.
     pub entries: Vec<Sequence>,
 }
 
 /// What is sent of a program's transaction.
 pub struct Asked<'a> {
-    /// The program's request.
     pub body: &'a Map<String, Value>,
     /// The request without its actions and its token.
     pub rest: Map<String, Value>,
-    /// Its actions.
     pub actions: &'a [Action],
-    /// The program's token.
     pub token: Option<Token>,
 }
 

@@ -10,7 +10,6 @@ use crate::journal::writer::{Draft, Settlement};
 /// Records kept free: what became of writes, and the segments that are under way.
 const RECORDS_RESERVED: usize = 2;
 
-/// One segment.
 pub struct Batch {
     segment: u32,
     lines: Vec<u8>,

@@ -1,15 +1,14 @@
 //! Tokens for one kind of thing. They may be owed: a call is let in when there is any token, and
 //! pays for all its items, those that come behind it wait the longer.
 
-use std::sync::Mutex;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
-use crate::limits;
+use parking_lot::Mutex;
 use tokio::time::Instant;
 
-use crate::layers::rates::lock;
 use crate::layers::rates::pace::{FREE, Meter, WHOLE};
+use crate::limits;
 
 /// The least rate that is taken for what the database can bear: before much has gone by, little is
 /// known of it.
@@ -36,7 +35,6 @@ struct Level {
 }
 
 impl Bucket {
-    /// An unlimited one.
     pub fn new() -> Self {
         let now = Instant::now();
         Self {
@@ -56,7 +54,7 @@ impl Bucket {
 
     /// The database begins to throttle: what goes by now is what it can bear, and a little more.
     pub fn observe(&self, now: Instant) {
-        let rate = lock(&self.meter).rate(now).clamp(OBSERVED_MIN, f64::from(u32::MAX));
+        let rate = self.meter.lock().rate(now).clamp(OBSERVED_MIN, f64::from(u32::MAX));
         #[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "clamped")]
         self.observed.store(rate as u32, Ordering::Relaxed);
     }
@@ -84,7 +82,7 @@ impl Bucket {
     /// while nothing may pass.
     pub async fn take(&self, tokens: f64, share: impl Fn() -> Option<u32>) {
         if share().is_some_and(|share| self.rate(share).is_none()) {
-            lock(&self.meter).add(tokens, Instant::now());
+            self.meter.lock().add(tokens, Instant::now());
             return;
         }
         let _turn = self.turn.lock().await;
@@ -99,12 +97,12 @@ impl Bucket {
             };
             tokio::time::sleep(wait).await;
         }
-        lock(&self.meter).add(tokens, Instant::now());
+        self.meter.lock().add(tokens, Instant::now());
     }
 
     /// Pays this many if there is a token; else how long to wait for one.
     fn pay_if_any(&self, tokens: f64, rate: f64) -> Result<(), Duration> {
-        let mut level = lock(&self.level);
+        let mut level = self.level.lock();
         if level.refill(rate) > 0.0 {
             level.pay(tokens, self.debt_max(rate));
             return Ok(());
@@ -118,9 +116,9 @@ impl Bucket {
         if tokens <= 0.0 {
             return;
         }
-        lock(&self.meter).add(tokens, Instant::now());
+        self.meter.lock().add(tokens, Instant::now());
         if let Some(rate) = self.rate(share) {
-            lock(&self.level).pay(tokens, self.debt_max(rate));
+            self.level.lock().pay(tokens, self.debt_max(rate));
         }
     }
 

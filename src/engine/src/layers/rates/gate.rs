@@ -44,7 +44,6 @@ impl Drop for Held<'_> {
 }
 
 impl Gate {
-    /// An open one.
     pub fn new() -> Self {
         Self { state: watch::Sender::new(State::Open), held: AtomicU32::new(0) }
     }
@@ -54,7 +53,6 @@ impl Gate {
         self.set(State::Paused);
     }
 
-    /// Opens it.
     pub fn resume(&self) {
         self.set(State::Open);
     }
@@ -104,7 +102,6 @@ impl Gate {
         let _ = state.wait_for(|state| *state == State::Paused).await;
     }
 
-    /// How many wait.
     pub fn held(&self) -> u32 {
         self.held.load(Ordering::Relaxed)
     }

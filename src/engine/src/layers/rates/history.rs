@@ -21,7 +21,6 @@ pub struct History {
 }
 
 impl History {
-    /// An empty history.
     pub fn new() -> Self {
         Self { step_ms: FIRST_STEP_MS, steps: Vec::new(), last: Used::default() }
     }

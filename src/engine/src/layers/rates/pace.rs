@@ -43,7 +43,6 @@ pub struct Pace {
 }
 
 impl Pace {
-    /// Not lowered.
     pub fn new(now: Instant) -> Self {
         Self { share: FREE, at: now }
     }
@@ -55,7 +54,6 @@ impl Pace {
         self.share.saturating_add(RECOVERY_PER_S.saturating_mul(seconds)).min(FREE)
     }
 
-    /// The database throttled.
     pub fn throttled(&mut self, now: Instant) -> Lowering {
         let share = self.share(now);
         if share < WHOLE && now.saturating_duration_since(self.at) < GROUP {
@@ -84,7 +82,6 @@ const WINDOW: Duration = Duration::from_secs(1);
 const OBSERVED_S_MIN: f64 = 0.25;
 
 impl Meter {
-    /// Nothing yet.
     pub fn new(now: Instant) -> Self {
         Self { since: now, count: 0.0, before: (0.0, 0.0) }
     }
@@ -100,7 +97,6 @@ impl Meter {
         self.count += count;
     }
 
-    /// Per second.
     pub fn rate(&self, now: Instant) -> f64 {
         let elapsed_s = now.saturating_duration_since(self.since).as_secs_f64();
         (self.before.0 + self.count) / (self.before.1 + elapsed_s).max(OBSERVED_S_MIN)

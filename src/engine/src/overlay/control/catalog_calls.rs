@@ -18,7 +18,6 @@ use crate::overlay::control::{named, set_members};
 use crate::overlay::state::table::{Shape, Table};
 
 impl Overlay {
-    /// CreateTable.
     pub async fn create_table(&self, parameters: Parameters<'_>) -> Result<Value, Fault> {
         let name = named(parameters, "TableName")?;
         let at = self.circumstances(name).await?;
@@ -42,7 +41,6 @@ impl Overlay {
         Ok(json!({"TableDescription": answer}))
     }
 
-    /// UpdateTable.
     pub async fn update_table(&self, parameters: Parameters<'_>) -> Result<Value, Fault> {
         let name = named(parameters, "TableName")?;
         check(parameters)?;
@@ -104,7 +102,6 @@ impl Overlay {
         Ok(json!({"TableDescription": description}))
     }
 
-    /// DeleteTable.
     pub async fn delete_table(&self, parameters: Parameters<'_>) -> Result<Value, Fault> {
         crate::overlay::control::only(parameters, "DeleteTable", &["TableName"])?;
         let name = named(parameters, "TableName")?;

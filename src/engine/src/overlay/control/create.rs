@@ -46,11 +46,9 @@ pub struct Circumstances {
 pub struct Creation {
     /// As DescribeTable tells it once it is there.
     pub description: Map<String, Value>,
-    /// Its tags.
     pub tags: BTreeMap<String, String>,
 }
 
-/// Of CreateTable's parameters.
 pub fn create(
     parameters: Parameters<'_>,
     name: &str,

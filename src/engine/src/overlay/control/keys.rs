@@ -32,25 +32,20 @@ type Result<T> = std::result::Result<T, ServiceError>;
 /// What a key belongs to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum KeyOf<'a> {
-    /// The table.
     Table,
     /// A local index of this name, of a table with this partition key.
     Local(&'a str, &'a str),
-    /// A global index.
     Global,
 }
 
 /// A key's attributes, partition first.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Key {
-    /// HASH elements.
     pub partition: Vec<String>,
-    /// RANGE elements.
     pub sort: Vec<String>,
 }
 
 impl Key {
-    /// All its attributes.
     pub fn names(&self) -> impl Iterator<Item = &str> {
         self.partition.iter().chain(&self.sort).map(String::as_str)
     }

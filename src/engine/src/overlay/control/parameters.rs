@@ -37,7 +37,6 @@ impl<'a> Parameters<'a> {
         })
     }
 
-    /// A string.
     pub fn text(self, name: &str) -> Result<Option<&'a str>> {
         self.get(name).map(|value| value.as_str().ok_or_else(unexpected)).transpose()
     }

@@ -12,7 +12,6 @@ use crate::overlay::control::{named, settings};
 use crate::overlay::state::table::Tags;
 
 impl Overlay {
-    /// UpdateTimeToLive.
     pub async fn update_time_to_live(&self, parameters: Parameters<'_>) -> Result<Value, Fault> {
         let name = named(parameters, "TableName")?;
         let table = self.table_to_change(name).await?;
@@ -28,7 +27,6 @@ impl Overlay {
         Ok(json!({"TimeToLiveSpecification": parameters.required("TimeToLiveSpecification")?}))
     }
 
-    /// UpdateContinuousBackups.
     pub async fn update_backups(&self, parameters: Parameters<'_>) -> Result<Value, Fault> {
         let name = named(parameters, "TableName")?;
         let table = self.table_to_change(name).await?;
@@ -45,7 +43,6 @@ impl Overlay {
         Ok(json!({"ContinuousBackupsDescription": next}))
     }
 
-    /// TagResource and UntagResource.
     pub async fn change_tags(
         &self,
         operation: Operation,

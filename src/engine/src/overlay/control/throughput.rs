@@ -15,7 +15,6 @@ const UNITS_MAX: u64 = 1_000_000_000_000;
 /// How a table is billed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Billing {
-    /// By requests.
     OnDemand,
     /// By capacity set aside.
     Provisioned,
@@ -133,7 +132,6 @@ pub fn billing_summary(billing: Billing, now_s: f64) -> Value {
 pub enum Stream {
     /// A stream of this view type.
     On(&'static str),
-    /// None.
     Off,
 }
 

@@ -27,7 +27,6 @@ const KNOWN: [&str; 9] = [
     "DeletionProtectionEnabled",
 ];
 
-/// What changes.
 #[derive(Debug, Default)]
 pub struct Update {
     /// Members of the description that are other ones from now on; null takes one away.

@@ -20,7 +20,6 @@ pub enum Beginning {
     /// An item that the database has where the start key points, or had when the page before
     /// ended with it.
     Base,
-    /// An insertion.
     Insertion,
     /// A key of a scan that no item has. Each source continues behind it in its own order.
     Nobodys,
@@ -29,7 +28,6 @@ pub enum Beginning {
 /// Where a page begins, and what is known of its scan's beginning.
 #[derive(Clone, Debug)]
 pub struct Begin {
-    /// Behind what.
     pub at: Beginning,
     /// How many insertions there had been when the scan began.
     pub insertions: u64,

@@ -30,7 +30,6 @@ struct Split {
 }
 
 impl Overlay {
-    /// GetItem.
     pub async fn get_one(&self, get: Get, body: &Value) -> Result<Bytes, Fault> {
         let table = self.schemas().table_of_items(&get.table).await?;
         let key = match ItemKey::from_key(&table.schema, &get.key) {
@@ -65,7 +64,6 @@ impl Overlay {
         Ok(Bytes::from(write_json(&Value::Object(answer))))
     }
 
-    /// BatchGetItem.
     pub async fn get_batch(&self, batch: BatchGet, body: &Value) -> Result<Bytes, Fault> {
         let capacity = batch.capacity;
         match self.split_batch(batch, &body["RequestItems"]).await {

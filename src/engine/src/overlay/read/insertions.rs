@@ -18,11 +18,9 @@ use crate::overlay::state::table::Place;
 /// What comes next in a scan.
 #[derive(Debug)]
 pub enum NextOfScan {
-    /// This insertion.
     Returned(Place, Item),
     /// Nothing within the time of the page. This one was passed over last.
     PassedOver(Place, Item),
-    /// Nothing.
     End,
 }
 

@@ -21,11 +21,9 @@ use crate::overlay::state::table::{Place, View};
 /// A page that is asked for.
 #[derive(Debug)]
 pub struct PageRequest {
-    /// The table.
     pub table: Arc<Table>,
     /// The index, by its position in the table's schema.
     pub index: Option<usize>,
-    /// Which items.
     pub range: Range,
     /// Which of them are returned.
     pub filter: Option<Condition>,
@@ -37,7 +35,6 @@ pub struct PageRequest {
     pub fetches: bool,
     /// How many are evaluated at most.
     pub limit: Option<u32>,
-    /// After which one.
     pub start: Option<Start>,
     /// Whether the latest state is read.
     pub consistent: bool,
@@ -48,7 +45,6 @@ pub struct PageRequest {
 /// What is returned of an item.
 #[derive(Clone, Debug)]
 pub enum Shown {
-    /// All of it.
     Whole,
     /// What a projection leaves.
     Projected(Projection),
@@ -89,12 +85,9 @@ pub enum Range {
     Scan(Option<(u32, u32)>),
 }
 
-/// A start key.
 #[derive(Debug)]
 pub struct Start {
-    /// As it came.
     pub json: Value,
-    /// Where it is.
     pub place: Place,
     /// Its sort key's bytes in the view.
     pub sort_key: Vec<u8>,
@@ -107,9 +100,7 @@ pub struct Start {
 /// A PartiQL SELECT on what it reads, with what its request says beside it.
 #[derive(Debug)]
 pub struct Selected {
-    /// The statement.
     pub select: Arc<Selection>,
-    /// The table.
     pub table: Arc<Table>,
     /// The index, by its position in the table's schema.
     pub index: Option<usize>,

@@ -59,9 +59,7 @@ struct Skip {
 /// Where both sources begin.
 #[derive(Debug)]
 pub struct Walk {
-    /// The database's.
     pub base: BaseItems,
-    /// The overlay's.
     pub from: From,
     /// Insertions of this number and above were made after the scan began.
     pub began: u64,
@@ -130,7 +128,6 @@ fn from_base_start(page: &PageRequest, start: &Start) -> From {
 enum Behind {
     /// The request says it.
     Asked,
-    /// None are left.
     Nothing,
     /// The request cannot say it.
     Skip(Skip),

@@ -22,7 +22,6 @@ pub type Pair = (Vec<u8>, Vec<u8>);
 /// Why the disk cannot be used.
 #[derive(Debug, thiserror::Error)]
 pub enum DiskError {
-    /// The file.
     #[error("making a temporary file")]
     File(#[source] io::Error),
     /// The map in it.

@@ -27,7 +27,7 @@ enum Touch {
 }
 
 impl Effects {
-    /// An entry changed: what it counted for before is taken back.
+    /// An entry changed: what it counted for before is restored.
     pub fn replace(&mut self, before: &Entry, after: &Entry) {
         self.count(before, -1);
         self.count(after, 1);

@@ -34,7 +34,6 @@ use crate::overlay::state::table::{Place, Table, View};
 pub enum From {
     /// At the end of the range it comes from.
     Start,
-    /// Behind this insertion.
     Behind(Place),
     /// Beside an item that the database has under this key of the view: insertions of the same key
     /// come after it, forward as in the order of the view, so backward they have been before it.
@@ -69,13 +68,10 @@ pub struct State {
 /// An entry with the names of what it is.
 #[derive(Debug)]
 pub struct Named<'s> {
-    /// The table's name.
     pub table: &'s str,
-    /// The table's key.
     pub keys: &'s KeySchema,
     /// Where it is stored; the next ones are behind it.
     pub at: Vec<u8>,
-    /// The entry.
     pub entry: Entry,
 }
 
@@ -184,7 +180,6 @@ fn causes(error: &dyn std::error::Error) -> String {
 }
 
 impl State {
-    /// Nothing yet.
     pub fn new(room: Room) -> Self {
         Self::over(Store::new(room))
     }

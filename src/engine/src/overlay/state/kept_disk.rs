@@ -34,10 +34,8 @@ const FORMAT_VERSION: u64 = 1;
 /// Why a database was not opened.
 #[derive(Debug, thiserror::Error)]
 pub enum KeptError {
-    /// The folder.
     #[error("making the folder {0}")]
     Folder(PathBuf, #[source] io::Error),
-    /// Another process.
     #[error("{0} is in use by another process: end that, or name another folder")]
     InUse(PathBuf),
     /// Another program's file, or another version's.
@@ -46,10 +44,8 @@ pub enum KeptError {
          this one"
     )]
     Format(PathBuf),
-    /// The file.
     #[error("opening the database in {0}")]
     Open(PathBuf, #[source] Box<redb::Error>),
-    /// Its contents.
     #[error("reading the database in {0}")]
     Disk(PathBuf, #[source] DiskError),
     /// A table that it holds.

@@ -2,12 +2,13 @@
 //! has made of the tables themselves.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::sync::Arc;
 use std::sync::atomic::Ordering;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use dm_contract::report::{Fidelity, TableChange};
 use dm_dynamodb::error::ServiceError;
 use dm_dynamodb::schema::TableSchema;
+use parking_lot::Mutex;
 use serde_json::{Value, json};
 
 use crate::fault::Fault;
@@ -29,7 +30,6 @@ struct Known {
     began: BTreeMap<&'static str, Value>,
 }
 
-/// Tables by name.
 #[derive(Debug)]
 pub struct Schemas {
     upstream: ReadOnly,
@@ -45,7 +45,6 @@ struct Names {
 }
 
 impl Schemas {
-    /// Asks this database.
     pub fn new(upstream: ReadOnly, tally: Arc<Tally>) -> Self {
         Self { upstream, tally, known: Mutex::default() }
     }
@@ -53,7 +52,7 @@ impl Schemas {
     /// The table of a name or ARN, or the error DynamoDB's data operations have for it.
     pub async fn table(&self, name_or_arn: &str) -> Result<Arc<Table>, Fault> {
         let name = plain_name(name_or_arn);
-        if let Some(known) = self.lock().by_name.get(name) {
+        if let Some(known) = self.known.lock().by_name.get(name) {
             return known.table.clone().ok_or_else(|| ServiceError::table_not_found().into());
         }
         let request = json!({"TableName": name});
@@ -76,7 +75,7 @@ impl Schemas {
         if let Some(items) = described.pointer("/Table/ItemCount").and_then(Value::as_u64) {
             self.tally.item_count(&schema.name, items);
         }
-        let mut names = self.lock();
+        let mut names = self.known.lock();
         // Another request may have been quicker.
         if let Some(known) = names.by_name.get(&schema.name) {
             return known.table.clone().ok_or_else(|| ServiceError::table_not_found().into());
@@ -97,51 +96,53 @@ impl Schemas {
 
     /// The program looks whether a table is there.
     pub fn awaited(&self, name: &str) {
-        if let Some(table) = self.lock().by_name.get(name).and_then(|known| known.table.as_ref()) {
+        if let Some(table) =
+            self.known.lock().by_name.get(name).and_then(|known| known.table.as_ref())
+        {
             table.awaited.store(true, Ordering::Relaxed);
         }
     }
 
     /// What the program has made of a table that it has met and that is there.
     pub fn shape(&self, name: &str) -> Option<(Arc<Table>, Shape)> {
-        let names = self.lock();
+        let names = self.known.lock();
         let known = names.by_name.get(name)?;
         known.table.as_ref().map(|table| (Arc::clone(table), known.shape.clone()))
     }
 
     /// Whether the program deleted the table, and it is not there again.
     pub fn is_gone(&self, name: &str) -> bool {
-        self.lock().by_name.get(name).is_some_and(|known| known.table.is_none())
+        self.known.lock().by_name.get(name).is_some_and(|known| known.table.is_none())
     }
 
     /// Whether the table's keys or indexes are the program's, or it is gone: the database's answers
     /// are about another one.
     pub fn is_own(&self, name: &str) -> bool {
-        self.lock().by_name.get(name).is_some_and(|known| {
+        self.known.lock().by_name.get(name).is_some_and(|known| {
             known.table.as_ref().is_none_or(|table| !table.upstream || table.shape > 0)
         })
     }
 
     /// Whether the program has changed the table itself in any way.
     pub fn is_touched(&self, name: &str) -> bool {
-        self.lock().by_name.get(name).is_some_and(Known::is_touched)
+        self.known.lock().by_name.get(name).is_some_and(Known::is_touched)
     }
 
     /// Whether the program has created or deleted any table.
     pub fn anything_made(&self) -> bool {
-        self.lock().by_name.values().any(Known::is_touched)
+        self.known.lock().by_name.values().any(Known::is_touched)
     }
 
     /// The tables of the database that the run has met, unless the program has deleted them.
     pub fn for_each_upstream(&self, mut see: impl FnMut(&TableSchema)) {
-        let names = self.lock();
+        let names = self.known.lock();
         let tables = names.by_name.values().filter_map(|known| known.table.as_ref());
         tables.filter(|table| table.upstream).for_each(|table| see(&table.schema));
     }
 
     /// Names of tables that exist here only, and of those that the program deleted.
     pub fn names(&self) -> (BTreeSet<String>, BTreeSet<String>) {
-        let names = self.lock();
+        let names = self.known.lock();
         let (mut created, mut gone) = (BTreeSet::new(), BTreeSet::new());
         for (name, known) in &names.by_name {
             match &known.table {
@@ -155,12 +156,12 @@ impl Schemas {
 
     /// The program created a table.
     pub fn create(&self, schema: TableSchema, shape: Shape) -> Arc<Table> {
-        self.lock().add(schema, false, shape)
+        self.known.lock().add(schema, false, shape)
     }
 
     /// A table that an embedded database has kept.
     pub fn restore(&self, table: Table, shape: Shape) {
-        let mut names = self.lock();
+        let mut names = self.known.lock();
         names.count = names.count.max(table.number.saturating_add(1));
         let name = table.schema.name.clone();
         let (upstream, began) = (false, BTreeMap::new());
@@ -176,7 +177,7 @@ impl Schemas {
         (part, before): (&'static str, Value),
         change: impl FnOnce(&mut Shape, &Value),
     ) -> bool {
-        let mut names = self.lock();
+        let mut names = self.known.lock();
         let Some(known) = names.by_name.get_mut(&table.schema.name) else { return false };
         let began = &*known.began.entry(part).or_insert(before);
         let before = (known.shape.settings.clone(), known.shape.tags.clone());
@@ -187,7 +188,7 @@ impl Schemas {
 
     /// The program deleted a table.
     pub fn delete(&self, table: &Table) {
-        if let Some(known) = self.lock().by_name.get_mut(&table.schema.name) {
+        if let Some(known) = self.known.lock().by_name.get_mut(&table.schema.name) {
             known.table = None;
             known.shape = Shape::default();
             known.began.clear();
@@ -196,7 +197,7 @@ impl Schemas {
 
     /// What would change in tables themselves, with the settings in order of what is set.
     pub fn changes(&self) -> Vec<(String, TableChange, Vec<String>)> {
-        let names = self.lock();
+        let names = self.known.lock();
         let mut changes: Vec<_> = names
             .by_name
             .iter()
@@ -208,11 +209,6 @@ impl Schemas {
             .collect();
         changes.sort_by(|a, b| a.0.cmp(&b.0));
         changes
-    }
-
-    fn lock(&self) -> MutexGuard<'_, Names> {
-        // A map is whole after every statement, so a poisoned lock still holds a good one.
-        self.known.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 

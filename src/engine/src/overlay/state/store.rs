@@ -44,7 +44,6 @@ pub struct Room {
     pub folder: PathBuf,
     /// Bytes kept in memory.
     pub memory_bytes_max: usize,
-    /// Bytes on disk.
     pub disk_bytes_max: u64,
 }
 
@@ -72,7 +71,6 @@ impl Default for Room {
 }
 
 impl Store {
-    /// An empty one.
     pub fn new(room: Room) -> Self {
         Self {
             memory: BTreeMap::new(),
@@ -117,7 +115,6 @@ impl Store {
         self.set(key, Some(value))
     }
 
-    /// Removes a key.
     pub fn remove(&mut self, key: &[u8]) -> Result<(), StoreError> {
         if self.disk.is_some() {
             return self.set(key.to_vec(), None);

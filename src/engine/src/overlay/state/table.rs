@@ -14,7 +14,6 @@ use crate::overlay::state::entry::Entry;
 /// A table as the overlay knows it.
 #[derive(Debug)]
 pub struct Table {
-    /// Keys and indexes.
     pub schema: TableSchema,
     /// Told apart from every other table of the run, also from one deleted and created again.
     pub number: u32,
@@ -42,7 +41,6 @@ impl Table {
     }
 }
 
-/// Tags by key.
 pub type Tags = BTreeMap<String, String>;
 
 /// What the program has made of a table itself, beside its items.
@@ -76,7 +74,6 @@ impl Shape {
 /// What is read: a table, or one of its indexes.
 #[derive(Clone, Copy, Debug)]
 pub struct View<'t> {
-    /// The table.
     pub table: &'t Table,
     /// Its index, by position.
     pub index: Option<usize>,
@@ -97,7 +94,6 @@ impl<'t> View<'t> {
         self.index.and_then(|index| self.table.schema.indexes.get(index))
     }
 
-    /// The view's key.
     pub fn keys(self) -> &'t KeySchema {
         self.index_schema().map_or(&self.table.schema.keys, |index| &index.keys)
     }

@@ -10,14 +10,12 @@ use crate::overlay::state::table::Table;
 /// A write that has passed all checks that do not need the item.
 #[derive(Debug)]
 pub struct Write {
-    /// The table.
     pub table: Arc<Table>,
     /// What is done to an item of it.
     pub item: ItemWrite,
 }
 
 impl Write {
-    /// The item's key.
     pub fn key(&self) -> &ItemKey {
         &self.item.key
     }

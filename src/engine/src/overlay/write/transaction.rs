@@ -1,7 +1,7 @@
 //! TransactWriteItems and TransactGetItems: all actions see one state, and all or none are done.
 
 use std::collections::HashMap;
-use std::sync::{Arc, PoisonError};
+use std::sync::Arc;
 
 use crate::limits;
 use dm_dynamodb::error::{CancellationReason, ServiceError};
@@ -50,16 +50,13 @@ impl Tokens {
 
 /// One Get of a TransactGetItems, or one SELECT of an ExecuteTransaction.
 pub struct Get {
-    /// The table.
     pub table: Arc<Table>,
-    /// The item's key.
     pub key: ItemKey,
     /// What is returned of it.
     pub shown: Shown,
 }
 
 impl Overlay {
-    /// TransactWriteItems.
     pub async fn transact_write(&self, request: TransactWrite) -> Result<Value, Fault> {
         let TransactWrite { actions, token, capacity, collection_metrics } = request;
         let mut writes = self.writes(actions).await?;
@@ -181,7 +178,7 @@ impl Overlay {
         writes: &[Write],
     ) -> Result<Option<Vec<Units>>, Fault> {
         let Some(token) = token else { return self.commit(writes).map(Some) };
-        let mut tokens = self.tokens.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut tokens = self.tokens.lock();
         if tokens.is_repeated(token)? {
             return Ok(None);
         }

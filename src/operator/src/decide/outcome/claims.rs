@@ -30,7 +30,6 @@ pub struct Claims {
     /// Why it could not be started. Whether it was not is decided with the guard's count of
     /// requests.
     pub start_error: Option<String>,
-    /// Its last lines.
     pub last_lines: Vec<String>,
     /// How its second run ended.
     pub second_run: Option<SecondRun>,

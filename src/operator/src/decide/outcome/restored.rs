@@ -1,5 +1,5 @@
 //! How a restore or its preview ended: the program is ours, may have had several pods one after the
-//! other, and whatever it has put back stays put back. Pure.
+//! other, and whatever it has restored stays restored. Pure.
 
 use dm_api::condition::Reason;
 use dm_api::status::{RunKind, RunRecord, RunResult};
@@ -32,7 +32,7 @@ pub fn complete(record: &RunRecord, objects: RunObjects<'_>, cause: &Cause, outc
         (_, Cause::ExitCode(_) | Cause::Guard(_)) => Reason::RestoreFailed,
         (_, other) => other.reason(),
     };
-    let has_written = outcome.restore.as_ref().is_none_or(|result| put_back(result) > 0);
+    let has_written = outcome.restore.as_ref().is_none_or(|result| restored_items(result) > 0);
     let said = results.last().and_then(|result| result.journal_problem);
     if outcome.result == RunResult::Failed
         && said.is_some()
@@ -72,8 +72,8 @@ fn result_of_all(objects: RunObjects<'_>) -> Option<RestoreResult> {
     Some(all)
 }
 
-/// Items that were put back, in whatever way.
-fn put_back(result: &RestoreResult) -> u64 {
+/// Items that were restored, in whatever way.
+fn restored_items(result: &RestoreResult) -> u64 {
     result.updated + result.deleted + result.put
 }
 
@@ -128,7 +128,7 @@ fn state_of_data(record: &RunRecord, outcome: &Outcome) -> String {
         (_, None) => {
             format!("how much of run {run} it had restored is not known; the rest is unchanged")
         }
-        (_, Some(result)) => match put_back(result) {
+        (_, Some(result)) => match restored_items(result) {
             1 => format!("1 item of run {run} was restored"),
             count => format!("{count} items of run {run} were restored"),
         },

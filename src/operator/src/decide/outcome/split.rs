@@ -32,7 +32,6 @@ enum Weight {
     Unknown,
     /// It did what it could.
     Partial,
-    /// It succeeded.
     Well,
 }
 

@@ -1,4 +1,4 @@
-//! `spec.state: Restored`: what is taken back, in which order, and when it is not.
+//! `spec.state: Restored`: what is restored, in which order, and when it is not.
 
 use dm_api::migration::OnConflict;
 
@@ -39,23 +39,23 @@ fn preview() -> Value {
     json!({"state": "Restored", "dryRun": true})
 }
 
-/// Which run is taken back by the one that begins.
-fn takes_back(case: &Case, kind: RunKind, number: u32, restores: u32) -> RunRecord {
+/// Which run is restored by the one that begins.
+fn restores(case: &Case, kind: RunKind, number: u32, restores: u32) -> RunRecord {
     let record = begins(case, kind, number);
     assert_eq!(record.restores, Some(restores));
     record
 }
 
-fn taken_back(run: RunRecord, by: u32) -> RunRecord {
+fn restored_by(run: RunRecord, by: u32) -> RunRecord {
     RunRecord { restored_by: Some(by), ..run }
 }
 
 #[test]
-fn an_applied_migration_is_previewed_and_then_taken_back() {
+fn an_applied_migration_is_previewed_and_then_restored() {
     let runs = vec![journaled(1, SUCCEEDED)];
-    let record = takes_back(&case(preview(), runs.clone()), RunKind::RestorePreview, 2, 1);
+    let record = restores(&case(preview(), runs.clone()), RunKind::RestorePreview, 2, 1);
     assert_eq!(record.job, "0001-cars-2-restore-preview");
-    let record = takes_back(&case(restored(), runs), RunKind::Restore, 2, 1);
+    let record = restores(&case(restored(), runs), RunKind::Restore, 2, 1);
     assert_eq!(record.job, "0001-cars-2-restore");
     assert_eq!((record.on_conflict, record.archive), (Some(OnConflict::Skip), None));
 }
@@ -76,18 +76,18 @@ fn what_was_never_run_needs_no_restore() {
 }
 
 #[test]
-fn one_that_succeeded_without_a_change_is_taken_back_so_that_it_can_run_again() {
+fn one_that_succeeded_without_a_change_is_restored_so_that_it_can_run_again() {
     let run = RunRecord { wrote_nothing: true, ..journaled(1, SUCCEEDED) };
-    takes_back(&case(restored(), vec![run]), RunKind::Restore, 2, 1);
+    restores(&case(restored(), vec![run]), RunKind::Restore, 2, 1);
 }
 
 #[test]
-fn what_an_object_that_is_gone_had_run_is_taken_back_by_its_number_in_the_archive() {
+fn what_an_object_that_is_gone_had_run_is_restored_by_its_number_in_the_archive() {
     for result in [SUCCEEDED, RunResult::Unknown] {
         let adopted = RunRecord { adopted: Some(3), ..journaled(1, result) };
         let mut case = case(restored(), vec![adopted]);
         case.migration.status.as_mut().unwrap().last_run = 3;
-        takes_back(&case, RunKind::Restore, 4, 3);
+        restores(&case, RunKind::Restore, 4, 3);
     }
 }
 
@@ -98,32 +98,32 @@ fn a_restore_waits_for_its_turn_on_the_target() {
     check(&case, Phase::Waiting, Standing::Reconciling, Reason::LockedByAnother);
     let mut case = self::case(preview(), vec![journaled(1, SUCCEEDED)]);
     case.holders = vec![super::target::holder("0002", 1, true)];
-    takes_back(&case, RunKind::RestorePreview, 2, 1);
+    restores(&case, RunKind::RestorePreview, 2, 1);
 }
 
 #[test]
-fn failed_and_unknown_runs_are_taken_back() {
+fn failed_and_unknown_runs_are_restored() {
     for result in [FAILED, RunResult::Unknown] {
-        takes_back(&case(restored(), vec![journaled(1, result)]), RunKind::Restore, 2, 1);
+        restores(&case(restored(), vec![journaled(1, result)]), RunKind::Restore, 2, 1);
     }
 }
 
 #[test]
-fn runs_one_over_the_other_are_taken_back_the_newest_first() {
+fn runs_one_over_the_other_are_restored_the_newest_first() {
     let (upper, lower) = (journaled(2, SUCCEEDED), journaled(1, FAILED));
     let both = vec![upper.clone(), lower.clone()];
-    takes_back(&case(restored(), both), RunKind::Restore, 3, 2);
+    restores(&case(restored(), both), RunKind::Restore, 3, 2);
     let runs = vec![
         restore(3, RunKind::Restore, 2, SUCCEEDED),
-        taken_back(upper.clone(), 3),
+        restored_by(upper.clone(), 3),
         lower.clone(),
     ];
-    takes_back(&case(restored(), runs), RunKind::Restore, 4, 1);
+    restores(&case(restored(), runs), RunKind::Restore, 4, 1);
     let runs = vec![
         restore(4, RunKind::Restore, 1, SUCCEEDED),
         restore(3, RunKind::Restore, 2, SUCCEEDED),
-        taken_back(upper, 3),
-        taken_back(lower, 4),
+        restored_by(upper, 3),
+        restored_by(lower, 4),
     ];
     check(&case(restored(), runs), Phase::Restored, Standing::Ready, Reason::Restored);
 }
@@ -133,34 +133,35 @@ fn a_resumed_restore_of_an_older_run_does_not_begin_with_the_newer_one_again() {
     let runs = vec![
         restore(4, RunKind::Restore, 1, FAILED),
         restore(3, RunKind::Restore, 2, SUCCEEDED),
-        taken_back(journaled(2, SUCCEEDED), 3),
+        restored_by(journaled(2, SUCCEEDED), 3),
         journaled(1, FAILED),
     ];
     let resumed = json!({"state": "Restored", "retry": 1});
-    takes_back(&case(resumed, runs), RunKind::Restore, 5, 1);
+    restores(&case(resumed, runs), RunKind::Restore, 5, 1);
 }
 
 #[test]
 fn what_others_had_changed_is_overwritten_when_that_is_asked_for_afterwards() {
-    let runs =
-        || vec![restore(2, RunKind::Restore, 1, SUCCEEDED), taken_back(journaled(1, SUCCEEDED), 2)];
+    let runs = || {
+        vec![restore(2, RunKind::Restore, 1, SUCCEEDED), restored_by(journaled(1, SUCCEEDED), 2)]
+    };
     check(&case(restored(), runs()), Phase::Restored, Standing::Ready, Reason::Restored);
     let overwriting = json!({"state": "Restored", "restore": {"onConflict": "Overwrite"}});
-    let record = takes_back(&case(overwriting, runs()), RunKind::Restore, 3, 1);
+    let record = restores(&case(overwriting, runs()), RunKind::Restore, 3, 1);
     assert_eq!(record.on_conflict, Some(OnConflict::Overwrite));
     let repeated = json!({"state": "Restored", "retry": 1});
-    takes_back(&case(repeated, runs()), RunKind::Restore, 3, 1);
+    restores(&case(repeated, runs()), RunKind::Restore, 3, 1);
 }
 
 #[test]
-fn what_was_taken_back_below_a_newer_run_stays_so() {
+fn what_was_restored_below_a_newer_run_stays_so() {
     let runs = vec![
         journaled(3, SUCCEEDED),
         restore(2, RunKind::Restore, 1, SUCCEEDED),
-        taken_back(journaled(1, SUCCEEDED), 2),
+        restored_by(journaled(1, SUCCEEDED), 2),
     ];
     let repeated = json!({"state": "Restored", "retry": 1});
-    takes_back(&case(repeated, runs), RunKind::Restore, 4, 3);
+    restores(&case(repeated, runs), RunKind::Restore, 4, 3);
 }
 
 #[test]
@@ -170,15 +171,15 @@ fn a_preview_says_what_it_saw_until_it_is_asked_anew() {
     let position =
         check(&case(preview(), runs()), Phase::RestorePreviewOk, Standing::Resting, expected);
     assert!(position.message.ends_with("Set spec.dryRun to false to restore it."));
-    takes_back(&case(restored(), runs()), RunKind::Restore, 3, 1);
+    restores(&case(restored(), runs()), RunKind::Restore, 3, 1);
     let again = json!({"state": "Restored", "dryRun": true, "retry": 1});
-    takes_back(&case(again, runs()), RunKind::RestorePreview, 3, 1);
+    restores(&case(again, runs()), RunKind::RestorePreview, 3, 1);
     let mut other = preview();
     other["restore"] = json!({"onConflict": "Overwrite"});
-    takes_back(&case(other, runs()), RunKind::RestorePreview, 3, 1);
+    restores(&case(other, runs()), RunKind::RestorePreview, 3, 1);
     let mut after = runs();
     after.insert(0, restore(3, RunKind::Restore, 1, FAILED));
-    takes_back(&case(preview(), after), RunKind::RestorePreview, 4, 1);
+    restores(&case(preview(), after), RunKind::RestorePreview, 4, 1);
 }
 
 #[test]
@@ -187,7 +188,7 @@ fn a_preview_that_failed_is_repeated_by_retry() {
     let expected = Reason::OutcomeUnknown;
     check(&case(preview(), runs()), Phase::RestorePreviewFailed, Standing::Stalled, expected);
     let again = json!({"state": "Restored", "dryRun": true, "retry": 1});
-    takes_back(&case(again, runs()), RunKind::RestorePreview, 3, 1);
+    restores(&case(again, runs()), RunKind::RestorePreview, 3, 1);
 }
 
 #[test]
@@ -196,7 +197,7 @@ fn a_restore_that_failed_goes_on_by_retry() {
     let expected = Reason::OutcomeUnknown;
     check(&case(restored(), runs()), Phase::RestoreFailed, Standing::Stalled, expected);
     let again = json!({"state": "Restored", "retry": 1});
-    takes_back(&case(again, runs()), RunKind::Restore, 3, 1);
+    restores(&case(again, runs()), RunKind::Restore, 3, 1);
 }
 
 #[test]
@@ -206,19 +207,19 @@ fn a_target_may_want_a_preview_first() {
     let runs = vec![journaled(1, SUCCEEDED)];
     let blocked = on(restored(), runs.clone());
     check(&blocked, Phase::Stalled, Standing::Stalled, Reason::DryRunRequired);
-    takes_back(&on(preview(), runs), RunKind::RestorePreview, 2, 1);
+    restores(&on(preview(), runs), RunKind::RestorePreview, 2, 1);
     let seen = vec![restore(2, RunKind::RestorePreview, 1, SUCCEEDED), journaled(1, SUCCEEDED)];
-    takes_back(&on(restored(), seen), RunKind::Restore, 3, 1);
+    restores(&on(restored(), seen), RunKind::Restore, 3, 1);
     let runs = vec![
         restore(3, RunKind::Restore, 2, SUCCEEDED),
-        taken_back(journaled(2, SUCCEEDED), 3),
+        restored_by(journaled(2, SUCCEEDED), 3),
         journaled(1, FAILED),
     ];
-    takes_back(&on(restored(), runs), RunKind::Restore, 4, 1);
+    restores(&on(restored(), runs), RunKind::Restore, 4, 1);
 }
 
 #[test]
-fn without_its_journal_a_run_cannot_be_taken_back() {
+fn without_its_journal_a_run_cannot_be_restored() {
     let without = RunRecord { archive: None, ..journaled(1, SUCCEEDED) };
     let expected = Reason::ArchiveRequired;
     let position =
@@ -234,7 +235,7 @@ fn without_its_journal_a_run_cannot_be_taken_back() {
 }
 
 #[test]
-fn a_run_is_taken_back_only_where_it_worked() {
+fn a_run_is_restored_only_where_it_worked() {
     let elsewhere = RunRecord { target: Some("prod".into()), ..journaled(1, FAILED) };
     let stalled = case(restored(), vec![elsewhere]);
     let position = check(&stalled, Phase::Stalled, Standing::Stalled, Reason::InvalidSpec);
@@ -252,7 +253,7 @@ fn a_restore_needs_no_program_and_waits_for_no_time() {
     migration.runnable =
         crate::validate::validate(&migration.migration, Some(&target), None, &missing);
     migration.dependencies.waits_for = vec![Waiting { name: "0000".into(), phase: None }];
-    takes_back(&migration, RunKind::Restore, 2, 1);
+    restores(&migration, RunKind::Restore, 2, 1);
 }
 
 #[test]
@@ -311,7 +312,7 @@ fn after_a_restore_the_migration_runs_anew_when_its_state_is_applied_again() {
     let runs = || {
         vec![
             restore(3, RunKind::Restore, 2, SUCCEEDED),
-            taken_back(journaled(2, SUCCEEDED), 3),
+            restored_by(journaled(2, SUCCEEDED), 3),
             ended(RunKind::DryRun, SUCCEEDED),
         ]
     };
@@ -319,7 +320,7 @@ fn after_a_restore_the_migration_runs_anew_when_its_state_is_applied_again() {
     // What was tried before the restore was tried on other data.
     begins(&case(json!({"dryRun": true}), runs()), RunKind::DryRun, 4);
     let failed =
-        vec![restore(3, RunKind::Restore, 2, SUCCEEDED), taken_back(journaled(2, FAILED), 3)];
+        vec![restore(3, RunKind::Restore, 2, SUCCEEDED), restored_by(journaled(2, FAILED), 3)];
     begins(&case(json!({}), failed), RunKind::Apply, 4);
 }
 

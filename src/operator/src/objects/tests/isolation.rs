@@ -13,8 +13,8 @@ fn a_pod_that_writes_is_left_alone_by_autoscalers() {
     for (job, stays) in [
         (built(&script(), RunKind::DryRun), false),
         (built(&migration, RunKind::Apply), true),
-        (taken_back(RunKind::Restore, &script(), &in_a_bucket()), true),
-        (taken_back(RunKind::RestorePreview, &script(), &in_a_bucket()), false),
+        (restore_job(RunKind::Restore, &script(), &in_a_bucket()), true),
+        (restore_job(RunKind::RestorePreview, &script(), &in_a_bucket()), false),
     ] {
         let all = annotations_of(&job);
         let of = |name: &str| all.get(name).map(String::as_str);

@@ -1,4 +1,4 @@
-//! What a restore leaves in status: its report, a mark at the run that it took back, and the times
+//! What a restore leaves in status: its report, a mark at the run that it restored, and the times
 //! of the program as they were.
 
 use dm_api::restore_status::ConflictKind;
@@ -95,7 +95,7 @@ fn the_program_of_a_suspended_dry_run_starts_over_and_a_restore_goes_on() {
 }
 
 #[test]
-fn runs_that_were_not_taken_back_are_not_forgotten() {
+fn runs_that_were_not_restored_are_not_forgotten() {
     let mut migration = applying(json!({}));
     let mut status = DataMigrationStatus {
         runs: vec![journaled(2, RunResult::Failed), journaled(1, RunResult::Failed)],

@@ -5,7 +5,6 @@ use super::*;
 
 /// Units of a partition in a second.
 const RATE: f64 = 1_000.0;
-/// Partitions.
 const PARTITIONS: usize = 8;
 /// From a request to its answer.
 const ROUND_TRIP: Duration = Duration::from_millis(4);
@@ -36,7 +35,7 @@ async fn write(flight: Flight<usize>, partition: usize, table: Arc<Table>) {
     loop {
         let sent_at = Instant::now();
         tokio::time::sleep(ROUND_TRIP / 2).await;
-        let taken = table.buckets[partition].lock().unwrap().take();
+        let taken = table.buckets[partition].lock().take();
         tokio::time::sleep(ROUND_TRIP / 2).await;
         table.requests.fetch_add(1, Ordering::SeqCst);
         if taken {

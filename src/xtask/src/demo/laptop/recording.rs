@@ -44,7 +44,6 @@ impl Recording {
         self.lines.extend(of_answer);
     }
 
-    /// The picture.
     pub fn svg(&self) -> String {
         let width = COLUMNS * CHARACTER_TENTHS / 10 + 2 * MARGIN_PIXELS;
         let height = self.lines.len() * LINE_PIXELS + 2 * MARGIN_PIXELS;

@@ -95,7 +95,7 @@ fn what_was_applied_is_adopted_and_never_run_again() {
 }
 
 #[test]
-fn what_was_taken_back_may_run_anew() {
+fn what_was_restored_may_run_anew() {
     for end in [CLEAN, CONFLICTS] {
         check_apply(&[(1, "own", 0, OK), (2, "own", 1, end)], 3, 0, "go");
         check_apply(&[(1, "own", 0, OK), (2, "own", 1, end)], 2, 0, "renumber 2");

@@ -123,7 +123,7 @@ async fn a_replaced_pod_takes_over_its_part_after_the_lease_and_the_others_go_on
 async fn a_pod_that_was_thought_dead_writes_no_more_when_its_part_was_taken_over() {
     let archive = archive();
     let all = parts_of(&archive).await;
-    all[1].beating.lock().unwrap().take().unwrap().abort();
+    all[1].beating.lock().take().unwrap().abort();
     let again = part_by(&archive, 1, "pod-new");
     again.hold("cars").await.unwrap();
     assert!(!writes(&all[1]), "two pods of one part write");
@@ -147,7 +147,7 @@ async fn after_a_takeover_no_part_of_the_run_writes_and_none_begins() {
     let archive = archive();
     let all = parts_of(&archive).await;
     for locks in &all {
-        locks.beating.lock().unwrap().take().unwrap().abort();
+        locks.beating.lock().take().unwrap().abort();
     }
     let second = locks(&archive, "second");
     second.hold("cars").await.unwrap();

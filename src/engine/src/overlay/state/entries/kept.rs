@@ -23,7 +23,6 @@ const INSERTIONS_OF_AN_OPENING: u64 = 1 << 40;
 /// A table that a database kept.
 #[derive(Debug)]
 pub struct KeptTable {
-    /// Its number.
     pub number: u32,
     /// What it is, as it was given.
     pub record: Vec<u8>,

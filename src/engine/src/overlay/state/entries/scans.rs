@@ -22,7 +22,6 @@ const NUMBER_BYTES: usize = size_of::<u64>();
 pub enum Source {
     /// The database's items, which come first.
     Base,
-    /// The overlay's insertions.
     Insertion,
 }
 
@@ -30,9 +29,7 @@ pub enum Source {
 /// queries between two of them.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum PageKind {
-    /// Of a query.
     Query,
-    /// Of a scan.
     Scan,
 }
 

@@ -111,7 +111,7 @@ fn a_second_pass_is_counted_apart_and_leaves_the_first_as_it_was() {
 
     bed.write(1, Some(2));
     bed.write(2, Some(2));
-    assert_eq!(bed.again(), 0, "what was put back is as the first pass left it");
+    assert_eq!(bed.again(), 0, "what was restored is as the first pass left it");
 }
 
 #[test]

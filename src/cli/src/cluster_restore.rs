@@ -21,7 +21,6 @@ const READ_AGAIN: Duration = Duration::from_millis(300);
 /// What is asked for.
 #[derive(Clone, Copy, Debug)]
 pub struct Asked<'a> {
-    /// The migration.
     pub name: &'a str,
     /// Whether nothing is written.
     pub dry_run: bool,
@@ -33,8 +32,7 @@ pub struct Asked<'a> {
 
 /// Why it is not restored.
 #[derive(Debug, thiserror::Error)]
-pub enum TakeBackError {
-    /// The cluster.
+pub enum ClusterRestoreError {
     #[error(transparent)]
     Cluster(#[from] ClusterError),
     /// The answer was no.
@@ -49,23 +47,21 @@ pub enum TakeBackError {
     /// The operator cannot do it.
     #[error("{name} cannot be restored: {why}")]
     Stalled {
-        /// The migration.
         name: String,
         /// The operator's message.
         why: String,
     },
-    /// The terminal.
     #[error("asking")]
     Ask(#[from] io::Error),
 }
 
 /// Sets `spec.state` to `Restored`; without a dry run, if a person agrees.
-pub async fn ask(flags: &cluster::Flags, asked: &Asked<'_>) -> Result<u8, TakeBackError> {
+pub async fn ask(flags: &cluster::Flags, asked: &Asked<'_>) -> Result<u8, ClusterRestoreError> {
     let cluster = Cluster::connect(flags).await?;
     ask_in(&cluster, asked).await
 }
 
-async fn ask_in(cluster: &Cluster, asked: &Asked<'_>) -> Result<u8, TakeBackError> {
+async fn ask_in(cluster: &Cluster, asked: &Asked<'_>) -> Result<u8, ClusterRestoreError> {
     let name = asked.name;
     let migration = cluster.migration(name).await?;
     let Some(spec) = wanted(&migration, asked) else {
@@ -85,7 +81,7 @@ async fn ask_in(cluster: &Cluster, asked: &Asked<'_>) -> Result<u8, TakeBackErro
 }
 
 /// Waits for the operator's first word: that it cannot restore the migration is an error here.
-async fn observed(cluster: &Cluster, name: &str) -> Result<(), TakeBackError> {
+async fn observed(cluster: &Cluster, name: &str) -> Result<(), ClusterRestoreError> {
     let until = tokio::time::Instant::now() + OBSERVED_WITHIN;
     loop {
         let migration = cluster.migration(name).await?;
@@ -96,9 +92,11 @@ async fn observed(cluster: &Cluster, name: &str) -> Result<(), TakeBackError> {
     }
 }
 
-fn stalled(migration: &DataMigration, name: &str) -> Result<(), TakeBackError> {
+fn stalled(migration: &DataMigration, name: &str) -> Result<(), ClusterRestoreError> {
     match progress::standing(migration).rest {
-        Rest::Stalled => Err(TakeBackError::Stalled { name: name.to_owned(), why: why(migration) }),
+        Rest::Stalled => {
+            Err(ClusterRestoreError::Stalled { name: name.to_owned(), why: why(migration) })
+        }
         Rest::No | Rest::Well => Ok(()),
     }
 }
@@ -122,13 +120,13 @@ fn why(migration: &DataMigration) -> String {
     progress::ready(migration).map(|ready| ready.message.clone()).unwrap_or_default()
 }
 
-fn confirm(migration: &DataMigration, name: &str) -> Result<(), TakeBackError> {
+fn confirm(migration: &DataMigration, name: &str) -> Result<(), ClusterRestoreError> {
     say(&why(migration));
     let target = &migration.spec.target.name;
     match print::confirm(&format!("Restore what {name} changed on target {target}?"))? {
         Confirmed::Yes => Ok(()),
-        Confirmed::No => Err(TakeBackError::Declined(name.to_owned())),
-        Confirmed::NobodyThere => Err(TakeBackError::NobodyToAsk(name.to_owned())),
+        Confirmed::No => Err(ClusterRestoreError::Declined(name.to_owned())),
+        Confirmed::NobodyThere => Err(ClusterRestoreError::NobodyToAsk(name.to_owned())),
     }
 }
 

@@ -1,4 +1,4 @@
-//! A run on a laptop that is journalled: its name in an archive, and its end in the ledger.
+//! A run on a laptop that is journaled: its name in an archive, and its end in the ledger.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -10,7 +10,7 @@ use dm_contract::report::{Archived, GuardResult};
 use dm_engine::Engine;
 use dm_engine::archive::ledger::{self, Begin, Begun, Completed, RunOutcome};
 use dm_engine::archive::{Archive, LayoutError, RunName};
-use dm_engine::journal::JournalledRun;
+use dm_engine::journal::JournaledRun;
 
 use crate::archive_place::ArchiveVerbError;
 use crate::patience::Over;
@@ -20,7 +20,7 @@ use crate::quoted::word;
 /// Numbers tried until one is free: each was taken by somebody else in the moment before.
 const NUMBERS_TRIED_MAX: u32 = 64;
 
-/// Flags of verbs whose runs can be journalled.
+/// Flags of verbs whose runs can be journaled.
 #[derive(Clone, Debug, Args)]
 #[group(id = "journal")]
 pub struct Flags {
@@ -77,11 +77,10 @@ enum JournalFlag {
 
 /// Why a run could not be named or ended in the archive.
 #[derive(Debug, thiserror::Error)]
-pub enum JournalledError {
+pub enum JournaledError {
     /// The archive or its ledger.
     #[error(transparent)]
     Archive(#[from] ArchiveVerbError),
-    /// The name.
     #[error(transparent)]
     Name(#[from] LayoutError),
     /// Others take each number first.
@@ -103,16 +102,16 @@ pub enum JournalledError {
     DryRun(&'static str),
 }
 
-/// A run that is journalled.
+/// A run that is journaled.
 #[derive(Debug)]
-pub struct Journalled {
+pub struct Journaled {
     archive: Archive,
-    run: JournalledRun,
+    run: JournaledRun,
     begun: Begun,
     restore: Option<String>,
 }
 
-impl From<Over> for JournalledError {
+impl From<Over> for JournaledError {
     fn from(over: Over) -> Self {
         match over {
             Over::Signal => Self::GaveUp,
@@ -160,7 +159,7 @@ pub async fn begin(
     flags: &Flags,
     verb: Verb<'_>,
     plan: &mut Plan,
-) -> Result<Option<Journalled>, JournalledError> {
+) -> Result<Option<Journaled>, JournaledError> {
     let Some(url) = &flags.archive else {
         if plan.mode == Mode::Apply {
             say("without --archive no before-images are kept, and this run cannot be restored");
@@ -168,7 +167,7 @@ pub async fn begin(
         return Ok(None);
     };
     if plan.mode == Mode::DryRun {
-        return Err(JournalledError::DryRun(verb.apply));
+        return Err(JournaledError::DryRun(verb.apply));
     }
     let named = ArchivePlan {
         url: url.clone(),
@@ -188,27 +187,27 @@ pub async fn begin(
         JournalFlag::Ahead => JournalMode::Ahead,
         JournalFlag::Cheap => JournalMode::Cheap,
     };
-    let journalled = begin_next(archive, plan).await?;
-    say(&format!("run: {}", journalled.run.name));
-    Ok(Some(journalled))
+    let journaled = begin_next(archive, plan).await?;
+    say(&format!("run: {}", journaled.run.name));
+    Ok(Some(journaled))
 }
 
 /// Begins the run under the next number that nobody else takes first.
-async fn begin_next(archive: Archive, plan: &mut Plan) -> Result<Journalled, JournalledError> {
+async fn begin_next(archive: Archive, plan: &mut Plan) -> Result<Journaled, JournaledError> {
     let migration = plan.archive.as_ref().map(|named| named.migration.clone()).unwrap_or_default();
     for _ in 0..NUMBERS_TRIED_MAX {
         plan.run.number = next(&archive, &migration).await?.number();
-        let Some(run) = JournalledRun::of_plan(plan)? else { break };
+        let Some(run) = JournaledRun::of_plan(plan)? else { break };
         let begun = Begun::now(plan, run.kind.clone());
         let entered = ledger::begin(&archive, &run.name, &begun).await;
         match entered.map_err(ArchiveVerbError::Ledger)? {
             Begin::New | Begin::Again => {
-                return Ok(Journalled { archive, run, begun, restore: None });
+                return Ok(Journaled { archive, run, begun, restore: None });
             }
             Begin::Taken(_) | Begin::Over(_) => {}
         }
     }
-    Err(JournalledError::NoNumber(migration))
+    Err(JournaledError::NoNumber(migration))
 }
 
 /// The command that restores a run of an archive. It depends on no variable of the shell that the
@@ -234,14 +233,14 @@ fn restore_command(named: &ArchivePlan, upstream: &Upstream, run: &RunName) -> S
 }
 
 /// The next run of a migration.
-pub async fn next(archive: &Archive, migration: &str) -> Result<RunName, JournalledError> {
+pub async fn next(archive: &Archive, migration: &str) -> Result<RunName, JournaledError> {
     let entries = ledger::entries(archive, Some(migration)).await;
     let entries = entries.map_err(ArchiveVerbError::Ledger)?;
     let last = entries.iter().map(|entry| entry.run.number()).max().unwrap_or(0);
     Ok(RunName::new(migration, last + 1)?)
 }
 
-impl Journalled {
+impl Journaled {
     /// The command that restores the run.
     pub fn restore_command(&self, plan: &Plan) -> String {
         match (&self.restore, &plan.archive) {
@@ -260,9 +259,11 @@ impl Journalled {
     /// Keeps the result as the run's report in the archive. The program's output stays where it
     /// went.
     pub async fn keep_report(&self, plan: &Plan, engine: &Arc<Engine>, result: &GuardResult) {
-        let Some(keep) = dm_guard::keep::Keep::of(plan, &self.archive, None) else { return };
+        let Some(uploader) = dm_guard::uploader::Uploader::of(plan, &self.archive, None) else {
+            return;
+        };
         let mut kept = Archived { run: self.run.name.to_string(), ..Archived::default() };
-        keep.upload(engine, result, &mut kept).await;
+        uploader.upload(engine, result, &mut kept).await;
         if let Some(problem) = kept.problem {
             say(&format!("not kept in the archive: {problem}"));
         }
@@ -281,7 +282,7 @@ impl Journalled {
     }
 
     /// What it means that the end of the run is not in the ledger.
-    pub fn not_recorded(&self, error: &JournalledError) -> String {
+    pub fn not_recorded(&self, error: &JournaledError) -> String {
         format!(
             "The end of run {} could not be recorded in the archive: {}. Its outcome is unknown in the \
              ledger.",
@@ -298,7 +299,7 @@ impl Journalled {
         outcome: &Outcome,
         ran: Option<Ran<'_>>,
         most: Duration,
-    ) -> Result<(), JournalledError> {
+    ) -> Result<(), JournaledError> {
         let (outcome, message) = match outcome {
             Outcome::Succeeded => (RunOutcome::Succeeded, None),
             Outcome::Failed(why) => (RunOutcome::Failed, Some(why.clone())),
@@ -324,7 +325,7 @@ impl Journalled {
         if let Some(Ran { started_at, finished_at, result }) = ran {
             completed.execution_time = Some(started_at.to_owned());
             completed.finalization_time = Some(finished_at.to_owned());
-            completed.summary = Some(dm_guard::keep::summary(result));
+            completed.summary = Some(dm_guard::uploader::summary(result));
         }
         let archive = self.archive.within(most);
         let noted = ledger::record(&archive, &self.run.name, &self.begun, &completed).await;

@@ -18,7 +18,7 @@ use dm_contract::report::{Archived, GuardResult, ProgramResult, Timeline};
 use dm_contract::verdict::{RunOutcome, RunSummary};
 use dm_engine::archive::ledger::{self, Begun, Completed};
 use dm_engine::archive::{Archive, Created, Retention, RunName};
-use dm_engine::journal::JournalledRun;
+use dm_engine::journal::JournaledRun;
 use dm_engine::{DifferenceParts, Engine};
 use serde::Serialize;
 use tokio::sync::mpsc;
@@ -28,9 +28,9 @@ use crate::program_log;
 
 /// Where things go, and where they come from.
 #[derive(Clone, Debug)]
-pub struct Keep {
+pub struct Uploader {
     archive: Archive,
-    run: JournalledRun,
+    run: JournaledRun,
     mode: Mode,
     /// The folder in the archive.
     folder: String,
@@ -55,11 +55,11 @@ const REPORT: &str = "report.json";
 /// The first, and mostly the only, part of a difference.
 const DIFFERENCE: &str = "difference.ndjson.zst";
 
-impl Keep {
+impl Uploader {
     /// For a plan that names an archive.
     pub fn of(plan: &Plan, archive: &Archive, log_dir: Option<PathBuf>) -> Option<Self> {
         let named = plan.archive.as_ref()?;
-        let run = JournalledRun::of_plan(plan).ok().flatten()?;
+        let run = JournaledRun::of_plan(plan).ok().flatten()?;
         let folder = folder(&run, plan.mode);
         Some(Self {
             archive: archive.clone(),
@@ -321,7 +321,7 @@ impl Keep {
 const DAY_S: i64 = 24 * 60 * 60;
 
 /// Where a run's objects are kept, or those of a part of it.
-fn folder(run: &JournalledRun, mode: Mode) -> String {
+fn folder(run: &JournaledRun, mode: Mode) -> String {
     match mode {
         Mode::Apply => run.own_name().folder(),
         Mode::DryRun => run.own_name().dry_run(&run.id.uid),
@@ -419,16 +419,16 @@ mod tests {
         for number in 1..=3 {
             plan.run.number = number;
             let log_dir = Some(logs.path().to_owned());
-            let keep = Keep::of(&plan, &opened, log_dir).unwrap();
+            let uploader = Uploader::of(&plan, &opened, log_dir).unwrap();
             let mut kept = Archived::default();
-            keep.complete(&result(None), &mut kept).await;
+            uploader.complete(&result(None), &mut kept).await;
             assert_eq!(kept.completed, Some(RunOutcome::Succeeded));
-            keep.put("report.json", Bytes::from_static(b"{}")).await.unwrap();
+            uploader.put("report.json", Bytes::from_static(b"{}")).await.unwrap();
         }
         plan.archive.as_mut().unwrap().retention =
             Some(RetentionPlan { max_age_days: 0, keep_runs: 0, journals: false });
         std::thread::sleep(Duration::from_millis(2100));
-        Keep::of(&plan, &opened, None).unwrap().clean().await;
+        Uploader::of(&plan, &opened, None).unwrap().clean().await;
         let left = opened.list("runs").await.unwrap();
         assert_eq!(left.len(), 1, "its own stay: {left:?}");
         assert_eq!(ledger::entries(&opened, Some("m")).await.unwrap().len(), 3);
