@@ -49,6 +49,39 @@ fn events(bed: &Bed, name: &str) -> Vec<String> {
     events.into_iter().map(|(_, reason)| reason).collect()
 }
 
+/// What `kubectl describe` shows of a dry run, in this order.
+const DRY_RUN: &[&str] = &[
+    "Status:",
+    "Conditions:",
+    "The dry run read 3 items and would update 3 items in cars; nothing was written. Set \
+     spec.dryRun to false to apply it.",
+    "AwaitingPromotion",
+    "Dry Run:",
+    "Digest:",
+    "sha256:",
+    "Items Read:",
+    "3",
+    "Tables:",
+    "Attributes:",
+    "Added:",
+    "3",
+    "Name:",
+    "price",
+    "cars",
+    "Would Create:",
+    "0",
+    "Would Delete:",
+    "0",
+    "Would Update:",
+    "3",
+    "Write Calls That Reached The Database:  0",
+    "Execution Time:",
+    "Finalization Time:",
+    "Phase:",
+    "DryRunOK",
+    "Events:",
+];
+
 #[tokio::test]
 async fn from_a_dry_run_to_applied() {
     let bed = Bed::new("describe").await;
@@ -63,40 +96,7 @@ async fn from_a_dry_run_to_applied() {
     in_order(&get, &["NAME", "TARGET", "PHASE", "PROGRESS", "AGE", "DESCRIPTION"]);
     in_order(&get, &["\nm ", "local", "DryRunOK", "100%", "Every car gets a price"]);
     let described = bed.kubectl(&["describe", "dm", "m"]);
-    in_order(
-        &described,
-        &[
-            "Status:",
-            "Conditions:",
-            "The dry run read 3 items and would update 3 items in cars; nothing was written. Set \
-             spec.dryRun to false to apply it.",
-            "AwaitingPromotion",
-            "Dry Run:",
-            "Digest:",
-            "sha256:",
-            "Items Read:",
-            "3",
-            "Tables:",
-            "Attributes:",
-            "Added:",
-            "3",
-            "Name:",
-            "price",
-            "cars",
-            "Would Create:",
-            "0",
-            "Would Delete:",
-            "0",
-            "Would Update:",
-            "3",
-            "Write Calls That Reached The Database:  0",
-            "Execution Time:",
-            "Finalization Time:",
-            "Phase:",
-            "DryRunOK",
-            "Events:",
-        ],
-    );
+    in_order(&described, DRY_RUN);
 
     bed.patch("m", &json!({"spec": {"dryRun": false}})).await;
     bed.phase("m", Phase::Applied).await;

@@ -58,6 +58,44 @@ fn with_body(body: &[u8]) -> Vec<u8> {
     request
 }
 
+/// Bodies that no server should answer with 200.
+fn hostile_bodies(table: &str) -> Vec<Vec<u8>> {
+    let nested = |open: &str, close: &str, depth: usize| {
+        format!(
+            r#"{{"TableName":"{table}","Item":{{"id":{{"S":"a"}},"n":{}{{"NULL":true}}{}}}}}"#,
+            open.repeat(depth),
+            close.repeat(depth)
+        )
+    };
+    let long =
+        format!(r#"{{"TableName":"{table}","Item":{{"id":{{"S":"{}"}}}}}}"#, "x".repeat(15 << 20));
+    let expression = |text: String| {
+        json!({"TableName": table, "Item": {"id": {"S": "a"}}, "ConditionExpression": text})
+            .to_string()
+    };
+    vec![
+        "[".repeat(1_000_000).into(),
+        r#"{"a":"#.repeat(1_000_000).into(),
+        nested(r#"{"L":["#, "]}", 40).into(),
+        nested(r#"{"M":{"x":"#, "}}", 400_000).into(),
+        long.into(),
+        vec![0xff; 100],
+        b"{\"TableName\":\"\xc3\x28\"}".to_vec(),
+        b"{\"TableName\":\"\\ud800\"}".to_vec(),
+        b"null".to_vec(),
+        expression("(".repeat(4096)).into(),
+        expression("NOT ".repeat(1023) + "a = a").into(),
+        expression("a.".repeat(2000) + "a = :v").into(),
+        expression("a[99999999999999999999] = :v".into()).into(),
+        expression("\u{0}".into()).into(),
+        json!({"TableName": "x".repeat(100_000), "Item": {}}).to_string().into(),
+        json!({"TableName": table, "Item": {"id": {"N": "1".repeat(10_000)}}}).to_string().into(),
+        json!({"TableName": table, "Item": {"id": {"S": "a"}, "n": {"N": "1e999999999999"}}})
+            .to_string()
+            .into(),
+    ]
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn hostile_requests_are_refused_and_the_guard_goes_on() {
     let table = fresh_name("hostile");
@@ -71,45 +109,7 @@ async fn hostile_requests_are_refused_and_the_guard_goes_on() {
     for mode in [Mode::DryRun, Mode::Apply] {
         let (guard, through) = bed::guard(&bed::plan(mode, Policy::default())).await;
         let address = guard.program_address;
-        let nested = |open: &str, close: &str, depth: usize| {
-            format!(
-                r#"{{"TableName":"{table}","Item":{{"id":{{"S":"a"}},"n":{}{{"NULL":true}}{}}}}}"#,
-                open.repeat(depth),
-                close.repeat(depth)
-            )
-        };
-        let long = format!(
-            r#"{{"TableName":"{table}","Item":{{"id":{{"S":"{}"}}}}}}"#,
-            "x".repeat(15 << 20)
-        );
-        let expression = |text: String| {
-            json!({"TableName": table, "Item": {"id": {"S": "a"}}, "ConditionExpression": text})
-                .to_string()
-        };
-        let bodies: Vec<Vec<u8>> = vec![
-            "[".repeat(1_000_000).into(),
-            r#"{"a":"#.repeat(1_000_000).into(),
-            nested(r#"{"L":["#, "]}", 40).into(),
-            nested(r#"{"M":{"x":"#, "}}", 400_000).into(),
-            long.into(),
-            vec![0xff; 100],
-            b"{\"TableName\":\"\xc3\x28\"}".to_vec(),
-            b"{\"TableName\":\"\\ud800\"}".to_vec(),
-            b"null".to_vec(),
-            expression("(".repeat(4096)).into(),
-            expression("NOT ".repeat(1023) + "a = a").into(),
-            expression("a.".repeat(2000) + "a = :v").into(),
-            expression("a[99999999999999999999] = :v".into()).into(),
-            expression("\u{0}".into()).into(),
-            json!({"TableName": "x".repeat(100_000), "Item": {}}).to_string().into(),
-            json!({"TableName": table, "Item": {"id": {"N": "1".repeat(10_000)}}})
-                .to_string()
-                .into(),
-            json!({"TableName": table, "Item": {"id": {"S": "a"}, "n": {"N": "1e999999999999"}}})
-                .to_string()
-                .into(),
-        ];
-        for body in &bodies {
+        for body in &hostile_bodies(&table) {
             let answer = raw(address, &with_body(body)).await;
             let shown = String::from_utf8_lossy(&body[..body.len().min(60)]).into_owned();
             assert!(

@@ -103,6 +103,21 @@ async fn a_run_on_a_laptop_is_journaled_looked_at_and_restored() {
     let report: serde_json::Value = serde_json::from_str(&answer).unwrap();
     assert_eq!((&report["untouched"], &report["conflicts"]), (&json!(3), &json!(0)));
 
+    repeated_and_listed(&restore, &look, &table);
+
+    let gone = look(&["gc", "--older-than-days", "0", "--keep", "0", "--dry-run"]);
+    assert!(gone.contains("would be deleted"), "{gone}");
+    let (code, _, told) = exec("0");
+    assert_eq!(code, 0, "{told}");
+    assert!(told.contains("run: 0001-prices/5"), "{told}");
+}
+
+/// A restore of what is restored is no run, and the archive lists what happened.
+fn repeated_and_listed(
+    restore: &impl Fn(&[&str]) -> (i32, String, String),
+    look: &impl Fn(&[&str]) -> String,
+    table: &str,
+) {
     // A restore of what is restored is no run: the next one has its number.
     let (code, answer, told) = restore(&[]);
     assert_eq!(code, 0, "{told}");
@@ -111,7 +126,7 @@ async fn a_run_on_a_laptop_is_journaled_looked_at_and_restored() {
     let wide = |line: &str| line.split_whitespace().map(str::to_owned).collect::<Vec<_>>();
     let first = wide(listed.lines().nth(1).unwrap());
     assert_eq!(first[0], "0001-prices/1", "{listed}");
-    assert!(first.contains(&table), "{listed}");
+    assert!(first.iter().any(|word| word == table), "{listed}");
     assert!(listed.contains("3 updated, 0 created, 0 deleted"), "{listed}");
     assert!(listed.contains("0 restored, 0 deleted, 0 recreated, 0 conflicts"), "{listed}");
     let shown = look(&["show", "--run", "0001-prices/1"]);
@@ -126,12 +141,6 @@ async fn a_run_on_a_laptop_is_journaled_looked_at_and_restored() {
     assert_eq!((&shown["journal"]["entries"], &shown["outcome"]), (&json!(3), &json!("failed")));
     let (code, comment, told) = restore(&["-o", "markdown"]);
     assert!(code == 0 && comment.starts_with("### "), "{told} {comment}");
-
-    let gone = look(&["gc", "--older-than-days", "0", "--keep", "0", "--dry-run"]);
-    assert!(gone.contains("would be deleted"), "{gone}");
-    let (code, _, told) = exec("0");
-    assert_eq!(code, 0, "{told}");
-    assert!(told.contains("run: 0001-prices/5"), "{told}");
 }
 
 /// No form of a preview shows keys that are to be hidden, and its file says that it is one.

@@ -44,6 +44,39 @@ fn of_kind<'i>(items: &'i [Value], kind: &str) -> Vec<&'i Value> {
     items.iter().filter(|item| item["kind"]["S"] == kind).collect()
 }
 
+/// What the page says of the items after each step.
+fn expect_states(states: &[Vec<Value>]) {
+    for order in of_kind(&states[0], "order") {
+        assert!(["open", "paid"].contains(&order["status"]["S"].as_str().unwrap()), "{order}");
+        assert!(order["total"]["N"].is_string(), "{order}");
+    }
+    let keys = |order: &&Value| (order["gsi1pk"]["S"].clone(), order["gsi1sk"]["S"].clone());
+    assert_eq!(
+        of_kind(&states[1], "order").iter().map(keys).collect::<Vec<_>>(),
+        [
+            (json!("STATUS#paid"), json!("2026-02-01T00:00:00Z")),
+            (json!("STATUS#open"), json!("2026-01-01T00:00:00Z")),
+            (json!("STATUS#paid"), json!("2026-03-01T00:00:00Z")),
+        ]
+    );
+    let contacts: Vec<Value> =
+        of_kind(&states[2], "customer").iter().map(|item| item["contact"]["M"].clone()).collect();
+    assert_eq!(
+        contacts,
+        [
+            json!({"phone": {"S": "+49 228 1"}, "mail": {"S": "ann@example.com"}}),
+            json!({"mail": {"S": "bo@example.com"}}),
+        ]
+    );
+    let sorted: Vec<&Value> =
+        of_kind(&states[3], "order").iter().map(|order| &order["sk"]["S"]).collect();
+    assert_eq!(sorted, ["ORDER#000007", "ORDER#000012", "ORDER#000108"]);
+    let lines: Vec<&Value> =
+        of_kind(&states[4], "line").iter().map(|line| &line["pk"]["S"]).collect();
+    assert_eq!(lines, ["ORDER#000007", "ORDER#000012"]);
+    assert_eq!(of_kind(&states[5], "cart").len(), 1);
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn the_page_on_single_table_designs_does_what_it_says() {
     let folder = tempfile::tempdir().unwrap();
@@ -76,35 +109,7 @@ async fn the_page_on_single_table_designs_does_what_it_says() {
     }
     assert_eq!(transforms.len(), states.len());
 
-    for order in of_kind(&states[0], "order") {
-        assert!(["open", "paid"].contains(&order["status"]["S"].as_str().unwrap()), "{order}");
-        assert!(order["total"]["N"].is_string(), "{order}");
-    }
-    let keys = |order: &&Value| (order["gsi1pk"]["S"].clone(), order["gsi1sk"]["S"].clone());
-    assert_eq!(
-        of_kind(&states[1], "order").iter().map(keys).collect::<Vec<_>>(),
-        [
-            (json!("STATUS#paid"), json!("2026-02-01T00:00:00Z")),
-            (json!("STATUS#open"), json!("2026-01-01T00:00:00Z")),
-            (json!("STATUS#paid"), json!("2026-03-01T00:00:00Z")),
-        ]
-    );
-    let contacts: Vec<Value> =
-        of_kind(&states[2], "customer").iter().map(|item| item["contact"]["M"].clone()).collect();
-    assert_eq!(
-        contacts,
-        [
-            json!({"phone": {"S": "+49 228 1"}, "mail": {"S": "ann@example.com"}}),
-            json!({"mail": {"S": "bo@example.com"}}),
-        ]
-    );
-    let sorted: Vec<&Value> =
-        of_kind(&states[3], "order").iter().map(|order| &order["sk"]["S"]).collect();
-    assert_eq!(sorted, ["ORDER#000007", "ORDER#000012", "ORDER#000108"]);
-    let lines: Vec<&Value> =
-        of_kind(&states[4], "line").iter().map(|line| &line["pk"]["S"]).collect();
-    assert_eq!(lines, ["ORDER#000007", "ORDER#000012"]);
-    assert_eq!(of_kind(&states[5], "cart").len(), 1);
+    expect_states(&states);
 
     let archive = folder.path().join(".datamigration/archive").canonicalize().unwrap();
     let archive = format!("file://{}", archive.display());

@@ -106,12 +106,7 @@ pub async fn run(
         .run(reconcile_one, after_error, shared)
         .for_each(|result| {
             if let Err(error) = &result {
-                tracing::debug!(%error, "a reconciliation ended with an error");
-                if let controller::Error::ObjectNotFound(gone) = error {
-                    ended.failures.forget(&of_migration(gone));
-                    // A Job or pod of ours woke us whose migration is gone. At the start all do.
-                    sweeper.begin(gone.namespace.as_deref(), &gone.name);
-                }
+                after_reconcile(error, &ended.failures, &sweeper);
             }
             std::future::ready(())
         });
@@ -159,6 +154,19 @@ fn referring<K: Resource>(
         .filter(|migration| refers(migration, &name))
         .map(|migration| ObjectRef::from_obj(migration.as_ref()))
         .collect()
+}
+
+/// A Job or pod of ours woke us whose migration is gone: all do at the start.
+fn after_reconcile(
+    error: &controller::Error<ReconcileError, watcher::Error>,
+    failures: &Failures<DataMigration>,
+    sweeper: &Arc<Sweeper>,
+) {
+    tracing::debug!(%error, "a reconciliation ended with an error");
+    if let controller::Error::ObjectNotFound(gone) = error {
+        failures.forget(&of_migration(gone));
+        sweeper.begin(gone.namespace.as_deref(), &gone.name);
+    }
 }
 
 /// A reference to a migration, of whose kind kube does not know.

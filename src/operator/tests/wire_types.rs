@@ -211,44 +211,8 @@ fn a_guards_result_is_its_golden_file() {
             effects_digest: "sha256:9f".into(),
             problem: Some("the guard was restarted in the middle of the run".into()),
             left_out: 1,
-            dry_run: Some(DryRunResult {
-                operations: vec![OperationCount {
-                    operation: "Scan".into(),
-                    exact: 2,
-                    approximate: 1,
-                    refused: 3,
-                }],
-                changed_underneath: 4,
-                apply_time: Some(ApplyTime {
-                    seconds: 3,
-                    limited_by: Limited::Writes,
-                    per_second: 200,
-                }),
-                samples: vec![ChangedItem {
-                    version: CHANGED_ITEM_VERSION,
-                    table: "cars".into(),
-                    key: Some(serde_json::json!({"id": {"S": "audi"}})),
-                    key_digest: None,
-                    kind: ItemChange::Updated,
-                    attributes: [("price".into(), ChangeKind::Added)].into(),
-                    before: Some(serde_json::json!({})),
-                    after: Some(serde_json::json!({"price": {"N": "4100"}})),
-                }],
-                second_pass: Some(SecondPass {
-                    idempotent: false,
-                    requests: Some(812),
-                    tables: vec![ChangedAgain { name: "cars".into(), items: 5 }],
-                }),
-            }),
-            journal: Some(JournalResult {
-                run: "0b0f8c3e-2".into(),
-                entries: 403,
-                segments: 5,
-                bytes: 81_920,
-                ahead: 390,
-                read_units: 203.5,
-                problem: None,
-            }),
+            dry_run: Some(dry_run_result()),
+            journal: Some(journal_result()),
             locked: Some(holder()),
             outages: vec![Outage {
                 of: Behind::Archive,
@@ -265,6 +229,46 @@ fn a_guards_result_is_its_golden_file() {
             continued: Some(Continued { guards: 1, at_least: true }),
         },
     );
+}
+
+fn dry_run_result() -> DryRunResult {
+    DryRunResult {
+        operations: vec![OperationCount {
+            operation: "Scan".into(),
+            exact: 2,
+            approximate: 1,
+            refused: 3,
+        }],
+        changed_underneath: 4,
+        apply_time: Some(ApplyTime { seconds: 3, limited_by: Limited::Writes, per_second: 200 }),
+        samples: vec![ChangedItem {
+            version: CHANGED_ITEM_VERSION,
+            table: "cars".into(),
+            key: Some(serde_json::json!({"id": {"S": "audi"}})),
+            key_digest: None,
+            kind: ItemChange::Updated,
+            attributes: [("price".into(), ChangeKind::Added)].into(),
+            before: Some(serde_json::json!({})),
+            after: Some(serde_json::json!({"price": {"N": "4100"}})),
+        }],
+        second_pass: Some(SecondPass {
+            idempotent: false,
+            requests: Some(812),
+            tables: vec![ChangedAgain { name: "cars".into(), items: 5 }],
+        }),
+    }
+}
+
+fn journal_result() -> JournalResult {
+    JournalResult {
+        run: "0b0f8c3e-2".into(),
+        entries: 403,
+        segments: 5,
+        bytes: 81_920,
+        ahead: 390,
+        read_units: 203.5,
+        problem: None,
+    }
 }
 
 fn holder() -> LockHolder {

@@ -4,6 +4,15 @@ use serde_json::json;
 
 use super::generate::{ATTRIBUTES, Generator};
 
+/// Clauses of an update expression.
+#[derive(Default)]
+struct Actions {
+    sets: Vec<String>,
+    removes: Vec<String>,
+    adds: Vec<String>,
+    deletes: Vec<String>,
+}
+
 impl Generator {
     pub fn condition(&mut self, depth: u32) -> String {
         if depth > 0 && self.random.one_in(3) {
@@ -67,98 +76,101 @@ impl Generator {
         }
     }
 
+    /// One action on an attribute.
+    fn put_action(&mut self, name: &str, actions: &mut Actions) {
+        match self.random.below(14) {
+            0 => actions.removes.push(name.to_owned()),
+            1 => actions.removes.push(format!("{name}[0]")),
+            2 => {
+                let value = self.random.pick(&[
+                    json!(1),
+                    json!(-3),
+                    json!({"$SS": ["y", "z"]}),
+                    json!({"$NS": ["2"]}),
+                ]);
+                actions.adds.push(format!("{name} {}", self.placeholder(value)));
+            }
+            3 => {
+                let value = self.random.pick(&[json!({"$SS": ["y", "x"]}), json!({"$NS": ["1"]})]);
+                actions.deletes.push(format!("{name} {}", self.placeholder(value)));
+            }
+            4 => {
+                let value = self.number();
+                let zero = self.placeholder(json!(0));
+                actions.sets.push(format!(
+                    "{name} = if_not_exists({name}, {zero}) + {}",
+                    self.placeholder(value)
+                ));
+            }
+            5 => {
+                let list = json!([self.value(0)]);
+                let empty = self.placeholder(json!([]));
+                actions.sets.push(format!(
+                    "{name} = list_append(if_not_exists({name}, {empty}), {})",
+                    self.placeholder(list)
+                ));
+            }
+            6 => {
+                let value = self.value(1);
+                actions.sets.push(format!("{name}.x = {}", self.placeholder(value)));
+            }
+            7 => {
+                let value = self.value(0);
+                actions.sets.push(format!("{name}[1] = {}", self.placeholder(value)));
+            }
+            8 => {
+                let other = self.path();
+                let value = self.value(1);
+                actions
+                    .sets
+                    .push(format!("{name} = if_not_exists({other}, {})", self.placeholder(value)));
+            }
+            9 => {
+                let (other, sign) = (self.path(), self.random.pick(&["+", "-"]));
+                let value = self.number();
+                actions.sets.push(format!("{name} = {other} {sign} {}", self.placeholder(value)));
+            }
+            10 => actions.sets.push(format!("{name} = {}", self.path())),
+            11 => actions.removes.push(format!("{name}.x")),
+            _ => {
+                let value = self.value(2);
+                actions.sets.push(format!("{name} = {}", self.placeholder(value)));
+            }
+        }
+    }
+
     pub fn update(&mut self) -> String {
         let mut names: Vec<&str> = ATTRIBUTES.to_vec();
         if self.table == "indexed" {
             names.extend(["g", "r", "l"]);
         }
-        let (mut sets, mut removes, mut adds, mut deletes) = (vec![], vec![], vec![], vec![]);
+        let mut actions = Actions::default();
         for _ in 0..=self.random.below(3) {
             let at = usize::try_from(self.random.below(names.len() as u64)).unwrap();
             let name = names.remove(at);
             if ["g", "r", "l"].contains(&name) {
                 if self.random.one_in(3) {
-                    removes.push(name.to_owned());
+                    actions.removes.push(name.to_owned());
                 } else {
                     let value = self.index_value(name);
-                    sets.push(format!("{name} = {}", self.placeholder(value)));
+                    actions.sets.push(format!("{name} = {}", self.placeholder(value)));
                 }
                 continue;
             }
             let name = &self.name(name);
-            match self.random.below(14) {
-                0 => removes.push(name.clone()),
-                1 => removes.push(format!("{name}[0]")),
-                2 => {
-                    let value = self.random.pick(&[
-                        json!(1),
-                        json!(-3),
-                        json!({"$SS": ["y", "z"]}),
-                        json!({"$NS": ["2"]}),
-                    ]);
-                    adds.push(format!("{name} {}", self.placeholder(value)));
-                }
-                3 => {
-                    let value =
-                        self.random.pick(&[json!({"$SS": ["y", "x"]}), json!({"$NS": ["1"]})]);
-                    deletes.push(format!("{name} {}", self.placeholder(value)));
-                }
-                4 => {
-                    let value = self.number();
-                    let zero = self.placeholder(json!(0));
-                    sets.push(format!(
-                        "{name} = if_not_exists({name}, {zero}) + {}",
-                        self.placeholder(value)
-                    ));
-                }
-                5 => {
-                    let list = json!([self.value(0)]);
-                    let empty = self.placeholder(json!([]));
-                    sets.push(format!(
-                        "{name} = list_append(if_not_exists({name}, {empty}), {})",
-                        self.placeholder(list)
-                    ));
-                }
-                6 => {
-                    let value = self.value(1);
-                    sets.push(format!("{name}.x = {}", self.placeholder(value)));
-                }
-                7 => {
-                    let value = self.value(0);
-                    sets.push(format!("{name}[1] = {}", self.placeholder(value)));
-                }
-                8 => {
-                    let other = self.path();
-                    let value = self.value(1);
-                    sets.push(format!(
-                        "{name} = if_not_exists({other}, {})",
-                        self.placeholder(value)
-                    ));
-                }
-                9 => {
-                    let (other, sign) = (self.path(), self.random.pick(&["+", "-"]));
-                    let value = self.number();
-                    sets.push(format!("{name} = {other} {sign} {}", self.placeholder(value)));
-                }
-                10 => sets.push(format!("{name} = {}", self.path())),
-                11 => removes.push(format!("{name}.x")),
-                _ => {
-                    let value = self.value(2);
-                    sets.push(format!("{name} = {}", self.placeholder(value)));
-                }
-            }
+            self.put_action(name, &mut actions);
         }
         // One that only removes creates no item at AWS, unlike in local databases.
-        if sets.is_empty() && adds.is_empty() {
-            sets.push(format!("touched = {}", self.placeholder(json!(1))));
+        if actions.sets.is_empty() && actions.adds.is_empty() {
+            actions.sets.push(format!("touched = {}", self.placeholder(json!(1))));
         }
         let clause = |word: &str, parts: Vec<String>| {
             if parts.is_empty() { String::new() } else { format!("{word} {} ", parts.join(", ")) }
         };
-        let text = clause("SET", sets)
-            + &clause("REMOVE", removes)
-            + &clause("ADD", adds)
-            + &clause("DELETE", deletes);
+        let text = clause("SET", actions.sets)
+            + &clause("REMOVE", actions.removes)
+            + &clause("ADD", actions.adds)
+            + &clause("DELETE", actions.deletes);
         text.trim_end().to_owned()
     }
 }

@@ -325,6 +325,41 @@ impl Generator {
         statement.add(after);
     }
 
+    /// Adds which partitions are read, and returns the form: 0 all, 1 and 2 two, else one.
+    fn put_partition(&mut self, statement: &mut Text, partition: &str) -> u64 {
+        let values: [Value; 3] = match (partition, self.table) {
+            ("id", "number") => [json!(1), json!(-1), json!({"$N": "1.5"})],
+            ("id", "binary") => ["AA==", "eA==", "eHk="].map(|id| json!({"$B": id})),
+            ("id", _) => ["a", "b", "c"].map(Value::from),
+            _ => ["x", "y", "xy"].map(Value::from),
+        };
+        let shape = self.random.below(6);
+        match shape {
+            0 => {}
+            // dynoxide refuses to read a partition twice.
+            1 => {
+                statement.add(format!(" WHERE {partition} IN ["));
+                self.put_value(statement, &values[2]);
+                statement.add(", ");
+                self.put_value(statement, &values[0]);
+                statement.add("]");
+            }
+            2 => {
+                statement.add(format!(" WHERE ({partition} = "));
+                self.put_value(statement, &values[2]);
+                statement.add(format!(" OR {partition} = "));
+                self.put_value(statement, &values[1]);
+                statement.add(")");
+            }
+            _ => {
+                let one = self.random.pick(&values);
+                statement.add(format!(" WHERE {partition} = "));
+                self.put_value(statement, &one);
+            }
+        }
+        shape
+    }
+
     fn select(&mut self) -> Step {
         let index = (self.table == "indexed" && self.random.one_in(2)).then(|| {
             self.random.pick(&["by-g", "by-g-r", "by-g-keys", "by-l", "by-r", "by-l-all"])
@@ -343,36 +378,7 @@ impl Generator {
         let list = if holds_all { self.list() } else { "*".to_owned() };
         let from = index.map(|index| format!(".\"{index}\"")).unwrap_or_default();
         statement.add(format!("SELECT {list} FROM $T{from}"));
-        let values: [Value; 3] = match (partition, self.table) {
-            ("id", "number") => [json!(1), json!(-1), json!({"$N": "1.5"})],
-            ("id", "binary") => ["AA==", "eA==", "eHk="].map(|id| json!({"$B": id})),
-            ("id", _) => ["a", "b", "c"].map(Value::from),
-            _ => ["x", "y", "xy"].map(Value::from),
-        };
-        let shape = self.random.below(6);
-        match shape {
-            0 => {}
-            // dynoxide refuses to read a partition twice.
-            1 => {
-                statement.add(format!(" WHERE {partition} IN ["));
-                self.put_value(&mut statement, &values[2]);
-                statement.add(", ");
-                self.put_value(&mut statement, &values[0]);
-                statement.add("]");
-            }
-            2 => {
-                statement.add(format!(" WHERE ({partition} = "));
-                self.put_value(&mut statement, &values[2]);
-                statement.add(format!(" OR {partition} = "));
-                self.put_value(&mut statement, &values[1]);
-                statement.add(")");
-            }
-            _ => {
-                let one = self.random.pick(&values);
-                statement.add(format!(" WHERE {partition} = "));
-                self.put_value(&mut statement, &one);
-            }
-        }
+        let shape = self.put_partition(&mut statement, partition);
         let mut ranged = false;
         if let (Some(sort), 3..) = (sort, shape)
             && self.random.one_in(2)

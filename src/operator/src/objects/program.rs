@@ -2,7 +2,7 @@
 //! no credentials. Pure.
 
 use dm_api::DataMigration;
-use dm_api::migration::{ContainerProgram, ImagePullPolicy};
+use dm_api::migration::{ContainerProgram, ImagePullPolicy, Script};
 use dm_api::status::{RunKind, RunRecord};
 use dm_contract::plan::{self, PROGRAM_PORT};
 use k8s_openapi::api::core::v1::{Container, EnvVar};
@@ -62,30 +62,13 @@ pub(super) fn container(
     let mut container = match &runnable.program {
         Program::Script { file, script, .. } => {
             mounts.push(mount("dm-work", WORK_DIR, false));
-            let mut args: Vec<String> = vec!["run".into(), "--dir".into(), WORK_DIR.into()];
-            if let Some(file) = file {
-                args.extend(["--script".into(), literal::escaped(file)]);
-            }
-            args.extend(flags);
-            args.push("--".into());
-            args.extend(script.command.iter().chain(&script.args).cloned());
-            let mut env = program_env(runnable, &script.env);
-            let missing = |name: &str| !script.env.iter().any(|variable| variable.name == name);
-            if missing("HOME") {
-                // The user has no entry in the image's passwd file; tools look for a home.
-                env.push(variable("HOME", WORK_DIR));
-            }
-            if missing("PYTHONUNBUFFERED") {
-                // Python holds back what it writes to a pipe, and loses it when it is killed.
-                env.push(variable("PYTHONUNBUFFERED", "1"));
-            }
             Container {
                 image: Some(image(&script.image, script.image_pull_policy)),
                 image_pull_policy: pull(script.image_pull_policy),
                 command: Some(vec![ENTRY.into()]),
-                args: Some(args),
+                args: Some(script_args(file.as_deref(), script, flags)),
                 working_dir: Some(WORK_DIR.into()),
-                env: Some(env),
+                env: Some(script_env(runnable, script)),
                 ..base
             }
         }
@@ -98,17 +81,11 @@ pub(super) fn container(
         },
         Program::Transform { .. } => {
             mounts.push(mount("dm-work", WORK_DIR, false));
-            let mut args: Vec<String> = vec!["run".into(), "--dir".into(), WORK_DIR.into()];
-            args.extend(flags);
-            // The guard does the work; this container waits for it as it would for a program.
-            let guard = format!("127.0.0.1:{PROGRAM_PORT}");
-            let asks = ["--", ENTRY, "transform", "--guard", &guard, "--dir", WORK_DIR];
-            args.extend(asks.map(String::from));
             Container {
                 image: Some(settings.agent_image.clone()),
                 image_pull_policy: Some(settings.agent_pull_policy.clone()),
                 command: Some(vec![ENTRY.into()]),
-                args: Some(args),
+                args: Some(transform_args(flags)),
                 working_dir: Some(WORK_DIR.into()),
                 env: Some(program_env(runnable, &[])),
                 ..base
@@ -123,6 +100,41 @@ pub(super) fn container(
     mounts.extend(runnable.pod.volume_mounts.clone());
     container.volume_mounts = Some(mounts);
     container
+}
+
+fn script_args(file: Option<&str>, script: &Script, flags: Vec<String>) -> Vec<String> {
+    let mut args: Vec<String> = vec!["run".into(), "--dir".into(), WORK_DIR.into()];
+    if let Some(file) = file {
+        args.extend(["--script".into(), literal::escaped(file)]);
+    }
+    args.extend(flags);
+    args.push("--".into());
+    args.extend(script.command.iter().chain(&script.args).cloned());
+    args
+}
+
+fn script_env(runnable: &Runnable, script: &Script) -> Vec<EnvVar> {
+    let mut env = program_env(runnable, &script.env);
+    let missing = |name: &str| !script.env.iter().any(|variable| variable.name == name);
+    if missing("HOME") {
+        // The user has no entry in the image's passwd file; tools look for a home.
+        env.push(variable("HOME", WORK_DIR));
+    }
+    if missing("PYTHONUNBUFFERED") {
+        // Python holds back what it writes to a pipe, and loses it when it is killed.
+        env.push(variable("PYTHONUNBUFFERED", "1"));
+    }
+    env
+}
+
+/// The guard does the work of a transform; this container waits for it as for a program.
+fn transform_args(flags: Vec<String>) -> Vec<String> {
+    let mut args: Vec<String> = vec!["run".into(), "--dir".into(), WORK_DIR.into()];
+    args.extend(flags);
+    let guard = format!("127.0.0.1:{PROGRAM_PORT}");
+    let asks = ["--", ENTRY, "transform", "--guard", &guard, "--dir", WORK_DIR];
+    args.extend(asks.map(String::from));
+    args
 }
 
 /// Whether the program runs a second time over what it wrote.

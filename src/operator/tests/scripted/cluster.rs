@@ -189,9 +189,7 @@ impl Cluster {
         let object = objects.get("pods", pod).unwrap();
         let plan = plan_of(object);
         let mode = plan.mode;
-        if mode == Mode::Apply {
-            self.writing.0 -= 1;
-        }
+        self.writing.0 -= usize::from(mode == Mode::Apply);
         let began = object["status"]["containerStatuses"][0]["state"]["running"]["startedAt"]
             .as_str()
             .map(str::to_owned);
@@ -212,25 +210,7 @@ impl Cluster {
             }})
         };
         if let Some(restore) = plan.restore {
-            // It ends with 0 only where it has finished.
-            let finished =
-                !is_deleting(object) && self.exit_code == 0 && !self.ledger.journals_gone;
-            let said = restore_result(mode, restore.run, finished);
-            let said = if self.ledger.journals_gone { without_journal(said) } else { said };
-            let code = i32::from(said.exit_code());
-            if finished && mode == Mode::Apply {
-                self.restored.push(restore.run);
-                self.ledger.restored.insert(restore.run);
-            }
-            let said = said.to_message();
-            objects.change("pods", pod, |pod| {
-                pod["status"] = json!({
-                    "phase": if code == 0 { "Succeeded" } else { "Failed" },
-                    "conditions": pod["status"]["conditions"],
-                    "containerStatuses": [status("restore", &ended(said, code))],
-                });
-            });
-            return;
+            return self.end_restore(objects, pod, (mode, restore.run), &ended);
         }
         if exit_code == 0 && mode == Mode::Apply && !is_deleting(object) && shut_down.is_none() {
             self.completed += 1;
@@ -264,20 +244,42 @@ impl Cluster {
             Some(ShutDown::OwnEntrypoint) => String::new(),
             Some(ShutDown::BehindEntry) | None => serde_json::to_string(&result).unwrap(),
         };
-        let disrupted = json!([{
-            "type": "DisruptionTarget", "status": "True", "reason": "TerminationByKubelet",
-            "lastTransitionTime": at,
-            "message": "Pod was terminated in response to imminent node shutdown.",
-        }]);
         let mut inits = vec![status("guard", &ended(guard, 0))];
         inits.extend(asked.then(|| status("ledger", &let_through(&at))));
         objects.change("pods", pod, |pod| {
             let earlier = pod["status"]["conditions"].clone();
             pod["status"] = json!({
                 "phase": if code_of_pod == 0 { "Succeeded" } else { "Failed" },
-                "conditions": if shut_down.is_some() { disrupted } else { earlier },
+                "conditions": if shut_down.is_some() { disrupted(&at) } else { earlier },
                 "initContainerStatuses": inits,
                 "containerStatuses": [status("program", &ended(program, code_of_pod))],
+            });
+        });
+    }
+
+    fn end_restore(
+        &mut self,
+        objects: &mut Objects,
+        pod: &str,
+        (mode, run): (Mode, u32),
+        ended: &impl Fn(String, i32) -> Value,
+    ) {
+        let deleting = is_deleting(objects.get("pods", pod).unwrap());
+        // It ends with 0 only where it has finished.
+        let finished = !deleting && self.exit_code == 0 && !self.ledger.journals_gone;
+        let said = restore_result(mode, run, finished);
+        let said = if self.ledger.journals_gone { without_journal(said) } else { said };
+        let code = i32::from(said.exit_code());
+        if finished && mode == Mode::Apply {
+            self.restored.push(run);
+            self.ledger.restored.insert(run);
+        }
+        let said = said.to_message();
+        objects.change("pods", pod, |pod| {
+            pod["status"] = json!({
+                "phase": if code == 0 { "Succeeded" } else { "Failed" },
+                "conditions": pod["status"]["conditions"],
+                "containerStatuses": [status("restore", &ended(said, code))],
             });
         });
     }
@@ -288,6 +290,14 @@ impl Start {
     pub fn applies(&self) -> bool {
         self.mode == Mode::Apply && self.restores.is_none()
     }
+}
+
+fn disrupted(at: &str) -> Value {
+    json!([{
+        "type": "DisruptionTarget", "status": "True", "reason": "TerminationByKubelet",
+        "lastTransitionTime": at,
+        "message": "Pod was terminated in response to imminent node shutdown.",
+    }])
 }
 
 fn is_orphan(objects: &Objects, object: &Value) -> bool {

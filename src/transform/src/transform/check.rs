@@ -298,6 +298,10 @@ mod tests {
             json!({"set": {"pk": "1"}, "rekey": {"pk": "2"}}),
             "set.pk: rekey.pk gives this key attribute its value",
         );
+    }
+
+    #[test]
+    fn actions_that_exclude_each_other_are_named() {
         check(
             json!({"delete": true, "set": {"a": "1"}}),
             "delete: an item that is deleted does not change; remove the other actions",

@@ -137,26 +137,27 @@ mod tests {
         Transform::parse(&source, &Files::default())
     }
 
+    fn schema(name: &str, keys: &Value) -> TableSchema {
+        let types: Vec<Value> = ["pk", "sk", "id"]
+            .iter()
+            .map(|name| json!({"AttributeName": name, "AttributeType": "S"}))
+            .collect();
+        TableSchema::from_json(&json!({
+            "TableName": name, "AttributeDefinitions": types, "KeySchema": keys,
+            "GlobalSecondaryIndexes": [{
+                "IndexName": "by-sk", "Projection": {"ProjectionType": "KEYS_ONLY"},
+                "KeySchema": [{"AttributeName": "sk", "KeyType": "HASH"}],
+            }],
+        }))
+        .unwrap()
+    }
+
     #[test]
     fn a_transform_fits_its_table() {
-        let schema = |name: &str, keys: Value| {
-            let types: Vec<Value> = ["pk", "sk", "id"]
-                .iter()
-                .map(|name| json!({"AttributeName": name, "AttributeType": "S"}))
-                .collect();
-            TableSchema::from_json(&json!({
-                "TableName": name, "AttributeDefinitions": types, "KeySchema": keys,
-                "GlobalSecondaryIndexes": [{
-                    "IndexName": "by-sk", "Projection": {"ProjectionType": "KEYS_ONLY"},
-                    "KeySchema": [{"AttributeName": "sk", "KeyType": "HASH"}],
-                }],
-            }))
-            .unwrap()
-        };
-        let cars = schema("cars", json!([{"AttributeName": "id", "KeyType": "HASH"}]));
+        let cars = schema("cars", &json!([{"AttributeName": "id", "KeyType": "HASH"}]));
         let other = schema(
             "other",
-            json!([
+            &json!([
                 {"AttributeName": "pk", "KeyType": "HASH"}, {"AttributeName": "sk", "KeyType": "RANGE"},
             ]),
         );
