@@ -139,6 +139,12 @@ fn repeated_and_listed(
     assert_eq!((&runs[1]["kind"], &runs[1]["restores"]), (&json!("restore"), &json!(1)));
     let shown = data(look(&["show", "--run", "0001-prices/1", "-o", "json"]));
     assert_eq!((&shown["journal"]["entries"], &shown["outcome"]), (&json!(3), &json!("failed")));
+    let verified = data(look(&["verify", "-o", "json"]));
+    let whole = json!({"run": "0001-prices/1", "whole": true, "message": "3 entries, whole"});
+    assert_eq!(verified["runs"][0], whole);
+    let gone =
+        data(look(&["gc", "--older-than-days", "0", "--keep", "0", "--dry-run", "-o", "json"]));
+    assert_eq!((&gone["deleted"], &gone["runs"][0]), (&json!(false), &json!("0001-prices/1")));
     let (code, comment, told) = restore(&["-o", "markdown"]);
     assert!(code == 0 && comment.starts_with("### "), "{told} {comment}");
 }
@@ -223,5 +229,5 @@ async fn a_tables_lock_is_shown_and_taken_away_on_record() {
     assert_eq!(unlock("cars", &["--yes"]).0, 1);
     assert_eq!(unlock("boats", &["--yes"]).0, 1);
     let (_, told, _) = datamigration(&["archive", "ls", "--archive", &url]);
-    assert!(told.contains("taken away by ada"), "{told}");
+    assert!(told.contains("removed by ada"), "{told}");
 }

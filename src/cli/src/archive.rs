@@ -1,20 +1,19 @@
 //! `datamigration archive`: what an archive holds, whether it is whole, and what may go.
 
+mod collect;
 mod record;
-
-use std::collections::BTreeSet;
+mod verify;
 
 use clap::{Args, Subcommand};
 use dm_contract::error_chain::chain;
-use dm_engine::archive::ledger::{self, Kind, LedgerEntry, LedgerError, Removal};
+use dm_engine::archive::ledger::{self, Kind, LedgerEntry};
 use dm_engine::archive::locks as table_locks;
-use dm_engine::archive::{Archive, LayoutError, Listed, Retention, RunName};
+use dm_engine::archive::{Archive, LayoutError, RunName};
 use dm_engine::journal::{JournalReader, JournalSummary, ReadError};
-use dm_engine::limits;
 
 use crate::answer::{self, Words};
 use crate::archive_place::{Answered, ArchiveVerbError, Place};
-use crate::print::{self, say};
+use crate::print::say;
 use crate::{layout, locks};
 use record::{Changes, Journal, Kept, Lock, Run, Runs, Shown};
 
@@ -79,6 +78,8 @@ struct Verify {
     /// The run, as MIGRATION/NUMBER [default: every one]
     #[arg(long, value_name = "RUN", value_parser = run)]
     run: Option<RunName>,
+    #[command(flatten)]
+    answer: answer::Flags,
 }
 
 #[derive(Clone, Debug, Args)]
@@ -97,6 +98,8 @@ struct Gc {
     /// List what would be deleted, and delete nothing
     #[arg(long)]
     dry_run: bool,
+    #[command(flatten)]
+    answer: answer::Flags,
 }
 
 /// Reads `MIGRATION/NUMBER`.
@@ -109,8 +112,8 @@ pub async fn archive(flags: Flags) -> Answered<u8> {
     match flags.verb {
         Verb::Ls(flags) => ls(flags).await,
         Verb::Show(flags) => show(flags).await,
-        Verb::Verify(flags) => verify(flags).await,
-        Verb::Gc(flags) => gc(flags).await,
+        Verb::Verify(flags) => verify::verify(flags).await,
+        Verb::Gc(flags) => collect::gc(flags).await,
         Verb::Unlock(flags) => locks::unlock(flags).await,
     }
 }
@@ -299,55 +302,6 @@ async fn kept(archive: &Archive, run: &RunName) -> Answered<Vec<Kept>> {
     Ok(others.map(|object| Kept { path: object.path, bytes: object.bytes }).collect())
 }
 
-async fn verify(flags: Verify) -> Answered<u8> {
-    let archive = flags.place.open().await?;
-    if let Some(run) = &flags.run {
-        let (whole, told) = verified(&archive, run).await;
-        print::answer(&format!("{run}  {told}\n"))?;
-        return Ok(u8::from(!whole));
-    }
-    let (entries, damaged) = ledger::readable(&archive, None).await?;
-    let mut code = 0;
-    let mut tell = |run: &RunName, whole: bool, told: &str| {
-        code = code.max(u8::from(!whole));
-        print::answer(&format!("{run}  {told}\n"))
-    };
-    let mut known: BTreeSet<RunName> = damaged.iter().filter_map(LedgerError::run).collect();
-    for run in entries.iter().map(|entry| &entry.run) {
-        let (whole, told) = verified(&archive, run).await;
-        tell(run, whole, &told)?;
-        known.insert(run.clone());
-    }
-    for error in &damaged {
-        let Some(run) = error.run() else { continue };
-        tell(&run, false, &chain(error))?;
-    }
-    for run in journaled(&archive).await?.difference(&known) {
-        tell(
-            run,
-            false,
-            "a journal of a run that is not in the ledger, which was lost or deleted",
-        )?;
-    }
-    if known.is_empty() && code == 0 {
-        return none(&flags.place, &archive).await;
-    }
-    Ok(code)
-}
-
-/// The runs that have a journal.
-async fn journaled(archive: &Archive) -> Answered<BTreeSet<RunName>> {
-    let mut runs = BTreeSet::new();
-    let see = |object: Listed| {
-        if RunName::is_of_journal(&object.path) {
-            runs.extend(RunName::of_path(&object.path));
-        }
-        true
-    };
-    archive.visit("runs", see).await?;
-    Ok(runs)
-}
-
 /// Says that there are no runs, which is no error of a new archive only.
 async fn none(place: &Place, archive: &Archive) -> Answered<u8> {
     let is_new = archive.is_marked().await? && table_locks::all(archive).await?.is_empty();
@@ -359,66 +313,4 @@ async fn none(place: &Place, archive: &Archive) -> Answered<u8> {
     };
     say(&told);
     Ok(u8::from(!is_new))
-}
-
-/// Whether a run can be restored from its journal, and what is to be said of it.
-async fn verified(archive: &Archive, run: &RunName) -> (bool, String) {
-    let read = async {
-        let readers = JournalReader::of_run(archive, run).await?;
-        let is_empty = readers.iter().all(JournalReader::is_empty);
-        Ok((is_empty, verify_all(&readers).await?))
-    };
-    match read.await {
-        Ok((true, _)) => (true, "empty: the run wrote nothing".into()),
-        Ok((false, summary)) if summary.torn_bytes > 0 => {
-            let JournalSummary { entries, torn_bytes, .. } = summary;
-            (true, format!("{entries} entries; a torn end of {torn_bytes} bytes is cut"))
-        }
-        Ok((false, summary)) => (true, format!("{} entries, whole", summary.entries)),
-        // What it was for was done before.
-        Err(ReadError::Removed { removal, .. }) if removal.restored => {
-            let Removal { removed_at, by, .. } = &*removal;
-            (true, format!("restored; its journal was removed at {removed_at} by {by}"))
-        }
-        Err(error) => (false, chain(&error)),
-    }
-}
-
-async fn gc(flags: Gc) -> Answered<u8> {
-    let archive = flags.place.open().await?;
-    let (entries, damaged) = ledger::readable(&archive, None).await?;
-    let retention = Retention {
-        age_s_max: i64::from(flags.older_than_days) * DAY_S,
-        runs_kept: flags.keep,
-        journals_too: flags.journals_too,
-    };
-    let mut objects = archive.list_all("runs").await?;
-    for error in &damaged {
-        let migration = error.run().map(|run| run.migration().to_owned());
-        let of_it = |run: RunName| migration.as_deref().is_none_or(|name| run.migration() == name);
-        objects.retain(|object| !RunName::of_path(&object.path).is_some_and(of_it));
-        say(&format!("nothing of its migration is deleted: {}", chain(error)));
-    }
-    let mut chosen = retention.choose(&objects, &entries, jiff::Timestamp::now().as_second());
-    let locks = table_locks::prune(&archive, limits::LOCKS_KEPT).await?;
-    if !flags.dry_run {
-        table_locks::note_pruned(&archive, &locks).await?;
-    }
-    for object in locks {
-        chosen.bytes += object.bytes;
-        chosen.paths.push(object.path);
-    }
-    if !flags.dry_run {
-        let by = if flags.journals_too { " --journals-too" } else { "" };
-        let by = format!("`datamigration archive gc{by}`");
-        ledger::collect(&archive, &chosen, &by).await?;
-    }
-    let done = if flags.dry_run { "would be deleted" } else { "deleted" };
-    print::answer(&format!(
-        "{} objects of {} runs, {} bytes {done}\n",
-        layout::count(chosen.paths.len() as u64),
-        layout::count(chosen.runs.len() as u64),
-        layout::count(chosen.bytes),
-    ))?;
-    Ok(u8::from(!damaged.is_empty()))
 }

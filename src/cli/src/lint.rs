@@ -9,18 +9,19 @@ mod transform;
 
 use std::ffi::OsStr;
 use std::fmt;
-use std::io;
 use std::path::{Path, PathBuf};
 
 use clap::Args;
 use dm_api::script::{self, Files};
 use dm_entry::args::Program;
 use dm_entry::program;
+use serde::Serialize;
 
+use crate::answer::{self, AnswerError, Words};
 use crate::embedded::Home;
 use crate::folder::{self, Folder, FolderError};
-use crate::print;
 use crate::seed::{SEED_FILE, Seed};
+use crate::{layout, print};
 
 /// Bytes of a ConfigMap's data (Kubernetes documentation, "ConfigMaps": 1 MiB).
 const CONFIG_MAP_BYTES_MAX: usize = 1024 * 1024;
@@ -35,6 +36,8 @@ pub struct Flags {
     /// End with 1 for warnings as well
     #[arg(long)]
     strict: bool,
+    #[command(flatten)]
+    answer: answer::Flags,
 }
 
 const EXAMPLES: &str = "\
@@ -45,7 +48,8 @@ Examples:
   datamigration lint --strict migrations/0*";
 
 /// How bad a finding is.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+#[serde(rename_all = "camelCase")]
 enum Severity {
     /// It runs, perhaps not as intended.
     Warning,
@@ -53,8 +57,17 @@ enum Severity {
     Error,
 }
 
+impl Severity {
+    fn word(self) -> &'static str {
+        match self {
+            Self::Warning => "warning",
+            Self::Error => "error",
+        }
+    }
+}
+
 /// Something in a file.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct Finding {
     file: PathBuf,
     line: usize,
@@ -80,23 +93,45 @@ impl Finding {
 
 impl fmt::Display for Finding {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let severity = match self.severity {
-            Severity::Warning => "warning",
-            Severity::Error => "error",
-        };
+        let severity = self.severity.word();
         write!(f, "{}:{}: {severity}: {}", self.file.display(), self.line, self.message)
     }
 }
 
+/// All findings, as they are printed.
+#[derive(Debug, Serialize)]
+struct Answer {
+    errors: usize,
+    warnings: usize,
+    findings: Vec<Finding>,
+}
+
+impl Answer {
+    fn words(&self, words: Words) -> String {
+        let findings = self.findings.iter();
+        match words {
+            Words::Terminal => findings.map(|finding| finding.to_string() + "\n").collect(),
+            Words::Markdown => {
+                let row = |found: &Finding| {
+                    let place = format!("{}:{}", found.file.display(), found.line);
+                    vec![place, found.severity.word().to_owned(), found.message.clone()]
+                };
+                let rows: Vec<Vec<String>> = findings.map(row).collect();
+                layout::markdown_table(&["PLACE", "SEVERITY", "FINDING"], &rows)
+            }
+        }
+    }
+}
+
 /// Prints all findings; the exit code.
-pub fn lint(flags: &Flags) -> io::Result<u8> {
+pub fn lint(flags: &Flags) -> Result<u8, AnswerError> {
     let mut all: Vec<Finding> = flags.folders.iter().flat_map(|folder| findings(folder)).collect();
     all.sort_by(|a, b| (&a.file, a.line).cmp(&(&b.file, b.line)));
-    let text: String = all.iter().map(|finding| finding.to_string() + "\n").collect();
-    print::answer(&text)?;
     let errors = all.iter().filter(|finding| finding.is_error()).count();
-    print::say(&format!("errors: {errors}, warnings: {}", all.len() - errors));
-    Ok(u8::from(errors > 0 || (flags.strict && !all.is_empty())))
+    let answer = Answer { errors, warnings: all.len() - errors, findings: all };
+    flags.answer.print(&answer, |words| answer.words(words))?;
+    print::say(&format!("errors: {errors}, warnings: {}", answer.warnings));
+    Ok(u8::from(errors > 0 || (flags.strict && !answer.findings.is_empty())))
 }
 
 /// What is wrong with a folder.

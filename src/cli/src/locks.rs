@@ -3,7 +3,9 @@
 
 use clap::Args;
 use dm_engine::archive::locks::{self, Listed, LockState};
+use serde::Serialize;
 
+use crate::answer::{self, Words};
 use crate::archive_place::{ArchiveVerbError, Place};
 use crate::print::{self, Confirmed};
 
@@ -24,6 +26,20 @@ pub struct Unlock {
     /// Skip the confirmation
     #[arg(short, long)]
     yes: bool,
+    #[command(flatten)]
+    answer: answer::Flags,
+}
+
+/// What became of a lock.
+#[derive(Debug, Serialize)]
+#[serde(rename_all = "camelCase")]
+struct Unlocked {
+    table: String,
+    /// Whether it was removed now.
+    removed: bool,
+    /// The run that had it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    from: Option<String>,
 }
 
 /// Takes a table's lock from its run: 0, or 1 if no run had it.
@@ -31,7 +47,8 @@ pub async fn unlock(flags: Unlock) -> Result<u8, ArchiveVerbError> {
     let archive = flags.place.open().await?;
     let held = locks::all(&archive).await?.into_iter().find(|lock| lock.table == flags.table);
     let Some(Listed { state: LockState::Held(holder, beat_at_s), .. }) = held else {
-        print::answer(&format!("{} is not locked\n", flags.table))?;
+        let free = Unlocked { table: flags.table.clone(), removed: false, from: None };
+        flags.answer.print(&free, |_: Words| format!("{} is not locked\n", flags.table))?;
         return Ok(1);
     };
     let question = format!(
@@ -52,16 +69,21 @@ pub async fn unlock(flags: Unlock) -> Result<u8, ArchiveVerbError> {
         }
     }
     let had = locks::unlock(&archive, &flags.table, &flags.by, &flags.reason).await?;
-    let told = match had {
-        Some(holder) => format!(
-            "{} was taken from run {}; another gets it in half a minute, when that run must have \
-             noticed\n",
-            holder.table, holder.by
-        ),
-        None => format!("{} was given back just now\n", flags.table),
-    };
-    print::answer(&told)?;
+    let from = had.map(|holder| holder.by);
+    let unlocked = Unlocked { table: flags.table, removed: from.is_some(), from };
+    flags.answer.print(&unlocked, |_: Words| words(&unlocked))?;
     Ok(0)
+}
+
+fn words(unlocked: &Unlocked) -> String {
+    let table = &unlocked.table;
+    match &unlocked.from {
+        Some(run) => format!(
+            "{table} was taken from run {run}; another gets it in half a minute, when that run must \
+             have noticed\n"
+        ),
+        None => format!("{table} was given back just now\n"),
+    }
 }
 
 /// The locks that are not free, as a table; empty if there are none.
@@ -83,7 +105,7 @@ fn line(lock: &Listed) -> Option<String> {
             Some(format!("{table:<30} {by:<44} {since:<24} {beat}\n"))
         }
         LockState::Forced(release) => {
-            let by = format!("nobody: taken away by {}", release.by);
+            let by = format!("removed by {}", release.by);
             let why = release.reason.as_deref().unwrap_or_default();
             Some(format!("{table:<30} {by:<44} {:<24} {why}\n", release.at))
         }

@@ -102,8 +102,10 @@ fn run(task: &Task) -> Result<()> {
         Task::Page => page::run(&checkout),
         Task::Demo { keep, rebuild, laptop, cluster, record } => {
             if !rebuild && !cluster {
+                let background = if *laptop { None } else { demo::Background::start(&checkout)? };
                 let record = if *record { demo::Record::Yes } else { demo::Record::No };
                 demo::on_laptop(&checkout, record)?;
+                background.map_or(Ok(()), demo::Background::wait)?;
             }
             if *laptop {
                 return Ok(());

@@ -37,6 +37,17 @@ fn check(changed: &[(&str, Option<&str>)], expected: &str) {
 }
 
 #[test]
+fn findings_are_words_a_table_and_data() {
+    let finding = Finding::warning(Path::new("m/main.py"), 3, "a | b");
+    let answer = Answer { errors: 0, warnings: 1, findings: vec![finding] };
+    assert_eq!(answer.words(Words::Terminal), "m/main.py:3: warning: a | b\n");
+    assert!(answer.words(Words::Markdown).contains("m/main.py:3 | warning | a \\| b |"));
+    let data = serde_json::to_value(&answer).unwrap();
+    assert_eq!(data["findings"][0]["severity"], "warning");
+    assert_eq!((&data["warnings"], &data["findings"][0]["line"]), (&1.into(), &3.into()));
+}
+
+#[test]
 fn a_good_folder_has_no_findings() {
     assert_eq!(found(&[]), Vec::<String>::new());
 }

@@ -34,6 +34,8 @@ use layout::State;
 pub enum Verb {
     /// Bring a cluster up, or bring the one that is up to the state of this checkout.
     Up(Options),
+    /// Build or fetch what a cluster on this machine consists of, and start nothing.
+    Parts,
     /// Stop the cluster and leave nothing behind.
     Down,
     /// Install a release of `cargo xtask dist` on a new cluster, and run a migration up to
@@ -73,6 +75,10 @@ enum Origin {
 pub fn run(checkout: &Checkout, verb: &Verb) -> Result<()> {
     match verb {
         Verb::Up(options) => up(checkout, options),
+        Verb::Parts => {
+            let _lock = lock(checkout)?;
+            parts(checkout).map(drop)
+        }
         Verb::Down => down(checkout),
         Verb::Release { folder } => release::run(checkout, folder),
         Verb::Env => {
@@ -91,6 +97,47 @@ pub fn variables(checkout: &Checkout) -> Result<Vec<(String, String)>> {
 pub fn is_local(checkout: &Checkout) -> bool {
     let state = State(checkout.state());
     state.0.exists() && !state.join("kind").exists()
+}
+
+/// Whether a cluster that is brought up now is built on this machine.
+pub fn is_built_here() -> bool {
+    choose(&Options::default()) == Origin::Local
+}
+
+/// The steps of [`parts`] in their order, with their shares of its CPU time in thousandths.
+const SHARES: &[(&str, u32)] = &[
+    ("building etcd", 90),
+    ("building kube-apiserver", 320),
+    ("building kubelet", 140),
+    ("building kube-controller-manager", 60),
+    ("building kube-scheduler", 20),
+    ("building kube-proxy", 20),
+    ("building containerd", 90),
+    ("building runc", 15),
+    ("building helm", 105),
+    ("fetching DynamoDB Local", 10),
+    ("making a Debian", 90),
+    ("making the Python layer", 15),
+    ("making the Node.js layer", 25),
+];
+
+/// The share of the step that a line names.
+pub fn share_of(line: &str) -> u32 {
+    place_of(line).map_or(0, |place| SHARES[place].1)
+}
+
+/// The shares of the step that a line names and of all after it.
+pub fn shares_from(line: &str) -> u32 {
+    place_of(line).map_or(0, |place| SHARES[place..].iter().map(|(_, share)| share).sum())
+}
+
+fn place_of(line: &str) -> Option<usize> {
+    let title = line.trim_start().trim_start_matches("ok ").trim_start();
+    // Some titles begin with another one: containerd-shim, and every word ends.
+    let is = |name: &str| {
+        title.strip_prefix(name).is_some_and(|rest| rest.is_empty() || rest.starts_with(' '))
+    };
+    SHARES.iter().position(|(name, _)| is(name))
 }
 
 /// Brings a cluster up.
@@ -136,11 +183,24 @@ fn choose(options: &Options) -> Origin {
     }
 }
 
-fn up_local(checkout: &Checkout, state: &State, no_operator: bool) -> Result<()> {
+/// What takes minutes to build, once per machine.
+struct Parts {
+    programs: golang::Programs,
+    library: PathBuf,
+    images: images::programs::ProgramImages,
+}
+
+fn parts(checkout: &Checkout) -> Result<Parts> {
     machine::prepare_for_cluster()?;
-    let programs = golang::programs(checkout)?;
-    let library = dynamodb::library(checkout)?;
-    let test_images = images::programs::all(checkout)?;
+    Ok(Parts {
+        programs: golang::programs(checkout)?,
+        library: dynamodb::library(checkout)?,
+        images: images::programs::all(checkout)?,
+    })
+}
+
+fn up_local(checkout: &Checkout, state: &State, no_operator: bool) -> Result<()> {
+    let Parts { programs, library, images: test_images } = parts(checkout)?;
     let agent = if no_operator { None } else { Some(images::datamigration::agent(checkout)?) };
 
     let recipe = recipe(&programs, &library);

@@ -14,7 +14,7 @@ use anyhow::{Context, Result};
 use super::teller::{Teller, print_chapter};
 use dm_testbed::checkout::Checkout;
 use dm_testbed::command::{command, run as run_quietly, show, succeeds};
-use dm_testbed::console::{say, seconds, step};
+use dm_testbed::console::{say, seconds, seconds_and_cpu, step};
 use dm_testbed::fingerprint::Fingerprint;
 use dm_testbed::parts::cached;
 use recording::Recording;
@@ -55,7 +55,7 @@ pub fn run(checkout: &Checkout, record: Record) -> Result<()> {
         say(&format!("The recording is in {FILE}."));
     }
     teller.verdict()?;
-    say(&format!("This part took {}.", seconds(begun.elapsed())));
+    say(&format!("This part took {}.", seconds_and_cpu(begun.elapsed())));
     Ok(())
 }
 

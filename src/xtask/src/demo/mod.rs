@@ -3,6 +3,7 @@
 //! Each command is printed before it runs, so that a reader can repeat it; each expectation is
 //! printed with its outcome, and one that does not hold fails the demo.
 
+mod background;
 mod files;
 mod laptop;
 mod rebuild;
@@ -19,13 +20,14 @@ use anyhow::{Context, Result, bail};
 use dm_testbed::checkout::Checkout;
 use dm_testbed::cluster;
 use dm_testbed::command::{command, run as run_quietly};
-use dm_testbed::console::{say, seconds, step};
+use dm_testbed::console::{say, seconds_and_cpu, step};
 use dm_testbed::fingerprint::Fingerprint;
 use dm_testbed::machine;
 use dm_testbed::parts::cached;
 use files::{ARCHIVE, FAILING, FOLDER, PRICES, VOLUME};
 use teller::{Teller, print_chapter, print_command};
 
+pub use background::Background;
 pub use laptop::{Record, run as on_laptop};
 
 /// How long a migration of 406 items may take: seconds, and minutes where compilers have the
@@ -66,7 +68,7 @@ pub fn run(checkout: &Checkout, keep: bool, story: Story) -> Result<()> {
     print_command("eval \"$(cargo xtask cluster env)\"");
     let told = tell(checkout, &mut teller, story);
     let outcome = told.and_then(|()| teller.verdict());
-    say(&format!("\nThe demo took {}.", seconds(begun.elapsed())));
+    say(&format!("\nThe demo took {}.", seconds_and_cpu(begun.elapsed())));
     if keep || (outcome.is_err() && env::var_os("CI").is_none()) {
         say("The cluster is still up; take it down with `cargo xtask cluster down`.");
         return outcome;
