@@ -6,6 +6,7 @@ use dm_contract::plan::Plan;
 use dm_report::file::{About, End};
 
 use crate::database;
+use crate::session::Database;
 
 /// Variables with the name of who started the run: those of CI first, because its account is
 /// nobody.
@@ -25,13 +26,17 @@ pub struct Ran<'a> {
     pub second_end: Option<End>,
     /// Why there was none.
     pub second_not_run: Option<String>,
+    pub database: Database,
 }
 
 /// Who ran this plan.
 pub fn about(plan: &Plan, ran: &Ran<'_>) -> About {
     About {
         name: plan.run.name.clone(),
-        database: Some(database::name(&plan.upstream)),
+        database: Some(match ran.database {
+            Database::Embedded => format!("embedded ({})", plan.upstream.region),
+            Database::OfChain => database::name(&plan.upstream),
+        }),
         by: WHO.iter().find_map(|name| std::env::var(name).ok().filter(|who| !who.is_empty())),
         started_at: Some(ran.started_at.to_owned()),
         finished_at: Some(ran.finished_at.to_owned()),

@@ -168,6 +168,7 @@ async fn serve(
     let mut patience = Patience::new(signals, journaled.map(Journaled::name));
     let result = patience.wait(guard.stop()).await.unwrap_or_else(|_| ending::cut_off(&engine));
     let ran = Ran {
+        database: session::Database::OfChain,
         started_at: &started_at,
         finished_at: &finished_at,
         took,

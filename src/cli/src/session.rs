@@ -186,8 +186,9 @@ pub async fn run(session: Session<'_>) -> Result<u8, SessionError> {
     let (end, code) = end(ended?);
     let second_end = second.transpose()?.map(|ended| self::end(ended).0);
     let (started_at, finished_at) = (started_at.as_str(), finished_at.as_str());
-    let second_not_run = left.flatten();
-    let ran = about::Ran { started_at, finished_at, took, end, second_end, second_not_run };
+    let (second_not_run, database) = (left.flatten(), session.database);
+    let ran =
+        about::Ran { started_at, finished_at, took, end, second_end, second_not_run, database };
     let unseen = session.plan.mode == Mode::DryRun && result.requests == 0;
     let outcome = outcome(end, &result);
     let (plan, journaled) = (session.plan, session.journaled);

@@ -71,7 +71,9 @@ pub async fn run(session: TransformSession<'_>) -> Result<u8, SessionError> {
     let code = done.end.exit_code();
     let (started_at, finished_at) = (started_at.as_str(), finished_at.as_str());
     let end = End::Exited(code.into());
-    let ran = about::Ran { started_at, finished_at, took, end, second_end, second_not_run: None };
+    let (second_not_run, database) = (None, session.database);
+    let ran =
+        about::Ran { started_at, finished_at, took, end, second_end, second_not_run, database };
     let outcome = outcome(&done, &result);
     let (plan, journaled) = (session.plan, session.journaled);
     let ending = Ending { plan, journaled, engine: &engine, report, output: session.output };

@@ -49,7 +49,11 @@ enum Task {
         command: Vec<String>,
     },
     /// Open the HTML page of reports in Chromium, and leave screenshots.
-    Page,
+    Page {
+        /// Make the README's picture again, and nothing else.
+        #[arg(long)]
+        record: bool,
+    },
     /// Build every file of a release: programs, image, chart, install.yaml, bill of materials,
     /// checksums.
     Dist(dist::Options),
@@ -99,7 +103,8 @@ fn run(task: &Task) -> Result<()> {
             )
         }),
         Task::Bench { subject } => bench::run(&checkout, *subject),
-        Task::Page => page::run(&checkout),
+        Task::Page { record: false } => page::run(&checkout),
+        Task::Page { record: true } => page::record(&checkout),
         Task::Demo { keep, rebuild, laptop, cluster, record } => {
             if !rebuild && !cluster {
                 let background = if *laptop { None } else { demo::Background::start(&checkout)? };

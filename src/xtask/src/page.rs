@@ -1,11 +1,13 @@
 //! `cargo xtask page`: the HTML page of reports in a real browser. Not a stage of the tests,
 //! because a browser is large.
 
+use std::ffi::OsString;
 use std::fs;
 use std::path::PathBuf;
 
 use anyhow::{Context, Result};
 
+use crate::demo;
 use dm_testbed::checkout::Checkout;
 use dm_testbed::command::{command, run as run_quietly, show};
 use dm_testbed::console::step;
@@ -15,6 +17,43 @@ use dm_testbed::parts::cached;
 
 /// Names the node modules to the test (src/report/tests/browser).
 const MODULES_VARIABLE: &str = "PAGE_MODULES";
+
+/// The README's picture of a report, and the window that it shows.
+const PICTURE: &str = "docs/report.png";
+const WINDOW: &str = "--window-size=1040,760";
+
+/// What is in the picture.
+const MIGRATION: &str = "migrations/0001-add-price-to-cars";
+
+/// Makes the README's picture again: the report of a dry run of the first example.
+pub fn record(checkout: &Checkout) -> Result<()> {
+    machine::prepare_for_page()?;
+    let (programs, packages) = demo::programs(checkout)?;
+    let folder = checkout.target().join("tmp/picture");
+    fs::create_dir_all(&folder).with_context(|| format!("making {}", folder.display()))?;
+    let page = folder.join("report.html");
+    let mut html = OsString::from("--html=");
+    html.push(&page);
+    let mut dry_run = command(programs.join("datamigration"), ["run", MIGRATION, "--reset"]);
+    dry_run.arg("--second-pass").arg(html).current_dir(&checkout.root);
+    // Who made the picture is nobody's business.
+    for name in ["GITHUB_ACTOR", "GITLAB_USER_LOGIN", "USER", "LOGNAME"] {
+        dry_run.env_remove(name);
+    }
+    if let Some(packages) = packages {
+        dry_run.env("PYTHONPATH", packages);
+    }
+    run_quietly(&mut dry_run, "dry-running the first example")?;
+    step("taking the picture", || {
+        let mut picture = OsString::from("--screenshot=");
+        picture.push(checkout.root.join(PICTURE));
+        let mut address = OsString::from("file://");
+        address.push(&page);
+        let mut chromium = command("chromium", ["--headless=new", "--no-sandbox", WINDOW]);
+        chromium.args(["--hide-scrollbars", "--disable-gpu", "--force-device-scale-factor=1.5"]);
+        run_quietly(chromium.arg(picture).arg(address), "opening the report in Chromium")
+    })
+}
 
 /// Opens the pages and checks them.
 pub fn run(checkout: &Checkout) -> Result<()> {

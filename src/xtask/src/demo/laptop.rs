@@ -39,14 +39,13 @@ pub enum Record {
 
 pub fn run(checkout: &Checkout, record: Record) -> Result<()> {
     let begun = Instant::now();
-    let programs = build(checkout)?;
+    let (programs, packages) = programs(checkout)?;
     let mut path = vec![programs];
     path.extend(env::split_paths(&env::var_os("PATH").unwrap_or_default()));
     let path = env::join_paths(path).context("naming the program's folder in PATH")?;
     let mut variables = vec![("PATH".to_owned(), path.to_string_lossy().into_owned())];
-    variables.extend(
-        packages(checkout)?.map(|folder| ("PYTHONPATH".to_owned(), folder.display().to_string())),
-    );
+    variables
+        .extend(packages.map(|folder| ("PYTHONPATH".to_owned(), folder.display().to_string())));
     let mut teller = Teller::new(checkout, variables);
     let recording = tell(&mut teller, begun)?;
     if record == Record::Yes {
@@ -57,6 +56,11 @@ pub fn run(checkout: &Checkout, record: Record) -> Result<()> {
     teller.verdict()?;
     say(&format!("This part took {}.", seconds_and_cpu(begun.elapsed())));
     Ok(())
+}
+
+/// The folder with the command line, and the one with boto3 if this machine's Python has none.
+pub fn programs(checkout: &Checkout) -> Result<(PathBuf, Option<PathBuf>)> {
+    Ok((build(checkout)?, packages(checkout)?))
 }
 
 /// Builds the command line; the folder that it is in.

@@ -28,7 +28,7 @@ use files::{ARCHIVE, FAILING, FOLDER, PRICES, VOLUME};
 use teller::{Teller, print_chapter, print_command};
 
 pub use background::Background;
-pub use laptop::{Record, run as on_laptop};
+pub use laptop::{Record, programs, run as on_laptop};
 
 /// How long a migration of 406 items may take: seconds, and minutes where compilers have the
 /// processors.
