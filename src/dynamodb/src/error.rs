@@ -41,6 +41,8 @@ pub enum ErrorCode {
     ResourceNotFound,
     /// The body is not what the service model says.
     Serialization,
+    /// No such table, as calls about its backups say.
+    TableNotFound,
     /// The service is away.
     ServiceUnavailable,
     /// More than the table's throughput, on demand.
@@ -85,6 +87,7 @@ impl ErrorCode {
             Self::ResourceNotFound => "ResourceNotFoundException",
             Self::Serialization => "SerializationException",
             Self::ServiceUnavailable => "ServiceUnavailable",
+            Self::TableNotFound => "TableNotFoundException",
             Self::Throttling => "ThrottlingException",
             Self::TransactionCanceled => "TransactionCanceledException",
             Self::TransactionConflict => "TransactionConflictException",

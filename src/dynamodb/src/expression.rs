@@ -12,6 +12,7 @@ mod condition_check;
 mod condition_match;
 mod condition_parse;
 mod cursor;
+mod function;
 mod key_clause;
 mod key_condition;
 mod key_condition_parse;

@@ -28,7 +28,7 @@ pub use statement::{Execute, ExecuteBatch, ExecuteTransaction, STATEMENTS, State
 pub use transaction::{ACTION_MEMBERS, ACTIONS, TransactWrite, one_action};
 pub use write::SingleWrite;
 
-use crate::error::ServiceError;
+use crate::error::{ErrorCode, ServiceError};
 use crate::item_write::ChangeKind;
 use crate::operation::Operation;
 use model::Member;
@@ -191,11 +191,33 @@ fn check_first(first: First, operation: Operation, body: &Map<String, Value>) ->
         )),
         (_, Some(name)) if name.starts_with("arn:") => Ok(()),
         (First::NewTable, Some(name)) => constraints::check_new_table(name),
-        (First::Table, Some(name)) if (3..=255).contains(&name.len()) => Ok(()),
-        (First::Table, Some(_)) => Err(ServiceError::validation(
-            "TableName must be at least 3 characters long and at most 255 characters long",
-        )),
+        (First::Table, Some(name)) => check_name_length(name),
     }
+}
+
+/// The error of a call about a table that does not exist. Operations on items have
+/// [`ServiceError::table_not_found`].
+pub fn no_table(operation: Operation, name: &str) -> ServiceError {
+    match operation {
+        // Those about backups have their own (API Reference, DescribeContinuousBackups).
+        Operation::DescribeContinuousBackups | Operation::UpdateContinuousBackups => {
+            ServiceError::new(ErrorCode::TableNotFound, format!("Table not found: {name}"))
+        }
+        _ => ServiceError::new(
+            ErrorCode::ResourceNotFound,
+            format!("Requested resource not found: Table: {name} not found"),
+        ),
+    }
+}
+
+/// Checks the length of a table's name. Operations on items do so when they look for the table.
+pub fn check_name_length(name: &str) -> Result<()> {
+    if constraints::NAME_LENGTH.contains(&name.len()) {
+        return Ok(());
+    }
+    Err(ServiceError::validation(
+        "TableName must be at least 3 characters long and at most 255 characters long",
+    ))
 }
 
 /// Characters of an ARN that a message repeats: the longest ARN (API Reference, TagResource).

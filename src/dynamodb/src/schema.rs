@@ -135,10 +135,15 @@ impl KeySchema {
 }
 
 impl IndexSchema {
-    /// Whether the index holds this item: it does when all its key attributes are there, in their
-    /// types. (DynamoDB refuses writes of other types, so in a table they are right or missing.)
-    pub fn holds(&self, item: &Item) -> bool {
-        ItemKey::of(&self.keys, item).is_some()
+    /// The key of an item in the index, if the index holds it: it does when all its key attributes
+    /// are there and fit. DynamoDB rejects writes of others, but leaves out items that were written
+    /// before the index was added (Developer Guide, "Detecting and correcting index key violations").
+    pub fn key_of(&self, item: &Item) -> Option<ItemKey> {
+        let fits = |attribute: &KeyAttribute| {
+            let value = item.get(&attribute.name);
+            value.is_some_and(|value| key::check_index_value(self, attribute, value).is_ok())
+        };
+        if self.keys.attributes().all(fits) { ItemKey::of(&self.keys, item) } else { None }
     }
 
     /// The item as the index holds it: keys of both, and what is projected.

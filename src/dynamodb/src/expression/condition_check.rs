@@ -5,20 +5,21 @@ use base64::engine::general_purpose::STANDARD;
 
 use super::condition_call::Call;
 use super::cursor::{Cursor, Rank};
+use super::function::{UPDATE_FUNCTIONS, operands_of};
 use super::{IN_OPERANDS_MAX, Node, Operand};
 use crate::value::{AttributeType, AttributeValue};
 
 /// The node of a function's call; what is wrong with the call is noted, and then there may be none.
 pub(crate) fn function_node(cursor: &mut Cursor, call: &Call) -> Option<Node> {
     let name = call.name.as_str();
-    let expected = match name {
-        "attribute_exists" | "attribute_not_exists" | "size" => 1,
-        "attribute_type" | "begins_with" | "contains" => 2,
-        _ => {
-            let message = format!("Invalid function name; function: {name}");
-            cursor.note(Rank::UnknownFunction, message);
-            return None;
-        }
+    let Some(expected) = operands_of(name) else {
+        let wrong = if UPDATE_FUNCTIONS.contains(&name) {
+            "The function is not allowed in a condition expression"
+        } else {
+            "Invalid function name"
+        };
+        cursor.note(Rank::UnknownFunction, format!("{wrong}; function: {name}"));
+        return None;
     };
     if call.arguments.len() != expected {
         cursor.note(

@@ -408,6 +408,9 @@ mod tests {
         check("a = b AND size(a)", &format!("{misused}size"));
         check("a in (b, begins_with(a, b))", &format!("{misused}begins_with"));
         check("attRIbute_exists(a)", "Invalid function name; function: attRIbute_exists");
+        let update = "The function is not allowed in a condition expression; function: ";
+        check("if_not_exists(a, :s) = :s", &format!("{update}if_not_exists"));
+        check("a = list_append(a, :s)", &format!("{update}list_append"));
     }
 
     #[test]

@@ -1,6 +1,7 @@
 //! The grammar of UpdateExpressions.
 
 use super::cursor::{Cursor, Rank, Result};
+use super::function::{UPDATE_FUNCTIONS, operands_of};
 use super::projection::note_related;
 use super::token::TokenKind;
 use super::{Action, ExpressionKind, Path, Placeholders, SetValue, Target};
@@ -163,9 +164,13 @@ fn function(cursor: &mut Cursor) -> Result<SetValue> {
     }
     cursor.expect_symbol(")")?;
     cursor.count_operator();
-    if !["if_not_exists", "list_append"].contains(&name) {
-        let message = format!("Invalid function name; function: {name}");
-        cursor.note(Rank::UnknownUpdateFunction, message);
+    if !UPDATE_FUNCTIONS.contains(&name) {
+        let wrong = if operands_of(name).is_some() {
+            "The function is not allowed in an update expression"
+        } else {
+            "Invalid function name"
+        };
+        cursor.note(Rank::UnknownUpdateFunction, format!("{wrong}; function: {name}"));
         return Ok(nothing());
     }
     let count = arguments.len();
@@ -364,6 +369,12 @@ mod tests {
             "set a = if_not_exists(:n, c)",
             "Operator or function requires a document path; operator or function: if_not_exists",
         );
+        for name in ["size", "attribute_exists", "contains"] {
+            check(
+                &format!("set a = {name}(c)"),
+                &format!("The function is not allowed in an update expression; function: {name}"),
+            );
+        }
     }
 
     #[test]

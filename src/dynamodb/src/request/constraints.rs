@@ -6,6 +6,7 @@ use serde_json::{Map, Value};
 
 use super::model::{Member, Rule, Shape};
 use crate::error::ServiceError;
+use crate::value::whole_from_json;
 
 type Result<T> = std::result::Result<T, ServiceError>;
 
@@ -129,7 +130,7 @@ impl Violations {
             return;
         }
         match (rule, value) {
-            (Rule::QueryLimit, _) if value.as_i64() == Some(0) => self.push(
+            (Rule::QueryLimit, _) if whole_from_json(value) == Some(0) => self.push(
                 "Value at 'Limit' failed to satisfy constraint: Member must have value greater \
                  than or equal to 1"
                     .to_owned(),
@@ -208,9 +209,9 @@ fn has_rules(shape: &Shape) -> bool {
 /// Whether a value, whose type is right, is within a limit.
 fn keeps(rule: Rule, value: &Value) -> bool {
     match rule {
-        Rule::AtLeast(least) => number(value).is_none_or(|number| number >= least),
-        Rule::AtMost(most) => number(value).is_none_or(|number| number <= most),
-        Rule::QueryLimit => number(value).is_none_or(|number| number >= 1),
+        Rule::AtLeast(least) => whole_from_json(value).is_none_or(|number| number >= least),
+        Rule::AtMost(most) => whole_from_json(value).is_none_or(|number| number <= most),
+        Rule::QueryLimit => whole_from_json(value).is_none_or(|number| number >= 1),
         Rule::LengthAtLeast(least) => length(value) >= least,
         Rule::LengthAtMost(most) | Rule::BatchKeysAtMost(most) => length(value) <= most,
         Rule::OneOf(words) => value.as_str().is_some_and(|word| words.contains(&word)),
@@ -231,13 +232,6 @@ fn keeps(rule: Rule, value: &Value) -> bool {
 /// ARNs are checked where it is decided whose they are.
 fn is_arn(name: &str) -> bool {
     name.starts_with("arn:")
-}
-
-/// The number as a whole one, as the front end reads it.
-fn number(value: &Value) -> Option<i64> {
-    // Out of range means out of bounds: the cast saturates.
-    #[allow(clippy::cast_possible_truncation)]
-    value.as_i64().or_else(|| value.as_f64().map(|number| number.floor() as i64))
 }
 
 fn length(value: &Value) -> usize {
@@ -304,6 +298,9 @@ fn notation(shape: &Shape, value: &Value) -> String {
                 Some(format!("{at}={text}"))
             });
             format!("{kind}({})", texts.collect::<Vec<_>>().join(", "))
+        }
+        (Shape::Whole(..), Value::Number(number)) => {
+            whole_from_json(value).map_or_else(|| number.to_string(), |whole| whole.to_string())
         }
         // Of attribute values only their kind is told.
         (Shape::Attribute, _) => "AttributeValue".to_owned(),

@@ -4,7 +4,7 @@
 use serde_json::{Map, Value};
 
 use crate::error::ServiceError;
-use crate::value::{Item, bool_from_json, item_from_json, unfolded};
+use crate::value::{Item, bool_from_json, item_from_json, unfolded, whole_from_json};
 
 type Result<T> = std::result::Result<T, ServiceError>;
 
@@ -42,10 +42,10 @@ pub fn flag(body: &Map<String, Value>, name: &str) -> Result<bool> {
     given(body, name).map_or(Ok(false), bool_from_json)
 }
 
-/// A number of items. One that is not whole, or is too large, has no meaning to us: it is rejected.
+/// A number of items. One that is too large has no meaning to us: it is rejected.
 pub fn count(body: &Map<String, Value>, name: &str) -> Result<Option<u32>> {
     let Some(number) = given(body, name) else { return Ok(None) };
-    let number = number.as_u64().and_then(|number| u32::try_from(number).ok());
+    let number = whole_from_json(number).and_then(|number| u32::try_from(number).ok());
     number.map(Some).ok_or_else(unexpected)
 }
 

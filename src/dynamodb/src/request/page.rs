@@ -6,7 +6,7 @@ use super::members::{CapacityLevel, count, flag, given, mapped, text};
 use crate::error::ServiceError;
 use crate::expression::{Condition, KeyExpression, Projection};
 use crate::parameters::{Parameters, RequestKind, check_combination};
-use crate::value::{AttributeValue, item_from_json};
+use crate::value::{AttributeValue, item_from_json, whole_from_json};
 
 type Result<T> = std::result::Result<T, ServiceError>;
 
@@ -107,7 +107,7 @@ fn check_start_key(body: &Map<String, Value>) -> Result<()> {
 
 fn segment(body: &Map<String, Value>) -> Result<Option<(u32, u32)>> {
     let number = |name: &str| {
-        let number = given(body, name)?.as_u64()?;
+        let number = whole_from_json(given(body, name)?)?;
         u32::try_from(number).ok()
     };
     match (number("Segment"), number("TotalSegments")) {

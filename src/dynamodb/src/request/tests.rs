@@ -135,6 +135,11 @@ fn limits_are_listed_together() {
             "'0' at 'limit': have value greater than or equal to 1",
         ],
     );
+    // Fractions are dropped.
+    for (limit, shown) in [(json!(-0.0), "0"), (json!(0.9), "0"), (json!(-1.5), "-2")] {
+        let violation = format!("'{shown}' at 'limit': have value greater than or equal to 1");
+        finds("Scan", json!({"TableName": "abc", "Limit": limit}), &[&violation]);
+    }
     finds(
         "BatchWriteItem",
         json!({"RequestItems": {"abc": [{"DeleteRequest": {}, "PutRequest": {}}]}}),
@@ -445,7 +450,8 @@ fn members_of_statements_are_read_or_rejected() {
     };
     assert_eq!(decoded(json!({})), Ok((None, false)));
     assert_eq!(decoded(json!({"Limit": 2, "ConsistentRead": "yes"})), Ok((Some(2), true)));
-    for wrong in [json!({"Limit": 1.5}), json!({"Limit": 1_u64 << 32}), json!({"Limit": "2"})] {
+    assert_eq!(decoded(json!({"Limit": 1.5})), Ok((Some(1), false)));
+    for wrong in [json!({"Limit": 1_u64 << 32}), json!({"Limit": "2"})] {
         assert_eq!(decoded(wrong.clone()), Err("SerializationException"), "{wrong}");
     }
 }

@@ -163,6 +163,13 @@ impl From<NumberError> for ServiceError {
     }
 }
 
+/// A number as the framework in front of DynamoDB reads one that must be whole: it drops fractions.
+pub fn whole_from_json(json: &Value) -> Option<i64> {
+    // Out of range means out of bounds: the cast saturates.
+    #[allow(clippy::cast_possible_truncation)]
+    json.as_i64().or_else(|| json.as_f64().map(|number| number.floor() as i64))
+}
+
 /// The framework in front of DynamoDB reads some strings as truth values too.
 pub(crate) fn bool_from_json(json: &Value) -> Result<bool> {
     match json {

@@ -23,6 +23,7 @@ use std::time::{SystemTime, UNIX_EPOCH};
 
 use bytes::Bytes;
 use dm_contract::report::TableEffect;
+use dm_dynamodb::request::no_table;
 use serde_json::{Map, Value, json};
 use sha2::{Digest as _, Sha256};
 
@@ -83,7 +84,7 @@ impl Overlay {
     /// The description of a table as it is for the program, as DescribeTable has it.
     async fn description(&self, name: &str) -> Result<Value, Fault> {
         if self.schemas().is_gone(name) {
-            return Err(words::no_table(name).into());
+            return Err(no_table(Operation::DescribeTable, name).into());
         }
         let shape = match self.schemas().shape(name) {
             Some((table, shape)) if !table.upstream => {

@@ -150,6 +150,42 @@ mod tests {
     }
 
     #[tokio::test]
+    async fn an_added_index_leaves_out_items_whose_attributes_do_not_fit_its_key() {
+        let engine = with_cars().await;
+        let put = |id: &str, brand: Value| {
+            let item = json!({"id": {"S": id}, "brand": brand});
+            call(&engine, Operation::PutItem, json!({"TableName": "cars", "Item": item}))
+        };
+        let text = |bytes: usize| json!({"S": "x".repeat(bytes)});
+        for (id, brand) in
+            [("c", text(2048)), ("d", text(2049)), ("e", text(0)), ("f", json!({"N": "1"}))]
+        {
+            assert_eq!(put(id, brand).await.0, 200, "{id}");
+        }
+        let index = json!({
+            "IndexName": "by-brand",
+            "KeySchema": [{"AttributeName": "brand", "KeyType": "HASH"}],
+            "Projection": {"ProjectionType": "KEYS_ONLY"},
+        });
+        let add = json!({
+            "TableName": "cars",
+            "AttributeDefinitions": [
+                {"AttributeName": "id", "AttributeType": "S"},
+                {"AttributeName": "brand", "AttributeType": "S"},
+            ],
+            "GlobalSecondaryIndexUpdates": [{"Create": index}],
+        });
+        let (status, answer) = call(&engine, Operation::UpdateTable, add).await;
+        assert_eq!(status, 200, "{answer}");
+        let scan = json!({"TableName": "cars", "IndexName": "by-brand"});
+        let (_, scanned) = call(&engine, Operation::Scan, scan).await;
+        assert_eq!(scanned["Count"], 1, "{scanned}");
+        assert_eq!(scanned["Items"][0]["id"]["S"], "c");
+        let again = put("d", text(2049)).await;
+        assert_eq!(again.0, 400, "a write that does not fit is rejected: {}", again.1);
+    }
+
+    #[tokio::test]
     async fn a_local_index_that_fetches_reads_each_item_from_the_table() {
         let engine = Arc::new(Engine::embedded("eu-west-1"));
         let key = |name: &str, kind: &str| json!({"AttributeName": name, "KeyType": kind});

@@ -4,7 +4,7 @@
 use std::sync::Arc;
 
 use bytes::Bytes;
-use dm_dynamodb::error::{ErrorCode, ServiceError};
+use dm_dynamodb::request::{check_name_length, no_table};
 use serde_json::{Map, Value, json};
 
 use crate::fault::Fault;
@@ -54,10 +54,7 @@ fn missing(operation: Operation, body: &Value) -> Fault {
             "an embedded database does not support it",
         );
     };
-    let error = ServiceError::new(
-        ErrorCode::ResourceNotFound,
-        format!("Requested resource not found: Table: {table} not found"),
-    );
+    let error = check_name_length(table).err().unwrap_or_else(|| no_table(operation, table));
     Fault::Upstream { status: error.status(), body: Bytes::from(error.to_json().to_string()) }
 }
 
@@ -73,6 +70,10 @@ mod tests {
             let fault = read(operation, &cars).unwrap_err();
             assert!(fault.is_upstream("ResourceNotFoundException"), "{fault:?}");
         }
+        let fault = read(Operation::DescribeContinuousBackups, &cars).unwrap_err();
+        assert!(fault.is_upstream("TableNotFoundException"), "{fault:?}");
+        let fault = read(Operation::DescribeTable, &json!({"TableName": "xx"})).unwrap_err();
+        assert!(fault.is_upstream("ValidationException"), "{fault:?}");
         let listed = read(Operation::ListTables, &json!({})).unwrap();
         assert_eq!(listed, Bytes::from_static(b"{\"TableNames\":[]}"));
         let fault = read(Operation::ListBackups, &json!({})).unwrap_err();

@@ -4,16 +4,18 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use dm_dynamodb::error::ServiceError;
+use dm_dynamodb::request::no_table;
 use dm_dynamodb::schema::TableSchema;
 use serde_json::{Value, json};
 
 use crate::fault::Fault;
+use crate::operation::Operation;
 use crate::overlay::Overlay;
 use crate::overlay::control::changed_settings::differs;
 use crate::overlay::control::create::create;
 use crate::overlay::control::parameters::Parameters;
 use crate::overlay::control::update::{check, update};
-use crate::overlay::control::words::{in_use, no_table, table_exists};
+use crate::overlay::control::words::{in_use, table_exists};
 use crate::overlay::control::{named, set_members};
 use crate::overlay::state::table::{Shape, Table};
 
@@ -44,7 +46,7 @@ impl Overlay {
     pub async fn update_table(&self, parameters: Parameters<'_>) -> Result<Value, Fault> {
         let name = named(parameters, "TableName")?;
         check(parameters)?;
-        let table = self.table_to_change(name).await?;
+        let table = self.table_to_change(Operation::UpdateTable, name).await?;
         let mut description = self.description(name).await?;
         check_active(name, &description)?;
         let at = self.circumstances(name).await?;
@@ -105,7 +107,7 @@ impl Overlay {
     pub async fn delete_table(&self, parameters: Parameters<'_>) -> Result<Value, Fault> {
         crate::overlay::control::only(parameters, "DeleteTable", &["TableName"])?;
         let name = named(parameters, "TableName")?;
-        let table = self.table_to_change(name).await?;
+        let table = self.table_to_change(Operation::DeleteTable, name).await?;
         let mut description = self.description(name).await?;
         check_active(name, &description)?;
         if description["DeletionProtectionEnabled"].as_bool() == Some(true) {
@@ -126,9 +128,13 @@ impl Overlay {
     }
 
     /// A table that is there, or the words of the control plane that it is not.
-    pub async fn table_to_change(&self, name: &str) -> Result<Arc<Table>, Fault> {
+    pub async fn table_to_change(
+        &self,
+        operation: Operation,
+        name: &str,
+    ) -> Result<Arc<Table>, Fault> {
         match self.schemas().table(name).await {
-            Err(fault) if is_not_found(&fault) => Err(no_table(name).into()),
+            Err(fault) if is_not_found(&fault) => Err(no_table(operation, name).into()),
             found => found,
         }
     }

@@ -2,6 +2,7 @@
 //! JSON types first, then what the service model says of single values.
 
 use dm_dynamodb::error::ServiceError;
+use dm_dynamodb::value::whole_from_json;
 use serde_json::{Map, Value};
 
 type Result<T> = std::result::Result<T, ServiceError>;
@@ -49,7 +50,7 @@ impl<'a> Parameters<'a> {
     /// A whole number of at least this, and at most this where there is a bound.
     pub fn whole(self, name: &str, at_least: u32, at_most: Option<u32>) -> Result<Option<u32>> {
         let Some(value) = self.get(name) else { return Ok(None) };
-        let number = value.as_i64().ok_or_else(unexpected)?;
+        let number = whole_from_json(value).ok_or_else(unexpected)?;
         let outside = |bound: &str, limit: u32| {
             ServiceError::validation(format!(
                 "1 validation error detected: Value '{number}' at '{}' failed to satisfy \

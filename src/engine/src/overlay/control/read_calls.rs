@@ -2,13 +2,14 @@
 //! touched, the database tells itself.
 
 use bytes::Bytes;
+use dm_dynamodb::request::no_table;
 use serde_json::{Map, Value, json};
 
 use crate::fault::Fault;
 use crate::operation::{Operation, ReadOperation};
 use crate::overlay::Overlay;
 use crate::overlay::control::parameters::Parameters;
-use crate::overlay::control::{named, settings, tags, words};
+use crate::overlay::control::{named, settings, tags};
 use crate::tables::{plain_name, tables_named};
 
 /// Names of one page of ListTables.
@@ -33,7 +34,7 @@ impl Overlay {
             return self.upstream().read(read, body).await;
         };
         if self.schemas().is_gone(name) {
-            return Err(words::no_table(name).into());
+            return Err(no_table(operation, name).into());
         }
         let answer = match operation {
             Operation::DescribeTable => {

@@ -14,7 +14,7 @@ use crate::overlay::state::table::Tags;
 impl Overlay {
     pub async fn update_time_to_live(&self, parameters: Parameters<'_>) -> Result<Value, Fault> {
         let name = named(parameters, "TableName")?;
-        let table = self.table_to_change(name).await?;
+        let table = self.table_to_change(Operation::UpdateTimeToLive, name).await?;
         let before = self.time_to_live(name).await?;
         let next = settings::time_to_live(parameters, &before)?;
         let to = settings::time_to_live_in_words(&next);
@@ -29,7 +29,7 @@ impl Overlay {
 
     pub async fn update_backups(&self, parameters: Parameters<'_>) -> Result<Value, Fault> {
         let name = named(parameters, "TableName")?;
-        let table = self.table_to_change(name).await?;
+        let table = self.table_to_change(Operation::UpdateContinuousBackups, name).await?;
         let now_s = self.circumstances(name).await?.now_s;
         let before = self.backups(name).await?;
         let next = settings::backups(parameters, &before, now_s)?;

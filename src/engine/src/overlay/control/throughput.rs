@@ -2,6 +2,7 @@
 //! description. Pure; times are given.
 
 use dm_dynamodb::error::ServiceError;
+use dm_dynamodb::value::whole_from_json;
 use serde_json::{Map, Value, json};
 
 use crate::overlay::control::parameters::{Parameters, unexpected};
@@ -73,8 +74,8 @@ pub fn units(parameters: Parameters<'_>) -> Result<Option<Units>> {
     let Some(given) = parameters.get("ProvisionedThroughput") else { return Ok(None) };
     let given = Parameters::of(given)?;
     let unit = |name: &str| -> Result<u64> {
-        let units = given.required(name)?.as_u64().ok_or_else(unexpected)?;
-        match units {
+        let units = whole_from_json(given.required(name)?).ok_or_else(unexpected)?;
+        match u64::try_from(units).unwrap_or(0) {
             0 => Err(given.whole(name, 1, None).err().unwrap_or_else(unexpected)),
             units if units > UNITS_MAX => Err(ServiceError::validation(format!(
                 "Given value {units} for {name} is out of bounds"

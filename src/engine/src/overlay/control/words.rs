@@ -11,14 +11,6 @@ pub fn invalid(what: impl AsRef<str>) -> ServiceError {
     ))
 }
 
-/// A call on a table that is not there.
-pub fn no_table(name: &str) -> ServiceError {
-    ServiceError::new(
-        ErrorCode::ResourceNotFound,
-        format!("Requested resource not found: Table: {name} not found"),
-    )
-}
-
 /// A call on an index that is not there.
 pub fn no_index(name: &str, table: &str) -> ServiceError {
     ServiceError::new(

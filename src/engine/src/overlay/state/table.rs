@@ -100,8 +100,12 @@ impl<'t> View<'t> {
 
     /// Where an item stands in it, if it does.
     pub fn place(self, item: &Item) -> Option<Place> {
+        let view_key = match self.index_schema() {
+            Some(index) => index.key_of(item)?,
+            None => ItemKey::of(self.keys(), item)?,
+        };
         Some(Place {
-            view_key: ItemKey::of(self.keys(), item)?.bytes().to_vec(),
+            view_key: view_key.bytes().to_vec(),
             table_key: ItemKey::of(&self.table.schema.keys, item)?.bytes().to_vec(),
         })
     }
