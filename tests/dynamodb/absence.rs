@@ -10,7 +10,6 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use dm_contract::error_chain::chain;
-use dm_contract::plan::OnConflict;
 use dm_contract::plan::{ArchivePlan, Mode, Plan, Policy};
 use dm_contract::restored::JournalProblem;
 use dm_contract::verdict::JournalExtent;
@@ -18,8 +17,8 @@ use dm_engine::archive::ledger;
 use dm_engine::archive::locks::LockTimes;
 use dm_engine::archive::{Archive, RunName};
 use dm_engine::journal::{JournalReader, ReadError};
-use dm_engine::restore::{Restore, RestoreError, RestoreReport};
-use dm_engine::{Call, Engine, Operation, Start};
+use dm_engine::restore::{Restore, RestoreError, RestoreOptions, RestoreReport};
+use dm_engine::{Call, Engine, EngineOptions, Operation, Start};
 use object_store::memory::InMemory;
 use serde_json::{Value, json};
 use tempfile::TempDir;
@@ -191,8 +190,9 @@ struct Run {
 
 /// A guard of the run; the next one holds the locks of the one before.
 fn guard(plan: &Plan, start: Start, archive: Option<Archive>) -> Arc<Engine> {
-    let engine = Engine::with_archive(plan, bed::credentials(), start, archive).unwrap();
-    Arc::new(engine.locking(Some("guard".to_owned()), LockTimes::default()))
+    let holder = Some("guard".to_owned());
+    let options = EngineOptions { start, holder, ..bed::options(archive) };
+    Arc::new(Engine::open(plan, options).unwrap())
 }
 
 impl Run {
@@ -250,10 +250,10 @@ impl Run {
         let mut plan = Plan { mode, ..self.plan.clone() };
         plan.run.number = 2;
         let archive = self.archive.clone();
-        let restore = Restore::over(&plan, bed::credentials(), 1, OnConflict::Skip, archive);
         let (hold, patience) = (Duration::from_millis(200), self.patience);
-        let times = LockTimes { hold, patience, ..LockTimes::default() };
-        restore.unwrap().locking(None, times).run().await
+        let lock_times = LockTimes { hold, patience, ..LockTimes::default() };
+        let options = RestoreOptions { lock_times, ..bed::restore_options(archive) };
+        Restore::open(&plan, options).unwrap().run().await
     }
 
     async fn verify(&self) -> Result<u64, ReadError> {

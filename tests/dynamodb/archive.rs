@@ -4,12 +4,11 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
-use dm_contract::plan::OnConflict;
 use dm_contract::plan::{ArchivePlan, Mode, Plan, Policy};
 use dm_engine::archive::{Archive, Created, RunName};
 use dm_engine::journal::{JournalReader, ReadError};
 use dm_engine::restore::Restore;
-use dm_engine::{Call, CredentialSource, Engine, Operation, Start};
+use dm_engine::{Call, CredentialSource, Engine, Operation};
 use futures::TryFutureExt as _;
 use futures::future::join_all;
 use http_body_util::{BodyExt as _, Full};
@@ -66,10 +65,8 @@ async fn write_and_restore(archive: &Archive, writes: usize) -> Duration {
     let table = fresh_name("archive");
     database().ok("CreateTable", &crate::suite::table("hash", &table)).await;
     let mut plan = plan();
-    let credentials = bed::credentials();
-    let engine =
-        Engine::with_archive(&plan, credentials, Start::First, Some(archive.clone())).unwrap();
-    let engine = Arc::new(engine);
+    let options = bed::options(Some(archive.clone()));
+    let engine = Arc::new(Engine::open(&plan, options).unwrap());
     let begun = Instant::now();
     let answers = join_all((0..writes).map(|i| {
         let item = json!({"TableName": table, "Item": {"id": format!("i{i}"), "n": i}});
@@ -86,8 +83,7 @@ async fn write_and_restore(archive: &Archive, writes: usize) -> Duration {
     assert_eq!((summary.entries, summary.written), (writes as u64, writes as u64));
 
     plan.run.number = 2;
-    let skip = OnConflict::Skip;
-    let restore = Restore::over(&plan, bed::credentials(), 1, skip, archive.clone()).unwrap();
+    let restore = Restore::open(&plan, bed::restore_options(archive.clone())).unwrap();
     let report = restore.run().await.unwrap();
     assert_eq!((report.deleted, report.conflicts), (writes as u64, 0));
     assert!(database().items(&table).await.is_empty());

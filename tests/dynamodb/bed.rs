@@ -1,6 +1,7 @@
 //! The database under test, guards in front of it, and a client that speaks plain JSON.
 
 use std::net::{Ipv4Addr, SocketAddr};
+use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
@@ -8,7 +9,9 @@ use bytes::Bytes;
 use dm_contract::plan::{
     ArchivePlan, Mode, PLAN_VERSION, Plan, Policy, RateLimits, RunId, Upstream,
 };
-use dm_engine::{CredentialSource, Engine};
+use dm_engine::archive::Archive;
+use dm_engine::restore::RestoreOptions;
+use dm_engine::{CredentialSource, Engine, EngineOptions, Start};
 use dm_guard::clients::{AccessKey, Clients};
 use dm_guard::{Embedded, Guard, Options};
 use http::Request;
@@ -43,7 +46,7 @@ pub fn database() -> Endpoint {
 
 /// An embedded database, and a client of it.
 pub async fn embedded() -> (Embedded, Endpoint) {
-    let engine = std::sync::Arc::new(Engine::embedded(REGION));
+    let engine = Arc::new(Engine::embedded(REGION, None).unwrap());
     let listen = SocketAddr::from((Ipv4Addr::LOCALHOST, 0));
     let database = Embedded::start(engine, listen).await.unwrap();
     let endpoint = Endpoint::new(format!("http://{}", database.address));
@@ -229,6 +232,22 @@ pub async fn guard_with(plan: &Plan, options: &Options) -> (Guard, Endpoint) {
 /// The clients of the tests' guards.
 pub fn clients() -> Clients {
     Clients::With(AccessKey::new(ACCESS_KEY))
+}
+
+/// An engine of a plan, over the archive that the plan names.
+pub async fn engine(plan: &Plan, start: Start) -> Arc<Engine> {
+    let archive = Archive::of_plan(plan).await.unwrap();
+    Arc::new(Engine::open(plan, EngineOptions { start, ..options(archive) }).unwrap())
+}
+
+/// An engine of the tests' account.
+pub fn options(archive: Option<Archive>) -> EngineOptions {
+    EngineOptions { archive, ..EngineOptions::new(credentials()) }
+}
+
+/// A restore of run 1, which skips conflicts.
+pub fn restore_options(archive: Archive) -> RestoreOptions {
+    RestoreOptions::new(credentials(), archive, 1)
 }
 
 /// Credentials under which the database keeps the tests' tables.

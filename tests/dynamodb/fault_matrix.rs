@@ -14,12 +14,12 @@ mod tokens;
 use std::sync::Arc;
 use std::time::Duration;
 
-use dm_contract::plan::OnConflict;
 use dm_contract::plan::{JournalMode, Mode, Plan, Policy};
 use dm_engine::archive::Archive;
 use dm_engine::archive::locks::LockTimes;
 use dm_engine::restore::Restore;
-use dm_engine::{Call, CallTimes, Engine, Operation, Start};
+use dm_engine::restore::RestoreOptions;
+use dm_engine::{Call, CallTimes, Engine, EngineOptions, Operation, Start};
 use futures::StreamExt as _;
 use object_store::memory::InMemory;
 use serde_json::{Value, json};
@@ -125,8 +125,9 @@ impl Bed {
         let mut plan = self.plan.clone();
         plan.upstream.endpoint = Some(url.to_owned());
         let archive = plan.archive.is_some().then(|| self.archive());
-        let engine = Engine::with_archive(&plan, bed::credentials(), start, archive).unwrap();
-        Arc::new(engine.timed(TIMES).locking(Some("pod".into()), LockTimes::default()))
+        let (holder, call_times) = (Some("pod".into()), TIMES);
+        let options = EngineOptions { start, holder, call_times, ..bed::options(archive) };
+        Arc::new(Engine::open(&plan, options).unwrap())
     }
 
     /// One item as it is, in DynamoDB's JSON.
@@ -155,10 +156,10 @@ impl Bed {
         let mut plan = self.plan.clone();
         plan.run.number = number;
         plan.upstream.endpoint = Some(endpoint.to_owned());
-        let (credentials, archive) = (bed::credentials(), self.archive());
-        let restore = Restore::over(&plan, credentials, 1, OnConflict::Skip, archive).unwrap();
-        let times = LockTimes { patience: Duration::from_millis(50), ..LockTimes::default() };
-        restore.timed(TIMES).locking(None, times)
+        let lock_times = LockTimes { patience: Duration::from_millis(50), ..LockTimes::default() };
+        let options = bed::restore_options(self.archive());
+        let options = RestoreOptions { lock_times, call_times: TIMES, ..options };
+        Restore::open(&plan, options).unwrap()
     }
 }
 

@@ -5,14 +5,13 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use dm_contract::identity::{DatabaseId, Mismatch, TriedOn};
-use dm_contract::plan::OnConflict;
 use dm_contract::plan::{Mode, Plan, Policy};
 use dm_contract::verdict::{RunOutcome, Verdict};
 use dm_engine::archive::ledger::{self, Begun, Completed, Kind, LedgerEntry};
 use dm_engine::archive::locks::LockTimes;
 use dm_engine::archive::{Archive, RunName};
 use dm_engine::restore::{Restore, RestoreError, RestoreReport};
-use dm_engine::{Answer, Call, Engine, Operation, Start};
+use dm_engine::{Answer, Call, Engine, EngineOptions, Operation, Start};
 use object_store::memory::InMemory;
 use serde_json::{Value, json};
 
@@ -46,10 +45,9 @@ impl Scene {
     }
 
     fn engine(&self, plan: &Plan) -> Arc<Engine> {
-        let times = LockTimes { hold: Duration::from_secs(1), ..LockTimes::default() };
-        let archive = Some(self.archive());
-        let engine = Engine::with_archive(plan, bed::credentials(), Start::First, archive).unwrap();
-        Arc::new(engine.locking(None, times))
+        let lock_times = LockTimes { hold: Duration::from_secs(1), ..LockTimes::default() };
+        let options = EngineOptions { lock_times, ..bed::options(Some(self.archive())) };
+        Arc::new(Engine::open(plan, options).unwrap())
     }
 
     /// A run that prices an item of each table, from its begin to its end.
@@ -78,8 +76,7 @@ impl Scene {
     }
 
     async fn restore(&self, plan: &Plan) -> Result<RestoreReport, RestoreError> {
-        let skip = OnConflict::Skip;
-        Restore::over(plan, bed::credentials(), 1, skip, self.archive()).unwrap().run().await
+        Restore::open(plan, bed::restore_options(self.archive())).unwrap().run().await
     }
 }
 
@@ -251,8 +248,7 @@ async fn another_region_is_neither_adopted_nor_written_by_a_restore() {
         policy: Policy { control_plane: true, ..Policy::default() },
         ..plan.clone()
     };
-    let there = Engine::with_archive(&there, bed::credentials(), Start::First, None).unwrap();
-    let there = Arc::new(there);
+    let there = Arc::new(Engine::open(&there, bed::options(None)).unwrap());
     let created = call(&there, Operation::CreateTable, crate::suite::table("hash", &table)).await;
     assert_eq!(created.status, 200, "{created:?}");
     assert_eq!(price(&there, &table).await.status, 200);
@@ -328,8 +324,7 @@ async fn a_run_that_lives_is_waited_for_and_its_end_is_unknown_only_afterwards()
     create(&table).await;
     let mut plan = bed::plan(Mode::Apply, Policy::default());
     plan.archive = Some(bed::archive(&format!("file://{}", folder.path().display())));
-    let engine = Engine::open(&plan, bed::credentials(), Start::First).await.unwrap();
-    let engine = Arc::new(engine);
+    let engine = bed::engine(&plan, Start::First).await;
     assert_eq!(price(&engine, &table).await.status, 200);
     let mut other = plan.clone();
     (other.run.uid, other.run.number) = ("other".into(), 2);
@@ -352,8 +347,7 @@ async fn a_laptops_run_or_restore_that_lives_is_waited_for_even_before_its_first
         named.again = true;
         plan.archive = Some(named);
         plan.run.number = 2;
-        let engine = Engine::open(&plan, bed::credentials(), Start::First).await.unwrap();
-        let engine = Arc::new(engine);
+        let engine = bed::engine(&plan, Start::First).await;
         let begun = Begun::now(&plan, kind.clone());
         ledger::begin(engine.archive().unwrap(), &name(&plan), &begun).await.unwrap();
         engine.take_presence().await.unwrap();
@@ -362,8 +356,7 @@ async fn a_laptops_run_or_restore_that_lives_is_waited_for_even_before_its_first
         (pod.run.uid, pod.run.number) = ("pod".into(), 3);
         let asked = dm_guard::ledger::ask(&pod, Ok(bed::credentials())).await.verdict;
         assert!(matches!(asked, Verdict::Locked(_)), "{kind:?}: {asked:?}");
-        let late = Engine::open(&pod, bed::credentials(), Start::First).await.unwrap();
-        let late = Arc::new(late);
+        let late = bed::engine(&pod, Start::First).await;
         assert_eq!(price(&late, &table).await.status, 400);
         let gave_way = late.result().gave_way;
         assert!(matches!(gave_way, Some(Verdict::Locked(_))), "{kind:?}: {gave_way:?}");

@@ -7,10 +7,9 @@ use std::time::{Duration, Instant};
 use dm_contract::plan::{Mode, Plan, Policy};
 use dm_contract::report::Behind;
 use dm_engine::archive::ledger::{self, Completed, RunOutcome};
-use dm_engine::archive::locks::LockTimes;
 use dm_engine::archive::{Archive, RunName};
 use dm_engine::journal::{JournalReader, JournalSummary};
-use dm_engine::{Answer, Call, Engine, Invocation, Operation, Start};
+use dm_engine::{Answer, Call, Engine, EngineOptions, Invocation, Operation};
 use futures::future::join_all;
 use object_store::memory::InMemory;
 use serde_json::{Value, json};
@@ -41,8 +40,7 @@ impl Bed {
     fn engine_with(&self, fuse: Arc<Fuse>, put_takes: Duration) -> Arc<Engine> {
         let store = FaultyStore::new(Arc::clone(&self.store), fuse, put_takes);
         let archive = Some(Archive::over(Arc::new(store)));
-        let start = Start::First;
-        Arc::new(Engine::with_archive(&self.plan, bed::credentials(), start, archive).unwrap())
+        Arc::new(Engine::open(&self.plan, bed::options(archive)).unwrap())
     }
 
     fn archive(&self) -> Archive {
@@ -224,10 +222,9 @@ async fn two_guards_of_one_run_notice_each_other() {
     let bed = Bed::new().await;
     // Both believe to be the one guard of the pod, so that the table's lock does not part them.
     let of_one_pod = || {
-        let archive = Some(bed.archive());
-        let start = Start::First;
-        let engine = Engine::with_archive(&bed.plan, bed::credentials(), start, archive).unwrap();
-        Arc::new(engine.locking(Some("pod".into()), LockTimes::default()))
+        let options = bed::options(Some(bed.archive()));
+        let options = EngineOptions { holder: Some("pod".into()), ..options };
+        Arc::new(Engine::open(&bed.plan, options).unwrap())
     };
     let (first, second) = (of_one_pod(), of_one_pod());
     let put = |id: &str| bed.call("PutItem", json!({"Item": {"id": id}}));

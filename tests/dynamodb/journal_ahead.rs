@@ -4,13 +4,12 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use dm_contract::plan::OnConflict;
 use dm_contract::plan::{JournalMode, Mode, Plan, Policy};
 use dm_contract::report::{GuardResult, JournalResult};
 use dm_engine::archive::{Archive, RunName};
 use dm_engine::journal::{JournalReader, JournalSummary};
 use dm_engine::restore::{Restore, RestoreReport};
-use dm_engine::{Call, Engine, Operation, Start};
+use dm_engine::{Call, Engine, Operation};
 use object_store::memory::InMemory;
 use serde_json::{Value, json};
 
@@ -45,7 +44,7 @@ impl Bed {
         let store = Arc::new(InMemory::new());
         let slow = FaultyStore::new(Arc::clone(&store), Fuse::new(None), PUT_TAKES);
         let archive = Some(Archive::over(Arc::new(slow)));
-        let engine = Engine::with_archive(&plan, bed::credentials(), Start::First, archive);
+        let engine = Engine::open(&plan, bed::options(archive));
         let seeds = database.items(&table).await;
         Self { table, store, plan, engine: Arc::new(engine.unwrap()), seeds }
     }
@@ -104,8 +103,7 @@ impl Bed {
     async fn restore(&self) -> RestoreReport {
         let mut plan = self.plan.clone();
         plan.run.number = 2;
-        let (credentials, archive) = (bed::credentials(), self.archive());
-        let restore = Restore::over(&plan, credentials, 1, OnConflict::Skip, archive).unwrap();
+        let restore = Restore::open(&plan, bed::restore_options(self.archive())).unwrap();
         restore.run().await.unwrap()
     }
 

@@ -5,11 +5,10 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use dm_contract::plan::OnConflict;
 use dm_contract::plan::{Mode, Policy};
 use dm_engine::archive::Archive;
 use dm_engine::restore::Restore;
-use dm_engine::{Call, Engine, Operation, Start};
+use dm_engine::{Call, Engine, Operation};
 use futures::StreamExt as _;
 use object_store::memory::InMemory;
 use serde_json::{Value, json};
@@ -54,11 +53,11 @@ async fn updates_direct_without_and_with_a_journal() {
     database().ok("CreateTable", &crate::suite::table("hash", &table)).await;
     let store = Arc::new(InMemory::new());
     let mut plan = bed::plan(Mode::Apply, Policy::default());
-    let unjournaled = Engine::with_archive(&plan, bed::credentials(), Start::First, None).unwrap();
+    let unjournaled = Engine::open(&plan, bed::options(None)).unwrap();
     plan.archive = Some(bed::archive("memory://"));
     let slow = FaultyStore::new(Arc::clone(&store), Fuse::new(None), PUT_TAKES);
     let archive = Some(Archive::over(Arc::new(slow)));
-    let journaled = Engine::with_archive(&plan, bed::credentials(), Start::First, archive).unwrap();
+    let journaled = Engine::open(&plan, bed::options(archive)).unwrap();
     let journaled = Arc::new(journaled);
     let ways = [
         ("direct", Way::Direct(database())),
@@ -78,8 +77,7 @@ async fn updates_direct_without_and_with_a_journal() {
     plan.run.number = 2;
     let archive = Archive::over(store);
     let begun = Instant::now();
-    let skip = OnConflict::Skip;
-    let restore = Restore::over(&plan, bed::credentials(), 1, skip, archive).unwrap();
+    let restore = Restore::open(&plan, bed::restore_options(archive)).unwrap();
     let report = restore.run().await.unwrap();
     println!("restored {} of {} keys in {:?}", report.updated, report.keys, begun.elapsed());
 }

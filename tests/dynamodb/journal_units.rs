@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use dm_contract::plan::{JournalMode, Mode, Policy};
 use dm_engine::archive::Archive;
-use dm_engine::{Call, Engine, Operation, Start};
+use dm_engine::{Call, Engine, Operation};
 use object_store::memory::InMemory;
 use serde_json::{Value, json};
 
@@ -30,7 +30,7 @@ async fn measured(mode: JournalMode, bytes: usize, reads_first: bool) -> f64 {
     let mut plan = bed::plan(Mode::Apply, Policy { journal: mode, ..Policy::default() });
     plan.archive = Some(bed::archive("memory://"));
     let archive = Some(Archive::over(Arc::new(InMemory::new())));
-    let engine = Engine::with_archive(&plan, bed::credentials(), Start::First, archive);
+    let engine = Engine::open(&plan, bed::options(archive));
     let engine = Arc::new(engine.unwrap());
     let call = async |operation: &str, body: Value| {
         let Value::Object(body) = body else { unreachable!() };

@@ -18,8 +18,8 @@ use dm_engine::archive::ledger::{self, Begun, Completed, Kind, Question, RunOutc
 use dm_engine::archive::locks::LockTimes;
 use dm_engine::archive::{Archive, RunName};
 use dm_engine::journal::{JournalReader, ReadError};
-use dm_engine::restore::{Restore, RestoreError, RestoreReport};
-use dm_engine::{Call, Engine, Operation, Start};
+use dm_engine::restore::{Restore, RestoreError, RestoreOptions, RestoreReport};
+use dm_engine::{Call, Engine, EngineOptions, Operation, Start};
 use futures::StreamExt as _;
 use object_store::memory::InMemory;
 use serde_json::{Value, json};
@@ -161,13 +161,13 @@ impl Scene {
         plan.upstream.endpoint = Some(proxy(&database().url, Arc::clone(&requests)).await);
         let store = FaultyStore::new(Arc::clone(&self.store), Arc::clone(&puts), Duration::ZERO);
         let archive = Some(Archive::over(Arc::new(store)));
-        let engine = Engine::with_archive(&plan, bed::credentials(), start, archive).unwrap();
-        let times = match start {
+        let lock_times = match start {
             // No heartbeat comes between the puts that are counted.
             Start::First => LockTimes { lease: Duration::from_secs(600), ..LockTimes::default() },
             Start::Again => impatient(),
         };
-        let engine = Arc::new(engine.in_part(part).locking(None, times));
+        let options = EngineOptions { start, part, lock_times, ..bed::options(archive) };
+        let engine = Arc::new(Engine::open(&plan, options).unwrap());
         let whole = async {
             program(Arc::clone(&engine)).await;
             engine.close().await;
@@ -198,8 +198,9 @@ impl Scene {
         let mut plan = self.plan.clone();
         plan.run.number = number;
         let archive = Archive::over(Arc::clone(&self.store) as Arc<_>);
-        let restore = Restore::over(&plan, bed::credentials(), 1, on_conflict, archive).unwrap();
-        match restore.locking(None, impatient()).run().await {
+        let (options, lock_times) = (bed::restore_options(archive), impatient());
+        let options = RestoreOptions { on_conflict, lock_times, ..options };
+        match Restore::open(&plan, options).unwrap().run().await {
             // It died before its entry in the ledger was there, so it wrote nothing.
             Err(RestoreError::Journal(ReadError::NoRun { .. })) => RestoreReport::default(),
             report => report.unwrap(),

@@ -9,7 +9,7 @@ use std::process::{ExitStatus, Stdio};
 use std::time::Duration;
 
 use dm_contract::part::{INDEX_ENV, Part};
-use dm_contract::plan::{ACCESS_KEY_ENV, Mode, OnConflict, PLAN_ENV, Plan, Policy, RateLimits};
+use dm_contract::plan::{ACCESS_KEY_ENV, Mode, PLAN_ENV, Plan, Policy, RateLimits};
 use dm_contract::report::{Continued, GuardResult, TransformEnd, merged};
 use dm_contract::verdict::RunOutcome;
 use dm_engine::archive::ledger;
@@ -105,8 +105,8 @@ impl Scene {
     async fn restored(&self) {
         let mut plan = Plan { parts: None, ..self.plan.clone() };
         plan.run.number = 2;
-        let (archive, skip) = (self.opened().await, OnConflict::Skip);
-        let restore = Restore::over(&plan, bed::credentials(), 1, skip, archive).unwrap();
+        let options = bed::restore_options(self.opened().await);
+        let restore = Restore::open(&plan, options).unwrap();
         let report = restore.run().await.unwrap();
         assert_eq!((report.updated, report.conflicts), (ITEMS, 0));
         assert_eq!(database().items(&self.table).await, self.before);

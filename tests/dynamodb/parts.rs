@@ -7,14 +7,15 @@ use std::time::Duration;
 
 use dm_contract::error_chain::chain;
 use dm_contract::part::Part;
-use dm_contract::plan::{Mode, OnConflict, Plan};
+use dm_contract::plan::{Mode, Plan};
 use dm_contract::report::{GuardResult, TransformEnd, TransformResult, merged};
 use dm_contract::verdict::{RunOutcome, Verdict};
 use dm_engine::archive::locks::{self, LockState, LockTimes};
 use dm_engine::archive::{Archive, RunName, ledger};
 use dm_engine::journal::JournalReader;
 use dm_engine::restore::Restore;
-use dm_engine::{Call, Engine, Operation, Start};
+use dm_engine::restore::RestoreOptions;
+use dm_engine::{Call, Engine, EngineOptions, Operation, Start};
 use dm_guard::uploader::Uploader;
 use dm_runner::{Checkpoints, Settings, Share};
 use dm_transform::OnItemError;
@@ -23,7 +24,7 @@ use serde_json::{Value, json};
 use tempfile::TempDir;
 use tokio::sync::watch;
 
-use crate::bed::{self, credentials, database};
+use crate::bed::{self, credentials, database, engine, options, restore_options};
 use crate::shorthand::expand;
 use crate::transform::{counts, open_plan, settings, table_of, transform};
 
@@ -74,17 +75,17 @@ impl Scene {
     async fn restored(&self, number: u32) -> dm_engine::restore::RestoreReport {
         let mut plan = self.plan.clone();
         plan.run.number = number;
-        let (archive, skip) = (self.archive.clone(), OnConflict::Skip);
         let of = self.plan.run.number;
-        Restore::over(&plan, credentials(), of, skip, archive).unwrap().run().await.unwrap()
+        let options = RestoreOptions::new(credentials(), self.archive.clone(), of);
+        Restore::open(&plan, options).unwrap().run().await.unwrap()
     }
 }
 
 /// One pod of a run from its start to its end.
 async fn pod(plan: &Plan, part: Option<Part>, source: &Value) -> GuardResult {
     let logs = tempfile::tempdir().unwrap();
-    let engine = Engine::open(plan, credentials(), Start::First).await.unwrap();
-    let engine = Arc::new(engine.in_part(part).locking(None, LockTimes::default()));
+    let options = options(Archive::of_plan(plan).await.unwrap());
+    let engine = Arc::new(Engine::open(plan, EngineOptions { part, ..options }).unwrap());
     let done = transformed(plan, part, &engine, source).await;
     say_end(logs.path(), &done);
     assert!(engine.close().await);
@@ -226,10 +227,10 @@ async fn a_part_whose_journal_is_gone_is_named() {
     }
     let found = named().await;
     assert!(found.contains("part-002"), "{found}");
-    let (archive, skip) = (scene.archive.clone(), OnConflict::Skip);
     let plan = Plan { parts: None, ..scene.plan.clone() };
     let plan = Plan { run: dm_contract::plan::RunId { number: 2, ..plan.run.clone() }, ..plan };
-    let error = Restore::over(&plan, credentials(), 1, skip, archive).unwrap().run().await;
+    let options = restore_options(scene.archive.clone());
+    let error = Restore::open(&plan, options).unwrap().run().await;
     assert!(chain(&error.unwrap_err()).contains("part-002"));
     let items = database().items(&table).await;
     assert!(items.iter().all(|item| item["price"]["N"].is_string()), "nothing was restored");
@@ -270,15 +271,15 @@ async fn another_migration_waits_as_long_as_one_part_lives() {
     let table = table_of([json!({"id": "a"}), json!({"id": "b"})]).await;
     let mut scene = Scene::new().await;
     scene.plan.parts = Some(2);
-    let times = LockTimes {
+    let lock_times = LockTimes {
         lease: Duration::from_secs(3),
         patience: Duration::from_secs(3),
         hold: Duration::from_secs(1),
     };
     let open = async |plan: &Plan, part| {
-        let archive = Some(scene.archive.clone());
-        let engine = Engine::with_archive(plan, credentials(), Start::First, archive).unwrap();
-        Arc::new(engine.in_part(part).locking(None, times))
+        let options = options(Some(scene.archive.clone()));
+        let options = EngineOptions { part, lock_times, ..options };
+        Arc::new(Engine::open(plan, options).unwrap())
     };
     let write = async |engine: &Arc<Engine>, id: &str| {
         let put = expand(&json!({"TableName": table, "Item": {"id": id, "by": "x"}}));
@@ -299,11 +300,11 @@ async fn another_migration_waits_as_long_as_one_part_lives() {
         let answer = write(&contender, "c").await;
         let text = String::from_utf8_lossy(&answer.body).into_owned();
         assert!(text.contains("is locked by run") && text.contains("/1 of n/m"), "{text}");
-        tokio::time::sleep(times.lease).await;
+        tokio::time::sleep(lock_times.lease).await;
     }
     assert_eq!(write(&second, "a").await.status, 200, "the living part keeps the table");
     drop(second);
-    tokio::time::sleep(times.lease).await;
+    tokio::time::sleep(lock_times.lease).await;
     assert_eq!(write(&contender, "c").await.status, 200);
     assert!(contender.close().await);
 }
@@ -313,9 +314,9 @@ async fn a_guard_without_its_part_writes_nothing() {
     let table = table_of([json!({"id": "a", "n": 1})]).await;
     let mut scene = Scene::new().await;
     scene.plan.parts = Some(2);
-    let engine = Engine::open(&scene.plan, credentials(), Start::First).await.unwrap();
+    let engine = engine(&scene.plan, Start::First).await;
     let source = json!({"table": table, "set": {"m": "n"}});
-    let done = transformed(&scene.plan, None, &Arc::new(engine), &source).await;
+    let done = transformed(&scene.plan, None, &engine, &source).await;
     assert_eq!(done.end, TransformEnd::Failed);
     assert!(done.message.unwrap().contains("does not know which of them"), "the plan has parts");
     for folder in ["ledger", "locks"] {

@@ -8,12 +8,12 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
-use dm_contract::plan::OnConflict;
 use dm_contract::plan::{ACCESS_KEY_ENV, Mode, PLAN_ENV, Plan, Policy};
 use dm_contract::verdict::Verdict;
 use dm_engine::archive::locks::LockTimes;
 use dm_engine::archive::{Archive, RunName};
 use dm_engine::restore::Restore;
+use dm_engine::restore::RestoreOptions;
 use serde_json::{Value, json};
 use tokio::process::{Child, Command};
 
@@ -167,12 +167,11 @@ async fn a_guard_that_is_killed_has_journaled_all_that_changed_and_it_is_restore
         assert!(matches!(verdict, Verdict::Unknown(_)), "{verdict:?}");
 
         plan.run.number = 2;
-        let restore =
-            Restore::over(&plan, bed::credentials(), 1, OnConflict::Skip, archive).unwrap();
         // It is known to be dead: its lock need not be waited for.
         let patience = Duration::from_millis(50);
-        let restore = restore.locking(None, LockTimes { patience, ..LockTimes::default() });
-        let report = restore.run().await.unwrap();
+        let lock_times = LockTimes { patience, ..LockTimes::default() };
+        let options = RestoreOptions { lock_times, ..bed::restore_options(archive) };
+        let report = Restore::open(&plan, options).unwrap().run().await.unwrap();
         assert_eq!(report.conflicts, 0);
         assert_eq!(database().items(&table).await, before);
     }

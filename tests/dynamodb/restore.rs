@@ -11,8 +11,8 @@ use dm_contract::plan::{Mode, Plan, Policy, RateLimits};
 use dm_contract::restored::Conflict;
 use dm_engine::archive::ledger::{self, Kind, RunOutcome};
 use dm_engine::archive::{Archive, RunName};
-use dm_engine::restore::{Restore, RestoreError, RestoreReport};
-use dm_engine::{Call, Engine, Operation, Start};
+use dm_engine::restore::{Restore, RestoreError, RestoreOptions, RestoreReport};
+use dm_engine::{Call, Engine, Operation};
 use object_store::memory::InMemory;
 use serde_json::{Value, json};
 
@@ -60,9 +60,7 @@ impl Bed {
         let (mut plan, archive) = (self.plan.clone(), Some(self.archive.clone()));
         plan.run.number = number;
         plan.archive.as_mut().unwrap().overrule = number - 1;
-        let engine =
-            Engine::with_archive(&plan, bed::credentials(), Start::First, archive).unwrap();
-        let engine = Arc::new(engine);
+        let engine = Arc::new(Engine::open(&plan, bed::options(archive)).unwrap());
         for (operation, body) in writes {
             let Value::Object(body) = self.body(body) else { unreachable!() };
             let operation = Operation::named(operation).unwrap();
@@ -75,9 +73,9 @@ impl Bed {
     async fn restore(&self, of: u32, own: u32, mode: Mode, on: OnConflict) -> RestoreReport {
         let mut plan = Plan { mode, ..self.plan.clone() };
         plan.run.number = own;
-        let archive = self.archive.clone();
-        let restore = Restore::over(&plan, bed::credentials(), of, on, archive).unwrap();
-        restore.run().await.unwrap()
+        let options = RestoreOptions::new(bed::credentials(), self.archive.clone(), of);
+        let options = RestoreOptions { on_conflict: on, ..options };
+        Restore::open(&plan, options).unwrap().run().await.unwrap()
     }
 
     async fn items(&self) -> Vec<Value> {
@@ -226,8 +224,7 @@ async fn prices(count: u32) -> (Bed, Vec<Value>, Plan) {
 }
 
 fn restore_of(bed: &Bed, plan: &Plan) -> Restore {
-    let archive = bed.archive.clone();
-    Restore::over(plan, bed::credentials(), 1, OnConflict::Skip, archive).unwrap()
+    Restore::open(plan, bed::restore_options(bed.archive.clone())).unwrap()
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -285,8 +282,7 @@ async fn the_second_of_two_restores_says_that_another_one_was_begun() {
     let begin = |uid: &str| {
         let mut plan = plan.clone();
         plan.run.uid = uid.to_owned();
-        let archive = bed.archive.clone();
-        Restore::over(&plan, bed::credentials(), 1, OnConflict::Skip, archive).unwrap()
+        Restore::open(&plan, bed::restore_options(bed.archive.clone())).unwrap()
     };
     let of_another = ledger::Begun::now(&plan, Kind::Restore(1));
     let run = RunName::new(&plan.archive.as_ref().unwrap().migration, 2).unwrap();

@@ -30,7 +30,7 @@ fn datamigration(words: &[&str]) -> String {
 /// The items that the folder's embedded database holds, by their keys.
 async fn items(folder: &Path) -> Vec<Value> {
     let kept = folder.join(".datamigration/database");
-    let engine = Arc::new(Engine::embedded_in(&kept, "us-east-1").unwrap());
+    let engine = Arc::new(Engine::embedded("us-east-1", Some(&kept)).unwrap());
     let body = json!({"TableName": "shop"}).as_object().unwrap().clone();
     let answer = engine.handle(Call::new(Operation::Scan, body)).await;
     let answer: Value = serde_json::from_slice(&answer.body).unwrap();

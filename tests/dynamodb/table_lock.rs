@@ -8,7 +8,7 @@ use dm_contract::plan::{Mode, Plan, Policy};
 use dm_engine::archive::locks::{LockTimes, unlock};
 use dm_engine::archive::{Archive, RunName};
 use dm_engine::journal::JournalReader;
-use dm_engine::{Answer, Call, Engine, Operation, Start};
+use dm_engine::{Answer, Call, Engine, EngineOptions, Operation};
 use object_store::memory::InMemory;
 use serde_json::{Value, json};
 
@@ -33,9 +33,8 @@ impl Bed {
         let mut plan = bed::plan(Mode::Apply, Policy::default());
         plan.archive = Some(bed::archive("memory://"));
         let archive = Some(Archive::over(Arc::new(store)));
-        let engine =
-            Engine::with_archive(&plan, bed::credentials(), Start::First, archive).unwrap();
-        (Arc::new(engine.locking(None, times)), plan)
+        let options = EngineOptions { lock_times: times, ..bed::options(archive) };
+        (Arc::new(Engine::open(&plan, options).unwrap()), plan)
     }
 
     fn store(&self) -> FaultyStore {

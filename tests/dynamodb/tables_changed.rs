@@ -5,7 +5,6 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use dm_contract::identity::Mismatch;
-use dm_contract::plan::OnConflict;
 use dm_contract::plan::{Mode, Plan, Policy};
 use dm_contract::restored::Conflict;
 use dm_engine::archive::ledger;
@@ -13,7 +12,7 @@ use dm_engine::archive::locks::LockTimes;
 use dm_engine::archive::{Archive, RunName};
 use dm_engine::journal::JournalReader;
 use dm_engine::restore::{Restore, RestoreError, RestoreReport};
-use dm_engine::{Answer, Call, Engine, Operation, Start};
+use dm_engine::{Answer, Call, Engine, EngineOptions, Operation};
 use object_store::memory::InMemory;
 use serde_json::{Value, json};
 
@@ -31,11 +30,10 @@ impl Run {
         let policy = Policy { control_plane: true, ..Policy::default() };
         let mut plan = bed::plan(Mode::Apply, policy);
         plan.archive = Some(bed::archive("memory://"));
-        let opened = Some(archive.clone());
-        let engine = Engine::with_archive(&plan, bed::credentials(), Start::First, opened).unwrap();
         let lease = Duration::from_secs(4);
-        let times = LockTimes { lease, patience: lease * 5, hold: Duration::from_secs(1) };
-        let engine = Arc::new(engine.locking(None, times));
+        let lock_times = LockTimes { lease, patience: lease * 5, hold: Duration::from_secs(1) };
+        let options = EngineOptions { lock_times, ..bed::options(Some(archive.clone())) };
+        let engine = Arc::new(Engine::open(&plan, options).unwrap());
         Self { engine, plan, archive: archive.clone() }
     }
 
@@ -65,9 +63,7 @@ impl Run {
     ) -> Result<RestoreReport, RestoreError> {
         let mut plan = Plan { mode, accept: accept.to_vec(), ..self.plan.clone() };
         plan.run.number = 2;
-        let archive = self.archive.clone();
-        let skip = OnConflict::Skip;
-        Restore::over(&plan, bed::credentials(), 1, skip, archive).unwrap().run().await
+        Restore::open(&plan, bed::restore_options(self.archive.clone())).unwrap().run().await
     }
 }
 

@@ -7,13 +7,13 @@ use std::time::Duration;
 use dm_contract::plan::{Mode, Plan, Policy};
 use dm_contract::report::{GuardResult, TransformEnd, TransformResult};
 use dm_contract::transform::TRANSFORM_PATH;
-use dm_engine::{Engine, Start};
+use dm_engine::Start;
 use dm_runner::{Checkpoints, Settings};
 use dm_transform::{Files, OnItemError, Source, Transform};
 use serde_json::{Value, json};
 use tokio::sync::watch;
 
-use crate::bed::{ACCESS_KEY, archive, credentials, database, fresh_name, guard, plan};
+use crate::bed::{ACCESS_KEY, archive, database, engine, fresh_name, guard, plan};
 use crate::shorthand::expand;
 
 /// A table with these items; in shorthand.
@@ -52,7 +52,7 @@ pub(crate) async fn run(
     source: &Value,
     on: OnItemError,
 ) -> (TransformResult, GuardResult) {
-    let engine = Arc::new(Engine::open(plan, credentials(), Start::First).await.unwrap());
+    let engine = engine(plan, Start::First).await;
     let (_asked, stop) = watch::channel(false);
     let done = dm_runner::run(&engine, transform(source), settings(on), stop).await;
     assert!(engine.close().await);
@@ -243,7 +243,7 @@ async fn a_run_that_was_stopped_goes_on_from_its_checkpoint() {
     let source = json!({"table": table, "set": {"done": "now()"}});
 
     let pass = async |start: Start, stop_after: Option<u64>, now_s: i64| {
-        let engine = Arc::new(Engine::open(&plan, credentials(), start).await.unwrap());
+        let engine = engine(&plan, start).await;
         let (asked, stop) = watch::channel(false);
         let settings = Settings {
             now_s,

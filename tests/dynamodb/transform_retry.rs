@@ -6,15 +6,15 @@ use std::time::Duration;
 
 use dm_contract::plan::{Mode, Plan};
 use dm_contract::report::{TransformEnd, TransformResult};
+use dm_engine::Start;
 use dm_engine::archive::ledger::{self, Begun, Completed, Kind, RunOutcome};
 use dm_engine::archive::{Archive, RunName};
-use dm_engine::{Engine, Start};
 use dm_runner::{Checkpoints, Settings};
 use dm_transform::OnItemError;
 use serde_json::{Value, json};
 use tokio::sync::watch;
 
-use crate::bed::{archive, credentials, database};
+use crate::bed::{archive, database, engine};
 use crate::transform::{counts, open_plan, settings, table_of, transform};
 
 /// An archive in a folder, and the plan of its migration's applies.
@@ -54,7 +54,7 @@ impl Scene {
 
     /// Runs the plan's run, until the database has seen so many writes if a number is given.
     async fn pass(&self, source: &Value, start: Start, until: Option<u64>) -> TransformResult {
-        let engine = Arc::new(Engine::open(&self.plan, credentials(), start).await.unwrap());
+        let engine = engine(&self.plan, start).await;
         let (asked, stop) = watch::channel(false);
         let settings = Settings {
             checkpoints: Checkpoints::of(&self.plan, engine.archive().unwrap()),

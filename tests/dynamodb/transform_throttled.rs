@@ -9,7 +9,7 @@ use dm_transform::OnItemError;
 use serde_json::{Value, json};
 use tokio::sync::watch;
 
-use crate::bed::{archive, credentials, database};
+use crate::bed::{archive, database, engine};
 use crate::faults::{Trouble, troubled_proxy};
 use crate::transform::{counts, open_plan, settings, table_of, transform};
 
@@ -22,7 +22,7 @@ async fn through(trouble: fn(u64) -> Trouble) -> (TransformResult, Arc<Engine>, 
     let mut plan = open_plan(Mode::Apply);
     plan.archive = Some(archive(&format!("file://{}", folder.path().display())));
     plan.upstream.endpoint = Some(troubled_proxy(&database().url, trouble).await);
-    let engine = Arc::new(Engine::open(&plan, credentials(), Start::First).await.unwrap());
+    let engine = engine(&plan, Start::First).await;
     let (_asked, stop) = watch::channel(false);
     let source = transform(&json!({"table": table, "set": {"m": "n + 1"}}));
     let result = dm_runner::run(&engine, source, settings(OnItemError::Stop), stop).await;

@@ -122,7 +122,7 @@ impl Home {
         if on_disk && let Some(engine) = self.on_disk(region, keeps).await? {
             return Ok(engine);
         }
-        let engine = Arc::new(Engine::embedded(region));
+        let engine = Arc::new(Engine::embedded(region, None)?);
         if let Some(seed) = self.seed()? {
             self.say_loaded(seed.load(&engine).await?);
         }
@@ -143,7 +143,7 @@ impl Home {
             .and_then(|()| fs::write(kept.join(".gitignore"), "*\n"))
             .map_err(|error| EmbeddedError::Folder(kept.clone(), error))?;
         let folder = self.database();
-        let engine = Arc::new(Engine::embedded_in(&folder, region)?);
+        let engine = Arc::new(Engine::embedded(region, Some(&folder))?);
         // Only one process has it open: what another one was loading is finished or never will be.
         seed::discard_unfinished(&engine, &folder).await?;
         let has_tables = seed::has_tables(&engine).await;
@@ -294,7 +294,7 @@ mod tests {
     /// Whether the database of the next run has tables, and whether it is in memory.
     async fn next(home: &Home, keeps: Keeps) -> (bool, bool) {
         let engine = opened(home, keeps).await;
-        let in_memory = Engine::embedded_in(&home.database(), "us-east-1").is_ok();
+        let in_memory = Engine::embedded("us-east-1", Some(&home.database())).is_ok();
         (seed::has_tables(&engine).await, in_memory)
     }
 

@@ -67,10 +67,7 @@ pub async fn local(flags: Flags) -> Result<u8, LocalError> {
     let mut terminate = signal(SignalKind::terminate()).map_err(LocalError::Signals)?;
     let mut interrupt = signal(SignalKind::interrupt()).map_err(LocalError::Signals)?;
     dm_guard::open_files::raise();
-    let engine = Arc::new(match &flags.data {
-        Some(folder) => Engine::embedded_in(folder, &flags.region)?,
-        None => Engine::embedded(&flags.region),
-    });
+    let engine = Arc::new(Engine::embedded(&flags.region, flags.data.as_deref())?);
     if let Some(folder) = &flags.data
         && seed::discard_unfinished(&engine, folder).await?
     {

@@ -287,7 +287,7 @@ mod tests {
         fs::write(&tried, "approved").unwrap();
         fs::set_permissions(&tried, Permissions::from_mode(0o640)).unwrap();
         std::os::unix::fs::symlink("tried.json", &link).unwrap();
-        let engine = Engine::embedded("us-east-1");
+        let engine = Engine::embedded("us-east-1", None).unwrap();
         let prepared = prepare(Some(&link), Mode::DryRun).unwrap();
         let written = write(prepared, &report(Mode::DryRun), &engine).unwrap().unwrap();
         assert_eq!(written.result, link);
@@ -310,7 +310,7 @@ mod tests {
             let pipe = pipe.clone();
             move || fs::read_to_string(pipe).unwrap()
         });
-        let engine = Engine::embedded("us-east-1");
+        let engine = Engine::embedded("us-east-1", None).unwrap();
         let prepared = prepare(Some(&pipe), Mode::Apply).unwrap();
         write(prepared, &report(Mode::Apply), &engine).unwrap();
         assert!(reader.join().unwrap().contains("\"name\": \"new\""));

@@ -13,7 +13,7 @@ use dm_engine::CredentialSource;
 use dm_engine::archive::RunName;
 use dm_engine::archive::ledger::{self, LedgerEntry};
 use dm_engine::journal::JournalReader;
-use dm_engine::restore::{Restore, RestoreError, RestoreReport};
+use dm_engine::restore::{Restore, RestoreError, RestoreOptions, RestoreReport};
 use dm_report::markdown;
 use dm_report::restore::Restored;
 
@@ -372,15 +372,16 @@ async fn restore_here(
     if let Some(earlier) = earlier {
         // What the table holds decides, not only the ledger.
         let preview = Plan { mode: Mode::DryRun, ..plan.clone() };
-        let (credentials, archive) = (credentials.again(), archive.clone());
-        let preview = Restore::over(&preview, credentials, number, on_conflict, archive)?;
+        let options = RestoreOptions::new(credentials.again(), archive.clone(), number);
+        let preview = Restore::open(&preview, RestoreOptions { on_conflict, ..options })?;
         let mut report = preview.run().await?;
         if report.changes_nothing() {
             print::answer(&flags.formatted(&mut report, run, |_| already(run, earlier))?)?;
             return Ok(0);
         }
     }
-    let restore = Restore::over(&plan, credentials, number, on_conflict, archive)?;
+    let options = RestoreOptions::new(credentials, archive, number);
+    let restore = Restore::open(&plan, RestoreOptions { on_conflict, ..options })?;
     let mut report = restore.run().await?;
     let own = (mode == Mode::Apply).then_some(&own);
     print::answer(&flags.formatted(&mut report, run, |report| text(report, run, own))?)?;

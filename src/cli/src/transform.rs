@@ -7,8 +7,8 @@ use std::time::Instant;
 use dm_contract::error_chain::chain;
 use dm_contract::plan::Plan;
 use dm_contract::report::{GuardResult, TransformEnd, TransformResult};
-use dm_engine::archive::ledger;
-use dm_engine::{Engine, Start};
+use dm_engine::archive::{Archive, ledger};
+use dm_engine::{Engine, EngineOptions, OpenError};
 use dm_report::file::End;
 use dm_runner::{Checkpoints, SECOND_PASS_LATER_S, Settings};
 use dm_transform::{OnItemError, Transform};
@@ -101,7 +101,10 @@ async fn prepare(session: &TransformSession<'_>) -> Result<Ready, SessionError> 
         session::Database::OfChain => database::credentials(&session.plan.upstream).await?,
         session::Database::Embedded => embedded::Served::credentials(),
     };
-    let engine = Engine::open(session.plan, credentials, Start::First).await;
+    let archive = Archive::of_plan(session.plan).await.map_err(OpenError::Archive);
+    let options =
+        archive.map(|archive| EngineOptions { archive, ..EngineOptions::new(credentials) });
+    let engine = options.and_then(|options| Engine::open(session.plan, options));
     let engine = Arc::new(engine.map_err(dm_guard::StartError::Engine)?);
     engine.take_presence().await.map_err(dm_guard::StartError::Engine)?;
     let signals = Forwarded::new().map_err(SessionError::Signals)?;

@@ -150,6 +150,16 @@ pub struct Journal {
 const LOST: &str = "The run's journal is missing from the archive: segments that were written during \
      the run are not there. The run cannot be restored without them.";
 
+/// How one process keeps a journal.
+#[derive(Debug, Default)]
+pub struct JournalOptions {
+    /// The guard's name, which a restart keeps; `None`: a new one.
+    pub holder: Option<String>,
+    pub lock_times: LockTimes,
+    /// Where what does not fit in memory is kept; `None`: the system's folder of temporary files.
+    pub folder: Option<PathBuf>,
+}
+
 impl Journal {
     /// Over the layer that sends. Nothing is asked of the archive before the first write.
     pub fn new(
@@ -158,9 +168,11 @@ impl Journal {
         apply: Apply,
         reader: ReadOnly,
         tally: Arc<Tally>,
+        options: JournalOptions,
     ) -> Self {
-        let owner = run.owner(crate::fresh_name::fresh_name());
-        let tables = TableLocks::of_part(archive.clone(), owner, run.part, LockTimes::default());
+        let JournalOptions { holder, lock_times, folder } = options;
+        let owner = run.owner(holder.unwrap_or_else(crate::fresh_name::fresh_name));
+        let tables = TableLocks::of_part(archive.clone(), owner, run.part, lock_times);
         let images = Arc::new(Images::new(reader, tally));
         Self {
             archive,
@@ -177,31 +189,9 @@ impl Journal {
             recovered: OnceCell::new(),
             earlier: OnceCell::new(),
             in_doubt: InDoubt::default(),
-            effects: JournaledEffects::default(),
+            effects: folder.map_or_else(JournaledEffects::default, JournaledEffects::in_folder),
             lost: AtomicBool::new(false),
         }
-    }
-
-    /// The same, with a name for this guard that a restart keeps, and other times for its tables'
-    /// locks.
-    #[must_use]
-    pub fn locking(mut self, holder: Option<String>, times: LockTimes) -> Self {
-        let owner = self.run.owner(holder.unwrap_or_else(crate::fresh_name::fresh_name));
-        self.tables = TableLocks::of_part(self.archive.clone(), owner, self.run.part, times);
-        self
-    }
-
-    /// The same, for one part of the run. Its locks are new ones.
-    #[must_use]
-    pub fn in_part(mut self, part: Option<Part>) -> Self {
-        self.run = self.run.in_part(part);
-        self.locking(None, LockTimes::default())
-    }
-
-    /// The same, which keeps in this folder what does not fit in memory.
-    #[must_use]
-    pub fn in_folder(self, folder: PathBuf) -> Self {
-        Self { effects: JournaledEffects::in_folder(folder), ..self }
     }
 
     /// What the run has changed so far.

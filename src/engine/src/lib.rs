@@ -27,6 +27,6 @@ pub use crate::call::{Answer, Call, Invocation};
 pub use crate::fault::Fault;
 pub use crate::operation::{Class, Operation, ReadOperation};
 pub use crate::overlay::{DifferenceError, DifferenceParts, KeptError, Values};
-pub use crate::stack::{Before, Engine, OpenError, SecondPassError, Start, Usage};
+pub use crate::stack::{Before, Engine, EngineOptions, OpenError, SecondPassError, Start, Usage};
 pub use crate::turns::{Reach, Throttle, Turns};
 pub use crate::upstream::{CallTimes, CredentialSource};

@@ -39,7 +39,7 @@ use crate::archive::locks::LockTimes;
 use crate::archive::{Archive, RunName};
 use crate::fault::Fault;
 use crate::journal::images::{BATCH_GET_KEYS_MAX, Images};
-use crate::journal::{Journal, JournalReader, JournaledRun};
+use crate::journal::{Journal, JournalOptions, JournalReader, JournaledRun};
 use crate::layers::apply::Apply;
 use crate::layers::tally::Tally;
 use crate::restore::conflicts::Conflicts;
@@ -88,31 +88,41 @@ struct Counts {
     unverified: AtomicU64,
 }
 
-impl Restore {
-    /// A restore of the run of this number. The plan is the restore's own: its run number, its
-    /// database, its archive. In mode `DryRun` nothing is written, not even to the archive.
-    pub async fn open(
-        plan: &Plan,
-        credentials: CredentialSource,
-        number: u32,
-        on_conflict: OnConflict,
-    ) -> Result<Self> {
-        let named = plan.archive.as_ref().ok_or(RestoreError::NoArchive)?;
-        let archive = Archive::existing(named, &plan.upstream.region).await?;
-        if plan.mode == Mode::Apply {
-            archive.probe().await?;
-        }
-        Self::over(plan, credentials, number, on_conflict, archive)
-    }
+/// What a restore needs besides its plan.
+#[derive(Debug)]
+pub struct RestoreOptions {
+    pub credentials: CredentialSource,
+    /// With the journal of the run to restore; the restore writes its own journal there.
+    pub archive: Archive,
+    /// The number of the run to restore.
+    pub run: u32,
+    pub on_conflict: OnConflict,
+    /// The name of this process in the locks, which a restart keeps; `None`: a new one.
+    pub holder: Option<String>,
+    pub lock_times: LockTimes,
+    pub call_times: CallTimes,
+}
 
-    /// The same with an archive that is open.
-    pub fn over(
-        plan: &Plan,
-        credentials: CredentialSource,
-        number: u32,
-        on_conflict: OnConflict,
-        archive: Archive,
-    ) -> Result<Self> {
+impl RestoreOptions {
+    /// A restore that leaves what others have changed.
+    pub fn new(credentials: CredentialSource, archive: Archive, run: u32) -> Self {
+        Self {
+            credentials,
+            archive,
+            run,
+            on_conflict: OnConflict::Skip,
+            holder: None,
+            lock_times: LockTimes::default(),
+            call_times: CallTimes::default(),
+        }
+    }
+}
+
+impl Restore {
+    /// A restore. The plan is its own: its run number, its database, its archive. In mode
+    /// `DryRun` nothing is written, not even to the archive.
+    pub fn open(plan: &Plan, options: RestoreOptions) -> Result<Self> {
+        let RestoreOptions { credentials, archive, run: number, .. } = options;
         let own = JournaledRun::of_plan(plan)?.ok_or(RestoreError::NoArchive)?;
         // A restore knows the items it writes: it has no use for another mode.
         let mode = JournalMode::Strict;
@@ -130,8 +140,12 @@ impl Restore {
                 let full = Full::new(&plan.upstream, credentials)?;
                 let reader = full.read_only();
                 let apply = Apply::new(full, Arc::clone(&tally));
+                apply.set_times(options.call_times);
                 let (archive, run) = (archive.clone(), own.clone());
-                let journal = Journal::new(archive, run, apply, reader, Arc::clone(&tally));
+                let (holder, lock_times) = (options.holder, options.lock_times);
+                let options = JournalOptions { holder, lock_times, folder: None };
+                let tally = Arc::clone(&tally);
+                let journal = Journal::new(archive, run, apply, reader, tally, options);
                 Target::Database(Box::new(journal))
             }
         };
@@ -143,7 +157,7 @@ impl Restore {
             own,
             target,
             tally,
-            on_conflict,
+            on_conflict: options.on_conflict,
             counts,
             conflicts,
             speed,
@@ -152,22 +166,15 @@ impl Restore {
         })
     }
 
-    /// Other times for the locks of the tables that it writes.
-    #[must_use]
-    pub fn locking(mut self, holder: Option<String>, times: LockTimes) -> Self {
-        if let Target::Database(journal) = self.target {
-            self.target = Target::Database(Box::new(journal.locking(holder, times)));
+    /// Opens the archive that a restore's plan names, and writes to it once if the restore will
+    /// write.
+    pub async fn open_archive(plan: &Plan) -> Result<Archive> {
+        let named = plan.archive.as_ref().ok_or(RestoreError::NoArchive)?;
+        let archive = Archive::existing(named, &plan.upstream.region).await?;
+        if plan.mode == Mode::Apply {
+            archive.probe().await?;
         }
-        self
-    }
-
-    /// Other times for its calls to the database.
-    #[must_use]
-    pub fn timed(self, times: CallTimes) -> Self {
-        if let Target::Database(journal) = &self.target {
-            journal.apply().set_times(times);
-        }
-        self
+        Ok(archive)
     }
 
     /// Begins no further key; [`Self::run`] then ends.

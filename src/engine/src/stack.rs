@@ -8,7 +8,7 @@ mod identity;
 mod memory;
 mod result;
 
-use std::path::Path;
+use std::path::PathBuf;
 use std::sync::atomic::AtomicBool;
 use std::sync::{Arc, OnceLock};
 
@@ -21,7 +21,7 @@ use crate::archive::locks::LockTimes;
 use crate::archive::{Archive, ArchiveError, LayoutError};
 use crate::call::{Answer, Call};
 use crate::fault::Fault;
-use crate::journal::{Journal, JournaledRun};
+use crate::journal::{Journal, JournalOptions, JournaledRun};
 use crate::layers::apply::Apply;
 use crate::layers::arns::Arns;
 use crate::layers::completion::{Client, RunToCompletion};
@@ -77,6 +77,41 @@ pub enum Start {
     Again,
 }
 
+/// What an engine needs besides the plan of its run.
+#[derive(Debug)]
+pub struct EngineOptions {
+    pub credentials: CredentialSource,
+    pub start: Start,
+    /// The archive that the plan names, opened. An applied run of a plan that names an archive
+    /// never writes without one.
+    pub archive: Option<Archive>,
+    /// The part of the run that this process does; `None`: the whole run.
+    pub part: Option<Part>,
+    /// The name of this guard in the locks, which a restart keeps; `None`: a new one.
+    pub holder: Option<String>,
+    /// Where what does not fit in memory is kept; `None`: the system's folder of temporary files.
+    pub folder: Option<PathBuf>,
+    pub lock_times: LockTimes,
+    /// Times of the calls that write to the database, and of every call of a journaled run.
+    pub call_times: CallTimes,
+}
+
+impl EngineOptions {
+    /// The first guard of a whole run without an archive.
+    pub fn new(credentials: CredentialSource) -> Self {
+        Self {
+            credentials,
+            start: Start::First,
+            archive: None,
+            part: None,
+            holder: None,
+            folder: None,
+            lock_times: LockTimes::default(),
+            call_times: CallTimes::default(),
+        }
+    }
+}
+
 pub use crate::stack::continued::{Before, Usage};
 pub use crate::stack::dry_run::SecondPassError;
 
@@ -98,64 +133,66 @@ pub enum OpenError {
     Presence(#[source] Fault),
 }
 
-impl Engine {
-    /// The engine of a plan, with the archive that it names. Nothing is sent yet.
-    pub async fn open(
+/// Problem of a dry run whose guard was restarted.
+const DRY_RUN_LOST: &str = "The guard was restarted in the middle of the dry run and has lost the \
+     writes it held; nothing was written to the database. Run it again.";
+
+/// Problem of an apply whose guard was restarted.
+const COUNTS_LOST: &str = "The guard was restarted in the middle of the run: its counts begin at \
+     the restart.";
+
+impl Bottom {
+    fn of_dry_run(
         plan: &Plan,
-        credentials: CredentialSource,
-        start: Start,
-    ) -> Result<Self, OpenError> {
-        let archive = match &plan.archive {
-            Some(archive) => Some(Archive::open(archive, &plan.upstream.region).await?),
-            None => None,
+        options: EngineOptions,
+        tally: &Arc<Tally>,
+    ) -> Result<(Self, ReadOnly), OpenError> {
+        let upstream = ReadOnly::new(&plan.upstream, options.credentials)?;
+        if options.start == Start::Again {
+            return Ok((Self::Closed(upstream.clone(), DRY_RUN_LOST.into()), upstream));
+        }
+        let overlay = Overlay::new(upstream.clone(), Arc::clone(tally));
+        let overlay = match options.folder {
+            Some(folder) => overlay.in_folder(folder),
+            None => overlay,
         };
-        Self::with_archive(plan, credentials, start, archive)
+        Ok((Self::Overlay(Box::new(overlay)), upstream))
     }
 
-    /// The same over an archive that is open. An applied run of a plan that names an archive never
-    /// writes without one.
-    pub fn with_archive(
+    fn of_apply(
         plan: &Plan,
-        credentials: CredentialSource,
-        start: Start,
-        archive: Option<Archive>,
-    ) -> Result<Self, OpenError> {
+        options: EngineOptions,
+        tally: &Arc<Tally>,
+    ) -> Result<(Self, ReadOnly), OpenError> {
+        let EngineOptions { archive, part, holder, folder, lock_times, .. } = options;
+        let upstream = Full::new(&plan.upstream, options.credentials)?;
+        let reader = upstream.read_only();
+        let apply = Apply::new(upstream, Arc::clone(tally));
+        apply.set_times(options.call_times);
+        let Some(run) = JournaledRun::of_plan(plan)? else {
+            return Ok((Self::Apply(apply), reader));
+        };
+        let (run, archive) = (run.in_part(part), archive.ok_or(OpenError::NoArchive)?);
+        let options = JournalOptions { holder, lock_times, folder };
+        let (tally, for_journal) = (Arc::clone(tally), reader.clone());
+        let journal = Journal::new(archive, run, apply, for_journal, tally, options);
+        Ok((Self::Journal(Box::new(journal)), reader))
+    }
+}
+
+impl Engine {
+    /// The engine of a plan. Nothing is sent yet.
+    pub fn open(plan: &Plan, options: EngineOptions) -> Result<Self, OpenError> {
         let tally = Arc::new(Tally::default());
-        let kept = archive.clone();
-        let (bottom, reader, problem) = match (plan.mode, start) {
-            (Mode::DryRun, Start::First) => {
-                let upstream = ReadOnly::new(&plan.upstream, credentials)?;
-                let overlay = Overlay::new(upstream.clone(), Arc::clone(&tally));
-                (Bottom::Overlay(Box::new(overlay)), upstream, None)
-            }
-            (Mode::DryRun, Start::Again) => {
-                let upstream = ReadOnly::new(&plan.upstream, credentials)?;
-                let why = "The guard was restarted in the middle of the dry run and has lost the \
-                           writes it held; nothing was written to the database. Run it again.";
-                (Bottom::Closed(upstream.clone(), why.into()), upstream, Some(why.to_owned()))
-            }
-            (Mode::Apply, start) => {
-                let upstream = Full::new(&plan.upstream, credentials)?;
-                let reader = upstream.read_only();
-                let problem = (start == Start::Again).then(|| {
-                    "The guard was restarted in the middle of the run: its counts begin at the \
-                     restart."
-                        .to_owned()
-                });
-                let apply = Apply::new(upstream, Arc::clone(&tally));
-                let bottom = match (JournaledRun::of_plan(plan)?, archive) {
-                    (None, _) => Bottom::Apply(apply),
-                    (Some(_), None) => return Err(OpenError::NoArchive),
-                    (Some(run), Some(archive)) => Bottom::Journal(Box::new(Journal::new(
-                        archive,
-                        run,
-                        apply,
-                        reader.clone(),
-                        Arc::clone(&tally),
-                    ))),
-                };
-                (bottom, reader, problem)
-            }
+        let (archive, part) = (options.archive.clone(), options.part);
+        let problem = match (plan.mode, options.start) {
+            (_, Start::First) => None,
+            (Mode::DryRun, Start::Again) => Some(DRY_RUN_LOST),
+            (Mode::Apply, Start::Again) => Some(COUNTS_LOST),
+        };
+        let (bottom, reader) = match plan.mode {
+            Mode::DryRun => Bottom::of_dry_run(plan, options, &tally)?,
+            Mode::Apply => Bottom::of_apply(plan, options, &tally)?,
         };
         Ok(Self {
             mode: plan.mode,
@@ -167,60 +204,14 @@ impl Engine {
             tally,
             outages: Outages::default(),
             bottom,
-            archive: kept,
-            part: None,
-            problem,
+            archive,
+            part,
+            problem: problem.map(str::to_owned),
             second_pass: plan.second_pass,
             first_pass: OnceLock::new(),
             begun_twice: AtomicBool::new(false),
             before: OnceLock::new(),
         })
-    }
-
-    /// The same engine, which keeps in this folder what does not fit in memory; else it is the
-    /// system's for temporary files.
-    #[must_use]
-    pub fn in_folder(self, folder: &Path) -> Self {
-        let bottom = match self.bottom {
-            Bottom::Overlay(overlay) => {
-                Bottom::Overlay(Box::new(overlay.in_folder(folder.to_owned())))
-            }
-            Bottom::Journal(journal) => {
-                Bottom::Journal(Box::new(journal.in_folder(folder.to_owned())))
-            }
-            other @ (Bottom::Apply(_) | Bottom::Closed(..)) => other,
-        };
-        Self { bottom, ..self }
-    }
-
-    /// The same, which does one part of the run. To be called before [`Self::locking`].
-    #[must_use]
-    pub fn in_part(mut self, part: Option<Part>) -> Self {
-        if let Bottom::Journal(journal) = self.bottom {
-            self.bottom = Bottom::Journal(Box::new(journal.in_part(part)));
-        }
-        Self { part, ..self }
-    }
-
-    /// The same, with a name for this guard that a restart keeps, and other times for the locks of
-    /// the tables that it writes.
-    #[must_use]
-    pub fn locking(mut self, holder: Option<String>, times: LockTimes) -> Self {
-        if let Bottom::Journal(journal) = self.bottom {
-            self.bottom = Bottom::Journal(Box::new(journal.locking(holder, times)));
-        }
-        self
-    }
-
-    /// The same with other times for calls that write to the database, and with a journal for all.
-    #[must_use]
-    pub fn timed(self, times: CallTimes) -> Self {
-        match &self.bottom {
-            Bottom::Apply(apply) => apply.set_times(times),
-            Bottom::Journal(journal) => journal.apply().set_times(times),
-            Bottom::Overlay(_) | Bottom::Closed(..) => {}
-        }
-        self
     }
 
     /// Takes the lock by which others see that the run lives, where its entry in the ledger is

@@ -10,8 +10,8 @@ use dm_contract::addresses;
 use dm_contract::part::Part;
 use dm_contract::plan::{Mode, Plan};
 use dm_contract::report::{GuardResult, REPORT_VERSION};
-use dm_engine::archive::locks::LockTimes;
-use dm_engine::{CredentialSource, Engine, OpenError, Start};
+use dm_engine::archive::Archive;
+use dm_engine::{CredentialSource, Engine, EngineOptions, OpenError, Start};
 use tokio::net::TcpListener;
 use tokio::task::JoinHandle;
 
@@ -99,14 +99,16 @@ impl Guard {
             Some(folder) => restart::served(folder).map_err(StartError::StateDir)?,
             None => Start::First,
         };
-        let engine = Engine::open(plan, credentials, start).await?.in_part(options.part);
-        let engine = Arc::new(match &options.state_dir {
-            Some(folder) => {
-                let holder = restart::holder(folder).map_err(StartError::StateDir)?;
-                engine.in_folder(folder).locking(Some(holder), LockTimes::default())
-            }
-            None => engine,
-        });
+        let holder = options.state_dir.as_deref().map(restart::holder).transpose();
+        let engine = EngineOptions {
+            start,
+            archive: Archive::of_plan(plan).await.map_err(OpenError::Archive)?,
+            part: options.part,
+            holder: holder.map_err(StartError::StateDir)?,
+            folder: options.state_dir.clone(),
+            ..EngineOptions::new(credentials)
+        };
+        let engine = Arc::new(Engine::open(plan, engine)?);
         engine.take_presence().await?;
         let whom = Serves {
             region: plan.upstream.region.clone(),

@@ -8,13 +8,13 @@ use crate::limits;
 use bytes::Bytes;
 use dm_contract::addresses;
 use dm_contract::error_chain::chain;
-use dm_contract::plan::{Mode, Plan};
+use dm_contract::plan::{Mode, Plan, RestorePlan};
 use dm_contract::report::Archived;
 use dm_contract::restored::{RESTORE_RESULT_VERSION, RestoreResult};
 use dm_contract::verdict::RunOutcome;
 use dm_engine::CredentialSource;
 use dm_engine::archive::ledger;
-use dm_engine::restore::{Restore, RestoreError, RestoreReport, part_name};
+use dm_engine::restore::{Restore, RestoreError, RestoreOptions, RestoreReport, part_name};
 use tokio::net::TcpListener;
 
 use crate::control::{self, Control};
@@ -36,7 +36,7 @@ pub async fn restore(
     let Some(asked) = plan.restore else {
         return failed(plan, started_at, "the plan does not name the run to restore".into());
     };
-    let restore = match Restore::open(plan, credentials, asked.run, asked.on_conflict).await {
+    let restore = match open(plan, credentials, asked).await {
         Ok(restore) => restore,
         Err(error) => return failed(plan, started_at, chain(&error)),
     };
@@ -75,6 +75,17 @@ pub async fn restore(
     }
     result.archived = upload(plan, restore, &report, ended.is_ok()).await;
     result
+}
+
+async fn open(
+    plan: &Plan,
+    credentials: CredentialSource,
+    asked: RestorePlan,
+) -> Result<Restore, RestoreError> {
+    let archive = Restore::open_archive(plan).await?;
+    let on_conflict = asked.on_conflict;
+    let options = RestoreOptions::new(credentials, archive, asked.run);
+    Restore::open(plan, RestoreOptions { on_conflict, ..options })
 }
 
 async fn run(restore: &Restore, stop: impl Future<Output = ()>) -> Result<(), RestoreError> {

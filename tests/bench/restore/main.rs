@@ -13,7 +13,6 @@ use std::time::Instant;
 
 use aws_credential_types::Credentials;
 use aws_credential_types::provider::SharedCredentialsProvider;
-use dm_contract::plan::OnConflict;
 use dm_contract::plan::{
     ArchivePlan, Mode, PLAN_VERSION, Plan, Policy, RateLimits, RunId, Upstream,
 };
@@ -23,6 +22,7 @@ use dm_engine::CredentialSource;
 use dm_engine::archive::{Archive, RunName};
 use dm_engine::journal::{Draft, JournalReader, Settlement, Writer};
 use dm_engine::restore::Restore;
+use dm_engine::restore::RestoreOptions;
 
 /// Items of the run that is restored, unless the first argument says otherwise.
 const ITEMS: usize = 1_000_000;
@@ -133,7 +133,8 @@ async fn restore(url: &str, database: &str) -> Result<(), Error> {
     };
     let keys = Credentials::new("bench", "bench", None, None, "bench");
     let credentials = CredentialSource::new(SharedCredentialsProvider::new(keys));
-    let restore = Restore::open(&plan, credentials, 1, OnConflict::Skip).await?;
+    let archive = Restore::open_archive(&plan).await?;
+    let restore = Restore::open(&plan, RestoreOptions::new(credentials, archive, 1))?;
     let report = restore.run().await?;
     println!(
         "{} keys, {} restored, {} conflicts, at most {} MB of memory",

@@ -10,8 +10,9 @@ use dm_contract::plan::{
     ArchivePlan, Mode, PLAN_VERSION, Plan, Policy, RateLimits, RunId, Upstream,
 };
 use dm_contract::report::TransformEnd;
+use dm_engine::archive::Archive;
 use dm_engine::upstream::CredentialSource;
-use dm_engine::{Engine, Start};
+use dm_engine::{Engine, EngineOptions};
 use dm_runner::{Checkpoints, Settings};
 use dm_transform::{Files, OnItemError, Source, Transform};
 use serde_json::json;
@@ -30,7 +31,9 @@ pub async fn run(url: &str, archive: Option<&str>) -> Result<()> {
     let credentials = CredentialSource::new(SharedCredentialsProvider::new(credentials));
     let plan = plan(url, archive);
     let begun = Instant::now();
-    let engine = Arc::new(Engine::open(&plan, credentials, Start::First).await?);
+    let archive = Archive::of_plan(&plan).await?;
+    let options = EngineOptions { archive, ..EngineOptions::new(credentials) };
+    let engine = Arc::new(Engine::open(&plan, options)?);
     let checkpoints = engine.archive().and_then(|archive| Checkpoints::of(&plan, archive));
     let settings = Settings {
         on_item_error: OnItemError::Stop,

@@ -1,9 +1,9 @@
 //! The ways in which a random program is carried out beside the direct one.
 
-use dm_contract::plan::OnConflict;
 use dm_contract::plan::{JournalMode, Mode, Plan, Policy};
 use dm_engine::archive::Archive;
 use dm_engine::restore::Restore;
+use dm_engine::restore::RestoreOptions;
 use dm_guard::Guard;
 use tempfile::TempDir;
 
@@ -83,7 +83,8 @@ async fn restore(mut plan: Plan) -> Option<String> {
     let run = plan.run.number;
     plan.run.number = run + 1;
     let archive = Archive::open(plan.archive.as_ref().unwrap(), REGION).await.unwrap();
-    let restore = Restore::over(&plan, bed::credentials(), run, OnConflict::Skip, archive).unwrap();
+    let options = RestoreOptions::new(bed::credentials(), archive, run);
+    let restore = Restore::open(&plan, options).unwrap();
     match restore.run().await {
         Ok(report) if report.conflicts == 0 => None,
         Ok(report) => Some(format!("the restore found conflicts: {:?}", report.listed)),

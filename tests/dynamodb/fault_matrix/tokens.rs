@@ -5,8 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use dm_contract::plan::{JournalMode, Mode, Policy};
-use dm_engine::archive::locks::LockTimes;
-use dm_engine::{Answer, Call, Engine, Invocation, Operation, Start};
+use dm_engine::{Answer, Call, Engine, EngineOptions, Invocation, Operation, Start};
 use serde_json::{Map, Value, json};
 
 use super::paths::Path;
@@ -67,10 +66,10 @@ async fn after_a_restart(carried_out: bool, between: impl AsyncFnOnce(&Bed)) -> 
     let proxy = Proxy::start(&bed.database.url, script).await;
     let mut plan = bed.plan.clone();
     plan.upstream.endpoint = Some(proxy.url.clone());
-    let archive = Some(bed.archive());
     // With a program's times: it does nothing more while this test lasts.
-    let dying = Engine::with_archive(&plan, bed::credentials(), Start::First, archive).unwrap();
-    let dying = Arc::new(dying.locking(Some("pod".into()), LockTimes::default()));
+    let options = bed::options(Some(bed.archive()));
+    let options = EngineOptions { holder: Some("pod".into()), ..options };
+    let dying = Arc::new(Engine::open(&plan, options).unwrap());
     let (operation, body) = bed.items.request(PATH);
     let sending = send(&dying, operation, &body);
     assert!(tokio::time::timeout(Duration::from_secs(3), sending).await.is_err());
@@ -118,8 +117,7 @@ async fn equal_requests_are_equal_by_value_and_tokens_have_their_length() {
     for (mode, journal) in [(Mode::DryRun, false), (Mode::Apply, true)] {
         let mut plan = bed::plan(mode, Policy::default());
         plan.archive = journal.then(|| bed::archive("memory://"));
-        let engine = Engine::open(&plan, bed::credentials(), Start::First).await.unwrap();
-        let engine = Arc::new(engine);
+        let engine = bed::engine(&plan, Start::First).await;
         let token = format!("{mode:?}");
         for value in [one, same, one] {
             let answer = send(&engine, operation, &text(&token, value)).await;

@@ -6,8 +6,8 @@ use std::time::Duration;
 use dm_contract::plan::{Mode, OnConflict, Plan, RateLimits};
 use dm_engine::archive::RunName;
 use dm_engine::archive::ledger;
-use dm_engine::restore::{Restore, RestoreError, RestoreReport};
-use dm_engine::{Call, Engine, Operation, Start};
+use dm_engine::restore::{Restore, RestoreError, RestoreOptions, RestoreReport};
+use dm_engine::{Call, Engine, Operation};
 use serde_json::{Value, json};
 
 use super::{Bed, set};
@@ -23,9 +23,7 @@ async fn what_others_did_to_whole_items_between_two_writes_of_a_run_is_theirs() 
     ];
     let bed = Bed::new("hash", &seeds).await;
     let archive = Some(bed.archive.clone());
-    let engine =
-        Engine::with_archive(&bed.plan, bed::credentials(), Start::First, archive).unwrap();
-    let engine = Arc::new(engine);
+    let engine = Arc::new(Engine::open(&bed.plan, bed::options(archive)).unwrap());
     let run = async |operation: &str, body: Value| {
         let Value::Object(body) = bed.body(&body) else { unreachable!() };
         let call = Call::new(Operation::named(operation).unwrap(), body);
@@ -122,7 +120,8 @@ async fn changed_by_others(count: usize) -> (Bed, Plan) {
 }
 
 fn restoring(bed: &Bed, plan: &Plan, on_conflict: OnConflict) -> Restore {
-    Restore::over(plan, bed::credentials(), 1, on_conflict, bed.archive.clone()).unwrap()
+    let options = bed::restore_options(bed.archive.clone());
+    Restore::open(plan, RestoreOptions { on_conflict, ..options }).unwrap()
 }
 
 fn overwriting(bed: &Bed, plan: &Plan) -> Restore {

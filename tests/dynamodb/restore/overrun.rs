@@ -5,11 +5,11 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
-use dm_contract::plan::{OnConflict, Plan};
+use dm_contract::plan::Plan;
 use dm_contract::restored::Conflict;
 use dm_engine::archive::locks::LockTimes;
 use dm_engine::archive::{Archive, RunName};
-use dm_engine::restore::{Restore, RestoreReport};
+use dm_engine::restore::{Restore, RestoreOptions, RestoreReport};
 use futures::FutureExt as _;
 use futures::future::BoxFuture;
 use http::Request;
@@ -63,9 +63,9 @@ fn others(bed: &Bed, attribute: &str) -> BoxFuture<'static, ()> {
 }
 
 fn restore(plan: &Plan, archive: Archive) -> Restore {
-    let restore = Restore::over(plan, bed::credentials(), 1, OnConflict::Skip, archive).unwrap();
-    let patience = Duration::from_millis(50);
-    restore.locking(None, LockTimes { patience, ..LockTimes::default() })
+    let lock_times = LockTimes { patience: Duration::from_millis(50), ..LockTimes::default() };
+    let options = RestoreOptions { lock_times, ..bed::restore_options(archive) };
+    Restore::open(plan, options).unwrap()
 }
 
 async fn check(bed: &Bed, report: &RestoreReport, left: Value) {

@@ -18,7 +18,7 @@ fn read(files: &[(&str, &str)]) -> Result<Seed, String> {
 }
 
 async fn loaded(files: &[(&str, &str)]) -> (Arc<Engine>, Loaded) {
-    let engine = Arc::new(Engine::embedded("us-east-1"));
+    let engine = Arc::new(Engine::embedded("us-east-1", None).unwrap());
     let loaded = read(files).unwrap().load(&engine).await.unwrap();
     (engine, loaded)
 }
@@ -97,7 +97,7 @@ fn a_mistake_is_named_with_its_place() {
 #[tokio::test]
 async fn what_the_database_rejects_is_named_with_its_place() {
     let seed = r#"{"tables": {"things": {"key": {"id": "S"}, "items": [{"id": "a"}, {"n": 1}]}}}"#;
-    let engine = Arc::new(Engine::embedded("us-east-1"));
+    let engine = Arc::new(Engine::embedded("us-east-1", None).unwrap());
     let error = read(&[("seed.json", seed)]).unwrap().load(&engine).await.unwrap_err();
     assert!(
         error.to_string().contains("tables.things.items[1]: One or more parameter values"),

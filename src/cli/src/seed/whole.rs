@@ -85,7 +85,7 @@ mod tests {
         let folder = root.path().join("database");
         // What the engine before has answered may hold it for a moment.
         let open = async || loop {
-            match Engine::embedded_in(&folder, "us-east-1") {
+            match Engine::embedded("us-east-1", Some(&folder)) {
                 Ok(engine) => break Arc::new(engine),
                 Err(_) => tokio::time::sleep(Duration::from_millis(10)).await,
             }

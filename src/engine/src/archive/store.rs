@@ -17,7 +17,7 @@ use std::time::Duration;
 
 use crate::limits;
 use bytes::Bytes;
-use dm_contract::plan::ArchivePlan;
+use dm_contract::plan::{ArchivePlan, Plan};
 use object_store::path::Path;
 use object_store::{ObjectStore, ObjectStoreExt as _, PutMode, PutOptions, PutPayload};
 use tokio::time::Instant;
@@ -111,7 +111,15 @@ impl Archive {
         Self::open_as(plan, region, None).await
     }
 
-    /// The same with credentials other than those of the environment.
+    /// Opens the archive that a run's plan names, if it names one.
+    pub async fn of_plan(plan: &Plan) -> Result<Option<Self>> {
+        match &plan.archive {
+            Some(archive) => Self::open(archive, &plan.upstream.region).await.map(Some),
+            None => Ok(None),
+        }
+    }
+
+    /// The same as [`Self::open`] with credentials other than those of the environment.
     pub async fn open_as(
         plan: &ArchivePlan,
         region: &str,

@@ -20,20 +20,16 @@ use crate::stack::{Bottom, Engine};
 use crate::upstream::ReadOnly;
 
 impl Engine {
-    /// An empty database in memory, whose ARNs name this region. It takes every operation that a
-    /// dry run simulates, of every table.
-    pub fn embedded(region: &str) -> Self {
+    /// A database without a plan: that of a folder, or a new one there, whose writes are on disk
+    /// before they are answered; without a folder an empty one in memory. Its ARNs name this
+    /// region. It takes every operation that a dry run simulates, of every table.
+    pub fn embedded(region: &str, folder: Option<&Path>) -> Result<Self, KeptError> {
         let tally = Arc::new(Tally::default());
         let nothing = ReadOnly::nothing(region);
-        let overlay = Overlay::new(nothing.clone(), Arc::clone(&tally));
-        Self::over(overlay, nothing, tally)
-    }
-
-    /// The database of a folder, or a new one there. Each write is on disk before it is answered.
-    pub fn embedded_in(folder: &Path, region: &str) -> Result<Self, KeptError> {
-        let tally = Arc::new(Tally::default());
-        let nothing = ReadOnly::nothing(region);
-        let overlay = Overlay::kept_in(folder, nothing.clone(), Arc::clone(&tally))?;
+        let overlay = match folder {
+            Some(folder) => Overlay::kept_in(folder, nothing.clone(), Arc::clone(&tally))?,
+            None => Overlay::new(nothing.clone(), Arc::clone(&tally)),
+        };
         Ok(Self::over(overlay, nothing, tally))
     }
 
@@ -109,7 +105,7 @@ mod tests {
     }
 
     async fn with_cars() -> Arc<Engine> {
-        let engine = Arc::new(Engine::embedded("eu-west-1"));
+        let engine = Arc::new(Engine::embedded("eu-west-1", None).unwrap());
         let (status, made) = call(
             &engine,
             Operation::CreateTable,
@@ -187,7 +183,7 @@ mod tests {
 
     #[tokio::test]
     async fn a_local_index_that_fetches_reads_each_item_from_the_table() {
-        let engine = Arc::new(Engine::embedded("eu-west-1"));
+        let engine = Arc::new(Engine::embedded("eu-west-1", None).unwrap());
         let key = |name: &str, kind: &str| json!({"AttributeName": name, "KeyType": kind});
         let is = |name: &str| json!({"AttributeName": name, "AttributeType": "S"});
         let table = json!({
