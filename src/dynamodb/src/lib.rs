@@ -11,7 +11,9 @@
 //! - [`parameters`]: all expressions of one request at once, or the older parameters ([`legacy`])
 //!   in their place.
 //! - [`operation`]: the operations of the service, and what each may do.
-//! - [`request`]: a request, decoded once: what AWS says of it before it looks for the table.
+//! - [`request`]: a request, decoded once: what AWS says of it before it looks for the table; and
+//!   [`request::Outline`], what a body says of its tables and items whether or not it is right.
+//! - [`table_name`]: a table named by name or ARN.
 //! - [`item_write`]: one write of one item, and what it makes of an image.
 //! - [`difference`]: what happened between two images of an item; [`changed_item`]: its line in a
 //!   report.
@@ -52,8 +54,11 @@ pub mod legacy;
 pub mod operation;
 pub mod parameters;
 pub mod partiql;
+#[cfg(test)]
+mod random;
 pub mod request;
 pub mod restore;
 pub mod schema;
+pub mod table_name;
 pub mod unchanged;
 pub mod value;

@@ -5,7 +5,7 @@ use std::sync::OnceLock;
 use bytes::Bytes;
 use dm_dynamodb::error::ServiceError;
 use dm_dynamodb::partiql::Statement;
-use dm_dynamodb::request::{Request, StatementRequest};
+use dm_dynamodb::request::{Outline, Request, StatementRequest};
 use dm_dynamodb::value::write_json;
 use serde_json::{Map, Value};
 
@@ -92,6 +92,12 @@ impl Call {
     /// so that what was checked and what is sent cannot be read differently.
     pub fn body(&self) -> &Map<String, Value> {
         &self.body
+    }
+
+    /// Returns what the body says of the call, whether or not the body is right. What only passes
+    /// to a database that checks it itself is not decoded.
+    pub fn outline(&self) -> Outline<'_> {
+        Outline::of(self.operation, &self.body)
     }
 
     /// What the call asks for, or DynamoDB's error of a request that is wrong in itself.

@@ -228,7 +228,7 @@ impl Journal {
             Class::DataWrite => {}
             Class::ControlPlaneWrite => return Box::pin(self.change_tables(call)).await,
             Class::DataRead => {
-                let reading = Reading::of(call.operation, call.body());
+                let reading = call.outline().whole_items().map(Reading::of);
                 let answer = self.apply.handle(call).await?;
                 if let Some(reading) = reading {
                     self.ahead.pass(reading, &answer);

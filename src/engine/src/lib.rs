@@ -17,7 +17,6 @@ pub mod limits;
 mod overlay;
 pub mod restore;
 mod stack;
-mod tables;
 mod turns;
 pub mod upstream;
 

@@ -18,8 +18,9 @@ use std::sync::Arc;
 use bytes::Bytes;
 use dm_contract::report::{SecondPass, TableEffect};
 use dm_dynamodb::error::ErrorCode;
-use dm_dynamodb::request::Request;
+use dm_dynamodb::request::{Outline, Request};
 use dm_dynamodb::schema::TableSchema;
+use dm_dynamodb::table_name::plain_name;
 use dm_dynamodb::value::write_json;
 use parking_lot::{Mutex, MutexGuard};
 use serde_json::Value;
@@ -35,7 +36,6 @@ use crate::overlay::state::entries::State;
 use crate::overlay::state::schemas::Schemas;
 use crate::overlay::state::store::Room;
 use crate::overlay::write::transaction::Tokens;
-use crate::tables::{plain_name, tables_named};
 use crate::upstream::{ReadOnly, UpstreamCalls};
 
 pub use crate::overlay::difference::{DifferenceError, DifferenceParts, OnePart, Values};
@@ -261,7 +261,8 @@ impl Overlay {
         };
         let Some(read) = ReadOperation::of(operation) else { return Err(ours) };
         // Of a table that the program has made the database knows nothing, or another one.
-        let named = body.as_object().map(tables_named).unwrap_or_default();
+        let named = body.as_object().map(|body| Outline::of(operation, body).tables());
+        let named = named.unwrap_or_default();
         if named.is_empty() || named.iter().any(|table| self.schemas.is_own(plain_name(table))) {
             return Err(ours);
         }

@@ -6,9 +6,9 @@ use std::collections::HashMap;
 use crate::limits;
 use bytes::Bytes;
 use dm_dynamodb::operation::Operation;
+use dm_dynamodb::request::Returned;
 use dm_engine::{Answer, Call};
 use parking_lot::Mutex;
-use serde_json::Value;
 
 use crate::memory::Held;
 
@@ -66,37 +66,20 @@ impl AsRef<[u8]> for Accounted {
 
 /// Bytes of items that DynamoDB returns at most.
 fn most(call: &Call) -> usize {
-    let body = call.body();
     let items = |count: usize, most: usize| count.saturating_mul(ITEM).min(most);
-    let listed = |member: &str| body.get(member).and_then(Value::as_array).map_or(0, Vec::len);
-    match call.operation {
-        Operation::GetItem => ITEM,
-        Operation::Query | Operation::Scan => {
-            let limit = body.get("Limit").and_then(Value::as_u64);
-            let limit = limit.and_then(|limit| usize::try_from(limit).ok());
-            items(limit.unwrap_or(usize::MAX), PAGE)
-        }
-        Operation::SearchVectors | Operation::ExecuteStatement => PAGE,
-        Operation::BatchGetItem => {
-            let tables = body.get("RequestItems").and_then(Value::as_object).into_iter().flatten();
-            let keys = tables.filter_map(|(_, asked)| asked.get("Keys")?.as_array().map(Vec::len));
-            items(keys.sum(), BATCH)
-        }
-        Operation::BatchExecuteStatement => items(listed("Statements"), BATCH),
-        Operation::TransactGetItems => items(listed("TransactItems"), TRANSACTION),
-        Operation::ExecuteTransaction => items(listed("TransactStatements"), TRANSACTION),
-        Operation::PutItem | Operation::UpdateItem | Operation::DeleteItem => {
-            let returned = body.get("ReturnValues").and_then(Value::as_str);
-            if returned.is_some_and(|returned| returned != "NONE") { ITEM } else { 0 }
-        }
-        _ => 0,
+    match call.outline().returned() {
+        Returned::Nothing => 0,
+        Returned::Item => ITEM,
+        Returned::Page(limit) => items(limit.unwrap_or(usize::MAX), PAGE),
+        Returned::Batch(count) => items(count, BATCH),
+        Returned::Transaction(count) => items(count, TRANSACTION),
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use serde_json::json;
+    use serde_json::{Value, json};
 
     fn call(operation: Operation, body: Value) -> Call {
         let Value::Object(body) = body else { unreachable!() };

@@ -32,7 +32,7 @@ pub struct SingleWrite {
     key: Item,
     change: Change,
     condition: Option<Condition>,
-    returned: ReturnValues,
+    pub(super) returned: ReturnValues,
     shows_on_failure: bool,
 }
 

@@ -15,14 +15,13 @@ use crate::fault::Fault;
 use crate::identity;
 use crate::journal::{Journal, Settlement};
 use crate::operation::Operation;
-use crate::tables::tables_changed;
 
 impl Journal {
     /// Carries out a call that creates, changes or deletes tables.
     pub(in crate::journal) async fn change_tables(&self, call: Call) -> Result<Bytes, Fault> {
         let operation = call.operation;
         // In one order, so that two who want several never wait for each other.
-        let tables: BTreeSet<String> = tables_changed(operation, call.body());
+        let tables: BTreeSet<String> = call.outline().tables_changed();
         let names: Vec<String> = tables.iter().cloned().collect();
         // Before the locks, whose names are the tables': what cannot be a name is the program's
         // mistake, and not the archive's.

@@ -8,6 +8,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use crate::limits;
 use dm_dynamodb::error::ServiceError;
 use dm_dynamodb::schema::{ItemKey, TableSchema};
+use dm_dynamodb::table_name::plain_name;
 use dm_dynamodb::value::{Item, item_from_json, item_to_json};
 use parking_lot::Mutex;
 use serde_json::{Map, Value, json};
@@ -16,7 +17,6 @@ use crate::fault::Fault;
 use crate::layers::metering::consumed_units;
 use crate::layers::tally::Tally;
 use crate::operation::ReadOperation;
-use crate::tables::plain_name;
 use crate::upstream::{Backoff, ReadOnly, UpstreamCalls};
 
 /// Keys of one BatchGetItem (DynamoDB API Reference).

@@ -9,6 +9,7 @@ use crate::limits;
 use bytes::Bytes;
 use dm_dynamodb::item_write::Made;
 use dm_dynamodb::journal::{After, digest_of};
+use dm_dynamodb::request::Outline;
 use dm_dynamodb::value::{Item, item_from_json, item_size};
 use serde_json::{Map, Value, json};
 use tokio::time::{Instant, timeout, timeout_at};
@@ -110,7 +111,7 @@ impl Journal {
         self.apply.found(sent.operation, &sent.body);
         self.count(prepared, before.as_ref(), made.after.as_ref());
         let mut answer = Map::new();
-        if asks_for_capacity(&sent.body) {
+        if Outline::of(sent.operation, &sent.body).asks_for_capacity() {
             let units = write_units(before.as_ref(), made.after.as_ref());
             let capacity = json!({"TableName": prepared.table.name, "CapacityUnits": units});
             answer.insert("ConsumedCapacity".into(), capacity);
@@ -142,12 +143,6 @@ pub fn shows(now: Option<&Item>, left: &After) -> bool {
             .attributes
             .iter()
             .all(|(name, digest)| digest_of(now.and_then(|item| item.get(name))) == *digest)
-}
-
-/// Whether a request asks for its consumed capacity.
-pub fn asks_for_capacity(body: &Map<String, Value>) -> bool {
-    let level = body.get("ReturnConsumedCapacity").and_then(Value::as_str);
-    level.is_some_and(|level| level != "NONE")
 }
 
 /// Units of a write of a table without indexes.

@@ -7,6 +7,7 @@
 use crate::limits;
 use bytes::Bytes;
 use dm_dynamodb::journal::digest_of;
+use dm_dynamodb::request::Outline;
 use dm_dynamodb::value::Item;
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
@@ -15,7 +16,7 @@ use tokio::time::{Instant, sleep, timeout, timeout_at};
 use crate::error_name::TRANSACTION_IN_PROGRESS;
 use crate::fault::Fault;
 use crate::journal::recovered::{Earlier, Recovered};
-use crate::journal::series::{Answered, Fate, asks_for_capacity, shows, write_units};
+use crate::journal::series::{Answered, Fate, shows, write_units};
 use crate::journal::tokens::{Known, Token};
 use crate::journal::transaction::{Action, Asked, CANCELED, Images, Round, evaluate};
 use crate::journal::{Journal, JournalReader, Settlement};
@@ -89,7 +90,7 @@ impl Journal {
         actions: &[Action],
     ) -> Bytes {
         self.apply.found(round.operation, &round.body);
-        if !asks_for_capacity(&round.body) {
+        if !Outline::of(round.operation, &round.body).asks_for_capacity() {
             return Bytes::from_static(b"{}");
         }
         let mut units: BTreeMap<&str, usize> = BTreeMap::new();

@@ -7,6 +7,8 @@ use bytes::Bytes;
 use dm_contract::report::TableChange;
 use dm_dynamodb::item_write::ChangeKind;
 use dm_dynamodb::partiql::Statement;
+use dm_dynamodb::request::Outline;
+use dm_dynamodb::table_name::plain_name;
 use serde::Deserialize;
 use serde::de::IgnoredAny;
 use serde_json::{Map, Value};
@@ -17,7 +19,6 @@ use crate::fault::Fault;
 use crate::layers::metering::Metered;
 use crate::layers::tally::{Tally, WriteKind};
 use crate::operation::{Class, Operation};
-use crate::tables::{plain_name, writes_named};
 use crate::upstream::{Access, CallTimes, Full, UpstreamCalls};
 
 /// The layer of an applied run.
@@ -67,9 +68,12 @@ impl Apply {
                 return self.upstream.send(operation, access, &request).await;
             }
             Class::ControlPlaneWrite => {
+                let changed = table_changed(&call);
                 let request = Value::Object(call.into_body());
                 let answer = self.upstream.send(operation, Access::Writes, &request).await?;
-                self.count_table(operation, &request);
+                if let Some((table, change)) = changed {
+                    self.tally.table_changed(plain_name(&table), change);
+                }
                 return Ok(answer);
             }
         }
@@ -82,13 +86,6 @@ impl Apply {
         }
         self.count_statements(carried_out(statements, &members));
         Ok(metered.finish(&answer, &members, &self.tally))
-    }
-
-    /// A call may have changed a table itself. What of it, only the request knows.
-    fn count_table(&self, operation: Operation, request: &Value) {
-        if let Some((table, change)) = table_changed(operation, request) {
-            self.tally.table_changed(plain_name(table), change);
-        }
     }
 
     fn count_statements(&self, written: impl IntoIterator<Item = (String, WriteKind)>) {
@@ -108,8 +105,8 @@ impl Apply {
             _ => Map::new(),
         };
         let unprocessed = Map::from_iter([("RequestItems".to_owned(), unprocessed.into())]);
-        let mut left = writes_named(Operation::BatchWriteItem, &unprocessed);
-        for write in writes_named(operation, request) {
+        let mut left = Outline::of(Operation::BatchWriteItem, &unprocessed).writes();
+        for write in Outline::of(operation, request).writes() {
             if let Some(at) = left.iter().position(|one| *one == write) {
                 left.swap_remove(at);
                 continue;
@@ -125,23 +122,14 @@ impl Apply {
     }
 }
 
-/// The table that a control-plane call changes, and how. Backups are not part of their table, and
-/// what is restored from one is a table of its own.
-fn table_changed(operation: Operation, request: &Value) -> Option<(&str, TableChange)> {
-    let (member, change) = match operation {
-        Operation::CreateTable => ("TableName", TableChange::Created),
-        Operation::RestoreTableFromBackup | Operation::RestoreTableToPointInTime => {
-            ("TargetTableName", TableChange::Created)
-        }
-        Operation::DeleteTable => ("TableName", TableChange::Deleted),
-        Operation::CreateBackup
-        | Operation::DeleteBackup
-        | Operation::CancelBulkOperation
-        | Operation::ExportTableToPointInTime => return None,
-        Operation::TagResource | Operation::UntagResource => ("ResourceArn", TableChange::Updated),
-        _ => ("TableName", TableChange::Updated),
+/// The table that a control-plane call changes, and how. What, only the request says.
+fn table_changed(call: &Call) -> Option<(String, TableChange)> {
+    let change = match call.operation {
+        operation if operation.creates_table() => TableChange::Created,
+        Operation::DeleteTable => TableChange::Deleted,
+        _ => TableChange::Updated,
     };
-    Some((request.get(member)?.as_str()?, change))
+    Some((call.outline().table_changed()?.to_owned(), change))
 }
 
 /// What each statement of a call writes, in their order; `None` where it does not.
@@ -207,8 +195,10 @@ mod tests {
 
     #[test]
     fn a_control_plane_call_counts_for_the_table_that_it_changes() {
-        let check = |operation, request: Value, expected| {
-            assert_eq!(table_changed(operation, &request), expected, "{request}");
+        let check = |operation, request: Value, expected: Option<(&str, TableChange)>| {
+            let expected = expected.map(|(table, change)| (table.to_owned(), change));
+            let Value::Object(body) = request.clone() else { unreachable!() };
+            assert_eq!(table_changed(&Call::new(operation, body)), expected, "{request}");
         };
         let cars = json!({"TableName": "cars"});
         check(Operation::CreateTable, cars.clone(), Some(("cars", TableChange::Created)));

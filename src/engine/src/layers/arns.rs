@@ -6,6 +6,7 @@ use std::collections::HashMap;
 
 use crate::limits;
 use dm_dynamodb::request;
+use dm_dynamodb::table_name::TableArn;
 use parking_lot::Mutex;
 use serde_json::{Value, json};
 
@@ -13,7 +14,6 @@ use crate::call::Call;
 use crate::fault::Fault;
 use crate::identity;
 use crate::operation::{Class, ReadOperation};
-use crate::tables::{TableArn, tables_named};
 use crate::upstream::ReadOnly;
 
 /// ARNs looked up so far, and whether they are ours.
@@ -32,12 +32,12 @@ impl Arns {
     /// whether it has made them.
     pub async fn check(&self, call: &Call, made: impl Fn(&str) -> bool) -> Result<(), Fault> {
         // Tags have words of their own for what is not a table's ARN.
-        if call.body().contains_key("ResourceArn") {
+        if call.outline().gives("ResourceArn") {
             request::check_members(call.operation, call.body())?;
         }
         let statements = call.statements()?.iter();
         let in_statements = statements.filter_map(|one| Some(one.statement.as_ref().ok()?.table()));
-        for text in tables_named(call.body()).into_iter().chain(in_statements) {
+        for text in call.outline().tables().into_iter().chain(in_statements) {
             if !text.starts_with("arn:") || made(text) {
                 continue;
             }
@@ -59,7 +59,7 @@ impl Arns {
                 return Err(request::no_table_arn().into());
             };
             let data = matches!(call.operation.class(), Class::DataRead | Class::DataWrite);
-            let as_table = call.body().get("TableName").and_then(Value::as_str) == Some(text);
+            let as_table = call.outline().table() == Some(text);
             if (data || as_table) && !arn.is_table {
                 return Err(request::no_table_arn().into());
             }

@@ -4,6 +4,8 @@
 use std::collections::BTreeMap;
 
 use bytes::Bytes;
+use dm_dynamodb::request::{Outline, RETURN_CAPACITY};
+use dm_dynamodb::table_name::plain_name;
 use dm_dynamodb::value::parse_body;
 use serde::Deserialize;
 use serde::de::IgnoredAny;
@@ -14,11 +16,7 @@ use crate::call::Call;
 use crate::fault::Fault;
 use crate::layers::tally::Tally;
 use crate::operation::Operation;
-use crate::tables::{plain_name, table_of};
 use crate::upstream::Access;
-
-/// Asks for consumed capacity in a request.
-const RETURN_CAPACITY: &str = "ReturnConsumedCapacity";
 
 /// The member of an answer that tells it.
 const CAPACITY: &str = "ConsumedCapacity";
@@ -36,7 +34,7 @@ pub struct Metered {
 impl Metered {
     /// Of a data operation's parameters.
     pub fn new(operation: Operation, mut body: Value) -> Self {
-        let added = body.as_object_mut().is_some_and(ask_for_capacity);
+        let added = body.as_object_mut().is_some_and(|body| ask_for_capacity(operation, body));
         Self { operation, body, added, selected: Vec::new() }
     }
 
@@ -64,7 +62,9 @@ impl Metered {
     }
 
     fn count_items(&self, answer: &Members<'_>, tally: &Tally) {
-        let table = table_of(&self.body);
+        let Some(request) = self.body.as_object() else { return };
+        let outline = Outline::of(self.operation, request);
+        let table = plain_name(outline.table().unwrap_or_default());
         match self.operation {
             Operation::GetItem => tally.items_read(table, answer.has("Item").into()),
             Operation::Query | Operation::Scan => {
@@ -80,10 +80,7 @@ impl Metered {
                 }
             }
             Operation::TransactGetItems => {
-                let actions = self.body.get("TransactItems").and_then(Value::as_array);
-                let actions = actions.into_iter().flatten();
-                let gets = actions.map(|action| action.get("Get").unwrap_or(&Value::Null));
-                count_responses(gets.map(table_of), answer, tally);
+                count_responses(outline.tables_of_gets().map(plain_name), answer, tally);
             }
             // Which items a SELECT has looked at, its answer does not say.
             Operation::ExecuteStatement => {
@@ -145,13 +142,8 @@ pub fn consumed_units(capacity: &Value) -> f64 {
 }
 
 /// Makes the request ask for consumed capacity; whether it did not by itself.
-fn ask_for_capacity(body: &mut Map<String, Value>) -> bool {
-    let asks = match body.get(RETURN_CAPACITY) {
-        None | Some(Value::Null) => false,
-        Some(Value::String(level)) => level != "NONE",
-        // Of a wrong type: the database says so.
-        Some(_) => true,
-    };
+fn ask_for_capacity(operation: Operation, body: &mut Map<String, Value>) -> bool {
+    let asks = Outline::of(operation, body).asks_for_capacity();
     if !asks {
         body.insert(RETURN_CAPACITY.to_owned(), "TOTAL".into());
     }
@@ -172,7 +164,7 @@ mod tests {
             (json!({RETURN_CAPACITY: "INDEXES"}), false, "INDEXES"),
         ] {
             let Value::Object(mut body) = before else { unreachable!() };
-            assert_eq!(ask_for_capacity(&mut body), added);
+            assert_eq!(ask_for_capacity(Operation::GetItem, &mut body), added);
             assert_eq!(body[RETURN_CAPACITY], after);
         }
     }

@@ -3,11 +3,11 @@
 use crate::limits;
 use dm_contract::glob;
 use dm_contract::plan::{Policy as PolicyPlan, RunId};
+use dm_dynamodb::table_name::plain_name;
 
 use crate::call::Call;
 use crate::fault::Fault;
 use crate::operation::{Class, Operation};
-use crate::tables::{plain_name, tables_named};
 
 #[derive(Clone, Debug)]
 pub struct Policy {
@@ -48,7 +48,7 @@ impl Policy {
     pub fn check(&self, call: &Call) -> Result<(), Fault> {
         let (operation, field) = (call.operation, self.settings.tables);
         self.check_operation(call)?;
-        let tables = tables_named(call.body());
+        let tables = call.outline().tables();
         for table in &tables {
             self.check_table(operation, table)?;
         }
@@ -155,7 +155,7 @@ impl Policy {
 /// Whether a call would export data, replicate it, or let others read it. A permission to change
 /// tables is none for this, whoever may grant it.
 fn lets_data_out(call: &Call) -> bool {
-    let has = |member: &str| call.body().get(member).is_some_and(|value| !value.is_null());
+    let has = |member: &str| call.outline().gives(member);
     match call.operation {
         Operation::CreateGlobalTable
         | Operation::DeleteResourcePolicy
@@ -181,8 +181,7 @@ fn unknown_member(call: &Call) -> Option<&str> {
         }
         _ => return None,
     };
-    let given = call.body().iter().filter(|(_, value)| !value.is_null());
-    given.map(|(member, _)| member.as_str()).find(|member| !known.contains(member))
+    call.outline().members().find(|member| !known.contains(member))
 }
 
 const CREATE_MEMBERS: [&str; 15] = [

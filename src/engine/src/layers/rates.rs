@@ -25,7 +25,6 @@ use crate::layers::rates::gate::Gate;
 use crate::layers::rates::history::History;
 use crate::layers::rates::pace::{Lowering, Pace, WHOLE};
 use crate::operation::Class;
-use crate::tables;
 use crate::upstream::UpstreamCalls;
 
 /// The pace of one run.
@@ -314,7 +313,7 @@ fn throttled(pace: &Mutex<Pace>, bucket: &Bucket) {
 
 /// How many items a call writes, as its body says. A body of which nothing is counted is one write.
 fn items_written(call: &Call) -> f64 {
-    let items = tables::items_written(call.operation, call.body()).max(1);
+    let items = call.outline().items_written().max(1);
     u32::try_from(items).map_or(f64::MAX, f64::from)
 }
 

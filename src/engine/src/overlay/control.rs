@@ -24,6 +24,7 @@ use std::time::{SystemTime, UNIX_EPOCH};
 use bytes::Bytes;
 use dm_contract::report::TableEffect;
 use dm_dynamodb::request::no_table;
+use dm_dynamodb::table_name::plain_name;
 use serde_json::{Map, Value, json};
 use sha2::{Digest as _, Sha256};
 
@@ -33,7 +34,6 @@ use crate::overlay::control::create::Circumstances;
 use crate::overlay::control::parameters::{Parameters, unexpected};
 use crate::overlay::state::table::{Shape, Table};
 use crate::overlay::{Overlay, not_simulated};
-use crate::tables::plain_name;
 
 /// The account in ARNs of tables where none is known: DynamoDB Local's.
 const NO_ACCOUNT: &str = "000000000000";

@@ -4,12 +4,12 @@
 use std::sync::Arc;
 
 use bytes::Bytes;
-use dm_dynamodb::request::{check_name_length, no_table};
+use dm_dynamodb::request::{Outline, check_name_length, no_table};
+use dm_dynamodb::table_name::plain_name;
 use serde_json::{Map, Value, json};
 
 use crate::fault::Fault;
 use crate::operation::Operation;
-use crate::tables::{plain_name, tables_named};
 
 /// A database without tables.
 #[derive(Clone, Debug)]
@@ -47,7 +47,7 @@ pub fn read(operation: Operation, body: &Value) -> Result<Bytes, Fault> {
 /// The error of a call that names a table; a call that names none is not supported.
 fn missing(operation: Operation, body: &Value) -> Fault {
     let empty = Map::new();
-    let tables = tables_named(body.as_object().unwrap_or(&empty));
+    let tables = Outline::of(operation, body.as_object().unwrap_or(&empty)).tables();
     let Some(table) = tables.first().map(|table| plain_name(table)) else {
         return Fault::refused(
             format!("An embedded database does not support {}.", operation.name()),

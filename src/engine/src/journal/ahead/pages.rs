@@ -4,14 +4,14 @@ use std::borrow::Cow;
 use std::collections::{BTreeMap, HashMap};
 
 use bytes::Bytes;
+use dm_dynamodb::request::WholeItems;
 use dm_dynamodb::schema::{ItemKey, TableSchema};
+use dm_dynamodb::table_name::plain_name;
 use dm_dynamodb::value::{AttributeValue, Item};
+use serde_json::Value;
 use serde_json::value::RawValue;
-use serde_json::{Map, Value};
 
 use crate::answer_members::Members;
-use crate::operation::Operation;
-use crate::tables::plain_name;
 
 /// A read whose answer holds whole items.
 #[derive(Debug)]
@@ -33,29 +33,15 @@ pub struct Page {
 type Items<'a> = Vec<&'a RawValue>;
 
 impl Reading {
-    /// Of a call. `None` for one whose answer holds no items, parts of items, or items of an index.
-    pub fn of(operation: Operation, body: &Map<String, Value>) -> Option<Self> {
-        let table = || body.get("TableName").and_then(Value::as_str).map(plain_name);
-        match operation {
-            Operation::GetItem if is_whole(body) => Some(Self::One(table()?.to_owned())),
-            Operation::Query | Operation::Scan if is_whole(body) => {
-                Some(Self::Page(table()?.to_owned()))
+    pub fn of(asked: WholeItems<'_>) -> Self {
+        match asked {
+            WholeItems::One(table) => Self::One(plain_name(table).to_owned()),
+            WholeItems::Page(table) => Self::Page(plain_name(table).to_owned()),
+            WholeItems::Batch(tables) => {
+                Self::Batch(tables.into_iter().map(str::to_owned).collect())
             }
-            Operation::BatchGetItem => {
-                let asked = body.get("RequestItems")?.as_object()?;
-                let whole = asked.iter().filter(|(_, keys)| keys.as_object().is_some_and(is_whole));
-                Some(Self::Batch(whole.map(|(name, _)| name.clone()).collect()))
-            }
-            _ => None,
         }
     }
-}
-
-fn is_whole(parameters: &Map<String, Value>) -> bool {
-    let absent = ["ProjectionExpression", "AttributesToGet", "IndexName"];
-    let select = parameters.get("Select").and_then(Value::as_str);
-    absent.iter().all(|name| parameters.get(*name).is_none_or(Value::is_null))
-        && select.is_none_or(|select| select == "ALL_ATTRIBUTES")
 }
 
 impl Page {
@@ -109,10 +95,12 @@ fn key(table: &TableSchema, item: &RawValue) -> Option<ItemKey> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::operation::Operation;
+    use dm_dynamodb::request::Outline;
     use serde_json::json;
 
     fn reads(operation: Operation, body: &Value) -> bool {
-        Reading::of(operation, body.as_object().unwrap()).is_some()
+        Outline::of(operation, body.as_object().unwrap()).whole_items().is_some()
     }
 
     #[test]
@@ -142,7 +130,8 @@ mod tests {
         let answer =
             r#"{"Responses":{"t":[{"id": {"S":"\u0061"}, "n":{"N":"1"}},{"n":{}}],"u":[]}}"#;
         let body = json!({"RequestItems": {"t": {"Keys": []}, "u": {"ProjectionExpression": "a"}}});
-        let reading = Reading::of(Operation::BatchGetItem, body.as_object().unwrap()).unwrap();
+        let asked = Outline::of(Operation::BatchGetItem, body.as_object().unwrap());
+        let reading = Reading::of(asked.whole_items().unwrap());
         let page = Page { reading, answer: Bytes::from_static(answer.as_bytes()) };
         let mut items = page.items();
         assert_eq!(items.len(), 1);

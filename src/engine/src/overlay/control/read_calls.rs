@@ -2,15 +2,15 @@
 //! touched, the database tells itself.
 
 use bytes::Bytes;
-use dm_dynamodb::request::no_table;
+use dm_dynamodb::request::{Outline, no_table};
+use dm_dynamodb::table_name::plain_name;
 use serde_json::{Map, Value, json};
 
 use crate::fault::Fault;
 use crate::operation::{Operation, ReadOperation};
 use crate::overlay::Overlay;
 use crate::overlay::control::parameters::Parameters;
-use crate::overlay::control::{named, settings, tags};
-use crate::tables::{plain_name, tables_named};
+use crate::overlay::control::{named, settings, tags, words};
 
 /// Names of one page of ListTables.
 const NAMES_OF_A_PAGE: u32 = 100;
@@ -28,7 +28,7 @@ impl Overlay {
             };
         }
         let empty = Map::new();
-        let tables = tables_named(body.as_object().unwrap_or(&empty));
+        let tables = Outline::of(operation, body.as_object().unwrap_or(&empty)).tables();
         let touched = |table: &&&str| self.schemas().is_touched(plain_name(table));
         let Some(name) = tables.iter().find(touched).map(|name| plain_name(name)) else {
             return self.upstream().read(read, body).await;

@@ -163,7 +163,7 @@ pub fn shown(projection: Option<Projection>, table: &Table) -> Result<Shown, Ser
 
 fn capacity_of(capacities: &Value, table: &str) -> f64 {
     let of_table = |capacity: &&Value| {
-        capacity.get("TableName").and_then(Value::as_str).map(crate::tables::plain_name)
+        capacity.get("TableName").and_then(Value::as_str).map(dm_dynamodb::table_name::plain_name)
             == Some(table)
     };
     let found = capacities.as_array().into_iter().flatten().find(of_table);

@@ -8,6 +8,7 @@ use std::sync::atomic::Ordering;
 use dm_contract::report::{Fidelity, TableChange};
 use dm_dynamodb::error::ServiceError;
 use dm_dynamodb::schema::TableSchema;
+use dm_dynamodb::table_name::plain_name;
 use parking_lot::Mutex;
 use serde_json::{Value, json};
 
@@ -15,7 +16,6 @@ use crate::fault::Fault;
 use crate::layers::tally::Tally;
 use crate::operation::ReadOperation;
 use crate::overlay::state::table::{Shape, Table};
-use crate::tables::plain_name;
 use crate::upstream::ReadOnly;
 
 /// A name the run has met.
