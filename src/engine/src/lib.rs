@@ -9,7 +9,6 @@ pub mod call;
 mod error_name;
 pub mod fault;
 mod fresh_name;
-mod hex;
 pub mod identity;
 pub mod journal;
 mod layers;

@@ -43,7 +43,7 @@ impl Fingerprint {
     }
 
     pub fn key(self) -> String {
-        let mut digits = hex(&self.0.finalize());
+        let mut digits = hex::encode(self.0.finalize());
         digits.truncate(KEY_DIGITS);
         digits
     }
@@ -51,7 +51,7 @@ impl Fingerprint {
 
 /// The SHA-256 of bytes, in hex digits.
 pub fn sha256(bytes: &[u8]) -> String {
-    hex(&Sha256::digest(bytes))
+    hex::encode(Sha256::digest(bytes))
 }
 
 /// The whole SHA-256 of a file, as image manifests want it.
@@ -60,7 +60,7 @@ pub fn sha256_of(path: &Path) -> Result<String> {
     let mut hasher = Sha256::new();
     io::copy(&mut BufReader::with_capacity(1 << 20, file), &mut hasher)
         .with_context(|| format!("hashing {}", path.display()))?;
-    Ok(hex(&hasher.finalize()))
+    Ok(hex::encode(hasher.finalize()))
 }
 
 /// Every file below a folder, sorted by path.
@@ -81,14 +81,6 @@ pub fn files_below(folder: &Path) -> Result<Vec<PathBuf>> {
     }
     found.sort();
     Ok(found)
-}
-
-fn hex(bytes: &[u8]) -> String {
-    use std::fmt::Write as _;
-    bytes.iter().fold(String::new(), |mut text, byte| {
-        let _ = write!(text, "{byte:02x}");
-        text
-    })
 }
 
 #[cfg(test)]

@@ -201,7 +201,7 @@ fn hash(value: &AttributeValue) -> AttributeValue {
         AttributeValue::B(bytes) => Sha256::digest(bytes),
         other => Sha256::digest(json_text::write(other)),
     };
-    AttributeValue::S(text::hex(&digest))
+    AttributeValue::S(hex::encode(digest))
 }
 
 /// The namespace of `uuid5` by its name.

@@ -10,7 +10,6 @@ use sha2::{Digest as _, Sha256};
 use crate::error::Cause;
 use crate::error::Result;
 use crate::limits::LOOKUP_ROWS_MAX;
-use crate::text::hex;
 use crate::{json_text, number};
 
 /// What a file's bytes are, or why they are no table.
@@ -52,8 +51,9 @@ impl<'f> Files<'f> {
 
     /// Returns the SHA-256 of each file's bytes.
     pub(crate) fn digests(&self) -> BTreeMap<&str, String> {
-        let digest =
-            |(name, (bytes, _)): (&&'f str, &(&[u8], _))| (*name, hex(&Sha256::digest(bytes)));
+        let digest = |(name, (bytes, _)): (&&'f str, &(&[u8], _))| {
+            (*name, hex::encode(Sha256::digest(bytes)))
+        };
         self.files.iter().map(digest).collect()
     }
 

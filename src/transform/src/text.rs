@@ -8,12 +8,6 @@ use crate::error::Result;
 use crate::limits::VALUE_BYTES_MAX;
 use crate::number;
 
-/// Bytes in hexadecimal digits.
-pub(crate) fn hex(bytes: &[u8]) -> String {
-    let digit = |half: u8| char::from_digit(half.into(), 16).unwrap_or_default();
-    bytes.iter().flat_map(|byte| [digit(byte >> 4), digit(byte & 15)]).collect()
-}
-
 /// The string that this function needs.
 pub(crate) fn of<'v>(what: &'static str, value: &'v AttributeValue) -> Result<&'v str> {
     match value {

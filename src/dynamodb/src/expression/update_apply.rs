@@ -25,7 +25,7 @@ impl Update {
         let mut writes = Vec::new();
         let mut removals = Vec::new();
         let mut targets: Vec<&Target> = self.actions.iter().collect();
-        targets.sort_by_key(|target| turn(target, item));
+        targets.sort_by_key(|target| rank(target, item));
         for target in targets {
             match self.work_out(target, item)? {
                 Change::Write(value) => writes.push((&target.path, value)),
@@ -126,7 +126,7 @@ impl Update {
 
 /// In which order what is wrong with a target is found: operands of ADD and DELETE, then values of
 /// SET, then places.
-fn turn(target: &Target, item: &Item) -> u8 {
+fn rank(target: &Target, item: &Item) -> u8 {
     match target.action {
         Action::Add(_) => 0,
         Action::Delete(_) if target.path.get(item).is_some() => 0,

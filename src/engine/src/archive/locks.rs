@@ -48,7 +48,7 @@ pub use crate::archive::locks::by_hand::{
 pub(crate) use crate::archive::locks::clock::Moment;
 pub use crate::archive::locks::parts::release_run;
 pub use crate::archive::locks::record::{
-    LOCK_VERSION, LockError, LockRecord, Look, ReleaseRecord, look, stands,
+    LOCK_VERSION, LockError, LockRecord, ReleaseRecord, Standing, standing_of, stands,
 };
 use crate::archive::locks::record::{json, release_path};
 

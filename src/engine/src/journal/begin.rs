@@ -19,7 +19,7 @@ use tokio::sync::Mutex as AsyncMutex;
 use crate::archive::ledger::{
     self, Begin, Begun, Completed, Kind, LedgerEntry, LedgerError, Question,
 };
-use crate::archive::locks::{self, LockError, Look};
+use crate::archive::locks::{self, LockError, Standing};
 use crate::archive::{Archive, RunName};
 use crate::fault::Fault;
 use crate::identity;
@@ -281,9 +281,9 @@ impl Journal {
         let Verdict::Unknown(unknown) = verdict else { return Ok(None) };
         let run = RunName::new(self.run.name.migration(), unknown.run);
         let Ok(lock) = run.map(|run| run_lock(&run)) else { return Ok(None) };
-        match locks::look(&self.archive, &lock).await {
-            Ok(Look::Held { fence, record, .. }) => Ok(Some(record.told(&lock, fence))),
-            Ok(Look::Free { .. } | Look::Forced { .. }) => Ok(None),
+        match locks::standing_of(&self.archive, &lock).await {
+            Ok(Standing::Held { fence, record, .. }) => Ok(Some(record.told(&lock, fence))),
+            Ok(Standing::Free { .. } | Standing::Forced { .. }) => Ok(None),
             Err(error) => {
                 let error = &error as &dyn std::error::Error;
                 tracing::warn!(error, run = %self.run.name, "beginning the journal");

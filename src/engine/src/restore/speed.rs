@@ -27,11 +27,11 @@ pub struct Speed {
     failed: watch::Sender<bool>,
 }
 
-/// A write under way, as long as it is there.
+/// The place of a write under way, which is free again when this is dropped.
 #[derive(Debug)]
-pub struct Turn<'a>(&'a Speed);
+pub struct Slot<'a>(&'a Speed);
 
-impl Drop for Turn<'_> {
+impl Drop for Slot<'_> {
     fn drop(&mut self) {
         self.0.writing.fetch_sub(1, Ordering::AcqRel);
         self.0.fewer.notify_one();
@@ -88,16 +88,16 @@ impl Speed {
     }
 
     /// Waits until an item may be written; `None` if it was told to stop before.
-    pub async fn may_write(&self) -> Option<Turn<'_>> {
+    pub async fn may_write(&self) -> Option<Slot<'_>> {
         self.unless_stopped(async {
-            let turn = self.turn().await;
+            let slot = self.slot().await;
             while self.rates.admit_writes(1.0, true).await.is_err() {}
-            turn
+            slot
         })
         .await
     }
 
-    async fn turn(&self) -> Turn<'_> {
+    async fn slot(&self) -> Slot<'_> {
         loop {
             let mut fewer = std::pin::pin!(self.fewer.notified());
             // Before it is looked: what changes in between is not missed.
@@ -105,7 +105,7 @@ impl Speed {
             let most = writes_at_once(&self.rates.in_force());
             let one_more = |now: usize| (now < most).then_some(now + 1);
             if self.writing.fetch_update(Ordering::AcqRel, Ordering::Acquire, one_more).is_ok() {
-                return Turn(self);
+                return Slot(self);
             }
             fewer.await;
         }

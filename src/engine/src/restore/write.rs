@@ -76,11 +76,11 @@ impl Restore {
         let mut written = Written::nothing();
         let mut rest: VecDeque<ConditionalWrite> = writes.to_vec().into();
         while let Some(write) = rest.pop_front() {
-            let turn = match pace {
+            let slot = match pace {
                 Pace::Limited => self.speed.may_write().await,
                 Pace::Immediate => None,
             };
-            if turn.is_none() && pace == Pace::Limited {
+            if slot.is_none() && pace == Pace::Limited {
                 return Ok(Written { ended: Ended::Stopped, ..written });
             }
             // After the first part of an update the image is another one.
@@ -90,7 +90,7 @@ impl Restore {
                 Known::Nothing
             };
             let ended = self.write_one(journal, &write, known, &mut written.in_doubt).await;
-            drop(turn);
+            drop(slot);
             self.observe();
             match ended? {
                 Ended::Done => written.done += 1,

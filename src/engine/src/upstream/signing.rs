@@ -16,8 +16,8 @@ use http::header::{AUTHORIZATION, CONTENT_TYPE as CONTENT_TYPE_HEADER, HOST};
 use http::{HeaderName, HeaderValue, Request, Uri};
 use http_body_util::Full;
 use parking_lot::Mutex;
+use sha2::{Digest as _, Sha256};
 
-use crate::hex;
 use crate::operation::Operation;
 use crate::upstream::UpstreamError;
 
@@ -91,11 +91,11 @@ impl Signer {
         let canonical = format!(
             "POST\n/\n\ncontent-type:{CONTENT_TYPE}\nhost:{host}\nx-amz-date:{time}\n{token_line}\
              x-amz-target:{target}\n\n{signed}\n{}",
-            hex::sha256(&body)
+            hex::encode(Sha256::digest(&body))
         );
         let scope = format!("{day}/{}/{SERVICE}/aws4_request", self.region);
-        let to_sign =
-            format!("{ALGORITHM}\n{time}\n{scope}\n{}", hex::sha256(canonical.as_bytes()));
+        let digest = hex::encode(Sha256::digest(canonical.as_bytes()));
+        let to_sign = format!("{ALGORITHM}\n{time}\n{scope}\n{digest}");
         let key = self.key(credentials, day, now.into());
         let signature = calculate_signature(&key.bytes, to_sign.as_bytes());
         let authorization = format!(

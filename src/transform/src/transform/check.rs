@@ -15,7 +15,6 @@ use crate::limits::{ACTIONS_MAX, ATTRIBUTES_MAX};
 use crate::lookup::Files;
 use crate::parse::Shared;
 use crate::source::Source;
-use crate::text::hex;
 use crate::transform::Transform;
 use crate::{hint, parse, place};
 
@@ -99,7 +98,7 @@ fn digest(source: &Source, files: &Files<'_>) -> String {
         hasher.update(part);
         hasher.update([0]);
     }
-    hex(&hasher.finalize())
+    hex::encode(hasher.finalize())
 }
 
 /// Which fields may stand together.

@@ -11,8 +11,8 @@ use crate::archive::ledger;
 use crate::archive::locks::clock::Moment;
 use crate::archive::locks::record::{content, json, lock_path, part_lock};
 use crate::archive::locks::{
-    Attempt, LOCK_VERSION, LockError, LockRecord, Look, Owner, Place, ReleaseRecord, Seen, Shared,
-    State, Table, look,
+    Attempt, LOCK_VERSION, LockError, LockRecord, Owner, Place, ReleaseRecord, Seen, Shared,
+    Standing, State, Table, standing_of,
 };
 use crate::archive::store::Created;
 use crate::fault::Fault;
@@ -78,14 +78,14 @@ impl Shared {
         }
         let mut seen = table.gate.lock().await;
         loop {
-            match self.look_in_the_way(&table.name).await {
-                Ok((name, Look::Held { fence, content, .. })) => {
+            match self.standing_in_the_way(&table.name).await {
+                Ok((name, Standing::Held { fence, content, .. })) => {
                     self.stands_still(&mut seen, &name, fence, &content);
                 }
-                Ok((name, Look::Forced { fence, release })) => {
+                Ok((name, Standing::Forced { fence, release })) => {
                     self.stands_still(&mut seen, &name, fence, &json(&release));
                 }
-                Ok((_, Look::Free { .. })) => *seen = None,
+                Ok((_, Standing::Free { .. })) => *seen = None,
                 // Who takes the lock reports it.
                 Err(_) => {}
             }
@@ -95,13 +95,13 @@ impl Shared {
 
     /// Looks at the lock that would have to be waited for: the table's, or under that of the own
     /// run the part's.
-    async fn look_in_the_way(&self, table: &str) -> Result<(String, Look), LockError> {
-        let there = look(&self.archive, table).await?;
-        if let (Look::Held { fence, record, .. }, Some(part)) = (&there, self.part)
+    async fn standing_in_the_way(&self, table: &str) -> Result<(String, Standing), LockError> {
+        let there = standing_of(&self.archive, table).await?;
+        if let (Standing::Held { fence, record, .. }, Some(part)) = (&there, self.part)
             && self.is_own_run(record)
         {
             let name = part_lock(table, *fence, part);
-            let there = look(&self.archive, &name).await?;
+            let there = standing_of(&self.archive, &name).await?;
             return Ok((name, there));
         }
         Ok((table.to_owned(), there))
@@ -136,20 +136,20 @@ impl Shared {
         seen: &mut Option<Seen>,
     ) -> Result<Attempt, LockError> {
         let name = &place.name;
-        match look(&self.archive, name).await? {
-            Look::Free { next } => Ok(self.take(table, place, next).await?),
-            Look::Forced { fence, release } => {
+        match standing_of(&self.archive, name).await? {
+            Standing::Free { next } => Ok(self.take(table, place, next).await?),
+            Standing::Forced { fence, release } => {
                 let (content, holder) = (json(&release), self.nobody(table, fence, &release));
                 if self.stands_still(seen, name, fence, &content).0 {
                     return self.take(table, place, fence + 1).await;
                 }
                 Ok(Attempt::Wait { holder, alive: false })
             }
-            Look::Held { fence, record, .. } if record.holder == self.owner.holder => {
+            Standing::Held { fence, record, .. } if record.holder == self.owner.holder => {
                 // The guard that was here before, in the same pod, is gone.
                 self.go_on(table, place, fence, record).await
             }
-            Look::Held { fence, record, content: before } => {
+            Standing::Held { fence, record, content: before } => {
                 let holder = record.told(&table.name, place.under.unwrap_or(fence));
                 let (still, alive) = self.stands_still(seen, name, fence, &before);
                 if !still {
@@ -261,15 +261,15 @@ impl Shared {
         fence: u32,
         record: LockRecord,
     ) -> Result<Attempt, LockError> {
-        let free = match look(&self.archive, &place.name).await? {
+        let free = match standing_of(&self.archive, &place.name).await? {
             // It was created, and the answer was lost.
-            Look::Held { fence: there, record, .. }
+            Standing::Held { fence: there, record, .. }
                 if there == fence + 1 && record.holder == self.owner.holder =>
             {
                 return self.go_on(table, place, there, record).await;
             }
-            Look::Held { fence: there, .. } => there == fence,
-            Look::Free { .. } | Look::Forced { .. } => false,
+            Standing::Held { fence: there, .. } => there == fence,
+            Standing::Free { .. } | Standing::Forced { .. } => false,
         };
         if free && matches!(self.take(table, place, fence + 1).await?, Attempt::Ours) {
             return Ok(Attempt::Ours);
@@ -309,15 +309,15 @@ impl Shared {
                 *table.state.lock() = State::Held { place, fence, record, until };
                 return Ok(true);
             }
-            Some(Look::Held { fence: there, record: by, .. }) => {
+            Some(Standing::Held { fence: there, record: by, .. }) => {
                 let by = by.told(&table.name, there);
                 self.lose(table, &format!("run {} has taken it over, since {}", by.by, by.since));
             }
-            Some(Look::Forced { release, .. }) => {
+            Some(Standing::Forced { release, .. }) => {
                 let reason = release.reason.unwrap_or_default();
                 self.lose(table, &format!("{} has released it: {reason}", release.by));
             }
-            Some(Look::Free { .. }) => self.lose(table, "others have had it since"),
+            Some(Standing::Free { .. }) => self.lose(table, "others have had it since"),
         }
         Ok(false)
     }

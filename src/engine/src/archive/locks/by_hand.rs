@@ -10,7 +10,9 @@ use crate::archive::locks::clock::Moment;
 use crate::archive::locks::record::{
     LOCKS, Pruned, above, json, of_path, pruned_path, release_path,
 };
-use crate::archive::locks::{LOCK_VERSION, LockError, LockTimes, Look, ReleaseRecord, look};
+use crate::archive::locks::{
+    LOCK_VERSION, LockError, LockTimes, ReleaseRecord, Standing, standing_of,
+};
 use crate::archive::store::{Archive, Created};
 
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -43,10 +45,10 @@ pub async fn all(archive: &Archive) -> Result<Vec<Listed>, LockError> {
     }
     let mut listed = Vec::new();
     for (table, (_, beat_at_s)) in beats {
-        let state = match look(archive, &table).await? {
-            Look::Free { .. } => LockState::Free,
-            Look::Forced { release, .. } => LockState::Forced(release),
-            Look::Held { fence, record, .. } => {
+        let state = match standing_of(archive, &table).await? {
+            Standing::Free { .. } => LockState::Free,
+            Standing::Forced { release, .. } => LockState::Forced(release),
+            Standing::Held { fence, record, .. } => {
                 LockState::Held(record.told(&table, fence), beat_at_s)
             }
         };
@@ -67,7 +69,10 @@ pub async fn locked(
         let begun = Moment::now();
         let mut first = None;
         while begun.elapsed() < times.patience {
-            let Look::Held { fence, record, content } = look(archive, table).await? else { break };
+            let Standing::Held { fence, record, content } = standing_of(archive, table).await?
+            else {
+                break;
+            };
             if record.uid == uid {
                 break;
             }
@@ -88,7 +93,9 @@ pub async fn unlock(
     by: &str,
     reason: &str,
 ) -> Result<Option<LockHolder>, LockError> {
-    let Look::Held { fence, record, .. } = look(archive, table).await? else { return Ok(None) };
+    let Standing::Held { fence, record, .. } = standing_of(archive, table).await? else {
+        return Ok(None);
+    };
     let release = ReleaseRecord {
         version: LOCK_VERSION,
         forced: true,

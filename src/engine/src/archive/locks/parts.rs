@@ -9,11 +9,11 @@
 
 use crate::archive::ledger;
 use crate::archive::locks::record::{
-    content, json, lock_path, looks_at_parts, part_lock, release_path,
+    content, json, lock_path, part_lock, release_path, standings_of_parts,
 };
 use crate::archive::locks::{
-    Attempt, LOCK_VERSION, LockError, LockRecord, Look, Place, ReleaseRecord, Seen, Shared, Table,
-    look, stands,
+    Attempt, LOCK_VERSION, LockError, LockRecord, Place, ReleaseRecord, Seen, Shared, Standing,
+    Table, standing_of, stands,
 };
 use crate::archive::store::{Archive, Created};
 
@@ -58,17 +58,17 @@ impl Shared {
         seen: &mut Option<Seen>,
     ) -> Result<Joined, LockError> {
         let name = &table.name;
-        match look(&self.archive, name).await? {
+        match standing_of(&self.archive, name).await? {
             // There is no earlier owner.
-            Look::Free { next } => self.found(table, next, of).await,
-            Look::Forced { fence, release } => {
+            Standing::Free { next } => self.found(table, next, of).await,
+            Standing::Forced { fence, release } => {
                 if self.stands_still(seen, name, fence, &json(&release)).0 {
                     return self.found(table, fence + 1, of).await;
                 }
                 let holder = self.nobody(table, fence, &release);
                 Ok(Joined::Not(Attempt::Wait { holder, alive: false }))
             }
-            Look::Held { fence, record, .. } if self.is_own_run(&record) => {
+            Standing::Held { fence, record, .. } if self.is_own_run(&record) => {
                 if record.beat > 0 {
                     return Ok(Joined::Under(fence));
                 }
@@ -79,7 +79,7 @@ impl Shared {
                 let holder = record.told(name, fence);
                 Ok(Joined::Not(Attempt::Wait { holder, alive: false }))
             }
-            Look::Held { fence, record, content: before } => {
+            Standing::Held { fence, record, content: before } => {
                 let (still, alive) = self.stands_still(seen, name, fence, &before);
                 if !still {
                     let holder = record.told(name, fence);
@@ -135,7 +135,7 @@ impl Shared {
         table: &Table,
         place: &Place,
         fence: u32,
-    ) -> Result<Option<Look>, LockError> {
+    ) -> Result<Option<Standing>, LockError> {
         match stands(&self.archive, &place.name, fence).await? {
             None => self.fallen_above(table, place).await,
             fallen => Ok(fallen),
@@ -147,7 +147,7 @@ impl Shared {
         &self,
         table: &Table,
         place: &Place,
-    ) -> Result<Option<Look>, LockError> {
+    ) -> Result<Option<Standing>, LockError> {
         match place.under {
             Some(fence) => stands(&self.archive, &table.name, fence).await,
             None => Ok(None),
@@ -164,11 +164,13 @@ pub async fn release_run(
     names: &[String],
 ) -> Result<(), LockError> {
     for name in names {
-        let Look::Held { fence, record, .. } = look(archive, name).await? else { continue };
+        let Standing::Held { fence, record, .. } = standing_of(archive, name).await? else {
+            continue;
+        };
         let own = record.run == run && record.uid == uid;
         let Some(of) = record.parts.filter(|_| own) else { continue };
-        let parts = looks_at_parts(archive, name, fence, of).await?;
-        if parts.iter().any(|part| !matches!(part, Look::Free { .. })) {
+        let parts = standings_of_parts(archive, name, fence, of).await?;
+        if parts.iter().any(|part| !matches!(part, Standing::Free { .. })) {
             continue;
         }
         let release = ReleaseRecord {

@@ -73,7 +73,7 @@ pub enum LockError {
 
 /// How a table's lock stands.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Look {
+pub enum Standing {
     /// Nobody has it. The next one gets this number.
     Free { next: u32 },
     /// A person took it from its owner, who may not know it yet.
@@ -143,7 +143,7 @@ pub struct Pruned {
 }
 
 /// Looks at a table's lock.
-pub async fn look(archive: &Archive, table: &str) -> Result<Look, LockError> {
+pub async fn standing_of(archive: &Archive, table: &str) -> Result<Standing, LockError> {
     let (mut highest, mut released) = (0, 0);
     for object in archive.list(&format!("{LOCKS}/{table}")).await? {
         match of_path(&object.path) {
@@ -158,31 +158,31 @@ pub async fn look(archive: &Archive, table: &str) -> Result<Look, LockError> {
         highest = highest_by_name(archive, table, highest).await?;
     }
     if highest == 0 {
-        return Ok(Look::Free { next: 1 });
+        return Ok(Standing::Free { next: 1 });
     }
     if released > highest {
-        return Ok(Look::Free { next: released + 1 });
+        return Ok(Standing::Free { next: released + 1 });
     }
     of_number(archive, table, highest).await
 }
 
 /// How the lock of this number stands, if it is the highest one.
-async fn of_number(archive: &Archive, table: &str, fence: u32) -> Result<Look, LockError> {
+async fn of_number(archive: &Archive, table: &str, fence: u32) -> Result<Standing, LockError> {
     let path = release_path(table, fence);
     let release = archive.get(&path).await?;
     match release.map(|release| read::<ReleaseRecord>(&path, &release)).transpose()? {
-        Some(release) if release.forced => return Ok(Look::Forced { fence, release }),
-        Some(_) => return Ok(Look::Free { next: fence + 1 }),
+        Some(release) if release.forced => return Ok(Standing::Forced { fence, release }),
+        Some(_) => return Ok(Standing::Free { next: fence + 1 }),
         None => {}
     }
     let path = lock_path(table, fence);
     // Where there is none, somebody cleans up by hand: the number is not given out again.
     let Some(content) = archive.get(&path).await? else {
-        return Ok(Look::Free { next: fence + 1 });
+        return Ok(Standing::Free { next: fence + 1 });
     };
     let record: LockRecord = read(&path, &content)?;
     let content = with_parts(archive, table, fence, record.parts, content).await?;
-    Ok(Look::Held { fence, record, content })
+    Ok(Standing::Held { fence, record, content })
 }
 
 /// What shows that the owner of the lock of this number lives; `None` if it is gone.
@@ -207,7 +207,7 @@ async fn with_parts(
 ) -> Result<Bytes, LockError> {
     let Some(of) = parts else { return Ok(content) };
     let mut all = content.to_vec();
-    for look in looks_at_parts(archive, table, fence, of).await? {
+    for look in standings_of_parts(archive, table, fence, of).await? {
         // Two that differ in anything have another text.
         all.extend_from_slice(format!("{look:?}\n").as_bytes());
     }
@@ -215,16 +215,16 @@ async fn with_parts(
 }
 
 /// How the locks of all parts stand, in their order.
-pub async fn looks_at_parts(
+pub async fn standings_of_parts(
     archive: &Archive,
     table: &str,
     fence: u32,
     of: u32,
-) -> Result<Vec<Look>, LockError> {
+) -> Result<Vec<Standing>, LockError> {
     let looks = Part::all(of).map(|part| async move {
         let name = part_lock(table, fence, part);
         // A part's lock has none below it.
-        Box::pin(look(archive, &name)).await
+        Box::pin(standing_of(archive, &name)).await
     });
     let looks: Vec<_> = looks.collect();
     futures::stream::iter(looks).buffered(limits::ARCHIVE_READS_AT_ONCE).try_collect().await
@@ -244,9 +244,13 @@ async fn highest_by_name(archive: &Archive, table: &str, listed: u32) -> Result<
 
 /// Whether the lock of this number stands, which its owner asks; else how it is. Only names are
 /// looked at, no listing.
-pub async fn stands(archive: &Archive, table: &str, fence: u32) -> Result<Option<Look>, LockError> {
+pub async fn stands(
+    archive: &Archive,
+    table: &str,
+    fence: u32,
+) -> Result<Option<Standing>, LockError> {
     if archive.exists(&lock_path(table, fence + 1)).await? {
-        return look(archive, table).await.map(Some);
+        return standing_of(archive, table).await.map(Some);
     }
     if archive.exists(&release_path(table, fence)).await? {
         return of_number(archive, table, fence).await.map(Some);

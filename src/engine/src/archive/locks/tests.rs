@@ -44,8 +44,8 @@ async fn taken_over(archive: &Archive, table: &str, fence: u32) {
 }
 
 async fn fence(archive: &Archive) -> (u32, String) {
-    match look(archive, "cars").await.unwrap() {
-        Look::Held { fence, record, .. } => (fence, record.holder),
+    match standing_of(archive, "cars").await.unwrap() {
+        Standing::Held { fence, record, .. } => (fence, record.holder),
         other => panic!("{other:?}"),
     }
 }
@@ -373,7 +373,9 @@ async fn a_number_whose_answer_was_lost_is_the_owners_own() {
     first.hold("cars").await.unwrap();
     suspend(times().lease * 2);
     // The renewal was carried out, and nobody heard of it.
-    let Look::Held { mut record, .. } = look(&archive, "cars").await.unwrap() else { panic!() };
+    let Standing::Held { mut record, .. } = standing_of(&archive, "cars").await.unwrap() else {
+        panic!()
+    };
     record.beat = 1;
     archive.create(&lock_path("cars", 2), json(&record)).await.unwrap();
     first.hold("cars").await.unwrap();

@@ -23,8 +23,8 @@ pub struct Bucket {
     observed: AtomicU32,
     /// Never locked over an await: what has been used is paid for, whoever waits.
     level: Mutex<Level>,
-    /// Whose turn it is to wait for a token; the others wait behind it.
-    turn: tokio::sync::Mutex<()>,
+    /// Held by the caller that waits for a token; the others queue behind it.
+    queue: tokio::sync::Mutex<()>,
     meter: Mutex<Meter>,
 }
 
@@ -41,7 +41,7 @@ impl Bucket {
             limit: AtomicU32::new(0),
             observed: AtomicU32::new(0),
             level: Mutex::new(Level { tokens: 1.0, at: now }),
-            turn: tokio::sync::Mutex::new(()),
+            queue: tokio::sync::Mutex::new(()),
             meter: Mutex::new(Meter::new(now)),
         }
     }
@@ -85,7 +85,7 @@ impl Bucket {
             self.meter.lock().add(tokens, Instant::now());
             return;
         }
-        let _turn = self.turn.lock().await;
+        let _first = self.queue.lock().await;
         loop {
             let wait = match share().map(|share| self.rate(share)) {
                 None => limits::RATE_RECHECK,

@@ -24,8 +24,8 @@ async fn parts_of(archive: &Archive) -> Vec<TableLocks> {
 }
 
 async fn numbers(archive: &Archive, index: u32) -> u32 {
-    match look(archive, &part_lock("cars", 1, Part { index, of: OF })).await.unwrap() {
-        Look::Held { fence, .. } => fence,
+    match standing_of(archive, &part_lock("cars", 1, Part { index, of: OF })).await.unwrap() {
+        Standing::Held { fence, .. } => fence,
         other => panic!("{other:?}"),
     }
 }
@@ -79,7 +79,10 @@ async fn the_lock_is_free_when_all_parts_have_ended_and_the_run_gave_it_back() {
         locks.release().await;
     }
     release(&archive).await;
-    assert!(matches!(look(&archive, "cars").await.unwrap(), Look::Held { .. }), "one part writes");
+    assert!(
+        matches!(standing_of(&archive, "cars").await.unwrap(), Standing::Held { .. }),
+        "one part writes"
+    );
     all[0].release().await;
     release(&archive).await;
     release(&archive).await;

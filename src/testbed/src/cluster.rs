@@ -232,11 +232,11 @@ fn up_local(checkout: &Checkout, state: &State, no_operator: bool) -> Result<()>
 /// Everything whose change asks for a new cluster: the programs, and how they are configured.
 fn recipe(programs: &golang::Programs, library: &Path) -> String {
     let sources = [
-        include_str!("certificates.rs"),
-        include_str!("configuration.rs"),
-        include_str!("kernel.rs"),
-        include_str!("layout.rs"),
-        include_str!("local.rs"),
+        include_str!("cluster/certificates.rs"),
+        include_str!("cluster/configuration.rs"),
+        include_str!("cluster/kernel.rs"),
+        include_str!("cluster/layout.rs"),
+        include_str!("cluster/local.rs"),
     ];
     let places = [&programs.kubernetes, &programs.containerd, &programs.runc, &programs.pause];
     let mut fingerprint = Fingerprint::default().text(&library.display().to_string());
