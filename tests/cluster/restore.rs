@@ -51,7 +51,7 @@ async fn by_hand(bed: &Bed, id: &str, attribute: &str, value: Value) {
     bed.database.ok("UpdateItem", &update).await;
 }
 
-fn effects(report: Option<&dm_api::restore_status::RestoreReport>) -> RestoreEffects {
+fn effects(report: Option<&dm_api::restore_status::RestoreStatus>) -> RestoreEffects {
     report.and_then(|report| report.effects.clone()).expect("what it found")
 }
 

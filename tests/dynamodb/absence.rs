@@ -432,7 +432,7 @@ async fn a_run_that_writes_yet_is_not_restored() {
         assert_eq!(ledger::entries(&run.archive, None).await.unwrap().len(), 1, "again: {again}");
         run.put("b").await;
         assert!(run.engine.close().await);
-        assert_eq!(run.restore(Mode::Apply).await.unwrap().deleted, 2);
+        assert_eq!(run.restore(Mode::Apply).await.unwrap().counts.deleted, 2);
         assert!(ids(&run.table).await.is_empty());
     }
 }

@@ -85,7 +85,7 @@ async fn write_and_restore(archive: &Archive, writes: usize) -> Duration {
     plan.run.number = 2;
     let restore = Restore::open(&plan, bed::restore_options(archive.clone())).unwrap();
     let report = restore.run().await.unwrap();
-    assert_eq!((report.deleted, report.conflicts), (writes as u64, 0));
+    assert_eq!((report.counts.deleted, report.conflicts), (writes as u64, 0));
     assert!(database().items(&table).await.is_empty());
     took
 }

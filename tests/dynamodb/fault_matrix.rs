@@ -218,7 +218,7 @@ async fn check(table: &str, number: usize, cell: Cell) -> Came {
         let report = bed.restore(2, &bed.database.url).run().await.unwrap();
         let changed = bed.changed().await;
         if !changed.is_empty() || report.conflicts > 0 {
-            let restored = report.updated + report.deleted + report.put;
+            let restored = report.counts.written();
             wrong.push(format!("{changed:?} after {restored} restored, {}", report.conflicts));
         }
     }

@@ -113,7 +113,7 @@ impl Bed {
         assert_eq!(summary.written, written as u64);
         assert_eq!(summary.entries, summary.written + summary.refused);
         let report = self.restore().await;
-        assert_eq!((report.keys, report.conflicts), (written as u64, 0));
+        assert_eq!((report.counts.items, report.conflicts), (written as u64, 0));
         assert_eq!(database().items(&self.table).await, self.seeds);
     }
 }
@@ -155,7 +155,7 @@ async fn an_entry_ahead_of_other_writes_of_its_item_is_not_used_behind_them() {
     }
     bed.close().await;
     let report = bed.restore().await;
-    assert_eq!((report.updated, report.conflicts), (110, 0));
+    assert_eq!((report.counts.restored, report.conflicts), (110, 0));
     assert_eq!(database().items(&bed.table).await, bed.seeds);
 }
 
@@ -172,7 +172,7 @@ async fn a_batch_that_nothing_binds_has_entries_also_where_it_leaves_items_as_th
     let gone = json!({"TableName": table, "Key": {"id": bed.seeds[0]["id"]}});
     database().ok("DeleteItem", &gone).await;
     let report = bed.restore().await;
-    assert_eq!((report.untouched, report.conflicts), (2, 0), "the run had changed nothing");
+    assert_eq!((report.counts.unchanged, report.conflicts), (2, 0), "the run had changed nothing");
     assert_eq!(database().items(&bed.table).await, bed.seeds[1..]);
 }
 
@@ -197,7 +197,7 @@ async fn others_who_change_items_after_they_were_read_lose_nothing() {
     assert_eq!(written.iter().filter(|item| item.get("n").is_none()).count(), odd.len());
     println!("{} of {} were read again: {journal:?}", odd.len(), odd.len() + even.len());
     let report = bed.restore().await;
-    assert_eq!((report.updated, report.conflicts), (ITEMS as u64, 0));
+    assert_eq!((report.counts.restored, report.conflicts), (ITEMS as u64, 0));
     assert_eq!(database().items(&bed.table).await, between);
 }
 

@@ -79,5 +79,10 @@ async fn updates_direct_without_and_with_a_journal() {
     let begun = Instant::now();
     let restore = Restore::open(&plan, bed::restore_options(archive)).unwrap();
     let report = restore.run().await.unwrap();
-    println!("restored {} of {} keys in {:?}", report.updated, report.keys, begun.elapsed());
+    println!(
+        "restored {} of {} keys in {:?}",
+        report.counts.restored,
+        report.counts.items,
+        begun.elapsed()
+    );
 }

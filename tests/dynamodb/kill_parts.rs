@@ -74,7 +74,7 @@ async fn parts_whose_guards_die_again_and_again_change_each_item_once() {
     assert_eq!((whole.tables[0].updated, whole.items_read, whole.problem), (every, every, None));
     assert!(whole.journal.unwrap().entries >= every);
     let report = scene.restore_as(2, OnConflict::Skip).await;
-    assert_eq!((report.conflicts, report.updated), (0, all as u64), "{report:?}");
+    assert_eq!((report.conflicts, report.counts.restored), (0, all as u64), "{report:?}");
     assert_eq!(database().items(&scene.table).await, scene.snapshot);
 }
 

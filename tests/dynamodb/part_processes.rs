@@ -108,7 +108,7 @@ impl Scene {
         let options = bed::restore_options(self.opened().await);
         let restore = Restore::open(&plan, options).unwrap();
         let report = restore.run().await.unwrap();
-        assert_eq!((report.updated, report.conflicts), (ITEMS, 0));
+        assert_eq!((report.counts.restored, report.conflicts), (ITEMS, 0));
         assert_eq!(database().items(&self.table).await, self.before);
     }
 }

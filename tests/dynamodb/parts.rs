@@ -160,7 +160,7 @@ async fn four_parts_do_what_one_does_and_are_restored_as_one() {
     let applied = alone.run(2, Mode::Apply, None, &source).await;
     let after = database().items(&table).await;
     let restored = alone.restored(3).await;
-    assert_eq!((restored.updated, restored.conflicts), (u64::from(ITEMS) / 2, 0));
+    assert_eq!((restored.counts.restored, restored.conflicts), (u64::from(ITEMS) / 2, 0));
     assert_eq!(database().items(&table).await, before);
 
     let spread = scene.run(2, Mode::Apply, Some(4), &source).await;
@@ -173,7 +173,7 @@ async fn four_parts_do_what_one_does_and_are_restored_as_one() {
 
     // A part that changed nothing yet would be missed here.
     let restored = scene.restored(3).await;
-    assert_eq!((restored.updated, restored.conflicts), (u64::from(ITEMS) / 2, 0));
+    assert_eq!((restored.counts.restored, restored.conflicts), (u64::from(ITEMS) / 2, 0));
     assert_eq!(database().items(&table).await, before);
 }
 

@@ -126,7 +126,7 @@ async fn a_run_is_kept_adopted_restored_and_may_then_run_anew() {
     plan.mode = Mode::DryRun;
     assert_eq!(ledger::ask(&plan, Ok(bed::credentials())).await.verdict, Verdict::Go);
     let preview = restore::restore(&plan, bed::credentials(), any, None, never).await;
-    assert_eq!((preview.finished, preview.updated, preview.conflicts), (true, 2, 1));
+    assert_eq!((preview.finished, preview.counts.restored, preview.conflicts), (true, 2, 1));
     assert!(preview.archived.unwrap().conflicts.unwrap().contains("dry-run-u/"));
 
     plan.mode = Mode::Apply;

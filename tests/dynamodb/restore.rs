@@ -106,14 +106,14 @@ async fn cars_lose_their_prices_but_for_two_that_others_changed_and_keep_ten_new
     let left = bed.items().await;
 
     let preview = bed.restore(1, 2, Mode::DryRun, OnConflict::Skip).await;
-    assert_eq!((preview.updated, preview.conflicts, preview.untouched), (118, 2, 2));
+    assert_eq!((preview.counts.restored, preview.conflicts, preview.counts.unchanged), (118, 2, 2));
     assert_eq!(bed.items().await, left, "a preview writes nothing");
     assert!(ledger::entries(&bed.archive, None).await.unwrap().len() == 1);
 
     let report = bed.restore(1, 2, Mode::Apply, OnConflict::Skip).await;
     assert_eq!(
-        (report.keys, report.updated, report.conflicts, &report.listed),
-        (preview.keys, preview.updated, preview.conflicts, &preview.listed)
+        (report.counts.items, report.counts.restored, report.conflicts, &report.listed),
+        (preview.counts.items, preview.counts.restored, preview.conflicts, &preview.listed)
     );
     assert_eq!(report.listed[0].conflict, Conflict::AttributeChanged("price".into()));
     let expected = |overwritten: bool| -> Vec<Value> {
@@ -131,14 +131,14 @@ async fn cars_lose_their_prices_but_for_two_that_others_changed_and_keep_ten_new
     assert_eq!(bed.items().await, expected(false));
 
     let again = bed.restore(1, 3, Mode::Apply, OnConflict::Skip).await;
-    assert_eq!((again.updated, again.conflicts), (0, 2), "repeated without effect");
+    assert_eq!((again.counts.restored, again.conflicts), (0, 2), "repeated without effect");
     assert_eq!(bed.items().await, expected(false));
 
     // A restore is a run, and can be restored itself.
     bed.restore(2, 4, Mode::Apply, OnConflict::Skip).await;
     assert_eq!(bed.items().await, left);
     let forced = bed.restore(1, 5, Mode::Apply, OnConflict::Overwrite).await;
-    assert_eq!((forced.updated, forced.conflicts), (120, 2));
+    assert_eq!((forced.counts.restored, forced.conflicts), (120, 2));
     assert_eq!(bed.items().await, expected(true));
 
     let entries = ledger::entries(&bed.archive, None).await.unwrap();
@@ -162,7 +162,7 @@ async fn more_items_than_are_restored_at_once_are_restored_to_the_last() {
     let restore = bed.restore(1, 2, Mode::Apply, OnConflict::Skip);
     // Much longer than it takes: a restore that stands still never ends by itself.
     let report = tokio::time::timeout(std::time::Duration::from_secs(120), restore).await.unwrap();
-    assert_eq!((report.keys, report.deleted, report.conflicts), (1_000, 1_000, 0));
+    assert_eq!((report.counts.items, report.counts.deleted, report.conflicts), (1_000, 1_000, 0));
     assert_eq!(bed.items().await, Vec::<Value>::new());
 }
 
@@ -185,7 +185,7 @@ async fn items_moved_to_other_keys_come_back() {
     .await;
     bed.others("PutItem", json!({"Item": {"id": "old", "pos": 1, "mine": true}})).await;
     let report = bed.restore(1, 2, Mode::Apply, OnConflict::Skip).await;
-    assert_eq!((report.deleted, report.put, report.conflicts), (4, 4, 2));
+    assert_eq!((report.counts.deleted, report.counts.recreated, report.conflicts), (4, 4, 2));
     let conflicts: Vec<&Conflict> = report.listed.iter().map(|listed| &listed.conflict).collect();
     assert!(conflicts.contains(&&Conflict::ItemChanged));
     assert!(conflicts.contains(&&Conflict::PlaceTaken));
@@ -205,7 +205,7 @@ async fn an_item_of_hundreds_of_attributes_is_restored_in_parts() {
     bed.migrate(&[("PutItem", json!({"Item": {"id": "wide", "attribute-0": 2, "new": true}}))])
         .await;
     let report = bed.restore(1, 2, Mode::Apply, OnConflict::Skip).await;
-    assert_eq!((report.updated, report.conflicts), (1, 0));
+    assert_eq!((report.counts.restored, report.conflicts), (1, 0));
     assert_eq!(bed.items().await, before);
 }
 
@@ -236,7 +236,7 @@ async fn a_restore_goes_no_faster_than_its_limits() {
         let (bed, before, plan) = prices(60).await;
         let plan = Plan { limits, limits_max, ..plan };
         let begun = Instant::now();
-        assert_eq!(restore_of(&bed, &plan).run().await.unwrap().updated, 60);
+        assert_eq!(restore_of(&bed, &plan).run().await.unwrap().counts.restored, 60);
         // Three seconds, but for what may be under way at once.
         let (took, how) = (begun.elapsed(), (&plan.limits, &plan.limits_max));
         assert!(took > Duration::from_millis(1_900), "{took:?} at {how:?}");
@@ -246,7 +246,7 @@ async fn a_restore_goes_no_faster_than_its_limits() {
     let (bed, _, plan) = prices(220).await;
     let begun = Instant::now();
     let preview = Plan { limits: reads, mode: Mode::DryRun, ..plan };
-    assert_eq!(restore_of(&bed, &preview).run().await.unwrap().updated, 220);
+    assert_eq!(restore_of(&bed, &preview).run().await.unwrap().counts.restored, 220);
     assert!(begun.elapsed() > Duration::from_millis(1_800), "the third page waits for two");
 }
 
@@ -256,7 +256,7 @@ async fn a_slow_restore_that_is_told_to_stop_stops_and_goes_on_later() {
     let slow = RateLimits { writes_per_second: Some(1), ..RateLimits::default() };
     let restore = restore_of(&bed, &Plan { limits: slow, ..plan.clone() });
     let stop = async {
-        while restore.report().updated < 2 {
+        while restore.report().counts.restored < 2 {
             tokio::time::sleep(Duration::from_millis(20)).await;
         }
         restore.stop();

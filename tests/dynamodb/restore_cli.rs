@@ -101,7 +101,7 @@ async fn a_run_on_a_laptop_is_journaled_looked_at_and_restored() {
     let (code, answer, _) = restore(&["--json"]);
     assert_eq!(code, 0);
     let report: serde_json::Value = serde_json::from_str(&answer).unwrap();
-    assert_eq!((&report["untouched"], &report["conflicts"]), (&json!(3), &json!(0)));
+    assert_eq!((&report["unchanged"], &report["conflicts"]), (&json!(3), &json!(0)));
 
     repeated_and_listed(&restore, &look, &table);
 

@@ -147,10 +147,10 @@ async fn a_table_that_the_run_created_stays_and_is_named() {
 
     let expected = [format!("CreateTable {table}")];
     let preview = run.restored(Mode::DryRun).await;
-    assert_eq!((preview.deleted, preview.conflicts), (1, 0));
+    assert_eq!((preview.counts.deleted, preview.conflicts), (1, 0));
     assert_eq!(told(&preview), expected);
     let report = run.restored(Mode::Apply).await;
-    assert_eq!((report.deleted, report.conflicts, told(&report)), (1, 0, expected.to_vec()));
+    assert_eq!((report.counts.deleted, report.conflicts, told(&report)), (1, 0, expected.to_vec()));
     assert!(database().items(&table).await.is_empty());
 }
 
@@ -180,7 +180,7 @@ async fn a_table_that_the_run_deleted_is_a_loss_only_where_it_was_there_before()
     assert_eq!(database().items(&kept).await.len(), 0);
     let accepted = [Mismatch::TableReplaced];
     let report = run.restored_accepting(Mode::Apply, &accepted).await.unwrap();
-    assert_eq!((report.put, report.conflicts), (1, 1), "{report:?}");
+    assert_eq!((report.counts.recreated, report.conflicts), (1, 1), "{report:?}");
     assert_eq!(
         (&report.listed[0].table, &report.listed[0].conflict),
         (&old, &Conflict::ItemDeleted)

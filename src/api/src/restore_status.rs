@@ -10,7 +10,7 @@ use crate::run_kind::RunResult;
 /// What a restore did, or in a preview would do.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, KubeSchema)]
 #[serde(rename_all = "camelCase")]
-pub struct RestoreReport {
+pub struct RestoreStatus {
     /// Number of the run.
     pub run: u32,
     /// Number of the run that it restores.

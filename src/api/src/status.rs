@@ -12,7 +12,7 @@ pub use crate::effects::{
     TableWouldChange, WouldChange,
 };
 use crate::identity::{Mismatch, TriedOn};
-use crate::restore_status::{OnConflict, RestoreReport};
+use crate::restore_status::{OnConflict, RestoreStatus};
 pub use crate::run_kind::{RunKind, RunResult};
 
 /// State and history of a migration.
@@ -48,10 +48,10 @@ pub struct DataMigrationStatus {
     pub applied: Option<AppliedReport>,
     /// The last preview of a restore.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub restore_preview: Option<RestoreReport>,
+    pub restore_preview: Option<RestoreStatus>,
     /// The last restore.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub restored: Option<RestoreReport>,
+    pub restored: Option<RestoreStatus>,
     /// Failure of the last run, and what to do.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub failure: Option<Failure>,

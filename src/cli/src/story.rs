@@ -1,7 +1,7 @@
 //! One migration on one screen: what, where, how it stands and why, what was tried and done. Pure.
 
 use dm_api::migration::{OnConflict, State};
-use dm_api::restore_status::{ConflictKind, RestoreReport};
+use dm_api::restore_status::{ConflictKind, RestoreStatus};
 use dm_api::status::{
     AppliedReport, AttributeCounts, DryRunReport, Failure, RemarkEntry, RunKind, RunRecord,
     TableFate,
@@ -247,7 +247,7 @@ fn applied(report: &AppliedReport) -> String {
     text
 }
 
-fn restore(what: &str, report: &RestoreReport) -> String {
+fn restore(what: &str, report: &RestoreStatus) -> String {
     let mut text = title(
         &format!("{what} {} of run {} · {:?}", report.run, report.restores, report.result),
         report.execution_time.as_ref(),

@@ -27,7 +27,7 @@ pub use dry_run::{
 pub use effects::{AttributeEffect, TableChange, TableEffect};
 pub use merged::merged;
 pub use outage::{Behind, Outage};
-pub use restore::{ListedConflict, RestoreReport};
+pub use restore::{ListedConflict, RestoreCounts, RestoreReport};
 pub use timeline::{Timeline, TimelineStep};
 pub use transform::{EXIT_PARTIALLY_FAILED, FailedItem, TransformEnd, TransformResult};
 

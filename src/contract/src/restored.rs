@@ -10,7 +10,7 @@ use serde_json::Value;
 use crate::identity::Difference;
 use crate::limits::TERMINATION_MESSAGE_BYTES_MAX;
 use crate::plan::Mode;
-use crate::report::{Archived, JournalResult};
+use crate::report::{Archived, JournalResult, RestoreCounts};
 use crate::verdict::EXIT_DIFFERS;
 
 /// The version this build writes and the only one it reads.
@@ -31,16 +31,8 @@ pub struct RestoreResult {
     pub finished_at: String,
     /// Whether every key was looked at. If not, `problem` says why, and the same restore goes on.
     pub finished: bool,
-    /// Keys that were looked at.
-    pub keys: u64,
-    /// Items of which attributes got back their values.
-    pub updated: u64,
-    /// Items that the run had created, and that are gone.
-    pub deleted: u64,
-    /// Items that the run had deleted, and that are back.
-    pub put: u64,
-    /// Items that were already as before the run, or whose changes are all in conflict.
-    pub untouched: u64,
+    #[serde(flatten)]
+    pub counts: RestoreCounts,
     /// Things that others changed since: attributes, and whole items.
     pub conflicts: u64,
     /// The same by table and kind.
@@ -219,11 +211,7 @@ mod tests {
             started_at: String::new(),
             finished_at: String::new(),
             finished: true,
-            keys: 1,
-            updated: 0,
-            deleted: 0,
-            put: 0,
-            untouched: 1,
+            counts: RestoreCounts { items: 1, unchanged: 1, ..RestoreCounts::default() },
             conflicts: (groups * keys) as u64,
             groups: (0..groups).map(group).collect(),
             left_out: 0,
@@ -237,6 +225,22 @@ mod tests {
             not_restored: Vec::new(),
             nothing_written: false,
         }
+    }
+
+    #[test]
+    fn a_result_of_an_earlier_version_is_read() {
+        let mut old = serde_json::json!(result(1, 2));
+        let members = old.as_object_mut().unwrap();
+        for (new, old) in [
+            ("items", "keys"),
+            ("restored", "updated"),
+            ("recreated", "put"),
+            ("unchanged", "untouched"),
+        ] {
+            let count = members.remove(new).unwrap();
+            members.insert(old.to_owned(), count);
+        }
+        assert_eq!(serde_json::from_value::<RestoreResult>(old).unwrap(), result(1, 2));
     }
 
     #[test]

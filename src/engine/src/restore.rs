@@ -24,7 +24,7 @@ use bytes::Bytes;
 use dm_contract::control::ControlState;
 use dm_contract::plan::OnConflict;
 use dm_contract::plan::{JournalMode, Mode, Plan, RateLimits};
-use dm_contract::report::JournalResult;
+use dm_contract::report::{JournalResult, RestoreCounts};
 use dm_contract::restored::Conflict;
 use dm_dynamodb::error::ErrorCode;
 use dm_dynamodb::journal::MergedEntry;
@@ -80,11 +80,11 @@ enum Target {
 
 #[derive(Debug, Default)]
 struct Counts {
-    keys: AtomicU64,
-    updated: AtomicU64,
+    items: AtomicU64,
+    restored: AtomicU64,
     deleted: AtomicU64,
-    put: AtomicU64,
-    untouched: AtomicU64,
+    recreated: AtomicU64,
+    unchanged: AtomicU64,
     unverified: AtomicU64,
 }
 
@@ -301,11 +301,13 @@ impl Restore {
         let units = self.tally.counts();
         let conflicts = self.conflicts.summary();
         RestoreReport {
-            keys: count(&self.counts.keys),
-            updated: count(&self.counts.updated),
-            deleted: count(&self.counts.deleted),
-            put: count(&self.counts.put),
-            untouched: count(&self.counts.untouched),
+            counts: RestoreCounts {
+                items: count(&self.counts.items),
+                restored: count(&self.counts.restored),
+                deleted: count(&self.counts.deleted),
+                recreated: count(&self.counts.recreated),
+                unchanged: count(&self.counts.unchanged),
+            },
             conflicts: conflicts.count,
             listed: conflicts.listed,
             groups: conflicts.groups,
@@ -327,9 +329,10 @@ impl Restore {
             self.archive.replace(&path, lines).await?;
             part += 1;
         }
+        let RestoreCounts { restored, deleted, recreated, .. } = report.counts;
         let message = format!(
-            "{} restored, {} deleted, {} recreated, {} conflicts",
-            report.updated, report.deleted, report.put, report.conflicts
+            "{restored} restored, {deleted} deleted, {recreated} recreated, {} conflicts",
+            report.conflicts
         );
         let completed = Completed {
             conflicts: Some(report.conflicts),
@@ -445,12 +448,12 @@ impl Restore {
         if entry.unverified && step != Step::Nothing {
             self.counts.unverified.fetch_add(1, Ordering::Relaxed);
         }
-        self.counts.keys.fetch_add(1, Ordering::Relaxed);
+        self.counts.items.fetch_add(1, Ordering::Relaxed);
         let counter = match step {
-            Step::Nothing => &self.counts.untouched,
-            Step::Update => &self.counts.updated,
+            Step::Nothing => &self.counts.unchanged,
+            Step::Update => &self.counts.restored,
             Step::Delete => &self.counts.deleted,
-            Step::Put => &self.counts.put,
+            Step::Put => &self.counts.recreated,
         };
         counter.fetch_add(1, Ordering::Relaxed);
     }

@@ -9,7 +9,7 @@ use bytes::Bytes;
 use dm_contract::addresses;
 use dm_contract::error_chain::chain;
 use dm_contract::plan::{Mode, Plan, RestorePlan};
-use dm_contract::report::Archived;
+use dm_contract::report::{Archived, RestoreCounts};
 use dm_contract::restored::{RESTORE_RESULT_VERSION, RestoreResult};
 use dm_contract::verdict::RunOutcome;
 use dm_engine::CredentialSource;
@@ -160,11 +160,7 @@ fn failed(plan: &Plan, started_at: String, problem: String) -> RestoreResult {
         started_at,
         finished_at: ledger::now(),
         finished: false,
-        keys: 0,
-        updated: 0,
-        deleted: 0,
-        put: 0,
-        untouched: 0,
+        counts: RestoreCounts::default(),
         conflicts: 0,
         groups: Vec::new(),
         left_out: 0,

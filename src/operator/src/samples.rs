@@ -291,7 +291,7 @@ pub fn restore_says(changes: Value) -> Value {
     let mut result = json!({
         "version": 1, "mode": "Apply", "of": 1, "finished": true,
         "startedAt": "2026-11-02T10:00:05.250Z", "finishedAt": "2026-11-02T10:00:08.750Z",
-        "keys": 406, "updated": 404, "deleted": 0, "put": 0, "untouched": 2, "conflicts": 2,
+        "items": 406, "restored": 404, "deleted": 0, "recreated": 0, "unchanged": 2, "conflicts": 2,
         "groups": [{
             "table": "cars", "conflict": {"attributeChanged": "price"}, "count": 2,
             "keys": [{"id": {"S": "audi"}}],

@@ -17,8 +17,8 @@ use dm_contract::report::ChangeKind;
 use dm_contract::report::{
     ApplyTime, Archived, AttributeEffect, Behind, CHANGED_ITEM_VERSION, ChangedAgain, ChangedItem,
     Continued, DryRunResult, Fidelity, GuardResult, ItemChange, JournalResult, Limited,
-    OperationCount, Outage, ProgramResult, REPORT_VERSION, Remark, SecondPass, SecondRun,
-    TableChange, TableEffect,
+    OperationCount, Outage, ProgramResult, REPORT_VERSION, Remark, RestoreCounts, SecondPass,
+    SecondRun, TableChange, TableEffect,
 };
 use dm_contract::restored::Conflict;
 use dm_contract::restored::{ConflictGroup, RESTORE_RESULT_VERSION, RestoreResult};
@@ -360,11 +360,13 @@ fn a_restores_result_is_its_golden_file() {
             started_at: "2026-11-02T10:00:05.250Z".into(),
             finished_at: "2026-11-02T10:00:08.750Z".into(),
             finished: false,
-            keys: 406,
-            updated: 401,
-            deleted: 1,
-            put: 2,
-            untouched: 2,
+            counts: RestoreCounts {
+                items: 406,
+                restored: 401,
+                deleted: 1,
+                recreated: 2,
+                unchanged: 2,
+            },
             conflicts: 2,
             groups: vec![
                 ConflictGroup {

@@ -138,8 +138,8 @@ async fn restore(url: &str, database: &str) -> Result<(), Error> {
     let report = restore.run().await?;
     println!(
         "{} keys, {} restored, {} conflicts, at most {} MB of memory",
-        report.keys,
-        report.updated,
+        report.counts.items,
+        report.counts.restored,
         report.conflicts,
         peak_bytes()? / 1_000_000
     );

@@ -52,7 +52,7 @@ async fn check(table: &str, number: usize, (at, first, then): (usize, First, The
             wrong.push(format!("{} conflicts", report.conflicts));
         }
         Ok(Ok(report)) => {
-            let restored = report.updated + report.deleted + report.put;
+            let restored = report.counts.written();
             if restored != WRITES as u64 {
                 wrong.push(format!("{restored} of {WRITES} are said to be restored"));
             }
@@ -65,7 +65,7 @@ async fn check(table: &str, number: usize, (at, first, then): (usize, First, The
         wrong.push(format!("{changed:?} are not restored"));
     }
     let again = bed.restore(3, &bed.database.url).run().await.unwrap();
-    if again.updated + again.deleted + again.put + again.conflicts > 0 {
+    if again.counts.written() + again.conflicts > 0 {
         wrong.push(format!("a second restore did something: {again:?}"));
     }
     wrong.iter().map(|why| format!("{number} {at} {first:?} {then:?}: {why}")).collect()

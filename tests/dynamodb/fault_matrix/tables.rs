@@ -63,7 +63,7 @@ async fn a_deletion_of_unknown_outcome_is_what_its_table_says() {
         } else {
             assert_ne!(entry.tables[&table], "", "{first:?}");
             let report = restored.unwrap();
-            assert_eq!((report.updated, report.conflicts), (1, 0), "{first:?}");
+            assert_eq!((report.counts.restored, report.conflicts), (1, 0), "{first:?}");
             assert!(report.not_restored[0].in_doubt, "it may still come");
         }
     }
@@ -89,7 +89,7 @@ async fn a_creation_of_unknown_outcome_is_what_its_table_says() {
             assert_eq!(entry.tables[&table], "", "{first:?}");
             if first.carried_out && !was_there {
                 let report = restored.unwrap();
-                assert_eq!((report.keys, report.conflicts), (1, 0), "{first:?}");
+                assert_eq!((report.counts.items, report.conflicts), (1, 0), "{first:?}");
             } else {
                 let error = restored.unwrap_err();
                 assert!(error.contains(&format!("the run deleted table {table}")), "{error}");

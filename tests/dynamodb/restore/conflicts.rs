@@ -47,8 +47,8 @@ async fn what_others_did_to_whole_items_between_two_writes_of_a_run_is_theirs() 
         listed(&report),
         ["\"created\" ItemChanged", "\"expired\" ItemDeleted", "\"replaced\" PlaceTaken"]
     );
-    assert_eq!((preview.conflicts, preview.updated, preview.deleted), (3, 2, 1));
-    assert_eq!((report.conflicts, report.updated, report.deleted), (3, 2, 1));
+    assert_eq!((preview.conflicts, preview.counts.restored, preview.counts.deleted), (3, 2, 1));
+    assert_eq!((report.conflicts, report.counts.restored, report.counts.deleted), (3, 2, 1));
     let mut items: Vec<Value> = bed.items().await;
     items.sort_by_key(|item| item["id"]["S"].to_string());
     let expected = [
@@ -95,8 +95,11 @@ async fn a_value_that_an_index_that_came_later_rejects_stays_and_all_else_goes_b
     let preview = bed.restore(1, 2, Mode::DryRun, OnConflict::Skip).await;
     let report = bed.restore(1, 2, Mode::Apply, OnConflict::Skip).await;
     let expected = ["\"a\" Rejected(Some(\"price\"))", "\"c\" Rejected(Some(\"price\"))"];
-    assert_eq!((listed(&report), report.updated), (expected.map(str::to_owned).to_vec(), 3));
-    assert_eq!((listed(&preview), preview.updated), (listed(&report), 3));
+    assert_eq!(
+        (listed(&report), report.counts.restored),
+        (expected.map(str::to_owned).to_vec(), 3)
+    );
+    assert_eq!((listed(&preview), preview.counts.restored), (listed(&report), 3));
     for item in bed.items().await {
         assert_eq!(item["color"], json!({"S": "red"}), "{item}");
     }
@@ -129,7 +132,7 @@ fn overwriting(bed: &Bed, plan: &Plan) -> Restore {
 }
 
 async fn until_written(restore: &Restore, count: u64) {
-    while restore.report().updated < count {
+    while restore.report().counts.restored < count {
         tokio::time::sleep(Duration::from_millis(20)).await;
     }
 }
@@ -153,7 +156,7 @@ async fn what_an_interrupted_restore_has_overwritten_is_listed_by_the_one_that_e
         let mut plan = Plan { limits: RateLimits::default(), ..slow };
         plan.run.number = number;
         let report = overwriting(&bed, &plan).run().await.unwrap();
-        assert!(report.updated < 8, "some were done: {}", report.updated);
+        assert!(report.counts.restored < 8, "some were done: {}", report.counts.restored);
         assert_eq!((report.conflicts, report.listed.len()), (8, 8));
         assert_eq!((report.groups.len(), report.groups[0].count), (1, 8));
         let run = RunName::new(&plan.archive.as_ref().unwrap().migration, number).unwrap();
@@ -172,12 +175,12 @@ async fn what_an_interrupted_restore_has_overwritten_is_listed_by_one_that_keeps
     let mut plan = Plan { limits: RateLimits::default(), ..slow };
     plan.run.number = 3;
     let report = restoring(&bed, &plan, OnConflict::Skip).run().await.unwrap();
-    assert_eq!((report.updated, report.conflicts), (0, 8));
+    assert_eq!((report.counts.restored, report.conflicts), (0, 8));
     // Behind that one only what is left is in conflict.
-    let overwritten = restore.report().updated;
+    let overwritten = restore.report().counts.restored;
     plan.run.number = 4;
     let report = overwriting(&bed, &plan).run().await.unwrap();
-    assert_eq!((report.updated, report.conflicts), (8 - overwritten, 8 - overwritten));
+    assert_eq!((report.counts.restored, report.conflicts), (8 - overwritten, 8 - overwritten));
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -194,18 +197,21 @@ async fn what_others_write_after_a_restore_stays_also_where_the_run_had_left_the
     .await;
     bed.others("UpdateItem", set("conflict", "price", &json!(3))).await;
     let report = bed.restore(1, 2, Mode::Apply, OnConflict::Skip).await;
-    assert_eq!((report.updated, report.put, report.deleted, report.conflicts), (1, 1, 1, 1));
+    assert_eq!(
+        (report.counts.restored, report.counts.recreated, report.counts.deleted, report.conflicts),
+        (1, 1, 1, 1)
+    );
     bed.others("UpdateItem", set("updated", "price", &json!(2))).await;
     bed.others("DeleteItem", json!({"Key": {"id": "deleted"}})).await;
     bed.others("PutItem", created.clone()).await;
     let left = bed.items().await;
     for (number, mode) in [(3, Mode::DryRun), (3, Mode::Apply)] {
         let again = bed.restore(1, number, mode, OnConflict::Skip).await;
-        assert_eq!((again.untouched, again.conflicts), (4, 1), "{mode:?}");
+        assert_eq!((again.counts.unchanged, again.conflicts), (4, 1), "{mode:?}");
         assert_eq!(bed.items().await, left);
     }
     let forced = bed.restore(1, 4, Mode::Apply, OnConflict::Overwrite).await;
-    assert_eq!((forced.untouched, forced.updated, forced.conflicts), (3, 1, 1));
+    assert_eq!((forced.counts.unchanged, forced.counts.restored, forced.conflicts), (3, 1, 1));
     let mut expected = [
         json!({"id": "conflict", "price": 1}),
         json!({"id": "created", "price": 2}),
@@ -218,7 +224,7 @@ async fn what_others_write_after_a_restore_stays_also_where_the_run_had_left_the
         bed.restore(of, own, Mode::Apply, OnConflict::Overwrite).await;
     }
     let again = bed.restore(1, 7, Mode::Apply, OnConflict::Overwrite).await;
-    assert_eq!((again.updated, again.put, again.deleted), (2, 1, 1));
+    assert_eq!((again.counts.restored, again.counts.recreated, again.counts.deleted), (2, 1, 1));
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -234,11 +240,14 @@ async fn overwriting_what_a_restore_left_brings_back_no_values_of_an_older_run()
     // The newest first. The conflict is of both.
     for (of, own) in [(2, 3), (1, 4)] {
         let report = bed.restore(of, own, Mode::Apply, OnConflict::Skip).await;
-        assert_eq!((report.updated, report.conflicts), (1, 1));
+        assert_eq!((report.counts.restored, report.conflicts), (1, 1));
     }
     for (of, own) in [(2, 5), (1, 6)] {
         let report = bed.restore(of, own, Mode::Apply, OnConflict::Overwrite).await;
-        assert_eq!((report.updated, report.untouched, report.conflicts > 0), (1, 1, of == 2));
+        assert_eq!(
+            (report.counts.restored, report.counts.unchanged, report.conflicts > 0),
+            (1, 1, of == 2)
+        );
         let items = bed.items().await;
         let own = items.iter().find(|item| item["id"]["S"] == "own").unwrap();
         assert_eq!(own["price"]["N"], "1", "after {of}");

@@ -70,7 +70,7 @@ fn restore(plan: &Plan, archive: Archive) -> Restore {
 
 async fn check(bed: &Bed, report: &RestoreReport, left: Value) {
     let conflicts: Vec<&Conflict> = report.listed.iter().map(|listed| &listed.conflict).collect();
-    assert_eq!((report.untouched, conflicts), (1, vec![&Conflict::ItemChanged]));
+    assert_eq!((report.counts.unchanged, conflicts), (1, vec![&Conflict::ItemChanged]));
     assert_eq!(bed.items().await, [expand(&json!({"Item": left}))["Item"].take()]);
 }
 
@@ -153,7 +153,7 @@ async fn an_item_that_a_killed_restore_deleted_with_the_work_of_others_is_return
         bed.others("DeleteItem", json!({"Key": {"id": "x"}})).await;
         plan.run.number = 4;
         let report = restore(&plan, bed.archive.clone()).run().await.unwrap();
-        assert_eq!((report.untouched, report.conflicts), (1, 0), "{dies:?}");
+        assert_eq!((report.counts.unchanged, report.conflicts), (1, 0), "{dies:?}");
         assert_eq!(bed.items().await, Vec::<Value>::new(), "{dies:?}");
     }
 }

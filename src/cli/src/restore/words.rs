@@ -44,11 +44,12 @@ fn told(report: &RestoreReport, of: &str, (done, is_preview): (&str, bool)) -> S
         return format!("{done}\n  nothing to restore: {of} wrote nothing\n");
     }
     let line = |items: u64, what: &str| format!("  {:>9}  {what}\n", count(items));
-    let mut text = format!("{done}\n");
-    text += &line(report.updated, &format!("items {would}restored to their earlier attributes"));
-    text += &line(report.deleted, &format!("items {would}deleted, because the run created them"));
-    text += &line(report.put, &format!("items {would}recreated, because the run deleted them"));
-    text += &line(report.untouched, "items left unchanged");
+    let (mut text, counts) = (format!("{done}\n"), &report.counts);
+    text += &line(counts.restored, &format!("items {would}restored to their earlier attributes"));
+    text += &line(counts.deleted, &format!("items {would}deleted, because the run created them"));
+    text +=
+        &line(counts.recreated, &format!("items {would}recreated, because the run deleted them"));
+    text += &line(counts.unchanged, "items left unchanged");
     let fate = match report.on_conflict.unwrap_or_default() {
         OnConflict::Skip => "left unchanged".to_owned(),
         OnConflict::Overwrite => format!("{would}overwritten"),
@@ -107,6 +108,7 @@ fn visible(name: &str) -> String {
 mod tests {
     use super::*;
     use dm_contract::report::ListedConflict;
+    use dm_contract::report::RestoreCounts;
     use serde_json::json;
 
     fn report() -> RestoreReport {
@@ -116,8 +118,7 @@ mod tests {
             conflict: Conflict::AttributeChanged(attribute.into()),
         };
         RestoreReport {
-            keys: 3,
-            updated: 1,
+            counts: RestoreCounts { items: 3, restored: 1, ..RestoreCounts::default() },
             conflicts: 2,
             listed: vec![listed("jane", "price"), listed("joe", "a\n::stop-commands::x")],
             on_conflict: Some(OnConflict::Overwrite),

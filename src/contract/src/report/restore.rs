@@ -5,20 +5,40 @@ use serde::{Deserialize, Serialize};
 use crate::plan::OnConflict;
 use crate::restored::{Conflict, ConflictGroup, NotRestored};
 
+/// The items of a restore, by what it did, or in a preview would do, with them. The earlier names
+/// are those of reports and results before version 0.2.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct RestoreCounts {
+    /// All items that the run wrote, as far as the restore has come.
+    #[serde(alias = "keys")]
+    pub items: u64,
+    /// Items whose attributes have their earlier values again.
+    #[serde(alias = "updated")]
+    pub restored: u64,
+    /// Items that the run had created.
+    pub deleted: u64,
+    /// Items that the run had deleted.
+    #[serde(alias = "put")]
+    pub recreated: u64,
+    /// Items that were already as before the run, or whose changes are all in conflict.
+    #[serde(alias = "untouched")]
+    pub unchanged: u64,
+}
+
+impl RestoreCounts {
+    /// Returns the number of items that the restore wrote.
+    pub fn written(&self) -> u64 {
+        self.restored + self.deleted + self.recreated
+    }
+}
+
 /// What a restore has done, or would do.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct RestoreReport {
-    /// Keys of the journal.
-    pub keys: u64,
-    /// Items of which attributes got back their values.
-    pub updated: u64,
-    /// Items that the run had created, and that are gone.
-    pub deleted: u64,
-    /// Items that the run had deleted, and that are back.
-    pub put: u64,
-    /// Items that were already as before the run, or whose changes are all in conflict.
-    pub untouched: u64,
+    #[serde(flatten)]
+    pub counts: RestoreCounts,
     /// Things that others changed since: attributes, and whole items.
     pub conflicts: u64,
     /// The first of them.
@@ -64,7 +84,7 @@ impl RestoreReport {
 
     /// Whether the table already is as the restore would leave it.
     pub fn changes_nothing(&self) -> bool {
-        self.updated + self.deleted + self.put + self.conflicts == 0
+        self.counts.written() + self.conflicts == 0
     }
 }
 
@@ -85,14 +105,17 @@ mod tests {
     use serde_json::json;
 
     #[test]
-    fn a_report_of_an_earlier_version_is_read_and_says_neither() {
+    fn a_report_of_an_earlier_version_is_read() {
         let old = json!({
-            "keys": 1, "updated": 1, "deleted": 0, "put": 0, "untouched": 0, "conflicts": 1,
+            "keys": 7, "updated": 1, "deleted": 0, "put": 2, "untouched": 4, "conflicts": 1,
             "listed": [{"table": "cars", "key": {"id": {"S": "a"}}, "conflict": "itemChanged"}],
             "readUnits": 1.0, "writeUnits": 1.0,
         });
         let mut report: RestoreReport = serde_json::from_value(old).unwrap();
         assert_eq!((report.preview, report.on_conflict), (None, None));
+        let counts =
+            RestoreCounts { items: 7, restored: 1, deleted: 0, recreated: 2, unchanged: 4 };
+        assert_eq!(report.counts, counts);
         assert_eq!(report.listed[0].key, Some(json!({"id": {"S": "a"}})));
         report.hide_keys();
         assert_eq!(json!(report)["listed"], json!([{"table": "cars", "conflict": "itemChanged"}]));

@@ -55,22 +55,22 @@ pub fn of_restore(
     now: Timestamp,
 ) -> Progress {
     let seconds = u64::try_from(now.duration_since(started).as_secs()).unwrap_or(0).max(1);
-    let rate = restore.keys / seconds;
+    let rate = restore.counts.items / seconds;
     let total = total.filter(|total| *total > 0);
-    let left = total.map(|total| total.saturating_sub(restore.keys));
+    let left = total.map(|total| total.saturating_sub(restore.counts.items));
     let eta = left.filter(|_| rate > 0).map(|left| left.div_ceil(rate));
-    let percent = total.map(|total| (restore.keys * 100 / total).min(99));
+    let percent = total.map(|total| (restore.counts.items * 100 / total).min(99));
     let text = match (total, percent) {
         (Some(total), Some(percent)) => {
             let eta = eta.map(|eta| format!(", {} left", span(eta))).unwrap_or_default();
-            format!("{percent}% ({} of ~{total}, {rate}/s{eta})", restore.keys)
+            format!("{percent}% ({} of ~{total}, {rate}/s{eta})", restore.counts.items)
         }
-        (_, _) => format!("{} looked at, {rate}/s", restore.keys),
+        (_, _) => format!("{} looked at, {rate}/s", restore.counts.items),
     };
     Progress {
         text: Some(text),
-        items_read: Some(restore.keys),
-        items_written: Some(restore.updated + restore.deleted + restore.put),
+        items_read: Some(restore.counts.items),
+        items_written: Some(restore.counts.written()),
         total_estimate: total,
         percent,
         items_per_second: Some(rate),

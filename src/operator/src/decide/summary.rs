@@ -1,7 +1,7 @@
 //! Sentences about effects, for conditions and events. Pure.
 
 use dm_api::migration::OnConflict;
-use dm_api::restore_status::{ConflictGroup, ConflictKind, RestoreEffects, RestoreReport};
+use dm_api::restore_status::{ConflictGroup, ConflictKind, RestoreEffects, RestoreStatus};
 use dm_api::status::{
     Changed, DataMigrationStatus, DryRunReport, RunKind, RunResult, TableFate, WouldChange,
 };
@@ -116,7 +116,7 @@ pub fn items_restored(effects: &RestoreEffects) -> u64 {
 }
 
 /// What a restore did, in a sentence.
-pub fn restored(status: &DataMigrationStatus, report: &RestoreReport) -> String {
+pub fn restored(status: &DataMigrationStatus, report: &RestoreStatus) -> String {
     let Some(effects) = &report.effects else {
         return format!("Run {} restored run {}", report.run, report.restores);
     };
@@ -141,7 +141,7 @@ pub fn restored(status: &DataMigrationStatus, report: &RestoreReport) -> String 
 }
 
 /// What a restore would do, in a sentence.
-pub fn would_restore(status: &DataMigrationStatus, report: &RestoreReport) -> String {
+pub fn would_restore(status: &DataMigrationStatus, report: &RestoreStatus) -> String {
     let Some(effects) = &report.effects else {
         return "The preview of the restore left no result".into();
     };

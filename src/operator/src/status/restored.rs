@@ -1,6 +1,6 @@
 //! What status says of a restore, from what its pod said. Pure.
 
-use dm_api::restore_status::{ConflictGroup, ConflictKind, RestoreEffects, RestoreReport};
+use dm_api::restore_status::{ConflictGroup, ConflictKind, RestoreEffects, RestoreStatus};
 use dm_api::status::{DataMigrationStatus, RunKind, RunRecord, RunResult};
 use dm_contract::restored::Conflict;
 use dm_contract::restored::{self, RestoreResult};
@@ -9,8 +9,8 @@ use crate::decide::outcome::{Outcome, bounded};
 use crate::limits;
 
 /// The report of a restore or its preview.
-pub fn report(run: &RunRecord, outcome: &Outcome) -> RestoreReport {
-    RestoreReport {
+pub fn report(run: &RunRecord, outcome: &Outcome) -> RestoreStatus {
+    RestoreStatus {
         run: run.number,
         restores: run.restores.unwrap_or_default(),
         on_conflict: run.on_conflict.unwrap_or_default(),
@@ -41,11 +41,11 @@ pub fn note(status: &mut DataMigrationStatus, restore: &RunRecord) {
 
 fn effects(result: &RestoreResult) -> RestoreEffects {
     RestoreEffects {
-        items: result.keys,
-        restored: result.updated,
-        deleted: result.deleted,
-        recreated: result.put,
-        unchanged: result.untouched,
+        items: result.counts.items,
+        restored: result.counts.restored,
+        deleted: result.counts.deleted,
+        recreated: result.counts.recreated,
+        unchanged: result.counts.unchanged,
         conflicts: result.conflicts,
         conflict_groups: result
             .groups

@@ -3,7 +3,7 @@
 use dm_contract::part::Part;
 use dm_contract::plan::Mode;
 use dm_contract::report::{
-    GuardResult, REPORT_VERSION, TableEffect, TransformEnd, TransformResult,
+    GuardResult, REPORT_VERSION, RestoreCounts, TableEffect, TransformEnd, TransformResult,
 };
 use dm_contract::restored::{JournalProblem, RESTORE_RESULT_VERSION, RestoreResult};
 
@@ -64,11 +64,11 @@ pub fn restore_result(mode: Mode, of: u32, finished: bool) -> RestoreResult {
         started_at: String::new(),
         finished_at: String::new(),
         finished,
-        keys: 2,
-        updated: if finished { 2 } else { 0 },
-        deleted: 0,
-        put: 0,
-        untouched: 0,
+        counts: RestoreCounts {
+            items: 2,
+            restored: if finished { 2 } else { 0 },
+            ..RestoreCounts::default()
+        },
         conflicts: 0,
         groups: Vec::new(),
         left_out: 0,
@@ -87,8 +87,7 @@ pub fn restore_result(mode: Mode, of: u32, finished: bool) -> RestoreResult {
 /// The same where the journal of the run is gone.
 pub fn without_journal(result: RestoreResult) -> RestoreResult {
     RestoreResult {
-        keys: 0,
-        updated: 0,
+        counts: RestoreCounts::default(),
         problem: Some("JournalGone: the journal of the run was removed".into()),
         journal_problem: Some(JournalProblem::JournalGone),
         ..result

@@ -48,17 +48,17 @@ fn summary(report: &RestoreReport) -> String {
     }
     let conflicts = restore::conflicts(report);
     let conflicts = conflicts.unwrap_or_else(|| "Nobody changed them since the apply.".into());
-    format!("{} in the journal. {conflicts}", counted(report.keys, "item"))
+    format!("{} in the journal. {conflicts}", counted(report.counts.items, "item"))
 }
 
 fn tiles(report: &RestoreReport) -> Markup {
     let reads = format!("and {} read units", units(report.read_units));
     html! {
         section.tiles aria-label="Totals" {
-            (super::run::tile("Restored", &count(report.updated), "updated", None))
-            (super::run::tile("Re-created", &count(report.put), "created", None))
-            (super::run::tile("Deleted", &count(report.deleted), "deleted", None))
-            (super::run::tile("Untouched", &count(report.untouched), "read", None))
+            (super::run::tile("Restored", &count(report.counts.restored), "updated", None))
+            (super::run::tile("Recreated", &count(report.counts.recreated), "created", None))
+            (super::run::tile("Deleted", &count(report.counts.deleted), "deleted", None))
+            (super::run::tile("Unchanged", &count(report.counts.unchanged), "read", None))
             (super::run::tile("Conflicts", &count(report.conflicts), "conflicts", None))
             (super::run::tile("Write units", &units(report.write_units), "cost", Some(&reads)))
         }

@@ -112,11 +112,11 @@ fn a_page_without_items_says_why() {
 fn the_page_of_a_restore_says_what_was_written_and_names_no_hidden_key() {
     use crate::restore::Restored;
     use dm_contract::plan::OnConflict;
-    use dm_contract::report::{ListedConflict, RestoreReport};
+    use dm_contract::report::{ListedConflict, RestoreCounts, RestoreReport};
     use dm_contract::restored::Conflict;
 
     let mut report = RestoreReport {
-        keys: 406,
+        counts: RestoreCounts { items: 406, ..RestoreCounts::default() },
         conflicts: 1,
         listed: vec![ListedConflict {
             table: "users".into(),

@@ -1,6 +1,6 @@
 //! A restore as a comment.
 
-use dm_contract::report::{ListedConflict, RestoreReport};
+use dm_contract::report::{ListedConflict, RestoreCounts, RestoreReport};
 
 use super::escape::{code, text};
 use crate::numbers::{count, counted, units};
@@ -14,7 +14,7 @@ const LISTED_MAX: usize = 50;
 const CHARS_MAX: usize = 160;
 
 pub fn comment(restored: &Restored<'_>) -> String {
-    let RestoreReport { keys, updated, put, deleted, untouched, conflicts, .. } = *restored.report;
+    let RestoreReport { counts, conflicts, .. } = *restored.report;
     let icon = if conflicts == 0 { "✅" } else { "⚠️" };
     let kind = restore::kind(restored.report);
     let mut all = format!("### {icon} {kind} of {}\n\n", code(restored.of, CHARS_MAX));
@@ -23,9 +23,10 @@ pub fn comment(restored: &Restored<'_>) -> String {
     {
         all.extend(sentence.map(|sentence| format!("{}\n\n", text(&sentence))));
     }
-    all += "| Items | Restored | Re-created | Deleted | Untouched | Conflicts |\n";
+    all += "| Items | Restored | Recreated | Deleted | Unchanged | Conflicts |\n";
     all += "|--:|--:|--:|--:|--:|--:|\n";
-    let numbers = [keys, updated, put, deleted, untouched, conflicts].map(count);
+    let RestoreCounts { items, restored: earlier, recreated, deleted, unchanged } = counts;
+    let numbers = [items, earlier, recreated, deleted, unchanged, conflicts].map(count);
     all += &format!("| {} |\n\n", numbers.join(" | "));
     all += &format!(
         "**Cost**: {} write units, {} read units\n\n",
@@ -83,8 +84,7 @@ mod tests {
             conflict: Conflict::AttributeChanged("price".into()),
         };
         RestoreReport {
-            keys: 406,
-            updated: 404,
+            counts: RestoreCounts { items: 406, restored: 404, ..RestoreCounts::default() },
             conflicts: 3,
             listed: vec![listed("jane@example.com"), listed("joe@example.com")],
             preview,

@@ -160,7 +160,7 @@ fn restored() -> Value {
                "conflict": kinds[at % kinds.len()]})
     };
     json!({
-        "keys": 12_000, "updated": 11_950, "deleted": 3, "put": 2, "untouched": 37, "conflicts": 37,
+        "items": 12_000, "restored": 11_950, "deleted": 3, "recreated": 2, "unchanged": 37, "conflicts": 37,
         "listed": (0..37).map(listed).collect::<Vec<_>>(), "unverified": 4,
         "readUnits": 6_000.0, "writeUnits": 11_955.0,
         "notRestored": [{"operation": "UpdateTable", "tables": ["cars"]}],

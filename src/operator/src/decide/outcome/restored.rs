@@ -52,7 +52,7 @@ pub fn complete(record: &RunRecord, objects: RunObjects<'_>, cause: &Cause, outc
 }
 
 /// What all pods of a restore have done together: one that goes on where another was interrupted
-/// finds done what is done, and counts it as untouched. The last one has looked at everything.
+/// finds done what is done, and counts it as unchanged. The last one has looked at everything.
 fn result_of_all(objects: RunObjects<'_>) -> Option<RestoreResult> {
     let mut results =
         objects.pods.iter().rev().filter_map(|pod| view::restore_result(pod)).collect::<Vec<_>>();
@@ -61,20 +61,20 @@ fn result_of_all(objects: RunObjects<'_>) -> Option<RestoreResult> {
     }
     let mut all = results.remove(0);
     for earlier in results {
-        all.updated += earlier.updated;
-        all.deleted += earlier.deleted;
-        all.put += earlier.put;
+        all.counts.restored += earlier.counts.restored;
+        all.counts.deleted += earlier.counts.deleted;
+        all.counts.recreated += earlier.counts.recreated;
         all.read_units += earlier.read_units;
         all.write_units += earlier.write_units;
-        let done = earlier.updated + earlier.deleted + earlier.put;
-        all.untouched = all.untouched.saturating_sub(done);
+        let done = earlier.counts.written();
+        all.counts.unchanged = all.counts.unchanged.saturating_sub(done);
     }
     Some(all)
 }
 
 /// Items that were restored, in whatever way.
 fn restored_items(result: &RestoreResult) -> u64 {
-    result.updated + result.deleted + result.put
+    result.counts.written()
 }
 
 fn message(record: &RunRecord, cause: &Cause, outcome: &Outcome) -> String {

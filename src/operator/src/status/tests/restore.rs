@@ -75,7 +75,7 @@ fn a_preview_marks_nothing_and_awaits_its_promotion() {
 
 #[test]
 fn a_restore_that_fails_leaves_the_run_open_and_the_migration_not_applied() {
-    let said = restore_says(json!({"finished": false, "updated": 10, "problem": "no archive"}));
+    let said = restore_says(json!({"finished": false, "restored": 10, "problem": "no archive"}));
     let pod = restore_pod(1, &said);
     let status = ends(RunKind::Restore, &job_ended("Failed", "BackoffLimitExceeded"), &pod);
     assert_eq!(status.phase, Some(Phase::RestoreFailed));

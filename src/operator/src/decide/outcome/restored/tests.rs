@@ -59,18 +59,21 @@ fn what_an_interrupted_restore_did_before_is_counted() {
     let first = restore_pod(
         1,
         &restore_says(json!({
-            "finished": false, "keys": 150, "updated": 148, "untouched": 2, "writeUnits": 148.0,
+            "finished": false, "items": 150, "restored": 148, "unchanged": 2, "writeUnits": 148.0,
             "problem": "interrupted",
         })),
     );
     let second = restore_pod(
         0,
-        &restore_says(json!({"updated": 256, "untouched": 150, "writeUnits": 256.0})),
+        &restore_says(json!({"restored": 256, "unchanged": 150, "writeUnits": 256.0})),
     );
     let expected = (RunResult::Succeeded, Reason::Restored, "404 items");
     let outcome = check(RunKind::Restore, &complete(), &[&first, &second], expected);
     let all = outcome.restore.unwrap();
-    assert_eq!((all.keys, all.updated, all.untouched, all.conflicts), (406, 404, 2, 2));
+    assert_eq!(
+        (all.counts.items, all.counts.restored, all.counts.unchanged, all.conflicts),
+        (406, 404, 2, 2)
+    );
     assert!((all.write_units - 404.0).abs() < 0.01);
     // One that was killed left no word; what the other says is right all the same.
     let killed = restore_pod(137, &Value::Null);
@@ -80,13 +83,13 @@ fn what_an_interrupted_restore_did_before_is_counted() {
         &[&killed, &second],
         (RunResult::Succeeded, Reason::Restored, "256 items"),
     );
-    assert_eq!(outcome.restore.unwrap().keys, 406);
+    assert_eq!(outcome.restore.unwrap().counts.items, 406);
 }
 
 #[test]
 fn a_restore_that_fails_says_why_and_how_it_goes_on() {
     let said = restore_says(json!({
-        "finished": false, "updated": 10, "problem": "the archive does not answer.",
+        "finished": false, "restored": 10, "problem": "the archive does not answer.",
     }));
     let pod = restore_pod(1, &said);
     let expected = (
@@ -105,7 +108,7 @@ fn a_restore_that_fails_says_why_and_how_it_goes_on() {
 fn a_restore_without_its_journal_has_done_nothing_and_the_run_stands() {
     let gone = "JournalGone: the journal of team.m/1 was removed at 2026-11-01T00:00:00.000Z by gc";
     let nothing = json!({
-        "finished": false, "keys": 0, "updated": 0, "untouched": 0, "conflicts": 0, "groups": [],
+        "finished": false, "items": 0, "restored": 0, "unchanged": 0, "conflicts": 0, "groups": [],
         "problem": gone, "journalProblem": "JournalGone",
     });
     let pod = restore_pod(88, &restore_says(nothing.clone()));
