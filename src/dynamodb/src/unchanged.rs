@@ -58,8 +58,7 @@ impl Placeholding {
             return key;
         }
         let key = self.next_name();
-        self.added += key.len() + name.len();
-        self.names.insert(key.clone(), name.into());
+        self.insert_name(key.clone(), name);
         key
     }
 
@@ -71,12 +70,21 @@ impl Placeholding {
         format!("#{}{}", self.prefix, self.names.len())
     }
 
+    fn insert_name(&mut self, key: String, name: &str) {
+        self.added += key.len() + name.len();
+        self.names.insert(key, name.into());
+    }
+
     /// A placeholder for a value.
     pub fn value(&mut self, value: &AttributeValue) -> String {
         let key = self.next_value();
-        self.added += key.len() + value.size();
-        self.values.insert(key.clone(), value_to_folded_json(value));
+        self.insert_value(key.clone(), value);
         key
+    }
+
+    fn insert_value(&mut self, key: String, value: &AttributeValue) {
+        self.added += key.len() + value.size();
+        self.values.insert(key, value_to_folded_json(value));
     }
 
     fn next_value(&self) -> String {
@@ -152,9 +160,7 @@ impl<'i> Binding<'i> {
     pub fn presence(&mut self) -> bool {
         // Either key attribute will do, and there is always one.
         let Some(name) = self.key.keys().next() else { return false };
-        let function =
-            if self.image.is_some() { "attribute_exists" } else { "attribute_not_exists" };
-        self.add(name, 0, |name| format!("{function}({name})"))
+        self.add(name, if self.image.is_some() { Clause::Exists } else { Clause::Missing })
     }
 
     /// Compares these attributes with the image's; whether there was room for all of them.
@@ -166,45 +172,51 @@ impl<'i> Binding<'i> {
             if self.key.contains_key(name) {
                 continue;
             }
-            all &= match image.get(name) {
-                None => self.add(name, 0, |name| format!("attribute_not_exists({name})")),
-                Some(value) => self.equal(name, value),
-            };
+            all &= self.add(name, image.get(name).map_or(Clause::Missing, Clause::Equals));
         }
         all
     }
 
-    fn equal(&mut self, name: &str, value: &AttributeValue) -> bool {
-        let placeholder = self.placeholding.next_value();
-        let bytes = placeholder.len() + value.size();
-        let added = self.add(name, bytes, |name| format!("{name} = {placeholder}"));
-        if added {
-            self.placeholding.value(value);
-        }
-        added
-    }
-
-    /// Adds a clause about an attribute, if there is room for it and for the bytes of its value.
-    fn add(&mut self, name: &str, value_bytes: usize, clause: impl Fn(&str) -> String) -> bool {
+    /// Adds a clause about an attribute, if there is room for it and for its value.
+    fn add(&mut self, name: &str, clause: Clause<'_>) -> bool {
         let known = self.placeholding.known(name);
         let name_bytes = if known.is_some() { 0 } else { name.len() };
+        let is_new = known.is_none();
         let placeholder = known.unwrap_or_else(|| self.placeholding.next_name());
+        let (begin, mut operators, mut value) = (self.text.len(), 1, None);
+        if begin > 0 {
+            self.text.push_str(" AND ");
+            operators += 1;
+        }
+        match clause {
+            Clause::Exists => self.text.extend(["attribute_exists(", &placeholder, ")"]),
+            Clause::Missing => self.text.extend(["attribute_not_exists(", &placeholder, ")"]),
+            Clause::Equals(equal) => {
+                let key = self.placeholding.next_value();
+                self.text.extend([&*placeholder, " = ", &*key]);
+                value = Some((key, equal));
+            }
+        }
+        let value_bytes = value.as_ref().map_or(0, |(key, value)| key.len() + value.size());
+        let expanded = self.text.len() - begin + name.len() + value_bytes;
         let bytes = value_bytes + name_bytes + placeholder.len();
-        let and = if self.text.is_empty() { "" } else { " AND " };
-        let clause = clause(&placeholder);
-        let operators = 1 + usize::from(!and.is_empty());
-        let expanded = and.len() + clause.len() + name.len() + value_bytes;
-        let fits = self.text.len() + and.len() + clause.len() <= self.text_max
+        let fits = self.text.len() <= self.text_max
             && operators <= self.operators_left
             && expanded <= self.expanded_left
             && self.placeholding.added + bytes <= self.bytes_max;
-        if fits {
-            self.placeholding.name(name);
-            self.text.extend([and, &clause]);
-            self.operators_left -= operators;
-            self.expanded_left -= expanded;
+        if !fits {
+            self.text.truncate(begin);
+            return false;
         }
-        fits
+        if is_new {
+            self.placeholding.insert_name(placeholder, name);
+        }
+        if let Some((key, value)) = value {
+            self.placeholding.insert_value(key, value);
+        }
+        self.operators_left -= operators;
+        self.expanded_left -= expanded;
+        true
     }
 
     /// For other expressions of the request.
@@ -231,6 +243,17 @@ impl<'i> Binding<'i> {
         self.placeholding.finish(request);
         added
     }
+}
+
+/// What an attribute is compared with.
+#[derive(Clone, Copy)]
+enum Clause<'v> {
+    /// It is there.
+    Exists,
+    /// It is not there.
+    Missing,
+    /// It has this value.
+    Equals(&'v AttributeValue),
 }
 
 /// Bytes of all names and values that a request's placeholders stand for, with the placeholders.
