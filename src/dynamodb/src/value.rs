@@ -16,7 +16,7 @@ mod text;
 use std::collections::BTreeSet;
 
 pub use arithmetic::Rounding;
-pub use folded::{item_to_folded_json, unfolded, value_to_folded_json, write_json};
+pub use folded::{item_to_folded_json, unfolded, value_to_folded_json, write_json, write_members};
 pub(crate) use json::{binary_from_json, bool_from_json, not_convertible, string_from_json};
 pub use json::{item_from_json, item_to_json, whole_from_json};
 pub use map::Item;

@@ -6,7 +6,7 @@ use bytes::Bytes;
 use dm_dynamodb::error::ServiceError;
 use dm_dynamodb::partiql::Statement;
 use dm_dynamodb::request::{Outline, Request, StatementRequest};
-use dm_dynamodb::value::write_json;
+use dm_dynamodb::value::{write_json, write_members};
 use serde_json::{Map, Value};
 
 use crate::error_name::{TRANSACTION_IN_PROGRESS, error_name};
@@ -98,6 +98,12 @@ impl Call {
     /// to a database that checks it itself is not decoded.
     pub fn outline(&self) -> Outline<'_> {
         Outline::of(self.operation, &self.body)
+    }
+
+    /// The parameters as JSON.
+    pub fn to_json(&self) -> Bytes {
+        let members = self.body.iter().map(|(name, value)| (name.as_str(), value));
+        Bytes::from(write_members(members))
     }
 
     /// What the call asks for, or DynamoDB's error of a request that is wrong in itself.

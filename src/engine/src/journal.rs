@@ -44,7 +44,6 @@ use dm_contract::plan::{JournalMode, Plan, RunId};
 use dm_contract::report::JournalResult;
 use dm_contract::verdict::LockHolder;
 use dm_dynamodb::request::Request;
-use serde_json::{Map, Value};
 use tokio::sync::OnceCell;
 
 use crate::archive::ledger::{Kind, LedgerError};
@@ -229,16 +228,16 @@ impl Journal {
             Class::ControlPlaneWrite => return Box::pin(self.change_tables(call)).await,
             Class::DataRead => {
                 let reading = call.outline().whole_items().map(Reading::of);
-                let answer = self.apply.handle(call).await?;
+                let answer = self.apply.handle(&call).await?;
                 if let Some(reading) = reading {
                     self.ahead.pass(reading, &answer);
                 }
                 return Ok(answer);
             }
-            Class::MetadataRead | Class::AlwaysDenied => return self.apply.handle(call).await,
+            Class::MetadataRead | Class::AlwaysDenied => return self.apply.handle(&call).await,
         }
         if call.request().is_ok_and(Self::only_reads) {
-            return self.apply.handle(call).await;
+            return self.apply.handle(&call).await;
         }
         let operation = call.operation;
         let (body, request) = call.into_decoded();
@@ -336,10 +335,10 @@ impl Journal {
     }
 
     /// Sends a request of ours to the layer below, while the tables' locks last.
-    async fn send(&self, operation: Operation, body: Map<String, Value>) -> Result<Bytes, Fault> {
+    async fn send(&self, call: &Call) -> Result<Bytes, Fault> {
         let _sending = self.tables.sending();
         let until = self.tables.until()?;
-        let mut sent = pin!(self.apply.handle(Call::new(operation, body)));
+        let mut sent = pin!(self.apply.handle(call));
         // After a suspension of the machine it would be sent before the timer is looked at.
         let sent = poll_fn(|context| match until {
             Some(until) if until <= Moment::now() => Poll::Ready(Err(ran_out())),

@@ -232,8 +232,9 @@ impl Overlay {
         body: &Value,
         see: impl FnOnce(&Members<'_>),
     ) -> Result<Bytes, Fault> {
-        let metered = Metered::new(operation.operation(), body.clone());
-        let answer = self.upstream.read(operation, metered.body()).await?;
+        let parameters = body.as_object().ok_or_else(metering::not_an_object)?;
+        let metered = Metered::new(operation.operation(), parameters);
+        let answer = self.upstream.read_as(operation, body, || metered.to_json()).await?;
         let members = Members::of(&answer).ok_or_else(metering::not_an_object)?;
         see(&members);
         Ok(metered.finish(&answer, &members, &self.tally))

@@ -303,7 +303,7 @@ impl Engine {
             match &self.bottom {
                 // These are large, and a call that only passes is not to have room for them.
                 Bottom::Overlay(overlay) => Box::pin(overlay.handle(call)).await,
-                Bottom::Apply(apply) => apply.handle(call).await,
+                Bottom::Apply(apply) => apply.handle(&call).await,
                 Bottom::Journal(journal) => Box::pin(journal.handle(call)).await,
                 Bottom::Closed(..) => Err(Fault::Unavailable("closed".into())),
             }

@@ -53,7 +53,7 @@ impl Placeholders {
 
     fn value(&mut self, value: &AttributeValue) -> String {
         let placeholder = format!(":{}", self.values.len());
-        self.values.insert(placeholder.clone(), to_json(value));
+        self.values.insert(placeholder.clone(), value_to_folded_json(value));
         placeholder
     }
 
@@ -194,15 +194,6 @@ impl Transform {
         placeholders.add_to(&mut put);
         let body = Map::from_iter([("TransactItems".to_owned(), json!([{"Put": put}, original]))]);
         Ok(Request { operation: "TransactWriteItems", body })
-    }
-}
-
-/// A value in a request; a large list or map as text, because as JSON values it takes seventy times
-/// that.
-fn to_json(value: &AttributeValue) -> Value {
-    match value {
-        AttributeValue::L(_) | AttributeValue::M(_) => value_to_folded_json(value),
-        _ => value.to_json(),
     }
 }
 

@@ -61,23 +61,34 @@ pub fn write_json(json: &Value) -> Vec<u8> {
     out
 }
 
+/// Writes an object of these members.
+pub fn write_members<'m>(members: impl Iterator<Item = (&'m str, &'m Value)>) -> Vec<u8> {
+    let mut out = Vec::new();
+    append_members(&mut out, members);
+    out
+}
+
+fn append_members<'m>(out: &mut Vec<u8>, members: impl Iterator<Item = (&'m str, &'m Value)>) {
+    out.push(b'{');
+    for (at, (name, value)) in members.enumerate() {
+        if at > 0 {
+            out.push(b',');
+        }
+        // Nothing fails to be written into memory.
+        let _ = serde_json::to_writer(&mut *out, name);
+        out.push(b':');
+        append(out, value);
+    }
+    out.push(b'}');
+}
+
 fn append(out: &mut Vec<u8>, json: &Value) {
     if let Some(text) = unfolded(json) {
         return out.extend_from_slice(text.as_bytes());
     }
     match json {
         Value::Object(members) => {
-            out.push(b'{');
-            for (at, (name, value)) in members.iter().enumerate() {
-                if at > 0 {
-                    out.push(b',');
-                }
-                // Nothing fails to be written into memory.
-                let _ = serde_json::to_writer(&mut *out, name);
-                out.push(b':');
-                append(out, value);
-            }
-            out.push(b'}');
+            append_members(out, members.iter().map(|(name, value)| (name.as_str(), value)));
         }
         Value::Array(elements) => {
             out.push(b'[');

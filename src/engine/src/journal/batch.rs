@@ -8,7 +8,7 @@ use bytes::Bytes;
 use dm_dynamodb::request::{self, BATCH_WRITES_MAX, BatchWrite, CapacityLevel};
 use dm_dynamodb::schema::{ItemKey, TableSchema};
 use dm_dynamodb::value::{unfolded, write_json};
-use futures::future::join_all;
+use futures::stream::{self, StreamExt as _};
 use serde_json::{Map, Value, json};
 
 use crate::fault::Fault;
@@ -41,17 +41,11 @@ impl Journal {
         };
         let images = self.images_of(&parts, unknown, Consistency::Strong).await?;
         let at_once = at_once(&parts);
-        let mut all = parts.iter().zip(images);
-        let mut results = Vec::with_capacity(parts.len());
-        loop {
-            let some = all.by_ref().take(at_once);
-            let some: Vec<_> =
-                some.map(|(part, known)| self.write(&part.prepared, known)).collect();
-            if some.is_empty() {
-                break;
-            }
-            results.extend(join_all(some).await);
-        }
+        let writes = parts.iter().zip(images);
+        let writes: Vec<_> =
+            writes.map(|(part, known)| self.write(&part.prepared, known)).collect();
+        // Each is woken alone: `join_all` would ask all of them whenever one gets on.
+        let results: Vec<_> = stream::iter(writes).buffered(at_once).collect().await;
         let mut left: Map<String, Value> = Map::new();
         let mut units = Consumed::default();
         let (mut done, mut fault): (usize, Option<Fault>) = (0, None);

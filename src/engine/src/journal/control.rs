@@ -41,7 +41,7 @@ impl Journal {
         self.note(&touched).await?;
         let writer = self.writer().await?;
         let sequence = writer.append_control(operation.name(), names.clone()).await?;
-        let answer = self.send(operation, call.into_body()).await;
+        let answer = self.send(&call).await;
         let after = match &answer {
             Ok(answer) => Some(told(operation, answer, &before)),
             Err(fault) if fault.is_certain() => {

@@ -20,6 +20,7 @@ use dm_dynamodb::unchanged::substituted;
 use dm_dynamodb::value::Item;
 use serde_json::{Map, Value};
 
+use crate::call::Call;
 use crate::operation::Operation;
 
 pub use crate::journal::prepared::request::Scope;
@@ -57,9 +58,8 @@ enum Form {
 // Four properties that are asked for one by one.
 #[allow(clippy::struct_excessive_bools)]
 pub struct Sent {
-    /// Its operation.
-    pub operation: Operation,
-    pub body: Map<String, Value>,
+    /// The request.
+    pub call: Call,
     /// Whether the answer tells the whole item as it was, to be compared with the image.
     pub tells_old: bool,
     /// Whether the condition compares every attribute of the image, so that the image need not be

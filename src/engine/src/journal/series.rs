@@ -56,7 +56,7 @@ impl Journal {
         sent: &Sent,
     ) -> Fate {
         let until = Instant::now() + self.apply.times().call;
-        match self.send(sent.operation, sent.body.clone()).await {
+        match self.send(&sent.call).await {
             Ok(answer) => {
                 let tells_old = sent.tells_old;
                 Fate::Answered(Answered { answer, tells_old, in_doubt: false })
@@ -81,7 +81,7 @@ impl Journal {
         let sendings = if sent.repeatable { limits::SENDINGS_MAX } else { 1 };
         for _ in 1..sendings {
             tokio::time::sleep(limits::UPSTREAM_BACKOFF_FIRST).await;
-            let sending = self.send(sent.operation, sent.body.clone());
+            let sending = self.send(&sent.call);
             match timeout_at(until, sending).await {
                 Ok(Ok(answer)) => return Some(answered_again(answer, before, made, sent)),
                 Ok(Err(fault)) if !fault.is_certain() => {}
@@ -108,10 +108,10 @@ impl Journal {
         made: Made,
         sent: &Sent,
     ) -> Done {
-        self.apply.found(sent.operation, &sent.body);
+        self.apply.found(&sent.call);
         self.count(prepared, before.as_ref(), made.after.as_ref());
         let mut answer = Map::new();
-        if Outline::of(sent.operation, &sent.body).asks_for_capacity() {
+        if sent.call.outline().asks_for_capacity() {
             let units = write_units(before.as_ref(), made.after.as_ref());
             let capacity = json!({"TableName": prepared.table.name, "CapacityUnits": units});
             answer.insert("ConsumedCapacity".into(), capacity);

@@ -14,7 +14,7 @@ use dm_dynamodb::request::{
 };
 use dm_dynamodb::schema::TableSchema;
 use dm_dynamodb::value::{item_to_json, write_json};
-use futures::future::join_all;
+use futures::stream::{FuturesOrdered, StreamExt as _};
 use serde_json::{Map, Value, json};
 
 use crate::call::{Answer, Call};
@@ -90,20 +90,12 @@ impl Journal {
         if !items.all(|one| seen.insert((one.table.name.as_str(), one.write.key.bytes()))) {
             return Err(request::duplicate_keys().into());
         }
-        let work = prepared.iter().map(|prepared| async move {
-            match prepared {
-                Ok(prepared) => self
-                    .execute(prepared)
-                    .await
-                    .map_err(|fault| Refusal { table: Some(prepared.table.name.clone()), fault }),
-                Err(Refusal { table, fault }) => {
-                    Err(Refusal { table: table.clone(), fault: fault.clone() })
-                }
-            }
-        });
+        let work = prepared.iter().map(|prepared| self.execute_prepared(prepared));
+        // Each is woken alone: `join_all` would ask all of them whenever one gets on.
+        let work: FuturesOrdered<_> = work.collect();
         let mut units = Consumed::default();
         let mut responses = Vec::new();
-        for (prepared, result) in prepared.iter().zip(join_all(work).await) {
+        for (prepared, result) in prepared.iter().zip(work.collect::<Vec<_>>().await) {
             let mut response = Map::new();
             let table = match (prepared, result) {
                 (Ok(prepared), Ok(mut answer)) => {
@@ -128,6 +120,21 @@ impl Journal {
         Ok(Bytes::from(write_json(&Value::Object(answer))))
     }
 
+    async fn execute_prepared(
+        &self,
+        prepared: &Result<Arc<Prepared>, Refusal>,
+    ) -> Result<Map<String, Value>, Refusal> {
+        match prepared {
+            Ok(prepared) => self
+                .execute(prepared)
+                .await
+                .map_err(|fault| Refusal { table: Some(prepared.table.name.clone()), fault }),
+            Err(Refusal { table, fault }) => {
+                Err(Refusal { table: table.clone(), fault: fault.clone() })
+            }
+        }
+    }
+
     /// A batch that writes nothing, as far as it is understood. A statement that is not is answered
     /// here: what DynamoDB would make of it is not known, and it could be a write.
     async fn read_batch(
@@ -145,7 +152,7 @@ impl Journal {
         if !sent.is_empty() {
             body.insert("Statements".into(), sent.into());
             let call = Call::new(Operation::BatchExecuteStatement, body);
-            answer = crate::layers::metering::members(&self.apply.handle(call).await?)?;
+            answer = crate::layers::metering::members(&self.apply.handle(&call).await?)?;
         }
         let read = answer.remove("Responses").unwrap_or_default();
         let mut read = read.as_array().cloned().unwrap_or_default().into_iter();

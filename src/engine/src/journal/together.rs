@@ -33,7 +33,7 @@ impl Journal {
         let until = Instant::now() + self.apply.times().call;
         let mut pause = limits::UPSTREAM_BACKOFF_FIRST;
         for sending in 1.. {
-            let sent = self.send(round.operation, round.body.clone());
+            let sent = self.send(&round.call);
             let result = if sending == 1 {
                 sent.await
             } else {
@@ -89,8 +89,8 @@ impl Journal {
         round: &Round,
         actions: &[Action],
     ) -> Bytes {
-        self.apply.found(round.operation, &round.body);
-        if !Outline::of(round.operation, &round.body).asks_for_capacity() {
+        self.apply.found(&round.call);
+        if !round.call.outline().asks_for_capacity() {
             return Bytes::from_static(b"{}");
         }
         let mut units: BTreeMap<&str, usize> = BTreeMap::new();

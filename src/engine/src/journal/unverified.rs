@@ -7,6 +7,7 @@ use dm_dynamodb::request::BatchWrite;
 use dm_dynamodb::value::Item;
 use serde_json::{Map, Value};
 
+use crate::call::Call;
 use crate::fault::Fault;
 use crate::journal::batch::Part;
 use crate::journal::images::Consistency;
@@ -21,7 +22,8 @@ impl Journal {
         batch: BatchWrite,
         body: Map<String, Value>,
     ) -> Result<Bytes, Fault> {
-        let parts = self.parts(batch, &body).await?;
+        let call = Call::new(Operation::BatchWriteItem, body);
+        let parts = self.parts(batch, call.body()).await?;
         for part in &parts {
             self.hold(&part.prepared.table).await?;
         }
@@ -41,7 +43,7 @@ impl Journal {
         for part in &parts {
             self.ahead.forget(&part.prepared);
         }
-        let result = self.send(Operation::BatchWriteItem, body.clone()).await;
+        let result = self.send(&call).await;
         let not_done: Vec<bool> = match &result {
             Ok(answer) => unprocessed(&parts, answer),
             Err(fault) if fault.is_certain() => vec![true; parts.len()],

@@ -50,40 +50,36 @@ impl Apply {
     }
 
     /// Counts a write that was carried out, of which no answer came.
-    pub fn found(&self, operation: Operation, request: &Map<String, Value>) {
+    pub fn found(&self, call: &Call) {
         if let Some(nothing) = Members::of(b"{}") {
-            self.count_writes(operation, request, &nothing);
+            self.count_writes(call.operation, call.body(), &nothing);
         }
-        let call = Call::new(operation, request.clone());
-        self.count_statements(written_by_statements(&call).into_iter().flatten());
+        self.count_statements(written_by_statements(call).into_iter().flatten());
     }
 
     /// Sends the call and counts what it did.
-    pub async fn handle(&self, call: Call) -> Result<Bytes, Fault> {
+    pub async fn handle(&self, call: &Call) -> Result<Bytes, Fault> {
         let operation = call.operation;
         match operation.class() {
             Class::DataRead | Class::DataWrite => {}
             Class::MetadataRead | Class::AlwaysDenied => {
-                let (access, request) = (Access::of(operation), Value::Object(call.into_body()));
-                return self.upstream.send(operation, access, &request).await;
+                let body = call.to_json();
+                return self.upstream.send(operation, Access::of(operation), body).await;
             }
             Class::ControlPlaneWrite => {
-                let changed = table_changed(&call);
-                let request = Value::Object(call.into_body());
-                let answer = self.upstream.send(operation, Access::Writes, &request).await?;
-                if let Some((table, change)) = changed {
-                    self.tally.table_changed(plain_name(&table), change);
+                let body = call.to_json();
+                let answer = self.upstream.send(operation, Access::Writes, body).await?;
+                if let Some((table, change)) = table_changed(call) {
+                    self.tally.table_changed(plain_name(table), change);
                 }
                 return Ok(answer);
             }
         }
-        let statements = written_by_statements(&call);
+        let statements = written_by_statements(call);
         let metered = Metered::of(call);
-        let answer = self.upstream.send(operation, metered.access(), metered.body()).await?;
+        let answer = self.upstream.send(operation, metered.access(), metered.to_json()).await?;
         let members = Members::of(&answer).ok_or_else(crate::layers::metering::not_an_object)?;
-        if let Value::Object(request) = metered.body() {
-            self.count_writes(operation, request, &members);
-        }
+        self.count_writes(operation, call.body(), &members);
         self.count_statements(carried_out(statements, &members));
         Ok(metered.finish(&answer, &members, &self.tally))
     }
@@ -123,13 +119,13 @@ impl Apply {
 }
 
 /// The table that a control-plane call changes, and how. What, only the request says.
-fn table_changed(call: &Call) -> Option<(String, TableChange)> {
+fn table_changed(call: &Call) -> Option<(&str, TableChange)> {
     let change = match call.operation {
         operation if operation.creates_table() => TableChange::Created,
         Operation::DeleteTable => TableChange::Deleted,
         _ => TableChange::Updated,
     };
-    Some((call.outline().table_changed()?.to_owned(), change))
+    Some((call.outline().table_changed()?, change))
 }
 
 /// What each statement of a call writes, in their order; `None` where it does not.
@@ -188,7 +184,7 @@ mod tests {
         ]}) else {
             unreachable!()
         };
-        apply.handle(Call::new(Operation::BatchExecuteStatement, batch)).await.unwrap();
+        apply.handle(&Call::new(Operation::BatchExecuteStatement, batch)).await.unwrap();
         let cars = &tally.counts().tables["cars"];
         assert_eq!((cars.updated, cars.deleted), (1, 0));
     }
@@ -196,7 +192,6 @@ mod tests {
     #[test]
     fn a_control_plane_call_counts_for_the_table_that_it_changes() {
         let check = |operation, request: Value, expected: Option<(&str, TableChange)>| {
-            let expected = expected.map(|(table, change)| (table.to_owned(), change));
             let Value::Object(body) = request.clone() else { unreachable!() };
             assert_eq!(table_changed(&Call::new(operation, body)), expected, "{request}");
         };

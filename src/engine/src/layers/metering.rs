@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 use bytes::Bytes;
 use dm_dynamodb::request::{Outline, RETURN_CAPACITY};
 use dm_dynamodb::table_name::plain_name;
-use dm_dynamodb::value::parse_body;
+use dm_dynamodb::value::{parse_body, write_members};
 use serde::Deserialize;
 use serde::de::IgnoredAny;
 use serde_json::{Map, Value};
@@ -23,25 +23,26 @@ const CAPACITY: &str = "ConsumedCapacity";
 
 /// A request that asks for its consumed capacity.
 #[derive(Debug)]
-pub struct Metered {
+pub struct Metered<'b> {
     operation: Operation,
-    body: Value,
+    body: &'b Map<String, Value>,
+    /// Whether the program does not ask for it.
     added: bool,
     /// The tables of a call's statements, if all of them only read.
     selected: Vec<String>,
 }
 
-impl Metered {
+impl<'b> Metered<'b> {
     /// Of a data operation's parameters.
-    pub fn new(operation: Operation, mut body: Value) -> Self {
-        let added = body.as_object_mut().is_some_and(|body| ask_for_capacity(operation, body));
+    pub fn new(operation: Operation, body: &'b Map<String, Value>) -> Self {
+        let added = !Outline::of(operation, body).asks_for_capacity();
         Self { operation, body, added, selected: Vec::new() }
     }
 
     /// Of a data operation's call.
-    pub fn of(call: Call) -> Self {
-        let selected = if call.only_reads() { tables_of_statements(&call) } else { Vec::new() };
-        Self { selected, ..Self::new(call.operation, Value::Object(call.into_body())) }
+    pub fn of(call: &'b Call) -> Self {
+        let selected = if call.only_reads() { tables_of_statements(call) } else { Vec::new() };
+        Self { selected, ..Self::new(call.operation, call.body()) }
     }
 
     /// What the request does.
@@ -50,8 +51,12 @@ impl Metered {
     }
 
     /// What is to be sent.
-    pub fn body(&self) -> &Value {
-        &self.body
+    pub fn to_json(&self) -> Bytes {
+        let total = Value::from("TOTAL");
+        let own = self.body.iter().map(|(name, value)| (name.as_str(), value));
+        let own = own.filter(|(name, _)| !(self.added && *name == RETURN_CAPACITY));
+        let added = self.added.then_some((RETURN_CAPACITY, &total));
+        Bytes::from(write_members(own.chain(added)))
     }
 
     /// Counts an answer, and gives back what the program is to see of it.
@@ -62,8 +67,7 @@ impl Metered {
     }
 
     fn count_items(&self, answer: &Members<'_>, tally: &Tally) {
-        let Some(request) = self.body.as_object() else { return };
-        let outline = Outline::of(self.operation, request);
+        let outline = Outline::of(self.operation, self.body);
         let table = plain_name(outline.table().unwrap_or_default());
         match self.operation {
             Operation::GetItem => tally.items_read(table, answer.has("Item").into()),
@@ -141,15 +145,6 @@ pub fn consumed_units(capacity: &Value) -> f64 {
     }
 }
 
-/// Makes the request ask for consumed capacity; whether it did not by itself.
-fn ask_for_capacity(operation: Operation, body: &mut Map<String, Value>) -> bool {
-    let asks = Outline::of(operation, body).asks_for_capacity();
-    if !asks {
-        body.insert(RETURN_CAPACITY.to_owned(), "TOTAL".into());
-    }
-    !asks
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -163,9 +158,9 @@ mod tests {
             (json!({RETURN_CAPACITY: "NONE"}), true, "TOTAL"),
             (json!({RETURN_CAPACITY: "INDEXES"}), false, "INDEXES"),
         ] {
-            let Value::Object(mut body) = before else { unreachable!() };
-            assert_eq!(ask_for_capacity(Operation::GetItem, &mut body), added);
-            assert_eq!(body[RETURN_CAPACITY], after);
+            let metered = Metered::new(Operation::GetItem, before.as_object().unwrap());
+            let sent: Value = serde_json::from_slice(&metered.to_json()).unwrap();
+            assert_eq!((metered.added, sent), (added, json!({RETURN_CAPACITY: after})));
         }
     }
 
@@ -182,7 +177,8 @@ mod tests {
 
     fn selects(operation: Operation, body: Value, answer: &Value) -> (Access, Used, u64) {
         let Value::Object(body) = body else { unreachable!() };
-        let (metered, tally) = (Metered::of(Call::new(operation, body)), Tally::default());
+        let call = Call::new(operation, body);
+        let (metered, tally) = (Metered::of(&call), Tally::default());
         let answer = Bytes::from(answer.to_string());
         metered.finish(&answer, &Members::of(&answer).unwrap(), &tally);
         let of_cars = tally.counts().tables.get("cars").map_or(0, |table| table.items_read);

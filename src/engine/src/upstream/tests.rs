@@ -11,7 +11,7 @@ async fn full(answer: impl Fn(usize, &str) -> Option<Answer> + Send + Sync + 'st
 }
 
 async fn send(full: &Full, operation: Operation) -> Result<Bytes, Fault> {
-    full.send(operation, Access::of(operation), &json!({})).await
+    full.send(operation, Access::of(operation), Bytes::from_static(b"{}")).await
 }
 
 fn throttles(full: &Full) -> (u64, u64) {

@@ -9,6 +9,7 @@ use dm_dynamodb::unchanged::{Binding, Placeholding, without_condition};
 use dm_dynamodb::value::{AttributeValue, Item, item_to_folded_json, item_to_json};
 use serde_json::Map;
 
+use crate::call::Call;
 use crate::journal::prepared::{Form, Prepared, Sent};
 use crate::operation::Operation;
 
@@ -57,7 +58,8 @@ impl Prepared {
         };
         // Nothing binds it, so an update could be made twice.
         let repeatable = false;
-        Sent { operation, body, tells_old, bound: false, repeatable, complete: false, added: 0 }
+        let call = Call::new(operation, body);
+        Sent { call, tells_old, bound: false, repeatable, complete: false, added: 0 }
     }
 
     fn own_request(&self, before: Option<&Item>, scope: Scope, bytes_max: usize) -> Sent {
@@ -65,7 +67,8 @@ impl Prepared {
         let mut body = self.body.clone();
         if let Change::Check = self.write.change {
             let (tells_old, bound, repeatable, complete) = (false, false, true, true);
-            return Sent { operation, body, tells_old, bound, repeatable, complete, added: 0 };
+            let call = Call::new(operation, body);
+            return Sent { call, tells_old, bound, repeatable, complete, added: 0 };
         }
         let key = self.write.key.to_item();
         let compared = self.compared(before, scope);
@@ -93,7 +96,8 @@ impl Prepared {
         // A second time the condition fails, or the item is replaced by what is there already.
         let repeatable = operation != Operation::UpdateItem || complete;
         let bound = whole && complete;
-        Sent { operation, body, tells_old, bound, repeatable, complete, added }
+        let call = Call::new(operation, body);
+        Sent { call, tells_old, bound, repeatable, complete, added }
     }
 
     fn compared<'a>(&'a self, before: Option<&'a Item>, scope: Scope) -> BTreeSet<&'a str> {
@@ -163,8 +167,8 @@ impl Prepared {
         body.insert("ReturnValuesOnConditionCheckFailure".into(), "ALL_OLD".into());
         body.insert("ReturnValues".into(), "ALL_OLD".into());
         // What it sets are values: a second time sets the same ones.
-        let (operation, repeatable) = (self.operation(), true);
-        Some(Sent { operation, body, tells_old: true, bound, repeatable, complete, added })
+        let (call, repeatable) = (Call::new(self.operation(), body), true);
+        Some(Sent { call, tells_old: true, bound, repeatable, complete, added })
     }
 }
 

@@ -34,12 +34,12 @@ fn request(prepared: &Prepared, read: Option<&Item>, scope: Scope) -> Option<Sen
 
 /// A request that is sent, taken as DynamoDB takes it.
 fn again(sent: &Sent) -> Prepared {
-    let kind = match sent.operation {
+    let kind = match sent.call.operation {
         Operation::PutItem => ChangeKind::Put,
         Operation::UpdateItem => ChangeKind::Update,
         _ => ChangeKind::Delete,
     };
-    prepared(kind, &Value::Object(sent.body.clone()))
+    prepared(kind, &Value::Object(sent.call.body().clone()))
 }
 
 /// What the request that is sent makes of an image, if its condition lets it.
@@ -142,7 +142,7 @@ fn statements_become_conditional_writes() {
     let check = prepared("EXISTS(SELECT * FROM t WHERE id = 'a' AND n = 1)");
     let made = check.evaluate(Some(&image)).unwrap();
     assert_eq!(made.after.as_ref(), Some(&image));
-    let request = request(&check, Some(&image), Scope::Concerned).unwrap().body;
+    let request = request(&check, Some(&image), Scope::Concerned).unwrap().call.into_body();
     let compared = request["ExpressionAttributeValues"].as_object().unwrap();
     assert_eq!(compared.values().collect::<Vec<_>>(), [&json!({"N": "1"})]);
     let delete = prepared("DELETE FROM t WHERE id = 'a' AND n = 1");
@@ -200,8 +200,8 @@ fn what_has_no_room_is_sent_as_it_is() {
     assert!(request(&update, Some(&image), Scope::Concerned).is_none());
     let sent = update.as_it_is();
     assert!(sent.tells_old && !sent.is_unverified());
-    assert_eq!(sent.body["AttributeUpdates"], body["AttributeUpdates"]);
-    assert_eq!(sent.body.get("ConditionExpression"), None);
+    assert_eq!(sent.call.body()["AttributeUpdates"], body["AttributeUpdates"]);
+    assert_eq!(sent.call.body().get("ConditionExpression"), None);
 }
 
 #[test]

@@ -8,6 +8,7 @@ use dm_dynamodb::request::ACTIONS;
 use dm_dynamodb::value::Item;
 use serde_json::{Map, Value, json};
 
+use crate::call::Call;
 use crate::fault::Fault;
 use crate::journal::prepared::Scope;
 use crate::journal::single::{draft, unverified_draft};
@@ -22,10 +23,8 @@ const TRANSACTION_BYTES_MAX: usize = 4 * 1024 * 1024;
 
 /// A transaction ready to be sent.
 pub struct Round {
-    /// Its operation.
-    pub operation: Operation,
     /// Its request, under a token of ours.
-    pub body: Map<String, Value>,
+    pub call: Call,
     /// The images that it was made of.
     pub images: Vec<Option<Item>>,
     /// What it makes of each.
@@ -99,7 +98,8 @@ impl Journal {
             idempotency::TOKEN.into(),
             token.unwrap_or_else(crate::fresh_name::fresh_name).into(),
         );
-        Ok(Round { operation, body, images, made, own_only, left, entries })
+        let call = Call::new(operation, body);
+        Ok(Round { call, images, made, own_only, left, entries })
     }
 }
 
@@ -135,7 +135,7 @@ fn bound(actions: &[Action], images: &[Option<Item>], made: &[Made]) -> Option<V
         let prepared = action.prepared();
         let sent = prepared.request(image.as_ref(), made, Scope::Concerned, left)?;
         left = left.saturating_sub(sent.added);
-        let mut request = sent.body;
+        let mut request = sent.call.into_body();
         // Actions have no return values but those of a failed condition.
         request.remove("ReturnValues");
         let action = json!({ prepared.action(): request });

@@ -10,7 +10,7 @@ use crate::fault::Fault;
 use crate::operation::{Operation, ReadOperation};
 use crate::overlay::Overlay;
 use crate::overlay::control::parameters::Parameters;
-use crate::overlay::control::{named, settings, tags, words};
+use crate::overlay::control::{named, settings, tags};
 
 /// Names of one page of ListTables.
 const NAMES_OF_A_PAGE: u32 = 100;
