@@ -117,7 +117,8 @@ impl Work {
             if seed >= self.until {
                 return (steps, shown);
             }
-            let program = program(seed, (self.statements)(seed), Database::under_test());
+            let applied = self.leg != Leg::DryRun;
+            let program = program(seed, (self.statements)(seed), applied, Database::under_test());
             steps += program.steps.len();
             if let Some(difference) = run(&program, self.leg, &mut tables).await {
                 let (smallest, difference) =

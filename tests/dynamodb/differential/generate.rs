@@ -37,7 +37,7 @@ pub struct Step {
 pub const CLIENTS: u8 = 3;
 
 /// The program of a seed.
-pub fn program(seed: u64, statements: bool, database: Database) -> Program {
+pub fn program(seed: u64, statements: bool, applied: bool, database: Database) -> Program {
     let mut random = Random(seed);
     let table = random.pick(&[
         "hash", "range", "range", "strings", "number", "binary", "binaries", "indexed", "indexed",
@@ -49,6 +49,7 @@ pub fn program(seed: u64, statements: bool, database: Database) -> Program {
         table,
         in_other: false,
         database,
+        applied,
         statements,
         client: 0,
         parameters: Map::new(),
@@ -85,6 +86,8 @@ pub struct Generator {
     in_other: bool,
     /// What is avoided, because this one departs from AWS there.
     pub database: Database,
+    /// Whether writes reach the database on both sides, so that its departures are on both.
+    pub applied: bool,
     /// Whether PartiQL statements are among the steps.
     statements: bool,
     /// Whose step is being made. Each client has partitions of its own, so that its answers do not
@@ -276,11 +279,21 @@ impl Generator {
         }
     }
 
-    /// At times asks what a write consumes, and of its item collections.
-    pub fn ask_of_write(&mut self, body: &mut Value) {
-        if !self.database.is_dynoxide() {
-            return;
+    /// At times asks what a write of one item consumes, and of its item collection.
+    pub fn ask_of_one(&mut self, body: &mut Value) {
+        if self.applied || self.database.is_dynoxide() {
+            self.ask(body);
         }
+    }
+
+    /// The same of several writes, which a journal sends one by one.
+    pub fn ask_of_several(&mut self, body: &mut Value) {
+        if self.database.is_dynoxide() {
+            self.ask(body);
+        }
+    }
+
+    fn ask(&mut self, body: &mut Value) {
         if self.random.one_in(4) {
             let level = self.random.pick(&["TOTAL", "INDEXES", "NONE"]);
             body["ReturnConsumedCapacity"] = level.into();

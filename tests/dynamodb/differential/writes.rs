@@ -46,7 +46,7 @@ impl Generator {
             asked["$U"] = self.of_other(|generator| generator.requests(3)).into();
         }
         let mut body = json!({"RequestItems": asked});
-        self.ask_of_write(&mut body);
+        self.ask_of_several(&mut body);
         Self::call("BatchWriteItem", body)
     }
 
@@ -86,7 +86,7 @@ impl Generator {
             body["ClientRequestToken"] =
                 format!("$R-{}-{}", self.client, self.random.below(3)).into();
         }
-        self.ask_of_write(&mut body);
+        self.ask_of_several(&mut body);
         // Of a transaction dynoxide tells none.
         body.as_object_mut().unwrap().remove("ReturnItemCollectionMetrics");
         Self::call("TransactWriteItems", body)
@@ -95,14 +95,14 @@ impl Generator {
     pub fn put(&mut self) -> Step {
         let mut body = self.write_parameters(0);
         body["ReturnValues"] = self.random.pick(&["NONE", "ALL_OLD"]).into();
-        self.ask_of_write(&mut body);
+        self.ask_of_one(&mut body);
         Self::call("PutItem", body)
     }
 
     pub fn delete(&mut self) -> Step {
         let mut body = self.write_parameters(1);
         body["ReturnValues"] = self.random.pick(&["NONE", "ALL_OLD"]).into();
-        self.ask_of_write(&mut body);
+        self.ask_of_one(&mut body);
         Self::call("DeleteItem", body)
     }
 
@@ -116,10 +116,10 @@ impl Generator {
         body["ReturnValues"] = self.random.pick(&values).into();
         // Of a place in a document, each database returns another part.
         let text = body["UpdateExpression"].as_str().unwrap_or_default();
-        if text.contains('[') || text.contains(".x") {
+        if !self.applied && (text.contains('[') || text.contains(".x")) {
             body["ReturnValues"] = "ALL_NEW".into();
         }
-        self.ask_of_write(&mut body);
+        self.ask_of_one(&mut body);
         Self::call("UpdateItem", body)
     }
 
