@@ -1,246 +1,61 @@
-//! Carries out a step that is already in status: creates, suspends, stops and releases a run's
-//! objects. Each call can be repeated.
+//! Carries out what was decided. Each action can be repeated.
 
+pub mod adjust;
 pub mod adopt;
+mod create;
 pub mod delete;
 pub mod error;
-pub mod isolate;
-pub mod recorders;
+mod isolate;
+mod job;
+mod recorders;
 pub mod release;
 
-use dm_api::status::RunRecord;
-use futures::future::join_all;
-use k8s_openapi::NamespaceResourceScope;
-use k8s_openapi::api::batch::v1::Job;
-use k8s_openapi::api::core::v1::ConfigMap;
-use k8s_openapi::apimachinery::pkg::apis::meta::v1::OwnerReference;
-use kube::api::{Patch, PatchParams, PostParams};
-use kube::{Api, Resource, ResourceExt as _};
-use serde::Serialize;
-use serde::de::DeserializeOwned;
-use serde_json::json;
+use self::error::ActError;
+use crate::context::Context;
+use crate::decide::decision::Action;
+use crate::identified::Migration;
 
-use self::adopt::Created;
-use self::delete::delete;
-pub use self::error::ActError;
-use self::error::transient;
-use self::isolate::Isolation;
-use crate::cluster::Cluster;
-use crate::decide::adjust::Adjustment;
-use crate::decide::deadline::Deadline;
-use crate::decide::outcome::StopReason;
-use crate::guard_client;
-use crate::identified::{Identified, Migration};
-use crate::objects::{
-    DEADLINE_LEFT_ANNOTATION, STOP_REASON_ANNOTATION, Settings, control, copies, files, job,
-};
-use crate::read::observe::Observed;
-use crate::read::owned;
-use crate::runnable::Runnable;
-
-/// Creates a run's Job, suspended, and the copies that its pod needs, or finds them already there.
-/// The Job comes first: the copies are its own. What was there already is compared, once by each
-/// process.
-pub async fn create_run(
-    cluster: Cluster<'_>,
-    created: &Created,
-    migration: &Migration,
-    record: &RunRecord,
-    runnable: &Runnable,
-    settings: &Settings,
+/// Carries out these actions in their order, up to the first that fails. A migration that gets its
+/// finalizer becomes what it is then.
+pub async fn act(
+    context: &Context,
+    migration: &mut Migration,
+    actions: &[Action],
 ) -> Result<(), ActError> {
-    let mut built = job::build(migration, record, runnable, settings);
-    control::give(&mut built, &random_token()?);
-    let made = create(&cluster.api(), &built, migration, "Job").await?;
-    let job = Identified::parse(made.object)?;
-    let is_known = made.is_new || created.has(&job);
-    if !is_known && !adopt::is_as_created(&cluster.api(), &job, &built).await? {
-        return Err(ActError::NotAsCreated { job: job.name().into(), run: record.number });
+    for action in actions {
+        carry_out(context, migration, action).await?;
     }
-    // The watch may not have shown it yet.
-    cluster.note(None, Job::clone(&job));
-    let maps: Api<ConfigMap> = cluster.api();
-    let files = runnable.program.files().map(|files| files::build(migration, record, &job, files));
-    for copy in files.into_iter().chain(copies::build(migration, record, &job, runnable)) {
-        create_copy(&maps, &copy, migration, &job).await?;
-    }
-    created.note(job.uid());
     Ok(())
 }
 
-/// Creates a copy, or finds it. One of an earlier Job of the run, or of an operator that gave
-/// copies to the migration first, is handed to this Job.
-async fn create_copy(
-    maps: &Api<ConfigMap>,
-    copy: &ConfigMap,
-    migration: &Migration,
-    job: &Identified<Job>,
+async fn carry_out(
+    context: &Context,
+    migration: &mut Migration,
+    action: &Action,
 ) -> Result<(), ActError> {
-    let taken = || ActError::NameTaken { object: format!("ConfigMap {}", copy.name_any()) };
-    let made = create_or_find(maps, copy, "ConfigMap").await?;
-    if made.is_new {
-        return Ok(());
-    }
-    let found = made.object;
-    let owners = found.metadata.owner_references.iter().flatten();
-    let is_ours = |owner: &OwnerReference| {
-        (owner.kind == "Job" && owner.name == job.name()) || owner.uid == migration.uid()
-    };
-    if !owners.clone().any(is_ours) || !adopt::is_same_copy(&found, copy) {
-        return Err(taken());
-    }
-    if owners.clone().any(|owner| owner.uid == job.uid()) {
-        return Ok(());
-    }
-    let patch = json!({"metadata": {
-        "ownerReferences": copy.metadata.owner_references,
-        "resourceVersion": found.metadata.resource_version,
-    }});
-    let patched =
-        maps.patch(&copy.name_any(), &PatchParams::default(), &Patch::Merge(&patch)).await;
-    patched.map(|_| ()).map_err(transient("handing a copy to its Job"))
-}
-
-/// Not to be guessed: 256 bits, as hexadecimal digits.
-fn random_token() -> Result<String, ActError> {
-    let mut halves = [[0; 16]; 2];
-    getrandom::fill(halves.as_flattened_mut())?;
-    let [first, second] = halves.map(u128::from_ne_bytes);
-    Ok(format!("{first:032x}{second:032x}"))
-}
-
-/// Sends limits and pause state to all guards of a run under way at the same time. Best effort: the
-/// next reconcile compares them, and sends again what differs.
-pub async fn adjust(observed: &Observed, migration: &Migration, to: &Adjustment) {
-    let Some((pods, token)) = observed.controlled(migration) else { return };
-    let each = pods.iter().map(async |pod| {
-        guard_client::adjust(pod, token, to.limits.as_ref(), to.paused).await.is_none()
-    });
-    let failed = join_all(each).await.into_iter().filter(|failed| *failed).count();
-    if failed > 0 {
-        tracing::warn!(
-            migration = migration.name(),
-            ?to,
-            failed,
-            "guards did not answer when limits or pause were sent"
-        );
-    }
-}
-
-/// An object that is there now.
-struct Made<K> {
-    object: K,
-    /// Whether this very call created it.
-    is_new: bool,
-}
-
-/// Creates an object that the migration controls. One of that name that is ours was created by an
-/// earlier attempt.
-async fn create<K>(
-    api: &Api<K>,
-    object: &K,
-    migration: &Migration,
-    kind: &str,
-) -> Result<Made<K>, ActError>
-where
-    K: Resource<Scope = NamespaceResourceScope, DynamicType = ()>
-        + Clone
-        + DeserializeOwned
-        + Serialize
-        + std::fmt::Debug,
-{
-    let made = create_or_find(api, object, kind).await?;
-    if made.is_new || owned::controller(&made.object, "DataMigration") == Some(migration.uid()) {
-        return Ok(made);
-    }
-    Err(ActError::NameTaken { object: format!("{kind} {}", object.name_any()) })
-}
-
-async fn create_or_find<K>(api: &Api<K>, object: &K, kind: &str) -> Result<Made<K>, ActError>
-where
-    K: Resource<Scope = NamespaceResourceScope, DynamicType = ()>
-        + Clone
-        + DeserializeOwned
-        + Serialize
-        + std::fmt::Debug,
-{
-    match api.create(&PostParams::default(), object).await {
-        Ok(object) => Ok(Made { object, is_new: true }),
-        Err(kube::Error::Api(status)) if status.is_already_exists() => {
-            let what = "reading an object that exists already";
-            let object = api.get(&object.name_any()).await.map_err(transient(what))?;
-            Ok(Made { object, is_new: false })
+    let (namespace, settings) = (migration.namespace().to_owned(), &context.settings);
+    let cluster = context.cluster(&namespace);
+    match action {
+        Action::Hold => release::hold(cluster, migration).await,
+        Action::Record { job, is_dispensable } => {
+            recorders::record(cluster, migration, job, *is_dispensable, settings).await
         }
-        Err(kube::Error::Api(status)) if matches!(status.code, 400 | 403 | 422) => {
-            let object = format!("{kind} {}", object.name_any());
-            Err(ActError::Refused { object, message: status.message })
+        Action::ReleaseJob { job, kept_seconds } => {
+            release::release_job(cluster, job, *kept_seconds).await
         }
-        Err(source) => Err(ActError::Transient { what: "creating a run's object", source }),
-    }
-}
-
-/// Lets a suspended Job go whose uid is in status. Tied to the version that was read: who read an
-/// older one may know an older status, too.
-pub async fn launch(
-    cluster: Cluster<'_>,
-    migration: &Migration,
-    run: &RunRecord,
-    job: &Identified<Job>,
-    isolation: Option<Isolation<'_>>,
-) -> Result<(), ActError> {
-    if let Some(isolation) = isolation {
-        isolate::isolate(cluster, migration, run, job, isolation).await?;
-    }
-    set_suspended(cluster, job, false).await
-}
-
-/// Suspends a Job or lets it go.
-pub async fn set_suspended(cluster: Cluster<'_>, job: &Job, suspend: bool) -> Result<(), ActError> {
-    let patch = json!({
-        "metadata": {"resourceVersion": job.resource_version()},
-        "spec": {"suspend": suspend},
-    });
-    let patched = cluster.patch(job, &patch).await;
-    patched.map(|_| ()).map_err(transient("suspending a Job or letting it go"))
-}
-
-/// Takes a Job's deadline away during a pause, or gives it back.
-pub async fn set_deadline(cluster: Cluster<'_>, job: &Job, to: Deadline) -> Result<(), ActError> {
-    let (deadline, left) = match to {
-        Deadline::Hold(left) => (None, Some(left.to_string())),
-        Deadline::Set(seconds) => (Some(seconds), None),
-    };
-    let patch = json!({
-        "metadata": {
-            "resourceVersion": job.resource_version(),
-            "annotations": {DEADLINE_LEFT_ANNOTATION: left},
-        },
-        "spec": {"activeDeadlineSeconds": deadline},
-    });
-    let patched = cluster.patch(job, &patch).await;
-    patched.map(|_| ()).map_err(transient("changing a Job's deadline"))
-}
-
-/// Stops a run: deletes its Job and pods. Our finalizer keeps their last status.
-pub async fn stop_run(
-    cluster: Cluster<'_>,
-    observed: &Observed,
-    run: &RunRecord,
-    reason: Option<StopReason>,
-) -> Result<(), ActError> {
-    if let Some(job) = observed.job_of(run) {
-        if let Some(reason) =
-            reason.filter(|_| !job.annotations().contains_key(STOP_REASON_ANNOTATION))
-        {
-            let patch =
-                json!({"metadata": {"annotations": {STOP_REASON_ANNOTATION: reason.as_str()}}});
-            let noted = cluster.patch::<Job>(job, &patch).await;
-            noted.map_err(transient("noting on a Job why it is stopped"))?;
+        Action::ReleasePod(pod) => release::release_pod(cluster, pod).await,
+        Action::DiscardJob(job) => release::discard(cluster, job).await,
+        Action::ReleaseMigration => release::release_migration(cluster, migration).await,
+        Action::CreateRun { run, runnable } => {
+            let created = &context.created;
+            create::create_run(cluster, created, migration, run, runnable, settings).await
         }
-        delete::<Job>(&cluster.api(), job).await?;
+        Action::Launch { job, policy } => job::launch(cluster, job, policy.as_deref()).await,
+        Action::Suspend(job) => job::set_suspended(cluster, job, true).await,
+        Action::Adjust { pods, token, to } => adjust::adjust(migration, pods, token, to).await,
+        Action::SetDeadline { job, to } => job::set_deadline(cluster, job, *to).await,
+        Action::Stop { job, pods, reason } => {
+            job::stop(cluster, job.as_deref(), pods, *reason).await
+        }
     }
-    for pod in observed.pods(run.number) {
-        delete(&cluster.api(), pod).await?;
-    }
-    Ok(())
 }

@@ -23,8 +23,8 @@ pub struct Context {
     pub metrics: Arc<Metrics>,
     /// Jobs that this process has created.
     pub created: Arc<Created>,
-    /// Held by the reconcile whose run begins or is let go.
-    pub turn: Mutex<()>,
+    /// Held by the reconcile whose run begins or is launched.
+    pub starting: Mutex<()>,
     /// The clock; the only one.
     pub clock: fn() -> Timestamp,
 }

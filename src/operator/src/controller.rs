@@ -25,7 +25,8 @@ use crate::failures::{Failures, backoff};
 use crate::identified::Unidentified;
 use crate::limits;
 use crate::read::{news, references};
-use crate::reconcile::{ReconcileError, reconcile};
+use crate::reconcile::error::ReconcileError;
+use crate::reconcile::reconcile;
 use crate::sweep::Sweeper;
 use crate::watching::{after_lists, lasting, readable, scoped};
 

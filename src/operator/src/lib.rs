@@ -1,12 +1,11 @@
 //! The controller: observe → validate → decide → write status → act.
 //!
-//! [`validate`], [`decide`], [`plan`], [`objects`], [`status`] and what [`read`] makes of objects
-//! are pure: they take values and the time. `read::observe` reads, [`act`] writes, [`reconcile`]
-//! puts them in order.
+//! [`validate`], [`decide`], [`objects`], [`status`] and what [`read`] makes of objects are pure:
+//! they take values and the time. `read::observe` reads, [`act`] writes, [`reconcile`] puts them in
+//! order.
 
 pub mod act;
 pub mod cache;
-mod carry_out;
 pub mod changed;
 pub mod cluster;
 pub mod context;
@@ -21,7 +20,6 @@ pub mod limits;
 pub mod loops;
 pub mod metrics;
 pub mod objects;
-pub mod plan;
 pub mod publish;
 pub mod read;
 pub mod reconcile;
@@ -29,7 +27,6 @@ pub mod reconnect;
 pub mod runnable;
 #[cfg(test)]
 mod samples;
-mod seen;
 pub mod status;
 pub mod sweep;
 pub mod target;

@@ -50,11 +50,12 @@ pub const DEPENDENCIES_FOLLOWED_MAX: usize = 1_000;
 pub const CONCURRENT_RECONCILES: u16 = 16;
 
 /// How long one reconcile may take. It makes some ten requests, and one that is never answered
-/// would keep its place, and perhaps the turn of all others.
+/// would keep its place, and perhaps the lock that all others wait for.
 pub const RECONCILE_MAX: Duration = Duration::from_secs(120);
 
-/// How long one reconcile may have the turn that others wait for: a fraction of their own time.
-pub const TURN_MAX: Duration = Duration::from_secs(30);
+/// How long one reconcile may hold the lock of those that begin or launch a run: a fraction of the
+/// time that the others have.
+pub const START_MAX: Duration = Duration::from_secs(30);
 
 /// How long the API server may be silent in an answer: longer than a watch that it ends itself (290
 /// s, kube's default).
@@ -163,6 +164,10 @@ pub const GUARD_ANSWER_MAX: Duration = Duration::from_secs(1);
 /// Bytes of that answer: many tables and attributes, and still no burden.
 pub const GUARD_ANSWER_BYTES_MAX: usize = 1024 * 1024;
 
+/// How soon a run that is being stopped is reconciled again: its pods have a grace period, and their
+/// watch reports the end.
+pub const POLL_STOPPING: Duration = Duration::from_secs(2);
+
 /// How often a run in its first minutes is asked how far it is.
 pub const POLL_PROGRESS: Duration = Duration::from_secs(5);
 
@@ -184,9 +189,9 @@ pub const RECORD_BACKOFF_LIMIT: i32 = 4;
 /// How long such a Job is kept after its end, and how long one that failed is left alone.
 pub const RECORD_TTL_SECONDS: i32 = 120;
 
-/// How often a migration looks whether the one before it on its target has ended, next to the watch
-/// that says so: what is left of a removed migration has no other.
-pub const POLL_TURN: Duration = Duration::from_secs(60);
+/// How often a migration checks whether the one before it on its target has ended, in addition to
+/// the watch: what is left of a removed migration has no watch.
+pub const POLL_QUEUE: Duration = Duration::from_secs(60);
 
 /// How long the Job of a try is kept that another migration's lock or the archive put off.
 pub const PUT_OFF_TTL_SECONDS: i32 = 60;

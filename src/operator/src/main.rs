@@ -79,7 +79,7 @@ async fn main() -> anyhow::Result<()> {
     let loops = parts.map(|((namespace, ready), (cache, writers))| {
         let context = Context {
             cache,
-            turn: Mutex::default(),
+            starting: Mutex::default(),
             recorder: Recorder::new(client.clone(), reporter.clone()),
             client: client.clone(),
             settings: settings.clone(),

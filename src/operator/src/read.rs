@@ -14,6 +14,7 @@ pub mod paging;
 pub mod queue;
 pub mod recorders;
 pub mod references;
+pub mod runs;
 pub mod sources;
 pub mod view;
 pub mod waiting;

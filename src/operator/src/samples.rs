@@ -2,10 +2,13 @@
 //! and pods, each small and changed by a JSON merge where a test wants it otherwise.
 #![allow(clippy::needless_pass_by_value, reason = "literals of JSON read best by themselves")]
 
+use std::sync::LazyLock;
+
+use dm_api::agent_resources::AgentResources;
 use dm_api::migration::OnConflict;
 use dm_api::status::{RunKind, RunRecord, RunResult};
 use dm_contract::control::{CONTROL_VERSION, ControlState};
-use dm_contract::plan::RateLimits;
+use dm_contract::plan::{CONTROL_TOKEN_ENV, RateLimits};
 use jiff::{SignedDuration, Timestamp};
 use k8s_openapi::api::batch::v1::Job;
 use k8s_openapi::api::core::v1::{ConfigMap, Pod};
@@ -16,6 +19,7 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use serde_json::{Value, json};
 
 pub use crate::identified::{Identified, Migration, Target};
+use crate::objects::Settings;
 use crate::read::answers::Answers;
 use crate::runnable::{FilesFound, Runnable};
 use crate::validate;
@@ -29,6 +33,14 @@ pub static NO_ANSWERS: Answers = Answers {
     waiting: vec![],
     is_partial: false,
 };
+
+/// What the operator was started with.
+pub static SETTINGS: LazyLock<Settings> = LazyLock::new(|| Settings {
+    agent_image: "agent:1".into(),
+    agent_pull_policy: "IfNotPresent".into(),
+    resources: AgentResources::default(),
+    network_policy_from: None,
+});
 
 /// A limit of writes.
 pub fn writes(count: u32) -> RateLimits {
@@ -175,13 +187,17 @@ pub fn ended(kind: RunKind, result: RunResult) -> RunRecord {
 
 /// The Job of a run that goes on, with changes.
 pub fn job(changes: Value) -> Identified<Job> {
+    let guard = json!({"name": "guard", "env": [{"name": CONTROL_TOKEN_ENV, "value": "token"}]});
     changed(
         json!({
             "metadata": {
                 "name": "0001-cars-1-apply", "namespace": "team", "uid": "uid-j",
                 "creationTimestamp": time(0), "labels": {"datamigration.dev/run": "1"},
             },
-            "spec": {"suspend": false, "template": {"spec": {"containers": []}}},
+            "spec": {
+                "suspend": false,
+                "template": {"spec": {"containers": [], "initContainers": [guard]}},
+            },
         }),
         changes,
     )

@@ -4,69 +4,62 @@ mod effects;
 pub mod events;
 mod ledger;
 mod restored;
+mod time;
 
 use dm_api::condition::{Reason, types};
 use dm_api::status::{
     AppliedReport, DataMigrationStatus, DryRunReport, Failure, RunKind, RunRecord, RunResult,
 };
 use jiff::Timestamp;
-use k8s_openapi::apimachinery::pkg::apis::meta::v1::{Condition, Time};
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
 
 use crate::decide::baseline;
+use crate::decide::decision::{Change, Decision};
 use crate::decide::outcome::Outcome;
 use crate::decide::outcome::unseen::LIKELY_CAUSES;
 use crate::decide::position::{Position, Standing};
 use crate::decide::recording;
-use crate::decide::{Situation, Step};
+use crate::decide::situation::Situation;
 use crate::history;
 use crate::limits;
 use crate::objects::digest;
+use crate::status::time::seconds;
 
-/// The status after a step. Where a run is over, its phase and conditions are still the run's
-/// (`plan`).
-pub fn after(situation: Situation<'_>, step: &Step) -> DataMigrationStatus {
+/// Returns the status to write: what a decision records, and where the migration stands then.
+pub fn next(situation: Situation<'_>, decision: &Decision) -> DataMigrationStatus {
+    let mut status = recorded(situation, &decision.change);
+    if let Some(position) = &decision.position {
+        place(&mut status, situation, position);
+    }
+    status
+}
+
+/// Returns the status with what a change records of a run. Phase and conditions are those of
+/// before.
+pub fn recorded(situation: Situation<'_>, change: &Change) -> DataMigrationStatus {
     let mut status = situation.migration.status.clone().unwrap_or_default();
     status.observed_generation = situation.migration.metadata.generation;
-    recording::note(&mut status, situation.recorders);
+    recording::note_recorded(&mut status, situation.recorders);
     let retry = situation.migration.spec.retry;
     recording::use_up_retry(&mut status, situation.recorders, retry);
-    match step {
-        Step::Rest(position) | Step::Create(position) | Step::Stop { position, .. } => {
-            place(&mut status, situation, position);
-        }
-        Step::Launch { job_uid, position } => {
-            launch(&mut status, job_uid);
-            place(&mut status, situation, position);
-        }
-        Step::Suspend { position } => {
-            restart(&mut status);
-            place(&mut status, situation, position);
-        }
-        Step::Begin { record, position } => {
-            begin(&mut status, record);
-            place(&mut status, situation, position);
-        }
-        Step::Baseline { record, position } => {
+    match change {
+        Change::Nothing => {}
+        Change::Begin(record) => begin(&mut status, record),
+        Change::Baseline(record) => {
             begin(&mut status, record);
             status.applied = Some(baseline::report(record));
-            place(&mut status, situation, position);
         }
-        Step::Follow { position, execution_time, .. } => {
-            follow(&mut status, *execution_time);
-            place(&mut status, situation, position);
-        }
-        Step::Finish(outcome) => {
-            use_up_retry(&mut status, retry);
+        Change::Launch { job_uid } => launch(&mut status, job_uid),
+        Change::Suspend => restart(&mut status),
+        Change::Follow { execution_time } => follow(&mut status, *execution_time),
+        Change::Finish(outcome) => {
+            count_retry(&mut status, retry);
             finish(&mut status, outcome, situation.now);
         }
-        Step::Discard => {
-            discard(&mut status, situation.now);
+        Change::Discard => discard(&mut status, situation.now),
+        Change::GiveWay { reason, message } => {
+            give_way(&mut status, *reason, message, situation.now);
         }
-        Step::GiveWay(position) => {
-            give_way(&mut status, position, situation.now);
-            place(&mut status, situation, position);
-        }
-        Step::Release => {}
     }
     status
 }
@@ -146,18 +139,18 @@ fn discard(status: &mut DataMigrationStatus, now: Timestamp) {
     }
 }
 
-fn give_way(status: &mut DataMigrationStatus, position: &Position, now: Timestamp) {
+fn give_way(status: &mut DataMigrationStatus, reason: Reason, message: &str, now: Timestamp) {
     if let Some(run) = status.runs.first_mut() {
         run.result = RunResult::Canceled;
-        run.reason = Some(position.reason);
-        run.message = Some(position.message.clone());
+        run.reason = Some(reason);
+        run.message = Some(message.to_owned());
         run.recorded_at = Some(seconds(now));
         run.waiting_since.get_or_insert_with(|| run.requested_at.clone());
     }
 }
 
 /// Whoever raised `spec.retry` before the outcome is in status did not know it.
-fn use_up_retry(status: &mut DataMigrationStatus, retry: i64) {
+fn count_retry(status: &mut DataMigrationStatus, retry: i64) {
     if let Some(run) = status.runs.first_mut() {
         run.retry = run.retry.max(retry);
     }
@@ -174,7 +167,7 @@ fn finish(status: &mut DataMigrationStatus, outcome: &Outcome, now: Timestamp) {
     run.wrote_nothing = outcome.wrote_nothing;
     run.image_id = outcome.image_id.clone().or(run.image_id.take());
     run.log = outcome.kept(|archived| archived.log.as_ref());
-    ledger::note(status, outcome);
+    ledger::record_verdict(status, outcome);
     let Some(run) = status.runs.first().cloned() else { return };
     if outcome.result == RunResult::Canceled {
         if !run.kind.restores() {
@@ -197,7 +190,7 @@ fn finish(status: &mut DataMigrationStatus, outcome: &Outcome, now: Timestamp) {
         RunKind::RestorePreview => status.restore_preview = Some(restored::report(&run, outcome)),
         RunKind::Restore => {
             status.restored = Some(restored::report(&run, outcome));
-            restored::note(status, &run);
+            restored::mark_restored(status, &run);
         }
     }
     status.failure = (outcome.result != RunResult::Succeeded).then(|| Failure {
@@ -254,7 +247,7 @@ fn applied_report(run: &RunRecord, outcome: &Outcome) -> AppliedReport {
 }
 
 /// Phase, progress and conditions of a position.
-pub fn place(status: &mut DataMigrationStatus, situation: Situation<'_>, position: &Position) {
+fn place(status: &mut DataMigrationStatus, situation: Situation<'_>, position: &Position) {
     status.phase = Some(position.phase);
     status.progress = position.progress.text.is_some().then(|| position.progress.clone());
     let mut wanted = vec![(types::READY, position.standing == Standing::Ready, position)];
@@ -325,11 +318,6 @@ fn no_requests_seen(status: &DataMigrationStatus) -> bool {
     let ended_well =
         run.result == RunResult::Succeeded || run.reason == Some(Reason::NoRequestsSeen);
     ended_well && run.execution_time.is_some() && requests == Some(0)
-}
-
-/// Times in status have seconds, as everywhere in Kubernetes.
-fn seconds(time: Timestamp) -> Time {
-    Time(Timestamp::from_second(time.as_second()).unwrap_or(time))
 }
 
 #[cfg(test)]

@@ -1,8 +1,10 @@
 //! From what users wrote to what can be run: checked once, into a type that cannot hold a wrong
 //! value. Every problem names the field and what to do.
 
+mod files;
 mod names;
 mod parallelism;
+mod problem;
 mod restore;
 mod size;
 mod transform;
@@ -10,19 +12,21 @@ mod transform;
 use std::collections::BTreeMap;
 
 use dm_api::condition::Reason;
-use dm_api::migration::{FilesConfigMap, PodSettings, Script};
-use dm_api::script::{self, FilesProblem};
+use dm_api::migration::{PodSettings, Script};
+use dm_api::script;
 use dm_api::{DataMigration, DataMigrationSpec};
 use dm_contract::identity::ProgramId;
 use dm_contract::plan::PROGRAM_ENVIRONMENT_RESERVED;
 use k8s_openapi::api::core::v1::EnvVar;
 
+use self::files::collect_files;
+use self::problem::{invalid, invalid_spec, problem};
 use crate::history;
 use crate::identified::Target;
 use crate::limits;
 use crate::objects::digest;
 use crate::objects::parts::GUARD_USER;
-use crate::runnable::{Files, FilesFound, Problem, Program, Runnable};
+use crate::runnable::{FilesFound, Problem, Program, Runnable};
 
 /// Checks a migration against its target and its files.
 pub fn validate(
@@ -158,40 +162,6 @@ fn script_program(
     Ok((Program::Script { files, file, script: script.clone() }, digest, identity))
 }
 
-/// The files of a ConfigMap under their paths.
-fn collect_files(
-    field: &str,
-    source: &FilesConfigMap,
-    found: &FilesFound,
-) -> Result<Files, Problem> {
-    let FilesFound::Found(config_map) = found else {
-        return Err(problem(
-            Reason::ConfigMapNotFound,
-            format!(
-                "{field}.name: there is no ConfigMap {} in this namespace. Create it (kustomize's \
-                 configMapGenerator makes it from files)",
-                source.name
-            ),
-        ));
-    };
-    let text = config_map.data.iter().flatten().map(|(key, text)| (key, text.as_bytes()));
-    let binary = config_map.binary_data.iter().flatten().map(|(key, bytes)| (key, &*bytes.0));
-    let all = text.chain(binary).map(|(key, bytes)| (key.clone(), bytes.to_vec())).collect();
-    let files = script::lay_out(field, source, &all).map_err(|problem| invalid(&problem))?;
-    let size: usize = files.iter().map(|(path, bytes)| path.len() + bytes.len()).sum();
-    if size > limits::FILES_BYTES_MAX {
-        return Err(problem(
-            Reason::InvalidSpec,
-            format!(
-                "{field}: the files have {size} bytes, more than the {} that can be \
-                 copied for a run. Put large data into the image",
-                limits::FILES_BYTES_MAX
-            ),
-        ));
-    }
-    Ok(files)
-}
-
 /// Refuses variables that would lead the program past the guard.
 fn check_env(field: &str, env: &[EnvVar]) -> Result<(), Problem> {
     for (index, variable) in env.iter().enumerate() {
@@ -261,18 +231,6 @@ fn check_pod(pod: &PodSettings, target: &Target) -> Result<(), Problem> {
         )));
     }
     Ok(())
-}
-
-fn problem(reason: Reason, message: String) -> Problem {
-    Problem { reason, message }
-}
-
-fn invalid(problem: &FilesProblem) -> Problem {
-    invalid_spec(problem.to_string())
-}
-
-fn invalid_spec(message: String) -> Problem {
-    problem(Reason::InvalidSpec, message)
 }
 
 #[cfg(test)]

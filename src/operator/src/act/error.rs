@@ -1,8 +1,8 @@
-//! Why a step could not be carried out.
+//! Why an action could not be carried out.
 
 use crate::identified::Unidentified;
 
-/// Why a step could not be carried out.
+/// Why an action could not be carried out.
 #[derive(Debug, thiserror::Error)]
 pub enum ActError {
     /// The API server refused an object; it will refuse it again until somebody changes something.
@@ -14,6 +14,9 @@ pub enum ActError {
     /// A Job of a run's name is not what the operator creates.
     #[error("Job {job} of run {run} is not what the operator creates")]
     NotAsCreated { job: String, run: u32 },
+    /// The migration no longer exists; the watch still shows it.
+    #[error("the migration no longer exists")]
+    Vanished,
     /// The machine gives no random bytes.
     #[error("making a control token")]
     Random(#[from] getrandom::Error),

@@ -1,41 +1,44 @@
-//! When a migration is looked at again although nothing happens. Pure.
+//! When a migration is reconciled again although nothing happens. Pure.
 
 use std::time::Duration;
 
 use dm_api::condition::Reason;
 use jiff::Timestamp;
 
+use crate::decide::decision::{Change, Decision};
 use crate::decide::position::{Position, Standing};
 use crate::decide::situation::Situation;
-use crate::decide::step::Step;
 use crate::limits;
 
-/// When to reconcile again even if nothing happens.
-pub fn again(step: &Step, situation: Situation<'_>) -> Option<Duration> {
-    match step {
-        Step::Rest(position) => Some(match (position.next, position.standing) {
-            (Some(next), _) => {
-                let left = next.duration_since(situation.now).unsigned_abs();
-                left.clamp(Duration::from_millis(100), limits::POLL_RESTING)
-            }
-            (None, _) if position.reason == Reason::LockedByAnother => limits::POLL_TURN,
-            (None, Standing::Reconciling | Standing::Stalled) if waits_unwatched(position) => {
-                limits::POLL_WAITING
-            }
-            (None, _) => limits::POLL_RESTING,
-        }),
-        Step::Launch { .. } | Step::Suspend { .. } => Some(limits::POLL_RUNNING),
-        Step::Follow { adjustment: Some(_), .. } => Some(limits::POLL_ADJUSTED),
-        Step::Follow { execution_time, .. } => Some(progress_interval(*execution_time, situation)),
-        Step::Stop { .. } => Some(Duration::from_secs(2)),
-        // What follows is decided on the status just written: a new Job is let go, an end settled.
-        Step::Begin { .. }
-        | Step::Baseline { .. }
-        | Step::Create(_)
-        | Step::Finish(_)
-        | Step::Discard => Some(Duration::ZERO),
-        Step::GiveWay(_) => Some(limits::POLL_TURN),
-        Step::Release => None,
+/// Returns when to reconcile again even if nothing happens.
+pub fn again(decision: &Decision, situation: Situation<'_>) -> Option<Duration> {
+    match &decision.change {
+        // What follows is decided on the status just written: a new Job is launched, an end
+        // released.
+        Change::Begin(_) | Change::Baseline(_) | Change::Finish(_) | Change::Discard => {
+            Some(Duration::ZERO)
+        }
+        Change::Nothing if decision.creates() => Some(Duration::ZERO),
+        Change::Nothing if decision.stops() => Some(limits::POLL_STOPPING),
+        Change::Nothing => decision.position.as_ref().map(|position| at_rest(position, situation)),
+        Change::Launch { .. } | Change::Suspend => Some(limits::POLL_RUNNING),
+        Change::Follow { .. } if decision.adjusts() => Some(limits::POLL_ADJUSTED),
+        Change::Follow { execution_time } => Some(progress_interval(*execution_time, situation)),
+        Change::GiveWay { .. } => Some(limits::POLL_QUEUE),
+    }
+}
+
+fn at_rest(position: &Position, situation: Situation<'_>) -> Duration {
+    match (position.next, position.standing) {
+        (Some(next), _) => {
+            let left = next.duration_since(situation.now).unsigned_abs();
+            left.clamp(Duration::from_millis(100), limits::POLL_RESTING)
+        }
+        (None, _) if position.reason == Reason::LockedByAnother => limits::POLL_QUEUE,
+        (None, Standing::Reconciling | Standing::Stalled) if waits_unwatched(position) => {
+            limits::POLL_WAITING
+        }
+        (None, _) => limits::POLL_RESTING,
     }
 }
 
@@ -48,7 +51,7 @@ fn progress_interval(started: Option<Timestamp>, situation: Situation<'_>) -> Du
     }
 }
 
-/// Whether it waits for something whose change no watch of ours tells.
+/// Whether it waits for something whose change no watch of ours reports.
 fn waits_unwatched(position: &Position) -> bool {
     matches!(
         position.reason,

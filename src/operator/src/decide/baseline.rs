@@ -7,29 +7,18 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 
 use crate::decide::position::{Position, Standing};
 use crate::decide::situation::Situation;
-use crate::decide::step::Step;
-use crate::history;
 use crate::objects::names;
+use crate::runnable::Runnable;
 
-/// What to do with a migration that was applied before, and is not on record yet.
-pub fn step(situation: Situation<'_>, status: &DataMigrationStatus) -> Option<Step> {
-    if !history::is_baseline_wanted(situation.migration) || status.is_applied() {
-        return None;
-    }
-    let runnable = match situation.runnable {
-        Ok(runnable) => runnable,
-        Err(problem) => {
-            return Some(Step::Rest(Position::new(
-                Phase::Stalled,
-                Standing::Stalled,
-                problem.reason,
-                problem.message.clone(),
-            )));
-        }
-    };
+/// Returns what stands for the run in the history.
+pub fn record(
+    situation: Situation<'_>,
+    status: &DataMigrationStatus,
+    runnable: &Runnable,
+) -> RunRecord {
     let number = status.last_run + 1;
     let archive = runnable.target.spec.archive.as_ref();
-    let record = RunRecord {
+    RunRecord {
         number,
         kind: RunKind::Apply,
         result: RunResult::Succeeded,
@@ -59,8 +48,7 @@ pub fn step(situation: Situation<'_>, status: &DataMigrationStatus) -> Option<St
         // The ledger is told by a Job of its own.
         archived: archive.map(|_| false),
         log: None,
-    };
-    Some(Step::Baseline { record: Box::new(record), position: position() })
+    }
 }
 
 /// It is on record.

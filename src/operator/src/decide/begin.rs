@@ -4,19 +4,18 @@ use dm_api::status::{RunKind, RunRecord, RunResult};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 
 use crate::decide::checks::Candidate;
-use crate::decide::step::Step;
-use crate::decide::{ledger, under_way};
+use crate::decide::ledger;
 use crate::history;
 use crate::objects::names;
 use crate::runnable::Program;
 
 /// Gives a run its number and its place in the history.
-pub fn begin(candidate: Candidate<'_>) -> Step {
+pub fn record(candidate: Candidate<'_>) -> RunRecord {
     let Candidate { situation, status, runnable, kind, restoration } = candidate;
     let number = status.last_run + 1;
     let put_off = status.runs.first().filter(|run| ledger::is_put_off(run));
     let archive = runnable.target.spec.archive.as_ref().filter(|_| kind == RunKind::Apply);
-    let record = RunRecord {
+    RunRecord {
         number,
         kind,
         result: RunResult::Starting,
@@ -50,8 +49,7 @@ pub fn begin(candidate: Candidate<'_>) -> Step {
             Program::Transform { .. } => None,
             _ => history::image_tried(status, &runnable.digest, kind),
         },
-    };
-    Step::Begin { position: under_way::starting(&record), record: Box::new(record) }
+    }
 }
 
 /// Among how many pods the run is split, if it is. A dry run that moves items is not: each pod sees

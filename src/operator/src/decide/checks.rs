@@ -122,7 +122,7 @@ fn failed_before(candidate: Candidate<'_>) -> Option<Position> {
             && !ledger::is_reconsidered(situation.migration, digest, run)
     })?;
     let mut position = rest::failed(candidate.status, run);
-    source_change::note(&mut position, situation, &run.program_digest);
+    source_change::add_condition(&mut position, situation, &run.program_digest);
     Some(position)
 }
 

@@ -1,8 +1,8 @@
 //! What a decision must rest on that is read from the API server, not from what the watches hold. A
-//! reconcile decides on the cache first, and reads what its step needs before it decides again.
+//! reconcile decides on the cache first, and reads what its decision needs before it decides again.
 //! Pure.
 
-use crate::decide::step::Step;
+use crate::decide::decision::{Change, Decision};
 
 /// What is read from the API server for a decision.
 #[allow(clippy::struct_excessive_bools, reason = "each is asked for by itself")]
@@ -31,38 +31,38 @@ impl Fresh {
         }
     }
 
-    /// Whether the step is one of those that one reconcile of this process takes at a time: of two
-    /// that would begin at the same time, the second sees the first. It saves a run that would give
-    /// way; what keeps two from writing is the list that each reads after its number is in status.
-    pub const fn takes_turn(self) -> bool {
+    /// Whether the decision is one of those that one reconcile of this process makes at a time: of
+    /// two runs that would begin at the same time, the second sees the first. It saves a run that
+    /// would give way; what keeps two from writing is the list that each reads after its number is
+    /// in status.
+    pub const fn is_exclusive(self) -> bool {
         self.queue || self.permissions
     }
 }
 
-/// Returns what a step needs.
-pub const fn needed(step: &Step) -> Fresh {
+/// Returns what a decision needs.
+pub fn needed(decision: &Decision) -> Fresh {
     const NOTHING: Fresh = Fresh { runs: false, sources: false, queue: false, permissions: false };
-    match step {
+    // What is given up for a change must have changed, and must not have started.
+    const GIVEN_UP: Fresh = Fresh { runs: true, sources: true, ..NOTHING };
+    match decision.change {
         // A stale migration is a conflict when the number is written, so no run begins twice. Stale
         // sources are those of a moment ago; what they were is in the run's digest. Who writes to
-        // the target is read again before the Job is let go.
-        Step::Begin { .. } => Fresh { permissions: true, ..NOTHING },
-        // Of two runs that are let go, the one that wrote its number later must see the other.
-        Step::Launch { .. } => Fresh { queue: true, ..NOTHING },
+        // the target is read again before the Job is launched.
+        Change::Begin(_) => Fresh { permissions: true, ..NOTHING },
+        // Of two runs that are launched, the one that wrote its number later must see the other.
+        Change::Launch { .. } => Fresh { queue: true, ..NOTHING },
         // A result is final: pods that the cache lacks, or shows as they were, would make another
         // one of it.
-        Step::Finish(_) => Fresh { runs: true, ..NOTHING },
-        // What is given up for a change must have changed, and must not have started.
-        Step::Stop { .. } | Step::Discard => Fresh { runs: true, sources: true, ..NOTHING },
-        // A Job that exists is found when it is created again, and compared.
-        Step::Create(_)
-        // Each change of a Job names the version that it rests on.
-        | Step::Suspend { .. }
-        | Step::Follow { .. }
-        // These write to the migration only, and name its version.
-        | Step::Rest(_)
-        | Step::Baseline { .. }
-        | Step::GiveWay(_)
-        | Step::Release => NOTHING,
+        Change::Finish(_) => Fresh { runs: true, ..NOTHING },
+        Change::Discard => GIVEN_UP,
+        Change::Nothing if decision.stops() => GIVEN_UP,
+        // A Job that exists is found when it is created again, and compared. Other changes of a Job
+        // name the version that they rest on, and so does each write to the migration.
+        Change::Nothing
+        | Change::Suspend
+        | Change::Follow { .. }
+        | Change::Baseline(_)
+        | Change::GiveWay { .. } => NOTHING,
     }
 }

@@ -60,7 +60,7 @@ pub fn needs_a_person(obstacle: &Obstacle) -> bool {
 
 /// Adds to the position of a run under way how many of its pods have ended, which parts have
 /// failed, which one cannot start, whose guards do not answer, and which limit is exceeded.
-pub fn note(
+pub fn add_details(
     position: &mut Position,
     situation: Situation<'_>,
     record: &RunRecord,

@@ -1,5 +1,5 @@
-//! Whose turn it is: migrations of one target are applied one after another, and a run that the
-//! archive put off is tried again after a while. Pure.
+//! The queue of a target: its migrations are applied one after another, and a run that the archive
+//! put off is tried again after a while. Pure.
 
 use dm_api::condition::{Reason, types};
 use dm_api::status::{DataMigrationStatus, Phase, RunRecord};
@@ -9,30 +9,30 @@ use crate::decide::position::{Position, Standing};
 use crate::decide::situation::Situation;
 use crate::read::holders::Holder;
 
-/// What a run that has its number, but was not let go, has to do.
+/// The place in the queue of a run that has its number and was not launched.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Turn {
-    /// Nobody is in the way.
-    Ours,
-    /// Another is, and will step back or end.
+pub enum Place {
+    /// Nobody is ahead of it.
+    First,
+    /// This one came later, and will give way or end.
     Wait(Holder),
-    /// Another goes first: give the number up.
-    StepBack(Holder),
+    /// This one goes first: give the number up.
+    GiveWay(Holder),
 }
 
-/// Whose turn it is, for a run whose number is in status. Each run says that it wants to begin
-/// before it looks whether others do; so of two, at least one sees the other. Who sees one that was
-/// let go, or that came before it, steps back; who sees one that came later waits until that one
-/// has.
-pub fn turn(holders: &[Holder], name: &str, run: &RunRecord, at_once: usize) -> Turn {
+/// Returns the place of a run whose number is in status. Each run writes its number before it reads
+/// those of others; so of two, at least one sees the other. One that sees a run that was launched,
+/// or that came before it, gives way; one that sees a run that came later waits until that one has
+/// given way.
+pub fn place(holders: &[Holder], name: &str, run: &RunRecord, at_once: usize) -> Place {
     let ahead: Vec<&Holder> = holders
         .iter()
         .filter(|h| h.launched || (h.since, h.name.as_str()) < (run.requested_at.0, name))
         .collect();
     match (ahead.get(at_once.saturating_sub(1)), holders.get(at_once.saturating_sub(1))) {
-        (Some(_), _) => Turn::StepBack((*ahead[0]).clone()),
-        (None, Some(_)) => Turn::Wait(holders[0].clone()),
-        (None, None) => Turn::Ours,
+        (Some(_), _) => Place::GiveWay((*ahead[0]).clone()),
+        (None, Some(_)) => Place::Wait(holders[0].clone()),
+        (None, None) => Place::First,
     }
 }
 

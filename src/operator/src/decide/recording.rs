@@ -21,7 +21,7 @@ pub fn outstanding<'a>(
 }
 
 /// Notes in status which runs' ends are in the archive by now.
-pub fn note(status: &mut DataMigrationStatus, recorders: &[RecordJob]) {
+pub fn note_recorded(status: &mut DataMigrationStatus, recorders: &[RecordJob]) {
     for run in &mut status.runs {
         if run.archived == Some(false) && is_done(run, recorders) {
             run.archived = Some(true);

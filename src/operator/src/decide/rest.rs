@@ -45,7 +45,7 @@ pub fn applied(situation: Situation<'_>, applied: &AppliedReport) -> Position {
     );
     let mut position = Position::new(Phase::Applied, Standing::Ready, Reason::Applied, message);
     position.set_text("100%");
-    source_change::note(&mut position, situation, &applied.program_digest);
+    source_change::add_condition(&mut position, situation, &applied.program_digest);
     position
 }
 

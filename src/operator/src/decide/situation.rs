@@ -1,8 +1,12 @@
 //! Everything that a decision rests on.
 
+use dm_api::status::{DataMigrationStatus, RunRecord};
 use jiff::Timestamp;
+use k8s_openapi::api::batch::v1::Job;
+use k8s_openapi::api::core::v1::Pod;
 
-use crate::identified::{Migration, Target};
+use crate::identified::{Identified, Migration, Target};
+use crate::objects::Settings;
 use crate::read::answers::Answers;
 use crate::read::dependencies::Dependencies;
 use crate::read::holders::Holder;
@@ -23,6 +27,10 @@ pub struct Situation<'a> {
     pub dependencies: &'a Dependencies,
     /// The objects of the run under way, if there is one.
     pub objects: RunObjects<'a>,
+    /// Jobs of all its runs.
+    pub jobs: &'a [Identified<Job>],
+    /// Pods of all its runs, in the order of their creation.
+    pub pods: &'a [Pod],
     /// Whether its Job is known to be what the operator creates, with all copies that its pod
     /// needs.
     pub is_complete: bool,
@@ -30,9 +38,16 @@ pub struct Situation<'a> {
     pub answers: &'a Answers,
     /// Runs of other migrations on the same target that write, or are about to.
     pub holders: &'a [Holder],
-    /// Jobs that note the end of runs in the archive.
+    /// Jobs that record the end of runs in the archive.
     pub recorders: &'a [RecordJob],
-    /// The image of guard and entry program that new Jobs get.
-    pub agent_image: &'a str,
+    /// What the operator was started with.
+    pub settings: &'a Settings,
     pub now: Timestamp,
+}
+
+impl<'a> Situation<'a> {
+    /// The run under way, as status has it.
+    pub fn run(&self) -> Option<&'a RunRecord> {
+        self.migration.status.as_ref().and_then(DataMigrationStatus::under_way)
+    }
 }

@@ -6,8 +6,8 @@ use crate::decide::position::Position;
 use crate::decide::situation::Situation;
 use crate::runnable::{Program, Runnable};
 
-/// A condition while what would run now is not what a run ran.
-pub fn note(position: &mut Position, situation: Situation<'_>, digest: &str) {
+/// Adds a condition while what would run now differs from what a run ran.
+pub fn add_condition(position: &mut Position, situation: Situation<'_>, digest: &str) {
     if let Some(why) = changed_since(situation, digest) {
         position.conditions.push((
             types::SOURCE_CHANGED,

@@ -1,147 +1,33 @@
-//! Every step, from everything that leads to it.
+//! Every decision, from everything that leads to it.
 #![allow(clippy::needless_pass_by_value, reason = "literals of JSON read best by themselves")]
 
+mod case;
 mod image;
 mod many_pods;
 mod paused;
 mod restore;
 
-use dm_api::status::{DataMigrationStatus, RunResult};
+use dm_api::condition::{Reason, types};
+use dm_api::status::{DataMigrationStatus, Phase, RunKind, RunResult};
 use dm_contract::control::ControlState;
+use jiff::Timestamp;
 use k8s_openapi::api::batch::v1::Job;
 use k8s_openapi::api::core::v1::Pod;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 use serde_json::{Value, json};
 
+use self::case::*;
 use super::*;
 use crate::decide::adjust::Adjustment;
 use crate::decide::deadline::Deadline;
+use crate::decide::outcome::{Outcome, StopReason};
+use crate::decide::position::Standing;
 use crate::read::answers::Answers;
 use crate::read::dependencies::{Dependencies, Waiting};
 use crate::read::holders::{self, Holder};
 use crate::read::recorders::RecordJob;
-use crate::runnable::Problem;
+use crate::runnable::{Problem, Runnable};
 use crate::samples::*;
-
-/// What a decision rests on, owned.
-#[derive(Clone)]
-struct Case {
-    migration: Migration,
-    runnable: Result<Runnable, Problem>,
-    target: Target,
-    dependencies: Dependencies,
-    job: Option<Identified<Job>>,
-    pods: Vec<Pod>,
-    holders: Vec<Holder>,
-    control: Option<ControlState>,
-    answers: Answers,
-    recorders: Vec<RecordJob>,
-    now: i64,
-}
-
-impl Case {
-    fn new(migration: Migration) -> Self {
-        let runnable = Ok(runnable_of(&migration));
-        Self {
-            migration,
-            runnable,
-            target: target(json!({})),
-            dependencies: Dependencies::default(),
-            job: None,
-            pods: vec![],
-            holders: vec![],
-            control: None,
-            answers: Answers::default(),
-            recorders: vec![],
-            now: 40,
-        }
-    }
-
-    /// With runs in its history, newest first.
-    fn after(mut self, runs: Vec<RunRecord>) -> Self {
-        let status = self.migration.status.get_or_insert_with(DataMigrationStatus::default);
-        status.last_run = runs.first().map_or(0, |run| run.number);
-        status.runs = runs;
-        self
-    }
-
-    fn with_objects(mut self, job: Option<Identified<Job>>, pods: Vec<Pod>) -> Self {
-        (self.job, self.pods) = (job, pods);
-        self
-    }
-
-    /// With other files in the ConfigMap.
-    fn edited(mut self) -> Self {
-        let data = files(json!({"main.py": "print('other cars')"}));
-        let target = target(json!({}));
-        self.runnable = crate::validate::validate(&self.migration, Some(&target), None, &data);
-        self
-    }
-
-    fn situation<'a>(&'a self, pods: &'a [&'a Pod], answers: &'a Answers) -> Situation<'a> {
-        Situation {
-            migration: &self.migration,
-            runnable: self.runnable.as_ref(),
-            target: Some(&self.target),
-            dependencies: &self.dependencies,
-            objects: RunObjects { job: self.job.as_ref(), pods },
-            is_complete: true,
-            answers,
-            holders: &self.holders,
-            recorders: &self.recorders,
-            agent_image: "agent:1",
-            now: at(self.now),
-        }
-    }
-
-    fn step(&self) -> Step {
-        let pods: Vec<&Pod> = self.pods.iter().collect();
-        let controls = self.control.iter().cloned().collect();
-        decide(self.situation(&pods, &Answers { controls, ..Answers::default() }))
-    }
-}
-
-fn trying(spec: Value) -> Migration {
-    migration(json!({"spec": spec}))
-}
-
-/// Where the migration comes to rest.
-fn check(case: &Case, phase: Phase, standing: Standing, reason: Reason) -> Position {
-    let step = case.step();
-    let Step::Rest(position) = step else { panic!("no rest: {step:#?}") };
-    assert_eq!((position.phase, position.standing, position.reason), (phase, standing, reason));
-    position
-}
-
-/// The run that begins.
-fn begins(case: &Case, kind: RunKind, number: u32) -> RunRecord {
-    let step = case.step();
-    let Step::Begin { record, .. } = step else { panic!("no begin: {step:#?}") };
-    assert_eq!((record.kind, record.number, record.result), (kind, number, RunResult::Starting));
-    assert_eq!((record.job_uid.as_ref(), record.retry), (None, case.migration.spec.retry));
-    *record
-}
-
-fn is_stop(case: &Case, expected: Option<StopReason>) {
-    let step = case.step();
-    assert!(matches!(&step, Step::Stop { reason, .. } if *reason == expected), "{step:#?}");
-}
-
-fn failed(kind: RunKind) -> RunRecord {
-    RunRecord { reason: Some(Reason::ProgramFailed), ..ended(kind, RunResult::Failed) }
-}
-
-fn numbered(number: u32, run: RunRecord) -> RunRecord {
-    RunRecord { number, ..run }
-}
-
-fn suspended_job() -> Identified<Job> {
-    job(json!({"spec": {"suspend": true}}))
-}
-
-fn not_let_go(kind: RunKind) -> RunRecord {
-    RunRecord { result: RunResult::Starting, job_uid: None, ..record(kind) }
-}
 
 mod archive;
 mod decided;
@@ -305,8 +191,10 @@ fn a_target_may_want_a_dry_run_of_just_this_program_first() {
 #[test]
 fn a_run_with_a_number_and_no_job_gets_its_objects() {
     let case = Case::new(applying(json!({}))).after(vec![not_let_go(RunKind::Apply)]);
-    let step = case.step();
-    assert!(matches!(step, Step::Create(_)), "{step:#?}");
+    let decision = case.decision();
+    let run = case.migration.status.as_ref().unwrap().runs[0].clone();
+    let runnable = Box::new(case.runnable.unwrap());
+    assert_eq!(decision.actions, [Action::CreateRun { run: Box::new(run), runnable }]);
 }
 
 #[test]
@@ -314,13 +202,13 @@ fn a_run_without_a_job_that_is_not_wanted_any_more_is_discarded() {
     let runs = || vec![not_let_go(RunKind::Apply)];
     let mut broken = Case::new(applying(json!({}))).after(runs());
     broken.runnable = Err(Problem { reason: Reason::TargetNotFound, message: String::new() });
-    assert_eq!(broken.step(), Step::Discard);
+    assert!(is_discarded(&broken));
     let edited = Case::new(applying(json!({}))).after(runs()).edited();
-    assert_eq!(edited.step(), Step::Discard);
+    assert!(is_discarded(&edited));
     let suspended = Case::new(applying(json!({"suspend": true}))).after(runs());
-    assert_eq!(suspended.step(), Step::Discard);
+    assert!(is_discarded(&suspended));
     let restored = Case::new(trying(json!({}))).after(runs());
-    assert_eq!(restored.step(), Step::Discard);
+    assert!(is_discarded(&restored));
 }
 
 #[test]
@@ -331,7 +219,9 @@ fn a_refusal_is_said_until_the_objects_exist() {
     }]}});
     let case =
         Case::new(with(&applying(json!({})), refused)).after(vec![not_let_go(RunKind::Apply)]);
-    let Step::Create(position) = case.step() else { panic!("no create") };
+    let decision = case.decision();
+    assert!(decision.creates(), "{decision:#?}");
+    let position = decision.position.unwrap();
     let said = (position.standing, position.reason, position.message.as_str());
     assert_eq!(said, (Standing::Stalled, Reason::ObjectRefused, "no room"));
 }
@@ -344,8 +234,7 @@ fn a_new_job_is_let_go_by_its_uid() {
         let case = Case::new(migration)
             .after(vec![not_let_go(kind)])
             .with_objects(Some(suspended_job()), vec![]);
-        let step = case.step();
-        assert!(matches!(&step, Step::Launch { job_uid, .. } if job_uid == "uid-j"), "{step:#?}");
+        assert!(is_launched(&case), "{:#?}", case.decision());
     }
 }
 
@@ -354,7 +243,7 @@ fn a_run_is_followed_and_says_when_its_program_began() {
     let case = Case::new(applying(json!({})))
         .after(vec![record(RunKind::Apply)])
         .with_objects(Some(job(json!({}))), vec![pod_running()]);
-    let Step::Follow { position, execution_time, .. } = case.step() else { panic!("no follow") };
+    let (position, execution_time) = follows(&case);
     assert_eq!((position.phase, position.reason), (Phase::Running, Reason::Running));
     assert_eq!(execution_time, Some(at(5)));
 }
@@ -366,7 +255,7 @@ fn an_obstacle_stalls_a_run_and_does_not_end_it() {
     let case = Case::new(trying(json!({})))
         .after(vec![record(RunKind::DryRun)])
         .with_objects(Some(job(json!({}))), vec![pod("Pending", status)]);
-    let Step::Follow { position, .. } = case.step() else { panic!("no follow") };
+    let (position, _) = follows(&case);
     assert_eq!((position.phase, position.standing), (Phase::Stalled, Standing::Stalled));
     assert_eq!(position.reason, Reason::ImagePullFailed);
 }
@@ -376,7 +265,7 @@ fn a_promotion_during_a_dry_run_waits_for_its_result() {
     let case = Case::new(applying(json!({})))
         .after(vec![record(RunKind::DryRun)])
         .with_objects(Some(job(json!({}))), vec![pod_running()]);
-    assert!(matches!(case.step(), Step::Follow { .. }), "{:#?}", case.step());
+    follows(&case);
 }
 
 #[test]
@@ -391,7 +280,7 @@ fn another_program_supersedes_a_dry_run_at_any_time_and_a_run_before_its_start()
     is_stop(&case(RunKind::DryRun, vec![pod_running()]).edited(), superseded);
     is_stop(&case(RunKind::Apply, vec![]).edited(), superseded);
     let started = case(RunKind::Apply, vec![pod_running()]).edited();
-    let Step::Follow { position, .. } = started.step() else { panic!("it has begun to write") };
+    let (position, _) = follows(&started);
     assert_eq!(position.conditions[0].0, types::SOURCE_CHANGED);
 }
 
@@ -400,8 +289,7 @@ fn a_program_that_was_seen_to_start_is_not_superseded_when_its_pod_is_gone() {
     let mut seen = record(RunKind::Apply);
     seen.execution_time = Some(Time(at(5)));
     let case = Case::new(applying(json!({}))).after(vec![seen]).edited();
-    let step = case.with_objects(Some(job(json!({}))), vec![]).step();
-    assert!(matches!(step, Step::Follow { .. }), "{step:#?}");
+    follows(&case.with_objects(Some(job(json!({}))), vec![]));
 }
 
 #[test]
@@ -412,7 +300,7 @@ fn a_run_whose_promotion_was_withdrawn_is_stopped_before_it_starts() {
             .with_objects(Some(job(json!({}))), pods)
     };
     is_stop(&case(vec![]), Some(StopReason::Superseded));
-    assert!(matches!(case(vec![pod_running()]).step(), Step::Follow { .. }));
+    follows(&case(vec![pod_running()]));
 }
 
 #[test]
@@ -422,8 +310,9 @@ fn suspending_stops_a_run_that_has_not_started() {
             .after(vec![record(kind)])
             .with_objects(Some(job(json!({}))), vec![])
     };
-    let dry_run = case(trying, RunKind::DryRun).step();
-    let Step::Suspend { position } = dry_run else { panic!("{dry_run:#?}") };
+    let dry_run = case(trying, RunKind::DryRun).decision();
+    assert!(matches!(&dry_run.actions[..], [Action::Suspend(_)]), "{dry_run:#?}");
+    let position = dry_run.position.unwrap();
     assert!(position.message.contains("Its program starts when that is false"), "{position:?}");
     is_stop(&case(applying, RunKind::Apply), Some(StopReason::Suspended));
 }
@@ -433,7 +322,7 @@ fn a_job_that_was_never_let_go_stays_as_it_is_while_suspended() {
     let case = Case::new(applying(json!({"suspend": true})))
         .after(vec![not_let_go(RunKind::Apply)])
         .with_objects(Some(suspended_job()), vec![]);
-    let Step::Follow { position, .. } = case.step() else { panic!("{:#?}", case.step()) };
+    let (position, _) = follows(&case);
     assert_eq!(position.phase, Phase::Suspended);
 }
 
@@ -442,7 +331,7 @@ fn a_suspended_dry_run_goes_on() {
     let case = Case::new(trying(json!({})))
         .after(vec![record(RunKind::DryRun)])
         .with_objects(Some(suspended_job()), vec![]);
-    assert!(matches!(case.step(), Step::Launch { .. }), "{:#?}", case.step());
+    assert!(is_launched(&case), "{:#?}", case.decision());
 }
 
 #[test]
@@ -456,11 +345,11 @@ fn a_job_that_is_being_deleted_takes_its_pods_with_it() {
 #[test]
 fn a_run_whose_job_vanished_is_never_created_again() {
     let run = || Case::new(applying(json!({}))).after(vec![record(RunKind::Apply)]);
-    let Step::Finish(outcome) = run().step() else { panic!("{:#?}", run().step()) };
+    let outcome = finishes(&run());
     assert_eq!(outcome.result, RunResult::Unknown);
     is_stop(&run().with_objects(None, vec![pod_running()]), None);
     let ended = run().with_objects(None, vec![pod_ended(0, "", &guard_says(json!({})))]);
-    let Step::Finish(outcome) = ended.step() else { panic!("{:#?}", ended.step()) };
+    let outcome = finishes(&ended);
     assert_eq!(outcome.result, RunResult::Succeeded);
 }
 
@@ -470,7 +359,7 @@ fn the_end_of_a_run_is_recorded() {
         Some(job_ended("Failed", "BackoffLimitExceeded")),
         vec![pod_ended(3, "", &Value::Null)],
     );
-    let Step::Finish(outcome) = case.step() else { panic!("{:#?}", case.step()) };
+    let outcome = finishes(&case);
     assert_eq!((outcome.result, outcome.reason), (RunResult::Failed, Reason::ProgramFailed));
 }
 
@@ -478,11 +367,11 @@ fn the_end_of_a_run_is_recorded() {
 fn a_migration_that_is_deleted_goes_when_its_program_has_stopped() {
     let deleting = with(&applying(json!({})), json!({"metadata": {"deletionTimestamp": time(30)}}));
     let idle = Case::new(deleting.clone());
-    assert_eq!(idle.step(), Step::Release);
+    assert!(is_released(&idle), "{:#?}", idle.decision());
     let run = || Case::new(deleting.clone()).after(vec![record(RunKind::Apply)]);
-    assert_eq!(run().step(), Step::Discard);
+    assert!(is_discarded(&run()));
     let running = run().with_objects(Some(job(json!({}))), vec![pod_running()]);
     is_stop(&running, Some(StopReason::Terminating));
     let stopped = run().with_objects(Some(job_deleted()), vec![pod_ended(143, "", &Value::Null)]);
-    assert!(matches!(stopped.step(), Step::Finish(_)), "{:#?}", stopped.step());
+    finishes(&stopped);
 }

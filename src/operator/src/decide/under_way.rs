@@ -42,7 +42,7 @@ pub fn position(
     if situation.migration.spec.suspend {
         suspended(&mut position, situation, record, started.is_some());
     }
-    source_change::note(&mut position, situation, &record.program_digest);
+    source_change::add_condition(&mut position, situation, &record.program_digest);
     position
 }
 
@@ -58,7 +58,7 @@ fn running(
     position.reason = Reason::Running;
     position.message = format!("Run {} is running as Job {}", record.number, record.job);
     position.set_text("running");
-    many_pods::note(&mut position, situation, record, obstacle);
+    many_pods::add_details(&mut position, situation, record, obstacle);
     if let Err(problem) = situation.runnable {
         position.message = outcome::bounded(format!(
             "{}. The spec has a problem that does not stop this run, but the next: {}",

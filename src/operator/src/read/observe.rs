@@ -25,6 +25,7 @@ use crate::read::indexes::{self, PartPods};
 use crate::read::owned;
 use crate::read::paging;
 use crate::read::queue;
+use crate::read::runs::{answering, job_of, pods_of};
 use crate::read::sources::{self, Sources};
 use crate::read::view;
 
@@ -42,27 +43,6 @@ pub struct Observed {
     pub dependencies: Dependencies,
     /// Runs of other migrations on the same target that write, or are about to.
     pub holders: Vec<Holder>,
-}
-
-impl Observed {
-    /// The Job of a run: the one in its record, or one that has not been let go yet.
-    pub fn job_of(&self, run: &RunRecord) -> Option<&Identified<Job>> {
-        job_of(&self.jobs, run)
-    }
-
-    /// The pods of the run under way whose guards can be controlled now, and the token of them all.
-    pub fn controlled<'a>(&'a self, migration: &DataMigration) -> Option<(Vec<&'a Pod>, &'a str)> {
-        let run = under_way(migration)?;
-        let token = control::token_of(self.job_of(run)?)?;
-        let pods = self.pods(run.number);
-        let parts = indexes::parts(run, &pods);
-        Some((parts.iter().filter_map(asked).collect(), token))
-    }
-
-    /// The pods of a run, in the order of their creation.
-    pub fn pods(&self, run: u32) -> Vec<&Pod> {
-        pods_of(&self.pods, run).collect()
-    }
 }
 
 /// Reads what a migration's next step depends on.
@@ -184,11 +164,11 @@ async fn ask(migration: &DataMigration, jobs: &[Identified<Job>], pods: &[Pod]) 
     let parts = indexes::parts(run, &ours);
     let given_up = indexes::given_up(job_of(jobs, run), run.parts());
     let waits = |part: &&PartPods<'_>| {
-        asked(part).is_none() && !part.has_ended_well() && !given_up.contains(&part.index)
+        answering(part).is_none() && !part.has_ended_well() && !given_up.contains(&part.index)
     };
     let waiting = parts.iter().filter(waits).map(|part| part.index).collect();
     let mut answers = Answers { waiting, ..Answers::default() };
-    let running = parts.iter().find_map(asked);
+    let running = parts.iter().find_map(answering);
     // Between the end of a program and its result status keeps what it has.
     if running.is_none() && run.parts() == 1 {
         return answers;
@@ -200,13 +180,13 @@ async fn ask(migration: &DataMigration, jobs: &[Identified<Job>], pods: &[Pod]) 
         answers.controls.extend(control);
         return answers;
     }
-    let each = parts.iter().map(async |part| match asked(part) {
+    let each = parts.iter().map(async |part| match answering(part) {
         Some(pod) => tokio::join!(guard_client::progress(pod), state(pod, token)),
         None => (None, None),
     });
     let mut counted = Vec::new();
     for (part, (progress, state)) in parts.iter().zip(join_all(each).await) {
-        if asked(part).is_some() && state.is_none() {
+        if answering(part).is_some() && state.is_none() {
             answers.silent.push(part.index);
         }
         answers.controls.extend(state);
@@ -224,26 +204,4 @@ async fn state(pod: &Pod, token: Option<&str>) -> Option<ControlState> {
 /// The run under way.
 fn under_way(migration: &DataMigration) -> Option<&RunRecord> {
     migration.status.as_ref()?.under_way()
-}
-
-/// The pod of a part whose program runs: its guard can be asked how far it is.
-fn asked<'a>(part: &PartPods<'a>) -> Option<&'a Pod> {
-    let runs =
-        |pod: &&&Pod| view::program_started(pod).is_some() && view::program_end(pod).is_none();
-    part.pods.iter().rev().find(runs).copied()
-}
-
-fn pods_of(pods: &[Pod], run: u32) -> impl Iterator<Item = &Pod> {
-    pods.iter().filter(move |pod| view::run_of(pod.metadata.labels.as_ref()) == Some(run))
-}
-
-fn job_of<'a>(jobs: &'a [Identified<Job>], run: &RunRecord) -> Option<&'a Identified<Job>> {
-    jobs.iter().find(|job| {
-        // One that was not let go yet has the name that was made for it.
-        view::run_of(job.metadata.labels.as_ref()) == Some(run.number)
-            && match &run.job_uid {
-                Some(uid) => job.uid() == uid,
-                None => job.name() == run.job,
-            }
-    })
 }

@@ -6,14 +6,14 @@ use dm_contract::verdict::{Adopted, LedgerKind, RunOutcome, RunSummary, Verdict}
 use jiff::Timestamp;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 
-use super::effects::{Counted, table_changed};
-use super::seconds;
 use crate::decide::ledger;
 use crate::decide::outcome::Outcome;
 use crate::limits;
+use crate::status::effects::{Counted, table_changed};
+use crate::status::time::seconds;
 
 /// Notes on a run that is over what the ledger said, and on the status what follows.
-pub fn note(status: &mut DataMigrationStatus, outcome: &Outcome) {
+pub fn record_verdict(status: &mut DataMigrationStatus, outcome: &Outcome) {
     let Some(verdict) = &outcome.verdict else { return };
     let Some(run) = status.runs.first_mut() else { return };
     match verdict {

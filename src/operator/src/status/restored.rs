@@ -22,8 +22,8 @@ pub fn report(run: &RunRecord, outcome: &Outcome) -> RestoreStatus {
     }
 }
 
-/// Notes at the run that it was restored: it is applied no more.
-pub fn note(status: &mut DataMigrationStatus, restore: &RunRecord) {
+/// Marks the run as restored: it is no longer applied.
+pub fn mark_restored(status: &mut DataMigrationStatus, restore: &RunRecord) {
     if restore.result != RunResult::Succeeded {
         return;
     }

@@ -1,4 +1,4 @@
-//! What a step makes of a status: times that move only with what they belong to, and lists that
+//! What a decision makes of a status: times that move only with what they belong to, and lists that
 //! have an end.
 #![allow(clippy::needless_pass_by_value, reason = "literals of JSON read best by themselves")]
 
@@ -7,11 +7,11 @@ mod restore;
 use dm_api::status::Phase;
 use k8s_openapi::api::batch::v1::Job;
 use k8s_openapi::api::core::v1::Pod;
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 use serde_json::{Value, json};
 
 use super::*;
 use crate::decide::{self, outcome, under_way};
-use crate::plan::next;
 use crate::read::dependencies::Dependencies;
 use crate::read::recorders::RecordJob;
 use crate::read::view::RunObjects;
@@ -29,20 +29,22 @@ fn situation<'a>(
         target: Some(&runnable.target),
         dependencies,
         objects: RunObjects { job: None, pods: &[] },
+        jobs: &[],
+        pods: &[],
         is_complete: true,
         answers: &NO_ANSWERS,
         holders: &[],
         recorders: &[],
-        agent_image: "agent:1",
+        settings: &SETTINGS,
         now: at(60),
     }
 }
 
-/// The status that a step leads to at a time.
-fn check(migration: &Migration, step: &Step, now: i64) -> DataMigrationStatus {
+/// The status that a decision leads to at a time.
+fn check(migration: &Migration, decision: &Decision, now: i64) -> DataMigrationStatus {
     let (runnable, dependencies) = (runnable(), Dependencies::default());
     let situation = Situation { now: at(now), ..situation(migration, &runnable, &dependencies) };
-    next(situation, step)
+    next(situation, &decide::completed(situation, decision.clone()))
 }
 
 /// The same migration with another status.
@@ -55,9 +57,9 @@ fn having(migration: &Migration, status: &DataMigrationStatus) -> Migration {
 mod ledger;
 mod split;
 
-fn rest(standing: Standing, reason: Reason) -> Step {
+fn rest(standing: Standing, reason: Reason) -> Decision {
     let phase = dm_api::status::Phase::Stalled;
-    Step::Rest(Position::new(phase, standing, reason, format!("because of {reason}")))
+    Decision::rest(Position::new(phase, standing, reason, format!("because of {reason}")))
 }
 
 fn transition(status: &DataMigrationStatus, type_: &str) -> Timestamp {
@@ -65,9 +67,19 @@ fn transition(status: &DataMigrationStatus, type_: &str) -> Timestamp {
     found.expect("the condition holds").last_transition_time.0
 }
 
-fn finished(kind: RunKind, job: &Identified<Job>, pod: &Pod) -> Step {
+/// A run has its number.
+fn begun(record: RunRecord) -> Decision {
+    let position = under_way::starting(&record);
+    Decision::record(Change::Begin(Box::new(record))).at(position)
+}
+
+fn finish(outcome: outcome::Outcome) -> Decision {
+    Decision::record(Change::Finish(Box::new(outcome)))
+}
+
+fn finished(kind: RunKind, job: &Identified<Job>, pod: &Pod) -> Decision {
     let objects = RunObjects { job: Some(job), pods: &[pod] };
-    Step::Finish(Box::new(outcome::of(&record(kind), objects).unwrap()))
+    finish(outcome::of(&record(kind), objects).unwrap())
 }
 
 fn running(kind: RunKind) -> Migration {
@@ -123,8 +135,8 @@ fn a_new_run_clears_what_the_last_one_left() {
     .unwrap();
     (old.execution_time, old.finalization_time) = (Some(Time(at(1))), Some(Time(at(2))));
     let record = RunRecord { number: 2, result: RunResult::Starting, ..record(RunKind::Apply) };
-    let step = Step::Begin { position: under_way::starting(&record), record: Box::new(record) };
-    let new = check(&having(&applying(json!({})), &old), &step, 20);
+    let decision = begun(record);
+    let new = check(&having(&applying(json!({})), &old), &decision, 20);
     assert_eq!((new.failure, new.execution_time, new.finalization_time), (None, None, None));
     assert_eq!((new.last_run, new.runs[0].number, new.runs[1].number), (2, 2, 1));
 }
@@ -136,8 +148,8 @@ fn the_history_ends_and_never_forgets_the_last_run_that_applied() {
     status.runs[0].result = RunResult::Failed;
     for number in 2..=30 {
         let record = RunRecord { number, ..ended(RunKind::DryRun, RunResult::Succeeded) };
-        let step = Step::Begin { position: under_way::starting(&record), record: Box::new(record) };
-        let new = check(&migration, &step, 20);
+        let decision = begun(record);
+        let new = check(&migration, &decision, 20);
         migration = having(&migration, &new);
     }
     let runs = migration.status.clone().unwrap().runs;
@@ -149,9 +161,9 @@ fn the_history_ends_and_never_forgets_the_last_run_that_applied() {
 fn the_first_job_that_is_let_go_is_the_only_one() {
     let mut migration = running(RunKind::Apply);
     migration.status.as_mut().unwrap().runs[0].job_uid = None;
-    let launch = |job_uid: &str| Step::Launch {
-        job_uid: job_uid.into(),
-        position: under_way::starting(&record(RunKind::Apply)),
+    let launch = |job_uid: &str| {
+        let position = under_way::starting(&record(RunKind::Apply));
+        Decision::record(Change::Launch { job_uid: job_uid.into() }).at(position)
     };
     let first = check(&migration, &launch("one"), 10);
     assert_eq!(first.runs[0].job_uid.as_deref(), Some("one"));
@@ -164,8 +176,8 @@ fn the_first_job_that_is_let_go_is_the_only_one() {
 fn an_applied_run_is_reported_with_its_own_times_and_the_controllers() {
     let message = program_says(json!({"exitCode": 0}));
     let pod = pod_ended(0, &message, &guard_says(json!({"mode": "Apply"})));
-    let step = finished(RunKind::Apply, &job_ended("Complete", ""), &pod);
-    let status = check(&running(RunKind::Apply), &step, 40);
+    let decision = finished(RunKind::Apply, &job_ended("Complete", ""), &pod);
+    let status = check(&running(RunKind::Apply), &decision, 40);
     let run = &status.runs[0];
     assert_eq!(run.result, RunResult::Succeeded);
     assert_eq!(
@@ -188,8 +200,8 @@ fn an_applied_run_is_reported_with_its_own_times_and_the_controllers() {
 #[test]
 fn a_dry_run_is_reported_with_what_would_change() {
     let pod = pod_ended(0, &program_says(json!({"exitCode": 0})), &guard_says(json!({})));
-    let step = finished(RunKind::DryRun, &job_ended("Complete", ""), &pod);
-    let status = check(&running(RunKind::DryRun), &step, 40);
+    let decision = finished(RunKind::DryRun, &job_ended("Complete", ""), &pod);
+    let status = check(&running(RunKind::DryRun), &decision, 40);
     let report = status.dry_run.as_ref().unwrap();
     let effects = report.effects.as_ref().unwrap();
     assert_eq!(effects.tables[0].would_update, 2);
@@ -214,8 +226,8 @@ fn a_second_run_says_whether_the_program_is_idempotent() {
     ] {
         let program = program_says(json!({"exitCode": 0, "secondRun": second_run}));
         let pod = pod_ended(0, &program, &guard_says(guard));
-        let step = finished(RunKind::DryRun, &job_ended("Complete", ""), &pod);
-        let report = check(&running(RunKind::DryRun), &step, 40).dry_run.unwrap();
+        let decision = finished(RunKind::DryRun, &job_ended("Complete", ""), &pod);
+        let report = check(&running(RunKind::DryRun), &decision, 40).dry_run.unwrap();
         assert_eq!((report.result, report.idempotent), (RunResult::Succeeded, expected));
     }
 }
@@ -223,8 +235,8 @@ fn a_second_run_says_whether_the_program_is_idempotent() {
 #[test]
 fn a_failure_says_what_happened_and_what_to_do() {
     let pod = pod_ended(3, &program_says(json!({"exitCode": 3})), &Value::Null);
-    let step = finished(RunKind::Apply, &job_ended("Failed", ""), &pod);
-    let status = check(&running(RunKind::Apply), &step, 40);
+    let decision = finished(RunKind::Apply, &job_ended("Failed", ""), &pod);
+    let status = check(&running(RunKind::Apply), &decision, 40);
     let failure = status.failure.as_ref().unwrap();
     assert_eq!(
         (failure.reason, failure.exit_code, failure.run),
@@ -241,7 +253,7 @@ fn a_canceled_run_leaves_no_report() {
     let job = with(&job_deleted(), json!({"metadata": {"annotations": annotations}}));
     let objects = RunObjects { job: Some(&job), pods: &[] };
     let outcome = outcome::of(&record(RunKind::Apply), objects).unwrap();
-    let status = check(&running(RunKind::Apply), &Step::Finish(Box::new(outcome)), 40);
+    let status = check(&running(RunKind::Apply), &finish(outcome), 40);
     assert_eq!(status.runs[0].result, RunResult::Canceled);
     assert_eq!((status.applied, status.failure, status.execution_time), (None, None, None));
 }
@@ -260,8 +272,8 @@ fn lists_have_an_end() {
         .collect();
     let guard = guard_says(json!({"tables": tables}));
     let pod = pod_ended(0, &program_says(json!({"exitCode": 0})), &guard);
-    let step = finished(RunKind::DryRun, &job_ended("Complete", ""), &pod);
-    let status = check(&running(RunKind::DryRun), &step, 40);
+    let decision = finished(RunKind::DryRun, &job_ended("Complete", ""), &pod);
+    let status = check(&running(RunKind::DryRun), &decision, 40);
     let effects = status.dry_run.unwrap().effects.unwrap();
     assert_eq!(effects.tables.len(), limits::TABLES_MAX);
     assert_eq!(effects.tables[0].attributes.len(), limits::ATTRIBUTES_MAX);

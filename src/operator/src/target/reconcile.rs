@@ -13,8 +13,8 @@ use kube::api::{ListParams, PostParams};
 use kube::runtime::events::{Event, EventType};
 use kube::{Api, Client, Resource as _};
 
-use crate::act::ActError;
 use crate::act::delete::delete;
+use crate::act::error::ActError;
 use crate::identified::{Identified, Target, Unidentified};
 use crate::limits;
 use crate::objects::{check, names};

@@ -4,9 +4,9 @@
 use dm_api::DataMigration;
 use dm_api::name::DnsName;
 
-use super::invalid_spec;
 use crate::identified::Target;
 use crate::runnable::Problem;
+use crate::validate::problem::invalid_spec;
 
 /// Checks the names of a migration, and of its target.
 pub fn check(migration: &DataMigration, target: Option<&Target>) -> Result<(), Problem> {

@@ -4,9 +4,9 @@
 use dm_api::{DataMigration, MigrationTarget};
 use dm_contract::limits::PARTS_MAX;
 
-use super::invalid_spec;
 use crate::objects::{guard, share};
 use crate::runnable::Problem;
+use crate::validate::problem::invalid_spec;
 
 /// Checks the number of pods against the source and the limits.
 pub fn check(migration: &DataMigration, target: &MigrationTarget) -> Result<(), Problem> {

@@ -4,9 +4,9 @@
 
 use dm_api::DataMigration;
 
-use super::invalid_spec;
 use crate::limits;
 use crate::runnable::Problem;
+use crate::validate::problem::invalid_spec;
 
 /// Checks the size of a spec, and names its largest field.
 pub fn check(migration: &DataMigration) -> Result<(), Problem> {

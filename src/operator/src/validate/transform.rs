@@ -4,10 +4,11 @@ use dm_api::transform::{OnItemError, TransformSource};
 use dm_contract::transform::{TRANSFORM_FILE, check_files};
 use dm_transform::{Declaration, Transform};
 
-use super::{collect_files, invalid_spec};
 use crate::identified::Target;
 use crate::objects::digest;
 use crate::runnable::{Files, FilesFound, Problem, Program};
+use crate::validate::files::collect_files;
+use crate::validate::problem::invalid_spec;
 
 /// Returns what carries it out, the digest of that on its target, and the digest of that alone.
 pub fn program(

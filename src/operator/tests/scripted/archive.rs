@@ -193,7 +193,7 @@ async fn a_job_stays_until_the_archive_has_its_runs_end() {
     world.cluster.mute = true;
     world.promote();
     while !world.cluster.starts.iter().any(|_| true) {
-        world.look_until_quiet().await;
+        world.reconcile_until_quiet().await;
         world.make_first_move();
     }
     world.cluster.ledger.unreachable = true;

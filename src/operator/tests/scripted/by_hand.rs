@@ -166,7 +166,7 @@ async fn retry_raised_before_an_outcome_is_unknown_is_no_decision_to_run_again()
     world.promote();
     world.until_quiet().await;
     world.edit(|spec| spec["retry"] = json!(5));
-    world.look_until_quiet().await;
+    world.reconcile_until_quiet().await;
     world.with_objects(|objects| {
         force_jobs(objects);
         for pod in objects.names("pods") {

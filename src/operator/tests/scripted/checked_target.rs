@@ -39,7 +39,7 @@ impl Bed {
         Self::new(&json!({"region": "eu-west-1", "credentials": {"secret": {"name": "aws"}}}))
     }
 
-    async fn look(&self) -> Result<Option<Duration>, TargetError> {
+    async fn reconcile(&self) -> Result<Option<Duration>, TargetError> {
         set_clock(lock(&self.server).objects.now());
         reconcile(&self.context, NAMESPACE, "dev").await
     }
@@ -127,7 +127,7 @@ fn status(state: &Value) -> Value {
 #[tokio::test]
 async fn a_target_is_checked_once_and_says_what_was_found() {
     let bed = Bed::with_keys();
-    bed.look().await.unwrap();
+    bed.reconcile().await.unwrap();
     assert_eq!(bed.ready(), ("Unknown".into(), "Checking".into()));
     let created = [
         "PUT migrationtargets/dev/status",
@@ -135,22 +135,22 @@ async fn a_target_is_checked_once_and_says_what_was_found() {
         "POST jobs/dev-check",
     ];
     assert_eq!(bed.writes(), created);
-    bed.look().await.unwrap();
+    bed.reconcile().await.unwrap();
     assert_eq!(bed.writes().len(), 3, "a check under way is only looked at");
     bed.end("Reachable");
-    let again = bed.look().await.unwrap();
+    let again = bed.reconcile().await.unwrap();
     assert_eq!(bed.ready(), ("True".into(), "Reachable".into()));
     assert_eq!(bed.writes()[3..], ["PUT migrationtargets/dev/status", "DELETE jobs/dev-check"]);
     assert_eq!(again, Some(dm_operator::limits::CHECK_EVERY));
     bed.collect();
-    bed.look().await.unwrap();
+    bed.reconcile().await.unwrap();
     assert_eq!(bed.writes().len(), 5, "it is not due");
     assert_eq!(bed.events(), ["Reachable"]);
     let text = bed.context.metrics.text();
     let series = "datamigration_target_ready{namespace=\"team\",target=\"dev\"} 1";
     assert!(text.contains(series), "{text}");
     lock(&bed.server).objects.delete("migrationtargets", "dev");
-    assert_eq!(bed.look().await.unwrap(), None);
+    assert_eq!(bed.reconcile().await.unwrap(), None);
     assert!(!bed.context.metrics.text().contains("target=\"dev\""));
 }
 
@@ -158,13 +158,13 @@ async fn a_target_is_checked_once_and_says_what_was_found() {
 async fn a_failed_check_is_repeated_later_and_an_event_is_told_of_each_change() {
     let bed = Bed::with_keys();
     for (found, seconds) in [("Unreachable", 60), ("Unreachable", 120), ("Reachable", 6 * 3600)] {
-        bed.look().await.unwrap();
+        bed.reconcile().await.unwrap();
         bed.end(found);
-        assert_eq!(bed.look().await.unwrap(), Some(Duration::from_secs(seconds)));
+        assert_eq!(bed.reconcile().await.unwrap(), Some(Duration::from_secs(seconds)));
         bed.collect();
         bed.pass_seconds(i64::try_from(seconds).unwrap() - 1);
         let before = bed.writes().len();
-        bed.look().await.unwrap();
+        bed.reconcile().await.unwrap();
         assert_eq!(bed.writes().len(), before, "not before its time");
         bed.pass_seconds(1);
     }
@@ -174,15 +174,15 @@ async fn a_failed_check_is_repeated_later_and_an_event_is_told_of_each_change() 
 #[tokio::test]
 async fn a_missing_secret_is_named_and_the_same_check_finds_it_later() {
     let bed = Bed::with_keys();
-    bed.look().await.unwrap();
+    bed.reconcile().await.unwrap();
     let waiting = json!({"waiting": {
         "reason": "CreateContainerConfigError", "message": "secret \"aws\" not found",
     }});
     bed.put_pod(&status(&waiting));
-    bed.look().await.unwrap();
+    bed.reconcile().await.unwrap();
     assert_eq!(bed.ready(), ("False".into(), "SecretNotFound".into()));
     bed.end("Reachable");
-    bed.look().await.unwrap();
+    bed.reconcile().await.unwrap();
     assert_eq!(bed.ready(), ("True".into(), "Reachable".into()));
     let created = bed.writes().iter().filter(|write| *write == "POST jobs/dev-check").count();
     assert_eq!(created, 1);
@@ -193,7 +193,7 @@ async fn a_missing_account_and_a_rejected_job_start_no_check() {
     let bed = Bed::new(&json!({
         "region": "eu-west-1", "credentials": {"serviceAccount": {"name": "migrations"}},
     }));
-    bed.look().await.unwrap();
+    bed.reconcile().await.unwrap();
     assert_eq!(bed.ready(), ("False".into(), "ServiceAccountNotFound".into()));
     assert_eq!(bed.writes(), ["PUT migrationtargets/dev/status"]);
     let account =
@@ -201,14 +201,14 @@ async fn a_missing_account_and_a_rejected_job_start_no_check() {
     lock(&bed.server).objects.insert("serviceaccounts", account);
     lock(&bed.server).objects.refused = Some(("jobs".into(), 403, "exceeded quota: none".into()));
     bed.pass_seconds(60);
-    let again = bed.look().await.unwrap();
+    let again = bed.reconcile().await.unwrap();
     assert_eq!(bed.ready(), ("Unknown".into(), "ObjectRefused".into()));
     assert_eq!(again, Some(Duration::from_secs(120)));
     lock(&bed.server).objects.refused = None;
     bed.pass_seconds(120);
-    bed.look().await.unwrap();
+    bed.reconcile().await.unwrap();
     bed.end("Reachable");
-    bed.look().await.unwrap();
+    bed.reconcile().await.unwrap();
     assert_eq!(bed.ready().0, "True");
 }
 
@@ -225,7 +225,7 @@ async fn a_job_that_is_not_the_targets_is_neither_believed_nor_deleted() {
     });
     lock(&bed.server).objects.insert("jobs", fake);
     bed.end("Reachable");
-    bed.look().await.unwrap();
+    bed.reconcile().await.unwrap();
     assert_eq!(bed.ready(), ("Unknown".into(), "NameTaken".into()));
     assert_eq!(bed.writes(), ["PUT migrationtargets/dev/status"]);
 }
@@ -233,19 +233,19 @@ async fn a_job_that_is_not_the_targets_is_neither_believed_nor_deleted() {
 #[tokio::test]
 async fn an_edit_during_a_check_starts_another_one() {
     let bed = Bed::with_keys();
-    bed.look().await.unwrap();
+    bed.reconcile().await.unwrap();
     bed.end("Reachable");
     lock(&bed.server).objects.change("migrationtargets", "dev", |target| {
         target["spec"]["endpoint"] = json!("http://other:8000");
     });
-    bed.look().await.unwrap();
+    bed.reconcile().await.unwrap();
     assert_eq!(bed.ready(), ("Unknown".into(), "Checking".into()), "the result is of another spec");
     assert_eq!(bed.writes().last().unwrap(), "DELETE jobs/dev-check");
     bed.collect();
-    bed.look().await.unwrap();
+    bed.reconcile().await.unwrap();
     assert_eq!(bed.writes().last().unwrap(), "POST jobs/dev-check");
     bed.end("Unreachable");
-    bed.look().await.unwrap();
+    bed.reconcile().await.unwrap();
     assert_eq!(bed.ready(), ("False".into(), "DatabaseUnreachable".into()));
 }
 
@@ -257,7 +257,7 @@ async fn a_crash_at_any_write_leaves_one_check_and_one_result() {
             lock(&bed.server).fault = Some((number, fault));
             let mut bed = bed;
             for _ in 0..12 {
-                let _ = bed.look().await;
+                let _ = bed.reconcile().await;
                 if lock(&bed.server).dead {
                     lock(&bed.server).dead = false;
                     bed.context = context(&bed.server);

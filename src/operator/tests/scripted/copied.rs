@@ -33,7 +33,7 @@ fn world() -> World {
 
 async fn until_it_has_a_job(world: &mut World) {
     while lock(&world.server).objects.get("jobs", JOB).is_none() {
-        world.look().await.unwrap();
+        world.reconcile().await.unwrap();
     }
 }
 
@@ -137,6 +137,6 @@ async fn another_content_under_a_copys_name_is_not_run() {
         });
         objects.insert("configmaps", fake);
     });
-    world.look_until_quiet().await;
+    world.reconcile_until_quiet().await;
     assert_eq!((world.reason(), world.cluster.starts.len()), ("NameTaken".into(), 0));
 }

@@ -55,7 +55,7 @@ async fn a_job_that_is_not_what_would_be_created_is_never_let_go() {
     for suspended in [true, false] {
         let mut world = World::new();
         world.with_objects(|objects| fake_job(objects, suspended));
-        world.look_until_quiet().await;
+        world.reconcile_until_quiet().await;
         check_taken(&world);
         assert_eq!(world.status().runs[0].job_uid, None);
         world.with_objects(|objects| objects.force_remove("jobs", JOB));
@@ -69,7 +69,7 @@ async fn a_job_that_is_not_what_would_be_created_is_never_let_go() {
 async fn a_job_of_an_earlier_life_of_the_operator_is_let_go() {
     let mut world = World::new();
     while lock(&world.server).objects.names("jobs").is_empty() {
-        world.look().await.unwrap();
+        world.reconcile().await.unwrap();
     }
     world.restart();
     world.until_quiet().await;
@@ -86,7 +86,7 @@ async fn other_files_under_the_copys_name_are_not_run() {
         });
         objects.insert("configmaps", map);
     });
-    world.look_until_quiet().await;
+    world.reconcile_until_quiet().await;
     check_taken(&world);
 }
 
@@ -108,10 +108,10 @@ async fn a_job_of_the_recorders_name_that_is_not_the_migrations_is_not_believed(
         objects.insert("jobs", fake);
     });
     for _ in 0..30 {
-        world.look().await.unwrap();
+        world.reconcile().await.unwrap();
         world.make_first_move();
     }
-    world.look().await.unwrap();
+    world.reconcile().await.unwrap();
     assert_eq!(
         (world.status().runs[0].archived, world.reason()),
         (Some(false), "NameTaken".into())
@@ -119,7 +119,7 @@ async fn a_job_of_the_recorders_name_that_is_not_the_migrations_is_not_believed(
     assert_eq!(world.cluster.ledger.entries[&1].completed, None, "nobody has recorded it");
     let before = lock(&world.server).objects.version();
     for _ in 0..3 {
-        world.look().await.unwrap();
+        world.reconcile().await.unwrap();
     }
     assert_eq!(lock(&world.server).objects.version(), before, "status says the same each time");
     world.with_objects(|objects| objects.force_remove("jobs", RECORDER));

@@ -69,7 +69,7 @@ async fn a_request_that_is_never_answered_holds_nobody_else_up() {
     insert(&world, |_| {});
     let gate = Gate::default();
     let running = start(Connection::gated(&world.server, &gate));
-    // It is made while the turn is taken, which every run needs that begins. Which of the two comes
+    // It is made while the lock is held, which every run needs that begins. Which of the two comes
     // first is open.
     let first = RefCell::new(None);
     let hangs = |held: &Held| {
@@ -80,7 +80,7 @@ async fn a_request_that_is_never_answered_holds_nobody_else_up() {
     let any_job = |objects: &Objects| !objects.all("jobs").is_empty();
     let hanging = until(&world, &gate, hangs, any_job).await;
     assert_eq!(hanging, 1);
-    assert!(begun.elapsed() < 2 * limits::TURN_MAX, "{:?}", begun.elapsed());
+    assert!(begun.elapsed() < 2 * limits::START_MAX, "{:?}", begun.elapsed());
     running.abort();
 }
 

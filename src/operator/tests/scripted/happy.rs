@@ -80,9 +80,9 @@ async fn a_migration_is_tried_then_promoted_then_applied() {
     assert_eq!(told, EVENTS);
     check_bound_to_versions(&world);
     let before = lock(&world.server).calls.len();
-    assert_eq!(world.look().await.unwrap(), Some(dm_operator::limits::POLL_RESTING));
+    assert_eq!(world.reconcile().await.unwrap(), Some(dm_operator::limits::POLL_RESTING));
     let server = lock(&world.server);
-    assert!(server.calls[before..].iter().all(|call| !call.is_write()), "an idle look writes");
+    assert!(server.calls[before..].iter().all(|call| !call.is_write()), "an idle reconcile writes");
 }
 
 #[tokio::test]

@@ -60,7 +60,7 @@ async fn a_second_migration_waits_until_what_is_left_of_the_first_has_ended() {
     remove_by_force(&world);
     add_second(&world);
     for _ in 0..10 {
-        world.look_at(SECOND).await.unwrap();
+        world.reconcile_one(SECOND).await.unwrap();
     }
     let ready = ready_of(&world, SECOND);
     let message = ready["message"].as_str().unwrap();
@@ -69,15 +69,15 @@ async fn a_second_migration_waits_until_what_is_left_of_the_first_has_ended() {
     assert_eq!(applied(&world), 1, "the second does not start");
 
     // The first one's pod is being stopped, and still runs.
-    world.look().await.unwrap();
+    world.reconcile().await.unwrap();
     for _ in 0..10 {
-        world.look_at(SECOND).await.unwrap();
+        world.reconcile_one(SECOND).await.unwrap();
     }
     assert_eq!(applied(&world), 1, "the second does not start");
     world.cluster.endless = false;
     for _ in 0..60 {
         world.make_first_move();
-        world.look_at(SECOND).await.unwrap();
+        world.reconcile_one(SECOND).await.unwrap();
         world.with_objects(|objects| objects.pass_seconds(5));
     }
     assert_eq!((applied(&world), world.cluster.writing.1), (2, 1), "one after the other");
@@ -141,7 +141,7 @@ async fn a_finalizer_that_was_taken_away_under_a_run_comes_back() {
     world.with_objects(|objects| {
         objects.change("datamigrations", NAME, |m| m["metadata"]["finalizers"] = json!([]));
     });
-    world.look_until_quiet().await;
+    world.reconcile_until_quiet().await;
     assert_eq!(held_by(&world), [RUN_FINALIZER]);
 }
 
@@ -199,7 +199,7 @@ async fn a_run_that_the_archive_does_not_know_yet_holds_its_migration() {
     world.promote();
     // Until the Job that notes the end has been created.
     for _ in 0..200 {
-        world.look_until_quiet().await;
+        world.reconcile_until_quiet().await;
         if world.status().runs.first().is_some_and(|run| run.archived == Some(false)) {
             break;
         }

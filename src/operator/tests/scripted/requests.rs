@@ -157,10 +157,10 @@ async fn live(world: &mut World) -> usize {
             let before = lock(&world.server).objects.clone();
             reconciles += 1;
             assert!(reconciles < most, "it never ends");
-            let mut again = world.look_at(&name).await.unwrap();
+            let mut again = world.reconcile_one(&name).await.unwrap();
             // What follows a write at once comes before the watch shows it.
             while again.is_some_and(|again| again.is_zero()) {
-                again = world.look_behind(&name).await.unwrap();
+                again = world.reconcile_behind(&name).await.unwrap();
                 reconciles += 1;
             }
             if let Some(again) = again {
@@ -206,7 +206,7 @@ async fn noise(world: &mut World, queue: &mut Queue, number: usize) -> usize {
     let mut reconciles = 0;
     for name in std::mem::take(&mut queue.now) {
         let before = lock(&world.server).objects.clone();
-        world.look_at(&name).await.unwrap();
+        world.reconcile_one(&name).await.unwrap();
         reconciles += 1;
         queue.wake(&before, &lock(&world.server).objects.clone());
     }

@@ -116,7 +116,7 @@ async fn an_applied_migration_is_previewed_restored_and_applied_anew() {
     check(&world, "nothing went wrong");
     // Nothing is done for nothing.
     let calls = lock(&world.server).write_count();
-    world.look_until_quiet().await;
+    world.reconcile_until_quiet().await;
     assert_eq!(lock(&world.server).write_count(), calls);
     world.edit(|spec| spec["state"] = json!("Applied"));
     world.until_quiet().await;

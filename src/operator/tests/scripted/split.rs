@@ -66,7 +66,7 @@ async fn each_part_runs_once_and_their_results_are_one() {
     // One of them ends before the others.
     let ended = world.make_first_move();
     assert!(matches!(ended, Some(Move::EndProgram(_))), "{ended:?}");
-    world.look_until_quiet().await;
+    world.reconcile_until_quiet().await;
     let message = world.status().conditions[0].message.clone();
     assert!(message.contains("; 1 of 4 pods have ended"), "{message}");
     world.until_quiet().await;
@@ -127,10 +127,10 @@ async fn a_pod_that_the_archive_does_not_answer_is_replaced_and_the_others_run_o
     lose(&mut world, "1");
     world.cluster.ledger.unreachable = true;
     while parts_asked(&world, "1") < 2 {
-        world.look_until_quiet().await;
+        world.reconcile_until_quiet().await;
         assert!(world.make_first_move().is_some(), "a pod takes its place");
     }
-    world.look_until_quiet().await;
+    world.reconcile_until_quiet().await;
     let message = world.status().conditions[0].message.clone();
     assert!(message.contains("part 1: the archive does not answer"), "{message}");
     world.cluster.ledger.unreachable = false;
@@ -181,7 +181,7 @@ async fn a_pod_that_was_replaced_makes_no_reconcile_read_its_run_from_the_api_se
     world.until_quiet().await;
     assert_eq!(parts(&world), [0, 1, 1, 2, 3]);
     let before = lock(&world.server).calls.len();
-    world.look().await.unwrap();
+    world.reconcile().await.unwrap();
     let read = |plural: &str| {
         let server = lock(&world.server);
         let calls = server.calls[before..].iter();

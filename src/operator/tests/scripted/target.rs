@@ -126,7 +126,7 @@ async fn every_list_comes_in_pages_and_the_last_page_counts() {
         }
     });
     while lock(&world.server).objects.names("jobs").is_empty() {
-        world.look().await.unwrap();
+        world.reconcile().await.unwrap();
     }
     // The watch has not shown it yet when the Job could be let go.
     world.with_objects(|objects| {
@@ -138,7 +138,7 @@ async fn every_list_comes_in_pages_and_the_last_page_counts() {
             }]});
         });
     });
-    world.look_behind(NAME).await.unwrap();
+    world.reconcile_behind(NAME).await.unwrap();
     assert_eq!(world.reason(), "LockedByAnother");
     let server = lock(&world.server);
     let lists = server.calls.iter().filter(|call| call.method == "GET" && call.name.is_none());

@@ -13,7 +13,8 @@ use dm_operator::context::Context;
 use dm_operator::limits;
 use dm_operator::metrics::Metrics;
 use dm_operator::objects::Settings;
-use dm_operator::reconcile::{ReconcileError, reconcile};
+use dm_operator::reconcile::error::ReconcileError;
+use dm_operator::reconcile::reconcile;
 use jiff::Timestamp;
 use kube::runtime::events::{Recorder, Reporter};
 use serde_json::{Value, json};
@@ -51,7 +52,7 @@ pub struct World {
 }
 
 impl World {
-    /// A migration with `dryRun: true` that nobody has looked at.
+    /// A migration with `dryRun: true` that was not reconciled yet.
     pub fn new() -> Self {
         let server = Shared::default();
         put_objects(&mut lock(&server).objects);
@@ -105,19 +106,22 @@ impl World {
         ready.map(|condition| condition.reason.clone()).unwrap_or_default()
     }
 
-    /// One look at the migration.
-    pub async fn look(&mut self) -> Result<Option<Duration>, ReconcileError> {
-        self.look_at(NAME).await
+    /// Reconciles the migration once.
+    pub async fn reconcile(&mut self) -> Result<Option<Duration>, ReconcileError> {
+        self.reconcile_one(NAME).await
     }
 
-    /// One look at another migration.
-    pub async fn look_at(&mut self, name: &str) -> Result<Option<Duration>, ReconcileError> {
+    /// Reconciles another migration once.
+    pub async fn reconcile_one(&mut self, name: &str) -> Result<Option<Duration>, ReconcileError> {
         self.watches.catch_up(&self.context, &self.server);
-        self.look_behind(name).await
+        self.reconcile_behind(name).await
     }
 
-    /// One look while the watches bring nothing new.
-    pub async fn look_behind(&mut self, name: &str) -> Result<Option<Duration>, ReconcileError> {
+    /// Reconciles once while the watches bring nothing new.
+    pub async fn reconcile_behind(
+        &mut self,
+        name: &str,
+    ) -> Result<Option<Duration>, ReconcileError> {
         NOW.set(lock(&self.server).objects.now());
         Box::pin(reconcile(&self.context, NAMESPACE, name)).await
     }
@@ -128,18 +132,18 @@ impl World {
         (self.context, self.watches) = context(Connection::direct(&self.server));
     }
 
-    /// Looks until a look changes nothing. A controller that died is started anew.
-    pub async fn look_until_quiet(&mut self) {
+    /// Reconciles until a reconcile changes nothing. A controller that died is started anew.
+    pub async fn reconcile_until_quiet(&mut self) {
         for _ in 0..STEPS_MAX {
             let before = lock(&self.server).objects.version();
-            let looked = self.look().await;
+            let reconciled = self.reconcile().await;
             if lock(&self.server).dead {
                 while self.late && self.make_first_move().is_some() {}
                 self.restart();
                 continue;
             }
             // One that only compares changes nothing, and asks for the next one.
-            let rests = looked.is_ok_and(|again| again != Some(Duration::ZERO));
+            let rests = reconciled.is_ok_and(|again| again != Some(Duration::ZERO));
             if rests && lock(&self.server).objects.version() == before {
                 return;
             }
@@ -161,7 +165,7 @@ impl World {
     /// Looks and moves until neither controller nor cluster has anything to do.
     pub async fn until_quiet(&mut self) {
         for _ in 0..STEPS_MAX {
-            self.look_until_quiet().await;
+            self.reconcile_until_quiet().await;
             if self.make_first_move().is_some() {
                 continue;
             }
@@ -171,7 +175,7 @@ impl World {
             if lock(&self.server).objects.all("jobs").iter().any(is_going) {
                 let seconds = limits::LATE_POD_MAX.as_secs();
                 self.with_objects(|objects| objects.pass_seconds(seconds));
-                self.look_until_quiet().await;
+                self.reconcile_until_quiet().await;
             }
             if lock(&self.server).objects.version() == before {
                 return;
@@ -188,7 +192,7 @@ pub fn context(connection: Connection) -> (Context, Watches) {
     let (cache, writers) = Cache::new();
     let context = Context {
         cache: Arc::new(cache),
-        turn: Mutex::default(),
+        starting: Mutex::default(),
         recorder: Recorder::new(client.clone(), reporter),
         client,
         settings: Settings {

@@ -4,8 +4,9 @@ use dm_api::condition::Reason;
 use dm_api::status::{RunKind, RunRecord, RunResult};
 use dm_contract::verdict::Verdict;
 
-use super::Outcome;
 use crate::decide::ledger;
+use crate::decide::outcome::known::Outcome;
+use crate::decide::outcome::words::items_written;
 
 /// What to do now; nothing after a success.
 pub fn what_now(record: &RunRecord, outcome: &Outcome) -> String {
@@ -119,6 +120,6 @@ fn log_without_pod(outcome: &Outcome) -> String {
 
 /// Whether the data cannot be half done.
 fn changed_nothing(outcome: &Outcome) -> bool {
-    let counted = outcome.guard.as_ref().is_some_and(|guard| super::items_written(guard) > 0);
+    let counted = outcome.guard.as_ref().is_some_and(|guard| items_written(guard) > 0);
     !outcome.started || (outcome.wrote_nothing && !counted)
 }

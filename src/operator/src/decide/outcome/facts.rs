@@ -6,7 +6,8 @@ use dm_api::status::{RunRecord, RunResult};
 use dm_contract::report::GuardResult;
 use k8s_openapi::api::core::v1::Pod;
 
-use super::{Outcome, claims, gave_way};
+use crate::decide::outcome::known::Outcome;
+use crate::decide::outcome::{claims, gave_way};
 use crate::limits;
 use crate::read::counts;
 use crate::read::indexes::PartPods;

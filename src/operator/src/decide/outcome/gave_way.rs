@@ -3,8 +3,9 @@
 
 use dm_contract::verdict::Verdict;
 
-use super::{Cause, Outcome};
 use crate::decide::ledger;
+use crate::decide::outcome::cause::Cause;
+use crate::decide::outcome::known::Outcome;
 use crate::read::view::{self, RunObjects};
 
 /// What the ledger said before the program started. Without an archive nothing is begun there: only

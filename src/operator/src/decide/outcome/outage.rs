@@ -5,7 +5,9 @@ use dm_api::condition::{Reason, types};
 use dm_api::status::{RunKind, RunResult};
 use dm_contract::report::{Behind, GuardResult, Outage};
 
-use super::{Cause, Outcome, bounded, state_of_data};
+use crate::decide::outcome::cause::Cause;
+use crate::decide::outcome::known::Outcome;
+use crate::decide::outcome::words::{bounded, state_of_data};
 
 /// Names the outage that lasted until the end as the cause of a failure. A program that ended with
 /// 0 has swallowed errors, and did not do all of its work.

@@ -7,7 +7,7 @@ use dm_contract::verdict::{Adopted, LedgerKind, Verdict};
 use jiff::Timestamp;
 use k8s_openapi::api::batch::v1::Job;
 
-use super::Outcome;
+use crate::decide::outcome::known::Outcome;
 use crate::read::owned;
 use crate::read::view::{self, RunObjects};
 

@@ -6,7 +6,9 @@ use dm_api::status::{RunKind, RunRecord, RunResult};
 use dm_contract::restored::RestoreResult;
 use jiff::Timestamp;
 
-use super::{Cause, Outcome, StopReason, bounded, duration};
+use crate::decide::outcome::cause::{Cause, StopReason};
+use crate::decide::outcome::known::Outcome;
+use crate::decide::outcome::words::{bounded, duration};
 use crate::read::view::{self, RunObjects};
 
 /// Completes what is known whatever the cause.

@@ -5,7 +5,10 @@ use dm_api::status::{RunKind, RunRecord, RunResult};
 use dm_contract::report::TransformEnd;
 use dm_contract::verdict::Verdict;
 
-use super::{Cause, Outcome, bounded, complete, recorded, seen, wrote_nothing};
+use crate::decide::outcome::cause::Cause;
+use crate::decide::outcome::known::Outcome;
+use crate::decide::outcome::words::bounded;
+use crate::decide::outcome::{part, recorded};
 use crate::read::counts;
 use crate::read::indexes::{self, PartPods};
 use crate::read::view::RunObjects;
@@ -41,7 +44,7 @@ pub(super) fn of(record: &RunRecord, objects: RunObjects<'_>) -> Outcome {
     let ended: Vec<Ended<'_>> = parts.iter().map(|part| end_of(record, objects, part)).collect();
     // It has at least two parts.
     let first = |ended: &&Ended<'_>| (weight(ended), ended.outcome.finalization_time);
-    let Some(blamed) = ended.iter().min_by_key(first) else { return super::unknown(record) };
+    let Some(blamed) = ended.iter().min_by_key(first) else { return part::unknown(record) };
     // The ledger has the success of all parts, whatever became of their pods since.
     let well = ended.iter().find(|ended| ended.cause == Cause::Success);
     let is_recorded = recorded::of(record, objects).is_some();
@@ -57,7 +60,7 @@ pub(super) fn of(record: &RunRecord, objects: RunObjects<'_>) -> Outcome {
     let mut outcome = together(record, &ended, blamed, &cause);
     outcome.wrote_nothing =
         record.kind == RunKind::Apply && ended.iter().all(|ended| ended.wrote_nothing);
-    let mut outcome = complete(record, &cause, outcome);
+    let mut outcome = part::complete(record, &cause, outcome);
     if outcome.result != RunResult::Succeeded && is_of_one(&cause, blamed) {
         outcome.message = bounded(format!("{}: {}", named(blamed.part), outcome.message));
     }
@@ -67,7 +70,7 @@ pub(super) fn of(record: &RunRecord, objects: RunObjects<'_>) -> Outcome {
 /// Returns why a part failed that its Job does not replace, while others may still run.
 pub fn reason_of_part(record: &RunRecord, objects: RunObjects<'_>, part: &PartPods<'_>) -> Reason {
     let Ended { cause, outcome, .. } = end_of(record, objects, part);
-    complete(record, &cause, outcome).reason
+    part::complete(record, &cause, outcome).reason
 }
 
 /// Whether the program of any part has started, or may have.
@@ -79,8 +82,8 @@ fn end_of<'a>(record: &RunRecord, objects: RunObjects<'_>, part: &'a PartPods<'a
     let own = RunObjects { pods: &part.pods, ..objects };
     // Another part may have started first.
     let unseen = RunRecord { execution_time: None, ..record.clone() };
-    let (cause, outcome) = seen(&unseen, own);
-    let wrote_nothing = wrote_nothing(own, &outcome);
+    let (cause, outcome) = part::end(&unseen, own);
+    let wrote_nothing = part::wrote_nothing(own, &outcome);
     Ended { part, cause, outcome, wrote_nothing }
 }
 
@@ -119,7 +122,7 @@ fn together(record: &RunRecord, ended: &[Ended<'_>], blamed: &Ended<'_>, cause: 
         guard,
         ..own.clone()
     };
-    outcome.result = super::result(record.kind, cause, &outcome);
+    outcome.result = part::result(record.kind, cause, &outcome);
     outcome
 }
 

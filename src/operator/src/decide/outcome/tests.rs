@@ -1,11 +1,15 @@
 //! Every kind of end: result, reason, and the sentences people act on.
 
+use dm_api::condition::Reason;
+use dm_api::status::RunResult;
+use dm_contract::verdict::Verdict;
+use k8s_openapi::api::batch::v1::Job;
+use k8s_openapi::api::core::v1::Pod;
 use serde_json::{Value, json};
 
 use super::*;
 use crate::limits;
 use crate::samples::*;
-use k8s_openapi::api::batch::v1::Job;
 
 /// A run's end: result, reason and a part of its message.
 fn check(

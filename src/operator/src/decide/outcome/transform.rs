@@ -3,7 +3,8 @@
 use dm_api::condition::Reason;
 use dm_contract::report::{TransformEnd, TransformResult};
 
-use super::{Cause, Outcome};
+use crate::decide::outcome::cause::Cause;
+use crate::decide::outcome::known::Outcome;
 
 /// Names the reason of a transform that did not change every item.
 pub(super) fn complete(cause: &Cause, outcome: &mut Outcome) {

@@ -4,7 +4,8 @@
 use dm_api::condition::Reason;
 use dm_api::status::{RunKind, RunRecord, RunResult};
 
-use super::{Outcome, bounded, duration};
+use crate::decide::outcome::known::Outcome;
+use crate::decide::outcome::words::{bounded, duration};
 
 /// What such a program may have done, the likeliest first. Clients with a fixed endpoint and old
 /// SDKs are what people have; a program that did nothing at all is rarer.

@@ -4,8 +4,10 @@ use dm_api::condition::Reason;
 use dm_api::status::RunKind;
 use dm_contract::report::{Fidelity, GuardResult};
 
-use super::{Cause, Outcome, StopReason, transform};
 use crate::decide::ledger;
+use crate::decide::outcome::cause::{Cause, StopReason};
+use crate::decide::outcome::known::Outcome;
+use crate::decide::outcome::transform;
 use crate::limits;
 
 pub(super) fn message(kind: RunKind, cause: &Cause, outcome: &Outcome) -> String {

@@ -7,7 +7,7 @@ use super::*;
 fn a_raise_of_retry_counts_only_after_the_outcome_is_in_status() {
     // Raised while the program ran, whose Job then vanished.
     let running = Case::new(applying(json!({"retry": 5}))).after(vec![record(RunKind::Apply)]);
-    let Step::Finish(outcome) = running.step() else { panic!("{:?}", running.step()) };
+    let outcome = finishes(&running);
     assert_eq!(outcome.result, RunResult::Unknown);
     assert!(outcome.what_now.contains("set spec.retry to 6"), "{}", outcome.what_now);
     let after = |spec, retry| {
@@ -55,9 +55,9 @@ fn a_run_that_has_not_started_is_given_up_for_the_current_image_of_ours() {
         };
         let pulling = || vec![pod("Pending", json!({}))];
         is_stop(&case("agent:broken", pulling()), Some(StopReason::Superseded));
-        let goes_on = |case: Case| matches!(case.step(), Step::Follow { .. });
-        assert!(goes_on(case("agent:1", pulling())));
-        assert!(goes_on(case("agent:0", vec![pod_running()])), "a program that runs is left alone");
+        follows(&case("agent:1", pulling()));
+        // A program that runs is left alone.
+        follows(&case("agent:0", vec![pod_running()]));
     }
 }
 
@@ -69,9 +69,8 @@ fn a_run_whose_job_was_deleted_is_over_when_no_pod_can_come_any_more() {
     let at = |now, pods| Case { now, ..case.clone().with_objects(Some(job_deleted()), pods) };
     is_stop(&at(21, vec![]), None);
     is_stop(&at(31, vec![]), None);
-    assert!(matches!(at(32, vec![]).step(), Step::Finish(_)));
+    finishes(&at(32, vec![]));
     // One that has come tells by itself how it ended.
     is_stop(&at(32, vec![pod_running()]), None);
-    let ended = at(21, vec![pod_ended(143, "", &Value::Null)]);
-    assert!(matches!(ended.step(), Step::Finish(_)));
+    finishes(&at(21, vec![pod_ended(143, "", &Value::Null)]));
 }

@@ -2,7 +2,6 @@
 
 use super::*;
 use crate::history;
-use crate::plan;
 use crate::read::view::JobEnd;
 use dm_api::identity::Mismatch;
 
@@ -47,22 +46,10 @@ fn a_run_that_failed_otherwise_is_not_begun_again_by_what_is_accepted() {
 }
 
 fn recorded(case: &Case) -> DataMigrationStatus {
-    let step = case.step();
-    assert!(matches!(step, Step::Baseline { .. }), "{step:#?}");
-    let situation = Situation {
-        migration: &case.migration,
-        runnable: case.runnable.as_ref(),
-        target: Some(&case.target),
-        dependencies: &case.dependencies,
-        objects: RunObjects { job: None, pods: &[] },
-        is_complete: true,
-        answers: &Answers::default(),
-        holders: &[],
-        recorders: &case.recorders,
-        agent_image: "",
-        now: at(case.now),
-    };
-    plan::next(situation, &step)
+    let decision = case.decision();
+    assert!(matches!(decision.change, Change::Baseline(_)), "{decision:#?}");
+    assert_eq!(decision.actions, [], "nothing runs");
+    crate::status::next(case.situation(&[], &Answers::default()), &decision)
 }
 
 #[test]
@@ -100,15 +87,9 @@ fn the_archive_is_told_by_a_job_that_runs_no_program() {
     let status = recorded(&case);
     let run = status.runs[0].clone();
     assert_eq!(run.archived, Some(false));
-    let settings = crate::objects::Settings {
-        agent_image: "agent".into(),
-        agent_pull_policy: "IfNotPresent".into(),
-        resources: dm_api::agent_resources::AgentResources::default(),
-        network_policy_from: None,
-    };
     let runnable = case.runnable.clone().unwrap();
     let job =
-        crate::objects::record::baseline(&case.migration, &run, &runnable, &settings).unwrap();
+        crate::objects::record::baseline(&case.migration, &run, &runnable, &SETTINGS).unwrap();
     let pod = job.spec.unwrap().template.spec.unwrap();
     let args = pod.containers[0].args.clone().unwrap();
     assert_eq!((pod.containers.len(), pod.init_containers), (1, None));

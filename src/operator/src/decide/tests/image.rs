@@ -11,8 +11,8 @@ fn tried(result: RunResult) -> RunRecord {
 }
 
 fn begun(case: &Case) -> RunRecord {
-    match case.step() {
-        Step::Begin { record, .. } => *record,
+    match case.decision().change {
+        Change::Begin(record) => *record,
         other => panic!("it does not begin: {other:?}"),
     }
 }
@@ -38,10 +38,13 @@ fn an_apply_of_another_image_is_stopped() {
         let run = RunRecord { image_id: Some(id("a")), ..record(kind) };
         let migration =
             if kind == RunKind::Apply { applying(json!({})) } else { trying(json!({})) };
-        Case::new(migration).after(vec![run]).with_objects(Some(job(json!({}))), vec![pod]).step()
+        Case::new(migration)
+            .after(vec![run])
+            .with_objects(Some(job(json!({}))), vec![pod])
+            .decision()
     };
-    let stopped = |step: &Step| match step {
-        Step::Stop { reason, .. } => *reason == Some(StopReason::ImageChanged),
+    let stopped = |decision: &Decision| match &decision.actions[..] {
+        [Action::Stop { reason, .. }] => *reason == Some(StopReason::ImageChanged),
         _ => false,
     };
     assert!(stopped(&running(&id("b"), RunKind::Apply)));

@@ -27,9 +27,9 @@ fn four_running() -> Vec<Pod> {
 
 fn followed(case: &Case) -> (Position, Option<Adjustment>) {
     let pods: Vec<&Pod> = case.pods.iter().collect();
-    let step = decide(case.situation(&pods, &case.answers));
-    let Step::Follow { position, adjustment, .. } = step else { panic!("no follow: {step:#?}") };
-    (position, adjustment)
+    let decision = decide(case.situation(&pods, &case.answers));
+    let adjustment = adjustment(&decision);
+    (decision.position.unwrap(), adjustment)
 }
 
 fn goes(each: &[(bool, u32)], silent: &[u32]) -> Answers {
@@ -259,16 +259,17 @@ fn a_deleted_job_may_still_get_a_pod_for_a_part_that_has_none() {
         let pod = of_part(&pod_ended(143, "", &Value::Null), index);
         with(&pod, json!({"metadata": {"deletionTimestamp": time(20)}}))
     };
-    let step = |pods: Vec<Pod>, now| {
+    let decision = |pods: Vec<Pod>, now| {
         let mut case = case(json!({}), pods, Answers::default());
         (case.job, case.now) = (Some(job_deleted()), now);
-        case.step()
+        case.decision()
     };
     let three = || vec![deleted(0), deleted(1), deleted(2)];
-    assert!(matches!(step(three(), 25), Step::Stop { .. }));
-    assert!(matches!(step(three(), 40), Step::Finish(_)));
+    let is_finished = |decision: Decision| matches!(decision.change, Change::Finish(_));
+    assert!(decision(three(), 25).stops());
+    assert!(is_finished(decision(three(), 40)));
     let four = three().into_iter().chain([deleted(3)]).collect();
-    assert!(matches!(step(four, 25), Step::Finish(_)));
+    assert!(is_finished(decision(four, 25)));
 }
 
 #[test]

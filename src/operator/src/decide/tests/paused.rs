@@ -18,9 +18,8 @@ fn followed(
     let case = Case::new(migration)
         .after(vec![record(kind)])
         .with_objects(Some(job(json!({}))), vec![pod_running()]);
-    let step = Case { control, ..case }.step();
-    let Step::Follow { position, adjustment, .. } = step else { panic!("no follow: {step:#?}") };
-    (position, adjustment)
+    let case = Case { control, ..case };
+    (follows(&case).0, adjusts(&case))
 }
 
 fn is_paused(position: &Position) -> bool {
@@ -76,8 +75,11 @@ fn the_time_of_a_pause_does_not_count_towards_the_deadline() {
         let case = Case::new(applying(spec))
             .after(vec![record(RunKind::Apply)])
             .with_objects(Some(job(changes.clone())), vec![pod_running()]);
-        let step = Case { control, now: 40, ..case }.step();
-        let Step::Follow { deadline, .. } = step else { panic!("no follow: {step:#?}") };
+        let decision = Case { control, now: 40, ..case }.decision();
+        let deadline = decision.actions.iter().find_map(|action| match action {
+            Action::SetDeadline { to, .. } => Some(*to),
+            _ => None,
+        });
         assert_eq!(deadline, expected, "{suspend} {changes}");
     };
     let has = || json!({"spec": {"activeDeadlineSeconds": 100}});
@@ -119,8 +121,7 @@ fn a_restore_under_way_goes_as_fast_as_the_limits_say_now() {
     let case = Case::new(migration)
         .after(vec![record(RunKind::Restore), ended(RunKind::Apply, RunResult::Succeeded)])
         .with_objects(Some(job(json!({}))), vec![pod_running()]);
-    let step = Case { control: Some(control(false, writes(200))), ..case }.step();
-    let Step::Follow { adjustment, .. } = step else { panic!("no follow: {step:#?}") };
+    let adjustment = adjusts(&Case { control: Some(control(false, writes(200))), ..case });
     assert_eq!(adjustment, Some(Adjustment { limits: Some(writes(40)), paused: None }));
 }
 
@@ -131,7 +132,7 @@ fn the_targets_limit_holds_whatever_the_migration_asks_for() {
         .with_objects(Some(job(json!({}))), vec![pod_running()]);
     case.target = target(json!({"policy": {"limits": {"writesPerSecond": 100}}}));
     case.control = Some(control(false, writes(50)));
-    let Step::Follow { adjustment, .. } = case.step() else { panic!("{:#?}", case.step()) };
+    let adjustment = adjusts(&case);
     assert_eq!(adjustment, Some(Adjustment { limits: Some(writes(100)), paused: None }));
 }
 
@@ -144,7 +145,7 @@ fn a_spec_that_no_run_could_begin_with_still_limits_and_pauses_the_one_under_way
     case.runnable =
         Err(Problem { reason: Reason::ConfigMapNotFound, message: "no files".to_owned() });
     case.control = Some(control(false, writes(50)));
-    let Step::Follow { adjustment, .. } = case.step() else { panic!("{:#?}", case.step()) };
+    let adjustment = adjusts(&case);
     assert_eq!(adjustment, Some(Adjustment { limits: Some(writes(20)), paused: Some(true) }));
 }
 
@@ -174,8 +175,7 @@ fn the_counts_of_a_short_run_stay_until_its_result_is_there() {
     let ended = json!({"status": {"containerStatuses": [container("program", &ended)]}});
     let read = |pod: Pod| {
         let case = Case { job: Some(job(json!({}))), pods: vec![pod], ..case.clone() };
-        let step = case.step();
-        let Step::Follow { position, .. } = step else { panic!("no follow: {step:#?}") };
+        let (position, _) = follows(&case);
         (position.progress.items_read, position.progress.items_per_second)
     };
     assert_eq!(read(with(&pod_running(), ended)), (Some(150), None), "its guard has not ended");

@@ -265,17 +265,19 @@ fn suspending_holds_a_restore_and_it_goes_on() {
         || vec![restore(2, RunKind::Restore, 1, RunResult::Running), journaled(1, SUCCEEDED)];
     let job = |suspend: bool| Some(job(json!({"spec": {"suspend": suspend}})));
     let running = case(spec, runs()).with_objects(job(false), vec![pod_running()]);
-    let Step::Suspend { position } = running.step() else { panic!("{:#?}", running.step()) };
+    let decision = running.decision();
+    assert!(matches!(&decision.actions[..], [Action::Suspend(_)]), "{decision:#?}");
+    let position = decision.position.unwrap();
     assert!(position.message.contains("resumes where it stopped"), "{}", position.message);
     let resumed = case(restored(), runs()).with_objects(job(true), vec![]);
-    assert!(matches!(resumed.step(), Step::Launch { .. }), "{:#?}", resumed.step());
+    assert!(is_launched(&resumed), "{:#?}", resumed.decision());
 }
 
 #[test]
 fn a_restore_waits_for_the_run_under_way() {
     let running = vec![RunRecord { number: 1, ..record(RunKind::Apply) }];
     let case = case(restored(), running).with_objects(Some(job(json!({}))), vec![pod_running()]);
-    let Step::Follow { position, .. } = case.step() else { panic!("{:#?}", case.step()) };
+    let (position, _) = follows(&case);
     assert_eq!(position.phase, Phase::Running);
     assert_eq!(position.conditions, [], "nothing is said of its program");
 }
@@ -288,7 +290,7 @@ fn a_restore_that_has_begun_is_not_given_up_for_another_wish() {
         [json!({}), preview(), json!({"state": "Restored", "restore": {"onConflict": "Overwrite"}})]
     {
         let case = case(spec, runs()).with_objects(Some(job(json!({}))), vec![pod_running()]);
-        assert!(matches!(case.step(), Step::Follow { .. }), "{:#?}", case.step());
+        follows(&case);
     }
     let mut fresh = runs();
     fresh[0].execution_time = None;
@@ -344,7 +346,7 @@ fn half_way_back_it_does_not_run_again_unless_retry_says_so() {
 fn a_restore_whose_job_vanished_is_unknown_and_goes_on_by_retry() {
     let runs =
         || vec![restore(2, RunKind::Restore, 1, RunResult::Running), journaled(1, SUCCEEDED)];
-    let Step::Finish(outcome) = case(restored(), runs()).step() else { panic!("it goes on") };
+    let outcome = finishes(&case(restored(), runs()));
     assert_eq!((outcome.result, outcome.reason), (RunResult::Unknown, Reason::OutcomeUnknown));
     assert!(outcome.what_now.contains("set spec.retry to 1"), "{}", outcome.what_now);
 }

@@ -47,22 +47,20 @@ fn about_to_go(holders: Vec<Holder>) -> Case {
 
 #[test]
 fn of_two_that_begin_at_once_the_later_steps_back_and_the_earlier_waits_until_it_has() {
-    let step = |holders| about_to_go(holders).step();
-    assert!(matches!(step(vec![]), Step::Launch { .. }));
-    assert!(matches!(step(vec![holder("0000", -1, false)]), Step::GiveWay(_)));
-    assert!(matches!(step(vec![holder("0000", 0, false)]), Step::GiveWay(_)), "by its name");
-    assert!(matches!(step(vec![holder("0002", 0, false)]), Step::Rest(_)));
-    assert!(matches!(step(vec![holder("0000", 9, false)]), Step::Rest(_)));
-    assert!(matches!(step(vec![holder("0000", 9, true)]), Step::GiveWay(_)), "it is running");
+    assert!(is_launched(&about_to_go(vec![])));
+    assert!(gives_way(&about_to_go(vec![holder("0000", -1, false)])));
+    assert!(gives_way(&about_to_go(vec![holder("0000", 0, false)])), "by its name");
+    assert!(about_to_go(vec![holder("0002", 0, false)]).decision().rests());
+    assert!(about_to_go(vec![holder("0000", 9, false)]).decision().rests());
+    assert!(gives_way(&about_to_go(vec![holder("0000", 9, true)])), "it is running");
 }
 
 #[test]
 fn as_many_are_let_go_as_the_target_allows() {
     let running = |name: &str| holder(name, 9, true);
-    let step = |holders| at_once(about_to_go(holders), 2).step();
-    assert!(matches!(step(vec![running("a")]), Step::Launch { .. }));
-    assert!(matches!(step(vec![running("a"), running("b")]), Step::GiveWay(_)));
-    assert!(matches!(step(vec![running("a"), holder("b", 9, false)]), Step::Rest(_)));
+    assert!(is_launched(&at_once(about_to_go(vec![running("a")]), 2)));
+    assert!(gives_way(&at_once(about_to_go(vec![running("a"), running("b")]), 2)));
+    assert!(at_once(about_to_go(vec![running("a"), holder("b", 9, false)]), 2).decision().rests());
 }
 
 #[test]
@@ -71,7 +69,7 @@ fn a_run_that_was_let_go_looks_at_nobody() {
     let case = Case::new(applying(json!({}))).after(vec![record]);
     let holders = vec![holder("0000", -60, true)];
     let case = Case { holders, ..case.with_objects(Some(suspended_job()), vec![]) };
-    assert!(matches!(case.step(), Step::Launch { .. }));
+    assert!(is_launched(&case));
 }
 
 #[test]

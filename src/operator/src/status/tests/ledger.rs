@@ -61,7 +61,7 @@ fn tries_that_are_put_off_take_one_place_in_the_history() {
         waiting_since: first.runs[0].waiting_since.clone(),
         ..record(RunKind::Apply)
     };
-    let begin = Step::Begin { position: under_way::starting(&record), record: Box::new(record) };
+    let begin = begun(record);
     let second = check(&migration, &begin, 60);
     let numbers: Vec<u32> = second.runs.iter().map(|run| run.number).collect();
     assert_eq!((numbers, second.last_run), (vec![2], 2));
@@ -100,11 +100,13 @@ fn what_a_job_has_noted_is_noted_and_until_then_a_condition_says_so() {
             target: Some(&runnable.target),
             dependencies: &Dependencies::default(),
             objects: RunObjects { job: None, pods: &[] },
+            jobs: &[],
+            pods: &[],
             is_complete: true,
             answers: &NO_ANSWERS,
             holders: &[],
             recorders,
-            agent_image: "agent:1",
+            settings: &SETTINGS,
             now: at(60),
         };
         let status = next(situation, &rest(Standing::Stalled, Reason::ProgramFailed));

@@ -24,8 +24,8 @@ fn restoring(kind: RunKind) -> Migration {
 fn ends(kind: RunKind, job: &Identified<Job>, pod: &Pod) -> DataMigrationStatus {
     let objects = RunObjects { job: Some(job), pods: &[pod] };
     let record = restore(2, kind, 1, RunResult::Running);
-    let step = Step::Finish(Box::new(outcome::of(&record, objects).unwrap()));
-    check(&restoring(kind), &step, 40)
+    let decision = finish(outcome::of(&record, objects).unwrap());
+    check(&restoring(kind), &decision, 40)
 }
 
 fn well(kind: RunKind) -> DataMigrationStatus {
@@ -86,9 +86,10 @@ fn a_restore_that_fails_leaves_the_run_open_and_the_migration_not_applied() {
 
 #[test]
 fn the_program_of_a_suspended_dry_run_starts_over_and_a_restore_goes_on() {
-    let step = || Step::Suspend { position: under_way::starting(&record(RunKind::DryRun)) };
+    let position = under_way::starting(&record(RunKind::DryRun));
+    let decision = || Decision::record(Change::Suspend).at(position.clone());
     for (kind, kept) in [(RunKind::RestorePreview, None), (RunKind::Restore, Some(Time(at(5))))] {
-        let status = check(&restoring(kind), &step(), 40);
+        let status = check(&restoring(kind), &decision(), 40);
         assert_eq!(status.runs[0].execution_time, kept, "{kind:?}");
         assert_eq!(status.execution_time, Some(Time(at(1))), "{kind:?}");
     }
@@ -105,8 +106,8 @@ fn runs_that_were_not_restored_are_not_forgotten() {
     for number in 3..=40 {
         migration.status = Some(status);
         let record = RunRecord { number, ..ended(RunKind::DryRun, RunResult::Succeeded) };
-        let step = Step::Begin { position: under_way::starting(&record), record: Box::new(record) };
-        status = check(&migration, &step, 20);
+        let decision = begun(record);
+        status = check(&migration, &decision, 20);
     }
     let numbers: Vec<u32> = status.runs.iter().map(|run| run.number).collect();
     assert_eq!(numbers[..2], [40, 39]);
@@ -115,8 +116,8 @@ fn runs_that_were_not_restored_are_not_forgotten() {
     for number in 41..=140 {
         migration.status = Some(status);
         let record = journaled(number, RunResult::Failed);
-        let step = Step::Begin { position: under_way::starting(&record), record: Box::new(record) };
-        status = check(&migration, &step, 20);
+        let decision = begun(record);
+        status = check(&migration, &decision, 20);
     }
     assert_eq!((status.runs.len(), status.runs[0].number), (limits::RUNS_HELD_MAX, 140));
 }

@@ -20,7 +20,7 @@ fn after(migration: &Migration, job: &Identified<Job>, pods: &[Pod]) -> DataMigr
     let pods: Vec<&Pod> = pods.iter().collect();
     let run = &migration.status.as_ref().unwrap().runs[0];
     let outcome = outcome::of(run, RunObjects { job: Some(job), pods: &pods }).unwrap();
-    check(migration, &Step::Finish(Box::new(outcome)), 30)
+    check(migration, &finish(outcome), 30)
 }
 
 /// A guard's message with as many tables and attributes as fit.
