@@ -100,6 +100,9 @@ pub const ATTRIBUTES_COUNTED_MAX: usize = 1_000;
 /// Length of a path, table name or operation quoted in a message, against hostile ones.
 pub const QUOTED_BYTES_MAX: usize = 255;
 
+/// Bytes of items that one BatchGetItem returns (API Reference, BatchGetItem).
+pub const BATCH_GET_BYTES_MAX: usize = 16 * 1024 * 1024;
+
 /// Items of a batch that are carried out at once where the batch is large; others wait for theirs.
 pub const LARGE_BATCH_AT_ONCE: usize = 4;
 

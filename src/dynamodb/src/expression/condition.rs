@@ -116,13 +116,17 @@ impl Condition {
         found
     }
 
-    /// Refuses a Query's filter that looks at the keys of what is queried.
-    pub fn check_filters_no_keys(&self, keys: &KeySchema) -> Result<(), ServiceError> {
+    /// Refuses a Query's filter that looks at the keys of what is queried. `filter` is how messages
+    /// name it.
+    pub fn check_filters_no_keys(
+        &self,
+        filter: &str,
+        keys: &KeySchema,
+    ) -> Result<(), ServiceError> {
         let paths = self.paths();
         match keys.attributes().find(|key| paths.iter().any(|path| path.root == key.name)) {
             Some(key) => Err(ServiceError::validation(format!(
-                "Filter Expression can only contain non-primary key attributes: Primary key \
-                 attribute: {}",
+                "{filter} can only contain non-primary key attributes: Primary key attribute: {}",
                 key.name
             ))),
             None => Ok(()),

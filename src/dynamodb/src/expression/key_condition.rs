@@ -15,6 +15,8 @@ type Result<T> = std::result::Result<T, ServiceError>;
 #[derive(Clone, Debug, PartialEq)]
 pub struct KeyExpression {
     pub(crate) clauses: Vec<KeyClause>,
+    /// Attributes of KeyConditions with an operator that no key has.
+    pub(crate) not_indexable: Vec<String>,
 }
 
 /// What a Query asks of one table or index.
@@ -36,18 +38,24 @@ impl KeyExpression {
 
     /// The same of a condition that was parsed before.
     pub fn from_condition(condition: Condition) -> Result<Self> {
-        Ok(Self { clauses: key_clauses(condition)? })
+        Ok(Self::of(key_clauses(condition)?))
+    }
+
+    pub(crate) fn of(clauses: Vec<KeyClause>) -> Self {
+        Self { clauses, not_indexable: Vec::new() }
     }
 
     /// Holds it against the key of the table or index that is queried.
     pub fn for_keys(self, keys: &KeySchema) -> Result<KeyCondition> {
+        self.check_indexable(keys)?;
         self.check_partition(keys)?;
         for clause in &self.clauses {
             if let Some(attribute) = keys.attributes().find(|key| key.name == clause.name) {
                 clause.condition.check_values(attribute)?;
             }
         }
-        if self.clauses.iter().any(|clause| !keys.contains(&clause.name)) {
+        let unknown = self.clauses.iter().any(|clause| !keys.contains(&clause.name));
+        if unknown || !self.not_indexable.is_empty() {
             return Err(missed(keys.sort.iter().find(|key| self.clause(key).is_none())));
         }
         self.check_sort(keys)?;
@@ -82,8 +90,24 @@ impl KeyExpression {
         })
     }
 
+    /// DynamoDB goes through the key's attributes in their order: a missing partition attribute
+    /// hides what is wrong with the next ones.
+    fn check_indexable(&self, keys: &KeySchema) -> Result<()> {
+        let is_unfit = |key: &KeyAttribute| self.not_indexable.contains(&key.name);
+        let is_missing = |key: &KeyAttribute| {
+            keys.partition.contains(key) && self.clause(key).is_none() && !is_unfit(key)
+        };
+        if keys.attributes().take_while(|key| !is_missing(key)).any(is_unfit) {
+            return Err(ServiceError::validation(
+                "Attempted conditional constraint is not an indexable operation",
+            ));
+        }
+        Ok(())
+    }
+
     fn check_partition(&self, keys: &KeySchema) -> Result<()> {
-        let (given, defined) = (self.clauses.len(), keys.attribute_count());
+        let given = self.clauses.len() + self.not_indexable.len();
+        let defined = keys.attribute_count();
         if given > defined {
             return Err(ServiceError::validation(format!(
                 "The number of query conditions ({given}) exceeds the number of key attributes \
@@ -93,8 +117,12 @@ impl KeyExpression {
         let unequal = || keys.partition.iter().filter(|key| !self.is_equality(key));
         if keys.partition.len() == 1 && keys.sort.len() <= 1 {
             return match unequal().next() {
-                Some(key) if self.clause(key).is_some() => Err(not_supported()),
-                missing @ Some(_) => Err(missed(missing)),
+                Some(key) => match self.clause(key) {
+                    Some(clause) => {
+                        clause.condition.check_values(key).and_then(|()| Err(not_supported()))
+                    }
+                    None => Err(missed(Some(key))),
+                },
                 None => Ok(()),
             };
         }
@@ -147,9 +175,14 @@ impl KeyCondition {
     /// Whether the item is in the partition and the range.
     pub fn matches(&self, item: &Item) -> bool {
         self.partition.iter().all(|(name, value)| item.get(name) == Some(value))
-            && self.sort.iter().all(|clause| {
-                item.get(&clause.name).is_some_and(|value| clause.condition.holds(value))
-            })
+            && self.is_in_range(item)
+    }
+
+    /// Whether the item is in the range, in whatever partition.
+    pub fn is_in_range(&self, item: &Item) -> bool {
+        self.sort
+            .iter()
+            .all(|clause| item.get(&clause.name).is_some_and(|value| clause.condition.holds(value)))
     }
 
     /// Every path it looks at.
@@ -305,6 +338,12 @@ mod tests {
         check(None, "p = :x AND q = :x", &missed("s"));
         check(Some("hash"), "p = :x", &missed("a"));
         check(None, "p > :x", "Query key condition not supported");
+        check(
+            None,
+            "p > :1",
+            "One or more parameter values were invalid: Condition parameter type does not match \
+             schema type",
+        );
         check(
             None,
             "p = :x AND s = :5 AND q = :x",

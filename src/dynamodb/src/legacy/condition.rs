@@ -45,30 +45,29 @@ pub fn filter(kind: FilterKind, json: &Value, operator: Option<&Value>) -> Resul
 }
 
 pub fn key_conditions(json: &Value) -> Result<KeyExpression> {
-    let conditions = structures(json, "Condition")?;
-    let clauses = conditions
-        .into_iter()
-        .map(|(name, structure)| {
-            let (operator, values) = condition("keyConditions", name, structure)?;
-            let comparator = comparator(operator);
-            let mut values = values.into_iter();
-            let condition = match (operator, values.next(), values.next()) {
-                ("BETWEEN", Some(low), Some(high)) => SortCondition::Between(low, high),
-                ("BEGINS_WITH", Some(prefix), None) => SortCondition::BeginsWith(prefix),
-                ("NE", ..) => return Err(not_indexable()),
-                (_, Some(value), None) => {
-                    SortCondition::Compare(comparator.ok_or_else(not_indexable)?, value)
-                }
-                _ => return Err(not_indexable()),
-            };
-            Ok(KeyClause { name: name.to_owned(), condition })
-        })
-        .collect::<Result<Vec<_>>>()?;
-    Ok(KeyExpression { clauses })
+    let mut read = KeyExpression::of(Vec::new());
+    for (name, structure) in structures(json, "Condition")? {
+        let (operator, values) = condition("keyConditions", name, structure)?;
+        let name = name.to_owned();
+        match key_condition(operator, values) {
+            Some(condition) => read.clauses.push(KeyClause { name, condition }),
+            // Found wrong when it is held against the keys: DynamoDB looks for the table first.
+            None => read.not_indexable.push(name),
+        }
+    }
+    Ok(read)
 }
 
-fn not_indexable() -> ServiceError {
-    ServiceError::validation("Attempted conditional constraint is not an indexable operation")
+/// None for an operator that no key has.
+fn key_condition(operator: &str, values: Vec<AttributeValue>) -> Option<SortCondition> {
+    let mut values = values.into_iter();
+    match (operator, values.next(), values.next()) {
+        ("BETWEEN", Some(low), Some(high)) => Some(SortCondition::Between(low, high)),
+        ("BEGINS_WITH", Some(prefix), None) => Some(SortCondition::BeginsWith(prefix)),
+        ("NE", ..) => None,
+        (_, Some(value), None) => Some(SortCondition::Compare(comparator(operator)?, value)),
+        _ => None,
+    }
 }
 
 fn joined(nodes: Vec<Node>, operator: Option<&Value>) -> Result<Condition> {
@@ -286,6 +285,7 @@ fn expected_node(name: &str, structure: &Map<String, Value>) -> Result<Node> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::schema::{KeyAttribute, KeySchema, KeyType};
     use crate::value::item_from_json;
     use serde_json::json;
 
@@ -454,12 +454,19 @@ mod tests {
             "s": {"ComparisonOperator": "BEGINS_WITH", "AttributeValueList": [{"S": "b"}]},
         }));
         assert_eq!(found.unwrap().clauses.len(), 2);
+        let attribute = |name: &str| KeyAttribute { name: name.into(), kind: KeyType::S };
+        let keys = KeySchema { partition: vec![attribute("p")], sort: vec![attribute("s")] };
+        let words = "Attempted conditional constraint is not an indexable operation";
         for operator in ["NE", "NULL", "CONTAINS"] {
             let values = if operator == "NULL" { json!([]) } else { json!([{"S": "a"}]) };
             let structure = json!({"ComparisonOperator": operator, "AttributeValueList": values});
-            let error = key_conditions(&json!({"p": structure})).unwrap_err();
-            let words = "Attempted conditional constraint is not an indexable operation";
-            assert_eq!(error.message, words, "{operator}");
+            let said = |conditions: Value| {
+                key_conditions(&conditions).unwrap().for_keys(&keys).unwrap_err().message
+            };
+            assert_eq!(said(json!({"p": structure})), words, "{operator}");
+            let missed = "Query condition missed key schema element: p";
+            assert_eq!(said(json!({"z": structure})), missed, "{operator}");
+            assert_eq!(said(json!({"s": structure})), missed, "{operator}");
         }
     }
 }

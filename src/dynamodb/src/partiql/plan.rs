@@ -33,7 +33,7 @@ impl Select {
         let sort = sort_clauses(&parts, keys);
         let query = |clauses: Vec<KeyClause>| {
             let clauses = clauses.into_iter().chain(sort.iter().cloned()).collect();
-            KeyExpression { clauses }.for_keys(keys)
+            KeyExpression::of(clauses).for_keys(keys)
         };
         let partitions: Option<Vec<KeyCondition>> = partitions(&parts, keys)?
             .map(|partitions| partitions.into_iter().map(query).collect())

@@ -25,6 +25,8 @@ pub struct Page {
     pub segment: Option<(u32, u32)>,
     /// Which of the items read are returned.
     pub filter: Option<Condition>,
+    /// How messages name the filter.
+    pub filter_name: &'static str,
     /// What is returned of each item.
     pub projection: Option<Projection>,
     /// Select, where the request gives it.
@@ -68,6 +70,7 @@ impl Page {
         let select = select(body)?;
         parameters.read_expressions(kind, body)?;
         let Parameters { filter, key, projection, .. } = parameters;
+        let older = given(body, "QueryFilter").is_some();
         Ok(Self {
             table: text(body, "TableName").unwrap_or_default().to_owned(),
             index: text(body, "IndexName").map(str::to_owned),
@@ -75,6 +78,7 @@ impl Page {
             forward: given(body, "ScanIndexForward").is_none() || flag(body, "ScanIndexForward")?,
             segment,
             filter,
+            filter_name: if older { "QueryFilter" } else { "Filter Expression" },
             projection,
             select,
             limit: count(body, "Limit")?,

@@ -146,6 +146,29 @@ mod tests {
     }
 
     #[tokio::test]
+    async fn a_batch_returns_at_most_16_mb_and_leaves_the_other_keys() {
+        let engine = with_cars().await;
+        let ids: Vec<String> = (0..45).map(|number| format!("large-{number}")).collect();
+        for id in &ids {
+            let item = json!({"id": {"S": id}, "v": {"S": "x".repeat(400_000)}});
+            let put = json!({"TableName": "cars", "Item": item});
+            assert_eq!(call(&engine, Operation::PutItem, put).await.0, 200);
+        }
+        let keys: Vec<Value> = ids.iter().map(|id| json!({"id": {"S": id}})).collect();
+        let asked = json!({"cars": {"Keys": keys, "ConsistentRead": true}});
+        let get = json!({"RequestItems": asked});
+        let (_, answer) = call(&engine, Operation::BatchGetItem, get).await;
+        assert_eq!(answer["Responses"]["cars"].as_array().unwrap().len(), 41);
+        let left = &answer["UnprocessedKeys"];
+        assert_eq!(left["cars"]["ConsistentRead"], true);
+        assert_eq!(left["cars"]["Keys"].as_array().unwrap().len(), 4);
+        let again = json!({"RequestItems": left});
+        let (_, answer) = call(&engine, Operation::BatchGetItem, again).await;
+        assert_eq!(answer["Responses"]["cars"].as_array().unwrap().len(), 4);
+        assert_eq!(answer["UnprocessedKeys"], json!({}));
+    }
+
+    #[tokio::test]
     async fn an_added_index_leaves_out_items_whose_attributes_do_not_fit_its_key() {
         let engine = with_cars().await;
         let put = |id: &str, brand: Value| {

@@ -11,6 +11,7 @@ use dm_dynamodb::value::{Item, item_size, write_json};
 use serde_json::{Map, Value, json};
 
 use crate::fault::Fault;
+use crate::limits::BATCH_GET_BYTES_MAX;
 use crate::operation::{Operation, ReadOperation};
 use crate::overlay::Overlay;
 use crate::overlay::capacity::{Atomicity, TransactionUnits, Units};
@@ -19,13 +20,13 @@ use crate::overlay::state::table::Table;
 use crate::overlay::state::table::View;
 use crate::overlay::write::calls::{add_units, insert_capacities};
 
-/// The items of one table in a batch: those the overlay knows, and the keys of the others as they
-/// came.
+/// The items of one table in a batch: those the overlay knows, each after its key as it came, and
+/// the keys of the others.
 struct Split {
     table: Arc<Table>,
     shown: Shown,
     consistent: bool,
-    known: Vec<Option<Item>>,
+    known: Vec<(Value, Option<Item>)>,
     unknown: Vec<Value>,
 }
 
@@ -91,12 +92,11 @@ impl Overlay {
             let mut split = Split { table, shown, consistent, known, unknown };
             for (at, key) in keys.iter().enumerate() {
                 let key = ItemKey::from_key(&split.table.schema, key)?;
+                let as_it_came = asked[&name]["Keys"][at].clone();
                 match self.state().entry(&split.table, &key)? {
-                    Some(entry) => split.known.push(entry.now),
-                    None if split.table.upstream => {
-                        split.unknown.push(asked[&name]["Keys"][at].clone());
-                    }
-                    None => split.known.push(None),
+                    Some(entry) => split.known.push((as_it_came, entry.now)),
+                    None if split.table.upstream => split.unknown.push(as_it_came),
+                    None => split.known.push((as_it_came, None)),
                 }
             }
             splits.push((name, split));
@@ -125,14 +125,22 @@ impl Overlay {
         }
         let from_database = answer.remove("Responses").unwrap_or_default();
         let capacity_there = answer.remove("ConsumedCapacity").unwrap_or_default();
+        let unprocessed = answer.remove("UnprocessedKeys");
+        let mut unprocessed = unprocessed.filter(Value::is_object).unwrap_or_else(|| json!({}));
+        let mut room = BATCH_GET_BYTES_MAX;
         let mut responses = Map::new();
         let mut used: Vec<(Arc<Table>, Units)> = Vec::new();
         for (name, split) in &splits {
             let mut items: Vec<Value> = Vec::new();
             let mut units = Units::default();
             let view = View { table: &split.table, index: None };
-            for item in &split.known {
+            for (key, item) in &split.known {
                 let bytes = item.as_ref().map_or(0, item_size);
+                let Some(left) = room.checked_sub(bytes) else {
+                    leave(&mut unprocessed, name, &asked[name], key);
+                    continue;
+                };
+                room = left;
                 units.add(&Units::of_read(view, bytes, split.consistent, Atomicity::Single));
                 items.extend(item.as_ref().map(|item| split.shown.json(item)));
             }
@@ -146,10 +154,21 @@ impl Overlay {
         }
         let mut merged = Map::new();
         merged.insert("Responses".into(), responses.into());
-        let unprocessed = answer.remove("UnprocessedKeys").unwrap_or_else(|| json!({}));
         merged.insert("UnprocessedKeys".into(), unprocessed);
         insert_capacities(&mut merged, &used, level, TransactionUnits::NotOne);
         Ok(Bytes::from(write_json(&Value::Object(merged))))
+    }
+}
+
+/// Leaves a key of a table to the program's next request.
+fn leave(unprocessed: &mut Value, table: &str, asked: &Value, key: &Value) {
+    let of_table = &mut unprocessed[table];
+    if of_table.is_null() {
+        *of_table = asked.clone();
+        of_table["Keys"] = json!([]);
+    }
+    if let Some(keys) = of_table["Keys"].as_array_mut() {
+        keys.push(key.clone());
     }
 }
 

@@ -126,6 +126,12 @@ impl PageRequest {
         let index = asked.index.map(|name| index(&name, &table)).transpose()?.flatten();
         let view = View { table: &table, index };
         let direction = if asked.forward { Direction::Forward } else { Direction::Backward };
+        if consistent && is_global(view) {
+            return Err(ServiceError::validation(
+                "Consistent reads are not supported on global secondary indexes",
+            )
+            .into());
+        }
         let range = match asked.key {
             Some(key) => Range::Query(key.for_keys(view.keys())?, direction),
             None => Range::Scan(asked.segment),
@@ -137,7 +143,7 @@ impl PageRequest {
             filter.check_key_paths(&table.schema)?;
         }
         if let (Operation::Query, Some(filter)) = (operation, &filter) {
-            filter.check_filters_no_keys(view.keys())?;
+            filter.check_filters_no_keys(asked.filter_name, view.keys())?;
             check_filter_is_projected(filter, view)?;
         }
         let select = asked.select.unwrap_or(match (&projection, view.index) {
@@ -145,12 +151,6 @@ impl PageRequest {
             (None, Some(_)) => Select::Projected,
             (None, None) => Select::All,
         });
-        if consistent && is_global(view) {
-            return Err(ServiceError::validation(
-                "Consistent reads are not supported on global secondary indexes",
-            )
-            .into());
-        }
         let paths = projection.as_ref().map_or(&[][..], Projection::paths);
         let fetches = fetches(view, select, paths)?;
         let start = asked.start.as_ref().map(|json| Start::of(json, view, &range)).transpose()?;
@@ -322,10 +322,11 @@ impl Start {
         if let Range::Query(condition, _) = range
             && !condition.matches(&item)
         {
-            return Err(ServiceError::validation(
-                "The provided starting key is outside query boundaries based on provided \
-                 conditions",
-            ));
+            return Err(ServiceError::validation(if condition.is_in_range(&item) {
+                "The provided starting key is outside query boundaries based on provided conditions"
+            } else {
+                "The provided starting key does not match the range key predicate"
+            }));
         }
         Ok(Self {
             json: json.clone(),

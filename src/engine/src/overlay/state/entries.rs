@@ -84,11 +84,13 @@ impl Place {
         Self { view_key: view_key.bytes().to_vec(), table_key: table_key.bytes().to_vec() }
     }
 
-    /// Its segment of a parallel scan of so many: a share of our own, by a hash of the table's
-    /// key, because DynamoDB's hash is not known.
+    /// Its segment of a parallel scan of so many: a range of a hash of the table's key, which is
+    /// our own, because DynamoDB's hash is not known. As DynamoDB's, segments of twice as many are
+    /// halves of these.
     pub fn segment(&self, total: u32) -> u32 {
-        u32::try_from(u64::from(crc32fast::hash(&self.table_key)) % u64::from(total.max(1)))
-            .unwrap_or(0)
+        // The checksums of like keys have like high bits, until they are multiplied.
+        let hash = crc32fast::hash(&self.table_key).wrapping_mul(0x9e37_79b1);
+        u32::try_from((u64::from(hash) * u64::from(total)) >> 32).unwrap_or(0)
     }
 
     /// The key in the view, encoded.

@@ -237,3 +237,17 @@ fn a_table_whose_items_are_on_disk_is_deleted_in_steps_that_do_not_grow() {
     // Some seconds on a slow machine; minutes if each step met all the steps before it.
     assert!(took < std::time::Duration::from_secs(60), "{took:?}");
 }
+
+#[test]
+fn segments_of_twice_as_many_are_halves_of_segments() {
+    let bed = Bed::new();
+    let mut of_each = [0; 4];
+    for id in 0..100 {
+        let key = bed.key(id);
+        let place = Place::new(&key, &key);
+        assert_eq!(place.segment(1), 0);
+        assert_eq!(place.segment(4), place.segment(8) / 2, "{id}");
+        of_each[place.segment(4) as usize] += 1;
+    }
+    assert!(of_each.iter().all(|items| *items > 5), "{of_each:?}");
+}
