@@ -9,7 +9,6 @@ use crate::limits;
 use bytes::Bytes;
 use dm_dynamodb::item_write::Made;
 use dm_dynamodb::journal::{After, digest_of};
-use dm_dynamodb::request::Outline;
 use dm_dynamodb::value::{Item, item_from_json, item_size};
 use serde_json::{Map, Value, json};
 use tokio::time::{Instant, timeout, timeout_at};

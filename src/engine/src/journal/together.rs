@@ -7,7 +7,6 @@
 use crate::limits;
 use bytes::Bytes;
 use dm_dynamodb::journal::digest_of;
-use dm_dynamodb::request::Outline;
 use dm_dynamodb::value::Item;
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
