@@ -137,7 +137,8 @@ impl KeySchema {
 impl IndexSchema {
     /// The key of an item in the index, if the index holds it: it does when all its key attributes
     /// are there and fit. DynamoDB rejects writes of others, but leaves out items that were written
-    /// before the index was added (Developer Guide, "Detecting and correcting index key violations").
+    /// before the index was added (Developer Guide, "Detecting and correcting index key
+    /// violations").
     pub fn key_of(&self, item: &Item) -> Option<ItemKey> {
         let fits = |attribute: &KeyAttribute| {
             let value = item.get(&attribute.name);
