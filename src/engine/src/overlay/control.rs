@@ -118,8 +118,8 @@ impl Overlay {
         let label = jiff::Timestamp::now().strftime("%Y-%m-%dT%H:%M:%S%.3f").to_string();
         let mut digest = Sha256::digest(format!("{name} {}", since.as_nanos()));
         // A random UUID, as the ids of tables are (RFC 9562, version 4).
-        digest[6] = digest[6] & 0x0f | 0x40;
-        digest[8] = digest[8] & 0x3f | 0x80;
+        digest[6] = (digest[6] & 0x0f) | 0x40;
+        digest[8] = (digest[8] & 0x3f) | 0x80;
         let mut id = String::new();
         for (at, byte) in digest.iter().take(16).enumerate() {
             let separator = if [4, 6, 8, 10].contains(&at) { "-" } else { "" };

@@ -137,7 +137,7 @@ impl Overlay {
             for (key, item) in &split.known {
                 let bytes = item.as_ref().map_or(0, item_size);
                 let Some(left) = room.checked_sub(bytes) else {
-                    leave(&mut unprocessed, name, &asked[name], key);
+                    leave(&mut unprocessed[name], &asked[name], key);
                     continue;
                 };
                 room = left;
@@ -160,14 +160,13 @@ impl Overlay {
     }
 }
 
-/// Leaves a key of a table to the program's next request.
-fn leave(unprocessed: &mut Value, table: &str, asked: &Value, key: &Value) {
-    let of_table = &mut unprocessed[table];
-    if of_table.is_null() {
-        *of_table = asked.clone();
-        of_table["Keys"] = json!([]);
+/// Leaves a key of a table to the program's next request. `asked` is what this one asks of it.
+fn leave(unprocessed: &mut Value, asked: &Value, key: &Value) {
+    if unprocessed.is_null() {
+        *unprocessed = asked.clone();
+        unprocessed["Keys"] = json!([]);
     }
-    if let Some(keys) = of_table["Keys"].as_array_mut() {
+    if let Some(keys) = unprocessed["Keys"].as_array_mut() {
         keys.push(key.clone());
     }
 }
