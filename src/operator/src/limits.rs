@@ -164,8 +164,8 @@ pub const GUARD_ANSWER_MAX: Duration = Duration::from_secs(1);
 /// Bytes of that answer: many tables and attributes, and still no burden.
 pub const GUARD_ANSWER_BYTES_MAX: usize = 1024 * 1024;
 
-/// How soon a run that is being stopped is reconciled again: its pods have a grace period, and their
-/// watch reports the end.
+/// How soon a run that is being stopped is reconciled again: its pods have a grace period, and
+/// their watch reports the end.
 pub const POLL_STOPPING: Duration = Duration::from_secs(2);
 
 /// How often a run in its first minutes is asked how far it is.

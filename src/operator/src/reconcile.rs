@@ -1,5 +1,5 @@
-//! One reconcile of one migration: observe → validate → decide → write status → act. What is done is
-//! in status first, so the next reconcile finds and repairs a crash in between.
+//! One reconcile of one migration: observe → validate → decide → write status → act. What is done
+//! is in status first, so the next reconcile finds and repairs a crash in between.
 
 pub mod error;
 mod facts;

@@ -1,6 +1,7 @@
 //! Every decision, from everything that leads to it.
 #![allow(clippy::needless_pass_by_value, reason = "literals of JSON read best by themselves")]
 
+mod actions;
 mod case;
 mod image;
 mod many_pods;

@@ -58,7 +58,7 @@ pub enum Cause {
 impl Cause {
     pub const fn reason(&self) -> Reason {
         match self {
-            // The controller's words for a success depend on the kind; see `part::complete_dry_run`.
+            // The words for a success depend on the kind; see `part::complete_dry_run`.
             Self::Success => Reason::Applied,
             Self::Deadline(_) => Reason::DeadlineExceeded,
             Self::Stopped(StopReason::Superseded) => Reason::Superseded,

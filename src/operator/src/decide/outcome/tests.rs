@@ -2,13 +2,11 @@
 
 use dm_api::condition::Reason;
 use dm_api::status::RunResult;
-use dm_contract::verdict::Verdict;
 use k8s_openapi::api::batch::v1::Job;
 use k8s_openapi::api::core::v1::Pod;
 use serde_json::{Value, json};
 
 use super::*;
-use crate::limits;
 use crate::samples::*;
 
 /// A run's end: result, reason and a part of its message.
@@ -137,7 +135,7 @@ fn without_the_entry_program_lines_and_times_come_from_the_kubelet() {
     let pod = pod_ended(1, &tail, &guard());
     let outcome = end(RunKind::Apply, Some(&failed_job()), &[&pod]).unwrap();
     assert_eq!((outcome.execution_time, outcome.finalization_time), (Some(at(5)), Some(at(9))));
-    assert_eq!(outcome.last_lines.len(), limits::LAST_LINES_MAX);
+    assert_eq!(outcome.last_lines.len(), crate::limits::LAST_LINES_MAX);
     assert_eq!(outcome.last_lines.last().map(String::as_str), Some("line 30"));
 }
 
@@ -496,7 +494,7 @@ fn a_dry_run_whose_guard_let_writes_through_says_so() {
 #[test]
 fn a_message_is_no_longer_than_status_takes() {
     assert_eq!(bounded("short".into()), "short");
-    let cut = bounded("ü".repeat(2 * limits::MESSAGE_CHARS_MAX));
-    assert_eq!(cut.chars().count(), limits::MESSAGE_CHARS_MAX);
+    let cut = bounded("ü".repeat(2 * crate::limits::MESSAGE_CHARS_MAX));
+    assert_eq!(cut.chars().count(), crate::limits::MESSAGE_CHARS_MAX);
     assert!(cut.ends_with('…'));
 }

@@ -1,5 +1,7 @@
 //! Runs that the archive's ledger kept from starting, and ends of those that it let through.
 
+use dm_contract::verdict::Verdict;
+
 use super::*;
 
 fn refused(code: i32, verdict: &Value) -> Outcome {
