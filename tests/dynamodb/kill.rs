@@ -26,6 +26,7 @@ use serde_json::{Value, json};
 
 use crate::bed::{self, canonical, database, fresh_name};
 use crate::faults::{Death, FaultyStore, Fuse, proxy};
+use crate::pages::Pages;
 use crate::shorthand::expand;
 
 /// Runs under way at once.
@@ -106,6 +107,8 @@ pub struct Scene {
     pub snapshot: Vec<Value>,
     store: Arc<InMemory>,
     pub plan: Plan,
+    /// Where each guard's scans have short pages.
+    pub pages: Option<Pages>,
 }
 
 impl Scene {
@@ -118,7 +121,7 @@ impl Scene {
         let snapshot = database.items(&table).await;
         let mut plan = bed::plan(Mode::Apply, Policy::default());
         plan.archive = Some(bed::archive("memory://"));
-        Self { table, snapshot, store: Arc::new(InMemory::new()), plan }
+        Self { table, snapshot, store: Arc::new(InMemory::new()), plan, pages: None }
     }
 
     fn run(&self) -> RunName {
@@ -158,7 +161,11 @@ impl Scene {
     ) -> (bool, u64, u64) {
         let (requests, puts) = (Fuse::new(point.request), Fuse::new(point.put));
         let mut plan = self.plan.clone();
-        plan.upstream.endpoint = Some(proxy(&database().url, Arc::clone(&requests)).await);
+        let database = match &self.pages {
+            Some(pages) => pages.proxy().await,
+            None => database().url.clone(),
+        };
+        plan.upstream.endpoint = Some(proxy(&database, Arc::clone(&requests)).await);
         let store = FaultyStore::new(Arc::clone(&self.store), Arc::clone(&puts), Duration::ZERO);
         let archive = Some(Archive::over(Arc::new(store)));
         let lock_times = match start {

@@ -16,24 +16,21 @@ use futures::future::join_all;
 use crate::bed::database;
 use crate::differential::random::Random;
 use crate::kill::{Point, Scene};
-use crate::kill_transform::{changes, death, run, scene};
+use crate::kill_transform::{Size, changes, death, run, scene};
 use crate::transform::counts;
 
 /// Parts of the run.
 const PARTS: u32 = 4;
 
-/// Deaths of each part's guards.
-const DEATHS: usize = 25;
-
 /// Does one part to its end, through all its deaths, which are counted.
-async fn survive(scene: &Scene, part: Part, died: &AtomicUsize) -> GuardResult {
+async fn survive(scene: &Scene, size: Size, part: Part, died: &AtomicUsize) -> GuardResult {
     let counted = Mutex::new(None);
     let mut random = Random(1_000 + u64::from(part.index));
     let (mut deaths, mut start) = (0, Start::First);
     loop {
         let point = match deaths {
-            DEATHS.. => Point { request: None, put: None },
-            _ => death(&mut random),
+            deaths if deaths >= size.deaths / PARTS as usize => Point { request: None, put: None },
+            _ => death(&mut random, size),
         };
         let whole = async |engine: Arc<Engine>| {
             let result = run(scene, Some(part), &engine).await;
@@ -57,15 +54,21 @@ async fn survive(scene: &Scene, part: Part, died: &AtomicUsize) -> GuardResult {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn parts_whose_guards_die_again_and_again_change_each_item_once() {
-    let mut scene = scene().await;
+    let size = Size::of_environment();
+    let mut scene = scene(size).await;
     scene.plan.parts = Some(PARTS);
     let died = AtomicUsize::new(0);
-    let results = join_all(Part::all(PARTS).map(|part| survive(&scene, part, &died))).await;
+    let results = join_all(Part::all(PARTS).map(|part| survive(&scene, size, part, &died))).await;
     let deaths = died.into_inner();
-    println!("{deaths} deaths of the guards of {PARTS} parts");
+    let (repeated, most) = scene.pages.as_ref().unwrap().repeated();
+    println!(
+        "{deaths} deaths of the guards of {PARTS} parts: {repeated} items read again, {most} of a \
+         segment at most"
+    );
+    assert!(most <= size.page(), "a guard repeats a page of a segment: {most} items");
     let all = scene.snapshot.len();
     assert_eq!(changes(&scene).await, BTreeMap::from([("1".to_owned(), all)]), "{deaths} deaths");
-    assert!(deaths >= DEATHS * 2, "the run was over after {deaths} deaths");
+    assert!(deaths >= size.deaths / 2, "the run was over after {deaths} deaths");
     assert!(matches!(scene.verdict().await, Verdict::Adopt(_)), "{:?}", scene.verdict().await);
     // The last guard of each part counts for all of them.
     let whole = merged(results).unwrap();
@@ -80,7 +83,7 @@ async fn parts_whose_guards_die_again_and_again_change_each_item_once() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_run_that_some_parts_never_finished_is_restored_all_the_same() {
-    let mut scene = scene().await;
+    let mut scene = scene(Size::of_environment()).await;
     scene.plan.parts = Some(PARTS);
     let none = Point { request: None, put: None };
     for part in Part::all(PARTS).take(3) {

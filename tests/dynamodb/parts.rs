@@ -105,6 +105,7 @@ async fn transformed(
     let settings = Settings {
         checkpoints: checkpoints.map(|checkpoints| checkpoints.in_part(part)),
         part: part.map(|part| Share::of(plan, part, engine.archive())),
+        batches: true,
         ..settings(OnItemError::Continue)
     };
     let (_asked, stop) = watch::channel(false);

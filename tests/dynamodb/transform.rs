@@ -43,7 +43,14 @@ pub(crate) fn transform(source: &Value) -> Transform {
 }
 
 pub(crate) fn settings(on_item_error: OnItemError) -> Settings {
-    Settings { on_item_error, show_keys: true, now_s: 1_800_000_000, checkpoints: None, part: None }
+    Settings {
+        on_item_error,
+        show_keys: true,
+        now_s: 1_800_000_000,
+        checkpoints: None,
+        part: None,
+        batches: true,
+    }
 }
 
 /// Runs a transform to its end.

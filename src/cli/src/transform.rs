@@ -124,6 +124,7 @@ async fn pass(
         now_s,
         checkpoints: engine.archive().and_then(|archive| Checkpoints::of(plan, archive)),
         part: None,
+        batches: true,
     };
     let (transform, asked) = (session.transform.clone(), stop.asked.subscribe());
     let mut running = Box::pin(dm_runner::run(engine, transform, settings, asked));

@@ -223,6 +223,16 @@ impl Engine {
         }
     }
 
+    /// Whether writes go to the database as they are, without overlay and journal.
+    pub fn writes_directly(&self) -> bool {
+        matches!(self.bottom, Bottom::Apply(_))
+    }
+
+    /// Whether the journal holds each write until its entry is durable.
+    pub fn journals(&self) -> bool {
+        matches!(self.bottom, Bottom::Journal(_))
+    }
+
     /// The archive that the plan names.
     pub fn archive(&self) -> Option<&Archive> {
         self.archive.as_ref()

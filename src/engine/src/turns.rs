@@ -26,7 +26,7 @@ pub enum Reach {
     Table,
 }
 
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Throttle {
     /// When it was sent.
     pub sent_at: Instant,

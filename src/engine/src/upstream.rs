@@ -299,7 +299,12 @@ impl Upstream {
             let (fault, time_max) = match attempt.await {
                 Outcome::Answered(body) => {
                     if partial::is_throttled(operation, &body) {
-                        self.throttles(operation, access).fetch_add(1, Ordering::Relaxed);
+                        let counter = match turns {
+                            // The caller sends what is left when its turn has come.
+                            Some(_) => &self.paced_throttles,
+                            None => self.throttles(operation, access),
+                        };
+                        counter.fetch_add(1, Ordering::Relaxed);
                     }
                     return Ok(body);
                 }

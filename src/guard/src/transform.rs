@@ -147,6 +147,7 @@ impl Transforms {
             now_s: self.now_s + if in_second_pass { SECOND_PASS_LATER_S } else { 0 },
             checkpoints: self.checkpoints.clone(),
             part: self.part.clone(),
+            batches: true,
         };
         Ok((transform, settings))
     }

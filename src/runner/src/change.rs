@@ -3,23 +3,27 @@
 
 use std::hash::{DefaultHasher, Hash as _, Hasher as _};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
 
 use dm_contract::report::ItemChange;
 use dm_dynamodb::schema::{ItemKey, TableSchema};
 use dm_dynamodb::value::{Item, Number, item_size, item_to_json};
 use dm_engine::{Engine, Operation, Turns};
 use dm_transform::write::Request;
-use dm_transform::{Evaluation, ItemError, Transform};
+use dm_transform::{Evaluation, ItemError, Statement, Transform};
 use serde::Deserialize;
 use serde_json::value::RawValue;
 use serde_json::{Map, Value};
+use tokio::time::sleep;
 
 use crate::going::Going;
-use crate::limits::CONFLICTS_MAX;
+use crate::limits::{CONFLICT_PAUSE, CONFLICT_PAUSE_MAX, CONFLICTS_MAX};
 use crate::page;
 use crate::position::{PageCounts, Position};
 use crate::queue::Cost;
 use crate::request::{RequestError, send, send_paced};
+use crate::saving::Saving;
 use crate::tables::Described;
 use crate::tally::{Happened, Tally, key_of};
 
@@ -31,24 +35,48 @@ pub(crate) struct Work {
     pub tables: Described,
     pub tally: Tally,
     pub position: Arc<Position>,
+    pub saving: Saving,
     pub going: Going,
     /// Whether an earlier guard has changed items.
     pub is_continued: bool,
     /// Seconds since 1970 that `now()` gives.
     pub now: Number,
+    /// Whether several items are written in one request.
+    pub batches: AtomicBool,
 }
 
 /// A write that an item needs.
 #[derive(Debug)]
 pub(crate) struct Change {
-    item: Item,
-    origin: Origin,
-    evaluation: Evaluation,
-    request: Request,
+    pub item: Item,
+    pub origin: Origin,
+    pub evaluation: Evaluation,
+    write: Write,
     /// Write units of the item as it is.
     units: f64,
     /// A digest of its partition key, where other items may have the same.
     partition: Option<u64>,
+}
+
+/// How it is written.
+#[derive(Debug)]
+enum Write {
+    /// In a batch, or by the request that does the same.
+    Statement(Statement),
+    /// Until it is sent.
+    Request(Option<Request>),
+}
+
+/// What became of a first attempt of a change.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Attempt {
+    /// There was none.
+    None,
+    /// The item was no longer what was read.
+    Conflicted {
+        /// Unless it was carried out, which nobody knows.
+        is_unsure: bool,
+    },
 }
 
 /// Why an item is looked at.
@@ -76,7 +104,7 @@ impl Work {
         }
     }
 
-    fn happened(&self, item: &Item, origin: &Origin, what: Happened) {
+    pub fn happened(&self, item: &Item, origin: &Origin, what: Happened) {
         let table = self.tables.tables().table;
         let what = match what {
             // An earlier guard changed it after its last checkpoint.
@@ -88,17 +116,15 @@ impl Work {
         self.tally.happened(table, item, &what);
         match origin {
             Origin::Page(page) => page.happened(&what, || key_of(table, item)),
-            Origin::Failed => self.position.revisited(key_of(table, item).as_ref(), &what),
+            Origin::Failed => self.position.revisited(key_of(table, item), &what),
         }
     }
 
     /// Notes that an item that had failed is no longer there.
     pub fn is_gone(&self, key: &Value) {
-        // A run that retries another one counts only what it finds.
-        if self.position.now().retried_run.is_none() {
+        if self.position.is_gone(key) {
             self.tally.is_gone();
         }
-        self.position.is_gone(key);
     }
 
     fn was_changed(&self, table: &TableSchema, item: &Item) -> bool {
@@ -110,11 +136,11 @@ impl Work {
             Ok(evaluation) => evaluation,
             Err(error) => return Err((item, error)),
         };
-        match self.transform.request(self.tables.tables(), &item, &evaluation) {
-            Ok(Some(request)) => {
+        match self.write(&item, origin, &evaluation) {
+            Ok(Some(write)) => {
                 let origin = origin.clone();
                 let (units, partition) = (units(&item), self.partition(&item));
-                let change = Change { item, origin, evaluation, request, units, partition };
+                let change = Change { item, origin, evaluation, write, units, partition };
                 Ok(Decided::Write(Box::new(change)))
             }
             Ok(None) if evaluation == Evaluation::Skipped => {
@@ -123,6 +149,25 @@ impl Work {
             Ok(None) => Ok(Decided::Nothing(item, Happened::Unchanged)),
             Err(error) => Err((item, error)),
         }
+    }
+
+    /// How an item is written, if it needs to be. Only what the scan of a table returns goes into
+    /// batches, so no batch has an item twice.
+    fn write(
+        &self,
+        item: &Item,
+        origin: &Origin,
+        evaluation: &Evaluation,
+    ) -> Result<Option<Write>, ItemError> {
+        let tables = self.tables.tables();
+        if matches!(origin, Origin::Page(_)) && self.batches.load(Ordering::Relaxed) {
+            let statement = self.transform.statement(tables.table, item, evaluation)?;
+            if let Some(statement) = statement {
+                return Ok(Some(Write::Statement(statement)));
+            }
+        }
+        let request = self.transform.request(tables, item, evaluation)?;
+        Ok(request.map(|request| Write::Request(Some(request))))
     }
 
     /// Of a table without a sort key every item has its own.
@@ -138,11 +183,20 @@ impl Work {
         Some(hasher.finish())
     }
 
-    /// Makes one change; whether the item failed.
-    pub async fn change(&self, change: Change, turns: &Turns) -> Result<bool, RequestError> {
-        let mut change = change;
-        for _ in 0..CONFLICTS_MAX {
-            match self.sent(&change.request, turns).await {
+    /// Makes one change, of which there may have been a first attempt; whether the item failed.
+    pub async fn change(
+        &self,
+        change: Change,
+        first: Attempt,
+        turns: &Turns,
+    ) -> Result<bool, RequestError> {
+        let (mut change, mut first) = (change, first);
+        for conflicts in 0..CONFLICTS_MAX {
+            let sent = match std::mem::replace(&mut first, Attempt::None) {
+                Attempt::None => self.sent_alone(&mut change, turns).await,
+                Attempt::Conflicted { is_unsure } => Err(RequestError::Conflict { is_unsure }),
+            };
+            let is_unsure = match sent {
                 Ok(()) => {
                     self.happened(&change.item, &change.origin, self.made(&change.evaluation));
                     return Ok(false);
@@ -152,20 +206,25 @@ impl Work {
                     self.happened(&change.item, &change.origin, Happened::Failed(message));
                     return Ok(true);
                 }
-                Err(RequestError::Conflict) => {}
+                Err(RequestError::Conflict { is_unsure }) => is_unsure,
                 Err(error @ (RequestError::Halted | RequestError::Run { .. })) => {
                     return Err(error);
                 }
-            }
+            };
+            let _ = self.going.unless_ended(sleep(conflict_pause(conflicts, random()))).await;
             let table = self.tables.tables().table;
             let Some(now) = self.read(table, &change.item).await? else {
-                // Somebody deleted it: there is nothing to change any more.
-                self.happened(&change.item, &change.origin, Happened::Skipped);
+                // Unless this run did, somebody deleted it: there is nothing to change any more.
+                let is_made = is_unsure && self.has_left(&change.evaluation).await?;
+                let what = if is_made { self.made(&change.evaluation) } else { Happened::Skipped };
+                self.happened(&change.item, &change.origin, what);
                 return Ok(false);
             };
             match self.decided(now, &change.origin) {
                 Ok(Decided::Write(again)) => change = *again,
                 Ok(Decided::Nothing(item, what)) => {
+                    let is_made = is_unsure && change.evaluation.leaves(&item);
+                    let what = if is_made { Happened::Changed } else { what };
                     self.happened(&item, &change.origin, what);
                     return Ok(false);
                 }
@@ -176,7 +235,7 @@ impl Work {
                 }
             }
             if let Evaluation::Move(after) = &change.evaluation
-                && let Some(ended) = self.meets(&change, after, turns).await?
+                && let Some(ended) = self.meets(&change, after, is_unsure, turns).await?
             {
                 return Ok(ended);
             }
@@ -186,12 +245,26 @@ impl Work {
         Ok(true)
     }
 
+    /// Whether an item that is no longer there is gone as an attempt of unknown outcome would have
+    /// left it.
+    async fn has_left(&self, evaluation: &Evaluation) -> Result<bool, RequestError> {
+        match evaluation {
+            Evaluation::Delete => Ok(true),
+            Evaluation::Move(_) if self.transform.keep_original => Ok(false),
+            Evaluation::Move(after) => {
+                Ok(self.read(self.tables.tables().to, after).await?.as_ref() == Some(after))
+            }
+            Evaluation::Update(_) | Evaluation::Skipped | Evaluation::Unchanged => Ok(false),
+        }
+    }
+
     /// What is at the new place of an item that could not move there: nothing, the very item, or
-    /// another, which fails it.
+    /// another, which fails it. `is_unsure` is whether an attempt may have put it there.
     async fn meets(
         &self,
         change: &Change,
         after: &Item,
+        is_unsure: bool,
         turns: &Turns,
     ) -> Result<Option<bool>, RequestError> {
         let (item, origin) = (&change.item, &change.origin);
@@ -205,7 +278,7 @@ impl Work {
         if self.transform.keep_original {
             let is_own = self.is_continued
                 && self.engine.change_of(tables.to, after) == Some(ItemChange::Created);
-            let what = if is_own { Happened::Changed } else { Happened::Unchanged };
+            let what = if is_own || is_unsure { Happened::Changed } else { Happened::Unchanged };
             self.happened(item, origin, what);
             return Ok(Some(false));
         }
@@ -214,13 +287,13 @@ impl Work {
                 self.happened(item, origin, Happened::Moved);
                 Ok(Some(false))
             }
-            Err(RequestError::Conflict) => Ok(None),
+            Err(RequestError::Conflict { .. }) => Ok(None),
             Err(error) => Err(error),
         }
     }
 
     /// What an item became by its write.
-    fn made(&self, evaluation: &Evaluation) -> Happened {
+    pub fn made(&self, evaluation: &Evaluation) -> Happened {
         match evaluation {
             Evaluation::Move(_) if self.transform.keep_original => Happened::Changed,
             Evaluation::Move(_) | Evaluation::Delete => Happened::Moved,
@@ -228,6 +301,28 @@ impl Work {
                 Happened::Changed
             }
         }
+    }
+
+    /// Sends the request of a change. The one that was made when the item was looked at is sent as
+    /// it is; it is made again for each further attempt.
+    async fn sent_alone(&self, change: &mut Change, turns: &Turns) -> Result<(), RequestError> {
+        let mut made = match &mut change.write {
+            Write::Request(request) => request.take(),
+            Write::Statement(_) => None,
+        };
+        let Change { item, evaluation, .. } = change;
+        let operation = match evaluation {
+            Evaluation::Update(_) => Operation::UpdateItem,
+            Evaluation::Delete => Operation::DeleteItem,
+            Evaluation::Move(_) => Operation::TransactWriteItems,
+            // Those need no write.
+            Evaluation::Skipped | Evaluation::Unchanged => return Ok(()),
+        };
+        let again =
+            || self.transform.request(self.tables.tables(), item, evaluation).ok().flatten();
+        let parameters = || made.take().or_else(again).map(|it| it.body).unwrap_or_default();
+        let (engine, going) = (&self.engine, &self.going);
+        send_paced(engine, going, operation, parameters, Some(turns)).await.map(drop)
     }
 
     async fn sent(&self, request: &Request, turns: &Turns) -> Result<(), RequestError> {
@@ -272,6 +367,32 @@ impl Change {
     pub fn cost(&self, bytes: usize) -> Cost {
         Cost { bytes, units: self.units, partition: self.partition }
     }
+
+    /// The statement that makes it in a batch.
+    pub fn statement(&self) -> Option<&Statement> {
+        match &self.write {
+            Write::Statement(statement) => Some(statement),
+            Write::Request(_) => None,
+        }
+    }
+}
+
+/// The pause before an item that others changed is read again: none the first time, then up to
+/// twice as long each time.
+fn conflict_pause(conflicts: u32, random: f64) -> Duration {
+    if conflicts == 0 {
+        return Duration::ZERO;
+    }
+    let longest = CONFLICT_PAUSE.saturating_mul(1 << conflicts.min(16)).min(CONFLICT_PAUSE_MAX);
+    longest.mul_f64(random)
+}
+
+/// A number from 0 to 1.
+fn random() -> f64 {
+    let mut bytes = [0; 4];
+    // Without one all pauses are the shortest.
+    let _ = getrandom::fill(&mut bytes);
+    f64::from(u32::from_ne_bytes(bytes)) / f64::from(u32::MAX)
 }
 
 /// Write units of an item (DynamoDB Developer Guide, "Read and write units").
@@ -290,4 +411,21 @@ enum Decided {
 struct Found<'a> {
     #[serde(borrow, default, rename = "Item")]
     item: Option<&'a RawValue>,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_item_that_others_change_is_read_again_after_growing_pauses() {
+        let longest = |conflicts| conflict_pause(conflicts, 1.0);
+        assert_eq!(longest(0), Duration::ZERO);
+        assert_eq!((longest(1), longest(2)), (CONFLICT_PAUSE * 2, CONFLICT_PAUSE * 4));
+        assert_eq!(longest(CONFLICTS_MAX), CONFLICT_PAUSE_MAX);
+        assert_eq!(conflict_pause(7, 0.0), Duration::ZERO);
+        let all: Duration = (0..CONFLICTS_MAX).map(longest).sum();
+        assert!(all > Duration::from_secs(5), "a busy item is given time: {all:?}");
+        assert!(all < Duration::from_secs(15), "and holds no writer for long: {all:?}");
+    }
 }

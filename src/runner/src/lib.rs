@@ -3,6 +3,7 @@
 //! Each request goes through the engine like a program's, so policy, limits, overlay, journal,
 //! metering and progress need nothing here. What becomes of an item is `dm-transform`'s to say.
 
+mod batch;
 mod beginning;
 mod change;
 mod checkpoint;
@@ -14,6 +15,7 @@ mod queue;
 mod rate;
 mod request;
 mod run;
+mod saving;
 mod scan;
 mod segments;
 mod split;

@@ -2,8 +2,8 @@
 
 use std::time::Duration;
 
-/// Segments that are scanned at the same time. Each waits for the writes of its page before the
-/// last, so a few keep the writers busy.
+/// Segments that are scanned at the same time. Each waits for the writes of its page before it
+/// queues those of the next one, so a few keep the writers busy.
 pub const SCANNERS: usize = 8;
 
 /// The same while throttles hold the lanes of all of these and writers have nothing to do: each
@@ -13,9 +13,22 @@ pub const SCANNERS_MAX: usize = 32;
 /// How often it is asked whether a further segment would be of use.
 pub const SCANNERS_INTERVAL: Duration = Duration::from_millis(250);
 
-/// Most writes under way. At 5 ms for a journaled write that is some 12,000 per second, above what
-/// a new on-demand table takes. Throttled ones that wait for another turn are not among them.
+/// Most writes under way. At 5 ms for a write that is some 12,000 per second, above what a new
+/// on-demand table takes. Throttled ones that wait for another turn are not among them.
 pub const WRITERS: usize = 64;
+
+/// The same where each waits for a put of the journal, which takes some 20 ms longer: as many as
+/// there are idle connections kept, because those of one put are sent at the same time.
+pub const WRITERS_JOURNALED: usize = 256;
+
+/// Most writes under way where batches carry them: some 16 batches.
+pub const WRITERS_BATCHED: usize = 16 * BATCH_STATEMENTS;
+
+/// Statements of a batch (API reference, `BatchExecuteStatement`).
+pub const BATCH_STATEMENTS: usize = dm_dynamodb::partiql::BATCH_STATEMENTS_MAX;
+
+/// How long a batch that is not full waits for more: a part of a round trip.
+pub const BATCH_LINGER: Duration = Duration::from_millis(2);
 
 /// Bytes of a lane's items that wait for a writer or are being written, as text, so 8 MiB for all
 /// lanes. Their values, before and after, take up to ten times that. A quarter of a second of what
@@ -40,6 +53,13 @@ pub const SEGMENTS_MAX: u32 = 1024;
 /// Times that one item is read and evaluated again because others changed it in between.
 pub const CONFLICTS_MAX: u32 = 20;
 
+/// Pause before it is read again the second time, at most; a random share of it, so that two who
+/// change the same item do not meet again. It doubles each time.
+pub const CONFLICT_PAUSE: Duration = Duration::from_millis(5);
+
+/// Longest of these pauses, so that 20 take some seconds.
+pub const CONFLICT_PAUSE_MAX: Duration = Duration::from_millis(500);
+
 /// Times that a request is sent again after a throttle, a time-out or an error of the database.
 /// With the pauses below that is more than four minutes; the engine itself has waited before each.
 pub const RETRIES_MAX: u32 = 12;
@@ -59,7 +79,8 @@ pub const LAST_CHECKPOINT_MAX: Duration = Duration::from_secs(3);
 
 pub use dm_contract::limits::FAILURES_LISTED_MAX;
 
-/// Failed items whose keys a checkpoint keeps: some megabytes at most, written every few seconds.
+/// Failed items whose keys a checkpoint keeps: a megabyte or less, and 30 with the longest keys;
+/// written every few seconds.
 /// With more, a run that continues scans the table again.
 pub const FAILED_KEYS_MAX: usize = 10_000;
 
@@ -67,8 +88,16 @@ pub const FAILED_KEYS_MAX: usize = 10_000;
 /// another day would change, and does not depend on how long the first pass took.
 pub const SECOND_PASS_LATER_S: i64 = 24 * 60 * 60;
 
-/// Time between two checkpoints: what an interruption makes a run read again.
+/// Most time between two checkpoints. A segment waits for one after each of its pages, so an
+/// interruption repeats the writes of one page of each segment.
 pub const CHECKPOINT_INTERVAL: Duration = Duration::from_secs(5);
+
+/// How long a segment waits for a checkpoint at most: a hundred times what a put takes.
+pub const CHECKPOINT_WAIT_MAX: Duration = Duration::from_secs(2);
+
+/// Failed keys with which a checkpoint is still written for each page: some ten kilobytes, three
+/// megabytes at most. With more it is written in its interval only.
+pub const CHECKPOINT_KEYS_MAX: usize = 1_000;
 
 /// Units a second with which a lane begins: what a partition takes (DynamoDB Developer Guide,
 /// "Burst and adaptive capacity"). Until a throttle comes, the rate doubles after each

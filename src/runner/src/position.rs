@@ -1,15 +1,17 @@
 //! The checkpoint of a run under way: positions and counts that always belong together. An item is
 //! counted when the page that it came with is done.
 
+use std::collections::HashSet;
+
 use dm_engine::Usage;
-use parking_lot::Mutex;
+use parking_lot::{Mutex, MutexGuard};
 use serde_json::Value;
 
 use crate::checkpoint::{Checkpoint, Counts};
 use crate::limits::FAILED_KEYS_MAX;
 use crate::tally::Happened;
 
-/// What became of the items of one page, until the page is done.
+/// What became of the items of one page, until it is done.
 #[derive(Debug, Default)]
 pub(crate) struct PageCounts(Mutex<Page>);
 
@@ -31,6 +33,14 @@ impl PageCounts {
     }
 }
 
+impl PageCounts {
+    /// Whether an item of it was changed, or failed: what is not to be repeated.
+    pub fn has_results(&self) -> bool {
+        let page = self.0.lock();
+        page.counts.changed > 0 || !page.failed.is_empty()
+    }
+}
+
 fn count(counts: &mut Counts, what: &Happened) {
     match what {
         Happened::Skipped => counts.skipped += 1,
@@ -46,31 +56,55 @@ fn count(counts: &mut Counts, what: &Happened) {
 
 /// The checkpoint of a run under way.
 #[derive(Debug)]
-pub(crate) struct Position(Mutex<(Checkpoint, bool)>);
+pub(crate) struct Position(Mutex<Reached>);
+
+#[derive(Debug)]
+struct Reached {
+    checkpoint: Checkpoint,
+    /// Counts the changes of the checkpoint.
+    version: u64,
+    /// The version that was looked at last.
+    looked: u64,
+    /// Keys of items that are listed as failed and no longer are. They are taken out together,
+    /// because each of up to [`FAILED_KEYS_MAX`] would be looked for among all others.
+    settled: HashSet<Value>,
+}
+
+impl Reached {
+    fn change(&mut self, work: impl FnOnce(&mut Checkpoint)) {
+        self.version += 1;
+        work(&mut self.checkpoint);
+    }
+
+    fn settle(&mut self) {
+        if !self.settled.is_empty() {
+            let settled = std::mem::take(&mut self.settled);
+            self.checkpoint.failed.keys.retain(|key| !settled.contains(key));
+        }
+    }
+}
 
 impl Position {
     /// Begins where the run begins, or where an earlier guard was. The first checkpoint is always
     /// written.
     pub fn at(checkpoint: Checkpoint) -> Self {
-        Self(Mutex::new((checkpoint, true)))
+        let settled = HashSet::new();
+        Self(Mutex::new(Reached { checkpoint, version: 1, looked: 0, settled }))
     }
 
-    fn with<T>(&self, work: impl FnOnce(&mut (Checkpoint, bool)) -> T) -> T {
-        work(&mut self.0.lock())
-    }
-
-    fn change(&self, work: impl FnOnce(&mut Checkpoint)) {
-        self.with(|(checkpoint, changed)| {
-            *changed = true;
-            work(checkpoint);
-        });
+    fn reach(&self) -> MutexGuard<'_, Reached> {
+        self.0.lock()
     }
 
     /// Everything up to this key is done; without a key, the whole segment. `page` is what became
     /// of the items since the position before.
     pub fn reached(&self, segment: u32, key: Option<&Value>, page: &PageCounts) {
         let page = std::mem::take(&mut *page.0.lock());
-        self.change(|checkpoint| {
+        let mut reached = self.reach();
+        if !page.failed.is_empty() {
+            reached.settle();
+        }
+        reached.change(|checkpoint| {
             if let Some(key) = key {
                 checkpoint.positions.insert(segment, key.clone());
             } else {
@@ -90,44 +124,57 @@ impl Position {
     }
 
     /// Notes what became of an item that had failed and was visited again.
-    pub fn revisited(&self, key: Option<&Value>, what: &Happened) {
+    pub fn revisited(&self, key: Option<Value>, what: &Happened) {
         if matches!(what, Happened::Failed(_)) {
             return;
         }
-        self.change(|checkpoint| {
-            checkpoint.failed.keys.retain(|failed| Some(failed) != key);
-            count(checkpoint.counts.get_or_insert_default(), what);
-        });
+        let mut reached = self.reach();
+        reached.settled.extend(key);
+        reached.change(|checkpoint| count(checkpoint.counts.get_or_insert_default(), what));
     }
 
-    /// Notes that an item that had failed is no longer there.
-    pub fn is_gone(&self, key: &Value) {
-        self.change(|checkpoint| {
-            checkpoint.failed.keys.retain(|failed| failed != key);
-            // A run that retries another one counts only what it finds.
-            if checkpoint.retried_run.is_none() {
-                checkpoint.counts.get_or_insert_default().skipped += 1;
-            }
+    /// Notes that an item that had failed is no longer there. Returns whether it counts: a run that
+    /// retries another one counts only what it finds.
+    pub fn is_gone(&self, key: &Value) -> bool {
+        let mut reached = self.reach();
+        reached.settled.insert(key.clone());
+        let counts = reached.checkpoint.retried_run.is_none();
+        reached.change(|checkpoint| {
+            checkpoint.counts.get_or_insert_default().skipped += u64::from(counts);
         });
+        counts
     }
 
     /// Notes items that changed, are no longer there, and were not met.
     pub fn were_gone(&self, items: u64) {
         let counts = Counts { changed: items, gone: items, ..Counts::default() };
-        self.change(|checkpoint| checkpoint.counts.get_or_insert_default().add(&counts));
+        self.reach().change(|checkpoint| checkpoint.counts.get_or_insert_default().add(&counts));
     }
 
     pub fn now(&self) -> Checkpoint {
-        self.with(|(checkpoint, _)| checkpoint.clone())
+        let mut reached = self.reach();
+        reached.settle();
+        reached.checkpoint.clone()
     }
 
-    /// Returns the checkpoint, and whether it has changed since the last call. `ended` is whether
-    /// it is the last one of this guard.
-    pub fn look(&self, usage: Usage, ended: bool) -> (Checkpoint, bool) {
-        self.with(|(checkpoint, changed)| {
-            (checkpoint.guards.usage, checkpoint.guards.ended) = (usage, ended);
-            (checkpoint.clone(), std::mem::take(changed))
-        })
+    /// Returns the number of the checkpoint's last change, and how many failed items it lists.
+    pub fn version(&self) -> (u64, usize) {
+        let reached = self.reach();
+        (reached.version, reached.checkpoint.failed.keys.len())
+    }
+
+    /// Returns the checkpoint with its version, unless that is the one of the last call and `ended`
+    /// is false. `ended` is whether it is the last one of this guard.
+    pub fn look(&self, usage: Usage, ended: bool) -> Option<(Checkpoint, u64)> {
+        let mut reached = self.reach();
+        if reached.looked == reached.version && !ended {
+            return None;
+        }
+        reached.settle();
+        reached.looked = reached.version;
+        let guards = &mut reached.checkpoint.guards;
+        (guards.usage, guards.ended) = (usage, ended);
+        Some((reached.checkpoint.clone(), reached.version))
     }
 }
 
@@ -143,24 +190,25 @@ mod tests {
         Position::at(Checkpoint::new(4, 7, subject))
     }
 
-    fn look(position: &Position) -> (Checkpoint, bool) {
-        position.look(Usage::default(), false)
+    fn look(position: &Position) -> Option<Checkpoint> {
+        position.look(Usage::default(), false).map(|(checkpoint, _)| checkpoint)
     }
 
     #[test]
     fn a_position_and_the_counts_of_its_items_change_together() {
         let position = begun();
-        assert!(look(&position).1, "what now() gives is to be kept");
-        assert!(!look(&position).1);
+        let first = look(&position).expect("what now() gives is to be kept");
+        assert_eq!(first.counts, None);
+        assert_eq!(look(&position), None);
         let (one, other) = (PageCounts::default(), PageCounts::default());
         for what in [Happened::Skipped, Happened::Unchanged, Happened::Changed, Happened::Moved] {
             one.happened(&what, || None);
         }
         other.happened(&Happened::Failed("why".into()), || Some(json!({"id": {"S": "b"}})));
-        assert_eq!(look(&position).0.counts, None, "no page is done");
+        assert_eq!(look(&position), None, "no page is done");
         position.reached(1, Some(&json!({"id": {"S": "a"}})), &one);
         position.reached(2, None, &other);
-        let written = serde_json::to_value(look(&position).0).unwrap();
+        let written = serde_json::to_value(look(&position).unwrap()).unwrap();
         assert_eq!(written["done"], json!([2]));
         assert_eq!(written["positions"], json!({"1": {"id": {"S": "a"}}}));
         assert_eq!(
@@ -168,7 +216,7 @@ mod tests {
             json!({"table": "", "skipped": 1, "unchanged": 1, "changed": 2, "gone": 1})
         );
         assert_eq!(written["failed"], json!({"keys": [{"id": {"S": "b"}}], "more": false}));
-        assert!(!look(&position).1);
+        assert_eq!(look(&position), None);
         position.reached(1, None, &PageCounts::default());
         let now = position.now();
         assert_eq!((now.done, now.positions), (BTreeSet::from([1, 2]), BTreeMap::new()));
@@ -184,8 +232,8 @@ mod tests {
             page.happened(&Happened::Failed("why".into()), || Some(key(id)));
         }
         position.reached(0, None, &page);
-        position.revisited(Some(&key("a")), &Happened::Changed);
-        position.revisited(Some(&key("b")), &Happened::Failed("why".into()));
+        position.revisited(Some(key("a")), &Happened::Changed);
+        position.revisited(Some(key("b")), &Happened::Failed("why".into()));
         position.is_gone(&key("c"));
         let now = position.now();
         assert_eq!(now.failed.keys, [key("b")]);

@@ -66,7 +66,8 @@ pub(crate) struct Flight<T> {
     shared: Arc<Shared<T>>,
     lane: u64,
     units: f64,
-    _room: Option<OwnedSemaphorePermit>,
+    room: Option<OwnedSemaphorePermit>,
+    has_landed: bool,
 }
 
 /// What is queued, and what it takes.
@@ -87,9 +88,9 @@ pub(crate) struct Closed;
 #[derive(Debug)]
 struct Open<T>(Arc<Shared<T>>);
 
-/// Returns both ends of an empty queue.
-pub(crate) fn queue<T>() -> (Lanes<T>, Receiver<T>) {
-    let state = Mutex::new(State::new(Instant::now()));
+/// Returns both ends of an empty queue, of which so many are written at a time.
+pub(crate) fn queue<T>(writers: usize) -> (Lanes<T>, Receiver<T>) {
+    let state = Mutex::new(State::new(writers, Instant::now()));
     let shared = Arc::new(Shared { state, changed: Notify::new() });
     let open = Arc::new(Open(Arc::clone(&shared)));
     (Lanes { shared: Arc::clone(&shared), open }, Receiver(shared))
@@ -156,10 +157,13 @@ impl<T> Sender<T> {
         let bytes = u32::try_from(bytes).unwrap_or(u32::MAX);
         let room = Arc::clone(&self.room).acquire_many_owned(bytes).await.map_err(|_| Closed)?;
         let (shared, lane, units) = (Arc::clone(&self.shared), self.lane, cost.units);
-        let flight = Flight { shared, lane, units, _room: Some(room) };
+        let flight = Flight { shared, lane, units, room: Some(room), has_landed: false };
         // What comes back is dropped behind the lock.
-        let pushed = self.shared.change(|state| state.push(lane, cost, Queued { what, flight }));
-        pushed.map_err(|_| Closed)
+        let pushed = self.shared.state().push(lane, cost, Queued { what, flight });
+        if pushed.map_err(|_| Closed)? {
+            self.shared.changed.notify_one();
+        }
+        Ok(())
     }
 
     fn pages(&self) -> MutexGuard<'_, Rate> {
@@ -208,7 +212,40 @@ impl<T> Receiver<T> {
     }
 }
 
+impl<T> Receiver<T> {
+    /// Takes more of what may be written now, until there are so many.
+    pub fn fill(&mut self, some: &mut Vec<Queued<T>>, most: usize) {
+        let mut state = self.0.state();
+        let now = Instant::now();
+        while some.len() < most
+            && let Next::Send(queued) = state.next(now)
+        {
+            some.push(*queued);
+        }
+    }
+
+    /// Changes how many are written at a time.
+    pub fn limit(&mut self, writers: usize) {
+        self.0.state().writers = writers;
+    }
+}
+
 impl<T> Flight<T> {
+    /// Ends it, and returns what is to be written instead, if something is. So who has written one
+    /// writes the next one, and nobody has to be woken.
+    pub fn land(mut self) -> Option<Queued<T>> {
+        self.has_landed = true;
+        self.room = None;
+        let mut state = self.shared.state();
+        state.landed(self.lane, self.units);
+        if let Next::Send(queued) = state.next(Instant::now()) {
+            return Some(*queued);
+        }
+        drop(state);
+        self.shared.changed.notify_one();
+        None
+    }
+
     /// Waits for another turn after a throttle; false once there is none. Others are written while
     /// it waits.
     pub async fn again(&self, throttle: Throttle) -> bool {
@@ -242,7 +279,9 @@ impl<T> Clone for Lanes<T> {
 
 impl<T> Drop for Flight<T> {
     fn drop(&mut self) {
-        self.shared.change(|state| state.landed(self.lane, self.units));
+        if !self.has_landed {
+            self.shared.change(|state| state.landed(self.lane, self.units));
+        }
     }
 }
 

@@ -14,7 +14,10 @@ use crate::limits::{RETRIES_MAX, RETRY_PAUSE, RETRY_PAUSE_MAX};
 pub enum RequestError {
     /// The item is no longer what it was when it was read, or its new place is taken.
     #[error("the item has changed")]
-    Conflict,
+    Conflict {
+        /// Whether an earlier attempt of the request may have been carried out.
+        is_unsure: bool,
+    },
     /// The database does not take this item.
     #[error("the database rejects the item: {0}")]
     Item(String),
@@ -58,10 +61,10 @@ pub(crate) async fn send_paced(
     engine: &Arc<Engine>,
     going: &Going,
     operation: Operation,
-    parameters: impl Fn() -> Map<String, Value>,
+    mut parameters: impl FnMut() -> Map<String, Value>,
     turns: Option<&Turns>,
 ) -> Result<Bytes, RequestError> {
-    let mut pause = RETRY_PAUSE;
+    let (mut pause, mut is_unsure) = (RETRY_PAUSE, false);
     for retries in 0.. {
         if going.is_halted() {
             return Err(RequestError::Halted);
@@ -80,11 +83,12 @@ pub(crate) async fn send_paced(
         let message = body["message"].as_str().or(body["Message"].as_str());
         let message = message.unwrap_or_default().to_owned();
         match meaning(answer.status, &name, &body) {
-            Meaning::Conflict => return Err(RequestError::Conflict),
+            Meaning::Conflict => return Err(RequestError::Conflict { is_unsure }),
             Meaning::Item if operation != Operation::Scan => {
                 return Err(RequestError::Item(message));
             }
             Meaning::Again if retries < RETRIES_MAX => {
+                is_unsure |= answer.status >= 500;
                 // Whether it was halted is asked above.
                 let _ = tokio::time::timeout(pause, going.ended()).await;
                 pause = (pause * 2).min(RETRY_PAUSE_MAX);
@@ -96,7 +100,7 @@ pub(crate) async fn send_paced(
         }
     }
     // The loop has no other end.
-    Err(RequestError::Conflict)
+    Err(RequestError::Halted)
 }
 
 fn error_name(body: &Value) -> String {

@@ -1,6 +1,7 @@
 //! One run of a transform, from the description of its tables to its result.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use dm_contract::error_chain::chain;
 use dm_contract::part::Part;
@@ -16,10 +17,12 @@ use crate::change::Work;
 use crate::checkpoint::{Checkpoint, CheckpointError, Checkpoints, Subject};
 use crate::going::Going;
 use crate::limits::{
-    CHECKPOINT_INTERVAL, LAST_CHECKPOINT_MAX, SCANNERS, SCANNERS_INTERVAL, SCANNERS_MAX, STOP_MAX,
+    LAST_CHECKPOINT_MAX, SCANNERS, SCANNERS_INTERVAL, SCANNERS_MAX, STOP_MAX, WRITERS,
+    WRITERS_BATCHED, WRITERS_JOURNALED,
 };
 use crate::position::Position;
 use crate::queue::queue;
+use crate::saving::Saving;
 use crate::scan::{Scan, write};
 use crate::segments;
 use crate::split::{Share, Split};
@@ -39,6 +42,17 @@ pub struct Settings {
     pub checkpoints: Option<Checkpoints>,
     /// The part of the run's segments that is scanned here; absent where all are.
     pub part: Option<Share>,
+    /// Whether items may share requests where the engine writes directly.
+    pub batches: bool,
+}
+
+impl Settings {
+    /// Whether items share requests. With a journal or an overlay each write is one of its own in
+    /// any case. A scan of an index may return an item twice, which no batch may have.
+    fn batches(&self, engine: &Engine, transform: &Transform) -> AtomicBool {
+        let in_table = transform.index.is_none();
+        AtomicBool::new(self.batches && in_table && engine.writes_directly())
+    }
 }
 
 /// Runs a transform to its end, or until `stop` becomes true.
@@ -77,31 +91,37 @@ pub async fn run(
         Err(message) => return failed(message),
     };
     let part = settings.part.as_ref().map(|share| share.part);
+    let tally = Tally::new(settings.show_keys, &checkpoint.counts.clone().unwrap_or_default());
+    let now = Number::from(checkpoint.now_s);
+    let position = Arc::new(Position::at(checkpoint));
+    let saving =
+        Saving::new(settings.checkpoints.clone(), Arc::clone(engine), Arc::clone(&position));
     let work = Arc::new(Work {
         engine: Arc::clone(engine),
+        batches: settings.batches(engine, &transform),
         transform,
         tables,
-        tally: Tally::new(settings.show_keys, &checkpoint.counts.clone().unwrap_or_default()),
+        tally,
         going,
         is_continued,
-        now: Number::from(checkpoint.now_s),
-        position: Arc::new(Position::at(checkpoint)),
+        now,
+        position,
+        saving,
     });
     // Before the first write: what `now()` gives must not change, and there is one more guard.
     tokio::select! {
-        () = save_checkpoint(&settings, &work, Save::IfChanged) => {}
+        () = work.saving.save(false) => {}
         true = asked(&mut asked_to_stop) => {}
     }
     tokio::select! {
         () = scan(&work, part) => {}
-        () = watch_over(&settings, &work, stop) => {}
+        () = watch_over(&work, stop) => {}
     }
     if is_continued && !work.going.is_halted() {
         count_gone(&work).await;
     }
     // Always: one that was being written when the run ended may not be there.
-    let last = save_checkpoint(&settings, &work, Save::Last);
-    if tokio::time::timeout(LAST_CHECKPOINT_MAX, last).await.is_err() {
+    if tokio::time::timeout(LAST_CHECKPOINT_MAX, work.saving.save(true)).await.is_err() {
         tracing::warn!("the last checkpoint could not be written in time");
     }
     let mut result = work.tally.result();
@@ -158,23 +178,6 @@ async fn count_gone(work: &Work) {
     work.position.were_gone(gone);
 }
 
-/// When a checkpoint is written.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Save {
-    /// If anything has changed since the last one.
-    IfChanged,
-    Last,
-}
-
-async fn save_checkpoint(settings: &Settings, work: &Work, when: Save) {
-    let Some(checkpoints) = &settings.checkpoints else { return };
-    let last = when == Save::Last;
-    let (checkpoint, changed) = work.position.look(work.engine.usage(), last);
-    if changed || last {
-        checkpoints.write(&checkpoint).await;
-    }
-}
-
 /// Scans and writes until all is done or the run is halted.
 async fn scan(work: &Arc<Work>, part: Option<Part>) {
     let from = work.position.now();
@@ -189,7 +192,7 @@ async fn scan(work: &Arc<Work>, part: Option<Part>) {
         left: Mutex::new(left),
         total: from.total,
     });
-    let (lanes, receiver) = queue();
+    let (lanes, receiver) = queue(writers(work));
     let mut tasks = JoinSet::new();
     tasks.spawn(write(Arc::clone(work), receiver));
     let (first, revisited) = (Arc::clone(&scan), lanes.clone());
@@ -221,16 +224,20 @@ async fn scan(work: &Arc<Work>, part: Option<Part>) {
     }
 }
 
+/// How many writes are under way at most.
+fn writers(work: &Work) -> usize {
+    if work.batches.load(Ordering::Relaxed) {
+        WRITERS_BATCHED
+    } else if work.engine.journals() {
+        WRITERS_JOURNALED
+    } else {
+        WRITERS
+    }
+}
+
 /// Writes checkpoints and passes on a request to stop. It ends only where what was sent is not
 /// answered in time after such a request: what is then still under way is left to itself.
-async fn watch_over(settings: &Settings, work: &Work, mut stop: watch::Receiver<bool>) {
-    let checkpoints = async {
-        let mut ticks = tokio::time::interval(CHECKPOINT_INTERVAL);
-        loop {
-            ticks.tick().await;
-            save_checkpoint(settings, work, Save::IfChanged).await;
-        }
-    };
+async fn watch_over(work: &Work, mut stop: watch::Receiver<bool>) {
     let stopped = async {
         if !asked(&mut stop).await {
             return std::future::pending().await;
@@ -240,7 +247,7 @@ async fn watch_over(settings: &Settings, work: &Work, mut stop: watch::Receiver<
     };
     // Beside each other: an archive that is slow must not hide the request.
     tokio::select! {
-        () = checkpoints => {}
+        () = work.saving.keep_saving() => {}
         () = stopped => {}
     }
 }

@@ -1,18 +1,25 @@
 //! Scanners and writers. A scanner reads one segment page by page and queues what has to change in
-//! the segment's lane; two pages of a segment are under way at most.
+//! the segment's lane. Of a segment one page is written at a time; the next one is read meanwhile,
+//! and waits until the checkpoint has the page before it.
 
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 
+use bytes::Bytes;
 use dm_dynamodb::value::item_size;
 use dm_engine::{Operation, Turns};
+use dm_transform::Statement;
 use serde_json::{Map, Value};
 use tokio::sync::{Mutex, mpsc};
 use tokio::task::JoinSet;
+use tokio::time::sleep;
 
-use crate::change::{Change, Origin, Work};
+use crate::batch::{Done, Left};
+use crate::change::{Attempt, Change, Origin, Work};
+use crate::limits::{BATCH_LINGER, BATCH_STATEMENTS, WRITERS};
 use crate::page::{self, ScanPage};
 use crate::position::PageCounts;
-use crate::queue::{Flight, Lanes, Queued, Receiver, Sender};
+use crate::queue::{Lanes, Queued, Receiver, Sender};
 use crate::request::{RequestError, send_paced};
 use crate::segments::Segment;
 
@@ -89,31 +96,35 @@ impl Scan {
     }
 
     async fn segment(&self, segment: Segment, jobs: &Arc<Sender<Job>>) -> Result<(), RequestError> {
-        let Segment { number, mut after } = segment;
-        let mut before: Option<Page> = None;
+        let Segment { number, after } = segment;
+        let mut answer = self.read(number, after.as_ref(), jobs).await?;
         loop {
-            let page = self.page(number, after.as_ref(), jobs).await?;
-            after.clone_from(&page.next);
-            if let Some(before) = before.replace(page) {
-                self.finish(number, before).await;
+            let page = self.queue(&answer, jobs).await?;
+            // Its text is read.
+            drop(std::mem::take(&mut answer));
+            let next = page.next.clone().filter(|_| !self.work.going.is_halted());
+            if let Some(after) = &next {
+                answer = self.read(number, Some(after), jobs).await?;
             }
-            if after.is_none() || self.work.going.is_halted() {
-                break;
+            let has_results = self.finish(number, page).await;
+            if next.is_none() || self.work.going.is_halted() {
+                return Ok(());
+            }
+            if has_results {
+                self.work.saving.saved().await;
             }
         }
-        if let Some(last) = before {
-            self.finish(number, last).await;
-        }
-        Ok(())
     }
 
-    /// Waits for the changes of a page, and takes note that they are made. A writer that leaves one
-    /// out has seen the run's halt before.
-    async fn finish(&self, segment: u32, mut page: Page) {
+    /// Waits for the changes of a page, and takes note that they are made; whether there are any. A
+    /// writer that leaves one out has seen the run's halt before.
+    async fn finish(&self, segment: u32, mut page: Page) -> bool {
         while page.done.recv().await.is_some() {}
+        let has_results = page.counts.has_results();
         if !self.work.going.is_halted() {
             self.work.position.reached(segment, page.next.as_ref(), &page.counts);
         }
+        has_results
     }
 
     /// The parameters of the request for a page.
@@ -133,12 +144,12 @@ impl Scan {
         body
     }
 
-    async fn page(
+    async fn read(
         &self,
         segment: u32,
         after: Option<&Value>,
         jobs: &Arc<Sender<Job>>,
-    ) -> Result<Page, RequestError> {
+    ) -> Result<Bytes, RequestError> {
         let parameters = || self.parameters(segment, after);
         let (lane, work) = (Arc::clone(jobs), Arc::clone(&self.work));
         let turns = Turns::new(move |throttle| {
@@ -149,11 +160,16 @@ impl Scan {
             }
         });
         let (engine, going) = (&self.work.engine, &self.work.going);
-        // Whether it was halted is asked below.
+        // Whether it was halted is asked when its items are queued.
         let _ = going.unless_ended(jobs.page_turn()).await;
         let answer = send_paced(engine, going, Operation::Scan, parameters, Some(&turns)).await?;
         jobs.page_read();
-        let ScanPage { items, next } = ScanPage::of(&answer)?;
+        Ok(answer)
+    }
+
+    /// Queues what has to change of a page.
+    async fn queue(&self, answer: &[u8], jobs: &Sender<Job>) -> Result<Page, RequestError> {
+        let ScanPage { items, next } = ScanPage::of(answer)?;
         self.work.tally.read(items.len());
         let (page, done) = mpsc::channel(1);
         let counts = Arc::new(PageCounts::default());
@@ -182,21 +198,82 @@ impl Scan {
 /// Makes changes until there are no more, or the run is halted; then it only empties the queue.
 pub(crate) async fn write(work: Arc<Work>, mut jobs: Receiver<Job>) {
     let mut writes = JoinSet::new();
-    while let Some(Queued { what: Job { change, _page: page }, flight }) = jobs.next().await {
+    let mut batches = work.batches.load(Ordering::Relaxed);
+    while let Some(queued) = jobs.next().await {
         // Those that have ended.
         while writes.try_join_next().is_some() {}
         if work.going.is_halted() {
             continue;
         }
-        let work = Arc::clone(&work);
-        writes.spawn(async move {
-            let _page = page;
-            let mut write = Unfinished { work: &work, is_finished: false };
-            write_one(&work, change, flight).await;
-            write.is_finished = true;
-        });
+        let mut some = vec![queued];
+        if work.batches.load(Ordering::Relaxed) {
+            fill(&mut jobs, &mut some).await;
+        } else if batches {
+            jobs.limit(WRITERS);
+            batches = false;
+        }
+        let (batched, alone): (Vec<_>, Vec<_>) =
+            some.into_iter().partition(|queued| queued.what.change.statement().is_some());
+        let batched = match batched.len() {
+            // It is quicker alone.
+            1 => {
+                writes.spawn_all(&work, batched);
+                Vec::new()
+            }
+            _ => batched,
+        };
+        writes.spawn_all(&work, alone);
+        if !batched.is_empty() {
+            let work = Arc::clone(&work);
+            writes.spawn(async move { write_batch(work, batched).await });
+        }
     }
     while writes.join_next().await.is_some() {}
+}
+
+/// Takes as many changes as a batch has statements, if they come soon.
+async fn fill(jobs: &mut Receiver<Job>, some: &mut Vec<Queued<Job>>) {
+    jobs.fill(some, BATCH_STATEMENTS);
+    if some.len() < BATCH_STATEMENTS {
+        sleep(BATCH_LINGER).await;
+        jobs.fill(some, BATCH_STATEMENTS);
+    }
+}
+
+trait Writes {
+    /// Makes each of these changes by a write of its own.
+    fn spawn_all(&mut self, work: &Arc<Work>, some: Vec<Queued<Job>>);
+}
+
+impl Writes for JoinSet<()> {
+    fn spawn_all(&mut self, work: &Arc<Work>, some: Vec<Queued<Job>>) {
+        for queued in some {
+            self.spawn(write_all(Arc::clone(work), queued, Left::First(Attempt::None)));
+        }
+    }
+}
+
+/// Makes these changes by one request, and those that it leaves by writes of their own.
+async fn write_batch(work: Arc<Work>, some: Vec<Queued<Job>>) {
+    if work.going.is_halted() {
+        return;
+    }
+    let mut write = Unfinished { work: &work, is_finished: false };
+    let statements: Vec<&Statement> =
+        some.iter().filter_map(|queued| queued.what.change.statement()).collect();
+    let done = work.send_batch(&statements).await;
+    let mut rest = JoinSet::new();
+    for (queued, done) in some.into_iter().zip(done) {
+        match done {
+            Done::Made => work.batched(&queued.what.change, true),
+            Done::NotThere => work.batched(&queued.what.change, false),
+            Done::Left(left) => {
+                rest.spawn(write_all(Arc::clone(&work), queued, left));
+            }
+        }
+    }
+    while rest.join_next().await.is_some() {}
+    write.is_finished = true;
 }
 
 /// A write that is under way. One that ends by a panic halts the run before its page counts as
@@ -214,15 +291,41 @@ impl Drop for Unfinished<'_> {
     }
 }
 
-async fn write_one(work: &Arc<Work>, change: Change, flight: Flight<Job>) {
+/// Makes a change, and those whose turn comes with its end.
+async fn write_all(work: Arc<Work>, queued: Queued<Job>, left: Left) {
+    let (mut queued, mut left) = (queued, left);
+    while let Some(next) = write_one(&work, queued, left).await {
+        (queued, left) = (next, Left::First(Attempt::None));
+    }
+}
+
+/// Makes a change by a write of its own. Returns the one whose turn comes with its end.
+async fn write_one(work: &Arc<Work>, queued: Queued<Job>, left: Left) -> Option<Queued<Job>> {
+    let Queued { what: Job { change, _page: page }, flight } = queued;
+    let mut write = Unfinished { work, is_finished: false };
     let (flight, run) = (Arc::new(flight), Arc::clone(work));
+    let turn_of = Arc::clone(&flight);
     let turns = Turns::new(move |throttle| {
-        let (flight, run) = (Arc::clone(&flight), Arc::clone(&run));
+        let (flight, run) = (Arc::clone(&turn_of), Arc::clone(&run));
         async move { run.going.unless_ended(flight.again(throttle)).await == Some(true) }
     });
-    match work.change(change, &turns).await {
-        Ok(false) => {}
-        Ok(true) => work.going.item_failed(),
-        Err(error) => work.going.request_failed(&error),
+    let first = match left {
+        Left::First(attempt) => Some(attempt),
+        // Without another turn the run has ended.
+        Left::Throttled(throttle) => turns.next(throttle).await.then_some(Attempt::None),
+    };
+    if let Some(first) = first {
+        match work.change(change, first, &turns).await {
+            Ok(false) => {}
+            Ok(true) => work.going.item_failed(),
+            Err(error) => work.going.request_failed(&error),
+        }
     }
+    write.is_finished = true;
+    drop((page, turns));
+    // Batches are made where all that is ready is seen, and a run that is halted ends there.
+    if work.batches.load(Ordering::Relaxed) || work.going.is_halted() {
+        return None;
+    }
+    Arc::into_inner(flight)?.land()
 }

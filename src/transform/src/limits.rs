@@ -34,3 +34,7 @@ pub const VALUE_BYTES_MAX: usize = dm_dynamodb::value::ITEM_BYTES_MAX;
 
 /// Most rows of a lookup file. A ConfigMap holds 1 MiB, which is less.
 pub const LOOKUP_ROWS_MAX: usize = 1 << 20;
+
+/// Most parameters of a statement. DynamoDB documents no limit; an expression may have 300
+/// operators, and a statement has one for each parameter and each missing attribute.
+pub const STATEMENT_PARAMETERS_MAX: usize = 100;

@@ -57,6 +57,16 @@ pub enum Evaluation {
     Move(Item),
 }
 
+impl Evaluation {
+    /// Whether it makes of the item what this one is.
+    pub fn leaves(&self, item: &Item) -> bool {
+        match self {
+            Self::Update(after) => after == item,
+            Self::Skipped | Self::Unchanged | Self::Delete | Self::Move(_) => false,
+        }
+    }
+}
+
 impl Transform {
     /// Checks a declaration: syntax, functions, conversions, lookup files, and that no two actions
     /// write the same place.

@@ -206,7 +206,7 @@ fn keyed(table: &TableSchema, item: &Item) -> Map<String, Value> {
     ])
 }
 
-fn fits(checked: Result<(), dm_dynamodb::error::ServiceError>) -> Result<(), ItemError> {
+pub(crate) fn fits(checked: Result<(), dm_dynamodb::error::ServiceError>) -> Result<(), ItemError> {
     checked.map_err(|error| unfit(error.message))
 }
 

@@ -84,8 +84,8 @@ impl Apply {
         Ok(metered.finish(&answer, &members, &self.tally))
     }
 
-    fn count_statements(&self, written: impl IntoIterator<Item = (String, WriteKind)>) {
-        for (table, kind) in written {
+    fn count_statements(&self, written: impl IntoIterator<Item = Written>) {
+        for Written { table, kind, .. } in written {
             self.tally.written(plain_name(&table), kind, 1);
         }
     }
@@ -128,8 +128,17 @@ fn table_changed(call: &Call) -> Option<(&str, TableChange)> {
     Some((call.outline().table_changed()?, change))
 }
 
+/// What a statement writes.
+#[derive(Clone, Debug)]
+struct Written {
+    table: String,
+    kind: WriteKind,
+    /// Whether it returns what it deletes, so that one without effect is known.
+    returns_deleted: bool,
+}
+
 /// What each statement of a call writes, in their order; `None` where it does not.
-fn written_by_statements(call: &Call) -> Vec<Option<(String, WriteKind)>> {
+fn written_by_statements(call: &Call) -> Vec<Option<Written>> {
     let statements = call.statements().unwrap_or_default().iter();
     let written = statements.map(|one| {
         let statement = one.statement.as_ref().ok()?;
@@ -139,26 +148,33 @@ fn written_by_statements(call: &Call) -> Vec<Option<(String, WriteKind)>> {
             Statement::Delete(_) => WriteKind::Delete,
             Statement::Select(_) | Statement::Exists(_) => return None,
         };
-        Some((statement.table().to_owned(), kind))
+        let returns_deleted = matches!(statement, Statement::Delete(delete) if delete.returns_old);
+        Some(Written { table: statement.table().to_owned(), kind, returns_deleted })
     });
     written.collect()
 }
 
 /// What was written of a call that was answered. In a batch each statement may fail alone.
 fn carried_out(
-    written: Vec<Option<(String, WriteKind)>>,
+    written: Vec<Option<Written>>,
     answer: &Members<'_>,
-) -> impl Iterator<Item = (String, WriteKind)> {
+) -> impl Iterator<Item = Written> {
     #[derive(Deserialize)]
     struct Response {
         #[serde(rename = "Error")]
         error: Option<IgnoredAny>,
+        #[serde(rename = "Item")]
+        item: Option<IgnoredAny>,
     }
     // Answers to other operations have no errors in them.
     let responses: Vec<Response> = answer.get("Responses").unwrap_or_default();
-    let failed = move |at: usize| responses.get(at).is_some_and(|one| one.error.is_some());
-    let written = written.into_iter().enumerate().filter(move |(at, _)| !failed(*at));
-    written.filter_map(|(_, write)| write)
+    let written = written.into_iter().enumerate().filter_map(|(at, write)| Some((at, write?)));
+    let done = written.filter(move |(at, write)| {
+        responses.get(*at).is_none_or(|response| {
+            response.error.is_none() && (response.item.is_some() || !write.returns_deleted)
+        })
+    });
+    done.map(|(_, write)| write)
 }
 
 #[cfg(test)]
@@ -171,7 +187,10 @@ mod tests {
     async fn statements_of_a_batch_that_failed_have_written_nothing() {
         let plan = database(|_, _| {
             let failed = json!({"Error": {"Code": "ConditionalCheckFailed"}});
-            Answer::new(200, &json!({"Responses": [failed, {"TableName": "cars"}, failed]}))
+            let done = json!({"TableName": "cars", "Item": {"id": {"S": "d"}}});
+            let without_effect = json!({"TableName": "cars"});
+            let responses = [&failed, &without_effect, &failed, &done, &without_effect];
+            Answer::new(200, &json!({"Responses": responses}))
         })
         .await;
         let tally = Arc::new(Tally::default());
@@ -181,12 +200,14 @@ mod tests {
             statement("UPDATE cars SET price = 1 WHERE id = 'a'"),
             statement("UPDATE cars SET price = 1 WHERE id = 'b'"),
             statement("DELETE FROM cars WHERE id = 'c'"),
+            statement("DELETE FROM cars WHERE id = 'd' RETURNING ALL OLD *"),
+            statement("DELETE FROM cars WHERE id = 'e' RETURNING ALL OLD *"),
         ]}) else {
             unreachable!()
         };
         apply.handle(&Call::new(Operation::BatchExecuteStatement, batch)).await.unwrap();
         let cars = &tally.counts().tables["cars"];
-        assert_eq!((cars.updated, cars.deleted), (1, 0));
+        assert_eq!((cars.updated, cars.deleted), (1, 1), "e was not there");
     }
 
     #[test]

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use tokio::sync::{Semaphore, oneshot};
 use tokio::time::Instant;
 
-use crate::limits::{LANE_KEY_ITEMS, LANE_RATE_FIRST, TABLE_RATE_FIRST, WRITERS};
+use crate::limits::{LANE_KEY_ITEMS, LANE_RATE_FIRST, TABLE_RATE_FIRST};
 use crate::queue::{Cost, Queued};
 use crate::rate::Rate;
 
@@ -19,6 +19,8 @@ pub(crate) struct State<T> {
     /// What all lanes together may send: limited once something throttles that is not a partition.
     pub table: Rate,
     in_flight: usize,
+    /// How many may be.
+    pub writers: usize,
     /// Whether no further lane can be opened.
     pub is_over: bool,
     is_abandoned: bool,
@@ -75,13 +77,14 @@ impl<T> Lane<T> {
 }
 
 impl<T> State<T> {
-    pub fn new(now: Instant) -> Self {
+    pub fn new(writers: usize, now: Instant) -> Self {
         Self {
             lanes: Vec::new(),
             next_id: 0,
             turn: 0,
             table: Rate::rising(TABLE_RATE_FIRST, now),
             in_flight: 0,
+            writers,
             is_over: false,
             is_abandoned: false,
         }
@@ -121,8 +124,9 @@ impl<T> State<T> {
         self.lanes.retain(|lane| lane.id != id || !lane.is_done());
     }
 
-    /// Queues; what has no writer any more comes back.
-    pub fn push(&mut self, id: u64, cost: Cost, queued: Queued<T>) -> Result<(), Queued<T>> {
+    /// Queues, and returns whether a writer may have room for it; what has no writer any more comes
+    /// back.
+    pub fn push(&mut self, id: u64, cost: Cost, queued: Queued<T>) -> Result<bool, Queued<T>> {
         if self.is_abandoned {
             return Err(queued);
         }
@@ -130,7 +134,7 @@ impl<T> State<T> {
             Some(lane) => lane.jobs.push_back((cost, queued)),
             None => return Err(queued),
         }
-        Ok(())
+        Ok(self.in_flight < self.writers)
     }
 
     /// No more is queued in the lane.
@@ -142,7 +146,7 @@ impl<T> State<T> {
     }
 
     pub fn next(&mut self, now: Instant) -> Next<T> {
-        if self.in_flight >= WRITERS {
+        if self.in_flight >= self.writers {
             return Next::Changed;
         }
         let mut earliest: Option<Instant> = None;
@@ -215,7 +219,7 @@ impl<T> State<T> {
     /// nothing to do.
     pub fn is_held(&mut self, now: Instant) -> bool {
         let table_holds = self.table.learned().is_some() && self.table.ready_at(now) > now;
-        self.in_flight < WRITERS / 2
+        self.in_flight < self.writers / 2
             && !table_holds
             && !self.lanes.is_empty()
             && self.lanes.iter_mut().all(|lane| lane.has_work() && lane.rate.ready_at(now) > now)

@@ -37,7 +37,7 @@ async fn a_scan_ahead_of_its_writers_waits_and_another_does_not() {
         (LANE_BYTES_MAX, 1),
         (usize::MAX, 1),
     ] {
-        let (lanes, _receiver) = queue();
+        let (lanes, _receiver) = queue(WRITERS);
         let (one, other) = (lanes.open(), lanes.open());
         assert_eq!(fill(&one, 1, bytes).await, expected, "{bytes}");
         assert_eq!(fill(&other, 2, bytes).await, expected, "{bytes}");
@@ -46,7 +46,7 @@ async fn a_scan_ahead_of_its_writers_waits_and_another_does_not() {
 
 #[tokio::test(start_paused = true)]
 async fn an_item_has_its_room_until_it_is_written() {
-    let (lanes, mut receiver) = queue();
+    let (lanes, mut receiver) = queue(WRITERS);
     let sender = lanes.open();
     let half = LANE_BYTES_MAX / 2;
     assert_eq!(fill(&sender, 0, half).await, 2);
@@ -58,7 +58,7 @@ async fn an_item_has_its_room_until_it_is_written() {
 
 #[tokio::test(start_paused = true)]
 async fn a_queue_ends_with_its_lanes_and_a_lane_with_its_writers() {
-    let (lanes, mut receiver) = queue();
+    let (lanes, mut receiver) = queue(WRITERS);
     let (sender, gauge) = (lanes.open(), lanes.gauge());
     assert_eq!(sender.send(7, COST).await, Ok(()));
     assert!(gauge.lanes().is_some());
@@ -71,7 +71,7 @@ async fn a_queue_ends_with_its_lanes_and_a_lane_with_its_writers() {
     assert!(ends.is_err());
     drop(last);
     assert!(receiver.next().await.is_none());
-    let (lanes, receiver) = queue();
+    let (lanes, receiver) = queue(WRITERS);
     let sender = lanes.open();
     assert!(fill(&sender, 1, LANE_BYTES_MAX).await == 1);
     drop(receiver);
@@ -81,7 +81,7 @@ async fn a_queue_ends_with_its_lanes_and_a_lane_with_its_writers() {
 
 #[tokio::test(start_paused = true)]
 async fn a_bounded_number_is_in_flight_and_who_waits_for_a_turn_is_not_among_them() {
-    let (lanes, mut receiver) = queue();
+    let (lanes, mut receiver) = queue(WRITERS);
     let senders = [lanes.open(), lanes.open(), lanes.open()];
     for sender in &senders {
         fill(sender, 0, 1).await;
@@ -109,6 +109,28 @@ async fn a_bounded_number_is_in_flight_and_who_waits_for_a_turn_is_not_among_the
     assert!(next.is_err());
 }
 
+#[tokio::test(start_paused = true)]
+async fn who_has_written_one_is_given_the_next() {
+    let (lanes, mut receiver) = queue(1);
+    let sender = lanes.open();
+    for what in [1, 2, 3] {
+        sender.send(what, COST).await.unwrap();
+    }
+    let first = receiver.next().await.unwrap();
+    tokio::time::advance(Duration::from_millis(10)).await;
+    let second = first.flight.land().unwrap();
+    assert_eq!((first.what, second.what), (1, 2));
+    let mut some = Vec::new();
+    receiver.fill(&mut some, 25);
+    assert!(some.is_empty(), "one is in flight");
+    receiver.limit(2);
+    receiver.fill(&mut some, 25);
+    assert_eq!(some.len(), 1);
+    assert!(second.flight.land().is_none());
+    drop((some, sender, lanes));
+    assert!(receiver.next().await.is_none());
+}
+
 /// Writes to a partition that takes ten units a second.
 async fn write_slowly(flight: Flight<u32>, next: Arc<Mutex<Instant>>, written: Arc<AtomicU32>) {
     loop {
@@ -128,7 +150,7 @@ async fn write_slowly(flight: Flight<u32>, next: Arc<Mutex<Instant>>, written: A
 
 #[tokio::test(start_paused = true)]
 async fn a_slow_lane_does_not_slow_another() {
-    let (lanes, mut receiver) = queue();
+    let (lanes, mut receiver) = queue(WRITERS);
     for what in [0, 1] {
         let sender = lanes.open();
         tokio::spawn(async move { while sender.send(what, COST).await.is_ok() {} });
@@ -151,7 +173,7 @@ async fn a_slow_lane_does_not_slow_another() {
 
 #[tokio::test(start_paused = true)]
 async fn what_all_partitions_share_limits_all_lanes() {
-    let (lanes, mut receiver) = queue();
+    let (lanes, mut receiver) = queue(WRITERS);
     for what in [0, 1] {
         let sender = lanes.open();
         tokio::spawn(async move { while sender.send(what, COST).await.is_ok() {} });
@@ -172,7 +194,7 @@ async fn what_all_partitions_share_limits_all_lanes() {
 
 #[tokio::test(start_paused = true)]
 async fn lanes_that_throttles_hold_call_for_more() {
-    let (lanes, mut receiver) = queue();
+    let (lanes, mut receiver) = queue(WRITERS);
     let (sender, gauge) = (lanes.open(), lanes.gauge());
     assert!(!gauge.is_held(), "nothing waits");
     fill(&sender, 0, 1).await;
@@ -185,7 +207,7 @@ async fn lanes_that_throttles_hold_call_for_more() {
 
 #[tokio::test(start_paused = true)]
 async fn a_lane_forgets_what_a_key_with_many_items_has_taught_it() {
-    let (lanes, mut receiver) = queue();
+    let (lanes, mut receiver) = queue(WRITERS);
     let sender = lanes.open();
     let mut last = None;
     for number in 0..=LANE_KEY_ITEMS {

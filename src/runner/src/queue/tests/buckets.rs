@@ -60,7 +60,7 @@ async fn check(lanes_of: Vec<Vec<(u32, usize, Option<u64>)>>, least_used: f64) {
     for (count, partition, _) in lanes_of.iter().flatten() {
         items[*partition] += count;
     }
-    let (lanes, mut receiver) = queue();
+    let (lanes, mut receiver) = queue(WRITERS);
     for lane in lanes_of {
         let sender = lanes.open();
         tokio::spawn(async move {
