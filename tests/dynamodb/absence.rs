@@ -64,7 +64,8 @@ impl Laptop {
     /// Runs the program; what is said.
     fn exec(&self, letters: &str) -> String {
         let program = ["--", "python3", "-c", PROGRAM, &self.table, letters];
-        let words = [&["exec", "--apply", "--migration", "m"], &program[..]].concat();
+        let flags = ["exec", "--apply", "--expect-no-requests", "--migration", "m"];
+        let words = [&flags[..], &program[..]].concat();
         let (code, told) = self.says(&words);
         assert_eq!(code, 0, "{told}");
         told

@@ -238,14 +238,18 @@ fn the_programs_end_is_passed_on() {
         (&["no-such-program"], 127, "there is no program no-such-program"),
         (&["/dev/null"], 126, "/dev/null is not an executable file"),
     ] {
-        let output = datamigration(&["exec", "--dry-run", "--"]).args(words).output().unwrap();
-        let (_, err, code) = ended(&output);
-        assert_eq!(code, Some(expected), "{words:?}: {err}");
-        assert!(err.contains(told), "{words:?}: {err}");
+        for mode in ["--dry-run", "--apply"] {
+            let output = datamigration(&["exec", mode, "--"]).args(words).output().unwrap();
+            let (_, err, code) = ended(&output);
+            assert_eq!(code, Some(expected), "{mode} {words:?}: {err}");
+            assert!(err.contains(told), "{mode} {words:?}: {err}");
+        }
     }
-    let expected = ["exec", "--dry-run", "--expect-no-requests", "--", "true"];
-    let (_, err, code) = ended(&datamigration(&expected).output().unwrap());
-    assert_eq!(code, Some(0), "{err}");
+    for mode in ["--dry-run", "--apply"] {
+        let expected = ["exec", mode, "--expect-no-requests", "--", "true"];
+        let (_, err, code) = ended(&datamigration(&expected).output().unwrap());
+        assert_eq!(code, Some(0), "{err}");
+    }
 }
 
 #[test]

@@ -20,6 +20,26 @@ fn a_dry_run_has_no_journal() {
     }
 }
 
+/// Nobody knows what it did, so nobody adopts it.
+#[test]
+fn an_apply_whose_program_sent_no_request_has_failed_in_the_ledger_too() {
+    let folder = tempfile::tempdir().unwrap();
+    let archive = format!("file://{}", folder.path().display());
+    let says = |words: &[&str]| {
+        let (out, err, code) = ended(&datamigration(words).output().unwrap());
+        (out + &err, code)
+    };
+    let run = ["exec", "--apply", "--archive", &archive, "--migration", "m", "--"];
+    let (told, code) = says(&[&run[..], &["true"]].concat());
+    assert_eq!(code, Some(125), "{told}");
+    assert!(told.contains("the program sent no request to the guard"), "{told}");
+    let (listed, _) = says(&["archive", "ls", "--archive", &archive]);
+    assert!(listed.contains("m/1") && listed.contains("failed"), "{listed}");
+    assert!(!listed.contains("succeeded"), "{listed}");
+    let (shown, _) = says(&["archive", "show", "--archive", &archive, "--run", "m/1"]);
+    assert!(shown.contains("sent no request to the guard"), "{shown}");
+}
+
 /// A guard's runs are journaled and restored like those of `exec`.
 #[tokio::test]
 async fn a_guard_that_applies_keeps_a_journal() {

@@ -188,7 +188,7 @@ reasons! {
     ImageChanged,
     /// An object of the run's name exists and belongs to somebody else.
     NameTaken,
-    /// The program ended without a request to the guard, so a dry run shows no effects.
+    /// The program ended without a request to the guard, so what it did is not known.
     NoRequestsSeen,
     /// The migration is being deleted; its run is being stopped.
     Terminating,

@@ -171,9 +171,8 @@ pub struct DataMigrationSpec {
     /// changes anything again (`status.dryRun.idempotent`). Default: false.
     #[serde(default)]
     pub second_pass: bool,
-    /// Whether the program may end without a request to DynamoDB. Otherwise a dry run without one
-    /// fails with `NoRequestsSeen`, because its program may have bypassed the guard. Default:
-    /// false.
+    /// Whether the program may end without a request to DynamoDB. Otherwise a run without one fails
+    /// with `NoRequestsSeen`, because its program may have bypassed the guard. Default: false.
     #[serde(default)]
     pub expect_no_requests: bool,
     /// Highest rates of a run. If the target's `policy.limits` are lower, they apply. Default:

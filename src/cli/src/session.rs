@@ -13,8 +13,8 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use dm_contract::error_chain::chain;
-use dm_contract::plan::{Mode, Plan};
-use dm_contract::report::GuardResult;
+use dm_contract::plan::Plan;
+use dm_contract::report::{GuardResult, NO_REQUESTS};
 use dm_engine::archive::ledger;
 use dm_entry::args::Program;
 use dm_entry::leftover::Files;
@@ -138,7 +138,7 @@ pub struct Session<'a> {
     pub journaled: Option<&'a Journaled>,
     /// Which credentials the guard has.
     pub database: Database,
-    /// Whether a dry run without a request is a failure.
+    /// Whether a run without a request is a failure.
     pub expects_requests: bool,
 }
 
@@ -189,15 +189,15 @@ pub async fn run(session: Session<'_>) -> Result<u8, SessionError> {
     let (second_not_run, database) = (left.flatten(), session.database);
     let ran =
         about::Ran { started_at, finished_at, took, end, second_end, second_not_run, database };
-    let unseen = session.plan.mode == Mode::DryRun && result.requests == 0;
-    let outcome = outcome(end, &result);
+    // A program that missed the guard may have written to the database itself.
+    let unseen = end == End::Exited(0) && result.requests == 0 && session.expects_requests;
+    let outcome = outcome(end, &result, unseen);
     let (plan, journaled) = (session.plan, session.journaled);
     let ending = Ending { plan, journaled, engine: &engine, report, output: session.output };
     let ended = ending::Ended { result, ran, outcome };
     let finished = Box::pin(ending.finish(ended, &mut patience)).await?;
     Ok(match finished.code(u8::try_from(code).unwrap_or(u8::MAX)) {
-        // A program that missed the guard may have written to the database itself.
-        _ if end == End::Exited(0) && unseen && session.expects_requests => EXIT_OURS,
+        _ if unseen => EXIT_OURS,
         code => code,
     })
 }
@@ -222,8 +222,9 @@ async fn prepare(session: &Session<'_>) -> Result<Ready, SessionError> {
 }
 
 /// How the run ended, for the ledger.
-fn outcome(end: End, result: &GuardResult) -> Outcome {
+fn outcome(end: End, result: &GuardResult, unseen: bool) -> Outcome {
     match (end, &result.problem) {
+        (End::Exited(0), None) if unseen => Outcome::Failed(NO_REQUESTS.to_owned()),
         (End::Exited(0), None) => Outcome::Succeeded,
         (End::Exited(0) | End::Stopped, _) => Outcome::Unknown,
         (End::Exited(code), _) => {

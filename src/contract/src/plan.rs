@@ -184,6 +184,10 @@ pub struct ArchivePlan {
     /// not the run's end, and the guard leaves it to the operator to note it in the ledger.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub repeatable: bool,
+    /// Whether a program that sends no request may have succeeded. Otherwise it may have bypassed
+    /// the guard, and the guard records it as failed.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub expect_no_requests: bool,
     /// Tables that the run is expected to write, by its dry run: whether one is locked by another
     /// run is looked at before anything starts. Others are looked at when they are written first.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]

@@ -39,6 +39,11 @@ use crate::verdict::{LockHolder, RunOutcome, Verdict};
 /// The version this build writes and the only one it reads.
 pub const REPORT_VERSION: u32 = 1;
 
+/// What the ledger says of a program that ended well without one request. It did nothing, or wrote
+/// past the guard.
+pub const NO_REQUESTS: &str =
+    "The program ended with exit code 0 and sent no request to the guard.";
+
 /// What the guard saw, as its container's termination message.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]

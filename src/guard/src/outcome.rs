@@ -1,14 +1,24 @@
 //! How a run ended, from what its program and its guard say. Pure.
 
-use dm_contract::report::{GuardResult, ProgramResult};
+use dm_contract::report::{GuardResult, NO_REQUESTS, ProgramResult};
 use dm_contract::verdict::RunOutcome;
+
+/// What a run is allowed.
+#[derive(Clone, Copy, Debug)]
+pub struct Allowed {
+    /// Its Job may start the program again.
+    pub repeatable: bool,
+    /// Its program may send no request.
+    pub no_requests: bool,
+}
 
 /// How the run ended; `None` where nobody knows, or where the Job starts the program again.
 pub fn outcome(
     program: &ProgramResult,
     result: &GuardResult,
-    repeatable: bool,
+    allowed: Allowed,
 ) -> Option<RunOutcome> {
+    let Allowed { repeatable, no_requests } = allowed;
     match (program.exit_code, program.signal, &program.start_error) {
         // It ended because it was told to, and may have stopped half way.
         (Some(0), None, None) if program.interrupted().is_some() => {
@@ -16,6 +26,11 @@ pub fn outcome(
         }
         // Its last calls failed for want of the archive or the database, and it has swallowed that.
         (Some(0), None, None) if result.outage().is_some() => {
+            (!repeatable).then_some(RunOutcome::Failed)
+        }
+        // It may have written to the database itself. Its Job is over, but the operator knows what
+        // its other pods have sent.
+        (Some(0), None, None) if is_unseen(result) && !no_requests && result.problem.is_none() => {
             (!repeatable).then_some(RunOutcome::Failed)
         }
         // What a guard with a problem has seen is for a person to judge.
@@ -27,6 +42,11 @@ pub fn outcome(
     }
 }
 
+/// Whether a program has sent nothing. A transform is carried out by the guard itself.
+const fn is_unseen(result: &GuardResult) -> bool {
+    result.requests == 0 && result.transform.is_none()
+}
+
 /// What a person should know of it.
 pub fn message(program: &ProgramResult, result: &GuardResult) -> Option<String> {
     if let Some(signal) = program.interrupted() {
@@ -35,6 +55,7 @@ pub fn message(program: &ProgramResult, result: &GuardResult) -> Option<String> 
         ));
     }
     match (program.exit_code, program.signal, &program.start_error) {
+        (Some(0), None, None) if is_unseen(result) => Some(NO_REQUESTS.into()),
         (Some(0), ..) | (None, None, None) => None,
         (Some(code), ..) => Some(format!("The program ended with exit code {code}.")),
         (None, Some(signal), _) => Some(format!("The program was ended by signal {signal}.")),
@@ -72,13 +93,15 @@ pub mod tests {
     }
 
     pub fn result(problem: Option<&str>) -> GuardResult {
-        GuardResult { problem: problem.map(str::to_owned), ..crate::empty_result(Mode::Apply) }
+        let problem = problem.map(str::to_owned);
+        GuardResult { problem, requests: 1, ..crate::empty_result(Mode::Apply) }
     }
 
     #[test]
     fn an_end_is_noted_only_where_it_is_known() {
         let check = |program: &ProgramResult, problem, repeatable, expected| {
-            let found = outcome(program, &result(problem), repeatable);
+            let allowed = Allowed { repeatable, no_requests: false };
+            let found = outcome(program, &result(problem), allowed);
             assert_eq!(found, expected, "{program:?} {problem:?} {repeatable}");
         };
         let (ok, failed) = (Some(RunOutcome::Succeeded), Some(RunOutcome::Failed));
@@ -98,5 +121,23 @@ pub mod tests {
             check(&ended, Some("lost"), false, failed);
             check(&ended, None, true, None);
         }
+    }
+
+    #[test]
+    fn a_program_that_sent_nothing_has_failed_unless_none_is_expected() {
+        let program = program(Some(0), None, None);
+        let silent = GuardResult { requests: 0, ..result(None) };
+        let check = |result: &GuardResult, repeatable, no_requests, expected| {
+            let allowed = Allowed { repeatable, no_requests };
+            assert_eq!(outcome(&program, result, allowed), expected, "{allowed:?}");
+        };
+        check(&silent, false, false, Some(RunOutcome::Failed));
+        check(&silent, false, true, Some(RunOutcome::Succeeded));
+        // An earlier pod may have sent some: the operator records it.
+        check(&silent, true, false, None);
+        check(&silent, true, true, Some(RunOutcome::Succeeded));
+        check(&GuardResult { requests: 0, ..result(Some("lost")) }, false, false, None);
+        assert_eq!(message(&program, &silent).as_deref(), Some(NO_REQUESTS));
+        assert_eq!(message(&program, &result(None)), None);
     }
 }

@@ -23,7 +23,7 @@ use dm_engine::{DifferenceParts, Engine};
 use serde::Serialize;
 use tokio::sync::mpsc;
 
-use crate::outcome::{message, outcome};
+use crate::outcome::{Allowed, message, outcome};
 use crate::program_log;
 
 /// Where things go, and where they come from.
@@ -34,7 +34,7 @@ pub struct Uploader {
     mode: Mode,
     /// The folder in the archive.
     folder: String,
-    repeatable: bool,
+    allowed: Allowed,
     retention: Option<RetentionPlan>,
     log_dir: Option<PathBuf>,
     part_bytes: usize,
@@ -66,8 +66,11 @@ impl Uploader {
             run,
             mode: plan.mode,
             folder,
-            // Its pods are replaced, and the end of one part is not the run's.
-            repeatable: named.repeatable || plan.parts.is_some(),
+            allowed: Allowed {
+                // Its pods are replaced, and the end of one part is not the run's.
+                repeatable: named.repeatable || plan.parts.is_some(),
+                no_requests: named.expect_no_requests,
+            },
             retention: named.retention,
             log_dir,
             part_bytes: limits::DIFFERENCE_PART_BYTES,
@@ -162,7 +165,7 @@ impl Uploader {
             return;
         }
         let Some(program) = self.program() else { return };
-        let Some(outcome) = outcome(&program, result, self.repeatable) else { return };
+        let Some(outcome) = outcome(&program, result, self.allowed) else { return };
         let completed = Completed {
             message: message(&program, result),
             execution_time: program.started_at,

@@ -121,6 +121,7 @@ fn a_plan_is_its_golden_file() {
                 migration: "team.0001-add-price-to-cars".into(),
                 overrule: 1,
                 repeatable: true,
+                expect_no_requests: true,
                 tables: vec!["cars".into()],
                 retention: Some(RetentionPlan { max_age_days: 90, keep_runs: 5, journals: true }),
                 again: true,

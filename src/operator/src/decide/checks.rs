@@ -84,7 +84,10 @@ impl<'a> Candidate<'a> {
     /// Whether a person asks for what a run has done to be done again.
     fn is_asked_again(self, run: &RunRecord) -> bool {
         let spec = &self.situation.migration.spec;
-        let is_excused = spec.expect_no_requests && run.reason == Some(Reason::NoRequestsSeen);
+        // An apply that sent none may have written elsewhere: only `spec.retry` repeats it.
+        let is_excused = spec.expect_no_requests
+            && run.kind == RunKind::DryRun
+            && run.reason == Some(Reason::NoRequestsSeen);
         spec.retry > run.retry || is_excused
     }
 }

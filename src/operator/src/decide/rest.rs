@@ -66,7 +66,9 @@ pub fn failed(status: &DataMigrationStatus, run: &RunRecord) -> Position {
         |failure| format!("{} {}", failure.message, failure.what_now),
     );
     let mut position = Position::new(phase, Standing::Stalled, reason, message);
-    position.set_text(&how_far(status, run).unwrap_or_else(|| reason.to_string()));
+    // What it wrote past the guard is not counted.
+    let how_far = how_far(status, run).filter(|_| reason != Reason::NoRequestsSeen);
+    position.set_text(&how_far.unwrap_or_else(|| reason.to_string()));
     position
 }
 

@@ -155,7 +155,7 @@ fn outcome_of(situation: Situation<'_>, record: &RunRecord) -> Option<Outcome> {
     }
     let outcome = outcome::of(record, situation.objects)?;
     let expected = situation.migration.spec.expect_no_requests;
-    Some(outcome::unseen::complete(record, expected, outcome))
+    Some(outcome::unseen::complete(record, situation.objects, expected, outcome))
 }
 
 /// Whether the Job controller may still create a pod, as it had begun to when the run's Job was

@@ -48,6 +48,7 @@ pub fn plan(migration: &Migration, record: &RunRecord, archive: &ArchiveSpec) ->
         again: false,
         overrule: record.overrules.unwrap_or(0),
         repeatable: is_repeatable(migration, record),
+        expect_no_requests: migration.spec.expect_no_requests,
         tables: tables(migration, record),
         retention: archive.retention.as_ref().map(|retention| RetentionPlan {
             max_age_days: retention.max_age_days,

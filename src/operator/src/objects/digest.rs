@@ -80,6 +80,8 @@ struct Settings<'a> {
     limits: Option<&'a Limits>,
     #[serde(skip_serializing_if = "std::ops::Not::not")]
     second_pass: bool,
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    expect_no_requests: bool,
     backoff_limit: i32,
     #[serde(skip_serializing_if = "Option::is_none")]
     parallelism: Option<u32>,
@@ -102,6 +104,7 @@ pub fn of_settings(migration: &DataMigration, target: &Target) -> String {
         pod: &spec.pod_template,
         limits: spec.limits.as_ref(),
         second_pass: spec.second_pass,
+        expect_no_requests: spec.expect_no_requests,
         backoff_limit: spec.backoff_limit,
         parallelism: Some(spec.parallelism).filter(|pods| *pods > 1),
         active_deadline_seconds: spec.active_deadline_seconds,

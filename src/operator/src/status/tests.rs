@@ -281,10 +281,15 @@ fn lists_have_an_end() {
 
 /// A dry run that ended with this code, seen by its guard like this.
 fn tried(spec: Value, code: i32, requests: u64) -> DataMigrationStatus {
+    ran(RunKind::DryRun, spec, code, json!({"requests": requests, "tables": []}))
+}
+
+/// The same of a run of this kind.
+fn ran(kind: RunKind, spec: Value, code: i32, guard: Value) -> DataMigrationStatus {
     let says = program_says(json!({"exitCode": code}));
-    let pod = pod_ended(code, &says, &guard_says(json!({"requests": requests, "tables": []})));
+    let pod = pod_ended(code, &says, &guard_says(guard));
     let job = if code == 0 { job_ended("Complete", "") } else { job_ended("Failed", "") };
-    let mut migration = running(RunKind::DryRun);
+    let mut migration = running(kind);
     migration.spec = with(&migration.spec, spec);
     let dependencies = Dependencies::default();
     let runnable = runnable();
@@ -315,6 +320,41 @@ fn a_dry_run_that_never_asked_the_guard_is_not_ok() {
     let of = |type_: &str| status.conditions.iter().find(|c| c.type_ == type_).unwrap();
     assert_eq!(of(types::READY).reason, "NoRequestsSeen");
     assert_eq!(of(types::STALLED).status, "True", "neither current nor healthy");
+}
+
+#[test]
+fn an_apply_that_never_asked_the_guard_has_failed() {
+    let silent = |changes: Value| {
+        let guard = json!({"mode": "Apply", "requests": 0, "writeCallsUpstream": 0, "tables": []});
+        let mut guard = guard.as_object().unwrap().clone();
+        guard.extend(changes.as_object().unwrap().clone());
+        ran(RunKind::Apply, json!({"expectNoRequests": false}), 0, Value::Object(guard))
+    };
+    let status = silent(json!({}));
+    assert_eq!(status.phase, Some(Phase::Failed));
+    assert_eq!(status.applied.as_ref().unwrap().result, RunResult::Failed);
+    assert!(!status.is_applied() && !status.runs[0].wrote_nothing && hints(&status));
+    let failure = status.failure.as_ref().unwrap();
+    assert_eq!(failure.reason, Reason::NoRequestsSeen);
+    for part in ["without one request", "nothing is journaled", "cannot be restored", "endpoint"] {
+        assert!(failure.message.contains(part), "{part}: {}", failure.message);
+    }
+    for part in ["Look at the data", "spec.expectNoRequests", "spec.retry to 1"] {
+        assert!(failure.what_now.contains(part), "{part}: {}", failure.what_now);
+    }
+    let text = status.progress.as_ref().and_then(|progress| progress.text.as_deref());
+    assert_eq!(text, Some("NoRequestsSeen"), "what it wrote is not known");
+    // A transform is carried out by the guard itself.
+    let transform = json!({
+        "end": "Succeeded", "read": 0, "skipped": 0, "unchanged": 0, "changed": 0, "failed": 0,
+    });
+    assert_eq!(silent(json!({"transform": transform})).phase, Some(Phase::Applied));
+    // The ledger has recorded it: the spec has changed since the run began.
+    let archived = json!({"run": "m/1", "completed": "Succeeded"});
+    assert_eq!(silent(json!({"archived": archived})).phase, Some(Phase::Applied));
+    let none = json!({"requests": 0, "tables": []});
+    let expected = ran(RunKind::Apply, json!({"expectNoRequests": true}), 0, none);
+    assert_eq!(expected.phase, Some(Phase::Applied));
 }
 
 #[test]

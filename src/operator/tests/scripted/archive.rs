@@ -249,3 +249,26 @@ async fn a_node_that_shuts_down_leaves_an_interrupted_run_wherever_it_is_known()
         assert_eq!((applied(&world), world.cluster.completed), (1, 0), "{how:?}");
     }
 }
+
+#[tokio::test]
+async fn an_apply_whose_program_sent_no_request_has_failed_in_status_and_ledger() {
+    for mute in [false, true] {
+        let mut world = World::with_archive();
+        (world.cluster.silent, world.cluster.mute) = (true, mute);
+        world.promote();
+        world.until_quiet().await;
+        let status = world.status();
+        assert_eq!(status.phase, Some(Phase::Failed), "{status:#?}");
+        assert_eq!(status.runs[0].reason, Some(Reason::NoRequestsSeen));
+        let completed = |world: &World, run| world.cluster.ledger.entries[&run].completed;
+        assert_eq!(completed(&world, 1), Some(RunOutcome::Failed), "nobody adopts it");
+        // It may have written elsewhere, so nothing but `retry` runs it again.
+        world.edit(|spec| spec["expectNoRequests"] = json!(true));
+        world.until_quiet().await;
+        assert_eq!((phase(&world), applied(&world)), (Phase::Failed, 1));
+        world.edit(|spec| spec["retry"] = json!(1));
+        world.until_quiet().await;
+        assert_eq!((phase(&world), applied(&world)), (Phase::Applied, 2));
+        assert_eq!(completed(&world, 2), Some(RunOutcome::Succeeded));
+    }
+}

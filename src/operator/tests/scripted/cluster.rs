@@ -14,7 +14,7 @@ use crate::job_controller::{
 };
 use crate::ledger::Ledger;
 pub use crate::moves::{Move, name};
-use crate::results::{guard_result, of_part, restore_result, without_journal};
+use crate::results::{guard_result, of_part, restore_result, without_journal, without_requests};
 
 /// One start of a program.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -52,6 +52,8 @@ pub struct Cluster {
     pub laid_over: Vec<Start>,
     /// Exit code of programs that are not stopped.
     pub exit_code: i32,
+    /// Whether programs send their guard no request.
+    pub silent: bool,
     /// The part whose program alone ends with that code; the others end with 0.
     pub failing: Option<u32>,
     /// Whether programs run until they are stopped.
@@ -234,8 +236,13 @@ impl Cluster {
         let asked = has_ledger(object);
         let part = plan.parts.and_then(|_| index_of(object));
         let mut result_of_guard = of_part(guard_result(mode), part, code_of_pod);
+        if self.silent {
+            result_of_guard = without_requests(result_of_guard);
+        }
         if asked && !mute {
-            let outcome = if code_of_pod == 0 { RunOutcome::Succeeded } else { RunOutcome::Failed };
+            let accepts = plan.archive.as_ref().is_some_and(|archive| archive.expect_no_requests);
+            let succeeded = code_of_pod == 0 && (accepts || !self.silent);
+            let outcome = if succeeded { RunOutcome::Succeeded } else { RunOutcome::Failed };
             let completed = self.ledger.end(&plan, part, outcome).then_some(outcome);
             result_of_guard.archived = Some(Archived { completed, ..Archived::default() });
         }

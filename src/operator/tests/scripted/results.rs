@@ -41,6 +41,17 @@ pub fn guard_result(mode: Mode) -> GuardResult {
     }
 }
 
+/// The same of a program that sent nothing.
+pub fn without_requests(result: GuardResult) -> GuardResult {
+    GuardResult {
+        requests: 0,
+        write_calls_upstream: 0,
+        items_read: 0,
+        tables: Vec::new(),
+        ..result
+    }
+}
+
 /// The result of a part of a transform whose program ended with a code; of a whole run unchanged.
 pub fn of_part(result: GuardResult, part: Option<u32>, exit_code: i32) -> GuardResult {
     let Some(index) = part else { return result };

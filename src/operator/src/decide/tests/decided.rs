@@ -41,6 +41,16 @@ fn a_dry_run_without_a_request_satisfies_nobody_unless_none_is_expected() {
 }
 
 #[test]
+fn an_apply_without_a_request_is_repeated_by_retry_only() {
+    let unseen = RunRecord { reason: Some(Reason::NoRequestsSeen), ..failed(RunKind::Apply) };
+    let after = |spec| Case::new(applying(spec)).after(vec![unseen.clone()]);
+    for spec in [json!({}), json!({"expectNoRequests": true})] {
+        check(&after(spec), Phase::Failed, Standing::Stalled, Reason::NoRequestsSeen);
+    }
+    begins(&after(json!({"retry": 1})), RunKind::Apply, 2);
+}
+
+#[test]
 fn a_run_that_has_not_started_is_given_up_for_the_current_image_of_ours() {
     let job = |image: &str| {
         let guard = json!({"name": "guard", "image": image});
