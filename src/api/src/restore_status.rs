@@ -80,7 +80,7 @@ pub struct ConflictGroup {
     /// Keys of the first of these items, in DynamoDB's JSON. Present only if the target's policy
     /// shows values.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    #[schemars(length(max = 10))]
+    #[schemars(length(max = 5))]
     pub keys: Vec<String>,
 }
 

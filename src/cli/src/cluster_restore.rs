@@ -133,7 +133,7 @@ fn confirm(migration: &DataMigration, name: &str) -> Result<(), ClusterRestoreEr
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::story::tests::migration;
+    use crate::describe::text::tests::migration;
 
     fn check(spec: Value, dry_run: bool, on_conflict: OnConflict, expected: Option<&Value>) {
         let asked = Asked { name: "0001-add-price", dry_run, on_conflict, yes: true };

@@ -1,4 +1,6 @@
-//! `kubectl datamigration describe`: the whole story of one migration on a screen.
+//! `kubectl datamigration describe`: one migration on a screen.
+
+pub mod text;
 
 use clap::Args;
 use dm_api::migration::DataMigrationSpec;
@@ -9,7 +11,7 @@ use serde::Serialize;
 
 use crate::answer::{self, AnswerError, Words};
 use crate::cluster::{self, Cluster, ClusterError};
-use crate::{progress, story};
+use crate::progress;
 
 /// Flags of `describe`.
 #[derive(Clone, Debug, Args)]
@@ -35,7 +37,7 @@ pub async fn describe(flags: Flags) -> Result<u8, DescribeError> {
     let migration = cluster.migration(&flags.name).await?;
     let target = cluster.target(&migration.spec.target.name).await;
     flags.answer.print(&data(&migration, target.as_ref()), |words| {
-        let text = story::text(&migration, target.as_ref(), Timestamp::now());
+        let text = text::text(&migration, target.as_ref(), Timestamp::now());
         match words {
             Words::Terminal => text,
             Words::Markdown => fenced(&text),
@@ -112,7 +114,7 @@ fn fenced(text: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::story::tests::{dry_run_succeeded, migration};
+    use crate::describe::text::tests::{dry_run_succeeded, migration};
     use serde_json::json;
 
     #[test]

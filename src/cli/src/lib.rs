@@ -48,7 +48,6 @@ mod quoted;
 mod report_files;
 mod seed;
 mod signals;
-mod story;
 mod transform;
 mod work;
 mod yaml;

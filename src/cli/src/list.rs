@@ -146,7 +146,7 @@ fn row(migration: &DataMigration, now: Timestamp) -> Vec<String> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::story::tests::{NOW, migration};
+    use crate::describe::text::tests::{NOW, migration};
     use serde_json::json;
 
     #[test]

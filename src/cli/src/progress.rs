@@ -78,7 +78,7 @@ fn condition<'a>(migration: &'a DataMigration, type_: &str) -> Option<&'a Condit
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::story::tests::migration;
+    use crate::describe::text::tests::migration;
     use serde_json::json;
 
     fn check(status: serde_json::Value, expected: (&str, &str, Option<u64>, Rest)) {

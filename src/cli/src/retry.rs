@@ -74,7 +74,7 @@ fn raised(migration: &DataMigration) -> Result<i64, String> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::story::tests::migration;
+    use crate::describe::text::tests::migration;
 
     fn check(retry: i64, runs: &serde_json::Value, expected: Result<i64, &str>) {
         let found = raised(&migration(json!({"retry": retry}), json!({"runs": runs})));

@@ -113,7 +113,7 @@ fn naming(action: &'static str, path: &Path) -> impl FnOnce(io::Error) -> StampE
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::story::tests::migration;
+    use crate::describe::text::tests::migration;
     use serde_json::{Value, json};
 
     fn check(applied: &Value, expected: Option<[(&str, &str); 2]>) {

@@ -286,7 +286,7 @@ mod tests {
     use std::sync::{Arc, Mutex};
 
     use super::*;
-    use crate::story::tests::migration;
+    use crate::describe::text::tests::migration;
     use http::{Request, Response};
     use kube::Client;
     use kube::client::Body;

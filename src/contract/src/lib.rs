@@ -9,6 +9,7 @@
 //! - [`program_files`]: the digest of a program's files; [`program_log`]: the files of its output.
 //! - [`identity`]: whether a recorded run was of the same program, database and tables.
 //! - [`part`]: one pod's part of a run that is spread over pods.
+//! - [`interpreters`]: what runs a script, by its suffix.
 //! - [`addresses`], [`glob`], [`error_chain`], [`limits`], [`sha256`]: what the processes share
 //!   otherwise.
 
@@ -18,6 +19,7 @@ pub mod control;
 pub mod error_chain;
 pub mod glob;
 pub mod identity;
+pub mod interpreters;
 pub mod limits;
 pub mod part;
 pub mod plan;

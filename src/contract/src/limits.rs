@@ -22,6 +22,10 @@ pub const PARTS_MAX: u32 = 64;
 /// Failed items that a transform's report lists; the others are counted.
 pub const FAILURES_LISTED_MAX: usize = 1000;
 
+/// Keys of one kind of conflict that a restore names: enough to find the others like them. The
+/// definition of `status` (src/api) has the same bound.
+pub const CONFLICT_KEYS_MAX: usize = 5;
+
 /// Items of each table that a dry run's result shows.
 pub const SAMPLES_PER_TABLE_MAX: usize = 3;
 

@@ -144,6 +144,24 @@ pub enum Conflict {
     Rejected(Option<String>),
 }
 
+impl Conflict {
+    /// Returns what others did to the item, in words. `named` shows the name of an attribute as the
+    /// reader's screen or page needs it.
+    pub fn in_words(&self, named: impl Fn(&str) -> String) -> String {
+        match self {
+            Self::AttributeChanged(name) => format!("{} changed after the run", named(name)),
+            Self::ItemChanged => "the item changed after the run".into(),
+            Self::ItemDeleted => "the item was deleted after the run".into(),
+            Self::PlaceTaken => "another item with its key was created after the run".into(),
+            Self::OrderUnknown => "several pods wrote the item in an unknown order".into(),
+            Self::Rejected(Some(name)) => {
+                format!("the database rejects the earlier {}", named(name))
+            }
+            Self::Rejected(None) => "the database rejects the earlier item".into(),
+        }
+    }
+}
+
 impl RestoreResult {
     /// As the termination message: JSON that the kubelet does not cut. Keys go first, then groups.
     pub fn to_message(&self) -> String {

@@ -251,9 +251,6 @@ pub const RESTORE_CONFLICTS_PART_BYTES: u64 = 8 * 1024 * 1024;
 /// and programs that use values as names of attributes would otherwise fill the memory.
 pub const RESTORE_CONFLICT_GROUPS_MAX: usize = 1_000;
 
-/// Keys that are named for each of them.
-pub const RESTORE_CONFLICT_KEYS_MAX: usize = 5;
-
 /// Calls that changed tables which a restore lists; all are in the journal.
 pub const RESTORE_TABLE_CALLS_LISTED_MAX: usize = 100;
 

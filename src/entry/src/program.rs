@@ -7,6 +7,8 @@ use std::io::{self, Read};
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 
+use dm_contract::interpreters;
+
 use crate::args::Program;
 use crate::limits::SHEBANG_BYTES_MAX;
 use crate::shebang::{self, Interpreter};
@@ -46,8 +48,9 @@ pub enum StartError {
     },
     /// Neither first line nor suffix tells what runs the script.
     #[error(
-        "what runs {0} is not known: it has no #! line, and its suffix is none of .py .js .mjs \
-         .cjs .ts .mts .cts .sh .bash .rb .pl .php; give a command"
+        "what runs {0} is not known: it has no #! line, and its suffix is none of {suffixes}; give a \
+         command",
+        suffixes = interpreters::suffixes()
     )]
     UnknownSuffix(PathBuf),
     /// The image has no interpreter for the script.

@@ -2,6 +2,8 @@
 
 use std::path::Path;
 
+use dm_contract::interpreters;
+
 /// An interpreter and the arguments before the script's name.
 #[derive(Debug, PartialEq, Eq)]
 pub struct Interpreter {
@@ -50,23 +52,12 @@ fn of_env(rest: &str) -> Option<Interpreter> {
 
 /// The interpreters that understand a file with this suffix, the preferred first; empty for others.
 pub fn of_suffix(file: &Path) -> Vec<Interpreter> {
-    let candidates: &[&[&str]] = match file.extension().and_then(|suffix| suffix.to_str()) {
-        Some("py") => &[&["python3"], &["python"]],
-        Some("js" | "mjs" | "cjs") => &[&["node"]],
-        // Node strips types by itself from 22.18 on; the others are chosen by who installed them.
-        Some("ts" | "mts" | "cts") => &[&["tsx"], &["deno", "run", "--allow-all"], &["node"]],
-        Some("sh") => &[&["sh"]],
-        Some("bash") => &[&["bash"]],
-        Some("rb") => &[&["ruby"]],
-        Some("pl") => &[&["perl"]],
-        Some("php") => &[&["php"]],
-        _ => &[],
-    };
+    let suffix = file.extension().and_then(|suffix| suffix.to_str()).unwrap_or_default();
     let interpreter = |words: &&[&str]| Interpreter {
         name: words[0].to_owned(),
         args: words[1..].iter().map(|word| (*word).to_owned()).collect(),
     };
-    candidates.iter().map(interpreter).collect()
+    interpreters::of_suffix(suffix).iter().map(interpreter).collect()
 }
 
 #[cfg(test)]

@@ -27,8 +27,8 @@ pub const NOT_RESTORED_MAX: usize = 20;
 /// Groups of conflicts that status lists.
 pub const CONFLICT_GROUPS_MAX: usize = 20;
 
-/// Keys of one such group that status lists, where values are shown.
-pub const CONFLICT_KEYS_MAX: usize = 10;
+/// Keys of one such group that a sentence names; status lists more.
+pub const CONFLICT_KEYS_TOLD_MAX: usize = 2;
 
 /// Groups of conflicts that a sentence names.
 pub const CONFLICT_GROUPS_TOLD_MAX: usize = 3;

@@ -49,17 +49,7 @@ pub fn names_items(report: &RestoreReport) -> bool {
 
 /// What others changed, in words.
 pub fn what(conflict: &Conflict) -> String {
-    match conflict {
-        Conflict::AttributeChanged(name) => format!("{} changed", words::name(name)),
-        Conflict::ItemChanged => "the item changed".into(),
-        Conflict::ItemDeleted => "the item was deleted".into(),
-        Conflict::PlaceTaken => "another item has its key".into(),
-        Conflict::OrderUnknown => "several pods wrote the item in an unknown order".into(),
-        Conflict::Rejected(Some(name)) => {
-            format!("the database rejects the earlier {}", words::name(name))
-        }
-        Conflict::Rejected(None) => "the database rejects the earlier item".into(),
-    }
+    conflict.in_words(words::name)
 }
 
 /// What it is, at the beginning of a heading.

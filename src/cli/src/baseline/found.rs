@@ -4,6 +4,8 @@ use std::fs;
 use std::io::Read as _;
 use std::path::{Path, PathBuf};
 
+use dm_contract::interpreters;
+
 use super::BaselineError;
 use crate::folder::{Folder, FolderError, has_manifest};
 
@@ -16,10 +18,6 @@ const DIGEST_CHARS: usize = 8;
 /// Folders below the given one that are looked into: a folder for each year, say, and one for each
 /// migration in it.
 const DEPTH_MAX: usize = 4;
-
-/// Suffixes of scripts (docs/reference/datamigration.md, `script.command`).
-const SUFFIXES: [&str; 12] =
-    ["py", "js", "mjs", "cjs", "ts", "mts", "cts", "sh", "bash", "rb", "pl", "php"];
 
 /// Folders that hold no scripts of the team's own.
 const NOT_THEIRS: [&str; 5] = ["node_modules", "__pycache__", "venv", "vendor", "overlays"];
@@ -119,7 +117,7 @@ fn listed(path: &Path) -> Result<(Vec<PathBuf>, Vec<PathBuf>), BaselineError> {
 fn is_script(path: &Path) -> bool {
     let suffix = path.extension().map(|suffix| suffix.to_string_lossy().into_owned());
     if let Some(suffix) = suffix {
-        return SUFFIXES.contains(&suffix.as_str());
+        return !interpreters::of_suffix(&suffix).is_empty();
     }
     let mut start = [0; 2];
     let read = fs::File::open(path).and_then(|mut file| file.read_exact(&mut start));

@@ -1,5 +1,7 @@
 //! What the files of a program are written in, and which of their lines are code.
 
+use dm_contract::interpreters;
+
 /// Begin and end of a text of several lines in Python.
 const TEXT_MARKS: [&str; 2] = ["\"\"\"", "'''"];
 
@@ -16,10 +18,10 @@ impl Language {
     pub fn of(name: &str, text: &str) -> Option<Self> {
         let first = text.lines().next().filter(|line| line.starts_with("#!")).unwrap_or_default();
         let suffix = name.rsplit_once('.').map_or("", |(_, suffix)| suffix);
-        match suffix {
-            "py" => Some(Self::Python),
-            "js" | "mjs" | "cjs" | "ts" | "mts" | "cts" => Some(Self::JavaScript),
-            "sh" | "bash" => Some(Self::Shell),
+        match interpreters::of_suffix(suffix).first() {
+            Some(["python3", ..]) => Some(Self::Python),
+            Some(["node" | "tsx", ..]) => Some(Self::JavaScript),
+            Some(["sh" | "bash", ..]) => Some(Self::Shell),
             _ if first.contains("python") => Some(Self::Python),
             _ if first.contains("node") => Some(Self::JavaScript),
             _ if first.ends_with("sh") => Some(Self::Shell),

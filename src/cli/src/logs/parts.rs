@@ -225,7 +225,7 @@ mod tests {
     use serde_json::{Value, json};
 
     use super::*;
-    use crate::story::tests::migration;
+    use crate::describe::text::tests::migration;
 
     fn split() -> DataMigration {
         let run = json!({

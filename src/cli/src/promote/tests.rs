@@ -3,7 +3,7 @@
 use std::sync::{Arc, Mutex};
 
 use super::*;
-use crate::story::tests::{dry_run_succeeded, migration};
+use crate::describe::text::tests::{dry_run_succeeded, migration};
 use http::{Request, Response};
 use kube::Client;
 use kube::client::Body;

@@ -334,7 +334,7 @@ fn difference_parts<'a>(listed: &'a [Listed], within: &str) -> Vec<&'a Listed> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::story::tests::migration;
+    use crate::describe::text::tests::migration;
     use serde_json::json;
 
     #[test]

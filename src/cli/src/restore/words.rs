@@ -86,17 +86,7 @@ fn conflicts(report: &RestoreReport) -> String {
 }
 
 fn what(conflict: &Conflict) -> String {
-    match conflict {
-        Conflict::AttributeChanged(name) => format!("{} changed after the run", visible(name)),
-        Conflict::ItemChanged => "the item changed after the run".to_owned(),
-        Conflict::ItemDeleted => "the item was deleted after the run".to_owned(),
-        Conflict::PlaceTaken => "another item with this key was created after the run".to_owned(),
-        Conflict::OrderUnknown => "several pods wrote the item in an unknown order".to_owned(),
-        Conflict::Rejected(Some(name)) => {
-            format!("the database rejects the earlier {}", visible(name))
-        }
-        Conflict::Rejected(None) => "the database rejects the earlier item".to_owned(),
-    }
+    conflict.in_words(visible)
 }
 
 /// A name of a database, which must not forge a line of its own.

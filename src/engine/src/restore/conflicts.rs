@@ -6,6 +6,7 @@ use std::io::{self, BufWriter, Read as _, Seek as _, SeekFrom, Write as _};
 
 use crate::limits;
 use bytes::Bytes;
+use dm_contract::limits::CONFLICT_KEYS_MAX;
 use dm_contract::report::ListedConflict;
 use dm_contract::restored::{Conflict, ConflictGroup};
 use parking_lot::Mutex;
@@ -103,7 +104,7 @@ impl State {
         }
         let group = self.groups.entry(place).or_default();
         group.count += 1;
-        if group.keys.len() < limits::RESTORE_CONFLICT_KEYS_MAX {
+        if group.keys.len() < CONFLICT_KEYS_MAX {
             group.keys.extend(found.key.clone());
         }
     }

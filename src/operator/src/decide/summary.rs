@@ -6,6 +6,7 @@ use dm_api::status::{
     Changed, DataMigrationStatus, DryRunReport, RunKind, RunResult, TableFate, WouldChange,
 };
 use dm_contract::plan::RateLimits;
+use dm_contract::restored::Conflict;
 
 use crate::history;
 use crate::limits;
@@ -207,7 +208,7 @@ fn counted(parts: &[(u64, &str, &str)]) -> Option<String> {
     (!counted.is_empty()).then(|| counted.join(", "))
 }
 
-/// ` · 2 conflicts: price was changed since (cars/audi)`.
+/// ` · 2 conflicts: price changed after the run in cars (audi)`.
 fn conflicts(effects: &RestoreEffects, fate: &str) -> String {
     let count = match effects.conflicts {
         0 => return String::new(),
@@ -228,25 +229,30 @@ fn conflicts(effects: &RestoreEffects, fate: &str) -> String {
 }
 
 fn conflict_group(group: &ConflictGroup) -> String {
-    let what = match (group.kind, &group.attribute) {
-        (ConflictKind::AttributeChanged, Some(name)) => format!("{name} was changed since"),
-        (ConflictKind::AttributeChanged, None) => "an attribute was changed since".into(),
-        (ConflictKind::ItemChanged, _) => "the item was changed since".into(),
-        (ConflictKind::ItemDeleted, _) => "the item was deleted since".into(),
-        (ConflictKind::PlaceTaken, _) => "another item has taken its place".into(),
-        (ConflictKind::OrderUnknown, _) => "several pods wrote the item in an unknown order".into(),
-        (ConflictKind::Rejected, Some(name)) => {
-            format!("the database rejects the earlier {name}")
-        }
-        (ConflictKind::Rejected, None) => "the database rejects the earlier item".into(),
-    };
-    let mut keys: Vec<String> = group.keys.iter().take(2).cloned().collect();
+    let what = conflict(group).in_words(str::to_owned);
+    let keys = group.keys.iter().take(limits::CONFLICT_KEYS_TOLD_MAX);
+    let mut keys: Vec<String> = keys.cloned().collect();
     match (keys.is_empty(), group.items > keys.len() as u64) {
         (true, _) => return format!("{what} in {} of {}", items(group.items), group.table),
         (false, true) => keys.push("…".into()),
         (false, false) => {}
     }
     format!("{what} in {} ({})", group.table, keys.join(", "))
+}
+
+/// What status has of a conflict, as the restore found it.
+fn conflict(group: &ConflictGroup) -> Conflict {
+    let name = group.attribute.clone();
+    match group.kind {
+        ConflictKind::AttributeChanged => {
+            Conflict::AttributeChanged(name.unwrap_or_else(|| "an attribute".into()))
+        }
+        ConflictKind::ItemChanged => Conflict::ItemChanged,
+        ConflictKind::ItemDeleted => Conflict::ItemDeleted,
+        ConflictKind::PlaceTaken => Conflict::PlaceTaken,
+        ConflictKind::OrderUnknown => Conflict::OrderUnknown,
+        ConflictKind::Rejected => Conflict::Rejected(name),
+    }
 }
 
 fn parts(counts: &[(&str, u64)]) -> String {

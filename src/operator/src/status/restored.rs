@@ -2,6 +2,7 @@
 
 use dm_api::restore_status::{ConflictGroup, ConflictKind, RestoreEffects, RestoreStatus};
 use dm_api::status::{DataMigrationStatus, RunKind, RunRecord, RunResult};
+use dm_contract::limits::CONFLICT_KEYS_MAX;
 use dm_contract::restored::Conflict;
 use dm_contract::restored::{self, RestoreResult};
 
@@ -78,6 +79,6 @@ fn conflict_group(group: &restored::ConflictGroup) -> ConflictGroup {
         kind,
         attribute,
         items: group.count,
-        keys: group.keys.iter().take(limits::CONFLICT_KEYS_MAX).map(ToString::to_string).collect(),
+        keys: group.keys.iter().take(CONFLICT_KEYS_MAX).map(ToString::to_string).collect(),
     }
 }

@@ -53,7 +53,7 @@ fn a_restore_marks_the_run_that_it_took_back() {
     assert_eq!(
         ready.message,
         "Run 2 restored run 1: 404 items were restored · 2 conflicts, left unchanged: \
-         price was changed since in cars ({\"id\":{\"S\":\"audi\"}}, …)"
+         price changed after the run in cars ({\"id\":{\"S\":\"audi\"}}, …)"
     );
 }
 
@@ -68,8 +68,8 @@ fn a_preview_marks_nothing_and_awaits_its_promotion() {
     assert_eq!((ready.status.as_str(), status.conditions.len()), ("False", 1), "a person's turn");
     assert_eq!(
         ready.message,
-        "Preview of the restore: 404 items would be restored · 2 conflicts: price was \
-         changed since in cars ({\"id\":{\"S\":\"audi\"}}, …). Set spec.dryRun to false to restore it."
+        "Preview of the restore: 404 items would be restored · 2 conflicts: price \
+         changed after the run in cars ({\"id\":{\"S\":\"audi\"}}, …). Set spec.dryRun to false to restore it."
     );
 }
 

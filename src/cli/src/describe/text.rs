@@ -1,12 +1,13 @@
 //! One migration on one screen: what, where, how it stands and why, what was tried and done. Pure.
 
 use dm_api::migration::{OnConflict, State};
-use dm_api::restore_status::{ConflictKind, RestoreStatus};
+use dm_api::restore_status::{ConflictGroup, ConflictKind, RestoreStatus};
 use dm_api::status::{
     AppliedReport, AttributeCounts, DryRunReport, Failure, RemarkEntry, RunKind, RunRecord,
     TableFate,
 };
 use dm_api::{DataMigration, MigrationTarget};
+use dm_contract::restored::Conflict;
 use jiff::Timestamp;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 
@@ -19,7 +20,7 @@ const COLUMNS: usize = 100;
 /// Width of the words in front of a block's lines.
 const LABEL: usize = 14;
 
-/// The story, with the target if it could be seen.
+/// Returns the text, with the target if it could be seen.
 pub fn text(migration: &DataMigration, target: Option<&MigrationTarget>, now: Timestamp) -> String {
     let status = migration.status.clone().unwrap_or_default();
     let mut blocks = vec![head(migration), facts(migration, target, now)];
@@ -267,20 +268,7 @@ fn restore(what: &str, report: &RestoreStatus) -> String {
     ];
     text += &indented(&table(&heads, &[counts.map(count).to_vec()]));
     for group in &effects.conflict_groups {
-        let what = match (group.kind, &group.attribute) {
-            (ConflictKind::AttributeChanged, Some(name)) => format!("{name} was changed since"),
-            (ConflictKind::AttributeChanged, None) => "an attribute was changed since".into(),
-            (ConflictKind::ItemChanged, _) => "the item was changed since".into(),
-            (ConflictKind::ItemDeleted, _) => "the item was deleted since".into(),
-            (ConflictKind::PlaceTaken, _) => "another item has taken its place".into(),
-            (ConflictKind::OrderUnknown, _) => {
-                "several pods wrote the item in an unknown order".into()
-            }
-            (ConflictKind::Rejected, Some(name)) => {
-                format!("the database rejects the earlier {name}")
-            }
-            (ConflictKind::Rejected, None) => "the database rejects the earlier item".into(),
-        };
+        let what = conflict(group).in_words(str::to_owned);
         let words =
             format!("{}: {what}, {} × {}", group.table, count(group.items), group.keys.join(" "));
         text += &line(words.trim_end());
@@ -300,6 +288,21 @@ fn failure(failure: &Failure) -> String {
         text += &behind("    ", failure.last_lines.iter().map(String::as_str));
     }
     text + &labelled("What now", &failure.what_now)
+}
+
+/// What status has of a conflict, as the restore found it.
+fn conflict(group: &ConflictGroup) -> Conflict {
+    let name = group.attribute.clone();
+    match group.kind {
+        ConflictKind::AttributeChanged => {
+            Conflict::AttributeChanged(name.unwrap_or_else(|| "an attribute".into()))
+        }
+        ConflictKind::ItemChanged => Conflict::ItemChanged,
+        ConflictKind::ItemDeleted => Conflict::ItemDeleted,
+        ConflictKind::PlaceTaken => Conflict::PlaceTaken,
+        ConflictKind::OrderUnknown => Conflict::OrderUnknown,
+        ConflictKind::Rejected => Conflict::Rejected(name),
+    }
 }
 
 fn history(runs: &[RunRecord]) -> String {

@@ -194,7 +194,7 @@ Runs
 }
 
 #[test]
-fn a_new_migration_has_a_short_story() {
+fn a_new_migration_has_a_short_text() {
     check(
         &migration(json!({}), Value::Null),
         None,
