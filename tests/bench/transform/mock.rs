@@ -24,6 +24,10 @@ pub const READ_UNITS: f64 = 3_000.0;
 /// Bytes of a page.
 const PAGE_BYTES: u64 = 1 << 20;
 
+/// The answer to a statement of a batch for which there is no unit left.
+const THROTTLED_STATEMENT: &str = r#"{"Error":{"Code":"ProvisionedThroughputExceeded",
+    "Message":"The level of configured provisioned throughput was exceeded."},"TableName":"cars"}"#;
+
 /// What happened to the table.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Stats {
@@ -148,6 +152,7 @@ impl Mock {
             "DescribeTable" => http::response(self.description().as_bytes()),
             "Scan" => self.scan(&body),
             "UpdateItem" => self.update(&body),
+            "BatchExecuteStatement" => self.batch(&body),
             // Found again is what was written.
             "GetItem" => {
                 let item =
@@ -162,21 +167,50 @@ impl Mock {
         let Some(item) = table::number(body).filter(|item| *item < self.table.items) else {
             return http::response(b"{}");
         };
-        if let Some((writes, _)) = self.bucket(item)
-            && !writes.take(1.0)
-        {
+        if !self.write(item) {
             return self.throttle();
         }
-        if let Ok(index) = usize::try_from(item) {
-            self.written[index].fetch_add(1, Ordering::Relaxed);
-        }
-        self.writes.fetch_add(1, Ordering::Relaxed);
         if body.contains("ReturnConsumedCapacity") {
             return http::response(
                 br#"{"ConsumedCapacity":{"TableName":"cars","CapacityUnits":1.0}}"#,
             );
         }
         http::response(b"{}")
+    }
+
+    /// Statements that each update the item whose key they have.
+    fn batch(&self, body: &str) -> Vec<u8> {
+        // What stands before the first statement is none.
+        let statements = body.split("\"Statement\"").skip(1);
+        let items: Vec<u64> =
+            statements.filter_map(table::number).filter(|item| *item < self.table.items).collect();
+        // The batch was counted as one request, and each of its statements is throttled alone.
+        self.requests.fetch_add((items.len() as u64).saturating_sub(1), Ordering::Relaxed);
+        let written: Vec<bool> = items.iter().map(|item| self.write(*item)).collect();
+        let units = written.iter().filter(|written| **written).count();
+        self.throttled.fetch_add((written.len() - units) as u64, Ordering::Relaxed);
+        let responses: Vec<&str> = written
+            .iter()
+            .map(|written| if *written { r#"{"TableName":"cars"}"# } else { THROTTLED_STATEMENT })
+            .collect();
+        let responses = responses.join(",");
+        let units = format!(r#"{{"TableName":"cars","CapacityUnits":{units}.0}}"#);
+        let answer = format!(r#"{{"ConsumedCapacity":[{units}],"Responses":[{responses}]}}"#);
+        http::response(answer.as_bytes())
+    }
+
+    /// Writes an item, if its partition has a unit left.
+    fn write(&self, item: u64) -> bool {
+        if let Some((writes, _)) = self.bucket(item)
+            && !writes.take(1.0)
+        {
+            return false;
+        }
+        if let Ok(index) = usize::try_from(item) {
+            self.written[index].fetch_add(1, Ordering::Relaxed);
+        }
+        self.writes.fetch_add(1, Ordering::Relaxed);
+        true
     }
 
     fn scan(&self, body: &str) -> Vec<u8> {

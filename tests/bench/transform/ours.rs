@@ -18,20 +18,21 @@ use dm_transform::{Files, OnItemError, Source, Transform};
 use serde_json::json;
 use tokio::sync::watch;
 
+use crate::archive::Slow;
 use crate::child;
 
 /// As the guard has it.
 #[global_allocator]
 static ALLOCATOR: tikv_jemallocator::Jemalloc = tikv_jemallocator::Jemalloc;
 
-/// Runs the migration, with a journal in this folder if one is named.
+/// Runs the migration, with or without a journal, in batches where both allow it.
 #[tokio::main]
-pub async fn run(url: &str, archive: Option<&str>) -> Result<()> {
+pub async fn run(url: &str, [journaled, batches]: [bool; 2]) -> Result<()> {
     let credentials = Credentials::new("bench", "bench", None, None, "bench");
     let credentials = CredentialSource::new(SharedCredentialsProvider::new(credentials));
-    let plan = plan(url, archive);
+    let plan = plan(url, journaled);
     let begun = Instant::now();
-    let archive = Archive::of_plan(&plan).await?;
+    let archive = journaled.then(|| Archive::over(Arc::new(Slow::default())));
     let options = EngineOptions { archive, ..EngineOptions::new(credentials) };
     let engine = Arc::new(Engine::open(&plan, options)?);
     let checkpoints = engine.archive().and_then(|archive| Checkpoints::of(&plan, archive));
@@ -40,6 +41,7 @@ pub async fn run(url: &str, archive: Option<&str>) -> Result<()> {
         show_keys: false,
         now_s: 1_800_000_000,
         part: None,
+        batches,
         checkpoints,
     };
     let (_asked, stop) = watch::channel(false);
@@ -65,7 +67,7 @@ fn transform() -> Result<Transform> {
     Transform::parse(&source, &Files::default()).map_err(|error| anyhow!("{error}"))
 }
 
-fn plan(url: &str, archive: Option<&str>) -> Plan {
+fn plan(url: &str, journaled: bool) -> Plan {
     Plan {
         version: PLAN_VERSION,
         run: RunId { namespace: "n".into(), name: "bench".into(), uid: "u".into(), number: 1 },
@@ -74,8 +76,9 @@ fn plan(url: &str, archive: Option<&str>) -> Plan {
         policy: Policy::default(),
         limits: RateLimits::default(),
         limits_max: RateLimits::default(),
-        archive: archive.map(|folder| ArchivePlan {
-            url: format!("file://{folder}"),
+        // The store that is named here is replaced by a slow one.
+        archive: journaled.then(|| ArchivePlan {
+            url: "memory://".into(),
             migration: "bench".into(),
             ..ArchivePlan::default()
         }),
