@@ -20,7 +20,8 @@ fn sample() -> Item {
 fn placeholders() -> Option<Placeholders> {
     let names = json!({"#a": "a", "#s": "ss"});
     let values = json!({
-        ":n": {"N": "1"}, ":s": {"S": "x"}, ":l": {"L": []}, ":ss": {"SS": ["a"]}, ":b": {"B": "AA=="},
+        ":n": {"N": "1"}, ":s": {"S": "x"}, ":l": {"L": []}, ":ss": {"SS": ["a"]},
+        ":b": {"B": "AA=="},
     });
     Placeholders::from_json(Some(&names), Some(&values)).ok()
 }

@@ -68,7 +68,8 @@ pub fn request(input: &[u8]) {
 
 fn whole(operation: &str, body: &[u8]) -> Vec<u8> {
     let mut bytes = format!(
-        "POST / HTTP/1.1\r\nhost: x\r\nconnection: close\r\ncontent-type: application/x-amz-json-1.0\r\n\
+        "POST / HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\
+         content-type: application/x-amz-json-1.0\r\n\
          x-amz-date: 20261201T000000Z\r\nauthorization: AWS4-HMAC-SHA256 \
          Credential=k/20261201/eu-west-1/dynamodb/aws4_request, SignedHeaders=host, Signature=0\r\n\
          x-amz-target: DynamoDB_20120810.{operation}\r\ncontent-length: {}\r\n\r\n",
@@ -146,7 +147,8 @@ async fn answer_all(mut stream: TcpStream) {
             received.drain(..length);
             let body = answer_of(&operation);
             let head = format!(
-                "HTTP/1.1 200 OK\r\ncontent-type: application/x-amz-json-1.0\r\ncontent-length: {}\r\n\r\n",
+                "HTTP/1.1 200 OK\r\ncontent-type: application/x-amz-json-1.0\r\n\
+                 content-length: {}\r\n\r\n",
                 body.len()
             );
             if stream.write_all((head + &body).as_bytes()).await.is_err() {

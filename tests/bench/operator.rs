@@ -43,7 +43,8 @@ async fn measure(client: &Client, namespace: &str) -> Result<(), Box<dyn std::er
     let target = json!({
         "apiVersion": "datamigration.dev/v1alpha1", "kind": "MigrationTarget",
         "metadata": {"name": "bench"},
-        "spec": {"region": "eu-west-1", "endpoint": "http://127.0.0.1:1", "credentials": {"secret": {"name": "none"}}},
+        "spec": {"region": "eu-west-1", "endpoint": "http://127.0.0.1:1",
+            "credentials": {"secret": {"name": "none"}}},
     });
     Api::<dm_api::MigrationTarget>::namespaced(client.clone(), namespace)
         .create(&PostParams::default(), &serde_json::from_value(target)?)
@@ -89,7 +90,8 @@ async fn finished(api: &Api<DataMigration>, index: usize) -> Result<(), kube::Er
     });
     let status = json!({"status": {
         "lastRun": 1, "phase": "Applied", "runs": [run],
-        "applied": {"run": 1, "result": "Succeeded", "programDigest": format!("sha256:{index:064}")},
+        "applied": {"run": 1, "result": "Succeeded",
+            "programDigest": format!("sha256:{index:064}")},
     }});
     api.patch_status(&name, &PatchParams::default(), &Patch::Merge(&status)).await.map(|_| ())
 }

@@ -9,7 +9,7 @@ use kube::ResourceExt as _;
 use kube::api::{Api, DeleteParams, ListParams};
 use serde_json::json;
 
-/// Writes through the guard when it is told to stop, after the guard was told so too.
+/// Writes through the guard when it is asked to stop, after the guard was told so too.
 const WRITES_WHEN_STOPPED: &str = "import boto3, signal, sys, time\n\
     table = boto3.resource('dynamodb').Table('stopped')\n\
     def stop(number, frame):\n\

@@ -173,7 +173,8 @@ async fn a_dry_run_with_calls_that_cannot_be_simulated_is_not_complete() {
                    \x20   boto3.client('dynamodb').create_table(\n\
                    \x20       TableName='t', BillingMode='PAY_PER_REQUEST',\n\
                    \x20       KeySchema=[{'AttributeName': 'id', 'KeyType': 'HASH'}],\n\
-                   \x20       AttributeDefinitions=[{'AttributeName': 'id', 'AttributeType': 'S'}])\n\
+                   \x20       AttributeDefinitions=[{'AttributeName': 'id', 'AttributeType': \
+                   'S'}])\n\
                    except Exception as error:\n\
                    \x20   print('refused:', error)\n";
     bed.submit(&Written::python("m", program)).await;

@@ -43,7 +43,8 @@ async fn an_exit_code_a_data_file_and_output_in_other_scripts() {
         .file("cities.txt", "Köln, Łódź, 東京\n")
         .set(
             "script.configMap.items",
-            json!([{"key": "main.py", "path": "main.py"}, {"key": "cities.txt", "path": "städte.txt"}]),
+            json!([{"key": "main.py", "path": "main.py"},
+                {"key": "cities.txt", "path": "städte.txt"}]),
         )
         .applied();
     bed.submit(&migration).await;
@@ -106,7 +107,7 @@ async fn a_program_whose_child_needs_more_memory_than_it_may_have() {
         .applied();
     bed.submit(&migration).await;
     let failed = bed.phase("m", Phase::Failed).await;
-    // The kernel ends all of a container's processes or one of them; both are told as they are.
+    // The kernel ends all of a container's processes or one of them; both learn as they are.
     let reason = failure(&failed).reason;
     assert!(matches!(reason, Reason::OutOfMemory | Reason::ProgramFailed), "{reason:?}");
     bed.done().await;

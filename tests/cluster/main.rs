@@ -1,7 +1,7 @@
 //! Tests on a cluster: one file for each promise made to users.
 //!
 //! `cargo xtask test cluster` brings a cluster up and runs them. Each test has a namespace, a
-//! target and a database of its own; it waits for what it expects, with a cap, and never sleeps.
+//! target and its own database; it waits for what it expects, with a cap, and never sleeps.
 
 // A test may panic, and so may its helpers; futures of tests live on the test's own stack.
 #![allow(clippy::unwrap_used, clippy::large_futures)]

@@ -1,4 +1,4 @@
-//! What is missing is named, nothing has been run, and the run goes on when it is there.
+//! What is missing is named, nothing has been run, and the run continues when it is there.
 
 use dm_api::condition::{Reason, types};
 use dm_api::status::{Phase, RunKind, RunResult};

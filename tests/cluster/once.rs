@@ -87,8 +87,8 @@ async fn kill_the_operator(bed: &Bed) {
     let wanted = |d: &Deployment| d.spec.replicas.unwrap_or(0);
     assert!(
         deployments.iter().any(|deployment| wanted(deployment) > 0),
-        "the operator does not run in the cluster (namespace {OPERATOR_NAMESPACE}), so it cannot be \
-         killed there: `cargo xtask cluster up` installs it"
+        "the operator does not run in the cluster (namespace {OPERATOR_NAMESPACE}), so it cannot \
+         be killed there: `cargo xtask cluster up` installs it"
     );
     let pods: Api<Pod> = Api::namespaced(bed.client.clone(), OPERATOR_NAMESPACE);
     for pod in pods.list(&ListParams::default()).await.unwrap() {
@@ -168,8 +168,8 @@ async fn what_was_applied_cannot_be_changed_and_does_not_run_again() {
     for (field, change) in refused {
         let message = bed.try_patch("m", &json!({"spec": change})).await.unwrap_err();
         // The API server names the field, quotes its value, and then says why.
-        let expected = "this migration was applied; what it does cannot be changed any more. Write a \
-                        new DataMigration instead";
+        let expected = "this migration was applied; what it does cannot be changed any more. Write \
+                        a new DataMigration instead";
         let named = message.contains(&format!("{field}: "));
         assert!(named && message.contains(expected), "{message}");
     }

@@ -1,4 +1,4 @@
-//! A run under way goes as the spec says now: it is paused where it is, goes on where it was, and
+//! A run under way goes as the spec says now: it is paused where it is, continues where it was, and
 //! its limits change, without the program noticing more than a slow database.
 
 use std::time::Duration;
@@ -9,7 +9,7 @@ use dm_tests::cluster::{Bed, Written, condition, ready, status};
 use k8s_openapi::api::batch::v1::Job;
 use serde_json::json;
 
-/// Puts as many items as it is told, one after the other.
+/// Puts as many items as it learns, one after the other.
 const COUNTS: &str = r"
 import boto3, sys, time
 

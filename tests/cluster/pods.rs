@@ -81,7 +81,8 @@ async fn past_the_guard_worthless_credentials_reach_nothing() {
     let program = "import boto3, os, sys\n\
                    past = boto3.client('dynamodb', endpoint_url=sys.argv[1])\n\
                    print('past the guard', past.list_tables()['TableNames'])\n\
-                   print('through the guard', boto3.client('dynamodb').list_tables()['TableNames'])\n\
+                   print('through the guard', \
+                   boto3.client('dynamodb').list_tables()['TableNames'])\n\
                    sys.exit(1)\n";
     let endpoint = dm_tests::cluster::variable("DYNAMODB_ENDPOINT_IN_CLUSTER");
     let migration = Written::python("m", program).set("script.args", json!([endpoint])).applied();
@@ -137,10 +138,11 @@ async fn binary_files_arrive_byte_for_byte_in_their_folders() {
                    open('data/written-beside', 'w').write('the folder is writable')\n\
                    raise SystemExit(1)\n";
     // The 256 bytes from 0 to 255.
-    let bytes = "AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8gISIjJCUmJygpKissLS4vMDEyMzQ1Njc4OTo7PD0+P0BBQkNE\
-                 RUZHSElKS0xNTk9QUVJTVFVWV1hZWltcXV5fYGFiY2RlZmdoaWprbG1ub3BxcnN0dXZ3eHl6e3x9fn+AgYKDhIWGh4iJ\
-                 iouMjY6PkJGSk5SVlpeYmZqbnJ2en6ChoqOkpaanqKmqq6ytrq+wsbKztLW2t7i5uru8vb6/wMHCw8TFxsfIycrLzM3O\
-                 z9DR0tPU1dbX2Nna29zd3t/g4eLj5OXm5+jp6uvs7e7v8PHy8/T19vf4+fr7/P3+/w==";
+    let bytes = "AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8gISIjJCUmJygpKissLS4vMDEyMzQ1Njc4OTo7\
+                 PD0+P0BBQkNERUZHSElKS0xNTk9QUVJTVFVWV1hZWltcXV5fYGFiY2RlZmdoaWprbG1ub3BxcnN0dXZ3\
+                 eHl6e3x9fn+AgYKDhIWGh4iJiouMjY6PkJGSk5SVlpeYmZqbnJ2en6ChoqOkpaanqKmqq6ytrq+wsbKz\
+                 tLW2t7i5uru8vb6/wMHCw8TFxsfIycrLzM3Oz9DR0tPU1dbX2Nna29zd3t/g4eLj5OXm5+jp6uvs7e7v\
+                 8PHy8/T19vf4+fr7/P3+/w==";
     let mut files = dm_tests::cluster::files_of(
         "m",
         &json!({"main.py": program, "text": "no newline at the end"}),

@@ -57,7 +57,8 @@ async fn a_failed_run_is_repeated_when_retry_is_raised_and_not_before() {
     bed.database.table("count", "id").await;
     let program = "import boto3\n\
                    count = boto3.resource('dynamodb').Table('count')\n\
-                   new = count.update_item(Key={'id': 'executions'}, UpdateExpression='ADD n :one',\n\
+                   new = count.update_item(Key={'id': 'executions'}, UpdateExpression='ADD n \
+                   :one',\n\
                    \x20   ExpressionAttributeValues={':one': 1}, ReturnValues='ALL_NEW')\n\
                    print('execution', new['Attributes']['n'])\n\
                    raise SystemExit(0 if new['Attributes']['n'] == 2 else 'the first fails')\n";

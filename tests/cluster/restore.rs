@@ -11,7 +11,7 @@ use crate::bucket::Bucket;
 
 const CARS: &str = include_str!("programs/cars_of_vega_datasets.json");
 
-/// Gives every car a price; ends with exit code 3 after so many.
+/// Gives every car a price; ends with exit code 3 after this many.
 const PRICE: &str = "\
 import boto3, sys
 cars = boto3.resource('dynamodb').Table('cars')
@@ -99,7 +99,7 @@ async fn an_applied_migration_is_previewed_and_restored_but_for_what_others_chan
     assert_eq!(priced, ids[4..6], "only what others priced has a price");
     print!("{}", bed.kubectl(&["describe", "datamigration", "m"]));
 
-    // Once is enough, and the other way is a run of its own.
+    // Once is enough, and the other way is its own run.
     bed.no_new_pod().await;
     bed.patch("m", &json!({"spec": {"state": "Applied"}})).await;
     let again = bed

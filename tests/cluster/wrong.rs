@@ -169,7 +169,8 @@ async fn what_the_api_server_refuses_of_a_target() {
         (archive("file:///usr/bin"), "belongs to the guard's image or to the system"),
         (archive("file:///dm"), "belongs to the guard's image or to the system"),
         (
-            json!({"archive": {"url": "file:///archive", "region": "eu-west-1", "volume": volume()}}),
+            json!({"archive": {"url": "file:///archive", "region": "eu-west-1",
+                "volume": volume()}}),
             "endpoint, region and credentials belong to an s3:// archive",
         ),
     ];

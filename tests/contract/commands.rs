@@ -124,7 +124,8 @@ fn every_command_that_a_page_shows_exists() {
 
 #[test]
 fn commands_are_found_and_judged() {
-    let text = "`kubectl datamigration list`\n\n```\n$ datamigration exec --dry-run \\\n  --region=x -- a --b\n\
+    let text = "`kubectl datamigration list`\n\n```\n\
+                $ datamigration exec --dry-run \\\n  --region=x -- a --b\n\
                 helm upgrade datamigration charts\n```\n";
     let found = shown(&Page::parse("p.md", text));
     assert_eq!(found.len(), 2);

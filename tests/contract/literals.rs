@@ -1,5 +1,6 @@
 //! Messages in the source: its string literals use the words of the glossary, as the pages do.
 
+use std::collections::BTreeSet;
 use std::fs;
 use std::iter::Peekable;
 use std::path::Path;
@@ -14,29 +15,43 @@ use crate::tidy::{none, tracked};
 const KEPT: &[(&str, &str)] =
     &[("src/dynamodb/src/error.rs", "cancelled"), ("src/api/src/run_kind.rs", "cancelled")];
 
-/// String literals of a Rust file before its tests, each with its line. Comments are left out; a
-/// literal that continues on the next line is one text.
-fn literals(text: &str) -> Vec<(usize, String)> {
-    let end = text.find("\n#[cfg(test)]").unwrap_or(text.len());
-    let text = &text[..end];
+/// A string literal. One that continues on the next line is one text.
+struct Literal {
+    /// Its first and its last line.
+    lines: (usize, usize),
+    is_raw: bool,
+    text: String,
+}
+
+/// String literals of a Rust file. Comments are left out.
+fn literals(text: &str) -> Vec<Literal> {
     let mut found = Vec::new();
     let mut chars = text.char_indices().peekable();
     let mut before = ' ';
+    let line_at = |at: usize| text[..at].matches('\n').count() + 1;
     while let Some((at, c)) = chars.next() {
         match c {
             '/' if before == '/' => skip_line(&mut chars),
             '\'' => skip_character(text, at, &mut chars),
             '"' => {
-                let line = text[..at].matches('\n').count() + 1;
                 let hashes = text[..at].bytes().rev().take_while(|b| *b == b'#').count();
                 let is_raw = text[..at - hashes].ends_with('r');
-                found.push((line, literal(&mut chars, is_raw.then_some(hashes))));
+                let content = literal(&mut chars, is_raw.then_some(hashes));
+                let end = chars.peek().map_or(text.len(), |(end, _)| *end);
+                let lines = (line_at(at), line_at(end));
+                found.push(Literal { lines, is_raw, text: content });
             }
             _ => {}
         }
         before = c;
     }
     found
+}
+
+/// Lines of a Rust file that belong to a raw literal, whose breaks are part of its text.
+pub fn raw_lines(text: &str) -> BTreeSet<usize> {
+    let raw = literals(text).into_iter().filter(|literal| literal.is_raw);
+    raw.flat_map(|literal| literal.lines.0..=literal.lines.1).collect()
 }
 
 fn skip_line(chars: &mut Peekable<CharIndices<'_>>) {
@@ -84,12 +99,17 @@ fn is_checked(name: &str) -> bool {
     name.starts_with("src/") && Path::new(name).extension().is_some_and(|e| e == "rs") && !is_test
 }
 
+fn before_tests(text: &str) -> &str {
+    &text[..text.find("\n#[cfg(test)]").unwrap_or(text.len())]
+}
+
 #[test]
 fn messages_use_the_words_of_the_glossary() {
     let mut broken = Vec::new();
     let mut checked = 0;
     for name in tracked().into_iter().filter(|name| is_checked(name)) {
-        for (line, text) in literals(&fs::read_to_string(root().join(&name)).unwrap()) {
+        let file = fs::read_to_string(root().join(&name)).unwrap();
+        for Literal { lines: (line, _), text, .. } in literals(before_tests(&file)) {
             checked += 1;
             let text = text.to_lowercase();
             let denied = DENIED.iter().filter(|phrase| holds(&text, phrase));
@@ -103,11 +123,14 @@ fn messages_use_the_words_of_the_glossary() {
 
 #[test]
 fn literals_are_found() {
-    let source = "let a = \"one \\\"x\\\" \\\n      goes on\"; // \"no\"\nlet b = ('\"', '\\'', 'c');\n\
-                  fn f<'a>(x: &'a str) { g(r#\"raw \" text\"#, b\"bytes\", \"ä\") }\n#[cfg(test)]\nx(\"test\")";
-    let found = literals(source);
-    let texts: Vec<&str> = found.iter().map(|(_, text)| text.as_str()).collect();
+    let source = "let a = \"one \\\"x\\\" \\\n      goes on\"; // \"no\"\n\
+                  let b = ('\"', '\\'', 'c');\n\
+                  fn f<'a>(x: &'a str) { g(r#\"raw \" text\"#, b\"bytes\", \"ä\") }\n\
+                  #[cfg(test)]\nx(\"test\")";
+    let found = literals(before_tests(source));
+    let texts: Vec<&str> = found.iter().map(|literal| literal.text.as_str()).collect();
     assert_eq!(texts, ["one  x  goes on", "raw \" text", "bytes", "ä"]);
-    let lines: Vec<usize> = found.iter().map(|(line, _)| *line).collect();
-    assert_eq!(lines, [1, 4, 4, 4]);
+    let lines: Vec<(usize, usize)> = found.iter().map(|literal| literal.lines).collect();
+    assert_eq!(lines, [(1, 2), (4, 4), (4, 4), (4, 4)]);
+    assert_eq!(raw_lines(source), BTreeSet::from([4]));
 }

@@ -98,7 +98,8 @@ fn a_field_that_does_not_exist_is_found() {
     let manifest = |text: &str| -> Value { serde_saphyr::from_str(text).unwrap() };
     let unknown_field = "kind: DataMigration\nspec:\n  target: {name: a}\n  dryrun: true\n";
     assert_eq!(wrong(&manifest(unknown_field)), [".spec.dryrun"]);
-    let wrong_type = "apiVersion: datamigration.dev/v1alpha1\nkind: DataMigration\nmetadata: {name: a}\n\
+    let wrong_type = "apiVersion: datamigration.dev/v1alpha1\nkind: DataMigration\n\
+                      metadata: {name: a}\n\
                       spec:\n  target: {name: a}\n  baseline: 1\n";
     assert_eq!(wrong(&manifest(wrong_type)).len(), 1);
 }

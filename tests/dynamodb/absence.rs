@@ -1,5 +1,5 @@
 //! What is not there: a journal that was removed, a run that never was, segments that are gone, a
-//! run that wrote nothing. Each is told from the others, and none from a guess.
+//! run that wrote nothing. Each learns from the others, and none from a guess.
 
 mod ledger_gone;
 

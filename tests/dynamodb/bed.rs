@@ -202,13 +202,13 @@ pub fn plan(mode: Mode, policy: Policy) -> Plan {
     }
 }
 
-/// A plan's archive at this URL, under a name of its own.
+/// A plan's archive at this URL, under its own name.
 pub fn archive(url: &str) -> ArchivePlan {
     let migration = fresh_name("migration");
     ArchivePlan { url: url.into(), migration, ..ArchivePlan::default() }
 }
 
-/// A guard of its own on free ports, and a client of it.
+/// Its own guard on free ports, and a client of it.
 pub async fn guard(plan: &Plan) -> (Guard, Endpoint) {
     let any = SocketAddr::from((Ipv4Addr::LOCALHOST, 0));
     let options = Options {

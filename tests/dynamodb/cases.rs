@@ -6,7 +6,8 @@ macro_rules! suites {
             #[tokio::test]
             async fn $name() {
                 let file = concat!(stringify!($name), ".txt");
-                crate::suite::run(file, include_str!(concat!("cases/", stringify!($name), ".txt"))).await;
+                crate::suite::run(file,
+                    include_str!(concat!("cases/", stringify!($name), ".txt"))).await;
             }
         )+
     };

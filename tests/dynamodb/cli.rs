@@ -196,7 +196,7 @@ async fn a_second_pass_tells_whether_a_program_may_be_run_again() {
             assert_eq!((counted("1"), counted("8")), (2, 1), "once, not twice: {prices:?}");
         }
     }
-    // The database has closed the first connection meanwhile.
+    // The database has closed the first connection in the meantime.
     assert_eq!(crate::bed::database().items(&table).await, before);
 }
 
@@ -348,7 +348,8 @@ async fn a_migrations_folder_runs_in_a_copy_of_itself() {
     let script = format!(
         "#!{}\nimport boto3, os, sys\nprint(sorted(os.listdir()))\nopen('written', 'w')\n\
          table = boto3.resource('dynamodb').Table(sys.argv[1])\n\
-         for line in open('ids.txt'):\n    table.put_item(Item={{'id': line.strip(), 'color': os.environ['COLOR']}})\n",
+         for line in open('ids.txt'):\n    table.put_item(Item={{'id': line.strip(), 'color': \
+         os.environ['COLOR']}})\n",
         python().display()
     );
     let script = script.replace("#!python3", "#!/usr/bin/env python3");

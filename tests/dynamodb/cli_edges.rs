@@ -1,5 +1,5 @@
 //! What a command line promises at its edges: ignored signals stay ignored, wrong flags cost no
-//! run, and a seed is loaded whole or not at all. Nothing here needs a database of its own.
+//! run, and a seed is loaded whole or not at all. Nothing here needs its own database.
 
 use std::path::Path;
 use std::process::Command;

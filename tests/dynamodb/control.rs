@@ -92,7 +92,7 @@ async fn silent_connections_make_neither_side_of_a_guard_deaf() {
     guard.stop().await;
 }
 
-/// A program of several clients that writes until it is told to end.
+/// A program of several clients that writes until it learns to end.
 struct Program {
     ends: Arc<AtomicBool>,
     written: Arc<AtomicU64>,
@@ -245,7 +245,7 @@ async fn a_pause_is_a_slow_database_and_ends_where_it_began() {
         let program = Program::start(&through, &table);
         tokio::time::sleep(Duration::from_millis(300)).await;
         assert!(asked(&control, "POST", "/pause", "").await.paused);
-        // What was under way goes on to its end; then nothing moves.
+        // What was under way continues to its end; then nothing moves.
         tokio::time::sleep(Duration::from_millis(500)).await;
         assert!(program.rate(Duration::from_secs(2)).await < 0.1);
         let state = asked(&control, "GET", "/control", "").await;

@@ -1,6 +1,6 @@
 //! Credentials that a service in the cluster gives out, as EKS Pod Identity and ECS do: they are
-//! fetched once, fetched anew when the database finds them expired, and the program notices nothing
-//! of it.
+//! fetched once, fetched again when the database finds them expired, and the program notices
+//! nothing of it.
 
 use std::path::Path;
 use std::sync::Arc;
@@ -106,7 +106,7 @@ async fn credentials_that_expire_in_the_middle_of_a_run_are_fetched_anew_and_nob
     }
     assert_eq!(database().items(&table).await[0]["n"]["N"], "24");
 
-    // Nobody gives out any: what is told helps to find out why, and then it goes on.
+    // Nobody gives out any: what learns helps to find out why, and then it continues.
     aws.closed.store(true, Ordering::SeqCst);
     aws.valid.store(4, Ordering::SeqCst);
     let (status, told) = guard.endpoint.call("UpdateItem", &count).await;

@@ -35,7 +35,7 @@ const AT_ONCE: usize = 48;
 /// Writes before the first cell: a database that has just been started answers late.
 const WARM_UP: usize = 300;
 
-/// How often a program sends a transaction of its own token again.
+/// How often a program sends its own transaction token again.
 const SENDINGS: usize = 3;
 
 /// Less time than a program has, so that late answers are many in a test.

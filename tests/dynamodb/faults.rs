@@ -284,7 +284,7 @@ impl FaultyStore {
         Self { inner, fuse, put_takes, held: watch::Sender::default() }
     }
 
-    /// Puts of objects of this name wait until they are let go.
+    /// Puts of objects of this name wait until they are released.
     pub fn hold(&self, name: &str) {
         self.held.send_modify(|held| _ = held.insert(name.to_owned()));
     }

@@ -13,7 +13,8 @@ use tokio::net::TcpStream;
 use crate::bed;
 
 const SIGNED: &str = "x-amz-date: 20261201T000000Z\r\nauthorization: AWS4-HMAC-SHA256 \
-    Credential=dmtests/20261201/eu-west-1/dynamodb/aws4_request, SignedHeaders=host, Signature=0\r\n";
+    Credential=dmtests/20261201/eu-west-1/dynamodb/aws4_request, SignedHeaders=host, \
+    Signature=0\r\n";
 const TARGET: &str = "x-amz-target: DynamoDB_20120810.ListTables\r\n";
 const JSON: &str = "content-type: application/x-amz-json-1.0\r\n";
 

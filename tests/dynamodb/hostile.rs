@@ -1,4 +1,4 @@
-//! What no honest client sends: the guard answers or refuses, and goes on serving.
+//! What no honest client sends: the guard answers or refuses, and continues serving.
 
 use std::io::{BufRead as _, BufReader};
 use std::net::SocketAddr;
@@ -12,12 +12,14 @@ use tokio::net::TcpStream;
 
 use crate::bed::{self, Endpoint, database, fresh_name};
 
-const HEAD: &str = "POST / HTTP/1.1\r\nhost: x\r\nconnection: close\r\ncontent-type: application/x-amz-json-1.0\r\n\
+const HEAD: &str = "POST / HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\
+                    content-type: application/x-amz-json-1.0\r\n\
                     x-amz-date: 20261201T000000Z\r\nauthorization: AWS4-HMAC-SHA256 \
-                    Credential=dmtests/20261201/eu-west-1/dynamodb/aws4_request, SignedHeaders=host, Signature=0\r\n\
+                    Credential=dmtests/20261201/eu-west-1/dynamodb/aws4_request, \
+                    SignedHeaders=host, Signature=0\r\n\
                     x-amz-target: DynamoDB_20120810.PutItem\r\n";
 
-/// The access key of clients of a guard in a process of its own.
+/// The access key of clients of a guard in its own process.
 const KEY: &str = "DM0123456789ABCDEF";
 
 /// Idle connections opened at once.
@@ -137,7 +139,7 @@ async fn hostile_requests_are_refused_and_the_guard_goes_on() {
     }
 }
 
-/// A guard in a process of its own, started with the number of open files that shells allow.
+/// A guard in its own process, started with the number of open files that shells allow.
 struct OwnProcess {
     child: Child,
     address: SocketAddr,

@@ -21,7 +21,10 @@ async fn program(endpoint: &Endpoint, table: &str) {
     let key = |id: &str| json!({"id": {"S": id}});
     // The scan makes images known ahead of the writes.
     endpoint.ok("Scan", &json!({"TableName": table})).await;
-    let update = |id: &str, expression: &str| json!({"TableName": table, "Key": key(id), "UpdateExpression": expression});
+    let update = |id: &str, expression: &str| {
+        json!({"TableName": table, "Key": key(id),
+            "UpdateExpression": expression})
+    };
     // a: gets an attribute, loses one that is not there.
     endpoint.ok("UpdateItem", &update("a", "SET price = n REMOVE nowhere")).await;
     // b: changed and changed back.

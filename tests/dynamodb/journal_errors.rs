@@ -1,4 +1,4 @@
-//! What a program is told of a transaction that is cancelled: the same with a journal as in a dry
+//! What a program learns of a transaction that is canceled: the same with a journal as in a dry
 //! run, in DynamoDB's words. Where a local database says something else is listed in
 //! tests/README.md.
 
@@ -43,7 +43,7 @@ impl Bed {
         told.swap_remove(0)
     }
 
-    /// That actions are cancelled for these reasons, each a code and what its message contains.
+    /// That actions are canceled for these reasons, each a code and what its message contains.
     #[allow(clippy::needless_pass_by_value)] // reads better with json! literals
     async fn check(&self, actions: Value, expected: &[(&str, &str)]) {
         let answer = self.told(actions).await;

@@ -25,7 +25,7 @@ enum Way {
     Through(Arc<Engine>),
 }
 
-/// Updates items, so many at once; updates a second.
+/// Updates items, this many at once; updates a second.
 async fn updates(way: &Way, table: &str, items: usize, at_once: usize, price: usize) -> f64 {
     let begun = Instant::now();
     let work = (0..items).map(|i| async move {

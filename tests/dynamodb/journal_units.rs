@@ -18,7 +18,7 @@ const WRITES: u32 = 20;
 /// What a read of an item costs a unit for.
 const UNIT_BYTES: usize = 4 * 1024;
 
-/// Read units a write, for items of so many bytes of text, and whether the program reads them
+/// Read units a write, for items of this many bytes of text, and whether the program reads them
 /// first.
 async fn measured(mode: JournalMode, bytes: usize, reads_first: bool) -> f64 {
     let table = fresh_name("units");

@@ -1,8 +1,8 @@
 //! The kill campaign: the guard dies at every request it sends to the database and at every object
 //! it puts into the archive, before it and after it: the table's lock, the ledger's entries,
 //! segments, the lock's release. Then nothing may have changed that is not in the journal; a
-//! restore gives back the table as it was; and a run that goes on ends as if nothing had happened,
-//! or is known to be over.
+//! restore gives back the table as it was; and a run that continues ends as if nothing had
+//! happened, or is known to be over.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -70,14 +70,16 @@ fn program(table: &str) -> Vec<(&'static str, Value)> {
             {"PutRequest": {"Item": {"id": "n2"}}},
         ]}}],
         ["TransactWriteItems", {"TransactItems": [
-            {"Update": {"TableName": "$T", "Key": {"id": "a"}, "UpdateExpression": "SET sold = :s REMOVE color",
+            {"Update": {"TableName": "$T", "Key": {"id": "a"}, "UpdateExpression": "SET sold = :s \
+                REMOVE color",
                 "ExpressionAttributeValues": {":s": true}}},
             {"Put": {"TableName": "$T", "Item": {"id": "n3", "of": "f"}}},
             {"Delete": {"TableName": "$T", "Key": {"id": "f"}}},
         ]}],
         ["UpdateItem", {"TableName": "$T", "Key": {"id": "n4"}, "UpdateExpression": "SET born = :b",
             "ExpressionAttributeValues": {":b": "here"}}],
-        ["UpdateItem", {"TableName": "$T", "Key": {"id": "a"}, "UpdateExpression": "ADD stock :one SET counted = :t",
+        ["UpdateItem", {"TableName": "$T", "Key": {"id": "a"}, "UpdateExpression": "ADD stock :one \
+            SET counted = :t",
             "ConditionExpression": "attribute_not_exists(counted)",
             "ExpressionAttributeValues": {":one": 1, ":t": true}}],
         ["ExecuteStatement", {"Statement": "UPDATE \"$T\" SET color = 'green' WHERE id = 'b'"}],
@@ -97,7 +99,8 @@ fn seeds() -> Vec<Value> {
     ["a", "b", "c", "d", "e", "f", "g"]
         .iter()
         .enumerate()
-        .map(|(stock, id)| json!({"id": id, "color": "red", "stock": stock, "tags": {"$SS": ["x", "y"]}}))
+        .map(|(stock,
+            id)| json!({"id": id, "color": "red", "stock": stock, "tags": {"$SS": ["x", "y"]}}))
         .collect()
 }
 

@@ -118,7 +118,7 @@ async fn the_guard_dies_ahead_of_writes_and_nothing_is_lost() {
         assert_eq!(database().items(&scene.table).await, scene.snapshot);
         scene.drop_table().await;
 
-        // What goes on beside the program has no fixed number of requests and puts: some of the
+        // What continues beside the program has no fixed number of requests and puts: some of the
         // last points are not reached.
         let deaths = [Death::Before, Death::After];
         let of_requests = (1..=requests)
@@ -133,8 +133,8 @@ async fn the_guard_dies_ahead_of_writes_and_nothing_is_lost() {
         let in_doubt: u64 = results.iter().map(|(_, in_doubt, _)| in_doubt).sum();
         let wrong: Vec<String> = results.into_iter().flat_map(|(_, _, wrong)| wrong).collect();
         println!(
-            "{mode:?}: {requests} requests, {puts} puts: {died} of {} kill points reached, {in_doubt} \
-             items in doubt, all of them listed",
+            "{mode:?}: {requests} requests, {puts} puts: {died} of {} kill points reached, \
+             {in_doubt} items in doubt, all of them listed",
             points.len()
         );
         assert!(died * 10 >= points.len() * 8, "{died} of {}", points.len());

@@ -22,18 +22,21 @@ where = dict(endpoint_url=sys.argv[1], region_name='ap-southeast-2',
 client = boto3.client('dynamodb', **where)
 client.create_table(
     TableName='orders', BillingMode='PAY_PER_REQUEST',
-    KeySchema=[{'AttributeName': 'shop', 'KeyType': 'HASH'}, {'AttributeName': 'at', 'KeyType': 'RANGE'}],
+    KeySchema=[{'AttributeName': 'shop', 'KeyType': 'HASH'}, {'AttributeName': 'at', 'KeyType': \
+    'RANGE'}],
     AttributeDefinitions=[{'AttributeName': n, 'AttributeType': t}
                           for n, t in [('shop', 'S'), ('at', 'N'), ('state', 'S')]],
     GlobalSecondaryIndexes=[{'IndexName': 'by-state', 'Projection': {'ProjectionType': 'ALL'},
                              'KeySchema': [{'AttributeName': 'state', 'KeyType': 'HASH'}]}])
-client.get_waiter('table_exists').wait(TableName='orders', WaiterConfig={'Delay': 1, 'MaxAttempts': 2})
+client.get_waiter('table_exists').wait(TableName='orders', WaiterConfig={'Delay': 1, \
+'MaxAttempts': 2})
 orders = boto3.resource('dynamodb', **where).Table('orders')
 with orders.batch_writer() as batch:
     for at in range(60):
         batch.put_item(Item={'shop': 'a', 'at': at, 'state': 'new' if at % 2 else 'paid'})
 print('query', orders.query(KeyConditionExpression=Key('shop').eq('a') & Key('at').lt(10))['Count'])
-print('index', orders.query(IndexName='by-state', KeyConditionExpression=Key('state').eq('paid'))['Count'])
+print('index', orders.query(IndexName='by-state', \
+KeyConditionExpression=Key('state').eq('paid'))['Count'])
 client.transact_write_items(TransactItems=[
     {'Update': {'TableName': 'orders', 'Key': {'shop': {'S': 'a'}, 'at': {'N': '0'}},
                 'UpdateExpression': 'SET #s = :s', 'ExpressionAttributeNames': {'#s': 'state'},
@@ -43,7 +46,8 @@ try:
     orders.put_item(Item={'shop': 'a', 'at': 0}, ConditionExpression='attribute_not_exists(shop)')
 except client.exceptions.ConditionalCheckFailedException:
     print('condition failed')
-rows = client.execute_statement(Statement=\"SELECT * FROM orders WHERE shop = 'a' AND \\\"at\\\" = 0\")['Items']
+rows = client.execute_statement(Statement=\"SELECT * FROM orders WHERE shop = 'a' AND \\\"at\\\" = \
+0\")['Items']
 print('partiql', rows[0]['state']['S'])
 print('pages', sum(len(p['Items']) for p in client.get_paginator('scan').paginate(
     TableName='orders', PaginationConfig={'PageSize': 7})))

@@ -1,5 +1,5 @@
-//! The report of a dry run beyond its counts: what others change meanwhile, how calls were
-//! answered, a second pass, and which of it is told to whom.
+//! The report of a dry run beyond its counts: what others change in the meantime, how calls were
+//! answered, a second pass, and which of it learns to whom.
 
 use dm_contract::plan::{Mode, Plan, Policy, RateLimits};
 use dm_contract::report::{Fidelity, Limited};

@@ -223,7 +223,7 @@ impl Pod {
         serde_json::from_slice(&std::fs::read(self.path("last-words")).unwrap()).unwrap()
     }
 
-    /// Waits until the guard has written so many items. `checkpoint` is one that is to count some
+    /// Waits until the guard has written this many items. `checkpoint` is one that is to count some
     /// of them, and not all.
     async fn has_written(&self, items: u64, checkpoint: Option<&Path>) {
         let control = Endpoint::new(format!("http://{}", self.control));

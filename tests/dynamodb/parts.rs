@@ -51,7 +51,7 @@ impl Scene {
         RunName::new(&self.plan.archive.as_ref().unwrap().migration, self.plan.run.number).unwrap()
     }
 
-    /// Runs the plan's run in so many parts at the same time, each as its pod does.
+    /// Runs the plan's run in this many parts at the same time, each as its pod does.
     async fn run(
         &mut self,
         number: u32,

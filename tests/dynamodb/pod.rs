@@ -105,7 +105,7 @@ async fn a_run_is_kept_adopted_restored_and_may_then_run_anew() {
     assert_eq!(report.journal, result.journal);
     assert_eq!(kept.difference, None);
 
-    // Another object of the same name, with a number of its own choice.
+    // Another object of the same name, with its own number choice.
     for (uid, number) in [("re-created", 1), ("u", 2), ("u", 1)] {
         let Verdict::Adopt(adopted) = pod.ask(uid, number).await else { panic!("it runs twice") };
         assert_eq!((adopted.run, adopted.uid.as_str()), (1, "u"));
@@ -267,7 +267,7 @@ async fn a_restore_goes_as_its_control_says() {
         }
         assert_eq!(control.control("POST", "/pause", None, "").await.0, 401);
         assert_eq!(asked("POST", "/pause", "").await["paused"], true);
-        // What was under way goes on to its end.
+        // What was under way continues to its end.
         tokio::time::sleep(Duration::from_millis(300)).await;
         let now = database().items(&pod.table).await;
         assert!(now != before, "it was paused in the middle");

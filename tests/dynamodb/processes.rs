@@ -1,4 +1,4 @@
-//! The guard's program as a process of its own: killed in the middle of a run, nothing has changed
+//! The guard's program as its own process: killed in the middle of a run, nothing has changed
 //! that is not in its journal, and all of it can be restored; stopped for longer than its lock
 //! lasts, it writes nothing when it wakes.
 
@@ -107,7 +107,7 @@ async fn table() -> (String, Vec<Value>) {
 }
 
 /// Changes items over and over, from several clients, until the guard is gone; it is killed after
-/// so many answers. Returns how many there were.
+/// this many answers. Returns how many there were.
 async fn killed_after(answers: usize, mut guard: Process, table: &str) -> usize {
     let answered = Arc::new(AtomicUsize::new(0));
     let clients: Vec<_> = (0..AT_ONCE)
@@ -158,7 +158,7 @@ async fn a_guard_that_is_killed_has_journaled_all_that_changed_and_it_is_restore
         println!("killed after {answered} answers: {changed} items changed, {lost} unjournaled");
         assert_eq!(lost, 0, "changed without an entry");
 
-        // Who comes now, as another object, is told that nobody knows how it ended.
+        // Who comes now, as another object, learns that nobody knows how it ended.
         let other = Plan {
             run: dm_contract::plan::RunId { uid: "o".into(), ..plan.run.clone() },
             ..plan.clone()

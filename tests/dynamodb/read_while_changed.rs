@@ -26,7 +26,8 @@ async fn delete(endpoint: &Endpoint, table: &str, item: &Value) {
 async fn set(endpoint: &Endpoint, table: &str, pos: u32, change: &str, value: Value) {
     let request = json!({
         "TableName": table, "Key": {"id": "p", "pos": pos},
-        "UpdateExpression": format!("SET {change} = :v"), "ExpressionAttributeValues": {":v": value},
+        "UpdateExpression": format!("SET {change} = \
+                                     :v"), "ExpressionAttributeValues": {":v": value},
     });
     endpoint.ok("UpdateItem", &expand(&request)).await;
 }
@@ -55,7 +56,7 @@ fn dry_run() -> dm_contract::plan::Plan {
     bed::plan(Mode::DryRun, Policy::default())
 }
 
-/// A table of the database with these items in one partition, each of so many bytes.
+/// A table of the database with these items in one partition, each of this many bytes.
 async fn filled(positions: std::ops::Range<u32>, bytes: usize) -> String {
     let name = fresh_name("changed");
     database().ok("CreateTable", &table("indexed", &name)).await;

@@ -97,7 +97,7 @@ fn every_command_of_the_readme_works_as_it_is_printed() {
     }
 }
 
-/// A database serves until it is told to stop.
+/// A database serves until it is asked to stop.
 fn serves(clone: &Path, line: &str) {
     use std::io::{BufRead as _, BufReader};
     // The port of the README may be in use here.

@@ -180,7 +180,8 @@ async fn items_moved_to_other_keys_come_back() {
     let key = json!({"id": "new", "pos": 0});
     bed.others(
         "UpdateItem",
-        json!({"Key": key, "UpdateExpression": "SET w = :w", "ExpressionAttributeValues": {":w": 1}}),
+        json!({"Key": key, "UpdateExpression": "SET w = \
+                                                :w", "ExpressionAttributeValues": {":w": 1}}),
     )
     .await;
     bed.others("PutItem", json!({"Item": {"id": "old", "pos": 1, "mine": true}})).await;
@@ -209,7 +210,7 @@ async fn an_item_of_hundreds_of_attributes_is_restored_in_parts() {
     assert_eq!(bed.items().await, before);
 }
 
-/// A run that gave a price to so many items, how they were before, and a plan to take it back.
+/// A run that gave a price to this many items, how they were before, and a plan to take it back.
 async fn prices(count: u32) -> (Bed, Vec<Value>, Plan) {
     let ids: Vec<String> = (0..count).map(|i| format!("car-{i:03}")).collect();
     let cars: Vec<Value> = ids.iter().map(|id| json!({"id": id, "color": "red"})).collect();

@@ -339,7 +339,7 @@ fn comparable(step: &Step, mut answer: Value) -> Value {
 }
 
 /// What descriptions of a table must agree on. Each has its own times, ids and ARNs, statuses
-/// depend on when one looks, and counts of items are told late by DynamoDB and at once by DynamoDB
+/// depend on when one looks, and counts of items learn late by DynamoDB and at once by DynamoDB
 /// Local.
 fn description_compared(description: &Value) -> Value {
     let mut compared = json!({});
@@ -419,7 +419,11 @@ fn normal(expected: &Value) -> Value {
 pub fn table(kind: &str, name: &str) -> Value {
     let key = |name: &str, kind: &str| json!({"AttributeName": name, "KeyType": kind});
     let of_type = |name: &str, kind: &str| json!({"AttributeName": name, "AttributeType": kind});
-    let index = |name: &str, keys: Value, projection: Value| json!({"IndexName": name, "KeySchema": keys, "Projection": projection});
+    let index = |name: &str, keys: Value, projection: Value| {
+        json!({
+            "IndexName": name, "KeySchema": keys, "Projection": projection
+        })
+    };
     let all = json!({"ProjectionType": "ALL"});
     let keys_only = json!({"ProjectionType": "KEYS_ONLY"});
     let include = json!({"ProjectionType": "INCLUDE", "NonKeyAttributes": ["x"]});

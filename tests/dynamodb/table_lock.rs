@@ -1,4 +1,4 @@
-//! Two runs and one table: who comes second is told of the first, takes over when it is dead, and a
+//! Two runs and one table: who comes second learns of the first, takes over when it is dead, and a
 //! first one that comes back writes nothing any more.
 
 use std::sync::Arc;
@@ -28,7 +28,7 @@ impl Bed {
         Self { table, store: Arc::new(InMemory::new()) }
     }
 
-    /// A run of a migration of its own, and the plan that it has.
+    /// A its own run migration, and the plan that it has.
     fn run(store: FaultyStore, times: LockTimes) -> (Arc<Engine>, Plan) {
         let mut plan = bed::plan(Mode::Apply, Policy::default());
         plan.archive = Some(bed::archive("memory://"));

@@ -105,7 +105,7 @@ async fn a_database_over_tls_is_written_and_read_over_one_connection() {
         front.close().await;
         assert_eq!(guard.endpoint.items(&table).await, written, "{mode:?}: over another");
         assert_eq!(front.handshakes.load(Ordering::SeqCst), 2);
-        // A write, too, goes on: nothing of it was sent over the one that was closed.
+        // A write, too, continues: nothing of it was sent over the one that was closed.
         front.close().await;
         let delete = expand(&json!({"TableName": table, "Key": {"id": "0"}}));
         guard.endpoint.ok("DeleteItem", &delete).await;

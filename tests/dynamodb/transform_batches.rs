@@ -7,7 +7,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use bytes::Bytes;
 use dm_contract::plan::Mode;
 use dm_contract::report::{GuardResult, TransformEnd, TransformResult};
-use dm_engine::{Engine, Start};
+use dm_engine::{Engine, EngineOptions};
 use dm_runner::Settings;
 use dm_transform::OnItemError;
 use http::{Request, Response};
@@ -29,7 +29,7 @@ pub(crate) async fn run(
 ) -> (TransformResult, GuardResult) {
     let mut plan = open_plan(Mode::Apply);
     plan.upstream.endpoint = endpoint.or(plan.upstream.endpoint);
-    let engine = Arc::new(Engine::open(&plan, credentials(), Start::First).await.unwrap());
+    let engine = Arc::new(Engine::open(&plan, EngineOptions::new(credentials())).unwrap());
     let (_asked, stop) = watch::channel(false);
     let settings = Settings { batches, ..settings(OnItemError::Continue) };
     let done = dm_runner::run(&engine, transform(source), settings, stop).await;
@@ -130,7 +130,7 @@ const ITEMS: u64 = 120;
 /// What happens to one request with statements.
 #[derive(Clone, Copy, Debug)]
 enum Fate {
-    /// Each statement has a fate of its own.
+    /// Each statement has its own fate.
     Parts,
     /// It is carried out, and the connection is cut before the answer.
     Cut,

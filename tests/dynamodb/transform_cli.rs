@@ -105,7 +105,8 @@ async fn what_is_wrong_with_a_transform_is_said_before_anything_is_read() {
     for (transform, expected) in [
         (
             json!({"table": "cars", "set": {"price": "rond_to(weight, 50)"}}),
-            "spec.transform.set.price, column 1: there is no function rond_to; did you mean round_to?",
+            "spec.transform.set.price, column 1: there is no function rond_to; did you mean \
+             round_to?",
         ),
         (
             json!({"table": "cars", "set": {"o": "lookup('x.csv', o, 'c')"}}),
@@ -149,7 +150,7 @@ fn effects(report: &Path) -> Value {
     let mut report: Value = serde_json::from_slice(&std::fs::read(report).unwrap()).unwrap();
     let mut tables = report["tables"].take();
     for table in tables.as_array_mut().unwrap() {
-        // Each account has a table of its own.
+        // Each account has its own table.
         table.as_object_mut().unwrap().remove("id");
     }
     let written: Vec<Value> = ["mode", "itemsRead", "writeUnits", "effectsDigest"]
@@ -168,7 +169,7 @@ async fn a_script_and_its_transform_leave_equal_tables_and_equal_reports() {
         let folder = tempfile::tempdir().unwrap();
         let mut all = Vec::new();
         for source in ["base", "transform"] {
-            // The script names its table, so each run has an account of its own.
+            // The script names its table, so each run has its own account.
             let account = format!("twin{number}{source}{}", std::process::id());
             let own = database().signing(&account, REGION);
             fill(&own, "cars", cars()).await;

@@ -1,4 +1,4 @@
-//! A transform that is held: by a pause, and by a guard that stops meanwhile.
+//! A transform that is held: by a pause, and by a guard that stops in the meantime.
 
 use std::time::Duration;
 

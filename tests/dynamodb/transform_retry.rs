@@ -52,7 +52,7 @@ impl Scene {
         ledger::complete(&self.archive, &self.name(), &completed).await.unwrap();
     }
 
-    /// Runs the plan's run, until the database has seen so many writes if a number is given.
+    /// Runs the plan's run, until the database has seen this many writes if a number is given.
     async fn pass(&self, source: &Value, start: Start, until: Option<u64>) -> TransformResult {
         let engine = engine(&self.plan, start).await;
         let (asked, stop) = watch::channel(false);

@@ -36,7 +36,8 @@ fn wrong(table: &str) -> Vec<(&'static str, Value, &'static str, &'static str)> 
         ),
         (
             "UpdateItem",
-            json!({"TableName": table, "Key": key, "ReturnValues": "ALL", "ReturnConsumedCapacity": "ALL"}),
+            json!({"TableName": table, "Key": key, "ReturnValues": "ALL",
+                "ReturnConsumedCapacity": "ALL"}),
             VALIDATION,
             "2 validation errors detected: ",
         ),

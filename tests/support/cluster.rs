@@ -1,4 +1,4 @@
-//! A place of its own for each test on a cluster: a namespace, a target, a database that nobody
+//! Its own place for each test on a cluster: a namespace, a target, a database that nobody
 //! else sees, and everything there is to know about them when the test fails.
 
 mod database;
@@ -64,7 +64,7 @@ pub fn variable(name: &str) -> String {
     })
 }
 
-/// A namespace with a target and a database of its own.
+/// A namespace with a target and its own database.
 pub struct Bed {
     /// The cluster, seen as its administrator.
     pub client: Client,

@@ -1,4 +1,4 @@
-//! A server's side of TLS, with a certificate of its own that nobody vouches for but who is told
+//! A server's side of TLS, with its own certificate that nobody vouches for but who learns
 //! to.
 
 use std::path::Path;

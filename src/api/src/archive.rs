@@ -12,12 +12,17 @@ use crate::name::{self, ObjectName};
 #[x_kube(
     validation = Rule::new("self.url.startsWith('file://') == has(self.volume)")
         .message("a file:// archive needs volume, and an s3:// archive takes none"),
-    validation = Rule::new("!self.url.startsWith('file://') || !has(self.endpoint) && !has(self.region) && !has(self.credentials)")
+    validation = Rule::new("!self.url.startsWith('file://') || !has(self.endpoint) && \
+                            !has(self.region) && !has(self.credentials)")
         .message("endpoint, region and credentials belong to an s3:// archive"),
     validation = Rule::new("!self.url.matches('(^|/)[.][.]?(/|$)')")
         .field_path(".url").message("a path has no parts . and .."),
-    validation = Rule::new("!self.url.matches('^file:///(dm|bin|dev|etc|lib|lib64|proc|run|sys|tmp|usr|var)/*$') && !self.url.matches('^file:///(dm|bin|dev|etc|lib|lib64|proc|run|sys|usr|var/run)/')")
-        .field_path(".url").message("the folder belongs to the guard's image or to the system; use another, such as file:///archive")
+    validation = Rule::new("!self.url.matches(\
+         '^file:///(dm|bin|dev|etc|lib|lib64|proc|run|sys|tmp|usr|var)/*$') \
+         && !self.url.matches(\
+         '^file:///(dm|bin|dev|etc|lib|lib64|proc|run|sys|usr|var/run)/')")
+        .field_path(".url").message("the folder belongs to the guard's image or to the system; use \
+                                     another, such as file:///archive")
 )]
 pub struct ArchiveSpec {
     /// Location of the archive: `s3://bucket/prefix`, or `file:///folder` for a volume, which is

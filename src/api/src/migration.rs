@@ -34,26 +34,53 @@ use crate::transform::{OnItemError, TransformSource};
     namespaced,
     status = "DataMigrationStatus",
     derive = "PartialEq",
-    doc = "One data migration: a program, its target, and whether it is a dry run, applied or restored.",
+    doc = "One data migration: a program, its target, and whether it is a dry run, applied or \
+           restored.",
     validation = Rule::new("size(self.metadata.name) <= 63")
         .message("metadata.name must have at most 63 characters"),
     validation = Rule::new(
-        "!has(oldSelf.status) || !has(oldSelf.status.applied) || oldSelf.status.applied.result != 'Succeeded' || has(oldSelf.status.applied.restoredBy) || self.spec.target == oldSelf.spec.target"
-    ).field_path(".spec.target").message("this migration was applied; what it does cannot be changed any more. Write a new DataMigration instead, or restore this one first"),
+        "!has(oldSelf.status) || !has(oldSelf.status.applied) || oldSelf.status.applied.result != \
+         'Succeeded' || has(oldSelf.status.applied.restoredBy) || self.spec.target == \
+         oldSelf.spec.target"
+    ).field_path(".spec.target").message("this migration was applied; what it does cannot be \
+                                          changed any more. Write a new DataMigration instead, or \
+                                          restore this one first"),
     validation = Rule::new(
-        "!has(oldSelf.status) || !has(oldSelf.status.applied) || oldSelf.status.applied.result != 'Succeeded' || has(oldSelf.status.applied.restoredBy) || has(oldSelf.status.applied.baseline) || (has(self.spec.script) ? has(oldSelf.spec.script) && self.spec.script == oldSelf.spec.script : !has(oldSelf.spec.script))"
-    ).field_path(".spec.script").message("this migration was applied; what it does cannot be changed any more. Write a new DataMigration instead, or restore this one first"),
+        "!has(oldSelf.status) || !has(oldSelf.status.applied) || oldSelf.status.applied.result != \
+         'Succeeded' || has(oldSelf.status.applied.restoredBy) || \
+         has(oldSelf.status.applied.baseline) || (has(self.spec.script) ? has(oldSelf.spec.script) \
+         && self.spec.script == oldSelf.spec.script : !has(oldSelf.spec.script))"
+    ).field_path(".spec.script").message("this migration was applied; what it does cannot be \
+                                          changed any more. Write a new DataMigration instead, or \
+                                          restore this one first"),
     validation = Rule::new(
-        "!has(oldSelf.status) || !has(oldSelf.status.applied) || oldSelf.status.applied.result != 'Succeeded' || has(oldSelf.status.applied.restoredBy) || has(oldSelf.status.applied.baseline) || (has(self.spec.container) ? has(oldSelf.spec.container) && self.spec.container == oldSelf.spec.container : !has(oldSelf.spec.container))"
-    ).field_path(".spec.container").message("this migration was applied; what it does cannot be changed any more. Write a new DataMigration instead, or restore this one first"),
+        "!has(oldSelf.status) || !has(oldSelf.status.applied) || oldSelf.status.applied.result != \
+         'Succeeded' || has(oldSelf.status.applied.restoredBy) || \
+         has(oldSelf.status.applied.baseline) || (has(self.spec.container) ? \
+         has(oldSelf.spec.container) && self.spec.container == oldSelf.spec.container : \
+         !has(oldSelf.spec.container))"
+    ).field_path(".spec.container").message("this migration was applied; what it does cannot be \
+                                             changed any more. Write a new DataMigration instead, \
+                                             or restore this one first"),
     validation = Rule::new(
-        "!has(oldSelf.status) || !has(oldSelf.status.applied) || oldSelf.status.applied.result != 'Succeeded' || has(oldSelf.status.applied.restoredBy) || has(oldSelf.status.applied.baseline) || (has(self.spec.transform) ? has(oldSelf.spec.transform) && self.spec.transform == oldSelf.spec.transform : !has(oldSelf.spec.transform))"
-    ).field_path(".spec.transform").message("this migration was applied; what it does cannot be changed any more. Write a new DataMigration instead, or restore this one first"),
+        "!has(oldSelf.status) || !has(oldSelf.status.applied) || oldSelf.status.applied.result != \
+         'Succeeded' || has(oldSelf.status.applied.restoredBy) || \
+         has(oldSelf.status.applied.baseline) || (has(self.spec.transform) ? \
+         has(oldSelf.spec.transform) && self.spec.transform == oldSelf.spec.transform : \
+         !has(oldSelf.spec.transform))"
+    ).field_path(".spec.transform").message("this migration was applied; what it does cannot be \
+                                             changed any more. Write a new DataMigration instead, \
+                                             or restore this one first"),
     validation = Rule::new(
-        "!oldSelf.spec.baseline || self.spec.baseline || !has(oldSelf.status) || !has(oldSelf.status.applied) || self.spec.retry > oldSelf.spec.retry"
-    ).field_path(".spec.baseline").message("this migration is recorded as applied before. To run it after all, set baseline to false and raise retry in the same change"),
+        "!oldSelf.spec.baseline || self.spec.baseline || !has(oldSelf.status) || \
+         !has(oldSelf.status.applied) || self.spec.retry > oldSelf.spec.retry"
+    ).field_path(".spec.baseline").message("this migration is recorded as applied before. To run \
+                                            it after all, set baseline to false and raise retry in \
+                                            the same change"),
     validation = Rule::new(
-        "!self.spec.baseline || oldSelf.spec.baseline || !has(oldSelf.status) || !has(oldSelf.status.applied) || oldSelf.status.applied.result != 'Succeeded' || has(oldSelf.status.applied.restoredBy)"
+        "!self.spec.baseline || oldSelf.spec.baseline || !has(oldSelf.status) || \
+         !has(oldSelf.status.applied) || oldSelf.status.applied.result != 'Succeeded' || \
+         has(oldSelf.status.applied.restoredBy)"
     ).field_path(".spec.baseline").message("a run of this migration has applied it already"),
     printcolumn(name = "Target", type_ = "string", json_path = ".spec.target.name"),
     printcolumn(name = "Phase", type_ = "string", json_path = ".status.phase"),
@@ -64,7 +91,8 @@ use crate::transform::{OnItemError, TransformSource};
         name = "Execution Time", type_ = "string", json_path = ".status.executionTime", priority = 1
     ),
     printcolumn(
-        name = "Finalization Time", type_ = "string", json_path = ".status.finalizationTime", priority = 1
+        name = "Finalization Time", type_ = "string", json_path = ".status.finalizationTime",
+            priority = 1
     ),
     printcolumn(name = "Run", type_ = "integer", json_path = ".status.lastRun", priority = 1),
     printcolumn(
@@ -74,14 +102,21 @@ use crate::transform::{OnItemError, TransformSource};
     selectable = ".spec.target.name"
 )]
 #[x_kube(
-    validation = Rule::new("[has(self.script), has(self.container), has(self.transform)].filter(source, source).size() == 1 || self.baseline && !has(self.script) && !has(self.container) && !has(self.transform)")
+    validation = Rule::new("[has(self.script), has(self.container), \
+                            has(self.transform)].filter(source, source).size() == 1 || \
+                            self.baseline && !has(self.script) && !has(self.container) && \
+                            !has(self.transform)")
         .field_path(".script").message("give exactly one source: script, container or transform"),
     validation = Rule::new("!self.baseline || self.state == 'Applied'")
-        .field_path(".baseline").message("nothing is known of what was changed before, so it cannot be restored"),
-    validation = Rule::new("!self.secondPass || !has(self.container) || (has(self.container.command) && size(self.container.command) > 0)")
-        .field_path(".secondPass").message("a program in an image needs a command, so that it can be run a second time"),
+        .field_path(".baseline").message("nothing is known of what was changed before, so it \
+                                          cannot be restored"),
+    validation = Rule::new("!self.secondPass || !has(self.container) || \
+                            (has(self.container.command) && size(self.container.command) > 0)")
+        .field_path(".secondPass").message("a program in an image needs a command, so that it can \
+                                            be run a second time"),
     validation = Rule::new("self.parallelism == 1 || has(self.transform)")
-        .field_path(".parallelism").message("only a transform can be split among pods; set parallelism to 1, or use transform as the source")
+        .field_path(".parallelism").message("only a transform can be split among pods; set \
+                                             parallelism to 1, or use transform as the source")
 )]
 #[serde(rename_all = "camelCase")]
 pub struct DataMigrationSpec {
@@ -379,7 +414,8 @@ pub struct PodMetadata {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, KubeSchema)]
 #[serde(rename_all = "camelCase")]
 #[x_kube(
-    validation = Rule::new("[has(self.configMap), has(self.secret), has(self.emptyDir), has(self.persistentVolumeClaim)].filter(x, x).size() == 1")
+    validation = Rule::new("[has(self.configMap), has(self.secret), has(self.emptyDir), \
+                            has(self.persistentVolumeClaim)].filter(x, x).size() == 1")
         .message("give exactly one of configMap, secret, emptyDir and persistentVolumeClaim")
 )]
 pub struct PodVolume {

@@ -25,7 +25,8 @@ use crate::target_status::MigrationTargetStatus;
     namespaced,
     status = "MigrationTargetStatus",
     derive = "PartialEq",
-    doc = "One database environment: its endpoint, the credentials of runs, and what migrations may do."
+    doc = "One database environment: its endpoint, the credentials of runs, and what migrations \
+           may do."
 )]
 #[kube(printcolumn(name = "Region", type_ = "string", json_path = ".spec.region"))]
 #[kube(printcolumn(

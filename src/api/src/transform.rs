@@ -15,7 +15,8 @@ use crate::files::FilesConfigMap;
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, KubeSchema)]
 #[serde(rename_all = "camelCase")]
 #[x_kube(
-    validation = Rule::new("!self.keepOriginal || has(self.to) || has(self.rekey) && size(self.rekey) > 0")
+    validation = Rule::new("!self.keepOriginal || has(self.to) || has(self.rekey) && \
+                            size(self.rekey) > 0")
         .field_path(".keepOriginal").message("only an item that moves (rekey, to) has an original")
 )]
 pub struct TransformSource {

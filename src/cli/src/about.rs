@@ -6,7 +6,6 @@ use dm_contract::plan::Plan;
 use dm_report::file::{About, End};
 
 use crate::database;
-use crate::session::Database;
 
 /// Variables with the name of who started the run: those of CI first, because its account is
 /// nobody.
@@ -26,7 +25,7 @@ pub struct Ran<'a> {
     pub second_end: Option<End>,
     /// Why there was none.
     pub second_not_run: Option<String>,
-    pub database: Database,
+    pub database: database::Kind,
 }
 
 /// Who ran this plan.
@@ -34,8 +33,8 @@ pub fn about(plan: &Plan, ran: &Ran<'_>) -> About {
     About {
         name: plan.run.name.clone(),
         database: Some(match ran.database {
-            Database::Embedded => format!("embedded ({})", plan.upstream.region),
-            Database::OfChain => database::name(&plan.upstream),
+            database::Kind::Embedded => format!("embedded ({})", plan.upstream.region),
+            database::Kind::OfChain => database::name(&plan.upstream),
         }),
         by: WHO.iter().find_map(|name| std::env::var(name).ok().filter(|who| !who.is_empty())),
         started_at: Some(ran.started_at.to_owned()),

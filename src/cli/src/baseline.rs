@@ -37,8 +37,10 @@ pub struct Flags {
 }
 
 const EXAMPLES: &str = "\
-Each manifest is a DataMigration with spec.baseline true: the operator records it as applied, with times
-unknown, and never runs it. A folder with migration.yaml or base/migration.yaml gives that name; a folder
+Each manifest is a DataMigration with spec.baseline true: the operator records it as applied, with \
+times
+unknown, and never runs it. A folder with migration.yaml or base/migration.yaml gives that name; a \
+folder
 with a script called main gives the folder's; in other folders each script and each folder counts.
 
 Examples:
@@ -58,8 +60,8 @@ pub enum BaselineError {
     NoName(PathBuf),
     /// Two of one name.
     #[error(
-        "{first} and {second} both give the name {name}; rename one, or give them in two calls with \
-         different --prefix"
+        "{first} and {second} both give the name {name}; rename one, or give them in two calls \
+         with different --prefix"
     )]
     SameName { name: String, first: PathBuf, second: PathBuf },
     /// Nothing names the target.
@@ -131,7 +133,8 @@ fn manifest(found: &Found, flags: &Flags) -> Result<String, BaselineError> {
     let namespace = flags.namespace.as_ref().or(found.namespace.as_ref());
     let namespace = namespace.map(|namespace| format!("  namespace: {}\n", text(namespace)));
     Ok(format!(
-        "apiVersion: datamigration.dev/v1alpha1\nkind: DataMigration\nmetadata:\n  name: {}\n{}spec:\n  \
+        "apiVersion: datamigration.dev/v1alpha1\nkind: DataMigration\nmetadata:\n  name: {}\n\
+         {}spec:\n  \
          description: {}\n  target: {}\n  baseline: true\n",
         text(&found.name),
         namespace.unwrap_or_default(),
@@ -159,8 +162,8 @@ mod tests {
             let text = if name.ends_with("migration.yaml") {
                 "apiVersion: datamigration.dev/v1alpha1\nkind: DataMigration\n\
                  metadata: {name: 0007-from-manifest}\n\
-                 spec: {target: {name: named}, description: Said there., script: {configMap: {name: m}, \
-                 image: i}}\n"
+                 spec: {target: {name: named}, description: Said there., script: {configMap: \
+                 {name: m}, image: i}}\n"
             } else {
                 ""
             };

@@ -184,11 +184,13 @@ pub fn gitops_warning(migration: &DataMigration) -> Option<&'static str> {
     };
     if has("argocd.argoproj.io/") {
         Some(
-            "Argo CD keeps this object in sync with Git. Make the same change in Git, or it is reverted",
+            "Argo CD keeps this object in sync with Git. Make the same change in Git, or it is \
+             reverted",
         )
     } else if has("kustomize.toolkit.fluxcd.io/") || has("helm.toolkit.fluxcd.io/") {
         Some(
-            "Flux keeps this object in sync with Git. Make the same change in Git, or it is reverted",
+            "Flux keeps this object in sync with Git. Make the same change in Git, or it is \
+             reverted",
         )
     } else {
         None

@@ -40,8 +40,8 @@ pub enum ClusterRestoreError {
     Declined(String),
     /// Standard input is no terminal.
     #[error(
-        "{0} needs confirmation, and standard input is not a terminal. Pass --yes to restore without a \
-         prompt"
+        "{0} needs confirmation, and standard input is not a terminal. Pass --yes to restore \
+         without a prompt"
     )]
     NobodyToAsk(String),
     /// The operator cannot do it.

@@ -95,7 +95,7 @@ pub async fn find(flags: &Flags) -> Result<Upstream, DatabaseError> {
     })
 }
 
-/// Credentials for it by AWS's default chain, tried once, so that their lack is told before a
+/// Credentials for it by AWS's default chain, tried once, so that their lack is reported before a
 /// program runs into it.
 pub async fn credentials(upstream: &Upstream) -> Result<CredentialSource, DatabaseError> {
     let source = CredentialSource::default_chain(&upstream.region)
@@ -151,6 +151,15 @@ pub fn intent(mode: Mode, upstream: &Upstream) -> String {
         Mode::DryRun => format!("dry run of {database}: nothing is written"),
         Mode::Apply => format!("applying to {database}: writes reach it"),
     }
+}
+
+/// Where a database is, and so which credentials it takes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Kind {
+    /// Those that AWS's default chain finds.
+    OfChain,
+    /// Any: it is embedded in this process.
+    Embedded,
 }
 
 /// The database, for a message.

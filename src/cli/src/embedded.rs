@@ -1,4 +1,4 @@
-//! A migration's folder with a database of its own: in memory for a dry run, or below
+//! A migration's folder with its own database: in memory for a dry run, or below
 //! `.datamigration/`, next to the migration, once something was applied there.
 
 use std::fs::{self, DirBuilder};
@@ -186,8 +186,8 @@ impl Home {
         say(&format!("database: embedded, kept in {}", kept.display()));
         if !has_tables {
             say(&format!(
-                "It has no tables. {SEED_FILE} is not loaded, because an apply ran in this database. \
-                 --reset deletes it and begins with {SEED_FILE}."
+                "It has no tables. {SEED_FILE} is not loaded, because an apply ran in this \
+                 database. --reset deletes it and begins with {SEED_FILE}."
             ));
         }
     }

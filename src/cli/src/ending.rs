@@ -145,8 +145,8 @@ fn not_recorded(
     match restore {
         _ if result.write_calls_upstream == 0 => format!("{means} The run wrote nothing."),
         Ok(restore) => format!(
-            "{means} What the run wrote stays in the table. To restore it, make the archive writable \
-             again, then: {restore}"
+            "{means} What the run wrote stays in the table. To restore it, make the archive \
+             writable again, then: {restore}"
         ),
         Err(why) => {
             format!("{means} What the run wrote stays in the table. A restore is {why}.")

@@ -61,7 +61,7 @@ impl Writes {
         if self.apply { Mode::Apply } else { Mode::DryRun }
     }
 
-    /// Says what was not asked for in so many words.
+    /// Says what was not asked for explicitly.
     pub fn announce(self, database: &dm_contract::plan::Upstream) {
         let intent = database::intent(self.mode(), database);
         match (self.apply, self.dry_run) {
@@ -73,7 +73,8 @@ impl Writes {
 }
 
 const EXAMPLES: &str = "\
-The program finds the guard by AWS_ENDPOINT_URL_DYNAMODB and has no credentials; yours are used for the
+The program finds the guard by AWS_ENDPOINT_URL_DYNAMODB and has no credentials; yours are used \
+for the
 database. Its exit code is passed on, 128 + n if signal n ended it.
 
 Examples:
@@ -109,7 +110,7 @@ pub async fn exec(flags: Flags) -> Result<u8, SessionError> {
         report: flags.report.as_deref(),
         output: &output,
         journaled: journaled.as_ref(),
-        database: session::Database::OfChain,
+        database: database::Kind::OfChain,
         expects_requests: !flags.expect_no_requests,
     };
     Box::pin(session::run(session)).await

@@ -285,8 +285,10 @@ mod tests {
         check(
             transform(json!({"table": "cars", "set": {"a": 4, "b": true, "c": null, "d": {}}})),
             &[
-                "spec.transform.set.a: a text is needed, and YAML reads this as a number; put it in quotes",
-                "spec.transform.set.b: a text is needed, and YAML reads this as a truth value; put it in quotes",
+                "spec.transform.set.a: a text is needed, and YAML reads this as a number; put it \
+                 in quotes",
+                "spec.transform.set.b: a text is needed, and YAML reads this as a truth value; put \
+                 it in quotes",
                 "spec.transform.set.c: a text is needed, found nothing",
                 "spec.transform.set.d: a text is needed, found a map",
             ],
@@ -302,7 +304,8 @@ mod tests {
         check(
             transform(json!({"convert": {"year": "number"}})),
             &[
-                "spec.transform.convert.year: number is not one of S, N, L, SS, NS, M, json, iso8601, epoch",
+                "spec.transform.convert.year: number is not one of S, N, L, SS, NS, M, json, \
+                 iso8601, epoch",
                 "spec.transform.table: it is missing: Name of the table whose items change",
             ],
         );

@@ -33,7 +33,8 @@ Examples:
   datamigration run migrations/0001-add-price-to-cars --dry-run  # the same for a migration's folder
   datamigration report tried.json --html                         # the same as a page
   kubectl datamigration list                                     # state of all migrations
-  kubectl datamigration promote 0001-add-price-to-cars           # apply after a successful dry run";
+  kubectl datamigration promote 0001-add-price-to-cars           # apply after a successful dry \
+  run";
 
 /// What to do.
 #[derive(Clone, Debug, Subcommand)]

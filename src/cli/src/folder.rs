@@ -55,8 +55,8 @@ pub enum FolderError {
     Fields { path: PathBuf, wrong: Vec<WrongField> },
     /// A ConfigMap that nothing generates.
     #[error(
-        "{file} generates no ConfigMap {name}, which the manifest names (configMap.name); it generates \
-         {there}. Give both the same name"
+        "{file} generates no ConfigMap {name}, which the manifest names (configMap.name); it \
+         generates {there}. Give both the same name"
     )]
     NoGenerator {
         file: PathBuf,

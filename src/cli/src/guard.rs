@@ -1,4 +1,4 @@
-//! `datamigration guard`: serves any client until it is told to stop.
+//! `datamigration guard`: serves any client until it is asked to stop.
 
 use std::fs::OpenOptions;
 use std::io::{self, Write as _};
@@ -168,7 +168,7 @@ async fn serve(
     let mut patience = Patience::new(signals, journaled.map(Journaled::name));
     let result = patience.wait(guard.stop()).await.unwrap_or_else(|_| ending::cut_off(&engine));
     let ran = Ran {
-        database: session::Database::OfChain,
+        database: database::Kind::OfChain,
         started_at: &started_at,
         finished_at: &finished_at,
         took,

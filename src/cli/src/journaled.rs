@@ -96,8 +96,8 @@ pub enum JournaledError {
     TooLate,
     /// Nothing would be in it.
     #[error(
-        "--archive keeps what a run that writes has changed, and a dry run writes nothing: leave it out, \
-         or apply with {0}"
+        "--archive keeps what a run that writes has changed, and a dry run writes nothing: leave \
+         it out, or apply with {0}"
     )]
     DryRun(&'static str),
 }
@@ -284,8 +284,8 @@ impl Journaled {
     /// What it means that the end of the run is not in the ledger.
     pub fn not_recorded(&self, error: &JournaledError) -> String {
         format!(
-            "The end of run {} could not be recorded in the archive: {}. Its outcome is unknown in the \
-             ledger.",
+            "The end of run {} could not be recorded in the archive: {}. Its outcome is unknown in \
+             the ledger.",
             self.run.name,
             chain(error)
         )
@@ -305,17 +305,17 @@ impl Journaled {
             Outcome::Failed(why) => (RunOutcome::Failed, Some(why.clone())),
             Outcome::Unknown => {
                 say(&format!(
-                    "The ledger says nothing of the end of run {}: the program ended with exit code 0, \
-                     but its guard had a problem. Look at the data, then restore the run or run the \
-                     program again.",
+                    "The ledger says nothing of the end of run {}: the program ended with exit \
+                     code 0, but its guard had a problem. Look at the data, then restore the run \
+                     or run the program again.",
                     self.run.name
                 ));
                 return Ok(());
             }
             Outcome::Unseen => {
                 say(&format!(
-                    "The outcome of run {} stays unknown in the ledger: a guard does not see how its \
-                     clients ended.",
+                    "The outcome of run {} stays unknown in the ledger: a guard does not see how \
+                     its clients ended.",
                     self.run.name
                 ));
                 return Ok(());

@@ -43,7 +43,7 @@ fn on_one_line(cell: &str) -> String {
     visible(&cell.lines().collect::<Vec<_>>().join(" "))
 }
 
-/// Text in lines of at most so many columns, each behind the indent; a longer word has its own
+/// Text in lines of at most this many columns, each behind the indent; a longer word has its own
 /// line.
 pub fn wrap(text: &str, indent: &str, columns: usize) -> String {
     let mut lines: Vec<String> = Vec::new();

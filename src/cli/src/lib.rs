@@ -1,5 +1,5 @@
 //! The command line: a guard for any program on a laptop, and the plugin of kubectl. One file per
-//! verb; what several of them share has files of its own.
+//! verb; what several of them share has separate files.
 
 pub mod archive;
 mod archive_place;

@@ -224,8 +224,8 @@ fn startable(folder: &Folder, files: &Files) -> Option<Finding> {
 
 fn seed(file: &Path) -> Option<Finding> {
     if !file.is_file() {
-        let message = "there is no seed, so `datamigration run` has nothing to try the migration on \
-                       (docs/reference/seed.md)";
+        let message = "there is no seed, so `datamigration run` has nothing to try the migration \
+                       on (docs/reference/seed.md)";
         return Some(Finding::warning(file, 1, message));
     }
     let error = Seed::read(file).err()?;

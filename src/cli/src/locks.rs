@@ -79,8 +79,8 @@ fn words(unlocked: &Unlocked) -> String {
     let table = &unlocked.table;
     match &unlocked.from {
         Some(run) => format!(
-            "{table} was taken from run {run}; another gets it in half a minute, when that run must \
-             have noticed\n"
+            "{table} was taken from run {run}; another gets it in half a minute, when that run \
+             must have noticed\n"
         ),
         None => format!("{table} was given back just now\n"),
     }

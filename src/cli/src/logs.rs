@@ -82,8 +82,8 @@ pub enum LogsError {
     NotYet { name: String, run: u32 },
     /// The pod is gone.
     #[error(
-        "the pod of run {run} of {name} is gone, and no archive has its log; describe shows the last \
-         lines of a failure"
+        "the pod of run {run} of {name} is gone, and no archive has its log; describe shows the \
+         last lines of a failure"
     )]
     Gone { name: String, run: u32 },
     /// The pod is gone, and its archive cannot be read from here.

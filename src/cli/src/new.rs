@@ -56,8 +56,8 @@ Examples:
 #[derive(Debug, thiserror::Error)]
 pub enum NewError {
     #[error(
-        "{0:?} cannot be a migration's name: use at most {NAME_CHARS_MAX} lower-case letters, digits \
-         and dashes, with a letter or digit at both ends, as in 0006-add-status-to-products"
+        "{0:?} cannot be a migration's name: use at most {NAME_CHARS_MAX} lower-case letters, \
+         digits and dashes, with a letter or digit at both ends, as in 0006-add-status-to-products"
     )]
     Name(String),
     #[error("{0} is there already; name another folder")]
@@ -185,8 +185,10 @@ fn what_is_next(folder: &Path, source: &Source) -> String {
         ),
     };
     format!(
-        "{folder} is ready for a dry run{needs}:\n  datamigration run {folder}\n\nLines marked EDIT \
-         are yours to change:\n{edit}\n  {SEED_FILE}               tables and items to try it on\n\n\
+        "{folder} is ready for a dry run{needs}:\n  datamigration run {folder}\n\n\
+         Lines marked EDIT \
+         are yours to change:\n{edit}\n  {SEED_FILE}               tables and items to try it on\n\
+         \n\
          Then: datamigration lint {folder}"
     )
 }

@@ -74,8 +74,8 @@ pub enum OutputError {
     Items(#[from] ItemsError),
     /// A condition that the run cannot answer.
     #[error(
-        "--fail-on not-idempotent needs a second pass, which only dry runs by `exec` and `run` make: \
-         leave it out here, and check it in a dry run"
+        "--fail-on not-idempotent needs a second pass, which only dry runs by `exec` and `run` \
+         make: leave it out here, and check it in a dry run"
     )]
     NoSecondPass,
     /// Flags for runs of programs.

@@ -13,11 +13,11 @@ pub struct Standing {
     pub text: String,
     /// Share that is done, while a run tells it.
     pub percent: Option<u64>,
-    /// Whether anything goes on by itself.
+    /// Whether anything continues by itself.
     pub rest: Rest,
 }
 
-/// Whether anything goes on by itself.
+/// Whether anything continues by itself.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Rest {
     No,
@@ -52,7 +52,7 @@ pub fn ready(migration: &DataMigration) -> Option<&Condition> {
     condition(migration, types::READY)
 }
 
-/// Whether status speaks of the spec as it is now.
+/// Whether status speaks of the spec in its current state.
 pub fn is_current(migration: &DataMigration) -> bool {
     let observed = migration.status.as_ref().and_then(|status| status.observed_generation);
     observed.is_some() && observed == migration.metadata.generation
@@ -103,7 +103,8 @@ mod tests {
             ("DryRunOK", "", None, Rest::No),
         );
         check(
-            json!({"observedGeneration": 3, "phase": "Running", "conditions": condition("Reconciling"),
+            json!({"observedGeneration": 3, "phase": "Running",
+                "conditions": condition("Reconciling"),
                 "progress": {"text": "37%", "percent": 37}}),
             ("Running", "37%", Some(37), Rest::No),
         );

@@ -45,7 +45,8 @@ pub struct Flags {
 }
 
 const EXAMPLES: &str = "\
-A word with a dot or a slash is a file, any other one a migration of the cluster. What would change item by
+A word with a dot or a slash is a file, any other one a migration of the cluster. What would \
+change item by
 item is read from the file next to the report: that of tried.json from tried.ndjson.zst.
 
 Examples:
@@ -89,8 +90,8 @@ pub enum ReportVerbError {
     Gone(String),
     /// The migration has none.
     #[error(
-        "no run of {0} has a report in an archive; its target needs spec.archive, and describe shows \
-         what status says"
+        "no run of {0} has a report in an archive; its target needs spec.archive, and describe \
+         shows what status says"
     )]
     NotKept(String),
     /// Status names other reports.

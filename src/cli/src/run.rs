@@ -15,7 +15,7 @@ use crate::journaled;
 use crate::output::{self, Prepared, SecondPass};
 use crate::print::say;
 use crate::quoted::word;
-use crate::session::{self, SessionError};
+use crate::session::SessionError;
 use crate::work::{Place, Work, WorkError};
 
 /// Flags of `datamigration run`.
@@ -52,11 +52,14 @@ pub struct Flags {
 }
 
 const EXAMPLES: &str = "\
-A script runs in a copy of its folder, with this machine's interpreter; the manifest's image, target and
-dryRun are the cluster's. Its exit code is passed on. A transform runs in this process; its exit code is 0,
+A script runs in a copy of its folder, with this machine's interpreter; the manifest's image, \
+target and
+dryRun are the cluster's. Its exit code is passed on. A transform runs in this process; its exit \
+code is 0,
 1 if it stopped, or 3 if items failed and onItemError is Continue.
 
-Without --upstream the database is embedded in this process and begins with the folder's seed.json. --apply
+Without --upstream the database is embedded in this process and begins with the folder's \
+seed.json. --apply
 keeps it, and a journal, in .datamigration next to the seed.
 
 Examples:
@@ -79,8 +82,8 @@ pub enum RunError {
     Embedded(#[from] EmbeddedError),
     /// An archive for the embedded database.
     #[error(
-        "--archive belongs to a database that --upstream names; the embedded one keeps its journal in \
-         {0}/.datamigration"
+        "--archive belongs to a database that --upstream names; the embedded one keeps its journal \
+         in {0}/.datamigration"
     )]
     OwnJournal(PathBuf),
 }
@@ -139,7 +142,7 @@ async fn run_upstream(
         report: flags.report.as_deref(),
         output,
         journaled: journaled.as_ref(),
-        database: session::Database::OfChain,
+        database: database::Kind::OfChain,
     };
     Ok(Box::pin(work.run(place)).await?)
 }
@@ -180,7 +183,7 @@ async fn run_embedded(
         report: flags.report.as_deref(),
         output,
         journaled: journaled.as_ref(),
-        database: session::Database::Embedded,
+        database: database::Kind::Embedded,
     };
     let ended = Box::pin(work.run(place)).await;
     served.stop().await;

@@ -188,7 +188,8 @@ fn of_plain(items: &[Box<RawValue>]) -> Result<Vec<Value>, Wrong> {
 fn check(items: &[Value]) -> Result<(), Wrong> {
     for (at, item) in items.iter().enumerate() {
         item_from_json(item).map_err(|error| {
-            let hint = "each attribute needs its type, as in {\"S\": \"text\"}; plain JSON belongs into items";
+            let hint = "each attribute needs its type, as in {\"S\": \"text\"}; plain JSON belongs \
+                        into items";
             Wrong(format!("[{at}]"), format!("{}; {hint}", error.message))
         })?;
     }

@@ -128,7 +128,7 @@ pub struct Session<'a> {
     /// The folder that a second pass starts in, with the files that the first one began with;
     /// without it those of `dir` must not have changed.
     pub again_in: Option<&'a Path>,
-    /// Variables of its own.
+    /// Its own variables.
     pub env: BTreeMap<OsString, OsString>,
     /// File for the result.
     pub report: Option<&'a Path>,
@@ -137,18 +137,9 @@ pub struct Session<'a> {
     /// The run in the archive, whose end is noted there.
     pub journaled: Option<&'a Journaled>,
     /// Which credentials the guard has.
-    pub database: Database,
+    pub database: database::Kind,
     /// Whether a run without a request is a failure.
     pub expects_requests: bool,
-}
-
-/// Which credentials a database takes.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Database {
-    /// Those that AWS's default chain finds.
-    OfChain,
-    /// Any: it is embedded in this process.
-    Embedded,
 }
 
 /// Runs it; its exit code.
@@ -289,7 +280,7 @@ struct Served<'a> {
 /// A guard in this process for the program with this access key, after its credentials were found.
 async fn start_guard(
     plan: &Plan,
-    database: Database,
+    database: database::Kind,
     access_key: &str,
 ) -> Result<Guard, SessionError> {
     let options = Options {
@@ -301,8 +292,8 @@ async fn start_guard(
         clients: Clients::With(AccessKey::new(access_key)),
     };
     match database {
-        Database::OfChain => start_guard_with(plan, &options).await,
-        Database::Embedded => {
+        database::Kind::OfChain => start_guard_with(plan, &options).await,
+        database::Kind::Embedded => {
             let credentials = embedded::Served::credentials();
             Ok(Guard::start_before_embedded(plan, credentials, &options).await?)
         }

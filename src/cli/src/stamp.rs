@@ -40,7 +40,8 @@ Sets two annotations of the DataMigration; every other line stays unchanged:
   finalization-time.datamigration.dev/TARGET: \"2026-12-01T10:02:19Z\"
 
 Examples:
-  kubectl datamigration stamp 0001-add-price-to-cars migrations/0001-add-price-to-cars/base/migration.yaml";
+  kubectl datamigration stamp 0001-add-price-to-cars \
+  migrations/0001-add-price-to-cars/base/migration.yaml";
 
 /// Why a manifest was not stamped.
 #[derive(Debug, thiserror::Error)]
@@ -128,7 +129,8 @@ mod tests {
     fn only_what_was_applied_is_stamped() {
         let applied = |result: &str| {
             json!({"run": 2, "result": result, "programDigest": "d",
-                "executionTime": "2026-12-01T10:02:11Z", "finalizationTime": "2026-12-01T10:02:19Z"})
+                "executionTime": "2026-12-01T10:02:11Z",
+                "finalizationTime": "2026-12-01T10:02:19Z"})
         };
         check(
             &applied("Succeeded"),

@@ -22,7 +22,7 @@ use crate::journaled::{Journaled, Outcome};
 use crate::output;
 use crate::patience::Patience;
 use crate::report_files;
-use crate::session::{self, SessionError};
+use crate::session::SessionError;
 use crate::signals::Forwarded;
 
 /// What is run, and where its result goes.
@@ -41,7 +41,7 @@ pub struct TransformSession<'a> {
     /// The run in the archive, whose end is noted there.
     pub journaled: Option<&'a Journaled>,
     /// Which credentials the engine has.
-    pub database: session::Database,
+    pub database: database::Kind,
 }
 
 /// Runs it, and returns the exit code.
@@ -98,8 +98,8 @@ struct Stop {
 async fn prepare(session: &TransformSession<'_>) -> Result<Ready, SessionError> {
     let report = report_files::prepare(session.report, session.plan.mode)?;
     let credentials = match session.database {
-        session::Database::OfChain => database::credentials(&session.plan.upstream).await?,
-        session::Database::Embedded => embedded::Served::credentials(),
+        database::Kind::OfChain => database::credentials(&session.plan.upstream).await?,
+        database::Kind::Embedded => embedded::Served::credentials(),
     };
     let archive = Archive::of_plan(session.plan).await.map_err(OpenError::Archive);
     let options =

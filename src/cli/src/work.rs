@@ -13,6 +13,7 @@ use dm_entry::args::Program;
 use dm_transform::{Declaration, OnItemError, SpecError, Transform};
 use k8s_openapi::api::core::v1::EnvVar;
 
+use crate::database;
 use crate::folder::{self, Folder, FolderError};
 use crate::journaled::Journaled;
 use crate::output;
@@ -28,8 +29,8 @@ pub enum WorkError {
     Files(#[from] FilesProblem),
     /// The program is in an image.
     #[error(
-        "{name} is a program in the image {image}, which only a cluster runs; for the program itself \
-         use `datamigration exec -- PROGRAM …`"
+        "{name} is a program in the image {image}, which only a cluster runs; for the program \
+         itself use `datamigration exec -- PROGRAM …`"
     )]
     Image { name: String, image: String },
     /// The spec is not whole.
@@ -45,8 +46,8 @@ pub enum WorkError {
     Reserved(String),
     /// A variable that only the cluster knows.
     #[error(
-        "spec.script.env: {0} comes from an object in the cluster; set it in this environment to run \
-         the script here"
+        "spec.script.env: {0} comes from an object in the cluster; set it in this environment to \
+         run the script here"
     )]
     FromCluster(String),
 }
@@ -95,7 +96,7 @@ pub struct Place<'a> {
     /// The run in the archive, whose end is noted there.
     pub journaled: Option<&'a Journaled>,
     /// Which credentials the guard has.
-    pub database: session::Database,
+    pub database: database::Kind,
 }
 
 impl Work {

@@ -189,10 +189,8 @@ mod tests {
         );
         check(
             "metadata: # about\n    annotations:\n      # kept\n      c: d\n    name: m\n",
-            Ok(
-                "metadata: # about\n    annotations:\n      # kept\n      c: d\n      a/x: \"1\"\n      \
-                b: \"2\"\n    name: m\n",
-            ),
+            Ok("metadata: # about\n    annotations:\n      # kept\n      c: d\n      a/x: \
+                \"1\"\n      b: \"2\"\n    name: m\n"),
         );
     }
 

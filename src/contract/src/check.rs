@@ -41,7 +41,7 @@ pub enum Found {
     NoCredentials,
     /// It answered, and rejected the credentials.
     Rejected,
-    /// It did not answer, or answered with an error of its own.
+    /// It did not answer, or answered with its own error.
     Unreachable,
     /// The archive can be reached, and an object cannot be written, read or listed.
     NotUsable,

@@ -1,4 +1,4 @@
-//! What a running guard tells and is told by who holds its token: how fast it may go, and whether
+//! What a running guard and the holder of its token exchange: how fast it may go, and whether
 //! it is paused. It crosses a process boundary, so it carries a version and has a golden file.
 
 use serde::{Deserialize, Serialize};

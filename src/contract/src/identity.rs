@@ -58,7 +58,7 @@ pub struct Difference {
     pub what: String,
 }
 
-/// A database as it is now.
+/// A database in its current state.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Seen {
     pub database: DatabaseId,
@@ -151,12 +151,13 @@ impl Recorded<'_> {
             let found = now.tables.get(name)?;
             match (found, absent) {
                 (Some(other), _) if other != id => Some(format!(
-                    "it worked on table {name} with the id {id}, and table {name} has the id {other} \
-                     now: it was deleted and created, or restored, under the same name"
+                    "it worked on table {name} with the id {id}, and table {name} has the id \
+                     {other} now: it was deleted and created, or restored, under the same name"
                 )),
-                (None, Absent::IsReplaced) => {
-                    Some(format!("it worked on table {name} with the id {id}, which does not exist"))
-                }
+                (None, Absent::IsReplaced) => Some(format!(
+                    "it worked on table {name} with the id {id}, which does not \
+                                  exist"
+                )),
                 (Some(_), _) | (None, Absent::MayBe) => None,
             }
         });

@@ -47,11 +47,11 @@ pub const PROGRAM_PORT: u16 = 8000;
 /// Where the guard answers the kubelet's probe and the operator: on the pod's address.
 pub const CONTROL_PORT: u16 = 8001;
 
-/// Where the guard is told, beside the program's requests, that the program now runs a second time.
+/// Where the entry program reports, beside the program's requests, that a second pass begins.
 pub const SECOND_PASS_PATH: &str = "/datamigration/second-pass";
 
 /// Where the guard tells, beside the program's requests, whether it is paused: as soon as that is
-/// another than the query's `known`, `true` or `false`, or after a while.
+/// different from the query's `known`, `true` or `false`, or after a while.
 pub const PAUSED_PATH: &str = "/datamigration/paused";
 
 /// What points a program's SDK at the guard: an endpoint, a region and credentials that are worth
@@ -105,7 +105,7 @@ pub struct Plan {
     /// How fast it may go.
     #[serde(default)]
     pub limits: RateLimits,
-    /// What the target's owner allows at most. The limits can be changed while the run goes on,
+    /// What the target's owner allows at most. The limits can be changed while the run continues,
     /// these cannot: whoever finds the control's token goes no faster.
     #[serde(default, skip_serializing_if = "RateLimits::is_unlimited")]
     pub limits_max: RateLimits,
@@ -210,9 +210,9 @@ fn is_zero(number: &u32) -> bool {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct RetentionPlan {
-    /// Runs that wrote something to the archive in the last days, so many of them, stay.
+    /// Runs that wrote something to the archive in the last days, this many of them, stay.
     pub max_age_days: u32,
-    /// The last runs stay, so many of them, however old.
+    /// The last runs stay, this many of them, however old.
     pub keep_runs: u32,
     /// Whether a journal goes although its run was not restored.
     #[serde(default)]
@@ -281,7 +281,7 @@ pub enum JournalMode {
     /// The image before and the names of the attributes that change are; the digest follows at
     /// once.
     Ahead,
-    /// As `Ahead`, reads of its own are eventually consistent, and batches are sent as batches,
+    /// As `Ahead`, its own reads are eventually consistent, and batches are sent as batches,
     /// which nobody can make conditional: their entries are marked as unverified.
     Cheap,
 }

@@ -89,7 +89,8 @@ pub struct GuardResult {
     /// What did not answer in the course of the run, the last time of each.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub outages: Vec<Outage>,
-    /// What is kept of the run; absent where the plan names no archive, and while the run goes on.
+    /// What is kept of the run; absent where the plan names no archive, and while the run
+    /// continues.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub archived: Option<Archived>,
     /// Which database it was, as far as its tables tell.

@@ -29,7 +29,7 @@ pub struct RestoreResult {
     pub started_at: String,
     /// When it had ended, RFC 3339 in UTC with milliseconds.
     pub finished_at: String,
-    /// Whether every key was looked at. If not, `problem` says why, and the same restore goes on.
+    /// Whether every key was looked at. If not, `problem` says why, and the same restore continues.
     pub finished: bool,
     #[serde(flatten)]
     pub counts: RestoreCounts,

@@ -47,7 +47,7 @@ pub enum ErrorCode {
     ServiceUnavailable,
     /// More than the table's throughput, on demand.
     Throttling,
-    /// A transaction was cancelled; the reasons say why.
+    /// A transaction was canceled; the reasons say why.
     TransactionCanceled,
     /// Another transaction works on the item.
     TransactionConflict,
@@ -262,7 +262,7 @@ impl ServiceError {
         }
     }
 
-    /// A transaction was cancelled; one reason for each of its actions.
+    /// A transaction was canceled; one reason for each of its actions.
     pub fn transaction_canceled(reasons: Vec<CancellationReason>) -> Self {
         let codes: Vec<&str> = reasons.iter().map(|reason| reason.code).collect();
         let message = format!(

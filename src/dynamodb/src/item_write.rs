@@ -1,5 +1,5 @@
 //! One write of one item, held against its table: what it makes of an image of the item, and what
-//! it returns of the item. The same for a request of its own, a part of a batch, an action of a
+//! it returns of the item. The same for a separate request, a part of a batch, an action of a
 //! transaction and a statement. Nothing is parsed here, and nothing is sent.
 
 use std::collections::BTreeSet;

@@ -272,7 +272,8 @@ mod tests {
             Query,
             json!({
                 "KeyConditionExpression": "p = :p", "ProjectionExpression": "#a",
-                "ExpressionAttributeNames": {"#a": "a"}, "ExpressionAttributeValues": {":p": {"S": "a"}},
+                "ExpressionAttributeNames": {"#a": "a"},
+                "ExpressionAttributeValues": {":p": {"S": "a"}},
             }),
             "key projection",
         );

@@ -100,7 +100,7 @@ pub struct Delete {
 pub enum Returning {
     /// The whole item, as it was.
     AllOld,
-    /// The whole item, as it is now.
+    /// The whole item, in its current state.
     AllNew,
     /// The places the statement names, as they were.
     ModifiedOld,

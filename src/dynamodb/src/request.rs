@@ -113,7 +113,7 @@ impl Request {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum First {
     Nothing,
-    /// A table's name that is wrong is told alone.
+    /// A wrong table name is reported alone.
     TableAlone,
     /// The map RequestItems must not be empty.
     RequestItems,
@@ -149,9 +149,9 @@ pub fn check_table_name(name: &str) -> Result<()> {
 pub fn no_table_arn() -> ServiceError {
     ServiceError::validation(
         "Valid ARN format is 'arn:<awsPartition>:<vendor>:<region>:<subscriber>:\
-         resourceType/resourceName', where Resource name must have length less than or equal to 255, \
-         Resource name must have length greater than or equal to 3, Resource name must satisfy regular \
-         expression pattern: [a-zA-Z0-9_.-]+",
+         resourceType/resourceName', where Resource name must have length less than or equal to \
+         255, Resource name must have length greater than or equal to 3, Resource name must \
+         satisfy regular expression pattern: [a-zA-Z0-9_.-]+",
     )
 }
 

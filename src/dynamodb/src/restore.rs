@@ -368,8 +368,7 @@ mod tests {
     }
 
     #[test]
-    fn an_item_that_others_deleted_between_two_writes_of_the_run_is_a_conflict_and_no_update_of_keys()
-     {
+    fn an_item_that_others_deleted_between_two_writes_is_a_conflict_and_no_update() {
         let (before, after) = (item(&[("p", 1)]), item(&[("p", 2)]));
         let anew = item(&[("q", 5)]);
         let entry = history(&[

@@ -2,7 +2,7 @@
 //! the journal holds, or that a restore has decided on.
 //!
 //! A request never exceeds one of DynamoDB's limits by what is added here: what has no room is not
-//! compared, and whoever asked for it is told. No condition can say "and no other attribute": an
+//! compared, and the caller gets an error. No condition can say "and no other attribute": an
 //! attribute that nobody knew of, added between the read and the write, is not noticed by it. Who
 //! replaces or deletes whole items compares what the write returns as well.
 
@@ -104,7 +104,7 @@ impl Placeholding {
 }
 
 /// The condition that the item of a key is still an image, put together part by part, as far as
-/// there is room beside what a request has of its own.
+/// there is room beside what the request itself has.
 #[derive(Clone, Debug)]
 pub struct Binding<'i> {
     key: &'i Item,

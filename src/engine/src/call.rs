@@ -69,7 +69,7 @@ impl Call {
         Self { invocation, ..self }
     }
 
-    /// The same of a caller in this process, which has no time-out of its own: rates and pauses
+    /// The same of a caller in this process, which has no time-out: rates and pauses
     /// hold it as long as they last, and are no errors.
     #[must_use]
     pub fn patient(self) -> Self {
@@ -77,7 +77,7 @@ impl Call {
     }
 
     /// The same of a caller that adapts to throttles itself: a throttled attempt is repeated when
-    /// its turn has come, and lowers no rate of the run.
+    /// it is next, and lowers no rate of the run.
     #[must_use]
     pub fn paced(self, turns: Turns) -> Self {
         Self { turns: Some(turns), ..self }

@@ -126,8 +126,8 @@ impl From<Fault> for Answer {
             ),
             Fault::Limited => ServiceError::new(
                 ErrorCode::ProvisionedThroughputExceeded,
-                "The rate limits of the run, or a pause, have held this request for as long as the guard \
-                 can hold one. Nothing was sent.",
+                "The rate limits of the run, or a pause, have held this request for as long as the \
+                 guard can hold one. Nothing was sent.",
             ),
             Fault::Stopping => ServiceError::new(
                 ErrorCode::InternalServerError,

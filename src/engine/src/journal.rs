@@ -146,8 +146,8 @@ pub struct Journal {
 }
 
 /// Problem of a journal that was written and is not in the archive any more.
-const LOST: &str = "The run's journal is missing from the archive: segments that were written during \
-     the run are not there. The run cannot be restored without them.";
+const LOST: &str = "The run's journal is missing from the archive: segments that were written \
+     during the run are not there. The run cannot be restored without them.";
 
 /// How one process keeps a journal.
 #[derive(Debug, Default)]

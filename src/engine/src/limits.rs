@@ -47,8 +47,9 @@ pub const UPSTREAM_BACKOFF_FIRST: Duration = Duration::from_millis(25);
 /// Longest pause between two attempts.
 pub const UPSTREAM_BACKOFF_MAX: Duration = Duration::from_secs(2);
 
-/// How long a throttled call is tried again before the program is told: SDKs give up after 3 to 9
-/// throttle answers, and a call held much longer meets the timeouts that programs set themselves.
+/// How long a throttled call is tried again before the program gets the error: SDKs give up after 3
+/// to 9 throttle answers, and a call held much longer meets the timeouts that programs set
+/// themselves.
 pub const UPSTREAM_THROTTLED_MAX: Duration = Duration::from_secs(10);
 
 /// Idle connections kept to the database; each costs a TLS session there and a buffer here.
@@ -148,12 +149,12 @@ pub const JOURNAL_SEGMENT_INFLATED_BYTES_MAX: usize = 32 * 1024 * 1024;
 /// come while another put is under way; more would only make more and smaller objects.
 pub const JOURNAL_PUTS_AT_ONCE: usize = 8;
 
-/// Time between the beginnings of two puts while one is under way: entries that come meanwhile go
-/// into one segment. So a journal has at most a hundred segments a second.
+/// Time between the beginnings of two puts while one is under way: entries that come in the
+/// meantime go into one segment. So a journal has at most a hundred segments a second.
 pub const JOURNAL_PUT_SPACING: Duration = Duration::from_millis(10);
 
-/// How long a write waits for its journal entry before the program is told to come back: as long as
-/// throttled calls are held.
+/// How long a write waits for its journal entry before the program is asked to come back: as long
+/// as throttled calls are held.
 pub const JOURNAL_HOLD_MAX: Duration = Duration::from_secs(10);
 
 /// Bytes of answers that are kept until a run writes: the images of what it has just read.
@@ -176,7 +177,7 @@ pub const AHEAD_SKIPPED_MAX: u64 = 1_024;
 /// How long what became of writes may stay unwritten when no entry takes it along.
 pub const JOURNAL_SETTLE_DELAY: Duration = Duration::from_secs(2);
 
-/// How often a write is prepared anew because the item changed under it. Each time somebody else
+/// How often a write is prepared again because the item changed under it. Each time somebody else
 /// got through, so this only ends where one item is written by many at once.
 pub const JOURNAL_TRIES_MAX: u32 = 16;
 
@@ -219,7 +220,7 @@ pub const RESTORE_SEGMENTS_AHEAD_MAX: usize = 64;
 /// Bytes of segments in the archive that are read at once, beyond [`RESTORE_READS_AHEAD`] of them.
 pub const RESTORE_SEGMENT_BYTES_AHEAD: u64 = 1024 * 1024;
 
-/// Pages of a hundred items that a restore reads and puts back at once. Each write waits for its
+/// Pages of a hundred items that a restore reads and restores at once. Each write waits for its
 /// entry in the restore's own journal, so they have to be more than come during one put.
 pub const RESTORE_PAGES_AT_ONCE: usize = 4;
 
@@ -234,7 +235,7 @@ pub const RESTORE_INFLATION: u64 = 80;
 /// of more than 400 MB in the archive take more memory than the bound above.
 pub const RESTORE_PARTITIONS_MAX: usize = 512;
 
-/// How often one key is decided anew because it changed under the restore.
+/// How often one key is decided again because it changed under the restore.
 pub const RESTORE_TRIES_MAX: u32 = 16;
 
 /// How often one write of a restore is tried again when the database throttles or does not answer,
@@ -247,14 +248,14 @@ pub const RESTORE_CONFLICTS_LISTED_MAX: usize = 10_000;
 /// Bytes of conflicts in one object of the archive: read and put whole.
 pub const RESTORE_CONFLICTS_PART_BYTES: u64 = 8 * 1024 * 1024;
 
-/// Tables and kinds of conflicts that are counted separately. An attribute is a kind of its own,
+/// Tables and kinds of conflicts that are counted separately. An attribute is a separate kind,
 /// and programs that use values as names of attributes would otherwise fill the memory.
 pub const RESTORE_CONFLICT_GROUPS_MAX: usize = 1_000;
 
 /// Calls that changed tables which a restore lists; all are in the journal.
 pub const RESTORE_TABLE_CALLS_LISTED_MAX: usize = 100;
 
-/// How long a request is held for its rate before the program is told to come back. A held request
+/// How long a request is held for its rate before the program is asked to come back. A held request
 /// costs a program nothing, where a throttle costs one of its few attempts; most clients wait for
 /// 30 s or 60 s.
 pub const RATE_HELD_MAX: Duration = Duration::from_secs(20);
@@ -312,7 +313,7 @@ pub const SAMPLE_IMAGE_BYTES_MAX: usize = 256;
 
 /// How long a table's lock outlives its owner's last heartbeat. A run whose node died holds up
 /// others for so long; an archive that is away for longer stops writes until the lock is taken
-/// anew.
+/// again.
 pub const LOCK_LEASE: Duration = Duration::from_secs(30);
 
 /// Heartbeats of a lock in one lease: some may fail or be late.
@@ -321,12 +322,12 @@ pub const LOCK_BEATS_PER_LEASE: u32 = 4;
 /// How often a contender looks at another's lock in one lease.
 pub const LOCK_LOOKS_PER_LEASE: u32 = 10;
 
-/// The part of a lease, one in so many, at whose beginning an owner stops to write: by so much two
-/// boot-time clocks may differ in a lease.
+/// The part of a lease, one in this many, at whose beginning an owner stops to write: by so much
+/// two boot-time clocks may differ in a lease.
 pub const LOCK_MARGIN_PART: u32 = 6;
 
-/// How long a write waits for a table that a living run has, before the program is told: well under
-/// the timeouts of clients.
+/// How long a write waits for a table that a living run has, before the program gets an error: well
+/// under the timeouts of clients.
 pub const LOCK_HOLD_MAX: Duration = Duration::from_secs(10);
 
 /// How often a write under way looks whether its table's lock has run out: its timers stand still

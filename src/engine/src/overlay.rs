@@ -72,13 +72,13 @@ impl Overlay {
         }
     }
 
-    /// The same with a folder of its own for what memory does not hold.
+    /// The same with its own folder for what memory does not hold.
     pub fn in_folder(self, folder: PathBuf) -> Self {
         let room = Room { folder, ..Room::default() };
         Self { state: Mutex::new(State::new(room)), ..self }
     }
 
-    /// Whether it is a database of its own: there is none behind it.
+    /// Whether it is the database itself: there is none behind it.
     pub fn is_database(&self) -> bool {
         self.upstream.is_nothing()
     }
@@ -103,10 +103,11 @@ impl Overlay {
         self.state().count_changed_underneath()
     }
 
-    /// From now on the program runs a second time over what it wrote; what it does is told apart.
+    /// From now on the program runs a second time over what it wrote; what it does is counted
+    /// separately.
     pub fn begin_second_pass(&self) {
         self.state().begin_second_pass();
-        // They would make a repetition of what is meant to be done anew.
+        // They would make a repetition of what is meant to be done again.
         *self.tokens.lock() = Tokens::default();
     }
 

@@ -2,7 +2,7 @@
 //! of it, and restored attribute by attribute where nobody else has changed it since.
 //!
 //! The restore's own writes go through a journal as any run's do, so it can be restored too. It
-//! keeps no state of its own: interrupted, it is begun again, and finds done what is done.
+//! keeps no state: interrupted, it is begun again, and finds done what is done.
 
 mod conflicts;
 mod earlier;
@@ -192,7 +192,7 @@ impl Restore {
         self.speed.set(limits);
     }
 
-    /// Begins nothing from now on, until it goes on.
+    /// Begins nothing from now on, until it continues.
     pub fn pause(&self) {
         self.speed.rates().gate().pause();
     }

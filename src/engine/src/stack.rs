@@ -238,7 +238,7 @@ impl Engine {
         self.archive.as_ref()
     }
 
-    /// Answers one call. Once begun it goes on to its end, even if the caller goes away: a retry
+    /// Answers one call. Once begun it continues to its end, even if the caller goes away: a retry
     /// must find the answer.
     pub async fn handle(self: &Arc<Self>, call: Call) -> Answer {
         self.handle_with(call, ()).await
@@ -359,7 +359,7 @@ impl Engine {
         self.rates.gate().resume();
     }
 
-    /// Whether it is paused, as soon as that is another than is known.
+    /// Whether it is paused, as soon as that differs from what the caller knows.
     pub async fn is_paused_other_than(&self, known: bool) -> bool {
         self.rates.gate().is_paused_other_than(known).await
     }

@@ -300,7 +300,7 @@ impl Upstream {
                 Outcome::Answered(body) => {
                     if partial::is_throttled(operation, &body) {
                         let counter = match turns {
-                            // The caller sends what is left when its turn has come.
+                            // The caller sends what is left as soon as it may.
                             Some(_) => &self.paced_throttles,
                             None => self.throttles(operation, access),
                         };

@@ -8,7 +8,8 @@ use std::path::PathBuf;
 pub const USAGE: &str = "\
 Usage:
   datamigration-entry prepare --bin DIR [--files DIR --work DIR [--digest DIGEST]]
-      Copies this program to the --bin folder, and the program's files from --files to --work. Fails if
+      Copies this program to the --bin folder, and the program's files from --files to --work. \
+      Fails if
       the files that it copied have another digest.
 
   datamigration-entry run --dir DIR [FLAGS] -- COMMAND [ARGUMENT...]

@@ -44,7 +44,7 @@ impl Guard {
         self.ask("POST", SECOND_PASS_PATH, GUARD_ANSWER_MAX).map(|_| ())
     }
 
-    /// Whether it is paused. Answers as soon as that is another than is known, or after a while.
+    /// Whether it is paused. Answers as soon as that differs from what is known, or after a while.
     pub fn is_paused(self, known: bool) -> Result<bool, GuardError> {
         let said = self.ask("GET", &format!("{PAUSED_PATH}?known={known}"), GUARD_PAUSED_MAX)?;
         said.parse().map_err(|_| GuardError::Refused(said))

@@ -1,5 +1,5 @@
 //! The files that a program leaves where it ran. A second pass has to begin with the files of a new
-//! pod: a program that keeps its progress in one of its own would find it, do nothing, and seem
+//! pod: a program that keeps its progress in its own one would find it, do nothing, and seem
 //! safe to run again.
 
 use std::collections::BTreeMap;
@@ -31,7 +31,7 @@ impl Files {
         Self { folder: folder.to_owned(), seen: look(folder).ok().flatten() }
     }
 
-    /// What a new pod would not find as it is now, in a sentence without a full stop.
+    /// What a new pod would not find in its current state, in a sentence without a full stop.
     pub fn left(&self) -> Option<String> {
         let now = look(&self.folder).ok().flatten();
         let (Some(before), Some(now)) = (&self.seen, now) else {
@@ -158,7 +158,7 @@ impl Fresh {
         Self { own, compared: shared.into_iter().chain([temporary]).collect() }
     }
 
-    /// Puts back what can be; else why a second pass would say nothing.
+    /// Restores what can be; else why a second pass would say nothing.
     pub fn begin(self) -> Result<(), String> {
         if let Some(left) = self.compared.iter().find_map(Files::left) {
             return Err(left);

@@ -56,7 +56,7 @@ pub const GUARD_ORDER_MAX: Duration = Duration::from_secs(30);
 /// keys.
 pub const GUARD_STATE_BYTES_MAX: u64 = 256 * 1024;
 
-/// From the end of a pause until the program goes on: a database answers what was held in less.
+/// From the end of a pause until the program continues: a database answers what was held in less.
 pub const RESUME_AFTER: Duration = Duration::from_millis(500);
 
 /// How long the guard may take to say that a second pass begins: it answers from memory.

@@ -119,7 +119,7 @@ pub fn write_result(dir: &Path, json: &str) -> io::Result<()> {
     fs::rename(part, whole)
 }
 
-/// Creates a file of its own in the folder: what the program may have put in its place (a pipe, at
+/// Creates its own file in the folder: what the program may have put in its place (a pipe, at
 /// which an open would wait, a link) goes.
 fn create(path: &Path) -> io::Result<File> {
     match fs::remove_file(path) {

@@ -48,8 +48,8 @@ pub enum StartError {
     },
     /// Neither first line nor suffix tells what runs the script.
     #[error(
-        "what runs {0} is not known: it has no #! line, and its suffix is none of {suffixes}; give a \
-         command",
+        "what runs {0} is not known: it has no #! line, and its suffix is none of {suffixes}; give \
+         a command",
         suffixes = interpreters::suffixes()
     )]
     UnknownSuffix(PathBuf),

@@ -1,5 +1,5 @@
 //! Keeps a proxy out of the way to the guard: clients send loopback requests through `HTTP_PROXY`,
-//! too, unless they are told not to (botocore, "proxies"). The image may set a proxy and its
+//! too, unless they are configured not to (botocore, "proxies"). The image may set a proxy and its
 //! exceptions; only here both are known.
 
 use std::ffi::OsString;

@@ -1,4 +1,4 @@
-//! Runs the program as process 1 would have to: in a process group of its own, with signals
+//! Runs the program as process 1 would have to: in a separate process group, with signals
 //! forwarded, orphans reaped, and both streams passed on unchanged while copies go to the tail and
 //! the log.
 
@@ -80,7 +80,7 @@ fn leave(run: &Run, result: ProgramResult) {
     }
 }
 
-/// Says something of its own beside the program's output; where nobody listens, that is fine.
+/// Says something beside the program's output; where nobody listens, that is fine.
 fn warn(message: &str) {
     writeln!(io::stderr(), "datamigration-entry: {message}").ok();
 }
@@ -223,7 +223,7 @@ fn forward_signals() -> io::Result<Forwarding> {
                 tell(to, signal);
             }
             if ends {
-                // One that is stopped does not see it before it goes on. Another signal waits.
+                // One that is stopped does not see it before it continues. Another signal waits.
                 pause::go_on(to);
             }
         }

@@ -69,7 +69,7 @@ pub enum NoPlace {
 }
 
 impl Connections {
-    /// So many at once, and so many of one source.
+    /// This many at once, and this many of one source.
     pub fn new(most: usize, per_source: usize) -> Arc<Self> {
         let permits = Arc::new(Semaphore::new(most));
         let clock = AtomicU64::new(BUSY + 1);

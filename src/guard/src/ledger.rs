@@ -113,7 +113,7 @@ async fn answer(
             let locked = locks::locked(&archive, &named.tables, &plan.run.uid, times).await?;
             Ok(locked.map_or(verdict, Verdict::Locked))
         }
-        // Begun and not completed is what every run is that goes on.
+        // Begun and not completed is what every run is that continues.
         Verdict::Unknown(unknown) => {
             let locks = presence_locks(&RunName::new(&named.migration, unknown.run)?);
             // No uid is left out: the run may be an earlier one of the same object.

@@ -94,7 +94,7 @@ pub const ANSWER_MEMORY_BYTES_MIN: u64 = 32 * 1024 * 1024;
 /// not come unexpected.
 pub const ANSWER_EXPECTED_BYTES_MIN: usize = 16 * 1024;
 
-/// By what part, one in so many, the size that is expected of an answer falls with each smaller
+/// By what part, one in this many, the size that is expected of an answer falls with each smaller
 /// one: some thirty small answers make a large one forgotten.
 pub const ANSWER_EXPECTED_DECAY: usize = 8;
 
@@ -134,7 +134,7 @@ pub const KEEP_LEDGER_MAX: Duration = Duration::from_secs(10);
 /// How long a stopping guard has for the log, the report and the difference together.
 pub const KEEP_UPLOADS_MAX: Duration = Duration::from_secs(30);
 
-/// How long a stopping guard cleans up the archive; the next run goes on with it.
+/// How long a stopping guard cleans up the archive; the next run continues with it.
 pub const KEEP_RETENTION_MAX: Duration = Duration::from_secs(10);
 
 /// Memory of a request's JSON besides its items. The largest that DynamoDB accepts have some

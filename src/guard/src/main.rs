@@ -103,7 +103,10 @@ async fn run(flags: &Flags, plan: &Plan) -> anyhow::Result<GuardResult> {
     let stop = stopped()?;
     let credentials = CredentialSource::default_chain(&plan.upstream.region).await?;
     let access_key = flags.access_key().with_context(|| {
-        format!("neither {ACCESS_KEY_ENV} nor {CONTROL_TOKEN_ENV} is set: one of them says whom to serve")
+        format!(
+            "neither {ACCESS_KEY_ENV} nor {CONTROL_TOKEN_ENV} is set: one of them says whom to \
+                 serve"
+        )
     })?;
     let part = part(plan)?;
     let options = Options {

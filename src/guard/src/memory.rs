@@ -29,7 +29,7 @@ struct Room {
 pub struct Held(OwnedSemaphorePermit);
 
 impl Held {
-    /// Gives back what is held beyond so many bytes.
+    /// Gives back what is held beyond this many bytes.
     #[must_use]
     pub fn shrunk_to(self, bytes: usize) -> Self {
         let Self(mut all) = self;
@@ -60,7 +60,7 @@ impl Memory {
         }
     }
 
-    /// Waits for room for a body of so many bytes.
+    /// Waits for room for a body of this many bytes.
     pub async fn body(&self, bytes: usize) -> Result<Held, AcquireError> {
         self.bodies.take(bytes).await
     }
@@ -93,7 +93,7 @@ fn kib(bytes: usize) -> u32 {
 }
 
 /// What a request takes while it is carried out: copies of its text, and items as values, of which
-/// there are so many at once.
+/// there are this many at once.
 pub fn cost(body: &[u8], copies: usize) -> usize {
     // A value, or an attribute's name and value, begins at one of these. In text they count too
     // much.

@@ -16,7 +16,7 @@ use parking_lot::Mutex;
 const WAITING: u8 = 0;
 /// It is being looked at.
 const RUNNING: u8 = 1;
-/// It was woken meanwhile.
+/// It was woken in the meantime.
 const WOKEN: u8 = 2;
 
 /// So often at once. What wakes itself more often wants others to run first, as Tokio's own sockets

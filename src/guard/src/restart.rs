@@ -49,7 +49,8 @@ pub fn take_up_control(state_dir: &Path, run: &Run) -> io::Result<()> {
     if asked.paused {
         run.pause(true);
     }
-    tracing::info!(asked.paused, ?asked.limits, "keeps the limits and the pause of the guard before it");
+    tracing::info!(asked.paused, ?asked.limits, "keeps the limits and the pause of the guard \
+                                                 before it");
     Ok(())
 }
 

@@ -1,6 +1,6 @@
 //! `datamigration-guard restore`: restores the run that the plan names, answers the probe and the
-//! operator meanwhile, and says at the end what was restored. Told to stop it begins no further
-//! key; the same restore begun again goes on.
+//! operator in the meantime, and says at the end what was restored. Told to stop it begins no
+//! further key; the same restore begun again continues.
 
 use std::sync::Arc;
 
@@ -23,7 +23,7 @@ use crate::run::Run;
 use crate::token::ControlToken;
 use crate::uploader::{Uploader, trouble};
 
-/// Runs it until its end, or until it is told to stop. Who shows the token may change how fast it
+/// Runs it until its end, or until it is asked to stop. Who shows the token may change how fast it
 /// goes.
 pub async fn restore(
     plan: &Plan,

@@ -305,7 +305,7 @@ async fn refused(head: &request::Parts, body: &mut Incoming, not: NotACall) -> N
     }
 }
 
-/// Reads a body within its time and size, into one piece of so many bytes.
+/// Reads a body within its time and size, into one piece of this many bytes.
 async fn read_whole(body: &mut Incoming, announced: usize) -> Result<Bytes, NotACall> {
     let broken =
         || NotACall::Wrong(ServiceError::serialization("The request's body did not come whole."));

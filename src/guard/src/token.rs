@@ -18,7 +18,8 @@ pub enum TokenError {
     #[error("reading the control token's file")]
     File(#[from] io::Error),
     /// It could be guessed.
-    #[error("the control token has {0} characters, and needs {min}", min = limits::CONTROL_TOKEN_CHARS_MIN)]
+    #[error("the control token has {0} characters, and needs \
+             {min}", min = limits::CONTROL_TOKEN_CHARS_MIN)]
     Short(usize),
 }
 

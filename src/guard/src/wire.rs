@@ -75,7 +75,7 @@ pub enum NotACall {
 pub struct Denied {
     /// What it asks for.
     pub operation: Operation,
-    /// What its client is told.
+    /// What its client receives.
     pub error: ServiceError,
     /// For the report, in one sentence.
     pub why: String,
@@ -166,10 +166,11 @@ fn signed_for_us(
         return Err(denied(
             ErrorCode::UnrecognizedClient,
             format!(
-                "The security token included in the request is invalid. The guard of this migration \
-                 serves its own program only, which it knows by the access key in AWS_ACCESS_KEY_ID, \
-                 and this {} is signed with another one. Create the client without its own credentials \
-                 or profile; if it is for another account, the guard does not reach that.",
+                "The security token included in the request is invalid. The guard of this \
+                 migration serves its own program only, which it knows by the access key in \
+                 AWS_ACCESS_KEY_ID, and this {} is signed with another one. Create the client \
+                 without its own credentials or profile; if it is for another account, the guard \
+                 does not reach that.",
                 operation.name()
             ),
             "signed with another access key than the run's".into(),

@@ -13,8 +13,8 @@ pub const RUNS_MAX: usize = 10;
 pub const RUNS_HELD_MAX: usize = 50;
 
 /// Times that the Job of a restore starts a new pod after one that failed: what happens to a pod by
-/// chance (deleted, killed, a node lost) is over with the next one, and a restore goes on where it
-/// was. The Job controller waits longer before each, some ten minutes in all.
+/// chance (deleted, killed, a node lost) is over with the next one, and a restore continues where
+/// it was. The Job controller waits longer before each, some ten minutes in all.
 pub const RESTORE_BACKOFF_LIMIT: i32 = 6;
 
 /// Times that the Job of a transform starts another pod after one that failed, for each part of the
@@ -140,7 +140,7 @@ pub const QUEUE_PAGE_OBJECTS_MAX: u32 = 100;
 /// least 16 of the largest.
 pub const CONTENTS_BYTES_MAX: usize = 16 * 1024 * 1024;
 
-/// How long the pod of a Job that was let go may take to appear before the events of the Job are
+/// How long the pod of a Job that was released may take to appear before the events of the Job are
 /// read: the Job controller takes less than a second, and who is over a quota reads why soon.
 pub const POD_EXPECTED_WITHIN: Duration = Duration::from_secs(5);
 
@@ -183,7 +183,7 @@ pub const RETRY_LEDGER_MAX: Duration = Duration::from_secs(120);
 /// How long a migration that is being deleted waits for the archive to be told how its run ended.
 pub const RECORD_BEFORE_RELEASE_MAX: Duration = Duration::from_secs(120);
 
-/// How often the Job that tells the archive tries anew by itself; then a new Job does.
+/// How often the Job that tells the archive tries again by itself; then a new Job does.
 pub const RECORD_BACKOFF_LIMIT: i32 = 4;
 
 /// How long such a Job is kept after its end, and how long one that failed is left alone.

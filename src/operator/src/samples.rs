@@ -127,7 +127,7 @@ pub fn runnable_of(migration: &Migration) -> Runnable {
     validate::validate(migration, Some(&target(json!({}))), None, &files).unwrap()
 }
 
-/// A run that was let go as Job `uid-j`.
+/// A run that was released as Job `uid-j`.
 pub fn record(kind: RunKind) -> RunRecord {
     RunRecord {
         number: 1,
@@ -185,7 +185,7 @@ pub fn ended(kind: RunKind, result: RunResult) -> RunRecord {
     RunRecord { result, recorded_at: Some(Time(at(30))), ..record(kind) }
 }
 
-/// The Job of a run that goes on, with changes.
+/// The Job of a run that continues, with changes.
 pub fn job(changes: Value) -> Identified<Job> {
     let guard = json!({"name": "guard", "env": [{"name": CONTROL_TOKEN_ENV, "value": "token"}]});
     changed(
@@ -242,7 +242,8 @@ pub fn pod_running() -> Pod {
         "Running",
         json!({"status": {
             "startTime": time(2),
-            "containerStatuses": [container("program", &json!({"running": {"startedAt": time(5)}}))],
+            "containerStatuses": [container("program",
+                &json!({"running": {"startedAt": time(5)}}))],
         }}),
     )
 }
@@ -337,7 +338,8 @@ pub fn guard_says(changes: Value) -> Value {
         "writeCallsUpstream": 0, "readCallsUpstream": 1,
         "itemsRead": 2, "readUnits": 0.5, "writeUnits": 2.0,
         "tables": [{
-            "name": "cars", "itemsRead": 2, "created": 0, "updated": 2, "deleted": 0, "unchanged": 0,
+            "name": "cars", "itemsRead": 2, "created": 0, "updated": 2, "deleted": 0,
+            "unchanged": 0,
             "attributes": [{"name": "price", "added": 2}],
         }],
         "effectsDigest": "sha256:e",
@@ -418,7 +420,8 @@ pub fn ledger_adopts() -> Value {
         "summary": {
             "requests": 5, "itemsRead": 4, "readUnits": 2.5, "writeUnits": 3.0,
             "tables": [{
-                "name": "cars", "itemsRead": 4, "created": 1, "updated": 2, "deleted": 0, "unchanged": 0,
+                "name": "cars", "itemsRead": 4, "created": 1, "updated": 2, "deleted": 0,
+                "unchanged": 0,
             }],
         },
     }}})

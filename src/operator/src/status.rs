@@ -100,7 +100,7 @@ fn forget_old_runs(runs: &mut Vec<RunRecord>) {
     runs.truncate(limits::RUNS_HELD_MAX);
 }
 
-/// The first Job that is let go is the only one of its run.
+/// The first Job that is released is the only one of its run.
 fn launch(status: &mut DataMigrationStatus, job_uid: &str) {
     if let Some(run) = status.runs.first_mut() {
         run.result = RunResult::Running;
@@ -108,7 +108,7 @@ fn launch(status: &mut DataMigrationStatus, job_uid: &str) {
     }
 }
 
-/// The program of a suspended dry run starts from the beginning. A restore goes on where it was.
+/// The program of a suspended dry run starts from the beginning. A restore continues where it was.
 fn restart(status: &mut DataMigrationStatus) {
     let Some(run) = status.runs.first_mut() else { return };
     match run.kind {

@@ -69,8 +69,8 @@ fn usable<'a>(
         problem(
             Reason::TargetNotFound,
             format!(
-                "spec.target.name: there is no MigrationTarget {name} in this namespace. Create it, or name \
-                 another: kubectl get migrationtargets"
+                "spec.target.name: there is no MigrationTarget {name} in this namespace. Create \
+                 it, or name another: kubectl get migrationtargets"
             ),
         )
     })?;
@@ -79,8 +79,8 @@ fn usable<'a>(
         Some(account) => Err(problem(
             Reason::ServiceAccountNotFound,
             format!(
-                "target {name}: there is no ServiceAccount {account} in this namespace. Create it, or correct \
-                 the target's credentials"
+                "target {name}: there is no ServiceAccount {account} in this namespace. Create it, \
+                 or correct the target's credentials"
             ),
         )),
     }
@@ -214,7 +214,7 @@ fn check_mount_path(path: &str) -> Result<(), &'static str> {
     }
 }
 
-/// Checks what would make the pod's user or its end another than the operator needs.
+/// Checks what would give the pod a user or an end that the operator cannot work with.
 fn check_pod(pod: &PodSettings, target: &Target) -> Result<(), Problem> {
     if pod.run_as_user == Some(GUARD_USER) {
         return Err(invalid_spec(format!(
@@ -225,9 +225,9 @@ fn check_pod(pod: &PodSettings, target: &Target) -> Result<(), Problem> {
     let grace = pod.termination_grace_period_seconds.filter(|seconds| *seconds < least);
     if let (Some(seconds), Some(_)) = (grace, &target.spec.archive) {
         return Err(invalid_spec(format!(
-            "spec.podTemplate.terminationGracePeriodSeconds: {seconds} leaves the guard no time to finish \
-             the journal and to note the run's end in the target's archive. Give it {least} or more, or \
-             none: the default is enough"
+            "spec.podTemplate.terminationGracePeriodSeconds: {seconds} leaves the guard no time to \
+             finish the journal and to note the run's end in the target's archive. Give it {least} \
+             or more, or none: the default is enough"
         )));
     }
     Ok(())

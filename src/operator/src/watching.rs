@@ -50,7 +50,8 @@ where
         parsed
             .inspect_err(|error| {
                 let kind = K::kind(&());
-                tracing::error!(%kind, namespace, name, %error, "an object cannot be read; correct or delete it");
+                tracing::error!(%kind, namespace, name, %error, "an object cannot be read; correct \
+                    or delete it");
             })
             .ok()
     };

@@ -54,8 +54,8 @@ const FAILED: &str = "failed";
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum CheckError {
     #[error(
-        "`{0}` is not a condition; use deletes, creates, updates, writes, refused or approximate, each \
-         also with a number, in quotes, as in 'writes>1000', or not-idempotent, or failed"
+        "`{0}` is not a condition; use deletes, creates, updates, writes, refused or approximate, \
+         each also with a number, in quotes, as in 'writes>1000', or not-idempotent, or failed"
     )]
     Unknown(String),
     #[error("`{0}`: a whole number is needed after `>`, in quotes, as in 'writes>1000'")]
@@ -262,7 +262,8 @@ mod tests {
         let report = samples::dry_run();
         check(
             &report,
-            "deletes,deletes>2,creates,creates>1,writes>408,writes>409,updates>1000,refused,approximate",
+            "deletes,deletes>2,creates,creates>1,writes>408,writes>409,\
+             updates>1000,refused,approximate",
             &[
                 "deletes: 2 items or tables would be deleted.",
                 "creates: 1 item would be created.",
@@ -320,10 +321,8 @@ mod tests {
         check(
             &report,
             "not-idempotent",
-            &[
-                "not-idempotent: There was no second pass, so it is not known: pass --second-pass to \
-                 the dry run.",
-            ],
+            &["not-idempotent: There was no second pass, so it is not known: pass --second-pass \
+                 to the dry run."],
         );
     }
 
@@ -342,10 +341,8 @@ mod tests {
         check(
             &report,
             "not-idempotent",
-            &[
-                "not-idempotent: the program sent no request, so whether it is safe to run again is \
-               not known",
-            ],
+            &["not-idempotent: the program sent no request, so whether it is safe to run again \
+               is not known"],
         );
         report.result.dry_run.as_mut().unwrap().second_pass = None;
         let left = "the program changed done.json, which a new pod has as before";

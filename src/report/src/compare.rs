@@ -33,7 +33,8 @@ impl Comparison {
         Some(if self.same_effects {
             "the counts are the same; values are not compared"
         } else {
-            "the counts are the same, and the digest of the effects differs; values are not compared"
+            "the counts are the same, and the digest of the effects differs; values are not \
+             compared"
         })
     }
 }

@@ -282,7 +282,8 @@ mod tests {
             };
             samples::item(json!({
                 "kind": "updated", "key": {"id": {"N": i.to_string()}},
-                "attributes": (0..40).map(|n| (format!("a{n}"), "changed")).collect::<BTreeMap<_, _>>(),
+                "attributes": (0..40).map(|n| (format!("a{n}"), "changed")).collect::<BTreeMap<_,
+                _>>(),
                 "before": image("x"), "after": image("y"),
             }))
         };

@@ -98,7 +98,8 @@ fn ended(report: &RunReport) -> Option<String> {
         End::Exited(code) => Some(format!("ended with exit code {code}{after}")),
         End::Signaled(signal) => Some(format!("was ended by signal {signal}{after}")),
         End::Interrupted(signal) => Some(format!(
-            "was interrupted: signal {signal} asked it to stop, and it ended with exit code 0{after}"
+            "was interrupted: signal {signal} asked it to stop, and it ended with exit code \
+             0{after}"
         )),
     }
 }
@@ -116,7 +117,8 @@ fn of_transform(mode: Mode, result: &TransformResult) -> Vec<String> {
 fn no_request(end: Option<End>) -> Vec<String> {
     let hint = [
         "If it should have: it may name an endpoint itself, or its SDK may be too old to honor",
-        "AWS_ENDPOINT_URL_DYNAMODB. That takes boto3 1.28.0, JS SDK v3.428.0, Go SDK v2 with config 1.22,",
+        "AWS_ENDPOINT_URL_DYNAMODB. That takes boto3 1.28.0, JS SDK v3.428.0, Go SDK v2 with \
+         config 1.22,",
         "Java SDK v2 2.28.1, or the Rust SDK; JS SDK v2 and Go SDK v1 do not know it at all.",
     ];
     let (who, hint) = match end {

@@ -134,8 +134,8 @@ pub fn notices(report: &RunReport) -> Vec<Notice> {
         all.push(notice(if outage.lasts { Tone::Bad } else { Tone::Warning }, text));
     }
     if result.continued.is_some_and(|before| before.at_least) {
-        let text = "A guard was killed during the run. Counts of items are exact; requests, calls and \
-                    units are lower bounds.";
+        let text = "A guard was killed during the run. Counts of items are exact; requests, calls \
+                    and units are lower bounds.";
         all.push(notice(Tone::Neutral, text));
     }
     if result.gave_way.is_some() {
@@ -162,8 +162,8 @@ fn ended(about: &About) -> Option<Notice> {
         End::Exited(code) => format!("The program ended with exit code {code}{after}."),
         End::Signaled(signal) => format!("Signal {signal} ended the program{after}."),
         End::Interrupted(signal) => format!(
-            "Signal {signal} asked the program to stop, and it ended with exit code 0{after}. Its work \
-             may be incomplete."
+            "Signal {signal} asked the program to stop, and it ended with exit code 0{after}. Its \
+             work may be incomplete."
         ),
     };
     Some(notice(Tone::Bad, text))
@@ -391,7 +391,8 @@ mod tests {
         assert_eq!(headline(&report), notice(Tone::Good, "Dry run: nothing was written"));
         assert_eq!(
             summary(&report),
-            "Items that an apply would change in cars and makers: 406 updated, 1 created and 2 deleted."
+            "Items that an apply would change in cars and makers: 406 updated, 1 created and 2 \
+             deleted."
         );
         assert_eq!(notices(&report), [notice(Tone::Warning, "2 items would be deleted.")]);
         assert_eq!(

@@ -1,5 +1,5 @@
 //! Several writes in one request, as statements of PartiQL. It is a first attempt: what a batch
-//! does not do for an item is done by a write of its own ([`Work::change`]), so items, counts and
+//! does not do for an item is done by its own write ([`Work::change`]), so items, counts and
 //! failures are those of single writes.
 
 use std::sync::Arc;
@@ -22,7 +22,7 @@ pub(crate) enum Done {
     Made,
     /// A deletion found no item.
     NotThere,
-    /// Nothing, or nobody knows: it is for a write of its own.
+    /// Nothing, or nobody knows: it is for its own write.
     Left(Left),
 }
 
@@ -30,7 +30,7 @@ pub(crate) enum Done {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Left {
     First(Attempt),
-    /// When its turn has come.
+    /// As soon as its queue calls it.
     Throttled(Throttle),
 }
 
@@ -134,7 +134,7 @@ impl Response {
                 Left::Throttled(throttle)
             }
             "InternalServerError" => Left::First(Attempt::Conflicted { is_unsure: true }),
-            // A write of its own says why, in the words of single writes.
+            // Its own write says why, in the words of single writes.
             _ => Left::First(Attempt::None),
         })
     }

@@ -336,7 +336,7 @@ impl Work {
         send_paced(engine, going, operation, parameters, Some(turns)).await.map(drop)
     }
 
-    /// Reads the item with the same key, as it is now.
+    /// Reads the item with the same key, in its current state.
     async fn read(&self, table: &TableSchema, item: &Item) -> Result<Option<Item>, RequestError> {
         let key = ItemKey::of(&table.keys, item).map(|key| key.to_item()).unwrap_or_default();
         self.read_at(table, item_to_json(&key)).await
@@ -363,7 +363,7 @@ impl Work {
 }
 
 impl Change {
-    /// What it takes in a queue, with so many bytes of text.
+    /// What it takes in a queue, with this many bytes of text.
     pub fn cost(&self, bytes: usize) -> Cost {
         Cost { bytes, units: self.units, partition: self.partition }
     }

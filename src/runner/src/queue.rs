@@ -88,7 +88,7 @@ pub(crate) struct Closed;
 #[derive(Debug)]
 struct Open<T>(Arc<Shared<T>>);
 
-/// Returns both ends of an empty queue, of which so many are written at a time.
+/// Returns both ends of an empty queue, of which this many are written at a time.
 pub(crate) fn queue<T>(writers: usize) -> (Lanes<T>, Receiver<T>) {
     let state = Mutex::new(State::new(writers, Instant::now()));
     let shared = Arc::new(Shared { state, changed: Notify::new() });
@@ -194,7 +194,7 @@ impl<T> Sender<T> {
 }
 
 impl<T> Receiver<T> {
-    /// Returns what is next to be written, when its turn has come; none once all lanes are closed
+    /// Returns what is next to be written, as soon as it may be; none once all lanes are closed
     /// and empty. Who holds a [`Flight`] is one of a bounded number.
     pub async fn next(&mut self) -> Option<Queued<T>> {
         loop {
@@ -213,7 +213,7 @@ impl<T> Receiver<T> {
 }
 
 impl<T> Receiver<T> {
-    /// Takes more of what may be written now, until there are so many.
+    /// Takes more of what may be written now, until there are this many.
     pub fn fill(&mut self, some: &mut Vec<Queued<T>>, most: usize) {
         let mut state = self.0.state();
         let now = Instant::now();

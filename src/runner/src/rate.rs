@@ -1,4 +1,4 @@
-//! The rate of one lane, learned from throttles. Pure: it is told what time it is.
+//! The rate of one lane, learned from throttles. Pure: it gets the time from its caller.
 //!
 //! A throttle says that the bucket behind the lane is empty. So what was carried out between two
 //! throttles is what came into the bucket, and divided by the time it is the capacity, however the
@@ -51,7 +51,7 @@ pub(crate) struct Rate {
 }
 
 impl Rate {
-    /// One that begins with so many units a second.
+    /// One that begins with this many units a second.
     pub fn rising(first: f64, now: Instant) -> Self {
         let curve = Curve::Rising(first);
         Self { curve, since: now, throttled: None, done: 0.0, left: 1.0, at: now }
@@ -97,12 +97,12 @@ impl Rate {
         now + Duration::from_secs_f64(1e-6 - self.left / rate)
     }
 
-    /// A request of so many units is sent.
+    /// A request of this many units is sent.
     pub fn sent(&mut self, units: f64) {
         self.left -= units;
     }
 
-    /// A request of so many units was carried out.
+    /// A request of this many units was carried out.
     pub fn carried_out(&mut self, units: f64) {
         self.done += units;
     }

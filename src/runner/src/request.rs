@@ -56,7 +56,7 @@ pub(crate) async fn send(
     send_paced(engine, going, operation, parameters, None).await
 }
 
-/// The same; a throttled attempt waits for its turn, if there is one who gives it.
+/// The same; a throttled attempt waits until a queue calls it, if there is one.
 pub(crate) async fn send_paced(
     engine: &Arc<Engine>,
     going: &Going,

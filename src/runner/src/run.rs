@@ -47,7 +47,7 @@ pub struct Settings {
 }
 
 impl Settings {
-    /// Whether items share requests. With a journal or an overlay each write is one of its own in
+    /// Whether items share requests. With a journal or an overlay each write is its own one in
     /// any case. A scan of an index may return an item twice, which no batch may have.
     fn batches(&self, engine: &Engine, transform: &Transform) -> AtomicBool {
         let in_table = transform.index.is_none();

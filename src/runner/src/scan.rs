@@ -1,6 +1,6 @@
 //! Scanners and writers. A scanner reads one segment page by page and queues what has to change in
-//! the segment's lane. Of a segment one page is written at a time; the next one is read meanwhile,
-//! and waits until the checkpoint has the page before it.
+//! the segment's lane. Of a segment one page is written at a time; the next one is read in the
+//! meantime, and waits until the checkpoint has the page before it.
 
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
@@ -212,20 +212,16 @@ pub(crate) async fn write(work: Arc<Work>, mut jobs: Receiver<Job>) {
             jobs.limit(WRITERS);
             batches = false;
         }
-        let (batched, alone): (Vec<_>, Vec<_>) =
+        let (mut together, mut alone): (Vec<_>, Vec<_>) =
             some.into_iter().partition(|queued| queued.what.change.statement().is_some());
-        let batched = match batched.len() {
+        if together.len() == 1 {
             // It is quicker alone.
-            1 => {
-                writes.spawn_all(&work, batched);
-                Vec::new()
-            }
-            _ => batched,
-        };
+            alone.append(&mut together);
+        }
         writes.spawn_all(&work, alone);
-        if !batched.is_empty() {
+        if !together.is_empty() {
             let work = Arc::clone(&work);
-            writes.spawn(async move { write_batch(work, batched).await });
+            writes.spawn(async move { write_batch(work, together).await });
         }
     }
     while writes.join_next().await.is_some() {}
@@ -241,7 +237,7 @@ async fn fill(jobs: &mut Receiver<Job>, some: &mut Vec<Queued<Job>>) {
 }
 
 trait Writes {
-    /// Makes each of these changes by a write of its own.
+    /// Makes each of these changes by its own write.
     fn spawn_all(&mut self, work: &Arc<Work>, some: Vec<Queued<Job>>);
 }
 
@@ -299,7 +295,7 @@ async fn write_all(work: Arc<Work>, queued: Queued<Job>, left: Left) {
     }
 }
 
-/// Makes a change by a write of its own. Returns the one whose turn comes with its end.
+/// Makes a change by its own write. Returns the one whose turn comes with its end.
 async fn write_one(work: &Arc<Work>, queued: Queued<Job>, left: Left) -> Option<Queued<Job>> {
     let Queued { what: Job { change, _page: page }, flight } = queued;
     let mut write = Unfinished { work, is_finished: false };

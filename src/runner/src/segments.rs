@@ -12,7 +12,7 @@ use crate::limits::{SCANNERS, SEGMENT_BYTES, SEGMENTS_MAX};
 pub(crate) struct Segment {
     /// Its number, from 0.
     pub number: u32,
-    /// The key after which it goes on.
+    /// The key after which it continues.
     pub after: Option<Value>,
 }
 
@@ -22,8 +22,8 @@ pub(crate) fn count(bytes: u64) -> u32 {
     wanted.clamp(u32::try_from(SCANNERS).unwrap_or(1), SEGMENTS_MAX)
 }
 
-/// How many segments a table of this size is scanned in by so many parts: as many for each, and as
-/// many as a part of a small table has alone.
+/// How many segments a table of this size is scanned in by this many parts: as many for each, and
+/// as many as a part of a small table has alone.
 pub(crate) fn count_in_parts(bytes: u64, parts: u32) -> u32 {
     let each = count(bytes).div_ceil(parts).max(u32::try_from(SCANNERS).unwrap_or(1));
     each.saturating_mul(parts)

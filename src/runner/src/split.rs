@@ -45,8 +45,8 @@ pub(crate) enum SplitError {
     #[error("reading how the run is split")]
     Archive(#[from] ArchiveError),
     #[error(
-        "`{path}` in the archive is not how a run of {parts} parts is split; remove it and start the \
-         run again"
+        "`{path}` in the archive is not how a run of {parts} parts is split; remove it and start \
+         the run again"
     )]
     Unknown { path: String, parts: u32 },
 }

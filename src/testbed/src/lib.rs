@@ -2,7 +2,7 @@
 //! DynamoDB Local and clients of each AWS SDK. Everything is built once for a machine and kept in a
 //! cache.
 //!
-//! `xtask` shows and tests with it; `cluster::release` tries a release on a cluster of its own.
+//! `xtask` shows and tests with it; `cluster::release` tries a release on its own cluster.
 
 pub mod checkout;
 pub mod cluster;

@@ -166,7 +166,8 @@ pub fn prepare_for_page() -> Result<()> {
     }
     if program("apt-get").is_none() || !is_root() {
         bail!(
-            "the page cannot be tested; this machine lacks chromium: install it, or run this as root"
+            "the page cannot be tested; this machine lacks chromium: install it, or run this as \
+             root"
         );
     }
     install(&["chromium", "fonts-dejavu-core"])

@@ -231,7 +231,8 @@ mod tests {
     use serde_json::{Value, json};
 
     fn files() -> Files<'static> {
-        let csv = "origin,name,seats\nUSA,United States,4\nEurope,European Union,5\n1970,\"old, very\",\n";
+        let csv = "origin,name,seats\nUSA,United States,4\nEurope,European Union,5\n\
+                   1970,\"old, very\",\n";
         let json = r#"{"USA": {"rate": 1.10, "tags": ["a"]}, "7": {"rate": 0.5}}"#;
         Files::of([("origins.csv", csv.as_bytes()), ("rates.json", json.as_bytes())])
     }
@@ -240,7 +241,8 @@ mod tests {
         let item = item_from_json(&json!({
             "name": {"S": "ford torino"}, "empty": {"S": " x "}, "weight": {"N": "3449"},
             "mpg": {"N": "17"}, "origin": {"S": "USA"}, "day": {"S": "1970-01-01"},
-            "year": {"N": "1970"}, "tags": {"SS": ["b", "a"]}, "list": {"L": [{"N": "1"}, {"N": "2"}]},
+            "year": {"N": "1970"}, "tags": {"SS": ["b", "a"]},
+            "list": {"L": [{"N": "1"}, {"N": "2"}]},
             "m": {"M": {"deep": {"L": [{"S": "x"}]}}}, "yes": {"BOOL": true}, "nil": {"NULL": true},
             "bytes": {"B": "AAEC"}, "at": {"S": "2026-12-01T02:00:00+01:00"},
         }))
@@ -276,7 +278,8 @@ mod tests {
             (
                 "weight / (weight - weight)",
                 json!(
-                    "Division by zero; exclude such items with filter, or choose with if(condition, a, b)"
+                    "Division by zero; exclude such items with filter, or choose with \
+                     if(condition, a, b)"
                 ),
             ),
             ("round_to(1, 0)", json!("round_to needs a step other than 0")),
@@ -380,7 +383,8 @@ mod tests {
             ),
             (
                 "parse_json('{\"a\": [1.50, true, null, \"x\\u00e9\"]}')",
-                json!({"M": {"a": {"L": [{"N": "1.5"}, {"BOOL": true}, {"NULL": true}, {"S": "xé"}]}}}),
+                json!({"M": {"a": {"L": [{"N": "1.5"}, {"BOOL": true}, {"NULL": true},
+                    {"S": "xé"}]}}}),
             ),
             ("parse_json('{')", json!("the string is not JSON: an object does not end")),
             ("size(tags)", json!({"N": "2"})),
@@ -414,7 +418,8 @@ mod tests {
             (
                 "iso8601(1e20)",
                 json!(
-                    "the number is not a time between the years -9999 and 9999; of milliseconds, divide by 1000"
+                    "the number is not a time between the years -9999 and 9999; of milliseconds, \
+                     divide by 1000"
                 ),
             ),
             ("iso8601(now())", json!({"S": "2023-11-14T22:13:20Z"})),
@@ -487,7 +492,8 @@ mod tests {
         check(
             "1 / (weight - weight) > 1",
             &json!(
-                "Division by zero; exclude such items with filter, or choose with if(condition, a, b)"
+                "Division by zero; exclude such items with filter, or choose with if(condition, a, \
+                 b)"
             ),
         );
         check("if(weight > 3000, 'heavy', absent)", &json!({"S": "heavy"}));

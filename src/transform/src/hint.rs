@@ -5,8 +5,8 @@
 const REPEATED_CHARS_MAX: usize = 60;
 
 /// What to write instead of letters or `_` directly after a number, as in `1_000` or `0x10`.
-pub(crate) const AFTER_NUMBER: &str = "a number has digits, a point and an exponent only: 1000, 0.5 or 1e6; a name that begins with a \
-     digit is in double quotes";
+pub(crate) const AFTER_NUMBER: &str = "a number has digits, a point and an exponent only: 1000, \
+     0.5 or 1e6; a name that begins with a digit is in double quotes";
 
 /// Symbols of other languages, the longer ones first, and how a transform says the same.
 const SYMBOLS: [(&str, &str); 14] = [
@@ -66,7 +66,8 @@ pub(crate) fn symbol(rest: &str) -> Option<&'static str> {
 pub(crate) fn word(word: &str) -> Option<&'static str> {
     Some(match word.to_ascii_uppercase().as_str() {
         "IS" => {
-            "attribute_exists(path) is true where the attribute is there, and a = null where it is null"
+            "attribute_exists(path) is true where the attribute is there, and a = null where it is \
+             null"
         }
         "LIKE" | "ILIKE" | "RLIKE" => {
             "begins_with(a, 'x'), contains(a, 'x') or matches(a, 'regex') compare strings"

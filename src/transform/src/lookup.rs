@@ -210,7 +210,8 @@ mod tests {
 
     #[test]
     fn files_of_spreadsheets_are_read() {
-        let csv = "\u{feff}key,\"the name\",note\r\n\"a,1\",\"says \"\"hi\"\"\",\"two\r\nlines\"\r\nb, x ,\r\n";
+        let csv = "\u{feff}key,\"the name\",note\r\n\"a,1\",\"says \"\"hi\"\"\",\"two\r\n\
+                   lines\"\r\nb, x ,\r\n";
         let cell = |key, column| cell("a.csv", csv.as_bytes(), key, column);
         assert_eq!(cell("a,1", "the name"), Some("says \"hi\"".into()));
         assert_eq!(cell("a,1", "note"), Some("two\r\nlines".into()));

@@ -108,8 +108,7 @@ impl<'a> Building<'a> {
         self.name(name);
         let Some(value) = value else { return self.push(" IS MISSING") };
         // Of other types it is not documented that `=` is as in an expression.
-        use AttributeValue::{B, Bool, N, S};
-        self.is_unfit |= !matches!(value, S(_) | N(_) | B(_) | Bool(_));
+        self.is_unfit |= !is_scalar(value);
         self.push("=?");
         self.parameters.push(value);
     }
@@ -122,6 +121,11 @@ impl<'a> Building<'a> {
         let parameters = || parameters.into_iter().cloned().collect();
         (fits && !is_unfit).then(|| Statement { text, parameters: parameters(), is_deletion })
     }
+}
+
+fn is_scalar(value: &AttributeValue) -> bool {
+    use AttributeValue::{B, Bool, N, S};
+    matches!(value, S(_) | N(_) | B(_) | Bool(_))
 }
 
 #[cfg(test)]

@@ -83,7 +83,8 @@ fn check_no_dash(rest: &str, len: usize, at: usize) -> Result<(), Mistake> {
     Err(Mistake::new(
         at,
         format!(
-            "{name} may be the attribute \"{name}\" or the difference {difference}; write one of the two"
+            "{name} may be the attribute \"{name}\" or the difference {difference}; write one of \
+             the two"
         ),
     ))
 }

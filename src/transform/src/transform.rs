@@ -97,8 +97,8 @@ impl Transform {
         Err(fails(
             "transform",
             Cause::Unfit(format!(
-                "not repeatable: evaluated on its own result it {again}; exclude finished items with \
-                 filter"
+                "not repeatable: evaluated on its own result it {again}; exclude finished items \
+                 with filter"
             )),
         ))
     }
@@ -294,7 +294,8 @@ mod tests {
             json!({"filter": "1 / a > 0", "delete": true}),
             json!({"a": {"N": "0"}}),
             json!(
-                "filter: Division by zero; exclude such items with filter, or choose with if(condition, a, b)"
+                "filter: Division by zero; exclude such items with filter, or choose with \
+                 if(condition, a, b)"
             ),
         );
     }
@@ -306,14 +307,16 @@ mod tests {
             json!({"set": {"price": "price * 2"}}),
             json!({"price": {"N": "1"}}),
             json!(format!(
-                "transform: not repeatable: evaluated on its own result it changes the item again; {hint}"
+                "transform: not repeatable: evaluated on its own result it changes the item again; \
+                 {hint}"
             )),
         );
         check(
             json!({"set": {"b": "number(a)"}, "remove": ["a"]}),
             json!({"a": {"S": "1"}}),
             json!(format!(
-                "transform: not repeatable: evaluated on its own result it fails (set.b: a is missing); {hint}"
+                "transform: not repeatable: evaluated on its own result it fails (set.b: a is \
+                 missing); {hint}"
             )),
         );
         check(
@@ -325,7 +328,8 @@ mod tests {
             json!({"rekey": {"id": "concat('x#', id)"}}),
             json!({"id": {"S": "1"}}),
             json!(format!(
-                "transform: not repeatable: evaluated on its own result it changes the item again; {hint}"
+                "transform: not repeatable: evaluated on its own result it changes the item again; \
+                 {hint}"
             )),
         );
     }

@@ -60,7 +60,8 @@ pub fn run(checkout: &Checkout, keep: bool, story: Story) -> Result<()> {
     let local = cluster::is_local(checkout);
     if story == Story::Rebuild && !local {
         bail!(
-            "the archive of this cluster goes with it: --rebuild needs one whose node is this machine"
+            "the archive of this cluster goes with it: --rebuild needs one whose node is this \
+             machine"
         );
     }
     files::write(checkout, &variables, &cars, local)?;

@@ -44,7 +44,8 @@ fn header<'a>(head: &'a str, name: &str) -> Option<&'a str> {
 pub fn response(body: &[u8]) -> Vec<u8> {
     let head = format!(
         "HTTP/1.1 200 OK\r\nserver: Server\r\ncontent-type: application/x-amz-json-1.0\r\n\
-         content-length: {}\r\nx-amzn-requestid: MOCKMOCKMOCKMOCKMOCKMOCKMOCKMOCKMOCKMOCKMOCKMOCKMOCK\r\n\
+         content-length: {}\r\nx-amzn-requestid: \
+         MOCKMOCKMOCKMOCKMOCKMOCKMOCKMOCKMOCKMOCKMOCKMOCKMOCK\r\n\
          x-amz-crc32: {}\r\n\r\n",
         body.len(),
         crc32fast::hash(body)

@@ -1,4 +1,4 @@
-//! Load: so many connections, each a thread that sends a request and reads its answer. Closed,
+//! Load: this many connections, each a thread that sends a request and reads its answer. Closed,
 //! where each sends the next as soon as it is answered, and open, where requests come at their
 //! times whether those before were answered or not: a latency is counted from the time a request
 //! was due.
@@ -82,7 +82,7 @@ pub struct Open {
 }
 
 impl Open {
-    /// The latency that so many of a thousand do not exceed.
+    /// The latency that this many of a thousand do not exceed.
     pub fn per_mille(&self, share: usize) -> Duration {
         self.latencies
             .get((self.latencies.len().max(1) - 1) * share / 1000)
@@ -100,8 +100,8 @@ impl Open {
     }
 }
 
-/// Sends so many requests a second, for so long. What has not been sent by then never is: the rate
-/// was not reached.
+/// Sends this many requests a second, for so long. What has not been sent by then never is: the
+/// rate was not reached.
 pub fn open(
     address: SocketAddr,
     kind: Kind,

@@ -231,7 +231,8 @@ fn cpu(bed: &Bed) -> Result<()> {
 /// Added latency at one rate, and of what does not reach it at a rate that it reaches.
 fn latency(bed: &Bed) -> Result<()> {
     println!(
-        "\nAn open load over {OPEN_CONNECTIONS} connections; latency in ms from the time a request was due\n\
+        "\nAn open load over {OPEN_CONNECTIONS} connections; latency in ms from the time a request \
+         was due\n\
          {:<12} {:<18} {:>10} {:>8} {:>8} {:>8} {:>10} {:>10} {:>9}",
         "", "", "requests/s", "reached", "p50", "p99", "added p50", "added p99", "CPU µs"
     );

@@ -1,6 +1,6 @@
 //! A mock of DynamoDB that answers in constant time: one thread per connection, answers made
 //! beforehand, no state and no signature checked. It is there so that the database does not limit
-//! what is measured; nothing about DynamoDB's behaviour can be learnt from it.
+//! what is measured; nothing about DynamoDB's behavior can be learnt from it.
 //!
 //! Every item that is asked for exists and is the same but for its key, which is the request's.
 
@@ -24,7 +24,7 @@ const KEY: &str = r#""id":{"S":""#;
 /// The rest of every item: some 280 bytes, as a row of a small table.
 const ITEM: &str = r#""brand":{"S":"chevrolet"},"model":{"S":"chevelle malibu"},"color":{"S":"midnight blue"},"year":{"N":"1970"},"weight":{"N":"3504"},"horsepower":{"N":"130"},"tags":{"SS":["classic","coupe"]},"owner":{"M":{"name":{"S":"nobody"},"since":{"N":"1971"}}},"sold":{"BOOL":false}"#;
 
-/// Serves for ever, on a free port of loopback that it prints first; over TLS, if it is told where
+/// Serves for ever, on a free port of loopback that it prints first; over TLS, if it learns where
 /// its certificate is to be.
 pub fn serve(delay: Duration, certificate: Option<&Path>) -> io::Result<()> {
     let tls = certificate.map(|path| tls::server("127.0.0.1", path));

@@ -31,13 +31,18 @@ impl Kind {
         let operation = self.name();
         let body = self.body(number);
         format!(
-            "POST / HTTP/1.1\r\nhost: 127.0.0.1:8000\r\ncontent-type: application/x-amz-json-1.0\r\n\
+            "POST / HTTP/1.1\r\nhost: 127.0.0.1:8000\r\n\
+             content-type: application/x-amz-json-1.0\r\n\
              x-amz-target: DynamoDB_20120810.{operation}\r\n\
-             user-agent: Boto3/1.43.11 md/Botocore#1.43.11 ua/2.1 os/linux#6.1 md/arch#x86_64 lang/python#3.12.4\r\n\
-             x-amz-date: 20261201T000000Z\r\nauthorization: AWS4-HMAC-SHA256 Credential=bench/20261201/\
-             eu-west-1/dynamodb/aws4_request, SignedHeaders=content-type;host;x-amz-date;x-amz-target, \
+             user-agent: Boto3/1.43.11 md/Botocore#1.43.11 ua/2.1 os/linux#6.1 md/arch#x86_64 \
+             lang/python#3.12.4\r\n\
+             x-amz-date: 20261201T000000Z\r\n\
+             authorization: AWS4-HMAC-SHA256 Credential=bench/20261201/\
+             eu-west-1/dynamodb/aws4_request, \
+             SignedHeaders=content-type;host;x-amz-date;x-amz-target, \
              Signature=6f1d9c1e4f0a4a55c1c2b0f5d3a3c77a6f1d9c1e4f0a4a55c1c2b0f5d3a3c77a\r\n\
-             amz-sdk-invocation-id: 6a1ff5b3-0a5c-4b8e-9d65-{number:012x}\r\namz-sdk-request: attempt=1\r\n\
+             amz-sdk-invocation-id: 6a1ff5b3-0a5c-4b8e-9d65-{number:012x}\r\n\
+             amz-sdk-request: attempt=1\r\n\
              accept-encoding: identity\r\ncontent-length: {}\r\n\r\n{body}",
             body.len()
         )

@@ -106,8 +106,8 @@ async fn main() -> Result<(), Error> {
         }
     }
     println!(
-        "\nread units: those of the journal itself, for each write. The rule is one for each 4 KB of \
-         an\nitem that the program did not just read, half of that in the cheap mode."
+        "\nread units: those of the journal itself, for each write. The rule is one for each 4 KB \
+         of an\nitem that the program did not just read, half of that in the cheap mode."
     );
     Ok(())
 }

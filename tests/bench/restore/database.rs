@@ -29,7 +29,7 @@ impl Database {
     }
 }
 
-/// Serves so many cars, all with their price.
+/// Serves this many cars, all with their price.
 pub async fn serve(items: usize) -> Result<Database, Error> {
     let priced: Arc<Vec<AtomicBool>> =
         Arc::new((0..items).map(|_| AtomicBool::new(true)).collect());

@@ -1,5 +1,5 @@
 //! Measures a restore: a journal of a million entries, written by the journal's own writer, is
-//! restored in a process of its own, whose memory is what counts. Run by `cargo xtask bench
+//! restored in its own process, whose memory is what counts. Run by `cargo xtask bench
 //! restore`; prints, judges nothing.
 //!
 //! The database is a mock that answers in constant time and keeps of each item whether it has its
@@ -112,7 +112,7 @@ async fn write_journal(archive: &Archive, run: &RunName, items: usize) -> Result
     if writer.close().await { Ok(()) } else { Err("the journal was not written".into()) }
 }
 
-/// In a process of its own.
+/// In its own process.
 async fn restore(url: &str, database: &str) -> Result<(), Error> {
     let plan = Plan {
         version: PLAN_VERSION,

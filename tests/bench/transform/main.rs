@@ -2,7 +2,7 @@
 //! item, peak memory, units, throttled requests. Run by `cargo xtask bench transform`; prints
 //! tables, judges nothing.
 //!
-//! The database is a mock in a process of its own that answers in constant time, with or without
+//! The database is a mock in its own process that answers in constant time, with or without
 //! the buckets of a real table's partitions. All share the cores of one machine, so the number that
 //! says most is the CPU per item, beside that of a bare loop in the same run.
 

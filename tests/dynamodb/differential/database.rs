@@ -9,7 +9,7 @@ pub enum Database {
 }
 
 impl Database {
-    /// As `DYNOXIDE` tells, the variable by which `cargo xtask dynamodb` is told to start one.
+    /// As `DYNOXIDE` tells, the variable by which `cargo xtask dynamodb` learns to start one.
     pub fn under_test() -> Self {
         if std::env::var_os("DYNOXIDE").is_some() { Self::Dynoxide } else { Self::Local }
     }

@@ -190,7 +190,11 @@ async fn items_of_hundreds_of_attributes_are_written_in_every_way() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn transactions_near_their_size_are_carried_out_and_restored() {
-    let large = |id: usize, letter: &str| json!({"id": format!("i{id}"), "text": letter.repeat(390 * 1024)});
+    let large = |id: usize, letter: &str| {
+        json!({
+            "id": format!("i{id}"), "text": letter.repeat(390 * 1024)
+        })
+    };
     let put = |id: usize| json!({"Put": {"TableName": "$T", "Item": large(id, "y")}});
     let puts: Vec<Value> = (0..10).map(put).collect();
     check(

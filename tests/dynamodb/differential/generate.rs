@@ -25,7 +25,7 @@ pub struct Step {
     pub operation: &'static str,
     pub body: Value,
     pub pages: bool,
-    /// Of a scan: so many segments, all pages of each.
+    /// Of a scan: this many segments, all pages of each.
     pub segments: Option<u64>,
     /// Of answers without a defined order: the attribute they are ordered by, if by any.
     pub order: Option<Option<String>>,
@@ -90,7 +90,7 @@ pub struct Generator {
     pub applied: bool,
     /// Whether PartiQL statements are among the steps.
     statements: bool,
-    /// Whose step is being made. Each client has partitions of its own, so that its answers do not
+    /// Whose step is being made. Each client has its own partitions, so that its answers do not
     /// depend on the others'.
     pub client: u8,
     /// ExpressionAttributeValues of the request being made.
@@ -113,10 +113,13 @@ impl Generator {
         match self.table {
             "hash" | "number" | "binary" => json!({"id": id}),
             "strings" => {
-                json!({"id": id, "pos": self.random.pick(&["", "p", "pq", "q", "é", "pqr"]).to_owned() + "-"})
+                json!({"id": id,
+                    "pos": self.random.pick(&["", "p", "pq", "q", "é", "pqr"]).to_owned() + "-"})
             }
             "binaries" => {
-                json!({"id": id, "pos": self.random.pick(&[json!({"$B": "eA=="}), json!({"$B": "eHg="}), json!({"$B": "/w=="}), json!({"$B": "AA=="})])})
+                json!({"id": id,
+                    "pos": self.random.pick(&[json!({"$B": "eA=="}), json!({"$B": "eHg="}),
+                        json!({"$B": "/w=="}), json!({"$B": "AA=="})])})
             }
             _ => json!({"id": id, "pos": self.number()}),
         }
@@ -263,7 +266,7 @@ impl Generator {
         if self.also_other(4) { ("$U", self.of_other(make)) } else { ("$T", make(self)) }
     }
 
-    /// Whether a call is about the other table too, once in so many.
+    /// Whether a call is about the other table too, once in this many.
     pub fn also_other(&mut self, n: u64) -> bool {
         !self.in_other && self.random.one_in(n)
     }

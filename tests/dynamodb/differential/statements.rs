@@ -189,7 +189,7 @@ impl Generator {
         statement
     }
 
-    /// In a transaction that is cancelled, dynoxide calls the DELETE of a missing item a failed
+    /// In a transaction that is canceled, dynoxide calls the DELETE of a missing item a failed
     /// condition.
     fn action_of_transaction(&mut self) -> Text {
         loop {

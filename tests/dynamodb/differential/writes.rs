@@ -157,7 +157,8 @@ impl Generator {
             }
             4 => {
                 let text = "SET id = :v";
-                let body = json!({"TableName": "$T", "Key": key, "UpdateExpression": text, "ExpressionAttributeValues": {":v": "x"}});
+                let body = json!({"TableName": "$T", "Key": key, "UpdateExpression": text,
+                    "ExpressionAttributeValues": {":v": "x"}});
                 Self::call("UpdateItem", body)
             }
             5 => {
@@ -175,7 +176,8 @@ impl Generator {
             }
             _ => {
                 let values = json!({":v": 1, ":unused": 2});
-                let body = json!({"TableName": "$T", "Item": item, "ConditionExpression": "n = :v", "ExpressionAttributeValues": values});
+                let body = json!({"TableName": "$T", "Item": item, "ConditionExpression": "n = \
+                    :v", "ExpressionAttributeValues": values});
                 Self::call("PutItem", body)
             }
         }

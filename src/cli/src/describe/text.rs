@@ -179,7 +179,8 @@ fn dry_run(report: &DryRunReport) -> String {
     let heads = ["TABLE", "WOULD CREATE", "WOULD UPDATE", "WOULD DELETE", "ATTRIBUTES"];
     text += &rows_or(&heads, &rows, "Nothing would change.");
     text += &line(&format!(
-        "{} items read · would cost {} write units, {} read units · {} write calls reached the database",
+        "{} items read · would cost {} write units, {} read units · {} write calls reached the \
+         database",
         count(effects.items_read),
         units(effects.write_units),
         units(effects.read_units),

@@ -13,7 +13,7 @@ const READS: [&str; 3] = ["environ", "getenv", "process.env"];
 /// Words in front of a variable that remove it.
 const REMOVALS: [&str; 3] = ["unset", "del", "delete"];
 
-/// Lines of a call in front of an argument: formatters write each argument on a line of its own.
+/// Lines of a call in front of an argument: formatters write each argument on a separate line.
 const CALL_LINES_MAX: usize = 20;
 
 const WITHOUT_ENDPOINT: &str = "create the client without an endpoint";

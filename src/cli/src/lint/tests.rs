@@ -2,7 +2,8 @@
 
 use super::*;
 
-const MANIFEST: &str = "apiVersion: datamigration.dev/v1alpha1\nkind: DataMigration\nmetadata: {name: m}\n\
+const MANIFEST: &str = "apiVersion: datamigration.dev/v1alpha1\nkind: DataMigration\n\
+                        metadata: {name: m}\n\
     spec:\n  target: {name: t}\n  script:\n    configMap: {name: m}\n    image: i@sha256:0\n";
 
 const GENERATOR: &str = "configMapGenerator:\n- name: m\n  files:\n  - main.py\n";

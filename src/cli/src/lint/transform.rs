@@ -80,7 +80,8 @@ fn truth_words(manifest: &Path) -> Vec<Finding> {
             let name = name.trim();
             if TRUTH_WORDS.contains(&name.to_ascii_lowercase().as_str()) {
                 let message = format!(
-                    "kubectl reads the bare word {name} as a truth value; write \"{name}\" with quotes"
+                    "kubectl reads the bare word {name} as a truth value; write \"{name}\" with \
+                     quotes"
                 );
                 found.push(Finding::error(manifest, at + 1, message));
             }

@@ -22,7 +22,7 @@ pub fn already(of: &RunName, by: &LedgerEntry) -> String {
     format!("{of} was restored by {} at {at}; nothing is left to restore\n", by.run)
 }
 
-/// What is printed of a restore of a run; without a number of its own it is a preview.
+/// What is printed of a restore of a run; without its own number it is a preview.
 pub fn text(report: &RestoreReport, of: &RunName, own: Option<&RunName>) -> String {
     let done = match own {
         Some(own) => format!("restored {of} as run {own}"),
@@ -89,7 +89,7 @@ fn what(conflict: &Conflict) -> String {
     conflict.in_words(visible)
 }
 
-/// A name of a database, which must not forge a line of its own.
+/// A name of a database, which must not forge a line.
 fn visible(name: &str) -> String {
     shown::text(name, CHARS_MAX).noted()
 }

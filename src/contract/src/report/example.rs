@@ -114,7 +114,8 @@ mod tests {
     #[test]
     fn what_is_not_there_or_too_long_is_left_out() {
         check(
-            json!({"kind": "updated", "key": {"id": {"S": "x"}}, "attributes": {"a": "changed", "b": "added"}}),
+            json!({"kind": "updated", "key": {"id": {"S": "x"}},
+                "attributes": {"a": "changed", "b": "added"}}),
             r#"{id: "x"}  ~ a  + b"#,
         );
         let long = "y".repeat(100);

@@ -295,7 +295,8 @@ mod tests {
         check(
             "a BETWEEN :two AND :n",
             "The BETWEEN operator requires upper bound to be greater than or equal to lower bound; \
-             lower bound operand: AttributeValue: {N:2}, upper bound operand: AttributeValue: {N:1}",
+             lower bound operand: AttributeValue: {N:2}, upper bound operand: AttributeValue: \
+             {N:1}",
         );
     }
 

@@ -143,7 +143,8 @@ mod tests {
         let values = json!({
             ":ten": {"N": "10.0"}, ":nine": {"N": "9"}, ":one": {"N": "1"}, ":two": {"N": "2"},
             ":hello": {"S": "hello"}, ":he": {"S": "he"}, ":ell": {"S": "ell"}, ":a": {"S": "a"},
-            ":b": {"B": "AAEC"}, ":b1": {"B": "AQ=="}, ":b0": {"B": "AA=="}, ":true": {"BOOL": true},
+            ":b": {"B": "AAEC"}, ":b1": {"B": "AQ=="}, ":b0": {"B": "AA=="},
+            ":true": {"BOOL": true},
             ":nil": {"NULL": true}, ":ss": {"SS": ["b", "a"]}, ":list": {"L": []}, ":x": {"S": "x"},
             ":N": {"S": "N"}, ":SS": {"S": "SS"}, ":NULL": {"S": "NULL"}, ":z": {"S": "z"},
             ":five": {"N": "5"}, ":three": {"N": "3"}, ":zero": {"N": "0"}, ":empty": {"S": ""},

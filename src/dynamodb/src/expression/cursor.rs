@@ -2,7 +2,7 @@
 //! words, caps on depth and operators, and document paths.
 //!
 //! Errors of meaning are noted, not raised: DynamoDB reports a syntax error anywhere before them,
-//! and among them it has an order of its own.
+//! and among them it has its own order.
 
 use std::collections::BTreeMap;
 

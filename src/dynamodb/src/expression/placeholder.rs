@@ -248,7 +248,8 @@ mod tests {
         check(
             names(half),
             values(half + 1),
-            "Combined size of ExpressionAttributeNames and ExpressionAttributeValues exceeds max size",
+            "Combined size of ExpressionAttributeNames and ExpressionAttributeValues exceeds max \
+             size",
         );
         check(
             json!(null),

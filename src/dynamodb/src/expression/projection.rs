@@ -142,7 +142,8 @@ mod tests {
     fn item() -> Item {
         item_from_json(&json!({
             "a": {"S": "x"},
-            "m": {"M": {"k": {"N": "1"}, "l": {"L": [{"N": "0"}, {"N": "1"}, {"M": {"z": {"S": "q"}}}]}}},
+            "m": {"M": {"k": {"N": "1"},
+                "l": {"L": [{"N": "0"}, {"N": "1"}, {"M": {"z": {"S": "q"}}}]}}},
         }))
         .unwrap()
     }
@@ -166,7 +167,8 @@ mod tests {
         check(
             "m.l[7], m.k.x, b, a.b, a[0]",
             json!(
-                "Invalid ProjectionExpression: Two document paths conflict with each other; must remove or rewrite one of these paths; path one: [a, b], path two: [a, [0]]"
+                "Invalid ProjectionExpression: Two document paths conflict with each other; must \
+                 remove or rewrite one of these paths; path one: [a, b], path two: [a, [0]]"
             ),
         );
         check("m.l[7], m.k.x, b, a.b", json!({}));

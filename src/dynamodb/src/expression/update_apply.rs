@@ -173,7 +173,8 @@ impl SetValue {
             Self::Value(value) => Ok(value.clone()),
             Self::Path(path) => path.get(item).cloned().ok_or_else(|| {
                 ServiceError::validation(
-                    "The provided expression refers to an attribute that does not exist in the item",
+                    "The provided expression refers to an attribute that does not exist in the \
+                     item",
                 )
             }),
             Self::IfNotExists(path, fallback) => match path.get(item) {
@@ -285,7 +286,8 @@ mod tests {
         item_from_json(&json!({
             "n": {"N": "10"}, "s": {"S": "x"}, "ss": {"SS": ["a", "b"]}, "ns": {"NS": ["1"]},
             "l": {"L": [{"N": "0"}, {"N": "1"}, {"N": "2"}]}, "el": {"L": []},
-            "m": {"M": {"k": {"N": "1"}, "l": {"L": [{"M": {"x": {"S": "y"}}}]}, "ss": {"SS": ["z"]}}},
+            "m": {"M": {"k": {"N": "1"}, "l": {"L": [{"M": {"x": {"S": "y"}}}]},
+                "ss": {"SS": ["z"]}}},
         }))
         .unwrap()
     }
@@ -339,7 +341,10 @@ mod tests {
 
     #[test]
     fn set_reaches_into_documents() {
-        let map = |k: &str| json!({"M": {"k": {"N": k}, "l": {"L": [{"M": {"x": {"S": "y"}}}]}, "ss": {"SS": ["z"]}}});
+        let map = |k: &str| {
+            json!({"M": {"k": {"N": k}, "l": {"L": [{"M": {"x": {"S": "y"}}}]},
+            "ss": {"SS": ["z"]}}})
+        };
         check("SET m.k = n", json!({"m": map("10")}));
         check(
             "SET m.l[0].x = :s, m.l[5] = :one",
@@ -422,8 +427,8 @@ mod tests {
             ("REMOVE gone.x SET n = gone", missing),
             (
                 "SET x = :max + :max",
-                "Number overflow. Attempting to store a number with magnitude larger than supported \
-                 range",
+                "Number overflow. Attempting to store a number with magnitude larger than \
+                 supported range",
             ),
             ("ADD n :small", "Attempting to store more than 38 significant digits in a Number"),
         ] {

@@ -129,7 +129,7 @@ struct Search {
 }
 
 impl Search {
-    /// Tries every entry that may come next, after so many of each part. Orders between the same
+    /// Tries every entry that may come next, after this many of each part. Orders between the same
     /// ends say the same.
     fn follow(&mut self, taken: &[usize], order: &mut Vec<usize>, ends: Option<&Ends>) {
         self.steps += 1;

@@ -245,7 +245,8 @@ fn expected_node(name: &str, structure: &Map<String, Value>) -> Result<Node> {
     let Some(operator) = member(structure, "ComparisonOperator") else {
         if list.is_some() {
             return invalid(format!(
-                "AttributeValueList can only be used with a ComparisonOperator for Attribute: {name}"
+                "AttributeValueList can only be used with a ComparisonOperator for Attribute: \
+                 {name}"
             ));
         }
         return match (exists, value) {
@@ -395,7 +396,8 @@ mod tests {
             check(json!({"a": structure}), None, &format!("{invalid}{expected}"));
         }
         check(
-            json!({"a": {"ComparisonOperator": "BETWEEN", "AttributeValueList": [{"N": "2"}, {"N": "1"}]}}),
+            json!({"a": {"ComparisonOperator": "BETWEEN",
+                "AttributeValueList": [{"N": "2"}, {"N": "1"}]}}),
             None,
             "The BETWEEN condition was provided a range where the lower bound is greater than the \
              upper bound",

@@ -230,7 +230,8 @@ mod tests {
         check(
             "1e999",
             json!(
-                "Number overflow. Attempting to store a number with magnitude larger than supported range"
+                "Number overflow. Attempting to store a number with magnitude larger than \
+                 supported range"
             ),
         );
         for text in ["[1,]", "{a: 1}", "{'a' 1}", "- 'a'", "", "]", "<<1", "'a", "{\"a\": 1}"] {

@@ -150,7 +150,10 @@ pub(super) fn wrong_key_type(key: &KeyAttribute) -> ServiceError {
 /// Refuses to compare a key attribute with a value that it cannot have.
 fn check_key_types(parts: &[&Node], keys: &KeySchema) -> Result<()> {
     for key in keys.attributes() {
-        let is_key = |operand: &Operand| matches!(operand, Operand::Path(path) if path.is_top_level() && path.root == key.name);
+        let is_key = |operand: &Operand| {
+            matches!(operand,
+            Operand::Path(path) if path.is_top_level() && path.root == key.name)
+        };
         for part in parts {
             let others: Vec<&Operand> = match part {
                 Node::Compare { left, right, .. } if is_key(left) => vec![right],

@@ -20,8 +20,8 @@ pub fn check_count(count: usize, member: &str, at_most: usize) -> Result<(), Ser
         _ => return Ok(()),
     };
     Err(ServiceError::validation(format!(
-        "1 validation error detected: Value at '{member}' failed to satisfy constraint: Member must \
-         have length {bound}"
+        "1 validation error detected: Value at '{member}' failed to satisfy constraint: Member \
+         must have length {bound}"
     )))
 }
 
@@ -74,7 +74,7 @@ pub fn check_transaction(statements: &[&Statement]) -> Result<(), ServiceError> 
 }
 
 /// What a transaction's statement does to its item. What is wrong with a write is a reason for
-/// which the transaction is cancelled; what is wrong with an EXISTS, the request's error.
+/// which the transaction is canceled; what is wrong with an EXISTS, the request's error.
 pub fn on_item_in_transaction(
     at: usize,
     statement: Statement,

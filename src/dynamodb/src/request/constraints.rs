@@ -302,7 +302,7 @@ fn notation(shape: &Shape, value: &Value) -> String {
         (Shape::Whole(..), Value::Number(number)) => {
             whole_from_json(value).map_or_else(|| number.to_string(), |whole| whole.to_string())
         }
-        // Of attribute values only their kind is told.
+        // Of attribute values only their kind is reported.
         (Shape::Attribute, _) => "AttributeValue".to_owned(),
         (_, other) => other.to_string(),
     }

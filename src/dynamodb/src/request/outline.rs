@@ -45,11 +45,11 @@ pub struct Outline<'b> {
 pub enum Returned {
     Nothing,
     Item,
-    /// A page of at most so many items, if the request limits it.
+    /// A page of at most this many items, if the request limits it.
     Page(Option<usize>),
-    /// At most so many items of a batch.
+    /// At most this many items of a batch.
     Batch(usize),
-    /// At most so many items of a transaction.
+    /// At most this many items of a transaction.
     Transaction(usize),
 }
 

@@ -283,7 +283,8 @@ fn expressions_are_read_before_the_table_is_looked_for() {
     says(
         "TransactGetItems",
         json!({"TransactItems": [{"Get": request(json!({"ProjectionExpression": "!!"}))}]}),
-        "ValidationException: Invalid ProjectionExpression: Syntax error; token: \"!\", near: \"!!\"",
+        "ValidationException: Invalid ProjectionExpression: Syntax error; token: \"!\", near: \
+         \"!!\"",
     );
 }
 

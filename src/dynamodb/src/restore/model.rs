@@ -256,7 +256,7 @@ fn what_others_changed_since_stays_and_everything_else_goes_back() {
         let before = random_table(random);
         let mut table = before.clone();
         let mut run = Run::default();
-        // One write of each key, so that the oracle needs no memory of its own.
+        // One write of each key, so that the oracle needs no memory.
         for id in 0..KEYS {
             if random.below(4) == 0 {
                 run.foresee(random, id, table.get(&id));

@@ -265,12 +265,14 @@ mod tests {
             (
                 "1e-70",
                 "1e-61",
-                "Number underflow. Attempting to store a number with magnitude smaller than supported range",
+                "Number underflow. Attempting to store a number with magnitude smaller than \
+                 supported range",
             ),
             (
                 "1e70",
                 "1e60",
-                "Number overflow. Attempting to store a number with magnitude larger than supported range",
+                "Number overflow. Attempting to store a number with magnitude larger than \
+                 supported range",
             ),
             (
                 nines.as_str(),
@@ -309,7 +311,8 @@ mod tests {
             (
                 "1e125",
                 "1e-10",
-                "Number overflow. Attempting to store a number with magnitude larger than supported range",
+                "Number overflow. Attempting to store a number with magnitude larger than \
+                 supported range",
             ),
             ("378.5411784", "1.609344", "235.21458333333333333333333333333333333"),
         ] {

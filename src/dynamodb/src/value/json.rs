@@ -85,7 +85,8 @@ fn value_from_json(json: &Value, depth: usize) -> Result<AttributeValue> {
         Value::Object(object) => object,
         Value::Array(_) => {
             return Err(ServiceError::serialization(
-                "Unrecognized collection type class com.amazonaws.dynamodb.v20120810.AttributeValue",
+                "Unrecognized collection type class \
+                 com.amazonaws.dynamodb.v20120810.AttributeValue",
             ));
         }
         _ => return Err(ServiceError::serialization("Unexpected value type in payload")),
@@ -368,7 +369,8 @@ mod tests {
             (json!("x"), "Unexpected value type in payload"),
             (
                 json!([]),
-                "Unrecognized collection type class com.amazonaws.dynamodb.v20120810.AttributeValue",
+                "Unrecognized collection type class \
+                 com.amazonaws.dynamodb.v20120810.AttributeValue",
             ),
             (json!({"S": 1}), "NUMBER_VALUE cannot be converted to String"),
             (json!({"N": 1.5}), "DECIMAL_VALUE cannot be converted to String"),

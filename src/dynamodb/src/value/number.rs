@@ -371,7 +371,8 @@ mod tests {
 
     const OVERFLOW: &str =
         "Number overflow. Attempting to store a number with magnitude larger than supported range";
-    const UNDERFLOW: &str = "Number underflow. Attempting to store a number with magnitude smaller than supported range";
+    const UNDERFLOW: &str = "Number underflow. Attempting to store a number with magnitude smaller \
+                             than supported range";
     const TOO_PRECISE: &str = "Attempting to store more than 38 significant digits in a Number";
 
     #[test]

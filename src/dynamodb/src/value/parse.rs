@@ -31,7 +31,7 @@ const VALUE_COST: usize = 104;
 /// What an object takes besides: room for four members, and their table.
 const OBJECT_COST: usize = 400;
 
-/// Reads a body whose tree takes at most so many bytes besides what is folded.
+/// Reads a body whose tree takes at most this many bytes besides what is folded.
 pub fn parse_body(body: &[u8], cost_max: usize) -> Result<Map<String, Value>, ParseError> {
     let mut room = Room { left: cost_max, ended: false };
     let mut deserializer = serde_json::Deserializer::from_slice(body);
@@ -263,11 +263,13 @@ mod tests {
             ],
         );
         check(
-            &json!({"TransactItems": [{"Put": {"Item": item}}, {"Update": {"ExpressionAttributeValues": {":a": value, ":b": {"N": "1"}}}}]}),
+            &json!({"TransactItems": [{"Put": {"Item": item}},
+                {"Update": {"ExpressionAttributeValues": {":a": value, ":b": {"N": "1"}}}}]}),
             &["/TransactItems/0/Put/Item", "/TransactItems/1/Update/ExpressionAttributeValues/:a"],
         );
         check(
-            &json!({"Expected": {"Item": {"AttributeValueList": [value]}}, "AttributeUpdates": {"Key": {"Value": value}}}),
+            &json!({"Expected": {"Item": {"AttributeValueList": [value]}},
+                "AttributeUpdates": {"Key": {"Value": value}}}),
             &["/Expected/Item/AttributeValueList/0", "/AttributeUpdates/Key/Value"],
         );
         check(

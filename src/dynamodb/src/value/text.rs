@@ -86,12 +86,12 @@ where
     }
 }
 
-/// The content of a map, in so many others.
+/// The content of a map, in this many others.
 struct Map {
     depth: usize,
 }
 
-/// One value, in so many maps and lists.
+/// One value, in this many maps and lists.
 struct One {
     depth: usize,
 }
@@ -258,7 +258,8 @@ mod tests {
             json!({"~": {"S": ""}, "b": {"S": "\u{0}\"\\ü𝄞\u{2028}"}, "a": {"N": "-1.50"}}),
             json!({"b": {"B": "AAEC"}, "e": {"B": ""}, "t": {"BOOL": true}, "f": {"BOOL": false}}),
             json!({"n": {"NULL": true}, "m": {"M": {"b": {"M": {}}, "a": {"L": []}}}, "d": deep}),
-            json!({"s": {"SS": ["b", "a", ""]}, "n": {"NS": ["2", "10", "-1"]}, "b": {"BS": ["AA==", ""]}}),
+            json!({"s": {"SS": ["b", "a", ""]}, "n": {"NS": ["2", "10", "-1"]},
+                "b": {"BS": ["AA==", ""]}}),
         ]
     }
 

@@ -72,7 +72,7 @@ pub struct Begun {
     /// Runs up to this number were no obstacle, because a person had decided to run again.
     #[serde(default, skip_serializing_if = "is_zero")]
     pub overrules: u32,
-    /// How many parts the run has, each with a journal, tables and an end of its own; absent where
+    /// How many parts the run has, each with a journal, tables and its own end; absent where
     /// it is whole.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub parts: Option<u32>,
@@ -162,7 +162,7 @@ pub struct LedgerEntry {
     pub run: RunName,
     /// That it was begun.
     pub begun: Begun,
-    /// How it ended; `None` while it goes on, or where nobody knows.
+    /// How it ended; `None` while it continues, or where nobody knows.
     pub completed: Option<Completed>,
     /// The tables that it wrote, with their ids, as far as they are on record.
     pub tables: TableIds,
@@ -185,7 +185,7 @@ impl LedgerEntry {
 pub enum Begin {
     /// It is begun, now.
     New,
-    /// The same run was begun before, and goes on.
+    /// The same run was begun before, and continues.
     Again,
     /// Another run has this name, and it must not be written for.
     Taken(Begun),
@@ -206,7 +206,8 @@ pub enum LedgerError {
     Version(String),
     /// The run was completed before, in another way.
     #[error(
-        "the ledger says that the run {run} ended at {at} and has {there:?}: it cannot have {said:?}"
+        "the ledger says that the run {run} ended at {at} and has {there:?}: it cannot have \
+         {said:?}"
     )]
     CompletedOtherwise {
         run: RunName,
@@ -218,8 +219,9 @@ pub enum LedgerError {
     },
     /// Another run's journal would be continued by one that begins.
     #[error(
-        "the archive has a journal in `{folder}` of a run that is not in its ledger, which was lost or \
-         deleted: nothing is written for {run}. Put the folder `ledger` back, or move the journal away"
+        "the archive has a journal in `{folder}` of a run that is not in its ledger, which was \
+         lost or deleted: nothing is written for {run}. Put the folder `ledger` back, or move the \
+         journal away"
     )]
     LeftOver {
         /// The run that was to begin.
@@ -279,7 +281,7 @@ pub async fn begin(archive: &Archive, run: &RunName, begun: &Begun) -> Result<Be
 async fn enter(archive: &Archive, run: &RunName, begun: &Begun) -> Result<Created> {
     let path = run.begun();
     if let Some(folder) = left_over(archive, run, begun).await? {
-        // Another part may have begun the run meanwhile, and have written its journal.
+        // Another part may have begun the run in the meantime, and have written its journal.
         return match archive.get(&path).await? {
             Some(there) if begun.parts.is_some() => Ok(Created::Exists(there)),
             Some(_) | None => Err(LedgerError::LeftOver { run: run.whole(), folder }),
@@ -404,7 +406,7 @@ async fn enter_end(
         completed.tables.extend(later);
     }
     let path = run.completed();
-    // A whole run with parts has none of its own.
+    // A whole run with parts has none itself.
     completed.journal = noted(archive, run).await?;
     match archive.create(&path, json(&completed)).await? {
         Created::New => Ok(()),

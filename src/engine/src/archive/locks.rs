@@ -11,8 +11,8 @@
 //!   is no next number. When it is older than a lease, less a margin, nothing is written any more.
 //!
 //! So two never write at once, however long calls take, whatever wall clocks say and whichever
-//! machine is suspended meanwhile; only the speed of the two boot-time clocks must agree, within
-//! the margin.
+//! machine is suspended in the meantime; only the speed of the two boot-time clocks must agree,
+//! within the margin.
 
 mod acquire;
 mod beat;
@@ -119,7 +119,7 @@ struct Shared {
     told: Mutex<Told>,
 }
 
-/// What others are told of locks.
+/// What others see of locks.
 #[derive(Debug, Default)]
 struct Told {
     waiting: Option<LockHolder>,
@@ -174,7 +174,7 @@ struct Seen {
     /// Whether it was looked at by the write that waits now: what moved before says nothing of
     /// today.
     looked_at: bool,
-    /// Whether it has moved meanwhile.
+    /// Whether it has moved in the meantime.
     moves: bool,
 }
 
@@ -227,8 +227,8 @@ impl TableLocks {
     }
 
     /// Has a lock as [`Self::hold`] does. While it waits it watches the locks that are asked for
-    /// next, so that a dead owner of several is waited for once: what stood still meanwhile is
-    /// taken over without another lease.
+    /// next, so that a dead owner of several is waited for once: what stood still in the meantime
+    /// is taken over without another lease.
     pub async fn hold_before(&self, first: &str, next: &[String]) -> Result<(), Fault> {
         let watched = async {
             join_all(next.iter().map(|table| self.shared.watch(table))).await;

@@ -12,7 +12,7 @@ use crate::archive::store::{Archive, ArchiveError, Listed};
 pub struct Retention {
     /// Runs whose last object is younger than this stay.
     pub age_s_max: i64,
-    /// The last runs of each migration stay, so many of them.
+    /// The last runs of each migration stay, this many of them.
     pub runs_kept: usize,
     /// Whether a journal goes although its run was not restored.
     pub journals_too: bool,

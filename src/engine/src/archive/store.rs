@@ -51,9 +51,9 @@ pub enum ArchiveError {
     },
     /// The store overwrites what is to be created once.
     #[error(
-        "the archive's server ignores If-None-Match: it overwrites an object that is there instead of \
-         refusing to create it again. Two runs could write into one journal, so nothing is written. Use \
-         a server that supports conditional writes"
+        "the archive's server ignores If-None-Match: it overwrites an object that is there instead \
+         of refusing to create it again. Two runs could write into one journal, so nothing is \
+         written. Use a server that supports conditional writes"
     )]
     Overwrites,
     /// A file's permissions or its folder.
@@ -64,8 +64,8 @@ pub enum ArchiveError {
     TooLarge(String),
     /// More objects than are ever listed.
     #[error(
-        "more objects under `{0}` in the archive than are kept in memory. `datamigration archive gc` \
-         deletes those of old runs"
+        "more objects under `{0}` in the archive than are kept in memory. `datamigration archive \
+         gc` deletes those of old runs"
     )]
     TooMany(String),
 }
@@ -365,7 +365,7 @@ mod tests {
         let put = archive.replace("a/b", bytes("1"));
         tokio::pin!(put);
         let mut turns = 0;
-        // There is one thread: if the folder held it, nothing else would come to its turn.
+        // There is one thread: if the folder held it, nothing else would run.
         while tokio::time::timeout(Duration::from_millis(10), &mut put).await.is_err() {
             turns += 1;
         }

@@ -85,7 +85,7 @@ impl Journal {
     pub(in crate::journal) async fn hold(&self, table: &TableSchema) -> Result<(), Fault> {
         self.given_way()?;
         if self.writer.get().is_none() {
-            // First: a run that gives way must not keep a table from the one that goes on.
+            // First: a run that gives way must not keep a table from the one that continues.
             Box::pin(self.hold_presence(std::slice::from_ref(&table.name))).await?;
         }
         self.tables.hold(&table.name).await?;
@@ -183,7 +183,8 @@ impl Journal {
         if self.is_judged() { Ok(()) } else { Box::pin(self.hold_presence(&[])).await }
     }
 
-    /// Has the lock that tells others that this run writes: no restore of it begins meanwhile.
+    /// Has the lock that tells others that this run writes: no restore of it begins in the
+    /// meantime.
     /// `next` are the tables that are locked after it.
     pub(in crate::journal) async fn hold_presence(&self, next: &[String]) -> Result<(), Fault> {
         self.given_way()?;

@@ -27,7 +27,7 @@ impl Journal {
         // mistake, and not the archive's.
         call.request().map_err(Clone::clone)?;
         names.iter().try_for_each(|table| request::check_table_name(table))?;
-        // First: a run that gives way must not keep a table from the one that goes on.
+        // First: a run that gives way must not keep a table from the one that continues.
         self.hold_presence(&names).await?;
         for table in &names {
             self.tables.hold(table).await?;

@@ -135,7 +135,7 @@ impl Journal {
         self.effects.change_of(&table.name, &key)
     }
 
-    /// Counts the writes in doubt that leave the item as it is now.
+    /// Counts the writes in doubt that leave the item in its current state.
     fn meets(&self, table: &str, key: &ItemKey, now: Option<&Item>) {
         let mut doubts = self.in_doubt.0.lock();
         doubts.retain(|sequence, (entry, of)| {

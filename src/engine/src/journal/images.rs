@@ -105,7 +105,7 @@ impl Images {
         self.schemas.lock().clear();
     }
 
-    /// One item as it is now.
+    /// One item in its current state.
     pub async fn read(&self, table: &TableSchema, key: &ItemKey) -> Result<Option<Item>, Fault> {
         self.read_as(table, key, Consistency::Strong).await
     }

@@ -1,5 +1,5 @@
 //! One write at a time for each key of a run: so entries of one key are in the order of their
-//! writes, and the program's own writes do not make each other prepare anew.
+//! writes, and the program's own writes do not make each other prepare again.
 
 use std::collections::BTreeSet;
 use std::hash::{DefaultHasher, Hash as _, Hasher as _};

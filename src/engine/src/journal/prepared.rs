@@ -28,7 +28,7 @@ pub use crate::journal::prepared::request::Scope;
 /// The error of a condition that was not met.
 pub const CONDITION_FAILED: &str = "ConditionalCheckFailedException";
 
-/// What a write of a batch may have of its own.
+/// What belongs to a write of a batch alone.
 const OF_PARTS: [&str; 2] = ["Item", "Key"];
 
 /// A write that has passed all checks that do not need the item.
@@ -103,7 +103,7 @@ impl Prepared {
         Self::of_request(action, table, only(parameters, &ACTION_MEMBERS))
     }
 
-    /// A write of a batch, which is sent as a request of its own, with a level of capacity.
+    /// A write of a batch, which is sent as a separate request, with a level of capacity.
     pub fn of_part(
         part: BatchPart,
         table: Arc<TableSchema>,

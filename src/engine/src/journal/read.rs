@@ -103,7 +103,8 @@ impl JournalReader {
         Self::find(archive, run, evidence).await
     }
 
-    /// Finds the segments, after what is known of them: one that is put meanwhile is one more.
+    /// Finds the segments, after what is known of them: one that is put in the meantime is one
+    /// more.
     async fn find(archive: &Archive, run: &RunName, evidence: Evidence) -> Result<Self> {
         if let Some(removal) = &evidence.removal {
             let removal = Box::new(removal.clone());
@@ -190,7 +191,7 @@ impl JournalReader {
         Ok(found)
     }
 
-    /// Checks that so many entries are no fewer than were noted.
+    /// Checks that this many entries are no fewer than were noted.
     pub fn check_entries(&self, found: u64) -> Result<()> {
         let noted = self.noted().entries;
         if found >= noted {

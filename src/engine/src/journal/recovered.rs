@@ -1,5 +1,5 @@
 //! Transactions of an earlier guard of the run, by their tokens: what its journal says of them. A
-//! program that goes on while its guard is started again sends them again, and they must happen
+//! program that continues while its guard is started again sends them again, and they must happen
 //! once.
 
 use std::collections::HashMap;

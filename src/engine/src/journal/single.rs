@@ -219,7 +219,7 @@ impl Journal {
     }
 
     /// Makes the entry of a write durable that was carried out, and takes another back. The write
-    /// is there, so this goes on for as long as the archive needs.
+    /// is there, so this continues for as long as the archive needs.
     async fn correct(
         &self,
         prepared: &Prepared,

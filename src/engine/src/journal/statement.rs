@@ -247,7 +247,7 @@ fn members<'a>(body: &'a Map<String, Value>, name: &str) -> Vec<&'a Map<String, 
     listed.into_iter().flatten().filter_map(Value::as_object).collect()
 }
 
-/// A batch's statement as a request of its own, which returns its capacity as the batch asks for
+/// A batch's statement as a separate request, which returns its capacity as the batch asks for
 /// it.
 fn with_level(statement: &Map<String, Value>, batch: &Map<String, Value>) -> Map<String, Value> {
     let mut alone = statement.clone();

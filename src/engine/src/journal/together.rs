@@ -136,7 +136,7 @@ impl Journal {
                 let answer = self.transacted_without_answer(&round, asked.actions);
                 Ok(Some(self.transacted(&round, asked, answer)))
             }
-            // Carried out it was not: it is prepared anew.
+            // Carried out it was not: it is prepared again.
             Fate::RefusedAfterDoubt(_) | Fate::Refused(_) => Ok(None),
             Fate::InDoubt(fault) => Err(self.keep_in_doubt(asked, round, fault)),
         }
@@ -199,10 +199,10 @@ impl Journal {
             }
             (false, true) => Ok(None),
             (false, false) => Err(Fault::refused(
-                "The guard was started again while a transaction of this token was under way, and the \
-                 transaction's items have changed since: nobody knows whether it was carried out. \
-                 Nothing was sent. Look at the items, and send the transaction under another token if \
-                 it is still to be done.",
+                "The guard was started again while a transaction of this token was under way, and \
+                 the transaction's items have changed since: nobody knows whether it was carried \
+                 out. Nothing was sent. Look at the items, and send the transaction under another \
+                 token if it is still to be done.",
                 "the outcome of a transaction from before the guard's restart is unknown",
             )),
         }

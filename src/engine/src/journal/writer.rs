@@ -99,7 +99,7 @@ pub enum Settlement {
 }
 
 impl Writer {
-    /// Goes on after what the run's journal holds already. Puts of an earlier guard that were cut
+    /// Continues after what the run's journal holds already. Puts of an earlier guard that were cut
     /// off get their places filled, so that they can come no more.
     pub async fn open(archive: Archive, run: RunName) -> Result<Self, ReadError> {
         let reader = JournalReader::open(&archive, &run).await?;

@@ -1,5 +1,5 @@
-//! Work that goes on to its end, even if who waits for it goes away: then it becomes a task of its
-//! own. As long as somebody waits it is none, which costs a request less.
+//! Work that continues to its end, even if who waits for it goes away: then it becomes a task of
+//! its own. As long as somebody waits it is none, which costs a request less.
 
 use std::any::Any;
 use std::future::Future;

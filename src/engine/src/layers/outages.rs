@@ -1,5 +1,5 @@
 //! Notes when the archive or the database does not answer, and when it does again: a run may end
-//! because of it, and its owner is to know of it meanwhile.
+//! because of it, and its owner is to know of it in the meantime.
 
 use crate::limits;
 use dm_contract::report::{Behind, Outage};
@@ -20,7 +20,7 @@ struct Noted {
 }
 
 impl Outages {
-    /// Notes that a call was not carried out, when the database has answered so many calls. If
+    /// Notes that a call was not carried out, when the database has answered this many calls. If
     /// the fault is none of an outage, and the database has answered since it was away, it is back:
     /// an error in the request or a condition that fails is an answer as well.
     pub fn failed(&self, fault: &Fault, answered: u64) {
@@ -56,7 +56,7 @@ impl Outages {
         }
     }
 
-    /// The database has answered so many calls.
+    /// The database has answered this many calls.
     fn answered(&self, answered: u64) {
         for noted in self.0.lock().iter_mut() {
             if noted.outage.of == Behind::Database && answered > noted.answered {

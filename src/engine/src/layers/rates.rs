@@ -96,7 +96,7 @@ impl Rates {
         rates
     }
 
-    /// Changes the limits of a run that goes on.
+    /// Changes the limits of a run that continues.
     pub fn set(&self, asked: &RateLimits) {
         *self.limits.lock() = asked.clone();
         let to = self.in_force();
@@ -207,7 +207,7 @@ impl Rates {
         Ok(())
     }
 
-    /// Holds who reads until it may go on; so many items are paid for at once.
+    /// Holds who reads until it may go on; this many items are paid for at once.
     pub async fn admit_reads(&self, items: f64, patient: bool) -> Result<(), Fault> {
         self.take(&self.read_units, &self.read_pace, 0.0, patient).await?;
         self.take(&self.reads, &self.read_pace, items, patient).await

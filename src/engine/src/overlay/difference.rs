@@ -1,5 +1,5 @@
 //! The difference that a dry run would make, item by item: newline-delimited JSON, compressed, and
-//! written as it is read, so that it takes no memory of its own.
+//! written as it is read, so that it takes no further memory.
 
 use std::hash::{BuildHasher as _, RandomState};
 use std::io::{self, Write};

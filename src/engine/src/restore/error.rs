@@ -45,8 +45,8 @@ pub enum RestoreError {
     Differs { run: String, difference: Difference },
     /// The run has not ended.
     #[error(
-        "run {run} is still writing (since {since}), so nothing was restored. Wait for its end or stop \
-         it, then restore it"
+        "run {run} is still writing (since {since}), so nothing was restored. Wait for its end or \
+         stop it, then restore it"
     )]
     Writing {
         run: String,
@@ -60,8 +60,8 @@ pub enum RestoreError {
     Interrupted,
     /// Its own journal is not in the archive any more.
     #[error(
-        "all items were restored, but the restore is not recorded as completed and cannot itself be \
-         restored. {0}"
+        "all items were restored, but the restore is not recorded as completed and cannot itself \
+         be restored. {0}"
     )]
     OwnJournal(String),
     /// The ledger or the archive did not let it begin.

@@ -45,7 +45,7 @@ impl Partitions {
         Self::fill_in(readers, count(bytes)).await
     }
 
-    /// The same in so many parts: a key is in the same part as in another journal with as many.
+    /// The same in this many parts: a key is in the same part as in another journal with as many.
     pub async fn fill_in(readers: &[JournalReader], count: usize) -> Result<Self> {
         let (outcomes, controls) = (Outcomes::default(), Vec::new());
         let has_parts = readers.len() > 1;

@@ -79,7 +79,7 @@ impl Speed {
         *self.stopping.borrow()
     }
 
-    /// Waits until so many items may be read; `false` if it was told to stop before.
+    /// Waits until this many items may be read; `false` if it was told to stop before.
     pub async fn may_read(&self, items: usize) -> bool {
         let items = u32::try_from(items).map_or(f64::MAX, f64::from);
         self.unless_stopped(async { while self.rates.admit_reads(items, true).await.is_err() {} })

@@ -22,7 +22,7 @@ use tokio::time::Instant;
 use crate::upstream::UpstreamError;
 use crate::upstream::trust::trusted_pem;
 
-/// Credentials are fetched anew this long before they expire, so that none expires on its way.
+/// Credentials are fetched again this long before they expire, so that none expires on its way.
 const REFRESH_BEFORE_EXPIRY: Duration = Duration::from_secs(300);
 
 /// But not again within this time, where those that were fetched expire sooner: their source renews
@@ -189,7 +189,7 @@ fn http_client() -> Result<SharedHttpClient, UpstreamError> {
         .build_https())
 }
 
-/// When credentials that were fetched now are fetched anew.
+/// When credentials that were fetched now are fetched again.
 fn refresh_at(expiry: Option<SystemTime>, now: SystemTime) -> SystemTime {
     let Some(expiry) = expiry else { return now + RECHECK };
     let before = expiry.checked_sub(REFRESH_BEFORE_EXPIRY).unwrap_or(now);
@@ -230,7 +230,7 @@ mod tests {
             Self: 'a,
         {
             future::ProvideCredentials::new(async {
-                // Others come meanwhile.
+                // Others come in the meantime.
                 tokio::task::yield_now().await;
                 if self.0.hangs.load(Ordering::SeqCst) {
                     std::future::pending::<()>().await;

@@ -1,5 +1,5 @@
 //! The connections to the database, kept for the next request. Each is driven by the request that
-//! uses it, in that request's own task: with a task of its own, as in hyper-util's client, every
+//! uses it, in that request's own task: with its own task, as in hyper-util's client, every
 //! request is handed from thread to thread, which costs more than the rest of the guard's work for
 //! a small one (decision 012).
 
@@ -116,7 +116,7 @@ struct Connection {
     sender: http1::SendRequest<Full<Bytes>>,
     driver: http1::Connection<Io, Full<Bytes>>,
     ended: bool,
-    /// When the answer has to be here. One for all requests: a timer that is made anew for each,
+    /// When the answer has to be here. One for all requests: a timer that is made again for each,
     /// and restored, wakes the thread that waits for the first of them.
     deadline: Pin<Box<Sleep>>,
 }

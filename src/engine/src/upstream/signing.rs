@@ -118,7 +118,7 @@ impl Signer {
         Ok(request)
     }
 
-    /// The key of these credentials for a day, made anew when either is another.
+    /// The key of these credentials for a day, made again when either is another.
     fn key(&self, credentials: &Credentials, day: &str, now: SystemTime) -> Arc<Key> {
         let wanted = credentials.secret_access_key();
         // It is replaced whole, so a poisoned lock still holds a good one.

@@ -1,5 +1,5 @@
-//! A program stands still while its guard is paused, and goes on afterwards, whatever happens
-//! meanwhile.
+//! A program stands still while its guard is paused, and continues afterwards, whatever happens
+//! in the meantime.
 
 use std::fs;
 use std::io::{BufRead as _, BufReader, Write as _};
@@ -50,7 +50,7 @@ impl Guard {
     }
 }
 
-/// Answers as soon as it is another than is known; whether the guard is still there.
+/// Answers as soon as it differs from what is known; whether the guard is still there.
 fn answer(mut stream: TcpStream, paused: &AtomicBool, gone: &AtomicBool) -> bool {
     let mut line = String::new();
     BufReader::new(&stream).read_line(&mut line).unwrap();
@@ -67,7 +67,7 @@ fn answer(mut stream: TcpStream, paused: &AtomicBool, gone: &AtomicBool) -> bool
     }
     let said = format!("{}\n", !known);
     let head = format!("HTTP/1.1 200 OK\r\nContent-Length: {}\r\n\r\n", said.len());
-    // The program may have ended meanwhile.
+    // The program may have ended in the meantime.
     stream.write_all((head + &said).as_bytes()).ok();
     true
 }

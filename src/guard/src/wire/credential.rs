@@ -70,7 +70,8 @@ impl<'a> Credential<'a> {
         let term = text.rsplit('/').next().unwrap_or_default();
         if term != "aws4_request" {
             return Err(Unsigned::Scope(format!(
-                "Credential should be scoped with a valid terminator: 'aws4_request', not '{term}'. "
+                "Credential should be scoped with a valid terminator: 'aws4_request', not \
+                 '{term}'. "
             )));
         }
         Ok(Self { text, several })
@@ -80,7 +81,7 @@ impl<'a> Credential<'a> {
         self.text.split('/').next().unwrap_or_default()
     }
 
-    /// The region that it names, if it is for another than this one.
+    /// The region that it names, if it differs from this one.
     pub fn foreign_region(&self, ours: &str) -> Option<&str> {
         if let Some(set) = self.several {
             let ours = |region: &str| [ours, "*"].contains(&region.trim());
@@ -264,10 +265,8 @@ mod tests {
         check(
             "/",
             &[("authorization", "AWS4- Signature=b, Credential=a")],
-            Err(
-                "Authorization header requires 'SignedHeaders' parameter. Authorization=AWS4- Signature=b, \
-             Credential=a",
-            ),
+            Err("Authorization header requires 'SignedHeaders' parameter. Authorization=AWS4- \
+             Signature=b, Credential=a"),
         );
         let ours = signed("AWS4-HMAC-SHA256", "AK/1/eu-west-1/dynamodb/aws4_request");
         check("/", &[("authorization", &ours), ("authorization", &ours)], Err("Twice"));

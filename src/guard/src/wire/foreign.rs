@@ -59,9 +59,9 @@ impl ForeignCall {
     /// The refusal, in words.
     pub fn message(&self) -> String {
         format!(
-            "The guard of this migration serves DynamoDB only and rejected a call of {}. Nothing was \
-             sent to that service. Calls of other services cannot be simulated in a dry run, journaled \
-             or restored: make them outside of this migration.",
+            "The guard of this migration serves DynamoDB only and rejected a call of {}. Nothing \
+             was sent to that service. Calls of other services cannot be simulated in a dry run, \
+             journaled or restored: make them outside of this migration.",
             self.service
         )
     }

@@ -35,7 +35,7 @@ pub fn answered(answer: Answer, json: &'static str) -> Response<Body> {
         headers.insert(header::TRANSFER_ENCODING, HeaderValue::from_static("chunked"));
     }
     if let Some(seconds) = retry_after_s {
-        // In milliseconds (AWS SDKs' retry behaviour 2.1).
+        // In milliseconds (AWS SDKs' retry behavior 2.1).
         headers.insert("x-amz-retry-after", HeaderValue::from(u64::from(seconds) * 1000));
     }
     response

@@ -37,7 +37,7 @@ impl Created {
     }
 }
 
-/// Whether a Job that was not let go yet is what we would create. The API server says what that
+/// Whether a Job that was not released yet is what we would create. The API server says what that
 /// becomes with its defaults and admission webhooks.
 pub async fn is_as_created(api: &Api<Job>, found: &Job, built: &Job) -> Result<bool, ActError> {
     let mut trial = built.clone();
@@ -99,7 +99,8 @@ mod tests {
             "template": {
                 "metadata": {"labels": {"datamigration.dev/run": "1", "job-name": "j"}},
                 "spec": {"containers": [{"name": "program", "image": "cars:1", "env": [
-                    {"name": CONTROL_TOKEN_ENV, "value": "secret"}, {"name": "MODE", "value": "fast"},
+                    {"name": CONTROL_TOKEN_ENV, "value": "secret"},
+                    {"name": "MODE", "value": "fast"},
                 ]}]},
             },
         }});

@@ -7,7 +7,7 @@ use dm_contract::plan::RateLimits;
 use crate::decide::situation::Situation;
 use crate::objects::{guard, share};
 
-/// What is to be another than it is.
+/// What is to change.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Adjustment {
     pub limits: Option<RateLimits>,
@@ -38,7 +38,7 @@ pub fn limits(situation: Situation<'_>, record: &RunRecord) -> Option<RateLimits
 }
 
 /// Whether the run is to be paused where it is, once its program runs. A restore is suspended with
-/// its Job instead, which takes no pod meanwhile: it goes on where it was all the same.
+/// its Job instead, which takes no pod in the meantime: it continues where it was all the same.
 pub fn pauses(situation: Situation<'_>, record: &RunRecord) -> bool {
     situation.migration.spec.suspend && !record.kind.restores()
 }

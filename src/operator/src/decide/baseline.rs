@@ -45,7 +45,7 @@ pub fn record(
         overrules: None,
         accepted: Vec::new(),
         image_id: None,
-        // The ledger is told by a Job of its own.
+        // A separate Job writes it to the ledger.
         archived: archive.map(|_| false),
         log: None,
     }
@@ -53,8 +53,8 @@ pub fn record(
 
 /// It is on record.
 pub fn position() -> Position {
-    let message = "The migration was applied before this operator existed, as spec.baseline says. When is \
-                   not known; nothing ran, and nothing will";
+    let message = "The migration was applied before this operator existed, as spec.baseline says. \
+                   When is not known; nothing ran, and nothing will";
     let mut position =
         Position::new(Phase::Baseline, Standing::Ready, Reason::Baseline, message.into());
     position.set_text("100%");

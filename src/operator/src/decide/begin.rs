@@ -19,7 +19,7 @@ pub fn record(candidate: Candidate<'_>) -> RunRecord {
         number,
         kind,
         result: RunResult::Starting,
-        // Until this try is let go, what held up the last one is what is known.
+        // Until this try is released, what held up the last one is what is known.
         reason: put_off.and_then(|run| run.reason),
         job: names::job(situation.migration.name(), number, kind),
         job_uid: None,

@@ -143,8 +143,8 @@ fn dry_run_first(candidate: Candidate<'_>) -> Option<Position> {
                 Reason::DryRunRequired,
                 format!(
                     "Target {} requires a successful dry run of this very program first \
-                     (policy.dryRunFirst). Set spec.dryRun to true, look at its result, then set it \
-                     to false",
+                     (policy.dryRunFirst). Set spec.dryRun to true, look at its result, then set \
+                     it to false",
                     candidate.situation.migration.spec.target.name
                 ),
             ))

@@ -1,5 +1,5 @@
 //! The time of a pause does not count: a run that is paused has no deadline, and has what was left
-//! of it when it goes on. Pure.
+//! of it when it continues. Pure.
 
 use dm_api::status::RunRecord;
 use kube::ResourceExt as _;
@@ -11,7 +11,7 @@ use crate::objects::DEADLINE_LEFT_ANNOTATION;
 /// What becomes of a Job's `activeDeadlineSeconds`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Deadline {
-    /// There is none during a pause; so many seconds were left.
+    /// There is none during a pause; this many seconds were left.
     Hold(i64),
     /// It is this again, in seconds from the Job's start.
     Set(i64),

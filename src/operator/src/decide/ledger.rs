@@ -57,15 +57,16 @@ pub fn message(verdict: &Verdict) -> String {
     match verdict {
         Verdict::Go => "The ledger lets the run begin.".into(),
         Verdict::Adopt(adopted) => format!(
-            "{} applied the migration, as the archive's ledger says (begun {}, noted {}); its result \
-             was adopted, and the program was not run.",
+            "{} applied the migration, as the archive's ledger says (begun {}, noted {}); its \
+             result was adopted, and the program was not run.",
             run_of(adopted),
             seconds(&adopted.begun_at),
             seconds(&adopted.completed_at)
         ),
         Verdict::Unknown(run) => format!(
             "Run {} of {}.{} was begun at {} and has no recorded end in the archive's \
-             ledger, so its outcome is unknown. The program was not run again, and nothing was written now.",
+             ledger, so its outcome is unknown. The program was not run again, and nothing was \
+             written now.",
             run.run,
             run.namespace,
             run.name,
@@ -85,8 +86,8 @@ pub fn message(verdict: &Verdict) -> String {
             message.trim_end()
         ),
         Verdict::Differs(Differs { run: Some(run), difference }) => format!(
-            "Run {} of {}.{} (begun {}) is in the archive as the one that applied this migration, but {}. \
-             The program was not run, and nothing was written.",
+            "Run {} of {}.{} (begun {}) is in the archive as the one that applied this migration, \
+             but {}. The program was not run, and nothing was written.",
             run.run,
             run.namespace,
             run.name,
@@ -105,14 +106,14 @@ pub fn message(verdict: &Verdict) -> String {
 pub fn what_now_differs(differs: &Differs, retry: i64) -> String {
     if differs.run.is_none() {
         return format!(
-            "Set spec.dryRun to true and spec.retry to {retry} to try it again, look at its result, then \
-             set spec.dryRun to false."
+            "Set spec.dryRun to true and spec.retry to {retry} to try it again, look at its \
+             result, then set spec.dryRun to false."
         );
     }
     match differs.difference.reason {
         Mismatch::OtherDatabase => format!(
-            "Name the target of that database, or give this one a separate archive. Set spec.retry to \
-             {retry} to run the program on the current database. If it is the same data under \
+            "Name the target of that database, or give this one a separate archive. Set spec.retry \
+             to {retry} to run the program on the current database. If it is the same data under \
              another name, set spec.accept to [OtherDatabase], and the result is adopted."
         ),
         Mismatch::OtherProgram => format!(
@@ -121,8 +122,8 @@ pub fn what_now_differs(differs: &Differs, retry: i64) -> String {
              [OtherProgram], and the result is adopted."
         ),
         Mismatch::TableReplaced => format!(
-            "Look at the table. If it lacks what the migration does, set spec.retry to {retry} to run the \
-             program. If it has it, such as after a backup taken since, set spec.accept to \
+            "Look at the table. If it lacks what the migration does, set spec.retry to {retry} to \
+             run the program. If it has it, such as after a backup taken since, set spec.accept to \
              [TableReplaced], and the result is adopted."
         ),
     }
@@ -183,8 +184,8 @@ pub fn why(verdict: &Verdict) -> String {
 /// The two ways out of a run whose end nobody knows.
 pub fn what_now(run: &UnknownRun, retry: i64) -> String {
     format!(
-        "Look at the data. Set spec.retry to {retry} to run the program (again), or spec.state to Restored \
-         to undo what run {} had changed.",
+        "Look at the data. Set spec.retry to {retry} to run the program (again), or spec.state to \
+         Restored to undo what run {} had changed.",
         run.run
     )
 }

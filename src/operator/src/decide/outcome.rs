@@ -26,7 +26,7 @@ pub use self::split::reason_of_part;
 pub use self::words::{bounded, state_of_data};
 use crate::read::view::{self, JobEnd, RunObjects};
 
-/// The end of a run whose objects say that it is over; `None` while it goes on.
+/// The end of a run whose objects say that it is over; `None` while it continues.
 pub fn of(record: &RunRecord, objects: RunObjects<'_>) -> Option<Outcome> {
     if !is_over(objects) {
         return None;

@@ -47,7 +47,7 @@ pub fn not_before(progress: Progress, known: Option<&Progress>) -> Progress {
 }
 
 /// How far a restore is; the number of items that its run wrote is the estimate of the whole. One
-/// that was interrupted begins its count anew, and is quick where it finds things done.
+/// that was interrupted begins its count again, and is quick where it finds things done.
 pub fn of_restore(
     restore: &RestoreResult,
     total: Option<u64>,

@@ -42,8 +42,8 @@ pub fn after_another(holder: &Holder) -> Position {
     let who = match &holder.left {
         None => format!("{}, which has been writing to the same target since {since}", holder.name),
         Some(left) => format!(
-            "{left} of migration {}, which was removed while its run of {since} was writing to the same \
-             target. The program is being stopped",
+            "{left} of migration {}, which was removed while its run of {since} was writing to the \
+             same target. The program is being stopped",
             holder.name
         ),
     };

@@ -1,5 +1,5 @@
 //! The end of a run is noted in the archive's ledger by its own guard, or, where that could not, by
-//! a small Job. What waits for it, and what status says meanwhile. Pure.
+//! a small Job. What waits for it, and what status says in the meantime. Pure.
 
 use dm_api::condition::{Reason, types};
 use dm_api::migration::State;
@@ -95,16 +95,16 @@ pub fn use_up_retry(status: &mut DataMigrationStatus, recorders: &[RecordJob], r
 
 fn what_now(run: &RunRecord) -> String {
     format!(
-        "Look at the data; then set spec.retry to {} to continue with what the ledger says, or spec.state \
-         to Restored to undo what the run changed.",
+        "Look at the data; then set spec.retry to {} to continue with what the ledger says, or \
+         spec.state to Restored to undo what the run changed.",
         run.retry + 1
     )
 }
 
 fn contradiction(run: &RunRecord) -> String {
     format!(
-        "How run {} ended is in this status, and the archive's ledger says otherwise (kubectl logs job/{}). \
-         Neither is corrected by itself. {}",
+        "How run {} ended is in this status, and the archive's ledger says otherwise (kubectl logs \
+         job/{}). Neither is corrected by itself. {}",
         run.number,
         name(run),
         what_now(run).trim_end_matches('.')

@@ -92,7 +92,7 @@ fn is_over(status: &DataMigrationStatus, run: Option<u32>) -> bool {
     run.is_none_or(|run| run <= status.last_run && Some(run) != active)
 }
 
-/// Whether a Job was never let go and never will be: a controller created it that did not know
+/// Whether a Job was never released and never will be: a controller created it that did not know
 /// that its run had another Job or was over already.
 fn is_stray(status: &DataMigrationStatus, job: &Job) -> bool {
     let number = view::run_of(job.metadata.labels.as_ref());

@@ -77,17 +77,18 @@ pub fn failed_dry_run(run: &RunRecord) -> Position {
     let retry = run.retry + 1;
     if run.reason == Some(Reason::NoRequestsSeen) {
         let message = format!(
-            "The dry run of this very program sent no request to the guard, so nothing is known of what it \
-             would change, and it is not applied. Correct the program and try it with spec.dryRun true, or \
-             set spec.expectNoRequests to true if it has none to send, or spec.retry to {retry} to apply \
-             it without one"
+            "The dry run of this very program sent no request to the guard, so nothing is known of \
+             what it would change, and it is not applied. Correct the program and try it with \
+             spec.dryRun true, or set spec.expectNoRequests to true if it has none to send, or \
+             spec.retry to {retry} to apply it without one"
         );
         let reason = Reason::NoRequestsSeen;
         return Position::new(Phase::NoRequestsSeen, Standing::Stalled, reason, message);
     }
     let message = format!(
-        "The dry run of this very program failed, so it is not applied. Correct the program and try it \
-         with spec.dryRun true, or set spec.retry to {retry} to apply it without a successful one"
+        "The dry run of this very program failed, so it is not applied. Correct the program and \
+         try it with spec.dryRun true, or set spec.retry to {retry} to apply it without a \
+         successful one"
     );
     Position::new(Phase::Stalled, Standing::Stalled, Reason::DryRunFailed, message)
 }

@@ -18,9 +18,9 @@ pub fn restored(status: &DataMigrationStatus) -> Position {
     let message = match &status.restored {
         Some(report) if report.result == RunResult::Succeeded => summary::restored(status, report),
         Some(_) | None => {
-            "No run of this object has changed anything, so there is nothing to restore. To restore \
-             what an earlier object of this name applied, set spec.state to Applied first: with an \
-             archive, its run is adopted"
+            "No run of this object has changed anything, so there is nothing to restore. To \
+             restore what an earlier object of this name applied, set spec.state to Applied first: \
+             with an archive, its run is adopted"
                 .into()
         }
     };

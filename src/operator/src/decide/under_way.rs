@@ -89,8 +89,8 @@ fn throttled(position: &mut Position, situation: Situation<'_>) {
     let Some(lowered) = situation.answers.lowered() else { return };
     let rates = summary::rates(&lowered);
     let message = format!(
-        "The database throttles the run. The guard has lowered its rate to {rates} per second and raises \
-         it again automatically"
+        "The database throttles the run. The guard has lowered its rate to {rates} per second and \
+         raises it again automatically"
     );
     let percent = position.progress.percent.map(|percent| format!("{percent}%, "));
     position.progress.text = Some(format!(
@@ -107,8 +107,8 @@ fn suspended(position: &mut Position, situation: Situation<'_>, record: &RunReco
     let paused = situation.answers.paused();
     position.message = match paused {
         Some(true) if in_place => format!(
-            "Run {number} is paused by spec.suspend where it is: its requests are held. It resumes when \
-             spec.suspend is false"
+            "Run {number} is paused by spec.suspend where it is: its requests are held. It resumes \
+             when spec.suspend is false"
         ),
         Some(false) if in_place => {
             let unpaused = many_pods::unpaused(situation, record);
@@ -116,11 +116,12 @@ fn suspended(position: &mut Position, situation: Situation<'_>, record: &RunReco
             format!("Run {number} is being paused by spec.suspend{unpaused}")
         }
         None if in_place => format!(
-            "Run {number} continues although spec.suspend is true: its guard could not be reached to \
-             pause it. The operator retries. No other run starts"
+            "Run {number} continues although spec.suspend is true: its guard could not be reached \
+             to pause it. The operator retries. No other run starts"
         ),
         _ if record.kind.restores() => format!(
-            "Run {number} is suspended by spec.suspend. It resumes where it stopped when that is false"
+            "Run {number} is suspended by spec.suspend. It resumes where it stopped when that is \
+             false"
         ),
         _ => format!(
             "Run {number} is suspended by spec.suspend. Its program starts when that is false"

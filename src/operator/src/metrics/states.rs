@@ -301,7 +301,8 @@ mod tests {
         assert_eq!(waiting(Reason::Starting, &none, &starting), at(700));
         // Attempts that were put off are one wait.
         let put_off = run(json!({
-            "result": "Canceled", "requestedAt": samples::time(800), "recordedAt": samples::time(810),
+            "result": "Canceled", "requestedAt": samples::time(800),
+            "recordedAt": samples::time(810),
             "waitingSince": samples::time(200),
         }));
         assert_eq!(waiting(Reason::LockedByAnother, &none, &put_off), at(200));

@@ -29,7 +29,7 @@ pub fn asked(target: &MigrationTarget, kind: RunKind) -> Option<&ArchiveSpec> {
     }
 }
 
-/// What the guard is told of the target's journal.
+/// What the guard gets of the target's journal.
 pub fn journal_mode(policy: JournalPolicy) -> JournalMode {
     match policy {
         JournalPolicy::Strict => JournalMode::Strict,
@@ -38,7 +38,7 @@ pub fn journal_mode(policy: JournalPolicy) -> JournalMode {
     }
 }
 
-/// What the guard is told of it.
+/// What the guard gets of it.
 pub fn plan(migration: &Migration, record: &RunRecord, archive: &ArchiveSpec) -> ArchivePlan {
     ArchivePlan {
         url: archive.url.clone(),

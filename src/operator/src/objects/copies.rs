@@ -104,7 +104,10 @@ mod tests {
 
     /// A pod with every kind of reference.
     fn pod() -> PodSpec {
-        let key = |name: &str, optional: bool| json!({"configMapKeyRef": {"name": name, "key": "k", "optional": optional}});
+        let key = |name: &str, optional: bool| {
+            json!({"configMapKeyRef": {"name": name, "key": "k",
+                "optional": optional}})
+        };
         serde_json::from_value(json!({
             "volumes": [
                 {"name": "a", "configMap": {"name": "rates", "items": [{"key": "k", "path": "p"}]}},

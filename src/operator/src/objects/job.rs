@@ -65,7 +65,7 @@ pub fn build(
             completion_mode: is_split.then(|| "Indexed".into()),
             completions: Some(pods),
             parallelism: Some(pods),
-            // It is let go once its uid is in status; see `Step::Launch`.
+            // It is released once its uid is in status; see `Step::Launch`.
             suspend: Some(true),
             active_deadline_seconds: deadline,
             pod_replacement_policy: Some("Failed".into()),

@@ -114,7 +114,8 @@ fn container() -> Migration {
             "nodeSelector": {"disk": "ssd"},
             "tolerations": [{"key": "batch", "operator": "Exists"}],
             "affinity": {"nodeAffinity": {"requiredDuringSchedulingIgnoredDuringExecution": {
-                "nodeSelectorTerms": [{"matchExpressions": [{"key": "gpu", "operator": "DoesNotExist"}]}],
+                "nodeSelectorTerms": [{"matchExpressions": [{"key": "gpu",
+                    "operator": "DoesNotExist"}]}],
             }}},
             "priorityClassName": "low",
             "imagePullSecrets": [{"name": "registry"}],
@@ -236,7 +237,8 @@ fn killed() -> (Migration, RunRecord) {
         ..record(RunKind::Apply)
     };
     let failure = json!({
-        "reason": "PodDeleted", "message": "The run's pod was deleted by hand", "whatNow": "", "run": 1,
+        "reason": "PodDeleted", "message": "The run's pod was deleted by \
+                                            hand", "whatNow": "", "run": 1,
     });
     migration.status = Some(DataMigrationStatus {
         failure: serde_json::from_value(failure).unwrap(),
@@ -263,7 +265,8 @@ fn the_job_that_notes_a_runs_end_is_the_golden_one() {
 fn the_guard_is_told_what_a_person_has_decided_and_which_tables_to_expect() {
     let mut migration = script();
     let effects = json!({
-        "itemsRead": 1, "tables": [{"name": "cars", "wouldCreate": 0, "wouldUpdate": 1, "wouldDelete": 0}],
+        "itemsRead": 1,
+        "tables": [{"name": "cars", "wouldCreate": 0, "wouldUpdate": 1, "wouldDelete": 0}],
         "writeCallsThatReachedTheDatabase": 0, "readUnits": 1.0, "writeUnits": 1.0, "requests": 1,
     });
     let dry_run = json!({

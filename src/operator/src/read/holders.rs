@@ -16,7 +16,7 @@ pub struct Holder {
     pub uid: Option<String>,
     /// When its run was asked for: who came first goes first.
     pub since: Timestamp,
-    /// Whether its program may have been let go.
+    /// Whether its program may have been released.
     pub launched: bool,
     /// Of a run that no migration has any more: the Job or pod that is left of it.
     pub left: Option<String>,
@@ -56,7 +56,7 @@ pub fn holders<'a>(
     holders
 }
 
-/// The target of a migration's open run, which may be another than its spec names by now.
+/// The target of a migration's open run, which may differ from the one that its spec names by now.
 fn target_of_run(other: &DataMigration) -> Option<&str> {
     let run = other.status.as_ref()?.under_way()?;
     Some(run.target.as_deref().unwrap_or(&other.spec.target.name))
@@ -65,7 +65,7 @@ fn target_of_run(other: &DataMigration) -> Option<&str> {
 fn holder(other: &DataMigration) -> Option<Holder> {
     let run = other.status.as_ref()?.under_way()?;
     let launched = run.job_uid.is_some();
-    // One that is held before it was let go will look at the others once more before it is.
+    // One that is held before it was released will look at the others once more before it is.
     let counts = run.kind.writes() && (launched || !other.spec.suspend);
     counts.then(|| Holder {
         name: other.name_any(),

@@ -113,8 +113,8 @@ fn own(
 }
 
 /// Whether the cache shows what may only look so: the Job of a run under way is not there, which
-/// would end it; or a pod of it is being deleted, which is let go where its Job is suspended. A pod
-/// that was replaced keeps our finalizer until the run is over, so it is no reason by itself.
+/// would end it; or a pod of it is being deleted, which is released where its Job is suspended. A
+/// pod that was replaced keeps our finalizer until the run is over, so it is no reason by itself.
 fn is_doubtful(migration: &DataMigration, jobs: &[Identified<Job>], pods: &[Pod]) -> bool {
     let Some(run) = under_way(migration) else { return false };
     let Some(job) = job_of(jobs, run) else { return run.job_uid.is_some() };

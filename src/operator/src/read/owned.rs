@@ -58,7 +58,7 @@ fn own(migration: &Migration, jobs: &[Identified<Job>], mut pod: Pod) -> Option<
     Some(pod)
 }
 
-/// The run whose Job was let go under this uid.
+/// The run whose Job was released under this uid.
 fn record_of<'a>(migration: &'a DataMigration, uid: &str) -> Option<&'a RunRecord> {
     let runs = migration.status.as_ref().map(|status| status.runs.as_slice()).unwrap_or_default();
     runs.iter().find(|run| run.job_uid.as_deref() == Some(uid))

@@ -1,4 +1,4 @@
-//! Reads what other migrations have to do with a run that could begin, or be let go.
+//! Reads what other migrations have to do with a run that could begin, or be released.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -38,9 +38,9 @@ pub fn dependencies(cluster: Cluster<'_>, migration: &DataMigration) -> Dependen
     dependencies::resolve(migration, &all)
 }
 
-/// Reads what else writes to the target, for a run that may begin or be let go. Before a Job is let
-/// go it is a list of the API server: it shows every migration whose number was in status before.
-/// Before that the cache will do.
+/// Reads what else writes to the target, for a run that may begin or be released. Before a Job is
+/// released it is a list of the API server: it shows every migration whose number was in status
+/// before. Before that the cache will do.
 pub async fn holders(
     cluster: Cluster<'_>,
     migration: &Migration,

@@ -116,8 +116,8 @@ fn check_config_maps(
             return Err(Problem {
                 reason: Reason::ConfigMapNotFound,
                 message: format!(
-                    "{field}: there is no ConfigMap {name} in this namespace. Create it, and the run starts, or \
-                     set optional to true"
+                    "{field}: there is no ConfigMap {name} in this namespace. Create it, and the \
+                     run starts, or set optional to true"
                 ),
             });
         }
@@ -164,7 +164,8 @@ fn refuse_held(
     let Some(holder) = holder else { return Ok(()) };
     let target = holder.name_any();
     Err(invalid(format!(
-        "{field}: {kind} {name} is of MigrationTarget {target}, and only the guard may have it. Use another"
+        "{field}: {kind} {name} is of MigrationTarget {target}, and only the guard may have it. \
+         Use another"
     )))
 }
 
@@ -174,8 +175,8 @@ fn check(field: &str, name: &str, kind: &str, allowed: &[String]) -> Result<(), 
     }
     let list = if kind == "Secret" { "secrets" } else { "persistentVolumeClaims" };
     Err(invalid(format!(
-        "{field}: the target does not let programs use {kind} {name}. Its owner can, by naming it in \
-         policy.programs.{list} of the MigrationTarget"
+        "{field}: the target does not let programs use {kind} {name}. Its owner can, by naming it \
+         in policy.programs.{list} of the MigrationTarget"
     )))
 }
 
@@ -206,8 +207,8 @@ fn check_scheduling(pod: &PodSettings, policy: &ProgramPolicy) -> Result<(), Pro
     };
     let denied = |field: &str, what: &str, list: &str| {
         Err(invalid(format!(
-            "{field}: the target does not allow {what}. Its owner can, in policy.programs.{list} of the \
-             MigrationTarget"
+            "{field}: the target does not allow {what}. Its owner can, in policy.programs.{list} \
+             of the MigrationTarget"
         )))
     };
     if let Some(class) = &pod.priority_class_name

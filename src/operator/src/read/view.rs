@@ -308,8 +308,8 @@ fn no_pod(job: &Job, now: Timestamp) -> Option<Obstacle> {
             reason: Reason::ObjectRefused,
             message: format!(
                 "the run's pod is refused: {words}. Raise that quota or limit, or lower \
-                 spec.podTemplate.resources (the program's) or the target's spec.resources (the guard's); \
-                 the run starts by itself when there is room"
+                 spec.podTemplate.resources (the program's) or the target's spec.resources (the \
+                 guard's); the run starts by itself when there is room"
             ),
         });
     }
@@ -358,16 +358,17 @@ fn waiting_reason(container: &ContainerStatus) -> Option<Obstacle> {
             (
                 Reason::SecretNotFound,
                 format!(
-                    "the guard lacks the credentials of the target or of its archive: {detail}. Create the \
-                 Secret that the target names, with AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY; the \
-                 run continues automatically"
+                    "the guard lacks the credentials of the target or of its archive: {detail}. \
+                 Create the Secret that the target names, with AWS_ACCESS_KEY_ID and \
+                 AWS_SECRET_ACCESS_KEY; the run continues automatically"
                 ),
             )
         }
         "CreateContainerConfigError" => (
             Reason::ContainerStartFailed,
             format!(
-                "container {name} cannot be set up: {detail}. Create what is missing, or correct env"
+                "container {name} cannot be set up: {detail}. Create what is missing, or correct \
+                 env"
             ),
         ),
         "CreateContainerError" | "RunContainerError" | "StartError" => {
@@ -393,9 +394,9 @@ fn cannot_be_pulled(container: &str, image: &str, detail: &str) -> String {
         );
     }
     format!(
-        "{what}. Nothing has run. This is the operator's image. The platform team corrects agentImage \
-         (or image) of the operator's Helm release, or the target's spec.imagePullSecrets. The run then \
-         starts automatically with the new image"
+        "{what}. Nothing has run. This is the operator's image. The platform team corrects \
+         agentImage (or image) of the operator's Helm release, or the target's \
+         spec.imagePullSecrets. The run then starts automatically with the new image"
     )
 }
 
@@ -410,8 +411,8 @@ fn late(pod: &Pod, now: Timestamp) -> Option<Obstacle> {
         return Some(Obstacle {
             reason: Reason::VolumeUnavailable,
             message: format!(
-                "the pod has neither volumes nor network after {} s. See whether these exist: {volumes} \
-                 (kubectl describe pod {}). Create what is missing, or correct \
+                "the pod has neither volumes nor network after {} s. See whether these exist: \
+                 {volumes} (kubectl describe pod {}). Create what is missing, or correct \
                  spec.podTemplate.volumes; the run continues automatically",
                 limits::LATE_AFTER.as_secs(),
                 pod.name_any()
@@ -421,8 +422,8 @@ fn late(pod: &Pod, now: Timestamp) -> Option<Obstacle> {
     Some(Obstacle {
         reason: Reason::Starting,
         message: format!(
-            "the pod has not started the program after {} s (a large image, or a volume that cannot \
-             be mounted): kubectl describe pod {}",
+            "the pod has not started the program after {} s (a large image, or a volume that \
+             cannot be mounted): kubectl describe pod {}",
             limits::LATE_AFTER.as_secs(),
             pod.name_any()
         ),

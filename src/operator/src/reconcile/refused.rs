@@ -33,15 +33,15 @@ async fn reported(
             Box::pin(sweep::sweep(context.cluster(migration.namespace()), migration.name()))
                 .await?;
             let message = format!(
-                "{object} exists and belongs to another owner, perhaps a deleted migration of the same name \
-                 that is being cleaned up. If it stays, delete it"
+                "{object} exists and belongs to another owner, perhaps a deleted migration of the \
+                 same name that is being cleaned up. If it stays, delete it"
             );
             Ok((Reason::NameTaken, message))
         }
         ActError::NotAsCreated { job, run } => {
             let message = format!(
-                "Job {job} has the name of run {run} and is not what the operator creates: its content \
-                 differs. Nothing was run. Delete it, and the run starts"
+                "Job {job} has the name of run {run} and is not what the operator creates: its \
+                 content differs. Nothing was run. Delete it, and the run starts"
             );
             Ok((Reason::NameTaken, message))
         }

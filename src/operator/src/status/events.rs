@@ -23,7 +23,7 @@ pub struct Told {
 /// What happened between two statuses, in the order of a story.
 pub fn between(old: &DataMigrationStatus, new: &DataMigrationStatus) -> Vec<Told> {
     let mut told = Vec::new();
-    // What stands for a run that nobody ran is told by the condition.
+    // What stands for a run that nobody ran is in the condition.
     for run in new.runs.iter().rev().filter(|run| !history::is_baseline(run)) {
         let before = old.runs.iter().find(|before| before.number == run.number);
         if before.is_none() {

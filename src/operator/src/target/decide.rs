@@ -172,7 +172,8 @@ fn late() -> Trouble {
     Trouble {
         reason: TargetReason::CheckFailed,
         message: format!(
-            "the check had no result after {} s. Nothing is known of the target, and the check starts again",
+            "the check had no result after {} s. Nothing is known of the target, and the check \
+             starts again",
             limits::CHECK_DEADLINE_SECONDS
         ),
         is_fault: false,

@@ -131,8 +131,8 @@ fn advice(part: Part, found: Found) -> (TargetReason, &'static str) {
         }
         (Part::Archive, _) => (
             TargetReason::ArchiveUnavailable,
-            "Correct spec.archive, let the credentials get, put and list objects there, or open the \
-             network from this namespace",
+            "Correct spec.archive, let the credentials get, put and list objects there, or open \
+             the network from this namespace",
         ),
     }
 }

@@ -162,8 +162,8 @@ fn rejection(kind: &str, created: Result<(), kube::Error>) -> Result<Option<Trou
             Ok(Some(Trouble {
                 reason: TargetReason::ObjectRefused,
                 message: format!(
-                    "the API server rejected the check's {kind}: {}. Change that quota or rule; the check \
-                     starts again by itself",
+                    "the API server rejected the check's {kind}: {}. Change that quota or rule; \
+                     the check starts again by itself",
                     status.message
                 ),
                 is_fault: false,

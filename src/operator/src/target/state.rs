@@ -154,8 +154,8 @@ fn without_result(container: &str, exit_code: i32, message: &str) -> Trouble {
     Trouble {
         reason: TargetReason::CheckFailed,
         message: format!(
-            "container {container} of the check ended with exit code {exit_code} and without a result: \
-             {}. Nothing is known of the target, and the check starts again",
+            "container {container} of the check ended with exit code {exit_code} and without a \
+             result: {}. Nothing is known of the target, and the check starts again",
             message.trim()
         ),
         is_fault: false,
@@ -172,7 +172,8 @@ fn blocked(target: &Target, pod: &Pod, now: Timestamp) -> Option<Trouble> {
     if let Some(why) = waiting::unschedulable(pod).filter(|_| is_late) {
         let advice = match claim {
             Some(claim) => format!(
-                "Create PersistentVolumeClaim {claim} of spec.archive.volume if it is missing, or add a node"
+                "Create PersistentVolumeClaim {claim} of spec.archive.volume if it is missing, or \
+                 add a node"
             ),
             None => "Add a node that takes pods without tolerations".into(),
         };
@@ -207,8 +208,8 @@ fn waits(target: &Target, status: &ContainerStatus) -> Option<Trouble> {
         reason if waiting::is_about_image(reason) => trouble(
             TargetReason::ImagePullFailed,
             format!(
-                "image {} of the check cannot be pulled: {detail}. Correct agentImage (or image) of the \
-                 operator's Helm release, or name a pull secret in spec.imagePullSecrets",
+                "image {} of the check cannot be pulled: {detail}. Correct agentImage (or image) \
+                 of the operator's Helm release, or name a pull secret in spec.imagePullSecrets",
                 status.image
             ),
             false,
@@ -244,8 +245,8 @@ pub fn without_account(target: &Target) -> Trouble {
     Trouble {
         reason: TargetReason::ServiceAccountNotFound,
         message: format!(
-            "there is no ServiceAccount {} in this namespace. Create it, or correct serviceAccount.name of \
-             the target's credentials",
+            "there is no ServiceAccount {} in this namespace. Create it, or correct \
+             serviceAccount.name of the target's credentials",
             service_account(target).unwrap_or_default()
         ),
         is_fault: true,

@@ -39,8 +39,8 @@ fn check_one(field: &str, name: &str) -> Result<(), Problem> {
     match DnsName::parse(name) {
         Some(_) => Ok(()),
         None => Err(invalid_spec(format!(
-            "{field}: {name:?} cannot be the name of an object. A name has lower-case letters, digits, - \
-             and ., and begins and ends with a letter or digit. Correct it"
+            "{field}: {name:?} cannot be the name of an object. A name has lower-case letters, \
+             digits, - and ., and begins and ends with a letter or digit. Correct it"
         ))),
     }
 }

@@ -27,9 +27,9 @@ pub fn check(migration: &DataMigration, target: &MigrationTarget) -> Result<(), 
     let limits = guard::limits_of_run(&spec.limits.clone().unwrap_or_default(), target);
     match share::too_low(&limits, pods) {
         Some((limit, field)) => Err(invalid_spec(format!(
-            "spec.parallelism: {pods} pods cannot share {field} {limit}, because each needs 1 at least. \
-             Set it to {limit} or less, or raise limits.{field} of the migration or of the target's \
-             policy"
+            "spec.parallelism: {pods} pods cannot share {field} {limit}, because each needs 1 at \
+             least. Set it to {limit} or less, or raise limits.{field} of the migration or of the \
+             target's policy"
         ))),
         None => Ok(()),
     }
@@ -57,7 +57,11 @@ mod tests {
     #[test]
     fn each_pod_needs_a_share_of_every_limit() {
         let limits = |writes: u32| json!({"limits": {"writesPerSecond": writes}});
-        let wants = |pods: u32, writes: u32| json!({"parallelism": pods, "limits": {"writesPerSecond": writes}});
+        let wants = |pods: u32, writes: u32| {
+            json!({
+                "parallelism": pods, "limits": {"writesPerSecond": writes}
+            })
+        };
         assert_eq!(problem(json!({}), json!({})), None);
         assert_eq!(problem(wants(8, 8), json!({})), None);
         assert_eq!(problem(json!({"parallelism": 64}), json!({})), None);

@@ -35,8 +35,8 @@ pub fn obstacle(
         ),
         (None, _) => format!(
             "Run {number} kept no journal, because target {name} had no archive when it ran, so \
-             it cannot be restored. Give the target an archive (spec.archive): later runs can then be \
-             restored"
+             it cannot be restored. Give the target an archive (spec.archive): later runs can then \
+             be restored"
         ),
     };
     Some(Problem { reason: Reason::ArchiveRequired, message })

@@ -20,8 +20,8 @@ pub fn check(migration: &DataMigration) -> Result<(), Problem> {
     let largest = fields.max_by_key(|(_, value)| value.to_string().len());
     let largest = largest.map(|(name, _)| name.as_str()).unwrap_or_default();
     Err(invalid_spec(format!(
-        "spec.{largest}: the spec has {bytes} bytes as JSON, at most {} are allowed, and most of them are \
-         here. Move large values to a ConfigMap and refer to it",
+        "spec.{largest}: the spec has {bytes} bytes as JSON, at most {} are allowed, and most of \
+         them are here. Move large values to a ConfigMap and refer to it",
         limits::SPEC_BYTES_MAX
     )))
 }

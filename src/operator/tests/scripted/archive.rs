@@ -31,7 +31,7 @@ async fn at_every_write(story: Story, prepare: fn(&mut World), programs: usize) 
     let expected = end_of(&world);
     let writes = lock(&world.server).write_count();
     assert!(writes > 3, "only {writes} writes");
-    // A long story is told with a death at some of its writes.
+    // A long story, with a death at some of its writes.
     for write in (1..=writes).step_by(1 + writes / 40) {
         for fault in [Fault::Lost, Fault::AnswerLost] {
             let what = format!("write {write} {fault:?}");

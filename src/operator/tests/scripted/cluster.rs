@@ -58,7 +58,7 @@ pub struct Cluster {
     pub failing: Option<u32>,
     /// Whether programs run until they are stopped.
     pub endless: bool,
-    /// Whether a stopped program ends with 0, as one with a handler of its own may.
+    /// Whether a stopped program ends with 0, as one with its own handler may.
     pub graceful: bool,
     /// Whether nodes shut down while programs run, which then end with 0 half way.
     pub shut_down: Option<ShutDown>,
@@ -356,7 +356,8 @@ fn plan_of(pod: &Value) -> Plan {
 
 fn status(name: &str, state: &Value) -> Value {
     json!({
-        "name": name, "ready": true, "restartCount": 0, "image": "x", "imageID": "x", "state": state,
+        "name": name, "ready": true, "restartCount": 0, "image": "x", "imageID": "x",
+        "state": state,
     })
 }
 

@@ -102,7 +102,8 @@ async fn a_job_of_the_recorders_name_that_is_not_the_migrations_is_not_believed(
         labels["datamigration.dev/record-of"] = json!("1");
         let fake = json!({
             "metadata": {"name": RECORDER, "labels": labels},
-            "spec": {"template": {"spec": {"containers": [{"name": "record", "image": "agent:1"}]}}},
+            "spec": {"template": {"spec": {"containers": [{"name": "record",
+                "image": "agent:1"}]}}},
             "status": {"conditions": complete},
         });
         objects.insert("jobs", fake);
@@ -136,7 +137,8 @@ fn fake_pod(objects: &mut Objects, phase: &str, owner: Value) {
     let state =
         json!({"terminated": {"exitCode": 0, "startedAt": at, "finishedAt": at, "message": said}});
     let pod = json!({
-        "metadata": {"name": format!("fake-{phase}"), "labels": labels(objects), "ownerReferences": owner},
+        "metadata": {"name": format!("fake-{phase}"), "labels": labels(objects),
+            "ownerReferences": owner},
         "spec": {"containers": [{"name": "program", "command": ["/dm/bin/datamigration-entry"]}]},
         "status": {"phase": phase, "podIP": "127.0.0.1", "containerStatuses": [{
             "name": "program", "ready": true, "restartCount": 0, "image": "x", "imageID": "x",

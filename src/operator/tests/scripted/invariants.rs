@@ -23,7 +23,7 @@ pub fn tried(world: &World) -> usize {
 /// No run was started twice, and nothing of ours holds what is finished.
 pub fn check(world: &World, what: &str) {
     for (index, start) in world.cluster.starts.iter().enumerate() {
-        // A restore that was interrupted goes on in another pod of the same Job.
+        // A restore that was interrupted continues in another pod of the same Job.
         let other = |s: &&Start| {
             s.run == start.run
                 && s.part == start.part

@@ -14,8 +14,8 @@ use crate::world::{World, migration};
 
 /// Requests of one run beyond creates, status writes and events, with its share of those of
 /// migrations that wait for it. Five are patches: of the migration's finalizer, set and removed, of
-/// the Job, let go and released, and of the pod, released. Four are reads: the program's files, the
-/// queue before the Job is let go, and Jobs and pods before the result is recorded.
+/// the Job, released and released, and of the pod, released. Four are reads: the program's files,
+/// the queue before the Job is released, and Jobs and pods before the result is recorded.
 const REQUESTS_PER_RUN_MAX: usize = 10;
 
 /// Reconciles of one run, from its number to the last finalizer.

@@ -128,7 +128,7 @@ async fn every_list_comes_in_pages_and_the_last_page_counts() {
     while lock(&world.server).objects.names("jobs").is_empty() {
         world.reconcile().await.unwrap();
     }
-    // The watch has not shown it yet when the Job could be let go.
+    // The watch has not shown it yet when the Job could be released.
     world.with_objects(|objects| {
         objects.change("datamigrations", "9999-219", |holder| {
             holder["spec"]["dryRun"] = json!(false);

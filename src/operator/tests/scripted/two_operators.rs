@@ -59,7 +59,7 @@ impl Operator {
     }
 }
 
-/// One shuffled life: hands strike at random, then everything is let go and comes to rest.
+/// One shuffled life: hands strike at random, then everything is released and comes to rest.
 async fn play(seed: u64, hands: &[fn(&mut Objects)]) -> World {
     let mut world = World::new();
     shuffle(&mut world, seed, hands).await;

@@ -29,7 +29,7 @@ impl Watches {
         Self { writers, shown: BTreeMap::new() }
     }
 
-    /// Gives the writers away, to a controller with watches of its own.
+    /// Gives the writers away, to a controller with its own watches.
     pub fn into_writers(self) -> Writers {
         self.writers
     }

@@ -31,7 +31,7 @@ pub const NAME: &str = "0001-add-price";
 const STEPS_MAX: usize = 400;
 
 thread_local! {
-    // A controller's clock is a plain function; each test has a thread of its own.
+    // A controller's clock is a plain function; each test has its own thread.
     static NOW: Cell<Timestamp> = const { Cell::new(Timestamp::UNIX_EPOCH) };
 }
 
@@ -45,7 +45,7 @@ pub struct World {
     pub server: Shared,
     /// The fake of the cluster.
     pub cluster: Cluster,
-    /// Whether a controller that died is started anew only when the cluster has come to rest.
+    /// Whether a controller that died is started again only when the cluster has come to rest.
     pub late: bool,
     context: Context,
     watches: Watches,
@@ -132,7 +132,7 @@ impl World {
         (self.context, self.watches) = context(Connection::direct(&self.server));
     }
 
-    /// Reconciles until a reconcile changes nothing. A controller that died is started anew.
+    /// Reconciles until a reconcile changes nothing. A controller that died is started again.
     pub async fn reconcile_until_quiet(&mut self) {
         for _ in 0..STEPS_MAX {
             let before = lock(&self.server).objects.version();

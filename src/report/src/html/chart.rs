@@ -39,13 +39,18 @@ pub fn section(report: &RunReport) -> Markup {
                 li { span.line.updated aria-hidden="true" {} (writes) " a second" }
                 li { span.line.reads aria-hidden="true" {} "Read units a second" }
                 @if throttles > 0 {
-                    li { span.line.deleted aria-hidden="true" {} (count(throttles)) " throttles by the database" }
+                    li {
+                        span.line.deleted aria-hidden="true" {}
+                        (count(throttles)) " throttles by the database"
+                    }
                 }
             }
             p.top aria-hidden="true" { (units(top)) }
-            svg.chart role="img" aria-label=(label) viewBox="0 0 1000 170" preserveAspectRatio="none" {
-                path.area d=(format!("{} L1000 160 L0 160 Z", line(timeline, top, |step| step.write_units))) {}
-                path.stroke.updated d=(line(timeline, top, |step| step.write_units)) {}
+            svg.chart role="img" aria-label=(label) viewBox="0 0 1000 170"
+                preserveAspectRatio="none" {
+                @let writes = line(timeline, top, |step| step.write_units);
+                path.area d=(format!("{writes} L1000 160 L0 160 Z")) {}
+                path.stroke.updated d=(writes) {}
                 path.stroke.reads d=(line(timeline, top, |step| step.read_units)) {}
                 @for (at, step) in steps.iter().enumerate().filter(|(_, step)| step.throttles > 0) {
                     rect.deleted x=(place(at, steps.len())) y="163" height="7"
@@ -54,7 +59,9 @@ pub fn section(report: &RunReport) -> Markup {
                     }
                 }
             }
-            p.span aria-hidden="true" { span { "0" } span { (span(i64::try_from(whole).unwrap_or(i64::MAX))) } }
+            p.span aria-hidden="true" {
+                span { "0" } span { (span(i64::try_from(whole).unwrap_or(i64::MAX))) }
+            }
             details {
                 summary { "The numbers as a table" }
                 (table(timeline))
@@ -106,7 +113,8 @@ fn table(timeline: &Timeline) -> Markup {
             table {
                 thead { tr {
                     th scope="col" { "From" } th.number scope="col" { "Write units a second" }
-                    th.number scope="col" { "Read units a second" } th.number scope="col" { "Throttles" }
+                    th.number scope="col" { "Read units a second" }
+                    th.number scope="col" { "Throttles" }
                 } }
                 tbody {
                     @for (at, rows) in timeline.steps.chunks(each).enumerate() {
@@ -115,8 +123,10 @@ fn table(timeline: &Timeline) -> Markup {
                         @let from = ms.saturating_mul(at as u64) / 1000;
                         tr {
                             th scope="row" { (span(i64::try_from(from).unwrap_or(i64::MAX))) }
-                            td.number { (units(per_second(sum(|step| step.write_units), ms_of_row))) }
-                            td.number { (units(per_second(sum(|step| step.read_units), ms_of_row))) }
+                            @let writes = sum(|step| step.write_units);
+                            @let reads = sum(|step| step.read_units);
+                            td.number { (units(per_second(writes, ms_of_row))) }
+                            td.number { (units(per_second(reads, ms_of_row))) }
                             td.number { (count(rows.iter().map(|step| step.throttles).sum())) }
                         }
                     }

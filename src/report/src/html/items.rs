@@ -30,7 +30,9 @@ pub fn section(content: &Content<'_>) -> Markup {
                     p { button #more type="button" hidden { "Show more" } }
                     noscript {
                         p.note { "Search and filter need scripts. These are the first items." }
-                        ul.plain { @for item in listing.items.iter().take(PLAIN_MAX) { (plain(item)) } }
+                        ul.plain {
+                            @for item in listing.items.iter().take(PLAIN_MAX) { (plain(item)) }
+                        }
                     }
                     script #data type="application/json" { (PreEscaped(data::json(content))) }
                 }
@@ -69,17 +71,27 @@ fn scope(content: &Content<'_>) -> Markup {
     }
 }
 
+/// Marks of changes, their classes and words.
+const KINDS: [(&str, &str, &str); 3] =
+    [("~", "updated", "Updated"), ("+", "created", "Created"), ("-", "deleted", "Deleted")];
+
 fn controls() -> Markup {
     html! {
         form.controls role="search" hidden {
-            label.wide { span { "Search keys, attributes and values" } input #search type="search" autocomplete="off" spellcheck="false"; }
+            label.wide {
+                span { "Search keys, attributes and values" }
+                input #search type="search" autocomplete="off" spellcheck="false";
+            }
             label { span { "Table" } select #table {} }
             label { span { "Attribute" } select #attribute {} }
             fieldset {
                 legend.unseen { "Kinds of changes" }
-                label.check { input type="checkbox" name="kind" value="~" checked; span.updated { "Updated" } }
-                label.check { input type="checkbox" name="kind" value="+" checked; span.created { "Created" } }
-                label.check { input type="checkbox" name="kind" value="-" checked; span.deleted { "Deleted" } }
+                @for (value, class, word) in KINDS {
+                    label.check {
+                        input type="checkbox" name="kind" value=(value) checked;
+                        span class=(class) { (word) }
+                    }
+                }
             }
         }
     }
@@ -94,7 +106,8 @@ fn plain(item: &ListedItem) -> Markup {
     let changed = item.attributes.iter().filter(|attribute| attribute.change.is_some());
     html! {
         li {
-            b { (what) } " " code dir="auto" { (item.name.noted()) } " in " (words::name(&item.table))
+            b { (what) } " " code dir="auto" { (item.name.noted()) }
+            " in " (words::name(&item.table))
             ul { @for attribute in changed.take(PLAIN_MAX) { li { (change(attribute)) } } }
         }
     }

@@ -127,13 +127,16 @@ fn not_restored(report: &RestoreReport) -> Markup {
                     @if report.unverified > 0 {
                         li.warning {
                             (super::mark(Tone::Warning))
-                            span { (counted(report.unverified, "item")) " journaled without a check." }
+                            span {
+                                (counted(report.unverified, "item")) " journaled without a check."
+                            }
                         }
                     }
                     @for call in &report.not_restored {
                         li.warning {
                             (super::mark(Tone::Warning))
-                            span { "A restore does not undo " (shown::text(&call.to_string(), 300).noted()) "." }
+                            @let call = shown::text(&call.to_string(), 300);
+                            span { "A restore does not undo " (call.noted()) "." }
                         }
                     }
                 }

@@ -169,7 +169,8 @@ fn remarks(remarks: &[Remark]) -> Markup {
                 li {
                     strong { (words::name(&remark.operation)) } " "
                     span class=(if refused { "tag bad" } else { "tag warning" }) {
-                        (if refused { "refused" } else { "approximate" }) ", " (count(remark.count)) " ×"
+                        (if refused { "refused" } else { "approximate" })
+                        ", " (count(remark.count)) " ×"
                     }
                     " " (crate::shown::text(&remark.why, 600).noted())
                 }

@@ -92,7 +92,8 @@ fn attributes(table: &TableEffect, attributes: &[AttributeEffect]) -> Markup {
     let total = |a: &AttributeEffect| a.added.saturating_add(a.changed).saturating_add(a.removed);
     let whole = table.attributes.iter().map(total).max().unwrap_or(0).max(table.updated);
     html! {
-        div.scroll tabindex="0" role="group" aria-label={"Attributes of " (words::name(&table.name))} {
+        div.scroll tabindex="0" role="group"
+            aria-label={"Attributes of " (words::name(&table.name))} {
             table.attributes {
                 thead { tr {
                     th scope="col" { "Attribute" }
@@ -142,7 +143,8 @@ fn bar(parts: &[(&str, u64)], whole: u64) -> Markup {
         at += share;
     }
     html! {
-        svg.bar viewBox={"0 0 " (at.max(WIDTH)) " 10"} preserveAspectRatio="none" aria-hidden="true" {
+        svg.bar aria-hidden="true" preserveAspectRatio="none"
+            viewBox={"0 0 " (at.max(WIDTH)) " 10"} {
             rect.ground width=(at.max(WIDTH)) height="10" {}
             @for (class, at, share) in drawn {
                 rect class=(class) x=(at) width=(share) height="10" {}

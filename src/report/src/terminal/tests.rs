@@ -176,7 +176,8 @@ fn a_second_pass_says_whether_it_is_safe_to_run_again() {
         &[],
         Some(0),
         End::Exited(0),
-        "  second pass: the program sent no request, so whether it is safe to run again is not known",
+        "  second pass: the program sent no request, so whether it is safe to run again is not \
+         known",
     );
     let mut none = RunReport {
         result: result(Mode::DryRun),

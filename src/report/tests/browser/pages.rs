@@ -160,7 +160,8 @@ fn restored() -> Value {
                "conflict": kinds[at % kinds.len()]})
     };
     json!({
-        "items": 12_000, "restored": 11_950, "deleted": 3, "recreated": 2, "unchanged": 37, "conflicts": 37,
+        "items": 12_000, "restored": 11_950, "deleted": 3, "recreated": 2, "unchanged": 37,
+        "conflicts": 37,
         "listed": (0..37).map(listed).collect::<Vec<_>>(), "unverified": 4,
         "readUnits": 6_000.0, "writeUnits": 11_955.0,
         "notRestored": [{"operation": "UpdateTable", "tables": ["cars"]}],
@@ -184,7 +185,8 @@ fn car(number: u32) -> Value {
     };
     json!({
         "version": 1, "table": "cars", "key": {"id": id}, "kind": "updated",
-        "attributes": {"price": "added"}, "before": image(None), "after": image(Some(2_000 + number)),
+        "attributes": {"price": "added"}, "before": image(None),
+        "after": image(Some(2_000 + number)),
     })
 }
 

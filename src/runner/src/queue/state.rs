@@ -1,4 +1,4 @@
-//! What is queued, lane by lane, and whose turn it is. Pure: it is told what time it is.
+//! What is queued, lane by lane, and whose turn it is. Pure: it gets the time from its caller.
 
 use std::collections::VecDeque;
 use std::sync::Arc;
@@ -62,8 +62,8 @@ impl<T> Lane<T> {
         self.is_closed && self.sent == 0 && !self.has_work()
     }
 
-    /// Takes note of the partition key that is next. A key with so many items may have a partition
-    /// to itself: what was learned there says nothing of the keys after it.
+    /// Takes note of the partition key that is next. A key with this many items may have a
+    /// partition to itself: what was learned there says nothing of the keys after it.
     fn meets(&mut self, partition: Option<u64>, fresh: impl FnOnce() -> Rate) {
         if partition.is_some() && partition == self.partition {
             self.of_partition = self.of_partition.saturating_add(1);

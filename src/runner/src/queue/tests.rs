@@ -104,7 +104,7 @@ async fn a_bounded_number_is_in_flight_and_who_waits_for_a_turn_is_not_among_the
         let next = tokio::time::timeout(Duration::from_secs(1), next).await.unwrap();
         next.unwrap().flight
     };
-    // It has given up its turn, and is one of them again.
+    // It has given up its place, and is one of them again.
     let next = tokio::time::timeout(Duration::from_secs(1), receiver.next()).await;
     assert!(next.is_err());
 }

@@ -5,7 +5,7 @@ use std::collections::VecDeque;
 use super::*;
 use crate::limits::LANE_RATE_FIRST;
 
-/// A bucket that holds up to so many seconds of its rate, and is full at first.
+/// A bucket that holds up to this many seconds of its rate, and is full at first.
 struct Bucket {
     rate: f64,
     seconds: f64,

@@ -22,7 +22,7 @@ const STOP_MAX: Duration = Duration::from_secs(10);
 /// Between two looks at a process.
 const POLL_PERIOD: Duration = Duration::from_millis(50);
 
-/// Starts a daemon in a session of its own, with its output in a log file.
+/// Starts a daemon in its own session, with its output in a log file.
 pub fn start(state: &State, name: &str, daemon: &Command) -> Result<()> {
     let log = log_of(state, name);
     let output = File::create(&log).with_context(|| format!("creating {}", log.display()))?;
@@ -86,7 +86,7 @@ pub fn stop(state: &State, name: &str) -> Result<()> {
     }
 }
 
-/// Waits until `ready` holds; a daemon that died meanwhile ends the wait with its last words.
+/// Waits until `ready` holds; a daemon that died in the meantime ends the wait with its last words.
 pub fn wait_for(
     state: &State,
     name: &str,

@@ -15,7 +15,7 @@ use super::layout::{
 };
 use crate::command::{capture, command, feed, run, succeeds};
 
-/// Settings that the cluster or the kubelet change, and which `remove` puts back.
+/// Settings that the cluster or the kubelet change, and which `remove` restores.
 const SETTINGS: &[&str] = &[
     "net/ipv4/ip_forward",
     "vm/overcommit_memory",
@@ -40,7 +40,7 @@ pub fn set_up(state: &State) -> Result<()> {
     if !succeeds(&mut command("ip", ["link", "show", BRIDGE])) {
         ip(&["link", "add", BRIDGE, "type", "bridge"])?;
     }
-    // An address of its own, or the bridge would take another one with each pod that comes or goes.
+    // A separate address, or the bridge would take another one with each pod that comes or goes.
     ip(&["link", "set", BRIDGE, "address", "02:da:7a:00:00:01", "up"])?;
     ip(&["address", "replace", &format!("{NODE_ADDRESS}/{POD_PREFIX}"), "dev", BRIDGE])?;
     // DynamoDB Local listens on every address and asks nobody for a password.

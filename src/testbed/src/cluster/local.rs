@@ -116,10 +116,11 @@ pub fn load(state: &State, programs: &Programs, image: &Image) -> Result<()> {
 }
 
 /// Imports an archive of the OCI layout under the repository's name with its digest, by which no
-/// registry is asked.
+/// registry is asked. Only the local import names the manifest so; the transfer service, which is
+/// the default, gives the digest of the index around it.
 pub fn import(programs: &Programs, archive: &Path, repository: &str) -> Result<()> {
-    let mut import = ctr(programs, &["images", "import", "--digests", "--base-name", repository]);
-    run(import.arg(archive), &format!("importing {}", archive.display()))
+    let mut import = ctr(programs, &["images", "import", "--local", "--digests", "--base-name"]);
+    run(import.arg(repository).arg(archive), &format!("importing {}", archive.display()))
 }
 
 /// Stops everything and leaves nothing behind.

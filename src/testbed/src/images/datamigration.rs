@@ -93,7 +93,7 @@ fn dynamic_programs(checkout: &Checkout) -> Result<PathBuf> {
     Ok(dynamic_programs_folder(checkout))
 }
 
-/// A static program needs a flag that no other may have, so it is built in a folder of its own.
+/// A static program needs a flag that no other may have, so it is built in its own folder.
 fn static_entry(checkout: &Checkout) -> Result<PathBuf> {
     let triple = host_triple(checkout)?;
     let target = checkout.target().join("static");

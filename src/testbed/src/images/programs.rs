@@ -1,5 +1,5 @@
 //! Images that users' programs run in: Python with boto3, Node.js with the AWS SDK, and a program
-//! with an entrypoint of its own. All three stand on one Debian layer.
+//! with its own entrypoint. All three stand on one Debian layer.
 
 use std::fs;
 use std::path::{Path, PathBuf};

@@ -77,7 +77,7 @@ pub fn wait_until_ready(port: u16, log: &Path) -> Result<()> {
 /// A program that stands in for DynamoDB Local: dynoxide, which is nearer to AWS.
 const DYNOXIDE: &str = "DYNOXIDE";
 
-/// Runs `work` with a DynamoDB Local of its own on a free port, or with the dynoxide that
+/// Runs `work` with a DynamoDB its own Local on a free port, or with the dynoxide that
 /// `DYNOXIDE` names, and stops it afterwards.
 pub fn during<T>(checkout: &Checkout, work: impl FnOnce(&str) -> Result<T>) -> Result<T> {
     let port = free_port()?;

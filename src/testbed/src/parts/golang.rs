@@ -14,7 +14,7 @@ use crate::fingerprint::Fingerprint;
 /// A folder with a go.mod, and the programs to build from it.
 struct Module {
     folder: &'static str,
-    /// The module whose version the programs are told, by the given linker flags.
+    /// The module whose version the programs report, by the given linker flags.
     version_of: &'static str,
     /// Linker flags; `{version}` is replaced.
     stamps: &'static str,
@@ -189,7 +189,7 @@ fn required_version<'a>(go_mod: &'a str, module: &str) -> Option<&'a str> {
     })
 }
 
-/// Kubernetes shows v0.0.0 to its clients unless the linker is told otherwise.
+/// Kubernetes shows v0.0.0 to its clients unless the linker sets another version.
 fn linker_flags(stamps: &str, version: &str) -> String {
     let mut numbers = version.trim_start_matches('v').split('.');
     let major = numbers.next().unwrap_or_default();
@@ -204,7 +204,8 @@ mod tests {
     use super::*;
 
     const GO_MOD: &str = "module x\n\nrequire (\n\tk8s.io/api v0.37.2 // indirect\n\t\
-                          k8s.io/kubernetes v1.37.2\n)\n\nreplace k8s.io/api => k8s.io/api v0.1.0\n";
+                          k8s.io/kubernetes v1.37.2\n)\n\n\
+                          replace k8s.io/api => k8s.io/api v0.1.0\n";
 
     #[test]
     fn a_version_is_read_from_the_go_mod() {

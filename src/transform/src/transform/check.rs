@@ -81,8 +81,8 @@ pub(crate) fn parse(source: &Source, files: &Files<'_>) -> Result<Transform> {
     if transform.reads.len() > ATTRIBUTES_MAX {
         let count = transform.reads.len();
         let message = format!(
-            "it reads and writes {count} top-level attributes; {ATTRIBUTES_MAX} fit into the condition \
-             of one write"
+            "it reads and writes {count} top-level attributes; {ATTRIBUTES_MAX} fit into the \
+             condition of one write"
         );
         return Err(wrong(WHOLE, message));
     }
@@ -263,11 +263,13 @@ mod tests {
         check(json!({"table": "", "delete": true}), "table: name the table whose items change");
         check(
             json!({}),
-            "transform: it does nothing; give set, default, rename, convert, remove, delete, rekey or to",
+            "transform: it does nothing; give set, default, rename, convert, remove, delete, rekey \
+             or to",
         );
         check(
             json!({"filter": "a", "delete": true}),
-            "filter, column 1: expected a condition, such as a comparison or attribute_exists(…), found a value",
+            "filter, column 1: expected a condition, such as a comparison or attribute_exists(…), \
+             found a value",
         );
         check(
             json!({"set": {"price": "1 + rond_to(2)"}}),
@@ -279,7 +281,8 @@ mod tests {
         );
         check(
             json!({"convert": {"year": "BOOL"}}),
-            "convert.year: nothing is converted to BOOL; there are S, N, L, SS, NS, M, json, iso8601, epoch",
+            "convert.year: nothing is converted to BOOL; there are S, N, L, SS, NS, M, json, \
+             iso8601, epoch",
         );
         check(
             json!({"remove": ["a", "a"]}),
@@ -315,8 +318,8 @@ mod tests {
         );
         check(
             json!({"to": {"table": "x"}, "keepOriginal": true, "set": {"at": "iso8601(now())"}}),
-            "set.at: a copy with now() has another content in each run, so an interrupted run could not \
-             be repeated; write the time itself, or remove keepOriginal",
+            "set.at: a copy with now() has another content in each run, so an interrupted run \
+             could not be repeated; write the time itself, or remove keepOriginal",
         );
         let moved = json!({"to": {"table": "x"}, "set": {"at": "now()"}});
         assert!(parsed(&moved).is_ok(), "its original goes");
@@ -336,7 +339,8 @@ mod tests {
         let many: BTreeMap<String, &str> = (0..101).map(|i| (format!("a{i}"), "1")).collect();
         check(
             json!({"set": many}),
-            "transform: it reads and writes 101 top-level attributes; 100 fit into the condition of one write",
+            "transform: it reads and writes 101 top-level attributes; 100 fit into the condition \
+             of one write",
         );
         let many: BTreeMap<String, &str> = (0..201).map(|i| (format!("m.a{i}"), "1")).collect();
         check(json!({"set": many}), "transform: it has more than 200 actions");

@@ -47,7 +47,7 @@ impl Background {
             .spawn()
             .context("starting the build of the cluster's parts")?;
         say(&format!(
-            "The cluster's parts are built meanwhile, at low priority: {}",
+            "The cluster's parts are built in the background, at low priority: {}",
             checkout.shown(&log)
         ));
         Ok(Some(Self { child, log, begun: Instant::now() }))

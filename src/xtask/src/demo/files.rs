@@ -118,7 +118,8 @@ spec:
   credentials:
     secret: {{name: dynamodb-local}}
   policy: {{tables: [cars], showValues: true}}
-  archive:                # journals, ledger, reports: what a restore needs, and what outlives the cluster
+  archive:                # journals, ledger, reports: what a restore needs, and what outlives the \
+  cluster
     url: file:///archive
     volume: {{persistentVolumeClaim: {{claimName: archive}}}}
 "

@@ -25,7 +25,8 @@ pub fn tell(checkout: &Checkout, teller: &mut Teller) -> Result<()> {
     cluster::up(checkout, &cluster::Options::default())?;
     teller.set_variables(cluster::variables(checkout)?);
     print_chapter(
-        "GitOps restores every object. The table is loaded again: a program that ran would price it",
+        "GitOps restores every object. The table is loaded again: a program that ran would price \
+         it",
     );
     give_target(teller)?;
     teller.show(&format!("{CARS} load {FOLDER}/cars.json"))?;

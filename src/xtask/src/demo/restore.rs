@@ -1,5 +1,5 @@
-//! A chapter of the demo: the promoted migration was a mistake. Meanwhile others have changed cars;
-//! what they did stays, and all else is as it was.
+//! A chapter of the demo: the promoted migration was a mistake. In the meantime others have changed
+//! cars; what they did stays, and all else is as it was.
 
 use anyhow::Result;
 

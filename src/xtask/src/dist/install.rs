@@ -136,9 +136,11 @@ mod tests {
     use super::*;
     use crate::dist::tests::root;
 
-    const RENDERED: &str = "---\n# Source: x\napiVersion: v1\nkind: ServiceAccount\nmetadata:\n  name: a\n  labels:\n    \
+    const RENDERED: &str = "---\n# Source: x\napiVersion: v1\nkind: ServiceAccount\n\
+                            metadata:\n  name: a\n  labels:\n    \
                             app.kubernetes.io/name: a\n    app.kubernetes.io/managed-by: Helm\n    \
-                            helm.sh/chart: a-1\n---\napiVersion: apps/v1\nkind: Deployment\nmetadata: {name: a}\n";
+                            helm.sh/chart: a-1\n---\napiVersion: apps/v1\nkind: Deployment\n\
+                            metadata: {name: a}\n";
 
     #[test]
     fn all_documents_parse_and_none_is_lost() {

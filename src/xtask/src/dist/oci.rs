@@ -81,7 +81,8 @@ pub fn archive(description: &Description, platforms: &[Platform]) -> Result<Arch
     let mut index = blob_of(&mut tree, INDEX_TYPE, &index);
     let digest = index["digest"].as_str().unwrap_or_default().to_owned();
     index["annotations"] = json!({
-        "io.containerd.image.name": format!("{}:{}", whole_name(&description.name), description.tag),
+        "io.containerd.image.name": format!("{}:{}", whole_name(&description.name),
+            description.tag),
         "org.opencontainers.image.ref.name": description.tag,
     });
     let outer = json!({"schemaVersion": 2, "mediaType": INDEX_TYPE, "manifests": [index]});

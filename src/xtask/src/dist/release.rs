@@ -100,7 +100,8 @@ fn version(root: &Path) -> Result<String> {
         let line = format!("{field}: {version}");
         if !chart.lines().any(|found| found == line) {
             bail!(
-                "the packages have the version {version}; charts/datamigration/Chart.yaml must have the line `{line}`"
+                "the packages have the version {version}; charts/datamigration/Chart.yaml must \
+                 have the line `{line}`"
             );
         }
     }

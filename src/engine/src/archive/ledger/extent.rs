@@ -9,7 +9,7 @@ use crate::archive::RunName;
 use crate::archive::ledger::{LEDGER_VERSION, Result, json, now, read_entry};
 use crate::archive::store::Archive;
 
-/// The object of an extent. It is overwritten while its run goes on.
+/// The object of an extent. It is overwritten while its run continues.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 struct Noted {

@@ -39,7 +39,7 @@ pub async fn collect(archive: &Archive, chosen: &Collected, by: &str) -> Result<
         let restored = chosen.restored.contains(&run);
         let (removed_at, by) = (now(), by.to_owned());
         let removal = Removal { version: LEDGER_VERSION, removed_at, by, segments, restored };
-        // The first record stays: an earlier removal was cut off, and goes on now.
+        // The first record stays: an earlier removal was cut off, and continues now.
         archive.create(&run.removal(), json(&removal)).await?;
     }
     Ok(archive.delete_all(&chosen.paths).await?)

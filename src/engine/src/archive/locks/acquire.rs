@@ -252,8 +252,8 @@ impl Shared {
         }
     }
 
-    /// After our heartbeat ran out: nobody else may have come meanwhile, which only a number of its
-    /// own can tell.
+    /// After our heartbeat ran out: nobody else may have come in the meantime, which only a number
+    /// of its own can tell.
     pub(in crate::archive::locks) async fn renew(
         &self,
         table: &Table,
@@ -279,7 +279,7 @@ impl Shared {
         Ok(Attempt::Wait { holder, alive: true })
     }
 
-    /// Goes on with a lock of this very holder.
+    /// Continues with a lock of this very holder.
     async fn go_on(
         &self,
         table: &Table,

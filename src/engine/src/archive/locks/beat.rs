@@ -1,5 +1,5 @@
 //! The heartbeat of a run's locks, for as long as the run keeps them. A beat that fails leaves a
-//! lock to run out; the next one takes it anew, if nobody came in between.
+//! lock to run out; the next one takes it again, if nobody came in between.
 
 use std::sync::{Arc, Weak};
 
@@ -28,7 +28,7 @@ async fn beat(shared: &Arc<Shared>, table: &Table) {
         if until > Moment::now() {
             return shared.heartbeat(table, &place, fence, record).await.map(|_| ());
         }
-        // Only a number of its own tells whether somebody came in between. A write would take it
+        // Only its own number tells whether somebody came in between. A write would take it
         // for its own table only, and waits for all of them.
         shared.renew(table, &place, fence, record).await.map(|_| ())
     };

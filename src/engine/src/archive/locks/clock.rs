@@ -1,6 +1,7 @@
-//! The clock of leases. It goes on while a machine is suspended: a laptop that was closed for a
+//! The clock of leases. It continues while a machine is suspended: a laptop that was closed for a
 //! night must not take its lock for fresh. Linux's `CLOCK_MONOTONIC`, and with it `Instant`, stands
-//! still meanwhile (clock_gettime(2)); elsewhere there is no other clock, and macOS's goes on.
+//! still in the meantime (clock_gettime(2)); elsewhere there is no other clock, and macOS's
+//! continues.
 
 use std::ops::{Add, Sub};
 use std::time::Duration;
@@ -89,7 +90,7 @@ pub mod tests {
         Moment(origin.elapsed() + SLEPT.get() + Duration::from_secs(1000))
     }
 
-    /// The machine is suspended for so long: only this clock goes on.
+    /// The machine is suspended for so long: only this clock continues.
     pub fn suspend(time: Duration) {
         SLEPT.set(SLEPT.get() + time);
     }

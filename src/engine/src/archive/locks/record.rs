@@ -35,7 +35,7 @@ pub struct LockRecord {
     /// Counts the heartbeats. In the record of a run with parts, which has none: 0 until it is
     /// known that no earlier owner writes any more.
     pub beat: u64,
-    /// How many parts the run has, each with a lock of its own under this one; absent where the
+    /// How many parts the run has, each with its own lock under this one; absent where the
     /// owner is one guard.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub parts: Option<u32>,

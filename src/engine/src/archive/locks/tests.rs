@@ -289,10 +289,10 @@ async fn a_run_whose_machine_was_suspended_looks_at_its_lock_before_it_writes() 
     let archive = archive();
     let first = locks(&archive, "first");
     first.hold("cars").await.unwrap();
-    // Timers stand still meanwhile, the heartbeat's too.
+    // Timers stand still in the meantime, the heartbeat's too.
     suspend(times().lease * 2);
     assert!(matches!(first.until(), Err(Fault::NotJournaled(_))), "it holds for fresh what is old");
-    // Another run has waited for a lease meanwhile.
+    // Another run has waited for a lease in the meantime.
     taken_over(&archive, "cars", 2).await;
     assert_eq!(fence(&archive).await, (2, "second".into()));
     assert!(first.hold("cars").await.is_err(), "it wrote on another's table");

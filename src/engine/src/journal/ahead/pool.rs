@@ -104,7 +104,7 @@ impl Pool {
         skipped.into_iter().filter_map(|number| self.remove(number)?.entering).collect()
     }
 
-    /// So many of the images of a table that come next. Each is given once.
+    /// This many of the images of a table that come next. Each is given once.
     pub fn next(&mut self, table: &str, count: usize) -> Vec<Candidate> {
         let mut next = Vec::new();
         let mut bytes = self.entered_bytes;

@@ -124,7 +124,11 @@ mod tests {
         check_update("SET price = :v", "8", false);
         check_update("ADD n :v", "7", true);
         check_update("SET moved = n, price = :v REMOVE n", "7", true);
-        let put = |id: &str, n: &str, price: &str| json!({"Item": {"id": {"S": id}, "n": {"N": n}, "price": {"N": price}}});
+        let put = |id: &str, n: &str, price: &str| {
+            json!({
+                "Item": {"id": {"S": id}, "n": {"N": n}, "price": {"N": price}}
+            })
+        };
         check(ChangeKind::Put, &put("a", "1", "7"), &put("b", "2", "7"), true);
         check(ChangeKind::Put, &put("a", "1", "7"), &put("b", "2", "8"), false);
         let delete = |id: &str| json!({"Key": {"id": {"S": id}}});

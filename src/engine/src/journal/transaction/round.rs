@@ -49,7 +49,7 @@ pub struct Asked<'a> {
 pub struct Images {
     /// As they were read.
     pub images: Vec<Option<Item>>,
-    /// What each action makes of its own.
+    /// What belongs to each action alone.
     pub made: Vec<Made>,
 }
 

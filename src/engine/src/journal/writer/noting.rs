@@ -21,7 +21,7 @@ pub struct Noting {
 }
 
 impl Noting {
-    /// Goes on after what is noted already; so much is there.
+    /// Continues after what is noted already; so much is there.
     pub fn new(
         archive: Archive,
         run: RunName,
@@ -43,7 +43,7 @@ impl Noting {
     }
 
     /// Writes the next note, when there is one to write; whether it was written. Given up in the
-    /// middle it goes on where it was.
+    /// middle it continues where it was.
     pub async fn next(&mut self) -> bool {
         if self.under_way.is_none() {
             if self.is_done() {

@@ -1,9 +1,9 @@
 //! Puts segments into the archive, several at once, and acknowledges them in their order: an entry
 //! counts as durable when its segment and all before it are.
 //!
-//! A put that is under way hides nothing: the segments begun meanwhile name it, so that a reader
-//! can tell a put that was cut off, of which nothing was acknowledged, from a segment that was
-//! lost.
+//! A put that is under way hides nothing: the segments begun in the meantime name it, so that a
+//! reader can tell a put that was cut off, of which nothing was acknowledged, from a segment that
+//! was lost.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -59,7 +59,7 @@ struct Done {
 }
 
 impl Task {
-    /// Goes on after this segment.
+    /// Continues after this segment.
     pub fn new(
         archive: Archive,
         run: RunName,
@@ -156,7 +156,7 @@ impl Task {
         }
     }
 
-    /// Begins to put what has come. Whether the journal goes on.
+    /// Begins to put what has come. Whether the journal continues.
     fn begin(&mut self) -> bool {
         let segment = self.begun + 1;
         self.begun = segment;
@@ -182,7 +182,7 @@ impl Task {
         (self.durable + 1..segment).filter(|segment| !self.early.contains_key(segment)).collect()
     }
 
-    /// After a put: acknowledges what is durable now. Whether the journal goes on.
+    /// After a put: acknowledges what is durable now. Whether the journal continues.
     fn finish(&mut self, put: Put) -> bool {
         if let Err(why) = put.ended {
             return self.end(why);

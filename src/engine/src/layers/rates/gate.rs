@@ -1,6 +1,6 @@
 //! The gate that a pause closes. A request waits here before anything is done for it, as long as
 //! its client does: SDKs count a throttle as one of their few attempts, and waiting as none. One
-//! whose client goes away meanwhile is not carried out.
+//! whose client goes away in the meantime is not carried out.
 
 use std::sync::atomic::{AtomicU32, Ordering};
 
@@ -48,7 +48,7 @@ impl Gate {
         Self { state: watch::Sender::new(State::Open), held: AtomicU32::new(0) }
     }
 
-    /// Closes it; what is under way goes on.
+    /// Closes it; what is under way continues.
     pub fn pause(&self) {
         self.set(State::Paused);
     }
@@ -87,7 +87,7 @@ impl Gate {
         *self.state.borrow() == State::Paused
     }
 
-    /// Whether it is, as soon as that is another than is known.
+    /// Waits until the pause state differs from `known`, and returns it.
     pub async fn is_paused_other_than(&self, known: bool) -> bool {
         let mut state = self.state.subscribe();
         // The sender is this gate's own, which is there.

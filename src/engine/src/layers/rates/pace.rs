@@ -1,5 +1,5 @@
 //! How far the rates are lowered because the database throttles, and how they come back. Pure: it
-//! is told what time it is.
+//! gets the time from its caller.
 
 use std::time::Duration;
 
@@ -78,7 +78,7 @@ pub struct Meter {
 /// How long one window of a meter is.
 const WINDOW: Duration = Duration::from_secs(1);
 
-/// The shortest time that a rate is told from: what came in at once came at no rate.
+/// The shortest time that a rate is derived from: what came in at once came at no rate.
 const OBSERVED_S_MIN: f64 = 0.25;
 
 impl Meter {
@@ -86,7 +86,7 @@ impl Meter {
         Self { since: now, count: 0.0, before: (0.0, 0.0) }
     }
 
-    /// So many went by.
+    /// This many went by.
     pub fn add(&mut self, count: f64, now: Instant) {
         let elapsed = now.saturating_duration_since(self.since);
         if elapsed >= WINDOW {

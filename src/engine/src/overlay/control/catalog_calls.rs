@@ -141,7 +141,8 @@ impl Overlay {
 }
 
 fn is_not_found(fault: &Fault) -> bool {
-    matches!(fault, Fault::Service(error) if error.code == dm_dynamodb::error::ErrorCode::ResourceNotFound)
+    matches!(fault,
+        Fault::Service(error) if error.code == dm_dynamodb::error::ErrorCode::ResourceNotFound)
 }
 
 /// Somebody else may be changing a table of the database.

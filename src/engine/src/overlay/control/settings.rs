@@ -144,7 +144,10 @@ mod tests {
 
     #[test]
     fn recovery_keeps_how_far_back_it_goes() {
-        let request = |specification: Value| json!({"TableName": "t", "PointInTimeRecoverySpecification": specification});
+        let request = |specification: Value| {
+            json!({"TableName": "t",
+            "PointInTimeRecoverySpecification": specification})
+        };
         let on = request(json!({"PointInTimeRecoveryEnabled": true}));
         let first = backups(Parameters::of(&on).unwrap(), &no_backups(), 100.0).unwrap();
         let again = backups(Parameters::of(&on).unwrap(), &first, 200.0).unwrap();

@@ -1,4 +1,4 @@
-//! NextToken: where a SELECT goes on, bound to its statement and parameters. A program may send
+//! NextToken: where a SELECT continues, bound to its statement and parameters. A program may send
 //! anything as one: it is decoded with care and proves nothing.
 
 use base64::Engine as _;

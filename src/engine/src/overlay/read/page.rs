@@ -42,7 +42,7 @@ enum Next {
         place: Place,
         item: Item,
     },
-    /// So many insertions were passed over that the page ends with this one, which is not returned.
+    /// Too many insertions were passed over: the page ends with this one, which is not returned.
     PassedOver {
         place: Place,
         item: Item,

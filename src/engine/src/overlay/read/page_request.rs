@@ -38,7 +38,7 @@ pub struct PageRequest {
     pub start: Option<Start>,
     /// Whether the latest state is read.
     pub consistent: bool,
-    /// How much of the capacity is told.
+    /// How much of the capacity is returned.
     pub level: CapacityLevel,
 }
 
@@ -81,7 +81,7 @@ impl Shown {
 pub enum Range {
     /// Those of a partition that meet the condition, in this direction.
     Query(KeyCondition, Direction),
-    /// All, or this segment of so many.
+    /// All, or this segment of this many.
     Scan(Option<(u32, u32)>),
 }
 
@@ -108,7 +108,7 @@ pub struct Selected {
     pub limit: Option<u32>,
     /// Whether the latest state is read.
     pub consistent: bool,
-    /// How much of the capacity is told.
+    /// How much of the capacity is returned.
     pub level: CapacityLevel,
 }
 

@@ -229,7 +229,7 @@ impl BaseItems {
         self.page_was_full = false;
     }
 
-    /// How many items to ask for where so many are wanted. Twice as many as before behind a batch
+    /// How many items to ask for where this many are wanted. Twice as many as before behind a batch
     /// that the program does not see most of: those that it deleted may be any number, and each
     /// batch is a request.
     fn ask_for(&mut self, wanted: Option<u32>) -> Option<u32> {

@@ -15,8 +15,8 @@ use crate::upstream::Backoff;
 const BATCH_GET_KEYS_MAX: usize = 100;
 
 impl Overlay {
-    /// Makes sure that the overlay has an entry for each key. An entry that comes up meanwhile
-    /// stays: the first image wins.
+    /// Makes sure that the overlay has an entry for each key. An entry that comes up in the
+    /// meantime stays: the first image wins.
     pub async fn look_at(&self, table: &Table, keys: &[ItemKey]) -> Result<(), Fault> {
         if !table.upstream {
             return Ok(());

@@ -84,7 +84,7 @@ impl Place {
         Self { view_key: view_key.bytes().to_vec(), table_key: table_key.bytes().to_vec() }
     }
 
-    /// Its segment of a parallel scan of so many: a range of a hash of the table's key, which is
+    /// Its segment of a parallel scan of this many: a range of a hash of the table's key, which is
     /// our own, because DynamoDB's hash is not known. As DynamoDB's, segments of twice as many are
     /// halves of these.
     pub fn segment(&self, total: u32) -> u32 {

@@ -158,8 +158,10 @@ mod tests {
         of(&json!({
             "e": {"S": ""}, "s": {"S": "\u{0}ü𝄞"}, "long": {"S": long},
             "n": {"N": "-1.2345678901234567890123456789012345678E-100"}, "zero": {"N": "0"},
-            "b": {"B": "AAECAw=="}, "t": {"BOOL": true}, "f": {"BOOL": false}, "null": {"NULL": true},
-            "m": {"M": {"inner": {"M": {}}, "l": {"L": [{"L": []}, {"N": "9e125"}, {"NULL": true}]}}},
+            "b": {"B": "AAECAw=="}, "t": {"BOOL": true}, "f": {"BOOL": false},
+            "null": {"NULL": true},
+            "m": {"M": {"inner": {"M": {}},
+                "l": {"L": [{"L": []}, {"N": "9e125"}, {"NULL": true}]}}},
             "ss": {"SS": ["a", ""]}, "ns": {"NS": ["1", "-2", "3.50"]}, "bs": {"BS": ["AA==", ""]},
         }))
     }

@@ -87,8 +87,8 @@ impl Schemas {
     pub async fn table_of_items(&self, name_or_arn: &str) -> Result<Arc<Table>, Fault> {
         let table = self.table(name_or_arn).await?;
         if !table.upstream && !table.awaited.swap(true, Ordering::Relaxed) {
-            let why = "the table is used without a look whether it is there yet, for which DynamoDB \
-                       takes some seconds";
+            let why = "the table is used without a look whether it is there yet, for which \
+                       DynamoDB takes some seconds";
             self.tally.remark("CreateTable", Fidelity::Approximate, why);
         }
         Ok(table)

@@ -56,7 +56,7 @@ pub struct StoreError(#[source] Arc<DiskError>);
 /// node.
 const ENTRY_OVERHEAD: usize = 128;
 
-/// So many parts move to the disk one after the other: each move is short, as all calls wait for
+/// This many parts move to the disk one after the other: each move is short, as all calls wait for
 /// it.
 const PARTS: usize = 16;
 
@@ -196,8 +196,8 @@ impl Store {
         })
     }
 
-    /// What a range begins with, in order: about so many bytes of it, at least one pair if there is
-    /// one.
+    /// What a range begins with, in order: about this many bytes of it, at least one pair if there
+    /// is one.
     pub fn beginning(
         &self,
         from: Bound<&[u8]>,

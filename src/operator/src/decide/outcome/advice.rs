@@ -20,7 +20,8 @@ pub fn what_now(record: &RunRecord, outcome: &Outcome) -> String {
     let gave_way = outcome.result == RunResult::Failed && outcome.wrote_nothing;
     if outcome.reason == Reason::LockedByAnother && gave_way {
         return format!(
-            "Set spec.retry to {retry} to read the ledger again: what the other run applied is then adopted."
+            "Set spec.retry to {retry} to read the ledger again: what the other run applied is \
+             then adopted."
         );
     }
     match outcome.reason {
@@ -31,8 +32,8 @@ pub fn what_now(record: &RunRecord, outcome: &Outcome) -> String {
     let hint = hint(record, outcome);
     match record.kind {
         RunKind::DryRun | RunKind::RestorePreview => format!(
-            "{hint}. A changed program gets a new dry run without being asked for; to repeat the same one, \
-             set spec.retry to {retry}."
+            "{hint}. A changed program gets a new dry run without being asked for; to repeat the \
+             same one, set spec.retry to {retry}."
         ),
         RunKind::Apply | RunKind::Restore if changed_nothing(outcome) => {
             format!("{hint}. Then set spec.retry to {retry}.")
@@ -61,17 +62,17 @@ fn hint(record: &RunRecord, outcome: &Outcome) -> String {
         Reason::OutOfMemory => "Raise spec.podTemplate.resources.limits.memory",
         Reason::DeadlineExceeded => "Raise spec.activeDeadlineSeconds",
         Reason::ImageChanged => {
-            "Start a dry run with the current image: set spec.dryRun to true, look at the result, then set it to \
-             false. An image that is named by its digest cannot change"
+            "Start a dry run with the current image: set spec.dryRun to true, look at the result, \
+             then set it to false. An image that is named by its digest cannot change"
         }
         Reason::ProgramNotStarted => "Correct the command, the file or the image",
         Reason::DryRunIncomplete => {
-            "Change the program so that it does not need these calls, or allow them if the target's policy \
-             denied them"
+            "Change the program so that it does not need these calls, or allow them if the \
+             target's policy denied them"
         }
         Reason::TransformFailed | Reason::PartiallyFailed => {
-            "Correct the transform or the items that its report lists (transform.failures), or exclude them \
-             with filter"
+            "Correct the transform or the items that its report lists (transform.failures), or \
+             exclude them with filter"
         }
         Reason::ContainerStartFailed => "Correct the image, the command or the pod's settings",
         Reason::Evicted => {
@@ -86,8 +87,8 @@ fn hint(record: &RunRecord, outcome: &Outcome) -> String {
         }
         Reason::GuardFailed => {
             return format!(
-                "Find the cause in the guard's log ({}). If it ran out of memory, raise spec.resources.guard \
-                 of the target",
+                "Find the cause in the guard's log ({}). If it ran out of memory, raise \
+                 spec.resources.guard of the target",
                 logs(record, "guard")
             );
         }

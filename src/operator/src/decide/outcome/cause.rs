@@ -33,7 +33,7 @@ impl StopReason {
 #[derive(Clone, Debug, PartialEq)]
 pub enum Cause {
     Success,
-    /// After so many seconds, if the Job still says it.
+    /// After this many seconds, if the Job still says it.
     Deadline(Option<i64>),
     Stopped(StopReason),
     JobDeleted,

@@ -56,7 +56,8 @@ pub fn conditions(
             Behind::Database => types::DATABASE_UNREACHABLE,
         };
         let message = format!(
-            "{}. So far {}. The run continues as soon as it answers, unless its program gives up before",
+            "{}. So far {}. The run continues as soon as it answers, unless its program gives up \
+             before",
             what_failed(outage),
             state_of_data(kind, true, Some(guard))
         );

@@ -53,7 +53,7 @@ pub fn complete(record: &RunRecord, objects: RunObjects<'_>, cause: &Cause, outc
     outcome.what_now = what_now(record, outcome);
 }
 
-/// What all pods of a restore have done together: one that goes on where another was interrupted
+/// What all pods of a restore have done together: one that continues where another was interrupted
 /// finds done what is done, and counts it as unchanged. The last one has looked at everything.
 fn result_of_all(objects: RunObjects<'_>) -> Option<RestoreResult> {
     let mut results =
@@ -99,7 +99,8 @@ fn message(record: &RunRecord, cause: &Cause, outcome: &Outcome) -> String {
         Cause::Stopped(StopReason::ImageChanged) => "The restore was stopped".into(),
         Cause::JobDeleted => "The restore's Job was deleted by hand, so it was stopped".into(),
         Cause::Disruption(detail) => format!(
-            "The restore's pod was evicted or preempted, or its node is drained or shuts down: {detail}"
+            "The restore's pod was evicted or preempted, or its node is drained or shuts down: \
+             {detail}"
         ),
         Cause::PodDeleted => "A pod of the restore was deleted by hand".into(),
         Cause::OutOfMemory => "The restore used more memory than its limit".into(),
@@ -148,15 +149,15 @@ fn what_now(record: &RunRecord, outcome: &Outcome) -> String {
     match outcome.reason {
         Reason::OtherDatabase => {
             return format!(
-                "Name the target of the run's database in spec.target. If it is the same data under \
-                 another name, set spec.accept to [OtherDatabase]. Or set spec.retry to {retry} to look \
-                 again."
+                "Name the target of the run's database in spec.target. If it is the same data \
+                 under another name, set spec.accept to [OtherDatabase]. Or set spec.retry to \
+                 {retry} to look again."
             );
         }
         Reason::TableReplaced => {
             return format!(
-                "Look at the table. To restore the run's items in it all the same, set spec.accept to \
-                 [TableReplaced]. Or set spec.retry to {retry} to look again."
+                "Look at the table. To restore the run's items in it all the same, set spec.accept \
+                 to [TableReplaced]. Or set spec.retry to {retry} to look again."
             );
         }
         _ => {}
@@ -164,8 +165,8 @@ fn what_now(record: &RunRecord, outcome: &Outcome) -> String {
     let hint = match outcome.reason {
         Reason::ArchiveRequired => {
             return format!(
-                "Copy the journal's objects into the archive again, if there is a copy, then set spec.retry to \
-                 {}; or set spec.state to Applied to leave the data as they are.",
+                "Copy the journal's objects into the archive again, if there is a copy, then set \
+                 spec.retry to {}; or set spec.state to Applied to leave the data as they are.",
                 record.retry + 1
             );
         }
@@ -184,7 +185,8 @@ fn what_now(record: &RunRecord, outcome: &Outcome) -> String {
             format!("{hint}. To preview it again, set spec.retry to {retry}.")
         }
         _ => format!(
-            "{hint}. What was restored stays restored; set spec.retry to {retry} to resume the restore."
+            "{hint}. What was restored stays restored; set spec.retry to {retry} to resume the \
+             restore."
         ),
     }
 }

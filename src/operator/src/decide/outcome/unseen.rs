@@ -13,11 +13,11 @@ use crate::read::view::{self, RunObjects};
 
 /// What such a program may have done, the likeliest first. Clients with a fixed endpoint and old
 /// SDKs are what people have; a program that did nothing at all is rarer.
-pub const LIKELY_CAUSES: &str = "The likely causes, the likeliest first: its client names an endpoint itself (endpoint_url, a \
-     configuration file, a local database); its SDK is too old for AWS_ENDPOINT_URL_DYNAMODB (boto3 \
-     needs 1.28.0, Go SDK v2 config 1.22, Java SDK 2.28.1; JS SDK v2 and Go SDK v1 never read it); it \
-     ended before its first call, because of a switch, an argument or a caught error; it does not use \
-     DynamoDB";
+pub const LIKELY_CAUSES: &str = "The likely causes, the likeliest first: its client names an \
+     endpoint itself (endpoint_url, a configuration file, a local database); its SDK is too old \
+     for AWS_ENDPOINT_URL_DYNAMODB (boto3 needs 1.28.0, Go SDK v2 config 1.22, Java SDK 2.28.1; JS \
+     SDK v2 and Go SDK v1 never read it); it ended before its first call, because of a switch, an \
+     argument or a caught error; it does not use DynamoDB";
 
 /// Makes a run without one request what it is, unless its author has said that none is expected.
 pub fn complete(
@@ -65,12 +65,12 @@ fn is_silent(kind: RunKind, objects: RunObjects<'_>, outcome: &Outcome) -> bool 
 fn message(kind: RunKind, after: &str) -> String {
     let means = match kind {
         RunKind::Apply => {
-            "It did nothing, or it wrote past the guard: nothing is journaled, and what it wrote cannot be \
-             restored"
+            "It did nothing, or it wrote past the guard: nothing is journaled, and what it wrote \
+             cannot be restored"
         }
         RunKind::DryRun | RunKind::RestorePreview | RunKind::Restore => {
-            "The dry run shows nothing. Through the guard nothing was written; what the program sent \
-             elsewhere was real"
+            "The dry run shows nothing. Through the guard nothing was written; what the program \
+             sent elsewhere was real"
         }
     };
     format!(
@@ -83,14 +83,14 @@ fn what_now(record: &RunRecord) -> String {
     let retry = record.retry + 1;
     if record.kind == RunKind::Apply {
         return format!(
-            "Look at the data. Let the program's client take the endpoint and the credentials from the \
-             environment, or set spec.expectNoRequests to true if it needs no request. Then set spec.retry \
-             to {retry}, which runs it again."
+            "Look at the data. Let the program's client take the endpoint and the credentials from \
+             the environment, or set spec.expectNoRequests to true if it needs no request. Then \
+             set spec.retry to {retry}, which runs it again."
         );
     }
     format!(
-        "Let its client take the endpoint and the credentials from the environment; a changed program gets a \
-         new dry run. If no request is expected, set spec.expectNoRequests to true. To repeat the same \
-         program, set spec.retry to {retry}."
+        "Let its client take the endpoint and the credentials from the environment; a changed \
+         program gets a new dry run. If no request is expected, set spec.expectNoRequests to true. \
+         To repeat the same program, set spec.retry to {retry}."
     )
 }

@@ -20,8 +20,8 @@ pub(super) fn message(kind: RunKind, cause: &Cause, outcome: &Outcome) -> String
             let ran =
                 ran.strip_prefix(" after ").map(|ran| format!("; its program had run for {ran}"));
             return bounded(format!(
-                "The run was stopped because spec.activeDeadlineSeconds{seconds} passed since its Job \
-                 started{}; {}.",
+                "The run was stopped because spec.activeDeadlineSeconds{seconds} passed since its \
+                 Job started{}; {}.",
                 ran.unwrap_or_default(),
                 data_after(kind, outcome)
             ));
@@ -36,8 +36,8 @@ pub(super) fn message(kind: RunKind, cause: &Cause, outcome: &Outcome) -> String
             "The run was stopped because spec.suspend became true".to_owned()
         }
         Cause::Stopped(StopReason::ImageChanged) => {
-            "The run was stopped because its image differs from the one that the dry run ran: the tag \
-             was moved, or another image was loaded under it"
+            "The run was stopped because its image differs from the one that the dry run ran: the \
+             tag was moved, or another image was loaded under it"
                 .to_owned()
         }
         Cause::JobDeleted => "The run's Job was deleted by hand, so its program was stopped".into(),
@@ -56,7 +56,8 @@ pub(super) fn message(kind: RunKind, cause: &Cause, outcome: &Outcome) -> String
         Cause::ExitCode(code) => transform::what(outcome)
             .unwrap_or_else(|| format!("The program ended with exit code {code}")),
         Cause::Interrupted(Some(signal)) => format!(
-            "The program was asked to end by signal {signal} and ended with exit code 0, perhaps half way"
+            "The program was asked to end by signal {signal} and ended with exit code 0, perhaps \
+             half way"
         ),
         Cause::Interrupted(None) => {
             "The program ended with exit code 0 after its pod was asked to stop, perhaps half way"
@@ -86,8 +87,8 @@ fn success_message(kind: RunKind, cause: &Cause, outcome: &Outcome) -> String {
             )
         }
         (_, Reason::DryRunIncomplete) => format!(
-            "The program ended with exit code 0{after}, but the guard had to refuse calls: {}. The dry \
-             run does not show all that applying would do; {}.",
+            "The program ended with exit code 0{after}, but the guard had to refuse calls: {}. The \
+             dry run does not show all that applying would do; {}.",
             refusals(outcome),
             data_after(kind, outcome)
         ),

@@ -69,7 +69,7 @@ fn what_was_applied_before_is_recorded_and_nothing_runs() {
         let ready = &status.conditions[0];
         assert_eq!((ready.type_.as_str(), ready.status.as_str()), (types::READY, "True"));
         assert_eq!(ready.reason, Reason::Baseline.as_str());
-        // Without an archive nobody else is told.
+        // Without an archive nobody else can know.
         assert_eq!(status.runs[0].archived, None);
         case.migration.status = Some(status);
         assert!(crate::read::dependencies::is_applied(&case.migration));

@@ -93,9 +93,9 @@ fn limits_that_the_pods_cannot_share_reach_them_all_the_same() {
     let (message, sent) = said(running(), 3);
     assert_eq!(sent, Some(writes(1)));
     let expected = "writesPerSecond is 3, but the run continues at 4 per second, because each of \
-                    its 4 pods needs 1 at least. To stop it, set spec.suspend to true. The spec has \
-                    a problem that does not stop this run, but the next: spec.parallelism: 4 pods \
-                    cannot share writesPerSecond 3";
+                    its 4 pods needs 1 at least. To stop it, set spec.suspend to true. The spec \
+                    has a problem that does not stop this run, but the next: spec.parallelism: 4 \
+                    pods cannot share writesPerSecond 3";
     assert!(message.contains(expected), "{message}");
     let (message, sent) = said(running(), 4);
     assert_eq!(sent, Some(writes(1)));
@@ -132,8 +132,8 @@ fn a_run_is_paused_when_every_guard_says_so() {
 
     let (position, adjustment) = of(&[(true, 50); 3], &[2]);
     assert_eq!((position.phase, adjustment), (Phase::Running, None));
-    let said = "Run 1 is being paused by spec.suspend. The guard of part 2 does not answer, so what \
-                runs there continues. The operator retries";
+    let said = "Run 1 is being paused by spec.suspend. The guard of part 2 does not answer, so \
+                what runs there continues. The operator retries";
     assert_eq!(position.message, said);
 
     let (position, adjustment) = of(&[(true, 50); 4], &[]);
@@ -205,7 +205,8 @@ fn status_says_how_many_pods_have_ended_and_what_one_waits_for() {
 #[test]
 fn a_part_that_has_failed_for_good_is_named_while_the_others_run() {
     let partial = guard_says(json!({"mode": "Apply", "transform": {
-        "end": "PartiallyFailed", "read": 2, "skipped": 0, "unchanged": 0, "changed": 1, "failed": 1,
+        "end": "PartiallyFailed", "read": 2, "skipped": 0, "unchanged": 0, "changed": 1,
+        "failed": 1,
     }}));
     let failed = pod_ended(3, &program_says(json!({"exitCode": 3})), &partial);
     let deleted = pod_ended(143, "", &Value::Null);

@@ -11,7 +11,7 @@ pub fn holder(name: &str, since: i64, launched: bool) -> Holder {
     Holder { name: name.into(), uid, since: at(since), launched, left: None }
 }
 
-/// The same, on a target that lets so many write at once.
+/// The same, on a target that lets this many write at once.
 fn at_once(mut case: Case, runs: u32) -> Case {
     let target = target(json!({"policy": {"maxConcurrentRuns": runs}}));
     let data = files(json!({"main.py": "print('cars')"}));

@@ -70,7 +70,8 @@ fn hostile(kind: RunKind) -> (Migration, RunRecord, Runnable) {
     run.message = Some(text("message"));
     run.program_digest = text("digest");
     run.archive = Some(text("archive"));
-    let dry_run = json!({"run": 1, "result": "Succeeded", "programDigest": run.program_digest, "effects": {
+    let dry_run = json!({"run": 1, "result": "Succeeded", "programDigest": run.program_digest,
+        "effects": {
         "itemsRead": 1, "writeCallsThatReachedTheDatabase": 0, "readUnits": 1.0, "writeUnits": 1.0,
         "requests": 1, "tables": [
             {"name": text("table"), "wouldCreate": 0, "wouldUpdate": 1, "wouldDelete": 0},
@@ -79,7 +80,8 @@ fn hostile(kind: RunKind) -> (Migration, RunRecord, Runnable) {
     let status = migration.status.as_mut().unwrap();
     status.dry_run = serde_json::from_value(dry_run).unwrap();
     let target = samples::target(json!({
-        "region": text("region"), "endpoint": text("endpoint"), "policy": {"tables": [text("glob")]},
+        "region": text("region"), "endpoint": text("endpoint"),
+        "policy": {"tables": [text("glob")]},
         "archive": {"url": format!("s3://{HOSTILE}"), "endpoint": text("s3")},
     }));
     let files = BTreeMap::from([("main.py".to_owned(), text("content").into_bytes())]);

@@ -35,13 +35,11 @@ fn a_check_of_a_role_has_its_account_and_no_keys() {
     assert!(!text.contains("\"AWS_ACCESS_KEY_ID\"") || text.contains("archive-keys"), "{text}");
     assert_eq!(names(&one), ["check"]);
     // A pod has one ServiceAccount: the other role cannot be checked with it.
-    let two = built_for(
-        json!({"credentials": role("migrations"), "dryRunCredentials": {"serviceAccount": {"name": "reader"}}}),
-    );
+    let two = built_for(json!({"credentials": role("migrations"),
+            "dryRunCredentials": {"serviceAccount": {"name": "reader"}}}));
     assert_eq!(names(&two), ["check"]);
-    let mixed = built_for(
-        json!({"credentials": {"secret": {"name": "aws"}}, "dryRunCredentials": {"serviceAccount": {"name": "reader"}}}),
-    );
+    let mixed = built_for(json!({"credentials": {"secret": {"name": "aws"}},
+            "dryRunCredentials": {"serviceAccount": {"name": "reader"}}}));
     assert_eq!(names(&mixed), ["check", "check-dry-run"]);
     assert_eq!(pod_of(&mixed).service_account_name.as_deref(), Some("reader"));
     let same = built_for(json!({"dryRunCredentials": {"secret": {"name": "aws"}}}));

@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 use super::*;
 use crate::samples::{guard_says, pod_ended, pod_running, record};
 
-/// What a guard says of so many changed items; `others` are other fields.
+/// What a guard says of this many changed items; `others` are other fields.
 #[allow(clippy::needless_pass_by_value, reason = "reads better with json! literals")]
 fn says(changed: u64, others: Value) -> Value {
     let mut guard = guard_says(json!({"mode": "Apply", "itemsRead": changed + 1}));
@@ -25,7 +25,7 @@ fn journal() -> Value {
     json!({"run": "m/1", "entries": 2, "segments": 1, "bytes": 9, "readUnits": 0.0})
 }
 
-/// With an archive, after so many other guards.
+/// With an archive, after this many other guards.
 fn continued(changed: u64, guards: u32) -> Value {
     says(changed, json!({"journal": journal(), "continued": {"guards": guards}}))
 }

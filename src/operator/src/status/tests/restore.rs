@@ -69,7 +69,8 @@ fn a_preview_marks_nothing_and_awaits_its_promotion() {
     assert_eq!(
         ready.message,
         "Preview of the restore: 404 items would be restored · 2 conflicts: price \
-         changed after the run in cars ({\"id\":{\"S\":\"audi\"}}, …). Set spec.dryRun to false to restore it."
+         changed after the run in cars ({\"id\":{\"S\":\"audi\"}}, …). Set spec.dryRun to false to \
+         restore it."
     );
 }
 

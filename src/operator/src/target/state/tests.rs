@@ -67,7 +67,8 @@ fn a_job_is_believed_by_its_owner_and_its_generation() {
     let (own, pods) = (job(json!({})), [pod(&end(0, &well()), json!({}))]);
     assert!(matches!(seen(&own, &pods, None), State::Ended(all) if all.len() == 1));
     let foreign = job(json!({"metadata": {"ownerReferences": [
-        {"apiVersion": "v", "kind": "MigrationTarget", "name": "dev", "uid": "uid-x", "controller": true},
+        {"apiVersion": "v", "kind": "MigrationTarget", "name": "dev", "uid": "uid-x",
+            "controller": true},
     ]}}));
     assert_eq!(seen(&foreign, &pods, None), State::Foreign);
     let older =

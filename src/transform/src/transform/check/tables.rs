@@ -73,8 +73,8 @@ impl Transform {
             if old.kind != key.kind {
                 let was = number::in_words(old.kind.attribute_type());
                 let message = format!(
-                    "{name} is {} in the key of {} and {was} in that of {}; give it a value: rekey: \
-                     {{{name}: …}}",
+                    "{name} is {} in the key of {} and {was} in that of {}; give it a value: \
+                     rekey: {{{name}: …}}",
                     number::in_words(kind),
                     target.name,
                     table.name
@@ -158,7 +158,8 @@ mod tests {
         let other = schema(
             "other",
             &json!([
-                {"AttributeName": "pk", "KeyType": "HASH"}, {"AttributeName": "sk", "KeyType": "RANGE"},
+                {"AttributeName": "pk", "KeyType": "HASH"},
+                {"AttributeName": "sk", "KeyType": "RANGE"},
             ]),
         );
         for (source, expected) in [
@@ -171,7 +172,8 @@ mod tests {
             (json!({"index": "x", "delete": true}), "index: cars has no index x; it has by-sk"),
             (
                 json!({"index": "by-sk", "delete": true}),
-                "index: by-sk does not project ALL, so its items lack attributes; remove this field to scan the table",
+                "index: by-sk does not project ALL, so its items lack attributes; remove this \
+                 field to scan the table",
             ),
             (json!({"rekey": {"pk": "1"}}), "rekey.pk: pk is not part of the key of cars; use set"),
             (
@@ -181,7 +183,8 @@ mod tests {
             (json!({"rekey": {"pk": "id", "sk": "'x'"}, "to": {"table": "other"}}), "ok"),
             (
                 json!({"rekey": {"pk": "id", "sk": "now()"}, "to": {"table": "other"}}),
-                "rekey.sk: sk is part of the key of other and must be a string; this gives a number",
+                "rekey.sk: sk is part of the key of other and must be a string; this gives a \
+                 number",
             ),
             (
                 json!({"rekey": {"id": "''"}}),
@@ -189,7 +192,8 @@ mod tests {
             ),
             (
                 json!({"set": {"sk": "1"}}),
-                "set.sk: sk is part of the key of the index by-sk and must be a string; this gives a number",
+                "set.sk: sk is part of the key of the index by-sk and must be a string; this gives \
+                 a number",
             ),
             (json!({"set": {"sk": "if(attribute_exists(a), 'x', b)"}}), "ok"),
             (
@@ -198,7 +202,8 @@ mod tests {
             ),
             (
                 json!({"convert": {"sk": "N"}}),
-                "convert.sk: sk is part of the key of the index by-sk and must be a string; this gives a number",
+                "convert.sk: sk is part of the key of the index by-sk and must be a string; this \
+                 gives a number",
             ),
             (json!({"convert": {"sk": "iso8601"}}), "ok"),
         ] {

@@ -80,7 +80,8 @@ impl Recording {
         format!(
             "<svg xmlns=\"http://www.w3.org/2000/svg\" width=\"{width}\" height=\"{height}\" \
              viewBox=\"0 0 {width} {height}\">\n<title>A dry run, its apply and its restore on the \
-             embedded database</title>\n<style>\n.l{{font:14px ui-monospace,Menlo,Consolas,monospace;\
+             embedded database</title>\n<style>\n\
+             .l{{font:14px ui-monospace,Menlo,Consolas,monospace;\
              fill:#d5dbe1;white-space:pre;animation-duration:{seconds}s;\
              animation-iteration-count:infinite}}\n.c{{fill:#7ee787;font-weight:bold}}\n\
              @media (prefers-reduced-motion:reduce){{.l{{animation:none}}}}\n{rules}</style>\n\

@@ -115,7 +115,10 @@ fn an_index_brings_the_definitions_of_its_own_key() {
         }}])
     };
     let city = |kind: &str| json!([{"AttributeName": "city", "AttributeType": kind}]);
-    let request = |definitions: Value, name: &str| json!({"AttributeDefinitions": definitions, "GlobalSecondaryIndexUpdates": create(name)});
+    let request = |definitions: Value, name: &str| {
+        json!({"AttributeDefinitions": definitions,
+            "GlobalSecondaryIndexUpdates": create(name)})
+    };
     check(
         &request(json!([]), "second"),
         "ValidationException: One or more parameter values were invalid: Some index key attributes \

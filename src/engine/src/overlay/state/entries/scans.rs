@@ -90,8 +90,8 @@ impl State {
         ends.known.get(&name_of(view, place)).cloned()
     }
 
-    /// About so many bytes of the insertions of a view behind a place, with their numbers, at least
-    /// one if there is one. Their items are not read.
+    /// About this many bytes of the insertions of a view behind a place, with their numbers, at
+    /// least one if there is one. Their items are not read.
     pub fn insertions_from(
         &self,
         view: View<'_>,

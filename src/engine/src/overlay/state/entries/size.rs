@@ -14,7 +14,7 @@ pub struct TableSize {
 }
 
 impl TableSize {
-    /// Counts an entry as it is now instead of as it was.
+    /// Counts an entry in its current state instead of as it was.
     pub fn replace(&mut self, before: &Entry, after: &Entry) {
         let (old, new) = (Self::of(before), Self::of(after));
         // An entry that was counted is part of the sum.

@@ -1,4 +1,4 @@
-//! Ends of restores: what several pods did together, and what people are told.
+//! Ends of restores: what several pods did together, and what people read.
 
 use k8s_openapi::api::batch::v1::Job;
 use k8s_openapi::api::core::v1::Pod;
@@ -95,7 +95,8 @@ fn a_restore_that_fails_says_why_and_how_it_goes_on() {
     let expected = (
         RunResult::Failed,
         Reason::RestoreFailed,
-        "The restore failed: the archive does not answer after 3s; 10 items of run 1 were restored.",
+        "The restore failed: the archive does not answer after 3s; 10 items of run 1 were \
+         restored.",
     );
     let outcome = check(RunKind::Restore, &failed(), &[&pod], expected);
     assert!(outcome.what_now.contains("set spec.retry to 1 to resume the restore"));

@@ -98,7 +98,8 @@ fn four_parts_that_succeed_are_one_success() {
     assert_eq!(outcome.finalization_time, Some(at(60)), "the last end");
     assert_eq!((written(&outcome), outcome.journaled()), (8, Some(8)));
     assert!(!outcome.wrote_nothing && outcome.what_now.is_empty());
-    let message = "The program ended with exit code 0 after 56s; 8 items were written, all of them journaled.";
+    let message = "The program ended with exit code 0 after 56s; 8 items were written, all of them \
+                   journaled.";
     assert_eq!(outcome.message, message);
     let log = Outcome { archive: Some("s3://a/".into()), ..outcome }.kept(|kept| kept.log.as_ref());
     assert_eq!(log.as_deref(), Some("s3://a/runs/m/000001/part-*/program.log.zst"));
@@ -111,7 +112,8 @@ fn the_part_that_failed_by_itself_is_named_and_not_those_that_were_stopped_for_i
     let outcome = end(&split(RunKind::Apply, 4), &policy(), &pods);
     assert_eq!((outcome.result, outcome.reason), (RunResult::Failed, Reason::TransformFailed));
     let expected = "Part 2 (pod pod-2): The transform stopped at 1 item \
-                    (set.price: weight is missing) after 4s; 8 items were written, all of them journaled.";
+                    (set.price: weight is missing) after 4s; 8 items were written, all of them \
+                    journaled.";
     assert_eq!(outcome.message, expected);
     assert_eq!((outcome.exit_code, written(&outcome)), (Some(1), 8));
     assert!(outcome.what_now.contains("transform.failures"), "{}", outcome.what_now);
@@ -186,7 +188,8 @@ fn what_ends_the_whole_run_names_no_part() {
 #[test]
 fn a_ledger_that_lets_no_part_in_puts_the_run_off_and_one_part_only_fails_it() {
     let locked = json!({"version": 1, "verdict": {"Locked": {
-        "table": "cars", "by": "other/3", "namespace": "team", "name": "other", "since": time(0), "fence": 7,
+        "table": "cars", "by": "other/3", "namespace": "team", "name": "other", "since": time(0),
+        "fence": 7,
     }}});
     let refused = |index| of_part(&pod_refused(83, &locked.to_string()), index);
     let record = split(RunKind::Apply, 2);
@@ -220,7 +223,8 @@ fn a_success_that_only_the_ledger_saw_is_a_success() {
         of_part(&with(&pod_refused(80, &said.to_string()), json!({})), 1)
     };
     let owner = json!([{
-        "apiVersion": "v1", "kind": "DataMigration", "name": "m", "uid": "uid-m", "controller": true,
+        "apiVersion": "v1", "kind": "DataMigration", "name": "m", "uid": "uid-m",
+        "controller": true,
     }]);
     let job = with(&policy(), json!({"metadata": {"ownerReferences": owner}}));
     let lost = of_part(&let_through(&stopped(1)), 1);

@@ -35,7 +35,8 @@ fn a_run_that_gives_way_before_its_first_write_has_failed_and_changed_nothing() 
         (differs("TableReplaced", true), 1, RunResult::Failed, Reason::TableReplaced),
     ] {
         let guard = guard_says(json!({
-            "mode": "Apply", "gaveWay": gave_way, "problem": "The run stopped before its first write",
+            "mode": "Apply", "gaveWay": gave_way, "problem": "The run stopped before its first \
+                write",
         }));
         let program = program_says(json!({"exitCode": exit_code}));
         let pod = let_through(&pod_ended(exit_code, &program, &guard));
@@ -84,7 +85,8 @@ fn each_verdict_has_its_end_and_none_lets_the_program_start() {
             verdict(&json!({"Locked": holder})),
             RunResult::Canceled,
             Reason::LockedByAnother,
-            "table cars has been locked by 0006-repaint (run team.0006-repaint/1) since 2026-11-02T01:12:00Z",
+            "table cars has been locked by 0006-repaint (run team.0006-repaint/1) since \
+             2026-11-02T01:12:00Z",
         ),
         (
             84,
@@ -98,8 +100,8 @@ fn each_verdict_has_its_end_and_none_lets_the_program_start() {
             verdict(&differs("OtherDatabase", true)),
             RunResult::Failed,
             Reason::OtherDatabase,
-            "Run 3 of team.0001-cars (begun 2026-10-01T10:00:00Z) is in the archive as the one that \
-             applied this migration, but it worked elsewhere",
+            "Run 3 of team.0001-cars (begun 2026-10-01T10:00:00Z) is in the archive as the one \
+             that applied this migration, but it worked elsewhere",
         ),
         (
             86,
@@ -159,7 +161,8 @@ fn a_run_that_was_let_through_ends_as_its_program_does() {
 fn journaling() -> Value {
     guard_says(json!({
         "mode": "Apply",
-        "journal": {"run": "team.0001-cars/1", "entries": 2, "segments": 1, "bytes": 90, "readUnits": 1.0},
+        "journal": {"run": "team.0001-cars/1", "entries": 2, "segments": 1, "bytes": 90,
+            "readUnits": 1.0},
         "archived": {
             "run": "team.0001-cars/1", "completed": "Failed",
             "log": "runs/team.0001-cars/000001/program.log.zst",
