@@ -263,3 +263,10 @@ async fn without_permission_for_statements_items_are_written_singly() {
     check(&[Fate::Parts], &[Part::Refused("AccessDenied")], 20).await;
     check(&[Fate::Status(400)], &[], 20).await;
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn where_the_database_throttles_items_are_written_singly() {
+    let throttled = Part::Refused("ProvisionedThroughputExceeded");
+    check(&[Fate::Parts], &[Part::Whole, throttled], 20).await;
+    check(&[Fate::Throttled], &[], 20).await;
+}

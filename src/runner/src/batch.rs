@@ -85,7 +85,10 @@ impl Work {
         let left = match (answer.status, name.as_str()) {
             // Of an answer that is not understood nothing is known either.
             (200 | 500.., _) => Left::First(Attempt::Conflicted { is_unsure: true }),
-            (_, "ProvisionedThroughputExceededException") => Left::Throttled(throttle),
+            (_, "ProvisionedThroughputExceededException") => {
+                self.give_up_batches(THROTTLED);
+                Left::Throttled(throttle)
+            }
             (_, _) => {
                 self.give_up_batches(&name);
                 Left::First(Attempt::None)
@@ -94,9 +97,14 @@ impl Work {
         vec![Done::Left(left); statements.len()]
     }
 
-    /// Ends the use of batches where none of a batch's statements is accepted.
+    /// Ends the use of batches where none of a batch's statements is accepted, or where the
+    /// database throttles: then its rate is the bound and not our processors, and single writes
+    /// follow the rate of each segment more closely.
     fn judge_batches(&self, responses: &[Response]) {
         let codes = || responses.iter().map(|response| response.error.as_ref().map(|e| &*e.code));
+        if codes().flatten().any(is_throttle) {
+            self.give_up_batches(THROTTLED);
+        }
         let refused = |code: Option<&str>| code.is_some_and(|code| REFUSED.contains(&code));
         if responses.len() > 1 && codes().all(refused) {
             self.give_up_batches(codes().flatten().next().unwrap_or_default());
@@ -105,7 +113,7 @@ impl Work {
 
     fn give_up_batches(&self, why: &str) {
         if self.batches.swap(false, std::sync::atomic::Ordering::Relaxed) {
-            tracing::info!(why, "BatchExecuteStatement is not accepted: items are written singly");
+            tracing::info!(why, "items are written singly from now on, without batches");
         }
     }
 
@@ -120,6 +128,13 @@ impl Work {
 /// (`dynamodb:PartiQLUpdate`, `dynamodb:PartiQLDelete`), or the database reads it otherwise.
 const REFUSED: [&str; 2] = ["AccessDenied", "ValidationError"];
 
+/// Why batches end where the database throttles.
+const THROTTLED: &str = "the database throttles";
+
+fn is_throttle(code: &str) -> bool {
+    ["ProvisionedThroughputExceeded", "ThrottlingError", "RequestLimitExceeded"].contains(&code)
+}
+
 impl Response {
     fn done(&self, statement: &Statement, throttle: Throttle) -> Done {
         let Some(error) = &self.error else {
@@ -130,9 +145,7 @@ impl Response {
             "ConditionalCheckFailed" | "TransactionConflict" => {
                 Left::First(Attempt::Conflicted { is_unsure: false })
             }
-            "ProvisionedThroughputExceeded" | "ThrottlingError" | "RequestLimitExceeded" => {
-                Left::Throttled(throttle)
-            }
+            code if is_throttle(code) => Left::Throttled(throttle),
             "InternalServerError" => Left::First(Attempt::Conflicted { is_unsure: true }),
             // Its own write says why, in the words of single writes.
             _ => Left::First(Attempt::None),
