@@ -197,7 +197,7 @@ async fn troubled(fates: &'static [Fate], parts: &'static [Part]) -> (String, Ar
                 assert_eq!(answer.status(), 200);
                 let body = answer.into_body().collect().await.unwrap().to_bytes();
                 let body: Value = serde_json::from_slice(&body).unwrap();
-                given = body["Responses"].as_array().unwrap().clone();
+                given.clone_from(body["Responses"].as_array().unwrap());
             }
             if matches!(fate, Fate::Cut) {
                 return Err(std::io::Error::other("cut"));
@@ -266,7 +266,7 @@ async fn without_permission_for_statements_items_are_written_singly() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn where_the_database_throttles_items_are_written_singly() {
-    let throttled = Part::Refused("ProvisionedThroughputExceeded");
-    check(&[Fate::Parts], &[Part::Whole, throttled], 20).await;
+    const THROTTLED: Part = Part::Refused("ProvisionedThroughputExceeded");
+    check(&[Fate::Parts], &[Part::Whole, THROTTLED], 20).await;
     check(&[Fate::Throttled], &[], 20).await;
 }

@@ -396,4 +396,4 @@ fn labelled(label: &str, value: &str) -> String {
 }
 
 #[cfg(test)]
-pub mod tests;
+pub(crate) mod tests;

@@ -40,6 +40,7 @@ pub enum ShutDown {
 }
 
 /// What ran, and how programs end here.
+#[allow(clippy::struct_excessive_bools, reason = "each is a separate trouble")]
 #[derive(Debug, Default)]
 pub struct Cluster {
     /// Every start, in order.
@@ -196,15 +197,7 @@ impl Cluster {
             .as_str()
             .map(str::to_owned);
         let shut_down = self.shut_down.filter(|_| plan.restore.is_none());
-        let (exit_code, signal) = match (is_deleting(object), self.graceful) {
-            _ if shut_down.is_some() => (0, None),
-            (true, false) => (143, Some(15)),
-            (true, true) => (0, None),
-            (false, _) if self.failing.is_some_and(|part| index_of(object) != Some(part)) => {
-                (0, None)
-            }
-            (false, _) => (self.exit_code, None),
-        };
+        let (exit_code, signal) = self.end_of_program(object, shut_down);
         let ended = |message: String, code: i32| {
             json!({"terminated": {
                 "exitCode": code, "startedAt": began, "finishedAt": at, "message": message,
@@ -262,6 +255,19 @@ impl Cluster {
                 "containerStatuses": [status("program", &ended(program, code_of_pod))],
             });
         });
+    }
+
+    /// Exit code and signal of a program that ends now.
+    fn end_of_program(&self, object: &Value, shut_down: Option<ShutDown>) -> (i32, Option<i32>) {
+        match (is_deleting(object), self.graceful) {
+            _ if shut_down.is_some() => (0, None),
+            (true, false) => (143, Some(15)),
+            (true, true) => (0, None),
+            (false, _) if self.failing.is_some_and(|part| index_of(object) != Some(part)) => {
+                (0, None)
+            }
+            (false, _) => (self.exit_code, None),
+        }
     }
 
     fn end_restore(

@@ -114,7 +114,7 @@ mod tests {
         report.hide_keys();
         let comment = comment(&Restored { report: &report, of: "m/1" });
         assert!(!comment.contains("example.com"), "{comment}");
-        let expected = "- 2 items in `users`: price changed\n- and 1 more\n";
+        let expected = "- 2 items in `users`: price changed after the run\n- and 1 more\n";
         assert!(comment.contains(expected), "{comment}");
     }
 }

@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 pub const NOW: &str = "2026-12-01T10:04:00Z";
 
 /// A migration with these fields of its spec beside the needed ones, and this status.
-#[allow(clippy::needless_pass_by_value)] // Callers write both as literals.
+#[allow(clippy::needless_pass_by_value, reason = "callers write both as literals")]
 pub fn migration(spec: Value, status: Value) -> DataMigration {
     let mut migration = json!({
         "apiVersion": "datamigration.dev/v1alpha1",

@@ -50,12 +50,15 @@ fn a_run_that_gives_way_before_its_first_write_has_failed_and_changed_nothing() 
     }
 }
 
-#[test]
-fn each_verdict_has_its_end_and_none_lets_the_program_start() {
-    let holder = json!({
+fn holder() -> Value {
+    json!({
         "table": "cars", "by": "team.0006-repaint/1", "namespace": "team", "name": "0006-repaint",
         "since": "2026-11-02T01:12:00.500Z", "fence": 7,
-    });
+    })
+}
+
+#[test]
+fn each_verdict_has_its_end_and_none_lets_the_program_start() {
     let unavailable = verdict(&json!({"Unavailable": {"message": "no answer in time"}}));
     for (code, said, result, reason, words) in [
         (
@@ -82,7 +85,7 @@ fn each_verdict_has_its_end_and_none_lets_the_program_start() {
         ),
         (
             83,
-            verdict(&json!({"Locked": holder})),
+            verdict(&json!({"Locked": holder()})),
             RunResult::Canceled,
             Reason::LockedByAnother,
             "table cars has been locked by 0006-repaint (run team.0006-repaint/1) since \
