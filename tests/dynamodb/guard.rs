@@ -141,9 +141,9 @@ async fn a_dry_run_reports_what_would_change() {
     let before = database.items(&table).await;
     let (guard, through) = bed::guard(&bed::plan(Mode::DryRun, Policy::default())).await;
     let update = |id: &str, value: &str| {
-        json!({"TableName": table, "Key": {"id": {"S": id}}, "UpdateExpression": "SET n = :n, m = \
-            :n",
-               "ExpressionAttributeValues": {":n": {"N": value}}})
+        json!({"TableName": table, "Key": {"id": {"S": id}},
+            "UpdateExpression": "SET n = :n, m = :n",
+            "ExpressionAttributeValues": {":n": {"N": value}}})
     };
     through.ok("UpdateItem", &update("a", "5")).await;
     through.ok("UpdateItem", &update("a", "6")).await;

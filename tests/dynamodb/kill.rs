@@ -70,16 +70,16 @@ fn program(table: &str) -> Vec<(&'static str, Value)> {
             {"PutRequest": {"Item": {"id": "n2"}}},
         ]}}],
         ["TransactWriteItems", {"TransactItems": [
-            {"Update": {"TableName": "$T", "Key": {"id": "a"}, "UpdateExpression": "SET sold = :s \
-                REMOVE color",
+            {"Update": {"TableName": "$T", "Key": {"id": "a"},
+                "UpdateExpression": "SET sold = :s REMOVE color",
                 "ExpressionAttributeValues": {":s": true}}},
             {"Put": {"TableName": "$T", "Item": {"id": "n3", "of": "f"}}},
             {"Delete": {"TableName": "$T", "Key": {"id": "f"}}},
         ]}],
         ["UpdateItem", {"TableName": "$T", "Key": {"id": "n4"}, "UpdateExpression": "SET born = :b",
             "ExpressionAttributeValues": {":b": "here"}}],
-        ["UpdateItem", {"TableName": "$T", "Key": {"id": "a"}, "UpdateExpression": "ADD stock :one \
-            SET counted = :t",
+        ["UpdateItem", {"TableName": "$T", "Key": {"id": "a"},
+            "UpdateExpression": "ADD stock :one SET counted = :t",
             "ConditionExpression": "attribute_not_exists(counted)",
             "ExpressionAttributeValues": {":one": 1, ":t": true}}],
         ["ExecuteStatement", {"Statement": "UPDATE \"$T\" SET color = 'green' WHERE id = 'b'"}],

@@ -37,11 +37,10 @@ pub struct Flags {
 }
 
 const EXAMPLES: &str = "\
-Each manifest is a DataMigration with spec.baseline true: the operator records it as applied, with \
-times
-unknown, and never runs it. A folder with migration.yaml or base/migration.yaml gives that name; a \
-folder
-with a script called main gives the folder's; in other folders each script and each folder counts.
+Each manifest is a DataMigration with spec.baseline true: the operator records it as applied, with
+times unknown, and never runs it. A folder with migration.yaml or base/migration.yaml gives that
+name; a folder with a script called main gives the folder's; in other folders each script and each
+folder counts.
 
 Examples:
   datamigration baseline scripts/ --target production | kubectl apply --server-side -f -

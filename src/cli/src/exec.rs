@@ -73,9 +73,8 @@ impl Writes {
 }
 
 const EXAMPLES: &str = "\
-The program finds the guard by AWS_ENDPOINT_URL_DYNAMODB and has no credentials; yours are used \
-for the
-database. Its exit code is passed on, 128 + n if signal n ended it.
+The program finds the guard by AWS_ENDPOINT_URL_DYNAMODB and has no credentials; yours are used for
+the database. Its exit code is passed on, 128 + n if signal n ended it.
 
 Examples:
   # What would this script change?

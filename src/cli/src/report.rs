@@ -45,9 +45,8 @@ pub struct Flags {
 }
 
 const EXAMPLES: &str = "\
-A word with a dot or a slash is a file, any other one a migration of the cluster. What would \
-change item by
-item is read from the file next to the report: that of tried.json from tried.ndjson.zst.
+A word with a dot or a slash is a file, any other one a migration of the cluster. What would change
+item by item is read from the file next to the report: that of tried.json from tried.ndjson.zst.
 
 Examples:
   datamigration report tried.json --html

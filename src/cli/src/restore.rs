@@ -120,11 +120,9 @@ pub struct Flags {
 const HERE: &str = "Without a cluster";
 
 const EXAMPLES: &str = "\
-An attribute is restored only if it still has the value that the run wrote. Anything that changed \
-after
-the run is listed as a conflict and left unchanged; the exit code is then 3. A restore is a run \
-with its
-own number and journal. After an interruption, run the command again: it continues.
+An attribute is restored only if it still has the value that the run wrote. Anything that changed
+after the run is listed as a conflict and left unchanged; the exit code is then 3. A restore is a
+run with its own number and journal. After an interruption, run the command again: it continues.
 
 With a name it sets spec.state to Restored. Where Git is the source, commit that change instead.
 

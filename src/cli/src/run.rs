@@ -52,15 +52,12 @@ pub struct Flags {
 }
 
 const EXAMPLES: &str = "\
-A script runs in a copy of its folder, with this machine's interpreter; the manifest's image, \
-target and
-dryRun are the cluster's. Its exit code is passed on. A transform runs in this process; its exit \
-code is 0,
-1 if it stopped, or 3 if items failed and onItemError is Continue.
+A script runs in a copy of its folder, with this machine's interpreter; the manifest's image, target
+and dryRun are the cluster's. Its exit code is passed on. A transform runs in this process; its exit
+code is 0, 1 if it stopped, or 3 if items failed and onItemError is Continue.
 
-Without --upstream the database is embedded in this process and begins with the folder's \
-seed.json. --apply
-keeps it, and a journal, in .datamigration next to the seed.
+Without --upstream the database is embedded in this process and begins with the folder's seed.json.
+--apply keeps it, and a journal, in .datamigration next to the seed.
 
 Examples:
   datamigration run migrations/0001-add-price-to-cars

@@ -155,8 +155,7 @@ impl Recorded<'_> {
                      {other} now: it was deleted and created, or restored, under the same name"
                 )),
                 (None, Absent::IsReplaced) => Some(format!(
-                    "it worked on table {name} with the id {id}, which does not \
-                                  exist"
+                    "it worked on table {name} with the id {id}, which does not exist"
                 )),
                 (Some(_), _) | (None, Absent::MayBe) => None,
             }

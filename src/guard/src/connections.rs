@@ -13,7 +13,7 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::task::{Context, Poll};
 
 use crate::limits;
-use parking_lot::{Mutex, MutexGuard};
+use parking_lot::Mutex;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::TcpStream;
 use tokio::sync::{Notify, OwnedSemaphorePermit, Semaphore};
@@ -98,7 +98,7 @@ impl Connections {
             head_seen: AtomicBool::new(false),
             closing: Notify::new(),
         });
-        self.open().insert(number, Arc::clone(&state));
+        self.open.lock().insert(number, Arc::clone(&state));
         Ok(Connection { all: Arc::clone(self), number, state, _permit: permit })
     }
 
@@ -109,7 +109,7 @@ impl Connections {
         }
         let of_source = |state: &State| state.source == source;
         let closing = |state: &State| state.idle_since.load(Ordering::Acquire) == CLOSING;
-        let open = self.open();
+        let open = self.open.lock();
         let has = open.values().filter(|state| of_source(state) && !closing(state)).count();
         if has < self.per_source || close_first(&open, of_source) {
             return Ok(());
@@ -119,7 +119,7 @@ impl Connections {
 
     /// Closes the connection that has been idle for longest, if one is idle.
     pub fn close_idle(&self) {
-        close_first(&self.open(), |_| true);
+        close_first(&self.open.lock(), |_| true);
     }
 
     /// Closes, for ever, those that have not sent the whole head of a request in time.
@@ -127,7 +127,7 @@ impl Connections {
         let mut looks = tokio::time::interval(limits::CLIENT_HEAD_MAX / 2);
         loop {
             looks.tick().await;
-            for state in self.open().values() {
+            for state in self.open.lock().values() {
                 let begun = state.head_begun.load(Ordering::Acquire);
                 let seen = state.head_seen.swap(begun, Ordering::AcqRel);
                 if begun && seen {
@@ -139,11 +139,6 @@ impl Connections {
 
     fn tick(&self) -> u64 {
         self.clock.fetch_add(1, Ordering::Relaxed)
-    }
-
-    fn open(&self) -> MutexGuard<'_, HashMap<u64, Arc<State>>> {
-        // A map is whole after every statement, so a poisoned lock still holds a good one.
-        self.open.lock()
     }
 }
 
@@ -250,7 +245,7 @@ impl AsyncWrite for Watched {
 
 impl Drop for Connection {
     fn drop(&mut self) {
-        self.all.open().remove(&self.number);
+        self.all.open.lock().remove(&self.number);
     }
 }
 
@@ -285,7 +280,11 @@ mod tests {
         assert!(!closes(&places[0]).await && !closes(&places[1]).await);
         drop(places.pop());
         assert!(fourth.await.unwrap().is_ok());
-        assert_eq!(all.open().len(), 2, "two that are kept; the fourth was dropped by its task");
+        assert_eq!(
+            all.open.lock().len(),
+            2,
+            "two that are kept; the fourth was dropped by its task"
+        );
     }
 
     #[tokio::test]

@@ -1,5 +1,5 @@
 //! The kubelet's and the operator's side of the guard: is it there, how far is the run, and, for
-//! who shows the token, how fast it may go. It is its own listener: the program's serves none
+//! who shows the token, how fast it may go. It is a separate listener: the program's serves none
 //! of it.
 
 use std::path::PathBuf;

@@ -105,7 +105,7 @@ async fn run(flags: &Flags, plan: &Plan) -> anyhow::Result<GuardResult> {
     let access_key = flags.access_key().with_context(|| {
         format!(
             "neither {ACCESS_KEY_ENV} nor {CONTROL_TOKEN_ENV} is set: one of them says whom to \
-                 serve"
+             serve"
         )
     })?;
     let part = part(plan)?;

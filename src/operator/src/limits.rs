@@ -183,7 +183,7 @@ pub const RETRY_LEDGER_MAX: Duration = Duration::from_secs(120);
 /// How long a migration that is being deleted waits for the archive to be told how its run ended.
 pub const RECORD_BEFORE_RELEASE_MAX: Duration = Duration::from_secs(120);
 
-/// How often the Job that tells the archive tries again by itself; then a new Job does.
+/// How often the Job that records an end in the archive tries again by itself; then a new Job does.
 pub const RECORD_BACKOFF_LIMIT: i32 = 4;
 
 /// How long such a Job is kept after its end, and how long one that failed is left alone.

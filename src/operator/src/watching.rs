@@ -50,8 +50,8 @@ where
         parsed
             .inspect_err(|error| {
                 let kind = K::kind(&());
-                tracing::error!(%kind, namespace, name, %error, "an object cannot be read; correct \
-                    or delete it");
+                let what = "an object cannot be read; correct or delete it";
+                tracing::error!(%kind, namespace, name, %error, "{what}");
             })
             .ok()
     };

@@ -83,8 +83,10 @@ fn shell(shown: &Shell<'_>, sections: &Markup) -> String {
                 }
                 main { (sections) }
                 footer {
-                    p { "Made by datamigration " (env!("CARGO_PKG_VERSION")) ". This page loads \
-                        nothing." }
+                    p {
+                        "Made by datamigration " (env!("CARGO_PKG_VERSION"))
+                        ". This page loads nothing."
+                    }
                 }
                 script { (PreEscaped(SCRIPT)) }
             }
@@ -116,8 +118,10 @@ fn findings(content: &Content<'_>) -> Markup {
                 h2 #findings { "Findings" }
                 ul.notices {
                     @for violation in content.violations {
-                        li.bad { (mark(Tone::Bad)) span { "Check " code { (violation.check) } " \
-                            failed: " (violation.why) } }
+                        li.bad {
+                            (mark(Tone::Bad))
+                            span { "Check " code { (violation.check) } " failed: " (violation.why) }
+                        }
                     }
                     @for notice in &notices {
                         li class=(tone(notice.tone)) { (mark(notice.tone)) span { (notice.text) } }

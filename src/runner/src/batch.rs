@@ -13,6 +13,7 @@ use serde_json::{Map, Value};
 use tokio::time::Instant;
 
 use crate::change::{Attempt, Change, Work};
+use crate::request::error_name;
 use crate::tally::Happened;
 
 /// What a batch did for one item.
@@ -81,7 +82,7 @@ impl Work {
             self.judge_batches(&responses);
             return done;
         }
-        let name = error_name(&answer.body);
+        let name = error_name(&serde_json::from_slice(&answer.body).unwrap_or_default());
         let left = match (answer.status, name.as_str()) {
             // Of an answer that is not understood nothing is known either.
             (200 | 500.., _) => Left::First(Attempt::Conflicted { is_unsure: true }),
@@ -151,12 +152,6 @@ impl Response {
             _ => Left::First(Attempt::None),
         })
     }
-}
-
-fn error_name(body: &[u8]) -> String {
-    let body: Value = serde_json::from_slice(body).unwrap_or_default();
-    let name = body["__type"].as_str().unwrap_or_default();
-    name.rsplit('#').next().unwrap_or(name).to_owned()
 }
 
 fn parameters(statements: &[&Statement]) -> Map<String, Value> {

@@ -4,7 +4,7 @@
 use std::collections::HashSet;
 
 use dm_engine::Usage;
-use parking_lot::{Mutex, MutexGuard};
+use parking_lot::Mutex;
 use serde_json::Value;
 
 use crate::checkpoint::{Checkpoint, Counts};
@@ -31,9 +31,7 @@ impl PageCounts {
             other => count(&mut page.counts, other),
         }
     }
-}
 
-impl PageCounts {
     /// Whether an item of it was changed, or failed: what is not to be repeated.
     pub fn has_results(&self) -> bool {
         let page = self.0.lock();
@@ -92,15 +90,11 @@ impl Position {
         Self(Mutex::new(Reached { checkpoint, version: 1, looked: 0, settled }))
     }
 
-    fn reach(&self) -> MutexGuard<'_, Reached> {
-        self.0.lock()
-    }
-
     /// Everything up to this key is done; without a key, the whole segment. `page` is what became
     /// of the items since the position before.
     pub fn reached(&self, segment: u32, key: Option<&Value>, page: &PageCounts) {
         let page = std::mem::take(&mut *page.0.lock());
-        let mut reached = self.reach();
+        let mut reached = self.0.lock();
         if !page.failed.is_empty() {
             reached.settle();
         }
@@ -128,7 +122,7 @@ impl Position {
         if matches!(what, Happened::Failed(_)) {
             return;
         }
-        let mut reached = self.reach();
+        let mut reached = self.0.lock();
         reached.settled.extend(key);
         reached.change(|checkpoint| count(checkpoint.counts.get_or_insert_default(), what));
     }
@@ -136,7 +130,7 @@ impl Position {
     /// Notes that an item that had failed is no longer there. Returns whether it counts: a run that
     /// retries another one counts only what it finds.
     pub fn is_gone(&self, key: &Value) -> bool {
-        let mut reached = self.reach();
+        let mut reached = self.0.lock();
         reached.settled.insert(key.clone());
         let counts = reached.checkpoint.retried_run.is_none();
         reached.change(|checkpoint| {
@@ -148,25 +142,25 @@ impl Position {
     /// Notes items that changed, are no longer there, and were not met.
     pub fn were_gone(&self, items: u64) {
         let counts = Counts { changed: items, gone: items, ..Counts::default() };
-        self.reach().change(|checkpoint| checkpoint.counts.get_or_insert_default().add(&counts));
+        self.0.lock().change(|checkpoint| checkpoint.counts.get_or_insert_default().add(&counts));
     }
 
     pub fn now(&self) -> Checkpoint {
-        let mut reached = self.reach();
+        let mut reached = self.0.lock();
         reached.settle();
         reached.checkpoint.clone()
     }
 
     /// Returns the number of the checkpoint's last change, and how many failed items it lists.
     pub fn version(&self) -> (u64, usize) {
-        let reached = self.reach();
+        let reached = self.0.lock();
         (reached.version, reached.checkpoint.failed.keys.len())
     }
 
     /// Returns the checkpoint with its version, unless that is the one of the last call and `ended`
     /// is false. `ended` is whether it is the last one of this guard.
     pub fn look(&self, usage: Usage, ended: bool) -> Option<(Checkpoint, u64)> {
-        let mut reached = self.reach();
+        let mut reached = self.0.lock();
         if reached.looked == reached.version && !ended {
             return None;
         }

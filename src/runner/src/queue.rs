@@ -10,7 +10,7 @@ mod state;
 use std::sync::{Arc, Weak};
 
 use dm_engine::{Reach, Throttle};
-use parking_lot::{Mutex, MutexGuard};
+use parking_lot::Mutex;
 use tokio::sync::{Notify, OwnedSemaphorePermit, Semaphore, oneshot};
 use tokio::time::{Instant, sleep_until};
 
@@ -97,13 +97,8 @@ pub(crate) fn queue<T>(writers: usize) -> (Lanes<T>, Receiver<T>) {
 }
 
 impl<T> Shared<T> {
-    /// What is behind the lock is whole after every statement.
-    fn state(&self) -> MutexGuard<'_, State<T>> {
-        self.state.lock()
-    }
-
     fn change<R>(&self, change: impl FnOnce(&mut State<T>) -> R) -> R {
-        let done = change(&mut self.state());
+        let done = change(&mut self.state.lock());
         self.changed.notify_one();
         done
     }
@@ -114,7 +109,7 @@ impl<T> Lanes<T> {
         let now = Instant::now();
         let room = Arc::new(Semaphore::new(LANE_BYTES_MAX));
         Sender {
-            lane: self.shared.state().open(Arc::clone(&room), now),
+            lane: self.shared.state.lock().open(Arc::clone(&room), now),
             shared: Arc::clone(&self.shared),
             room,
             pages: Mutex::new(Rate::rising(LANE_PAGES_FIRST, now)),
@@ -137,7 +132,7 @@ impl<T> Gauge<T> {
 
     /// Units a second that throttles limit the run to, if they limit all lanes.
     pub fn limited(&self) -> Option<u32> {
-        let limit = self.shared.state().limited(Instant::now());
+        let limit = self.shared.state.lock().limited(Instant::now());
         #[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "saturates")]
         limit.map(|limit| limit.ceil() as u32)
     }
@@ -145,7 +140,7 @@ impl<T> Gauge<T> {
     /// Whether throttles hold all lanes while most writers have nothing to do: a further lane would
     /// be of use.
     pub fn is_held(&self) -> bool {
-        self.shared.state().is_held(Instant::now())
+        self.shared.state.lock().is_held(Instant::now())
     }
 }
 
@@ -159,24 +154,20 @@ impl<T> Sender<T> {
         let (shared, lane, units) = (Arc::clone(&self.shared), self.lane, cost.units);
         let flight = Flight { shared, lane, units, room: Some(room), has_landed: false };
         // What comes back is dropped behind the lock.
-        let pushed = self.shared.state().push(lane, cost, Queued { what, flight });
+        let pushed = self.shared.state.lock().push(lane, cost, Queued { what, flight });
         if pushed.map_err(|_| Closed)? {
             self.shared.changed.notify_one();
         }
         Ok(())
     }
 
-    fn pages(&self) -> MutexGuard<'_, Rate> {
-        self.pages.lock()
-    }
-
     /// Waits until the next page may be read.
     pub async fn page_turn(&self) {
         loop {
             let now = Instant::now();
-            let ready = self.pages().ready_at(now);
+            let ready = self.pages.lock().ready_at(now);
             if ready <= now {
-                return self.pages().sent(1.0);
+                return self.pages.lock().sent(1.0);
             }
             sleep_until(ready).await;
         }
@@ -184,12 +175,12 @@ impl<T> Sender<T> {
 
     /// A page was read.
     pub fn page_read(&self) {
-        self.pages().carried_out(1.0);
+        self.pages.lock().carried_out(1.0);
     }
 
     /// The request for a page was throttled.
     pub fn page_throttled(&self, throttle: Throttle) {
-        self.pages().throttled(throttle.sent_at, Instant::now(), 0.0);
+        self.pages.lock().throttled(throttle.sent_at, Instant::now(), 0.0);
     }
 }
 
@@ -198,7 +189,7 @@ impl<T> Receiver<T> {
     /// and empty. Who holds a [`Flight`] is one of a bounded number.
     pub async fn next(&mut self) -> Option<Queued<T>> {
         loop {
-            let next = self.0.state().next(Instant::now());
+            let next = self.0.state.lock().next(Instant::now());
             match next {
                 Next::Send(queued) => return Some(*queued),
                 Next::At(time) => tokio::select! {
@@ -210,12 +201,10 @@ impl<T> Receiver<T> {
             }
         }
     }
-}
 
-impl<T> Receiver<T> {
     /// Takes more of what may be written now, until there are this many.
     pub fn fill(&mut self, some: &mut Vec<Queued<T>>, most: usize) {
-        let mut state = self.0.state();
+        let mut state = self.0.state.lock();
         let now = Instant::now();
         while some.len() < most
             && let Next::Send(queued) = state.next(now)
@@ -226,7 +215,7 @@ impl<T> Receiver<T> {
 
     /// Changes how many are written at a time.
     pub fn limit(&mut self, writers: usize) {
-        self.0.state().writers = writers;
+        self.0.state.lock().writers = writers;
     }
 }
 
@@ -236,7 +225,7 @@ impl<T> Flight<T> {
     pub fn land(mut self) -> Option<Queued<T>> {
         self.has_landed = true;
         self.room = None;
-        let mut state = self.shared.state();
+        let mut state = self.shared.state.lock();
         state.landed(self.lane, self.units);
         if let Next::Send(queued) = state.next(Instant::now()) {
             return Some(*queued);
@@ -300,7 +289,7 @@ impl<T> Drop for Open<T> {
 impl<T> Drop for Receiver<T> {
     fn drop(&mut self) {
         // What is left has no writer any more, and gives back its room after the lock is free.
-        let left = self.0.state().abandon();
+        let left = self.0.state.lock().abandon();
         drop(left);
     }
 }

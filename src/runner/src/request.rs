@@ -103,7 +103,8 @@ pub(crate) async fn send_paced(
     Err(RequestError::Halted)
 }
 
-fn error_name(body: &Value) -> String {
+/// The name of an error, without its namespace.
+pub(crate) fn error_name(body: &Value) -> String {
     let name = body["__type"].as_str().unwrap_or("an answer that is not DynamoDB's");
     name.rsplit('#').next().unwrap_or(name).to_owned()
 }

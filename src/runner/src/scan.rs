@@ -218,7 +218,7 @@ pub(crate) async fn write(work: Arc<Work>, mut jobs: Receiver<Job>) {
             // It is quicker alone.
             alone.append(&mut together);
         }
-        writes.spawn_all(&work, alone);
+        spawn_all(&mut writes, &work, alone);
         if !together.is_empty() {
             let work = Arc::clone(&work);
             writes.spawn(async move { write_batch(work, together).await });
@@ -236,16 +236,10 @@ async fn fill(jobs: &mut Receiver<Job>, some: &mut Vec<Queued<Job>>) {
     }
 }
 
-trait Writes {
-    /// Makes each of these changes by its own write.
-    fn spawn_all(&mut self, work: &Arc<Work>, some: Vec<Queued<Job>>);
-}
-
-impl Writes for JoinSet<()> {
-    fn spawn_all(&mut self, work: &Arc<Work>, some: Vec<Queued<Job>>) {
-        for queued in some {
-            self.spawn(write_all(Arc::clone(work), queued, Left::First(Attempt::None)));
-        }
+/// Makes each of these changes by its own write.
+fn spawn_all(writes: &mut JoinSet<()>, work: &Arc<Work>, some: Vec<Queued<Job>>) {
+    for queued in some {
+        writes.spawn(write_all(Arc::clone(work), queued, Left::First(Attempt::None)));
     }
 }
 

@@ -104,7 +104,8 @@ pub fn is_built_here() -> bool {
     choose(&Options::default()) == Origin::Local
 }
 
-/// The steps of [`parts`] in their order, with their shares of its CPU time in thousandths.
+/// The steps of [`parts`] in their order, with rough shares of its time in thousandths.
+/// They are estimates: a machine's disk, network and processors change them.
 const SHARES: &[(&str, u32)] = &[
     ("building etcd", 90),
     ("building kube-apiserver", 320),

@@ -176,8 +176,8 @@ impl Generator {
             }
             _ => {
                 let values = json!({":v": 1, ":unused": 2});
-                let body = json!({"TableName": "$T", "Item": item, "ConditionExpression": "n = \
-                    :v", "ExpressionAttributeValues": values});
+                let body = json!({"TableName": "$T", "Item": item,
+                    "ConditionExpression": "n = :v", "ExpressionAttributeValues": values});
                 Self::call("PutItem", body)
             }
         }

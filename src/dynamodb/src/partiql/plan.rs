@@ -151,8 +151,8 @@ pub(super) fn wrong_key_type(key: &KeyAttribute) -> ServiceError {
 fn check_key_types(parts: &[&Node], keys: &KeySchema) -> Result<()> {
     for key in keys.attributes() {
         let is_key = |operand: &Operand| {
-            matches!(operand,
-            Operand::Path(path) if path.is_top_level() && path.root == key.name)
+            let Operand::Path(path) = operand else { return false };
+            path.is_top_level() && path.root == key.name
         };
         for part in parts {
             let others: Vec<&Operand> = match part {

@@ -183,7 +183,7 @@ impl Journal {
         if self.is_judged() { Ok(()) } else { Box::pin(self.hold_presence(&[])).await }
     }
 
-    /// Has the lock that tells others that this run writes: no restore of it begins in the
+    /// Takes the lock by which others see that this run writes: no restore of it begins in the
     /// meantime.
     /// `next` are the tables that are locked after it.
     pub(in crate::journal) async fn hold_presence(&self, next: &[String]) -> Result<(), Fault> {

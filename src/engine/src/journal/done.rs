@@ -13,5 +13,5 @@ pub struct Done {
     /// What was made of it.
     pub made: Made,
     /// Whether the answer's image was asked for by us.
-    pub tells_old: bool,
+    pub returns_old: bool,
 }

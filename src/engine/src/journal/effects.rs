@@ -14,7 +14,7 @@ use dm_contract::report::{ItemChange, TableEffect};
 use dm_dynamodb::journal::{Entry as JournalEntry, ValueDigest};
 use dm_dynamodb::schema::{ItemKey, TableSchema};
 use dm_dynamodb::value::{AttributeValue, Item};
-use parking_lot::{Mutex, MutexGuard};
+use parking_lot::Mutex;
 
 use crate::overlay::state::effect::Effects;
 use crate::overlay::state::entry::Entry;
@@ -82,7 +82,7 @@ impl JournaledEffects {
     }
 
     fn count<'a>(&self, table: &str, key: &ItemKey, write: Write<'a, impl Changes<'a>>) {
-        let mut kept = self.kept();
+        let mut kept = self.0.lock();
         if kept.lost.is_some() {
             return;
         }
@@ -95,12 +95,12 @@ impl JournaledEffects {
     /// The run has deleted a table: what it had changed of its items is gone with it, as a dry run
     /// counts it. A new table of the name is counted from there.
     pub fn table_deleted(&self, table: &str) {
-        self.kept().tables.remove(table);
+        self.0.lock().tables.remove(table);
     }
 
     /// What the run has made of an item, if it has changed it and that is still known.
     pub fn change_of(&self, table: &str, key: &ItemKey) -> Option<ItemChange> {
-        let kept = self.kept();
+        let kept = self.0.lock();
         let number = kept.tables.get(table)?.0;
         // A store that cannot be read is found by the next write, which says so.
         let known = kept.store.get(&place(number, key.bytes())).ok()??;
@@ -109,19 +109,19 @@ impl JournaledEffects {
 
     /// Items of a table that the run has deleted.
     pub fn deleted(&self, table: &str) -> u64 {
-        let kept = self.kept();
+        let kept = self.0.lock();
         kept.tables.get(table).map_or(0, |(_, effects)| effects.report(table).deleted)
     }
 
     /// What the run has changed so far.
     pub fn tables(&self) -> Vec<TableEffect> {
-        let kept = self.kept();
+        let kept = self.0.lock();
         kept.tables.iter().map(|(name, (_, effects))| effects.report(name)).collect()
     }
 
     /// Why the counts are not those of the whole run, if so.
     pub fn problem(&self) -> Option<String> {
-        self.kept().lost.as_ref().map(|error| {
+        self.0.lock().lost.as_ref().map(|error| {
             format!(
                 "The counts of changed items end where the guard could not keep them any more \
                  ({error}). The journal is whole."
@@ -130,12 +130,7 @@ impl JournaledEffects {
     }
 }
 
-impl JournaledEffects {
-    fn kept(&self) -> MutexGuard<'_, Kept> {
-        // Counts change after the store, so a poisoned lock still holds counts of whole writes.
-        self.0.lock()
-    }
-}
+impl JournaledEffects {}
 
 impl Kept {
     fn wrote<'a>(

@@ -61,7 +61,7 @@ pub struct Sent {
     /// The request.
     pub call: Call,
     /// Whether the answer tells the whole item as it was, to be compared with the image.
-    pub tells_old: bool,
+    pub returns_old: bool,
     /// Whether the condition compares every attribute of the image, so that the image need not be
     /// the newest.
     pub bound: bool,
@@ -76,7 +76,7 @@ pub struct Sent {
 impl Sent {
     /// Whether nothing makes sure, before or after, that the write meets the image.
     pub fn is_unverified(&self) -> bool {
-        !self.complete && !self.tells_old
+        !self.complete && !self.returns_old
     }
 }
 

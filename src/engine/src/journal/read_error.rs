@@ -33,8 +33,9 @@ pub enum ReadError {
     /// No segment is there, and there were some.
     #[error(
         "JournalGone: the journal of {run} is gone: {}, none is there, and no record says who \
-         removed them", .segments.map_or("segments were written".into(), |all| format!("it had \
-             {all} segments"))
+         removed them", .segments.map_or("segments were written".into(), |all| {
+            format!("it had {all} segments")
+        })
     )]
     Gone {
         run: RunName,

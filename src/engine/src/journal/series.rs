@@ -40,7 +40,7 @@ pub enum Fate {
 pub struct Answered {
     pub answer: Bytes,
     /// Whether it tells the whole item as it was, to be compared with the image.
-    pub tells_old: bool,
+    pub returns_old: bool,
     /// Whether an earlier sending may have been carried out as well.
     pub in_doubt: bool,
 }
@@ -57,8 +57,8 @@ impl Journal {
         let until = Instant::now() + self.apply.times().call;
         match self.send(&sent.call).await {
             Ok(answer) => {
-                let tells_old = sent.tells_old;
-                Fate::Answered(Answered { answer, tells_old, in_doubt: false })
+                let returns_old = sent.returns_old;
+                Fate::Answered(Answered { answer, returns_old, in_doubt: false })
             }
             Err(fault) if fault.is_certain() => Fate::Refused(fault),
             // Seldom, and large: it must not make every write's future as large.
@@ -115,7 +115,7 @@ impl Journal {
             let capacity = json!({"TableName": prepared.table.name, "CapacityUnits": units});
             answer.insert("ConsumedCapacity".into(), capacity);
         }
-        Done { answer, before, made, tells_old: true }
+        Done { answer, before, made, returns_old: true }
     }
 }
 
@@ -123,8 +123,8 @@ impl Journal {
 /// itself leaves, an earlier one was carried out: a condition cannot see an attribute that was
 /// added.
 fn answered_again(answer: Bytes, before: Option<&Item>, made: &Made, sent: &Sent) -> Fate {
-    let tells_old = sent.tells_old;
-    if tells_old {
+    let returns_old = sent.returns_old;
+    if returns_old {
         let old = serde_json::from_slice::<Map<String, Value>>(&answer)
             .ok()
             .and_then(|answer| item_from_json(answer.get("Attributes")?).ok());
@@ -132,7 +132,7 @@ fn answered_again(answer: Bytes, before: Option<&Item>, made: &Made, sent: &Sent
             return Fate::Found;
         }
     }
-    Fate::Answered(Answered { answer, tells_old, in_doubt: true })
+    Fate::Answered(Answered { answer, returns_old, in_doubt: true })
 }
 
 /// Whether an item is what a write leaves, as far as the write changes it.

@@ -196,9 +196,9 @@ impl Journal {
         made: Made,
         answered: Answered,
     ) -> Result<Done, Fault> {
-        let Answered { answer, tells_old, in_doubt } = answered;
+        let Answered { answer, returns_old, in_doubt } = answered;
         let answer = crate::layers::metering::members(&answer)?;
-        let met = match (tells_old, answer.get("Attributes")) {
+        let met = match (returns_old, answer.get("Attributes")) {
             (true, Some(image)) => Some(item_from_json(image)?),
             (true, None) => None,
             (false, _) => before.clone(),
@@ -206,7 +206,7 @@ impl Journal {
         if met == before {
             self.settle(entry, Settlement::Written);
             self.count(prepared, before.as_ref(), made.after.as_ref());
-            return Ok(Done { answer, before, made, tells_old });
+            return Ok(Done { answer, before, made, returns_old });
         }
         tracing::warn!("an item changed while it was being written; its entry is corrected");
         let made = prepared.evaluate(met.as_ref()).unwrap_or(made);
@@ -215,7 +215,7 @@ impl Journal {
         let draft = draft(prepared, met.as_ref(), made.after.as_ref());
         self.correct(prepared, replaced, draft).await?;
         self.count(prepared, met.as_ref(), made.after.as_ref());
-        Ok(Done { answer, before: met, made, tells_old })
+        Ok(Done { answer, before: met, made, returns_old })
     }
 
     /// Makes the entry of a write durable that was carried out, and takes another back. The write
@@ -320,7 +320,7 @@ pub fn hidden(failure: Fault, shows: bool) -> Fault {
 /// The answer as the program's own request would have had it.
 fn answer(prepared: &Prepared, done: Done) -> Bytes {
     let mut answer = done.answer;
-    if done.tells_old {
+    if done.returns_old {
         answer.remove("Attributes");
         if let Some(image) = prepared.write.image(done.before.as_ref(), &done.made) {
             answer.insert("Attributes".into(), item_to_folded_json(&image));

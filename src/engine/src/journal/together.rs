@@ -41,7 +41,11 @@ impl Journal {
             };
             let fault = match result {
                 Ok(answer) => {
-                    return Fate::Answered(Answered { answer, tells_old: false, in_doubt: false });
+                    return Fate::Answered(Answered {
+                        answer,
+                        returns_old: false,
+                        in_doubt: false,
+                    });
                 }
                 Err(fault) if doubt.is_none() && fault.is_certain() => return Fate::Refused(fault),
                 Err(fault) => fault,

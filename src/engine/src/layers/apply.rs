@@ -96,11 +96,12 @@ impl Apply {
         request: &Map<String, Value>,
         answer: &Members<'_>,
     ) {
-        let unprocessed: Map<String, Value> = match operation {
-            Operation::BatchWriteItem => answer.get("UnprocessedItems").unwrap_or_default(),
-            _ => Map::new(),
-        };
-        let unprocessed = Map::from_iter([("RequestItems".to_owned(), unprocessed.into())]);
+        let mut unprocessed = Map::new();
+        if operation == Operation::BatchWriteItem
+            && let Some(items) = answer.get("UnprocessedItems")
+        {
+            unprocessed.insert("RequestItems".to_owned(), items);
+        }
         let mut left = Outline::of(Operation::BatchWriteItem, &unprocessed).writes();
         for write in Outline::of(operation, request).writes() {
             if let Some(at) = left.iter().position(|one| *one == write) {

@@ -121,7 +121,6 @@ impl Signer {
     /// The key of these credentials for a day, made again when either is another.
     fn key(&self, credentials: &Credentials, day: &str, now: SystemTime) -> Arc<Key> {
         let wanted = credentials.secret_access_key();
-        // It is replaced whole, so a poisoned lock still holds a good one.
         let mut kept = self.key.lock();
         if let Some(key) = kept.as_ref().filter(|key| key.day == day && key.secret == wanted) {
             return Arc::clone(key);

@@ -181,7 +181,7 @@ async fn what_all_partitions_share_limits_all_lanes() {
     for _ in 0..20 {
         // All at one time would be one reason to slow down.
         tokio::time::advance(Duration::from_millis(1)).await;
-        receiver.0.state().table.throttled(Instant::now(), Instant::now(), 0.0);
+        receiver.0.state.lock().table.throttled(Instant::now(), Instant::now(), 0.0);
     }
     assert!(lanes.gauge().limited() == Some(1));
     let (until, mut written) = (Instant::now() + Duration::from_secs(20), 0);
@@ -200,7 +200,7 @@ async fn lanes_that_throttles_hold_call_for_more() {
     fill(&sender, 0, 1).await;
     assert!(!gauge.is_held(), "its turn has come");
     let first = receiver.next().await.unwrap();
-    first.flight.shared.state().throttled(first.flight.lane, Instant::now(), Instant::now());
+    first.flight.shared.state.lock().throttled(first.flight.lane, Instant::now(), Instant::now());
     assert!(gauge.is_held());
     assert!(gauge.limited().is_some());
 }
@@ -218,7 +218,7 @@ async fn a_lane_forgets_what_a_key_with_many_items_has_taught_it() {
             for _ in 0..20 {
                 tokio::time::advance(Duration::from_millis(1)).await;
                 let now = Instant::now();
-                next.flight.shared.state().throttled(next.flight.lane, now, now);
+                next.flight.shared.state.lock().throttled(next.flight.lane, now, now);
             }
             assert!(lanes.gauge().is_limited_below(1.0));
         }
@@ -230,7 +230,7 @@ async fn a_lane_forgets_what_a_key_with_many_items_has_taught_it() {
 
 impl Gauge<u32> {
     fn is_limited_below(&self, rate: f64) -> bool {
-        let state = self.shared.state();
+        let state = self.shared.state.lock();
         state.rates(Instant::now()).iter().all(|(learned, now)| *learned && *now < rate)
     }
 }

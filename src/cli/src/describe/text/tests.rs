@@ -137,8 +137,8 @@ fn a_failure_says_what_to_do_now() {
         "phase": "Failed",
         "progress": {"text": "ProgramFailed"},
         "conditions": [{
-            "type": "Ready", "status": "False", "reason": "ProgramFailed", "message": "The program \
-                ended with exit code 1. Fix the script.",
+            "type": "Ready", "status": "False", "reason": "ProgramFailed",
+            "message": "The program ended with exit code 1. Fix the script.",
             "lastTransitionTime": "2026-12-01T10:02:20Z",
         }, {
             "type": "SourceChanged", "status": "True", "reason": "SourceChanged",
@@ -149,8 +149,8 @@ fn a_failure_says_what_to_do_now() {
             "effects": {
                 "itemsRead": 61_300, "readUnits": 1.0, "writeUnits": 61_224.0, "requests": 61_400,
                 "tables": [{"name": "customers", "put": 0, "updated": 61_224, "deleted": 0}],
-                "remarks": [{"operation": "ImportTable", "fidelity": "Refused", "why": "it is \
-                             never allowed", "count": 1}],
+                "remarks": [{"operation": "ImportTable", "fidelity": "Refused",
+                    "why": "it is never allowed", "count": 1}],
             },
         },
         "failure": {

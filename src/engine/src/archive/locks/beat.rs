@@ -28,7 +28,7 @@ async fn beat(shared: &Arc<Shared>, table: &Table) {
         if until > Moment::now() {
             return shared.heartbeat(table, &place, fence, record).await.map(|_| ());
         }
-        // Only its own number tells whether somebody came in between. A write would take it
+        // Only its own number shows whether somebody came in between. A write would take it
         // for its own table only, and waits for all of them.
         shared.renew(table, &place, fence, record).await.map(|_| ())
     };

@@ -46,7 +46,7 @@ impl Prepared {
     /// statement does not.
     pub fn as_it_is(&self) -> Sent {
         let mut body = self.body.clone();
-        let (operation, tells_old) = match &self.form {
+        let (operation, returns_old) = match &self.form {
             Form::Own | Form::Rewritten => {
                 body.insert("ReturnValues".into(), "ALL_OLD".into());
                 (self.operation(), true)
@@ -59,16 +59,16 @@ impl Prepared {
         // Nothing binds it, so an update could be made twice.
         let repeatable = false;
         let call = Call::new(operation, body);
-        Sent { call, tells_old, bound: false, repeatable, complete: false, added: 0 }
+        Sent { call, returns_old, bound: false, repeatable, complete: false, added: 0 }
     }
 
     fn own_request(&self, before: Option<&Item>, scope: Scope, bytes_max: usize) -> Sent {
         let operation = self.operation();
         let mut body = self.body.clone();
         if let Change::Check = self.write.change {
-            let (tells_old, bound, repeatable, complete) = (false, false, true, true);
+            let (returns_old, bound, repeatable, complete) = (false, false, true, true);
             let call = Call::new(operation, body);
-            return Sent { call, tells_old, bound, repeatable, complete, added: 0 };
+            return Sent { call, returns_old, bound, repeatable, complete, added: 0 };
         }
         let key = self.write.key.to_item();
         let compared = self.compared(before, scope);
@@ -89,15 +89,15 @@ impl Prepared {
         // No condition can say that an item has no further attributes.
         let replaces = operation != Operation::UpdateItem && before.is_some();
         let whole = scope == Scope::Whole;
-        let tells_old = replaces || whole || !complete;
-        if tells_old {
+        let returns_old = replaces || whole || !complete;
+        if returns_old {
             body.insert("ReturnValues".into(), "ALL_OLD".into());
         }
         // A second time the condition fails, or the item is replaced by what is there already.
         let repeatable = operation != Operation::UpdateItem || complete;
         let bound = whole && complete;
         let call = Call::new(operation, body);
-        Sent { call, tells_old, bound, repeatable, complete, added }
+        Sent { call, returns_old, bound, repeatable, complete, added }
     }
 
     fn compared<'a>(&'a self, before: Option<&'a Item>, scope: Scope) -> BTreeSet<&'a str> {
@@ -168,7 +168,7 @@ impl Prepared {
         body.insert("ReturnValues".into(), "ALL_OLD".into());
         // What it sets are values: a second time sets the same ones.
         let (call, repeatable) = (Call::new(self.operation(), body), true);
-        Some(Sent { call, tells_old: true, bound, repeatable, complete, added })
+        Some(Sent { call, returns_old: true, bound, repeatable, complete, added })
     }
 }
 

@@ -58,7 +58,7 @@ fn check(kind: ChangeKind, body: &Value) {
     assert!(sent(&prepared, Some(&image), None).is_err(), "{body}");
     let made = prepared.evaluate(Some(&image)).unwrap();
     let bound = request(&prepared, Some(&image), Scope::Whole).unwrap();
-    assert!(bound.bound && bound.tells_old, "{body}");
+    assert!(bound.bound && bound.returns_old, "{body}");
     let again = again(&bound);
     assert_eq!(again.evaluate(Some(&image)).map(|made| made.after), Ok(made.after), "{body}");
     for other in [json!({"n": {"N": "2"}}), json!({"x": {"S": "z"}}), json!({"x": null})] {
@@ -164,7 +164,7 @@ fn a_change_of_a_wide_item_is_bound_to_what_it_depends_on() {
     let mut image = wide(300);
     image.extend(["z0", "zz"].map(|name| (name.to_owned(), AttributeValue::from(1))));
     let sent = request(&update, Some(&image), Scope::Concerned).unwrap();
-    assert!(sent.complete && sent.tells_old && !sent.bound);
+    assert!(sent.complete && sent.returns_old && !sent.bound);
     for name in ["z0", "zz"] {
         let mut now = image.clone();
         now.insert(name.to_owned(), 2.into());
@@ -183,7 +183,7 @@ fn a_condition_that_leaves_no_room_is_replaced_by_what_it_depends_on() {
         "ExpressionAttributeValues": {":n": {"N": "7"}, ":y": {"S": "y"}, ":two": {"N": "2"}}});
     let update = prepared(ChangeKind::Update, &body);
     let sent = request(&update, Some(&image), Scope::Concerned).unwrap();
-    assert!(sent.complete && !sent.tells_old);
+    assert!(sent.complete && !sent.returns_old);
     let now = item(&json!({"id": {"S": "a"}, "n": {"N": "1"}, "x": {"S": "z"}}));
     assert!(again(&sent).evaluate(Some(&now)).is_err());
     assert!(again(&sent).evaluate(Some(&image)).is_ok());
@@ -199,7 +199,7 @@ fn what_has_no_room_is_sent_as_it_is() {
     let image = wide(400);
     assert!(request(&update, Some(&image), Scope::Concerned).is_none());
     let sent = update.as_it_is();
-    assert!(sent.tells_old && !sent.is_unverified());
+    assert!(sent.returns_old && !sent.is_unverified());
     assert_eq!(sent.call.body()["AttributeUpdates"], body["AttributeUpdates"]);
     assert_eq!(sent.call.body().get("ConditionExpression"), None);
 }

@@ -35,8 +35,8 @@ fn a_run_that_gives_way_before_its_first_write_has_failed_and_changed_nothing() 
         (differs("TableReplaced", true), 1, RunResult::Failed, Reason::TableReplaced),
     ] {
         let guard = guard_says(json!({
-            "mode": "Apply", "gaveWay": gave_way, "problem": "The run stopped before its first \
-                write",
+            "mode": "Apply", "gaveWay": gave_way,
+            "problem": "The run stopped before its first write",
         }));
         let program = program_says(json!({"exitCode": exit_code}));
         let pod = let_through(&pod_ended(exit_code, &program, &guard));
