@@ -177,20 +177,81 @@ async fn items_moved_to_other_keys_come_back() {
         writes.push(("DeleteItem", json!({"Key": {"id": "old", "pos": i}})));
     }
     bed.migrate(&writes).await;
-    let key = json!({"id": "new", "pos": 0});
-    bed.others(
-        "UpdateItem",
-        json!({"Key": key, "UpdateExpression": "SET w = \
-                                                :w", "ExpressionAttributeValues": {":w": 1}}),
-    )
-    .await;
+    let set_w = "SET w = :w";
+    let update = json!({"Key": {"id": "new", "pos": 0}, "UpdateExpression": set_w,
+        "ExpressionAttributeValues": {":w": 1}});
+    bed.others("UpdateItem", update).await;
     bed.others("PutItem", json!({"Item": {"id": "old", "pos": 1, "mine": true}})).await;
     let report = bed.restore(1, 2, Mode::Apply, OnConflict::Skip).await;
-    assert_eq!((report.counts.deleted, report.counts.recreated, report.conflicts), (4, 4, 2));
+    assert_eq!((report.counts.deleted, report.counts.recreated, report.conflicts), (3, 4, 3));
     let conflicts: Vec<&Conflict> = report.listed.iter().map(|listed| &listed.conflict).collect();
-    assert!(conflicts.contains(&&Conflict::ItemChanged));
-    assert!(conflicts.contains(&&Conflict::PlaceTaken));
+    for conflict in [Conflict::ItemChanged, Conflict::PlaceTaken, Conflict::OnlyCopy] {
+        assert!(conflicts.contains(&&conflict), "{conflicts:?}");
+    }
     bed.restore(1, 3, Mode::Apply, OnConflict::Overwrite).await;
+    assert_eq!(bed.items().await, before);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_run_is_restored_wholly_or_not_at_all_where_the_policy_allows_fewer_tables() {
+    let bed = Bed::new("hash", &[json!({"id": "a", "v": 1})]).await;
+    bed.migrate(&[("UpdateItem", set("a", "v", &json!(2)))]).await;
+    let changed = bed.items().await;
+    for mode in [Mode::DryRun, Mode::Apply] {
+        let mut plan = Plan { mode, ..bed.plan.clone() };
+        plan.run.number = 2;
+        plan.policy.tables = vec!["others-*".into()];
+        let options = RestoreOptions::new(bed::credentials(), bed.archive.clone(), 1);
+        let error = Restore::open(&plan, options).unwrap().run().await.unwrap_err().to_string();
+        for part in [&bed.table, "does not allow", "nothing was restored"] {
+            assert!(error.contains(part), "{error}");
+        }
+        assert_eq!(bed.items().await, changed);
+    }
+    let report = bed.restore(1, 2, Mode::Apply, OnConflict::Skip).await;
+    assert_eq!(report.counts.restored, 1);
+}
+
+/// A transaction that moves an item and changes it, so that only the transaction tells that the two
+/// are one.
+fn moved(bed: &Bed, id: &str) -> (&'static str, Value) {
+    let table = &bed.table;
+    let new = json!({"id": format!("{id}-new"), "v": 2});
+    let actions = [
+        json!({"Put": {"TableName": table, "Item": new}}),
+        json!({"Delete": {"TableName": table, "Key": {"id": id}}}),
+    ];
+    ("TransactWriteItems", json!({"TransactItems": actions}))
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_moved_item_stays_where_it_is_while_its_former_place_is_taken() {
+    let seeds = ["a", "b"].map(|id| json!({"id": id, "v": 1}));
+    let bed = Bed::new("hash", &seeds).await;
+    let before = bed.items().await;
+    bed.migrate(&[moved(&bed, "a"), moved(&bed, "b")]).await;
+    bed.others("PutItem", json!({"Item": {"id": "a", "others": true}})).await;
+
+    let preview = bed.restore(1, 2, Mode::DryRun, OnConflict::Skip).await;
+    let report = bed.restore(1, 2, Mode::Apply, OnConflict::Skip).await;
+    for report in [&preview, &report] {
+        let listed: Vec<String> = report
+            .listed
+            .iter()
+            .map(|one| format!("{} {:?}", one.key.as_ref().unwrap()["id"]["S"], one.conflict))
+            .collect();
+        assert_eq!(listed, ["\"a\" PlaceTaken", "\"a-new\" OnlyCopy"]);
+        assert_eq!((report.counts.deleted, report.counts.recreated), (1, 1));
+    }
+    let mut ids: Vec<Value> =
+        bed.items().await.iter().map(|item| item["id"]["S"].clone()).collect();
+    ids.sort_by_key(Value::to_string);
+    assert_eq!(ids, ["a", "a-new", "b"]);
+
+    // Once the place is free, a further restore brings the item back and deletes its copy.
+    bed.others("DeleteItem", json!({"Key": {"id": "a"}})).await;
+    let report = bed.restore(1, 3, Mode::Apply, OnConflict::Skip).await;
+    assert_eq!((report.conflicts, report.counts.deleted, report.counts.recreated), (0, 1, 1));
     assert_eq!(bed.items().await, before);
 }
 

@@ -97,6 +97,9 @@ pub enum ConflictKind {
     PlaceTaken,
     /// Several pods of the run wrote the item, and their journals do not tell in which order.
     OrderUnknown,
+    /// The run moved an item here that could not return to its former key. This may be the only
+    /// copy.
+    OnlyCopy,
     /// The database rejects the earlier value, for example because of an index that was added
     /// since.
     Rejected,

@@ -139,6 +139,9 @@ pub enum Conflict {
     PlaceTaken,
     /// Several parts of the run wrote the item, and their journals do not tell in which order.
     OrderUnknown,
+    /// The run created the item, in one transaction with the deletion of an item that could not be
+    /// recreated, or with all its attributes. It may be the only copy.
+    OnlyCopy,
     /// The database rejects the earlier value, for example under the key of an index that was added
     /// since: of this attribute, or of the whole item.
     Rejected(Option<String>),
@@ -153,6 +156,7 @@ impl Conflict {
             Self::ItemChanged => "the item changed after the run".into(),
             Self::ItemDeleted => "the item was deleted after the run".into(),
             Self::PlaceTaken => "another item with its key was created after the run".into(),
+            Self::OnlyCopy => "it may be the only copy of an item that could not return".into(),
             Self::OrderUnknown => "several pods wrote the item in an unknown order".into(),
             Self::Rejected(Some(name)) => {
                 format!("the database rejects the earlier {}", named(name))

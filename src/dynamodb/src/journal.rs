@@ -131,11 +131,12 @@ pub struct Entry {
     pub after: After,
     /// Nothing made sure that the write met the image: others may have changed the item in between.
     pub unverified: bool,
-    /// The transaction that the write is part of, where the program gave it a token.
+    /// The transaction that the write is part of.
     pub transaction: Option<TransactionMark>,
 }
 
-/// Names a transaction by the program's token, so that a guard that is started again knows it.
+/// Names a transaction by the program's token, so that a guard that is started again knows it; by
+/// one of ours where the program gave none. The items of a transaction have the same.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct TransactionMark {

@@ -9,6 +9,7 @@ mod earlier;
 mod error;
 mod key;
 mod lost;
+mod moves;
 mod partitions;
 mod place;
 mod read;
@@ -46,6 +47,7 @@ use crate::restore::conflicts::Conflicts;
 pub use crate::restore::conflicts::part_name;
 use crate::restore::earlier::{Earlier, EarlierPart};
 pub use crate::restore::error::RestoreError;
+use crate::restore::moves::Moves;
 use crate::restore::partitions::Partitions;
 use crate::restore::speed::Speed;
 use crate::restore::tables::TableCalls;
@@ -65,6 +67,7 @@ pub struct Restore {
     on_conflict: OnConflict,
     counts: Counts,
     conflicts: Conflicts,
+    moves: Moves,
     speed: Speed,
     nothing_written: AtomicBool,
     table_calls: OnceLock<TableCalls>,
@@ -160,6 +163,7 @@ impl Restore {
             on_conflict: options.on_conflict,
             counts,
             conflicts,
+            moves: Moves::default(),
             speed,
             nothing_written: AtomicBool::new(false),
             table_calls: OnceLock::new(),
@@ -251,6 +255,7 @@ impl Restore {
         let is_empty = readers.iter().all(JournalReader::is_empty);
         self.nothing_written.store(is_empty, Ordering::Relaxed);
         let mut partitions = Partitions::fill(&readers).await?;
+        self.check_policy(partitions.tables())?;
         self.check_tables(TableCalls::of(&partitions)).await?;
         let mut earlier = self.earlier(partitions.len()).await?;
         self.check_place().await?;
@@ -258,14 +263,35 @@ impl Restore {
             let begun = journal.begun().await;
             begun.map_err(RestoreError::Begin)?;
         }
+        // What the run created goes last: of an item that it moved there is always a copy.
+        let has_created = self.restore_pass(&mut partitions, &mut earlier, false).await?;
+        if has_created {
+            partitions.rewind();
+            earlier.rewind();
+            self.restore_pass(&mut partitions, &mut earlier, true).await?;
+        }
+        Ok(())
+    }
+
+    /// Restores the items that the run created, or all others; whether there are others than these.
+    async fn restore_pass(
+        &self,
+        partitions: &mut Partitions,
+        earlier: &mut Earlier,
+        created: bool,
+    ) -> Result<bool> {
+        let mut has_others = false;
         while let Some(entries) = partitions.next().map_err(RestoreError::Sorting)? {
             let earlier = earlier.next().map_err(RestoreError::Sorting)?;
-            self.restore_all(entries, &earlier).await?;
+            let is_of_pass = |entry: &MergedEntry| entry.first().is_none() == created;
+            let (these, others): (Vec<_>, Vec<_>) = entries.into_iter().partition(is_of_pass);
+            has_others |= !others.is_empty();
+            self.restore_all(these, &earlier).await?;
             if self.speed.is_stopping() {
                 return Err(RestoreError::Interrupted);
             }
         }
-        Ok(())
+        Ok(has_others)
     }
 
     async fn earlier(&self, parts: usize) -> Result<Earlier> {
@@ -459,6 +485,7 @@ impl Restore {
     }
 
     fn note(&self, entry: &MergedEntry, conflicts: Vec<Conflict>) {
+        self.moves.see(entry, &conflicts, self.on_conflict);
         for conflict in conflicts {
             let (table, key) = (entry.table.clone(), Some(item_to_json(&entry.key)));
             self.conflicts.add(ListedConflict { table, key, conflict });

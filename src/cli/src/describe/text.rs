@@ -302,6 +302,7 @@ fn conflict(group: &ConflictGroup) -> Conflict {
         ConflictKind::ItemDeleted => Conflict::ItemDeleted,
         ConflictKind::PlaceTaken => Conflict::PlaceTaken,
         ConflictKind::OrderUnknown => Conflict::OrderUnknown,
+        ConflictKind::OnlyCopy => Conflict::OnlyCopy,
         ConflictKind::Rejected => Conflict::Rejected(name),
     }
 }

@@ -6,7 +6,7 @@
 //! image is an old one and it never came. Its life is kept beside the proven one, for the case that
 //! the item is found exactly as that write would have left it.
 
-use super::{Entry, ItemDigest, Life, Outcome, Sequence};
+use super::{Entry, ItemDigest, Life, Outcome, Sequence, ValueDigest};
 use crate::value::Item;
 
 /// Lives of one key that are kept beside the first. Each holds an image. An item is found as the
@@ -17,6 +17,9 @@ const LIVES_IN_DOUBT_MAX: usize = 8;
 /// eventually consistent read is about a second behind; an older image counts as the work of
 /// others.
 const STATES_MAX: usize = 16;
+
+/// Transactions kept of one key, the newest. An item is moved by one.
+const TRANSACTIONS_MAX: usize = 8;
 
 /// One key's entries of a run, merged.
 #[derive(Clone, PartialEq)]
@@ -29,6 +32,9 @@ pub struct MergedEntry {
     /// Whether several parts of the run wrote the item, and nothing tells in which order: then it
     /// is not known how it was before the run, nor what the run left.
     pub order_unknown: bool,
+    /// The tokens of the transactions that wrote the item, the newest last, up to
+    /// [`TRANSACTIONS_MAX`].
+    pub transactions: Vec<ValueDigest>,
     /// The first is proven, if any is; each other one ends in a write in doubt.
     lives: Vec<Life>,
     /// What the run met and left, the newest last, up to [`STATES_MAX`].
@@ -46,9 +52,10 @@ impl MergedEntry {
         let mut states = life.afters.clone();
         states.push(entry.after.item);
         life.take_in(&entry, outcome);
-        let Entry { sequence: last, table, key, unverified, .. } = entry;
+        let Entry { sequence: last, table, key, unverified, transaction, .. } = entry;
+        let transactions = transaction.iter().map(|mark| mark.token).collect();
         let (order_unknown, lives) = (false, vec![life]);
-        Some(Self { table, key, unverified, order_unknown, lives, states, last })
+        Some(Self { table, key, unverified, order_unknown, transactions, lives, states, last })
     }
 
     /// Takes in the key's next entry, in the order of their sequence.
@@ -59,6 +66,9 @@ impl MergedEntry {
         }
         self.last = entry.sequence;
         self.unverified |= entry.unverified;
+        if let Some(mark) = &entry.transaction {
+            keep_newest(&mut self.transactions, mark.token, TRANSACTIONS_MAX);
+        }
         let met = entry.before.as_ref().map(ItemDigest::of_item);
         let found = if self.lives[0].is_known() && self.lives[0].afters.contains(&met) {
             Some(0)
@@ -71,7 +81,7 @@ impl MergedEntry {
         let is_old = entry.unverified && self.states.contains(&met);
         let by_others = found.is_none() && !is_old;
         for state in [met, entry.after.item] {
-            self.keep_state(state);
+            keep_newest(&mut self.states, state, STATES_MAX);
         }
         let at = if by_others {
             self.lives.push(self.lives[at].overtaken_by(entry.before.as_ref()));
@@ -85,14 +95,6 @@ impl MergedEntry {
             self.lives = vec![life];
         } else if self.lives.len() > 1 + LIVES_IN_DOUBT_MAX {
             self.lives.remove(1);
-        }
-    }
-
-    fn keep_state(&mut self, state: Option<ItemDigest>) {
-        self.states.retain(|other| *other != state);
-        self.states.push(state);
-        if self.states.len() > STATES_MAX {
-            self.states.remove(0);
         }
     }
 
@@ -189,6 +191,15 @@ impl MergedEntry {
     #[cfg(test)]
     pub(crate) fn is_in_doubt(&self) -> bool {
         self.lives.len() > 1 || self.lives[0].is_in_doubt()
+    }
+}
+
+/// Appends to a list that has each once, and at most this many.
+fn keep_newest<T: PartialEq>(all: &mut Vec<T>, one: T, max: usize) {
+    all.retain(|other| *other != one);
+    all.push(one);
+    if all.len() > max {
+        all.remove(0);
     }
 }
 

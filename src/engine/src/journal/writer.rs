@@ -37,7 +37,7 @@ pub struct Draft {
     pub after: After,
     /// Whether nothing makes sure that the write meets the image.
     pub unverified: bool,
-    /// The transaction that the write is part of, where the program gave it a token.
+    /// The transaction that the write is part of.
     pub transaction: Option<TransactionMark>,
 }
 

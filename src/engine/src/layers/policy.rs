@@ -88,11 +88,24 @@ impl Policy {
         Ok(())
     }
 
-    /// Whether this table may be touched, by its name or ARN.
-    pub fn check_table(&self, operation: Operation, table: &str) -> Result<(), Fault> {
-        let (name, field) = (plain_name(table), self.settings.tables);
+    /// The first of some tables, by its name, that may not be touched, and where that is set.
+    pub fn excluded<'t>(
+        &self,
+        tables: impl IntoIterator<Item = &'t String>,
+    ) -> Option<(&'t str, &'static str)> {
+        let excluded = tables.into_iter().find(|table| !self.allows(table))?;
+        Some((excluded, self.settings.tables))
+    }
+
+    fn allows(&self, table: &str) -> bool {
         let globs = &self.plan.tables;
-        if globs.is_empty() || globs.iter().any(|glob| glob::matches(glob, name)) {
+        globs.is_empty() || globs.iter().any(|glob| glob::matches(glob, table))
+    }
+
+    /// Whether this table may be touched, by its name or ARN.
+    fn check_table(&self, operation: Operation, table: &str) -> Result<(), Fault> {
+        let (name, field) = (plain_name(table), self.settings.tables);
+        if self.allows(name) {
             return Ok(());
         }
         let quoted = quoted(name);

@@ -70,6 +70,11 @@ impl Earlier {
         Ok(earlier)
     }
 
+    /// Begins with the first part again.
+    pub fn rewind(&mut self) {
+        self.restores.iter_mut().for_each(|(restore, _)| restore.rewind());
+    }
+
     /// The entries of the next part.
     pub fn next(&mut self) -> io::Result<EarlierPart> {
         let (mut written, mut lost) = (Vec::new(), LostItems::default());

@@ -43,6 +43,12 @@ pub enum RestoreError {
     /// The run was of another database, or of a table that was replaced.
     #[error("run {run} cannot be restored here, and nothing was written: {}", .difference.what)]
     Differs { run: String, difference: Difference },
+    /// The policy does not allow a table of the run.
+    #[error(
+        "run {run} wrote table {table}, which {setting} does not allow, so nothing was restored. \
+         Allow all tables of the run, and restore it again"
+    )]
+    NotAllowed { run: String, table: String, setting: &'static str },
     /// The run has not ended.
     #[error(
         "run {run} is still writing (since {since}), so nothing was restored. Wait for its end or \

@@ -5,7 +5,7 @@ use std::collections::VecDeque;
 
 use dm_contract::restored::Conflict;
 use dm_dynamodb::journal::MergedEntry;
-use dm_dynamodb::restore::{ConditionalWrite, Step, decide, writes_to_restore};
+use dm_dynamodb::restore::{ConditionalWrite, Decision, Step, decide, writes_to_restore};
 use dm_dynamodb::schema::{ItemKey, TableSchema};
 use dm_dynamodb::value::Item;
 
@@ -33,7 +33,7 @@ impl Restore {
         let left = earlier.restored(entry);
         let mut earlier_step = Step::Nothing;
         for _ in 0..limits::RESTORE_TRIES_MAX {
-            let decision = decide(&left, now.as_ref(), self.on_conflict);
+            let decision = self.decision(&left, now.as_ref());
             let written = match &self.target {
                 Target::Database(journal) => {
                     self.write_all(journal, &decision.writes, Pace::Limited).await?
@@ -57,7 +57,7 @@ impl Restore {
                 Ended::Stopped => return Ok(()),
                 Ended::Changed => {
                     now = self.images().read(table, key).await?;
-                    let next = decide(&left, now.as_ref(), self.on_conflict);
+                    let next = self.decision(&left, now.as_ref());
                     let is_found = written.in_doubt
                         && next.writes.is_empty()
                         && next.conflicts == decision.conflicts;
@@ -70,6 +70,10 @@ impl Restore {
         // Somebody writes this item all the time: what is decided is a conflict in any case.
         self.leave(entry, earlier, Vec::new());
         Ok(())
+    }
+
+    fn decision(&self, entry: &MergedEntry, now: Option<&Item>) -> Decision {
+        self.moves.checked(entry, now, decide(entry, now, self.on_conflict))
     }
 
     /// Lists an item as changed by others, with what the database rejected of it.

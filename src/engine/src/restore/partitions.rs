@@ -1,7 +1,7 @@
 //! A journal sorted by keys within bounded memory: its entries go to files by a hash of their key,
-//! and each file is then merged by itself. A small journal stays in memory.
+//! and each file is then merged by itself.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs::File;
 use std::hash::{DefaultHasher, Hash as _, Hasher as _};
 use std::io::{self, BufRead as _, BufReader, BufWriter, Seek as _, Write as _};
@@ -25,17 +25,15 @@ pub type Merged = BTreeMap<Place, MergedEntry>;
 /// Entries by a hash of their keys, and what became of their writes.
 #[derive(Debug)]
 pub struct Partitions {
-    parts: Vec<Part>,
+    parts: Vec<BufWriter<File>>,
+    /// The part that is read next.
+    next: usize,
     outcomes: Outcomes,
     controls: Vec<ControlEntry>,
+    /// The tables of all entries.
+    tables: BTreeSet<String>,
     /// Whether the run has parts.
     has_parts: bool,
-}
-
-#[derive(Debug)]
-enum Part {
-    Memory(Vec<Entry>),
-    File(BufWriter<File>),
 }
 
 impl Partitions {
@@ -47,9 +45,10 @@ impl Partitions {
 
     /// The same in this many parts: a key is in the same part as in another journal with as many.
     pub async fn fill_in(readers: &[JournalReader], count: usize) -> Result<Self> {
-        let (outcomes, controls) = (Outcomes::default(), Vec::new());
+        let (outcomes, controls, tables) = (Outcomes::default(), Vec::new(), BTreeSet::new());
         let has_parts = readers.len() > 1;
-        let mut partitions = Self { parts: parts(count)?, outcomes, controls, has_parts };
+        let parts = parts(count)?;
+        let mut partitions = Self { parts, next: 0, outcomes, controls, tables, has_parts };
         for (part, reader) in (0..).zip(readers) {
             partitions.read(part, reader).await?;
         }
@@ -86,23 +85,30 @@ impl Partitions {
             }
             Record::Entry(entry) => entry,
         };
+        if !self.tables.contains(&entry.table) {
+            self.tables.insert(entry.table.clone());
+        }
         let mut hasher = DefaultHasher::new();
         (&entry.table, ItemDigest::of_item(&entry.key)).hash(&mut hasher);
         let at = usize::try_from(hasher.finish() % self.parts.len() as u64).unwrap_or(0);
-        match &mut self.parts[at] {
-            Part::Memory(entries) => entries.push(entry),
-            Part::File(file) => {
-                let mut line = Vec::new();
-                Record::Entry(entry).write_line(&mut line);
-                file.write_all(&line)?;
-            }
-        }
-        Ok(())
+        let mut line = Vec::new();
+        Record::Entry(entry).write_line(&mut line);
+        self.parts[at].write_all(&line)
     }
 
-    /// How many parts are left.
+    /// Begins with the first part again.
+    pub fn rewind(&mut self) {
+        self.next = 0;
+    }
+
+    /// How many parts there are.
     pub fn len(&self) -> usize {
         self.parts.len()
+    }
+
+    /// The tables that the run wrote, or may have.
+    pub fn tables(&self) -> &BTreeSet<String> {
+        &self.tables
     }
 
     /// Calls that changed tables, in their order, and what became of them.
@@ -133,24 +139,18 @@ impl Partitions {
 
     /// Hands over the entries of the next part in their order; `false` if there is no further part.
     fn next_entries(&mut self, mut see: impl FnMut(Entry, Outcome)) -> io::Result<bool> {
-        let Some(part) = self.parts.pop() else { return Ok(false) };
-        let mut see = |entry: Entry| {
+        let Some(part) = self.parts.get_mut(self.next) else { return Ok(false) };
+        self.next += 1;
+        part.flush()?;
+        let file = part.get_mut();
+        file.rewind()?;
+        for line in BufReader::new(file).split(b'\n') {
+            // Lines of ours, written a moment ago.
+            let Ok(Record::Entry(entry)) = Record::read_line(&line?) else {
+                return Err(io::ErrorKind::InvalidData.into());
+            };
             let outcome = self.outcomes.of(entry.sequence);
             see(entry, outcome);
-        };
-        match part {
-            Part::Memory(entries) => entries.into_iter().for_each(see),
-            Part::File(file) => {
-                let mut file = file.into_inner().map_err(io::IntoInnerError::into_error)?;
-                file.rewind()?;
-                for line in BufReader::new(file).split(b'\n') {
-                    // Lines of ours, written a moment ago.
-                    let Ok(Record::Entry(entry)) = Record::read_line(&line?) else {
-                        return Err(io::ErrorKind::InvalidData.into());
-                    };
-                    see(entry);
-                }
-            }
         }
         Ok(true)
     }
@@ -171,12 +171,9 @@ fn count(archived_bytes: u64) -> usize {
     usize::try_from(wanted).unwrap_or(usize::MAX).clamp(1, limits::RESTORE_PARTITIONS_MAX)
 }
 
-fn parts(count: usize) -> Result<Vec<Part>> {
-    if count <= 1 {
-        return Ok(vec![Part::Memory(Vec::new())]);
-    }
-    (0..count)
-        .map(|_| tempfile::tempfile().map(|file| Part::File(BufWriter::new(file))))
+fn parts(count: usize) -> Result<Vec<BufWriter<File>>> {
+    (0..count.max(1))
+        .map(|_| tempfile::tempfile().map(BufWriter::new))
         .collect::<io::Result<_>>()
         .map_err(RestoreError::Sorting)
 }

@@ -1,13 +1,25 @@
 //! Whether a restore is where its run was: asked before anything is written, of a preview too.
 
+use std::collections::BTreeSet;
+
 use dm_contract::identity::{Absent, Difference, Mismatch};
 
 use crate::archive::ledger;
 use crate::identity;
+use crate::layers::policy::Policy;
 use crate::restore::tables::TableCalls;
 use crate::restore::{Restore, RestoreError, Result};
 
 impl Restore {
+    /// Stops the restore of a run that wrote a table which the policy does not allow.
+    pub(in crate::restore) fn check_policy(&self, tables: &BTreeSet<String>) -> Result<()> {
+        let plan = &self.own.plan;
+        let policy = Policy::new(plan.policy.clone(), &plan.run);
+        let Some((table, setting)) = policy.excluded(tables) else { return Ok(()) };
+        let (run, table) = (self.source.to_string(), table.to_owned());
+        Err(RestoreError::NotAllowed { run, table, setting })
+    }
+
     /// Stops the restore of a run that deleted a table, unless a person has accepted that: no
     /// restore recreates it, so what the run wrote elsewhere may be the only copy of its items.
     /// Whether a deletion in doubt was carried out, the table says: one with the id on record was

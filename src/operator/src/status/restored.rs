@@ -72,6 +72,7 @@ fn conflict_group(group: &restored::ConflictGroup) -> ConflictGroup {
         Conflict::ItemDeleted => (ConflictKind::ItemDeleted, None),
         Conflict::PlaceTaken => (ConflictKind::PlaceTaken, None),
         Conflict::OrderUnknown => (ConflictKind::OrderUnknown, None),
+        Conflict::OnlyCopy => (ConflictKind::OnlyCopy, None),
         Conflict::Rejected(name) => (ConflictKind::Rejected, name.clone()),
     };
     ConflictGroup {

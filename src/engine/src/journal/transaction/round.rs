@@ -3,13 +3,14 @@
 
 use dm_dynamodb::idempotency;
 use dm_dynamodb::item_write::Made;
-use dm_dynamodb::journal::{After, Sequence};
+use dm_dynamodb::journal::{After, RequestDigest, Sequence, TransactionMark};
 use dm_dynamodb::request::ACTIONS;
 use dm_dynamodb::value::Item;
 use serde_json::{Map, Value, json};
 
 use crate::call::Call;
 use crate::fault::Fault;
+use crate::fresh_name::fresh_name;
 use crate::journal::prepared::Scope;
 use crate::journal::single::{draft, unverified_draft};
 use crate::journal::tokens::Token;
@@ -64,7 +65,7 @@ impl Journal {
         entries: Option<Vec<Sequence>>,
     ) -> Result<Round, Fault> {
         let bound = if own_only { None } else { bound(asked.actions, &images, &made) };
-        let transaction = asked.token.as_ref().map(Token::mark);
+        let transaction = Some(asked.token.as_ref().map_or_else(own_mark, Token::mark));
         let (mut drafts, mut left) = (Vec::new(), Vec::new());
         for (at, ((action, image), made)) in
             asked.actions.iter().zip(&images).zip(&made).enumerate()
@@ -94,13 +95,15 @@ impl Journal {
         };
         let (operation, mut body) = request(asked, bound);
         let token = asked.token.as_ref().map(|token| token.sent(&self.run.own_name(), &body));
-        body.insert(
-            idempotency::TOKEN.into(),
-            token.unwrap_or_else(crate::fresh_name::fresh_name).into(),
-        );
+        body.insert(idempotency::TOKEN.into(), token.unwrap_or_else(fresh_name).into());
         let call = Call::new(operation, body);
         Ok(Round { call, images, made, own_only, left, entries })
     }
+}
+
+/// The mark of a transaction without a token. No other has it.
+fn own_mark() -> TransactionMark {
+    TransactionMark::of(&fresh_name(), RequestDigest::from_bytes([0; 32]))
 }
 
 /// The request without a token: of bound actions, or the program's.
