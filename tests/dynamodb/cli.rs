@@ -75,6 +75,22 @@ pub async fn cars(database: &Endpoint) -> String {
 }
 
 #[tokio::test]
+async fn without_a_region_a_run_says_so_and_the_flag_is_enough() {
+    let run = |flags: &[&str]| {
+        let mut command = datamigration(&[&["exec"], flags, &["--", "true"]].concat());
+        let home = tempfile::tempdir().unwrap();
+        command.env_remove("AWS_REGION").env_remove("AWS_DEFAULT_REGION");
+        command.env("HOME", home.path()).env_remove("AWS_PROFILE");
+        ended(&command.output().unwrap())
+    };
+    let (_, err, code) = run(&[]);
+    assert_eq!(code, Some(125), "{err}");
+    assert!(err.contains("no region is configured; give --region, or set AWS_REGION"), "{err}");
+    let (_, err, code) = run(&["--region", REGION, "--expect-no-requests"]);
+    assert_eq!(code, Some(0), "{err}");
+}
+
+#[tokio::test]
 async fn a_dry_run_of_a_boto3_program_writes_nothing_and_says_what_it_would() {
     let database = database();
     let table = cars(&database).await;

@@ -2,6 +2,7 @@
 //! programs find theirs. It sends nothing.
 
 use aws_config::BehaviorVersion;
+use aws_config::Region;
 use aws_config::environment::EnvironmentVariableRegionProvider;
 use aws_config::meta::region::RegionProviderChain;
 use aws_config::profile::ProfileFileRegionProvider;
@@ -70,15 +71,21 @@ pub enum DatabaseError {
 }
 
 pub async fn find(flags: &Flags) -> Result<Upstream, DatabaseError> {
-    // Neither the instance's metadata nor any other service is asked.
-    let regions = RegionProviderChain::first_try(EnvironmentVariableRegionProvider::new())
-        .or_else(ProfileFileRegionProvider::new());
+    let region = match flags.region.clone().filter(|region| !region.is_empty()) {
+        Some(region) => Region::new(region),
+        // Neither the instance's metadata nor any other service is asked.
+        None => RegionProviderChain::first_try(EnvironmentVariableRegionProvider::new())
+            .or_else(ProfileFileRegionProvider::new())
+            .region()
+            .await
+            .filter(|region| !region.as_ref().is_empty())
+            .ok_or(DatabaseError::NoRegion)?,
+    };
     let config = aws_config::defaults(BehaviorVersion::latest())
-        .region(regions)
+        .region(region.clone())
         .no_credentials()
         .load()
         .await;
-    let region = flags.region.clone().or_else(|| config.region().map(ToString::to_string));
     let own = ServiceConfigKey::builder()
         .service_id("DynamoDB")
         .env("AWS_ENDPOINT_URL")
@@ -90,7 +97,7 @@ pub async fn find(flags: &Flags) -> Result<Upstream, DatabaseError> {
         own.or_else(|| config.endpoint_url().map(ToOwned::to_owned))
     };
     Ok(Upstream {
-        region: region.filter(|region| !region.is_empty()).ok_or(DatabaseError::NoRegion)?,
+        region: region.to_string(),
         endpoint: flags.upstream.clone().filter(|named| named != AWS).or_else(configured),
     })
 }
