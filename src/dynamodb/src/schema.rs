@@ -217,15 +217,28 @@ impl TableSchema {
         Ok(())
     }
 
-    /// Refuses an item whose attributes do not fit the keys of an index.
+    /// Rejects an item whose attributes do not fit the keys of an index.
     pub fn check_index_keys(&self, item: &Item) -> Result<(), ServiceError> {
-        for index in &self.indexes {
-            for attribute in index.keys.attributes() {
-                if let Some(value) = item.get(&attribute.name) {
-                    key::check_index_value(index, attribute, value)?;
-                }
-            }
-        }
-        Ok(())
+        self.unfit_index_key(item).map_or(Ok(()), |unfit| Err(unfit.error))
     }
+
+    /// The first attribute of an item that does not fit the key of an index.
+    pub fn unfit_index_key(&self, item: &Item) -> Option<UnfitKey<'_>> {
+        self.indexes.iter().find_map(|index| {
+            index.keys.attributes().find_map(|attribute| {
+                let value = item.get(&attribute.name)?;
+                let error = key::check_index_value(index, attribute, value).err()?;
+                Some(UnfitKey { attribute: &attribute.name, index: &index.name, error })
+            })
+        })
+    }
+}
+
+/// An attribute that does not fit the key of an index.
+#[derive(Clone, Debug)]
+pub struct UnfitKey<'s> {
+    pub attribute: &'s str,
+    pub index: &'s str,
+    /// DynamoDB's words, which name neither.
+    pub error: ServiceError,
 }

@@ -11,7 +11,7 @@ use dm_dynamodb::value::{AttributeValue, Item};
 use crate::error::ItemError;
 use crate::limits::STATEMENT_PARAMETERS_MAX;
 use crate::transform::{Evaluation, Transform};
-use crate::write::fits;
+use crate::write::fits_indexes;
 
 /// A statement and its parameters.
 #[derive(Clone, Debug, PartialEq)]
@@ -33,7 +33,7 @@ impl Transform {
         let mut building = Building::default();
         let is_deletion = match evaluation {
             Evaluation::Update(after) => {
-                fits(table.check_index_keys(after))?;
+                fits_indexes(table, after)?;
                 building.update(table, before, after);
                 false
             }

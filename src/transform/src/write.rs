@@ -6,10 +6,8 @@
 
 use std::collections::BTreeSet;
 
-use dm_dynamodb::schema::{ItemKey, TableSchema};
-use dm_dynamodb::value::{
-    AttributeValue, Item, item_to_folded_json, item_to_json, value_to_folded_json,
-};
+use dm_dynamodb::schema::{TableSchema, UnfitKey};
+use dm_dynamodb::value::{AttributeValue, Item, item_to_folded_json, value_to_folded_json};
 use serde_json::{Map, Value, json};
 
 use crate::error::{Cause, ItemError};
@@ -41,20 +39,22 @@ struct Placeholders {
 }
 
 impl Placeholders {
-    fn name(&mut self, name: &str) -> String {
+    /// Appends the placeholder of an attribute's name.
+    fn name(&mut self, text: &mut String, name: &str) {
         let known = self.names.iter().find(|(_, known)| **known == *name);
         if let Some((placeholder, _)) = known {
-            return placeholder.clone();
+            return text.push_str(placeholder);
         }
         let placeholder = format!("#{}", self.names.len());
-        self.names.insert(placeholder.clone(), name.into());
-        placeholder
+        text.push_str(&placeholder);
+        self.names.insert(placeholder, name.into());
     }
 
-    fn value(&mut self, value: &AttributeValue) -> String {
+    /// Appends a new placeholder of a value.
+    fn value(&mut self, text: &mut String, value: &AttributeValue) {
         let placeholder = format!(":{}", self.values.len());
-        self.values.insert(placeholder.clone(), value_to_folded_json(value));
-        placeholder
+        text.push_str(&placeholder);
+        self.values.insert(placeholder, value_to_folded_json(value));
     }
 
     fn add_to(self, body: &mut Map<String, Value>) {
@@ -74,21 +74,40 @@ impl Placeholders {
         before: &Item,
         attributes: impl Iterator<Item = &'a String>,
     ) -> String {
-        let mut all: Vec<String> = table
-            .keys
-            .partition
-            .iter()
-            .map(|key| format!("attribute_exists({})", self.name(&key.name)))
-            .collect();
-        for attribute in attributes.filter(|attribute| !table.keys.contains(attribute)) {
-            let name = self.name(attribute);
-            all.push(match before.get(attribute) {
-                Some(value) => format!("{name} = {}", self.value(value)),
-                None => format!("attribute_not_exists({name})"),
-            });
+        let mut text = String::with_capacity(EXPRESSION_BYTES);
+        for key in &table.keys.partition {
+            separate(&mut text, "", " AND ");
+            self.function(&mut text, "attribute_exists", &key.name);
         }
-        all.join(" AND ")
+        for attribute in attributes.filter(|attribute| !table.keys.contains(attribute)) {
+            separate(&mut text, "", " AND ");
+            match before.get(attribute) {
+                Some(value) => {
+                    self.name(&mut text, attribute);
+                    text.push_str(" = ");
+                    self.value(&mut text, value);
+                }
+                None => self.function(&mut text, "attribute_not_exists", attribute),
+            }
+        }
+        text
     }
+
+    fn function(&mut self, text: &mut String, function: &str, attribute: &str) {
+        text.push_str(function);
+        text.push('(');
+        self.name(text, attribute);
+        text.push(')');
+    }
+}
+
+/// Room for an expression as it mostly is.
+const EXPRESSION_BYTES: usize = 256;
+
+/// Begins a list of parts, or separates the next part from the one before.
+fn separate(text: &mut String, beginning: &str, between: &str) {
+    let before = if text.is_empty() { beginning } else { between };
+    text.push_str(before);
 }
 
 impl Transform {
@@ -103,7 +122,7 @@ impl Transform {
         Ok(match evaluation {
             Evaluation::Skipped | Evaluation::Unchanged => None,
             Evaluation::Update(after) => {
-                fits(tables.table.check_index_keys(after))?;
+                fits_indexes(tables.table, after)?;
                 Some(self.update(tables.table, before, after))
             }
             Evaluation::Delete => {
@@ -123,22 +142,24 @@ impl Transform {
 
     fn update(&self, table: &TableSchema, before: &Item, after: &Item) -> Request {
         let mut placeholders = Placeholders::default();
-        let names: BTreeSet<&String> = before.keys().chain(after.keys()).collect();
-        let (mut set, mut removed) = (Vec::new(), Vec::new());
-        for name in names.into_iter().filter(|name| before.get(name) != after.get(name)) {
-            let placeholder = placeholders.name(name);
-            match after.get(name) {
-                Some(value) => set.push(format!("{placeholder} = {}", placeholders.value(value))),
-                None => removed.push(placeholder),
-            }
+        let (mut update, mut removal) = (String::with_capacity(EXPRESSION_BYTES), String::new());
+        for (name, value) in after.iter().filter(|(name, value)| before.get(name) != Some(value)) {
+            separate(&mut update, "SET ", ", ");
+            placeholders.name(&mut update, name);
+            update.push_str(" = ");
+            placeholders.value(&mut update, value);
         }
-        let clauses = [("SET", set), ("REMOVE", removed)];
-        let clauses = clauses.iter().filter(|(_, parts)| !parts.is_empty());
-        let clauses: Vec<String> =
-            clauses.map(|(word, parts)| format!("{word} {}", parts.join(", "))).collect();
+        for name in before.keys().filter(|name| !after.contains_key(name)) {
+            separate(&mut removal, "REMOVE ", ", ");
+            placeholders.name(&mut removal, name);
+        }
+        if !removal.is_empty() {
+            separate(&mut update, "", " ");
+            update.push_str(&removal);
+        }
         let condition = placeholders.as_read(table, before, self.reads.iter());
         let mut body = keyed(table, before);
-        body.insert("UpdateExpression".into(), clauses.join(" ").into());
+        body.insert("UpdateExpression".into(), update.into());
         body.insert("ConditionExpression".into(), condition.into());
         placeholders.add_to(&mut body);
         Request { operation: "UpdateItem", body }
@@ -166,6 +187,7 @@ impl Transform {
         before: &Item,
         after: &Item,
     ) -> Result<Request, ItemError> {
+        fits_indexes(tables.to, after)?;
         fits(tables.to.check_item(after).map(drop))?;
         let attributes: BTreeSet<String> = before.keys().chain(&self.reads).cloned().collect();
         if attributes.len() > MOVED_ATTRIBUTES_MAX {
@@ -182,14 +204,15 @@ impl Transform {
             json!({"Delete": original})
         };
         let mut placeholders = Placeholders::default();
-        let names: Vec<String> =
-            tables.to.keys.partition.iter().map(|key| placeholders.name(&key.name)).collect();
-        let free: Vec<String> =
-            names.iter().map(|name| format!("attribute_not_exists({name})")).collect();
+        let mut is_free = String::new();
+        for key in &tables.to.keys.partition {
+            separate(&mut is_free, "", " AND ");
+            placeholders.function(&mut is_free, "attribute_not_exists", &key.name);
+        }
         let mut put = Map::from_iter([
             ("TableName".to_owned(), Value::from(tables.to.name.as_str())),
             ("Item".to_owned(), item_to_folded_json(after)),
-            ("ConditionExpression".to_owned(), free.join(" AND ").into()),
+            ("ConditionExpression".to_owned(), is_free.into()),
         ]);
         placeholders.add_to(&mut put);
         let body = Map::from_iter([("TransactItems".to_owned(), json!([{"Put": put}, original]))]);
@@ -199,14 +222,32 @@ impl Transform {
 
 /// The table and the key of an item that was read from it.
 fn keyed(table: &TableSchema, item: &Item) -> Map<String, Value> {
-    let key = ItemKey::of(&table.keys, item).map(|key| key.to_item()).unwrap_or_default();
-    Map::from_iter([
-        ("TableName".to_owned(), Value::from(table.name.as_str())),
-        ("Key".to_owned(), item_to_json(&key)),
-    ])
+    let names = table.keys.partition.iter().chain(&table.keys.sort).map(|key| &key.name);
+    let attributes = names.filter_map(|name| item.get_key_value(name));
+    let key: Map<String, Value> =
+        attributes.map(|(name, value)| (name.clone(), value.to_json())).collect();
+    let mut body = Map::with_capacity(PARAMETERS_MAX);
+    body.insert("TableName".to_owned(), table.name.as_str().into());
+    body.insert("Key".to_owned(), key.into());
+    body
 }
 
-pub(crate) fn fits(checked: Result<(), dm_dynamodb::error::ServiceError>) -> Result<(), ItemError> {
+/// Parameters of a request.
+const PARAMETERS_MAX: usize = 6;
+
+/// Checks an item against the keys of the table's indexes.
+pub(crate) fn fits_indexes(table: &TableSchema, item: &Item) -> Result<(), ItemError> {
+    let Some(UnfitKey { attribute, index, error }) = table.unfit_index_key(item) else {
+        return Ok(());
+    };
+    Err(unfit(format!(
+        "{attribute} is a key of index {index}: {}. Leave such items out with filter, or give them \
+         another value",
+        error.message.trim_end_matches('.')
+    )))
+}
+
+fn fits(checked: Result<(), dm_dynamodb::error::ServiceError>) -> Result<(), ItemError> {
     checked.map_err(|error| unfit(error.message))
 }
 
@@ -308,7 +349,9 @@ mod tests {
     fn what_the_table_would_reject_fails_before_it_is_sent() {
         let source = json!({"table": "cars", "set": {"rank": "'high'"}});
         let error = request(&source, &json!({"id": {"S": "a"}})).unwrap_err();
-        assert!(error.to_string().contains("Type mismatch for Index Key rank"), "{error}");
+        let text = error.to_string();
+        assert!(text.contains("rank is a key of index by-rank: "), "{text}");
+        assert!(text.contains("Type mismatch for Index Key rank"), "{text}");
         let source = json!({"table": "cars", "rekey": {"id": "1"}, "to": {"table": "other"}});
         let error = request(&source, &json!({"id": {"S": "a"}})).unwrap_err();
         assert!(error.to_string().contains("Type mismatch for key id"), "{error}");

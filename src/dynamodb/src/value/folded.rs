@@ -63,7 +63,7 @@ pub fn write_json(json: &Value) -> Vec<u8> {
 
 /// Writes an object of these members.
 pub fn write_members<'m>(members: impl Iterator<Item = (&'m str, &'m Value)>) -> Vec<u8> {
-    let mut out = Vec::new();
+    let mut out = Vec::with_capacity(FOLDED_BYTES_MIN);
     append_members(&mut out, members);
     out
 }

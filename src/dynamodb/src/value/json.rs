@@ -48,7 +48,7 @@ impl AttributeValue {
             Self::Ns(set) => set.iter().map(Number::to_string).collect::<Vec<_>>().into(),
             Self::Bs(set) => set.iter().map(|b| STANDARD.encode(b)).collect::<Vec<_>>().into(),
         };
-        let mut object = Map::new();
+        let mut object = Map::with_capacity(1);
         object.insert(self.kind().as_str().to_owned(), content);
         Value::Object(object)
     }

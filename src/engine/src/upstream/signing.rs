@@ -27,6 +27,12 @@ pub const CONTENT_TYPE: &str = "application/x-amz-json-1.0";
 /// What stands before the operation's name in `X-Amz-Target`.
 pub const TARGET_PREFIX: &str = "DynamoDB_20120810.";
 
+/// Room for a request as it is signed, mostly.
+const CANONICAL_BYTES: usize = 512;
+
+/// Headers of a request, and those that hyper adds.
+const HEADERS_MAX: usize = 8;
+
 const SERVICE: &str = "dynamodb";
 const ALGORITHM: &str = "AWS4-HMAC-SHA256";
 const DATE: HeaderName = HeaderName::from_static("x-amz-date");
@@ -39,13 +45,23 @@ pub struct Signer {
     host: HeaderValue,
     region: String,
     key: Mutex<Option<Arc<Key>>>,
+    time: Mutex<Option<Time>>,
 }
 
 /// The key of a secret for a day.
 struct Key {
     secret: String,
     day: String,
+    /// What the key is good for.
+    scope: String,
     bytes: Vec<u8>,
+}
+
+/// A second, as signatures have it.
+#[derive(Clone, Debug)]
+struct Time {
+    second: i64,
+    text: Arc<str>,
 }
 
 impl fmt::Debug for Key {
@@ -59,7 +75,7 @@ impl Signer {
     pub fn new(uri: &Uri, region: String) -> Result<Self, UpstreamError> {
         let host = uri.authority().map(http::uri::Authority::as_str).unwrap_or_default();
         let host = HeaderValue::from_str(host).map_err(|error| failed(&error))?;
-        Ok(Self { host, region, key: Mutex::default() })
+        Ok(Self { host, region, key: Mutex::default(), time: Mutex::default() })
     }
 
     pub fn region(&self) -> &str {
@@ -74,29 +90,37 @@ impl Signer {
         body: Bytes,
         now: SystemTime,
     ) -> Result<Request<Full<Bytes>>, UpstreamError> {
-        let now = jiff::Timestamp::try_from(now).map_err(|error| failed(&error))?;
-        let time = now.strftime("%Y%m%dT%H%M%SZ").to_string();
-        let day = time.get(..8).unwrap_or_default();
+        let time = self.time(now)?;
+        let key = self.key(credentials, &time, now);
         let target = format!("{TARGET_PREFIX}{}", operation.name());
         let host = self.host.to_str().map_err(|error| failed(&error))?;
-        let (token_line, signed) = match credentials.session_token() {
-            Some(token) => (
-                format!("x-amz-security-token:{token}\n"),
-                "content-type;host;x-amz-date;x-amz-security-token;x-amz-target",
-            ),
-            None => (String::new(), "content-type;host;x-amz-date;x-amz-target"),
+        let token = credentials.session_token();
+        let signed = match token {
+            Some(_) => "content-type;host;x-amz-date;x-amz-security-token;x-amz-target",
+            None => "content-type;host;x-amz-date;x-amz-target",
         };
+        let headers = [
+            ("content-type", Some(CONTENT_TYPE)),
+            ("host", Some(host)),
+            ("x-amz-date", Some(&*time)),
+            ("x-amz-security-token", token),
+            ("x-amz-target", Some(&*target)),
+        ];
         // "Create a signed AWS API request" in the IAM user guide: first the request in this form,
         // its headers in the order of their names.
-        let canonical = format!(
-            "POST\n/\n\ncontent-type:{CONTENT_TYPE}\nhost:{host}\nx-amz-date:{time}\n{token_line}\
-             x-amz-target:{target}\n\n{signed}\n{}",
-            hex::encode(Sha256::digest(&body))
-        );
-        let scope = format!("{day}/{}/{SERVICE}/aws4_request", self.region);
-        let digest = hex::encode(Sha256::digest(canonical.as_bytes()));
+        let mut canonical = String::with_capacity(CANONICAL_BYTES);
+        canonical.push_str("POST\n/\n\n");
+        for (name, value) in headers.into_iter().filter_map(|(name, value)| Some((name, value?))) {
+            for part in [name, ":", value, "\n"] {
+                canonical.push_str(part);
+            }
+        }
+        let mut digits = [0; DIGEST_DIGITS];
+        for part in ["\n", signed, "\n", digest_of(&body, &mut digits)] {
+            canonical.push_str(part);
+        }
+        let (scope, digest) = (&key.scope, digest_of(canonical.as_bytes(), &mut digits));
         let to_sign = format!("{ALGORITHM}\n{time}\n{scope}\n{digest}");
-        let key = self.key(credentials, day, now.into());
         let signature = calculate_signature(&key.bytes, to_sign.as_bytes());
         let authorization = format!(
             "{ALGORITHM} Credential={}/{scope}, SignedHeaders={signed}, Signature={signature}",
@@ -107,10 +131,11 @@ impl Signer {
         *request.method_mut() = http::Method::POST;
         *request.uri_mut() = Uri::from_static("/");
         let headers = request.headers_mut();
+        headers.reserve(HEADERS_MAX);
         headers.insert(HOST, self.host.clone());
         headers.insert(CONTENT_TYPE_HEADER, HeaderValue::from_static(CONTENT_TYPE));
         headers.insert(TARGET, value(target)?);
-        headers.insert(DATE, value(time)?);
+        headers.insert(DATE, HeaderValue::from_str(&time).map_err(|error| failed(&error))?);
         headers.insert(AUTHORIZATION, secret(value(authorization)?));
         if let Some(token) = credentials.session_token() {
             headers.insert(TOKEN, secret(value(token.to_owned())?));
@@ -118,18 +143,42 @@ impl Signer {
         Ok(request)
     }
 
-    /// The key of these credentials for a day, made again when either is another.
-    fn key(&self, credentials: &Credentials, day: &str, now: SystemTime) -> Arc<Key> {
-        let wanted = credentials.secret_access_key();
+    /// The second of a time, written once for all requests in it.
+    fn time(&self, now: SystemTime) -> Result<Arc<str>, UpstreamError> {
+        let now = jiff::Timestamp::try_from(now).map_err(|error| failed(&error))?;
+        let mut kept = self.time.lock();
+        if let Some(time) = kept.as_ref().filter(|time| time.second == now.as_second()) {
+            return Ok(Arc::clone(&time.text));
+        }
+        let text: Arc<str> = now.strftime("%Y%m%dT%H%M%SZ").to_string().into();
+        *kept = Some(Time { second: now.as_second(), text: Arc::clone(&text) });
+        Ok(text)
+    }
+
+    /// The key of these credentials for the day of a time, made again when either is another.
+    fn key(&self, credentials: &Credentials, time: &str, now: SystemTime) -> Arc<Key> {
+        let (wanted, day) = (credentials.secret_access_key(), time.get(..8).unwrap_or_default());
         let mut kept = self.key.lock();
         if let Some(key) = kept.as_ref().filter(|key| key.day == day && key.secret == wanted) {
             return Arc::clone(key);
         }
         let bytes = generate_signing_key(wanted, now, &self.region, SERVICE).as_ref().to_vec();
-        let key = Arc::new(Key { secret: wanted.to_owned(), day: day.to_owned(), bytes });
+        let scope = format!("{day}/{}/{SERVICE}/aws4_request", self.region);
+        let (secret, day) = (wanted.to_owned(), day.to_owned());
+        let key = Arc::new(Key { secret, day, scope, bytes });
         *kept = Some(Arc::clone(&key));
         key
     }
+}
+
+/// Digits of a SHA-256 digest.
+const DIGEST_DIGITS: usize = 64;
+
+/// The SHA-256 digest of bytes, written into these digits.
+fn digest_of<'d>(bytes: &[u8], digits: &'d mut [u8; DIGEST_DIGITS]) -> &'d str {
+    // A digest has half as many bytes as digits, and digits are ASCII.
+    let _ = hex::encode_to_slice(Sha256::digest(bytes), digits);
+    str::from_utf8(digits).unwrap_or_default()
 }
 
 fn value(text: String) -> Result<HeaderValue, UpstreamError> {
