@@ -163,6 +163,34 @@ async fn failed_items_are_listed_and_the_run_stops_or_goes_on() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn items_move_to_keys_that_others_of_them_leave() {
+    let seeds = (0..40).map(|i| json!({"id": format!("{i:03}"), "n": i}));
+    let swapped = ["a", "b"].map(|id| json!({"id": id, "n": 0}));
+    let table = table_of(seeds.chain(swapped)).await;
+    // A chain, in which only the last one finds its new key free, and two that exchange theirs.
+    let next = "substring(string(1001 + number(id)), 1, 3)";
+    let source = |rekey: &str, filter: &str| {
+        json!({"table": table, "filter": format!("{filter} AND attribute_not_exists(moved)"),
+            "set": {"moved": "n"}, "rekey": {"id": rekey}})
+    };
+    let chain = source(next, "id < 'a'");
+    let exchange = source("replace('ba', id, '')", "id >= 'a'");
+    for mode in [Mode::DryRun, Mode::Apply] {
+        let (result, _) = run(&open_plan(mode), &chain, OnItemError::Stop).await;
+        assert_eq!((result.end, result.changed), (TransformEnd::Succeeded, 40), "{result:?}");
+        let (result, _) = run(&open_plan(mode), &exchange, OnItemError::Continue).await;
+        assert_eq!((result.end, result.failed), (TransformEnd::PartiallyFailed, 2), "{result:?}");
+        assert!(result.failures[0].reason.ends_with("has another item under the new key"));
+    }
+    let items = database().items(&table).await;
+    let moved = |item: &&Value| {
+        let n: usize = item["n"]["N"].as_str().unwrap().parse().unwrap();
+        item["id"]["S"] == format!("{:03}", n + 1)
+    };
+    assert_eq!((items.len(), items.iter().filter(moved).count()), (42, 40));
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn items_move_to_another_key_if_it_is_free() {
     let items = (0..30).map(|i| json!({"id": format!("c{i}"), "n": i}));
     let table = table_of(items.chain([json!({"id": "car#c7", "n": "another"})])).await;

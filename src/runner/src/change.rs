@@ -19,6 +19,7 @@ use tokio::time::sleep;
 
 use crate::going::Going;
 use crate::limits::{CONFLICT_PAUSE, CONFLICT_PAUSE_MAX, CONFLICTS_MAX};
+use crate::occupied::Occupied;
 use crate::page;
 use crate::position::{PageCounts, Position};
 use crate::queue::Cost;
@@ -36,6 +37,7 @@ pub(crate) struct Work {
     pub tally: Tally,
     pub position: Arc<Position>,
     pub saving: Saving,
+    pub occupied: Occupied,
     pub going: Going,
     /// Whether an earlier guard has changed items.
     pub is_continued: bool,
@@ -120,10 +122,11 @@ impl Work {
         }
     }
 
-    /// Notes that an item that had failed is no longer there.
-    pub fn is_gone(&self, key: &Value) {
+    /// Notes that an item that was to be visited again is no longer there; whether its first visit
+    /// is counted.
+    pub fn is_gone(&self, key: &Value, is_read: bool) {
         if self.position.is_gone(key) {
-            self.tally.is_gone();
+            self.tally.is_gone(is_read);
         }
     }
 
@@ -271,6 +274,10 @@ impl Work {
         let tables = self.tables.tables();
         let Some(there) = self.read(tables.to, after).await? else { return Ok(None) };
         if there != *after {
+            if self.waits(item, after) {
+                self.happened(item, origin, Happened::Waits);
+                return Ok(Some(false));
+            }
             let message = format!("{} has another item under the new key", tables.to.name);
             self.happened(item, origin, Happened::Failed(message));
             return Ok(Some(true));
@@ -290,6 +297,16 @@ impl Work {
             Err(RequestError::Conflict { .. }) => Ok(None),
             Err(error) => Err(error),
         }
+    }
+
+    /// Whether an item waits for the place of another: the same transform may move that one, too.
+    fn waits(&self, item: &Item, after: &Item) -> bool {
+        let tables = self.tables.tables();
+        if self.transform.keep_original || tables.to.name != tables.table.name {
+            return false;
+        }
+        let keys = key_of(tables.table, item).zip(key_of(tables.to, after));
+        keys.is_some_and(|(key, place)| self.occupied.wait(&key, &place))
     }
 
     /// What an item became by its write.

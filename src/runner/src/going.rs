@@ -11,7 +11,7 @@ pub(crate) struct Halt {
 }
 
 /// Whether the run continues.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(crate) struct Going {
     halted: watch::Sender<Option<Halt>>,
     /// Whether a failed item ends the run.

@@ -9,6 +9,7 @@ mod change;
 mod checkpoint;
 mod going;
 mod limits;
+mod occupied;
 mod page;
 mod position;
 mod queue;

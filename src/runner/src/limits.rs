@@ -79,6 +79,10 @@ pub const LAST_CHECKPOINT_MAX: Duration = Duration::from_secs(3);
 
 pub use dm_contract::limits::FAILURES_LISTED_MAX;
 
+/// Pause of an item that is visited again before a throttled attempt is repeated. There is one such
+/// item at a time.
+pub const OCCUPIED_PAUSE: Duration = Duration::from_millis(100);
+
 /// Failed items whose keys a checkpoint keeps: a megabyte or less, and 30 with the longest keys;
 /// written every few seconds.
 /// With more, a run that continues scans the table again.

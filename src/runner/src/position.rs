@@ -18,7 +18,7 @@ pub(crate) struct PageCounts(Mutex<Page>);
 #[derive(Debug, Default)]
 struct Page {
     counts: Counts,
-    /// Keys of the items that failed; of some it is not known.
+    /// Keys of the items that failed or wait; of some it is not known.
     failed: Vec<Option<Value>>,
 }
 
@@ -27,7 +27,7 @@ impl PageCounts {
     pub fn happened(&self, what: &Happened, key: impl FnOnce() -> Option<Value>) {
         let mut page = self.0.lock();
         match what {
-            Happened::Failed(_) => page.failed.push(key()),
+            Happened::Failed(_) | Happened::Waits => page.failed.push(key()),
             other => count(&mut page.counts, other),
         }
     }
@@ -48,7 +48,7 @@ fn count(counts: &mut Counts, what: &Happened) {
             counts.changed += 1;
             counts.gone += 1;
         }
-        Happened::Failed(_) => {}
+        Happened::Failed(_) | Happened::Waits => {}
     }
 }
 
@@ -119,7 +119,7 @@ impl Position {
 
     /// Notes what became of an item that had failed and was visited again.
     pub fn revisited(&self, key: Option<Value>, what: &Happened) {
-        if matches!(what, Happened::Failed(_)) {
+        if matches!(what, Happened::Failed(_) | Happened::Waits) {
             return;
         }
         let mut reached = self.0.lock();

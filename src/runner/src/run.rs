@@ -20,6 +20,7 @@ use crate::limits::{
     LAST_CHECKPOINT_MAX, SCANNERS, SCANNERS_INTERVAL, SCANNERS_MAX, STOP_MAX, WRITERS,
     WRITERS_BATCHED, WRITERS_JOURNALED,
 };
+use crate::occupied::Occupied;
 use crate::position::Position;
 use crate::queue::queue;
 use crate::saving::Saving;
@@ -107,14 +108,19 @@ pub async fn run(
         now,
         position,
         saving,
+        occupied: Occupied::default(),
     });
     // Before the first write: what `now()` gives must not change, and there is one more guard.
     tokio::select! {
         () = work.saving.save(false) => {}
         true = asked(&mut asked_to_stop) => {}
     }
+    let all = async {
+        scan(&work, part).await;
+        work.visit_waiting().await;
+    };
     tokio::select! {
-        () = scan(&work, part) => {}
+        () = all => {}
         () = watch_over(&work, stop) => {}
     }
     if is_continued && !work.going.is_halted() {
@@ -124,6 +130,11 @@ pub async fn run(
     if tokio::time::timeout(LAST_CHECKPOINT_MAX, work.saving.save(true)).await.is_err() {
         tracing::warn!("the last checkpoint could not be written in time");
     }
+    ended(&work)
+}
+
+/// What became of a run that has ended.
+fn ended(work: &Work) -> TransformResult {
     let mut result = work.tally.result();
     result.retried_run = work.position.now().retried_run;
     match work.going.halted() {

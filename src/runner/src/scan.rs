@@ -77,7 +77,7 @@ impl Scan {
 
     async fn revisit_one(&self, key: &Value, jobs: &Sender<Job>) -> Result<(), RequestError> {
         let Some(item) = self.work.read_key(key).await? else {
-            self.work.is_gone(key);
+            self.work.is_gone(key, false);
             return Ok(());
         };
         self.work.tally.read(1);

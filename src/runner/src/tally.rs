@@ -24,6 +24,8 @@ pub(crate) enum Happened {
     Changed,
     /// It changed, and is no longer where it was.
     Moved,
+    /// Nothing yet: another item has its new key, and it is visited again.
+    Waits,
     Failed(String),
 }
 
@@ -54,6 +56,7 @@ impl Tally {
             Happened::Skipped => result.skipped += 1,
             Happened::Unchanged => result.unchanged += 1,
             Happened::Changed | Happened::Moved => result.changed += 1,
+            Happened::Waits => {}
             Happened::Failed(reason) => {
                 result.failed += 1;
                 if result.failures.len() < FAILURES_LISTED_MAX {
@@ -65,10 +68,11 @@ impl Tally {
         });
     }
 
-    /// Counts an item that was read, failed, and is no longer there.
-    pub fn is_gone(&self) {
+    /// Counts an item that was to be visited again and is no longer there; whether its first visit
+    /// is counted.
+    pub fn is_gone(&self, is_read: bool) {
         self.with(|result| {
-            result.read += 1;
+            result.read += u64::from(!is_read);
             result.skipped += 1;
         });
     }
@@ -121,7 +125,7 @@ mod tests {
         happened(&tally, "a", &Happened::Changed);
         happened(&tally, "b", &Happened::Moved);
         happened(&tally, "c", &Happened::Failed("why".into()));
-        tally.is_gone();
+        tally.is_gone(false);
         let result = tally.result();
         assert_eq!((result.read, result.skipped, result.unchanged), (16, 6, 4));
         assert_eq!((result.changed, result.failed), (5, 1));
