@@ -173,7 +173,7 @@ async fn items_moved_to_other_keys_come_back() {
     let before = bed.items().await;
     let mut writes = Vec::new();
     for i in 0..5 {
-        writes.push(("PutItem", json!({"Item": {"id": "new", "pos": i, "v": i}})));
+        writes.push(("PutItem", json!({"Item": {"id": "new", "pos": i, "v": i, "moved": true}})));
         writes.push(("DeleteItem", json!({"Key": {"id": "old", "pos": i}})));
     }
     bed.migrate(&writes).await;

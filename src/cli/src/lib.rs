@@ -42,7 +42,7 @@ mod kept_parts;
 mod layout;
 mod locks;
 mod patience;
-mod print;
+pub mod print;
 mod progress;
 mod quoted;
 mod report_files;

@@ -52,12 +52,11 @@ pub async fn unlock(flags: Unlock) -> Result<u8, ArchiveVerbError> {
         return Ok(1);
     };
     let question = format!(
-        "{} is locked by run {} of {}/{} since {}, last heard of at {}. It will write nothing any \
+        "{} is locked by run {} of {} since {}, last heard of at {}. It will write nothing any \
          more. Remove it?",
         holder.table,
         holder.by,
-        holder.namespace,
-        holder.name,
+        holder.owner(),
         holder.since,
         time(beat_at_s),
     );

@@ -9,7 +9,7 @@ use dm_cli::flags::{Flags, NAME, Verb, called_as, verb_first};
 use dm_cli::run::RunError;
 use dm_cli::session::SessionError;
 use dm_cli::{
-    archive, baseline, completion, describe, exec, guard, lint, list, local, logs, man, new,
+    archive, baseline, completion, describe, exec, guard, lint, list, local, logs, man, new, print,
     promote, report, restore, retry, run, stamp, suspend, watch,
 };
 
@@ -28,7 +28,7 @@ async fn main() -> ExitCode {
     match Box::pin(act(flags.verb)).await {
         Ok(code) => ExitCode::from(code),
         Err(error) => {
-            eprintln!("{called_as}: {error:#}");
+            print::say(&format!("{called_as}: {error:#}"));
             ExitCode::from(exit_code(&error))
         }
     }

@@ -145,6 +145,10 @@ impl Flags {
         for folder in folder.filter(|folder| !folder.as_os_str().is_empty()) {
             fs::read_dir(folder).map_err(file("finding the folder of --html,", folder))?;
         }
+        if let Some(page) = self.html.iter().flatten().find(|page| page.is_dir()) {
+            let source = io::ErrorKind::IsADirectory.into();
+            return Err(file("writing the page of --html,", page)(source));
+        }
         let before = match self.compare.as_deref().map(read).transpose() {
             Ok(before) => before,
             // A job must not fail because it keeps a report of before an upgrade.

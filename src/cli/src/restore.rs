@@ -3,6 +3,7 @@
 
 pub mod words;
 
+use std::collections::BTreeSet;
 use std::io;
 use std::path::{Path, PathBuf};
 
@@ -116,6 +117,9 @@ pub struct Flags {
     database: database::Flags,
 }
 
+/// Runs that a message names.
+const RUNS_NAMED_MAX: usize = 5;
+
 /// Above the flags of a restore without a cluster.
 const HERE: &str = "Without a cluster";
 
@@ -174,9 +178,17 @@ pub enum RestoreVerbError {
     NothingNamed,
     #[error(transparent)]
     Embedded(#[from] EmbeddedError),
+    #[error("there is no folder {0}")]
+    NoFolder(PathBuf),
     /// Nothing that could be restored.
     #[error("{0} has no applied run; `datamigration run {1} --apply` makes one")]
     NoRun(PathBuf, String),
+    /// Applied runs of other migrations.
+    #[error(
+        "{folder} has no applied run of {migration} that could be restored. It has runs of \
+         {others}: if the migration was renamed, name its run with --run"
+    )]
+    OtherRuns { folder: PathBuf, migration: String, others: String },
     /// The restore's own run.
     #[error(transparent)]
     Run(#[from] JournaledError),
@@ -276,6 +288,9 @@ async fn restore_named(
 
 /// Restores a run that was applied to a folder's own database.
 async fn restore_folder(flags: &Flags, folder: &Path) -> Result<u8, RestoreVerbError> {
+    if !folder.exists() {
+        return Err(RestoreVerbError::NoFolder(folder.to_owned()));
+    }
     let home = Home::of(folder);
     if !home.is_kept() {
         return Err(EmbeddedError::NothingKept(home.folder().to_owned()).into());
@@ -328,12 +343,25 @@ async fn last_applied(
             return Ok(entry.run.clone());
         }
     }
-    let folder = home.folder();
-    let none = || {
-        let named = folder.display().to_string();
-        RestoreVerbError::NoRun(folder.to_owned(), word(&named).into_owned())
-    };
-    applies.first().map(|entry| entry.run.clone()).ok_or_else(none)
+    if let Some(entry) = applies.first() {
+        return Ok(entry.run.clone());
+    }
+    let folder = home.folder().to_owned();
+    let others: BTreeSet<String> = entries
+        .iter()
+        .filter(|entry| entry.begun.kind == ledger::Kind::Apply)
+        .map(|entry| entry.run.to_string())
+        .collect();
+    match migration {
+        Some(migration) if !others.is_empty() => {
+            let others = others.into_iter().take(RUNS_NAMED_MAX).collect::<Vec<_>>().join(", ");
+            Err(RestoreVerbError::OtherRuns { folder, migration, others })
+        }
+        _ => {
+            let named = word(&folder.display().to_string()).into_owned();
+            Err(RestoreVerbError::NoRun(folder, named))
+        }
+    }
 }
 
 /// Where a restore writes.

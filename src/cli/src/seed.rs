@@ -4,13 +4,14 @@
 mod load;
 mod plain;
 mod tables;
+mod unique;
 mod whole;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 use std::io;
 use std::path::{Path, PathBuf};
 
-use dm_dynamodb::schema::TableSchema;
+use dm_dynamodb::schema::{ItemKey, TableSchema};
 use dm_dynamodb::value::item_from_json;
 use serde::Deserialize;
 use serde_json::value::RawValue;
@@ -18,6 +19,7 @@ use serde_json::{Map, Value};
 
 use plain::PlainError;
 use tables::IndexSeed;
+use unique::Unique;
 
 pub use load::{Loaded, has_tables};
 pub use whole::{discard_unfinished, is_unfinished};
@@ -94,7 +96,7 @@ struct Table {
 #[derive(Debug, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 struct Contents {
-    tables: BTreeMap<String, TableSeed>,
+    tables: Unique<TableSeed>,
 }
 
 #[derive(Debug, Deserialize)]
@@ -102,7 +104,7 @@ struct Contents {
 struct TableSeed {
     key: Map<String, Value>,
     #[serde(default)]
-    indexes: BTreeMap<String, IndexSeed>,
+    indexes: Unique<IndexSeed>,
     time_to_live: Option<String>,
     items: Option<Vec<Box<RawValue>>>,
     dynamodb_items: Option<Vec<Value>>,
@@ -135,10 +137,14 @@ impl Seed {
         let text = text(&file)?;
         let contents: Contents =
             serde_json::from_str(&text).map_err(|error| SeedError::Json(file.clone(), error))?;
-        let tables = contents.tables.into_iter().map(|(name, table)| {
-            let create = tables::create_request(&name, &table.key, &table.indexes);
+        let tables = contents.tables.0.into_iter().map(|(name, table)| {
+            let create = tables::create_request(&name, &table.key, &table.indexes.0);
             let create = create.map_err(|wrong| wrong.in_file(&file))?;
             let (member, items) = table.items(&file, &name)?;
+            check_keys(&create, &items).map_err(|(at, why)| {
+                let at = format!("tables.{name}.{member}[{at}]");
+                SeedError::Member { file: file.clone(), at, why }
+            })?;
             let time_to_live = table.time_to_live;
             Ok(Table { name, create, time_to_live, member, items })
         });
@@ -172,6 +178,21 @@ impl TableSeed {
             )),
         }
     }
+}
+
+/// Checks that no two items have one key: the second would replace the first.
+fn check_keys(create: &Value, items: &[Value]) -> Result<(), (usize, String)> {
+    // What the database would not take is found there.
+    let Ok(schema) = TableSchema::from_json(create) else { return Ok(()) };
+    let mut places: HashMap<Vec<u8>, usize> = HashMap::new();
+    for (at, item) in items.iter().enumerate() {
+        let key = item_from_json(item).ok().and_then(|item| ItemKey::of(&schema.keys, &item));
+        let Some(key) = key else { continue };
+        if let Some(first) = places.insert(key.bytes().to_vec(), at) {
+            return Err((at, format!("it has the same key as the item [{first}]")));
+        }
+    }
+    Ok(())
 }
 
 /// Where an item is, and what is wrong with it.

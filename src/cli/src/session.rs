@@ -170,7 +170,11 @@ pub async fn run(session: Session<'_>) -> Result<u8, SessionError> {
     };
     let engine = Arc::clone(guard.engine());
     let mut patience = Patience::new(&mut forwarded, session.journaled.map(Journaled::name));
-    let result = patience.wait(guard.stop()).await.unwrap_or_else(|_| ending::cut_off(&engine));
+    let is_outlived = first_succeeded && guard.has_clients().await;
+    let mut result = patience.wait(guard.stop()).await.unwrap_or_else(|_| ending::cut_off(&engine));
+    if is_outlived {
+        result.problem.get_or_insert_with(|| OUTLIVED.to_owned());
+    }
     if let (Err(error), Some(journaled)) = (&ended, session.journaled) {
         journaled.not_started(format!("The program could not be run: {}.", chain(error))).await;
     }
@@ -211,6 +215,11 @@ async fn prepare(session: &Session<'_>) -> Result<Ready, SessionError> {
     let forwarded = Forwarded::new().map_err(SessionError::Signals)?;
     Ok(Ready { start, report, access_key, guard, forwarded })
 }
+
+/// Problem of a run whose program ended before what it had started.
+const OUTLIVED: &str = "The program ended while a process that it had started was connected to the \
+     guard. What that process sends later is not carried out, so the run may be incomplete. Let the \
+     program wait for what it starts.";
 
 /// How the run ended, for the ledger.
 fn outcome(end: End, result: &GuardResult, unseen: bool) -> Outcome {

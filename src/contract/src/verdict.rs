@@ -266,6 +266,16 @@ pub struct LockHolder {
     pub fence: u32,
 }
 
+impl LockHolder {
+    /// Whose run it is. Without a cluster there is no namespace.
+    pub fn owner(&self) -> String {
+        match self.namespace.as_str() {
+            "" => self.name.clone(),
+            namespace => format!("{namespace}/{}", self.name),
+        }
+    }
+}
+
 impl LedgerVerdict {
     /// The message of a verdict.
     pub fn new(verdict: Verdict) -> Self {

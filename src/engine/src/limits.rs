@@ -224,6 +224,10 @@ pub const RESTORE_SEGMENT_BYTES_AHEAD: u64 = 1024 * 1024;
 /// entry in the restore's own journal, so they have to be more than come during one put.
 pub const RESTORE_PAGES_AT_ONCE: usize = 4;
 
+/// Items that could not be recreated of which a restore knows what connects them with their copies.
+/// With more, it keeps every item that the run created.
+pub const MOVED_ITEMS_MAX: usize = 100_000;
+
 /// Bytes of entries that a restore keeps in memory at once, as values.
 pub const RESTORE_PARTITION_BYTES_MAX: u64 = 64 * 1024 * 1024;
 

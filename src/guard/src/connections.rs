@@ -137,6 +137,11 @@ impl Connections {
         }
     }
 
+    /// Whether there is one at all.
+    pub fn are_open(&self) -> bool {
+        !self.open.lock().is_empty()
+    }
+
     fn tick(&self) -> u64 {
         self.clock.fetch_add(1, Ordering::Relaxed)
     }

@@ -149,6 +149,11 @@ impl Guard {
         self.engine.result()
     }
 
+    /// Whether a client is still connected, a moment after the program's end.
+    pub async fn has_clients(&self) -> bool {
+        self.server.has_clients().await
+    }
+
     /// Lets the requests in work end and tells what the run did.
     pub async fn stop(self) -> GuardResult {
         // First: what is sent away below must not be sent again.

@@ -144,3 +144,10 @@ pub const REQUEST_TREE_BYTES_MAX: usize = 16 * 1024 * 1024;
 /// How long a check waits for the database, and for the archive. Longer than one call with its
 /// attempts at either (50 s and 30 s), whose last error says more than a time-out.
 pub const CHECK_PART_MAX: Duration = Duration::from_secs(60);
+
+/// Time in which the connections of a program that has ended are seen to be closed: the kernel
+/// closes them with the process, and what is still open then is somebody else's.
+pub const CLIENTS_LEAVE_MAX: Duration = Duration::from_millis(500);
+
+/// Between two looks at them.
+pub const CLIENTS_LEAVE_CHECK: Duration = Duration::from_millis(5);

@@ -18,6 +18,7 @@ use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::Semaphore;
+use tokio::time::Instant;
 
 use crate::answer_room::{self, AnswerSizes};
 use crate::connections::{Connection, Connections, MakingRoom};
@@ -34,6 +35,7 @@ pub struct Server {
     serves: Serves,
     /// None where the engine is a database and not a guard's.
     transforms: Option<Arc<Transforms>>,
+    connections: Arc<Connections>,
     requests: Arc<Semaphore>,
     memory: Memory,
     answers: AnswerSizes,
@@ -46,6 +48,8 @@ impl Server {
             engine,
             serves,
             transforms: None,
+            // All of them come from this machine: no share for each source.
+            connections: Connections::new(open_files::connections_max(), usize::MAX),
             requests: Arc::new(Semaphore::new(limits::REQUESTS_IN_FLIGHT_MAX)),
             memory: Memory::of_this_process(),
             answers: AnswerSizes::default(),
@@ -60,9 +64,8 @@ impl Server {
 
     /// Accepts connections for ever.
     pub async fn accept(self: Arc<Self>, listener: TcpListener) {
-        // All of them come from this machine: no share for each source.
-        let connections = Connections::new(open_files::connections_max(), usize::MAX);
-        tokio::spawn(Arc::clone(&connections).close_slow_heads());
+        let connections = &self.connections;
+        tokio::spawn(Arc::clone(connections).close_slow_heads());
         loop {
             match listener.accept().await {
                 Ok((stream, peer)) => {
@@ -77,6 +80,18 @@ impl Server {
                 }
             }
         }
+    }
+
+    /// Whether a client is still connected a moment after the last one should have gone.
+    pub async fn has_clients(&self) -> bool {
+        let until = Instant::now() + limits::CLIENTS_LEAVE_MAX;
+        while self.connections.are_open() {
+            if Instant::now() > until {
+                return true;
+            }
+            tokio::time::sleep(limits::CLIENTS_LEAVE_CHECK).await;
+        }
+        false
     }
 
     /// Waits until no request is being worked on, and lets no further one begin. Returns how many

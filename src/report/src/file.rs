@@ -5,7 +5,7 @@
 //! absent, as in files of older versions.
 
 use dm_contract::plan::Mode;
-use dm_contract::report::{GuardResult, REPORT_VERSION, Timeline};
+use dm_contract::report::{GuardResult, REPORT_VERSION, Timeline, TransformEnd};
 use serde::{Deserialize, Serialize};
 
 /// The file as a whole.
@@ -118,6 +118,19 @@ impl RunReport {
 
     /// Whether the run failed, as far as the report says.
     pub fn failed(&self) -> bool {
-        self.result.problem.is_some() || self.end().is_some_and(End::failed)
+        let transform = self.result.transform.as_ref().map(|transform| transform.end);
+        let stopped = matches!(transform, Some(TransformEnd::Failed | TransformEnd::Interrupted));
+        stopped || self.result.problem.is_some() || self.end().is_some_and(End::failed)
+    }
+
+    /// Items that a transform could not change, where it continued behind them.
+    pub fn failed_items(&self) -> u64 {
+        let transform = self.result.transform.as_ref().filter(|_| !self.failed());
+        transform.map_or(0, |transform| transform.failed)
+    }
+
+    /// Whether the guard has seen nothing of the run.
+    pub fn is_unseen(&self) -> bool {
+        self.result.requests == 0 && self.result.transform.is_none()
     }
 }

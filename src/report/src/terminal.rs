@@ -77,6 +77,9 @@ fn head(report: &RunReport) -> String {
         many => format!("{} write calls", count(many)),
     };
     match (result.mode, result.write_calls_upstream) {
+        (Mode::DryRun, 0) if report.failed() => {
+            "dry run failed · nothing was written (0 write calls reached the database)".into()
+        }
         (Mode::DryRun, 0) => {
             "dry run · nothing was written (0 write calls reached the database)".into()
         }
@@ -84,6 +87,7 @@ fn head(report: &RunReport) -> String {
             format!("dry run · {calls} reached the database, which must not happen: report it")
         }
         (Mode::Apply, _) if report.failed() => format!("failed · {calls} reached the database"),
+        (Mode::Apply, 0) if report.is_unseen() => "apply · no request reached the guard".into(),
         (Mode::Apply, _) => format!("applied · {calls} reached the database"),
     }
 }

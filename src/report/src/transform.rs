@@ -46,7 +46,9 @@ pub fn ended(result: &TransformResult) -> Option<String> {
         TransformEnd::PartiallyFailed => {
             Some(format!("{} could not be changed.", counted(result.failed, "item")))
         }
-        TransformEnd::Failed => Some(format!("The transform stopped: {because}.")),
+        TransformEnd::Failed => {
+            Some(format!("The transform stopped: {}.", because.trim_end_matches('.')))
+        }
         TransformEnd::Interrupted => Some(
             "The transform was interrupted. Run it again, and it changes what is left.".to_owned(),
         ),

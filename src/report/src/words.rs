@@ -41,23 +41,39 @@ fn notice(tone: Tone, text: impl Into<String>) -> Notice {
 pub fn headline(report: &RunReport) -> Notice {
     let result = &report.result;
     let calls = counted(result.write_calls_upstream, "write call");
-    match (result.mode, result.write_calls_upstream) {
-        (Mode::DryRun, 0) => notice(Tone::Good, "Dry run: nothing was written"),
-        (Mode::DryRun, _) => notice(
-            Tone::Bad,
-            format!("Dry run, and {calls} reached the database. This must not happen: report it"),
-        ),
-        (Mode::Apply, _) if report.failed() => {
-            notice(Tone::Bad, format!("Apply failed: {calls} reached the database"))
+    let tone = if report.failed() {
+        Tone::Bad
+    } else if report.is_unseen() || report.failed_items() > 0 {
+        Tone::Warning
+    } else {
+        Tone::Good
+    };
+    let failed = match report.failed_items() {
+        0 => String::new(),
+        items => format!(", {} failed", counted(items, "item")),
+    };
+    let text = match (result.mode, result.write_calls_upstream) {
+        (Mode::DryRun, 0) if report.failed() => "Dry run failed: nothing was written".to_owned(),
+        (Mode::DryRun, 0) => format!("Dry run: nothing was written{failed}"),
+        (Mode::DryRun, _) => {
+            let text = format!(
+                "Dry run, and {calls} reached the database. This must not happen: \
+                report it"
+            );
+            return notice(Tone::Bad, text);
         }
-        (Mode::Apply, _) => notice(Tone::Good, format!("Applied: {calls} reached the database")),
-    }
+        (Mode::Apply, _) if report.failed() => {
+            format!("Apply failed: {calls} reached the database")
+        }
+        (Mode::Apply, _) => format!("Applied: {calls} reached the database{failed}"),
+    };
+    notice(tone, text)
 }
 
 /// What changed, or would change, in a sentence.
 pub fn summary(report: &RunReport) -> String {
     let result = &report.result;
-    if result.requests == 0 && result.transform.is_none() {
+    if report.is_unseen() {
         return "The program sent no request to the guard, so nothing is known of it.".into();
     }
     let changed: Vec<&TableEffect> = result.tables.iter().filter(|table| table.changes()).collect();
@@ -79,6 +95,10 @@ pub fn summary(report: &RunReport) -> String {
     let noun = if report.counts_items() { "Items" } else { "Requests" };
     let would = if report.is_dry_run() { " that an apply would change" } else { "" };
     let mut text = match (parts.is_empty(), report.is_dry_run()) {
+        (true, _) if report.failed() => "No item was changed before it failed.".to_owned(),
+        (false, _) if report.failed() => {
+            format!("{noun}{place} before it failed: {}.", listed(&parts))
+        }
         (true, true) => "An apply would change no item.".to_owned(),
         (true, false) => "No item was changed.".to_owned(),
         (false, _) => format!("{noun}{would}{place}: {}.", listed(&parts)),
@@ -383,7 +403,7 @@ fn sentence(text: &str) -> String {
 mod tests {
     use super::*;
     use crate::samples;
-    use dm_contract::report::Continued;
+    use dm_contract::report::{Continued, TransformEnd, TransformResult};
 
     #[test]
     fn a_dry_run_says_first_that_nothing_was_written() {
@@ -399,6 +419,28 @@ mod tests {
             cost(&report.result),
             "would cost 406 write units, 50.5 read units · about 3s at 200 writes a second"
         );
+    }
+
+    #[test]
+    fn a_dry_run_that_failed_or_was_not_seen_is_no_good_news() {
+        let mut report = samples::dry_run();
+        if let Some(about) = &mut report.about {
+            about.end = Some(End::Exited(3));
+        }
+        assert_eq!(headline(&report), notice(Tone::Bad, "Dry run failed: nothing was written"));
+        assert_eq!(
+            summary(&report),
+            "Items in cars and makers before it failed: 406 updated, 1 created and 2 deleted."
+        );
+        let mut report = samples::dry_run();
+        let failed = TransformResult { failed: 3, ..TransformResult::default() };
+        report.result.transform =
+            Some(TransformResult { end: TransformEnd::PartiallyFailed, ..failed });
+        let text = "Dry run: nothing was written, 3 items failed";
+        assert_eq!(headline(&report), notice(Tone::Warning, text));
+        report.result.transform = None;
+        report.result.requests = 0;
+        assert_eq!(headline(&report).tone, Tone::Warning);
     }
 
     #[test]

@@ -79,14 +79,14 @@ impl Conversion {
                 .map(AttributeValue::L)
                 .ok_or_else(|| Cause::wrong_type(WHAT, "a set or a list", number::kind(value))),
             (Self::Strings, AttributeValue::L(_) | AttributeValue::Ss(_)) => {
-                match to_set(WHAT, &[value])? {
+                match whole_set(WHAT, value)? {
                     set @ AttributeValue::Ss(_) => Ok(set),
                     set => Err(Cause::wrong_type(WHAT, STRINGS, number::kind(&set))),
                 }
             }
             (Self::Strings, _) => Err(Cause::wrong_type(WHAT, STRINGS, number::kind(value))),
             (Self::Numbers, AttributeValue::L(_) | AttributeValue::Ns(_)) => {
-                match to_set(WHAT, &[value])? {
+                match whole_set(WHAT, value)? {
                     set @ AttributeValue::Ns(_) => Ok(set),
                     set => Err(Cause::wrong_type(WHAT, NUMBERS, number::kind(&set))),
                 }
@@ -161,6 +161,18 @@ fn elements(value: &AttributeValue) -> Option<Vec<AttributeValue>> {
         AttributeValue::Bs(set) => set.iter().cloned().map(AttributeValue::B).collect(),
         _ => return None,
     })
+}
+
+/// A list as a set that has all its elements.
+fn whole_set(what: &'static str, value: &AttributeValue) -> Result<AttributeValue> {
+    let set = to_set(what, &[value])?;
+    match (value, elements(&set)) {
+        (AttributeValue::L(list), Some(kept)) if kept.len() < list.len() => Err(Cause::Unfit(
+            "the list has an element twice, which a set cannot have; set(…) keeps one of each"
+                .into(),
+        )),
+        _ => Ok(set),
+    }
 }
 
 /// The set of the only argument's elements if it is a list, else of the arguments.
@@ -292,6 +304,13 @@ mod tests {
             ),
             ("SS", json!({"L": [{"S": "b"}, {"S": "a"}]}), json!({"SS": ["a", "b"]})),
             ("SS", json!({"SS": ["a"]}), json!({"SS": ["a"]})),
+            (
+                "SS",
+                json!({"L": [{"S": "a"}, {"S": "b"}, {"S": "a"}]}),
+                json!(
+                    "the list has an element twice, which a set cannot have; set(…) keeps one of each"
+                ),
+            ),
             (
                 "SS",
                 json!({"L": [{"N": "1"}]}),

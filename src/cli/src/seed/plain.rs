@@ -3,7 +3,8 @@
 use dm_dynamodb::value::{AttributeValue, Item, Number, item_to_json};
 use serde_json::Value;
 use serde_json::value::RawValue;
-use std::collections::BTreeMap;
+
+use super::unique::Unique;
 
 /// What is wrong inside of an item.
 #[derive(Debug)]
@@ -29,7 +30,7 @@ pub fn item(raw: &RawValue) -> Result<Value> {
 }
 
 fn map(raw: &RawValue) -> Result<Item> {
-    let members: BTreeMap<String, &RawValue> = parsed(raw)?;
+    let Unique(members) = parsed::<Unique<&RawValue>>(raw)?;
     members
         .into_iter()
         .map(|(name, raw)| match value(raw) {

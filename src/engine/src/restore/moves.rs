@@ -2,7 +2,7 @@
 //! wrote both, or their attributes. An item whose former place is taken cannot return there, so its
 //! copy is not deleted.
 
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 use std::hash::{DefaultHasher, Hash, Hasher as _};
 
 use dm_contract::plan::OnConflict;
@@ -12,9 +12,20 @@ use dm_dynamodb::restore::{Decision, Step};
 use dm_dynamodb::value::Item;
 use parking_lot::Mutex;
 
-/// What connects items that were there before the run and could not be recreated with their copies.
+use crate::limits::MOVED_ITEMS_MAX;
+
+/// Items that were there before the run and could not be recreated.
 #[derive(Debug, Default)]
-pub struct Moves(Mutex<HashSet<u64>>);
+pub struct Moves(Mutex<Missing>);
+
+#[derive(Debug, Default)]
+struct Missing {
+    /// The transactions that wrote them.
+    transactions: HashSet<u64>,
+    /// Their attributes besides their keys, by the largest of each.
+    attributes: HashMap<u64, Vec<Vec<u64>>>,
+    count: usize,
+}
 
 impl Moves {
     /// Takes note of the conflicts of an item. Those that were there before the run are restored
@@ -30,15 +41,14 @@ impl Moves {
             | Conflict::Rejected(Some(_)) => false,
         };
         if conflicts.iter().any(stays_away) {
-            self.0.lock().extend(links(entry, first));
+            self.0.lock().add(entry, first);
         }
     }
 
     /// The decision, unless it deletes what may be the only copy of an item.
     pub fn checked(&self, entry: &MergedEntry, now: Option<&Item>, decision: Decision) -> Decision {
         let Some(now) = now.filter(|_| decision.step == Step::Delete) else { return decision };
-        let missing = self.0.lock();
-        if missing.is_empty() || !links(entry, now).any(|link| missing.contains(&link)) {
+        if !self.0.lock().may_be(entry, now) {
             return decision;
         }
         let conflicts = [decision.conflicts, vec![Conflict::OnlyCopy]].concat();
@@ -46,12 +56,48 @@ impl Moves {
     }
 }
 
-/// What two places of a moved item have in common.
-fn links(entry: &MergedEntry, item: &Item) -> impl Iterator<Item = u64> {
-    let attributes: Vec<_> =
-        item.iter().filter(|(name, _)| !entry.key.contains_key(name)).collect();
-    let of_attributes = (!attributes.is_empty()).then(|| hash(&attributes));
-    entry.transactions.iter().map(hash).chain(of_attributes)
+impl Missing {
+    fn add(&mut self, entry: &MergedEntry, item: &Item) {
+        self.count += 1;
+        if self.count > MOVED_ITEMS_MAX {
+            return;
+        }
+        self.transactions.extend(entry.transactions.iter().map(hash));
+        let all: Vec<_> = attributes(entry, item).collect();
+        // Of an item with a key alone nothing but the key is lost. A large value is less likely to
+        // be that of other items, too.
+        let largest = all.iter().max_by_key(|(_, value)| value.size());
+        if let Some(largest) = largest.map(hash) {
+            let all = all.iter().map(hash).collect();
+            self.attributes.entry(largest).or_default().push(all);
+        }
+    }
+
+    /// Whether an item may be the copy of one that is missing: a transaction wrote both, or it has
+    /// all attributes of that one. With too many missing, every item may be.
+    fn may_be(&self, entry: &MergedEntry, item: &Item) -> bool {
+        if self.count == 0 {
+            return false;
+        }
+        if self.count > MOVED_ITEMS_MAX {
+            return true;
+        }
+        let mut transactions = entry.transactions.iter().map(hash);
+        if transactions.any(|transaction| self.transactions.contains(&transaction)) {
+            return true;
+        }
+        let all: HashSet<u64> = attributes(entry, item).map(|one| hash(&one)).collect();
+        let missing = all.iter().filter_map(|one| self.attributes.get(one)).flatten();
+        missing.into_iter().any(|one| one.iter().all(|attribute| all.contains(attribute)))
+    }
+}
+
+/// An item's attributes besides its key.
+fn attributes<'i>(
+    entry: &'i MergedEntry,
+    item: &'i Item,
+) -> impl Iterator<Item = (&'i String, &'i dm_dynamodb::value::AttributeValue)> {
+    item.iter().filter(|(name, _)| !entry.key.contains_key(name))
 }
 
 fn hash(of: &impl Hash) -> u64 {

@@ -108,9 +108,9 @@ impl Shared {
     }
 
     fn refuse(&self, holder: &LockHolder) -> Fault {
-        let LockHolder { table, by, namespace, name, since, .. } = holder;
-        let what =
-            format!("Table {table} is locked by run {by} of {namespace}/{name} since {since}");
+        let LockHolder { table, by, since, .. } = holder;
+        let owner = holder.owner();
+        let what = format!("Table {table} is locked by run {by} of {owner} since {since}");
         self.told.lock().problem.get_or_insert(format!("{what}: writes were refused."));
         Fault::refused(
             format!("The guard refuses to write. {what}."),
