@@ -121,19 +121,22 @@ fn wrong_type(cursor: &mut Cursor, name: &str, kind: &str) {
     );
 }
 
-/// A path compared with itself is refused.
+/// A path compared with itself is rejected.
 pub(crate) fn check_distinct(cursor: &mut Cursor, name: &str, first: &Operand, second: &Operand) {
-    if let (Operand::Path(first), Operand::Path(second)) = (first, second)
-        && first == second
-    {
-        cursor.note(
-            Rank::Distinct,
-            format!(
-                "The first operand must be distinct from the remaining operands for this operator \
-                 or function; operator: {name}, first operand: {first}"
-            ),
-        );
+    if let Some(same) = same_paths(name, first, second) {
+        cursor.note(Rank::Distinct, same);
     }
+}
+
+/// What is wrong where two operands are one path.
+pub(crate) fn same_paths(name: &str, first: &Operand, second: &Operand) -> Option<String> {
+    let (Operand::Path(first), Operand::Path(second)) = (first, second) else { return None };
+    (first == second).then(|| {
+        format!(
+            "The first operand must be distinct from the remaining operands for this operator or \
+             function; operator: {name}, first operand: {first}"
+        )
+    })
 }
 
 /// Only strings, numbers and binaries have an order.
@@ -152,23 +155,27 @@ pub(crate) fn check_ordered<const N: usize>(
 
 /// Bounds that are both given must be of one type and in order.
 pub(crate) fn check_between(cursor: &mut Cursor, low: &Operand, high: &Operand) {
-    let (Operand::Value(low), Operand::Value(high)) = (low, high) else { return };
+    if let Some(wrong) = wrong_bounds(low, high) {
+        cursor.note(Rank::OperandType, wrong);
+    }
+}
+
+/// What is wrong with two bounds that are both given.
+pub(crate) fn wrong_bounds(low: &Operand, high: &Operand) -> Option<String> {
+    let (Operand::Value(low), Operand::Value(high)) = (low, high) else { return None };
     let problem = if low.kind() != high.kind() {
         "requires same data type for lower and upper bounds"
     } else if low.order(high).is_some_and(std::cmp::Ordering::is_gt) {
         "requires upper bound to be greater than or equal to lower bound"
     } else {
-        return;
+        return None;
     };
-    cursor.note(
-        Rank::OperandType,
-        format!(
-            "The BETWEEN operator {problem}; lower bound operand: AttributeValue: {{{}}}, upper \
-             bound operand: AttributeValue: {{{}}}",
-            shown(low),
-            shown(high)
-        ),
-    );
+    Some(format!(
+        "The BETWEEN operator {problem}; lower bound operand: AttributeValue: {{{}}}, upper bound \
+         operand: AttributeValue: {{{}}}",
+        shown(low),
+        shown(high)
+    ))
 }
 
 pub(crate) fn check_in_count(cursor: &mut Cursor, count: usize) {

@@ -4,7 +4,9 @@ use super::cursor::{Cursor, Result};
 use super::literal::{is_literal, literal};
 use super::token::TokenKind;
 use crate::error::ServiceError;
-use crate::expression::{Comparator, Condition, IN_OPERANDS_MAX, Node, Operand, Path};
+use crate::expression::{
+    Comparator, Condition, IN_OPERANDS_MAX, Node, Operand, Path, same_paths, wrong_bounds,
+};
 use crate::value::{AttributeType, AttributeValue};
 
 /// A condition, which follows WHERE.
@@ -50,7 +52,7 @@ fn negation(cursor: &mut Cursor) -> Result<Node> {
 fn comparison(cursor: &mut Cursor) -> Result<Node> {
     cursor.count_operator()?;
     if let Some(node) = function(cursor)? {
-        return Ok(node);
+        return compared_with_truth(cursor, node);
     }
     let left = operand(cursor)?;
     let token = cursor.peek();
@@ -59,6 +61,7 @@ fn comparison(cursor: &mut Cursor) -> Result<Node> {
         let comparator = Comparator::from_symbol(text).ok_or_else(|| cursor.unexpected())?;
         cursor.advance();
         let right = operand(cursor)?;
+        check_distinct(text, &left, &right)?;
         if !matches!(comparator, Comparator::Eq | Comparator::Ne) {
             check_ordered(text, [&left, &right])?;
         }
@@ -69,13 +72,36 @@ fn comparison(cursor: &mut Cursor) -> Result<Node> {
         cursor.expect_word("AND")?;
         let high = operand(cursor)?;
         check_ordered("BETWEEN", [&left, &low, &high])?;
+        reject(wrong_bounds(&low, &high))?;
         return Ok(Node::Between { value: left, low, high });
     }
     if cursor.eat_word("IN") {
-        return Ok(Node::In { value: left, options: options(cursor)? });
+        let options = options(cursor)?;
+        options.iter().try_for_each(|option| check_distinct("IN", &left, option))?;
+        return Ok(Node::In { value: left, options });
     }
     cursor.expect_word("IS")?;
     is(cursor, left)
+}
+
+/// A function that is a condition, or `= true` or `= false` behind it.
+fn compared_with_truth(cursor: &mut Cursor, node: Node) -> Result<Node> {
+    if !cursor.eat_symbol("=") {
+        return Ok(node);
+    }
+    match operand(cursor)? {
+        Operand::Value(AttributeValue::Bool(true)) => Ok(node),
+        Operand::Value(AttributeValue::Bool(false)) => Ok(Node::Not(Box::new(node))),
+        _ => Err(cursor.unexpected()),
+    }
+}
+
+fn reject(wrong: Option<String>) -> Result<()> {
+    wrong.map_or(Ok(()), |wrong| Err(ServiceError::validation(wrong)))
+}
+
+fn check_distinct(name: &str, first: &Operand, second: &Operand) -> Result<()> {
+    reject(same_paths(name, first, second))
 }
 
 /// Only strings, numbers and binaries have an order.
@@ -96,9 +122,10 @@ fn incorrect_type(name: &str, kind: &str) -> ServiceError {
 }
 
 /// The names of types that IS takes.
-const TYPES: [(&str, AttributeType); 8] = [
+const TYPES: [(&str, AttributeType); 9] = [
     ("NULL", AttributeType::Null),
     ("BOOLEAN", AttributeType::Bool),
+    ("BOOL", AttributeType::Bool),
     ("BLOB", AttributeType::B),
     ("STRING", AttributeType::S),
     ("NUMERIC", AttributeType::N),
@@ -225,6 +252,7 @@ fn function(cursor: &mut Cursor) -> Result<Option<Node>> {
 fn two_operands(cursor: &mut Cursor, name: &str, path: Path) -> Result<Node> {
     let value = Operand::Path(path);
     let second = operand(cursor)?;
+    check_distinct(name, &value, &second)?;
     match (name, second.known_kind()) {
         ("begins_with", Some(kind)) if !matches!(kind, AttributeType::S | AttributeType::B) => {
             Err(incorrect_type(name, kind.as_str()))
@@ -299,9 +327,50 @@ mod tests {
             ("contains(\"ss\", 'x') AND size(s) = 5", "true"),
             ("attribute_type(a, 'N')", "true"),
             ("(a = 5 AND ((s = 'hello')))", "true"),
+            ("data IS BOOL AND a IS NOT BOOL", "true"),
+            ("attribute_exists(a) = true AND attribute_exists(absent) = false", "true"),
+            ("contains(s, 'ell') = false", "false"),
+            ("a = 5 -- as it was\n AND /* not 'x' */ s = 'hello'", "true"),
         ] {
             check(text, expected);
         }
+    }
+
+    #[test]
+    fn operands_that_cannot_be_meant_are_rejected() {
+        for (text, name, path) in [
+            ("a = a", "=", "a"),
+            ("a < a", "<", "a"),
+            ("a IN [1, a]", "IN", "a"),
+            ("contains(m.k, m.k)", "contains", "m.k"),
+            ("begins_with(s, s)", "begins_with", "s"),
+        ] {
+            check(
+                text,
+                &format!(
+                    "The first operand must be distinct from the remaining operands for this \
+                     operator or function; operator: {name}, first operand: [{}]",
+                    path.replace('.', ", ")
+                ),
+            );
+        }
+        let bounds = "lower bound operand: AttributeValue: {N:5}, upper bound operand: \
+                      AttributeValue: {N:1}";
+        check(
+            "NOT (a BETWEEN 5 AND 1)",
+            &format!(
+                "The BETWEEN operator requires upper bound to be greater than or equal to lower \
+                 bound; {bounds}"
+            ),
+        );
+        let bounds = "lower bound operand: AttributeValue: {N:1}, upper bound operand: \
+                      AttributeValue: {S:x}";
+        check(
+            "a BETWEEN 1 AND 'x'",
+            &format!(
+                "The BETWEEN operator requires same data type for lower and upper bounds; {bounds}"
+            ),
+        );
     }
 
     #[test]

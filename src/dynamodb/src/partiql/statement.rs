@@ -21,6 +21,8 @@ pub(super) fn parse(text: &str, parameters: &[AttributeValue]) -> Result<Stateme
         Statement::Insert(insert(&mut cursor)?)
     } else if cursor.eat_word("UPDATE") {
         Statement::Update(update(&mut cursor)?)
+    } else if cursor.eat_word("FROM") {
+        Statement::Update(update_from(&mut cursor)?)
     } else if cursor.eat_word("DELETE") {
         Statement::Delete(delete(&mut cursor)?)
     } else if cursor.eat_word("EXISTS") {
@@ -130,6 +132,32 @@ fn insert(cursor: &mut Cursor) -> Result<Insert> {
 
 fn update(cursor: &mut Cursor) -> Result<UpdateStatement> {
     let table = written_table(cursor)?;
+    let actions = actions(cursor)?;
+    let condition = where_clause(cursor)?;
+    updated(cursor, table, actions, condition)
+}
+
+/// The same as PartiQL writes it: the table and the condition come first.
+fn update_from(cursor: &mut Cursor) -> Result<UpdateStatement> {
+    let table = written_table(cursor)?;
+    let condition = where_clause(cursor)?;
+    let actions = actions(cursor)?;
+    updated(cursor, table, actions, condition)
+}
+
+fn updated(
+    cursor: &mut Cursor,
+    table: String,
+    actions: Vec<Target>,
+    condition: Option<Condition>,
+) -> Result<UpdateStatement> {
+    let returning = returning(cursor)?;
+    let update = Update { actions, words: Words::Expression };
+    Ok(UpdateStatement { table, update, condition, returning })
+}
+
+/// `SET` and `REMOVE` with what they do.
+fn actions(cursor: &mut Cursor) -> Result<Vec<Target>> {
     let mut actions = Vec::new();
     loop {
         if cursor.eat_word("SET") {
@@ -150,10 +178,7 @@ fn update(cursor: &mut Cursor) -> Result<UpdateStatement> {
         return Err(cursor.unexpected());
     }
     check_apart(&actions.iter().map(|target| &target.path).collect::<Vec<_>>())?;
-    let condition = where_clause(cursor)?;
-    let returning = returning(cursor)?;
-    let update = Update { actions, words: Words::Expression };
-    Ok(UpdateStatement { table, update, condition, returning })
+    Ok(actions)
 }
 
 fn delete(cursor: &mut Cursor) -> Result<Delete> {
@@ -303,6 +328,18 @@ mod tests {
         let Statement::Update(statement) = parsed(text, &[]) else { panic!("{text}") };
         let outcome = statement.update.apply(&item.unwrap()).unwrap();
         assert_eq!(item_to_json(&outcome.updated_new()), expected, "{text}");
+    }
+
+    #[test]
+    fn an_update_may_name_its_condition_first() {
+        let first = "FROM t WHERE id = 'a' SET n = 2, s = 'y' REMOVE l RETURNING ALL OLD *";
+        let last = "UPDATE t SET n = 2, s = 'y' REMOVE l WHERE id = 'a' RETURNING ALL OLD *";
+        assert_eq!(parsed(first, &[]), parsed(last, &[]));
+        check_error(
+            "FROM t WHERE id = 'a'",
+            "Statement wasn't well formed, can't be processed: Unexpected end of statement at \
+             1:22:0",
+        );
     }
 
     #[test]

@@ -52,12 +52,25 @@ pub(super) fn tokens(source: &str) -> Vec<Token<'_>> {
             at += first.len_utf8();
             continue;
         }
+        if let Some(len) = comment_len(&source[at..]) {
+            at += len;
+            continue;
+        }
         let (kind, len) = measure(&source[at..], first);
         found.push(Token { kind, text: &source[at..at + len], start: at });
         at += len;
     }
     found.push(Token { kind: TokenKind::End, text: "", start: source.len() });
     found
+}
+
+/// The length of a comment that begins here: `--` to the end of the line, or `/* … */`.
+fn comment_len(rest: &str) -> Option<usize> {
+    if rest.starts_with("--") {
+        return Some(rest.find('\n').unwrap_or(rest.len()));
+    }
+    let inner = rest.strip_prefix("/*")?;
+    inner.find("*/").map(|end| end + "/**/".len())
 }
 
 const SYMBOLS: [&str; 26] = [
@@ -136,6 +149,8 @@ mod tests {
         );
         check("a[0].b", &["a", "[", "0", "]", ".", "b"]);
         check("1e 2", &["1", "e", "2"]);
+        check("a -- b\n/* c\n */ d '--' - e", &["a", "d", "--", "-", "e"]);
+        check("a /* b", &["a", "/", "*", "b"]);
     }
 
     #[test]

@@ -92,6 +92,7 @@ impl Number {
         let (negative, digits, exponent) =
             take_apart(text).ok_or_else(|| NumberError::NotNumeric(text.to_owned()))?;
         if digits.count == 0 {
+            check_magnitude(exponent.saturating_sub_unsigned(digits.fraction), 1)?;
             return Ok(Self::ZERO);
         }
         let exponent = exponent.saturating_add_unsigned(digits.trailing_zeros);
@@ -244,7 +245,7 @@ impl Number {
     }
 }
 
-/// `None` when the text is no decimal numeral or its exponent is beyond what Java's parser reads.
+/// `None` when the text is no decimal numeral or its exponent has more than 64 bits.
 fn take_apart(text: &str) -> Option<(bool, Digits, i64)> {
     let (negative, unsigned) = match text.as_bytes().first()? {
         b'-' => (true, &text[1..]),
@@ -252,7 +253,7 @@ fn take_apart(text: &str) -> Option<(bool, Digits, i64)> {
         _ => (false, text),
     };
     let (mantissa, exponent) = match unsigned.find(['e', 'E']) {
-        Some(at) => (&unsigned[..at], i64::from(unsigned[at + 1..].parse::<i32>().ok()?)),
+        Some(at) => (&unsigned[..at], unsigned[at + 1..].parse().ok()?),
         None => (unsigned, 0),
     };
     let mut digits = Digits::default();
@@ -381,7 +382,6 @@ mod tests {
             ("0", "0"),
             ("-0", "0"),
             ("0.000", "0"),
-            ("0e500", "0"),
             ("007", "7"),
             ("+1", "1"),
             ("1.", "1"),
@@ -425,10 +425,25 @@ mod tests {
             check(text, &format!("The parameter cannot be converted to a numeric value: {text}"));
         }
         check("", "The parameter cannot be converted to a numeric value");
+        let exponent = "1e99999999999999999999";
         check(
-            "1e99999999999",
-            "The parameter cannot be converted to a numeric value: 1e99999999999",
+            exponent,
+            &format!("The parameter cannot be converted to a numeric value: {exponent}"),
         );
+    }
+
+    /// As recorded at AWS in October 2026.
+    #[test]
+    fn an_exponent_counts_for_zero_too_and_has_64_bits() {
+        for text in ["1e99999999999", "0e126", "0e99999999999"] {
+            check(text, OVERFLOW);
+        }
+        for text in ["1e-99999999999", "0e-131"] {
+            check(text, UNDERFLOW);
+        }
+        for text in ["0e125", "0e-130", "0.00e127"] {
+            check(text, "0");
+        }
     }
 
     #[test]
