@@ -168,7 +168,7 @@ async fn what_was_applied_cannot_be_changed_and_does_not_run_again() {
     for (field, change) in refused {
         let message = bed.try_patch("m", &json!({"spec": change})).await.unwrap_err();
         // The API server names the field, quotes its value, and then says why.
-        let expected = "this migration was applied; what it does cannot be changed any more. Write \
+        let expected = "this migration is applied, so what it does cannot change. Write \
                         a new DataMigration instead";
         let named = message.contains(&format!("{field}: "));
         assert!(named && message.contains(expected), "{message}");

@@ -69,7 +69,7 @@ async fn a_transform_is_tried_applied_paused_and_restored() {
     assert_eq!(
         logs,
         format!(
-            "{CARS} items read, {changed} changed, 0 right already, 30 not selected, 0 failed\n"
+            "{CARS} items read, {changed} changed, 0 already correct, 30 not selected, 0 failed\n"
         )
     );
 

@@ -270,7 +270,7 @@ async fn a_table_that_is_not_allowed_is_refused_and_the_programs_failure_passed_
     let (_, err, code) = ended(&command.output().unwrap());
 
     assert_eq!(code, Some(1), "{err}");
-    for part in ["AccessDeniedException", "ended with exit code 1", "1 call was refused"] {
+    for part in ["AccessDeniedException", "ended with exit code 1", "1 call was rejected"] {
         assert!(err.contains(part), "{part}:\n{err}");
     }
 }

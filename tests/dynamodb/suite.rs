@@ -144,7 +144,7 @@ async fn run_case(
         // Elsewhere the words are the database's, and DynamoDB Local has its own. With a journal
         // they are of either.
         let own_words = column.has_own_words() && (step.writes() || step.is_statement());
-        // The guard refuses a read that it takes for wrong and the database does not.
+        // The guard rejects a read that it takes for wrong and the database does not.
         let refused = answer["__type"].as_str().is_some_and(|name| name.contains("AccessDenied"));
         let exempt = exempt || (step.departs && refused);
         if !exempt && let Err(why) = check(step, status, &answer, own_words) {

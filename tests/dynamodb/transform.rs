@@ -344,7 +344,7 @@ async fn a_guard_carries_out_what_its_pods_entry_program_orders() {
         }
     };
     assert_eq!(state["exitCode"], 0);
-    let said = "9 items read, 9 changed, 0 right already, 0 not selected, 0 failed";
+    let said = "9 items read, 9 changed, 0 already correct, 0 not selected, 0 failed";
     assert_eq!(state["lines"], json!([said]));
     let result = guard.stop().await;
     assert_eq!(result.transform.unwrap().changed, 9);

@@ -74,7 +74,7 @@ async fn a_transform_is_tried_applied_and_restored_on_a_laptop() {
     assert_eq!((code, out.as_str()), (0, ""), "{told}");
     for part in [
         "dry run · nothing was written (0 write calls reached the database)",
-        "items     20 read · 20 would change · 0 right already · 0 not selected",
+        "items     20 read · 20 would change · 0 already correct · 0 not selected",
         "20 would be updated · 0 created · 0 deleted",
         "~ origin  20",
         "second pass: no changes, safe to run again",

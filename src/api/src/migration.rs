@@ -42,35 +42,35 @@ use crate::transform::{OnItemError, TransformSource};
         "!has(oldSelf.status) || !has(oldSelf.status.applied) || oldSelf.status.applied.result != \
          'Succeeded' || has(oldSelf.status.applied.restoredBy) || self.spec.target == \
          oldSelf.spec.target"
-    ).field_path(".spec.target").message("this migration was applied; what it does cannot be \
-                                          changed any more. Write a new DataMigration instead, or \
-                                          restore this one first"),
+    ).field_path(".spec.target").message("this migration is applied, so what it does cannot \
+                                          change. Write a new DataMigration instead, or restore \
+                                          this one first"),
     validation = Rule::new(
         "!has(oldSelf.status) || !has(oldSelf.status.applied) || oldSelf.status.applied.result != \
          'Succeeded' || has(oldSelf.status.applied.restoredBy) || \
          has(oldSelf.status.applied.baseline) || (has(self.spec.script) ? has(oldSelf.spec.script) \
          && self.spec.script == oldSelf.spec.script : !has(oldSelf.spec.script))"
-    ).field_path(".spec.script").message("this migration was applied; what it does cannot be \
-                                          changed any more. Write a new DataMigration instead, or \
-                                          restore this one first"),
+    ).field_path(".spec.script").message("this migration is applied, so what it does cannot \
+                                          change. Write a new DataMigration instead, or restore \
+                                          this one first"),
     validation = Rule::new(
         "!has(oldSelf.status) || !has(oldSelf.status.applied) || oldSelf.status.applied.result != \
          'Succeeded' || has(oldSelf.status.applied.restoredBy) || \
          has(oldSelf.status.applied.baseline) || (has(self.spec.container) ? \
          has(oldSelf.spec.container) && self.spec.container == oldSelf.spec.container : \
          !has(oldSelf.spec.container))"
-    ).field_path(".spec.container").message("this migration was applied; what it does cannot be \
-                                             changed any more. Write a new DataMigration instead, \
-                                             or restore this one first"),
+    ).field_path(".spec.container").message("this migration is applied, so what it does cannot \
+                                             change. Write a new DataMigration instead, or restore \
+                                             this one first"),
     validation = Rule::new(
         "!has(oldSelf.status) || !has(oldSelf.status.applied) || oldSelf.status.applied.result != \
          'Succeeded' || has(oldSelf.status.applied.restoredBy) || \
          has(oldSelf.status.applied.baseline) || (has(self.spec.transform) ? \
          has(oldSelf.spec.transform) && self.spec.transform == oldSelf.spec.transform : \
          !has(oldSelf.spec.transform))"
-    ).field_path(".spec.transform").message("this migration was applied; what it does cannot be \
-                                             changed any more. Write a new DataMigration instead, \
-                                             or restore this one first"),
+    ).field_path(".spec.transform").message("this migration is applied, so what it does cannot \
+                                             change. Write a new DataMigration instead, or restore \
+                                             this one first"),
     validation = Rule::new(
         "!oldSelf.spec.baseline || self.spec.baseline || !has(oldSelf.status) || \
          !has(oldSelf.status.applied) || self.spec.retry > oldSelf.spec.retry"
@@ -108,8 +108,7 @@ use crate::transform::{OnItemError, TransformSource};
                             !has(self.transform)")
         .field_path(".script").message("give exactly one source: script, container or transform"),
     validation = Rule::new("!self.baseline || self.state == 'Applied'")
-        .field_path(".baseline").message("nothing is known of what was changed before, so it \
-                                          cannot be restored"),
+        .field_path(".baseline").message("a baseline has no journal, so it cannot be restored"),
     validation = Rule::new("!self.secondPass || !has(self.container) || \
                             (has(self.container.command) && size(self.container.command) > 0)")
         .field_path(".secondPass").message("a program in an image needs a command, so that it can \

@@ -28,7 +28,7 @@ pub struct RestoreStatus {
     /// What the restore found and did. Absent if its container left no result.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub effects: Option<RestoreEffects>,
-    /// Path of the full report in the archive, with all conflicts.
+    /// URL of the full report in the archive, with all conflicts.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub report: Option<String>,
 }

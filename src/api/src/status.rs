@@ -250,7 +250,7 @@ pub struct RunRecord {
     /// ledger.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub archived: Option<bool>,
-    /// Path of the program's output in the archive.
+    /// URL of the program's output in the archive.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub log: Option<String>,
     /// Image that the program's container ran, by the kubelet. For an apply under way: the image
@@ -300,10 +300,10 @@ pub struct DryRunReport {
     /// Digest of what ran and of the shape of its effects.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub digest: Option<String>,
-    /// Path of the program's output in the archive.
+    /// URL of the program's output in the archive.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub log: Option<String>,
-    /// Path of the full report in the archive.
+    /// URL of the full report in the archive.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub report: Option<String>,
 }
@@ -342,10 +342,10 @@ pub struct AppliedReport {
     /// Entries in the run's journal.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub journaled: Option<u64>,
-    /// Path of the program's output in the archive.
+    /// URL of the program's output in the archive.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub log: Option<String>,
-    /// Path of the full report in the archive.
+    /// URL of the full report in the archive.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub report: Option<String>,
     /// Number of the restore that restored the run. The migration is then no longer applied.
@@ -371,7 +371,7 @@ pub struct Failure {
     pub last_lines: Vec<String>,
     /// What to do.
     pub what_now: String,
-    /// Path of the program's output in the archive.
+    /// URL of the program's output in the archive.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub log: Option<String>,
     /// Number of the run.

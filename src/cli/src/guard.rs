@@ -142,7 +142,7 @@ async fn serve(
     let guard = session::start_guard_with(plan, &options).await?;
     let (begun, started_at) = (Instant::now(), ledger::now());
     say(&format!(
-        "{}, behind http://{}; Ctrl-C ends it",
+        "{}, behind http://{}; Ctrl-C stops it",
         database::intent(plan.mode, &plan.upstream),
         guard.program_address
     ));

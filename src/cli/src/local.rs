@@ -71,7 +71,7 @@ pub async fn local(flags: Flags) -> Result<u8, LocalError> {
     if let Some(folder) = &flags.data
         && seed::discard_unfinished(&engine, folder).await?
     {
-        say("an earlier seed was not loaded whole; what was loaded of it is deleted");
+        say("an earlier load of a seed was interrupted; its tables are deleted");
     }
     if let Some(path) = &flags.seed {
         load(&engine, path, flags.data.as_deref()).await?;
@@ -81,7 +81,7 @@ pub async fn local(flags: Flags) -> Result<u8, LocalError> {
         Some(folder) => format!("kept in {}", folder.display()),
         None => "in memory: what it holds is gone when it ends".to_owned(),
     };
-    say(&format!("DynamoDB at http://{}, {kept}; Ctrl-C ends it", database.address));
+    say(&format!("DynamoDB at http://{}, {kept}; Ctrl-C stops it", database.address));
     tokio::select! {
         _ = terminate.recv() => {}
         _ = interrupt.recv() => {}

@@ -52,8 +52,8 @@ pub async fn unlock(flags: Unlock) -> Result<u8, ArchiveVerbError> {
         return Ok(1);
     };
     let question = format!(
-        "{} is locked by run {} of {} since {}, last heard of at {}. It will write nothing any \
-         more. Remove it?",
+        "{} is locked by run {} of {} since {}; last heartbeat {}. After the removal this run \
+         sends no more writes. Remove the lock?",
         holder.table,
         holder.by,
         holder.owner(),
@@ -78,10 +78,10 @@ fn words(unlocked: &Unlocked) -> String {
     let table = &unlocked.table;
     match &unlocked.from {
         Some(run) => format!(
-            "{table} was taken from run {run}; another gets it in half a minute, when that run \
-             must have noticed\n"
+            "{table} was taken from run {run}; another run can take its lock after 30 s, when that \
+             run must have noticed\n"
         ),
-        None => format!("{table} was given back just now\n"),
+        None => format!("{table} was released before the removal\n"),
     }
 }
 
@@ -91,7 +91,7 @@ pub fn listed(locks: &[Listed]) -> String {
     if lines.is_empty() {
         return String::new();
     }
-    format!("\n{:<30} {:<44} {:<24} {}\n", "TABLE", "LOCKED BY", "SINCE", "LAST HEARD OF")
+    format!("\n{:<30} {:<44} {:<24} {}\n", "TABLE", "LOCKED BY", "SINCE", "LAST HEARTBEAT")
         + &lines.concat()
 }
 

@@ -60,7 +60,7 @@ pub enum NewError {
          digits and dashes, with a letter or digit at both ends, as in 0006-add-status-to-products"
     )]
     Name(String),
-    #[error("{0} is there already; name another folder")]
+    #[error("{0} already exists; choose another folder")]
     Exists(PathBuf),
     #[error("writing {0}")]
     Write(PathBuf, #[source] io::Error),

@@ -218,8 +218,8 @@ async fn prepare(session: &Session<'_>) -> Result<Ready, SessionError> {
 
 /// Problem of a run whose program ended before what it had started.
 const OUTLIVED: &str = "The program ended while a process that it had started was connected to the \
-     guard. What that process sends later is not carried out, so the run may be incomplete. Let the \
-     program wait for what it starts.";
+     guard. What that process sends later is not carried out, so the run may be incomplete. Let \
+     the program wait for what it starts.";
 
 /// How the run ended, for the ledger.
 fn outcome(end: End, result: &GuardResult, unseen: bool) -> Outcome {
@@ -234,7 +234,7 @@ fn outcome(end: End, result: &GuardResult, unseen: bool) -> Outcome {
             Outcome::Failed(format!("The program was ended by signal {signal}."))
         }
         (End::Interrupted(signal), _) => Outcome::Failed(format!(
-            "Interrupted: signal {signal} told the program to stop, and it ended with exit code 0."
+            "Interrupted: signal {signal} asked the program to stop, and it ended with exit code 0."
         )),
     }
 }

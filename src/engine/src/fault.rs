@@ -51,7 +51,7 @@ impl Fault {
         Self::Service(ServiceError::validation(message))
     }
 
-    /// A call that the guard refuses; `why` is for the report.
+    /// A call that the guard rejects; `why` is for the report.
     pub fn refused(message: impl Into<String>, why: impl Into<String>) -> Self {
         Self::Refused { message: message.into(), why: why.into() }
     }

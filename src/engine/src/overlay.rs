@@ -296,10 +296,7 @@ impl Overlay {
 fn not_simulated(operation: Operation) -> Fault {
     let name = operation.name();
     Fault::refused(
-        format!(
-            "The guard's dry run does not simulate {name} yet, and lets nothing through that it \
-             cannot simulate."
-        ),
+        format!("The guard's dry run does not simulate {name} yet, so it rejects the call."),
         "a dry run does not simulate it yet",
     )
 }

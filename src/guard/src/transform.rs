@@ -216,8 +216,8 @@ fn panicked(error: &JoinError) -> TransformResult {
 fn log(result: &TransformResult) -> Vec<String> {
     let TransformResult { read, changed, unchanged, skipped, failed, .. } = result;
     let mut lines = vec![format!(
-        "{read} items read, {changed} changed, {unchanged} right already, {skipped} not selected, \
-         {failed} failed"
+        "{read} items read, {changed} changed, {unchanged} already correct, {skipped} not \
+         selected, {failed} failed"
     )];
     if let Some(run) = &result.retried_run {
         lines.push(format!("only the items that failed in run {run} were visited"));

@@ -194,7 +194,7 @@ fn what(report: &RunReport, of: Counted, found: u64, max: u64) -> String {
         Counted::Creates => format!("{} {would} created", counted(found, "item")),
         Counted::Updates => format!("{} {would} updated", counted(found, "item")),
         Counted::Writes => format!("{} {would} written", items_or_tables(found)),
-        Counted::Refused => format!("{} refused", were("call", found)),
+        Counted::Refused => format!("{} rejected", were("call", found)),
         Counted::Approximate => format!("{} answered approximately", were("call", found)),
     };
     match max {
@@ -277,7 +277,7 @@ mod tests {
             "deletes>1,refused,approximate",
             &[
                 "deletes>1: 2 items or tables were deleted, and at most 1 is allowed.",
-                "refused: 1 call was refused.",
+                "refused: 1 call was rejected.",
                 "approximate: 3 calls were answered approximately.",
             ],
         );

@@ -132,7 +132,7 @@ fn whole(before: &RunReport, after: &RunReport) -> Vec<Difference> {
     let approximate = Fidelity::Approximate;
     [
         ("outcome".into(), failed(before), failed(after)),
-        numbers("calls refused", calls(before, refused), calls(after, refused)),
+        numbers("calls rejected", calls(before, refused), calls(after, refused)),
         numbers("calls approximate", calls(before, approximate), calls(after, approximate)),
         ("write units".into(), write_before, write_after),
         ("read units".into(), read_before, read_after),
@@ -202,7 +202,7 @@ mod tests {
                 "makers | items created | 1 | 0",
                 "makers | items deleted | 2 | 0",
                 "makers | items read | 12 | 0",
-                " | calls refused | 0 | 1",
+                " | calls rejected | 0 | 1",
                 " | calls approximate | 0 | 3",
                 " | write units | 406 | 500.5",
                 " | second pass | not run | no changes, safe to run again",

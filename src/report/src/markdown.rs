@@ -154,7 +154,7 @@ fn calls(content: &Content<'_>) -> String {
     for remark in result.remarks.iter().take(ROWS_MAX) {
         let how = match remark.fidelity {
             Fidelity::Approximate => "approximate",
-            Fidelity::Refused => "refused",
+            Fidelity::Refused => "rejected",
         };
         let why = crate::shown::text(&remark.why, CELL_CHARS_MAX).noted();
         let operation = code(&remark.operation, 60);

@@ -219,14 +219,14 @@ fn remarks(remarks: &[Remark]) -> Vec<String> {
     if refused > 0 {
         let calls = if refused == 1 { "1 call was" } else { "calls were" };
         let number = if refused == 1 { String::new() } else { format!("{} ", count(refused)) };
-        lines.push(format!("  {number}{calls} refused, and the program got an error instead:"));
+        lines.push(format!("  {number}{calls} rejected; the program got an error instead:"));
     } else if !remarks.is_empty() {
         lines.push("  not every call was answered as DynamoDB would have:".into());
     }
     for remark in remarks.iter().take(LISTED_MAX) {
         let how = match remark.fidelity {
             Fidelity::Approximate => "approximate",
-            Fidelity::Refused => "refused",
+            Fidelity::Refused => "rejected",
         };
         let Remark { operation, why, count: times, .. } = remark;
         lines.push(format!("    {operation} {how}, {} ×: {why}", count(*times)));
@@ -243,7 +243,7 @@ fn calls_text(operations: &[OperationCount]) -> String {
         let all = count(exact + approximate + refused);
         let mut parts = Vec::new();
         parts.extend((*approximate > 0).then(|| format!("{} approximate", count(*approximate))));
-        parts.extend((*refused > 0).then(|| format!("{} refused", count(*refused))));
+        parts.extend((*refused > 0).then(|| format!("{} rejected", count(*refused))));
         if parts.is_empty() {
             format!("{all} {operation}")
         } else {

@@ -22,7 +22,7 @@ pub fn counts(mode: Mode, result: &TransformResult) -> String {
     let mut parts = vec![
         format!("{} read", count(result.read)),
         format!("{} {changed}", count(result.changed)),
-        format!("{} right already", count(result.unchanged)),
+        format!("{} already correct", count(result.unchanged)),
         format!("{} not selected", count(result.skipped)),
     ];
     if result.failed > 0 {
@@ -109,7 +109,7 @@ mod tests {
         let result = result(TransformEnd::PartiallyFailed);
         assert_eq!(
             counts(Mode::Apply, &result),
-            "4,000 read · 20 changed · 1 right already · 2 not selected · 17 failed"
+            "4,000 read · 20 changed · 1 already correct · 2 not selected · 17 failed"
         );
         let retried = TransformResult { retried_run: Some("m/1".into()), ..result.clone() };
         assert!(counts(Mode::Apply, &retried).ends_with("only those that failed in run m/1"));

@@ -204,7 +204,7 @@ fn refused(result: &GuardResult) -> Option<Notice> {
     if refused > 0 {
         let were = if refused == 1 { "was" } else { "were" };
         let text = format!(
-            "{} {were} refused: the {} got an error, so the result may be incomplete.",
+            "{} {were} rejected: the {} got an error, so the result may be incomplete.",
             counted(refused, "call"),
             source(result)
         );
@@ -481,7 +481,7 @@ mod tests {
             [
                 "a lock was lost\\u{202e}",
                 "The program ended with exit code 3 after 1.2s.",
-                "1 call was refused: the program got an error, so the result may be incomplete.",
+                "1 call was rejected: the program got an error, so the result may be incomplete.",
                 "Table cars was deleted with all its items.",
                 "There is no journal: the counts are of requests, and the run cannot be restored.",
             ]

@@ -103,7 +103,7 @@ fn check_no_day(rest: &str, len: usize, at: usize) -> Result<(), Mistake> {
     let day = &rest[..DAY.len()];
     Err(Mistake::new(
         at,
-        format!("{day} is a difference of numbers; a day is a string, in single quotes: '{day}'"),
+        format!("{day} is a difference of numbers; a date is a string, in single quotes: '{day}'"),
     ))
 }
 

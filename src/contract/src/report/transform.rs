@@ -18,7 +18,7 @@ pub struct TransformResult {
     pub read: u64,
     /// Items that the filter did not select.
     pub skipped: u64,
-    /// Items that were right already.
+    /// Items that were already correct.
     pub unchanged: u64,
     /// Items that changed, or would change in a dry run.
     pub changed: u64,

@@ -8,7 +8,7 @@
 //!   the next number. Then it reads the heartbeat again: if it moved after all, it waits for a
 //!   lease more.
 //! - The owner counts a heartbeat from the moment before it was sent, and only if afterwards there
-//!   is no next number. When it is older than a lease, less a margin, nothing is written any more.
+//!   is no next number. When it is older than a lease, less a margin, no further write is sent.
 //!
 //! So two never write at once, however long calls take, whatever wall clocks say and whichever
 //! machine is suspended in the meantime; only the speed of the two boot-time clocks must agree,

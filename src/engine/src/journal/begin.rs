@@ -189,7 +189,7 @@ impl Journal {
     pub(in crate::journal) async fn hold_presence(&self, next: &[String]) -> Result<(), Fault> {
         self.given_way()?;
         if self.run.plan.parts != self.run.part.map(|part| part.of) {
-            let why = "The guard refuses to write: the plan has `parts`, and the guard does not \
+            let why = "The guard rejects this write: the plan has `parts`, and the guard does not \
                        know which of them it does.";
             return Err(Fault::refused(why.to_owned(), "the run's part is not known"));
         }
@@ -309,7 +309,7 @@ impl Journal {
 
     pub(in crate::journal) fn unreachable(&self, error: &LedgerError) -> Fault {
         if let LedgerError::LeftOver { .. } = error {
-            let why = format!("The guard refuses to write: {error}.");
+            let why = format!("The guard rejects this write: {error}.");
             return Fault::refused(why, "the archive has a journal that its ledger does not know");
         }
         let error = error as &dyn std::error::Error;
@@ -355,7 +355,7 @@ impl Journal {
     fn closed(&self, why: &str) -> Fault {
         Fault::refused(
             format!(
-                "The guard refuses to write: the archive's ledger says of {} that {why}.",
+                "The guard rejects this write: the archive's ledger says of {} that {why}.",
                 self.run.name
             ),
             format!("the ledger says that {why}"),
@@ -380,7 +380,7 @@ fn ids(seen: &Seen) -> TableIds {
 
 fn refused(why: &str) -> Fault {
     Fault::refused(
-        format!("The guard refuses to write, and nothing was written by this run: {why}."),
+        format!("The guard rejects this write, and nothing was written by this run: {why}."),
         "another run of the migration comes first",
     )
 }

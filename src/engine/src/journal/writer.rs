@@ -236,7 +236,7 @@ impl Writer {
 
 fn over(why: &str) -> Fault {
     Fault::refused(
-        format!("The guard writes nothing any more, because it cannot journal it: {why}"),
+        format!("The guard sends no further write, because it cannot journal it: {why}"),
         "the journal is closed",
     )
 }

@@ -45,7 +45,7 @@ impl Arns {
                 let name = call.operation.name();
                 Fault::refused(
                     format!(
-                        "The guard refuses {name}: its ARN is not that of a table in the account \
+                        "The guard rejects {name}: its ARN is not that of a table in the account \
                          and region of the target. Use the table's name."
                     ),
                     "an ARN is not that of a table of the target",

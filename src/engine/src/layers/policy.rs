@@ -57,7 +57,7 @@ impl Policy {
         if names_none && !self.plan.tables.is_empty() {
             return Err(Fault::refused(
                 format!(
-                    "The guard refuses {}: it names no table that {field} could allow.",
+                    "The guard rejects {}: it names no table that {field} could allow.",
                     operation.name()
                 ),
                 format!("names no table that {field} could allow"),
@@ -76,8 +76,8 @@ impl Policy {
             let statement = one.statement.as_ref().map_err(|error| {
                 Fault::refused(
                     format!(
-                        "The guard refuses {name}: it does not understand the statement, and so \
-                         cannot tell whether {field} allows its table. {}",
+                        "The guard rejects {name}: it does not understand the statement, so it \
+                         does not know whether {field} allows its table. {}",
                         error.message
                     ),
                     "a statement is not understood",
@@ -111,7 +111,7 @@ impl Policy {
         let quoted = quoted(name);
         Err(Fault::refused(
             format!(
-                "The guard refuses {} on table {quoted}: {field} does not allow it.",
+                "The guard rejects {} on table {quoted}: {field} does not allow it.",
                 operation.name()
             ),
             format!("table {quoted} is not allowed by {field}"),
@@ -124,14 +124,14 @@ impl Policy {
         match operation.class() {
             Class::AlwaysDenied => Err(Fault::refused(
                 format!(
-                    "The guard refuses {name}: the database itself would write the items, which \
+                    "The guard rejects {name}: the database itself would write the items, which \
                      can be neither simulated nor journaled. Write them one by one or in batches."
                 ),
                 "writes items on the database's side, which can be neither simulated nor journaled",
             )),
             Class::ControlPlaneWrite if lets_data_out(call) => Err(Fault::refused(
                 format!(
-                    "The guard refuses {name}: it can make data readable outside of the target's \
+                    "The guard rejects {name}: it can make data readable outside of the target's \
                      account or region. Do it outside of a migration."
                 ),
                 "it can make data readable outside of the target's account or region",
@@ -140,7 +140,7 @@ impl Policy {
                 let member = unknown_member(call).map(quoted).unwrap_or_default();
                 Err(Fault::refused(
                     format!(
-                        "The guard refuses {name} with {member}: it allows the parameters that are \
+                        "The guard rejects {name} with {member}: it allows the parameters that are \
                          known to keep the data in the target's account and region, and this is \
                          none of them. Do it outside of a migration."
                     ),
@@ -149,13 +149,14 @@ impl Policy {
             }
             // In a dry run too: it must not succeed where the applied run would be denied.
             Class::ControlPlaneWrite if !self.plan.control_plane => Err(Fault::refused(
-                format!("The guard refuses {name}: {field} does not allow it."),
+                format!("The guard rejects {name}: {field} does not allow it."),
                 format!("not allowed by {field}"),
             )),
             Class::MetadataRead if operation == Operation::DescribeEndpoints => {
                 Err(Fault::refused(
-                    "The guard refuses DescribeEndpoints: its answer would lead past the guard.",
-                    "its answer would lead past the guard",
+                    "The guard rejects DescribeEndpoints: with its answer the client would bypass \
+                     the guard.",
+                    "with its answer the client would bypass the guard",
                 ))
             }
             Class::ControlPlaneWrite | Class::MetadataRead | Class::DataRead | Class::DataWrite => {

@@ -33,7 +33,7 @@ pub struct Counts {
     pub table_items: BTreeMap<String, u64>,
     /// What was not answered exactly.
     remarks: BTreeMap<(String, Fidelity, String), u64>,
-    /// Calls that were answered, and those of them only approximately; and calls refused.
+    /// Calls that were answered, and those of them only approximately; and calls rejected.
     operations: BTreeMap<String, [u64; 3]>,
     /// How often write units were used: in a dry run once for each item that a call writes.
     pub writes: u64,

@@ -6,7 +6,7 @@ use crate::identified::Unidentified;
 #[derive(Debug, thiserror::Error)]
 pub enum ActError {
     /// The API server refused an object; it will refuse it again until somebody changes something.
-    #[error("the API server refused {object}: {message}")]
+    #[error("the API server rejected {object}: {message}")]
     Refused { object: String, message: String },
     /// An object of that name belongs to somebody else.
     #[error("{object} exists and belongs to another owner")]

@@ -142,7 +142,7 @@ fn dry_run_first(candidate: Candidate<'_>) -> Option<Position> {
                 Standing::Stalled,
                 Reason::DryRunRequired,
                 format!(
-                    "Target {} requires a successful dry run of this very program first \
+                    "Target {} requires a successful dry run of the current program first \
                      (policy.dryRunFirst). Set spec.dryRun to true, look at its result, then set \
                      it to false",
                     candidate.situation.migration.spec.target.name

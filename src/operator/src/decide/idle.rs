@@ -58,7 +58,7 @@ fn suspended() -> Position {
         Phase::Suspended,
         Standing::Resting,
         Reason::Suspended,
-        "Suspended by spec.suspend; nothing starts until it is false".into(),
+        "Suspended by spec.suspend. No run starts until it is false".into(),
     );
     position.set_text("paused by spec.suspend");
     position.conditions.push((types::PAUSED, Reason::Suspended, position.message.clone()));

@@ -77,11 +77,11 @@ pub fn message(verdict: &Verdict) -> String {
         }
         Verdict::Locked(holder) => format!("Waiting: {}.", locked(holder)),
         Verdict::Unavailable { message } => format!(
-            "Waiting for the target's archive, without which nothing is written: {}",
+            "Waiting for the target's archive. Nothing is written without it: {}",
             message.trim_end()
         ),
         Verdict::Unreachable { message } => format!(
-            "Waiting for the target's database, which is asked which one it is before anything is \
+            "Waiting for the target's database, which must be identified before anything is \
              written: {}",
             message.trim_end()
         ),
@@ -95,7 +95,7 @@ pub fn message(verdict: &Verdict) -> String {
             difference.what
         ),
         Verdict::Differs(Differs { run: None, difference }) => format!(
-            "The dry run that must come first was of something else: {}. The program was not run, \
+            "The required dry run was of something else: {}. The program was not run, \
              and nothing was written.",
             difference.what
         ),
@@ -145,8 +145,8 @@ pub fn noted_at_first_write(verdict: &Verdict) -> Option<Verdict> {
 /// The same in a sentence.
 pub fn message_at_first_write(verdict: &Verdict) -> String {
     format!(
-        "The run stopped before its first write: {}. Its program had started, its writes were \
-         refused, nothing was written.",
+        "The run stopped before its first write: {}. Its program had started. Its writes were \
+         rejected, and nothing was written.",
         why(verdict)
     )
 }

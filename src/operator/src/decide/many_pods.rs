@@ -129,7 +129,7 @@ fn exceeded(situation: Situation<'_>, record: &RunRecord) -> Option<String> {
     let (limit, field) = share::too_low(&adjust::limits(situation, record)?, parts)?;
     Some(format!(
         "{field} is {limit}, but the run continues at {parts} per second, because each of its \
-         {parts} pods needs 1 at least. To stop it, set spec.suspend to true"
+         {parts} pods needs at least 1. To stop it, set spec.suspend to true"
     ))
 }
 

@@ -77,8 +77,8 @@ pub fn failed_dry_run(run: &RunRecord) -> Position {
     let retry = run.retry + 1;
     if run.reason == Some(Reason::NoRequestsSeen) {
         let message = format!(
-            "The dry run of this very program sent no request to the guard, so nothing is known of \
-             what it would change, and it is not applied. Correct the program and try it with \
+            "The dry run of the current program sent no request to the guard, so nothing is known \
+             of what it would change, and it is not applied. Correct the program and try it with \
              spec.dryRun true, or set spec.expectNoRequests to true if it has none to send, or \
              spec.retry to {retry} to apply it without one"
         );
@@ -86,7 +86,7 @@ pub fn failed_dry_run(run: &RunRecord) -> Position {
         return Position::new(Phase::NoRequestsSeen, Standing::Stalled, reason, message);
     }
     let message = format!(
-        "The dry run of this very program failed, so it is not applied. Correct the program and \
+        "The dry run of the current program failed, so it is not applied. Correct the program and \
          try it with spec.dryRun true, or set spec.retry to {retry} to apply it without a \
          successful one"
     );

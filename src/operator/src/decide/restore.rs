@@ -76,7 +76,7 @@ pub fn settled(
             Standing::Stalled,
             Reason::DryRunRequired,
             format!(
-                "Target {} requires a successful preview of this very restore first \
+                "Target {} requires a successful preview of this restore first \
                  (policy.dryRunFirst). Set spec.dryRun to true, look at its result, then set it to \
                  false",
                 spec.target.name

@@ -107,7 +107,7 @@ fn suspended(position: &mut Position, situation: Situation<'_>, record: &RunReco
     let paused = situation.answers.paused();
     position.message = match paused {
         Some(true) if in_place => format!(
-            "Run {number} is paused by spec.suspend where it is: its requests are held. It resumes \
+            "Run {number} is paused in place by spec.suspend: its requests are held. It resumes \
              when spec.suspend is false"
         ),
         Some(false) if in_place => {

@@ -27,7 +27,7 @@ async fn reported(
 ) -> Result<(Reason, String), ReconcileError> {
     match error {
         ActError::Refused { object, message } => {
-            Ok((Reason::ObjectRefused, format!("the API server refused {object}: {message}")))
+            Ok((Reason::ObjectRefused, format!("the API server rejected {object}: {message}")))
         }
         ActError::NameTaken { object } => {
             Box::pin(sweep::sweep(context.cluster(migration.namespace()), migration.name()))

@@ -314,7 +314,7 @@ fn a_dry_run_that_never_asked_the_guard_is_not_ok() {
     let causes =
         ["names an endpoint itself", "too old for AWS_ENDPOINT_URL_DYNAMODB", "first call"];
     let places = causes.map(|cause| failure.message.find(cause).expect(cause));
-    assert!(places.is_sorted(), "the likeliest first: {}", failure.message);
+    assert!(places.is_sorted(), "the most likely first: {}", failure.message);
     assert!(failure.what_now.contains("spec.expectNoRequests"), "{}", failure.what_now);
     assert!(hints(&status));
     let of = |type_: &str| status.conditions.iter().find(|c| c.type_ == type_).unwrap();

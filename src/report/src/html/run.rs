@@ -140,7 +140,7 @@ fn answered(operations: &[OperationCount]) -> Markup {
             table {
                 thead { tr {
                     th scope="col" { "Operation" } th.number scope="col" { "Exact" }
-                    th.number scope="col" { "Approximate" } th.number scope="col" { "Refused" }
+                    th.number scope="col" { "Approximate" } th.number scope="col" { "Rejected" }
                 } }
                 tbody {
                     @for operation in operations {
@@ -169,7 +169,7 @@ fn remarks(remarks: &[Remark]) -> Markup {
                 li {
                     strong { (words::name(&remark.operation)) } " "
                     span class=(if refused { "tag bad" } else { "tag warning" }) {
-                        (if refused { "refused" } else { "approximate" })
+                        (if refused { "rejected" } else { "approximate" })
                         ", " (count(remark.count)) " ×"
                     }
                     " " (crate::shown::text(&remark.why, 600).noted())

@@ -123,18 +123,18 @@ fn failures_and_refusals_stand_out() {
         End::Signaled(9),
         None,
         "\
-dry run · nothing was written (0 write calls reached the database)
+dry run failed · nothing was written (0 write calls reached the database)
   database  http://127.0.0.1:8000 (eu-west-1)
   program   was ended by signal 9 after 0.8 s
   problem   It was restarted.
   no table was read or written
-  3 calls were refused, and the program got an error instead:
+  3 calls were rejected; the program got an error instead:
     ExecuteStatement approximate, 1 ×: a dry run does not simulate it yet
-    ExecuteStatement refused, 3 ×: a dry run does not simulate it yet
+    ExecuteStatement rejected, 3 ×: a dry run does not simulate it yet
   2 items were changed by others during the dry run, which used the values that it read first
   would cost 406 write units, 50.5 read units
   2 more tables or remarks are not counted
-  calls     4 ExecuteStatement (1 approximate, 3 refused)
+  calls     4 ExecuteStatement (1 approximate, 3 rejected)
   digest    sha256:4be1
 ",
     );

@@ -111,9 +111,9 @@ impl Shared {
         let LockHolder { table, by, since, .. } = holder;
         let owner = holder.owner();
         let what = format!("Table {table} is locked by run {by} of {owner} since {since}");
-        self.told.lock().problem.get_or_insert(format!("{what}: writes were refused."));
+        self.told.lock().problem.get_or_insert(format!("{what}: writes were rejected."));
         Fault::refused(
-            format!("The guard refuses to write. {what}."),
+            format!("The guard rejects this write. {what}."),
             "the table is locked by another run",
         )
     }
@@ -324,7 +324,7 @@ impl Shared {
 
     fn lose(&self, table: &Table, why: &str) {
         let why = format!("The lock of table {} is lost: {why}", table.name);
-        tracing::error!(why, "nothing is written any more");
+        tracing::error!(why, "no further write is sent");
         self.told.lock().problem = Some(format!("{why}. Nothing was written after that."));
         *table.state.lock() = State::Lost(why);
     }

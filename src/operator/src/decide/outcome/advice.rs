@@ -32,7 +32,7 @@ pub fn what_now(record: &RunRecord, outcome: &Outcome) -> String {
     let hint = hint(record, outcome);
     match record.kind {
         RunKind::DryRun | RunKind::RestorePreview => format!(
-            "{hint}. A changed program gets a new dry run without being asked for; to repeat the \
+            "{hint}. A changed program gets a new dry run automatically; to repeat the \
              same one, set spec.retry to {retry}."
         ),
         RunKind::Apply | RunKind::Restore if changed_nothing(outcome) => {

@@ -85,10 +85,10 @@ fn message(record: &RunRecord, cause: &Cause, outcome: &Outcome) -> String {
         Cause::Success if outcome.result == RunResult::Succeeded => {
             "The restore ended well".to_owned()
         }
-        Cause::Success => "The restore ended, but left no word of what it did".into(),
+        Cause::Success => "The restore ended without a result".into(),
         Cause::Deadline(_) => "The restore was stopped at its deadline".into(),
         Cause::Stopped(StopReason::Superseded) => {
-            "The restore was given up because the spec changed".into()
+            "The restore was canceled because the spec changed".into()
         }
         Cause::Stopped(StopReason::Terminating) => {
             "The restore was stopped because the migration is being deleted".into()

@@ -11,9 +11,9 @@ use crate::decide::outcome::known::Outcome;
 use crate::decide::outcome::words::{bounded, duration};
 use crate::read::view::{self, RunObjects};
 
-/// What such a program may have done, the likeliest first. Clients with a fixed endpoint and old
+/// What such a program may have done, the most likely first. Clients with a fixed endpoint and old
 /// SDKs are what people have; a program that did nothing at all is rarer.
-pub const LIKELY_CAUSES: &str = "The likely causes, the likeliest first: its client names an \
+pub const LIKELY_CAUSES: &str = "The likely causes, the most likely first: its client names an \
      endpoint itself (endpoint_url, a configuration file, a local database); its SDK is too old \
      for AWS_ENDPOINT_URL_DYNAMODB (boto3 needs 1.28.0, Go SDK v2 config 1.22, Java SDK 2.28.1; JS \
      SDK v2 and Go SDK v1 never read it); it ended before its first call, because of a switch, an \

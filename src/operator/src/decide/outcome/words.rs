@@ -27,7 +27,7 @@ pub(super) fn message(kind: RunKind, cause: &Cause, outcome: &Outcome) -> String
             ));
         }
         Cause::Stopped(StopReason::Superseded) => {
-            "The run was given up because the spec changed".to_owned()
+            "The run was canceled because the spec changed".to_owned()
         }
         Cause::Stopped(StopReason::Terminating) => {
             "The run was stopped because the migration is being deleted".to_owned()
@@ -68,7 +68,7 @@ pub(super) fn message(kind: RunKind, cause: &Cause, outcome: &Outcome) -> String
         Cause::Refused(verdict) => {
             format!("No other pod could continue the run: {}", ledger::why(verdict))
         }
-        Cause::Gone => "Nothing is left that says how the run ended".to_owned(),
+        Cause::Gone => "No result of the run is left".to_owned(),
     };
     bounded(format!("{what}{}; {}.", duration(outcome), data_after(kind, outcome)))
 }
@@ -87,7 +87,7 @@ fn success_message(kind: RunKind, cause: &Cause, outcome: &Outcome) -> String {
             )
         }
         (_, Reason::DryRunIncomplete) => format!(
-            "The program ended with exit code 0{after}, but the guard had to refuse calls: {}. The \
+            "The program ended with exit code 0{after}, but the guard rejected calls: {}. The \
              dry run does not show all that applying would do; {}.",
             refusals(outcome),
             data_after(kind, outcome)

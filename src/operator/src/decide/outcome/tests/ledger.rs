@@ -96,7 +96,7 @@ fn each_verdict_has_its_end_and_none_lets_the_program_start() {
             unavailable,
             RunResult::Canceled,
             Reason::ArchiveUnavailable,
-            "Waiting for the target's archive, without which nothing is written: no answer in time",
+            "Waiting for the target's archive. Nothing is written without it: no answer in time",
         ),
         (
             86,
@@ -111,7 +111,7 @@ fn each_verdict_has_its_end_and_none_lets_the_program_start() {
             verdict(&differs("TableReplaced", false)),
             RunResult::Failed,
             Reason::TableReplaced,
-            "The dry run that must come first was of something else: it worked elsewhere",
+            "The required dry run was of something else: it worked elsewhere",
         ),
         (
             87,
