@@ -7,6 +7,7 @@
 
 mod batch_write;
 mod constraints;
+pub mod control;
 mod get;
 mod items;
 mod members;
@@ -33,6 +34,7 @@ pub use write::SingleWrite;
 use crate::error::{ErrorCode, ServiceError};
 use crate::item_write::ChangeKind;
 use crate::operation::Operation;
+use control::{Control, Listing};
 use model::Member;
 use types::Depth;
 
@@ -52,6 +54,10 @@ pub enum Request {
     BatchGet(BatchGet),
     TransactGet(TransactGet),
     Page(Page),
+    /// A call that changes tables or their settings.
+    Control(Control),
+    /// ListTables or ListTagsOfResource.
+    List(Listing),
     /// Any other, of which only types and limits are known.
     Other,
 }
@@ -87,7 +93,9 @@ impl Request {
             Operation::TransactGetItems => Self::TransactGet(TransactGet::decode(body)?),
             Operation::Query => Self::Page(Page::query(body)?),
             Operation::Scan => Self::Page(Page::scan(body)?),
-            _ => Self::Other,
+            Operation::ListTables => Self::List(Listing::tables(body)?),
+            Operation::ListTagsOfResource => Self::List(Listing::tags(body)),
+            _ => Control::decode(operation, body)?.map_or(Self::Other, Self::Control),
         })
     }
 
@@ -104,6 +112,8 @@ impl Request {
             | Self::BatchGet(_)
             | Self::TransactGet(_)
             | Self::Page(_)
+            | Self::Control(_)
+            | Self::List(_)
             | Self::Other => &[],
         }
     }
@@ -264,6 +274,7 @@ fn model_of(operation: Operation) -> Option<(First, &'static [Member])> {
         | Operation::DescribeTimeToLive
         | Operation::DescribeContinuousBackups => (First::Table, tables::NAMED),
         Operation::UpdateTimeToLive => (First::Table, tables::TIME_TO_LIVE),
+        Operation::UpdateContinuousBackups => (First::Table, tables::BACKUPS),
         Operation::ListTables => (First::Nothing, tables::LIST),
         Operation::TagResource => (First::Resource, tables::TAG),
         Operation::UntagResource => (First::Resource, tables::UNTAG),

@@ -59,6 +59,11 @@ pub enum KeyType {
 }
 
 impl KeyType {
+    /// The type of this name.
+    pub fn of(word: &str) -> Option<Self> {
+        [Self::S, Self::N, Self::B].into_iter().find(|kind| kind.attribute_type().as_str() == word)
+    }
+
     /// The same among all types of attributes.
     pub fn attribute_type(self) -> AttributeType {
         match self {

@@ -258,6 +258,8 @@ impl Journal {
             | Request::BatchGet(_)
             | Request::TransactGet(_)
             | Request::Page(_)
+            | Request::Control(_)
+            | Request::List(_)
             | Request::Other => Err(not_journaled(operation)),
         }
     }

@@ -163,6 +163,8 @@ impl Overlay {
             | Request::BatchGet(_)
             | Request::TransactGet(_)
             | Request::Page(_)
+            | Request::Control(_)
+            | Request::List(_)
             | Request::Other => Err(not_simulated(operation)),
         }
     }
@@ -180,21 +182,19 @@ impl Overlay {
             Request::TransactGet(transaction) => {
                 Ok(Bytes::from(write_json(&self.transact_get(transaction).await?)))
             }
+            Request::Control(asked) => {
+                let answer = Box::pin(self.control(asked)).await?;
+                self.save().await?;
+                Ok(answer)
+            }
+            Request::List(listing) => Box::pin(self.metadata(operation, Some(listing), body)).await,
             Request::Write(_)
             | Request::BatchWrite(_)
             | Request::TransactWrite(_)
             | Request::Execute(_)
             | Request::ExecuteBatch(_)
             | Request::ExecuteTransaction(_)
-            | Request::Other => match (operation.class(), ReadOperation::of(operation)) {
-                (Class::MetadataRead, Some(read)) => Box::pin(self.metadata(read, body)).await,
-                (Class::ControlPlaneWrite, _) => {
-                    let answer = Box::pin(self.control(operation, body)).await?;
-                    self.save().await?;
-                    Ok(answer)
-                }
-                _ => Err(not_simulated(operation)),
-            },
+            | Request::Other => Box::pin(self.metadata(operation, None, body)).await,
         }
     }
 

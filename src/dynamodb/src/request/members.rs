@@ -37,6 +37,11 @@ pub fn text<'a>(body: &'a Map<String, Value>, name: &str) -> Option<&'a str> {
     given(body, name).and_then(Value::as_str)
 }
 
+/// A string that is there: the limits of members were checked.
+pub fn string(body: &Map<String, Value>, name: &str) -> String {
+    text(body, name).unwrap_or_default().to_owned()
+}
+
 /// A truth value; absent is false.
 pub fn flag(body: &Map<String, Value>, name: &str) -> Result<bool> {
     given(body, name).map_or(Ok(false), bool_from_json)
@@ -44,9 +49,23 @@ pub fn flag(body: &Map<String, Value>, name: &str) -> Result<bool> {
 
 /// A number of items. One that is too large has no meaning to us: it is rejected.
 pub fn count(body: &Map<String, Value>, name: &str) -> Result<Option<u32>> {
-    let Some(number) = given(body, name) else { return Ok(None) };
-    let number = whole_from_json(number).and_then(|number| u32::try_from(number).ok());
-    number.map(Some).ok_or_else(unexpected)
+    let number = whole(body, name)?.map(u32::try_from).transpose();
+    number.map_err(|_| unexpected())
+}
+
+pub fn whole(body: &Map<String, Value>, name: &str) -> Result<Option<i64>> {
+    given(body, name).map(|number| whole_from_json(number).ok_or_else(unexpected)).transpose()
+}
+
+pub fn structure<'a>(body: &'a Map<String, Value>, name: &str) -> Option<&'a Map<String, Value>> {
+    given(body, name).and_then(Value::as_object)
+}
+
+/// The strings of a list.
+pub fn texts(body: &Map<String, Value>, name: &str) -> Result<Vec<String>> {
+    let list = given(body, name).and_then(Value::as_array);
+    let text = |text: &Value| text.as_str().map(str::to_owned).ok_or_else(unexpected);
+    list.into_iter().flatten().map(text).collect()
 }
 
 /// An item or a key that must be there.
@@ -84,11 +103,11 @@ pub fn shows_on_failure(body: &Map<String, Value>) -> bool {
     text(body, "ReturnValuesOnConditionCheckFailure") == Some("ALL_OLD")
 }
 
-fn unexpected() -> ServiceError {
+pub fn unexpected() -> ServiceError {
     ServiceError::serialization("Unexpected value type in payload")
 }
 
-fn missing(name: &str) -> ServiceError {
+pub fn missing(name: &str) -> ServiceError {
     let (first, rest) = name.split_at(1);
     ServiceError::validation(format!(
         "1 validation error detected: Value null at '{}{rest}' failed to satisfy constraint: \

@@ -42,6 +42,42 @@ const THROUGHPUT: Shape = Shape::Structure(
 
 const OPTIONAL_THROUGHPUT: Member = optional("ProvisionedThroughput", THROUGHPUT);
 
+/// -1 takes a highest rate away, so the type has no limit.
+const RATE: Shape = Shape::Whole("Long", &[]);
+
+const HIGHEST: Member = optional(
+    "OnDemandThroughput",
+    Shape::Structure(
+        "OnDemandThroughput",
+        &[optional("MaxReadRequestUnits", RATE), optional("MaxWriteRequestUnits", RATE)],
+    ),
+);
+
+const VIEWS: &[&str] = &["NEW_IMAGE", "OLD_IMAGE", "NEW_AND_OLD_IMAGES", "KEYS_ONLY"];
+
+const STREAM: Member = optional(
+    "StreamSpecification",
+    Shape::Structure(
+        "StreamSpecification",
+        &[
+            required("StreamEnabled", Shape::Flag),
+            optional("StreamViewType", Shape::Text(&[Rule::OneOf(VIEWS)])),
+        ],
+    ),
+);
+
+/// Whether a key of the account can be used is not known here: KMSMasterKeyId is no member.
+const ENCRYPTION: Member = optional(
+    "SSESpecification",
+    Shape::Structure(
+        "SSESpecification",
+        &[
+            optional("Enabled", Shape::Flag),
+            optional("SSEType", Shape::Text(&[Rule::OneOf(&["AES256", "KMS"])])),
+        ],
+    ),
+);
+
 const INCLUDED: Member =
     optional("NonKeyAttributes", Shape::List(&TEXT, &[Rule::LengthAtLeast(1)]));
 
@@ -92,13 +128,16 @@ pub const CREATE: &[Member] = &[
         Shape::List(
             &Shape::Structure(
                 "GlobalSecondaryIndex",
-                &[INDEX_KEY, PROJECTION, NAME_OF_INDEX, OPTIONAL_THROUGHPUT],
+                &[INDEX_KEY, PROJECTION, NAME_OF_INDEX, OPTIONAL_THROUGHPUT, HIGHEST],
             ),
             &[],
         ),
     ),
     CLASS,
     PROTECTION,
+    HIGHEST,
+    STREAM,
+    ENCRYPTION,
     optional("Tags", TAGS),
 ];
 
@@ -117,14 +156,14 @@ pub const UPDATE: &[Member] = &[
                         "Update",
                         Shape::Structure(
                             "UpdateGlobalSecondaryIndexAction",
-                            &[NAME_OF_INDEX, OPTIONAL_THROUGHPUT],
+                            &[NAME_OF_INDEX, OPTIONAL_THROUGHPUT, HIGHEST],
                         ),
                     ),
                     optional(
                         "Create",
                         Shape::Structure(
                             "CreateGlobalSecondaryIndexAction",
-                            &[PROJECTION, NAME_OF_INDEX, OPTIONAL_THROUGHPUT, INDEX_KEY],
+                            &[PROJECTION, NAME_OF_INDEX, OPTIONAL_THROUGHPUT, HIGHEST, INDEX_KEY],
                         ),
                     ),
                     optional(
@@ -138,6 +177,8 @@ pub const UPDATE: &[Member] = &[
     ),
     CLASS,
     PROTECTION,
+    HIGHEST,
+    STREAM,
 ];
 
 /// DeleteTable, DescribeTable, and others that name a table and nothing else.
@@ -165,6 +206,23 @@ pub const TIME_TO_LIVE: &[Member] = &[
                 required(
                     "AttributeName",
                     Shape::Text(&[Rule::LengthAtLeast(1), Rule::LengthAtMost(255)]),
+                ),
+            ],
+        ),
+    ),
+];
+
+pub const BACKUPS: &[Member] = &[
+    TABLE,
+    required(
+        "PointInTimeRecoverySpecification",
+        Shape::Structure(
+            "PointInTimeRecoverySpecification",
+            &[
+                required("PointInTimeRecoveryEnabled", Shape::Flag),
+                optional(
+                    "RecoveryPeriodInDays",
+                    Shape::Whole("Integer", &[Rule::AtLeast(1), Rule::AtMost(35)]),
                 ),
             ],
         ),

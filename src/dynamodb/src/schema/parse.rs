@@ -57,15 +57,9 @@ fn attribute_types(table: &Value) -> Result<Types> {
     array(table, "AttributeDefinitions")
         .iter()
         .map(|definition| {
-            let kind = match text(definition, "AttributeType")? {
-                "S" => KeyType::S,
-                "N" => KeyType::N,
-                "B" => KeyType::B,
-                other => {
-                    let found = other.to_owned();
-                    return Err(SchemaError::Unknown { what: "AttributeType", found });
-                }
-            };
+            let word = text(definition, "AttributeType")?;
+            let unknown = || SchemaError::Unknown { what: "AttributeType", found: word.to_owned() };
+            let kind = KeyType::of(word).ok_or_else(unknown)?;
             Ok((text(definition, "AttributeName")?.to_owned(), kind))
         })
         .collect()

@@ -24,8 +24,9 @@ impl Journal {
         let tables: BTreeSet<String> = call.outline().tables_changed();
         let names: Vec<String> = tables.iter().cloned().collect();
         // Before the locks, whose names are the tables': what cannot be a name is the program's
-        // mistake, and not the archive's.
-        call.request().map_err(Clone::clone)?;
+        // mistake, and not the archive's. The rest is left to AWS, which may accept what is not
+        // known here.
+        request::check_members(operation, call.body())?;
         names.iter().try_for_each(|table| request::check_table_name(table))?;
         // First: a run that gives way must not keep a table from the one that continues.
         self.hold_presence(&names).await?;

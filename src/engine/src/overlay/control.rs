@@ -8,8 +8,6 @@
 mod catalog_calls;
 mod changed_settings;
 mod create;
-mod keys;
-mod parameters;
 mod read_calls;
 mod setting_calls;
 mod settings;
@@ -23,6 +21,7 @@ use std::time::{SystemTime, UNIX_EPOCH};
 
 use bytes::Bytes;
 use dm_contract::report::TableEffect;
+use dm_dynamodb::request::control::Control;
 use dm_dynamodb::request::no_table;
 use dm_dynamodb::table_name::plain_name;
 use serde_json::{Map, Value, json};
@@ -30,10 +29,9 @@ use sha2::{Digest as _, Sha256};
 
 use crate::fault::Fault;
 use crate::operation::{Operation, ReadOperation};
+use crate::overlay::Overlay;
 use crate::overlay::control::create::Circumstances;
-use crate::overlay::control::parameters::{Parameters, unexpected};
 use crate::overlay::state::table::{Shape, Table};
-use crate::overlay::{Overlay, not_simulated};
 
 /// The account in ARNs of tables where none is known: DynamoDB Local's.
 const NO_ACCOUNT: &str = "000000000000";
@@ -41,21 +39,20 @@ const NO_ACCOUNT: &str = "000000000000";
 impl Overlay {
     /// Answers a call that creates, changes or deletes a table or its settings. One at a time, as a
     /// call looks at the table before it changes it.
-    pub async fn control(&self, operation: Operation, body: &Value) -> Result<Bytes, Fault> {
-        let parameters = Parameters::of(body)?;
+    pub async fn control(&self, asked: Control) -> Result<Bytes, Fault> {
         let _one = self.control.lock().await;
-        let answer = match operation {
-            Operation::CreateTable => self.create_table(parameters).await?,
-            Operation::UpdateTable => self.update_table(parameters).await?,
-            Operation::DeleteTable => self.delete_table(parameters).await?,
-            Operation::UpdateTimeToLive => self.update_time_to_live(parameters).await?,
-            Operation::UpdateContinuousBackups => self.update_backups(parameters).await?,
-            Operation::TagResource | Operation::UntagResource => {
-                self.change_tags(operation, parameters).await?;
+        let answer = match asked {
+            Control::CreateTable(create) => self.create_table(*create).await?,
+            Control::UpdateTable(update) => self.update_table(&update).await?,
+            Control::DeleteTable(table) => self.delete_table(plain_name(&table)).await?,
+            Control::UpdateTimeToLive(asked) => self.update_time_to_live(&asked).await?,
+            Control::UpdateBackups(asked) => self.update_backups(&asked).await?,
+            Control::ChangeTags { resource, add, remove } => {
+                self.change_tags(&resource, add, &remove).await?;
                 // DynamoDB answers these with no body at all.
                 return Ok(Bytes::new());
             }
-            _ => return Err(not_simulated(operation)),
+            Control::Unknown { member, of } => return Err(not_simulated_member(&member, of)),
         };
         Ok(Bytes::from(answer.to_string()))
     }
@@ -174,26 +171,16 @@ fn set_members(table: &mut Map<String, Value>, members: &Map<String, Value>) {
     }
 }
 
-/// The table that a call is about, by name or ARN.
-fn named<'a>(parameters: Parameters<'a>, member: &str) -> Result<&'a str, Fault> {
-    Ok(plain_name(parameters.required(member)?.as_str().ok_or_else(unexpected)?))
-}
-
-/// Refuses parameters that are not simulated.
-fn only(parameters: Parameters<'_>, what: &str, known: &[&str]) -> Result<(), Fault> {
-    match parameters.names().find(|name| !known.contains(name)) {
-        None => Ok(()),
-        Some(name) => {
-            let name: String = name.chars().take(crate::limits::QUOTED_BYTES_MAX).collect();
-            Err(Fault::refused(
-                format!(
-                    "The guard's dry run does not simulate {name} of {what}, and lets nothing \
-                     through that it cannot simulate."
-                ),
-                format!("a dry run does not simulate a parameter of {what}"),
-            ))
-        }
-    }
+/// The refusal of a parameter that is not simulated.
+fn not_simulated_member(member: &str, of: &str) -> Fault {
+    let member: String = member.chars().take(crate::limits::QUOTED_BYTES_MAX).collect();
+    Fault::refused(
+        format!(
+            "The guard's dry run does not simulate {member} of {of}, and lets nothing through that \
+             it cannot simulate."
+        ),
+        format!("a dry run does not simulate a parameter of {of}"),
+    )
 }
 
 #[cfg(test)]

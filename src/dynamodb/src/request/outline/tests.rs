@@ -124,7 +124,9 @@ fn tables(request: &Request) -> Vec<&str> {
         Request::TransactGet(gets) => gets.gets.iter().map(|get| &*get.table).collect(),
         Request::Page(page) => vec![&page.table],
         Request::Execute(_) | Request::ExecuteBatch(_) | Request::ExecuteTransaction(_) => vec![],
-        Request::Other => unreachable!("of no operation of these tests"),
+        Request::Control(_) | Request::List(_) | Request::Other => {
+            unreachable!("of no operation of these tests")
+        }
     };
     let mut once: Vec<&str> = Vec::new();
     for table in named {
@@ -172,7 +174,11 @@ fn returned(request: &Request) -> Returned {
         Request::ExecuteTransaction(transaction) => {
             Returned::Transaction(transaction.statements.len())
         }
-        Request::BatchWrite(_) | Request::TransactWrite(_) | Request::Other => Returned::Nothing,
+        Request::BatchWrite(_)
+        | Request::TransactWrite(_)
+        | Request::Control(_)
+        | Request::List(_)
+        | Request::Other => Returned::Nothing,
     }
 }
 
@@ -206,7 +212,7 @@ fn capacity(request: &Request) -> CapacityLevel {
         Request::BatchGet(batch) => batch.capacity,
         Request::TransactGet(gets) => gets.capacity,
         Request::Page(page) => page.capacity,
-        Request::Other => CapacityLevel::None,
+        Request::Control(_) | Request::List(_) | Request::Other => CapacityLevel::None,
     }
 }
 

@@ -4,8 +4,10 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use dm_dynamodb::error::ServiceError;
+use dm_dynamodb::request::control::{CreateTable, UpdateTable};
 use dm_dynamodb::request::no_table;
 use dm_dynamodb::schema::TableSchema;
+use dm_dynamodb::table_name::plain_name;
 use serde_json::{Value, json};
 
 use crate::fault::Fault;
@@ -13,25 +15,23 @@ use crate::operation::Operation;
 use crate::overlay::Overlay;
 use crate::overlay::control::changed_settings::differs;
 use crate::overlay::control::create::create;
-use crate::overlay::control::parameters::Parameters;
-use crate::overlay::control::update::{check, update};
+use crate::overlay::control::set_members;
+use crate::overlay::control::update::update;
 use crate::overlay::control::words::{in_use, table_exists};
-use crate::overlay::control::{named, set_members};
 use crate::overlay::state::table::{Shape, Table};
 
 impl Overlay {
-    pub async fn create_table(&self, parameters: Parameters<'_>) -> Result<Value, Fault> {
-        let name = named(parameters, "TableName")?;
-        let at = self.circumstances(name).await?;
-        let made = create(parameters, name, &at)?;
+    pub async fn create_table(&self, asked: CreateTable) -> Result<Value, Fault> {
+        let name = plain_name(&asked.table);
+        let members = create(&asked, &self.circumstances(name).await?);
         match self.schemas().table(name).await {
             Ok(_) => return Err(table_exists(name).into()),
             Err(fault) if is_not_found(&fault) => {}
             Err(fault) => return Err(fault),
         }
-        let mut answer = Value::Object(made.description.clone());
+        let mut answer = Value::Object(members.clone());
         let schema = understood(&answer)?;
-        let shape = Shape { members: made.description, tags: Some(made.tags), ..Shape::default() };
+        let shape = Shape { members, tags: Some(asked.tags), ..Shape::default() };
         {
             // Nobody writes an item of a table that is not kept yet.
             let mut state = self.state();
@@ -43,14 +43,13 @@ impl Overlay {
         Ok(json!({"TableDescription": answer}))
     }
 
-    pub async fn update_table(&self, parameters: Parameters<'_>) -> Result<Value, Fault> {
-        let name = named(parameters, "TableName")?;
-        check(parameters)?;
+    pub async fn update_table(&self, asked: &UpdateTable) -> Result<Value, Fault> {
+        let name = plain_name(&asked.table);
         let table = self.table_to_change(Operation::UpdateTable, name).await?;
         let mut description = self.description(name).await?;
         check_active(name, &description)?;
         let at = self.circumstances(name).await?;
-        let update = update(parameters, &description, &at)?;
+        let update = update(asked, &description, &understood(&description)?, &at)?;
         let before = description.clone();
         let going = update.removed.as_deref();
         let going = indexes(&mut description).find(|i| i["IndexName"].as_str() == going).cloned();
@@ -104,9 +103,7 @@ impl Overlay {
         Ok(json!({"TableDescription": description}))
     }
 
-    pub async fn delete_table(&self, parameters: Parameters<'_>) -> Result<Value, Fault> {
-        crate::overlay::control::only(parameters, "DeleteTable", &["TableName"])?;
-        let name = named(parameters, "TableName")?;
+    pub async fn delete_table(&self, name: &str) -> Result<Value, Fault> {
         let table = self.table_to_change(Operation::DeleteTable, name).await?;
         let mut description = self.description(name).await?;
         check_active(name, &description)?;

@@ -3,9 +3,10 @@
 //! A program may change a setting and change it back, or delete an index and create it again. The
 //! report names what would be different afterwards.
 
+use dm_dynamodb::request::control::BillingMode;
 use serde_json::{Value, json};
 
-use crate::overlay::control::throughput::{Billing, Units, billing_of};
+use crate::overlay::control::throughput::{billing_of, units_of};
 
 /// Whether a setting of UpdateTable, by its name in the report, differs between two descriptions of
 /// a table. Settings of other calls are not in a description, and differ.
@@ -38,7 +39,7 @@ fn value_of(setting: &str, table: &Value) -> Option<Value> {
                 None => Value::Null,
                 Some(index) if is_highest => highest(index),
                 Some(index) => {
-                    let units = Units::of_description(index);
+                    let units = units_of(index);
                     json!([index["KeySchema"], index["Projection"], units.read, units.write])
                 }
             }
@@ -47,10 +48,10 @@ fn value_of(setting: &str, table: &Value) -> Option<Value> {
 }
 
 fn billing(table: &Value) -> Value {
-    let units = Units::of_description(table);
+    let units = units_of(table);
     match billing_of(table) {
-        Billing::OnDemand => Value::Null,
-        Billing::Provisioned => json!([units.read, units.write]),
+        BillingMode::OnDemand => Value::Null,
+        BillingMode::Provisioned => json!([units.read, units.write]),
     }
 }
 

@@ -2,33 +2,44 @@
 //! touched, the database tells itself.
 
 use bytes::Bytes;
+use dm_dynamodb::request::control::Listing;
 use dm_dynamodb::request::{Outline, no_table};
 use dm_dynamodb::table_name::plain_name;
 use serde_json::{Map, Value, json};
 
 use crate::fault::Fault;
-use crate::operation::{Operation, ReadOperation};
-use crate::overlay::Overlay;
-use crate::overlay::control::parameters::Parameters;
-use crate::overlay::control::{named, settings, tags};
+use crate::operation::{Class, Operation, ReadOperation};
+use crate::overlay::control::{settings, tags};
+use crate::overlay::{Overlay, not_simulated};
 
 /// Names of one page of ListTables.
 const NAMES_OF_A_PAGE: u32 = 100;
 
 impl Overlay {
-    /// Answers a call that reads descriptions.
-    pub async fn metadata(&self, read: ReadOperation, body: &Value) -> Result<Bytes, Fault> {
-        let parameters = Parameters::of(body)?;
-        let operation = read.operation();
-        if operation == Operation::ListTables {
-            return if self.schemas().anything_made() {
-                self.list_tables(parameters).await
-            } else {
-                self.upstream().read(read, body).await
-            };
-        }
+    /// Answers a call that reads descriptions; refuses others.
+    pub async fn metadata(
+        &self,
+        operation: Operation,
+        listing: Option<Listing>,
+        body: &Value,
+    ) -> Result<Bytes, Fault> {
+        let read =
+            ReadOperation::of(operation).filter(|_| operation.class() == Class::MetadataRead);
+        let read = read.ok_or_else(|| not_simulated(operation))?;
+        let token = match listing {
+            Some(Listing::Tables { limit, start }) => {
+                return if self.schemas().anything_made() {
+                    self.list_tables(limit.unwrap_or(NAMES_OF_A_PAGE), start).await
+                } else {
+                    self.upstream().read(read, body).await
+                };
+            }
+            Some(Listing::Tags { token }) => token,
+            None => None,
+        };
         let empty = Map::new();
-        let tables = Outline::of(operation, body.as_object().unwrap_or(&empty)).tables();
+        let outline = Outline::of(operation, body.as_object().unwrap_or(&empty));
+        let tables = outline.tables();
         let touched = |table: &&&str| self.schemas().is_touched(plain_name(table));
         let Some(name) = tables.iter().find(touched).map(|name| plain_name(name)) else {
             return self.upstream().read(read, body).await;
@@ -38,7 +49,7 @@ impl Overlay {
         }
         let answer = match operation {
             Operation::DescribeTable => {
-                let name = named(parameters, "TableName")?;
+                let name = outline.table().map_or(name, plain_name);
                 self.schemas().awaited(name);
                 json!({"Table": self.description(name).await?})
             }
@@ -50,7 +61,7 @@ impl Overlay {
             }
             Operation::ListTagsOfResource => {
                 match self.schemas().shape(name).and_then(|(_, shape)| shape.tags) {
-                    Some(tags) => tags::page(&tags, parameters.text("NextToken")?),
+                    Some(tags) => tags::page(&tags, token.as_deref()),
                     None => return self.upstream().read(read, body).await,
                 }
             }
@@ -116,10 +127,8 @@ impl Overlay {
 
     /// ListTables: the database's names without those that were deleted here, and those that were
     /// created here, in order.
-    async fn list_tables(&self, parameters: Parameters<'_>) -> Result<Bytes, Fault> {
-        let limit = parameters.whole("Limit", 1, Some(NAMES_OF_A_PAGE))?;
-        let limit = limit.unwrap_or(NAMES_OF_A_PAGE) as usize;
-        let start = parameters.text("ExclusiveStartTableName")?.map(str::to_owned);
+    async fn list_tables(&self, limit: u32, start: Option<String>) -> Result<Bytes, Fault> {
+        let limit = limit as usize;
         let (created, gone) = self.schemas().names();
         let mut names: Vec<String> = Vec::new();
         let mut from = start.clone();

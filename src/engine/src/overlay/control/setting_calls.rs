@@ -1,22 +1,21 @@
 //! UpdateTimeToLive, UpdateContinuousBackups, TagResource and UntagResource in a dry run.
 
 use dm_dynamodb::error::{ErrorCode, ServiceError};
+use dm_dynamodb::request::control::{Tags, UpdateBackups, UpdateTimeToLive, check_tag_count};
+use dm_dynamodb::table_name::plain_name;
 use serde_json::{Value, json};
 
 use crate::fault::Fault;
 use crate::operation::{Operation, ReadOperation};
 use crate::overlay::Overlay;
-use crate::overlay::control::parameters::Parameters;
-use crate::overlay::control::tags::{self};
-use crate::overlay::control::{named, settings};
-use crate::overlay::state::table::Tags;
+use crate::overlay::control::settings;
 
 impl Overlay {
-    pub async fn update_time_to_live(&self, parameters: Parameters<'_>) -> Result<Value, Fault> {
-        let name = named(parameters, "TableName")?;
+    pub async fn update_time_to_live(&self, asked: &UpdateTimeToLive) -> Result<Value, Fault> {
+        let name = plain_name(&asked.table);
         let table = self.table_to_change(Operation::UpdateTimeToLive, name).await?;
         let before = self.time_to_live(name).await?;
-        let next = settings::time_to_live(parameters, &before)?;
+        let next = settings::time_to_live(asked, &before)?;
         let to = settings::time_to_live_in_words(&next);
         let before = settings::time_to_live_in_words(&before).into();
         let changed = self.schemas().change(table, ("time to live", before), |shape, began| {
@@ -24,15 +23,17 @@ impl Overlay {
             shape.set("time to live", to, began);
         });
         self.settings_changed(name, changed)?;
-        Ok(json!({"TimeToLiveSpecification": parameters.required("TimeToLiveSpecification")?}))
+        let UpdateTimeToLive { enabled, attribute, .. } = asked;
+        let specification = json!({"Enabled": enabled, "AttributeName": attribute});
+        Ok(json!({"TimeToLiveSpecification": specification}))
     }
 
-    pub async fn update_backups(&self, parameters: Parameters<'_>) -> Result<Value, Fault> {
-        let name = named(parameters, "TableName")?;
+    pub async fn update_backups(&self, asked: &UpdateBackups) -> Result<Value, Fault> {
+        let name = plain_name(&asked.table);
         let table = self.table_to_change(Operation::UpdateContinuousBackups, name).await?;
         let now_s = self.circumstances(name).await?.now_s;
         let before = self.backups(name).await?;
-        let next = settings::backups(parameters, &before, now_s)?;
+        let next = settings::backups(asked, &before, now_s)?;
         let to = settings::backups_in_words(&next);
         let began = ("point-in-time recovery", settings::backups_in_words(&before).into());
         let changed = self.schemas().change(table, began, |shape, began| {
@@ -45,12 +46,11 @@ impl Overlay {
 
     pub async fn change_tags(
         &self,
-        operation: Operation,
-        parameters: Parameters<'_>,
+        resource: &str,
+        add: Tags,
+        remove: &[String],
     ) -> Result<(), Fault> {
-        let members = if operation == Operation::TagResource { "Tags" } else { "TagKeys" };
-        crate::overlay::control::only(parameters, operation.name(), &["ResourceArn", members])?;
-        let name = named(parameters, "ResourceArn")?;
+        let name = plain_name(resource);
         let table = self.schemas().table(name).await.map_err(|fault| match fault {
             Fault::Service(error) if error.code == ErrorCode::ResourceNotFound => no_resource(),
             other => other,
@@ -58,15 +58,9 @@ impl Overlay {
         let arn = table.schema.arn.clone().unwrap_or_default();
         let mut tags = self.tags(name, &arn).await?;
         let before = json!(tags);
-        if operation == Operation::TagResource {
-            parameters.required("Tags")?;
-            tags.extend(tags::of_request(parameters)?);
-            tags::check_count(&tags)?;
-        } else {
-            for key in tags::keys_of_request(parameters)? {
-                tags.remove(&key);
-            }
-        }
+        tags.extend(add);
+        check_tag_count(&tags)?;
+        tags.retain(|key, _| !remove.contains(key));
         let changed = self.schemas().change(table, ("tags", before), |shape, began| {
             if *began == json!(tags) {
                 shape.settings.remove("tags");

@@ -2,43 +2,29 @@
 //! the time is given.
 
 use dm_dynamodb::error::{ErrorCode, ServiceError};
+use dm_dynamodb::request::control::{UpdateBackups, UpdateTimeToLive};
 use serde_json::{Value, json};
-
-use crate::fault::Fault;
-use crate::overlay::control::parameters::{Parameters, unexpected};
-use crate::overlay::control::words::invalid;
 
 /// Days that point-in-time recovery can go back.
 const RECOVERY_DAYS_MAX: u32 = 35;
 
 /// UpdateTimeToLive on a table whose TimeToLiveDescription is this: the next one.
-pub fn time_to_live(parameters: Parameters<'_>, before: &Value) -> Result<Value, Fault> {
-    crate::overlay::control::only(
-        parameters,
-        "UpdateTimeToLive",
-        &["TableName", "TimeToLiveSpecification"],
-    )?;
-    let asked = Parameters::of(parameters.required("TimeToLiveSpecification")?)?;
-    asked.required("Enabled")?;
-    let name = asked.required("AttributeName")?.as_str().ok_or_else(unexpected)?;
-    if name.is_empty() || name.len() > 255 {
-        return Err(invalid("AttributeName must be between 1 and 255 bytes long").into());
-    }
+pub fn time_to_live(asked: &UpdateTimeToLive, before: &Value) -> Result<Value, ServiceError> {
+    let name = &*asked.attribute;
     let current = before.get("AttributeName").and_then(Value::as_str);
     let on = matches!(
         before.get("TimeToLiveStatus").and_then(Value::as_str),
         Some("ENABLED" | "ENABLING")
     );
-    match (asked.flag("Enabled")?, on) {
+    match (asked.enabled, on) {
         (true, true) if current == Some(name) => {
-            Err(ServiceError::validation("TimeToLive is already enabled").into())
+            Err(ServiceError::validation("TimeToLive is already enabled"))
         }
         (_, true) if current != Some(name) => Err(ServiceError::validation(format!(
             "TimeToLive is active on a different AttributeName: current AttributeName is {}",
             current.unwrap_or_default()
-        ))
-        .into()),
-        (false, false) => Err(ServiceError::validation("TimeToLive is already disabled").into()),
+        ))),
+        (false, false) => Err(ServiceError::validation("TimeToLive is already disabled")),
         (true, _) => Ok(json!({"TimeToLiveStatus": "ENABLED", "AttributeName": name})),
         (false, true) => Ok(json!({"TimeToLiveStatus": "DISABLED"})),
     }
@@ -69,32 +55,21 @@ pub fn no_time_to_live() -> Value {
 }
 
 /// UpdateContinuousBackups on a table whose ContinuousBackupsDescription is this: the next one.
-pub fn backups(parameters: Parameters<'_>, before: &Value, now_s: f64) -> Result<Value, Fault> {
-    let known = ["TableName", "PointInTimeRecoverySpecification"];
-    crate::overlay::control::only(parameters, "UpdateContinuousBackups", &known)?;
-    let asked = Parameters::of(parameters.required("PointInTimeRecoverySpecification")?)?;
-    asked.required("PointInTimeRecoveryEnabled")?;
+pub fn backups(asked: &UpdateBackups, before: &Value, now_s: f64) -> Result<Value, ServiceError> {
     if before.get("ContinuousBackupsStatus").and_then(Value::as_str) != Some("ENABLED") {
         return Err(ServiceError::new(
             ErrorCode::ContinuousBackupsUnavailable,
             "Backups are being enabled for the table. Please retry later",
-        )
-        .into());
+        ));
     }
-    let days = asked.whole("RecoveryPeriodInDays", 1, Some(RECOVERY_DAYS_MAX))?;
-    let recovery = if asked.flag("PointInTimeRecoveryEnabled")? {
+    let recovery = if asked.enabled {
         let earliest = before.pointer("/PointInTimeRecoveryDescription/EarliestRestorableDateTime");
         json!({
             "PointInTimeRecoveryStatus": "ENABLED",
-            "RecoveryPeriodInDays": days.unwrap_or(RECOVERY_DAYS_MAX),
+            "RecoveryPeriodInDays": asked.days.unwrap_or(RECOVERY_DAYS_MAX),
             "EarliestRestorableDateTime": earliest.cloned().unwrap_or_else(|| now_s.into()),
             "LatestRestorableDateTime": now_s,
         })
-    } else if days.is_some() {
-        return Err(invalid(
-            "RecoveryPeriodInDays can be specified only when PointInTimeRecoveryEnabled is true",
-        )
-        .into());
     } else {
         json!({"PointInTimeRecoveryStatus": "DISABLED"})
     };
@@ -117,14 +92,9 @@ mod tests {
     use super::*;
 
     fn to_live(enabled: bool, name: &str, before: &Value) -> Result<Value, String> {
-        let request = json!({
-            "TableName": "t",
-            "TimeToLiveSpecification": {"Enabled": enabled, "AttributeName": name},
-        });
-        time_to_live(Parameters::of(&request).unwrap(), before).map_err(|fault| match fault {
-            Fault::Service(error) => error.message,
-            other => other.to_string(),
-        })
+        let (table, attribute) = ("t".to_owned(), name.to_owned());
+        let asked = UpdateTimeToLive { table, enabled, attribute };
+        time_to_live(&asked, before).map_err(|error| error.message)
     }
 
     #[test]
@@ -144,20 +114,15 @@ mod tests {
 
     #[test]
     fn recovery_keeps_how_far_back_it_goes() {
-        let request = |specification: Value| {
-            json!({"TableName": "t",
-            "PointInTimeRecoverySpecification": specification})
-        };
-        let on = request(json!({"PointInTimeRecoveryEnabled": true}));
-        let first = backups(Parameters::of(&on).unwrap(), &no_backups(), 100.0).unwrap();
-        let again = backups(Parameters::of(&on).unwrap(), &first, 200.0).unwrap();
+        let asked = |enabled| UpdateBackups { table: "t".into(), enabled, days: None };
+        let first = backups(&asked(true), &no_backups(), 100.0).unwrap();
+        let again = backups(&asked(true), &first, 200.0).unwrap();
         assert_eq!([&first, &no_backups()].map(backups_in_words), ["35 days", "off"]);
         let of = |described: &Value, member: &str| {
             described["PointInTimeRecoveryDescription"][member].as_f64().unwrap()
         };
         assert!((of(&again, "EarliestRestorableDateTime") - 100.0).abs() < 0.1);
         assert!((of(&again, "LatestRestorableDateTime") - 200.0).abs() < 0.1);
-        let off = request(json!({"PointInTimeRecoveryEnabled": false}));
-        assert_eq!(backups(Parameters::of(&off).unwrap(), &first, 0.0).unwrap(), no_backups());
+        assert_eq!(backups(&asked(false), &first, 0.0).unwrap(), no_backups());
     }
 }

@@ -3,14 +3,6 @@
 
 use dm_dynamodb::error::{ErrorCode, ServiceError};
 
-/// A parameter's value is wrong.
-pub fn invalid(what: impl AsRef<str>) -> ServiceError {
-    ServiceError::validation(format!(
-        "One or more parameter values were invalid: {}",
-        what.as_ref()
-    ))
-}
-
 /// A call on an index that is not there.
 pub fn no_index(name: &str, table: &str) -> ServiceError {
     ServiceError::new(
@@ -42,9 +34,4 @@ pub fn one_index_at_once() -> ServiceError {
         "Subscriber limit exceeded: Only 1 online index can be created or deleted simultaneously \
          per table",
     )
-}
-
-/// Names as DynamoDB lists them.
-pub fn listed<'a>(names: impl IntoIterator<Item = &'a str>) -> String {
-    format!("[{}]", names.into_iter().collect::<Vec<_>>().join(", "))
 }

@@ -4,6 +4,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::atomic::AtomicBool;
 
+use dm_dynamodb::request::control::Tags;
 use dm_dynamodb::schema::{IndexSchema, ItemKey, KeySchema, TableSchema};
 use dm_dynamodb::value::Item;
 use serde::{Deserialize, Serialize};
@@ -40,8 +41,6 @@ impl Table {
         std::iter::once(None).chain(indexes).map(|index| View { table: self, index })
     }
 }
-
-pub type Tags = BTreeMap<String, String>;
 
 /// What the program has made of a table itself, beside its items.
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
