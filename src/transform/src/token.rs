@@ -260,7 +260,7 @@ mod tests {
             ("ü + 1", 0, "the character ü has no meaning here"),
             ("x + 'abc", 4, "this string does not end; close it with '"),
             ("\"\"", 0, "an attribute has a name"),
-            ("a > 2026-12-31", 4, "2026-12-31 is a difference of numbers; a day is a string"),
+            ("a > 2026-12-31", 4, "2026-12-31 is a difference of numbers; a date is a string"),
             ("2026-10-10T00:00:00Z", 0, "2026-10-10 is a difference of numbers"),
             ("line-2 = 'x'", 0, "line-2 may be the attribute"),
         ] {

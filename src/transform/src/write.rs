@@ -240,10 +240,13 @@ pub(crate) fn fits_indexes(table: &TableSchema, item: &Item) -> Result<(), ItemE
     let Some(UnfitKey { attribute, index, error }) = table.unfit_index_key(item) else {
         return Ok(());
     };
+    let why = error.message.trim_end_matches('.');
+    if why.contains(attribute) && why.contains(index) {
+        return Err(unfit(error.message));
+    }
     Err(unfit(format!(
-        "{attribute} is a key of index {index}: {}. Leave such items out with filter, or give them \
-         another value",
-        error.message.trim_end_matches('.')
+        "{attribute} is a key of index {index}: {why}. Leave such items out with filter, or give \
+         them another value"
     )))
 }
 
@@ -267,12 +270,19 @@ mod tests {
             "AttributeDefinitions": [
                 {"AttributeName": "id", "AttributeType": "S"},
                 {"AttributeName": "rank", "AttributeType": "N"},
+                {"AttributeName": "color", "AttributeType": "S"},
             ],
             "KeySchema": [{"AttributeName": "id", "KeyType": "HASH"}],
-            "GlobalSecondaryIndexes": [{
-                "IndexName": "by-rank", "Projection": {"ProjectionType": "ALL"},
-                "KeySchema": [{"AttributeName": "rank", "KeyType": "HASH"}],
-            }],
+            "GlobalSecondaryIndexes": [
+                {
+                    "IndexName": "by-rank", "Projection": {"ProjectionType": "ALL"},
+                    "KeySchema": [{"AttributeName": "rank", "KeyType": "HASH"}],
+                },
+                {
+                    "IndexName": "by-color", "Projection": {"ProjectionType": "ALL"},
+                    "KeySchema": [{"AttributeName": "color", "KeyType": "HASH"}],
+                },
+            ],
         }))
         .unwrap()
     }
@@ -350,8 +360,12 @@ mod tests {
         let source = json!({"table": "cars", "set": {"rank": "'high'"}});
         let error = request(&source, &json!({"id": {"S": "a"}})).unwrap_err();
         let text = error.to_string();
-        assert!(text.contains("rank is a key of index by-rank: "), "{text}");
         assert!(text.contains("Type mismatch for Index Key rank"), "{text}");
+        let source = json!({"table": "cars", "set": {"color": "repeat"}});
+        let long = json!({"id": {"S": "a"}, "repeat": {"S": "x".repeat(2049)}});
+        let text = request(&source, &long).unwrap_err().to_string();
+        assert!(text.contains("color is a key of index by-color: One or more"), "{text}");
+        assert!(text.contains("Leave such items out with filter"), "{text}");
         let source = json!({"table": "cars", "rekey": {"id": "1"}, "to": {"table": "other"}});
         let error = request(&source, &json!({"id": {"S": "a"}})).unwrap_err();
         assert!(error.to_string().contains("Type mismatch for key id"), "{error}");

@@ -93,13 +93,13 @@ fn limits_that_the_pods_cannot_share_reach_them_all_the_same() {
     let (message, sent) = said(running(), 3);
     assert_eq!(sent, Some(writes(1)));
     let expected = "writesPerSecond is 3, but the run continues at 4 per second, because each of \
-                    its 4 pods needs 1 at least. To stop it, set spec.suspend to true. The spec \
+                    its 4 pods needs at least 1. To stop it, set spec.suspend to true. The spec \
                     has a problem that does not stop this run, but the next: spec.parallelism: 4 \
                     pods cannot share writesPerSecond 3";
     assert!(message.contains(expected), "{message}");
     let (message, sent) = said(running(), 4);
     assert_eq!(sent, Some(writes(1)));
-    assert!(!message.contains("needs 1") && !message.contains("problem"), "{message}");
+    assert!(!message.contains("needs at least") && !message.contains("problem"), "{message}");
 
     // The number of pods that the next run is to have says nothing of this one.
     let mut more = running();

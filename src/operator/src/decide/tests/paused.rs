@@ -42,7 +42,7 @@ fn a_run_that_writes_is_paused_where_it_is_and_goes_on() {
     assert_eq!(adjustment, None);
     let said = (position.phase, position.standing, position.reason, is_paused(&position));
     assert_eq!(said, (Phase::Suspended, Standing::Resting, Reason::Suspended, true));
-    assert!(position.message.contains("where it is"), "{}", position.message);
+    assert!(position.message.contains("paused in place"), "{}", position.message);
 
     let (position, adjustment) = under_way(json!({}), stands);
     assert_eq!(adjustment, told(false));
@@ -62,7 +62,7 @@ fn so_is_a_dry_run() {
     }
     let (position, adjustment) = try_out(true, true);
     assert_eq!((adjustment, is_paused(&position)), (None, true));
-    assert!(position.message.contains("where it is"), "{}", position.message);
+    assert!(position.message.contains("paused in place"), "{}", position.message);
 }
 
 #[test]

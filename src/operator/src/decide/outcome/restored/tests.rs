@@ -131,7 +131,7 @@ fn a_restore_without_its_journal_has_done_nothing_and_the_run_stands() {
 fn a_restore_that_ended_without_a_word_or_early_is_no_success() {
     for said in [Value::Null, restore_says(json!({"finished": false}))] {
         let pod = restore_pod(0, &said);
-        let expected = (RunResult::Failed, Reason::RestoreFailed, "left no word");
+        let expected = (RunResult::Failed, Reason::RestoreFailed, "without a result");
         check(RunKind::Restore, &complete(), &[&pod], expected);
     }
 }

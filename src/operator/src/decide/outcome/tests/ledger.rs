@@ -118,7 +118,7 @@ fn each_verdict_has_its_end_and_none_lets_the_program_start() {
             verdict(&json!({"Unreachable": {"message": "no route"}})),
             RunResult::Canceled,
             Reason::DatabaseUnreachable,
-            "Waiting for the target's database, which is asked which one it is",
+            "Waiting for the target's database, which must be identified",
         ),
     ] {
         let outcome = refused(code, &said);
