@@ -1,10 +1,11 @@
 //! What a command line promises at its edges: ignored signals stay ignored, wrong flags cost no
-//! run, and a seed is loaded whole or not at all. Nothing here needs its own database.
+//! run, and a seed is loaded whole or not at all.
 
 use std::path::Path;
 use std::process::Command;
 
-use crate::cli::{datamigration, ended};
+use crate::bed::{REGION, database};
+use crate::cli::{cars, datamigration, ended, python};
 
 /// The folder of a new transform that gives two of three products a status.
 fn migration(within: &Path) -> String {
@@ -100,4 +101,51 @@ fn a_seed_is_corrected_without_a_reset() {
     }
     let said = ran(&["run", &folder, "--apply"], 0);
     assert!(said.contains("embedded, kept in"), "{said}");
+}
+
+#[tokio::test]
+async fn without_a_region_a_run_says_so_and_the_flag_is_enough() {
+    let run = |flags: &[&str]| {
+        let mut command = datamigration(&[&["exec"], flags, &["--", "true"]].concat());
+        let home = tempfile::tempdir().unwrap();
+        command.env_remove("AWS_REGION").env_remove("AWS_DEFAULT_REGION");
+        command.env("HOME", home.path()).env_remove("AWS_PROFILE");
+        ended(&command.output().unwrap())
+    };
+    let (_, err, code) = run(&[]);
+    assert_eq!(code, Some(125), "{err}");
+    assert!(err.contains("no region is configured; give --region, or set AWS_REGION"), "{err}");
+    let (_, err, code) = run(&["--region", REGION, "--expect-no-requests"]);
+    assert_eq!(code, Some(0), "{err}");
+}
+
+#[tokio::test]
+async fn a_program_that_is_outlived_by_what_it_started_has_not_succeeded() {
+    let table = cars(&database()).await;
+    // The child has its own connection, and writes when its parent has ended.
+    let program = "
+import os, sys, time, boto3
+table = lambda: boto3.resource('dynamodb').Table(sys.argv[1])
+table().get_item(Key={'id': 'a'})
+if sys.argv[2] == 'fork' and os.fork() == 0:
+    mine = table()
+    mine.get_item(Key={'id': 'b'})
+    open(sys.argv[3], 'w').close()
+    time.sleep(3)
+    mine.put_item(Item={'id': 'late'})
+    os._exit(0)
+while sys.argv[2] == 'fork' and not os.path.exists(sys.argv[3]):
+    time.sleep(0.01)
+";
+    let folder = tempfile::tempdir().unwrap();
+    let run = |how: &str| {
+        let mut command = datamigration(&["exec", "--"]);
+        command.arg(python()).args(["-c", program, &table, how]).arg(folder.path().join("ready"));
+        ended(&command.output().unwrap())
+    };
+    let (_, err, code) = run("alone");
+    assert_eq!(code, Some(0), "{err}");
+    let (_, err, code) = run("fork");
+    assert_eq!(code, Some(125), "{err}");
+    assert!(err.contains("a process that it had started was connected to the guard"), "{err}");
 }

@@ -22,6 +22,7 @@ mod segments;
 mod split;
 mod tables;
 mod tally;
+mod visits;
 
 pub use beginning::recall;
 pub use checkpoint::Checkpoints;

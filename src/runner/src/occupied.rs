@@ -1,17 +1,11 @@
-//! Items whose new key another item has. That one may move too, so they are visited again when all
-//! others are done: first each of them, then those whose place was left since. What is then still
-//! in their way stays, and they fail, in a dry run as in an apply.
+//! Items whose new key another item has, and which wait until that one has moved.
 
 use std::collections::{HashMap, HashSet};
 
-use dm_engine::Turns;
 use parking_lot::Mutex;
 use serde_json::Value;
-use tokio::time::sleep;
 
-use crate::change::{Attempt, Origin, Work};
-use crate::limits::{FAILED_KEYS_MAX, OCCUPIED_PAUSE};
-use crate::request::RequestError;
+use crate::limits::FAILED_KEYS_MAX;
 
 /// Items that wait for the places of others.
 #[derive(Debug, Default)]
@@ -40,7 +34,7 @@ impl Occupied {
     }
 
     /// Those that wait for this place; they no longer do. None while its own item waits.
-    fn called_to(&self, place: &Value) -> Vec<Value> {
+    pub fn called_to(&self, place: &Value) -> Vec<Value> {
         let (mut waiting, place) = (self.0.lock(), place.to_string());
         if waiting.keys.contains(&place) {
             return Vec::new();
@@ -53,56 +47,15 @@ impl Occupied {
     }
 
     /// All of them; they no longer wait.
-    fn all(&self) -> Vec<Value> {
+    pub fn all(&self) -> Vec<Value> {
         let mut waiting = self.0.lock();
         waiting.keys.clear();
         waiting.by_place.drain().flat_map(|(_, keys)| keys).collect()
     }
 
-    fn end(&self) {
+    /// Has none wait any longer.
+    pub fn end(&self) {
         self.0.lock().is_over = true;
-    }
-}
-
-impl Work {
-    /// Visits the items that wait, until none can move any more; then the others fail.
-    pub async fn visit_waiting(&self) {
-        self.visit_all(self.occupied.all()).await;
-        self.occupied.end();
-        self.visit_all(self.occupied.all()).await;
-    }
-
-    async fn visit_all(&self, mut left: Vec<Value>) {
-        while let Some(key) = left.pop() {
-            if self.going.is_halted() {
-                return;
-            }
-            match self.visit(&key).await {
-                Ok(()) => left.extend(self.occupied.called_to(&key)),
-                Err(error) => self.going.request_failed(&error),
-            }
-        }
-    }
-
-    async fn visit(&self, key: &Value) -> Result<(), RequestError> {
-        let Some(item) = self.read_key(key).await? else {
-            self.is_gone(key, true);
-            return Ok(());
-        };
-        let going = self.going.clone();
-        let turns = Turns::new(move |_| {
-            let going = going.clone();
-            async move { going.unless_ended(sleep(OCCUPIED_PAUSE)).await.is_some() }
-        });
-        let failed = match self.look(item, &Origin::Failed) {
-            Ok(Some(change)) => self.change(change, Attempt::None, &turns).await?,
-            Ok(None) => false,
-            Err(()) => true,
-        };
-        if failed {
-            self.going.item_failed();
-        }
-        Ok(())
     }
 }
 

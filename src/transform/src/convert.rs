@@ -168,7 +168,8 @@ fn whole_set(what: &'static str, value: &AttributeValue) -> Result<AttributeValu
     let set = to_set(what, &[value])?;
     match (value, elements(&set)) {
         (AttributeValue::L(list), Some(kept)) if kept.len() < list.len() => Err(Cause::Unfit(
-            "the list has an element twice, which a set cannot have; set(…) keeps one of each"
+            "the list has an element twice, which a set cannot have; set(…) keeps one \
+                     of each"
                 .into(),
         )),
         _ => Ok(set),
@@ -308,7 +309,8 @@ mod tests {
                 "SS",
                 json!({"L": [{"S": "a"}, {"S": "b"}, {"S": "a"}]}),
                 json!(
-                    "the list has an element twice, which a set cannot have; set(…) keeps one of each"
+                    "the list has an element twice, which a set cannot have; set(…) keeps one \
+                     of each"
                 ),
             ),
             (

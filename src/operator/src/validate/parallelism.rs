@@ -28,8 +28,8 @@ pub fn check(migration: &DataMigration, target: &MigrationTarget) -> Result<(), 
     match share::too_low(&limits, pods) {
         Some((limit, field)) => Err(invalid_spec(format!(
             "spec.parallelism: {pods} pods cannot share {field} {limit}, because each needs at \
-             least 1. Set it to {limit} or less, or raise limits.{field} of the migration or of the \
-             target's policy"
+             least 1. Set it to {limit} or less, or raise limits.{field} of the migration or of \
+             the target's policy"
         ))),
         None => Ok(()),
     }
