@@ -44,7 +44,7 @@ async fn a_run_that_writes_is_paused_where_it_is_and_goes_on() {
     assert_eq!(ready(&paused).0, Reason::Suspended.as_str());
     assert!(condition(&paused, types::STALLED).is_none(), "as planned");
     let message = &condition(&paused, types::PAUSED).unwrap().message;
-    assert!(message.contains("paused by spec.suspend where it is"), "{message}");
+    assert!(message.contains("paused in place by spec.suspend"), "{message}");
     // What had been sent to the database before has arrived by now.
     tokio::time::sleep(Duration::from_millis(500)).await;
     let before = written(&bed).await;
