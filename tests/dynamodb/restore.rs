@@ -212,8 +212,8 @@ async fn a_run_is_restored_wholly_or_not_at_all_where_the_policy_allows_fewer_ta
     assert_eq!(report.counts.restored, 1);
 }
 
-/// A transaction that moves an item and changes it, so that only the transaction tells that the two
-/// are one.
+/// A transaction that moves an item and changes it, so that nothing but the transaction connects
+/// the two.
 fn moved(bed: &Bed, id: &str) -> (&'static str, Value) {
     let table = &bed.table;
     let new = json!({"id": format!("{id}-new"), "v": 2});

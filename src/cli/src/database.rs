@@ -1,11 +1,10 @@
 //! Which database is behind the guard: from flags, then the environment and profile, as AWS's own
 //! programs find theirs. It sends nothing.
 
-use aws_config::BehaviorVersion;
-use aws_config::Region;
 use aws_config::environment::EnvironmentVariableRegionProvider;
 use aws_config::meta::region::RegionProviderChain;
 use aws_config::profile::ProfileFileRegionProvider;
+use aws_config::{BehaviorVersion, Region};
 use aws_types::service_config::ServiceConfigKey;
 use clap::Args;
 use dm_contract::plan::{Mode, PLAN_VERSION, Plan, Policy, RateLimits, RunId, Upstream};

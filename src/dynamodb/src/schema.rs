@@ -16,7 +16,7 @@ pub use table_id::table_id;
 use crate::error::ServiceError;
 use crate::value::{AttributeType, Item, check_item_size};
 
-/// A table as DescribeTable tells it.
+/// A table as DescribeTable describes it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct TableSchema {
     pub name: String,

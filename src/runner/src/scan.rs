@@ -6,7 +6,6 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
 use bytes::Bytes;
-use dm_dynamodb::value::item_size;
 use dm_engine::{Operation, Turns};
 use dm_transform::Statement;
 use serde_json::{Map, Value};
@@ -76,22 +75,11 @@ impl Scan {
     }
 
     async fn revisit_one(&self, key: &Value, jobs: &Sender<Job>) -> Result<(), RequestError> {
-        let Some(item) = self.work.read_key(key).await? else {
-            self.work.is_gone(key, false);
-            return Ok(());
-        };
-        self.work.tally.read(1);
-        let bytes = item_size(&item);
-        match self.work.look(item, &Origin::Failed) {
-            Ok(Some(change)) => {
-                // No page waits for it; a queue that is closed has seen the run's end.
-                let (page, _) = mpsc::channel(1);
-                let cost = change.cost(bytes);
-                let _ = jobs.send(Job { change, _page: page }, cost).await;
-            }
-            Ok(None) => {}
-            Err(()) => self.work.going.item_failed(),
-        }
+        let Some((change, bytes)) = self.work.look_again(key, false).await? else { return Ok(()) };
+        // No page waits for it; a queue that is closed has seen the run's end.
+        let (page, _) = mpsc::channel(1);
+        let cost = change.cost(bytes);
+        let _ = jobs.send(Job { change, _page: page }, cost).await;
         Ok(())
     }
 

@@ -1,12 +1,14 @@
-//! Visits items again whose new key another item had. That one may have moved, so this is done when
-//! all others are: first each of them, then those whose place was left since. What is then still in
-//! their way stays, and they fail, in a dry run as in an apply.
+//! Visits items again: those that failed in the run before, and those whose new key another item
+//! had. That one may have moved, so the latter are visited when all others are done: first each of
+//! them, then those whose place was left since. What is then still in their way stays, and they
+//! fail, in a dry run as in an apply.
 
+use dm_dynamodb::value::item_size;
 use dm_engine::Turns;
 use serde_json::Value;
 use tokio::time::sleep;
 
-use crate::change::{Attempt, Origin, Work};
+use crate::change::{Attempt, Change, Origin, Work};
 use crate::limits::OCCUPIED_PAUSE;
 use crate::request::RequestError;
 
@@ -31,23 +33,37 @@ impl Work {
     }
 
     async fn visit(&self, key: &Value) -> Result<(), RequestError> {
-        let Some(item) = self.read_key(key).await? else {
-            self.is_gone(key, true);
-            return Ok(());
-        };
+        let Some((change, _)) = self.look_again(key, true).await? else { return Ok(()) };
         let going = self.going.clone();
         let turns = Turns::new(move |_| {
             let going = going.clone();
             async move { going.unless_ended(sleep(OCCUPIED_PAUSE)).await.is_some() }
         });
-        let failed = match self.look(item, &Origin::Failed) {
-            Ok(Some(change)) => self.change(change, Attempt::None, &turns).await?,
-            Ok(None) => false,
-            Err(()) => true,
-        };
-        if failed {
+        if self.change(change, Attempt::None, &turns).await? {
             self.going.item_failed();
         }
         Ok(())
+    }
+
+    /// Reads and evaluates an item that is visited again; the change that it needs, if it needs
+    /// one, and the item's size. `is_read` is whether its first visit is counted.
+    pub async fn look_again(
+        &self,
+        key: &Value,
+        is_read: bool,
+    ) -> Result<Option<(Change, usize)>, RequestError> {
+        let Some(item) = self.read_key(key).await? else {
+            self.is_gone(key, is_read);
+            return Ok(None);
+        };
+        if !is_read {
+            self.tally.read(1);
+        }
+        let bytes = item_size(&item);
+        let change = self.look(item, &Origin::Failed).unwrap_or_else(|()| {
+            self.going.item_failed();
+            None
+        });
+        Ok(change.map(|change| (change, bytes)))
     }
 }

@@ -59,11 +59,9 @@ fn facts(migration: &DataMigration, target: Option<&MigrationTarget>, now: Times
     if migration.status.is_none() {
         fact("", "The operator has not seen it yet.");
     } else if !progress::is_current(migration) {
-        fact(
-            "",
-            "The operator has not processed the current spec yet; this is the status of an \
-                  older one.",
-        );
+        let older = "The operator has not processed the current spec yet; this is the status of \
+                     an older one.";
+        fact("", older);
     }
     for condition in &status.conditions {
         let told = ["Ready", "Reconciling", "Stalled"].contains(&condition.type_.as_str())

@@ -184,8 +184,7 @@ impl Journal {
     }
 
     /// Takes the lock by which others see that this run writes: no restore of it begins in the
-    /// meantime.
-    /// `next` are the tables that are locked after it.
+    /// meantime. `next` are the tables that are locked after it.
     pub(in crate::journal) async fn hold_presence(&self, next: &[String]) -> Result<(), Fault> {
         self.given_way()?;
         if self.run.plan.parts != self.run.part.map(|part| part.of) {
@@ -401,7 +400,7 @@ fn why(verdict: &Verdict) -> Option<String> {
             format!("runs up to number {highest} were begun while this one was starting")
         }
         Verdict::Locked(holder) => {
-            format!("run {} of {}/{} is writing", holder.by, holder.namespace, holder.name)
+            format!("run {} of {} is writing", holder.by, holder.owner())
         }
         Verdict::Differs(differs) => match &differs.run {
             Some(run) => format!(

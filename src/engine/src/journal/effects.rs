@@ -130,8 +130,6 @@ impl JournaledEffects {
     }
 }
 
-impl JournaledEffects {}
-
 impl Kept {
     fn wrote<'a>(
         &mut self,

@@ -9,7 +9,7 @@ use dm_contract::plan::OnConflict;
 use dm_contract::restored::Conflict;
 use dm_dynamodb::journal::MergedEntry;
 use dm_dynamodb::restore::{Decision, Step};
-use dm_dynamodb::value::Item;
+use dm_dynamodb::value::{AttributeValue, Item};
 use parking_lot::Mutex;
 
 use crate::limits::MOVED_ITEMS_MAX;
@@ -96,7 +96,7 @@ impl Missing {
 fn attributes<'i>(
     entry: &'i MergedEntry,
     item: &'i Item,
-) -> impl Iterator<Item = (&'i String, &'i dm_dynamodb::value::AttributeValue)> {
+) -> impl Iterator<Item = (&'i String, &'i AttributeValue)> {
     item.iter().filter(|(name, _)| !entry.key.contains_key(name))
 }
 

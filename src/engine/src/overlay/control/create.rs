@@ -21,7 +21,7 @@ pub struct Circumstances {
     pub id: String,
 }
 
-/// The table as DescribeTable tells it once it is there.
+/// The table as DescribeTable describes it once it is there.
 pub fn create(asked: &CreateTable, at: &Circumstances) -> Map<String, Value> {
     let name = plain_name(&asked.table);
     let arn = format!("{}{name}", at.arn_prefix);

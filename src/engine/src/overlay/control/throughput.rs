@@ -3,13 +3,13 @@
 use dm_dynamodb::request::control::{BillingMode, Units};
 use serde_json::{Map, Value, json};
 
-/// The capacity units that a table's or index's description tells.
+/// The capacity units in the description of a table or an index.
 pub fn units_of(description: &Value) -> Units {
     let units = |member: &str| description["ProvisionedThroughput"][member].as_i64().unwrap_or(0);
     Units { read: units("ReadCapacityUnits"), write: units("WriteCapacityUnits") }
 }
 
-/// The billing mode that a description tells.
+/// The billing mode in a table's description.
 pub fn billing_of(description: &Value) -> BillingMode {
     match description.pointer("/BillingModeSummary/BillingMode").and_then(Value::as_str) {
         Some("PAY_PER_REQUEST") => BillingMode::OnDemand,

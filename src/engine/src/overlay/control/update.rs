@@ -48,7 +48,7 @@ impl Call<'_> {
     }
 }
 
-/// What an UpdateTable makes of a table as DescribeTable tells it.
+/// What an UpdateTable makes of a table as DescribeTable describes it.
 pub fn update(
     asked: &UpdateTable,
     table: &Value,
