@@ -18,7 +18,7 @@ use std::collections::BTreeSet;
 pub use arithmetic::Rounding;
 pub use folded::{item_to_folded_json, unfolded, value_to_folded_json, write_json, write_members};
 pub(crate) use json::{binary_from_json, bool_from_json, not_convertible, string_from_json};
-pub use json::{item_from_json, item_to_json, whole_from_json};
+pub use json::{item_from_json, item_to_json, parse_item, whole_from_json};
 pub use map::Item;
 pub(crate) use name::check_name;
 pub use number::{Number, NumberError};
@@ -26,7 +26,6 @@ pub use parse::{ParseError, parse_body};
 pub(crate) use size::check_document_size;
 pub use size::{ITEM_BYTES_MAX, check_item_size, item_size};
 pub(crate) use text::ItemText;
-pub use text::item_from_text;
 
 /// How many levels an item may have, itself being the first (DynamoDB Developer Guide, "Service
 /// quotas", nested attribute depth). So a scalar may stand in 31 lists and maps.

@@ -4,8 +4,12 @@
 use std::fmt;
 
 use bytes::Bytes;
-use serde::de::{Deserialize, IgnoredAny, MapAccess, Visitor};
+use dm_dynamodb::value::{Item, parse_item};
+use serde::Deserialize;
+use serde::de::{IgnoredAny, MapAccess, Visitor};
 use serde_json::value::RawValue;
+
+use crate::fault::Fault;
 
 /// Members of a JSON object, in their order, as the bytes they came as.
 #[derive(Debug)]
@@ -20,6 +24,24 @@ impl<'a> Members<'a> {
     pub fn get<T: Deserialize<'a>>(&self, name: &str) -> Option<T> {
         let raw = self.0.iter().find(|(member, _)| member == name)?.1;
         serde_json::from_str(raw.get()).ok()
+    }
+
+    /// An item; `None` if there is no such member.
+    pub fn item(&self, name: &str) -> Result<Option<Item>, Fault> {
+        let raw = self.0.iter().find(|(member, _)| member == name);
+        Ok(raw.map(|(_, raw)| parse_item(raw.get())).transpose()?)
+    }
+
+    /// The units that the answer says were consumed, of all its tables.
+    pub fn consumed_units(&self) -> f64 {
+        #[derive(Deserialize)]
+        struct Capacity {
+            #[serde(default, rename = "CapacityUnits")]
+            units: Option<f64>,
+        }
+        let one = self.get::<Capacity>("ConsumedCapacity").map(|one| vec![one]);
+        let tables = one.or_else(|| self.get("ConsumedCapacity")).unwrap_or_default();
+        tables.iter().filter_map(|table| table.units).sum()
     }
 
     /// Whether there is such a member.
@@ -88,6 +110,21 @@ mod tests {
             r#"{"Items":[{"a":{"N":"1.0"}}, {}],"Count":2}"#
         );
         assert_eq!(members.without("Nothing"), std::str::from_utf8(body).unwrap());
+    }
+
+    #[test]
+    fn units_are_those_of_all_tables() {
+        for (capacity, expected) in [
+            (r#"{"TableName":"a","CapacityUnits":2.5,"Table":{"CapacityUnits":2.5}}"#, 2.5),
+            (r#"[{"CapacityUnits":1},{"TableName":"b"},{"CapacityUnits":0.5}]"#, 1.5),
+            ("null", 0.0),
+            ("[]", 0.0),
+        ] {
+            let body = format!(r#"{{"ConsumedCapacity":{capacity}}}"#);
+            let units = Members::of(body.as_bytes()).unwrap().consumed_units();
+            assert!((units - expected).abs() < 1e-9, "{capacity}: {units}");
+        }
+        assert!(Members::of(b"{}").unwrap().consumed_units().abs() < 1e-9);
     }
 
     #[test]

@@ -10,6 +10,7 @@ mod error_name;
 pub mod fault;
 mod fresh_name;
 pub mod identity;
+mod item_reads;
 pub mod journal;
 mod layers;
 pub mod limits;

@@ -1,7 +1,7 @@
 //! A page of a scan, of which one item after the other is read. As JSON values, a page of 1 MB with
 //! small items takes forty times its bytes; as text it takes them once.
 
-use dm_dynamodb::value::{Item, item_from_json, item_from_text};
+use dm_dynamodb::value::{Item, parse_item};
 use dm_engine::Operation;
 use serde::Deserialize;
 use serde_json::Value;
@@ -29,13 +29,7 @@ impl<'a> ScanPage<'a> {
 }
 
 pub(crate) fn item(raw: &RawValue, operation: Operation) -> Result<Item, RequestError> {
-    if let Some(item) = item_from_text(raw.get()) {
-        return Ok(item);
-    }
-    // What is not as it is usually written, in DynamoDB's own words.
-    let json: Value = serde_json::from_str(raw.get())
-        .map_err(|_| not_understood(operation, "an item of its answer"))?;
-    item_from_json(&json).map_err(|error| not_understood(operation, error.message))
+    parse_item(raw.get()).map_err(|error| not_understood(operation, error.message))
 }
 
 /// The error of an answer that DynamoDB does not give.
@@ -50,6 +44,7 @@ pub(crate) fn not_understood(operation: Operation, what: impl Into<String>) -> R
 #[cfg(test)]
 mod tests {
     use super::*;
+    use dm_dynamodb::value::item_from_json;
     use serde_json::json;
 
     #[test]

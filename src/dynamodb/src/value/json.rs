@@ -23,6 +23,16 @@ pub fn item_from_json(json: &Value) -> Result<Item> {
     map_from_json(json, 0)
 }
 
+/// Reads the text of an item; of one that is wrong, DynamoDB's error.
+pub fn parse_item(text: &str) -> Result<Item> {
+    if let Some(item) = item_from_text(text) {
+        return Ok(item);
+    }
+    let json: Value = serde_json::from_str(text)
+        .map_err(|error| ServiceError::serialization(error.to_string()))?;
+    item_from_json(&json)
+}
+
 /// The item on the wire.
 pub fn item_to_json(item: &Item) -> Value {
     item.iter().map(|(name, value)| (name.clone(), value.to_json())).collect::<Map<_, _>>().into()

@@ -12,8 +12,8 @@ use futures::stream::{self, StreamExt as _};
 use serde_json::{Map, Value, json};
 
 use crate::fault::Fault;
+use crate::item_reads::Consistency;
 use crate::journal::consumed::Consumed;
-use crate::journal::images::Consistency;
 use crate::journal::prepared::Prepared;
 use crate::journal::{Journal, Known};
 

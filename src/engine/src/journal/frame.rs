@@ -81,23 +81,44 @@ pub struct Segment {
     pub torn: bool,
 }
 
-/// Makes a frame of lines.
+/// Makes frames of lines. One for all segments of a journal: what zstd needs is a megabyte of memory
+/// that is made and cleared each time.
+#[derive(Default)]
+pub struct FrameWriter {
+    compressor: Option<zstd::bulk::Compressor<'static>>,
+}
+
+impl FrameWriter {
+    pub fn write(&mut self, name: &str, records: usize, lines: &[u8]) -> Result<Bytes> {
+        let payload = self.compress(lines).map_err(FrameError::Compress)?;
+        let version = u8::try_from(JOURNAL_VERSION).unwrap_or(u8::MAX);
+        let number = |value: usize| u32::try_from(value).map_err(|_| FrameError::TooLarge);
+        let (records, length) = (number(records)?, number(payload.len())?);
+        let mut frame = Vec::with_capacity(8 + FIXED_BYTES + name.len() + payload.len());
+        frame.extend(MAGIC);
+        frame.extend(number(FIXED_BYTES + name.len())?.to_le_bytes());
+        frame.extend(MARK);
+        frame.push(version);
+        frame.extend(records.to_le_bytes());
+        frame.extend(length.to_le_bytes());
+        frame.extend(checksum(version, records, name.as_bytes(), &payload));
+        frame.extend(name.as_bytes());
+        frame.extend(payload);
+        Ok(Bytes::from(frame))
+    }
+
+    fn compress(&mut self, lines: &[u8]) -> std::io::Result<Vec<u8>> {
+        let compressor = match &mut self.compressor {
+            Some(compressor) => compressor,
+            none => none.insert(zstd::bulk::Compressor::new(COMPRESSION_LEVEL)?),
+        };
+        compressor.compress(lines)
+    }
+}
+
+/// Makes one frame of lines.
 pub fn write(name: &str, records: usize, lines: &[u8]) -> Result<Bytes> {
-    let payload = zstd::bulk::compress(lines, COMPRESSION_LEVEL).map_err(FrameError::Compress)?;
-    let version = u8::try_from(JOURNAL_VERSION).unwrap_or(u8::MAX);
-    let number = |value: usize| u32::try_from(value).map_err(|_| FrameError::TooLarge);
-    let (records, length) = (number(records)?, number(payload.len())?);
-    let mut frame = Vec::with_capacity(8 + FIXED_BYTES + name.len() + payload.len());
-    frame.extend(MAGIC);
-    frame.extend(number(FIXED_BYTES + name.len())?.to_le_bytes());
-    frame.extend(MARK);
-    frame.push(version);
-    frame.extend(records.to_le_bytes());
-    frame.extend(length.to_le_bytes());
-    frame.extend(checksum(version, records, name.as_bytes(), &payload));
-    frame.extend(name.as_bytes());
-    frame.extend(payload);
-    Ok(Bytes::from(frame))
+    FrameWriter::default().write(name, records, lines)
 }
 
 fn checksum(version: u8, records: u32, name: &[u8], payload: &[u8]) -> [u8; 32] {

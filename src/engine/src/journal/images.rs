@@ -9,27 +9,17 @@ use crate::limits;
 use dm_dynamodb::error::ServiceError;
 use dm_dynamodb::schema::{ItemKey, TableSchema};
 use dm_dynamodb::table_name::plain_name;
-use dm_dynamodb::value::{Item, item_from_json, item_to_json};
+use dm_dynamodb::value::{Item, item_to_json};
 use parking_lot::Mutex;
-use serde_json::{Map, Value, json};
+use serde_json::{Value, json};
 
+use crate::answer_members::Members;
 use crate::fault::Fault;
-use crate::layers::metering::consumed_units;
+use crate::item_reads::{self, Consistency};
+use crate::layers::metering::not_an_object;
 use crate::layers::tally::Tally;
 use crate::operation::ReadOperation;
-use crate::upstream::{Backoff, ReadOnly, UpstreamCalls};
-
-/// Keys of one BatchGetItem (DynamoDB API Reference).
-pub const BATCH_GET_KEYS_MAX: usize = 100;
-
-/// How new what is read has to be.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Consistency {
-    /// The newest: a unit per 4 KB.
-    Strong,
-    /// Perhaps an older one: half of that.
-    Eventual,
-}
+use crate::upstream::{ReadOnly, UpstreamCalls};
 
 /// Reads items for the journal.
 #[derive(Debug)]
@@ -116,14 +106,8 @@ impl Images {
         key: &ItemKey,
         consistency: Consistency,
     ) -> Result<Option<Item>, Fault> {
-        let request = json!({
-            "TableName": table.name,
-            "Key": item_to_json(&key.to_item()),
-            "ConsistentRead": consistency == Consistency::Strong,
-            "ReturnConsumedCapacity": "TOTAL",
-        });
-        let answer = self.ask(ReadOperation::GET_ITEM, &request).await?;
-        Ok(answer.get("Item").map(item_from_json).transpose()?)
+        let count = |units| self.count(units);
+        item_reads::get_item(&self.upstream, table, key, consistency, count).await
     }
 
     /// Several items of one table as they are now, in the order of their keys.
@@ -145,10 +129,9 @@ impl Images {
         if let [key] = keys {
             return Ok(vec![self.read_as(table, key, consistency).await?]);
         }
-        let mut found: HashMap<ItemKey, Item> = HashMap::new();
-        for part in keys.chunks(BATCH_GET_KEYS_MAX) {
-            self.read_part(table, part, consistency, &mut found).await?;
-        }
+        let count = |units| self.count(units);
+        let reading = item_reads::get_items(&self.upstream, table, keys, consistency, count);
+        let mut found = reading.await?;
         Ok(keys.iter().map(|key| found.remove(*key)).collect())
     }
 
@@ -165,17 +148,19 @@ impl Images {
             })
             .collect();
         let request = json!({"TransactItems": gets, "ReturnConsumedCapacity": "TOTAL"});
-        let answer = match self.ask(ReadOperation::TRANSACT_GET_ITEMS, &request).await {
+        let answer = match self.upstream.read(ReadOperation::TRANSACT_GET_ITEMS, &request).await {
             Ok(answer) => answer,
             Err(fault) if fault.is_refusal() => {
                 return self.read_one_by_one(keys).await;
             }
             Err(fault) => return Err(fault),
         };
-        let responses = answer.get("Responses").and_then(Value::as_array);
+        let members = Members::of(&answer).ok_or_else(not_an_object)?;
+        self.count(members.consumed_units());
+        let responses = members.get::<Vec<Members<'_>>>("Responses");
         let responses = responses.filter(|found| found.len() == keys.len());
-        let found = responses.ok_or_else(crate::layers::metering::not_an_object)?.iter();
-        found.map(|response| Ok(response.get("Item").map(item_from_json).transpose()?)).collect()
+        let responses = responses.ok_or_else(not_an_object)?;
+        responses.iter().map(|response| response.item("Item")).collect()
     }
 
     async fn read_one_by_one(
@@ -189,89 +174,9 @@ impl Images {
         Ok(images)
     }
 
-    async fn read_part(
-        &self,
-        table: &TableSchema,
-        keys: &[&ItemKey],
-        consistency: Consistency,
-        found: &mut HashMap<ItemKey, Item>,
-    ) -> Result<(), Fault> {
-        let asked: Vec<Value> = keys.iter().map(|key| item_to_json(&key.to_item())).collect();
-        let strong = consistency == Consistency::Strong;
-        let mut asked = json!({ &table.name: {"Keys": asked, "ConsistentRead": strong} });
-        let mut backoff = Backoff::begin();
-        loop {
-            let request = json!({"RequestItems": asked, "ReturnConsumedCapacity": "TOTAL"});
-            let answer = self.ask(ReadOperation::BATCH_GET_ITEM, &request).await?;
-            let items = answer.get("Responses").and_then(|all| all.get(&table.name));
-            for item in items.and_then(Value::as_array).into_iter().flatten() {
-                let item = item_from_json(item)?;
-                if let Some(key) = ItemKey::of(&table.keys, &item) {
-                    found.insert(key, item);
-                }
-            }
-            match answer.get("UnprocessedKeys").and_then(Value::as_object) {
-                Some(left) if !left.is_empty() => asked = Value::Object(left.clone()),
-                Some(_) | None => return Ok(()),
-            }
-            // Each answer has some of the keys, so this ends later than with a single throttle.
-            if !backoff.pause_within(self.upstream.times().call).await {
-                return Err(Fault::Throttled);
-            }
-        }
-    }
-
-    async fn ask(
-        &self,
-        operation: ReadOperation,
-        request: &Value,
-    ) -> Result<Map<String, Value>, Fault> {
-        let answer = self.upstream.read(operation, request).await?;
-        let answer = crate::layers::metering::members(&answer)?;
-        let units = answer.get("ConsumedCapacity").map_or(0.0, consumed_units);
+    fn count(&self, units: f64) {
         self.tally.read_units(units);
         #[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss)] // A small count.
         self.half_units.fetch_add((units * 2.0).round().max(0.0) as u64, Ordering::Relaxed);
-        Ok(answer)
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::upstream::mock::{Answer, credentials, database};
-    use tokio::time::Instant;
-
-    #[tokio::test]
-    async fn a_throttled_batch_is_read_to_its_end_with_pauses() {
-        let plan = database(|number, _| {
-            let found = json!({"id": {"S": number.to_string()}});
-            let left: Vec<Value> =
-                (number + 1..6).map(|n| json!({"id": {"S": n.to_string()}})).collect();
-            let left = if left.is_empty() { json!({}) } else { json!({"cars": {"Keys": left}}) };
-            Answer::new(200, &json!({"Responses": {"cars": [found]}, "UnprocessedKeys": left}))
-        })
-        .await;
-        let reader = ReadOnly::new(&plan, credentials()).unwrap();
-        let images = Images::new(reader, Arc::default());
-        let table = TableSchema::from_json(&json!({"Table": {"TableName": "cars",
-            "KeySchema": [{"AttributeName": "id", "KeyType": "HASH"}],
-            "AttributeDefinitions": [{"AttributeName": "id", "AttributeType": "S"}]}}));
-        let table = table.unwrap();
-        let key = |n: u32| {
-            let item = item_from_json(&json!({"id": {"S": n.to_string()}})).unwrap();
-            ItemKey::from_key(&table, &item).unwrap()
-        };
-        let keys: Vec<ItemKey> = (0..6).map(key).collect();
-        let begun = Instant::now();
-        let found = images.read_all(&table, &keys.iter().collect::<Vec<_>>()).await.unwrap();
-        assert!(found.iter().all(Option::is_some));
-        // Five pauses from 25 ms on, each at least half of its length.
-        assert!(
-            begun.elapsed() >= limits::UPSTREAM_BACKOFF_FIRST * 31 / 2,
-            "{:?}",
-            begun.elapsed()
-        );
-        assert_eq!((images.calls().reads, images.calls().read_throttles), (6, 5));
     }
 }

@@ -9,10 +9,11 @@ use crate::limits;
 use bytes::Bytes;
 use dm_dynamodb::item_write::Made;
 use dm_dynamodb::journal::{After, digest_of};
-use dm_dynamodb::value::{Item, item_from_json, item_size};
-use serde_json::{Map, Value, json};
+use dm_dynamodb::value::{Item, item_size};
+use serde_json::{Map, json};
 use tokio::time::{Instant, timeout, timeout_at};
 
+use crate::answer_members::Members;
 use crate::fault::Fault;
 use crate::journal::Journal;
 use crate::journal::done::Done;
@@ -125,9 +126,7 @@ impl Journal {
 fn answered_again(answer: Bytes, before: Option<&Item>, made: &Made, sent: &Sent) -> Fate {
     let returns_old = sent.returns_old;
     if returns_old {
-        let old = serde_json::from_slice::<Map<String, Value>>(&answer)
-            .ok()
-            .and_then(|answer| item_from_json(answer.get("Attributes")?).ok());
+        let old = Members::of(&answer).and_then(|members| members.item("Attributes").ok()?);
         if old == made.after && old.as_ref() != before {
             return Fate::Found;
         }

@@ -9,15 +9,20 @@ use dm_dynamodb::expression::SUBSTITUTED_BYTES_MAX;
 use dm_dynamodb::item_write::{ChangeKind, Made};
 use dm_dynamodb::journal::{After, Sequence};
 use dm_dynamodb::request::SingleWrite;
-use dm_dynamodb::value::{Item, item_from_json, item_to_folded_json, write_json};
+use dm_dynamodb::value::{Item, item_to_folded_json, write_json};
 use serde_json::{Map, Value};
 
+use crate::answer_members::Members;
 use crate::fault::Fault;
+use crate::item_reads::Consistency;
 use crate::journal::done::Done;
-use crate::journal::images::Consistency;
 use crate::journal::prepared::{CONDITION_FAILED, Prepared, Scope, Sent};
 use crate::journal::series::{Answered, Fate};
 use crate::journal::{Draft, Journal, Settlement};
+use crate::layers::metering::{self, not_an_object};
+
+/// The member of an answer with the item as it was, or is.
+const ATTRIBUTES: &str = "Attributes";
 
 /// What is believed of an item before a write.
 #[derive(Clone, Debug)]
@@ -197,11 +202,11 @@ impl Journal {
         answered: Answered,
     ) -> Result<Done, Fault> {
         let Answered { answer, returns_old, in_doubt } = answered;
-        let answer = crate::layers::metering::members(&answer)?;
-        let met = match (returns_old, answer.get("Attributes")) {
-            (true, Some(image)) => Some(item_from_json(image)?),
-            (true, None) => None,
-            (false, _) => before.clone(),
+        let (met, answer) = if returns_old {
+            let members = Members::of(&answer).ok_or_else(not_an_object)?;
+            (members.item(ATTRIBUTES)?, metering::members(&members.without(ATTRIBUTES))?)
+        } else {
+            (before.clone(), metering::members(&answer)?)
         };
         if met == before {
             self.settle(entry, Settlement::Written);
@@ -256,13 +261,13 @@ impl Journal {
         failure: &Fault,
     ) -> Result<Option<Item>, Fault> {
         let told = match failure {
-            Fault::Upstream { body, .. } => crate::layers::metering::members(body)
-                .ok()
-                .and_then(|body| body.get("Item").map(item_from_json)),
+            Fault::Upstream { body, .. } => {
+                Members::of(body).map_or(Ok(None), |members| members.item("Item"))?
+            }
             _ => None,
         };
         match told {
-            Some(image) => Ok(Some(image?)),
+            Some(image) => Ok(Some(image)),
             None => self.images.read(&prepared.table, &prepared.write.key).await,
         }
     }
@@ -321,9 +326,8 @@ pub fn hidden(failure: Fault, shows: bool) -> Fault {
 fn answer(prepared: &Prepared, done: Done) -> Bytes {
     let mut answer = done.answer;
     if done.returns_old {
-        answer.remove("Attributes");
         if let Some(image) = prepared.write.image(done.before.as_ref(), &done.made) {
-            answer.insert("Attributes".into(), item_to_folded_json(&image));
+            answer.insert(ATTRIBUTES.into(), item_to_folded_json(&image));
         }
     }
     Bytes::from(write_json(&Value::Object(answer)))

@@ -9,8 +9,8 @@ use serde_json::{Map, Value};
 
 use crate::call::Call;
 use crate::fault::Fault;
+use crate::item_reads::Consistency;
 use crate::journal::batch::Part;
-use crate::journal::images::Consistency;
 use crate::journal::single::unverified_draft;
 use crate::journal::{Journal, Known, Settlement};
 use crate::operation::Operation;

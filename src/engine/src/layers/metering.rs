@@ -100,7 +100,7 @@ impl<'b> Metered<'b> {
     }
 
     fn count_units(&self, answer: &Members<'_>, tally: &Tally) {
-        let units = answer.get(CAPACITY).map_or(0.0, |capacity| consumed_units(&capacity));
+        let units = answer.consumed_units();
         match self.access() {
             Access::Reads => tally.read_units(units),
             Access::Writes => tally.write_units(units),

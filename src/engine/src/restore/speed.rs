@@ -7,7 +7,7 @@ use crate::limits;
 use dm_contract::plan::{Plan, RateLimits};
 use tokio::sync::{Notify, watch};
 
-use crate::journal::images::BATCH_GET_KEYS_MAX;
+use crate::item_reads::BATCH_GET_KEYS_MAX;
 use crate::layers::rates::{Rates, Used};
 use crate::layers::tally::Tally;
 use crate::upstream::UpstreamCalls;

@@ -92,7 +92,7 @@ impl Signer {
     ) -> Result<Request<Full<Bytes>>, UpstreamError> {
         let time = self.time(now)?;
         let key = self.key(credentials, &time, now);
-        let target = format!("{TARGET_PREFIX}{}", operation.name());
+        let target = [TARGET_PREFIX, operation.name()].concat();
         let host = self.host.to_str().map_err(|error| failed(&error))?;
         let token = credentials.session_token();
         let signed = match token {
@@ -120,12 +120,15 @@ impl Signer {
             canonical.push_str(part);
         }
         let (scope, digest) = (&key.scope, digest_of(canonical.as_bytes(), &mut digits));
-        let to_sign = format!("{ALGORITHM}\n{time}\n{scope}\n{digest}");
+        // Put together and not formatted, which takes several times as long.
+        let to_sign = [ALGORITHM, "\n", &*time, "\n", scope, "\n", digest].concat();
         let signature = calculate_signature(&key.bytes, to_sign.as_bytes());
-        let authorization = format!(
-            "{ALGORITHM} Credential={}/{scope}, SignedHeaders={signed}, Signature={signature}",
-            credentials.access_key_id()
-        );
+        let key_id = credentials.access_key_id();
+        let authorization = [
+            [ALGORITHM, " Credential=", key_id, "/", scope].concat(),
+            [", SignedHeaders=", signed, ", Signature=", &*signature].concat(),
+        ]
+        .concat();
 
         let mut request = Request::new(Full::new(body));
         *request.method_mut() = http::Method::POST;

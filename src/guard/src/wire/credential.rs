@@ -12,7 +12,7 @@ const SEVERAL_REGIONS: &str = "AWS4-ECDSA-P256-SHA256";
 /// The header with the regions of such a signature.
 const REGION_SET: &str = "x-amz-region-set";
 
-/// What the header, or the query, needs to have beside each other.
+/// What the header, or the query, needs to have beside each other. The credential is the first.
 const IN_HEADER: [&str; 3] = ["Credential", "Signature", "SignedHeaders"];
 const IN_QUERY: [&str; 5] =
     ["X-Amz-Algorithm", "X-Amz-Credential", "X-Amz-Signature", "X-Amz-SignedHeaders", "X-Amz-Date"];
@@ -95,8 +95,7 @@ impl<'a> Credential<'a> {
 pub fn signed_service(head: &request::Parts) -> Option<Cow<'_, str>> {
     let authorization =
         head.headers.get(header::AUTHORIZATION).and_then(|value| value.to_str().ok());
-    let of_header =
-        authorization.and_then(|header| member(header, "Credential")).map(Cow::Borrowed);
+    let of_header = authorization.and_then(|header| members(header)[0]).map(Cow::Borrowed);
     let credential = of_header.or_else(|| parameter(head, "X-Amz-Credential"))?;
     let service = |credential: &str| {
         let mut parts = credential.rsplit('/');
@@ -110,15 +109,17 @@ fn of_header<'a>(
     head: &request::Parts,
     header: &'a str,
 ) -> Result<(Cow<'a, str>, Cow<'a, str>), Unsigned> {
-    let lacks = IN_HEADER.iter().filter(|name| member(header, name).is_none());
-    let lacks = lacks.map(|name| format!("Authorization header requires '{name}' parameter. "));
+    let members = members(header);
+    let lacks = IN_HEADER.iter().zip(members).filter(|(_, value)| value.is_none());
+    let lacks =
+        lacks.map(|(name, _)| format!("Authorization header requires '{name}' parameter. "));
     let mut why = lacks.collect::<Vec<_>>().concat();
     if !head.headers.contains_key("x-amz-date") && !head.headers.contains_key(header::DATE) {
         why +=
             "Authorization header requires existence of either a 'X-Amz-Date' or a 'Date' header. ";
     }
     let algorithm = header.split([' ', ',']).next().unwrap_or_default();
-    match member(header, "Credential") {
+    match members[0] {
         Some(credential) if why.is_empty() => {
             Ok((Cow::Borrowed(algorithm), Cow::Borrowed(credential)))
         }
@@ -142,11 +143,20 @@ fn of_query<'a>(
     }
 }
 
-/// A member of the Authorization header that has a value: `Name=value`, after commas or blanks.
-fn member<'a>(header: &'a str, name: &str) -> Option<&'a str> {
-    let members = header.split([',', ' ']).skip(1);
-    let mut values = members.filter_map(|member| member.split_once('='));
-    values.find(|(found, value)| *found == name && !value.is_empty()).map(|(_, value)| value)
+/// The members of [`IN_HEADER`] that have a value in an Authorization header: `Name=value`, after
+/// commas or blanks.
+fn members(header: &str) -> [Option<&str>; IN_HEADER.len()] {
+    let mut found = [None; IN_HEADER.len()];
+    // One character at a time: a search for either of two is several times slower.
+    for member in header.split(' ').flat_map(|part| part.split(',')).skip(1) {
+        let Some((name, value)) = member.split_once('=') else { continue };
+        if let Some(at) = IN_HEADER.iter().position(|wanted| *wanted == name)
+            && !value.is_empty()
+        {
+            found[at].get_or_insert(value);
+        }
+    }
+    found
 }
 
 /// A parameter of the query, decoded.

@@ -1,5 +1,6 @@
 //! Answers as HTTP responses: type, length, checksum and id, as DynamoDB sends them.
 
+use std::sync::LazyLock;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{SystemTime, UNIX_EPOCH};
 
@@ -49,13 +50,16 @@ pub fn plain(status: StatusCode, content_type: &'static str, body: Bytes) -> Res
     response
 }
 
-/// 52 characters like DynamoDB's: time and a number, told apart from those of the database, which
-/// never reach the program.
+/// 52 characters like DynamoDB's: the time of the first answer and a number, told apart from those
+/// of the database, which never reach the program.
 fn request_id() -> String {
+    static BEGIN: LazyLock<String> = LazyLock::new(|| {
+        let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+        format!("GUARD{:031X}", since.as_nanos())
+    });
     static COUNT: AtomicU64 = AtomicU64::new(0);
     let count = COUNT.fetch_add(1, Ordering::Relaxed);
-    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-    format!("GUARD{:031X}{count:016X}", since.as_nanos())
+    format!("{}{count:016X}", *BEGIN)
 }
 
 #[cfg(test)]

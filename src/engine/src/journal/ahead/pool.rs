@@ -6,7 +6,7 @@ use std::fmt;
 
 use crate::limits;
 use dm_dynamodb::schema::ItemKey;
-use dm_dynamodb::value::{Item, item_from_json};
+use dm_dynamodb::value::{Item, parse_item};
 
 use crate::journal::ahead::Entering;
 
@@ -39,7 +39,7 @@ pub struct Candidate {
 
 impl Held {
     pub fn image(&self) -> Option<Item> {
-        item_from_json(&serde_json::from_str(&self.text).ok()?).ok()
+        parse_item(&self.text).ok()
     }
 }
 

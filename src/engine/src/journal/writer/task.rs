@@ -19,7 +19,7 @@ use tokio::sync::{mpsc, oneshot, watch};
 use tokio::time::Instant;
 
 use crate::archive::{Archive, Created, RunName};
-use crate::journal::frame;
+use crate::journal::frame::FrameWriter;
 use crate::journal::writer::batch::{Batch, Waiting};
 use crate::journal::writer::noting::Noting;
 use crate::journal::writer::{Counters, Message, Settlement, State};
@@ -35,6 +35,7 @@ pub struct Task {
     durable: u32,
     /// The last segment that was begun to be put.
     begun: u32,
+    frames: FrameWriter,
     batch: Batch,
     closing: Vec<oneshot::Sender<()>>,
     puts: FuturesUnordered<BoxFuture<'static, Put>>,
@@ -77,6 +78,7 @@ impl Task {
             counters,
             durable: last,
             begun: last,
+            frames: FrameWriter::default(),
             batch: Batch::new(last + 1),
             closing: Vec::new(),
             puts: FuturesUnordered::new(),
@@ -163,7 +165,7 @@ impl Task {
         self.last_begun_at = Some(Instant::now());
         let batch = std::mem::replace(&mut self.batch, Batch::new(segment + 1));
         let (lines, records, waiting) = batch.finish(self.under_way(segment));
-        let frame = match frame::write(&format!("{}/{segment}", self.run), records, &lines) {
+        let frame = match self.frames.write(&format!("{}/{segment}", self.run), records, &lines) {
             Ok(frame) => frame,
             Err(error) => return self.end(error.to_string()),
         };

@@ -97,7 +97,7 @@ impl Overlay {
             return Ok(false);
         }
         let found = self.read_one(&page.table, &start.key).await?;
-        let place = found.and_then(|(_, item)| page.view().place(&item));
+        let place = found.and_then(|item| page.view().place(&item));
         Ok(place.as_ref() == Some(&start.place))
     }
 

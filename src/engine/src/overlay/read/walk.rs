@@ -11,10 +11,13 @@ use std::time::Instant;
 
 use dm_dynamodb::expression::{Comparator, SortCondition};
 use dm_dynamodb::schema::ItemKey;
-use dm_dynamodb::value::{Item, item_from_json};
+use dm_dynamodb::value::{Item, parse_item};
+use serde_json::value::RawValue;
 use serde_json::{Map, Value, json};
 
+use crate::answer_members::Members;
 use crate::fault::Fault;
+use crate::layers::metering::not_an_object;
 use crate::limits;
 use crate::operation::ReadOperation;
 use crate::overlay::Overlay;
@@ -258,13 +261,15 @@ impl BaseItems {
             Range::Query(..) => ReadOperation::QUERY,
             Range::Scan(_) => ReadOperation::SCAN,
         };
-        let mut answer = overlay.ask(operation, &json!(request)).await?;
-        let Some(Value::Array(items)) = answer.remove("Items") else {
+        let answer = overlay.upstream().read(operation, &json!(request)).await?;
+        let members = Members::of(&answer).ok_or_else(not_an_object)?;
+        overlay.tally().read_units(members.consumed_units());
+        let Some(items) = members.get::<Vec<&RawValue>>("Items") else {
             return Err(Fault::Unavailable("it returned no items".into()));
         };
         (self.shown, self.hidden) = (0, 0);
         for item in &items {
-            let item = item_from_json(item)?;
+            let item = parse_item(item.get())?;
             if let Range::Query(condition, _) = &page.range
                 && !condition.matches(&item)
             {
@@ -280,7 +285,7 @@ impl BaseItems {
                 self.buffer.push_back((key, item));
             }
         }
-        self.next = answer.remove("LastEvaluatedKey").filter(|next| !next.is_null());
+        self.next = members.get::<Value>("LastEvaluatedKey").filter(|next| !next.is_null());
         self.ended = self.next.is_none();
         let limited = asked.is_some_and(|asked| items.len() >= asked as usize);
         self.page_was_full = self.next.is_some() && !limited;
