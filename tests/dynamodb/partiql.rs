@@ -71,6 +71,33 @@ async fn a_statement_that_is_not_understood_becomes_a_remark() {
     assert_eq!((remarks[0].fidelity, remarks[0].count), (Fidelity::Approximate, 1));
 }
 
+/// DynamoDB takes these two, and the guard does not understand them.
+#[tokio::test]
+async fn with_a_journal_a_select_that_is_not_understood_is_the_databases_to_answer() {
+    let name = seeded("range").await;
+    let mut plan = bed::plan(Mode::Apply, Policy::default());
+    plan.archive = Some(bed::archive("memory://"));
+    let (guard, journaled) = bed::guard(&plan).await;
+    let select = format!("SELECT pos FROM (\"{name}\") WHERE id = 'a' AND n = -(-1)");
+    let answer = sql(&journaled, &select, json!({})).await;
+    assert_eq!(answer, sql(&database(), &select, json!({})).await);
+    assert_eq!(answer["Items"].as_array().map(Vec::len), Some(4), "{answer}");
+    let of_one = |pos| format!("SELECT pos FROM (\"{name}\") WHERE id = 'a' AND pos = {pos}");
+    let both = json!({"Statements": [{"Statement": of_one(0)}, {"Statement": of_one(1)}]});
+    let answer = journaled.ok("BatchExecuteStatement", &both).await;
+    assert_eq!(answer, database().ok("BatchExecuteStatement", &both).await);
+    assert_eq!(answer["Responses"][1]["Item"], json!({"pos": {"N": "1"}}), "{answer}");
+    let update = format!("UPDATE \"{name}\" SET m['x'] = 1 WHERE id = 'a' AND pos = 2");
+    // One that may write is answered as wrong, and the report says so.
+    for text in [update, format!("-- {name}\nSELECT * FROM (\"{name}\")"), format!("{select};")] {
+        let answer = sql(&journaled, &text, json!({})).await;
+        let kind = answer["__type"].as_str().unwrap_or_default();
+        assert!(kind.ends_with("ValidationException"), "{text}: {answer}");
+    }
+    let remarks = guard.stop().await.remarks;
+    assert_eq!((remarks[0].fidelity, remarks[0].count), (Fidelity::Approximate, 3), "{remarks:?}");
+}
+
 #[tokio::test]
 async fn a_transaction_of_statements_has_an_entry_for_each_item_that_it_changes() {
     let name = seeded("range").await;

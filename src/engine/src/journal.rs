@@ -43,7 +43,7 @@ use dm_contract::part::Part;
 use dm_contract::plan::{JournalMode, Plan, RunId};
 use dm_contract::report::JournalResult;
 use dm_contract::verdict::LockHolder;
-use dm_dynamodb::request::Request;
+use dm_dynamodb::request::{Request, StatementRequest};
 use tokio::sync::OnceCell;
 
 use crate::archive::ledger::{Kind, LedgerError};
@@ -241,7 +241,11 @@ impl Journal {
         }
         let operation = call.operation;
         let (body, request) = call.into_decoded();
-        match request? {
+        let request = request?;
+        if request.statements().iter().any(StatementRequest::is_unknown) {
+            self.apply.tally().unknown_statements(operation);
+        }
+        match request {
             Request::Write(write) => self.write_one(write, body, Known::Nothing).await,
             Request::BatchWrite(batch) if self.run.mode == JournalMode::Cheap => {
                 Box::pin(self.write_batch_unverified(batch, body)).await

@@ -21,6 +21,8 @@ pub const STATEMENTS: &str = "TransactStatements";
 pub struct StatementRequest {
     /// The statement, or why it is not understood. In a batch that is no error of the request.
     pub statement: Result<Statement>,
+    /// Whether its text is a SELECT, understood or not.
+    selects: bool,
     /// Whether it reads the latest state.
     pub consistent: bool,
     /// Whether the error of a failed condition shows the item.
@@ -60,15 +62,28 @@ impl StatementRequest {
         let parameters = parameters.into_iter().flatten().map(AttributeValue::from_json);
         // A value that is wrong is the request's error, in a batch too.
         let parameters: Vec<AttributeValue> = parameters.collect::<Result<_>>()?;
-        let statement = Statement::parse(text(body, "Statement").unwrap_or_default(), &parameters);
+        let text = text(body, "Statement").unwrap_or_default();
+        let (statement, selects) = (Statement::parse(text, &parameters), is_select(text));
         let shows_on_failure = shows_on_failure(body);
-        Ok(Self { statement, consistent, shows_on_failure })
+        Ok(Self { statement, selects, consistent, shows_on_failure })
     }
 
-    /// Whether it is understood, and only reads.
+    /// Whether it only reads, as far as it can be told: a SELECT that is not understood does, too.
     pub fn reads(&self) -> bool {
-        self.statement.as_ref().is_ok_and(Statement::is_read)
+        self.statement.as_ref().map_or(self.selects, Statement::is_read)
     }
+
+    /// Whether it may write, and what, is not understood.
+    pub fn is_unknown(&self) -> bool {
+        self.statement.is_err() && !self.reads()
+    }
+}
+
+/// Whether a text is one statement that cannot write. Comments, which others may end elsewhere, and
+/// what may be a second statement, leave it open.
+fn is_select(text: &str) -> bool {
+    let word = text.trim_start().split(|c: char| !c.is_ascii_alphanumeric()).next();
+    word.is_some_and(|word| word.eq_ignore_ascii_case("SELECT")) && !text.contains(';')
 }
 
 impl Execute {
@@ -119,4 +134,25 @@ fn statements(
     let member = format!("{}{rest}", first.to_ascii_lowercase());
     check_count(listed(body, name).count(), &member, at_most)?;
     listed(body, name).map(|one| StatementRequest::decode(one?)).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_select_is_one_statement_that_begins_as_one() {
+        for (text, selects) in [
+            ("SELECT * FROM t", true),
+            (" \n select(a) FROM t", true),
+            ("SELECTED", false),
+            ("-- x\rDELETE FROM t\nSELECT * FROM t", false),
+            ("/* x */ SELECT * FROM t", false),
+            ("SELECT * FROM t; DELETE FROM t", false),
+            ("UPDATE t SET select = 1", false),
+            ("", false),
+        ] {
+            assert_eq!(is_select(text), selects, "{text}");
+        }
+    }
 }

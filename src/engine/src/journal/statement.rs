@@ -137,8 +137,9 @@ impl Journal {
         }
     }
 
-    /// A batch that writes nothing, as far as it is understood. A statement that is not is answered
-    /// here: what DynamoDB would make of it is not known, and it could be a write.
+    /// A batch that writes nothing, as far as it is understood. A statement that is not, and is no
+    /// SELECT, is answered here: what DynamoDB would make of it is not known, and it could be a
+    /// write.
     async fn read_batch(
         &self,
         batch: &ExecuteBatch,
@@ -159,8 +160,8 @@ impl Journal {
         let read = answer.remove("Responses").unwrap_or_default();
         let mut read = read.as_array().cloned().unwrap_or_default().into_iter();
         let responses = batch.statements.iter().map(|one| match &one.statement {
-            Ok(_) => read.next().unwrap_or_default(),
-            Err(error) => json!({"Error": error.to_statement_json()}),
+            Err(error) if one.is_unknown() => json!({"Error": error.to_statement_json()}),
+            Ok(_) | Err(_) => read.next().unwrap_or_default(),
         });
         let responses: Vec<Value> = responses.collect();
         answer.insert("Responses".into(), responses.into());

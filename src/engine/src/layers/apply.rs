@@ -34,6 +34,11 @@ impl Apply {
         Self { upstream, tally }
     }
 
+    /// Where it counts.
+    pub fn tally(&self) -> &Tally {
+        &self.tally
+    }
+
     /// What was sent so far.
     pub fn calls(&self) -> UpstreamCalls {
         self.upstream.calls()

@@ -9,6 +9,7 @@ use dm_contract::report::{Fidelity, OperationCount, Remark, TableChange, TableEf
 use parking_lot::Mutex;
 
 use crate::layers::rates::Used;
+use crate::operation::Operation;
 
 /// Counts of one run.
 #[derive(Debug, Default)]
@@ -81,6 +82,13 @@ impl Tally {
         let mut counts = self.counts.lock();
         counts.count(operation, place);
         counts.remark(operation, fidelity, why);
+    }
+
+    /// Notes statements that are not understood: they may be wrong or not, and the database cannot
+    /// be asked, because they may write. They are answered as wrong.
+    pub fn unknown_statements(&self, operation: Operation) {
+        let why = "a statement is answered as wrong that the guard does not understand";
+        self.remark(operation.name(), Fidelity::Approximate, why);
     }
 
     /// One call was answered approximately, for each of these reasons; exactly if there are none.

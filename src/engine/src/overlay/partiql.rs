@@ -5,7 +5,6 @@ mod next_token;
 mod select;
 mod several;
 
-use dm_contract::report::Fidelity;
 use dm_dynamodb::error::ServiceError;
 use dm_dynamodb::item_write::ItemWrite;
 use dm_dynamodb::partiql::Statement;
@@ -47,12 +46,9 @@ impl Overlay {
         Ok(Value::Object(answer))
     }
 
-    /// A statement that is not understood may be wrong or not, and the database cannot be asked: it
-    /// is answered as wrong, and noted.
     fn note_unknown(&self, operation: Operation, statements: &[StatementRequest]) {
         if statements.iter().any(|one| one.statement.is_err()) {
-            let why = "a statement is answered as wrong that the guard does not understand";
-            self.tally().remark(operation.name(), Fidelity::Approximate, why);
+            self.tally().unknown_statements(operation);
         }
     }
 }
