@@ -1,7 +1,7 @@
 //! The objects users touch: `DataMigration` and `MigrationTarget`, their conditions and reasons.
 //!
-//! Types only. What a field means for a run is decided in the operator; what the API server can
-//! refuse at once is said here, as CEL rules next to the fields.
+//! Types only. The operator decides what a field means for a run. CEL rules next to the fields
+//! reject what the API server can recognize.
 
 #![warn(missing_docs)]
 
@@ -35,7 +35,8 @@ pub use target_status::MigrationTargetStatus;
 /// API group of all objects.
 pub const GROUP: &str = "datamigration.dev";
 
-/// Finalizer on a `DataMigration` that has a run: a running program is stopped before it goes.
+/// Finalizer on a `DataMigration` that has a run: a running program is stopped before the object is
+/// deleted.
 pub const RUN_FINALIZER: &str = "datamigration.dev/run";
 
 /// Finalizer on a run's Job and pods until their outcome is in the migration's status.

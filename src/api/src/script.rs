@@ -7,7 +7,7 @@ use std::fmt;
 use crate::files::FilesConfigMap;
 use crate::migration::Script;
 
-/// Files by their path in the program's folder.
+/// The files of a script, by their path in the program's folder.
 pub type Files = BTreeMap<String, Vec<u8>>;
 
 /// What is wrong with a script's files, by the field's name, and what to do.

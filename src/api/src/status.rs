@@ -1,4 +1,4 @@
-//! The status of a `DataMigration`: what happened, what would happen, and why it stands still.
+//! The status of a `DataMigration`: what happened, what would happen, and why it waits.
 //!
 //! Bounded: summaries, never items. Every list has a length here or in the operator's limits.
 

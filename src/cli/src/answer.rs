@@ -1,5 +1,5 @@
-//! Answers in the format that is asked for: words for people, or typed data for programs. What an
-//! answer consists of is the verb's own business.
+//! Prints answers in the requested format: text for people, or typed data for programs. Each verb
+//! defines its answer.
 
 use std::io;
 
@@ -30,7 +30,7 @@ pub enum AnswerError {
 }
 
 impl Flags {
-    /// Prints an answer: its data, or its words where they are asked for.
+    /// Prints an answer: its data, or its text if that format is requested.
     pub fn print<T: Serialize>(
         self,
         data: &T,
@@ -45,7 +45,7 @@ impl Flags {
     }
 }
 
-/// Where words are read.
+/// Where text is read.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Words {
     Terminal,

@@ -16,11 +16,11 @@ use crate::local::{ANY_PORT, REGION};
 use crate::print::say;
 use crate::seed::{self, Loaded, SEED_FILE, Seed, SeedError};
 
-/// What a migration's folder keeps, next to its seed.
+/// The folder with the database and archive of a migration, next to its seed.
 const KEPT: &str = ".datamigration";
 
-/// The file's name in it that says that the database has had no table yet. So a seed that is
-/// written later is loaded, while tables that an apply has deleted stay deleted.
+/// Name of a file in it that exists while the database has had no table. So a seed that is written
+/// later is loaded, and tables that an apply deleted stay deleted.
 const UNSEEDED: &str = "unseeded";
 
 /// Why there is no embedded database.
@@ -41,7 +41,7 @@ pub enum EmbeddedError {
 /// Whether what a run writes is kept.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Keeps {
-    /// Only if an earlier run has begun to.
+    /// Kept only if an earlier run is kept.
     IfBegun,
     FromNowOn,
 }
@@ -65,7 +65,7 @@ impl Home {
         let folder = if path.is_dir() { path } else { path.parent().unwrap_or(path) };
         // A manifest in base/, or beside it, belongs to the folder above, where the seed is.
         let folder = if folder.as_os_str().is_empty() { Path::new(".") } else { folder };
-        // `.` and `..` have no name of their own, and none above them.
+        // `.` and `..` have no name and no parent in the path.
         let full = fs::canonicalize(folder).unwrap_or_else(|_| folder.to_owned());
         let belongs = |above: &&Path| {
             let base = full.file_name().is_some_and(|name| name == "base");
@@ -84,7 +84,8 @@ impl Home {
         &self.folder
     }
 
-    /// Whether there is a database of earlier runs. One whose seed is not loaded whole is none.
+    /// Whether there is a database of earlier runs. A database with a partly loaded seed does not
+    /// count.
     pub fn is_kept(&self) -> bool {
         let database = self.database();
         database.is_dir() && !seed::is_unfinished(&database)
@@ -99,7 +100,7 @@ impl Home {
         Ok(format!("file://{}", folder.display()))
     }
 
-    /// Forgets what earlier runs have left.
+    /// Deletes what earlier runs left.
     pub fn reset(&self) -> Result<(), EmbeddedError> {
         match fs::remove_dir_all(self.kept()) {
             Err(error) if error.kind() != io::ErrorKind::NotFound => {
@@ -109,7 +110,7 @@ impl Home {
         }
     }
 
-    /// Starts the database with what earlier runs have left, or with the seed.
+    /// Starts the database with the data of earlier runs, or with the seed.
     pub async fn serve(&self, region: Option<&str>, keeps: Keeps) -> Result<Served, EmbeddedError> {
         let region = region.unwrap_or(REGION).to_owned();
         let engine = self.engine(&region, keeps).await?;
@@ -136,7 +137,7 @@ impl Home {
         region: &str,
         keeps: Keeps,
     ) -> Result<Option<Arc<Engine>>, EmbeddedError> {
-        // Before anything is made: a seed that cannot be read must not leave a database behind.
+        // Before a file is created: a seed that cannot be read must not leave a database.
         let seed = if self.is_kept() { None } else { Some(self.seed()?) };
         let kept = self.kept();
         private(&kept)
@@ -144,7 +145,8 @@ impl Home {
             .map_err(|error| EmbeddedError::Folder(kept.clone(), error))?;
         let folder = self.database();
         let engine = Arc::new(Engine::embedded(region, Some(&folder))?);
-        // Only one process has it open: what another one was loading is finished or never will be.
+        // Only one process has the database open: another process's load has ended, finished or
+        // not.
         seed::discard_unfinished(&engine, &folder).await?;
         let has_tables = seed::has_tables(&engine).await;
         let is_unseeded = kept.join(UNSEEDED).exists();
@@ -237,18 +239,18 @@ impl Served {
         }
     }
 
-    /// Credentials for it, which takes any.
+    /// Credentials for the database, which accepts any.
     pub fn credentials() -> CredentialSource {
         CredentialSource::of_keys("local", "local")
     }
 
-    /// Ends it; what it keeps is on disk.
+    /// Stops the database; kept data is on disk.
     pub async fn stop(self) {
         self.database.stop().await;
     }
 }
 
-/// Makes a folder that is its owner's only: in it are whole items.
+/// Creates a folder that only its owner can read, because it contains items.
 fn private(folder: &Path) -> io::Result<()> {
     DirBuilder::new().recursive(true).mode(0o700).create(folder)
 }
@@ -282,7 +284,7 @@ mod tests {
         loop {
             match home.engine("us-east-1", keeps).await {
                 Ok(engine) => return engine,
-                // What the engine before has answered may hold it for a moment.
+                // Answers of the previous engine may hold the lock for a moment.
                 Err(EmbeddedError::Kept(KeptError::InUse(_))) => {
                     tokio::time::sleep(Duration::from_millis(10)).await;
                 }

@@ -80,7 +80,7 @@ impl Finished {
     }
 }
 
-/// The result of a run whose journal nobody waited for.
+/// The result of a run whose journal was not awaited.
 pub fn cut_off(engine: &Engine) -> GuardResult {
     let mut result = engine.result();
     result.problem.get_or_insert_with(|| dm_guard::JOURNAL_NOT_CLOSED.to_owned());

@@ -100,7 +100,7 @@ Examples:
 
 /// Serves until SIGINT, SIGTERM or SIGHUP, then reports what was done.
 pub async fn guard(flags: Flags) -> Result<u8, SessionError> {
-    // Before anything is served, so that no signal is missed.
+    // Before the first request is served, so that no signal is missed.
     let mut signals = Forwarded::of_server().map_err(SessionError::Signals)?;
     let output = flags.output.prepare(SecondPass::Never)?;
     let mut plan = plan(&flags).await?;
@@ -184,7 +184,7 @@ async fn serve(
 
 /// Writes variables for a shell to read.
 fn write_environment(file: &Path, environment: &[(&'static str, String)]) -> io::Result<()> {
-    // A file of before may be readable by others, and stays so when it is written again.
+    // An existing file may be readable by others, and rewriting keeps its mode.
     match std::fs::remove_file(file) {
         Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
         Ok(()) | Err(_) => {}
@@ -193,7 +193,7 @@ fn write_environment(file: &Path, environment: &[(&'static str, String)]) -> io:
     environment.iter().try_for_each(|(name, value)| writeln!(file, "export {name}='{value}'"))
 }
 
-/// An access key that nobody guesses.
+/// An access key that cannot be guessed.
 fn access_key(text: &str) -> Result<String, String> {
     let plain = text.bytes().all(|byte| byte.is_ascii_alphanumeric());
     if plain && text.len() >= dm_contract::limits::ACCESS_KEY_CHARS_MIN {

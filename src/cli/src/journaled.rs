@@ -17,7 +17,7 @@ use crate::patience::Over;
 use crate::print::say;
 use crate::quoted::word;
 
-/// Numbers tried until one is free: each was taken by somebody else in the moment before.
+/// Numbers tried until one is free: another process took each of them a moment before.
 const NUMBERS_TRIED_MAX: u32 = 64;
 
 /// Flags of verbs whose runs can be journaled.

@@ -13,7 +13,7 @@ use crate::layout::count;
 use crate::print::say;
 use crate::seed::{self, Seed, SeedError};
 
-/// Port 0 on loopback: a free one that nobody else reaches.
+/// Port 0 on loopback: a free port that other machines cannot reach.
 pub const ANY_PORT: SocketAddr = SocketAddr::new(std::net::IpAddr::V4(Ipv4Addr::LOCALHOST), 0);
 
 /// Flags of `datamigration local`.

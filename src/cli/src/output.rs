@@ -1,4 +1,4 @@
-//! What is printed of a run's report, and where to: the flags of every verb that has one.
+//! Flags of verbs with a report: what is printed of it, and where.
 
 use std::fs;
 use std::io;
@@ -91,7 +91,7 @@ pub enum OutputError {
     Output(#[from] io::Error),
 }
 
-/// What was read before anything runs, so that a wrong path or file costs no run.
+/// What is read before the run, so that a wrong path or file fails before it.
 #[derive(Debug)]
 pub struct Prepared<'a> {
     flags: &'a Flags,
@@ -105,7 +105,7 @@ pub enum SecondPass {
     Made,
     /// It makes none: an apply, or the run of a guard.
     Never,
-    /// The run is over, and its report says.
+    /// The run has ended, and its report has the result.
     Reported,
 }
 
@@ -151,7 +151,7 @@ impl Flags {
         }
         let before = match self.compare.as_deref().map(read).transpose() {
             Ok(before) => before,
-            // A job must not fail because it keeps a report of before an upgrade.
+            // A job must not fail because its earlier report was written before an upgrade.
             Err(OutputError::Report(path, ReadError::Version(version))) => {
                 let path = path.display();
                 say(&format!("{path} has version {version}, so nothing is compared with it"));
@@ -252,8 +252,8 @@ impl Prepared<'_> {
     }
 }
 
-/// The name of a page. It must not replace a report, and a word behind `--html` that is meant for
-/// another argument is none.
+/// Checks the name of a page: it must not replace a report, and must not be a word that was meant
+/// for another argument.
 fn page(name: &str) -> Result<PathBuf, String> {
     let page = PathBuf::from(name);
     if page.extension().is_some_and(|suffix| suffix == "html") {

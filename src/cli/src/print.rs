@@ -44,7 +44,7 @@ fn has_reader(output: &impl AsFd) -> bool {
     }
 }
 
-/// Says something beside a program's output; where nobody listens, that is fine.
+/// Prints a message next to a program's output, and ignores a closed standard error.
 pub fn say(text: &str) {
     let mut errors = io::stderr().lock();
     errors.write_all(text.as_bytes()).and_then(|()| errors.write_all(b"\n")).ok();

@@ -1,5 +1,5 @@
-//! What an embedded database begins with: tables and items from a file (docs/reference/seed.md). It
-//! is read whole and checked before anything is written.
+//! Tables and items for an embedded database, from a file (docs/reference/seed.md). The whole file
+//! is read and checked before the first write.
 
 mod load;
 mod plain;
@@ -122,7 +122,7 @@ impl Seed {
     /// The tables as the database will describe them, by their names.
     pub fn schemas(&self) -> BTreeMap<String, TableSchema> {
         let schema = |table: &Table| {
-            // One that the database would not take is a mistake of the seed and is found there.
+            // A table that the database rejects is a mistake in the seed; the load reports it.
             Some((table.name.clone(), TableSchema::from_json(&table.create).ok()?))
         };
         self.tables.iter().filter_map(schema).collect()
@@ -182,7 +182,7 @@ impl TableSeed {
 
 /// Checks that no two items have one key: the second would replace the first.
 fn check_keys(create: &Value, items: &[Value]) -> Result<(), (usize, String)> {
-    // What the database would not take is found there.
+    // The load reports items that the database rejects.
     let Ok(schema) = TableSchema::from_json(create) else { return Ok(()) };
     let mut places: HashMap<Vec<u8>, usize> = HashMap::new();
     for (at, item) in items.iter().enumerate() {

@@ -24,11 +24,11 @@ pub fn stops(signal: Signal) -> bool {
 #[derive(Clone, Copy, Debug)]
 pub struct Arrived {
     pub signal: Signal,
-    /// Whether the program did not get it by itself.
+    /// Whether the signal must be passed on, because the program did not receive it.
     pub pass_on: bool,
 }
 
-/// Signals that arrived here; from when it exists none of them ends this process.
+/// Signals that this process received. While this exists, none of them ends the process.
 #[derive(Debug)]
 pub struct Forwarded {
     arrivals: mpsc::Receiver<Signal>,
@@ -45,7 +45,7 @@ impl Forwarded {
         Self::of(&taken)
     }
 
-    /// Takes only those that end a server, also where a script's `&` has made the shell ignore
+    /// Takes only the signals that end a server, even if a script's `&` made the shell ignore
     /// SIGINT: a server has no other end. `nohup` must keep its effect on SIGHUP, which a terminal
     /// that is closed sends.
     pub fn of_server() -> io::Result<Self> {
@@ -98,7 +98,7 @@ impl Forwarded {
     }
 }
 
-/// Passes a signal on; a program that has ended cannot be told any more.
+/// Passes a signal on, unless the program has ended.
 pub fn pass_on(signal: Signal, program: u32) {
     let program = i32::try_from(program).ok().and_then(Pid::from_raw);
     if let Some(program) = program {

@@ -1,4 +1,4 @@
-//! `kubectl datamigration watch`: migrations as they go on; live on a terminal, else a line for
+//! `kubectl datamigration watch`: the progress of migrations; live on a terminal, else a line for
 //! each change.
 
 use std::collections::{HashMap, HashSet};

@@ -182,7 +182,7 @@ pub fn of_transform(folder: &Folder, source: &TransformSource) -> Result<Kind, W
     Ok(Kind::Transform { transform, on_item_error: declaration.on_item_error })
 }
 
-/// The script's files in a folder of their own.
+/// The script's files in a separate folder.
 fn copied(folder: &Folder, files: &script::Files) -> Result<tempfile::TempDir, FolderError> {
     let copy = tempfile::Builder::new().prefix("datamigration-").tempdir();
     let copy = copy.map_err(FolderError::naming("making a folder in", &std::env::temp_dir()))?;

@@ -18,7 +18,7 @@ pub const LIMITS_PATH: &str = "/limits";
 /// POST: requests are held.
 pub const PAUSE_PATH: &str = "/pause";
 
-/// POST: they go on.
+/// POST: they resume.
 pub const RESUME_PATH: &str = "/resume";
 
 /// The access key of the program whose guard has this control token. A program that knows it learns

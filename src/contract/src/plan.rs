@@ -1,4 +1,4 @@
-//! What the operator tells a run's pod: the plan the guard reads when it starts.
+//! What the operator passes to a run's pod: the plan that the guard reads when it starts.
 //!
 //! It crosses a process boundary, so it carries a version and has a golden file. It never holds a
 //! credential: those reach the guard's container through its environment.
@@ -34,7 +34,7 @@ pub const ARCHIVE_SECRET_KEY_ENV: &str = "DATAMIGRATION_ARCHIVE_SECRET_ACCESS_KE
 pub const ARCHIVE_SESSION_TOKEN_ENV: &str = "DATAMIGRATION_ARCHIVE_SESSION_TOKEN";
 
 /// Name of the environment variable with the token of the guard's control (see [`crate::control`]).
-/// Without it nobody can control the guard.
+/// Without it the guard cannot be controlled.
 pub const CONTROL_TOKEN_ENV: &str = "DATAMIGRATION_CONTROL_TOKEN";
 
 /// Name of the environment variable with the access key that the guard's clients must sign with,

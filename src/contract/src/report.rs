@@ -1,4 +1,4 @@
-//! What a run's pod tells the operator: the guard's result and the program's, both written as
+//! Results that a run's pod reports to the operator: the guard's and the program's, both written as
 //! termination messages, which the kubelet cuts at 4,096 bytes.
 //!
 //! They cross a process boundary, so they carry a version and have golden files. Counts and names
@@ -39,8 +39,8 @@ use crate::verdict::{LockHolder, RunOutcome, Verdict};
 /// The version this build writes and the only one it reads.
 pub const REPORT_VERSION: u32 = 1;
 
-/// What the ledger says of a program that ended well without one request. It did nothing, or wrote
-/// past the guard.
+/// The ledger's text for a program that ended with 0 and sent no request: it did nothing, or it
+/// bypassed the guard.
 pub const NO_REQUESTS: &str =
     "The program ended with exit code 0 and sent no request to the guard.";
 
@@ -83,26 +83,26 @@ pub struct GuardResult {
     /// What was journaled; absent where the plan names no archive.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub journal: Option<JournalResult>,
-    /// Who has the table that a write waits for, or was refused for, last.
+    /// Owner of the table lock for which a write last waited or was rejected.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub locked: Option<LockHolder>,
-    /// What did not answer in the course of the run, the last time of each.
+    /// Outages during the run: the last of the archive and of the database.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub outages: Vec<Outage>,
     /// What is kept of the run; absent where the plan names no archive, and while the run
     /// continues.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub archived: Option<Archived>,
-    /// Which database it was, as far as its tables tell.
+    /// The database, as far as the ARNs of its tables identify it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub database: Option<DatabaseId>,
-    /// Why the run wrote nothing: what the ledger said of it when it was about to write first.
+    /// Why the run wrote nothing: the ledger's verdict before its first write.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub gave_way: Option<Verdict>,
     /// What a transform did; absent where a program ran.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub transform: Option<TransformResult>,
-    /// The part of the run that this is the result of; absent where it is of the whole run.
+    /// The part of the run that this result describes; absent if it describes the whole run.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub part: Option<Part>,
     /// The guards before this one whose counts are contained. Absent of a program, without an
@@ -167,7 +167,7 @@ pub struct JournalResult {
     pub segments: u64,
     /// Their bytes.
     pub bytes: u64,
-    /// Writes whose entries were durable before they came.
+    /// Writes whose entries were durable before the program sent them.
     #[serde(default)]
     pub ahead: u64,
     /// Read units used to know items before they change; contained in the run's read units.
@@ -199,7 +199,7 @@ pub struct Remark {
     pub count: u64,
 }
 
-/// How the program ended that ran a second time over what its first run wrote.
+/// How the second pass of the program ended.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct SecondRun {
@@ -239,8 +239,8 @@ pub struct ProgramResult {
     /// The signal that ended it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub signal: Option<i32>,
-    /// The signal by which it was asked to end, if one was passed on to it before it ended. With
-    /// exit code 0 it may have stopped half way.
+    /// The signal that asked it to stop, if one was passed on before it ended. With exit code 0 its
+    /// work may be incomplete.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub asked_to_end: Option<i32>,
     /// Why it could not be started at all.
@@ -258,8 +258,8 @@ pub struct ProgramResult {
 }
 
 impl ProgramResult {
-    /// The signal by which the program was asked to end, where it then ended with exit code 0: what
-    /// it has done may be the half of it.
+    /// The signal that asked the program to stop, if it then ended with exit code 0: its work may
+    /// be incomplete.
     pub fn interrupted(&self) -> Option<i32> {
         self.asked_to_end.filter(|_| self.exit_code == Some(0))
     }

@@ -1,4 +1,4 @@
-//! What a restore's pod tells the operator, as its container's termination message, which the
+//! What a restore's pod reports to the operator, as its container's termination message, which the
 //! kubelet cuts at 4,096 bytes. The full report and all conflicts are in the archive.
 //!
 //! It crosses a process boundary, so it carries a version and has a golden file. Keys of items are
@@ -91,7 +91,7 @@ pub struct NotRestored {
     pub operation: String,
     /// The tables that it named.
     pub tables: Vec<String>,
-    /// Whether nobody knows if it was carried out.
+    /// Whether its outcome is unknown.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub in_doubt: bool,
 }

@@ -1,5 +1,5 @@
-//! What the entry program and the guard say to each other of a transform: the order with its files,
-//! and how it ended. Both are of the same version of this project, in one pod.
+//! Messages between the entry program and the guard for a transform: the order with its files, and
+//! the outcome. Both programs have the same version and run in one pod.
 
 use std::collections::BTreeMap;
 
@@ -34,7 +34,7 @@ pub struct TransformOrder {
 pub struct TransformState {
     /// Always [`ORDER_VERSION`].
     pub version: u32,
-    /// What it says, for the run's log.
+    /// Text for the run's log.
     #[serde(default)]
     pub lines: Vec<String>,
     /// The exit code that stands for its end; absent while it is under way.

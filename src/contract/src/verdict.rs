@@ -69,7 +69,7 @@ pub enum Verdict {
     Go,
     /// It must not: what it is to do was done. The object takes over this result as its own.
     Adopt(Adopted),
-    /// It must not: a run was begun, and nobody knows how it ended. A person decides: raises
+    /// It must not: a run was begun, and its outcome is unknown. A person decides: raises
     /// `spec.retry` (the plan's `overrule` then names this run) or has it restored.
     Unknown(UnknownRun),
     /// It must not under this number: the archive has runs up to this one.

@@ -1,7 +1,6 @@
-//! All of a request's expressions at once, or the older parameters in their place.
+//! All expressions of a request, or the older parameters in their place.
 //!
-//! Here is what a request may combine, in which order DynamoDB looks at the parts, and what it says
-//! of parts that do not go together.
+//! Checks which parameters a request may combine, in DynamoDB's order and with its messages.
 
 use serde_json::{Map, Value};
 
@@ -141,7 +140,7 @@ impl Parameters {
             self.projection = Some(Projection::parse(text, &mut placeholders)?);
         }
         placeholders.check_all_used()?;
-        // What a key condition may contain is looked at after everything has been parsed.
+        // The content of a key condition is checked after everything has been parsed.
         if let Some(condition) = key {
             self.key = Some(KeyExpression::from_condition(condition)?);
         }

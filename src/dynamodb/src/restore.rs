@@ -2,8 +2,8 @@
 //! writes that hold only if it still is so. Pure.
 //!
 //! An attribute that the run changed gets back its value if it still has what the run left. An item
-//! that the run created goes if it still is what the run left; one that the run deleted comes back
-//! if its place is free. Whatever others have changed since is a conflict.
+//! that the run created is deleted if it still is what the run left; one that the run deleted is
+//! recreated if its place is free. Whatever others have changed since is a conflict.
 
 mod write;
 
@@ -356,7 +356,7 @@ mod tests {
         assert_eq!(skipped.conflicts, [Conflict::ItemChanged]);
         let forced = decide(&entry, Some(&last), OnConflict::Overwrite);
         assert_eq!((forced.step, forced.conflicts), (Step::Delete, vec![Conflict::ItemChanged]));
-        // Deleted by the run, it comes back as they left it.
+        // The run deleted it, so it is recreated as they left it.
         let entry = history(&[
             (None, Some(&ours), Outcome::Written),
             (Some(&shared), None, Outcome::Written),

@@ -20,7 +20,7 @@ use crate::value::{AttributeType, Item, check_item_size};
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct TableSchema {
     pub name: String,
-    /// Its ARN, where it was told.
+    /// Its ARN, if known.
     pub arn: Option<String>,
     /// Its id ([`table_id`]): another table of this name has another one.
     pub id: Option<String>,

@@ -17,7 +17,7 @@ const CONDITION: &str = "ConditionExpression";
 const NAMES: &str = "ExpressionAttributeNames";
 const VALUES: &str = "ExpressionAttributeValues";
 
-/// Names and values of expressions that are put together here, with placeholders of their own.
+/// Names and values of generated expressions, with separate placeholders.
 #[derive(Clone, Debug)]
 pub struct Placeholding {
     prefix: String,

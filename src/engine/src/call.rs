@@ -163,7 +163,7 @@ pub struct Answer {
     /// 200, or DynamoDB's status of the error.
     pub status: u16,
     pub body: Bytes,
-    /// Seconds after which a throttled client is asked to come back.
+    /// Seconds after which a throttled client is asked to retry.
     pub retry_after_s: Option<u32>,
 }
 

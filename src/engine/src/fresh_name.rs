@@ -1,10 +1,10 @@
-//! Names that nobody else has.
+//! Unique names.
 
 use std::hash::{BuildHasher as _, RandomState};
 
 use sha2::{Digest as _, Sha256};
 
-/// Returns a name as unlike any other as a UUID: 32 hexadecimal digits.
+/// Returns a name that is as unique as a UUID: 32 hexadecimal digits.
 pub fn fresh_name() -> String {
     let mut hasher = Sha256::new();
     hasher.update(RandomState::new().hash_one(0).to_be_bytes());

@@ -1,7 +1,8 @@
 //! The layers around one DynamoDB operation.
 //!
 //! A [`Call`] goes down through policy and limits to either the overlay (dry run) or the journal's
-//! seam and upstream (apply); its [`Answer`] comes back up. No HTTP server and no flags here.
+//! seam and upstream (apply); its [`Answer`] returns the same way. No HTTP server and no flags
+//! here.
 
 mod answer_members;
 pub mod archive;

@@ -122,7 +122,7 @@ pub const REMEMBERED_PAGE_ENDS_MAX: usize = 10_000;
 pub const ARCHIVE_ATTEMPT_MAX: Duration = Duration::from_secs(10);
 
 /// Time for one call at the archive with all its attempts. The journal's puts are tried on, as the
-/// requests that wait for them have a limit of their own.
+/// requests that wait for them have a separate limit.
 pub const ARCHIVE_CALL_MAX: Duration = Duration::from_secs(30);
 
 /// First pause between two attempts at the archive; it doubles, with jitter.
@@ -153,8 +153,8 @@ pub const JOURNAL_PUTS_AT_ONCE: usize = 8;
 /// meantime go into one segment. So a journal has at most a hundred segments a second.
 pub const JOURNAL_PUT_SPACING: Duration = Duration::from_millis(10);
 
-/// How long a write waits for its journal entry before the program is asked to come back: as long
-/// as throttled calls are held.
+/// How long a write waits for its journal entry before the program is asked to retry: as long as
+/// throttled calls are held.
 pub const JOURNAL_HOLD_MAX: Duration = Duration::from_secs(10);
 
 /// Bytes of answers that are kept until a run writes: the images of what it has just read.
@@ -259,12 +259,12 @@ pub const RESTORE_CONFLICT_GROUPS_MAX: usize = 1_000;
 /// Calls that changed tables which a restore lists; all are in the journal.
 pub const RESTORE_TABLE_CALLS_LISTED_MAX: usize = 100;
 
-/// How long a request is held for its rate before the program is asked to come back. A held request
+/// How long a request is held for its rate before the program is asked to retry. A held request
 /// costs a program nothing, where a throttle costs one of its few attempts; most clients wait for
 /// 30 s or 60 s.
 pub const RATE_HELD_MAX: Duration = Duration::from_secs(20);
 
-/// How long a request is held by a pause. SDKs without a time limit of their own wait as long; the
+/// How long a request is held by a pause. SDKs without their own time limit wait as long; the
 /// others give up before, and send it again.
 pub const PAUSE_HELD_MAX: Duration = Duration::from_secs(3_600);
 

@@ -202,7 +202,7 @@ impl Restore {
         self.speed.rates().gate().pause();
     }
 
-    /// Lets it go on.
+    /// Resumes it.
     pub fn resume(&self) {
         self.speed.rates().gate().resume();
     }

@@ -349,12 +349,12 @@ impl Engine {
         self.rates.note_paced(write_units_per_second);
     }
 
-    /// Holds every call from now on. Those that are under way go on to their end.
+    /// Holds every call from now on. Calls under way are completed.
     pub fn pause(&self) {
         self.rates.gate().pause();
     }
 
-    /// Lets them go on.
+    /// Releases the held calls.
     pub fn resume(&self) {
         self.rates.gate().resume();
     }

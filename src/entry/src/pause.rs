@@ -1,5 +1,5 @@
 //! Stops the program while its guard is paused. Its requests are held anyway; but an SDK that is
-//! not answered for some minutes gives up, and a program that stands still does not.
+//! not answered for some minutes gives up, and a stopped program does not.
 
 use std::io;
 use std::sync::Arc;
@@ -41,7 +41,7 @@ pub fn follow(guard: Guard, group: Arc<Group>, asked_to_end: Arc<AtomicBool>) ->
     Ok(())
 }
 
-/// Lets a group go on, if it is stopped.
+/// Resumes a process group, if it is stopped.
 pub fn go_on(group: Pid) {
     tell(group, Signal::CONT);
 }

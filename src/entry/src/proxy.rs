@@ -4,7 +4,7 @@
 
 use std::ffi::OsString;
 
-/// Hosts that no proxy is asked for; both spellings are in use.
+/// Variables with hosts that bypass the proxy; both spellings are in use.
 const NAMES: [&str; 2] = ["NO_PROXY", "no_proxy"];
 
 /// Where the guard is.

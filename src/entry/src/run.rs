@@ -80,7 +80,7 @@ fn leave(run: &Run, result: ProgramResult) {
     }
 }
 
-/// Says something beside the program's output; where nobody listens, that is fine.
+/// Prints a message next to the program's output, and ignores a closed standard error.
 fn warn(message: &str) {
     writeln!(io::stderr(), "datamigration-entry: {message}").ok();
 }

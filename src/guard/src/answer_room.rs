@@ -37,7 +37,7 @@ impl AnswerSizes {
         }
     }
 
-    /// Takes note of an answer's size. A larger one counts at once, a smaller one by and by.
+    /// Records an answer's size. A larger one counts immediately, a smaller one gradually.
     pub fn seen(&self, operation: Operation, bytes: usize) {
         let mut recent = self.0.lock();
         let before = recent.get(&operation).copied().unwrap_or(bytes);

@@ -104,7 +104,7 @@ fn judged(answer: Result<(), Fault>, action: &str, table: Option<&str>) -> Findi
         );
     }
     let found = match &fault {
-        // It answers, and slows everybody down.
+        // It answers, with throttling.
         Fault::Throttled | Fault::Limited => Found::Reachable,
         Fault::Service(_)
         | Fault::Refused { .. }

@@ -59,7 +59,7 @@ impl Clients {
     }
 }
 
-/// A key that nobody can guess: 128 bits of the system's randomness.
+/// A random access key: 128 bits of the system's randomness.
 pub fn fresh_access_key() -> io::Result<String> {
     let mut random = [0; 16];
     getrandom::fill(&mut random).map_err(io::Error::other)?;

@@ -32,7 +32,7 @@ pub struct Options {
     pub listen: SocketAddr,
     /// Address for the probe and the operator.
     pub control_listen: SocketAddr,
-    /// What must be shown to change limits and to pause; without it nobody can.
+    /// Token that a request must present to change limits or pause. Without it no request can.
     pub control_token: Option<ControlToken>,
     /// Whose requests it serves.
     pub clients: Clients,
@@ -154,9 +154,9 @@ impl Guard {
         self.server.has_clients().await
     }
 
-    /// Lets the requests in work end and tells what the run did.
+    /// Waits for the requests under way, and returns the result of the run.
     pub async fn stop(self) -> GuardResult {
-        // First: what is sent away below must not be sent again.
+        // First, because clients that are disconnected below must not send their requests again.
         self.transforms.ask_to_stop();
         self.engine.let_nothing_wait();
         let stopping = tokio::time::timeout(limits::GUARD_DRAIN_MAX, self.transforms.stop());

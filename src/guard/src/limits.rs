@@ -51,11 +51,11 @@ pub const CONTROL_CONNECTIONS_MAX: usize = 64;
 /// is not to take theirs.
 pub const CONTROL_CONNECTIONS_PER_SOURCE_MAX: usize = 16;
 
-/// Requests worked on at once; further ones wait. Bounds memory by bodies held: most are small,
-/// and SDKs time out after about a minute, so a longer queue would serve nobody.
+/// Requests worked on at once; further ones wait. Bounds memory by bodies held: most are small, and
+/// SDKs time out after about a minute, so requests in a longer queue would time out.
 pub const REQUESTS_IN_FLIGHT_MAX: usize = 1_024;
 
-/// How long a guard that was told to stop waits for the requests it is working on.
+/// How long a guard that was asked to stop waits for its requests under way.
 pub const GUARD_DRAIN_MAX: Duration = Duration::from_secs(10);
 
 /// Length of a region's or service's name quoted in a message; real ones have some 20 characters.

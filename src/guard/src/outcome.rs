@@ -12,7 +12,7 @@ pub struct Allowed {
     pub no_requests: bool,
 }
 
-/// How the run ended; `None` where nobody knows, or where the Job starts the program again.
+/// Returns how the run ended; `None` if that is unknown, or if the Job starts the program again.
 pub fn outcome(
     program: &ProgramResult,
     result: &GuardResult,
@@ -20,11 +20,12 @@ pub fn outcome(
 ) -> Option<RunOutcome> {
     let Allowed { repeatable, no_requests } = allowed;
     match (program.exit_code, program.signal, &program.start_error) {
-        // It ended because it was told to, and may have stopped half way.
+        // It was asked to stop, so its work may be incomplete.
         (Some(0), None, None) if program.interrupted().is_some() => {
             (!repeatable).then_some(RunOutcome::Failed)
         }
-        // Its last calls failed for want of the archive or the database, and it has swallowed that.
+        // Its last calls failed because the archive or the database did not answer, and it ignored
+        // that.
         (Some(0), None, None) if result.outage().is_some() => {
             (!repeatable).then_some(RunOutcome::Failed)
         }
@@ -33,7 +34,7 @@ pub fn outcome(
         (Some(0), None, None) if is_unseen(result) && !no_requests && result.problem.is_none() => {
             (!repeatable).then_some(RunOutcome::Failed)
         }
-        // What a guard with a problem has seen is for a person to judge.
+        // A person must judge the result of a guard with a problem.
         (Some(0), None, None) => result.problem.is_none().then_some(RunOutcome::Succeeded),
         (None, None, None) => None,
         (Some(_), _, _) | (None, Some(_), _) | (None, None, Some(_)) => {

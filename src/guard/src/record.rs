@@ -65,7 +65,7 @@ pub async fn record(plan: &Plan, said: &Record) -> Result<(), RecordError> {
     let begun = Begun::now(plan, run.kind.clone());
     ledger::record(&archive, &run.name, &begun, &completed).await?;
     if plan.parts.is_some() {
-        // No pod of the run is left. Locks that cannot be given back run out.
+        // No pod of the run is left. Locks that cannot be released expire.
         if let Err(error) = run.release_locks(&archive).await {
             tracing::warn!(error = &error as &dyn std::error::Error, "giving the run's locks back");
         }

@@ -18,18 +18,18 @@ const MARKER: &str = "guard-started";
 /// Name of the file that names this guard as the holder of locks.
 const HOLDER: &str = "lock-holder";
 
-/// Name of the file of what its control was told.
+/// Name of the file with the last settings from the control.
 const ASKED: &str = "control.json";
 
-/// How the run is to go, as the control was told last.
+/// The last settings that the control received.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 struct Asked {
     paused: bool,
     limits: RateLimits,
 }
 
-/// Keeps what the control was told, so that a guard that is started again in the middle of a pause
-/// lets nothing through, and goes no faster than the one before.
+/// Stores the settings that the control received, so that a guard that is restarted in the middle
+/// of a pause lets nothing through, and goes no faster than the one before.
 pub fn keep_control(state_dir: &Path, control: &ControlState) -> io::Result<()> {
     let asked = Asked { paused: control.paused, limits: control.limits.clone() };
     let (file, whole) = (state_dir.join(ASKED), state_dir.join(format!("{ASKED}.new")));
@@ -37,7 +37,7 @@ pub fn keep_control(state_dir: &Path, control: &ControlState) -> io::Result<()> 
     std::fs::rename(whole, file)
 }
 
-/// Takes up what the control of the guard before was told, if it was told anything.
+/// Loads the settings that the previous guard's control received, if any.
 pub fn take_up_control(state_dir: &Path, run: &Run) -> io::Result<()> {
     let kept = match std::fs::read(state_dir.join(ASKED)) {
         Ok(kept) => kept,

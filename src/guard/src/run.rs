@@ -38,7 +38,7 @@ impl Run {
         }
     }
 
-    /// Holds it, or lets it go on.
+    /// Pauses the run, or resumes it.
     pub fn pause(&self, paused: bool) {
         match (self, paused) {
             (Self::Program(engine), true) => engine.pause(),
@@ -49,7 +49,7 @@ impl Run {
     }
 }
 
-/// Whoever reaches the pod can ask how far it is, so no item is shown here.
+/// Every client that reaches the pod can read this, so it contains no item.
 fn without_samples(engine: &Engine) -> GuardResult {
     let mut result = engine.result();
     if let Some(dry_run) = &mut result.dry_run {

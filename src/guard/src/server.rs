@@ -74,7 +74,7 @@ impl Server {
                 }
                 Err(error) => {
                     tracing::warn!(%error, "accepting a connection");
-                    // Often for want of a file handle, which an idle connection has.
+                    // Often for lack of a file handle, which an idle connection has.
                     connections.close_idle();
                     tokio::time::sleep(limits::ACCEPT_RETRY).await;
                 }

@@ -1,5 +1,5 @@
-//! The secret that whoever controls a guard must show. The program on the same machine has none, so
-//! that it cannot change its own limits.
+//! The secret that control requests must present. The program on the same machine has none, so that
+//! it cannot change its own limits.
 
 use std::fmt;
 use std::io;

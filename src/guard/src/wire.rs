@@ -1,5 +1,5 @@
-//! Between HTTP and calls: what is let in, and how answers look. Denies by default; decides nothing
-//! about operations or tables.
+//! Translates HTTP requests into calls, and answers into HTTP responses. Denies by default; decides
+//! nothing about operations or tables.
 //!
 //! The order of checks, and answers without a message, are DynamoDB's own as its clients have
 //! recorded them: method, content type, JSON, target, signature, body.
@@ -66,11 +66,11 @@ pub enum NotACall {
     NotFound,
     /// Larger than the service takes.
     TooLarge,
-    /// A load balancer's or a person's look at whether somebody is there: the region.
+    /// A health check by a load balancer or a person: the region.
     Ping(String),
 }
 
-/// A request that is signed for somebody else.
+/// A request that is signed for another region, or by another client.
 #[derive(Debug)]
 pub struct Denied {
     /// What it asks for.
@@ -222,7 +222,7 @@ pub fn is_json(body: &[u8]) -> bool {
     serde_json::from_slice::<IgnoredAny>(body).is_ok()
 }
 
-/// How many bytes the body may have, as far as the head tells; too many are refused unread.
+/// Bytes that the body may have, by its head. A larger body is rejected unread.
 pub fn announced_bytes(headers: &HeaderMap) -> Result<usize, NotACall> {
     let announced = headers.get(header::CONTENT_LENGTH).and_then(|value| value.to_str().ok());
     let inflates = headers.contains_key(header::CONTENT_ENCODING);

@@ -24,7 +24,8 @@ pub struct Cache {
     pub jobs: Latest<Job>,
     /// Pods of runs, whole until they are released.
     pub pods: Latest<Pod>,
-    /// The names and versions of all ConfigMaps: their contents may be anybody's.
+    /// The names and versions of all ConfigMaps. Their contents are not held, because most belong
+    /// to others.
     pub config_maps: Store<PartialObjectMeta<ConfigMap>>,
     /// Contents of ConfigMaps that migrations name.
     pub contents: Contents,
@@ -89,8 +90,8 @@ impl Cache {
         let _ = self.is_filled.subscribe().wait_for(|is_filled| *is_filled).await;
     }
 
-    /// Forgets what this process has written and no watch has shown yet. After an error one of
-    /// these may be the cause; without them a reconcile is at most based on an older object.
+    /// Removes objects that this process wrote and no watch has shown yet. After an error one of
+    /// them may be the cause; without them a reconcile is at most based on an older object.
     pub fn forget_written(&self) {
         self.migrations.forget_all();
         self.jobs.forget_all();

@@ -52,19 +52,19 @@ pub async fn run(
     // Only metadata, which may be as large as an object.
     let any = paged.clone();
     let migrations = readable::<DataMigration>(&client, namespace, paged.clone());
-    // Others are woken by what this watch has shown: what they read is as new.
+    // This watch also wakes other migrations: what they read is at least as new.
     let (to_others, for_others) = mpsc::unbounded();
     let migrations =
         held(migrations, writers.migrations, Arc::clone(&cache)).inspect_ok(move |event| {
-            // One whose finalizer was removed goes without asking us, and may leave a program
-            // behind.
+            // A migration whose finalizer was removed is deleted without the operator, and its
+            // program may still run.
             if let watcher::Event::Delete(gone) = event {
                 swept.begin(gone.metadata.namespace.as_deref(), &gone.name_any());
             }
-            // Whoever would hear it has ended with the process.
+            // The receiver ends only with the process.
             let _ = to_others.unbounded_send(Ok(event.clone()));
         });
-    // Our own writes of status wake nobody: what follows from them is asked for by time.
+    // The operator's own status writes wake no reconcile: the next one is scheduled by time.
     let migrations = migrations.applied_objects().predicate_filter(
         predicates::generation.combine(predicates::finalizers),
         PredicateConfig::default(),
@@ -77,7 +77,7 @@ pub async fn run(
     let pods = changed::distinct(pods, news::of_pod).touched_objects();
     let targets = readable::<MigrationTarget>(&client, namespace, paged);
     let targets = lasting(targets).modify(slim::target).reflect(writers.targets);
-    // What a check finds stands in a target's status and changes no run.
+    // The result of a check is in a target's status and affects no run.
     let targets = changed::specs(after_lists(targets)).touched_objects();
     let files = watcher(scoped::<PartialObjectMeta<ConfigMap>>(&client, namespace), any);
     let files = lasting(files).modify(slim::config_map);
@@ -115,7 +115,8 @@ pub async fn run(
         cache.fill().await;
         ready.store(true, Ordering::Relaxed);
     };
-    // Once asked to stop, the watches are polled no more, and what they list may never come.
+    // After the request to stop the watches are no longer polled, so their lists may never
+    // complete.
     tokio::select! {
         () = reconciles => {}
         () = async { filled.await; std::future::pending().await } => {}
@@ -157,7 +158,8 @@ fn referring<K: Resource>(
         .collect()
 }
 
-/// A Job or pod of ours woke us whose migration is gone: all do at the start.
+/// A Job or pod whose migration is deleted caused this reconcile. At the start all Jobs and pods
+/// do.
 fn after_reconcile(
     error: &controller::Error<ReconcileError, watcher::Error>,
     failures: &Failures<DataMigration>,

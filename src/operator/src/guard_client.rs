@@ -1,4 +1,4 @@
-//! Asks a running guard how far its run is, and tells it how to go on. Best effort: a run does not
+//! Reads a running guard's progress, and sends it limits and pauses. Best effort: a run does not
 //! depend on the answer.
 
 use dm_contract::control::{

@@ -91,7 +91,7 @@ pub const POLL_WAITING: Duration = Duration::from_secs(10);
 /// How often a run under way is looked at, beside the watch on its pod.
 pub const POLL_RUNNING: Duration = Duration::from_secs(30);
 
-/// When a run is looked at again whose guard was told something: whether it does it.
+/// When a run is reconciled again after its guard got new limits or a pause, to see the effect.
 pub const POLL_ADJUSTED: Duration = Duration::from_secs(1);
 
 /// How often an object at rest is looked at, in case an event was missed.
@@ -177,10 +177,11 @@ pub const PROGRESS_SLOWS_AFTER: Duration = Duration::from_secs(600);
 /// The first wait after a run was put off by a lock or by an archive that does not answer.
 pub const RETRY_LEDGER_MIN: Duration = Duration::from_secs(10);
 
-/// The longest wait between two such tries: a person who has mended something looks for so long.
+/// The longest wait between two such attempts: a person who has corrected the cause watches about
+/// this long.
 pub const RETRY_LEDGER_MAX: Duration = Duration::from_secs(120);
 
-/// How long a migration that is being deleted waits for the archive to be told how its run ended.
+/// How long a migration that is being deleted waits until its run's outcome is in the archive.
 pub const RECORD_BEFORE_RELEASE_MAX: Duration = Duration::from_secs(120);
 
 /// How often the Job that records an end in the archive tries again by itself; then a new Job does.
@@ -189,11 +190,11 @@ pub const RECORD_BACKOFF_LIMIT: i32 = 4;
 /// How long such a Job is kept after its end, and how long one that failed is left alone.
 pub const RECORD_TTL_SECONDS: i32 = 120;
 
-/// How often a migration checks whether the one before it on its target has ended, in addition to
-/// the watch: what is left of a removed migration has no watch.
+/// How often a migration checks whether the previous one on its target has ended, in addition to
+/// the watch: no watch shows what is left of a deleted migration.
 pub const POLL_QUEUE: Duration = Duration::from_secs(60);
 
-/// How long the Job of a try is kept that another migration's lock or the archive put off.
+/// How long the Job of an attempt is kept that another migration's lock or the archive postponed.
 pub const PUT_OFF_TTL_SECONDS: i32 = 60;
 
 /// Bytes of memory that a container may use which reads or writes the ledger.

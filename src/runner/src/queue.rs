@@ -153,7 +153,7 @@ impl<T> Sender<T> {
         let room = Arc::clone(&self.room).acquire_many_owned(bytes).await.map_err(|_| Closed)?;
         let (shared, lane, units) = (Arc::clone(&self.shared), self.lane, cost.units);
         let flight = Flight { shared, lane, units, room: Some(room), has_landed: false };
-        // What comes back is dropped behind the lock.
+        // The returned value is dropped after the lock is released.
         let pushed = self.shared.state.lock().push(lane, cost, Queued { what, flight });
         if pushed.map_err(|_| Closed)? {
             self.shared.changed.notify_one();

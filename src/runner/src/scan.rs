@@ -231,7 +231,7 @@ fn spawn_all(writes: &mut JoinSet<()>, work: &Arc<Work>, some: Vec<Queued<Job>>)
     }
 }
 
-/// Makes these changes by one request, and those that it leaves by writes of their own.
+/// Makes these changes by one request, and those that it leaves undone by single writes.
 async fn write_batch(work: Arc<Work>, some: Vec<Queued<Job>>) {
     if work.going.is_halted() {
         return;

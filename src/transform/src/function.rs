@@ -1,8 +1,7 @@
 //! The functions of the language by their names, and how many arguments each takes.
 //!
 //! Functions whose arguments have to be written out (paths, patterns, files) are read by the parser
-//! itself and have nodes of their own; they are listed here, so that one table names every
-//! function.
+//! itself and have separate nodes; they are listed here, so that one table names every function.
 
 use dm_dynamodb::value::AttributeType;
 

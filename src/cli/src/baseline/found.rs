@@ -15,19 +15,19 @@ const NAME_CHARS_MAX: usize = 63;
 /// Characters of the digest in a name that was too long.
 const DIGEST_CHARS: usize = 8;
 
-/// Folders below the given one that are looked into: a folder for each year, say, and one for each
-/// migration in it.
+/// Levels of folders below the given one that are searched: for example a folder for each year, and
+/// in it one for each migration.
 const DEPTH_MAX: usize = 4;
 
-/// Folders that hold no scripts of the team's own.
+/// Folders that hold no scripts of the team.
 const NOT_THEIRS: [&str; 5] = ["node_modules", "__pycache__", "venv", "vendor", "overlays"];
 
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Found {
     pub name: String,
-    /// What stands for it: a script or a folder.
+    /// The script or folder of the migration.
     pub path: PathBuf,
-    /// What it is for, or where it came from.
+    /// The purpose of the migration, or its path.
     pub description: String,
     /// The target that its manifest names.
     pub target: Option<String>,
@@ -46,7 +46,7 @@ pub fn all(path: &Path, prefix: &str) -> Result<Vec<Found>, BaselineError> {
         } else {
             let path = fs::canonicalize(path).map_err(FolderError::naming("reading", path))?;
             let stem = path.file_stem().filter(|stem| *stem != "main");
-            // The folder of a script called main is what is named.
+            // A script called main has the name of its folder.
             let stem = stem.or_else(|| path.parent()?.file_name());
             found.push(of_path(&path, stem, prefix)?);
         }
@@ -76,7 +76,7 @@ fn folder(
         found.push(of_path(&path, path.file_name(), prefix)?);
         return Ok(());
     }
-    // Of two folders for years, say, the scripts may have the same names.
+    // Scripts of two folders, for example for years, may have the same names.
     let prefix = match (path == root, path.file_name()) {
         (false, Some(name)) => join(prefix, &name.to_string_lossy()),
         (true, _) | (false, None) => prefix.to_owned(),
@@ -151,7 +151,7 @@ fn of_path(
     Ok(Found { name, description: told(&path), target: None, namespace: None, path })
 }
 
-/// Where it came from: the last two parts of its path, which say the same on every machine.
+/// The last two parts of the path, which are the same on every machine.
 fn told(path: &Path) -> String {
     let parts: Vec<_> = path.components().rev().take(2).collect();
     let short: PathBuf = parts.into_iter().rev().collect();
@@ -162,8 +162,8 @@ fn join(prefix: &str, name: &str) -> String {
     if prefix.is_empty() { name.to_owned() } else { format!("{prefix}-{name}") }
 }
 
-/// A valid name of an object: lower-case letters, digits and single dashes. The end of one that is
-/// too long is a digest of the whole, so that equal beginnings stay apart.
+/// A valid name of an object: lower-case letters, digits and single dashes. A name that is too long
+/// ends in a digest of the whole, so that names with equal beginnings differ.
 fn name(text: &str) -> Option<String> {
     let mut name = String::new();
     for character in text.chars() {

@@ -1,5 +1,5 @@
-//! What goes wrong in programs, as far as their text shows it. It knows no language's grammar: what
-//! it finds is likely, and each message says what to do if it is so.
+//! Finds likely mistakes in the text of programs. It parses no language, so a finding may be wrong;
+//! each message names the correction.
 
 use std::path::Path;
 
@@ -38,7 +38,7 @@ pub fn findings(folder: &Path, files: &Files) -> Vec<Finding> {
 }
 
 impl Language {
-    /// Why a failure that this line handles would not be seen.
+    /// Why a failure that this line handles stays unnoticed.
     fn swallowed(self, lines: &[&str], at: usize) -> Option<&'static str> {
         let line = lines[at];
         match self {

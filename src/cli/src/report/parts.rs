@@ -1,5 +1,4 @@
-//! The report of a run that is split among pods: each part has left its own, and together they are
-//! one.
+//! Merges the reports of a run's parts into one.
 
 use dm_contract::part::Part;
 use dm_contract::report::{Timeline, TimelineStep, merged};

@@ -287,7 +287,7 @@ async fn kept(
             Parsed::Run(report) => reports.push(*report),
             Parsed::Restore(mut report) => {
                 let of = page.with_extension("").display().to_string();
-                // Dry runs have folders of their own in the archive.
+                // Dry runs have separate folders in the archive.
                 report.preview.get_or_insert(path.contains("/dry-run-"));
                 return Ok(Found::Restore { report, of, page });
             }

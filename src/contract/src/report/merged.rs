@@ -1,4 +1,4 @@
-//! One result of the results of a run's parts. Pure.
+//! Merges the results of a run's parts into one. Pure.
 
 use std::collections::BTreeMap;
 
@@ -12,8 +12,8 @@ use crate::limits::{FAILURES_LISTED_MAX, SAMPLES_PER_TABLE_MAX};
 use crate::plan::Mode;
 use crate::verdict::RunOutcome;
 
-/// Returns the result of a run from those of its parts; `None` if there are none. It is that of one
-/// guard that had seen all of it. Whether a part is missing is not known here.
+/// Returns the result of a run from those of its parts; `None` if there are none. It is the result
+/// that one guard for the whole run would have. Whether a part is missing is not known here.
 ///
 /// An item that two parts wrote, such as one at the new key of two others, is counted by both.
 pub fn merged(parts: Vec<GuardResult>) -> Option<GuardResult> {
@@ -24,8 +24,8 @@ pub fn merged(parts: Vec<GuardResult>) -> Option<GuardResult> {
     let units = |used: fn(&GuardResult) -> f64| all.iter().map(used).sum::<f64>();
     let tables = TableEffect::merged(all.iter().flat_map(|part| &part.tables));
     let left_out = all.iter().map(|part| part.left_out).fold(0, u32::saturating_add);
-    // Of what is not there whole the digest is made of the parts' digests, which are of all they
-    // had.
+    // Where the message lacks tables, the digest is computed over the parts' digests, which cover
+    // all tables.
     let effects_digest = if left_out == 0 {
         effects_digest(&tables)
     } else {
@@ -58,7 +58,7 @@ pub fn merged(parts: Vec<GuardResult>) -> Option<GuardResult> {
     })
 }
 
-/// Texts of the parts, each with its part, and the same text once.
+/// Texts of the parts, each with its part; a text that several parts have appears once.
 fn joined(parts: &[GuardResult], text: fn(&GuardResult) -> Option<&str>) -> Option<String> {
     let mut texts: Vec<(&str, Vec<u32>)> = Vec::new();
     for (part, text) in parts.iter().filter_map(|part| Some((part, text(part)?))) {

@@ -1,4 +1,4 @@
-//! What all entries of one key say together: how it was before the run, and what the run left.
+//! Merges all entries of one key: the item before the run, and what the run left.
 //!
 //! The image of an entry shows what the item was when the run wrote it again. What it shows and the
 //! entry before did not leave is the work of others. A write that is known to have met its image
@@ -26,11 +26,11 @@ const TRANSACTIONS_MAX: usize = 8;
 pub struct MergedEntry {
     pub table: String,
     pub key: Item,
-    /// Whether nothing made sure that a write met its image, so that others may have changed the
-    /// item between the two.
+    /// Whether no condition bound the write to its image, so that others may have changed the item
+    /// between the read and the write.
     pub unverified: bool,
-    /// Whether several parts of the run wrote the item, and nothing tells in which order: then it
-    /// is not known how it was before the run, nor what the run left.
+    /// Whether several parts of the run wrote the item in an unknown order. Its state before the
+    /// run and the state that the run left are then unknown.
     pub order_unknown: bool,
     /// The tokens of the transactions that wrote the item, the newest last, up to
     /// [`TRANSACTIONS_MAX`].
@@ -98,7 +98,7 @@ impl MergedEntry {
         }
     }
 
-    /// The life that an item belongs to which is like this now.
+    /// Returns the life to which the current item belongs.
     pub fn life(&self, now: Option<&Item>) -> &Life {
         let digest = now.map(ItemDigest::of_item);
         let (proven, in_doubt) = self.lives.split_at(1);
@@ -121,9 +121,9 @@ impl MergedEntry {
             .unwrap_or_else(|| &self.lives[self.evident(now)])
     }
 
-    /// Takes in what an earlier restore of the run has written, by its own journal. What it has
-    /// restored is not the run's any more: what others write there stays, also if it is what the
-    /// run had left.
+    /// Adds the writes of an earlier restore of the run, from the restore's journal. What it
+    /// restored no longer belongs to the run: a value that others write there stays, even if it
+    /// equals the value that the run left.
     pub fn restored(&mut self, by: &Self) {
         for life in &mut self.lives {
             life.restored(&by.lives[0]);

@@ -1,4 +1,4 @@
-//! What a statement's WHERE clause says of keys: which item is written, which items are read.
+//! Derives from a statement's WHERE clause which item is written, or which items are read.
 
 use super::{Delete, PARTITIONS_MAX, Select, UpdateStatement};
 use crate::error::ServiceError;

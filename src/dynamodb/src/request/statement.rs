@@ -19,7 +19,7 @@ pub const STATEMENTS: &str = "TransactStatements";
 /// One statement with its parameters.
 #[derive(Clone, Debug, PartialEq)]
 pub struct StatementRequest {
-    /// The statement, or why it is not understood. In a batch that is no error of the request.
+    /// The statement, or why it is not understood. In a batch this is not an error of the request.
     pub statement: Result<Statement>,
     /// Whether its text is a SELECT, understood or not.
     selects: bool,

@@ -1,6 +1,5 @@
-//! What a run leaves in the archive beside its journal: log, report, difference. Each object is
-//! created once; where a run has several attempts, those of the later ones stand in folders of
-//! their own.
+//! What a run stores in the archive besides its journal: log, report, difference. Each object is
+//! created once. If a run has several attempts, each later one has a separate folder.
 
 use crate::limits;
 use bytes::Bytes;

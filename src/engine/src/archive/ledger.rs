@@ -50,7 +50,7 @@ pub struct Begun {
     /// Namespace of the migration's object.
     pub namespace: String,
     pub name: String,
-    /// Its uid, which tells a re-created object from the one that began the run.
+    /// Its uid, which distinguishes a re-created object from the one that began the run.
     pub uid: String,
     /// When, RFC 3339 in UTC.
     pub begun_at: String,
@@ -162,7 +162,7 @@ pub struct LedgerEntry {
     pub run: RunName,
     /// That it was begun.
     pub begun: Begun,
-    /// How it ended; `None` while it continues, or where nobody knows.
+    /// How it ended; `None` while it continues, or if that is unknown.
     pub completed: Option<Completed>,
     /// The tables that it wrote, with their ids, as far as they are on record.
     pub tables: TableIds,

@@ -57,7 +57,7 @@ use crate::archive::locks::record::{json, release_path};
 pub struct LockTimes {
     /// How long a heartbeat is good for.
     pub lease: Duration,
-    /// How long another's heartbeat must stand still before its lock is taken over: its lease.
+    /// How long another run's heartbeat must not change before its lock is taken over: its lease.
     pub patience: Duration,
     /// How long a write is held for a lock whose owner lives.
     pub hold: Duration,
@@ -94,7 +94,7 @@ pub struct TableLocks {
     beating: Mutex<Option<JoinHandle<()>>>,
     /// Writes that are being sent under these locks.
     sending: AtomicUsize,
-    /// Whether they are being given back.
+    /// Whether they are being released.
     ended: watch::Sender<bool>,
 }
 
@@ -204,7 +204,7 @@ impl TableLocks {
         Sending(self)
     }
 
-    /// Returns when the locks are being given back: what is still being sent must end.
+    /// Returns when the locks are being released: writes under way must end.
     pub async fn ended(&self) {
         // The sender is in `self`, so it cannot be gone.
         let _ = self.ended.subscribe().wait_for(|ended| *ended).await;

@@ -32,7 +32,7 @@ pub struct Collected {
 
 impl Retention {
     /// Which of these objects may go, at this time, by what the ledger says of their runs. Journals
-    /// of runs that were restored wholly serve nobody any more; those that are in use stay.
+    /// of runs that were completely restored are no longer needed; those that are in use stay.
     pub fn choose(&self, objects: &[Listed], entries: &[LedgerEntry], now_s: i64) -> Collected {
         let (restored, in_use) = (ledger::restored(entries), ledger::in_use(entries));
         let mut runs: BTreeMap<RunName, Vec<&Listed>> = BTreeMap::new();

@@ -44,7 +44,7 @@ impl Journal {
         let writes = parts.iter().zip(images);
         let writes: Vec<_> =
             writes.map(|(part, known)| self.write(&part.prepared, known)).collect();
-        // Each is woken alone: `join_all` would ask all of them whenever one gets on.
+        // Each future is woken alone: `join_all` would poll all of them whenever one is ready.
         let results: Vec<_> = stream::iter(writes).buffered(at_once).collect().await;
         let mut left: Map<String, Value> = Map::new();
         let mut units = Consumed::default();
@@ -129,7 +129,7 @@ impl Journal {
     }
 }
 
-/// Which of several faults is the batch's: the one that leaves most to be known.
+/// Which of several faults becomes the batch's: the one that leaves the most unknown.
 fn weight(fault: &Fault) -> u8 {
     match fault {
         Fault::Throttled | Fault::Limited | Fault::NotJournaled(_) => 0,

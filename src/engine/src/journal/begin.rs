@@ -301,7 +301,8 @@ impl Journal {
         refused(why)
     }
 
-    /// For good: a program that had one write refused must not go on with the others.
+    /// Permanently: after one write of a program was rejected, its other writes must be rejected as
+    /// well.
     fn given_way(&self) -> Result<(), Fault> {
         self.gave_way().map_or(Ok(()), |GaveWay { why, .. }| Err(refused(why)))
     }

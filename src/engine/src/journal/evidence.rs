@@ -1,6 +1,5 @@
-//! What is known of a run's journal without reading it: how far it had come at least, and whether
-//! it was removed on purpose. Without this, a journal that is gone looks like one that was never
-//! written.
+//! What is known of a run's journal without reading it: its least length, and whether it was
+//! removed on purpose. Without this, a lost journal looks like one that was never written.
 
 use futures::try_join;
 use serde::Deserialize;
@@ -15,8 +14,7 @@ pub struct Evidence {
     /// That the run was begun.
     pub begun: Option<Begun>,
     pub completed: Option<Completed>,
-    /// How far its journal had come, at least; `None` where nothing was noted, by an earlier
-    /// version.
+    /// The least length of its journal; `None` if an earlier version recorded nothing.
     pub extent: Option<JournalExtent>,
     /// That its journal was removed on purpose.
     pub removal: Option<Removal>,

@@ -1,7 +1,6 @@
 //! Reads a run's journal, segment by segment. Nothing that was acknowledged may be missing: only
 //! the puts that were under way when a guard ended can be, or be torn where the archive does not
-//! put objects in one piece. Those that came after them say so. Anything else that is wrong is
-//! refused.
+//! put objects in one piece. The later segments name them. Any other damage is an error.
 
 use std::collections::BTreeSet;
 
@@ -97,7 +96,8 @@ impl JournalReader {
         Ok(reader)
     }
 
-    /// The journal of a run, on record or not. What is known of it must be there all the same.
+    /// The journal of a run, on record or not. The segments that are known to be durable must still
+    /// exist.
     pub async fn open(archive: &Archive, run: &RunName) -> Result<Self> {
         let evidence = Evidence::read(archive, run).await?;
         Self::find(archive, run, evidence).await
@@ -158,7 +158,7 @@ impl JournalReader {
 
     /// Whether all segments after this one say that it was under way when they were put.
     async fn was_under_way(&self, segment: u32) -> Result<bool> {
-        // No put is overtaken by more.
+        // At most this many puts can overtake one.
         if (self.segments - segment) as usize >= limits::JOURNAL_PUTS_AT_ONCE {
             return Ok(false);
         }

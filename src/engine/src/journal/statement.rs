@@ -93,7 +93,7 @@ impl Journal {
             return Err(request::duplicate_keys().into());
         }
         let work = prepared.iter().map(|prepared| self.execute_prepared(prepared));
-        // Each is woken alone: `join_all` would ask all of them whenever one gets on.
+        // Each future is woken alone: `join_all` would poll all of them whenever one is ready.
         let work: FuturesOrdered<_> = work.collect();
         let mut units = Consumed::default();
         let mut responses = Vec::new();

@@ -1,5 +1,5 @@
-//! Tokens of transactions: one that comes back with the same request gets the same answer, and
-//! nothing is written again.
+//! Tokens of transactions: a token that is sent again with the same request gets the same answer,
+//! and nothing is written again.
 //!
 //! What is sent depends on the images, so it carries a token of ours. It follows from the program's
 //! token and from what is sent: where the images are the same, a second sending is the same request
@@ -46,7 +46,7 @@ pub enum Known {
     Nothing,
     /// Its transaction was carried out, with this answer.
     Answered(Bytes),
-    /// Nobody knows whether it was.
+    /// Its outcome is unknown.
     InDoubt(Box<Doubt>),
 }
 
@@ -86,8 +86,8 @@ impl Token {
 }
 
 impl Tokens {
-    /// What is known of a token, or the error that another request under it gets. What is in doubt
-    /// is given out once: who gets it brings it to an end, or back.
+    /// What is known of a token, or the error that another request under it gets. A transaction in
+    /// doubt is given to one caller, which either settles it or returns it.
     pub fn known(&self, token: &Token) -> Result<Known, ServiceError> {
         let mut recent = self.0.lock();
         recent.forget_old();

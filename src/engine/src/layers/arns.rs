@@ -31,7 +31,7 @@ impl Arns {
     /// Refuses a call that names another account's or region's table. A dry run tells of ARNs
     /// whether it has made them.
     pub async fn check(&self, call: &Call, made: impl Fn(&str) -> bool) -> Result<(), Fault> {
-        // Tags have words of their own for what is not a table's ARN.
+        // Operations on tags have a different message for what is not a table's ARN.
         if call.outline().gives("ResourceArn") {
             request::check_members(call.operation, call.body())?;
         }

@@ -59,7 +59,7 @@ impl<'b> Metered<'b> {
         Bytes::from(write_members(own.chain(added)))
     }
 
-    /// Counts an answer, and gives back what the program is to see of it.
+    /// Counts an answer, and returns what the program should see of it.
     pub fn finish(&self, answer: &Bytes, members: &Members<'_>, tally: &Tally) -> Bytes {
         self.count_units(members, tally);
         self.count_items(members, tally);

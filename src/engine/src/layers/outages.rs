@@ -1,5 +1,5 @@
-//! Notes when the archive or the database does not answer, and when it does again: a run may end
-//! because of it, and its owner is to know of it in the meantime.
+//! Records when the archive or the database stops answering and when it answers again: a run may
+//! end because of it, and its owner should see it during the run.
 
 use crate::limits;
 use dm_contract::report::{Behind, Outage};

@@ -166,7 +166,7 @@ impl Rates {
         &self.gate
     }
 
-    /// Holds a call until it may go on. In a dry run writes cost the reads of what they change.
+    /// Holds a call until it may proceed. In a dry run writes cost the reads of what they change.
     /// What units a call uses is known afterwards, so calls that come behind it wait for them.
     /// During a pause a call whose client is gone is not held any longer, and not carried out.
     pub async fn admit(&self, call: &Call, client: &Client) -> Result<(), Fault> {
@@ -207,7 +207,7 @@ impl Rates {
         Ok(())
     }
 
-    /// Holds who reads until it may go on; this many items are paid for at once.
+    /// Holds a read until it may proceed; this many items are charged together.
     pub async fn admit_reads(&self, items: f64, patient: bool) -> Result<(), Fault> {
         self.take(&self.read_units, &self.read_pace, 0.0, patient).await?;
         self.take(&self.reads, &self.read_pace, items, patient).await

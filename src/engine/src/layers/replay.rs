@@ -32,8 +32,8 @@ enum Slot {
 
 impl Replay {
     /// Does the work of a call, unless an earlier try of the same call does it or has done it. The
-    /// future must be driven to its end even if the client goes away. It is pinned where it is, as
-    /// there is no need to have room for it here once more.
+    /// future must be polled to completion even if the client disconnects. It is pinned where it
+    /// is, as there is no need to have room for it here once more.
     pub async fn once(
         &self,
         invocation: Option<Invocation>,

@@ -1,6 +1,6 @@
-//! Earlier restores of a run, by their own journals. What one has restored is not the run's any
-//! more. What one that did not come to its end has overwritten is as before the run now, and is
-//! listed as a conflict all the same; what it has deleted by accident is returned.
+//! Earlier restores of a run, by their own journals. What an earlier restore restored no longer
+//! belongs to the run. What an unfinished one overwrote now has its state from before the run, and
+//! is still listed as a conflict; what it deleted by accident is written again.
 
 use std::borrow::Cow;
 use std::io;
@@ -59,8 +59,8 @@ impl Earlier {
                     earlier.restores.push((partitions, reach));
                 }
                 Err(error) if error.problem().is_none() => return Err(error.into()),
-                // What is left can be restored all the same. If the journal is the restore's own,
-                // its first write shows that.
+                // The rest can still be restored. If the journal is the restore's own, its first
+                // write shows that.
                 Err(error) => {
                     let error = &error as &dyn std::error::Error;
                     tracing::warn!(run = %entry.run, error, "an earlier restore cannot be read");

@@ -61,7 +61,7 @@ pub enum RestoreError {
     },
     #[error("keeping run {run} from writing during the restore: {fault}")]
     Exclude { run: String, fault: Fault },
-    /// It was told to stop.
+    /// It was asked to stop.
     #[error("the restore was interrupted. Start it again: it resumes")]
     Interrupted,
     /// Its own journal is not in the archive any more.

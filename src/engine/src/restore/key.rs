@@ -83,7 +83,7 @@ impl Restore {
         self.note(entry, earlier.with(entry, conflicts));
     }
 
-    /// Returns an item that was deleted with what others had put into it, and gives back what the
+    /// Returns an item that was deleted with what others had put into it, and returns what the
     /// database rejects of it. An item that others have put in its place since gets the attributes
     /// that it lacks: an update by them has met no item.
     async fn write_image(

@@ -63,7 +63,7 @@ impl Speed {
         self.stopping.send_replace(true);
     }
 
-    /// The same, and no write is tried again: another one has shown that it cannot go on.
+    /// The same, and no write is retried: another one has shown that the restore cannot continue.
     pub fn fail(&self) {
         self.failed.send_replace(true);
         self.stop();
@@ -74,12 +74,12 @@ impl Speed {
         unless(&self.failed, waits).await
     }
 
-    /// Whether it was told to stop.
+    /// Whether it was asked to stop.
     pub fn is_stopping(&self) -> bool {
         *self.stopping.borrow()
     }
 
-    /// Waits until this many items may be read; `false` if it was told to stop before.
+    /// Waits until this many items may be read; `false` if it was asked to stop before.
     pub async fn may_read(&self, items: usize) -> bool {
         let items = u32::try_from(items).map_or(f64::MAX, f64::from);
         self.unless_stopped(async { while self.rates.admit_reads(items, true).await.is_err() {} })
@@ -87,7 +87,7 @@ impl Speed {
             .is_some()
     }
 
-    /// Waits until an item may be written; `None` if it was told to stop before.
+    /// Waits until an item may be written; `None` if it was asked to stop before.
     pub async fn may_write(&self) -> Option<Slot<'_>> {
         self.unless_stopped(async {
             let slot = self.slot().await;

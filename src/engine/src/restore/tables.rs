@@ -22,7 +22,7 @@ pub struct TableCalls {
 }
 
 impl TableCalls {
-    /// Those of a journal that were carried out, or of which nobody knows.
+    /// The calls of a journal that were carried out, or whose outcome is unknown.
     pub fn of(partitions: &Partitions) -> Self {
         let calls = partitions.controls().filter_map(|(control, outcome)| {
             let (operation, tables) = (control.operation.clone(), control.tables.clone());
@@ -35,7 +35,7 @@ impl TableCalls {
         Self { calls: calls.collect(), ..Self::default() }
     }
 
-    /// The tables that were deleted by a call whose outcome nobody knows.
+    /// The tables that were deleted by a call with an unknown outcome.
     pub fn deleted_in_doubt(&self) -> BTreeSet<String> {
         let deletions = self.deletions().filter(|call| call.in_doubt);
         deletions.flat_map(|call| &call.tables).cloned().collect()

@@ -22,7 +22,7 @@ pub enum Ended {
     Changed,
     /// It was deleted, and had an attribute that nobody knew of: this is what it was.
     DeletedMore(Item),
-    /// The restore was told to stop before all of it.
+    /// The restore was asked to stop before all of it.
     Stopped,
     /// The database rejects what it would leave.
     Rejected,
@@ -42,7 +42,7 @@ pub struct Written {
 /// When a write may be sent.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Pace {
-    /// At the restore's rate, and not after it was told to stop.
+    /// At the restore's rate, and not after it was asked to stop.
     Limited,
     /// Immediately: what was deleted by accident is missing until then.
     Immediate,
@@ -132,7 +132,7 @@ impl Restore {
         })
     }
 
-    /// A restore has time: it waits where a program would be told to come back.
+    /// A restore has time: it waits where a program would be asked to retry.
     async fn patiently(
         &self,
         journal: &Journal,

@@ -18,9 +18,9 @@ pub enum SecondPassError {
 }
 
 impl Engine {
-    /// From now on the program of a dry run runs a second time over what it wrote. The result stays
-    /// the first pass's, and says whether the second one changed anything again. Who asks is not
-    /// known: a second request means that the program itself may have asked, and spoils the result.
+    /// Begins the second pass of a dry run. The result stays that of the first pass, and states
+    /// whether the second one changed anything again. The caller is not known: a second request
+    /// means that the program itself may have sent one, which makes the result unusable.
     pub fn begin_second_pass(&self) -> Result<(), SecondPassError> {
         let (Bottom::Overlay(overlay), true) = (&self.bottom, self.second_pass) else {
             return Err(SecondPassError::NotPlanned);

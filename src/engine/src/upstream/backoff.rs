@@ -32,7 +32,7 @@ impl Backoff {
     }
 }
 
-/// Between a half and one and a half, so that calls throttled together do not come back together.
+/// Between a half and one and a half, so that calls throttled together are not retried together.
 pub fn jitter() -> f64 {
     use std::hash::{BuildHasher as _, RandomState};
     let random = u32::try_from(RandomState::new().hash_one(0) >> 32).unwrap_or(0);

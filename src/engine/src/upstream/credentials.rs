@@ -303,7 +303,7 @@ mod tests {
         assert_eq!(secret(&source).await.unwrap(), "2", "who comes later asks again");
     }
 
-    /// The tests' process has neither: with the default chain each would go on to the next source.
+    /// The tests' process has neither: with the default chain each would try the next source.
     #[tokio::test]
     async fn a_named_source_without_credentials_is_an_error_and_no_other_is_asked() {
         for source in [FROM_SECRET, FROM_ROLE] {

@@ -173,8 +173,8 @@ impl Connection {
             if !self.ended {
                 self.ended = Pin::new(&mut self.driver).poll(context).is_ready();
             }
-            // It gets on when the connection does, and only then, so nothing need wake it: a task
-            // that is woken while it runs is run again, by another thread.
+            // It advances only when the connection does, so nothing needs to wake it: a task that
+            // is woken while it runs is run again, by another thread.
             let error = match answer.as_mut().poll(&mut Context::from_waker(Waker::noop())) {
                 Poll::Ready(answer) => return Poll::Ready(answer),
                 Poll::Pending if self.ended => {

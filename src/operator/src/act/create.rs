@@ -82,7 +82,7 @@ async fn create_copy(
     patched.map(|_| ()).map_err(transient("handing a copy to its Job"))
 }
 
-/// Not to be guessed: 256 bits, as hexadecimal digits.
+/// A random token of 256 bits, as hexadecimal digits.
 fn random_token() -> Result<String, ActError> {
     let mut halves = [[0; 16]; 2];
     getrandom::fill(halves.as_flattened_mut())?;

@@ -5,7 +5,7 @@ use crate::identified::Unidentified;
 /// Why an action could not be carried out.
 #[derive(Debug, thiserror::Error)]
 pub enum ActError {
-    /// The API server refused an object; it will refuse it again until somebody changes something.
+    /// The API server rejected an object. It will reject it again until something is changed.
     #[error("the API server rejected {object}: {message}")]
     Refused { object: String, message: String },
     /// An object of that name belongs to somebody else.

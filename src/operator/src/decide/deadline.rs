@@ -1,5 +1,5 @@
-//! The time of a pause does not count: a run that is paused has no deadline, and has what was left
-//! of it when it continues. Pure.
+//! A pause does not count towards the deadline: a paused run has none, and a resumed run has the
+//! seconds that were left. Pure.
 
 use dm_api::status::RunRecord;
 use kube::ResourceExt as _;
@@ -8,7 +8,7 @@ use crate::decide::adjust;
 use crate::decide::situation::Situation;
 use crate::objects::DEADLINE_LEFT_ANNOTATION;
 
-/// What becomes of a Job's `activeDeadlineSeconds`.
+/// The change of a Job's `activeDeadlineSeconds`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Deadline {
     /// There is none during a pause; this many seconds were left.
@@ -17,7 +17,7 @@ pub enum Deadline {
     Set(i64),
 }
 
-/// What differs from what it is to be.
+/// The difference from the desired state.
 pub fn wanted(situation: Situation<'_>, record: &RunRecord) -> Option<Deadline> {
     let job = situation.objects.job?;
     let began = job.status.as_ref()?.start_time.as_ref()?.0;

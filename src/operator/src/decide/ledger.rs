@@ -52,7 +52,7 @@ pub const fn result(verdict: &Verdict) -> RunResult {
     }
 }
 
-/// What the ledger says, in a sentence.
+/// The ledger's verdict as a sentence.
 pub fn message(verdict: &Verdict) -> String {
     match verdict {
         Verdict::Go => "The ledger lets the run begin.".into(),
@@ -102,7 +102,7 @@ pub fn message(verdict: &Verdict) -> String {
     }
 }
 
-/// The ways out where what is on record differs from what is there now.
+/// The ways out if the recorded run differs from the current program or database.
 pub fn what_now_differs(differs: &Differs, retry: i64) -> String {
     if differs.run.is_none() {
         return format!(
@@ -181,7 +181,7 @@ pub fn why(verdict: &Verdict) -> String {
     }
 }
 
-/// The two ways out of a run whose end nobody knows.
+/// The two ways out of a run with an unknown outcome.
 pub fn what_now(run: &UnknownRun, retry: i64) -> String {
     format!(
         "Look at the data. Set spec.retry to {retry} to run the program (again), or spec.state to \

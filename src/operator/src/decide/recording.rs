@@ -61,8 +61,7 @@ pub fn condition(
     Some((types::NOT_ARCHIVED, reason, message))
 }
 
-/// Whether the ledger says something else of a run than status: its Job was told so, and has given
-/// up.
+/// Whether ledger and status disagree on a run: its Job found that, and failed.
 fn is_contradicted(run: &RunRecord, recorders: &[RecordJob]) -> bool {
     recorders.iter().any(|recorder| {
         recorder.run == run.number

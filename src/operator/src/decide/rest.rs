@@ -49,7 +49,7 @@ pub fn applied(situation: Situation<'_>, applied: &AppliedReport) -> Position {
     position
 }
 
-/// A run ended badly.
+/// A run failed, or its outcome is unknown.
 pub fn failed(status: &DataMigrationStatus, run: &RunRecord) -> Position {
     let phase = match run.kind {
         RunKind::DryRun if run.reason == Some(Reason::NoRequestsSeen) => Phase::NoRequestsSeen,
@@ -66,13 +66,13 @@ pub fn failed(status: &DataMigrationStatus, run: &RunRecord) -> Position {
         |failure| format!("{} {}", failure.message, failure.what_now),
     );
     let mut position = Position::new(phase, Standing::Stalled, reason, message);
-    // What it wrote past the guard is not counted.
+    // Writes that bypassed the guard are not counted.
     let how_far = how_far(status, run).filter(|_| reason != Reason::NoRequestsSeen);
     position.set_text(&how_far.unwrap_or_else(|| reason.to_string()));
     position
 }
 
-/// What was promoted has failed its dry run.
+/// The promoted program failed its dry run.
 pub fn failed_dry_run(run: &RunRecord) -> Position {
     let retry = run.retry + 1;
     if run.reason == Some(Reason::NoRequestsSeen) {
@@ -111,7 +111,8 @@ fn how_far(status: &DataMigrationStatus, run: &RunRecord) -> Option<String> {
     })
 }
 
-/// What stood in the way of a run's objects at the last attempt: it is said until they exist.
+/// What prevented the creation of a run's objects at the last attempt. It is reported until they
+/// exist.
 pub fn refusal(situation: Situation<'_>) -> Option<Position> {
     let status = situation.migration.status.as_ref()?;
     let ready = status.conditions.iter().find(|condition| condition.type_ == types::READY)?;

@@ -9,7 +9,7 @@ use crate::decide::situation::Situation;
 use crate::decide::{adjust, many_pods, outcome, progress, queue, source_change, summary};
 use crate::read::view::{self, Obstacle};
 
-/// A run has its number, and its objects or its pod are on their way.
+/// A run has its number, and its objects or its pod are being created.
 pub fn starting(record: &RunRecord) -> Position {
     let mut position = Position::new(
         phase_under_way(record.kind),
@@ -100,7 +100,7 @@ fn throttled(position: &mut Position, situation: Situation<'_>) {
     position.conditions.push((types::THROTTLED, Reason::Throttled, message));
 }
 
-/// What `spec.suspend` makes of a run under way.
+/// The effect of `spec.suspend` on a run under way.
 fn suspended(position: &mut Position, situation: Situation<'_>, record: &RunRecord, started: bool) {
     let number = record.number;
     let in_place = adjust::pauses(situation, record) && started;
@@ -134,7 +134,7 @@ fn suspended(position: &mut Position, situation: Situation<'_>, record: &RunReco
     position.standing = Standing::Resting;
     position.reason = Reason::Suspended;
     position.progress.text = Some("paused by spec.suspend".into());
-    // How fast it was says nothing of when it ends.
+    // Its earlier rate does not show when it ends.
     (position.progress.items_per_second, position.progress.eta_seconds) = (None, None);
     position.conditions.push((types::PAUSED, Reason::Suspended, position.message.clone()));
 }

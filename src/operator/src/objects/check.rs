@@ -49,7 +49,7 @@ pub fn build(target: &Target, settings: &Settings) -> Job {
     }
 }
 
-/// The NetworkPolicy of the pods that check a target. Nobody reaches them. It stays with the
+/// The NetworkPolicy of the pods that check a target. They accept no connections. It stays with the
 /// target; one with other credentials has another name, because policies add to each other.
 pub fn policy(target: &Target) -> NetworkPolicy {
     let credentials = target_role(target).unwrap_or(&target.spec.credentials);
@@ -135,7 +135,7 @@ fn container(
         command: Some(vec!["/usr/bin/datamigration-guard".into(), "check".into()]),
         env: Some(guard::environment(&plan(target), credentials, archive)),
         resources: Some(job::of_prepare(target, settings)),
-        // As the guards whose files a volume's archive holds.
+        // The same user as the guards that wrote the files of a volume's archive.
         security_context: Some(SecurityContext {
             run_as_user: Some(GUARD_USER),
             read_only_root_filesystem: Some(true),
@@ -149,7 +149,7 @@ fn container(
     container
 }
 
-/// What a run's guard would be given of database and archive.
+/// The plan's database and archive, as a run's guard would get them.
 fn plan(target: &Target) -> Plan {
     let spec = &target.spec;
     Plan {

@@ -1,5 +1,5 @@
-//! What a run's plan says of other runs: the differences that are accepted, and the dry run that
-//! must have come first. Pure.
+//! The parts of a run's plan about other runs: the accepted differences, and the required dry run.
+//! Pure.
 
 use dm_api::DataMigration;
 use dm_api::identity::Mismatch as Accepted;
@@ -18,7 +18,7 @@ pub fn accepted(record: &RunRecord) -> Vec<Mismatch> {
     record.accepted.iter().map(one).collect()
 }
 
-/// What the dry run of just this program saw, where the target wants one first.
+/// What the dry run of the current program saw, if the target requires one.
 pub fn tried(
     migration: &DataMigration,
     record: &RunRecord,

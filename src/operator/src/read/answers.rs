@@ -12,7 +12,7 @@ pub struct Answers {
     pub guard: Option<GuardResult>,
     /// The same of a restore.
     pub restore: Option<RestoreResult>,
-    /// How fast each of them lets its part go.
+    /// The rate that each guard allows its part.
     pub controls: Vec<ControlState>,
     /// Parts whose program runs and whose guard did not answer.
     pub silent: Vec<u32>,

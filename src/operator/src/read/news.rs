@@ -11,7 +11,7 @@ use kube::ResourceExt as _;
 use crate::objects::{GUARD_CONTAINER, PROGRAM_CONTAINER, RESTORE_CONTAINER};
 use crate::read::view::{self, JobEnd};
 
-/// What of an object can change a decision. Two equal ones wake nobody the second time.
+/// What of an object can change a decision. The second of two equal ones wakes no reconcile.
 pub type News = Vec<String>;
 
 /// What is news of a Job.

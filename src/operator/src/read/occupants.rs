@@ -1,5 +1,5 @@
-//! Who still writes to a target although no migration says so: Jobs and pods of runs whose
-//! migration was removed with its finalizer, or is another one by now. Pure.
+//! Finds writers of a target that no migration shows: Jobs and pods of runs whose migration was
+//! deleted by force, or was deleted and created again. Pure.
 
 use dm_api::{MIGRATION_NAME_ANNOTATION, MIGRATION_UID_LABEL, MigrationTarget};
 use dm_contract::plan::{Mode, Plan};

@@ -260,7 +260,7 @@ pub fn prepare_failure(pod: &Pod) -> Option<&ContainerStateTerminated> {
     state.terminated.as_ref().filter(|ended| ended.exit_code != 0)
 }
 
-/// The kubelet's reasons for a pod that it ended by itself: for want of a resource
+/// The kubelet's reasons for a pod that it ended by itself: for lack of a resource
 /// (pkg/kubelet/eviction/helpers.go), because the node shuts down
 /// (pkg/kubelet/nodeshutdown/nodeshutdown_manager.go), or for a critical pod
 /// (pkg/kubelet/preemption/preemption.go).

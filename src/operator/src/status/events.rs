@@ -66,7 +66,7 @@ pub fn between(old: &DataMigrationStatus, new: &DataMigrationStatus) -> Vec<Told
     told
 }
 
-/// A run's start and end have events of their own.
+/// A run's start and end have separate events.
 fn is_told_by_runs(reason: &str) -> bool {
     [
         Reason::Starting,

@@ -44,7 +44,7 @@ pub async fn run(context: TargetContext, namespace: Option<&str>) {
         .reflect(writer);
     let targets = after_lists(targets)
         .applied_objects()
-        // What a reconcile writes to status wakes nobody: the next check is a matter of time.
+        // A reconcile's own status write wakes no other: the next check is scheduled by time.
         .predicate_filter(predicates::generation, PredicateConfig::default());
     let ours = watcher::Config::default().labels(TARGET_UID_LABEL);
     let jobs = watcher(scoped::<PartialObjectMeta<Job>>(&client, namespace), ours.clone());

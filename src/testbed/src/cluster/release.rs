@@ -153,7 +153,7 @@ fn short_name(manifest: &str) -> Result<String> {
     Ok(name.to_owned())
 }
 
-/// A target and a migration in a namespace of their own.
+/// A target and a migration in a separate namespace.
 fn manifest(variables: &[(String, String)]) -> Result<String> {
     let value = |name: &str| {
         let found = variables.iter().find(|(known, _)| known == name);

@@ -1,5 +1,5 @@
-//! UpdateTable. AWS checks new indexes, streams and highest rates only once it has found the table,
-//! so these are decoded, and checked by what applies them.
+//! UpdateTable. AWS checks new indexes, streams and highest rates only after it has found the
+//! table. So they are decoded here, and checked where they are applied.
 
 use serde_json::{Map, Value};
 

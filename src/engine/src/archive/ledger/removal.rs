@@ -1,5 +1,5 @@
-//! Journals that were removed on purpose: a record that stays says so, with the time and by what.
-//! It is written before the first segment goes, so a journal never goes without it.
+//! Journals that were removed on purpose. A permanent record has the time and the cause. It is
+//! written before the first segment is deleted, so no journal is removed without it.
 
 use std::collections::BTreeMap;
 
@@ -17,11 +17,11 @@ pub struct Removal {
     pub version: u32,
     /// When, RFC 3339 in UTC.
     pub removed_at: String,
-    /// By what: the target's retention, or a command with its flags.
+    /// The cause: the target's retention, or a command with its flags.
     pub by: String,
     /// Segments that were there.
     pub segments: u32,
-    /// Whether the run had been restored: then its journal served nobody any more.
+    /// Whether the run had been restored, so that its journal was no longer needed.
     pub restored: bool,
 }
 
@@ -39,7 +39,7 @@ pub async fn collect(archive: &Archive, chosen: &Collected, by: &str) -> Result<
         let restored = chosen.restored.contains(&run);
         let (removed_at, by) = (now(), by.to_owned());
         let removal = Removal { version: LEDGER_VERSION, removed_at, by, segments, restored };
-        // The first record stays: an earlier removal was cut off, and continues now.
+        // The first record stays: this continues an interrupted removal.
         archive.create(&run.removal(), json(&removal)).await?;
     }
     Ok(archive.delete_all(&chosen.paths).await?)

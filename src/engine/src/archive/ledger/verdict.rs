@@ -66,7 +66,7 @@ impl Question<'_> {
             Ok(Some((entry, completed, None))) => {
                 return Verdict::Adopt(adopted(entry, completed));
             }
-            // It was restored in part: what the data is like now, nobody knows.
+            // It was partly restored, so the state of the data is unknown.
             Ok(Some((_, _, Some(restore)))) if restore.run.number() > self.overrule() => {
                 return Verdict::Unknown(unknown(restore));
             }

@@ -69,8 +69,8 @@ impl Shared {
         if self.part.is_some() { self.times.patience * 2 } else { self.times.patience }
     }
 
-    /// Notes since when a lock stands still, and takes nothing. Ends when nobody waits for it any
-    /// more.
+    /// Records since when a lock's heartbeat has not changed, and takes nothing. Ends when nothing
+    /// waits for it any more.
     pub(in crate::archive::locks) async fn watch(&self, name: &str) {
         let table = self.table(name);
         if !matches!(table.is_ours(), Ok(false)) {
@@ -252,8 +252,8 @@ impl Shared {
         }
     }
 
-    /// After our heartbeat ran out: nobody else may have come in the meantime, which only a number
-    /// of its own can tell.
+    /// After the own heartbeat ran out: no other run may have taken the lock in between, which only
+    /// a new number proves.
     pub(in crate::archive::locks) async fn renew(
         &self,
         table: &Table,

@@ -110,8 +110,8 @@ pub async fn unlock(
     }
 }
 
-/// Objects of locks that were given back long ago: all but the last numbers of each table, which
-/// must never be given out again.
+/// Objects of locks that were released long ago: all but the last numbers of each table, which must
+/// never be given out again.
 pub async fn prune(
     archive: &Archive,
     kept: u32,

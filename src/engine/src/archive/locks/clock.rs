@@ -36,8 +36,8 @@ impl Moment {
         Self::now() - self
     }
 
-    /// Returns when it has come. Timers stand still while a machine is suspended, so it looks again
-    /// and again.
+    /// Returns when it has come. Timers do not advance while a machine is suspended, so it looks
+    /// again and again.
     pub async fn comes(self) {
         loop {
             let left = self - Self::now();

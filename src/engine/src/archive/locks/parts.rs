@@ -3,7 +3,7 @@
 //! join it. It has no heartbeat. Under it each part has its own lock, by the same rules as any.
 //!
 //! A part writes while its own lock is held and the run's lock stands, which it looks at after each
-//! heartbeat. To others the run's lock stands still while nothing moves under it, what is not there
+//! heartbeat. To others the run's lock is unchanged while nothing below it changes, absent locks
 //! included. So a part that comes late either finds the next number of the run's lock, or is seen
 //! by the run that has just created it.
 
@@ -156,7 +156,7 @@ impl Shared {
 }
 
 /// Gives back the locks of these names that a run with parts has, when all its parts have ended. A
-/// part's lock that was not given back is left to run out, and with it the run's.
+/// part's lock that was not released expires, and with it the run's.
 pub async fn release_run(
     archive: &Archive,
     run: &str,

@@ -1,5 +1,5 @@
 //! What a table's lock looks like in the archive: who has it under which fencing number, and that
-//! it was given back. Names, types, and reading them; who gets it is decided elsewhere.
+//! it was released. Names, types, and reading them; who gets it is decided elsewhere.
 
 use bytes::Bytes;
 use dm_contract::part::Part;
@@ -41,7 +41,7 @@ pub struct LockRecord {
     pub parts: Option<u32>,
 }
 
-/// A lock was given back, or taken from its owner by a person.
+/// A lock was released, or taken from its owner by a person.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct ReleaseRecord {
@@ -97,7 +97,7 @@ pub fn lock_path(table: &str, fence: u32) -> String {
     format!("{LOCKS}/{table}/{fence:06}.json")
 }
 
-/// The object that says that a lock was given back.
+/// The object that marks a lock as released.
 pub fn release_path(table: &str, fence: u32) -> String {
     format!("{LOCKS}/{table}/{fence:06}.released.json")
 }

@@ -28,7 +28,7 @@ pub enum LocationError {
     /// There is no such folder, so there is no archive.
     #[error("there is no archive in {0}")]
     NoFolder(PathBuf, #[source] std::io::Error),
-    /// The store does not want to be.
+    /// The store could not be created.
     #[error("preparing the archive's store")]
     Store(#[source] Box<object_store::Error>),
     #[error("preparing the connection to the archive")]
@@ -40,9 +40,9 @@ type Result<T> = std::result::Result<T, LocationError>;
 /// What an archive is opened for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Purpose {
-    /// It is made where it is not there.
+    /// It is created if it does not exist.
     Writing,
-    /// It must be there.
+    /// It must exist.
     Reading,
 }
 
@@ -114,7 +114,7 @@ fn s3(
         .with_bucket_name(bucket)
         .with_region(region)
         .with_http_connector(S3Http::new()?)
-        // The archive has its own attempts.
+        // The archive retries itself.
         .with_retry(RetryConfig { max_retries: 0, ..RetryConfig::default() })
         .with_credentials(Arc::new(credentials));
     if let Some(endpoint) = &plan.endpoint {
@@ -165,7 +165,7 @@ impl CredentialProvider for Credentials {
     }
 }
 
-/// A URL for a message: what stands before an `@` may be a password.
+/// Returns a URL for a message, without the text before an `@`, which may be a password.
 fn without_secrets(url: &str) -> String {
     match (url.split_once("://"), url.rsplit_once('@')) {
         (Some((scheme, _)), Some((_, rest))) => format!("{scheme}://…@{rest}"),

@@ -1,6 +1,6 @@
-//! Notes in the ledger how far the journal has come, behind the segments and never before them: one
-//! note at a time, at once while there are few, and at most one a second in a long run. So of a run
-//! whose guard was killed only the end of the last second can go unmissed.
+//! Records in the ledger how many segments are durable, always after the segments themselves: one
+//! note at a time, immediately while there are few segments, and at most once a second in a long
+//! run. So of a run whose guard was killed only the end of the last second can go unmissed.
 
 use crate::limits;
 use futures::future::BoxFuture;

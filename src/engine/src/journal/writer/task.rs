@@ -225,7 +225,7 @@ impl Task {
     }
 }
 
-/// Puts one segment, for as long as it takes; why the journal cannot go on.
+/// Puts one segment, for as long as it takes; returns why the journal cannot continue.
 async fn put(
     archive: &Archive,
     path: &str,

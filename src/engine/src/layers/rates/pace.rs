@@ -1,4 +1,4 @@
-//! How far the rates are lowered because the database throttles, and how they come back. Pure: it
+//! How far the rates are lowered because the database throttles, and how they recover. Pure: it
 //! gets the time from its caller.
 
 use std::time::Duration;
@@ -18,7 +18,7 @@ const SHARE_MIN: u32 = 50;
 /// What is left of the share when the database throttles, in thousandths.
 const AFTER_THROTTLE: u32 = 700;
 
-/// How much of the share comes back each second, in thousandths.
+/// How much of the share is regained each second, in thousandths.
 const RECOVERY_PER_S: u32 = 50;
 
 /// Throttles come in groups; those within this time are one reason to slow down.
@@ -133,7 +133,7 @@ mod tests {
         check(&[(0, Lowering::Afresh), further(1_000), further(2_000)], &[(2_000, 402)]);
         let many: Vec<_> = (0..60).map(|s| further(s * 1_000)).skip(1).collect();
         let all: Vec<_> = std::iter::once((0, Lowering::Afresh)).chain(many).collect();
-        // Where what comes back in a second is what each throttle takes.
+        // Where the share regained in a second equals the share lost by each throttle.
         check(&all, &[(59_000, 116)]);
     }
 

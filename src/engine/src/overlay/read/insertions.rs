@@ -46,7 +46,7 @@ impl Overlay {
         }
     }
 
-    /// The next insertion of a scan. Other calls get on between the parts that it reads, of which
+    /// The next insertion of a scan. Other calls proceed between the parts that it reads, of which
     /// each is larger than the one before.
     pub(in crate::overlay::read) async fn next_of_scan(
         &self,

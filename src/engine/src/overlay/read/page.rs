@@ -23,7 +23,7 @@ use crate::overlay::state::table::{Place, View};
 /// Bytes of items in one page (DynamoDB API Reference: 1 MB).
 const PAGE_BYTES_MAX: usize = 1024 * 1024;
 
-/// The refusal of a read of an index that would have to be built from all items of the database.
+/// Rejects a read of an index that would have to be built from all items of the database.
 pub fn not_built(operation: Operation) -> Fault {
     let name = operation.name();
     Fault::refused(

@@ -1,6 +1,6 @@
-//! The part of a dry run's memory that is on disk: an ordered map in a file that has no name, so
-//! that it is gone when the process is, however that ends. It is never synced: nobody wants it back
-//! after a crash. It knows nothing about items.
+//! The part of a dry run's memory that is on disk: an ordered map in an unnamed file, which is
+//! deleted when the process ends in any way. It is never synced, because it is not needed after a
+//! crash. It does not interpret items.
 
 use std::cell::RefCell;
 use std::fmt;

@@ -1,4 +1,4 @@
-//! What a person is to do after a run that did not end well. Pure.
+//! What a person should do after a run that did not succeed. Pure.
 
 use dm_api::condition::Reason;
 use dm_api::status::{RunKind, RunRecord, RunResult};
@@ -49,7 +49,7 @@ pub fn what_now(record: &RunRecord, outcome: &Outcome) -> String {
     }
 }
 
-/// What to mend, by the reason.
+/// What to correct, by reason.
 fn hint(record: &RunRecord, outcome: &Outcome) -> String {
     let hint = match outcome.reason {
         Reason::ArchiveUnavailable => {
@@ -111,7 +111,7 @@ fn logs(record: &RunRecord, container: &str) -> String {
     format!("kubectl logs job/{job} -c {container}")
 }
 
-/// Where the output of a program is whose pod no longer exists.
+/// Where the output is of a program whose pod no longer exists.
 fn log_without_pod(outcome: &Outcome) -> String {
     outcome.kept(|archived| archived.log.as_ref()).map_or_else(
         || "The log was deleted with the pod; only status is left".to_owned(),

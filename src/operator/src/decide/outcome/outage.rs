@@ -10,7 +10,7 @@ use crate::decide::outcome::known::Outcome;
 use crate::decide::outcome::words::{bounded, state_of_data};
 
 /// Names the outage that lasted until the end as the cause of a failure. A program that ended with
-/// 0 has swallowed errors, and did not do all of its work.
+/// 0 ignored errors, and its work is incomplete.
 pub(super) fn complete(cause: &Cause, outcome: &mut Outcome) {
     let Some(outage) = outcome.guard.as_ref().and_then(GuardResult::outage) else { return };
     match cause {

@@ -159,7 +159,7 @@ pub(super) fn items_written(guard: &GuardResult) -> u64 {
     guard.tables.iter().map(|table| table.created + table.updated + table.deleted).sum()
 }
 
-/// A message no longer than status takes.
+/// Cuts a message to the length that status allows.
 pub fn bounded(text: String) -> String {
     if text.chars().count() <= limits::MESSAGE_CHARS_MAX {
         return text;

@@ -14,7 +14,7 @@ const GONE: u32 = u32::MAX;
 
 impl State {
     /// Refuses what was begun on a table before it was deleted, or before its indexes changed: its
-    /// places would be wrong. A caller that sends it again meets the table as it is.
+    /// places would be wrong. A caller that sends it again finds the current table.
     pub fn check_current(&self, table: &Table) -> Result<(), Fault> {
         match self.shapes.get(&table.number) {
             None => Ok(()),
